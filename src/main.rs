@@ -1,0 +1,11 @@
+//! The binary `yamabiko`: `serve`, `chat`, `echo`.
+
+#![forbid(unsafe_code)]
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run(std::env::args_os())
+}
