@@ -28,6 +28,8 @@
 //! | `upgrade.rs` | is it a WebSocket handshake (§4.2.1), and the 101 (§4.2.2) |
 //! | `response.rs`, `refusal.rs` | all other answers of a server |
 //! | `accept_key.rs`, `subprotocol.rs`, `extensions.rs` | the values of three fields |
+//! | `uri.rs` | `ws:` and `wss:` (§3) |
+//! | `answer.rs`, `client.rs` | an answer's head; the client's half (§4.1) |
 //! | `limits.rs` | the bounds |
 //!
 //! Left to the layers above: opening the TCP connection and TLS, one attempt
@@ -35,7 +37,9 @@
 //! paths are served.
 
 mod accept_key;
+mod answer;
 mod authority;
+mod client;
 mod extensions;
 mod fields;
 mod head;
@@ -47,8 +51,11 @@ mod subprotocol;
 mod target;
 mod token;
 mod upgrade;
+mod uri;
 
 pub use accept_key::accept_key;
+pub use answer::HttpAnswer;
+pub use client::{ClientHandshake, ClientHandshakeError, Established, InvalidRequest};
 pub use extensions::Extension;
 pub use fields::{Field, Fields};
 pub use head::HeadError;
@@ -58,3 +65,4 @@ pub use request::{HttpVersion, RequestHead, RequestReader};
 pub use response::{IntoBody, InvalidField, Response, Status};
 pub use subprotocol::SUBPROTOCOLS_MAX;
 pub use upgrade::{SubprotocolNotOffered, Upgrade};
+pub use uri::{UriError, WebSocketUri, percent_encode};
