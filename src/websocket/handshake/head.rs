@@ -21,7 +21,7 @@
 //! field means is for `request.rs` and `answer.rs`.
 
 use super::limits::HeadLimits;
-use super::token::{is_control, is_token};
+use super::token::{find, is_control, is_token};
 use core::fmt;
 
 /// Why bytes are no HTTP head, for requests and answers alike.
@@ -151,6 +151,8 @@ impl HeadScanner {
         bytes: &[u8],
         check_start_line: impl Fn(&[u8]) -> Result<(), E>,
     ) -> Result<Option<HeadLayout>, E> {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-10.7
+        //# Incoming data MUST always be validated by both clients and servers.
         loop {
             if let Part::End(layout) = self.part {
                 return Ok(Some(layout));
@@ -219,7 +221,7 @@ impl HeadScanner {
         let Some(unsearched) = bytes.get(self.scanned..searched_end) else {
             return Ok(None);
         };
-        let Some(offset) = first_control(unsearched) else {
+        let Some(offset) = find(unsearched, is_control) else {
             if searched_end > bound && line_end_max == bound {
                 return Err(too_long);
             }
@@ -294,23 +296,4 @@ fn check_field_line(line: &[u8]) -> Result<(), HeadError> {
     Ok(())
 }
 
-/// Where the first control character is. Looks at blocks without a branch for
-/// each byte, which the compiler turns into vector comparisons: four times as
-/// fast as `iter().position()` on a browser's head.
-fn first_control(bytes: &[u8]) -> Option<usize> {
-    let mut start = 0;
-    for block in bytes.chunks(BLOCK_BYTES) {
-        let found = block
-            .iter()
-            .fold(false, |any, &byte| any | is_control(byte));
-        if found {
-            let offset = block.iter().position(|&byte| is_control(byte))?;
-            return Some(start + offset);
-        }
-        start += block.len();
-    }
-    None
-}
-
 const CRLF_BYTES: usize = 2;
-const BLOCK_BYTES: usize = 16;
