@@ -136,36 +136,8 @@ impl<'a> Upgrade<'a> {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
         //# the server MUST complete the following steps to accept the
         //# connection and send the server's opening handshake.
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
-        //# If the client's handshake did not contain such a header field or if
-        //# the server does not agree to any of the client's requested
-        //# subprotocols, the only acceptable value is null.
-        if subprotocol.is_some_and(|name| !self.offers_subprotocol(name)) {
-            return Err(SubprotocolNotOffered);
-        }
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
-        //# If the server chooses to accept the incoming connection, it MUST
-        //# reply with a valid HTTP response indicating the following.
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
-        //# A Status-Line with a 101 response code as per RFC 2616 [RFC2616].
-        output.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
-        //# An |Upgrade| header field with value "websocket" as per RFC 2616
-        //# [RFC2616].
-        output.extend_from_slice(b"Upgrade: websocket\r\n");
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
-        //# A |Connection| header field with value "Upgrade".
-        output.extend_from_slice(b"Connection: Upgrade\r\n");
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-11.3.3
-        //# The |Sec-WebSocket-Accept| header MUST NOT appear more than once in
-        //# an HTTP response.
-        output.extend_from_slice(b"Sec-WebSocket-Accept: ");
-        output.extend_from_slice(&accept_key(self.key));
-        output.extend_from_slice(b"\r\n");
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
-        //# if the server does not wish to agree to one of the suggested
-        //# subprotocols, it MUST NOT send back a |Sec-WebSocket-Protocol|
-        //# header field in its response
+        self.check_choice(subprotocol)?;
+        self.write_switch(output);
         //= https://www.rfc-editor.org/rfc/rfc6455#section-11.3.4
         //# the |Sec-WebSocket-Protocol| header field MUST NOT appear more than
         //# once in an HTTP response.
@@ -182,6 +154,45 @@ impl<'a> Upgrade<'a> {
         //# the server considers the WebSocket connection to be established and
         //# that the WebSocket connection is in the OPEN state.
         Ok(())
+    }
+
+    /// Only what was offered, or nothing.
+    fn check_choice(&self, subprotocol: Option<&str>) -> Result<(), SubprotocolNotOffered> {
+        match subprotocol {
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+            //# if the server does not wish to agree to one of the suggested
+            //# subprotocols, it MUST NOT send back a |Sec-WebSocket-Protocol|
+            //# header field in its response
+            None => Ok(()),
+            Some(name) if self.offers_subprotocol(name) => Ok(()),
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+            //# If the client's handshake did not contain such a header field or
+            //# if the server does not agree to any of the client's requested
+            //# subprotocols, the only acceptable value is null.
+            Some(_) => Err(SubprotocolNotOffered),
+        }
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+    //# If the server chooses to accept the incoming connection, it MUST reply
+    //# with a valid HTTP response indicating the following.
+    fn write_switch(&self, output: &mut Vec<u8>) {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+        //# A Status-Line with a 101 response code as per RFC 2616 [RFC2616].
+        output.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+        //# An |Upgrade| header field with value "websocket" as per RFC 2616
+        //# [RFC2616].
+        output.extend_from_slice(b"Upgrade: websocket\r\n");
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+        //# A |Connection| header field with value "Upgrade".
+        output.extend_from_slice(b"Connection: Upgrade\r\n");
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-11.3.3
+        //# The |Sec-WebSocket-Accept| header MUST NOT appear more than once in
+        //# an HTTP response.
+        output.extend_from_slice(b"Sec-WebSocket-Accept: ");
+        output.extend_from_slice(&accept_key(self.key));
+        output.extend_from_slice(b"\r\n");
     }
 
     fn offers_subprotocol(&self, name: &str) -> bool {

@@ -42,6 +42,13 @@ impl WebSocketUri {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
         //# If any of the components are invalid, the client MUST _Fail the
         //# WebSocket Connection_ and abort these steps.
+        // What was not converted is refused.
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-11.1.1
+        //# Characters in the host component that are excluded by the syntax
+        //# defined above MUST be converted from Unicode to ASCII
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-11.1.2
+        //# Characters in the host component that are excluded by the syntax
+        //# defined above MUST be converted from Unicode to ASCII
         if !text.is_ascii() {
             return Err(UriError::NotAscii);
         }
