@@ -488,10 +488,16 @@ fn client_fails_connection_on_a_malformed_answer() {
         ),
         ("Upgrade: websocket", "Upgrade", HeadError::MissingColon),
         ("Upgrade:", "Upgrade :", HeadError::WhitespaceBeforeColon),
+        ("Upgrade:", "Upgrade\t:", HeadError::WhitespaceBeforeColon),
         ("Upgrade:", "Up grade:", HeadError::InvalidFieldName),
         (
             "Upgrade: websocket",
             "Upgrade:\r\n websocket",
+            HeadError::LineFolded,
+        ),
+        (
+            "Upgrade: websocket",
+            "Upgrade:\r\n\twebsocket",
             HeadError::LineFolded,
         ),
         ("websocket", "web\u{1b}socket", HeadError::ControlCharacter),

@@ -52,7 +52,7 @@ impl<'a> Extension<'a> {
     /// Names and values in the order in which they were sent; a name can stand
     /// there twice. Allocates only for a value that was quoted with
     /// backslashes.
-    pub fn parameters(&self) -> impl Iterator<Item = (&'a str, Option<Cow<'a, str>>)> {
+    pub fn parameters(&self) -> impl Iterator<Item = (&'a str, Option<Cow<'a, str>>)> + use<'a> {
         let mut cursor = Cursor {
             rest: self.parameters,
         };

@@ -212,27 +212,22 @@ impl HeadScanner {
     /// come.
     fn next_line(&mut self, bytes: &[u8]) -> Result<Option<Span>, HeadError> {
         self.check_first_byte(bytes)?;
-        // The first byte that would be one too many, for the line or the head.
-        let (line_bytes_max, too_long) = self.line_bound();
-        let line_end_max = self.line_start.saturating_add(line_bytes_max);
-        let bound = line_end_max.min(self.limits.head_bytes_max);
+        let (bound, too_long) = self.bound();
         let searched_end = bytes.len().min(bound.saturating_add(1));
-
         let Some(unsearched) = bytes.get(self.scanned..searched_end) else {
             return Ok(None);
         };
-        let Some(offset) = find(unsearched, is_control) else {
-            if searched_end > bound && line_end_max == bound {
-                return Err(too_long);
+        match find(unsearched, is_control) {
+            Some(offset) => {
+                self.scanned += offset;
+                self.line_ending_at(bytes, self.scanned)
             }
-            if searched_end > bound {
-                return Err(HeadError::HeadTooLong);
+            None if searched_end > bound => Err(too_long),
+            None => {
+                self.scanned = searched_end;
+                Ok(None)
             }
-            self.scanned = searched_end;
-            return Ok(None);
-        };
-        self.scanned += offset;
-        self.line_ending_at(bytes, self.scanned)
+        }
     }
 
     /// `end` is the first control character of the line: it must be its CRLF.
@@ -266,8 +261,10 @@ impl HeadScanner {
         }
     }
 
-    fn line_bound(&self) -> (usize, HeadError) {
-        match self.part {
+    /// Where no byte of this line may be any more, and what is wrong if one is:
+    /// the line's own bound or the head's, whichever comes first.
+    fn bound(&self) -> (usize, HeadError) {
+        let (line_bytes_max, line_too_long) = match self.part {
             Part::StartLine { .. } => (
                 self.limits.request_line_bytes_max,
                 HeadError::StartLineTooLong,
@@ -275,7 +272,12 @@ impl HeadScanner {
             Part::Fields { .. } | Part::End(_) => {
                 (self.limits.field_bytes_max, HeadError::FieldTooLong)
             }
+        };
+        let line_end_max = self.line_start.saturating_add(line_bytes_max);
+        if line_end_max > self.limits.head_bytes_max {
+            return (self.limits.head_bytes_max, HeadError::HeadTooLong);
         }
+        (line_end_max, line_too_long)
     }
 }
 

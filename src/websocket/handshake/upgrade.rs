@@ -96,7 +96,7 @@ impl<'a> Upgrade<'a> {
     /// The subprotocols that the client offers, the most wanted first:
     /// different tokens, at most
     /// [`SUBPROTOCOLS_MAX`](super::SUBPROTOCOLS_MAX).
-    pub fn subprotocols(&self) -> impl Iterator<Item = &'a str> {
+    pub fn subprotocols(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         subprotocol::offered(self.request.fields())
     }
 
@@ -114,7 +114,7 @@ impl<'a> Upgrade<'a> {
     }
 
     /// The extensions that the client offers, the most wanted first.
-    pub fn extensions(&self) -> impl Iterator<Item = Extension<'a>> {
+    pub fn extensions(&self) -> impl Iterator<Item = Extension<'a>> + use<'a> {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-9.1
         //# a preference of the header fields it wishes to use, with the first
         //# options listed being most preferable.
