@@ -23,6 +23,7 @@ use super::spans::Span;
 /// cut short there, and always ends at the end of a record.
 #[derive(Clone, Copy, Debug)]
 pub struct Backlog<'a> {
+    from: u64,
     first: &'a [u8],
     rest: Slices<'a>,
     /// Of all slices together.
@@ -35,12 +36,19 @@ impl<'a> Backlog<'a> {
     pub const SLICES_MAX: usize = 16;
 
     pub(super) fn new(mut slices: Slices<'a>) -> Backlog<'a> {
+        let from = slices.position;
         let first = slices.next().unwrap_or(&[]);
         Backlog {
+            from,
             first,
             rest: slices,
             bytes: first.len() + slices.map(<[u8]>::len).sum::<usize>(),
         }
+    }
+
+    /// The position of the first byte.
+    pub(super) fn from(&self) -> u64 {
+        self.from
     }
 
     /// The bytes of all slices together.

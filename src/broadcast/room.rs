@@ -43,7 +43,7 @@ use super::limits::LagBounds;
 use super::log::Log;
 use super::members::{Member, Members, Membership};
 use super::outbox::Remainder;
-use super::spans::{Span, Spans};
+use super::spans::{NO_SPANS, Span, Spans};
 
 /// A log and its members.
 ///
@@ -267,11 +267,13 @@ impl Room {
         if self.pending_bytes() == 0 {
             return;
         }
+        // Most members stand where the last flush left them.
+        let usual = self.log.backlog(self.flushed, &NO_SPANS);
         let ready_before = self.members.ready();
         let mut place = 0;
         while place < self.members.ready() {
             let member = self.members.get_mut(place);
-            if offer(&self.log, &mut self.spans, member, &mut write) {
+            if offer(&self.log, &mut self.spans, member, Some(&usual), &mut write) {
                 place += 1;
             } else {
                 self.members.block(place);
@@ -296,7 +298,7 @@ impl Room {
     ) -> bool {
         self.block_if_behind(membership);
         let offered = self.move_member(membership, pool, |log, spans, member| {
-            offer(log, spans, member, &mut write)
+            offer(log, spans, member, None, &mut write)
         });
         offered.unwrap_or(true)
     }
@@ -480,14 +482,21 @@ impl Room {
 
 /// Offers a member its backlog until it stands at the head (`true`), or took
 /// less than it was offered (`false`). Once, unless there are many slices.
+///
+/// `usual` is a backlog found before, which may be this member's, too.
 fn offer(
     log: &Log,
     spans: &mut Spans,
     member: &mut Member,
+    usual: Option<&Backlog<'_>>,
     write: &mut impl FnMut(u64, Backlog<'_>) -> usize,
 ) -> bool {
     while member.cursor < log.head() {
-        let backlog = log.backlog(member.cursor, spans.of(member.slot));
+        let left_out = spans.of(member.slot);
+        let backlog = match usual {
+            Some(usual) if usual.from() == member.cursor && left_out.is_empty() => *usual,
+            _ => log.backlog(member.cursor, left_out),
+        };
         let offered = backlog.bytes();
         let taken = write(member.key, backlog).min(offered);
         member.cursor = spans.step(member.slot, member.cursor, taken as u64);
