@@ -52,6 +52,7 @@ def summary_of(role, set_name, results):
     with_code = [case for case in to_be_failed if case in results and close_code_sent(case, results[case])]
     groups = {group: [case for case in cases if group_of(case) == group] for group in sorted(set(map(group_of, cases)))}
     return {
+        "agent": AGENT,
         "role": role,
         "set": set_name,
         "passed": not found,
@@ -71,7 +72,7 @@ def behaviours(results, cases):
 
 
 def print_verdict(summary):
-    print(f"Autobahn, set {summary['set']}, yamabiko as {summary['role']}")
+    print(f"Autobahn, set {summary['set']}, {summary['agent']} as {summary['role']}")
     for group, counts in summary["groups"].items():
         print(f"  {group:>2} {GROUPS[int(group)]:<24} {counts['cases']:>4} cases: {in_words(counts)}")
     print(f"  close code sent in {summary['failures_with_close_code']} of {summary['failures']} failed connections")
@@ -87,7 +88,7 @@ def in_words(counts):
 
 def markdown(summaries):
     """One row a group, one column a role."""
-    roles = [f"as {summary['role']}" for summary in summaries]
+    roles = [f"{summary['agent']} as {summary['role']}" for summary in summaries]
     lines = [row("group", "what", "cases", *roles), row("--:", "---", "--:", *("---" for _ in roles))]
     for group in sorted({group for summary in summaries for group in summary["groups"]}, key=int):
         counts = [summary["groups"].get(group, {"cases": 0}) for summary in summaries]

@@ -14,9 +14,10 @@
 # in .autobahn/server/ and .autobahn/client/ (open index.html), the outcome for
 # machines in .autobahn/server.json and .autobahn/client.json.
 #
-# To see another peer judged, name it:
+# To see another peer judged, say how it is started and give it a name:
 #     AUTOBAHN_SERVER_COMMAND   a server that listens on 127.0.0.1:$PORT
 #     AUTOBAHN_CLIENT_COMMAND   a client that runs all cases of $URL as $AGENT
+#     AGENT                     its name in the report, one word
 #
 # Ends with 0 when everything passed. Cost: about 15 s a role once built; no
 # part can take longer than its bound. Uses free ports of the loopback
@@ -29,7 +30,8 @@ folder=.autobahn
 image=crossbario/autobahn-testsuite
 export target=${CARGO_TARGET_DIR:-target}
 export message_bytes_max=67108864 # the suite sends messages of 16 MiB
-started=()                 # processes to end with this script
+export AGENT=${AGENT:-yamabiko}
+started=() # processes to end with this script
 trap 'end_processes' EXIT
 trap 'exit 130' INT TERM
 
@@ -98,7 +100,7 @@ test_client() {
   in_background "$report/suite.log" wstest fuzzingserver "$report"
   wait_for_port "$port" "$report/suite.log" || return 1
   local command='"$target/release/examples/autobahn_client" "$URL" "$AGENT"'
-  export URL=ws://127.0.0.1:$port AGENT=yamabiko
+  export URL=ws://127.0.0.1:$port
   in_background "$report/client.log" bounded bash -c "exec ${AUTOBAHN_CLIENT_COMMAND:-$command}"
   wait "${started[-1]}" || { fault "the client failed" "$report/client.log"; return 1; }
 }
