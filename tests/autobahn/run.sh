@@ -84,7 +84,7 @@ test_server() {
   export PORT=$port
   in_background "$report/server.log" bash -c "exec ${AUTOBAHN_SERVER_COMMAND:-$command}"
   wait_for_port "$port" "$report/server.log" || return 1
-  configure server "$set" "$port" "$report"
+  configure server "$set" "$port" "$report" || return 1
   in_background "$report/suite.log" wstest fuzzingclient "$report"
   wait "${started[-1]}" || { fault "the suite gave up" "$report/suite.log"; return 1; }
 }
@@ -96,7 +96,7 @@ test_client() {
   if [ -z "${AUTOBAHN_CLIENT_COMMAND:-}" ]; then
     cargo build --release --quiet --example autobahn_client || return 1
   fi
-  configure client "$set" "$port" "$report"
+  configure client "$set" "$port" "$report" || return 1
   in_background "$report/suite.log" wstest fuzzingserver "$report"
   wait_for_port "$port" "$report/suite.log" || return 1
   local command='"$target/release/examples/autobahn_client" "$URL" "$AGENT"'
