@@ -6,16 +6,8 @@ use std::path::Path;
 use crate::citations::{self, Citation, Kind};
 use crate::requirements::{Requirement, Requirements};
 
-/// The words of BCP 14 that make a sentence a requirement.
-const KEYWORDS: [&str; 7] = [
-    "MUST",
-    "SHOULD",
-    "MAY",
-    "SHALL",
-    "REQUIRED",
-    "RECOMMENDED",
-    "OPTIONAL",
-];
+/// The words of BCP 14 that oblige.
+const KEYWORDS: [&str; 5] = ["MUST", "SHOULD", "SHALL", "REQUIRED", "RECOMMENDED"];
 
 /// What stands where for one requirement.
 #[derive(Clone, Debug, Default)]
