@@ -17,8 +17,10 @@
 use std::borrow::Cow;
 
 use super::names::Name;
-use super::protocol::{ClientMessage, Complaint, ErrorCode, Limits, NAMES_LISTED_MAX, Request, ServerMessage};
-use super::protocol::TEXT_BYTES_MAX;
+use super::protocol::{
+    ClientMessage, Complaint, ErrorCode, Limits, NAMES_LISTED_MAX, ServerMessage, TEXT_BYTES_MAX,
+};
+use super::request::Request;
 use super::room::{Room, Rooms};
 
 /// What a connection can do to others; the server's context is one. `topic` is
@@ -53,7 +55,10 @@ enum State {
 impl Member {
     /// For the room, whose name has been checked.
     pub(super) fn new(room: &str) -> Member {
-        Member { topic: format!("{TOPIC_PREFIX}{room}").into(), state: State::Outside }
+        Member {
+            topic: format!("{TOPIC_PREFIX}{room}").into(),
+            state: State::Outside,
+        }
     }
 
     /// Takes a text message that came in at `time` (milliseconds since
@@ -67,18 +72,26 @@ impl Member {
 
     /// Takes a binary message: there are none in this protocol.
     pub(super) fn binary(&self, outlet: &mut impl Outlet) {
-        complain(Complaint::new(ErrorCode::Binary), outlet);
+        complain(Complaint::of(ErrorCode::Binary), outlet);
     }
 
     /// The connection is gone.
     pub(super) fn gone(self, rooms: &Rooms, outlet: &mut impl Outlet) {
-        let State::Inside(name) = &self.state else { return };
+        let State::Inside(name) = &self.state else {
+            return;
+        };
         rooms.leave(self.room(), name, |revision| {
             outlet.publish_except(&self.topic, &left(name, revision, None).to_json());
         });
     }
 
-    fn request(&mut self, request: Request<'_>, time: u64, rooms: &Rooms, outlet: &mut impl Outlet) {
+    fn request(
+        &mut self,
+        request: Request<'_>,
+        time: u64,
+        rooms: &Rooms,
+        outlet: &mut impl Outlet,
+    ) {
         let Request { message, id } = request;
         let kind = message.kind();
         let done = match message {
@@ -91,15 +104,15 @@ impl Member {
             }
         };
         if let Err(complaint) = done {
-            complain(complaint.about(kind).id(id), outlet);
+            complain(complaint.about(kind).with_id(id), outlet);
         }
     }
 
     fn join(&mut self, name: &str, id: Id<'_>, rooms: &Rooms, outlet: &mut impl Outlet) -> Done {
         if let State::Inside(_) = self.state {
-            return Err(Complaint::new(ErrorCode::AlreadyJoined));
+            return Err(Complaint::of(ErrorCode::AlreadyJoined));
         }
-        let name = Name::parse(name).map_err(|error| Complaint::new(error.into()).field("name"))?;
+        let name = Name::parse(name).map_err(|error| Complaint::of(error.into()).at("name"))?;
         let joined = rooms.join(self.room(), &name, |here| {
             // All of it under the lock: once another join or leave has a later
             // revision than this list, this connection is in the topic and will
@@ -113,7 +126,9 @@ impl Member {
             Ok(()) => self.state = State::Inside(name),
             Err(taken) => {
                 let suggestion = taken.suggestion.map(|free| free.as_str().to_owned());
-                return Err(Complaint::new(ErrorCode::NameTaken).field("name").suggestion(suggestion));
+                return Err(Complaint::of(ErrorCode::NameTaken)
+                    .at("name")
+                    .suggesting(suggestion));
             }
         }
         Ok(())
@@ -121,17 +136,22 @@ impl Member {
 
     fn say(&self, text: Cow<'_, str>, id: Id<'_>, time: u64, outlet: &mut impl Outlet) -> Done {
         let State::Inside(name) = &self.state else {
-            return Err(Complaint::new(ErrorCode::NotJoined));
+            return Err(Complaint::of(ErrorCode::NotJoined));
         };
-        check_text(&text).map_err(|code| Complaint::new(code).field("text"))?;
-        let message = ServerMessage::Message { id, from: name.as_str().into(), text, time };
+        check_text(&text).map_err(|code| Complaint::of(code).at("text"))?;
+        let message = ServerMessage::Message {
+            id,
+            from: name.as_str().into(),
+            text,
+            time,
+        };
         outlet.publish(&self.topic, &message.to_json());
         Ok(())
     }
 
     fn leave(&mut self, id: Id<'_>, rooms: &Rooms, outlet: &mut impl Outlet) -> Done {
         let State::Inside(name) = &self.state else {
-            return Err(Complaint::new(ErrorCode::NotJoined));
+            return Err(Complaint::of(ErrorCode::NotJoined));
         };
         rooms.leave(self.room(), name, |revision| {
             outlet.leave(&self.topic);
@@ -143,10 +163,24 @@ impl Member {
     }
 
     fn names(&self, id: Id<'_>, rooms: &Rooms, outlet: &mut impl Outlet) {
-        let nobody = || ServerMessage::Names { id: id.clone(), names: Vec::new(), count: 0, revision: 0 }.to_json();
+        let nobody = || {
+            ServerMessage::Names {
+                id: id.clone(),
+                names: Vec::new(),
+                count: 0,
+                revision: 0,
+            }
+            .to_json()
+        };
         let list = rooms.look(self.room(), |here| {
             let (count, revision) = (here.count(), here.revision());
-            ServerMessage::Names { id: id.clone(), names: listed(here), count, revision }.to_json()
+            ServerMessage::Names {
+                id: id.clone(),
+                names: listed(here),
+                count,
+                revision,
+            }
+            .to_json()
         });
         outlet.send(&list.unwrap_or_else(nobody));
     }
@@ -158,7 +192,7 @@ impl Member {
 
 /// What a request comes to: nothing more to say, or a complaint whose `id` and
 /// `about` are still to be filled in.
-type Done = Result<(), Complaint<'static>>;
+type Done = Result<(), Box<Complaint<'static>>>;
 
 type Id<'a> = Option<Cow<'a, str>>;
 
@@ -166,7 +200,7 @@ type Id<'a> = Option<Cow<'a, str>>;
 /// the path keeps them apart.
 const TOPIC_PREFIX: &str = "/chat/";
 
-fn complain(complaint: Complaint<'_>, outlet: &mut impl Outlet) {
+fn complain(complaint: Box<Complaint<'_>>, outlet: &mut impl Outlet) {
     outlet.send(&ServerMessage::Error(complaint).to_json());
 }
 
@@ -174,7 +208,10 @@ fn check_text(text: &str) -> Result<(), ErrorCode> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(ErrorCode::TextTooLong);
     }
-    if text.chars().any(|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r')) {
+    if text
+        .chars()
+        .any(|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r'))
+    {
         return Err(ErrorCode::TextInvalid);
     }
     if text.trim().is_empty() {
@@ -196,15 +233,25 @@ fn welcome<'a>(name: &'a Name, room: &'a str, here: &'a Room, id: Id<'a>) -> Ser
 }
 
 fn joined(name: &Name, revision: u64) -> ServerMessage<'_> {
-    ServerMessage::Joined { name: name.as_str().into(), revision }
+    ServerMessage::Joined {
+        name: name.as_str().into(),
+        revision,
+    }
 }
 
 fn left<'a>(name: &'a Name, revision: u64, id: Id<'a>) -> ServerMessage<'a> {
-    ServerMessage::Left { id, name: name.as_str().into(), revision }
+    ServerMessage::Left {
+        id,
+        name: name.as_str().into(),
+        revision,
+    }
 }
 
 fn listed(here: &Room) -> Vec<Cow<'_, str>> {
-    here.names().take(NAMES_LISTED_MAX).map(Cow::Borrowed).collect()
+    here.names()
+        .take(NAMES_LISTED_MAX)
+        .map(Cow::Borrowed)
+        .collect()
 }
 
 #[cfg(test)]

@@ -8,10 +8,11 @@
 //!
 //! | file | what is in it |
 //! |---|---|
+//! | `handler` | [`Chat`], as the server sees it |
 //! | `route` | which path is what |
 //! | `page`, `page/` | the page: HTML, CSS, scripts |
-//! | `origin` | which web pages may connect |
-//! | `protocol` | the messages, read and written |
+//! | `protocol` | the messages of both sides |
+//! | `request` | reading what a client says |
 //! | `member` | one connection: what it may say, and what happens then |
 //! | `names` | what one may be called |
 //! | `room` | who is in which room: all that the workers share |
@@ -20,20 +21,22 @@
 //! A message costs one reading and one writing of JSON and takes no lock. A
 //! connection costs its session (under 100 bytes); a name in a room about 200.
 
+mod handler;
 mod member;
 mod names;
-mod origin;
 mod page;
 mod presence;
 mod protocol;
+mod request;
 mod room;
 mod route;
 
+pub use handler::{Chat, Session};
 pub use names::{NAME_CHARACTERS_MAX, Name, NameError};
-pub use origin::Origins;
 pub use presence::Presence;
 pub use protocol::{
-    ClientMessage, Complaint, ErrorCode, ID_BYTES_MAX, Limits, MESSAGE_BYTES_MAX, NAMES_LISTED_MAX, Request, SUBPROTOCOL,
-    ServerMessage, TEXT_BYTES_MAX,
+    ClientMessage, Complaint, ErrorCode, ID_BYTES_MAX, Limits, MESSAGE_BYTES_MAX, NAMES_LISTED_MAX,
+    SUBPROTOCOL, ServerMessage, TEXT_BYTES_MAX,
 };
+pub use request::Request;
 pub use room::{ROOM_CHARACTERS_MAX, is_room_name};

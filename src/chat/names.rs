@@ -114,7 +114,10 @@ mod tests {
     fn name_may_have_thirty_two_characters_and_not_one_more() {
         let longest = "山".repeat(NAME_CHARACTERS_MAX);
         assert_eq!(Name::parse(&longest).unwrap().as_str(), longest);
-        assert_eq!(Name::parse(&format!("{longest}彦")), Err(NameError::TooLong));
+        assert_eq!(
+            Name::parse(&format!("{longest}彦")),
+            Err(NameError::TooLong)
+        );
         assert!(Name::parse(&format!("  {longest}  ")).is_ok());
     }
 
@@ -127,7 +130,15 @@ mod tests {
 
     #[test]
     fn name_with_control_or_invisible_characters_is_invalid() {
-        for name in ["a\nb", "a\0", "\u{1b}[31mred", "a\u{200B}b", "\u{202E}abc", "a\u{2066}b", "\u{E0041}a"] {
+        for name in [
+            "a\nb",
+            "a\0",
+            "\u{1b}[31mred",
+            "a\u{200B}b",
+            "\u{202E}abc",
+            "a\u{2066}b",
+            "\u{E0041}a",
+        ] {
             assert_eq!(Name::parse(name), Err(NameError::Invalid), "{name:?}");
         }
     }

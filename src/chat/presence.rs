@@ -52,8 +52,23 @@ impl Presence {
     /// nothing.
     pub fn apply(&mut self, message: &ServerMessage<'_>) {
         match message {
-            ServerMessage::Welcome { names, count, revision, .. } | ServerMessage::Names { names, count, revision, .. } => {
-                self.start(names.iter().map(|name| name.to_string()).collect(), *count, *revision);
+            ServerMessage::Welcome {
+                names,
+                count,
+                revision,
+                ..
+            }
+            | ServerMessage::Names {
+                names,
+                count,
+                revision,
+                ..
+            } => {
+                self.start(
+                    names.iter().map(|name| name.to_string()).collect(),
+                    *count,
+                    *revision,
+                );
             }
             ServerMessage::Joined { name, revision } => {
                 self.keep(*revision, Change::Joined(name.to_string()));
@@ -94,7 +109,9 @@ impl Presence {
     }
 
     fn catch_up(&mut self) {
-        let Some(mut known) = self.revision else { return };
+        let Some(mut known) = self.revision else {
+            return;
+        };
         self.early.retain(|revision, _| *revision > known);
         while let Some(change) = self.early.remove(&(known + 1)) {
             known += 1;
@@ -121,16 +138,28 @@ mod tests {
     use proptest::prelude::*;
 
     fn joined(name: &str, revision: u64) -> ServerMessage<'static> {
-        ServerMessage::Joined { name: name.to_owned().into(), revision }
+        ServerMessage::Joined {
+            name: name.to_owned().into(),
+            revision,
+        }
     }
 
     fn left(name: &str, revision: u64) -> ServerMessage<'static> {
-        ServerMessage::Left { id: None, name: name.to_owned().into(), revision }
+        ServerMessage::Left {
+            id: None,
+            name: name.to_owned().into(),
+            revision,
+        }
     }
 
     fn list(names: &[&str], revision: u64) -> ServerMessage<'static> {
         let names: Vec<_> = names.iter().map(|name| name.to_string().into()).collect();
-        ServerMessage::Names { id: None, count: names.len(), names, revision }
+        ServerMessage::Names {
+            id: None,
+            count: names.len(),
+            names,
+            revision,
+        }
     }
 
     fn after(messages: &[ServerMessage<'_>]) -> Vec<String> {
@@ -141,12 +170,20 @@ mod tests {
 
     #[test]
     fn change_before_the_first_list_waits_for_it() {
-        assert_eq!(after(&[joined("Chie", 6), joined("Bo", 5), list(&["Aiko", "Bo"], 5)]), ["Aiko", "Bo", "Chie"]);
+        assert_eq!(
+            after(&[joined("Chie", 6), joined("Bo", 5), list(&["Aiko", "Bo"], 5)]),
+            ["Aiko", "Bo", "Chie"]
+        );
     }
 
     #[test]
     fn change_that_the_list_had_is_passed_over_and_an_early_one_waits() {
-        let messages = [list(&["Aiko", "Bo"], 5), joined("Bo", 5), left("Aiko", 7), joined("Chie", 6)];
+        let messages = [
+            list(&["Aiko", "Bo"], 5),
+            joined("Bo", 5),
+            left("Aiko", 7),
+            joined("Chie", 6),
+        ];
         assert_eq!(after(&messages[..3]), ["Aiko", "Bo"]);
         assert_eq!(after(&messages), ["Bo", "Chie"]);
     }
@@ -166,7 +203,10 @@ mod tests {
 
     #[test]
     fn list_that_is_older_than_what_is_known_is_passed_over() {
-        assert_eq!(after(&[list(&["Aiko"], 5), joined("Bo", 6), list(&["Aiko"], 5)]), ["Aiko", "Bo"]);
+        assert_eq!(
+            after(&[list(&["Aiko"], 5), joined("Bo", 6), list(&["Aiko"], 5)]),
+            ["Aiko", "Bo"]
+        );
     }
 
     proptest! {

@@ -37,7 +37,9 @@ const SUGGESTED_NUMBER_MAX: u32 = 100;
 /// folder when they stand in a path.
 pub fn is_room_name(name: &str) -> bool {
     (1..=ROOM_CHARACTERS_MAX).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
         && name != "."
         && name != ".."
 }
@@ -73,14 +75,22 @@ impl Rooms {
     /// Puts the name into the room and calls `announce` with the lock held: a
     /// join or leave that gets a later revision is announced after `announce`
     /// has returned, wherever it happens.
-    pub(super) fn join<T>(&self, room: &str, name: &Name, announce: impl FnOnce(&Room) -> T) -> Result<T, NameTaken> {
+    pub(super) fn join<T>(
+        &self,
+        room: &str,
+        name: &Name,
+        announce: impl FnOnce(&Room) -> T,
+    ) -> Result<T, NameTaken> {
         let mut directory = self.lock();
         let Directory { rooms, changes } = &mut *directory;
         // Looked up before it is made: a refused join must leave no empty room.
         if let Some(room) = rooms.get(room) {
             room.check_free(name)?;
         }
-        let room = rooms.entry(room.into()).or_insert_with(|| Room { names: BTreeMap::new(), revision: *changes });
+        let room = rooms.entry(room.into()).or_insert_with(|| Room {
+            names: BTreeMap::new(),
+            revision: *changes,
+        });
         *changes += 1;
         room.revision += 1;
         room.names.insert(name.key(), name.clone());
@@ -89,7 +99,12 @@ impl Rooms {
 
     /// Takes the name out of the room and calls `announce` with the lock held
     /// and the new revision.
-    pub(super) fn leave<T>(&self, room: &str, name: &Name, announce: impl FnOnce(u64) -> T) -> Option<T> {
+    pub(super) fn leave<T>(
+        &self,
+        room: &str,
+        name: &Name,
+        announce: impl FnOnce(u64) -> T,
+    ) -> Option<T> {
         let mut directory = self.lock();
         let Directory { rooms, changes } = &mut *directory;
         let here = rooms.get_mut(room)?;
@@ -111,7 +126,9 @@ impl Rooms {
     /// A panic elsewhere leaves the directory whole: every change above is made
     /// of steps that cannot fail in between.
     fn lock(&self) -> MutexGuard<'_, Directory> {
-        self.directory.lock().unwrap_or_else(PoisonError::into_inner)
+        self.directory
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -134,7 +151,9 @@ impl Room {
             return Ok(());
         }
         let mut numbered = (2..=SUGGESTED_NUMBER_MAX).map(|number| name.numbered(number));
-        Err(NameTaken { suggestion: numbered.find(|free| !self.names.contains_key(&free.key())) })
+        Err(NameTaken {
+            suggestion: numbered.find(|free| !self.names.contains_key(&free.key())),
+        })
     }
 }
 
@@ -147,15 +166,33 @@ mod tests {
     }
 
     fn join(rooms: &Rooms, room: &str, who: &str) -> Result<(u64, Vec<String>), NameTaken> {
-        rooms.join(room, &name(who), |room| (room.revision(), room.names().map(str::to_owned).collect()))
+        rooms.join(room, &name(who), |room| {
+            (room.revision(), room.names().map(str::to_owned).collect())
+        })
     }
 
     #[test]
     fn room_name_has_one_to_sixty_four_plain_characters() {
-        for good in ["a", "lobby", "A-Z_0.9", "...", &"x".repeat(ROOM_CHARACTERS_MAX)] {
+        for good in [
+            "a",
+            "lobby",
+            "A-Z_0.9",
+            "...",
+            &"x".repeat(ROOM_CHARACTERS_MAX),
+        ] {
             assert!(is_room_name(good), "{good}");
         }
-        for bad in ["", ".", "..", "a b", "a/b", "%41", "山", "a?b", &"x".repeat(ROOM_CHARACTERS_MAX + 1)] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "a b",
+            "a/b",
+            "%41",
+            "山",
+            "a?b",
+            &"x".repeat(ROOM_CHARACTERS_MAX + 1),
+        ] {
             assert!(!is_room_name(bad), "{bad}");
         }
     }
@@ -164,7 +201,10 @@ mod tests {
     fn joiner_is_in_the_list_it_gets_and_the_list_is_in_order() {
         let rooms = Rooms::default();
         assert_eq!(join(&rooms, "lobby", "bo"), Ok((1, vec!["bo".into()])));
-        assert_eq!(join(&rooms, "lobby", "Aiko"), Ok((2, vec!["Aiko".into(), "bo".into()])));
+        assert_eq!(
+            join(&rooms, "lobby", "Aiko"),
+            Ok((2, vec!["Aiko".into(), "bo".into()]))
+        );
     }
 
     #[test]
@@ -172,7 +212,9 @@ mod tests {
         let rooms = Rooms::default();
         join(&rooms, "lobby", "Aiko").unwrap();
         join(&rooms, "lobby", "aiko 2").unwrap();
-        let taken = NameTaken { suggestion: Some(name("AIKO 3")) };
+        let taken = NameTaken {
+            suggestion: Some(name("AIKO 3")),
+        };
         assert_eq!(join(&rooms, "lobby", "AIKO"), Err(taken));
         assert!(join(&rooms, "attic", "AIKO").is_ok());
     }
@@ -184,14 +226,20 @@ mod tests {
         for number in 2..=SUGGESTED_NUMBER_MAX {
             join(&rooms, "lobby", &format!("a {number}")).unwrap();
         }
-        assert_eq!(join(&rooms, "lobby", "a"), Err(NameTaken { suggestion: None }));
+        assert_eq!(
+            join(&rooms, "lobby", "a"),
+            Err(NameTaken { suggestion: None })
+        );
     }
 
     #[test]
     fn room_that_everybody_left_is_forgotten_and_its_revisions_are_not_used_again() {
         let rooms = Rooms::default();
         join(&rooms, "lobby", "Aiko").unwrap();
-        assert_eq!(rooms.leave("lobby", &name("Aiko"), |revision| revision), Some(2));
+        assert_eq!(
+            rooms.leave("lobby", &name("Aiko"), |revision| revision),
+            Some(2)
+        );
         assert!(rooms.lock().rooms.is_empty());
         assert_eq!(join(&rooms, "lobby", "Bo").unwrap().0, 3);
     }
@@ -201,7 +249,10 @@ mod tests {
         let rooms = Rooms::default();
         join(&rooms, "lobby", "Aiko").unwrap();
         assert!(join(&rooms, "lobby", "Aiko").is_err());
-        assert_eq!(rooms.look("lobby", |room| (room.revision(), room.count())), Some((1, 1)));
+        assert_eq!(
+            rooms.look("lobby", |room| (room.revision(), room.count())),
+            Some((1, 1))
+        );
     }
 
     #[test]
@@ -217,9 +268,19 @@ mod tests {
     fn of_many_that_ask_for_one_name_at_once_exactly_one_gets_it() {
         let rooms = Rooms::default();
         let won = std::thread::scope(|scope| {
-            let asking: Vec<_> =
-                (0..8).map(|_| scope.spawn(|| (0..100).filter(|n| join(&rooms, &format!("r{n}"), "Aiko").is_ok()).count())).collect();
-            asking.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>()
+            let asking: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        (0..100)
+                            .filter(|n| join(&rooms, &format!("r{n}"), "Aiko").is_ok())
+                            .count()
+                    })
+                })
+                .collect();
+            asking
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum::<usize>()
         });
         assert_eq!(won, 100);
     }

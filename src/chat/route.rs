@@ -52,13 +52,29 @@ mod tests {
         assert_eq!(Route::of("/"), Route::Asset(asset("/").unwrap()));
         assert_eq!(Route::of("/health"), Route::Health);
         assert_eq!(Route::of("/chat/lobby"), Route::Chat("lobby"));
-        assert_eq!(Route::of("/broadcast/ticks-1_a.b"), Route::Broadcast("ticks-1_a.b"));
+        assert_eq!(
+            Route::of("/broadcast/ticks-1_a.b"),
+            Route::Broadcast("ticks-1_a.b")
+        );
     }
 
     #[test]
     fn anything_else_leads_nowhere() {
         let too_long = format!("/chat/{}", "x".repeat(65));
-        let paths = ["", "*", "/x", "/chat", "/chat/", "/chat/a/b", "/chat/a b", "/chat/%61", "/broadcast/", "/Chat/a", "/chat/..", &too_long];
+        let paths = [
+            "",
+            "*",
+            "/x",
+            "/chat",
+            "/chat/",
+            "/chat/a/b",
+            "/chat/a b",
+            "/chat/%61",
+            "/broadcast/",
+            "/Chat/a",
+            "/chat/..",
+            &too_long,
+        ];
         for path in paths {
             assert_eq!(Route::of(path), Route::Nothing, "{path}");
         }
