@@ -1,4 +1,32 @@
 //! RFC 6455 without I/O, for both roles.
+//!
+//! A file for each thing that the RFC names:
+//!
+//! | module | what | RFC 6455 |
+//! |---|---|---|
+//! | [`handshake`] | from an HTTP request to a WebSocket, as server and as client | §1.3, §3, §4 |
+//! | [`frame`] | header, opcode, masking, close codes; a streaming decoder | §5.2, §5.3, §7.4 |
+//! | [`utf8`] | validation that fails at the first impossible octet | §8.1 |
+//! | `message` | fragments into messages | §5.4 |
+//! | `connection` | [`Connection`]: events, automatic pong, the closing handshake | §5 to §7 |
+//! | `limits`, `error` | every bound; every rule that a peer can break | §10.4, §7.4.1 |
+//!
+//! Bytes go in and events come out; messages go in and bytes come out. What is
+//! absent: sockets, clocks, threads, randomness, logging. Time is the caller's,
+//! masking keys and nonces are handed in, so every run can be replayed.
+//!
+//! Two levels are public. [`frame::FrameDecoder`] gives headers and pieces of
+//! payload as they arrive, and buffers nothing. [`Connection`] gives whole
+//! messages, and answers what the RFC obliges it to answer.
 
+mod connection;
+mod error;
 pub mod frame;
 pub mod handshake;
+mod limits;
+mod message;
+pub mod utf8;
+
+pub use connection::{Connection, Ended, Event, Fragment, MaskingKeys, Message, State};
+pub use error::{ProtocolError, SendError};
+pub use limits::Limits;

@@ -1,1 +1,79 @@
-//! Frames (RFC 6455 §5.2 to §5.5).
+//! Frames: how a WebSocket cuts a stream of octets into pieces with a meaning
+//! (RFC 6455 §5.2 to §5.5 and §7.4).
+//!
+//! ```text
+//!  0                   1                   2                   3
+//!  0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+//! +-+-+-+-+-------+-+-------------+-------------------------------+
+//! |F|R|R|R| opcode|M| Payload len |    Extended payload length    |
+//! |I|S|S|S|  (4)  |A|     (7)     |             (16/64)           |
+//! |N|V|V|V|       |S|             |   (if payload len==126/127)   |
+//! | |1|2|3|       |K|             |                               |
+//! +-+-+-+-+-------+-+-------------+ - - - - - - - - - - - - - - - +
+//! |     Extended payload length continued, if payload len == 127  |
+//! + - - - - - - - - - - - - - - - +-------------------------------+
+//! |                               |Masking-key, if MASK set to 1  |
+//! +-------------------------------+-------------------------------+
+//! | Masking-key (continued)       |          Payload Data         |
+//! +-------------------------------- - - - - - - - - - - - - - - - +
+//! ```
+//!
+//! | file | what |
+//! |---|---|
+//! | `opcode.rs` | what a frame is for |
+//! | `header.rs` | the 2 to 14 octets before the payload, read, checked and written |
+//! | `mask.rs` | XOR with the masking key, resumable at any octet |
+//! | `close.rs` | the body of a Close frame: code and reason |
+//! | `decoder.rs` | a streaming reader that holds back no payload |
+//!
+//! This is the lower of the two public levels: it knows single frames, not
+//! messages. [`Connection`](crate::websocket::Connection) is built on it.
+
+mod close;
+mod decoder;
+mod header;
+mod mask;
+mod opcode;
+
+pub use close::{CloseCode, CloseReason};
+pub use decoder::{FrameDecoder, FramePart};
+pub use header::{FrameError, FrameHeader, Role};
+pub use mask::{mask, mask_octet_by_octet};
+pub use opcode::Opcode;
+
+pub(crate) use close::CloseBodyError;
+
+/// Appends one whole frame to `output`: header, then the payload, masked when
+/// there is a masking key.
+///
+/// The cost is one copy of the payload and one pass of XOR over it when masked.
+/// Whether the frame is legal at this point of a connection is not asked here.
+///
+/// ```
+/// use yamabiko::websocket::frame::{Opcode, encode};
+///
+/// let mut output = Vec::new();
+/// encode(true, Opcode::Text, None, b"Hello", &mut output);
+/// assert_eq!(output, b"\x81\x05Hello");
+/// ```
+pub fn encode(
+    fin: bool,
+    opcode: Opcode,
+    masking_key: Option<[u8; 4]>,
+    payload: &[u8],
+    output: &mut Vec<u8>,
+) {
+    let header = FrameHeader {
+        fin,
+        rsv: 0b000,
+        opcode,
+        masking_key,
+        payload_length: payload.len() as u64,
+    };
+    header.encode(output);
+    let start = output.len();
+    output.extend_from_slice(payload);
+    if let Some(key) = masking_key {
+        mask(&mut output[start..], key, 0);
+    }
+}

@@ -1,0 +1,144 @@
+//! What a peer can do wrong on an established connection, and what the caller
+//! can ask for that is not allowed.
+//!
+//! Each [`ProtocolError`] names the broken rule and knows its answer: the code
+//! of the Close frame that the core has already written. A normal ending is no
+//! error; it is [`Event::Close`](super::Event::Close).
+
+use super::frame::{CloseBodyError, CloseCode, FrameError};
+use super::utf8::InvalidUtf8;
+use std::fmt;
+
+/// A rule of RFC 6455 that the peer broke, or a limit that it went over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProtocolError {
+    /// A single frame is illegal: 1002.
+    Frame(FrameError),
+    /// A continuation frame, and no message is under way (§5.4): 1002.
+    ContinuationWithoutMessage,
+    /// A new data frame before the last message has ended (§5.4): 1002.
+    MessageInsideMessage,
+    /// A Close body of a single octet (§5.5.1): 1002.
+    CloseBodyOneOctet,
+    /// A status code that must not travel (§7.4): 1002.
+    CloseCodeForbidden(u16),
+    /// The words of a Close frame are not UTF-8 (§5.5.1): 1007.
+    CloseReasonNotUtf8,
+    /// A text message is not UTF-8 (§8.1): 1007.
+    TextNotUtf8,
+    /// A message over [`Limits::message_bytes_max`](super::Limits): 1009.
+    MessageTooBig,
+    /// A message over [`Limits::fragments_max`](super::Limits): 1008.
+    TooManyFragments,
+}
+
+impl ProtocolError {
+    /// The status code that tells the peer (§7.4.1).
+    ///
+    /// ```
+    /// use yamabiko::websocket::{ProtocolError, frame::CloseCode};
+    ///
+    /// assert_eq!(ProtocolError::TextNotUtf8.close_code(), CloseCode::INVALID_PAYLOAD);
+    /// ```
+    pub const fn close_code(&self) -> CloseCode {
+        match self {
+            Self::Frame(_)
+            | Self::ContinuationWithoutMessage
+            | Self::MessageInsideMessage
+            | Self::CloseBodyOneOctet
+            | Self::CloseCodeForbidden(_) => CloseCode::PROTOCOL_ERROR,
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
+            //# 1007 indicates that an endpoint is terminating the connection
+            //# because it has received data within a message that was not
+            //# consistent with the type of the message
+            Self::CloseReasonNotUtf8 | Self::TextNotUtf8 => CloseCode::INVALID_PAYLOAD,
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
+            //# 1009 indicates that an endpoint is terminating the connection
+            //# because it has received a message that is too big for it to
+            //# process.
+            Self::MessageTooBig => CloseCode::MESSAGE_TOO_BIG,
+            Self::TooManyFragments => CloseCode::POLICY_VIOLATION,
+        }
+    }
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Frame(error) => error.fmt(f),
+            Self::ContinuationWithoutMessage => {
+                f.write_str("continuation frame without a message (§5.4)")
+            }
+            Self::MessageInsideMessage => {
+                f.write_str("new message before the last has ended (§5.4)")
+            }
+            Self::CloseBodyOneOctet => f.write_str("Close body of one octet (§5.5.1)"),
+            Self::CloseCodeForbidden(code) => {
+                write!(f, "close code {code} must not be sent (§7.4)")
+            }
+            Self::CloseReasonNotUtf8 => f.write_str("close reason is not UTF-8 (§5.5.1)"),
+            Self::TextNotUtf8 => f.write_str("text message is not UTF-8 (§8.1)"),
+            Self::MessageTooBig => f.write_str("message over the size limit (§10.4)"),
+            Self::TooManyFragments => f.write_str("message in too many fragments (§10.4)"),
+        }
+    }
+}
+
+impl std::error::Error for ProtocolError {}
+
+impl From<FrameError> for ProtocolError {
+    fn from(error: FrameError) -> ProtocolError {
+        ProtocolError::Frame(error)
+    }
+}
+
+impl From<InvalidUtf8> for ProtocolError {
+    fn from(_: InvalidUtf8) -> ProtocolError {
+        ProtocolError::TextNotUtf8
+    }
+}
+
+impl From<CloseBodyError> for ProtocolError {
+    fn from(error: CloseBodyError) -> ProtocolError {
+        match error {
+            CloseBodyError::OneOctet => ProtocolError::CloseBodyOneOctet,
+            CloseBodyError::Code(code) => ProtocolError::CloseCodeForbidden(code),
+            CloseBodyError::ReasonNotUtf8 => ProtocolError::CloseReasonNotUtf8,
+        }
+    }
+}
+
+/// Why a message was not written. Nothing was appended to the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// The closing handshake has begun, or the connection has failed (§6.1).
+    NotOpen,
+    /// A Ping or Pong with more than 125 octets (§5.5).
+    ControlPayloadTooLong,
+    /// A fragmented message is under way: end it first (§5.4).
+    MessageUnderWay,
+    /// A fragment of the other type than the message was begun with (§5.4).
+    FragmentOfOtherType,
+    /// The fragments do not add up to UTF-8 (§5.6).
+    TextNotUtf8,
+    /// A Close reason of more than 123 octets (§5.5).
+    CloseReasonTooLong,
+    /// 1010 is for clients only (§7.4.1).
+    CloseCodeNotForServer,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotOpen => "the connection is closing or closed",
+            Self::ControlPayloadTooLong => "a ping or pong holds at most 125 octets",
+            Self::MessageUnderWay => "a fragmented message is under way",
+            Self::FragmentOfOtherType => "a message's fragments are all of one type",
+            Self::TextNotUtf8 => "a text message must be UTF-8",
+            Self::CloseReasonTooLong => "a close reason holds at most 123 octets",
+            Self::CloseCodeNotForServer => "close code 1010 is for clients only",
+        })
+    }
+}
+
+impl std::error::Error for SendError {}

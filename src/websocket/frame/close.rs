@@ -1,0 +1,203 @@
+//! The body of a Close frame: a status code and a reason in words
+//! (RFC 6455 §5.5.1, §7.4).
+//!
+//! ```text
+//!  0                   1
+//!  0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5
+//! +-------------------------------+----------------------- - - -
+//! |   status code (big-endian)    | reason, UTF-8, 0 to 123 octets
+//! +-------------------------------+----------------------- - - -
+//! ```
+//!
+//! An empty body is legal too and is told apart here as `None`. Codes that must
+//! not travel (0 to 999, 1004 to 1006, 1015, what the registry has not
+//! assigned below 3000, 5000 and above) cannot be expressed as a [`CloseCode`].
+
+use std::fmt;
+
+/// A status code that may stand in a Close frame: 1000 to 1003, 1007 to 1014,
+/// 3000 to 4999.
+///
+/// ```
+/// use yamabiko::websocket::frame::CloseCode;
+///
+/// assert_eq!(CloseCode::new(1000), Some(CloseCode::NORMAL));
+/// assert_eq!(CloseCode::new(1006), None); // only ever told locally
+/// assert_eq!(CloseCode::new(4321).map(CloseCode::get), Some(4321));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CloseCode(u16);
+
+impl CloseCode {
+    /// The purpose of the connection is fulfilled.
+    pub const NORMAL: CloseCode = CloseCode(1000);
+    /// The endpoint goes away: a server stops, a page is left.
+    pub const GOING_AWAY: CloseCode = CloseCode(1001);
+    /// The peer broke a rule of the protocol.
+    pub const PROTOCOL_ERROR: CloseCode = CloseCode(1002);
+    /// The endpoint cannot take this type of message.
+    pub const UNSUPPORTED_DATA: CloseCode = CloseCode(1003);
+    /// A message's data did not fit its type, such as a text that is not UTF-8.
+    pub const INVALID_PAYLOAD: CloseCode = CloseCode(1007);
+    /// A rule of the endpoint's own was broken.
+    pub const POLICY_VIOLATION: CloseCode = CloseCode(1008);
+    /// The message is too big to be taken.
+    pub const MESSAGE_TOO_BIG: CloseCode = CloseCode(1009);
+    /// A client misses an extension in the server's answer; clients only.
+    pub const MANDATORY_EXTENSION: CloseCode = CloseCode(1010);
+    /// A server met something unforeseen.
+    pub const INTERNAL_ERROR: CloseCode = CloseCode(1011);
+    /// The service restarts; come back after a random delay (IANA registry).
+    pub const SERVICE_RESTART: CloseCode = CloseCode(1012);
+    /// The service is overloaded; come back later (IANA registry).
+    pub const TRY_AGAIN_LATER: CloseCode = CloseCode(1013);
+    /// A gateway got no valid answer from behind it (IANA registry).
+    pub const BAD_GATEWAY: CloseCode = CloseCode(1014);
+
+    /// The code, if it may travel in a Close frame.
+    pub const fn new(code: u16) -> Option<CloseCode> {
+        match code {
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.2
+            //# Status codes in the range 0-999 are not used.
+            0..=999 => None,
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
+            //# 1005 is a reserved value and MUST NOT be set as a status code
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
+            //# 1006 is a reserved value and MUST NOT be set as a status code
+            1004..=1006 => None,
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
+            //# 1015 is a reserved value and MUST NOT be set as a status code
+            1015 => None,
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.2
+            //# Status codes in the range 1000-2999 are reserved for definition by
+            //# this protocol, its future revisions, and extensions
+            1016..=2999 => None,
+            5000.. => None,
+            _ => Some(CloseCode(code)),
+        }
+    }
+
+    /// The number.
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl fmt::Display for CloseCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Why a connection is closed: a code for programs, words for people.
+///
+/// The words may be empty. They fit a Close frame when they have at most
+/// [`CloseReason::REASON_BYTES_MAX`] octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CloseReason<'a> {
+    /// The status code.
+    pub code: CloseCode,
+    /// The reason, for the log and not for decisions; may be empty.
+    pub reason: &'a str,
+}
+
+impl<'a> CloseReason<'a> {
+    /// What is left of a control frame's 125 octets behind the code.
+    pub const REASON_BYTES_MAX: usize = 123;
+
+    /// Reads the body of a Close frame. An empty body is `None`.
+    pub(crate) fn parse(body: &'a [u8]) -> Result<Option<CloseReason<'a>>, CloseBodyError> {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
+        //# If there is a body, the first two bytes of the body MUST be a 2-byte
+        //# unsigned integer (in network byte order) representing a status code
+        let (code, reason) = match body {
+            [] => return Ok(None),
+            [_] => return Err(CloseBodyError::OneOctet),
+            [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), reason),
+        };
+        let code = CloseCode::new(code).ok_or(CloseBodyError::Code(code))?;
+        let reason = std::str::from_utf8(reason).map_err(|_| CloseBodyError::ReasonNotUtf8)?;
+        Ok(Some(CloseReason { code, reason }))
+    }
+
+    /// The body of a Close frame, and how many of its octets are used. A reason
+    /// that is too long is cut at a character.
+    pub(crate) fn encode(&self) -> ([u8; 125], usize) {
+        let mut body = [0; 125];
+        let reason = truncate(self.reason, Self::REASON_BYTES_MAX).as_bytes();
+        let length = 2 + reason.len();
+        body[..2].copy_from_slice(&self.code.get().to_be_bytes());
+        body[2..length].copy_from_slice(reason);
+        (body, length)
+    }
+}
+
+/// What can be wrong with the body of a Close frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CloseBodyError {
+    OneOctet,
+    Code(u16),
+    ReasonNotUtf8,
+}
+
+/// The longest prefix of at most `bytes_max` octets that ends at a character.
+fn truncate(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exactly_the_codes_that_may_travel_can_be_made() {
+        let travelling: Vec<u16> = (0..=u16::MAX)
+            .filter(|&code| CloseCode::new(code).is_some())
+            .collect();
+        let expected: Vec<u16> = (1000..=1003)
+            .chain(1007..=1014)
+            .chain(3000..=4999)
+            .collect();
+        assert_eq!(travelling, expected);
+    }
+
+    #[test]
+    fn a_body_is_read_back_as_it_was_written() {
+        let reason = CloseReason {
+            code: CloseCode::GOING_AWAY,
+            reason: "さようなら",
+        };
+        let (body, length) = reason.encode();
+        assert_eq!(CloseReason::parse(&body[..length]), Ok(Some(reason)));
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_at_a_character() {
+        let words = "é".repeat(62); // 124 octets, one too many
+        let reason = CloseReason {
+            code: CloseCode::NORMAL,
+            reason: &words,
+        };
+        let (body, length) = reason.encode();
+        assert_eq!(length, 2 + 122);
+        assert!(CloseReason::parse(&body[..length]).is_ok());
+    }
+
+    #[test]
+    fn a_body_of_one_octet_or_with_a_bad_reason_is_refused() {
+        assert_eq!(CloseReason::parse(b""), Ok(None));
+        assert_eq!(CloseReason::parse(b"\x03"), Err(CloseBodyError::OneOctet));
+        assert_eq!(
+            CloseReason::parse(b"\x03\xed"),
+            Err(CloseBodyError::Code(1005))
+        );
+        assert_eq!(
+            CloseReason::parse(b"\x03\xe8\xff"),
+            Err(CloseBodyError::ReasonNotUtf8)
+        );
+    }
+}

@@ -1,0 +1,325 @@
+//! The header of a frame: 2 to 14 octets (RFC 6455 §5.2).
+//!
+//! Reading is in two steps. [`FrameHeader::parse`] shifts bits and refuses what
+//! has no meaning at all; [`FrameHeader::check`] lists the rules that a header
+//! with a meaning may still break, one per line. Both cost a few nanoseconds
+//! and allocate nothing.
+
+use super::Opcode;
+use std::fmt;
+
+/// Which end of the connection this endpoint is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Receives masked frames and sends them unmasked.
+    Server,
+    /// Receives unmasked frames and masks each that it sends.
+    Client,
+}
+
+/// Everything that stands before a frame's payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameHeader {
+    /// Whether this is the last frame of its message.
+    pub fin: bool,
+    /// RSV1, RSV2, RSV3 as the bits `0b100`, `0b010`, `0b001`.
+    pub rsv: u8,
+    /// What the frame is for.
+    pub opcode: Opcode,
+    /// The masking key, if the frame is masked.
+    pub masking_key: Option<[u8; 4]>,
+    /// Octets of payload behind the header: 0 ≤ payload_length < 2^63.
+    pub payload_length: u64,
+}
+
+impl FrameHeader {
+    /// The longest header: 2 octets, 8 of extended length, 4 of masking key.
+    pub const BYTES_MAX: usize = 14;
+
+    /// The most payload that a control frame may have (§5.5).
+    pub const CONTROL_PAYLOAD_BYTES_MAX: u64 = 125;
+
+    /// Reads a header from the front of `bytes`, and tells how many octets it
+    /// took. `None`: more octets are needed.
+    ///
+    /// # Errors
+    /// A reserved opcode, a length that is not written in its shortest form, a
+    /// 64-bit length with the most significant bit set. The connection is then
+    /// to be failed with 1002.
+    ///
+    /// ```
+    /// use yamabiko::websocket::frame::{FrameHeader, Opcode};
+    ///
+    /// let (header, taken) = FrameHeader::parse(b"\x81\x05Hello")?.expect("it is all there");
+    /// assert_eq!((header.opcode, header.payload_length, taken), (Opcode::Text, 5, 2));
+    /// assert_eq!(FrameHeader::parse(b"\x81")?, None);
+    /// # Ok::<(), yamabiko::websocket::frame::FrameError>(())
+    /// ```
+    #[inline]
+    pub fn parse(bytes: &[u8]) -> Result<Option<(FrameHeader, usize)>, FrameError> {
+        let [first, second, rest @ ..] = bytes else {
+            return Ok(None);
+        };
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+        //# If an unknown opcode is received, the receiving endpoint MUST _Fail the
+        //# WebSocket Connection_.
+        let Some(opcode) = Opcode::from_bits(first & 0b0000_1111) else {
+            return Err(FrameError::ReservedOpcode(first & 0b0000_1111));
+        };
+        let Some((payload_length, rest)) = parse_length(second & 0b0111_1111, rest)? else {
+            return Ok(None);
+        };
+        let (masking_key, rest) = match (second & 0b1000_0000 != 0, rest) {
+            (false, rest) => (None, rest),
+            (true, [a, b, c, d, rest @ ..]) => (Some([*a, *b, *c, *d]), rest),
+            (true, _) => return Ok(None),
+        };
+        let header = FrameHeader {
+            fin: first & 0b1000_0000 != 0,
+            rsv: (first & 0b0111_0000) >> 4,
+            opcode,
+            masking_key,
+            payload_length,
+        };
+        Ok(Some((header, bytes.len() - rest.len())))
+    }
+
+    /// The rules of a single frame, for an endpoint in the role `receiver` that
+    /// has negotiated no extension.
+    ///
+    /// # Errors
+    /// The first rule that the header breaks; the connection is then to be
+    /// failed with 1002.
+    #[inline]
+    pub fn check(&self, receiver: Role) -> Result<(), FrameError> {
+        let control = self.opcode.is_control();
+        let masked = self.masking_key.is_some();
+
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+        //# MUST be 0 unless an extension is negotiated that defines meanings
+        //# for non-zero values.
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+        //# If a nonzero value is
+        //# received and none of the negotiated extensions defines the meaning
+        //# of such a nonzero value, the receiving endpoint MUST _Fail the
+        //# WebSocket Connection_.
+        if self.rsv != 0b000 {
+            return Err(FrameError::ReservedBits(self.rsv));
+        }
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
+        //# The server MUST close the connection upon receiving a
+        //# frame that is not masked.
+        if receiver == Role::Server && !masked {
+            return Err(FrameError::NotMasked);
+        }
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
+        //# A client MUST close a connection if it detects a masked
+        //# frame.
+        if receiver == Role::Client && masked {
+            return Err(FrameError::Masked);
+        }
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+        //# Control frames themselves MUST NOT be fragmented.
+        if control && !self.fin {
+            return Err(FrameError::ControlFrameFragmented);
+        }
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5
+        //# All control frames MUST have a payload length of 125 bytes or less
+        //# and MUST NOT be fragmented.
+        if control && self.payload_length > Self::CONTROL_PAYLOAD_BYTES_MAX {
+            return Err(FrameError::ControlFrameTooLong(self.payload_length));
+        }
+        Ok(())
+    }
+
+    /// Appends the header to `output`, its length in the shortest form.
+    pub fn encode(&self, output: &mut Vec<u8>) {
+        let first = u8::from(self.fin) << 7 | (self.rsv & 0b111) << 4 | self.opcode.bits();
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.3
+        //# A masked frame MUST have the field frame-masked set to 1, as defined
+        //# in Section 5.2.
+        let masked = u8::from(self.masking_key.is_some()) << 7;
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+        //# Multibyte length quantities are expressed in network byte order.
+        match (
+            u8::try_from(self.payload_length),
+            u16::try_from(self.payload_length),
+        ) {
+            (Ok(length @ ..=LENGTH_7_MAX), _) => {
+                output.extend_from_slice(&[first, masked | length])
+            }
+            (_, Ok(length)) => {
+                output.extend_from_slice(&[first, masked | LENGTH_16]);
+                output.extend_from_slice(&length.to_be_bytes());
+            }
+            _ => {
+                output.extend_from_slice(&[first, masked | LENGTH_64]);
+                output.extend_from_slice(&self.payload_length.to_be_bytes());
+            }
+        }
+        if let Some(key) = self.masking_key {
+            output.extend_from_slice(&key);
+        }
+    }
+}
+
+/// Reads the length that the seven bits announce, and gives what is behind it.
+///
+/// ```text
+/// 0..=125  the length itself        126  16 bits follow        127  64 bits follow
+/// ```
+#[inline]
+fn parse_length(length_7: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, FrameError> {
+    let (length, shortest_from, rest) = match (length_7, rest) {
+        (LENGTH_16, [a, b, rest @ ..]) => (
+            u64::from(u16::from_be_bytes([*a, *b])),
+            u64::from(LENGTH_7_MAX) + 1,
+            rest,
+        ),
+        (LENGTH_64, [a, b, c, d, e, f, g, h, rest @ ..]) => (
+            u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]),
+            u64::from(u16::MAX) + 1,
+            rest,
+        ),
+        (LENGTH_16 | LENGTH_64, _) => return Ok(None),
+        (length, rest) => (u64::from(length), 0, rest),
+    };
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+    //# If 127, the
+    //# following 8 bytes interpreted as a 64-bit unsigned integer (the
+    //# most significant bit MUST be 0) are the payload length.
+    if length > PAYLOAD_LENGTH_MAX {
+        return Err(FrameError::LengthOver63Bits);
+    }
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+    //# Note that in all cases, the minimal number of bytes MUST be used to
+    //# encode the length
+    if length < shortest_from {
+        return Err(FrameError::LengthNotMinimal(length));
+    }
+    Ok(Some((length, rest)))
+}
+
+const LENGTH_7_MAX: u8 = 125;
+const LENGTH_16: u8 = 126;
+const LENGTH_64: u8 = 127;
+const PAYLOAD_LENGTH_MAX: u64 = u64::MAX >> 1;
+
+/// A rule of §5 that a single frame breaks. The answer is always to fail the
+/// connection with 1002 (protocol error).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameError {
+    /// One of the opcodes 0x3 to 0x7 or 0xB to 0xF (§5.2).
+    ReservedOpcode(u8),
+    /// RSV1, RSV2 or RSV3 is set and no extension gave it a meaning (§5.2).
+    ReservedBits(u8),
+    /// A client sent a frame unmasked (§5.1).
+    NotMasked,
+    /// A server sent a frame masked (§5.1).
+    Masked,
+    /// A Close, Ping or Pong without FIN (§5.4).
+    ControlFrameFragmented,
+    /// A Close, Ping or Pong with more than 125 octets (§5.5).
+    ControlFrameTooLong(u64),
+    /// A length that would have fitted a shorter form (§5.2).
+    LengthNotMinimal(u64),
+    /// A 64-bit length whose most significant bit is 1 (§5.2).
+    LengthOver63Bits,
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ReservedOpcode(bits) => write!(f, "reserved opcode {bits:#X} (§5.2)"),
+            Self::ReservedBits(rsv) => write!(f, "reserved bits {rsv:#05b} set (§5.2)"),
+            Self::NotMasked => f.write_str("a client's frame is not masked (§5.1)"),
+            Self::Masked => f.write_str("a server's frame is masked (§5.1)"),
+            Self::ControlFrameFragmented => f.write_str("fragmented control frame (§5.4)"),
+            Self::ControlFrameTooLong(length) => {
+                write!(f, "control frame of {length} octets, more than 125 (§5.5)")
+            }
+            Self::LengthNotMinimal(length) => {
+                write!(f, "length {length} not in its shortest form (§5.2)")
+            }
+            Self::LengthOver63Bits => f.write_str("length over 63 bits (§5.2)"),
+        }
+    }
+}
+
+impl std::error::Error for FrameError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+    fn header(payload_length: u64, masking_key: Option<[u8; 4]>) -> FrameHeader {
+        FrameHeader {
+            fin: true,
+            rsv: 0,
+            opcode: Opcode::Binary,
+            masking_key,
+            payload_length,
+        }
+    }
+
+    fn encoded(header: FrameHeader) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        header.encode(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn each_length_form_is_used_up_to_its_border() {
+        let lengths = [0, 125, 126, 65_535, 65_536, PAYLOAD_LENGTH_MAX];
+        let bytes = lengths.map(|length| encoded(header(length, None)).len());
+        assert_eq!(bytes, [2, 2, 4, 4, 10, 10]);
+        assert_eq!(
+            encoded(header(u64::MAX >> 1, Some(KEY))).len(),
+            FrameHeader::BYTES_MAX
+        );
+    }
+
+    #[test]
+    fn a_length_in_a_longer_form_than_needed_is_refused() {
+        assert_eq!(
+            FrameHeader::parse(&[0x82, 126, 0, 125]),
+            Err(FrameError::LengthNotMinimal(125))
+        );
+        assert_eq!(
+            FrameHeader::parse(&[0x82, 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff]),
+            Err(FrameError::LengthNotMinimal(65_535))
+        );
+    }
+
+    #[test]
+    fn the_top_bit_of_a_64_bit_length_is_refused() {
+        assert_eq!(
+            FrameHeader::parse(&[0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0]),
+            Err(FrameError::LengthOver63Bits)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_header_is_read_back_as_it_was_written(
+            fin: bool,
+            rsv in 0b000..=0b111_u8,
+            opcode in prop::sample::select(vec![0x0_u8, 0x1, 0x2, 0x8, 0x9, 0xA]),
+            masking_key: Option<[u8; 4]>,
+            payload_length in 0..=PAYLOAD_LENGTH_MAX,
+            shift in 0..63_u32,
+        ) {
+            let payload_length = payload_length >> shift;
+            let Some(opcode) = Opcode::from_bits(opcode) else { unreachable!() };
+            let header = FrameHeader { fin, rsv, opcode, masking_key, payload_length };
+            let bytes = encoded(header);
+            prop_assert_eq!(FrameHeader::parse(&bytes), Ok(Some((header, bytes.len()))));
+            for cut in 0..bytes.len() {
+                prop_assert_eq!(FrameHeader::parse(&bytes[..cut]), Ok(None));
+            }
+        }
+    }
+}

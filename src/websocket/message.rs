@@ -1,0 +1,328 @@
+//! Messages out of fragments (RFC 6455 §5.4, §6.2).
+//!
+//! ```text
+//!           text or binary, FIN = 0               continuation, FIN = 0
+//!   Idle ─────────────────────────────▶ Gathering ◀──────────────────┐
+//!    ▲                                    │   └─────────────────────┘
+//!    └────────────────────────────────────┘ continuation, FIN = 1
+//! ```
+//!
+//! A text or binary frame with FIN that lies whole in the caller's buffer never
+//! comes here. What does come is copied once, into a buffer that grows with what
+//! has arrived, never with what a header claims. Text is gathered as text: each
+//! piece is checked when it comes, so the finished message needs no second look.
+//! An idle assembler is one empty pointer.
+
+use super::error::ProtocolError;
+use super::frame::{FrameHeader, Opcode};
+use super::limits::Limits;
+use super::utf8::Utf8Validator;
+
+/// The message that is under way, if there is one.
+#[derive(Debug, Default)]
+pub(crate) struct Assembler {
+    /// Boxed, because an idle connection should not pay for it.
+    message: Option<Box<Gathering>>,
+}
+
+#[derive(Debug)]
+struct Gathering {
+    payload: Payload,
+    /// Payload octets that the headers so far have announced; within the limit.
+    announced_bytes: usize,
+    /// 1 ≤ fragments ≤ fragments_max
+    fragments: u32,
+    complete: bool,
+}
+
+/// A message's payload so far.
+#[derive(Debug)]
+enum Payload {
+    Text(String, Utf8Validator),
+    Binary(Vec<u8>),
+}
+
+/// A complete message.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Assembled<'a> {
+    Text(&'a str),
+    Binary(&'a [u8]),
+}
+
+impl Assembler {
+    /// A data frame begins. Checks the order of the fragments and the limits.
+    #[inline]
+    pub(crate) fn begin_frame(
+        &mut self,
+        header: &FrameHeader,
+        limits: &Limits,
+    ) -> Result<(), ProtocolError> {
+        match (&mut self.message, header.opcode) {
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+            //# A fragmented message consists of a single frame with the FIN bit
+            //# clear and an opcode other than 0, followed by zero or more frames
+            //# with the FIN bit clear and the opcode set to 0, and terminated by
+            //# a single frame with the FIN bit set and an opcode of 0.
+            (None, Opcode::Continuation) => Err(ProtocolError::ContinuationWithoutMessage),
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+            //# The fragments of one message MUST NOT be interleaved between the
+            //# fragments of another message
+            (Some(_), Opcode::Text | Opcode::Binary) => Err(ProtocolError::MessageInsideMessage),
+            (Some(message), _) => message.begin_fragment(header, limits),
+            (None, _) => announce(0, header, limits).map(|_| ()),
+        }
+    }
+
+    /// The frame's payload is not all there: gather it. Does nothing when the
+    /// message is under way already.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
+    //# Upon receiving a data frame (Section 5.6), the endpoint MUST note the
+    //# /type/ of the data as defined by the opcode (frame-opcode) from
+    //# Section 5.2.
+    pub(crate) fn gather(&mut self, header: &FrameHeader) {
+        self.message.get_or_insert_with(|| {
+            Box::new(Gathering {
+                payload: match header.opcode {
+                    Opcode::Text => Payload::Text(String::new(), Utf8Validator::default()),
+                    _ => Payload::Binary(Vec::new()),
+                },
+                // Within the limit, as `begin_frame` has seen.
+                announced_bytes: usize::try_from(header.payload_length).unwrap_or(usize::MAX),
+                fragments: 1,
+                complete: false,
+            })
+        });
+    }
+
+    /// Adds the next piece of the current frame's payload.
+    pub(crate) fn append(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
+        match &mut self.message {
+            Some(message) => message.append(piece),
+            None => Ok(()),
+        }
+    }
+
+    /// The current frame is complete. With FIN, so is the message.
+    pub(crate) fn end_frame(&mut self, fin: bool) -> Result<(), ProtocolError> {
+        if let (true, Some(message)) = (fin, &mut self.message) {
+            message.finish()?;
+        }
+        Ok(())
+    }
+
+    /// Whether a message is under way.
+    #[inline]
+    pub(crate) fn is_gathering(&self) -> bool {
+        self.message.is_some()
+    }
+
+    /// The message that has been completed, if it has.
+    pub(crate) fn complete(&self) -> Option<Assembled<'_>> {
+        let message = self.message.as_ref().filter(|message| message.complete)?;
+        Some(match &message.payload {
+            Payload::Text(text, _) => Assembled::Text(text),
+            Payload::Binary(bytes) => Assembled::Binary(bytes),
+        })
+    }
+
+    /// Gives back the memory of a message that has been handed out.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
+    //# Subsequent data frames MUST be interpreted as belonging to a new
+    //# WebSocket message.
+    #[inline]
+    pub(crate) fn drop_complete(&mut self) {
+        if self
+            .message
+            .as_ref()
+            .is_some_and(|message| message.complete)
+        {
+            self.message = None;
+        }
+    }
+
+    /// Gives back all memory: nothing more will be received.
+    pub(crate) fn drop_all(&mut self) {
+        self.message = None;
+    }
+}
+
+impl Gathering {
+    fn begin_fragment(
+        &mut self,
+        header: &FrameHeader,
+        limits: &Limits,
+    ) -> Result<(), ProtocolError> {
+        if self.fragments >= limits.fragments_max {
+            return Err(ProtocolError::TooManyFragments);
+        }
+        self.announced_bytes = announce(self.announced_bytes, header, limits)?;
+        self.fragments += 1;
+        Ok(())
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
+    //# If the frame is part of a fragmented message, the "Application data"
+    //# of the subsequent data frames is concatenated to form the /data/.
+    fn append(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
+        match &mut self.payload {
+            Payload::Text(text, validator) => {
+                let decoded = validator.decode(piece)?;
+                text.extend(decoded.carried);
+                text.push_str(decoded.text);
+            }
+            Payload::Binary(bytes) => bytes.extend_from_slice(piece),
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), ProtocolError> {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.6
+        //# Note that a particular text frame might include a partial UTF-8
+        //# sequence; however, the whole message MUST contain valid UTF-8.
+        if let Payload::Text(_, validator) = &self.payload {
+            validator.finish()?;
+        }
+        self.complete = true;
+        Ok(())
+    }
+}
+
+/// How much the message will have when this frame has come, if that is allowed.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-10.4
+//# Implementations that have implementation- and/or platform-specific
+//# limitations regarding the frame size or total message size after
+//# reassembly from multiple frames MUST protect themselves against
+//# exceeding those limits.
+#[inline]
+fn announce(before: usize, header: &FrameHeader, limits: &Limits) -> Result<usize, ProtocolError> {
+    usize::try_from(header.payload_length)
+        .ok()
+        .and_then(|length| before.checked_add(length))
+        .filter(|&total| total <= limits.message_bytes_max)
+        .ok_or(ProtocolError::MessageTooBig)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(fin: bool, opcode: Opcode, payload_length: u64) -> FrameHeader {
+        FrameHeader {
+            fin,
+            rsv: 0,
+            opcode,
+            masking_key: None,
+            payload_length,
+        }
+    }
+
+    fn receive(
+        assembler: &mut Assembler,
+        fin: bool,
+        opcode: Opcode,
+        payload: &[u8],
+        limits: &Limits,
+    ) -> Result<(), ProtocolError> {
+        let header = frame(fin, opcode, payload.len() as u64);
+        assembler.begin_frame(&header, limits)?;
+        assembler.gather(&header);
+        assembler.append(payload)?;
+        assembler.end_frame(fin)
+    }
+
+    #[test]
+    fn fragments_are_concatenated_in_order() {
+        let (mut assembler, limits) = (Assembler::default(), Limits::default());
+        let steps = [
+            (false, Opcode::Text, &b"Hel"[..]),
+            (false, Opcode::Continuation, b""),
+            (true, Opcode::Continuation, b"lo"),
+        ];
+        for (fin, opcode, payload) in steps {
+            assert_eq!(assembler.complete(), None);
+            assert_eq!(
+                receive(&mut assembler, fin, opcode, payload, &limits),
+                Ok(())
+            );
+        }
+        assert_eq!(assembler.complete(), Some(Assembled::Text("Hello")));
+        assembler.drop_complete();
+        assert!(!assembler.is_gathering());
+    }
+
+    #[test]
+    fn the_size_limit_counts_all_fragments_and_is_exact() {
+        let limits = Limits {
+            message_bytes_max: 5,
+            ..Limits::default()
+        };
+        let mut assembler = Assembler::default();
+        assert_eq!(
+            receive(&mut assembler, false, Opcode::Binary, b"abc", &limits),
+            Ok(())
+        );
+        assert_eq!(
+            receive(&mut assembler, false, Opcode::Continuation, b"de", &limits),
+            Ok(())
+        );
+        assert_eq!(
+            assembler.begin_frame(&frame(true, Opcode::Continuation, 1), &limits),
+            Err(ProtocolError::MessageTooBig)
+        );
+    }
+
+    #[test]
+    fn the_fragment_limit_is_exact() {
+        let limits = Limits {
+            fragments_max: 2,
+            ..Limits::default()
+        };
+        let mut assembler = Assembler::default();
+        assert_eq!(
+            receive(&mut assembler, false, Opcode::Binary, b"", &limits),
+            Ok(())
+        );
+        assert_eq!(
+            receive(&mut assembler, false, Opcode::Continuation, b"", &limits),
+            Ok(())
+        );
+        assert_eq!(
+            receive(&mut assembler, true, Opcode::Continuation, b"", &limits),
+            Err(ProtocolError::TooManyFragments)
+        );
+    }
+
+    #[test]
+    fn a_claimed_length_allocates_nothing() {
+        let limits = Limits {
+            message_bytes_max: usize::MAX,
+            ..Limits::default()
+        };
+        let mut assembler = Assembler::default();
+        let header = frame(true, Opcode::Binary, 1 << 62);
+        assert_eq!(assembler.begin_frame(&header, &limits), Ok(()));
+        assembler.gather(&header);
+        assert_eq!(assembler.append(b"x"), Ok(()));
+        let Some(Payload::Binary(bytes)) = assembler.message.map(|message| message.payload) else {
+            unreachable!("a binary message is under way");
+        };
+        assert!(bytes.capacity() < 64);
+    }
+
+    #[test]
+    fn a_message_inside_a_message_and_a_lone_continuation_are_refused() {
+        let (mut assembler, limits) = (Assembler::default(), Limits::default());
+        assert_eq!(
+            receive(&mut assembler, true, Opcode::Continuation, b"", &limits),
+            Err(ProtocolError::ContinuationWithoutMessage)
+        );
+        assert_eq!(
+            receive(&mut assembler, false, Opcode::Text, b"a", &limits),
+            Ok(())
+        );
+        assert_eq!(
+            receive(&mut assembler, true, Opcode::Text, b"b", &limits),
+            Err(ProtocolError::MessageInsideMessage)
+        );
+    }
+}
