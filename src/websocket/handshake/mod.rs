@@ -1,1 +1,68 @@
-//! The opening handshake (RFC 6455 §4).
+//! The opening handshake, both roles, without I/O (RFC 6455 §4).
+//!
+//! A WebSocket connection begins as an HTTP/1.1 GET that asks to be upgraded,
+//! and becomes one with the server's 101. Before it has decided, an endpoint
+//! reads bytes from a stranger; so this is the strictest part of the crate.
+//!
+//! ```text
+//!   server   bytes ─ RequestReader ─► RequestHead ─ Upgrade::check ─► Upgrade ─ write_response ─► 101
+//!                         │                │                             │
+//!                         └── Refusal ─────┼──────── Refusal ────────────┘        4xx, 5xx
+//!                                          └─► Response                           plain HTTP
+//!
+//!   client   WebSocketUri ─► ClientHandshake ─ write_request ─► bytes
+//!            bytes ─ receive ─► Established, or why not
+//! ```
+//!
+//! The readers are functions of everything that has come so far. They can be
+//! called after each byte, remember how far they have looked, allocate nothing
+//! and give the same result however the bytes were cut. The caller keeps the
+//! buffer, at most [`HeadLimits::head_bytes_max`] bytes of which are a head.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `head.rs` | the lines of a head, incrementally and in bounds, for both roles |
+//! | `fields.rs` | looking fields up in those lines |
+//! | `token.rs`, `authority.rs`, `target.rs` | the small grammars of HTTP |
+//! | `request.rs` | a request's head |
+//! | `upgrade.rs` | is it a WebSocket handshake (§4.2.1), and the 101 (§4.2.2) |
+//! | `response.rs`, `refusal.rs` | all other answers of a server |
+//! | `accept_key.rs`, `subprotocol.rs`, `extensions.rs` | the values of three fields |
+//! | `uri.rs` | `ws:` and `wss:` (§3) |
+//! | `answer.rs`, `client.rs` | an answer's head; the client's half (§4.1) |
+//! | `limits.rs` | the bounds |
+//!
+//! Left to the layers above: opening the TCP connection and TLS, one attempt
+//! at a time for each host (§4.1), time limits, IDNA, and which origins and
+//! paths are served.
+
+mod accept_key;
+mod answer;
+mod authority;
+mod client;
+mod extensions;
+mod fields;
+mod head;
+mod limits;
+mod refusal;
+mod request;
+mod response;
+mod subprotocol;
+mod target;
+mod token;
+mod upgrade;
+mod uri;
+
+pub use accept_key::accept_key;
+pub use answer::HttpAnswer;
+pub use client::{ClientHandshake, ClientHandshakeError, Established, InvalidRequest};
+pub use extensions::Extension;
+pub use fields::{Field, Fields};
+pub use head::HeadError;
+pub use limits::HeadLimits;
+pub use refusal::Refusal;
+pub use request::{HttpVersion, RequestHead, RequestReader};
+pub use response::{IntoBody, InvalidField, Response, Status};
+pub use subprotocol::SUBPROTOCOLS_MAX;
+pub use upgrade::{SubprotocolNotOffered, Upgrade};
+pub use uri::{UriError, WebSocketUri, percent_encode};

@@ -1,0 +1,191 @@
+//! The head of a server's answer, as a client reads it (RFC 9112 §4).
+//!
+//! ```text
+//!   HTTP/1.1 101 Switching Protocols CRLF     status line: three digits, and a
+//!   Upgrade: websocket CRLF                   space even if no reason follows
+//!   CRLF
+//! ```
+//!
+//! Bounds, line ends and fields are read as a request's are (`head.rs`), but
+//! no empty line may stand in front: that is a courtesy to clients only.
+
+use super::fields::Fields;
+use super::head::{HeadError, HeadLayout, HeadScanner};
+use super::limits::HeadLimits;
+
+/// An HTTP answer that did not switch to WebSocket, in the caller's hands: what
+/// it means, HTTP says (RFC 9110 §15).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpAnswer {
+    /// The status code, 200 to 999, or 100 to 199 after too many of those.
+    pub status: u16,
+    /// The reason phrase; what is not UTF-8 is replaced.
+    pub reason: String,
+    /// Names and values in the order in which they came. A value may hold
+    /// bytes above ASCII.
+    pub fields: Vec<(String, Vec<u8>)>,
+    /// Where the body begins in the bytes that were handed in.
+    pub head_bytes: usize,
+}
+
+impl HttpAnswer {
+    /// The value of the first field of this name, whatever its case.
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        self.fields
+            .iter()
+            .find(|(field_name, _)| field_name.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_slice())
+    }
+
+    pub(super) fn of(head: &AnswerHead<'_>, head_bytes: usize) -> Self {
+        HttpAnswer {
+            status: head.line.status,
+            reason: String::from_utf8_lossy(head.line.reason).into_owned(),
+            fields: head
+                .fields
+                .iter()
+                .map(|field| (field.name().to_owned(), field.value().to_owned()))
+                .collect(),
+            head_bytes,
+        }
+    }
+}
+
+/// Reads the head of one answer, whole or in pieces, in bounded memory.
+#[derive(Clone, Debug)]
+pub(super) struct AnswerReader {
+    scanner: HeadScanner,
+}
+
+impl AnswerReader {
+    pub(super) fn new(limits: HeadLimits) -> Self {
+        AnswerReader {
+            scanner: HeadScanner::new(HeadLimits {
+                leading_empty_lines_max: 0,
+                ..limits
+            }),
+        }
+    }
+
+    /// As [`RequestReader::read`](super::RequestReader::read).
+    pub(super) fn read<'a>(
+        &mut self,
+        bytes: &'a [u8],
+    ) -> Result<Option<(AnswerHead<'a>, usize)>, HeadError> {
+        let check = |line: &[u8]| StatusLine::parse(line).map(|_| ());
+        let Some(layout) = self.scanner.read(bytes, check)? else {
+            return Ok(None);
+        };
+        let head = AnswerHead::parse(bytes, layout)?;
+        Ok(Some((head, layout.head_bytes)))
+    }
+}
+
+/// A well-formed answer, borrowed from the bytes that were read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AnswerHead<'a> {
+    pub(super) line: StatusLine<'a>,
+    pub(super) fields: Fields<'a>,
+}
+
+impl<'a> AnswerHead<'a> {
+    fn parse(bytes: &'a [u8], layout: HeadLayout) -> Result<Self, HeadError> {
+        Ok(AnswerHead {
+            line: StatusLine::parse(layout.start_line.of(bytes))?,
+            fields: Fields::of_checked_lines(layout.fields.of(bytes)),
+        })
+    }
+}
+
+/// `HTTP-version SP 3DIGIT SP [ reason-phrase ]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StatusLine<'a> {
+    /// HTTP/1.0, which cannot upgrade.
+    pub(super) is_http10: bool,
+    /// 100 to 999.
+    pub(super) status: u16,
+    reason: &'a [u8],
+}
+
+impl<'a> StatusLine<'a> {
+    fn parse(line: &'a [u8]) -> Result<Self, HeadError> {
+        let [
+            b'H',
+            b'T',
+            b'T',
+            b'P',
+            b'/',
+            b'1',
+            b'.',
+            minor @ b'0'..=b'9',
+            b' ',
+            hundreds @ b'1'..=b'9',
+            tens @ b'0'..=b'9',
+            ones @ b'0'..=b'9',
+            b' ',
+            reason @ ..,
+        ] = line
+        else {
+            return Err(HeadError::InvalidStatusLine);
+        };
+        let digit = |byte: &u8| u16::from(byte - b'0');
+        Ok(StatusLine {
+            is_http10: *minor == b'0',
+            status: digit(hundreds) * 100 + digit(tens) * 10 + digit(ones),
+            reason,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_line_is_version_code_and_reason() {
+        let table: [(&[u8], bool, u16, &[u8]); 4] = [
+            (
+                b"HTTP/1.1 101 Switching Protocols",
+                false,
+                101,
+                b"Switching Protocols",
+            ),
+            (b"HTTP/1.1 404 ", false, 404, b""),
+            (b"HTTP/1.0 999 caf\xe9\t!", true, 999, b"caf\xe9\t!"),
+            (b"HTTP/1.9 200  ", false, 200, b" "),
+        ];
+        for (line, is_http10, status, reason) in table {
+            let expected = StatusLine {
+                is_http10,
+                status,
+                reason,
+            };
+            assert_eq!(StatusLine::parse(line), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn status_line_of_another_form_is_refused() {
+        let table = [
+            "",
+            "HTTP/1.1",
+            "HTTP/1.1 101",
+            "HTTP/1.1 1010 x",
+            "HTTP/1.1 099 x",
+            "HTTP/1.1 10 x",
+            "HTTP/1.1  101 x",
+            "HTTP/1.1 1x1 x",
+            "HTTP/2.0 101 x",
+            "HTTP/1.10 101 x",
+            "http/1.1 101 x",
+            " HTTP/1.1 101 x",
+            "ICY 200 OK",
+            "HTTP/1.1\t101 x",
+            "HTTP/1.1 101\tx",
+        ];
+        for line in table {
+            let refused = StatusLine::parse(line.as_bytes());
+            assert_eq!(refused, Err(HeadError::InvalidStatusLine), "{line:?}");
+        }
+    }
+}

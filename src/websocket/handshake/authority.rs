@@ -1,0 +1,170 @@
+//! `uri-host [ ":" port ]`: the value of Host, and the authority of a URI
+//! without user information (RFC 3986 §3.2, RFC 9110 §7.2).
+//!
+//! ```text
+//!   example.com:8080     192.0.2.1     [2001:db8::1]:443     example.com:
+//! ```
+
+use super::token::is_token_byte;
+// An address is only recognised here, never connected to.
+use core::net::Ipv6Addr;
+
+/// A host that is not empty, and a port if one is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Authority<'a> {
+    /// With its brackets if it is an IPv6 address.
+    pub(super) host: &'a str,
+    /// `None` also where the colon is followed by nothing.
+    pub(super) port: Option<u16>,
+}
+
+/// Why a text is no authority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InvalidAuthority {
+    Host,
+    Port,
+}
+
+impl<'a> Authority<'a> {
+    /// User information, an empty host, a character that does not belong into
+    /// a host, a zone or future form of IP address, and a port that is no
+    /// 16-bit number are refused.
+    pub(super) fn parse(text: &'a str) -> Result<Self, InvalidAuthority> {
+        let (host, port) = match text.strip_prefix('[') {
+            Some(bracketed) => split_ip_literal(text, bracketed)?,
+            None => split_name(text)?,
+        };
+        let port = parse_port(port)?;
+        Ok(Authority { host, port })
+    }
+}
+
+/// Is this a percent sign and two hexadecimal digits wherever a percent sign
+/// stands?
+pub(super) fn percent_encoding_is_valid(text: &str) -> bool {
+    text.split('%').skip(1).all(|rest| {
+        let digits = rest.as_bytes().get(..2).unwrap_or_default();
+        digits.len() == 2 && digits.iter().all(u8::is_ascii_hexdigit)
+    })
+}
+
+fn split_ip_literal<'a>(
+    text: &'a str,
+    bracketed: &'a str,
+) -> Result<(&'a str, Option<&'a str>), InvalidAuthority> {
+    let (address, rest) = bracketed.split_once(']').ok_or(InvalidAuthority::Host)?;
+    if address.parse::<Ipv6Addr>().is_err() {
+        return Err(InvalidAuthority::Host);
+    }
+    let host = &text[..text.len() - rest.len()];
+    match rest.strip_prefix(':') {
+        None if rest.is_empty() => Ok((host, None)),
+        None => Err(InvalidAuthority::Host),
+        port => Ok((host, port)),
+    }
+}
+
+fn split_name(text: &str) -> Result<(&str, Option<&str>), InvalidAuthority> {
+    let (host, port) = match text.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (text, None),
+    };
+    let is_name = !host.is_empty() && host.bytes().all(is_name_byte);
+    if !is_name || !percent_encoding_is_valid(host) {
+        return Err(InvalidAuthority::Host);
+    }
+    Ok((host, port))
+}
+
+fn parse_port(digits: Option<&str>) -> Result<Option<u16>, InvalidAuthority> {
+    match digits {
+        None | Some("") => Ok(None),
+        // `parse` alone would take a plus sign.
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            digits.parse().map(Some).map_err(|_| InvalidAuthority::Port)
+        }
+        Some(_) => Err(InvalidAuthority::Port),
+    }
+}
+
+/// `reg-name = *( unreserved / pct-encoded / sub-delims )`: the characters of
+/// a token without four of them, and five that are separators in HTTP.
+fn is_name_byte(byte: u8) -> bool {
+    let mark = matches!(byte, b'(' | b')' | b',' | b';' | b'=');
+    mark || is_token_byte(byte) && !matches!(byte, b'#' | b'^' | b'`' | b'|')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authority_is_a_host_and_perhaps_a_port() {
+        let table = [
+            ("example.com", "example.com", None),
+            ("example.com:", "example.com", None),
+            ("EXAMPLE.com:8080", "EXAMPLE.com", Some(8080)),
+            ("a_b~c!$&'()*+,;=%41:1", "a_b~c!$&'()*+,;=%41", Some(1)),
+            ("192.0.2.1:65535", "192.0.2.1", Some(65535)),
+            ("[::1]", "[::1]", None),
+            ("[2001:db8::1]:0080", "[2001:db8::1]", Some(80)),
+        ];
+        for (text, host, port) in table {
+            assert_eq!(
+                Authority::parse(text),
+                Ok(Authority { host, port }),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn authority_with_a_wrong_host_is_refused() {
+        let table = [
+            "",
+            ":80",
+            "user@host",
+            "a b",
+            "a/b",
+            "a?b",
+            "a#b",
+            "a\\b",
+            "a\"b",
+            "a<b",
+            "a[b",
+            "a^b",
+            "a|b",
+            "a{b",
+            "a%4",
+            "a%zz",
+            "a%",
+            "::1",
+            "[::1",
+            "[]",
+            "[::1]a",
+            "[v1.a]",
+            "[fe80::1%25a]",
+            "[1.2.3.4]",
+            "caf\u{e9}",
+            "a,b@c",
+        ];
+        for text in table {
+            assert_eq!(
+                Authority::parse(text),
+                Err(InvalidAuthority::Host),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn authority_with_a_wrong_port_is_refused() {
+        for text in ["a:b", "a:+1", "a:-1", "a:65536", "a:1:2", "a: 1", "[::1]:x"] {
+            assert_eq!(
+                Authority::parse(text),
+                Err(InvalidAuthority::Port),
+                "{text}"
+            );
+        }
+    }
+}

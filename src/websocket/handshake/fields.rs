@@ -1,0 +1,275 @@
+//! Field lines, looked up in place.
+//!
+//! A head that was read is kept as it came: [`Fields`] is one slice of valid
+//! lines and finds names and values anew each time it is asked. That costs a
+//! walk over some hundred bytes and saves an allocation for each connection.
+//! What the handshake itself needs is gathered in a single walk
+//! ([`KnownFields`]).
+
+use super::token::list_elements;
+use core::fmt;
+
+/// The field lines of a head, in the order in which they came.
+///
+/// ```
+/// use yamabiko::websocket::handshake::{HeadLimits, RequestReader};
+///
+/// let bytes = b"GET / HTTP/1.1\r\nHost: a\r\nAccept: x\r\nACCEPT: y, z\r\n\r\n";
+/// let (head, _) = RequestReader::new(HeadLimits::default()).read(bytes)?.unwrap();
+/// assert_eq!(head.fields().get("host"), Some(&b"a"[..]));
+/// assert_eq!(head.fields().get_all("accept").count(), 2);
+/// assert_eq!(head.fields().list("accept").last(), Some(&b"z"[..]));
+/// # Ok::<(), yamabiko::websocket::handshake::Refusal>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct Fields<'a> {
+    /// Lines that `head.rs` has checked, each with its CRLF.
+    lines: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn of_checked_lines(lines: &'a [u8]) -> Self {
+        Fields { lines }
+    }
+
+    /// Every field, in order.
+    pub fn iter(self) -> impl Iterator<Item = Field<'a>> {
+        let mut lines = self.lines;
+        core::iter::from_fn(move || next_field(&mut lines))
+    }
+
+    /// The value of the first field of this name, whatever the case of its
+    /// letters, without the white space around it.
+    pub fn get(self, name: &str) -> Option<&'a [u8]> {
+        self.get_all(name).next()
+    }
+
+    /// The value of each field of this name.
+    pub fn get_all(self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.iter()
+            .filter(move |field| field.is(name))
+            .map(|field| field.value)
+    }
+
+    /// The elements of a comma-separated list, over all fields of this name as
+    /// if they were one (RFC 9110 §5.3); empty elements are left out. Not for
+    /// lists that may hold quoted strings.
+    pub fn list(self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.get_all(name).flat_map(list_elements)
+    }
+
+    /// The value of a field that must not stand twice.
+    pub(super) fn once(self, name: &str) -> Occurrence<'a> {
+        let mut occurrence = Occurrence::Absent;
+        self.get_all(name).for_each(|value| occurrence.add(value));
+        occurrence
+    }
+}
+
+impl fmt::Debug for Fields<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// One field of a head.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Field<'a> {
+    name: &'a [u8],
+    value: &'a [u8],
+}
+
+impl<'a> Field<'a> {
+    /// The name as it was sent: a token.
+    pub fn name(&self) -> &'a str {
+        core::str::from_utf8(self.name).unwrap_or_default()
+    }
+
+    /// The value without the white space around it: no control character but
+    /// the tab; bytes above ASCII are possible and have no known encoding.
+    pub fn value(&self) -> &'a [u8] {
+        self.value
+    }
+
+    /// Whether this is the field's name, whatever the case of its letters.
+    pub fn is(&self, name: &str) -> bool {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+        //# all header field names in both HTTP requests and HTTP responses
+        //# are case-insensitive.
+        self.name.eq_ignore_ascii_case(name.as_bytes())
+    }
+}
+
+impl fmt::Debug for Field<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.name(), self.value.escape_ascii())
+    }
+}
+
+/// How often a field stands in a head that should have it once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Occurrence<'a> {
+    #[default]
+    Absent,
+    Once(&'a [u8]),
+    Repeated,
+}
+
+impl<'a> Occurrence<'a> {
+    fn add(&mut self, value: &'a [u8]) {
+        *self = match self {
+            Occurrence::Absent => Occurrence::Once(value),
+            Occurrence::Once(_) | Occurrence::Repeated => Occurrence::Repeated,
+        };
+    }
+}
+
+/// What a server needs to know of a request, gathered in one walk.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
+//# Unknown header fields are ignored, as per [RFC2616].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct KnownFields<'a> {
+    pub(super) host: Occurrence<'a>,
+    pub(super) origin: Occurrence<'a>,
+    pub(super) key: Occurrence<'a>,
+    pub(super) version: Occurrence<'a>,
+    /// `Upgrade` lists `websocket`.
+    pub(super) upgrade_lists_websocket: bool,
+    /// `Connection` lists `upgrade`.
+    pub(super) connection_lists_upgrade: bool,
+    /// `Transfer-Encoding`, or a `Content-Length` other than zero.
+    pub(super) body_announced: bool,
+    /// There is a `Sec-WebSocket-Protocol` field.
+    pub(super) protocol: bool,
+    /// There is a `Sec-WebSocket-Extensions` field.
+    pub(super) extensions: bool,
+}
+
+impl<'a> KnownFields<'a> {
+    pub(super) fn gather(fields: Fields<'a>) -> Self {
+        let mut known = KnownFields::default();
+        for field in fields.iter() {
+            known.take(field);
+        }
+        known
+    }
+
+    /// Sorted by the length of the name, which most fields differ in: one
+    /// comparison of letters for each field, seldom two.
+    fn take(&mut self, field: Field<'a>) {
+        let value = field.value;
+        match field.name.len() {
+            4 if field.is("Host") => self.host.add(value),
+            6 if field.is("Origin") => self.origin.add(value),
+            7 if field.is("Upgrade") => self.upgrade_lists_websocket |= lists(value, b"websocket"),
+            10 if field.is("Connection") => {
+                self.connection_lists_upgrade |= lists(value, b"upgrade")
+            }
+            14 if field.is("Content-Length") => self.body_announced |= !is_zero(value),
+            17 if field.is("Sec-WebSocket-Key") => self.key.add(value),
+            17 if field.is("Transfer-Encoding") => self.body_announced = true,
+            21 if field.is("Sec-WebSocket-Version") => self.version.add(value),
+            22 if field.is("Sec-WebSocket-Protocol") => self.protocol = true,
+            24 if field.is("Sec-WebSocket-Extensions") => self.extensions = true,
+            _ => {}
+        }
+    }
+}
+
+fn lists(value: &[u8], token: &[u8]) -> bool {
+    list_elements(value).any(|element| element.eq_ignore_ascii_case(token))
+}
+
+/// A length that is no number counts as a body: nobody knows where it ends.
+fn is_zero(value: &[u8]) -> bool {
+    !value.is_empty() && value.iter().all(|&byte| byte == b'0')
+}
+
+/// Cuts the first line off `lines`. In checked lines a CR only ends a line,
+/// and the first colon ends the name.
+fn next_field<'a>(lines: &mut &'a [u8]) -> Option<Field<'a>> {
+    let line_end = find(lines, b'\r')?;
+    let (line, rest) = lines.split_at(line_end);
+    *lines = rest.get(2..).unwrap_or_default();
+    let colon = line.iter().position(|&byte| byte == b':')?;
+    Some(Field {
+        name: &line[..colon],
+        value: line[colon + 1..].trim_ascii(),
+    })
+}
+
+/// `iter().position()` in blocks that the compiler turns into vector
+/// comparisons, as in `head.rs`.
+fn find(bytes: &[u8], wanted: u8) -> Option<usize> {
+    let mut start = 0;
+    for block in bytes.chunks(16) {
+        if block
+            .iter()
+            .fold(false, |any, &byte| any | (byte == wanted))
+        {
+            let offset = block.iter().position(|&byte| byte == wanted)?;
+            return Some(start + offset);
+        }
+        start += block.len();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(lines: &str) -> Fields<'_> {
+        Fields::of_checked_lines(lines.as_bytes())
+    }
+
+    #[test]
+    fn names_match_in_any_case_and_values_lose_their_white_space() {
+        let fields = fields("a-B: \t x y \t\r\nC:\r\n");
+        assert_eq!(fields.get("A-b"), Some(&b"x y"[..]));
+        assert_eq!(fields.get("c"), Some(&b""[..]));
+        assert_eq!(fields.get("d"), None);
+        assert_eq!(fields.iter().next().map(|field| field.name()), Some("a-B"));
+    }
+
+    #[test]
+    fn fields_of_one_name_are_one_list() {
+        let fields = fields("A: 1,,2\r\nB: 9\r\na: ,3\r\n");
+        let elements: Vec<&[u8]> = fields.list("A").collect();
+        assert_eq!(elements, [b"1", b"2", b"3"]);
+    }
+
+    #[test]
+    fn occurrence_tells_absent_once_and_repeated_apart() {
+        let fields = fields("A: 1\r\nB: 2\r\na: 1\r\n");
+        assert_eq!(fields.once("C"), Occurrence::Absent);
+        assert_eq!(fields.once("b"), Occurrence::Once(b"2"));
+        assert_eq!(fields.once("A"), Occurrence::Repeated);
+    }
+
+    #[test]
+    fn body_is_announced_by_all_but_a_zero_length() {
+        let table = [
+            ("Content-Length: 0\r\n", false),
+            ("Content-Length: 00\r\nContent-Length: 0\r\n", false),
+            ("Accept: */*\r\n", false),
+            ("Content-Length: 1\r\n", true),
+            ("Content-Length: 0\r\nContent-Length: 5\r\n", true),
+            ("Content-Length: 0, 0\r\n", true),
+            ("Content-Length: +0\r\n", true),
+            ("Content-Length:\r\n", true),
+            ("Transfer-Encoding: identity\r\n", true),
+        ];
+        for (lines, announced) in table {
+            let known = KnownFields::gather(fields(lines));
+            assert_eq!(known.body_announced, announced, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_lines_and_escapes_foreign_bytes() {
+        let lines = b"A: \xff\r\n";
+        let shown = format!("{:?}", Fields::of_checked_lines(lines));
+        assert_eq!(shown, r"[A: \xff]");
+    }
+}

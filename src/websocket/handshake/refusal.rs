@@ -1,0 +1,129 @@
+//! The answer to a handshake that is not accepted (RFC 6455 §4.2.2, §10.7).
+
+use super::response::{InvalidField, Response, Status};
+use core::fmt;
+use std::borrow::Cow;
+
+/// A request refused: an HTTP status, a reason in one line, and what that
+/// status obliges a server to say.
+///
+/// The reason is shown to the client as plain text. This crate's own reasons
+/// are fixed words; nothing that the client has sent is repeated to it.
+///
+/// ```
+/// use yamabiko::websocket::handshake::{Refusal, Status};
+///
+/// let mut output = Vec::new();
+/// Refusal::new(Status::NotFound, "there is no such room").write(&mut output);
+/// assert!(output.starts_with(b"HTTP/1.1 404 Not Found\r\n"));
+/// assert!(output.ends_with(b"\r\n\r\nthere is no such room\n"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Has no body of its own; it is made of `reason` when it is written.
+    response: Response,
+    reason: Cow<'static, str>,
+}
+
+impl Refusal {
+    /// Refuses with a status, for instance 401, 403, 404, 429 or 503. A line
+    /// end in `reason` is written as a space.
+    pub fn new(status: Status, reason: impl Into<Cow<'static, str>>) -> Self {
+        let mut reason = reason.into();
+        if reason.contains(['\r', '\n']) {
+            reason = Cow::Owned(reason.replace(['\r', '\n'], " "));
+        }
+        Refusal {
+            response: Response::new(status),
+            reason,
+        }
+    }
+
+    /// As `new`, for a reason known beforehand.
+    pub(super) const fn of(status: Status, reason: &'static str) -> Self {
+        Refusal {
+            response: Response::new(status),
+            reason: Cow::Borrowed(reason),
+        }
+    }
+
+    /// 403: the page that asks has an origin that is not wanted here.
+    pub fn forbidden_origin() -> Self {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-10.2
+        //# it SHOULD respond to the WebSocket handshake with a reply containing
+        //# HTTP 403 Forbidden status code.
+        Refusal::of(Status::Forbidden, "this origin is not allowed")
+    }
+
+    /// 426: a path that speaks WebSocket was asked for without an upgrade, or
+    /// with another version.
+    pub fn upgrade_required() -> Self {
+        Refusal::of(
+            Status::UpgradeRequired,
+            "this is a WebSocket endpoint, version 13",
+        )
+    }
+
+    /// Adds a field: Location for a redirect, WWW-Authenticate for 401,
+    /// Retry-After for 503.
+    ///
+    /// # Errors
+    ///
+    /// As [`Response::field`].
+    pub fn field(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<Cow<'static, str>>,
+    ) -> Result<Self, InvalidField> {
+        self.response = self.response.field(name, value)?;
+        Ok(self)
+    }
+
+    /// The status.
+    pub fn status(&self) -> Status {
+        self.response.status()
+    }
+
+    /// The reason, without a line end.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// The whole answer, for instance to answer a HEAD request without its body.
+    pub fn to_response(&self) -> Response {
+        let text = format!("{}\n", self.reason);
+        self.response
+            .clone()
+            .refusing(text, obliged_fields(self.status()))
+    }
+
+    /// Appends the whole answer to `output`. Then close the connection,
+    /// reading on for a moment: a socket closed over unread bytes is reset, and
+    /// the reset can overtake the answer.
+    pub fn write(&self, output: &mut Vec<u8>) {
+        self.to_response().write(false, output);
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.status(), self.reason)
+    }
+}
+
+impl core::error::Error for Refusal {}
+
+/// The fields that a status must come with (RFC 9110 §7.8, §15.5.6, §15.5.22).
+fn obliged_fields(status: Status) -> &'static [(&'static str, &'static str)] {
+    match status {
+        Status::MethodNotAllowed => &[("Connection", "close"), ("Allow", "GET")],
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.4
+        //# it MUST respond with a |Sec-WebSocket-Version| header field
+        Status::UpgradeRequired => &[
+            ("Connection", "Upgrade, close"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Version", "13"),
+        ],
+        _ => &[("Connection", "close")],
+    }
+}

@@ -1,0 +1,310 @@
+//! The server's half of the opening handshake (RFC 6455 §4.2, §4.4).
+//!
+//! ```text
+//!   GET /chat HTTP/1.1                         HTTP/1.1 101 Switching Protocols
+//!   Host: server.example.com                   Upgrade: websocket
+//!   Upgrade: websocket                         Connection: Upgrade
+//!   Connection: Upgrade               ──►      Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=
+//!   Sec-WebSocket-Key: dGhlIHNhbX…==           Sec-WebSocket-Protocol: chat
+//!   Sec-WebSocket-Version: 13
+//!   Sec-WebSocket-Protocol: chat, superchat
+//! ```
+//!
+//! [`Upgrade::check`] is the list of §4.2.1, one rule after the other. An
+//! `Upgrade` is a request that has passed it; that is the only way to write a
+//! 101. Of what the client sent, only a subprotocol that the caller chose gets
+//! into that answer, and the hash of its key.
+
+use super::accept_key::{accept_key, is_canonical_key};
+use super::extensions::{self, Extension};
+use super::fields::Occurrence;
+use super::refusal::Refusal;
+use super::request::{HttpVersion, RequestHead};
+use super::response::{Status, write_field};
+use super::subprotocol;
+use core::fmt;
+
+/// A valid WebSocket handshake, to be accepted or refused.
+///
+/// ```
+/// use yamabiko::websocket::handshake::{HeadLimits, RequestReader, Upgrade};
+///
+/// let bytes = b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\n\
+///     Upgrade: websocket\r\nConnection: Upgrade\r\n\
+///     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+///     Sec-WebSocket-Version: 13\r\nOrigin: http://example.com\r\n\
+///     Sec-WebSocket-Protocol: chat, superchat\r\n\r\n";
+/// let (head, _) = RequestReader::new(HeadLimits::default()).read(bytes)?.unwrap();
+/// let upgrade = Upgrade::check(&head)?;
+/// assert_eq!(upgrade.origin(), Some("http://example.com"));
+///
+/// let subprotocol = upgrade.choose_subprotocol(&["superchat", "chat"]);
+/// let mut output = Vec::new();
+/// upgrade.write_response(subprotocol, &mut output).expect("it was offered");
+/// assert_eq!(output, b"HTTP/1.1 101 Switching Protocols\r\n\
+///     Upgrade: websocket\r\nConnection: Upgrade\r\n\
+///     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+///     Sec-WebSocket-Protocol: superchat\r\n\r\n");
+/// # Ok::<(), yamabiko::websocket::handshake::Refusal>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Upgrade<'a> {
+    request: RequestHead<'a>,
+    key: &'a str,
+    origin: Option<&'a str>,
+}
+
+impl<'a> Upgrade<'a> {
+    /// Checks a request against §4.2.1.
+    ///
+    /// # Errors
+    ///
+    /// The [`Refusal`] to answer with: 505 for HTTP/1.0, 405 for another method
+    /// than GET, 426 if the Upgrade field does not list `websocket` or the
+    /// version is not 13, 400 for the rest.
+    pub fn check(request: &RequestHead<'a>) -> Result<Self, Refusal> {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
+        //# the server MUST stop processing the client's handshake and return an
+        //# HTTP response with an appropriate error code (such as 400 Bad
+        //# Request).
+        check_request_line(request)?;
+        check_upgrade(request)?;
+        check_version(request.known.version)?;
+        let key = check_key(request.known.key)?;
+        let origin = check_origin(request.known.origin)?;
+        check_lists(request)?;
+        Ok(Upgrade {
+            request: *request,
+            key,
+            origin,
+        })
+    }
+
+    /// The request itself.
+    pub fn request(&self) -> &RequestHead<'a> {
+        &self.request
+    }
+
+    /// The origin of the page that asks, for instance `https://example.com` or
+    /// `null`: printable ASCII. Browsers always send it; compare it with those
+    /// that you serve and answer others with [`Refusal::forbidden_origin`].
+    /// Without it the client is no browser (and can lie in any field).
+    pub fn origin(&self) -> Option<&'a str> {
+        self.origin
+    }
+
+    /// The subprotocols that the client offers, the most wanted first:
+    /// different tokens, at most
+    /// [`SUBPROTOCOLS_MAX`](super::SUBPROTOCOLS_MAX).
+    pub fn subprotocols(&self) -> impl Iterator<Item = &'a str> {
+        subprotocol::offered(self.request.fields())
+    }
+
+    /// The first of the server's subprotocols that the client offers too. The
+    /// names are compared as they are, case included.
+    pub fn choose_subprotocol<'s>(&self, supported: &[&'s str]) -> Option<&'s str> {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+        //# The value chosen MUST be derived from the client's handshake,
+        //# specifically by selecting one of the values from the
+        //# |Sec-WebSocket-Protocol| field
+        supported
+            .iter()
+            .copied()
+            .find(|&name| self.offers_subprotocol(name))
+    }
+
+    /// The extensions that the client offers, the most wanted first.
+    pub fn extensions(&self) -> impl Iterator<Item = Extension<'a>> {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-9.1
+        //# a preference of the header fields it wishes to use, with the first
+        //# options listed being most preferable.
+        extensions::listed(self.request.fields())
+    }
+
+    /// Appends the 101 to `output`, without extensions. From its last byte on
+    /// the connection speaks WebSocket.
+    ///
+    /// # Errors
+    ///
+    /// [`SubprotocolNotOffered`] if the client does not offer `subprotocol`; it
+    /// would have to fail the connection. Nothing is written then.
+    pub fn write_response(
+        &self,
+        subprotocol: Option<&str>,
+        output: &mut Vec<u8>,
+    ) -> Result<(), SubprotocolNotOffered> {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+        //# If the client's handshake did not contain such a header field or if
+        //# the server does not agree to any of the client's requested
+        //# subprotocols, the only acceptable value is null.
+        if subprotocol.is_some_and(|name| !self.offers_subprotocol(name)) {
+            return Err(SubprotocolNotOffered);
+        }
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+        //# A Status-Line with a 101 response code as per RFC 2616 [RFC2616].
+        output.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+        //# An |Upgrade| header field with value "websocket" as per RFC 2616
+        //# [RFC2616].
+        output.extend_from_slice(b"Upgrade: websocket\r\n");
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+        //# A |Connection| header field with value "Upgrade".
+        output.extend_from_slice(b"Connection: Upgrade\r\n");
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-11.3.3
+        //# The |Sec-WebSocket-Accept| header MUST NOT appear more than once in
+        //# an HTTP response.
+        output.extend_from_slice(b"Sec-WebSocket-Accept: ");
+        output.extend_from_slice(&accept_key(self.key));
+        output.extend_from_slice(b"\r\n");
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+        //# if the server does not wish to agree to one of the suggested
+        //# subprotocols, it MUST NOT send back a |Sec-WebSocket-Protocol|
+        //# header field in its response
+        if let Some(name) = subprotocol {
+            write_field(subprotocol::FIELD, name, output);
+        }
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+        //# Extensions not listed by the client MUST NOT be listed.
+        output.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
+    fn offers_subprotocol(&self, name: &str) -> bool {
+        self.subprotocols().any(|offered| offered == name)
+    }
+}
+
+/// A subprotocol was chosen that the client does not offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubprotocolNotOffered;
+
+impl fmt::Display for SubprotocolNotOffered {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the client does not offer this subprotocol (RFC 6455 §4.2.2)")
+    }
+}
+
+impl core::error::Error for SubprotocolNotOffered {}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
+//# An HTTP/1.1 or higher GET request, including a "Request-URI" [RFC2616]
+//# that should be interpreted as a /resource name/ defined in Section 3
+fn check_request_line(request: &RequestHead<'_>) -> Result<(), Refusal> {
+    if request.version() == HttpVersion::Http10 {
+        let reason = "WebSocket needs HTTP/1.1";
+        return Err(Refusal::of(Status::HttpVersionNotSupported, reason));
+    }
+    if request.method() != "GET" {
+        let reason = "a WebSocket handshake is a GET";
+        return Err(Refusal::of(Status::MethodNotAllowed, reason));
+    }
+    Ok(())
+}
+
+fn check_upgrade(request: &RequestHead<'_>) -> Result<(), Refusal> {
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
+    //# An |Upgrade| header field containing the value "websocket", treated as
+    //# an ASCII case-insensitive value.
+    if !request.wants_websocket() {
+        return Err(Refusal::upgrade_required());
+    }
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
+    //# A |Connection| header field that includes the token "Upgrade", treated
+    //# as an ASCII case-insensitive value.
+    if !request.known.connection_lists_upgrade {
+        return Err(bad_request("Connection does not list Upgrade"));
+    }
+    // Its bytes would be read as frames.
+    if request.body_announced() {
+        return Err(bad_request("a WebSocket handshake has no body"));
+    }
+    Ok(())
+}
+
+fn check_version(occurrence: Occurrence<'_>) -> Result<(), Refusal> {
+    match occurrence {
+        Occurrence::Absent => Err(bad_request("Sec-WebSocket-Version is missing")),
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-11.3.5
+        //# the |Sec-WebSocket-Version| header field MUST NOT appear more than
+        //# once in an HTTP request.
+        Occurrence::Repeated => Err(bad_request("Sec-WebSocket-Version stands twice")),
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
+        //# A |Sec-WebSocket-Version| header field, with a value of 13.
+        Occurrence::Once(b"13") => Ok(()),
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+        //# the server MUST abort the WebSocket handshake described in this
+        //# section and instead send an appropriate HTTP error code (such as 426
+        //# Upgrade Required)
+        Occurrence::Once(value) if is_version(value) => Err(Refusal::upgrade_required()),
+        Occurrence::Once(_) => Err(bad_request("Sec-WebSocket-Version is not a number")),
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.3
+//# Limited to 0-255 range, with no leading zeros
+fn is_version(value: &[u8]) -> bool {
+    match value {
+        [b'0'..=b'9'] => true,
+        [b'1'..=b'9', ..] if value.iter().all(u8::is_ascii_digit) => {
+            value.len() == 2 || value.len() == 3 && value <= &b"255"[..]
+        }
+        _ => false,
+    }
+}
+
+fn check_key(occurrence: Occurrence<'_>) -> Result<&str, Refusal> {
+    match occurrence {
+        Occurrence::Absent => Err(bad_request("Sec-WebSocket-Key is missing")),
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-11.3.1
+        //# The |Sec-WebSocket-Key| header field MUST NOT appear more than once
+        //# in an HTTP request.
+        Occurrence::Repeated => Err(bad_request("Sec-WebSocket-Key stands twice")),
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
+        //# A |Sec-WebSocket-Key| header field with a base64-encoded (see
+        //# Section 4 of [RFC4648]) value that, when decoded, is 16 bytes in
+        //# length.
+        Occurrence::Once(value) if !is_canonical_key(value) => Err(INVALID_KEY),
+        Occurrence::Once(value) => core::str::from_utf8(value).map_err(|_| INVALID_KEY),
+    }
+}
+
+/// An origin is printable ASCII (RFC 6454 §7.1); anything else would be given
+/// to an application that compares strings.
+fn check_origin(occurrence: Occurrence<'_>) -> Result<Option<&str>, Refusal> {
+    match occurrence {
+        Occurrence::Absent => Ok(None),
+        Occurrence::Repeated => Err(bad_request("Origin stands twice")),
+        Occurrence::Once(value) => match core::str::from_utf8(value) {
+            Ok(origin) if is_origin(origin) => Ok(Some(origin)),
+            _ => Err(bad_request("Origin is malformed")),
+        },
+    }
+}
+
+/// `null`, or origins with a space between two of them.
+pub(super) fn is_origin(text: &str) -> bool {
+    let is_printable = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+    !text.is_empty() && text.bytes().all(is_printable)
+}
+
+fn check_lists(request: &RequestHead<'_>) -> Result<(), Refusal> {
+    if request.known.protocol {
+        subprotocol::check_offer(request.fields()).map_err(bad_request)?;
+    }
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-9.1
+    //# the recipient of such malformed data MUST immediately _Fail the
+    //# WebSocket Connection_.
+    if request.known.extensions && extensions::check(request.fields()).is_err() {
+        return Err(bad_request("Sec-WebSocket-Extensions is malformed"));
+    }
+    Ok(())
+}
+
+fn bad_request(reason: &'static str) -> Refusal {
+    Refusal::of(Status::BadRequest, reason)
+}
+
+const INVALID_KEY: Refusal = Refusal::of(
+    Status::BadRequest,
+    "Sec-WebSocket-Key is not 16 bytes in base64",
+);

@@ -1,0 +1,222 @@
+//! `ws:` and `wss:` URIs (RFC 6455 §3, §11.1).
+//!
+//! ```text
+//!   wss://example.com:8443/chat?room=1
+//!   └┬┘   └────┬────┘ └┬─┘└────┬─────┘
+//!   secure    host    port  resource name
+//! ```
+//!
+//! A URI is ASCII. What is not must be made so by whoever has the text: the
+//! host by IDNA, which is not done here, the rest by [`percent_encode`].
+
+use super::authority::{Authority, InvalidAuthority, percent_encoding_is_valid};
+use core::fmt;
+
+/// Where a WebSocket client is to connect, and what it asks for there.
+///
+/// ```
+/// use yamabiko::websocket::handshake::WebSocketUri;
+///
+/// let uri = WebSocketUri::parse("wss://example.com/chat?room=1")?;
+/// assert!(uri.secure());
+/// assert_eq!((uri.host(), uri.port()), ("example.com", 443));
+/// assert_eq!(uri.resource_name(), "/chat?room=1");
+/// # Ok::<(), yamabiko::websocket::handshake::UriError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebSocketUri {
+    secure: bool,
+    host: String,
+    port: u16,
+    resource_name: String,
+}
+
+impl WebSocketUri {
+    /// Parses an absolute URI.
+    ///
+    /// # Errors
+    ///
+    /// [`UriError`]: not a WebSocket URI, or one with a fragment, user
+    /// information, a wrong host or port, or characters that no URI has.
+    pub fn parse(text: &str) -> Result<Self, UriError> {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+        //# If any of the components are invalid, the client MUST _Fail the
+        //# WebSocket Connection_ and abort these steps.
+        if !text.is_ascii() {
+            return Err(UriError::NotAscii);
+        }
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-3
+        //# Fragment identifiers are meaningless in the context of WebSocket
+        //# URIs and MUST NOT be used on these URIs.
+        if text.contains('#') {
+            return Err(UriError::Fragment);
+        }
+        let (scheme, rest) = text.split_once("://").ok_or(UriError::Scheme)?;
+        let secure = parse_scheme(scheme)?;
+        let authority_end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, resource) = rest.split_at(authority_end);
+        let (host, port) = parse_authority(authority)?;
+        Ok(WebSocketUri {
+            secure,
+            host: host.to_ascii_lowercase(),
+            port: port.unwrap_or(default_port(secure)),
+            resource_name: parse_resource_name(resource)?,
+        })
+    }
+
+    /// Is it `wss`, to be spoken over TLS?
+    pub fn secure(&self) -> bool {
+        self.secure
+    }
+
+    /// The host in lower case; an IPv6 address has its brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port: 80 or 443 if none is written; never 0.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Path and query, as in the request line: begins with `/`.
+    pub fn resource_name(&self) -> &str {
+        &self.resource_name
+    }
+
+    /// The value of Host: the port is left out where it is the default one.
+    pub fn authority(&self) -> String {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+        //# whose value contains /host/ plus optionally ":" followed by /port/
+        //# (when not using the default port).
+        if self.port == default_port(self.secure) {
+            return self.host.clone();
+        }
+        format!("{}:{}", self.host, self.port)
+    }
+}
+
+impl fmt::Display for WebSocketUri {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.secure { "wss" } else { "ws" };
+        let (authority, resource_name) = (self.authority(), &self.resource_name);
+        write!(formatter, "{scheme}://{authority}{resource_name}")
+    }
+}
+
+impl core::str::FromStr for WebSocketUri {
+    type Err = UriError;
+
+    fn from_str(text: &str) -> Result<Self, UriError> {
+        WebSocketUri::parse(text)
+    }
+}
+
+/// Writes any text so that it can be one segment of a path, or a name or value
+/// in a query: all but letters, digits and `-._~` becomes `%XX` for each byte
+/// of its UTF-8.
+///
+/// ```
+/// use yamabiko::websocket::handshake::percent_encode;
+///
+/// assert_eq!(percent_encode("caf\u{e9} #1"), "caf%C3%A9%20%231");
+/// ```
+pub fn percent_encode(text: &str) -> String {
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-3
+    //# the character "#", when not indicating the start of a fragment, MUST be
+    //# escaped as %23.
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if is_unreserved(byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+/// Why a text is no WebSocket URI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UriError {
+    /// It has characters outside ASCII: convert the host by IDNA, and the rest
+    /// by [`percent_encode`].
+    NotAscii,
+    /// It does not begin with `ws://` or `wss://`.
+    Scheme,
+    /// It has a `#`.
+    Fragment,
+    /// It has a user name before the host: send credentials in a field.
+    UserInformation,
+    /// The host is empty, or neither a name nor an IP address.
+    Host,
+    /// The port is no number from 1 to 65535.
+    Port,
+    /// Path or query has a character that must be percent-encoded, or a
+    /// percent sign without two hexadecimal digits.
+    Character,
+}
+
+impl fmt::Display for UriError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            UriError::NotAscii => "the URI is not ASCII (RFC 6455 §11.1)",
+            UriError::Scheme => "the URI does not begin with ws:// or wss:// (RFC 6455 §3)",
+            UriError::Fragment => "a WebSocket URI has no fragment (RFC 6455 §3)",
+            UriError::UserInformation => "a WebSocket URI has no user name (RFC 6455 §3)",
+            UriError::Host => "the host of the URI is not a name or an IP address",
+            UriError::Port => "the port of the URI is not a number from 1 to 65535",
+            UriError::Character => "a character of the URI must be percent-encoded",
+        })
+    }
+}
+
+impl core::error::Error for UriError {}
+
+fn parse_scheme(scheme: &str) -> Result<bool, UriError> {
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-3
+    //# if the scheme component matches "wss" case-insensitively.
+    match scheme.to_ascii_lowercase().as_str() {
+        "ws" => Ok(false),
+        "wss" => Ok(true),
+        _ => Err(UriError::Scheme),
+    }
+}
+
+fn default_port(secure: bool) -> u16 {
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-3
+    //# the default for "ws" is port 80, while the default for "wss" is port 443.
+    if secure { 443 } else { 80 }
+}
+
+fn parse_authority(text: &str) -> Result<(&str, Option<u16>), UriError> {
+    if text.contains('@') {
+        return Err(UriError::UserInformation);
+    }
+    match Authority::parse(text) {
+        Ok(Authority { port: Some(0), .. }) | Err(InvalidAuthority::Port) => Err(UriError::Port),
+        Ok(Authority { host, port }) => Ok((host, port)),
+        Err(InvalidAuthority::Host) => Err(UriError::Host),
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-3
+//# The "resource-name" (also known as /resource name/ in Section 4.1) can be
+//# constructed by concatenating the following:
+fn parse_resource_name(text: &str) -> Result<String, UriError> {
+    if !text.bytes().all(is_resource_byte) || !percent_encoding_is_valid(text) {
+        return Err(UriError::Character);
+    }
+    let slash = if text.starts_with('/') { "" } else { "/" };
+    Ok(format!("{slash}{text}"))
+}
+
+/// `pchar`, `/` and `?` (RFC 3986 §3.3, §3.4).
+fn is_resource_byte(byte: u8) -> bool {
+    is_unreserved(byte) || b"!$&'()*+,;=:@/?%".contains(&byte)
+}
+
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
