@@ -47,7 +47,7 @@ closes every connection with 1001 and ends with status 0 when all are gone, at
 the latest after --drain-timeout; a second signal ends it at once with 130.
 
 Flags (default in brackets):
-  --listen IP:PORT          where to listen; port 0: any free one [127.0.0.1:8080]
+  --listen IP:PORT          where to listen; port 0: any free [127.0.0.1:8080]
 ";
 
 const ECHO: &str = "\
@@ -59,7 +59,7 @@ For conformance suites and load tests. Prints one line with its address when it
 is ready; ends by signals as 'yamabiko serve' does.
 
 Flags (default in brackets):
-  --listen IP:PORT          where to listen; port 0: any free one [127.0.0.1:9001]
+  --listen IP:PORT          where to listen; port 0: any free [127.0.0.1:9001]
 ";
 
 const SERVER_FLAGS: &str = "  \

@@ -121,7 +121,10 @@ mod tests {
         let mut longest_before = unlucky.next_delay(MOST);
         for _ in 0..4 {
             let shortest = lucky.next_delay(LEAST);
-            assert!(shortest >= longest_before, "{shortest:?} {longest_before:?}");
+            assert!(
+                shortest >= longest_before,
+                "{shortest:?} {longest_before:?}"
+            );
             longest_before = unlucky.next_delay(MOST);
             assert!(longest_before > shortest);
         }

@@ -20,7 +20,7 @@ impl Randomness {
     /// Fetches the first batch; the error is the operating system's.
     pub(super) fn new() -> io::Result<Randomness> {
         let mut batch = [0; BATCH_BYTES];
-        getrandom::fill(&mut batch)?;
+        getrandom::fill(&mut batch).map_err(|error| io::Error::other(error.to_string()))?;
         Ok(Randomness { batch, used: 0 })
     }
 

@@ -165,7 +165,10 @@ mod tests {
         assert!(Turn::wait(mapped.into(), Instant::now()).is_none());
         thread::scope(|scope| {
             let second = scope.spawn(|| Turn::wait(mapped.into(), soon()).is_some());
-            while lines().get(&address(2)).is_none_or(|line| line.waiting == 0) {
+            while lines()
+                .get(&address(2))
+                .is_none_or(|line| line.waiting == 0)
+            {
                 thread::yield_now();
             }
             drop(first);
