@@ -68,7 +68,7 @@ const SERVER_FLAGS: &str = "  \
                             it the connection is closed with 1009 [1MiB]
   --backlog-bytes-max N     bytes that may wait for one slow reader before it is
                             dropped [1MiB]
-  --connections-max N       connections at one time [as many as descriptors allow]
+  --connections-max N       connections at one time [what descriptors allow]
   --handshake-timeout S     seconds for the whole opening handshake [10]
   --ping-interval S         seconds of silence before a ping is sent [25]
   --pong-timeout S          seconds to wait for an answer to a ping [20]

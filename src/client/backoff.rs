@@ -91,7 +91,11 @@ impl Default for Backoff {
 
 /// `random / 2³²` of the duration: from nothing to just less than all of it.
 fn share(duration: Duration, random: u32) -> Duration {
-    duration.mul_f64(f64::from(random) / 4_294_967_296.0)
+    // Below 2⁹⁴ nanoseconds times 2³²: no overflow, and no rounding up either.
+    let nanoseconds = (duration.as_nanos() * u128::from(random)) >> 32;
+    let seconds = u64::try_from(nanoseconds / 1_000_000_000).unwrap_or(u64::MAX);
+    let rest = u32::try_from(nanoseconds % 1_000_000_000).unwrap_or(0);
+    Duration::new(seconds, rest)
 }
 
 #[cfg(test)]
