@@ -116,7 +116,7 @@ impl ClientBuilder {
         self
     }
 
-    /// How long a send may wait for a server that does not read: forever if not
+    /// How long a send may wait while the server takes nothing: forever if not
     /// set.
     pub fn write_timeout(mut self, timeout: Duration) -> ClientBuilder {
         self.timeouts.write = Some(timeout);

@@ -48,7 +48,7 @@ pub(super) fn open(
     for address in resolve(uri)? {
         match connect(address, timeouts.connect) {
             // The turn is held until the handshake is done, well or not.
-            Ok((stream, _turn)) => return shake_hands(stream, handshake, timeouts.handshake),
+            Ok((stream, _turn)) => return shake_hands(stream, handshake, timeouts),
             Err(error) => attempts.push((address, error)),
         }
     }
@@ -96,17 +96,21 @@ fn connect(address: SocketAddr, timeout: Duration) -> io::Result<(Stream, Turn)>
 fn shake_hands(
     stream: Stream,
     mut handshake: ClientHandshake,
-    timeout: Duration,
+    timeouts: &Timeouts,
 ) -> Result<Opened, ClientError> {
-    let deadline = deadline_in(timeout);
+    let deadline = deadline_in(timeouts.handshake);
     let mut request = Vec::new();
     handshake.write_request(&mut request);
     stream
-        .set_write_timeout(Some(timeout))
+        .set_write_timeout(Some(timeouts.handshake))
         .and_then(|()| stream.write_all(&request))
         .map_err(broken_off)?;
     let mut bytes = Vec::new();
     let established = read_answer(&stream, &mut handshake, &mut bytes, deadline)?;
+    stream
+        .set_read_timeout(None)
+        .and_then(|()| stream.set_write_timeout(timeouts.write))
+        .map_err(broken_off)?;
     Ok(Opened {
         surplus: bytes.split_off(established.head_bytes),
         subprotocol: established.subprotocol,

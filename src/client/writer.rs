@@ -75,7 +75,7 @@ impl Writer {
         self.shared.ended()
     }
 
-    /// How long a send may wait for the server to read; `None`: forever.
+    /// How long a send may wait while the server takes nothing; `None`: forever.
     ///
     /// # Errors
     /// The operating system's.
