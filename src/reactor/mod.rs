@@ -1,1 +1,400 @@
-//! The layer `reactor`.
+//! The event loop: moves bytes and time, and knows nothing of what they mean.
+//!
+//! A [`Reactor`] is one thread's loop around `mio::Poll` (epoll, kqueue). It
+//! owns the sockets that it accepted or was handed, reads them into one shared
+//! buffer, and calls an [`Application`] with what has happened. The application
+//! answers through [`Io`]: write, close, set a deadline. Other threads speak to
+//! it through a [`Mailbox`].
+//!
+//! # The turn
+//!
+//! ```text
+//!   run()
+//!    │
+//!    ├─► 1  sleep     until an event, or the next deadline, or for ever;
+//!    │                not at all if a socket has more to read
+//!    │      clock     read, once: it is Io::now() for the whole turn
+//!    │   2  late      opened()    of sockets handed in by adopt()
+//!    │                ended()     of writes that failed in turn_ended()
+//!    │   3  events    read edges are noted, write edges  ──► writable()
+//!    │   4  read      every ready socket, up to its budget ► received(), ended()
+//!    │   5  accept    at most 64 connections             ──► opened()
+//!    │   6  mail      all that was posted                ──► mail()
+//!    │   7  timers    every deadline that has come       ──► timer()
+//!    │   8  alarm     the application's own              ──► alarm()
+//!    │   9  late      again, so that turn_ended() knows  ──► opened(), ended()
+//!    │  10  the end                                      ──► turn_ended()
+//!    └─◄── unless stop() was called
+//! ```
+//!
+//! Input comes before output: an application that only notes in steps 2 to 9
+//! what is to be written, and writes it in `turn_ended`, makes one write per
+//! socket of all that a turn has brought, the larger the busier it is.
+//!
+//! # What is always true
+//!
+//! - Callbacks never nest: no method of [`Io`] calls the application. What it
+//!   has to say later waits for step 2 or 9.
+//! - For each key `opened` comes first, and after [`Io::close`] nothing comes.
+//!   A key carries a generation, so neither a late use of it nor an event of
+//!   the same batch reaches another socket in the same slot.
+//! - A socket's edges are remembered until they are used up; so it may be
+//!   paused at any moment and nothing is missed.
+//! - No socket reads more than its budget in a turn, and the others that are
+//!   ready have their turn before it reads again. Accepting is bounded too.
+//! - The reactor does not sleep while it knows of work, and does not wake
+//!   without: with no deadline set, an idle one sleeps for ever.
+//!
+//! # What it costs
+//!
+//! A socket is registered once, edge-triggered, for both directions: there is
+//! no `epoll_ctl` per message and, when its vectors have grown, no allocation
+//! either. A message in is a share of one `epoll_wait` and one `read`; a
+//! message out is one `send` or `writev`. An open socket takes 32 bytes here
+//! (at most 64, a test holds it to that), and no buffer: the bytes that
+//! [`Application::received`] does not use up are the application's to keep.
+//!
+//! # Where it stops
+//!
+//! Absent on purpose: output buffers (a short write is the application's, which
+//! may have a better idea than a copy), more than one deadline per socket,
+//! outgoing connections (connect, then [`Io::adopt`]), UDP, any protocol. It is
+//! for 64-bit machines.
+//!
+//! # Example
+//!
+//! ```
+//! use std::io::{Read, Write};
+//! use std::net::{SocketAddr, TcpStream};
+//! use yamabiko::reactor::{Application, End, Io, Reactor, ReactorConfig, SocketKey, listen};
+//!
+//! /// Says everything back. (A real one keeps what `write` did not take.)
+//! struct Echo;
+//!
+//! impl Application for Echo {
+//!     type Mail = ();
+//!     fn opened(&mut self, _io: &mut Io, _key: SocketKey, _peer: SocketAddr) {}
+//!     fn received(&mut self, io: &mut Io, key: SocketKey, bytes: &mut [u8]) {
+//!         io.write(key, bytes);
+//!     }
+//!     fn ended(&mut self, io: &mut Io, key: SocketKey, _end: End) {
+//!         io.close(key);
+//!     }
+//!     fn mail(&mut self, io: &mut Io, _: ()) {
+//!         io.stop();
+//!     }
+//! }
+//!
+//! let listener = listen("127.0.0.1:0".parse()?, false)?;
+//! let address = listener.local_addr()?;
+//! let config = ReactorConfig { listener: Some(listener), ..ReactorConfig::default() };
+//! let mut reactor = Reactor::new(config)?;
+//! let mailbox = reactor.mailbox();
+//! let thread = std::thread::spawn(move || reactor.run(&mut Echo));
+//!
+//! let mut mountain = TcpStream::connect(address)?;
+//! mountain.write_all(b"yahoo")?;
+//! let mut answer = [0; 5];
+//! mountain.read_exact(&mut answer)?;
+//! assert_eq!(&answer, b"yahoo");
+//!
+//! mailbox.post(())?;
+//! thread.join().unwrap()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod clock;
+mod io;
+mod listener;
+mod mailbox;
+mod socket;
+mod wheel;
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
+
+use mio::{Events, Poll, Waker};
+
+use self::io::{LISTENER, Late, WAKER};
+use self::listener::{Accepted, Acceptor};
+use self::socket::ReadOutcome;
+
+pub use self::clock::Millis;
+pub use self::io::Io;
+pub use self::listener::listen;
+pub use self::mailbox::{Full, Mailbox};
+pub use self::socket::SocketKey;
+
+/// What a [`Reactor`] calls: each method where the [turn](self#the-turn) says,
+/// on the thread of [`Reactor::run`].
+pub trait Application {
+    /// What other threads may post: see [`Mailbox`].
+    type Mail: Send + 'static;
+
+    /// A connection was accepted, or handed in by [`Io::adopt`]. From now on
+    /// the application owes the key an [`Io::close`].
+    fn opened(&mut self, io: &mut Io, key: SocketKey, peer: SocketAddr);
+
+    /// Bytes have arrived: at least one. They lie in the reactor's shared
+    /// buffer, may be changed there, and are gone after the call.
+    fn received(&mut self, io: &mut Io, key: SocketKey, bytes: &mut [u8]);
+
+    /// The connection has ended, wholly or on the peer's side: see [`End`].
+    fn ended(&mut self, io: &mut Io, key: SocketKey, end: End);
+
+    /// A write had been cut short, and there is room again. It may be little,
+    /// or (rarely) none.
+    fn writable(&mut self, _io: &mut Io, _key: SocketKey) {}
+
+    /// The socket's deadline ([`Io::set_deadline`]) has come. It is used up.
+    fn timer(&mut self, _io: &mut Io, _key: SocketKey) {}
+
+    /// The application's deadline ([`Io::set_alarm`]) has come. It is used up.
+    fn alarm(&mut self, _io: &mut Io) {}
+
+    /// Something was posted to the reactor's [`Mailbox`].
+    fn mail(&mut self, _io: &mut Io, _mail: Self::Mail) {}
+
+    /// All of this turn's input has been handed over: the place to write.
+    fn turn_ended(&mut self, _io: &mut Io) {}
+}
+
+/// How a connection ended. Each is said once at most for a key, and `Eof`
+/// never after `Failed`.
+#[derive(Debug)]
+pub enum End {
+    /// The peer has sent its last byte. It may still be listening: the socket
+    /// can be written to, until it is closed by the application or a write
+    /// fails, and then `Failed` follows.
+    Eof,
+    /// The connection broke, for example by a reset. Nothing can be done with
+    /// it any more: the reactor closes the socket when the callback returns.
+    Failed(std::io::Error),
+}
+
+/// The bounds of a [`Reactor`].
+#[derive(Debug)]
+pub struct ReactorConfig {
+    /// Where to accept connections; see [`listen`]. It is made non-blocking.
+    /// Default: nowhere.
+    pub listener: Option<TcpListener>,
+    /// The shared read buffer, and the most that one `received` brings. Not 0.
+    /// Default 64 KiB: fewer calls for a busy socket, and still in the cache.
+    pub read_buffer_bytes: usize,
+    /// What one socket may read in a turn before the others have theirs. Not 0.
+    /// Default 256 KiB, four buffers.
+    pub read_budget_bytes: usize,
+    /// How much mail may wait. Default 4096 pieces.
+    pub mailbox_capacity: usize,
+    /// How many sockets may be open; beyond it, connections wait in the
+    /// kernel's backlog. Default 1,048,576: often the system has fewer
+    /// descriptors to give, and then they wait as well.
+    pub connections_max: usize,
+}
+
+impl Default for ReactorConfig {
+    fn default() -> Self {
+        ReactorConfig {
+            listener: None,
+            read_buffer_bytes: 64 * 1024,
+            read_budget_bytes: 256 * 1024,
+            mailbox_capacity: 4096,
+            connections_max: 1 << 20,
+        }
+    }
+}
+
+/// One thread's event loop, with mail of type `M`. See the
+/// [module's text](self).
+///
+/// Dropping it closes its sockets.
+pub struct Reactor<M> {
+    io: Io,
+    events: Events,
+    read_buffer: Box<[u8]>,
+    read_budget_bytes: usize,
+    /// The ready list while it is worked off; empty between turns.
+    reading: Vec<SocketKey>,
+    mailbox: Mailbox<M>,
+    mail_waits: bool,
+    /// The mail while it is delivered; empty between turns.
+    batch: Vec<M>,
+}
+
+impl<M: Send + 'static> Reactor<M> {
+    /// Makes a reactor. It does nothing until it is [run](Reactor::run), but
+    /// its time starts now and mail can be posted.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] if a size in `config` that must not be 0 is;
+    /// else what the system says when asked to watch things.
+    pub fn new(config: ReactorConfig) -> std::io::Result<Reactor<M>> {
+        if config.read_buffer_bytes == 0 || config.read_budget_bytes == 0 {
+            return Err(ErrorKind::InvalidInput.into());
+        }
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKER)?;
+        let acceptor = match config.listener {
+            Some(listener) => Some(Acceptor::new(listener, poll.registry(), LISTENER)?),
+            None => None,
+        };
+        Ok(Reactor {
+            io: Io::new(poll, acceptor, config.connections_max),
+            events: Events::with_capacity(EVENTS_PER_TURN_MAX),
+            read_buffer: vec![0; config.read_buffer_bytes].into_boxed_slice(),
+            read_budget_bytes: config.read_budget_bytes,
+            reading: Vec::new(),
+            mailbox: Mailbox::new(config.mailbox_capacity, waker),
+            mail_waits: false,
+            batch: Vec::new(),
+        })
+    }
+
+    /// A mailbox through which any thread can post to the application.
+    #[must_use]
+    pub fn mailbox(&self) -> Mailbox<M> {
+        self.mailbox.clone()
+    }
+
+    /// The reactor's sockets and time, outside a turn: to adopt a first socket
+    /// or set a first alarm before it runs.
+    pub fn io(&mut self) -> &mut Io {
+        &mut self.io
+    }
+
+    /// Takes turns until the application calls [`Io::stop`]. It may be called
+    /// again after that, and goes on where it was.
+    ///
+    /// # Errors
+    ///
+    /// What the system says when polling fails; no failure of a connection or
+    /// of the listener ends the loop.
+    pub fn run(&mut self, application: &mut impl Application<Mail = M>) -> std::io::Result<()> {
+        loop {
+            self.turn(application)?;
+            if self.io.take_stop() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes one [turn](self#the-turn), for a caller with a loop of its own.
+    /// It sleeps as `run` would.
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Reactor::run).
+    pub fn turn(&mut self, application: &mut impl Application<Mail = M>) -> std::io::Result<()> {
+        self.io.sleep(&mut self.events)?;
+        self.deliver_late(application);
+        self.take_events(application);
+        self.read_ready(application);
+        self.accept(application);
+        self.deliver_mail(application);
+        self.fire_timers(application);
+        if self.io.take_alarm() {
+            application.alarm(&mut self.io);
+        }
+        self.deliver_late(application);
+        application.turn_ended(&mut self.io);
+        Ok(())
+    }
+
+    fn take_events(&mut self, application: &mut impl Application<Mail = M>) {
+        for event in &self.events {
+            match event.token() {
+                WAKER => self.mail_waits = true,
+                LISTENER => self.io.listener_edge(),
+                token => {
+                    let key = SocketKey::from_token(token);
+                    if self.io.take_edges(key, event) {
+                        application.writable(&mut self.io, key);
+                    }
+                }
+            }
+        }
+    }
+
+    fn read_ready(&mut self, application: &mut impl Application<Mail = M>) {
+        let mut reading = std::mem::take(&mut self.reading);
+        self.io.swap_ready(&mut reading);
+        for &key in &reading {
+            self.io.leave_queue(key);
+            self.read(application, key);
+            // With its budget spent it has more to read: behind the others.
+            self.io.queue(key);
+        }
+        reading.clear();
+        self.reading = reading;
+    }
+
+    /// Reads one socket until it has no more, or its budget is spent, or the
+    /// application pauses or closes it.
+    fn read(&mut self, application: &mut impl Application<Mail = M>, key: SocketKey) {
+        let mut budget = self.read_budget_bytes;
+        while budget > 0 {
+            let size = budget.min(self.read_buffer.len());
+            match self.io.read(key, &mut self.read_buffer[..size]) {
+                ReadOutcome::Nothing => return,
+                ReadOutcome::Bytes(count) => {
+                    budget -= count;
+                    let bytes = &mut self.read_buffer[..count];
+                    application.received(&mut self.io, key, bytes);
+                }
+                ReadOutcome::Ended => application.ended(&mut self.io, key, End::Eof),
+                ReadOutcome::Failed(error) => self.failed(application, key, error),
+            }
+        }
+    }
+
+    fn failed(
+        &mut self,
+        application: &mut impl Application<Mail = M>,
+        key: SocketKey,
+        error: std::io::Error,
+    ) {
+        application.ended(&mut self.io, key, End::Failed(error));
+        self.io.close(key);
+    }
+
+    fn accept(&mut self, application: &mut impl Application<Mail = M>) {
+        for _ in 0..ACCEPTS_PER_TURN_MAX {
+            match self.io.accept() {
+                Accepted::Connection((key, peer)) => application.opened(&mut self.io, key, peer),
+                Accepted::Lost => {}
+                Accepted::Nothing => return,
+            }
+        }
+    }
+
+    fn deliver_mail(&mut self, application: &mut impl Application<Mail = M>) {
+        if !std::mem::take(&mut self.mail_waits) {
+            return;
+        }
+        self.mailbox.collect(&mut self.batch);
+        for mail in self.batch.drain(..) {
+            application.mail(&mut self.io, mail);
+        }
+    }
+
+    fn fire_timers(&mut self, application: &mut impl Application<Mail = M>) {
+        while let Some(key) = self.io.next_due() {
+            application.timer(&mut self.io, key);
+        }
+    }
+
+    fn deliver_late(&mut self, application: &mut impl Application<Mail = M>) {
+        while let Some(late) = self.io.next_late() {
+            match late {
+                Late::Opened(key, peer) => application.opened(&mut self.io, key, peer),
+                Late::Failed(key, error) => self.failed(application, key, error),
+            }
+        }
+    }
+}
+
+/// What one `epoll_wait` brings at most; the rest comes with the next.
+const EVENTS_PER_TURN_MAX: usize = 1024;
+/// So that a flood of connections does not keep the open ones waiting.
+const ACCEPTS_PER_TURN_MAX: usize = 64;

@@ -29,4 +29,5 @@ pub mod utf8;
 
 pub use connection::{Connection, Ended, Event, Fragment, MaskingKeys, Message, State};
 pub use error::{ProtocolError, SendError};
+pub use handshake::HeadLimits;
 pub use limits::Limits;

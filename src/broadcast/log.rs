@@ -1,0 +1,311 @@
+//! The log: an append-only run of records, kept from the slowest reader on.
+//!
+//! ```text
+//!   position   0 ......... tail ............................... head
+//!              | trimmed   | chunk | chunk | chunk (being filled) |
+//!                                    ^                ^           ^
+//!                                 a slow reader    another     most readers
+//! ```
+//!
+//! A *record* is an indivisible run of bytes; the layer above puts one
+//! WebSocket frame into each. A *position* counts bytes from the log's first
+//! ever, is never reused, and does not wrap within 500 years at 1 GB/s. An
+//! empty record is none: appending nothing changes nothing.
+//!
+//! Cost: a small record is copied (or encoded) once into the last chunk, some
+//! nanoseconds and no allocation; a large one costs an allocation, and no copy
+//! if it comes as `Arc`. Finding a position is a binary search, first over the
+//! chunks, then over one chunk's records.
+//!
+//! The log does not bound itself: whoever reads from it is bound by
+//! [`LagBounds`](super::LagBounds), and what is behind every reader goes with
+//! [`Log::trim`]. What it holds is at most `1 + chunk_bytes / shared_bytes_min`
+//! times the bytes from tail to head, plus a chunk: that much only if small and
+//! large records alternate, since each large one ends the chunk before it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::backlog::{Backlog, Slices};
+use super::chunk::{Appended, Chunk, ChunkPool, Content};
+use super::limits::LagBounds;
+use super::spans::{NO_SPANS, Span};
+
+/// An append-only run of records at absolute byte positions.
+///
+/// ```
+/// use yamabiko::broadcast::{ChunkPool, Log, LogLimits};
+///
+/// let mut pool = ChunkPool::new(LogLimits::default(), 16);
+/// let mut log = Log::new();
+/// log.append(b"one", &mut pool);
+/// log.append_with(5, |bytes| bytes.extend_from_slice(b"three"), &mut pool);
+///
+/// assert_eq!(log.head(), 8);
+/// assert_eq!(log.slices(1).collect::<Vec<_>>(), [b"nethree"]);
+/// assert_eq!(log.record_end(1), 3); // inside "one", which ends at 3
+/// assert_eq!(log.records_between(1, 8), 2);
+///
+/// log.trim(8, &mut pool); // everybody has read all
+/// assert_eq!((log.tail(), log.held_bytes()), (8, 0));
+/// ```
+#[derive(Debug, Default)]
+pub struct Log {
+    /// Without a gap: each chunk starts where the one before ends, none is
+    /// empty, and the last ends at `head`.
+    chunks: VecDeque<Chunk>,
+    head: u64,
+    records: u64,
+}
+
+impl Log {
+    /// An empty log at position 0, which has allocated nothing.
+    pub fn new() -> Log {
+        Log::default()
+    }
+
+    /// The position after the newest record; also all bytes ever appended.
+    pub fn head(&self) -> u64 {
+        self.head
+    }
+
+    /// The oldest position that can still be read; `head()` if there is none.
+    pub fn tail(&self) -> u64 {
+        self.chunks.front().map_or(self.head, Chunk::start)
+    }
+
+    /// All records ever appended.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Memory in this log's chunks, free space in them included. O(chunks).
+    pub fn held_bytes(&self) -> usize {
+        self.chunks.iter().map(Chunk::held_bytes).sum()
+    }
+
+    /// Appends a copy of `record`.
+    pub fn append(&mut self, record: &[u8], pool: &mut ChunkPool) {
+        self.append_with(record.len(), |bytes| bytes.extend_from_slice(record), pool);
+    }
+
+    /// Appends the record that `encode` writes at the end of the buffer it is
+    /// given: the log's own memory, so that it need not be copied again.
+    ///
+    /// `len_hint` is the record's length, as well as it is known. If more is
+    /// written, it may have to be moved to another buffer; less does no harm.
+    ///
+    /// # Panics
+    /// If `encode` leaves the buffer shorter than it was: it may only append.
+    pub fn append_with(
+        &mut self,
+        len_hint: usize,
+        encode: impl FnOnce(&mut Vec<u8>),
+        pool: &mut ChunkPool,
+    ) {
+        let limits = pool.limits();
+        if len_hint >= limits.shared_bytes_min {
+            return self.append_single(len_hint, encode, pool);
+        }
+        let last = self.chunks.back_mut();
+        if let Some(buffers) = last.and_then(|chunk| chunk.with_room(len_hint, limits)) {
+            let appended = buffers.append_with(encode, limits);
+            return self.count(appended);
+        }
+        let mut buffers = pool.take();
+        let appended = buffers.append_with(encode, limits);
+        if buffers.is_empty() {
+            pool.give_back(buffers);
+        } else {
+            self.push(Content::Packed(buffers));
+        }
+        self.count(appended);
+    }
+
+    /// Appends `record` by reference if it is at least `shared_bytes_min`
+    /// long, so that any number of logs share it; otherwise a copy of it.
+    pub fn append_shared(&mut self, record: Arc<[u8]>, pool: &mut ChunkPool) {
+        if record.len() < pool.limits().shared_bytes_min {
+            return self.append(&record, pool);
+        }
+        self.count_large(Content::Shared(record));
+    }
+
+    /// Everything from `from` (or the tail, if that is later) to the head, in
+    /// contiguous pieces, each of whole records but for the first.
+    pub fn slices(&self, from: u64) -> Slices<'_> {
+        Slices::new(self, from, &NO_SPANS, usize::MAX)
+    }
+
+    /// Where the record around `position` ends; `position` itself if it stands
+    /// between two records, or is not in the log.
+    pub fn record_end(&self, position: u64) -> u64 {
+        match self.chunk_at(position) {
+            Some(chunk) if chunk.start() <= position => chunk.record_end(position),
+            _ => position,
+        }
+    }
+
+    /// How many records end after `from` and not after `until`: those that a
+    /// reader at `from` has not finished before it stands at `until`. Both are
+    /// taken to be in the log.
+    pub fn records_between(&self, from: u64, until: u64) -> u64 {
+        self.records_ended(until)
+            .saturating_sub(self.records_ended(from))
+    }
+
+    /// Gives back every chunk that ends at or before `to`.
+    pub fn trim(&mut self, to: u64, pool: &mut ChunkPool) {
+        while let Some(chunk) = self.chunks.front() {
+            if chunk.end() > to || chunk.pins > 0 {
+                return;
+            }
+            if let Some(Content::Packed(buffers)) = self.pop() {
+                pool.give_back(buffers);
+            }
+        }
+        self.chunks.shrink_to(CHUNK_TABLE_KEPT);
+    }
+}
+
+/// What a room needs besides.
+impl Log {
+    /// What a reader at `from` is offered at once, the spans left out.
+    pub(super) fn backlog<'a>(&'a self, from: u64, spans: &'a VecDeque<Span>) -> Backlog<'a> {
+        Backlog::new(Slices::new(self, from, spans, Backlog::SLICES_MAX))
+    }
+
+    /// A reader stops at `position`, before the head: its chunk, and thereby
+    /// every later one, stays until [`unpin`](Log::unpin).
+    pub(super) fn pin(&mut self, position: u64) {
+        if let Some(chunk) = self.chunk_at_mut(position) {
+            chunk.pins += 1;
+        }
+    }
+
+    /// A reader that was pinned at `position` moves on.
+    pub(super) fn unpin(&mut self, position: u64) {
+        if let Some(chunk) = self.chunk_at_mut(position) {
+            chunk.pins -= 1;
+        }
+    }
+
+    /// The oldest position at which a reader is within `bounds`.
+    pub(super) fn oldest_within(&self, bounds: &LagBounds) -> u64 {
+        let oldest_by_bytes = self.head.saturating_sub(bounds.bytes);
+        let oldest_by_records = self.end_of_record(self.records.saturating_sub(bounds.records));
+        oldest_by_bytes.max(oldest_by_records)
+    }
+
+    /// Where the record that holds the byte before `position` begins.
+    pub(super) fn record_start_before(&self, position: u64) -> u64 {
+        match self.chunk_at(position.saturating_sub(1)) {
+            Some(chunk) => chunk.record_start_before(position),
+            None => position,
+        }
+    }
+
+    /// The bytes from `position` to the `end` of its record.
+    pub(super) fn rest_of_record(&self, position: u64, end: u64) -> &[u8] {
+        self.chunk_at(position)
+            .map_or(&[], |chunk| chunk.between(position, end))
+    }
+
+    /// The same, to outlive the log: a buffer and the offset in it.
+    pub(super) fn share_rest(&mut self, position: u64, end: u64) -> Option<(Arc<[u8]>, usize)> {
+        let chunk = self.chunk_at_mut(position)?;
+        Some(chunk.share(position, end))
+    }
+
+    pub(super) fn chunk(&self, index: usize) -> Option<&Chunk> {
+        self.chunks.get(index)
+    }
+
+    /// The chunk with the byte at `position`; how many chunks there are if
+    /// `position` is the head.
+    pub(super) fn index_of(&self, position: u64) -> usize {
+        if position >= self.head {
+            return self.chunks.len();
+        }
+        // Most readers stand in the last chunk.
+        match self.chunks.back() {
+            Some(last) if last.start() <= position => self.chunks.len() - 1,
+            _ => self.chunks.partition_point(|chunk| chunk.end() <= position),
+        }
+    }
+}
+
+impl Log {
+    fn append_single(
+        &mut self,
+        len_hint: usize,
+        encode: impl FnOnce(&mut Vec<u8>),
+        pool: &mut ChunkPool,
+    ) {
+        let mut record = Vec::with_capacity(len_hint);
+        encode(&mut record);
+        if record.len() < pool.limits().shared_bytes_min {
+            return self.append(&record, pool);
+        }
+        record.shrink_to_fit();
+        self.count_large(Content::Single(record));
+    }
+
+    fn count(&mut self, appended: Appended) {
+        match appended {
+            Appended::Nothing => {}
+            Appended::Record(bytes) => {
+                self.head += bytes as u64;
+                self.records += 1;
+            }
+            Appended::TooLong(record) => self.count_large(Content::Single(record)),
+        }
+    }
+
+    fn count_large(&mut self, record: Content) {
+        self.push(record);
+        self.head = self.chunks.back().map_or(self.head, Chunk::end);
+        self.records += 1;
+    }
+
+    fn push(&mut self, content: Content) {
+        let chunk = Chunk::new(self.head, self.records, content);
+        self.chunks.push_back(chunk);
+    }
+
+    fn pop(&mut self) -> Option<Content> {
+        self.chunks.pop_front().map(Chunk::into_content)
+    }
+
+    fn chunk_at(&self, position: u64) -> Option<&Chunk> {
+        self.chunks.get(self.index_of(position))
+    }
+
+    fn chunk_at_mut(&mut self, position: u64) -> Option<&mut Chunk> {
+        let index = self.index_of(position);
+        self.chunks.get_mut(index)
+    }
+
+    /// How many records, of all ever appended, end at or before `position`.
+    fn records_ended(&self, position: u64) -> u64 {
+        match self.chunk_at(position) {
+            Some(chunk) => chunk.records_before() + chunk.records_ended(position) as u64,
+            None => self.records,
+        }
+    }
+
+    /// Where the record with this number ends, the first being 1; the tail for
+    /// one that has been trimmed.
+    fn end_of_record(&self, number: u64) -> u64 {
+        let after = |chunk: &Chunk| chunk.records_before() < number;
+        let chunks = self.chunks.partition_point(after);
+        let Some(chunk) = chunks.checked_sub(1).and_then(|last| self.chunk(last)) else {
+            return self.tail();
+        };
+        let within = number - chunk.records_before();
+        chunk.end_after(usize::try_from(within).unwrap_or(usize::MAX))
+    }
+}
+
+/// Places in the table of chunks that an empty log keeps (about 80 bytes each).
+const CHUNK_TABLE_KEPT: usize = 4;

@@ -1,0 +1,471 @@
+//! [`Io`]: what an application can do with the reactor's sockets and time.
+//!
+//! Nothing here calls the application back, so no callback ever runs inside
+//! another. What a call brings about that the application must hear of (a write
+//! that failed, a socket that was handed in) is put on the list of late news,
+//! which the turn works off where it is safe.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Registry, Token};
+
+use super::clock::{Clock, Millis};
+use super::listener::{Accepted, Acceptor};
+use super::socket::{ReadOutcome, SOCKETS_MAX, Slab, Socket, SocketKey};
+use super::wheel::Wheel;
+
+/// The reactor's sockets, deadlines and clock, as each callback is given them.
+///
+/// A method given the key of a socket that is closed does nothing, and returns
+/// 0 where it returns a count.
+pub struct Io {
+    poll: Poll,
+    clock: Clock,
+    now: Millis,
+    turns: u64,
+    sockets: Slab,
+    sockets_max: usize,
+    wheel: Wheel,
+    alarm: Option<Millis>,
+    acceptor: Option<Acceptor>,
+    /// Sockets with bytes to read, each once; some may be closed meanwhile.
+    ready: Vec<SocketKey>,
+    late: VecDeque<Late>,
+    stopping: bool,
+}
+
+/// News that waits for a place in the turn.
+pub(super) enum Late {
+    Opened(SocketKey, SocketAddr),
+    Failed(SocketKey, io::Error),
+}
+
+/// What the application may do.
+impl Io {
+    /// The time of this turn: read once, when the reactor woke up.
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        self.now
+    }
+
+    /// How many turns the reactor has made, this one included. An idle one
+    /// makes none.
+    #[must_use]
+    pub fn turns(&self) -> u64 {
+        self.turns
+    }
+
+    /// How many sockets are open.
+    #[must_use]
+    pub fn sockets(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// Writes `bytes` until the kernel takes no more, and returns how many it
+    /// took. Fewer than given: keep the rest, and
+    /// [`writable`](super::Application::writable) will say when to go on; until
+    /// then a write costs no system call and takes nothing. If the connection
+    /// has failed, all writes return 0 and
+    /// [`ended`](super::Application::ended) says so later in this turn, or in
+    /// the next one without sleeping.
+    ///
+    /// One `send` call, a second one if the first took a part only. Nothing is
+    /// copied or kept here.
+    pub fn write(&mut self, key: SocketKey, bytes: &[u8]) -> usize {
+        self.write_with(key, bytes.len(), |stream, written| {
+            stream.write(&bytes[written..])
+        })
+    }
+
+    /// As [`write`](Io::write), of several slices as if they were one. Any
+    /// number may be given, empty ones too. One `writev` call for as many as
+    /// the system takes at once (1024 on Linux).
+    pub fn write_slices(&mut self, key: SocketKey, slices: &[IoSlice<'_>]) -> usize {
+        let total = slices.iter().map(|slice| slice.len()).sum();
+        self.write_with(key, total, |stream, written| {
+            write_from(stream, slices, written)
+        })
+    }
+
+    fn write_with(
+        &mut self,
+        key: SocketKey,
+        total: usize,
+        write: impl FnMut(&mut TcpStream, usize) -> io::Result<usize>,
+    ) -> usize {
+        let Some(socket) = self.sockets.get_mut(key) else {
+            return 0;
+        };
+        let (written, failure) = socket.write(total, write);
+        if let Some(error) = failure {
+            self.late.push_back(Late::Failed(key, error));
+        }
+        written
+    }
+
+    /// Tells the peer that no more will come (a FIN after what is written).
+    /// Reading goes on; writing afterwards is a failure.
+    pub fn shutdown_write(&mut self, key: SocketKey) {
+        if let Some(socket) = self.sockets.get_mut(key) {
+            socket.shutdown_write();
+        }
+    }
+
+    /// Closes the socket, with its deadline: from now on there is no callback
+    /// for this key, whatever the kernel may have reported already.
+    ///
+    /// What has been written still goes out. But if bytes from the peer have
+    /// not been read, the kernel resets the connection, and the peer may lose
+    /// what it has not read yet: where that matters, call
+    /// [`shutdown_write`](Io::shutdown_write) and close after
+    /// [`ended`](super::Application::ended).
+    pub fn close(&mut self, key: SocketKey) {
+        let Some(mut socket) = self.sockets.remove(key) else {
+            return;
+        };
+        self.wheel.clear(key.slot());
+        // Dropping it would be enough, but for a descriptor that its former
+        // owner duplicated. A failure means that the kernel has forgotten it.
+        let _ = self.poll.registry().deregister(socket.stream_mut());
+        if let Some(acceptor) = &mut self.acceptor {
+            acceptor.gate.socket_closed();
+        }
+    }
+
+    /// Takes a connected stream from outside into the reactor, as if it had
+    /// been accepted: it counts among the sockets, gets `TCP_NODELAY`, and
+    /// [`opened`](super::Application::opened) is called for it before any other
+    /// callback, in this turn or (without sleeping) the next. It can be written
+    /// to at once.
+    ///
+    /// # Errors
+    ///
+    /// As many sockets are open as may be, the stream is not connected, or the
+    /// system cannot watch it. The stream is then closed.
+    pub fn adopt(&mut self, stream: std::net::TcpStream) -> io::Result<SocketKey> {
+        if !self.has_room() {
+            return Err(io::Error::other("connections_max sockets are open"));
+        }
+        let peer = stream.peer_addr()?;
+        stream.set_nonblocking(true)?;
+        let key = self.insert(TcpStream::from_std(stream))?;
+        self.late.push_back(Late::Opened(key, peer));
+        Ok(key)
+    }
+
+    /// Stops reading: the kernel's buffer fills up, and then the peer must
+    /// wait. A failure of the connection also shows only when it is read or
+    /// written again.
+    pub fn pause_reading(&mut self, key: SocketKey) {
+        if let Some(socket) = self.sockets.get_mut(key) {
+            socket.set_paused(true);
+        }
+    }
+
+    /// Goes on reading, with what has arrived meanwhile first.
+    pub fn resume_reading(&mut self, key: SocketKey) {
+        if let Some(socket) = self.sockets.get_mut(key) {
+            socket.set_paused(false);
+        }
+        self.queue(key);
+    }
+
+    /// Sets the socket's one deadline, in place of any other. At `at`, or in
+    /// the first turn after it, [`timer`](super::Application::timer) is called
+    /// once; if `at` has passed, in the next turn. O(1), no allocation.
+    pub fn set_deadline(&mut self, key: SocketKey, at: Millis) {
+        if self.sockets.contains(key) {
+            self.wheel.set(key.slot(), at);
+        }
+    }
+
+    /// Takes the socket's deadline away: its timer will not be called. O(1).
+    pub fn clear_deadline(&mut self, key: SocketKey) {
+        if self.sockets.contains(key) {
+            self.wheel.clear(key.slot());
+        }
+    }
+
+    /// Sets, moves or (with `None`) takes away the application's own deadline,
+    /// on which [`alarm`](super::Application::alarm) is called once.
+    pub fn set_alarm(&mut self, at: Option<Millis>) {
+        self.alarm = at;
+    }
+
+    /// Closes the listener: new connections are refused by the system, and
+    /// those that it still holds in its backlog are reset. Open sockets stay.
+    pub fn stop_accepting(&mut self) {
+        if let Some(acceptor) = self.acceptor.take() {
+            acceptor.deregister(self.poll.registry());
+        }
+    }
+
+    /// [`run`](super::Reactor::run) returns when this turn has ended. Sockets
+    /// stay open, and mail and late news wait, until the reactor is run again
+    /// or dropped.
+    pub fn stop(&mut self) {
+        self.stopping = true;
+    }
+}
+
+/// What the turn does.
+impl Io {
+    pub(super) fn new(poll: Poll, acceptor: Option<Acceptor>, connections_max: usize) -> Io {
+        Io {
+            poll,
+            clock: Clock::start(),
+            now: Millis(0),
+            turns: 0,
+            sockets: Slab::new(),
+            sockets_max: connections_max.min(SOCKETS_MAX),
+            wheel: Wheel::new(),
+            alarm: None,
+            acceptor,
+            ready: Vec::new(),
+            late: VecDeque::new(),
+            stopping: false,
+        }
+    }
+
+    /// Sleeps until there is something to do, reads the clock, and brings all
+    /// that depends on it up to date.
+    pub(super) fn sleep(&mut self, events: &mut Events) -> io::Result<()> {
+        loop {
+            let timeout = self.time_to_sleep();
+            match self.poll.poll(events, timeout) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result?,
+            }
+        }
+        self.turns += 1;
+        self.now = self.clock.now();
+        self.wheel.advance(self.now);
+        if let Some(acceptor) = &mut self.acceptor {
+            acceptor.gate.advance(self.now);
+        }
+        Ok(())
+    }
+
+    /// Zero if there is work left; `None`, for ever, if nothing is pending.
+    fn time_to_sleep(&self) -> Option<Duration> {
+        if !self.ready.is_empty() || !self.late.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let attempt = self.acceptor.as_ref().and_then(|a| a.gate.next_attempt());
+        [self.wheel.next_deadline(), self.alarm, attempt]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|at| self.clock.until(at).min(SLEEP_MAX))
+    }
+
+    /// Remembers what an event says of its socket. True: call `writable`.
+    pub(super) fn take_edges(&mut self, key: SocketKey, event: &Event) -> bool {
+        let Some(socket) = self.sockets.get_mut(key) else {
+            return false;
+        };
+        let writable = socket.take_edges(event);
+        self.queue(key);
+        writable
+    }
+
+    pub(super) fn listener_edge(&mut self) {
+        if let Some(acceptor) = &mut self.acceptor {
+            acceptor.gate.edge();
+        }
+    }
+
+    pub(super) fn accept(&mut self) -> Accepted<(SocketKey, SocketAddr)> {
+        let room = self.has_room();
+        let Some(acceptor) = &mut self.acceptor else {
+            return Accepted::Nothing;
+        };
+        let (stream, peer) = match acceptor.accept(self.now, room) {
+            Accepted::Connection(connection) => connection,
+            Accepted::Lost => return Accepted::Lost,
+            Accepted::Nothing => return Accepted::Nothing,
+        };
+        if let Ok(key) = self.insert(stream) {
+            return Accepted::Connection((key, peer));
+        }
+        // The kernel cannot watch one socket more; this one is lost.
+        if let Some(acceptor) = &mut self.acceptor {
+            acceptor.gate.back_off(self.now);
+        }
+        Accepted::Nothing
+    }
+
+    fn has_room(&self) -> bool {
+        self.sockets.len() < self.sockets_max
+    }
+
+    /// The one place where a socket comes in: watched for both directions, for
+    /// as long as it lives.
+    fn insert(&mut self, mut stream: TcpStream) -> io::Result<SocketKey> {
+        // Small messages are not to wait for one another. A failure means that
+        // the connection has ended already, which reading will show.
+        let _ = stream.set_nodelay(true);
+        let key = self.sockets.next_key();
+        let interests = Interest::READABLE | Interest::WRITABLE;
+        self.registry()
+            .register(&mut stream, key.to_token(), interests)?;
+        self.sockets.insert(Socket::new(stream));
+        Ok(key)
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        self.poll.registry()
+    }
+
+    /// Puts the socket on the ready list, if it wants to be read and is not
+    /// there yet.
+    pub(super) fn queue(&mut self, key: SocketKey) {
+        if self.sockets.get_mut(key).is_some_and(Socket::enter_queue) {
+            self.ready.push(key);
+        }
+    }
+
+    /// Exchanges the ready list for `empty`.
+    pub(super) fn swap_ready(&mut self, empty: &mut Vec<SocketKey>) {
+        std::mem::swap(&mut self.ready, empty);
+    }
+
+    pub(super) fn leave_queue(&mut self, key: SocketKey) {
+        if let Some(socket) = self.sockets.get_mut(key) {
+            socket.leave_queue();
+        }
+    }
+
+    pub(super) fn read(&mut self, key: SocketKey, buffer: &mut [u8]) -> ReadOutcome {
+        match self.sockets.get_mut(key) {
+            Some(socket) => socket.read(buffer),
+            None => ReadOutcome::Nothing,
+        }
+    }
+
+    /// The next news of a socket that is still open.
+    pub(super) fn next_late(&mut self) -> Option<Late> {
+        while let Some(late) = self.late.pop_front() {
+            let (Late::Opened(key, _) | Late::Failed(key, _)) = &late;
+            if self.sockets.contains(*key) {
+                return Some(late);
+            }
+        }
+        None
+    }
+
+    /// The next socket whose deadline has come.
+    pub(super) fn next_due(&mut self) -> Option<SocketKey> {
+        let index = self.wheel.pop_due()?;
+        self.sockets.key_at(index)
+    }
+
+    /// True, once: the application's own deadline has come.
+    pub(super) fn take_alarm(&mut self) -> bool {
+        let come = self.alarm.is_some_and(|at| at <= self.now);
+        if come {
+            self.alarm = None;
+        }
+        come
+    }
+
+    /// True, once: the application has called [`stop`](Io::stop).
+    pub(super) fn take_stop(&mut self) -> bool {
+        std::mem::take(&mut self.stopping)
+    }
+}
+
+/// Writes what follows the first `written` bytes of `slices`, of which there
+/// are more. A slice that was cut is finished alone: it is cut where the kernel
+/// had no more room, and so it is rare.
+fn write_from(stream: &mut TcpStream, slices: &[IoSlice<'_>], written: usize) -> io::Result<usize> {
+    let (mut rest, mut cut) = (slices, written);
+    while let Some((first, others)) = rest.split_first() {
+        if cut < first.len() {
+            break;
+        }
+        cut -= first.len();
+        rest = others;
+    }
+    match rest.first() {
+        Some(first) if cut > 0 => stream.write(&first[cut..]),
+        _ => stream.write_vectored(rest),
+    }
+}
+
+pub(super) const WAKER: Token = Token(usize::MAX);
+pub(super) const LISTENER: Token = Token(usize::MAX - 1);
+/// The kernel counts a sleep in an `i32` of milliseconds, 24 days.
+const SLEEP_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn io() -> Io {
+        Io::new(Poll::new().unwrap(), None, 1)
+    }
+
+    fn connection() -> (std::net::TcpStream, std::net::TcpStream) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (stream, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn with_nothing_pending_the_sleep_has_no_end() {
+        let mut io = io();
+        assert_eq!(io.time_to_sleep(), None);
+        let (stream, _peer) = connection();
+        let key = io.adopt(stream).unwrap();
+        assert!(io.next_late().is_some());
+        assert_eq!(io.time_to_sleep(), None);
+        io.set_deadline(key, Millis(60_000));
+        assert!(io.time_to_sleep().is_some());
+        io.clear_deadline(key);
+        assert_eq!(io.time_to_sleep(), None);
+        io.set_deadline(key, Millis(60_000));
+        io.close(key);
+        assert_eq!(io.time_to_sleep(), None);
+    }
+
+    #[test]
+    fn the_sleep_ends_with_the_nearest_deadline_and_the_kernel_can_count_it() {
+        let mut io = io();
+        io.set_alarm(Some(Millis(u64::MAX)));
+        assert_eq!(io.time_to_sleep(), Some(SLEEP_MAX));
+        assert!(SLEEP_MAX.as_millis() < i32::MAX as u128);
+        let (stream, _peer) = connection();
+        let key = io.adopt(stream).unwrap();
+        assert_eq!(io.time_to_sleep(), Some(Duration::ZERO));
+        assert!(io.next_late().is_some());
+        io.set_deadline(key, Millis(60_000));
+        assert!(io.time_to_sleep().unwrap() <= Duration::from_secs(60));
+        io.set_alarm(Some(Millis(0)));
+        assert_eq!(io.time_to_sleep(), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn no_more_sockets_are_adopted_than_there_may_be() {
+        let mut io = io();
+        let (first, second) = connection();
+        let key = io.adopt(first).unwrap();
+        assert!(io.adopt(second).is_err());
+        assert_eq!(io.sockets(), 1);
+        io.close(key);
+        assert!(io.adopt(connection().0).is_ok());
+    }
+
+    #[test]
+    fn news_of_a_socket_that_was_closed_meanwhile_is_forgotten() {
+        let mut io = io();
+        let key = io.adopt(connection().0).unwrap();
+        io.close(key);
+        assert!(io.next_late().is_none());
+    }
+}

@@ -1,0 +1,150 @@
+//! Every setting of the server, with unit, default and reason.
+
+use super::handler::Failure;
+use crate::websocket::Limits;
+use crate::websocket::handshake::HeadLimits;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+/// The server's settings. Start from `Config::default()`.
+///
+/// ```
+/// use std::time::Duration;
+/// use yamabiko::server::Config;
+///
+/// let config = Config { ping_interval: Some(Duration::from_secs(55)), ..Config::default() };
+/// assert_eq!(config.close_timeout, Duration::from_secs(5));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen. Default `127.0.0.1:8080`; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Event loops, one thread each. Default: the cores.
+    pub workers: NonZeroUsize,
+    /// Bounds of one connection's messages. Default: messages of up to 1 MiB.
+    pub limits: Limits,
+    /// Bounds of a request's head. Default: 16 KiB in all.
+    pub head_limits: HeadLimits,
+    /// From the TCP connection to the end of the request's head. Default 10 s,
+    /// in all and not for each byte, so that a trickle does not hold a place.
+    pub handshake_timeout: Duration,
+    /// Silence after which a ping is sent. Default 25 s: below the 30 and 60 s
+    /// after which proxies and NATs drop what is idle. `None`: no pings.
+    pub ping_interval: Option<Duration>,
+    /// For the exact pong to a ping. Default 20 s.
+    pub pong_timeout: Duration,
+    /// For the answer to our Close. Default 5 s.
+    pub close_timeout: Duration,
+    /// For all connections to end after [`ServerHandle::shutdown`](super::ServerHandle).
+    /// Default 5 s.
+    pub drain_timeout: Duration,
+    /// Bytes that one client may be behind, in its rooms and in what was sent
+    /// to it alone. Default 1 MiB. Over it the client is closed with 1013.
+    pub backlog_bytes_max: usize,
+    /// Connections of each worker. Default 65,536; more wait in the kernel.
+    pub connections_max: usize,
+    /// Mail that one worker keeps for another to fetch. Default 65,536.
+    pub mailbox_capacity: usize,
+    /// Whose pages may connect. Default: pages of the same host.
+    pub origins: Origins,
+    /// Is told of each connection that was ended before its time.
+    pub on_failure: Option<fn(SocketAddr, &Failure)>,
+}
+
+/// Which values of the `Origin` field are let in (RFC 6455 §4.2.2, §10.2).
+///
+/// A browser says which site a page is from, and cannot be made to lie. What is
+/// not a browser may send no `Origin`, and is let in under every policy: the
+/// field protects a browser's user, not the server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Origins {
+    /// Pages of any site.
+    Any,
+    /// Pages whose host and port are those that the request was sent to.
+    #[default]
+    SameHost,
+    /// As `SameHost`, and these origins, such as `https://example.com`.
+    SameHostAnd(Vec<String>),
+}
+
+impl Origins {
+    /// Whether a request for `host` from a page of `origin` is let in.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-10.2
+    //# Servers that are not intended to process input from any web page but
+    //# only for certain sites SHOULD verify the |Origin| field is an origin
+    //# they expect.
+    pub(super) fn allow(&self, origin: Option<&str>, host: &str) -> bool {
+        let Some(origin) = origin else { return true };
+        let listed: &[String] = match self {
+            Origins::Any => return true,
+            Origins::SameHost => &[],
+            Origins::SameHostAnd(listed) => listed,
+        };
+        is_same_host(origin, host)
+            || listed
+                .iter()
+                .any(|other| other.eq_ignore_ascii_case(origin))
+    }
+}
+
+/// Whether `origin` is `http(s)://` and then `host`, the default port left out.
+fn is_same_host(origin: &str, host: &str) -> bool {
+    [("http://", ":80"), ("https://", ":443")]
+        .iter()
+        .any(|(scheme, default_port)| {
+            let same_scheme = origin
+                .get(..scheme.len())
+                .is_some_and(|s| s.eq_ignore_ascii_case(scheme));
+            let host = host.strip_suffix(default_port).unwrap_or(host);
+            same_scheme && origin[scheme.len()..].eq_ignore_ascii_case(host)
+        })
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            limits: Limits::default(),
+            head_limits: HeadLimits::default(),
+            handshake_timeout: Duration::from_secs(10),
+            ping_interval: Some(Duration::from_secs(25)),
+            pong_timeout: Duration::from_secs(20),
+            close_timeout: Duration::from_secs(5),
+            drain_timeout: Duration::from_secs(5),
+            backlog_bytes_max: 1 << 20,
+            connections_max: 1 << 16,
+            mailbox_capacity: 1 << 16,
+            origins: Origins::default(),
+            on_failure: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_the_same_host_and_port_are_let_in() {
+        let origins = Origins::SameHost;
+        assert!(origins.allow(None, "chat.example"));
+        assert!(origins.allow(Some("http://chat.example"), "chat.example"));
+        assert!(origins.allow(Some("https://Chat.Example"), "chat.example:443"));
+        assert!(origins.allow(Some("http://127.0.0.1:8080"), "127.0.0.1:8080"));
+        assert!(!origins.allow(Some("http://127.0.0.1:8081"), "127.0.0.1:8080"));
+        assert!(!origins.allow(Some("https://evil.example"), "chat.example"));
+        assert!(!origins.allow(Some("null"), "chat.example"));
+        assert!(!origins.allow(Some("http://chat.example.evil.example"), "chat.example"));
+    }
+
+    #[test]
+    fn listed_origins_are_let_in_too() {
+        let origins = Origins::SameHostAnd(vec!["https://app.example".into()]);
+        assert!(origins.allow(Some("https://app.example"), "ws.example"));
+        assert!(origins.allow(Some("https://ws.example"), "ws.example"));
+        assert!(!origins.allow(Some("http://app.example"), "ws.example"));
+        assert!(Origins::Any.allow(Some("https://anyone.example"), "ws.example"));
+    }
+}

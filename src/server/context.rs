@@ -1,0 +1,122 @@
+//! What a handler can do with the connection that it is called for, and through
+//! it with the rooms.
+
+use super::handler::Message;
+use super::mail::ConnectionId;
+use super::rooms::{Place, Rooms, write_frame};
+use crate::broadcast::Outbox;
+use crate::websocket::frame::CloseCode;
+use std::fmt;
+use std::net::SocketAddr;
+
+/// The connection that a [`Handler`](super::Handler)'s method was called for.
+///
+/// Nothing here blocks or makes a system call: what is sent and published goes
+/// out together when the worker's turn ends.
+pub struct Context<'a> {
+    pub(super) id: ConnectionId,
+    pub(super) peer_address: SocketAddr,
+    /// Whether messages may still be sent to this client.
+    pub(super) open: bool,
+    pub(super) backlog_bytes_max: usize,
+    pub(super) outbox: &'a mut Outbox,
+    pub(super) places: &'a mut Vec<Place>,
+    pub(super) rooms: &'a mut Rooms,
+    pub(super) close: Option<(CloseCode, String)>,
+}
+
+/// Why a message was not sent to a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// The connection is closing or closed.
+    NotOpen,
+    /// [`Config::backlog_bytes_max`](super::Config) are waiting for it already.
+    BacklogFull,
+}
+
+impl Context<'_> {
+    /// Names the connection.
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Where the client is.
+    pub fn peer_address(&self) -> SocketAddr {
+        self.peer_address
+    }
+
+    /// Sends a message to this client alone. It may overtake what was published
+    /// in the same turn. Cost: one copy.
+    ///
+    /// # Errors
+    /// The connection is closing, or too much is waiting for it already. The
+    /// bound is looked at before the message is added, so that a message of any
+    /// size can be sent to a client that keeps up.
+    pub fn send(&mut self, message: Message<'_>) -> Result<(), SendError> {
+        if !self.open {
+            return Err(SendError::NotOpen);
+        }
+        if self.outbox.bytes() > self.backlog_bytes_max {
+            return Err(SendError::BacklogFull);
+        }
+        write_frame(message, self.outbox.lane());
+        Ok(())
+    }
+
+    /// Takes this connection into a room; no effect if it is there. From now on
+    /// it gets what is published there, by whomever.
+    pub fn join(&mut self, room: &str) {
+        if self.open {
+            self.rooms.join(room, self.id.key, self.places);
+        }
+    }
+
+    /// Lets this connection leave a room; no effect if it is not there. What was
+    /// published in this turn and is not written yet, it misses.
+    pub fn leave(&mut self, room: &str) {
+        if let Some(place) = self.rooms.place_in(room, self.places) {
+            self.places.retain(|other| *other != place);
+            self.rooms.leave(place);
+        }
+    }
+
+    /// Says something to everyone in a room, this connection included if it is
+    /// there. Everyone gets a room's messages in the same order. Cost: one copy
+    /// into the room's log, however many members there are.
+    pub fn publish(&mut self, room: &str, message: Message<'_>) {
+        self.rooms.publish(room, message, None);
+    }
+
+    /// As [`Context::publish`], to everyone but this connection.
+    pub fn publish_except(&mut self, room: &str, message: Message<'_>) {
+        let place = self.rooms.place_in(room, self.places);
+        self.rooms.publish(room, message, Some((self.id, place)));
+    }
+
+    /// Closes the connection when the handler returns: it leaves its rooms, the
+    /// client gets a Close with this code and these words (cut at 123 bytes),
+    /// and its messages are no longer handed over.
+    pub fn close(&mut self, code: CloseCode, reason: &str) {
+        self.open = false;
+        self.close.get_or_insert_with(|| (code, reason.to_owned()));
+    }
+}
+
+impl fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SendError::NotOpen => "the connection is closing",
+            SendError::BacklogFull => "too much is waiting for the client already",
+        })
+    }
+}
+
+impl std::error::Error for SendError {}

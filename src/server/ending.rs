@@ -1,0 +1,77 @@
+//! The end of a connection, such that the last answer arrives.
+//!
+//! What is left is written, then FIN is sent, then whatever the client still
+//! sends is read and thrown away until it says FIN too. All of it is bounded: in
+//! time, and in bytes.
+
+use super::handler::Handler;
+use super::session::{Ending, Session};
+use super::worker::{Worker, write_outbox};
+use crate::broadcast::Outbox;
+use crate::reactor::{Io, SocketKey};
+use std::time::Duration;
+
+impl<H: Handler> Worker<H> {
+    /// Writes the last bytes. What follows is [`Session::Ending`].
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1
+    //# An endpoint SHOULD use a method that cleanly closes the TCP connection,
+    //# as well as the TLS session, if applicable, discarding any trailing bytes
+    //# that may have been received.
+    pub(super) fn begin_ending(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        outbox: Outbox,
+    ) -> Option<Session<H::Session>> {
+        io.set_deadline(key, io.now().plus(self.config.close_timeout));
+        io.resume_reading(key);
+        let ending = Ending {
+            outbox,
+            discarded_bytes: 0,
+        };
+        self.continue_ending(io, key, Box::new(ending))
+    }
+
+    /// Writes on; says FIN when all is written.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1
+    //# when a server is
+    //# instructed to _Close the WebSocket Connection_ it SHOULD initiate
+    //# a TCP Close immediately
+    pub(super) fn continue_ending(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        mut ending: Box<Ending>,
+    ) -> Option<Session<H::Session>> {
+        if !ending.outbox.is_empty() {
+            write_outbox(io, key, &mut ending.outbox);
+        }
+        if ending.outbox.is_empty() {
+            io.shutdown_write(key);
+            io.set_deadline(key, io.now().plus(LINGER_TIMEOUT));
+        }
+        Some(Session::Ending(ending))
+    }
+
+    /// Bytes after the end.
+    pub(super) fn discard(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        mut ending: Box<Ending>,
+        bytes: usize,
+    ) -> Option<Session<H::Session>> {
+        ending.discarded_bytes += bytes;
+        if ending.discarded_bytes > LINGER_BYTES_MAX {
+            io.close(key);
+            return None;
+        }
+        Some(Session::Ending(ending))
+    }
+}
+
+/// For the client's FIN, after ours.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What a client may still send after the end before it is cut off.
+const LINGER_BYTES_MAX: usize = 256 << 10;

@@ -1,0 +1,322 @@
+//! An open WebSocket: frames in, the handler called, deadlines kept, the
+//! closing handshake.
+
+use super::context::Context;
+use super::handler::{Closed, Failure, Handler, Message};
+use super::session::{Established, Session, Waiting};
+use super::worker::{READ_PAUSE_BYTES, Worker};
+use crate::reactor::{Io, SocketKey};
+use crate::websocket::frame::{CloseCode, CloseReason};
+use crate::websocket::{self, Event, State};
+
+impl<H: Handler> Worker<H> {
+    /// Bytes of frames. All of them are consumed.
+    pub(super) fn receive_frames(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        mut connection: Box<Established<H::Session>>,
+        mut input: &mut [u8],
+    ) -> Option<Session<H::Session>> {
+        connection.heard_at = io.now();
+        loop {
+            match self.receive_event(io, key, &mut connection, &mut input) {
+                Next::Event => {}
+                Next::MoreInput => break,
+                Next::End(failure) => {
+                    let outbox = self.finish(io, key, *connection, failure);
+                    return self.begin_ending(io, key, outbox);
+                }
+            }
+        }
+        self.after_receiving(io, key, &mut connection);
+        Some(Session::Established(connection))
+    }
+
+    /// Takes one event from the input and acts on it.
+    fn receive_event(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        established: &mut Established<H::Session>,
+        input: &mut &mut [u8],
+    ) -> Next {
+        let (id, state) = (self.id(key), established.connection.state());
+        let received = established
+            .connection
+            .receive(input, established.outbox.lane());
+        let message = match received {
+            Ok(None) => return Next::MoreInput,
+            Err(error) => return Next::End(Some(Failure::Protocol(error))),
+            Ok(Some(Event::Close(_))) => return Next::End(None),
+            Ok(Some(Event::Ping(_))) => return Next::Event,
+            Ok(Some(Event::Pong(payload))) => {
+                if established.waiting.is_pong(payload) {
+                    self.wait_for_silence(io, key, established);
+                }
+                return Next::Event;
+            }
+            Ok(Some(Event::Text(text))) => Message::Text(text),
+            Ok(Some(Event::Binary(bytes))) => Message::Binary(bytes),
+        };
+        // After our own Close the application has said its last word.
+        if state == State::Open {
+            let mut context = Context {
+                id,
+                peer_address: established.peer_address,
+                open: true,
+                backlog_bytes_max: self.config.backlog_bytes_max,
+                outbox: &mut established.outbox,
+                places: &mut established.places,
+                rooms: &mut self.rooms,
+                close: None,
+            };
+            self.handler
+                .message(&mut established.session, message, &mut context);
+            if let Some((code, words)) = context.close {
+                self.begin_close(io, key, established, code, &words);
+            }
+        }
+        Next::Event
+    }
+
+    /// Calls one of the handler's methods that come without a message.
+    pub(super) fn call(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        established: &mut Established<H::Session>,
+        method: impl FnOnce(&H, &mut H::Session, &mut Context<'_>),
+    ) {
+        let mut context = Context {
+            id: self.id(key),
+            peer_address: established.peer_address,
+            open: established.connection.state() == State::Open,
+            backlog_bytes_max: self.config.backlog_bytes_max,
+            outbox: &mut established.outbox,
+            places: &mut established.places,
+            rooms: &mut self.rooms,
+            close: None,
+        };
+        method(&self.handler, &mut established.session, &mut context);
+        if let Some((code, words)) = context.close {
+            self.begin_close(io, key, established, code, &words);
+        }
+    }
+
+    /// What was received may have brought something to write, or too much.
+    fn after_receiving(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        established: &mut Established<H::Session>,
+    ) {
+        if established.outbox.bytes() > READ_PAUSE_BYTES {
+            self.write_outbox(io, key, established);
+        }
+        if !established.outbox.is_empty() {
+            self.to_flush.push(key);
+        }
+        let congested = self.rooms.post.is_congested();
+        if congested {
+            self.congested.push(key);
+        }
+        if congested || established.outbox.bytes() > READ_PAUSE_BYTES {
+            established.paused = true;
+            io.pause_reading(key);
+        }
+    }
+
+    /// The connection's deadline: silence, a missing pong, a missing Close.
+    pub(super) fn deadline_came(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        mut established: Box<Established<H::Session>>,
+    ) -> Option<Session<H::Session>> {
+        match established.waiting {
+            Waiting::Nothing => self.ping_if_silent(io, key, &mut established),
+            Waiting::Pong(_) => {
+                let failure = Failure::PongTimeout;
+                let words = failure.to_string();
+                established.failure = Some(Box::new(failure));
+                self.begin_close(
+                    io,
+                    key,
+                    &mut established,
+                    CloseCode::POLICY_VIOLATION,
+                    &words,
+                );
+            }
+            Waiting::Close => {
+                let failure = established
+                    .failure
+                    .take()
+                    .map_or(Failure::CloseTimeout, |f| *f);
+                self.finish(io, key, *established, Some(failure));
+                io.close(key);
+                return None;
+            }
+        }
+        Some(Session::Established(established))
+    }
+
+    /// Nothing has come for a while: is the client still there?
+    fn ping_if_silent(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        established: &mut Established<H::Session>,
+    ) {
+        let Some(interval) = self.config.ping_interval else {
+            return;
+        };
+        let silent_since = established.heard_at.plus(interval);
+        if silent_since > io.now() {
+            io.set_deadline(key, silent_since);
+            return;
+        }
+        self.pings += 1;
+        let ping = self.pings.to_be_bytes();
+        let lane = established.outbox.lane();
+        if established
+            .connection
+            .send(websocket::Message::Ping(&ping), lane)
+            .is_ok()
+        {
+            let pong_timeout = self.config.pong_timeout;
+            established.wait(io, key, Waiting::Pong(self.pings), pong_timeout);
+            self.to_flush.push(key);
+        }
+    }
+
+    /// Nothing is owed: the next deadline is for silence.
+    pub(super) fn wait_for_silence(
+        &self,
+        io: &mut Io,
+        key: SocketKey,
+        established: &mut Established<H::Session>,
+    ) {
+        match self.config.ping_interval {
+            Some(interval) => established.wait(io, key, Waiting::Nothing, interval),
+            None => {
+                established.waiting = Waiting::Nothing;
+                io.clear_deadline(key);
+            }
+        }
+    }
+
+    /// Begins the closing handshake: what has been published so far, then a
+    /// Close, then nothing.
+    pub(super) fn begin_close(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        established: &mut Established<H::Session>,
+        code: CloseCode,
+        words: &str,
+    ) {
+        self.leave_rooms(io, key, established);
+        let reason = CloseReason {
+            code,
+            reason: cut(words),
+        };
+        if established
+            .connection
+            .close(Some(reason), established.outbox.lane())
+            .is_ok()
+        {
+            let close_timeout = self.config.close_timeout;
+            established.wait(io, key, Waiting::Close, close_timeout);
+        }
+        self.to_flush.push(key);
+    }
+
+    /// The WebSocket is over: its rooms and its handler hear of it. Gives back
+    /// what is still to be written.
+    pub(super) fn finish(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        mut established: Established<H::Session>,
+        failure: Option<Failure>,
+    ) -> crate::broadcast::Outbox {
+        self.leave_rooms(io, key, &mut established);
+        let failure = established
+            .failure
+            .take()
+            .map(|failure| *failure)
+            .or(failure);
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
+        //# the server MUST _Close the WebSocket Connection_, and SHOULD log the
+        //# problem.
+        if let (Some(failure), Some(tell)) = (&failure, self.config.on_failure) {
+            tell(established.peer_address, failure);
+        }
+        let ended = established.connection.ended();
+        let closed = Closed {
+            clean: ended.clean,
+            code: ended.code,
+            reason: ended.reason,
+            failure: failure.as_ref(),
+        };
+        let mut context = Context {
+            id: self.id(key),
+            peer_address: established.peer_address,
+            open: false,
+            backlog_bytes_max: self.config.backlog_bytes_max,
+            outbox: &mut established.outbox,
+            places: &mut established.places,
+            rooms: &mut self.rooms,
+            close: None,
+        };
+        self.handler
+            .closed(established.session, &closed, &mut context);
+        established.outbox
+    }
+
+    /// Writes what the rooms have for the connection, finishes what is partly
+    /// written, and leaves them.
+    fn leave_rooms(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        established: &mut Established<H::Session>,
+    ) {
+        self.write_rooms(io, key, established);
+        for place in established.places.drain(..) {
+            let remainder = self
+                .rooms
+                .room(place.room)
+                .and_then(|(room, pool)| room.take_remainder(place.membership, pool));
+            if let Some(remainder) = remainder {
+                established.outbox.finish_first(remainder);
+            }
+            self.rooms.leave(place);
+        }
+    }
+}
+
+/// What one event leads to.
+enum Next {
+    Event,
+    MoreInput,
+    /// The WebSocket is over, well or not.
+    End(Option<Failure>),
+}
+
+impl Waiting {
+    /// Whether this is the pong that is waited for, and no other.
+    fn is_pong(self, payload: &[u8]) -> bool {
+        matches!(self, Waiting::Pong(number) if payload == number.to_be_bytes())
+    }
+}
+
+/// As many whole characters of the words as fit a Close.
+fn cut(words: &str) -> &str {
+    let mut end = words.len().min(CloseReason::REASON_BYTES_MAX);
+    while !words.is_char_boundary(end) {
+        end -= 1;
+    }
+    &words[..end]
+}

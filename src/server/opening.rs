@@ -1,0 +1,182 @@
+//! A connection's first request: a WebSocket, a page, or a refusal.
+//!
+//! Every answer but 101 ends the connection; there is no keep-alive to hold open
+//! and no body to read.
+
+use super::handler::{Admission, Handler};
+use super::session::{Established, Opening, Session, Waiting};
+use super::worker::Worker;
+use crate::broadcast::Outbox;
+use crate::reactor::{Io, SocketKey};
+use crate::websocket::Connection;
+use crate::websocket::handshake::{Refusal, RequestHead, Status, Upgrade};
+
+/// What a complete head leads to: the bytes to answer with.
+enum Answer<S> {
+    /// A 101, and the session that it opens.
+    Switch(S, Vec<u8>),
+    /// Any other, after which the connection ends.
+    Http(Vec<u8>),
+}
+
+impl<H: Handler> Worker<H> {
+    /// Bytes of the request's head, and maybe of the first frames behind it.
+    pub(super) fn receive_head(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        mut opening: Box<Opening>,
+        bytes: &mut [u8],
+    ) -> Option<Session<H::Session>> {
+        if opening.head.is_empty() {
+            let progress = self.read_head(&mut opening, bytes);
+            return match progress {
+                Some((answer, taken)) => {
+                    self.answer(io, key, &opening, answer, &mut bytes[taken..])
+                }
+                None => {
+                    opening.head.extend_from_slice(bytes);
+                    Some(Session::Opening(opening))
+                }
+            };
+        }
+        // Bounded: what the reader does not refuse is no longer than a head may
+        // be, and a read adds at most one buffer to it.
+        let mut head = std::mem::take(&mut opening.head);
+        head.extend_from_slice(bytes);
+        match self.read_head(&mut opening, &head) {
+            Some((answer, taken)) => self.answer(io, key, &opening, answer, &mut head[taken..]),
+            None => {
+                opening.head = head;
+                Some(Session::Opening(opening))
+            }
+        }
+    }
+
+    /// The answer, if the head is complete or wrong already, and how many bytes
+    /// the head took.
+    fn read_head(
+        &self,
+        opening: &mut Opening,
+        bytes: &[u8],
+    ) -> Option<(Answer<H::Session>, usize)> {
+        match opening.reader.read(bytes) {
+            Ok(None) => None,
+            Ok(Some((request, taken))) => Some((self.decide(&request), taken)),
+            Err(refusal) => Some((refuse(&refusal), bytes.len())),
+        }
+    }
+
+    fn decide(&self, request: &RequestHead<'_>) -> Answer<H::Session> {
+        if !request.wants_websocket() {
+            return self.answer_http(request);
+        }
+        let switched = Upgrade::check(request).and_then(|upgrade| self.switch(&upgrade));
+        switched.unwrap_or_else(|refusal| refuse(&refusal))
+    }
+
+    /// §4.2.2: the origin, the application, the subprotocol; then the 101.
+    fn switch(&self, upgrade: &Upgrade<'_>) -> Result<Answer<H::Session>, Refusal> {
+        let host = upgrade.request().host().unwrap_or_default();
+        if !self.config.origins.allow(upgrade.origin(), host) {
+            return Err(Refusal::forbidden_origin());
+        }
+        let Admission {
+            session,
+            subprotocol,
+        } = self.handler.admit(upgrade)?;
+        let mut output = Vec::new();
+        if upgrade.write_response(subprotocol, &mut output).is_err() {
+            let reason = "the application chose a subprotocol that was not offered";
+            return Err(Refusal::new(Status::InternalServerError, reason));
+        }
+        Ok(Answer::Switch(session, output))
+    }
+
+    fn answer_http(&self, request: &RequestHead<'_>) -> Answer<H::Session> {
+        if request.body_announced() {
+            let reason = "a request with a body is not served here";
+            return refuse(&Refusal::new(Status::BadRequest, reason));
+        }
+        let head_only = match request.method() {
+            "GET" => false,
+            "HEAD" => true,
+            _ => return refuse(&Refusal::new(Status::MethodNotAllowed, "only GET and HEAD")),
+        };
+        let mut output = Vec::new();
+        self.handler.http(request).write(head_only, &mut output);
+        Answer::Http(output)
+    }
+
+    fn answer(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        opening: &Opening,
+        answer: Answer<H::Session>,
+        behind: &mut [u8],
+    ) -> Option<Session<H::Session>> {
+        let mut outbox = Outbox::new();
+        match answer {
+            Answer::Http(output) => {
+                outbox.push(&output);
+                self.begin_ending(io, key, outbox)
+            }
+            Answer::Switch(session, output) => {
+                outbox.push(&output);
+                let connection = self.establish(io, key, opening, session, outbox);
+                self.receive_frames(io, key, connection, behind)
+            }
+        }
+    }
+
+    fn establish(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        opening: &Opening,
+        session: H::Session,
+        outbox: Outbox,
+    ) -> Box<Established<H::Session>> {
+        let mut connection = Box::new(Established {
+            connection: Connection::server(self.config.limits),
+            session,
+            outbox,
+            places: Vec::new(),
+            peer_address: opening.peer_address,
+            heard_at: io.now(),
+            waiting: Waiting::Nothing,
+            paused: false,
+            failure: None,
+        });
+        self.wait_for_silence(io, key, &mut connection);
+        self.call(io, key, &mut connection, |handler, session, context| {
+            handler.opened(session, context);
+        });
+        connection
+    }
+
+    /// The head did not come in time. A client that has sent part of one is
+    /// told so; one that has sent nothing may not be speaking HTTP at all.
+    pub(super) fn opening_timed_out(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        opening: &Opening,
+    ) -> Option<Session<H::Session>> {
+        if opening.head.is_empty() {
+            io.close(key);
+            return None;
+        }
+        let mut outbox = Outbox::new();
+        Refusal::new(Status::RequestTimeout, "the request did not come in time")
+            .write(outbox.lane());
+        self.begin_ending(io, key, outbox)
+    }
+}
+
+fn refuse<S>(refusal: &Refusal) -> Answer<S> {
+    let mut output = Vec::new();
+    refusal.write(&mut output);
+    Answer::Http(output)
+}

@@ -1,0 +1,121 @@
+//! One connection, from its first byte to its last.
+//!
+//! ```text
+//!   TCP accepted        101 sent                        both Closes, a failure
+//!  ────────────▶ Opening ───────▶ Established ──────────────────────┐
+//!                   │                                               ▼
+//!                   └──────────── an HTTP answer ────────────▶ Ending ───▶ gone
+//! ```
+//!
+//! What the states hold is boxed, so that a place in the worker's table is two
+//! words. `Ending` writes what is left, says FIN, and reads on for a bounded
+//! while: to close a socket that has unread bytes makes the kernel send a reset,
+//! and that can erase the answer before the client has read it.
+
+use super::handler::Failure;
+use super::rooms::Place;
+use crate::broadcast::Outbox;
+use crate::reactor::{Millis, SocketKey};
+use crate::websocket::Connection;
+use crate::websocket::handshake::RequestReader;
+use std::net::SocketAddr;
+
+/// The state of one connection; drawn above.
+pub(super) enum Session<S> {
+    Opening(Box<Opening>),
+    Established(Box<Established<S>>),
+    Ending(Box<Ending>),
+}
+
+/// The request's head is arriving.
+pub(super) struct Opening {
+    pub(super) reader: RequestReader,
+    /// What has come so far, if it did not come in one piece.
+    pub(super) head: Vec<u8>,
+    pub(super) peer_address: SocketAddr,
+}
+
+/// A WebSocket.
+pub(super) struct Established<S> {
+    pub(super) connection: Connection,
+    pub(super) session: S,
+    /// Replies and direct messages that are not written yet.
+    pub(super) outbox: Outbox,
+    pub(super) places: Vec<Place>,
+    pub(super) peer_address: SocketAddr,
+    /// When something last came from the client.
+    pub(super) heard_at: Millis,
+    pub(super) waiting: Waiting,
+    /// Whether its messages wait in the kernel, because too much is waiting to
+    /// be written.
+    pub(super) paused: bool,
+    /// Why it is being closed, if something went wrong.
+    pub(super) failure: Option<Box<Failure>>,
+}
+
+/// What the connection's one deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// For silence.
+    Nothing,
+    /// For the pong to the ping with this number.
+    Pong(u64),
+    /// For the client's Close.
+    Close,
+}
+
+/// The last bytes are on their way out.
+pub(super) struct Ending {
+    pub(super) outbox: Outbox,
+    /// What has been read and thrown away.
+    pub(super) discarded_bytes: usize,
+}
+
+/// The connections of one worker, by the index of their socket.
+pub(super) struct Sessions<S> {
+    slots: Vec<Option<(SocketKey, Session<S>)>>,
+    count: usize,
+}
+
+impl<S> Sessions<S> {
+    pub(super) fn new() -> Sessions<S> {
+        Sessions {
+            slots: Vec::new(),
+            count: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    pub(super) fn keys(&self) -> Vec<SocketKey> {
+        self.slots.iter().flatten().map(|(key, _)| *key).collect()
+    }
+
+    /// Takes the session out, to be changed and put back.
+    pub(super) fn take(&mut self, key: SocketKey) -> Option<Session<S>> {
+        let slot = self.slots.get_mut(key.index())?;
+        let (_, session) = slot.take_if(|(owner, _)| *owner == key)?;
+        self.count -= 1;
+        Some(session)
+    }
+
+    /// Puts a session in; `None` leaves the place empty.
+    pub(super) fn put(&mut self, key: SocketKey, session: Option<Session<S>>) {
+        let Some(session) = session else { return };
+        if self.slots.len() <= key.index() {
+            self.slots.resize_with(key.index() + 1, || None);
+        }
+        self.slots[key.index()] = Some((key, session));
+        self.count += 1;
+    }
+
+    /// An established session, where it is.
+    pub(super) fn established(&mut self, key: SocketKey) -> Option<&mut Established<S>> {
+        match self.slots.get_mut(key.index())? {
+            Some((owner, Session::Established(established))) if *owner == key => Some(established),
+            _ => None,
+        }
+    }
+}

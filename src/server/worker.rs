@@ -1,0 +1,385 @@
+//! One worker: an event loop's connections, and its share of the rooms.
+//!
+//! ```text
+//!              ┌ opening.rs      a head is complete: 101, or an HTTP answer
+//!   received ──┼ established.rs  frames: replies, the handler, its publications
+//!              └ ending.rs       bytes after the end are thrown away
+//!   mail ────── rooms.rs         publications of other workers
+//!   timer ───── session's one deadline: handshake, silence, pong, close, linger
+//!   turn_ended  mail out; outboxes; then each room that has something new is
+//!               written to its members; who is too far behind is closed
+//! ```
+//!
+//! This file is the table of contents: who gets which callback, and the flush.
+//! There is no parsing in it and no system call; both are below.
+
+use super::config::Config;
+use super::handler::{Failure, Handler};
+use super::mail::{ConnectionId, Mail};
+use super::rooms::Rooms;
+use super::session::{Established, Opening, Session, Sessions, Waiting};
+use crate::broadcast::{Backlog, LagBounds, Outbox};
+use crate::reactor::{Application, End, Io, Millis, SocketKey};
+use crate::websocket::frame::CloseCode;
+use crate::websocket::handshake::RequestReader;
+use std::io::IoSlice;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What one thread of the server knows.
+pub(super) struct Worker<H: Handler> {
+    pub(super) index: usize,
+    pub(super) handler: Arc<H>,
+    pub(super) config: Arc<Config>,
+    pub(super) sessions: Sessions<H::Session>,
+    pub(super) rooms: Rooms,
+    /// Connections with something in their outbox since the last flush.
+    pub(super) to_flush: Vec<SocketKey>,
+    /// Connections that are not read while mail is congested.
+    pub(super) congested: Vec<SocketKey>,
+    /// Members over their bounds, as `Rooms::lagging` names them.
+    lagging: Vec<(u64, u64)>,
+    /// The number of the last ping, so that each has its own pong.
+    pub(super) pings: u64,
+    /// Set when the server stops: the end of its patience.
+    drained_at: Option<Millis>,
+}
+
+impl<H: Handler> Worker<H> {
+    pub(super) fn new(index: usize, handler: Arc<H>, config: Arc<Config>, rooms: Rooms) -> Self {
+        Worker {
+            index,
+            handler,
+            config,
+            sessions: Sessions::new(),
+            rooms,
+            to_flush: Vec::new(),
+            congested: Vec::new(),
+            lagging: Vec::new(),
+            pings: 0,
+            drained_at: None,
+        }
+    }
+
+    pub(super) fn id(&self, key: SocketKey) -> ConnectionId {
+        ConnectionId {
+            worker: self.index,
+            key,
+        }
+    }
+}
+
+impl<H: Handler> Application for Worker<H> {
+    type Mail = Mail;
+
+    fn opened(&mut self, io: &mut Io, key: SocketKey, peer_address: SocketAddr) {
+        let opening = Opening {
+            reader: RequestReader::new(self.config.head_limits),
+            head: Vec::new(),
+            peer_address,
+        };
+        io.set_deadline(key, io.now().plus(self.config.handshake_timeout));
+        self.sessions
+            .put(key, Some(Session::Opening(Box::new(opening))));
+    }
+
+    fn received(&mut self, io: &mut Io, key: SocketKey, bytes: &mut [u8]) {
+        let session = match self.sessions.take(key) {
+            None => None,
+            Some(Session::Opening(opening)) => self.receive_head(io, key, opening, bytes),
+            Some(Session::Established(connection)) => {
+                self.receive_frames(io, key, connection, bytes)
+            }
+            Some(Session::Ending(ending)) => self.discard(io, key, ending, bytes.len()),
+        };
+        self.sessions.put(key, session);
+    }
+
+    fn ended(&mut self, io: &mut Io, key: SocketKey, end: End) {
+        if let Some(Session::Established(connection)) = self.sessions.take(key) {
+            let failure = match end {
+                End::Eof => Failure::EndOfInput,
+                End::Failed(error) => Failure::Transport(error),
+            };
+            self.finish(io, key, *connection, Some(failure));
+        }
+        io.close(key);
+    }
+
+    fn writable(&mut self, io: &mut Io, key: SocketKey) {
+        let session = match self.sessions.take(key) {
+            Some(Session::Established(mut connection)) => {
+                self.write_all(io, key, &mut connection);
+                Some(Session::Established(connection))
+            }
+            Some(Session::Ending(ending)) => self.continue_ending(io, key, ending),
+            other => other,
+        };
+        self.sessions.put(key, session);
+    }
+
+    fn timer(&mut self, io: &mut Io, key: SocketKey) {
+        let session = match self.sessions.take(key) {
+            None => None,
+            Some(Session::Opening(opening)) => self.opening_timed_out(io, key, &opening),
+            Some(Session::Established(connection)) => self.deadline_came(io, key, connection),
+            Some(Session::Ending(_)) => {
+                io.close(key);
+                None
+            }
+        };
+        self.sessions.put(key, session);
+    }
+
+    fn mail(&mut self, io: &mut Io, mail: Mail) {
+        match mail {
+            Mail::Publish(published) => {
+                let except = self.place_of(published.except, &published.room);
+                self.rooms.order(published, except);
+            }
+            Mail::Deliver(published) => {
+                let except = self.place_of(published.except, &published.room);
+                self.rooms.deliver(published, except);
+            }
+            Mail::Stop => self.drain(io),
+        }
+    }
+
+    fn alarm(&mut self, io: &mut Io) {
+        if self.drained_at.is_some_and(|at| at <= io.now()) {
+            io.stop();
+        }
+    }
+
+    fn turn_ended(&mut self, io: &mut Io) {
+        self.flush(io);
+        let mail_waits = self.rooms.post.flush();
+        if !self.rooms.post.is_congested() {
+            self.read_congested_again(io);
+        }
+        if self.drained_at.is_some() && self.sessions.len() == 0 && !mail_waits {
+            io.stop();
+        }
+        let retry_at = mail_waits.then(|| io.now().plus(MAIL_RETRY));
+        io.set_alarm(self.drained_at.into_iter().chain(retry_at).min());
+    }
+}
+
+// Flushing.
+impl<H: Handler> Worker<H> {
+    /// Writes what this turn has brought: first each connection's own bytes,
+    /// then the rooms. A socket that is full refuses until it is writable, so
+    /// nothing of a room can get between an outbox and its end.
+    fn flush(&mut self, io: &mut Io) {
+        let mut to_flush = std::mem::take(&mut self.to_flush);
+        for key in to_flush.drain(..) {
+            if let Some(Session::Established(mut connection)) = self.sessions.take(key) {
+                self.write_outbox(io, key, &mut connection);
+                self.sessions
+                    .put(key, Some(Session::Established(connection)));
+            }
+        }
+        self.to_flush = to_flush;
+        self.flush_rooms(io);
+    }
+
+    fn flush_rooms(&mut self, io: &mut Io) {
+        let dirty = self.rooms.take_dirty();
+        for &index in &dirty {
+            if let Some((room, pool)) = self.rooms.clean(index) {
+                room.flush(pool, |member, backlog| {
+                    write_backlog(io, SocketKey::from_bits(member), backlog)
+                });
+            }
+            self.close_lagging(io, index);
+        }
+        self.rooms.reuse_dirty(dirty);
+    }
+
+    /// Closes the members of a room that are too far behind.
+    fn close_lagging(&mut self, io: &mut Io, room: usize) {
+        let mut lagging = std::mem::take(&mut self.lagging);
+        self.rooms.lagging(room, &self.lag_bounds(), &mut lagging);
+        for (member, bytes) in lagging.drain(..) {
+            let key = SocketKey::from_bits(member);
+            if let Some(Session::Established(mut connection)) = self.sessions.take(key) {
+                let failure = Failure::TooSlow { bytes };
+                let words = failure.to_string();
+                connection.failure = Some(Box::new(failure));
+                self.begin_close(io, key, &mut connection, CloseCode::TRY_AGAIN_LATER, &words);
+                self.sessions
+                    .put(key, Some(Session::Established(connection)));
+            }
+        }
+        self.lagging = lagging;
+    }
+
+    /// A message of the largest size is no lag by itself.
+    fn lag_bounds(&self) -> LagBounds {
+        let bytes = self
+            .config
+            .backlog_bytes_max
+            .saturating_add(self.config.limits.message_bytes_max);
+        LagBounds {
+            bytes: bytes as u64,
+            ..LagBounds::default()
+        }
+    }
+
+    /// Writes all that waits for a client whose socket has become writable: the
+    /// rest of a record, then its own bytes, then its rooms.
+    pub(super) fn write_all(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        connection: &mut Established<H::Session>,
+    ) {
+        for place in &connection.places {
+            if let Some((room, pool)) = self.rooms.room(place.room) {
+                let write = |_, rest: &[u8]| io.write(key, rest);
+                if !room.finish_record(place.membership, pool, write) {
+                    return;
+                }
+            }
+        }
+        self.write_outbox(io, key, connection);
+        if connection.outbox.is_empty() {
+            self.write_rooms(io, key, connection);
+        }
+    }
+
+    /// Writes what the connection's rooms have for it.
+    pub(super) fn write_rooms(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        connection: &mut Established<H::Session>,
+    ) {
+        for place in &connection.places {
+            if let Some((room, pool)) = self.rooms.room(place.room) {
+                room.flush_one(place.membership, pool, |_, backlog| {
+                    write_backlog(io, key, backlog)
+                });
+            }
+        }
+    }
+
+    /// Writes the connection's own bytes, and goes on reading when few are left.
+    pub(super) fn write_outbox(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        connection: &mut Established<H::Session>,
+    ) {
+        write_outbox(io, key, &mut connection.outbox);
+        if connection.outbox.bytes() < READ_PAUSE_BYTES {
+            connection
+                .connection
+                .resume_replies(connection.outbox.lane());
+            write_outbox(io, key, &mut connection.outbox);
+            self.read_again(io, key, connection);
+        }
+    }
+
+    fn read_again(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        connection: &mut Established<H::Session>,
+    ) {
+        if connection.paused && !self.rooms.post.is_congested() {
+            connection.paused = false;
+            io.resume_reading(key);
+        }
+    }
+
+    fn read_congested_again(&mut self, io: &mut Io) {
+        for key in std::mem::take(&mut self.congested) {
+            if let Some(Session::Established(mut connection)) = self.sessions.take(key) {
+                self.write_outbox(io, key, &mut connection);
+                self.sessions
+                    .put(key, Some(Session::Established(connection)));
+            }
+        }
+    }
+}
+
+// Stopping.
+impl<H: Handler> Worker<H> {
+    /// No new connections; everyone is told 1001; a bounded wait.
+    fn drain(&mut self, io: &mut Io) {
+        if self.drained_at.is_some() {
+            return;
+        }
+        io.stop_accepting();
+        self.drained_at = Some(io.now().plus(self.config.drain_timeout));
+        for key in self.sessions.keys() {
+            let session = match self.sessions.take(key) {
+                Some(Session::Established(mut connection)) => {
+                    self.begin_close(io, key, &mut connection, CloseCode::GOING_AWAY, STOPPING);
+                    Some(Session::Established(connection))
+                }
+                Some(Session::Opening(_)) => {
+                    io.close(key);
+                    None
+                }
+                other => other,
+            };
+            self.sessions.put(key, session);
+        }
+    }
+
+    fn place_of(
+        &mut self,
+        connection: Option<ConnectionId>,
+        room: &str,
+    ) -> Option<super::rooms::Place> {
+        let id = connection.filter(|id| id.worker == self.index)?;
+        let established = self.sessions.established(id.key)?;
+        self.rooms.place_in(room, &established.places)
+    }
+}
+
+/// Writes a member's backlog: one slice and one system call, nearly always.
+fn write_backlog(io: &mut Io, key: SocketKey, backlog: Backlog<'_>) -> usize {
+    if let Some(bytes) = backlog.contiguous() {
+        return io.write(key, bytes);
+    }
+    let mut slices = [IoSlice::new(&[]); Backlog::SLICES_MAX];
+    let mut count = 0;
+    for (place, slice) in slices.iter_mut().zip(backlog.slices()) {
+        *place = IoSlice::new(slice);
+        count += 1;
+    }
+    io.write_slices(key, &slices[..count])
+}
+
+/// Writes what the socket takes of an outbox.
+pub(super) fn write_outbox(io: &mut Io, key: SocketKey, outbox: &mut Outbox) {
+    if !outbox.is_empty() {
+        let written = match outbox.slices() {
+            [[], lane] => io.write(key, lane),
+            [remainder, lane] => {
+                io.write_slices(key, &[IoSlice::new(remainder), IoSlice::new(lane)])
+            }
+        };
+        outbox.advance(written);
+    }
+}
+
+impl<S> Established<S> {
+    /// When the connection's deadline is, from now on.
+    pub(super) fn wait(&mut self, io: &mut Io, key: SocketKey, waiting: Waiting, span: Duration) {
+        self.waiting = waiting;
+        io.set_deadline(key, io.now().plus(span));
+    }
+}
+
+/// Own bytes from which on a client's messages wait in the kernel.
+pub(super) const READ_PAUSE_BYTES: usize = 64 << 10;
+
+/// How soon mail is posted again that found a mailbox full.
+const MAIL_RETRY: Duration = Duration::from_millis(1);
+
+const STOPPING: &str = "the server is stopping";
