@@ -24,6 +24,31 @@ use crate::broadcast::spans::Spans;
 impl Room {
     /// The blocked members that are strictly beyond a bound. (A ready one is
     /// brought to the head by the next flush, however much that is.)
+    ///
+    /// ```
+    /// use yamabiko::broadcast::{ChunkPool, LagBounds, LogLimits, Outbox, Room};
+    ///
+    /// let mut pool = ChunkPool::new(LogLimits::default(), 16);
+    /// let mut room = Room::new();
+    /// let member = room.join(1);
+    /// room.append(b"one", &mut pool);
+    /// room.append(b"two", &mut pool);
+    /// room.flush(&mut pool, |_, _| 2); // the socket took "on"
+    ///
+    /// let bounds = LagBounds { bytes: 3, records: u64::MAX };
+    /// let slow: Vec<_> = room.lagging(&bounds).collect();
+    /// assert_eq!(slow, [member]); // four bytes behind
+    ///
+    /// // It has to go: the record it has begun to get, then a Close frame.
+    /// let mut outbox = Outbox::new();
+    /// if let Some(remainder) = room.take_remainder(member, &mut pool) {
+    ///     outbox.finish_first(remainder);
+    /// }
+    /// outbox.push(b"\x88\x02\x03\xF5");
+    /// room.leave(member, &mut pool);
+    /// assert_eq!(outbox.slices().concat(), b"e\x88\x02\x03\xF5");
+    /// assert_eq!(room.log().held_bytes(), 0);
+    /// ```
     pub fn lagging<'a>(&'a self, bounds: &LagBounds) -> impl Iterator<Item = Membership> + use<'a> {
         let oldest = self.log.oldest_within(bounds);
         let blocked = match oldest > self.log.tail() {
