@@ -277,6 +277,7 @@ impl Slab {
     pub(super) fn next_key(&self) -> SocketKey {
         match self.slots.get(self.free as usize) {
             Some(slot) => SocketKey::new(self.free, slot.generation),
+            // No truncation: there are at most SOCKETS_MAX slots.
             None => SocketKey::new(self.slots.len() as u32, 0),
         }
     }

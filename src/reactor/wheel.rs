@@ -181,6 +181,7 @@ impl Wheel {
         }
     }
 
+    /// Node numbers stay below 2^32 as `node` does: nothing is truncated.
     fn make_room_for(&mut self, node: u32) {
         while self.nodes.len() <= node as usize {
             self.nodes.push(Node::alone(self.nodes.len() as u32));
@@ -202,7 +203,7 @@ impl Node {
 #[cfg(test)]
 pub(super) const BYTES_PER_SOCKET: usize = size_of::<Node>();
 
-/// Nodes that are not sockets; indices of sockets stay so far below 2^32.
+/// The nodes before the sockets' own; indices stay so far below 2^32.
 pub(super) const FIRST_SOCKET: u32 = DUE + 1;
 
 const DIGIT_BITS: u32 = 6;
