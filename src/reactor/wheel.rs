@@ -1,7 +1,7 @@
 //! The timer wheel: one deadline per socket, set and cleared in O(1).
 //!
 //! A server's deadlines are nearly all moved or cleared before they come (each
-//! message that arrives puts off the idle ping), so what counts is the price of
+//! message that arrives puts off the idle timeout), so what counts is the price of
 //! `set` and `clear`: here a few stores, no search and no heap entry.
 //!
 //! ```text
