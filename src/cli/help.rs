@@ -19,7 +19,7 @@ Usage: yamabiko [COMMAND] [FLAGS]
 
 Commands:
   serve       the chat server and its page; the default
-  echo        a server that sends every message back, for tests and measurements
+  echo        a server that sends every message back, for tests and load
   chat URL    a terminal client of the chat
   help [COMMAND]
 
@@ -67,7 +67,7 @@ fn server_flags(message_bytes_max: &str, backlog_bytes_max: &str) -> String {
     format!(
         "  \
   --workers N               threads, each with its own event loop [one per core]
-  --message-bytes-max N     longest message that is accepted; a longer one closes
+  --message-bytes-max N     longest message; a longer one closes
                             its connection with 1009 [{message_bytes_max}]
   --backlog-bytes-max N     how far behind one client may be; beyond it the
                             connection is closed with 1013 [{backlog_bytes_max}]

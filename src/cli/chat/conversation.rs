@@ -134,7 +134,7 @@ impl Conversation {
             ServerMessage::Left { name, .. } => {
                 Reaction::Show(format!("* {} has left", printable(&name)))
             }
-            ServerMessage::Error(complaint) => self.complained(complaint),
+            ServerMessage::Error(complaint) => self.complained(*complaint),
             ServerMessage::Names { .. } | ServerMessage::Unknown => Reaction::Nothing,
         }
     }
