@@ -121,7 +121,7 @@ fn only_a_client_closes_for_want_of_an_extension() {
     let mut output = Vec::new();
     let refused = server.connection.close(needed, &mut output);
     assert_eq!(refused, Err(SendError::CloseCodeNotForServer));
-    assert_eq!(output, []);
+    assert_eq!(output, b"");
     assert_eq!(server.connection.state(), State::Open);
 
     let frame = closes(&mut open(Role::Client), needed);
@@ -219,7 +219,7 @@ fn what_follows_a_close_is_ignored(role: Role) {
     for bytes in after {
         assert_eq!(apart.receive(bytes), []);
     }
-    assert_eq!(apart.replies, []);
+    assert_eq!(apart.replies, b"");
     let ended = apart.connection.ended();
     assert_eq!(
         (ended.clean, ended.code, ended.reason),
@@ -255,7 +255,7 @@ fn application_cannot_close_what_the_peer_has_closed(role: Role) {
     let mut output = Vec::new();
     let closed = endpoint.connection.close(None, &mut output);
     assert_eq!(closed, Err(SendError::NotOpen));
-    assert_eq!(output, []);
+    assert_eq!(output, b"");
 }
 
 // ── We close (§7.1.2, §7.3) ─────────────────────────────────────────────────
@@ -315,7 +315,7 @@ fn sends_no_data_after_its_close(role: Role) {
         connection.close(None, &mut output),
     ];
     assert_eq!(refused, [Err(SendError::NotOpen); 4]);
-    assert_eq!(output, []);
+    assert_eq!(output, b"");
 }
 
 both_roles!(answers_pings_after_its_own_close_until_the_peers_close_comes);
@@ -334,7 +334,7 @@ fn answers_pings_after_its_own_close_until_the_peers_close_comes(role: Role) {
 
     let bytes = [peer.close(1000, ""), peer.ping("late")].concat();
     assert_eq!(endpoint.receive(bytes), [close(1000, "")]);
-    assert_eq!(endpoint.replies, [], "our Close was sent before");
+    assert_eq!(endpoint.replies, b"", "our Close was sent before");
 }
 
 both_roles!(hears_the_end_of_the_peers_message_after_its_own_close);
@@ -347,7 +347,7 @@ fn hears_the_end_of_the_peers_message_after_its_own_close(role: Role) {
     let bytes = [peer.ends("its way"), peer.close(1000, "")].concat();
     let events = [text("on its way"), close(1000, "")];
     assert_eq!(endpoint.receive(bytes), events);
-    assert_eq!(endpoint.replies, []);
+    assert_eq!(endpoint.replies, b"");
 }
 
 //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
@@ -360,7 +360,7 @@ fn closes_that_cross_close_the_connection_without_further_frames(role: Role) {
     closes(&mut endpoint, reason(CloseCode::NORMAL, "ours"));
     let received = endpoint.receive(peer(role).close(4000, "theirs"));
     assert_eq!(received, [close(4000, "theirs")]);
-    assert_eq!(endpoint.replies, [], "both have sent one already");
+    assert_eq!(endpoint.replies, b"", "both have sent one already");
     assert_eq!(endpoint.connection.state(), State::Closed);
     // §7.1.5: each side sees what the other has sent.
     let ended = endpoint.connection.ended();
@@ -376,7 +376,7 @@ fn failure_after_its_own_close_sends_no_second_close(role: Role) {
     closes(&mut endpoint, reason(CloseCode::NORMAL, ""));
     let received = endpoint.receive(peer(role).frame(WireFrame::new(0x3, "")));
     assert_eq!(received, [Received::Failed(1002)]);
-    assert_eq!(endpoint.replies, [], "§7.1.5: no further Close frames");
+    assert_eq!(endpoint.replies, b"", "§7.1.5: no further Close frames");
     is_dead(endpoint, 1002);
 }
 

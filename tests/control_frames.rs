@@ -52,7 +52,7 @@ fn application_cannot_send_a_control_frame_over_125_bytes(role: Role) {
     let too_long = "r".repeat(124);
     let too_long = reason(CloseCode::NORMAL, &too_long);
     assert!(endpoint.connection.close(too_long, &mut output).is_err());
-    assert_eq!(output, [], "what is refused leaves no bytes");
+    assert_eq!(output, b"", "what is refused leaves no bytes");
     assert_eq!(endpoint.connection.state(), State::Open);
 
     let longest = "r".repeat(123);
@@ -158,7 +158,7 @@ fn unsent_pongs_are_bounded_and_the_newest_ping_is_answered_later(role: Role) {
     let newest = WireFrame::new(PONG, "ping number 9999");
     assert_eq!(endpoint.take_replies(), [newest]);
     endpoint.connection.resume_replies(&mut endpoint.replies);
-    assert_eq!(endpoint.replies, [], "answered once");
+    assert_eq!(endpoint.replies, b"", "answered once");
 
     assert_eq!(endpoint.receive(peer(role).ping("next")), [ping("next")]);
     assert_eq!(endpoint.take_replies(), [WireFrame::new(PONG, "next")]);
@@ -227,7 +227,7 @@ fn close_is_answered_though_there_is_no_room_for_pongs(role: Role) {
 
     endpoint.replies.clear();
     endpoint.connection.resume_replies(&mut endpoint.replies);
-    assert_eq!(endpoint.replies, [], "no Pong may follow the Close");
+    assert_eq!(endpoint.replies, b"", "no Pong may follow the Close");
 }
 
 //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.2
@@ -259,7 +259,7 @@ fn answers_no_pong(role: Role) {
     let mut endpoint = open(role);
     assert_eq!(endpoint.receive(peer(role).pong("")), [pong("")]);
     assert_eq!(endpoint.receive(peer(role).pong("data")), [pong("data")]);
-    assert_eq!(endpoint.replies, []);
+    assert_eq!(endpoint.replies, b"");
 }
 
 //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.3

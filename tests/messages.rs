@@ -130,7 +130,7 @@ fn sends_nothing(endpoint: &mut Endpoint) {
         let sent = connection.send_fragment(fragment, true, &mut output);
         assert_eq!(sent, Err(SendError::NotOpen));
     }
-    assert_eq!(output, []);
+    assert_eq!(output, b"");
 }
 
 //= https://www.rfc-editor.org/rfc/rfc6455#section-6.1
@@ -460,7 +460,7 @@ fn application_cannot_send_a_text_in_fragments_that_is_not_utf8(role: Role) {
         let fragment = Fragment::Text(bytes);
         let sent = connection.send_fragment(fragment, false, &mut output);
         assert_eq!(sent, Err(SendError::TextNotUtf8), "{what}");
-        assert_eq!(output, []);
+        assert_eq!(output, b"");
     }
     for bytes in TRUNCATED {
         let mut output = Vec::new();

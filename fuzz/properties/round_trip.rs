@@ -142,7 +142,7 @@ impl Side {
         }
         match sent {
             Ok(()) => self.said.push(event),
-            Err(_) => assert_eq!(output, [], "what is refused leaves no bytes"),
+            Err(_) => assert_eq!(output, b"", "what is refused leaves no bytes"),
         }
         self.wire.extend(output);
     }

@@ -203,11 +203,11 @@ pub fn is_dead(mut endpoint: Endpoint, code: u16) {
     for bytes in [peer.text("more"), peer.ping(""), peer.close(1000, "")] {
         assert_eq!(endpoint.receive(bytes), [Received::Failed(code)]);
     }
-    assert_eq!(endpoint.replies, [], "nothing follows the Close");
+    assert_eq!(endpoint.replies, b"", "nothing follows the Close");
 
     let mut output = Vec::new();
     let sent = endpoint.connection.send(Message::Text("late"), &mut output);
     assert!(sent.is_err());
     endpoint.connection.resume_replies(&mut output);
-    assert_eq!(output, [], "nothing follows the Close");
+    assert_eq!(output, b"", "nothing follows the Close");
 }
