@@ -306,7 +306,7 @@ impl Crew {
 
     /// The publishers of which this member gets messages, each with its column
     /// in the ledger.
-    fn publishers_of(&self, member: usize) -> impl Iterator<Item = (usize, u32)> + use<'_> {
+    fn publishers_of(&self, member: usize) -> impl Iterator<Item = (usize, u32)> {
         let publishers = match self.plan.scenario {
             Scenario::Echo => self.number(member)..self.number(member) + 1,
             _ => 0..self.plan.publishers,
@@ -467,7 +467,7 @@ mod tests {
         let tally = book.into_tally();
         assert_eq!(tally.delivered, 2);
         assert_eq!(tally.latency.len(), 2);
-        assert!(tally.faults.none());
+        assert_eq!(tally.faults, Faults::default());
     }
 
     #[test]

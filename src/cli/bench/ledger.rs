@@ -142,11 +142,6 @@ impl Faults {
             Receipt::Doubled => self.doubled += 1,
         }
     }
-
-    /// Is there nothing to complain of?
-    pub(super) fn none(&self) -> bool {
-        *self == Faults::default()
-    }
 }
 
 impl AddAssign for Faults {
@@ -185,7 +180,7 @@ mod tests {
 
     #[test]
     fn numbers_in_order_are_no_fault() {
-        assert!(faults(&[0, 1, 2, 3]).none());
+        assert_eq!(faults(&[0, 1, 2, 3]), Faults::default());
     }
 
     #[test]

@@ -132,31 +132,39 @@ fn halves(number: u64) -> (u32, u32) {
     ((number >> 32) as u32, (number & 0xFFFF_FFFF) as u32)
 }
 
-/// Eight lower-case hexadecimal digits, the highest first.
-///
-/// The nibbles are spread over the octets of a word; then each becomes its
-/// digit, `9 + 6 = 0xF` being what tells letters from decimal digits.
+/// Eight lower-case hexadecimal digits, the highest first: the nibbles are spread
+/// over the octets of a word, and each becomes its digit.
 #[inline]
 fn hex(number: u32) -> [u8; 8] {
-    let lanes = u64::from(number);
-    let lanes = (lanes | lanes << 16) & 0x0000_FFFF_0000_FFFF;
-    let lanes = (lanes | lanes << 8) & 0x00FF_00FF_00FF_00FF;
-    let lanes = (lanes | lanes << 4) & 0x0F0F_0F0F_0F0F_0F0F;
-    let letters = ((lanes + each(6)) >> 4) & each(1);
-    (lanes + each(b'0') + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
+    let nibbles = u64::from(number);
+    let nibbles = (nibbles | nibbles << 16) & 0x0000_FFFF_0000_FFFF;
+    let nibbles = (nibbles | nibbles << 8) & 0x00FF_00FF_00FF_00FF;
+    let nibbles = (nibbles | nibbles << 4) & 0x0F0F_0F0F_0F0F_0F0F;
+    digits_of(nibbles).to_be_bytes()
 }
 
 /// The number that these digits are, if [`hex`] would write it so.
 #[inline]
 fn unhex(digits: [u8; 8]) -> Option<u32> {
-    let octets = u64::from_be_bytes(digits);
-    let letters = (octets >> 6) & each(1);
-    let lanes = ((octets & each(0xF)) + letters * 9) & each(0xF);
-    let lanes = (lanes | lanes >> 4) & 0x00FF_00FF_00FF_00FF;
-    let lanes = (lanes | lanes >> 8) & 0x0000_FFFF_0000_FFFF;
-    // The upper half is what was shifted out.
-    let number = ((lanes | lanes >> 16) & 0xFFFF_FFFF) as u32;
-    (hex(number) == digits).then_some(number)
+    let digits = u64::from_be_bytes(digits);
+    // Of a letter, 0b011x_xxxx, the low bits are 1 to 6.
+    let is_letter = (digits >> 6) & each(1);
+    let nibbles = ((digits & each(0xF)) + is_letter * 9) & each(0xF);
+    if digits_of(nibbles) != digits {
+        return None;
+    }
+    let number = (nibbles | nibbles >> 4) & 0x00FF_00FF_00FF_00FF;
+    let number = (number | number >> 8) & 0x0000_FFFF_0000_FFFF;
+    // Half of the word is left, and the mask keeps it.
+    Some(((number | number >> 16) & 0xFFFF_FFFF) as u32)
+}
+
+/// Each octet from 0 to 15 as its digit. Adding 6 makes 16 of 10, the first that
+/// is a letter.
+#[inline]
+fn digits_of(nibbles: u64) -> u64 {
+    let is_letter = ((nibbles + each(6)) >> 4) & each(1);
+    nibbles + each(b'0') + is_letter * u64::from(b'a' - b'0' - 10)
 }
 
 /// A word of eight such octets.

@@ -38,7 +38,7 @@ impl Display for Table<'_> {
         {
             let threads = report.settings.threads;
             let text = format!(
-                "{percent:.0} % of a core, by {threads} threads{}",
+                "{percent:.0} % of a core, {threads} allowed{}",
                 full(percent, threads)
             );
             line(formatter, "load's CPU", &text)?;
@@ -68,6 +68,13 @@ impl Table<'_> {
 
     fn checked(&self) -> String {
         let checks = &self.0.checks;
+        let ended = match checks.ended.is_empty() {
+            true => "none ended early".to_owned(),
+            false => format!("ended early: {}", codes(&checks.ended)),
+        };
+        if self.0.traffic.is_none() {
+            return ended;
+        }
         let mut text = format!(
             "lost {}, doubled {}, out of order {}, corrupted {}",
             grouped(checks.lost),
@@ -78,10 +85,7 @@ impl Table<'_> {
         if checks.misdelivered > 0 {
             text.push_str(&format!(", misdelivered {}", grouped(checks.misdelivered)));
         }
-        if !checks.ended.is_empty() {
-            text.push_str(&format!("; ended early: {}", codes(&checks.ended)));
-        }
-        text
+        format!("{text}; {ended}")
     }
 
     fn write_remarks(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
@@ -122,7 +126,7 @@ fn write_traffic(formatter: &mut Formatter<'_>, traffic: &Traffic) -> fmt::Resul
         line(formatter, "latency", &percentiles(latency))?;
     }
     if let Some(delay) = &traffic.send_delay_us {
-        line(formatter, "of which late", &percentiles(delay))?;
+        line(formatter, "sent late", &percentiles(delay))?;
     }
     if traffic.unsent > 0 {
         let text = format!(
