@@ -182,8 +182,8 @@ fn a_client_that_does_not_say_fin_after_the_end_is_let_go() {
     // A closed socket answers with a reset, an open one takes what comes.
     let begun = Instant::now();
     let refused = loop {
-        match client.stream.write(b"x") {
-            Ok(_) => assert!(begun.elapsed() < socket::PATIENCE, "it reads for ever"),
+        match client.stream.write_all(b"x") {
+            Ok(()) => assert!(begun.elapsed() < socket::PATIENCE, "it reads for ever"),
             Err(error) => break error.kind(),
         }
     };

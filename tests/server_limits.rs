@@ -154,7 +154,7 @@ fn a_client_that_does_not_read_its_echoes_is_not_read_either() {
         };
         let (_tell, told) = channel();
         let server = Running::start_with(config, handler, told);
-        let mut client = Client::open_narrow(server.address);
+        let mut client = Client::open(server.address);
         let wire: Vec<u8> = (0..MESSAGES)
             .flat_map(|number| frame(Opcode::Binary, &numbered_message(number)))
             .collect();

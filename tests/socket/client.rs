@@ -115,7 +115,7 @@ impl Client {
 const STANDSTILL: Duration = Duration::from_millis(250);
 
 /// The system doubles it, and takes what it needs for its own use.
-const NARROW_BYTES: usize = 64 << 10;
+const NARROW_BYTES: usize = 128 << 10;
 
 // Sending.
 impl Client {
