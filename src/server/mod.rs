@@ -49,6 +49,7 @@ mod mail;
 mod opening;
 mod rooms;
 mod session;
+mod stopping;
 mod worker;
 
 pub use crate::websocket::frame::CloseCode;
