@@ -50,7 +50,7 @@ impl Handler for Ticker {
     fn http(&self, request: &RequestHead<'_>) -> Response {
         match request.path() {
             "/" => Response::new(Status::Ok)
-                .content("text/html; charset=utf-8", PAGE)
+                .content("text/html; charset=utf-8", PAGE.as_bytes())
                 .expect("a media type without line ends"),
             "/prices" => Refusal::upgrade_required().to_response(),
             _ => Refusal::new(Status::NotFound, "the page is at /").to_response(),

@@ -156,7 +156,7 @@ fn choose_subprotocol(request: &Upgrade<'_>) -> Result<Option<&'static str>, Ref
 }
 
 fn asset_response(asset: &'static Asset) -> Result<Response, InvalidField> {
-    let response = Response::new(Status::Ok).content(asset.content_type, asset.body)?;
+    let response = Response::new(Status::Ok).content(asset.content_type, asset.body.as_bytes())?;
     ASSET_FIELDS
         .iter()
         .try_fold(response, |response, (name, value)| {

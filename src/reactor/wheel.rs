@@ -218,6 +218,8 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
+    const NONE: [u32; 0] = [];
+
     fn due(wheel: &mut Wheel) -> Vec<u32> {
         std::iter::from_fn(|| wheel.pop_due()).collect()
     }
@@ -233,7 +235,7 @@ mod tests {
         wheel.set(0, Millis(30));
         wheel.set(1, Millis(10));
         wheel.set(2, Millis(20));
-        assert_eq!(due_at(&mut wheel, 9), []);
+        assert_eq!(due_at(&mut wheel, 9), NONE);
         assert_eq!(due_at(&mut wheel, 10), [1]);
         assert_eq!(due_at(&mut wheel, 30), [2, 0]);
         assert_eq!(wheel.next_deadline(), None);
@@ -255,9 +257,9 @@ mod tests {
         let mut wheel = Wheel::new();
         wheel.set(7, Millis(10));
         wheel.set(7, Millis(100_000));
-        assert_eq!(due_at(&mut wheel, 99_999), []);
+        assert_eq!(due_at(&mut wheel, 99_999), NONE);
         wheel.set(7, Millis(100_001));
-        assert_eq!(due_at(&mut wheel, 100_000), []);
+        assert_eq!(due_at(&mut wheel, 100_000), NONE);
         assert_eq!(due_at(&mut wheel, 100_001), [7]);
     }
 
@@ -281,7 +283,7 @@ mod tests {
         wheel.advance(Millis(100));
         wheel.set(0, Millis(0));
         wheel.set(1, Millis(100));
-        assert_eq!(due(&mut wheel), []);
+        assert_eq!(due(&mut wheel), NONE);
         assert_eq!(wheel.next_deadline(), Some(Millis(101)));
         assert_eq!(due_at(&mut wheel, 101), [0, 1]);
     }
@@ -294,7 +296,7 @@ mod tests {
             wheel.set(index as u32, Millis(at));
         }
         for (index, &at) in deadlines.iter().enumerate() {
-            assert_eq!(due_at(&mut wheel, at - 1), []);
+            assert_eq!(due_at(&mut wheel, at - 1), NONE);
             assert_eq!(due_at(&mut wheel, at), [index as u32]);
         }
     }
@@ -303,7 +305,7 @@ mod tests {
     fn the_end_of_time_is_a_deadline_like_any_other() {
         let mut wheel = Wheel::new();
         wheel.set(0, Millis(u64::MAX));
-        assert_eq!(due_at(&mut wheel, u64::MAX - 1), []);
+        assert_eq!(due_at(&mut wheel, u64::MAX - 1), NONE);
         assert_eq!(due_at(&mut wheel, u64::MAX), [0]);
         wheel.set(0, Millis(u64::MAX));
         assert_eq!(due(&mut wheel), [0]);
