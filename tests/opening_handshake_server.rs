@@ -189,6 +189,11 @@ fn server_accepts_every_spelling_that_the_rfcs_allow() {
         ("Upgrade: websocket", "Upgrade: h2c, websocket"),
         ("Upgrade: websocket", "Upgrade: h2c\r\nUpgrade: websocket"),
         ("Upgrade: websocket", "Upgrade: ,, websocket ,"),
+        ("Upgrade: websocket", "Upgrade: websocket\r\nUpgrade: h2c"),
+        (
+            "Connection: Upgrade",
+            "Connection: upgrade\r\nConnection: keep-alive",
+        ),
         ("Connection: Upgrade", "Connection: keep-alive, Upgrade"),
         (
             "Connection: Upgrade",
@@ -499,6 +504,7 @@ fn server_refuses_a_handshake_with_a_body_and_reports_it_for_other_requests() {
         ("Content-Length: x\r\n", true),
         ("Content-Length: -0\r\n", true),
         ("Content-Length: 0\r\ncontent-length: 7\r\n", true),
+        ("Content-Length: 7\r\ncontent-length: 0\r\n", true),
         ("Transfer-Encoding: chunked\r\n", true),
         ("TRANSFER-ENCODING:\r\n", true),
     ];
