@@ -138,8 +138,10 @@ mod tests {
     #[test]
     fn buffer_is_kept_up_to_its_bound_and_dropped_one_past_it() {
         for (bytes, kept) in [(KEPT_BYTES_MAX, true), (KEPT_BYTES_MAX + 1, false)] {
-            let mut outgoing = Outgoing::default();
-            outgoing.bytes = Vec::with_capacity(bytes);
+            let mut outgoing = Outgoing {
+                bytes: Vec::with_capacity(bytes),
+                ..Outgoing::default()
+            };
             outgoing.bytes.push(0);
             let batch = outgoing.take_batch().expect("bytes wait");
             outgoing.batch_written(batch, &Ok(()));
