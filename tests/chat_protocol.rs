@@ -87,7 +87,9 @@ fn example_of_changes_out_of_order_ends_as_the_text_says() {
 
 #[test]
 fn table_of_codes_is_complete() {
-    let (_, table) = SPECIFICATION.split_once("| `code` | what was wrong |\n").expect("the table");
+    let (_, table) = SPECIFICATION
+        .split_once("| `code` | what was wrong |\n")
+        .expect("the table");
     let codes: Vec<&str> = table
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split("` |").next())
