@@ -98,7 +98,7 @@ fn any_taken() -> impl Strategy<Value = Taken> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn room_equals_a_queue_for_each_member(steps in vec(any_step(), 1..120)) {

@@ -18,11 +18,15 @@ use crate::websocket::handshake::{InvalidField, Refusal, RequestHead, Response, 
 
 /// The chat application, to be given to a [`Server`](crate::server::Server).
 ///
+/// What the server calls a room is the path of the WebSocket: a
+/// [`Publisher`](crate::server::Publisher) that publishes to `/broadcast/ticks`
+/// reaches everyone who is connected there.
+///
 /// ```
 /// use yamabiko::chat::Chat;
 /// use yamabiko::server::{Config, Server};
 ///
-/// let config = Config { listen: "127.0.0.1:0".parse()?, workers: 1, ..Config::default() };
+/// let config = Config { listen: "127.0.0.1:0".parse()?, ..Config::default() };
 /// let server = Server::bind(config, Chat::new())?;
 /// println!("the page is at http://{}/", server.local_address());
 /// # server.handle().shutdown();

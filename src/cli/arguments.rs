@@ -8,6 +8,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -41,16 +42,17 @@ pub(super) enum Topic {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct ServerOptions {
     pub listen: Option<SocketAddr>,
-    pub workers: Option<usize>,
+    pub workers: Option<NonZeroUsize>,
     pub message_bytes_max: Option<usize>,
     pub backlog_bytes_max: Option<usize>,
     pub connections_max: Option<usize>,
     pub handshake_timeout: Option<Duration>,
-    pub ping_interval: Option<Duration>,
+    /// `Some(None)`: no pings.
+    pub ping_interval: Option<Option<Duration>>,
     pub pong_timeout: Option<Duration>,
     pub close_timeout: Option<Duration>,
     pub drain_timeout: Option<Duration>,
-    /// Further origins whose pages may connect, as browsers write them.
+    /// Further origins whose pages may connect, as browsers write them; `*`: any.
     pub allow_origins: Vec<String>,
 }
 
@@ -157,9 +159,9 @@ fn server_flag(
         "workers" => options.workers = Some(value(flag, parser, count)?),
         "message-bytes-max" => options.message_bytes_max = Some(value(flag, parser, bytes)?),
         "backlog-bytes-max" => options.backlog_bytes_max = Some(value(flag, parser, bytes)?),
-        "connections-max" => options.connections_max = Some(value(flag, parser, count)?),
+        "connections-max" => options.connections_max = Some(value(flag, parser, count)?.get()),
         "handshake-timeout" => options.handshake_timeout = Some(value(flag, parser, seconds)?),
-        "ping-interval" => options.ping_interval = Some(value(flag, parser, seconds)?),
+        "ping-interval" => options.ping_interval = Some(value(flag, parser, interval)?),
         "pong-timeout" => options.pong_timeout = Some(value(flag, parser, seconds)?),
         "close-timeout" => options.close_timeout = Some(value(flag, parser, seconds)?),
         "drain-timeout" => options.drain_timeout = Some(value(flag, parser, seconds)?),
@@ -219,11 +221,9 @@ fn address(word: &str) -> Result<SocketAddr, String> {
         .map_err(|_| "expected IP:PORT such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:0".to_owned())
 }
 
-fn count(word: &str) -> Result<usize, String> {
-    match word.parse() {
-        Ok(count) if count > 0 => Ok(count),
-        _ => Err("expected a whole number from 1".to_owned()),
-    }
+fn count(word: &str) -> Result<NonZeroUsize, String> {
+    word.parse()
+        .map_err(|_| "expected a whole number from 1".to_owned())
 }
 
 /// A number of bytes: `65536`, `64KiB`, `1MiB`, `1GiB`.
@@ -234,7 +234,7 @@ fn bytes(word: &str) -> Result<usize, String> {
         .unwrap_or((word, 1));
     count(digits)
         .ok()
-        .and_then(|count| count.checked_mul(unit))
+        .and_then(|count| count.get().checked_mul(unit))
         .ok_or_else(|| "expected a number of bytes such as 65536, 64KiB or 1MiB".to_owned())
 }
 
@@ -248,13 +248,22 @@ fn seconds(word: &str) -> Result<Duration, String> {
     }
 }
 
+/// As [`seconds`]; 0 is `None`: never.
+fn interval(word: &str) -> Result<Option<Duration>, String> {
+    match word {
+        "0" => Ok(None),
+        _ => seconds(word).map(Some),
+    }
+}
+
 /// An origin as a browser writes it in `Origin` (RFC 6454 §6.2): scheme and
-/// authority without a path, or `null`.
+/// authority without a path, or `null`; or `*` for all of them.
 fn origin(word: &str) -> Result<String, String> {
     let authority = word
         .split_once("://")
         .map_or("", |(_, authority)| authority);
-    if word != "null" && (authority.is_empty() || authority.contains(['/', '?', '#', ' '])) {
+    let is_special = matches!(word, "null" | "*");
+    if !is_special && (authority.is_empty() || authority.contains(['/', '?', '#', ' '])) {
         return Err(
             "expected an origin such as https://example.org or http://localhost:3000".into(),
         );
@@ -301,19 +310,19 @@ mod tests {
             options.listen,
             Some("127.0.0.1:0".parse().expect("an address"))
         );
-        assert_eq!(options.workers, Some(3));
+        assert_eq!(options.workers, NonZeroUsize::new(3));
     }
 
     #[test]
     fn every_server_flag_reaches_its_field() {
         let expected = ServerOptions {
             listen: Some("[::1]:9".parse().expect("an address")),
-            workers: Some(2),
+            workers: NonZeroUsize::new(2),
             message_bytes_max: Some(65_536),
             backlog_bytes_max: Some(2 << 20),
             connections_max: Some(7),
             handshake_timeout: Some(Duration::from_millis(250)),
-            ping_interval: Some(Duration::from_secs(20)),
+            ping_interval: Some(Some(Duration::from_secs(20))),
             pong_timeout: Some(Duration::from_millis(1_500)),
             close_timeout: Some(Duration::from_secs(1)),
             drain_timeout: Some(Duration::from_secs(86_400)),
@@ -328,7 +337,16 @@ mod tests {
 
     #[test]
     fn last_of_two_equal_flags_counts() {
-        assert_eq!(server("serve --workers 1 --workers 2").workers, Some(2));
+        assert_eq!(
+            server("serve --workers 1 --workers 2").workers,
+            NonZeroUsize::new(2)
+        );
+    }
+
+    #[test]
+    fn ping_interval_of_0_means_no_pings() {
+        assert_eq!(server("--ping-interval 0").ping_interval, Some(None));
+        assert_eq!(server("").ping_interval, None);
     }
 
     #[test]
@@ -420,7 +438,8 @@ mod tests {
             "--message-bytes-max 1KB",
             "--message-bytes-max 0KiB",
             "--message-bytes-max 18446744073709551615KiB",
-            "--ping-interval 0",
+            "--ping-interval 0.0",
+            "--pong-timeout 0",
             "--ping-interval -1",
             "--ping-interval nan",
             "--ping-interval inf",

@@ -6,8 +6,8 @@ use super::arguments::Topic;
 pub(super) fn text(topic: Topic) -> String {
     match topic {
         Topic::Yamabiko => YAMABIKO.to_owned(),
-        Topic::Serve => format!("{SERVE}{SERVER_FLAGS}"),
-        Topic::Echo => format!("{ECHO}{SERVER_FLAGS}"),
+        Topic::Serve => format!("{SERVE}{}", server_flags("1MiB", "1MiB")),
+        Topic::Echo => format!("{ECHO}{}", server_flags("16MiB", "64MiB")),
         Topic::Chat => CHAT.to_owned(),
     }
 }
@@ -19,7 +19,7 @@ Usage: yamabiko [COMMAND] [FLAGS]
 
 Commands:
   serve       the chat server and its page; the default
-  echo        a server that sends every message back, for tests and measurements
+  echo        a server that sends every message back, for tests and load
   chat URL    a terminal client of the chat
   help [COMMAND]
 
@@ -62,26 +62,32 @@ Flags (default in brackets):
   --listen IP:PORT          where to listen; port 0: any free [127.0.0.1:9001]
 ";
 
-const SERVER_FLAGS: &str = "  \
+/// The flags of both servers, which differ in two defaults.
+fn server_flags(message_bytes_max: &str, backlog_bytes_max: &str) -> String {
+    format!(
+        "  \
   --workers N               threads, each with its own event loop [one per core]
-  --message-bytes-max N     longest message that is accepted, in bytes; beyond
-                            it the connection is closed with 1009 [1MiB]
-  --backlog-bytes-max N     bytes that may wait for one slow reader before it is
-                            dropped [1MiB]
-  --connections-max N       connections at one time [what descriptors allow]
+  --message-bytes-max N     longest message; a longer one closes
+                            its connection with 1009 [{message_bytes_max}]
+  --backlog-bytes-max N     how far behind one client may be; beyond it the
+                            connection is closed with 1013 [{backlog_bytes_max}]
+  --connections-max N       connections of each worker; more wait [65536]
   --handshake-timeout S     seconds for the whole opening handshake [10]
-  --ping-interval S         seconds of silence before a ping is sent [25]
+  --ping-interval S         seconds of silence before a ping; 0: no pings [25]
   --pong-timeout S          seconds to wait for an answer to a ping [20]
   --close-timeout S         seconds for the closing handshake [5]
   --drain-timeout S         seconds for all connections to end at shutdown [5]
   --allow-origin ORIGIN     let pages of this origin connect, such as
-                            https://example.org; may be repeated [only pages of
-                            the same host, and clients that are no browsers]
+                            https://example.org; may be repeated; '*': any page
+                            [pages of the same host; what is no browser may
+                            always connect]
   -h, --help                this text
   -V, --version             name and version
 
 Bytes may be written as 65536, 64KiB or 1MiB; seconds with decimals: 0.25.
-";
+"
+    )
+}
 
 const CHAT: &str = "\
 yamabiko chat: a terminal client of the chat
@@ -96,7 +102,7 @@ is opened again: after 0 to 5 seconds, then after longer and longer pauses up to
 two minutes.
 
 Flags (default in brackets):
-  --name NAME               the name to be known by [one that the server gives]
+  --name NAME               the name to be known by [guest and a number]
   -h, --help                this text
   -V, --version             name and version
 ";

@@ -1,7 +1,7 @@
 //! The timer wheel: one deadline per socket, set and cleared in O(1).
 //!
 //! A server's deadlines are nearly all moved or cleared before they come (each
-//! message that arrives puts off the idle ping), so what counts is the price of
+//! message that arrives puts off the idle timeout), so what counts is the price of
 //! `set` and `clear`: here a few stores, no search and no heap entry.
 //!
 //! ```text
@@ -181,6 +181,7 @@ impl Wheel {
         }
     }
 
+    /// Node numbers stay below 2^32 as `node` does: nothing is truncated.
     fn make_room_for(&mut self, node: u32) {
         while self.nodes.len() <= node as usize {
             self.nodes.push(Node::alone(self.nodes.len() as u32));
@@ -202,7 +203,7 @@ impl Node {
 #[cfg(test)]
 pub(super) const BYTES_PER_SOCKET: usize = size_of::<Node>();
 
-/// Nodes that are not sockets; indices of sockets stay so far below 2^32.
+/// The nodes before the sockets' own; indices stay so far below 2^32.
 pub(super) const FIRST_SOCKET: u32 = DUE + 1;
 
 const DIGIT_BITS: u32 = 6;

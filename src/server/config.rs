@@ -34,17 +34,22 @@ pub struct Config {
     pub ping_interval: Option<Duration>,
     /// For the exact pong to a ping. Default 20 s.
     pub pong_timeout: Duration,
-    /// For the answer to our Close. Default 5 s.
+    /// For the answer to our Close; and at the end, for the client to take
+    /// what is left and to say FIN after ours. Default 5 s.
     pub close_timeout: Duration,
     /// For all connections to end after [`ServerHandle::shutdown`](super::ServerHandle).
     /// Default 5 s.
     pub drain_timeout: Duration,
     /// Bytes that one client may be behind, in its rooms and in what was sent
-    /// to it alone. Default 1 MiB. Over it the client is closed with 1013.
+    /// to it alone. Default 1 MiB. A client that is further behind in a room,
+    /// by more than a message of the largest size, is closed with 1013. Also
+    /// the bytes that may be on the way to one worker from the others, before
+    /// clients that publish have to wait.
     pub backlog_bytes_max: usize,
     /// Connections of each worker. Default 65,536; more wait in the kernel.
     pub connections_max: usize,
-    /// Mail that one worker keeps for another to fetch. Default 65,536.
+    /// Messages from the other workers that one worker keeps until its next
+    /// turn. Default 65,536; more wait where they come from. At least 1.
     pub mailbox_capacity: usize,
     /// Whose pages may connect. Default: pages of the same host.
     pub origins: Origins,
@@ -70,6 +75,9 @@ pub enum Origins {
 
 impl Origins {
     /// Whether a request for `host` from a page of `origin` is let in.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
+    //# A connection attempt lacking this header field SHOULD NOT be interpreted
+    //# as coming from a browser client.
     //= https://www.rfc-editor.org/rfc/rfc6455#section-10.2
     //# Servers that are not intended to process input from any web page but
     //# only for certain sites SHOULD verify the |Origin| field is an origin

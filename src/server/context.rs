@@ -76,7 +76,9 @@ impl Context<'_> {
     pub fn leave(&mut self, room: &str) {
         if let Some(place) = self.rooms.place_in(room, self.places) {
             self.places.retain(|other| *other != place);
-            self.rooms.leave(place);
+            if let Some(rest) = self.rooms.leave(place) {
+                self.outbox.finish_first(rest);
+            }
         }
     }
 
@@ -95,7 +97,8 @@ impl Context<'_> {
 
     /// Closes the connection when the handler returns: it leaves its rooms, the
     /// client gets a Close with this code and these words (cut at 123 bytes),
-    /// and its messages are no longer handed over.
+    /// and its messages are no longer handed over. 1010, which only clients may
+    /// send, goes out as 1011. Of several calls the first one counts.
     pub fn close(&mut self, code: CloseCode, reason: &str) {
         self.open = false;
         self.close.get_or_insert_with(|| (code, reason.to_owned()));

@@ -2,14 +2,13 @@
 //!
 //! What is left is written, then FIN is sent, then whatever the client still
 //! sends is read and thrown away until it says FIN too. All of it is bounded: in
-//! time, and in bytes.
+//! time ([`Config::close_timeout`](super::Config) for each of these steps, and
+//! for each write that the client is slow to take), and in bytes.
 
 use super::handler::Handler;
 use super::session::{Ending, Session};
 use super::worker::{Worker, write_outbox};
-use crate::broadcast::Outbox;
 use crate::reactor::{Io, SocketKey};
-use std::time::Duration;
 
 impl<H: Handler> Worker<H> {
     /// Writes the last bytes. What follows is [`Session::Ending`].
@@ -24,18 +23,18 @@ impl<H: Handler> Worker<H> {
         &mut self,
         io: &mut Io,
         key: SocketKey,
-        outbox: Outbox,
+        ending: Ending,
     ) -> Option<Session<H::Session>> {
-        io.set_deadline(key, io.now().plus(self.config.close_timeout));
         io.resume_reading(key);
-        let ending = Ending {
-            outbox,
-            discarded_bytes: 0,
-        };
         self.continue_ending(io, key, Box::new(ending))
     }
 
     /// Writes on; says FIN when all is written.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
+    //# The server MUST close the underlying TCP connection immediately
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1
+    //# The underlying TCP connection, in most normal cases, SHOULD be closed
+    //# first by the server
     //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1
     //# when a server is
     //# instructed to _Close the WebSocket Connection_ it SHOULD initiate
@@ -49,14 +48,27 @@ impl<H: Handler> Worker<H> {
         key: SocketKey,
         mut ending: Box<Ending>,
     ) -> Option<Session<H::Session>> {
-        if !ending.outbox.is_empty() {
-            write_outbox(io, key, &mut ending.outbox);
-        }
+        write_outbox(io, key, &mut ending.outbox);
         if ending.outbox.is_empty() {
+            if ending.client_ended {
+                io.close(key);
+                return None;
+            }
             io.shutdown_write(key);
-            io.set_deadline(key, io.now().plus(LINGER_TIMEOUT));
         }
+        io.set_deadline(key, io.now().plus(self.config.close_timeout));
         Some(Session::Ending(ending))
+    }
+
+    /// The client has said FIN. It may still be reading.
+    pub(super) fn client_ended(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        mut ending: Box<Ending>,
+    ) -> Option<Session<H::Session>> {
+        ending.client_ended = true;
+        self.continue_ending(io, key, ending)
     }
 
     /// Bytes after the end.
@@ -76,8 +88,7 @@ impl<H: Handler> Worker<H> {
     }
 }
 
-/// For the client's FIN, after ours.
-const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// What a client may still send after the end before it is cut off.
-const LINGER_BYTES_MAX: usize = 256 << 10;
+/// What a client may still send after the end before it is cut off: more than
+/// may be on the way in the buffers of two sockets, so that a reset meets only
+/// one that goes on sending.
+const LINGER_BYTES_MAX: usize = 64 << 20;

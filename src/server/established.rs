@@ -3,8 +3,8 @@
 
 use super::context::Context;
 use super::handler::{Closed, Failure, Handler, Message};
-use super::session::{Established, Session, Waiting};
-use super::worker::{READ_PAUSE_BYTES, Worker};
+use super::session::{Ending, Established, Reading, Session, Waiting};
+use super::worker::{READ_PAUSE_BYTES, Worker, write_outbox};
 use crate::reactor::{Io, SocketKey};
 use crate::websocket::frame::{CloseCode, CloseReason};
 use crate::websocket::{self, Event, State};
@@ -23,9 +23,14 @@ impl<H: Handler> Worker<H> {
             match self.receive_event(io, key, &mut connection, &mut input) {
                 Next::Event => {}
                 Next::MoreInput => break,
-                Next::End(failure) => {
+                Next::End { failure, at } => {
+                    // Our Close is the last word, also after what the rooms
+                    // have for the client.
+                    let close = connection.outbox.lane().split_off(at);
+                    self.leave_rooms(io, key, &mut connection);
+                    connection.outbox.push(&close);
                     let outbox = self.finish(io, key, *connection, failure);
-                    return self.begin_ending(io, key, outbox);
+                    return self.begin_ending(io, key, Ending::new(outbox));
                 }
             }
         }
@@ -42,13 +47,15 @@ impl<H: Handler> Worker<H> {
         input: &mut &mut [u8],
     ) -> Next {
         let (id, state) = (self.id(key), established.connection.state());
-        let received = established
-            .connection
-            .receive(input, established.outbox.lane());
-        let message = match received {
+        let replies = established.outbox.lane();
+        let at = replies.len();
+        let message = match established.connection.receive(input, replies) {
             Ok(None) => return Next::MoreInput,
-            Err(error) => return Next::End(Some(Failure::Protocol(error))),
-            Ok(Some(Event::Close(_))) => return Next::End(None),
+            Err(error) => {
+                let failure = Some(Failure::Protocol(error));
+                return Next::End { failure, at };
+            }
+            Ok(Some(Event::Close(_))) => return Next::End { failure: None, at },
             Ok(Some(Event::Ping(_))) => return Next::Event,
             Ok(Some(Event::Pong(payload))) => {
                 if established.waiting.is_pong(payload) {
@@ -117,12 +124,12 @@ impl<H: Handler> Worker<H> {
         if !established.outbox.is_empty() {
             self.to_flush.push(key);
         }
-        let congested = self.rooms.post.is_congested();
-        if congested {
+        if self.is_congested() {
+            established.reading = Reading::AwaitsMail;
             self.congested.push(key);
-        }
-        if congested || established.outbox.bytes() > READ_PAUSE_BYTES {
-            established.paused = true;
+            io.pause_reading(key);
+        } else if established.outbox.bytes() > READ_PAUSE_BYTES {
+            established.reading = Reading::AwaitsOutbox;
             io.pause_reading(key);
         }
     }
@@ -206,8 +213,8 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    /// Begins the closing handshake: what has been published so far, then a
-    /// Close, then nothing.
+    /// Begins the closing handshake: what has been said so far, as much as the
+    /// socket takes, then a Close, then nothing.
     pub(super) fn begin_close(
         &mut self,
         io: &mut Io,
@@ -217,6 +224,11 @@ impl<H: Handler> Worker<H> {
         words: &str,
     ) {
         self.leave_rooms(io, key, established);
+        // §7.4.1: 1010 is only for clients.
+        let code = match code {
+            CloseCode::MANDATORY_EXTENSION => CloseCode::INTERNAL_ERROR,
+            code => code,
+        };
         let reason = CloseReason {
             code,
             reason: cut(words),
@@ -275,24 +287,21 @@ impl<H: Handler> Worker<H> {
         established.outbox
     }
 
-    /// Writes what the rooms have for the connection, finishes what is partly
-    /// written, and leaves them.
+    /// Writes the connection's own bytes and what the rooms have for it, as far
+    /// as the socket takes them, and leaves the rooms. A message of theirs that
+    /// is partly written will be finished.
     fn leave_rooms(
         &mut self,
         io: &mut Io,
         key: SocketKey,
         established: &mut Established<H::Session>,
     ) {
+        write_outbox(io, key, &mut established.outbox);
         self.write_rooms(io, key, established);
         for place in established.places.drain(..) {
-            let remainder = self
-                .rooms
-                .room(place.room)
-                .and_then(|(room, pool)| room.take_remainder(place.membership, pool));
-            if let Some(remainder) = remainder {
-                established.outbox.finish_first(remainder);
+            if let Some(rest) = self.rooms.leave(place) {
+                established.outbox.finish_first(rest);
             }
-            self.rooms.leave(place);
         }
     }
 }
@@ -301,8 +310,12 @@ impl<H: Handler> Worker<H> {
 enum Next {
     Event,
     MoreInput,
-    /// The WebSocket is over, well or not.
-    End(Option<Failure>),
+    /// The WebSocket is over, well or not. Our Close, if there is one, begins
+    /// `at` this byte of the lane.
+    End {
+        failure: Option<Failure>,
+        at: usize,
+    },
 }
 
 impl Waiting {

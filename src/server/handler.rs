@@ -13,8 +13,9 @@ use std::io;
 /// An application on the server.
 ///
 /// `opened`, `message` and `closed` of one connection come in this order, on one
-/// thread. They run inside the event loop: a handler that blocks stops every
-/// connection of its worker.
+/// thread, and `closed` once for each `opened`. They run inside the event loop:
+/// a handler that blocks stops every connection of its worker, and one that
+/// panics ends the server.
 ///
 /// ```no_run
 /// use yamabiko::server::{Admission, Config, Context, Handler, Message, Refusal, Server, Upgrade};
@@ -132,7 +133,8 @@ pub enum Failure {
     Protocol(ProtocolError),
     /// A ping was not answered by its pong in [`Config::pong_timeout`](super::Config).
     PongTimeout,
-    /// Our Close was not answered in [`Config::close_timeout`](super::Config).
+    /// Our Close was not answered in [`Config::close_timeout`](super::Config),
+    /// or when the server stops in `drain_timeout`.
     CloseTimeout,
     /// The client read too slowly: more than
     /// [`Config::backlog_bytes_max`](super::Config) were waiting for it.

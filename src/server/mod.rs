@@ -64,13 +64,13 @@ pub use mail::ConnectionId;
 pub use publisher::{MailboxFull, Publisher};
 
 use crate::reactor::{Mailbox, Reactor, ReactorConfig, listen};
-use mail::{Mail, Post};
+use mail::{Mail, OnTheWay, Post};
 use rooms::Rooms;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
 use worker::Worker;
 
 /// A server that is bound to its address and not running yet.
@@ -95,26 +95,22 @@ impl<H: Handler> Server<H> {
         for listener in listeners {
             reactors.push(Reactor::new(ReactorConfig {
                 listener: Some(listener),
-                mailbox_capacity: config.mailbox_capacity,
+                // A worker that cannot be posted to would never stop.
+                mailbox_capacity: config.mailbox_capacity.max(1),
                 connections_max: config.connections_max,
                 ..ReactorConfig::default()
             })?);
         }
         let mailboxes: Vec<_> = reactors.iter().map(Reactor::mailbox).collect();
-        let (config, handler) = (Arc::new(config), Arc::new(handler));
-        let workers = reactors.into_iter().enumerate().map(|(index, reactor)| {
-            let post = Post::new(mailboxes.clone(), config.mailbox_capacity);
-            let rooms = Rooms::new(index, post);
-            (
-                reactor,
-                Worker::new(index, handler.clone(), config.clone(), rooms),
-            )
-        });
-        let workers = workers.collect();
+        let handle = ServerHandle {
+            stopping: Arc::new(AtomicBool::new(false)),
+            mailboxes,
+        };
+        let workers = staff(reactors, config, handler, &handle);
         Ok(Server {
             local_address,
             workers,
-            handle: ServerHandle { mailboxes },
+            handle,
         })
     }
 
@@ -134,10 +130,13 @@ impl<H: Handler> Server<H> {
     }
 
     /// Serves until [`ServerHandle::shutdown`], the first worker on this thread
-    /// and the others on threads of their own.
+    /// and the others on threads of their own. If one of them ends, so do all.
     ///
     /// # Errors
     /// A thread cannot be started, or the system's polling fails.
+    ///
+    /// # Panics
+    /// A handler has panicked. The other workers have been shut down.
     pub fn run(self) -> io::Result<()> {
         let Server {
             workers, handle, ..
@@ -147,13 +146,17 @@ impl<H: Handler> Server<H> {
             let first = workers.next();
             let mut threads = Vec::new();
             for (index, (mut reactor, mut worker)) in workers {
+                let stop_all = StopAll(handle.clone());
                 let named = thread::Builder::new().name(format!("yamabiko-{index}"));
-                let started = named.spawn_scoped(scope, move || reactor.run(&mut worker));
-                threads.push(started.inspect_err(|_| handle.shutdown())?);
+                threads.push(named.spawn_scoped(scope, move || {
+                    let _stop_all = stop_all;
+                    reactor.run(&mut worker)
+                })?);
             }
             let mut result = Ok(());
             if let Some((_, (mut reactor, mut worker))) = first {
-                result = reactor.run(&mut worker).inspect_err(|_| handle.shutdown());
+                let _stop_all = StopAll(handle);
+                result = reactor.run(&mut worker);
             }
             for thread in threads {
                 let ended = thread
@@ -169,6 +172,7 @@ impl<H: Handler> Server<H> {
 /// Reaches a running server from other threads. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ServerHandle {
+    stopping: Arc<AtomicBool>,
     mailboxes: Vec<Mailbox<Mail>>,
 }
 
@@ -178,13 +182,42 @@ impl ServerHandle {
     /// [`Config::drain_timeout`]. Then [`Server::run`] returns. Does not wait
     /// itself; calling it again changes nothing.
     pub fn shutdown(&self) {
+        self.stopping.store(true, Ordering::Release);
         for mailbox in &self.mailboxes {
-            // A full mailbox is being emptied by its worker.
-            while mailbox.post(Mail::Stop).is_err() {
-                thread::sleep(Duration::from_millis(1));
-            }
+            // A full one has woken its worker already.
+            let _ = mailbox.post(Mail::Wake);
         }
     }
+}
+
+/// Ends the other workers when one has ended, in whatever way, also when its
+/// thread could not be started: half a server is none.
+struct StopAll(ServerHandle);
+
+impl Drop for StopAll {
+    fn drop(&mut self) {
+        self.0.shutdown();
+    }
+}
+
+/// Gives each event loop the worker that it is run for.
+fn staff<H: Handler>(
+    reactors: Vec<Reactor<Mail>>,
+    config: Config,
+    handler: H,
+    handle: &ServerHandle,
+) -> Vec<(Reactor<Mail>, Worker<H>)> {
+    let (config, handler) = (Arc::new(config), Arc::new(handler));
+    let on_the_way: OnTheWay = reactors.iter().map(|_| AtomicUsize::new(0)).collect();
+    let worker = |(index, reactor)| {
+        let mailboxes = handle.mailboxes.clone();
+        let post = Post::new(mailboxes, on_the_way.clone(), config.backlog_bytes_max);
+        let rooms = Rooms::new(index, post);
+        let stopping = handle.stopping.clone();
+        let worker = Worker::new(index, handler.clone(), config.clone(), rooms, stopping);
+        (reactor, worker)
+    };
+    reactors.into_iter().enumerate().map(worker).collect()
 }
 
 /// A listening socket for each worker; the kernel spreads the clients.

@@ -4,7 +4,7 @@
 //! and no body to read.
 
 use super::handler::{Admission, Handler};
-use super::session::{Established, Opening, Session, Waiting};
+use super::session::{Ending, Established, Opening, Reading, Session, Waiting};
 use super::worker::Worker;
 use crate::broadcast::Outbox;
 use crate::reactor::{Io, SocketKey};
@@ -78,9 +78,20 @@ impl<H: Handler> Worker<H> {
     /// §4.2.2: the origin, the application, the subprotocol; then the 101.
     fn switch(&self, upgrade: &Upgrade<'_>) -> Result<Answer<H::Session>, Refusal> {
         let host = upgrade.request().host().unwrap_or_default();
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+        //# If the server does not wish to accept this connection, it MUST return
+        //# an appropriate HTTP error code (e.g., 403 Forbidden) and abort the
+        //# WebSocket handshake described in this section.
         if !self.config.origins.allow(upgrade.origin(), host) {
             return Err(Refusal::forbidden_origin());
         }
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+        //# If the requested service is not available, the server MUST send an
+        //# appropriate HTTP error code (such as 404 Not Found) and abort the
+        //# WebSocket handshake.
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+        //# If the server provides multiple services, then the value should be
+        //# derived from the resource name given in the client's handshake
         let Admission {
             session,
             subprotocol,
@@ -94,15 +105,15 @@ impl<H: Handler> Worker<H> {
     }
 
     fn answer_http(&self, request: &RequestHead<'_>) -> Answer<H::Session> {
-        if request.body_announced() {
-            let reason = "a request with a body is not served here";
-            return refuse(&Refusal::new(Status::BadRequest, reason));
-        }
         let head_only = match request.method() {
             "GET" => false,
             "HEAD" => true,
             _ => return refuse(&Refusal::new(Status::MethodNotAllowed, "only GET and HEAD")),
         };
+        if request.body_announced() {
+            let reason = "a request with a body is not served here";
+            return refuse(&Refusal::new(Status::BadRequest, reason));
+        }
         let mut output = Vec::new();
         self.handler.http(request).write(head_only, &mut output);
         Answer::Http(output)
@@ -118,9 +129,12 @@ impl<H: Handler> Worker<H> {
     ) -> Option<Session<H::Session>> {
         let mut outbox = Outbox::new();
         match answer {
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.2
+            //# To do so, the server MUST simply _Close the WebSocket
+            //# Connection_ (Section 7.1.1).
             Answer::Http(output) => {
                 outbox.push(&output);
-                self.begin_ending(io, key, outbox)
+                self.begin_ending(io, key, Ending::new(outbox))
             }
             Answer::Switch(session, output) => {
                 outbox.push(&output);
@@ -146,7 +160,7 @@ impl<H: Handler> Worker<H> {
             peer_address: opening.peer_address,
             heard_at: io.now(),
             waiting: Waiting::Nothing,
-            paused: false,
+            reading: Reading::Reads,
             failure: None,
         });
         self.wait_for_silence(io, key, &mut connection);
@@ -171,7 +185,7 @@ impl<H: Handler> Worker<H> {
         let mut outbox = Outbox::new();
         Refusal::new(Status::RequestTimeout, "the request did not come in time")
             .write(outbox.lane());
-        self.begin_ending(io, key, outbox)
+        self.begin_ending(io, key, Ending::new(outbox))
     }
 }
 

@@ -5,8 +5,8 @@
 //! turn ends. A room exists on a worker while somebody there is in it.
 
 use super::handler::Message;
-use super::mail::{ConnectionId, Mail, Post, Published};
-use crate::broadcast::{ChunkPool, LagBounds, LogLimits, Membership, Room};
+use super::mail::{ConnectionId, Post, Published};
+use crate::broadcast::{ChunkPool, LagBounds, LogLimits, Membership, Remainder, Room};
 use crate::reactor::SocketKey;
 use crate::websocket::frame::{Opcode, encode};
 use std::collections::HashMap;
@@ -66,15 +66,18 @@ impl Rooms {
         }
     }
 
-    /// Lets the connection go. What it had not got of the room, it misses.
-    pub(super) fn leave(&mut self, place: Place) {
-        let Some(entry) = self.rooms.get_mut(place.room).and_then(Option::as_mut) else {
-            return;
-        };
+    /// Lets the connection go. What it had not got of the room, it misses, but
+    /// for the rest of a message that was begun: the caller writes that before
+    /// anything else.
+    #[must_use = "a message that was begun has to be finished"]
+    pub(super) fn leave(&mut self, place: Place) -> Option<Remainder> {
+        let entry = self.rooms.get_mut(place.room)?.as_mut()?;
+        let rest = entry.room.take_remainder(place.membership, &mut self.pool);
         entry.room.leave(place.membership, &mut self.pool);
         if entry.room.is_empty() {
             self.dissolve(place.room);
         }
+        rest
     }
 
     /// Which of these places is in the room.
@@ -102,7 +105,7 @@ impl Rooms {
         };
         match home(name, self.post.workers()) {
             home if home == self.worker => self.order(published, excepted_place),
-            home => self.post.send(home, Mail::Publish(published)),
+            home => self.post.send_home(home, published),
         }
     }
 

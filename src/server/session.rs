@@ -46,9 +46,7 @@ pub(super) struct Established<S> {
     /// When something last came from the client.
     pub(super) heard_at: Millis,
     pub(super) waiting: Waiting,
-    /// Whether its messages wait in the kernel, because too much is waiting to
-    /// be written.
-    pub(super) paused: bool,
+    pub(super) reading: Reading,
     /// Why it is being closed, if something went wrong.
     pub(super) failure: Option<Box<Failure>>,
 }
@@ -64,11 +62,41 @@ pub(super) enum Waiting {
     Close,
 }
 
+/// Whether the connection's messages are read, or wait in the kernel.
+///
+/// ```text
+///            own bytes pile up               they go out, but mail piles up
+///          ┌──────────────────▶ AwaitsOutbox ─────────────────┐
+///   Reads ─┤ ◀────────────────────┘   ▲                       ▼
+///          └────────────────────────  │ ──────────────▶ AwaitsMail
+///                 mail piles up       └───── mail is fetched ─┘
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    Reads,
+    /// The client reads too slowly what is sent to it alone.
+    AwaitsOutbox,
+    /// Other workers take their mail too slowly. It is in `Worker::congested`.
+    AwaitsMail,
+}
+
 /// The last bytes are on their way out.
 pub(super) struct Ending {
     pub(super) outbox: Outbox,
+    /// Whether the client has said FIN, so that only writing is left.
+    pub(super) client_ended: bool,
     /// What has been read and thrown away.
     pub(super) discarded_bytes: usize,
+}
+
+impl Ending {
+    pub(super) fn new(outbox: Outbox) -> Ending {
+        Ending {
+            outbox,
+            client_ended: false,
+            discarded_bytes: 0,
+        }
+    }
 }
 
 /// The connections of one worker, by the index of their socket.

@@ -17,7 +17,7 @@ use super::config::Config;
 use super::handler::{Failure, Handler};
 use super::mail::{ConnectionId, Mail};
 use super::rooms::Rooms;
-use super::session::{Established, Opening, Session, Sessions, Waiting};
+use super::session::{Ending, Established, Opening, Reading, Session, Sessions, Waiting};
 use crate::broadcast::{Backlog, LagBounds, Outbox};
 use crate::reactor::{Application, End, Io, Millis, SocketKey};
 use crate::websocket::frame::CloseCode;
@@ -25,6 +25,7 @@ use crate::websocket::handshake::RequestReader;
 use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// What one thread of the server knows.
@@ -42,12 +43,20 @@ pub(super) struct Worker<H: Handler> {
     lagging: Vec<(u64, u64)>,
     /// The number of the last ping, so that each has its own pong.
     pub(super) pings: u64,
-    /// Set when the server stops: the end of its patience.
+    /// Set by [`ServerHandle::shutdown`](super::ServerHandle).
+    stopping: Arc<AtomicBool>,
+    /// Set when this worker has seen that: the end of its patience.
     drained_at: Option<Millis>,
 }
 
 impl<H: Handler> Worker<H> {
-    pub(super) fn new(index: usize, handler: Arc<H>, config: Arc<Config>, rooms: Rooms) -> Self {
+    pub(super) fn new(
+        index: usize,
+        handler: Arc<H>,
+        config: Arc<Config>,
+        rooms: Rooms,
+        stopping: Arc<AtomicBool>,
+    ) -> Self {
         Worker {
             index,
             handler,
@@ -58,6 +67,7 @@ impl<H: Handler> Worker<H> {
             congested: Vec::new(),
             lagging: Vec::new(),
             pings: 0,
+            stopping,
             drained_at: None,
         }
     }
@@ -97,14 +107,23 @@ impl<H: Handler> Application for Worker<H> {
     }
 
     fn ended(&mut self, io: &mut Io, key: SocketKey, end: End) {
-        if let Some(Session::Established(connection)) = self.sessions.take(key) {
-            let failure = match end {
-                End::Eof => Failure::EndOfInput,
-                End::Failed(error) => Failure::Transport(error),
-            };
-            self.finish(io, key, *connection, Some(failure));
+        let session = match (self.sessions.take(key), end) {
+            (Some(Session::Established(connection)), End::Failed(error)) => {
+                self.finish(io, key, *connection, Some(Failure::Transport(error)));
+                None
+            }
+            // It may still be reading what it has asked for.
+            (Some(Session::Established(connection)), End::Eof) => {
+                let outbox = self.finish(io, key, *connection, Some(Failure::EndOfInput));
+                self.client_ended(io, key, Box::new(Ending::new(outbox)))
+            }
+            (Some(Session::Ending(ending)), End::Eof) => self.client_ended(io, key, ending),
+            _ => None,
+        };
+        if session.is_none() {
+            io.close(key);
         }
-        io.close(key);
+        self.sessions.put(key, session);
     }
 
     fn writable(&mut self, io: &mut Io, key: SocketKey) {
@@ -132,36 +151,43 @@ impl<H: Handler> Application for Worker<H> {
         self.sessions.put(key, session);
     }
 
-    fn mail(&mut self, io: &mut Io, mail: Mail) {
+    fn mail(&mut self, _io: &mut Io, mail: Mail) {
         match mail {
             Mail::Publish(published) => {
+                self.rooms.post.take(&published);
                 let except = self.place_of(published.except, &published.room);
                 self.rooms.order(published, except);
             }
             Mail::Deliver(published) => {
+                self.rooms.post.take(&published);
                 let except = self.place_of(published.except, &published.room);
                 self.rooms.deliver(published, except);
             }
-            Mail::Stop => self.drain(io),
+            Mail::Wake => {}
         }
     }
 
     fn alarm(&mut self, io: &mut Io) {
         if self.drained_at.is_some_and(|at| at <= io.now()) {
-            io.stop();
+            self.abandon_all(io);
         }
     }
 
     fn turn_ended(&mut self, io: &mut Io) {
+        if self.stopping.load(Ordering::Acquire) {
+            self.drain(io);
+        }
         self.flush(io);
-        let mail_waits = self.rooms.post.flush();
-        if !self.rooms.post.is_congested() {
+        let mail_waits = self.rooms.post.flush(self.index);
+        if !self.is_congested() {
             self.read_congested_again(io);
         }
-        if self.drained_at.is_some() && self.sessions.len() == 0 && !mail_waits {
+        if self.drained_at.is_some() && self.sessions.len() == 0 {
             io.stop();
         }
-        let retry_at = mail_waits.then(|| io.now().plus(MAIL_RETRY));
+        // Nobody says when another worker has taken its mail.
+        let retry = mail_waits || !self.congested.is_empty();
+        let retry_at = retry.then(|| io.now().plus(MAIL_RETRY));
         io.set_alarm(self.drained_at.into_iter().chain(retry_at).min());
     }
 }
@@ -288,15 +314,28 @@ impl<H: Handler> Worker<H> {
         key: SocketKey,
         connection: &mut Established<H::Session>,
     ) {
-        if connection.paused && !self.rooms.post.is_congested() {
-            connection.paused = false;
-            io.resume_reading(key);
+        if connection.reading != Reading::AwaitsOutbox {
+            return;
         }
+        if self.is_congested() {
+            connection.reading = Reading::AwaitsMail;
+            self.congested.push(key);
+            return;
+        }
+        connection.reading = Reading::Reads;
+        io.resume_reading(key);
+    }
+
+    /// Whether what clients say now would wait for other workers. A server that
+    /// stops reads on: all that it still waits for is their Close.
+    pub(super) fn is_congested(&self) -> bool {
+        self.drained_at.is_none() && self.rooms.post.is_congested()
     }
 
     fn read_congested_again(&mut self, io: &mut Io) {
         for key in std::mem::take(&mut self.congested) {
             if let Some(Session::Established(mut connection)) = self.sessions.take(key) {
+                connection.reading = Reading::AwaitsOutbox;
                 self.write_outbox(io, key, &mut connection);
                 self.sessions
                     .put(key, Some(Session::Established(connection)));
@@ -330,6 +369,21 @@ impl<H: Handler> Worker<H> {
         }
     }
 
+    /// The end of patience: whoever is still here is closed unheard.
+    fn abandon_all(&mut self, io: &mut Io) {
+        for key in self.sessions.keys() {
+            if let Some(Session::Established(connection)) = self.sessions.take(key) {
+                self.finish(io, key, *connection, Some(Failure::CloseTimeout));
+            }
+            io.close(key);
+        }
+        io.stop();
+    }
+}
+
+// Mail.
+impl<H: Handler> Worker<H> {
+    /// Where in the room the connection is that is left out of a message.
     fn place_of(
         &mut self,
         connection: Option<ConnectionId>,

@@ -1,0 +1,436 @@
+//! The end of a connection, from either side and in every way, and what the
+//! client and the application hear of it (RFC 6455 §5.5.1, §7).
+#![cfg(feature = "server")]
+
+mod socket;
+
+use socket::{Client, Frame, Running, Told, config, frame, with_1_and_3_workers};
+use std::collections::BTreeSet;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use yamabiko::server::{Config, ConnectionId, Server};
+use yamabiko::websocket::frame::Opcode;
+
+const TIGHT: Duration = Duration::from_millis(50);
+
+/// The next ending, without its connection's name.
+fn told_closed(server: &Running) -> (bool, u16, String, Option<String>) {
+    match server.told_closed() {
+        Told::Closed {
+            clean,
+            code,
+            reason,
+            failure,
+            ..
+        } => (clean, code, reason, failure),
+        other => panic!("{other:?}"),
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
+//# The server MUST close the underlying TCP connection immediately
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1
+//# The underlying TCP connection, in most normal cases, SHOULD be closed
+//# first by the server
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1
+//# when a server is instructed to _Close the WebSocket Connection_ it SHOULD
+//# initiate a TCP Close immediately
+#[test]
+fn server_echoes_the_close_code_and_closes_tcp_first() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(config);
+        for (code, reason) in [(1000, "bye"), (0, ""), (1001, ""), (3000, "x"), (4999, "ö")] {
+            let mut client = Client::open(server.address);
+            client.close(code, reason);
+            assert_eq!(client.read_close(), (code, String::new()));
+            // Our own side is still open: it is the server that says FIN.
+            client.expect_end();
+            let heard = if code == 0 { 1005 } else { code };
+            assert_eq!(told_closed(&server), (true, heard, reason.into(), None));
+        }
+    });
+}
+
+#[test]
+fn server_closes_at_the_application_s_word() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(config);
+        let mut client = Client::open(server.address);
+        client.text("/close 4000 that is all");
+        assert_eq!(client.read_close(), (4000, "that is all".into()));
+        client.close(4000, "understood");
+        client.expect_end();
+        let told = (true, 4000, "understood".into(), None);
+        assert_eq!(told_closed(&server), told);
+    });
+}
+
+#[test]
+fn words_too_long_for_a_close_are_cut_between_two_characters() {
+    let server = Running::start(config(1));
+    let mut client = Client::open(server.address);
+    client.text(&format!("/close 4000 x{}", "ö".repeat(100)));
+    let (code, words) = client.read_close();
+    assert_eq!((code, words), (4000, format!("x{}", "ö".repeat(61))));
+}
+
+#[test]
+fn a_code_that_only_clients_send_closes_all_the_same() {
+    let server = Running::start(config(1));
+    let mut client = Client::open(server.address);
+    client.text("/close 1010 extensions");
+    assert_eq!(client.read_close(), (1011, "extensions".into()));
+    client.close(1011, "");
+    client.expect_end();
+}
+
+#[test]
+fn what_the_client_says_after_the_server_s_close_is_not_handed_over() {
+    let server = Running::start(config(1));
+    let mut client = Client::open(server.address);
+    let mut bytes = frame(Opcode::Text, b"/close 4000 bye");
+    bytes.extend_from_slice(&frame(Opcode::Text, b"/panic"));
+    client.send(bytes);
+    assert_eq!(client.read_close().0, 4000);
+    client.text("/panic");
+    client.close(4000, "");
+    client.expect_end();
+}
+
+#[test]
+fn what_was_said_before_a_close_goes_out_before_it_in_its_order() {
+    let server = Running::start(config(1));
+    let mut client = Client::open(server.address);
+    client.join("hall");
+    client.text("/last-words hall");
+    assert_eq!(client.read_text(), "first");
+    assert_eq!(client.read_text(), "second");
+    assert_eq!(client.read_close(), (1000, "third".into()));
+    client.close(1000, "");
+    client.expect_end();
+
+    // The same, closed by the client: its messages and its Close in one packet.
+    let mut client = Client::open(server.address);
+    client.join("hall");
+    let mut bytes = frame(Opcode::Text, b"one");
+    bytes.extend_from_slice(&frame(Opcode::Text, b"/say hall two"));
+    bytes.extend_from_slice(&frame(Opcode::Close, &1000u16.to_be_bytes()));
+    client.send(bytes);
+    assert_eq!(client.read_text(), "one");
+    assert_eq!(client.read_text(), "two");
+    assert_eq!(client.read_close().0, 1000);
+    client.expect_end();
+}
+
+#[test]
+fn both_sides_may_close_at_once() {
+    let server = Running::start(config(1));
+    let mut client = Client::open(server.address);
+    let mut bytes = frame(Opcode::Text, b"/close 4000 server");
+    bytes.extend_from_slice(&frame(Opcode::Close, &4001u16.to_be_bytes()));
+    client.send(bytes);
+    assert_eq!(client.read_close(), (4000, "server".into()));
+    client.expect_end();
+    assert_eq!(told_closed(&server), (true, 4001, String::new(), None));
+}
+
+#[test]
+fn the_application_is_told_1006_when_tcp_ends_without_a_close() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(config);
+        drop(Client::open(server.address));
+        let failure = Some("TCP ended without a Close".to_owned());
+        assert_eq!(told_closed(&server), (false, 1006, String::new(), failure));
+    });
+}
+
+#[test]
+fn a_client_that_says_fin_after_its_message_still_gets_the_answer() {
+    let server = Running::start(config(1));
+    let mut client = Client::open(server.address);
+    client.text("is anybody there?");
+    client.end_output();
+    assert_eq!(client.read_text(), "is anybody there?");
+    client.expect_end();
+}
+
+#[test]
+fn the_application_is_told_of_a_reset() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(config);
+        let client = Client::open(server.address);
+        client.reset();
+        let (clean, code, _, failure) = told_closed(&server);
+        assert_eq!((clean, code), (false, 1006));
+        let failure = failure.expect("a failure");
+        assert!(failure.contains("reset"), "{failure}");
+    });
+}
+
+/// Each with the code that it is answered with.
+fn violations() -> [(u16, &'static str, &'static [u8]); 6] {
+    [
+        (1002, "§5.1", b"\x81\x05Hello"),
+        (1002, "§5.2", b"\xc1\x80\0\0\0\0"),
+        (1002, "§5.2", b"\x83\x80\0\0\0\0"),
+        (1002, "§5.4", b"\x80\x80\0\0\0\0"),
+        (1007, "§8.1", b"\x81\x81\0\0\0\0\xff"),
+        (1009, "§10.4", b"\x82\xff\0\0\0\0\0\x10\0\x01\0\0\0\0"),
+    ]
+}
+
+static FAILURES_LOGGED: AtomicUsize = AtomicUsize::new(0);
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
+//# the server MUST _Close the WebSocket Connection_, and SHOULD log the
+//# problem.
+#[test]
+fn a_broken_rule_is_told_to_the_client_the_application_and_the_log() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(Config {
+            on_failure: Some(|address, failure| {
+                assert!(address.ip().is_loopback() && !failure.to_string().is_empty());
+                FAILURES_LOGGED.fetch_add(1, Ordering::Relaxed);
+            }),
+            ..config
+        });
+        let logged_before = FAILURES_LOGGED.load(Ordering::Relaxed);
+        for (code, rule, bytes) in violations() {
+            let mut client = Client::open(server.address);
+            client.send(bytes);
+            assert_eq!(client.read_close().0, code, "{rule}");
+            client.expect_end();
+            let (clean, heard, _, failure) = told_closed(&server);
+            assert_eq!((clean, heard), (false, 1006), "{rule}");
+            let failure = failure.expect("a failure");
+            assert!(failure.contains(rule), "{failure} instead of {rule}");
+        }
+        let logged = FAILURES_LOGGED.load(Ordering::Relaxed) - logged_before;
+        assert_eq!(logged, violations().len());
+    });
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1
+//# An endpoint SHOULD use a method that cleanly closes the TCP connection,
+//# as well as the TLS session, if applicable, discarding any trailing bytes
+//# that may have been received.
+#[test]
+fn no_reset_erases_a_close_that_megabytes_have_followed() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(config);
+        for (code, rule, bytes) in violations() {
+            let mut client = Client::open(server.address);
+            client.text("echo");
+            client.send(bytes);
+            client.send(vec![0x82; 4 << 20]);
+            assert_eq!(client.read_text(), "echo");
+            assert_eq!(client.read_close().0, code, "{rule}");
+            client.expect_end();
+        }
+    });
+}
+
+#[test]
+fn a_client_that_never_stops_sending_after_the_end_is_cut_off() {
+    let server = Running::start(config(1));
+    let mut client = Client::open(server.address);
+    client.send(b"\x81\x05Hello");
+    let junk = vec![0x82; 1 << 20];
+    let refused = (0..1000).find(|_| {
+        use std::io::Write;
+        client.stream.write_all(&junk).is_err()
+    });
+    assert!(refused.is_some(), "a gigabyte was read after the end");
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
+//# The server MUST close the underlying TCP connection immediately
+#[test]
+fn a_close_that_is_not_answered_ends_after_the_close_timeout() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(Config {
+            close_timeout: TIGHT,
+            ..config
+        });
+        let mut client = Client::open(server.address);
+        client.text("/close 4000 bye");
+        assert_eq!(client.read_close().0, 4000);
+        client.text("something else");
+        client.expect_gone();
+        let failure = "the closing handshake was not answered in time".to_owned();
+        let told = (false, 1006, String::new(), Some(failure));
+        assert_eq!(told_closed(&server), told);
+    });
+}
+
+/// One ending for each opening, after it, and no other.
+fn expect_each_closed_once(told: &[Told], connections: usize) {
+    let mut open = BTreeSet::<ConnectionId>::new();
+    let mut opened = 0;
+    for told in told {
+        match told {
+            Told::Opened(id) => {
+                assert!(open.insert(*id), "{id} has opened twice");
+                opened += 1;
+            }
+            Told::Closed { id, .. } => assert!(open.remove(id), "{id} was not open"),
+        }
+    }
+    assert!(open.is_empty(), "{open:?} have not closed");
+    assert_eq!(opened, connections);
+}
+
+#[test]
+fn every_connection_that_opened_closes_once_however_it_ends() {
+    with_1_and_3_workers(|config| {
+        let mut server = Running::start(Config {
+            close_timeout: TIGHT,
+            drain_timeout: TIGHT,
+            ..config
+        });
+        let mut held = Vec::new();
+        for _ in 0..5 {
+            let mut client = Client::open(server.address);
+            client.close(1000, "");
+            client.read_close();
+            client.expect_end();
+            drop(Client::open(server.address));
+            Client::open(server.address).reset();
+            let mut client = Client::open(server.address);
+            client.send(b"\x81\x05Hello");
+            client.read_close();
+            let mut client = Client::open(server.address);
+            client.text("/close 4000 bye");
+            client.expect_gone();
+            held.push(Client::open(server.address));
+        }
+        let told = server.all_told();
+        expect_each_closed_once(&told, 30);
+        drop(held);
+    });
+}
+
+#[test]
+fn shutdown_says_1001_to_everyone_and_returns_when_all_have_answered() {
+    with_1_and_3_workers(|config| {
+        let workers = config.workers.get();
+        let mut server = Running::start(config);
+        let mut clients = server.clients_of_each_worker(workers, 2).concat_all();
+        let connections = clients.len();
+        server.shutdown();
+        for client in &mut clients {
+            assert_eq!(client.read_close(), (1001, "the server is stopping".into()));
+        }
+        // Every worker has stopped accepting before it said so.
+        TcpStream::connect(server.address).expect_err("nobody listens any more");
+        server.shutdown();
+        for client in &mut clients {
+            client.close(1001, "");
+            client.expect_end();
+        }
+        drop(clients);
+        expect_each_closed_once(&server.all_told(), connections);
+        server.shutdown();
+    });
+}
+
+#[test]
+fn shutdown_does_not_wait_for_ever_for_a_client_that_never_answers() {
+    with_1_and_3_workers(|config| {
+        let mut server = Running::start(Config {
+            drain_timeout: TIGHT,
+            close_timeout: Duration::from_secs(3600),
+            ..config
+        });
+        let clients: Vec<_> = (0..6).map(|_| Client::open(server.address)).collect();
+        let half_open = Client::connect(server.address);
+        // Not before the drain timeout: `run` returns with these still silent.
+        let told = server.all_told();
+        expect_each_closed_once(&told, clients.len());
+        let gone = "the closing handshake was not answered in time".to_owned();
+        let failed = told.iter().filter(|told| match told {
+            Told::Closed { failure, .. } => failure.as_ref() == Some(&gone),
+            Told::Opened(_) => false,
+        });
+        assert_eq!(failed.count(), clients.len());
+        drop(half_open);
+    });
+}
+
+#[test]
+fn shutdown_before_run_returns_at_once() {
+    let (tell, _told) = std::sync::mpsc::channel();
+    let server = Server::bind(config(3), socket::Application { tell }).expect("a free port");
+    let handle = server.handle();
+    handle.shutdown();
+    handle.shutdown();
+    server.run().expect("polling does not fail");
+    for _ in 0..100 {
+        handle.shutdown();
+    }
+}
+
+#[test]
+fn a_port_in_use_is_an_error_with_any_number_of_workers() {
+    with_1_and_3_workers(|first| {
+        let server = Running::start(first);
+        with_1_and_3_workers(|second| {
+            let (tell, _told) = std::sync::mpsc::channel();
+            let second = Config {
+                listen: server.address,
+                ..second
+            };
+            let bound = Server::bind(second, socket::Application { tell });
+            let error = bound.err().expect("the port is in use");
+            assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+        });
+    });
+}
+
+#[test]
+fn a_handler_that_panics_ends_the_whole_server_and_not_a_part_of_it() {
+    with_1_and_3_workers(|config| {
+        let workers = config.workers.get();
+        for worker in 0..workers {
+            let mut server = Running::start(Config {
+                drain_timeout: TIGHT,
+                ..config.clone()
+            });
+            let mut clients = server.clients_of_each_worker(workers, 1);
+            clients[worker][0].text("/panic");
+            for client in clients.iter_mut().flatten() {
+                client.expect_gone();
+            }
+            server.join().expect_err("the panic goes on in run()");
+        }
+    });
+}
+
+#[test]
+fn a_close_in_pieces_is_answered_like_a_whole_one() {
+    let server = Running::start(config(1));
+    let mut client = Client::open(server.address);
+    for byte in frame(Opcode::Close, b"\x03\xe8in pieces") {
+        client.send([byte]);
+    }
+    let close = Frame {
+        opcode: Opcode::Close,
+        payload: vec![0x03, 0xe8],
+    };
+    assert_eq!(client.read_frame(), close);
+    client.expect_end();
+    let told = (true, 1000, "in pieces".into(), None);
+    assert_eq!(told_closed(&server), told);
+}
+
+/// `[[a, b], [c]]` into `[a, b, c]`.
+trait ConcatAll<T> {
+    fn concat_all(self) -> Vec<T>;
+}
+
+impl<T> ConcatAll<T> for Vec<Vec<T>> {
+    fn concat_all(self) -> Vec<T> {
+        self.into_iter().flatten().collect()
+    }
+}

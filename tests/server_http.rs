@@ -1,0 +1,222 @@
+//! Plain HTTP on the WebSocket port: pages, refusals, and answers that arrive
+//! whole whatever the client does meanwhile (RFC 6455 §4.2.2, §7.1.1, §10.7).
+#![cfg(feature = "server")]
+
+mod socket;
+
+use socket::{Answer, Client, GET, Running, upgrade, with_1_and_3_workers};
+use std::net::SocketAddr;
+use yamabiko::server::{Config, HeadLimits};
+
+/// Sends a request and reads the answer to the end of the stream.
+fn ask(address: SocketAddr, request: &str) -> Answer {
+    let mut client = Client::connect(address);
+    client.send(request);
+    let answer = client.read_answer();
+    answer.expect_whole();
+    answer
+}
+
+fn request(method: &str, target: &str, fields: &str) -> String {
+    format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n")
+}
+
+#[test]
+fn server_serves_pages_beside_websockets() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(config);
+        let answer = ask(server.address, &request("GET", "/page", ""));
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.body, b"a page\n");
+        Client::open(server.address).text("and a WebSocket");
+    });
+}
+
+#[test]
+fn server_answers_head_with_the_head_of_the_page() {
+    let server = Running::start(socket::config(1));
+    let mut client = Client::connect(server.address);
+    client.send(request("HEAD", "/page", ""));
+    let answer = client.read_answer();
+    assert_eq!((answer.status, answer.body.len()), (200, 0));
+    assert_eq!(answer.field("Content-Length"), Some("7"));
+}
+
+#[test]
+fn server_answers_404_where_there_is_no_page() {
+    let server = Running::start(socket::config(1));
+    assert_eq!(ask(server.address, GET).status, 404);
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+//# If the requested service is not available, the server MUST send an
+//# appropriate HTTP error code (such as 404 Not Found) and abort the
+//# WebSocket handshake.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+//# If the server provides multiple services, then the value should be
+//# derived from the resource name given in the client's handshake
+#[test]
+fn server_answers_404_where_the_application_has_no_such_service() {
+    let server = Running::start(socket::config(1));
+    let answer = ask(server.address, &upgrade("/elsewhere", ""));
+    assert_eq!(answer.status, 404);
+    assert_eq!(answer.body, b"no such service\n");
+    Client::connect(server.address).upgraded("/");
+}
+
+#[test]
+fn server_names_the_methods_it_allows_to_one_that_uses_another() {
+    let server = Running::start(socket::config(1));
+    for method in ["POST", "PUT", "DELETE", "PATCH", "BREW"] {
+        let answer = ask(server.address, &request(method, "/page", ""));
+        assert_eq!(answer.status, 405, "{method}");
+        assert!(
+            answer
+                .field("Allow")
+                .is_some_and(|allow| allow.contains("GET"))
+        );
+    }
+}
+
+#[test]
+fn server_refuses_a_body_and_never_reads_it_as_frames() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(config);
+        let unmasked_frame = "\u{1}\u{5}Hello";
+        for (method, status) in [("POST", 405), ("GET", 400)] {
+            for announced in ["Content-Length: 7\r\n", "Transfer-Encoding: chunked\r\n"] {
+                let mut bytes = request(method, "/page", announced);
+                bytes.push_str(unmasked_frame);
+                // The body is the answer's, and no Close frame comes after it.
+                assert_eq!(ask(server.address, &bytes).status, status, "{bytes}");
+            }
+        }
+        let with_body = upgrade("/", "Content-Length: 7\r\n") + unmasked_frame;
+        assert_eq!(ask(server.address, &with_body).status, 400);
+    });
+}
+
+#[test]
+fn server_reads_a_head_that_comes_byte_by_byte() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(config);
+        let mut client = Client::connect(server.address);
+        for byte in request("GET", "/page", "Accept: */*\r\n").bytes() {
+            client.send([byte]);
+        }
+        let answer = client.read_answer();
+        assert_eq!((answer.status, answer.body.len()), (200, 7));
+    });
+}
+
+#[test]
+fn server_answers_the_first_request_only() {
+    let server = Running::start(socket::config(1));
+    let page = request("GET", "/page", "");
+    assert_eq!(ask(server.address, &page.repeat(3)).body, b"a page\n");
+    let junk = page + &"\0junk".repeat(100);
+    assert_eq!(ask(server.address, &junk).body, b"a page\n");
+}
+
+/// Each with the status that it is refused with.
+fn bad_requests() -> Vec<(u16, String)> {
+    let another_version = upgrade("/", "").replace("Version: 13", "Version: 12");
+    let short_key = upgrade("/", "").replace("dGhlIHNhbXBsZSBub25jZQ==", "dGhl");
+    let no_connection = upgrade("/", "").replace("Connection: Upgrade\r\n", "");
+    let long_field = format!("X-Long: {}\r\n", "x".repeat(8 << 10));
+    vec![
+        (400, "\u{16}\u{3}\u{1} is how TLS begins\r\n\r\n".into()),
+        (400, "GET / HTTP/1.1\r\n\r\n".into()),
+        (400, request("GET", "/", "no colon\r\n")),
+        (400, short_key),
+        (400, no_connection),
+        (403, upgrade("/", "Origin: https://evil.example\r\n")),
+        (404, upgrade("/elsewhere", "")),
+        (405, request("POST", "/page", "")),
+        (414, format!("GET /{}", "x".repeat(9 << 10))),
+        (426, another_version),
+        (431, request("GET", "/", &long_field)),
+        (500, upgrade("/unoffered", "")),
+        (505, "GET / HTTP/2.0\r\nHost: localhost\r\n\r\n".into()),
+    ]
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.2
+//# To do so, the server MUST simply _Close the WebSocket Connection_
+//# (Section 7.1.1).
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1
+//# An endpoint SHOULD use a method that cleanly closes the TCP connection,
+//# as well as the TLS session, if applicable, discarding any trailing bytes
+//# that may have been received.
+#[test]
+fn server_lets_no_reset_erase_a_refusal_while_the_client_keeps_sending() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(config);
+        for (status, request) in bad_requests() {
+            let mut client = Client::connect(server.address);
+            client.send(&request);
+            client.send(vec![b'x'; 100 << 10]);
+            let answer = client.read_answer();
+            assert_eq!(answer.status, status, "{request}");
+            answer.expect_whole();
+        }
+    });
+}
+
+#[test]
+fn server_lets_no_reset_erase_a_refusal_that_megabytes_follow() {
+    let server = Running::start(socket::config(1));
+    let mut client = Client::connect(server.address);
+    client.send("nonsense\r\n\r\n");
+    client.send(vec![b'x'; 8 << 20]);
+    assert_eq!(client.read_answer().status, 400);
+}
+
+#[test]
+fn server_sends_a_page_larger_than_the_socket_takes_at_once() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(config);
+        let answer = ask(server.address, &request("GET", "/large", ""));
+        assert_eq!((answer.status, answer.body.len()), (200, 16 << 20));
+    });
+}
+
+#[test]
+fn server_sends_all_of_a_page_to_a_client_that_says_fin_after_its_request() {
+    let server = Running::start(socket::config(1));
+    let mut client = Client::connect(server.address);
+    client.send(request("GET", "/large", ""));
+    client.end_output();
+    let answer = client.read_answer();
+    answer.expect_whole();
+    assert_eq!(answer.status, 200);
+}
+
+/// A request whose head has exactly so many bytes.
+fn head_of(bytes: usize) -> String {
+    let fields = "X-A: a\r\nX-Pad: ";
+    let rest = bytes - request("GET", "/page", fields).len() - "\r\n".len();
+    request("GET", "/page", &format!("{fields}{}\r\n", "x".repeat(rest)))
+}
+
+#[test]
+fn server_accepts_a_head_at_its_bound_and_refuses_one_past_it() {
+    let limits = HeadLimits {
+        head_bytes_max: 400,
+        request_line_bytes_max: 40,
+        ..HeadLimits::default()
+    };
+    let server = Running::start(Config {
+        head_limits: limits,
+        ..socket::config(1)
+    });
+    assert_eq!(head_of(400).len(), 400);
+    assert_eq!(ask(server.address, &head_of(400)).status, 200);
+    assert_eq!(ask(server.address, &head_of(401)).status, 431);
+
+    let target = |bytes: usize| format!("/{}", "x".repeat(bytes - "GET / HTTP/1.1".len()));
+    let at_bound = ask(server.address, &request("GET", &target(40), ""));
+    assert_eq!(at_bound.status, 404);
+    let past_it = ask(server.address, &request("GET", &target(41), ""));
+    assert_eq!(past_it.status, 414);
+}

@@ -1,0 +1,166 @@
+//! The application under the tests: it says everything back, does what words
+//! with a slash say, and reports what the server told it.
+
+use std::sync::mpsc::Sender;
+use yamabiko::server::{
+    Admission, CloseCode, Closed, ConnectionId, Context, Handler, Message, Refusal, RequestHead,
+    Response, SendError, Status, Upgrade,
+};
+
+/// What the server has told the application, in its order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    Opened(ConnectionId),
+    Closed {
+        id: ConnectionId,
+        clean: bool,
+        code: u16,
+        reason: String,
+        failure: Option<String>,
+    },
+}
+
+/// By path: `/` is open to all, `/subprotocols` speaks `chat` if it is offered,
+/// `/unoffered` insists on a subprotocol, `/announced/<room>` joins a room and
+/// greets it, all else does not exist. Plain HTTP gets a page for `/page`.
+pub struct Application {
+    pub tell: Sender<Told>,
+}
+
+/// The room that is greeted when the connection opens.
+pub type Session = Option<String>;
+
+impl Handler for Application {
+    type Session = Session;
+
+    fn admit(&self, request: &Upgrade<'_>) -> Result<Admission<Session>, Refusal> {
+        let path = request.request().path();
+        match path {
+            "/" => Ok(Admission::new(None)),
+            "/subprotocols" => {
+                let chosen = request.choose_subprotocol(&["superchat", "chat"]);
+                Ok(Admission::new(None).subprotocol(chosen))
+            }
+            "/unoffered" => Ok(Admission::new(None).subprotocol(Some("unoffered"))),
+            _ => match path.strip_prefix("/announced/") {
+                Some(room) => Ok(Admission::new(Some(room.to_owned()))),
+                None => Err(Refusal::new(Status::NotFound, "no such service")),
+            },
+        }
+    }
+
+    fn opened(&self, session: &mut Session, context: &mut Context<'_>) {
+        self.tell(Told::Opened(context.id()));
+        if let Some(room) = session {
+            let greeting = context.send(Message::Text("welcome"));
+            greeting.expect("the connection has just opened");
+            context.join(room);
+            context.publish(room, Message::Text("someone has come"));
+        }
+    }
+
+    fn message(&self, session: &mut Session, message: Message<'_>, context: &mut Context<'_>) {
+        let command = match message {
+            Message::Text(text) => text.strip_prefix('/'),
+            Message::Binary(_) => None,
+        };
+        match command {
+            Some(words) => obey(words, session, context),
+            // A full backlog would be a broken bound: the echo pauses reading.
+            None => context.send(message).expect("there is room for an echo"),
+        }
+    }
+
+    fn closed(&self, session: Session, closed: &Closed<'_>, context: &mut Context<'_>) {
+        if let Some(room) = session {
+            context.publish(&room, Message::Text("someone has gone"));
+        }
+        assert_eq!(
+            context.send(Message::Text("too late")),
+            Err(SendError::NotOpen)
+        );
+        self.tell(Told::Closed {
+            id: context.id(),
+            clean: closed.clean,
+            code: closed.code,
+            reason: closed.reason.to_owned(),
+            failure: closed.failure.map(ToString::to_string),
+        });
+    }
+
+    fn http(&self, request: &RequestHead<'_>) -> Response {
+        match request.path() {
+            "/page" => Response::text(Status::Ok, PAGE),
+            "/large" => Response::text(Status::Ok, "x".repeat(LARGE_PAGE_BYTES)),
+            _ => Refusal::new(Status::NotFound, "there is nothing here").to_response(),
+        }
+    }
+}
+
+impl Application {
+    /// The test may be over; then nobody listens.
+    fn tell(&self, told: Told) {
+        let _ = self.tell.send(told);
+    }
+}
+
+/// The body of `/page`.
+pub const PAGE: &str = "a page\n";
+
+/// Bytes of the body of `/large`: more than a socket takes at once.
+pub const LARGE_PAGE_BYTES: usize = 16 << 20;
+
+fn obey(words: &str, session: &mut Session, context: &mut Context<'_>) {
+    let mut words = words.splitn(3, ' ');
+    let mut word = || words.next().unwrap_or_default();
+    match word() {
+        "id" => say(context, &context.id().to_string()),
+        "join" => {
+            context.join(word());
+            say(context, "joined");
+        }
+        "leave" => {
+            context.leave(word());
+            say(context, "left");
+        }
+        "say" => context.publish(word(), Message::Text(word())),
+        "say-bytes" => {
+            let bytes = vec![0xda; 10_000 * number(word())];
+            context.publish(word(), Message::Binary(&bytes));
+        }
+        "say-to-others" => context.publish_except(word(), Message::Text(word())),
+        // To tell the room that the connection has gone, when it has.
+        "farewell" => *session = Some(word().to_owned()),
+        "close" => {
+            let code = u16::try_from(number(word())).ok().and_then(CloseCode::new);
+            context.close(code.expect("a code that may travel"), word());
+            assert_eq!(
+                context.send(Message::Text("too late")),
+                Err(SendError::NotOpen)
+            );
+        }
+        "last-words" => {
+            say(context, "first");
+            context.publish(word(), Message::Text("second"));
+            context.close(CloseCode::NORMAL, "third");
+        }
+        "flood" => {
+            let bytes = vec![0xf1; number(word())];
+            let taken = (0u64..).find(|_| context.send(Message::Binary(&bytes)).is_err());
+            let refused = context.send(Message::Binary(&[]));
+            assert_eq!(refused, Err(SendError::BacklogFull));
+            assert!(taken.is_some());
+        }
+        "panic" => panic!("the test asked for it"),
+        other => panic!("the test asks for {other:?}"),
+    }
+}
+
+fn say(context: &mut Context<'_>, text: &str) {
+    let sent = context.send(Message::Text(text));
+    sent.expect("there is room for a word");
+}
+
+fn number(word: &str) -> usize {
+    word.parse().expect("a number")
+}

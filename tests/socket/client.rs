@@ -1,0 +1,344 @@
+//! A client that speaks bytes: what it sends is what the test wrote, and what
+//! it reads it takes apart by hand, so that no two mistakes of the crate can
+//! cancel out.
+
+use super::PATIENCE;
+use socket2::{Domain, SockRef, Socket, Type};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
+use yamabiko::websocket::frame::{Opcode, encode};
+
+/// A plain request for `/`, which the tests' application does not serve.
+pub const GET: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/// An opening handshake for `path`, with further field lines.
+pub fn upgrade(path: &str, fields: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+         Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Sec-WebSocket-Version: 13\r\n{fields}\r\n"
+    )
+}
+
+/// A client's whole frame: masked, with the key of RFC 6455 §5.7.
+pub fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(payload.len() + 14);
+    encode(true, opcode, Some(MASKING_KEY), payload, &mut bytes);
+    bytes
+}
+
+const MASKING_KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// One end of a TCP connection to the server.
+pub struct Client {
+    pub stream: TcpStream,
+    /// What was read and not looked at yet.
+    unread: Vec<u8>,
+}
+
+/// An HTTP answer, read to the end of the stream.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+/// A frame as the server sent it: FIN and reserved bits clean, no mask.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Frame {
+    pub opcode: Opcode,
+    pub payload: Vec<u8>,
+}
+
+// Connecting.
+impl Client {
+    /// Connects and says nothing.
+    pub fn connect(address: SocketAddr) -> Client {
+        Client::of(TcpStream::connect(address).expect("the server accepts"))
+    }
+
+    /// As `connect`, with a small window: the kernel keeps little for us.
+    pub fn connect_narrow(address: SocketAddr) -> Client {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_recv_buffer_size(NARROW_BYTES).expect("a size");
+        socket.set_send_buffer_size(NARROW_BYTES).expect("a size");
+        socket.connect(&address.into()).expect("the server accepts");
+        Client::of(socket.into())
+    }
+
+    fn of(stream: TcpStream) -> Client {
+        stream.set_nodelay(true).expect("an open socket");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a span");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a span");
+        Client {
+            stream,
+            unread: Vec::new(),
+        }
+    }
+
+    /// A WebSocket to `/`.
+    pub fn open(address: SocketAddr) -> Client {
+        Client::connect(address).upgraded("/")
+    }
+
+    /// A WebSocket to `/` whose kernel keeps little for us.
+    pub fn open_narrow(address: SocketAddr) -> Client {
+        Client::connect_narrow(address).upgraded("/")
+    }
+
+    /// Makes the opening handshake.
+    pub fn upgraded(mut self, path: &str) -> Client {
+        self.send(upgrade(path, ""));
+        let head = self.read_head();
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        self
+    }
+
+    /// The worker that serves this WebSocket.
+    pub fn worker(&mut self) -> usize {
+        self.text("/id");
+        let id = self.read_text();
+        let (worker, _) = id.split_once('-').expect("worker and key");
+        worker.parse().expect("the worker's number")
+    }
+
+    /// Takes this WebSocket into a room.
+    pub fn join(&mut self, room: &str) {
+        self.text(&format!("/join {room}"));
+        assert_eq!(self.read_text(), "joined");
+    }
+}
+
+/// The system doubles it, and takes what it needs for its own use.
+const NARROW_BYTES: usize = 16 << 10;
+
+// Sending.
+impl Client {
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        let sent = self.stream.write_all(bytes.as_ref());
+        sent.expect("the server reads");
+    }
+
+    /// Sends a text message.
+    pub fn text(&mut self, text: &str) {
+        self.send(frame(Opcode::Text, text.as_bytes()));
+    }
+
+    /// Sends a Close; code 0 stands for none.
+    pub fn close(&mut self, code: u16, reason: &str) {
+        let mut body = code.to_be_bytes().to_vec();
+        body.extend_from_slice(reason.as_bytes());
+        let body = if code == 0 { &[][..] } else { &body };
+        self.send(frame(Opcode::Close, body));
+    }
+
+    /// Says FIN, and can still read.
+    pub fn end_output(&mut self) {
+        let said = self.stream.shutdown(Shutdown::Write);
+        said.expect("the connection stands");
+    }
+
+    /// Resets the connection.
+    pub fn reset(self) {
+        let socket = SockRef::from(&self.stream);
+        socket.set_linger(Some(Duration::ZERO)).expect("an option");
+    }
+}
+
+// Reading.
+impl Client {
+    /// Reads more. False: the stream has ended. A reset is a failure.
+    fn read_more(&mut self) -> bool {
+        let mut buffer = [0; 64 << 10];
+        let count = self.stream.read(&mut buffer);
+        let count = count.expect("bytes or the end of the stream");
+        self.unread.extend_from_slice(&buffer[..count]);
+        count > 0
+    }
+
+    /// Everything up to the end of the stream.
+    pub fn read_to_end(&mut self) -> Vec<u8> {
+        while self.read_more() {}
+        std::mem::take(&mut self.unread)
+    }
+
+    /// The stream ends here, and not by a reset.
+    pub fn expect_end(&mut self) {
+        let rest = self.read_to_end();
+        assert!(rest.is_empty(), "{} bytes before the end", rest.len());
+    }
+
+    /// The connection ends, by FIN or by a reset.
+    pub fn expect_gone(&mut self) {
+        let mut buffer = [0; 1024];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    /// Nothing comes for so long.
+    pub fn expect_silence(&mut self, span: Duration) {
+        assert!(self.unread.is_empty());
+        self.stream.set_read_timeout(Some(span)).expect("a span");
+        let read = self.stream.read(&mut [0]);
+        self.stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a span");
+        let error = read.expect_err("nothing was to come");
+        assert!(is_timeout(error.kind()), "{error}");
+    }
+
+    /// A head, up to and with its empty line.
+    pub fn read_head(&mut self) -> String {
+        let end = loop {
+            if let Some(at) = find(&self.unread, b"\r\n\r\n") {
+                break at + 4;
+            }
+            assert!(self.read_more(), "the stream ends inside a head");
+        };
+        let head = self.unread.drain(..end).collect();
+        String::from_utf8(head).expect("a head is ASCII")
+    }
+
+    /// A whole HTTP answer, and the end of the stream after it.
+    pub fn read_answer(&mut self) -> Answer {
+        let head = self.read_head();
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+        Answer {
+            status: status.expect("a status line"),
+            body: self.read_to_end(),
+            head,
+        }
+    }
+
+    /// The next frame.
+    pub fn read_frame(&mut self) -> Frame {
+        self.next_frame().expect("a frame before the end")
+    }
+
+    /// The next frame, or `None` at the end of the stream.
+    pub fn next_frame(&mut self) -> Option<Frame> {
+        loop {
+            if let Some((frame, taken)) = parse(&self.unread) {
+                self.unread.drain(..taken);
+                return Some(frame);
+            }
+            if !self.read_more() {
+                assert!(self.unread.is_empty(), "the stream ends inside a frame");
+                return None;
+            }
+        }
+    }
+
+    /// The next frame, which is a text.
+    pub fn read_text(&mut self) -> String {
+        let frame = self.read_frame();
+        assert_eq!(frame.opcode, Opcode::Text, "{frame:?}");
+        String::from_utf8(frame.payload).expect("a text is UTF-8")
+    }
+
+    /// The next frame, which is a Close: its code and words; 0 for no code.
+    pub fn read_close(&mut self) -> (u16, String) {
+        let frame = self.read_frame();
+        assert_eq!(frame.opcode, Opcode::Close, "{frame:?}");
+        frame.close_reason()
+    }
+
+    /// Whatever comes, up to a Close.
+    pub fn read_until_close(&mut self) -> (u16, String) {
+        loop {
+            let frame = self.read_frame();
+            if frame.opcode == Opcode::Close {
+                return frame.close_reason();
+            }
+        }
+    }
+}
+
+impl Answer {
+    /// A field's value.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (other, value) = line.split_once(": ")?;
+            other.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+
+    /// It says that it is the last one, and how long it is; and so it is.
+    pub fn expect_whole(&self) {
+        let connection = self.field("Connection").expect("a Connection field");
+        assert!(connection.contains("close"), "{}", self.head);
+        let length = self.field("Content-Length").expect("a length");
+        assert_eq!(length.parse(), Ok(self.body.len()), "{}", self.head);
+    }
+}
+
+impl Frame {
+    pub fn text(text: &str) -> Frame {
+        Frame {
+            opcode: Opcode::Text,
+            payload: text.into(),
+        }
+    }
+
+    fn close_reason(&self) -> (u16, String) {
+        match self.payload.split_first_chunk() {
+            None => (0, String::new()),
+            Some((code, words)) => {
+                let words = String::from_utf8(words.to_vec());
+                (u16::from_be_bytes(*code), words.expect("words in UTF-8"))
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Frame {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let start = &self.payload[..self.payload.len().min(60)];
+        let start = String::from_utf8_lossy(start);
+        write!(f, "{:?} {} {start:?}", self.opcode, self.payload.len())
+    }
+}
+
+/// ```text
+///   1000 oooo  0lllllll  [length: 2 or 8]  payload
+/// ```
+fn parse(bytes: &[u8]) -> Option<(Frame, usize)> {
+    let [first, second, rest @ ..] = bytes else {
+        return None;
+    };
+    assert_eq!(
+        first & 0b1111_0000,
+        0b1000_0000,
+        "the server fragments nothing"
+    );
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
+    //# A server MUST NOT mask any frames that it sends to the client.
+    assert_eq!(second & 0b1000_0000, 0, "a server does not mask");
+    let opcode = Opcode::from_bits(first & 0b1111).expect("a known opcode");
+    let (length, header_bytes) = match second {
+        126 => (u64::from(u16::from_be_bytes(*rest.first_chunk()?)), 4),
+        127 => (u64::from_be_bytes(*rest.first_chunk()?), 10),
+        length => (u64::from(*length), 2),
+    };
+    let end = header_bytes + usize::try_from(length).expect("a length");
+    let payload = bytes.get(header_bytes..end)?.to_vec();
+    Some((Frame { opcode, payload }, end))
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes
+        .windows(wanted.len())
+        .position(|window| window == wanted)
+}
+
+fn is_timeout(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}

@@ -1,0 +1,150 @@
+//! What the server's tests stand on: a server on a port of its own, a client
+//! that speaks bytes, and an application that does what it is told.
+//!
+//! ```text
+//!   test ── Client ──── loopback ──── Running: workers ── Application
+//!    ▲                                                        │
+//!    └────────────────── Told, through a channel ─────────────┘
+//! ```
+//!
+//! Nothing here sleeps. A test waits for bytes, for the end of the stream or for
+//! what the application was told, and [`PATIENCE`] only bounds how long a broken
+//! server can hold it up.
+
+// Each test file is a crate of its own and uses a part of this.
+#![allow(dead_code, unused_imports)]
+
+mod application;
+mod client;
+
+pub use application::{Application, Told};
+pub use client::{Answer, Client, Frame, GET, frame, upgrade};
+
+use std::any::Any;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+use yamabiko::server::{Config, Handler, Server, ServerHandle};
+
+/// Longer than anything takes, shorter than anyone waits.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Settings for a server with so many workers, on any free port.
+pub fn config(workers: usize) -> Config {
+    Config {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        workers: NonZeroUsize::new(workers).expect("there is at least one worker"),
+        ..Config::default()
+    }
+}
+
+/// Runs a test with one worker, which has no mail, and with three.
+pub fn with_1_and_3_workers(test: impl Fn(Config)) {
+    for workers in [1, 3] {
+        test(config(workers));
+    }
+}
+
+/// How [`Server::run`] came back: with its result, or with a panic.
+type RunResult = Result<io::Result<()>, Box<dyn Any + Send>>;
+
+/// A server that runs on a thread of its own, and is shut down when dropped.
+pub struct Running {
+    pub address: SocketAddr,
+    handle: ServerHandle,
+    returned: Receiver<RunResult>,
+    has_returned: bool,
+    told: Receiver<Told>,
+}
+
+impl Running {
+    /// Runs the [`Application`] that the tests share.
+    pub fn start(config: Config) -> Running {
+        let (tell, told) = channel();
+        Running::start_with(config, Application { tell }, told)
+    }
+
+    /// Runs another handler.
+    pub fn start_with(config: Config, handler: impl Handler, told: Receiver<Told>) -> Running {
+        let server = Server::bind(config, handler).expect("a free port can be bound");
+        let (address, handle) = (server.local_address(), server.handle());
+        let (give_back, returned) = channel();
+        thread::spawn(move || {
+            let run = std::panic::AssertUnwindSafe(|| server.run());
+            give_back.send(std::panic::catch_unwind(run))
+        });
+        Running {
+            address,
+            handle,
+            returned,
+            has_returned: false,
+            told,
+        }
+    }
+
+    /// Asks it to stop, and does not wait.
+    pub fn shutdown(&self) {
+        self.handle.shutdown();
+    }
+
+    /// Waits for `run` to return.
+    pub fn join(&mut self) -> RunResult {
+        self.has_returned = true;
+        self.returned
+            .recv_timeout(PATIENCE)
+            .expect("run() returns after shutdown()")
+    }
+
+    /// What the application was told next.
+    pub fn told(&self) -> Told {
+        self.told
+            .recv_timeout(PATIENCE)
+            .expect("the application is told something")
+    }
+
+    /// The next ending that the application was told of, openings skipped.
+    pub fn told_closed(&self) -> Told {
+        loop {
+            let told = self.told();
+            if matches!(told, Told::Closed { .. }) {
+                return told;
+            }
+        }
+    }
+
+    /// Everything else that the application was told, when the server is gone.
+    pub fn all_told(&mut self) -> Vec<Told> {
+        self.shutdown();
+        let ended = self.join().expect("no handler panics");
+        ended.expect("polling does not fail");
+        self.told.iter().collect()
+    }
+
+    /// Clients that the kernel has given to different workers: at least
+    /// `count` for each, in the workers' order.
+    pub fn clients_of_each_worker(&self, workers: usize, count: usize) -> Vec<Vec<Client>> {
+        let mut clients: Vec<Vec<Client>> = (0..workers).map(|_| Vec::new()).collect();
+        for _ in 0..1000 {
+            let mut client = Client::open(self.address);
+            let worker = client.worker();
+            clients[worker].push(client);
+            if clients.iter().all(|of_worker| of_worker.len() >= count) {
+                return clients;
+            }
+        }
+        panic!("the kernel gives no client to some worker");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.handle.shutdown();
+        if !self.has_returned && !thread::panicking() {
+            let ended = self.join().expect("no handler panics");
+            ended.expect("polling does not fail");
+        }
+    }
+}
