@@ -23,6 +23,7 @@ use super::spans::Span;
 /// cut short there, and always ends at the end of a record.
 #[derive(Clone, Copy, Debug)]
 pub struct Backlog<'a> {
+    from: u64,
     first: &'a [u8],
     rest: Slices<'a>,
     /// Of all slices together.
@@ -35,12 +36,19 @@ impl<'a> Backlog<'a> {
     pub const SLICES_MAX: usize = 16;
 
     pub(super) fn new(mut slices: Slices<'a>) -> Backlog<'a> {
+        let from = slices.position;
         let first = slices.next().unwrap_or(&[]);
         Backlog {
+            from,
             first,
             rest: slices,
             bytes: first.len() + slices.map(<[u8]>::len).sum::<usize>(),
         }
+    }
+
+    /// The position of the first byte.
+    pub(super) fn from(&self) -> u64 {
+        self.from
     }
 
     /// The bytes of all slices together.
@@ -123,5 +131,86 @@ impl<'a> Iterator for Slices<'a> {
         let slice = chunk.between(self.position, until);
         self.move_to(until);
         Some(slice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broadcast::spans::NO_SPANS;
+    use crate::broadcast::{ChunkPool, LogLimits};
+
+    /// Two chunks.
+    fn log() -> Log {
+        let limits = LogLimits {
+            chunk_bytes: 10,
+            shared_bytes_min: 4,
+        };
+        let mut pool = ChunkPool::new(limits, 0);
+        let mut log = Log::new();
+        log.append_shared((*b"0123456789").into(), &mut pool);
+        log.append_shared((*b"abcd").into(), &mut pool);
+        log
+    }
+
+    fn spans(spans: &[(u64, u64)]) -> VecDeque<Span> {
+        spans
+            .iter()
+            .map(|&(start, end)| Span { start, end })
+            .collect()
+    }
+
+    fn text(log: &Log, from: u64, left_out: &[(u64, u64)]) -> Vec<String> {
+        let spans = spans(left_out);
+        let backlog = log.backlog(from, &spans);
+        let slices: Vec<&[u8]> = backlog.slices().collect();
+        assert_eq!(backlog.bytes(), slices.concat().len());
+        assert_eq!(backlog.contiguous().is_some(), slices.len() == 1);
+        slices
+            .into_iter()
+            .map(|slice| String::from_utf8(slice.to_vec()).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_backlog_goes_from_the_cursor_to_the_head() {
+        let log = log();
+        assert_eq!(text(&log, 0, &[]), ["0123456789", "abcd"]);
+        assert_eq!(text(&log, 9, &[]), ["9", "abcd"]);
+        assert_eq!(text(&log, 10, &[]), ["abcd"]);
+        assert_eq!(text(&log, 13, &[]), ["d"]);
+    }
+
+    #[test]
+    fn spans_are_left_out_wherever_chunks_end() {
+        let log = log();
+        assert_eq!(text(&log, 1, &[(4, 6)]), ["123", "6789", "abcd"]);
+        assert_eq!(text(&log, 1, &[(4, 10)]), ["123", "abcd"]);
+        assert_eq!(text(&log, 1, &[(4, 12)]), ["123", "cd"]);
+        assert_eq!(text(&log, 1, &[(10, 12)]), ["123456789", "cd"]);
+        assert_eq!(
+            text(&log, 1, &[(2, 4), (6, 8), (12, 14)]),
+            ["1", "45", "89", "ab"]
+        );
+        assert_eq!(text(&log, 1, &[(2, 14)]), ["1"]);
+    }
+
+    #[test]
+    fn a_backlog_has_so_many_slices_and_no_more() {
+        let limits = LogLimits {
+            chunk_bytes: 1,
+            shared_bytes_min: 1,
+        };
+        let mut pool = ChunkPool::new(limits, 0);
+        let mut log = Log::new();
+        for (records, slices) in [(16, 16), (1, 16)] {
+            (0..records).for_each(|_| log.append(b"x", &mut pool));
+            let backlog = log.backlog(0, &NO_SPANS);
+            assert_eq!(
+                (backlog.slices().count(), backlog.bytes()),
+                (slices, slices)
+            );
+        }
+        assert_eq!(log.slices(0).count(), 17);
     }
 }

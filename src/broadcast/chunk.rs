@@ -291,3 +291,58 @@ impl Chunk {
         usize::try_from(position.saturating_sub(self.start)).unwrap_or(usize::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: LogLimits = LogLimits {
+        chunk_bytes: 64,
+        shared_bytes_min: 20,
+    };
+
+    #[test]
+    fn the_pool_keeps_chunks_up_to_its_bound() {
+        let mut pool = ChunkPool::new(LIMITS, 2);
+        let taken = [pool.take(), pool.take(), pool.take()];
+        assert_eq!((pool.lent(), pool.idle()), (3, 0));
+        for (index, buffers) in taken.into_iter().enumerate() {
+            pool.give_back(buffers);
+            assert_eq!(pool.idle(), (index + 1).min(2));
+        }
+        assert_eq!(pool.lent(), 0);
+    }
+
+    #[test]
+    fn a_chunk_from_the_pool_is_the_one_given_back_last_and_empty() {
+        let mut pool = ChunkPool::new(LIMITS, 2);
+        let (other, mut used) = (pool.take(), pool.take());
+        let address = used.bytes.as_ptr();
+        used.append_with(|bytes| bytes.push(7), LIMITS);
+        pool.give_back(other);
+        pool.give_back(used);
+        let again = pool.take();
+        assert_eq!(again.bytes.as_ptr(), address);
+        assert!(again.is_empty() && again.ends.is_empty());
+    }
+
+    #[test]
+    fn a_chunk_of_another_size_is_not_kept() {
+        let mut pool = ChunkPool::new(LIMITS, 2);
+        let mut grown = pool.take();
+        grown.bytes.reserve(65);
+        pool.give_back(grown);
+        assert_eq!((pool.lent(), pool.idle()), (0, 0));
+    }
+
+    #[test]
+    fn a_full_index_of_records_does_not_grow() {
+        let mut buffers = Buffers::new(LIMITS);
+        let capacity = buffers.ends.capacity();
+        while buffers.has_room(1, LIMITS) {
+            buffers.append_with(|bytes| bytes.push(7), LIMITS);
+        }
+        assert_eq!(buffers.ends, [1, 2, 3, 4]);
+        assert_eq!(buffers.ends.capacity(), capacity);
+    }
+}

@@ -309,3 +309,207 @@ impl Log {
 
 /// Places in the table of chunks that an empty log keeps (about 80 bytes each).
 const CHUNK_TABLE_KEPT: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broadcast::LogLimits;
+
+    const LIMITS: LogLimits = LogLimits {
+        chunk_bytes: 64,
+        shared_bytes_min: 20,
+    };
+
+    fn pool() -> ChunkPool {
+        ChunkPool::new(LIMITS, 4)
+    }
+
+    /// The lengths of the log's slices.
+    fn slices(log: &Log) -> Vec<usize> {
+        log.slices(0).map(<[u8]>::len).collect()
+    }
+
+    fn log_of(records: &[usize], pool: &mut ChunkPool) -> Log {
+        let mut log = Log::new();
+        for bytes in records {
+            log.append(&vec![0x55; *bytes], pool);
+        }
+        log
+    }
+
+    #[test]
+    fn records_fill_a_chunk_to_its_last_byte() {
+        let mut pool = pool();
+        assert_eq!(slices(&log_of(&[19, 19, 19, 7], &mut pool)), [64]);
+        assert_eq!(slices(&log_of(&[19, 19, 19, 8], &mut pool)), [57, 8]);
+    }
+
+    #[test]
+    fn a_record_has_a_chunk_of_its_own_from_the_bound_on() {
+        let mut pool = pool();
+        assert_eq!(slices(&log_of(&[1, 19, 1], &mut pool)), [21]);
+        assert_eq!(slices(&log_of(&[1, 20, 1], &mut pool)), [1, 20, 1]);
+    }
+
+    #[test]
+    fn a_chunk_is_full_when_the_index_of_its_records_is() {
+        let mut pool = pool();
+        assert_eq!(LIMITS.records_per_chunk_max(), 4);
+        assert_eq!(slices(&log_of(&[1; 4], &mut pool)), [4]);
+        assert_eq!(slices(&log_of(&[1; 5], &mut pool)), [4, 1]);
+    }
+
+    #[test]
+    fn a_large_record_is_kept_by_reference_and_a_small_one_is_copied() {
+        let (mut log, mut pool) = (Log::new(), pool());
+        let [large, small]: [Arc<[u8]>; 2] = [[7; 20].as_slice().into(), [7; 19].as_slice().into()];
+        log.append_shared(Arc::clone(&large), &mut pool);
+        log.append_shared(Arc::clone(&small), &mut pool);
+        assert_eq!(
+            (Arc::strong_count(&large), Arc::strong_count(&small)),
+            (2, 1)
+        );
+        assert_eq!(log.slices(0).next().unwrap().as_ptr(), large.as_ptr());
+        assert_eq!((log.held_bytes(), pool.lent()), (20 + 64, 1));
+    }
+
+    #[test]
+    fn an_empty_record_is_none() {
+        let (mut log, mut pool) = (Log::new(), pool());
+        log.append(b"", &mut pool);
+        log.append_with(5, |_| {}, &mut pool);
+        log.append_with(50, |_| {}, &mut pool);
+        log.append_shared(Arc::new([]), &mut pool);
+        assert_eq!((log.head(), log.records(), pool.lent()), (0, 0, 0));
+        log.append(b"one", &mut pool);
+        log.append_with(5, |_| {}, &mut pool);
+        assert_eq!((log.head(), log.records()), (3, 1));
+    }
+
+    #[test]
+    fn a_record_longer_than_its_hint_stays_whole() {
+        for (bytes, expected) in [(54, vec![64]), (55, vec![10, 55]), (200, vec![10, 200])] {
+            let mut pool = pool();
+            let mut log = log_of(&[10], &mut pool);
+            log.append_with(0, |buffer| buffer.extend(vec![7; bytes]), &mut pool);
+            assert_eq!(slices(&log), expected);
+            assert_eq!(log.record_end(11), 10 + bytes as u64);
+            // The chunk still has the pool's size.
+            log.trim(log.head(), &mut pool);
+            assert_eq!((pool.lent(), pool.idle()), (0, 1));
+        }
+    }
+
+    #[test]
+    fn a_first_record_longer_than_a_chunk_leaves_no_empty_chunk() {
+        let (mut log, mut pool) = (Log::new(), pool());
+        log.append_with(0, |buffer| buffer.extend([7; 65]), &mut pool);
+        assert_eq!((slices(&log), pool.lent()), (vec![65], 0));
+    }
+
+    #[test]
+    fn a_record_much_shorter_than_its_hint_does_not_keep_the_memory() {
+        let (mut log, mut pool) = (Log::new(), pool());
+        log.append_with(1000, |buffer| buffer.extend([7; 19]), &mut pool);
+        log.append_with(1000, |buffer| buffer.extend([7; 20]), &mut pool);
+        assert_eq!((slices(&log), log.held_bytes()), (vec![19, 20], 64 + 20));
+    }
+
+    #[test]
+    #[should_panic(expected = "a record was taken out of the log")]
+    fn what_is_in_the_log_cannot_be_taken_out() {
+        let (mut log, mut pool) = (Log::new(), pool());
+        log.append(b"one", &mut pool);
+        log.append_with(0, |buffer| buffer.clear(), &mut pool);
+    }
+
+    #[test]
+    fn record_ends_are_found_from_every_position() {
+        let mut pool = pool();
+        let mut log = log_of(&[2, 30, 3, 60, 1], &mut pool);
+        let ends = [2, 32, 35, 95, 96];
+        for position in 0..=97 {
+            let starts = [0, 2, 32, 35, 95].contains(&position);
+            let end = ends.into_iter().find(|end| *end >= position);
+            let expected = if starts {
+                position
+            } else {
+                end.unwrap_or(position)
+            };
+            assert_eq!(log.record_end(position), expected, "at {position}");
+        }
+        log.trim(32, &mut pool);
+        assert_eq!(log.record_end(1), 1, "before the tail");
+    }
+
+    #[test]
+    fn records_between_two_positions_are_those_that_end_there() {
+        let mut pool = pool();
+        let log = log_of(&[2, 30, 3, 60, 1], &mut pool);
+        let ends = [2, 32, 35, 95, 96];
+        for from in 0..=96 {
+            for until in from..=96 {
+                let between = ends.iter().filter(|end| from < **end && **end <= until);
+                assert_eq!(log.records_between(from, until), between.count() as u64);
+            }
+        }
+        assert_eq!(log.records_between(96, 0), 0);
+    }
+
+    #[test]
+    fn the_start_of_a_record_is_found_from_every_position_in_it() {
+        let mut pool = pool();
+        let log = log_of(&[2, 30, 3, 60, 1], &mut pool);
+        for (start, end) in [(0, 2), (2, 32), (32, 35), (35, 95), (95, 96)] {
+            for position in start + 1..=end {
+                assert_eq!(log.record_start_before(position), start);
+            }
+        }
+    }
+
+    #[test]
+    fn slices_begin_at_the_tail_when_asked_for_what_was_trimmed() {
+        let mut pool = pool();
+        let mut log = log_of(&[5, 30, 7], &mut pool);
+        log.trim(34, &mut pool);
+        assert_eq!((log.tail(), slices(&log)), (5, vec![30, 7]));
+        assert_eq!(log.slices(40).map(<[u8]>::len).collect::<Vec<_>>(), [2]);
+        assert_eq!(log.slices(42).count(), 0);
+        assert_eq!(log.slices(43).count(), 0);
+    }
+
+    #[test]
+    fn trimming_gives_back_whole_chunks_and_positions_go_on() {
+        let mut pool = pool();
+        let mut log = log_of(&[19; 7], &mut pool);
+        assert_eq!((slices(&log), pool.lent()), (vec![57, 57, 19], 3));
+        log.trim(56, &mut pool);
+        assert_eq!((log.tail(), pool.lent()), (0, 3));
+        log.trim(57, &mut pool);
+        assert_eq!((log.tail(), pool.lent()), (57, 2));
+        log.trim(u64::MAX, &mut pool);
+        assert_eq!((log.tail(), log.head(), pool.lent()), (133, 133, 0));
+        log.append(b"one", &mut pool);
+        assert_eq!((log.tail(), log.head(), log.records()), (133, 136, 8));
+    }
+
+    #[test]
+    fn a_pinned_chunk_and_what_follows_stays() {
+        let mut pool = pool();
+        let mut log = log_of(&[30, 30, 30], &mut pool);
+        log.pin(30);
+        log.trim(90, &mut pool);
+        assert_eq!(log.tail(), 30);
+        log.unpin(30);
+        log.trim(90, &mut pool);
+        assert_eq!(log.tail(), 90);
+    }
+
+    #[test]
+    fn a_log_that_was_long_keeps_a_small_table() {
+        let mut pool = pool();
+        let mut log = log_of(&[30; 1000], &mut pool);
+        log.trim(log.head(), &mut pool);
+        assert!(log.chunks.capacity() <= 2 * CHUNK_TABLE_KEPT);
+    }
+}

@@ -25,7 +25,7 @@
 //! | `backlog.rs` | [`Backlog`], [`Slices`]: reading the log from a position |
 //! | `spans.rs` | what one member is not to get |
 //! | `members.rs` | [`Membership`]: the dense table of cursors |
-//! | `room.rs` | [`Room`]: append, flush, lag |
+//! | `room/` | [`Room`]: append, flush; who lags and what it may miss |
 //! | `outbox.rs` | [`Outbox`], [`Remainder`]: one connection's own bytes |
 //!
 //! What a flush costs beside the system calls is measured by

@@ -383,7 +383,11 @@ impl Io {
 /// Writes what follows the first `written` bytes of `slices`, of which there
 /// are more. A slice that was cut is finished alone: it is cut where the kernel
 /// had no more room, and so it is rare.
-fn write_from(stream: &mut TcpStream, slices: &[IoSlice<'_>], written: usize) -> io::Result<usize> {
+fn write_from(
+    stream: &mut impl Write,
+    slices: &[IoSlice<'_>],
+    written: usize,
+) -> io::Result<usize> {
     let (mut rest, mut cut) = (slices, written);
     while let Some((first, others)) = rest.split_first() {
         if cut < first.len() {
@@ -467,5 +471,39 @@ mod tests {
         let key = io.adopt(connection().0).unwrap();
         io.close(key);
         assert!(io.next_late().is_none());
+    }
+
+    /// Takes at most `.1` bytes at a time, as a socket that is nearly full.
+    struct Sips(Vec<u8>, usize);
+
+    impl Write for Sips {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let count = bytes.len().min(self.1);
+            self.0.extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+            self.write(&bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn slices_cut_anywhere_are_written_to_the_last_byte() {
+        let texts: [&[u8]; 6] = [b"", b"yama", b"b", b"", b"iko", b""];
+        let slices = texts.map(IoSlice::new);
+        for sip in 1..=8 {
+            let mut out = Sips(Vec::new(), sip);
+            let mut written = 0;
+            while written < 8 {
+                written += write_from(&mut out, &slices, written).unwrap();
+            }
+            assert_eq!(out.0, b"yamabiko", "in sips of {sip}");
+        }
     }
 }

@@ -277,6 +277,7 @@ impl Slab {
     pub(super) fn next_key(&self) -> SocketKey {
         match self.slots.get(self.free as usize) {
             Some(slot) => SocketKey::new(self.free, slot.generation),
+            // No truncation: there are at most SOCKETS_MAX slots.
             None => SocketKey::new(self.slots.len() as u32, 0),
         }
     }
@@ -371,6 +372,7 @@ const _: () = assert!(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
     use std::net::{TcpListener, TcpStream as StdTcpStream};
 
     /// A socket of the slab, and its peer.
@@ -457,6 +459,44 @@ mod tests {
         assert!(!socket.wants_read());
         drop(peer);
         assert!(matches!(socket.read(&mut [0; 8]), ReadOutcome::Nothing));
+    }
+
+    /// A socket whose edge has come, with `bytes` and then the end to read.
+    fn ended_after(bytes: &[u8]) -> Socket {
+        let (mut socket, mut peer) = pair();
+        peer.write_all(bytes).unwrap();
+        socket.readable = true;
+        socket
+    }
+
+    #[test]
+    fn a_short_read_uses_the_edge_up_and_a_full_one_does_not() {
+        let mut socket = ended_after(b"12345678");
+        assert!(matches!(socket.read(&mut [0; 5]), ReadOutcome::Bytes(5)));
+        assert!(socket.wants_read());
+        assert!(matches!(socket.read(&mut [0; 5]), ReadOutcome::Bytes(3)));
+        assert_eq!(socket.wants_read(), !SHORT_READ_MEANS_DRAINED);
+    }
+
+    #[test]
+    fn an_announced_end_is_read_although_the_read_before_it_was_short() {
+        let mut socket = ended_after(b"1234");
+        socket.read_closed = true;
+        assert!(matches!(socket.read(&mut [0; 5]), ReadOutcome::Bytes(4)));
+        assert!(matches!(socket.read(&mut [0; 5]), ReadOutcome::Ended));
+        assert!(matches!(socket.read(&mut [0; 5]), ReadOutcome::Nothing));
+    }
+
+    #[test]
+    fn a_socket_stands_in_the_ready_list_once() {
+        let mut socket = ended_after(b"");
+        assert!(socket.enter_queue());
+        assert!(!socket.enter_queue());
+        socket.leave_queue();
+        assert!(socket.enter_queue());
+        socket.leave_queue();
+        socket.set_paused(true);
+        assert!(!socket.enter_queue());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The timer wheel: one deadline per socket, set and cleared in O(1).
 //!
 //! A server's deadlines are nearly all moved or cleared before they come (each
-//! message that arrives puts off the idle ping), so what counts is the price of
+//! message that arrives puts off the idle timeout), so what counts is the price of
 //! `set` and `clear`: here a few stores, no search and no heap entry.
 //!
 //! ```text
@@ -181,6 +181,7 @@ impl Wheel {
         }
     }
 
+    /// Node numbers stay below 2^32 as `node` does: nothing is truncated.
     fn make_room_for(&mut self, node: u32) {
         while self.nodes.len() <= node as usize {
             self.nodes.push(Node::alone(self.nodes.len() as u32));
@@ -202,7 +203,7 @@ impl Node {
 #[cfg(test)]
 pub(super) const BYTES_PER_SOCKET: usize = size_of::<Node>();
 
-/// Nodes that are not sockets; indices of sockets stay so far below 2^32.
+/// The nodes before the sockets' own; indices stay so far below 2^32.
 pub(super) const FIRST_SOCKET: u32 = DUE + 1;
 
 const DIGIT_BITS: u32 = 6;
@@ -217,6 +218,8 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
+
+    const NONE: [u32; 0] = [];
 
     fn due(wheel: &mut Wheel) -> Vec<u32> {
         std::iter::from_fn(|| wheel.pop_due()).collect()
@@ -233,7 +236,7 @@ mod tests {
         wheel.set(0, Millis(30));
         wheel.set(1, Millis(10));
         wheel.set(2, Millis(20));
-        assert_eq!(due_at(&mut wheel, 9), []);
+        assert_eq!(due_at(&mut wheel, 9), NONE);
         assert_eq!(due_at(&mut wheel, 10), [1]);
         assert_eq!(due_at(&mut wheel, 30), [2, 0]);
         assert_eq!(wheel.next_deadline(), None);
@@ -255,9 +258,9 @@ mod tests {
         let mut wheel = Wheel::new();
         wheel.set(7, Millis(10));
         wheel.set(7, Millis(100_000));
-        assert_eq!(due_at(&mut wheel, 99_999), []);
+        assert_eq!(due_at(&mut wheel, 99_999), NONE);
         wheel.set(7, Millis(100_001));
-        assert_eq!(due_at(&mut wheel, 100_000), []);
+        assert_eq!(due_at(&mut wheel, 100_000), NONE);
         assert_eq!(due_at(&mut wheel, 100_001), [7]);
     }
 
@@ -281,7 +284,7 @@ mod tests {
         wheel.advance(Millis(100));
         wheel.set(0, Millis(0));
         wheel.set(1, Millis(100));
-        assert_eq!(due(&mut wheel), []);
+        assert_eq!(due(&mut wheel), NONE);
         assert_eq!(wheel.next_deadline(), Some(Millis(101)));
         assert_eq!(due_at(&mut wheel, 101), [0, 1]);
     }
@@ -294,7 +297,7 @@ mod tests {
             wheel.set(index as u32, Millis(at));
         }
         for (index, &at) in deadlines.iter().enumerate() {
-            assert_eq!(due_at(&mut wheel, at - 1), []);
+            assert_eq!(due_at(&mut wheel, at - 1), NONE);
             assert_eq!(due_at(&mut wheel, at), [index as u32]);
         }
     }
@@ -303,7 +306,7 @@ mod tests {
     fn the_end_of_time_is_a_deadline_like_any_other() {
         let mut wheel = Wheel::new();
         wheel.set(0, Millis(u64::MAX));
-        assert_eq!(due_at(&mut wheel, u64::MAX - 1), []);
+        assert_eq!(due_at(&mut wheel, u64::MAX - 1), NONE);
         assert_eq!(due_at(&mut wheel, u64::MAX), [0]);
         wheel.set(0, Millis(u64::MAX));
         assert_eq!(due(&mut wheel), [0]);

@@ -47,6 +47,7 @@ mod established;
 mod handler;
 mod mail;
 mod opening;
+mod publisher;
 mod rooms;
 mod session;
 mod stopping;
@@ -61,6 +62,7 @@ pub use config::{Config, Origins};
 pub use context::{Context, SendError};
 pub use handler::{Admission, Closed, Failure, Handler, Message};
 pub use mail::ConnectionId;
+pub use publisher::{MailboxFull, Publisher};
 
 use crate::reactor::{Mailbox, Reactor, ReactorConfig, listen};
 use mail::{Mail, OnTheWay, Post};
@@ -121,6 +123,11 @@ impl<H: Handler> Server<H> {
     /// Stops the server from another thread.
     pub fn handle(&self) -> ServerHandle {
         self.handle.clone()
+    }
+
+    /// Publishes from threads that serve no connection.
+    pub fn publisher(&self) -> Publisher {
+        Publisher::new(self.handle.mailboxes.clone())
     }
 
     /// Serves until [`ServerHandle::shutdown`], the first worker on this thread

@@ -103,7 +103,7 @@ impl Rooms {
             frame: encode_frame(message),
             except: except.map(|(id, _)| id),
         };
-        match self.home(name) {
+        match home(name, self.post.workers()) {
             home if home == self.worker => self.order(published, excepted_place),
             home => self.post.send_home(home, published),
         }
@@ -229,14 +229,6 @@ impl Rooms {
             self.free.push(room);
         }
     }
-
-    /// The worker that puts the room's messages in order.
-    fn home(&self, name: &str) -> usize {
-        let mut hasher = DefaultHasher::new();
-        name.hash(&mut hasher);
-        let workers = self.post.workers() as u64;
-        usize::try_from(hasher.finish() % workers).unwrap_or(0)
-    }
 }
 
 /// Appends a whole message as a server sends it: one frame, unmasked.
@@ -248,10 +240,18 @@ pub(super) fn write_frame(message: Message<'_>, output: &mut Vec<u8>) {
     encode(true, opcode, None, message.as_bytes(), output);
 }
 
-fn encode_frame(message: Message<'_>) -> Arc<[u8]> {
+/// The same, as one allocation that workers share.
+pub(super) fn encode_frame(message: Message<'_>) -> Arc<[u8]> {
     let mut frame = Vec::with_capacity(message.as_bytes().len() + HEADER_BYTES_MAX);
     write_frame(message, &mut frame);
     frame.into()
+}
+
+/// The worker that puts a room's messages in order: 0 ≤ home < workers.
+pub(super) fn home(room: &str, workers: usize) -> usize {
+    let mut hasher = DefaultHasher::new();
+    room.hash(&mut hasher);
+    usize::try_from(hasher.finish() % workers.max(1) as u64).unwrap_or(0)
 }
 
 /// A server's frames have no masking key.

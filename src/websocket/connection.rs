@@ -75,6 +75,9 @@ pub struct Connection {
 //# key for a subsequent frame.
 pub trait MaskingKeys: Send {
     /// A fresh key; asked once for each frame.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.3
+    //= type=implication
+    //# The masking key is a 32-bit value chosen at random by the client.
     fn next_key(&mut self) -> [u8; 4];
 }
 
@@ -306,6 +309,10 @@ impl Connection {
     //# To _Start the WebSocket Closing Handshake_ with a status code
     //# (Section 7.4) /code/ and an optional close reason (Section 7.1.6)
     //# /reason/, an endpoint MUST send a Close control frame
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-7.3
+    //# In either case, an endpoint initiates a closure by
+    //# following the procedures to _Start the WebSocket Closing Handshake_
+    //# (Section 7.1.2).
     pub fn close(
         &mut self,
         reason: Option<CloseReason<'_>>,
@@ -345,6 +352,10 @@ impl Connection {
         //# If the TCP connection was closed after the
         //# WebSocket closing handshake was completed, the WebSocket connection
         //# is said to have been closed _cleanly_.
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.4
+        //# When the underlying TCP connection is closed, it is said that _The
+        //# WebSocket Connection is Closed_ and that the WebSocket connection is
+        //# in the CLOSED state.
         let clean = matches!(self.phase, Phase::Closed);
         let (code, reason) = match self.close_received.as_deref() {
             //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5
@@ -427,6 +438,12 @@ impl Connection {
         header: &FrameHeader,
         input: &mut &'b mut [u8],
     ) -> Result<Option<Ready<'b>>, ProtocolError> {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+        //# Clients and servers MUST support receiving both fragmented and
+        //# unfragmented messages.
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+        //# in absence of extensions, senders and receivers must not depend on the
+        //# presence of specific frame boundaries.
         let all_here = self.is_all_here(input);
         if header.fin && all_here && !self.message.is_gathering() {
             let payload = self.decoder.payload(input);
@@ -503,8 +520,12 @@ impl Connection {
     }
 
     fn answer_ping(&mut self, payload: &[u8], replies: &mut Vec<u8>) {
+        // One that had no room until now is older: answering it after this one
+        // would turn the order round, so it is left out.
+        self.unanswered_ping = None;
         let pong_bytes = self.control_frame_bytes(payload);
-        if replies.len() + pong_bytes > self.limits.unsent_reply_bytes_max {
+        let full = replies.len() + pong_bytes > self.limits.unsent_reply_bytes_max;
+        if full && !replies.is_empty() {
             self.unanswered_ping = Some(payload.into());
             return;
         }
@@ -580,6 +601,14 @@ impl Connection {
             };
             self.write_close(Some(reason), replies);
         }
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
+        //# the client MUST _Close the WebSocket Connection_
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.1
+        //# To do so, the client MUST _Fail the
+        //# WebSocket Connection_ as defined in Section 7.1.7.
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-10.7
+        //# the endpoint SHOULD send a Close
+        //# frame with an appropriate status code (Section 7.4)
         self.finish(Phase::Failed(error));
         error
     }
@@ -686,6 +715,9 @@ impl Connection {
         //# of allowed 32-bit values.
         //= https://www.rfc-editor.org/rfc/rfc6455#section-10.3
         //# Clients MUST choose a new masking key for each frame
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
+        //# (Note that masking is done whether or not the WebSocket
+        //# Protocol is running over TLS.)
         let masking_key = self.masking_keys.as_mut().map(|keys| keys.0.next_key());
         frame::encode(fin, opcode, masking_key, payload, output);
     }

@@ -163,6 +163,13 @@ impl Gathering {
     //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
     //# If the frame is part of a fragmented message, the "Application data"
     //# of the subsequent data frames is concatenated to form the /data/.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+    //# A fragmented message is conceptually equivalent to a single larger
+    //# message whose payload is equal to the concatenation of the payloads
+    //# of the fragments in order
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+    //# Message fragments MUST be delivered to the recipient in the order
+    //# sent by the sender.
     fn append(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
         match &mut self.payload {
             Payload::Text(text, validator) => {

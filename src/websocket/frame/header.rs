@@ -28,6 +28,9 @@ pub struct FrameHeader {
     pub opcode: Opcode,
     /// The masking key, if the frame is masked.
     pub masking_key: Option<[u8; 4]>,
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.3
+    //# The payload length, indicated in the framing as frame-payload-length,
+    //# does NOT include the length of the masking key.
     /// Octets of payload behind the header: 0 ≤ payload_length < 2^63.
     pub payload_length: u64,
 }
@@ -103,6 +106,20 @@ impl FrameHeader {
         //# received and none of the negotiated extensions defines the meaning
         //# of such a nonzero value, the receiving endpoint MUST _Fail the
         //# WebSocket Connection_.
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+        //# frame-rsv1 = %x0 / %x1 ; 1 bit in length, MUST be 0 unless ; negotiated otherwise
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+        //# frame-rsv2 = %x0 / %x1 ; 1 bit in length, MUST be 0 unless ; negotiated otherwise
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+        //# frame-rsv3 = %x0 / %x1 ; 1 bit in length, MUST be 0 unless ; negotiated otherwise
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.8
+        //# The endpoints of a connection MUST negotiate the use of any
+        //# extensions during the opening handshake.
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-9.1
+        //= type=implication
+        //# the client is only offering to use any advertised
+        //# extensions and MUST NOT use them unless the server indicates that it
+        //# wishes to use the extension.
         if self.rsv != 0b000 {
             return Err(FrameError::ReservedBits(self.rsv));
         }

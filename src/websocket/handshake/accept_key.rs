@@ -108,10 +108,12 @@ mod tests {
 
     #[test]
     fn key_of_another_form_is_refused() {
-        let table: [&[u8]; 10] = [
+        let table: [&[u8]; 12] = [
             b"",
             b"==",
-            b"AQIDBAUGBwgJCgsMDQ4PEC==", // the uncorrected example of §4.1
+            b"AQ==",                         // 1 byte
+            b"AQIDBAUGBwgJCgsMDQ4PEBESEw==", // 19 bytes
+            b"AQIDBAUGBwgJCgsMDQ4PEC==",     // the uncorrected example of §4.1
             b"AQIDBAUGBwgJCgsMDQ4PEA",
             b"AQIDBAUGBwgJCgsMDQ4PEA=",
             b"AQIDBAUGBwgJCgsMDQ4PEA===",

@@ -10,11 +10,9 @@
 //! 16 bytes of the nonce are handed in: they must come fresh from a random
 //! source for each connection.
 
-use super::accept_key::{accept_key, key_of_nonce};
-use super::answer::{AnswerHead, AnswerReader, HttpAnswer};
-use super::extensions;
-use super::fields::Occurrence;
-use super::head::HeadError;
+use super::accept_key::key_of_nonce;
+use super::answer::AnswerReader;
+use super::established::{Asked, ClientHandshakeError, Established};
 use super::limits::HeadLimits;
 use super::response::{InvalidField, check_field, write_field};
 use super::subprotocol;
@@ -65,11 +63,16 @@ impl ClientHandshake {
     pub fn new(uri: &WebSocketUri, nonce: [u8; 16]) -> Self {
         let limits = HeadLimits::default();
         ClientHandshake {
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+            //# (/host/, /port/, /resource name/, and /secure/ flag) MUST be
+            //# valid according to the specification of WebSocket URIs
             resource_name: uri.resource_name().to_owned(),
             authority: uri.authority(),
             //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
             //# The value of this header field MUST be a nonce consisting of a
             //# randomly selected 16-byte value that has been base64-encoded
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+            //# The nonce MUST be selected randomly for each connection.
             key: key_of_nonce(nonce),
             origin: None,
             subprotocols: Vec::new(),
@@ -108,6 +111,9 @@ impl ClientHandshake {
     /// [`ClientHandshake::origin`]), Content-Length, Transfer-Encoding and all
     /// that begin with `Sec-WebSocket-`.
     pub fn field(mut self, name: &str, value: &str) -> Result<Self, InvalidRequest> {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+        //# The handshake MUST be a valid HTTP request as specified by
+        //# [RFC2616].
         check_field(name, value).map_err(InvalidRequest::Field)?;
         if is_reserved(name) {
             return Err(InvalidRequest::Field(InvalidField::Reserved));
@@ -139,6 +145,8 @@ impl ClientHandshake {
     /// Appends the request to `output`.
     pub fn write_request(&self, output: &mut Vec<u8>) {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+        //# the client MUST send an opening handshake to the server.
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
         //# The method of the request MUST be GET, and the HTTP version MUST be
         //# at least 1.1.
         output.extend_from_slice(b"GET ");
@@ -148,7 +156,9 @@ impl ClientHandshake {
         output.extend_from_slice(self.resource_name.as_bytes());
         output.extend_from_slice(b" HTTP/1.1\r\n");
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-        //# The request MUST contain a |Host| header field
+        //# The request MUST contain a |Host| header field whose value contains
+        //# /host/ plus optionally ":" followed by /port/ (when not using the
+        //# default port).
         write_field("Host", &self.authority, output);
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
         //# The request MUST contain an |Upgrade| header field whose value MUST
@@ -165,6 +175,8 @@ impl ClientHandshake {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
         //# The request MUST include a header field with the name
         //# |Sec-WebSocket-Version|.
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+        //# The value of this header field MUST be 13.
         write_field("Sec-WebSocket-Version", "13", output);
         self.write_optional_fields(output);
         output.extend_from_slice(b"\r\n");
@@ -200,11 +212,14 @@ impl ClientHandshake {
         loop {
             let answer = bytes.get(self.interim_bytes..).unwrap_or_default();
             let Some((head, head_bytes)) = self.reader.read(answer)? else {
+                //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+                //# the client MUST wait for a response from the server before
+                //# sending any further data.
                 return Ok(None);
             };
             let head_bytes = self.interim_bytes + head_bytes;
             if !is_interim(head.line.status) || self.interim_answers >= INTERIM_ANSWERS_MAX {
-                return self.check(&head, head_bytes).map(Some);
+                return self.asked().check(&head, head_bytes).map(Some);
             }
             self.interim_answers += 1;
             self.interim_bytes = head_bytes;
@@ -212,92 +227,16 @@ impl ClientHandshake {
         }
     }
 
-    /// The list of §4.1: what the server's answer must be.
-    fn check(
-        &self,
-        head: &AnswerHead<'_>,
-        head_bytes: usize,
-    ) -> Result<Established, ClientHandshakeError> {
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-        //# If the status code received from the server is not 101, the client
-        //# handles the response per HTTP [RFC2616] procedures.
-        if head.line.status != 101 {
-            let answer = HttpAnswer::of(head, head_bytes);
-            return Err(ClientHandshakeError::NotSwitched(answer));
+    fn asked(&self) -> Asked<'_> {
+        Asked {
+            key: self.key(),
+            subprotocols: &self.subprotocols,
         }
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-        //# If the server's response does not conform to the requirements for
-        //# the server's handshake as defined in this section and in Section
-        //# 4.2.2, the client MUST _Fail the WebSocket Connection_.
-        if head.line.is_http10 {
-            return Err(ClientHandshakeError::OldHttpVersion);
-        }
-        check_upgrade(head)?;
-        check_connection(head)?;
-        self.check_accept(head)?;
-        check_extensions(head)?;
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-        //# If the server's response is validated as provided for above, it is
-        //# said that _The WebSocket Connection is Established_
-        Ok(Established {
-            subprotocol: self.subprotocol_in_use(head)?,
-            head_bytes,
-        })
-    }
-
-    fn check_accept(&self, head: &AnswerHead<'_>) -> Result<(), ClientHandshakeError> {
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-        //# but ignoring any leading and trailing whitespace, the client MUST
-        //# _Fail the WebSocket Connection_.
-        match head.fields.once("Sec-WebSocket-Accept") {
-            Occurrence::Once(value) if value == accept_key(self.key()) => Ok(()),
-            Occurrence::Once(_) => Err(ClientHandshakeError::WrongAccept),
-            Occurrence::Absent => Err(ClientHandshakeError::MissingAccept),
-            Occurrence::Repeated => {
-                Err(ClientHandshakeError::RepeatedField("Sec-WebSocket-Accept"))
-            }
-        }
-    }
-
-    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-    //# The _Subprotocol In Use_ is defined to be the value of the
-    //# |Sec-WebSocket-Protocol| header field in the server's handshake or the
-    //# null value if that header field was not present in the server's
-    //# handshake.
-    fn subprotocol_in_use(
-        &self,
-        head: &AnswerHead<'_>,
-    ) -> Result<Option<String>, ClientHandshakeError> {
-        let value = match head.fields.once(subprotocol::FIELD) {
-            Occurrence::Absent => return Ok(None),
-            Occurrence::Once(value) => value,
-            Occurrence::Repeated => {
-                return Err(ClientHandshakeError::RepeatedField(subprotocol::FIELD));
-            }
-        };
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-        //# (the server has indicated a subprotocol not requested by the
-        //# client), the client MUST _Fail the WebSocket Connection_.
-        self.subprotocols
-            .iter()
-            .find(|name| name.as_bytes() == value)
-            .map(|name| Some(name.clone()))
-            .ok_or(ClientHandshakeError::UnrequestedSubprotocol)
     }
 
     fn key(&self) -> &str {
         core::str::from_utf8(&self.key).unwrap_or_default()
     }
-}
-
-/// The connection is open; WebSocket is spoken from here on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Established {
-    /// The subprotocol that the server chose, one of those offered. `None`:
-    /// none is in use; it is for the caller to go on without or to close.
-    pub subprotocol: Option<String>,
-    /// Where frames begin in the bytes that were handed in.
-    pub head_bytes: usize,
 }
 
 /// Why a handshake cannot be written.
@@ -328,106 +267,6 @@ impl fmt::Display for InvalidRequest {
 }
 
 impl core::error::Error for InvalidRequest {}
-
-/// Why the server's answer does not open a WebSocket connection (§4.1).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ClientHandshakeError {
-    /// The bytes are no head of an HTTP/1 answer, or one beyond the bounds.
-    Malformed(HeadError),
-    /// An HTTP answer other than 101.
-    NotSwitched(HttpAnswer),
-    /// 101 in HTTP/1.0, which has no Upgrade.
-    OldHttpVersion,
-    /// The Upgrade field is missing, or its value is not `websocket`.
-    UpgradeIsNotWebSocket,
-    /// No Connection field lists `upgrade`.
-    ConnectionIsNotUpgrade,
-    /// There is no Sec-WebSocket-Accept.
-    MissingAccept,
-    /// Sec-WebSocket-Accept does not answer the key that was sent.
-    WrongAccept,
-    /// A field that must stand once stands twice.
-    RepeatedField(&'static str),
-    /// Sec-WebSocket-Extensions breaks its grammar (§9.1).
-    MalformedExtensions,
-    /// The server uses an extension that was not offered.
-    UnrequestedExtension,
-    /// The server has chosen a subprotocol that was not offered.
-    UnrequestedSubprotocol,
-}
-
-impl From<HeadError> for ClientHandshakeError {
-    fn from(error: HeadError) -> Self {
-        ClientHandshakeError::Malformed(error)
-    }
-}
-
-impl fmt::Display for ClientHandshakeError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use ClientHandshakeError as Error;
-        formatter.write_str(match self {
-            Error::Malformed(error) => {
-                return write!(formatter, "the server's answer is malformed: {error}");
-            }
-            Error::NotSwitched(answer) => {
-                return write!(
-                    formatter,
-                    "the server answers {} instead of 101",
-                    answer.status
-                );
-            }
-            Error::RepeatedField(name) => {
-                return write!(formatter, "the server's answer has {name} twice");
-            }
-            Error::OldHttpVersion => "the server switches protocols in HTTP/1.0",
-            Error::UpgradeIsNotWebSocket => "the server does not switch to websocket (§4.1)",
-            Error::ConnectionIsNotUpgrade => "Connection does not list upgrade (§4.1)",
-            Error::MissingAccept => "Sec-WebSocket-Accept is missing (§4.1)",
-            Error::WrongAccept => "Sec-WebSocket-Accept does not answer the key (§4.1)",
-            Error::MalformedExtensions => "Sec-WebSocket-Extensions is malformed (§9.1)",
-            Error::UnrequestedExtension => "the server uses an extension not offered (§4.1)",
-            Error::UnrequestedSubprotocol => "the server chose a subprotocol not offered (§4.1)",
-        })
-    }
-}
-
-impl core::error::Error for ClientHandshakeError {}
-
-/// Unlike a request's, this field has one value: the protocol that is spoken
-/// from here on.
-fn check_upgrade(head: &AnswerHead<'_>) -> Result<(), ClientHandshakeError> {
-    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-    //# match for the value "websocket", the client MUST _Fail the WebSocket
-    //# Connection_.
-    match head.fields.once("Upgrade") {
-        Occurrence::Once(value) if value.eq_ignore_ascii_case(b"websocket") => Ok(()),
-        _ => Err(ClientHandshakeError::UpgradeIsNotWebSocket),
-    }
-}
-
-fn check_connection(head: &AnswerHead<'_>) -> Result<(), ClientHandshakeError> {
-    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-    //# match for the value "Upgrade", the client MUST _Fail the WebSocket
-    //# Connection_.
-    let mut options = head.fields.list("Connection");
-    if !options.any(|option| option.eq_ignore_ascii_case(b"upgrade")) {
-        return Err(ClientHandshakeError::ConnectionIsNotUpgrade);
-    }
-    Ok(())
-}
-
-/// None is offered, so none may be in use.
-fn check_extensions(head: &AnswerHead<'_>) -> Result<(), ClientHandshakeError> {
-    if head.fields.get(extensions::FIELD).is_none() {
-        return Ok(());
-    }
-    extensions::check(head.fields).map_err(|_| ClientHandshakeError::MalformedExtensions)?;
-    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-    //# (the server has indicated an extension not requested by the client), the
-    //# client MUST _Fail the WebSocket Connection_.
-    Err(ClientHandshakeError::UnrequestedExtension)
-}
 
 fn is_interim(status: u16) -> bool {
     (100..200).contains(&status) && status != 101

@@ -52,7 +52,7 @@ impl<'a> Extension<'a> {
     /// Names and values in the order in which they were sent; a name can stand
     /// there twice. Allocates only for a value that was quoted with
     /// backslashes.
-    pub fn parameters(&self) -> impl Iterator<Item = (&'a str, Option<Cow<'a, str>>)> {
+    pub fn parameters(&self) -> impl Iterator<Item = (&'a str, Option<Cow<'a, str>>)> + use<'a> {
         let mut cursor = Cursor {
             rest: self.parameters,
         };
@@ -152,6 +152,9 @@ impl<'a> Cursor<'a> {
             //= https://www.rfc-editor.org/rfc/rfc6455#section-9.1
             //# When using the quoted-string syntax variant, the value ;after
             //# quoted-string unescaping MUST conform to the ;'token' ABNF.
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-4.3
+            //# When using the quoted-string syntax variant, the value ; after
+            //# quoted-string unescaping MUST conform to the ; 'token' ABNF.
             match *self.rest {
                 [b'"', ref rest @ ..] if !value.is_empty() => {
                     self.rest = rest;

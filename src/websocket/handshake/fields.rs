@@ -6,7 +6,7 @@
 //! What the handshake itself needs is gathered in a single walk
 //! ([`KnownFields`]).
 
-use super::token::list_elements;
+use super::token::{find, list_elements};
 use core::fmt;
 
 /// The field lines of a head, in the order in which they came.
@@ -188,7 +188,7 @@ fn is_zero(value: &[u8]) -> bool {
 /// Cuts the first line off `lines`. In checked lines a CR only ends a line,
 /// and the first colon ends the name.
 fn next_field<'a>(lines: &mut &'a [u8]) -> Option<Field<'a>> {
-    let line_end = find(lines, b'\r')?;
+    let line_end = find(lines, |byte| byte == b'\r')?;
     let (line, rest) = lines.split_at(line_end);
     *lines = rest.get(2..).unwrap_or_default();
     let colon = line.iter().position(|&byte| byte == b':')?;
@@ -196,23 +196,6 @@ fn next_field<'a>(lines: &mut &'a [u8]) -> Option<Field<'a>> {
         name: &line[..colon],
         value: line[colon + 1..].trim_ascii(),
     })
-}
-
-/// `iter().position()` in blocks that the compiler turns into vector
-/// comparisons, as in `head.rs`.
-fn find(bytes: &[u8], wanted: u8) -> Option<usize> {
-    let mut start = 0;
-    for block in bytes.chunks(16) {
-        if block
-            .iter()
-            .fold(false, |any, &byte| any | (byte == wanted))
-        {
-            let offset = block.iter().position(|&byte| byte == wanted)?;
-            return Some(start + offset);
-        }
-        start += block.len();
-    }
-    None
 }
 
 #[cfg(test)]

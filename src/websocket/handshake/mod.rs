@@ -29,7 +29,7 @@
 //! | `response.rs`, `refusal.rs` | all other answers of a server |
 //! | `accept_key.rs`, `subprotocol.rs`, `extensions.rs` | the values of three fields |
 //! | `uri.rs` | `ws:` and `wss:` (§3) |
-//! | `answer.rs`, `client.rs` | an answer's head; the client's half (§4.1) |
+//! | `client.rs`, `answer.rs`, `established.rs` | the client's request; an answer's head; the check of it (§4.1) |
 //! | `limits.rs` | the bounds |
 //!
 //! Left to the layers above: opening the TCP connection and TLS, one attempt
@@ -40,6 +40,7 @@ mod accept_key;
 mod answer;
 mod authority;
 mod client;
+mod established;
 mod extensions;
 mod fields;
 mod head;
@@ -55,14 +56,15 @@ mod uri;
 
 pub use accept_key::accept_key;
 pub use answer::HttpAnswer;
-pub use client::{ClientHandshake, ClientHandshakeError, Established, InvalidRequest};
+pub use client::{ClientHandshake, InvalidRequest};
+pub use established::{ClientHandshakeError, Established};
 pub use extensions::Extension;
 pub use fields::{Field, Fields};
 pub use head::HeadError;
 pub use limits::HeadLimits;
 pub use refusal::Refusal;
 pub use request::{HttpVersion, RequestHead, RequestReader};
-pub use response::{IntoBody, InvalidField, Response, Status};
+pub use response::{InvalidField, Response, Status};
 pub use subprotocol::SUBPROTOCOLS_MAX;
 pub use upgrade::{SubprotocolNotOffered, Upgrade};
 pub use uri::{UriError, WebSocketUri, percent_encode};

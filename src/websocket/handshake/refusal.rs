@@ -28,6 +28,9 @@ pub struct Refusal {
 impl Refusal {
     /// Refuses with a status, for instance 401, 403, 404, 429 or 503. A line
     /// end in `reason` is written as a space.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+    //# If the server does not wish to accept this connection, it MUST return an
+    //# appropriate HTTP error code (e.g., 403 Forbidden)
     pub fn new(status: Status, reason: impl Into<Cow<'static, str>>) -> Self {
         let mut reason = reason.into();
         if reason.contains(['\r', '\n']) {

@@ -67,6 +67,8 @@ impl RequestReader {
         &mut self,
         bytes: &'a [u8],
     ) -> Result<Option<(RequestHead<'a>, usize)>, Refusal> {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
+        //# The server must parse at least part of this handshake
         let check = |line: &[u8]| RequestLine::parse(line).map(|_| ());
         let Some(layout) = self.scanner.read(bytes, check)? else {
             return Ok(None);
@@ -184,6 +186,9 @@ struct RequestLine<'a> {
 
 impl<'a> RequestLine<'a> {
     fn parse(line: &'a [u8]) -> Result<Self, Refusal> {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-8.1
+        //# This rule applies both during the opening handshake and during
+        //# subsequent data exchange.
         let line = core::str::from_utf8(line).map_err(|_| MALFORMED_LINE)?;
         let mut words = line.split(' ');
         let (Some(method), Some(target_text), Some(version), None) =
@@ -218,6 +223,8 @@ fn parse_version(word: &str) -> Result<HttpVersion, Refusal> {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
+//# A |Host| header field containing the server's authority.
 /// RFC 9112 §3.2: a request that lacks Host, has two, or one that is no host
 /// and port, is answered with 400. An empty one is legal for a URI without an
 /// authority, but neither http nor ws has such URIs.
@@ -235,6 +242,9 @@ fn check_host(occurrence: Occurrence<'_>, version: HttpVersion) -> Result<Option
 
 impl From<HeadError> for Refusal {
     fn from(error: HeadError) -> Self {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-10.7
+        //# If the invalid data is sent during the WebSocket handshake, the
+        //# server SHOULD return an appropriate HTTP [RFC2616] status code.
         let status = match error {
             HeadError::StartLineTooLong => Status::UriTooLong,
             HeadError::FieldTooLong | HeadError::HeadTooLong | HeadError::TooManyFields => {

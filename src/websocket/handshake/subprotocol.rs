@@ -15,7 +15,10 @@ pub(super) const FIELD: &str = "Sec-WebSocket-Protocol";
 /// bounded; a real client offers one or two.
 pub const SUBPROTOCOLS_MAX: usize = 64;
 
-/// One name of a subprotocol is a token, and so never empty.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+//# The empty string is not the same as the null value for these purposes and
+//# is not a legal value for this field.
+/// The name of a subprotocol is a token, and so never empty.
 pub(super) fn is_valid(subprotocol: &str) -> bool {
     is_token(subprotocol.as_bytes())
 }

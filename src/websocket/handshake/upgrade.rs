@@ -96,7 +96,7 @@ impl<'a> Upgrade<'a> {
     /// The subprotocols that the client offers, the most wanted first:
     /// different tokens, at most
     /// [`SUBPROTOCOLS_MAX`](super::SUBPROTOCOLS_MAX).
-    pub fn subprotocols(&self) -> impl Iterator<Item = &'a str> {
+    pub fn subprotocols(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         subprotocol::offered(self.request.fields())
     }
 
@@ -114,7 +114,7 @@ impl<'a> Upgrade<'a> {
     }
 
     /// The extensions that the client offers, the most wanted first.
-    pub fn extensions(&self) -> impl Iterator<Item = Extension<'a>> {
+    pub fn extensions(&self) -> impl Iterator<Item = Extension<'a>> + use<'a> {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-9.1
         //# a preference of the header fields it wishes to use, with the first
         //# options listed being most preferable.
@@ -134,12 +134,49 @@ impl<'a> Upgrade<'a> {
         output: &mut Vec<u8>,
     ) -> Result<(), SubprotocolNotOffered> {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
-        //# If the client's handshake did not contain such a header field or if
-        //# the server does not agree to any of the client's requested
-        //# subprotocols, the only acceptable value is null.
-        if subprotocol.is_some_and(|name| !self.offers_subprotocol(name)) {
-            return Err(SubprotocolNotOffered);
+        //# the server MUST complete the following steps to accept the
+        //# connection and send the server's opening handshake.
+        self.check_choice(subprotocol)?;
+        self.write_switch(output);
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-11.3.4
+        //# the |Sec-WebSocket-Protocol| header field MUST NOT appear more than
+        //# once in an HTTP response.
+        if let Some(name) = subprotocol {
+            write_field(subprotocol::FIELD, name, output);
         }
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+        //# Extensions not listed by the client MUST NOT be listed.
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-9
+        //# A server MUST NOT respond with any extension not requested by the
+        //# client.
+        output.extend_from_slice(b"\r\n");
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+        //# the server considers the WebSocket connection to be established and
+        //# that the WebSocket connection is in the OPEN state.
+        Ok(())
+    }
+
+    /// Only what was offered, or nothing.
+    fn check_choice(&self, subprotocol: Option<&str>) -> Result<(), SubprotocolNotOffered> {
+        match subprotocol {
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+            //# if the server does not wish to agree to one of the suggested
+            //# subprotocols, it MUST NOT send back a |Sec-WebSocket-Protocol|
+            //# header field in its response
+            None => Ok(()),
+            Some(name) if self.offers_subprotocol(name) => Ok(()),
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+            //# If the client's handshake did not contain such a header field or
+            //# if the server does not agree to any of the client's requested
+            //# subprotocols, the only acceptable value is null.
+            Some(_) => Err(SubprotocolNotOffered),
+        }
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+    //# If the server chooses to accept the incoming connection, it MUST reply
+    //# with a valid HTTP response indicating the following.
+    fn write_switch(&self, output: &mut Vec<u8>) {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
         //# A Status-Line with a 101 response code as per RFC 2616 [RFC2616].
         output.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
@@ -156,17 +193,6 @@ impl<'a> Upgrade<'a> {
         output.extend_from_slice(b"Sec-WebSocket-Accept: ");
         output.extend_from_slice(&accept_key(self.key));
         output.extend_from_slice(b"\r\n");
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
-        //# if the server does not wish to agree to one of the suggested
-        //# subprotocols, it MUST NOT send back a |Sec-WebSocket-Protocol|
-        //# header field in its response
-        if let Some(name) = subprotocol {
-            write_field(subprotocol::FIELD, name, output);
-        }
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
-        //# Extensions not listed by the client MUST NOT be listed.
-        output.extend_from_slice(b"\r\n");
-        Ok(())
     }
 
     fn offers_subprotocol(&self, name: &str) -> bool {
@@ -272,6 +298,9 @@ fn check_key(occurrence: Occurrence<'_>) -> Result<&str, Refusal> {
 /// to an application that compares strings.
 fn check_origin(occurrence: Occurrence<'_>) -> Result<Option<&str>, Refusal> {
     match occurrence {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
+        //# A connection attempt lacking this header field SHOULD NOT be
+        //# interpreted as coming from a browser client.
         Occurrence::Absent => Ok(None),
         Occurrence::Repeated => Err(bad_request("Origin stands twice")),
         Occurrence::Once(value) => match core::str::from_utf8(value) {

@@ -42,6 +42,13 @@ impl WebSocketUri {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
         //# If any of the components are invalid, the client MUST _Fail the
         //# WebSocket Connection_ and abort these steps.
+        // What was not converted is refused.
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-11.1.1
+        //# Characters in the host component that are excluded by the syntax
+        //# defined above MUST be converted from Unicode to ASCII
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-11.1.2
+        //# Characters in the host component that are excluded by the syntax
+        //# defined above MUST be converted from Unicode to ASCII
         if !text.is_ascii() {
             return Err(UriError::NotAscii);
         }
@@ -86,9 +93,6 @@ impl WebSocketUri {
 
     /// The value of Host: the port is left out where it is the default one.
     pub fn authority(&self) -> String {
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-        //# whose value contains /host/ plus optionally ":" followed by /port/
-        //# (when not using the default port).
         if self.port == default_port(self.secure) {
             return self.host.clone();
         }
@@ -127,6 +131,12 @@ pub fn percent_encode(text: &str) -> String {
     //# escaped as %23.
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-11.1.1
+        //# Characters in other components that are excluded by the syntax
+        //# defined above MUST be converted from Unicode to ASCII
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-11.1.2
+        //# Characters in other components that are excluded by the syntax
+        //# defined above MUST be converted from Unicode to ASCII
         if is_unreserved(byte) {
             encoded.push(char::from(byte));
         } else {

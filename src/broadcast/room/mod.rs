@@ -31,19 +31,22 @@
 //! ready one stands before `flushed`. So the chunks to give back are those at
 //! the log's front that end before `flushed` and have no pin.
 //!
-//! The room does not act on a member that lags: [`Room::lagging`] names it, and
-//! the layer above lets it skip, or go. Until it does, such a member holds the
-//! log from its cursor on.
+//! Where it stops: the room does not act on a member that lags.
+//! [`Room::lagging`] names it, and the layer above lets it skip, or go; until
+//! then it holds the log from its cursor on, which is at least one chunk.
+
+mod lag;
 
 use std::sync::Arc;
 
+pub use lag::{Lag, Skipped};
+
 use super::backlog::Backlog;
 use super::chunk::ChunkPool;
-use super::limits::LagBounds;
 use super::log::Log;
 use super::members::{Member, Members, Membership};
 use super::outbox::Remainder;
-use super::spans::{Span, Spans};
+use super::spans::{NO_SPANS, Span, Spans};
 
 /// A log and its members.
 ///
@@ -87,28 +90,6 @@ pub struct Room {
     /// The head at the last flush. A ready member's cursor is at or behind it,
     /// between two records; a blocked one's chunk is pinned.
     flushed: u64,
-}
-
-/// What a member missed, see [`Room::skip_to_end`].
-#[derive(Debug, Default)]
-#[must_use = "a record that was begun has to be finished"]
-pub struct Skipped {
-    /// Bytes of the records that were skipped whole.
-    pub bytes: u64,
-    /// How many records were skipped whole.
-    pub records: u64,
-    /// The rest of the record that was partly written: to be finished before
-    /// anything else is written to this member.
-    pub remainder: Option<Remainder>,
-}
-
-/// How far a member is behind, see [`Room::lag`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lag {
-    /// Bytes of the log from its cursor to the head.
-    pub bytes: u64,
-    /// Records in there, one partly written included.
-    pub records: u64,
 }
 
 /// Members.
@@ -267,11 +248,13 @@ impl Room {
         if self.pending_bytes() == 0 {
             return;
         }
+        // Most members stand where the last flush left them.
+        let usual = self.log.backlog(self.flushed, &NO_SPANS);
         let ready_before = self.members.ready();
         let mut place = 0;
         while place < self.members.ready() {
             let member = self.members.get_mut(place);
-            if offer(&self.log, &mut self.spans, member, &mut write) {
+            if offer(&self.log, &mut self.spans, member, Some(&usual), &mut write) {
                 place += 1;
             } else {
                 self.members.block(place);
@@ -296,7 +279,7 @@ impl Room {
     ) -> bool {
         self.block_if_behind(membership);
         let offered = self.move_member(membership, pool, |log, spans, member| {
-            offer(log, spans, member, &mut write)
+            offer(log, spans, member, None, &mut write)
         });
         offered.unwrap_or(true)
     }
@@ -355,79 +338,6 @@ impl Room {
     }
 }
 
-/// Members that are too slow.
-impl Room {
-    /// The blocked members that are strictly beyond a bound. (A ready one is
-    /// brought to the head by the next flush, however much that is.)
-    pub fn lagging<'a>(&'a self, bounds: &LagBounds) -> impl Iterator<Item = Membership> + use<'a> {
-        let oldest = self.log.oldest_within(bounds);
-        let blocked = match oldest > self.log.tail() {
-            true => self.members.blocked(),
-            false => &[],
-        };
-        let slow = blocked.iter().filter(move |member| member.cursor < oldest);
-        slow.map(Member::membership)
-    }
-
-    /// How far a member's cursor is from the head. This is what it makes the
-    /// log keep, so records that are left out for it count as well.
-    pub fn lag(&self, membership: Membership) -> Option<Lag> {
-        let cursor = self.member(membership)?.cursor;
-        Some(Lag {
-            bytes: self.log.head() - cursor,
-            records: self.log.records_between(cursor, self.log.head()),
-        })
-    }
-
-    /// Moves a member's cursor to the head: it misses all that it has not got,
-    /// but for the rest of a record that was partly written. It is ready then;
-    /// while its socket is not, `write` takes 0.
-    pub fn skip_to_end(&mut self, membership: Membership, pool: &mut ChunkPool) -> Skipped {
-        let head = self.log.head();
-        self.skip_to(membership, head, pool)
-    }
-
-    /// Moves a member's cursor to the newest record that it is to get, or
-    /// leaves it if it has begun to get that one. It stays blocked if it was.
-    pub fn skip_to_latest(&mut self, membership: Membership, pool: &mut ChunkPool) -> Skipped {
-        let Some(member) = self.member(membership) else {
-            return Skipped::default();
-        };
-        let head = self.log.head();
-        let left_out = self.spans.of(member.slot).back();
-        let end = left_out
-            .filter(|span| span.end == head)
-            .map_or(head, |span| span.start);
-        let latest = self.log.record_start_before(end);
-        self.skip_to(membership, latest, pool)
-    }
-
-    /// `to` is between two records, and not at the start of one of the
-    /// member's spans.
-    fn skip_to(&mut self, membership: Membership, to: u64, pool: &mut ChunkPool) -> Skipped {
-        if self
-            .member(membership)
-            .is_none_or(|member| member.cursor >= to)
-        {
-            return Skipped::default();
-        }
-        let remainder = self.take_remainder(membership, pool);
-        let missed = self.move_member(membership, pool, |log, spans, member| {
-            let to = to.max(member.cursor);
-            let missed = missed_between(log, spans, member, to);
-            spans.forget_before(member.slot, to);
-            member.cursor = to;
-            missed
-        });
-        let (bytes, records) = missed.unwrap_or_default();
-        Skipped {
-            bytes,
-            records,
-            remainder,
-        }
-    }
-}
-
 impl Room {
     /// The one place where a single member's cursor is moved: it is blocked
     /// afterwards if it was and has not come to the head.
@@ -480,14 +390,21 @@ impl Room {
 
 /// Offers a member its backlog until it stands at the head (`true`), or took
 /// less than it was offered (`false`). Once, unless there are many slices.
+///
+/// `usual` is a backlog found before, which may be this member's, too.
 fn offer(
     log: &Log,
     spans: &mut Spans,
     member: &mut Member,
+    usual: Option<&Backlog<'_>>,
     write: &mut impl FnMut(u64, Backlog<'_>) -> usize,
 ) -> bool {
     while member.cursor < log.head() {
-        let backlog = log.backlog(member.cursor, spans.of(member.slot));
+        let left_out = spans.of(member.slot);
+        let backlog = match usual {
+            Some(usual) if usual.from() == member.cursor && left_out.is_empty() => *usual,
+            _ => log.backlog(member.cursor, left_out),
+        };
         let offered = backlog.bytes();
         let taken = write(member.key, backlog).min(offered);
         member.cursor = spans.step(member.slot, member.cursor, taken as u64);
@@ -498,13 +415,261 @@ fn offer(
     true
 }
 
-/// Bytes and records from a member's cursor to `to` without those left out.
-fn missed_between(log: &Log, spans: &Spans, member: &Member, to: u64) -> (u64, u64) {
-    let mut bytes = to - member.cursor;
-    let mut records = log.records_between(member.cursor, to);
-    for span in spans.of(member.slot).iter().filter(|span| span.end <= to) {
-        bytes -= span.end - span.start;
-        records -= log.records_between(span.start, span.end);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broadcast::LogLimits;
+
+    const LIMITS: LogLimits = LogLimits {
+        chunk_bytes: 64,
+        shared_bytes_min: 10,
+    };
+
+    pub(super) fn pool() -> ChunkPool {
+        ChunkPool::new(LIMITS, 2)
     }
-    (bytes, records)
+
+    fn all(_: u64, backlog: Backlog<'_>) -> usize {
+        backlog.bytes()
+    }
+
+    pub(super) fn nothing(_: u64, _: Backlog<'_>) -> usize {
+        0
+    }
+
+    /// Takes so many bytes from whoever is asked.
+    pub(super) fn at_most(bytes: usize) -> impl FnMut(u64, Backlog<'_>) -> usize {
+        move |_, backlog| backlog.bytes().min(bytes)
+    }
+
+    /// What a member is offered by a flush of it alone.
+    pub(super) fn backlog_of(room: &mut Room, member: Membership) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        room.flush_one(member, &mut pool(), |_, backlog| {
+            bytes = backlog.slices().collect::<Vec<_>>().concat();
+            0
+        });
+        bytes
+    }
+
+    #[test]
+    fn many_records_are_one_slice_and_one_write() {
+        let (mut room, mut pool) = (Room::new(), pool());
+        room.join(1);
+        room.append(b"one", &mut pool);
+        room.append(b"two", &mut pool);
+        let mut writes = Vec::new();
+        room.flush(&mut pool, |key, backlog| {
+            writes.push((key, backlog.contiguous().map(<[u8]>::to_vec)));
+            backlog.bytes()
+        });
+        assert_eq!(writes, [(1, Some(b"onetwo".to_vec()))]);
+    }
+
+    #[test]
+    fn nothing_new_is_offered_to_no_one() {
+        let (mut room, mut pool) = (Room::new(), pool());
+        room.join(1);
+        room.flush(&mut pool, |_, _| unreachable!("nothing was said"));
+        room.append(b"one", &mut pool);
+        room.flush(&mut pool, all);
+        room.flush(&mut pool, |_, _| unreachable!("all was written"));
+    }
+
+    #[test]
+    fn a_member_gets_what_is_said_after_it_joined() {
+        let (mut room, mut pool) = (Room::new(), pool());
+        room.append(b"early", &mut pool);
+        let late = room.join(1);
+        room.append(b"late", &mut pool);
+        assert_eq!(backlog_of(&mut room, late), b"late");
+    }
+
+    #[test]
+    fn a_room_of_nobody_keeps_nothing() {
+        let (mut room, mut pool) = (Room::new(), pool());
+        room.append(b"hello", &mut pool);
+        room.flush(&mut pool, all);
+        assert_eq!((room.log().held_bytes(), pool.lent()), (0, 0));
+    }
+
+    #[test]
+    fn flush_passes_blocked_members_until_they_were_served() {
+        let (mut room, mut pool) = (Room::new(), pool());
+        let member = room.join(1);
+        room.append(b"one", &mut pool);
+        room.flush(&mut pool, at_most(2));
+        room.append(b"two", &mut pool);
+        room.flush(&mut pool, |_, _| unreachable!("it is blocked"));
+        assert_eq!(room.blocked(), 1);
+
+        assert!(room.flush_one(member, &mut pool, all));
+        room.append(b"three", &mut pool);
+        let mut offered = 0;
+        room.flush(&mut pool, |_, backlog| {
+            offered = backlog.bytes();
+            offered
+        });
+        assert_eq!((offered, room.blocked()), (5, 0));
+    }
+
+    #[test]
+    fn a_member_with_more_slices_than_are_offered_at_once_gets_them_all() {
+        let (mut room, mut pool) = (Room::new(), pool());
+        room.join(1);
+        for _ in 0..=Backlog::SLICES_MAX {
+            room.append(&[7; 10], &mut pool);
+        }
+        let mut offers = Vec::new();
+        room.flush(&mut pool, |_, backlog| {
+            offers.push(backlog.slices().count());
+            backlog.bytes()
+        });
+        assert_eq!(offers, [Backlog::SLICES_MAX, 1]);
+        assert_eq!((room.blocked(), room.log().held_bytes()), (0, 0));
+    }
+
+    #[test]
+    fn taking_more_than_offered_is_taking_all() {
+        let (mut room, mut pool) = (Room::new(), pool());
+        let member = room.join(1);
+        room.append(b"one", &mut pool);
+        room.flush(&mut pool, |_, _| usize::MAX);
+        assert_eq!(
+            room.lag(member),
+            Some(Lag {
+                bytes: 0,
+                records: 0
+            })
+        );
+    }
+
+    #[test]
+    fn a_sender_at_the_head_is_moved_over_what_it_said() {
+        let (mut room, mut pool) = (Room::new(), pool());
+        let sender = room.join(1);
+        room.append_except(sender, b"mine", &mut pool);
+        room.append_except(sender, b"too", &mut pool);
+        assert!(room.spans.of(sender.slot()).is_empty());
+        room.flush(&mut pool, |_, _| unreachable!("there is nothing for it"));
+        assert_eq!(room.log().held_bytes(), 0);
+    }
+
+    #[test]
+    fn a_sender_behind_the_head_gets_what_others_said_between() {
+        let (mut room, mut pool) = (Room::new(), pool());
+        let sender = room.join(1);
+        room.append(b"a", &mut pool);
+        room.append_except(sender, b"-", &mut pool);
+        room.append_except(sender, b"-", &mut pool);
+        room.append(b"b", &mut pool);
+        room.append_except(sender, b"-", &mut pool);
+        assert_eq!(room.spans.of(sender.slot()).len(), 2);
+        assert_eq!(backlog_of(&mut room, sender), b"ab");
+        assert!(room.flush_one(sender, &mut pool, all));
+        assert!(room.spans.of(sender.slot()).is_empty());
+    }
+
+    #[test]
+    fn who_leaves_takes_its_spans_and_its_chunks_along() {
+        let (mut room, mut pool) = (Room::new(), pool());
+        let member = room.join(1);
+        room.append(b"a", &mut pool);
+        room.append_except(member, b"-", &mut pool);
+        room.flush(&mut pool, nothing);
+        assert_eq!(pool.lent(), 1);
+        room.leave(member, &mut pool);
+        room.leave(member, &mut pool);
+        assert_eq!((pool.lent(), room.len()), (0, 0));
+
+        let next = room.join(2);
+        assert_eq!(next, member);
+        room.append(b"b", &mut pool);
+        assert_eq!(backlog_of(&mut room, next), b"b");
+    }
+
+    #[test]
+    fn a_record_is_finished_without_the_next() {
+        let (mut room, mut pool) = (Room::new(), pool());
+        let member = room.join(1);
+        room.append(b"one", &mut pool);
+        room.append(b"two", &mut pool);
+        room.flush(&mut pool, at_most(1));
+        assert!(room.unfinished(member));
+        let half = |_, rest: &[u8]| {
+            assert_eq!(rest, b"ne");
+            1
+        };
+        assert!(!room.finish_record(member, &mut pool, half));
+        assert!(room.finish_record(member, &mut pool, |_, rest| rest.len()));
+        assert!(!room.unfinished(member));
+        assert_eq!(room.blocked(), 1);
+        assert_eq!(backlog_of(&mut room, member), b"two");
+    }
+
+    #[test]
+    fn the_rest_of_a_small_record_is_copied() {
+        let (mut room, mut pool) = (Room::new(), pool());
+        let member = room.join(1);
+        room.append(b"one", &mut pool);
+        room.flush(&mut pool, at_most(1));
+        let remainder = room.take_remainder(member, &mut pool).unwrap();
+        assert_eq!(remainder.bytes(), b"ne");
+        assert!(room.take_remainder(member, &mut pool).is_none());
+        assert_eq!((room.blocked(), pool.lent()), (0, 0));
+    }
+
+    #[test]
+    fn the_rest_of_a_large_record_is_a_reference() {
+        let (mut room, mut pool) = (Room::new(), pool());
+        let member = room.join(1);
+        let record: Arc<[u8]> = (*b"a large record").into();
+        room.append_shared(Arc::clone(&record), &mut pool);
+        room.flush(&mut pool, at_most(8));
+        let remainder = room.take_remainder(member, &mut pool).unwrap();
+        assert_eq!(remainder.bytes(), b"record");
+        assert_eq!(remainder.bytes().as_ptr(), record[8..].as_ptr());
+        assert_eq!(room.log().held_bytes(), 0);
+    }
+
+    #[test]
+    fn the_rests_of_a_large_encoded_record_are_one_copy() {
+        let (mut room, mut pool) = (Room::new(), pool());
+        let members = [room.join(1), room.join(2)];
+        room.append(b"a large record", &mut pool);
+        room.flush(&mut pool, at_most(8));
+        let rests = members.map(|member| room.take_remainder(member, &mut pool).unwrap());
+        assert_eq!(rests[0].bytes(), b"record");
+        assert_eq!(rests[0].bytes().as_ptr(), rests[1].bytes().as_ptr());
+    }
+
+    #[test]
+    fn who_has_left_is_named_in_vain() {
+        let (mut room, mut pool) = (Room::new(), pool());
+        let gone = room.join(1);
+        room.join(2);
+        room.leave(gone, &mut pool);
+        room.append_except(gone, b"hello", &mut pool);
+        assert!(room.flush_one(gone, &mut pool, |_, _| unreachable!("it has left")));
+        assert!(room.finish_record(gone, &mut pool, |_, _| unreachable!("it has left")));
+        assert!(!room.unfinished(gone));
+        assert!(room.take_remainder(gone, &mut pool).is_none());
+        assert_eq!(room.skip_to_end(gone, &mut pool).records, 0);
+        assert_eq!(room.skip_to_latest(gone, &mut pool).records, 0);
+        assert_eq!((room.lag(gone), room.key(gone)), (None, None));
+    }
+
+    #[test]
+    fn a_room_that_ends_gives_its_memory_back() {
+        let (mut room, mut pool) = (Room::new(), pool());
+        room.join(1);
+        for _ in 0..9 {
+            room.append(b"record", &mut pool);
+        }
+        room.flush(&mut pool, nothing);
+        room.append(b"pending", &mut pool);
+        assert_eq!(pool.lent(), 3);
+        room.dissolve(&mut pool);
+        assert_eq!((pool.lent(), pool.idle()), (0, 2));
+    }
 }

@@ -1,0 +1,16 @@
+//! As the model of RFC 6455, for any cutting of the input, and in bounded memory: see
+//! `properties::connection_client` and `properties::memory_is_bounded`.
+
+#![no_main]
+
+#[path = "../memory.rs"]
+mod memory;
+#[path = "../properties/mod.rs"]
+mod properties;
+
+use properties::{Role, connection_client, memory_is_bounded};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    connection_client(data);
+    memory_is_bounded(Role::Client, data, memory::live_bytes);
+});

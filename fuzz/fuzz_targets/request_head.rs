@@ -1,0 +1,8 @@
+//! A request is read in the same way however it is cut: see `properties/handshake.rs`.
+
+#![no_main]
+
+#[path = "../properties/mod.rs"]
+mod properties;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::handshake::request_head(data));

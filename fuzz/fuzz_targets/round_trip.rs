@@ -1,0 +1,8 @@
+//! Two of our own on a wire that cuts as it likes: see `properties/round_trip.rs`.
+
+#![no_main]
+
+#[path = "../properties/mod.rs"]
+mod properties;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::round_trip::round_trip(data));

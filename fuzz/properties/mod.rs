@@ -1,0 +1,382 @@
+//! What must hold for every input: one plain function for each fuzz target. The
+//! targets in `fuzz/fuzz_targets/` hand it what libFuzzer invents; `tests/
+//! fuzz_seeds.rs` hands it the files of `fuzz/seeds/`, so that `cargo test` on a
+//! stable compiler replays them.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `wire.rs` | frames by hand, from the drawing in RFC 6455 §5.2 |
+//! | `model.rs` | what an endpoint must make of an input, the obvious way |
+//! | `session.rs` | a `Connection` under test, its events and its replies |
+//! | `handshake.rs` | the heads of a request and of an answer |
+//! | `round_trip.rs` | a client and a server on a wire that cuts as it likes |
+//! | `seeds.rs` | the inputs that the fuzzer starts from |
+//! | `mod.rs` | the properties |
+//!
+//! An input of a property is bytes, and the first ones say how the rest is used:
+//!
+//! ```text
+//! request_head      | limits | n | n lengths of pieces | a request ...
+//! response_head     | limits | n | n lengths of pieces | an answer ...
+//! connection_*      | limits | n | n lengths of pieces | what the peer sends ...
+//! frame_decoder     | role   | n | n lengths of pieces | what the peer sends ...
+//! utf8              |          n | n lengths of pieces | bytes of a text ...
+//! round_trip        | steps, one or more bytes each ...
+//! ```
+
+// Each user of these files needs another part of them.
+#![allow(dead_code, unused_imports)]
+
+pub mod handshake;
+pub mod model;
+pub mod round_trip;
+pub mod seeds;
+pub mod session;
+pub mod wire;
+
+pub use yamabiko::websocket::frame::{
+    CloseCode, CloseReason, FrameDecoder, FrameError, FrameHeader, FramePart, Opcode, Role, mask,
+};
+pub use yamabiko::websocket::utf8::Utf8Validator;
+pub use yamabiko::websocket::{
+    Connection, Ended, Event, Fragment, Limits, Message, ProtocolError, SendError, State,
+};
+
+use self::model::{End, expected};
+use self::session::{Endpoint, Received, cut, frames_of};
+use self::wire::{CLOSE, PONG, WireFrame, split_header};
+
+/// Takes any bytes; panics where the promise is broken.
+pub type Property = fn(&[u8]);
+
+/// Every property by the name of its fuzz target.
+pub const ALL: [(&str, Property); 7] = [
+    ("request_head", handshake::request_head),
+    ("response_head", handshake::response_head),
+    ("frame_decoder", frame_decoder),
+    ("connection_server", connection_server),
+    ("connection_client", connection_client),
+    ("utf8", utf8),
+    ("round_trip", round_trip::round_trip),
+];
+
+/// The limits that the first byte of a session selects. The small ones bring each
+/// bound within the reach of a short input.
+pub fn limits_of(selector: u8) -> Limits {
+    match selector % 3 {
+        0 => Limits::default(),
+        1 => limits(64, 4, 200),
+        _ => limits(0, 1, 131),
+    }
+}
+
+pub fn limits(
+    message_bytes_max: usize,
+    fragments_max: u32,
+    unsent_reply_bytes_max: usize,
+) -> Limits {
+    Limits {
+        message_bytes_max,
+        fragments_max,
+        unsent_reply_bytes_max,
+    }
+}
+
+/// Takes the lengths of pieces off the front of an input.
+fn take_lengths(data: &[u8]) -> (&[u8], &[u8]) {
+    match data.split_first() {
+        Some((&count, rest)) => rest.split_at(usize::from(count).min(rest.len())),
+        None => (&[], &[]),
+    }
+}
+
+/// A server gives the same events, failure and replies however its input is cut,
+/// and they are the ones that the model of the RFC expects.
+pub fn connection_server(data: &[u8]) {
+    connection(Role::Server, data);
+}
+
+/// As [`connection_server`], for a client.
+pub fn connection_client(data: &[u8]) {
+    connection(Role::Client, data);
+}
+
+fn connection(role: Role, data: &[u8]) {
+    let Some((&selector, rest)) = data.split_first() else {
+        return;
+    };
+    let (lengths, input) = take_lengths(rest);
+    cut_and_uncut_agree(role, limits_of(selector), lengths, input);
+}
+
+/// Runs one session whole and in pieces, compares the two, and compares them with
+/// the model.
+pub fn cut_and_uncut_agree(role: Role, limits: Limits, lengths: &[u8], input: &[u8]) {
+    let mut uncut = Endpoint::new(role, limits);
+    let events = uncut.receive(input);
+
+    let mut pieces = Endpoint::new(role, limits);
+    let events_of_pieces = pieces.receive_in_pieces(cut(input, lengths));
+    assert_eq!(events, events_of_pieces, "the same events for any cutting");
+    assert_eq!(
+        uncut.replies, pieces.replies,
+        "the same replies for any cutting"
+    );
+    assert_eq!(uncut.connection.state(), pieces.connection.state());
+    assert_eq!(uncut.connection.ended(), pieces.connection.ended());
+
+    as_the_model_expects(&mut uncut, limits, input, events);
+}
+
+fn as_the_model_expects(
+    endpoint: &mut Endpoint,
+    limits: Limits,
+    input: &[u8],
+    mut events: Vec<Received>,
+) {
+    let expected = expected(endpoint.role, limits, input);
+    let failure = match events.last() {
+        Some(&Received::Failed(code)) => {
+            events.pop();
+            Some(code)
+        }
+        _ => None,
+    };
+    let bytes_held = endpoint.replies.len();
+    let replies = frames_of(endpoint.role, &endpoint.replies);
+    assert_eq!(events, expected.events);
+    match (&expected.end, failure) {
+        (End::Open, None) => assert_eq!(endpoint.connection.state(), State::Open),
+        (End::Undecided, None) => assert_eq!(endpoint.connection.state(), State::Open),
+        (End::Closed, None) => assert_eq!(endpoint.connection.state(), State::Closed),
+        (End::Undecided, Some(code)) => has_failed(endpoint, &replies, code),
+        (End::Failed(codes), Some(code)) => {
+            assert!(codes.contains(&code), "{code} is none of {codes:?}");
+            has_failed(endpoint, &replies, code);
+        }
+        (end, failure) => panic!("expected {end:?}, the connection's failure is {failure:?}"),
+    }
+    assert!(
+        bytes_held <= limits.unsent_reply_bytes_max + PONG_AND_CLOSE_BYTES_MAX,
+        "{bytes_held} bytes of replies are held"
+    );
+    owed_replies_are_given(endpoint, limits, &expected, replies);
+}
+
+/// The replies end with the one Close of the failure, and the connection is dead.
+fn has_failed(endpoint: &mut Endpoint, replies: &[WireFrame], code: u16) {
+    assert_eq!(endpoint.connection.state(), State::Failed);
+    assert!(!endpoint.connection.ended().clean);
+    let last = replies.last().expect("a failure is told to the peer");
+    assert_eq!(last.opcode, CLOSE);
+    assert_eq!(last.close_body().map(|body| body.0), Some(code));
+
+    let written = endpoint.replies.len();
+    assert_eq!(endpoint.receive([0x89, 0x00]), [Received::Failed(code)]);
+    assert_eq!(endpoint.replies.len(), written, "one Close, then silence");
+}
+
+/// Each Ping has its Pong, in order; beyond the bound only the newest waits for
+/// `resume_replies`. The Close is answered with its own code.
+fn owed_replies_are_given(
+    endpoint: &mut Endpoint,
+    limits: Limits,
+    expected: &model::Expected,
+    replies: Vec<WireFrame>,
+) {
+    let is_pong = |frame: &WireFrame| frame.opcode == PONG;
+    let (owed, _): (Vec<_>, Vec<_>) = expected.replies.iter().cloned().partition(is_pong);
+    let (mut given, closes): (Vec<_>, Vec<_>) = replies.into_iter().partition(is_pong);
+
+    if endpoint.connection.state() == State::Open {
+        assert_eq!(closes, []);
+        endpoint.replies.clear();
+        endpoint.connection.resume_replies(&mut endpoint.replies);
+        let resumed = endpoint.take_replies();
+        assert!(resumed.len() <= 1, "only the newest Ping is answered later");
+        given.extend(resumed);
+        assert_eq!(given.last(), owed.last(), "the newest Ping is answered");
+    } else {
+        assert_eq!(closes.len(), 1, "one Close and nothing else: {closes:?}");
+    }
+    if expected.end == End::Closed {
+        let answer = expected.replies.last().expect("a Close is answered");
+        let code_of = |frame: &WireFrame| frame.close_body().map(|body| body.0);
+        assert_eq!(code_of(&closes[0]), code_of(answer), "the code is echoed");
+    }
+    let bytes_owed: usize = owed.iter().map(|pong| pong.payload.len() + 6).sum();
+    if bytes_owed <= limits.unsent_reply_bytes_max {
+        assert_eq!(given, owed, "every Ping has its own Pong");
+    } else {
+        assert!(is_subsequence(&given, &owed), "{given:?} out of {owed:?}");
+    }
+}
+
+fn is_subsequence<T: PartialEq>(part: &[T], whole: &[T]) -> bool {
+    let mut whole = whole.iter();
+    part.iter().all(|item| whole.any(|other| other == item))
+}
+
+/// The longest Pong and the longest Close, both masked.
+const PONG_AND_CLOSE_BYTES_MAX: usize = 2 * (2 + 4 + 125);
+
+/// An endpoint keeps no more than what has come of one message, and a little; never
+/// what a header merely claims. `live_bytes` tells how much of the heap is in use.
+pub fn memory_is_bounded(role: Role, data: &[u8], live_bytes: fn() -> usize) {
+    let Some((&selector, rest)) = data.split_first() else {
+        return;
+    };
+    let limits = limits_of(selector);
+    let (lengths, input) = take_lengths(rest);
+    let mut endpoint = Endpoint::new(role, limits);
+    let (mut came, mut held) = (0, 0);
+    for piece in cut(input, lengths) {
+        came += piece.len();
+        let mut piece = piece.to_vec();
+        let mut rest = &mut piece[..];
+        loop {
+            let before = live_bytes() - endpoint.replies.capacity();
+            let connection = &mut endpoint.connection;
+            let more = matches!(
+                connection.receive(&mut rest, &mut endpoint.replies),
+                Ok(Some(_))
+            );
+            held += live_bytes() - endpoint.replies.capacity();
+            held -= before;
+            let bound = 2 * came.min(limits.message_bytes_max) + CONTROL_STATE_BYTES_MAX;
+            assert!(held <= bound, "{held} bytes for {came} that have come");
+            if !more {
+                break;
+            }
+        }
+    }
+}
+
+/// A ping that waits, a control frame that is being put together, the reason of a
+/// Close: 125 bytes each at most, in buffers that may have grown by doubling.
+const CONTROL_STATE_BYTES_MAX: usize = 1024;
+
+/// A `FrameDecoder` gives the same headers and payloads however its input is cut,
+/// and they are those on the wire.
+pub fn frame_decoder(data: &[u8]) {
+    let Some((&selector, rest)) = data.split_first() else {
+        return;
+    };
+    let role = if selector % 2 == 0 {
+        Role::Server
+    } else {
+        Role::Client
+    };
+    let (lengths, input) = take_lengths(rest);
+    let uncut = decode(role, &[input]);
+    assert_eq!(uncut, decode(role, &cut(input, lengths)));
+    decoded_as_on_the_wire(&uncut, input);
+    header_is_what_was_parsed(input);
+}
+
+/// A frame, as far as it has come.
+#[derive(Debug, PartialEq)]
+pub struct Decoded {
+    pub header: FrameHeader,
+    pub payload: Vec<u8>,
+    pub ended: bool,
+}
+
+/// Everything that a decoder makes of these pieces, and its error.
+pub fn decode(role: Role, pieces: &[&[u8]]) -> (Vec<Decoded>, Option<FrameError>) {
+    let mut decoder = FrameDecoder::new(role);
+    let mut frames = Vec::new();
+    for piece in pieces {
+        let mut piece = piece.to_vec();
+        if let Err(error) = decode_piece(&mut decoder, &mut piece, &mut frames) {
+            return (frames, Some(error));
+        }
+    }
+    (frames, None)
+}
+
+fn decode_piece(
+    decoder: &mut FrameDecoder,
+    mut input: &mut [u8],
+    frames: &mut Vec<Decoded>,
+) -> Result<(), FrameError> {
+    while let Some(part) = decoder.next(&mut input)? {
+        match part {
+            FramePart::Header(header) => frames.push(Decoded {
+                header,
+                payload: Vec::new(),
+                ended: false,
+            }),
+            FramePart::Payload(bytes) => {
+                let frame = frames.last_mut().expect("a payload follows a header");
+                assert!(!frame.ended && !bytes.is_empty());
+                frame.payload.extend_from_slice(bytes);
+            }
+            FramePart::End => {
+                let frame = frames.last_mut().expect("an end follows a header");
+                assert!(!frame.ended);
+                frame.ended = true;
+            }
+        }
+    }
+    assert!(input.is_empty(), "`None` says that all input is taken");
+    Ok(())
+}
+
+fn decoded_as_on_the_wire((frames, error): &(Vec<Decoded>, Option<FrameError>), input: &[u8]) {
+    let mut input = input;
+    for frame in frames {
+        let (header, rest) = split_header(input).expect("a header that was decoded");
+        let came = rest.len().min(header.payload_length as usize);
+        let (masked, rest) = rest.split_at(came);
+        assert_eq!(frame.header.fin, header.fin);
+        assert_eq!(frame.header.rsv, header.rsv);
+        assert_eq!(frame.header.opcode.bits(), header.opcode);
+        assert_eq!(frame.header.masking_key, header.masking_key);
+        assert_eq!(frame.header.payload_length, header.payload_length);
+        assert_eq!(frame.ended, came as u64 == header.payload_length);
+        assert_eq!(frame.payload.len(), came);
+        let key = header.masking_key.unwrap_or_default();
+        for (i, (plain, masked)) in frame.payload.iter().zip(masked).enumerate() {
+            assert_eq!(plain ^ key[i % 4], *masked);
+        }
+        input = rest;
+    }
+    assert!(
+        error.is_some() || input.is_empty() || split_header(input).is_none(),
+        "a whole header was left undecoded"
+    );
+}
+
+/// parse(encode(header)) == header, and encode(parse(bytes)) == bytes.
+fn header_is_what_was_parsed(input: &[u8]) {
+    if let Ok(Some((header, length))) = FrameHeader::parse(input) {
+        let mut encoded = Vec::new();
+        header.encode(&mut encoded);
+        assert_eq!(encoded, input[..length]);
+        assert_eq!(FrameHeader::parse(&encoded), Ok(Some((header, length))));
+    }
+}
+
+/// A `Utf8Validator` agrees with the standard library on any bytes, cut anywhere: it
+/// fails at the push that brings the first impossible byte, not later, not earlier.
+pub fn utf8(data: &[u8]) {
+    let (lengths, input) = take_lengths(data);
+    let mut validator = Utf8Validator::default();
+    let mut came = 0;
+    for piece in cut(input, lengths) {
+        came += piece.len();
+        let pushed = validator.push(piece);
+        let so_far = std::str::from_utf8(&input[..came]);
+        let impossible = so_far.is_err_and(|error| error.error_len().is_some());
+        assert_eq!(
+            pushed.is_err(),
+            impossible,
+            "after {came} bytes of {input:x?}"
+        );
+        if impossible {
+            return;
+        }
+        assert_eq!(validator.finish().is_ok(), so_far.is_ok());
+    }
+}

@@ -1,0 +1,204 @@
+//! The receiving endpoint as RFC 6455 describes it, over the whole input at once:
+//! no state between calls, no bytes in place, no speed. What it says must happen is
+//! compared with what a `Connection` does.
+
+use super::session::Received;
+use super::wire::{
+    BINARY, CLOSE, CONTINUATION, LengthForm, PING, PONG, TEXT, WireFrame, WireHeader, split_header,
+};
+use super::{Limits, Role};
+
+/// What an endpoint must make of an input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// The events, without the failure that may end them.
+    pub events: Vec<Received>,
+    /// The frames that it owes the peer, without masking keys: a Pong for each Ping
+    /// and the answering Close. The Close of a failure is not among them.
+    pub replies: Vec<WireFrame>,
+    pub end: End,
+}
+
+/// How things stand where the input ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The connection lives.
+    Open,
+    /// The input ends inside a header or a Close frame. An endpoint that already
+    /// sees an offence in the part that has come may fail now or later.
+    Undecided,
+    /// The peer's Close has come; what follows it is ignored.
+    Closed,
+    /// The connection has failed. Where two rules are broken by one frame, either
+    /// close code is right.
+    Failed(Vec<u16>),
+}
+
+/// What an endpoint of this role must make of `input`.
+pub fn expected(role: Role, limits: Limits, input: &[u8]) -> Expected {
+    let mut model = Model {
+        role,
+        limits,
+        message: None,
+        events: Vec::new(),
+        replies: Vec::new(),
+    };
+    let end = model.read(input);
+    Expected {
+        events: model.events,
+        replies: model.replies,
+        end,
+    }
+}
+
+/// §7.4: the codes that may stand in a Close frame. 1012 to 1014 are in the IANA
+/// registry that §11.7 founds.
+pub fn code_may_travel(code: u16) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+}
+
+struct Model {
+    role: Role,
+    limits: Limits,
+    message: Option<Unfinished>,
+    events: Vec<Received>,
+    replies: Vec<WireFrame>,
+}
+
+/// A message of which the last frame has not come.
+struct Unfinished {
+    opcode: u8,
+    fragments: u32,
+    data: Vec<u8>,
+}
+
+impl Model {
+    fn read(&mut self, mut input: &[u8]) -> End {
+        while !input.is_empty() {
+            let Some((header, rest)) = split_header(input) else {
+                return End::Undecided;
+            };
+            let offences = self.offences(&header);
+            if !offences.is_empty() {
+                return End::Failed(offences);
+            }
+            let came = rest.len().min(header.payload_length as usize);
+            let (payload, rest) = rest.split_at(came);
+            let whole = came as u64 == header.payload_length;
+            let payload = unmask(payload, header.masking_key);
+            let end = match header.opcode {
+                CLOSE if !whole => Some(End::Undecided),
+                PING | PONG if !whole => None,
+                CLOSE => Some(self.close(&payload)),
+                PING => self.ping(payload),
+                PONG => self.pong(payload),
+                _ => self.data(&header, &payload, whole),
+            };
+            if let Some(end) = end {
+                return end;
+            }
+            input = rest;
+        }
+        End::Open
+    }
+
+    /// The close codes of the rules that this header breaks.
+    fn offences(&self, header: &WireHeader) -> Vec<u16> {
+        let control = header.opcode & 0b1000 != 0;
+        let known = [CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG].contains(&header.opcode);
+        let protocol_error = header.rsv != 0
+            || !known
+            || header.masking_key.is_some() != (self.role == Role::Server)
+            || header.form != LengthForm::minimal(header.payload_length)
+            || header.payload_length > i64::MAX as u64
+            || control && (!header.fin || header.payload_length > 125)
+            || header.opcode == CONTINUATION && self.message.is_none()
+            || [TEXT, BINARY].contains(&header.opcode) && self.message.is_some();
+        if protocol_error {
+            return vec![1002];
+        }
+        if control {
+            return vec![];
+        }
+        let (held, fragments) = match &self.message {
+            Some(message) => (message.data.len() as u64, message.fragments),
+            None => (0, 0),
+        };
+        let mut offences = Vec::new();
+        if held + header.payload_length > self.limits.message_bytes_max as u64 {
+            offences.push(1009);
+        }
+        if fragments + 1 > self.limits.fragments_max {
+            offences.push(1008);
+        }
+        offences
+    }
+
+    fn data(&mut self, header: &WireHeader, payload: &[u8], whole: bool) -> Option<End> {
+        let mut message = self.message.take().unwrap_or(Unfinished {
+            opcode: header.opcode,
+            fragments: 0,
+            data: Vec::new(),
+        });
+        message.fragments += 1;
+        message.data.extend(payload);
+        let finished = whole && header.fin;
+
+        if message.opcode == TEXT {
+            if let Err(error) = std::str::from_utf8(&message.data) {
+                if finished || error.error_len().is_some() {
+                    return Some(End::Failed(vec![1007]));
+                }
+            }
+        }
+        if !finished {
+            self.message = Some(message);
+        } else if message.opcode == TEXT {
+            let text = String::from_utf8(message.data).expect("checked above");
+            self.events.push(Received::Text(text));
+        } else {
+            self.events.push(Received::Binary(message.data));
+        }
+        None
+    }
+
+    fn ping(&mut self, payload: Vec<u8>) -> Option<End> {
+        self.replies.push(WireFrame::new(PONG, &payload));
+        self.events.push(Received::Ping(payload));
+        None
+    }
+
+    fn pong(&mut self, payload: Vec<u8>) -> Option<End> {
+        self.events.push(Received::Pong(payload));
+        None
+    }
+
+    fn close(&mut self, body: &[u8]) -> End {
+        if body.is_empty() {
+            self.replies.push(WireFrame::new(CLOSE, b""));
+            self.events.push(Received::Close(None));
+            return End::Closed;
+        }
+        let Some((code, reason)) = body.split_first_chunk() else {
+            return End::Failed(vec![1002]);
+        };
+        let code = u16::from_be_bytes(*code);
+        match (code_may_travel(code), std::str::from_utf8(reason)) {
+            (true, Ok(reason)) => {
+                self.replies.push(WireFrame::close(code, b""));
+                self.events
+                    .push(Received::Close(Some((code, reason.to_owned()))));
+                End::Closed
+            }
+            (true, Err(_)) => End::Failed(vec![1007]),
+            (false, Ok(_)) => End::Failed(vec![1002]),
+            (false, Err(_)) => End::Failed(vec![1002, 1007]),
+        }
+    }
+}
+
+fn unmask(payload: &[u8], masking_key: Option<[u8; 4]>) -> Vec<u8> {
+    let key = masking_key.unwrap_or_default();
+    let octets = payload.iter().enumerate();
+    octets.map(|(i, octet)| octet ^ key[i % 4]).collect()
+}

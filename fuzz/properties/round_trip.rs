@@ -1,0 +1,262 @@
+//! A client and a server, joined by a wire that carries as much at a time as it
+//! likes. Whatever the two applications do, each hears what the other said, whole
+//! and in order, and nobody fails.
+
+use super::session::{Received, counting_keys};
+use super::{
+    CloseCode, CloseReason, Connection, Fragment, Limits, Message, Role, SendError, State,
+};
+use std::collections::VecDeque;
+
+/// What one application, or the wire, does next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    Send(Role, Said),
+    /// A message in fragments; between two of them the same side sends a Ping if
+    /// `pings`.
+    Fragments {
+        from: Role,
+        text: bool,
+        parts: Vec<Vec<u8>>,
+        pings: bool,
+    },
+    Close(Role, Option<u16>),
+    /// The wire carries at most so many bytes to this side.
+    Carry(Role, usize),
+}
+
+/// A message, owned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    Text(String),
+    Binary(Vec<u8>),
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+}
+
+/// Plays the steps that the bytes of a fuzzer's input describe.
+pub fn round_trip(data: &[u8]) {
+    play(&steps(data));
+}
+
+/// Plays the steps, lets the wire carry what is left, and compares what each side
+/// heard with what the other said.
+pub fn play(steps: &[Step]) {
+    let mut server = Side::new(Role::Server);
+    let mut client = Side::new(Role::Client);
+    for step in steps {
+        match step {
+            Step::Carry(Role::Server, bytes) => server.hear(&mut client, *bytes),
+            Step::Carry(Role::Client, bytes) => client.hear(&mut server, *bytes),
+            Step::Send(Role::Server, said) => server.say(said),
+            Step::Send(Role::Client, said) => client.say(said),
+            Step::Close(Role::Server, code) => server.close(*code),
+            Step::Close(Role::Client, code) => client.close(*code),
+            Step::Fragments {
+                from,
+                text,
+                parts,
+                pings,
+            } => match from {
+                Role::Server => server.say_in_fragments(*text, parts, *pings),
+                Role::Client => client.say_in_fragments(*text, parts, *pings),
+            },
+        }
+    }
+    // What is left, the replies to it, and the Close that answers a Close.
+    for _ in 0..3 {
+        server.hear(&mut client, usize::MAX);
+        client.hear(&mut server, usize::MAX);
+    }
+    assert!(server.wire.is_empty() && client.wire.is_empty());
+    heard_what_was_said(&server, &client);
+    heard_what_was_said(&client, &server);
+    closed_together(&server, &client);
+}
+
+struct Side {
+    connection: Connection,
+    /// Bytes on their way to the other side.
+    wire: VecDeque<u8>,
+    said: Vec<Received>,
+    heard: Vec<Received>,
+    has_closed: bool,
+}
+
+impl Side {
+    fn new(role: Role) -> Side {
+        let connection = match role {
+            Role::Server => Connection::server(Limits::default()),
+            Role::Client => Connection::client(Limits::default(), counting_keys()),
+        };
+        Side {
+            connection,
+            wire: VecDeque::new(),
+            said: Vec::new(),
+            heard: Vec::new(),
+            has_closed: false,
+        }
+    }
+
+    fn say(&mut self, said: &Said) {
+        let (message, event) = match said {
+            Said::Text(text) => (Message::Text(text), Received::Text(text.clone())),
+            Said::Binary(bytes) => (Message::Binary(bytes), Received::Binary(bytes.clone())),
+            Said::Ping(bytes) => (Message::Ping(bytes), Received::Ping(bytes.clone())),
+            Said::Pong(bytes) => (Message::Pong(bytes), Received::Pong(bytes.clone())),
+        };
+        let mut output = Vec::new();
+        let sent = self.connection.send(message, &mut output);
+        self.sent(sent, output, event);
+    }
+
+    fn say_in_fragments(&mut self, text: bool, parts: &[Vec<u8>], pings: bool) {
+        let whole = parts.concat();
+        let event = match String::from_utf8(whole.clone()) {
+            Ok(whole) if text => Received::Text(whole),
+            _ => Received::Binary(whole),
+        };
+        let is_text = matches!(event, Received::Text(_));
+        for (i, part) in parts.iter().enumerate() {
+            let last = i + 1 == parts.len();
+            let fragment = if is_text {
+                Fragment::Text(part)
+            } else {
+                Fragment::Binary(part)
+            };
+            let mut output = Vec::new();
+            let sent = self.connection.send_fragment(fragment, last, &mut output);
+            if last {
+                self.sent(sent, output, event.clone());
+            } else {
+                self.wire.extend(output);
+            }
+            if pings && !last {
+                self.say(&Said::Ping(part[..part.len().min(125)].to_vec()));
+            }
+        }
+    }
+
+    /// Before its Close a side may say anything, after it nothing.
+    fn sent(&mut self, sent: Result<(), SendError>, output: Vec<u8>, event: Received) {
+        if self.connection.state() == State::Open {
+            assert_eq!(sent, Ok(()));
+        }
+        match sent {
+            Ok(()) => self.said.push(event),
+            Err(_) => assert_eq!(output, b"", "what is refused leaves no bytes"),
+        }
+        self.wire.extend(output);
+    }
+
+    fn close(&mut self, code: Option<u16>) {
+        let reason = code.and_then(CloseCode::new).map(|code| CloseReason {
+            code,
+            reason: "good bye",
+        });
+        let was_open = self.connection.state() == State::Open;
+        let mut output = Vec::new();
+        let closed = self.connection.close(reason, &mut output);
+        assert_eq!(closed.is_ok(), was_open, "one Close from each side");
+        assert_eq!(output.is_empty(), !was_open);
+        if was_open {
+            let event = reason.map(|close| (close.code.get(), close.reason.to_owned()));
+            self.said.push(Received::Close(event));
+            self.has_closed = true;
+        }
+        self.wire.extend(output);
+    }
+
+    fn hear(&mut self, other: &mut Side, bytes_max: usize) {
+        let carried = bytes_max.min(other.wire.len());
+        let mut bytes: Vec<u8> = other.wire.drain(..carried).collect();
+        let mut input = &mut bytes[..];
+        let mut replies = Vec::new();
+        loop {
+            let event = self.connection.receive(&mut input, &mut replies);
+            match event.expect("two of our own understand each other") {
+                Some(event) => self.heard.push(Received::from(event)),
+                None => break,
+            }
+        }
+        self.wire.extend(replies);
+    }
+}
+
+/// Everything that was said was heard, in order. A side that has closed may stop
+/// listening to data, so that only a beginning need be heard; and the other's
+/// automatic answers (Pong, Close) are heard though its application said nothing.
+fn heard_what_was_said(listener: &Side, speaker: &Side) {
+    let data = |received: &&Received| matches!(received, Received::Text(_) | Received::Binary(_));
+    let said: Vec<_> = speaker.said.iter().filter(data).collect();
+    let heard: Vec<_> = listener.heard.iter().filter(data).collect();
+    if listener.has_closed {
+        assert!(said.starts_with(&heard), "{heard:?} of {said:?}");
+    } else {
+        assert_eq!(heard, said);
+        let ping = |received: &&Received| matches!(received, Received::Ping(_));
+        let pings_said: Vec<_> = speaker.said.iter().filter(ping).collect();
+        let pings_heard: Vec<_> = listener.heard.iter().filter(ping).collect();
+        assert_eq!(pings_heard, pings_said);
+    }
+}
+
+/// Either nobody has closed, or both have and agree that it was clean.
+fn closed_together(server: &Side, client: &Side) {
+    let states = (server.connection.state(), client.connection.state());
+    if server.has_closed || client.has_closed {
+        assert_eq!(states, (State::Closed, State::Closed));
+        assert!(server.connection.ended().clean);
+        assert!(client.connection.ended().clean);
+    } else {
+        assert_eq!(states, (State::Open, State::Open));
+    }
+}
+
+/// Reads steps from bytes: what is done, by whom, a length, and so many bytes.
+///
+/// ```text
+/// | 0 0 0 0 0 0 | from | ... |   the low bit is the side, the next three the kind
+/// ```
+fn steps(mut data: &[u8]) -> Vec<Step> {
+    let mut steps = Vec::new();
+    while let Some((&head, rest)) = data.split_first() {
+        let from = if head & 1 == 0 {
+            Role::Server
+        } else {
+            Role::Client
+        };
+        let (count, rest) = match rest.split_first() {
+            Some((&count, rest)) => (usize::from(count), rest),
+            None => (0, rest),
+        };
+        let (argument, rest) = match (head >> 1) & 0b111 {
+            6 | 7 => (&[][..], rest),
+            _ => rest.split_at(count.min(rest.len())),
+        };
+        let text = || String::from_utf8_lossy(argument).into_owned();
+        let control = argument[..argument.len().min(125)].to_vec();
+        steps.push(match (head >> 1) & 0b111 {
+            0 => Step::Send(from, Said::Text(text())),
+            1 => Step::Send(from, Said::Binary(argument.to_vec())),
+            2 => Step::Send(from, Said::Ping(control)),
+            3 => Step::Send(from, Said::Pong(control)),
+            4 | 5 => Step::Fragments {
+                from,
+                text: head & 0b1_0000 != 0,
+                parts: fragments(argument, usize::from(head >> 5)),
+                pings: (head >> 1) & 0b111 == 5,
+            },
+            6 => Step::Close(from, (count > 0).then_some(2999 + count as u16)),
+            _ => Step::Carry(from, count),
+        });
+        data = rest;
+    }
+    steps
+}
+
+fn fragments(bytes: &[u8], length: usize) -> Vec<Vec<u8>> {
+    let mut parts: Vec<_> = bytes.chunks(length + 1).map(<[u8]>::to_vec).collect();
+    parts.push(Vec::new()); // the last fragment may be empty
+    parts
+}

@@ -1,0 +1,145 @@
+//! One endpoint under test: a [`Connection`], what it was given, what came out.
+
+use super::wire::{WireFrame, decode_all};
+use super::{Connection, Event, Limits, Role};
+
+/// What `receive` gave, in values that outlive its input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Received {
+    Text(String),
+    Binary(Vec<u8>),
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+    Close(Option<(u16, String)>),
+    /// The connection failed, with this close code.
+    Failed(u16),
+}
+
+impl From<Event<'_>> for Received {
+    fn from(event: Event<'_>) -> Received {
+        match event {
+            Event::Text(text) => Received::Text(text.to_owned()),
+            Event::Binary(bytes) => Received::Binary(bytes.to_vec()),
+            Event::Ping(payload) => Received::Ping(payload.to_vec()),
+            Event::Pong(payload) => Received::Pong(payload.to_vec()),
+            Event::Close(None) => Received::Close(None),
+            Event::Close(Some(close)) => {
+                Received::Close(Some((close.code.get(), close.reason.to_owned())))
+            }
+        }
+    }
+}
+
+/// A connection and all that it has written.
+pub struct Endpoint {
+    pub role: Role,
+    pub connection: Connection,
+    /// The replies that `receive` obliged it to, and nothing else.
+    pub replies: Vec<u8>,
+}
+
+impl Endpoint {
+    pub fn new(role: Role, limits: Limits) -> Endpoint {
+        let connection = match role {
+            Role::Server => Connection::server(limits),
+            Role::Client => Connection::client(limits, counting_keys()),
+        };
+        Endpoint {
+            role,
+            connection,
+            replies: Vec::new(),
+        }
+    }
+
+    /// Gives the endpoint `bytes` in one piece. What it makes of them ends with
+    /// `Received::Failed` if they were illegal.
+    pub fn receive(&mut self, bytes: impl AsRef<[u8]>) -> Vec<Received> {
+        let mut bytes = bytes.as_ref().to_vec();
+        let events_max = bytes.len() / 2 + 1;
+        let mut input = &mut bytes[..];
+        let mut received = Vec::new();
+        loop {
+            match self.connection.receive(&mut input, &mut self.replies) {
+                Ok(Some(event)) => received.push(Received::from(event)),
+                Ok(None) => {
+                    assert!(input.is_empty(), "`None` says that all input is taken");
+                    return received;
+                }
+                Err(error) => {
+                    assert!(input.is_empty(), "what follows a failure is dropped");
+                    received.push(Received::Failed(error.close_code().get()));
+                    return received;
+                }
+            }
+            assert!(
+                received.len() <= events_max,
+                "a frame has two bytes or more"
+            );
+        }
+    }
+
+    /// Gives the endpoint the same bytes in several pieces.
+    pub fn receive_in_pieces<P: AsRef<[u8]>>(
+        &mut self,
+        pieces: impl IntoIterator<Item = P>,
+    ) -> Vec<Received> {
+        let mut received = Vec::new();
+        for piece in pieces {
+            received.extend(self.receive(piece));
+            if let Some(Received::Failed(_)) = received.last() {
+                break;
+            }
+        }
+        received
+    }
+
+    /// Takes what `receive` has replied so far, as frames that are masked as the
+    /// role demands.
+    pub fn take_replies(&mut self) -> Vec<WireFrame> {
+        frames_of(self.role, &std::mem::take(&mut self.replies))
+    }
+}
+
+/// The frames in `bytes`, written by an endpoint of this role. They carry what its
+/// role allows and are given without their masking keys, so that the same
+/// expectation serves both roles.
+pub fn frames_of(role: Role, bytes: &[u8]) -> Vec<WireFrame> {
+    let frames = decode_all(bytes);
+    for frame in &frames {
+        assert_eq!(
+            frame.masking_key.is_some(),
+            role == Role::Client,
+            "a client masks, a server does not: {frame:?}"
+        );
+        assert_eq!(frame.rsv, 0b000, "no extension is negotiated: {frame:?}");
+    }
+    frames.into_iter().map(WireFrame::unmasked).collect()
+}
+
+/// Masking keys that a test can foresee: never the same twice in a row, and no two
+/// bytes of one alike.
+pub fn counting_keys() -> impl FnMut() -> [u8; 4] + Send {
+    let mut drawn = 0_u8;
+    move || {
+        drawn = drawn.wrapping_add(1);
+        [drawn, !drawn, drawn ^ 0x55, drawn.wrapping_add(0x0F)]
+    }
+}
+
+/// Cuts `bytes` into pieces whose lengths are `lengths`, over and over. A length of
+/// 0 is an empty piece; where there is no other, `bytes` stay whole.
+pub fn cut<'a>(mut bytes: &'a [u8], lengths: &[u8]) -> Vec<&'a [u8]> {
+    if lengths.iter().all(|&length| length == 0) {
+        return vec![bytes];
+    }
+    let mut pieces = Vec::new();
+    for &length in lengths.iter().cycle() {
+        if bytes.is_empty() {
+            break;
+        }
+        let (piece, rest) = bytes.split_at(usize::from(length).min(bytes.len()));
+        pieces.push(piece);
+        bytes = rest;
+    }
+    pieces
+}

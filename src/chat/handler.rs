@@ -1,0 +1,279 @@
+//! The chat as the server sees it: paths become sessions, messages go where
+//! they belong. What a message means is decided in `member`.
+//!
+//! Which pages may connect is the server's business
+//! ([`Config::origins`](crate::server::Config)): nothing here asks for the
+//! origin again.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::member::{Member, Outlet};
+use super::page::{ASSET_FIELDS, Asset};
+use super::protocol::SUBPROTOCOL;
+use super::room::Rooms;
+use super::route::Route;
+use crate::server::{Admission, Closed, Context, Handler, Message, SendError};
+use crate::websocket::frame::CloseCode;
+use crate::websocket::handshake::{InvalidField, Refusal, RequestHead, Response, Status, Upgrade};
+
+/// The chat application, to be given to a [`Server`](crate::server::Server).
+///
+/// What the server calls a room is the path of the WebSocket: a
+/// [`Publisher`](crate::server::Publisher) that publishes to `/broadcast/ticks`
+/// reaches everyone who is connected there.
+///
+/// ```
+/// use yamabiko::chat::Chat;
+/// use yamabiko::server::{Config, Server};
+///
+/// let config = Config { listen: "127.0.0.1:0".parse()?, ..Config::default() };
+/// let server = Server::bind(config, Chat::new())?;
+/// println!("the page is at http://{}/", server.local_address());
+/// # server.handle().shutdown();
+/// server.run()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Chat {
+    rooms: Rooms,
+}
+
+/// What the chat keeps for one connection.
+#[derive(Debug)]
+pub struct Session(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Chat(Member),
+    /// Every message goes to everyone in the topic, as it is.
+    Bare {
+        topic: Box<str>,
+    },
+}
+
+impl Chat {
+    /// A chat with no rooms yet; rooms come and go with those who are in them.
+    pub fn new() -> Chat {
+        Chat::default()
+    }
+}
+
+impl Handler for Chat {
+    type Session = Session;
+
+    fn admit(&self, request: &Upgrade<'_>) -> Result<Admission<Session>, Refusal> {
+        let path = request.request().path();
+        match Route::of(path) {
+            Route::Chat(room) => {
+                let subprotocol = choose_subprotocol(request)?;
+                Ok(Admission::new(Session(Kind::Chat(Member::new(room)))).subprotocol(subprotocol))
+            }
+            Route::Broadcast(_) => Ok(Admission::new(Session(Kind::Bare { topic: path.into() }))),
+            Route::Asset(_) | Route::Health | Route::Nothing => Err(Refusal::new(
+                Status::NotFound,
+                "there is no WebSocket at this path",
+            )),
+        }
+    }
+
+    fn opened(&self, session: &mut Session, context: &mut Context<'_>) {
+        if let Kind::Bare { topic } = &session.0 {
+            context.join(topic);
+        }
+    }
+
+    fn message(&self, session: &mut Session, message: Message<'_>, context: &mut Context<'_>) {
+        match (&mut session.0, message) {
+            (Kind::Bare { topic }, message) => context.publish(topic, message),
+            (Kind::Chat(member), Message::Text(json)) => {
+                member.text(json, now(), &self.rooms, context)
+            }
+            (Kind::Chat(member), Message::Binary(_)) => member.binary(context),
+        }
+    }
+
+    fn closed(&self, session: Session, _: &Closed<'_>, context: &mut Context<'_>) {
+        if let Kind::Chat(member) = session.0 {
+            member.gone(&self.rooms, context);
+        }
+    }
+
+    fn http(&self, request: &RequestHead<'_>) -> Response {
+        match Route::of(request.path()) {
+            Route::Asset(asset) => {
+                asset_response(asset).unwrap_or_else(|_| Response::new(Status::InternalServerError))
+            }
+            Route::Health => {
+                health_response().unwrap_or_else(|_| Response::new(Status::InternalServerError))
+            }
+            Route::Chat(_) | Route::Broadcast(_) => Refusal::upgrade_required().to_response(),
+            Route::Nothing => Refusal::new(Status::NotFound, "there is nothing here").to_response(),
+        }
+    }
+}
+
+impl Outlet for Context<'_> {
+    fn send(&mut self, json: &str) {
+        // An answer that cannot be queued must not be lost in silence.
+        if Context::send(self, Message::Text(json)) == Err(SendError::BacklogFull) {
+            self.close(
+                CloseCode::TRY_AGAIN_LATER,
+                "too many answers are waiting for you",
+            );
+        }
+    }
+
+    fn publish(&mut self, topic: &str, json: &str) {
+        Context::publish(self, topic, Message::Text(json));
+    }
+
+    fn publish_except(&mut self, topic: &str, json: &str) {
+        Context::publish_except(self, topic, Message::Text(json));
+    }
+
+    fn join(&mut self, topic: &str) {
+        Context::join(self, topic);
+    }
+
+    fn leave(&mut self, topic: &str) {
+        Context::leave(self, topic);
+    }
+}
+
+/// Who offers none is taken to mean version 1; who offers only others would
+/// misunderstand it.
+fn choose_subprotocol(request: &Upgrade<'_>) -> Result<Option<&'static str>, Refusal> {
+    if request.subprotocols().next().is_none() {
+        return Ok(None);
+    }
+    match request.choose_subprotocol(&[SUBPROTOCOL]) {
+        Some(chosen) => Ok(Some(chosen)),
+        None => Err(Refusal::new(
+            Status::BadRequest,
+            "the only subprotocol here is yamabiko.chat.v1",
+        )),
+    }
+}
+
+fn asset_response(asset: &'static Asset) -> Result<Response, InvalidField> {
+    let response = Response::new(Status::Ok).content(asset.content_type, asset.body.as_bytes())?;
+    ASSET_FIELDS
+        .iter()
+        .try_fold(response, |response, (name, value)| {
+            response.field(*name, *value)
+        })
+}
+
+fn health_response() -> Result<Response, InvalidField> {
+    Response::text(Status::Ok, "ok\n").field("Cache-Control", "no-store")
+}
+
+/// Milliseconds since 1970-01-01 UTC.
+fn now() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::page::ASSETS;
+    use super::*;
+    use crate::websocket::handshake::{HeadLimits, RequestReader};
+
+    /// The answer to `GET path`.
+    fn get(path: &str) -> (u16, String) {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let mut reader = RequestReader::new(HeadLimits::default());
+        let (head, _) = reader.read(request.as_bytes()).unwrap().unwrap();
+        let response = Chat::new().http(&head);
+        let mut written = Vec::new();
+        response.write(false, &mut written);
+        (
+            response.status().code(),
+            String::from_utf8(written).unwrap(),
+        )
+    }
+
+    /// The subprotocol that is chosen, or the status of the refusal.
+    fn upgrade(path: &str, offered: Option<&str>) -> Result<Option<&'static str>, u16> {
+        let offered = offered.map_or(String::new(), |names| {
+            format!("Sec-WebSocket-Protocol: {names}\r\n")
+        });
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{offered}\r\n"
+        );
+        let mut reader = RequestReader::new(HeadLimits::default());
+        let (head, _) = reader.read(request.as_bytes()).unwrap().unwrap();
+        let upgrade = Upgrade::check(&head).unwrap();
+        Chat::new()
+            .admit(&upgrade)
+            .map_err(|refusal| refusal.status().code())?;
+        choose_subprotocol(&upgrade).map_err(|refusal| refusal.status().code())
+    }
+
+    #[test]
+    fn every_file_of_the_page_is_served_with_its_type_and_its_guards() {
+        for asset in &ASSETS {
+            let (status, written) = get(asset.path);
+            assert_eq!(status, 200, "{}", asset.path);
+            assert!(
+                written.contains(&format!("Content-Type: {}\r\n", asset.content_type)),
+                "{written:.400}"
+            );
+            for (name, value) in ASSET_FIELDS {
+                assert!(written.contains(&format!("{name}: {value}\r\n")), "{name}");
+            }
+            assert!(written.ends_with(asset.body));
+        }
+    }
+
+    #[test]
+    fn health_is_ok_and_not_to_be_kept() {
+        let (status, written) = get("/health");
+        assert_eq!(status, 200);
+        assert!(written.contains("text/plain") && written.contains("Cache-Control: no-store\r\n"));
+        assert!(written.ends_with("\r\n\r\nok\n"));
+    }
+
+    #[test]
+    fn websocket_path_asks_for_an_upgrade_and_unknown_paths_are_not_found() {
+        assert_eq!(get("/chat/lobby").0, 426);
+        assert_eq!(get("/broadcast/ticks?from=1").0, 426);
+        for path in [
+            "/chat/",
+            "/chat/a%20b",
+            "/index.html",
+            "/chat.js/",
+            "/../chat.js",
+        ] {
+            assert_eq!(get(path).0, 404, "{path}");
+        }
+    }
+
+    #[test]
+    fn client_that_offers_no_subprotocol_or_version_one_among_others_is_served() {
+        assert_eq!(upgrade("/chat/lobby", None), Ok(None));
+        assert_eq!(
+            upgrade("/chat/lobby", Some("yamabiko.chat.v2, yamabiko.chat.v1")),
+            Ok(Some(SUBPROTOCOL))
+        );
+    }
+
+    #[test]
+    fn client_that_offers_only_other_subprotocols_is_refused() {
+        assert_eq!(
+            upgrade("/chat/lobby", Some("yamabiko.chat.v2, mqtt")),
+            Err(400)
+        );
+    }
+
+    #[test]
+    fn upgrade_on_any_other_path_is_not_found() {
+        for path in ["/", "/health", "/chat/a/b", "/chat.js", "/broadcast/"] {
+            assert_eq!(upgrade(path, None), Err(404), "{path}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The page and what it needs, all of it inside the binary.
+//!
+//! There is no build step and nothing is loaded from elsewhere: the browser is
+//! told so by [`CONTENT_SECURITY_POLICY`], which also makes it refuse any
+//! script or style that is not one of these files, and any way of turning text
+//! into HTML.
+
+/// One file of the page.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Asset {
+    pub(super) path: &'static str,
+    pub(super) content_type: &'static str,
+    pub(super) body: &'static str,
+}
+
+/// The file under this path.
+pub(super) fn asset(path: &str) -> Option<&'static Asset> {
+    ASSETS.iter().find(|asset| asset.path == path)
+}
+
+/// Sent with every file. They change only with the binary and are small, so
+/// the browser asks for them each time.
+pub(super) const ASSET_FIELDS: [(&str, &str); 4] = [
+    ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cache-Control", "no-cache"),
+];
+
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+     require-trusted-types-for 'script'; trusted-types 'none'";
+
+pub(super) static ASSETS: [Asset; 7] = [
+    Asset {
+        path: "/",
+        content_type: HTML,
+        body: include_str!("page/index.html"),
+    },
+    Asset {
+        path: "/chat.css",
+        content_type: CSS,
+        body: include_str!("page/chat.css"),
+    },
+    Asset {
+        path: "/chat.js",
+        content_type: JAVASCRIPT,
+        body: include_str!("page/chat.js"),
+    },
+    Asset {
+        path: "/connection.js",
+        content_type: JAVASCRIPT,
+        body: include_str!("page/connection.js"),
+    },
+    Asset {
+        path: "/conversation.js",
+        content_type: JAVASCRIPT,
+        body: include_str!("page/conversation.js"),
+    },
+    Asset {
+        path: "/presence.js",
+        content_type: JAVASCRIPT,
+        body: include_str!("page/presence.js"),
+    },
+    Asset {
+        path: "/favicon.svg",
+        content_type: "image/svg+xml",
+        body: include_str!("page/favicon.svg"),
+    },
+];
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_type(content_type: &str) -> impl Iterator<Item = &'static Asset> + '_ {
+        ASSETS
+            .iter()
+            .filter(move |asset| asset.content_type == content_type)
+    }
+
+    #[test]
+    fn page_asks_only_for_files_that_are_served() {
+        let quoted = |asset: &'static Asset| asset.body.split(['"', '\'']);
+        let asked = ASSETS.iter().flat_map(quoted).filter_map(|word| {
+            let path = word.strip_prefix("./").or_else(|| word.strip_prefix('/'))?;
+            (path.ends_with(".js") || path.ends_with(".css") || path.ends_with(".svg"))
+                .then_some(path)
+        });
+        let asked: Vec<&str> = asked.collect();
+        assert!(asked.len() >= ASSETS.len() - 1, "{asked:?}");
+        for path in asked {
+            assert!(asset(&format!("/{path}")).is_some(), "{path} is not served");
+        }
+    }
+
+    #[test]
+    fn page_has_nothing_that_its_own_policy_would_refuse() {
+        for page in of_type(HTML) {
+            for refused in [
+                "<style",
+                " style=",
+                "<script>",
+                " onclick=",
+                " onload=",
+                "javascript:",
+            ] {
+                assert!(!page.body.contains(refused), "{}: {refused}", page.path);
+            }
+        }
+    }
+
+    #[test]
+    fn no_file_loads_anything_from_elsewhere() {
+        for asset in &ASSETS {
+            for (position, _) in asset.body.match_indices("://") {
+                let after = &asset.body[position..];
+                let is_a_namespace = after.starts_with("://www.w3.org/");
+                let is_this_server = after.starts_with("://${location.host}");
+                assert!(
+                    is_a_namespace || is_this_server,
+                    "{}: …{after:.40}",
+                    asset.path
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn scripts_never_turn_text_into_html() {
+        for script in of_type(JAVASCRIPT) {
+            for sink in [
+                "innerHTML",
+                "outerHTML",
+                "insertAdjacentHTML",
+                "document.write",
+                "eval(",
+                "new Function",
+            ] {
+                assert!(!script.body.contains(sink), "{}: {sink}", script.path);
+            }
+        }
+    }
+}

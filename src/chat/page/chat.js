@@ -1,0 +1,405 @@
+// The page: a gate where one gives a name and a room, and behind it the room.
+//
+//   gate --submit--> entering --welcome--> inside --leave--> gate
+//                        |                   |  ^
+//                        +--error--> gate    +--+ lost: the connection comes
+//                                                 back by itself and joins again
+//
+// What is said to the server and what it says is docs/chat-protocol.md.
+
+import { Connection } from "./connection.js";
+import { Conversation, colour, element, peak } from "./conversation.js";
+import { Presence } from "./presence.js";
+
+const SUBPROTOCOL = "yamabiko.chat.v1";
+const NAME_CHARACTERS_MAX = 32;
+const ROOM = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}$/;
+/** How often a name that our own dead connection may still hold is tried again. */
+const REJOIN_FIRST_MS = 1_000;
+const REJOIN_MAX_MS = 8_000;
+
+const at = (id) => document.getElementById(id);
+const gate = {
+  all: at("gate"),
+  form: at("gate-form"),
+  name: at("name"),
+  room: at("room"),
+  error: at("gate-error"),
+  suggestion: at("gate-suggestion"),
+  enter: at("enter"),
+  status: at("gate-status"),
+};
+const status = {
+  all: at("status"),
+  text: at("status-text"),
+  countdown: at("countdown"),
+  retry: at("retry"),
+  suggestion: at("status-suggestion"),
+};
+const chat = at("chat");
+const text = at("text");
+const composer = at("composer");
+const composerFault = at("composer-fault");
+const people = at("people");
+const peopleToggle = at("people-toggle");
+
+const conversation = new Conversation(at("log"), at("newer"));
+const presence = new Presence(presenceChanged);
+
+/** "gate", "entering" or "inside". */
+let stage = "gate";
+let connection = null;
+let own = { name: "", room: "" };
+let textBytesMax = 4096;
+/** What was sent and has not come back: id -> {text, article}. */
+const calls = new Map();
+let lastId = 0;
+let rejoin = { timer: 0, wait: REJOIN_FIRST_MS };
+let ticking = 0;
+let unseen = 0;
+
+// ---- the gate ---------------------------------------------------------------
+
+gate.form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  enter(gate.name.value, gate.room.value);
+});
+gate.suggestion.addEventListener("click", () => enter(gate.suggestion.dataset.name, gate.room.value));
+for (const field of [gate.name, gate.room]) field.addEventListener("input", () => gateFault(""));
+
+function enter(name, room) {
+  name = name.trim();
+  room = room.trim();
+  gateFault("");
+  if (!name) return gateFault("Tell the mountains your name.", gate.name);
+  if ([...name].length > NAME_CHARACTERS_MAX) {
+    return gateFault(`A name may have at most ${NAME_CHARACTERS_MAX} characters.`, gate.name);
+  }
+  if (!ROOM.test(room)) return gateFault("A room's name is made of letters, digits, - _ and .", gate.room);
+  gate.name.value = name;
+  gate.room.value = room;
+  own = { name, room };
+  stage = "entering";
+  open();
+}
+
+function gateFault(message, field = null, suggestion = "") {
+  gate.error.textContent = message;
+  for (const input of [gate.name, gate.room]) input.setAttribute("aria-invalid", String(input === field));
+  gate.suggestion.hidden = !suggestion;
+  gate.suggestion.dataset.name = suggestion;
+  gate.suggestion.textContent = suggestion ? `Enter as ${suggestion}` : "";
+  field?.focus();
+}
+
+function showGate() {
+  stage = "gate";
+  close();
+  chat.hidden = true;
+  gate.all.hidden = false;
+  gate.status.textContent = "";
+  document.title = "yamabiko";
+  gate.name.focus();
+}
+
+function showRoom() {
+  stage = "inside";
+  gate.all.hidden = true;
+  chat.hidden = false;
+  conversation.clear();
+  at("room-title").textContent = own.room;
+  document.title = `${own.room} · yamabiko`;
+  remember("yamabiko.room", own.room);
+  if (roomOfAddress() !== own.room) history.replaceState(null, "", `#${own.room}`);
+  text.focus();
+}
+
+// ---- the connection ---------------------------------------------------------
+
+function open() {
+  close();
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  const url = `${scheme}://${location.host}/chat/${own.room}`;
+  connection = new Connection(url, SUBPROTOCOL, {
+    state: connectionChanged,
+    message: received,
+    probe: () => ({ type: "names", id: "probe" }),
+  });
+  connection.start();
+}
+
+function close() {
+  connection?.stop();
+  connection = null;
+  clearTimeout(rejoin.timer);
+  clearInterval(ticking);
+  calls.clear();
+  presence.forget();
+}
+
+function connectionChanged(state) {
+  clearInterval(ticking);
+  status.countdown.textContent = "";
+  if (state.kind === "open") return joining();
+  if (state.kind !== "waiting") return showStatus(state.kind, "Connecting…");
+  clearTimeout(rejoin.timer);
+  presence.forget();
+  loseCalls();
+  const offline = navigator.onLine ? "" : " Your device is offline.";
+  const told = stage === "inside" ? "Connection lost." : "The server cannot be reached.";
+  showStatus("waiting", `${told}${offline} Trying again by itself.`);
+  ticking = setInterval(tick, 250, state.until);
+  tick(state.until);
+}
+
+function tick(until) {
+  const seconds = Math.max(0, Math.ceil((until - Date.now()) / 1000));
+  status.countdown.textContent = `${seconds} s`;
+}
+
+function joining() {
+  if (presence.revision !== null) return showConnected();
+  rejoin.wait = REJOIN_FIRST_MS;
+  showStatus("connecting", "Connecting…");
+  join();
+}
+
+function join() {
+  connection?.send({ type: "join", name: own.name });
+}
+
+function showConnected() {
+  if (navigator.onLine) showStatus("connected", "Connected");
+  else showStatus("connected", "Your device is offline; this connection still holds.");
+}
+
+/** The one place where the status line is written. */
+function showStatus(kind, message, suggestion = "") {
+  status.all.dataset.state = kind;
+  if (status.text.textContent !== message) status.text.textContent = message;
+  status.retry.hidden = kind !== "waiting";
+  status.suggestion.hidden = !suggestion;
+  status.suggestion.dataset.name = suggestion;
+  status.suggestion.textContent = suggestion ? `Join as ${suggestion}` : "";
+  gate.status.textContent = stage === "entering" ? message : "";
+  at("send").setAttribute("aria-disabled", String(kind !== "connected"));
+}
+
+status.retry.addEventListener("click", () => {
+  connection?.retry();
+  text.focus();
+});
+status.suggestion.addEventListener("click", () => {
+  own.name = status.suggestion.dataset.name;
+  clearTimeout(rejoin.timer);
+  join();
+  text.focus();
+});
+
+// ---- what the server says ---------------------------------------------------
+
+const handlers = {
+  welcome,
+  joined: (message) => presence.change(message),
+  left: (message) => presence.change(message),
+  names: (message) => presence.list(message) && showPeople(),
+  message: said,
+  error: refused,
+};
+
+function received(message) {
+  if (Object.hasOwn(handlers, message?.type)) handlers[message.type](message);
+}
+
+function welcome(message) {
+  const again = stage === "inside";
+  own.name = message.you;
+  textBytesMax = message.limits?.text_bytes_max ?? textBytesMax;
+  if (!again) showRoom();
+  presence.list(message);
+  showPeople();
+  remember("yamabiko.name", own.name);
+  at("you").textContent = own.name;
+  colour(at("you"), own.name);
+  conversation.note(again ? "You are back. What was said meanwhile is not kept." : `You entered ${own.room}.`);
+  showConnected();
+}
+
+function presenceChanged({ type, name }) {
+  if (name !== own.name) conversation.note(type === "joined" ? `${name} entered.` : `${name} left.`);
+  showPeople();
+}
+
+function said({ id, from, text: words, time }) {
+  const mine = from === own.name;
+  const call = mine && calls.get(id);
+  if (call) {
+    calls.delete(id);
+    conversation.answered(call.article, { from, text: words, time });
+  } else {
+    conversation.say({ from, text: words, time, mine });
+  }
+  if (document.hidden) showUnseen(unseen + 1);
+}
+
+function refused({ id, code, text: reason, about, suggestion }) {
+  if (about === "join") return joinRefused(code, reason, suggestion);
+  const call = calls.get(id);
+  if (!call) return conversation.note(reason);
+  calls.delete(id);
+  unanswered(call, reason);
+}
+
+function joinRefused(code, reason, suggestion) {
+  if (code === "already_joined") return;
+  if (stage !== "inside" || code !== "name_taken") {
+    showGate();
+    return gateFault(reason, gate.name, suggestion);
+  }
+  // Back after a loss: the server may not have noticed yet that our old
+  // connection is dead. Soon it will.
+  showStatus("connecting", `The name ${own.name} is taken, perhaps by your lost connection. Trying again.`, suggestion);
+  rejoin.timer = setTimeout(join, rejoin.wait);
+  rejoin.wait = Math.min(REJOIN_MAX_MS, rejoin.wait * 2);
+}
+
+// ---- speaking ---------------------------------------------------------------
+
+composer.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const words = text.value.replace(/[^\P{Cc}\n\t]/gu, "");
+  if (!words.trim()) return text.focus();
+  const excess = new TextEncoder().encode(words).length - textBytesMax;
+  if (excess > 0) return composerSays(`Too long by ${excess} bytes.`);
+  if (status.all.dataset.state !== "connected") return composerSays("Not connected. Your text is kept here.");
+  call(words);
+  text.value = "";
+  composerSays("");
+  fit();
+});
+
+text.addEventListener("keydown", (event) => {
+  // While an input method composes, Enter chooses a word.
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+  event.preventDefault();
+  composer.requestSubmit();
+});
+text.addEventListener("input", () => {
+  composerSays("");
+  fit();
+});
+
+function call(words) {
+  const id = `c${(lastId += 1)}`;
+  if (!connection?.send({ type: "message", text: words, id })) return;
+  calls.set(id, { text: words, article: conversation.call(words, own.name) });
+}
+
+function loseCalls() {
+  for (const lost of calls.values()) unanswered(lost, "The connection broke before this came back.");
+  calls.clear();
+}
+
+function unanswered(lost, reason) {
+  conversation.unanswered(lost.article, reason, () => {
+    if (status.all.dataset.state === "connected") return call(lost.text);
+    text.value = text.value ? `${text.value}\n${lost.text}` : lost.text;
+    fit();
+    text.focus();
+  });
+}
+
+function composerSays(message) {
+  composerFault.textContent = message;
+}
+
+/** As high as the text, up to what the style sheet allows. */
+function fit() {
+  text.style.height = "auto";
+  text.style.height = `${text.scrollHeight + text.offsetHeight - text.clientHeight}px`;
+}
+
+// ---- who is here ------------------------------------------------------------
+
+function showPeople() {
+  const names = [...presence.names].sort((one, other) => one.localeCompare(other));
+  at("people-list").replaceChildren(...names.map(person));
+  for (const id of ["people-count", "people-count-short"]) at(id).textContent = String(presence.count);
+  const more = presence.count - names.length;
+  at("people-more").hidden = more <= 0;
+  at("people-more").textContent = `and ${more} more`;
+}
+
+function person(name) {
+  const item = element("li", name === own.name ? "person own" : "person");
+  const shown = element("span", "name", name);
+  shown.dir = "auto";
+  colour(shown, name);
+  item.append(peak(name), shown);
+  if (name === own.name) item.append(element("span", "hint", "you"));
+  return item;
+}
+
+peopleToggle.addEventListener("click", () => openPeople(!people.classList.contains("open")));
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || !people.classList.contains("open")) return;
+  openPeople(false);
+  peopleToggle.focus();
+});
+
+function openPeople(open) {
+  people.classList.toggle("open", open);
+  peopleToggle.setAttribute("aria-expanded", String(open));
+}
+
+// ---- leaving, the address, the title ------------------------------------------
+
+at("leave").addEventListener("click", () => {
+  connection?.send({ type: "leave" });
+  showGate();
+});
+
+window.addEventListener("hashchange", () => {
+  const room = roomOfAddress();
+  if (!room || room === own.room) return;
+  gate.room.value = room;
+  if (stage === "gate") return;
+  showGate();
+  enter(own.name, room);
+});
+
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  text.focus();
+});
+
+document.addEventListener("visibilitychange", () => !document.hidden && showUnseen(0));
+
+function showUnseen(count) {
+  unseen = count;
+  if (stage === "inside") document.title = `${count ? `(${count}) ` : ""}${own.room} · yamabiko`;
+}
+
+function roomOfAddress() {
+  const room = location.hash.slice(1);
+  return ROOM.test(room) ? room : "";
+}
+
+/** A browser may forbid to keep anything; then nothing is kept. */
+function remember(key, value) {
+  try {
+    localStorage.setItem(key, value);
+  } catch {}
+}
+
+function recall(key) {
+  try {
+    return localStorage.getItem(key) ?? "";
+  } catch {
+    return "";
+  }
+}
+
+gate.name.value = recall("yamabiko.name");
+gate.room.value = roomOfAddress() || recall("yamabiko.room") || "lobby";
+(gate.name.value ? gate.enter : gate.name).focus();

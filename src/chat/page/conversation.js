@@ -1,0 +1,228 @@
+// The conversation on the page: what was said, in the order in which the server
+// said it, and nothing but text: no string ever becomes HTML.
+
+const ENTRIES_MAX = 1000;
+/** Closer to the end than this the reader is taken to be at the end. */
+const END_PX = 48;
+/** What one person says within this time stands under one name. */
+const GROUP_MS = 5 * 60_000;
+
+const SVG = "http://www.w3.org/2000/svg";
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
+
+export class Conversation {
+  #log;
+  #newer;
+  /** Below the log's end: what was sent and has not come back. */
+  #calls = element("div", "calls");
+  #unread = 0;
+  #atEnd = true;
+  /** What comes into the log with the next frame. */
+  #queue = [];
+  #frame = 0;
+  /** Who spoke last and when, if nothing came between. */
+  #last = null;
+
+  constructor(log, newer) {
+    this.#log = log;
+    this.#newer = newer;
+    this.#calls.setAttribute("aria-live", "off");
+    this.clear();
+    log.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    newer.addEventListener("click", () => this.toEnd());
+    new ResizeObserver(() => this.#atEnd && this.toEnd()).observe(log);
+  }
+
+  clear() {
+    this.#queue = [];
+    this.#calls.replaceChildren();
+    this.#log.replaceChildren(this.#calls);
+    this.#last = null;
+    this.toEnd();
+  }
+
+  /** Something that happened: somebody came, the connection was lost. */
+  note(text) {
+    const note = element("p", "note", text);
+    note.dir = "auto";
+    this.#last = null;
+    this.#append(note);
+  }
+
+  /** Something that somebody said. Returns its element. */
+  say(message) {
+    const { from, time } = message;
+    const follows = this.#last?.from === from && Math.abs(time - this.#last.time) < GROUP_MS;
+    const article = this.#message(message, follows);
+    this.#last = { from, time };
+    this.#append(article);
+    return article;
+  }
+
+  /** Something of ours that is on its way: it waits below all that has come. */
+  call(text, from) {
+    const article = this.#message({ from, text, time: Date.now(), mine: true }, false);
+    article.classList.add("calling");
+    this.#calls.append(article);
+    this.toEnd();
+    return article;
+  }
+
+  /** It came back: everyone has it, at the place where it now stands. */
+  answered(article, message) {
+    article.remove();
+    this.say({ ...message, mine: true }).classList.add("answered");
+  }
+
+  /** It did not come back. */
+  unanswered(article, reason, again) {
+    article.classList.replace("calling", "lost");
+    const fault = element("p", "fault", `${reason} `);
+    fault.setAttribute("role", "alert");
+    const button = element("button", "link", "Send again");
+    button.type = "button";
+    button.addEventListener("click", () => {
+      article.remove();
+      again();
+    });
+    fault.append(button);
+    article.append(fault);
+    if (this.#atEnd) this.toEnd();
+  }
+
+  toEnd() {
+    this.#log.scrollTop = this.#log.scrollHeight;
+    this.#scrolled();
+  }
+
+  #message({ from, text, time, mine }, follows) {
+    const article = element("article", mine ? "message mine" : "message");
+    article.classList.toggle("follows", follows);
+    article.append(speaker(from, time, mine, follows), words(text));
+    if (mine) article.append(echo());
+    return article;
+  }
+
+  /**
+   * Entries are put in once in a frame, however many come, and the view follows
+   * in the same step: no scroll event can come in between and be mistaken for
+   * the reader's.
+   */
+  #append(entry) {
+    this.#queue.push(entry);
+    if (this.#queue.length > ENTRIES_MAX) this.#queue.shift();
+    this.#frame ||= requestAnimationFrame(() => this.#show());
+  }
+
+  #show() {
+    this.#frame = 0;
+    this.#scrolled();
+    const entries = this.#queue.splice(0);
+    this.#calls.before(...entries);
+    while (this.#log.childElementCount > ENTRIES_MAX) this.#log.firstElementChild.remove();
+    if (this.#atEnd) return this.toEnd();
+    this.#unread += entries.filter((entry) => entry.classList.contains("message")).length;
+    this.#showUnread();
+  }
+
+  #scrolled() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#log;
+    this.#atEnd = scrollHeight - scrollTop - clientHeight <= END_PX;
+    if (this.#atEnd) this.#unread = 0;
+    this.#showUnread();
+  }
+
+  #showUnread() {
+    this.#newer.hidden = this.#unread === 0;
+    this.#newer.textContent = this.#unread === 1 ? "1 new message ↓" : `${this.#unread} new messages ↓`;
+  }
+}
+
+/** A mountain of one's own: colour and shape come from the name. */
+export function peak(name) {
+  const hash = hashOf(name);
+  const summit = 6 + (hash % 7);
+  const height = 2 + ((hash >>> 4) % 4);
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("class", "peak");
+  svg.setAttribute("viewBox", "0 0 20 16");
+  svg.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS(SVG, "path");
+  const saddle = summit + 3;
+  path.setAttribute("d", `M0 16 ${summit} ${height}l3 5 2-${1 + ((hash >>> 8) % 3)} ${20 - saddle - 2} 10Z`);
+  svg.append(path);
+  colour(svg, name);
+  return svg;
+}
+
+/** Gives an element the hue that belongs to a name; the style sheet makes a legible colour of it. */
+export function colour(target, name) {
+  target.style.setProperty("--hue", String((hashOf(name) >>> 3) % 360));
+}
+
+/** FNV-1a over the name as the server compares it: lower case. */
+function hashOf(name) {
+  let hash = 0x811c9dc5;
+  for (const character of name.toLowerCase()) {
+    hash = Math.imul(hash ^ character.codePointAt(0), 0x01000193) >>> 0;
+  }
+  return (hash ^ (hash >>> 15)) >>> 0;
+}
+
+function speaker(from, time, mine, follows) {
+  const line = element("p", follows ? "speaker spoken" : "speaker");
+  const name = element("strong", "name", from);
+  name.dir = "auto";
+  colour(name, from);
+  if (!follows) line.append(peak(from));
+  line.append(name, mine ? element("span", "spoken", " (you)") : "", " ", when(time));
+  return line;
+}
+
+function when(time) {
+  const date = new Date(time);
+  const shown = element("time", "", clock.format(date));
+  shown.dateTime = date.toISOString();
+  shown.title = calendar.format(date);
+  return shown;
+}
+
+/** The text, with addresses of the web as links. */
+function words(text) {
+  const paragraph = element("p", "words");
+  paragraph.dir = "auto";
+  for (const [index, part] of text.split(/(https?:\/\/[^\s<>"]+[^\s<>"'.,;:!?)\]])/u).entries()) {
+    paragraph.append(index % 2 ? link(part) : part);
+  }
+  return paragraph;
+}
+
+function link(address) {
+  const anchor = element("a", "", address);
+  anchor.href = address;
+  anchor.target = "_blank";
+  anchor.rel = "noopener noreferrer nofollow ugc";
+  return anchor;
+}
+
+/** Three arcs that fill when the call comes back. */
+function echo() {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("class", "echo-mark");
+  svg.setAttribute("viewBox", "0 0 16 16");
+  svg.setAttribute("aria-hidden", "true");
+  for (const arc of ["M6 5.5a3.5 3.5 0 0 0 0 5", "M3.5 3.5a6.5 6.5 0 0 0 0 9", "M1 1.5a9.5 9.5 0 0 0 0 13"]) {
+    const path = document.createElementNS(SVG, "path");
+    path.setAttribute("d", arc);
+    svg.append(path);
+  }
+  return svg;
+}
+
+export function element(tag, className, text = "") {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  made.textContent = text;
+  return made;
+}

@@ -1,0 +1,50 @@
+// Who is here. Lists and changes carry the revision of the room's names; a
+// change that comes before its turn is kept until then, one that the list had
+// already is passed over. docs/chat-protocol.md tells why.
+
+const EARLY_CHANGES_MAX = 4096;
+
+export class Presence {
+  /** @param {(change: {type: string, name: string}) => void} changed Called for each change, in order. */
+  constructor(changed) {
+    this.changed = changed;
+    this.forget();
+  }
+
+  forget() {
+    this.names = new Set();
+    this.count = 0;
+    this.revision = null;
+    this.early = new Map();
+  }
+
+  /** A `welcome` or `names` message. Returns whether it told anything new. */
+  list({ names, count, revision }) {
+    if (this.revision !== null && this.revision >= revision) return false;
+    this.names = new Set(names);
+    this.count = count;
+    this.revision = revision;
+    for (const early of this.early.keys()) if (early <= revision) this.early.delete(early);
+    this.#catchUp();
+    return true;
+  }
+
+  /** A `joined` or `left` message. */
+  change(message) {
+    if (this.revision !== null && message.revision <= this.revision) return;
+    if (this.early.size < EARLY_CHANGES_MAX) this.early.set(message.revision, message);
+    if (this.revision !== null) this.#catchUp();
+  }
+
+  #catchUp() {
+    let change;
+    while ((change = this.early.get(this.revision + 1))) {
+      this.revision += 1;
+      this.early.delete(this.revision);
+      this.count += change.type === "joined" ? 1 : -1;
+      if (change.type === "joined") this.names.add(change.name);
+      else this.names.delete(change.name);
+      this.changed(change);
+    }
+  }
+}

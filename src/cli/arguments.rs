@@ -1,0 +1,465 @@
+//! The command line's words as one [`Command`], or the error that names the word
+//! that is wrong.
+//!
+//! A pure function: it reads no environment, opens nothing and prints nothing.
+//! What a flag leaves out stays `None`, and the layer that is asked for its
+//! default keeps it.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::str::FromStr;
+use std::time::Duration;
+
+use lexopt::{Arg, Parser, ValueExt};
+
+/// What the user asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Command {
+    /// The chat server.
+    Serve(ServerOptions),
+    /// The echo server.
+    Echo(ServerOptions),
+    /// The terminal client of the chat.
+    Chat(ChatOptions),
+    /// The help text of one topic.
+    Help(Topic),
+    /// Name and version.
+    Version,
+}
+
+/// What a help text is about; also where a usage error sends its reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Topic {
+    Yamabiko,
+    Serve,
+    Echo,
+    Chat,
+}
+
+/// The flags that `serve` and `echo` share. `None`: the server's own default.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct ServerOptions {
+    pub listen: Option<SocketAddr>,
+    pub workers: Option<NonZeroUsize>,
+    pub message_bytes_max: Option<usize>,
+    pub backlog_bytes_max: Option<usize>,
+    pub connections_max: Option<usize>,
+    pub handshake_timeout: Option<Duration>,
+    /// `Some(None)`: no pings.
+    pub ping_interval: Option<Option<Duration>>,
+    pub pong_timeout: Option<Duration>,
+    pub close_timeout: Option<Duration>,
+    pub drain_timeout: Option<Duration>,
+    /// Further origins whose pages may connect, as browsers write them; `*`: any.
+    pub allow_origins: Vec<String>,
+}
+
+/// The words after `chat`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ChatOptions {
+    /// Not yet read as a URI: the client's error is better than ours.
+    pub url: String,
+    pub name: Option<String>,
+}
+
+/// A word that cannot be obeyed, and the help text that says what can.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct UsageError {
+    message: String,
+    topic: Topic,
+}
+
+/// Reads the words after the program's name.
+pub(super) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
+    let mut words = words.into_iter().peekable();
+    let command = words.next_if(|word| !word.as_encoded_bytes().starts_with(b"-"));
+    let parser = &mut Parser::from_args(words);
+    match command
+        .as_ref()
+        .map(|word| word.to_string_lossy())
+        .as_deref()
+    {
+        None => bare(parser),
+        Some("serve") => in_topic(Topic::Serve, server_options(parser, Command::Serve)),
+        Some("echo") => in_topic(Topic::Echo, server_options(parser, Command::Echo)),
+        Some("chat") => in_topic(Topic::Chat, chat_options(parser)),
+        Some("help") => in_topic(Topic::Yamabiko, help_topic(parser)),
+        Some(other) => in_topic(
+            Topic::Yamabiko,
+            Err(format!("there is no command '{other}'").into()),
+        ),
+    }
+}
+
+impl Topic {
+    /// The words that print this topic's help.
+    pub(super) fn asking_for_help(self) -> &'static str {
+        match self {
+            Topic::Yamabiko => "yamabiko --help",
+            Topic::Serve => "yamabiko serve --help",
+            Topic::Echo => "yamabiko echo --help",
+            Topic::Chat => "yamabiko chat --help",
+        }
+    }
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let help = self.topic.asking_for_help();
+        write!(formatter, "{} (see '{help}')", self.message)
+    }
+}
+
+fn in_topic(topic: Topic, result: Result<Command, lexopt::Error>) -> Result<Command, UsageError> {
+    result.map_err(|error| UsageError {
+        message: error.to_string(),
+        topic,
+    })
+}
+
+/// No command: `serve`, except that `--help` then speaks of everything.
+fn bare(parser: &mut Parser) -> Result<Command, UsageError> {
+    let command = in_topic(Topic::Serve, server_options(parser, Command::Serve))?;
+    Ok(match command {
+        Command::Help(_) => Command::Help(Topic::Yamabiko),
+        other => other,
+    })
+}
+
+fn server_options(
+    parser: &mut Parser,
+    command: fn(ServerOptions) -> Command,
+) -> Result<Command, lexopt::Error> {
+    let mut options = ServerOptions::default();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Short('h') | Arg::Long("help") => {
+                return Ok(Command::Help(command_topic(command)));
+            }
+            Arg::Short('V') | Arg::Long("version") => return Ok(Command::Version),
+            Arg::Long(flag) => {
+                let flag = flag.to_owned();
+                server_flag(&flag, parser, &mut options)?;
+            }
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(command(options))
+}
+
+fn server_flag(
+    flag: &str,
+    parser: &mut Parser,
+    options: &mut ServerOptions,
+) -> Result<(), lexopt::Error> {
+    match flag {
+        "listen" => options.listen = Some(value(flag, parser, address)?),
+        "workers" => options.workers = Some(value(flag, parser, count)?),
+        "message-bytes-max" => options.message_bytes_max = Some(value(flag, parser, bytes)?),
+        "backlog-bytes-max" => options.backlog_bytes_max = Some(value(flag, parser, bytes)?),
+        "connections-max" => options.connections_max = Some(value(flag, parser, count)?.get()),
+        "handshake-timeout" => options.handshake_timeout = Some(value(flag, parser, seconds)?),
+        "ping-interval" => options.ping_interval = Some(value(flag, parser, interval)?),
+        "pong-timeout" => options.pong_timeout = Some(value(flag, parser, seconds)?),
+        "close-timeout" => options.close_timeout = Some(value(flag, parser, seconds)?),
+        "drain-timeout" => options.drain_timeout = Some(value(flag, parser, seconds)?),
+        "allow-origin" => options.allow_origins.push(value(flag, parser, origin)?),
+        _ => return Err(Arg::Long(flag).unexpected()),
+    }
+    Ok(())
+}
+
+fn chat_options(parser: &mut Parser) -> Result<Command, lexopt::Error> {
+    let mut url = None;
+    let mut name = None;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(Topic::Chat)),
+            Arg::Short('V') | Arg::Long("version") => return Ok(Command::Version),
+            Arg::Long("name") => name = Some(parser.value()?.string()?),
+            Arg::Value(word) if url.is_none() => url = Some(word.string()?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    let url = url.ok_or("chat needs a URL such as ws://127.0.0.1:8080/chat/lobby")?;
+    Ok(Command::Chat(ChatOptions { url, name }))
+}
+
+fn help_topic(parser: &mut Parser) -> Result<Command, lexopt::Error> {
+    let Some(argument) = parser.next()? else {
+        return Ok(Command::Help(Topic::Yamabiko));
+    };
+    match argument {
+        Arg::Value(word) if word == "serve" => Ok(Command::Help(Topic::Serve)),
+        Arg::Value(word) if word == "echo" => Ok(Command::Help(Topic::Echo)),
+        Arg::Value(word) if word == "chat" => Ok(Command::Help(Topic::Chat)),
+        other => Err(other.unexpected()),
+    }
+}
+
+fn command_topic(command: fn(ServerOptions) -> Command) -> Topic {
+    match command(ServerOptions::default()) {
+        Command::Echo(_) => Topic::Echo,
+        _ => Topic::Serve,
+    }
+}
+
+/// The flag's value, with the flag's name in front of whatever is wrong with it.
+fn value<T>(
+    flag: &str,
+    parser: &mut Parser,
+    read: fn(&str) -> Result<T, String>,
+) -> Result<T, lexopt::Error> {
+    let word = parser.value()?.string()?;
+    read(&word).map_err(|wanted| format!("--{flag} '{word}': {wanted}").into())
+}
+
+fn address(word: &str) -> Result<SocketAddr, String> {
+    SocketAddr::from_str(word)
+        .map_err(|_| "expected IP:PORT such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:0".to_owned())
+}
+
+fn count(word: &str) -> Result<NonZeroUsize, String> {
+    word.parse()
+        .map_err(|_| "expected a whole number from 1".to_owned())
+}
+
+/// A number of bytes: `65536`, `64KiB`, `1MiB`, `1GiB`.
+fn bytes(word: &str) -> Result<usize, String> {
+    let (digits, unit) = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)]
+        .into_iter()
+        .find_map(|(suffix, unit)| Some((word.strip_suffix(suffix)?, unit)))
+        .unwrap_or((word, 1));
+    count(digits)
+        .ok()
+        .and_then(|count| count.get().checked_mul(unit))
+        .ok_or_else(|| "expected a number of bytes such as 65536, 64KiB or 1MiB".to_owned())
+}
+
+/// Seconds with decimals: more than none, at most a day.
+fn seconds(word: &str) -> Result<Duration, String> {
+    match word.parse::<f64>() {
+        Ok(seconds) if (0.001..=86_400.0).contains(&seconds) => {
+            Ok(Duration::from_secs_f64(seconds))
+        }
+        _ => Err("expected seconds from 0.001 to 86400, such as 10 or 0.25".to_owned()),
+    }
+}
+
+/// As [`seconds`]; 0 is `None`: never.
+fn interval(word: &str) -> Result<Option<Duration>, String> {
+    match word {
+        "0" => Ok(None),
+        _ => seconds(word).map(Some),
+    }
+}
+
+/// An origin as a browser writes it in `Origin` (RFC 6454 §6.2): scheme and
+/// authority without a path, or `null`; or `*` for all of them.
+fn origin(word: &str) -> Result<String, String> {
+    let authority = word
+        .split_once("://")
+        .map_or("", |(_, authority)| authority);
+    let is_special = matches!(word, "null" | "*");
+    if !is_special && (authority.is_empty() || authority.contains(['/', '?', '#', ' '])) {
+        return Err(
+            "expected an origin such as https://example.org or http://localhost:3000".into(),
+        );
+    }
+    Ok(word.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_words(line: &str) -> Result<Command, UsageError> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    fn server(line: &str) -> ServerOptions {
+        match parse_words(line) {
+            Ok(Command::Serve(options) | Command::Echo(options)) => options,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    fn error(line: &str) -> String {
+        parse_words(line).expect_err(line).to_string()
+    }
+
+    #[test]
+    fn bare_program_is_serve_with_every_default() {
+        assert_eq!(
+            parse_words(""),
+            Ok(Command::Serve(ServerOptions::default()))
+        );
+        assert_eq!(parse_words("serve"), parse_words(""));
+        assert_eq!(
+            parse_words("echo"),
+            Ok(Command::Echo(ServerOptions::default()))
+        );
+    }
+
+    #[test]
+    fn flags_without_a_command_belong_to_serve() {
+        let options = server("--listen 127.0.0.1:0 --workers=3");
+        assert_eq!(
+            options.listen,
+            Some("127.0.0.1:0".parse().expect("an address"))
+        );
+        assert_eq!(options.workers, NonZeroUsize::new(3));
+    }
+
+    #[test]
+    fn every_server_flag_reaches_its_field() {
+        let expected = ServerOptions {
+            listen: Some("[::1]:9".parse().expect("an address")),
+            workers: NonZeroUsize::new(2),
+            message_bytes_max: Some(65_536),
+            backlog_bytes_max: Some(2 << 20),
+            connections_max: Some(7),
+            handshake_timeout: Some(Duration::from_millis(250)),
+            ping_interval: Some(Some(Duration::from_secs(20))),
+            pong_timeout: Some(Duration::from_millis(1_500)),
+            close_timeout: Some(Duration::from_secs(1)),
+            drain_timeout: Some(Duration::from_secs(86_400)),
+            allow_origins: vec!["https://a.example".into(), "null".into()],
+        };
+        let line = "echo --listen [::1]:9 --workers 2 --message-bytes-max 64KiB \
+             --backlog-bytes-max 2MiB --connections-max 7 --handshake-timeout 0.25 \
+             --ping-interval 20 --pong-timeout 1.5 --close-timeout 1 --drain-timeout 86400 \
+             --allow-origin https://A.example --allow-origin null";
+        assert_eq!(server(line), expected);
+    }
+
+    #[test]
+    fn last_of_two_equal_flags_counts() {
+        assert_eq!(
+            server("serve --workers 1 --workers 2").workers,
+            NonZeroUsize::new(2)
+        );
+    }
+
+    #[test]
+    fn ping_interval_of_0_means_no_pings() {
+        assert_eq!(server("--ping-interval 0").ping_interval, Some(None));
+        assert_eq!(server("").ping_interval, None);
+    }
+
+    #[test]
+    fn chat_takes_one_url_and_a_name() {
+        let chat = ChatOptions {
+            url: "ws://h/chat/a".into(),
+            name: Some("Aki".into()),
+        };
+        assert_eq!(
+            parse_words("chat ws://h/chat/a --name Aki"),
+            Ok(Command::Chat(chat.clone()))
+        );
+        assert_eq!(
+            parse_words("chat --name=Aki ws://h/chat/a"),
+            Ok(Command::Chat(chat))
+        );
+        assert!(error("chat").starts_with("chat needs a URL such as ws://"));
+        assert!(error("chat ws://a ws://b").starts_with("unexpected argument \"ws://b\""));
+    }
+
+    #[test]
+    fn help_is_about_the_command_that_was_named() {
+        for (line, topic) in [
+            ("--help", Topic::Yamabiko),
+            ("-h", Topic::Yamabiko),
+            ("help", Topic::Yamabiko),
+            ("serve -h", Topic::Serve),
+            ("help serve", Topic::Serve),
+            ("echo --workers 2 --help", Topic::Echo),
+            ("help echo", Topic::Echo),
+            ("chat --help", Topic::Chat),
+            ("help chat", Topic::Chat),
+        ] {
+            assert_eq!(parse_words(line), Ok(Command::Help(topic)), "{line}");
+        }
+    }
+
+    #[test]
+    fn version_is_asked_for_anywhere() {
+        for line in ["--version", "-V", "serve --version", "echo -V", "chat -V"] {
+            assert_eq!(parse_words(line), Ok(Command::Version), "{line}");
+        }
+    }
+
+    #[test]
+    fn error_names_the_word_and_the_help_that_explains_it() {
+        for (line, expected) in [
+            ("sing", "there is no command 'sing' (see 'yamabiko --help')"),
+            (
+                "help sing",
+                "unexpected argument \"sing\" (see 'yamabiko --help')",
+            ),
+            (
+                "--sing",
+                "invalid option '--sing' (see 'yamabiko serve --help')",
+            ),
+            (
+                "echo --sing=1",
+                "invalid option '--sing' (see 'yamabiko echo --help')",
+            ),
+            (
+                "echo -x",
+                "invalid option '-x' (see 'yamabiko echo --help')",
+            ),
+            (
+                "serve 8080",
+                "unexpected argument \"8080\" (see 'yamabiko serve --help')",
+            ),
+            (
+                "serve --listen",
+                "missing argument for option '--listen' (see 'yamabiko serve --help')",
+            ),
+            (
+                "--workers 0",
+                "--workers '0': expected a whole number from 1 (see 'yamabiko serve --help')",
+            ),
+        ] {
+            assert_eq!(error(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused() {
+        for line in [
+            "--listen 8080",
+            "--listen localhost:8080",
+            "--workers -1",
+            "--workers two",
+            "--message-bytes-max 1KB",
+            "--message-bytes-max 0KiB",
+            "--message-bytes-max 18446744073709551615KiB",
+            "--ping-interval 0.0",
+            "--pong-timeout 0",
+            "--ping-interval -1",
+            "--ping-interval nan",
+            "--ping-interval inf",
+            "--ping-interval 86400.1",
+            "--allow-origin example.org",
+            "--allow-origin https://example.org/",
+            "--allow-origin https://",
+        ] {
+            let flag = line.split_once(' ').expect("flag and value").0;
+            assert!(error(line).starts_with(flag), "{line}: {}", error(line));
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn word_that_is_no_text_is_an_error_and_no_panic() {
+        use std::os::unix::ffi::OsStringExt;
+        let garbage = || OsString::from_vec(vec![0xff, 0xfe]);
+        assert!(parse([garbage()]).is_err());
+        assert!(parse(["chat".into(), garbage()]).is_err());
+        assert!(parse(["--listen".into(), garbage()]).is_err());
+    }
+}

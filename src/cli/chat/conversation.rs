@@ -1,0 +1,315 @@
+//! One connection's worth of chat: what the server says, in lines for the screen.
+
+use yamabiko::chat::{ClientMessage, Complaint, ErrorCode, SUBPROTOCOL, ServerMessage};
+use yamabiko::client::{Backoff, Client, ClientError, Ended, OwnedMessage, Writer};
+use yamabiko::websocket::Message;
+use yamabiko::websocket::frame::CloseCode;
+
+use super::desk::{Desk, Speech};
+use super::explain;
+use super::screen::{Screen, printable};
+
+/// How often a name that is taken is replaced by the server's suggestion.
+const NAMES_TRIED_MAX: u32 = 5;
+
+/// Who the user is, from one connection to the next.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    name: String,
+    names_tried: u32,
+    /// The revision of the list of names that came with the welcome: older
+    /// comings and goings are in it already, though they may arrive later.
+    revision: u64,
+}
+
+/// What to do after a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The user left, or the server is done.
+    Done,
+    /// Something that trying again will not mend.
+    Failed(String),
+    /// Something that trying again may mend.
+    Lost(String),
+}
+
+/// What a message of the server asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Reaction {
+    Show(String),
+    /// We are in the room; show it.
+    Enter(String),
+    /// Try to join under another name; show why.
+    Join(String),
+    Nothing,
+    Fail(String),
+}
+
+impl Conversation {
+    pub(super) fn new(name: String) -> Conversation {
+        Conversation {
+            name,
+            names_tried: 0,
+            revision: 0,
+        }
+    }
+
+    /// Talks over this connection until it ends.
+    pub(super) fn hold(
+        &mut self,
+        client: Client,
+        desk: &Desk,
+        screen: Screen,
+        backoff: &mut Backoff,
+    ) -> Outcome {
+        let speech = match client.subprotocol() {
+            Some(SUBPROTOCOL) => Speech::Chat,
+            _ => Speech::Bare,
+        };
+        let (mut reader, mut writer) = client.split();
+        desk.arrive(writer.clone(), speech);
+        self.names_tried = 0;
+        match speech {
+            Speech::Chat => self.join(&mut writer),
+            Speech::Bare => desk.may_speak(),
+        }
+        let end = loop {
+            let reaction = match reader.read() {
+                Ok(Some(message)) => self.hear(&message, speech, screen),
+                Ok(None) => break Ok(reader.ended()),
+                Err(error) => break Err(error),
+            };
+            match reaction {
+                Reaction::Nothing => {}
+                Reaction::Show(line) => show(&line, desk, screen),
+                Reaction::Enter(line) => {
+                    backoff.reset();
+                    desk.may_speak();
+                    show(&line, desk, screen);
+                }
+                Reaction::Join(line) => {
+                    show(&line, desk, screen);
+                    self.join(&mut writer);
+                }
+                Reaction::Fail(why) => {
+                    desk.depart();
+                    // How that ends changes nothing.
+                    let _ = reader.close(CloseCode::NORMAL, "");
+                    return Outcome::Failed(why);
+                }
+            }
+        };
+        desk.depart();
+        outcome(end, desk.is_leaving())
+    }
+
+    /// An error shows in the next read.
+    fn join(&self, writer: &mut Writer) {
+        let name = self.name.as_str().into();
+        let _ = writer.send(Message::Text(&ClientMessage::Join { name }.to_json()));
+    }
+
+    fn hear(&mut self, message: &OwnedMessage, speech: Speech, screen: Screen) -> Reaction {
+        match (message, speech) {
+            (OwnedMessage::Text(json), Speech::Chat) => match serde_json::from_str(json) {
+                Ok(message) => self.react(message, screen.is_terminal()),
+                Err(_) => Reaction::Show("! the server said what the chat does not know".into()),
+            },
+            (OwnedMessage::Text(text), Speech::Bare) => Reaction::Show(printable(text)),
+            (OwnedMessage::Binary(bytes), _) => {
+                Reaction::Show(format!("! binary message of {} bytes", bytes.len()))
+            }
+        }
+    }
+
+    /// `is_terminal`: what the user typed is on the screen already.
+    fn react(&mut self, message: ServerMessage<'_>, is_terminal: bool) -> Reaction {
+        match message {
+            ServerMessage::Welcome {
+                you,
+                room,
+                count,
+                revision,
+                ..
+            } => {
+                self.name = you.into_owned();
+                self.revision = revision;
+                let (name, room) = (printable(&self.name), printable(&room));
+                Reaction::Enter(format!("* you are {name} in {room}; {count} here"))
+            }
+            ServerMessage::Message { from, .. } if is_terminal && from == self.name => {
+                Reaction::Nothing
+            }
+            ServerMessage::Message { from, text, .. } => {
+                Reaction::Show(format!("<{}> {}", printable(&from), printable(&text)))
+            }
+            ServerMessage::Joined { revision, .. } | ServerMessage::Left { revision, .. }
+                if revision <= self.revision =>
+            {
+                Reaction::Nothing
+            }
+            ServerMessage::Joined { name, .. } => {
+                Reaction::Show(format!("* {} is here", printable(&name)))
+            }
+            ServerMessage::Left { name, .. } => {
+                Reaction::Show(format!("* {} has left", printable(&name)))
+            }
+            ServerMessage::Error(complaint) => self.complained(*complaint),
+            ServerMessage::Names { .. } | ServerMessage::Unknown => Reaction::Nothing,
+        }
+    }
+
+    /// A name that is taken is replaced; any other fault of a join ends the visit.
+    fn complained(&mut self, complaint: Complaint<'_>) -> Reaction {
+        let text = printable(&complaint.text);
+        if complaint.about.as_deref() != Some("join") {
+            return Reaction::Show(format!("! {text}"));
+        }
+        match complaint.suggestion {
+            Some(suggestion)
+                if complaint.code == ErrorCode::NameTaken && self.names_tried < NAMES_TRIED_MAX =>
+            {
+                self.names_tried += 1;
+                self.name = suggestion.into_owned();
+                Reaction::Join(format!("! {text}"))
+            }
+            _ => Reaction::Fail(format!("cannot join as {}: {text}", printable(&self.name))),
+        }
+    }
+}
+
+/// A screen that is gone (`| head`) is a reason to leave.
+fn show(line: &str, desk: &Desk, screen: Screen) {
+    if screen.show(line).is_err() {
+        desk.leave();
+    }
+}
+
+fn outcome(end: Result<Option<Ended>, ClientError>, leaving: bool) -> Outcome {
+    match end {
+        Ok(_) if leaving => Outcome::Done,
+        Err(error) if leaving => Outcome::Failed(explain(&error)),
+        Ok(ended) => closed_by_server(ended.map_or(1006, |ended| ended.code)),
+        Err(ClientError::Lost(cause)) => Outcome::Lost(explain(&ClientError::Lost(cause))),
+        Err(error) => Outcome::Failed(explain(&error)),
+    }
+}
+
+/// The server closed the connection: by its code, is it worth to come back?
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
+//# As the data is not guaranteed to be human readable, clients MUST NOT show it to end users.
+fn closed_by_server(code: u16) -> Outcome {
+    let why = |words| format!("the server closed the connection: {words} ({code})");
+    match code {
+        1000 | 1005 => Outcome::Done,
+        1001 => Outcome::Lost(why("it goes away")),
+        1011 => Outcome::Lost(why("it met an error")),
+        1012 => Outcome::Lost(why("it restarts")),
+        1013 => Outcome::Lost(why("it is overloaded, or this client reads too slowly")),
+        1008 => Outcome::Failed(why("something here is against its rules")),
+        1009 => Outcome::Failed(why("the message was too long")),
+        _ => Outcome::Failed(why("it gave a code")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn react(conversation: &mut Conversation, json: &str) -> Reaction {
+        conversation.react(serde_json::from_str(json).expect(json), true)
+    }
+
+    fn aki() -> Conversation {
+        Conversation::new("Aki".to_owned())
+    }
+
+    #[test]
+    fn messages_of_others_are_shown_and_own_ones_are_on_the_screen_already() {
+        let from = |name| format!(r#"{{"type":"message","from":"{name}","text":"yo","time":7}}"#);
+        let mut conversation = aki();
+        let shown = Reaction::Show("<Bo> yo".to_owned());
+        assert_eq!(react(&mut conversation, &from("Bo")), shown);
+        assert_eq!(react(&mut conversation, &from("Aki")), Reaction::Nothing);
+        let piped = conversation.react(serde_json::from_str(&from("Aki")).expect("JSON"), false);
+        assert_eq!(piped, Reaction::Show("<Aki> yo".to_owned()));
+    }
+
+    #[test]
+    fn what_others_say_cannot_command_the_terminal() {
+        let json = r#"{"type":"message","from":"B\u001bo","text":"\u001b[2J\n\u202ex","time":7}"#;
+        let shown = r"<B\u{1b}o> \u{1b}[2J\u{a}\u{202e}x".to_owned();
+        assert_eq!(react(&mut aki(), json), Reaction::Show(shown));
+    }
+
+    #[test]
+    fn comings_and_goings_that_the_welcome_knew_are_not_told_again() {
+        let mut conversation = aki();
+        let limits = r#"{"name_characters_max":32,"text_bytes_max":1,"message_bytes_max":1}"#;
+        let welcome = format!(
+            r#"{{"type":"welcome","you":"Aki","room":"r","names":["Aki","Bo"],"count":2,"revision":5,"limits":{limits}}}"#
+        );
+        let entered = Reaction::Enter("* you are Aki in r; 2 here".to_owned());
+        assert_eq!(react(&mut conversation, &welcome), entered);
+        let late = r#"{"type":"joined","name":"Bo","revision":5}"#;
+        assert_eq!(react(&mut conversation, late), Reaction::Nothing);
+        let news = r#"{"type":"left","name":"Bo","revision":6}"#;
+        let gone = Reaction::Show("* Bo has left".to_owned());
+        assert_eq!(react(&mut conversation, news), gone);
+    }
+
+    #[test]
+    fn name_that_is_taken_is_replaced_by_the_suggestion_a_few_times() {
+        let taken = r#"{"type":"error","code":"name_taken","text":"Taken.","about":"join","field":"name","suggestion":"Aki2"}"#;
+        let mut conversation = aki();
+        for _ in 0..NAMES_TRIED_MAX {
+            let again = Reaction::Join("! Taken.".to_owned());
+            assert_eq!(react(&mut conversation, taken), again);
+        }
+        assert_eq!(conversation.name, "Aki2");
+        let enough = Reaction::Fail("cannot join as Aki2: Taken.".to_owned());
+        assert_eq!(react(&mut conversation, taken), enough);
+    }
+
+    #[test]
+    fn complaint_about_a_message_is_shown_and_one_about_the_name_ends_the_visit() {
+        let long =
+            r#"{"type":"error","code":"text_too_long","text":"Too long.","about":"message"}"#;
+        assert_eq!(
+            react(&mut aki(), long),
+            Reaction::Show("! Too long.".to_owned())
+        );
+        let name = r#"{"type":"error","code":"name_invalid","text":"No.","about":"join"}"#;
+        let fail = Reaction::Fail("cannot join as Aki: No.".to_owned());
+        assert_eq!(react(&mut aki(), name), fail);
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
+    //= type=test
+    //# As the data is not guaranteed to be human readable, clients MUST NOT show it to end users.
+    #[test]
+    fn close_is_told_by_its_code_and_not_by_the_servers_words() {
+        let ended = |code| Ended {
+            clean: true,
+            code,
+            reason: "words of the server".to_owned(),
+            first_close: yamabiko::client::FirstClose::Server,
+        };
+        let told = |code| outcome(Ok(Some(ended(code))), false);
+        assert_eq!(told(1000), Outcome::Done);
+        let again = "the server closed the connection: it restarts (1012)";
+        assert_eq!(told(1012), Outcome::Lost(again.to_owned()));
+        let never = "the server closed the connection: it gave a code (4321)";
+        assert_eq!(told(4321), Outcome::Failed(never.to_owned()));
+    }
+
+    #[test]
+    fn lost_connection_is_worth_another_try_and_a_broken_protocol_is_not() {
+        let lost = outcome(Err(ClientError::Lost(None)), false);
+        assert!(matches!(lost, Outcome::Lost(_)));
+        let rule = yamabiko::websocket::ProtocolError::TextNotUtf8;
+        let failed = outcome(Err(ClientError::Protocol(rule)), false);
+        assert!(matches!(failed, Outcome::Failed(_)));
+        assert_eq!(outcome(Ok(None), true), Outcome::Done);
+    }
+}

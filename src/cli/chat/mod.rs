@@ -1,0 +1,125 @@
+//! `yamabiko chat`: the chat in a terminal.
+//!
+//! ```text
+//!   standard input ──▶ lines ──┐                      ┌──▶ screen
+//!                              ▼                      │
+//!   Ctrl-C ──────────────▶ desk: Writer      Reader: conversation
+//!                              │                      ▲
+//!                              └──▶ server ───────────┘
+//! ```
+//!
+//! Three threads: this one reads what the server says, one reads standard input,
+//! one waits for signals. They meet at the [`Desk`], which knows whether there is
+//! a connection to write to. A connection that is lost is opened again, after
+//! the pauses that RFC 6455 §7.2.3 asks for; lines typed meanwhile wait.
+
+mod conversation;
+mod desk;
+mod screen;
+
+use std::io::{self, BufRead, Read};
+use std::sync::Arc;
+use std::thread;
+
+use yamabiko::chat::SUBPROTOCOL;
+use yamabiko::client::{Backoff, Client, ClientError};
+
+use super::arguments::ChatOptions;
+use super::{signals, tidy};
+use conversation::{Conversation, Outcome};
+use desk::Desk;
+use screen::{Screen, printable};
+
+/// A longer line of input is sent as several messages.
+const LINE_BYTES_MAX: u64 = 64 << 10;
+
+/// Chats until the input ends, a signal comes, or the server wants no more.
+pub(super) fn run(options: ChatOptions) -> Result<(), String> {
+    let mut conversation = Conversation::new(match options.name {
+        Some(name) => name,
+        None => format!("guest-{:04}", random()? % 10_000),
+    });
+    let client = connect(&options.url).map_err(|error| explain(&error))?;
+    let desk = Arc::new(Desk::default());
+    let screen = Screen::new();
+    let leaving = Arc::clone(&desk);
+    signals::on_first(move || leaving.leave())?;
+    let typing = Arc::clone(&desk);
+    thread::spawn(move || read_lines(&typing, screen));
+    let result = stay(&options.url, client, &mut conversation, &desk, screen);
+    screen.end();
+    result
+}
+
+/// One connection after the other, until it is time to go.
+fn stay(
+    url: &str,
+    client: Client,
+    conversation: &mut Conversation,
+    desk: &Desk,
+    screen: Screen,
+) -> Result<(), String> {
+    let mut backoff = Backoff::new();
+    let mut client = Some(client);
+    loop {
+        let lost = match client.take() {
+            Some(client) => match conversation.hold(client, desk, screen, &mut backoff) {
+                Outcome::Done => return Ok(()),
+                Outcome::Failed(why) => return Err(why),
+                Outcome::Lost(why) => why,
+            },
+            None => match connect(url) {
+                Ok(opened) => {
+                    client = Some(opened);
+                    continue;
+                }
+                Err(error) => explain(&error),
+            },
+        };
+        let pause = backoff.next_delay(random()?);
+        screen.notice(&format!("{lost}; again in {:.1} s", pause.as_secs_f64()));
+        if desk.leaves_within(pause) {
+            return Ok(());
+        }
+    }
+}
+
+fn connect(url: &str) -> Result<Client, ClientError> {
+    Client::builder(url).subprotocol(SUBPROTOCOL).connect()
+}
+
+/// Sends each line of standard input; its end is a wish to leave.
+fn read_lines(desk: &Desk, screen: Screen) {
+    let mut input = io::stdin().lock();
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match (&mut input)
+            .take(LINE_BYTES_MAX)
+            .read_until(b'\n', &mut line)
+        {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => return desk.leave(),
+        }
+        let words = String::from_utf8_lossy(&line);
+        desk.say(words.trim_end_matches(['\r', '\n']));
+        screen.prompt();
+    }
+}
+
+/// An error of the client in one line; an HTTP answer with the first line of its
+/// body.
+fn explain(error: &ClientError) -> String {
+    let mut line = tidy(&error.to_string());
+    if let ClientError::Refused(refusal) = error {
+        let body = String::from_utf8_lossy(&refusal.body_start);
+        if let Some(first) = body.lines().next() {
+            line = format!("{line}: {}", printable(first));
+        }
+    }
+    line
+}
+
+fn random() -> Result<u32, String> {
+    getrandom::u32().map_err(|error| format!("no random numbers: {error}"))
+}

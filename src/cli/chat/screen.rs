@@ -1,0 +1,116 @@
+//! What the user sees: lines above a prompt on a terminal, and plain lines
+//! elsewhere.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+
+/// Back to the first column, and what stands in the line is erased.
+const ERASE_LINE: &str = "\r\x1b[K";
+const PROMPT: &str = "> ";
+
+/// Standard output, as the user sees it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Screen {
+    is_terminal: bool,
+}
+
+impl Screen {
+    pub(super) fn new() -> Screen {
+        Screen {
+            is_terminal: io::stdout().is_terminal() && io::stdin().is_terminal(),
+        }
+    }
+
+    pub(super) fn is_terminal(self) -> bool {
+        self.is_terminal
+    }
+
+    /// One line of output. What the user is typing stays in the terminal's line
+    /// buffer, though it disappears from sight.
+    pub(super) fn show(self, line: &str) -> io::Result<()> {
+        let mut output = io::stdout().lock();
+        write_line(&mut output, line, self.is_terminal)
+    }
+
+    /// One line about the connection, on standard error.
+    pub(super) fn notice(self, line: &str) {
+        let erase = if self.is_terminal { ERASE_LINE } else { "" };
+        // Where standard error is closed, there is nobody to tell.
+        let _ = writeln!(io::stderr(), "{erase}yamabiko: {line}");
+    }
+
+    /// Asks for the next line of input.
+    pub(super) fn prompt(self) {
+        self.write_if_terminal(PROMPT);
+    }
+
+    /// The prompt goes.
+    pub(super) fn end(self) {
+        self.write_if_terminal(ERASE_LINE);
+    }
+
+    fn write_if_terminal(self, text: &str) {
+        if self.is_terminal {
+            let mut output = io::stdout().lock();
+            // A terminal that is gone shows in the next line that is written.
+            let _ = output
+                .write_all(text.as_bytes())
+                .and_then(|()| output.flush());
+        }
+    }
+}
+
+fn write_line(output: &mut impl Write, line: &str, is_terminal: bool) -> io::Result<()> {
+    if is_terminal {
+        write!(output, "{ERASE_LINE}{line}\n{PROMPT}")?;
+    } else {
+        writeln!(output, "{line}")?;
+    }
+    output.flush()
+}
+
+/// The text with everything that could command a terminal, end the line or turn
+/// the direction of writing around replaced by its `\u{…}`.
+pub(super) fn printable(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_harmless(character) {
+            line.push(character);
+        } else {
+            // Writing to a string does not fail.
+            let _ = write!(line, "{}", character.escape_unicode());
+        }
+    }
+    line
+}
+
+fn is_harmless(character: char) -> bool {
+    let turns_direction = matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    character == '\t' || !(character.is_control() || turns_direction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(line: &str, is_terminal: bool) -> String {
+        let mut output = Vec::new();
+        write_line(&mut output, line, is_terminal).expect("memory");
+        String::from_utf8(output).expect("text")
+    }
+
+    #[test]
+    fn line_stands_above_the_prompt_on_a_terminal_and_plain_elsewhere() {
+        assert_eq!(written("<Bo> yo", true), "\r\x1b[K<Bo> yo\n> ");
+        assert_eq!(written("<Bo> yo", false), "<Bo> yo\n");
+    }
+
+    #[test]
+    fn printable_keeps_words_and_defuses_controls() {
+        assert_eq!(printable("山彦 🏔\tyo"), "山彦 🏔\tyo");
+        assert_eq!(
+            printable("\x1b]0;\x07\r\n\u{9b}"),
+            r"\u{1b}]0;\u{7}\u{d}\u{a}\u{9b}"
+        );
+    }
+}

@@ -1,0 +1,148 @@
+//! The help texts: every flag with its unit and its default.
+
+use super::arguments::Topic;
+
+/// The text of a topic, ending in a line break.
+pub(super) fn text(topic: Topic) -> String {
+    match topic {
+        Topic::Yamabiko => YAMABIKO.to_owned(),
+        Topic::Serve => format!("{SERVE}{}", server_flags("1MiB", "1MiB")),
+        Topic::Echo => format!("{ECHO}{}", server_flags("16MiB", "64MiB")),
+        Topic::Chat => CHAT.to_owned(),
+    }
+}
+
+const YAMABIKO: &str = "\
+yamabiko: WebSocket (RFC 6455), said once and heard by many
+
+Usage: yamabiko [COMMAND] [FLAGS]
+
+Commands:
+  serve       the chat server and its page; the default
+  echo        a server that sends every message back, for tests and load
+  chat URL    a terminal client of the chat
+  help [COMMAND]
+
+Flags:
+  -h, --help      this text; after a command, the flags of that command
+  -V, --version   name and version
+
+Examples:
+  yamabiko                          serve on http://127.0.0.1:8080/
+  yamabiko --listen 0.0.0.0:80 --allow-origin https://example.org
+  yamabiko chat ws://127.0.0.1:8080/chat/lobby --name Aki
+  yamabiko help serve
+
+Exit status: 0 done; 1 it could not be done; 2 the words make no sense;
+130 ended at once by a second signal.
+";
+
+const SERVE: &str = "\
+yamabiko serve: the chat server and its page
+
+Usage: yamabiko [serve] [FLAGS]
+
+Prints one line with its address when it is ready. Ctrl-C (SIGINT) or SIGTERM
+closes every connection with 1001 and ends with status 0 when all are gone, at
+the latest after --drain-timeout; a second signal ends it at once with 130.
+
+Flags (default in brackets):
+  --listen IP:PORT          where to listen; port 0: any free [127.0.0.1:8080]
+";
+
+const ECHO: &str = "\
+yamabiko echo: a server that sends every message back
+
+Usage: yamabiko echo [FLAGS]
+
+For conformance suites and load tests. Prints one line with its address when it
+is ready; ends by signals as 'yamabiko serve' does.
+
+Flags (default in brackets):
+  --listen IP:PORT          where to listen; port 0: any free [127.0.0.1:9001]
+";
+
+/// The flags of both servers, which differ in two defaults.
+fn server_flags(message_bytes_max: &str, backlog_bytes_max: &str) -> String {
+    format!(
+        "  \
+  --workers N               threads, each with its own event loop [one per core]
+  --message-bytes-max N     longest message; a longer one closes
+                            its connection with 1009 [{message_bytes_max}]
+  --backlog-bytes-max N     how far behind one client may be; beyond it the
+                            connection is closed with 1013 [{backlog_bytes_max}]
+  --connections-max N       connections of each worker; more wait [65536]
+  --handshake-timeout S     seconds for the whole opening handshake [10]
+  --ping-interval S         seconds of silence before a ping; 0: no pings [25]
+  --pong-timeout S          seconds to wait for an answer to a ping [20]
+  --close-timeout S         seconds for the closing handshake [5]
+  --drain-timeout S         seconds for all connections to end at shutdown [5]
+  --allow-origin ORIGIN     let pages of this origin connect, such as
+                            https://example.org; may be repeated; '*': any page
+                            [pages of the same host; what is no browser may
+                            always connect]
+  -h, --help                this text
+  -V, --version             name and version
+
+Bytes may be written as 65536, 64KiB or 1MiB; seconds with decimals: 0.25.
+"
+    )
+}
+
+const CHAT: &str = "\
+yamabiko chat: a terminal client of the chat
+
+Usage: yamabiko chat URL [--name NAME]
+
+URL is ws://HOST:PORT/chat/ROOM, or ws://HOST:PORT/broadcast/ROOM for a room of
+plain lines. Each line of standard input is one message; what the others say is
+printed, above the prompt on a terminal and as plain lines otherwise. Leaves
+with Close 1000 at the end of the input or on Ctrl-C. A connection that is lost
+is opened again: after 0 to 5 seconds, then after longer and longer pauses up to
+two minutes.
+
+Flags (default in brackets):
+  --name NAME               the name to be known by [guest and a number]
+  -h, --help                this text
+  -V, --version             name and version
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_fits_a_terminal_and_the_text_ends_in_a_line_break() {
+        for topic in [Topic::Yamabiko, Topic::Serve, Topic::Echo, Topic::Chat] {
+            let text = text(topic);
+            assert!(text.ends_with('\n'));
+            for line in text.lines() {
+                assert!(line.len() <= 80, "{line}");
+                assert_eq!(line.trim_end(), line);
+            }
+        }
+    }
+
+    #[test]
+    fn both_servers_document_every_flag() {
+        for flag in [
+            "--listen",
+            "--workers",
+            "--message-bytes-max",
+            "--backlog-bytes-max",
+            "--connections-max",
+            "--handshake-timeout",
+            "--ping-interval",
+            "--pong-timeout",
+            "--close-timeout",
+            "--drain-timeout",
+            "--allow-origin",
+            "--help",
+            "--version",
+        ] {
+            for topic in [Topic::Serve, Topic::Echo] {
+                assert!(text(topic).contains(&format!("{flag} ")), "{flag}");
+            }
+        }
+    }
+}

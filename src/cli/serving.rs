@@ -1,0 +1,146 @@
+//! What `serve` and `echo` share: flags into a [`Config`], one line when the
+//! server is ready, and its end by a signal.
+
+use std::net::SocketAddr;
+
+use yamabiko::server::{Config, Handler, Origins, Server};
+
+use super::arguments::ServerOptions;
+use super::{say, signals, words};
+
+/// The flags that were given, over the defaults.
+pub(super) fn configure(defaults: Config, options: ServerOptions) -> Config {
+    let mut config = defaults;
+    set(&mut config.listen, options.listen);
+    set(&mut config.workers, options.workers);
+    set(
+        &mut config.limits.message_bytes_max,
+        options.message_bytes_max,
+    );
+    set(&mut config.backlog_bytes_max, options.backlog_bytes_max);
+    set(&mut config.connections_max, options.connections_max);
+    set(&mut config.handshake_timeout, options.handshake_timeout);
+    set(&mut config.ping_interval, options.ping_interval);
+    set(&mut config.pong_timeout, options.pong_timeout);
+    set(&mut config.close_timeout, options.close_timeout);
+    set(&mut config.drain_timeout, options.drain_timeout);
+    set(&mut config.origins, origins(options.allow_origins));
+    config
+}
+
+/// Serves until a signal comes. `ready` makes the line that says where.
+///
+/// # Errors
+/// What went wrong, in words.
+pub(super) fn serve(
+    config: Config,
+    handler: impl Handler,
+    ready: fn(SocketAddr) -> String,
+) -> Result<(), String> {
+    let listen = config.listen;
+    let server = Server::bind(config, handler)
+        .map_err(|error| format!("cannot listen on {listen}: {}", words(&error)))?;
+    let handle = server.handle();
+    signals::on_first(move || handle.shutdown())?;
+    say(&ready(server.local_address()))?;
+    server
+        .run()
+        .map_err(|error| format!("the server failed: {}", words(&error)))
+}
+
+fn set<T>(setting: &mut T, flag: Option<T>) {
+    if let Some(value) = flag {
+        *setting = value;
+    }
+}
+
+/// `None`: the flag was not given.
+fn origins(allowed: Vec<String>) -> Option<Origins> {
+    if allowed.is_empty() {
+        return None;
+    }
+    if allowed.iter().any(|origin| origin == "*") {
+        return Some(Origins::Any);
+    }
+    Some(Origins::SameHostAnd(allowed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::arguments::{Command, Topic, parse};
+    use crate::cli::{echo, help};
+    use std::num::NonZeroUsize;
+    use std::time::Duration;
+
+    fn configured(line: &str) -> Config {
+        match parse(line.split_whitespace().map(Into::into)) {
+            Ok(Command::Serve(options)) => configure(Config::default(), options),
+            Ok(Command::Echo(options)) => configure(echo::defaults(), options),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_flag_reaches_its_setting() {
+        let config = configured(
+            "--listen [::1]:9 --workers 2 --message-bytes-max 3 --backlog-bytes-max 4 \
+             --connections-max 5 --handshake-timeout 6 --ping-interval 7 --pong-timeout 8 \
+             --close-timeout 9 --drain-timeout 10 --allow-origin https://a.example",
+        );
+        assert_eq!(config.listen.to_string(), "[::1]:9");
+        assert_eq!(Some(config.workers), NonZeroUsize::new(2));
+        assert_eq!(config.limits.message_bytes_max, 3);
+        assert_eq!(config.backlog_bytes_max, 4);
+        assert_eq!(config.connections_max, 5);
+        assert_eq!(config.handshake_timeout, Duration::from_secs(6));
+        assert_eq!(config.ping_interval, Some(Duration::from_secs(7)));
+        assert_eq!(config.pong_timeout, Duration::from_secs(8));
+        assert_eq!(config.close_timeout, Duration::from_secs(9));
+        assert_eq!(config.drain_timeout, Duration::from_secs(10));
+        let listed = Origins::SameHostAnd(vec!["https://a.example".to_owned()]);
+        assert_eq!(config.origins, listed);
+    }
+
+    #[test]
+    fn only_pages_of_the_same_host_may_connect_unless_others_are_allowed() {
+        assert_eq!(configured("serve").origins, Origins::SameHost);
+        assert_eq!(configured("echo").origins, Origins::SameHost);
+        let any = configured("--allow-origin null --allow-origin *");
+        assert_eq!(any.origins, Origins::Any);
+    }
+
+    #[test]
+    fn help_states_the_defaults_that_hold() {
+        for (topic, line) in [(Topic::Serve, "serve"), (Topic::Echo, "echo")] {
+            let config = configured(line);
+            let ping_interval = config.ping_interval.expect("pings by default");
+            let mebibytes = |bytes: usize| format!("{}MiB", bytes >> 20);
+            let seconds = |duration: Duration| duration.as_secs().to_string();
+            for (flag, default) in [
+                ("--listen", config.listen.to_string()),
+                (
+                    "--message-bytes-max",
+                    mebibytes(config.limits.message_bytes_max),
+                ),
+                ("--backlog-bytes-max", mebibytes(config.backlog_bytes_max)),
+                ("--connections-max", config.connections_max.to_string()),
+                ("--handshake-timeout", seconds(config.handshake_timeout)),
+                ("--ping-interval", seconds(ping_interval)),
+                ("--pong-timeout", seconds(config.pong_timeout)),
+                ("--close-timeout", seconds(config.close_timeout)),
+                ("--drain-timeout", seconds(config.drain_timeout)),
+            ] {
+                let text = help::text(topic);
+                let paragraph = text
+                    .split("\n  --")
+                    .find(|part| part.starts_with(&flag[2..]));
+                let paragraph = paragraph.expect(flag);
+                assert!(
+                    paragraph.contains(&format!("[{default}]")),
+                    "{flag}: {default}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! How long to wait before the next attempt to reconnect (RFC 6455 §7.2.3).
+//!
+//! A server that goes down loses all of its clients at once; if each came back
+//! at once, and again at once after each failure, they would keep it down.
+//!
+//! ```text
+//! attempt    delay drawn from           with the default bounds
+//!    0       0      ..  first_max         0 ..   5 s
+//!    1       first  .. 2 first            5 ..  10 s
+//!    2       2 first .. 4 first          10 ..  20 s
+//!    n       half the ceiling .. ceiling, until the ceiling is delay_max
+//! ```
+//!
+//! The first delay spreads the crowd over the whole interval. Each later delay
+//! has a random half (the crowd stays spread) and a certain half (it does grow).
+//!
+//! No clock and no randomness in here: the caller draws the number and sleeps.
+
+use std::time::Duration;
+
+/// The delays between attempts to reconnect: random first, then truncated
+/// binary exponential with jitter.
+///
+/// ```
+/// use std::time::Duration;
+/// use yamabiko::client::Backoff;
+///
+/// let mut backoff = Backoff::new();
+/// let random = 0x8000_0000; // draw it: `getrandom::u32()?`
+/// assert_eq!(backoff.next_delay(random), Duration::from_millis(2_500));
+/// assert_eq!(backoff.next_delay(random), Duration::from_millis(7_500));
+/// backoff.reset(); // a connection was established and did useful work
+/// assert!(backoff.next_delay(random) < Duration::from_secs(5));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Backoff {
+    first_max: Duration,
+    delay_max: Duration,
+    /// The longest delay of the attempt before; `None`: there was none.
+    ceiling: Option<Duration>,
+}
+
+impl Backoff {
+    /// First delay up to 5 seconds, later ones up to 2 minutes.
+    pub fn new() -> Backoff {
+        Backoff::with_bounds(Duration::from_secs(5), Duration::from_secs(120))
+    }
+
+    /// First delay up to `first_max`, no delay beyond `delay_max`.
+    pub fn with_bounds(first_max: Duration, delay_max: Duration) -> Backoff {
+        Backoff {
+            first_max: first_max.min(delay_max),
+            delay_max,
+            ceiling: None,
+        }
+    }
+
+    /// How long to wait before the next attempt. `random` is any of the 2³²
+    /// values, each as likely as the other; it needs no secrecy.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.3
+    //# To prevent this, clients SHOULD use some form of backoff when trying to
+    //# reconnect after abnormal closures as described in this section.
+    pub fn next_delay(&mut self, random: u32) -> Duration {
+        let Some(before) = self.ceiling else {
+            self.ceiling = Some(self.first_max);
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.3
+            //# The first reconnect attempt SHOULD be delayed by a random amount of time.
+            return share(self.first_max, random);
+        };
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.3
+        //# subsequent reconnect attempts SHOULD be delayed by increasingly longer amounts of time
+        let ceiling = before.saturating_mul(2).min(self.delay_max);
+        self.ceiling = Some(ceiling);
+        let half = ceiling / 2;
+        half + share(half, random)
+    }
+
+    /// Forgets the failures: the next delay is a first one. Call it when a
+    /// connection has proved itself (a message came), not at its mere opening:
+    /// a server that accepts and then falls over needs the backoff most.
+    pub fn reset(&mut self) {
+        self.ceiling = None;
+    }
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Backoff::new()
+    }
+}
+
+/// `random / 2³²` of the duration: from nothing to just less than all of it.
+fn share(duration: Duration, random: u32) -> Duration {
+    // Below 2⁹⁴ nanoseconds times 2³²: no overflow, and no rounding up either.
+    let nanoseconds = (duration.as_nanos() * u128::from(random)) >> 32;
+    let seconds = u64::try_from(nanoseconds / 1_000_000_000).unwrap_or(u64::MAX);
+    let rest = u32::try_from(nanoseconds % 1_000_000_000).unwrap_or(0);
+    Duration::new(seconds, rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: u32 = 0;
+    const MOST: u32 = u32::MAX;
+
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.3
+    //= type=test
+    //# The first reconnect attempt SHOULD be delayed by a random amount of time.
+    #[test]
+    fn first_delay_spreads_from_zero_to_five_seconds() {
+        assert_eq!(Backoff::new().next_delay(LEAST), Duration::ZERO);
+        let longest = Backoff::new().next_delay(MOST);
+        assert!(longest > Duration::from_millis(4_999) && longest < Duration::from_secs(5));
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.3
+    //= type=test
+    //# subsequent reconnect attempts SHOULD be delayed by increasingly longer amounts of time
+    #[test]
+    fn shortest_delay_after_a_failure_is_not_below_the_longest_delay_before_it() {
+        let (mut lucky, mut unlucky) = (Backoff::new(), Backoff::new());
+        lucky.next_delay(LEAST);
+        let mut longest_before = unlucky.next_delay(MOST);
+        for _ in 0..4 {
+            let shortest = lucky.next_delay(LEAST);
+            assert!(
+                shortest >= longest_before,
+                "{shortest:?} {longest_before:?}"
+            );
+            longest_before = unlucky.next_delay(MOST);
+            assert!(longest_before > shortest);
+        }
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.3
+    //= type=test
+    //# To prevent this, clients SHOULD use some form of backoff when trying to
+    //# reconnect after abnormal closures as described in this section.
+    #[test]
+    fn delay_is_truncated_and_stays_random_after_a_thousand_failures() {
+        let mut backoff = Backoff::with_bounds(Duration::from_secs(1), Duration::from_secs(60));
+        for _ in 0..1_000 {
+            assert!(backoff.next_delay(MOST) < Duration::from_secs(60));
+        }
+        assert_eq!(backoff.next_delay(LEAST), Duration::from_secs(30));
+    }
+
+    #[test]
+    fn reset_begins_again_with_a_first_delay() {
+        let mut backoff = Backoff::new();
+        backoff.next_delay(MOST);
+        backoff.next_delay(MOST);
+        backoff.reset();
+        assert_eq!(backoff.next_delay(LEAST), Duration::ZERO);
+    }
+
+    #[test]
+    fn bounds_that_contradict_each_other_yield_the_lower_one() {
+        let mut backoff = Backoff::with_bounds(Duration::from_secs(9), Duration::from_secs(1));
+        assert!(backoff.next_delay(MOST) < Duration::from_secs(1));
+        assert_eq!(backoff.next_delay(LEAST), Duration::from_millis(500));
+        let mut endless = Backoff::with_bounds(Duration::MAX, Duration::MAX);
+        endless.next_delay(LEAST);
+        assert_eq!(endless.next_delay(LEAST), Duration::MAX / 2);
+    }
+}

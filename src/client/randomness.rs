@@ -1,0 +1,84 @@
+//! Masking keys and nonces from the operating system (RFC 6455 §5.3, §10.3).
+//!
+//! A masking key must come from a strong source of entropy, and every frame needs
+//! a new one. [`Randomness`] asks the operating system for 256 bytes at a time:
+//! one system call for 64 keys. A byte is handed out once and then overwritten.
+
+use std::io;
+
+/// How many bytes one system call fetches.
+const BATCH_BYTES: usize = 256;
+
+/// Unpredictable bytes, fetched in batches.
+pub(super) struct Randomness {
+    batch: [u8; BATCH_BYTES],
+    /// `batch[used..]` has not been handed out.
+    used: usize,
+}
+
+impl Randomness {
+    /// Fetches the first batch; the error is the operating system's.
+    pub(super) fn new() -> io::Result<Randomness> {
+        let mut batch = [0; BATCH_BYTES];
+        getrandom::fill(&mut batch).map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(Randomness { batch, used: 0 })
+    }
+
+    /// The sixteen bytes of `Sec-WebSocket-Key`.
+    pub(super) fn nonce(&mut self) -> [u8; 16] {
+        self.take()
+    }
+
+    /// The key of one frame.
+    pub(super) fn masking_key(&mut self) -> [u8; 4] {
+        self.take()
+    }
+
+    fn take<const N: usize>(&mut self) -> [u8; N] {
+        if self.batch.len() - self.used < N {
+            self.refill();
+        }
+        let mut taken = [0; N];
+        let source = &mut self.batch[self.used..self.used + N];
+        taken.copy_from_slice(source);
+        source.fill(0);
+        self.used += N;
+        taken
+    }
+
+    /// # Panics
+    /// If an operating system that gave random bytes before gives none now:
+    /// there is no safe way to go on, since a guessable key lets a script choose
+    /// what goes over the wire (§10.3).
+    fn refill(&mut self) {
+        getrandom::fill(&mut self.batch).expect("the operating system gives random bytes");
+        self.used = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn keys_do_not_repeat_within_or_across_batches() {
+        let mut randomness = Randomness::new().expect("random bytes");
+        let nonce = randomness.nonce();
+        assert_ne!(nonce, [0; 16]);
+        let keys: HashSet<_> = (0..200).map(|_| randomness.masking_key()).collect();
+        // 200 draws from 2³²: two equal ones are a one in 200,000 event; three,
+        // with sound randomness, do not happen.
+        assert!(keys.len() >= 198, "{} different keys", keys.len());
+    }
+
+    #[test]
+    fn bytes_that_were_handed_out_are_gone_from_memory() {
+        let mut randomness = Randomness::new().expect("random bytes");
+        for _ in 0..BATCH_BYTES / 4 {
+            randomness.masking_key();
+        }
+        assert_eq!(randomness.batch, [0; BATCH_BYTES]);
+        assert_eq!(randomness.used, BATCH_BYTES);
+    }
+}

@@ -1,0 +1,85 @@
+//! The sending half of a client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Ended;
+use super::error::ClientError;
+use super::shared::Shared;
+use crate::websocket::frame::{CloseCode, CloseReason};
+use crate::websocket::{Fragment, Message};
+
+/// The sending half of a [`Client`](super::Client). Clones send over the same
+/// connection, from as many threads as there are; each message goes out whole.
+///
+/// A send returns when the kernel has taken the message. If the server does not
+/// read, it waits; the [`Reader`](super::Reader) goes on meanwhile.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    shared: Arc<Shared>,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>) -> Writer {
+        Writer { shared }
+    }
+
+    /// Sends a message in one frame. Costs one copy of the payload, which is
+    /// masked there.
+    ///
+    /// # Errors
+    /// As [`Client::send`](super::Client::send).
+    pub fn send(&mut self, message: Message<'_>) -> Result<(), ClientError> {
+        self.shared
+            .transmit(|connection, output| connection.send(message, output))
+    }
+
+    /// Sends one frame of a message that is sent in pieces; `last` ends it. Only
+    /// pings may come between the pieces, also from clones.
+    ///
+    /// # Errors
+    /// As [`Client::send`](super::Client::send), and
+    /// [`SendError`](crate::websocket::SendError) for pieces that do not fit
+    /// together.
+    pub fn send_fragment(&mut self, fragment: Fragment<'_>, last: bool) -> Result<(), ClientError> {
+        self.shared
+            .transmit(|connection, output| connection.send_fragment(fragment, last, output))
+    }
+
+    /// Sends a ping with at most 125 bytes. Its pong comes as an event of
+    /// [`Reader::read_with`](super::Reader::read_with).
+    ///
+    /// # Errors
+    /// As [`Client::send`](super::Client::send).
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), ClientError> {
+        self.send(Message::Ping(payload))
+    }
+
+    /// Begins the closing handshake: sends a Close and returns. Nothing can be sent
+    /// after it. The reader gets the messages that are still on their way and
+    /// then `None`, at the latest when the close timeout has passed.
+    ///
+    /// Does nothing if a Close was sent before.
+    ///
+    /// # Errors
+    /// [`ClientError::Send`]: the reason has more than 123 bytes.
+    /// [`ClientError::Lost`], [`ClientError::TimedOut`]: the Close could not be
+    /// sent; the connection is lost.
+    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), ClientError> {
+        self.shared.start_close(CloseReason { code, reason })?;
+        self.shared.write_waiting()
+    }
+
+    /// How the connection has ended; `None` while it has not.
+    pub fn ended(&self) -> Option<Ended> {
+        self.shared.ended()
+    }
+
+    /// How long a send may wait while the server takes nothing; `None`: forever.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn set_write_timeout(&mut self, timeout: Option<Duration>) -> std::io::Result<()> {
+        self.shared.stream.set_write_timeout(timeout)
+    }
+}

@@ -1,0 +1,64 @@
+//! Saying something in a room from outside every connection: a price feed, a
+//! job that is done, a message that came by another way.
+
+use super::handler::Message;
+use super::mail::{Mail, Published};
+use super::rooms::{encode_frame, home};
+use crate::reactor::Mailbox;
+use std::fmt;
+
+/// Publishes from any thread of the program. Cheap to clone.
+///
+/// ```
+/// use yamabiko::server::{Message, Publisher};
+///
+/// fn announce(publisher: &Publisher, price: u32) {
+///     if publisher.publish("prices", Message::Text(&price.to_string())).is_err() {
+///         eprintln!("the server is behind; this price is left out");
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Publisher {
+    mailboxes: Vec<Mailbox<Mail>>,
+}
+
+/// The message was not published: the mailbox of the room's worker holds
+/// [`Config::mailbox_capacity`](super::Config) already. Nothing was lost on the
+/// way; try again, or leave this one out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MailboxFull;
+
+impl Publisher {
+    pub(super) fn new(mailboxes: Vec<Mailbox<Mail>>) -> Publisher {
+        Publisher { mailboxes }
+    }
+
+    /// Says something to everyone in the room, on all workers. The messages of
+    /// one thread keep their order, and all members get the room's in the same.
+    ///
+    /// Cost: one copy, a lock, and a wake-up of the room's worker if it sleeps.
+    ///
+    /// # Errors
+    /// [`MailboxFull`]: the worker does not keep up.
+    pub fn publish(&self, room: &str, message: Message<'_>) -> Result<(), MailboxFull> {
+        let published = Published {
+            room: room.into(),
+            frame: encode_frame(message),
+            except: None,
+        };
+        let home = home(room, self.mailboxes.len());
+        let mailbox = self.mailboxes.get(home).ok_or(MailboxFull)?;
+        mailbox
+            .post(Mail::Publish(published))
+            .map_err(|_| MailboxFull)
+    }
+}
+
+impl fmt::Display for MailboxFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the room's worker does not keep up with its mail")
+    }
+}
+
+impl std::error::Error for MailboxFull {}

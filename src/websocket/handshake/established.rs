@@ -1,0 +1,212 @@
+//! What a server's answer must be to open the connection: the list of RFC 6455
+//! §4.1, one rule after the other.
+
+use super::accept_key::accept_key;
+use super::answer::{AnswerHead, HttpAnswer};
+use super::extensions;
+use super::fields::Occurrence;
+use super::head::HeadError;
+use super::subprotocol;
+use core::fmt;
+
+/// The connection is open; WebSocket is spoken from here on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Established {
+    /// The subprotocol that the server chose, one of those offered. `None`:
+    /// none is in use; it is for the caller to go on without or to close.
+    pub subprotocol: Option<String>,
+    /// Where frames begin in the bytes that were handed in.
+    pub head_bytes: usize,
+}
+
+/// What the client asked for.
+pub(super) struct Asked<'c> {
+    pub(super) key: &'c str,
+    pub(super) subprotocols: &'c [String],
+}
+
+impl Asked<'_> {
+    /// Does this answer open the connection? Frames begin at `head_bytes`.
+    pub(super) fn check(
+        &self,
+        head: &AnswerHead<'_>,
+        head_bytes: usize,
+    ) -> Result<Established, ClientHandshakeError> {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+        //# The client MUST validate the server's response as follows:
+        check_status(head, head_bytes)?;
+        check_upgrade(head)?;
+        check_connection(head)?;
+        self.check_accept(head)?;
+        check_extensions(head)?;
+        let subprotocol = self.subprotocol_in_use(head)?;
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+        //# If the server's response is validated as provided for above, it is
+        //# said that _The WebSocket Connection is Established_
+        Ok(Established {
+            subprotocol,
+            head_bytes,
+        })
+    }
+
+    fn check_accept(&self, head: &AnswerHead<'_>) -> Result<(), ClientHandshakeError> {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+        //# but ignoring any leading and trailing whitespace, the client MUST
+        //# _Fail the WebSocket Connection_.
+        match head.fields.once(ACCEPT) {
+            Occurrence::Once(value) if value == accept_key(self.key) => Ok(()),
+            Occurrence::Once(_) => Err(ClientHandshakeError::WrongAccept),
+            Occurrence::Absent => Err(ClientHandshakeError::MissingAccept),
+            Occurrence::Repeated => Err(ClientHandshakeError::RepeatedField(ACCEPT)),
+        }
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+    //# The _Subprotocol In Use_ is defined to be the value of the
+    //# |Sec-WebSocket-Protocol| header field in the server's handshake
+    fn subprotocol_in_use(
+        &self,
+        head: &AnswerHead<'_>,
+    ) -> Result<Option<String>, ClientHandshakeError> {
+        let value = match head.fields.once(subprotocol::FIELD) {
+            Occurrence::Absent => return Ok(None),
+            Occurrence::Once(value) => value,
+            Occurrence::Repeated => {
+                return Err(ClientHandshakeError::RepeatedField(subprotocol::FIELD));
+            }
+        };
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+        //# (the server has indicated a subprotocol not requested by the
+        //# client), the client MUST _Fail the WebSocket Connection_.
+        self.subprotocols
+            .iter()
+            .find(|name| name.as_bytes() == value)
+            .map(|name| Some(name.clone()))
+            .ok_or(ClientHandshakeError::UnrequestedSubprotocol)
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.4
+//# If the WebSocket connection could not be established, it is also said
+//# that _The WebSocket Connection is Closed_, but not _cleanly_.
+/// Why the server's answer does not open a WebSocket connection (§4.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClientHandshakeError {
+    /// The bytes are no head of an HTTP/1 answer, or one beyond the bounds.
+    Malformed(HeadError),
+    /// An HTTP answer other than 101.
+    NotSwitched(HttpAnswer),
+    /// 101 in HTTP/1.0, which has no Upgrade.
+    OldHttpVersion,
+    /// The Upgrade field is missing, or its value is not `websocket`.
+    UpgradeIsNotWebSocket,
+    /// No Connection field lists `upgrade`.
+    ConnectionIsNotUpgrade,
+    /// There is no Sec-WebSocket-Accept.
+    MissingAccept,
+    /// Sec-WebSocket-Accept does not answer the key that was sent.
+    WrongAccept,
+    /// A field that must stand once stands twice.
+    RepeatedField(&'static str),
+    /// Sec-WebSocket-Extensions breaks its grammar (§9.1).
+    MalformedExtensions,
+    /// The server uses an extension that was not offered.
+    UnrequestedExtension,
+    /// The server has chosen a subprotocol that was not offered.
+    UnrequestedSubprotocol,
+}
+
+impl From<HeadError> for ClientHandshakeError {
+    fn from(error: HeadError) -> Self {
+        ClientHandshakeError::Malformed(error)
+    }
+}
+
+impl fmt::Display for ClientHandshakeError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use ClientHandshakeError as Error;
+        formatter.write_str(match self {
+            Error::Malformed(error) => {
+                return write!(formatter, "the server's answer is malformed: {error}");
+            }
+            Error::NotSwitched(answer) => {
+                return write!(
+                    formatter,
+                    "the server answers {} instead of 101",
+                    answer.status
+                );
+            }
+            Error::RepeatedField(name) => {
+                return write!(formatter, "the server's answer has {name} twice");
+            }
+            Error::OldHttpVersion => "the server switches protocols in HTTP/1.0",
+            Error::UpgradeIsNotWebSocket => "the server does not switch to websocket (§4.1)",
+            Error::ConnectionIsNotUpgrade => "Connection does not list upgrade (§4.1)",
+            Error::MissingAccept => "Sec-WebSocket-Accept is missing (§4.1)",
+            Error::WrongAccept => "Sec-WebSocket-Accept does not answer the key (§4.1)",
+            Error::MalformedExtensions => "Sec-WebSocket-Extensions is malformed (§9.1)",
+            Error::UnrequestedExtension => "the server uses an extension not offered (§4.1)",
+            Error::UnrequestedSubprotocol => "the server chose a subprotocol not offered (§4.1)",
+        })
+    }
+}
+
+impl core::error::Error for ClientHandshakeError {}
+
+fn check_status(head: &AnswerHead<'_>, head_bytes: usize) -> Result<(), ClientHandshakeError> {
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+    //# If the status code received from the server is not 101, the client
+    //# handles the response per HTTP [RFC2616] procedures.
+    if head.line.status != 101 {
+        let answer = HttpAnswer::of(head, head_bytes);
+        return Err(ClientHandshakeError::NotSwitched(answer));
+    }
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+    //# If the server's response does not conform to the requirements for the
+    //# server's handshake as defined in this section and in Section 4.2.2, the
+    //# client MUST _Fail the WebSocket Connection_.
+    if head.line.is_http10 {
+        return Err(ClientHandshakeError::OldHttpVersion);
+    }
+    Ok(())
+}
+
+/// Unlike a request's, this field has one value: the protocol that is spoken
+/// from here on.
+fn check_upgrade(head: &AnswerHead<'_>) -> Result<(), ClientHandshakeError> {
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+    //# match for the value "websocket", the client MUST _Fail the WebSocket
+    //# Connection_.
+    match head.fields.once("Upgrade") {
+        Occurrence::Once(value) if value.eq_ignore_ascii_case(b"websocket") => Ok(()),
+        _ => Err(ClientHandshakeError::UpgradeIsNotWebSocket),
+    }
+}
+
+fn check_connection(head: &AnswerHead<'_>) -> Result<(), ClientHandshakeError> {
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+    //# match for the value "Upgrade", the client MUST _Fail the WebSocket
+    //# Connection_.
+    let mut options = head.fields.list("Connection");
+    if !options.any(|option| option.eq_ignore_ascii_case(b"upgrade")) {
+        return Err(ClientHandshakeError::ConnectionIsNotUpgrade);
+    }
+    Ok(())
+}
+
+/// None is offered, so none may be in use.
+fn check_extensions(head: &AnswerHead<'_>) -> Result<(), ClientHandshakeError> {
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+    //# The _Extensions In Use_ is defined to be a (possibly empty) string
+    if head.fields.get(extensions::FIELD).is_none() {
+        return Ok(());
+    }
+    extensions::check(head.fields).map_err(|_| ClientHandshakeError::MalformedExtensions)?;
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+    //# (the server has indicated an extension not requested by the client), the
+    //# client MUST _Fail the WebSocket Connection_.
+    Err(ClientHandshakeError::UnrequestedExtension)
+}
+
+const ACCEPT: &str = "Sec-WebSocket-Accept";

@@ -1,0 +1,170 @@
+#!/usr/bin/env bash
+# Runs the Autobahn test suite against yamabiko and judges the outcome.
+#
+#     tests/autobahn/run.sh [server|client|both] [SET]
+#     tests/autobahn/run.sh --table      the last outcome as a Markdown table
+#
+# SET is `base` (the default: the 301 cases that need no extension), `core`,
+# `limits`, `deflate-quick`, `deflate` or `all`; see cases.py.
+#
+# How: a local Docker image of the suite is used where there is one, else the
+# suite is installed into the ignored folder .autobahn/ (install.sh). The server
+# under test is `yamabiko echo`, the client is examples/autobahn_client.rs, each
+# in its release build. What passes is said at the top of judge.py. Reports are
+# in .autobahn/server/ and .autobahn/client/ (open index.html), the outcome for
+# machines in .autobahn/server.json and .autobahn/client.json.
+#
+# To see another peer judged, say how it is started and give it a name:
+#     AUTOBAHN_SERVER_COMMAND   a server that listens on 127.0.0.1:$PORT
+#     AUTOBAHN_CLIENT_COMMAND   a client that runs all cases of $URL as $AGENT
+#     AGENT                     its name in the report, one word
+#
+# Ends with 0 when everything passed. Cost: about 15 s a role once built; no
+# part can take longer than its bound. Uses free ports of the loopback
+# interface and ends only processes that it started.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+here=tests/autobahn
+folder=.autobahn
+image=crossbario/autobahn-testsuite
+export target=${CARGO_TARGET_DIR:-target}
+export message_bytes_max=67108864 # the suite sends messages of 16 MiB
+export AGENT=${AGENT:-yamabiko}
+started=() # processes to end with this script
+trap 'end_processes' EXIT
+trap 'exit 130' INT TERM
+
+main() {
+  local roles=${1:-both} set=${2:-base} role failed=0
+  case $roles in
+    --table) exec python3 "$here/judge.py" --table "$folder"/*.json ;;
+    both) roles="server client" ;;
+    server | client) ;;
+    *) usage ;;
+  esac
+  case $set in base | core | limits | deflate-quick | deflate | all) ;; *) usage ;; esac
+  # All 216 cases of compression move 22 GB through one connection at a time.
+  case $set in deflate | all) seconds_max=2400 ;; *) seconds_max=300 ;; esac
+
+  mkdir -p "$folder"
+  choose_suite
+  for role in $roles; do
+    rm -rf "${folder:?}/$role" "$folder/$role.json"
+    mkdir -p "$folder/$role"
+    "test_$role" "$set" "$folder/$role" &&
+      python3 "$here/judge.py" "$role" "$set" "$folder/$role" "$folder/$role.json" || failed=1
+    end_processes
+  done
+  return $failed
+}
+
+usage() {
+  sed -n '2,9s/^# \{0,1\}//p' "$here/run.sh" >&2
+  exit 2
+}
+
+choose_suite() {
+  if docker image inspect "$image" >/dev/null 2>&1; then
+    suite=docker
+  else
+    suite=installed
+    "$here/install.sh" "$folder/suite"
+  fi
+}
+
+# The suite's fuzzing client against our server.
+test_server() {
+  local set=$1 report=$2 port
+  port=$(free_port)
+  if [ -z "${AUTOBAHN_SERVER_COMMAND:-}" ]; then
+    cargo build --release --quiet --bin yamabiko || return 1
+  fi
+  local command='"$target/release/yamabiko" echo --listen "127.0.0.1:$PORT" --message-bytes-max "$message_bytes_max"'
+  export PORT=$port
+  in_background "$report/server.log" bash -c "exec ${AUTOBAHN_SERVER_COMMAND:-$command}"
+  wait_for_port "$port" "$report/server.log" || return 1
+  configure server "$set" "$port" "$report" || return 1
+  in_background "$report/suite.log" wstest fuzzingclient "$report"
+  wait "${started[-1]}" || { fault "the suite gave up" "$report/suite.log"; return 1; }
+}
+
+# Our client against the suite's fuzzing server.
+test_client() {
+  local set=$1 report=$2 port
+  port=$(free_port)
+  if [ -z "${AUTOBAHN_CLIENT_COMMAND:-}" ]; then
+    cargo build --release --quiet --example autobahn_client || return 1
+  fi
+  configure client "$set" "$port" "$report" || return 1
+  in_background "$report/suite.log" wstest fuzzingserver "$report"
+  wait_for_port "$port" "$report/suite.log" || return 1
+  local command='"$target/release/examples/autobahn_client" "$URL" "$AGENT"'
+  export URL=ws://127.0.0.1:$port
+  in_background "$report/client.log" bounded bash -c "exec ${AUTOBAHN_CLIENT_COMMAND:-$command}"
+  wait "${started[-1]}" || { fault "the client failed" "$report/client.log"; return 1; }
+}
+
+# The configuration that the suite reads, with paths as the suite sees them.
+configure() {
+  local role=$1 set=$2 port=$3 report=$4 seen=$PWD/$4
+  [ "$suite" = installed ] || seen=/report
+  python3 "$here/cases.py" "$role" "$set" "ws://127.0.0.1:$port" "$seen" >"$report/configuration.json"
+}
+
+wstest() {
+  local mode=$1 report=$2 options=()
+  # Without it the fuzzing server also serves its pages, on a fixed port.
+  [ "$mode" = fuzzingclient ] || options=(--webport 0)
+  if [ "$suite" = docker ]; then
+    # A signal reaches the suite inside through docker's client and --init.
+    bounded docker run --rm --init --network host --user "$(id -u):$(id -g)" --volume "$PWD/$report:/report" \
+      "$image" wstest --mode "$mode" --spec /report/configuration.json "${options[@]}"
+  else
+    bounded "$folder/suite/wstest" --mode "$mode" --spec "$report/configuration.json" "${options[@]}"
+  fi
+}
+
+# Only for the background: takes the place of the shell, so that the process
+# known by its number is the one to end, and hands a signal on.
+bounded() { exec timeout "$seconds_max" "$@"; }
+
+free_port() {
+  python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+in_background() {
+  local log=$1
+  shift
+  "$@" >"$log" 2>&1 </dev/null &
+  started+=("$!")
+}
+
+# Waits until the process started last listens: at most 20 s, and no longer
+# than it lives.
+wait_for_port() {
+  local port=$1 log=$2 tenth
+  for tenth in $(seq 200); do
+    kill -0 "${started[-1]}" 2>/dev/null || break
+    if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then return; fi
+    sleep 0.1
+  done
+  fault "nothing listens on 127.0.0.1:$port" "$log"
+  return 1
+}
+
+fault() {
+  echo "autobahn: $1; the end of $2:" >&2
+  tail -n 5 "$2" >&2
+}
+
+end_processes() {
+  local process
+  for process in "${started[@]}"; do
+    kill "$process" 2>/dev/null || true
+    wait "$process" 2>/dev/null || true
+  done
+  started=()
+}
+
+main "$@"

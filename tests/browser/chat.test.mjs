@@ -1,0 +1,350 @@
+// The chat page in a real Chromium against the real server: what a person sees,
+// types and hears. Every wait is for something that must come; none is a sleep.
+
+import assert from "node:assert/strict";
+import { after, afterEach, before, test } from "node:test";
+import { Server, enter, launch, said, say } from "./yamabiko.mjs";
+
+const WAIT_MS = 15_000;
+
+let server;
+let browser;
+let contexts = [];
+/** What the consoles of all tabs complained about. */
+let complaints = [];
+
+before(async () => {
+  server = await Server.start();
+  browser = await launch();
+});
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+afterEach(async () => {
+  await Promise.all(contexts.map((context) => context.close()));
+  contexts = [];
+  const seen = complaints;
+  complaints = [];
+  assert.deepEqual(seen, [], "the consoles are clean");
+});
+
+/** A tab of a browser of its own: nothing is shared but the server. */
+async function tab(options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1000, height: 700 }, ...options });
+  context.setDefaultTimeout(WAIT_MS);
+  contexts.push(context);
+  const page = await context.newPage();
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("console", (message) => ["error", "warning"].includes(message.type()) && complaints.push(message.text()));
+  return page;
+}
+
+async function inRoom(name, room, options) {
+  const page = await tab(options);
+  await enter(page, server.url, name, room);
+  return page;
+}
+
+const people = (page) => page.getByRole("complementary", { name: /Here now/ });
+const connected = (page) => page.getByText("Connected", { exact: true }).waitFor();
+
+test("two people in one room see each other come and talk, and one sees the other leave", async () => {
+  const aiko = await inRoom("Aiko", "talk");
+  const bo = await inRoom("Bo", "talk");
+  await aiko.getByText("Bo entered.").waitFor();
+  await people(aiko).getByText("Bo", { exact: true }).waitFor();
+  await people(bo).getByText("Aiko", { exact: true }).waitFor();
+
+  await say(aiko, "Yo-ho!");
+  await said(bo, "Yo-ho!").waitFor();
+  await said(aiko, "Yo-ho!").waitFor();
+  await say(bo, "Yo-ho, yo-ho!");
+  await said(aiko, "Yo-ho, yo-ho!").waitFor();
+  assert.match(await said(aiko, "Yo-ho, yo-ho!").innerText(), /Bo/);
+
+  await bo.getByRole("button", { name: "Leave" }).click();
+  await aiko.getByText("Bo left.").waitFor();
+  await people(aiko).getByText("Bo", { exact: true }).waitFor({ state: "detached" });
+  await bo.getByRole("button", { name: "Enter the room" }).waitFor();
+});
+
+test("closing the tab is leaving", async () => {
+  const aiko = await inRoom("Aiko", "close");
+  const bo = await inRoom("Bo", "close");
+  await aiko.getByText("Bo entered.").waitFor();
+  await bo.close();
+  await aiko.getByText("Bo left.").waitFor();
+});
+
+test("rooms are apart, and the address names the room", async () => {
+  const aiko = await inRoom("Aiko", "apart-1");
+  const bo = await inRoom("Bo", "apart-2");
+  assert.equal(new URL(aiko.url()).hash, "#apart-1");
+  await say(aiko, "only here");
+  await said(aiko, "only here").waitFor();
+  await say(bo, "only there");
+  await said(bo, "only there").waitFor();
+  assert.equal(await bo.getByText("only here").count(), 0);
+
+  await bo.evaluate(() => (location.hash = "#apart-1"));
+  await aiko.getByText("Bo entered.").waitFor();
+  await bo.getByRole("heading", { name: "apart-1" }).waitFor();
+});
+
+test("after a restart of the server both come back by themselves and talk again", async () => {
+  const aiko = await inRoom("Aiko", "restart");
+  const bo = await inRoom("Bo", "restart");
+  const { port } = server;
+  for (const page of [aiko, bo]) await connected(page);
+  await server.stop();
+  for (const page of [aiko, bo]) await page.getByText(/Connection lost/).waitFor();
+  await say(aiko, "into the void");
+  await aiko.getByText("Not connected. Your text is kept here.").waitFor();
+  assert.equal(await aiko.getByLabel("Message", { exact: true }).inputValue(), "into the void");
+
+  server = await Server.start(port);
+  for (const page of [aiko, bo]) await page.getByText(/You are back/).waitFor();
+  for (const page of [aiko, bo]) await connected(page);
+  await people(aiko).getByText("Bo", { exact: true }).waitFor();
+  await aiko.keyboard.press("Enter");
+  await said(bo, "into the void").waitFor();
+  await say(bo, "and out again");
+  await said(aiko, "and out again").waitFor();
+  complaints = complaints.filter((text) => !/WebSocket connection to .* failed/.test(text));
+});
+
+test("a bad name is told in words, at the field, and a taken one with a free one", async () => {
+  const aiko = await inRoom("Aiko", "names");
+  const other = await tab();
+  await other.goto(server.url);
+  const name = other.getByLabel("Your name");
+  const submit = other.getByRole("button", { name: "Enter the room" });
+  await other.getByLabel("Room").fill("names");
+
+  for (const [typed, told] of [
+    ["   ", /Tell the mountains your name/],
+    ["x".repeat(33), /at most 32 characters/],
+    ["a\u200Bb", /control or invisible/],
+    ["AIKO", /has this name/],
+  ]) {
+    await name.fill(typed);
+    await submit.click();
+    await other.getByRole("alert").filter({ hasText: told }).waitFor();
+    assert.equal(await name.getAttribute("aria-invalid"), "true");
+    assert.ok(await name.evaluate((field) => field === document.activeElement), "the focus is on the field");
+  }
+  await other.getByRole("button", { name: "Enter as AIKO 2" }).click();
+  await aiko.getByText("AIKO 2 entered.").waitFor();
+
+  const third = await tab();
+  await third.goto(server.url);
+  await third.getByLabel("Your name").fill("Chie");
+  await third.getByLabel("Room").fill("no such/room");
+  await third.getByRole("button", { name: "Enter the room" }).click();
+  await third.getByRole("alert").filter({ hasText: /room's name/ }).waitFor();
+});
+
+test("what people type stays text, line by line, and addresses become links", async () => {
+  const aiko = await inRoom("Aiko", "text");
+  const bo = await inRoom("<b>Bo</b>", "text");
+  const markup = "<img src=x onerror=alert(1)> & </article>";
+  await say(bo, markup);
+  await said(aiko, markup).waitFor();
+  assert.equal(await aiko.locator("#log img, #log b").count(), 0);
+  await people(aiko).getByText("<b>Bo</b>").waitFor();
+
+  const box = bo.getByLabel("Message", { exact: true });
+  await box.fill("first");
+  await bo.keyboard.press("Shift+Enter");
+  await bo.keyboard.type("see https://example.org/a?b=c.");
+  await bo.keyboard.press("Enter");
+  await said(aiko, "first").waitFor();
+  assert.match(await said(aiko, "first").locator(".words").innerText(), /^first\nsee https/);
+  const link = aiko.getByRole("link", { name: "https://example.org/a?b=c" });
+  assert.equal(await link.getAttribute("href"), "https://example.org/a?b=c");
+  assert.match(await link.getAttribute("rel"), /noopener/);
+});
+
+test("the newest message is in sight, unless the reader has scrolled up and is told instead", async () => {
+  const aiko = await inRoom("Aiko", "scroll");
+  const bo = await inRoom("Bo", "scroll");
+  for (let line = 1; line <= 30; line += 1) await say(bo, `line ${line}.`);
+  await said(aiko, "line 30.").waitFor();
+  const log = aiko.getByRole("log");
+  const atTheEnd = () =>
+    aiko.waitForFunction(() => {
+      const box = document.getElementById("log");
+      return box.scrollTop > 0 && box.scrollHeight - box.scrollTop - box.clientHeight < 2;
+    });
+  await atTheEnd();
+
+  await log.evaluate((box) => (box.scrollTop = 0));
+  await say(bo, "news");
+  const newer = aiko.getByRole("button", { name: /1 new message/ });
+  await newer.waitFor();
+  assert.equal(await log.evaluate((box) => box.scrollTop), 0, "the reader is left where they are");
+  await newer.click();
+  await newer.waitFor({ state: "hidden" });
+  await atTheEnd();
+});
+
+test("name and room are remembered", async () => {
+  const page = await inRoom("Aiko", "memory");
+  await page.goto("about:blank");
+  await page.goto(server.url);
+  assert.equal(await page.getByLabel("Your name").inputValue(), "Aiko");
+  assert.equal(await page.getByLabel("Room").inputValue(), "memory");
+});
+
+test("a text that is too long is told and kept", async () => {
+  const page = await inRoom("Aiko", "long");
+  await page.getByLabel("Message", { exact: true }).fill("山".repeat(1366));
+  await page.keyboard.press("Enter");
+  await page.getByRole("alert").filter({ hasText: "Too long by 2 bytes." }).waitFor();
+  await page.keyboard.press("Backspace");
+  await page.keyboard.press("Enter");
+  await said(page, "山山").waitFor();
+});
+
+test("the page tells when the device is offline", async () => {
+  const page = await inRoom("Aiko", "offline");
+  await connected(page);
+  await page.context().setOffline(true);
+  await page.getByRole("status").filter({ hasText: /device is offline/ }).waitFor();
+  await page.context().setOffline(false);
+  await connected(page);
+});
+
+test("the keyboard is enough", async () => {
+  const page = await tab();
+  await page.goto(server.url);
+  await page.keyboard.type("Aiko");
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("ControlOrMeta+A");
+  await page.keyboard.type("keys");
+  await page.keyboard.press("Enter");
+  await page.getByRole("log").waitFor();
+  await page.keyboard.type("by hand");
+  await page.keyboard.press("Enter");
+  await said(page, "by hand").waitFor();
+
+  const focused = () => page.evaluate(() => document.activeElement.id);
+  assert.equal(await focused(), "text");
+  await page.keyboard.press("Shift+Tab");
+  assert.equal(await focused(), "log", "the messages can be scrolled by keys");
+  await page.keyboard.press("Shift+Tab");
+  assert.equal(await focused(), "leave");
+  await page.keyboard.press("Enter");
+  await page.getByRole("button", { name: "Enter the room" }).waitFor();
+  assert.equal(await focused(), "name");
+});
+
+test("a screen reader finds its way", async () => {
+  const page = await inRoom("Aiko", "reader");
+  const log = page.getByRole("log", { name: "Messages" });
+  assert.equal(await log.getAttribute("aria-live"), "polite");
+  await page.getByRole("heading", { level: 1, name: "reader" }).waitFor();
+  await page.getByRole("heading", { level: 2, name: /Here now/ }).waitFor();
+  await page.getByRole("textbox", { name: "Message" }).waitFor();
+  await page.getByRole("button", { name: "Send" }).waitFor();
+  await page.getByRole("status").filter({ hasText: "Connected" }).waitFor();
+  await page.getByRole("main").waitFor();
+  assert.equal(await page.locator("html").getAttribute("lang"), "en");
+  await say(page, "one");
+  await say(page, "two");
+  await said(page, "two").waitFor();
+  assert.match(await said(page, "two").innerText(), /Aiko/, "each message says whose it is, shown or not");
+  const nameless = await page.evaluate(() =>
+    [...document.querySelectorAll("button, input, textarea")]
+      .filter((control) => control.checkVisibility())
+      .filter((control) => !(control.labels?.length || control.textContent.trim()))
+      .map((control) => control.outerHTML),
+  );
+  assert.deepEqual(nameless, []);
+});
+
+for (const colorScheme of ["light", "dark"]) {
+  test(`text stands out from its ground at 4.5:1 or more in ${colorScheme}`, async () => {
+    const page = await inRoom("Aiko", `contrast-${colorScheme}`, { colorScheme });
+    const other = await inRoom("Bo", `contrast-${colorScheme}`);
+    for (const speaker of [page, other]) await say(speaker, "see https://example.org/");
+    await said(page, "see").nth(1).waitFor();
+    for (let hue = 0; hue < 360; hue += 15) {
+      await page.evaluate((hue) => {
+        for (const named of document.querySelectorAll(".name, #you")) named.style.setProperty("--hue", hue);
+      }, hue);
+      assert.deepEqual(await page.evaluate(faintTexts), [], `with names of hue ${hue}`);
+    }
+  });
+}
+
+/** In the page: every text whose contrast with the ground behind it is below 4.5. */
+function faintTexts() {
+  const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgba = (colour) => {
+    context.clearRect(0, 0, 1, 1);
+    context.fillStyle = colour;
+    context.fillRect(0, 0, 1, 1);
+    return [...context.getImageData(0, 0, 1, 1).data];
+  };
+  const over = (top, ground) => ground.map((channel, index) => channel + ((top[index] - channel) * top[3]) / 255);
+  const ground = (node) => {
+    const layers = [];
+    for (let at = node; at; at = at.parentElement) layers.unshift(rgba(getComputedStyle(at).backgroundColor));
+    return layers.reduce((below, layer) => over(layer, below), [255, 255, 255]);
+  };
+  const luminance = (colour) => {
+    const [red, green, blue] = colour.map((channel) => {
+      const part = channel / 255;
+      return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const contrast = (node) => {
+    const below = ground(node);
+    const [low, high] = [luminance(over(rgba(getComputedStyle(node).color), below)), luminance(below)].sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const shown = [...document.querySelectorAll("#chat *")].filter((node) => node.checkVisibility() && !node.closest(".spoken"));
+  const texts = shown.filter((node) => [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim()));
+  return texts.filter((node) => contrast(node) < 4.5).map((node) => `${node.textContent.trim()}: ${contrast(node).toFixed(2)}`);
+}
+
+for (const width of [320, 360, 414]) {
+  test(`nothing is cut off or scrolls sideways on a phone of ${width} pixels`, async () => {
+    const phone = { viewport: { width, height: 640 }, hasTouch: true, isMobile: true };
+    const page = await tab(phone);
+    const sideways = () => page.evaluate(() => document.scrollingElement.scrollWidth - document.documentElement.clientWidth);
+    await page.goto(server.url);
+    assert.ok((await sideways()) <= 0, "the gate");
+    const room = `phone-${width}-`.padEnd(64, "x");
+    await enter(page, server.url, "W".repeat(32), room);
+    await say(page, `${"long".repeat(100)} and so on`);
+    await said(page, "and so on").waitFor();
+    assert.ok((await sideways()) <= 0, "the room");
+    assert.equal(await page.getByRole("log").evaluate((log) => log.scrollWidth - log.clientWidth), 0, "the messages");
+    for (const name of ["Leave", "Send", /show who/]) {
+      const box = await page.getByRole("button", { name }).boundingBox();
+      assert.ok(box.x >= 0 && box.x + box.width <= width && box.width >= 40 && box.height >= 40, `${name} can be touched`);
+    }
+
+    assert.equal(await people(page).isVisible(), false);
+    await page.getByRole("button", { name: /show who/ }).tap();
+    await people(page).waitFor();
+    assert.ok((await sideways()) <= 0, "the people");
+    await page.keyboard.press("Escape");
+    await people(page).waitFor({ state: "hidden" });
+  });
+}
+
+test("the page is served with the fields that keep it to itself", async () => {
+  const answer = await fetch(server.url);
+  assert.equal(answer.status, 200);
+  assert.match(answer.headers.get("content-type"), /^text\/html; *charset=utf-8$/i);
+  assert.match(answer.headers.get("content-security-policy"), /default-src 'none'/);
+  assert.equal(answer.headers.get("x-content-type-options"), "nosniff");
+  assert.equal(answer.headers.get("referrer-policy"), "no-referrer");
+  const health = await fetch(new URL("/health", server.url));
+  assert.equal(await health.text(), "ok\n");
+});

@@ -1,0 +1,86 @@
+// Starts the binary and the browser, and ends what it started.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { chromium } from "playwright-core";
+
+const START_MAX_MS = 10_000;
+const STOP_MAX_MS = 10_000;
+
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"];
+
+/** A running `yamabiko serve`. */
+export class Server {
+  /** @param {number} port 0 for one that is free */
+  static async start(port = 0) {
+    const binary = process.env.YAMABIKO_BINARY;
+    if (!binary) throw new Error("YAMABIKO_BINARY must name the binary; run.sh sets it");
+    const server = new Server();
+    server.process = spawn(binary, ["serve", "--listen", `127.0.0.1:${port}`], { stdio: ["ignore", "pipe", "inherit"] });
+    server.url = await within(START_MAX_MS, addressOf(server.process), "the server printed no address");
+    return server;
+  }
+
+  get port() {
+    return Number(new URL(this.url).port);
+  }
+
+  /** As an operator would: SIGTERM, and it ends by itself. */
+  async stop() {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+    const ended = once(this.process, "exit");
+    this.process.kill("SIGTERM");
+    try {
+      await within(STOP_MAX_MS, ended, "the server did not end on SIGTERM");
+    } finally {
+      this.process.kill("SIGKILL");
+    }
+  }
+}
+
+export function launch() {
+  return chromium.launch({ executablePath: CHROMIUM, headless: true, args: CHROMIUM_FLAGS });
+}
+
+/** The first `http://…/` on standard output; what follows is read and dropped. */
+function addressOf(child) {
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code) => reject(new Error(`the server ended with ${code}`)));
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      const address = line.match(/http:\/\/[^\s/]+\//);
+      if (address) resolve(address[0]);
+    });
+  });
+}
+
+async function within(limit, promise, complaint) {
+  let timer;
+  const late = new Promise((_, reject) => (timer = setTimeout(() => reject(new Error(complaint)), limit)));
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Enters a room through the gate, as a person would. */
+export async function enter(page, url, name, room) {
+  await page.goto(url);
+  await page.getByLabel("Your name").fill(name);
+  await page.getByLabel("Room").fill(room);
+  await page.getByRole("button", { name: "Enter the room" }).click();
+  await page.getByRole("log").waitFor();
+}
+
+export async function say(page, text) {
+  await page.getByLabel("Message", { exact: true }).fill(text);
+  await page.keyboard.press("Enter");
+}
+
+/** The message with this text, once the page shows it as said (not on its way). */
+export function said(page, text) {
+  return page.locator("article:not(.calling):not(.lost)").filter({ hasText: text });
+}

@@ -1,0 +1,1041 @@
+//! The blocking client against a server that is scripted byte by byte.
+//!
+//! The server is a thread with a `TcpListener` and shares no code with the client
+//! but `accept_key`. Every read of it has a timeout, so that a test that goes
+//! wrong fails and does not hang.
+
+#![cfg(feature = "client")]
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use yamabiko::client::{Client, ClientError, Ended, FirstClose, OwnedMessage, Step};
+use yamabiko::websocket::frame::{CloseCode, FrameError};
+use yamabiko::websocket::handshake::{ClientHandshakeError, UriError, accept_key};
+use yamabiko::websocket::{Event, Limits, Message, ProtocolError, SendError};
+
+/// Longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const TEXT: u8 = 0x1;
+const BINARY: u8 = 0x2;
+const CLOSE: u8 = 0x8;
+const PING: u8 = 0x9;
+const PONG: u8 = 0xa;
+
+/// Runs the script for the first connection, on a thread of its own.
+fn server<T: Send + 'static>(
+    script: impl FnOnce(Peer) -> T + Send + 'static,
+) -> (String, JoinHandle<T>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let uri = uri_of(listener.local_addr().expect("bound"));
+    (uri, thread::spawn(move || script(Peer::accept(&listener))))
+}
+
+/// As [`server`], with the opening handshake done.
+fn open_server<T: Send + 'static>(
+    script: impl FnOnce(Peer) -> T + Send + 'static,
+) -> (String, JoinHandle<T>) {
+    server(|mut peer| {
+        peer.shake_hands();
+        script(peer)
+    })
+}
+
+fn uri_of(address: SocketAddr) -> String {
+    format!("ws://{address}/echo?a=1")
+}
+
+/// The server's end of one connection.
+struct Peer {
+    stream: TcpStream,
+}
+
+/// One frame from the client, unmasked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Frame {
+    first_octet: u8,
+    masking_key: [u8; 4],
+    payload: Vec<u8>,
+}
+
+impl Peer {
+    fn accept(listener: &TcpListener) -> Peer {
+        let (stream, _) = listener.accept().expect("a connection");
+        stream.set_nodelay(true).expect("open");
+        stream.set_read_timeout(Some(PATIENCE)).expect("open");
+        stream.set_write_timeout(Some(PATIENCE)).expect("open");
+        Peer { stream }
+    }
+
+    /// The head of the request, read to its empty line.
+    fn request(&mut self) -> String {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(self.octets::<1>()[0]);
+        }
+        String::from_utf8(head).expect("a head of ASCII")
+    }
+
+    fn shake_hands(&mut self) -> String {
+        let request = self.request();
+        self.say(&switching(&request, ""));
+        request
+    }
+
+    fn say(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("the client reads");
+    }
+
+    fn octets<const N: usize>(&mut self) -> [u8; N] {
+        let mut octets = [0; N];
+        self.stream.read_exact(&mut octets).expect("bytes");
+        octets
+    }
+
+    /// The next frame, which must be masked as every frame of a client.
+    fn frame(&mut self) -> Frame {
+        let [first_octet, second_octet] = self.octets();
+        assert_eq!(second_octet & 0x80, 0x80, "a client masks");
+        let length = match second_octet & 0x7f {
+            126 => usize::from(u16::from_be_bytes(self.octets())),
+            127 => usize::try_from(u64::from_be_bytes(self.octets())).expect("it fits"),
+            length => usize::from(length),
+        };
+        let masking_key: [u8; 4] = self.octets();
+        let mut payload = vec![0; length];
+        self.stream.read_exact(&mut payload).expect("a payload");
+        for (octet, key) in payload.iter_mut().zip(masking_key.iter().cycle()) {
+            *octet ^= key;
+        }
+        Frame {
+            first_octet,
+            masking_key,
+            payload,
+        }
+    }
+
+    /// Whether the client has ended TCP, and sent nothing before.
+    fn sees_end(&mut self) -> bool {
+        match self.stream.read(&mut [0; 1]) {
+            Ok(octets) => octets == 0,
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        }
+    }
+
+    /// Whether nothing has come from the client, neither bytes nor its end.
+    fn sees_nothing(&mut self) -> bool {
+        self.stream.set_nonblocking(true).expect("open");
+        let result = self.stream.read(&mut [0; 1]);
+        self.stream.set_nonblocking(false).expect("open");
+        result.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    }
+}
+
+/// The 101 for this request, with more fields.
+fn switching(request: &str, fields: &str) -> Vec<u8> {
+    let accept = accept_key(field(request, "Sec-WebSocket-Key").expect("a key"));
+    let accept = std::str::from_utf8(&accept).expect("Base64");
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n{fields}\r\n"
+    )
+    .into_bytes()
+}
+
+fn field<'a>(request: &'a str, name: &str) -> Option<&'a str> {
+    request
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .find_map(|(own, value)| (own == name).then_some(value))
+}
+
+/// An unmasked frame with FIN and a short payload.
+fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).expect("short");
+    assert!(length <= 125);
+    [&[0x80 | opcode, length], payload].concat()
+}
+
+fn text(words: &str) -> Option<OwnedMessage> {
+    Some(OwnedMessage::Text(words.to_owned()))
+}
+
+// ---------------------------------------------------------------------------
+// The opening handshake
+// ---------------------------------------------------------------------------
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//= type=test
+//# it MUST open a connection, send an opening handshake, and read the
+//# server's handshake in response.
+#[test]
+fn client_connects_sends_its_request_and_reads_the_answer() {
+    let (uri, server) = server(|mut peer| {
+        let request = peer.request();
+        peer.say(&switching(&request, "Sec-WebSocket-Protocol: b\r\n"));
+        request
+    });
+    let client = Client::builder(&uri)
+        .subprotocol("a")
+        .subprotocol("b")
+        .field("Authorization", "Bearer 1")
+        .origin("https://example.org")
+        .connect()
+        .expect("a connection");
+    let request = server.join().expect("the script ran");
+    assert!(
+        request.starts_with("GET /echo?a=1 HTTP/1.1\r\n"),
+        "{request}"
+    );
+    assert_eq!(field(&request, "Sec-WebSocket-Protocol"), Some("a, b"));
+    assert_eq!(field(&request, "Authorization"), Some("Bearer 1"));
+    assert_eq!(field(&request, "Origin"), Some("https://example.org"));
+    assert_eq!(client.subprotocol(), Some("b"));
+    let host = client.peer_address().expect("open").to_string();
+    assert_eq!(field(&request, "Host"), Some(&*host));
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//= type=test
+//# If the client is not configured to use a proxy, then a direct TCP
+//# connection SHOULD be opened to the host given by /host/ and the port
+//# given by /port/.
+#[test]
+fn client_resolves_a_name_and_tries_each_of_its_addresses() {
+    let (uri, server) = open_server(|peer| peer.stream.local_addr().expect("open"));
+    // `localhost` has ::1 as well on most machines, where nobody listens.
+    let uri = uri.replace("127.0.0.1", "localhost");
+    let client = Client::connect(&uri).expect("a connection");
+    let address = server.join().expect("the script ran");
+    assert_eq!(client.peer_address().expect("open"), address);
+    assert!(client.local_address().expect("open").ip().is_loopback());
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//= type=test
+//# If the connection could not be opened, either because a direct
+//# connection failed or because any proxy used returned an error, then the
+//# client MUST _Fail the WebSocket Connection_ and abort the connection
+//# attempt.
+#[test]
+fn client_tells_which_address_refused_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    drop(listener);
+    let error = Client::connect(&uri_of(address)).expect_err("nobody listens");
+    let ClientError::Connect(attempts) = &error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(attempts.len(), 1);
+    assert_eq!(attempts[0].0, address);
+    assert_eq!(attempts[0].1.kind(), ErrorKind::ConnectionRefused);
+    let words = format!("cannot connect to {address}: ");
+    assert!(error.to_string().starts_with(&words), "{error}");
+}
+
+#[test]
+fn client_opens_no_connection_for_wss_a_bad_uri_or_a_bad_request() {
+    let builder = || Client::builder("ws://127.0.0.1:1/");
+    assert!(matches!(
+        Client::connect("wss://127.0.0.1:1/"),
+        Err(ClientError::TlsNotSupported)
+    ));
+    assert!(matches!(
+        Client::connect("http://127.0.0.1:1/"),
+        Err(ClientError::Uri(UriError::Scheme))
+    ));
+    for request in [
+        builder().field("Upgrade", "h2c"),
+        builder().field("A", "b\r\nC: d"),
+        builder().subprotocol("a b"),
+        builder().origin(""),
+    ] {
+        assert!(matches!(request.connect(), Err(ClientError::Request(_))));
+    }
+}
+
+#[test]
+fn client_refuses_a_wrong_accept() {
+    let (uri, server) = server(|mut peer| {
+        let request = peer.request();
+        let other = request.replace("Sec-WebSocket-Key: ", "Sec-WebSocket-Key: x");
+        peer.say(&switching(&other, ""));
+        peer.sees_end()
+    });
+    let error = Client::connect(&uri).expect_err("not the answer to our key");
+    let ClientError::Handshake(rule) = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(rule, ClientHandshakeError::WrongAccept);
+    assert!(
+        server.join().expect("the script ran"),
+        "the client drops TCP"
+    );
+}
+
+#[test]
+fn client_tells_status_fields_and_body_of_another_answer() {
+    let (uri, _server) = server(|mut peer| {
+        peer.request();
+        peer.say(b"HTTP/1.1 404 Not Found\r\nContent-Length: 8\r\nX-Why: gone\r\n\r\nno room");
+        peer.say(b"!and what is no longer the body");
+        peer.sees_end()
+    });
+    let error = Client::connect(&uri).expect_err("404");
+    assert_eq!(error.to_string(), "the server answered 404 Not Found");
+    let ClientError::Refused(refusal) = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(refusal.answer.status, 404);
+    assert_eq!(refusal.answer.field("x-why"), Some(&b"gone"[..]));
+    assert_eq!(refusal.body_start, b"no room!");
+}
+
+#[test]
+fn client_keeps_4_kib_of_a_body_and_waits_a_second_for_it() {
+    let body_start_of = |body_bytes: usize| {
+        let (uri, _server) = server(move |mut peer| {
+            peer.request();
+            peer.say(b"HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n");
+            peer.say(&vec![b'x'; body_bytes]);
+            peer.sees_end()
+        });
+        let begin = Instant::now();
+        match Client::connect(&uri) {
+            Err(ClientError::Refused(refusal)) => (refusal.body_start.len(), begin.elapsed()),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(body_start_of(4096).0, 4096);
+    assert_eq!(body_start_of(4097).0, 4096);
+    let (kept, waited) = body_start_of(4095);
+    assert_eq!(kept, 4095);
+    assert!(
+        waited >= Duration::from_secs(1) && waited < PATIENCE,
+        "{waited:?}"
+    );
+}
+
+#[test]
+fn client_bounds_the_whole_handshake_and_not_each_read() {
+    let (uri, server) = server(|mut peer| {
+        peer.request();
+        peer.say(b"HTTP/1.1 101 ");
+        let mut said = 0;
+        while peer.stream.write_all(b"S").is_ok() {
+            said += 1;
+            thread::sleep(Duration::from_millis(10));
+        }
+        said
+    });
+    let begin = Instant::now();
+    let error = Client::builder(&uri)
+        .handshake_timeout(Duration::from_millis(300))
+        .connect()
+        .expect_err("too slow");
+    assert!(
+        matches!(error, ClientError::TimedOut(Step::OpeningHandshake)),
+        "{error:?}"
+    );
+    assert!(begin.elapsed() >= Duration::from_millis(300));
+    let said = server.join().expect("the script ran");
+    assert!(said < 1_000, "long before the bound of the head: {said}");
+}
+
+#[test]
+fn client_tells_a_handshake_that_ends_early() {
+    let (uri, _server) = server(|mut peer| {
+        peer.request();
+        peer.say(b"HTTP/1.1 101 Switching Pro");
+    });
+    let error = Client::connect(&uri).expect_err("half an answer");
+    assert!(
+        matches!(error, ClientError::EndedInHandshake(None)),
+        "{error:?}"
+    );
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//= type=test
+//# the client MUST wait until that connection has been established or for
+//# that connection to have failed.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//= type=test
+//# There MUST be no more than one connection in a CONNECTING state.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//= type=test
+//# If multiple connections to the same IP address are attempted
+//# simultaneously, the client MUST serialize them
+#[test]
+fn clients_connect_to_one_address_one_after_the_other() {
+    const CLIENTS: usize = 4;
+    // 127.0.0.7: no other test connects there, so none stands in this line.
+    let Ok(listener) = TcpListener::bind("127.0.0.7:0") else {
+        return; // only Linux has all of 127.0.0.0/8
+    };
+    let uri = uri_of(listener.local_addr().expect("bound"));
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let uri = uri.clone();
+            thread::spawn(move || Client::connect(&uri))
+        })
+        .collect();
+    let mut peers = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut peer = Peer::accept(&listener);
+        let request = peer.request();
+        // While this one is CONNECTING, the others must not show up.
+        thread::sleep(Duration::from_millis(50));
+        listener.set_nonblocking(true).expect("a listener");
+        let next = listener.accept().map(|_| ());
+        listener.set_nonblocking(false).expect("a listener");
+        let error = next.expect_err("one at a time");
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        peer.say(&switching(&request, ""));
+        peers.push(peer);
+    }
+    for client in clients {
+        client.join().expect("no panic").expect("a connection");
+    }
+}
+
+// ---------------------------------------------------------------------------
+// Messages
+// ---------------------------------------------------------------------------
+
+/// What a server may say in the same breath as the head of its answer.
+fn conversation() -> Vec<u8> {
+    [
+        &frame(TEXT, "やまびこ".as_bytes())[..],
+        b"\x01\x03Hel\x89\x02hi\x80\x02lo", // a ping between two fragments
+        &[0x82, 127, 0, 0, 0, 0, 0, 1, 0x11, 0x70],
+        &[0x5a; 70_000],
+        &frame(PONG, b"unasked"),
+        &frame(BINARY, b""),
+        &frame(CLOSE, b"\x03\xe9bye"),
+    ]
+    .concat()
+}
+
+/// The client hears the conversation, however `cut` puts it on the wire.
+fn hear_the_conversation(cut: impl Fn(&mut Peer, &[u8]) + Send + 'static) {
+    let (uri, server) = server(move |mut peer| {
+        let request = peer.request();
+        let bytes = [switching(&request, ""), conversation()].concat();
+        cut(&mut peer, &bytes);
+        (peer.frame(), peer.frame())
+    });
+    let mut client = Client::connect(&uri).expect("a connection");
+    assert_eq!(client.read().expect("open"), text("やまびこ"));
+    assert_eq!(client.read().expect("open"), text("Hello"));
+    let long = OwnedMessage::Binary(vec![0x5a; 70_000]);
+    assert!(client.read().expect("open") == Some(long));
+    let empty = OwnedMessage::Binary(Vec::new());
+    assert_eq!(client.read().expect("open"), Some(empty));
+    assert_eq!(client.read().expect("a clean end"), None);
+    let (pong, close) = server.join().expect("the script ran");
+    assert_eq!((pong.first_octet, &*pong.payload), (0x8a, &b"hi"[..]));
+    assert_eq!(
+        (close.first_octet, &close.payload[..2]),
+        (0x88, &b"\x03\xe9"[..])
+    );
+    assert_ne!(pong.masking_key, close.masking_key);
+}
+
+#[test]
+fn client_reads_the_same_messages_from_one_piece() {
+    hear_the_conversation(|peer, bytes| peer.say(bytes));
+}
+
+#[test]
+fn client_reads_the_same_messages_from_single_octets() {
+    hear_the_conversation(|peer, bytes| {
+        for octet in bytes {
+            peer.say(&[*octet]);
+        }
+    });
+}
+
+#[test]
+fn client_reads_the_same_messages_from_pieces_of_any_size() {
+    hear_the_conversation(|peer, bytes| {
+        let mut sizes = [1, 2, 3, 5, 190, 7, 1, 60, 4096, 65_536].iter().cycle();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let size = sizes.next().expect("endless");
+            let (piece, later) = rest.split_at(rest.len().min(*size));
+            peer.say(piece);
+            thread::yield_now();
+            rest = later;
+        }
+    });
+}
+
+#[test]
+fn client_sends_masked_frames_with_a_new_key_each() {
+    let (uri, server) = open_server(|mut peer| [(); 4].map(|()| peer.frame()));
+    let mut client = Client::connect(&uri).expect("a connection");
+    let owned = OwnedMessage::Text("二".to_owned());
+    client.send(Message::Text("一")).expect("open");
+    client.send(Message::Binary(&[7; 65_536])).expect("open");
+    client.ping(b"?").expect("open");
+    client.send(owned.as_message()).expect("open");
+    let frames = server.join().expect("the script ran");
+    let octets = frames.each_ref().map(|frame| frame.first_octet);
+    assert_eq!(octets, [0x81, 0x82, 0x89, 0x81]);
+    assert_eq!(frames[0].payload, "一".as_bytes());
+    assert_eq!(frames[1].payload, [7; 65_536]);
+    assert_eq!(frames[2].payload, b"?");
+    assert_eq!(frames[3].payload, "二".as_bytes());
+    let mut keys = frames.map(|frame| frame.masking_key).to_vec();
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), 4);
+}
+
+#[test]
+fn client_lends_every_event_but_close() {
+    let (uri, _server) = open_server(|mut peer| {
+        for opcode in [TEXT, BINARY, PING, PONG] {
+            peer.say(&frame(opcode, b"x"));
+        }
+        peer.say(&frame(CLOSE, b""));
+        (peer.frame(), peer.frame())
+    });
+    let mut client = Client::connect(&uri).expect("a connection");
+    let mut kinds = String::new();
+    while let Some(kind) = client.read_with(kind_of).expect("open") {
+        kinds.push(kind);
+    }
+    assert_eq!(kinds, "TBPp");
+    assert_eq!(client.ended().expect("it has").code, 1005);
+}
+
+#[test]
+fn reader_lends_every_event_and_leaves_the_writer_free_meanwhile() {
+    let (uri, server) = open_server(|mut peer| {
+        for opcode in [TEXT, BINARY, PONG] {
+            peer.say(&frame(opcode, b"x"));
+            assert_eq!(peer.frame().payload, b"x");
+        }
+        peer.say(&frame(PING, b"x"));
+        let pong = peer.frame();
+        (pong.first_octet, pong.payload)
+    });
+    let (mut reader, mut writer) = Client::connect(&uri).expect("a connection").split();
+    let mut kinds = String::new();
+    for _ in 0..4 {
+        let kind = reader.read_with(|event| {
+            // A lock held here would stop this thread for good.
+            writer.send(Message::Text("x")).expect("open");
+            kind_of(event)
+        });
+        kinds.push(kind.expect("open").expect("an event"));
+    }
+    assert_eq!(kinds, "TBpP");
+    let pong = server.join().expect("the script ran");
+    assert_eq!(pong, (0x80 | PONG, b"x".to_vec()));
+}
+
+fn kind_of(event: Event<'_>) -> char {
+    match event {
+        Event::Text("x") => 'T',
+        Event::Binary(b"x") => 'B',
+        Event::Ping(b"x") => 'P',
+        Event::Pong(b"x") => 'p',
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn read_timeout_loses_nothing() {
+    let (uri, server) = open_server(|mut peer| {
+        peer.say(b"\x81\x05He");
+        assert_eq!(peer.frame().payload, b"too late");
+        peer.say(b"llo");
+        peer
+    });
+    let mut client = Client::builder(&uri)
+        .read_timeout(Duration::from_millis(50))
+        .connect()
+        .expect("a connection");
+    let begin = Instant::now();
+    let error = client.read().expect_err("half a message");
+    assert!(
+        matches!(error, ClientError::TimedOut(Step::Read)),
+        "{error:?}"
+    );
+    assert!(begin.elapsed() >= Duration::from_millis(50));
+    assert_eq!(client.ended(), None);
+    client.set_read_timeout(None);
+    client.send(Message::Text("too late")).expect("open");
+    assert_eq!(client.read().expect("open"), text("Hello"));
+    drop(server.join().expect("the script ran"));
+}
+
+#[test]
+fn client_that_cannot_send_says_why_and_goes_on() {
+    let (uri, server) = open_server(|mut peer| peer.frame().payload);
+    let mut client = Client::connect(&uri).expect("a connection");
+    let error = client.ping(&[0; 126]).expect_err("too long");
+    assert!(matches!(
+        error,
+        ClientError::Send(SendError::ControlPayloadTooLong)
+    ));
+    let reason = "x".repeat(124);
+    let error = client.close(CloseCode::NORMAL, &reason).expect_err("long");
+    assert!(matches!(
+        error,
+        ClientError::Send(SendError::CloseReasonTooLong)
+    ));
+    client.send(Message::Text("still here")).expect("open");
+    assert_eq!(server.join().expect("the script ran"), b"still here");
+}
+
+// ---------------------------------------------------------------------------
+// Endings
+// ---------------------------------------------------------------------------
+
+#[test]
+fn client_answers_the_servers_close_and_tells_who_and_why() {
+    let (uri, server) = open_server(|mut peer| {
+        peer.say(&frame(CLOSE, b"\x0f\xa0enough"));
+        peer.frame()
+    });
+    let mut client = Client::connect(&uri).expect("a connection");
+    assert_eq!(client.ended(), None);
+    assert_eq!(client.read().expect("a clean end"), None);
+    let ended = Ended {
+        clean: true,
+        code: 4000,
+        reason: "enough".to_owned(),
+        first_close: FirstClose::Server,
+    };
+    assert_eq!(client.ended().as_ref(), Some(&ended));
+    assert_eq!(client.read().expect("and again"), None);
+    assert_eq!(client.close(CloseCode::NORMAL, "").expect("done"), ended);
+    let error = client.send(Message::Text("late")).expect_err("closed");
+    assert!(
+        matches!(error, ClientError::Send(SendError::NotOpen)),
+        "{error:?}"
+    );
+    let close = server.join().expect("the script ran");
+    assert_eq!(
+        (close.first_octet, &close.payload[..2]),
+        (0x88, &b"\x0f\xa0"[..])
+    );
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
+//= type=test
+//# the client SHOULD wait for the server to close the connection but MAY close
+//# the connection at any time after sending and receiving a Close message
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1
+//= type=test
+//# when a client is instructed to do the same, it SHOULD wait for a TCP Close from the server
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1
+//= type=test
+//# An endpoint SHOULD use a method that cleanly closes the TCP connection, as
+//# well as the TLS session, if applicable, discarding any trailing bytes
+//# that may have been received.
+#[test]
+fn client_that_closes_lets_the_server_drop_tcp_first() {
+    let (uri, server) = open_server(|mut peer| {
+        let close = peer.frame();
+        peer.say(&frame(TEXT, b"on its way"));
+        peer.say(&frame(CLOSE, b"\x03\xe8"));
+        peer.say(b"trailing bytes that nobody looks at");
+        thread::sleep(Duration::from_millis(100));
+        assert!(peer.sees_nothing(), "the client waits for the server");
+        close
+    });
+    let mut client = Client::connect(&uri).expect("a connection");
+    let ended = client.close(CloseCode::NORMAL, "またね").expect("short");
+    let close = server.join().expect("the script ran");
+    assert_eq!(close.first_octet, 0x88);
+    assert_eq!(close.payload, [b"\x03\xe8", "またね".as_bytes()].concat());
+    let expected = Ended {
+        clean: true,
+        code: 1000,
+        reason: String::new(),
+        first_close: FirstClose::Client,
+    };
+    assert_eq!(ended, expected);
+}
+
+/// How a client's close ends, when the server answers with this and then stays.
+fn close_answered_by(answer: Vec<u8>) -> (bool, u16, FirstClose) {
+    let (uri, server) = open_server(move |mut peer| {
+        let close = peer.frame();
+        peer.say(&answer);
+        assert_eq!(close.payload, b"\x03\xe9");
+        peer.sees_end()
+    });
+    let mut client = Client::builder(&uri)
+        .close_timeout(Duration::from_millis(200))
+        .connect()
+        .expect("a connection");
+    let begin = Instant::now();
+    let ended = client.close(CloseCode::GOING_AWAY, "").expect("short");
+    assert!(begin.elapsed() >= Duration::from_millis(200));
+    assert!(server.join().expect("the script ran"), "TCP is dropped");
+    (ended.clean, ended.code, ended.first_close)
+}
+
+#[test]
+fn client_that_closes_waits_for_a_silent_server_no_longer_than_the_close_timeout() {
+    let ended = close_answered_by(Vec::new());
+    assert_eq!(ended, (false, 1006, FirstClose::Client));
+}
+
+#[test]
+fn client_that_closes_waits_for_the_end_of_tcp_no_longer_than_the_close_timeout() {
+    let ended = close_answered_by(frame(CLOSE, b""));
+    assert_eq!(ended, (true, 1005, FirstClose::Client));
+}
+
+#[test]
+fn client_waits_for_tcp_no_longer_than_the_close_timeout_when_the_server_closes() {
+    let (uri, server) = open_server(|mut peer| {
+        peer.say(&frame(CLOSE, b"\x03\xe8"));
+        let close = peer.frame();
+        // It goes on talking instead of dropping TCP.
+        while peer.stream.write_all(&frame(TEXT, b"one more")).is_ok() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        close
+    });
+    let mut client = Client::builder(&uri)
+        .close_timeout(Duration::from_millis(200))
+        .connect()
+        .expect("a connection");
+    assert_eq!(client.read().expect("a clean end"), None);
+    drop(client);
+    let close = server.join().expect("the script ran");
+    assert_eq!(close.payload[..2], *b"\x03\xe8");
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.1
+//= type=test
+//# If at any point the underlying transport layer connection is
+//# unexpectedly lost, the client MUST _Fail the WebSocket Connection_.
+#[test]
+fn client_tells_a_connection_that_ended_without_a_close() {
+    let (uri, server) = open_server(|mut peer| peer.say(b"\x81\x05Hel"));
+    let mut client = Client::connect(&uri).expect("a connection");
+    server.join().expect("the script ran");
+    let error = client.read().expect_err("half a message");
+    assert!(matches!(error, ClientError::Lost(None)), "{error:?}");
+    let ended = Ended {
+        clean: false,
+        code: 1006,
+        reason: String::new(),
+        first_close: FirstClose::Nobody,
+    };
+    assert_eq!(client.ended().as_ref(), Some(&ended));
+    assert!(matches!(client.read(), Err(ClientError::Lost(None))));
+    let error = client.send(Message::Text("late")).expect_err("lost");
+    assert!(matches!(error, ClientError::Lost(_)), "{error:?}");
+    assert_eq!(client.close(CloseCode::NORMAL, "").expect("done"), ended);
+}
+
+#[test]
+fn client_tells_a_reset() {
+    // Dropped with unread bytes: the kernel sends RST.
+    let (uri, server) = open_server(|mut peer| peer.octets::<1>());
+    let mut client = Client::connect(&uri).expect("a connection");
+    client.send(Message::Text("unread")).expect("open");
+    server.join().expect("the script ran");
+    let error = client.read().expect_err("reset");
+    let ClientError::Lost(Some(cause)) = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(cause.kind(), ErrorKind::ConnectionReset);
+    assert_eq!(client.ended().expect("it has").code, 1006);
+}
+
+#[test]
+fn client_fails_the_connection_on_a_masked_frame_and_says_so() {
+    let (uri, server) = open_server(|mut peer| {
+        peer.say(b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
+        peer.frame()
+    });
+    let mut client = Client::connect(&uri).expect("a connection");
+    for _ in 0..2 {
+        let error = client.read().expect_err("a server must not mask");
+        let ClientError::Protocol(rule) = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(rule, ProtocolError::Frame(FrameError::Masked));
+    }
+    let ended = client.ended().expect("it has");
+    assert_eq!((ended.clean, ended.code), (false, 1006));
+    assert_eq!(ended.first_close, FirstClose::Client);
+    let close = server.join().expect("the script ran");
+    assert_eq!(close.first_octet, 0x88);
+    assert_eq!(close.payload[..2], 1002_u16.to_be_bytes());
+}
+
+#[test]
+fn client_takes_a_message_at_its_limit_and_fails_one_past_it() {
+    let (uri, server) = open_server(|mut peer| {
+        peer.say(&frame(TEXT, &[b'x'; 100]));
+        peer.say(&frame(TEXT, &[b'x'; 101]));
+        peer.frame()
+    });
+    let limits = Limits {
+        message_bytes_max: 100,
+        ..Limits::default()
+    };
+    let builder = Client::builder(&uri).limits(limits);
+    let mut client = builder.connect().expect("a connection");
+    let longest = "x".repeat(100);
+    assert_eq!(client.read().expect("at the limit"), text(&longest));
+    let error = client.read().expect_err("past the limit");
+    assert!(matches!(
+        error,
+        ClientError::Protocol(ProtocolError::MessageTooBig)
+    ));
+    let close = server.join().expect("the script ran");
+    assert_eq!(close.payload[..2], 1009_u16.to_be_bytes());
+}
+
+#[test]
+fn dropped_client_drops_tcp_and_sends_no_close() {
+    let (uri, server) = open_server(|mut peer| peer.sees_end());
+    drop(Client::connect(&uri).expect("a connection"));
+    assert!(server.join().expect("the script ran"));
+}
+
+#[test]
+fn send_to_a_server_that_does_not_read_ends_at_the_write_timeout() {
+    let (uri, server) = open_server(|peer| {
+        thread::park_timeout(PATIENCE);
+        peer
+    });
+    let mut client = Client::builder(&uri)
+        .write_timeout(Duration::from_millis(50))
+        .connect()
+        .expect("a connection");
+    let error = (0..1_000)
+        .find_map(|_| client.send(Message::Binary(&[0; 1 << 20])).err())
+        .expect("no kernel takes a GiB");
+    assert!(
+        matches!(error, ClientError::TimedOut(Step::Write)),
+        "{error:?}"
+    );
+    let late = client.send(Message::Text("after a torn frame"));
+    assert!(matches!(late, Err(ClientError::Lost(None))), "{late:?}");
+    assert!(matches!(client.read(), Err(ClientError::Lost(_))));
+    server.thread().unpark();
+    drop(server.join().expect("the script ran"));
+}
+
+#[test]
+fn what_the_server_said_before_it_left_can_be_read_after_sending() {
+    let (uri, server) = open_server(|mut peer| {
+        peer.say(&frame(CLOSE, b"\x03\xf0no flooding"));
+        peer.stream.shutdown(Shutdown::Write).expect("open");
+        // It reads on, so that no RST erases what was said.
+        io::copy(&mut peer.stream, &mut io::sink()).is_ok()
+    });
+    let mut client = Client::connect(&uri).expect("a connection");
+    client.send(Message::Text("flood")).expect("open");
+    assert_eq!(client.read().expect("a clean end"), None);
+    let ended = client.ended().expect("it has");
+    assert_eq!((ended.code, &*ended.reason), (1008, "no flooding"));
+    drop(client);
+    assert!(server.join().expect("the script ran"));
+}
+
+// ---------------------------------------------------------------------------
+// Two threads
+// ---------------------------------------------------------------------------
+
+/// A server of one thread that echoes each message, after a ping, before it reads
+/// the next one. Returns how many pings were answered.
+fn echo_until_close(mut peer: Peer) -> usize {
+    let mut pongs = 0;
+    loop {
+        let received = peer.frame();
+        match received.first_octet & 0x0f {
+            BINARY => {
+                peer.say(&frame(PING, b"?"));
+                let length = u64::try_from(received.payload.len()).expect("it fits");
+                peer.say(&[&[0x82, 127][..], &length.to_be_bytes()].concat());
+                peer.say(&received.payload);
+            }
+            PONG => pongs += usize::from(received.payload == b"?"),
+            CLOSE => {
+                peer.say(&frame(CLOSE, &received.payload));
+                return pongs;
+            }
+            other => panic!("{other:#x}"),
+        }
+    }
+}
+
+#[test]
+fn halves_survive_a_server_that_echoes_with_both_directions_full() {
+    const MESSAGES: usize = 400;
+    // Together far more than all buffers of the kernel hold.
+    let payload = |index: usize| vec![index.to_le_bytes()[0]; 128 << 10];
+    let (uri, server) = open_server(echo_until_close);
+    let (mut reader, mut writer) = Client::connect(&uri).expect("a connection").split();
+    let writing = thread::spawn(move || {
+        for index in 0..MESSAGES {
+            let payload = payload(index);
+            writer.send(Message::Binary(&payload)).expect("open");
+        }
+        writer
+    });
+    for index in 0..MESSAGES {
+        let echo = reader.read().expect("open").expect("an echo");
+        assert!(echo == OwnedMessage::Binary(payload(index)), "echo {index}");
+    }
+    let writer = writing.join().expect("no panic");
+    let ended = reader.close(CloseCode::NORMAL, "").expect("short");
+    assert_eq!((ended.clean, ended.code), (true, 1000));
+    assert_eq!(writer.ended(), Some(ended));
+    let pongs = server.join().expect("the script ran");
+    assert_eq!(pongs, MESSAGES, "every ping was answered");
+}
+
+#[test]
+fn reader_is_not_stopped_by_pongs_that_the_server_does_not_read() {
+    const PINGS: u32 = 200_000;
+    let (uri, server) = open_server(|mut peer| {
+        let payload = |number: u32| number.to_be_bytes().repeat(25);
+        let pings: Vec<_> = (0..PINGS).map(|n| frame(PING, &payload(n))).collect();
+        // Nothing is read until all is written: the pongs fill every buffer.
+        peer.say(&pings.concat());
+        peer.say(&frame(TEXT, b"done"));
+        let mut answered = Vec::new();
+        while answered.last() != Some(&(PINGS - 1)) {
+            let pong = peer.frame();
+            let number = [0, 1, 2, 3].map(|index| pong.payload[index]);
+            answered.push(u32::from_be_bytes(number));
+            assert_eq!(pong.first_octet, 0x80 | PONG);
+            assert_eq!(pong.payload, payload(u32::from_be_bytes(number)));
+        }
+        peer.say(&frame(CLOSE, b"\x03\xe8"));
+        assert_eq!(peer.frame().payload, b"\x03\xe8");
+        answered
+    });
+    let mut client = Client::connect(&uri).expect("a connection");
+    assert_eq!(client.read().expect("open"), text("done"));
+    assert_eq!(client.read().expect("a clean end"), None);
+    let answered = server.join().expect("the script ran");
+    assert!(answered.is_sorted_by(|one, next| one < next), "in order");
+}
+
+#[test]
+fn writers_on_many_threads_send_whole_messages() {
+    const WRITERS: u8 = 4;
+    const MESSAGES: usize = 100;
+    let (uri, server) = open_server(|mut peer| {
+        let mut counts = [0; WRITERS as usize];
+        for _ in 0..usize::from(WRITERS) * MESSAGES {
+            let payload = peer.frame().payload;
+            assert!(payload == vec![payload[0]; 30_000]);
+            counts[usize::from(payload[0])] += 1;
+        }
+        counts
+    });
+    let (_reader, writer) = Client::connect(&uri).expect("a connection").split();
+    thread::scope(|scope| {
+        for number in 0..WRITERS {
+            let mut writer = writer.clone();
+            scope.spawn(move || {
+                for _ in 0..MESSAGES {
+                    let message = Message::Binary(&[number; 30_000]);
+                    writer.send(message).expect("open");
+                }
+            });
+        }
+    });
+    let counts = server.join().expect("the script ran");
+    assert_eq!(counts, [MESSAGES; WRITERS as usize]);
+}
+
+#[test]
+fn writer_closes_while_the_reader_waits() {
+    let (uri, server) = open_server(|mut peer| {
+        let close = peer.frame();
+        peer.say(&frame(TEXT, b"last words"));
+        peer.say(&frame(CLOSE, &close.payload));
+        close.payload
+    });
+    let (mut reader, mut writer) = Client::connect(&uri).expect("a connection").split();
+    let reading = thread::spawn(move || (reader.read(), reader.read(), reader.ended()));
+    writer.close(CloseCode::NORMAL, "done").expect("open");
+    writer.close(CloseCode::GOING_AWAY, "twice").expect("no-op");
+    let error = writer.send(Message::Text("late")).expect_err("closing");
+    assert!(
+        matches!(error, ClientError::Send(SendError::NotOpen)),
+        "{error:?}"
+    );
+    let (message, end, ended) = reading.join().expect("no panic");
+    assert_eq!(message.expect("open"), text("last words"));
+    assert_eq!(end.expect("a clean end"), None);
+    assert_eq!(ended.expect("it has").first_close, FirstClose::Client);
+    let close = server.join().expect("the script ran");
+    assert_eq!(close, b"\x03\xe8done");
+}
+
+#[test]
+fn reader_that_sleeps_wakes_at_the_close_timeout_of_a_writers_close() {
+    let (uri, server) = open_server(|mut peer| {
+        peer.frame();
+        peer.sees_end()
+    });
+    let (mut reader, mut writer) = Client::builder(&uri)
+        .close_timeout(Duration::from_millis(300))
+        .connect()
+        .expect("a connection")
+        .split();
+    let reading = thread::spawn(move || (reader.read(), Instant::now()));
+    thread::sleep(Duration::from_millis(100)); // most likely it sleeps by now
+    let begin = Instant::now();
+    writer.close(CloseCode::NORMAL, "").expect("open");
+    let (end, woke) = reading.join().expect("no panic");
+    let error = end.expect_err("the server never answers");
+    assert!(
+        matches!(error, ClientError::TimedOut(Step::ClosingHandshake)),
+        "{error:?}"
+    );
+    assert!(woke.duration_since(begin) >= Duration::from_millis(300));
+    assert!(server.join().expect("the script ran"));
+}
+
+#[test]
+fn reader_closes_past_a_writer_that_is_stuck() {
+    let (uri, server) = open_server(|peer| {
+        thread::park_timeout(PATIENCE);
+        peer
+    });
+    let (mut reader, mut writer) = Client::builder(&uri)
+        .close_timeout(Duration::from_millis(200))
+        .connect()
+        .expect("a connection")
+        .split();
+    let writing = thread::spawn(move || {
+        (0..1_000).find_map(|_| writer.send(Message::Binary(&[0; 1 << 20])).err())
+    });
+    thread::sleep(Duration::from_millis(100)); // most likely it is stuck by now
+    let ended = reader.close(CloseCode::NORMAL, "").expect("short");
+    assert_eq!((ended.clean, ended.code), (false, 1006));
+    let error = writing.join().expect("no panic").expect("it was freed");
+    assert!(
+        matches!(
+            error,
+            ClientError::Lost(_) | ClientError::Send(SendError::NotOpen)
+        ),
+        "{error:?}"
+    );
+    server.thread().unpark();
+    drop(server.join().expect("the script ran"));
+}

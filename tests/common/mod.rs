@@ -1,0 +1,213 @@
+//! What the tests of the protocol core share: frames by hand, an endpoint under
+//! test, and a way to say every rule once and check it as server and as client.
+//!
+//! The tools are those of the fuzz targets (`fuzz/properties/`); here are the short
+//! names that keep a test readable:
+//!
+//! ```text
+//! let mut endpoint = open(role);
+//! assert_eq!(endpoint.receive(peer(role).text("Hello")), [text("Hello")]);
+//! ```
+
+// Each test file needs another part of this one.
+#![allow(dead_code, unused_imports, unused_macros)]
+
+#[path = "../../fuzz/properties/mod.rs"]
+pub mod properties;
+
+pub use properties::session::{Endpoint, Received, counting_keys, cut, frames_of};
+pub use properties::wire::{
+    BINARY, CLOSE, CONTINUATION, LengthForm, PING, PONG, RESERVED_OPCODES, RFC_KEY, TEXT,
+    WireFrame, decode_all,
+};
+pub use properties::{
+    CloseCode, CloseReason, Connection, Ended, Event, Fragment, FrameDecoder, FrameError,
+    FrameHeader, FramePart, Limits, Message, Opcode, ProtocolError, Role, SendError, State,
+    Utf8Validator, limits, mask,
+};
+
+/// Runs `fn rule(role: Role)` as two tests: `rule::as_server` and `rule::as_client`.
+macro_rules! both_roles {
+    ($rule:ident) => {
+        mod $rule {
+            use yamabiko::websocket::frame::Role;
+
+            #[test]
+            fn as_server() {
+                super::$rule(Role::Server);
+            }
+
+            #[test]
+            fn as_client() {
+                super::$rule(Role::Client);
+            }
+        }
+    };
+}
+pub(crate) use both_roles;
+
+/// An endpoint of this role, right after the opening handshake.
+pub fn open(role: Role) -> Endpoint {
+    Endpoint::new(role, Limits::default())
+}
+
+/// The other side of an endpoint of this role. It masks if the endpoint is a server.
+pub fn peer(role: Role) -> Peer {
+    Peer { role }
+}
+
+/// Writes frames as the peer of `role` must: with a mask to a server, without one to
+/// a client.
+#[derive(Clone, Copy)]
+pub struct Peer {
+    role: Role,
+}
+
+impl Peer {
+    /// The frame as this peer sends it, right or wrong in all but its mask.
+    pub fn frame(self, frame: WireFrame) -> Vec<u8> {
+        self.masking(frame).bytes()
+    }
+
+    /// The frame with the mask that this peer must give it.
+    pub fn masking(self, frame: WireFrame) -> WireFrame {
+        match self.role {
+            Role::Server => frame.masked(RFC_KEY),
+            Role::Client => frame.unmasked(),
+        }
+    }
+
+    /// A header without its payload, which is claimed to have this length.
+    pub fn header(self, frame: WireFrame, length: u64) -> Vec<u8> {
+        self.masking(frame)
+            .header_claiming(LengthForm::minimal(length), length)
+    }
+
+    pub fn text(self, payload: impl AsRef<[u8]>) -> Vec<u8> {
+        self.frame(WireFrame::new(TEXT, payload))
+    }
+
+    pub fn binary(self, payload: impl AsRef<[u8]>) -> Vec<u8> {
+        self.frame(WireFrame::new(BINARY, payload))
+    }
+
+    /// The first frame of a text message that goes on.
+    pub fn text_begins(self, payload: impl AsRef<[u8]>) -> Vec<u8> {
+        self.frame(WireFrame::new(TEXT, payload).unfinished())
+    }
+
+    /// The first frame of a binary message that goes on.
+    pub fn binary_begins(self, payload: impl AsRef<[u8]>) -> Vec<u8> {
+        self.frame(WireFrame::new(BINARY, payload).unfinished())
+    }
+
+    /// A continuation that is not the last.
+    pub fn goes_on(self, payload: impl AsRef<[u8]>) -> Vec<u8> {
+        self.frame(WireFrame::new(CONTINUATION, payload).unfinished())
+    }
+
+    /// The last frame of a fragmented message.
+    pub fn ends(self, payload: impl AsRef<[u8]>) -> Vec<u8> {
+        self.frame(WireFrame::new(CONTINUATION, payload))
+    }
+
+    pub fn ping(self, payload: impl AsRef<[u8]>) -> Vec<u8> {
+        self.frame(WireFrame::new(PING, payload))
+    }
+
+    pub fn pong(self, payload: impl AsRef<[u8]>) -> Vec<u8> {
+        self.frame(WireFrame::new(PONG, payload))
+    }
+
+    pub fn close(self, code: u16, reason: impl AsRef<[u8]>) -> Vec<u8> {
+        self.frame(WireFrame::close(code, reason))
+    }
+
+    pub fn close_empty(self) -> Vec<u8> {
+        self.frame(WireFrame::new(CLOSE, b""))
+    }
+}
+
+pub fn text(text: impl Into<String>) -> Received {
+    Received::Text(text.into())
+}
+
+pub fn binary(bytes: impl AsRef<[u8]>) -> Received {
+    Received::Binary(bytes.as_ref().to_vec())
+}
+
+pub fn ping(payload: impl AsRef<[u8]>) -> Received {
+    Received::Ping(payload.as_ref().to_vec())
+}
+
+pub fn pong(payload: impl AsRef<[u8]>) -> Received {
+    Received::Pong(payload.as_ref().to_vec())
+}
+
+pub fn close(code: u16, reason: &str) -> Received {
+    Received::Close(Some((code, reason.to_owned())))
+}
+
+/// The reason of a Close, for `Connection::close`.
+pub fn reason(code: CloseCode, reason: &str) -> Option<CloseReason<'_>> {
+    Some(CloseReason { code, reason })
+}
+
+/// What `send` wrote: the one frame, unmasked.
+pub fn sent(endpoint: &mut Endpoint, message: Message<'_>) -> WireFrame {
+    let mut output = Vec::new();
+    let sent = endpoint.connection.send(message, &mut output);
+    assert_eq!(sent, Ok(()));
+    let [frame] = &frames_of(endpoint.role, &output)[..] else {
+        panic!("one message is one frame: {output:x?}");
+    };
+    frame.clone()
+}
+
+/// Gives `bytes` to a fresh endpoint, which must fail at once with this code, say so
+/// in one Close frame, and never speak or listen again.
+#[track_caller]
+pub fn fails_with(code: u16, role: Role, bytes: impl AsRef<[u8]>) {
+    fails_after(&[], code, open(role), bytes);
+}
+
+/// The same for an endpoint that is in the middle of something; first it gives these
+/// events.
+#[track_caller]
+pub fn fails_after(
+    events: &[Received],
+    code: u16,
+    mut endpoint: Endpoint,
+    bytes: impl AsRef<[u8]>,
+) {
+    let bytes = bytes.as_ref();
+    let received = endpoint.receive(bytes);
+    let (failure, before) = received.split_last().expect("an event or a failure");
+    assert_eq!(before, events);
+    assert_eq!(*failure, Received::Failed(code), "for {bytes:x?}");
+
+    let replies = endpoint.take_replies();
+    let last = replies.last().expect("a failure is told to the peer");
+    assert_eq!(last.close_body().map(|body| body.0), Some(code));
+    let closes = replies.iter().filter(|frame| frame.opcode == CLOSE).count();
+    assert_eq!(closes, 1);
+    is_dead(endpoint, code);
+}
+
+/// §7.1.7: an endpoint that has failed processes nothing and says nothing.
+#[track_caller]
+pub fn is_dead(mut endpoint: Endpoint, code: u16) {
+    let peer = peer(endpoint.role);
+    assert_eq!(endpoint.connection.state(), State::Failed);
+    assert!(!endpoint.connection.ended().clean);
+    for bytes in [peer.text("more"), peer.ping(""), peer.close(1000, "")] {
+        assert_eq!(endpoint.receive(bytes), [Received::Failed(code)]);
+    }
+    assert_eq!(endpoint.replies, b"", "nothing follows the Close");
+
+    let mut output = Vec::new();
+    let sent = endpoint.connection.send(Message::Text("late"), &mut output);
+    assert!(sent.is_err());
+    endpoint.connection.resume_replies(&mut output);
+    assert_eq!(output, b"", "nothing follows the Close");
+}

@@ -1,0 +1,354 @@
+//! The quotations of the RFCs in the code.
+//!
+//! ```text
+//! .../= https://www.rfc-editor.org/rfc/rfc6455#section-5.1     whose sentence
+//! .../= type=test                                              what stands below it (optional)
+//! .../= reason=…                                               a remark (optional)
+//! .../# The server MUST close the connection upon receiving    the quotation, verbatim,
+//! .../# a frame that is not masked.                            white space folded
+//! ```
+//!
+//! (with `//` for the dots: written out here, it would be read as a citation).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What the code below a citation does with the requirement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Obeys it: the default in `src/`.
+    Implementation,
+    /// Checks it: the default in `tests/`.
+    Test,
+    /// Obeys it in such a way that no test could fail: counts as both.
+    Implication,
+}
+
+/// One quotation.
+#[derive(Clone, Debug)]
+pub struct Citation {
+    pub kind: Kind,
+    /// Address of the section.
+    pub target: String,
+    /// White space folded.
+    pub quote: String,
+    /// Path from the project's folder, with `/`.
+    pub file: String,
+    /// Counted from 1.
+    pub line: usize,
+    /// The function or other item that the citation stands in or above; a name
+    /// without line number, so that the table does not change with every edit.
+    pub item: String,
+}
+
+/// All citations under `src/` and `tests/`, and what is wrong with their form.
+pub fn of_tree(project: &Path) -> (Vec<Citation>, Vec<String>) {
+    let mut citations = Vec::new();
+    let mut problems = Vec::new();
+    for folder in ["src", "tests"] {
+        for path in rust_files(&project.join(folder)) {
+            let text = fs::read_to_string(&path).expect("a source file can be read");
+            let file = path.strip_prefix(project).expect("it is in the project");
+            let (found, wrong) = of_file(&file.display().to_string(), &text);
+            citations.extend(found);
+            problems.extend(wrong);
+        }
+    }
+    (citations, problems)
+}
+
+/// The citations of one file, whose path decides what they are by default.
+pub fn of_file(file: &str, text: &str) -> (Vec<Citation>, Vec<String>) {
+    let source = Source::new(file, text);
+    let mut citations = Vec::new();
+    let mut problems = Vec::new();
+    let mut start = 0;
+    while start < source.lines.len() {
+        let length = block_length(&source.lines[start..]);
+        if length > 0 {
+            match source.citation(start, start + length) {
+                Ok(citation) => citations.push(citation),
+                Err(problem) => problems.push(format!("{file}:{}: {problem}", start + 1)),
+            }
+        }
+        start += length.max(1);
+    }
+    (citations, problems)
+}
+
+/// Folds every run of white space into one space.
+pub fn folded(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// How many lines from the first belong to one citation: annotations, then
+/// quotation. An annotation after a quotation opens the next citation.
+fn block_length(lines: &[&str]) -> usize {
+    let annotations = lines.iter().take_while(|line| is_annotation(line)).count();
+    let quotations = lines[annotations..]
+        .iter()
+        .take_while(|line| is_quotation(line))
+        .count();
+    annotations + quotations
+}
+
+fn is_annotation(line: &str) -> bool {
+    line.starts_with("//=")
+}
+
+fn is_quotation(line: &str) -> bool {
+    line.starts_with("//#")
+}
+
+/// A source file, as far as it matters to its citations.
+struct Source<'a> {
+    file: &'a str,
+    /// Without indentation.
+    lines: Vec<&'a str>,
+    /// Where the test module begins. By the habit of the house it is the last
+    /// thing in its file, or the whole of a file `tests.rs`.
+    test_module: usize,
+}
+
+impl<'a> Source<'a> {
+    fn new(file: &'a str, text: &'a str) -> Self {
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        let test_module = match file.ends_with("/tests.rs") {
+            true => 0,
+            false => lines
+                .windows(2)
+                .position(|pair| pair[0] == "#[cfg(test)]" && pair[1].starts_with("mod "))
+                .unwrap_or(lines.len()),
+        };
+        Self {
+            file,
+            lines,
+            test_module,
+        }
+    }
+
+    /// The citation in the lines from `start` to before `end`.
+    fn citation(&self, start: usize, end: usize) -> Result<Citation, String> {
+        let block = &self.lines[start..end];
+        let target = block[0]
+            .strip_prefix("//= ")
+            .filter(|target| target.starts_with("https://"))
+            .ok_or("a citation opens with `//= https://…`")?;
+        let annotations = block.iter().skip(1).filter(|line| is_annotation(line));
+        let quote: Vec<&str> = block
+            .iter()
+            .filter_map(|line| line.strip_prefix("//#"))
+            .collect();
+        if quote.is_empty() {
+            return Err("a citation quotes its sentence with `//# …`".into());
+        }
+        if self.lines.get(end).is_none_or(|line| line.is_empty()) {
+            return Err("a citation stands directly above the code that it is about".into());
+        }
+        Ok(Citation {
+            kind: self.kind(start, annotations)?,
+            target: target.into(),
+            quote: folded(&quote.join(" ")),
+            file: self.file.into(),
+            line: start + 1,
+            item: self.item(start, end),
+        })
+    }
+
+    fn kind<'b>(
+        &self,
+        start: usize,
+        annotations: impl Iterator<Item = &'b &'b str>,
+    ) -> Result<Kind, String> {
+        let among_tests = self.file.starts_with("tests/");
+        let mut kind = match among_tests {
+            true => Kind::Test,
+            false => Kind::Implementation,
+        };
+        for annotation in annotations {
+            kind = match annotation.strip_prefix("//= ").unwrap_or_default() {
+                "type=test" => Kind::Test,
+                "type=implication" => Kind::Implication,
+                remark if remark.starts_with("reason=") => kind,
+                _ => return Err(format!("unknown annotation `{annotation}`")),
+            };
+        }
+        let in_test_module = start >= self.test_module;
+        match kind {
+            Kind::Implementation if in_test_module => {
+                Err("in a test module a citation needs `//= type=test`".into())
+            }
+            Kind::Test if !in_test_module && !among_tests => {
+                Err("`//= type=test` outside of a test module".into())
+            }
+            _ => Ok(kind),
+        }
+    }
+
+    /// The item right below the citation, else the function around it.
+    fn item(&self, start: usize, end: usize) -> String {
+        let below = self.lines[end..]
+            .iter()
+            .find(|line| !line.starts_with("//") && !line.starts_with("#["))
+            .and_then(|line| item_name(line));
+        let around = || {
+            let above = self.lines[..start].iter().rev();
+            above
+                .filter(|line| line.contains("fn "))
+                .find_map(|line| item_name(line))
+        };
+        below.or_else(around).unwrap_or_default()
+    }
+}
+
+/// `pub(crate) const fn parse<'a>(` declares `parse`.
+fn item_name(line: &str) -> Option<String> {
+    const ITEMS: [&str; 7] = ["fn", "struct", "enum", "const", "static", "trait", "type"];
+    let mut words = line.split_whitespace().peekable();
+    while let Some(word) = words.next() {
+        let const_fn = word == "const" && words.peek() == Some(&"fn");
+        if ITEMS.contains(&word) && !const_fn {
+            let name = words.next()?;
+            let letters = name.find(|c: char| !c.is_alphanumeric() && c != '_');
+            return Some(name[..letters.unwrap_or(name.len())].to_string());
+        }
+        if !word.starts_with("pub") && !const_fn {
+            return None;
+        }
+    }
+    None
+}
+
+/// Every `.rs` file under the folder, in a settled order.
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut entries: Vec<PathBuf> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.expect("a folder can be listed").path())
+        .collect();
+    entries.sort();
+    entries
+        .into_iter()
+        .flat_map(|path| match path.is_dir() {
+            true => rust_files(&path),
+            false => Vec::from_iter(
+                path.extension()
+                    .is_some_and(|end| end == "rs")
+                    .then_some(path),
+            ),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECTION: &str = "//= https://www.rfc-editor.org/rfc/rfc6455#section-5.1";
+
+    fn sample(file: &str, lines: &[&str]) -> (Vec<Citation>, Vec<String>) {
+        of_file(file, &lines.join("\n"))
+    }
+
+    fn problem_of(file: &str, lines: &[&str]) -> String {
+        let (citations, problems) = sample(file, lines);
+        assert!(citations.is_empty(), "{citations:?}");
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        problems[0].clone()
+    }
+
+    #[test]
+    fn a_quotation_over_several_lines_is_folded() {
+        let (citations, problems) = sample(
+            "src/a.rs",
+            &[
+                "fn receive() {",
+                "    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.1",
+                "    //# The server MUST close the connection",
+                "    //#   upon receiving a frame that is not masked.",
+                "    return;",
+            ],
+        );
+        assert_eq!(problems, [""; 0]);
+        assert_eq!(
+            citations[0].quote,
+            "The server MUST close the connection upon receiving a frame that is not masked."
+        );
+        assert_eq!(citations[0].target, SECTION[4..]);
+        assert_eq!(citations[0].kind, Kind::Implementation);
+        assert_eq!((citations[0].line, &*citations[0].item), (2, "receive"));
+    }
+
+    #[test]
+    fn citations_may_stand_on_one_another() {
+        let lines = [SECTION, "//# one", SECTION, "//# two", "fn both() {}"];
+        let (citations, _) = sample("src/a.rs", &lines);
+        let quotes: Vec<_> = citations.iter().map(|citation| &*citation.quote).collect();
+        assert_eq!(quotes, ["one", "two"]);
+        assert!(citations.iter().all(|citation| citation.item == "both"));
+    }
+
+    #[test]
+    fn the_place_and_the_annotation_decide_the_kind() {
+        let kind = |file, lines: &[&str]| sample(file, lines).0[0].kind;
+        let remark = "//= reason=masking knows no TLS";
+        assert_eq!(
+            kind("src/a.rs", &[SECTION, remark, "//# q", "fn a() {}"]),
+            Kind::Implementation
+        );
+        assert_eq!(
+            kind(
+                "src/a.rs",
+                &[SECTION, "//= type=implication", "//# q", "fn a() {}"]
+            ),
+            Kind::Implication
+        );
+        assert_eq!(
+            kind("tests/a.rs", &[SECTION, "//# q", "#[test]", "fn a() {}"]),
+            Kind::Test
+        );
+        let module = ["#[cfg(test)]", "mod tests {"];
+        let test = [SECTION, "//= type=test", "//# q", "#[test]", "fn a() {}"];
+        assert_eq!(kind("src/a.rs", &[&module[..], &test].concat()), Kind::Test);
+        assert_eq!(kind("src/a/tests.rs", &test), Kind::Test);
+    }
+
+    #[test]
+    fn a_test_module_and_the_annotation_for_tests_go_together() {
+        let module = ["#[cfg(test)]", "mod tests {", SECTION, "//# q", "fn a() {}"];
+        assert!(problem_of("src/a.rs", &module).ends_with("needs `//= type=test`"));
+        let outside = [SECTION, "//= type=test", "//# q", "fn a() {}"];
+        assert!(problem_of("src/a.rs", &outside).ends_with("outside of a test module"));
+    }
+
+    #[test]
+    fn an_unknown_annotation_is_a_problem() {
+        let lines = [SECTION, "//= type=todo", "//# q", "fn a() {}"];
+        let problem = problem_of("src/a.rs", &lines);
+        assert_eq!(problem, "src/a.rs:1: unknown annotation `//= type=todo`");
+    }
+
+    #[test]
+    fn a_citation_without_address_quotation_or_code_is_a_problem() {
+        let code = "fn a() {}";
+        let problem = |lines: &[&str]| problem_of("src/a.rs", lines);
+        assert!(problem(&["//# quoted from nowhere", code]).contains("opens with"));
+        assert!(problem(&["//=https://no.space", "//# q", code]).contains("opens with"));
+        assert!(problem(&[SECTION, code]).contains("quotes its sentence"));
+        assert!(problem(&[SECTION, "//# q", "", code]).contains("directly above"));
+        assert!(problem(&[SECTION, "//# q"]).contains("directly above"));
+    }
+
+    #[test]
+    fn the_item_is_the_one_below_or_the_function_around() {
+        for (line, name) in [
+            ("pub(crate) const fn parse<'a>(", Some("parse")),
+            ("pub struct Limits {", Some("Limits")),
+            ("const GUID: &str =", Some("GUID")),
+            ("let fn_name = 1;", None),
+            ("if fin {", None),
+        ] {
+            assert_eq!(item_name(line).as_deref(), name, "{line}");
+        }
+    }
+}

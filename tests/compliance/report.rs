@@ -1,0 +1,166 @@
+//! `docs/compliance.md`: the outcome for readers.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use crate::citations::Citation;
+use crate::gate::{Gate, Standing};
+use crate::requirements::Requirement;
+
+const INTRODUCTION: &str = "\
+# Compliance
+
+Every requirement of RFC 6455 and RFC 7692, one row each: what the RFC demands, where the code obeys it, which test checks it. The rows are the
+sentences of [the requirement tables](../specs); the places are the comments that quote those sentences. This page is written by the requirement
+gate ([tests/compliance](../tests/compliance/main.rs)) from the code, and the gate fails when the two differ; after a change:
+
+    COMPLIANCE_WRITE=1 cargo test --test compliance
+
+A requirement *binds* when it is no permission, an endpoint can be tested for it, and it does not address somebody else
+([exceptions](../specs/exceptions.csv)). It is *later* when it comes with a milestone ([milestones](../specs/milestones.csv)).
+";
+
+/// The whole page.
+pub fn markdown(gate: &Gate) -> String {
+    let mut page = INTRODUCTION.to_string();
+    page.push_str(&totals(gate));
+    for rfc in ["6455", "7692"] {
+        for section in top_sections(gate, rfc) {
+            page.push_str(&chapter(gate, rfc, &section));
+        }
+    }
+    page
+}
+
+/// One line for each RFC.
+fn totals(gate: &Gate) -> String {
+    let mut table = "\n| RFC | requirements | bind | implemented and tested | missing | later |\n\
+        | --- | --: | --: | --: | --: | --: |\n"
+        .to_string();
+    for rfc in ["6455", "7692"] {
+        let all: Vec<&Requirement> = of_rfc(gate, rfc).collect();
+        let count = |wanted: &dyn Fn(Standing<'_>) -> bool| {
+            all.iter()
+                .filter(|requirement| wanted(gate.standing(requirement)))
+                .count()
+        };
+        let done = count(&|standing| standing == Standing::Done);
+        let missing = count(&|standing| standing == Standing::Missing);
+        let later = count(&|standing| matches!(standing, Standing::Later(_)));
+        let bind = done + missing + later;
+        let all = all.len();
+        writeln!(
+            table,
+            "| {rfc} | {all} | {bind} | {done} | {missing} | {later} |"
+        )
+        .expect("a string takes everything");
+    }
+    table
+}
+
+/// All requirements of one section of the first order: `5` has 5.1, 5.2, …
+fn chapter(gate: &Gate, rfc: &str, section: &str) -> String {
+    let mut text = format!(
+        "\n## RFC {rfc} §{section}\n\n| id | level | requirement | code | test |\n| --- | --- | --- | --- | --- |\n"
+    );
+    for requirement in of_rfc(gate, rfc).filter(|one| top_section(one) == section) {
+        text.push_str(&row(gate, requirement));
+    }
+    text
+}
+
+fn row(gate: &Gate, requirement: &Requirement) -> String {
+    let coverage = gate.coverage(&requirement.id);
+    let places = |citations: &[Citation]| {
+        let places: BTreeSet<String> = citations.iter().map(place).collect();
+        places.into_iter().collect::<Vec<_>>().join(", ")
+    };
+    let code = places(&coverage.implementations);
+    let tests = places(&coverage.tests);
+    let remark = match gate.standing(requirement) {
+        Standing::Missing if code.is_empty() => "**missing**".into(),
+        Standing::Later(milestone) => format!("later: {milestone}"),
+        Standing::Excepted(reason) => format!("not ours: {}", escaped(reason)),
+        Standing::NotBinding if code.is_empty() => "does not bind".into(),
+        _ => String::new(),
+    };
+    let code = [remark, code].into_iter().filter(|part| !part.is_empty());
+    let id = requirement.id.split_once('-').map_or("", |(_, id)| id);
+    format!(
+        "| [{id}]({}) | {} | {} | {} | {tests} |\n",
+        requirement.target,
+        requirement.level,
+        escaped(&requirement.summary),
+        code.collect::<Vec<_>>().join(" "),
+    )
+}
+
+/// The item in its file, without a line number that each edit would change.
+fn place(citation: &Citation) -> String {
+    let Citation { file, item, .. } = citation;
+    let name = match item.is_empty() {
+        true => file.rsplit('/').next().unwrap_or(file),
+        false => item,
+    };
+    format!("[`{name}`](../{file})")
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('|', "\\|").replace('<', "&lt;")
+}
+
+fn of_rfc<'a>(gate: &'a Gate, rfc: &str) -> impl Iterator<Item = &'a Requirement> {
+    gate.requirements
+        .all()
+        .iter()
+        .filter(move |requirement| requirement.rfc == rfc)
+}
+
+fn top_sections(gate: &Gate, rfc: &str) -> Vec<String> {
+    let mut sections: Vec<String> = of_rfc(gate, rfc).map(top_section).collect();
+    sections.dedup();
+    sections
+}
+
+fn top_section(requirement: &Requirement) -> String {
+    let section = &requirement.section;
+    section
+        .split_once('.')
+        .map_or(section.as_str(), |(top, _)| top)
+        .to_string()
+}
+
+#[test]
+fn a_row_names_the_code_and_the_test() {
+    use crate::citations::Kind;
+    use crate::requirements::Requirements;
+
+    let table = "\
+id,rfc,section,line,level,kind,role,testable_by,fail_connection,duvet_auto,effective_level,summary,note,erratum,target,duvet_quote_prefix,quote
+rfc6455-5.1-03,6455,5.1,1,MUST,keyword,server,lib,,yes,MUST,Unmasked | closed,,,https://rfc/x#section-5.1,,The server MUST close.
+rfc6455-5.1-04,6455,5.1,1,MUST,keyword,server,lib,,yes,MUST,Another,,,https://rfc/x#section-5.1,,The client MUST wait.
+";
+    let citation = |kind, file: &str, item: &str| Citation {
+        kind,
+        target: "https://rfc/x#section-5.1".into(),
+        quote: "The server MUST close.".into(),
+        file: file.into(),
+        line: 1,
+        item: item.into(),
+    };
+    let citations = [
+        citation(Kind::Implementation, "src/a.rs", "receive"),
+        citation(Kind::Test, "tests/a.rs", "server_closes"),
+    ];
+    let requirements =
+        Requirements::of_tables(&[table.into()], "id,reason\n", "id,milestone,reason\n");
+    let page = markdown(&Gate::new(requirements, &citations));
+    for line in [
+        "| 6455 | 2 | 2 | 1 | 1 | 0 |",
+        "## RFC 6455 §5",
+        "| [5.1-03](https://rfc/x#section-5.1) | MUST | Unmasked \\| closed | [`receive`](../src/a.rs) | [`server_closes`](../tests/a.rs) |",
+        "| [5.1-04](https://rfc/x#section-5.1) | MUST | Another | **missing** |  |",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+    }
+}

@@ -1,0 +1,132 @@
+//! What the RFCs demand, and what of it we say is not ours or not due.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use crate::citations::folded;
+use crate::csv::{self, Row};
+
+/// One row of `specs/requirements-*.csv`.
+#[derive(Clone, Debug)]
+pub struct Requirement {
+    /// RFC, section, number of the sentence in it; `a`, `b`, … where one sentence
+    /// has several: `rfc6455-5.5-01a`.
+    pub id: String,
+    pub rfc: String,
+    pub section: String,
+    /// `MUST`, `SHOULD`, …, after the verified errata.
+    pub level: String,
+    pub summary: String,
+    /// Address of the section, as a citation names it.
+    pub target: String,
+    /// The whole sentence, white space folded.
+    pub sentence: String,
+    /// An endpoint can be held to it, and tested for it.
+    pub testable: bool,
+}
+
+/// What `specs/milestones.csv` says of a requirement that is not due yet.
+#[derive(Clone, Debug)]
+pub struct Milestone {
+    pub name: String,
+    pub reason: String,
+}
+
+/// All tables of `specs/`.
+#[derive(Debug, Default)]
+pub struct Requirements {
+    all: Vec<Requirement>,
+    /// id → why it does not bind us.
+    pub exceptions: BTreeMap<String, String>,
+    /// id → with what it will come.
+    pub milestones: BTreeMap<String, Milestone>,
+}
+
+impl Requirements {
+    pub fn of_tree(project: &Path) -> Self {
+        let read = |name: &str| {
+            let path = project.join("specs").join(name);
+            fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        };
+        Self::of_tables(
+            &[read("requirements-6455.csv"), read("requirements-7692.csv")],
+            &read("exceptions.csv"),
+            &read("milestones.csv"),
+        )
+    }
+
+    pub fn of_tables(requirements: &[String], exceptions: &str, milestones: &str) -> Self {
+        Self {
+            all: requirements
+                .iter()
+                .flat_map(|table| csv::rows(table))
+                .map(|row| requirement(&row))
+                .collect(),
+            exceptions: csv::rows(exceptions)
+                .into_iter()
+                .map(|row| (row["id"].clone(), row["reason"].clone()))
+                .collect(),
+            milestones: csv::rows(milestones)
+                .into_iter()
+                .map(|row| (row["id"].clone(), milestone(&row)))
+                .collect(),
+        }
+    }
+
+    pub fn all(&self) -> &[Requirement] {
+        &self.all
+    }
+
+    /// Binds us, today or with a later milestone.
+    pub fn binds(&self, requirement: &Requirement) -> bool {
+        requirement.testable
+            && requirement.level != "MAY"
+            && !self.exceptions.contains_key(&requirement.id)
+    }
+
+    /// What the lists themselves have wrong.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        for id in self.exceptions.keys() {
+            if !self.all.iter().any(|requirement| requirement.id == *id) {
+                problems.push(format!("exceptions.csv: there is no requirement {id}"));
+            }
+        }
+        for (id, milestone) in &self.milestones {
+            match self.all.iter().find(|requirement| requirement.id == *id) {
+                None => problems.push(format!("milestones.csv: there is no requirement {id}")),
+                Some(requirement) if !self.binds(requirement) => {
+                    problems.push(format!("milestones.csv: {id} does not bind us"));
+                }
+                Some(_) if milestone.name.is_empty() || milestone.reason.is_empty() => {
+                    problems.push(format!(
+                        "milestones.csv: {id} has no milestone or no reason"
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+        problems
+    }
+}
+
+fn requirement(row: &Row) -> Requirement {
+    Requirement {
+        id: row["id"].clone(),
+        rfc: row["rfc"].clone(),
+        section: row["section"].clone(),
+        level: row["effective_level"].clone(),
+        summary: row["summary"].clone(),
+        target: row["target"].clone(),
+        sentence: folded(&row["quote"]),
+        testable: ["lib", "server", "client"].contains(&row["testable_by"].as_str()),
+    }
+}
+
+fn milestone(row: &Row) -> Milestone {
+    Milestone {
+        name: row["milestone"].clone(),
+        reason: row["reason"].clone(),
+    }
+}

@@ -1,0 +1,375 @@
+//! Frames (RFC 6455 §5.1, §5.2, §5.5): what an endpoint writes, and which headers it
+//! refuses. Every rule is checked as server and as client.
+
+mod common;
+
+use common::*;
+
+/// The two lengths at each border of the three forms of §5.2.
+const BORDER_LENGTHS: [(u64, LengthForm); 7] = [
+    (0, LengthForm::Bits7),
+    (1, LengthForm::Bits7),
+    (125, LengthForm::Bits7),
+    (126, LengthForm::Bits16),
+    (127, LengthForm::Bits16),
+    (65_535, LengthForm::Bits16),
+    (65_536, LengthForm::Bits64),
+];
+
+// ── Who masks (§5.1) ────────────────────────────────────────────────────────
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
+//# The server MUST close the connection upon receiving a frame that is not masked.
+#[test]
+fn server_fails_connection_on_unmasked_frame() {
+    for opcode in [CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG] {
+        fails_with(1002, Role::Server, WireFrame::new(opcode, b"").bytes());
+        fails_with(1002, Role::Server, WireFrame::new(opcode, b"ab").bytes());
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
+//# A client MUST close a connection if it detects a masked frame.
+#[test]
+fn client_fails_connection_on_masked_frame() {
+    for opcode in [CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG] {
+        for payload in [&b""[..], b"ab"] {
+            let frame = WireFrame::new(opcode, payload).masked(RFC_KEY);
+            fails_with(1002, Role::Client, frame.bytes());
+        }
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
+//# In this case, a server MAY send a Close frame with a status code of 1002 (protocol error)
+#[test]
+fn server_tells_why_before_the_payload_of_an_unmasked_frame_comes() {
+    let header = WireFrame::new(TEXT, b"").header_claiming(LengthForm::Bits16, 1000);
+    fails_with(1002, Role::Server, header);
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
+//# In this case, it MAY use the status code 1002 (protocol error)
+#[test]
+fn client_tells_why_before_the_payload_of_a_masked_frame_comes() {
+    let frame = WireFrame::new(TEXT, b"").masked(RFC_KEY);
+    fails_with(
+        1002,
+        Role::Client,
+        frame.header_claiming(LengthForm::Bits16, 1000),
+    );
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
+//# A server MUST NOT mask any frames that it sends to the client.
+#[test]
+fn server_masks_no_frame() {
+    for frame in every_kind_of_frame_from(Role::Server) {
+        assert_eq!(frame.masking_key, None, "{frame:?}");
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
+//# a client MUST mask all frames that it sends to the server
+#[test]
+fn client_masks_every_frame() {
+    for frame in every_kind_of_frame_from(Role::Client) {
+        assert!(frame.masking_key.is_some(), "{frame:?}");
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
+//# masking is done whether or not the WebSocket Protocol is running over TLS
+#[test]
+fn client_masks_though_it_cannot_know_what_carries_its_bytes() {
+    // The core is told of no transport: the same call makes the same masked frame.
+    let connection = || Connection::client(Limits::default(), counting_keys());
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    assert_eq!(connection().send(Message::Text("a"), &mut first), Ok(()));
+    assert_eq!(connection().send(Message::Text("a"), &mut second), Ok(()));
+    assert_eq!(first, second);
+    assert!(decode_all(&first)[0].masking_key.is_some());
+}
+
+/// One frame of each kind that an endpoint writes: by its application's will, as a
+/// reply, and in failure.
+fn every_kind_of_frame_from(role: Role) -> Vec<WireFrame> {
+    let mut output = Vec::new();
+    let mut endpoint = open(role);
+    for message in [
+        Message::Text("Hello"),
+        Message::Text(""),
+        Message::Binary(b"Hello"),
+        Message::Ping(b"Hello"),
+        Message::Pong(b"Hello"),
+    ] {
+        assert_eq!(endpoint.connection.send(message, &mut output), Ok(()));
+    }
+    for (fragment, last) in [("Hel", false), ("l", false), ("o", true)] {
+        let fragment = Fragment::Text(fragment.as_bytes());
+        let sent = endpoint
+            .connection
+            .send_fragment(fragment, last, &mut output);
+        assert_eq!(sent, Ok(()));
+    }
+    endpoint.receive(peer(role).ping("Hello"));
+    output.append(&mut endpoint.replies);
+    let closed = endpoint
+        .connection
+        .close(reason(CloseCode::NORMAL, "Hello"), &mut output);
+    assert_eq!(closed, Ok(()));
+
+    let mut answering = open(role);
+    answering.receive(peer(role).close(1000, ""));
+    output.append(&mut answering.replies);
+
+    let mut failing = open(role);
+    failing.receive(peer(role).frame(WireFrame::new(0x3, b"")));
+    output.append(&mut failing.replies);
+
+    let frames = decode_all(&output);
+    assert_eq!(frames.len(), 12);
+    frames
+}
+
+// ── Reserved bits and opcodes (§5.2) ────────────────────────────────────────
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+//# If a nonzero value is received and none of the negotiated extensions defines the meaning of
+//# such a nonzero value, the receiving endpoint MUST _Fail the WebSocket Connection_.
+both_roles!(fails_connection_on_each_reserved_bit);
+fn fails_connection_on_each_reserved_bit(role: Role) {
+    for rsv in 0b001..=0b111 {
+        for opcode in [TEXT, BINARY, CLOSE, PING, PONG] {
+            let frame = WireFrame::new(opcode, b"").rsv(rsv);
+            fails_with(1002, role, peer(role).frame(frame));
+        }
+        let mut in_a_message = open(role);
+        assert_eq!(in_a_message.receive(peer(role).text_begins("a")), []);
+        let continuation = WireFrame::new(CONTINUATION, b"").rsv(rsv);
+        fails_after(&[], 1002, in_a_message, peer(role).frame(continuation));
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+//# MUST be 0 unless an extension is negotiated that defines meanings for non-zero values.
+both_roles!(writes_no_reserved_bit);
+fn writes_no_reserved_bit(role: Role) {
+    for frame in every_kind_of_frame_from(role) {
+        assert_eq!(frame.rsv, 0b000, "{frame:?}");
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+//# frame-rsv1 = %x0 / %x1 ; 1 bit in length, MUST be 0 unless ; negotiated otherwise
+both_roles!(fails_connection_on_rsv1);
+fn fails_connection_on_rsv1(role: Role) {
+    let frame = WireFrame::new(TEXT, b"Hello").rsv(0b100);
+    fails_with(1002, role, peer(role).frame(frame));
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+//# frame-rsv2 = %x0 / %x1 ; 1 bit in length, MUST be 0 unless ; negotiated otherwise
+both_roles!(fails_connection_on_rsv2);
+fn fails_connection_on_rsv2(role: Role) {
+    let frame = WireFrame::new(TEXT, b"Hello").rsv(0b010);
+    fails_with(1002, role, peer(role).frame(frame));
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+//# frame-rsv3 = %x0 / %x1 ; 1 bit in length, MUST be 0 unless ; negotiated otherwise
+both_roles!(fails_connection_on_rsv3);
+fn fails_connection_on_rsv3(role: Role) {
+    let frame = WireFrame::new(TEXT, b"Hello").rsv(0b001);
+    fails_with(1002, role, peer(role).frame(frame));
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.8
+//# The endpoints of a connection MUST negotiate the use of any extensions during the
+//# opening handshake.
+both_roles!(takes_no_frame_of_an_extension_that_was_not_negotiated);
+fn takes_no_frame_of_an_extension_that_was_not_negotiated(role: Role) {
+    // "Hello" as permessage-deflate would send it (RFC 7692 §7.2.3.1).
+    let deflated = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
+    let frame = WireFrame::new(TEXT, deflated).rsv(0b100);
+    fails_with(1002, role, peer(role).frame(frame));
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+//# If an unknown opcode is received, the receiving endpoint MUST _Fail the WebSocket Connection_.
+both_roles!(fails_connection_on_each_reserved_opcode);
+fn fails_connection_on_each_reserved_opcode(role: Role) {
+    for opcode in RESERVED_OPCODES {
+        fails_with(1002, role, peer(role).frame(WireFrame::new(opcode, b"")));
+        fails_with(1002, role, peer(role).frame(WireFrame::new(opcode, b"ab")));
+        let unfinished = WireFrame::new(opcode, b"").unfinished();
+        fails_with(1002, role, peer(role).frame(unfinished));
+        assert_eq!(Opcode::from_bits(opcode), None);
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+//# the type for all fragments in a message MUST be either text, binary, or one of the reserved
+//# opcodes.
+both_roles!(fails_connection_on_a_reserved_opcode_inside_a_message);
+fn fails_connection_on_a_reserved_opcode_inside_a_message(role: Role) {
+    for opcode in RESERVED_OPCODES {
+        let mut endpoint = open(role);
+        assert_eq!(endpoint.receive(peer(role).binary_begins("a")), []);
+        let bytes = peer(role).frame(WireFrame::new(opcode, b"a"));
+        fails_after(&[], 1002, endpoint, bytes);
+    }
+}
+
+#[test]
+fn opcodes_are_the_six_of_the_registry() {
+    let registry = [
+        (CONTINUATION, Opcode::Continuation, false),
+        (TEXT, Opcode::Text, false),
+        (BINARY, Opcode::Binary, false),
+        (CLOSE, Opcode::Close, true),
+        (PING, Opcode::Ping, true),
+        (PONG, Opcode::Pong, true),
+    ];
+    for (bits, opcode, control) in registry {
+        assert_eq!(Opcode::from_bits(bits), Some(opcode));
+        assert_eq!(opcode.bits(), bits);
+        assert_eq!(opcode.is_control(), control);
+    }
+    assert!((0x10..=0xFF).all(|bits| Opcode::from_bits(bits).is_none()));
+}
+
+// ── Payload length (§5.2) ───────────────────────────────────────────────────
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+//# Multibyte length quantities are expressed in network byte order.
+both_roles!(takes_messages_of_every_border_length);
+fn takes_messages_of_every_border_length(role: Role) {
+    for (length, form) in BORDER_LENGTHS {
+        let payload = vec![b'x'; length as usize];
+        let frame = WireFrame::new(BINARY, &payload);
+        assert_eq!(LengthForm::minimal(length), form);
+        let bytes = peer(role).frame(frame);
+        assert_eq!(open(role).receive(&bytes), [binary(&payload)]);
+        // In two pieces at each place in and about the header.
+        for at in 0..bytes.len().min(16) {
+            let pieces = [&bytes[..at], &bytes[at..]];
+            assert_eq!(open(role).receive_in_pieces(pieces), [binary(&payload)]);
+        }
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+//# the minimal number of bytes MUST be used to encode the length
+both_roles!(writes_every_length_in_its_shortest_form);
+fn writes_every_length_in_its_shortest_form(role: Role) {
+    for (length, _) in BORDER_LENGTHS {
+        let payload = vec![0xA5; length as usize];
+        // `sent` decodes the frame and asserts the shortest form.
+        let frame = sent(&mut open(role), Message::Binary(&payload));
+        assert_eq!(frame, WireFrame::new(BINARY, &payload));
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+//# the minimal number of bytes MUST be used to encode the length, for example, the length of a
+//# 124-byte-long string can't be encoded as the sequence 126, 0, 124.
+both_roles!(fails_connection_on_a_length_that_is_not_minimal);
+fn fails_connection_on_a_length_that_is_not_minimal(role: Role) {
+    for length in [0_u64, 1, 124, 125] {
+        let frame = peer(role).masking(WireFrame::new(BINARY, vec![0; length as usize]));
+        fails_with(1002, role, frame.bytes_in_form(LengthForm::Bits16));
+    }
+    for length in [0_u64, 125, 126, 65_535] {
+        let frame = peer(role).masking(WireFrame::new(BINARY, vec![0; length as usize]));
+        fails_with(1002, role, frame.bytes_in_form(LengthForm::Bits64));
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+//# the following 8 bytes interpreted as a 64-bit unsigned integer (the most significant bit MUST
+//# be 0) are the payload length.
+both_roles!(fails_connection_on_a_64_bit_length_with_the_top_bit_set);
+fn fails_connection_on_a_64_bit_length_with_the_top_bit_set(role: Role) {
+    // The limit allows anything: it is the form that is refused.
+    for length in [1 << 63, (1 << 63) + 1, u64::MAX] {
+        let endpoint = Endpoint::new(role, limits(usize::MAX, u32::MAX, 0));
+        let frame = peer(role).masking(WireFrame::new(BINARY, b""));
+        let header = frame.header_claiming(LengthForm::Bits64, length);
+        fails_after(&[], 1002, endpoint, header);
+    }
+}
+
+// ── The header by itself ────────────────────────────────────────────────────
+
+#[test]
+fn header_asks_for_more_bytes_at_every_place_where_it_may_be_cut() {
+    for (length, form) in BORDER_LENGTHS {
+        for key in [None, Some(RFC_KEY)] {
+            let masking_key = key;
+            let frame = WireFrame {
+                masking_key,
+                ..WireFrame::new(TEXT, b"")
+            };
+            let bytes = frame.header_claiming(form, length);
+            for at in 0..bytes.len() {
+                assert_eq!(FrameHeader::parse(&bytes[..at]), Ok(None));
+            }
+            let header = FrameHeader {
+                fin: true,
+                rsv: 0b000,
+                opcode: Opcode::Text,
+                masking_key,
+                payload_length: length,
+            };
+            let length_of_header = bytes.len();
+            assert_eq!(
+                FrameHeader::parse(&bytes),
+                Ok(Some((header, length_of_header)))
+            );
+            let more = [&bytes[..], b"payload"].concat();
+            assert_eq!(
+                FrameHeader::parse(&more),
+                Ok(Some((header, length_of_header)))
+            );
+        }
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
+//# Incoming data MUST be parsed as WebSocket frames as defined in Section 5.2.
+#[test]
+fn each_bit_of_the_first_byte_has_its_place() {
+    for fin in [false, true] {
+        for (opcode, bits) in [(Opcode::Text, TEXT), (Opcode::Continuation, CONTINUATION)] {
+            let first = if fin { 0b1000_0000 | bits } else { bits };
+            let parsed = FrameHeader::parse(&[first, 0b0000_0111]);
+            let header = FrameHeader {
+                fin,
+                rsv: 0b000,
+                opcode,
+                masking_key: None,
+                payload_length: 7,
+            };
+            assert_eq!(parsed, Ok(Some((header, 2))));
+            let mut encoded = Vec::new();
+            header.encode(&mut encoded);
+            assert_eq!(encoded, [first, 0b0000_0111]);
+        }
+    }
+}
+
+both_roles!(decoder_hands_out_a_payload_as_it_comes_without_gathering_it);
+fn decoder_hands_out_a_payload_as_it_comes_without_gathering_it(role: Role) {
+    let payload = b"a payload that nobody gathers";
+    let bytes = peer(role).binary(payload);
+    for length in 1..=bytes.len() {
+        let pieces: Vec<_> = bytes.chunks(length).collect();
+        let (frames, error) = common::properties::decode(role, &pieces);
+        assert_eq!(error, None);
+        assert_eq!(frames.len(), 1);
+        assert_eq!(frames[0].header.opcode, Opcode::Binary);
+        assert_eq!(frames[0].payload, payload);
+        assert!(frames[0].ended);
+    }
+}

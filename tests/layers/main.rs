@@ -1,0 +1,354 @@
+//! The rule of the house, who may know whom, held against every path in the code.
+//!
+//! Each folder of `src/` is a layer. The table below says which modules, crates
+//! and parts of the standard library its code may name. The test reads the code
+//! (`use` lines and paths written in full, without comments, strings and test
+//! modules), resolves what is imported or relative, and fails where a layer names
+//! something that it must not know.
+//!
+//! Where it stops: it reads names, not types. What a layer is handed by value and
+//! never names goes unseen, and so do names that a macro makes.
+
+mod code;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use code::Code;
+
+/// What the code of one folder may name. Of all listed prefixes of a path the
+/// longest decides; a path without any must not be named.
+struct Layer {
+    name: &'static str,
+    may: &'static [&'static str],
+    must_not: &'static [&'static str],
+}
+
+#[rustfmt::skip]
+const LAYERS: [Layer; 7] = [
+    // Sans-IO: the same bytes in give the same bytes out, on any machine. Maps
+    // that hash with a random seed would break that, too.
+    Layer {
+        name: "websocket",
+        may: &["crate::websocket", "std", "core", "alloc", "sha1", "base64", "simdutf8"],
+        must_not: &[
+            "std::net", "std::io", "std::fs", "std::os", "std::env", "std::process",
+            "std::thread", "std::time", "core::time", "std::print!", "std::sync::Mutex",
+            "std::sync::RwLock", "std::sync::mpsc", "std::hash::RandomState",
+            "std::collections::HashMap", "std::collections::HashSet",
+            "std::collections::hash_map", "std::collections::hash_set",
+        ],
+    },
+    // Bytes and positions in them.
+    Layer {
+        name: "broadcast",
+        may: &["crate::broadcast", "std", "core", "alloc", "std::io::IoSlice"],
+        must_not: &[
+            "std::net", "std::io", "std::fs", "std::os", "std::env", "std::process",
+            "std::thread", "std::time", "core::time", "std::print!",
+        ],
+    },
+    // Bytes and time: for the server, the only one who calls the operating system.
+    Layer {
+        name: "reactor",
+        may: &["crate::reactor", "std", "core", "alloc", "mio", "socket2"],
+        must_not: &["std::fs", "std::env", "std::process", "std::print!"],
+    },
+    // Where they meet: addresses, and a listener to hand on; no calls of its own.
+    Layer {
+        name: "server",
+        may: &[
+            "crate::server", "crate::websocket", "crate::broadcast", "crate::reactor",
+            "std", "core", "alloc", "std::net::SocketAddr", "std::net::SocketAddrV4",
+            "std::net::SocketAddrV6", "std::net::IpAddr", "std::net::Ipv4Addr",
+            "std::net::Ipv6Addr", "std::net::TcpListener",
+        ],
+        must_not: &[
+            "std::net", "std::net::TcpListener::bind", "std::fs", "std::env",
+            "std::process", "std::time::Instant", "std::time::SystemTime",
+        ],
+    },
+    // An application like any other: the server's public handler trait, no wire.
+    Layer {
+        name: "chat",
+        may: &[
+            "crate::chat", "crate::server", "std", "core", "alloc", "serde", "serde_json",
+            "std::net::SocketAddr", "std::net::IpAddr",
+        ],
+        must_not: &["std::net", "std::fs", "std::env", "std::process", "std::thread", "std::print!"],
+    },
+    // The same core over a blocking socket.
+    Layer {
+        name: "client",
+        may: &["crate::client", "crate::websocket", "std", "core", "alloc", "getrandom"],
+        must_not: &["std::fs", "std::env", "std::process", "std::print!"],
+    },
+    // The binary, which knows the library by its name.
+    Layer {
+        name: "cli",
+        may: &[
+            "crate::cli", "yamabiko", "std", "core", "alloc", "lexopt", "signal_hook",
+            "serde", "serde_json", "getrandom",
+        ],
+        must_not: &["yamabiko::reactor", "yamabiko::broadcast"],
+    },
+];
+
+#[test]
+fn no_layer_names_what_it_must_not_know() {
+    let crates = crates();
+    let mut violations = Vec::new();
+    for layer in &LAYERS {
+        let files = rust_files(&source().join(layer.name));
+        assert!(!files.is_empty(), "src/{} has no code", layer.name);
+        for path in files {
+            let file = path.strip_prefix(source()).expect("it is below src/");
+            let text = fs::read_to_string(&path).expect("a source file can be read");
+            violations.extend(layer.violations(&file.display().to_string(), &text, &crates));
+        }
+    }
+    assert!(violations.is_empty(), "\n{}", violations.join("\n"));
+}
+
+#[test]
+fn every_folder_of_the_source_is_a_layer() {
+    for entry in fs::read_dir(source()).expect("src/ can be listed") {
+        let name = entry.expect("src/ can be listed").file_name();
+        let name = name.to_string_lossy();
+        let layer = LAYERS.iter().any(|layer| layer.name == name);
+        assert!(
+            layer || ["lib.rs", "main.rs"].contains(&&*name),
+            "src/{name} is in no layer"
+        );
+    }
+}
+
+impl Layer {
+    /// What the layer names and must not know, each where it comes in first.
+    fn violations(&self, file: &str, text: &str, crates: &[String]) -> Vec<String> {
+        let mut forbidden: Vec<(usize, String)> = Vec::new();
+        for (line, path) in Code::read(file, text, crates).paths {
+            let reported = forbidden.iter().any(|(_, known)| is_prefix(known, &path));
+            if !reported && !self.allows(&path) {
+                forbidden.push((line, path));
+            }
+        }
+        forbidden
+            .into_iter()
+            .map(|(line, path)| format!("src/{file}:{line}: {} must not know {path}", self.name))
+            .collect()
+    }
+
+    fn allows(&self, path: &str) -> bool {
+        let longest = |list: &[&str]| {
+            let prefixes = list.iter().filter(|prefix| is_prefix(prefix, path));
+            prefixes.map(|prefix| prefix.len()).max()
+        };
+        // `None`, no prefix at all, is less than any length.
+        longest(self.may) > longest(self.must_not)
+    }
+}
+
+/// By whole segments: `std::net` is a prefix of `std::net::TcpStream`, but not of
+/// `std::network`.
+fn is_prefix(prefix: &str, path: &str) -> bool {
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+/// The crates that a path may begin with: the standard library's, our own by its
+/// name, and the dependencies.
+fn crates() -> Vec<String> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let manifest = fs::read_to_string(manifest).expect("there is a manifest");
+    let dependencies = manifest
+        .lines()
+        .skip_while(|line| *line != "[dependencies]")
+        .skip(1)
+        .take_while(|line| !line.starts_with('['))
+        .filter_map(|line| line.split_once(" = "))
+        .map(|(name, _)| name.replace('-', "_"));
+    let ours = ["std", "core", "alloc", "yamabiko"].map(String::from);
+    ours.into_iter().chain(dependencies).collect()
+}
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// Every `.rs` file under the folder.
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.expect("a folder can be listed").path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+mod planted {
+    //! The test is tested: what must not pass is put into a layer and found.
+
+    use super::*;
+
+    fn violations(file: &str, code: &str) -> Vec<String> {
+        let layer = LAYERS
+            .iter()
+            .find(|layer| file.starts_with(layer.name))
+            .expect("the file is in a layer");
+        layer.violations(file, code, &crates())
+    }
+
+    #[test]
+    fn every_layer_is_kept_from_its_neighbours() {
+        for (file, code, path) in [
+            (
+                "websocket/a.rs",
+                "use std::net::TcpStream;",
+                "std::net::TcpStream",
+            ),
+            (
+                "websocket/a.rs",
+                "use std::time::Instant;",
+                "std::time::Instant",
+            ),
+            (
+                "websocket/a.rs",
+                "fn a() { std::thread::yield_now() }",
+                "std::thread::yield_now",
+            ),
+            (
+                "websocket/a.rs",
+                "fn a() { getrandom::fill(k) }",
+                "getrandom::fill",
+            ),
+            (
+                "websocket/a.rs",
+                "use std::collections::HashMap;",
+                "std::collections::HashMap",
+            ),
+            (
+                "websocket/a.rs",
+                "fn a() { println!(\"x\") }",
+                "std::print!",
+            ),
+            (
+                "websocket/a.rs",
+                "use crate::broadcast::Log;",
+                "crate::broadcast::Log",
+            ),
+            ("websocket/a.rs", "use mio::Poll;", "mio::Poll"),
+            (
+                "broadcast/a.rs",
+                "use crate::websocket::Message;",
+                "crate::websocket::Message",
+            ),
+            (
+                "broadcast/a.rs",
+                "fn a(s: &mio::net::TcpStream) {}",
+                "mio::net::TcpStream",
+            ),
+            (
+                "broadcast/a.rs",
+                "use std::time::Duration;",
+                "std::time::Duration",
+            ),
+            ("broadcast/a.rs", "use crate::chat;", "crate::chat"),
+            (
+                "reactor/a.rs",
+                "use crate::websocket::frame;",
+                "crate::websocket::frame",
+            ),
+            ("reactor/a.rs", "use crate::broadcast;", "crate::broadcast"),
+            (
+                "reactor/a.rs",
+                "type S = crate::server::Server;",
+                "crate::server::Server",
+            ),
+            ("server/a.rs", "use crate::chat::Chat;", "crate::chat::Chat"),
+            (
+                "server/a.rs",
+                "use std::net::TcpStream;",
+                "std::net::TcpStream",
+            ),
+            ("server/a.rs", "use mio::Token;", "mio::Token"),
+            (
+                "chat/a.rs",
+                "use crate::websocket::frame;",
+                "crate::websocket::frame",
+            ),
+            ("chat/a.rs", "use crate::reactor::Io;", "crate::reactor::Io"),
+            (
+                "client/a.rs",
+                "use crate::server::Config;",
+                "crate::server::Config",
+            ),
+            ("client/a.rs", "use mio::Poll;", "mio::Poll"),
+            (
+                "cli/a.rs",
+                "use yamabiko::reactor::Io;",
+                "yamabiko::reactor::Io",
+            ),
+        ] {
+            let layer = file.split('/').next().expect("a layer");
+            let expected = format!("src/{file}:1: {layer} must not know {path}");
+            assert_eq!(violations(file, code), [expected], "{code}");
+        }
+    }
+
+    #[test]
+    fn a_listener_may_be_handed_on_but_not_bound_by_the_server() {
+        let code =
+            "use std::net::{SocketAddr, TcpListener};\nstruct S { a: SocketAddr, l: TcpListener }";
+        assert_eq!(violations("server/a.rs", code), [""; 0]);
+        let code = format!("{code}\nfn f() {{ TcpListener::bind(a) }}");
+        assert_eq!(
+            violations("server/a.rs", &code),
+            ["src/server/a.rs:3: server must not know std::net::TcpListener::bind"]
+        );
+    }
+
+    #[test]
+    fn what_a_layer_may_know_passes() {
+        for (file, code) in [
+            (
+                "websocket/a.rs",
+                "use std::borrow::Cow; use super::limits::Limits; use sha1::Sha1;",
+            ),
+            (
+                "websocket/frame/a.rs",
+                "use super::super::utf8; use crate::websocket::{self, limits};",
+            ),
+            (
+                "broadcast/a.rs",
+                "use std::io::IoSlice; use std::sync::Arc;",
+            ),
+            (
+                "reactor/a.rs",
+                "use std::net::TcpListener; use mio::{Poll, Token};",
+            ),
+            (
+                "server/a.rs",
+                "use crate::{broadcast::Room, reactor::Io, websocket as ws};",
+            ),
+            (
+                "chat/a.rs",
+                "use crate::server::{Context, Handler}; use serde::Serialize;",
+            ),
+            (
+                "client/a.rs",
+                "use std::net::TcpStream; use crate::websocket::Connection;",
+            ),
+            (
+                "cli/a.rs",
+                "use yamabiko::server::Server; fn a() { println!(\"on\") }",
+            ),
+        ] {
+            assert_eq!(violations(file, code), [""; 0], "{code}");
+        }
+    }
+}

@@ -1,0 +1,1042 @@
+//! The reactor on real sockets of the loopback interface.
+//!
+//! A [`Probe`] is the application of every test: it reports what it is called
+//! with, does what the test's closures say, and runs whatever closure is posted
+//! to it. Some tests run the reactor in a thread; where the order within turns
+//! matters, they take the turns one by one themselves.
+
+#![cfg(feature = "server")]
+
+use std::collections::HashMap;
+use std::io::{ErrorKind, IoSlice, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+use yamabiko::reactor::{
+    Application, End, Full, Io, Mailbox, Millis, Reactor, ReactorConfig, SocketKey, listen,
+};
+
+// Bytes in and out.
+
+#[test]
+fn echo_to_slow_readers_returns_every_byte_in_order_with_bounded_memory() {
+    const CLIENTS: usize = 3;
+    const BYTES: usize = 24 << 20;
+    let listener = listen("127.0.0.1:0".parse().unwrap(), false).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut reactor = Reactor::new(ReactorConfig {
+        listener: Some(listener),
+        read_buffer_bytes: Echo::BACKLOG_BYTES_MAX,
+        ..ReactorConfig::default()
+    })
+    .unwrap();
+    let mailbox = reactor.mailbox();
+    let echo = thread::spawn(move || {
+        let mut echo = Echo::default();
+        reactor.run(&mut echo).unwrap();
+        assert_eq!(reactor.io().sockets(), 0);
+        echo.blocked
+    });
+
+    let clients: Vec<JoinHandle<()>> = (0..CLIENTS)
+        .map(|number| {
+            let mut client = TcpStream::connect(address).unwrap();
+            let mut writer = client.try_clone().unwrap();
+            thread::spawn(move || {
+                let bytes = pattern(number, BYTES);
+                let writing = thread::spawn(move || {
+                    writer.write_all(&pattern(number, BYTES)).unwrap();
+                    writer.shutdown(Shutdown::Write).unwrap();
+                });
+                let mut got = vec![0; BYTES];
+                for piece in got.chunks_mut(BYTES / 50) {
+                    client.read_exact(piece).unwrap();
+                    thread::sleep(Duration::from_millis(2));
+                }
+                assert_eq!(client.read(&mut [0]).unwrap(), 0);
+                writing.join().unwrap();
+                assert!(got == bytes, "the echo differs");
+            })
+        })
+        .collect();
+    for client in clients {
+        client.join().unwrap();
+    }
+    mailbox.post(()).unwrap();
+    assert!(echo.join().unwrap() > 0, "no write was ever short");
+}
+
+#[test]
+fn a_short_write_is_followed_by_writable_and_no_byte_is_lost() {
+    let mut reactor = Stepping::new(listening());
+    let (mut client, key) = reactor.connected();
+    let bytes = pattern(1, 1 << 20);
+    let mut sent = fill(reactor.io(), key, &bytes);
+    assert_eq!(reactor.io().write(key, b"no room"), 0);
+
+    let target = sent + 5 * bytes.len();
+    let reading = thread::spawn(move || {
+        let mut got = vec![0; target];
+        client.read_exact(&mut got).unwrap();
+        got
+    });
+    while sent < target {
+        reactor.until(|seen| *seen == Seen::Writable(key));
+        while sent < target {
+            let offset = sent % bytes.len();
+            let end = bytes.len().min(offset + target - sent);
+            let written = reactor.io().write(key, &bytes[offset..end]);
+            sent += written;
+            if written < end - offset {
+                break;
+            }
+        }
+    }
+    let got = reading.join().unwrap();
+    assert!(
+        got.chunks(bytes.len())
+            .all(|piece| bytes.starts_with(piece))
+    );
+}
+
+#[test]
+fn slices_are_written_as_if_they_were_one_whatever_their_number_and_size() {
+    let mut reactor = Stepping::new(listening());
+    let (mut client, key) = reactor.connected();
+    let bytes = pattern(2, 8 << 20);
+    // 1,500 empty ones at the front, between, and more than writev can take.
+    let mut slices = vec![IoSlice::new(&[]); 1500];
+    for (number, slice) in bytes.chunks(3001).enumerate() {
+        slices.push(IoSlice::new(slice));
+        if number % 7 == 0 {
+            slices.push(IoSlice::new(&[]));
+        }
+    }
+    let reading = thread::spawn(move || {
+        let mut got = vec![0; 8 << 20];
+        client.read_exact(&mut got).unwrap();
+        got
+    });
+    let mut rest = &mut slices[..];
+    let written = reactor.io().write_slices(key, rest);
+    IoSlice::advance_slices(&mut rest, written);
+    while !rest.is_empty() {
+        reactor.until(|seen| *seen == Seen::Writable(key));
+        let written = reactor.io().write_slices(key, rest);
+        IoSlice::advance_slices(&mut rest, written);
+    }
+    assert!(reading.join().unwrap() == bytes);
+    assert_eq!(reactor.io().write_slices(key, &[]), 0);
+    assert_eq!(reactor.io().write_slices(key, &[IoSlice::new(&[])]), 0);
+}
+
+#[test]
+fn a_socket_that_floods_does_not_keep_another_from_being_served() {
+    const BUDGET: usize = 4096;
+    let mut reactor = Stepping::new(ReactorConfig {
+        read_buffer_bytes: 1024,
+        read_budget_bytes: BUDGET,
+        ..listening()
+    });
+    let (mut flood, flood_key) = reactor.connected();
+    let (mut other, other_key) = reactor.connected();
+    flood.write_all(&pattern(3, 16 * BUDGET)).unwrap();
+    other.write_all(b"me too").unwrap();
+
+    let mut from_flood = 0;
+    while from_flood < 16 * BUDGET {
+        let seen = reactor.turn();
+        let in_turn: usize = received(&seen, flood_key).len();
+        assert!(in_turn <= BUDGET, "{in_turn} bytes in one turn");
+        from_flood += in_turn;
+        if !received(&seen, other_key).is_empty() {
+            break;
+        }
+    }
+    assert!(from_flood <= 2 * BUDGET, "served after {from_flood} bytes");
+    while from_flood < 16 * BUDGET {
+        from_flood += received(&reactor.turn(), flood_key).len();
+    }
+}
+
+#[test]
+fn a_budget_that_is_no_multiple_of_the_buffer_is_exact() {
+    let mut reactor = Stepping::new(ReactorConfig {
+        read_buffer_bytes: 1000,
+        read_budget_bytes: 2500,
+        ..listening()
+    });
+    let (mut client, key) = reactor.connected();
+    client.write_all(&pattern(4, 10_000)).unwrap();
+    let mut sizes = Vec::new();
+    while sizes.iter().sum::<usize>() < 10_000 {
+        sizes.push(received(&reactor.turn(), key).len());
+    }
+    sizes.retain(|&size| size > 0);
+    assert_eq!(sizes, [2500; 4]);
+}
+
+#[test]
+fn a_paused_socket_is_not_read_and_a_resumed_one_misses_nothing() {
+    let mut reactor = Stepping::new(listening());
+    let (mut client, key) = reactor.connected();
+    reactor.io().pause_reading(key);
+    client.write_all(b"while paused").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    // A second client whose bytes come later shows that turns were taken.
+    let (mut other, other_key) = reactor.connected();
+    other.write_all(b"x").unwrap();
+    reactor.until(|seen| matches!(seen, Seen::Received(from, _) if *from == other_key));
+    assert_eq!(reactor.history_of(key), [Seen::Opened(key)]);
+
+    reactor.io().resume_reading(key);
+    let seen = reactor.turn();
+    let expected = [
+        Seen::Received(key, b"while paused".to_vec()),
+        Seen::Eof(key),
+    ];
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn a_socket_paused_in_received_keeps_the_rest_for_later() {
+    let mut reactor = Stepping::new(ReactorConfig {
+        read_buffer_bytes: 100,
+        ..listening()
+    });
+    reactor.probe.on_received = Some(Box::new(|io, key, _| io.pause_reading(key)));
+    let (mut client, key) = reactor.connected();
+    let bytes = pattern(5, 350);
+    client.write_all(&bytes).unwrap();
+    let mut got = Vec::new();
+    while got.len() < bytes.len() {
+        let piece = received(&reactor.turn(), key);
+        assert!(piece.len() <= 100);
+        got.extend(piece);
+        reactor.io().resume_reading(key);
+    }
+    assert_eq!(got, bytes);
+}
+
+// Endings.
+
+#[test]
+fn after_the_peers_end_the_socket_can_be_written_until_it_is_closed() {
+    let mut reactor = Stepping::new(listening());
+    let (mut client, key) = reactor.connected();
+    client.write_all(b"question").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    reactor.until(|seen| *seen == Seen::Eof(key));
+    assert_eq!(reactor.io().write(key, b"answer"), 6);
+    reactor.take_turns_for_others();
+    reactor.io().close(key);
+
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer, b"answer");
+    let question = Seen::Received(key, b"question".to_vec());
+    let expected = [Seen::Opened(key), question, Seen::Eof(key)];
+    assert_eq!(reactor.history_of(key), expected);
+}
+
+#[test]
+fn an_end_that_comes_alone_is_seen_although_the_last_read_was_short() {
+    let mut reactor = Stepping::new(listening());
+    let (mut client, key) = reactor.connected();
+    client.write_all(b"bytes").unwrap();
+    reactor.until(|seen| matches!(seen, Seen::Received(..)));
+    drop(client);
+    reactor.until(|seen| *seen == Seen::Eof(key));
+}
+
+#[test]
+fn shutdown_write_tells_the_peer_and_leaves_reading_open() {
+    let mut reactor = Stepping::new(listening());
+    let (mut client, key) = reactor.connected();
+    assert_eq!(reactor.io().write(key, b"last words"), 10);
+    reactor.io().shutdown_write(key);
+    let mut words = Vec::new();
+    client.read_to_end(&mut words).unwrap();
+    assert_eq!(words, b"last words");
+    client.write_all(b"heard").unwrap();
+    reactor.until(|seen| *seen == Seen::Received(key, b"heard".to_vec()));
+}
+
+#[test]
+fn a_reset_ends_the_socket_once_and_closes_it() {
+    let mut reactor = Stepping::new(listening());
+    let (mut client, key) = reactor.connected();
+    client.write_all(b"half a mess").unwrap();
+    reactor.until(|seen| matches!(seen, Seen::Received(..)));
+    reset(client);
+    reactor.until(|seen| *seen == Seen::Failed(key, ErrorKind::ConnectionReset));
+    assert_eq!(reactor.io().sockets(), 0);
+    assert_eq!(reactor.io().write(key, b"anyone?"), 0);
+    reactor.take_turns_for_others();
+    assert_eq!(reactor.history_of(key).len(), 3);
+}
+
+#[test]
+fn a_write_that_fails_takes_nothing_more_and_ends_the_socket_in_the_same_turn() {
+    let mut reactor = Stepping::new(listening());
+    let (client, key) = reactor.connected();
+    // Paused, so that it is the write that finds out.
+    reactor.io().pause_reading(key);
+    reset(client);
+    reactor.post(move |_, io| {
+        while io.write(key, &[0; 1024]) > 0 {}
+        assert_eq!(io.write(key, b"more"), 0);
+        assert_eq!(io.write_slices(key, &[IoSlice::new(b"more")]), 0);
+    });
+    let seen = reactor.turn();
+    assert!(matches!(seen[..], [Seen::Failed(failed, _)] if failed == key));
+    assert_eq!(reactor.io().sockets(), 0);
+}
+
+#[test]
+fn a_write_that_fails_in_turn_ended_ends_the_socket_in_the_next_turn_without_sleeping() {
+    let mut reactor = Stepping::new(listening());
+    let (client, key) = reactor.connected();
+    reactor.io().pause_reading(key);
+    reset(client);
+    reactor.take_turns_for_others();
+    reactor.probe.on_turn_ended = Some(Box::new(move |io| while io.write(key, &[0; 1024]) > 0 {}));
+    reactor.post(|_, _| {});
+    assert_eq!(reactor.turn(), []);
+    // Nothing else is pending but the watchdog: a sleep would last ten seconds.
+    let started = Instant::now();
+    let seen = reactor.turn();
+    assert!(started.elapsed() < WATCHDOG / 2);
+    assert!(matches!(seen[..], [Seen::Failed(failed, _)] if failed == key));
+}
+
+#[test]
+fn a_write_that_fails_after_the_peers_end_is_told_too() {
+    let mut reactor = Stepping::new(listening());
+    let (client, key) = reactor.connected();
+    client.shutdown(Shutdown::Write).unwrap();
+    reactor.until(|seen| *seen == Seen::Eof(key));
+    reset(client);
+    reactor.post(move |_, io| while io.write(key, &[0; 1024]) > 0 {});
+    reactor.until(|seen| matches!(seen, Seen::Failed(failed, _) if *failed == key));
+    assert_eq!(reactor.io().sockets(), 0);
+}
+
+#[test]
+fn a_blocked_writer_hears_of_a_reset() {
+    let mut reactor = Stepping::new(listening());
+    let (client, key) = reactor.connected();
+    reactor.io().pause_reading(key);
+    fill(reactor.io(), key, &[0; 65_536]);
+    reset(client);
+    reactor.until(|seen| *seen == Seen::Writable(key));
+    assert_eq!(reactor.io().write(key, b"anyone?"), 0);
+    reactor.until(|seen| matches!(seen, Seen::Failed(failed, _) if *failed == key));
+}
+
+// Keys.
+
+#[test]
+fn a_key_of_a_closed_socket_never_reaches_the_next_one_in_its_slot() {
+    let mut reactor = Stepping::new(listening());
+    let (_first, old) = reactor.connected();
+    reactor.io().set_deadline(old, Millis(0));
+    reactor.io().close(old);
+    let (mut client, new) = reactor.connected();
+    assert_eq!(old.index(), new.index());
+    assert_ne!(old, new);
+
+    let io = reactor.io();
+    assert_eq!(io.write(old, b"to whom?"), 0);
+    io.pause_reading(old);
+    io.shutdown_write(old);
+    io.set_deadline(old, Millis(0));
+    io.close(old);
+    assert_eq!(io.sockets(), 1);
+    assert_eq!(io.write(new, b"to you"), 6);
+    let mut got = [0; 6];
+    client.read_exact(&mut got).unwrap();
+    assert_eq!(&got, b"to you");
+    client.write_all(b"thanks").unwrap();
+    reactor.until(|seen| *seen == Seen::Received(new, b"thanks".to_vec()));
+    assert_eq!(reactor.history_of(old), [Seen::Opened(old)]);
+}
+
+#[test]
+fn an_event_of_a_socket_closed_in_the_same_turn_reaches_nobody() {
+    let mut reactor = Stepping::new(listening());
+    let (mut client_a, a) = reactor.connected();
+    let (mut client_b, b) = reactor.connected();
+    let (peer, handed_in) = connection();
+    // Whichever is read first closes the other and takes over its slot.
+    let mut handed_in = Some(handed_in);
+    reactor.probe.on_received = Some(Box::new(move |io, key, _| {
+        if let Some(stream) = handed_in.take() {
+            let other = if key == a { b } else { a };
+            io.close(other);
+            let new = io.adopt(stream).unwrap();
+            assert_eq!(new.index(), other.index());
+        }
+    }));
+    client_a.write_all(b"a").unwrap();
+    client_b.write_all(b"b").unwrap();
+    let mut seen = reactor.turn();
+    while !seen.iter().any(|seen| matches!(seen, Seen::Opened(_))) {
+        seen.extend(reactor.turn());
+    }
+    let senders: Vec<SocketKey> = seen
+        .iter()
+        .filter_map(|seen| match seen {
+            Seen::Received(key, _) => Some(*key),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(senders.len(), 1, "{seen:?}");
+    drop(peer);
+}
+
+// Time.
+
+#[test]
+fn timers_come_in_the_order_of_their_deadlines_and_not_early() {
+    let mut reactor = Stepping::new(listening());
+    let sockets: Vec<(TcpStream, SocketKey)> = (0..4).map(|_| reactor.connected()).collect();
+    let [a, b, c, d] = [0, 1, 2, 3].map(|number: usize| sockets[number].1);
+    let start = reactor.io().now();
+    let at = |millis| start.plus(Duration::from_millis(millis));
+    let io = reactor.io();
+    io.set_deadline(a, at(30));
+    io.set_deadline(b, at(10));
+    io.set_deadline(c, at(20));
+    io.set_deadline(d, at(15));
+    io.clear_deadline(d);
+    let mut timers = Vec::new();
+    while timers.len() < 3 {
+        let seen = reactor.turn();
+        let now = reactor.io().now();
+        for seen in seen {
+            if let Seen::Timer(key) = seen {
+                timers.push((key, now));
+            }
+        }
+    }
+    let keys: Vec<SocketKey> = timers.iter().map(|&(key, _)| key).collect();
+    assert_eq!(keys, [b, c, a]);
+    for (&(_, now), due) in timers.iter().zip([10, 20, 30]) {
+        assert!(now >= at(due));
+    }
+}
+
+#[test]
+fn a_deadline_is_moved_by_setting_it_again_and_gone_with_its_socket() {
+    let mut reactor = Stepping::new(listening());
+    let (_moved_client, moved) = reactor.connected();
+    let (_closed_client, closed) = reactor.connected();
+    let start = reactor.io().now();
+    let io = reactor.io();
+    io.set_deadline(moved, start.plus(Duration::from_millis(5)));
+    io.set_deadline(moved, start.plus(Duration::from_millis(40)));
+    io.set_deadline(closed, start.plus(Duration::from_millis(10)));
+    io.close(closed);
+    reactor.until(|seen| matches!(seen, Seen::Timer(_)));
+    assert!(reactor.io().now() >= start.plus(Duration::from_millis(40)));
+    assert_eq!(reactor.history_of(closed), [Seen::Opened(closed)]);
+    let timers = |seen: &&Seen| matches!(seen, Seen::Timer(_));
+    assert_eq!(reactor.history_of(moved).iter().filter(timers).count(), 1);
+}
+
+#[test]
+fn a_timer_that_sets_a_past_deadline_does_not_keep_the_turn_from_ending() {
+    let mut reactor = Stepping::new(listening());
+    let (_client, key) = reactor.connected();
+    reactor.probe.on_timer = Some(Box::new(|io, key| io.set_deadline(key, Millis(0))));
+    reactor.io().set_deadline(key, Millis(0));
+    for _ in 0..3 {
+        let seen = reactor.turn_with_news();
+        assert_eq!(seen, [Seen::Timer(key)]);
+    }
+}
+
+#[test]
+fn the_alarm_comes_once_and_can_be_taken_back() {
+    let mut reactor = Stepping::new(listening());
+    let at = reactor.io().now().plus(Duration::from_millis(20));
+    reactor.io().set_alarm(Some(at));
+    reactor.until(|seen| *seen == Seen::Alarm);
+    assert!(reactor.io().now() >= at);
+    reactor.take_turns_for_others();
+    assert_eq!(reactor.history, [Seen::Alarm]);
+
+    let again = reactor.io().now().plus(Duration::from_millis(5));
+    reactor.io().set_alarm(Some(again));
+    reactor.io().set_alarm(None);
+    let (_client, key) = reactor.connected();
+    reactor
+        .io()
+        .set_deadline(key, again.plus(Duration::from_millis(10)));
+    reactor.until(|seen| *seen == Seen::Timer(key));
+    let alarms = reactor.history.iter().filter(|seen| **seen == Seen::Alarm);
+    assert_eq!(alarms.count(), 1);
+}
+
+#[test]
+fn an_idle_reactor_does_not_wake() {
+    let reactor = Running::start(listening());
+    let _client = TcpStream::connect(reactor.address).unwrap();
+    while reactor.ask(|_, io| io.sockets()) == 0 {
+        thread::yield_now();
+    }
+    let turns = reactor.ask(|_, io| io.turns());
+    // Long enough for any tick that there might be.
+    thread::sleep(Duration::from_millis(100));
+    assert_eq!(reactor.ask(|_, io| io.turns()), turns + 1);
+    reactor.stop();
+}
+
+#[test]
+fn a_closed_socket_does_not_wake_the_reactor_although_a_duplicate_keeps_it_open() {
+    let reactor = Running::start(ReactorConfig::default());
+    let (mut peer, stream) = connection();
+    let mut duplicate = stream.try_clone().unwrap();
+    let key = reactor.ask(|_, io| io.adopt(stream).unwrap());
+    let turns = reactor.ask(move |_, io| {
+        io.close(key);
+        io.turns()
+    });
+    peer.write_all(b"psst").unwrap();
+    duplicate.set_nonblocking(false).unwrap();
+    duplicate.read_exact(&mut [0; 4]).unwrap();
+    // Time for the wake that must not come.
+    thread::sleep(Duration::from_millis(20));
+    assert_eq!(reactor.ask(|_, io| io.turns()), turns + 1);
+    reactor.stop();
+}
+
+// Mail.
+
+#[test]
+fn mail_of_many_threads_arrives_once_and_in_the_order_of_each() {
+    const THREADS: usize = 4;
+    const MAILS: usize = 5_000;
+    let reactor = Running::start(ReactorConfig {
+        mailbox_capacity: 16,
+        ..listening()
+    });
+    let threads: Vec<JoinHandle<()>> = (0..THREADS)
+        .map(|thread| {
+            let mailbox = reactor.mailbox.clone();
+            thread::spawn(move || {
+                for number in 0..MAILS {
+                    let mut mail: Mail = Box::new(move |probe, _| {
+                        probe.numbers.push((thread, number));
+                    });
+                    while let Err(Full(back)) = mailbox.post(mail) {
+                        mail = back;
+                        thread::yield_now();
+                    }
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    let numbers = reactor.ask(|probe, _| std::mem::take(&mut probe.numbers));
+    assert_eq!(numbers.len(), THREADS * MAILS);
+    for thread in 0..THREADS {
+        let of_thread = numbers.iter().filter(|(from, _)| *from == thread);
+        assert!(of_thread.map(|&(_, number)| number).eq(0..MAILS));
+    }
+    reactor.stop();
+}
+
+#[test]
+fn all_waiting_mail_comes_in_one_turn() {
+    let mut reactor = Stepping::new(listening());
+    for number in 0..1_000 {
+        reactor.post(move |probe, _| probe.numbers.push((0, number)));
+    }
+    let before = reactor.io().turns();
+    reactor.turn();
+    assert_eq!(reactor.io().turns(), before + 1);
+    assert!(reactor.probe.numbers.iter().map(|&(_, n)| n).eq(0..1_000));
+}
+
+// Listening.
+
+#[test]
+fn with_reuse_port_an_address_can_be_listened_on_twice_and_without_only_once() {
+    let any = "127.0.0.1:0".parse().unwrap();
+    let first = listen(any, true).unwrap();
+    let address = first.local_addr().unwrap();
+    let second = listen(address, true).unwrap();
+    assert_eq!(second.local_addr().unwrap(), address);
+
+    let alone = listen(any, false).unwrap();
+    let error = listen(alone.local_addr().unwrap(), false).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AddrInUse);
+}
+
+#[test]
+fn listening_on_ipv6_loopback_accepts() {
+    let Ok(listener) = listen("[::1]:0".parse().unwrap(), false) else {
+        // This machine has no IPv6; listening says so instead of panicking.
+        return;
+    };
+    let mut reactor = Stepping::new(ReactorConfig {
+        listener: Some(listener),
+        ..ReactorConfig::default()
+    });
+    let (_client, key) = reactor.connected();
+    assert_eq!(reactor.history_of(key), [Seen::Opened(key)]);
+}
+
+#[test]
+fn beyond_the_most_connections_the_next_one_waits_until_one_is_closed() {
+    let mut reactor = Stepping::new(ReactorConfig {
+        connections_max: 2,
+        ..listening()
+    });
+    let (_first, first) = reactor.connected();
+    let (_second, _) = reactor.connected();
+    let mut third = TcpStream::connect(reactor.address).unwrap();
+    third.write_all(b"patience").unwrap();
+    reactor.take_turns_for_others();
+    assert_eq!(reactor.io().sockets(), 2);
+
+    reactor.io().close(first);
+    reactor.until(|seen| matches!(seen, Seen::Received(_, bytes) if bytes == b"patience"));
+    assert_eq!(reactor.io().sockets(), 2);
+}
+
+#[test]
+fn a_flood_of_connections_is_accepted_a_bounded_number_per_turn() {
+    const FLOOD: usize = 150;
+    let mut reactor = Stepping::new(listening());
+    let clients: Vec<TcpStream> = (0..FLOOD)
+        .map(|_| TcpStream::connect(reactor.address).unwrap())
+        .collect();
+    let mut per_turn = Vec::new();
+    while per_turn.iter().sum::<usize>() < FLOOD {
+        let opened = |seen: &&Seen| matches!(seen, Seen::Opened(_));
+        per_turn.push(reactor.turn().iter().filter(opened).count());
+    }
+    assert!(per_turn.iter().all(|&count| count <= 64), "{per_turn:?}");
+    assert_eq!(reactor.io().sockets(), clients.len());
+}
+
+#[test]
+fn accepted_sockets_do_not_delay_small_writes() {
+    let mut reactor = Stepping::new(listening());
+    let (peer, stream) = connection();
+    let copy = stream.try_clone().unwrap();
+    assert!(!copy.nodelay().unwrap());
+    reactor.io().adopt(stream).unwrap();
+    assert!(copy.nodelay().unwrap());
+    drop(peer);
+}
+
+#[test]
+fn stop_accepting_closes_the_listener_and_keeps_the_sockets() {
+    let mut reactor = Stepping::new(listening());
+    let (mut client, key) = reactor.connected();
+    reactor.io().stop_accepting();
+    let error = TcpStream::connect(reactor.address).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    client.write_all(b"still here").unwrap();
+    reactor.until(|seen| *seen == Seen::Received(key, b"still here".to_vec()));
+}
+
+#[test]
+fn without_a_listener_a_socket_handed_in_is_opened_first_and_works() {
+    let mut reactor = Stepping::new(ReactorConfig::default());
+    let (mut peer, stream) = connection();
+    peer.write_all(b"hello").unwrap();
+    let key = reactor.io().adopt(stream).unwrap();
+    reactor.io().set_deadline(key, Millis(0));
+    assert_eq!(reactor.io().write(key, b"early"), 5);
+    reactor.until(|seen| *seen == Seen::Received(key, b"hello".to_vec()));
+    assert_eq!(reactor.history_of(key)[0], Seen::Opened(key));
+    let mut got = [0; 5];
+    peer.read_exact(&mut got).unwrap();
+    assert_eq!(&got, b"early");
+}
+
+#[test]
+fn a_stream_that_is_not_connected_is_not_adopted() {
+    let mut reactor = Stepping::new(ReactorConfig::default());
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    assert!(reactor.io().adopt(socket.into()).is_err());
+    assert_eq!(reactor.io().sockets(), 0);
+}
+
+#[test]
+fn stop_ends_the_run_after_the_turn_and_it_can_be_run_again() {
+    let mut reactor = Stepping::new(ReactorConfig::default());
+    for _ in 0..2 {
+        let before = reactor.io().turns();
+        reactor.post(|_, io| io.stop());
+        reactor.post(|probe, _| probe.numbers.push((0, 0)));
+        reactor.reactor.run(&mut reactor.probe).unwrap();
+        assert_eq!(reactor.io().turns(), before + 1);
+    }
+    assert_eq!(reactor.probe.numbers.len(), 2);
+}
+
+#[test]
+fn sizes_that_must_not_be_zero_are_refused() {
+    for (read_buffer_bytes, read_budget_bytes) in [(0, 1), (1, 0)] {
+        let result = Reactor::<()>::new(ReactorConfig {
+            read_buffer_bytes,
+            read_budget_bytes,
+            ..ReactorConfig::default()
+        });
+        let error = result.err().expect("a size is zero");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    }
+}
+
+// The application under test, and what it says.
+
+/// What the probe was called with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Seen {
+    Opened(SocketKey),
+    Received(SocketKey, Vec<u8>),
+    Eof(SocketKey),
+    Failed(SocketKey, ErrorKind),
+    Writable(SocketKey),
+    Timer(SocketKey),
+    Alarm,
+}
+
+impl Seen {
+    fn key(&self) -> Option<SocketKey> {
+        match self {
+            Seen::Opened(key)
+            | Seen::Received(key, _)
+            | Seen::Eof(key)
+            | Seen::Failed(key, _)
+            | Seen::Writable(key)
+            | Seen::Timer(key) => Some(*key),
+            Seen::Alarm => None,
+        }
+    }
+}
+
+type Mail = Box<dyn FnOnce(&mut Probe, &mut Io) + Send>;
+type OnReceived = Box<dyn FnMut(&mut Io, SocketKey, &mut [u8]) + Send>;
+type OnTimer = Box<dyn FnMut(&mut Io, SocketKey) + Send>;
+type OnTurnEnded = Box<dyn FnMut(&mut Io) + Send>;
+
+/// Reports what it is called with and then does what it has been given to do.
+#[derive(Default)]
+struct Probe {
+    seen: Vec<Seen>,
+    numbers: Vec<(usize, usize)>,
+    on_received: Option<OnReceived>,
+    on_timer: Option<OnTimer>,
+    on_turn_ended: Option<OnTurnEnded>,
+}
+
+impl Application for Probe {
+    type Mail = Mail;
+
+    fn opened(&mut self, _: &mut Io, key: SocketKey, _: SocketAddr) {
+        self.seen.push(Seen::Opened(key));
+    }
+
+    fn received(&mut self, io: &mut Io, key: SocketKey, bytes: &mut [u8]) {
+        self.seen.push(Seen::Received(key, bytes.to_vec()));
+        if let Some(then) = &mut self.on_received {
+            then(io, key, bytes);
+        }
+    }
+
+    fn ended(&mut self, _: &mut Io, key: SocketKey, end: End) {
+        self.seen.push(match end {
+            End::Eof => Seen::Eof(key),
+            End::Failed(error) => Seen::Failed(key, error.kind()),
+        });
+    }
+
+    fn writable(&mut self, _: &mut Io, key: SocketKey) {
+        self.seen.push(Seen::Writable(key));
+    }
+
+    fn timer(&mut self, io: &mut Io, key: SocketKey) {
+        self.seen.push(Seen::Timer(key));
+        if let Some(then) = &mut self.on_timer {
+            then(io, key);
+        }
+    }
+
+    fn alarm(&mut self, _: &mut Io) {
+        self.seen.push(Seen::Alarm);
+    }
+
+    fn mail(&mut self, io: &mut Io, mail: Mail) {
+        mail(self, io);
+    }
+
+    fn turn_ended(&mut self, io: &mut Io) {
+        if let Some(then) = &mut self.on_turn_ended {
+            then(io);
+        }
+    }
+}
+
+/// Says everything back. What a socket does not take is kept, and no more is
+/// read from it meanwhile: so one buffer's worth is all that is ever kept.
+#[derive(Default)]
+struct Echo {
+    backlogs: HashMap<SocketKey, Vec<u8>>,
+    blocked: usize,
+}
+
+impl Echo {
+    const BACKLOG_BYTES_MAX: usize = 32 * 1024;
+}
+
+impl Application for Echo {
+    type Mail = ();
+
+    fn opened(&mut self, _: &mut Io, key: SocketKey, peer: SocketAddr) {
+        assert!(peer.ip().is_loopback());
+        assert!(self.backlogs.insert(key, Vec::new()).is_none());
+    }
+
+    fn received(&mut self, io: &mut Io, key: SocketKey, bytes: &mut [u8]) {
+        let backlog = self.backlogs.get_mut(&key).unwrap();
+        assert!(backlog.is_empty(), "a paused socket was read");
+        let written = io.write(key, bytes);
+        if written < bytes.len() {
+            backlog.extend_from_slice(&bytes[written..]);
+            assert!(backlog.len() <= Echo::BACKLOG_BYTES_MAX);
+            io.pause_reading(key);
+            self.blocked += 1;
+        }
+    }
+
+    fn writable(&mut self, io: &mut Io, key: SocketKey) {
+        let backlog = self.backlogs.get_mut(&key).unwrap();
+        let written = io.write(key, backlog);
+        backlog.drain(..written);
+        if backlog.is_empty() {
+            io.resume_reading(key);
+        }
+    }
+
+    fn ended(&mut self, io: &mut Io, key: SocketKey, end: End) {
+        assert!(matches!(end, End::Eof), "{end:?}");
+        assert_eq!(self.backlogs.remove(&key), Some(Vec::new()));
+        io.close(key);
+    }
+
+    fn mail(&mut self, io: &mut Io, (): ()) {
+        io.stop();
+    }
+}
+
+// Ways to drive it.
+
+/// A reactor whose turns the test takes itself. A turn that sleeps for ever is
+/// ended by a panic, ten seconds after the beginning.
+struct Stepping {
+    reactor: Reactor<Mail>,
+    probe: Probe,
+    address: SocketAddr,
+    /// All that was seen, in its order.
+    history: Vec<Seen>,
+    /// Dropped with the test: the watchdog goes home.
+    _done: Sender<()>,
+}
+
+impl Stepping {
+    fn new(config: ReactorConfig) -> Stepping {
+        let address = address_of(&config);
+        let reactor = Reactor::new(config).unwrap();
+        Stepping {
+            _done: watch(reactor.mailbox()),
+            reactor,
+            probe: Probe::default(),
+            address,
+            history: Vec::new(),
+        }
+    }
+
+    fn io(&mut self) -> &mut Io {
+        self.reactor.io()
+    }
+
+    fn post(&self, mail: impl FnOnce(&mut Probe, &mut Io) + Send + 'static) {
+        self.reactor.mailbox().post(Box::new(mail)).unwrap();
+    }
+
+    /// Takes one turn and returns what was seen in it.
+    fn turn(&mut self) -> Vec<Seen> {
+        self.reactor.turn(&mut self.probe).unwrap();
+        let seen = std::mem::take(&mut self.probe.seen);
+        self.history.extend(seen.iter().cloned());
+        seen
+    }
+
+    /// Takes turns until one has something to tell.
+    fn turn_with_news(&mut self) -> Vec<Seen> {
+        loop {
+            let seen = self.turn();
+            if !seen.is_empty() {
+                return seen;
+            }
+        }
+    }
+
+    /// Takes turns until something is seen.
+    fn until(&mut self, wanted: impl Fn(&Seen) -> bool) -> Seen {
+        loop {
+            if let Some(seen) = self.turn().into_iter().find(&wanted) {
+                return seen;
+            }
+        }
+    }
+
+    /// Takes a few turns in which nothing is asked of the sockets.
+    fn take_turns_for_others(&mut self) {
+        for _ in 0..3 {
+            self.post(|_, _| {});
+            self.turn();
+        }
+    }
+
+    /// A client and the key of its connection here.
+    fn connected(&mut self) -> (TcpStream, SocketKey) {
+        let client = TcpStream::connect(self.address).unwrap();
+        let opened = self.until(|seen| matches!(seen, Seen::Opened(_)));
+        (client, opened.key().unwrap())
+    }
+
+    fn history_of(&self, key: SocketKey) -> Vec<Seen> {
+        let of_key = |seen: &&Seen| seen.key() == Some(key);
+        self.history.iter().filter(of_key).cloned().collect()
+    }
+}
+
+/// A reactor that runs in a thread of its own.
+struct Running {
+    mailbox: Mailbox<Mail>,
+    address: SocketAddr,
+    thread: JoinHandle<()>,
+}
+
+impl Running {
+    fn start(config: ReactorConfig) -> Running {
+        let address = address_of(&config);
+        let mut reactor = Reactor::new(config).unwrap();
+        Running {
+            mailbox: reactor.mailbox(),
+            address,
+            thread: thread::spawn(move || reactor.run(&mut Probe::default()).unwrap()),
+        }
+    }
+
+    /// Runs `question` inside the reactor, after all mail that was posted
+    /// before, and waits for its answer.
+    fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Probe, &mut Io) -> T + Send + 'static,
+    ) -> T {
+        let (sender, answer): (Sender<T>, Receiver<T>) = channel();
+        let mut mail: Mail = Box::new(move |probe, io| {
+            sender.send(question(probe, io)).unwrap();
+        });
+        while let Err(Full(back)) = self.mailbox.post(mail) {
+            mail = back;
+            thread::yield_now();
+        }
+        answer.recv_timeout(WATCHDOG).expect("no answer")
+    }
+
+    fn stop(self) {
+        self.ask(|_, io| io.stop());
+        self.thread.join().unwrap();
+    }
+}
+
+fn watch(mailbox: Mailbox<Mail>) -> Sender<()> {
+    let (done, is_done) = channel();
+    thread::spawn(move || {
+        if is_done.recv_timeout(WATCHDOG) == Err(RecvTimeoutError::Timeout) {
+            let _ = mailbox.post(Box::new(|_, _| panic!("the reactor sleeps")));
+        }
+    });
+    done
+}
+
+fn listening() -> ReactorConfig {
+    ReactorConfig {
+        listener: Some(listen("127.0.0.1:0".parse().unwrap(), false).unwrap()),
+        ..ReactorConfig::default()
+    }
+}
+
+/// Where the reactor listens; an address that nobody uses if nowhere.
+fn address_of(config: &ReactorConfig) -> SocketAddr {
+    match &config.listener {
+        Some(listener) => listener.local_addr().unwrap(),
+        None => "127.0.0.1:0".parse().unwrap(),
+    }
+}
+
+/// A connection without a reactor: a peer, and the stream to hand in.
+fn connection() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (listener.accept().unwrap().0, stream)
+}
+
+/// Ends a connection with a reset instead of an orderly end.
+fn reset(client: TcpStream) {
+    SockRef::from(&client)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+}
+
+/// Writes `bytes` over and over until the kernel takes no more.
+fn fill(io: &mut Io, key: SocketKey, bytes: &[u8]) -> usize {
+    let mut sent = 0;
+    loop {
+        let written = io.write(key, bytes);
+        sent += written;
+        if written < bytes.len() {
+            return sent;
+        }
+    }
+}
+
+/// The bytes that a socket brought, in their order.
+fn received(seen: &[Seen], from: SocketKey) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for seen in seen {
+        if let Seen::Received(key, piece) = seen {
+            if *key == from {
+                bytes.extend(piece);
+            }
+        }
+    }
+    bytes
+}
+
+/// Bytes in which a gap, a repetition or a swap shows.
+fn pattern(seed: usize, length: usize) -> Vec<u8> {
+    let mut state = seed as u32;
+    let next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+const WATCHDOG: Duration = Duration::from_secs(10);

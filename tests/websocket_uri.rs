@@ -1,0 +1,228 @@
+//! `ws:` and `wss:` URIs (RFC 6455 §3, §11.1).
+
+use proptest::prelude::*;
+use yamabiko::websocket::handshake::{ClientHandshake, UriError, WebSocketUri, percent_encode};
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-3
+//= type=test
+//# The "resource-name" (also known as /resource name/ in Section 4.1) can be
+//# constructed by concatenating the following:
+//= https://www.rfc-editor.org/rfc/rfc6455#section-3
+//= type=test
+//# if the scheme component matches "wss" case-insensitively.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-3
+//= type=test
+//# the default for "ws" is port 80, while the default for "wss" is port 443.
+#[test]
+fn uri_is_a_secure_flag_a_host_a_port_and_a_resource_name() {
+    let table = [
+        ("ws://example.com", false, "example.com", 80, "/"),
+        ("wss://example.com", true, "example.com", 443, "/"),
+        ("WS://EXAMPLE.com/Chat", false, "example.com", 80, "/Chat"),
+        ("wSs://example.com:8443/", true, "example.com", 8443, "/"),
+        ("ws://example.com:/a", false, "example.com", 80, "/a"),
+        (
+            "ws://example.com:0080/a/b",
+            false,
+            "example.com",
+            80,
+            "/a/b",
+        ),
+        ("ws://example.com?a=b", false, "example.com", 80, "/?a=b"),
+        ("ws://example.com/?", false, "example.com", 80, "/?"),
+        (
+            "ws://example.com/a?b?c/d:@e",
+            false,
+            "example.com",
+            80,
+            "/a?b?c/d:@e",
+        ),
+        (
+            "ws://example.com//a;b=c,d",
+            false,
+            "example.com",
+            80,
+            "//a;b=c,d",
+        ),
+        (
+            "ws://example.com/%7e%2F%23",
+            false,
+            "example.com",
+            80,
+            "/%7e%2F%23",
+        ),
+        ("ws://192.0.2.1:65535/", false, "192.0.2.1", 65535, "/"),
+        ("wss://[2001:DB8::1]/a", true, "[2001:db8::1]", 443, "/a"),
+        (
+            "ws://[::ffff:192.0.2.1]:1",
+            false,
+            "[::ffff:192.0.2.1]",
+            1,
+            "/",
+        ),
+        (
+            "ws://xn--caf-dma.example/",
+            false,
+            "xn--caf-dma.example",
+            80,
+            "/",
+        ),
+    ];
+    for (text, secure, host, port, resource_name) in table {
+        let uri = WebSocketUri::parse(text).expect(text);
+        assert_eq!(uri.secure(), secure, "{text}");
+        assert_eq!((uri.host(), uri.port()), (host, port), "{text}");
+        assert_eq!(uri.resource_name(), resource_name, "{text}");
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//= type=test
+//# If any of the components are invalid, the client MUST _Fail the WebSocket
+//# Connection_ and abort these steps.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//= type=test
+//# (/host/, /port/, /resource name/, and /secure/ flag) MUST be valid according
+//# to the specification of WebSocket URIs
+#[test]
+fn uri_with_an_invalid_part_is_refused() {
+    let table = [
+        ("", UriError::Scheme),
+        ("example.com/chat", UriError::Scheme),
+        ("ws:example.com", UriError::Scheme),
+        ("ws:/example.com", UriError::Scheme),
+        (" ws://example.com", UriError::Scheme),
+        ("http://example.com", UriError::Scheme),
+        ("wsss://example.com", UriError::Scheme),
+        ("/a?ws://example.com", UriError::Scheme),
+        ("ws://", UriError::Host),
+        ("ws:///chat", UriError::Host),
+        ("ws://:80/", UriError::Host),
+        ("ws://a b/", UriError::Host),
+        ("ws://a\\b/", UriError::Host),
+        ("ws://a%/", UriError::Host),
+        ("ws://[::1/", UriError::Host),
+        ("ws://[::1]x/", UriError::Host),
+        ("ws://[fe80::1%25eth0]/", UriError::Host),
+        ("ws://[example.com]/", UriError::Host),
+        ("ws://example.com:x/", UriError::Port),
+        ("ws://example.com:0/", UriError::Port),
+        ("ws://example.com:+80/", UriError::Port),
+        ("ws://example.com:65536/", UriError::Port),
+        ("ws://example.com:80:80/", UriError::Port),
+        ("ws://user@example.com/", UriError::UserInformation),
+        ("ws://user:secret@example.com/", UriError::UserInformation),
+        ("ws://example.com/a b", UriError::Character),
+        ("ws://example.com/a\r\nb", UriError::Character),
+        ("ws://example.com/a\"b", UriError::Character),
+        ("ws://example.com/a|b", UriError::Character),
+        ("ws://example.com/?[a]", UriError::Character),
+        ("ws://example.com/%", UriError::Character),
+        ("ws://example.com/%4", UriError::Character),
+        ("ws://example.com/%4g", UriError::Character),
+        ("ws://caf\u{e9}.example/", UriError::NotAscii),
+        ("ws://example.com/caf\u{e9}", UriError::NotAscii),
+    ];
+    for (text, error) in table {
+        assert_eq!(WebSocketUri::parse(text), Err(error), "{text:?}");
+        assert!(!error.to_string().is_empty());
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-3
+//= type=test
+//# Fragment identifiers are meaningless in the context of WebSocket URIs and
+//# MUST NOT be used on these URIs.
+#[test]
+fn uri_with_a_fragment_is_refused() {
+    for text in ["ws://a/#", "ws://a/b#c", "ws://a#b", "ws://a/?b#c"] {
+        assert_eq!(WebSocketUri::parse(text), Err(UriError::Fragment), "{text}");
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-3
+//= type=test
+//# the character "#", when not indicating the start of a fragment, MUST be
+//# escaped as %23.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-11.1.1
+//= type=test
+//# Characters in other components that are excluded by the syntax defined above
+//# MUST be converted from Unicode to ASCII
+//= https://www.rfc-editor.org/rfc/rfc6455#section-11.1.2
+//= type=test
+//# Characters in other components that are excluded by the syntax defined above
+//# MUST be converted from Unicode to ASCII
+#[test]
+fn any_text_can_be_made_part_of_a_uri() {
+    let table = [
+        ("room #1", "room%20%231"),
+        ("caf\u{e9}", "caf%C3%A9"),
+        ("\u{5c71}\u{5f66}", "%E5%B1%B1%E5%BD%A6"),
+        ("a-b._~9", "a-b._~9"),
+        ("a/b?c=d&e%", "a%2Fb%3Fc%3Dd%26e%25"),
+    ];
+    for (text, encoded) in table {
+        assert_eq!(percent_encode(text), encoded);
+        let uri = WebSocketUri::parse(&format!("wss://a/{encoded}?{encoded}")).expect(encoded);
+        assert_eq!(uri.resource_name(), format!("/{encoded}?{encoded}"));
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-11.1.1
+//= type=test
+//# Characters in the host component that are excluded by the syntax defined
+//# above MUST be converted from Unicode to ASCII
+//= https://www.rfc-editor.org/rfc/rfc6455#section-11.1.2
+//= type=test
+//# Characters in the host component that are excluded by the syntax defined
+//# above MUST be converted from Unicode to ASCII
+#[test]
+fn uri_with_a_host_in_unicode_is_refused_until_it_is_converted() {
+    for scheme in ["ws", "wss"] {
+        let unicode = format!("{scheme}://caf\u{e9}.example/");
+        assert_eq!(WebSocketUri::parse(&unicode), Err(UriError::NotAscii));
+        let converted = format!("{scheme}://xn--caf-dma.example/");
+        assert!(WebSocketUri::parse(&converted).is_ok());
+    }
+}
+
+#[test]
+fn uri_is_shown_in_its_shortest_form() {
+    let table = [
+        ("WS://A:80", "ws://a/", "a"),
+        ("wss://a:443?b", "wss://a/?b", "a"),
+        ("ws://a:443/b", "ws://a:443/b", "a:443"),
+        ("wss://[::1]:80", "wss://[::1]:80/", "[::1]:80"),
+    ];
+    for (text, shown, authority) in table {
+        let uri: WebSocketUri = text.parse().expect(text);
+        assert_eq!(uri.to_string(), shown);
+        assert_eq!(uri.authority(), authority);
+    }
+}
+
+proptest! {
+    #[test]
+    fn uri_never_panics(text in ".{0,60}") {
+        let _ = WebSocketUri::parse(&text);
+    }
+
+    #[test]
+    fn uri_that_is_accepted_survives_being_written(
+        tail in "(//)?[a-zA-Z0-9.:%@/?#\\[\\] _~!-]{0,24}",
+        secure in any::<bool>(),
+    ) {
+        let scheme = if secure { "wss" } else { "ws" };
+        if let Ok(uri) = WebSocketUri::parse(&format!("{scheme}:{tail}")) {
+            prop_assert_eq!(uri.secure(), secure);
+            prop_assert_eq!(WebSocketUri::parse(&uri.to_string()), Ok(uri.clone()));
+            // Whatever was accepted is one line of a request.
+            let mut output = Vec::new();
+            ClientHandshake::new(&uri, [7; 16]).write_request(&mut output);
+            let text = String::from_utf8(output).expect("ASCII");
+            let line = format!("GET {} HTTP/1.1\r\nHost: ", uri.resource_name());
+            prop_assert!(text.starts_with(&line));
+            prop_assert_eq!(text.matches("\r\n").count(), 7);
+        }
+    }
+}
