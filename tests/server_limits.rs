@@ -5,13 +5,8 @@
 mod socket;
 
 use socket::{Client, Frame, Running, config, frame, with_1_and_3_workers};
-use std::io::Write;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::channel;
-use std::thread;
 use std::time::Duration;
-use yamabiko::server::{Admission, Config, Context, Handler, Limits, Message, Refusal, Upgrade};
+use yamabiko::server::{Config, Limits};
 use yamabiko::websocket::frame::{Opcode, encode};
 use yamabiko::websocket::{Connection, Fragment};
 
@@ -115,108 +110,6 @@ fn pings_of_up_to_125_bytes_get_their_own_words_back() {
     }
     client.send(frame(Opcode::Ping, &bytes_of(126)));
     assert_eq!(client.read_close().0, 1002);
-}
-
-/// An echo that counts what it was handed.
-struct CountingEcho {
-    handed_over_bytes: Arc<AtomicUsize>,
-}
-
-impl Handler for CountingEcho {
-    type Session = ();
-
-    fn admit(&self, _request: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
-        Ok(Admission::new(()))
-    }
-
-    fn message(&self, _session: &mut (), message: Message<'_>, context: &mut Context<'_>) {
-        let bytes = message.as_bytes().len();
-        self.handed_over_bytes.fetch_add(bytes, Ordering::Relaxed);
-        context.send(message).expect("reading pauses before that");
-    }
-}
-
-const MESSAGES: u32 = 2048;
-const MESSAGE_BYTES: usize = 16 << 10;
-
-fn numbered_message(number: u32) -> Vec<u8> {
-    let mut payload = vec![number.to_le_bytes()[0]; MESSAGE_BYTES];
-    payload[..4].copy_from_slice(&number.to_be_bytes());
-    payload
-}
-
-#[test]
-fn a_client_that_does_not_read_its_echoes_is_not_read_either() {
-    with_1_and_3_workers(|config| {
-        let handed_over_bytes = Arc::new(AtomicUsize::new(0));
-        let handler = CountingEcho {
-            handed_over_bytes: handed_over_bytes.clone(),
-        };
-        let (_tell, told) = channel();
-        let server = Running::start_with(config, handler, told);
-        let mut client = Client::open(server.address);
-        let wire: Vec<u8> = (0..MESSAGES)
-            .flat_map(|number| frame(Opcode::Binary, &numbered_message(number)))
-            .collect();
-
-        // 32 MiB are offered. What the handler has seen is in the kernel's two
-        // buffers (4 MiB, and little) and in the outbox (64 KiB, and a read).
-        let rest = client.write_until_refused(&wire);
-        let kept = handed_over_bytes.load(Ordering::Relaxed);
-        assert!(kept < 8 << 20, "{kept} bytes are kept for one client");
-
-        let mut writer = client.stream.try_clone().expect("a descriptor");
-        thread::scope(|scope| {
-            scope.spawn(move || writer.write_all(rest).expect("it is read again"));
-            for number in 0..MESSAGES {
-                let payload = client.read_frame().payload;
-                assert!(payload == numbered_message(number), "message {number}");
-            }
-        });
-    });
-}
-
-#[test]
-fn pings_from_a_client_that_does_not_read_do_not_pile_up() {
-    let server = Running::start(config(1));
-    let mut client = Client::open_narrow(server.address);
-    let pings = 100_000u32;
-    let payload = |number: u32| [&number.to_be_bytes()[..], &[0; 121]].concat();
-    for first in (0..pings).step_by(1000) {
-        let thousand = first..first + 1000;
-        let wire: Vec<u8> = thousand
-            .flat_map(|number| frame(Opcode::Ping, &payload(number)))
-            .collect();
-        client.send(wire);
-    }
-    let (mut answered, mut newest) = (0, None);
-    while newest < Some(pings - 1) {
-        let pong = client.read_frame();
-        assert_eq!((pong.opcode, pong.payload.len()), (Opcode::Pong, 125));
-        let number = pong.payload.first_chunk().copied().map(u32::from_be_bytes);
-        assert!(number > newest, "pongs come in the pings' order");
-        newest = number;
-        answered += 1;
-    }
-    assert!(answered < pings, "12 MiB of pongs were kept");
-}
-
-#[test]
-fn the_application_is_told_when_too_much_waits_for_a_client() {
-    with_1_and_3_workers(|config| {
-        let server = Running::start(Config {
-            backlog_bytes_max: 1000,
-            ..config
-        });
-        let mut client = Client::open(server.address);
-        // Frames of 100 bytes: ten are at the bound, the eleventh is past it.
-        client.text("/flood 98");
-        for _ in 0..11 {
-            assert_eq!(client.read_frame().payload, [0xf1; 98]);
-        }
-        client.text("and then it has room again");
-        assert_eq!(client.read_text(), "and then it has room again");
-    });
 }
 
 #[test]

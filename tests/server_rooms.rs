@@ -1,48 +1,22 @@
-//! Rooms: everyone in one hears the same conversation, on all workers, and one
-//! who is too slow for it disturbs nobody.
+//! Rooms: everyone in one hears the same conversation, on all workers.
 #![cfg(feature = "server")]
 
 mod socket;
 
-use socket::{Client, Frame, Running, Told, frame, with_1_and_3_workers};
+use socket::{Client, Frame, Running, frame, with_1_and_3_workers};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::thread;
-use yamabiko::server::{Config, Limits};
+use yamabiko::server::{Config, Message};
 use yamabiko::websocket::frame::Opcode;
-
-/// So many bytes for a `/say-bytes`, which counts them in ten thousands.
-const TEN_THOUSANDS: usize = 10_000;
-
-fn members(server: &Running, count: usize, room: &str) -> Vec<Client> {
-    let open_and_join = |_| {
-        let mut client = Client::open(server.address);
-        client.join(room);
-        client
-    };
-    (0..count).map(open_and_join).collect()
-}
-
-/// A member on each worker.
-fn member_of_each_worker(server: &Running, workers: usize, room: &str) -> Vec<Client> {
-    let clients = server.clients_of_each_worker(workers, 1);
-    let mut members: Vec<Client> = clients
-        .into_iter()
-        .filter_map(|of_worker| of_worker.into_iter().next())
-        .collect();
-    for member in &mut members {
-        member.join(room);
-    }
-    members
-}
 
 #[test]
 fn a_publication_reaches_every_member_the_sender_included_and_no_one_else() {
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();
         let server = Running::start(config);
-        let mut members = member_of_each_worker(&server, workers, "hall");
-        let mut others = member_of_each_worker(&server, workers, "garden");
+        let mut members = server.member_of_each_worker(workers, "hall");
+        let mut others = server.member_of_each_worker(workers, "garden");
         for sender in 0..workers {
             members[sender].text("/say hall in the hall");
             for member in &mut members {
@@ -104,7 +78,7 @@ fn read_conversation(member: &mut Client) -> Vec<String> {
 fn all_members_on_all_workers_hear_all_messages_in_one_order() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
-        let mut members = members(&server, 40, "hall");
+        let mut members = server.members(40, "hall");
         publish_from_all(&mut members[..PUBLISHERS]);
         let conversations: Vec<_> = members.iter_mut().map(read_conversation).collect();
         expect_one_conversation(&conversations);
@@ -121,7 +95,7 @@ fn workers_whose_mail_is_congested_lose_nothing_and_do_not_stand_still() {
                 ping_interval: None,
                 ..config.clone()
             });
-            let mut members = members(&server, 12, "hall");
+            let mut members = server.members(12, "hall");
             publish_from_all(&mut members[..PUBLISHERS]);
             let conversations: Vec<_> = members.iter_mut().map(read_conversation).collect();
             expect_one_conversation(&conversations);
@@ -135,62 +109,13 @@ fn workers_whose_mail_is_congested_lose_nothing_and_do_not_stand_still() {
 }
 
 #[test]
-fn a_client_that_waited_for_its_outbox_and_then_for_mail_is_read_again() {
-    let server = Running::start(Config {
-        ping_interval: None,
-        ..socket::config(3)
-    });
-    let mut clients = server.clients_of_each_worker(3, 2);
-    let mut held_up = clients.remove(1).remove(0);
-    held_up.join("hall");
-    let mut publisher = clients.remove(0).remove(0);
-    publisher.join("hall");
-    let mut echoer = loop {
-        let mut client = Client::open_narrow(server.address);
-        if client.worker() == 0 {
-            break client;
-        }
-    };
-
-    // Its echoes pile up, and it is not read.
-    let echo = frame(Opcode::Binary, &vec![0xec; 30_000]);
-    let echoes = 600;
-    let wire = echo.repeat(echoes);
-    let rest = echoer.write_until_refused(&wire);
-    assert!(!rest.is_empty());
-    // Another worker stands still, and mail for it piles up.
-    let gate = server.gate.lock().expect("nobody panics");
-    held_up.text("/wait-at-the-gate");
-    server.told_next(|told| *told == Told::AtTheGate);
-    for _ in 0..20 {
-        publisher.text("/say-bytes 10 hall");
-    }
-    // Now its echoes go out, but it may not cause any more mail.
-    echoer.read_what_there_is();
-    drop(gate);
-
-    thread::scope(|scope| {
-        let mut writer = echoer.stream.try_clone().expect("a descriptor");
-        scope.spawn(move || writer.write_all(rest).expect("it is read again"));
-        for _ in 0..echoes {
-            assert_eq!(echoer.read_frame().payload.len(), 30_000);
-        }
-    });
-    for client in [&mut publisher, &mut held_up] {
-        for _ in 0..20 {
-            assert!(client.read_frame() == big_message(10 * TEN_THOUSANDS));
-        }
-    }
-}
-
-#[test]
 fn a_message_to_the_others_leaves_out_its_sender_and_no_one_else() {
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();
         let server = Running::start(config);
         // One of the workers is the room's home; each has its turn as sender.
-        let mut members = member_of_each_worker(&server, workers, "hall");
-        members.extend(self::members(&server, 3, "hall"));
+        let mut members = server.member_of_each_worker(workers, "hall");
+        members.extend(server.members(3, "hall"));
         let bystander = members.len() - 1;
         for sender in 0..members.len() {
             members[sender].text("/say-to-others hall first");
@@ -218,7 +143,7 @@ fn a_message_to_the_others_leaves_out_its_sender_and_no_one_else() {
 fn one_who_joins_twice_hears_everything_once() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
-        let mut member = members(&server, 1, "hall").remove(0);
+        let mut member = server.members(1, "hall").remove(0);
         member.join("hall");
         member.text("/say hall one");
         member.text("/say hall two");
@@ -232,8 +157,8 @@ fn one_who_has_left_hears_no_more_until_it_joins_again() {
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();
         let server = Running::start(config);
-        let mut witnesses = member_of_each_worker(&server, workers, "hall");
-        let mut member = members(&server, 1, "hall").remove(0);
+        let mut witnesses = server.member_of_each_worker(workers, "hall");
+        let mut member = server.members(1, "hall").remove(0);
         let say = |witnesses: &mut Vec<Client>, words: &str| {
             witnesses[0].text(&format!("/say hall {words}"));
             // Every worker has got it then.
@@ -259,14 +184,14 @@ fn one_who_joins_does_not_hear_what_was_said_before() {
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();
         let server = Running::start(config);
-        let mut witnesses = member_of_each_worker(&server, workers, "hall");
+        let mut witnesses = server.member_of_each_worker(workers, "hall");
         for round in 0..10 {
             let before = format!("before {round}");
             witnesses[round % workers].text(&format!("/say hall {before}"));
             for witness in &mut witnesses {
                 assert_eq!(witness.read_text(), before);
             }
-            let mut newcomer = members(&server, 1, "hall").remove(0);
+            let mut newcomer = server.members(1, "hall").remove(0);
             let after = format!("after {round}");
             newcomer.text(&format!("/say hall {after}"));
             assert_eq!(newcomer.read_text(), after);
@@ -281,7 +206,7 @@ fn one_who_joins_does_not_hear_what_was_said_before() {
 fn members_that_are_gone_leave_the_room_to_the_others() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
-        let mut members = members(&server, 9, "hall");
+        let mut members = server.members(9, "hall");
         for (number, mut leaver) in members.drain(3..).enumerate() {
             match number % 3 {
                 0 => leaver.reset(),
@@ -308,7 +233,7 @@ fn a_room_that_everyone_has_left_can_be_joined_anew() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
         for round in 0..3 {
-            let mut members = members(&server, 4, "hall");
+            let mut members = server.members(4, "hall");
             let hello = format!("hello {round}");
             members[round].text(&format!("/say hall {hello}"));
             for member in &mut members {
@@ -333,8 +258,8 @@ fn a_room_that_everyone_has_left_can_be_joined_anew() {
 fn the_room_can_be_told_that_a_connection_has_ended() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
-        let mut member = members(&server, 1, "hall").remove(0);
-        let mut leaver = members(&server, 1, "hall").remove(0);
+        let mut member = server.members(1, "hall").remove(0);
+        let mut leaver = server.members(1, "hall").remove(0);
         leaver.text("/farewell hall");
         leaver.close(1000, "");
         // It has left the room itself before that is said.
@@ -345,10 +270,39 @@ fn the_room_can_be_told_that_a_connection_has_ended() {
 }
 
 #[test]
+fn what_is_published_from_outside_reaches_all_members_in_the_same_order() {
+    with_1_and_3_workers(|config| {
+        let workers = config.workers.get();
+        let server = Running::start(config);
+        let mut members = server.member_of_each_worker(workers, "hall");
+        for number in 0..100 {
+            let words = format!("news {number}");
+            while server
+                .publisher
+                .publish("hall", Message::Text(&words))
+                .is_err()
+            {
+                thread::yield_now();
+            }
+        }
+        for member in &mut members {
+            for number in 0..100 {
+                assert_eq!(member.read_text(), format!("news {number}"));
+            }
+            // And clients are read as before.
+            member.text("thank you");
+            assert_eq!(member.read_text(), "thank you");
+            member.text("and once more");
+            assert_eq!(member.read_text(), "and once more");
+        }
+    });
+}
+
+#[test]
 fn a_member_of_several_rooms_hears_each_of_them_in_order() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
-        let mut members = members(&server, 8, "hall");
+        let mut members = server.members(8, "hall");
         for member in &mut members {
             member.join("garden");
         }
@@ -381,7 +335,7 @@ fn big_messages_and_small_ones_arrive_whole_and_in_one_order() {
             backlog_bytes_max: 64 << 20,
             ..config
         });
-        let mut members = members(&server, 9, "hall");
+        let mut members = server.members(9, "hall");
         let mut publishers: Vec<_> = (0..3).map(|_| Client::open(server.address)).collect();
         for number in 0..10 {
             for (publisher, client) in publishers.iter_mut().enumerate() {
@@ -414,125 +368,11 @@ fn big_messages_and_small_ones_arrive_whole_and_in_one_order() {
     });
 }
 
-/// Publishes more than a narrow client's sockets take, in step with a reader.
-fn publish_more_than_sockets_take(publisher: &mut Client, reader: &mut Client) -> usize {
-    let count = 120;
-    for _ in 0..count {
-        publisher.text("/say-bytes 10 hall");
-        let frame = reader.read_frame();
-        assert!(frame == big_message(10 * TEN_THOUSANDS));
-    }
-    count
-}
-
-#[test]
-fn a_member_that_stops_reading_is_closed_with_1013_and_disturbs_no_one() {
-    with_1_and_3_workers(|config| {
-        let server = Running::start(Config {
-            backlog_bytes_max: 64 << 10,
-            limits: Limits {
-                message_bytes_max: 256 << 10,
-                ..Limits::default()
-            },
-            ..config
-        });
-        let mut slow = Client::open_narrow(server.address);
-        slow.join("hall");
-        let mut reader = members(&server, 1, "hall").remove(0);
-        let mut publisher = Client::open(server.address);
-        let published = publish_more_than_sockets_take(&mut publisher, &mut reader);
-
-        // What it has got are whole messages, and then a Close.
-        let mut whole = 0;
-        let close = loop {
-            let frame = slow.read_frame();
-            if frame.opcode == Opcode::Close {
-                break frame;
-            }
-            assert!(frame == big_message(10 * TEN_THOUSANDS), "{frame:?}");
-            whole += 1;
-        };
-        assert!(0 < whole && whole < published, "{whole} of {published}");
-        assert_eq!(close.payload[..2], 1013u16.to_be_bytes());
-        slow.send(frame(Opcode::Close, &close.payload[..2]));
-        slow.expect_end();
-        match server.told_closed() {
-            Told::Closed {
-                code,
-                failure: Some(failure),
-                ..
-            } => assert!(code == 1013 && failure.starts_with("too slow")),
-            other => panic!("{other:?}"),
-        }
-        publisher.text("/say hall and on it goes");
-        assert_eq!(reader.read_text(), "and on it goes");
-    });
-}
-
-#[test]
-fn a_member_that_was_slow_within_the_bounds_gets_everything_when_it_reads() {
-    with_1_and_3_workers(|config| {
-        let server = Running::start(Config {
-            backlog_bytes_max: 64 << 20,
-            ..config
-        });
-        let mut slow = Client::open_narrow(server.address);
-        slow.join("hall");
-        slow.join("garden");
-        let mut reader = members(&server, 1, "hall").remove(0);
-        let mut publisher = Client::open(server.address);
-        let published = publish_more_than_sockets_take(&mut publisher, &mut reader);
-        publisher.text("/say garden meanwhile in the garden");
-        slow.text("an echo goes out between two messages");
-        let (mut big, mut texts) = (0, Vec::new());
-        while big < published || texts.len() < 2 {
-            let frame = slow.read_frame();
-            match frame.opcode {
-                Opcode::Text => texts.push(frame),
-                _ => {
-                    assert!(frame == big_message(10 * TEN_THOUSANDS));
-                    big += 1;
-                }
-            }
-        }
-        assert!(texts.contains(&Frame::text("meanwhile in the garden")));
-        assert_eq!((big, texts.len()), (published, 2));
-    });
-}
-
-#[test]
-fn a_member_that_leaves_inside_a_message_gets_the_rest_of_it() {
-    with_1_and_3_workers(|config| {
-        let server = Running::start(Config {
-            backlog_bytes_max: 64 << 20,
-            ..config
-        });
-        let mut slow = Client::open_narrow(server.address);
-        slow.join("hall");
-        let mut reader = members(&server, 1, "hall").remove(0);
-        let mut publisher = Client::open(server.address);
-        let published = publish_more_than_sockets_take(&mut publisher, &mut reader);
-        slow.text("/leave hall");
-        slow.text("/close 4000 bye");
-        let mut whole = 0;
-        let next = loop {
-            let frame = slow.read_frame();
-            if frame != big_message(10 * TEN_THOUSANDS) {
-                break frame;
-            }
-            whole += 1;
-        };
-        assert!(0 < whole && whole < published, "{whole} of {published}");
-        assert_eq!(next, Frame::text("left"));
-        assert_eq!(slow.read_close().0, 4000);
-    });
-}
-
 #[test]
 fn a_publication_just_before_the_publisher_s_close_is_heard_by_the_others() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
-        let mut member = members(&server, 1, "hall").remove(0);
+        let mut member = server.members(1, "hall").remove(0);
         for _ in 0..10 {
             let mut publisher = Client::open(server.address);
             let mut wire = frame(Opcode::Text, b"/say hall last words");

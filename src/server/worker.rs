@@ -179,7 +179,7 @@ impl<H: Handler> Application for Worker<H> {
             self.drain(io);
         }
         self.flush(io);
-        let mail_waits = self.rooms.post.flush(self.index);
+        let mail_waits = self.rooms.post.flush();
         if !self.is_congested() {
             self.read_congested_again(io);
         }

@@ -27,7 +27,7 @@ use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
-use yamabiko::server::{Config, Handler, Server, ServerHandle};
+use yamabiko::server::{Config, Handler, Publisher, Server, ServerHandle};
 
 /// Longer than anything takes, shorter than anyone waits.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -59,6 +59,7 @@ pub struct Running {
     has_returned: bool,
     told: Receiver<Told>,
     pub gate: Gate,
+    pub publisher: Publisher,
 }
 
 impl Running {
@@ -80,6 +81,7 @@ impl Running {
     pub fn start_with(config: Config, handler: impl Handler, told: Receiver<Told>) -> Running {
         let server = Server::bind(config, handler).expect("a free port can be bound");
         let (address, handle) = (server.local_address(), server.handle());
+        let publisher = server.publisher();
         let (give_back, returned) = channel();
         thread::spawn(move || {
             let run = std::panic::AssertUnwindSafe(|| server.run());
@@ -92,6 +94,7 @@ impl Running {
             has_returned: false,
             told,
             gate: Gate::default(),
+            publisher,
         }
     }
 
@@ -151,6 +154,29 @@ impl Running {
             }
         }
         panic!("the kernel gives no client to some worker");
+    }
+
+    /// So many members of a room, wherever the kernel puts them.
+    pub fn members(&self, count: usize, room: &str) -> Vec<Client> {
+        let open_and_join = |_| {
+            let mut client = Client::open(self.address);
+            client.join(room);
+            client
+        };
+        (0..count).map(open_and_join).collect()
+    }
+
+    /// A member of a room on each worker, in the workers' order.
+    pub fn member_of_each_worker(&self, workers: usize, room: &str) -> Vec<Client> {
+        let clients = self.clients_of_each_worker(workers, 1);
+        let mut members: Vec<Client> = clients
+            .into_iter()
+            .filter_map(|of_worker| of_worker.into_iter().next())
+            .collect();
+        for member in &mut members {
+            member.join(room);
+        }
+        members
     }
 }
 
