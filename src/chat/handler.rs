@@ -12,9 +12,10 @@ use super::page::{ASSET_FIELDS, Asset};
 use super::protocol::SUBPROTOCOL;
 use super::room::Rooms;
 use super::route::Route;
-use crate::server::{Admission, Closed, Context, Handler, Message, SendError};
-use crate::websocket::frame::CloseCode;
-use crate::websocket::handshake::{InvalidField, Refusal, RequestHead, Response, Status, Upgrade};
+use crate::server::{
+    Admission, CloseCode, Closed, Context, Handler, InvalidField, Message, Refusal, RequestHead,
+    Response, SendError, Status, Upgrade,
+};
 
 /// The chat application, to be given to a [`Server`](crate::server::Server).
 ///
