@@ -17,7 +17,7 @@
 mod application;
 mod client;
 
-pub use application::{Application, Told};
+pub use application::{Application, Gate, Told};
 pub use client::{Answer, Client, Frame, GET, frame, upgrade};
 
 use std::any::Any;
@@ -58,13 +58,22 @@ pub struct Running {
     returned: Receiver<RunResult>,
     has_returned: bool,
     told: Receiver<Told>,
+    pub gate: Gate,
 }
 
 impl Running {
     /// Runs the [`Application`] that the tests share.
     pub fn start(config: Config) -> Running {
         let (tell, told) = channel();
-        Running::start_with(config, Application { tell }, told)
+        let gate = Gate::default();
+        let application = Application::new(tell, gate.clone());
+        let running = Running::start_with(config, application, told);
+        running.with(gate)
+    }
+
+    fn with(mut self, gate: Gate) -> Running {
+        self.gate = gate;
+        self
     }
 
     /// Runs another handler.
@@ -82,6 +91,7 @@ impl Running {
             returned,
             has_returned: false,
             told,
+            gate: Gate::default(),
         }
     }
 
@@ -105,11 +115,16 @@ impl Running {
             .expect("the application is told something")
     }
 
-    /// The next ending that the application was told of, openings skipped.
+    /// The next ending that the application was told of.
     pub fn told_closed(&self) -> Told {
+        self.told_next(|told| matches!(told, Told::Closed { .. }))
+    }
+
+    /// The next of these that the application was told, others skipped.
+    pub fn told_next(&self, wanted: impl Fn(&Told) -> bool) -> Told {
         loop {
             let told = self.told();
-            if matches!(told, Told::Closed { .. }) {
+            if wanted(&told) {
                 return told;
             }
         }

@@ -3,6 +3,7 @@
 use yamabiko::chat::{ClientMessage, Complaint, ErrorCode, SUBPROTOCOL, ServerMessage};
 use yamabiko::client::{Backoff, Client, ClientError, Ended, OwnedMessage, Writer};
 use yamabiko::websocket::Message;
+use yamabiko::websocket::frame::CloseCode;
 
 use super::desk::{Desk, Speech};
 use super::explain;
@@ -90,7 +91,12 @@ impl Conversation {
                     show(&line, desk, screen);
                     self.join(&mut writer);
                 }
-                Reaction::Fail(why) => return Outcome::Failed(why),
+                Reaction::Fail(why) => {
+                    desk.depart();
+                    // How that ends changes nothing.
+                    let _ = reader.close(CloseCode::NORMAL, "");
+                    return Outcome::Failed(why);
+                }
             }
         };
         desk.depart();
