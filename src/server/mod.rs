@@ -55,7 +55,7 @@ mod worker;
 
 pub use crate::websocket::frame::CloseCode;
 pub use crate::websocket::handshake::{
-    HeadLimits, Refusal, RequestHead, Response, Status, Upgrade,
+    HeadLimits, InvalidField, Refusal, RequestHead, Response, Status, Upgrade,
 };
 pub use crate::websocket::{Limits, ProtocolError};
 pub use config::{Config, Origins};
