@@ -26,3 +26,8 @@ pub mod reactor;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod websocket;
+
+/// The README's examples are compiled and run as tests.
+#[cfg(all(doctest, feature = "server"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

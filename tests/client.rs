@@ -636,6 +636,11 @@ fn client_answers_the_servers_close_and_tells_who_and_why() {
 //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1
 //= type=test
 //# when a client is instructed to do the same, it SHOULD wait for a TCP Close from the server
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1
+//= type=test
+//# An endpoint SHOULD use a method that cleanly closes the TCP connection, as
+//# well as the TLS session, if applicable, discarding any trailing bytes
+//# that may have been received.
 #[test]
 fn client_that_closes_lets_the_server_drop_tcp_first() {
     let (uri, server) = open_server(|mut peer| {

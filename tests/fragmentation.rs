@@ -383,6 +383,17 @@ fn message_may_have_as_many_fragments_as_the_limit_and_not_one_more(role: Role) 
     }
 }
 
+both_roles!(default_limits_let_a_mebibyte_in_65_537_fragments_through);
+fn default_limits_let_a_mebibyte_in_65_537_fragments_through(role: Role) {
+    // What the Autobahn suite sends (9.3.1, 9.4.1), scaled down to the default limit.
+    let part = [b'f'; 16];
+    let mut bytes = peer(role).binary_begins(part);
+    bytes.extend(peer(role).goes_on(part).repeat(65_535));
+    bytes.extend(peer(role).ends(""));
+    let received = open(role).receive(bytes);
+    assert_eq!(received, [binary(part.repeat(65_536))]);
+}
+
 both_roles!(control_frames_are_not_counted_as_fragments);
 fn control_frames_are_not_counted_as_fragments(role: Role) {
     let peer = peer(role);

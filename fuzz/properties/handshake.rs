@@ -281,7 +281,9 @@ fn is_the_answer_to_our_key(established: &Established, input: &[u8]) {
     let head = &input[..established.head_bytes];
     assert!(head.ends_with(b"\r\n\r\n"));
     let contains = |wanted: &[u8]| head.windows(wanted.len()).any(|part| part == wanted);
-    assert!(contains(b"HTTP/1.1 101"));
+    // RFC 9112 §2.3: a higher minor version is read as if it were 1.1.
+    let minor_version = (1..=9).find(|minor| contains(format!("HTTP/1.{minor} 101").as_bytes()));
+    assert!(minor_version.is_some(), "HTTP/1.0 has no Upgrade");
     assert!(
         contains(b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
         "§1.3: the accept key"

@@ -575,7 +575,7 @@ const REQUEST: &str = "GET /chat HTTP/1.1\r\n\
     \u{1}\u{2}\u{3}";
 
 fn request_seeds() -> Vec<Seed> {
-    let edits: [(&str, &str, &str); 26] = [
+    let edits: [(&str, &str, &str); 27] = [
         ("host-missing", "Host: server.example.com\r\n", ""),
         ("host-twice", "Host:", "Host: a\r\nHost:"),
         ("upgrade-missing", "Upgrade: websocket\r\n", ""),
@@ -626,6 +626,7 @@ fn request_seeds() -> Vec<Seed> {
         ),
         ("method-post", "GET ", "POST "),
         ("http-1.0", "HTTP/1.1", "HTTP/1.0"),
+        ("http-1.2", "HTTP/1.1", "HTTP/1.2"),
         ("http-2", "HTTP/1.1", "HTTP/2.0"),
         (
             "target-absolute",
@@ -707,7 +708,7 @@ const ANSWER: &str = "HTTP/1.1 101 Switching Protocols\r\n\
     \u{1}\u{2}\u{3}";
 
 fn response_seeds() -> Vec<Seed> {
-    let edits: [(&str, &str, &str); 18] = [
+    let edits: [(&str, &str, &str); 19] = [
         ("accept-wrong", "s3pPLMBi", "S3PpLMBi"),
         (
             "accept-missing",
@@ -760,6 +761,7 @@ fn response_seeds() -> Vec<Seed> {
         ),
         ("status-without-reason", "101 Switching Protocols", "101 "),
         ("http-1.0", "HTTP/1.1", "HTTP/1.0"),
+        ("http-1.2", "HTTP/1.1", "HTTP/1.2"),
         (
             "interim-answer-first",
             "HTTP/1.1 101",

@@ -66,6 +66,7 @@ impl Endpoint {
                     return received;
                 }
                 Err(error) => {
+                    assert!(input.is_empty(), "what follows a failure is dropped");
                     received.push(Received::Failed(error.close_code().get()));
                     return received;
                 }

@@ -12,17 +12,22 @@ use super::page::{ASSET_FIELDS, Asset};
 use super::protocol::SUBPROTOCOL;
 use super::room::Rooms;
 use super::route::Route;
-use crate::server::{Admission, Closed, Context, Handler, Message, SendError};
-use crate::websocket::frame::CloseCode;
-use crate::websocket::handshake::{InvalidField, Refusal, RequestHead, Response, Status, Upgrade};
+use crate::server::{
+    Admission, CloseCode, Closed, Context, Handler, Message, Refusal, RequestHead, Response,
+    SendError, Status, Upgrade,
+};
 
 /// The chat application, to be given to a [`Server`](crate::server::Server).
+///
+/// What the server calls a room is the path of the WebSocket: a
+/// [`Publisher`](crate::server::Publisher) that publishes to `/broadcast/ticks`
+/// reaches everyone who is connected there.
 ///
 /// ```
 /// use yamabiko::chat::Chat;
 /// use yamabiko::server::{Config, Server};
 ///
-/// let config = Config { listen: "127.0.0.1:0".parse()?, workers: 1, ..Config::default() };
+/// let config = Config { listen: "127.0.0.1:0".parse()?, ..Config::default() };
 /// let server = Server::bind(config, Chat::new())?;
 /// println!("the page is at http://{}/", server.local_address());
 /// # server.handle().shutdown();
@@ -96,12 +101,8 @@ impl Handler for Chat {
 
     fn http(&self, request: &RequestHead<'_>) -> Response {
         match Route::of(request.path()) {
-            Route::Asset(asset) => {
-                asset_response(asset).unwrap_or_else(|_| Response::new(Status::InternalServerError))
-            }
-            Route::Health => {
-                health_response().unwrap_or_else(|_| Response::new(Status::InternalServerError))
-            }
+            Route::Asset(asset) => asset_response(asset),
+            Route::Health => health_response(),
             Route::Chat(_) | Route::Broadcast(_) => Refusal::upgrade_required().to_response(),
             Route::Nothing => Refusal::new(Status::NotFound, "there is nothing here").to_response(),
         }
@@ -151,17 +152,20 @@ fn choose_subprotocol(request: &Upgrade<'_>) -> Result<Option<&'static str>, Ref
     }
 }
 
-fn asset_response(asset: &'static Asset) -> Result<Response, InvalidField> {
-    let response = Response::new(Status::Ok).content(asset.content_type, asset.body.as_bytes())?;
-    ASSET_FIELDS
-        .iter()
-        .try_fold(response, |response, (name, value)| {
-            response.field(*name, *value)
-        })
+fn asset_response(asset: &'static Asset) -> Response {
+    let add = |response: Response, (name, value): &(&'static str, &'static str)| {
+        response.field(*name, *value)
+    };
+    Response::new(Status::Ok)
+        .content(asset.content_type, asset.body.as_bytes())
+        .and_then(|response| ASSET_FIELDS.iter().try_fold(response, add))
+        .unwrap_or_else(|_| Response::new(Status::InternalServerError))
 }
 
-fn health_response() -> Result<Response, InvalidField> {
-    Response::text(Status::Ok, "ok\n").field("Cache-Control", "no-store")
+fn health_response() -> Response {
+    Response::text(Status::Ok, "ok\n")
+        .field("Cache-Control", "no-store")
+        .unwrap_or_else(|_| Response::new(Status::InternalServerError))
 }
 
 /// Milliseconds since 1970-01-01 UTC.
@@ -176,7 +180,8 @@ fn now() -> u64 {
 mod tests {
     use super::super::page::ASSETS;
     use super::*;
-    use crate::websocket::handshake::{HeadLimits, RequestReader};
+    use crate::server::HeadLimits;
+    use crate::websocket::handshake::RequestReader;
 
     /// The answer to `GET path`.
     fn get(path: &str) -> (u16, String) {

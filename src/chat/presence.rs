@@ -92,6 +92,12 @@ impl Presence {
         self.count
     }
 
+    /// The revision of the room's names that this shows; `None` before the
+    /// first list.
+    pub fn revision(&self) -> Option<u64> {
+        self.revision
+    }
+
     /// A list that is older than what is known (a late answer) is passed over.
     fn start(&mut self, names: BTreeSet<String>, count: usize, revision: u64) {
         if self.revision.is_some_and(|known| known > revision) {

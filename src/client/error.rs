@@ -78,7 +78,8 @@ pub struct HttpRefusal {
 impl fmt::Display for HttpRefusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let HttpAnswer { status, reason, .. } = &self.answer;
-        write!(formatter, "{status} {}", reason.escape_debug())
+        let line = format!("{status} {}", reason.escape_debug());
+        formatter.write_str(line.trim_end())
     }
 }
 

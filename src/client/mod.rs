@@ -193,6 +193,10 @@ impl Client {
     ///   reason.
     /// - [`ClientError::TimedOut`]: the server did not read within the write
     ///   timeout. The connection is lost.
+    ///
+    /// # Panics
+    /// If the operating system, which gave random bytes for the first keys, gives
+    /// none for further ones.
     pub fn send(&mut self, message: Message<'_>) -> Result<(), ClientError> {
         self.writer.send(message)
     }

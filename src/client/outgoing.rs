@@ -104,3 +104,48 @@ impl Outgoing {
         self.spare = Vec::new();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_come_while_a_batch_is_written_go_out_after_it() {
+        let mut outgoing = Outgoing::default();
+        outgoing.bytes.extend_from_slice(b"first");
+        let batch = outgoing.take_batch().expect("bytes wait");
+        assert_eq!(batch, b"first");
+        outgoing.bytes.extend_from_slice(b"pong");
+        assert!(outgoing.is_busy() && !outgoing.is_left_waiting());
+        assert_eq!(outgoing.take_batch(), None);
+        outgoing.batch_written(batch, &Ok(()));
+        assert!(outgoing.is_left_waiting());
+        assert_eq!(outgoing.take_batch().expect("the rest"), b"pong");
+    }
+
+    #[test]
+    fn failed_write_ends_all_writing() {
+        let mut outgoing = Outgoing::default();
+        outgoing.bytes.extend_from_slice(b"first");
+        let batch = outgoing.take_batch().expect("bytes wait");
+        outgoing.bytes.extend_from_slice(b"pong");
+        outgoing.batch_written(batch, &Err(io::ErrorKind::BrokenPipe.into()));
+        assert!(outgoing.is_broken() && outgoing.bytes.is_empty());
+        outgoing.bytes.extend_from_slice(b"late");
+        assert_eq!(outgoing.take_batch(), None);
+    }
+
+    #[test]
+    fn buffer_is_kept_up_to_its_bound_and_dropped_one_past_it() {
+        for (bytes, kept) in [(KEPT_BYTES_MAX, true), (KEPT_BYTES_MAX + 1, false)] {
+            let mut outgoing = Outgoing {
+                bytes: Vec::with_capacity(bytes),
+                ..Outgoing::default()
+            };
+            outgoing.bytes.push(0);
+            let batch = outgoing.take_batch().expect("bytes wait");
+            outgoing.batch_written(batch, &Ok(()));
+            assert_eq!(outgoing.spare.capacity() > 0, kept);
+        }
+    }
+}

@@ -383,6 +383,10 @@ fn is_past(deadline: Option<Instant>) -> bool {
     deadline.is_some_and(|deadline| deadline <= Instant::now())
 }
 
+/// Rounded up to whole milliseconds: the kernel is no more exact, and so a read
+/// timeout that stays the same is not set anew for each read.
 fn from_now(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now())
+    let rest = deadline.saturating_duration_since(Instant::now());
+    let milliseconds = rest.as_nanos().div_ceil(1_000_000);
+    Duration::from_millis(u64::try_from(milliseconds).unwrap_or(u64::MAX))
 }

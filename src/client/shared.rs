@@ -99,6 +99,9 @@ impl Shared {
             .close(Some(reason), &mut outgoing.bytes)
             .map_err(ClientError::Send)?;
         protocol.closing(FirstClose::Client, self.close_timeout);
+        // Nothing but this Close is sent any more, and it has as much time. (If
+        // the option cannot be set, the connection is gone.)
+        let _ = self.stream.set_write_timeout(Some(self.close_timeout));
         Ok(())
     }
 
@@ -161,7 +164,7 @@ impl Protocol {
     /// A Close was sent or received: the first of the two tells who began, and
     /// from now on the time for the rest is limited.
     pub(super) fn closing(&mut self, by: FirstClose, close_timeout: Duration) {
-        if self.close_deadline.is_none() {
+        if self.first_close == FirstClose::Nobody {
             self.first_close = by;
             self.close_deadline = Instant::now().checked_add(close_timeout);
         }

@@ -64,7 +64,8 @@ impl Context<'_> {
     }
 
     /// Takes this connection into a room; no effect if it is there. From now on
-    /// it gets what is published there, by whomever.
+    /// it gets what is published there, by whomever; maybe also what was just
+    /// published, and is on its way from another worker.
     pub fn join(&mut self, room: &str) {
         if self.open {
             self.rooms.join(room, self.id.key, self.places);

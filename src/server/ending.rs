@@ -16,9 +16,6 @@ impl<H: Handler> Worker<H> {
     //# An endpoint SHOULD use a method that cleanly closes the TCP connection,
     //# as well as the TLS session, if applicable, discarding any trailing bytes
     //# that may have been received.
-    //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.2
-    //# the server MUST simply _Close
-    //# the WebSocket Connection_ (Section 7.1.1).
     pub(super) fn begin_ending(
         &mut self,
         io: &mut Io,
@@ -39,9 +36,6 @@ impl<H: Handler> Worker<H> {
     //# when a server is
     //# instructed to _Close the WebSocket Connection_ it SHOULD initiate
     //# a TCP Close immediately
-    //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1
-    //# The underlying TCP connection, in most normal cases, SHOULD be closed
-    //# first by the server
     pub(super) fn continue_ending(
         &mut self,
         io: &mut Io,

@@ -54,16 +54,64 @@ impl Published {
     }
 }
 
-/// Bytes of mail that each worker has not taken yet. Shared by all.
-pub(super) type OnTheWay = Arc<[AtomicUsize]>;
+/// The ways to all workers, for everyone who sends mail. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Mailboxes {
+    mailboxes: Arc<[Mailbox<Mail>]>,
+    /// Bytes posted to each worker that it has not taken yet.
+    on_the_way: Arc<[AtomicUsize]>,
+    /// More than this on the way to one worker is congestion.
+    on_the_way_bytes_max: usize,
+}
+
+impl Mailboxes {
+    pub(super) fn new(
+        mailboxes: impl Iterator<Item = Mailbox<Mail>>,
+        on_the_way_bytes_max: usize,
+    ) -> Mailboxes {
+        let mailboxes: Arc<[_]> = mailboxes.collect();
+        Mailboxes {
+            on_the_way: mailboxes.iter().map(|_| AtomicUsize::new(0)).collect(),
+            mailboxes,
+            on_the_way_bytes_max,
+        }
+    }
+
+    pub(super) fn workers(&self) -> usize {
+        self.mailboxes.len()
+    }
+
+    pub(super) fn wake_all(&self) {
+        for mailbox in self.mailboxes.iter() {
+            // A full one has woken its worker already.
+            let _ = mailbox.post(Mail::Wake);
+        }
+    }
+
+    /// From outside the workers, to the room's home. False: not posted, there is
+    /// too much already.
+    pub(super) fn publish(&self, home: usize, published: Published) -> bool {
+        let (Some(mailbox), Some(on_the_way)) =
+            (self.mailboxes.get(home), self.on_the_way.get(home))
+        else {
+            return false;
+        };
+        let bytes = published.bytes();
+        if on_the_way.fetch_add(bytes, Ordering::Relaxed) <= self.on_the_way_bytes_max
+            && mailbox.post(Mail::Publish(published)).is_ok()
+        {
+            return true;
+        }
+        on_the_way.fetch_sub(bytes, Ordering::Relaxed);
+        false
+    }
+}
 
 /// A worker's mail.
 pub(super) struct Post {
-    mailboxes: Vec<Mailbox<Mail>>,
+    own: usize,
+    mailboxes: Mailboxes,
     outgoing: Vec<Outgoing>,
-    on_the_way: OnTheWay,
-    /// More than this on the way to one worker is congestion.
-    on_the_way_bytes_max: usize,
     /// Bytes that this worker has taken in this turn.
     taken_bytes: usize,
 }
@@ -77,22 +125,18 @@ struct Outgoing {
 }
 
 impl Post {
-    pub(super) fn new(
-        mailboxes: Vec<Mailbox<Mail>>,
-        on_the_way: OnTheWay,
-        on_the_way_bytes_max: usize,
-    ) -> Post {
+    pub(super) fn new(own: usize, mailboxes: Mailboxes) -> Post {
+        let outgoing = std::iter::repeat_with(Outgoing::default);
         Post {
-            outgoing: mailboxes.iter().map(|_| Outgoing::default()).collect(),
+            own,
+            outgoing: outgoing.take(mailboxes.workers()).collect(),
             mailboxes,
-            on_the_way,
-            on_the_way_bytes_max,
             taken_bytes: 0,
         }
     }
 
     pub(super) fn workers(&self) -> usize {
-        self.mailboxes.len()
+        self.mailboxes.workers()
     }
 
     /// To the room's home, which is another worker.
@@ -104,9 +148,9 @@ impl Post {
     }
 
     /// From the room's home to all others.
-    pub(super) fn send_to_others(&mut self, own: usize, published: &Published) {
+    pub(super) fn send_to_others(&mut self, published: &Published) {
         for (worker, outgoing) in self.outgoing.iter_mut().enumerate() {
-            if worker != own {
+            if worker != self.own {
                 outgoing.new_bytes += published.bytes();
                 outgoing.waiting.push(Mail::Deliver(published.clone()));
             }
@@ -120,20 +164,26 @@ impl Post {
 
     /// Posts what the mailboxes have room for. The rest waits, in its order.
     /// Returns whether something does.
-    pub(super) fn flush(&mut self, own: usize) -> bool {
-        if let Some(on_the_way) = self.on_the_way.get(own) {
-            on_the_way.fetch_sub(self.taken_bytes, Ordering::Relaxed);
+    pub(super) fn flush(&mut self) -> bool {
+        let Mailboxes {
+            mailboxes,
+            on_the_way,
+            ..
+        } = &self.mailboxes;
+        if let Some(own) = on_the_way.get(self.own) {
+            own.fetch_sub(self.taken_bytes, Ordering::Relaxed);
             self.taken_bytes = 0;
         }
+        let ways = mailboxes.iter().zip(on_the_way.iter());
         let mut rest_waits = false;
-        for (worker, outgoing) in self.outgoing.iter_mut().enumerate() {
+        for (outgoing, (mailbox, on_the_way)) in self.outgoing.iter_mut().zip(ways) {
             if outgoing.waiting.is_empty() {
                 continue;
             }
             // Before the mail can be taken, so that no count falls below zero.
-            self.on_the_way[worker].fetch_add(outgoing.new_bytes, Ordering::Relaxed);
+            on_the_way.fetch_add(outgoing.new_bytes, Ordering::Relaxed);
             outgoing.new_bytes = 0;
-            self.mailboxes[worker].post_batch(&mut outgoing.waiting);
+            mailbox.post_batch(&mut outgoing.waiting);
             rest_waits |= !outgoing.waiting.is_empty();
         }
         rest_waits
@@ -142,9 +192,10 @@ impl Post {
     /// Whether so much is on the way to some worker that no more should be read
     /// from clients.
     pub(super) fn is_congested(&self) -> bool {
-        let bytes = self.outgoing.iter().zip(self.on_the_way.iter());
+        let on_the_way = self.mailboxes.on_the_way.iter();
+        let bytes = self.outgoing.iter().zip(on_the_way);
         bytes
             .map(|(outgoing, posted)| outgoing.new_bytes + posted.load(Ordering::Relaxed))
-            .any(|bytes| bytes > self.on_the_way_bytes_max)
+            .any(|bytes| bytes > self.mailboxes.on_the_way_bytes_max)
     }
 }

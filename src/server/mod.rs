@@ -50,11 +50,12 @@ mod opening;
 mod publisher;
 mod rooms;
 mod session;
+mod stopping;
 mod worker;
 
 pub use crate::websocket::frame::CloseCode;
 pub use crate::websocket::handshake::{
-    HeadLimits, Refusal, RequestHead, Response, Status, Upgrade,
+    HeadLimits, InvalidField, Refusal, RequestHead, Response, Status, Upgrade,
 };
 pub use crate::websocket::{Limits, ProtocolError};
 pub use config::{Config, Origins};
@@ -63,13 +64,13 @@ pub use handler::{Admission, Closed, Failure, Handler, Message};
 pub use mail::ConnectionId;
 pub use publisher::{MailboxFull, Publisher};
 
-use crate::reactor::{Mailbox, Reactor, ReactorConfig, listen};
-use mail::{Mail, OnTheWay, Post};
+use crate::reactor::{Reactor, ReactorConfig, listen};
+use mail::{Mail, Mailboxes, Post};
 use rooms::Rooms;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use worker::Worker;
 
@@ -101,10 +102,10 @@ impl<H: Handler> Server<H> {
                 ..ReactorConfig::default()
             })?);
         }
-        let mailboxes: Vec<_> = reactors.iter().map(Reactor::mailbox).collect();
+        let mailboxes = reactors.iter().map(Reactor::mailbox);
         let handle = ServerHandle {
             stopping: Arc::new(AtomicBool::new(false)),
-            mailboxes,
+            mailboxes: Mailboxes::new(mailboxes, config.backlog_bytes_max),
         };
         let workers = staff(reactors, config, handler, &handle);
         Ok(Server {
@@ -173,7 +174,7 @@ impl<H: Handler> Server<H> {
 #[derive(Clone, Debug)]
 pub struct ServerHandle {
     stopping: Arc<AtomicBool>,
-    mailboxes: Vec<Mailbox<Mail>>,
+    mailboxes: Mailboxes,
 }
 
 impl ServerHandle {
@@ -183,10 +184,7 @@ impl ServerHandle {
     /// itself; calling it again changes nothing.
     pub fn shutdown(&self) {
         self.stopping.store(true, Ordering::Release);
-        for mailbox in &self.mailboxes {
-            // A full one has woken its worker already.
-            let _ = mailbox.post(Mail::Wake);
-        }
+        self.mailboxes.wake_all();
     }
 }
 
@@ -208,11 +206,8 @@ fn staff<H: Handler>(
     handle: &ServerHandle,
 ) -> Vec<(Reactor<Mail>, Worker<H>)> {
     let (config, handler) = (Arc::new(config), Arc::new(handler));
-    let on_the_way: OnTheWay = reactors.iter().map(|_| AtomicUsize::new(0)).collect();
     let worker = |(index, reactor)| {
-        let mailboxes = handle.mailboxes.clone();
-        let post = Post::new(mailboxes, on_the_way.clone(), config.backlog_bytes_max);
-        let rooms = Rooms::new(index, post);
+        let rooms = Rooms::new(index, Post::new(index, handle.mailboxes.clone()));
         let stopping = handle.stopping.clone();
         let worker = Worker::new(index, handler.clone(), config.clone(), rooms, stopping);
         (reactor, worker)

@@ -2,9 +2,8 @@
 //! job that is done, a message that came by another way.
 
 use super::handler::Message;
-use super::mail::{Mail, Published};
+use super::mail::{Mailboxes, Published};
 use super::rooms::{encode_frame, home};
-use crate::reactor::Mailbox;
 use std::fmt;
 
 /// Publishes from any thread of the program. Cheap to clone.
@@ -20,17 +19,18 @@ use std::fmt;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Publisher {
-    mailboxes: Vec<Mailbox<Mail>>,
+    mailboxes: Mailboxes,
 }
 
-/// The message was not published: the mailbox of the room's worker holds
-/// [`Config::mailbox_capacity`](super::Config) already. Nothing was lost on the
-/// way; try again, or leave this one out.
+/// The message was not published: the room's worker has not fetched its mail
+/// yet, and that is [`Config::mailbox_capacity`](super::Config) messages or
+/// more than `backlog_bytes_max` bytes. Nothing was lost on the way; try again,
+/// or leave this one out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MailboxFull;
 
 impl Publisher {
-    pub(super) fn new(mailboxes: Vec<Mailbox<Mail>>) -> Publisher {
+    pub(super) fn new(mailboxes: Mailboxes) -> Publisher {
         Publisher { mailboxes }
     }
 
@@ -47,11 +47,11 @@ impl Publisher {
             frame: encode_frame(message),
             except: None,
         };
-        let home = home(room, self.mailboxes.len());
-        let mailbox = self.mailboxes.get(home).ok_or(MailboxFull)?;
-        mailbox
-            .post(Mail::Publish(published))
-            .map_err(|_| MailboxFull)
+        let home = home(room, self.mailboxes.workers());
+        match self.mailboxes.publish(home, published) {
+            true => Ok(()),
+            false => Err(MailboxFull),
+        }
     }
 }
 

@@ -111,7 +111,7 @@ impl Rooms {
 
     /// At the room's home: this message comes next, for every worker.
     pub(super) fn order(&mut self, published: Published, except: Option<Place>) {
-        self.post.send_to_others(self.worker, &published);
+        self.post.send_to_others(&published);
         self.deliver(published, except);
     }
 

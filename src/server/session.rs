@@ -65,11 +65,11 @@ pub(super) enum Waiting {
 /// Whether the connection's messages are read, or wait in the kernel.
 ///
 /// ```text
-///            own bytes pile up               they go out, but mail piles up
-///          ┌──────────────────▶ AwaitsOutbox ─────────────────┐
-///   Reads ─┤ ◀────────────────────┘   ▲                       ▼
-///          └────────────────────────  │ ──────────────▶ AwaitsMail
-///                 mail piles up       └───── mail is fetched ─┘
+///   Reads ─────────▶ AwaitsOutbox    own bytes pile up
+///   Reads ─────────▶ AwaitsMail      mail piles up
+///   AwaitsMail ────▶ AwaitsOutbox    mail is taken
+///   AwaitsOutbox ──▶ AwaitsMail      own bytes are out, but mail piles up
+///   AwaitsOutbox ──▶ Reads           own bytes are out
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reading {

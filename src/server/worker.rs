@@ -6,6 +6,7 @@
 //!              └ ending.rs       bytes after the end are thrown away
 //!   mail ────── rooms.rs         publications of other workers
 //!   timer ───── session's one deadline: handshake, silence, pong, close, linger
+//!   alarm ───── stopping.rs      whoever has not closed in time
 //!   turn_ended  mail out; outboxes; then each room that has something new is
 //!               written to its members; who is too far behind is closed
 //! ```
@@ -46,7 +47,7 @@ pub(super) struct Worker<H: Handler> {
     /// Set by [`ServerHandle::shutdown`](super::ServerHandle).
     stopping: Arc<AtomicBool>,
     /// Set when this worker has seen that: the end of its patience.
-    drained_at: Option<Millis>,
+    pub(super) drained_at: Option<Millis>,
 }
 
 impl<H: Handler> Worker<H> {
@@ -178,7 +179,7 @@ impl<H: Handler> Application for Worker<H> {
             self.drain(io);
         }
         self.flush(io);
-        let mail_waits = self.rooms.post.flush(self.index);
+        let mail_waits = self.rooms.post.flush();
         if !self.is_congested() {
             self.read_congested_again(io);
         }
@@ -344,43 +345,6 @@ impl<H: Handler> Worker<H> {
     }
 }
 
-// Stopping.
-impl<H: Handler> Worker<H> {
-    /// No new connections; everyone is told 1001; a bounded wait.
-    fn drain(&mut self, io: &mut Io) {
-        if self.drained_at.is_some() {
-            return;
-        }
-        io.stop_accepting();
-        self.drained_at = Some(io.now().plus(self.config.drain_timeout));
-        for key in self.sessions.keys() {
-            let session = match self.sessions.take(key) {
-                Some(Session::Established(mut connection)) => {
-                    self.begin_close(io, key, &mut connection, CloseCode::GOING_AWAY, STOPPING);
-                    Some(Session::Established(connection))
-                }
-                Some(Session::Opening(_)) => {
-                    io.close(key);
-                    None
-                }
-                other => other,
-            };
-            self.sessions.put(key, session);
-        }
-    }
-
-    /// The end of patience: whoever is still here is closed unheard.
-    fn abandon_all(&mut self, io: &mut Io) {
-        for key in self.sessions.keys() {
-            if let Some(Session::Established(connection)) = self.sessions.take(key) {
-                self.finish(io, key, *connection, Some(Failure::CloseTimeout));
-            }
-            io.close(key);
-        }
-        io.stop();
-    }
-}
-
 // Mail.
 impl<H: Handler> Worker<H> {
     /// Where in the room the connection is that is left out of a message.
@@ -435,5 +399,3 @@ pub(super) const READ_PAUSE_BYTES: usize = 64 << 10;
 
 /// How soon mail is posted again that found a mailbox full.
 const MAIL_RETRY: Duration = Duration::from_millis(1);
-
-const STOPPING: &str = "the server is stopping";

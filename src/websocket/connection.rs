@@ -520,8 +520,12 @@ impl Connection {
     }
 
     fn answer_ping(&mut self, payload: &[u8], replies: &mut Vec<u8>) {
+        // One that had no room until now is older: answering it after this one
+        // would turn the order round, so it is left out.
+        self.unanswered_ping = None;
         let pong_bytes = self.control_frame_bytes(payload);
-        if replies.len() + pong_bytes > self.limits.unsent_reply_bytes_max {
+        let full = replies.len() + pong_bytes > self.limits.unsent_reply_bytes_max;
+        if full && !replies.is_empty() {
             self.unanswered_ping = Some(payload.into());
             return;
         }

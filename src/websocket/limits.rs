@@ -26,7 +26,8 @@ pub struct Limits {
     pub fragments_max: u32,
     /// Octets of unsent replies beyond which a ping is not answered at once.
     /// Default 64 KiB: 500 pongs of full length. Beyond it only the newest ping
-    /// is answered, when there is room again (§5.5.3 allows it).
+    /// is answered, when there is room again (§5.5.3 allows it). One pong is
+    /// always written when nothing else waits, however small the bound.
     pub unsent_reply_bytes_max: usize,
 }
 

@@ -267,16 +267,15 @@ test("a screen reader finds its way", async () => {
 for (const colorScheme of ["light", "dark"]) {
   test(`text stands out from its ground at 4.5:1 or more in ${colorScheme}`, async () => {
     const page = await inRoom("Aiko", `contrast-${colorScheme}`, { colorScheme });
-    const names = ["Bo", "Chie", "Diego", "Elif", "Farid", "Grete"];
-    for (const name of names) {
-      const other = await inRoom(name, `contrast-${colorScheme}`);
-      await say(other, `I am ${name}`);
-      await said(page, `I am ${name}`).waitFor();
+    const other = await inRoom("Bo", `contrast-${colorScheme}`);
+    for (const speaker of [page, other]) await say(speaker, "see https://example.org/");
+    await said(page, "see").nth(1).waitFor();
+    for (let hue = 0; hue < 360; hue += 15) {
+      await page.evaluate((hue) => {
+        for (const named of document.querySelectorAll(".name, #you")) named.style.setProperty("--hue", hue);
+      }, hue);
+      assert.deepEqual(await page.evaluate(faintTexts), [], `with names of hue ${hue}`);
     }
-    await say(page, "mine");
-    await said(page, "mine").waitFor();
-    const faint = await page.evaluate(faintTexts);
-    assert.deepEqual(faint, []);
   });
 }
 

@@ -22,13 +22,16 @@ impl Code {
         let mut rest = &tokens[..];
         while let [first, after @ ..] = rest {
             let mut leaves = Vec::new();
-            rest = match first.text.as_str() {
-                "use" => use_tree(after, "", &mut leaves),
-                _ => plain_path(rest, &mut leaves),
+            // `use<'a>` in a type captures a lifetime.
+            let captures = after.first().is_some_and(|next| next.text == "<");
+            let is_import = first.text == "use" && !captures;
+            rest = match is_import {
+                true => use_tree(after, "", &mut leaves),
+                false => plain_path(rest, &mut leaves),
             };
             for leaf in leaves {
                 if let Some(path) = scope.resolved(&leaf.path, &imports) {
-                    if first.text == "use" {
+                    if is_import {
                         imports.insert(leaf.name, path.clone());
                     }
                     paths.push((first.line, path));
@@ -261,7 +264,7 @@ fn use_branches<'a>(tokens: &'a [Token], prefix: &str, leaves: &mut Vec<Leaf>) -
     while let [token, after @ ..] = rest {
         rest = match token.text.as_str() {
             "}" => return after,
-            "," => after,
+            "," | ";" => after,
             _ => use_tree(rest, prefix, leaves),
         };
     }
@@ -318,6 +321,12 @@ mod tests {
             paths("a/b.rs", code)[2..],
             ["std::net::TcpStream::connect", "std::time::Instant::now"]
         );
+    }
+
+    #[test]
+    fn a_captured_lifetime_is_no_import() {
+        let code = "fn f<'a>() -> impl Iterator + use<'a> { g(mio::Token); h() }";
+        assert_eq!(paths("a/b.rs", code), ["mio::Token"]);
     }
 
     #[test]

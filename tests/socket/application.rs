@@ -2,6 +2,7 @@
 //! with a slash say, and reports what the server told it.
 
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
 use yamabiko::server::{
     Admission, CloseCode, Closed, ConnectionId, Context, Handler, Message, Refusal, RequestHead,
     Response, SendError, Status, Upgrade,
@@ -18,14 +19,20 @@ pub enum Told {
         reason: String,
         failure: Option<String>,
     },
+    /// Somebody has told the application to wait for the test.
+    AtTheGate,
 }
 
 /// By path: `/` is open to all, `/subprotocols` speaks `chat` if it is offered,
 /// `/unoffered` insists on a subprotocol, `/announced/<room>` joins a room and
 /// greets it, all else does not exist. Plain HTTP gets a page for `/page`.
 pub struct Application {
-    pub tell: Sender<Told>,
+    tell: Sender<Told>,
+    gate: Gate,
 }
+
+/// While a test holds this, a worker that was told to wait at it stands still.
+pub type Gate = Arc<Mutex<()>>;
 
 /// The room that is greeted when the connection opens.
 pub type Session = Option<String>;
@@ -65,6 +72,10 @@ impl Handler for Application {
             Message::Binary(_) => None,
         };
         match command {
+            Some("wait-at-the-gate") => {
+                self.tell(Told::AtTheGate);
+                drop(self.gate.lock());
+            }
             Some(words) => obey(words, session, context),
             // A full backlog would be a broken bound: the echo pauses reading.
             None => context.send(message).expect("there is room for an echo"),
@@ -98,6 +109,10 @@ impl Handler for Application {
 }
 
 impl Application {
+    pub fn new(tell: Sender<Told>, gate: Gate) -> Application {
+        Application { tell, gate }
+    }
+
     /// The test may be over; then nobody listens.
     fn tell(&self, told: Told) {
         let _ = self.tell.send(told);
@@ -150,6 +165,10 @@ fn obey(words: &str, session: &mut Session, context: &mut Context<'_>) {
             let refused = context.send(Message::Binary(&[]));
             assert_eq!(refused, Err(SendError::BacklogFull));
             assert!(taken.is_some());
+        }
+        "thread" => {
+            let name = std::fs::read_link("/proc/thread-self").expect("this is Linux");
+            say(context, &name.to_string_lossy());
         }
         "panic" => panic!("the test asked for it"),
         other => panic!("the test asks for {other:?}"),

@@ -111,8 +111,11 @@ impl Client {
     }
 }
 
+/// Without a byte for so long, a stream stands still.
+const STANDSTILL: Duration = Duration::from_millis(250);
+
 /// The system doubles it, and takes what it needs for its own use.
-const NARROW_BYTES: usize = 16 << 10;
+const NARROW_BYTES: usize = 128 << 10;
 
 // Sending.
 impl Client {
@@ -132,6 +135,23 @@ impl Client {
         body.extend_from_slice(reason.as_bytes());
         let body = if code == 0 { &[][..] } else { &body };
         self.send(frame(Opcode::Close, body));
+    }
+
+    /// Writes until nothing is taken for a while. Returns what is left.
+    pub fn write_until_refused<'a>(&mut self, mut bytes: &'a [u8]) -> &'a [u8] {
+        let set_timeout = |stream: &TcpStream, span| {
+            stream.set_write_timeout(Some(span)).expect("a span");
+        };
+        set_timeout(&self.stream, STANDSTILL);
+        while !bytes.is_empty() {
+            match self.stream.write(bytes) {
+                Ok(taken) => bytes = &bytes[taken..],
+                Err(error) if is_timeout(error.kind()) => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        set_timeout(&self.stream, PATIENCE);
+        bytes
     }
 
     /// Says FIN, and can still read.
@@ -156,6 +176,19 @@ impl Client {
         let count = count.expect("bytes or the end of the stream");
         self.unread.extend_from_slice(&buffer[..count]);
         count > 0
+    }
+
+    /// Reads until nothing comes for a while. It stays unread for the others.
+    pub fn read_what_there_is(&mut self) {
+        let set_timeout = |stream: &TcpStream, span| {
+            stream.set_read_timeout(Some(span)).expect("a span");
+        };
+        set_timeout(&self.stream, STANDSTILL);
+        let mut buffer = vec![0; 64 << 10];
+        while let Ok(count @ 1..) = self.stream.read(&mut buffer) {
+            self.unread.extend_from_slice(&buffer[..count]);
+        }
+        set_timeout(&self.stream, PATIENCE);
     }
 
     /// Everything up to the end of the stream.

@@ -17,7 +17,7 @@
 mod application;
 mod client;
 
-pub use application::{Application, Told};
+pub use application::{Application, Gate, Told};
 pub use client::{Answer, Client, Frame, GET, frame, upgrade};
 
 use std::any::Any;
@@ -27,7 +27,7 @@ use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
-use yamabiko::server::{Config, Handler, Server, ServerHandle};
+use yamabiko::server::{Config, Handler, Publisher, Server, ServerHandle};
 
 /// Longer than anything takes, shorter than anyone waits.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -58,19 +58,30 @@ pub struct Running {
     returned: Receiver<RunResult>,
     has_returned: bool,
     told: Receiver<Told>,
+    pub gate: Gate,
+    pub publisher: Publisher,
 }
 
 impl Running {
     /// Runs the [`Application`] that the tests share.
     pub fn start(config: Config) -> Running {
         let (tell, told) = channel();
-        Running::start_with(config, Application { tell }, told)
+        let gate = Gate::default();
+        let application = Application::new(tell, gate.clone());
+        let running = Running::start_with(config, application, told);
+        running.with(gate)
+    }
+
+    fn with(mut self, gate: Gate) -> Running {
+        self.gate = gate;
+        self
     }
 
     /// Runs another handler.
     pub fn start_with(config: Config, handler: impl Handler, told: Receiver<Told>) -> Running {
         let server = Server::bind(config, handler).expect("a free port can be bound");
         let (address, handle) = (server.local_address(), server.handle());
+        let publisher = server.publisher();
         let (give_back, returned) = channel();
         thread::spawn(move || {
             let run = std::panic::AssertUnwindSafe(|| server.run());
@@ -82,6 +93,8 @@ impl Running {
             returned,
             has_returned: false,
             told,
+            gate: Gate::default(),
+            publisher,
         }
     }
 
@@ -105,11 +118,16 @@ impl Running {
             .expect("the application is told something")
     }
 
-    /// The next ending that the application was told of, openings skipped.
+    /// The next ending that the application was told of.
     pub fn told_closed(&self) -> Told {
+        self.told_next(|told| matches!(told, Told::Closed { .. }))
+    }
+
+    /// The next of these that the application was told, others skipped.
+    pub fn told_next(&self, wanted: impl Fn(&Told) -> bool) -> Told {
         loop {
             let told = self.told();
-            if matches!(told, Told::Closed { .. }) {
+            if wanted(&told) {
                 return told;
             }
         }
@@ -136,6 +154,29 @@ impl Running {
             }
         }
         panic!("the kernel gives no client to some worker");
+    }
+
+    /// So many members of a room, wherever the kernel puts them.
+    pub fn members(&self, count: usize, room: &str) -> Vec<Client> {
+        let open_and_join = |_| {
+            let mut client = Client::open(self.address);
+            client.join(room);
+            client
+        };
+        (0..count).map(open_and_join).collect()
+    }
+
+    /// A member of a room on each worker, in the workers' order.
+    pub fn member_of_each_worker(&self, workers: usize, room: &str) -> Vec<Client> {
+        let clients = self.clients_of_each_worker(workers, 1);
+        let mut members: Vec<Client> = clients
+            .into_iter()
+            .filter_map(|of_worker| of_worker.into_iter().next())
+            .collect();
+        for member in &mut members {
+            member.join(room);
+        }
+        members
     }
 }
 

@@ -18,6 +18,8 @@ export class Conversation {
   #calls = element("div", "calls");
   #unread = 0;
   #atEnd = true;
+  /** What comes into the log with the next frame. */
+  #queue = [];
   #frame = 0;
   /** Who spoke last and when, if nothing came between. */
   #last = null;
@@ -33,6 +35,7 @@ export class Conversation {
   }
 
   clear() {
+    this.#queue = [];
     this.#calls.replaceChildren();
     this.#log.replaceChildren(this.#calls);
     this.#last = null;
@@ -101,27 +104,26 @@ export class Conversation {
     return article;
   }
 
+  /**
+   * Entries are put in once in a frame, however many come, and the view follows
+   * in the same step: no scroll event can come in between and be mistaken for
+   * the reader's.
+   */
   #append(entry) {
-    const follows = this.#follows();
-    this.#log.insertBefore(entry, this.#calls);
-    while (this.#log.childElementCount > ENTRIES_MAX) this.#log.firstElementChild.remove();
-    if (follows || !entry.classList.contains("message")) return;
-    this.#unread += 1;
-    this.#showUnread();
+    this.#queue.push(entry);
+    if (this.#queue.length > ENTRIES_MAX) this.#queue.shift();
+    this.#frame ||= requestAnimationFrame(() => this.#show());
   }
 
-  /**
-   * Whether the view goes along with the entries of this frame. It is looked at
-   * once and moved once in a frame, however many come.
-   */
-  #follows() {
-    if (this.#frame) return this.#atEnd;
+  #show() {
+    this.#frame = 0;
     this.#scrolled();
-    this.#frame = requestAnimationFrame(() => {
-      this.#frame = 0;
-      if (this.#atEnd) this.toEnd();
-    });
-    return this.#atEnd;
+    const entries = this.#queue.splice(0);
+    this.#calls.before(...entries);
+    while (this.#log.childElementCount > ENTRIES_MAX) this.#log.firstElementChild.remove();
+    if (this.#atEnd) return this.toEnd();
+    this.#unread += entries.filter((entry) => entry.classList.contains("message")).length;
+    this.#showUnread();
   }
 
   #scrolled() {

@@ -3,6 +3,7 @@
 use yamabiko::chat::{ClientMessage, Complaint, ErrorCode, SUBPROTOCOL, ServerMessage};
 use yamabiko::client::{Backoff, Client, ClientError, Ended, OwnedMessage, Writer};
 use yamabiko::websocket::Message;
+use yamabiko::websocket::frame::CloseCode;
 
 use super::desk::{Desk, Speech};
 use super::explain;
@@ -16,6 +17,9 @@ const NAMES_TRIED_MAX: u32 = 5;
 pub(super) struct Conversation {
     name: String,
     names_tried: u32,
+    /// The revision of the list of names that came with the welcome: older
+    /// comings and goings are in it already, though they may arrive later.
+    revision: u64,
 }
 
 /// What to do after a connection.
@@ -46,6 +50,7 @@ impl Conversation {
         Conversation {
             name,
             names_tried: 0,
+            revision: 0,
         }
     }
 
@@ -86,7 +91,12 @@ impl Conversation {
                     show(&line, desk, screen);
                     self.join(&mut writer);
                 }
-                Reaction::Fail(why) => return Outcome::Failed(why),
+                Reaction::Fail(why) => {
+                    desk.depart();
+                    // How that ends changes nothing.
+                    let _ = reader.close(CloseCode::NORMAL, "");
+                    return Outcome::Failed(why);
+                }
             }
         };
         desk.depart();
@@ -116,9 +126,14 @@ impl Conversation {
     fn react(&mut self, message: ServerMessage<'_>, is_terminal: bool) -> Reaction {
         match message {
             ServerMessage::Welcome {
-                you, room, count, ..
+                you,
+                room,
+                count,
+                revision,
+                ..
             } => {
                 self.name = you.into_owned();
+                self.revision = revision;
                 let (name, room) = (printable(&self.name), printable(&room));
                 Reaction::Enter(format!("* you are {name} in {room}; {count} here"))
             }
@@ -127,6 +142,11 @@ impl Conversation {
             }
             ServerMessage::Message { from, text, .. } => {
                 Reaction::Show(format!("<{}> {}", printable(&from), printable(&text)))
+            }
+            ServerMessage::Joined { revision, .. } | ServerMessage::Left { revision, .. }
+                if revision <= self.revision =>
+            {
+                Reaction::Nothing
             }
             ServerMessage::Joined { name, .. } => {
                 Reaction::Show(format!("* {} is here", printable(&name)))
@@ -220,6 +240,22 @@ mod tests {
         let json = r#"{"type":"message","from":"B\u001bo","text":"\u001b[2J\n\u202ex","time":7}"#;
         let shown = r"<B\u{1b}o> \u{1b}[2J\u{a}\u{202e}x".to_owned();
         assert_eq!(react(&mut aki(), json), Reaction::Show(shown));
+    }
+
+    #[test]
+    fn comings_and_goings_that_the_welcome_knew_are_not_told_again() {
+        let mut conversation = aki();
+        let limits = r#"{"name_characters_max":32,"text_bytes_max":1,"message_bytes_max":1}"#;
+        let welcome = format!(
+            r#"{{"type":"welcome","you":"Aki","room":"r","names":["Aki","Bo"],"count":2,"revision":5,"limits":{limits}}}"#
+        );
+        let entered = Reaction::Enter("* you are Aki in r; 2 here".to_owned());
+        assert_eq!(react(&mut conversation, &welcome), entered);
+        let late = r#"{"type":"joined","name":"Bo","revision":5}"#;
+        assert_eq!(react(&mut conversation, late), Reaction::Nothing);
+        let news = r#"{"type":"left","name":"Bo","revision":6}"#;
+        let gone = Reaction::Show("* Bo has left".to_owned());
+        assert_eq!(react(&mut conversation, news), gone);
     }
 
     #[test]

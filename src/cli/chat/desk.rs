@@ -28,6 +28,8 @@ pub(super) struct Desk {
 struct State {
     place: Place,
     leaving: bool,
+    /// How many connections have gone.
+    departures: u64,
 }
 
 #[derive(Debug, Default)]
@@ -72,7 +74,11 @@ impl Desk {
 
     /// The connection is gone.
     pub(super) fn depart(&self) {
-        self.lock().place = Place::Away;
+        let mut state = self.lock();
+        state.place = Place::Away;
+        state.departures += 1;
+        drop(state);
+        self.changed.notify_all();
     }
 
     /// The user leaves: begins the closing handshake where there is a connection.
@@ -106,7 +112,7 @@ impl Desk {
         if line.trim().is_empty() {
             return;
         }
-        while let Some((mut writer, speech)) = self.writer() {
+        while let Some((mut writer, speech, departures)) = self.writer() {
             let sent = match speech {
                 Speech::Bare => writer.send(Message::Text(line)),
                 Speech::Chat => {
@@ -118,13 +124,20 @@ impl Desk {
             if sent.is_ok() {
                 return;
             }
-            // The reader will find out why. Until then this is no place to speak.
-            self.depart();
+            self.await_departure(departures);
         }
     }
 
-    /// Waits until lines can be sent; `None`: the user leaves.
-    fn writer(&self) -> Option<(Writer, Speech)> {
+    /// A send has failed: the reader will find out why, and the connection go.
+    fn await_departure(&self, departures: u64) {
+        let waiting = |state: &mut State| !state.leaving && state.departures == departures;
+        let state = self.changed.wait_while(self.lock(), waiting);
+        drop(state.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Waits until lines can be sent; with how many connections had gone before
+    /// this one. `None`: the user leaves.
+    fn writer(&self) -> Option<(Writer, Speech, u64)> {
         let state = self
             .changed
             .wait_while(self.lock(), |state| {
@@ -132,7 +145,7 @@ impl Desk {
             })
             .unwrap_or_else(PoisonError::into_inner);
         match &state.place {
-            Place::Inside(writer, speech) => Some((writer.clone(), *speech)),
+            Place::Inside(writer, speech) => Some((writer.clone(), *speech, state.departures)),
             Place::Away | Place::Entering(..) => None,
         }
     }

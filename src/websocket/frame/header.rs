@@ -112,6 +112,14 @@ impl FrameHeader {
         //# frame-rsv2 = %x0 / %x1 ; 1 bit in length, MUST be 0 unless ; negotiated otherwise
         //= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
         //# frame-rsv3 = %x0 / %x1 ; 1 bit in length, MUST be 0 unless ; negotiated otherwise
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.8
+        //# The endpoints of a connection MUST negotiate the use of any
+        //# extensions during the opening handshake.
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-9.1
+        //= type=implication
+        //# the client is only offering to use any advertised
+        //# extensions and MUST NOT use them unless the server indicates that it
+        //# wishes to use the extension.
         if self.rsv != 0b000 {
             return Err(FrameError::ReservedBits(self.rsv));
         }

@@ -86,6 +86,9 @@ impl Asked<'_> {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.4
+//# If the WebSocket connection could not be established, it is also said
+//# that _The WebSocket Connection is Closed_, but not _cleanly_.
 /// Why the server's answer does not open a WebSocket connection (§4.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

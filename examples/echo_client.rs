@@ -1,0 +1,18 @@
+//! Says one thing to an echo server and prints what comes back.
+//!
+//! `cargo run --release --example echo_server`, then
+//! `cargo run --release --example echo_client -- ws://127.0.0.1:9001/ hello`.
+
+use yamabiko::client::{Client, ClientError};
+use yamabiko::websocket::{Message, frame::CloseCode};
+
+fn main() -> Result<(), ClientError> {
+    let mut words = std::env::args().skip(1);
+    let uri = words.next().unwrap_or("ws://127.0.0.1:9001/".to_owned());
+    let call = words.next().unwrap_or("やまびこ".to_owned());
+    let mut client = Client::connect(&uri)?;
+    client.send(Message::Text(&call))?;
+    println!("{:?}", client.read()?);
+    println!("{:?}", client.close(CloseCode::NORMAL, "")?);
+    Ok(())
+}

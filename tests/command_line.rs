@@ -1,0 +1,459 @@
+//! The built program from outside: words, lines, exit codes and signals.
+//!
+//! Every server here listens on a free port of the loopback interface, and every
+//! wait for a line has an end.
+
+#![cfg(all(unix, feature = "binary"))]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use yamabiko::client::{Client, ClientError, OwnedMessage};
+use yamabiko::websocket::Message;
+use yamabiko::websocket::frame::CloseCode;
+
+/// Longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn yamabiko(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_yamabiko"));
+    command.args(words).stdin(Stdio::null());
+    command
+}
+
+/// Runs the program to its end.
+fn run(words: &[&str]) -> Output {
+    yamabiko(words).output().expect("the program starts")
+}
+
+/// Exit code and standard error, of a run that says nothing on standard output.
+fn failure(output: Output) -> (Option<i32>, String) {
+    assert_eq!(output.stdout, b"");
+    let complaint = String::from_utf8(output.stderr).expect("text");
+    (output.status.code(), complaint)
+}
+
+/// A program that runs; it is killed when the test is done with it.
+struct Program {
+    child: Child,
+    input: Option<ChildStdin>,
+    lines: Receiver<String>,
+    complaints: Receiver<String>,
+}
+
+impl Program {
+    fn start(words: &[&str]) -> Program {
+        let mut child = yamabiko(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        Program {
+            input: child.stdin.take(),
+            lines: lines_of(child.stdout.take().expect("a pipe")),
+            complaints: lines_of(child.stderr.take().expect("a pipe")),
+            child,
+        }
+    }
+
+    /// Starts a server, and gives its `IP:PORT` as well.
+    fn server(words: &[&str]) -> (Program, String) {
+        let words = [words, &["--listen", "127.0.0.1:0"]].concat();
+        let program = Program::start(&words);
+        let line = program.line();
+        let (_, rest) = line.split_once("://").expect("an address");
+        let address = rest.trim_end_matches('/').to_owned();
+        (program, address)
+    }
+
+    fn line(&self) -> String {
+        self.lines.recv_timeout(PATIENCE).expect("a line")
+    }
+
+    /// Skips lines up to this one.
+    fn wait_for(&self, wanted: &str) {
+        while self.line() != wanted {}
+    }
+
+    fn type_line(&mut self, line: &str) {
+        let input = self.input.as_mut().expect("not ended");
+        writeln!(input, "{line}").expect("it reads");
+    }
+
+    fn end_input(&mut self) {
+        self.input = None;
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(sent.expect("kill exists").success());
+    }
+
+    fn exit_code(&mut self) -> Option<i32> {
+        self.child.wait().expect("our child").code()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn lines_of(pipe: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    lines
+}
+
+/// What the server answers to one HTTP request, as text.
+fn ask(address: &str, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("open");
+    stream.write_all(request.as_bytes()).expect("open");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
+// ---------------------------------------------------------------------------
+// Words
+// ---------------------------------------------------------------------------
+
+#[test]
+fn version_and_help_are_said_on_standard_output() {
+    let version = concat!("yamabiko ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(run(&["--version"]).stdout, version.as_bytes());
+    for (words, first_line) in [
+        (&["--help"][..], "yamabiko: WebSocket (RFC 6455), said once"),
+        (&["help"], "yamabiko: WebSocket (RFC 6455), said once"),
+        (&["serve", "--help"], "yamabiko serve: the chat server"),
+        (&["help", "echo"], "yamabiko echo: a server that sends"),
+        (&["chat", "-h"], "yamabiko chat: a terminal client"),
+    ] {
+        let output = run(words);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(
+            output.stdout.starts_with(first_line.as_bytes()),
+            "{words:?}"
+        );
+        assert_eq!(output.stderr, b"");
+    }
+}
+
+#[test]
+fn word_that_makes_no_sense_is_one_line_and_exit_code_2() {
+    for (words, complaint) in [
+        (
+            &["sing"][..],
+            "there is no command 'sing' (see 'yamabiko --help')",
+        ),
+        (
+            &["--sing"],
+            "invalid option '--sing' (see 'yamabiko serve --help')",
+        ),
+        (
+            &["echo", "x"],
+            "unexpected argument \"x\" (see 'yamabiko echo --help')",
+        ),
+        (
+            &["chat"],
+            "chat needs a URL such as ws://127.0.0.1:8080/chat/lobby (see 'yamabiko chat --help')",
+        ),
+        (
+            &["--ping-interval", "-3"],
+            "--ping-interval '-3': expected seconds from 0.001 to 86400, such as 10 or 0.25 \
+             (see 'yamabiko serve --help')",
+        ),
+    ] {
+        let told = failure(run(words));
+        assert_eq!(told, (Some(2), format!("yamabiko: {complaint}\n")));
+    }
+}
+
+#[test]
+fn closed_standard_output_is_no_panic() {
+    let (reader, writer) = UnixStream::pair().expect("a pair");
+    drop(reader);
+    let output = yamabiko(&["--help"])
+        .stdout(OwnedFd::from(writer))
+        .output()
+        .expect("the program starts");
+    assert_eq!(failure(output), (Some(0), String::new()));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn full_standard_output_is_one_line_and_exit_code_1() {
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let output = yamabiko(&["--help"])
+        .stdout(full.expect("Linux has it"))
+        .output()
+        .expect("the program starts");
+    let complaint = "yamabiko: cannot write to standard output: no space left on device\n";
+    assert_eq!(failure(output), (Some(1), complaint.to_owned()));
+}
+
+// ---------------------------------------------------------------------------
+// Servers
+// ---------------------------------------------------------------------------
+
+#[test]
+fn port_in_use_is_one_line_and_exit_code_1() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound").to_string();
+    for command in ["serve", "echo"] {
+        for workers in ["1", "2"] {
+            let words = [command, "--listen", &address, "--workers", workers];
+            let complaint =
+                format!("yamabiko: cannot listen on {address}: address already in use\n");
+            assert_eq!(failure(run(&words)), (Some(1), complaint));
+        }
+    }
+}
+
+#[test]
+fn bare_program_serves_the_page_and_the_chat() {
+    let (mut server, address) = Program::server(&["--workers", "2"]);
+    let page = ask(
+        &address,
+        &format!("GET / HTTP/1.1\r\nHost: {address}\r\n\r\n"),
+    );
+    assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
+    assert!(page.contains("text/html"), "{page}");
+    Client::connect(&format!("ws://{address}/chat/lobby")).expect("the chat");
+    server.signal("TERM");
+    assert_eq!(server.exit_code(), Some(0));
+}
+
+#[test]
+fn first_line_names_program_version_and_address() {
+    for (command, says) in [("serve", "open http"), ("echo", "echo on ws")] {
+        let program = Program::start(&[command, "--listen", "127.0.0.1:0"]);
+        let line = program.line();
+        let version = env!("CARGO_PKG_VERSION");
+        let start = format!("yamabiko {version}: {says}://127.0.0.1:");
+        let rest = line.strip_prefix(&start).expect(&line);
+        let port: u16 = rest.trim_end_matches('/').parse().expect(&line);
+        assert_ne!(port, 0);
+    }
+}
+
+#[test]
+fn signal_ends_a_server_gracefully_with_1001_for_everyone() {
+    for signal in ["INT", "TERM"] {
+        let (mut server, address) = Program::server(&["echo"]);
+        let mut client = Client::connect(&format!("ws://{address}/")).expect("it listens");
+        server.signal(signal);
+        assert_eq!(client.read().expect("a clean end"), None);
+        let ended = client.ended().expect("it has");
+        assert_eq!((ended.clean, ended.code), (true, 1001));
+        assert_eq!(server.exit_code(), Some(0));
+    }
+}
+
+#[test]
+fn second_signal_ends_a_server_at_once_with_130() {
+    let timeouts = ["--drain-timeout", "600", "--close-timeout", "600"];
+    let (mut server, address) = Program::server(&[&["echo"][..], &timeouts].concat());
+    // A client that never answers the server's Close holds up the first signal.
+    let mut mute = TcpStream::connect(&address).expect("it listens");
+    mute.set_read_timeout(Some(PATIENCE)).expect("open");
+    let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13";
+    write!(
+        mute,
+        "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{key}\r\n\r\n"
+    )
+    .expect("open");
+    let mut heard = Vec::new();
+    let mut hear_until = |end: &[u8]| {
+        while !heard.ends_with(end) {
+            let mut octet = [0];
+            mute.read_exact(&mut octet).expect("more to hear");
+            heard.extend_from_slice(&octet);
+        }
+    };
+    hear_until(b"\r\n\r\n");
+    server.signal("INT");
+    hear_until(b"\x03\xe9"); // the code in the Close: the first signal was obeyed
+    server.signal("INT");
+    assert_eq!(server.exit_code(), Some(130));
+}
+
+#[test]
+fn echo_sends_back_messages_up_to_its_limit() {
+    let (_server, address) = Program::server(&["echo", "--message-bytes-max", "64KiB"]);
+    let mut client = Client::connect(&format!("ws://{address}/")).expect("it listens");
+    client.send(Message::Text("やまびこ")).expect("open");
+    let echo = client.read().expect("open");
+    assert_eq!(echo, Some(OwnedMessage::Text("やまびこ".to_owned())));
+    let longest = vec![0x5a; 64 << 10];
+    client.send(Message::Binary(&longest)).expect("open");
+    assert!(client.read().expect("open") == Some(OwnedMessage::Binary(longest)));
+    client
+        .send(Message::Binary(&[0; (64 << 10) + 1]))
+        .expect("open");
+    assert!(!matches!(client.read(), Ok(Some(_))), "one past it");
+    assert_eq!(client.ended().expect("it has").code, 1009);
+}
+
+#[test]
+fn pages_of_other_sites_are_refused_unless_they_are_allowed() {
+    let connect = |address: &str, origin: &str| {
+        let uri = format!("ws://{address}/chat/lobby");
+        match Client::builder(&uri).origin(origin).connect() {
+            Ok(_) => 101,
+            Err(ClientError::Refused(refusal)) => refusal.answer.status,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let (_server, address) = Program::server(&["serve"]);
+    assert_eq!(connect(&address, &format!("http://{address}")), 101);
+    assert_eq!(connect(&address, "https://evil.example"), 403);
+    let allow = ["serve", "--allow-origin", "https://app.example"];
+    let (_server, address) = Program::server(&allow);
+    assert_eq!(connect(&address, "https://app.example"), 101);
+    assert_eq!(connect(&address, "https://evil.example"), 403);
+    let (_server, address) = Program::server(&["serve", "--allow-origin", "*"]);
+    assert_eq!(connect(&address, "https://evil.example"), 101);
+}
+
+// ---------------------------------------------------------------------------
+// The chat client
+// ---------------------------------------------------------------------------
+
+#[test]
+fn chat_says_what_is_typed_and_shows_what_others_say() {
+    let (_server, address) = Program::server(&["serve"]);
+    let url = format!("ws://{address}/chat/lobby");
+    let mut bo = Program::start(&["chat", &url, "--name", "Bo"]);
+    assert_eq!(bo.line(), "* you are Bo in lobby; 1 here");
+    let mut aki = Program::start(&["chat", "--name", "Aki", &url]);
+    assert_eq!(aki.line(), "* you are Aki in lobby; 2 here");
+    assert_eq!(bo.line(), "* Aki is here");
+    aki.type_line("\x1b[2J");
+    assert!(aki.line().starts_with("! "), "no control characters");
+    aki.type_line("");
+    aki.type_line("yo-ho! 山彦");
+    assert_eq!(bo.line(), "<Aki> yo-ho! 山彦");
+    assert_eq!(aki.line(), "<Aki> yo-ho! 山彦");
+    aki.end_input();
+    assert_eq!(aki.exit_code(), Some(0));
+    bo.wait_for("* Aki has left");
+    bo.signal("INT");
+    assert_eq!(bo.exit_code(), Some(0));
+}
+
+#[test]
+fn chat_says_all_of_a_short_input_before_it_leaves() {
+    let (_server, address) = Program::server(&["serve"]);
+    let url = format!("ws://{address}/chat/lobby");
+    let bo = Program::start(&["chat", &url, "--name", "Bo"]);
+    assert_eq!(bo.line(), "* you are Bo in lobby; 1 here");
+    let mut aki = Program::start(&["chat", &url, "--name", "Aki"]);
+    aki.type_line("one");
+    aki.type_line("two");
+    aki.end_input();
+    assert_eq!(aki.exit_code(), Some(0));
+    for line in ["* Aki is here", "<Aki> one", "<Aki> two", "* Aki has left"] {
+        assert_eq!(bo.line(), line);
+    }
+}
+
+#[test]
+fn chat_takes_another_name_when_its_own_is_taken() {
+    let (_server, address) = Program::server(&["serve"]);
+    let url = format!("ws://{address}/chat/lobby");
+    let first = Program::start(&["chat", &url, "--name", "Bo"]);
+    assert_eq!(first.line(), "* you are Bo in lobby; 1 here");
+    let second = Program::start(&["chat", &url, "--name", "Bo"]);
+    assert!(second.line().starts_with("! "));
+    let line = second.line();
+    assert!(
+        line.starts_with("* you are Bo") && line.ends_with(" in lobby; 2 here"),
+        "{line}"
+    );
+    let guest = Program::start(&["chat", &url]);
+    assert!(guest.line().starts_with("* you are guest-"));
+}
+
+#[test]
+fn chat_speaks_plain_lines_in_a_broadcast_room() {
+    let (_server, address) = Program::server(&["serve"]);
+    let url = format!("ws://{address}/broadcast/ticks");
+    let mut one = Program::start(&["chat", &url]);
+    let mut other = Client::connect(&url).expect("it listens");
+    one.type_line("tick");
+    assert_eq!(one.line(), "tick");
+    // It may have joined after the first one.
+    one.type_line("tock");
+    while other.read().expect("open") != Some(OwnedMessage::Text("tock".to_owned())) {}
+    other.send(Message::Binary(&[1, 2, 3])).expect("open");
+    one.wait_for("! binary message of 3 bytes");
+    other.close(CloseCode::NORMAL, "").expect("short");
+}
+
+#[test]
+fn chat_that_cannot_connect_is_one_line_and_exit_code_1() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    drop(listener);
+    let refused = format!("cannot connect to {address}: Connection refused");
+    let (_server, server) = Program::server(&["serve"]);
+    let nowhere = format!("ws://{server}/nowhere");
+    for (url, complaint) in [
+        (&*format!("ws://{address}/chat/lobby"), &*refused),
+        ("wss://127.0.0.1/", "wss is not supported yet: no TLS"),
+        (
+            "lobby",
+            "the URI does not begin with ws:// or wss:// (RFC 6455 §3)",
+        ),
+        (
+            &nowhere,
+            "the server answered 404 Not Found: there is no WebSocket at this path",
+        ),
+    ] {
+        let told = failure(run(&["chat", url]));
+        assert_eq!(told, (Some(1), format!("yamabiko: {complaint}\n")));
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.3
+//= type=test
+//# To prevent this, clients SHOULD use some form of backoff when trying to
+//# reconnect after abnormal closures as described in this section.
+#[test]
+fn chat_comes_back_after_a_pause_when_the_server_has_restarted() {
+    let (mut server, address) = Program::server(&["serve"]);
+    let url = format!("ws://{address}/chat/lobby");
+    let mut aki = Program::start(&["chat", &url, "--name", "Aki"]);
+    assert_eq!(aki.line(), "* you are Aki in lobby; 1 here");
+    server.signal("TERM");
+    assert_eq!(server.exit_code(), Some(0));
+    let _server = Program::start(&["serve", "--listen", &address]);
+    let notice = aki.complaints.recv_timeout(PATIENCE).expect("a notice");
+    let goes = "yamabiko: the server closed the connection: it goes away (1001); again in ";
+    let pause = notice.strip_prefix(goes).expect(&notice);
+    let seconds: f64 = pause.trim_end_matches(" s").parse().expect(&notice);
+    assert!((0.0..=5.0).contains(&seconds), "{notice}");
+    aki.type_line("still here");
+    assert_eq!(aki.line(), "* you are Aki in lobby; 1 here");
+    assert_eq!(aki.line(), "<Aki> still here");
+    aki.end_input();
+    assert_eq!(aki.exit_code(), Some(0));
+}

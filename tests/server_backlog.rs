@@ -1,0 +1,318 @@
+//! Who is too slow waits, is told so or is let go, and nobody else is disturbed:
+//! clients that do not read, and workers that do not fetch their mail.
+#![cfg(feature = "server")]
+
+mod socket;
+
+use socket::{Client, Frame, Running, Told, config, frame, with_1_and_3_workers};
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::thread;
+use yamabiko::server::{
+    Admission, Config, Context, Handler, Limits, MailboxFull, Message, Refusal, Upgrade,
+};
+use yamabiko::websocket::frame::Opcode;
+
+/// An echo that counts what it was handed.
+struct CountingEcho {
+    handed_over_bytes: Arc<AtomicUsize>,
+}
+
+impl Handler for CountingEcho {
+    type Session = ();
+
+    fn admit(&self, _request: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
+        Ok(Admission::new(()))
+    }
+
+    fn message(&self, _session: &mut (), message: Message<'_>, context: &mut Context<'_>) {
+        let bytes = message.as_bytes().len();
+        self.handed_over_bytes.fetch_add(bytes, Ordering::Relaxed);
+        context.send(message).expect("reading pauses before that");
+    }
+}
+
+const MESSAGES: u32 = 2048;
+const MESSAGE_BYTES: usize = 16 << 10;
+
+fn numbered_message(number: u32) -> Vec<u8> {
+    let mut payload = vec![number.to_le_bytes()[0]; MESSAGE_BYTES];
+    payload[..4].copy_from_slice(&number.to_be_bytes());
+    payload
+}
+
+#[test]
+fn a_client_that_does_not_read_its_echoes_is_not_read_either() {
+    with_1_and_3_workers(|config| {
+        let handed_over_bytes = Arc::new(AtomicUsize::new(0));
+        let handler = CountingEcho {
+            handed_over_bytes: handed_over_bytes.clone(),
+        };
+        let (_tell, told) = channel();
+        let server = Running::start_with(config, handler, told);
+        let mut client = Client::open(server.address);
+        let wire: Vec<u8> = (0..MESSAGES)
+            .flat_map(|number| frame(Opcode::Binary, &numbered_message(number)))
+            .collect();
+
+        // 32 MiB are offered. What the handler has seen is in the kernel's two
+        // buffers (4 MiB, and little) and in the outbox (64 KiB, and a read).
+        let rest = client.write_until_refused(&wire);
+        let kept = handed_over_bytes.load(Ordering::Relaxed);
+        assert!(kept < 8 << 20, "{kept} bytes are kept for one client");
+
+        let mut writer = client.stream.try_clone().expect("a descriptor");
+        thread::scope(|scope| {
+            scope.spawn(move || writer.write_all(rest).expect("it is read again"));
+            for number in 0..MESSAGES {
+                let payload = client.read_frame().payload;
+                assert!(payload == numbered_message(number), "message {number}");
+            }
+        });
+    });
+}
+
+#[test]
+fn pings_from_a_client_that_does_not_read_do_not_pile_up() {
+    let server = Running::start(config(1));
+    let mut client = Client::open_narrow(server.address);
+    let pings = 100_000u32;
+    let payload = |number: u32| [&number.to_be_bytes()[..], &[0; 121]].concat();
+    for first in (0..pings).step_by(1000) {
+        let thousand = first..first + 1000;
+        let wire: Vec<u8> = thousand
+            .flat_map(|number| frame(Opcode::Ping, &payload(number)))
+            .collect();
+        client.send(wire);
+    }
+    let (mut answered, mut newest) = (0, None);
+    while newest < Some(pings - 1) {
+        let pong = client.read_frame();
+        assert_eq!((pong.opcode, pong.payload.len()), (Opcode::Pong, 125));
+        let number = pong.payload.first_chunk().copied().map(u32::from_be_bytes);
+        assert!(number > newest, "pongs come in the pings' order");
+        newest = number;
+        answered += 1;
+    }
+    assert!(answered < pings, "12 MiB of pongs were kept");
+}
+
+#[test]
+fn the_application_is_told_when_too_much_waits_for_a_client() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(Config {
+            backlog_bytes_max: 1000,
+            ..config
+        });
+        let mut client = Client::open(server.address);
+        // Frames of 100 bytes: ten are at the bound, the eleventh is past it.
+        client.text("/flood 98");
+        for _ in 0..11 {
+            assert_eq!(client.read_frame().payload, [0xf1; 98]);
+        }
+        client.text("and then it has room again");
+        assert_eq!(client.read_text(), "and then it has room again");
+    });
+}
+
+/// What `/say-bytes 10 <room>` says.
+const BIG_BYTES: usize = 100_000;
+
+fn big_message() -> Frame {
+    Frame {
+        opcode: Opcode::Binary,
+        payload: vec![0xda; BIG_BYTES],
+    }
+}
+
+/// Publishes more than a narrow client's sockets take, in step with a reader.
+fn publish_more_than_sockets_take(publisher: &mut Client, reader: &mut Client) -> usize {
+    let count = 120;
+    for _ in 0..count {
+        publisher.text("/say-bytes 10 hall");
+        let frame = reader.read_frame();
+        assert!(frame == big_message());
+    }
+    count
+}
+
+#[test]
+fn a_member_that_stops_reading_is_closed_with_1013_and_disturbs_no_one() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(Config {
+            backlog_bytes_max: 64 << 10,
+            limits: Limits {
+                message_bytes_max: 256 << 10,
+                ..Limits::default()
+            },
+            ..config
+        });
+        let mut slow = Client::open_narrow(server.address);
+        slow.join("hall");
+        let mut reader = server.members(1, "hall").remove(0);
+        let mut publisher = Client::open(server.address);
+        let published = publish_more_than_sockets_take(&mut publisher, &mut reader);
+
+        // What it has got are whole messages, and then a Close.
+        let mut whole = 0;
+        let close = loop {
+            let frame = slow.read_frame();
+            if frame.opcode == Opcode::Close {
+                break frame;
+            }
+            assert!(frame == big_message(), "{frame:?}");
+            whole += 1;
+        };
+        assert!(0 < whole && whole < published, "{whole} of {published}");
+        assert_eq!(close.payload[..2], 1013u16.to_be_bytes());
+        slow.send(frame(Opcode::Close, &close.payload[..2]));
+        slow.expect_end();
+        match server.told_closed() {
+            Told::Closed {
+                code,
+                failure: Some(failure),
+                ..
+            } => assert!(code == 1013 && failure.starts_with("too slow")),
+            other => panic!("{other:?}"),
+        }
+        publisher.text("/say hall and on it goes");
+        assert_eq!(reader.read_text(), "and on it goes");
+    });
+}
+
+#[test]
+fn a_member_that_was_slow_within_the_bounds_gets_everything_when_it_reads() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(Config {
+            backlog_bytes_max: 64 << 20,
+            ..config
+        });
+        let mut slow = Client::open_narrow(server.address);
+        slow.join("hall");
+        slow.join("garden");
+        let mut reader = server.members(1, "hall").remove(0);
+        let mut publisher = Client::open(server.address);
+        let published = publish_more_than_sockets_take(&mut publisher, &mut reader);
+        publisher.text("/say garden meanwhile in the garden");
+        slow.text("an echo goes out between two messages");
+        let (mut big, mut texts) = (0, Vec::new());
+        while big < published || texts.len() < 2 {
+            let frame = slow.read_frame();
+            match frame.opcode {
+                Opcode::Text => texts.push(frame),
+                _ => {
+                    assert!(frame == big_message());
+                    big += 1;
+                }
+            }
+        }
+        assert!(texts.contains(&Frame::text("meanwhile in the garden")));
+        assert_eq!((big, texts.len()), (published, 2));
+    });
+}
+
+#[test]
+fn a_member_that_leaves_inside_a_message_gets_the_rest_of_it() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(Config {
+            backlog_bytes_max: 64 << 20,
+            ..config
+        });
+        let mut slow = Client::open_narrow(server.address);
+        slow.join("hall");
+        let mut reader = server.members(1, "hall").remove(0);
+        let mut publisher = Client::open(server.address);
+        let published = publish_more_than_sockets_take(&mut publisher, &mut reader);
+        slow.text("/leave hall");
+        slow.text("/close 4000 bye");
+        let mut whole = 0;
+        let next = loop {
+            let frame = slow.read_frame();
+            if frame != big_message() {
+                break frame;
+            }
+            whole += 1;
+        };
+        assert!(0 < whole && whole < published, "{whole} of {published}");
+        assert_eq!(next, Frame::text("left"));
+        assert_eq!(slow.read_close().0, 4000);
+    });
+}
+
+#[test]
+fn a_client_that_waited_for_its_outbox_and_then_for_mail_is_read_again() {
+    let server = Running::start(Config {
+        ping_interval: None,
+        ..config(3)
+    });
+    let mut clients = server.clients_of_each_worker(3, 2);
+    let mut held_up = clients.remove(1).remove(0);
+    held_up.join("hall");
+    let mut publisher = clients.remove(0).remove(0);
+    publisher.join("hall");
+    let mut echoer = loop {
+        let mut client = Client::open_narrow(server.address);
+        if client.worker() == 0 {
+            break client;
+        }
+    };
+
+    // Its echoes pile up, and it is not read.
+    let echo = frame(Opcode::Binary, &vec![0xec; 30_000]);
+    let echoes = 600;
+    let wire = echo.repeat(echoes);
+    let rest = echoer.write_until_refused(&wire);
+    assert!(!rest.is_empty());
+    // Another worker stands still, and mail for it piles up.
+    let gate = server.gate.lock().expect("nobody panics");
+    held_up.text("/wait-at-the-gate");
+    server.told_next(|told| *told == Told::AtTheGate);
+    for _ in 0..20 {
+        publisher.text("/say-bytes 10 hall");
+    }
+    // Now its echoes go out, but it may not cause any more mail.
+    echoer.read_what_there_is();
+    drop(gate);
+
+    thread::scope(|scope| {
+        let mut writer = echoer.stream.try_clone().expect("a descriptor");
+        scope.spawn(move || writer.write_all(rest).expect("it is read again"));
+        for _ in 0..echoes {
+            assert_eq!(echoer.read_frame().payload.len(), 30_000);
+        }
+    });
+    for client in [&mut publisher, &mut held_up] {
+        for _ in 0..20 {
+            assert!(client.read_frame() == big_message());
+        }
+    }
+}
+
+#[test]
+fn a_publisher_outside_is_told_that_mail_is_not_fetched() {
+    with_1_and_3_workers(|config| {
+        let workers = config.workers.get();
+        let server = Running::start(config);
+        let mut members = server.member_of_each_worker(workers, "hall");
+        let gate = server.gate.lock().expect("nobody panics");
+        for member in &mut members {
+            member.text("/wait-at-the-gate");
+            server.told_next(|told| *told == Told::AtTheGate);
+        }
+        // 1 MiB may be on the way: eleven messages are past that.
+        let message = Message::Binary(&[0xda; BIG_BYTES]);
+        let publish = || server.publisher.publish("hall", message);
+        let published = (0..100).take_while(|_| publish() == Ok(())).count();
+        assert_eq!((published, publish()), (11, Err(MailboxFull)));
+        drop(gate);
+        for member in &mut members {
+            for _ in 0..published {
+                assert!(member.read_frame() == big_message());
+            }
+            member.text("read as before");
+            assert_eq!(member.read_text(), "read as before");
+        }
+    });
+}

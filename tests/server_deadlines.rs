@@ -1,0 +1,272 @@
+//! Everything that the server waits for has an end, and nothing else wakes it.
+//! Deadlines are short here, and checked by the order of events.
+#![cfg(feature = "server")]
+
+mod socket;
+
+use socket::{Client, Frame, Running, Told, config, frame, upgrade, with_1_and_3_workers};
+use std::io::{ErrorKind, Read, Write};
+use std::time::{Duration, Instant};
+use yamabiko::server::Config;
+use yamabiko::websocket::frame::Opcode;
+
+const TIGHT: Duration = Duration::from_millis(40);
+const AMPLE: Duration = Duration::from_secs(3600);
+
+fn with_handshake_timeout(config: Config) -> Config {
+    Config {
+        handshake_timeout: TIGHT,
+        ping_interval: None,
+        ..config
+    }
+}
+
+#[test]
+fn half_a_head_is_answered_with_408() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(with_handshake_timeout(config));
+        let mut client = Client::connect(server.address);
+        client.send(&upgrade("/", "")[..60]);
+        let answer = client.read_answer();
+        answer.expect_whole();
+        assert_eq!(answer.status, 408);
+    });
+}
+
+#[test]
+fn a_client_that_says_nothing_is_closed_without_a_word() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(with_handshake_timeout(config));
+        Client::connect(server.address).expect_end();
+    });
+}
+
+#[test]
+fn a_trickle_does_not_put_off_the_handshake_timeout() {
+    let server = Running::start(with_handshake_timeout(config(1)));
+    let mut client = Client::connect(server.address);
+    client.send("GET / HTTP/1.1\r\nHost: localhost\r\nX-Trickle: ");
+    let pause = Some(Duration::from_millis(4));
+    client.stream.set_read_timeout(pause).expect("a span");
+    // 8 KiB may be in a field: half a minute, if each byte began the time anew.
+    let answered = (0..8000).any(|_| {
+        client.send("x");
+        client.stream.peek(&mut [0]).is_ok()
+    });
+    assert!(answered, "the trickle was read to its end");
+    client
+        .stream
+        .set_read_timeout(Some(socket::PATIENCE))
+        .expect("a span");
+    assert_eq!(client.read_answer().status, 408);
+}
+
+#[test]
+fn the_handshake_timeout_is_over_with_the_handshake() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(with_handshake_timeout(config));
+        let mut client = Client::open(server.address);
+        // One that came later has been through its timeout.
+        Client::connect(server.address).expect_end();
+        client.text("still here");
+        assert_eq!(client.read_text(), "still here");
+    });
+}
+
+fn with_ping_interval(config: Config) -> Config {
+    Config {
+        ping_interval: Some(TIGHT),
+        ..config
+    }
+}
+
+fn pong(ping: &Frame) -> Vec<u8> {
+    assert_eq!(ping.opcode, Opcode::Ping);
+    frame(Opcode::Pong, &ping.payload)
+}
+
+#[test]
+fn a_silent_client_is_pinged_and_lives_as_long_as_it_answers() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(Config {
+            pong_timeout: AMPLE,
+            ..with_ping_interval(config)
+        });
+        let mut client = Client::open(server.address);
+        let mut pings: Vec<Frame> = Vec::new();
+        for _ in 0..5 {
+            let ping = client.read_frame();
+            client.send(pong(&ping));
+            assert!(!pings.contains(&ping), "each ping has a pong of its own");
+            pings.push(ping);
+        }
+        client.text("still here");
+        let mut frames = std::iter::from_fn(|| client.next_frame());
+        let echo = frames.find(|frame| frame.opcode != Opcode::Ping);
+        assert_eq!(echo, Some(Frame::text("still here")));
+    });
+}
+
+#[test]
+fn neither_a_wrong_pong_nor_data_stands_for_the_pong() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(Config {
+            pong_timeout: 2 * TIGHT,
+            ..with_ping_interval(config)
+        });
+        let mut client = Client::open(server.address);
+        let ping = client.read_frame();
+        assert_eq!(ping.opcode, Opcode::Ping);
+        let mut wrong = ping.clone();
+        wrong.payload[7] ^= 1;
+        let begun = Instant::now();
+        let (mut code, mut echoes) = (None, 0);
+        while code.is_none() && begun.elapsed() < socket::PATIENCE {
+            client.send(pong(&wrong));
+            client.send(frame(Opcode::Pong, b""));
+            client.text("data");
+            let reply = client.read_frame();
+            match reply.opcode {
+                Opcode::Text => echoes += 1,
+                Opcode::Close => code = reply.payload.first_chunk().copied(),
+                other => panic!("{other:?} while a pong is waited for"),
+            }
+        }
+        assert_eq!(code.map(u16::from_be_bytes), Some(1008));
+        assert!(echoes > 0);
+    });
+}
+
+#[test]
+fn the_application_is_told_of_a_pong_that_did_not_come() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(Config {
+            pong_timeout: TIGHT,
+            close_timeout: TIGHT,
+            ..with_ping_interval(config)
+        });
+        let told = |server: &Running| match server.told_closed() {
+            Told::Closed {
+                clean,
+                code,
+                failure,
+                ..
+            } => (clean, code, failure.expect("a failure")),
+            other => panic!("{other:?}"),
+        };
+        // One that is gone altogether, and one that answers at the last moment.
+        let mut dead = Client::open(server.address);
+        assert_eq!(dead.read_until_close().0, 1008);
+        dead.expect_gone();
+        let failure = "no pong came in time".to_owned();
+        assert_eq!(told(&server), (false, 1006, failure.clone()));
+
+        let mut late = Client::open(server.address);
+        assert_eq!(late.read_until_close().0, 1008);
+        late.close(1008, "");
+        late.expect_end();
+        assert_eq!(told(&server), (true, 1008, failure));
+    });
+}
+
+#[test]
+fn a_client_that_does_not_say_fin_after_the_end_is_let_go() {
+    let server = Running::start(Config {
+        close_timeout: TIGHT,
+        ..config(1)
+    });
+    let mut client = Client::open(server.address);
+    client.close(1000, "");
+    client.read_close();
+    client.expect_end();
+    // A closed socket answers with a reset, an open one takes what comes.
+    let begun = Instant::now();
+    let refused = loop {
+        match client.stream.write_all(b"x") {
+            Ok(()) => assert!(begun.elapsed() < socket::PATIENCE, "it reads for ever"),
+            Err(error) => break error.kind(),
+        }
+    };
+    assert!(matches!(
+        refused,
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
+    ));
+}
+
+#[test]
+fn a_client_that_does_not_take_its_page_is_let_go() {
+    let server = Running::start(Config {
+        close_timeout: TIGHT,
+        ..config(1)
+    });
+    let mut client = Client::connect_narrow(server.address);
+    client.send("GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    // One that has asked later has been through its timeout; and again.
+    for _ in 0..2 {
+        let mut other = Client::open(server.address);
+        other.text("/close 4000 bye");
+        other.expect_gone();
+    }
+    let (mut taken, mut buffer) = (0, vec![0; 1 << 20]);
+    while let Ok(count @ 1..) = client.stream.read(&mut buffer) {
+        taken += count;
+    }
+    assert!(taken < 16 << 20, "the whole page was kept for it");
+}
+
+#[cfg(target_os = "linux")]
+mod idle {
+    use super::*;
+
+    /// How often the kernel has put this thread to sleep or interrupted it: a
+    /// thread that makes no turn stands still in both.
+    fn switches(thread: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{thread}/status"));
+        let status = status.expect("the thread runs");
+        let counts = status
+            .lines()
+            .filter(|line| line.contains("_ctxt_switches"));
+        let counts = counts.filter_map(|line| line.rsplit('\t').next()?.parse::<u64>().ok());
+        counts.sum()
+    }
+
+    /// The workers' threads, each asked through a client of its own.
+    fn threads(clients: &mut [Vec<Client>]) -> Vec<String> {
+        let ask = |client: &mut Client| {
+            client.text("/thread");
+            client.read_text()
+        };
+        clients
+            .iter_mut()
+            .map(|of_worker| ask(&mut of_worker[0]))
+            .collect()
+    }
+
+    #[test]
+    fn an_idle_server_makes_no_turns_and_sends_no_pings_unless_told_to() {
+        with_1_and_3_workers(|config| {
+            for ping_interval in [None, Some(AMPLE)] {
+                let workers = config.workers.get();
+                let server = Running::start(Config {
+                    ping_interval,
+                    ..config.clone()
+                });
+                let mut clients = server.clients_of_each_worker(workers, 2);
+                let threads = threads(&mut clients);
+                let silence = |clients: &mut [Vec<Client>], span| {
+                    clients[0][0].expect_silence(span);
+                };
+                let count = || threads.iter().map(|thread| switches(thread)).sum::<u64>();
+                // The last turn may still be on its way to sleep.
+                let begun = Instant::now();
+                let mut before = 0;
+                while before != count() && begun.elapsed() < socket::PATIENCE {
+                    before = count();
+                    silence(&mut clients, Duration::from_millis(10));
+                }
+                silence(&mut clients, Duration::from_millis(150));
+                assert_eq!(count(), before, "a worker has woken");
+            }
+        });
+    }
+}

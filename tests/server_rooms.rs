@@ -1,0 +1,384 @@
+//! Rooms: everyone in one hears the same conversation, on all workers.
+#![cfg(feature = "server")]
+
+mod socket;
+
+use socket::{Client, Frame, Running, frame, with_1_and_3_workers};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::thread;
+use yamabiko::server::{Config, Message};
+use yamabiko::websocket::frame::Opcode;
+
+#[test]
+fn a_publication_reaches_every_member_the_sender_included_and_no_one_else() {
+    with_1_and_3_workers(|config| {
+        let workers = config.workers.get();
+        let server = Running::start(config);
+        let mut members = server.member_of_each_worker(workers, "hall");
+        let mut others = server.member_of_each_worker(workers, "garden");
+        for sender in 0..workers {
+            members[sender].text("/say hall in the hall");
+            for member in &mut members {
+                assert_eq!(member.read_text(), "in the hall");
+            }
+            // From outside.
+            others[sender].text("/say hall at the door");
+            for member in &mut members {
+                assert_eq!(member.read_text(), "at the door");
+            }
+        }
+        // The garden has heard nothing: what comes first was said last.
+        others[0].text("/say garden in the garden");
+        for other in &mut others {
+            assert_eq!(other.read_text(), "in the garden");
+        }
+    });
+}
+
+const PUBLISHERS: usize = 6;
+const PUBLICATIONS: usize = 200;
+
+/// All publishers speak at once, as fast as they can.
+fn publish_from_all(publishers: &mut [Client]) {
+    thread::scope(|scope| {
+        for (publisher, client) in publishers.iter_mut().enumerate() {
+            scope.spawn(move || {
+                for number in 0..PUBLICATIONS {
+                    client.text(&format!("/say hall {publisher} {number}"));
+                }
+            });
+        }
+    });
+}
+
+/// Checks that all have read the same, each publisher's words in their order.
+fn expect_one_conversation(conversations: &[Vec<String>]) {
+    for conversation in conversations {
+        assert!(*conversation == conversations[0], "two members disagree");
+    }
+    let mut next = BTreeMap::<usize, usize>::new();
+    for words in &conversations[0] {
+        let (publisher, number) = words.split_once(' ').expect("two numbers");
+        let publisher = publisher.parse().expect("a number");
+        let expected = next.entry(publisher).or_default();
+        assert_eq!(number.parse(), Ok(*expected), "publisher {publisher}");
+        *expected += 1;
+    }
+    assert_eq!(next.len(), PUBLISHERS);
+    assert!(next.values().all(|count| *count == PUBLICATIONS));
+}
+
+fn read_conversation(member: &mut Client) -> Vec<String> {
+    let words = 0..PUBLISHERS * PUBLICATIONS;
+    words.map(|_| member.read_text()).collect()
+}
+
+#[test]
+fn all_members_on_all_workers_hear_all_messages_in_one_order() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(config);
+        let mut members = server.members(40, "hall");
+        publish_from_all(&mut members[..PUBLISHERS]);
+        let conversations: Vec<_> = members.iter_mut().map(read_conversation).collect();
+        expect_one_conversation(&conversations);
+    });
+}
+
+#[test]
+fn workers_whose_mail_is_congested_lose_nothing_and_do_not_stand_still() {
+    with_1_and_3_workers(|config| {
+        for backlog_bytes_max in [0, 4096] {
+            let server = Running::start(Config {
+                mailbox_capacity: 1,
+                backlog_bytes_max,
+                ping_interval: None,
+                ..config.clone()
+            });
+            let mut members = server.members(12, "hall");
+            publish_from_all(&mut members[..PUBLISHERS]);
+            let conversations: Vec<_> = members.iter_mut().map(read_conversation).collect();
+            expect_one_conversation(&conversations);
+            // Nobody is left paused.
+            for member in &mut members {
+                member.text("still read");
+                assert_eq!(member.read_text(), "still read");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_message_to_the_others_leaves_out_its_sender_and_no_one_else() {
+    with_1_and_3_workers(|config| {
+        let workers = config.workers.get();
+        let server = Running::start(config);
+        // One of the workers is the room's home; each has its turn as sender.
+        let mut members = server.member_of_each_worker(workers, "hall");
+        members.extend(server.members(3, "hall"));
+        let bystander = members.len() - 1;
+        for sender in 0..members.len() {
+            members[sender].text("/say-to-others hall first");
+            members[sender].text("/say hall second");
+            members[sender].text("/say-to-others hall third");
+            members[sender].text("/say hall fourth");
+            for (member, client) in members.iter_mut().enumerate() {
+                let words = match member == sender {
+                    true => &["second", "fourth"][..],
+                    false => &["first", "second", "third", "fourth"],
+                };
+                for expected in words {
+                    assert_eq!(client.read_text(), *expected, "{sender} to {member}");
+                }
+            }
+        }
+        // From one who is not a member everyone gets it.
+        let mut stranger = Client::open(server.address);
+        stranger.text("/say-to-others hall from outside");
+        assert_eq!(members[bystander].read_text(), "from outside");
+    });
+}
+
+#[test]
+fn one_who_joins_twice_hears_everything_once() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(config);
+        let mut member = server.members(1, "hall").remove(0);
+        member.join("hall");
+        member.text("/say hall one");
+        member.text("/say hall two");
+        assert_eq!(member.read_text(), "one");
+        assert_eq!(member.read_text(), "two");
+    });
+}
+
+#[test]
+fn one_who_has_left_hears_no_more_until_it_joins_again() {
+    with_1_and_3_workers(|config| {
+        let workers = config.workers.get();
+        let server = Running::start(config);
+        let mut witnesses = server.member_of_each_worker(workers, "hall");
+        let mut member = server.members(1, "hall").remove(0);
+        let say = |witnesses: &mut Vec<Client>, words: &str| {
+            witnesses[0].text(&format!("/say hall {words}"));
+            // Every worker has got it then.
+            for witness in witnesses {
+                assert_eq!(witness.read_text(), words);
+            }
+        };
+        say(&mut witnesses, "one");
+        assert_eq!(member.read_text(), "one");
+        member.text("/leave hall");
+        assert_eq!(member.read_text(), "left");
+        say(&mut witnesses, "two");
+        member.text("/leave hall");
+        assert_eq!(member.read_text(), "left");
+        member.join("hall");
+        say(&mut witnesses, "three");
+        assert_eq!(member.read_text(), "three");
+    });
+}
+
+#[test]
+fn one_who_joins_does_not_hear_what_was_said_before() {
+    with_1_and_3_workers(|config| {
+        let workers = config.workers.get();
+        let server = Running::start(config);
+        let mut witnesses = server.member_of_each_worker(workers, "hall");
+        for round in 0..10 {
+            let before = format!("before {round}");
+            witnesses[round % workers].text(&format!("/say hall {before}"));
+            for witness in &mut witnesses {
+                assert_eq!(witness.read_text(), before);
+            }
+            let mut newcomer = server.members(1, "hall").remove(0);
+            let after = format!("after {round}");
+            newcomer.text(&format!("/say hall {after}"));
+            assert_eq!(newcomer.read_text(), after);
+            for witness in &mut witnesses {
+                assert_eq!(witness.read_text(), after);
+            }
+        }
+    });
+}
+
+#[test]
+fn members_that_are_gone_leave_the_room_to_the_others() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(config);
+        let mut members = server.members(9, "hall");
+        for (number, mut leaver) in members.drain(3..).enumerate() {
+            match number % 3 {
+                0 => leaver.reset(),
+                1 => drop(leaver),
+                _ => {
+                    leaver.close(1000, "");
+                    leaver.read_until_close();
+                    leaver.expect_end();
+                }
+            }
+        }
+        for _ in 0..6 {
+            server.told_closed();
+        }
+        members[0].text("/say hall three are left");
+        for member in &mut members {
+            assert_eq!(member.read_text(), "three are left");
+        }
+    });
+}
+
+#[test]
+fn a_room_that_everyone_has_left_can_be_joined_anew() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(config);
+        for round in 0..3 {
+            let mut members = server.members(4, "hall");
+            let hello = format!("hello {round}");
+            members[round].text(&format!("/say hall {hello}"));
+            for member in &mut members {
+                // What was said to the empty room may still have been on its
+                // way from another worker.
+                let mut heard = member.read_text();
+                while heard == "is anybody there?" {
+                    heard = member.read_text();
+                }
+                assert_eq!(heard, hello);
+                member.text("/leave hall");
+                assert_eq!(member.read_text(), "left");
+            }
+            members[round].text("/say hall is anybody there?");
+            members[round].text("no");
+            assert_eq!(members[round].read_text(), "no");
+        }
+    });
+}
+
+#[test]
+fn the_room_can_be_told_that_a_connection_has_ended() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(config);
+        let mut member = server.members(1, "hall").remove(0);
+        let mut leaver = server.members(1, "hall").remove(0);
+        leaver.text("/farewell hall");
+        leaver.close(1000, "");
+        // It has left the room itself before that is said.
+        leaver.read_close();
+        leaver.expect_end();
+        assert_eq!(member.read_text(), "someone has gone");
+    });
+}
+
+#[test]
+fn what_is_published_from_outside_reaches_all_members_in_the_same_order() {
+    with_1_and_3_workers(|config| {
+        let workers = config.workers.get();
+        let server = Running::start(config);
+        let mut members = server.member_of_each_worker(workers, "hall");
+        for number in 0..100 {
+            let words = format!("news {number}");
+            while server
+                .publisher
+                .publish("hall", Message::Text(&words))
+                .is_err()
+            {
+                thread::yield_now();
+            }
+        }
+        for member in &mut members {
+            for number in 0..100 {
+                assert_eq!(member.read_text(), format!("news {number}"));
+            }
+            // And clients are read as before.
+            member.text("thank you");
+            assert_eq!(member.read_text(), "thank you");
+            member.text("and once more");
+            assert_eq!(member.read_text(), "and once more");
+        }
+    });
+}
+
+#[test]
+fn a_member_of_several_rooms_hears_each_of_them_in_order() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(config);
+        let mut members = server.members(8, "hall");
+        for member in &mut members {
+            member.join("garden");
+        }
+        for number in 0..100 {
+            members[0].text(&format!("/say hall hall {number}"));
+            members[1].text(&format!("/say garden garden {number}"));
+        }
+        for member in &mut members {
+            let heard: Vec<_> = (0..200).map(|_| member.read_text()).collect();
+            for room in ["hall", "garden"] {
+                let words = heard.iter().filter(|words| words.starts_with(room));
+                let expected = (0..100).map(|number| format!("{room} {number}"));
+                assert!(words.cloned().eq(expected), "{room}");
+            }
+        }
+    });
+}
+
+fn big_message(bytes: usize) -> Frame {
+    Frame {
+        opcode: Opcode::Binary,
+        payload: vec![0xda; bytes],
+    }
+}
+
+#[test]
+fn big_messages_and_small_ones_arrive_whole_and_in_one_order() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(Config {
+            backlog_bytes_max: 64 << 20,
+            ..config
+        });
+        let mut members = server.members(9, "hall");
+        let mut publishers: Vec<_> = (0..3).map(|_| Client::open(server.address)).collect();
+        for number in 0..10 {
+            for (publisher, client) in publishers.iter_mut().enumerate() {
+                client.text(&format!("/say hall {publisher} {number}"));
+                client.text("/say-bytes 30 hall");
+                client.text("/say-bytes 2 hall");
+            }
+        }
+        let read_all =
+            |member: &mut Client| -> Vec<Frame> { (0..90).map(|_| member.read_frame()).collect() };
+        let heard: Vec<Vec<Frame>> = thread::scope(|scope| {
+            let readers: Vec<_> = members
+                .iter_mut()
+                .map(|member| scope.spawn(move || read_all(member)))
+                .collect();
+            let heard = readers.into_iter().map(|reader| reader.join());
+            heard.map(|frames| frames.expect("whole frames")).collect()
+        });
+        for frames in &heard {
+            assert!(*frames == heard[0], "two members disagree");
+        }
+        for size in [300_000, 20_000] {
+            let big = heard[0].iter().filter(|frame| **frame == big_message(size));
+            assert_eq!(big.count(), 30);
+        }
+        let texts = heard[0].iter().filter(|frame| frame.opcode == Opcode::Text);
+        let of_first: Vec<_> = texts.filter(|frame| frame.payload[0] == b'0').collect();
+        let expected: Vec<_> = (0..10).map(|n| Frame::text(&format!("0 {n}"))).collect();
+        assert!(of_first.into_iter().eq(&expected));
+    });
+}
+
+#[test]
+fn a_publication_just_before_the_publisher_s_close_is_heard_by_the_others() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(config);
+        let mut member = server.members(1, "hall").remove(0);
+        for _ in 0..10 {
+            let mut publisher = Client::open(server.address);
+            let mut wire = frame(Opcode::Text, b"/say hall last words");
+            wire.extend_from_slice(&frame(Opcode::Close, &1000u16.to_be_bytes()));
+            publisher.stream.write_all(&wire).expect("the server reads");
+            assert_eq!(member.read_text(), "last words");
+        }
+    });
+}
