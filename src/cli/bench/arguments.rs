@@ -325,17 +325,11 @@ const MESSAGE_BYTES_MAX: usize = 16 << 20;
 
 #[cfg(test)]
 mod tests {
+    use super::super::plan::tests::plan;
     use super::*;
     use crate::cli::arguments;
 
     const URL: &str = "ws://127.0.0.1:9/room";
-
-    fn plan(line: &str) -> Plan {
-        match arguments::parse(line.split_whitespace().map(Into::into)) {
-            Ok(Command::Bench(plan)) => *plan,
-            other => panic!("{line}: {other:?}"),
-        }
-    }
 
     fn error(line: &str) -> String {
         arguments::parse(line.split_whitespace().map(Into::into))

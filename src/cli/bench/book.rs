@@ -405,16 +405,12 @@ const NEVER: Timeline = Timeline {
 
 #[cfg(test)]
 mod tests {
+    use super::super::plan::tests::plan;
     use super::*;
-    use crate::cli::arguments::{self, Command};
 
     fn book(line: &str, thread: u32) -> Book {
         let line = format!("bench {line} ws://127.0.0.1:9/");
-        let Ok(Command::Bench(plan)) = arguments::parse(line.split_whitespace().map(Into::into))
-        else {
-            panic!("{line}");
-        };
-        let mut book = Book::new(Crew::new(*plan, thread)).expect("a book");
+        let mut book = Book::new(Crew::new(plan(&line), thread)).expect("a book");
         book.set_timeline(Timeline {
             start_ns: 0,
             from_ns: 100,

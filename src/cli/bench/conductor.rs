@@ -26,7 +26,7 @@ use super::plan::{Pace, Plan};
 use super::process::{self, Process};
 use super::progress::Progress;
 use super::randomness;
-use super::report::{Latency, Report, Usage};
+use super::report::{Latency, Report};
 use super::time::{Clock, Schedule, Timeline, nanos};
 use crate::cli::signals;
 
@@ -37,10 +37,7 @@ use crate::cli::signals;
 pub(super) fn conduct(plan: Plan) -> Result<Report, String> {
     check_open_files(&plan)?;
     let server = plan.pid.map(|pid| Process { pid });
-    let mut usage = Usage {
-        resident_bytes_before: resident_bytes(server)?,
-        ..Usage::default()
-    };
+    let before = server.map(Process::resident_bytes).transpose()?;
     let addresses = opening::resolve(&plan.url)?;
     let mut conductor = Conductor::new(plan)?;
     let mut report = Report::new(&conductor.plan);
@@ -48,25 +45,23 @@ pub(super) fn conduct(plan: Plan) -> Result<Report, String> {
         let _ = conductor.finish();
         return Err(error);
     }
-    let settled = conductor
-        .clock
-        .now_ns()
-        .saturating_add(nanos(conductor.plan.settle));
-    conductor.wait_until("settling", settled);
-    usage.resident_bytes_connected = resident_bytes(server)?;
+    conductor.settle();
+    // From here on the server may die of the load: then there is still a report,
+    // without the server's part.
+    let resident = || server.and_then(|server| server.resident_bytes().ok());
+    let connected = resident();
     let measured = conductor.measure(server)?;
     let goals = conductor.drain();
     conductor.let_slow_members_read();
-    usage.resident_bytes_after = resident_bytes(server)?;
+    let after = resident();
     report.cut_short = conductor.cut_short();
     let outcome = conductor.finish()?;
     report.enter(&conductor.plan, &outcome, &goals, measured.time);
-    if let Some(server) = server {
-        usage.cpu = measured.server_cpu;
-        report.enter_server(server.pid, usage);
-    }
-    if let Some(cpu) = measured.load_cpu {
-        report.enter_load(cpu);
+    report.load = measured.load_cpu.map(|cpu| report.cost(cpu));
+    let cost = measured.server_cpu.map(|cpu| report.cost(cpu));
+    if let (Some(process), Some(cost)) = (server, cost) {
+        let resident_bytes = [before, connected, after].map(Option::unwrap_or_default);
+        report.enter_server(process.pid, cost, resident_bytes);
     }
     Ok(report)
 }
@@ -89,7 +84,8 @@ struct Conductor {
 /// What was measured.
 struct Measured {
     time: Duration,
-    server_cpu: Duration,
+    /// `None`: it could not be read.
+    server_cpu: Option<Duration>,
     load_cpu: Option<Duration>,
 }
 
@@ -224,8 +220,14 @@ impl Conductor {
         Ok(())
     }
 
+    /// A server may answer first and subscribe then: it is given a moment.
+    fn settle(&mut self) {
+        let settled_ns = self.clock.now_ns().saturating_add(nanos(self.plan.settle));
+        self.wait_until("settling:", settled_ns);
+    }
+
     fn measure(&mut self, server: Option<Process>) -> Result<Measured, String> {
-        let start_ns = self.clock.now_ns();
+        let start_ns = self.clock.now_ns().saturating_add(LEAD_NS);
         let from_ns = start_ns.saturating_add(nanos(self.plan.warm_up));
         let timeline = Timeline {
             start_ns,
@@ -234,30 +236,38 @@ impl Conductor {
         };
         let pacer = self.begin(timeline)?;
         self.wait_until("warming up:", from_ns);
-        let before = (cpu_time(server)?, Process::this().cpu_time().ok());
+        let watched = [server, Some(Process::this())];
+        let before = watched.map(cpu_time);
         if self.plan.slow > 0 {
             self.order_all(|| Order::Stall);
         }
         self.wait_until("measuring:", timeline.to_ns);
         let at_ns = self.clock.now_ns().min(timeline.to_ns);
-        let after = (cpu_time(server)?, Process::this().cpu_time().ok());
+        let [server_cpu, load_cpu] = watched.map(cpu_time);
         drop(pacer);
         self.order_all(|| Order::Stop { at_ns });
         Ok(Measured {
             time: Duration::from_nanos(at_ns.saturating_sub(from_ns)),
-            server_cpu: after.0.saturating_sub(before.0),
-            load_cpu: match (before.1, after.1) {
-                (Some(before), Some(after)) => Some(after.saturating_sub(before)),
-                _ => None,
-            },
+            server_cpu: spent(before[0], server_cpu),
+            load_cpu: spent(before[1], load_cpu),
         })
     }
 
+    /// No thread may hear a message before it knows what to measure: first all
+    /// are told, and when they have understood, they begin.
     fn begin(&mut self, timeline: Timeline) -> Result<Option<Pacer>, String> {
+        self.order_all(|| Order::Measure(timeline));
+        let mut ready = 0;
+        while ready < self.mailboxes.len() && !self.cut_short() {
+            if let Some(Event::Ready) = self.next_event("beginning") {
+                ready += 1;
+            }
+        }
+        self.wait_until("beginning", timeline.start_ns);
         if self.cut_short() {
             return Ok(None);
         }
-        self.order_all(|| Order::Begin(timeline));
+        self.order_all(|| Order::Begin);
         let Pace::Rate(rate) = self.plan.pace else {
             return Ok(None);
         };
@@ -386,14 +396,16 @@ fn check_open_files(plan: &Plan) -> Result<(), String> {
     }
 }
 
-fn resident_bytes(server: Option<Process>) -> Result<u64, String> {
-    server.map_or(Ok(0), Process::resident_bytes)
+fn cpu_time(process: Option<Process>) -> Option<Duration> {
+    process?.cpu_time().ok()
 }
 
-fn cpu_time(server: Option<Process>) -> Result<Duration, String> {
-    server.map_or(Ok(Duration::ZERO), Process::cpu_time)
+fn spent(before: Option<Duration>, after: Option<Duration>) -> Option<Duration> {
+    Some(after?.saturating_sub(before?))
 }
 
+/// Time for all threads to understand what they are to do.
+const LEAD_NS: u64 = 20_000_000;
 /// How often the conductor looks around while it waits.
 const GLANCE: Duration = Duration::from_millis(50);
 /// How long slow members may hear nothing before they have caught up.

@@ -31,7 +31,9 @@ Load (default in brackets):
   --text, --binary          the kind of the messages [text]
   --no-echo                 publishers do not hear themselves: in closed loop
                             they go by what another member hears
-  --slow-percent P          slow: members that stop reading, 1 to 99 [10]
+  --slow-percent P          slow: members that stop reading when the measuring
+                            begins, 1 to 99; their kernel reads on for 64 KiB
+                            [10]
   --duration S              seconds that are measured [10]
   --warm-up S               seconds of load before that; 0: none [2]
   --drain S                 at the end, seconds of silence until what has not

@@ -41,8 +41,10 @@ pub(super) enum Order {
         stream: TcpStream,
         surplus: Vec<u8>,
     },
-    /// Publish, and measure.
-    Begin(Timeline),
+    /// Measure what happens in this time, and say when that is understood.
+    Measure(Timeline),
+    /// Publish.
+    Begin,
     /// Open loop: something may be due.
     Tick,
     /// The slow members stop reading.
@@ -64,6 +66,8 @@ pub(super) enum Event {
     Opened(Duration),
     /// A connection could not be opened, and why.
     NotOpened(String),
+    /// A thread knows what is to be measured.
+    Ready,
     /// A member has ended before its time.
     Ended,
     /// For publishers by number: how many messages each sends in all.
@@ -233,7 +237,11 @@ impl Application for Load {
                 stream,
                 surplus,
             } => self.take_in(io, number, stream, surplus),
-            Order::Begin(timeline) => self.begin(io, timeline),
+            Order::Measure(timeline) => {
+                self.book.set_timeline(timeline);
+                self.tell(Event::Ready);
+            }
+            Order::Begin => self.begin(io),
             Order::Tick => self.tick(io),
             Order::Stall => self.for_each_slow(|key| io.pause_reading(key)),
             Order::Stop { at_ns } => self.stop(io, at_ns),
@@ -284,9 +292,8 @@ impl Load {
         self.read(io, place, &mut surplus);
     }
 
-    fn begin(&mut self, io: &mut Io, timeline: Timeline) {
-        self.book.set_timeline(timeline);
-        self.publishers.begin(timeline);
+    fn begin(&mut self, io: &mut Io) {
+        self.publishers.begin(self.book.timeline());
         self.publish(io);
     }
 

@@ -144,12 +144,12 @@ pub(super) fn resolve(url: &WebSocketUri) -> Result<Vec<SocketAddr>, String> {
 ///
 /// # Errors
 /// In words, with the address and a hint where one helps.
-pub(super) fn open(plan: &Plan, addresses: &[SocketAddr], number: u32) -> Result<Opened, String> {
+fn open(plan: &Plan, addresses: &[SocketAddr], number: u32) -> Result<Opened, String> {
     let deadline = Instant::now() + plan.opening.timeout;
     let mut failure = "there is no address to connect to".to_owned();
     for &address in addresses {
         let source = source_of(plan, number, address);
-        match connect(address, source, deadline) {
+        match connect(address, source, plan.is_slow(number), deadline) {
             Ok(stream) => {
                 return shake_hands(plan, stream, deadline)
                     .map_err(|error| format!("{address}: {error}"));
@@ -175,12 +175,18 @@ fn source_of(plan: &Plan, number: u32, address: SocketAddr) -> Option<IpAddr> {
 fn connect(
     address: SocketAddr,
     source: Option<IpAddr>,
+    slow: bool,
     deadline: Instant,
 ) -> io::Result<TcpStream> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     if let Some(source) = source {
         socket.bind(&SocketAddr::new(source, 0).into())?;
+    }
+    if slow {
+        // Else the kernel would read on for it, 32 MiB on some systems, and the
+        // server would not know for long.
+        socket.set_recv_buffer_size(SLOW_BUFFER_BYTES)?;
     }
     socket.connect_timeout(&address.into(), left_until(deadline)?)?;
     Ok(socket.into())
@@ -248,6 +254,7 @@ fn explain(address: SocketAddr, source: Option<IpAddr>, error: &io::Error) -> St
     format!("cannot connect to {address}{from}: {words}{hint}")
 }
 
+const SLOW_BUFFER_BYTES: usize = 64 << 10;
 /// They only wait; the handshake's buffers are on the heap.
 const STACK_BYTES: usize = 128 << 10;
 /// "Too many open files" on Linux, macOS and the BSDs; std has no kind for it.

@@ -143,3 +143,44 @@ impl Scenario {
         }
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::cli::arguments::{self, Command};
+
+    /// The plan that these words make.
+    pub fn plan(line: &str) -> Plan {
+        match arguments::parse(line.split_whitespace().map(Into::into)) {
+            Ok(Command::Bench(plan)) => *plan,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_last_members_are_the_slow_ones() {
+        let plan = plan("bench slow ws://127.0.0.1:9/ --connections 10 --slow-percent 20");
+        let slow: Vec<_> = (0..10).filter(|&member| plan.is_slow(member)).collect();
+        assert_eq!((slow, plan.fast()), (vec![8, 9], 8));
+    }
+
+    #[test]
+    fn the_handshake_asks_for_what_was_given() {
+        let plan = plan(
+            "bench idle ws://127.0.0.1:9/a --header X-A:b --origin https://a.example \
+             --subprotocol c --subprotocol d",
+        );
+        let handshake = plan.greeting.handshake(&plan.url, [0; 16]).expect("valid");
+        let mut request = Vec::new();
+        handshake.write_request(&mut request);
+        let request = String::from_utf8(request).expect("ASCII");
+        assert!(request.starts_with("GET /a HTTP/1.1\r\nHost: 127.0.0.1:9\r\n"));
+        for line in [
+            "X-A: b",
+            "Origin: https://a.example",
+            "Sec-WebSocket-Protocol: c, d",
+        ] {
+            assert!(request.contains(&format!("\r\n{line}\r\n")), "{request}");
+        }
+    }
+}

@@ -211,15 +211,12 @@ fn paces(crew: &Crew, publishers: usize) -> Vec<Option<u32>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::plan::tests::plan;
     use super::*;
-    use crate::cli::arguments::{self, Command};
 
     fn publishers(line: &str, thread: u32) -> Publishers {
         let line = format!("bench {line} ws://127.0.0.1:9/");
-        match arguments::parse(line.split_whitespace().map(Into::into)) {
-            Ok(Command::Bench(plan)) => Publishers::new(Crew::new(*plan, thread)),
-            other => panic!("{line}: {other:?}"),
-        }
+        Publishers::new(Crew::new(plan(&line), thread))
     }
 
     fn begun(line: &str, thread: u32) -> Publishers {

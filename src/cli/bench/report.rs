@@ -29,7 +29,8 @@ pub(super) struct Report {
     pub checks: Checks,
     pub slow: Option<Slow>,
     pub server: Option<Server>,
-    pub load: LoadCost,
+    /// This program's own.
+    pub load: Option<Cost>,
 }
 
 #[derive(Debug, Serialize)]
@@ -107,32 +108,24 @@ pub(super) struct Slow {
     pub skipped: u64,
 }
 
+/// The server's process.
 #[derive(Debug, Serialize)]
 pub(super) struct Server {
     pub pid: u32,
-    pub cpu_seconds: f64,
-    pub cpu_percent: f64,
-    pub cpu_us_per_delivery: Option<f64>,
+    pub cpu: Cost,
     pub resident_bytes_before: u64,
     pub resident_bytes_connected: u64,
     pub resident_bytes_after: u64,
     pub resident_bytes_per_connection: f64,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct LoadCost {
-    pub cpu_seconds: Option<f64>,
+/// CPU time, user and system, while measuring.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Cost {
+    pub seconds: f64,
     /// 100: one core is used up.
-    pub cpu_percent: Option<f64>,
-}
-
-/// What was seen of a process over the run.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Usage {
-    pub cpu: Duration,
-    pub resident_bytes_before: u64,
-    pub resident_bytes_connected: u64,
-    pub resident_bytes_after: u64,
+    pub percent: f64,
+    pub us_per_delivery: Option<f64>,
 }
 
 impl Report {
@@ -154,10 +147,7 @@ impl Report {
             checks: Checks::default(),
             slow: None,
             server: None,
-            load: LoadCost {
-                cpu_seconds: None,
-                cpu_percent: None,
-            },
+            load: None,
         }
     }
 
@@ -191,30 +181,30 @@ impl Report {
         }
     }
 
-    /// Enters what the server has cost.
-    pub(super) fn enter_server(&mut self, pid: u32, usage: Usage) {
+    /// What so much CPU time means for this run.
+    pub(super) fn cost(&self, cpu: Duration) -> Cost {
         let delivered = self.traffic.as_ref().map_or(0, |traffic| traffic.delivered);
-        let seconds = usage.cpu.as_secs_f64();
-        let grown = usage.resident_bytes_connected as f64 - usage.resident_bytes_before as f64;
-        self.server = Some(Server {
-            pid,
-            cpu_seconds: seconds,
-            cpu_percent: ratio(100.0 * seconds, self.measured_seconds),
-            cpu_us_per_delivery: (delivered > 0).then(|| 1e6 * seconds / delivered as f64),
-            resident_bytes_before: usage.resident_bytes_before,
-            resident_bytes_connected: usage.resident_bytes_connected,
-            resident_bytes_after: usage.resident_bytes_after,
-            resident_bytes_per_connection: ratio(grown, self.opening.connections as f64),
-        });
+        let seconds = cpu.as_secs_f64();
+        Cost {
+            seconds,
+            percent: ratio(100.0 * seconds, self.measured_seconds),
+            us_per_delivery: (delivered > 0).then(|| 1e6 * seconds / delivered as f64),
+        }
     }
 
-    /// Enters what this program has cost.
-    pub(super) fn enter_load(&mut self, cpu: Duration) {
-        let seconds = cpu.as_secs_f64();
-        self.load = LoadCost {
-            cpu_seconds: Some(seconds),
-            cpu_percent: Some(ratio(100.0 * seconds, self.measured_seconds)),
-        };
+    /// Enters what the server has cost; its memory before, when all connections
+    /// were open, and after.
+    pub(super) fn enter_server(&mut self, pid: u32, cpu: Cost, resident_bytes: [u64; 3]) {
+        let [before, connected, after] = resident_bytes;
+        let grown = connected as f64 - before as f64;
+        self.server = Some(Server {
+            pid,
+            cpu,
+            resident_bytes_before: before,
+            resident_bytes_connected: connected,
+            resident_bytes_after: after,
+            resident_bytes_per_connection: ratio(grown, self.opening.connections as f64),
+        });
     }
 
     /// What the server has done wrong, in one line. `None`: nothing.
@@ -345,4 +335,63 @@ fn unsent(goals: &[u32], sent: &[u32]) -> u64 {
 /// 0 where there is nothing to divide by.
 fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::book::histogram;
+    use super::*;
+
+    const STANDINGS: [Standing; 2] = [
+        Standing {
+            members: 3,
+            next: 29,
+        },
+        Standing {
+            members: 3,
+            next: 15,
+        },
+    ];
+
+    #[test]
+    fn what_has_not_come_to_members_that_are_there_is_missing() {
+        assert_eq!(missing(&STANDINGS, &[10, 5]), 1);
+        assert_eq!(missing(&STANDINGS, &[9, 5]), 0);
+        assert_eq!(missing(&[], &[]), 0);
+    }
+
+    #[test]
+    fn what_was_due_and_not_sent_is_unsent() {
+        assert_eq!(unsent(&[10, 5], &[7, 5]), 3);
+    }
+
+    #[test]
+    fn percentiles_are_in_microseconds_and_the_maximum_is_one_that_came() {
+        let mut nanos = histogram().expect("a histogram");
+        assert_eq!(Latency::of(&nanos), None);
+        (1..=1_000).for_each(|micros| nanos.saturating_record(micros * 1_000));
+        let latency = Latency::of(&nanos).expect("values");
+        assert_eq!(latency.samples, 1_000);
+        for (found, wanted) in [
+            (latency.mean, 500.5),
+            (latency.p50, 500.0),
+            (latency.p99, 990.0),
+            (latency.max, 1_000.0),
+        ] {
+            assert!((found / wanted - 1.0).abs() < 0.002, "{found} {wanted}");
+        }
+    }
+
+    #[test]
+    fn a_server_without_fault_is_not_complained_of() {
+        let plan = super::super::plan::tests::plan("bench idle ws://127.0.0.1:9/");
+        let mut report = Report::new(&plan);
+        assert_eq!(report.complaint(), None);
+        report.checks.doubled = 2;
+        report.checks.ended.insert(1006, 3);
+        assert_eq!(
+            report.complaint().as_deref(),
+            Some("the server failed: 2 doubled, 3 connections ended early")
+        );
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
 use super::numbers::{grouped, octets, rate, time};
-use super::report::{Latency, LoadCost, Report, Server, Settings, Slow, Traffic};
+use super::report::{Cost, Latency, Report, Server, Settings, Slow, Traffic};
 
 /// Writes one label and its values for each line.
 pub(super) struct Table<'a>(pub &'a Report);
@@ -31,17 +31,12 @@ impl Display for Table<'_> {
         if let Some(server) = &report.server {
             write_server(formatter, server)?;
         }
-        if let LoadCost {
-            cpu_percent: Some(percent),
-            ..
-        } = report.load
-        {
-            let threads = report.settings.threads;
-            let text = format!(
-                "{percent:.0} % of a core, {threads} allowed{}",
-                full(percent, threads)
-            );
-            line(formatter, "load's CPU", &text)?;
+        if let Some(cost) = &report.load {
+            line(
+                formatter,
+                "load's CPU",
+                &own_cost(cost, report.settings.threads),
+            )?;
         }
         Ok(())
     }
@@ -139,11 +134,7 @@ fn write_traffic(formatter: &mut Formatter<'_>, traffic: &Traffic) -> fmt::Resul
 }
 
 fn write_server(formatter: &mut Formatter<'_>, server: &Server) -> fmt::Result {
-    let mut cpu = format!("{:.0} % of a core", server.cpu_percent);
-    if let Some(micros) = server.cpu_us_per_delivery {
-        cpu.push_str(&format!(", {micros:.4} µs for each delivery"));
-    }
-    line(formatter, "server's CPU", &cpu)?;
+    line(formatter, "server's CPU", &cost(&server.cpu))?;
     let memory = format!(
         "{} before, {} connected ({} each), {} after",
         octets(server.resident_bytes_before as f64),
@@ -221,15 +212,69 @@ fn codes(ended: &BTreeMap<u16, u64>) -> String {
     codes.join(", ")
 }
 
-/// Is it the load that has found its limit, and not the server?
-fn full(percent: f64, threads: u32) -> &'static str {
-    if percent >= 90.0 * f64::from(threads) {
+fn cost(cost: &Cost) -> String {
+    let percent = format!("{:.0} % of a core", cost.percent);
+    match cost.us_per_delivery {
+        Some(micros) => format!("{percent}, {micros:.4} µs for each delivery"),
+        None => percent,
+    }
+}
+
+/// Says so if it is the load that has found its limit, and not the server.
+fn own_cost(own: &Cost, threads: u32) -> String {
+    let at_limit = own.percent >= 90.0 * f64::from(threads);
+    let remark = if at_limit {
         ": the load is at its limit"
     } else {
         ""
-    }
+    };
+    format!("{}{remark}", cost(own))
 }
 
 fn line(formatter: &mut Formatter<'_>, label: &str, text: &str) -> fmt::Result {
     writeln!(formatter, "  {label:<14}{text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::tests::plan;
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn every_line_has_its_label_and_an_idle_run_has_few() {
+        let report = Report::new(&plan("bench idle ws://127.0.0.1:9/"));
+        assert_eq!(
+            Table(&report).to_string(),
+            "yamabiko bench idle ws://127.0.0.1:9/\n  \
+             load          1,000 connections\n  \
+             opened        0 connections in 0.00 µs\n  \
+             measured      0.00 s\n  \
+             checked       none ended early\n"
+        );
+    }
+
+    #[test]
+    fn faults_of_the_server_stand_in_the_table() {
+        let mut report = Report::new(&plan("bench idle ws://127.0.0.1:9/"));
+        report.checks.ended.insert(1013, 2);
+        report.checks.ended.insert(1006, 1);
+        report.checks.broken = Some("a rule".to_owned());
+        let table = Table(&report).to_string();
+        assert!(table.contains("  checked       ended early: 1 with 1006, 2 with 1013\n"));
+        assert!(table.contains("  broken rule   a rule\n"), "{table}");
+    }
+
+    #[test]
+    fn a_load_at_its_limit_says_so() {
+        let mut report = Report::new(&plan("bench idle ws://127.0.0.1:9/"));
+        report.measured_seconds = 1.0;
+        let cost = |millis| report.cost(Duration::from_millis(millis));
+        assert_eq!(own_cost(&cost(899), 1), "90 % of a core");
+        assert_eq!(
+            own_cost(&cost(900), 1),
+            "90 % of a core: the load is at its limit"
+        );
+        assert_eq!(own_cost(&cost(900), 2), "90 % of a core");
+    }
 }
