@@ -444,8 +444,23 @@ mod wrong_servers {
         assert_eq!(faults(&report), [0; 5]);
         assert_eq!(
             complaint,
-            "yamabiko: the server failed: 1 connections ended early\n"
+            "yamabiko: the server failed: 1 connection ended early\n"
         );
+    }
+
+    #[test]
+    fn what_a_publisher_had_sent_when_the_server_ended_it_is_not_lost() {
+        let fake = Fake::start(|post, from, payload| match (from, sequence(payload)) {
+            (0, 2) => post.hang_up(0),
+            (0, 3..) => {}
+            _ => post.members().for_each(|member| post.text(member, payload)),
+        });
+        let (code, report, _) = load(&format!(
+            "fan-out {} --connections 3 --publishers 2 --window 4",
+            fake.url()
+        ));
+        assert_eq!((code, faults(&report)), (Some(1), [0; 5]));
+        assert_eq!(report["checks"]["ended"], serde_json::json!({"1006": 1}));
     }
 
     #[test]

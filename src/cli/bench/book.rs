@@ -78,6 +78,8 @@ pub(super) struct Standing {
     pub members: u64,
     /// The sum of the numbers that they expect next.
     pub next: u64,
+    /// The highest of them.
+    pub furthest: u32,
 }
 
 /// That a member has come further with a publisher.
@@ -265,8 +267,7 @@ impl Book {
         for member in (0..self.crew.members()).filter(|&member| counts(member)) {
             for (column, publisher) in self.crew.publishers_of(member) {
                 if let Some(standing) = standings.get_mut(index(publisher)) {
-                    standing.members += 1;
-                    standing.next += u64::from(self.ledger.next(member, column));
+                    *standing += Standing::of(self.ledger.next(member, column));
                 }
             }
         }
@@ -373,10 +374,22 @@ impl AddAssign for SlowTally {
     }
 }
 
+impl Standing {
+    /// Of one member.
+    fn of(next: u32) -> Standing {
+        Standing {
+            members: 1,
+            next: u64::from(next),
+            furthest: next,
+        }
+    }
+}
+
 impl AddAssign for Standing {
     fn add_assign(&mut self, other: Standing) {
         self.members += other.members;
         self.next += other.next;
+        self.furthest = self.furthest.max(other.furthest);
     }
 }
 
@@ -535,13 +548,7 @@ mod tests {
         book.expect(&[1], |_| true);
         book.enter(1, ours(0, 0, 0), 0);
         assert!(book.drained());
-        assert_eq!(
-            book.standings(|_| true),
-            [Standing {
-                members: 1,
-                next: 1
-            }]
-        );
+        assert_eq!(book.standings(|_| true), [Standing::of(1)]);
         assert_eq!(book.enter(0, ours(0, 0, 0), 0), None);
         assert_eq!(book.into_tally().faults.misdelivered, 1);
     }

@@ -29,7 +29,7 @@ use yamabiko::websocket::frame::{CloseCode, Opcode, encode};
 use super::book::{Book, Crew, Standing, Tally};
 use super::inbox::{Arrival, Broken, Inbox};
 use super::payload::{Reading, Template};
-use super::publishers::Publishers;
+use super::publishers::{Publishers, Sent};
 use super::randomness::Keys;
 use super::time::{Clock, Timeline};
 
@@ -91,8 +91,8 @@ pub(super) struct Wires {
 /// What a thread brings home.
 pub(super) struct Outcome {
     pub tally: Tally,
-    /// For publishers by number: how many messages each has sent.
-    pub sent: Vec<(u32, u32)>,
+    /// What each publisher has sent, in no order.
+    pub sent: Vec<Sent>,
     /// How far the members that read have come, by publisher.
     pub standings: Vec<Standing>,
     /// The same of the slow ones.

@@ -22,6 +22,17 @@ use super::payload::{Head, SEQUENCE_MAX};
 use super::plan::Pace;
 use super::time::{Schedule, Timeline};
 
+/// What a publisher has sent, over the whole run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sent {
+    /// Its number among all.
+    pub publisher: u32,
+    pub messages: u32,
+    /// Its connection has ended early: what it has sent may never have reached
+    /// the server.
+    pub gone: bool,
+}
+
 /// The publishers of one thread.
 #[derive(Debug)]
 pub(super) struct Publishers {
@@ -167,22 +178,29 @@ impl Publishers {
     /// By number: how many messages each will have sent in all, after
     /// [`stop`](Publishers::stop).
     pub(super) fn goals(&self) -> Vec<(u32, u32)> {
-        self.numbered(|publisher| match publisher.gone {
+        let goal = |publisher: &Publisher| match publisher.gone {
             true => publisher.sent,
             false => publisher.sent.max(publisher.due),
-        })
-    }
-
-    /// By number: how many messages each has sent.
-    pub(super) fn sent(&self) -> Vec<(u32, u32)> {
-        self.numbered(|publisher| publisher.sent)
-    }
-
-    fn numbered(&self, count: impl Fn(&Publisher) -> u32) -> Vec<(u32, u32)> {
-        let publishers = self.list.iter().enumerate();
-        publishers
-            .map(|(place, publisher)| (self.crew.number(place), count(publisher)))
+        };
+        self.numbered()
+            .map(|(number, publisher)| (number, goal(publisher)))
             .collect()
+    }
+
+    /// What each has sent.
+    pub(super) fn sent(&self) -> Vec<Sent> {
+        self.numbered()
+            .map(|(number, publisher)| Sent {
+                publisher: number,
+                messages: publisher.sent,
+                gone: publisher.gone,
+            })
+            .collect()
+    }
+
+    fn numbered(&self) -> impl Iterator<Item = (u32, &Publisher)> {
+        let publishers = self.list.iter().enumerate();
+        publishers.map(|(place, publisher)| (self.crew.number(place), publisher))
     }
 
     fn queue(&mut self, publisher: usize) {
@@ -234,6 +252,14 @@ mod tests {
         (0..count)
             .map(|_| publishers.next_head(publisher, 5))
             .collect()
+    }
+
+    fn sent(messages: u32, gone: bool) -> Sent {
+        Sent {
+            publisher: 0,
+            messages,
+            gone,
+        }
     }
 
     fn heard(publishers: &mut Publishers, member: usize, publisher: u32, next: u32) {
@@ -334,10 +360,11 @@ mod tests {
         publishers.stop(300_000_000);
         // Due at 0, 100 and 200 ms; what is due at 300 is not part of it.
         assert_eq!(publishers.goals(), [(0, 3)]);
-        assert_eq!(publishers.sent(), [(0, 1)]);
+        assert_eq!(publishers.sent(), [sent(1, false)]);
         publishers.tick(900_000_000);
         assert_eq!(publishers.goals(), [(0, 3)]);
         publishers.gone(0);
         assert_eq!(publishers.goals(), [(0, 1)]);
+        assert_eq!(publishers.sent(), [sent(1, true)]);
     }
 }

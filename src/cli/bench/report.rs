@@ -11,6 +11,7 @@ use super::book::{Standing, Tally, index};
 use super::ledger::Faults;
 use super::load::Outcome;
 use super::plan::{Pace, Plan, Scenario};
+use super::publishers::Sent;
 
 /// A run's result. Fields that do not apply are `null` in JSON. Times are in the
 /// unit of their name.
@@ -161,21 +162,20 @@ impl Report {
     ) {
         let tally = &outcome.tally;
         self.measured_seconds = measured.as_secs_f64();
-        let mut sent = vec![0; index(plan.publishers)];
-        for &(publisher, count) in &outcome.sent {
-            if let Some(sent) = sent.get_mut(index(publisher)) {
-                *sent = count;
-            }
-        }
-        self.checks = Checks::of(tally, missing(&outcome.standings, &sent));
+        self.checks = Checks::of(tally, missing(&outcome.standings, &outcome.sent));
         if plan.scenario != Scenario::Idle {
-            self.traffic = Some(Traffic::of(plan, tally, measured, unsent(goals, &sent)));
+            self.traffic = Some(Traffic::of(
+                plan,
+                tally,
+                measured,
+                unsent(goals, &outcome.sent),
+            ));
         }
         if plan.scenario == Scenario::Slow {
             self.slow = Some(Slow {
                 members: plan.slow,
                 ended: tally.slow.ended.clone(),
-                missing_at_those_still_open: missing(&outcome.slow_standings, &sent),
+                missing_at_those_still_open: missing(&outcome.slow_standings, &outcome.sent),
                 skipped: tally.slow.faults.lost,
             });
         }
@@ -222,9 +222,10 @@ impl Report {
                 parts.push(format!("{count} {what}"));
             }
         }
-        let ended: u64 = checks.ended.values().sum();
-        if ended > 0 {
-            parts.push(format!("{ended} connections ended early"));
+        match checks.ended.values().sum::<u64>() {
+            0 => {}
+            1 => parts.push("1 connection ended early".to_owned()),
+            ended => parts.push(format!("{ended} connections ended early")),
         }
         if let Some(rule) = &checks.broken {
             parts.push(format!("a rule was broken: {rule}"));
@@ -317,19 +318,27 @@ impl Latency {
 }
 
 /// Messages that were sent and that members have not got, though they are still
-/// there, behind the last that each of them got.
-fn missing(standings: &[Standing], sent: &[u32]) -> u64 {
-    let pairs = standings.iter().zip(sent);
-    pairs
-        .map(|(standing, &sent)| (standing.members * u64::from(sent)).saturating_sub(standing.next))
-        .sum()
+/// there, behind the last that each of them got. Of a publisher whose connection
+/// the server has ended, what nobody got may still have been under way to the
+/// server: that is not lost.
+fn missing(standings: &[Standing], sent: &[Sent]) -> u64 {
+    let missing_of = |sent: &Sent| {
+        let standing = standings.get(index(sent.publisher))?;
+        let messages = match sent.gone {
+            true => standing.furthest,
+            false => sent.messages,
+        };
+        Some((standing.members * u64::from(messages)).saturating_sub(standing.next))
+    };
+    sent.iter().filter_map(missing_of).sum()
 }
 
-fn unsent(goals: &[u32], sent: &[u32]) -> u64 {
-    let pairs = goals.iter().zip(sent);
-    pairs
-        .map(|(&goal, &sent)| u64::from(goal.saturating_sub(sent)))
-        .sum()
+fn unsent(goals: &[u32], sent: &[Sent]) -> u64 {
+    let unsent_of = |sent: &Sent| {
+        let goal = goals.get(index(sent.publisher))?;
+        Some(u64::from(goal.saturating_sub(sent.messages)))
+    };
+    sent.iter().filter_map(unsent_of).sum()
 }
 
 /// 0 where there is nothing to divide by.
@@ -346,23 +355,40 @@ mod tests {
         Standing {
             members: 3,
             next: 29,
+            furthest: 10,
         },
         Standing {
             members: 3,
             next: 15,
+            furthest: 5,
         },
     ];
 
+    /// In no order, as threads bring it home.
+    fn sent(second: u32, first: u32, gone: bool) -> [Sent; 2] {
+        [(1, second, false), (0, first, gone)].map(|(publisher, messages, gone)| Sent {
+            publisher,
+            messages,
+            gone,
+        })
+    }
+
     #[test]
     fn what_has_not_come_to_members_that_are_there_is_missing() {
-        assert_eq!(missing(&STANDINGS, &[10, 5]), 1);
-        assert_eq!(missing(&STANDINGS, &[9, 5]), 0);
+        assert_eq!(missing(&STANDINGS, &sent(5, 10, false)), 1);
+        assert_eq!(missing(&STANDINGS, &sent(6, 10, false)), 4);
+        assert_eq!(missing(&STANDINGS, &sent(5, 9, false)), 0);
         assert_eq!(missing(&[], &[]), 0);
     }
 
     #[test]
+    fn what_nobody_got_of_a_publisher_that_is_gone_is_not_missing() {
+        assert_eq!(missing(&STANDINGS, &sent(5, 99, true)), 1);
+    }
+
+    #[test]
     fn what_was_due_and_not_sent_is_unsent() {
-        assert_eq!(unsent(&[10, 5], &[7, 5]), 3);
+        assert_eq!(unsent(&[10, 5], &sent(5, 7, false)), 3);
     }
 
     #[test]
