@@ -18,9 +18,9 @@ use std::ops::AddAssign;
 
 use hdrhistogram::Histogram;
 
+use super::crew::{Crew, index};
 use super::ledger::{Faults, Ledger, Receipt};
 use super::payload::{Head, Reading};
-use super::plan::{Plan, Scenario};
 use super::time::Timeline;
 
 /// See the [module's text](self).
@@ -33,13 +33,6 @@ pub(super) struct Book {
     outstanding: Option<u64>,
     /// All receipts, whenever they came.
     received: u64,
-}
-
-/// Which members are this thread's: every so-many-th of all.
-#[derive(Clone, Debug)]
-pub(super) struct Crew {
-    plan: Plan,
-    thread: u32,
 }
 
 /// What has been counted.
@@ -93,7 +86,7 @@ pub(super) struct Advance {
 impl Book {
     pub(super) fn new(crew: Crew) -> Result<Book, String> {
         Ok(Book {
-            ledger: Ledger::new(crew.members(), index(crew.plan.publishers_per_member())),
+            ledger: Ledger::new(crew.members(), index(crew.plan().publishers_per_member())),
             crew,
             timeline: NEVER,
             tally: Tally::new()?,
@@ -263,7 +256,7 @@ impl Book {
     /// For each publisher: how far those of the members have come for which
     /// `counts` holds.
     pub(super) fn standings(&self, counts: impl Fn(usize) -> bool) -> Vec<Standing> {
-        let mut standings = vec![Standing::default(); index(self.crew.plan.publishers)];
+        let mut standings = vec![Standing::default(); index(self.crew.plan().publishers)];
         for member in (0..self.crew.members()).filter(|&member| counts(member)) {
             for (column, publisher) in self.crew.publishers_of(member) {
                 if let Some(standing) = standings.get_mut(index(publisher)) {
@@ -272,58 +265,6 @@ impl Book {
             }
         }
         standings
-    }
-}
-
-impl Crew {
-    /// The members of one thread: 0 ≤ thread < plan.threads.
-    pub(super) fn new(plan: Plan, thread: u32) -> Crew {
-        Crew { plan, thread }
-    }
-
-    pub(super) fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
-    /// How many there are.
-    pub(super) fn members(&self) -> usize {
-        index((self.plan.connections - self.thread).div_ceil(self.plan.threads))
-    }
-
-    /// The number, among all members, of this thread's `member`.
-    pub(super) fn number(&self, member: usize) -> u32 {
-        // There are fewer members than a u32 counts: the plan says so.
-        member as u32 * self.plan.threads + self.thread
-    }
-
-    /// The thread's own number of a member that is this thread's.
-    pub(super) fn member(&self, number: u32) -> Option<usize> {
-        (number % self.plan.threads == self.thread).then(|| index(number / self.plan.threads))
-    }
-
-    pub(super) fn is_slow(&self, member: usize) -> bool {
-        self.plan.slow > 0 && self.plan.is_slow(self.number(member))
-    }
-
-    /// The publishers of which this member gets messages, each with its column
-    /// in the ledger.
-    fn publishers_of(&self, member: usize) -> impl Iterator<Item = (usize, u32)> {
-        let publishers = match self.plan.scenario {
-            Scenario::Echo => self.number(member)..self.number(member) + 1,
-            _ => 0..self.plan.publishers,
-        };
-        publishers.filter_map(move |publisher| Some((self.column(member, publisher)?, publisher)))
-    }
-
-    /// The ledger's column of a publisher; `None`: its messages are not for this
-    /// member.
-    #[inline]
-    fn column(&self, member: usize, publisher: u32) -> Option<usize> {
-        match self.plan.scenario {
-            Scenario::Echo => (publisher == self.number(member)).then_some(0),
-            _ if self.plan.no_echo && publisher == self.number(member) => None,
-            _ => Some(index(publisher)),
-        }
     }
 }
 
@@ -404,11 +345,6 @@ pub(super) fn histogram() -> Result<Histogram<u64>, String> {
     Histogram::new_with_bounds(100, 3_600_000_000_000, 3).map_err(|error| error.to_string())
 }
 
-/// Indices of this program are at least 32 bits wide: the reactor says so.
-pub(super) const fn index(number: u32) -> usize {
-    number as usize
-}
-
 /// Nothing is measured yet.
 const NEVER: Timeline = Timeline {
     start_ns: u64::MAX,
@@ -438,28 +374,6 @@ mod tests {
             sequence,
             sent_ns,
         })
-    }
-
-    #[test]
-    fn members_are_dealt_out_to_the_threads() {
-        let plan = book("fan-out --connections 7 --threads 3", 0)
-            .crew
-            .plan
-            .clone();
-        let mut numbers = Vec::new();
-        for thread in 0..3 {
-            let crew = Crew::new(plan.clone(), thread);
-            numbers.extend((0..crew.members()).map(|member| crew.number(member)));
-            for number in 0..7 {
-                let member = crew.member(number);
-                assert_eq!(
-                    member.map(|member| crew.number(member)),
-                    member.map(|_| number)
-                );
-            }
-        }
-        numbers.sort_unstable();
-        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6]);
     }
 
     #[test]
@@ -551,6 +465,12 @@ mod tests {
         assert_eq!(book.standings(|_| true), [Standing::of(1)]);
         assert_eq!(book.enter(0, ours(0, 0, 0), 0), None);
         assert_eq!(book.into_tally().faults.misdelivered, 1);
+    }
+
+    #[test]
+    fn a_histogram_takes_no_more_than_its_kilobytes() {
+        let bytes = histogram().expect("bounds").distinct_values() * size_of::<u64>();
+        assert!(bytes <= 256 << 10, "{bytes}");
     }
 
     #[test]

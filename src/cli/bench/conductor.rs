@@ -17,10 +17,13 @@ use std::time::{Duration, Instant};
 
 use yamabiko::reactor::{Mailbox, Reactor, ReactorConfig};
 
-use super::book::{Crew, histogram, index};
-use super::load::{Event, Load, Order, Outcome, Wires};
+use super::book::histogram;
+use super::crew::{Crew, index};
+use super::load::Load;
 use super::opening::{self, Opening};
+use super::orders::{Event, Order, Outcome, Wires};
 use super::pacer::{Drummed, Pacer};
+use super::patience::Patience;
 use super::payload::Template;
 use super::plan::{Pace, Plan};
 use super::process::{self, Process};
@@ -334,52 +337,7 @@ impl Conductor {
                 .map_err(|_| "a thread of the load broke down")??;
             outcomes.push(outcome);
         }
-        merge(outcomes)
-    }
-}
-
-/// What all threads bring home, as one.
-fn merge(outcomes: Vec<Outcome>) -> Result<Outcome, String> {
-    let mut outcomes = outcomes.into_iter();
-    let mut all = outcomes.next().ok_or("there is no thread")?;
-    for outcome in outcomes {
-        all.tally.add(outcome.tally)?;
-        all.sent.extend(outcome.sent);
-        for (ours, theirs) in [
-            (&mut all.standings, outcome.standings),
-            (&mut all.slow_standings, outcome.slow_standings),
-        ] {
-            for (standing, other) in ours.iter_mut().zip(theirs) {
-                *standing += other;
-            }
-        }
-    }
-    Ok(all)
-}
-
-/// Waits as long as something happens, and a while longer.
-struct Patience {
-    limit: Duration,
-    seen: u64,
-    since: Instant,
-}
-
-impl Patience {
-    fn new(limit: Duration) -> Patience {
-        Patience {
-            limit,
-            seen: 0,
-            since: Instant::now(),
-        }
-    }
-
-    /// False: what is counted has not changed for the whole time.
-    fn lasts(&mut self, count: u64) -> bool {
-        if count != self.seen {
-            self.seen = count;
-            self.since = Instant::now();
-        }
-        self.since.elapsed() < self.limit
+        Outcome::of_all(outcomes)
     }
 }
 

@@ -19,85 +19,21 @@
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use yamabiko::reactor::{Application, End, Io, Reactor, SocketKey};
 use yamabiko::websocket::frame::{CloseCode, Opcode, encode};
 
-use super::book::{Book, Crew, Standing, Tally};
-use super::inbox::{Arrival, Broken, Inbox};
+use super::book::{Book, Standing};
+use super::crew::Crew;
+use super::inbox::{Arrival, Broken};
+use super::member::Member;
+use super::orders::{Event, Order, Outcome, Wires};
 use super::payload::{Reading, Template};
-use super::publishers::{Publishers, Sent};
+use super::publishers::Publishers;
 use super::randomness::Keys;
-use super::time::{Clock, Timeline};
-
-/// What the conductor wants.
-pub(super) enum Order {
-    /// A member, open, and what came behind the head of the server's answer.
-    Member {
-        number: u32,
-        stream: TcpStream,
-        surplus: Vec<u8>,
-    },
-    /// Measure what happens in this time, and say when that is understood.
-    Measure(Timeline),
-    /// Publish.
-    Begin,
-    /// Open loop: something may be due.
-    Tick,
-    /// The slow members stop reading.
-    Stall,
-    /// Publish nothing that is due from then on, and tell the goals.
-    Stop { at_ns: u64 },
-    /// Each publisher sends so many messages in all: tell when all are there.
-    Expect(Arc<[u32]>),
-    /// The slow members read again.
-    Resume,
-    /// Close all connections; the run is over.
-    Finish,
-}
-
-/// What the conductor is told.
-#[derive(Debug)]
-pub(super) enum Event {
-    /// A connection is open, and it took so long.
-    Opened(Duration),
-    /// A connection could not be opened, and why.
-    NotOpened(String),
-    /// A thread knows what is to be measured.
-    Ready,
-    /// A member has ended before its time.
-    Ended,
-    /// For publishers by number: how many messages each sends in all.
-    Goals(Vec<(u32, u32)>),
-    /// All of them have come.
-    Drained,
-    /// The user wants no more.
-    Interrupted,
-}
-
-/// What a thread shares with those who watch and drive it.
-#[derive(Clone, Debug)]
-pub(super) struct Wires {
-    pub events: Sender<Event>,
-    /// Messages that all threads have received so far.
-    pub received: Arc<AtomicU64>,
-    /// An [`Order::Tick`] is on its way to this thread: no second is needed.
-    pub tick_waits: Arc<AtomicBool>,
-}
-
-/// What a thread brings home.
-pub(super) struct Outcome {
-    pub tally: Tally,
-    /// What each publisher has sent, in no order.
-    pub sent: Vec<Sent>,
-    /// How far the members that read have come, by publisher.
-    pub standings: Vec<Standing>,
-    /// The same of the slow ones.
-    pub slow_standings: Vec<Standing>,
-}
+use super::time::Clock;
 
 /// See the [module's text](self).
 pub(super) struct Load {
@@ -118,15 +54,6 @@ pub(super) struct Load {
     told_drained: bool,
     finished: Option<(Vec<Standing>, Vec<Standing>)>,
     wires: Wires,
-}
-
-struct Member {
-    key: SocketKey,
-    inbox: Inbox,
-    /// What the kernel had no room for.
-    outbox: Vec<u8>,
-    /// A Close has been sent or received.
-    closing: bool,
 }
 
 impl Load {
@@ -210,12 +137,8 @@ impl Application for Load {
         let Some(member) = &mut self.members[place] else {
             return;
         };
-        let written = io.write(key, &member.outbox);
-        member.outbox.drain(..written);
-        if member.outbox.is_empty() {
-            member.outbox.shrink_to(OUTBOX_BYTES_KEPT);
-            self.publish_from(io, place);
-        }
+        member.flush(io, &mut self.keys);
+        self.publish_from(io, place);
     }
 
     /// A closing handshake that the server does not end.
@@ -280,15 +203,11 @@ impl Load {
             self.by_slot.resize(key.index() + 1, place);
         }
         self.by_slot[key.index()] = place;
-        self.members[place] = Some(Member {
-            key,
-            inbox: Inbox::new(),
-            outbox: Vec::new(),
-            closing: false,
-        });
-        if let Some(hello) = self.crew.plan().greeting.hello.clone() {
-            self.send(io, place, Opcode::Text, hello.as_bytes());
+        let mut member = Member::new(key);
+        if let Some(hello) = &self.crew.plan().greeting.hello {
+            member.send(io, &mut self.keys, Opcode::Text, hello.as_bytes());
         }
+        self.members[place] = Some(member);
         self.read(io, place, &mut surplus);
     }
 
@@ -338,8 +257,8 @@ impl Load {
         };
         self.finished = Some((standings(false), standings(true)));
         io.set_alarm(Some(io.now().plus(CLOSE_TIMEOUT)));
-        for place in 0..self.members.len() {
-            self.close(io, place, CloseCode::NORMAL.get());
+        for member in self.members.iter_mut().flatten() {
+            member.close(io, &mut self.keys, CloseCode::NORMAL.get());
         }
     }
 }
@@ -371,50 +290,37 @@ impl Load {
     }
 
     fn control(&mut self, io: &mut Io, place: usize, opcode: Opcode) {
+        let Some(member) = &mut self.members[place] else {
+            return;
+        };
         match opcode {
-            Opcode::Ping => self.answer_ping(io, place),
-            Opcode::Close => self.answer_close(io, place),
+            Opcode::Ping => {
+                self.book.tally_mut().pings += 1;
+                member.answer_ping(io, &mut self.keys);
+            }
+            Opcode::Close => {
+                let code = member.close_code();
+                self.end(io, place, code, code);
+            }
             _ => {}
         }
     }
 
-    /// A server that does not read its pongs gets no more of them: the newest
-    /// ones are behind those that wait (§5.5.3 asks for no more).
-    fn answer_ping(&mut self, io: &mut Io, place: usize) {
-        self.book.tally_mut().pings += 1;
-        let Some(member) = &self.members[place] else {
-            return;
-        };
-        if member.outbox.len() <= OUTBOX_BYTES_KEPT && !member.closing {
-            let payload = member.inbox.control_payload().to_vec();
-            self.send(io, place, Opcode::Pong, &payload);
-        }
+    fn fail(&mut self, io: &mut Io, place: usize, broken: Broken) {
+        let rule = &mut self.book.tally_mut().broken;
+        rule.get_or_insert_with(|| broken.to_string());
+        self.end(io, place, NO_CLOSE_CAME, CloseCode::PROTOCOL_ERROR.get());
+        self.remove(io, place);
     }
 
-    fn answer_close(&mut self, io: &mut Io, place: usize) {
-        let Some(member) = &self.members[place] else {
-            return;
-        };
-        let code = match member.inbox.control_payload() {
-            [high, low, ..] => u16::from_be_bytes([*high, *low]),
-            _ => NO_CODE_CAME,
-        };
+    /// A member has ended with a code, and answers with another. Then it is for
+    /// the server to end TCP (RFC 6455 §7.1.1).
+    fn end(&mut self, io: &mut Io, place: usize, code: u16, answer: u16) {
         self.note_end(place, code);
-        self.close(io, place, code);
-        if let Some(member) = &self.members[place] {
-            // It is for the server to end TCP (§7.1.1).
+        if let Some(member) = &mut self.members[place] {
+            member.close(io, &mut self.keys, answer);
             io.set_deadline(member.key, io.now().plus(CLOSE_TIMEOUT));
         }
-    }
-
-    fn fail(&mut self, io: &mut Io, place: usize, broken: Broken) {
-        self.note_end(place, NO_CLOSE_CAME);
-        self.book
-            .tally_mut()
-            .broken
-            .get_or_insert(broken.to_string());
-        self.close(io, place, CloseCode::PROTOCOL_ERROR.get());
-        self.remove(io, place);
     }
 
     /// Counts the end of a member that nobody has asked to end.
@@ -448,7 +354,7 @@ impl Load {
         while let Some(member) = &mut self.members[place] {
             let now_ns = self.clock.now_ns();
             let allowed = self.publishers.allowed(place, now_ns);
-            if allowed == 0 || member.closing || !member.outbox.is_empty() {
+            if allowed == 0 || !member.is_clear() {
                 return;
             }
             self.batch.clear();
@@ -460,45 +366,13 @@ impl Load {
                 encode(true, self.opcode, Some(key), payload, &mut self.batch);
                 count += 1;
             }
-            let written = io.write(member.key, &self.batch);
-            member.outbox.extend_from_slice(&self.batch[written..]);
+            member.write(io, &self.batch);
         }
-    }
-
-    fn close(&mut self, io: &mut Io, place: usize, code: u16) {
-        if !is_open(&self.members, place) {
-            return;
-        }
-        let code = code.to_be_bytes();
-        let body = match CloseCode::new(u16::from_be_bytes(code)) {
-            Some(_) => &code[..],
-            None => &[],
-        };
-        self.send(io, place, Opcode::Close, body);
-        if let Some(member) = &mut self.members[place] {
-            member.closing = true;
-        }
-    }
-
-    /// A frame behind all that waits.
-    fn send(&mut self, io: &mut Io, place: usize, opcode: Opcode, payload: &[u8]) {
-        let Some(member) = &mut self.members[place] else {
-            return;
-        };
-        encode(
-            true,
-            opcode,
-            Some(self.keys.next_key()),
-            payload,
-            &mut member.outbox,
-        );
-        let written = io.write(member.key, &member.outbox);
-        member.outbox.drain(..written);
     }
 }
 
 fn is_open(members: &[Option<Member>], place: usize) -> bool {
-    matches!(members.get(place), Some(Some(member)) if !member.closing)
+    matches!(members.get(place), Some(Some(member)) if member.is_open())
 }
 
 /// How long the server has to answer a Close, and then to end TCP.
@@ -506,8 +380,5 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Frames are written in pieces of about this size; with a longer message, one
 /// by one.
 const BATCH_BYTES: usize = 64 << 10;
-const OUTBOX_BYTES_KEPT: usize = 4 << 10;
-/// A Close without a body (RFC 6455 §7.1.5).
-const NO_CODE_CAME: u16 = 1005;
 /// TCP ended without a Close.
 const NO_CLOSE_CAME: u16 = 1006;

@@ -11,9 +11,9 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `arguments.rs`, `plan.rs`, `help.rs` | words into a checked [`Plan`] |
-//! | `conductor.rs` | the phases of a run |
+//! | `conductor.rs`, `orders.rs`, `patience.rs` | the phases of a run, and what is said in them |
 //! | `opening.rs` | TCP and the opening handshake |
-//! | `load.rs` | one thread's members, on the same reactor as the server |
+//! | `load.rs`, `crew.rs`, `member.rs` | one thread's members, on the same reactor as the server |
 //! | `publishers.rs`, `pacer.rs`, `time.rs` | who sends when: closed loop, open loop |
 //! | `payload.rs`, `inbox.rs` | what a message is, and bytes into messages |
 //! | `ledger.rs`, `book.rs` | what was lost, doubled, late; latencies |
@@ -26,13 +26,17 @@
 mod arguments;
 mod book;
 mod conductor;
+mod crew;
 mod help;
 mod inbox;
 mod ledger;
 mod load;
+mod member;
 mod numbers;
 mod opening;
+mod orders;
 mod pacer;
+mod patience;
 mod payload;
 mod plan;
 mod process;

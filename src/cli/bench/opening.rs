@@ -20,7 +20,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use yamabiko::reactor::Mailbox;
 use yamabiko::websocket::handshake::WebSocketUri;
 
-use super::load::{Event, Order};
+use super::orders::{Event, Order};
 use super::plan::Plan;
 use super::randomness;
 

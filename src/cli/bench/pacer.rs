@@ -12,7 +12,7 @@ use std::thread;
 
 use yamabiko::reactor::Mailbox;
 
-use super::load::Order;
+use super::orders::Order;
 use super::time::{Clock, Schedule, Timeline};
 
 /// Drums until it is dropped, or the time is over.

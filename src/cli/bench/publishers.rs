@@ -17,7 +17,8 @@
 //! Where publishers do not hear themselves, a neighbour on the same thread
 //! listens for each, and paces it.
 
-use super::book::{Advance, Crew, index};
+use super::book::Advance;
+use super::crew::{Crew, index};
 use super::payload::{Head, SEQUENCE_MAX};
 use super::plan::Pace;
 use super::time::{Schedule, Timeline};

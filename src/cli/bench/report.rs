@@ -7,9 +7,10 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::book::{Standing, Tally, index};
+use super::book::{Standing, Tally};
+use super::crew::index;
 use super::ledger::Faults;
-use super::load::Outcome;
+use super::orders::Outcome;
 use super::plan::{Pace, Plan, Scenario};
 use super::publishers::Sent;
 

@@ -1,0 +1,99 @@
+//! Which members are whose: they are dealt out to the threads like cards, and a
+//! thread knows its own by their place, which is dense and an index.
+//!
+//! ```text
+//!   number of a member   0  1  2  3  4  5  6     publisher 2 is member 2
+//!   its thread, of 3     0  1  2  0  1  2  0
+//!   its place there      0  0  0  1  1  1  2
+//! ```
+
+use super::plan::{Plan, Scenario};
+
+/// Which members are this thread's: every so-many-th of all.
+#[derive(Clone, Debug)]
+pub(super) struct Crew {
+    plan: Plan,
+    thread: u32,
+}
+
+impl Crew {
+    /// The members of one thread: 0 ≤ thread < plan.threads.
+    pub(super) fn new(plan: Plan, thread: u32) -> Crew {
+        Crew { plan, thread }
+    }
+
+    pub(super) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// How many there are.
+    pub(super) fn members(&self) -> usize {
+        index((self.plan.connections - self.thread).div_ceil(self.plan.threads))
+    }
+
+    /// The number, among all members, of this thread's `member`.
+    pub(super) fn number(&self, member: usize) -> u32 {
+        // There are fewer members than a u32 counts: the plan says so.
+        member as u32 * self.plan.threads + self.thread
+    }
+
+    /// The thread's own number of a member that is this thread's.
+    pub(super) fn member(&self, number: u32) -> Option<usize> {
+        (number % self.plan.threads == self.thread).then(|| index(number / self.plan.threads))
+    }
+
+    pub(super) fn is_slow(&self, member: usize) -> bool {
+        self.plan.slow > 0 && self.plan.is_slow(self.number(member))
+    }
+
+    /// The publishers of which this member gets messages, each with its column
+    /// in the ledger.
+    pub(super) fn publishers_of(&self, member: usize) -> impl Iterator<Item = (usize, u32)> {
+        let publishers = match self.plan.scenario {
+            Scenario::Echo => self.number(member)..self.number(member) + 1,
+            _ => 0..self.plan.publishers,
+        };
+        publishers.filter_map(move |publisher| Some((self.column(member, publisher)?, publisher)))
+    }
+
+    /// The ledger's column of a publisher; `None`: its messages are not for this
+    /// member.
+    #[inline]
+    pub(super) fn column(&self, member: usize, publisher: u32) -> Option<usize> {
+        match self.plan.scenario {
+            Scenario::Echo => (publisher == self.number(member)).then_some(0),
+            _ if self.plan.no_echo && publisher == self.number(member) => None,
+            _ => Some(index(publisher)),
+        }
+    }
+}
+
+/// Indices of this program are at least 32 bits wide: the reactor says so.
+pub(super) const fn index(number: u32) -> usize {
+    number as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::tests::plan;
+    use super::*;
+
+    #[test]
+    fn members_are_dealt_out_to_the_threads() {
+        let plan = plan("bench fan-out ws://127.0.0.1:9/ --connections 7 --threads 3");
+        let mut numbers = Vec::new();
+        for thread in 0..3 {
+            let crew = Crew::new(plan.clone(), thread);
+            numbers.extend((0..crew.members()).map(|member| crew.number(member)));
+            for number in 0..7 {
+                let member = crew.member(number);
+                assert_eq!(
+                    member.map(|member| crew.number(member)),
+                    member.map(|_| number)
+                );
+            }
+        }
+        numbers.sort_unstable();
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6]);
+    }
+}

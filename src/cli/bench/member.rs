@@ -1,0 +1,135 @@
+//! One connection: what has come of a message, and what has not gone yet.
+
+use yamabiko::reactor::{Io, SocketKey};
+use yamabiko::websocket::frame::{CloseCode, Opcode, encode};
+
+use super::inbox::Inbox;
+use super::randomness::Keys;
+
+/// A member from its 101 to the end of TCP.
+pub(super) struct Member {
+    pub key: SocketKey,
+    pub inbox: Inbox,
+    /// What the kernel had no room for: a batch of messages, and pongs up to
+    /// [`PONG_BYTES_MAX`].
+    outbox: Vec<u8>,
+    /// Of the outbox.
+    pong_bytes: usize,
+    /// The newest ping that came when the outbox had no room for its pong.
+    unanswered_ping: Option<Box<[u8]>>,
+    /// A Close has been sent or received.
+    closing: bool,
+}
+
+impl Member {
+    pub(super) fn new(key: SocketKey) -> Member {
+        Member {
+            key,
+            inbox: Inbox::new(),
+            outbox: Vec::new(),
+            pong_bytes: 0,
+            unanswered_ping: None,
+            closing: false,
+        }
+    }
+
+    /// Neither side has said Close.
+    pub(super) fn is_open(&self) -> bool {
+        !self.closing
+    }
+
+    /// It may publish: all that was written before is with the kernel.
+    pub(super) fn is_clear(&self) -> bool {
+        self.outbox.is_empty() && !self.closing
+    }
+
+    /// Writes frames; the outbox is empty.
+    pub(super) fn write(&mut self, io: &mut Io, frames: &[u8]) {
+        let written = io.write(self.key, frames);
+        self.outbox.extend_from_slice(&frames[written..]);
+    }
+
+    /// Writes one frame behind all that waits.
+    pub(super) fn send(&mut self, io: &mut Io, keys: &mut Keys, opcode: Opcode, payload: &[u8]) {
+        encode(
+            true,
+            opcode,
+            Some(keys.next_key()),
+            payload,
+            &mut self.outbox,
+        );
+        self.flush(io, keys);
+    }
+
+    /// Writes what waits, as far as there is room.
+    pub(super) fn flush(&mut self, io: &mut Io, keys: &mut Keys) {
+        let written = io.write(self.key, &self.outbox);
+        self.outbox.drain(..written);
+        if self.outbox.is_empty() {
+            self.pong_bytes = 0;
+            self.outbox.shrink_to(OUTBOX_BYTES_KEPT);
+            if let Some(payload) = self.unanswered_ping.take() {
+                self.send(io, keys, Opcode::Pong, &payload);
+            }
+        }
+    }
+
+    /// Answers the ping that has just come; if the server does not read its
+    /// pongs, only the newest of them (RFC 6455 §5.5.3).
+    pub(super) fn answer_ping(&mut self, io: &mut Io, keys: &mut Keys) {
+        if self.closing {
+            return;
+        }
+        let payload: Box<[u8]> = self.inbox.control_payload().into();
+        if self.pong_bytes > PONG_BYTES_MAX {
+            self.unanswered_ping = Some(payload);
+            return;
+        }
+        self.pong_bytes += payload.len() + FRAME_BYTES;
+        self.send(io, keys, Opcode::Pong, &payload);
+    }
+
+    /// Sends a Close with this code, unless one has been sent; without a code if
+    /// this one may not travel.
+    pub(super) fn close(&mut self, io: &mut Io, keys: &mut Keys, code: u16) {
+        if self.closing {
+            return;
+        }
+        self.closing = true;
+        let body = code.to_be_bytes();
+        match CloseCode::new(code) {
+            Some(_) => self.send(io, keys, Opcode::Close, &body),
+            None => self.send(io, keys, Opcode::Close, &[]),
+        }
+    }
+
+    /// The code of the Close that has just come.
+    pub(super) fn close_code(&self) -> u16 {
+        match self.inbox.control_payload() {
+            [high, low, ..] => u16::from_be_bytes([*high, *low]),
+            _ => NO_CODE_CAME,
+        }
+    }
+}
+
+/// Pongs that wait; beyond it they are answered one at a time.
+const PONG_BYTES_MAX: usize = 16 << 10;
+/// A control frame's header with its key.
+const FRAME_BYTES: usize = 6;
+const OUTBOX_BYTES_KEPT: usize = 4 << 10;
+/// A Close without a body (RFC 6455 §7.1.5).
+const NO_CODE_CAME: u16 = 1005;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_costs_little_memory() {
+        assert!(
+            size_of::<Option<Member>>() <= 232,
+            "{}",
+            size_of::<Option<Member>>()
+        );
+    }
+}
