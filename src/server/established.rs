@@ -66,6 +66,7 @@ impl<H: Handler> Worker<H> {
             Ok(Some(Event::Text(text))) => Message::Text(text),
             Ok(Some(Event::Binary(bytes))) => Message::Binary(bytes),
         };
+        self.rooms.metrics.received += 1;
         // After our own Close the application has said its last word.
         if state == State::Open {
             let mut context = Context {
@@ -265,6 +266,7 @@ impl<H: Handler> Worker<H> {
         if let (Some(failure), Some(tell)) = (&failure, self.config.on_failure) {
             tell(established.peer_address, failure);
         }
+        self.rooms.metrics.closed += 1;
         let ended = established.connection.ended();
         let closed = Closed {
             clean: ended.clean,

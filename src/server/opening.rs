@@ -163,6 +163,7 @@ impl<H: Handler> Worker<H> {
             reading: Reading::Reads,
             failure: None,
         });
+        self.rooms.metrics.opened += 1;
         self.wait_for_silence(io, key, &mut connection);
         self.call(io, key, &mut connection, |handler, session, context| {
             handler.opened(session, context);

@@ -6,8 +6,12 @@
 
 use super::handler::Message;
 use super::mail::{ConnectionId, Post, Published};
-use crate::broadcast::{ChunkPool, LagBounds, LogLimits, Membership, Remainder, Room};
-use crate::reactor::SocketKey;
+use super::metrics::{Board, Metrics, RoomLag};
+use super::slow::{Ages, SlowPolicy, SlowReaders};
+use crate::broadcast::{
+    ChunkPool, Lag, LagBounds, LogLimits, Membership, Remainder, Room, Skipped,
+};
+use crate::reactor::{Millis, SocketKey};
 use crate::websocket::frame::{Opcode, encode};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -16,20 +20,40 @@ use std::sync::Arc;
 /// All rooms of one worker.
 pub(super) struct Rooms {
     worker: usize,
-    by_name: HashMap<Box<str>, usize>,
+    by_name: HashMap<Arc<str>, usize>,
     rooms: Vec<Option<Entry>>,
     free: Vec<usize>,
     /// Rooms with something to flush, each once.
     dirty: Vec<usize>,
+    /// Rooms in which somebody is behind, each once.
+    watched: Vec<usize>,
+    slow_readers: SlowReadersOf,
+    pub(super) metrics: Metrics,
+    board: Arc<Board>,
     shared_bytes_min: usize,
     pub(super) pool: ChunkPool,
     pub(super) post: Post,
 }
 
 struct Entry {
-    name: Box<str>,
+    name: Arc<str>,
     room: Room,
     dirty: bool,
+    watched: bool,
+    slow_readers: SlowReaders,
+    ages: Ages,
+}
+
+/// What a room of this name does with slow readers.
+pub(super) type SlowReadersOf = Arc<dyn Fn(&str) -> SlowReaders + Send + Sync>;
+
+/// A member that is over its room's bounds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TooSlow {
+    pub(super) key: SocketKey,
+    pub(super) place: Place,
+    pub(super) policy: SlowPolicy,
+    pub(super) lag: Lag,
 }
 
 /// A connection's membership in one room.
@@ -40,7 +64,12 @@ pub(super) struct Place {
 }
 
 impl Rooms {
-    pub(super) fn new(worker: usize, post: Post) -> Rooms {
+    pub(super) fn new(
+        worker: usize,
+        post: Post,
+        board: Arc<Board>,
+        slow_readers: SlowReadersOf,
+    ) -> Rooms {
         let limits = LogLimits::default();
         Rooms {
             worker,
@@ -48,6 +77,10 @@ impl Rooms {
             rooms: Vec::new(),
             free: Vec::new(),
             dirty: Vec::new(),
+            watched: Vec::new(),
+            slow_readers,
+            metrics: Metrics::default(),
+            board,
             shared_bytes_min: limits.shared_bytes_min,
             pool: ChunkPool::new(limits, IDLE_CHUNKS_MAX),
             post,
@@ -72,12 +105,13 @@ impl Rooms {
     #[must_use = "a message that was begun has to be finished"]
     pub(super) fn leave(&mut self, place: Place) -> Option<Remainder> {
         let entry = self.rooms.get_mut(place.room)?.as_mut()?;
-        let rest = entry.room.take_remainder(place.membership, &mut self.pool);
+        let missed = entry.room.skip_to_end(place.membership, &mut self.pool);
+        self.metrics.abandoned += missed.records;
         entry.room.leave(place.membership, &mut self.pool);
         if entry.room.is_empty() {
             self.dissolve(place.room);
         }
-        rest
+        missed.remainder
     }
 
     /// Which of these places is in the room.
@@ -123,9 +157,11 @@ impl Rooms {
         let Some(entry) = &mut self.rooms[room] else {
             return;
         };
+        let except = except.filter(|place| place.room == room);
+        self.metrics.deliveries += receivers(&entry.room, except);
         let (pool, frame) = (&mut self.pool, published.frame);
         let shared = frame.len() >= self.shared_bytes_min;
-        match (except.filter(|place| place.room == room), shared) {
+        match (except, shared) {
             (None, false) => entry.room.append(&frame, pool),
             (None, true) => entry.room.append_shared(frame, pool),
             (Some(place), false) => entry.room.append_except(place.membership, &frame, pool),
@@ -145,7 +181,9 @@ impl Rooms {
         };
         let bytes = message.as_bytes().len() + HEADER_BYTES_MAX;
         let write = |log: &mut Vec<u8>| write_frame(message, log);
-        match except.filter(|place| place.room == room) {
+        let except = except.filter(|place| place.room == room);
+        self.metrics.deliveries += receivers(&entry.room, except);
+        match except {
             None => entry.room.append_with(bytes, write, &mut self.pool),
             Some(place) => {
                 entry
@@ -181,15 +219,134 @@ impl Rooms {
         Some((&mut entry.room, &mut self.pool))
     }
 
-    /// The room's members that are over these bounds, with the bytes that they
-    /// are behind.
-    pub(super) fn lagging(&self, room: usize, bounds: &LagBounds, into: &mut Vec<(u64, u64)>) {
-        let Some(Some(entry)) = self.rooms.get(room) else {
+    /// Whether a room has something to flush.
+    pub(super) fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// The room's name.
+    pub(super) fn name(&self, room: usize) -> Option<Arc<str>> {
+        Some(self.rooms.get(room)?.as_ref()?.name.clone())
+    }
+
+    /// The room has been flushed: is somebody behind, and since when?
+    pub(super) fn watch(&mut self, room: usize, now: Millis) {
+        let Some(Some(entry)) = self.rooms.get_mut(room) else {
             return;
         };
-        for membership in entry.room.lagging(bounds) {
-            let behind = entry.room.lag(membership).map_or(0, |lag| lag.bytes);
-            into.extend(entry.room.key(membership).map(|key| (key, behind)));
+        if entry.room.blocked() == 0 {
+            return;
+        }
+        if let Some(age_max) = entry.slow_readers.age_max {
+            entry.ages.mark(entry.room.log().head(), now, age_max);
+        }
+        if !entry.watched {
+            entry.watched = true;
+            self.watched.push(room);
+        }
+    }
+
+    /// The rooms in which somebody is behind. Those that have caught up are
+    /// taken off the list first.
+    pub(super) fn watched(&mut self) -> &[usize] {
+        let (rooms, board) = (&mut self.rooms, &self.board);
+        self.watched.retain(|&room| {
+            let Some(Some(entry)) = rooms.get_mut(room) else {
+                return false;
+            };
+            entry.watched = entry.room.blocked() > 0;
+            if !entry.watched {
+                entry.ages.clear();
+                board.drop_lag(&entry.name);
+            }
+            entry.watched
+        });
+        &self.watched
+    }
+
+    /// When the first of those who are behind will be too old.
+    pub(super) fn too_old_at(&self) -> Option<Millis> {
+        let entries = self
+            .watched
+            .iter()
+            .filter_map(|&room| self.rooms[room].as_ref());
+        entries
+            .filter_map(|entry| entry.ages.due(entry.slow_readers.age_max?))
+            .min()
+    }
+
+    /// The room's members that are over its bounds.
+    pub(super) fn too_slow(&mut self, room: usize, now: Millis, into: &mut Vec<TooSlow>) {
+        let Some(Some(entry)) = self.rooms.get_mut(room) else {
+            return;
+        };
+        let SlowReaders {
+            policy,
+            bytes_max,
+            messages_max,
+            age_max,
+        } = entry.slow_readers;
+        let too_old = age_max.map_or(0, |age_max| entry.ages.too_old(now, age_max));
+        let bounds = match policy {
+            SlowPolicy::Latest => LagBounds {
+                bytes: u64::MAX,
+                records: 1,
+                position: 0,
+            },
+            _ => LagBounds {
+                bytes: bytes_max,
+                records: messages_max,
+                position: too_old,
+            },
+        };
+        let head = entry.room.log().head();
+        for membership in entry.room.lagging(&bounds) {
+            let (Some(key), Some(lag)) = (entry.room.key(membership), entry.room.lag(membership))
+            else {
+                continue;
+            };
+            // Whoever has begun to get the newest message may finish it in time.
+            if lag.records > 1 || head - lag.bytes < too_old {
+                let (key, place) = (SocketKey::from_bits(key), Place { room, membership });
+                into.push(TooSlow {
+                    key,
+                    place,
+                    policy,
+                    lag,
+                });
+            }
+        }
+    }
+
+    /// A member misses what waits for it, but for the newest message if
+    /// `latest`.
+    pub(super) fn skip(&mut self, place: Place, latest: bool) -> Skipped {
+        let Some(Some(entry)) = self.rooms.get_mut(place.room) else {
+            return Skipped::default();
+        };
+        let skipped = match latest {
+            true => entry.room.skip_to_latest(place.membership, &mut self.pool),
+            false => entry.room.skip_to_end(place.membership, &mut self.pool),
+        };
+        self.metrics.skipped += skipped.records;
+        skipped
+    }
+
+    /// Shows the worker's numbers to others.
+    pub(super) fn show(&mut self) {
+        self.board.show(&self.metrics);
+        for &room in &self.watched {
+            let Some(Some(Entry { name, room, .. })) = self.rooms.get(room) else {
+                continue;
+            };
+            let log = room.log();
+            self.board.show_lag(RoomLag {
+                room: name.clone(),
+                members: room.len(),
+                behind: room.blocked(),
+                bytes: log.head() - log.tail(),
+                held_bytes: log.held_bytes(),
+            });
         }
     }
 
@@ -207,28 +364,41 @@ impl Rooms {
         if let Some(&room) = self.by_name.get(name) {
             return room;
         }
+        let shared_name: Arc<str> = name.into();
         let entry = Entry {
-            name: name.into(),
+            name: shared_name.clone(),
             room: Room::new(),
             dirty: false,
+            watched: false,
+            slow_readers: (self.slow_readers)(name),
+            ages: Ages::default(),
         };
         let room = self.free.pop().unwrap_or_else(|| {
             self.rooms.push(None);
             self.rooms.len() - 1
         });
         self.rooms[room] = Some(entry);
-        self.by_name.insert(name.into(), room);
+        self.by_name.insert(shared_name, room);
         room
     }
 
     fn dissolve(&mut self, room: usize) {
         if let Some(entry) = self.rooms[room].take() {
             self.by_name.remove(&entry.name);
-            entry.room.dissolve(&mut self.pool);
             self.dirty.retain(|&dirty| dirty != room);
+            if entry.watched {
+                self.watched.retain(|&watched| watched != room);
+                self.board.drop_lag(&entry.name);
+            }
+            entry.room.dissolve(&mut self.pool);
             self.free.push(room);
         }
     }
+}
+
+/// For how many members a message is.
+fn receivers(room: &Room, except: Option<Place>) -> u64 {
+    room.len() as u64 - u64::from(except.is_some())
 }
 
 /// Appends a whole message as a server sends it: one frame, unmasked.
