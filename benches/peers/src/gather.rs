@@ -1,13 +1,16 @@
 //! A stream that gathers small writes until `flush`, for libraries that hand
 //! over each frame (or a few slices) as a write of its own.
 //!
-//! What `tokio::io::BufWriter` is for, except that an idle connection holds no
-//! buffer and that the buffer grows with the batch: one write per flush, however
-//! many frames there are. A large write with nothing before it goes out as it is,
-//! without a copy. Beyond [`BACKLOG_BYTES_MAX`] it takes no more, as the socket
+//! What `tokio::io::BufWriter` is for, except that the buffer grows with the batch
+//! (one write per flush, however many frames there are) and is the connection's
+//! own only while it holds something: flushed members in turn use the same memory,
+//! which stays in the caches. A large write with nothing before it goes out as it
+//! is, without a copy. Beyond [`BACKLOG_BYTES_MAX`] it takes no more, as the socket
 //! itself would not.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -17,6 +20,13 @@ use crate::arguments::BACKLOG_BYTES_MAX;
 
 /// From here on a copy costs more than a system call of its own.
 const DIRECT_BYTES_MIN: usize = 8 * 1024;
+
+/// Buffers that are kept for whoever gathers next.
+const POOLED_BUFFERS_MAX: usize = 8;
+
+thread_local! {
+    static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
 
 /// See the module's text.
 pub struct Gather<S> {
@@ -36,6 +46,23 @@ impl<S> Gather<S> {
     /// The stream itself.
     pub fn get_ref(&self) -> &S {
         &self.stream
+    }
+
+    fn gather(&mut self, bytes: &[u8]) {
+        if self.unsent.capacity() == 0 {
+            self.unsent = POOL.with_borrow_mut(Vec::pop).unwrap_or_default();
+        }
+        self.unsent.extend_from_slice(bytes);
+    }
+
+    fn give_back(&mut self) {
+        let mut buffer = mem::take(&mut self.unsent);
+        buffer.clear();
+        POOL.with_borrow_mut(|pool| {
+            if pool.len() < POOLED_BUFFERS_MAX {
+                pool.push(buffer);
+            }
+        });
     }
 }
 
@@ -64,7 +91,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gather<S> {
         if self.unsent.len() >= BACKLOG_BYTES_MAX {
             ready!(self.as_mut().poll_flush(context))?;
         }
-        self.unsent.extend_from_slice(bytes);
+        self.gather(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -85,7 +112,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gather<S> {
         }
         let mut bytes = 0;
         for slice in slices {
-            self.unsent.extend_from_slice(slice);
+            self.gather(slice);
             bytes += slice.len();
         }
         Poll::Ready(Ok(bytes))
@@ -100,9 +127,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gather<S> {
         while !this.unsent.is_empty() {
             let written = ready!(Pin::new(&mut this.stream).poll_write(context, &this.unsent))?;
             if written == this.unsent.len() {
-                // Kept only while it is of a size that comes again and again.
-                this.unsent.clear();
-                this.unsent.shrink_to(DIRECT_BYTES_MIN);
+                this.give_back();
             } else {
                 this.unsent.drain(..written);
             }

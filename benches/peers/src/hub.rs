@@ -20,7 +20,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use futures_util::{Sink, Stream};
 use tokio::net::TcpStream;
@@ -237,35 +237,79 @@ where
     hub.leave(number);
 }
 
-/// Sends every message back: reads all that has come, and answers in one flush.
-pub async fn echo<S, M, E>(mut socket: S, data_bytes: fn(&M) -> Option<usize>)
+/// Sends every message back: reads all that has come, then queues all answers and
+/// flushes once. (tokio-websockets flushes whenever it reads while something is
+/// queued, so nothing is queued before everything is read.)
+pub async fn echo<S, M, E>(socket: S, data_bytes: fn(&M) -> Option<usize>)
 where
     S: Stream<Item = Result<M, E>> + Sink<M> + Unpin,
 {
-    poll_fn(|context| {
+    let mut echo = Echo {
+        socket,
+        data_bytes,
+        answers: VecDeque::new(),
+    };
+    // Whatever ends it, it is the client's end.
+    let _ = poll_fn(|context| echo.poll(context)).await;
+}
+
+/// Answers that one connection may have waiting; then it is not read.
+const ANSWERS_MAX: usize = 1024;
+
+struct Echo<S, M> {
+    socket: S,
+    data_bytes: fn(&M) -> Option<usize>,
+    answers: VecDeque<M>,
+}
+
+impl<S, M, E> Echo<S, M>
+where
+    S: Stream<Item = Result<M, E>> + Sink<M> + Unpin,
+{
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Gone> {
         loop {
-            if let Poll::Ready(Err(_)) | Poll::Pending = Pin::new(&mut socket).poll_ready(context) {
-                // An error shows again when it is read.
-                return Pin::new(&mut socket).poll_flush(context).map(|_| ());
+            let read = self.read(context);
+            if !self.answer(context) {
+                return match read {
+                    Poll::Ready(Err(Gone)) => Poll::Ready(Gone),
+                    _ => Poll::Pending,
+                };
             }
-            match Pin::new(&mut socket).poll_next(context) {
-                Poll::Ready(Some(Ok(message))) => {
-                    if data_bytes(&message).is_some()
-                        && Pin::new(&mut socket).start_send(message).is_err()
-                    {
-                        return Poll::Ready(());
-                    }
-                }
-                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
-                Poll::Pending => {
-                    let flushed = Pin::new(&mut socket).poll_flush(context);
-                    return match flushed {
-                        Poll::Ready(Err(_)) => Poll::Ready(()),
-                        _ => Poll::Pending,
-                    };
-                }
+            match read {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(Gone)) => return Poll::Ready(Gone),
+                Poll::Pending => return Poll::Pending,
             }
         }
-    })
-    .await;
+    }
+
+    /// All that has come, or as much as may wait.
+    fn read(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+        while self.answers.len() < ANSWERS_MAX {
+            match ready!(Pin::new(&mut self.socket).poll_next(context)) {
+                Some(Ok(message)) if (self.data_bytes)(&message).is_some() => {
+                    self.answers.push_back(message);
+                }
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Poll::Ready(Err(Gone)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether all answers are gone; an error shows when the socket is read.
+    fn answer(&mut self, context: &mut Context<'_>) -> bool {
+        let mut socket = Pin::new(&mut self.socket);
+        while let Some(answer) = self.answers.pop_front() {
+            if !matches!(socket.as_mut().poll_ready(context), Poll::Ready(Ok(()))) {
+                self.answers.push_front(answer);
+                break;
+            }
+            if socket.as_mut().start_send(answer).is_err() {
+                return false;
+            }
+        }
+        let flushed = socket.as_mut().poll_flush(context);
+        matches!(flushed, Poll::Ready(Ok(()))) && self.answers.is_empty()
+    }
 }
