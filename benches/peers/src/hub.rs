@@ -297,19 +297,22 @@ where
         Poll::Ready(Ok(()))
     }
 
-    /// Whether all answers are gone; an error shows when the socket is read.
+    /// Whether all answers are gone. An error shows when the socket is read.
     fn answer(&mut self, context: &mut Context<'_>) -> bool {
+        self.try_answer(context).unwrap_or_else(|Gone| {
+            self.answers.clear();
+            true
+        })
+    }
+
+    fn try_answer(&mut self, context: &mut Context<'_>) -> Result<bool, Gone> {
         let mut socket = Pin::new(&mut self.socket);
-        while let Some(answer) = self.answers.pop_front() {
-            if !matches!(socket.as_mut().poll_ready(context), Poll::Ready(Ok(()))) {
-                self.answers.push_front(answer);
-                break;
-            }
-            if socket.as_mut().start_send(answer).is_err() {
-                return false;
+        while !self.answers.is_empty() && is_ready(socket.as_mut().poll_ready(context))? {
+            if let Some(answer) = self.answers.pop_front() {
+                socket.as_mut().start_send(answer).map_err(|_| Gone)?;
             }
         }
-        let flushed = socket.as_mut().poll_flush(context);
-        matches!(flushed, Poll::Ready(Ok(()))) && self.answers.is_empty()
+        let is_flushed = is_ready(socket.as_mut().poll_flush(context))?;
+        Ok(is_flushed && self.answers.is_empty())
     }
 }
