@@ -1,4 +1,4 @@
-//! The binary `yamabiko`: `serve`, `chat`, `echo`.
+//! The binary `yamabiko`: `serve`, `chat`, `echo`, `bench`.
 
 #![forbid(unsafe_code)]
 

@@ -15,6 +15,8 @@ use std::time::Duration;
 use lexopt::{Arg, Parser, ValueExt};
 use yamabiko::server::SlowPolicy;
 
+use super::bench;
+
 /// What the user asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Command {
@@ -24,6 +26,8 @@ pub(super) enum Command {
     Echo(ServerOptions),
     /// The terminal client of the chat.
     Chat(ChatOptions),
+    /// The load generator.
+    Bench(Box<bench::Plan>),
     /// The help text of one topic.
     Help(Topic),
     /// Name and version.
@@ -37,6 +41,7 @@ pub(super) enum Topic {
     Serve,
     Echo,
     Chat,
+    Bench,
 }
 
 /// The flags that `serve` and `echo` share. `None`: the server's own default.
@@ -91,6 +96,7 @@ pub(super) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command
         Some("serve") => in_topic(Topic::Serve, server_options(parser, Command::Serve)),
         Some("echo") => in_topic(Topic::Echo, server_options(parser, Command::Echo)),
         Some("chat") => in_topic(Topic::Chat, chat_options(parser)),
+        Some("bench") => in_topic(Topic::Bench, bench::parse(parser)),
         Some("help") => in_topic(Topic::Yamabiko, help_topic(parser)),
         Some(other) => in_topic(
             Topic::Yamabiko,
@@ -107,6 +113,7 @@ impl Topic {
             Topic::Serve => "yamabiko serve --help",
             Topic::Echo => "yamabiko echo --help",
             Topic::Chat => "yamabiko chat --help",
+            Topic::Bench => "yamabiko bench --help",
         }
     }
 }
@@ -210,6 +217,7 @@ fn help_topic(parser: &mut Parser) -> Result<Command, lexopt::Error> {
         Arg::Value(word) if word == "serve" => Ok(Command::Help(Topic::Serve)),
         Arg::Value(word) if word == "echo" => Ok(Command::Help(Topic::Echo)),
         Arg::Value(word) if word == "chat" => Ok(Command::Help(Topic::Chat)),
+        Arg::Value(word) if word == "bench" => Ok(Command::Help(Topic::Bench)),
         other => Err(other.unexpected()),
     }
 }
@@ -222,7 +230,7 @@ fn command_topic(command: fn(ServerOptions) -> Command) -> Topic {
 }
 
 /// The flag's value, with the flag's name in front of whatever is wrong with it.
-fn value<T>(
+pub(super) fn value<T>(
     flag: &str,
     parser: &mut Parser,
     read: fn(&str) -> Result<T, String>,
@@ -242,7 +250,7 @@ fn count(word: &str) -> Result<NonZeroUsize, String> {
 }
 
 /// A number of bytes: `65536`, `64KiB`, `1MiB`, `1GiB`.
-fn bytes(word: &str) -> Result<usize, String> {
+pub(super) fn bytes(word: &str) -> Result<usize, String> {
     let (digits, unit) = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)]
         .into_iter()
         .find_map(|(suffix, unit)| Some((word.strip_suffix(suffix)?, unit)))
@@ -254,7 +262,7 @@ fn bytes(word: &str) -> Result<usize, String> {
 }
 
 /// Seconds with decimals: more than none, at most a day.
-fn seconds(word: &str) -> Result<Duration, String> {
+pub(super) fn seconds(word: &str) -> Result<Duration, String> {
     match word.parse::<f64>() {
         Ok(seconds) if (0.001..=86_400.0).contains(&seconds) => {
             Ok(Duration::from_secs_f64(seconds))
@@ -264,7 +272,7 @@ fn seconds(word: &str) -> Result<Duration, String> {
 }
 
 /// As [`seconds`]; 0 is `None`: never.
-fn interval(word: &str) -> Result<Option<Duration>, String> {
+pub(super) fn interval(word: &str) -> Result<Option<Duration>, String> {
     match word {
         "0" => Ok(None),
         _ => seconds(word).map(Some),

@@ -1,6 +1,7 @@
 //! The help texts: every flag with its unit and its default.
 
 use super::arguments::Topic;
+use super::bench;
 
 /// The text of a topic, ending in a line break.
 pub(super) fn text(topic: Topic) -> String {
@@ -9,6 +10,7 @@ pub(super) fn text(topic: Topic) -> String {
         Topic::Serve => format!("{SERVE}{}", server_flags("1MiB", "1MiB")),
         Topic::Echo => format!("{ECHO}{}", server_flags("16MiB", "64MiB")),
         Topic::Chat => CHAT.to_owned(),
+        Topic::Bench => bench::HELP.to_owned(),
     }
 }
 
@@ -21,6 +23,8 @@ Commands:
   serve       the chat server and its page; the default
   echo        a server that sends every message back, for tests and load
   chat URL    a terminal client of the chat
+  bench SCENARIO URL
+              load on any WebSocket server, measured
   help [COMMAND]
 
 Flags:
@@ -121,7 +125,13 @@ mod tests {
 
     #[test]
     fn every_line_fits_a_terminal_and_the_text_ends_in_a_line_break() {
-        for topic in [Topic::Yamabiko, Topic::Serve, Topic::Echo, Topic::Chat] {
+        for topic in [
+            Topic::Yamabiko,
+            Topic::Serve,
+            Topic::Echo,
+            Topic::Chat,
+            Topic::Bench,
+        ] {
             let text = text(topic);
             assert!(text.ends_with('\n'));
             for line in text.lines() {

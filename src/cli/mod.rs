@@ -11,6 +11,7 @@
 //! | 130 | a second signal ended it at once |
 
 mod arguments;
+mod bench;
 mod chat;
 mod echo;
 mod help;
@@ -51,6 +52,7 @@ fn obey(command: Command) -> Result<(), String> {
         Command::Serve(options) => serve::run(options),
         Command::Echo(options) => echo::run(options),
         Command::Chat(options) => chat::run(options),
+        Command::Bench(plan) => bench::run(*plan),
     }
 }
 

@@ -1,0 +1,416 @@
+//! A run from its beginning to its end.
+//!
+//! ```text
+//!   open ─▶ settle ─▶ warm up ─▶ measure ─▶ drain ─▶ slow ones read ─▶ close
+//!                              CPU┘      └CPU
+//!   memory└before  └connected                     └after
+//! ```
+//!
+//! The conductor sleeps most of the time. The load's threads know the times and
+//! do by themselves what depends on them; orders say only what they cannot know.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use yamabiko::reactor::{Mailbox, Reactor, ReactorConfig};
+
+use super::book::{Crew, histogram, index};
+use super::load::{Event, Load, Order, Outcome, Wires};
+use super::opening::{self, Opening};
+use super::pacer::{Drummed, Pacer};
+use super::payload::Template;
+use super::plan::{Pace, Plan};
+use super::process::{self, Process};
+use super::progress::Progress;
+use super::randomness;
+use super::report::{Latency, Report};
+use super::time::{Clock, Schedule, Timeline, nanos};
+use crate::cli::signals;
+
+/// Runs the plan. A report of a server that fails is a report too.
+///
+/// # Errors
+/// Why nothing could be measured, in words.
+pub(super) fn conduct(plan: Plan) -> Result<Report, String> {
+    check_open_files(&plan)?;
+    let server = plan.pid.map(|pid| Process { pid });
+    let before = server.map(Process::resident_bytes).transpose()?;
+    let addresses = opening::resolve(&plan.url)?;
+    let mut conductor = Conductor::new(plan)?;
+    let mut report = Report::new(&conductor.plan);
+    if let Err(error) = conductor.open(addresses, &mut report) {
+        let _ = conductor.finish();
+        return Err(error);
+    }
+    conductor.settle();
+    // From here on the server may die of the load: then there is still a report,
+    // without the server's part.
+    let resident = || server.and_then(|server| server.resident_bytes().ok());
+    let connected = resident();
+    let measured = conductor.measure(server)?;
+    let goals = conductor.drain();
+    conductor.let_slow_members_read();
+    let after = resident();
+    report.cut_short = conductor.cut_short();
+    let outcome = conductor.finish()?;
+    report.enter(&conductor.plan, &outcome, &goals, measured.time);
+    report.load = measured.load_cpu.map(|cpu| report.cost(cpu));
+    let cost = measured.server_cpu.map(|cpu| report.cost(cpu));
+    if let (Some(process), Some(cost)) = (server, cost) {
+        let resident_bytes = [before, connected, after].map(Option::unwrap_or_default);
+        report.enter_server(process.pid, cost, resident_bytes);
+    }
+    Ok(report)
+}
+
+struct Conductor {
+    plan: Plan,
+    clock: Clock,
+    mailboxes: Vec<Mailbox<Order>>,
+    ticks: Vec<Arc<AtomicBool>>,
+    threads: Vec<JoinHandle<Result<Outcome, String>>>,
+    sender: Sender<Event>,
+    events: Receiver<Event>,
+    received: Arc<AtomicU64>,
+    progress: Progress,
+    /// Members that have ended before their time.
+    ended: u32,
+    interrupted: bool,
+}
+
+/// What was measured.
+struct Measured {
+    time: Duration,
+    /// `None`: it could not be read.
+    server_cpu: Option<Duration>,
+    load_cpu: Option<Duration>,
+}
+
+impl Conductor {
+    fn new(plan: Plan) -> Result<Conductor, String> {
+        let (sender, events) = channel();
+        let on_signal = sender.clone();
+        signals::on_first(move || {
+            // If nobody listens, the run is over.
+            let _ = on_signal.send(Event::Interrupted);
+        })?;
+        let mut conductor = Conductor {
+            clock: Clock::start(),
+            mailboxes: Vec::new(),
+            ticks: Vec::new(),
+            threads: Vec::new(),
+            sender,
+            events,
+            received: Arc::new(AtomicU64::new(0)),
+            progress: Progress::new(plan.progress),
+            ended: 0,
+            interrupted: false,
+            plan,
+        };
+        let mut run = [0; 4];
+        randomness::fill(&mut run)?;
+        let template = Template::new(u32::from_ne_bytes(run), conductor.plan.message_bytes);
+        for thread in 0..conductor.plan.threads {
+            conductor.start_thread(thread, template.clone())?;
+        }
+        Ok(conductor)
+    }
+
+    fn start_thread(&mut self, thread: u32, template: Template) -> Result<(), String> {
+        let words = |error: std::io::Error| format!("no event loop: {}", crate::cli::words(&error));
+        let mut reactor = Reactor::new(ReactorConfig {
+            mailbox_capacity: index(self.plan.connections) + ORDERS_MAX,
+            ..ReactorConfig::default()
+        })
+        .map_err(words)?;
+        let wires = Wires {
+            events: self.sender.clone(),
+            received: Arc::clone(&self.received),
+            tick_waits: Arc::new(AtomicBool::new(false)),
+        };
+        self.mailboxes.push(reactor.mailbox());
+        self.ticks.push(Arc::clone(&wires.tick_waits));
+        let crew = Crew::new(self.plan.clone(), thread);
+        let load = Load::new(crew, self.clock, template, wires)?;
+        let thread = thread::Builder::new()
+            .name(format!("load-{thread}"))
+            .spawn(move || load.run(&mut reactor))
+            .map_err(words)?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// Has the run to end before its time?
+    fn cut_short(&self) -> bool {
+        self.interrupted || self.ended >= self.plan.connections
+    }
+
+    fn order_all(&self, order: impl Fn() -> Order) {
+        for mailbox in &self.mailboxes {
+            // There is always room: see `start_thread`.
+            let _ = mailbox.post(order());
+        }
+    }
+
+    /// The next event, or `None` after [`GLANCE`] without.
+    fn next_event(&mut self, done: &str) -> Option<Event> {
+        let received = self.received.load(Ordering::Relaxed);
+        self.progress.draw(done, received);
+        let event = self.events.recv_timeout(GLANCE).ok()?;
+        match event {
+            Event::Ended => self.ended += 1,
+            Event::Interrupted => self.interrupted = true,
+            _ => {}
+        }
+        Some(event)
+    }
+
+    /// Waits, unless the run is cut short.
+    fn wait_until(&mut self, phase: &'static str, at_ns: u64) {
+        self.progress.phase(phase);
+        while !self.cut_short() {
+            let left = self.clock.until(at_ns);
+            if left.is_zero() {
+                return;
+            }
+            if left < GLANCE {
+                thread::sleep(left);
+                continue;
+            }
+            self.next_event(&format!("{:.0} s to go", left.as_secs_f64().ceil()));
+        }
+    }
+}
+
+/// The phases, in order.
+impl Conductor {
+    fn open(
+        &mut self,
+        addresses: Vec<std::net::SocketAddr>,
+        report: &mut Report,
+    ) -> Result<(), String> {
+        self.progress.phase("opening");
+        let started = Instant::now();
+        let (mailboxes, sender) = (self.mailboxes.clone(), self.sender.clone());
+        let opening = Opening::start(&self.plan, addresses, mailboxes, sender)?;
+        let (mut opened, mut latency) = (0, histogram()?);
+        let all = u64::from(self.plan.connections);
+        while opened < all && !self.cut_short() {
+            match self.next_event(&format!("{opened} of {all} connections")) {
+                Some(Event::Opened(took)) => {
+                    opened += 1;
+                    latency.saturating_record(nanos(took));
+                }
+                Some(Event::NotOpened(error)) => {
+                    opening.stop();
+                    return Err(format!(
+                        "{opened} of {all} connections opened, then: {error}"
+                    ));
+                }
+                _ => {}
+            }
+        }
+        opening.stop();
+        report.opening.connections = opened;
+        report.opening.seconds = started.elapsed().as_secs_f64();
+        report.opening.latency_us = Latency::of(&latency);
+        Ok(())
+    }
+
+    /// A server may answer first and subscribe then: it is given a moment.
+    fn settle(&mut self) {
+        let settled_ns = self.clock.now_ns().saturating_add(nanos(self.plan.settle));
+        self.wait_until("settling:", settled_ns);
+    }
+
+    fn measure(&mut self, server: Option<Process>) -> Result<Measured, String> {
+        let start_ns = self.clock.now_ns().saturating_add(LEAD_NS);
+        let from_ns = start_ns.saturating_add(nanos(self.plan.warm_up));
+        let timeline = Timeline {
+            start_ns,
+            from_ns,
+            to_ns: from_ns.saturating_add(nanos(self.plan.duration)),
+        };
+        let pacer = self.begin(timeline)?;
+        self.wait_until("warming up:", from_ns);
+        let watched = [server, Some(Process::this())];
+        let before = watched.map(cpu_time);
+        if self.plan.slow > 0 {
+            self.order_all(|| Order::Stall);
+        }
+        self.wait_until("measuring:", timeline.to_ns);
+        let at_ns = self.clock.now_ns().min(timeline.to_ns);
+        let [server_cpu, load_cpu] = watched.map(cpu_time);
+        drop(pacer);
+        self.order_all(|| Order::Stop { at_ns });
+        Ok(Measured {
+            time: Duration::from_nanos(at_ns.saturating_sub(from_ns)),
+            server_cpu: spent(before[0], server_cpu),
+            load_cpu: spent(before[1], load_cpu),
+        })
+    }
+
+    /// No thread may hear a message before it knows what to measure: first all
+    /// are told, and when they have understood, they begin.
+    fn begin(&mut self, timeline: Timeline) -> Result<Option<Pacer>, String> {
+        self.order_all(|| Order::Measure(timeline));
+        let mut ready = 0;
+        while ready < self.mailboxes.len() && !self.cut_short() {
+            if let Some(Event::Ready) = self.next_event("beginning") {
+                ready += 1;
+            }
+        }
+        self.wait_until("beginning", timeline.start_ns);
+        if self.cut_short() {
+            return Ok(None);
+        }
+        self.order_all(|| Order::Begin);
+        let Pace::Rate(rate) = self.plan.pace else {
+            return Ok(None);
+        };
+        let schedule = Schedule::new(timeline.start_ns, rate);
+        let threads: Vec<Drummed> = self
+            .mailboxes
+            .iter()
+            .cloned()
+            .zip(self.ticks.clone())
+            .collect();
+        Pacer::start(self.clock, schedule, timeline, threads).map(Some)
+    }
+
+    /// Waits for what is on its way, and gives what each publisher was to send.
+    fn drain(&mut self) -> Vec<u32> {
+        self.progress.phase("draining:");
+        let mut goals = vec![0; index(self.plan.publishers)];
+        let (mut answers, mut drained) = (0, 0);
+        let mut patience = Patience::new(self.plan.drain);
+        let threads = self.mailboxes.len();
+        while drained < threads && patience.lasts(self.received.load(Ordering::Relaxed)) {
+            match self.next_event("waiting for what is under way") {
+                Some(Event::Goals(of_thread)) => {
+                    answers += 1;
+                    for (publisher, goal) in of_thread {
+                        if let Some(place) = goals.get_mut(index(publisher)) {
+                            *place = goal;
+                        }
+                    }
+                    if answers == threads {
+                        let goals: Arc<[u32]> = goals.clone().into();
+                        self.order_all(|| Order::Expect(Arc::clone(&goals)));
+                    }
+                }
+                Some(Event::Drained) => drained += 1,
+                _ => {}
+            }
+        }
+        goals
+    }
+
+    /// They catch up, or find that the server has given them up.
+    fn let_slow_members_read(&mut self) {
+        if self.plan.slow == 0 {
+            return;
+        }
+        self.progress.phase("slow members read again:");
+        self.order_all(|| Order::Resume);
+        let mut patience = Patience::new(self.plan.drain.min(SLOW_SILENCE));
+        let mut ended = self.ended;
+        while patience.lasts(self.received.load(Ordering::Relaxed) + u64::from(ended)) {
+            self.next_event("waiting for what was held back");
+            ended = self.ended;
+        }
+    }
+
+    fn finish(&mut self) -> Result<Outcome, String> {
+        self.progress.phase("closing");
+        self.order_all(|| Order::Finish);
+        let mut outcomes = Vec::new();
+        for thread in std::mem::take(&mut self.threads) {
+            let outcome = thread
+                .join()
+                .map_err(|_| "a thread of the load broke down")??;
+            outcomes.push(outcome);
+        }
+        merge(outcomes)
+    }
+}
+
+/// What all threads bring home, as one.
+fn merge(outcomes: Vec<Outcome>) -> Result<Outcome, String> {
+    let mut outcomes = outcomes.into_iter();
+    let mut all = outcomes.next().ok_or("there is no thread")?;
+    for outcome in outcomes {
+        all.tally.add(outcome.tally)?;
+        all.sent.extend(outcome.sent);
+        for (ours, theirs) in [
+            (&mut all.standings, outcome.standings),
+            (&mut all.slow_standings, outcome.slow_standings),
+        ] {
+            for (standing, other) in ours.iter_mut().zip(theirs) {
+                *standing += other;
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Waits as long as something happens, and a while longer.
+struct Patience {
+    limit: Duration,
+    seen: u64,
+    since: Instant,
+}
+
+impl Patience {
+    fn new(limit: Duration) -> Patience {
+        Patience {
+            limit,
+            seen: 0,
+            since: Instant::now(),
+        }
+    }
+
+    /// False: what is counted has not changed for the whole time.
+    fn lasts(&mut self, count: u64) -> bool {
+        if count != self.seen {
+            self.seen = count;
+            self.since = Instant::now();
+        }
+        self.since.elapsed() < self.limit
+    }
+}
+
+/// Every connection needs a file, and so does the program.
+fn check_open_files(plan: &Plan) -> Result<(), String> {
+    let needed = u64::from(plan.connections) + FILES_BESIDE;
+    match process::open_files_limits() {
+        Some((soft, hard)) if soft < needed => Err(format!(
+            "{} connections need {needed} open files, and {soft} are allowed: \
+             run 'ulimit -n {needed}' first (without further rights up to {hard})",
+            plan.connections
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn cpu_time(process: Option<Process>) -> Option<Duration> {
+    process?.cpu_time().ok()
+}
+
+fn spent(before: Option<Duration>, after: Option<Duration>) -> Option<Duration> {
+    Some(after?.saturating_sub(before?))
+}
+
+/// Time for all threads to understand what they are to do.
+const LEAD_NS: u64 = 20_000_000;
+/// How often the conductor looks around while it waits.
+const GLANCE: Duration = Duration::from_millis(50);
+/// How long slow members may hear nothing before they have caught up.
+const SLOW_SILENCE: Duration = Duration::from_secs(1);
+/// Room in a mailbox for orders that are no members.
+const ORDERS_MAX: usize = 64;
+/// Standard streams, epoll, wakers, and what libraries may open.
+const FILES_BESIDE: u64 = 24;

@@ -1,0 +1,395 @@
+//! One member's incoming bytes as arrivals: messages, judged but not kept.
+//!
+//! Frames are parsed where the kernel has put them. A message that lies whole in
+//! the read buffer, as nearly all small ones do, is judged there: nothing is
+//! copied, allocated or checked for UTF-8. Of a message that is cut, or sent in
+//! several frames, only the head is kept; the rest is compared as it passes, so
+//! that messages of any size cost the same 112 octets of state.
+//!
+//! The server is held to RFC 6455 as far as that costs nothing: every rule of a
+//! single frame, and that fragments belong together. Whether texts are UTF-8 is
+//! answered by the comparison with what was sent.
+
+use std::fmt;
+
+use yamabiko::websocket::frame::{FrameDecoder, FrameError, FrameHeader, FramePart, Opcode, Role};
+
+use super::payload::{HEAD_BYTES, Reading, Template};
+
+/// What has arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// A text or binary message.
+    Message(Reading),
+    /// A Close, Ping or Pong; its payload is in [`Inbox::control_payload`].
+    Control(Opcode),
+}
+
+/// The rule that the server has broken. The connection is of no more use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Broken {
+    Frame(FrameError),
+    /// A continuation frame, and no message to continue (§5.4).
+    NothingToContinue,
+    /// A new message inside a fragmented one (§5.4).
+    MessageInsideMessage,
+}
+
+/// See the [module's text](self).
+#[derive(Debug)]
+pub(super) struct Inbox {
+    decoder: FrameDecoder,
+    stage: Stage,
+    message: Fragments,
+    control: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The next octet is a frame's first.
+    Between,
+    /// A header was cut; the decoder has its first octets.
+    Header,
+    /// In a frame that does not lie whole.
+    Frame(FrameHeader),
+}
+
+/// What is known of the message whose end has not come.
+#[derive(Debug)]
+struct Fragments {
+    open: bool,
+    head: [u8; HEAD_BYTES],
+    /// Octets that have come.
+    bytes: usize,
+    padding_is_right: bool,
+}
+
+impl Inbox {
+    pub(super) fn new() -> Inbox {
+        Inbox {
+            decoder: FrameDecoder::new(Role::Client),
+            stage: Stage::Between,
+            message: Fragments::new(),
+            control: Vec::new(),
+        }
+    }
+
+    /// The next arrival, taken from the front of `input`. `None`: all is taken.
+    #[inline]
+    pub(super) fn next(
+        &mut self,
+        input: &mut &mut [u8],
+        template: &Template,
+    ) -> Result<Option<Arrival>, Broken> {
+        if self.stage == Stage::Between && !self.message.open {
+            if let Some((reading, rest)) = whole_message(input, template)? {
+                skip(input, rest);
+                return Ok(Some(Arrival::Message(reading)));
+            }
+        }
+        self.next_in_pieces(input, template)
+    }
+
+    /// The payload of the control frame that has just arrived.
+    pub(super) fn control_payload(&self) -> &[u8] {
+        &self.control
+    }
+
+    fn next_in_pieces(
+        &mut self,
+        input: &mut &mut [u8],
+        template: &Template,
+    ) -> Result<Option<Arrival>, Broken> {
+        loop {
+            let octets_are_left = !input.is_empty();
+            match self.decoder.next(input).map_err(Broken::Frame)? {
+                Some(FramePart::Header(header)) => self.begin(header)?,
+                Some(FramePart::Payload(piece)) => self.take(piece, template),
+                Some(FramePart::End) => {
+                    if let Some(arrival) = self.end(template) {
+                        return Ok(Some(arrival));
+                    }
+                }
+                None => {
+                    // It had octets and found no part: they begin a header.
+                    if octets_are_left {
+                        self.stage = Stage::Header;
+                    }
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, piece: &[u8], template: &Template) {
+        match self.stage {
+            Stage::Frame(header) if header.opcode.is_control() => {
+                self.control.extend_from_slice(piece);
+            }
+            _ => self.message.take(piece, template),
+        }
+    }
+
+    fn begin(&mut self, header: FrameHeader) -> Result<(), Broken> {
+        let continues = header.opcode == Opcode::Continuation;
+        if continues && !self.message.open {
+            return Err(Broken::NothingToContinue);
+        }
+        if !continues && !header.opcode.is_control() && self.message.open {
+            return Err(Broken::MessageInsideMessage);
+        }
+        match header.opcode.is_control() {
+            true => self.control.clear(),
+            false => self.message.open = true,
+        }
+        self.stage = Stage::Frame(header);
+        Ok(())
+    }
+
+    fn end(&mut self, template: &Template) -> Option<Arrival> {
+        let Stage::Frame(header) = std::mem::replace(&mut self.stage, Stage::Between) else {
+            return None;
+        };
+        if header.opcode.is_control() {
+            return Some(Arrival::Control(header.opcode));
+        }
+        if !header.fin {
+            return None;
+        }
+        let message = std::mem::replace(&mut self.message, Fragments::new());
+        Some(Arrival::Message(message.judge(template)))
+    }
+}
+
+impl Fragments {
+    fn new() -> Fragments {
+        Fragments {
+            open: false,
+            head: [0; HEAD_BYTES],
+            bytes: 0,
+            padding_is_right: true,
+        }
+    }
+
+    fn take(&mut self, piece: &[u8], template: &Template) {
+        let head = self.head.get_mut(self.bytes..).unwrap_or_default();
+        let (of_head, padding) = piece.split_at(piece.len().min(head.len()));
+        head[..of_head.len()].copy_from_slice(of_head);
+        self.bytes = self.bytes.saturating_add(of_head.len());
+        self.padding_is_right &= padding.is_empty() || template.continues(self.bytes, padding);
+        self.bytes = self.bytes.saturating_add(padding.len());
+    }
+
+    fn judge(&self, template: &Template) -> Reading {
+        if self.bytes < HEAD_BYTES {
+            return Reading::Foreign;
+        }
+        let length_is_right = self.bytes == template.message_bytes();
+        template.judge(&self.head, self.padding_is_right && length_is_right)
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Broken::Frame(error) => error.fmt(formatter),
+            Broken::NothingToContinue => formatter.write_str("nothing to continue (§5.4)"),
+            Broken::MessageInsideMessage => {
+                formatter.write_str("a new message inside a fragmented one (§5.4)")
+            }
+        }
+    }
+}
+
+/// Judges the message at the front of `input`, if it lies there whole and in
+/// one frame, and tells how many octets it takes.
+#[inline]
+fn whole_message(input: &[u8], template: &Template) -> Result<Option<(Reading, usize)>, Broken> {
+    let Some((header, header_bytes)) = FrameHeader::parse(input).map_err(Broken::Frame)? else {
+        return Ok(None);
+    };
+    if !header.fin || !matches!(header.opcode, Opcode::Text | Opcode::Binary) {
+        return Ok(None);
+    }
+    header.check(Role::Client).map_err(Broken::Frame)?;
+    let payload = usize::try_from(header.payload_length)
+        .ok()
+        .and_then(|length| input[header_bytes..].get(..length));
+    Ok(payload.map(|payload| (template.read(payload), header_bytes + payload.len())))
+}
+
+/// Cuts octets off the front: count ≤ input.len().
+#[inline]
+fn skip(input: &mut &mut [u8], count: usize) {
+    *input = &mut std::mem::take(input)[count..];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::payload::Head;
+    use super::*;
+    use proptest::prelude::*;
+    use yamabiko::websocket::frame::encode;
+
+    const BYTES: usize = 64;
+
+    fn template() -> Template {
+        Template::new(0xC0FFEE, BYTES)
+    }
+
+    fn head(sequence: u32) -> Head {
+        Head {
+            publisher: 3,
+            sequence,
+            sent_ns: 1_000_000_007,
+        }
+    }
+
+    fn message(sequence: u32) -> Vec<u8> {
+        template().fill(head(sequence)).to_vec()
+    }
+
+    fn frame(fin: bool, opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode(fin, opcode, None, payload, &mut bytes);
+        bytes
+    }
+
+    /// All arrivals, with the payloads of control frames.
+    fn arrivals(pieces: &[&[u8]]) -> Result<Vec<(Arrival, Vec<u8>)>, Broken> {
+        let (mut inbox, template) = (Inbox::new(), template());
+        let mut arrivals = Vec::new();
+        for piece in pieces {
+            let mut bytes = piece.to_vec();
+            let mut input = &mut bytes[..];
+            while let Some(arrival) = inbox.next(&mut input, &template)? {
+                let payload = match arrival {
+                    Arrival::Control(_) => inbox.control_payload().to_vec(),
+                    Arrival::Message(_) => Vec::new(),
+                };
+                arrivals.push((arrival, payload));
+            }
+            assert!(input.is_empty());
+        }
+        Ok(arrivals)
+    }
+
+    fn ours(sequence: u32) -> (Arrival, Vec<u8>) {
+        (Arrival::Message(Reading::Ours(head(sequence))), Vec::new())
+    }
+
+    /// Whole messages, a greeting, a fragmented message with a ping between its
+    /// frames, an empty message, a corrupted one and a Close.
+    fn conversation() -> (Vec<u8>, Vec<(Arrival, Vec<u8>)>) {
+        let fragmented = message(1);
+        let mut corrupted = message(2);
+        corrupted[50] ^= 1;
+        let bytes = [
+            frame(true, Opcode::Text, &message(0)),
+            frame(true, Opcode::Text, b"welcome"),
+            frame(false, Opcode::Binary, &fragmented[..17]),
+            frame(true, Opcode::Ping, b"are you there?"),
+            frame(false, Opcode::Continuation, &fragmented[17..51]),
+            frame(false, Opcode::Continuation, b""),
+            frame(true, Opcode::Continuation, &fragmented[51..]),
+            frame(true, Opcode::Text, b""),
+            frame(true, Opcode::Binary, &corrupted),
+            frame(true, Opcode::Text, &message(3)),
+            frame(true, Opcode::Close, &[0x03, 0xE8]),
+        ]
+        .concat();
+        let foreign = (Arrival::Message(Reading::Foreign), Vec::new());
+        let expected = vec![
+            ours(0),
+            foreign.clone(),
+            (Arrival::Control(Opcode::Ping), b"are you there?".to_vec()),
+            ours(1),
+            foreign,
+            (Arrival::Message(Reading::Corrupted), Vec::new()),
+            ours(3),
+            (Arrival::Control(Opcode::Close), vec![0x03, 0xE8]),
+        ];
+        (bytes, expected)
+    }
+
+    #[test]
+    fn everything_that_a_server_may_send_is_understood() {
+        let (bytes, expected) = conversation();
+        assert_eq!(arrivals(&[&bytes]), Ok(expected));
+    }
+
+    #[test]
+    fn arrivals_are_the_same_with_every_octet_alone() {
+        let (bytes, expected) = conversation();
+        let pieces: Vec<_> = bytes.chunks(1).collect();
+        assert_eq!(arrivals(&pieces), Ok(expected));
+    }
+
+    #[test]
+    fn a_message_longer_than_the_read_buffer_is_compared_as_it_passes() {
+        let mut template = Template::new(1, 200_000);
+        let right = frame(true, Opcode::Binary, template.fill(head(0)));
+        let mut wrong = right.clone();
+        wrong[150_000] ^= 1;
+        for (bytes, expected) in [
+            (&right, Reading::Ours(head(0))),
+            (&wrong, Reading::Corrupted),
+            (&right, Reading::Ours(head(0))),
+        ] {
+            let mut inbox = Inbox::new();
+            let mut found = Vec::new();
+            for piece in bytes.chunks(65_536) {
+                let mut piece = piece.to_vec();
+                found.extend(inbox.next(&mut &mut piece[..], &template));
+            }
+            let found: Vec<_> = found.into_iter().flatten().collect();
+            assert_eq!(found, [Arrival::Message(expected)]);
+        }
+    }
+
+    #[test]
+    fn a_server_that_breaks_a_rule_is_told_so() {
+        let cases = [
+            (
+                vec![0x81, 0x80, 1, 2, 3, 4],
+                Broken::Frame(FrameError::Masked),
+            ),
+            (
+                vec![0xC1, 0x00],
+                Broken::Frame(FrameError::ReservedBits(0b100)),
+            ),
+            (
+                vec![0x83, 0x00],
+                Broken::Frame(FrameError::ReservedOpcode(3)),
+            ),
+            (vec![0x80, 0x00], Broken::NothingToContinue),
+            (vec![0x01, 0x00, 0x82, 0x00], Broken::MessageInsideMessage),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(arrivals(&[&bytes]), Err(expected));
+        }
+    }
+
+    #[test]
+    fn a_connection_costs_little_memory() {
+        assert!(size_of::<Inbox>() <= 152, "{}", size_of::<Inbox>());
+    }
+
+    proptest! {
+        #[test]
+        fn arrivals_are_the_same_however_the_stream_is_cut(
+            cuts in prop::collection::vec(1..90_usize, 1..20),
+        ) {
+            let (bytes, expected) = conversation();
+            let mut pieces = Vec::new();
+            let mut rest = &bytes[..];
+            for cut in cuts.iter().cycle() {
+                let (piece, behind) = rest.split_at((*cut).min(rest.len()));
+                pieces.push(piece);
+                rest = behind;
+                if rest.is_empty() { break; }
+            }
+            prop_assert_eq!(arrivals(&pieces), Ok(expected));
+        }
+    }
+}

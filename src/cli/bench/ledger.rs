@@ -1,0 +1,256 @@
+//! Every sequence number of every publisher at every member: what is lost, what
+//! comes twice, what comes out of order.
+//!
+//! ```text
+//!                publisher 0   1    2  …            a number arrives:
+//!   member 0     [ next │ next │ next │ ]           = next   as it should be
+//!   member 1     [ next │ next │ next │ ]           > next   those between are missing
+//!   …                                               < next   missing: late; else doubled
+//! ```
+//!
+//! While all goes well a cell is one `u32`, the number that should come next:
+//! 4 octets × members × publishers (10,000 members and 10 publishers: 400 kB).
+//! Only where numbers are skipped are they kept, as ranges, so that one that
+//! comes late is told from one that comes twice. [`MISSING_RANGES_MAX`] bounds
+//! that; what would go beyond it stays lost even if it comes late.
+
+use std::collections::BTreeMap;
+use std::ops::{AddAssign, Range};
+
+/// The cells of some members: all of a fan-out's publishers each, or only the
+/// member itself for an echo.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    publishers: usize,
+    next: Vec<u32>,
+    /// Cell and first missing number, to the number behind the last.
+    missing: BTreeMap<(usize, u32), u32>,
+}
+
+/// What an arriving number was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Receipt {
+    /// The next one.
+    Next,
+    /// One behind the next: so many before it are missing.
+    Gap(u32),
+    /// One that was missing.
+    Late,
+    /// One that had come already.
+    Doubled,
+}
+
+/// Messages that did not come as they were sent. Anything but zero says that the
+/// server has failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Faults {
+    pub lost: u64,
+    pub doubled: u64,
+    pub out_of_order: u64,
+    /// Of this run, but with other bytes than were sent.
+    pub corrupted: u64,
+    /// An echo that came to another connection than its sender's.
+    pub misdelivered: u64,
+}
+
+/// How many ranges of missing numbers are remembered: some 4 MB.
+pub(super) const MISSING_RANGES_MAX: usize = 1 << 17;
+
+impl Ledger {
+    /// Cells for so many members, each with as many publishers, all at 0.
+    pub(super) fn new(members: usize, publishers: usize) -> Ledger {
+        Ledger {
+            publishers,
+            next: vec![0; members.saturating_mul(publishers)],
+            missing: BTreeMap::new(),
+        }
+    }
+
+    /// Enters that a number has come. `None`: there is no such cell. The number
+    /// is below `u32::MAX`.
+    #[inline]
+    pub(super) fn enter(
+        &mut self,
+        member: usize,
+        publisher: usize,
+        number: u32,
+    ) -> Option<Receipt> {
+        if publisher >= self.publishers {
+            return None;
+        }
+        let cell = member * self.publishers + publisher;
+        let next = self.next.get_mut(cell)?;
+        if number == *next {
+            *next += 1;
+            return Some(Receipt::Next);
+        }
+        Some(self.enter_irregular(cell, number))
+    }
+
+    /// The number that this member expects next from this publisher.
+    pub(super) fn next(&self, member: usize, publisher: usize) -> u32 {
+        let cell = member * self.publishers + publisher;
+        self.next.get(cell).copied().unwrap_or_default()
+    }
+
+    #[cold]
+    fn enter_irregular(&mut self, cell: usize, number: u32) -> Receipt {
+        let next = self.next[cell];
+        if number > next {
+            self.next[cell] = number + 1;
+            self.remember(cell, next..number);
+            return Receipt::Gap(number - next);
+        }
+        match self.recall(cell, number) {
+            true => Receipt::Late,
+            false => Receipt::Doubled,
+        }
+    }
+
+    fn remember(&mut self, cell: usize, range: Range<u32>) {
+        if !range.is_empty() && self.missing.len() < MISSING_RANGES_MAX {
+            self.missing.insert((cell, range.start), range.end);
+        }
+    }
+
+    /// True: it was missing. It no longer is.
+    fn recall(&mut self, cell: usize, number: u32) -> bool {
+        let before = self.missing.range(..=(cell, number)).next_back();
+        let Some((&(found, start), &end)) = before else {
+            return false;
+        };
+        if found != cell || number >= end {
+            return false;
+        }
+        self.missing.remove(&(found, start));
+        self.remember(cell, start..number);
+        self.remember(cell, number + 1..end);
+        true
+    }
+}
+
+impl Faults {
+    /// Counts a receipt that is not [`Receipt::Next`].
+    pub(super) fn count(&mut self, receipt: Receipt) {
+        match receipt {
+            Receipt::Next => {}
+            Receipt::Gap(missing) => self.lost += u64::from(missing),
+            Receipt::Late => {
+                self.out_of_order += 1;
+                self.lost = self.lost.saturating_sub(1);
+            }
+            Receipt::Doubled => self.doubled += 1,
+        }
+    }
+}
+
+impl AddAssign for Faults {
+    fn add_assign(&mut self, other: Faults) {
+        self.lost += other.lost;
+        self.doubled += other.doubled;
+        self.out_of_order += other.out_of_order;
+        self.corrupted += other.corrupted;
+        self.misdelivered += other.misdelivered;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashSet;
+
+    fn faults(numbers: &[u32]) -> Faults {
+        let mut ledger = Ledger::new(1, 1);
+        let mut faults = Faults::default();
+        for &number in numbers {
+            faults.count(ledger.enter(0, 0, number).expect("a cell"));
+        }
+        faults
+    }
+
+    fn expected(lost: u64, doubled: u64, out_of_order: u64) -> Faults {
+        Faults {
+            lost,
+            doubled,
+            out_of_order,
+            ..Faults::default()
+        }
+    }
+
+    #[test]
+    fn numbers_in_order_are_no_fault() {
+        assert_eq!(faults(&[0, 1, 2, 3]), Faults::default());
+    }
+
+    #[test]
+    fn a_number_that_never_comes_is_lost() {
+        assert_eq!(faults(&[0, 3]), expected(2, 0, 0));
+        assert_eq!(faults(&[1, 2]), expected(1, 0, 0));
+    }
+
+    #[test]
+    fn a_number_that_comes_late_is_out_of_order_and_not_lost() {
+        assert_eq!(faults(&[0, 2, 1, 3]), expected(0, 0, 1));
+        assert_eq!(faults(&[4, 2, 0]), expected(2, 0, 2));
+    }
+
+    #[test]
+    fn a_number_that_comes_twice_is_doubled_whenever_it_comes() {
+        assert_eq!(faults(&[0, 0, 1]), expected(0, 1, 0));
+        assert_eq!(faults(&[0, 1, 2, 0]), expected(0, 1, 0));
+        assert_eq!(faults(&[0, 2, 1, 1]), expected(0, 1, 1));
+    }
+
+    #[test]
+    fn cells_share_nothing() {
+        let mut ledger = Ledger::new(2, 2);
+        assert_eq!(ledger.enter(0, 1, 0), Some(Receipt::Next));
+        assert_eq!(ledger.enter(1, 1, 1), Some(Receipt::Gap(1)));
+        assert_eq!(ledger.enter(0, 1, 1), Some(Receipt::Next));
+        assert_eq!((ledger.next(0, 1), ledger.next(1, 1)), (2, 2));
+        assert_eq!((ledger.next(0, 0), ledger.next(1, 0)), (0, 0));
+    }
+
+    #[test]
+    fn a_publisher_that_does_not_exist_has_no_cell() {
+        let mut ledger = Ledger::new(2, 2);
+        assert_eq!(ledger.enter(0, 2, 0), None);
+        assert_eq!(ledger.enter(2, 0, 0), None);
+    }
+
+    #[test]
+    fn memory_for_missing_numbers_is_bounded() {
+        let mut ledger = Ledger::new(1, 1);
+        let ranges = u32::try_from(MISSING_RANGES_MAX).expect("it fits");
+        // Every second number is missing: a range of its own each.
+        for number in 0..=ranges {
+            ledger.enter(0, 0, number * 2 + 1);
+        }
+        assert_eq!(ledger.missing.len(), MISSING_RANGES_MAX);
+        // The last one is remembered, and the one past it is not.
+        assert_eq!(ledger.enter(0, 0, ranges * 2 - 2), Some(Receipt::Late));
+        assert_eq!(ledger.enter(0, 0, ranges * 2), Some(Receipt::Doubled));
+    }
+
+    proptest! {
+        #[test]
+        fn the_ledger_equals_a_set_of_all_that_came(
+            numbers in prop::collection::vec(0..30_u32, 0..60),
+        ) {
+            let mut came = HashSet::new();
+            let mut wanted = Faults::default();
+            let mut highest = 0;
+            for &number in &numbers {
+                match (came.insert(number), number < highest) {
+                    (false, _) => wanted.doubled += 1,
+                    (true, true) => wanted.out_of_order += 1,
+                    (true, false) => {}
+                }
+                highest = highest.max(number + 1);
+            }
+            wanted.lost = u64::from(highest) - came.len() as u64;
+            prop_assert_eq!(faults(&numbers), wanted);
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! Who sends how much, and when.
+//!
+//! ```text
+//!   closed loop                           open loop
+//!
+//!   sent ──┐ ≤ window                     due ── by the schedule
+//!          ▼                               │
+//!   returned ── heard back                sent ── what the socket takes of it
+//! ```
+//!
+//! A publisher is the member of the same number. In closed loop it may have a
+//! window of messages on their way, and goes on when it hears its own: an honest
+//! load for a server, which is never asked for more than it can do, but one that
+//! waits when the server does. In open loop messages are due by the
+//! [`Schedule`], in turn for each publisher of the run.
+//!
+//! Where publishers do not hear themselves, a neighbour on the same thread
+//! listens for each, and paces it.
+
+use super::book::{Advance, Crew, index};
+use super::payload::{Head, SEQUENCE_MAX};
+use super::plan::Pace;
+use super::time::{Schedule, Timeline};
+
+/// The publishers of one thread.
+#[derive(Debug)]
+pub(super) struct Publishers {
+    crew: Crew,
+    list: Vec<Publisher>,
+    /// For each member, the number of the publisher that it paces.
+    paces: Vec<Option<u32>>,
+    /// Those that may have something to send, each once.
+    ready: Vec<usize>,
+    timeline: Option<Timeline>,
+    /// Open loop.
+    schedule: Option<Schedule>,
+    /// The next message of the run that is due, of whichever publisher.
+    next_due: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Publisher {
+    /// Messages that were handed to the socket: the next sequence number.
+    sent: u32,
+    /// Closed loop: returned ≤ sent.
+    returned: u32,
+    /// Open loop: sent ≤ due.
+    due: u32,
+    ready: bool,
+    gone: bool,
+}
+
+impl Publishers {
+    pub(super) fn new(crew: Crew) -> Publishers {
+        let count = (0..crew.members())
+            .take_while(|&member| crew.number(member) < crew.plan().publishers)
+            .count();
+        Publishers {
+            list: vec![Publisher::default(); count],
+            paces: paces(&crew, count),
+            crew,
+            ready: Vec::new(),
+            timeline: None,
+            schedule: None,
+            next_due: 0,
+        }
+    }
+
+    /// Starts the load.
+    pub(super) fn begin(&mut self, timeline: Timeline) {
+        self.timeline = Some(timeline);
+        match self.crew.plan().pace {
+            Pace::Rate(rate) => self.schedule = Some(Schedule::new(timeline.start_ns, rate)),
+            Pace::Window(_) => (0..self.list.len()).for_each(|publisher| self.queue(publisher)),
+        }
+    }
+
+    /// Ends it: what is due later is not sent.
+    pub(super) fn stop(&mut self, at_ns: u64) {
+        if let Some(timeline) = &mut self.timeline {
+            timeline.to_ns = timeline.to_ns.min(at_ns);
+        }
+        self.tick(at_ns);
+    }
+
+    /// Open loop: time has passed.
+    pub(super) fn tick(&mut self, now_ns: u64) {
+        let (Some(schedule), Some(timeline)) = (self.schedule, self.timeline) else {
+            return;
+        };
+        let all = u64::from(self.crew.plan().publishers);
+        loop {
+            let due_ns = schedule.due_ns(self.next_due);
+            if all == 0 || due_ns > now_ns || due_ns >= timeline.to_ns {
+                return;
+            }
+            // The remainder is less than `all`, which is a u32.
+            let number = (self.next_due % all) as u32;
+            self.next_due += 1;
+            if let Some(publisher) = self.crew.member(number) {
+                self.list[publisher].due = self.list[publisher].due.saturating_add(1);
+                self.queue(publisher);
+            }
+        }
+    }
+
+    /// Closed loop: a member has come further with a publisher.
+    #[inline]
+    pub(super) fn advanced(&mut self, member: usize, advance: Advance) {
+        if self.paces[member] != Some(advance.publisher) {
+            return;
+        }
+        // It paces a publisher of this thread: see `paces`.
+        let publisher = index(advance.publisher / self.crew.plan().threads);
+        if let Some(paced) = self.list.get_mut(publisher) {
+            paced.returned = advance.next.min(paced.sent);
+            self.queue(publisher);
+        }
+    }
+
+    /// The next publisher that may have something to send.
+    pub(super) fn next_ready(&mut self) -> Option<usize> {
+        let publisher = self.ready.pop()?;
+        self.list[publisher].ready = false;
+        Some(publisher)
+    }
+
+    /// How many messages it may send now.
+    pub(super) fn allowed(&self, publisher: usize, now_ns: u64) -> u32 {
+        let (Some(publisher), Some(timeline)) = (self.list.get(publisher), self.timeline) else {
+            return 0;
+        };
+        let allowed = match self.crew.plan().pace {
+            Pace::Window(_) if now_ns >= timeline.to_ns => 0,
+            Pace::Window(window) => window
+                .get()
+                .saturating_sub(publisher.sent - publisher.returned),
+            Pace::Rate(_) => publisher.due - publisher.sent,
+        };
+        allowed.min(SEQUENCE_MAX - publisher.sent)
+    }
+
+    /// The head of its next message, of which there is one more
+    /// [`allowed`](Publishers::allowed). It counts as sent.
+    pub(super) fn next_head(&mut self, publisher: usize, now_ns: u64) -> Head {
+        let number = self.crew.number(publisher);
+        let sequence = self.list[publisher].sent;
+        self.list[publisher].sent += 1;
+        let turn = u64::from(sequence) * u64::from(self.crew.plan().publishers);
+        Head {
+            publisher: number,
+            sequence,
+            sent_ns: match self.schedule {
+                Some(schedule) => schedule.due_ns(turn + u64::from(number)),
+                None => now_ns,
+            },
+        }
+    }
+
+    /// It has no connection any more, and sends nothing.
+    pub(super) fn gone(&mut self, publisher: usize) {
+        if let Some(publisher) = self.list.get_mut(publisher) {
+            publisher.gone = true;
+        }
+    }
+
+    /// By number: how many messages each will have sent in all, after
+    /// [`stop`](Publishers::stop).
+    pub(super) fn goals(&self) -> Vec<(u32, u32)> {
+        self.numbered(|publisher| match publisher.gone {
+            true => publisher.sent,
+            false => publisher.sent.max(publisher.due),
+        })
+    }
+
+    /// By number: how many messages each has sent.
+    pub(super) fn sent(&self) -> Vec<(u32, u32)> {
+        self.numbered(|publisher| publisher.sent)
+    }
+
+    fn numbered(&self, count: impl Fn(&Publisher) -> u32) -> Vec<(u32, u32)> {
+        let publishers = self.list.iter().enumerate();
+        publishers
+            .map(|(place, publisher)| (self.crew.number(place), count(publisher)))
+            .collect()
+    }
+
+    fn queue(&mut self, publisher: usize) {
+        if !std::mem::replace(&mut self.list[publisher].ready, true) {
+            self.ready.push(publisher);
+        }
+    }
+}
+
+/// Whom each member paces: itself, or without echo the publisher before it
+/// among the members of this thread that read.
+fn paces(crew: &Crew, publishers: usize) -> Vec<Option<u32>> {
+    let mut paces = vec![None; crew.members()];
+    let reading = (0..crew.members())
+        .filter(|&member| !crew.is_slow(member))
+        .count();
+    for publisher in 0..publishers {
+        let listener = match crew.plan().no_echo {
+            true => (publisher + 1) % reading,
+            false => publisher,
+        };
+        paces[listener] = Some(crew.number(publisher));
+    }
+    paces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::tests::plan;
+    use super::*;
+
+    fn publishers(line: &str, thread: u32) -> Publishers {
+        let line = format!("bench {line} ws://127.0.0.1:9/");
+        Publishers::new(Crew::new(plan(&line), thread))
+    }
+
+    fn begun(line: &str, thread: u32) -> Publishers {
+        let mut publishers = publishers(line, thread);
+        publishers.begin(Timeline {
+            start_ns: 0,
+            from_ns: 0,
+            to_ns: 1_000_000_000,
+        });
+        publishers
+    }
+
+    fn send(publishers: &mut Publishers, publisher: usize, count: u32) -> Vec<Head> {
+        assert!(publishers.allowed(publisher, 5) >= count);
+        (0..count)
+            .map(|_| publishers.next_head(publisher, 5))
+            .collect()
+    }
+
+    fn heard(publishers: &mut Publishers, member: usize, publisher: u32, next: u32) {
+        publishers.advanced(member, Advance { publisher, next });
+    }
+
+    #[test]
+    fn a_window_is_filled_and_then_refilled_as_messages_come_back() {
+        let mut publishers = begun("fan-out --publishers 2 --window 3", 0);
+        assert_eq!(publishers.next_ready(), Some(1));
+        assert_eq!(publishers.next_ready(), Some(0));
+        assert_eq!(publishers.next_ready(), None);
+        let heads = send(&mut publishers, 1, 3);
+        assert_eq!(
+            (heads[2].publisher, heads[2].sequence, heads[2].sent_ns),
+            (1, 2, 5)
+        );
+        assert_eq!(publishers.allowed(1, 5), 0);
+        heard(&mut publishers, 1, 1, 2);
+        assert_eq!(publishers.next_ready(), Some(1));
+        assert_eq!(publishers.allowed(1, 5), 2);
+    }
+
+    #[test]
+    fn only_its_own_ears_pace_a_publisher() {
+        let mut publishers = begun("fan-out --publishers 2 --window 1", 0);
+        send(&mut publishers, 0, 1);
+        while publishers.next_ready().is_some() {}
+        heard(&mut publishers, 1, 0, 1);
+        heard(&mut publishers, 5, 0, 1);
+        assert_eq!(
+            (publishers.allowed(0, 5), publishers.next_ready()),
+            (0, None)
+        );
+        heard(&mut publishers, 0, 0, 1);
+        assert_eq!(
+            (publishers.allowed(0, 5), publishers.next_ready()),
+            (1, Some(0))
+        );
+    }
+
+    #[test]
+    fn without_echo_the_neighbour_paces() {
+        let mut publishers = begun(
+            "fan-out --connections 4 --publishers 4 --window 1 --no-echo --threads 2",
+            1,
+        );
+        // The members of this thread are 1 and 3.
+        send(&mut publishers, 1, 1);
+        heard(&mut publishers, 1, 3, 1);
+        assert_eq!(publishers.allowed(1, 5), 0);
+        heard(&mut publishers, 0, 3, 1);
+        assert_eq!(publishers.allowed(1, 5), 1);
+    }
+
+    #[test]
+    fn a_number_that_was_never_sent_opens_no_window() {
+        let mut publishers = begun("echo --window 2", 0);
+        send(&mut publishers, 0, 1);
+        heard(&mut publishers, 0, 0, 77);
+        assert_eq!(publishers.allowed(0, 5), 2);
+    }
+
+    #[test]
+    fn nothing_is_sent_after_the_end() {
+        let mut publishers = begun("echo --window 2", 0);
+        assert_eq!(publishers.allowed(0, 999_999_999), 2);
+        assert_eq!(publishers.allowed(0, 1_000_000_000), 0);
+        publishers.stop(500);
+        assert_eq!(publishers.allowed(0, 500), 0);
+    }
+
+    #[test]
+    fn a_rate_is_shared_in_turn_and_each_message_knows_when_it_was_due() {
+        // One message each 100 ms, of publishers 0, 1, 2, 0, …; this thread has 1.
+        let mut publishers = begun("fan-out --publishers 3 --rate 10 --threads 3", 1);
+        publishers.tick(99_000_000);
+        assert_eq!(
+            (publishers.allowed(0, 0), publishers.next_ready()),
+            (0, None)
+        );
+        publishers.tick(450_000_000);
+        assert_eq!(publishers.next_ready(), Some(0));
+        assert_eq!(publishers.allowed(0, 0), 2);
+        let due: Vec<_> = send(&mut publishers, 0, 2)
+            .iter()
+            .map(|head| head.sent_ns)
+            .collect();
+        assert_eq!(due, [100_000_000, 400_000_000]);
+        assert_eq!(publishers.allowed(0, 0), 0);
+    }
+
+    #[test]
+    fn what_is_due_before_the_end_is_a_goal_even_if_it_waits() {
+        let mut publishers = begun("fan-out --publishers 1 --rate 10", 0);
+        publishers.tick(150_000_000);
+        send(&mut publishers, 0, 1);
+        publishers.stop(300_000_000);
+        // Due at 0, 100 and 200 ms; what is due at 300 is not part of it.
+        assert_eq!(publishers.goals(), [(0, 3)]);
+        assert_eq!(publishers.sent(), [(0, 1)]);
+        publishers.tick(900_000_000);
+        assert_eq!(publishers.goals(), [(0, 3)]);
+        publishers.gone(0);
+        assert_eq!(publishers.goals(), [(0, 1)]);
+    }
+}

@@ -1,0 +1,397 @@
+//! What a run has found, as numbers: the JSON is this, and the table is made of
+//! it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use super::book::{Standing, Tally, index};
+use super::ledger::Faults;
+use super::load::Outcome;
+use super::plan::{Pace, Plan, Scenario};
+
+/// A run's result. Fields that do not apply are `null` in JSON. Times are in the
+/// unit of their name.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    /// The version of this program.
+    pub yamabiko: &'static str,
+    pub scenario: &'static str,
+    pub url: String,
+    pub settings: Settings,
+    pub opening: Opened,
+    /// Ctrl-C, or all connections ended, before the time was up.
+    pub cut_short: bool,
+    pub measured_seconds: f64,
+    pub traffic: Option<Traffic>,
+    pub checks: Checks,
+    pub slow: Option<Slow>,
+    pub server: Option<Server>,
+    /// This program's own.
+    pub load: Option<Cost>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Settings {
+    pub connections: u32,
+    pub publishers: u32,
+    pub slow_members: u32,
+    pub message_bytes: usize,
+    pub binary: bool,
+    pub echo: bool,
+    pub window: Option<u32>,
+    pub rate_per_second: Option<f64>,
+    pub threads: u32,
+    pub warm_up_seconds: f64,
+    pub duration_seconds: f64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Opened {
+    pub connections: u64,
+    pub seconds: f64,
+    /// TCP and handshake of each.
+    pub latency_us: Option<Latency>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Traffic {
+    pub published: u64,
+    pub published_per_second: f64,
+    pub delivered: u64,
+    pub delivered_per_second: f64,
+    pub delivered_bytes_per_second: f64,
+    /// Of every delivery of a message sent while measuring, to members that read.
+    pub latency_us: Option<Latency>,
+    /// Open loop: how late the load itself was, which is part of the latency.
+    pub send_delay_us: Option<Latency>,
+    /// Open loop: messages that were due and that no socket took in time.
+    pub unsent: u64,
+}
+
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct Latency {
+    pub samples: u64,
+    pub mean: f64,
+    pub p50: f64,
+    pub p90: f64,
+    pub p99: f64,
+    pub p99_9: f64,
+    pub max: f64,
+}
+
+/// From the first message to the last, the warm-up included.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Checks {
+    pub lost: u64,
+    pub doubled: u64,
+    pub out_of_order: u64,
+    pub corrupted: u64,
+    pub misdelivered: u64,
+    /// Members that ended too early, by close code.
+    pub ended: BTreeMap<u16, u64>,
+    /// A rule of RFC 6455 that the server broke.
+    pub broken: Option<String>,
+    /// For information.
+    pub foreign_messages: u64,
+    pub pings_answered: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Slow {
+    pub members: u32,
+    pub ended: BTreeMap<u16, u64>,
+    /// Still open, and every message has come after all.
+    pub missing_at_those_still_open: u64,
+    pub skipped: u64,
+}
+
+/// The server's process.
+#[derive(Debug, Serialize)]
+pub(super) struct Server {
+    pub pid: u32,
+    pub cpu: Cost,
+    pub resident_bytes_before: u64,
+    pub resident_bytes_connected: u64,
+    pub resident_bytes_after: u64,
+    pub resident_bytes_per_connection: f64,
+}
+
+/// CPU time, user and system, while measuring.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Cost {
+    pub seconds: f64,
+    /// 100: one core is used up.
+    pub percent: f64,
+    pub us_per_delivery: Option<f64>,
+}
+
+impl Report {
+    /// The report of a run in which nothing was measured yet.
+    pub(super) fn new(plan: &Plan) -> Report {
+        Report {
+            yamabiko: env!("CARGO_PKG_VERSION"),
+            scenario: plan.scenario.name(),
+            url: plan.url.to_string(),
+            settings: Settings::of(plan),
+            opening: Opened {
+                connections: 0,
+                seconds: 0.0,
+                latency_us: None,
+            },
+            cut_short: false,
+            measured_seconds: 0.0,
+            traffic: None,
+            checks: Checks::default(),
+            slow: None,
+            server: None,
+            load: None,
+        }
+    }
+
+    /// Enters what all threads have brought home.
+    pub(super) fn enter(
+        &mut self,
+        plan: &Plan,
+        outcome: &Outcome,
+        goals: &[u32],
+        measured: Duration,
+    ) {
+        let tally = &outcome.tally;
+        self.measured_seconds = measured.as_secs_f64();
+        let mut sent = vec![0; index(plan.publishers)];
+        for &(publisher, count) in &outcome.sent {
+            if let Some(sent) = sent.get_mut(index(publisher)) {
+                *sent = count;
+            }
+        }
+        self.checks = Checks::of(tally, missing(&outcome.standings, &sent));
+        if plan.scenario != Scenario::Idle {
+            self.traffic = Some(Traffic::of(plan, tally, measured, unsent(goals, &sent)));
+        }
+        if plan.scenario == Scenario::Slow {
+            self.slow = Some(Slow {
+                members: plan.slow,
+                ended: tally.slow.ended.clone(),
+                missing_at_those_still_open: missing(&outcome.slow_standings, &sent),
+                skipped: tally.slow.faults.lost,
+            });
+        }
+    }
+
+    /// What so much CPU time means for this run.
+    pub(super) fn cost(&self, cpu: Duration) -> Cost {
+        let delivered = self.traffic.as_ref().map_or(0, |traffic| traffic.delivered);
+        let seconds = cpu.as_secs_f64();
+        Cost {
+            seconds,
+            percent: ratio(100.0 * seconds, self.measured_seconds),
+            us_per_delivery: (delivered > 0).then(|| 1e6 * seconds / delivered as f64),
+        }
+    }
+
+    /// Enters what the server has cost; its memory before, when all connections
+    /// were open, and after.
+    pub(super) fn enter_server(&mut self, pid: u32, cpu: Cost, resident_bytes: [u64; 3]) {
+        let [before, connected, after] = resident_bytes;
+        let grown = connected as f64 - before as f64;
+        self.server = Some(Server {
+            pid,
+            cpu,
+            resident_bytes_before: before,
+            resident_bytes_connected: connected,
+            resident_bytes_after: after,
+            resident_bytes_per_connection: ratio(grown, self.opening.connections as f64),
+        });
+    }
+
+    /// What the server has done wrong, in one line. `None`: nothing.
+    pub(super) fn complaint(&self) -> Option<String> {
+        let checks = &self.checks;
+        let mut parts = Vec::new();
+        for (count, what) in [
+            (checks.lost, "lost"),
+            (checks.doubled, "doubled"),
+            (checks.out_of_order, "out of order"),
+            (checks.corrupted, "corrupted"),
+            (checks.misdelivered, "misdelivered"),
+        ] {
+            if count > 0 {
+                parts.push(format!("{count} {what}"));
+            }
+        }
+        let ended: u64 = checks.ended.values().sum();
+        if ended > 0 {
+            parts.push(format!("{ended} connections ended early"));
+        }
+        if let Some(rule) = &checks.broken {
+            parts.push(format!("a rule was broken: {rule}"));
+        }
+        (!parts.is_empty()).then(|| format!("the server failed: {}", parts.join(", ")))
+    }
+}
+
+impl Settings {
+    fn of(plan: &Plan) -> Settings {
+        let (window, rate_per_second) = match plan.pace {
+            Pace::Window(window) => (Some(window.get()), None),
+            Pace::Rate(rate) => (None, Some(rate)),
+        };
+        let publishes = plan.publishers > 0;
+        Settings {
+            connections: plan.connections,
+            publishers: plan.publishers,
+            slow_members: plan.slow,
+            message_bytes: plan.message_bytes,
+            binary: plan.binary,
+            echo: !plan.no_echo,
+            window: window.filter(|_| publishes),
+            rate_per_second: rate_per_second.filter(|_| publishes),
+            threads: plan.threads,
+            warm_up_seconds: plan.warm_up.as_secs_f64(),
+            duration_seconds: plan.duration.as_secs_f64(),
+        }
+    }
+}
+
+impl Traffic {
+    fn of(plan: &Plan, tally: &Tally, measured: Duration, unsent: u64) -> Traffic {
+        let seconds = measured.as_secs_f64();
+        let delivered_per_second = ratio(tally.delivered as f64, seconds);
+        let open_loop = matches!(plan.pace, Pace::Rate(_));
+        Traffic {
+            published: tally.published,
+            published_per_second: ratio(tally.published as f64, seconds),
+            delivered: tally.delivered,
+            delivered_per_second,
+            delivered_bytes_per_second: delivered_per_second * plan.message_bytes as f64,
+            latency_us: Latency::of(&tally.latency),
+            send_delay_us: Latency::of(&tally.send_delay).filter(|_| open_loop),
+            unsent,
+        }
+    }
+}
+
+impl Checks {
+    fn of(tally: &Tally, missing: u64) -> Checks {
+        let Faults {
+            lost,
+            doubled,
+            out_of_order,
+            corrupted,
+            misdelivered,
+        } = tally.faults;
+        Checks {
+            lost: lost + missing,
+            doubled,
+            out_of_order,
+            corrupted,
+            misdelivered,
+            ended: tally.ended.clone(),
+            broken: tally.broken.clone(),
+            foreign_messages: tally.foreign,
+            pings_answered: tally.pings,
+        }
+    }
+}
+
+impl Latency {
+    /// In microseconds; `None` if nothing was recorded.
+    pub(super) fn of(nanos: &Histogram<u64>) -> Option<Latency> {
+        if nanos.is_empty() {
+            return None;
+        }
+        let micros = |quantile| nanos.value_at_quantile(quantile) as f64 / 1e3;
+        Some(Latency {
+            samples: nanos.len(),
+            mean: nanos.mean() / 1e3,
+            p50: micros(0.5),
+            p90: micros(0.9),
+            p99: micros(0.99),
+            p99_9: micros(0.999),
+            max: nanos.max() as f64 / 1e3,
+        })
+    }
+}
+
+/// Messages that were sent and that members have not got, though they are still
+/// there, behind the last that each of them got.
+fn missing(standings: &[Standing], sent: &[u32]) -> u64 {
+    let pairs = standings.iter().zip(sent);
+    pairs
+        .map(|(standing, &sent)| (standing.members * u64::from(sent)).saturating_sub(standing.next))
+        .sum()
+}
+
+fn unsent(goals: &[u32], sent: &[u32]) -> u64 {
+    let pairs = goals.iter().zip(sent);
+    pairs
+        .map(|(&goal, &sent)| u64::from(goal.saturating_sub(sent)))
+        .sum()
+}
+
+/// 0 where there is nothing to divide by.
+fn ratio(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { part / whole } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::book::histogram;
+    use super::*;
+
+    const STANDINGS: [Standing; 2] = [
+        Standing {
+            members: 3,
+            next: 29,
+        },
+        Standing {
+            members: 3,
+            next: 15,
+        },
+    ];
+
+    #[test]
+    fn what_has_not_come_to_members_that_are_there_is_missing() {
+        assert_eq!(missing(&STANDINGS, &[10, 5]), 1);
+        assert_eq!(missing(&STANDINGS, &[9, 5]), 0);
+        assert_eq!(missing(&[], &[]), 0);
+    }
+
+    #[test]
+    fn what_was_due_and_not_sent_is_unsent() {
+        assert_eq!(unsent(&[10, 5], &[7, 5]), 3);
+    }
+
+    #[test]
+    fn percentiles_are_in_microseconds_and_the_maximum_is_one_that_came() {
+        let mut nanos = histogram().expect("a histogram");
+        assert_eq!(Latency::of(&nanos), None);
+        (1..=1_000).for_each(|micros| nanos.saturating_record(micros * 1_000));
+        let latency = Latency::of(&nanos).expect("values");
+        assert_eq!(latency.samples, 1_000);
+        for (found, wanted) in [
+            (latency.mean, 500.5),
+            (latency.p50, 500.0),
+            (latency.p99, 990.0),
+            (latency.max, 1_000.0),
+        ] {
+            assert!((found / wanted - 1.0).abs() < 0.002, "{found} {wanted}");
+        }
+    }
+
+    #[test]
+    fn a_server_without_fault_is_not_complained_of() {
+        let plan = super::super::plan::tests::plan("bench idle ws://127.0.0.1:9/");
+        let mut report = Report::new(&plan);
+        assert_eq!(report.complaint(), None);
+        report.checks.doubled = 2;
+        report.checks.ended.insert(1006, 3);
+        assert_eq!(
+            report.complaint().as_deref(),
+            Some("the server failed: 2 doubled, 3 connections ended early")
+        );
+    }
+}
