@@ -48,6 +48,7 @@ mod handler;
 mod mail;
 mod metrics;
 mod opening;
+mod places;
 mod publisher;
 mod rooms;
 mod session;

@@ -4,6 +4,7 @@
 //! and no body to read.
 
 use super::handler::{Admission, Handler};
+use super::places::Places;
 use super::session::{Ending, Established, Opening, Reading, Session, Waiting};
 use super::worker::Worker;
 use crate::broadcast::Outbox;
@@ -156,8 +157,8 @@ impl<H: Handler> Worker<H> {
             connection: Connection::server(self.config.limits),
             session,
             outbox,
-            places: Vec::new(),
-            peer_address: opening.peer_address,
+            places: Places::default(),
+            peer_address: opening.peer_address.into(),
             heard_at: io.now(),
             waiting: Waiting::Nothing,
             reading: Reading::Reads,

@@ -7,10 +7,9 @@
 use super::handler::Message;
 use super::mail::{ConnectionId, Post, Published};
 use super::metrics::{Board, Metrics, RoomLag};
+use super::places::{Place, Places};
 use super::slow::{Ages, SlowPolicy, SlowReaders};
-use crate::broadcast::{
-    ChunkPool, Lag, LagBounds, LogLimits, Membership, Remainder, Room, Skipped,
-};
+use crate::broadcast::{ChunkPool, Lag, LagBounds, LogLimits, Remainder, Room, Skipped};
 use crate::reactor::{Millis, SocketKey};
 use crate::websocket::frame::{Opcode, encode};
 use std::collections::HashMap;
@@ -20,13 +19,13 @@ use std::sync::Arc;
 /// All rooms of one worker.
 pub(super) struct Rooms {
     worker: usize,
-    by_name: HashMap<Arc<str>, usize>,
+    by_name: HashMap<Arc<str>, u32>,
     rooms: Vec<Option<Entry>>,
-    free: Vec<usize>,
+    free: Vec<u32>,
     /// Rooms with something to flush, each once.
-    dirty: Vec<usize>,
+    dirty: Vec<u32>,
     /// Rooms in which somebody is behind, each once.
-    watched: Vec<usize>,
+    watched: Vec<u32>,
     slow_readers: SlowReadersOf,
     pub(super) metrics: Metrics,
     board: Arc<Board>,
@@ -56,13 +55,6 @@ pub(super) struct TooSlow {
     pub(super) lag: Lag,
 }
 
-/// A connection's membership in one room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) room: usize,
-    pub(super) membership: Membership,
-}
-
 impl Rooms {
     pub(super) fn new(
         worker: usize,
@@ -88,12 +80,12 @@ impl Rooms {
     }
 
     /// Takes the connection into the room, unless `places` says it is there.
-    pub(super) fn join(&mut self, name: &str, key: SocketKey, places: &mut Vec<Place>) {
+    pub(super) fn join(&mut self, name: &str, key: SocketKey, places: &mut Places) {
         if self.place_in(name, places).is_some() {
             return;
         }
         let room = self.index_or_new(name);
-        if let Some(entry) = &mut self.rooms[room] {
+        if let Some(entry) = entry_mut(&mut self.rooms, room) {
             let membership = entry.room.join(key.to_bits());
             places.push(Place { room, membership });
         }
@@ -104,7 +96,7 @@ impl Rooms {
     /// anything else.
     #[must_use = "a message that was begun has to be finished"]
     pub(super) fn leave(&mut self, place: Place) -> Option<Remainder> {
-        let entry = self.rooms.get_mut(place.room)?.as_mut()?;
+        let entry = entry_mut(&mut self.rooms, place.room)?;
         let missed = entry.room.skip_to_end(place.membership, &mut self.pool);
         self.metrics.abandoned += missed.records;
         entry.room.leave(place.membership, &mut self.pool);
@@ -115,9 +107,13 @@ impl Rooms {
     }
 
     /// Which of these places is in the room.
-    pub(super) fn place_in(&self, name: &str, places: &[Place]) -> Option<Place> {
+    pub(super) fn place_in(&self, name: &str, places: &Places) -> Option<Place> {
         let room = *self.by_name.get(name)?;
-        places.iter().find(|place| place.room == room).copied()
+        places
+            .as_slice()
+            .iter()
+            .find(|place| place.room == room)
+            .copied()
     }
 
     /// Says something to everyone in the room, on all workers, but `except`.
@@ -154,7 +150,7 @@ impl Rooms {
         let Some(room) = self.mark_dirty(&published.room) else {
             return;
         };
-        let Some(entry) = &mut self.rooms[room] else {
+        let Some(entry) = entry_mut(&mut self.rooms, room) else {
             return;
         };
         let except = except.filter(|place| place.room == room);
@@ -176,7 +172,7 @@ impl Rooms {
         let Some(room) = self.mark_dirty(name) else {
             return;
         };
-        let Some(entry) = &mut self.rooms[room] else {
+        let Some(entry) = entry_mut(&mut self.rooms, room) else {
             return;
         };
         let bytes = message.as_bytes().len() + HEADER_BYTES_MAX;
@@ -194,12 +190,12 @@ impl Rooms {
     }
 
     /// The rooms with something to flush; each is clean afterwards.
-    pub(super) fn take_dirty(&mut self) -> Vec<usize> {
+    pub(super) fn take_dirty(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.dirty)
     }
 
     /// Gives the list back, so that its memory serves the next turn.
-    pub(super) fn reuse_dirty(&mut self, mut list: Vec<usize>) {
+    pub(super) fn reuse_dirty(&mut self, mut list: Vec<u32>) {
         if self.dirty.is_empty() {
             list.clear();
             self.dirty = list;
@@ -207,15 +203,15 @@ impl Rooms {
     }
 
     /// A room that was dirty, with the pool that its log gives memory back to.
-    pub(super) fn clean(&mut self, room: usize) -> Option<(&mut Room, &mut ChunkPool)> {
-        let entry = self.rooms.get_mut(room)?.as_mut()?;
+    pub(super) fn clean(&mut self, room: u32) -> Option<(&mut Room, &mut ChunkPool)> {
+        let entry = entry_mut(&mut self.rooms, room)?;
         entry.dirty = false;
         Some((&mut entry.room, &mut self.pool))
     }
 
     /// A room, with the pool that its log gives memory back to.
-    pub(super) fn room(&mut self, room: usize) -> Option<(&mut Room, &mut ChunkPool)> {
-        let entry = self.rooms.get_mut(room)?.as_mut()?;
+    pub(super) fn room(&mut self, room: u32) -> Option<(&mut Room, &mut ChunkPool)> {
+        let entry = entry_mut(&mut self.rooms, room)?;
         Some((&mut entry.room, &mut self.pool))
     }
 
@@ -225,13 +221,13 @@ impl Rooms {
     }
 
     /// The room's name.
-    pub(super) fn name(&self, room: usize) -> Option<Arc<str>> {
-        Some(self.rooms.get(room)?.as_ref()?.name.clone())
+    pub(super) fn name(&self, room: u32) -> Option<Arc<str>> {
+        Some(entry(&self.rooms, room)?.name.clone())
     }
 
     /// The room has been flushed: is somebody behind, and since when?
-    pub(super) fn watch(&mut self, room: usize, now: Millis) {
-        let Some(Some(entry)) = self.rooms.get_mut(room) else {
+    pub(super) fn watch(&mut self, room: u32, now: Millis) {
+        let Some(entry) = entry_mut(&mut self.rooms, room) else {
             return;
         };
         if entry.room.blocked() == 0 {
@@ -248,10 +244,10 @@ impl Rooms {
 
     /// The rooms in which somebody is behind. Those that have caught up are
     /// taken off the list first.
-    pub(super) fn watched(&mut self) -> &[usize] {
+    pub(super) fn watched(&mut self) -> &[u32] {
         let (rooms, board) = (&mut self.rooms, &self.board);
         self.watched.retain(|&room| {
-            let Some(Some(entry)) = rooms.get_mut(room) else {
+            let Some(entry) = entry_mut(rooms, room) else {
                 return false;
             };
             entry.watched = entry.room.blocked() > 0;
@@ -269,15 +265,15 @@ impl Rooms {
         let entries = self
             .watched
             .iter()
-            .filter_map(|&room| self.rooms[room].as_ref());
+            .filter_map(|&room| entry(&self.rooms, room));
         entries
             .filter_map(|entry| entry.ages.due(entry.slow_readers.age_max?))
             .min()
     }
 
     /// The room's members that are over its bounds.
-    pub(super) fn too_slow(&mut self, room: usize, now: Millis, into: &mut Vec<TooSlow>) {
-        let Some(Some(entry)) = self.rooms.get_mut(room) else {
+    pub(super) fn too_slow(&mut self, room: u32, now: Millis, into: &mut Vec<TooSlow>) {
+        let Some(entry) = entry_mut(&mut self.rooms, room) else {
             return;
         };
         let SlowReaders {
@@ -321,7 +317,7 @@ impl Rooms {
     /// A member misses what waits for it, but for the newest message if
     /// `latest`.
     pub(super) fn skip(&mut self, place: Place, latest: bool) -> Skipped {
-        let Some(Some(entry)) = self.rooms.get_mut(place.room) else {
+        let Some(entry) = entry_mut(&mut self.rooms, place.room) else {
             return Skipped::default();
         };
         let skipped = match latest {
@@ -336,7 +332,7 @@ impl Rooms {
     pub(super) fn show(&mut self) {
         self.board.show(&self.metrics);
         for &room in &self.watched {
-            let Some(Some(Entry { name, room, .. })) = self.rooms.get(room) else {
+            let Some(Entry { name, room, .. }) = entry(&self.rooms, room) else {
                 continue;
             };
             let log = room.log();
@@ -350,9 +346,9 @@ impl Rooms {
         }
     }
 
-    fn mark_dirty(&mut self, name: &str) -> Option<usize> {
+    fn mark_dirty(&mut self, name: &str) -> Option<u32> {
         let room = *self.by_name.get(name)?;
-        let entry = self.rooms.get_mut(room)?.as_mut()?;
+        let entry = entry_mut(&mut self.rooms, room)?;
         if !entry.dirty {
             entry.dirty = true;
             self.dirty.push(room);
@@ -360,7 +356,7 @@ impl Rooms {
         Some(room)
     }
 
-    fn index_or_new(&mut self, name: &str) -> usize {
+    fn index_or_new(&mut self, name: &str) -> u32 {
         if let Some(&room) = self.by_name.get(name) {
             return room;
         }
@@ -375,15 +371,16 @@ impl Rooms {
         };
         let room = self.free.pop().unwrap_or_else(|| {
             self.rooms.push(None);
-            self.rooms.len() - 1
+            // Each room has a member with a socket: there are far fewer.
+            (self.rooms.len() - 1) as u32
         });
-        self.rooms[room] = Some(entry);
+        self.rooms[room as usize] = Some(entry);
         self.by_name.insert(shared_name, room);
         room
     }
 
-    fn dissolve(&mut self, room: usize) {
-        if let Some(entry) = self.rooms[room].take() {
+    fn dissolve(&mut self, room: u32) {
+        if let Some(entry) = self.rooms[room as usize].take() {
             self.by_name.remove(&entry.name);
             self.dirty.retain(|&dirty| dirty != room);
             if entry.watched {
@@ -394,6 +391,14 @@ impl Rooms {
             self.free.push(room);
         }
     }
+}
+
+fn entry(rooms: &[Option<Entry>], room: u32) -> Option<&Entry> {
+    rooms.get(room as usize)?.as_ref()
+}
+
+fn entry_mut(rooms: &mut [Option<Entry>], room: u32) -> Option<&mut Entry> {
+    rooms.get_mut(room as usize)?.as_mut()
 }
 
 /// For how many members a message is.

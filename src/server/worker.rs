@@ -17,6 +17,7 @@
 use super::config::Config;
 use super::handler::{Failure, Handler};
 use super::mail::{ConnectionId, Mail};
+use super::places::Place;
 use super::rooms::{Rooms, TooSlow};
 use super::session::{Ending, Established, Opening, Reading, Session, Sessions, Waiting};
 use super::slow::{Missed, SlowPolicy};
@@ -258,7 +259,7 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Acts on the members of a room that are too far behind.
-    fn judge(&mut self, io: &mut Io, room: usize) {
+    fn judge(&mut self, io: &mut Io, room: u32) {
         let mut too_slow = std::mem::take(&mut self.too_slow);
         self.rooms.too_slow(room, io.now(), &mut too_slow);
         for member in too_slow.drain(..) {
@@ -339,7 +340,7 @@ impl<H: Handler> Worker<H> {
         key: SocketKey,
         connection: &mut Established<H::Session>,
     ) {
-        for place in &connection.places {
+        for place in connection.places.as_slice() {
             if let Some((room, pool)) = self.rooms.room(place.room) {
                 let write = |_, rest: &[u8]| io.write(key, rest);
                 if !room.finish_record(place.membership, pool, write) {
@@ -360,7 +361,7 @@ impl<H: Handler> Worker<H> {
         key: SocketKey,
         connection: &mut Established<H::Session>,
     ) {
-        for place in &connection.places {
+        for place in connection.places.as_slice() {
             if let Some((room, pool)) = self.rooms.room(place.room) {
                 room.flush_one(place.membership, pool, |_, backlog| {
                     write_backlog(io, key, backlog)
@@ -425,11 +426,7 @@ impl<H: Handler> Worker<H> {
 // Mail.
 impl<H: Handler> Worker<H> {
     /// Where in the room the connection is that is left out of a message.
-    fn place_of(
-        &mut self,
-        connection: Option<ConnectionId>,
-        room: &str,
-    ) -> Option<super::rooms::Place> {
+    fn place_of(&mut self, connection: Option<ConnectionId>, room: &str) -> Option<Place> {
         let id = connection.filter(|id| id.worker == self.index)?;
         let established = self.sessions.established(id.key)?;
         self.rooms.place_in(room, &established.places)
