@@ -362,7 +362,11 @@ impl Pair {
         let lag = self.lag(reader);
         assert_eq!(self.room.lag(reader.membership), Some(lag));
         let named = |bytes, records| {
-            let mut slow = self.room.lagging(&LagBounds { bytes, records });
+            let mut slow = self.room.lagging(&LagBounds {
+                bytes,
+                records,
+                position: 0,
+            });
             slow.any(|membership| membership == reader.membership)
         };
         assert!(!named(lag.bytes, lag.records));

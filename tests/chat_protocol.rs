@@ -71,7 +71,9 @@ fn every_example_of_the_server_is_what_the_server_would_say() {
     types.dedup();
     assert_eq!(
         types,
-        ["error", "joined", "left", "message", "names", "welcome"]
+        [
+            "error", "joined", "left", "message", "missed", "names", "welcome"
+        ]
     );
 }
 

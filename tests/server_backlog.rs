@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
 use yamabiko::server::{
-    Admission, Config, Context, Handler, Limits, MailboxFull, Message, Refusal, Upgrade,
+    Admission, Config, Context, Handler, Limits, MailboxFull, Message, Refusal, SlowReaders,
+    Upgrade,
 };
 use yamabiko::websocket::frame::Opcode;
 
@@ -143,6 +144,10 @@ fn a_member_that_stops_reading_is_closed_with_1013_and_disturbs_no_one() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             backlog_bytes_max: 64 << 10,
+            slow_readers: SlowReaders {
+                bytes_max: 64 << 10,
+                ..SlowReaders::default()
+            },
             limits: Limits {
                 message_bytes_max: 256 << 10,
                 ..Limits::default()
@@ -187,6 +192,10 @@ fn a_member_that_was_slow_within_the_bounds_gets_everything_when_it_reads() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             backlog_bytes_max: 64 << 20,
+            slow_readers: SlowReaders {
+                bytes_max: 64 << 20,
+                ..SlowReaders::default()
+            },
             ..config
         });
         let mut slow = Client::open_narrow(server.address);
@@ -218,6 +227,10 @@ fn a_member_that_leaves_inside_a_message_gets_the_rest_of_it() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             backlog_bytes_max: 64 << 20,
+            slow_readers: SlowReaders {
+                bytes_max: 64 << 20,
+                ..SlowReaders::default()
+            },
             ..config
         });
         let mut slow = Client::open_narrow(server.address);

@@ -7,7 +7,7 @@ use socket::{Client, Frame, Running, frame, with_1_and_3_workers};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::thread;
-use yamabiko::server::{Config, Message};
+use yamabiko::server::{Config, Message, SlowReaders};
 use yamabiko::websocket::frame::Opcode;
 
 #[test]
@@ -333,6 +333,10 @@ fn big_messages_and_small_ones_arrive_whole_and_in_one_order() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             backlog_bytes_max: 64 << 20,
+            slow_readers: SlowReaders {
+                bytes_max: 64 << 20,
+                ..SlowReaders::default()
+            },
             ..config
         });
         let mut members = server.members(9, "hall");

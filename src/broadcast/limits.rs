@@ -46,7 +46,7 @@ impl LogLimits {
     }
 }
 
-/// How far a member may fall behind: one *strictly* beyond either bound is
+/// How far a member may fall behind: one *strictly* beyond any bound is
 /// named by [`Room::lagging`](super::Room::lagging).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LagBounds {
@@ -55,6 +55,9 @@ pub struct LagBounds {
     pub bytes: u64,
     /// Records that the member has not received whole; unbounded by default.
     pub records: u64,
+    /// A position of the log that the member has to have reached; 0 by default.
+    /// This is how the caller, who has a clock, bounds the age.
+    pub position: u64,
 }
 
 impl Default for LagBounds {
@@ -62,6 +65,7 @@ impl Default for LagBounds {
         LagBounds {
             bytes: 1024 * 1024,
             records: u64::MAX,
+            position: 0,
         }
     }
 }

@@ -194,7 +194,8 @@ impl Log {
     pub(super) fn oldest_within(&self, bounds: &LagBounds) -> u64 {
         let oldest_by_bytes = self.head.saturating_sub(bounds.bytes);
         let oldest_by_records = self.end_of_record(self.records.saturating_sub(bounds.records));
-        oldest_by_bytes.max(oldest_by_records)
+        let oldest_by_age = bounds.position.min(self.head);
+        oldest_by_bytes.max(oldest_by_records).max(oldest_by_age)
     }
 
     /// Where the record that holds the byte before `position` begins.

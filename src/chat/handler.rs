@@ -13,8 +13,8 @@ use super::protocol::SUBPROTOCOL;
 use super::room::Rooms;
 use super::route::Route;
 use crate::server::{
-    Admission, CloseCode, Closed, Context, Handler, Message, Refusal, RequestHead, Response,
-    SendError, Status, Upgrade,
+    Admission, CloseCode, Closed, Context, Handler, Message, Missed, Refusal, RequestHead,
+    Response, SendError, Status, Upgrade,
 };
 
 /// The chat application, to be given to a [`Server`](crate::server::Server).
@@ -96,6 +96,12 @@ impl Handler for Chat {
     fn closed(&self, session: Session, _: &Closed<'_>, context: &mut Context<'_>) {
         if let Kind::Chat(member) = session.0 {
             member.gone(&self.rooms, context);
+        }
+    }
+
+    fn missed(&self, session: &mut Session, _: &str, missed: Missed, context: &mut Context<'_>) {
+        if let Kind::Chat(member) = &session.0 {
+            member.missed(missed.messages, context);
         }
     }
 

@@ -75,6 +75,11 @@ impl Member {
         complain(Complaint::of(ErrorCode::Binary), outlet);
     }
 
+    /// The connection read too slowly and has missed this much.
+    pub(super) fn missed(&self, messages: u64, outlet: &mut impl Outlet) {
+        outlet.send(&ServerMessage::Missed { messages }.to_json());
+    }
+
     /// The connection is gone.
     pub(super) fn gone(self, rooms: &Rooms, outlet: &mut impl Outlet) {
         let State::Inside(name) = &self.state else {

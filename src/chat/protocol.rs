@@ -113,6 +113,11 @@ pub enum ServerMessage<'a> {
         /// Which revision of the room's names this is.
         revision: u64,
     },
+    /// You read too slowly and have missed something of the room, here.
+    Missed {
+        /// How many messages of the server: what was said, who came and went.
+        messages: u64,
+    },
     /// A message of yours was not carried out.
     Error(Box<Complaint<'a>>),
     /// A type that this version does not know: to be passed over.

@@ -13,6 +13,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
+use yamabiko::server::SlowPolicy;
 
 use super::bench;
 
@@ -50,6 +51,11 @@ pub(super) struct ServerOptions {
     pub workers: Option<NonZeroUsize>,
     pub message_bytes_max: Option<usize>,
     pub backlog_bytes_max: Option<usize>,
+    pub slow_readers: Option<SlowPolicy>,
+    pub slow_messages_max: Option<u64>,
+    /// `Some(None)`: however old.
+    pub slow_age_max: Option<Option<Duration>>,
+    pub gather_delay: Option<Duration>,
     pub connections_max: Option<usize>,
     pub handshake_timeout: Option<Duration>,
     /// `Some(None)`: no pings.
@@ -166,6 +172,15 @@ fn server_flag(
         "workers" => options.workers = Some(value(flag, parser, count)?),
         "message-bytes-max" => options.message_bytes_max = Some(value(flag, parser, bytes)?),
         "backlog-bytes-max" => options.backlog_bytes_max = Some(value(flag, parser, bytes)?),
+        "slow-readers" => options.slow_readers = Some(value(flag, parser, slow_policy)?),
+        "slow-messages-max" => {
+            let messages = value(flag, parser, count)?.get();
+            options.slow_messages_max = Some(messages as u64);
+        }
+        "slow-age-max" => options.slow_age_max = Some(value(flag, parser, interval)?),
+        "gather-delay" => {
+            options.gather_delay = Some(value(flag, parser, interval)?.unwrap_or_default());
+        }
         "connections-max" => options.connections_max = Some(value(flag, parser, count)?.get()),
         "handshake-timeout" => options.handshake_timeout = Some(value(flag, parser, seconds)?),
         "ping-interval" => options.ping_interval = Some(value(flag, parser, interval)?),
@@ -264,6 +279,16 @@ pub(super) fn interval(word: &str) -> Result<Option<Duration>, String> {
     }
 }
 
+/// What is done with readers that are too slow.
+fn slow_policy(word: &str) -> Result<SlowPolicy, String> {
+    match word {
+        "disconnect" => Ok(SlowPolicy::Disconnect),
+        "skip" => Ok(SlowPolicy::Skip),
+        "latest" => Ok(SlowPolicy::Latest),
+        _ => Err("expected disconnect, skip or latest".to_owned()),
+    }
+}
+
 /// An origin as a browser writes it in `Origin` (RFC 6454 §6.2): scheme and
 /// authority without a path, or `null`; or `*` for all of them.
 fn origin(word: &str) -> Result<String, String> {
@@ -328,6 +353,10 @@ mod tests {
             workers: NonZeroUsize::new(2),
             message_bytes_max: Some(65_536),
             backlog_bytes_max: Some(2 << 20),
+            slow_readers: Some(SlowPolicy::Latest),
+            slow_messages_max: Some(100),
+            slow_age_max: Some(None),
+            gather_delay: Some(Duration::from_millis(5)),
             connections_max: Some(7),
             handshake_timeout: Some(Duration::from_millis(250)),
             ping_interval: Some(Some(Duration::from_secs(20))),
@@ -337,7 +366,8 @@ mod tests {
             allow_origins: vec!["https://a.example".into(), "null".into()],
         };
         let line = "echo --listen [::1]:9 --workers 2 --message-bytes-max 64KiB \
-             --backlog-bytes-max 2MiB --connections-max 7 --handshake-timeout 0.25 \
+             --backlog-bytes-max 2MiB --slow-readers latest --slow-messages-max 100 \
+             --slow-age-max 0 --gather-delay 0.005 --connections-max 7 --handshake-timeout 0.25 \
              --ping-interval 20 --pong-timeout 1.5 --close-timeout 1 --drain-timeout 86400 \
              --allow-origin https://A.example --allow-origin null";
         assert_eq!(server(line), expected);

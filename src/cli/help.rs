@@ -73,8 +73,16 @@ fn server_flags(message_bytes_max: &str, backlog_bytes_max: &str) -> String {
   --workers N               threads, each with its own event loop [one per core]
   --message-bytes-max N     longest message; a longer one closes
                             its connection with 1009 [{message_bytes_max}]
-  --backlog-bytes-max N     how far behind one client may be; beyond it the
-                            connection is closed with 1013 [{backlog_bytes_max}]
+  --backlog-bytes-max N     how far behind one client may be, in a room and in
+                            what is for it alone [{backlog_bytes_max}]
+  --slow-messages-max N     the same, in messages of a room [no bound]
+  --slow-age-max S          how long a message may wait for a slow reader;
+                            0: no bound [30]
+  --slow-readers POLICY     beyond these bounds: disconnect (with 1013), skip
+                            (to the newest, the gap is told), or latest (only
+                            the newest is kept for who is behind) [disconnect]
+  --gather-delay S          seconds for which messages gather before they are
+                            written, for fewer writes; 0: none [0]
   --connections-max N       connections of each worker; more wait [65536]
   --handshake-timeout S     seconds for the whole opening handshake [10]
   --ping-interval S         seconds of silence before a ping; 0: no pings [25]

@@ -18,6 +18,15 @@ pub(super) fn configure(defaults: Config, options: ServerOptions) -> Config {
         options.message_bytes_max,
     );
     set(&mut config.backlog_bytes_max, options.backlog_bytes_max);
+    set(
+        &mut config.slow_readers.bytes_max,
+        options.backlog_bytes_max.map(|bytes| bytes as u64),
+    );
+    let slow_readers = &mut config.slow_readers;
+    set(&mut slow_readers.policy, options.slow_readers);
+    set(&mut slow_readers.messages_max, options.slow_messages_max);
+    set(&mut slow_readers.age_max, options.slow_age_max);
+    set(&mut config.gather_delay, options.gather_delay);
     set(&mut config.connections_max, options.connections_max);
     set(&mut config.handshake_timeout, options.handshake_timeout);
     set(&mut config.ping_interval, options.ping_interval);
@@ -124,6 +133,15 @@ mod tests {
                     mebibytes(config.limits.message_bytes_max),
                 ),
                 ("--backlog-bytes-max", mebibytes(config.backlog_bytes_max)),
+                (
+                    "--slow-readers",
+                    format!("{:?}", config.slow_readers.policy).to_lowercase(),
+                ),
+                (
+                    "--slow-age-max",
+                    seconds(config.slow_readers.age_max.expect("a bound")),
+                ),
+                ("--gather-delay", seconds(config.gather_delay)),
                 ("--connections-max", config.connections_max.to_string()),
                 ("--handshake-timeout", seconds(config.handshake_timeout)),
                 ("--ping-interval", seconds(ping_interval)),

@@ -1,6 +1,7 @@
 //! Every setting of the server, with unit, default and reason.
 
 use super::handler::Failure;
+use super::slow::SlowReaders;
 use crate::websocket::Limits;
 use crate::websocket::handshake::HeadLimits;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -40,12 +41,19 @@ pub struct Config {
     /// For all connections to end after [`ServerHandle::shutdown`](super::ServerHandle).
     /// Default 5 s.
     pub drain_timeout: Duration,
-    /// Bytes that one client may be behind, in its rooms and in what was sent
-    /// to it alone. Default 1 MiB. A client that is further behind in a room,
-    /// by more than a message of the largest size, is closed with 1013. Also
+    /// Bytes sent to one client alone that may wait for it. Default 1 MiB. Also
     /// the bytes that may be on the way to one worker from the others, before
     /// clients that publish have to wait.
     pub backlog_bytes_max: usize,
+    /// What a client may be behind in a room, and what is done beyond that.
+    /// Default: 1 MiB and 30 s, then it is closed with 1013.
+    pub slow_readers: SlowReaders,
+    /// How long what was published may gather before it is written, so that
+    /// more messages go out in one write. Default 0: until the worker has read
+    /// all that has come. In whole milliseconds; each message is up to this much
+    /// later. Worth it for rooms with many messages per second from many
+    /// clients, and never needed: under load, turns get longer by themselves.
+    pub gather_delay: Duration,
     /// Connections of each worker. Default 65,536; more wait in the kernel.
     pub connections_max: usize,
     /// Messages from the other workers that one worker keeps until its next
@@ -122,6 +130,8 @@ impl Default for Config {
             close_timeout: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(5),
             backlog_bytes_max: 1 << 20,
+            slow_readers: SlowReaders::default(),
+            gather_delay: Duration::ZERO,
             connections_max: 1 << 16,
             mailbox_capacity: 1 << 16,
             origins: Origins::default(),

@@ -3,7 +3,8 @@
 
 use super::handler::Message;
 use super::mail::ConnectionId;
-use super::rooms::{Place, Rooms, write_frame};
+use super::places::Places;
+use super::rooms::{Rooms, write_frame};
 use crate::broadcast::Outbox;
 use crate::websocket::frame::CloseCode;
 use std::fmt;
@@ -20,7 +21,7 @@ pub struct Context<'a> {
     pub(super) open: bool,
     pub(super) backlog_bytes_max: usize,
     pub(super) outbox: &'a mut Outbox,
-    pub(super) places: &'a mut Vec<Place>,
+    pub(super) places: &'a mut Places,
     pub(super) rooms: &'a mut Rooms,
     pub(super) close: Option<(CloseCode, String)>,
 }
@@ -76,7 +77,7 @@ impl Context<'_> {
     /// published in this turn and is not written yet, it misses.
     pub fn leave(&mut self, room: &str) {
         if let Some(place) = self.rooms.place_in(room, self.places) {
-            self.places.retain(|other| *other != place);
+            self.places.remove(place);
             if let Some(rest) = self.rooms.leave(place) {
                 self.outbox.finish_first(rest);
             }

@@ -66,11 +66,12 @@ impl<H: Handler> Worker<H> {
             Ok(Some(Event::Text(text))) => Message::Text(text),
             Ok(Some(Event::Binary(bytes))) => Message::Binary(bytes),
         };
+        self.rooms.metrics.received += 1;
         // After our own Close the application has said its last word.
         if state == State::Open {
             let mut context = Context {
                 id,
-                peer_address: established.peer_address,
+                peer_address: established.peer_address.get(),
                 open: true,
                 backlog_bytes_max: self.config.backlog_bytes_max,
                 outbox: &mut established.outbox,
@@ -97,7 +98,7 @@ impl<H: Handler> Worker<H> {
     ) {
         let mut context = Context {
             id: self.id(key),
-            peer_address: established.peer_address,
+            peer_address: established.peer_address.get(),
             open: established.connection.state() == State::Open,
             backlog_bytes_max: self.config.backlog_bytes_max,
             outbox: &mut established.outbox,
@@ -263,8 +264,9 @@ impl<H: Handler> Worker<H> {
         //# the server MUST _Close the WebSocket Connection_, and SHOULD log the
         //# problem.
         if let (Some(failure), Some(tell)) = (&failure, self.config.on_failure) {
-            tell(established.peer_address, failure);
+            tell(established.peer_address.get(), failure);
         }
+        self.rooms.metrics.closed += 1;
         let ended = established.connection.ended();
         let closed = Closed {
             clean: ended.clean,
@@ -274,7 +276,7 @@ impl<H: Handler> Worker<H> {
         };
         let mut context = Context {
             id: self.id(key),
-            peer_address: established.peer_address,
+            peer_address: established.peer_address.get(),
             open: false,
             backlog_bytes_max: self.config.backlog_bytes_max,
             outbox: &mut established.outbox,
@@ -298,7 +300,7 @@ impl<H: Handler> Worker<H> {
     ) {
         write_outbox(io, key, &mut established.outbox);
         self.write_rooms(io, key, established);
-        for place in established.places.drain(..) {
+        for &place in std::mem::take(&mut established.places).as_slice() {
             if let Some(rest) = self.rooms.leave(place) {
                 established.outbox.finish_first(rest);
             }

@@ -6,6 +6,7 @@
 //! so are the examples.
 
 use super::context::Context;
+use super::slow::{Missed, SlowReaders};
 use crate::websocket::ProtocolError;
 use crate::websocket::handshake::{Refusal, RequestHead, Response, Status, Upgrade};
 use std::io;
@@ -61,6 +62,26 @@ pub trait Handler: Send + Sync + 'static {
     /// still publish, and no longer send.
     fn closed(&self, session: Self::Session, closed: &Closed<'_>, context: &mut Context<'_>) {
         let _ = (session, closed, context);
+    }
+
+    /// The client was too slow for a room whose policy lets it skip, and has
+    /// missed this much. What is sent from here comes where the gap is.
+    fn missed(
+        &self,
+        session: &mut Self::Session,
+        room: &str,
+        missed: Missed,
+        context: &mut Context<'_>,
+    ) {
+        let _ = (session, room, missed, context);
+    }
+
+    /// What this room does with slow readers; asked on each worker when its
+    /// first member there joins. Default, `None`: as
+    /// [`Config::slow_readers`](super::Config) says.
+    fn slow_readers(&self, room: &str) -> Option<SlowReaders> {
+        let _ = room;
+        None
     }
 
     /// A plain HTTP request, GET or HEAD, on the same port. Default: 404.
@@ -136,8 +157,8 @@ pub enum Failure {
     /// Our Close was not answered in [`Config::close_timeout`](super::Config),
     /// or when the server stops in `drain_timeout`.
     CloseTimeout,
-    /// The client read too slowly: more than
-    /// [`Config::backlog_bytes_max`](super::Config) were waiting for it.
+    /// The client read too slowly, over the bounds of
+    /// [`SlowReaders`](super::SlowReaders).
     TooSlow {
         /// How many bytes of its rooms it was behind.
         bytes: u64,

@@ -46,10 +46,13 @@ mod ending;
 mod established;
 mod handler;
 mod mail;
+mod metrics;
 mod opening;
+mod places;
 mod publisher;
 mod rooms;
 mod session;
+mod slow;
 mod stopping;
 mod worker;
 
@@ -62,11 +65,14 @@ pub use config::{Config, Origins};
 pub use context::{Context, SendError};
 pub use handler::{Admission, Closed, Failure, Handler, Message};
 pub use mail::ConnectionId;
+pub use metrics::{Metrics, RoomLag};
 pub use publisher::{MailboxFull, Publisher};
+pub use slow::{Missed, SlowPolicy, SlowReaders};
 
 use crate::reactor::{Reactor, ReactorConfig, listen};
 use mail::{Mail, Mailboxes, Post};
-use rooms::Rooms;
+use metrics::Board;
+use rooms::{Rooms, SlowReadersOf};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -105,6 +111,7 @@ impl<H: Handler> Server<H> {
         let mailboxes = reactors.iter().map(Reactor::mailbox);
         let handle = ServerHandle {
             stopping: Arc::new(AtomicBool::new(false)),
+            boards: reactors.iter().map(|_| Arc::default()).collect(),
             mailboxes: Mailboxes::new(mailboxes, config.backlog_bytes_max),
         };
         let workers = staff(reactors, config, handler, &handle);
@@ -175,6 +182,7 @@ impl<H: Handler> Server<H> {
 pub struct ServerHandle {
     stopping: Arc<AtomicBool>,
     mailboxes: Mailboxes,
+    boards: Arc<[Arc<Board>]>,
 }
 
 impl ServerHandle {
@@ -185,6 +193,18 @@ impl ServerHandle {
     pub fn shutdown(&self) {
         self.stopping.store(true, Ordering::Release);
         self.mailboxes.wake_all();
+    }
+
+    /// What the server has done so far; what a worker does in its current turn
+    /// is not in it yet. Cost: a few loads for each worker.
+    pub fn metrics(&self) -> Metrics {
+        Board::sum(&self.boards)
+    }
+
+    /// The rooms in which somebody is behind, for each worker. Cost: a lock and
+    /// a copy for each worker.
+    pub fn lags(&self) -> Vec<RoomLag> {
+        Board::lags(&self.boards)
     }
 }
 
@@ -206,8 +226,15 @@ fn staff<H: Handler>(
     handle: &ServerHandle,
 ) -> Vec<(Reactor<Mail>, Worker<H>)> {
     let (config, handler) = (Arc::new(config), Arc::new(handler));
-    let worker = |(index, reactor)| {
-        let rooms = Rooms::new(index, Post::new(index, handle.mailboxes.clone()));
+    let asked = (config.clone(), handler.clone());
+    let slow_readers: SlowReadersOf = Arc::new(move |room| {
+        let (config, handler) = &asked;
+        handler.slow_readers(room).unwrap_or(config.slow_readers)
+    });
+    let worker = |(index, reactor): (usize, _)| {
+        let post = Post::new(index, handle.mailboxes.clone());
+        let board = handle.boards.get(index).cloned().unwrap_or_default();
+        let rooms = Rooms::new(index, post, board, slow_readers.clone());
         let stopping = handle.stopping.clone();
         let worker = Worker::new(index, handler.clone(), config.clone(), rooms, stopping);
         (reactor, worker)

@@ -4,6 +4,7 @@
 //! and no body to read.
 
 use super::handler::{Admission, Handler};
+use super::places::Places;
 use super::session::{Ending, Established, Opening, Reading, Session, Waiting};
 use super::worker::Worker;
 use crate::broadcast::Outbox;
@@ -156,13 +157,14 @@ impl<H: Handler> Worker<H> {
             connection: Connection::server(self.config.limits),
             session,
             outbox,
-            places: Vec::new(),
-            peer_address: opening.peer_address,
+            places: Places::default(),
+            peer_address: opening.peer_address.into(),
             heard_at: io.now(),
             waiting: Waiting::Nothing,
             reading: Reading::Reads,
             failure: None,
         });
+        self.rooms.metrics.opened += 1;
         self.wait_for_silence(io, key, &mut connection);
         self.call(io, key, &mut connection, |handler, session, context| {
             handler.opened(session, context);

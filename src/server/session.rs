@@ -13,12 +13,12 @@
 //! and that can erase the answer before the client has read it.
 
 use super::handler::Failure;
-use super::rooms::Place;
+use super::places::Places;
 use crate::broadcast::Outbox;
 use crate::reactor::{Millis, SocketKey};
 use crate::websocket::Connection;
 use crate::websocket::handshake::RequestReader;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 
 /// The state of one connection; drawn above.
 pub(super) enum Session<S> {
@@ -41,14 +41,39 @@ pub(super) struct Established<S> {
     pub(super) session: S,
     /// Replies and direct messages that are not written yet.
     pub(super) outbox: Outbox,
-    pub(super) places: Vec<Place>,
-    pub(super) peer_address: SocketAddr,
+    pub(super) places: Places,
+    pub(super) peer_address: PeerAddress,
     /// When something last came from the client.
     pub(super) heard_at: Millis,
     pub(super) waiting: Waiting,
     pub(super) reading: Reading,
     /// Why it is being closed, if something went wrong.
     pub(super) failure: Option<Box<Failure>>,
+}
+
+/// Where the client is, in half the room of a [`SocketAddr`] for IPv4.
+#[derive(Clone, Debug)]
+pub(super) enum PeerAddress {
+    V4(SocketAddrV4),
+    V6(Box<SocketAddrV6>),
+}
+
+impl From<SocketAddr> for PeerAddress {
+    fn from(address: SocketAddr) -> PeerAddress {
+        match address {
+            SocketAddr::V4(address) => PeerAddress::V4(address),
+            SocketAddr::V6(address) => PeerAddress::V6(Box::new(address)),
+        }
+    }
+}
+
+impl PeerAddress {
+    pub(super) fn get(&self) -> SocketAddr {
+        match self {
+            PeerAddress::V4(address) => SocketAddr::V4(*address),
+            PeerAddress::V6(address) => SocketAddr::V6(**address),
+        }
+    }
 }
 
 /// What the connection's one deadline is for.

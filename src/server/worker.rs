@@ -17,9 +17,11 @@
 use super::config::Config;
 use super::handler::{Failure, Handler};
 use super::mail::{ConnectionId, Mail};
-use super::rooms::Rooms;
+use super::places::Place;
+use super::rooms::{Rooms, TooSlow};
 use super::session::{Ending, Established, Opening, Reading, Session, Sessions, Waiting};
-use crate::broadcast::{Backlog, LagBounds, Outbox};
+use super::slow::{Missed, SlowPolicy};
+use crate::broadcast::{Backlog, Outbox};
 use crate::reactor::{Application, End, Io, Millis, SocketKey};
 use crate::websocket::frame::CloseCode;
 use crate::websocket::handshake::RequestReader;
@@ -40,8 +42,10 @@ pub(super) struct Worker<H: Handler> {
     pub(super) to_flush: Vec<SocketKey>,
     /// Connections that are not read while mail is congested.
     pub(super) congested: Vec<SocketKey>,
-    /// Members over their bounds, as `Rooms::lagging` names them.
-    lagging: Vec<(u64, u64)>,
+    /// Members over their bounds, as `Rooms::too_slow` names them.
+    too_slow: Vec<TooSlow>,
+    /// When what has gathered in the rooms will be written.
+    gathered_at: Option<Millis>,
     /// The number of the last ping, so that each has its own pong.
     pub(super) pings: u64,
     /// Set by [`ServerHandle::shutdown`](super::ServerHandle).
@@ -66,7 +70,8 @@ impl<H: Handler> Worker<H> {
             rooms,
             to_flush: Vec::new(),
             congested: Vec::new(),
-            lagging: Vec::new(),
+            too_slow: Vec::new(),
+            gathered_at: None,
             pings: 0,
             stopping,
             drained_at: None,
@@ -90,6 +95,7 @@ impl<H: Handler> Application for Worker<H> {
             head: Vec::new(),
             peer_address,
         };
+        self.rooms.metrics.accepted += 1;
         io.set_deadline(key, io.now().plus(self.config.handshake_timeout));
         self.sessions
             .put(key, Some(Session::Opening(Box::new(opening))));
@@ -179,6 +185,7 @@ impl<H: Handler> Application for Worker<H> {
             self.drain(io);
         }
         self.flush(io);
+        self.judge_old(io);
         let mail_waits = self.rooms.post.flush();
         if !self.is_congested() {
             self.read_congested_again(io);
@@ -189,7 +196,14 @@ impl<H: Handler> Application for Worker<H> {
         // Nobody says when another worker has taken its mail.
         let retry = mail_waits || !self.congested.is_empty();
         let retry_at = retry.then(|| io.now().plus(MAIL_RETRY));
-        io.set_alarm(self.drained_at.into_iter().chain(retry_at).min());
+        let alarms = [
+            self.drained_at,
+            retry_at,
+            self.gathered_at,
+            self.rooms.too_old_at(),
+        ];
+        io.set_alarm(alarms.into_iter().flatten().min());
+        self.rooms.show();
     }
 }
 
@@ -208,7 +222,26 @@ impl<H: Handler> Worker<H> {
             }
         }
         self.to_flush = to_flush;
-        self.flush_rooms(io);
+        if self.has_gathered(io) {
+            self.flush_rooms(io);
+        }
+    }
+
+    /// Whether the rooms are to be written now: always, unless
+    /// [`Config::gather_delay`] trades latency for fewer writes.
+    fn has_gathered(&mut self, io: &Io) -> bool {
+        if self.config.gather_delay.is_zero() {
+            return true;
+        }
+        if !self.rooms.is_dirty() {
+            return false;
+        }
+        let gathered_at = io.now().plus(self.config.gather_delay);
+        let has_gathered = *self.gathered_at.get_or_insert(gathered_at) <= io.now();
+        if has_gathered {
+            self.gathered_at = None;
+        }
+        has_gathered
     }
 
     fn flush_rooms(&mut self, io: &mut Io) {
@@ -219,39 +252,84 @@ impl<H: Handler> Worker<H> {
                     write_backlog(io, SocketKey::from_bits(member), backlog)
                 });
             }
-            self.close_lagging(io, index);
+            self.rooms.watch(index, io.now());
+            self.judge(io, index);
         }
         self.rooms.reuse_dirty(dirty);
     }
 
-    /// Closes the members of a room that are too far behind.
-    fn close_lagging(&mut self, io: &mut Io, room: usize) {
-        let mut lagging = std::mem::take(&mut self.lagging);
-        self.rooms.lagging(room, &self.lag_bounds(), &mut lagging);
-        for (member, bytes) in lagging.drain(..) {
-            let key = SocketKey::from_bits(member);
-            if let Some(Session::Established(mut connection)) = self.sessions.take(key) {
-                let failure = Failure::TooSlow { bytes };
-                let words = failure.to_string();
-                connection.failure = Some(Box::new(failure));
-                self.begin_close(io, key, &mut connection, CloseCode::TRY_AGAIN_LATER, &words);
+    /// Acts on the members of a room that are too far behind.
+    fn judge(&mut self, io: &mut Io, room: u32) {
+        let mut too_slow = std::mem::take(&mut self.too_slow);
+        self.rooms.too_slow(room, io.now(), &mut too_slow);
+        for member in too_slow.drain(..) {
+            if let Some(Session::Established(mut connection)) = self.sessions.take(member.key) {
+                match member.policy {
+                    SlowPolicy::Disconnect => self.disconnect(io, &member, &mut connection),
+                    policy => self.skip(io, &member, policy, &mut connection),
+                }
                 self.sessions
-                    .put(key, Some(Session::Established(connection)));
+                    .put(member.key, Some(Session::Established(connection)));
             }
         }
-        self.lagging = lagging;
+        self.too_slow = too_slow;
     }
 
-    /// A message of the largest size is no lag by itself.
-    fn lag_bounds(&self) -> LagBounds {
-        let bytes = self
-            .config
-            .backlog_bytes_max
-            .saturating_add(self.config.limits.message_bytes_max);
-        LagBounds {
-            bytes: bytes as u64,
-            ..LagBounds::default()
+    /// The same, in rooms where nobody speaks: what waits there gets older too.
+    fn judge_old(&mut self, io: &mut Io) {
+        if self.rooms.watched().is_empty() {
+            return;
         }
+        if self.rooms.too_old_at().is_some_and(|at| at <= io.now()) {
+            for room in self.rooms.watched().to_vec() {
+                self.judge(io, room);
+            }
+        }
+    }
+
+    fn disconnect(
+        &mut self,
+        io: &mut Io,
+        member: &TooSlow,
+        connection: &mut Established<H::Session>,
+    ) {
+        let failure = Failure::TooSlow {
+            bytes: member.lag.bytes,
+        };
+        let words = failure.to_string();
+        connection.failure = Some(Box::new(failure));
+        self.rooms.metrics.disconnected += 1;
+        self.begin_close(
+            io,
+            member.key,
+            connection,
+            CloseCode::TRY_AGAIN_LATER,
+            &words,
+        );
+    }
+
+    fn skip(
+        &mut self,
+        io: &mut Io,
+        member: &TooSlow,
+        policy: SlowPolicy,
+        connection: &mut Established<H::Session>,
+    ) {
+        let skipped = self.rooms.skip(member.place, policy == SlowPolicy::Latest);
+        if let Some(rest) = skipped.remainder {
+            connection.outbox.finish_first(rest);
+        }
+        let missed = Missed {
+            messages: skipped.records,
+            bytes: skipped.bytes,
+        };
+        let name = self.rooms.name(member.place.room);
+        if let (Some(name), 1..) = (name, missed.messages) {
+            self.call(io, member.key, connection, |handler, session, context| {
+                handler.missed(session, &name, missed, context);
+            });
+        }
+        self.to_flush.push(member.key);
     }
 
     /// Writes all that waits for a client whose socket has become writable: the
@@ -262,7 +340,7 @@ impl<H: Handler> Worker<H> {
         key: SocketKey,
         connection: &mut Established<H::Session>,
     ) {
-        for place in &connection.places {
+        for place in connection.places.as_slice() {
             if let Some((room, pool)) = self.rooms.room(place.room) {
                 let write = |_, rest: &[u8]| io.write(key, rest);
                 if !room.finish_record(place.membership, pool, write) {
@@ -283,7 +361,7 @@ impl<H: Handler> Worker<H> {
         key: SocketKey,
         connection: &mut Established<H::Session>,
     ) {
-        for place in &connection.places {
+        for place in connection.places.as_slice() {
             if let Some((room, pool)) = self.rooms.room(place.room) {
                 room.flush_one(place.membership, pool, |_, backlog| {
                     write_backlog(io, key, backlog)
@@ -348,11 +426,7 @@ impl<H: Handler> Worker<H> {
 // Mail.
 impl<H: Handler> Worker<H> {
     /// Where in the room the connection is that is left out of a message.
-    fn place_of(
-        &mut self,
-        connection: Option<ConnectionId>,
-        room: &str,
-    ) -> Option<super::rooms::Place> {
+    fn place_of(&mut self, connection: Option<ConnectionId>, room: &str) -> Option<Place> {
         let id = connection.filter(|id| id.worker == self.index)?;
         let established = self.sessions.established(id.key)?;
         self.rooms.place_in(room, &established.places)

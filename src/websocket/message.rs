@@ -9,7 +9,7 @@
 //!
 //! A text or binary frame with FIN that lies whole in the caller's buffer never
 //! comes here. What does come is copied once, into a buffer that grows with what
-//! has arrived, never with what a header claims. Text is gathered as text: each
+//! has arrived, at most to twice that, never with what a header claims. Text is gathered as text: each
 //! piece is checked when it comes, so the finished message needs no second look.
 //! An idle assembler is one empty pointer.
 
@@ -30,6 +30,8 @@ struct Gathering {
     payload: Payload,
     /// Payload octets that the headers so far have announced; within the limit.
     announced_bytes: usize,
+    /// 0 ≤ arrived_bytes ≤ announced_bytes
+    arrived_bytes: usize,
     /// 1 ≤ fragments ≤ fragments_max
     fragments: u32,
     complete: bool,
@@ -73,14 +75,14 @@ impl Assembler {
         }
     }
 
-    /// The frame's payload is not all there: gather it. Does nothing when the
-    /// message is under way already.
+    /// The frame's payload is not all there, or not all of the message: gather
+    /// it. `there` octets of this payload are about to be appended.
     //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
     //# Upon receiving a data frame (Section 5.6), the endpoint MUST note the
     //# /type/ of the data as defined by the opcode (frame-opcode) from
     //# Section 5.2.
-    pub(crate) fn gather(&mut self, header: &FrameHeader) {
-        self.message.get_or_insert_with(|| {
+    pub(crate) fn gather(&mut self, header: &FrameHeader, there: usize) {
+        let message = self.message.get_or_insert_with(|| {
             Box::new(Gathering {
                 payload: match header.opcode {
                     Opcode::Text => Payload::Text(String::new(), Utf8Validator::default()),
@@ -88,10 +90,12 @@ impl Assembler {
                 },
                 // Within the limit, as `begin_frame` has seen.
                 announced_bytes: usize::try_from(header.payload_length).unwrap_or(usize::MAX),
+                arrived_bytes: 0,
                 fragments: 1,
                 complete: false,
             })
         });
+        message.make_room(header.fin, there);
     }
 
     /// Adds the next piece of the current frame's payload.
@@ -160,6 +164,21 @@ impl Gathering {
         Ok(())
     }
 
+    /// Makes room for `there` more octets, by doubling: the buffer never has twice
+    /// as many octets as have arrived. In the last frame the length that the
+    /// message will have is known, and the doubling is such that it ends there.
+    fn make_room(&mut self, last: bool, there: usize) {
+        let arrived = self.arrived_bytes + there;
+        let capacity = match last {
+            true => halved_down_to(arrived, self.announced_bytes),
+            false => arrived.next_power_of_two(),
+        };
+        match &mut self.payload {
+            Payload::Text(text, _) => text.reserve_exact(capacity - text.len()),
+            Payload::Binary(bytes) => bytes.reserve_exact(capacity - bytes.len()),
+        }
+    }
+
     //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
     //# If the frame is part of a fragmented message, the "Application data"
     //# of the subsequent data frames is concatenated to form the /data/.
@@ -171,6 +190,7 @@ impl Gathering {
     //# Message fragments MUST be delivered to the recipient in the order
     //# sent by the sender.
     fn append(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
+        self.arrived_bytes += piece.len();
         match &mut self.payload {
             Payload::Text(text, validator) => {
                 let decoded = validator.decode(piece)?;
@@ -209,6 +229,16 @@ fn announce(before: usize, header: &FrameHeader, limits: &Limits) -> Result<usiz
         .ok_or(ProtocolError::MessageTooBig)
 }
 
+/// The smallest of `whole`, its half, its quarter and so on that `part` fits in:
+/// part ≤ whole.
+fn halved_down_to(part: usize, whole: usize) -> usize {
+    let mut size = whole;
+    while size / 2 >= part.max(1) {
+        size /= 2;
+    }
+    size
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,7 +262,7 @@ mod tests {
     ) -> Result<(), ProtocolError> {
         let header = frame(fin, opcode, payload.len() as u64);
         assembler.begin_frame(&header, limits)?;
-        assembler.gather(&header);
+        assembler.gather(&header, payload.len());
         assembler.append(payload)?;
         assembler.end_frame(fin)
     }
@@ -299,21 +329,36 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_claimed_length_allocates_nothing() {
+    /// The buffer's size after each of these pieces of one frame.
+    fn capacities(announced: u64, pieces: &[usize]) -> Vec<usize> {
         let limits = Limits {
             message_bytes_max: usize::MAX,
             ..Limits::default()
         };
         let mut assembler = Assembler::default();
-        let header = frame(true, Opcode::Binary, 1 << 62);
+        let header = frame(true, Opcode::Binary, announced);
         assert_eq!(assembler.begin_frame(&header, &limits), Ok(()));
-        assembler.gather(&header);
-        assert_eq!(assembler.append(b"x"), Ok(()));
-        let Some(Payload::Binary(bytes)) = assembler.message.map(|message| message.payload) else {
-            unreachable!("a binary message is under way");
+        let capacity_after = |&piece: &usize| {
+            assembler.gather(&header, piece);
+            assert_eq!(assembler.append(&vec![0; piece]), Ok(()));
+            match assembler.message.as_ref().map(|message| &message.payload) {
+                Some(Payload::Binary(bytes)) => bytes.capacity(),
+                _ => unreachable!("a binary message is under way"),
+            }
         };
-        assert!(bytes.capacity() < 64);
+        pieces.iter().map(capacity_after).collect()
+    }
+
+    #[test]
+    fn a_claimed_length_allocates_nothing() {
+        assert!(capacities(1 << 62, &[1])[0] < 2);
+        assert!(capacities(1 << 62, &[1000])[0] < 2000);
+    }
+
+    #[test]
+    fn the_buffer_doubles_and_ends_at_the_length_of_the_message() {
+        let capacities = capacities(1000, &[200, 50, 1, 249, 500]);
+        assert_eq!(capacities, [250, 250, 500, 500, 1000]);
     }
 
     #[test]

@@ -4,8 +4,8 @@
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use yamabiko::server::{
-    Admission, CloseCode, Closed, ConnectionId, Context, Handler, Message, Refusal, RequestHead,
-    Response, SendError, Status, Upgrade,
+    Admission, CloseCode, Closed, ConnectionId, Context, Handler, Message, Missed, Refusal,
+    RequestHead, Response, SendError, SlowPolicy, SlowReaders, Status, Upgrade,
 };
 
 /// What the server has told the application, in its order.
@@ -97,6 +97,25 @@ impl Handler for Application {
             reason: closed.reason.to_owned(),
             failure: closed.failure.map(ToString::to_string),
         });
+    }
+
+    fn missed(&self, _: &mut Session, room: &str, missed: Missed, context: &mut Context<'_>) {
+        say(context, &format!("missed {} of {room}", missed.messages));
+    }
+
+    /// Rooms whose names say so skip; the others are as the server's default.
+    fn slow_readers(&self, room: &str) -> Option<SlowReaders> {
+        let policy = match room {
+            "skip" => SlowPolicy::Skip,
+            "latest" => SlowPolicy::Latest,
+            _ => return None,
+        };
+        let bytes_max = 64 << 10;
+        Some(SlowReaders {
+            policy,
+            bytes_max,
+            ..SlowReaders::default()
+        })
     }
 
     fn http(&self, request: &RequestHead<'_>) -> Response {

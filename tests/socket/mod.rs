@@ -54,7 +54,7 @@ type RunResult = Result<io::Result<()>, Box<dyn Any + Send>>;
 /// A server that runs on a thread of its own, and is shut down when dropped.
 pub struct Running {
     pub address: SocketAddr,
-    handle: ServerHandle,
+    pub handle: ServerHandle,
     returned: Receiver<RunResult>,
     has_returned: bool,
     told: Receiver<Told>,

@@ -35,7 +35,7 @@ impl Room {
     /// room.append(b"two", &mut pool);
     /// room.flush(&mut pool, |_, _| 2); // the socket took "on"
     ///
-    /// let bounds = LagBounds { bytes: 3, records: u64::MAX };
+    /// let bounds = LagBounds { bytes: 3, ..LagBounds::default() };
     /// let slow: Vec<_> = room.lagging(&bounds).collect();
     /// assert_eq!(slow, [member]); // four bytes behind
     ///
@@ -162,7 +162,11 @@ mod tests {
         room.flush(&mut pool, nothing);
         room.join(2);
         let named = |bytes, records| {
-            let bounds = LagBounds { bytes, records };
+            let bounds = LagBounds {
+                bytes,
+                records,
+                position: 0,
+            };
             room.lagging(&bounds).collect::<Vec<_>>()
         };
         assert_eq!(named(8, 2), []);
@@ -179,6 +183,7 @@ mod tests {
         let bounds = LagBounds {
             bytes: 0,
             records: 0,
+            position: 0,
         };
         assert_eq!(room.lagging(&bounds).count(), 0);
         assert_eq!(room.pending_bytes(), 3);

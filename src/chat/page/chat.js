@@ -204,6 +204,7 @@ const handlers = {
   left: (message) => presence.change(message),
   names: (message) => presence.list(message) && showPeople(),
   message: said,
+  missed,
   error: refused,
 };
 
@@ -240,6 +241,11 @@ function said({ id, from, text: words, time }) {
     conversation.say({ from, text: words, time, mine });
   }
   if (document.hidden) showUnseen(unseen + 1);
+}
+
+function missed({ messages }) {
+  conversation.note(`This connection is slow: ${messages === 1 ? "a message was" : `${messages} messages were`} missed here.`);
+  connection?.send({ type: "names" });
 }
 
 function refused({ id, code, text: reason, about, suggestion }) {

@@ -154,6 +154,9 @@ impl Conversation {
             ServerMessage::Left { name, .. } => {
                 Reaction::Show(format!("* {} has left", printable(&name)))
             }
+            ServerMessage::Missed { messages } => Reaction::Show(format!(
+                "* you read too slowly and have missed {messages} messages"
+            )),
             ServerMessage::Error(complaint) => self.complained(*complaint),
             ServerMessage::Names { .. } | ServerMessage::Unknown => Reaction::Nothing,
         }

@@ -1,11 +1,15 @@
 //! A streaming frame decoder: header, then the payload in pieces as they
 //! arrive, unmasked. Nothing of the payload is held back or copied, so a frame
-//! of any length costs the same 40 octets of state (RFC 6455 §5, §6.2).
+//! of any length costs the same 24 octets of state (RFC 6455 §5, §6.2).
 //!
 //! ```text
 //!             header complete            last octet of payload
 //!   Header ───────────────────▶ Payload ───────────────────────▶ Header
 //! ```
+//!
+//! Within a frame the state is what the header of the rest would be, as if the
+//! rest were a frame of its own: shorter by what has come, and its key turned so
+//! that it begins with the octet that masks the next one.
 //!
 //! Use it for proxies, for messages too large to be held, and to see what goes
 //! over the wire. It checks each frame by itself; the rules that bind frames
@@ -57,13 +61,8 @@ enum State {
         bytes: [u8; FrameHeader::BYTES_MAX],
         length: u8,
     },
-    /// `remaining` octets of payload are still to come; `offset` counts those
-    /// that have come, modulo 4, which is all that unmasking asks.
-    Payload {
-        masking_key: Option<[u8; 4]>,
-        offset: u8,
-        remaining: u64,
-    },
+    /// Within a frame, of which this is the rest.
+    Payload(FrameHeader),
 }
 
 const BETWEEN_FRAMES: State = State::Header {
@@ -93,27 +92,44 @@ impl FrameDecoder {
         &mut self,
         input: &mut &'b mut [u8],
     ) -> Result<Option<FramePart<'b>>, FrameError> {
-        match self.remaining() {
-            None => Ok(self.header(input)?.map(FramePart::Header)),
-            Some(0) => {
+        match self.rest() {
+            None => {
+                let header = self.header(input)?;
+                self.state = header.map_or_else(|| self.state.clone(), State::Payload);
+                Ok(header.map(FramePart::Header))
+            }
+            Some(rest) if rest.payload_length == 0 => {
                 self.end_frame();
                 Ok(Some(FramePart::End))
             }
             Some(_) if input.is_empty() => Ok(None),
-            Some(_) => Ok(Some(FramePart::Payload(self.payload(input)))),
+            Some(mut rest) => {
+                let piece = take_payload(&mut rest, input, usize::MAX);
+                self.keep(rest);
+                Ok(Some(FramePart::Payload(piece)))
+            }
         }
     }
 
     /// Octets of the current frame's payload that have not come yet; `None`
     /// between frames.
     pub fn remaining(&self) -> Option<u64> {
+        self.rest().map(|rest| rest.payload_length)
+    }
+
+    /// What is left of the current frame, as a frame of its own.
+    #[inline]
+    pub(crate) fn rest(&self) -> Option<FrameHeader> {
         match self.state {
             State::Header { .. } => None,
-            State::Payload { remaining, .. } => Some(remaining),
+            State::Payload(rest) => Some(rest),
         }
     }
 
-    /// Reads and checks a header. `None`: `input` is used up.
+    /// Reads and checks a header, between frames. `None`: `input` is used up.
+    ///
+    /// The decoder is still between frames then: a caller that has the whole
+    /// payload before it takes it and need not tell, any other calls `keep`.
     #[inline]
     pub(crate) fn header(
         &mut self,
@@ -126,40 +142,16 @@ impl FrameDecoder {
             0 => parse_whole(input, bytes, length)?,
             _ => parse_collected(input, bytes, length)?,
         };
-        let Some(header) = parsed else {
-            return Ok(None);
-        };
-        header.check(self.role)?;
-        self.state = State::Payload {
-            masking_key: header.masking_key,
-            offset: 0,
-            remaining: header.payload_length,
-        };
-        Ok(Some(header))
+        if let Some(header) = &parsed {
+            header.check(self.role)?;
+        }
+        Ok(parsed)
     }
 
-    /// Takes as much of the current frame's payload as is there, unmasked.
+    /// The input ends within a frame: `rest` of it is to come.
     #[inline]
-    pub(crate) fn payload<'b>(&mut self, input: &mut &'b mut [u8]) -> &'b mut [u8] {
-        let State::Payload {
-            masking_key,
-            offset,
-            remaining,
-        } = &mut self.state
-        else {
-            return &mut [];
-        };
-        let taken = usize::try_from(*remaining).map_or(input.len(), |n| n.min(input.len()));
-        let piece = take_front(input, taken);
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
-        //# A server MUST remove masking for data frames received from a client
-        //# as described in Section 5.3.
-        if let Some(key) = *masking_key {
-            mask(piece, key, usize::from(*offset));
-            *offset = (*offset + (taken % 4) as u8) % 4;
-        }
-        *remaining -= taken as u64;
-        piece
+    pub(crate) fn keep(&mut self, rest: FrameHeader) {
+        self.state = State::Payload(rest);
     }
 
     /// The current frame's payload has all come: the next octet is a header's.
@@ -200,15 +192,39 @@ fn parse_collected(
         bytes[usize::from(*length)] = octet;
         *length += 1;
         if let Some((header, _)) = FrameHeader::parse(&bytes[..usize::from(*length)])? {
+            *length = 0;
             return Ok(Some(header));
         }
     }
     Ok(None)
 }
 
+/// Takes what is there of the payload behind the header `rest`, at most
+/// `bytes_max` octets of it, and unmasks it; `rest` is then the header of what is
+/// left.
+#[inline]
+pub(crate) fn take_payload<'b>(
+    rest: &mut FrameHeader,
+    input: &mut &'b mut [u8],
+    bytes_max: usize,
+) -> &'b mut [u8] {
+    let there = input.len().min(bytes_max);
+    let taken = usize::try_from(rest.payload_length).map_or(there, |n| n.min(there));
+    let piece = take_front(input, taken);
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
+    //# A server MUST remove masking for data frames received from a client
+    //# as described in Section 5.3.
+    if let Some(key) = &mut rest.masking_key {
+        mask(piece, *key, 0);
+        key.rotate_left(taken % 4);
+    }
+    rest.payload_length -= taken as u64;
+    piece
+}
+
 /// Cuts `count` octets off the front of `input`: count ≤ input.len().
 #[inline]
-pub(crate) fn take_front<'b>(input: &mut &'b mut [u8], count: usize) -> &'b mut [u8] {
+fn take_front<'b>(input: &mut &'b mut [u8], count: usize) -> &'b mut [u8] {
     let (front, rest) = std::mem::take(input).split_at_mut(count);
     *input = rest;
     front
@@ -244,7 +260,7 @@ mod tests {
 
     #[test]
     fn decoder_stays_small() {
-        assert!(size_of::<FrameDecoder>() <= 32);
+        assert_eq!(size_of::<FrameDecoder>(), 24);
     }
 
     proptest! {

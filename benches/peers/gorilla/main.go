@@ -1,0 +1,202 @@
+// Broadcast and echo on gorilla/websocket: `gorilla PORT broadcast|echo`.
+//
+// As its chat example does: a reading and a writing goroutine for each client, and
+// one hub that hands out; as its documentation advises for broadcasts, each message
+// is a PreparedMessage, framed once, and for many connections, write buffers are
+// pooled. gorilla writes each message to the connection by itself; gatherConn makes
+// one write of all that a writing goroutine has taken. The hub gives way once before
+// it hands out, so that a turn has everything that has come.
+//
+// A client that is 1 MiB behind is disconnected. One thread (GOMAXPROCS=1).
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gorilla/websocket"
+)
+
+const backlogBytesMax = 1 << 20
+
+func main() {
+	if len(os.Args) != 3 || (os.Args[2] != "broadcast" && os.Args[2] != "echo") {
+		usage()
+	}
+	port, err := strconv.ParseUint(os.Args[1], 10, 16)
+	if err != nil {
+		usage()
+	}
+	runtime.GOMAXPROCS(1)
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	serve := echo
+	if os.Args[2] == "broadcast" {
+		hub := newHub()
+		go hub.run()
+		serve = hub.serve
+	}
+	upgrader := websocket.Upgrader{WriteBufferPool: &sync.Pool{}}
+	handler := func(response http.ResponseWriter, request *http.Request) {
+		connection, err := upgrader.Upgrade(response, request, nil)
+		if err == nil {
+			// Not here, so that what net/http holds for the request goes.
+			go serve(connection)
+		}
+	}
+	fmt.Printf("ready %s\n", listener.Addr())
+	err = http.Serve(gatherListener{listener}, http.HandlerFunc(handler))
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+func usage() {
+	fmt.Fprintln(os.Stderr, "usage: gorilla PORT broadcast|echo")
+	os.Exit(2)
+}
+
+// echo answers all that one read has brought by one write, because gatherConn
+// flushes before it reads again.
+func echo(connection *websocket.Conn) {
+	defer connection.Close()
+	gathering := connection.UnderlyingConn().(*gatherConn)
+	gathering.gather()
+	for {
+		kind, data, err := connection.ReadMessage()
+		if err != nil {
+			return
+		}
+		if connection.WriteMessage(kind, data) != nil {
+			return
+		}
+	}
+}
+
+type message struct {
+	prepared *websocket.PreparedMessage
+	bytes    int
+}
+
+// A turn's messages, shared by all clients.
+type batch struct {
+	messages []*websocket.PreparedMessage
+	bytes    int64
+}
+
+type client struct {
+	connection *websocket.Conn
+	batches    chan batch
+	behind     atomic.Int64
+}
+
+type hub struct {
+	join    chan *client
+	leave   chan *client
+	said    chan message
+	clients map[*client]struct{}
+}
+
+func newHub() *hub {
+	return &hub{
+		join:    make(chan *client),
+		leave:   make(chan *client),
+		said:    make(chan message, 4096),
+		clients: make(map[*client]struct{}),
+	}
+}
+
+func (hub *hub) run() {
+	for {
+		select {
+		case client := <-hub.join:
+			hub.clients[client] = struct{}{}
+		case client := <-hub.leave:
+			hub.remove(client)
+		case first := <-hub.said:
+			runtime.Gosched()
+			hub.fanOut(first)
+		}
+	}
+}
+
+func (hub *hub) fanOut(first message) {
+	turn := batch{[]*websocket.PreparedMessage{first.prepared}, int64(first.bytes)}
+	for waiting := len(hub.said); waiting > 0; waiting-- {
+		next := <-hub.said
+		turn.messages = append(turn.messages, next.prepared)
+		turn.bytes += int64(next.bytes)
+	}
+	for client := range hub.clients {
+		if client.behind.Add(turn.bytes) > backlogBytesMax+turn.bytes {
+			hub.remove(client)
+			continue
+		}
+		select {
+		case client.batches <- turn:
+		default:
+			hub.remove(client)
+		}
+	}
+}
+
+// remove ends both goroutines of a client.
+func (hub *hub) remove(client *client) {
+	if _, isHere := hub.clients[client]; isHere {
+		delete(hub.clients, client)
+		close(client.batches)
+		client.connection.Close()
+	}
+}
+
+func (hub *hub) serve(connection *websocket.Conn) {
+	client := &client{connection: connection, batches: make(chan batch, 64)}
+	hub.join <- client
+	go client.write()
+	for {
+		kind, data, err := connection.ReadMessage()
+		if err != nil {
+			break
+		}
+		prepared, err := websocket.NewPreparedMessage(kind, data)
+		if err != nil {
+			break
+		}
+		hub.said <- message{prepared, len(data)}
+	}
+	hub.leave <- client
+}
+
+func (client *client) write() {
+	gathering := client.connection.UnderlyingConn().(*gatherConn)
+	for turn := range client.batches {
+		gathering.gather()
+		taken := turn.bytes
+		client.queue(turn)
+		for waiting := len(client.batches); waiting > 0; waiting-- {
+			next, isOpen := <-client.batches
+			if !isOpen {
+				break
+			}
+			taken += next.bytes
+			client.queue(next)
+		}
+		// An error shows again when the connection is read.
+		_ = gathering.flush()
+		client.behind.Add(-taken)
+	}
+}
+
+func (client *client) queue(turn batch) {
+	for _, prepared := range turn.messages {
+		_ = client.connection.WritePreparedMessage(prepared)
+	}
+}

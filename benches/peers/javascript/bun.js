@@ -1,0 +1,70 @@
+// Broadcast and echo on bun: `bun bun.js PORT broadcast|echo`.
+//
+// bun's server is uWebSockets (see ../uwebsockets/server.cpp, whose form this is):
+// what comes in one turn of the loop is gathered and handed out in `setImmediate`,
+// one message by `server.publish`, more by a corked `send` to each socket. Echo:
+// bun corks a socket while its handler runs.
+//
+// A client that is 1 MiB behind is disconnected (`closeOnBackpressureLimit`); no
+// compression; the idle timeout and the automatic pings are left as they are.
+
+const [port, mode] = process.argv.slice(2);
+if (mode !== "broadcast" && mode !== "echo") {
+  console.error("usage: bun bun.js PORT broadcast|echo");
+  process.exit(2);
+}
+const TOPIC = "broadcast";
+const BACKLOG_BYTES_MAX = 1024 * 1024;
+
+const members = new Set();
+let turn = [];
+
+const broadcast = {
+  open(socket) {
+    socket.subscribe(TOPIC);
+    members.add(socket);
+  },
+  message(_socket, message) {
+    if (turn.push(message) === 1) setImmediate(fanOut);
+  },
+  close(socket) {
+    members.delete(socket);
+  },
+};
+
+const echo = {
+  message(socket, message) {
+    socket.send(message);
+  },
+};
+
+const server = Bun.serve({
+  hostname: "127.0.0.1",
+  port: Number(port),
+  fetch(request, server) {
+    if (!server.upgrade(request)) return new Response("WebSocket only", { status: 426 });
+  },
+  websocket: {
+    ...(mode === "echo" ? echo : broadcast),
+    perMessageDeflate: false,
+    maxPayloadLength: 1024 * 1024,
+    backpressureLimit: BACKLOG_BYTES_MAX,
+    closeOnBackpressureLimit: true,
+  },
+});
+
+function fanOut() {
+  const messages = turn;
+  turn = [];
+  if (messages.length === 1) {
+    server.publish(TOPIC, messages[0]);
+    return;
+  }
+  for (const socket of members) {
+    socket.cork(() => {
+      for (const message of messages) socket.send(message);
+    });
+  }
+}
+
+console.log(`ready 127.0.0.1:${server.port}`);

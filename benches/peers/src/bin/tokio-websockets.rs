@@ -1,0 +1,53 @@
+//! Broadcast and echo on tokio-websockets.
+//!
+//! As its benchmark and its echo example do: one frame per message whatever its
+//! length, tasks unconstrained. It hands its queue over as up to 64 slices, which
+//! is 32 messages, per write; `Gather` makes one write of any number of them.
+
+use std::io;
+use std::rc::Rc;
+
+use futures_util::SinkExt;
+use tokio::net::TcpStream;
+use tokio_websockets::{Config, Message, ServerBuilder, WebSocketStream};
+use yamabiko_peers::arguments::BACKLOG_BYTES_MAX;
+use yamabiko_peers::gather::Gather;
+use yamabiko_peers::hub::{self, Hub, Library};
+use yamabiko_peers::serve::{Mode, serve};
+
+type Socket = WebSocketStream<Gather<TcpStream>>;
+
+fn main() -> io::Result<()> {
+    serve(|mode| {
+        let hub = Hub::start(Library {
+            data_bytes,
+            disconnect: |socket: &mut Socket| hub::shut_down(socket.get_ref().get_ref()),
+        });
+        move |stream| connection(stream, mode, Rc::clone(&hub))
+    })
+}
+
+async fn connection(stream: TcpStream, mode: Mode, hub: Rc<Hub<Socket, Message>>) {
+    let config = Config::default()
+        .frame_size(usize::MAX)
+        .flush_threshold(BACKLOG_BYTES_MAX);
+    let accepted = ServerBuilder::new()
+        .config(config)
+        .accept(Gather::new(stream))
+        .await;
+    let Ok((_, mut socket)) = accepted else {
+        return;
+    };
+    // The answer to the handshake is written, but not flushed.
+    if socket.flush().await.is_err() {
+        return;
+    }
+    match mode {
+        Mode::Broadcast => hub::broadcast(hub, socket).await,
+        Mode::Echo => hub::echo(socket, data_bytes).await,
+    }
+}
+
+fn data_bytes(message: &Message) -> Option<usize> {
+    (message.is_text() || message.is_binary()).then(|| message.as_payload().len())
+}

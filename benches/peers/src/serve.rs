@@ -1,0 +1,56 @@
+//! One thread that accepts connections and runs a task for each.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::Builder;
+use tokio::task::{LocalSet, spawn_local, unconstrained};
+
+use crate::arguments::{Arguments, announce};
+
+/// Serves until the process is ended. `start` is called once, on the thread, and
+/// gives what is called for each connection.
+///
+/// Tasks are unconstrained, as tokio-websockets' documentation advises for all
+/// that is bound by its sockets: a task gives way when there is nothing to read.
+pub fn serve<Start, Connection, Task>(start: Start) -> io::Result<()>
+where
+    Start: FnOnce(Mode) -> Connection,
+    Connection: Fn(TcpStream) -> Task,
+    Task: Future<Output = ()> + 'static,
+{
+    let arguments = Arguments::from_command_line(&["broadcast", "echo"]);
+    let mode = match arguments.mode.as_str() {
+        "echo" => Mode::Echo,
+        _ => Mode::Broadcast,
+    };
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, async {
+        let listener = listen(arguments.port)?;
+        announce(listener.local_addr()?);
+        let connection = start(mode);
+        loop {
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            spawn_local(unconstrained(connection(stream)));
+        }
+    })
+}
+
+/// What is done with a message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It goes to everyone.
+    Broadcast,
+    /// It goes back.
+    Echo,
+}
+
+fn listen(port: u16) -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], port)))?;
+    socket.listen(4096)
+}

@@ -1,0 +1,199 @@
+//! Members that read too slowly: what their room's policy does with them, at
+//! which bound, and what the server's numbers say of it.
+
+#![cfg(feature = "server")]
+
+mod socket;
+
+use socket::{Client, Frame, Running, frame, with_1_and_3_workers};
+use std::time::Duration;
+use yamabiko::server::{Config, Limits, SlowPolicy, SlowReaders};
+use yamabiko::websocket::frame::Opcode;
+
+/// What `/say-bytes 10 <room>` says.
+const BIG_BYTES: usize = 100_000;
+
+fn is_big(frame: &Frame) -> bool {
+    frame.opcode == Opcode::Binary && frame.payload == [0xda; BIG_BYTES]
+}
+
+/// Publishes more than a narrow client's sockets take, in step with a reader.
+fn publish_more_than_sockets_take(room: &str, publisher: &mut Client, reader: &mut Client) -> u64 {
+    let count = 120;
+    for _ in 0..count {
+        publisher.text(&format!("/say-bytes 10 {room}"));
+        assert!(is_big(&reader.read_frame()));
+    }
+    count
+}
+
+fn number_behind(words: &str, text: &str) -> Option<u64> {
+    let rest = text.strip_prefix(words)?;
+    rest.split(' ').next()?.parse().ok()
+}
+
+/// What a slow member has got, until all that was published is accounted for:
+/// messages, and numbers of missed ones.
+fn read_account(member: &mut Client, published: u64) -> (Vec<String>, u64) {
+    let (mut big, mut missed, mut texts) = (0, 0, Vec::new());
+    while big + missed + (texts.len() as u64) < published {
+        let frame = member.read_frame();
+        if is_big(&frame) {
+            big += 1;
+            continue;
+        }
+        assert_eq!(frame.opcode, Opcode::Text, "a message is torn");
+        let text = String::from_utf8(frame.payload).expect("text is UTF-8");
+        match number_behind("missed ", &text) {
+            Some(number) => missed += number,
+            None => texts.push(text),
+        }
+    }
+    (texts, missed)
+}
+
+#[test]
+fn a_room_that_skips_tells_how_many_messages_were_missed_and_goes_on() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(config);
+        let mut slow = Client::open_narrow(server.address);
+        slow.join("skip");
+        let mut reader = server.members(1, "skip").remove(0);
+        let mut publisher = Client::open(server.address);
+        let published = publish_more_than_sockets_take("skip", &mut publisher, &mut reader);
+        let (_, missed) = read_account(&mut slow, published);
+        assert!(missed > 0);
+        publisher.text("/say skip and it goes on");
+        assert_eq!(slow.read_text(), "and it goes on");
+        slow.text("still here");
+        assert_eq!(slow.read_text(), "still here");
+    });
+}
+
+#[test]
+fn a_room_of_the_latest_keeps_only_the_newest_for_who_is_behind() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(config);
+        let mut slow = Client::open_narrow(server.address);
+        slow.join("latest");
+        let mut reader = server.members(1, "latest").remove(0);
+        let mut publisher = Client::open(server.address);
+        let published = publish_more_than_sockets_take("latest", &mut publisher, &mut reader);
+        // Nothing of the last two can have begun: the sockets were full before.
+        for text in ["last but one", "the last"] {
+            publisher.text(&format!("/say latest {text}"));
+            assert_eq!(reader.read_text(), text);
+        }
+        let (texts, missed) = read_account(&mut slow, published + 2);
+        assert!(missed > 0);
+        assert_eq!(texts, ["the last"]);
+    });
+}
+
+#[test]
+fn what_is_missed_is_counted_and_every_delivery_is_accounted_for() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(config);
+        let mut slow = Client::open_narrow(server.address);
+        slow.join("skip");
+        let mut reader = server.members(1, "skip").remove(0);
+        let mut publisher = Client::open(server.address);
+        let published = publish_more_than_sockets_take("skip", &mut publisher, &mut reader);
+        let behind: usize = server.handle.lags().iter().map(|lag| lag.behind).sum();
+        assert!(behind <= 1);
+        let (_, missed) = read_account(&mut slow, published);
+        slow.text("the numbers are shown when a turn has ended");
+        slow.read_text();
+        reader.text("on this worker too");
+        reader.read_text();
+        let metrics = server.handle.metrics();
+        assert_eq!(metrics.deliveries, 2 * published);
+        assert_eq!(metrics.skipped, missed);
+        assert_eq!((metrics.abandoned, metrics.disconnected), (0, 0));
+        assert_eq!((metrics.opened, metrics.closed), (3, 0));
+    });
+}
+
+#[test]
+fn a_reader_of_nothing_is_closed_when_what_waits_is_too_old() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(Config {
+            slow_readers: SlowReaders {
+                policy: SlowPolicy::Disconnect,
+                bytes_max: u64::MAX,
+                messages_max: u64::MAX,
+                age_max: Some(Duration::from_millis(200)),
+            },
+            ping_interval: None,
+            ..config
+        });
+        let mut slow = Client::open_narrow(server.address);
+        slow.join("hall");
+        let mut reader = server.members(1, "hall").remove(0);
+        let mut publisher = Client::open(server.address);
+        let published = publish_more_than_sockets_take("hall", &mut publisher, &mut reader);
+        // Nobody says anything more: time alone decides.
+        while server.handle.metrics().disconnected == 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let mut whole = 0;
+        let close = loop {
+            let frame = slow.read_frame();
+            match frame.opcode {
+                Opcode::Close => break frame,
+                _ => assert!(is_big(&frame)),
+            }
+            whole += 1;
+        };
+        assert!(whole < published);
+        assert_eq!(close.payload[..2], 1013u16.to_be_bytes());
+        slow.send(frame(Opcode::Close, &close.payload[..2]));
+        slow.expect_end();
+    });
+}
+
+#[test]
+fn a_single_message_over_the_bound_is_no_lag() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(Config {
+            slow_readers: SlowReaders {
+                bytes_max: 1,
+                ..SlowReaders::default()
+            },
+            limits: Limits {
+                message_bytes_max: 64 << 20,
+                ..Limits::default()
+            },
+            ..config
+        });
+        let mut slow = Client::open_narrow(server.address);
+        slow.join("hall");
+        let mut publisher = Client::open(server.address);
+        let bytes = 1200 * 10_000; // more than the sockets take
+        publisher.text("/say-bytes 1200 hall");
+        let frame = slow.read_frame();
+        assert_eq!(frame.payload.len(), bytes);
+        slow.text("still here");
+        assert_eq!(slow.read_text(), "still here");
+    });
+}
+
+#[test]
+fn what_gathers_is_written_later_and_whole() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(Config {
+            gather_delay: Duration::from_millis(20),
+            ..config
+        });
+        let mut members = server.members(3, "hall");
+        let mut publisher = Client::open(server.address);
+        for number in 0..50 {
+            publisher.text(&format!("/say hall {number}"));
+        }
+        for member in &mut members {
+            for number in 0..50 {
+                assert_eq!(member.read_text(), number.to_string());
+            }
+        }
+    });
+}
