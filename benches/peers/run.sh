@@ -21,7 +21,9 @@ left_out() {
 }
 
 cargo build --release --locked --manifest-path "$root/Cargo.toml"
-cargo build --release --locked --manifest-path "$here/Cargo.toml"
+# The rivals for this very processor, as several of them advise; yamabiko as it comes.
+RUSTFLAGS="-C target-cpu=native" \
+    cargo build --release --locked --manifest-path "$here/Cargo.toml"
 target=$(cargo metadata --no-deps --format-version 1 --manifest-path "$root/Cargo.toml" |
     python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
 
