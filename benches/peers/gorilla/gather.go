@@ -6,8 +6,12 @@ import (
 	"time"
 )
 
+// From here on a copy costs more than a system call of its own.
+const directBytesMin = 8 * 1024
+
 // gatherConn is a connection that can hold what is written until it is flushed. It
-// also flushes before it reads. Its buffer comes from a pool while it is in use.
+// also flushes before it reads. Its buffer comes from a pool while it is in use; what
+// is large and has nothing before it is written at once.
 //
 // gorilla lets pongs be written beside messages, from another goroutine; hence the
 // lock, which the flush does not hold while it writes.
@@ -29,7 +33,8 @@ func (conn *gatherConn) gather() {
 
 func (conn *gatherConn) Write(bytes []byte) (int, error) {
 	conn.lock.Lock()
-	if !conn.isGathering {
+	isLarge := conn.unsent == nil && len(bytes) >= directBytesMin
+	if !conn.isGathering || isLarge {
 		conn.lock.Unlock()
 		return conn.Conn.Write(bytes)
 	}

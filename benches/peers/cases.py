@@ -1,0 +1,243 @@
+"""What is measured, and who: the cases, and the servers with how each is tuned.
+
+A case is a scenario of `yamabiko bench` with its settings; a server is a command
+for each scenario. Nothing here runs anything.
+"""
+
+import json
+import pathlib
+import re
+from dataclasses import dataclass, field
+
+HERE = pathlib.Path(__file__).resolve().parent
+BUILD = HERE / "build"
+PROGRAMS = HERE / "target" / "release"
+
+OURSELVES = "yamabiko"
+LIMIT = "limit"
+LIMIT_EACH = "limit, each"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One line of a table. Sizes in bytes; `window` is in flight per publisher."""
+
+    scenario: str
+    connections: int
+    publishers: int = 0
+    message_bytes: int = 0
+    window: int = 0
+    rate_per_second: int = 0
+    slow_percent: int = 0
+
+    @property
+    def name(self):
+        """Also the name of its files: `fan-out-1000-10-64-64`."""
+        numbers = {
+            "fan-out": (self.publishers, self.message_bytes, self.window),
+            "echo": (self.message_bytes, self.window),
+            "slow": (self.publishers, self.message_bytes, self.rate_per_second, self.slow_percent),
+            "idle": (),
+        }[self.scenario]
+        return "-".join(str(part) for part in (self.scenario, self.connections, *numbers))
+
+    def words(self, warm_up_seconds, seconds):
+        """The words behind `yamabiko bench`, but for the URL and the process."""
+        words = ["--connections", self.connections, "--duration", seconds]
+        if self.scenario == "idle":
+            return [str(word) for word in words]
+        words += ["--bytes", self.message_bytes, "--warm-up", warm_up_seconds]
+        if self.scenario != "echo":
+            words += ["--publishers", self.publishers]
+        if self.window:
+            words += ["--window", self.window]
+        if self.rate_per_second:
+            words += ["--rate", self.rate_per_second]
+        if self.slow_percent:
+            words += ["--slow-percent", self.slow_percent]
+        return [str(word) for word in words]
+
+
+def fan_out(connections, publishers, message_bytes, window):
+    return Case("fan-out", connections, publishers, message_bytes, window)
+
+
+def echo(connections, message_bytes, window):
+    return Case("echo", connections, connections, message_bytes, window)
+
+
+IDLE = Case("idle", 10_000)
+# 0.8 MB a second for each member: five seconds until 100 that do not read are 1 MiB
+# behind, beyond what the kernel holds for them.
+SLOW = Case("slow", 1000, 10, 4096, rate_per_second=200, slow_percent=10)
+
+FULL = [
+    fan_out(10, 1, 64, 1),
+    fan_out(100, 1, 64, 1),
+    fan_out(1000, 1, 64, 1),
+    fan_out(5000, 1, 64, 1),
+    fan_out(1000, 1, 16_384, 1),
+    fan_out(1000, 10, 64, 1),
+    fan_out(1000, 1, 64, 64),
+    fan_out(1000, 10, 64, 64),
+    fan_out(1000, 10, 1024, 64),
+    echo(64, 64, 1),
+    echo(512, 64, 1),
+    echo(64, 64, 16),
+    IDLE,
+    SLOW,
+]
+
+QUICK = [
+    fan_out(1000, 1, 64, 1),
+    fan_out(1000, 10, 64, 64),
+    echo(64, 64, 16),
+    IDLE,
+]
+
+
+@dataclass(frozen=True)
+class Level:
+    """How much is measured. Times in seconds, except for `minutes_max`."""
+
+    cases: list
+    rounds: int
+    warm_up: float
+    duration: float
+    slow_duration: float
+    minutes_max: float
+
+
+LEVELS = {
+    "quick": Level(QUICK, rounds=3, warm_up=0.5, duration=1.5, slow_duration=0, minutes_max=10),
+    "full": Level(FULL, rounds=3, warm_up=1, duration=4, slow_duration=12, minutes_max=120),
+}
+
+
+@dataclass(frozen=True)
+class Server:
+    """`{port}` and `{mode}` are put into the command; it serves the scenarios that have
+    a mode. `files` are the program and what it reads: when one of them changes, the
+    server is measured again.
+    """
+
+    name: str
+    command: list
+    modes: dict
+    version: str
+    tuning: str
+    environment: dict = field(default_factory=dict)
+    files: list = field(default_factory=list)
+
+
+BROADCAST_AND_ECHO = {"broadcast": "broadcast", "echo": "echo"}
+
+
+def servers(yamabiko, yamabiko_version, node_version):
+    """All of them. `yamabiko` is the path of the program that is measured."""
+    locked = locked_versions((HERE / "Cargo.lock").read_text())
+    packages = json.loads((HERE / "javascript" / "package.json").read_text())["dependencies"]
+    modules = BUILD / "javascript" / "node_modules"
+    bun = modules / "@oven" / "bun-linux-x64" / "bin" / "bun"
+    javascript = HERE / "javascript"
+    uwebsockets = BUILD / "uwebsockets" / "uwebsockets"
+    gorilla = BUILD / "gorilla" / "gorilla"
+    limit = PROGRAMS / "limit"
+    return [
+        Server(
+            OURSELVES,
+            [str(yamabiko), "{mode}", "--workers", "1", "--listen", "127.0.0.1:{port}"],
+            {"broadcast": "serve", "echo": "echo"},
+            yamabiko_version,
+            "as it comes; one worker",
+            files=[yamabiko],
+        ),
+        Server(
+            LIMIT,
+            [str(limit), "{port}", "{mode}"],
+            {"broadcast": "gathered", "echo": "echo"},
+            "",
+            "no rival: one `send` per client and turn, and no more than that",
+            files=[limit],
+        ),
+        Server(
+            LIMIT_EACH,
+            [str(limit), "{port}", "{mode}"],
+            {"broadcast": "each"},
+            "",
+            "no rival: one `send` per message and client",
+            files=[limit],
+        ),
+        Server(
+            "uWebSockets",
+            [str(uwebsockets), "{port}", "{mode}"],
+            BROADCAST_AND_ECHO,
+            "20.58.0 (the source in libuwebsockets-sys 0.0.10)",
+            "one message by `publish`, more in a corked `send` to each socket, at the "
+            "end of the turn; `-march=native`, as its Makefile",
+            files=[uwebsockets],
+        ),
+        Server(
+            "bun",
+            [str(bun), str(javascript / "bun.js"), "{port}", "{mode}"],
+            BROADCAST_AND_ECHO,
+            packages["bun"],
+            "as uWebSockets, which it is built on",
+            files=[bun, javascript / "bun.js"],
+        ),
+        Server(
+            "fastwebsockets",
+            [str(PROGRAMS / "fastwebsockets"), "{port}", "{mode}"],
+            BROADCAST_AND_ECHO,
+            locked["fastwebsockets"],
+            "the hub; split halves on the plain socket; a gathering writer",
+            files=[PROGRAMS / "fastwebsockets"],
+        ),
+        Server(
+            "sockudo-ws",
+            [str(PROGRAMS / "sockudo-ws"), "{port}", "{mode}"],
+            BROADCAST_AND_ECHO,
+            locked["sockudo-ws"],
+            "the hub; `feed` and one `flush`; high-water mark 128 KiB",
+            files=[PROGRAMS / "sockudo-ws"],
+        ),
+        Server(
+            "tokio-websockets",
+            [str(PROGRAMS / "tokio-websockets"), "{port}", "{mode}"],
+            BROADCAST_AND_ECHO,
+            locked["tokio-websockets"],
+            "the hub; a gathering writer; no splitting of long messages",
+            files=[PROGRAMS / "tokio-websockets"],
+        ),
+        Server(
+            "tokio-tungstenite",
+            [str(PROGRAMS / "tokio-tungstenite"), "{port}", "{mode}"],
+            BROADCAST_AND_ECHO,
+            locked["tokio-tungstenite"],
+            "the hub; `feed` and one `flush`; read buffer of 8 KiB instead of 128",
+            files=[PROGRAMS / "tokio-tungstenite"],
+        ),
+        Server(
+            "gorilla",
+            [str(gorilla), "{port}", "{mode}"],
+            BROADCAST_AND_ECHO,
+            "1.5.0 (Debian), Go 1.27.3",
+            "PreparedMessage, batches through a channel per client, a gathering "
+            "connection; GOMAXPROCS=1",
+            files=[gorilla],
+        ),
+        Server(
+            "ws",
+            ["node", str(javascript / "ws.js"), "{port}", "{mode}"],
+            BROADCAST_AND_ECHO,
+            f"{packages['ws']}, Node.js {node_version}",
+            "each client's socket corked while it is given a turn's messages",
+            environment={"NODE_PATH": str(modules)},
+            files=[javascript / "ws.js", modules / "ws" / "package.json"],
+        ),
+    ]
+
+
+def locked_versions(cargo_lock):
+    """Name to version, from the text of a Cargo.lock."""
+    return dict(re.findall(r'name = "([^"]+)"\nversion = "([^"]+)"', cargo_lock))

@@ -1,0 +1,527 @@
+#!/usr/bin/env python3
+"""Writes docs/benchmarks.md and its plots from what measure.py has found.
+
+    report.py RESULTS_FOLDER DOCS_FOLDER
+
+Everything in the page is computed: medians over the rounds, ratios to the limit,
+and the list of cases in which a rival is ahead. A run that lost, doubled or changed
+a message counts as a fault and not as a measurement.
+"""
+
+import collections
+import json
+import pathlib
+import statistics
+import sys
+from dataclasses import dataclass
+
+import cases
+import plots
+
+MIB = 1 << 20
+YARDSTICKS = (cases.LIMIT, cases.LIMIT_EACH)
+
+
+def main(results, docs):
+    page, drawings = report(read(results))
+    (docs / "benchmarks.md").write_text(page)
+    folder = docs / "benchmarks"
+    folder.mkdir(exist_ok=True)
+    for name, drawing in drawings.items():
+        (folder / name).write_text(drawing)
+    print(f"wrote {docs / 'benchmarks.md'} and {len(drawings)} plots")
+
+
+@dataclass
+class Results:
+    """What was read: the machine, the measurements and the faults."""
+
+    machine: dict
+    # (case name, server, metric) -> one value for each round
+    values: dict
+    # (case name, server, what)
+    faults: list
+    # (case name, server) -> close codes of members that did not read
+    slow_endings: dict
+    loads_before: list
+
+    def median(self, case, server, metric):
+        """`None` where nothing was measured."""
+        values = self.values.get((case.name, server, metric))
+        return statistics.median(values) if values else None
+
+    def servers(self, case, metric):
+        """Those with a measurement, in the order of the machine's list."""
+        return [s for s in self.machine["servers"] if self.median(case, s, metric) is not None]
+
+    def limit(self, case, metric):
+        """The floor: the better of the two ways to send, where both were measured."""
+        floors = [self.median(case, server, metric) for server in YARDSTICKS]
+        return min((floor for floor in floors if floor is not None), default=None)
+
+
+def read(folder):
+    machine = json.loads((folder / "machine.json").read_text())
+    runs = [json.loads(file.read_text()) for file in sorted(folder.glob("*--*.json"))]
+    return collect(machine, runs)
+
+
+def collect(machine, runs):
+    results = Results(machine, collections.defaultdict(list), [], {}, [])
+    for run in runs:
+        key = (run["case"], run["server"])
+        if run["server"] not in machine["servers"]:
+            continue
+        results.loads_before.append(run["load_average_before"])
+        if fault := fault_of(run):
+            results.faults.append((*key, fault))
+            continue
+        for metric, value in metrics(run["report"]).items():
+            results.values[(*key, metric)].append(value)
+        if run["report"]["slow"]:
+            results.slow_endings[key] = run["report"]["slow"]["ended"]
+    return results
+
+
+def fault_of(run):
+    """Why a run is no measurement; `None`: it is one."""
+    if run["report"] is None:
+        return run["errors"] or "no report"
+    checks = run["report"]["checks"]
+    wrong = {name: n for name, n in checks.items() if n and name in FAULTS}
+    if wrong:
+        return ", ".join(f"{name.replace('_', ' ')}: {n}" for name, n in wrong.items())
+    if run["exit_status"] != 0:
+        return run["errors"] or f"exit status {run['exit_status']}"
+    return None
+
+
+FAULTS = ("lost", "doubled", "out_of_order", "corrupted", "misdelivered", "ended", "broken")
+
+
+def metrics(report):
+    """The numbers of one run, in the units of their names."""
+    server, traffic = report["server"], report["traffic"]
+    found = {}
+    if report["scenario"] == "idle":
+        found["idle_bytes"] = server["resident_bytes_per_connection"]
+    if report["scenario"] == "slow":
+        grown = server["resident_bytes_after"] - server["resident_bytes_connected"]
+        found["grown_mib"] = grown / MIB
+    if traffic and traffic["delivered"]:
+        found["cpu_us"] = 1e6 * server["cpu"]["seconds"] / traffic["delivered"]
+        found["per_second"] = traffic["delivered_per_second"]
+        found["p50_ms"] = traffic["latency_us"]["p50"] / 1e3
+        found["p99_ms"] = traffic["latency_us"]["p99"] / 1e3
+    return found
+
+
+def report(results):
+    """The page, and the plots by their file names."""
+    measured = {case for case, _, _ in results.values}
+    of = {
+        scenario: [c for c in cases.FULL if c.scenario == scenario and c.name in measured]
+        for scenario in ("fan-out", "echo", "idle", "slow")
+    }
+    drawings = draw(results, of)
+    sections = [
+        INTRODUCTION,
+        machine_section(results),
+        fan_out_section(results, of["fan-out"], drawings),
+        echo_section(results, of["echo"]),
+        idle_section(results, of["idle"], drawings),
+        slow_section(results, of["slow"]),
+        losses_section(losses(results, [c for group in of.values() for c in group])),
+        fault_section(results.faults),
+        tuning_section(results.machine),
+        METHOD,
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n", drawings
+
+
+INTRODUCTION = """\
+# Benchmarks
+
+What yamabiko costs beside others, on the same machine in the same run. Written by
+`benches/peers/report.py` from measurements; nothing here is entered by hand.
+
+The measure is the CPU time of the server's process, user and system, for each
+message that it delivers to a client. A server that costs half serves twice as many
+on the same core; unlike a throughput it does not depend on how fast the load
+generator is. **limit** is not a server but a yardstick: a program that parses and
+unmasks frames and then calls `send` once for each client and turn of its loop with
+all that has come (*limit, each*: once for each message and client). What lies
+between it and a server is what the server adds to the kernel's work."""
+
+
+def machine_section(results):
+    machine = results.machine
+    loads = sorted(results.loads_before) or [0.0]
+    rows = [
+        ("processor", f"{machine['processor']}, {machine['cores']} cores"),
+        ("virtual machine", "yes" if machine["virtual"] else "no"),
+        ("memory", f"{machine['memory_gib']} GiB"),
+        ("kernel", machine["kernel"]),
+        ("compiler", machine["compiler"]),
+        ("yamabiko", machine["servers"].get(cases.OURSELVES, {}).get("version", "")),
+        ("date", machine["date"]),
+        ("command", f"`{machine['command']}`"),
+        ("rounds", f"{machine['rounds']}, interleaved; {machine['seconds']:g} s each; medians"),
+        (
+            "pinned to",
+            f"server: core {machine['server_core']}; load: core {machine['load_core']}",
+        ),
+        (
+            "load average before a run",
+            f"median {statistics.median(loads):.2f}, highest {loads[-1]:.2f}",
+        ),
+    ]
+    return "## Machine and run\n\n" + table(("", ""), rows)
+
+
+def fan_out_section(results, of_fan_out, drawings):
+    if not of_fan_out:
+        return ""
+    parts = [
+        "## Fan-out\n\nEvery message goes to every member, the sender included. The "
+        "first column is members, publishers, bytes of a message, messages that each "
+        "publisher has in flight.",
+        "### CPU time per delivered message, µs (and how many times the limit)",
+        "Bold: the lowest that is not the limit. From one message in flight to many, "
+        "what counts is gathering: one write for a client, however many messages have "
+        "come.",
+        comparison(results, of_fan_out, "cpu_us", with_ratio=True),
+        image(drawings, "cost-over-members.svg", "CPU time per delivery over the members"),
+        image(drawings, "cost-over-flight.svg", "CPU time per delivery over messages in flight"),
+        "### Deliveries per second",
+        "Bounded by the load generator, which checks every message on one core, where "
+        "servers are about equal.",
+        comparison(results, of_fan_out, "per_second"),
+        "### Latency, ms: median / 99th percentile",
+        "From sending to receiving, of every delivery, at the load above: a server with "
+        "a higher throughput has more to deliver at the same time.",
+        latencies(results, of_fan_out),
+        image(drawings, "latency.svg", "Latency of fan-out to 1000 members"),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def echo_section(results, of_echo):
+    if not of_echo:
+        return ""
+    return "\n\n".join(
+        [
+            "## Echo\n\nEvery message goes back. The first column is connections, bytes of "
+            "a message, messages that each has in flight.",
+            "### CPU time per message, µs (and how many times the limit)",
+            comparison(results, of_echo, "cpu_us", with_ratio=True),
+            "### Latency, ms: median / 99th percentile",
+            latencies(results, of_echo),
+        ]
+    )
+
+
+def idle_section(results, of_idle, drawings):
+    parts = []
+    for case in of_idle:
+        rows = [
+            (server, bytes_text(results.median(case, server, "idle_bytes")))
+            for server in by_value(results, case, "idle_bytes")
+        ]
+        parts += [
+            f"## Memory of an idle connection\n\n{case.connections:,} connections, growth "
+            "of the server's resident memory for each. What the kernel holds for a socket "
+            "is not in it.",
+            table(("server", "per connection"), rows),
+            image(drawings, "memory.svg", "Resident memory per idle connection"),
+        ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def slow_section(results, of_slow):
+    parts = []
+    for case in of_slow:
+        rows = []
+        for server in by_value(results, case, "p99_ms"):
+            ended = results.slow_endings.get((case.name, server), {})
+            endings = ", ".join(f"{n} with {code}" for code, n in sorted(ended.items()))
+            rows.append(
+                (
+                    server,
+                    latency_text(results, case, server),
+                    f"{results.median(case, server, 'grown_mib'):.1f}",
+                    endings or "none",
+                )
+            )
+        parts += [
+            f"## Slow readers\n\n{case.connections} members, of whom "
+            f"{case.slow_percent} % stop reading; {case.rate_per_second} messages a second of "
+            f"{case.message_bytes} bytes by {case.publishers} publishers. Every server is set "
+            "to disconnect a client for whom it holds more than 1 MiB. Close code 1006: the "
+            "connection ended without a Close frame.",
+            table(
+                ("server", "latency of the others, ms: p50 / p99", "memory grew by, MiB", "ended"),
+                rows,
+            ),
+        ]
+    return "\n\n".join(parts)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A rival that is ahead in one case by one measure."""
+
+    case: cases.Case
+    metric: str
+    server: str
+    ours: float
+    theirs: float
+    is_within_spread: bool
+
+
+# Name, and whether more is better.
+COMPARED = {
+    "cpu_us": ("CPU time per delivery, µs", False),
+    "per_second": ("deliveries per second", True),
+    "p99_ms": ("latency, 99th percentile, ms", False),
+    "idle_bytes": ("bytes per idle connection", False),
+    "grown_mib": ("memory that slow readers cost, MiB", False),
+}
+
+
+def losses(results, of_cases):
+    """Every rival whose median is better than ours; the limit is no rival."""
+    found = []
+    for case in of_cases:
+        for metric, (_, more_is_better) in COMPARED.items():
+            if case.scenario == "slow" and metric in ("cpu_us", "per_second"):
+                # An open loop: who has disconnected more delivers less.
+                continue
+            ours = results.median(case, cases.OURSELVES, metric)
+            for server in results.servers(case, metric):
+                theirs = results.median(case, server, metric)
+                if ours is None or server == cases.OURSELVES or server in YARDSTICKS:
+                    continue
+                if (theirs > ours) if more_is_better else (theirs < ours):
+                    spread = overlaps(
+                        results.values[(case.name, cases.OURSELVES, metric)],
+                        results.values[(case.name, server, metric)],
+                    )
+                    found.append(Loss(case, metric, server, ours, theirs, spread))
+    return found
+
+
+def overlaps(ours, theirs):
+    """Whether the rounds of two servers lie in each other's range."""
+    return min(ours) <= max(theirs) and min(theirs) <= max(ours)
+
+
+def losses_section(found):
+    parts = [
+        "## Where we lose\n\nEvery case in which a rival's median is better than "
+        "yamabiko's. ~: rounds of the two overlap, and the difference may be noise."
+    ]
+    if not found:
+        return parts[0] + "\n\nIn none of what was measured."
+    rivals = collections.defaultdict(list)
+    for loss in sorted(found, key=lambda loss: abs(loss.theirs - loss.ours), reverse=True):
+        share = 100 * abs(loss.theirs - loss.ours) / max(loss.ours, 1e-9)
+        noise = " ~" if loss.is_within_spread else ""
+        words = f"{loss.server} {number(loss.theirs)} ({share:.0f} %{noise})"
+        rivals[(loss.case, loss.metric, loss.ours)].append(words)
+    rows = [
+        (title(case), COMPARED[metric][0], number(ours), ", ".join(rivals[(case, metric, ours)]))
+        for case, metric, ours in sorted(
+            rivals, key=lambda key: (cases.FULL.index(key[0]), list(COMPARED).index(key[1]))
+        )
+    ]
+    header = ("case", "measure", "yamabiko", "better, and by how much")
+    return parts[0] + "\n\n" + table(header, rows)
+
+
+def fault_section(faults):
+    if not faults:
+        return ""
+    rows = [(case, server, fault.splitlines()[-1]) for case, server, fault in faults]
+    return "## Runs that failed\n\nThey are in no median.\n\n" + table(
+        ("case", "server", "what"), rows
+    )
+
+
+def tuning_section(machine):
+    rows = [
+        (name, server["version"] or "–", server["tuning"])
+        for name, server in machine["servers"].items()
+    ]
+    return (
+        "## How each server is set up\n\nOne thread each, no compression, TCP_NODELAY, in "
+        "the best batching form that its documentation allows: gather what has come in one "
+        "turn of the loop, one write for each client. *The hub* "
+        "(`benches/peers/src/hub.rs`) does that for the Rust libraries, without a channel, a "
+        "task or a lock per member; applications that are built on them the usual way, with "
+        "a channel for each client, cost more. Every server passed `benches/peers/src/bin/"
+        "check.rs` before it was measured.\n\n"
+        + table(("server", "version", "how"), rows)
+    )
+
+
+METHOD = """\
+## What these numbers are not
+
+- The machine is one machine. Run `benches/peers/run.sh quick` on yours.
+- Loopback: the kernel does the receiver's share of TCP within the sender's `send`, so
+  the system time of a delivery is higher than with a network card between the two,
+  and the differences between servers look smaller than they are.
+- CPU time comes from `/proc` in ticks of 10 ms; over a run that is one part in some
+  hundred. The kernel's memory for sockets is in no number.
+- A chat does more than a broadcast: here yamabiko's `/broadcast/ROOM` is measured,
+  which hands messages on as they are."""
+
+
+def comparison(results, of_cases, metric, with_ratio=False):
+    """One line for each case, one column for each server."""
+    columns = [s for s in results.machine["servers"] if any_value(results, of_cases, s, metric)]
+    rows = []
+    for case in of_cases:
+        best = best_server(results, case, metric)
+        floor = results.limit(case, metric)
+        cells = [title(case)]
+        for server in columns:
+            value = results.median(case, server, metric)
+            cell = "–" if value is None else number(value)
+            if server == best:
+                cell = f"**{cell}**"
+            if with_ratio and value is not None and floor and server not in YARDSTICKS:
+                cell += f" ({value / floor:.2f}×)"
+            cells.append(cell)
+        rows.append(cells)
+    return table(("case", *columns), rows)
+
+
+def any_value(results, of_cases, server, metric):
+    return any(results.median(case, server, metric) is not None for case in of_cases)
+
+
+def best_server(results, case, metric):
+    rivals = [s for s in results.servers(case, metric) if s not in YARDSTICKS]
+    pick = max if COMPARED[metric][1] else min
+    return pick(rivals, key=lambda s: results.median(case, s, metric), default=None)
+
+
+def latencies(results, of_cases):
+    columns = [s for s in results.machine["servers"] if any_value(results, of_cases, s, "p50_ms")]
+    rows = [
+        [title(case), *(latency_text(results, case, server) for server in columns)]
+        for case in of_cases
+    ]
+    return table(("case", *columns), rows)
+
+
+def latency_text(results, case, server):
+    p50, p99 = (results.median(case, server, metric) for metric in ("p50_ms", "p99_ms"))
+    return "–" if p50 is None else f"{number(p50)} / {number(p99)}"
+
+
+def by_value(results, case, metric):
+    return sorted(results.servers(case, metric), key=lambda s: results.median(case, s, metric))
+
+
+def title(case):
+    """The case as the tables' first column has it."""
+    numbers = {
+        "fan-out": (case.connections, case.publishers, case.message_bytes, case.window),
+        "echo": (case.connections, case.message_bytes, case.window),
+    }.get(case.scenario)
+    return ", ".join(map(str, numbers)) if numbers else case.scenario
+
+
+def number(value):
+    """Three digits that matter; thousands in full."""
+    if value >= 10_000:
+        return f"{value:,.0f}"
+    if value >= 100:
+        return f"{value:.0f}"
+    if value >= 10:
+        return f"{value:.1f}"
+    if value >= 1:
+        return f"{value:.2f}"
+    if value >= 0.1:
+        return f"{value:.3f}"
+    return f"{value:.4f}"
+
+
+def bytes_text(value):
+    return f"{value:.0f} B" if value < 10_000 else f"{value / 1024:.1f} KiB"
+
+
+def table(header, rows):
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def image(drawings, name, alternative):
+    return f"![{alternative}](benchmarks/{name})" if name in drawings else ""
+
+
+def draw(results, of):
+    """The plots for which there are enough points."""
+    drawings = {}
+    one_at_a_time = [
+        c for c in of["fan-out"] if (c.publishers, c.message_bytes, c.window) == (1, 64, 1)
+    ]
+    thousand = sorted(
+        (c for c in of["fan-out"] if (c.connections, c.message_bytes) == (1000, 64)),
+        key=lambda c: c.publishers * c.window,
+    )
+    drawings["cost-over-members.svg"] = cost_plot(
+        results,
+        one_at_a_time,
+        lambda case: case.connections,
+        "CPU time per delivery: one message of 64 bytes at a time",
+        "members",
+    )
+    drawings["cost-over-flight.svg"] = cost_plot(
+        results,
+        thousand,
+        lambda case: case.publishers * case.window,
+        "CPU time per delivery: 1000 members, 64 bytes",
+        "messages in flight",
+    )
+    for case in [c for c in one_at_a_time if c.connections == 1000]:
+        drawings["latency.svg"] = plots.spans(
+            "Latency from sending to receiving: 1000 members, one message at a time",
+            "ms: from the median to the 99th percentile",
+            [
+                (s, results.median(case, s, "p50_ms"), results.median(case, s, "p99_ms"))
+                for s in by_value(results, case, "p99_ms")
+            ],
+        )
+    for case in of["idle"]:
+        drawings["memory.svg"] = plots.dots(
+            f"Resident memory per idle connection, {case.connections:,} open",
+            "bytes",
+            [
+                (s, results.median(case, s, "idle_bytes"), bytes_text)
+                for s in by_value(results, case, "idle_bytes")
+            ],
+        )
+    return {name: drawing for name, drawing in drawings.items() if drawing}
+
+
+def cost_plot(results, of_cases, position, heading, horizontal):
+    """`None` where one point would be no line."""
+    if len(of_cases) < 2:
+        return None
+    lines = {}
+    for server in results.machine["servers"]:
+        points = [(position(case), results.median(case, server, "cpu_us")) for case in of_cases]
+        points = [(x, y) for x, y in points if y is not None]
+        if len(points) > 1:
+            lines[server] = points
+    return plots.lines(heading, horizontal, "µs", lines)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: report.py RESULTS_FOLDER DOCS_FOLDER")
+    main(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))

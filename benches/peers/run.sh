@@ -1,0 +1,41 @@
+#!/bin/sh
+# run.sh [quick|full] [words for measure.py]
+#
+# Builds yamabiko and all rivals, measures them on this machine, and writes
+# docs/benchmarks.md. Everything that is fetched or built lies in ignored folders:
+# ../../target, target, build, results. `quick` takes some five minutes after the
+# build, `full` about an hour and a half; ended, it goes on where it was when it is
+# started again.
+#
+# Needs Linux, cargo, python3 and taskset; npm and node for bun and ws, a C++ compiler
+# for uWebSockets, pip and apt-get for gorilla. A rival that cannot be built is left
+# out with a line that says so.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+root=$here/../..
+level=${1:-quick}
+[ $# -eq 0 ] || shift
+
+left_out() {
+    echo "LEFT OUT $1: $2" >&2
+}
+
+cargo build --release --locked --manifest-path "$root/Cargo.toml"
+# The rivals for this very processor, as several of them advise; yamabiko as it comes.
+RUSTFLAGS="-C target-cpu=native" \
+    cargo build --release --locked --manifest-path "$here/Cargo.toml"
+target=$(cargo metadata --no-deps --format-version 1 --manifest-path "$root/Cargo.toml" |
+    python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
+
+"$here/uwebsockets/build.sh" "$here/build/uwebsockets" ||
+    left_out uWebSockets "its source could not be fetched or compiled"
+mkdir -p "$here/build/javascript"
+cp "$here/javascript/package.json" "$here/javascript/package-lock.json" "$here/build/javascript"
+# bun's package has its program inside; no install script is needed.
+(cd "$here/build/javascript" && npm ci --ignore-scripts --no-audit --no-fund) ||
+    left_out "bun and ws" "npm could not install them"
+"$here/gorilla/build.sh" "$here/build/gorilla" ||
+    left_out gorilla "Go (from PyPI) or gorilla (from Debian) could not be fetched"
+
+python3 "$here/measure.py" "$level" --yamabiko "$target/release/yamabiko" "$@"
+python3 "$here/report.py" "$here/results/$level" "$root/docs"

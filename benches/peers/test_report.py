@@ -1,0 +1,245 @@
+"""The arithmetic of the report, on small made-up results.
+
+    python3 -m unittest discover -s benches/peers
+"""
+
+import unittest
+import xml.etree.ElementTree as xml
+
+import cases
+import plots
+import report
+
+CASE = cases.fan_out(1000, 1, 64, 1)
+ECHO = cases.echo(64, 64, 16)
+
+
+def machine(*servers):
+    return {
+        "date": "2026-11-21",
+        "command": "benches/peers/run.sh full",
+        "processor": "a processor",
+        "cores": 2,
+        "memory_gib": 8,
+        "virtual": True,
+        "kernel": "Linux 6",
+        "compiler": "rustc 1",
+        "server_core": 0,
+        "load_core": 1,
+        "rounds": 3,
+        "seconds": 4,
+        "servers": {server: {"version": "1", "tuning": "none"} for server in servers},
+    }
+
+
+def run(case, server, cpu_us=1.0, per_second=1000.0, p50_ms=1.0, p99_ms=2.0, **changes):
+    """A result as measure.py writes it; `cpu_us` of a million deliveries."""
+    checks = dict.fromkeys(("lost", "doubled", "out_of_order", "corrupted", "misdelivered"), 0)
+    result = {
+        "case": case.name,
+        "server": server,
+        "round": 0,
+        "exit_status": 0,
+        "errors": "",
+        "load_average_before": 0.5,
+        "report": {
+            "scenario": case.scenario,
+            "traffic": {
+                "delivered": 1_000_000,
+                "delivered_per_second": per_second,
+                "latency_us": {"p50": 1000 * p50_ms, "p99": 1000 * p99_ms},
+            },
+            "checks": {**checks, "ended": {}, "broken": None, "foreign_messages": 0},
+            "slow": None,
+            "server": {
+                "cpu": {"seconds": cpu_us},
+                "resident_bytes_connected": 10 << 20,
+                "resident_bytes_after": 13 << 20,
+                "resident_bytes_per_connection": 500.0,
+            },
+        },
+    }
+    result.update(changes)
+    return result
+
+
+class Metrics(unittest.TestCase):
+    def test_cost_is_cpu_time_over_deliveries_in_microseconds(self):
+        found = report.metrics(run(CASE, "ws", cpu_us=2.5)["report"])
+        self.assertAlmostEqual(found["cpu_us"], 2.5)
+        self.assertAlmostEqual(found["p99_ms"], 2.0)
+        self.assertNotIn("idle_bytes", found)
+
+    def test_idle_case_has_memory_and_no_deliveries(self):
+        idle = run(cases.IDLE, "ws")["report"]
+        idle["traffic"] = None
+        self.assertEqual(report.metrics(idle), {"idle_bytes": 500.0})
+
+    def test_slow_case_has_what_memory_grew_by(self):
+        self.assertEqual(report.metrics(run(cases.SLOW, "ws")["report"])["grown_mib"], 3.0)
+
+
+class Collecting(unittest.TestCase):
+    def test_median_is_over_the_rounds(self):
+        runs = [run(CASE, "ws", cpu_us=cost) for cost in (9.0, 1.0, 2.0)]
+        results = report.collect(machine("ws"), runs)
+        self.assertEqual(results.median(CASE, "ws", "cpu_us"), 2.0)
+        self.assertIsNone(results.median(ECHO, "ws", "cpu_us"))
+
+    def test_run_with_lost_messages_is_a_fault_and_in_no_median(self):
+        wrong = run(CASE, "ws", cpu_us=0.001)
+        wrong["report"]["checks"]["lost"] = 3
+        results = report.collect(machine("ws"), [wrong, run(CASE, "ws", cpu_us=4.0)])
+        self.assertEqual(results.median(CASE, "ws", "cpu_us"), 4.0)
+        self.assertEqual(results.faults, [(CASE.name, "ws", "lost: 3")])
+
+    def test_run_without_report_or_with_bad_status_is_a_fault(self):
+        silent = run(CASE, "ws", report=None, errors="no answer")
+        failed = run(CASE, "ws", exit_status=1)
+        self.assertEqual(report.fault_of(silent), "no answer")
+        self.assertEqual(report.fault_of(failed), "exit status 1")
+        self.assertIsNone(report.fault_of(run(CASE, "ws")))
+
+    def test_results_of_a_server_that_is_no_longer_measured_are_left_out(self):
+        results = report.collect(machine("ws"), [run(CASE, "gone"), run(CASE, "ws")])
+        self.assertEqual(results.servers(CASE, "cpu_us"), ["ws"])
+
+    def test_limit_is_the_better_of_the_two_ways_to_send(self):
+        runs = [run(CASE, cases.LIMIT, cpu_us=2.5), run(CASE, cases.LIMIT_EACH, cpu_us=2.4)]
+        results = report.collect(machine(cases.LIMIT, cases.LIMIT_EACH), runs)
+        self.assertEqual(results.limit(CASE, "cpu_us"), 2.4)
+        self.assertIsNone(results.limit(ECHO, "cpu_us"))
+
+
+class Losses(unittest.TestCase):
+    def losses(self, *runs):
+        servers = dict.fromkeys(run["server"] for run in runs)
+        return report.losses(report.collect(machine(*servers), runs), [CASE])
+
+    def test_rival_with_less_cost_or_more_throughput_is_ahead(self):
+        ours = run(CASE, cases.OURSELVES, cpu_us=3.0, per_second=100.0)
+        rival = run(CASE, "ws", cpu_us=2.0, per_second=200.0)
+        found = self.losses(ours, rival)
+        self.assertEqual([loss.metric for loss in found], ["cpu_us", "per_second"])
+        self.assertEqual((found[0].ours, found[0].theirs), (3.0, 2.0))
+
+    def test_equal_or_worse_rival_is_not_ahead(self):
+        ours = run(CASE, cases.OURSELVES)
+        self.assertEqual(self.losses(ours, run(CASE, "ws")), [])
+        self.assertEqual(self.losses(ours, run(CASE, "ws", cpu_us=9.0, p99_ms=9.0)), [])
+
+    def test_limit_is_no_rival(self):
+        ours = run(CASE, cases.OURSELVES, cpu_us=3.0)
+        self.assertEqual(self.losses(ours, run(CASE, cases.LIMIT, cpu_us=1.0)), [])
+
+    def test_overlapping_rounds_are_marked(self):
+        ours = [run(CASE, cases.OURSELVES, cpu_us=cost) for cost in (2.0, 3.0, 4.0)]
+        near = [run(CASE, "bun", cpu_us=cost) for cost in (1.0, 2.0, 2.5)]
+        far = [run(CASE, "ws", cpu_us=cost) for cost in (1.0, 1.1, 1.2)]
+        marks = {loss.server: loss.is_within_spread for loss in self.losses(*ours, *near, *far)}
+        self.assertEqual(marks, {"bun": True, "ws": False})
+
+    def test_section_says_so_when_nothing_is_lost(self):
+        self.assertIn("In none", report.losses_section([]))
+
+
+class Page(unittest.TestCase):
+    def test_cell_has_cost_and_ratio_and_the_best_rival_is_bold(self):
+        runs = [
+            run(CASE, cases.OURSELVES, cpu_us=2.0),
+            run(CASE, cases.LIMIT, cpu_us=1.6),
+            run(CASE, "ws", cpu_us=4.0),
+        ]
+        page, _ = report.report(report.collect(machine("yamabiko", "limit", "ws"), runs))
+        self.assertIn("| 1000, 1, 64, 1 | **2.00** (1.25×) | 1.60 | 4.00 (2.50×) |", page)
+        self.assertIn("In none of what was measured.", page)
+
+    def test_page_of_all_cases_has_every_section_and_links_every_plot(self):
+        page, drawings = report.report(all_results())
+        for heading in ("Fan-out", "Echo", "Memory", "Slow readers", "Where we lose"):
+            self.assertIn(f"## {heading}", page)
+        self.assertNotIn("Runs that failed", page)
+        self.assertEqual(len(drawings), 4)
+        for name in drawings:
+            self.assertIn(f"(benchmarks/{name})", page)
+
+    def test_faults_are_shown(self):
+        results = report.collect(machine("ws"), [run(CASE, "ws", report=None, errors="gone")])
+        page, _ = report.report(results)
+        self.assertIn("| fan-out-1000-1-64-1 | ws | gone |", page)
+
+    def test_numbers_have_three_digits(self):
+        written = [report.number(value) for value in (0.01234, 0.1234, 1.234, 12.34, 1234, 12345)]
+        self.assertEqual(written, ["0.0123", "0.123", "1.23", "12.3", "1234", "12,345"])
+
+
+class Plots(unittest.TestCase):
+    def test_every_plot_is_well_formed_and_has_colours_for_dark_pages(self):
+        _, drawings = report.report(all_results())
+        for name, drawing in drawings.items():
+            with self.subTest(name):
+                root = xml.fromstring(drawing)
+                self.assertTrue(root.tag.endswith("svg"))
+                self.assertIn("prefers-color-scheme: dark", drawing)
+
+    def test_logarithmic_scale_puts_the_geometric_mean_in_the_middle(self):
+        scale = plots.Scale(1, 100, 0, 200)
+        self.assertAlmostEqual(scale.at(10), 100)
+        self.assertEqual(scale.at(1), 0)
+        self.assertEqual(scale.at(100), 200)
+
+    def test_axis_ends_at_round_numbers_beyond_the_values(self):
+        self.assertEqual(plots.rounded_out(2.4, 9.8), (2, 10))
+        self.assertEqual(plots.rounded_out(1, 1), (1, 2))
+
+    def test_labels_are_moved_apart_in_their_order(self):
+        moved = plots.spread({"a": 10.0, "b": 11.0, "c": 60.0}, 14)
+        self.assertGreaterEqual(moved["b"] - moved["a"], 13.9)
+        self.assertLess(moved["a"], moved["b"])
+        self.assertEqual(moved["c"], 60.0)
+
+    def test_labels_do_not_reach_below_the_axis(self):
+        low = plots.BOTTOM - 1
+        moved = plots.spread({"a": low - 2.0, "b": low - 1.0, "c": float(low)}, 14)
+        self.assertAlmostEqual(max(moved.values()), plots.BOTTOM)
+        self.assertGreaterEqual(moved["b"] - moved["a"], 13.9)
+
+
+class Cases(unittest.TestCase):
+    def test_every_case_has_a_name_of_its_own(self):
+        names = [case.name for case in cases.FULL]
+        self.assertEqual(len(names), len(set(names)))
+        self.assertLessEqual({case.name for case in cases.QUICK}, set(names))
+
+    def test_words_are_those_of_the_scenario(self):
+        words = cases.fan_out(10, 2, 64, 3).words(1, 4)
+        self.assertEqual(words[:4], ["--connections", "10", "--duration", "4"])
+        self.assertEqual(words[4:], ["--bytes", "64", "--warm-up", "1", "--publishers", "2", "--window", "3"])
+        self.assertEqual(cases.IDLE.words(1, 4), ["--connections", "10000", "--duration", "4"])
+        self.assertNotIn("--publishers", ECHO.words(1, 4))
+
+    def test_versions_are_read_from_a_lock_file(self):
+        lock = '[[package]]\nname = "bytes"\nversion = "1.2.3"\n'
+        self.assertEqual(cases.locked_versions(lock), {"bytes": "1.2.3"})
+
+
+def all_results():
+    """Every case by every server, costs rising along the list of servers."""
+    servers = list(plots.STYLES)
+    runs = []
+    for case in cases.FULL:
+        in_flight = max(case.publishers * case.window, 1)
+        for place, server in enumerate(servers):
+            cost = (2.4 + 0.2 * place) * (1 + case.connections / 5000) / in_flight**0.8
+            one = run(case, server, cpu_us=cost, p50_ms=2 + place, p99_ms=3 + 2 * place)
+            one["report"]["server"]["resident_bytes_per_connection"] = 40 * 1.9**place
+            if case.scenario == "idle":
+                one["report"]["traffic"] = None
+            if case.scenario == "slow":
+                one["report"]["slow"] = {"ended": {"1013": 100}}
+            runs.append(one)
+    return report.collect(machine(*servers), runs)
+
+
+if __name__ == "__main__":
+    unittest.main()
