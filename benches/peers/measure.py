@@ -52,10 +52,11 @@ def main():
     folder = RESULTS / words.level
     folder.mkdir(parents=True, exist_ok=True)
     servers = available(all_servers(words.yamabiko.resolve()))
-    write_json(folder / "machine.json", machine(words, servers))
     servers = [server for server in servers if is_right(server, bench)]
+    planned = list(runs(level, words.rounds or level.rounds, servers))
+    write_json(folder / "machine.json", machine(words, servers, len(planned)))
     deadline = time.monotonic() + 60 * (words.minutes or level.minutes_max)
-    for run in runs(level, words.rounds or level.rounds, servers):
+    for run in planned:
         if not words.fresh and run.is_done(folder):
             continue
         if time.monotonic() > deadline:
@@ -128,7 +129,8 @@ def measure(run, level, bench, folder):
         "report": report,
     }
     write_json(run.file(folder), result)
-    print(f"{run.round_number + 1} {run.case.name:24} {run.server.name:18} {glance(result)}", flush=True)
+    what = f"{run.round_number + 1} {run.case.name:24} {run.server.name:18}"
+    print(what, glance(result), flush=True)
 
 
 def bench_report(case, level, duration, bench, pid, port):
@@ -142,7 +144,9 @@ def bench_report(case, level, duration, bench, pid, port):
     # Opening, warm-up, draining: generous, but bounded.
     seconds_max = 60 + 3 * (level.warm_up + duration)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds_max, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=seconds_max, check=False
+        )
     except subprocess.TimeoutExpired:
         return None, None, f"no report after {seconds_max:.0f} s"
     try:
@@ -225,7 +229,7 @@ def all_servers(yamabiko):
     return cases.servers(yamabiko, f"{version} ({commit})", node)
 
 
-def machine(words, servers):
+def machine(words, servers, runs_planned):
     """Where and how this was measured."""
     return {
         "date": datetime.date.today().isoformat(),
@@ -239,6 +243,7 @@ def machine(words, servers):
         "server_core": words.server_core,
         "load_core": words.load_core,
         "rounds": words.rounds or cases.LEVELS[words.level].rounds,
+        "runs_planned": runs_planned,
         "seconds": cases.LEVELS[words.level].duration,
         "servers": {
             server.name: {"version": server.version, "tuning": server.tuning} for server in servers
@@ -289,7 +294,8 @@ def glance(result):
         return f"{server['resident_bytes_per_connection']:.0f} bytes per connection"
     delivered = report["traffic"]["delivered"]
     cost = 1e6 * server["cpu"]["seconds"] / delivered
-    return f"{cost:.4f} us per delivery, {report['traffic']['delivered_per_second']:,.0f} per second"
+    per_second = report["traffic"]["delivered_per_second"]
+    return f"{cost:.4f} us per delivery, {per_second:,.0f} per second"
 
 
 def write_json(file, value):

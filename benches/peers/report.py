@@ -167,6 +167,7 @@ def machine_section(results):
         ("date", machine["date"]),
         ("command", f"`{machine['command']}`"),
         ("rounds", f"{machine['rounds']}, interleaved; {machine['seconds']:g} s each; medians"),
+        ("runs", f"{len(results.loads_before)} of {machine['runs_planned']}"),
         (
             "pinned to",
             f"server: core {machine['server_core']}; load: core {machine['load_core']}",

@@ -27,6 +27,7 @@ def machine(*servers):
         "server_core": 0,
         "load_core": 1,
         "rounds": 3,
+        "runs_planned": 99,
         "seconds": 4,
         "servers": {server: {"version": "1", "tuning": "none"} for server in servers},
     }
@@ -214,7 +215,9 @@ class Cases(unittest.TestCase):
     def test_words_are_those_of_the_scenario(self):
         words = cases.fan_out(10, 2, 64, 3).words(1, 4)
         self.assertEqual(words[:4], ["--connections", "10", "--duration", "4"])
-        self.assertEqual(words[4:], ["--bytes", "64", "--warm-up", "1", "--publishers", "2", "--window", "3"])
+        self.assertEqual(
+            words[4:], ["--bytes", "64", "--warm-up", "1", "--publishers", "2", "--window", "3"]
+        )
         self.assertEqual(cases.IDLE.words(1, 4), ["--connections", "10000", "--duration", "4"])
         self.assertNotIn("--publishers", ECHO.words(1, 4))
 

@@ -13,7 +13,10 @@ if [ ! -x "$go/bin/go" ]; then
 fi
 library=$out/debian/usr/share/gocode/src/github.com/gorilla/websocket
 if [ ! -d "$library" ]; then
-    (cd "$out" && apt-get download --quiet golang-github-gorilla-websocket-dev)
+    package=golang-github-gorilla-websocket-dev
+    # The lists may not be there yet.
+    (cd "$out" && { apt-get download --quiet "$package" ||
+        { apt-get update --quiet && apt-get download --quiet "$package"; }; })
     dpkg-deb -x "$out"/golang-github-gorilla-websocket-dev_*.deb "$out/debian"
 fi
 mkdir -p "$out/source"

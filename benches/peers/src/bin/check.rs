@@ -130,7 +130,7 @@ fn message(sender: usize, sequence: usize) -> Message {
             b'a' + u8::try_from(text.len() % 26).unwrap_or(0),
         ));
     }
-    if sequence % 2 == 0 {
+    if sequence.is_multiple_of(2) {
         Message::text(text)
     } else {
         Message::binary(text.into_bytes())
