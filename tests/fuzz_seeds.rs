@@ -28,7 +28,7 @@ fn files(target: &str) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn property_of_each_target_holds_for_each_of_its_seeds() {
-    for (target, property) in ALL {
+    for &(target, property) in ALL {
         let files = files(target);
         assert!(files.len() >= 8, "{target} has {} seeds", files.len());
         for (name, input) in files {
@@ -40,7 +40,7 @@ fn property_of_each_target_holds_for_each_of_its_seeds() {
 
 #[test]
 fn each_property_takes_inputs_that_end_early() {
-    for (target, property) in ALL {
+    for &(target, property) in ALL {
         for (_, input) in files(target) {
             for end in 0..input.len().min(40) {
                 property(&input[..end]);
@@ -54,7 +54,7 @@ fn seed_files_are_those_of_the_catalogue_and_findings() {
     if std::env::var_os("YAMABIKO_WRITE_SEEDS").is_some() {
         write_seeds();
     }
-    for (target, _) in ALL {
+    for &(target, _) in ALL {
         let described: BTreeSet<_> = catalogue()
             .into_iter()
             .filter(|seed| seed.target == target)
@@ -88,7 +88,7 @@ fn write_seeds() {
 fn each_target_is_in_the_manifest_and_has_a_file_that_calls_its_property() {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     let manifest = fs::read_to_string(fuzz.join("Cargo.toml")).unwrap();
-    for (target, _) in ALL {
+    for &(target, _) in ALL {
         assert!(manifest.contains(&format!("name = \"{target}\"")));
         let file = fuzz.join("fuzz_targets").join(format!("{target}.rs"));
         let source = fs::read_to_string(file).unwrap();

@@ -36,52 +36,87 @@ fn a_publication_reaches_every_member_the_sender_included_and_no_one_else() {
     });
 }
 
-const PUBLISHERS: usize = 6;
-const PUBLICATIONS: usize = 200;
+/// How many say how much at once.
+#[derive(Clone, Copy)]
+struct Debate {
+    publishers: usize,
+    /// Of each publisher.
+    publications: usize,
+}
 
-/// All publishers speak at once, as fast as they can.
-fn publish_from_all(publishers: &mut [Client]) {
-    thread::scope(|scope| {
-        for (publisher, client) in publishers.iter_mut().enumerate() {
-            scope.spawn(move || {
-                for number in 0..PUBLICATIONS {
-                    client.text(&format!("/say hall {publisher} {number}"));
-                }
-            });
+const SMALL_DEBATE: Debate = Debate {
+    publishers: 6,
+    publications: 200,
+};
+
+/// 200 members hear 400 000 messages.
+const LARGE_DEBATE: Debate = Debate {
+    publishers: 10,
+    publications: 200,
+};
+const LARGE_DEBATE_MEMBERS: usize = 200;
+
+impl Debate {
+    /// All publishers, the first of the members, speak at once, as fast as they
+    /// can. Returns what each member has heard.
+    fn hold(self, members: &mut [Client]) -> Vec<Vec<String>> {
+        self.publish_from_all(members);
+        let read_all = |member| self.read_conversation(member);
+        members.iter_mut().map(read_all).collect()
+    }
+
+    fn publish_from_all(self, members: &mut [Client]) {
+        let publishers = members[..self.publishers].iter_mut().enumerate();
+        thread::scope(|scope| {
+            for (publisher, client) in publishers {
+                scope.spawn(move || {
+                    for number in 0..self.publications {
+                        client.text(&format!("/say hall {publisher} {number}"));
+                    }
+                });
+            }
+        });
+    }
+
+    fn read_conversation(self, member: &mut Client) -> Vec<String> {
+        let words = 0..self.publishers * self.publications;
+        words.map(|_| member.read_text()).collect()
+    }
+
+    /// Checks that all have heard the same, all of it once, and each publisher's
+    /// words in their order.
+    fn expect_one_conversation(self, conversations: &[Vec<String>]) {
+        for conversation in conversations {
+            assert!(*conversation == conversations[0], "two members disagree");
         }
-    });
-}
-
-/// Checks that all have read the same, each publisher's words in their order.
-fn expect_one_conversation(conversations: &[Vec<String>]) {
-    for conversation in conversations {
-        assert!(*conversation == conversations[0], "two members disagree");
+        let mut next = BTreeMap::<usize, usize>::new();
+        for words in &conversations[0] {
+            let (publisher, number) = words.split_once(' ').expect("two numbers");
+            let publisher = publisher.parse().expect("a number");
+            let expected = next.entry(publisher).or_default();
+            assert_eq!(number.parse(), Ok(*expected), "publisher {publisher}");
+            *expected += 1;
+        }
+        assert_eq!(next.len(), self.publishers);
+        assert!(next.values().all(|count| *count == self.publications));
     }
-    let mut next = BTreeMap::<usize, usize>::new();
-    for words in &conversations[0] {
-        let (publisher, number) = words.split_once(' ').expect("two numbers");
-        let publisher = publisher.parse().expect("a number");
-        let expected = next.entry(publisher).or_default();
-        assert_eq!(number.parse(), Ok(*expected), "publisher {publisher}");
-        *expected += 1;
-    }
-    assert_eq!(next.len(), PUBLISHERS);
-    assert!(next.values().all(|count| *count == PUBLICATIONS));
-}
-
-fn read_conversation(member: &mut Client) -> Vec<String> {
-    let words = 0..PUBLISHERS * PUBLICATIONS;
-    words.map(|_| member.read_text()).collect()
 }
 
 #[test]
 fn all_members_on_all_workers_hear_all_messages_in_one_order() {
     with_1_and_3_workers(|config| {
+        let workers = config.workers.get();
         let server = Running::start(config);
-        let mut members = server.members(40, "hall");
-        publish_from_all(&mut members[..PUBLISHERS]);
-        let conversations: Vec<_> = members.iter_mut().map(read_conversation).collect();
-        expect_one_conversation(&conversations);
+        // Every worker has one of the publishers.
+        let mut members = server.member_of_each_worker(workers, "hall");
+        members.extend(server.members(LARGE_DEBATE_MEMBERS - workers, "hall"));
+        let conversations = LARGE_DEBATE.hold(&mut members);
+        LARGE_DEBATE.expect_one_conversation(&conversations);
+        // And nothing twice: what comes next was said last.
+        members[0].text("/say hall the end");
+        for member in &mut members {
+            assert_eq!(member.read_text(), "the end");
+        }
     });
 }
 
@@ -96,9 +131,8 @@ fn workers_whose_mail_is_congested_lose_nothing_and_do_not_stand_still() {
                 ..config.clone()
             });
             let mut members = server.members(12, "hall");
-            publish_from_all(&mut members[..PUBLISHERS]);
-            let conversations: Vec<_> = members.iter_mut().map(read_conversation).collect();
-            expect_one_conversation(&conversations);
+            let conversations = SMALL_DEBATE.hold(&mut members);
+            SMALL_DEBATE.expect_one_conversation(&conversations);
             // Nobody is left paused.
             for member in &mut members {
                 member.text("still read");

@@ -10,6 +10,7 @@
 //! | `session.rs` | a `Connection` under test, its events and its replies |
 //! | `handshake.rs` | the heads of a request and of an answer |
 //! | `round_trip.rs` | a client and a server on a wire that cuts as it likes |
+//! | `fan_out.rs` | a room and a queue for each of its members |
 //! | `seeds.rs` | the inputs that the fuzzer starts from |
 //! | `mod.rs` | the properties |
 //!
@@ -22,11 +23,14 @@
 //! frame_decoder     | role   | n | n lengths of pieces | what the peer sends ...
 //! utf8              |          n | n lengths of pieces | bytes of a text ...
 //! round_trip        | steps, one or more bytes each ...
+//! fan_out           | limits and end | steps, one or more bytes each ...
 //! ```
 
 // Each user of these files needs another part of them.
 #![allow(dead_code, unused_imports)]
 
+#[cfg(feature = "server")]
+pub mod fan_out;
 pub mod handshake;
 pub mod model;
 pub mod round_trip;
@@ -50,7 +54,7 @@ use self::wire::{CLOSE, PONG, WireFrame, split_header};
 pub type Property = fn(&[u8]);
 
 /// Every property by the name of its fuzz target.
-pub const ALL: [(&str, Property); 7] = [
+pub const ALL: &[(&str, Property)] = &[
     ("request_head", handshake::request_head),
     ("response_head", handshake::response_head),
     ("frame_decoder", frame_decoder),
@@ -58,6 +62,8 @@ pub const ALL: [(&str, Property); 7] = [
     ("connection_client", connection_client),
     ("utf8", utf8),
     ("round_trip", round_trip::round_trip),
+    #[cfg(feature = "server")]
+    ("fan_out", fan_out::fan_out),
 ];
 
 /// The limits that the first byte of a session selects. The small ones bring each

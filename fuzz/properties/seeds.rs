@@ -44,6 +44,8 @@ pub fn catalogue() -> Vec<Seed> {
     seeds.extend(round_trip_seeds());
     seeds.extend(request_seeds());
     seeds.extend(response_seeds());
+    #[cfg(feature = "server")]
+    seeds.extend(super::fan_out::seeds::seeds().map(|(name, input)| seed("fan_out", name, input)));
     seeds
 }
 

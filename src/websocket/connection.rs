@@ -21,7 +21,8 @@
 //! 96 octets, and nothing on the heap, except for a client's masking keys.
 
 use super::error::{ProtocolError, SendError};
-use super::frame::{self, CloseReason, FrameDecoder, FrameHeader, Opcode, Role, take_payload};
+use super::frame::{self, CloseReason, FrameDecoder, FrameHeader, Opcode, Role};
+use super::frame::{payload_within, take_payload};
 use super::limits::Limits;
 use super::message::{Assembled, Assembler};
 use super::utf8::Utf8Validator;
@@ -214,8 +215,8 @@ impl Connection {
     /// Answers the ping that had to wait because `replies` was full. Call it
     /// when replies have been sent; [`Connection::receive`] does so too.
     pub fn resume_replies(&mut self, replies: &mut Vec<u8>) {
-        let aside = self.aside.as_mut();
-        if let Some(payload) = aside.and_then(|aside| aside.unanswered_ping.take()) {
+        let waiting = self.aside.as_mut();
+        if let Some(payload) = waiting.and_then(|aside| aside.unanswered_ping.take()) {
             self.answer_ping(&payload, replies);
         }
     }
@@ -370,13 +371,13 @@ impl Connection {
 
 // Receiving.
 impl Connection {
-    /// The last event has been used: the payload of a control frame goes back. A
-    /// ping that had to wait is answered.
+    /// Gives back the payload of a control frame that has been handed out, and
+    /// answers the ping that had to wait.
     #[cold]
     fn clear_aside(&mut self, replies: &mut Vec<u8>) {
         let rest = self.decoder.rest();
         let control_frame_under_way = rest.is_some_and(|rest| rest.opcode.is_control());
-        if let (false, Some(aside)) = (control_frame_under_way, &mut self.aside) {
+        if let (Some(aside), false) = (&mut self.aside, control_frame_under_way) {
             aside.control_payload = Vec::new();
         }
         self.resume_replies(replies);
@@ -417,7 +418,7 @@ impl Connection {
     /// a new one.
     #[inline]
     fn next_frame(&mut self, input: &mut &mut [u8]) -> Result<Option<FrameHeader>, ProtocolError> {
-        if let Some(rest) = self.decoder.rest() {
+        if let Some(rest) = self.decoder.take_rest() {
             return Ok(Some(rest));
         }
         let header = self.decoder.header(input)?;
@@ -441,7 +442,6 @@ impl Connection {
         //# in absence of extensions, senders and receivers must not depend on the
         //# presence of specific frame boundaries.
         if frame.fin && is_all_here(&frame, input) && !self.message.is_gathering() {
-            self.decoder.end_frame();
             let payload = take_payload(&mut frame, input, usize::MAX);
             return Ready::whole(frame.opcode, payload).map(Some);
         }
@@ -455,10 +455,15 @@ impl Connection {
         input: &mut &'b mut [u8],
     ) -> Result<Option<Ready<'b>>, ProtocolError> {
         let all_here = is_all_here(&frame, input);
-        if all_here || !input.is_empty() {
-            self.message.gather(&frame, payload_here(&frame, input));
+        if input.is_empty() && !all_here {
+            // Many clients send the header by itself: all of the payload may come
+            // at once and need not be copied.
+            self.decoder.keep(frame);
+            return Ok(None);
         }
-        while frame.payload_length > 0 && !input.is_empty() {
+        let here = payload_within(&frame, input.len());
+        self.message.gather(&frame, here);
+        while payload_within(&frame, input.len()) > 0 {
             let block = take_payload(&mut frame, input, GATHERED_BLOCK_BYTES);
             self.message.append(block)?;
         }
@@ -466,7 +471,6 @@ impl Connection {
             self.decoder.keep(frame);
             return Ok(None);
         }
-        self.decoder.end_frame();
         //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
         //# When the last
         //# fragment is received as indicated by the FIN bit (frame-fin), it is
@@ -494,9 +498,10 @@ impl Connection {
             self.aside().control_payload.extend_from_slice(piece);
             return Ok(None);
         }
-        self.decoder.end_frame();
-        let before = self.aside.as_mut();
-        let mut payload = before.map_or(Vec::new(), |aside| mem::take(&mut aside.control_payload));
+        let mut payload = match &mut self.aside {
+            Some(aside) => mem::take(&mut aside.control_payload),
+            None => Vec::new(),
+        };
         if payload.is_empty() {
             self.control_payload(frame.opcode, piece, replies)?;
             return Ok(Some(Ready::Control(frame.opcode, Some(piece))));
@@ -876,11 +881,6 @@ impl std::fmt::Debug for Keys {
     }
 }
 
-/// Octets of the frame's payload that `input` has.
-fn payload_here(frame: &FrameHeader, input: &[u8]) -> usize {
-    usize::try_from(frame.payload_length).map_or(input.len(), |n| n.min(input.len()))
-}
-
 #[inline]
 fn is_all_here(frame: &FrameHeader, input: &[u8]) -> bool {
     frame.payload_length <= input.len() as u64
@@ -893,9 +893,10 @@ fn check_control_payload(payload: &[u8]) -> Result<(), SendError> {
     Ok(())
 }
 
-/// What waits for more octets is unmasked, checked and copied in blocks of so many:
-/// small enough that the second and the third pass find a block in the fastest cache.
-const GATHERED_BLOCK_BYTES: usize = 8 << 10;
+/// What has to be gathered is unmasked, checked and copied in blocks of so many
+/// octets, so that the second and the third pass find them in the nearest cache:
+/// a tenth less time than in pieces of 64 KiB.
+const GATHERED_BLOCK_BYTES: usize = 32 << 10;
 
 /// Told locally, never sent: a Close came without a code (§7.4.1).
 const NO_STATUS_RECEIVED: u16 = 1005;
@@ -945,5 +946,21 @@ mod tests {
         );
         assert_eq!(server.receive(&mut second, &mut replies), Ok(None));
         assert!(!server.message.is_gathering());
+    }
+
+    #[test]
+    fn memory_of_a_control_frame_that_came_in_pieces_goes_back_with_the_next_call() {
+        let mut server = Connection::server(Limits::default());
+        let mut stream = *b"\x89\x83\0\0\0\0abc";
+        let (mut first, mut second) = stream.split_at_mut(7);
+        let mut replies = Vec::new();
+        assert_eq!(server.receive(&mut first, &mut replies), Ok(None));
+        assert!(server.aside.is_some());
+        assert_eq!(
+            server.receive(&mut second, &mut replies),
+            Ok(Some(Event::Ping(b"abc")))
+        );
+        assert_eq!(server.receive(&mut second, &mut replies), Ok(None));
+        assert!(server.aside.is_none());
     }
 }

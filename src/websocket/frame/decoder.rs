@@ -92,23 +92,19 @@ impl FrameDecoder {
         &mut self,
         input: &mut &'b mut [u8],
     ) -> Result<Option<FramePart<'b>>, FrameError> {
-        match self.rest() {
-            None => {
-                let header = self.header(input)?;
-                self.state = header.map_or_else(|| self.state.clone(), State::Payload);
-                Ok(header.map(FramePart::Header))
+        let Some(mut rest) = self.take_rest() else {
+            let header = self.header(input)?;
+            if let Some(header) = header {
+                self.keep(header);
             }
-            Some(rest) if rest.payload_length == 0 => {
-                self.end_frame();
-                Ok(Some(FramePart::End))
-            }
-            Some(_) if input.is_empty() => Ok(None),
-            Some(mut rest) => {
-                let piece = take_payload(&mut rest, input, usize::MAX);
-                self.keep(rest);
-                Ok(Some(FramePart::Payload(piece)))
-            }
+            return Ok(header.map(FramePart::Header));
+        };
+        if rest.payload_length == 0 {
+            return Ok(Some(FramePart::End));
         }
+        let piece = take_payload(&mut rest, input, usize::MAX);
+        self.keep(rest);
+        Ok((!piece.is_empty()).then_some(FramePart::Payload(piece)))
     }
 
     /// Octets of the current frame's payload that have not come yet; `None`
@@ -117,8 +113,8 @@ impl FrameDecoder {
         self.rest().map(|rest| rest.payload_length)
     }
 
-    /// What is left of the current frame, as a frame of its own.
-    #[inline]
+    /// What is left of the current frame, as a frame of its own; `None` between
+    /// frames.
     pub(crate) fn rest(&self) -> Option<FrameHeader> {
         match self.state {
             State::Header { .. } => None,
@@ -126,10 +122,23 @@ impl FrameDecoder {
         }
     }
 
+    /// The same, and the decoder is between frames: whoever does not come to the
+    /// frame's end gives back what is then left with `keep`.
+    #[inline]
+    pub(crate) fn take_rest(&mut self) -> Option<FrameHeader> {
+        let rest = self.rest()?;
+        self.state = BETWEEN_FRAMES;
+        Some(rest)
+    }
+
+    /// The input ends within a frame: `rest` of it is to come.
+    pub(crate) fn keep(&mut self, rest: FrameHeader) {
+        self.state = State::Payload(rest);
+    }
+
     /// Reads and checks a header, between frames. `None`: `input` is used up.
     ///
-    /// The decoder is still between frames then: a caller that has the whole
-    /// payload before it takes it and need not tell, any other calls `keep`.
+    /// The decoder is between frames afterwards too, as with `take_rest`.
     #[inline]
     pub(crate) fn header(
         &mut self,
@@ -146,18 +155,6 @@ impl FrameDecoder {
             header.check(self.role)?;
         }
         Ok(parsed)
-    }
-
-    /// The input ends within a frame: `rest` of it is to come.
-    #[inline]
-    pub(crate) fn keep(&mut self, rest: FrameHeader) {
-        self.state = State::Payload(rest);
-    }
-
-    /// The current frame's payload has all come: the next octet is a header's.
-    #[inline]
-    pub(crate) fn end_frame(&mut self) {
-        self.state = BETWEEN_FRAMES;
     }
 }
 
@@ -208,8 +205,7 @@ pub(crate) fn take_payload<'b>(
     input: &mut &'b mut [u8],
     bytes_max: usize,
 ) -> &'b mut [u8] {
-    let there = input.len().min(bytes_max);
-    let taken = usize::try_from(rest.payload_length).map_or(there, |n| n.min(there));
+    let taken = payload_within(rest, input.len().min(bytes_max));
     let piece = take_front(input, taken);
     //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
     //# A server MUST remove masking for data frames received from a client
@@ -220,6 +216,12 @@ pub(crate) fn take_payload<'b>(
     }
     rest.payload_length -= taken as u64;
     piece
+}
+
+/// How many of the next `bytes` octets are payload behind the header `rest`.
+#[inline]
+pub(crate) fn payload_within(rest: &FrameHeader, bytes: usize) -> usize {
+    usize::try_from(rest.payload_length).map_or(bytes, |length| length.min(bytes))
 }
 
 /// Cuts `count` octets off the front of `input`: count ≤ input.len().

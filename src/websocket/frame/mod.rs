@@ -42,7 +42,7 @@ pub use mask::{mask, mask_octet_by_octet};
 pub use opcode::Opcode;
 
 pub(crate) use close::CloseBodyError;
-pub(crate) use decoder::take_payload;
+pub(crate) use decoder::{payload_within, take_payload};
 
 /// Appends one whole frame to `output`: header, then the payload, masked when
 /// there is a masking key.

@@ -1,0 +1,9 @@
+//! A room gives each member what a queue of its own would: see
+//! `properties/fan_out.rs`.
+
+#![no_main]
+
+#[path = "../properties/mod.rs"]
+mod properties;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::fan_out::fan_out(data));
