@@ -8,7 +8,7 @@
 //! | [`frame`] | header, opcode, masking, close codes; a streaming decoder | §5.2, §5.3, §7.4 |
 //! | [`utf8`] | validation that fails at the first impossible octet | §8.1 |
 //! | `message` | fragments into messages | §5.4 |
-//! | `connection` | [`Connection`]: events, automatic pong, the closing handshake | §5 to §7 |
+//! | `connection/` | [`Connection`]: events, automatic pong, the closing handshake | §5 to §7 |
 //! | `limits`, `error` | every bound; every rule that a peer can break | §10.4, §7.4.1 |
 //!
 //! Bytes go in and events come out; messages go in and bytes come out. What is

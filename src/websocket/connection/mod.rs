@@ -1,0 +1,323 @@
+//! One end of an established WebSocket connection: octets in, events out;
+//! messages in, octets out (RFC 6455 §5 to §8).
+//!
+//! ```text
+//!                      close()                          peer's Close
+//!            ┌────────────────────────▶ Closing ───────────────────────┐
+//!            │                             │                           ▼
+//!          Open ───────────────────────────┼───────────────────────▶ Closed
+//!            │   peer's Close (answered)   │ a rule broken
+//!            └─────────────────────────────┴───────────────────────▶ Failed
+//! ```
+//!
+//! There is no I/O in here, no clock and no randomness: the caller reads and
+//! writes the socket, measures the time and hands in the masking keys. After
+//! `Closed` and `Failed` the caller writes what is left of the replies and
+//! closes TCP: the server at once, the client when the server has.
+//!
+//! A message that lies whole in the caller's buffer is unmasked there and
+//! handed out as a slice of it: no copy, no allocation. What has to wait for
+//! more octets is gathered in [`Assembler`]. An idle connection is this struct,
+//! 96 octets, and nothing on the heap, except for a client's masking keys.
+
+mod receive;
+mod send;
+
+pub use receive::Event;
+pub use send::{Fragment, Message};
+
+use super::error::ProtocolError;
+use super::frame::{self, CloseReason, FrameDecoder, Role};
+use super::limits::Limits;
+use super::message::Assembler;
+use send::Sending;
+
+/// The protocol state of one connection, for either role.
+///
+/// ```
+/// use yamabiko::websocket::{Connection, Event, Limits, Message};
+///
+/// let mut server = Connection::server(Limits::default());
+/// let mut client = Connection::client(Limits::default(), || [0x37, 0xfa, 0x21, 0x3d]);
+///
+/// let mut wire = Vec::new();
+/// client.send(Message::Text("Hello"), &mut wire)?;
+/// assert_eq!(wire, b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"); // RFC 6455 §5.7
+///
+/// let (mut input, mut replies) = (&mut wire[..], Vec::new());
+/// assert_eq!(server.receive(&mut input, &mut replies)?, Some(Event::Text("Hello")));
+/// assert_eq!(server.receive(&mut input, &mut replies)?, None); // all is consumed
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Connection {
+    phase: Phase,
+    limits: Limits,
+    decoder: FrameDecoder,
+    message: Assembler,
+    /// Boxed, because an idle connection should not pay for it.
+    aside: Option<Box<Aside>>,
+    /// A client's; a server has none.
+    masking_keys: Option<Keys>,
+}
+
+/// Where the keys that a client masks its frames with come from.
+///
+/// Any closure `FnMut() -> [u8; 4]` will do. In earnest the keys must be
+/// unpredictable: draw them from the operating system's generator, not from one
+/// whose next number can be told from the last.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.3
+//= type=implication
+//# The masking key needs to be unpredictable; thus, the masking key MUST be
+//# derived from a strong source of entropy, and the masking key for a given
+//# frame MUST NOT make it simple for a server/proxy to predict the masking
+//# key for a subsequent frame.
+pub trait MaskingKeys: Send {
+    /// A fresh key; asked once for each frame.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.3
+    //= type=implication
+    //# The masking key is a 32-bit value chosen at random by the client.
+    fn next_key(&mut self) -> [u8; 4];
+}
+
+impl<F: FnMut() -> [u8; 4] + Send> MaskingKeys for F {
+    fn next_key(&mut self) -> [u8; 4] {
+        self()
+    }
+}
+
+/// Where a connection stands; drawn at the top of this file's source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Messages go both ways.
+    Open,
+    /// Our Close is written; the peer's is awaited. Its messages still arrive.
+    Closing,
+    /// Both Closes have travelled. TCP is to be closed.
+    Closed,
+    /// The peer broke a rule. Our Close is written; TCP is to be closed.
+    Failed,
+}
+
+/// How a connection has ended, asked when TCP has (§7.1.4 to §7.1.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended<'a> {
+    /// Whether the closing handshake was completed.
+    pub clean: bool,
+    /// The code of the first Close received; 1005 if it had none; 1006 if no
+    /// Close was received.
+    pub code: u16,
+    /// The words of that Close; empty if there were none.
+    pub reason: &'a str,
+}
+
+impl Connection {
+    /// A server's end, after the opening handshake.
+    pub fn server(limits: Limits) -> Connection {
+        Connection::new(Role::Server, limits, None)
+    }
+
+    /// A client's end, after the opening handshake.
+    pub fn client(limits: Limits, masking_keys: impl MaskingKeys + 'static) -> Connection {
+        Connection::new(Role::Client, limits, Some(Keys(Box::new(masking_keys))))
+    }
+
+    fn new(role: Role, limits: Limits, masking_keys: Option<Keys>) -> Connection {
+        Connection {
+            phase: Phase::Open { sending: None },
+            limits,
+            decoder: FrameDecoder::new(role),
+            message: Assembler::default(),
+            aside: None,
+            masking_keys,
+        }
+    }
+
+    /// Where the connection stands.
+    pub fn state(&self) -> State {
+        match self.phase {
+            Phase::Open { .. } => State::Open,
+            Phase::Closing => State::Closing,
+            Phase::Closed(_) => State::Closed,
+            Phase::Failed(_) => State::Failed,
+        }
+    }
+
+    /// How the connection has ended, if TCP has ended now.
+    ///
+    /// ```
+    /// # use yamabiko::websocket::{Connection, Limits};
+    /// let connection = Connection::server(Limits::default());
+    /// let ended = connection.ended(); // TCP is gone, and no Close has come
+    /// assert_eq!((ended.clean, ended.code, ended.reason), (false, 1006, ""));
+    /// ```
+    pub fn ended(&self) -> Ended<'_> {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.4
+        //# If the TCP connection was closed after the
+        //# WebSocket closing handshake was completed, the WebSocket connection
+        //# is said to have been closed _cleanly_.
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.4
+        //# When the underlying TCP connection is closed, it is said that _The
+        //# WebSocket Connection is Closed_ and that the WebSocket connection is
+        //# in the CLOSED state.
+        let clean = matches!(self.phase, Phase::Closed(_));
+        let (code, reason) = match &self.phase {
+            Phase::Closed(close) => close.code_and_words(),
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5
+            //# If _The WebSocket
+            //# Connection is Closed_ and no Close control frame was received by the
+            //# endpoint (such as could occur if the underlying transport connection
+            //# is lost), _The WebSocket Connection Close Code_ is considered to be
+            //# 1006.
+            _ => (ABNORMAL_CLOSURE, ""),
+        };
+        Ended {
+            clean,
+            code,
+            reason,
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Phase {
+    Open {
+        /// The fragmented message that the caller is sending.
+        sending: Option<Sending>,
+    },
+    Closing,
+    Closed(Box<CloseReceived>),
+    Failed(Box<ProtocolError>),
+}
+
+/// What a connection needs now and then. It has none of it while it is idle.
+#[derive(Debug, Default)]
+struct Aside {
+    /// The payload of a control frame that did not come in one piece.
+    control_payload: Vec<u8>,
+    /// The newest ping that `replies` had no room to answer.
+    unanswered_ping: Option<Box<[u8]>>,
+}
+
+impl Aside {
+    fn is_empty(&self) -> bool {
+        self.control_payload.is_empty() && self.unanswered_ping.is_none()
+    }
+}
+
+/// The first Close that came.
+#[derive(Debug)]
+struct CloseReceived {
+    code: Option<frame::CloseCode>,
+    words: Box<str>,
+}
+
+impl CloseReceived {
+    fn new(reason: Option<CloseReason<'_>>) -> CloseReceived {
+        CloseReceived {
+            code: reason.map(|reason| reason.code),
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.6
+            //# If there is no such data in the Close control
+            //# frame, _The WebSocket Connection Close Reason_ is the empty string.
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.6
+            //# _The WebSocket
+            //# Connection Close Reason_ is defined as the UTF-8-encoded data
+            //# following the status code (Section 7.4) contained in the first Close
+            //# control frame received
+            words: reason.map_or("", |reason| reason.reason).into(),
+        }
+    }
+
+    fn reason(&self) -> Option<CloseReason<'_>> {
+        let code = self.code?;
+        Some(CloseReason {
+            code,
+            reason: &self.words,
+        })
+    }
+
+    fn code_and_words(&self) -> (u16, &str) {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5
+        //# If this Close control frame contains no status
+        //# code, _The WebSocket Connection Close Code_ is considered to be 1005.
+        let code = self.code.map_or(NO_STATUS_RECEIVED, frame::CloseCode::get);
+        (code, &self.words)
+    }
+}
+
+/// Only so that `Connection` can be printed.
+struct Keys(Box<dyn MaskingKeys>);
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Keys")
+    }
+}
+
+/// Told locally, never sent: a Close came without a code (§7.4.1).
+const NO_STATUS_RECEIVED: u16 = 1005;
+/// Told locally, never sent: TCP ended without a Close (§7.4.1).
+const ABNORMAL_CLOSURE: u16 = 1006;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::websocket::frame::Opcode;
+
+    #[test]
+    fn an_idle_connection_is_small() {
+        assert!(size_of::<Connection>() <= 96);
+    }
+
+    #[test]
+    fn a_message_whole_in_the_buffer_is_a_slice_of_it() {
+        let mut server = Connection::server(Limits::default());
+        let mut bytes = *b"\x82\x83\x01\x02\x03\x04abc";
+        let range = bytes.as_ptr_range();
+        let mut input = &mut bytes[..];
+        let event = server.receive(&mut input, &mut Vec::new());
+        let Ok(Some(Event::Binary(payload))) = event else {
+            unreachable!("{event:?}");
+        };
+        assert!(range.contains(&payload.as_ptr()));
+    }
+
+    #[test]
+    fn memory_of_a_gathered_message_goes_back_with_the_next_call() {
+        let mut server = Connection::server(Limits::default());
+        let mut stream = Vec::new();
+        frame::encode(
+            true,
+            Opcode::Binary,
+            Some([1, 2, 3, 4]),
+            &[7; 1000],
+            &mut stream,
+        );
+        let (mut first, mut second) = stream.split_at_mut(500);
+        let mut replies = Vec::new();
+        assert_eq!(server.receive(&mut first, &mut replies), Ok(None));
+        assert!(server.message.is_gathering());
+        assert_eq!(
+            server.receive(&mut second, &mut replies),
+            Ok(Some(Event::Binary(&[7; 1000])))
+        );
+        assert_eq!(server.receive(&mut second, &mut replies), Ok(None));
+        assert!(!server.message.is_gathering());
+    }
+
+    #[test]
+    fn memory_of_a_control_frame_that_came_in_pieces_goes_back_with_the_next_call() {
+        let mut server = Connection::server(Limits::default());
+        let mut stream = *b"\x89\x83\0\0\0\0abc";
+        let (mut first, mut second) = stream.split_at_mut(7);
+        let mut replies = Vec::new();
+        assert_eq!(server.receive(&mut first, &mut replies), Ok(None));
+        assert!(server.aside.is_some());
+        assert_eq!(
+            server.receive(&mut second, &mut replies),
+            Ok(Some(Event::Ping(b"abc")))
+        );
+        assert_eq!(server.receive(&mut second, &mut replies), Ok(None));
+        assert!(server.aside.is_none());
+    }
+}
