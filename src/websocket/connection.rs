@@ -400,6 +400,9 @@ impl Connection {
                 }
                 Phase::Failed(error) => return Err(**error),
             }
+            if input.is_empty() {
+                return Ok(None);
+            }
             let Some(frame) = self.next_frame(input)? else {
                 return Ok(None);
             };
@@ -408,7 +411,7 @@ impl Connection {
             } else {
                 self.data_frame(frame, input)?
             };
-            if ready.is_some() || input.is_empty() {
+            if ready.is_some() {
                 return Ok(ready);
             }
         }
