@@ -9,6 +9,7 @@
 //! | [`utf8`] | validation that fails at the first impossible octet | §8.1 |
 //! | `message` | fragments into messages | §5.4 |
 //! | `connection/` | [`Connection`]: events, automatic pong, the closing handshake | §5 to §7 |
+//! | [`deflate`] | messages compressed one by one | RFC 7692 |
 //! | `limits`, `error` | every bound; every rule that a peer can break | §10.4, §7.4.1 |
 //!
 //! Bytes go in and events come out; messages go in and bytes come out. What is
@@ -20,6 +21,7 @@
 //! messages, and answers what the RFC obliges it to answer.
 
 mod connection;
+pub mod deflate;
 mod error;
 pub mod frame;
 pub mod handshake;

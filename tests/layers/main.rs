@@ -30,7 +30,7 @@ const LAYERS: [Layer; 8] = [
     // that hash with a random seed would break that, too.
     Layer {
         name: "websocket",
-        may: &["crate::websocket", "std", "core", "alloc", "sha1", "base64", "simdutf8"],
+        may: &["crate::websocket", "std", "core", "alloc", "sha1", "base64", "simdutf8", "zlib_rs"],
         must_not: &[
             "std::net", "std::io", "std::fs", "std::os", "std::env", "std::process",
             "std::thread", "std::time", "core::time", "std::print!", "std::sync::Mutex",
