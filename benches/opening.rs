@@ -70,7 +70,7 @@ fn answer(request: &[u8], output: &mut Vec<u8>) {
     let (head, _) = read.expect("it is all there");
     let upgrade = Upgrade::check(&head).expect("it asks for a WebSocket");
     let subprotocol = upgrade.choose_subprotocol(&["chat"]);
-    let written = upgrade.write_response(subprotocol, output);
+    let written = upgrade.write_response(subprotocol, None, output);
     written.expect("the subprotocol was offered");
 }
 

@@ -198,7 +198,7 @@ fn client_request_is_one_that_the_server_accepts() {
     let upgrade = Upgrade::check(&head).expect("a valid handshake");
     let mut answer = Vec::new();
     upgrade
-        .write_response(Some("superchat"), &mut answer)
+        .write_response(Some("superchat"), None, &mut answer)
         .expect("it is offered");
     let established = handshake()
         .receive(&answer)
@@ -264,6 +264,7 @@ fn client_accepts_every_spelling_that_the_rfcs_allow() {
         let text = sample_with(from, to);
         let expected = Established {
             subprotocol: subprotocol.map(str::to_owned),
+            deflate: None,
             head_bytes: text.len(),
         };
         assert_eq!(
@@ -614,8 +615,8 @@ proptest! {
         let (head, _) = reader.read(text.as_bytes()).expect("valid").expect("complete");
         let upgrade = Upgrade::check(&head).expect("a valid handshake");
         let mut answer = Vec::new();
-        upgrade.write_response(None, &mut answer).expect("no subprotocol");
-        let established = Established { subprotocol: None, head_bytes: answer.len() };
+        upgrade.write_response(None, None, &mut answer).expect("no subprotocol");
+        let established = Established { subprotocol: None, deflate: None, head_bytes: answer.len() };
         prop_assert_eq!(client.receive(&answer), Ok(Some(established)));
         if nonce != other {
             let refused = ClientHandshake::new(&target, other).receive(&answer);

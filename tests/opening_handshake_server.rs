@@ -5,8 +5,8 @@
 
 use proptest::prelude::*;
 use yamabiko::websocket::handshake::{
-    HeadLimits, HttpVersion, Refusal, RequestReader, Response, SUBPROTOCOLS_MAX, Status,
-    SubprotocolNotOffered, Upgrade,
+    HeadLimits, HttpVersion, NotOffered, Refusal, RequestReader, Response, SUBPROTOCOLS_MAX,
+    Status, Upgrade,
 };
 
 /// The request of §1.3, with the key of that section.
@@ -658,8 +658,8 @@ fn server_answer_names_the_subprotocol_once_or_not_at_all() {
     }
     for wrong in ["", "mqtt", "CHAT", "chat, superchat", "chat\r\nX: y"] {
         let mut output = Vec::new();
-        let refused = upgrade.write_response(Some(wrong), &mut output);
-        assert_eq!(refused, Err(SubprotocolNotOffered), "{wrong:?}");
+        let refused = upgrade.write_response(Some(wrong), None, &mut output);
+        assert_eq!(refused, Err(NotOffered::Subprotocol), "{wrong:?}");
         assert!(output.is_empty());
     }
 }
@@ -1007,7 +1007,7 @@ proptest! {
         let Ok(Some((head, _))) = read(&bytes) else { return Ok(()) };
         if let Ok(upgrade) = Upgrade::check(&head) {
             let mut output = Vec::new();
-            upgrade.write_response(None, &mut output).expect("no subprotocol");
+            upgrade.write_response(None, None, &mut output).expect("no subprotocol");
             let text = String::from_utf8(output).expect("ASCII");
             prop_assert!(text.starts_with("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"));
             prop_assert_eq!(text.matches("\r\n").count(), 5);
@@ -1081,7 +1081,7 @@ fn answer(bytes: &[u8], subprotocol: Option<&str>) -> String {
     let upgrade = Upgrade::check(&head).expect("a valid handshake");
     let mut output = Vec::new();
     upgrade
-        .write_response(subprotocol, &mut output)
+        .write_response(subprotocol, None, &mut output)
         .expect("it is offered");
     String::from_utf8(output).expect("ASCII")
 }

@@ -119,18 +119,22 @@ fn answer_to(head: &RequestHead<'_>) -> String {
     };
     demands_of_section_4_2_1_are_met(head);
     let mut answer = Vec::new();
-    assert!(upgrade.write_response(None, &mut answer).is_ok());
+    assert!(upgrade.write_response(None, None, &mut answer).is_ok());
     let answer = String::from_utf8(answer).expect("a 101 is ASCII");
     is_switching(head, &answer);
     for name in upgrade.subprotocols() {
         let mut answer = Vec::new();
-        assert!(upgrade.write_response(Some(name), &mut answer).is_ok());
+        assert!(
+            upgrade
+                .write_response(Some(name), None, &mut answer)
+                .is_ok()
+        );
         let answer = String::from_utf8(answer).expect("a 101 is ASCII");
         is_switching(head, &answer);
         assert!(answer.contains(&format!("\r\nSec-WebSocket-Protocol: {name}\r\n")));
     }
     let mut nothing = Vec::new();
-    let unoffered = upgrade.write_response(Some("never offered\r\n"), &mut nothing);
+    let unoffered = upgrade.write_response(Some("never offered\r\n"), None, &mut nothing);
     assert!(unoffered.is_err() && nothing.is_empty());
     answer
 }

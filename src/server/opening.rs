@@ -98,7 +98,10 @@ impl<H: Handler> Worker<H> {
             subprotocol,
         } = self.handler.admit(upgrade)?;
         let mut output = Vec::new();
-        if upgrade.write_response(subprotocol, &mut output).is_err() {
+        if upgrade
+            .write_response(subprotocol, None, &mut output)
+            .is_err()
+        {
             let reason = "the application chose a subprotocol that was not offered";
             return Err(Refusal::new(Status::InternalServerError, reason));
         }

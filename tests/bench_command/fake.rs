@@ -166,7 +166,7 @@ fn shake_hands(stream: &mut TcpStream, state: &Mutex<State>) -> Option<usize> {
         let upgrade = Upgrade::check(&request).expect("an upgrade");
         let mut answer = Vec::new();
         upgrade
-            .write_response(None, &mut answer)
+            .write_response(None, None, &mut answer)
             .expect("an answer");
         let mut state = state.lock().expect("sound");
         state.peers.push(stream.peer_addr().ok()?.ip().to_string());

@@ -14,10 +14,12 @@ use super::accept_key::key_of_nonce;
 use super::answer::AnswerReader;
 use super::established::{Asked, ClientHandshakeError, Established};
 use super::limits::HeadLimits;
+use super::permessage_deflate;
 use super::response::{InvalidField, check_field, write_field};
 use super::subprotocol;
 use super::upgrade::is_origin;
 use super::uri::WebSocketUri;
+use crate::websocket::deflate::DeflateConfig;
 use core::fmt;
 
 /// One attempt to open a WebSocket connection.
@@ -50,6 +52,7 @@ pub struct ClientHandshake {
     key: [u8; 24],
     origin: Option<String>,
     subprotocols: Vec<String>,
+    deflate: Option<DeflateConfig>,
     fields: Vec<(String, String)>,
     limits: HeadLimits,
     reader: AnswerReader,
@@ -76,6 +79,7 @@ impl ClientHandshake {
             key: key_of_nonce(nonce),
             origin: None,
             subprotocols: Vec::new(),
+            deflate: None,
             fields: Vec::new(),
             limits,
             reader: AnswerReader::new(limits),
@@ -100,6 +104,34 @@ impl ClientHandshake {
         }
         self.subprotocols.push(name.to_owned());
         Ok(self)
+    }
+
+    /// Offers permessage-deflate: `client_max_window_bits`, and of the other
+    /// parameters those that `config` asks for. What the server makes of it is
+    /// in [`Established::deflate`].
+    ///
+    /// What concerns the client itself, its own window and whether it refers to
+    /// earlier messages, holds whether or not the server repeats it. What the
+    /// server is asked for, it must agree to: an answer with
+    /// permessage-deflate and without that fails the handshake (RFC 7692 §7).
+    ///
+    /// ```
+    /// use yamabiko::websocket::deflate::DeflateConfig;
+    /// use yamabiko::websocket::handshake::{ClientHandshake, WebSocketUri};
+    ///
+    /// let uri = WebSocketUri::parse("ws://server.example.com/chat")?;
+    /// let nonce = *b"the sample nonce"; // 16 random bytes in earnest
+    /// let handshake = ClientHandshake::new(&uri, nonce).deflate(DeflateConfig::default());
+    /// let mut output = Vec::new();
+    /// handshake.write_request(&mut output);
+    /// assert!(output.ends_with(b"\r\nSec-WebSocket-Extensions: permessage-deflate; \
+    ///     server_no_context_takeover; client_no_context_takeover; \
+    ///     client_max_window_bits\r\n\r\n"));
+    /// # Ok::<(), yamabiko::websocket::handshake::UriError>(())
+    /// ```
+    pub fn deflate(mut self, config: DeflateConfig) -> Self {
+        self.deflate = Some(config);
+        self
     }
 
     /// Adds a field, for instance Authorization or Cookie.
@@ -192,6 +224,13 @@ impl ClientHandshake {
             //# speak, ordered by preference.
             write_field(subprotocol::FIELD, &self.subprotocols.join(", "), output);
         }
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-5
+        //# To offer use of a PMCE, a client MUST include the extension name of the
+        //# PMCE in the "Sec-WebSocket-Extensions" header field of its opening
+        //# handshake of the WebSocket connection.
+        if let Some(config) = &self.deflate {
+            permessage_deflate::offer(config).write_field(output);
+        }
         for (name, value) in &self.fields {
             write_field(name, value, output);
         }
@@ -231,6 +270,7 @@ impl ClientHandshake {
         Asked {
             key: self.key(),
             subprotocols: &self.subprotocols,
+            deflate: self.deflate.as_ref(),
         }
     }
 

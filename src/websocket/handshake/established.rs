@@ -6,7 +6,9 @@ use super::answer::{AnswerHead, HttpAnswer};
 use super::extensions;
 use super::fields::Occurrence;
 use super::head::HeadError;
+use super::permessage_deflate;
 use super::subprotocol;
+use crate::websocket::deflate::{DeflateConfig, DeflateParameters};
 use core::fmt;
 
 /// The connection is open; WebSocket is spoken from here on.
@@ -15,6 +17,11 @@ pub struct Established {
     /// The subprotocol that the server chose, one of those offered. `None`:
     /// none is in use; it is for the caller to go on without or to close.
     pub subprotocol: Option<String>,
+    /// What was agreed about permessage-deflate (RFC 7692 §7.1). `None`: it was
+    /// not offered, or the server declined it; messages go uncompressed. A
+    /// caller who does not want that closes with
+    /// [`DEFLATE_REQUIRED`](super::DEFLATE_REQUIRED).
+    pub deflate: Option<DeflateParameters>,
     /// Where frames begin in the bytes that were handed in.
     pub head_bytes: usize,
 }
@@ -23,6 +30,7 @@ pub struct Established {
 pub(super) struct Asked<'c> {
     pub(super) key: &'c str,
     pub(super) subprotocols: &'c [String],
+    pub(super) deflate: Option<&'c DeflateConfig>,
 }
 
 impl Asked<'_> {
@@ -38,13 +46,14 @@ impl Asked<'_> {
         check_upgrade(head)?;
         check_connection(head)?;
         self.check_accept(head)?;
-        check_extensions(head)?;
+        let deflate = self.extensions_in_use(head)?;
         let subprotocol = self.subprotocol_in_use(head)?;
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
         //# If the server's response is validated as provided for above, it is
         //# said that _The WebSocket Connection is Established_
         Ok(Established {
             subprotocol,
+            deflate,
             head_bytes,
         })
     }
@@ -59,6 +68,20 @@ impl Asked<'_> {
             Occurrence::Absent => Err(ClientHandshakeError::MissingAccept),
             Occurrence::Repeated => Err(ClientHandshakeError::RepeatedField(ACCEPT)),
         }
+    }
+
+    /// permessage-deflate is the only extension that can be offered.
+    fn extensions_in_use(
+        &self,
+        head: &AnswerHead<'_>,
+    ) -> Result<Option<DeflateParameters>, ClientHandshakeError> {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+        //# The _Extensions In Use_ is defined to be a (possibly empty) string
+        if head.fields.get(extensions::FIELD).is_none() {
+            return Ok(None);
+        }
+        extensions::check(head.fields).map_err(|_| ClientHandshakeError::MalformedExtensions)?;
+        permessage_deflate::judge(extensions::listed(head.fields), self.deflate)
     }
 
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
@@ -113,6 +136,22 @@ pub enum ClientHandshakeError {
     MalformedExtensions,
     /// The server uses an extension that was not offered.
     UnrequestedExtension,
+    /// permessage-deflate is accepted twice.
+    RepeatedExtension,
+    /// permessage-deflate is accepted with a parameter that it does not have
+    /// (RFC 7692 §7).
+    UnknownExtensionParameter,
+    /// This parameter of permessage-deflate stands twice (RFC 7692 §7).
+    RepeatedExtensionParameter(&'static str),
+    /// This parameter of permessage-deflate lacks its value, has one that it
+    /// must not have, or one that is none of 8 to 15 (RFC 7692 §7).
+    InvalidExtensionParameter(&'static str),
+    /// The server was asked for `server_no_context_takeover` and does not agree
+    /// to it (RFC 7692 §7.1.1.1).
+    ServerContextTakeover,
+    /// The server compresses with a larger window than it was asked for (RFC
+    /// 7692 §7.1.2.1).
+    ServerWindowTooLarge,
     /// The server has chosen a subprotocol that was not offered.
     UnrequestedSubprotocol,
 }
@@ -140,6 +179,18 @@ impl fmt::Display for ClientHandshakeError {
             Error::RepeatedField(name) => {
                 return write!(formatter, "the server's answer has {name} twice");
             }
+            Error::RepeatedExtensionParameter(name) => {
+                return write!(
+                    formatter,
+                    "permessage-deflate is accepted with {name} twice"
+                );
+            }
+            Error::InvalidExtensionParameter(name) => {
+                return write!(
+                    formatter,
+                    "permessage-deflate is accepted with an invalid {name} (RFC 7692 §7.1)"
+                );
+            }
             Error::OldHttpVersion => "the server switches protocols in HTTP/1.0",
             Error::UpgradeIsNotWebSocket => "the server does not switch to websocket (§4.1)",
             Error::ConnectionIsNotUpgrade => "Connection does not list upgrade (§4.1)",
@@ -147,6 +198,16 @@ impl fmt::Display for ClientHandshakeError {
             Error::WrongAccept => "Sec-WebSocket-Accept does not answer the key (§4.1)",
             Error::MalformedExtensions => "Sec-WebSocket-Extensions is malformed (§9.1)",
             Error::UnrequestedExtension => "the server uses an extension not offered (§4.1)",
+            Error::RepeatedExtension => "permessage-deflate is accepted twice (RFC 7692 §5)",
+            Error::UnknownExtensionParameter => {
+                "permessage-deflate is accepted with an unknown parameter (RFC 7692 §7)"
+            }
+            Error::ServerContextTakeover => {
+                "the server does not agree to server_no_context_takeover (RFC 7692 §7.1.1.1)"
+            }
+            Error::ServerWindowTooLarge => {
+                "the server compresses with a larger window than asked (RFC 7692 §7.1.2.1)"
+            }
             Error::UnrequestedSubprotocol => "the server chose a subprotocol not offered (§4.1)",
         })
     }
@@ -193,20 +254,6 @@ fn check_connection(head: &AnswerHead<'_>) -> Result<(), ClientHandshakeError> {
         return Err(ClientHandshakeError::ConnectionIsNotUpgrade);
     }
     Ok(())
-}
-
-/// None is offered, so none may be in use.
-fn check_extensions(head: &AnswerHead<'_>) -> Result<(), ClientHandshakeError> {
-    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-    //# The _Extensions In Use_ is defined to be a (possibly empty) string
-    if head.fields.get(extensions::FIELD).is_none() {
-        return Ok(());
-    }
-    extensions::check(head.fields).map_err(|_| ClientHandshakeError::MalformedExtensions)?;
-    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-    //# (the server has indicated an extension not requested by the client), the
-    //# client MUST _Fail the WebSocket Connection_.
-    Err(ClientHandshakeError::UnrequestedExtension)
 }
 
 const ACCEPT: &str = "Sec-WebSocket-Accept";

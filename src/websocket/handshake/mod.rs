@@ -28,6 +28,7 @@
 //! | `upgrade.rs` | is it a WebSocket handshake (§4.2.1), and the 101 (§4.2.2) |
 //! | `response.rs`, `refusal.rs` | all other answers of a server |
 //! | `accept_key.rs`, `subprotocol.rs`, `extensions.rs` | the values of three fields |
+//! | `permessage_deflate.rs` | what both roles offer and agree to (RFC 7692 §5, §7.1) |
 //! | `uri.rs` | `ws:` and `wss:` (§3) |
 //! | `client.rs`, `answer.rs`, `established.rs` | the client's request; an answer's head; the check of it (§4.1) |
 //! | `limits.rs` | the bounds |
@@ -45,6 +46,7 @@ mod extensions;
 mod fields;
 mod head;
 mod limits;
+mod permessage_deflate;
 mod refusal;
 mod request;
 mod response;
@@ -62,9 +64,10 @@ pub use extensions::Extension;
 pub use fields::{Field, Fields};
 pub use head::HeadError;
 pub use limits::HeadLimits;
+pub use permessage_deflate::DEFLATE_REQUIRED;
 pub use refusal::Refusal;
 pub use request::{HttpVersion, RequestHead, RequestReader};
 pub use response::{InvalidField, Response, Status};
 pub use subprotocol::SUBPROTOCOLS_MAX;
-pub use upgrade::{SubprotocolNotOffered, Upgrade};
+pub use upgrade::{NotOffered, Upgrade};
 pub use uri::{UriError, WebSocketUri, percent_encode};

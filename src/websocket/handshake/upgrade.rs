@@ -13,15 +13,18 @@
 //! [`Upgrade::check`] is the list of §4.2.1, one rule after the other. An
 //! `Upgrade` is a request that has passed it; that is the only way to write a
 //! 101. Of what the client sent, only a subprotocol that the caller chose gets
-//! into that answer, and the hash of its key.
+//! into that answer, and the hash of its key; and no more is agreed to than was
+//! offered.
 
 use super::accept_key::{accept_key, is_canonical_key};
 use super::extensions::{self, Extension};
 use super::fields::Occurrence;
+use super::permessage_deflate;
 use super::refusal::Refusal;
 use super::request::{HttpVersion, RequestHead};
 use super::response::{Status, write_field};
 use super::subprotocol;
+use crate::websocket::deflate::{DeflateConfig, DeflateParameters};
 use core::fmt;
 
 /// A valid WebSocket handshake, to be accepted or refused.
@@ -40,7 +43,7 @@ use core::fmt;
 ///
 /// let subprotocol = upgrade.choose_subprotocol(&["superchat", "chat"]);
 /// let mut output = Vec::new();
-/// upgrade.write_response(subprotocol, &mut output).expect("it was offered");
+/// upgrade.write_response(subprotocol, None, &mut output).expect("it was offered");
 /// assert_eq!(output, b"HTTP/1.1 101 Switching Protocols\r\n\
 ///     Upgrade: websocket\r\nConnection: Upgrade\r\n\
 ///     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
@@ -121,22 +124,87 @@ impl<'a> Upgrade<'a> {
         extensions::listed(self.request.fields())
     }
 
-    /// Appends the 101 to `output`, without extensions. From its last byte on
-    /// the connection speaks WebSocket.
+    /// What comes of the first acceptable offer of permessage-deflate, to be
+    /// handed to [`Upgrade::write_response`] and to the connection. `None`: the
+    /// client offers none, or none that RFC 7692 §7 lets a server accept.
+    ///
+    /// Each demand of the offer is met, so that the server may have to compress
+    /// with less than `config` allows it. Beyond that,
+    ///
+    /// * `server_no_context_takeover` and a smaller `server_max_window_bits` of
+    ///   `config` are told to the client even if it does not ask for them,
+    /// * so is `client_no_context_takeover`, which every client must obey,
+    /// * the client's window is the smaller one of `config` and the client's hint
+    ///   if the offer has `client_max_window_bits`. Without that it cannot be
+    ///   told: then 15 is agreed, whatever `config` says, and the connection
+    ///   decompresses with the window that this needs.
+    ///
+    /// Windows of 8 bits are agreed to like all others.
+    ///
+    /// ```
+    /// use yamabiko::websocket::deflate::DeflateConfig;
+    /// # use yamabiko::websocket::handshake::{HeadLimits, RequestReader, Upgrade};
+    ///
+    /// let bytes = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\
+    ///     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    ///     Sec-WebSocket-Version: 13\r\n\
+    ///     Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=10\r\n\r\n";
+    /// # let (head, _) = RequestReader::new(HeadLimits::default()).read(bytes)?.unwrap();
+    /// # let upgrade = Upgrade::check(&head)?;
+    /// let agreed = upgrade.choose_deflate(&DeflateConfig::default()).unwrap();
+    /// assert_eq!(agreed.server_max_window_bits.get(), 10);
+    /// assert_eq!(agreed.client_max_window_bits.get(), 15);
+    ///
+    /// let mut output = Vec::new();
+    /// upgrade.write_response(None, Some(&agreed), &mut output).expect("it is offered");
+    /// assert!(output.ends_with(b"\r\nSec-WebSocket-Extensions: permessage-deflate; \
+    ///     server_no_context_takeover; client_no_context_takeover; \
+    ///     server_max_window_bits=10\r\n\r\n"));
+    /// # Ok::<(), yamabiko::websocket::handshake::Refusal>(())
+    /// ```
+    pub fn choose_deflate(&self, config: &DeflateConfig) -> Option<DeflateParameters> {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+        //# the value MUST be derived from the client's handshake, specifically by
+        //# selecting one or more of the values from the
+        //# |Sec-WebSocket-Extensions| field.
+        permessage_deflate::agree(self.extensions(), config)
+    }
+
+    /// Appends the 101 to `output`. From its last byte on the connection speaks
+    /// WebSocket, with permessage-deflate if `deflate` is given: those of
+    /// [`Upgrade::choose_deflate`], or others that one of the offers allows.
     ///
     /// # Errors
     ///
-    /// [`SubprotocolNotOffered`] if the client does not offer `subprotocol`; it
-    /// would have to fail the connection. Nothing is written then.
+    /// [`NotOffered`] if the client does not offer `subprotocol` or `deflate`;
+    /// it would have to fail the connection. Nothing is written then.
     pub fn write_response(
         &self,
         subprotocol: Option<&str>,
+        deflate: Option<&DeflateParameters>,
         output: &mut Vec<u8>,
-    ) -> Result<(), SubprotocolNotOffered> {
+    ) -> Result<(), NotOffered> {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
         //# the server MUST complete the following steps to accept the
         //# connection and send the server's opening handshake.
         self.check_choice(subprotocol)?;
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+        //# Extensions not listed by the client MUST NOT be listed.
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-9
+        //# A server MUST NOT respond with any extension not requested by the
+        //# client.
+        let extension = match deflate {
+            //= https://www.rfc-editor.org/rfc/rfc7692#section-5
+            //# A server declining all offered PMCEs MUST NOT include any element
+            //# with PMCE names.
+            None => None,
+            //= https://www.rfc-editor.org/rfc/rfc7692#section-5
+            //# The element MUST represent a PMCE that is fully supported by the
+            //# server.
+            Some(agreed) => Some(
+                permessage_deflate::accept(self.extensions(), agreed).ok_or(NotOffered::Deflate)?,
+            ),
+        };
         self.write_switch(output);
         //= https://www.rfc-editor.org/rfc/rfc6455#section-11.3.4
         //# the |Sec-WebSocket-Protocol| header field MUST NOT appear more than
@@ -144,11 +212,13 @@ impl<'a> Upgrade<'a> {
         if let Some(name) = subprotocol {
             write_field(subprotocol::FIELD, name, output);
         }
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
-        //# Extensions not listed by the client MUST NOT be listed.
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-9
-        //# A server MUST NOT respond with any extension not requested by the
-        //# client.
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-5
+        //# To accept the use of an offered PMCE, a server MUST include the
+        //# extension name of the PMCE in the "Sec-WebSocket-Extensions" header
+        //# field of its opening handshake of the WebSocket connection.
+        if let Some(extension) = extension {
+            extension.write_field(output);
+        }
         output.extend_from_slice(b"\r\n");
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
         //# the server considers the WebSocket connection to be established and
@@ -157,7 +227,7 @@ impl<'a> Upgrade<'a> {
     }
 
     /// Only what was offered, or nothing.
-    fn check_choice(&self, subprotocol: Option<&str>) -> Result<(), SubprotocolNotOffered> {
+    fn check_choice(&self, subprotocol: Option<&str>) -> Result<(), NotOffered> {
         match subprotocol {
             //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
             //# if the server does not wish to agree to one of the suggested
@@ -169,7 +239,7 @@ impl<'a> Upgrade<'a> {
             //# If the client's handshake did not contain such a header field or
             //# if the server does not agree to any of the client's requested
             //# subprotocols, the only acceptable value is null.
-            Some(_) => Err(SubprotocolNotOffered),
+            Some(_) => Err(NotOffered::Subprotocol),
         }
     }
 
@@ -200,17 +270,30 @@ impl<'a> Upgrade<'a> {
     }
 }
 
-/// A subprotocol was chosen that the client does not offer.
+/// Something was chosen that the client does not offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SubprotocolNotOffered;
+#[non_exhaustive]
+pub enum NotOffered {
+    /// This subprotocol.
+    Subprotocol,
+    /// permessage-deflate, or not with these parameters.
+    Deflate,
+}
 
-impl fmt::Display for SubprotocolNotOffered {
+impl fmt::Display for NotOffered {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the client does not offer this subprotocol (RFC 6455 §4.2.2)")
+        formatter.write_str(match self {
+            NotOffered::Subprotocol => {
+                "the client does not offer this subprotocol (RFC 6455 §4.2.2)"
+            }
+            NotOffered::Deflate => {
+                "the client does not offer these parameters of permessage-deflate (RFC 7692 §7.1)"
+            }
+        })
     }
 }
 
-impl core::error::Error for SubprotocolNotOffered {}
+impl core::error::Error for NotOffered {}
 
 //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
 //# An HTTP/1.1 or higher GET request, including a "Request-URI" [RFC2616]
