@@ -1,7 +1,7 @@
 //! Decompressing messages (RFC 7692 §7.2.2).
 //!
 //! ```text
-//!                  16 KiB              32 KiB
+//!                  16 KiB              32 KiB            64 KiB
 //! compressed ──▶ ┌─────────┐       ┌──────────┐        ┌─────────┐
 //! octets, from   │ waiting │──────▶│ library  │──────▶ │  block  │──▶ the message,
 //! the caller's   └─────────┘       └──────────┘        └─────────┘    text checked
@@ -103,7 +103,8 @@ impl CompressedMessage {
                 inflater
             }
         };
-        inflater.inflate(octets, &self.history, self.bytes_max, payload)
+        let (history, bytes_max) = (&self.history, self.bytes_max);
+        pool::with_block(|block| inflater.inflate(octets, history, bytes_max, payload, block))
     }
 }
 
@@ -115,11 +116,9 @@ impl Drop for CompressedMessage {
     }
 }
 
-/// The library's decompressor, and the block that it writes to.
+/// The library's decompressor.
 pub(crate) struct Inflater {
     inflate: Inflate,
-    /// [`BLOCK_BYTES`] octets.
-    block: Box<[u8]>,
     /// Whether anything of the stream has been read.
     begun: bool,
 }
@@ -134,7 +133,6 @@ impl Inflater {
     pub(crate) fn new() -> Inflater {
         Inflater {
             inflate: Inflate::new(false, WindowBits::MAX.get()),
-            block: vec![0; BLOCK_BYTES].into_boxed_slice(),
             begun: false,
         }
     }
@@ -150,7 +148,8 @@ impl Inflater {
         Ok(())
     }
 
-    /// Inflates all of `octets`, at least one, to the end of `payload`.
+    /// Inflates all of `octets`, at least one, to the end of `payload`, by way of
+    /// `block`.
     //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
     //# Decompress the resulting data using DEFLATE.
     fn inflate(
@@ -159,16 +158,17 @@ impl Inflater {
         history: &History,
         bytes_max: usize,
         payload: &mut Payload,
+        block: &mut [u8],
     ) -> Result<(), ProtocolError> {
         loop {
             let room = bytes_max - payload.bytes();
             // One octet more than may come, to see that it does.
-            let block_bytes = BLOCK_BYTES.min(room.saturating_add(1));
-            let step = self.step(octets, block_bytes);
+            let block_bytes = block.len().min(room.saturating_add(1));
+            let step = self.step(octets, &mut block[..block_bytes]);
             octets = &octets[step.taken..];
             // What came before an error is looked at before it, as it would have
             // been if it had come alone.
-            payload.grow(&self.block[..step.written.min(room)], bytes_max)?;
+            payload.grow(&block[..step.written.min(room)], bytes_max)?;
             if step.written > room {
                 return Err(ProtocolError::MessageTooBig);
             }
@@ -201,7 +201,7 @@ impl Inflater {
         if !self.begun {
             return Ok(());
         }
-        let step = self.step(&TAIL_AND_LAST_BLOCK, 1);
+        let step = self.step(&TAIL_AND_LAST_BLOCK, &mut [0]);
         let all_taken = step.taken == TAIL_AND_LAST_BLOCK.len();
         match (step.status, step.written) {
             (Ok(Status::StreamEnd), 0) if all_taken => Ok(()),
@@ -209,12 +209,11 @@ impl Inflater {
         }
     }
 
-    /// One call of the library, with the first octets of the block to write to.
-    fn step(&mut self, octets: &[u8], block_bytes: usize) -> Step {
+    /// One call of the library.
+    fn step(&mut self, octets: &[u8], room: &mut [u8]) -> Step {
         let (taken, written) = (self.inflate.total_in(), self.inflate.total_out());
-        let block = &mut self.block[..block_bytes];
         let flush = InflateFlush::SyncFlush;
-        let status = self.inflate.decompress(octets, block, flush);
+        let status = self.inflate.decompress(octets, room, flush);
         let taken = (self.inflate.total_in() - taken) as usize;
         self.begun |= taken > 0;
         Step {
@@ -312,9 +311,9 @@ fn last_of(octets: &[u8]) -> &[u8] {
 /// decompressor costs.
 const WAITING_BYTES_MAX: usize = 16 << 10;
 
-/// The library writes so much at once: it is still in the nearest cache when it is
-/// checked and copied.
-const BLOCK_BYTES: usize = 16 << 10;
+/// The library writes so much at once. It has all but long messages in one call,
+/// and is a tenth faster with 64 KiB of JSON than in four.
+pub(super) const BLOCK_BYTES: usize = 64 << 10;
 
 /// What the sender has removed, and behind it an empty block that ends the stream
 /// (BFINAL, fixed codes, end of block).

@@ -13,7 +13,7 @@
 //!
 //! | who has it | memory |
 //! |---|---|
-//! | a thread, for its connections | up to 4 decompressors of 64 KiB with their blocks; a [`MessageDeflater`] |
+//! | a thread, for its connections | up to 4 decompressors of 47 KiB, a block of 64 KiB, a [`MessageDeflater`] |
 //! | a [`MessageDeflater`] | 273 KiB, and from the first message on that is longer than a smaller window 147 to 209 KiB |
 //! | an idle connection without context takeover | 136 octets |
 //! | the same with the peer's context | the octets of its window, as many as have come, and up to a quarter more: at most 320 octets to 40 KiB |

@@ -5,14 +5,14 @@
 //! those of what is kept: whoever asks when the pool is empty gets a new one.
 
 use super::compress::MessageDeflater;
-use super::inflate::Inflater;
+use super::inflate::{BLOCK_BYTES, Inflater};
 use std::cell::RefCell;
 
 thread_local! {
     static POOL: RefCell<Pool> = const { RefCell::new(Pool::new()) };
 }
 
-/// Decompressors that a thread keeps: 64 KiB each. One is enough unless long
+/// Decompressors that a thread keeps: 47 KiB each. One is enough unless long
 /// messages of several connections are under way.
 const INFLATERS_MAX: usize = 4;
 
@@ -20,6 +20,8 @@ struct Pool {
     /// 0 ≤ length ≤ [`INFLATERS_MAX`]; boxed as they are handed out.
     #[allow(clippy::vec_box)]
     inflaters: Vec<Box<Inflater>>,
+    /// What is inflated is written to it first: [`BLOCK_BYTES`] octets.
+    block: Option<Box<[u8]>>,
     deflater: Option<MessageDeflater>,
 }
 
@@ -27,6 +29,7 @@ impl Pool {
     const fn new() -> Pool {
         Pool {
             inflaters: Vec::new(),
+            block: None,
             deflater: None,
         }
     }
@@ -45,6 +48,15 @@ pub(super) fn give_inflater(inflater: Box<Inflater>) {
             pool.inflaters.push(inflater);
         }
     });
+}
+
+/// Lends the thread's block.
+pub(super) fn with_block<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
+    let pooled = with_pool(|pool| pool.block.take()).flatten();
+    let mut block = pooled.unwrap_or_else(|| vec![0; BLOCK_BYTES].into_boxed_slice());
+    let done = work(&mut block);
+    with_pool(|pool| pool.block = Some(block));
+    done
 }
 
 /// Has the thread's compressor do something at this level.
