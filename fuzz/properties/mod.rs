@@ -9,6 +9,7 @@
 //! | `model.rs` | what an endpoint must make of an input, the obvious way |
 //! | `session.rs` | a `Connection` under test, its events and its replies |
 //! | `handshake.rs` | the heads of a request and of an answer |
+//! | `negotiation.rs` | permessage-deflate, offered and answered |
 //! | `round_trip.rs` | a client and a server on a wire that cuts as it likes |
 //! | `fan_out.rs` | a room and a queue for each of its members |
 //! | `seeds.rs` | the inputs that the fuzzer starts from |
@@ -19,6 +20,7 @@
 //! ```text
 //! request_head      | limits | n | n lengths of pieces | a request ...
 //! response_head     | limits | n | n lengths of pieces | an answer ...
+//! deflate_negotiation | flags | windows | windows | offers LF answer ...
 //! connection_*      | limits | n | n lengths of pieces | what the peer sends ...
 //! frame_decoder     | role   | n | n lengths of pieces | what the peer sends ...
 //! utf8              |          n | n lengths of pieces | bytes of a text ...
@@ -33,6 +35,7 @@
 pub mod fan_out;
 pub mod handshake;
 pub mod model;
+pub mod negotiation;
 pub mod round_trip;
 pub mod seeds;
 pub mod session;
@@ -57,6 +60,7 @@ pub type Property = fn(&[u8]);
 pub const ALL: &[(&str, Property)] = &[
     ("request_head", handshake::request_head),
     ("response_head", handshake::response_head),
+    ("deflate_negotiation", negotiation::deflate_negotiation),
     ("frame_decoder", frame_decoder),
     ("connection_server", connection_server),
     ("connection_client", connection_client),

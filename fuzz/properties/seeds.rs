@@ -44,6 +44,7 @@ pub fn catalogue() -> Vec<Seed> {
     seeds.extend(round_trip_seeds());
     seeds.extend(request_seeds());
     seeds.extend(response_seeds());
+    seeds.extend(negotiation_seeds());
     #[cfg(feature = "server")]
     seeds.extend(super::fan_out::seeds::seeds().map(|(name, input)| seed("fan_out", name, input)));
     seeds
@@ -787,4 +788,119 @@ fn response_seeds() -> Vec<Seed> {
         seeds.push(answer(name, 0, UNEVEN, &edited));
     }
     seeds
+}
+
+/// `flags | server's windows | client's windows | offers LF answer`, the layout of
+/// `negotiation.rs`.
+fn negotiation_seeds() -> Vec<Seed> {
+    const NO_DEMANDS: [u8; 3] = [0b0000, 0x77, 0x77];
+    const NO_TAKEOVER: [u8; 3] = [0b1111, 0x77, 0x77];
+    const SMALL_SERVER: [u8; 3] = [0b0001, 0x12, 0x77];
+    const SMALL_CLIENT: [u8; 3] = [0b0100, 0x77, 0x21];
+    let texts: [(&str, [u8; 3], &str, &str); 24] = [
+        ("simplest", NO_DEMANDS, "D", "D"),
+        ("browser", NO_TAKEOVER, "D; CB", "D; SN; CN"),
+        ("window-asked-for", NO_DEMANDS, "D; CB; SB=10", "D; SB=10"),
+        ("with-a-fallback", NO_DEMANDS, "D; CB; SB=10, D; CB", "D"),
+        (
+            "fallback-of-a-malformed-one",
+            NO_TAKEOVER,
+            "D; SB, D; CB=9",
+            "D; SN; SN",
+        ),
+        (
+            "all-four",
+            SMALL_SERVER,
+            "D; SN; CN; SB=8; CB=8",
+            "D; SN; CN; SB=8; CB=8",
+        ),
+        (
+            "other-order",
+            SMALL_CLIENT,
+            "D;CB=15;SB=15;CN;SN",
+            "D;CB=15;SB=9;CN;SN",
+        ),
+        (
+            "quoted",
+            SMALL_SERVER,
+            "D; SB=\"12\"; CB=\"9\"",
+            "D; CB=\"1\\1\"",
+        ),
+        ("hint-below-the-window", SMALL_SERVER, "D; CB=8", "D; CB=14"),
+        ("window-not-told", SMALL_SERVER, "D; SN", "D; CB"),
+        ("window-too-large", SMALL_CLIENT, "D; SB=9", "D; SN; SB=10"),
+        ("window-unasked", SMALL_CLIENT, "D", "D; SN; SB=8"),
+        ("takeover-not-declined", NO_TAKEOVER, "D; CN", "D; CN"),
+        ("unknown-parameter", NO_DEMANDS, "D; x, D; x=1", "D; x"),
+        (
+            "parameter-twice",
+            NO_DEMANDS,
+            "D; CB; CB, D; SN; SN",
+            "D; CB=9; CB=9",
+        ),
+        (
+            "value-where-none-may-be",
+            NO_DEMANDS,
+            "D; SN=1, D; CN=8",
+            "D; CN=1",
+        ),
+        ("value-missing", NO_DEMANDS, "D; SB", "D; SB"),
+        (
+            "leading-zero",
+            NO_DEMANDS,
+            "D; SB=08, D; CB=010",
+            "D; SB=09",
+        ),
+        (
+            "window-too-small",
+            NO_DEMANDS,
+            "D; SB=7, D; CB=7",
+            "D; CB=7",
+        ),
+        (
+            "window-past-the-largest",
+            NO_DEMANDS,
+            "D; SB=16, D; CB=16",
+            "D; SB=16",
+        ),
+        ("accepted-twice", NO_DEMANDS, "D, D, D", "D, D"),
+        ("other-extensions", NO_DEMANDS, "x; y=\"z\", D, x", "D, x"),
+        (
+            "other-case",
+            NO_DEMANDS,
+            "Permessage-Deflate, D; Sn",
+            "Permessage-Deflate",
+        ),
+        (
+            "not-offered",
+            NO_DEMANDS,
+            "permessage-foo; x=10, permessage-bar",
+            "permessage-foo",
+        ),
+    ];
+    let in_full = |text: &str| {
+        let names = [
+            ("D", "permessage-deflate"),
+            ("SN", "server_no_context_takeover"),
+            ("CN", "client_no_context_takeover"),
+            ("SB", "server_max_window_bits"),
+            ("CB", "client_max_window_bits"),
+        ];
+        let mut in_full = String::new();
+        for word in text.split_inclusive(|c: char| !c.is_ascii_alphabetic()) {
+            let letters = word.trim_end_matches(|c: char| !c.is_ascii_alphabetic());
+            let name = names.iter().find(|(short, _)| *short == letters);
+            in_full += name.map_or(letters, |(_, name)| name);
+            in_full += &word[letters.len()..];
+        }
+        in_full
+    };
+    texts
+        .into_iter()
+        .map(|(name, configs, offers, answer)| {
+            let text = format!("{}\n{}", in_full(offers), in_full(answer));
+            let input = [&configs, text.as_bytes()].concat();
+            seed("deflate_negotiation", name, input)
+        })
+        .collect()
 }

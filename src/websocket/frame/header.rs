@@ -36,6 +36,8 @@ pub struct FrameHeader {
 }
 
 impl FrameHeader {
+    /// RSV1 among the reserved bits.
+    pub const RSV1: u8 = 0b100;
     /// The longest header: 2 octets, 8 of extended length, 4 of masking key.
     pub const BYTES_MAX: usize = 14;
 

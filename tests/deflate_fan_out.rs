@@ -1,0 +1,157 @@
+//! RFC 7692 §7.2.1: messages compressed once for many receivers.
+
+mod common;
+
+use common::inflate::{Inflated, inflate_message};
+use common::{Message, TEXT, WireFrame, decode_all};
+use proptest::prelude::*;
+use yamabiko::websocket::deflate::{MessageDeflater, WindowBits};
+
+const ALL_WINDOWS: std::ops::RangeInclusive<u8> = 8..=15;
+
+fn window(bits: u8) -> WindowBits {
+    WindowBits::new(bits).unwrap()
+}
+
+/// The one frame, if the message was compressed.
+fn compressed(deflater: &mut MessageDeflater, message: Message<'_>, bits: u8) -> Option<WireFrame> {
+    let mut output = b"before".to_vec();
+    let written = deflater.write_frame(message, window(bits), &mut output);
+    assert_eq!(&output[..6], b"before");
+    assert_eq!(
+        output.len() > 6,
+        written,
+        "nothing is appended unless written"
+    );
+    let [frame] = &decode_all(&output[6..])[..] else {
+        return None;
+    };
+    Some(frame.clone())
+}
+
+/// Words from a small list: compressible, with matches from far behind.
+fn prose(octets: usize, seed: u32) -> String {
+    let mut state = seed | 1;
+    let words = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        format!("{:x} ", (state >> 16) % 4001)
+    });
+    let mut text: String = words.take(octets / 2).collect();
+    text.truncate(octets);
+    text
+}
+
+/// Octets without a pattern.
+fn noise(octets: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    let octet = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    });
+    octet.take(octets).collect()
+}
+
+#[test]
+fn hello_is_compressed_as_in_the_rfc() {
+    let hellos = "Hello".repeat(4);
+    let mut deflater = MessageDeflater::new(6);
+    let frame = compressed(&mut deflater, Message::Text(&hellos), 15).unwrap();
+    assert_eq!((frame.fin, frame.rsv, frame.opcode), (true, 0b100, TEXT));
+    assert_eq!(frame.masking_key, None);
+    assert_eq!(&frame.payload[..5], b"\xf2\x48\xcd\xc9\xc9", "as §7.2.3.1");
+    assert_eq!(
+        inflate_message(b"", &frame.payload).octets,
+        hellos.as_bytes()
+    );
+}
+
+#[test]
+fn what_would_not_shrink_and_what_is_no_data_is_left_alone() {
+    let mut deflater = MessageDeflater::new(9);
+    let random = noise(4000);
+    let hopeless = [
+        Message::Text(""),
+        Message::Binary(b""),
+        Message::Text("Hello"),
+        Message::Binary(&random[..100]),
+        Message::Binary(&random),
+        Message::Ping(&[0; 125]),
+        Message::Pong(&[0; 125]),
+    ];
+    for message in hopeless {
+        assert_eq!(compressed(&mut deflater, message, 15), None, "{message:?}");
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+//= type=test
+//# An endpoint MUST NOT use an LZ77 sliding window longer than 32,768
+//# bytes to compress messages to send.
+#[test]
+fn no_match_reaches_behind_the_window_that_was_asked_for() {
+    for level in [1, 2, 6, 9] {
+        let mut deflater = MessageDeflater::new(level);
+        for bits in ALL_WINDOWS {
+            let size = window(bits).window_bytes();
+            for octets in [size - 1, size, size + 1, 2 * size + 300] {
+                let text = prose(octets, u32::from(bits));
+                let Some(frame) = compressed(&mut deflater, Message::Text(&text), bits) else {
+                    assert!(bits == 8 && octets > 256, "{octets} octets, window {bits}");
+                    continue;
+                };
+                let Inflated {
+                    octets: inflated,
+                    distance_max,
+                } = inflate_message(b"", &frame.payload);
+                assert_eq!(inflated, text.as_bytes());
+                assert!(distance_max <= size, "{distance_max} in a window of {size}");
+                assert!(distance_max > 0, "there was something to match");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_smallest_window_compresses_up_to_256_octets_and_nothing_longer() {
+    let mut deflater = MessageDeflater::new(1);
+    let zeros = [0; 257];
+    assert!(compressed(&mut deflater, Message::Binary(&zeros[..256]), 8).is_some());
+    assert_eq!(compressed(&mut deflater, Message::Binary(&zeros), 8), None);
+    assert!(compressed(&mut deflater, Message::Binary(&zeros), 9).is_some());
+}
+
+#[test]
+fn each_message_is_compressed_without_reference_to_those_before() {
+    let text = prose(3000, 3);
+    let mut deflater = MessageDeflater::new(6);
+    let first = compressed(&mut deflater, Message::Text(&text), 15);
+    // Whatever came between, also what was given up halfway.
+    for (other, bits) in [
+        (prose(40_000, 5), 15),
+        (prose(3000, 9), 9),
+        ("x".into(), 15),
+    ] {
+        compressed(&mut deflater, Message::Text(&other), bits);
+        assert_eq!(compressed(&mut deflater, Message::Text(&text), 15), first);
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_frame_holds_the_message_and_is_shorter(
+        pieces in prop::collection::vec((any::<u8>(), 1..300_usize), 0..40),
+        noise in prop::collection::vec(any::<u8>(), 0..3000),
+        level in 0..=12_u8,
+        bits in ALL_WINDOWS,
+    ) {
+        let runs = pieces.iter().flat_map(|&(octet, times)| vec![octet; times]);
+        let payload: Vec<u8> = runs.chain(noise).collect();
+        let mut deflater = MessageDeflater::new(level);
+        if let Some(frame) = compressed(&mut deflater, Message::Binary(&payload), bits) {
+            let inflated = inflate_message(b"", &frame.payload);
+            prop_assert!(frame.payload.len() < payload.len());
+            prop_assert_eq!(inflated.octets, payload);
+            prop_assert!(inflated.distance_max <= window(bits).window_bytes());
+        }
+    }
+}
