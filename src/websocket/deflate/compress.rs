@@ -18,7 +18,7 @@ use super::super::connection::Message;
 use super::super::frame::{FrameHeader, Opcode, mask};
 use super::WindowBits;
 use std::fmt;
-use zlib_rs::{Deflate, DeflateFlush};
+use zlib_rs::{Deflate, DeflateFlush, Status};
 
 /// Compresses messages without reference to earlier ones, each into one frame.
 ///
@@ -173,6 +173,7 @@ pub(crate) fn write_frame(
     let start = output.len();
     if !compress(deflate, payload, output) {
         output.truncate(start);
+        end_stream(deflate, output);
         return false;
     }
     let end = output.len();
@@ -226,6 +227,24 @@ fn compress(deflate: &mut Deflate, payload: &[u8], output: &mut Vec<u8>) -> bool
             return remove_tail(output);
         }
     }
+}
+
+/// Brings a compressor that is given up to the end of its stream, writing nothing.
+///
+/// `Deflate::reset` (zlib-rs 0.6.8) takes for granted that it is there: it forgets
+/// neither that a block is open nor where in its buffer unwritten octets began. The
+/// next stream would lack a block's header, or panic for want of room.
+fn end_stream(deflate: &mut Deflate, output: &mut Vec<u8>) {
+    let start = output.len();
+    output.resize(start + OUTPUT_BLOCK_BYTES, 0);
+    loop {
+        let written = deflate.total_out();
+        let ended = deflate.compress(&[], &mut output[start..], DeflateFlush::Finish);
+        if ended != Ok(Status::Ok) || deflate.total_out() == written {
+            break;
+        }
+    }
+    output.truncate(start);
 }
 
 //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
