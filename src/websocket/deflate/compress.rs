@@ -287,13 +287,14 @@ mod tests {
             let text = Message::Text("one message as any other, as any other");
             assert!(deflater.write_frame(text, WindowBits::MAX, &mut output));
             let expected = std::mem::take(&mut output);
-            for bytes in [
-                0, 1, 12, 100, 2_044, 2_048, 5_000, 100_000, 100_000, 100_000,
-            ] {
+            for bytes in [0, 1, 12, 100, 2_044, 2_048, 5_000, 100_000] {
                 let noise = noise(bytes);
-                let message = Message::Binary(&noise);
-                assert!(!deflater.write_frame(message, WindowBits::MAX, &mut output));
-                assert_eq!(output.len(), 0);
+                // Several in a row: one that shrinks hides what they leave behind.
+                for _ in 0..5 {
+                    let message = Message::Binary(&noise);
+                    assert!(!deflater.write_frame(message, WindowBits::MAX, &mut output));
+                    assert_eq!(output.len(), 0);
+                }
                 assert!(deflater.write_frame(text, WindowBits::MAX, &mut output));
                 assert_eq!(output, expected, "behind {bytes} octets at level {level}");
                 output.clear();
