@@ -26,6 +26,9 @@ pub enum ProtocolError {
     CloseReasonNotUtf8,
     /// A text message is not UTF-8 (§8.1): 1007.
     TextNotUtf8,
+    /// A compressed message cannot be inflated (RFC 7692 §7.2.2): 1007, because its
+    /// data does not fit what RSV1 says of it.
+    CompressedDataCorrupt,
     /// A message over [`Limits::message_bytes_max`](super::Limits): 1009.
     MessageTooBig,
     /// A message over [`Limits::fragments_max`](super::Limits): 1008.
@@ -51,7 +54,9 @@ impl ProtocolError {
             //# 1007 indicates that an endpoint is terminating the connection
             //# because it has received data within a message that was not
             //# consistent with the type of the message
-            Self::CloseReasonNotUtf8 | Self::TextNotUtf8 => CloseCode::INVALID_PAYLOAD,
+            Self::CloseReasonNotUtf8 | Self::TextNotUtf8 | Self::CompressedDataCorrupt => {
+                CloseCode::INVALID_PAYLOAD
+            }
             //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
             //# 1009 indicates that an endpoint is terminating the connection
             //# because it has received a message that is too big for it to
@@ -78,6 +83,9 @@ impl fmt::Display for ProtocolError {
             }
             Self::CloseReasonNotUtf8 => f.write_str("close reason is not UTF-8 (§5.5.1)"),
             Self::TextNotUtf8 => f.write_str("text message is not UTF-8 (§8.1)"),
+            Self::CompressedDataCorrupt => {
+                f.write_str("compressed message is corrupt (RFC 7692 §7.2.2)")
+            }
             Self::MessageTooBig => f.write_str("message over the size limit (§10.4)"),
             Self::TooManyFragments => f.write_str("message in too many fragments (§10.4)"),
         }

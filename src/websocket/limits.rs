@@ -18,7 +18,9 @@ pub struct Limits {
     /// Octets of one message's payload, all fragments together; so also the
     /// most that a frame may have. Default 1 MiB: a chat or an event is far
     /// below, and a thousand peers at the limit are 1 GiB. Decided from the
-    /// header, before the payload has come. Over it: 1009.
+    /// header, before the payload has come. A compressed message is held to it
+    /// while it is inflated, and its compressed octets to a quarter and 1 KiB
+    /// more. Over it: 1009.
     pub message_bytes_max: usize,
     /// Fragments of one message. The memory is bounded by `message_bytes_max`;
     /// this bounds what empty fragments cost in time. Default 131,072: twice

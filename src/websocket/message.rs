@@ -12,7 +12,12 @@
 //! has arrived, at most to twice that, never with what a header claims. Text is gathered as text: each
 //! piece is checked when it comes, so the finished message needs no second look.
 //! An idle assembler is one empty pointer.
+//!
+//! A compressed message (RFC 7692) always comes here. Its octets are inflated on
+//! their way, and the limit holds for what comes out; what goes in has a bound of
+//! its own, [`compressed_bytes_max`].
 
+use super::deflate::{CompressedMessage, History};
 use super::error::ProtocolError;
 use super::frame::{FrameHeader, Opcode};
 use super::limits::Limits;
@@ -28,6 +33,8 @@ pub(crate) struct Assembler {
 #[derive(Debug)]
 struct Gathering {
     payload: Payload,
+    /// Of a compressed message, what is not inflated yet.
+    compressed: Option<CompressedMessage>,
     /// Payload octets that the headers so far have announced; within the limit.
     announced_bytes: usize,
     /// 0 ≤ arrived_bytes ≤ announced_bytes
@@ -39,7 +46,7 @@ struct Gathering {
 
 /// A message's payload so far.
 #[derive(Debug)]
-enum Payload {
+pub(crate) enum Payload {
     Text(String, Utf8Validator),
     Binary(Vec<u8>),
 }
@@ -71,7 +78,10 @@ impl Assembler {
             //# fragments of another message
             (Some(_), Opcode::Text | Opcode::Binary) => Err(ProtocolError::MessageInsideMessage),
             (Some(message), _) => message.begin_fragment(header, limits),
-            (None, _) => announce(0, header, limits).map(|_| ()),
+            (None, _) if header.rsv == 0 => {
+                announce(0, header, limits.message_bytes_max).map(|_| ())
+            }
+            (None, _) => announce(0, header, compressed_bytes_max(limits)).map(|_| ()),
         }
     }
 
@@ -84,10 +94,8 @@ impl Assembler {
     pub(crate) fn gather(&mut self, header: &FrameHeader, there: usize) {
         let message = self.message.get_or_insert_with(|| {
             Box::new(Gathering {
-                payload: match header.opcode {
-                    Opcode::Text => Payload::Text(String::new(), Utf8Validator::default()),
-                    _ => Payload::Binary(Vec::new()),
-                },
+                payload: Payload::new(header.opcode),
+                compressed: None,
                 // Within the limit, as `begin_frame` has seen.
                 announced_bytes: usize::try_from(header.payload_length).unwrap_or(usize::MAX),
                 arrived_bytes: 0,
@@ -98,10 +106,37 @@ impl Assembler {
         message.make_room(header.fin, there);
     }
 
-    /// Adds the next piece of the current frame's payload.
-    pub(crate) fn append(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
+    /// A compressed message begins with this frame; `history` is what it may refer
+    /// to.
+    pub(crate) fn begin_compressed(
+        &mut self,
+        header: &FrameHeader,
+        history: History,
+        limits: &Limits,
+    ) {
+        self.message = Some(Box::new(Gathering {
+            payload: Payload::new(header.opcode),
+            compressed: Some(CompressedMessage::new(history, limits.message_bytes_max)),
+            announced_bytes: usize::try_from(header.payload_length).unwrap_or(usize::MAX),
+            arrived_bytes: 0,
+            fragments: 1,
+            complete: false,
+        }));
+    }
+
+    /// What the next compressed message may refer to: asked once, when one is
+    /// complete.
+    pub(crate) fn take_history(&mut self) -> Option<History> {
+        let message = self.message.as_mut()?;
+        let (octets, _) = message.payload.octets();
+        Some(message.compressed.take()?.history_behind(octets))
+    }
+
+    /// Adds the next piece of the current frame's payload; `last` if none is to
+    /// come of the message.
+    pub(crate) fn append(&mut self, piece: &[u8], last: bool) -> Result<(), ProtocolError> {
         match &mut self.message {
-            Some(message) => message.append(piece),
+            Some(message) => message.append(piece, last),
             None => Ok(()),
         }
     }
@@ -159,7 +194,11 @@ impl Gathering {
         if self.fragments >= limits.fragments_max {
             return Err(ProtocolError::TooManyFragments);
         }
-        self.announced_bytes = announce(self.announced_bytes, header, limits)?;
+        let bytes_max = match self.compressed {
+            None => limits.message_bytes_max,
+            Some(_) => compressed_bytes_max(limits),
+        };
+        self.announced_bytes = announce(self.announced_bytes, header, bytes_max)?;
         self.fragments += 1;
         Ok(())
     }
@@ -168,15 +207,15 @@ impl Gathering {
     /// as many octets as have arrived. In the last frame the length that the
     /// message will have is known, and the doubling is such that it ends there.
     fn make_room(&mut self, last: bool, there: usize) {
+        if self.compressed.is_some() {
+            return;
+        }
         let arrived = self.arrived_bytes + there;
         let capacity = match last {
             true => halved_down_to(arrived, self.announced_bytes),
             false => arrived.next_power_of_two(),
         };
-        match &mut self.payload {
-            Payload::Text(text, _) => text.reserve_exact(capacity - text.len()),
-            Payload::Binary(bytes) => bytes.reserve_exact(capacity - bytes.len()),
-        }
+        self.payload.reserve(capacity);
     }
 
     //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
@@ -189,9 +228,73 @@ impl Gathering {
     //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
     //# Message fragments MUST be delivered to the recipient in the order
     //# sent by the sender.
-    fn append(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
+    fn append(&mut self, piece: &[u8], last: bool) -> Result<(), ProtocolError> {
         self.arrived_bytes += piece.len();
-        match &mut self.payload {
+        match &mut self.compressed {
+            None => self.payload.push(piece),
+            Some(compressed) => compressed.push(piece, last, &mut self.payload),
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), ProtocolError> {
+        if let Some(compressed) = &mut self.compressed {
+            compressed.finish(&mut self.payload)?;
+        }
+        self.payload.finish()?;
+        self.complete = true;
+        Ok(())
+    }
+}
+
+impl Payload {
+    fn new(opcode: Opcode) -> Payload {
+        match opcode {
+            Opcode::Text => Payload::Text(String::new(), Utf8Validator::default()),
+            _ => Payload::Binary(Vec::new()),
+        }
+    }
+
+    /// All octets so far: those gathered, and those of a character that is cut.
+    pub(crate) fn octets(&self) -> (&[u8], &[u8]) {
+        match self {
+            Payload::Text(text, validator) => (text.as_bytes(), validator.cut()),
+            Payload::Binary(bytes) => (bytes, &[]),
+        }
+    }
+
+    /// How many octets there are so far.
+    pub(crate) fn bytes(&self) -> usize {
+        let (gathered, cut) = self.octets();
+        gathered.len() + cut.len()
+    }
+
+    /// Adds octets whose number nobody has announced: the buffer doubles, and never
+    /// has more than `bytes_max`, which they stay within.
+    pub(crate) fn grow(&mut self, piece: &[u8], bytes_max: usize) -> Result<(), ProtocolError> {
+        let bytes = self.bytes() + piece.len();
+        if bytes > self.capacity() {
+            self.reserve((2 * self.capacity()).clamp(bytes, bytes_max.max(bytes)));
+        }
+        self.push(piece)
+    }
+
+    fn capacity(&self) -> usize {
+        match self {
+            Payload::Text(text, _) => text.capacity(),
+            Payload::Binary(bytes) => bytes.capacity(),
+        }
+    }
+
+    /// Makes the buffer so large, if it is not: capacity ≥ the octets so far.
+    fn reserve(&mut self, capacity: usize) {
+        match self {
+            Payload::Text(text, _) => text.reserve_exact(capacity - text.len()),
+            Payload::Binary(bytes) => bytes.reserve_exact(capacity - bytes.len()),
+        }
+    }
+
+    fn push(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
+        match self {
             Payload::Text(text, validator) => {
                 let decoded = validator.decode(piece)?;
                 text.extend(decoded.carried);
@@ -202,14 +305,17 @@ impl Gathering {
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<(), ProtocolError> {
+    fn finish(&self) -> Result<(), ProtocolError> {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-5.6
         //# Note that a particular text frame might include a partial UTF-8
         //# sequence; however, the whole message MUST contain valid UTF-8.
-        if let Payload::Text(_, validator) = &self.payload {
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
+        //# At the receiver, the payload data portion after
+        //# decompression is subject to the constraints for the original data
+        //# type again.
+        if let Payload::Text(_, validator) = self {
             validator.finish()?;
         }
-        self.complete = true;
         Ok(())
     }
 }
@@ -221,12 +327,22 @@ impl Gathering {
 //# reassembly from multiple frames MUST protect themselves against
 //# exceeding those limits.
 #[inline]
-fn announce(before: usize, header: &FrameHeader, limits: &Limits) -> Result<usize, ProtocolError> {
+fn announce(before: usize, header: &FrameHeader, bytes_max: usize) -> Result<usize, ProtocolError> {
     usize::try_from(header.payload_length)
         .ok()
         .and_then(|length| before.checked_add(length))
-        .filter(|&total| total <= limits.message_bytes_max)
+        .filter(|&total| total <= bytes_max)
         .ok_or(ProtocolError::MessageTooBig)
+}
+
+/// The most compressed octets that a message may have. None that fits the limit when
+/// it is inflated needs more: the worst codes that are in use make nine bits of
+/// eight, and empty blocks between fragments cost five octets each.
+fn compressed_bytes_max(limits: &Limits) -> usize {
+    let bytes_max = limits.message_bytes_max;
+    bytes_max
+        .saturating_add(bytes_max / 4)
+        .saturating_add(1 << 10)
 }
 
 /// The smallest of `whole`, its half, its quarter and so on that `part` fits in:
@@ -263,7 +379,7 @@ mod tests {
         let header = frame(fin, opcode, payload.len() as u64);
         assembler.begin_frame(&header, limits)?;
         assembler.gather(&header, payload.len());
-        assembler.append(payload)?;
+        assembler.append(payload, fin)?;
         assembler.end_frame(fin)
     }
 
@@ -340,7 +456,7 @@ mod tests {
         assert_eq!(assembler.begin_frame(&header, &limits), Ok(()));
         let capacity_after = |&piece: &usize| {
             assembler.gather(&header, piece);
-            assert_eq!(assembler.append(&vec![0; piece]), Ok(()));
+            assert_eq!(assembler.append(&vec![0; piece], false), Ok(()));
             match assembler.message.as_ref().map(|message| &message.payload) {
                 Some(Payload::Binary(bytes)) => bytes.capacity(),
                 _ => unreachable!("a binary message is under way"),

@@ -79,6 +79,11 @@ impl Utf8Validator {
         }
     }
 
+    /// The octets of a character that is not complete.
+    pub(crate) fn cut(&self) -> &[u8] {
+        &self.cut[..usize::from(self.cut_length)]
+    }
+
     /// Adds octets to the cut character until it is complete or `piece` ends.
     fn complete_cut<'p>(
         &mut self,

@@ -12,6 +12,7 @@
 // Each test file needs another part of this one.
 #![allow(dead_code, unused_imports, unused_macros)]
 
+pub mod deflate;
 pub mod inflate;
 #[path = "../../fuzz/properties/mod.rs"]
 pub mod properties;

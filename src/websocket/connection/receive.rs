@@ -65,7 +65,7 @@ impl Connection {
         replies: &mut Vec<u8>,
     ) -> Result<Option<Event<'a>>, ProtocolError> {
         self.message.drop_complete();
-        if self.aside.is_some() {
+        if self.aside.as_ref().is_some_and(|aside| !aside.is_idle()) {
             self.clear_aside(replies);
         }
         match self.advance(input, replies) {
@@ -155,14 +155,19 @@ impl Connection {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
         //# in absence of extensions, senders and receivers must not depend on the
         //# presence of specific frame boundaries.
-        if frame.fin && is_all_here(&frame, input) && !self.message.is_gathering() {
+        let whole = frame.fin && is_all_here(&frame, input) && !self.message.is_gathering();
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-6.2
+        //# An endpoint MUST use the following algorithm to receive a message in
+        //# the form of an uncompressed message.
+        if whole && frame.rsv == 0b000 {
             let payload = take_payload(&mut frame, input, usize::MAX);
             return Ready::whole(frame.opcode, payload).map(Some);
         }
         self.gather(frame, input)
     }
 
-    /// A data frame of which not all is here, or not all of its message.
+    /// A data frame of which not all is here, or not all of its message, or that is
+    /// compressed.
     fn gather<'b>(
         &mut self,
         mut frame: FrameHeader,
@@ -176,10 +181,14 @@ impl Connection {
             return Ok(None);
         }
         let here = payload_within(&frame, input.len());
+        if frame.rsv != 0b000 && !self.message.is_gathering() {
+            self.begin_compressed(&frame);
+        }
         self.message.gather(&frame, here);
         while payload_within(&frame, input.len()) > 0 {
             let block = take_payload(&mut frame, input, GATHERED_BLOCK_BYTES);
-            self.message.append(block)?;
+            let last = frame.fin && frame.payload_length == 0;
+            self.message.append(block, last)?;
         }
         if !all_here {
             self.decoder.keep(frame);
@@ -190,6 +199,9 @@ impl Connection {
         //# fragment is received as indicated by the FIN bit (frame-fin), it is
         //# said that _A WebSocket Message Has Been Received_ with data /data/
         self.message.end_frame(frame.fin)?;
+        if frame.fin {
+            self.keep_history();
+        }
         Ok(frame.fin.then_some(Ready::Assembled))
     }
 
@@ -349,7 +361,7 @@ impl Connection {
         self.aside = None;
     }
 
-    fn aside(&mut self) -> &mut Aside {
+    pub(super) fn aside(&mut self) -> &mut Aside {
         self.aside.get_or_insert_default()
     }
 
@@ -414,6 +426,7 @@ fn is_all_here(frame: &FrameHeader, input: &[u8]) -> bool {
 }
 
 /// What has to be gathered is unmasked, checked and copied in blocks of so many
-/// octets, so that the second and the third pass find them in the nearest cache:
-/// a tenth less time than in pieces of 64 KiB.
-const GATHERED_BLOCK_BYTES: usize = 32 << 10;
+/// octets, so that the second and the third pass find them, and the copy's
+/// destination, in the nearest cache: an eighth less time than in blocks of twice
+/// the size.
+const GATHERED_BLOCK_BYTES: usize = 16 << 10;

@@ -31,7 +31,8 @@ pub enum Fragment<'a> {
 }
 
 impl Connection {
-    /// Appends a message to `output`, in one frame.
+    /// Appends a message to `output`, in one frame; compressed, if that was agreed
+    /// on, the message is long enough to be tried, and it gets shorter.
     ///
     /// Cost: one copy of the payload; a client also masks it.
     ///
@@ -54,6 +55,12 @@ impl Connection {
         } else if sending.is_some() {
             return Err(SendError::MessageUnderWay);
         }
+        if self.aside.is_some() && self.write_compressed(opcode, payload, output) {
+            return Ok(());
+        }
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
+        //# An endpoint MUST use the following algorithm to send a message in the
+        //# form of an uncompressed message.
         //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
         //# An unfragmented message consists of a single frame with the FIN
         //# bit set (Section 5.2) and an opcode other than 0.
@@ -62,7 +69,8 @@ impl Connection {
     }
 
     /// Appends one frame of a message that is sent in pieces; `last` ends it.
-    /// Pings and pongs may be sent between the pieces.
+    /// Pings and pongs may be sent between the pieces. Such a message is never
+    /// compressed: no compressor has to be kept for it.
     ///
     /// # Errors
     /// The connection is not open; the piece is of another type than those

@@ -113,6 +113,10 @@ impl MessageDeflater {
         write_frame(deflate, opcode, payload, masking_key, output)
     }
 
+    pub(super) fn level(&self) -> u8 {
+        self.level
+    }
+
     /// A compressor that refers no further back than `window_bits` allow in a
     /// message of this length, if there can be one.
     fn compressor(&mut self, bytes: usize, window_bits: WindowBits) -> Option<&mut Deflate> {

@@ -83,6 +83,9 @@ impl Default for DeflateConfig {
         DeflateConfig {
             server_no_context_takeover: true,
             client_no_context_takeover: true,
+            //= https://www.rfc-editor.org/rfc/rfc7692#section-7.3
+            //# To obtain a useful compression ratio, an LZ77 sliding window size of
+            //# 1,024 or more is RECOMMENDED.
             server_max_window_bits: WindowBits::MAX,
             client_max_window_bits: WindowBits::MAX,
             level: 1,
@@ -103,5 +106,17 @@ mod tests {
         assert_eq!(legal, [8, 9, 10, 11, 12, 13, 14, 15]);
         assert_eq!(WindowBits::MIN.window_bytes(), 256);
         assert_eq!(WindowBits::MAX.window_bytes(), 32_768);
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc7692#section-7.3
+    //= type=test
+    //# To obtain a useful compression ratio, an LZ77 sliding window size of
+    //# 1,024 or more is RECOMMENDED.
+    #[test]
+    fn nobody_is_asked_for_a_small_window_unless_configured() {
+        let config = DeflateConfig::default();
+        for window in [config.server_max_window_bits, config.client_max_window_bits] {
+            assert!(window.window_bytes() >= 1024);
+        }
     }
 }

@@ -40,6 +40,8 @@ use super::{FrameError, FrameHeader, Role, mask};
 #[derive(Clone, Debug)]
 pub struct FrameDecoder {
     role: Role,
+    /// The reserved bits that an extension defines.
+    defined: u8,
     state: State,
 }
 
@@ -75,8 +77,14 @@ impl FrameDecoder {
     pub const fn new(role: Role) -> FrameDecoder {
         FrameDecoder {
             role,
+            defined: 0b000,
             state: BETWEEN_FRAMES,
         }
+    }
+
+    /// From now on the first frame of a data message may have RSV1.
+    pub(crate) fn define_rsv1(&mut self) {
+        self.defined = FrameHeader::RSV1;
     }
 
     /// The next part, taken from the front of `input`. `None`: all of `input`
@@ -152,7 +160,7 @@ impl FrameDecoder {
             _ => parse_collected(input, bytes, length)?,
         };
         if let Some(header) = &parsed {
-            header.check(self.role)?;
+            header.check_extended(self.role, self.defined)?;
         }
         Ok(parsed)
     }

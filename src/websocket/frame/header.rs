@@ -97,6 +97,13 @@ impl FrameHeader {
     /// failed with 1002.
     #[inline]
     pub fn check(&self, receiver: Role) -> Result<(), FrameError> {
+        self.check_extended(receiver, 0b000)
+    }
+
+    /// The same where an extension defines these reserved bits for the first frame
+    /// of a data message.
+    #[inline]
+    pub(crate) fn check_extended(&self, receiver: Role, defined: u8) -> Result<(), FrameError> {
         let control = self.opcode.is_control();
         let masked = self.masking_key.is_some();
 
@@ -122,7 +129,14 @@ impl FrameHeader {
         //# the client is only offering to use any advertised
         //# extensions and MUST NOT use them unless the server indicates that it
         //# wishes to use the extension.
-        if self.rsv != 0b000 {
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
+        //# An endpoint MUST NOT set the "Per-Message Compressed" bit of control
+        //# frames and non-first fragments of a data message.
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
+        //# An endpoint
+        //# receiving such a frame MUST _Fail the WebSocket Connection_.
+        let first_of_data = !control && self.opcode != Opcode::Continuation;
+        if self.rsv != 0b000 && !(first_of_data && self.rsv & !defined == 0b000) {
             return Err(FrameError::ReservedBits(self.rsv));
         }
         //= https://www.rfc-editor.org/rfc/rfc6455#section-5.1

@@ -1,0 +1,178 @@
+//! What a connection keeps that has agreed on permessage-deflate (RFC 7692).
+//!
+//! | | without context takeover | with it |
+//! |---|---|---|
+//! | receiving | nothing | the octets of the window, as many as have come |
+//! | sending | nothing | a compressor: 149 to 275 KiB, from the first message on |
+
+use super::super::deflate::{DeflateConfig, DeflateParameters, History, WindowBits};
+use super::super::deflate::{compressor, with_deflater, write_frame};
+use super::super::frame::{FrameHeader, Opcode, Role};
+use super::Connection;
+use std::fmt;
+use zlib_rs::Deflate;
+
+/// How both directions are compressed.
+pub(super) struct Compression {
+    /// Of the peer's messages, while none of them is under way.
+    history: History,
+    /// Of our own messages, if they refer to earlier ones and there was one.
+    context: Option<Box<Deflate>>,
+    threshold_bytes: usize,
+    level: u8,
+    window_bits: WindowBits,
+    context_takeover: bool,
+}
+
+impl Compression {
+    pub(super) fn new(
+        role: Role,
+        agreed: DeflateParameters,
+        config: &DeflateConfig,
+    ) -> Compression {
+        let server = (
+            agreed.server_no_context_takeover,
+            agreed.server_max_window_bits,
+        );
+        let client = (
+            agreed.client_no_context_takeover,
+            agreed.client_max_window_bits,
+        );
+        let (own, peer, wish) = match role {
+            Role::Server => {
+                let wish = (
+                    config.server_no_context_takeover,
+                    config.server_max_window_bits,
+                );
+                (server, client, wish)
+            }
+            Role::Client => {
+                let wish = (
+                    config.client_no_context_takeover,
+                    config.client_max_window_bits,
+                );
+                (client, server, wish)
+            }
+        };
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+        //# If the "agreed parameters" contain the "client_max_window_bits"
+        //# extension parameter with a value of w, the client MUST NOT use an
+        //# LZ77 sliding window longer than the w-th power of 2 bytes to compress
+        //# messages to send.
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+        //# If the "agreed parameters" contain the "server_max_window_bits"
+        //# extension parameter with a value of w, the server MUST NOT use an
+        //# LZ77 sliding window longer than the w-th power of 2 bytes to compress
+        //# messages to send.
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+        //# Note that even if the client has included in its offer the
+        //# "client_max_window_bits" extension parameter with a value smaller
+        //# than one in the "agreed parameters", the client MUST use an LZ77
+        //# sliding window of a size that conforms the "agreed parameters" to
+        //# compress messages to send.
+        let window_bits = own.1.min(wish.1);
+        Compression {
+            //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+            //# Note that even if the client has included
+            //# the "client_no_context_takeover" extension parameter in its offer,
+            //# the server MUST decompress each new message using the LZ77 sliding
+            //# window used to process the last compressed message if the "agreed
+            //# parameters" don't contain the "client_no_context_takeover" extension
+            //# parameter.
+            history: History::new(!peer.0, peer.1),
+            context: None,
+            threshold_bytes: config.threshold_bytes,
+            level: config.level,
+            window_bits,
+            // The library cannot keep to the smallest window over several messages.
+            context_takeover: !own.0 && !wish.0 && window_bits != WindowBits::MIN,
+        }
+    }
+}
+
+impl Connection {
+    /// The next message is compressed as if none had been sent before it.
+    ///
+    /// Call it when frames have gone to the peer that this connection has not
+    /// written, such as those of
+    /// [`MessageDeflater`](crate::websocket::deflate::MessageDeflater), and this end
+    /// takes its context over: the peer's window is then another than it knows.
+    pub fn forget_deflate_context(&mut self) {
+        let compression = self.compression();
+        if let Some(context) = compression.and_then(|own| own.context.as_mut()) {
+            context.reset();
+        }
+    }
+
+    /// Appends the message as a compressed frame; `false`, and nothing is appended,
+    /// if it is to be sent as it is.
+    pub(super) fn write_compressed(
+        &mut self,
+        opcode: Opcode,
+        payload: &[u8],
+        output: &mut Vec<u8>,
+    ) -> bool {
+        let compression = self
+            .aside
+            .as_mut()
+            .and_then(|aside| aside.compression.as_mut());
+        let Some(compression) = compression else {
+            return false;
+        };
+        if opcode.is_control() || payload.len() < compression.threshold_bytes {
+            return false;
+        }
+        let (level, window_bits) = (compression.level, compression.window_bits);
+        let keys = &mut self.masking_keys;
+        let key = || keys.as_mut().map(|keys| keys.0.next_key());
+        if !compression.context_takeover {
+            return with_deflater(level, |deflater| {
+                deflater.write(opcode, payload, window_bits, key, output)
+            });
+        }
+        let context = &mut compression.context;
+        let context = context.get_or_insert_with(|| Box::new(compressor(level, window_bits)));
+        let written = write_frame(context, opcode, payload, key, output);
+        if !written {
+            // It has the message in its window, and the peer will not.
+            context.reset();
+        }
+        written
+    }
+
+    /// A compressed message begins with this frame.
+    pub(super) fn begin_compressed(&mut self, frame: &FrameHeader) {
+        let history = self
+            .compression()
+            .map(|own| std::mem::take(&mut own.history));
+        let history = history.unwrap_or_default();
+        self.message.begin_compressed(frame, history, &self.limits);
+    }
+
+    /// A message is complete: what it leaves for the next one, if it was compressed.
+    pub(super) fn keep_history(&mut self) {
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.3.2
+        //# Note that even if some uncompressed messages (with the RSV1 bit
+        //# unset) are inserted between the two "Hello" messages, they don't
+        //# affect the LZ77 sliding window.
+        if let Some(history) = self.message.take_history() {
+            if let Some(own) = self.compression() {
+                own.history = history;
+            }
+        }
+    }
+
+    fn compression(&mut self) -> Option<&mut Compression> {
+        self.aside.as_mut()?.compression.as_mut()
+    }
+}
+
+impl fmt::Debug for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compression")
+            .field("level", &self.level)
+            .field("window_bits", &self.window_bits)
+            .field("context_takeover", &self.context_takeover)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,316 @@
+//! Decompressing messages (RFC 7692 §7.2.2).
+//!
+//! ```text
+//!                  16 KiB              32 KiB
+//! compressed ──▶ ┌─────────┐       ┌──────────┐        ┌─────────┐
+//! octets, from   │ waiting │──────▶│ library  │──────▶ │  block  │──▶ the message,
+//! the caller's   └─────────┘       └──────────┘        └─────────┘    text checked
+//! buffer  ───────────────────────────▲ the rest, or all if it is all here
+//! ```
+//!
+//! A decompressor of the library has 47 KiB. A connection that has begun a
+//! compressed message should not own one for a single octet, so the first octets
+//! wait as they are: a decompressor is taken from the thread's pool when the
+//! message is complete, or when it is longer than what may wait.
+//!
+//! Between messages a connection with context takeover keeps the octets of the
+//! window and no more: as many as have come, at most the size agreed on. They are
+//! given to whichever decompressor has the next message: 0.7 µs when they are
+//! 32 KiB.
+//!
+//! How much comes out is asked before the library goes on, in blocks: a message is
+//! refused at the first octet that is over the limit, whatever is still packed.
+
+use super::super::error::ProtocolError;
+use super::super::message::Payload;
+use super::compress::TAIL;
+use super::{WindowBits, pool};
+use std::{fmt, mem};
+use zlib_rs::{Inflate, InflateError, InflateFlush, Status};
+
+/// A compressed message that is under way.
+#[derive(Debug)]
+pub(crate) struct CompressedMessage {
+    /// What has come and is not inflated: 0 ≤ waiting ≤ [`WAITING_BYTES_MAX`].
+    waiting: Vec<u8>,
+    inflater: Option<Box<Inflater>>,
+    history: History,
+    /// The most that the message may be when it is inflated.
+    bytes_max: usize,
+}
+
+impl CompressedMessage {
+    pub(crate) fn new(history: History, bytes_max: usize) -> CompressedMessage {
+        CompressedMessage {
+            waiting: Vec::new(),
+            inflater: None,
+            history,
+            bytes_max,
+        }
+    }
+
+    /// Takes the next compressed octets; `last` if no more will come.
+    //= https://www.rfc-editor.org/rfc/rfc7692#section-6.2
+    //# An endpoint MUST use the following algorithm to receive a message in
+    //# the form of a compressed message.
+    pub(crate) fn push(
+        &mut self,
+        octets: &[u8],
+        last: bool,
+        payload: &mut Payload,
+    ) -> Result<(), ProtocolError> {
+        let may_wait = self.waiting.len() + octets.len() <= WAITING_BYTES_MAX;
+        if may_wait && !last && self.inflater.is_none() {
+            self.waiting.extend_from_slice(octets);
+            return Ok(());
+        }
+        self.inflate_waiting(payload)?;
+        self.inflate(octets, payload)
+    }
+
+    /// The message is complete: inflates what waits, and sees that it was whole.
+    pub(crate) fn finish(&mut self, payload: &mut Payload) -> Result<(), ProtocolError> {
+        self.inflate_waiting(payload)?;
+        if let Some(mut inflater) = self.inflater.take() {
+            let whole = inflater.end();
+            pool::give_inflater(inflater);
+            whole?;
+        }
+        Ok(())
+    }
+
+    /// What the next message may refer to, now that this one is complete.
+    pub(crate) fn history_behind(&mut self, payload: &[u8]) -> History {
+        let mut history = mem::take(&mut self.history);
+        history.push(payload);
+        history
+    }
+
+    fn inflate_waiting(&mut self, payload: &mut Payload) -> Result<(), ProtocolError> {
+        let waiting = mem::take(&mut self.waiting);
+        self.inflate(&waiting, payload)
+    }
+
+    fn inflate(&mut self, octets: &[u8], payload: &mut Payload) -> Result<(), ProtocolError> {
+        if octets.is_empty() {
+            return Ok(());
+        }
+        let inflater = match &mut self.inflater {
+            Some(inflater) => inflater,
+            None => {
+                let inflater = self.inflater.insert(pool::take_inflater());
+                inflater.start([self.history.window(), &[], &[]])?;
+                inflater
+            }
+        };
+        inflater.inflate(octets, &self.history, self.bytes_max, payload)
+    }
+}
+
+impl Drop for CompressedMessage {
+    fn drop(&mut self) {
+        if let Some(inflater) = self.inflater.take() {
+            pool::give_inflater(inflater);
+        }
+    }
+}
+
+/// The library's decompressor, and the block that it writes to.
+pub(crate) struct Inflater {
+    inflate: Inflate,
+    /// [`BLOCK_BYTES`] octets.
+    block: Box<[u8]>,
+    /// Whether anything of the stream has been read.
+    begun: bool,
+}
+
+impl Inflater {
+    //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+    //# Otherwise, the client MUST use a
+    //# 32,768-byte LZ77 sliding window to decompress received messages.
+    //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+    //# Otherwise, the server MUST use a
+    //# 32,768-byte LZ77 sliding window to decompress received messages.
+    pub(crate) fn new() -> Inflater {
+        Inflater {
+            inflate: Inflate::new(false, WindowBits::MAX.get()),
+            block: vec![0; BLOCK_BYTES].into_boxed_slice(),
+            begun: false,
+        }
+    }
+
+    /// Begins a stream behind these octets.
+    fn start(&mut self, earlier: [&[u8]; 3]) -> Result<(), ProtocolError> {
+        self.begun = false;
+        self.inflate.reset(false);
+        for octets in earlier.into_iter().filter(|octets| !octets.is_empty()) {
+            let set = self.inflate.set_dictionary(octets);
+            set.map_err(|_| ProtocolError::CompressedDataCorrupt)?;
+        }
+        Ok(())
+    }
+
+    /// Inflates all of `octets`, at least one, to the end of `payload`.
+    //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+    //# Decompress the resulting data using DEFLATE.
+    fn inflate(
+        &mut self,
+        mut octets: &[u8],
+        history: &History,
+        bytes_max: usize,
+        payload: &mut Payload,
+    ) -> Result<(), ProtocolError> {
+        loop {
+            let room = bytes_max - payload.bytes();
+            // One octet more than may come, to see that it does.
+            let block_bytes = BLOCK_BYTES.min(room.saturating_add(1));
+            let step = self.step(octets, block_bytes);
+            octets = &octets[step.taken..];
+            // What came before an error is looked at before it, as it would have
+            // been if it had come alone.
+            payload.grow(&self.block[..step.written.min(room)], bytes_max)?;
+            if step.written > room {
+                return Err(ProtocolError::MessageTooBig);
+            }
+            match step.status {
+                Err(_) => return Err(ProtocolError::CompressedDataCorrupt),
+                //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+                //# An endpoint MAY use both DEFLATE blocks with the "BFINAL" bit set
+                //# to 0 and DEFLATE blocks with the "BFINAL" bit set to 1.
+                Ok(Status::StreamEnd) => {
+                    let (gathered, cut) = payload.octets();
+                    self.start([history.window(), last_of(gathered), cut])?;
+                    if octets.is_empty() {
+                        return Ok(());
+                    }
+                }
+                // A full block: there may be more to come, also of what is read.
+                Ok(_) if step.written == block_bytes => {}
+                Ok(_) => return Ok(()),
+            }
+        }
+    }
+
+    /// The message is complete. Whole it is if a last block can follow what the
+    /// sender has removed; and where a stream has ended or never begun there is
+    /// nothing to follow.
+    //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+    //# Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the
+    //# payload of the message.
+    fn end(&mut self) -> Result<(), ProtocolError> {
+        if !self.begun {
+            return Ok(());
+        }
+        let step = self.step(&TAIL_AND_LAST_BLOCK, 1);
+        let all_taken = step.taken == TAIL_AND_LAST_BLOCK.len();
+        match (step.status, step.written) {
+            (Ok(Status::StreamEnd), 0) if all_taken => Ok(()),
+            _ => Err(ProtocolError::CompressedDataCorrupt),
+        }
+    }
+
+    /// One call of the library, with the first octets of the block to write to.
+    fn step(&mut self, octets: &[u8], block_bytes: usize) -> Step {
+        let (taken, written) = (self.inflate.total_in(), self.inflate.total_out());
+        let block = &mut self.block[..block_bytes];
+        let flush = InflateFlush::SyncFlush;
+        let status = self.inflate.decompress(octets, block, flush);
+        let taken = (self.inflate.total_in() - taken) as usize;
+        self.begun |= taken > 0;
+        Step {
+            taken,
+            written: (self.inflate.total_out() - written) as usize,
+            status,
+        }
+    }
+}
+
+/// What one call of the library has done.
+struct Step {
+    taken: usize,
+    written: usize,
+    status: Result<Status, InflateError>,
+}
+
+impl fmt::Debug for Inflater {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Inflater")
+    }
+}
+
+/// The octets that the next message of a peer with context takeover may refer to.
+///
+/// A peer that refers further back than agreed is not caught as long as the octets
+/// are still there: within a message all distances up to 32 KiB work.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    /// At most a quarter more than the window, so that not each message has to
+    /// move all of it.
+    octets: Vec<u8>,
+    /// 0 for a peer without context takeover.
+    window_bytes: usize,
+}
+
+impl History {
+    /// Of a peer that has sent nothing. Nothing is allocated.
+    pub(crate) fn new(context_takeover: bool, window_bits: WindowBits) -> History {
+        History {
+            octets: Vec::new(),
+            window_bytes: match context_takeover {
+                true => window_bits.window_bytes(),
+                false => 0,
+            },
+        }
+    }
+
+    /// The last octets of all messages.
+    fn window(&self) -> &[u8] {
+        let behind = self.octets.len().saturating_sub(self.window_bytes);
+        &self.octets[behind..]
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+    //# Otherwise, the client MUST decompress
+    //# each new message using the LZ77 sliding window used to process the
+    //# last compressed message.
+    //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+    //# Otherwise, the server MUST decompress
+    //# each new message using the LZ77 sliding window used to process the
+    //# last compressed message.
+    fn push(&mut self, message: &[u8]) {
+        if self.window_bytes == 0 {
+            return;
+        }
+        let new = &message[message.len().saturating_sub(self.window_bytes)..];
+        let bytes_max = self.window_bytes + self.window_bytes / 4;
+        let bytes = self.octets.len() + new.len();
+        if bytes > bytes_max {
+            let kept = self.window_bytes - new.len();
+            self.octets.drain(..self.octets.len() - kept);
+        }
+        let bytes = self.octets.len() + new.len();
+        if bytes > self.octets.capacity() {
+            let doubled = (2 * self.octets.len()).clamp(bytes, bytes_max);
+            self.octets.reserve_exact(doubled - self.octets.len());
+        }
+        self.octets.extend_from_slice(new);
+    }
+}
+
+/// As much of these octets as fits into a window.
+fn last_of(octets: &[u8]) -> &[u8] {
+    let window_bytes = WindowBits::MAX.window_bytes();
+    &octets[octets.len().saturating_sub(window_bytes)..]
+}
+
+/// Compressed octets that may wait for the rest of their message: a third of what a
+/// decompressor costs.
+const WAITING_BYTES_MAX: usize = 16 << 10;
+
+/// The library writes so much at once: it is still in the nearest cache when it is
+/// checked and copied.
+const BLOCK_BYTES: usize = 16 << 10;
+
+/// What the sender has removed, and behind it an empty block that ends the stream
+/// (BFINAL, fixed codes, end of block).
+const TAIL_AND_LAST_BLOCK: [u8; 6] = [TAIL[0], TAIL[1], TAIL[2], TAIL[3], 0b011, 0];

@@ -1,0 +1,131 @@
+//! RFC 7692 §6: which frames may say that their message is compressed.
+
+mod common;
+
+use common::deflate::{HELLO, NO_TAKEOVER, TAKEOVER, agreed, compressed, fragments};
+use common::{
+    BINARY, CLOSE, CONTINUATION, Message, PING, PONG, Role, TEXT, WireFrame, both_roles,
+    fails_after, fails_with, frames_of, peer, ping, pong, text,
+};
+
+const PROTOCOL_ERROR: u16 = 1002;
+
+fn with_rsv(rsv: u8, mut frame: WireFrame) -> WireFrame {
+    frame.rsv = rsv;
+    frame
+}
+
+fn rsv1_means_nothing_where_it_was_not_agreed_on(role: Role) {
+    for opcode in [TEXT, BINARY] {
+        fails_with(
+            PROTOCOL_ERROR,
+            role,
+            peer(role).frame(compressed(opcode, HELLO)),
+        );
+    }
+}
+both_roles!(rsv1_means_nothing_where_it_was_not_agreed_on);
+
+fn the_other_reserved_bits_mean_nothing_still(role: Role) {
+    for rsv in [0b001, 0b010, 0b011, 0b101, 0b110, 0b111] {
+        let wire = peer(role).frame(with_rsv(rsv, WireFrame::new(TEXT, HELLO)));
+        fails_after(&[], PROTOCOL_ERROR, agreed(role, TAKEOVER), wire);
+    }
+}
+both_roles!(the_other_reserved_bits_mean_nothing_still);
+
+//= https://www.rfc-editor.org/rfc/rfc7692#section-6
+//= type=test
+//# PMCEs operate only on data messages.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
+//= type=test
+//# An endpoint MUST NOT set the "Per-Message Compressed" bit of control
+//# frames and non-first fragments of a data message.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
+//= type=test
+//# An endpoint
+//# receiving such a frame MUST _Fail the WebSocket Connection_.
+fn rsv1_is_for_the_first_frame_of_a_data_message(role: Role) {
+    for opcode in [PING, PONG, CLOSE] {
+        let wire = peer(role).frame(compressed(opcode, b""));
+        fails_after(&[], PROTOCOL_ERROR, agreed(role, TAKEOVER), wire);
+    }
+    for first in [
+        fragments(TEXT, &[b"", b""]).remove(0),
+        WireFrame::new(TEXT, "").unfinished(),
+    ] {
+        let mut endpoint = agreed(role, TAKEOVER);
+        assert_eq!(endpoint.receive(peer(role).frame(first)), []);
+        let wire = peer(role).frame(compressed(CONTINUATION, HELLO));
+        fails_after(&[], PROTOCOL_ERROR, endpoint, wire);
+    }
+}
+both_roles!(rsv1_is_for_the_first_frame_of_a_data_message);
+
+//= https://www.rfc-editor.org/rfc/rfc7692#section-6.2
+//= type=test
+//# An endpoint MUST use the following algorithm to receive a message in
+//# the form of an uncompressed message.
+fn plain_messages_and_control_frames_go_between_compressed_ones(role: Role) {
+    let peer = peer(role);
+    let mut wire = peer.frame(compressed(TEXT, HELLO));
+    wire.extend(peer.text("plain"));
+    wire.extend(peer.text_begins("pla"));
+    wire.extend(peer.ping("1"));
+    wire.extend(peer.ends("in"));
+    for (number, frame) in fragments(TEXT, &[&HELLO[..2], b"", &HELLO[2..]])
+        .into_iter()
+        .enumerate()
+    {
+        wire.extend(peer.frame(frame));
+        wire.extend(peer.pong([number as u8]));
+    }
+    let mut endpoint = agreed(role, NO_TAKEOVER);
+    let expected = [
+        text("Hello"),
+        text("plain"),
+        ping("1"),
+        text("plain"),
+        pong([0]),
+        pong([1]),
+        text("Hello"),
+        pong([2]),
+    ];
+    assert_eq!(endpoint.receive(wire), expected);
+    assert_eq!(endpoint.take_replies(), [WireFrame::new(PONG, "1")]);
+}
+both_roles!(plain_messages_and_control_frames_go_between_compressed_ones);
+
+//= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
+//= type=test
+//# An endpoint MUST use the following algorithm to send a message in the
+//# form of a compressed message.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
+//= type=test
+//# PMCEs do not change the opcode field.
+fn what_is_sent_has_rsv1_with_its_own_opcode_and_on_data_alone(role: Role) {
+    let zeros = [0; 125];
+    let message = "0".repeat(500);
+    let cases = [
+        (Message::Text(&message), TEXT, 0b100),
+        (Message::Binary(&[0; 500]), BINARY, 0b100),
+        (Message::Ping(&zeros), PING, 0b000),
+        (Message::Pong(&zeros), PONG, 0b000),
+    ];
+    for (message, opcode, rsv) in cases {
+        let mut output = Vec::new();
+        let mut endpoint = agreed(role, TAKEOVER);
+        endpoint.connection.send(message, &mut output).unwrap();
+        let frames = common::decode_all(&output);
+        let [frame] = &frames[..] else {
+            panic!("{frames:?}")
+        };
+        assert_eq!((frame.fin, frame.opcode, frame.rsv), (true, opcode, rsv));
+        assert_eq!(frame.masking_key.is_some(), role == Role::Client);
+    }
+    let mut endpoint = agreed(role, TAKEOVER);
+    let mut output = Vec::new();
+    endpoint.connection.close(None, &mut output).unwrap();
+    assert_eq!(frames_of(role, &output), [WireFrame::new(CLOSE, b"")]);
+}
+both_roles!(what_is_sent_has_rsv1_with_its_own_opcode_and_on_data_alone);

@@ -1,0 +1,600 @@
+//! RFC 7692 §7.2: what becomes of a message on its way, in both directions, with the
+//! RFC's own octets (§7.2.3) first.
+
+mod common;
+
+use common::deflate::{
+    EAGER, HELLO, HELLO_AGAIN, HELLO_FINAL, HELLO_FINAL_ALONE, NO_TAKEOVER, TAKEOVER, agreed,
+    agreed_within, compressed, fragments, match_of_three, stored, zeros,
+};
+use common::inflate::inflate_message;
+use common::{
+    BINARY, Endpoint, Fragment, Limits, Message, Received, Role, TEXT, WireFrame, binary,
+    both_roles, cut, decode_all, fails_after, frames_of, limits, peer, ping, text,
+};
+use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, MessageDeflater, WindowBits};
+
+const CORRUPT: u16 = 1007;
+const TOO_BIG: u16 = 1009;
+
+/// What the endpoint hears when these payloads come, each in one frame.
+fn hears(mut endpoint: Endpoint, payloads: &[&[u8]]) -> Vec<Received> {
+    let peer = peer(endpoint.role);
+    let frames = payloads.iter().map(|payload| compressed(TEXT, payload));
+    let wire: Vec<u8> = frames.flat_map(|frame| peer.frame(frame)).collect();
+    endpoint.receive(wire)
+}
+
+fn fails(code: u16, endpoint: Endpoint, payload: impl AsRef<[u8]>) {
+    let wire = peer(endpoint.role).frame(compressed(BINARY, payload));
+    fails_after(&[], code, endpoint, wire);
+}
+
+/// The payload of the one frame that the endpoint sends: with RSV1 or without.
+fn sends(endpoint: &mut Endpoint, message: Message<'_>) -> WireFrame {
+    let mut output = Vec::new();
+    endpoint.connection.send(message, &mut output).unwrap();
+    let [frame] = &decode_all(&output)[..] else {
+        panic!("one message is one frame");
+    };
+    assert_eq!(frame.masking_key.is_some(), endpoint.role == Role::Client);
+    frame.clone()
+}
+
+// ── §7.2.3: the RFC's examples ──────────────────────────────────────────────
+
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+//= type=test
+//# Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the
+//# payload of the message.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+//= type=test
+//# Decompress the resulting data using DEFLATE.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-6.2
+//= type=test
+//# An endpoint MUST use the following algorithm to receive a message in
+//# the form of a compressed message.
+fn one_compressed_block_is_inflated(role: Role) {
+    let whole = b"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00";
+    assert_eq!(decode_all(whole), [compressed(TEXT, HELLO)]);
+    for parameters in [TAKEOVER, NO_TAKEOVER] {
+        assert_eq!(hears(agreed(role, parameters), &[HELLO]), [text("Hello")]);
+    }
+    let in_two = b"\x41\x03\xf2\x48\xcd\x80\x04\xc9\xc9\x07\x00";
+    let frames = fragments(TEXT, &[&HELLO[..3], &HELLO[3..]]);
+    assert_eq!(decode_all(in_two), frames);
+    let wire = frames.into_iter().flat_map(|frame| peer(role).frame(frame));
+    let wire: Vec<u8> = wire.collect();
+    assert_eq!(agreed(role, TAKEOVER).receive(&wire), [text("Hello")]);
+    let octets = cut(&wire, &[1]);
+    assert_eq!(
+        agreed(role, TAKEOVER).receive_in_pieces(octets),
+        [text("Hello")]
+    );
+}
+both_roles!(one_compressed_block_is_inflated);
+
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+//= type=test
+//# Otherwise, the client MUST decompress
+//# each new message using the LZ77 sliding window used to process the
+//# last compressed message.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+//= type=test
+//# Otherwise, the server MUST decompress
+//# each new message using the LZ77 sliding window used to process the
+//# last compressed message.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.3.2
+//= type=test
+//# Note that even if some uncompressed messages (with the RSV1 bit
+//# unset) are inserted between the two "Hello" messages, they don't
+//# affect the LZ77 sliding window.
+fn a_message_may_refer_to_the_last_compressed_one(role: Role) {
+    let hellos = [text("Hello"), text("Hello"), text("Hello")];
+    let payloads = [HELLO, HELLO_AGAIN, HELLO_AGAIN];
+    assert_eq!(hears(agreed(role, TAKEOVER), &payloads), hellos);
+
+    let mut endpoint = agreed(role, TAKEOVER);
+    endpoint.receive(peer(role).frame(compressed(TEXT, HELLO)));
+    endpoint.receive(peer(role).text("plain"));
+    let again = peer(role).frame(compressed(TEXT, HELLO_AGAIN));
+    assert_eq!(endpoint.receive(again), [text("Hello")]);
+}
+both_roles!(a_message_may_refer_to_the_last_compressed_one);
+
+fn without_context_takeover_there_is_nothing_to_refer_to(role: Role) {
+    let mut endpoint = agreed(role, NO_TAKEOVER);
+    endpoint.receive(peer(role).frame(compressed(TEXT, HELLO)));
+    fails(CORRUPT, endpoint, HELLO_AGAIN);
+    fails(CORRUPT, agreed(role, TAKEOVER), HELLO_AGAIN);
+}
+both_roles!(without_context_takeover_there_is_nothing_to_refer_to);
+
+fn a_stored_block_is_read(role: Role) {
+    let payload = b"\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00";
+    assert_eq!(payload[..], stored(b"Hello"));
+    // It is in the window as any other.
+    let heard = hears(agreed(role, TAKEOVER), &[payload, HELLO_AGAIN]);
+    assert_eq!(heard, [text("Hello"), text("Hello")]);
+}
+both_roles!(a_stored_block_is_read);
+
+fn a_block_with_bfinal_is_followed_by_others(role: Role) {
+    for parameters in [TAKEOVER, NO_TAKEOVER] {
+        let endpoint = || agreed(role, parameters);
+        let heard = hears(endpoint(), &[HELLO_FINAL, HELLO_FINAL]);
+        assert_eq!(heard, [text("Hello"), text("Hello")]);
+        // Another stream in the same message; and one that refers to the first.
+        let two = [HELLO_FINAL_ALONE, HELLO].concat();
+        assert_eq!(hears(endpoint(), &[&two]), [text("HelloHello")]);
+        let across = [HELLO_FINAL_ALONE, HELLO_AGAIN].concat();
+        assert_eq!(hears(endpoint(), &[&across]), [text("HelloHello")]);
+        // Nothing is missing where a stream has ended.
+        assert_eq!(hears(endpoint(), &[HELLO_FINAL_ALONE]), [text("Hello")]);
+    }
+    // The window outlives the end of a stream, in this message and in the next.
+    let across = [HELLO_FINAL_ALONE, HELLO_AGAIN].concat();
+    let final_again = b"\xf3\x00\x11\x00\x00";
+    let heard = hears(
+        agreed(role, TAKEOVER),
+        &[HELLO_FINAL, final_again, &across, HELLO_AGAIN],
+    );
+    let hello = || text("Hello");
+    assert_eq!(heard, [hello(), hello(), text("HelloHello"), hello()]);
+}
+both_roles!(a_block_with_bfinal_is_followed_by_others);
+
+/// A character that a stream's end cuts is in the window too.
+fn a_stream_may_end_inside_a_character(role: Role) {
+    // A stored block with BFINAL: "aaa", and two thirds of 山.
+    let first = b"\x01\x05\x00\xfa\xff\x61\x61\x61\xe5\xb1";
+    // A stored block with its last third, and the rest by reference: 山 again.
+    let second = [&b"\x00\x01\x00\xfe\xff\xb1"[..], &match_of_three(2, 0, 0)].concat();
+    let payload = [&first[..], &second].concat();
+    let heard = hears(agreed(role, NO_TAKEOVER), &[&payload]);
+    assert_eq!(heard, [text("aaa山山")]);
+}
+both_roles!(a_stream_may_end_inside_a_character);
+
+fn two_blocks_in_one_message_are_read(role: Role) {
+    let payload = b"\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00";
+    assert_eq!(
+        hears(agreed(role, NO_TAKEOVER), &[payload]),
+        [text("Hello")]
+    );
+}
+both_roles!(two_blocks_in_one_message_are_read);
+
+fn empty_messages_and_empty_fragments_are_read(role: Role) {
+    let nothing: [&[u8]; 2] = [b"\x00", b""];
+    assert_eq!(
+        hears(agreed(role, TAKEOVER), &nothing),
+        [text(""), text("")]
+    );
+
+    // §7.2.3.6: the end was not known when all that there was had been flushed.
+    let flushed = [HELLO, &[0x00, 0x00, 0xff, 0xff]].concat();
+    for pieces in [
+        vec![&flushed[..], b"\x00"],
+        vec![b"", HELLO, b""],
+        vec![b"", b"", &HELLO[..1], b"", &HELLO[1..]],
+    ] {
+        let frames = fragments(TEXT, &pieces).into_iter();
+        let wire: Vec<u8> = frames.flat_map(|frame| peer(role).frame(frame)).collect();
+        assert_eq!(agreed(role, TAKEOVER).receive(wire), [text("Hello")]);
+    }
+}
+both_roles!(empty_messages_and_empty_fragments_are_read);
+
+// ── What is wrong ───────────────────────────────────────────────────────────
+
+fn what_is_no_deflate_fails_with_1007(role: Role) {
+    let reserved_block_type = b"\x07\x00";
+    let wrong_complement = b"\x00\x05\x00\xfa\xfe\x48\x65\x6c\x6c\x6f\x00";
+    let no_symbol = b"\xff\xff\xff\xff\x00";
+    let too_far_back = match_of_three(0, 0, 0);
+    let corrupt: [&[u8]; 4] = [
+        reserved_block_type,
+        wrong_complement,
+        no_symbol,
+        &too_far_back,
+    ];
+    for payload in corrupt {
+        fails(CORRUPT, agreed(role, NO_TAKEOVER), payload);
+        fails(CORRUPT, agreed(role, TAKEOVER), payload);
+    }
+}
+both_roles!(what_is_no_deflate_fails_with_1007);
+
+fn a_message_that_is_cut_short_fails_with_1007(role: Role) {
+    let long = stored(&[7; 40]);
+    for whole in [HELLO, HELLO_FINAL, &long] {
+        for length in 1..whole.len() {
+            if ![HELLO_FINAL_ALONE, b"\x00"].contains(&&whole[..length]) {
+                fails(CORRUPT, agreed(role, NO_TAKEOVER), &whole[..length]);
+            }
+        }
+    }
+}
+both_roles!(a_message_that_is_cut_short_fails_with_1007);
+
+//= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
+//= type=test
+//# At the receiver, the payload data portion after
+//# decompression is subject to the constraints for the original data
+//# type again.
+fn what_is_inflated_must_be_utf_8(role: Role) {
+    let texts: [(&[u8], bool); 5] = [
+        ("山彦は返す".as_bytes(), true),
+        (b"\xe5\xb1", false),
+        (b"a\xc0b", false),
+        (b"\xed\xa0\x80", false),
+        (b"ok\xff", false),
+    ];
+    for (octets, legal) in texts {
+        let payload = stored(octets);
+        for length in 1..=payload.len() {
+            let frames = fragments(TEXT, &[&payload[..length], &payload[length..]]);
+            let frames = frames.into_iter();
+            let wire: Vec<u8> = frames.flat_map(|frame| peer(role).frame(frame)).collect();
+            if legal {
+                let expected = [text(std::str::from_utf8(octets).unwrap())];
+                assert_eq!(agreed(role, NO_TAKEOVER).receive(wire), expected);
+            } else {
+                fails_after(&[], CORRUPT, agreed(role, NO_TAKEOVER), wire);
+            }
+        }
+        // As binary it is nobody's business.
+        let wire = peer(role).frame(compressed(BINARY, &payload));
+        assert_eq!(agreed(role, NO_TAKEOVER).receive(wire), [binary(octets)]);
+    }
+}
+both_roles!(what_is_inflated_must_be_utf_8);
+
+// ── Limits ──────────────────────────────────────────────────────────────────
+
+fn a_message_is_inflated_to_its_limit_and_not_one_octet_further(role: Role) {
+    for limit in [0, 1, 5, 257, 16_383, 16_384, 16_385, 40_000, 1 << 20] {
+        let within = || agreed_within(role, NO_TAKEOVER, limits(limit, 9, 200));
+        let at = match limit {
+            0 => stored(b""),
+            _ => zeros(limit),
+        };
+        let wire = peer(role).frame(compressed(BINARY, at));
+        assert_eq!(within().receive(wire), [binary(vec![0; limit])]);
+        fails(TOO_BIG, within(), zeros(limit + 1));
+        if limit < 20_000 {
+            fails(TOO_BIG, within(), stored(&vec![1; limit + 1]));
+        }
+    }
+}
+both_roles!(a_message_is_inflated_to_its_limit_and_not_one_octet_further);
+
+fn compressed_octets_have_a_limit_of_their_own(role: Role) {
+    let limit = 1000;
+    let announced_max = limit + limit / 4 + 1024;
+    let within = || agreed_within(role, NO_TAKEOVER, limits(limit, 9, 200));
+    // Empty blocks, which come to nothing.
+    let empty = |octets: usize| {
+        let mut payload = b"\x00\x00\x00\xff\xff".repeat(octets / 5);
+        payload.push(0);
+        payload
+    };
+    let at = empty(announced_max - 1);
+    assert_eq!(at.len() + 4, announced_max.next_multiple_of(5) + 1 - 1);
+    let wire = peer(role).frame(compressed(BINARY, &at));
+    assert_eq!(within().receive(wire), [binary(b"")]);
+
+    // Told from the header, before anything of it has come.
+    let header = |bytes: usize| peer(role).header(compressed(BINARY, b""), bytes as u64);
+    assert_eq!(within().receive(header(announced_max)), []);
+    fails_after(&[], TOO_BIG, within(), header(announced_max + 1));
+
+    // All fragments together; a plain message keeps to the plain limit.
+    let mut endpoint = within();
+    let mut first = compressed(BINARY, &at[..at.len() - 1]);
+    first.fin = false;
+    endpoint.receive(peer(role).frame(first));
+    let rest = WireFrame::new(0, b"");
+    let left = announced_max - (at.len() - 1);
+    let second = peer(role).header(rest, left as u64 + 1);
+    fails_after(&[], TOO_BIG, endpoint, second);
+    let plain = peer(role).header(WireFrame::new(BINARY, b""), limit as u64 + 1);
+    fails_after(&[], TOO_BIG, within(), plain);
+}
+both_roles!(compressed_octets_have_a_limit_of_their_own);
+
+/// A long message is inflated while it comes, a short one when it is there: the
+/// events are the same however it is cut.
+fn a_long_message_is_the_same_however_it_comes(role: Role) {
+    let octets: Vec<u8> = (0..100_000_u32)
+        .map(|i| (i.wrapping_mul(i) >> 7) as u8)
+        .collect();
+    let payload = stored(&octets);
+    let frames = fragments(BINARY, &payload.chunks(30_000).collect::<Vec<_>>());
+    let mut wire = Vec::new();
+    for frame in frames {
+        wire.extend(peer(role).frame(frame));
+        wire.extend(peer(role).ping("between"));
+    }
+    let events = [
+        ping("between"),
+        ping("between"),
+        ping("between"),
+        binary(&octets),
+        ping("between"),
+    ];
+    for lengths in [&[][..], &[1], &[250], &[255, 3, 0, 17]] {
+        let mut endpoint = agreed(role, TAKEOVER);
+        assert_eq!(endpoint.receive_in_pieces(cut(&wire, lengths)), events);
+        let again = peer(role).frame(compressed(BINARY, match_of_three(2, 0, 0)));
+        assert_eq!(endpoint.receive(again), [binary(&octets[99_997..])]);
+    }
+}
+both_roles!(a_long_message_is_the_same_however_it_comes);
+
+// ── Windows of the peer ─────────────────────────────────────────────────────
+
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+//= type=test
+//# Otherwise, the client MUST use a
+//# 32,768-byte LZ77 sliding window to decompress received messages.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+//= type=test
+//# Otherwise, the server MUST use a
+//# 32,768-byte LZ77 sliding window to decompress received messages.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+//= type=test
+//# Note that even if the client has included
+//# the "client_no_context_takeover" extension parameter in its offer,
+//# the server MUST decompress each new message using the LZ77 sliding
+//# window used to process the last compressed message if the "agreed
+//# parameters" don't contain the "client_no_context_takeover" extension
+//# parameter.
+fn a_match_reaches_to_the_far_end_of_the_window(role: Role) {
+    let octets: Vec<u8> = (0..32_768_u32)
+        .map(|i| (i.wrapping_mul(i) >> 9) as u8)
+        .collect();
+    // Symbol 29 begins at 24,577 and has 13 extra bits.
+    let far = match_of_three(29, 32_768 - 24_577, 13);
+    for messages in [
+        vec![octets.clone()],
+        octets.chunks(900).map(<[u8]>::to_vec).collect(),
+    ] {
+        let mut endpoint = agreed(role, TAKEOVER);
+        for message in &messages {
+            endpoint.receive(peer(role).frame(compressed(BINARY, stored(message))));
+        }
+        // Three octets from the far end; then it has moved on by three.
+        for start in [0, 3, 6] {
+            let wire = peer(role).frame(compressed(BINARY, &far));
+            assert_eq!(endpoint.receive(wire), [binary(&octets[start..start + 3])]);
+        }
+    }
+}
+both_roles!(a_match_reaches_to_the_far_end_of_the_window);
+
+/// Documented with `Connection::with_deflate`'s receiver: what is gone is gone, what
+/// is still there is not refused.
+fn a_smaller_window_forgets_earlier_messages_beyond_it(role: Role) {
+    let small = DeflateParameters {
+        server_max_window_bits: WindowBits::new(9).unwrap(),
+        client_max_window_bits: WindowBits::new(9).unwrap(),
+        ..TAKEOVER
+    };
+    // Symbols 17 and 18 begin at 385 (7 extra bits) and 513 (8).
+    let (at_512, at_513) = (match_of_three(17, 127, 7), match_of_three(18, 0, 8));
+    let octets: Vec<u8> = (0..600_u32).map(|i| (i / 7) as u8).collect();
+    let first = || {
+        let mut endpoint = agreed(role, small);
+        endpoint.receive(peer(role).frame(compressed(BINARY, stored(&octets))));
+        endpoint
+    };
+    let wire = peer(role).frame(compressed(BINARY, at_512));
+    assert_eq!(first().receive(wire), [binary(&octets[88..91])]);
+    fails(CORRUPT, first(), &at_513);
+    let block = &stored(&octets)[..605];
+    let in_one_message = [block, &at_513].concat();
+    let received = first().receive(peer(role).frame(compressed(BINARY, in_one_message)));
+    assert_eq!(received, [binary([&octets[..], &octets[87..90]].concat())]);
+}
+both_roles!(a_smaller_window_forgets_earlier_messages_beyond_it);
+
+// ── Sending ─────────────────────────────────────────────────────────────────
+
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+//= type=test
+//# Compress all the octets of the payload of the message using
+//# DEFLATE.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+//= type=test
+//# If the resulting data does not end with an empty DEFLATE block
+//# with no compression (the "BTYPE" bits are set to 00), append an
+//# empty DEFLATE block with no compression to the tail end.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+//= type=test
+//# Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+//= type=test
+//# If the "agreed parameters" contain the "client_no_context_takeover"
+//# extension parameter, the client MUST start compressing each new
+//# message with an empty LZ77 sliding window.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+//= type=test
+//# If the "agreed parameters" contain the "server_no_context_takeover"
+//# extension parameter, the server MUST start compressing each new
+//# message with an empty LZ77 sliding window.
+fn without_context_takeover_equal_messages_are_equal_frames(role: Role) {
+    let words = "mountain echo, ".repeat(10);
+    let mut endpoint = agreed(role, NO_TAKEOVER);
+    let first = sends(&mut endpoint, Message::Text(&words));
+    assert_eq!(first.rsv, 0b100);
+    assert_eq!(
+        inflate_message(b"", &first.payload).octets,
+        words.as_bytes()
+    );
+    let second = sends(&mut endpoint, Message::Text(&words));
+    assert_eq!(second.payload, first.payload);
+}
+both_roles!(without_context_takeover_equal_messages_are_equal_frames);
+
+fn with_context_takeover_a_message_refers_to_those_before(role: Role) {
+    let words: String = (0..60).map(|i| format!("{:x} ", i * i * 7919)).collect();
+    let mut endpoint = agreed(role, TAKEOVER);
+    let first = sends(&mut endpoint, Message::Text(&words));
+    let second = sends(&mut endpoint, Message::Text(&words));
+    assert!(second.payload.len() * 8 < first.payload.len());
+    let inflated = inflate_message(words.as_bytes(), &second.payload);
+    assert_eq!(inflated.octets, words.as_bytes());
+
+    // An end that does not want to need not, and one whose frames others have
+    // written may forget.
+    let modest = DeflateConfig {
+        threshold_bytes: 0,
+        level: 6,
+        ..DeflateConfig::default()
+    };
+    let plain = Endpoint::new(role, Limits::default()).connection;
+    let mut unwilling = agreed(role, TAKEOVER);
+    unwilling.connection = plain.with_deflate(TAKEOVER, &modest);
+    endpoint.connection.forget_deflate_context();
+    for endpoint in [&mut unwilling, &mut endpoint] {
+        assert_eq!(
+            sends(endpoint, Message::Text(&words)).payload,
+            first.payload
+        );
+    }
+}
+both_roles!(with_context_takeover_a_message_refers_to_those_before);
+
+//= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
+//= type=test
+//# An endpoint MUST use the following algorithm to send a message in the
+//# form of an uncompressed message.
+fn what_would_not_shrink_goes_as_it_is_and_is_not_referred_to(role: Role) {
+    // No three octets occur twice in it.
+    let noise: Vec<u8> = (0..=255_u8).map(|octet| octet.wrapping_mul(167)).collect();
+    let twice = noise.repeat(2);
+    for parameters in [TAKEOVER, NO_TAKEOVER] {
+        let mut endpoint = agreed(role, parameters);
+        let plain = sends(&mut endpoint, Message::Binary(&noise));
+        assert_eq!((plain.rsv, &plain.payload), (0b000, &noise));
+        // If it were referred to, the peer could not read this.
+        let behind = sends(&mut endpoint, Message::Binary(&twice));
+        assert_eq!(behind.rsv, 0b100);
+        assert_eq!(inflate_message(b"", &behind.payload).octets, twice);
+    }
+}
+both_roles!(what_would_not_shrink_goes_as_it_is_and_is_not_referred_to);
+
+fn short_messages_are_not_tried(role: Role) {
+    let config = DeflateConfig {
+        threshold_bytes: 100,
+        ..EAGER
+    };
+    let mut endpoint = Endpoint::new(role, Limits::default());
+    let plain = std::mem::replace(
+        &mut endpoint.connection,
+        common::Connection::server(Limits::default()),
+    );
+    endpoint.connection = plain.with_deflate(NO_TAKEOVER, &config);
+    let zeros = [0; 100];
+    assert_eq!(
+        sends(&mut endpoint, Message::Binary(&zeros[..99])).rsv,
+        0b000
+    );
+    assert_eq!(sends(&mut endpoint, Message::Binary(&zeros)).rsv, 0b100);
+}
+both_roles!(short_messages_are_not_tried);
+
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+//= type=test
+//# If the "agreed parameters" contain the "client_max_window_bits"
+//# extension parameter with a value of w, the client MUST NOT use an
+//# LZ77 sliding window longer than the w-th power of 2 bytes to compress
+//# messages to send.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+//= type=test
+//# If the "agreed parameters" contain the "server_max_window_bits"
+//# extension parameter with a value of w, the server MUST NOT use an
+//# LZ77 sliding window longer than the w-th power of 2 bytes to compress
+//# messages to send.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+//= type=test
+//# Note that even if the client has included in its offer the
+//# "client_max_window_bits" extension parameter with a value smaller
+//# than one in the "agreed parameters", the client MUST use an LZ77
+//# sliding window of a size that conforms the "agreed parameters" to
+//# compress messages to send.
+fn what_is_sent_keeps_to_the_window(role: Role) {
+    for bits in 8..=15 {
+        let bits = WindowBits::new(bits).unwrap();
+        for takeover in [TAKEOVER, NO_TAKEOVER] {
+            let parameters = DeflateParameters {
+                server_max_window_bits: bits,
+                client_max_window_bits: bits,
+                ..takeover
+            };
+            let mut endpoint = agreed(role, parameters);
+            let mut earlier = Vec::new();
+            for length in [200, 256, 257, 3000, 150, 70_000, 40, 40] {
+                let message: Vec<u8> = (0..length as u32)
+                    .map(|i| (i.wrapping_mul(i) >> 11) as u8)
+                    .collect();
+                let frame = sends(&mut endpoint, Message::Binary(&message));
+                if frame.rsv == 0b000 {
+                    assert_eq!(frame.payload, message);
+                    continue;
+                }
+                let inflated = inflate_message(&earlier, &frame.payload);
+                assert_eq!(inflated.octets, message);
+                assert!(inflated.distance_max <= bits.window_bytes());
+                earlier.extend(message);
+            }
+            assert!(!earlier.is_empty(), "some were compressed");
+        }
+    }
+}
+both_roles!(what_is_sent_keeps_to_the_window);
+
+fn a_message_in_pieces_is_sent_as_it_is(role: Role) {
+    let mut endpoint = agreed(role, TAKEOVER);
+    let mut output = Vec::new();
+    for last in [false, false, true] {
+        let piece = Fragment::Binary(&[0; 500]);
+        endpoint
+            .connection
+            .send_fragment(piece, last, &mut output)
+            .unwrap();
+    }
+    let frames = frames_of(role, &output);
+    assert!(
+        frames
+            .iter()
+            .all(|frame| frame.rsv == 0b000 && frame.payload == [0; 500])
+    );
+}
+both_roles!(a_message_in_pieces_is_sent_as_it_is);
+
+/// A frame for many, between those of the connection itself.
+#[test]
+fn a_shared_frame_is_read_with_and_without_context_takeover() {
+    let words = "from the mountain ".repeat(20);
+    let mut shared = Vec::new();
+    let mut deflater = MessageDeflater::new(6);
+    assert!(deflater.write_frame(Message::Text(&words), WindowBits::MAX, &mut shared));
+    for parameters in [TAKEOVER, NO_TAKEOVER] {
+        let mut server = agreed(Role::Server, parameters);
+        let mut client = agreed(Role::Client, parameters);
+        for _ in 0..3 {
+            let mut wire = Vec::new();
+            server.connection.forget_deflate_context();
+            server
+                .connection
+                .send(Message::Text(&words), &mut wire)
+                .unwrap();
+            wire.extend(&shared);
+            assert_eq!(client.receive(&wire), [text(&words), text(&words)]);
+        }
+    }
+}
