@@ -19,6 +19,7 @@ use fake::{Fake, Post};
 use serde_json::Value;
 use yamabiko::chat::Chat;
 use yamabiko::server::{Config, Server, ServerHandle};
+use yamabiko::websocket::deflate::DeflateConfig;
 use zlib_rs::{Deflate, DeflateFlush};
 
 /// What each run of a test has besides its scenario: short and without a pause.
@@ -160,6 +161,23 @@ mod compression {
                 "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover",
             )
         }));
+    }
+
+    #[test]
+    fn the_crates_own_server_compresses_for_every_member() {
+        let server = Running::start(|config| config.deflate = Some(DeflateConfig::default()));
+        for threads in ["1", "2"] {
+            let (code, report, _) = load(&format!(
+                "fan-out {} --connections 6 --publishers 2 --window 4 --payload json \
+                 --compress --threads {threads}",
+                server.url()
+            ));
+            assert_eq!((code, faults(&report)), (Some(0), [0; 5]), "{report}");
+            let published = count(&report, "/traffic/published");
+            assert_eq!(count(&report, "/traffic/latency_us/samples"), published * 6);
+            let ratio = report["traffic"]["compression_ratio"].as_f64();
+            assert!(ratio.is_some_and(|ratio| ratio > 1.5), "{report}");
+        }
     }
 
     #[test]
