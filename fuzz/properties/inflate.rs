@@ -143,8 +143,7 @@ fn messages(mut data: &[u8], again: bool) -> Vec<Said> {
         });
         let mut frame = Vec::new();
         let message = Message::Binary(payload);
-        // The smallest window, so that all of them can read it.
-        if again && deflater.write_frame(message, WindowBits::MIN, &mut frame) {
+        if again && deflater.write_frame(message, WindowBits::MAX, &mut frame) {
             messages.push(Said {
                 text: false,
                 compressed: true,
@@ -278,6 +277,10 @@ fn is_between_blocks(library: &mut Inflate) -> bool {
     status == Ok(Status::StreamEnd) && output == *b"a\0"
 }
 
+/// A seed: its name, the head, the lengths of pieces, and each message's head and
+/// payload.
+type Story<'a> = (&'static str, [u8; 3], &'a [u8], Vec<(u8, &'a [u8])>);
+
 /// The inputs that the fuzzer starts from.
 pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     const HELLO: &[u8] = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
@@ -292,7 +295,7 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let across = [FINAL, AGAIN].concat();
     let corrupt = [HELLO, b"\x07"].concat();
     let words = b"the mountain echo, the mountain echo, the mountain echo";
-    let stories: Vec<(&'static str, [u8; 3], &[u8], Vec<(u8, &[u8])>)> = vec![
+    let stories: Vec<Story<'_>> = vec![
         ("one-block", [0, 0, 0xff], &[], vec![(TEXT, HELLO)]),
         (
             "takeover",

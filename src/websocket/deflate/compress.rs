@@ -23,10 +23,16 @@ use zlib_rs::{Deflate, DeflateFlush, Status};
 /// Compresses messages without reference to earlier ones, each into one frame.
 ///
 /// Such a frame is right for every receiver whose window is large enough, with
-/// context takeover or without: compress once, send to all.
+/// context takeover or without: compress once, send to all. It makes part of the
+/// window of those that take theirs over: whoever sends it to the peer of a
+/// [`Connection`] that refers to its own earlier messages calls
+/// [`Connection::forget_deflate_context`] before that sends again.
+///
+/// [`Connection`]: crate::websocket::Connection
+/// [`Connection::forget_deflate_context`]: crate::websocket::Connection::forget_deflate_context
 ///
 /// Keep one and use it again: the first message allocates 273 KiB, the first that
-/// is longer than a smaller window up to 208 KiB more, later ones nothing.
+/// is longer than a smaller window up to 209 KiB more, later ones nothing.
 ///
 /// ```
 /// use yamabiko::websocket::Message;
