@@ -136,6 +136,22 @@ fn each_message_is_compressed_without_reference_to_those_before() {
     }
 }
 
+/// The library keeps a part of its buffer across a reset if it still had to write it.
+#[test]
+fn whatever_is_given_up_does_no_harm_to_the_next() {
+    let (noise, text) = (noise(70_000), prose(70_000, 11));
+    for level in [1, 2, 4, 6, 9] {
+        let mut deflater = MessageDeflater::new(level);
+        for octets in (1..20_000).step_by(2977).chain([70_000]) {
+            let hopeless = Message::Binary(&noise[..octets]);
+            assert_eq!(compressed(&mut deflater, hopeless, 15), None);
+            let frame = compressed(&mut deflater, Message::Text(&text), 15).unwrap();
+            let inflated = inflate_message(b"", &frame.payload);
+            assert_eq!(inflated.octets, text.as_bytes());
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn a_frame_holds_the_message_and_is_shorter(

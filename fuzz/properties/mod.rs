@@ -9,6 +9,7 @@
 //! | `model.rs` | what an endpoint must make of an input, the obvious way |
 //! | `session.rs` | a `Connection` under test, its events and its replies |
 //! | `handshake.rs` | the heads of a request and of an answer |
+//! | `inflate.rs` | compressed messages, beside the bare library |
 //! | `negotiation.rs` | permessage-deflate, offered and answered |
 //! | `round_trip.rs` | a client and a server on a wire that cuts as it likes |
 //! | `fan_out.rs` | a room and a queue for each of its members |
@@ -20,6 +21,7 @@
 //! ```text
 //! request_head      | limits | n | n lengths of pieces | a request ...
 //! response_head     | limits | n | n lengths of pieces | an answer ...
+//! inflate           | flags | limit | windows | n | n lengths of pieces | messages ...
 //! deflate_negotiation | flags | windows | windows | offers LF answer ...
 //! connection_*      | limits | n | n lengths of pieces | what the peer sends ...
 //! frame_decoder     | role   | n | n lengths of pieces | what the peer sends ...
@@ -34,6 +36,7 @@
 #[cfg(feature = "server")]
 pub mod fan_out;
 pub mod handshake;
+pub mod inflate;
 pub mod model;
 pub mod negotiation;
 pub mod round_trip;
@@ -60,6 +63,7 @@ pub type Property = fn(&[u8]);
 pub const ALL: &[(&str, Property)] = &[
     ("request_head", handshake::request_head),
     ("response_head", handshake::response_head),
+    ("inflate", inflate::inflate),
     ("deflate_negotiation", negotiation::deflate_negotiation),
     ("frame_decoder", frame_decoder),
     ("connection_server", connection_server),

@@ -45,6 +45,8 @@ pub fn catalogue() -> Vec<Seed> {
     seeds.extend(request_seeds());
     seeds.extend(response_seeds());
     seeds.extend(negotiation_seeds());
+    let inflate = super::inflate::seeds().into_iter();
+    seeds.extend(inflate.map(|(name, input)| seed("inflate", name, input)));
     #[cfg(feature = "server")]
     seeds.extend(super::fan_out::seeds::seeds().map(|(name, input)| seed("fan_out", name, input)));
     seeds

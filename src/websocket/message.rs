@@ -358,6 +358,7 @@ fn halved_down_to(part: usize, whole: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::websocket::deflate::{WindowBits, write_frame};
 
     fn frame(fin: bool, opcode: Opcode, payload_length: u64) -> FrameHeader {
         FrameHeader {
@@ -492,5 +493,36 @@ mod tests {
             receive(&mut assembler, true, Opcode::Text, b"b", &limits),
             Err(ProtocolError::MessageInsideMessage)
         );
+    }
+
+    /// A bomb: 1 MiB of zeros in 1 KiB.
+    #[test]
+    fn an_inflated_message_never_has_more_room_than_the_limit() {
+        let mut deflate = crate::websocket::deflate::compressor(9, WindowBits::MAX);
+        let mut bomb = Vec::new();
+        let no_key = || None;
+        write_frame(
+            &mut deflate,
+            Opcode::Binary,
+            &vec![0; 1 << 20],
+            no_key,
+            &mut bomb,
+        );
+        let payload = &bomb[4..];
+        assert!(payload.len() < 1100);
+        for message_bytes_max in [1000, 100_000, (1 << 20) - 1, 1 << 20] {
+            let limits = Limits {
+                message_bytes_max,
+                ..Limits::default()
+            };
+            let mut assembler = Assembler::default();
+            let header = frame(true, Opcode::Binary, payload.len() as u64);
+            assembler.begin_compressed(&header, History::default(), &limits);
+            let inflated = assembler.append(payload, true);
+            assert_eq!(inflated.is_ok(), message_bytes_max == 1 << 20);
+            let message = assembler.message.as_ref();
+            let capacity = message.map(|message| message.payload.capacity());
+            assert!(capacity <= Some(message_bytes_max), "{capacity:?}");
+        }
     }
 }

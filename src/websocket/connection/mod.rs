@@ -18,7 +18,8 @@
 //! A message that lies whole in the caller's buffer is unmasked there and
 //! handed out as a slice of it: no copy, no allocation. What has to wait for
 //! more octets is gathered in [`Assembler`]. An idle connection is this struct,
-//! 96 octets, and nothing on the heap, except for a client's masking keys.
+//! 96 octets, and nothing on the heap, except for a client's masking keys, and for
+//! what permessage-deflate keeps where it was agreed on (`compression.rs`).
 
 mod compression;
 mod receive;

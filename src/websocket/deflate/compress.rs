@@ -18,15 +18,21 @@ use super::super::connection::Message;
 use super::super::frame::{FrameHeader, Opcode, mask};
 use super::WindowBits;
 use std::fmt;
-use zlib_rs::{Deflate, DeflateFlush};
+use zlib_rs::{Deflate, DeflateFlush, Status};
 
 /// Compresses messages without reference to earlier ones, each into one frame.
 ///
 /// Such a frame is right for every receiver whose window is large enough, with
-/// context takeover or without: compress once, send to all.
+/// context takeover or without: compress once, send to all. It makes part of the
+/// window of those that take theirs over: whoever sends it to the peer of a
+/// [`Connection`] that refers to its own earlier messages calls
+/// [`Connection::forget_deflate_context`] before that sends again.
+///
+/// [`Connection`]: crate::websocket::Connection
+/// [`Connection::forget_deflate_context`]: crate::websocket::Connection::forget_deflate_context
 ///
 /// Keep one and use it again: the first message allocates 273 KiB, the first that
-/// is longer than a smaller window up to 208 KiB more, later ones nothing.
+/// is longer than a smaller window up to 209 KiB more, later ones nothing.
 ///
 /// ```
 /// use yamabiko::websocket::Message;
@@ -173,6 +179,7 @@ pub(crate) fn write_frame(
     let start = output.len();
     if !compress(deflate, payload, output) {
         output.truncate(start);
+        end_stream(deflate, output);
         return false;
     }
     let end = output.len();
@@ -231,6 +238,24 @@ fn compress(deflate: &mut Deflate, payload: &[u8], output: &mut Vec<u8>) -> bool
             return remove_tail(output) && output.len() - start < payload.len();
         }
     }
+}
+
+/// Brings a compressor that is given up to the end of its stream, writing nothing.
+///
+/// `Deflate::reset` (zlib-rs 0.6.8) takes for granted that it is there: it forgets
+/// neither that a block is open nor where in its buffer unwritten octets began. The
+/// next stream would lack a block's header, or panic for want of room.
+fn end_stream(deflate: &mut Deflate, output: &mut Vec<u8>) {
+    let start = output.len();
+    output.resize(start + OUTPUT_BLOCK_BYTES, 0);
+    loop {
+        let written = deflate.total_out();
+        let ended = deflate.compress(&[], &mut output[start..], DeflateFlush::Finish);
+        if ended != Ok(Status::Ok) || deflate.total_out() == written {
+            break;
+        }
+    }
+    output.truncate(start);
 }
 
 //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1

@@ -263,6 +263,11 @@ impl History {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.octets.capacity()
+    }
+
     /// The last octets of all messages.
     fn window(&self) -> &[u8] {
         let behind = self.octets.len().saturating_sub(self.window_bytes);
@@ -277,7 +282,7 @@ impl History {
     //# Otherwise, the server MUST decompress
     //# each new message using the LZ77 sliding window used to process the
     //# last compressed message.
-    fn push(&mut self, message: &[u8]) {
+    pub(crate) fn push(&mut self, message: &[u8]) {
         if self.window_bytes == 0 {
             return;
         }

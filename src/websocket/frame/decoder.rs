@@ -16,7 +16,8 @@
 //! into messages, and all that is to be answered, belong to
 //! [`Connection`](crate::websocket::Connection).
 
-use super::{FrameError, FrameHeader, Role, mask};
+use super::mask::{mask, rotate};
+use super::{FrameError, FrameHeader, Role};
 
 /// Reads frames from a stream of octets that may be cut anywhere.
 ///
@@ -220,7 +221,7 @@ pub(crate) fn take_payload<'b>(
     //# as described in Section 5.3.
     if let Some(key) = &mut rest.masking_key {
         mask(piece, *key, 0);
-        key.rotate_left(taken % 4);
+        *key = rotate(*key, taken);
     }
     rest.payload_length -= taken as u64;
     piece

@@ -1,0 +1,370 @@
+//! Compressed messages (RFC 7692 §7.2.2) as an endpoint receives them, beside the bare
+//! library and `std`: the whole message at once, with no limit but the one asked for
+//! afterwards.
+//!
+//! ```text
+//! inflate  | flags | limit | windows | n | n lengths of pieces | messages ...
+//!            │││
+//!            ││└ the endpoint is a client
+//!            │└─ without context takeover
+//!            └── every message again as our own compressor makes it
+//!
+//! a message | 0 0 0 0 . . . . | length, two octets | that many octets of payload
+//!             fragments     │││
+//!               less one    ││└ text
+//!                           │└─ compressed
+//!                           └── a Ping between the fragments
+//! ```
+
+use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, MessageDeflater, WindowBits};
+use zlib_rs::{Inflate, InflateFlush, Status};
+
+use super::session::{Endpoint, Received, cut};
+use super::wire::{BINARY, CONTINUATION, PING, PONG, RFC_KEY, TEXT, WireFrame};
+use super::{Connection, Limits, Message, Role, take_lengths};
+
+/// The events and the failure are those of the naive reading, however the input is
+/// cut.
+pub fn inflate(data: &[u8]) {
+    let [flags, limit, windows, rest @ ..] = data else {
+        return;
+    };
+    if data.len() > INPUT_BYTES_MAX {
+        return;
+    }
+    let (lengths, rest) = take_lengths(rest);
+    let role = match flags & 1 {
+        0 => Role::Server,
+        _ => Role::Client,
+    };
+    let parameters = parameters(*flags, *windows);
+    let limits = Limits {
+        message_bytes_max: [1 << 20, 40_000, 300, 5][usize::from(limit % 4)],
+        ..Limits::default()
+    };
+    let said = messages(rest, flags & 4 != 0);
+
+    let wire: Vec<u8> = said.iter().flat_map(|said| said.wire(role)).collect();
+    let expected = expected(role, parameters, &limits, &said);
+    let mut uncut = endpoint(role, parameters, limits);
+    assert_eq!(uncut.receive(&wire), expected);
+    let mut pieces = endpoint(role, parameters, limits);
+    assert_eq!(pieces.receive_in_pieces(cut(&wire, lengths)), expected);
+    assert_eq!(uncut.replies, pieces.replies);
+    let pings = expected
+        .iter()
+        .filter(|event| matches!(event, Received::Ping(_)));
+    let replies = uncut.take_replies();
+    let pongs = replies.iter().filter(|reply| reply.opcode == PONG);
+    assert_eq!(pongs.count(), pings.count());
+}
+
+/// Below what an endpoint lets wait, so that a message fails where it ends.
+const INPUT_BYTES_MAX: usize = 8 << 10;
+
+fn parameters(flags: u8, windows: u8) -> DeflateParameters {
+    let bits = |nibble: u8| WindowBits::new(8 + nibble % 8).expect("8 to 15");
+    DeflateParameters {
+        server_no_context_takeover: flags & 2 != 0,
+        client_no_context_takeover: flags & 2 != 0,
+        server_max_window_bits: bits(windows),
+        client_max_window_bits: bits(windows >> 4),
+    }
+}
+
+fn endpoint(role: Role, parameters: DeflateParameters, limits: Limits) -> Endpoint {
+    let mut endpoint = Endpoint::new(role, limits);
+    let plain = Connection::server(limits);
+    let plain = std::mem::replace(&mut endpoint.connection, plain);
+    endpoint.connection = plain.with_deflate(parameters, &DeflateConfig::default());
+    endpoint
+}
+
+/// A message as it goes over the wire.
+struct Said {
+    text: bool,
+    compressed: bool,
+    pings: bool,
+    fragments: usize,
+    payload: Vec<u8>,
+}
+
+impl Said {
+    fn wire(&self, receiver: Role) -> Vec<u8> {
+        let mut wire = Vec::new();
+        for (number, piece) in self.pieces().into_iter().enumerate() {
+            let opcode = match (number, self.text) {
+                (0, true) => TEXT,
+                (0, false) => BINARY,
+                _ => CONTINUATION,
+            };
+            let mut frame = WireFrame::new(opcode, piece);
+            frame.fin = number + 1 == self.fragments;
+            frame.rsv = if self.compressed && number == 0 {
+                0b100
+            } else {
+                0
+            };
+            let ping = self.pings.then(|| WireFrame::new(PING, [number as u8]));
+            for frame in [Some(frame), ping].into_iter().flatten() {
+                let frame = match receiver {
+                    Role::Server => frame.masked(RFC_KEY),
+                    Role::Client => frame,
+                };
+                wire.extend(frame.bytes());
+            }
+        }
+        wire
+    }
+
+    /// The payload in so many pieces, some of them empty if it is short.
+    fn pieces(&self) -> Vec<&[u8]> {
+        let length = self.payload.len().div_ceil(self.fragments);
+        let bound = |number: usize| (number * length).min(self.payload.len());
+        (0..self.fragments)
+            .map(|number| &self.payload[bound(number)..bound(number + 1)])
+            .collect()
+    }
+}
+
+fn messages(mut data: &[u8], again: bool) -> Vec<Said> {
+    let mut deflater = MessageDeflater::new(data.len() as u8);
+    let mut messages = Vec::new();
+    while let [head, high, low, rest @ ..] = data {
+        let length = usize::from(u16::from_be_bytes([*high, *low])).min(rest.len());
+        let (payload, rest) = rest.split_at(length);
+        data = rest;
+        messages.push(Said {
+            text: head & 1 != 0,
+            compressed: head & 2 != 0,
+            pings: head & 4 != 0,
+            fragments: 1 + usize::from(head >> 4),
+            payload: payload.to_vec(),
+        });
+        let mut frame = Vec::new();
+        let message = Message::Binary(payload);
+        if again && deflater.write_frame(message, WindowBits::MAX, &mut frame) {
+            messages.push(Said {
+                text: false,
+                compressed: true,
+                pings: false,
+                fragments: 1,
+                payload: frame.split_off(if frame[1] < 126 { 2 } else { 4 }),
+            });
+        }
+    }
+    messages
+}
+
+/// What the endpoint must hear.
+fn expected(
+    role: Role,
+    parameters: DeflateParameters,
+    limits: &Limits,
+    said: &[Said],
+) -> Vec<Received> {
+    let (fresh, window) = match role {
+        Role::Server => (
+            parameters.client_no_context_takeover,
+            parameters.client_max_window_bits,
+        ),
+        Role::Client => (
+            parameters.server_no_context_takeover,
+            parameters.server_max_window_bits,
+        ),
+    };
+    let (mut events, mut earlier) = (Vec::new(), Vec::new());
+    for said in said {
+        let mut announced = 0;
+        let bytes_max = match said.compressed {
+            true => limits.message_bytes_max * 5 / 4 + 1024,
+            false => limits.message_bytes_max,
+        };
+        let mut ping = None;
+        for (number, piece) in said.pieces().into_iter().enumerate() {
+            events.extend(ping.take());
+            announced += piece.len();
+            if announced > bytes_max {
+                events.push(Received::Failed(1009));
+                return events;
+            }
+            let so_far = &said.payload[..announced];
+            if !said.compressed && said.text && is_hopeless(so_far) {
+                events.push(Received::Failed(1007));
+                return events;
+            }
+            ping = said.pings.then(|| Received::Ping(vec![number as u8]));
+        }
+        match heard(said, &earlier, limits.message_bytes_max) {
+            Ok(octets) => {
+                events.push(match said.text {
+                    true => Received::Text(String::from_utf8(octets.clone()).expect("checked")),
+                    false => Received::Binary(octets.clone()),
+                });
+                if said.compressed && !fresh {
+                    earlier.extend(octets);
+                    let behind = earlier.len().saturating_sub(window.window_bytes());
+                    earlier.drain(..behind);
+                }
+            }
+            Err(code) => {
+                events.push(Received::Failed(code));
+                return events;
+            }
+        }
+        events.extend(ping);
+    }
+    events
+}
+
+/// The message's octets, or the close code of what comes first: the octets that may
+/// not be, one too many, or the end of what can be inflated.
+fn heard(said: &Said, earlier: &[u8], bytes_max: usize) -> Result<Vec<u8>, u16> {
+    let (octets, whole) = match said.compressed {
+        true => inflated(earlier, &said.payload, bytes_max + 1),
+        false => (said.payload.clone(), true),
+    };
+    let within = &octets[..octets.len().min(bytes_max)];
+    if said.text && is_hopeless(within) {
+        return Err(1007);
+    }
+    if octets.len() > bytes_max {
+        return Err(1009);
+    }
+    if !whole || said.text && std::str::from_utf8(&octets).is_err() {
+        return Err(1007);
+    }
+    Ok(octets)
+}
+
+/// Whether there is an octet in it that no text could have.
+fn is_hopeless(octets: &[u8]) -> bool {
+    std::str::from_utf8(octets).is_err_and(|error| error.error_len().is_some())
+}
+
+/// What the library makes of a payload with its tail, at most so many octets; and
+/// whether it was whole.
+fn inflated(earlier: &[u8], payload: &[u8], bytes_max: usize) -> (Vec<u8>, bool) {
+    let mut octets = Vec::new();
+    let mut rest = payload;
+    while !rest.is_empty() {
+        let behind = [earlier, &octets].concat();
+        let mut library = Inflate::new(false, 15);
+        let window = &behind[behind.len().saturating_sub(32_768)..];
+        library.set_dictionary(window).expect("there is no header");
+        let mut output = vec![0; bytes_max - octets.len()];
+        let status = library.decompress(rest, &mut output, InflateFlush::SyncFlush);
+        octets.extend(&output[..library.total_out() as usize]);
+        if octets.len() == bytes_max {
+            return (octets, false);
+        }
+        rest = &rest[library.total_in() as usize..];
+        match status {
+            Ok(Status::StreamEnd) => {}
+            Ok(_) => return (octets, is_between_blocks(&mut library)),
+            Err(_) => return (octets, false),
+        }
+    }
+    (octets, true)
+}
+
+/// Whether the tail, which §7.2.2 has us append, is an empty stored block here: then
+/// one that says "a" can follow.
+fn is_between_blocks(library: &mut Inflate) -> bool {
+    let tail_and_a = b"\x00\x00\xff\xff\x01\x01\x00\xfe\xffa";
+    let mut output = [0; 2];
+    let status = library.decompress(tail_and_a, &mut output, InflateFlush::SyncFlush);
+    status == Ok(Status::StreamEnd) && output == *b"a\0"
+}
+
+/// A seed: its name, the head, the lengths of pieces, and each message's head and
+/// payload.
+type Story<'a> = (&'static str, [u8; 3], &'a [u8], Vec<(u8, &'a [u8])>);
+
+/// The inputs that the fuzzer starts from.
+pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
+    const HELLO: &[u8] = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
+    const AGAIN: &[u8] = b"\xf2\x00\x11\x00\x00";
+    const FINAL: &[u8] = b"\xf3\x48\xcd\xc9\xc9\x07\x00";
+    const STORED: &[u8] = b"\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00";
+    const TWO_BLOCKS: &[u8] = b"\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00";
+    const HALF_A_CHARACTER: &[u8] = b"\x00\x02\x00\xfd\xff\xe5\xb1\x00";
+    const TEXT: u8 = 0b011;
+    const IN_THREE_WITH_PINGS: u8 = 0b0010_0111;
+    const PLAIN_TEXT: u8 = 0b001;
+    let across = [FINAL, AGAIN].concat();
+    let corrupt = [HELLO, b"\x07"].concat();
+    let words = b"the mountain echo, the mountain echo, the mountain echo";
+    let stories: Vec<Story<'_>> = vec![
+        ("one-block", [0, 0, 0xff], &[], vec![(TEXT, HELLO)]),
+        (
+            "takeover",
+            [1, 0, 0xff],
+            &[1],
+            vec![(TEXT, HELLO), (TEXT, AGAIN)],
+        ),
+        (
+            "no-takeover",
+            [2, 0, 0xff],
+            &[],
+            vec![(TEXT, HELLO), (TEXT, AGAIN)],
+        ),
+        (
+            "stored",
+            [0, 3, 0],
+            &[3, 1],
+            vec![(TEXT, STORED), (TEXT, AGAIN)],
+        ),
+        (
+            "bfinal",
+            [0, 0, 0],
+            &[],
+            vec![(TEXT, &across), (TEXT, AGAIN)],
+        ),
+        (
+            "two-blocks",
+            [3, 2, 0x77],
+            &[2],
+            vec![(IN_THREE_WITH_PINGS, TWO_BLOCKS)],
+        ),
+        (
+            "empty",
+            [0, 3, 0],
+            &[],
+            vec![(TEXT, b"\0"), (IN_THREE_WITH_PINGS, b""), (TEXT, b"")],
+        ),
+        ("corrupt", [0, 0, 0], &[], vec![(TEXT, &corrupt)]),
+        ("cut-short", [0, 0, 0], &[], vec![(TEXT, &HELLO[..4])]),
+        (
+            "half-a-character",
+            [1, 0, 0],
+            &[1],
+            vec![(TEXT, HALF_A_CHARACTER)],
+        ),
+        (
+            "our-own",
+            [4, 2, 0],
+            &[],
+            vec![(PLAIN_TEXT, words), (PLAIN_TEXT, words)],
+        ),
+        (
+            "too-big",
+            [4, 3, 0],
+            &[7],
+            vec![(0, words), (PLAIN_TEXT, words)],
+        ),
+    ];
+    let input = |head: [u8; 3], lengths: &[u8], messages: Vec<(u8, &[u8])>| {
+        let mut input = [&head[..], &[lengths.len() as u8], lengths].concat();
+        for (head, payload) in messages {
+            input.push(head);
+            input.extend((payload.len() as u16).to_be_bytes());
+            input.extend(payload);
+        }
+        input
+    };
+    stories
+        .into_iter()
+        .map(|(name, head, lengths, messages)| (name, input(head, lengths, messages)))
+        .collect()
+}
