@@ -21,6 +21,9 @@ impl<H: Handler> Worker<H> {
         connection.heard_at = io.now();
         loop {
             match self.receive_event(io, key, &mut connection, &mut input) {
+                Next::Event if self.rooms.has_much_gathered() => {
+                    connection = self.flush_amid(io, key, connection)?;
+                }
                 Next::Event => {}
                 Next::MoreInput => break,
                 Next::End { failure, at } => {

@@ -29,6 +29,8 @@ pub(super) struct Rooms {
     free: Vec<u32>,
     /// Lanes with something to flush, each once.
     dirty: Vec<u32>,
+    /// Bytes that lanes have got since they were flushed.
+    gathered_bytes: u64,
     /// Lanes in which somebody is behind, each once.
     watched: Vec<u32>,
     slow_readers: SlowReadersOf,
@@ -76,6 +78,7 @@ impl Rooms {
             lanes: Vec::new(),
             free: Vec::new(),
             dirty: Vec::new(),
+            gathered_bytes: 0,
             watched: Vec::new(),
             slow_readers,
             metrics: Metrics::default(),
@@ -188,14 +191,24 @@ impl Rooms {
             let except = except.filter(|place| place.lane == index);
             self.metrics.deliveries += receivers(&lane.room, except);
             let except = except.map(|place| place.membership);
+            let before = lane.room.log().head();
             frames
                 .frame(variant, &mut self.compressor, &mut self.metrics)
                 .append(&mut lane.room, except, &mut self.pool);
+            self.gathered_bytes += lane.room.log().head() - before;
         }
+    }
+
+    /// Whether so much has gathered that it should be written before more is read:
+    /// a turn reads from every client, and from none of them a bounded number of
+    /// messages.
+    pub(super) fn has_much_gathered(&self) -> bool {
+        self.gathered_bytes >= GATHERED_BYTES_MAX
     }
 
     /// The lanes with something to flush; each is clean afterwards.
     pub(super) fn take_dirty(&mut self) -> Vec<u32> {
+        self.gathered_bytes = 0;
         std::mem::take(&mut self.dirty)
     }
 
@@ -462,6 +475,10 @@ pub(super) fn home(room: &str, workers: usize) -> usize {
     room.hash(&mut hasher);
     usize::try_from(hasher.finish() % workers.max(1) as u64).unwrap_or(0)
 }
+
+/// Bytes that gather in the rooms of a worker before they are written in the middle
+/// of a turn. Each message that a client has sent may add its length to that.
+const GATHERED_BYTES_MAX: u64 = 1 << 20;
 
 /// Chunks of 64 KiB that a worker keeps for reuse: 4 MiB.
 const IDLE_CHUNKS_MAX: usize = 64;

@@ -216,6 +216,13 @@ impl<H: Handler> Worker<H> {
     /// then the rooms. A socket that is full refuses until it is writable, so
     /// nothing of a room can get between an outbox and its end.
     fn flush(&mut self, io: &mut Io) {
+        self.flush_outboxes(io);
+        if self.has_gathered(io) {
+            self.flush_rooms(io);
+        }
+    }
+
+    fn flush_outboxes(&mut self, io: &mut Io) {
         let mut to_flush = std::mem::take(&mut self.to_flush);
         for key in to_flush.drain(..) {
             if let Some(Session::Established(mut connection)) = self.sessions.take(key) {
@@ -225,8 +232,29 @@ impl<H: Handler> Worker<H> {
             }
         }
         self.to_flush = to_flush;
-        if self.has_gathered(io) {
-            self.flush_rooms(io);
+    }
+
+    /// The same in the middle of a turn, and without delay, because the rooms' logs
+    /// would grow beyond their bound. `connection` is the one that is being read: it
+    /// is judged like all others, and given back.
+    pub(super) fn flush_amid(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        connection: Box<Established<H::Session>>,
+    ) -> Option<Box<Established<H::Session>>> {
+        self.sessions
+            .put(key, Some(Session::Established(connection)));
+        self.to_flush.push(key);
+        self.flush_outboxes(io);
+        self.gathered_at = None;
+        self.flush_rooms(io);
+        match self.sessions.take(key) {
+            Some(Session::Established(connection)) => Some(connection),
+            other => {
+                self.sessions.put(key, other);
+                None
+            }
         }
     }
 
