@@ -184,8 +184,11 @@ impl<H: Handler> Application for Worker<H> {
         if self.stopping.load(Ordering::Acquire) {
             self.drain(io);
         }
+        // First of all, so that the other workers write while this one does.
+        self.rooms.post.flush();
         self.flush(io);
         self.judge_old(io);
+        // Handlers that were told of slow readers may have published, too.
         let mail_waits = self.rooms.post.flush();
         if !self.is_congested() {
             self.read_congested_again(io);

@@ -204,23 +204,18 @@ pub(crate) fn write_frame(
 
 /// Appends the compressed payload; `false` if it is no shorter, with what has been
 /// appended so far of no use.
-///
-/// All of it is compressed in any case. A compressor of the library (0.6) that is
-/// left in the middle and reset has less room for what it has not written yet, and
-/// panics at last. It costs little to go on: whatever does not shrink turns out so
-/// near its end, and grows by an eighth at the most.
 //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
 //# Compress all the octets of the payload of the message using
 //# DEFLATE.
 fn compress(deflate: &mut Deflate, payload: &[u8], output: &mut Vec<u8>) -> bool {
     let start = output.len();
-    let block_bytes = payload
-        .len()
-        .clamp(OUTPUT_BLOCK_BYTES_MIN, OUTPUT_BLOCK_BYTES);
+    // One octet more than what is still shorter, to see that it is not.
+    let bytes_max = payload.len() + TAIL.len();
     let mut rest = payload;
     loop {
         let end = output.len();
-        output.resize(end + block_bytes, 0);
+        let room = OUTPUT_BLOCK_BYTES.min(bytes_max - (end - start));
+        output.resize(end + room, 0);
         let (taken, written) = (deflate.total_in(), deflate.total_out());
         //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
         //# If the resulting data does not end with an empty DEFLATE block
@@ -229,13 +224,13 @@ fn compress(deflate: &mut Deflate, payload: &[u8], output: &mut Vec<u8>) -> bool
         let flushed = deflate.compress(rest, &mut output[end..], DeflateFlush::SyncFlush);
         let taken = (deflate.total_in() - taken) as usize;
         let written = (deflate.total_out() - written) as usize;
-        if flushed.is_err() {
+        if flushed.is_err() || end - start + written >= bytes_max {
             return false;
         }
         rest = &rest[taken..];
         output.truncate(end + written);
-        if written < block_bytes {
-            return remove_tail(output) && output.len() - start < payload.len();
+        if written < room {
+            return remove_tail(output);
         }
     }
 }
@@ -278,10 +273,6 @@ pub(super) const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 /// How much of the library's output is made room for at once: 1 KiB of JSON fits,
 /// and little is cleared in vain.
 const OUTPUT_BLOCK_BYTES: usize = 2 << 10;
-
-/// The same for short messages: more than a flush needs, which would begin again and
-/// again if it filled what there is room for.
-const OUTPUT_BLOCK_BYTES_MIN: usize = 16;
 
 /// The library's parameter for how many literals and matches share a block: 2,048.
 /// Its default, 8, costs 98 KiB more and 0.4 to 0.8 µs for each message; from
