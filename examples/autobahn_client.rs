@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use yamabiko::client::{Client, ClientError, OwnedMessage};
 use yamabiko::websocket::Limits;
+use yamabiko::websocket::deflate::DeflateConfig;
 use yamabiko::websocket::handshake::percent_encode;
 
 fn main() -> ExitCode {
@@ -62,7 +63,15 @@ fn echo(uri: &str) -> Result<(), ClientError> {
         message_bytes_max: 64 << 20, // the suite's largest has 16 MiB
         ..Limits::default()
     };
-    let builder = Client::builder(uri).limits(limits);
+    // What the suite's groups 12 and 13 are about: a server of it agrees to various
+    // parameters. This end does all that it may.
+    let deflate = DeflateConfig {
+        server_no_context_takeover: false,
+        client_no_context_takeover: false,
+        threshold_bytes: 0,
+        ..DeflateConfig::default()
+    };
+    let builder = Client::builder(uri).limits(limits).deflate(deflate);
     let mut client = builder.read_timeout(Duration::from_secs(120)).connect()?;
     while let Some(message) = client.read()? {
         client.send(message.as_message())?;

@@ -12,6 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use yamabiko::client::{Client, ClientError, Ended, FirstClose, OwnedMessage, Step};
+use yamabiko::websocket::deflate::DeflateConfig;
 use yamabiko::websocket::frame::{CloseCode, FrameError};
 use yamabiko::websocket::handshake::{ClientHandshakeError, UriError, accept_key};
 use yamabiko::websocket::{Event, Limits, Message, ProtocolError, SendError};
@@ -196,6 +197,63 @@ fn client_connects_sends_its_request_and_reads_the_answer() {
     assert_eq!(client.subprotocol(), Some("b"));
     let host = client.peer_address().expect("open").to_string();
     assert_eq!(field(&request, "Host"), Some(&*host));
+}
+
+/// RFC 7692 §7.2.3.1: a text, "Hello".
+const COMPRESSED_HELLO: [u8; 9] = *b"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00";
+
+#[test]
+fn client_that_offers_compression_uses_it_when_the_server_agrees() {
+    let (uri, server) = server(|mut peer| {
+        let request = peer.request();
+        let answer = "Sec-WebSocket-Extensions: permessage-deflate; \
+                      server_no_context_takeover; client_no_context_takeover\r\n";
+        peer.say(&switching(&request, answer));
+        peer.say(&COMPRESSED_HELLO);
+        (request, peer.frame(), peer.frame())
+    });
+    let builder = Client::builder(&uri).deflate(DeflateConfig::default());
+    let mut client = builder.connect().expect("a connection");
+    let agreed = client.deflate().expect("the server has agreed");
+    assert!(agreed.client_no_context_takeover && agreed.server_no_context_takeover);
+    assert_eq!(client.read().expect("open"), text("Hello"));
+    client.send(Message::Text(&"a".repeat(64))).expect("open");
+    client.send(Message::Text("short")).expect("open");
+    let (request, long, short) = server.join().expect("the script ran");
+    let offer = field(&request, "Sec-WebSocket-Extensions");
+    assert!(offer.is_some_and(|offer| offer.starts_with("permessage-deflate")));
+    assert_eq!(long.first_octet, 0b1100_0001);
+    assert!(long.payload.len() < 64);
+    assert_eq!(
+        (short.first_octet, &*short.payload),
+        (0b1000_0001, &b"short"[..])
+    );
+}
+
+#[test]
+fn client_goes_on_without_compression_when_the_server_declines() {
+    let (uri, server) = open_server(|mut peer| peer.frame());
+    let builder = Client::builder(&uri).deflate(DeflateConfig::default());
+    let mut client = builder.connect().expect("a connection");
+    assert_eq!(client.deflate(), None);
+    client.send(Message::Text(&"a".repeat(64))).expect("open");
+    let frame = server.join().expect("the script ran");
+    assert_eq!((frame.first_octet, frame.payload.len()), (0b1000_0001, 64));
+}
+
+#[test]
+fn client_that_offers_no_compression_is_sent_none() {
+    let (uri, server) = server(|mut peer| {
+        let request = peer.request();
+        peer.say(&switching(&request, ""));
+        peer.say(&COMPRESSED_HELLO);
+        (request, peer.frame())
+    });
+    let mut client = Client::connect(&uri).expect("a connection");
+    assert!(client.read().is_err());
+    let (request, close) = server.join().expect("the script ran");
+    assert_eq!(field(&request, "Sec-WebSocket-Extensions"), None);
+    assert_eq!(close.payload[..2], 1002u16.to_be_bytes());
 }
 
 //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use yamabiko::client::{Client, ClientError, OwnedMessage};
 use yamabiko::websocket::Message;
+use yamabiko::websocket::deflate::DeflateConfig;
 use yamabiko::websocket::frame::CloseCode;
 
 /// Longer than anything here takes on a busy machine.
@@ -310,6 +311,30 @@ fn echo_sends_back_messages_up_to_its_limit() {
         .expect("open");
     assert!(!matches!(client.read(), Ok(Some(_))), "one past it");
     assert_eq!(client.ended().expect("it has").code, 1009);
+}
+
+#[test]
+fn servers_compress_for_clients_that_offer_it_unless_they_are_told_not_to() {
+    let agreed = |flags: &[&str]| {
+        let (_server, address) = Program::server(flags);
+        let uri = format!("ws://{address}/chat/lobby");
+        let offer = DeflateConfig {
+            client_no_context_takeover: false,
+            ..DeflateConfig::default()
+        };
+        let client = Client::builder(&uri).deflate(offer).connect();
+        client.expect("it listens").deflate()
+    };
+    for command in ["serve", "echo"] {
+        let by_default = agreed(&[command]).expect("compression");
+        assert!(by_default.server_no_context_takeover);
+        assert!(by_default.client_no_context_takeover);
+        let takeover = agreed(&[command, "--compress-takeover", "11"]).expect("compression");
+        assert!(takeover.server_no_context_takeover);
+        assert!(!takeover.client_no_context_takeover);
+        assert_eq!(takeover.client_max_window_bits.get(), 11);
+        assert_eq!(agreed(&[command, "--no-compress"]), None);
+    }
 }
 
 #[test]

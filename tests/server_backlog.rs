@@ -122,10 +122,7 @@ fn the_application_is_told_when_too_much_waits_for_a_client() {
 const BIG_BYTES: usize = 100_000;
 
 fn big_message() -> Frame {
-    Frame {
-        opcode: Opcode::Binary,
-        payload: vec![0xda; BIG_BYTES],
-    }
+    Frame::new(Opcode::Binary, vec![0xda; BIG_BYTES])
 }
 
 /// Publishes more than a narrow client's sockets take, in step with a reader.

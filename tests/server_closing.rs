@@ -422,10 +422,7 @@ fn a_close_in_pieces_is_answered_like_a_whole_one() {
     for byte in frame(Opcode::Close, b"\x03\xe8in pieces") {
         client.send([byte]);
     }
-    let close = Frame {
-        opcode: Opcode::Close,
-        payload: vec![0x03, 0xe8],
-    };
+    let close = Frame::new(Opcode::Close, vec![0x03, 0xe8]);
     assert_eq!(client.read_frame(), close);
     client.expect_end();
     let told = (true, 1000, "in pieces".into(), None);

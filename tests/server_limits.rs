@@ -35,10 +35,7 @@ fn messages_of_all_sizes_come_back_as_they_were() {
         let mut client = Client::open(server.address);
         for size in SIZES {
             client.send(frame(Opcode::Binary, &bytes_of(size)));
-            let binary = Frame {
-                opcode: Opcode::Binary,
-                payload: bytes_of(size),
-            };
+            let binary = Frame::new(Opcode::Binary, bytes_of(size));
             assert!(client.read_frame() == binary, "{size} bytes");
             let text = text_of(size);
             client.text(&text);

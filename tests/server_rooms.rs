@@ -356,10 +356,7 @@ fn a_member_of_several_rooms_hears_each_of_them_in_order() {
 }
 
 fn big_message(bytes: usize) -> Frame {
-    Frame {
-        opcode: Opcode::Binary,
-        payload: vec![0xda; bytes],
-    }
+    Frame::new(Opcode::Binary, vec![0xda; bytes])
 }
 
 #[test]

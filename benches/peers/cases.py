@@ -18,9 +18,17 @@ LIMIT = "limit"
 LIMIT_EACH = "limit, each"
 
 
+# A compressed message to everyone, so seldom that every server has time for it.
+HEARTBEATS_PER_SECOND = 1
+
+
 @dataclass(frozen=True)
 class Case:
-    """One line of a table. Sizes in bytes; `window` is in flight per publisher."""
+    """One line of a table. Sizes in bytes; `window` is in flight per publisher.
+
+    `compressed` is fan-out with permessage-deflate; `compressed-idle` is that, too, and
+    what is looked at is the memory after every connection has had a few messages.
+    """
 
     scenario: str
     connections: int
@@ -38,8 +46,28 @@ class Case:
             "echo": (self.message_bytes, self.window),
             "slow": (self.publishers, self.message_bytes, self.rate_per_second, self.slow_percent),
             "idle": (),
+            "compressed": (self.publishers, self.message_bytes, self.window),
+            "compressed-idle": (),
         }[self.scenario]
         return "-".join(str(part) for part in (self.scenario, self.connections, *numbers))
+
+    @property
+    def is_compressed(self):
+        return self.scenario.startswith("compressed")
+
+    @property
+    def mode(self):
+        """What the server is told to do."""
+        return {
+            "echo": "echo",
+            "compressed": "compressed",
+            "compressed-idle": "compressed",
+        }.get(self.scenario, "broadcast")
+
+    @property
+    def bench_scenario(self):
+        """The word behind `yamabiko bench`."""
+        return "fan-out" if self.is_compressed else self.scenario
 
     def words(self, warm_up_seconds, seconds):
         """The words behind `yamabiko bench`, but for the URL and the process."""
@@ -53,6 +81,8 @@ class Case:
             words += ["--window", self.window]
         if self.rate_per_second:
             words += ["--rate", self.rate_per_second]
+        if self.is_compressed:
+            words += ["--payload", "json", "--compress"]
         if self.slow_percent:
             words += ["--slow-percent", self.slow_percent]
         return [str(word) for word in words]
@@ -66,7 +96,14 @@ def echo(connections, message_bytes, window):
     return Case("echo", connections, connections, message_bytes, window)
 
 
+def compressed(connections, publishers, message_bytes, window):
+    return Case("compressed", connections, publishers, message_bytes, window)
+
+
 IDLE = Case("idle", 10_000)
+COMPRESSED_IDLE = Case(
+    "compressed-idle", 10_000, 1, 1024, rate_per_second=HEARTBEATS_PER_SECOND
+)
 # 0.8 MB a second for each member: five seconds until 100 that do not read are 1 MiB
 # behind, beyond what the kernel holds for them.
 SLOW = Case("slow", 1000, 10, 4096, rate_per_second=200, slow_percent=10)
@@ -84,7 +121,11 @@ FULL = [
     echo(64, 64, 1),
     echo(512, 64, 1),
     echo(64, 64, 16),
+    compressed(1000, 1, 1024, 1),
+    compressed(5000, 1, 1024, 1),
+    compressed(1000, 10, 1024, 16),
     IDLE,
+    COMPRESSED_IDLE,
     SLOW,
 ]
 
@@ -92,6 +133,7 @@ QUICK = [
     fan_out(1000, 1, 64, 1),
     fan_out(1000, 10, 64, 64),
     echo(64, 64, 16),
+    compressed(1000, 1, 1024, 1),
     IDLE,
 ]
 
@@ -131,6 +173,7 @@ class Server:
 
 
 BROADCAST_AND_ECHO = {"broadcast": "broadcast", "echo": "echo"}
+ALL_MODES = {**BROADCAST_AND_ECHO, "compressed": "compressed"}
 
 
 def servers(yamabiko, yamabiko_version, node_version):
@@ -147,9 +190,9 @@ def servers(yamabiko, yamabiko_version, node_version):
         Server(
             OURSELVES,
             [str(yamabiko), "{mode}", "--workers", "1", "--listen", "127.0.0.1:{port}"],
-            {"broadcast": "serve", "echo": "echo"},
+            {"broadcast": "serve", "echo": "echo", "compressed": "serve"},
             yamabiko_version,
-            "as it comes; one worker",
+            "as it comes; one worker. Compressed: once for all, level 1",
             files=[yamabiko],
         ),
         Server(
@@ -171,18 +214,19 @@ def servers(yamabiko, yamabiko_version, node_version):
         Server(
             "uWebSockets",
             [str(uwebsockets), "{port}", "{mode}"],
-            BROADCAST_AND_ECHO,
+            ALL_MODES,
             "20.58.0 (the source in libuwebsockets-sys 0.0.10)",
             "one message by `publish`, more in a corked `send` to each socket, at the "
-            "end of the turn; `-march=native`, as its Makefile",
+            "end of the turn; `-march=native`, as its Makefile. Compressed: the shared "
+            "compressor, for each client; libdeflate, level 6 (fixed)",
             files=[uwebsockets],
         ),
         Server(
             "bun",
             [str(bun), str(javascript / "bun.js"), "{port}", "{mode}"],
-            BROADCAST_AND_ECHO,
+            ALL_MODES,
             packages["bun"],
-            "as uWebSockets, which it is built on",
+            "as uWebSockets, which it is built on; the level is not to be set",
             files=[bun, javascript / "bun.js"],
         ),
         Server(
@@ -196,9 +240,10 @@ def servers(yamabiko, yamabiko_version, node_version):
         Server(
             "sockudo-ws",
             [str(PROGRAMS / "sockudo-ws"), "{port}", "{mode}"],
-            BROADCAST_AND_ECHO,
+            ALL_MODES,
             locked["sockudo-ws"],
-            "the hub; `feed` and one `flush`; high-water mark 128 KiB",
+            "the hub; `feed` and one `flush`; high-water mark 128 KiB. Compressed: for "
+            "each client, level 1; high-water mark 64 KiB (fixed)",
             files=[PROGRAMS / "sockudo-ws"],
         ),
         Server(
@@ -220,18 +265,19 @@ def servers(yamabiko, yamabiko_version, node_version):
         Server(
             "gorilla",
             [str(gorilla), "{port}", "{mode}"],
-            BROADCAST_AND_ECHO,
+            ALL_MODES,
             "1.5.0 (Debian), Go 1.27.3",
             "PreparedMessage, batches through a channel per client, a gathering "
-            "connection; GOMAXPROCS=1",
+            "connection; GOMAXPROCS=1. Compressed: once for all, level 1 (its default)",
             files=[gorilla],
         ),
         Server(
             "ws",
             ["node", str(javascript / "ws.js"), "{port}", "{mode}"],
-            BROADCAST_AND_ECHO,
+            ALL_MODES,
             f"{packages['ws']}, Node.js {node_version}",
-            "each client's socket corked while it is given a turn's messages",
+            "each client's socket corked while it is given a turn's messages. Compressed: "
+            "for each client, level 1, memLevel 7, ten at a time",
             environment={"NODE_PATH": str(modules)},
             files=[javascript / "ws.js", modules / "ws" / "package.json"],
         ),

@@ -16,6 +16,7 @@ import sys
 from dataclasses import dataclass
 
 import cases
+import context
 import plots
 
 MIB = 1 << 20
@@ -113,6 +114,11 @@ def metrics(report):
         found["per_second"] = traffic["delivered_per_second"]
         found["p50_ms"] = traffic["latency_us"]["p50"] / 1e3
         found["p99_ms"] = traffic["latency_us"]["p99"] / 1e3
+        if traffic.get("compression_ratio"):
+            found["wire_bytes"] = traffic["received_bytes_per_delivery"]
+            found["compression"] = traffic["compression_ratio"]
+            grown = server["resident_bytes_after"] - server["resident_bytes_before"]
+            found["used_bytes"] = grown / report["opening"]["connections"]
     return found
 
 
@@ -121,7 +127,7 @@ def report(results):
     measured = {case for case, _, _ in results.values}
     of = {
         scenario: [c for c in cases.FULL if c.scenario == scenario and c.name in measured]
-        for scenario in ("fan-out", "echo", "idle", "slow")
+        for scenario in ("fan-out", "echo", "compressed", "idle", "compressed-idle", "slow")
     }
     drawings = draw(results, of)
     sections = [
@@ -129,7 +135,9 @@ def report(results):
         machine_section(results),
         fan_out_section(results, of["fan-out"], drawings),
         echo_section(results, of["echo"]),
+        compressed_section(results, of["compressed"]),
         idle_section(results, of["idle"], drawings),
+        compressed_idle_section(results, of["compressed-idle"]),
         slow_section(results, of["slow"]),
         losses_section(losses(results, [c for group in of.values() for c in group])),
         fault_section(results.faults),
@@ -222,6 +230,123 @@ def echo_section(results, of_echo):
     )
 
 
+COMPRESSED = """\
+## Compressed broadcast
+
+Fan-out with permessage-deflate (RFC 7692): JSON of 1 KiB, compressed for every member,
+without context takeover by any server. *Once*: a server that compresses a message once
+and sends the result to all; the others do it for each member, as their interfaces have no
+other way. Levels differ where they cannot be set (see the last table): a higher one costs
+more time and gives fewer bytes. What publishers send is not compressed.
+
+*Times the best rival* compares the CPU time with that of the cheapest server that is not
+yamabiko. The servers stand in the order of their CPU time."""
+
+
+def compressed_section(results, of_compressed):
+    if not of_compressed:
+        return ""
+    parts = [COMPRESSED]
+    for case in of_compressed:
+        publishers = "publisher" if case.publishers == 1 else "publishers"
+        parts += [
+            f"### {case.connections} members, {case.publishers} {publishers} with "
+            f"{case.window} in flight",
+            compressed_table(results, case),
+        ]
+    return "\n\n".join([*parts, context_text()])
+
+
+def compressed_table(results, case):
+    rows = []
+    for server in by_value(results, case, "cpu_us"):
+        cpu_us = results.median(case, server, "cpu_us")
+        rows.append(
+            (
+                server,
+                "once" if server in COMPRESSING_ONCE else "each",
+                number(cpu_us),
+                f"{cpu_us / best_rival(results, case, 'cpu_us', cpu_us):.2f}×",
+                number(results.median(case, server, "wire_bytes")),
+                f"{results.median(case, server, 'compression'):.2f}",
+                number(results.median(case, server, "per_second")),
+                latency_text(results, case, server),
+            )
+        )
+    header = (
+        "server",
+        "compresses",
+        "CPU per delivery, µs",
+        "times the best rival",
+        "bytes on the wire per delivery",
+        "times less than plain",
+        "deliveries per second",
+        "latency, ms: p50 / p99",
+    )
+    return table(header, rows)
+
+
+COMPRESSING_ONCE = (cases.OURSELVES, "gorilla")
+
+
+def best_rival(results, case, metric, otherwise):
+    """The lowest median of a server that is not ours; `otherwise`: there is none."""
+    values = [
+        results.median(case, server, metric)
+        for server in results.servers(case, metric)
+        if server != cases.OURSELVES and server not in YARDSTICKS
+    ]
+    return min(values, default=otherwise)
+
+
+def context_text():
+    """What all of them give away, and why they do."""
+    rows = []
+    for message_bytes in (256, 1024, 16_384):
+        for level in (1, 6):
+            by_itself, with_context = context.ratios(message_bytes, level)
+            saved = f"{100 * (1 - by_itself / with_context):.0f} %"
+            rows.append(
+                (message_bytes, level, f"{by_itself:.2f}", f"{with_context:.2f}", saved)
+            )
+    header = (
+        "bytes of a message",
+        "level",
+        "times less, by itself",
+        "times less, with context",
+        "bytes that the context saves",
+    )
+    return CONTEXT + "\n\n" + table(header, rows)
+
+
+CONTEXT = """\
+### What it costs to keep no context
+
+With context takeover a message may refer to those before it, up to 32 KiB back. That makes
+it shorter, most of all when messages are short and alike. But then each connection
+needs a compressor of its own (256 KiB with zlib's defaults) and the other side a window
+(32 KiB), and every message has to be compressed anew for each member. This is what is given
+away without it, for messages of the same kind, each with numbers of its own, by zlib
+(`benches/peers/context.py`):"""
+
+
+def compressed_idle_section(results, of_idle):
+    parts = []
+    for case in of_idle:
+        rows = [
+            (server, bytes_text(results.median(case, server, "used_bytes")))
+            for server in by_value(results, case, "used_bytes")
+        ]
+        parts.append(
+            f"## Memory of a compressed connection\n\n{case.connections:,} connections with "
+            f"permessage-deflate, and {case.rate_per_second} message of 1 KiB a second to all "
+            "of them: growth of the server's resident memory for each connection, from before "
+            "the first one until after the last message.\n\n"
+            + table(("server", "per connection"), rows)
+        )
+    return "\n\n".join(parts)
+
+
 def idle_section(results, of_idle, drawings):
     parts = []
     for case in of_idle:
@@ -285,7 +410,9 @@ COMPARED = {
     "cpu_us": ("CPU time per delivery, µs", False),
     "per_second": ("deliveries per second", True),
     "p99_ms": ("latency, 99th percentile, ms", False),
+    "wire_bytes": ("bytes on the wire per delivery", False),
     "idle_bytes": ("bytes per idle connection", False),
+    "used_bytes": ("bytes per compressed connection", False),
     "grown_mib": ("memory that slow readers cost, MiB", False),
 }
 
@@ -295,8 +422,7 @@ def losses(results, of_cases):
     found = []
     for case in of_cases:
         for metric, (_, more_is_better) in COMPARED.items():
-            if case.scenario == "slow" and metric in ("cpu_us", "per_second"):
-                # An open loop: who has disconnected more delivers less.
+            if not is_compared(case, metric):
                 continue
             ours = results.median(case, cases.OURSELVES, metric)
             for server in results.servers(case, metric):
@@ -310,6 +436,14 @@ def losses(results, of_cases):
                     )
                     found.append(Loss(case, metric, server, ours, theirs, spread))
     return found
+
+
+def is_compared(case, metric):
+    if case.scenario == "slow":
+        # An open loop: who has disconnected more delivers less.
+        return metric not in ("cpu_us", "per_second")
+    # The others of its metrics belong to a load that is hardly one.
+    return (case.scenario == "compressed-idle") == (metric == "used_bytes")
 
 
 def overlaps(ours, theirs):
@@ -355,8 +489,8 @@ def tuning_section(machine):
         for name, server in machine["servers"].items()
     ]
     return (
-        "## How each server is set up\n\nOne thread each, no compression, TCP_NODELAY, in "
-        "the best batching form that its documentation allows: gather what has come in one "
+        "## How each server is set up\n\nOne thread each, TCP_NODELAY, no compression but in "
+        "its own sections (there without context takeover, window 32 KiB), in the best batching form that its documentation allows: gather what has come in one "
         "turn of the loop, one write for each client. *The hub* "
         "(`benches/peers/src/hub.rs`) does that for the Rust libraries, without a channel, a "
         "task or a lock per member; applications that are built on them the usual way, with "
@@ -432,8 +566,10 @@ def title(case):
     numbers = {
         "fan-out": (case.connections, case.publishers, case.message_bytes, case.window),
         "echo": (case.connections, case.message_bytes, case.window),
+        "compressed": (case.connections, case.publishers, case.message_bytes, case.window),
     }.get(case.scenario)
-    return ", ".join(map(str, numbers)) if numbers else case.scenario
+    text = ", ".join(map(str, numbers)) if numbers else case.scenario
+    return f"compressed: {text}" if case.scenario == "compressed" else text
 
 
 def number(value):

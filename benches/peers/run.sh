@@ -8,8 +8,8 @@
 # started again.
 #
 # Needs Linux, cargo, python3 and taskset; npm and node for bun and ws, a C++ compiler
-# for uWebSockets, pip and apt-get for gorilla. A rival that cannot be built is left
-# out with a line that says so.
+# and zlib's headers for uWebSockets, pip and apt-get for gorilla. A rival that cannot
+# be built is left out with a line that says so.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$here/../..

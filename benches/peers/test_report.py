@@ -3,15 +3,19 @@
     python3 -m unittest discover -s benches/peers
 """
 
+import json
 import unittest
 import xml.etree.ElementTree as xml
+import zlib
 
 import cases
+import context
 import plots
 import report
 
 CASE = cases.fan_out(1000, 1, 64, 1)
 ECHO = cases.echo(64, 64, 16)
+COMPRESSED = cases.compressed(1000, 1, 1024, 1)
 
 
 def machine(*servers):
@@ -44,16 +48,20 @@ def run(case, server, cpu_us=1.0, per_second=1000.0, p50_ms=1.0, p99_ms=2.0, **c
         "errors": "",
         "load_average_before": 0.5,
         "report": {
-            "scenario": case.scenario,
+            "scenario": case.bench_scenario,
             "traffic": {
                 "delivered": 1_000_000,
                 "delivered_per_second": per_second,
                 "latency_us": {"p50": 1000 * p50_ms, "p99": 1000 * p99_ms},
+                "received_bytes_per_delivery": 400.0,
+                "compression_ratio": 2.57 if case.is_compressed else None,
             },
+            "opening": {"connections": case.connections},
             "checks": {**checks, "ended": {}, "broken": None, "foreign_messages": 0},
             "slow": None,
             "server": {
                 "cpu": {"seconds": cpu_us},
+                "resident_bytes_before": 3 << 20,
                 "resident_bytes_connected": 10 << 20,
                 "resident_bytes_after": 13 << 20,
                 "resident_bytes_per_connection": 500.0,
@@ -78,6 +86,37 @@ class Metrics(unittest.TestCase):
 
     def test_slow_case_has_what_memory_grew_by(self):
         self.assertEqual(report.metrics(run(cases.SLOW, "ws")["report"])["grown_mib"], 3.0)
+
+
+    def test_compressed_case_has_bytes_on_the_wire_and_memory_after_use(self):
+        found = report.metrics(run(COMPRESSED, "ws")["report"])
+        self.assertEqual((found["wire_bytes"], found["compression"]), (400.0, 2.57))
+        self.assertEqual(found["used_bytes"], (10 << 20) / 1000)
+        self.assertNotIn("wire_bytes", report.metrics(run(CASE, "ws")["report"]))
+
+
+class Context(unittest.TestCase):
+    def test_context_makes_messages_shorter_and_most_so_when_they_are_short(self):
+        savings = []
+        for message_bytes in (256, 1024, 16_384):
+            by_itself, with_context = context.ratios(message_bytes, 6)
+            self.assertLess(1, by_itself)
+            self.assertLess(by_itself, with_context)
+            savings.append(with_context / by_itself)
+        self.assertEqual(savings, sorted(savings, reverse=True))
+
+    def test_messages_are_json_of_about_that_length_and_each_its_own(self):
+        messages = {context.message(number, 1024) for number in range(20)}
+        self.assertEqual(len(messages), 20)
+        for message in messages:
+            self.assertLessEqual(len(message), 1024)
+            self.assertGreater(len(message), 900)
+            self.assertTrue(json.loads(message)["quotes"])
+
+    def test_each_message_can_be_inflated_by_itself(self):
+        message = context.message(1, 1024)
+        sent = context.compressed(context.fresh(1), message) + b"\0\0\xff\xff"
+        self.assertEqual(zlib.decompressobj(-15).decompress(sent), message)
 
 
 class Collecting(unittest.TestCase):
@@ -140,6 +179,14 @@ class Losses(unittest.TestCase):
         marks = {loss.server: loss.is_within_spread for loss in self.losses(*ours, *near, *far)}
         self.assertEqual(marks, {"bun": True, "ws": False})
 
+    def test_memory_is_all_that_a_compressed_idle_case_compares(self):
+        case = cases.COMPRESSED_IDLE
+        ours = run(case, cases.OURSELVES, cpu_us=9.0, p99_ms=9.0)
+        rival = run(case, "ws")
+        rival["report"]["server"]["resident_bytes_after"] = 4 << 20
+        found = report.losses(report.collect(machine("yamabiko", "ws"), [ours, rival]), [case])
+        self.assertEqual([loss.metric for loss in found], ["used_bytes"])
+
     def test_section_says_so_when_nothing_is_lost(self):
         self.assertIn("In none", report.losses_section([]))
 
@@ -155,9 +202,30 @@ class Page(unittest.TestCase):
         self.assertIn("| 1000, 1, 64, 1 | **2.00** (1.25×) | 1.60 | 4.00 (2.50×) |", page)
         self.assertIn("In none of what was measured.", page)
 
+    def test_compressed_servers_are_compared_with_the_best_rival(self):
+        runs = [
+            run(COMPRESSED, cases.OURSELVES, cpu_us=2.0, per_second=500.0),
+            run(COMPRESSED, "gorilla", cpu_us=2.5, per_second=400.0),
+            run(COMPRESSED, "ws", cpu_us=5.0, per_second=200.0),
+        ]
+        servers = [run["server"] for run in runs]
+        page, _ = report.report(report.collect(machine(*servers), runs))
+        ours = "| yamabiko | once | 2.00 | 0.80× | 400 | 2.57 | 500 | 1.00 / 2.00 |"
+        ws = "| ws | each | 5.00 | 2.00× | 400 | 2.57 | 200 | 1.00 / 2.00 |"
+        self.assertLess(page.index(ours), page.index(ws))
+        self.assertIn("What it costs to keep no context", page)
+
     def test_page_of_all_cases_has_every_section_and_links_every_plot(self):
         page, drawings = report.report(all_results())
-        for heading in ("Fan-out", "Echo", "Memory", "Slow readers", "Where we lose"):
+        for heading in (
+            "Fan-out",
+            "Echo",
+            "Compressed broadcast",
+            "Memory of an idle connection",
+            "Memory of a compressed connection",
+            "Slow readers",
+            "Where we lose",
+        ):
             self.assertIn(f"## {heading}", page)
         self.assertNotIn("Runs that failed", page)
         self.assertEqual(len(drawings), 4)
@@ -220,6 +288,18 @@ class Cases(unittest.TestCase):
         )
         self.assertEqual(cases.IDLE.words(1, 4), ["--connections", "10000", "--duration", "4"])
         self.assertNotIn("--publishers", ECHO.words(1, 4))
+
+    def test_compressed_case_is_a_fan_out_of_json(self):
+        self.assertEqual((COMPRESSED.bench_scenario, COMPRESSED.mode), ("fan-out", "compressed"))
+        words = COMPRESSED.words(1, 4)
+        self.assertEqual(words[-3:], ["--payload", "json", "--compress"])
+        self.assertNotIn("--compress", CASE.words(1, 4))
+        self.assertIn("--rate", cases.COMPRESSED_IDLE.words(1, 4))
+        self.assertEqual((CASE.mode, ECHO.mode), ("broadcast", "echo"))
+
+    def test_every_server_has_the_modes_that_its_cases_need(self):
+        modes = {case.mode for case in cases.FULL}
+        self.assertEqual(modes, {"broadcast", "echo", "compressed"})
 
     def test_versions_are_read_from_a_lock_file(self):
         lock = '[[package]]\nname = "bytes"\nversion = "1.2.3"\n'

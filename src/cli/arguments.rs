@@ -13,7 +13,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
-use yamabiko::server::SlowPolicy;
+use yamabiko::server::{SlowPolicy, WindowBits};
 
 use super::bench;
 
@@ -63,6 +63,12 @@ pub(super) struct ServerOptions {
     pub pong_timeout: Option<Duration>,
     pub close_timeout: Option<Duration>,
     pub drain_timeout: Option<Duration>,
+    /// Compresses nothing, whatever the other flags say.
+    pub no_compress: bool,
+    pub compress_level: Option<u8>,
+    pub compress_threshold: Option<usize>,
+    /// The window that clients may refer back over.
+    pub compress_takeover: Option<WindowBits>,
     /// Further origins whose pages may connect, as browsers write them; `*`: any.
     pub allow_origins: Vec<String>,
 }
@@ -187,6 +193,12 @@ fn server_flag(
         "pong-timeout" => options.pong_timeout = Some(value(flag, parser, seconds)?),
         "close-timeout" => options.close_timeout = Some(value(flag, parser, seconds)?),
         "drain-timeout" => options.drain_timeout = Some(value(flag, parser, seconds)?),
+        "no-compress" => options.no_compress = true,
+        "compress-level" => options.compress_level = Some(value(flag, parser, level)?),
+        "compress-threshold" => options.compress_threshold = Some(value(flag, parser, bytes)?),
+        "compress-takeover" => {
+            options.compress_takeover = Some(value(flag, parser, window_bits)?);
+        }
         "allow-origin" => options.allow_origins.push(value(flag, parser, origin)?),
         _ => return Err(Arg::Long(flag).unexpected()),
     }
@@ -289,6 +301,19 @@ fn slow_policy(word: &str) -> Result<SlowPolicy, String> {
     }
 }
 
+/// How hard a compressor tries.
+fn level(word: &str) -> Result<u8, String> {
+    match word.parse() {
+        Ok(level @ 1..=9) => Ok(level),
+        _ => Err("expected a level from 1, the fastest, to 9, the smallest result".to_owned()),
+    }
+}
+
+fn window_bits(word: &str) -> Result<WindowBits, String> {
+    let bits = word.parse().ok().and_then(WindowBits::new);
+    bits.ok_or_else(|| "expected a window from 8 (256 bytes) to 15 (32 KiB)".to_owned())
+}
+
 /// An origin as a browser writes it in `Origin` (RFC 6454 §6.2): scheme and
 /// authority without a path, or `null`; or `*` for all of them.
 fn origin(word: &str) -> Result<String, String> {
@@ -363,12 +388,17 @@ mod tests {
             pong_timeout: Some(Duration::from_millis(1_500)),
             close_timeout: Some(Duration::from_secs(1)),
             drain_timeout: Some(Duration::from_secs(86_400)),
+            no_compress: true,
+            compress_level: Some(9),
+            compress_threshold: Some(1 << 10),
+            compress_takeover: WindowBits::new(12),
             allow_origins: vec!["https://a.example".into(), "null".into()],
         };
         let line = "echo --listen [::1]:9 --workers 2 --message-bytes-max 64KiB \
              --backlog-bytes-max 2MiB --slow-readers latest --slow-messages-max 100 \
              --slow-age-max 0 --gather-delay 0.005 --connections-max 7 --handshake-timeout 0.25 \
              --ping-interval 20 --pong-timeout 1.5 --close-timeout 1 --drain-timeout 86400 \
+             --no-compress --compress-level 9 --compress-threshold 1KiB --compress-takeover 12 \
              --allow-origin https://A.example --allow-origin null";
         assert_eq!(server(line), expected);
     }

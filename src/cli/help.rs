@@ -89,6 +89,14 @@ fn server_flags(message_bytes_max: &str, backlog_bytes_max: &str) -> String {
   --pong-timeout S          seconds to wait for an answer to a ping [20]
   --close-timeout S         seconds for the closing handshake [5]
   --drain-timeout S         seconds for all connections to end at shutdown [5]
+  --no-compress             no compression: by default it is there for clients
+                            that offer it (permessage-deflate, RFC 7692)
+  --compress-level N        from 1, the fastest, to 9, the smallest result [1]
+  --compress-threshold N    bytes from which on a message is compressed [64]
+  --compress-takeover BITS  let clients refer back to their earlier messages:
+                            they send less, and each costs 2^BITS bytes of
+                            memory, 32 KiB if it cannot be told less; 8 to 15
+                            [not at all]
   --allow-origin ORIGIN     let pages of this origin connect, such as
                             https://example.org; may be repeated; '*': any page
                             [pages of the same host; what is no browser may
@@ -154,6 +162,10 @@ mod tests {
             "--pong-timeout",
             "--close-timeout",
             "--drain-timeout",
+            "--no-compress",
+            "--compress-level",
+            "--compress-threshold",
+            "--compress-takeover",
             "--allow-origin",
             "--help",
             "--version",

@@ -1,9 +1,9 @@
-//! What `serve` and `echo` share: flags into a [`Config`], one line when the
+//! What `serve` and `echo` share: compression by default, flags into a [`Config`], one line when the
 //! server is ready, and its end by a signal.
 
 use std::net::SocketAddr;
 
-use yamabiko::server::{Config, Handler, Origins, Server};
+use yamabiko::server::{Config, DeflateConfig, Handler, Origins, Server};
 
 use super::arguments::ServerOptions;
 use super::{say, signals, words};
@@ -11,6 +11,7 @@ use super::{say, signals, words};
 /// The flags that were given, over the defaults.
 pub(super) fn configure(defaults: Config, options: ServerOptions) -> Config {
     let mut config = defaults;
+    config.deflate = deflate(&options);
     set(&mut config.listen, options.listen);
     set(&mut config.workers, options.workers);
     set(
@@ -55,6 +56,19 @@ pub(super) fn serve(
     server
         .run()
         .map_err(|error| format!("the server failed: {}", words(&error)))
+}
+
+/// Compression: there unless it is not wanted.
+fn deflate(options: &ServerOptions) -> Option<DeflateConfig> {
+    let mut deflate = DeflateConfig::default();
+    set(&mut deflate.level, options.compress_level);
+    set(&mut deflate.threshold_bytes, options.compress_threshold);
+    set(
+        &mut deflate.client_max_window_bits,
+        options.compress_takeover,
+    );
+    deflate.client_no_context_takeover = options.compress_takeover.is_none();
+    Some(deflate).filter(|_| !options.no_compress)
 }
 
 fn set<T>(setting: &mut T, flag: Option<T>) {
@@ -112,6 +126,22 @@ mod tests {
     }
 
     #[test]
+    fn compression_is_there_unless_it_is_not_wanted() {
+        for line in ["serve", "echo"] {
+            assert_eq!(configured(line).deflate, Some(DeflateConfig::default()));
+        }
+        let deflate = configured("--compress-level 6 --compress-threshold 1KiB").deflate;
+        let deflate = deflate.expect("compression");
+        assert_eq!((deflate.level, deflate.threshold_bytes), (6, 1 << 10));
+        assert!(deflate.client_no_context_takeover);
+        let deflate = configured("--compress-takeover 10").deflate;
+        let deflate = deflate.expect("compression");
+        assert!(!deflate.client_no_context_takeover);
+        assert_eq!(deflate.client_max_window_bits.get(), 10);
+        assert_eq!(configured("--no-compress --compress-level 6").deflate, None);
+    }
+
+    #[test]
     fn only_pages_of_the_same_host_may_connect_unless_others_are_allowed() {
         assert_eq!(configured("serve").origins, Origins::SameHost);
         assert_eq!(configured("echo").origins, Origins::SameHost);
@@ -126,6 +156,7 @@ mod tests {
             let ping_interval = config.ping_interval.expect("pings by default");
             let mebibytes = |bytes: usize| format!("{}MiB", bytes >> 20);
             let seconds = |duration: Duration| duration.as_secs().to_string();
+            let deflate = config.deflate.expect("compression by default");
             for (flag, default) in [
                 ("--listen", config.listen.to_string()),
                 (
@@ -142,6 +173,8 @@ mod tests {
                     seconds(config.slow_readers.age_max.expect("a bound")),
                 ),
                 ("--gather-delay", seconds(config.gather_delay)),
+                ("--compress-level", deflate.level.to_string()),
+                ("--compress-threshold", deflate.threshold_bytes.to_string()),
                 ("--connections-max", config.connections_max.to_string()),
                 ("--handshake-timeout", seconds(config.handshake_timeout)),
                 ("--ping-interval", seconds(ping_interval)),

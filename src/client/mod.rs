@@ -72,6 +72,7 @@ pub use error::{ClientError, HttpRefusal, Step};
 pub use reader::Reader;
 pub use writer::Writer;
 
+use crate::websocket::deflate::DeflateParameters;
 use crate::websocket::frame::CloseCode;
 use crate::websocket::{Event, Message};
 use shared::Shared;
@@ -83,6 +84,7 @@ pub struct Client {
     reader: Reader,
     writer: Writer,
     subprotocol: Option<String>,
+    deflate: Option<DeflateParameters>,
     shared: Arc<Shared>,
 }
 
@@ -233,6 +235,12 @@ impl Client {
     /// The subprotocol that the server chose, one of those offered.
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
+    }
+
+    /// The compression that was agreed on: `None` if none was offered, or the server
+    /// declined.
+    pub fn deflate(&self) -> Option<DeflateParameters> {
+        self.deflate
     }
 
     /// The address of the server.

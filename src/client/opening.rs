@@ -19,6 +19,7 @@ use super::builder::Timeouts;
 use super::error::{ClientError, HttpRefusal, Step};
 use super::stream::{Stream, at_least_a_moment, is_timeout};
 use super::turn::Turn;
+use crate::websocket::deflate::DeflateParameters;
 use crate::websocket::handshake::{
     ClientHandshake, ClientHandshakeError, Established, HttpAnswer, WebSocketUri,
 };
@@ -34,6 +35,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct Opened {
     pub(super) stream: Stream,
     pub(super) subprotocol: Option<String>,
+    pub(super) deflate: Option<DeflateParameters>,
     /// What came behind the head of the answer: the first frames.
     pub(super) surplus: Vec<u8>,
 }
@@ -114,6 +116,7 @@ fn shake_hands(
     Ok(Opened {
         surplus: bytes.split_off(established.head_bytes),
         subprotocol: established.subprotocol,
+        deflate: established.deflate,
         stream,
     })
 }

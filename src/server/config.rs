@@ -3,6 +3,7 @@
 use super::handler::Failure;
 use super::slow::SlowReaders;
 use crate::websocket::Limits;
+use crate::websocket::deflate::DeflateConfig;
 use crate::websocket::handshake::HeadLimits;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -16,6 +17,30 @@ use std::time::Duration;
 ///
 /// let config = Config { ping_interval: Some(Duration::from_secs(55)), ..Config::default() };
 /// assert_eq!(config.close_timeout, Duration::from_secs(5));
+/// ```
+///
+/// # Compression
+/// With [`Config::deflate`] set, messages of at least `threshold_bytes` go
+/// compressed to clients that offer it, if they shrink: once for all members of a
+/// room, whatever the number of members and workers. What the settings mean to a
+/// server:
+///
+/// | setting | effect | memory |
+/// |---|---|---|
+/// | `server_no_context_takeover` | always on: a frame that many share cannot refer to what one of them got before | none for a connection; 273 KiB for a worker that compresses |
+/// | `client_no_context_takeover` | clients do the same | none for an idle connection; off: up to 32 KiB for each that has sent a compressed message |
+/// | `server_max_window_bits` | members who can take only less share a second frame, for windows of 512 octets; those of 256 get rooms' messages as they are | up to 208 KiB more for a worker with such members |
+/// | `client_max_window_bits` | bounds what clients refer back to | 2^bits octets instead of 32 KiB, with the above off |
+/// | `level` | smaller results, for more time | none |
+/// | `threshold_bytes` | shorter messages are not tried | none |
+///
+/// What comes compressed is held to [`Config::limits`] while it is inflated: one
+/// byte too many ends the connection with 1009, however small it was on the wire.
+///
+/// ```
+/// use yamabiko::server::{Config, DeflateConfig};
+///
+/// let config = Config { deflate: Some(DeflateConfig::default()), ..Config::default() };
 /// ```
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -59,6 +84,9 @@ pub struct Config {
     /// Messages from the other workers that one worker keeps until its next
     /// turn. Default 65,536; more wait where they come from. At least 1.
     pub mailbox_capacity: usize,
+    /// Compression (permessage-deflate, RFC 7692) for clients that offer it. Default
+    /// `None`: none. What each setting costs stands in the table above.
+    pub deflate: Option<DeflateConfig>,
     /// Whose pages may connect. Default: pages of the same host.
     pub origins: Origins,
     /// Is told of each connection that was ended before its time.
@@ -134,6 +162,7 @@ impl Default for Config {
             gather_delay: Duration::ZERO,
             connections_max: 1 << 16,
             mailbox_capacity: 1 << 16,
+            deflate: None,
             origins: Origins::default(),
             on_failure: None,
         }

@@ -4,8 +4,10 @@
 use super::handler::Message;
 use super::mail::ConnectionId;
 use super::places::Places;
-use super::rooms::{Rooms, write_frame};
+use super::publication::write_frame;
+use super::rooms::Rooms;
 use crate::broadcast::Outbox;
+use crate::websocket::deflate::WindowBits;
 use crate::websocket::frame::CloseCode;
 use std::fmt;
 use std::net::SocketAddr;
@@ -20,6 +22,8 @@ pub struct Context<'a> {
     /// Whether messages may still be sent to this client.
     pub(super) open: bool,
     pub(super) backlog_bytes_max: usize,
+    /// For what is sent compressed, if that was agreed on.
+    pub(super) window: Option<WindowBits>,
     pub(super) outbox: &'a mut Outbox,
     pub(super) places: &'a mut Places,
     pub(super) rooms: &'a mut Rooms,
@@ -47,7 +51,8 @@ impl Context<'_> {
     }
 
     /// Sends a message to this client alone. It may overtake what was published
-    /// in the same turn. Cost: one copy.
+    /// in the same turn. Cost: one copy, or compressing it where
+    /// [`Config::deflate`](super::Config) and the client ask for that.
     ///
     /// # Errors
     /// The connection is closing, or too much is waiting for it already. The
@@ -60,7 +65,10 @@ impl Context<'_> {
         if self.outbox.bytes() > self.backlog_bytes_max {
             return Err(SendError::BacklogFull);
         }
-        write_frame(message, self.outbox.lane());
+        match self.rooms.compress_for(self.window, message) {
+            Some(frame) => self.outbox.push(frame),
+            None => write_frame(message, self.outbox.lane()),
+        }
         Ok(())
     }
 
@@ -69,7 +77,7 @@ impl Context<'_> {
     /// published, and is on its way from another worker.
     pub fn join(&mut self, room: &str) {
         if self.open {
-            self.rooms.join(room, self.id.key, self.places);
+            self.rooms.join(room, self.id.key, self.window, self.places);
         }
     }
 
@@ -86,7 +94,8 @@ impl Context<'_> {
 
     /// Says something to everyone in a room, this connection included if it is
     /// there. Everyone gets a room's messages in the same order. Cost: one copy
-    /// into the room's log, however many members there are.
+    /// into the room's log, however many members there are; if some of them take
+    /// compression, also compressing it once.
     pub fn publish(&mut self, room: &str, message: Message<'_>) {
         self.rooms.publish(room, message, None);
     }

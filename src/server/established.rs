@@ -21,6 +21,9 @@ impl<H: Handler> Worker<H> {
         connection.heard_at = io.now();
         loop {
             match self.receive_event(io, key, &mut connection, &mut input) {
+                Next::Event if self.rooms.has_much_gathered() => {
+                    connection = self.flush_amid(io, key, connection)?;
+                }
                 Next::Event => {}
                 Next::MoreInput => break,
                 Next::End { failure, at } => {
@@ -74,6 +77,7 @@ impl<H: Handler> Worker<H> {
                 peer_address: established.peer_address.get(),
                 open: true,
                 backlog_bytes_max: self.config.backlog_bytes_max,
+                window: established.window,
                 outbox: &mut established.outbox,
                 places: &mut established.places,
                 rooms: &mut self.rooms,
@@ -101,6 +105,7 @@ impl<H: Handler> Worker<H> {
             peer_address: established.peer_address.get(),
             open: established.connection.state() == State::Open,
             backlog_bytes_max: self.config.backlog_bytes_max,
+            window: established.window,
             outbox: &mut established.outbox,
             places: &mut established.places,
             rooms: &mut self.rooms,
@@ -279,6 +284,7 @@ impl<H: Handler> Worker<H> {
             peer_address: established.peer_address.get(),
             open: false,
             backlog_bytes_max: self.config.backlog_bytes_max,
+            window: established.window,
             outbox: &mut established.outbox,
             places: &mut established.places,
             rooms: &mut self.rooms,

@@ -8,6 +8,7 @@
 use super::context::Context;
 use super::slow::{Missed, SlowReaders};
 use crate::websocket::ProtocolError;
+use crate::websocket::frame::Opcode;
 use crate::websocket::handshake::{Refusal, RequestHead, Response, Status, Upgrade};
 use std::io;
 
@@ -106,6 +107,13 @@ impl<'a> Message<'a> {
         match self {
             Message::Text(text) => text.as_bytes(),
             Message::Binary(bytes) => bytes,
+        }
+    }
+
+    pub(super) fn opcode(&self) -> Opcode {
+        match self {
+            Message::Text(_) => Opcode::Text,
+            Message::Binary(_) => Opcode::Binary,
         }
     }
 }

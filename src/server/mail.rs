@@ -9,6 +9,7 @@
 //! all of them see how many bytes are on the way to it, and when these are too
 //! many they read no more from the clients that publish.
 
+use super::publication::Published;
 use crate::reactor::{Mailbox, SocketKey};
 use std::fmt;
 use std::sync::Arc;
@@ -37,21 +38,6 @@ pub(super) enum Mail {
     /// The server stops: look at the flag. If there is no room for this, other
     /// mail wakes the worker as well.
     Wake,
-}
-
-/// A message on its way between workers: encoded once, shared by all.
-#[derive(Clone, Debug)]
-pub(super) struct Published {
-    pub(super) room: Arc<str>,
-    pub(super) frame: Arc<[u8]>,
-    pub(super) except: Option<ConnectionId>,
-}
-
-impl Published {
-    /// What it costs to keep.
-    fn bytes(&self) -> usize {
-        self.frame.len() + self.room.len() + size_of::<Mail>()
-    }
 }
 
 /// The ways to all workers, for everyone who sends mail. Cheap to clone.

@@ -31,9 +31,17 @@ pub struct Metrics {
     pub abandoned: u64,
     /// Readers that were closed because they were too slow.
     pub disconnected: u64,
+    /// Compressed frames that were written, each once, whoever it was for: one for
+    /// a message of a room, or two if the room also has members with small windows.
+    pub compressed: u64,
+    /// Bytes of their payloads before that.
+    pub compressed_from_bytes: u64,
+    /// Bytes of these frames, headers included.
+    pub compressed_to_bytes: u64,
 }
 
-/// A room in which somebody is behind, on one worker.
+/// A room in which somebody is behind, on one worker. Members with compression
+/// and without are counted together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomLag {
     /// The room.
@@ -42,9 +50,10 @@ pub struct RoomLag {
     pub members: usize,
     /// Those of them that are behind.
     pub behind: usize,
-    /// Bytes from the slowest of them to the newest message.
+    /// Bytes from the slowest of them to the newest message, as they would go to it:
+    /// compressed or not.
     pub bytes: u64,
-    /// Memory that the room's log holds for them.
+    /// Memory that the room's logs hold for them.
     pub held_bytes: usize,
 }
 
@@ -93,7 +102,7 @@ impl Board {
     }
 }
 
-const COUNTS: usize = 8;
+const COUNTS: usize = 11;
 
 impl Metrics {
     fn counts(&self) -> [u64; COUNTS] {
@@ -106,6 +115,9 @@ impl Metrics {
             skipped,
             abandoned,
             disconnected,
+            compressed,
+            compressed_from_bytes,
+            compressed_to_bytes,
         } = *self;
         [
             accepted,
@@ -116,6 +128,9 @@ impl Metrics {
             skipped,
             abandoned,
             disconnected,
+            compressed,
+            compressed_from_bytes,
+            compressed_to_bytes,
         ]
     }
 
@@ -129,6 +144,9 @@ impl Metrics {
             skipped,
             abandoned,
             disconnected,
+            compressed,
+            compressed_from_bytes,
+            compressed_to_bytes,
         ] = counts;
         Metrics {
             accepted,
@@ -139,6 +157,9 @@ impl Metrics {
             skipped,
             abandoned,
             disconnected,
+            compressed,
+            compressed_from_bytes,
+            compressed_to_bytes,
         }
     }
 }

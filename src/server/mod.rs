@@ -40,15 +40,18 @@
 //!
 //! What is absent: the chat, any parsing, any system call.
 
+mod compressor;
 mod config;
 mod context;
 mod ending;
 mod established;
 mod handler;
+mod lanes;
 mod mail;
 mod metrics;
 mod opening;
 mod places;
+mod publication;
 mod publisher;
 mod rooms;
 mod session;
@@ -56,6 +59,7 @@ mod slow;
 mod stopping;
 mod worker;
 
+pub use crate::websocket::deflate::{DeflateConfig, WindowBits};
 pub use crate::websocket::frame::CloseCode;
 pub use crate::websocket::handshake::{
     HeadLimits, InvalidField, Refusal, RequestHead, Response, Status, Upgrade,
@@ -85,6 +89,7 @@ pub struct Server<H: Handler> {
     local_address: SocketAddr,
     workers: Vec<(Reactor<Mail>, Worker<H>)>,
     handle: ServerHandle,
+    deflate: Option<DeflateConfig>,
 }
 
 impl<H: Handler> Server<H> {
@@ -114,8 +119,10 @@ impl<H: Handler> Server<H> {
             boards: reactors.iter().map(|_| Arc::default()).collect(),
             mailboxes: Mailboxes::new(mailboxes, config.backlog_bytes_max),
         };
+        let deflate = config.deflate;
         let workers = staff(reactors, config, handler, &handle);
         Ok(Server {
+            deflate,
             local_address,
             workers,
             handle,
@@ -134,7 +141,7 @@ impl<H: Handler> Server<H> {
 
     /// Publishes from threads that serve no connection.
     pub fn publisher(&self) -> Publisher {
-        Publisher::new(self.handle.mailboxes.clone())
+        Publisher::new(self.handle.mailboxes.clone(), self.deflate)
     }
 
     /// Serves until [`ServerHandle::shutdown`], the first worker on this thread
@@ -234,7 +241,7 @@ fn staff<H: Handler>(
     let worker = |(index, reactor): (usize, _)| {
         let post = Post::new(index, handle.mailboxes.clone());
         let board = handle.boards.get(index).cloned().unwrap_or_default();
-        let rooms = Rooms::new(index, post, board, slow_readers.clone());
+        let rooms = Rooms::new(index, post, board, slow_readers.clone(), config.deflate);
         let stopping = handle.stopping.clone();
         let worker = Worker::new(index, handler.clone(), config.clone(), rooms, stopping);
         (reactor, worker)

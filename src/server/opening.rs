@@ -3,6 +3,7 @@
 //! Every answer but 101 ends the connection; there is no keep-alive to hold open
 //! and no body to read.
 
+use super::compressor::{willing, window_of};
 use super::handler::{Admission, Handler};
 use super::places::Places;
 use super::session::{Ending, Established, Opening, Reading, Session, Waiting};
@@ -10,12 +11,13 @@ use super::worker::Worker;
 use crate::broadcast::Outbox;
 use crate::reactor::{Io, SocketKey};
 use crate::websocket::Connection;
+use crate::websocket::deflate::DeflateParameters;
 use crate::websocket::handshake::{Refusal, RequestHead, Status, Upgrade};
 
 /// What a complete head leads to: the bytes to answer with.
 enum Answer<S> {
-    /// A 101, and the session that it opens.
-    Switch(S, Vec<u8>),
+    /// A 101, the session that it opens, and the compression that it agrees to.
+    Switch(S, Option<DeflateParameters>, Vec<u8>),
     /// Any other, after which the connection ends.
     Http(Vec<u8>),
 }
@@ -76,7 +78,8 @@ impl<H: Handler> Worker<H> {
         switched.unwrap_or_else(|refusal| refuse(&refusal))
     }
 
-    /// §4.2.2: the origin, the application, the subprotocol; then the 101.
+    /// §4.2.2: the origin, the application, the subprotocol, the extension; then the
+    /// 101.
     fn switch(&self, upgrade: &Upgrade<'_>) -> Result<Answer<H::Session>, Refusal> {
         let host = upgrade.request().host().unwrap_or_default();
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
@@ -97,15 +100,17 @@ impl<H: Handler> Worker<H> {
             session,
             subprotocol,
         } = self.handler.admit(upgrade)?;
+        let deflate = self.config.deflate.as_ref().map(willing);
+        let deflate = deflate.and_then(|config| upgrade.choose_deflate(&config));
         let mut output = Vec::new();
         if upgrade
-            .write_response(subprotocol, None, &mut output)
+            .write_response(subprotocol, deflate.as_ref(), &mut output)
             .is_err()
         {
             let reason = "the application chose a subprotocol that was not offered";
             return Err(Refusal::new(Status::InternalServerError, reason));
         }
-        Ok(Answer::Switch(session, output))
+        Ok(Answer::Switch(session, deflate, output))
     }
 
     fn answer_http(&self, request: &RequestHead<'_>) -> Answer<H::Session> {
@@ -140,9 +145,9 @@ impl<H: Handler> Worker<H> {
                 outbox.push(&output);
                 self.begin_ending(io, key, Ending::new(outbox))
             }
-            Answer::Switch(session, output) => {
+            Answer::Switch(session, deflate, output) => {
                 outbox.push(&output);
-                let connection = self.establish(io, key, opening, session, outbox);
+                let connection = self.establish(io, key, opening, session, deflate, outbox);
                 self.receive_frames(io, key, connection, behind)
             }
         }
@@ -154,10 +159,11 @@ impl<H: Handler> Worker<H> {
         key: SocketKey,
         opening: &Opening,
         session: H::Session,
+        deflate: Option<DeflateParameters>,
         outbox: Outbox,
     ) -> Box<Established<H::Session>> {
         let mut connection = Box::new(Established {
-            connection: Connection::server(self.config.limits),
+            connection: self.connection(deflate),
             session,
             outbox,
             places: Places::default(),
@@ -165,6 +171,7 @@ impl<H: Handler> Worker<H> {
             heard_at: io.now(),
             waiting: Waiting::Nothing,
             reading: Reading::Reads,
+            window: window_of(deflate.as_ref()),
             failure: None,
         });
         self.rooms.metrics.opened += 1;
@@ -173,6 +180,14 @@ impl<H: Handler> Worker<H> {
             handler.opened(session, context);
         });
         connection
+    }
+
+    fn connection(&self, deflate: Option<DeflateParameters>) -> Connection {
+        let connection = Connection::server(self.config.limits);
+        match (deflate, &self.config.deflate) {
+            (Some(agreed), Some(config)) => connection.with_deflate(agreed, config),
+            _ => connection,
+        }
     }
 
     /// The head did not come in time. A client that has sent part of one is

@@ -3,11 +3,11 @@
 
 use crate::broadcast::Membership;
 
-/// A connection's membership in one room of its worker.
+/// A connection's membership in one room of its worker: in the lane of its variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    /// The room's index in the worker's table.
-    pub(super) room: u32,
+    /// The lane's index in the worker's table.
+    pub(super) lane: u32,
     pub(super) membership: Membership,
 }
 
@@ -58,9 +58,9 @@ mod tests {
     #[test]
     fn places_come_and_go() {
         let mut room = Room::new();
-        let mut place = |room_index| Place {
-            room: room_index,
-            membership: room.join(u64::from(room_index)),
+        let mut place = |lane| Place {
+            lane,
+            membership: room.join(u64::from(lane)),
         };
         let (a, b, c) = (place(1), place(2), place(3));
         let mut places = Places::default();

@@ -1,9 +1,12 @@
 //! Saying something in a room from outside every connection: a price feed, a
 //! job that is done, a message that came by another way.
 
+use super::compressor::is_worth_it;
 use super::handler::Message;
-use super::mail::{Mailboxes, Published};
-use super::rooms::{encode_frame, home};
+use super::mail::Mailboxes;
+use super::publication::Published;
+use super::rooms::home;
+use crate::websocket::deflate::DeflateConfig;
 use std::fmt;
 
 /// Publishes from any thread of the program. Cheap to clone.
@@ -20,6 +23,7 @@ use std::fmt;
 #[derive(Clone, Debug)]
 pub struct Publisher {
     mailboxes: Mailboxes,
+    deflate: Option<DeflateConfig>,
 }
 
 /// The message was not published: the room's worker has not fetched its mail
@@ -30,8 +34,8 @@ pub struct Publisher {
 pub struct MailboxFull;
 
 impl Publisher {
-    pub(super) fn new(mailboxes: Mailboxes) -> Publisher {
-        Publisher { mailboxes }
+    pub(super) fn new(mailboxes: Mailboxes, deflate: Option<DeflateConfig>) -> Publisher {
+        Publisher { mailboxes, deflate }
     }
 
     /// Says something to everyone in the room, on all workers. The messages of
@@ -42,11 +46,8 @@ impl Publisher {
     /// # Errors
     /// [`MailboxFull`]: the worker does not keep up.
     pub fn publish(&self, room: &str, message: Message<'_>) -> Result<(), MailboxFull> {
-        let published = Published {
-            room: room.into(),
-            frame: encode_frame(message),
-            except: None,
-        };
+        let compressible = is_worth_it(self.deflate.as_ref(), message.as_bytes().len());
+        let published = Published::new(room, message, None, compressible);
         let home = home(room, self.mailboxes.workers());
         match self.mailboxes.publish(home, published) {
             true => Ok(()),

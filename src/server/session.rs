@@ -17,6 +17,7 @@ use super::places::Places;
 use crate::broadcast::Outbox;
 use crate::reactor::{Millis, SocketKey};
 use crate::websocket::Connection;
+use crate::websocket::deflate::WindowBits;
 use crate::websocket::handshake::RequestReader;
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 
@@ -47,6 +48,8 @@ pub(super) struct Established<S> {
     pub(super) heard_at: Millis,
     pub(super) waiting: Waiting,
     pub(super) reading: Reading,
+    /// For what is sent compressed, if that was agreed on.
+    pub(super) window: Option<WindowBits>,
     /// Why it is being closed, if something went wrong.
     pub(super) failure: Option<Box<Failure>>,
 }

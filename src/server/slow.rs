@@ -28,8 +28,8 @@ use std::time::Duration;
 pub struct SlowReaders {
     /// What is done.
     pub policy: SlowPolicy,
-    /// Bytes of the room's log that wait for it, frame headers included. Default
-    /// 1 MiB. A single message is no lag, whatever its size: whoever has begun to
+    /// Bytes of the room's log that wait for it, frame headers included, as they
+    /// will be written: compressed, if it takes that. Default 1 MiB. A single message is no lag, whatever its size: whoever has begun to
     /// get the newest one may finish it.
     pub bytes_max: u64,
     /// Messages that wait for it. Default: no bound.

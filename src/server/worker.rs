@@ -163,12 +163,12 @@ impl<H: Handler> Application for Worker<H> {
             Mail::Publish(published) => {
                 self.rooms.post.take(&published);
                 let except = self.place_of(published.except, &published.room);
-                self.rooms.order(published, except);
+                self.rooms.order(&published, except);
             }
             Mail::Deliver(published) => {
                 self.rooms.post.take(&published);
                 let except = self.place_of(published.except, &published.room);
-                self.rooms.deliver(published, except);
+                self.rooms.deliver(&published, except);
             }
             Mail::Wake => {}
         }
@@ -184,8 +184,11 @@ impl<H: Handler> Application for Worker<H> {
         if self.stopping.load(Ordering::Acquire) {
             self.drain(io);
         }
+        // First of all, so that the other workers write while this one does.
+        self.rooms.post.flush();
         self.flush(io);
         self.judge_old(io);
+        // Handlers that were told of slow readers may have published, too.
         let mail_waits = self.rooms.post.flush();
         if !self.is_congested() {
             self.read_congested_again(io);
@@ -213,6 +216,13 @@ impl<H: Handler> Worker<H> {
     /// then the rooms. A socket that is full refuses until it is writable, so
     /// nothing of a room can get between an outbox and its end.
     fn flush(&mut self, io: &mut Io) {
+        self.flush_outboxes(io);
+        if self.has_gathered(io) {
+            self.flush_rooms(io);
+        }
+    }
+
+    fn flush_outboxes(&mut self, io: &mut Io) {
         let mut to_flush = std::mem::take(&mut self.to_flush);
         for key in to_flush.drain(..) {
             if let Some(Session::Established(mut connection)) = self.sessions.take(key) {
@@ -222,8 +232,29 @@ impl<H: Handler> Worker<H> {
             }
         }
         self.to_flush = to_flush;
-        if self.has_gathered(io) {
-            self.flush_rooms(io);
+    }
+
+    /// The same in the middle of a turn, and without delay, because the rooms' logs
+    /// would grow beyond their bound. `connection` is the one that is being read: it
+    /// is judged like all others, and given back.
+    pub(super) fn flush_amid(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        connection: Box<Established<H::Session>>,
+    ) -> Option<Box<Established<H::Session>>> {
+        self.sessions
+            .put(key, Some(Session::Established(connection)));
+        self.to_flush.push(key);
+        self.flush_outboxes(io);
+        self.gathered_at = None;
+        self.flush_rooms(io);
+        match self.sessions.take(key) {
+            Some(Session::Established(connection)) => Some(connection),
+            other => {
+                self.sessions.put(key, other);
+                None
+            }
         }
     }
 
@@ -246,22 +277,22 @@ impl<H: Handler> Worker<H> {
 
     fn flush_rooms(&mut self, io: &mut Io) {
         let dirty = self.rooms.take_dirty();
-        for &index in &dirty {
-            if let Some((room, pool)) = self.rooms.clean(index) {
+        for &lane in &dirty {
+            if let Some((room, pool)) = self.rooms.clean(lane) {
                 room.flush(pool, |member, backlog| {
                     write_backlog(io, SocketKey::from_bits(member), backlog)
                 });
             }
-            self.rooms.watch(index, io.now());
-            self.judge(io, index);
+            self.rooms.watch(lane, io.now());
+            self.judge(io, lane);
         }
         self.rooms.reuse_dirty(dirty);
     }
 
-    /// Acts on the members of a room that are too far behind.
-    fn judge(&mut self, io: &mut Io, room: u32) {
+    /// Acts on the members of a lane that are too far behind.
+    fn judge(&mut self, io: &mut Io, lane: u32) {
         let mut too_slow = std::mem::take(&mut self.too_slow);
-        self.rooms.too_slow(room, io.now(), &mut too_slow);
+        self.rooms.too_slow(lane, io.now(), &mut too_slow);
         for member in too_slow.drain(..) {
             if let Some(Session::Established(mut connection)) = self.sessions.take(member.key) {
                 match member.policy {
@@ -281,8 +312,8 @@ impl<H: Handler> Worker<H> {
             return;
         }
         if self.rooms.too_old_at().is_some_and(|at| at <= io.now()) {
-            for room in self.rooms.watched().to_vec() {
-                self.judge(io, room);
+            for lane in self.rooms.watched().to_vec() {
+                self.judge(io, lane);
             }
         }
     }
@@ -323,7 +354,7 @@ impl<H: Handler> Worker<H> {
             messages: skipped.records,
             bytes: skipped.bytes,
         };
-        let name = self.rooms.name(member.place.room);
+        let name = self.rooms.name(member.place.lane);
         if let (Some(name), 1..) = (name, missed.messages) {
             self.call(io, member.key, connection, |handler, session, context| {
                 handler.missed(session, &name, missed, context);
@@ -341,7 +372,7 @@ impl<H: Handler> Worker<H> {
         connection: &mut Established<H::Session>,
     ) {
         for place in connection.places.as_slice() {
-            if let Some((room, pool)) = self.rooms.room(place.room) {
+            if let Some((room, pool)) = self.rooms.lane(place.lane) {
                 let write = |_, rest: &[u8]| io.write(key, rest);
                 if !room.finish_record(place.membership, pool, write) {
                     return;
@@ -362,7 +393,7 @@ impl<H: Handler> Worker<H> {
         connection: &mut Established<H::Session>,
     ) {
         for place in connection.places.as_slice() {
-            if let Some((room, pool)) = self.rooms.room(place.room) {
+            if let Some((room, pool)) = self.rooms.lane(place.lane) {
                 room.flush_one(place.membership, pool, |_, backlog| {
                     write_backlog(io, key, backlog)
                 });

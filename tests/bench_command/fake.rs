@@ -9,6 +9,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use yamabiko::websocket::deflate::DeflateConfig;
 use yamabiko::websocket::handshake::{HeadLimits, RequestReader, Upgrade};
 use yamabiko::websocket::{Connection, Event, Limits};
 
@@ -27,6 +28,9 @@ struct State {
     peers: Vec<String>,
     requests: Vec<String>,
     pongs: usize,
+    /// Agrees to permessage-deflate; its messages are then for the test to
+    /// compress.
+    deflate: Option<DeflateConfig>,
 }
 
 /// The members, in the order of the load's numbers, and what may be sent to them.
@@ -51,6 +55,7 @@ impl Fake {
             peers: Vec::new(),
             requests: Vec::new(),
             pongs: 0,
+            deflate: None,
         }));
         let fake = Fake {
             address,
@@ -63,6 +68,12 @@ impl Fake {
             }
         });
         fake
+    }
+
+    /// From now on it agrees to permessage-deflate.
+    pub fn compressing(self) -> Fake {
+        self.state.lock().expect("sound").deflate = Some(DeflateConfig::default());
+        self
     }
 
     /// The URL, and the flag that makes members come in order.
@@ -164,11 +175,14 @@ fn shake_hands(stream: &mut TcpStream, state: &Mutex<State>) -> Option<usize> {
             continue;
         };
         let upgrade = Upgrade::check(&request).expect("an upgrade");
+        let mut state = state.lock().expect("sound");
+        let deflate = state
+            .deflate
+            .and_then(|config| upgrade.choose_deflate(&config));
         let mut answer = Vec::new();
         upgrade
-            .write_response(None, None, &mut answer)
+            .write_response(None, deflate.as_ref(), &mut answer)
             .expect("an answer");
-        let mut state = state.lock().expect("sound");
         state.peers.push(stream.peer_addr().ok()?.ip().to_string());
         state
             .requests

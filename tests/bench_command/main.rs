@@ -19,6 +19,8 @@ use fake::{Fake, Post};
 use serde_json::Value;
 use yamabiko::chat::Chat;
 use yamabiko::server::{Config, Server, ServerHandle};
+use yamabiko::websocket::deflate::DeflateConfig;
+use zlib_rs::{Deflate, DeflateFlush};
 
 /// What each run of a test has besides its scenario: short and without a pause.
 const SHORT: [&str; 8] = [
@@ -111,6 +113,113 @@ impl Drop for Running {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+/// As a server sends it that refers to no earlier message (RFC 7692 §7.2.1).
+fn deflated(payload: &[u8]) -> Vec<u8> {
+    let mut deflate = Deflate::new(1, false, 15);
+    let mut output = vec![0; payload.len() + 64];
+    deflate
+        .compress(payload, &mut output, DeflateFlush::SyncFlush)
+        .expect("room");
+    output.truncate(usize::try_from(deflate.total_out()).expect("short") - 4);
+    output
+}
+
+mod compression {
+    use super::*;
+
+    /// FIN comes from the fake; RSV1 and text.
+    const COMPRESSED_TEXT: u8 = 0x41;
+    const LOAD: &str = "--connections 3 --publishers 1 --window 2 --payload json --bytes 100";
+
+    #[test]
+    fn compressed_and_plain_messages_are_understood_and_octets_on_the_wire_are_told() {
+        let mut turn = 0_u64;
+        let fake = Fake::start(move |post, _, payload| {
+            turn += 1;
+            let compressed = deflated(payload);
+            for member in post.members() {
+                match turn % 4 {
+                    0 => post.text(member, payload),
+                    _ => post.frame(member, true, COMPRESSED_TEXT, &compressed),
+                }
+            }
+        });
+        let fake = fake.compressing();
+        let (code, report, _) = load(&format!("fan-out {} {LOAD} --compress", fake.url()));
+        assert_eq!((code, faults(&report)), (Some(0), [0; 5]), "{report}");
+        let published = count(&report, "/traffic/published");
+        assert_eq!(count(&report, "/traffic/latency_us/samples"), published * 3);
+        assert!(count(&report, "/traffic/received_bytes") > 0);
+        let ratio = report["traffic"]["compression_ratio"].as_f64();
+        assert!(ratio.is_some_and(|ratio| ratio > 1.0), "{report}");
+        assert_eq!(report["settings"]["compress"], true);
+        assert!(fake.requests().iter().all(|request| {
+            request.contains(
+                "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover",
+            )
+        }));
+    }
+
+    #[test]
+    fn the_crates_own_server_compresses_for_every_member() {
+        let server = Running::start(|config| config.deflate = Some(DeflateConfig::default()));
+        for threads in ["1", "2"] {
+            let (code, report, _) = load(&format!(
+                "fan-out {} --connections 6 --publishers 2 --window 4 --payload json \
+                 --compress --threads {threads}",
+                server.url()
+            ));
+            assert_eq!((code, faults(&report)), (Some(0), [0; 5]), "{report}");
+            let published = count(&report, "/traffic/published");
+            assert_eq!(count(&report, "/traffic/latency_us/samples"), published * 6);
+            let ratio = report["traffic"]["compression_ratio"].as_f64();
+            assert!(ratio.is_some_and(|ratio| ratio > 1.5), "{report}");
+        }
+    }
+
+    #[test]
+    fn a_changed_message_is_found_though_it_comes_compressed() {
+        let mut turn = 0_u64;
+        let fake = Fake::start(move |post, from, payload| {
+            turn += 1;
+            let mut payload = payload.to_vec();
+            if turn == 3 {
+                payload[90] ^= 1;
+            }
+            post.frame(from, true, COMPRESSED_TEXT, &deflated(&payload));
+        });
+        let fake = fake.compressing();
+        let (code, report, _) = load(&format!(
+            "echo {} --connections 1 --rate 50 --payload json --bytes 100 --compress",
+            fake.url()
+        ));
+        assert_eq!(code, Some(1));
+        assert_eq!(count(&report, "/checks/corrupted"), 1);
+    }
+
+    #[test]
+    fn a_server_that_sends_no_deflate_has_broken_a_rule() {
+        let fake = Fake::start(|post, from, _| post.frame(from, true, COMPRESSED_TEXT, &[0x07]));
+        let fake = fake.compressing();
+        let (code, report, _) = load(&format!("echo {} --connections 1 --compress", fake.url()));
+        assert_eq!(code, Some(1));
+        let rule = report["checks"]["broken"].as_str().expect("a rule");
+        assert!(rule.contains("RFC 7692"), "{rule}");
+    }
+
+    #[test]
+    fn a_server_that_declines_is_an_error() {
+        let fake = Fake::start(|_, _, _| {});
+        let output = bench(&format!("idle {} --compress", fake.url()));
+        assert_eq!(output.status.code(), Some(1));
+        let complaint = String::from_utf8(output.stderr).expect("text");
+        assert!(
+            complaint.contains("declines permessage-deflate"),
+            "{complaint}"
+        );
     }
 }
 

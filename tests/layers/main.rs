@@ -89,6 +89,7 @@ const LAYERS: [Layer; 8] = [
         may: &[
             "crate::cli", "yamabiko::reactor", "yamabiko::websocket", "std", "core", "alloc",
             "getrandom", "hdrhistogram", "lexopt", "serde", "serde_json", "socket2",
+            "zlib_rs",
         ],
         must_not: &["std::env"],
     },

@@ -35,6 +35,8 @@ pub struct Client {
     pub stream: TcpStream,
     /// What was read and not looked at yet.
     unread: Vec<u8>,
+    /// The extension that the server has agreed to, as it wrote that.
+    pub extension: Option<String>,
 }
 
 /// An HTTP answer, read to the end of the stream.
@@ -45,10 +47,12 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// A frame as the server sent it: FIN and reserved bits clean, no mask.
+/// A frame as the server sent it: FIN set, RSV2 and RSV3 clear, no mask.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
     pub opcode: Opcode,
+    /// RSV1, and so what the payload is; only where that was agreed on.
+    pub compressed: bool,
     pub payload: Vec<u8>,
 }
 
@@ -75,6 +79,7 @@ impl Client {
         Client {
             stream,
             unread: Vec::new(),
+            extension: None,
         }
     }
 
@@ -89,10 +94,23 @@ impl Client {
     }
 
     /// Makes the opening handshake.
-    pub fn upgraded(mut self, path: &str) -> Client {
-        self.send(upgrade(path, ""));
+    pub fn upgraded(self, path: &str) -> Client {
+        self.upgraded_with(path, "")
+    }
+
+    /// Offers an extension in the opening handshake.
+    pub fn offering(self, extension: &str) -> Client {
+        self.upgraded_with("/", &format!("Sec-WebSocket-Extensions: {extension}\r\n"))
+    }
+
+    fn upgraded_with(mut self, path: &str, fields: &str) -> Client {
+        self.send(upgrade(path, fields));
         let head = self.read_head();
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        self.extension = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Sec-WebSocket-Extensions: "))
+            .map(str::to_owned);
         self
     }
 
@@ -261,6 +279,8 @@ impl Client {
         loop {
             if let Some((frame, taken)) = parse(&self.unread) {
                 self.unread.drain(..taken);
+                let may_be = self.extension.is_some() && !frame.opcode.is_control();
+                assert!(may_be || !frame.compressed, "RSV1 where it may not be");
                 return Some(frame);
             }
             if !self.read_more() {
@@ -270,10 +290,11 @@ impl Client {
         }
     }
 
-    /// The next frame, which is a text.
+    /// The next frame, which is a text as it is.
     pub fn read_text(&mut self) -> String {
         let frame = self.read_frame();
         assert_eq!(frame.opcode, Opcode::Text, "{frame:?}");
+        assert!(!frame.compressed, "{frame:?}");
         String::from_utf8(frame.payload).expect("a text is UTF-8")
     }
 
@@ -314,11 +335,16 @@ impl Answer {
 }
 
 impl Frame {
-    pub fn text(text: &str) -> Frame {
+    pub fn new(opcode: Opcode, payload: Vec<u8>) -> Frame {
         Frame {
-            opcode: Opcode::Text,
-            payload: text.into(),
+            opcode,
+            compressed: false,
+            payload,
         }
+    }
+
+    pub fn text(text: &str) -> Frame {
+        Frame::new(Opcode::Text, text.into())
     }
 
     fn close_reason(&self) -> (u16, String) {
@@ -336,19 +362,21 @@ impl std::fmt::Debug for Frame {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let start = &self.payload[..self.payload.len().min(60)];
         let start = String::from_utf8_lossy(start);
-        write!(f, "{:?} {} {start:?}", self.opcode, self.payload.len())
+        let compressed = if self.compressed { " compressed" } else { "" };
+        let (opcode, bytes) = (self.opcode, self.payload.len());
+        write!(f, "{opcode:?}{compressed} {bytes} {start:?}")
     }
 }
 
 /// ```text
-///   1000 oooo  0lllllll  [length: 2 or 8]  payload
+///   1c00 oooo  0lllllll  [length: 2 or 8]  payload
 /// ```
 fn parse(bytes: &[u8]) -> Option<(Frame, usize)> {
     let [first, second, rest @ ..] = bytes else {
         return None;
     };
     assert_eq!(
-        first & 0b1111_0000,
+        first & 0b1011_0000,
         0b1000_0000,
         "the server fragments nothing"
     );
@@ -363,7 +391,12 @@ fn parse(bytes: &[u8]) -> Option<(Frame, usize)> {
     };
     let end = header_bytes + usize::try_from(length).expect("a length");
     let payload = bytes.get(header_bytes..end)?.to_vec();
-    Some((Frame { opcode, payload }, end))
+    let frame = Frame {
+        opcode,
+        compressed: first & 0b0100_0000 != 0,
+        payload,
+    };
+    Some((frame, end))
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {

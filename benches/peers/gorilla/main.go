@@ -1,4 +1,7 @@
-// Broadcast and echo on gorilla/websocket: `gorilla PORT broadcast|echo`.
+// Broadcast and echo on gorilla/websocket: `gorilla PORT broadcast|echo|compressed`. The
+// last one is broadcast with permessage-deflate: gorilla compresses a PreparedMessage
+// once for all clients, at its default level, which is 1, and never with context
+// takeover.
 //
 // As its chat example does: a reading and a writing goroutine for each client, and
 // one hub that hands out; as its documentation advises for broadcasts, each message
@@ -26,7 +29,11 @@ import (
 const backlogBytesMax = 1 << 20
 
 func main() {
-	if len(os.Args) != 3 || (os.Args[2] != "broadcast" && os.Args[2] != "echo") {
+	if len(os.Args) != 3 {
+		usage()
+	}
+	mode := os.Args[2]
+	if mode != "broadcast" && mode != "echo" && mode != "compressed" {
 		usage()
 	}
 	port, err := strconv.ParseUint(os.Args[1], 10, 16)
@@ -40,12 +47,15 @@ func main() {
 		os.Exit(1)
 	}
 	serve := echo
-	if os.Args[2] == "broadcast" {
+	if mode != "echo" {
 		hub := newHub()
 		go hub.run()
 		serve = hub.serve
 	}
-	upgrader := websocket.Upgrader{WriteBufferPool: &sync.Pool{}}
+	upgrader := websocket.Upgrader{
+		WriteBufferPool:   &sync.Pool{},
+		EnableCompression: mode == "compressed",
+	}
 	handler := func(response http.ResponseWriter, request *http.Request) {
 		connection, err := upgrader.Upgrade(response, request, nil)
 		if err == nil {
@@ -60,7 +70,7 @@ func main() {
 }
 
 func usage() {
-	fmt.Fprintln(os.Stderr, "usage: gorilla PORT broadcast|echo")
+	fmt.Fprintln(os.Stderr, "usage: gorilla PORT broadcast|echo|compressed")
 	os.Exit(2)
 }
 

@@ -1,19 +1,24 @@
-// Broadcast and echo on bun: `bun bun.js PORT broadcast|echo`.
+// Broadcast and echo on bun: `bun bun.js PORT broadcast|echo|compressed`. The last one
+// is broadcast with permessage-deflate.
 //
 // bun's server is uWebSockets (see ../uwebsockets/server.cpp, whose form this is):
 // what comes in one turn of the loop is gathered and handed out in `setImmediate`,
 // one message by `server.publish`, more by a corked `send` to each socket. Echo:
 // bun corks a socket while its handler runs.
 //
-// A client that is 1 MiB behind is disconnected (`closeOnBackpressureLimit`); no
-// compression; the idle timeout and the automatic pings are left as they are.
+// Compressed: with its shared compressor, which keeps no context and costs a
+// connection no memory; each message is compressed for each client. The level is not
+// to be set.
+//
+// A client that is 1 MiB behind is disconnected (`closeOnBackpressureLimit`); the idle timeout and the automatic pings are left as they are.
 
 const [port, mode] = process.argv.slice(2);
-if (mode !== "broadcast" && mode !== "echo") {
-  console.error("usage: bun bun.js PORT broadcast|echo");
+if (!["broadcast", "echo", "compressed"].includes(mode)) {
+  console.error("usage: bun bun.js PORT broadcast|echo|compressed");
   process.exit(2);
 }
 const TOPIC = "broadcast";
+const IS_COMPRESSED = mode === "compressed";
 const BACKLOG_BYTES_MAX = 1024 * 1024;
 
 const members = new Set();
@@ -46,7 +51,7 @@ const server = Bun.serve({
   },
   websocket: {
     ...(mode === "echo" ? echo : broadcast),
-    perMessageDeflate: false,
+    perMessageDeflate: IS_COMPRESSED && { compress: "shared", decompress: "shared" },
     maxPayloadLength: 1024 * 1024,
     backpressureLimit: BACKLOG_BYTES_MAX,
     closeOnBackpressureLimit: true,
@@ -57,12 +62,12 @@ function fanOut() {
   const messages = turn;
   turn = [];
   if (messages.length === 1) {
-    server.publish(TOPIC, messages[0]);
+    server.publish(TOPIC, messages[0], IS_COMPRESSED);
     return;
   }
   for (const socket of members) {
     socket.cork(() => {
-      for (const message of messages) socket.send(message);
+      for (const message of messages) socket.send(message, IS_COMPRESSED);
     });
   }
 }

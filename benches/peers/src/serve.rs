@@ -12,25 +12,37 @@ use crate::arguments::{Arguments, announce};
 
 /// Serves until the process is ended. `start` is called once, on the thread, and
 /// gives what is called for each connection.
-///
-/// Tasks are unconstrained, as tokio-websockets' documentation advises for all
-/// that is bound by its sockets: a task gives way when there is nothing to read.
 pub fn serve<Start, Connection, Task>(start: Start) -> io::Result<()>
 where
     Start: FnOnce(Mode) -> Connection,
     Connection: Fn(TcpStream) -> Task,
     Task: Future<Output = ()> + 'static,
 {
-    let arguments = Arguments::from_command_line(&["broadcast", "echo"]);
-    let mode = match arguments.mode.as_str() {
-        "echo" => Mode::Echo,
-        _ => Mode::Broadcast,
-    };
+    serve_words(&["broadcast", "echo"], |word| {
+        start(match word {
+            "echo" => Mode::Echo,
+            _ => Mode::Broadcast,
+        })
+    })
+}
+
+/// The same with other words for what is done: `start` is given the one that was
+/// said.
+///
+/// Tasks are unconstrained, as tokio-websockets' documentation advises for all
+/// that is bound by its sockets: a task gives way when there is nothing to read.
+pub fn serve_words<Start, Connection, Task>(words: &[&str], start: Start) -> io::Result<()>
+where
+    Start: FnOnce(&str) -> Connection,
+    Connection: Fn(TcpStream) -> Task,
+    Task: Future<Output = ()> + 'static,
+{
+    let arguments = Arguments::from_command_line(words);
     let runtime = Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {
         let listener = listen(arguments.port)?;
         announce(listener.local_addr()?);
-        let connection = start(mode);
+        let connection = start(&arguments.mode);
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use lexopt::{Arg, Parser, ValueExt};
 use yamabiko::websocket::handshake::WebSocketUri;
 
-use super::payload::HEAD_BYTES;
+use super::payload::{HEAD_BYTES, JSON_BYTES_MIN, Kind};
 use super::plan::{Greeting, Opening, Pace, Plan, Scenario};
 use crate::cli::arguments::{Command, Topic, bytes, interval, seconds, value};
 
@@ -28,6 +28,8 @@ struct Flags {
     settle: Option<Option<Duration>>,
     drain: Option<Duration>,
     binary: Option<bool>,
+    payload: Option<Kind>,
+    compress: bool,
     no_echo: bool,
     slow_percent: Option<u32>,
     threads: Option<NonZeroU32>,
@@ -92,6 +94,8 @@ fn read_flag(flag: &str, parser: &mut Parser, flags: &mut Flags) -> Result<(), l
         "drain" => flags.drain = Some(value(flag, parser, seconds)?),
         "text" => flags.binary = Some(false),
         "binary" => flags.binary = Some(true),
+        "payload" => flags.payload = Some(value(flag, parser, payload)?),
+        "compress" => flags.compress = true,
         "no-echo" => flags.no_echo = true,
         "slow-percent" => flags.slow_percent = Some(value(flag, parser, percent)?),
         "threads" => flags.threads = Some(value(flag, parser, number)?),
@@ -143,12 +147,15 @@ impl Flags {
         if self.no_echo && fast < threads.saturating_mul(2) {
             return Err("--no-echo needs two members that read for each thread".to_owned());
         }
+        let payload = self.payload.unwrap_or(Kind::Letters);
         Ok(Plan {
             scenario,
             connections,
             publishers: self.publishing_members(scenario, fast)?,
             slow,
-            message_bytes: self.bytes.unwrap_or(64),
+            message_bytes: self.message_bytes(payload)?,
+            payload,
+            compress: self.compress,
             pace: self.pace()?,
             binary: self.binary.unwrap_or(false),
             no_echo: self.no_echo,
@@ -187,6 +194,7 @@ impl Flags {
                 "publishers",
                 "no-echo",
                 "bytes",
+                "payload",
                 "window",
                 "rate",
                 "text",
@@ -228,6 +236,17 @@ impl Flags {
             (_, Some(publishers)) if publishers <= fast => Ok(publishers),
             (_, Some(publishers)) => Err(format!(
                 "--publishers {publishers}: there are {fast} members that read"
+            )),
+        }
+    }
+
+    fn message_bytes(&self, payload: Kind) -> Result<usize, String> {
+        match (payload, self.bytes) {
+            (Kind::Letters, bytes) => Ok(bytes.unwrap_or(64)),
+            (Kind::Json, None) => Ok(1024),
+            (Kind::Json, Some(bytes)) if bytes >= JSON_BYTES_MIN => Ok(bytes),
+            (Kind::Json, Some(bytes)) => Err(format!(
+                "--bytes {bytes}: the shortest JSON message has {JSON_BYTES_MIN}"
             )),
         }
     }
@@ -274,6 +293,14 @@ fn message_bytes(word: &str) -> Result<usize, String> {
     match bytes(word)? {
         bytes @ HEAD_BYTES..=MESSAGE_BYTES_MAX => Ok(bytes),
         _ => Err(format!("expected {HEAD_BYTES} bytes to 16MiB")),
+    }
+}
+
+fn payload(word: &str) -> Result<Kind, String> {
+    match word {
+        "letters" => Ok(Kind::Letters),
+        "json" => Ok(Kind::Json),
+        _ => Err("expected letters or json".to_owned()),
     }
 }
 
@@ -366,7 +393,7 @@ mod tests {
              --warm-up 0 --settle 0.5 --drain 2 --binary --no-echo --slow-percent 25 --threads 2 \
              --connect-rate 100 --opening-at-once 1 --open-timeout 4 --source-addresses 2 \
              --header Cookie:a=b --origin https://a.example --subprotocol x --hello hi --pid 7 \
-             --json --no-progress {URL}"
+             --json --no-progress --payload json --compress {URL}"
         ));
         let expected = Plan {
             scenario: Scenario::Slow,
@@ -381,6 +408,8 @@ mod tests {
             publishers: 5,
             slow: 13,
             message_bytes: 1024,
+            payload: Kind::Json,
+            compress: true,
             pace: Pace::Rate(250.5),
             binary: true,
             no_echo: true,
@@ -403,6 +432,20 @@ mod tests {
             progress: Some(false),
         };
         assert_eq!(plan, expected);
+    }
+
+    #[test]
+    fn a_json_message_has_a_kibibyte_unless_another_length_is_asked_for() {
+        let bytes = |flags: &str| plan(&format!("bench echo {URL} {flags}")).message_bytes;
+        assert_eq!(bytes("--payload json"), 1024);
+        assert_eq!(bytes("--payload letters"), 64);
+        let shortest = format!("--payload json --bytes {JSON_BYTES_MIN}");
+        assert_eq!(bytes(&shortest), JSON_BYTES_MIN);
+        let shorter = format!(
+            "bench echo {URL} --payload json --bytes {}",
+            JSON_BYTES_MIN - 1
+        );
+        assert!(error(&shorter).contains("the shortest JSON message"));
     }
 
     #[test]
@@ -464,6 +507,14 @@ mod tests {
             (
                 "bench echo ws://h/ --bytes 39",
                 "--bytes '39': expected 40 bytes to 16MiB",
+            ),
+            (
+                "bench echo ws://h/ --payload xml",
+                "--payload 'xml': expected letters or json",
+            ),
+            (
+                "bench idle ws://h/ --payload json",
+                "--payload is not for 'bench idle'",
             ),
             (
                 "bench echo ws://h/ --bytes 17MiB",

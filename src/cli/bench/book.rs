@@ -41,6 +41,9 @@ pub(super) struct Tally {
     pub published: u64,
     /// Messages received while measuring, each at each member.
     pub delivered: u64,
+    /// Octets that came while measuring, frame headers included, to members that
+    /// read.
+    pub received_bytes: u64,
     pub faults: Faults,
     /// Messages of somebody else.
     pub foreign: u64,
@@ -118,6 +121,14 @@ impl Book {
         if self.timeline.measures(due_ns) {
             let delay_ns = now_ns.saturating_sub(due_ns);
             self.tally.send_delay.saturating_record(delay_ns);
+        }
+    }
+
+    /// Enters that so many octets have come to this member.
+    #[inline]
+    pub(super) fn came(&mut self, member: usize, bytes: usize, now_ns: u64) {
+        if self.timeline.measures(now_ns) && !self.crew.is_slow(member) {
+            self.tally.received_bytes += bytes as u64;
         }
     }
 
@@ -269,10 +280,11 @@ impl Book {
 }
 
 impl Tally {
-    fn new() -> Result<Tally, String> {
+    pub(super) fn new() -> Result<Tally, String> {
         Ok(Tally {
             published: 0,
             delivered: 0,
+            received_bytes: 0,
             faults: Faults::default(),
             foreign: 0,
             latency: histogram()?,
@@ -291,6 +303,7 @@ impl Tally {
     pub(super) fn add(&mut self, other: Tally) -> Result<(), String> {
         self.published += other.published;
         self.delivered += other.delivered;
+        self.received_bytes += other.received_bytes;
         self.faults += other.faults;
         self.foreign += other.foreign;
         for (ours, theirs) in [
@@ -391,6 +404,15 @@ mod tests {
         assert_eq!(tally.delivered, 2);
         assert_eq!(tally.latency.len(), 2);
         assert_eq!(tally.faults, Faults::default());
+    }
+
+    #[test]
+    fn octets_count_while_measuring_and_at_members_that_read() {
+        let mut book = book("slow --connections 10 --slow-percent 10", 0);
+        for (member, at_ns) in [(0, 99), (0, 100), (1, 199), (9, 150), (0, 200)] {
+            book.came(member, 50, at_ns);
+        }
+        assert_eq!(book.into_tally().received_bytes, 100);
     }
 
     #[test]

@@ -115,7 +115,8 @@ impl Conductor {
         };
         let mut run = [0; 4];
         randomness::fill(&mut run)?;
-        let template = Template::new(u32::from_ne_bytes(run), conductor.plan.message_bytes);
+        let plan = &conductor.plan;
+        let template = Template::new(plan.payload, u32::from_ne_bytes(run), plan.message_bytes);
         for thread in 0..conductor.plan.threads {
             conductor.start_thread(thread, template.clone())?;
         }

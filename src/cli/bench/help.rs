@@ -12,8 +12,8 @@ Scenarios:
   echo       what a connection says, it alone hears: a server that echoes
   idle       connections that say nothing
 
-Every message carries its publisher, its number and its time in its first 40
-bytes, as text. Every number is checked at every member: what is lost, doubled,
+Every message carries its publisher, its number and its time in 40 bytes, as
+text. Every number is checked at every member: what is lost, doubled,
 out of order or changed makes the exit status 1. Latencies are from sending to
 receiving, of every delivery; nothing is sampled. Messages of others in the same
 room are not counted.
@@ -28,6 +28,9 @@ Load (default in brackets):
   --rate R                  open loop: so many messages a second, of all
                             publishers together; latency counts from when a
                             message was due, however late it was sent
+  --payload KIND            letters, or json: a document of that size, with the
+                            head in it, to be compressed [letters; json has
+                            1024 bytes]
   --text, --binary          the kind of the messages [text]
   --no-echo                 publishers do not hear themselves: in closed loop
                             they go by what another member hears
@@ -55,6 +58,10 @@ Opening:
   --hello TEXT              a message that each connection sends when it is
                             open, to log in or to subscribe
 
+  --compress                offer permessage-deflate (RFC 7692) without context
+                            takeover: what comes may be compressed, and what is
+                            sent is not; a server that declines is an error
+
 Output:
   --pid PID                 the server's process on this machine: its CPU time
                             and resident memory (Linux)
@@ -80,12 +87,14 @@ mod tests {
     use crate::cli::arguments::{Command, parse};
 
     /// A value that each flag takes; an empty one where it takes none.
-    const FLAGS: [(&str, &str); 27] = [
+    const FLAGS: [(&str, &str); 29] = [
         ("--connections", "20"),
         ("--publishers", "1"),
         ("--bytes", "64"),
         ("--window", "1"),
         ("--rate", "1"),
+        ("--payload", "json"),
+        ("--compress", ""),
         ("--text", ""),
         ("--binary", ""),
         ("--no-echo", ""),

@@ -4,7 +4,14 @@
 //! the read buffer, as nearly all small ones do, is judged there: nothing is
 //! copied, allocated or checked for UTF-8. Of a message that is cut, or sent in
 //! several frames, only the head is kept; the rest is compared as it passes, so
-//! that messages of any size cost the same 112 octets of state.
+//! that messages of any size cost the same 144 octets of state. Only of a message
+//! that comes compressed and is cut, the pieces are gathered: [`super::unpacking`]
+//! wants it whole.
+//!
+//! Where permessage-deflate was agreed on, RSV1 on the first frame of a message
+//! says that it is compressed (RFC 7692 §6). That bit is taken off before the frame
+//! is read further; anywhere else it is a broken rule, as it always is where
+//! nothing was agreed on.
 //!
 //! The server is held to RFC 6455 as far as that costs nothing: every rule of a
 //! single frame, and that fragments belong together. Whether texts are UTF-8 is
@@ -15,6 +22,7 @@ use std::fmt;
 use yamabiko::websocket::frame::{FrameDecoder, FrameError, FrameHeader, FramePart, Opcode, Role};
 
 use super::payload::{HEAD_BYTES, Reading, Template};
+use super::unpacking::{NotDeflate, Unpacking};
 
 /// What has arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +41,16 @@ pub(super) enum Broken {
     NothingToContinue,
     /// A new message inside a fragmented one (§5.4).
     MessageInsideMessage,
+    /// A compressed message that is none, or refers to an earlier one (RFC 7692
+    /// §7.2.2, §7.1.1.1).
+    NotDeflate,
+}
+
+/// By what messages are judged.
+pub(super) struct Judge {
+    pub template: Template,
+    /// `None`: nothing may come compressed.
+    pub unpacking: Option<Unpacking>,
 }
 
 /// See the [module's text](self).
@@ -61,7 +79,11 @@ struct Fragments {
     head: [u8; HEAD_BYTES],
     /// Octets that have come.
     bytes: usize,
-    padding_is_right: bool,
+    /// Everything but the head.
+    rest_is_right: bool,
+    compressed: bool,
+    /// What has come of a compressed message.
+    gathered: Vec<u8>,
 }
 
 impl Inbox {
@@ -79,15 +101,15 @@ impl Inbox {
     pub(super) fn next(
         &mut self,
         input: &mut &mut [u8],
-        template: &Template,
+        judge: &mut Judge,
     ) -> Result<Option<Arrival>, Broken> {
         if self.stage == Stage::Between && !self.message.open {
-            if let Some((reading, rest)) = whole_message(input, template)? {
+            if let Some((reading, rest)) = whole_message(input, judge)? {
                 skip(input, rest);
                 return Ok(Some(Arrival::Message(reading)));
             }
         }
-        self.next_in_pieces(input, template)
+        self.next_in_pieces(input, judge)
     }
 
     /// The payload of the control frame that has just arrived.
@@ -98,15 +120,18 @@ impl Inbox {
     fn next_in_pieces(
         &mut self,
         input: &mut &mut [u8],
-        template: &Template,
+        judge: &mut Judge,
     ) -> Result<Option<Arrival>, Broken> {
         loop {
             let octets_are_left = !input.is_empty();
+            if judge.unpacking.is_some() {
+                self.take_off_rsv1(input);
+            }
             match self.decoder.next(input).map_err(Broken::Frame)? {
                 Some(FramePart::Header(header)) => self.begin(header)?,
-                Some(FramePart::Payload(piece)) => self.take(piece, template),
+                Some(FramePart::Payload(piece)) => self.take(piece, judge),
                 Some(FramePart::End) => {
-                    if let Some(arrival) = self.end(template) {
+                    if let Some(arrival) = self.end(judge)? {
                         return Ok(Some(arrival));
                     }
                 }
@@ -121,12 +146,27 @@ impl Inbox {
         }
     }
 
-    fn take(&mut self, piece: &[u8], template: &Template) {
+    /// Notes that a message is compressed, if this is the first octet of its first
+    /// frame.
+    fn take_off_rsv1(&mut self, input: &mut [u8]) {
+        if self.stage != Stage::Between || self.message.open {
+            return;
+        }
+        if let Some(first) = input.first_mut() {
+            let opcode = Opcode::from_bits(*first & 0b0000_1111);
+            if *first & RSV1 != 0 && matches!(opcode, Some(Opcode::Text | Opcode::Binary)) {
+                *first &= !RSV1;
+                self.message.compressed = true;
+            }
+        }
+    }
+
+    fn take(&mut self, piece: &[u8], judge: &Judge) {
         match self.stage {
             Stage::Frame(header) if header.opcode.is_control() => {
                 self.control.extend_from_slice(piece);
             }
-            _ => self.message.take(piece, template),
+            _ => self.message.take(piece, judge),
         }
     }
 
@@ -146,18 +186,18 @@ impl Inbox {
         Ok(())
     }
 
-    fn end(&mut self, template: &Template) -> Option<Arrival> {
+    fn end(&mut self, judge: &mut Judge) -> Result<Option<Arrival>, Broken> {
         let Stage::Frame(header) = std::mem::replace(&mut self.stage, Stage::Between) else {
-            return None;
+            return Ok(None);
         };
         if header.opcode.is_control() {
-            return Some(Arrival::Control(header.opcode));
+            return Ok(Some(Arrival::Control(header.opcode)));
         }
         if !header.fin {
-            return None;
+            return Ok(None);
         }
         let message = std::mem::replace(&mut self.message, Fragments::new());
-        Some(Arrival::Message(message.judge(template)))
+        Ok(Some(Arrival::Message(message.judge(judge)?)))
     }
 }
 
@@ -167,25 +207,58 @@ impl Fragments {
             open: false,
             head: [0; HEAD_BYTES],
             bytes: 0,
-            padding_is_right: true,
+            rest_is_right: true,
+            compressed: false,
+            gathered: Vec::new(),
         }
     }
 
-    fn take(&mut self, piece: &[u8], template: &Template) {
-        let head = self.head.get_mut(self.bytes..).unwrap_or_default();
-        let (of_head, padding) = piece.split_at(piece.len().min(head.len()));
+    fn take(&mut self, piece: &[u8], judge: &Judge) {
+        match &judge.unpacking {
+            Some(unpacking) if self.compressed => {
+                // One octet more than is looked into, so that it shows.
+                let room = (unpacking.payload_bytes_max() + 1).saturating_sub(self.gathered.len());
+                self.gathered
+                    .extend_from_slice(&piece[..piece.len().min(room)]);
+            }
+            _ => self.compare(piece, &judge.template),
+        }
+    }
+
+    /// What stands before the head, the head itself, what stands behind it.
+    fn compare(&mut self, piece: &[u8], template: &Template) {
+        let head_at = template.head_at();
+        let (before, rest) = split(piece, head_at.saturating_sub(self.bytes));
+        self.compare_rest(before, template);
+        let head = self.bytes.saturating_sub(head_at).min(HEAD_BYTES);
+        let head = &mut self.head[head..];
+        let (of_head, behind) = split(rest, head.len());
         head[..of_head.len()].copy_from_slice(of_head);
         self.bytes = self.bytes.saturating_add(of_head.len());
-        self.padding_is_right &= padding.is_empty() || template.continues(self.bytes, padding);
-        self.bytes = self.bytes.saturating_add(padding.len());
+        self.compare_rest(behind, template);
     }
 
-    fn judge(&self, template: &Template) -> Reading {
-        if self.bytes < HEAD_BYTES {
-            return Reading::Foreign;
+    fn compare_rest(&mut self, piece: &[u8], template: &Template) {
+        self.rest_is_right &= piece.is_empty() || template.continues(self.bytes, piece);
+        self.bytes = self.bytes.saturating_add(piece.len());
+    }
+
+    fn judge(&self, judge: &mut Judge) -> Result<Reading, Broken> {
+        let template = &judge.template;
+        match &mut judge.unpacking {
+            Some(unpacking) if self.compressed => Ok(unpacking.read(&self.gathered, template)?),
+            _ if self.bytes < template.head_at() + HEAD_BYTES => Ok(Reading::Foreign),
+            _ => {
+                let length_is_right = self.bytes == template.message_bytes();
+                Ok(template.judge(&self.head, self.rest_is_right && length_is_right))
+            }
         }
-        let length_is_right = self.bytes == template.message_bytes();
-        template.judge(&self.head, self.padding_is_right && length_is_right)
+    }
+}
+
+impl From<NotDeflate> for Broken {
+    fn from(NotDeflate: NotDeflate) -> Broken {
+        Broken::NotDeflate
     }
 }
 
@@ -197,6 +270,9 @@ impl fmt::Display for Broken {
             Broken::MessageInsideMessage => {
                 formatter.write_str("a new message inside a fragmented one (§5.4)")
             }
+            Broken::NotDeflate => formatter.write_str(
+                "a compressed message that cannot be inflated by itself (RFC 7692 §7.2.2)",
+            ),
         }
     }
 }
@@ -204,18 +280,37 @@ impl fmt::Display for Broken {
 /// Judges the message at the front of `input`, if it lies there whole and in
 /// one frame, and tells how many octets it takes.
 #[inline]
-fn whole_message(input: &[u8], template: &Template) -> Result<Option<(Reading, usize)>, Broken> {
-    let Some((header, header_bytes)) = FrameHeader::parse(input).map_err(Broken::Frame)? else {
+fn whole_message(input: &[u8], judge: &mut Judge) -> Result<Option<(Reading, usize)>, Broken> {
+    let Some((mut header, header_bytes)) = FrameHeader::parse(input).map_err(Broken::Frame)? else {
         return Ok(None);
     };
     if !header.fin || !matches!(header.opcode, Opcode::Text | Opcode::Binary) {
         return Ok(None);
     }
+    let unpacking = match &mut judge.unpacking {
+        Some(unpacking) if header.rsv & RSV1 >> 4 != 0 => Some(unpacking),
+        _ => None,
+    };
+    if unpacking.is_some() {
+        header.rsv &= !(RSV1 >> 4);
+    }
     header.check(Role::Client).map_err(Broken::Frame)?;
-    let payload = usize::try_from(header.payload_length)
+    let Some(payload) = usize::try_from(header.payload_length)
         .ok()
-        .and_then(|length| input[header_bytes..].get(..length));
-    Ok(payload.map(|payload| (template.read(payload), header_bytes + payload.len())))
+        .and_then(|length| input[header_bytes..].get(..length))
+    else {
+        return Ok(None);
+    };
+    let reading = match unpacking {
+        None => judge.template.read(payload),
+        Some(unpacking) => unpacking.read(payload, &judge.template)?,
+    };
+    Ok(Some((reading, header_bytes + payload.len())))
+}
+
+/// The first `count` octets, or all there are, and the others.
+fn split(piece: &[u8], count: usize) -> (&[u8], &[u8]) {
+    piece.split_at(piece.len().min(count))
 }
 
 /// Cuts octets off the front: count ≤ input.len().
@@ -224,9 +319,13 @@ fn skip(input: &mut &mut [u8], count: usize) {
     *input = &mut std::mem::take(input)[count..];
 }
 
+/// Of a frame's first octet.
+const RSV1: u8 = 0b0100_0000;
+
 #[cfg(test)]
 mod tests {
-    use super::super::payload::Head;
+    use super::super::payload::{Head, Kind};
+    use super::super::unpacking::tests::compressed;
     use super::*;
     use proptest::prelude::*;
     use yamabiko::websocket::frame::encode;
@@ -234,7 +333,23 @@ mod tests {
     const BYTES: usize = 64;
 
     fn template() -> Template {
-        Template::new(0xC0FFEE, BYTES)
+        Template::new(Kind::Letters, 0xC0FFEE, BYTES)
+    }
+
+    fn plain() -> Judge {
+        Judge {
+            template: template(),
+            unpacking: None,
+        }
+    }
+
+    /// Compression was agreed on.
+    fn unpacking() -> Judge {
+        let template = template();
+        Judge {
+            unpacking: Some(Unpacking::new(&template)),
+            template,
+        }
     }
 
     fn head(sequence: u32) -> Head {
@@ -255,14 +370,23 @@ mod tests {
         bytes
     }
 
-    /// All arrivals, with the payloads of control frames.
+    fn rsv1(mut frame: Vec<u8>) -> Vec<u8> {
+        frame[0] |= RSV1;
+        frame
+    }
+
     fn arrivals(pieces: &[&[u8]]) -> Result<Vec<(Arrival, Vec<u8>)>, Broken> {
-        let (mut inbox, template) = (Inbox::new(), template());
+        arrivals_by(plain(), pieces)
+    }
+
+    /// All arrivals, with the payloads of control frames.
+    fn arrivals_by(mut judge: Judge, pieces: &[&[u8]]) -> Result<Vec<(Arrival, Vec<u8>)>, Broken> {
+        let mut inbox = Inbox::new();
         let mut arrivals = Vec::new();
         for piece in pieces {
             let mut bytes = piece.to_vec();
             let mut input = &mut bytes[..];
-            while let Some(arrival) = inbox.next(&mut input, &template)? {
+            while let Some(arrival) = inbox.next(&mut input, &mut judge)? {
                 let payload = match arrival {
                     Arrival::Control(_) => inbox.control_payload().to_vec(),
                     Arrival::Message(_) => Vec::new(),
@@ -327,8 +451,18 @@ mod tests {
 
     #[test]
     fn a_message_longer_than_the_read_buffer_is_compared_as_it_passes() {
-        let mut template = Template::new(1, 200_000);
+        for kind in [Kind::Letters, Kind::Json] {
+            compare_as_it_passes(kind);
+        }
+    }
+
+    fn compare_as_it_passes(kind: Kind) {
+        let mut template = Template::new(kind, 1, 200_000);
         let right = frame(true, Opcode::Binary, template.fill(head(0)));
+        let mut judge = Judge {
+            template,
+            unpacking: None,
+        };
         let mut wrong = right.clone();
         wrong[150_000] ^= 1;
         for (bytes, expected) in [
@@ -340,7 +474,7 @@ mod tests {
             let mut found = Vec::new();
             for piece in bytes.chunks(65_536) {
                 let mut piece = piece.to_vec();
-                found.extend(inbox.next(&mut &mut piece[..], &template));
+                found.extend(inbox.next(&mut &mut piece[..], &mut judge));
             }
             let found: Vec<_> = found.into_iter().flatten().collect();
             assert_eq!(found, [Arrival::Message(expected)]);
@@ -370,9 +504,70 @@ mod tests {
         }
     }
 
+    /// Compressed and plain messages, whole and in fragments, and a ping between.
+    fn compressed_conversation() -> (Vec<u8>, Vec<(Arrival, Vec<u8>)>) {
+        let payload = compressed(&message(1));
+        let (first, second) = payload.split_at(payload.len() / 2);
+        let bytes = [
+            rsv1(frame(true, Opcode::Text, &compressed(&message(0)))),
+            frame(true, Opcode::Text, &message(5)),
+            rsv1(frame(false, Opcode::Binary, first)),
+            frame(true, Opcode::Ping, b"?"),
+            frame(true, Opcode::Continuation, second),
+            rsv1(frame(true, Opcode::Text, &compressed(&message(0)))),
+            rsv1(frame(true, Opcode::Text, &compressed(b"welcome"))),
+            rsv1(frame(true, Opcode::Text, &[0x00; 4096])),
+            frame(true, Opcode::Text, &message(2)),
+        ]
+        .concat();
+        let foreign = (Arrival::Message(Reading::Foreign), Vec::new());
+        let expected = vec![
+            ours(0),
+            ours(5),
+            (Arrival::Control(Opcode::Ping), b"?".to_vec()),
+            ours(1),
+            ours(0),
+            foreign.clone(),
+            foreign,
+            ours(2),
+        ];
+        (bytes, expected)
+    }
+
+    #[test]
+    fn compressed_messages_are_understood_where_that_was_agreed_on() {
+        let (bytes, expected) = compressed_conversation();
+        assert_eq!(arrivals_by(unpacking(), &[&bytes]), Ok(expected));
+    }
+
+    #[test]
+    fn compressed_messages_are_the_same_with_every_octet_alone() {
+        let (bytes, expected) = compressed_conversation();
+        let pieces: Vec<_> = bytes.chunks(1).collect();
+        assert_eq!(arrivals_by(unpacking(), &pieces), Ok(expected));
+    }
+
+    #[test]
+    fn rsv1_is_for_the_first_frame_of_a_message_alone() {
+        let bits = |rsv| Broken::Frame(FrameError::ReservedBits(rsv));
+        let cases = [
+            (vec![0x41, 0x00, 0xC0, 0x00], bits(0b100)),
+            (vec![0xC9, 0x00], bits(0b100)),
+            (vec![0xE1, 0x00], bits(0b010)),
+            (vec![0x91, 0x00], bits(0b001)),
+            (vec![0xC1, 0x01, 0x07], Broken::NotDeflate),
+        ];
+        for (bytes, expected) in cases {
+            let pieces: Vec<_> = bytes.chunks(1).collect();
+            for pieces in [&[&bytes[..]][..], &pieces] {
+                assert_eq!(arrivals_by(unpacking(), pieces), Err(expected));
+            }
+        }
+    }
+
     #[test]
     fn a_connection_costs_little_memory() {
-        assert!(size_of::<Inbox>() <= 152, "{}", size_of::<Inbox>());
+        assert!(size_of::<Inbox>() <= 184, "{}", size_of::<Inbox>());
     }
 
     proptest! {

@@ -14,7 +14,7 @@
 //! other, entered in the [`Book`], and then whoever may go on publishes: one
 //! write for all that it may send.
 //!
-//! For a member there are some 300 octets here and in the reactor, and no buffer
+//! For a member there are some 330 octets here and in the reactor, and no buffer
 //! unless a write was cut short.
 
 use std::net::{SocketAddr, TcpStream};
@@ -27,19 +27,20 @@ use yamabiko::websocket::frame::{CloseCode, Opcode, encode};
 
 use super::book::{Book, Standing};
 use super::crew::Crew;
-use super::inbox::{Arrival, Broken};
+use super::inbox::{Arrival, Broken, Judge};
 use super::member::Member;
 use super::orders::{Event, Order, Outcome, Wires};
 use super::payload::{Reading, Template};
 use super::publishers::Publishers;
 use super::randomness::Keys;
 use super::time::Clock;
+use super::unpacking::Unpacking;
 
 /// See the [module's text](self).
 pub(super) struct Load {
     crew: Crew,
     clock: Clock,
-    template: Template,
+    judge: Judge,
     opcode: Opcode,
     keys: Keys,
     book: Book,
@@ -67,7 +68,10 @@ impl Load {
     ) -> Result<Load, String> {
         Ok(Load {
             clock,
-            template,
+            judge: Judge {
+                unpacking: crew.plan().compress.then(|| Unpacking::new(&template)),
+                template,
+            },
             opcode: if crew.plan().binary {
                 Opcode::Binary
             } else {
@@ -267,12 +271,13 @@ impl Load {
 impl Load {
     fn read(&mut self, io: &mut Io, place: usize, bytes: &mut [u8]) {
         let now_ns = self.clock.now_ns();
+        self.book.came(place, bytes.len(), now_ns);
         let mut input = bytes;
         loop {
             let Some(member) = &mut self.members[place] else {
                 return;
             };
-            match member.inbox.next(&mut input, &self.template) {
+            match member.inbox.next(&mut input, &mut self.judge) {
                 Ok(Some(Arrival::Message(reading))) => self.enter(place, reading, now_ns),
                 Ok(Some(Arrival::Control(opcode))) => self.control(io, place, opcode),
                 Ok(None) => break,
@@ -362,7 +367,7 @@ impl Load {
             while count < allowed && self.batch.len() < BATCH_BYTES {
                 let head = self.publishers.next_head(place, now_ns);
                 self.book.published(head.sent_ns, now_ns);
-                let (key, payload) = (self.keys.next_key(), self.template.fill(head));
+                let (key, payload) = (self.keys.next_key(), self.judge.template.fill(head));
                 encode(true, self.opcode, Some(key), payload, &mut self.batch);
                 count += 1;
             }

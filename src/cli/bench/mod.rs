@@ -15,7 +15,7 @@
 //! | `opening.rs` | TCP and the opening handshake |
 //! | `load.rs`, `crew.rs`, `member.rs` | one thread's members, on the same reactor as the server |
 //! | `publishers.rs`, `pacer.rs`, `time.rs` | who sends when: closed loop, open loop |
-//! | `payload.rs`, `inbox.rs` | what a message is, and bytes into messages |
+//! | `payload.rs`, `inbox.rs`, `unpacking.rs` | what a message is, bytes into messages, compressed ones |
 //! | `ledger.rs`, `book.rs` | what was lost, doubled, late; latencies |
 //! | `process.rs` | the server's CPU and memory |
 //! | `report.rs`, `table.rs`, `numbers.rs`, `progress.rs` | what is said |
@@ -46,6 +46,7 @@ mod randomness;
 mod report;
 mod table;
 mod time;
+mod unpacking;
 
 pub(super) use arguments::parse;
 pub(super) use help::HELP;

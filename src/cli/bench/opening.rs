@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use yamabiko::reactor::Mailbox;
-use yamabiko::websocket::handshake::WebSocketUri;
+use yamabiko::websocket::deflate::DeflateConfig;
+use yamabiko::websocket::handshake::{Established, WebSocketUri};
 
 use super::orders::{Event, Order};
 use super::plan::Plan;
@@ -199,6 +200,10 @@ fn shake_hands(plan: &Plan, mut stream: TcpStream, deadline: Instant) -> Result<
         .greeting
         .handshake(&plan.url, nonce)
         .map_err(|error| error.to_string())?;
+    if plan.compress {
+        // Without context takeover, in both directions.
+        handshake = handshake.deflate(DeflateConfig::default());
+    }
     let mut request = Vec::new();
     handshake.write_request(&mut request);
     let words =
@@ -212,9 +217,17 @@ fn shake_hands(plan: &Plan, mut stream: TcpStream, deadline: Instant) -> Result<
             .receive(&answer)
             .map_err(|error| error.to_string())?;
         if let Some(established) = established {
+            check_compression(plan, &established)?;
             let surplus = answer.split_off(established.head_bytes);
             return Ok(Opened { stream, surplus });
         }
+    }
+}
+
+fn check_compression(plan: &Plan, established: &Established) -> Result<(), String> {
+    match established.deflate {
+        None if plan.compress => Err("the server declines permessage-deflate".to_owned()),
+        _ => Ok(()),
     }
 }
 

@@ -16,9 +16,29 @@
 //!
 //! Eight digits are read and written at once, as the lanes of one `u64`: some
 //! three nanoseconds for the whole head.
+//!
+//! As JSON, the same head stands in a document such as servers hand out, which a
+//! compressor finds about as much in as in others of its kind:
+//!
+//! ```text
+//!  {"id":"<head>","room":"bench","quotes":[{"symbol":"KAZE",…},…],"note":"abc…"}
+//! ```
 
 /// Octets of the head, and so of the shortest message.
 pub(super) const HEAD_BYTES: usize = 40;
+
+/// Octets of the shortest JSON message: one without quotes.
+pub(super) const JSON_BYTES_MIN: usize =
+    JSON_BEFORE.len() + HEAD_BYTES + JSON_BEHIND.len() + JSON_NOTE.len() + JSON_END.len();
+
+/// What stands around the head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Nothing before it, letters behind it.
+    Letters,
+    /// A JSON document.
+    Json,
+}
 
 /// A head, read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,17 +69,22 @@ pub(super) enum Reading {
 #[derive(Clone, Debug)]
 pub(super) struct Template {
     bytes: Box<[u8]>,
+    /// Where the head begins.
+    head_at: usize,
 }
 
 impl Template {
-    /// Messages of `bytes` octets, at least [`HEAD_BYTES`].
-    pub(super) fn new(run: u32, bytes: usize) -> Template {
-        let letters = (b'a'..=b'z').cycle();
-        let mut message = vec![b'0'; HEAD_BYTES];
-        message.extend(letters.take(bytes.saturating_sub(HEAD_BYTES)));
-        message[..8].copy_from_slice(&hex(run));
+    /// Messages of `bytes` octets: at least [`HEAD_BYTES`], or
+    /// [`JSON_BYTES_MIN`].
+    pub(super) fn new(kind: Kind, run: u32, bytes: usize) -> Template {
+        let (mut message, head_at) = match kind {
+            Kind::Letters => (letters_message(bytes), 0),
+            Kind::Json => (json_message(bytes), JSON_BEFORE.len()),
+        };
+        message[head_at..head_at + 8].copy_from_slice(&hex(run));
         Template {
             bytes: message.into_boxed_slice(),
+            head_at,
         }
     }
 
@@ -71,21 +96,31 @@ impl Template {
     /// Makes the template the message with this head.
     pub(super) fn fill(&mut self, head: Head) -> &[u8] {
         let (high, low) = halves(head.sent_ns);
-        self.bytes[8..16].copy_from_slice(&hex(head.publisher));
-        self.bytes[16..24].copy_from_slice(&hex(head.sequence));
-        self.bytes[24..32].copy_from_slice(&hex(high));
-        self.bytes[32..40].copy_from_slice(&hex(low));
+        let bytes = &mut self.bytes[self.head_at..][..HEAD_BYTES];
+        bytes[8..16].copy_from_slice(&hex(head.publisher));
+        bytes[16..24].copy_from_slice(&hex(head.sequence));
+        bytes[24..32].copy_from_slice(&hex(high));
+        bytes[32..40].copy_from_slice(&hex(low));
         &self.bytes
+    }
+
+    /// Where the head begins in each message.
+    pub(super) fn head_at(&self) -> usize {
+        self.head_at
     }
 
     /// Reads a payload that lies whole in memory.
     #[inline]
     pub(super) fn read(&self, payload: &[u8]) -> Reading {
-        let Some((head, padding)) = payload.split_first_chunk::<HEAD_BYTES>() else {
+        let Some((before, rest)) = payload.split_at_checked(self.head_at) else {
             return Reading::Foreign;
         };
-        let padding_is_right = padding == &self.bytes[HEAD_BYTES..];
-        self.judge(head, padding_is_right)
+        let Some((head, behind)) = rest.split_first_chunk::<HEAD_BYTES>() else {
+            return Reading::Foreign;
+        };
+        let rest_is_right = behind == &self.bytes[self.head_at + HEAD_BYTES..]
+            && (before.is_empty() || before == &self.bytes[..self.head_at]);
+        self.judge(head, rest_is_right)
     }
 
     /// Judges a payload by its head, and by whether the rest was
@@ -95,23 +130,74 @@ impl Template {
     /// other pieces than it is read in, and the processor waits for that longer
     /// than all of this takes.
     #[inline(always)]
-    pub(super) fn judge(&self, head: &[u8; HEAD_BYTES], padding_is_right: bool) -> Reading {
-        if head[..8] != self.bytes[..8] {
+    pub(super) fn judge(&self, head: &[u8; HEAD_BYTES], rest_is_right: bool) -> Reading {
+        if head[..8] != self.bytes[self.head_at..][..8] {
             return Reading::Foreign;
         }
         match parse(head) {
-            Some(head) if padding_is_right && head.sequence < SEQUENCE_MAX => Reading::Ours(head),
+            Some(head) if rest_is_right && head.sequence < SEQUENCE_MAX => Reading::Ours(head),
             _ => Reading::Corrupted,
         }
     }
 
-    /// Whether `piece` is what stands at this offset of each message, which is
-    /// at [`HEAD_BYTES`] or behind it.
+    /// Whether `piece` is what stands at this offset of each message, and has
+    /// nothing of the head.
     pub(super) fn continues(&self, offset: usize, piece: &[u8]) -> bool {
         let end = offset.saturating_add(piece.len());
         self.bytes.get(offset..end) == Some(piece)
     }
 }
+
+fn letters_message(bytes: usize) -> Vec<u8> {
+    let mut message = vec![b'0'; HEAD_BYTES];
+    message.extend(letters().take(bytes.saturating_sub(HEAD_BYTES)));
+    message
+}
+
+/// As many quotes as there is room for, and letters for the rest.
+fn json_message(bytes: usize) -> Vec<u8> {
+    let zeros = "0".repeat(HEAD_BYTES);
+    let mut text = [JSON_BEFORE, &zeros, JSON_BEHIND].concat();
+    let tail_bytes = JSON_NOTE.len() + JSON_END.len();
+    for number in 0.. {
+        let comma = if number == 0 { "" } else { "," };
+        let quote = [comma, &json_quote(number)].concat();
+        if text.len() + quote.len() + tail_bytes > bytes {
+            break;
+        }
+        text.push_str(&quote);
+    }
+    text.push_str(JSON_NOTE);
+    let mut message = text.into_bytes();
+    let letters_bytes = bytes.saturating_sub(message.len() + JSON_END.len());
+    message.extend(letters().take(letters_bytes));
+    message.extend_from_slice(JSON_END.as_bytes());
+    message
+}
+
+/// Prices that look like prices: each number gives its own, always the same.
+fn json_quote(number: u32) -> String {
+    let dice = number.wrapping_add(1).wrapping_mul(0x9E37_79B1);
+    let symbol = SYMBOLS[(dice >> 28) as usize % SYMBOLS.len()];
+    let (price, volume, second) = (dice >> 12, dice >> 20, number % 60);
+    let (whole, cents, spread) = (price % 900 + 100, price % 100, dice % 50);
+    format!(
+        "{{\"symbol\":\"{symbol}\",\"bid\":{whole}.{cents:02},\"spread\":0.{spread:02},\
+         \"volume\":{volume},\"time\":\"09:30:{second:02}\"}}"
+    )
+}
+
+fn letters() -> impl Iterator<Item = u8> {
+    (b'a'..=b'z').cycle()
+}
+
+const JSON_BEFORE: &str = "{\"id\":\"";
+const JSON_BEHIND: &str = "\",\"room\":\"bench\",\"quotes\":[";
+const JSON_NOTE: &str = "],\"note\":\"";
+const JSON_END: &str = "\"}";
+const SYMBOLS: [&str; 8] = [
+    "KAZE", "MORI", "YAMA", "KAWA", "SORA", "TAKI", "HOSHI", "NAMI",
+];
 
 /// Inlined as [`Template::judge`] is, and for the same reason.
 #[inline(always)]
@@ -189,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_message_is_drawn_as_the_picture_says() {
-        let mut template = Template::new(0xDECAF, 70);
+        let mut template = Template::new(Kind::Letters, 0xDECAF, 70);
         assert_eq!(
             template.fill(HEAD),
             b"000decaf0000000900abcdef123456789abcdef0abcdefghijklmnopqrstuvwxyzabcd"
@@ -199,7 +285,7 @@ mod tests {
 
     #[test]
     fn the_shortest_message_is_a_head() {
-        let mut template = Template::new(1, HEAD_BYTES);
+        let mut template = Template::new(Kind::Letters, 1, HEAD_BYTES);
         let message = template.fill(HEAD).to_vec();
         assert_eq!(message.len(), HEAD_BYTES);
         assert_eq!(template.read(&message), Reading::Ours(HEAD));
@@ -208,7 +294,7 @@ mod tests {
 
     #[test]
     fn any_changed_byte_is_noticed() {
-        let mut template = Template::new(7, 64);
+        let mut template = Template::new(Kind::Letters, 7, 64);
         let message = template.fill(HEAD).to_vec();
         for place in 0..64 {
             for octet in [b'g', b'A', b'/', b':', b'`', 0, 0xFF] {
@@ -227,8 +313,39 @@ mod tests {
     }
 
     #[test]
+    fn a_json_message_of_any_size_is_json_and_carries_the_head() {
+        for bytes in (JSON_BYTES_MIN..1_300).chain([65_536]) {
+            let mut template = Template::new(Kind::Json, 7, bytes);
+            let message = template.fill(HEAD).to_vec();
+            assert_eq!(message.len(), bytes);
+            assert_eq!(template.read(&message), Reading::Ours(HEAD));
+            let document: serde_json::Value = serde_json::from_slice(&message).expect("JSON");
+            let id = "0000000700000009".to_owned() + "00abcdef123456789abcdef0";
+            assert_eq!(document["id"], id);
+        }
+    }
+
+    #[test]
+    fn any_changed_byte_of_a_json_message_is_noticed() {
+        let mut template = Template::new(Kind::Json, 7, 300);
+        let message = template.fill(HEAD).to_vec();
+        let run = JSON_BEFORE.len()..JSON_BEFORE.len() + 8;
+        for place in 0..message.len() {
+            let mut changed = message.clone();
+            changed[place] = b'~';
+            let expected = match run.contains(&place) {
+                true => Reading::Foreign,
+                false => Reading::Corrupted,
+            };
+            assert_eq!(template.read(&changed), expected, "{place}");
+        }
+        assert_eq!(template.read(&message[..46]), Reading::Foreign);
+        assert_eq!(template.read(b"{}"), Reading::Foreign);
+    }
+
+    #[test]
     fn a_length_that_differs_is_corrupted() {
-        let mut template = Template::new(7, 64);
+        let mut template = Template::new(Kind::Letters, 7, 64);
         let mut message = template.fill(HEAD).to_vec();
         assert_eq!(template.read(&message[..63]), Reading::Corrupted);
         message.push(b'y');
@@ -237,7 +354,7 @@ mod tests {
 
     #[test]
     fn the_number_that_no_publisher_reaches_is_corrupted() {
-        let mut template = Template::new(7, 40);
+        let mut template = Template::new(Kind::Letters, 7, 40);
         let last = Head {
             sequence: SEQUENCE_MAX,
             ..HEAD
@@ -248,7 +365,7 @@ mod tests {
 
     #[test]
     fn a_piece_continues_the_message_only_at_its_place() {
-        let template = Template::new(7, 50);
+        let template = Template::new(Kind::Letters, 7, 50);
         assert!(template.continues(40, b"abcdefghij"));
         assert!(template.continues(42, b"cde"));
         assert!(!template.continues(43, b"cde"));

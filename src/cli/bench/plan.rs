@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use yamabiko::websocket::handshake::{ClientHandshake, InvalidRequest, WebSocketUri};
 
+use super::payload::Kind;
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scenario {
@@ -46,6 +48,9 @@ pub(in crate::cli) struct Plan {
     pub(super) slow: u32,
     /// Octets of each message's payload.
     pub(super) message_bytes: usize,
+    pub(super) payload: Kind,
+    /// Offer permessage-deflate, and open nothing where it is declined.
+    pub(super) compress: bool,
     pub(super) pace: Pace,
     pub(super) binary: bool,
     /// Publishers do not hear themselves.

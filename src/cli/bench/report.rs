@@ -11,6 +11,7 @@ use super::book::{Standing, Tally};
 use super::crew::index;
 use super::ledger::Faults;
 use super::orders::Outcome;
+use super::payload::Kind;
 use super::plan::{Pace, Plan, Scenario};
 use super::publishers::Sent;
 
@@ -41,7 +42,11 @@ pub(super) struct Settings {
     pub publishers: u32,
     pub slow_members: u32,
     pub message_bytes: usize,
+    /// `letters` or `json`.
+    pub payload: &'static str,
     pub binary: bool,
+    /// permessage-deflate, on every connection.
+    pub compress: bool,
     pub echo: bool,
     pub window: Option<u32>,
     pub rate_per_second: Option<f64>,
@@ -65,6 +70,11 @@ pub(super) struct Traffic {
     pub delivered: u64,
     pub delivered_per_second: f64,
     pub delivered_bytes_per_second: f64,
+    /// Octets that came, frame headers and control frames included.
+    pub received_bytes: u64,
+    pub received_bytes_per_delivery: f64,
+    /// How many times as long the same frames are without compression.
+    pub compression_ratio: Option<f64>,
     /// Of every delivery of a message sent while measuring, to members that read.
     pub latency_us: Option<Latency>,
     /// Open loop: how late the load itself was, which is part of the latency.
@@ -247,7 +257,12 @@ impl Settings {
             publishers: plan.publishers,
             slow_members: plan.slow,
             message_bytes: plan.message_bytes,
+            payload: match plan.payload {
+                Kind::Letters => "letters",
+                Kind::Json => "json",
+            },
             binary: plan.binary,
+            compress: plan.compress,
             echo: !plan.no_echo,
             window: window.filter(|_| publishes),
             rate_per_second: rate_per_second.filter(|_| publishes),
@@ -262,6 +277,8 @@ impl Traffic {
     fn of(plan: &Plan, tally: &Tally, measured: Duration, unsent: u64) -> Traffic {
         let seconds = measured.as_secs_f64();
         let delivered_per_second = ratio(tally.delivered as f64, seconds);
+        let per_delivery = ratio(tally.received_bytes as f64, tally.delivered as f64);
+        let compression_ratio = ratio(frame_bytes(plan.message_bytes) as f64, per_delivery);
         let open_loop = matches!(plan.pace, Pace::Rate(_));
         Traffic {
             published: tally.published,
@@ -269,6 +286,9 @@ impl Traffic {
             delivered: tally.delivered,
             delivered_per_second,
             delivered_bytes_per_second: delivered_per_second * plan.message_bytes as f64,
+            received_bytes: tally.received_bytes,
+            received_bytes_per_delivery: per_delivery,
+            compression_ratio: (plan.compress && tally.delivered > 0).then_some(compression_ratio),
             latency_us: Latency::of(&tally.latency),
             send_delay_us: Latency::of(&tally.send_delay).filter(|_| open_loop),
             unsent,
@@ -342,6 +362,16 @@ fn unsent(goals: &[u32], sent: &[Sent]) -> u64 {
     sent.iter().filter_map(unsent_of).sum()
 }
 
+/// A message of so many octets with its header, as a server sends it in one frame.
+fn frame_bytes(message_bytes: usize) -> usize {
+    let header_bytes = match message_bytes {
+        ..126 => 2,
+        126..65_536 => 4,
+        _ => 10,
+    };
+    header_bytes + message_bytes
+}
+
 /// 0 where there is nothing to divide by.
 fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
@@ -390,6 +420,27 @@ mod tests {
     #[test]
     fn what_was_due_and_not_sent_is_unsent() {
         assert_eq!(unsent(&[10, 5], &sent(5, 7, false)), 3);
+    }
+
+    #[test]
+    fn what_came_is_compared_with_the_frames_of_the_same_messages() {
+        let traffic = |line: &str| {
+            let plan = super::super::plan::tests::plan(line);
+            let mut tally = Tally::new().expect("histograms");
+            (tally.delivered, tally.received_bytes) = (10, 10 * 257);
+            Traffic::of(&plan, &tally, Duration::from_secs(1), 0)
+        };
+        let compressed = traffic("bench fan-out ws://h/ --payload json --compress");
+        assert_eq!(compressed.received_bytes_per_delivery, 257.0);
+        assert_eq!(compressed.compression_ratio, Some(4.0));
+        let plain = traffic("bench fan-out ws://h/ --payload json");
+        assert_eq!(plain.compression_ratio, None);
+    }
+
+    #[test]
+    fn a_frame_is_a_message_and_its_header() {
+        let lengths = [125, 126, 65_535, 65_536].map(frame_bytes);
+        assert_eq!(lengths, [127, 130, 65_539, 65_546]);
     }
 
     #[test]

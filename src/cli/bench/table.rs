@@ -117,6 +117,13 @@ fn write_traffic(formatter: &mut Formatter<'_>, traffic: &Traffic) -> fmt::Resul
         octets(traffic.delivered_bytes_per_second)
     );
     line(formatter, "delivered", &delivered)?;
+    if let Some(ratio) = traffic.compression_ratio {
+        let text = format!(
+            "{:.0} bytes for each delivery, {ratio:.2} times less than without compression",
+            traffic.received_bytes_per_delivery
+        );
+        line(formatter, "on the wire", &text)?;
+    }
     if let Some(latency) = &traffic.latency_us {
         line(formatter, "latency", &percentiles(latency))?;
     }
@@ -149,6 +156,10 @@ fn settings(settings: &Settings) -> String {
     let mut text = format!("{} connections", grouped(settings.connections.into()));
     if settings.publishers > 0 {
         let kind = if settings.binary { "binary" } else { "text" };
+        let kind = match settings.payload {
+            "json" => format!("JSON as {kind}"),
+            _ => kind.to_owned(),
+        };
         text.push_str(&format!(
             ", {} publish {} bytes of {kind}",
             grouped(settings.publishers.into()),
@@ -169,6 +180,9 @@ fn settings(settings: &Settings) -> String {
     }
     if !settings.echo {
         text.push_str(", no echo");
+    }
+    if settings.compress {
+        text.push_str(", compressed by the server");
     }
     text
 }

@@ -23,6 +23,7 @@ use std::thread;
 
 use yamabiko::chat::SUBPROTOCOL;
 use yamabiko::client::{Backoff, Client, ClientError};
+use yamabiko::websocket::deflate::DeflateConfig;
 
 use super::arguments::ChatOptions;
 use super::{signals, tidy};
@@ -85,7 +86,10 @@ fn stay(
 }
 
 fn connect(url: &str) -> Result<Client, ClientError> {
-    Client::builder(url).subprotocol(SUBPROTOCOL).connect()
+    Client::builder(url)
+        .subprotocol(SUBPROTOCOL)
+        .deflate(DeflateConfig::default())
+        .connect()
 }
 
 /// Sends each line of standard input; its end is a wish to leave.

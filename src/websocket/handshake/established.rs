@@ -182,7 +182,7 @@ impl fmt::Display for ClientHandshakeError {
             Error::RepeatedExtensionParameter(name) => {
                 return write!(
                     formatter,
-                    "permessage-deflate is accepted with {name} twice"
+                    "permessage-deflate is accepted with {name} twice (RFC 7692 §7)"
                 );
             }
             Error::InvalidExtensionParameter(name) => {

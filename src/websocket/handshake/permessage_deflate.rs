@@ -101,6 +101,21 @@ pub(super) fn agree<'a>(
     //= https://www.rfc-editor.org/rfc/rfc7692#section-5
     //# It is recommended that a server accepts PMCEs with higher preference if
     //# the server supports them.
+    //= https://www.rfc-editor.org/rfc/rfc7692#section-5
+    //= reason=no other extension is known, so none is ever accepted beside it
+    //# A server MUST NOT accept a PMCE extension negotiation offer together with
+    //# another extension if the PMCE will conflict with the extension on their
+    //# use of the RSV1 bit.
+    //= https://www.rfc-editor.org/rfc/rfc7692#section-5
+    //= reason=no other extension is known, so none is ever accepted beside it
+    //# A server MUST NOT accept a PMCE extension negotiation offer together with
+    //# another extension if the PMCE will be applied to the output of the
+    //# extension and any of the following conditions applies to the extension:
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-9.1
+    //= reason=one extension has one order
+    //# the order of operations on the data should be assumed to be the same as
+    //# the order in which the extensions are listed in the server's response in
+    //# the opening handshake.
     let first = offers(extensions).next()?;
     Some(first.agreed(config))
 }
@@ -191,6 +206,15 @@ impl ClientWindow {
 
 // As a server.
 impl Parameters {
+    //= https://www.rfc-editor.org/rfc/rfc7692#section-7
+    //= type=implication
+    //= reason=every legal offer is supported
+    //# The server doesn't support the offered configuration.
+    //= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2.1
+    //= type=implication
+    //= reason=it is supported
+    //# A server declines an extension negotiation offer with this parameter if the
+    //# server doesn't support it.
     /// What is agreed if this offer is taken. It can always be: there is no
     /// demand in it that this server could not fulfil.
     fn agreed(&self, config: &DeflateConfig) -> DeflateParameters {

@@ -1,0 +1,723 @@
+//! permessage-deflate in the server (RFC 7692): rooms whose members take
+//! compression and rooms whose members do not, and both in one.
+
+#![cfg(feature = "server")]
+
+#[path = "common/inflate.rs"]
+mod inflate;
+mod socket;
+
+use inflate::inflate_message;
+use socket::{Client, Frame, Running, frame, with_1_and_3_workers};
+use std::collections::{BTreeMap, HashMap};
+use std::thread;
+use std::time::Duration;
+use yamabiko::server::{
+    Config, DeflateConfig, Limits, Message, Metrics, RoomLag, SlowPolicy, SlowReaders, WindowBits,
+};
+use yamabiko::websocket::deflate::DeflateParameters;
+use yamabiko::websocket::frame::Opcode;
+use yamabiko::websocket::{self, Connection};
+
+/// What browsers offer.
+const BROWSER: &str = "permessage-deflate; client_max_window_bits";
+
+fn compressing(config: Config) -> Config {
+    Config {
+        deflate: Some(DeflateConfig::default()),
+        ..config
+    }
+}
+
+fn with_window(bits: u8) -> String {
+    format!("permessage-deflate; server_max_window_bits={bits}")
+}
+
+fn offering(server: &Running, extension: &str) -> Client {
+    Client::connect(server.address).offering(extension)
+}
+
+fn member(server: &Running, room: &str, extension: &str) -> Client {
+    let mut member = offering(server, extension);
+    member.join(room);
+    member
+}
+
+/// A member that takes compression on each worker.
+fn member_of_each_worker(server: &Running, workers: usize, room: &str) -> Vec<Client> {
+    let mut members = BTreeMap::new();
+    for _ in 0..1000 {
+        let mut client = offering(server, BROWSER);
+        members.entry(client.worker()).or_insert(client);
+        if members.len() == workers {
+            break;
+        }
+    }
+    assert_eq!(members.len(), workers, "the kernel gives no client to some");
+    let mut members: Vec<Client> = members.into_values().collect();
+    members.iter_mut().for_each(|member| member.join(room));
+    members
+}
+
+/// Text that shrinks, as long as asked for, and no two alike.
+fn prose(seed: usize, bytes: usize) -> String {
+    let mut text = String::new();
+    for number in 0.. {
+        if text.len() >= bytes {
+            break;
+        }
+        text.push_str(&format!("{{\"sensor\":{seed},\"value\":{}}},", number * 37));
+    }
+    text.truncate(bytes);
+    text
+}
+
+/// Bytes that look like chance.
+fn noise(seed: u64, bytes: usize) -> Vec<u8> {
+    let mut state = seed | 1;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    std::iter::repeat_with(next).take(bytes).collect()
+}
+
+/// Letters of which each is worth four bits: this much does not shrink to less than
+/// half of it.
+fn hexadecimal(seed: u64, bytes: usize) -> String {
+    let digit = |byte: u8| char::from(b"0123456789abcdef"[usize::from(byte >> 4)]);
+    noise(seed, bytes).into_iter().map(digit).collect()
+}
+
+/// Reads a text, compressed or not, for which a window of `window_bytes` suffices.
+fn text_of(frame: &Frame, window_bytes: usize) -> String {
+    assert_eq!(frame.opcode, Opcode::Text, "{frame:?}");
+    let payload = if frame.compressed {
+        let inflated = inflate_message(&[], &frame.payload);
+        assert!(inflated.distance_max <= window_bytes, "{frame:?}");
+        assert!(inflated.octets.len() > frame.payload.len());
+        inflated.octets
+    } else {
+        frame.payload.clone()
+    };
+    String::from_utf8(payload).expect("a text is UTF-8")
+}
+
+fn metrics_when(server: &Running, wanted: impl Fn(&Metrics) -> bool) -> Metrics {
+    loop {
+        let metrics = server.handle.metrics();
+        if wanted(&metrics) {
+            return metrics;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn a_server_offers_nothing_by_itself_and_agrees_to_nothing_unless_told_to() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(config.clone());
+        assert_eq!(offering(&server, BROWSER).extension, None);
+        let server = Running::start(compressing(config));
+        assert_eq!(Client::open(server.address).extension, None);
+        assert_eq!(offering(&server, "x-unknown").extension, None);
+        assert!(offering(&server, BROWSER).extension.is_some());
+    });
+}
+
+#[test]
+fn the_server_never_refers_to_earlier_messages_and_always_says_so() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(Config {
+            deflate: Some(DeflateConfig {
+                server_no_context_takeover: false,
+                client_no_context_takeover: false,
+                ..DeflateConfig::default()
+            }),
+            ..config
+        });
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.1.1
+        //= type=test
+        //# A server MAY include the "server_no_context_takeover" extension
+        //# parameter in an extension negotiation response even if the extension
+        //# negotiation offer being accepted by the extension negotiation
+        //# response didn't include the "server_no_context_takeover" extension
+        //# parameter.
+        let mut client = offering(&server, "permessage-deflate");
+        let answer = "permessage-deflate; server_no_context_takeover";
+        assert_eq!(client.extension.as_deref(), Some(answer));
+        // The same words twice, which a context would make shorter.
+        let text = prose(1, 300);
+        client.text(&text);
+        client.text(&text);
+        let (first, second) = (client.read_frame(), client.read_frame());
+        assert!(first.compressed);
+        assert_eq!(first, second);
+        assert_eq!(text_of(&first, 1 << 15), text);
+    });
+}
+
+/// Every kind of member that a room can have: what it offers, and its window.
+fn kinds_of_members() -> Vec<(String, usize)> {
+    let mut kinds: Vec<_> = (8..=15)
+        .map(|bits| (with_window(bits), 1 << bits))
+        .collect();
+    kinds.push((BROWSER.to_owned(), 1 << 15));
+    kinds.push(("permessage-deflate".to_owned(), 1 << 15));
+    kinds.push(("x-unknown".to_owned(), 0)); // plain
+    kinds
+}
+
+/// Lengths about each bound: the threshold, the windows, what logs share.
+const LENGTHS: [usize; 12] = [
+    20, 63, 64, 256, 257, 512, 513, 1_000, 5_000, 30_000, 70_000, 150_000,
+];
+
+#[test]
+fn members_of_every_kind_hear_one_conversation_in_one_order() {
+    with_1_and_3_workers(|config| {
+        let workers = config.workers.get();
+        let server = Running::start(compressing(config));
+        let mut members = Vec::new();
+        for (extension, window_bytes) in kinds_of_members() {
+            members.push((member(&server, "hall", &extension), window_bytes));
+        }
+        for on_a_worker in member_of_each_worker(&server, workers, "hall") {
+            members.push((on_a_worker, 1 << 15));
+        }
+        let publishers = 4;
+        thread::scope(|scope| {
+            for publisher in 0..publishers {
+                let mut client = Client::open(server.address);
+                scope.spawn(move || {
+                    for (number, bytes) in LENGTHS.into_iter().enumerate() {
+                        let words = prose(publisher * 100 + number, bytes);
+                        client.text(&format!("/say hall {publisher} {number} {words}"));
+                    }
+                });
+            }
+            let count = publishers * LENGTHS.len();
+            let frames = members
+                .iter_mut()
+                .map(|(member, _)| (0..count).map(|_| member.read_frame()).collect());
+            let frames: Vec<Vec<Frame>> = frames.collect();
+            expect_one_conversation(&members, &frames);
+            expect_each_publishers_order(&frames[0], publishers);
+        });
+    });
+}
+
+fn expect_one_conversation(members: &[(Client, usize)], frames: &[Vec<Frame>]) {
+    // The slow inflater sees each frame once for each window that it is for.
+    let mut known: HashMap<(Vec<u8>, usize), String> = HashMap::new();
+    let mut first: Option<Vec<String>> = None;
+    for ((member, window_bytes), frames) in members.iter().zip(frames) {
+        let mut texts = Vec::new();
+        for frame in frames {
+            let key = (frame.payload.clone(), *window_bytes);
+            let text = known.entry(key);
+            texts.push(
+                text.or_insert_with(|| text_of(frame, *window_bytes))
+                    .clone(),
+            );
+            // Seven octets are for the numbers in front.
+            let is_long = frames.iter().any(|frame| frame.compressed);
+            assert_eq!(is_long, *window_bytes > 256, "{:?}", member.extension);
+        }
+        let first = first.get_or_insert_with(|| texts.clone());
+        assert!(*first == texts, "{:?} disagrees", member.extension);
+    }
+}
+
+fn expect_each_publishers_order(frames: &[Frame], publishers: usize) {
+    let mut next = vec![0; publishers];
+    for frame in frames {
+        let text = text_of(frame, 1 << 15);
+        let mut words = text.split(' ').map(str::parse);
+        let (Some(Ok(publisher)), Some(Ok(number))) = (words.next(), words.next()) else {
+            panic!("{text}");
+        };
+        let publisher: usize = publisher;
+        assert_eq!(next[publisher], number, "publisher {publisher}");
+        next[publisher] += 1;
+    }
+    assert_eq!(next, vec![LENGTHS.len(); publishers]);
+}
+
+#[test]
+fn a_message_is_compressed_once_for_all_members_on_all_workers() {
+    with_1_and_3_workers(|config| {
+        let workers = config.workers.get();
+        let server = Running::start(compressing(config));
+        let mut members = member_of_each_worker(&server, workers, "hall");
+        members.extend((0..6).map(|_| member(&server, "hall", BROWSER)));
+        members.push(member(&server, "hall", &with_window(15)));
+        let mut publisher = Client::open(server.address);
+        let (mut from, mut to) = (0, 0);
+        for number in 0..50 {
+            let text = prose(number, 100 + 1000 * number);
+            publisher.text(&format!("/say hall {text}"));
+            let frames: Vec<Frame> = members.iter_mut().map(Client::read_frame).collect();
+            assert!(frames.iter().all(|frame| *frame == frames[0]));
+            assert!(frames[0].compressed);
+            let header_bytes = if frames[0].payload.len() < 126 { 2 } else { 4 };
+            from += text.len() as u64;
+            to += (frames[0].payload.len() + header_bytes) as u64;
+        }
+        let metrics = metrics_when(&server, |metrics| metrics.compressed >= 50);
+        assert_eq!(metrics.compressed, 50);
+        assert_eq!(metrics.compressed_from_bytes, from);
+        assert_eq!(metrics.compressed_to_bytes, to);
+        assert_eq!(metrics.deliveries, 50 * members.len() as u64);
+    });
+}
+
+#[test]
+fn small_windows_share_one_more_frame_and_short_messages_need_none() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(compressing(config));
+        let mut members = vec![member(&server, "hall", BROWSER)];
+        members.extend((9..15).map(|bits| member(&server, "hall", &with_window(bits))));
+        let mut publisher = Client::open(server.address);
+        let mut say = |text: &str| -> Vec<Frame> {
+            publisher.text(&format!("/say hall {text}"));
+            members.iter_mut().map(Client::read_frame).collect()
+        };
+        let short = say(&prose(1, 512));
+        assert!(short.iter().all(|frame| *frame == short[0]));
+        assert_eq!(metrics_when(&server, |m| m.compressed >= 1).compressed, 1);
+        let long = say(&prose(2, 513));
+        assert!(long[1..].iter().all(|frame| *frame == long[1]));
+        assert_eq!(text_of(&long[1], 1 << 9), text_of(&long[0], 1 << 15));
+        assert_eq!(metrics_when(&server, |m| m.compressed >= 3).compressed, 3);
+    });
+}
+
+#[test]
+fn nothing_is_compressed_that_nobody_takes() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(compressing(config));
+        let mut plain = server.members(3, "hall");
+        plain.push(member(&server, "hall", &with_window(8)));
+        let text = prose(1, 1000);
+        plain[0].text(&format!("/say hall {text}"));
+        for member in &mut plain {
+            assert_eq!(member.read_text(), text);
+        }
+        let metrics = metrics_when(&server, |metrics| metrics.deliveries >= 4);
+        assert_eq!(metrics.compressed, 0);
+    });
+}
+
+#[test]
+fn what_is_too_short_or_does_not_shrink_goes_as_it_is() {
+    with_1_and_3_workers(|config| {
+        let threshold_bytes = 200;
+        let server = Running::start(Config {
+            deflate: Some(DeflateConfig {
+                threshold_bytes,
+                ..DeflateConfig::default()
+            }),
+            ..config
+        });
+        let mut listener = member(&server, "hall", BROWSER);
+        let long = "a".repeat(threshold_bytes);
+        let short = &long[1..];
+        // To a room, from outside, and to one client alone.
+        listener.text(&format!("/say hall {short}"));
+        assert_eq!(listener.read_frame(), Frame::text(short));
+        let published = server.publisher.publish("hall", Message::Text(short));
+        assert_eq!(published, Ok(()));
+        assert_eq!(listener.read_frame(), Frame::text(short));
+        listener.text(short);
+        assert_eq!(listener.read_frame(), Frame::text(short));
+
+        listener.text(&format!("/say hall {long}"));
+        let compressed = listener.read_frame();
+        assert!(compressed.compressed);
+        assert_eq!(text_of(&compressed, 1 << 15), long);
+        let published = server.publisher.publish("hall", Message::Text(&long));
+        assert_eq!(published, Ok(()));
+        assert_eq!(listener.read_frame(), compressed);
+        listener.text(&long);
+        assert_eq!(listener.read_frame(), compressed);
+
+        let noise = noise(7, 100_000);
+        let published = server.publisher.publish("hall", Message::Binary(&noise));
+        assert_eq!(published, Ok(()));
+        let plain = Frame::new(Opcode::Binary, noise.clone());
+        assert!(listener.read_frame() == plain);
+        listener.send(frame(Opcode::Binary, &noise));
+        assert!(listener.read_frame() == plain);
+        let metrics = metrics_when(&server, |metrics| metrics.compressed >= 3);
+        assert_eq!(metrics.compressed, 3);
+    });
+}
+
+#[test]
+fn a_direct_message_is_compressed_for_the_very_window() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(compressing(config));
+        for bits in 8..=15 {
+            let mut client = offering(&server, &with_window(bits));
+            for bytes in [64, 256, 257, 600, 40_000] {
+                let text = prose(bytes, bytes);
+                client.text(&text);
+                let answer = client.read_frame();
+                assert_eq!(text_of(&answer, 1 << bits), text);
+                assert_eq!(
+                    answer.compressed,
+                    bits > 8 || bytes <= 256,
+                    "{bits} {bytes}"
+                );
+            }
+        }
+        let mut plain = Client::open(server.address);
+        plain.text(&prose(1, 600));
+        assert_eq!(plain.read_text(), prose(1, 600));
+    });
+}
+
+#[test]
+fn who_is_left_out_hears_nothing_and_all_others_do_in_every_lane() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(compressing(config));
+        let mut members = vec![
+            member(&server, "hall", "x-unknown"),
+            member(&server, "hall", "x-unknown"),
+            member(&server, "hall", BROWSER),
+            member(&server, "hall", BROWSER),
+            member(&server, "hall", &with_window(10)),
+            member(&server, "hall", &with_window(11)),
+        ];
+        // By reference, too, with several workers.
+        for bytes in [300, 1000, 100_000] {
+            for sender in 0..members.len() {
+                let text = hexadecimal(sender as u64, bytes);
+                members[sender].text(&format!("/say-to-others hall {text}"));
+                for (other, member) in members.iter_mut().enumerate() {
+                    if other != sender {
+                        assert_eq!(text_of(&member.read_frame(), 1 << 15), text);
+                    }
+                }
+            }
+        }
+        // And nothing else was on the way to anyone.
+        members[0].text("/say hall the end");
+        for member in &mut members {
+            assert_eq!(member.read_text(), "the end");
+        }
+    });
+}
+
+#[test]
+fn a_room_lives_on_while_any_lane_has_a_member() {
+    // With several workers, who joins may also hear what is on its way.
+    let server = Running::start(compressing(socket::config(1)));
+    let mut plain = Client::open(server.address);
+    let mut compressed = offering(&server, BROWSER);
+    let mut publisher = Client::open(server.address);
+    let text = prose(1, 400);
+    for _ in 0..3 {
+        plain.join("hall");
+        compressed.join("hall");
+        publisher.text(&format!("/say hall {text}"));
+        assert_eq!(plain.read_text(), text);
+        assert_eq!(text_of(&compressed.read_frame(), 1 << 15), text);
+        plain.text("/leave hall");
+        assert_eq!(plain.read_text(), "left");
+        publisher.text(&format!("/say hall {text}"));
+        assert!(compressed.read_frame().compressed);
+        plain.join("hall");
+        compressed.text("/leave hall");
+        assert_eq!(compressed.read_frame(), Frame::text("left"));
+        publisher.text(&format!("/say hall {text}"));
+        assert_eq!(plain.read_text(), text);
+        // Twice in one room is once.
+        plain.join("hall");
+        publisher.text("/say hall once");
+        assert_eq!(plain.read_text(), "once");
+        plain.text("/leave hall");
+        assert_eq!(plain.read_text(), "left");
+    }
+}
+
+/// A member whose kernel keeps little for it, that takes compression.
+fn slow_member(server: &Running, room: &str, extension: &str) -> Client {
+    let mut slow = Client::connect_narrow(server.address).offering(extension);
+    slow.join(room);
+    slow
+}
+
+/// Publishes, in step with a reader, until the server has had to act on another one
+/// that does not read. Returns the frames.
+fn publish_until(
+    server: &Running,
+    room: &str,
+    reader: &mut Client,
+    acted: impl Fn(&Metrics) -> bool,
+) -> Vec<Frame> {
+    let mut publisher = Client::open(server.address);
+    let mut frames = Vec::new();
+    while !acted(&server.handle.metrics()) {
+        let text = hexadecimal(frames.len() as u64, 300_000);
+        publisher.text(&format!("/say {room} {text}"));
+        let frame = reader.read_frame();
+        assert!(frame.compressed && frame.payload.len() > 100_000);
+        frames.push(frame);
+    }
+    frames
+}
+
+fn number_missed(frame: &Frame) -> Option<u64> {
+    let text = std::str::from_utf8(&frame.payload).ok()?;
+    let rest = text.strip_prefix("missed ")?;
+    rest.split(' ').next()?.parse().ok()
+}
+
+/// What a slow member gets until all is accounted for: whole frames of those that
+/// were published, in their order, and how many it missed.
+fn read_account(slow: &mut Client, published: &[Frame]) -> (usize, u64) {
+    let (mut whole, mut missed, mut next) = (0, 0, 0);
+    while whole as u64 + missed < published.len() as u64 {
+        let frame = slow.read_frame();
+        if let Some(number) = number_missed(&frame) {
+            missed += number;
+            continue;
+        }
+        let later = published[next..].iter().position(|other| *other == frame);
+        next += later.expect("a frame as it was published, in its order") + 1;
+        whole += 1;
+    }
+    (whole, missed)
+}
+
+#[test]
+fn a_slow_reader_of_compressed_messages_skips() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(compressing(config));
+        let mut slow = slow_member(&server, "skip", BROWSER);
+        let mut reader = member(&server, "skip", BROWSER);
+        let acted = |metrics: &Metrics| metrics.skipped > 0;
+        let published = publish_until(&server, "skip", &mut reader, acted);
+        let (_, missed) = read_account(&mut slow, &published);
+        assert!(missed > 0);
+        reader.text("/say skip and it goes on");
+        assert_eq!(slow.read_text(), "and it goes on");
+        let metrics = metrics_when(&server, |metrics| metrics.skipped >= missed);
+        assert_eq!(metrics.skipped, missed);
+    });
+}
+
+#[test]
+fn a_slow_reader_of_compressed_messages_gets_the_latest() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(compressing(config));
+        let mut slow = slow_member(&server, "latest", BROWSER);
+        let mut reader = member(&server, "latest", BROWSER);
+        let acted = |metrics: &Metrics| metrics.skipped > 0;
+        let published = publish_until(&server, "latest", &mut reader, acted);
+        let (_, missed) = read_account(&mut slow, &published);
+        assert!(missed > 0);
+        reader.text(&format!("/say latest {}", prose(1, 500)));
+        assert_eq!(text_of(&slow.read_frame(), 1 << 15), prose(1, 500));
+    });
+}
+
+#[test]
+fn a_slow_reader_of_compressed_messages_is_closed_by_its_own_bytes() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(Config {
+            // Less than two messages as they were published, more as they are sent.
+            slow_readers: SlowReaders {
+                bytes_max: 400_000,
+                age_max: None,
+                policy: SlowPolicy::Disconnect,
+                ..SlowReaders::default()
+            },
+            ..compressing(config)
+        });
+        let mut slow = slow_member(&server, "hall", BROWSER);
+        let mut reader = member(&server, "hall", BROWSER);
+        let acted = |metrics: &Metrics| metrics.disconnected > 0;
+        let published = publish_until(&server, "hall", &mut reader, acted);
+        let mut whole = 0;
+        let close = loop {
+            let frame = slow.read_frame();
+            if frame.opcode == Opcode::Close {
+                break frame;
+            }
+            assert!(frame == published[whole]);
+            whole += 1;
+        };
+        assert_eq!(close.payload[..2], 1013u16.to_be_bytes());
+        let words = String::from_utf8_lossy(&close.payload[2..]);
+        let behind = words.split(' ').find_map(|word| word.parse().ok());
+        // One message over the bound, as it is on the wire.
+        let on_the_wire = published[0].payload.len() as u64 * 11 / 10;
+        let behind: u64 = behind.expect("how far it was behind");
+        assert!(
+            (400_001..=400_000 + on_the_wire).contains(&behind),
+            "{words}"
+        );
+    });
+}
+
+#[test]
+fn a_room_that_is_behind_is_one_entry_whatever_its_lanes() {
+    let server = Running::start(Config {
+        slow_readers: SlowReaders {
+            bytes_max: u64::MAX,
+            age_max: None,
+            ..SlowReaders::default()
+        },
+        ..compressing(socket::config(1))
+    });
+    let mut slow_plain = Client::open_narrow(server.address);
+    slow_plain.join("hall");
+    let mut slow = slow_member(&server, "hall", BROWSER);
+    let mut reader = member(&server, "hall", BROWSER);
+    let mut narrow = member(&server, "hall", &with_window(10));
+    let mut publisher = Client::open(server.address);
+    let mut texts = 0;
+    let lag = loop {
+        publisher.text(&format!("/say hall {}", hexadecimal(texts, 200_000)));
+        texts += 1;
+        reader.read_frame();
+        narrow.read_frame();
+        publisher.text("the numbers are shown when a turn has ended");
+        publisher.read_text();
+        match server.handle.lags().as_slice() {
+            [] => {}
+            [lag] if lag.behind == 2 => break lag.clone(),
+            [lag] => assert_eq!(lag.behind, 1),
+            lags => panic!("{lags:?}"),
+        }
+    };
+    let RoomLag { room, members, .. } = &lag;
+    assert_eq!((&**room, *members), ("hall", 4));
+    assert!(lag.held_bytes as u64 > lag.bytes);
+    // One of them catches up, and then the other.
+    (0..texts).for_each(|_| assert!(slow.read_frame().compressed));
+    while server.handle.lags()[0].behind == 2 {
+        publisher.text("a turn");
+        publisher.read_text();
+    }
+    let lags = server.handle.lags();
+    assert_eq!((lags.len(), lags[0].members), (1, 4));
+    (0..texts).for_each(|_| assert_eq!(slow_plain.read_text().len(), 200_000));
+    while !server.handle.lags().is_empty() {
+        publisher.text("a turn");
+        publisher.read_text();
+    }
+}
+
+/// A client's own compressed messages.
+struct Compressing(Connection);
+
+impl Compressing {
+    fn with(agreed: DeflateParameters) -> Compressing {
+        let config = DeflateConfig {
+            server_no_context_takeover: false,
+            client_no_context_takeover: false,
+            threshold_bytes: 0,
+            ..DeflateConfig::default()
+        };
+        let connection = Connection::client(Limits::default(), || [1, 2, 3, 4]);
+        Compressing(connection.with_deflate(agreed, &config))
+    }
+
+    fn frame(&mut self, message: websocket::Message<'_>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let sent = self.0.send(message, &mut bytes);
+        sent.expect("the connection is open");
+        bytes
+    }
+}
+
+#[test]
+fn clients_may_refer_to_earlier_messages_if_the_server_lets_them() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(Config {
+            deflate: Some(DeflateConfig {
+                client_no_context_takeover: false,
+                client_max_window_bits: WindowBits::new(10).expect("a window"),
+                ..DeflateConfig::default()
+            }),
+            ..config
+        });
+        let mut client = offering(&server, BROWSER);
+        let answer = client.extension.clone().expect("it is agreed on");
+        assert!(!answer.contains("client_no_context_takeover"), "{answer}");
+        assert!(answer.contains("client_max_window_bits=10"), "{answer}");
+        let mut own = Compressing::with(DeflateParameters {
+            client_max_window_bits: WindowBits::new(10).expect("a window"),
+            ..DeflateParameters::default()
+        });
+        let text = prose(1, 400);
+        let sizes = [0; 3].map(|_| {
+            let bytes = own.frame(websocket::Message::Text(&text));
+            client.send(&bytes);
+            assert_eq!(text_of(&client.read_frame(), 1 << 15), text);
+            bytes.len()
+        });
+        assert!(
+            sizes[1] < sizes[0] / 2 && sizes[2] < sizes[0] / 2,
+            "{sizes:?}"
+        );
+    });
+}
+
+#[test]
+fn a_message_that_inflates_to_the_limit_passes_and_one_octet_more_is_1009() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(Config {
+            limits: Limits {
+                message_bytes_max: 1 << 20,
+                ..Limits::default()
+            },
+            ..compressing(config)
+        });
+        let mut witness = offering(&server, BROWSER);
+        for bytes in [1 << 20, (1 << 20) + 1, 8 << 20] {
+            let zeros = vec![0; bytes];
+            let mut own = Compressing::with(DeflateParameters::default());
+            let bomb = own.frame(websocket::Message::Binary(&zeros));
+            assert!(bomb.len() < bytes / 100);
+            let mut client = offering(&server, BROWSER);
+            client.send(&bomb);
+            if bytes == 1 << 20 {
+                let echo = client.read_frame();
+                assert!(inflate_message(&[], &echo.payload).octets == zeros);
+            } else {
+                assert_eq!(client.read_close().0, 1009);
+                client.expect_end();
+            }
+        }
+        witness.text("still here");
+        assert_eq!(witness.read_text(), "still here");
+    });
+}
+
+#[test]
+fn compressed_data_that_makes_no_sense_ends_its_connection_alone() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(compressing(config));
+        let mut witness = offering(&server, BROWSER);
+        let mut client = offering(&server, BROWSER);
+        // A block of the type that is reserved (RFC 1951 §3.2.3).
+        let mut bytes = frame(Opcode::Binary, &[0b111, 0, 0]);
+        bytes[0] |= 0b0100_0000;
+        client.send(&bytes);
+        assert_eq!(client.read_close().0, 1007);
+        client.expect_end();
+        // Where nothing was agreed on, RSV1 is an error whatever follows.
+        let mut plain = Client::open(server.address);
+        plain.send(&bytes);
+        assert_eq!(plain.read_close().0, 1002);
+        witness.text("still here");
+        assert_eq!(witness.read_text(), "still here");
+    });
+}

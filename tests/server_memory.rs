@@ -1,0 +1,72 @@
+//! Memory of the whole process while one read brings far more to say than a room's
+//! log may hold. Alone in its file: another test's memory would be counted too.
+#![cfg(all(feature = "server", target_os = "linux"))]
+
+mod socket;
+
+use socket::{Client, Running, config, frame};
+use std::sync::mpsc::channel;
+use yamabiko::server::{
+    Admission, Config, Context, Handler, Message, Refusal, SlowPolicy, SlowReaders, Upgrade,
+};
+use yamabiko::websocket::frame::Opcode;
+
+/// Says 64 KiB to the room for each message.
+struct Amplifier;
+
+const SAID_BYTES: usize = 64 << 10;
+
+impl Handler for Amplifier {
+    type Session = ();
+
+    fn admit(&self, _request: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
+        Ok(Admission::new(()))
+    }
+
+    fn opened(&self, _session: &mut (), context: &mut Context<'_>) {
+        context.join("valley");
+    }
+
+    fn message(&self, _session: &mut (), _message: Message<'_>, context: &mut Context<'_>) {
+        context.publish("valley", Message::Binary(&[7; SAID_BYTES]));
+    }
+}
+
+/// The most memory that this process has had so far.
+fn peak_bytes() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux has /proc");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let words = peak.and_then(|words| words.trim().strip_suffix(" kB"));
+    let kibibytes = words.and_then(|number| number.parse::<usize>().ok());
+    kibibytes.expect("the peak is given in kB") << 10
+}
+
+#[test]
+fn what_one_read_brings_is_written_before_the_log_has_grown_far() {
+    // Nobody is let go, so that only what is skipped leaves the log.
+    let slow_readers = SlowReaders {
+        policy: SlowPolicy::Skip,
+        ..SlowReaders::default()
+    };
+    let (_tell, told) = channel();
+    let server = Running::start_with(
+        Config {
+            slow_readers,
+            ..config(1)
+        },
+        Amplifier,
+        told,
+    );
+    let _member_that_does_not_read = Client::open(server.address);
+    let mut publisher = Client::open(server.address);
+    let messages = 4096;
+    let wire = frame(Opcode::Binary, b"!").repeat(messages); // less than one read
+    let before = peak_bytes();
+    publisher.send(&wire);
+    while server.handle.metrics().received < messages as u64 {
+        std::thread::yield_now();
+    }
+    let grown = peak_bytes() - before;
+    let said = messages * SAID_BYTES;
+    assert!(grown < said / 8, "{grown} bytes for {said}");
+}
