@@ -184,9 +184,10 @@ impl<H: Handler> Worker<H> {
 
     fn connection(&self, deflate: Option<DeflateParameters>) -> Connection {
         let connection = Connection::server(self.config.limits);
-        match (deflate, &self.config.deflate) {
-            (Some(agreed), Some(config)) => connection.with_deflate(agreed, config),
-            _ => connection,
+        match deflate {
+            // What is sent is compressed by the worker.
+            Some(agreed) => connection.with_inflate(agreed),
+            None => connection,
         }
     }
 

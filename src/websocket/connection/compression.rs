@@ -241,6 +241,26 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_that_only_inflates_sends_as_it_is_and_keeps_nothing_of_a_message() {
+        let config = DeflateConfig::default();
+        for client_no_context_takeover in [true, false] {
+            let agreed = DeflateParameters {
+                client_no_context_takeover,
+                ..TAKEOVER
+            };
+            let limits = Limits::default();
+            let mut server = Connection::server(limits).with_inflate(agreed);
+            let mut client = Connection::client(limits, || [0; 4]).with_deflate(agreed, &config);
+            hear(&mut client, &mut server);
+            hear(&mut client, &mut server);
+            assert_eq!(server.aside.is_none(), client_no_context_takeover);
+            let mut wire = Vec::new();
+            assert_eq!(server.send(Message::Binary(&[0; 1000]), &mut wire), Ok(()));
+            assert_eq!(wire.len(), 1004);
+        }
+    }
+
+    #[test]
     fn with_it_a_connection_keeps_what_has_come_and_a_compressor() {
         for mut connection in after_a_message(TAKEOVER) {
             assert_eq!(own(&mut connection), (true, 1000));

@@ -167,6 +167,30 @@ impl Connection {
         self
     }
 
+    /// The same for an end that only inflates what comes: whatever it is given to
+    /// [`send`](Connection::send) goes as it is, which is always legal. For a server
+    /// that writes compressed frames by other means, such as a
+    /// [`MessageDeflater`](super::deflate::MessageDeflater) for many connections.
+    ///
+    /// An idle connection costs nothing more than a plain one, unless the peer takes
+    /// its context over.
+    #[must_use]
+    pub fn with_inflate(mut self, agreed: DeflateParameters) -> Connection {
+        let forgets = match self.masking_keys {
+            None => agreed.client_no_context_takeover,
+            Some(_) => agreed.server_no_context_takeover,
+        };
+        if forgets {
+            self.decoder.define_rsv1();
+            return self;
+        }
+        let config = DeflateConfig {
+            threshold_bytes: usize::MAX,
+            ..DeflateConfig::default()
+        };
+        self.with_deflate(agreed, &config)
+    }
+
     /// Where the connection stands.
     pub fn state(&self) -> State {
         match self.phase {
