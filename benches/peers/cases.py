@@ -192,7 +192,7 @@ def servers(yamabiko, yamabiko_version, node_version):
             [str(yamabiko), "{mode}", "--workers", "1", "--listen", "127.0.0.1:{port}"],
             {"broadcast": "serve", "echo": "echo", "compressed": "serve"},
             yamabiko_version,
-            "as it comes; one worker. Compressed: once for all, level 1",
+            "as it comes; one worker. Compressed: once for all, level 2 (its default)",
             files=[yamabiko],
         ),
         Server(

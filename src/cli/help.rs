@@ -91,7 +91,7 @@ fn server_flags(message_bytes_max: &str, backlog_bytes_max: &str) -> String {
   --drain-timeout S         seconds for all connections to end at shutdown [5]
   --no-compress             no compression: by default it is there for clients
                             that offer it (permessage-deflate, RFC 7692)
-  --compress-level N        from 1, the fastest, to 9, the smallest result [1]
+  --compress-level N        from 1, the fastest, to 9, the smallest result [2]
   --compress-threshold N    bytes from which on a message is compressed [64]
   --compress-takeover BITS  let clients refer back to their earlier messages:
                             they send less, and each costs 2^BITS bytes of
