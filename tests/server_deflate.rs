@@ -8,7 +8,7 @@ mod inflate;
 mod socket;
 
 use inflate::inflate_message;
-use socket::{Client, Frame, Running, frame, with_1_and_3_workers};
+use socket::{Client, Frame, PATIENCE, Running, frame, with_1_and_3_workers};
 use std::collections::{BTreeMap, HashMap};
 use std::thread;
 use std::time::Duration;
@@ -22,9 +22,12 @@ use yamabiko::websocket::{self, Connection};
 /// What browsers offer.
 const BROWSER: &str = "permessage-deflate; client_max_window_bits";
 
+/// Without pings, so that what comes is what the tests are about.
 fn compressing(config: Config) -> Config {
     Config {
         deflate: Some(DeflateConfig::default()),
+        ping_interval: None,
+        close_timeout: PATIENCE,
         ..config
     }
 }
