@@ -254,7 +254,18 @@ both_roles!(what_is_inflated_must_be_utf_8);
 // ── Limits ──────────────────────────────────────────────────────────────────
 
 fn a_message_is_inflated_to_its_limit_and_not_one_octet_further(role: Role) {
-    for limit in [0, 1, 5, 257, 16_384, 40_000, 65_535, 65_536, 65_537, 1 << 20] {
+    for limit in [
+        0,
+        1,
+        5,
+        257,
+        16_384,
+        40_000,
+        65_535,
+        65_536,
+        65_537,
+        1 << 20,
+    ] {
         let within = || agreed_within(role, NO_TAKEOVER, limits(limit, 9, 200));
         let at = match limit {
             0 => stored(b""),
