@@ -25,6 +25,11 @@ pub(super) struct Compression {
 }
 
 impl Compression {
+    //= https://www.rfc-editor.org/rfc/rfc7692#section-5
+    //# both endpoints MUST use the algorithm described in Section 6
+    //# and the message payload transformation (compressing and
+    //# decompressing) procedure of the PMCE configured with the "agreed
+    //# parameters" returned by the server to exchange messages.
     pub(super) fn new(
         role: Role,
         agreed: DeflateParameters,
