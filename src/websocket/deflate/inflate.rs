@@ -322,3 +322,44 @@ pub(super) const BLOCK_BYTES: usize = 64 << 10;
 /// What the sender has removed, and behind it an empty block that ends the stream
 /// (BFINAL, fixed codes, end of block).
 const TAIL_AND_LAST_BLOCK: [u8; 6] = [TAIL[0], TAIL[1], TAIL[2], TAIL[3], 0b011, 0];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_octets_wait_and_one_more_takes_a_decompressor() {
+        // A stored block of 65,535 zeros, of which not all have come.
+        let mut octets = vec![0; WAITING_BYTES_MAX + 1];
+        octets[1..3].fill(0xff);
+        for first in [0, 1, 5000, WAITING_BYTES_MAX] {
+            let mut message = CompressedMessage::new(History::default(), 1 << 20);
+            let mut payload = Payload::Binary(Vec::new());
+            let (now, then) = octets[..WAITING_BYTES_MAX].split_at(first);
+            for piece in [now, then] {
+                assert_eq!(message.push(piece, false, &mut payload), Ok(()));
+            }
+            assert_eq!(message.waiting.len(), WAITING_BYTES_MAX);
+            assert!(message.inflater.is_none());
+
+            let one_more = &octets[WAITING_BYTES_MAX..];
+            assert_eq!(message.push(one_more, false, &mut payload), Ok(()));
+            assert_eq!(message.waiting.capacity(), 0);
+            assert!(message.inflater.is_some());
+            assert_eq!(payload.bytes(), octets.len() - 5);
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_all_here_does_not_wait() {
+        let mut message = CompressedMessage::new(History::default(), 5);
+        let mut payload = Payload::Binary(Vec::new());
+        let hello = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
+        assert_eq!(message.push(hello, true, &mut payload), Ok(()));
+        assert_eq!(message.waiting.capacity(), 0);
+        assert_eq!(payload.octets().0, b"Hello");
+        // Its decompressor goes back as soon as it is known to be whole.
+        assert_eq!(message.finish(&mut payload), Ok(()));
+        assert!(message.inflater.is_none());
+    }
+}
