@@ -14,11 +14,13 @@
 //! | who has it | memory |
 //! |---|---|
 //! | a thread, for its connections | up to 4 decompressors of 47 KiB, a block of 64 KiB, a [`MessageDeflater`] |
-//! | a [`MessageDeflater`] | 273 KiB, and from the first message on that is longer than a smaller window 147 to 209 KiB |
-//! | an idle connection without context takeover | 136 octets |
-//! | the same with the peer's context | the octets of its window, as many as have come, and up to a quarter more: at most 320 octets to 40 KiB |
+//! | a [`MessageDeflater`] | 273 KiB from its first message on, and from the first on that is longer than a smaller window 147 to 209 KiB |
+//! | an idle connection without context takeover | 96 octets; none if it [only inflates](super::Connection::with_inflate) |
+//! | the same with the peer's context | 96 octets, and those that have come: a window and up to a quarter more, at most 320 octets to 40 KiB |
 //! | the same with its own context | a compressor, from its first compressed message on |
-//! | a compressed message that is not complete | its octets; from 16 KiB on a decompressor, and what is inflated |
+//! | a compressed message that is not complete | its octets; over 16 KiB a decompressor instead, and what is inflated |
+//!
+//! Buffers grow by doubling: they have room for up to twice what is in them.
 //!
 //! | window | 256 | 512 | 1 KiB | 2 KiB | 4 KiB | 8 KiB | 16 KiB | 32 KiB |
 //! |---|---|---|---|---|---|---|---|---|
