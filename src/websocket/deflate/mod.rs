@@ -34,6 +34,11 @@
 //! Who sees how long messages are, and can have some of their text chosen, can find
 //! out what else is in them (RFC 7692 §8; CRIME). Do not compress a secret and what a
 //! stranger says into one message, nor, with context takeover, into one connection.
+//!
+//! Memory is bounded whatever a peer sends, but little of it can be much work: 0.1 µs
+//! for each octet of a message of zeros, which is a thousandth of what comes out, and
+//! 0.4 µs for each octet of one whose streams end every two octets (BFINAL), because
+//! each end hands 32 KiB to the next. Plain messages of no length cost 0.03 µs.
 
 mod compress;
 mod inflate;
