@@ -144,6 +144,31 @@ fn a_block_with_bfinal_is_followed_by_others(role: Role) {
 }
 both_roles!(a_block_with_bfinal_is_followed_by_others);
 
+/// Behind the end of a stream the window is that of this message and, as far as it
+/// has room, of those before.
+fn the_window_reaches_across_the_end_of_a_stream(role: Role) {
+    let octets: Vec<u8> = (0..80_000_u32)
+        .map(|i| (i.wrapping_mul(i) >> 9) as u8)
+        .collect();
+    let farthest = match_of_three(29, 32_768 - 24_577, 13);
+    for ahead_of_end in [0, 1, 100, 32_767, 32_768, 32_769, 40_000] {
+        let (earlier, last) = octets[..32_768 + ahead_of_end].split_at(32_768);
+        let mut stream = match last {
+            [] => b"\x00\x00\x00\xff\xff\x00".to_vec(),
+            _ => stored(last),
+        };
+        stream.pop();
+        stream[0] = 1; // BFINAL
+        let payloads = [stored(earlier), [stream, farthest.clone()].concat()];
+        let frames = payloads.iter().map(|payload| compressed(BINARY, payload));
+        let wire: Vec<u8> = frames.flat_map(|frame| peer(role).frame(frame)).collect();
+        let far = &octets[ahead_of_end..ahead_of_end + 3];
+        let expected = [binary(earlier), binary([last, far].concat())];
+        assert_eq!(agreed(role, TAKEOVER).receive(wire), expected);
+    }
+}
+both_roles!(the_window_reaches_across_the_end_of_a_stream);
+
 /// A character that a stream's end cuts is in the window too.
 fn a_stream_may_end_inside_a_character(role: Role) {
     // A stored block with BFINAL: "aaa", and two thirds of 山.

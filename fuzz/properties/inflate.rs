@@ -323,6 +323,7 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     const PLAIN_TEXT: u8 = 0b001;
     const LONG_TEXT: u8 = 0b1011;
     let across = [FINAL, AGAIN].concat();
+    let to_earlier = [b"\x03\x00", AGAIN].concat();
     let corrupt = [HELLO, b"\x07"].concat();
     let words = b"the mountain echo, the mountain echo, the mountain echo";
     let stories: Vec<Story<'_>> = vec![
@@ -350,6 +351,12 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
             [0, 0, 0],
             &[],
             vec![(TEXT, &across), (TEXT, AGAIN)],
+        ),
+        (
+            "bfinal-and-earlier",
+            [0, 0, 0],
+            &[],
+            vec![(TEXT, HELLO), (TEXT, &to_earlier)],
         ),
         (
             "two-blocks",
