@@ -125,6 +125,10 @@ impl Post {
         self.mailboxes.workers()
     }
 
+    pub(super) fn wake_all(&self) {
+        self.mailboxes.wake_all();
+    }
+
     /// To the room's home, which is another worker.
     pub(super) fn send_home(&mut self, worker: usize, published: Published) {
         if let Some(outgoing) = self.outgoing.get_mut(worker) {

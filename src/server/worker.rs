@@ -7,6 +7,7 @@
 //!   mail ────── rooms.rs         publications of other workers
 //!   timer ───── session's one deadline: handshake, silence, pong, close, linger
 //!   alarm ───── stopping.rs      whoever has not closed in time
+//!   bell ────── a signal came: every worker is told to stop
 //!   turn_ended  mail out; outboxes; then each room that has something new is
 //!               written to its members; who is too far behind is closed
 //! ```
@@ -178,6 +179,11 @@ impl<H: Handler> Application for Worker<H> {
         if self.drained_at.is_some_and(|at| at <= io.now()) {
             self.abandon_all(io);
         }
+    }
+
+    fn rung(&mut self, _io: &mut Io) {
+        self.stopping.store(true, Ordering::Release);
+        self.rooms.post.wake_all();
     }
 
     fn turn_ended(&mut self, io: &mut Io) {
