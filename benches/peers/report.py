@@ -21,6 +21,7 @@ import plots
 
 MIB = 1 << 20
 YARDSTICKS = (cases.LIMIT, cases.LIMIT_EACH)
+NO_RIVALS = (*YARDSTICKS, cases.OURSELVES, cases.TWO_WORKERS)
 
 
 def main(results, docs):
@@ -294,7 +295,7 @@ def best_rival(results, case, metric, otherwise):
     values = [
         results.median(case, server, metric)
         for server in results.servers(case, metric)
-        if server != cases.OURSELVES and server not in YARDSTICKS
+        if server not in NO_RIVALS
     ]
     return min(values, default=otherwise)
 
@@ -365,8 +366,9 @@ def idle_section(results, of_idle, drawings):
 
 
 def slow_section(results, of_slow):
+    without = next((case for case in of_slow if not case.slow_percent), None)
     parts = []
-    for case in of_slow:
+    for case in [case for case in of_slow if case.slow_percent]:
         rows = []
         for server in by_value(results, case, "p99_ms"):
             ended = results.slow_endings.get((case.name, server), {})
@@ -375,21 +377,26 @@ def slow_section(results, of_slow):
                 (
                     server,
                     latency_text(results, case, server),
+                    latency_text(results, without, server) if without else "–",
                     f"{results.median(case, server, 'grown_mib'):.1f}",
                     endings or "none",
                 )
             )
-        parts += [
+        header = (
+            "server",
+            "latency of the others, ms: p50 / p99",
+            "without slow readers",
+            "memory grew by, MiB",
+            "ended",
+        )
+        parts.append(
             f"## Slow readers\n\n{case.connections} members, of whom "
             f"{case.slow_percent} % stop reading; {case.rate_per_second} messages a second of "
-            f"{case.message_bytes} bytes by {case.publishers} publishers. Every server is set "
-            "to disconnect a client for whom it holds more than 1 MiB. Close code 1006: the "
-            "connection ended without a Close frame.",
-            table(
-                ("server", "latency of the others, ms: p50 / p99", "memory grew by, MiB", "ended"),
-                rows,
-            ),
-        ]
+            f"{case.message_bytes} bytes by {case.publishers} publishers. *Without* them: the "
+            "others alone. Every server is set to disconnect a client for whom it holds more "
+            "than 1 MiB. Close code 1006: the connection ended without a Close frame.\n\n"
+            + table(header, rows)
+        )
     return "\n\n".join(parts)
 
 
@@ -427,7 +434,7 @@ def losses(results, of_cases):
             ours = results.median(case, cases.OURSELVES, metric)
             for server in results.servers(case, metric):
                 theirs = results.median(case, server, metric)
-                if ours is None or server == cases.OURSELVES or server in YARDSTICKS:
+                if ours is None or server in NO_RIVALS:
                     continue
                 if (theirs > ours) if more_is_better else (theirs < ours):
                     spread = overlaps(
@@ -538,9 +545,10 @@ def any_value(results, of_cases, server, metric):
 
 
 def best_server(results, case, metric):
-    rivals = [s for s in results.servers(case, metric) if s not in YARDSTICKS]
+    others = (*YARDSTICKS, cases.TWO_WORKERS)
+    servers = [s for s in results.servers(case, metric) if s not in others]
     pick = max if COMPARED[metric][1] else min
-    return pick(rivals, key=lambda s: results.median(case, s, metric), default=None)
+    return pick(servers, key=lambda s: results.median(case, s, metric), default=None)
 
 
 def latencies(results, of_cases):
@@ -568,6 +576,8 @@ def title(case):
         "echo": (case.connections, case.message_bytes, case.window),
         "compressed": (case.connections, case.publishers, case.message_bytes, case.window),
     }.get(case.scenario)
+    if case.scenario == "slow":
+        return "slow readers" if case.slow_percent else "without slow readers"
     text = ", ".join(map(str, numbers)) if numbers else case.scenario
     return f"compressed: {text}" if case.scenario == "compressed" else text
 

@@ -172,6 +172,13 @@ class Losses(unittest.TestCase):
         ours = run(CASE, cases.OURSELVES, cpu_us=3.0)
         self.assertEqual(self.losses(ours, run(CASE, cases.LIMIT, cpu_us=1.0)), [])
 
+    def test_yamabiko_with_more_workers_is_neither_a_rival_nor_the_best(self):
+        ours = run(CASE, cases.OURSELVES, cpu_us=3.0)
+        more = run(CASE, cases.TWO_WORKERS, cpu_us=2.0)
+        self.assertEqual(self.losses(ours, more), [])
+        results = report.collect(machine(cases.OURSELVES, cases.TWO_WORKERS), [ours, more])
+        self.assertEqual(report.best_server(results, CASE, "cpu_us"), cases.OURSELVES)
+
     def test_overlapping_rounds_are_marked(self):
         ours = [run(CASE, cases.OURSELVES, cpu_us=cost) for cost in (2.0, 3.0, 4.0)]
         near = [run(CASE, "bun", cpu_us=cost) for cost in (1.0, 2.0, 2.5)]
@@ -288,6 +295,13 @@ class Cases(unittest.TestCase):
         )
         self.assertEqual(cases.IDLE.words(1, 4), ["--connections", "10000", "--duration", "4"])
         self.assertNotIn("--publishers", ECHO.words(1, 4))
+
+    def test_control_of_the_slow_readers_is_the_same_load_without_them(self):
+        without = cases.WITHOUT_SLOW
+        self.assertEqual((cases.SLOW.bench_scenario, without.bench_scenario), ("slow", "fan-out"))
+        words, of_slow = without.words(1, 4), cases.SLOW.words(1, 4)
+        self.assertNotIn("--slow-percent", words)
+        self.assertEqual(words[2:], of_slow[2:-2])
 
     def test_compressed_case_is_a_fan_out_of_json(self):
         self.assertEqual((COMPRESSED.bench_scenario, COMPRESSED.mode), ("fan-out", "compressed"))
