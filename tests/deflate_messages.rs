@@ -285,35 +285,58 @@ fn compressed_octets_have_a_limit_of_their_own(role: Role) {
     let limit = 1000;
     let announced_max = limit + limit / 4 + 1024;
     let within = || agreed_within(role, NO_TAKEOVER, limits(limit, 9, 200));
-    // Empty blocks, which come to nothing.
-    let empty = |octets: usize| {
-        let mut payload = b"\x00\x00\x00\xff\xff".repeat(octets / 5);
-        payload.push(0);
-        payload
-    };
-    let at = empty(announced_max - 1);
-    assert_eq!(at.len() + 4, announced_max.next_multiple_of(5) + 1 - 1);
+    // Empty blocks, which come to nothing, and a short one.
+    let empty_blocks = b"\x00\x00\x00\xff\xff".repeat(announced_max / 5 - 1);
+    let at = [empty_blocks, stored(b"abc")].concat();
+    assert_eq!(at.len(), announced_max);
     let wire = peer(role).frame(compressed(BINARY, &at));
-    assert_eq!(within().receive(wire), [binary(b"")]);
+    assert_eq!(within().receive(wire), [binary(b"abc")]);
 
     // Told from the header, before anything of it has come.
     let header = |bytes: usize| peer(role).header(compressed(BINARY, b""), bytes as u64);
     assert_eq!(within().receive(header(announced_max)), []);
     fails_after(&[], TOO_BIG, within(), header(announced_max + 1));
 
-    // All fragments together; a plain message keeps to the plain limit.
-    let mut endpoint = within();
-    let mut first = compressed(BINARY, &at[..at.len() - 1]);
-    first.fin = false;
-    endpoint.receive(peer(role).frame(first));
-    let rest = WireFrame::new(0, b"");
-    let left = announced_max - (at.len() - 1);
-    let second = peer(role).header(rest, left as u64 + 1);
-    fails_after(&[], TOO_BIG, endpoint, second);
+    // All fragments together.
+    let in_two = fragments(BINARY, &[&at[..2000], &at[2000..]]);
+    let [first, second] = &in_two[..] else {
+        unreachable!("two pieces");
+    };
+    let after_first = || {
+        let mut endpoint = within();
+        assert_eq!(endpoint.receive(peer(role).frame(first.clone())), []);
+        endpoint
+    };
+    let wire = peer(role).frame(second.clone());
+    assert_eq!(after_first().receive(wire), [binary(b"abc")]);
+    let one_more = second.payload.len() as u64 + 1;
+    let header = peer(role).header(second.clone(), one_more);
+    fails_after(&[], TOO_BIG, after_first(), header);
+
+    // A plain message keeps to the plain limit.
     let plain = peer(role).header(WireFrame::new(BINARY, b""), limit as u64 + 1);
     fails_after(&[], TOO_BIG, within(), plain);
 }
 both_roles!(compressed_octets_have_a_limit_of_their_own);
+
+/// Its end need not have come, nor the end of the frame.
+fn a_long_message_fails_where_it_grows_over_its_limit(role: Role) {
+    let limit = 40_000;
+    for bytes in [limit, limit + 1] {
+        let mut endpoint = agreed_within(role, NO_TAKEOVER, limits(limit, 9, 200));
+        let payload = stored(&vec![7; bytes]);
+        let mut wire = peer(role).frame(compressed(BINARY, &payload));
+        // The octet that is missing ends the message.
+        let end = wire.split_off(wire.len() - 1);
+        if bytes > limit {
+            fails_after(&[], TOO_BIG, endpoint, wire);
+        } else {
+            assert_eq!(endpoint.receive(wire), []);
+            assert_eq!(endpoint.receive(end), [binary(vec![7; limit])]);
+        }
+    }
+}
+both_roles!(a_long_message_fails_where_it_grows_over_its_limit);
 
 /// A long message is inflated while it comes, a short one when it is there: the
 /// events are the same however it is cut.

@@ -1,10 +1,19 @@
 //! RFC 7692: whatever two ends have agreed on, they understand each other, however the
-//! wire cuts what they say.
+//! wire cuts what they say; and what an end lets the other do, it can read.
 
 mod common;
 
-use common::deflate::agreed_within;
-use common::{Endpoint, Fragment, Limits, Message, Received, Role, cut};
+use common::deflate::{
+    HELLO, HELLO_AGAIN, agreed, agreed_within, compressed, match_of_three, stored,
+};
+use common::inflate::inflate_message;
+use common::properties::negotiation::{
+    answer_with, both_ends_agree, field, judged, offered, request_with, with_upgrade,
+};
+use common::{
+    BINARY, Endpoint, Fragment, Limits, Message, Received, Role, TEXT, binary, cut, decode_all,
+    peer, text,
+};
 use proptest::prelude::*;
 use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, WindowBits};
 
@@ -122,4 +131,229 @@ proptest! {
             prop_assert_eq!(listener.receive_in_pieces(cut(&wire, &lengths)), expected);
         }
     }
+}
+
+// ── From the handshake on ───────────────────────────────────────────────────
+
+/// An end that wants nothing in particular.
+const NO_DEMANDS: DeflateConfig = DeflateConfig {
+    server_no_context_takeover: false,
+    client_no_context_takeover: false,
+    ..common::deflate::EAGER
+};
+
+fn window(bits: u8) -> WindowBits {
+    WindowBits::new(bits).unwrap()
+}
+
+/// A server that has been offered this: what it answers, and the connection behind it.
+fn server_offered(offers: &str, config: &DeflateConfig) -> (String, Endpoint) {
+    let request = request_with(offers);
+    let answered = with_upgrade(request.as_bytes(), |upgrade| {
+        let chosen = upgrade.choose_deflate(config).unwrap();
+        let mut head = Vec::new();
+        let written = upgrade.write_response(None, Some(&chosen), &mut head);
+        assert_eq!(written, Ok(()));
+        (field(&head).unwrap(), agreed(Role::Server, chosen))
+    });
+    answered.unwrap()
+}
+
+/// A client that has been answered this: what it has offered, and the connection
+/// behind it.
+fn client_answered(answer: &str, config: DeflateConfig) -> (String, Endpoint) {
+    let taken = judged(Some(config), &answer_with(answer)).unwrap();
+    (offered(config), agreed(Role::Client, taken.unwrap()))
+}
+
+/// The second message refers to the first, and the third to the second.
+fn reads_with_context_takeover(mut endpoint: Endpoint) {
+    for payload in [HELLO, HELLO_AGAIN, HELLO_AGAIN] {
+        let wire = peer(endpoint.role).frame(compressed(TEXT, payload));
+        assert_eq!(endpoint.receive(wire), [text("Hello")]);
+    }
+}
+
+/// A match reaches as far as the window: into the message itself, and into earlier
+/// ones with a plain one between them.
+fn reads_within_a_window_of(bits: u8, mut endpoint: Endpoint) {
+    let octets: Vec<u8> = (0..window(bits).window_bytes() as u32)
+        .map(|i| (i.wrapping_mul(i) >> 9) as u8)
+        .collect();
+    let peer = peer(endpoint.role);
+    let bits = usize::from(bits);
+    // The last distance of the symbol: a power of 2.
+    let far = match_of_three(2 * bits - 1, (1 << (bits - 2)) - 1, bits - 2);
+    let message = stored(&octets);
+    let whole = [&message[..message.len() - 1], &far].concat();
+    let wire = peer.frame(compressed(BINARY, whole));
+    let heard = [&octets[..], &octets[..3]].concat();
+    assert_eq!(endpoint.receive(wire), [binary(&heard)]);
+
+    let (first, second) = octets.split_at(100);
+    for message in [first, second] {
+        endpoint.receive(peer.frame(compressed(BINARY, stored(message))));
+        endpoint.receive(peer.text("plain"));
+    }
+    let wire = peer.frame(compressed(BINARY, far));
+    assert_eq!(endpoint.receive(wire), [binary(&octets[..3])]);
+}
+
+/// The window that an answer allows its reader; that of the default if it says none.
+fn told(answer: &str, parameter: &str) -> u8 {
+    let mut parameters = answer.split("; ");
+    let value = parameters.find_map(|one| one.strip_prefix(parameter)?.strip_prefix('='));
+    value.map_or(15, |digits| digits.parse().unwrap())
+}
+
+//= https://www.rfc-editor.org/rfc/rfc7692#section-5
+//= type=test
+//# The LZ77 window size of the server must not be less than the LZ77
+//# window size of the client.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2.2
+//= type=test
+//# Absence of this extension parameter in an extension negotiation
+//# response indicates that the server can receive messages compressed
+//# using an LZ77 sliding window of up to 32,768 bytes.
+#[test]
+fn server_reads_whatever_a_client_may_send_that_keeps_to_its_answer() {
+    for bits in 8..=15 {
+        let config = DeflateConfig {
+            client_max_window_bits: window(bits),
+            ..NO_DEMANDS
+        };
+        let table = [
+            ("permessage-deflate; client_max_window_bits", bits),
+            ("permessage-deflate; client_max_window_bits=15", bits),
+            ("permessage-deflate; client_max_window_bits=8", 8),
+            // It cannot be told a window, and uses the largest.
+            ("permessage-deflate", 15),
+        ];
+        for (offer, expected) in table {
+            let (answer, server) = server_offered(offer, &config);
+            assert_eq!(told(&answer, "client_max_window_bits"), expected);
+            reads_within_a_window_of(expected, server);
+        }
+    }
+    let (answer, _) = server_offered("permessage-deflate; client_max_window_bits", &NO_DEMANDS);
+    assert_eq!(answer, "permessage-deflate");
+}
+
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2.1
+//= type=test
+//# Absence of this parameter in an extension negotiation offer indicates
+//# that the client can receive messages compressed using an LZ77 sliding
+//# window of up to 32,768 bytes.
+#[test]
+fn client_reads_whatever_a_server_may_send_that_keeps_to_its_offer() {
+    let (offer, client) = client_answered("permessage-deflate", NO_DEMANDS);
+    assert!(!offer.contains("server_max_window_bits"), "{offer}");
+    reads_within_a_window_of(15, client);
+    for bits in 8..15 {
+        let config = DeflateConfig {
+            server_max_window_bits: window(bits),
+            ..NO_DEMANDS
+        };
+        let answer = format!("permessage-deflate; server_max_window_bits={bits}");
+        let (offer, client) = client_answered(&answer, config);
+        assert_eq!(told(&offer, "server_max_window_bits"), bits);
+        reads_within_a_window_of(bits, client);
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.1.1
+//= type=test
+//# Absence of this extension parameter in an extension negotiation offer
+//# indicates that the client can decompress a message that the server
+//# built using context takeover.
+#[test]
+fn client_that_does_not_ask_the_server_to_forget_reads_with_context_takeover() {
+    for client_no_context_takeover in [false, true] {
+        let config = DeflateConfig {
+            client_no_context_takeover,
+            ..NO_DEMANDS
+        };
+        let (offer, client) = client_answered("permessage-deflate", config);
+        assert!(!offer.contains("server_no_context_takeover"), "{offer}");
+        reads_with_context_takeover(client);
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.1.2
+//= type=test
+//# Absence of this extension parameter in an extension negotiation
+//# response indicates that the server can decompress messages built by
+//# the client using context takeover.
+#[test]
+fn server_that_does_not_ask_the_client_to_forget_reads_with_context_takeover() {
+    for offer in [
+        "permessage-deflate",
+        "permessage-deflate; server_no_context_takeover; client_max_window_bits",
+    ] {
+        let (answer, server) = server_offered(offer, &NO_DEMANDS);
+        assert!(!answer.contains("client_no_context_takeover"), "{answer}");
+        reads_with_context_takeover(server);
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc7692#section-5
+//= type=test
+//# both endpoints MUST use the algorithm described in Section 6
+//# and the message payload transformation (compressing and
+//# decompressing) procedure of the PMCE configured with the "agreed
+//# parameters" returned by the server to exchange messages.
+#[test]
+fn both_ends_keep_to_what_the_server_has_answered() {
+    let configs = || {
+        (0..4).flat_map(|flags| {
+            [8, 9, 12, 15].map(|bits| DeflateConfig {
+                server_no_context_takeover: flags & 1 != 0,
+                client_no_context_takeover: flags & 2 != 0,
+                server_max_window_bits: window(bits),
+                client_max_window_bits: window(23 - bits),
+                ..NO_DEMANDS
+            })
+        })
+    };
+    for (server, client) in configs().flat_map(|server| configs().map(move |one| (server, one))) {
+        let parameters = both_ends_agree(&server, &client);
+        let [mut server, mut client] =
+            [Role::Server, Role::Client].map(|role| agreed(role, parameters));
+        let (forgets, bits) = (
+            parameters.server_no_context_takeover,
+            parameters.server_max_window_bits,
+        );
+        converse(&mut server, &mut client, forgets, bits);
+        let (forgets, bits) = (
+            parameters.client_no_context_takeover,
+            parameters.client_max_window_bits,
+        );
+        converse(&mut client, &mut server, forgets, bits);
+    }
+}
+
+/// What one end says is within the bounds, and the other end hears it.
+fn converse(from: &mut Endpoint, to: &mut Endpoint, forgets: bool, bits: WindowBits) {
+    let mut earlier = Vec::new();
+    for length in [150, 250, 150, 9000, 40] {
+        let words: String = (0..length)
+            .map(|i| format!("{:x} ", i * i % 4001))
+            .collect();
+        let words = &words[..length];
+        let mut wire = Vec::new();
+        let sent = from.connection.send(Message::Text(words), &mut wire);
+        assert_eq!(sent, Ok(()));
+        let [frame] = &decode_all(&wire)[..] else {
+            panic!("one message is one frame");
+        };
+        if frame.rsv == 0b100 {
+            let before = if forgets { &[] } else { &earlier[..] };
+            let inflated = inflate_message(before, &frame.payload);
+            assert_eq!(inflated.octets, words.as_bytes());
+            assert!(inflated.distance_max <= bits.window_bytes());
+            earlier.extend(words.as_bytes());
+        }
+        assert_eq!(to.receive(wire), [text(words)]);
+    }
+    assert!(!earlier.is_empty(), "some were compressed");
 }

@@ -10,11 +10,14 @@
 //!            └── every message again as our own compressor makes it
 //!
 //! a message | 0 0 0 0 . . . . | length, two octets | that many octets of payload
-//!             fragments     │││
-//!               less one    ││└ text
-//!                           │└─ compressed
-//!                           └── a Ping between the fragments
+//!             fragments   ││││
+//!               less one  │││└ text
+//!                         ││└─ compressed
+//!                         │└── a Ping between the fragments
+//!                         └─── long: compressed, in one frame, behind a stored block
 //! ```
+//!
+//! A long message is inflated while it comes, any other when all of it is there.
 
 use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, MessageDeflater, WindowBits};
 use zlib_rs::{Inflate, InflateFlush, Status};
@@ -59,8 +62,15 @@ pub fn inflate(data: &[u8]) {
     assert_eq!(pongs.count(), pings.count());
 }
 
-/// Below what an endpoint lets wait, so that a message fails where it ends.
+/// Below what an endpoint lets wait, so that a message fails where it ends. Where one
+/// that is long fails cannot be told: it comes without Pings.
 const INPUT_BYTES_MAX: usize = 8 << 10;
+
+/// Octets of the block that makes a message long: more than an endpoint lets wait.
+const LONG_BLOCK_BYTES: u16 = 17_000;
+
+/// So many messages are long at most; the others are as they would be.
+const LONG_MESSAGES_MAX: usize = 2;
 
 fn parameters(flags: u8, windows: u8) -> DeflateParameters {
     let bits = |nibble: u8| WindowBits::new(8 + nibble % 8).expect("8 to 15");
@@ -117,6 +127,20 @@ impl Said {
         wire
     }
 
+    fn make_long(&mut self) {
+        let (length, complement) = (LONG_BLOCK_BYTES, !LONG_BLOCK_BYTES);
+        let octets = [b'a'; LONG_BLOCK_BYTES as usize];
+        let head = [length.to_le_bytes(), complement.to_le_bytes()].concat();
+        let payload = [&[0], &head[..], &octets, &self.payload].concat();
+        *self = Said {
+            text: self.text,
+            compressed: true,
+            pings: false,
+            fragments: 1,
+            payload,
+        };
+    }
+
     /// The payload in so many pieces, some of them empty if it is short.
     fn pieces(&self) -> Vec<&[u8]> {
         let length = self.payload.len().div_ceil(self.fragments);
@@ -129,18 +153,23 @@ impl Said {
 
 fn messages(mut data: &[u8], again: bool) -> Vec<Said> {
     let mut deflater = MessageDeflater::new(data.len() as u8);
-    let mut messages = Vec::new();
+    let (mut messages, mut long_messages) = (Vec::new(), 0);
     while let [head, high, low, rest @ ..] = data {
         let length = usize::from(u16::from_be_bytes([*high, *low])).min(rest.len());
         let (payload, rest) = rest.split_at(length);
         data = rest;
-        messages.push(Said {
+        let mut said = Said {
             text: head & 1 != 0,
             compressed: head & 2 != 0,
             pings: head & 4 != 0,
             fragments: 1 + usize::from(head >> 4),
             payload: payload.to_vec(),
-        });
+        };
+        if head & 8 != 0 && long_messages < LONG_MESSAGES_MAX {
+            said.make_long();
+            long_messages += 1;
+        }
+        messages.push(said);
         let mut frame = Vec::new();
         let message = Message::Binary(payload);
         if again && deflater.write_frame(message, WindowBits::MAX, &mut frame) {
@@ -292,6 +321,7 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     const TEXT: u8 = 0b011;
     const IN_THREE_WITH_PINGS: u8 = 0b0010_0111;
     const PLAIN_TEXT: u8 = 0b001;
+    const LONG_TEXT: u8 = 0b1011;
     let across = [FINAL, AGAIN].concat();
     let corrupt = [HELLO, b"\x07"].concat();
     let words = b"the mountain echo, the mountain echo, the mountain echo";
@@ -340,6 +370,24 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
             [1, 0, 0],
             &[1],
             vec![(TEXT, HALF_A_CHARACTER)],
+        ),
+        (
+            "long",
+            [0, 1, 0xff],
+            &[250],
+            vec![(LONG_TEXT, HELLO), (LONG_TEXT, AGAIN), (TEXT, AGAIN)],
+        ),
+        (
+            "long-and-cut-short",
+            [1, 0, 0],
+            &[255, 7],
+            vec![(LONG_TEXT, &HELLO[..4])],
+        ),
+        (
+            "long-and-too-big",
+            [3, 2, 0],
+            &[100],
+            vec![(LONG_TEXT, HELLO)],
         ),
         (
             "our-own",

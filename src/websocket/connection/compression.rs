@@ -2,7 +2,7 @@
 //!
 //! | | without context takeover | with it |
 //! |---|---|---|
-//! | receiving | nothing | the octets of the window, as many as have come |
+//! | receiving | nothing | the octets of the window, as many as have come, and a few more |
 //! | sending | nothing | a compressor: 147 to 273 KiB, from the first message on |
 
 use super::super::deflate::{DeflateConfig, DeflateParameters, History, WindowBits};
@@ -25,32 +25,37 @@ pub(super) struct Compression {
 }
 
 impl Compression {
+    //= https://www.rfc-editor.org/rfc/rfc7692#section-5
+    //# both endpoints MUST use the algorithm described in Section 6
+    //# and the message payload transformation (compressing and
+    //# decompressing) procedure of the PMCE configured with the "agreed
+    //# parameters" returned by the server to exchange messages.
     pub(super) fn new(
         role: Role,
         agreed: DeflateParameters,
         config: &DeflateConfig,
     ) -> Compression {
-        let server = (
-            agreed.server_no_context_takeover,
-            agreed.server_max_window_bits,
-        );
-        let client = (
-            agreed.client_no_context_takeover,
-            agreed.client_max_window_bits,
-        );
+        let server = Direction {
+            no_context_takeover: agreed.server_no_context_takeover,
+            max_window_bits: agreed.server_max_window_bits,
+        };
+        let client = Direction {
+            no_context_takeover: agreed.client_no_context_takeover,
+            max_window_bits: agreed.client_max_window_bits,
+        };
         let (own, peer, wish) = match role {
             Role::Server => {
-                let wish = (
-                    config.server_no_context_takeover,
-                    config.server_max_window_bits,
-                );
+                let wish = Direction {
+                    no_context_takeover: config.server_no_context_takeover,
+                    max_window_bits: config.server_max_window_bits,
+                };
                 (server, client, wish)
             }
             Role::Client => {
-                let wish = (
-                    config.client_no_context_takeover,
-                    config.client_max_window_bits,
-                );
+                let wish = Direction {
+                    no_context_takeover: config.client_no_context_takeover,
+                    max_window_bits: config.client_max_window_bits,
+                };
                 (client, server, wish)
             }
         };
@@ -70,7 +75,7 @@ impl Compression {
         //# than one in the "agreed parameters", the client MUST use an LZ77
         //# sliding window of a size that conforms the "agreed parameters" to
         //# compress messages to send.
-        let window_bits = own.1.min(wish.1);
+        let window_bits = own.max_window_bits.min(wish.max_window_bits);
         Compression {
             //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
             //# Note that even if the client has included
@@ -79,15 +84,23 @@ impl Compression {
             //# window used to process the last compressed message if the "agreed
             //# parameters" don't contain the "client_no_context_takeover" extension
             //# parameter.
-            history: History::new(!peer.0, peer.1),
+            history: History::new(!peer.no_context_takeover, peer.max_window_bits),
             context: None,
             threshold_bytes: config.threshold_bytes,
             level: config.level,
             window_bits,
             // The library cannot keep to the smallest window over several messages.
-            context_takeover: !own.0 && !wish.0 && window_bits != WindowBits::MIN,
+            context_takeover: !own.no_context_takeover
+                && !wish.no_context_takeover
+                && window_bits != WindowBits::MIN,
         }
     }
+}
+
+/// What is agreed on, or wished for, of the messages that one end sends.
+struct Direction {
+    no_context_takeover: bool,
+    max_window_bits: WindowBits,
 }
 
 impl Connection {
@@ -237,7 +250,7 @@ mod tests {
         for mut connection in after_a_message(agreed) {
             assert_eq!(own(&mut connection), (false, 0));
         }
-        assert!(size_of::<super::super::Aside>() <= 136);
+        assert!(size_of::<super::super::Aside>() <= 96);
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl Connection {
     ///
     /// `config` says how this end compresses, and may ask less of it than was
     /// agreed on: not to take its context over, or a smaller window. A connection
-    /// that takes over neither direction's context costs 136 octets more when it
+    /// that takes over neither direction's context costs 96 octets more when it
     /// is idle. Call it before anything is received or sent.
     ///
     /// ```
@@ -174,6 +174,22 @@ impl Connection {
     ///
     /// An idle connection costs nothing more than a plain one, unless the peer takes
     /// its context over.
+    ///
+    /// ```
+    /// # use yamabiko::websocket::{Connection, Event, Limits, Message};
+    /// use yamabiko::websocket::deflate::DeflateParameters;
+    ///
+    /// let agreed = DeflateParameters::default();
+    /// let mut client = Connection::client(Limits::default(), || [0; 4]).with_inflate(agreed);
+    /// let mut bytes = *b"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00"; // RFC 7692 §7.2.3.1
+    /// let (mut input, mut replies) = (&mut bytes[..], Vec::new());
+    /// assert_eq!(client.receive(&mut input, &mut replies)?, Some(Event::Text("Hello")));
+    ///
+    /// let mut wire = Vec::new();
+    /// client.send(Message::Text("Hello"), &mut wire)?;
+    /// assert_eq!(wire, b"\x81\x85\0\0\0\0Hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn with_inflate(mut self, agreed: DeflateParameters) -> Connection {
         let forgets = match self.masking_keys {

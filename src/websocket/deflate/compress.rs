@@ -229,7 +229,8 @@ fn compress(deflate: &mut Deflate, payload: &[u8], output: &mut Vec<u8>) -> bool
         }
         rest = &rest[taken..];
         output.truncate(end + written);
-        if written < room {
+        // The library takes less than 4 GiB at once, and flushes behind that.
+        if rest.is_empty() && written < room {
             return remove_tail(output);
         }
     }

@@ -14,9 +14,10 @@
 //! message is complete, or when it is longer than what may wait.
 //!
 //! Between messages a connection with context takeover keeps the octets of the
-//! window and no more: as many as have come, at most the size agreed on. They are
-//! given to whichever decompressor has the next message: 0.7 µs when they are
-//! 32 KiB.
+//! window and a few more: as many as have come, at most five quarters of the size
+//! agreed on. They are given to whichever decompressor has the next message: 0.7 µs
+//! when they are 32 KiB. The same happens wherever a stream ends inside a message
+//! (BFINAL), with the window as it is there.
 //!
 //! How much comes out is asked before the library goes on, in blocks: a message is
 //! refused at the first octet that is over the limit, whatever is still packed.
@@ -179,7 +180,9 @@ impl Inflater {
                 //# to 0 and DEFLATE blocks with the "BFINAL" bit set to 1.
                 Ok(Status::StreamEnd) => {
                     let (gathered, cut) = payload.octets();
-                    self.start([history.window(), last_of(gathered), cut])?;
+                    let gathered = last_of(gathered, WINDOW_BYTES_MAX);
+                    let earlier = last_of(history.window(), WINDOW_BYTES_MAX - gathered.len());
+                    self.start([earlier, gathered, cut])?;
                     if octets.is_empty() {
                         return Ok(());
                     }
@@ -269,8 +272,7 @@ impl History {
 
     /// The last octets of all messages.
     fn window(&self) -> &[u8] {
-        let behind = self.octets.len().saturating_sub(self.window_bytes);
-        &self.octets[behind..]
+        last_of(&self.octets, self.window_bytes)
     }
 
     //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
@@ -285,7 +287,7 @@ impl History {
         if self.window_bytes == 0 {
             return;
         }
-        let new = &message[message.len().saturating_sub(self.window_bytes)..];
+        let new = last_of(message, self.window_bytes);
         let bytes_max = self.window_bytes + self.window_bytes / 4;
         let bytes = self.octets.len() + new.len();
         if bytes > bytes_max {
@@ -301,11 +303,13 @@ impl History {
     }
 }
 
-/// As much of these octets as fits into a window.
-fn last_of(octets: &[u8]) -> &[u8] {
-    let window_bytes = WindowBits::MAX.window_bytes();
-    &octets[octets.len().saturating_sub(window_bytes)..]
+/// So many of these octets, the last ones; all, if there are fewer.
+fn last_of(octets: &[u8], bytes_max: usize) -> &[u8] {
+    &octets[octets.len().saturating_sub(bytes_max)..]
 }
+
+/// What a decompressor can be given to refer to.
+const WINDOW_BYTES_MAX: usize = WindowBits::MAX.window_bytes();
 
 /// Compressed octets that may wait for the rest of their message: a third of what a
 /// decompressor costs.
@@ -318,3 +322,44 @@ pub(super) const BLOCK_BYTES: usize = 64 << 10;
 /// What the sender has removed, and behind it an empty block that ends the stream
 /// (BFINAL, fixed codes, end of block).
 const TAIL_AND_LAST_BLOCK: [u8; 6] = [TAIL[0], TAIL[1], TAIL[2], TAIL[3], 0b011, 0];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_octets_wait_and_one_more_takes_a_decompressor() {
+        // A stored block of 65,535 zeros, of which not all have come.
+        let mut octets = vec![0; WAITING_BYTES_MAX + 1];
+        octets[1..3].fill(0xff);
+        for first in [0, 1, 5000, WAITING_BYTES_MAX] {
+            let mut message = CompressedMessage::new(History::default(), 1 << 20);
+            let mut payload = Payload::Binary(Vec::new());
+            let (now, then) = octets[..WAITING_BYTES_MAX].split_at(first);
+            for piece in [now, then] {
+                assert_eq!(message.push(piece, false, &mut payload), Ok(()));
+            }
+            assert_eq!(message.waiting.len(), WAITING_BYTES_MAX);
+            assert!(message.inflater.is_none());
+
+            let one_more = &octets[WAITING_BYTES_MAX..];
+            assert_eq!(message.push(one_more, false, &mut payload), Ok(()));
+            assert_eq!(message.waiting.capacity(), 0);
+            assert!(message.inflater.is_some());
+            assert_eq!(payload.bytes(), octets.len() - 5);
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_all_here_does_not_wait() {
+        let mut message = CompressedMessage::new(History::default(), 5);
+        let mut payload = Payload::Binary(Vec::new());
+        let hello = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
+        assert_eq!(message.push(hello, true, &mut payload), Ok(()));
+        assert_eq!(message.waiting.capacity(), 0);
+        assert_eq!(payload.octets().0, b"Hello");
+        // Its decompressor goes back as soon as it is known to be whole.
+        assert_eq!(message.finish(&mut payload), Ok(()));
+        assert!(message.inflater.is_none());
+    }
+}

@@ -69,7 +69,8 @@ pub struct DeflateConfig {
     pub client_no_context_takeover: bool,
     /// The largest window for what the server sends. Default 15.
     pub server_max_window_bits: WindowBits,
-    /// The largest window for what the client sends. Default 15.
+    /// The largest window for what the client sends. Default 15. A client that has
+    /// not offered to be told one (`client_max_window_bits`) uses 15 all the same.
     pub client_max_window_bits: WindowBits,
     /// From 1, the fastest, to 9, the smallest result; what is beyond is taken
     /// for the nearest. Default 2: on JSON a fifth to a quarter fewer octets
