@@ -107,6 +107,7 @@ def metrics(report):
     found = {}
     if report["scenario"] == "idle":
         found["idle_bytes"] = server["resident_bytes_per_connection"]
+        found["opening_us"] = report["opening"]["server_us_per_connection"]
     if report["scenario"] == "slow":
         grown = server["resident_bytes_after"] - server["resident_bytes_connected"]
         found["grown_mib"] = grown / MIB
@@ -352,14 +353,18 @@ def idle_section(results, of_idle, drawings):
     parts = []
     for case in of_idle:
         rows = [
-            (server, bytes_text(results.median(case, server, "idle_bytes")))
+            (
+                server,
+                bytes_text(results.median(case, server, "idle_bytes")),
+                number(results.median(case, server, "opening_us")),
+            )
             for server in by_value(results, case, "idle_bytes")
         ]
         parts += [
-            f"## Memory of an idle connection\n\n{case.connections:,} connections, growth "
+            f"## An idle connection\n\n{case.connections:,} connections, growth "
             "of the server's resident memory for each. What the kernel holds for a socket "
-            "is not in it.",
-            table(("server", "per connection"), rows),
+            "is not in it. And the server's CPU time for accepting it, until it is open.",
+            table(("server", "memory", "CPU of accepting, µs"), rows),
             image(drawings, "memory.svg", "Resident memory per idle connection"),
         ]
     return "\n\n".join(part for part in parts if part)
@@ -419,6 +424,7 @@ COMPARED = {
     "p99_ms": ("latency, 99th percentile, ms", False),
     "wire_bytes": ("bytes on the wire per delivery", False),
     "idle_bytes": ("bytes per idle connection", False),
+    "opening_us": ("CPU time of accepting, µs", False),
     "used_bytes": ("bytes per compressed connection", False),
     "grown_mib": ("memory that slow readers cost, MiB", False),
 }

@@ -56,9 +56,12 @@ def run(case, server, cpu_us=1.0, per_second=1000.0, p50_ms=1.0, p99_ms=2.0, **c
                 "received_bytes_per_delivery": 400.0,
                 "compression_ratio": 2.57 if case.is_compressed else None,
             },
-            "opening": {"connections": case.connections},
             "checks": {**checks, "ended": {}, "broken": None, "foreign_messages": 0},
             "slow": None,
+            "opening": {
+                "connections": case.connections,
+                "server_us_per_connection": 40.0,
+            },
             "server": {
                 "cpu": {"seconds": cpu_us},
                 "resident_bytes_before": 3 << 20,
@@ -82,7 +85,7 @@ class Metrics(unittest.TestCase):
     def test_idle_case_has_memory_and_no_deliveries(self):
         idle = run(cases.IDLE, "ws")["report"]
         idle["traffic"] = None
-        self.assertEqual(report.metrics(idle), {"idle_bytes": 500.0})
+        self.assertEqual(report.metrics(idle), {"idle_bytes": 500.0, "opening_us": 40.0})
 
     def test_slow_case_has_what_memory_grew_by(self):
         self.assertEqual(report.metrics(run(cases.SLOW, "ws")["report"])["grown_mib"], 3.0)
@@ -228,7 +231,7 @@ class Page(unittest.TestCase):
             "Fan-out",
             "Echo",
             "Compressed broadcast",
-            "Memory of an idle connection",
+            "An idle connection",
             "Memory of a compressed connection",
             "Slow readers",
             "Where we lose",
