@@ -179,6 +179,15 @@ impl Post {
         rest_waits
     }
 
+    /// Whether so much waits to be posted to some worker that the rest of what has
+    /// been read should wait, too. Cost: a comparison for each worker.
+    pub(super) fn is_full(&self) -> bool {
+        let bytes_max = self.mailboxes.on_the_way_bytes_max;
+        self.outgoing
+            .iter()
+            .any(|outgoing| outgoing.new_bytes > bytes_max)
+    }
+
     /// Whether so much is on the way to some worker that no more should be read
     /// from clients.
     pub(super) fn is_congested(&self) -> bool {
