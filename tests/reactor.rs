@@ -10,6 +10,8 @@
 use std::collections::HashMap;
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -565,6 +567,36 @@ fn all_waiting_mail_comes_in_one_turn() {
     assert!(reactor.probe.numbers.iter().map(|&(_, n)| n).eq(0..1_000));
 }
 
+// The bell.
+
+#[cfg(unix)]
+#[test]
+fn the_bell_rings_when_something_is_written_and_when_its_other_end_is_closed() {
+    let mut reactor = Stepping::new(listening());
+    let (bell, mut rope) = UnixStream::pair().unwrap();
+    reactor.reactor.set_bell(bell).unwrap();
+    for pull in [&b"!"[..], b"!!"] {
+        rope.write_all(pull).unwrap();
+        assert_eq!(reactor.turn(), [Seen::Rung]);
+    }
+    drop(rope);
+    assert_eq!(reactor.turn(), [Seen::Rung]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_bell_that_rang_before_it_was_set_is_heard_and_one_that_was_replaced_is_not() {
+    let mut reactor = Stepping::new(listening());
+    let (first, mut first_rope) = UnixStream::pair().unwrap();
+    let (second, mut second_rope) = UnixStream::pair().unwrap();
+    second_rope.write_all(b"!").unwrap();
+    reactor.reactor.set_bell(first).unwrap();
+    reactor.reactor.set_bell(second).unwrap();
+    let broken = first_rope.write_all(b"!").unwrap_err();
+    assert_eq!(broken.kind(), ErrorKind::BrokenPipe);
+    assert_eq!(reactor.turn(), [Seen::Rung]);
+}
+
 // Listening.
 
 #[test]
@@ -711,6 +743,7 @@ enum Seen {
     Writable(SocketKey),
     Timer(SocketKey),
     Alarm,
+    Rung,
 }
 
 impl Seen {
@@ -722,7 +755,7 @@ impl Seen {
             | Seen::Failed(key, _)
             | Seen::Writable(key)
             | Seen::Timer(key) => Some(*key),
-            Seen::Alarm => None,
+            Seen::Alarm | Seen::Rung => None,
         }
     }
 }
@@ -776,6 +809,10 @@ impl Application for Probe {
 
     fn alarm(&mut self, _: &mut Io) {
         self.seen.push(Seen::Alarm);
+    }
+
+    fn rung(&mut self, _: &mut Io) {
+        self.seen.push(Seen::Rung);
     }
 
     fn mail(&mut self, io: &mut Io, mail: Mail) {

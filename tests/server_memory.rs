@@ -42,31 +42,37 @@ fn peak_bytes() -> usize {
 }
 
 #[test]
-fn what_one_read_brings_is_written_before_the_log_has_grown_far() {
-    // Nobody is let go, so that only what is skipped leaves the log.
-    let slow_readers = SlowReaders {
-        policy: SlowPolicy::Skip,
-        ..SlowReaders::default()
-    };
-    let (_tell, told) = channel();
-    let server = Running::start_with(
-        Config {
-            slow_readers,
-            ..config(1)
-        },
-        Amplifier,
-        told,
-    );
-    let _member_that_does_not_read = Client::open(server.address);
-    let mut publisher = Client::open(server.address);
-    let messages = 4096;
-    let wire = frame(Opcode::Binary, b"!").repeat(messages); // less than one read
-    let before = peak_bytes();
-    publisher.send(&wire);
-    while server.handle.metrics().received < messages as u64 {
-        std::thread::yield_now();
+fn what_one_read_brings_is_written_before_the_logs_and_the_mail_have_grown_far() {
+    for workers in [1, 3] {
+        // Nobody is let go, so that only what is skipped leaves the log.
+        let slow_readers = SlowReaders {
+            policy: SlowPolicy::Skip,
+            ..SlowReaders::default()
+        };
+        let (_tell, told) = channel();
+        let server = Running::start_with(
+            Config {
+                slow_readers,
+                ..config(workers)
+            },
+            Amplifier,
+            told,
+        );
+        let _members_that_do_not_read: Vec<_> =
+            (0..4).map(|_| Client::open(server.address)).collect();
+        let mut publisher = Client::open(server.address);
+        let messages = 4096;
+        let wire = frame(Opcode::Binary, b"!").repeat(messages); // less than one read
+        let before = peak_bytes();
+        publisher.send(&wire);
+        while server.handle.metrics().received < messages as u64 {
+            std::thread::yield_now();
+        }
+        let grown = peak_bytes() - before;
+        let said = messages * SAID_BYTES;
+        assert!(
+            grown < said / 8,
+            "{workers} workers: {grown} bytes for {said}"
+        );
     }
-    let grown = peak_bytes() - before;
-    let said = messages * SAID_BYTES;
-    assert!(grown < said / 8, "{grown} bytes for {said}");
 }

@@ -143,6 +143,39 @@ fn workers_whose_mail_is_congested_lose_nothing_and_do_not_stand_still() {
 }
 
 #[test]
+fn what_was_read_before_mail_was_congested_is_heard_in_its_order_to_the_close() {
+    with_1_and_3_workers(|config| {
+        let workers = config.workers.get();
+        let server = Running::start(Config {
+            backlog_bytes_max: 256,
+            ..config
+        });
+        let mut members = server.member_of_each_worker(workers, "hall");
+        for mut speaker in server
+            .clients_of_each_worker(workers, 1)
+            .into_iter()
+            .flatten()
+        {
+            let mut wire = Vec::new();
+            for number in 0..500 {
+                let words = format!("/say hall {number} {}", "a".repeat(number % 100));
+                wire.extend(frame(Opcode::Text, words.as_bytes()));
+            }
+            wire.extend(frame(Opcode::Close, &1000u16.to_be_bytes()));
+            speaker.send(&wire);
+            for member in &mut members {
+                for number in 0..500 {
+                    let words = format!("{number} {}", "a".repeat(number % 100));
+                    assert_eq!(member.read_text(), words);
+                }
+            }
+            assert_eq!(speaker.read_close(), (1000, String::new()));
+            speaker.expect_end();
+        }
+    });
+}
+
+#[test]
 fn a_message_to_the_others_leaves_out_its_sender_and_no_one_else() {
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();

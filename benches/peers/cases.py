@@ -14,6 +14,7 @@ BUILD = HERE / "build"
 PROGRAMS = HERE / "target" / "release"
 
 OURSELVES = "yamabiko"
+TWO_WORKERS = "yamabiko, two workers"
 LIMIT = "limit"
 LIMIT_EACH = "limit, each"
 
@@ -26,7 +27,8 @@ HEARTBEATS_PER_SECOND = 1
 class Case:
     """One line of a table. Sizes in bytes; `window` is in flight per publisher.
 
-    `compressed` is fan-out with permessage-deflate; `compressed-idle` is that, too, and
+    `slow` with a `slow_percent` of 0 is the same load without slow readers. `compressed`
+    is fan-out with permessage-deflate; `compressed-idle` is that, too, and
     what is looked at is the memory after every connection has had a few messages.
     """
 
@@ -67,7 +69,8 @@ class Case:
     @property
     def bench_scenario(self):
         """The word behind `yamabiko bench`."""
-        return "fan-out" if self.is_compressed else self.scenario
+        is_control = self.scenario == "slow" and not self.slow_percent
+        return "fan-out" if self.is_compressed or is_control else self.scenario
 
     def words(self, warm_up_seconds, seconds):
         """The words behind `yamabiko bench`, but for the URL and the process."""
@@ -105,8 +108,10 @@ COMPRESSED_IDLE = Case(
     "compressed-idle", 10_000, 1, 1024, rate_per_second=HEARTBEATS_PER_SECOND
 )
 # 0.8 MB a second for each member: five seconds until 100 that do not read are 1 MiB
-# behind, beyond what the kernel holds for them.
-SLOW = Case("slow", 1000, 10, 4096, rate_per_second=200, slow_percent=10)
+# behind, beyond what the kernel holds for them. Long messages, so that no server comes
+# near its limit and latencies tell of the slow readers only.
+SLOW = Case("slow", 1000, 10, 16_384, rate_per_second=50, slow_percent=10)
+WITHOUT_SLOW = Case("slow", 900, 10, 16_384, rate_per_second=50)
 
 FULL = [
     fan_out(10, 1, 64, 1),
@@ -127,6 +132,7 @@ FULL = [
     IDLE,
     COMPRESSED_IDLE,
     SLOW,
+    WITHOUT_SLOW,
 ]
 
 QUICK = [
@@ -152,7 +158,7 @@ class Level:
 
 LEVELS = {
     "quick": Level(QUICK, rounds=3, warm_up=0.5, duration=1.5, slow_duration=0, minutes_max=10),
-    "full": Level(FULL, rounds=3, warm_up=1, duration=4, slow_duration=12, minutes_max=120),
+    "full": Level(FULL, rounds=3, warm_up=0.5, duration=2, slow_duration=8, minutes_max=60),
 }
 
 
@@ -193,6 +199,14 @@ def servers(yamabiko, yamabiko_version, node_version):
             {"broadcast": "serve", "echo": "echo", "compressed": "serve"},
             yamabiko_version,
             "as it comes; one worker. Compressed: once for all, level 2 (its default)",
+            files=[yamabiko],
+        ),
+        Server(
+            TWO_WORKERS,
+            [str(yamabiko), "{mode}", "--workers", "2", "--listen", "127.0.0.1:{port}"],
+            {"broadcast": "serve"},
+            yamabiko_version,
+            "no rival: two workers on the one core, for what it costs to have several",
             files=[yamabiko],
         ),
         Server(

@@ -21,6 +21,7 @@ import plots
 
 MIB = 1 << 20
 YARDSTICKS = (cases.LIMIT, cases.LIMIT_EACH)
+NO_RIVALS = (*YARDSTICKS, cases.OURSELVES, cases.TWO_WORKERS)
 
 
 def main(results, docs):
@@ -106,6 +107,7 @@ def metrics(report):
     found = {}
     if report["scenario"] == "idle":
         found["idle_bytes"] = server["resident_bytes_per_connection"]
+        found["opening_us"] = report["opening"]["server_us_per_connection"]
     if report["scenario"] == "slow":
         grown = server["resident_bytes_after"] - server["resident_bytes_connected"]
         found["grown_mib"] = grown / MIB
@@ -294,7 +296,7 @@ def best_rival(results, case, metric, otherwise):
     values = [
         results.median(case, server, metric)
         for server in results.servers(case, metric)
-        if server != cases.OURSELVES and server not in YARDSTICKS
+        if server not in NO_RIVALS
     ]
     return min(values, default=otherwise)
 
@@ -351,22 +353,27 @@ def idle_section(results, of_idle, drawings):
     parts = []
     for case in of_idle:
         rows = [
-            (server, bytes_text(results.median(case, server, "idle_bytes")))
+            (
+                server,
+                bytes_text(results.median(case, server, "idle_bytes")),
+                number(results.median(case, server, "opening_us")),
+            )
             for server in by_value(results, case, "idle_bytes")
         ]
         parts += [
-            f"## Memory of an idle connection\n\n{case.connections:,} connections, growth "
+            f"## An idle connection\n\n{case.connections:,} connections, growth "
             "of the server's resident memory for each. What the kernel holds for a socket "
-            "is not in it.",
-            table(("server", "per connection"), rows),
+            "is not in it. And the server's CPU time for accepting it, until it is open.",
+            table(("server", "memory", "CPU of accepting, µs"), rows),
             image(drawings, "memory.svg", "Resident memory per idle connection"),
         ]
     return "\n\n".join(part for part in parts if part)
 
 
 def slow_section(results, of_slow):
+    without = next((case for case in of_slow if not case.slow_percent), None)
     parts = []
-    for case in of_slow:
+    for case in [case for case in of_slow if case.slow_percent]:
         rows = []
         for server in by_value(results, case, "p99_ms"):
             ended = results.slow_endings.get((case.name, server), {})
@@ -375,21 +382,26 @@ def slow_section(results, of_slow):
                 (
                     server,
                     latency_text(results, case, server),
+                    latency_text(results, without, server) if without else "–",
                     f"{results.median(case, server, 'grown_mib'):.1f}",
                     endings or "none",
                 )
             )
-        parts += [
+        header = (
+            "server",
+            "latency of the others, ms: p50 / p99",
+            "without slow readers",
+            "memory grew by, MiB",
+            "ended",
+        )
+        parts.append(
             f"## Slow readers\n\n{case.connections} members, of whom "
             f"{case.slow_percent} % stop reading; {case.rate_per_second} messages a second of "
-            f"{case.message_bytes} bytes by {case.publishers} publishers. Every server is set "
-            "to disconnect a client for whom it holds more than 1 MiB. Close code 1006: the "
-            "connection ended without a Close frame.",
-            table(
-                ("server", "latency of the others, ms: p50 / p99", "memory grew by, MiB", "ended"),
-                rows,
-            ),
-        ]
+            f"{case.message_bytes} bytes by {case.publishers} publishers. *Without* them: the "
+            "others alone. Every server is set to disconnect a client for whom it holds more "
+            "than 1 MiB. Close code 1006: the connection ended without a Close frame.\n\n"
+            + table(header, rows)
+        )
     return "\n\n".join(parts)
 
 
@@ -412,6 +424,7 @@ COMPARED = {
     "p99_ms": ("latency, 99th percentile, ms", False),
     "wire_bytes": ("bytes on the wire per delivery", False),
     "idle_bytes": ("bytes per idle connection", False),
+    "opening_us": ("CPU time of accepting, µs", False),
     "used_bytes": ("bytes per compressed connection", False),
     "grown_mib": ("memory that slow readers cost, MiB", False),
 }
@@ -427,7 +440,7 @@ def losses(results, of_cases):
             ours = results.median(case, cases.OURSELVES, metric)
             for server in results.servers(case, metric):
                 theirs = results.median(case, server, metric)
-                if ours is None or server == cases.OURSELVES or server in YARDSTICKS:
+                if ours is None or server in NO_RIVALS:
                     continue
                 if (theirs > ours) if more_is_better else (theirs < ours):
                     spread = overlaps(
@@ -538,9 +551,10 @@ def any_value(results, of_cases, server, metric):
 
 
 def best_server(results, case, metric):
-    rivals = [s for s in results.servers(case, metric) if s not in YARDSTICKS]
+    others = (*YARDSTICKS, cases.TWO_WORKERS)
+    servers = [s for s in results.servers(case, metric) if s not in others]
     pick = max if COMPARED[metric][1] else min
-    return pick(rivals, key=lambda s: results.median(case, s, metric), default=None)
+    return pick(servers, key=lambda s: results.median(case, s, metric), default=None)
 
 
 def latencies(results, of_cases):
@@ -568,6 +582,8 @@ def title(case):
         "echo": (case.connections, case.message_bytes, case.window),
         "compressed": (case.connections, case.publishers, case.message_bytes, case.window),
     }.get(case.scenario)
+    if case.scenario == "slow":
+        return "slow readers" if case.slow_percent else "without slow readers"
     text = ", ".join(map(str, numbers)) if numbers else case.scenario
     return f"compressed: {text}" if case.scenario == "compressed" else text
 

@@ -4,7 +4,7 @@
 # Builds yamabiko and all rivals, measures them on this machine, and writes
 # docs/benchmarks.md. Everything that is fetched or built lies in ignored folders:
 # ../../target, target, build, results. `quick` takes some five minutes after the
-# build, `full` about an hour and a half; ended, it goes on where it was when it is
+# build, `full` some forty minutes; ended, it goes on where it was when it is
 # started again.
 #
 # Needs Linux, cargo, python3 and taskset; npm and node for bun and ws, a C++ compiler

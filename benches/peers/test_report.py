@@ -56,9 +56,12 @@ def run(case, server, cpu_us=1.0, per_second=1000.0, p50_ms=1.0, p99_ms=2.0, **c
                 "received_bytes_per_delivery": 400.0,
                 "compression_ratio": 2.57 if case.is_compressed else None,
             },
-            "opening": {"connections": case.connections},
             "checks": {**checks, "ended": {}, "broken": None, "foreign_messages": 0},
             "slow": None,
+            "opening": {
+                "connections": case.connections,
+                "server_us_per_connection": 40.0,
+            },
             "server": {
                 "cpu": {"seconds": cpu_us},
                 "resident_bytes_before": 3 << 20,
@@ -82,7 +85,7 @@ class Metrics(unittest.TestCase):
     def test_idle_case_has_memory_and_no_deliveries(self):
         idle = run(cases.IDLE, "ws")["report"]
         idle["traffic"] = None
-        self.assertEqual(report.metrics(idle), {"idle_bytes": 500.0})
+        self.assertEqual(report.metrics(idle), {"idle_bytes": 500.0, "opening_us": 40.0})
 
     def test_slow_case_has_what_memory_grew_by(self):
         self.assertEqual(report.metrics(run(cases.SLOW, "ws")["report"])["grown_mib"], 3.0)
@@ -172,6 +175,13 @@ class Losses(unittest.TestCase):
         ours = run(CASE, cases.OURSELVES, cpu_us=3.0)
         self.assertEqual(self.losses(ours, run(CASE, cases.LIMIT, cpu_us=1.0)), [])
 
+    def test_yamabiko_with_more_workers_is_neither_a_rival_nor_the_best(self):
+        ours = run(CASE, cases.OURSELVES, cpu_us=3.0)
+        more = run(CASE, cases.TWO_WORKERS, cpu_us=2.0)
+        self.assertEqual(self.losses(ours, more), [])
+        results = report.collect(machine(cases.OURSELVES, cases.TWO_WORKERS), [ours, more])
+        self.assertEqual(report.best_server(results, CASE, "cpu_us"), cases.OURSELVES)
+
     def test_overlapping_rounds_are_marked(self):
         ours = [run(CASE, cases.OURSELVES, cpu_us=cost) for cost in (2.0, 3.0, 4.0)]
         near = [run(CASE, "bun", cpu_us=cost) for cost in (1.0, 2.0, 2.5)]
@@ -221,7 +231,7 @@ class Page(unittest.TestCase):
             "Fan-out",
             "Echo",
             "Compressed broadcast",
-            "Memory of an idle connection",
+            "An idle connection",
             "Memory of a compressed connection",
             "Slow readers",
             "Where we lose",
@@ -288,6 +298,13 @@ class Cases(unittest.TestCase):
         )
         self.assertEqual(cases.IDLE.words(1, 4), ["--connections", "10000", "--duration", "4"])
         self.assertNotIn("--publishers", ECHO.words(1, 4))
+
+    def test_control_of_the_slow_readers_is_the_same_load_without_them(self):
+        without = cases.WITHOUT_SLOW
+        self.assertEqual((cases.SLOW.bench_scenario, without.bench_scenario), ("slow", "fan-out"))
+        words, of_slow = without.words(1, 4), cases.SLOW.words(1, 4)
+        self.assertNotIn("--slow-percent", words)
+        self.assertEqual(words[2:], of_slow[2:-2])
 
     def test_compressed_case_is_a_fan_out_of_json(self):
         self.assertEqual((COMPRESSED.bench_scenario, COMPRESSED.mode), ("fan-out", "compressed"))

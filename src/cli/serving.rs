@@ -48,10 +48,11 @@ pub(super) fn serve(
     ready: fn(SocketAddr) -> String,
 ) -> Result<(), String> {
     let listen = config.listen;
-    let server = Server::bind(config, handler)
+    let mut server = Server::bind(config, handler)
         .map_err(|error| format!("cannot listen on {listen}: {}", words(&error)))?;
-    let handle = server.handle();
-    signals::on_first(move || handle.shutdown())?;
+    server
+        .shutdown_by(signals::bell()?)
+        .map_err(signals::cannot_listen)?;
     say(&ready(server.local_address()))?;
     server
         .run()

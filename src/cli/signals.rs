@@ -1,11 +1,15 @@
 //! Ctrl-C and `kill`: the first signal asks, the second insists.
 
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::process;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use signal_hook::{flag, low_level};
 
 /// Ended by a second signal: 128 and the number of SIGINT, as shells have it.
 const INTERRUPTED: i32 = 130;
@@ -33,5 +37,29 @@ pub(super) fn on_first(stop: impl FnOnce() + Send + 'static) -> Result<(), Strin
             .spawn(watch)?;
         Ok(())
     };
-    start().map_err(|error| format!("cannot listen to signals: {}", super::words(&error)))
+    start().map_err(cannot_listen)
+}
+
+/// The same without a thread: from now on SIGINT and SIGTERM write to the other end of
+/// what is returned, and the second ends the process at once.
+///
+/// # Errors
+/// The operating system's, in words.
+pub(super) fn bell() -> Result<UnixStream, String> {
+    let start = || -> io::Result<UnixStream> {
+        let (bell, rope) = UnixStream::pair()?;
+        let is_second = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            // They are done in this order.
+            flag::register_conditional_shutdown(signal, INTERRUPTED, is_second.clone())?;
+            flag::register(signal, is_second.clone())?;
+            low_level::pipe::register(signal, rope.try_clone()?)?;
+        }
+        Ok(bell)
+    };
+    start().map_err(cannot_listen)
+}
+
+pub(super) fn cannot_listen(error: io::Error) -> String {
+    format!("cannot listen to signals: {}", super::words(&error))
 }

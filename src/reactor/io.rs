@@ -404,6 +404,7 @@ fn write_from(
 
 pub(super) const WAKER: Token = Token(usize::MAX);
 pub(super) const LISTENER: Token = Token(usize::MAX - 1);
+pub(super) const BELL: Token = Token(usize::MAX - 2);
 /// The kernel counts a sleep in an `i32` of milliseconds, 24 days.
 const SLEEP_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -17,6 +17,7 @@
 //!    │   2  late      opened()    of sockets handed in by adopt()
 //!    │                ended()     of writes that failed in turn_ended()
 //!    │   3  events    read edges are noted, write edges  ──► writable()
+//!    │                the bell of set_bell()             ──► rung()
 //!    │   4  read      every ready socket, up to its budget ► received(), ended()
 //!    │   5  accept    at most 64 connections             ──► opened()
 //!    │   6  mail      all that was posted                ──► mail()
@@ -113,9 +114,9 @@ mod wheel;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 
-use mio::{Events, Poll, Waker};
+use mio::{Events, Interest, Poll, Waker};
 
-use self::io::{LISTENER, Late, WAKER};
+use self::io::{BELL, LISTENER, Late, WAKER};
 use self::listener::{Accepted, Acceptor};
 use self::socket::ReadOutcome;
 
@@ -154,6 +155,9 @@ pub trait Application {
 
     /// Something was posted to the reactor's [`Mailbox`].
     fn mail(&mut self, _io: &mut Io, _mail: Self::Mail) {}
+
+    /// The bell ([`Reactor::set_bell`]) has rung.
+    fn rung(&mut self, _io: &mut Io) {}
 
     /// All of this turn's input has been handed over: the place to write.
     fn turn_ended(&mut self, _io: &mut Io) {}
@@ -210,6 +214,7 @@ impl Default for ReactorConfig {
 /// Dropping it closes its sockets.
 pub struct Reactor<M> {
     io: Io,
+    bell: Option<Bell>,
     events: Events,
     read_buffer: Box<[u8]>,
     read_budget_bytes: usize,
@@ -241,6 +246,7 @@ impl<M: Send + 'static> Reactor<M> {
         };
         Ok(Reactor {
             io: Io::new(poll, acceptor, config.connections_max),
+            bell: None,
             events: Events::with_capacity(EVENTS_PER_TURN_MAX),
             read_buffer: vec![0; config.read_buffer_bytes].into_boxed_slice(),
             read_budget_bytes: config.read_budget_bytes,
@@ -255,6 +261,24 @@ impl<M: Send + 'static> Reactor<M> {
     #[must_use]
     pub fn mailbox(&self) -> Mailbox<M> {
         self.mailbox.clone()
+    }
+
+    /// Has [`rung`](Application::rung) called when something is written to the
+    /// other end of `bell`, or that is closed: for signal handlers, which may do
+    /// little more than write. A bell that was set before is no longer heard.
+    ///
+    /// # Errors
+    ///
+    /// What the system says when asked to watch it.
+    #[cfg(unix)]
+    pub fn set_bell(&mut self, bell: std::os::unix::net::UnixStream) -> std::io::Result<()> {
+        bell.set_nonblocking(true)?;
+        let mut bell = Bell::from_std(bell);
+        self.io
+            .registry()
+            .register(&mut bell, BELL, Interest::READABLE)?;
+        self.bell = Some(bell);
+        Ok(())
     }
 
     /// The reactor's sockets and time, outside a turn: to adopt a first socket
@@ -306,6 +330,7 @@ impl<M: Send + 'static> Reactor<M> {
             match event.token() {
                 WAKER => self.mail_waits = true,
                 LISTENER => self.io.listener_edge(),
+                BELL => application.rung(&mut self.io),
                 token => {
                     let key = SocketKey::from_token(token);
                     if self.io.take_edges(key, event) {
@@ -393,6 +418,12 @@ impl<M: Send + 'static> Reactor<M> {
         }
     }
 }
+
+#[cfg(unix)]
+type Bell = mio::net::UnixStream;
+/// There are none here.
+#[cfg(not(unix))]
+type Bell = std::convert::Infallible;
 
 /// What one `epoll_wait` brings at most; the rest comes with the next.
 const EVENTS_PER_TURN_MAX: usize = 1024;

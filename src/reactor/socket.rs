@@ -346,7 +346,7 @@ fn retry_interrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T
 }
 
 /// The most sockets of one reactor, so that an index, the timer wheel's place
-/// for it, and the reactor's own two tokens are all different `u32`s.
+/// for it, and the reactor's own three tokens are all different `u32`s.
 pub(super) const SOCKETS_MAX: usize = (u32::MAX - 1024) as usize;
 const NO_SLOT: u32 = u32::MAX;
 const _: () = assert!(super::wheel::FIRST_SOCKET < 1024);

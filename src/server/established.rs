@@ -10,7 +10,7 @@ use crate::websocket::frame::{CloseCode, CloseReason};
 use crate::websocket::{self, Event, State};
 
 impl<H: Handler> Worker<H> {
-    /// Bytes of frames. All of them are consumed.
+    /// Bytes of frames. All of them are consumed, or kept while mail is congested.
     pub(super) fn receive_frames(
         &mut self,
         io: &mut Io,
@@ -23,6 +23,11 @@ impl<H: Handler> Worker<H> {
             match self.receive_event(io, key, &mut connection, &mut input) {
                 Next::Event if self.rooms.has_much_gathered() => {
                     connection = self.flush_amid(io, key, connection)?;
+                }
+                Next::Event if self.rooms.post.is_full() && self.is_congested() => {
+                    let unread = input.to_vec();
+                    self.after_receiving(io, key, &mut connection, unread);
+                    return Some(Session::Established(connection));
                 }
                 Next::Event => {}
                 Next::MoreInput => break,
@@ -37,7 +42,7 @@ impl<H: Handler> Worker<H> {
                 }
             }
         }
-        self.after_receiving(io, key, &mut connection);
+        self.after_receiving(io, key, &mut connection, Vec::new());
         Some(Session::Established(connection))
     }
 
@@ -117,12 +122,14 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    /// What was received may have brought something to write, or too much.
+    /// What was received may have brought something to write, or too much: then
+    /// `unread` is not empty.
     fn after_receiving(
         &mut self,
         io: &mut Io,
         key: SocketKey,
         established: &mut Established<H::Session>,
+        unread: Vec<u8>,
     ) {
         if established.outbox.bytes() > READ_PAUSE_BYTES {
             self.write_outbox(io, key, established);
@@ -130,9 +137,8 @@ impl<H: Handler> Worker<H> {
         if !established.outbox.is_empty() {
             self.to_flush.push(key);
         }
-        if self.is_congested() {
-            established.reading = Reading::AwaitsMail;
-            self.congested.push(key);
+        if !unread.is_empty() || self.is_congested() {
+            self.await_mail(key, established, unread);
             io.pause_reading(key);
         } else if established.outbox.bytes() > READ_PAUSE_BYTES {
             established.reading = Reading::AwaitsOutbox;

@@ -125,6 +125,10 @@ impl Post {
         self.mailboxes.workers()
     }
 
+    pub(super) fn wake_all(&self) {
+        self.mailboxes.wake_all();
+    }
+
     /// To the room's home, which is another worker.
     pub(super) fn send_home(&mut self, worker: usize, published: Published) {
         if let Some(outgoing) = self.outgoing.get_mut(worker) {
@@ -173,6 +177,15 @@ impl Post {
             rest_waits |= !outgoing.waiting.is_empty();
         }
         rest_waits
+    }
+
+    /// Whether so much waits to be posted to some worker that the rest of what has
+    /// been read should wait, too. Cost: a comparison for each worker.
+    pub(super) fn is_full(&self) -> bool {
+        let bytes_max = self.mailboxes.on_the_way_bytes_max;
+        self.outgoing
+            .iter()
+            .any(|outgoing| outgoing.new_bytes > bytes_max)
     }
 
     /// Whether so much is on the way to some worker that no more should be read

@@ -7,6 +7,7 @@
 //!   mail ────── rooms.rs         publications of other workers
 //!   timer ───── session's one deadline: handshake, silence, pong, close, linger
 //!   alarm ───── stopping.rs      whoever has not closed in time
+//!   bell ────── a signal came: every worker is told to stop
 //!   turn_ended  mail out; outboxes; then each room that has something new is
 //!               written to its members; who is too far behind is closed
 //! ```
@@ -41,7 +42,7 @@ pub(super) struct Worker<H: Handler> {
     /// Connections with something in their outbox since the last flush.
     pub(super) to_flush: Vec<SocketKey>,
     /// Connections that are not read while mail is congested.
-    pub(super) congested: Vec<SocketKey>,
+    pub(super) congested: Vec<Congested>,
     /// Members over their bounds, as `Rooms::too_slow` names them.
     too_slow: Vec<TooSlow>,
     /// When what has gathered in the rooms will be written.
@@ -52,6 +53,13 @@ pub(super) struct Worker<H: Handler> {
     stopping: Arc<AtomicBool>,
     /// Set when this worker has seen that: the end of its patience.
     pub(super) drained_at: Option<Millis>,
+}
+
+/// A connection that waits for mail to be taken.
+pub(super) struct Congested {
+    pub(super) key: SocketKey,
+    /// What has been read of it and not been looked at: less than a read.
+    pub(super) unread: Vec<u8>,
 }
 
 impl<H: Handler> Worker<H> {
@@ -158,7 +166,7 @@ impl<H: Handler> Application for Worker<H> {
         self.sessions.put(key, session);
     }
 
-    fn mail(&mut self, _io: &mut Io, mail: Mail) {
+    fn mail(&mut self, io: &mut Io, mail: Mail) {
         match mail {
             Mail::Publish(published) => {
                 self.rooms.post.take(&published);
@@ -172,6 +180,9 @@ impl<H: Handler> Application for Worker<H> {
             }
             Mail::Wake => {}
         }
+        if self.rooms.has_much_gathered() {
+            self.flush_without_delay(io);
+        }
     }
 
     fn alarm(&mut self, io: &mut Io) {
@@ -180,19 +191,25 @@ impl<H: Handler> Application for Worker<H> {
         }
     }
 
+    fn rung(&mut self, _io: &mut Io) {
+        self.stopping.store(true, Ordering::Release);
+        self.rooms.post.wake_all();
+    }
+
     fn turn_ended(&mut self, io: &mut Io) {
         if self.stopping.load(Ordering::Acquire) {
             self.drain(io);
         }
         // First of all, so that the other workers write while this one does.
         self.rooms.post.flush();
+        if !self.is_congested() {
+            self.read_congested_again(io);
+            self.rooms.post.flush();
+        }
         self.flush(io);
         self.judge_old(io);
         // Handlers that were told of slow readers may have published, too.
         let mail_waits = self.rooms.post.flush();
-        if !self.is_congested() {
-            self.read_congested_again(io);
-        }
         if self.drained_at.is_some() && self.sessions.len() == 0 {
             io.stop();
         }
@@ -234,8 +251,8 @@ impl<H: Handler> Worker<H> {
         self.to_flush = to_flush;
     }
 
-    /// The same in the middle of a turn, and without delay, because the rooms' logs
-    /// would grow beyond their bound. `connection` is the one that is being read: it
+    /// The same in the middle of a turn, because the rooms' logs would grow beyond
+    /// their bound. `connection` is the one that is being read: it
     /// is judged like all others, and given back.
     pub(super) fn flush_amid(
         &mut self,
@@ -246,9 +263,7 @@ impl<H: Handler> Worker<H> {
         self.sessions
             .put(key, Some(Session::Established(connection)));
         self.to_flush.push(key);
-        self.flush_outboxes(io);
-        self.gathered_at = None;
-        self.flush_rooms(io);
+        self.flush_without_delay(io);
         match self.sessions.take(key) {
             Some(Session::Established(connection)) => Some(connection),
             other => {
@@ -256,6 +271,12 @@ impl<H: Handler> Worker<H> {
                 None
             }
         }
+    }
+
+    fn flush_without_delay(&mut self, io: &mut Io) {
+        self.flush_outboxes(io);
+        self.gathered_at = None;
+        self.flush_rooms(io);
     }
 
     /// Whether the rooms are to be written now: always, unless
@@ -428,8 +449,7 @@ impl<H: Handler> Worker<H> {
             return;
         }
         if self.is_congested() {
-            connection.reading = Reading::AwaitsMail;
-            self.congested.push(key);
+            self.await_mail(key, connection, Vec::new());
             return;
         }
         connection.reading = Reading::Reads;
@@ -442,13 +462,33 @@ impl<H: Handler> Worker<H> {
         self.drained_at.is_none() && self.rooms.post.is_congested()
     }
 
+    /// The connection is read on when mail is no longer congested.
+    pub(super) fn await_mail(
+        &mut self,
+        key: SocketKey,
+        connection: &mut Established<H::Session>,
+        unread: Vec<u8>,
+    ) {
+        connection.reading = Reading::AwaitsMail;
+        self.congested.push(Congested { key, unread });
+    }
+
     fn read_congested_again(&mut self, io: &mut Io) {
-        for key in std::mem::take(&mut self.congested) {
+        for Congested { key, mut unread } in std::mem::take(&mut self.congested) {
             if let Some(Session::Established(mut connection)) = self.sessions.take(key) {
                 connection.reading = Reading::AwaitsOutbox;
-                self.write_outbox(io, key, &mut connection);
-                self.sessions
-                    .put(key, Some(Session::Established(connection)));
+                let mut session = if unread.is_empty() {
+                    Some(Session::Established(connection))
+                } else {
+                    self.receive_frames(io, key, connection, &mut unread)
+                };
+                match &mut session {
+                    Some(Session::Established(connection)) => {
+                        self.write_outbox(io, key, connection);
+                    }
+                    _ => io.resume_reading(key),
+                }
+                self.sessions.put(key, session);
             }
         }
     }

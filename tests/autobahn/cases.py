@@ -1,7 +1,10 @@
-"""What the Autobahn suite contains: its cases, and in which of them the peer has to fail the connection.
+"""What the Autobahn suite contains: its cases, in which of them the peer has to fail the connection, and in which
+it has to compress.
 
-    cases.py server SET URL FOLDER     prints the configuration of the suite's fuzzing client (it tests a server)
-    cases.py client SET URL FOLDER     prints the configuration of the suite's fuzzing server (it tests a client)
+    cases.py server SET PART/PARTS URL FOLDER     prints the configuration of the suite's client, which tests a server
+    cases.py client SET PART/PARTS URL FOLDER     prints the configuration of the suite's server, which tests a client
+
+`2/3` is the second of three parts that take about as long as each other, to be run at once.
 
 The judge knows from here what has to be in a report: the suite itself ends
 with success when the peer dies half-way.
@@ -86,21 +89,76 @@ CLOSE_CODES = {
 ALL = names({subgroup: range(1, count + 1) for subgroup, count in SUBGROUPS.items()})
 COMPRESSION = [case for case in ALL if group_of(case) in (12, 13)]
 
-SETS = {
-    # All that does not need an extension: 301 cases, about 15 s.
-    "base": [case for case in ALL if case not in COMPRESSION],
-    # What of it is about correctness, and what about limits: 247 and 54.
-    "core": [case for case in ALL if group_of(case) not in (9, 12, 13)],
-    "limits": [case for case in ALL if group_of(case) == 9],
-    # permessage-deflate: messages up to 8 KiB, 84 cases in 40 s; all, 216 in 10 minutes.
-    "deflate-quick": [case for case in COMPRESSION if case.split(".")[2] in "1 2 3 4 5 6 11".split()],
-    "deflate": COMPRESSION,
-    "all": ALL,
+# What a case of groups 12 and 13 sends 1000 times, by its last number: octets (in 12.1 and 13, characters).
+MESSAGE_SIZES = dict(
+    enumerate([16, 64, 256, 1 << 10, 4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10], start=1)
+)
+# The same again, in fragments of 256 octets and, at last, of 1, 4 and 32 KiB.
+MESSAGE_SIZES.update(enumerate([8 << 10, 16 << 10, 32 << 10, 64 << 10, *[128 << 10] * 4], start=11))
+
+# What the peer agrees to for the messages that it sends, where the suite asks for it: without reference to earlier
+# ones, and the bits of the largest window (RFC 7692 §7.1). Of the three offers in 13.7, these are the first's.
+AGREEMENTS = {
+    "13.2": {"no_context_takeover": True},
+    "13.3": {"max_window_bits": 9},
+    "13.4": {"max_window_bits": 15},
+    "13.5": {"no_context_takeover": True, "max_window_bits": 9},
+    "13.6": {"no_context_takeover": True, "max_window_bits": 15},
+    "13.7": {"no_context_takeover": True, "max_window_bits": 9},
 }
+
+# Every subgroup with messages up to 4 KiB, and of 8 KiB in fragments; and of the twelve other sizes, one each.
+QUICK_SIZES = [1, 2, 3, 4, 5, 11]
+QUICK_OTHERS = {
+    "12.1": 9, "12.2": 7, "12.3": 8, "12.4": 12, "12.5": 6,
+    "13.1": 10, "13.2": 13, "13.3": 14, "13.4": 15, "13.5": 16, "13.6": 17, "13.7": 18,
+}
+QUICK = [
+    case
+    for case in COMPRESSION
+    for subgroup, number in [case.rsplit(".", 1)]
+    if int(number) in (*QUICK_SIZES, QUICK_OTHERS[subgroup])
+]
+BASE = [case for case in ALL if case not in COMPRESSION]
+
+SETS = {
+    # What CI runs: 385 cases, all without compression and 84 with it.
+    "quick": BASE + QUICK,
+    # Every case that there is: 517.
+    "full": ALL,
+    # The two parts of it: 301 cases that need no extension, and 216 of permessage-deflate.
+    "base": BASE,
+    "deflate": COMPRESSION,
+}
+
+# Seconds that the 18 cases of a subgroup take together, as measured with another server, by the data that they send:
+# JSON, a bitmap, prose, HTML, a PDF. Only to cut a set into parts.
+SECONDS = {"12.1": 37, "12.2": 220, "12.3": 230, "12.4": 72, "12.5": 125}
+SECONDS.update({f"13.{number}": 37 for number in range(1, 8)})
+
+
+def seconds_of(case):
+    subgroup, _, number = case.rpartition(".")
+    if subgroup not in SECONDS:
+        return 0.05
+    return 0.3 + SECONDS[subgroup] * MESSAGE_SIZES[int(number)] / sum(MESSAGE_SIZES.values())
+
+
+def part_of(cases, part, parts):
+    """The cases of one part of several (from 1), in the order of the suite.
+
+    They are dealt out from the longest to the shortest, each to the part that has least."""
+    members = [[] for _ in range(parts)]
+    load = [0.0] * parts
+    for case in sorted(cases, key=seconds_of, reverse=True):
+        least = load.index(min(load))
+        members[least].append(case)
+        load[least] += seconds_of(case)
+    return [case for case in cases if case in members[part - 1]]
 
 
 def configuration(role, cases, url, folder):
-    """Names each case: a pattern such as `12.*.1` would run 12.1.10 too, because the suite does not match to the end."""
+    """Names each case: `12.*.1` would run 12.1.10 too, because the suite does not match a pattern to the end."""
     selection = {"outdir": folder, "cases": cases, "exclude-cases": [], "exclude-agent-cases": {}}
     if role == "server":
         return {"servers": [{"agent": AGENT, "url": url}], **selection}
@@ -108,5 +166,6 @@ def configuration(role, cases, url, folder):
 
 
 if __name__ == "__main__":
-    _, role, set_name, url, folder = sys.argv
-    json.dump(configuration(role, SETS[set_name], url, folder), sys.stdout)
+    _, role, set_name, part, url, folder = sys.argv
+    selected = part_of(SETS[set_name], *map(int, part.split("/")))
+    json.dump(configuration(role, selected, url, folder), sys.stdout)

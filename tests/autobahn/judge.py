@@ -5,9 +5,13 @@
 
 A report passes when
 - every case of the set is in it, and no other;
-- every case is OK, in what was exchanged and in how the connection ended. `NON-STRICT` is not OK. The three cases
-  that the suite only informs about are the one exception;
-- in every case in which the peer has to fail the connection, it sent a Close frame with a code that tells why.
+- every case is OK, in what was exchanged and in how the connection ended. `NON-STRICT` and `UNIMPLEMENTED` are not
+  OK. The three cases that the suite only informs about are the one exception;
+- in every case in which the peer has to fail the connection, it sent a Close frame with a code that tells why;
+- in every case of compression, the handshake agreed on what the case asks for, and the messages were compressed both
+  ways (compression.py).
+
+REPORT has a folder for each part of the set that was run on its own.
 
 Ends with 0 when the report passes, 1 when it does not, 2 when there is none to judge.
 """
@@ -16,20 +20,22 @@ import os
 import sys
 from collections import Counter
 
-from cases import AGENT, CLOSE_CODES, GROUPS, INFORMATIONAL, SETS, group_of
+from cases import AGENT, CLOSE_CODES, COMPRESSION, GROUPS, INFORMATIONAL, SETS, group_of
+from compression import faults_of_compression
 
 
-def faults(results, cases):
-    """What keeps the results (case -> entry of the suite's index) of these cases from passing: a list of sentences."""
+def faults(results, cases, role="server"):
+    """What keeps the results (case -> entry of the suite's index, and for a case of compression the suite's record of
+    it as `exchange`) of these cases from passing: a list of sentences."""
     found = [f"{case}: is not in the report" for case in cases if case not in results]
     found += [f"{case}: was not asked for" for case in results if case not in cases]
     for case in cases:
         if case in results:
-            found += [f"{case}: {fault}" for fault in faults_of_case(case, results[case])]
+            found += [f"{case}: {fault}" for fault in faults_of_case(case, results[case], role)]
     return found
 
 
-def faults_of_case(case, result):
+def faults_of_case(case, result, role):
     accepted = {"OK", "INFORMATIONAL"} if case in INFORMATIONAL else {"OK"}
     if result["behavior"] not in accepted:
         yield f"behaviour is {result['behavior']}"
@@ -38,6 +44,9 @@ def faults_of_case(case, result):
     if not close_code_sent(case, result):
         wanted = " or ".join(map(str, sorted(CLOSE_CODES[case])))
         yield f"the connection was to be failed with {wanted}, the close code sent is {result.get('remoteCloseCode')}"
+    # An unimplemented case has agreed on nothing, as its behaviour says.
+    if case in COMPRESSION and result["behavior"] == "OK":
+        yield from faults_of_compression(case, role, result["exchange"])
 
 
 def close_code_sent(case, result):
@@ -47,7 +56,7 @@ def close_code_sent(case, result):
 def summary_of(role, set_name, results):
     """The verdict in a form for machines, small enough to be kept."""
     cases = SETS[set_name]
-    found = faults(results, cases)
+    found = faults(results, cases, role)
     to_be_failed = [case for case in cases if case in CLOSE_CODES]
     with_code = [case for case in to_be_failed if case in results and close_code_sent(case, results[case])]
     groups = {group: [case for case in cases if group_of(case) == group] for group in sorted(set(map(group_of, cases)))}
@@ -62,7 +71,17 @@ def summary_of(role, set_name, results):
         "groups": {
             str(group): {"cases": len(members), **behaviours(results, members)} for group, members in groups.items()
         },
+        "compressed": compressed(results, cases),
         "faults": found,
+    }
+
+
+def compressed(results, cases):
+    """What the peer sent in the cases of compression, in octets before and after."""
+    traffic = [results[case].get("exchange", {}).get("trafficStats") or {} for case in cases if case in results]
+    return {
+        "before": sum(octets.get("incomingOctetsAppLevel", 0) for octets in traffic),
+        "after": sum(octets.get("incomingOctetsWebSocketLevel", 0) for octets in traffic),
     }
 
 
@@ -76,6 +95,8 @@ def print_verdict(summary):
     for group, counts in summary["groups"].items():
         print(f"  {group:>2} {GROUPS[int(group)]:<24} {counts['cases']:>4} cases: {in_words(counts)}")
     print(f"  close code sent in {summary['failures_with_close_code']} of {summary['failures']} failed connections")
+    if summary["compressed"]["before"]:
+        print(f"  compressed {summary['compressed']['before']:,} octets to {summary['compressed']['after']:,}")
     for fault in summary["faults"]:
         print(f"  FAULT {fault}")
     verdict = "passed" if summary["passed"] else f"FAILED with {len(summary['faults'])} faults"
@@ -105,6 +126,20 @@ def row(*cells):
     return "| " + " | ".join(map(str, cells)) + " |"
 
 
+def results_of(report):
+    """Merges the parts; a case that two of them have is judged by the later one, and none is missed."""
+    results = {}
+    for part in sorted(os.scandir(report), key=lambda entry: entry.name):
+        index = os.path.join(part.path, "index.json")
+        if not part.is_dir() or not os.path.exists(index):
+            continue
+        for case, result in read(index).get(AGENT, {}).items():
+            if case in COMPRESSION:
+                result["exchange"] = read(os.path.join(part.path, result["reportfile"]))
+            results[case] = result
+    return results
+
+
 def read(path):
     try:
         with open(path, encoding="utf-8") as file:
@@ -119,7 +154,7 @@ def main(arguments):
         print(markdown([read(path) for path in arguments[1:]]))
         return 0
     role, set_name, report, summary_path = arguments
-    summary = summary_of(role, set_name, read(os.path.join(report, "index.json")).get(AGENT, {}))
+    summary = summary_of(role, set_name, results_of(report))
     print_verdict(summary)
     with open(summary_path, "w", encoding="utf-8") as file:
         json.dump(summary, file, indent=2)

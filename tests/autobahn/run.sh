@@ -4,24 +4,26 @@
 #     tests/autobahn/run.sh [server|client|both] [SET]
 #     tests/autobahn/run.sh --table      the last outcome as a Markdown table
 #
-# SET is `base` (the default: the 301 cases that need no extension), `core`,
-# `limits`, `deflate-quick`, `deflate` or `all`; see cases.py.
+# SET is `quick` (the default: all 301 cases without compression and 84 with it),
+# `full` (all 517), or one of the two parts of that, `base` and `deflate`.
 #
 # How: a local Docker image of the suite is used where there is one, else the
 # suite is installed into the ignored folder .autobahn/ (install.sh). The server
 # under test is `yamabiko echo`, the client is examples/autobahn_client.rs, each
-# in its release build. What passes is said at the top of judge.py. Reports are
-# in .autobahn/server/ and .autobahn/client/ (open index.html), the outcome for
-# machines in .autobahn/server.json and .autobahn/client.json.
+# in its release build. One case uses one connection at a time, so the set is cut
+# into parts (cases.py), one for each core or $AUTOBAHN_JOBS of them, which run at
+# once, each in a process of the suite. What passes is said at the top of judge.py.
+# Reports are in .autobahn/server/PART/ and .autobahn/client/PART/ (open
+# index.html), the outcome for machines in .autobahn/server.json and client.json.
 #
 # To see another peer judged, say how it is started and give it a name:
 #     AUTOBAHN_SERVER_COMMAND   a server that listens on 127.0.0.1:$PORT
 #     AUTOBAHN_CLIENT_COMMAND   a client that runs all cases of $URL as $AGENT
 #     AGENT                     its name in the report, one word
 #
-# Ends with 0 when everything passed. Cost: about 15 s a role once built; no
-# part can take longer than its bound. Uses free ports of the loopback
-# interface and ends only processes that it started.
+# Ends with 0 when everything passed. Cost on two cores, once built: a minute a
+# role, for `full` five; no part can take longer than its bound. Uses free ports of
+# the loopback interface and ends only processes that it started.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -36,16 +38,17 @@ trap 'end_processes' EXIT
 trap 'exit 130' INT TERM
 
 main() {
-  local roles=${1:-both} set=${2:-base} role failed=0
+  local roles=${1:-both} set=${2:-quick} role failed=0
   case $roles in
     --table) exec python3 "$here/judge.py" --table "$folder"/*.json ;;
     both) roles="server client" ;;
     server | client) ;;
     *) usage ;;
   esac
-  case $set in base | core | limits | deflate-quick | deflate | all) ;; *) usage ;; esac
-  # All 216 cases of compression move 22 GB through one connection at a time.
-  case $set in deflate | all) seconds_max=2400 ;; *) seconds_max=300 ;; esac
+  case $set in quick | full | base | deflate) ;; *) usage ;; esac
+  # All 216 cases of compression move 22 GB, and each end compresses them once.
+  case $set in deflate | full) seconds_max=2400 ;; *) seconds_max=300 ;; esac
+  jobs=${AUTOBAHN_JOBS:-$(nproc)}
 
   mkdir -p "$folder"
   choose_suite
@@ -60,7 +63,7 @@ main() {
 }
 
 usage() {
-  sed -n '2,9s/^# \{0,1\}//p' "$here/run.sh" >&2
+  sed -n '2,8s/^# \{0,1\}//p' "$here/run.sh" >&2
   exit 2
 }
 
@@ -73,9 +76,9 @@ choose_suite() {
   fi
 }
 
-# The suite's fuzzing client against our server.
+# The suite's fuzzing clients against our server.
 test_server() {
-  local set=$1 report=$2 port
+  local set=$1 report=$2 port part failed=0 suites=()
   port=$(free_port)
   if [ -z "${AUTOBAHN_SERVER_COMMAND:-}" ]; then
     cargo build --release --quiet --bin yamabiko || return 1
@@ -84,32 +87,50 @@ test_server() {
   export PORT=$port
   in_background "$report/server.log" bash -c "exec ${AUTOBAHN_SERVER_COMMAND:-$command}"
   wait_for_port "$port" "$report/server.log" || return 1
-  configure server "$set" "$port" "$report" || return 1
-  in_background "$report/suite.log" wstest fuzzingclient "$report"
-  wait "${started[-1]}" || { fault "the suite gave up" "$report/suite.log"; return 1; }
+  for part in $(seq "$jobs"); do
+    configure server "$set" "$part" "$port" "$report/$part" || return 1
+    in_background "$report/$part/suite.log" wstest fuzzingclient "$report/$part"
+    suites[part]=${started[-1]}
+  done
+  for part in $(seq "$jobs"); do
+    wait "${suites[part]}" || { fault "the suite gave up" "$report/$part/suite.log"; failed=1; }
+  done
+  return $failed
 }
 
-# Our client against the suite's fuzzing server.
+# Our client, once for each part, against fuzzing servers of the suite.
 test_client() {
-  local set=$1 report=$2 port
-  port=$(free_port)
+  local set=$1 report=$2 part failed=0 clients=()
   if [ -z "${AUTOBAHN_CLIENT_COMMAND:-}" ]; then
     cargo build --release --quiet --example autobahn_client || return 1
   fi
-  configure client "$set" "$port" "$report" || return 1
+  for part in $(seq "$jobs"); do
+    start_client "$set" "$part" "$report/$part" || return 1
+    clients[part]=${started[-1]}
+  done
+  for part in $(seq "$jobs"); do
+    wait "${clients[part]}" || { fault "the client failed" "$report/$part/client.log"; failed=1; }
+  done
+  return $failed
+}
+
+start_client() {
+  local set=$1 part=$2 report=$3 port
+  port=$(free_port)
+  configure client "$set" "$part" "$port" "$report" || return 1
   in_background "$report/suite.log" wstest fuzzingserver "$report"
   wait_for_port "$port" "$report/suite.log" || return 1
   local command='"$target/release/examples/autobahn_client" "$URL" "$AGENT"'
   export URL=ws://127.0.0.1:$port
   in_background "$report/client.log" bounded bash -c "exec ${AUTOBAHN_CLIENT_COMMAND:-$command}"
-  wait "${started[-1]}" || { fault "the client failed" "$report/client.log"; return 1; }
 }
 
 # The configuration that the suite reads, with paths as the suite sees them.
 configure() {
-  local role=$1 set=$2 port=$3 report=$4 seen=$PWD/$4
+  local role=$1 set=$2 part=$3 port=$4 report=$5 seen=$PWD/$5
   [ "$suite" = installed ] || seen=/report
-  python3 "$here/cases.py" "$role" "$set" "ws://127.0.0.1:$port" "$seen" >"$report/configuration.json"
+  mkdir -p "$report"
+  python3 "$here/cases.py" "$role" "$set" "$part/$jobs" "ws://127.0.0.1:$port" "$seen" >"$report/configuration.json"
 }
 
 wstest() {

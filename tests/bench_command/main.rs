@@ -289,6 +289,7 @@ mod right_servers {
         assert_eq!(report["traffic"], Value::Null);
         assert_eq!(count(&report, "/opening/latency_us/samples"), 50);
         assert_eq!(count(&report, "/server/pid"), u64::from(pid));
+        assert!(report["opening"]["server_us_per_connection"].is_number());
         for memory in ["before", "connected", "after"] {
             assert!(count(&report, &format!("/server/resident_bytes_{memory}")) > 1 << 20);
         }

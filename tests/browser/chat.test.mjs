@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
-import { Server, enter, launch, said, say } from "./yamabiko.mjs";
+import { Counter, Server, enter, launch, said, say } from "./yamabiko.mjs";
 
 const WAIT_MS = 15_000;
 
@@ -337,6 +337,64 @@ for (const width of [320, 360, 414]) {
     await people(page).waitFor({ state: "hidden" });
   });
 }
+
+test("the page's messages go compressed both ways", async () => {
+  const counter = await Counter.start(server);
+  const aiko = await tab();
+  // Before the page's own scripts: keeps what they open.
+  await aiko.addInitScript(() => {
+    globalThis.opened = [];
+    globalThis.WebSocket = class extends WebSocket {
+      constructor(...words) {
+        super(...words);
+        opened.push(this);
+      }
+    };
+  });
+  await enter(aiko, counter.url, "Aiko", "compressed");
+  const bo = await inRoom("Bo", "compressed");
+  await aiko.getByText("Bo entered.").waitFor();
+  assert.match(await aiko.evaluate(() => opened.at(-1).extensions), /^permessage-deflate\b/);
+
+  const { sent, received } = counter;
+  const echoes = (who) => `${"山彦 ".repeat(500)}by ${who}`;
+  await say(aiko, echoes("Aiko"));
+  await said(bo, "by Aiko").waitFor();
+  await said(aiko, "by Aiko").waitFor();
+  await say(bo, echoes("Bo"));
+  await said(aiko, "by Bo").waitFor();
+  assert.equal(await said(aiko, "by Bo").locator(".words").innerText(), echoes("Bo"));
+  assert.equal(await said(bo, "by Aiko").locator(".words").innerText(), echoes("Aiko"));
+  // 3.5 kB went out, and twice as much came in.
+  assert.ok(counter.sent - sent < 1000, `${counter.sent - sent} bytes were sent`);
+  assert.ok(counter.received - received < 2000, `${counter.received - received} bytes were received`);
+  await aiko.close();
+  counter.stop();
+});
+
+test("messages of every length reach the browser as they were, text and binary, compressed", async () => {
+  const page = await tab();
+  await page.goto(server.url);
+  const heard = await page.evaluate(async (lengths) => {
+    const socket = new WebSocket(`ws://${location.host}/broadcast/lengths`);
+    socket.binaryType = "arraybuffer";
+    await new Promise((resolve, reject) => Object.assign(socket, { onopen: resolve, onerror: reject }));
+    const next = () => new Promise((resolve, reject) => Object.assign(socket, { onmessage: resolve, onclose: reject }));
+    const outcome = [socket.extensions.split(";")[0]];
+    const ofText = (length) => `${"山彦🏔é".repeat(length / 12)}${"x".repeat(length % 12)}`;
+    const ofBytes = (length) => Uint8Array.from({ length }, (_, index) => (index * index) >> 9);
+    for (const length of lengths) {
+      socket.send(ofText(length));
+      outcome.push((await next()).data === ofText(length));
+      socket.send(ofBytes(length));
+      const bytes = new Uint8Array((await next()).data);
+      outcome.push(bytes.length === length && ofBytes(length).every((byte, index) => byte === bytes[index]));
+    }
+    socket.close();
+    return outcome;
+  }, [0, 1, 125, 126, 65535, 65536, 1 << 20]);
+  assert.deepEqual(heard, ["permessage-deflate", ...Array(14).fill(true)]);
+});
 
 test("the page is served with the fields that keep it to itself", async () => {
   const answer = await fetch(server.url);

@@ -2,6 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { connect, createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
@@ -37,6 +38,36 @@ export class Server {
     } finally {
       this.process.kill("SIGKILL");
     }
+  }
+}
+
+/** Hands every connection on to a server, and counts the bytes of both directions. */
+export class Counter {
+  static async start(server) {
+    const counter = new Counter();
+    counter.sent = counter.received = 0;
+    counter.sockets = new Set();
+    counter.listener = createServer((client) => counter.#handOn(client, connect(server.port, "127.0.0.1")));
+    counter.listener.listen(0, "127.0.0.1");
+    await once(counter.listener, "listening");
+    counter.url = `http://127.0.0.1:${counter.listener.address().port}/`;
+    return counter;
+  }
+
+  #handOn(client, server) {
+    client.on("data", (data) => (this.sent += data.length));
+    server.on("data", (data) => (this.received += data.length));
+    for (const [socket, other] of [[client, server], [server, client]]) {
+      this.sockets.add(socket);
+      socket.pipe(other);
+      socket.on("error", () => other.destroy());
+      socket.on("close", () => this.sockets.delete(socket));
+    }
+  }
+
+  stop() {
+    this.listener.close();
+    for (const socket of this.sockets) socket.destroy();
   }
 }
 

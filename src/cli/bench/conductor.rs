@@ -44,7 +44,7 @@ pub(super) fn conduct(plan: Plan) -> Result<Report, String> {
     let addresses = opening::resolve(&plan.url)?;
     let mut conductor = Conductor::new(plan)?;
     let mut report = Report::new(&conductor.plan);
-    if let Err(error) = conductor.open(addresses, &mut report) {
+    if let Err(error) = conductor.open(addresses, server, &mut report) {
         let _ = conductor.finish();
         return Err(error);
     }
@@ -194,9 +194,11 @@ impl Conductor {
     fn open(
         &mut self,
         addresses: Vec<std::net::SocketAddr>,
+        server: Option<Process>,
         report: &mut Report,
     ) -> Result<(), String> {
         self.progress.phase("opening");
+        let cpu_before = cpu_time(server);
         let started = Instant::now();
         let (mailboxes, sender) = (self.mailboxes.clone(), self.sender.clone());
         let opening = Opening::start(&self.plan, addresses, mailboxes, sender)?;
@@ -221,6 +223,8 @@ impl Conductor {
         report.opening.connections = opened;
         report.opening.seconds = started.elapsed().as_secs_f64();
         report.opening.latency_us = Latency::of(&latency);
+        let micros = |cpu: Duration| 1e6 * cpu.as_secs_f64() / opened.max(1) as f64;
+        report.opening.server_us_per_connection = spent(cpu_before, cpu_time(server)).map(micros);
         Ok(())
     }
 

@@ -61,6 +61,8 @@ pub(super) struct Opened {
     pub seconds: f64,
     /// TCP and handshake of each.
     pub latency_us: Option<Latency>,
+    /// CPU time of the server's process until all were open.
+    pub server_us_per_connection: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -152,6 +154,7 @@ impl Report {
                 connections: 0,
                 seconds: 0.0,
                 latency_us: None,
+                server_us_per_connection: None,
             },
             cut_short: false,
             measured_seconds: 0.0,

@@ -50,8 +50,12 @@ impl Table<'_> {
             grouped(opening.connections),
             time(opening.seconds * 1e6)
         );
-        match &opening.latency_us {
+        let text = match &opening.latency_us {
             Some(latency) => format!("{text}; each {}", percentiles(latency)),
+            None => text,
+        };
+        match opening.server_us_per_connection {
+            Some(cost) => format!("{text}; {} of the server's CPU each", time(cost)),
             None => text,
         }
     }
@@ -266,6 +270,16 @@ mod tests {
              measured      0.00 s\n  \
              checked       none ended early\n"
         );
+    }
+
+    #[test]
+    fn what_an_opening_costs_the_server_stands_in_the_table() {
+        let mut report = Report::new(&plan("bench idle ws://127.0.0.1:9/"));
+        report.opening.connections = 500;
+        report.opening.server_us_per_connection = Some(38.5);
+        let line = "  opened        500 connections in 0.00 µs; 38.5 µs of the server's CPU each\n";
+        let table = Table(&report).to_string();
+        assert!(table.contains(line), "{table}");
     }
 
     #[test]

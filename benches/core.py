@@ -1,0 +1,224 @@
+#!/usr/bin/env python3
+"""Measures the core in memory and writes docs/benchmarks-core.md.
+
+    benches/core.py             some ten minutes, after the builds
+    benches/core.py --page      only the page, from what was measured last
+
+What is measured stands at the top of benches/receive.rs, benches/deflate.rs,
+benches/rivals/src/lib.rs and benches/deflate/src/lib.rs. All of it runs on one
+core; let nothing else run beside it. Needs cargo, taskset, and for zlib-ng a C
+compiler and cmake.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent
+MEASURED = ROOT / "target" / "core"
+CORE = "1"
+SPANS = ["--warm-up-time", "0.3", "--measurement-time", "1.5", "--noplot"]
+
+sys.path.insert(0, str(HERE / "peers"))
+import measure  # noqa: E402
+from report import number, table  # noqa: E402
+
+
+def main():
+    words = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    words.add_argument("--page", action="store_true", help="measure nothing")
+    if not words.parse_args().page:
+        measure_all()
+    (ROOT / "docs" / "benchmarks-core.md").write_text(page())
+
+
+def measure_all():
+    MEASURED.mkdir(parents=True, exist_ok=True)
+    for bench in ("receive", "deflate"):
+        cargo(ROOT, "bench", "--bench", bench, "--", *SPANS)
+    for folder in ("rivals", "deflate"):
+        tables = cargo(HERE / folder, "run", "--release", "--locked")
+        (MEASURED / f"{folder}.md").write_text(tables)
+    machine = {
+        "processor": f"{measure.processor()}, {os.cpu_count()} cores",
+        "compiler": measure.said_by(["rustc", "--version"]),
+        "yamabiko": measure.said_by(["git", "-C", str(ROOT), "describe", "--always", "--dirty"]),
+        "date": datetime.date.today().isoformat(),
+        "command": "`benches/core.py`",
+    }
+    (MEASURED / "machine.json").write_text(json.dumps(machine))
+
+
+def cargo(folder, *words):
+    """Builds first, on all cores, and gives back what the program prints."""
+    build = ["--no-run"] if words[0] == "bench" else []
+    before_program = words[: words.index("--")] if "--" in words else words
+    if words[0] == "run":
+        before_program = ("build", *words[1:])
+    subprocess.run(["cargo", *before_program, *build], cwd=folder, check=True)
+    done = subprocess.run(
+        ["taskset", "-c", CORE, "cargo", *words],
+        cwd=folder,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return done.stdout
+
+
+def page():
+    machine = json.loads((MEASURED / "machine.json").read_text())
+    return "\n\n".join(
+        [
+            INTRODUCTION,
+            table(("", ""), machine.items()),
+            RECEIVE,
+            receive_table(),
+            RIVALS,
+            (MEASURED / "rivals.md").read_text().strip(),
+            losses((MEASURED / "rivals.md").read_text()),
+            DEFLATE,
+            deflate_table(),
+            LIBRARIES,
+            (MEASURED / "deflate.md").read_text().strip(),
+        ]
+    ) + "\n"
+
+
+INTRODUCTION = """\
+# The core, in memory
+
+What the protocol costs without a socket: reading messages, and compressing them. Written by
+`benches/core.py`; nothing here is entered by hand. Servers on sockets:
+[benchmarks.md](benchmarks.md)."""
+
+RECEIVE = """\
+## Receiving beside the least that it can cost
+
+Nanoseconds for one message, from masked octets to a checked event of `Connection::receive`,
+as server. The *floor* is the XOR of the masking and, for a text, `simdutf8`, on the same
+octets, by code that knows where each payload begins and asks nothing. *Gathered*: reads of
+64 KiB full of messages, or one larger one. *One by one*: a read for each message. *Cut*: one
+message in reads of 64 KiB, and the floor with the copy that gathering it takes."""
+
+RIVALS = """\
+## Receiving beside other libraries
+
+Nanoseconds for one message, with the copy from where a socket would be, each library as its
+documentation advises (`benches/rivals/src/lib.rs`). *By hand* is no library: copy, XOR,
+`simdutf8`, for frames of which all is known. Medians of turns that alternate."""
+
+DEFLATE = """\
+## permessage-deflate beside the bare library
+
+Microseconds for one message of JSON without context takeover. *Library*: zlib-rs by itself on
+the same octets with the same parameters, into a buffer that is there already, and for what is
+received the check of UTF-8; no frames, no limits, nobody's memory. *Fan-out* is
+`MessageDeflater::write_frame`, once for a whole room; *send* is `Connection::send`."""
+
+LIBRARIES = """\
+## Why zlib-rs
+
+Libraries for DEFLATE on messages as permessage-deflate sends them. zlib-rs is Rust all the
+way, has windows from 9 to 15 bits and streams that can be fed in pieces and stopped at a
+limit, and is as fast as zlib-ng (C) within the noise; miniz_oxide takes twice the time and has
+one window size; libdeflate is faster by a little at level 6, but only knows whole buffers,
+which is no way to hold a limit while a stranger's message is inflated."""
+
+
+def receive_table():
+    rows = []
+    for arrival, prefix, floor in (
+        ("gathered", "", "floor"),
+        ("one by one", "one message in a read, ", "floor"),
+        ("cut", "cut into reads, ", "floor and copy"),
+    ):
+        for kind in ("ascii", "multi-byte", "binary"):
+            group = criterion_folder() / f"{prefix}{kind}"
+            for size in sizes(group / "yamabiko"):
+                ours, least = (
+                    nanoseconds(group / who / str(size)) for who in ("yamabiko", floor)
+                )
+                rows.append(
+                    (
+                        f"{arrival}, {kind}, {size} B",
+                        number(ours),
+                        number(least),
+                        f"{ours / least:.2f}×",
+                        f"{size / ours:.2f}",
+                    )
+                )
+    return table(("message", "yamabiko, ns", "floor, ns", "times the floor", "GB/s"), rows)
+
+
+def deflate_table():
+    rows = []
+    receive = criterion_folder() / "receive"
+    for size in sizes(receive / "yamabiko"):
+        rows.append(beside_library(f"receive, {size} B", receive, "yamabiko", size))
+    for level in (1, 6):
+        group = criterion_folder() / f"send, level {level}"
+        for what in ("fan out", "send"):
+            for size in sizes(group / f"{what}_yamabiko"):
+                name = f"{what.replace(' ', '-')}, level {level}, {size} B"
+                rows.append(beside_library(name, group, f"{what}_yamabiko", size))
+    return table(("message", "yamabiko, µs", "library, µs", "times the library"), rows)
+
+
+def beside_library(name, group, who, size):
+    ours, theirs = (nanoseconds(group / w / str(size)) / 1e3 for w in (who, "library"))
+    return name, number(ours), number(theirs), f"{ours / theirs:.2f}×"
+
+
+def losses(rivals):
+    """Rows of the table in which a library is faster than yamabiko."""
+    lines = [
+        [cell.strip() for cell in line.strip("| ").split("|")]
+        for line in rivals.splitlines()
+        if line.startswith("|") and not line.startswith("|---")
+    ]
+    names, found = lines[0], []
+    ours = names.index("yamabiko")
+    for cells in lines[1:]:
+        faster = [
+            f"{name} {cell}"
+            for name, cell in zip(names[1:], cells[1:])
+            if name not in ("yamabiko", "by hand") and value(cell) < value(cells[ours])
+        ]
+        if faster:
+            found.append((cells[0], cells[ours], ", ".join(faster)))
+    if not found:
+        return "No library is faster in any row."
+    return "Where we lose:\n\n" + table(("arrival, payload", "yamabiko", "faster"), found)
+
+
+def value(cell):
+    try:
+        return float(cell.replace(",", ""))
+    except ValueError:
+        return float("inf")
+
+
+def criterion_folder():
+    return ROOT / "target" / "criterion"
+
+
+def sizes(folder):
+    return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdigit())
+
+
+def nanoseconds(folder):
+    """The median of one message."""
+    new = folder / "new"
+    median = json.loads((new / "estimates.json").read_text())["median"]["point_estimate"]
+    throughput = json.loads((new / "benchmark.json").read_text())["throughput"] or {}
+    return median / throughput.get("ElementsAndBytes", {"elements": 1})["elements"]
+
+
+if __name__ == "__main__":
+    main()
