@@ -13,9 +13,8 @@
 //! [`Room::finish_record`](super::Room::finish_record).
 //!
 //! Cost: 56 bytes for a connection that has nothing to say; the lane's buffer
-//! is freed as soon as it is drained. Most bytes never come here: write them
-//! from a buffer that the worker's connections share, and keep only what the
-//! socket did not take. The lane does not bound itself: whoever fills it looks
+//! is given back as soon as it is drained, for the next connection that has
+//! something to say: [`Outbox::advance`]. The lane does not bound itself: whoever fills it looks
 //! at [`Outbox::bytes`] first.
 
 use std::sync::Arc;
@@ -124,7 +123,10 @@ impl Outbox {
     }
 
     /// Takes note that the first `bytes` were written, and frees what is done.
-    pub fn advance(&mut self, bytes: usize) {
+    /// Returns the lane's buffer, cleared, when all of the lane is written, and
+    /// else one without memory: who fills many outboxes, one after the other, can
+    /// put it into the [`lane`](Outbox::lane) of the next.
+    pub fn advance(&mut self, bytes: usize) -> Vec<u8> {
         let mut of_lane = bytes;
         if let Some(remainder) = &mut self.remainder {
             let of_remainder = bytes.min(remainder.bytes().len());
@@ -132,15 +134,17 @@ impl Outbox {
             remainder.advance(of_remainder);
         }
         self.remainder.take_if(|remainder| remainder.is_empty());
-        self.advance_lane(of_lane);
+        self.advance_lane(of_lane)
     }
 
-    fn advance_lane(&mut self, bytes: usize) {
+    fn advance_lane(&mut self, bytes: usize) -> Vec<u8> {
         self.lane_written = self.lane.len().min(self.lane_written.saturating_add(bytes));
-        if self.lane_written == self.lane.len() {
-            self.lane = Vec::new();
-            self.lane_written = 0;
+        if self.lane_written < self.lane.len() {
+            return Vec::new();
         }
+        self.lane_written = 0;
+        self.lane.clear();
+        std::mem::take(&mut self.lane)
     }
 }
 

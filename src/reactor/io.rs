@@ -14,6 +14,7 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token};
 
+use super::calls::send;
 use super::clock::{Clock, Millis};
 use super::listener::{Accepted, Acceptor};
 use super::socket::{ReadOutcome, SOCKETS_MAX, Slab, Socket, SocketKey};
@@ -76,9 +77,10 @@ impl Io {
     ///
     /// One `send` call, a second one if the first took a part only. Nothing is
     /// copied or kept here.
+    #[inline(always)]
     pub fn write(&mut self, key: SocketKey, bytes: &[u8]) -> usize {
         self.write_with(key, bytes.len(), |stream, written| {
-            stream.write(&bytes[written..])
+            send(stream, &bytes[written..])
         })
     }
 
@@ -92,6 +94,7 @@ impl Io {
         })
     }
 
+    #[inline(always)]
     fn write_with(
         &mut self,
         key: SocketKey,
@@ -341,6 +344,7 @@ impl Io {
         }
     }
 
+    #[inline(always)]
     pub(super) fn read(&mut self, key: SocketKey, buffer: &mut [u8]) -> ReadOutcome {
         match self.sockets.get_mut(key) {
             Some(socket) => socket.read(buffer),

@@ -104,6 +104,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod calls;
 mod clock;
 mod io;
 mod listener;
@@ -356,6 +357,7 @@ impl<M: Send + 'static> Reactor<M> {
 
     /// Reads one socket until it has no more, or its budget is spent, or the
     /// application pauses or closes it.
+    #[inline(always)]
     fn read(&mut self, application: &mut impl Application<Mail = M>, key: SocketKey) {
         let mut budget = self.read_budget_bytes;
         while budget > 0 {

@@ -32,11 +32,13 @@
 //! Cost per socket: a slot of 16 bytes (32 in a debug build, where mio carries
 //! a check along) and 16 in the timer wheel; a test holds both to 64 bytes.
 
-use std::io::{self, Read};
+use std::io;
 use std::net::Shutdown;
 
 use mio::event::Event;
 use mio::net::TcpStream;
+
+use super::calls::receive;
 
 /// Names one socket of one reactor: index and generation. A key whose socket is
 /// closed names nothing; to use it is harmless, and it is not used again before
@@ -173,11 +175,12 @@ impl Socket {
     /// and the read that would only say so is saved: half of the read calls of
     /// a server with small messages. When the end has been announced it is
     /// behind those bytes, and there will be no further edge: then read on.
+    #[inline(always)]
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> ReadOutcome {
         if !self.wants_read() {
             return ReadOutcome::Nothing;
         }
-        match retry_interrupted(|| self.stream.read(buffer)) {
+        match retry_interrupted(|| receive(&self.stream, buffer)) {
             Ok(0) => {
                 self.life = Life::PeerEnded;
                 ReadOutcome::Ended
@@ -205,6 +208,7 @@ impl Socket {
     ///
     /// A socket that is blocked is not tried before its edge has come: a slow
     /// reader costs no system calls.
+    #[inline(always)]
     pub(super) fn write(
         &mut self,
         total: usize,
@@ -299,6 +303,7 @@ impl Slab {
         }
     }
 
+    #[inline(always)]
     pub(super) fn get_mut(&mut self, key: SocketKey) -> Option<&mut Socket> {
         let slot = self.slots.get_mut(key.index())?;
         match &mut slot.content {
@@ -336,6 +341,7 @@ impl Slab {
     }
 }
 
+#[inline(always)]
 fn retry_interrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {

@@ -19,6 +19,9 @@ impl<H: Handler> Worker<H> {
         mut input: &mut [u8],
     ) -> Option<Session<H::Session>> {
         connection.heard_at = io.now();
+        if connection.outbox.is_empty() {
+            *connection.outbox.lane() = self.buffers.take();
+        }
         loop {
             match self.receive_event(io, key, &mut connection, &mut input) {
                 Next::Event if self.rooms.has_much_gathered() => {
@@ -134,7 +137,9 @@ impl<H: Handler> Worker<H> {
         if established.outbox.bytes() > READ_PAUSE_BYTES {
             self.write_outbox(io, key, established);
         }
-        if !established.outbox.is_empty() {
+        if established.outbox.is_empty() {
+            self.buffers.give(std::mem::take(established.outbox.lane()));
+        } else {
             self.to_flush.push(key);
         }
         if !unread.is_empty() || self.is_congested() {

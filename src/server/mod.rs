@@ -40,6 +40,7 @@
 //!
 //! What is absent: the chat, any parsing, any system call.
 
+mod buffers;
 mod compressor;
 mod config;
 mod context;

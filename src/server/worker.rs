@@ -15,6 +15,7 @@
 //! This file is the table of contents: who gets which callback, and the flush.
 //! There is no parsing in it and no system call; both are below.
 
+use super::buffers::Buffers;
 use super::config::Config;
 use super::handler::{Failure, Handler};
 use super::mail::{ConnectionId, Mail};
@@ -39,6 +40,8 @@ pub(super) struct Worker<H: Handler> {
     pub(super) config: Arc<Config>,
     pub(super) sessions: Sessions<H::Session>,
     pub(super) rooms: Rooms,
+    /// For the outboxes.
+    pub(super) buffers: Buffers,
     /// Connections with something in their outbox since the last flush.
     pub(super) to_flush: Vec<SocketKey>,
     /// Connections that are not read while mail is congested.
@@ -76,6 +79,7 @@ impl<H: Handler> Worker<H> {
             config,
             sessions: Sessions::new(),
             rooms,
+            buffers: Buffers::default(),
             to_flush: Vec::new(),
             congested: Vec::new(),
             too_slow: Vec::new(),
@@ -423,13 +427,15 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Writes the connection's own bytes, and goes on reading when few are left.
+    #[inline(always)]
     pub(super) fn write_outbox(
         &mut self,
         io: &mut Io,
         key: SocketKey,
         connection: &mut Established<H::Session>,
     ) {
-        write_outbox(io, key, &mut connection.outbox);
+        let drained = write_outbox(io, key, &mut connection.outbox);
+        self.buffers.give(drained);
         if connection.outbox.bytes() < READ_PAUSE_BYTES {
             connection
                 .connection
@@ -505,6 +511,7 @@ impl<H: Handler> Worker<H> {
 }
 
 /// Writes a member's backlog: one slice and one system call, nearly always.
+#[inline(always)]
 fn write_backlog(io: &mut Io, key: SocketKey, backlog: Backlog<'_>) -> usize {
     if let Some(bytes) = backlog.contiguous() {
         return io.write(key, bytes);
@@ -518,17 +525,16 @@ fn write_backlog(io: &mut Io, key: SocketKey, backlog: Backlog<'_>) -> usize {
     io.write_slices(key, &slices[..count])
 }
 
-/// Writes what the socket takes of an outbox.
-pub(super) fn write_outbox(io: &mut Io, key: SocketKey, outbox: &mut Outbox) {
-    if !outbox.is_empty() {
-        let written = match outbox.slices() {
-            [[], lane] => io.write(key, lane),
-            [remainder, lane] => {
-                io.write_slices(key, &[IoSlice::new(remainder), IoSlice::new(lane)])
-            }
-        };
-        outbox.advance(written);
-    }
+/// Writes what the socket takes of an outbox. Returns a buffer that can be used again,
+/// perhaps one without memory.
+#[inline(always)]
+pub(super) fn write_outbox(io: &mut Io, key: SocketKey, outbox: &mut Outbox) -> Vec<u8> {
+    let written = match outbox.slices() {
+        [[], []] => 0,
+        [[], lane] => io.write(key, lane),
+        [remainder, lane] => io.write_slices(key, &[IoSlice::new(remainder), IoSlice::new(lane)]),
+    };
+    outbox.advance(written)
 }
 
 impl<S> Established<S> {

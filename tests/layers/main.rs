@@ -51,7 +51,7 @@ const LAYERS: [Layer; 8] = [
     // Bytes and time: for the server, the only one who calls the operating system.
     Layer {
         name: "reactor",
-        may: &["crate::reactor", "std", "core", "alloc", "mio", "socket2"],
+        may: &["crate::reactor", "std", "core", "alloc", "mio", "rustix", "socket2"],
         must_not: &["std::fs", "std::env", "std::process", "std::print!"],
     },
     // Where they meet: addresses, and a listener to hand on; no calls of its own.

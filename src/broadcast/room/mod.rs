@@ -240,6 +240,7 @@ impl Room {
     /// of it the socket took. After fewer than offered, the member is blocked.
     /// To refuse (a control frame is partly written, the connection closes)
     /// is to take 0.
+    #[inline(always)]
     pub fn flush(
         &mut self,
         pool: &mut ChunkPool,
@@ -392,6 +393,7 @@ impl Room {
 /// less than it was offered (`false`). Once, unless there are many slices.
 ///
 /// `usual` is a backlog found before, which may be this member's, too.
+#[inline(always)]
 fn offer(
     log: &Log,
     spans: &mut Spans,

@@ -1,0 +1,60 @@
+//! Buffers that one connection after the other uses, so that a message in and its
+//! answer out cost no allocation, and an idle connection holds none.
+
+/// Empty buffers, with memory: [`BYTES_MAX`] together at most.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    free: Vec<Vec<u8>>,
+    /// Their capacities together.
+    bytes: usize,
+}
+
+impl Buffers {
+    /// One that was given, or one without memory.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        let buffer = self.free.pop().unwrap_or_default();
+        self.bytes -= buffer.capacity();
+        buffer
+    }
+
+    /// Keeps an empty buffer for the next one, if it has memory and not too much.
+    pub(super) fn give(&mut self, buffer: Vec<u8>) {
+        let capacity = buffer.capacity();
+        if capacity > 0 && self.bytes + capacity <= BYTES_MAX {
+            self.bytes += capacity;
+            self.free.push(buffer);
+        }
+    }
+}
+
+/// For a thousand answers of a kilobyte, or a few long ones.
+const BYTES_MAX: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_that_is_given_is_taken_with_its_memory() {
+        let mut buffers = Buffers::default();
+        assert_eq!(buffers.take().capacity(), 0);
+        buffers.give(Vec::with_capacity(100));
+        assert!(buffers.take().capacity() >= 100);
+        assert_eq!(buffers.take().capacity(), 0);
+        assert_eq!(buffers.bytes, 0);
+    }
+
+    #[test]
+    fn no_more_is_kept_than_the_bound() {
+        let mut buffers = Buffers::default();
+        buffers.give(Vec::with_capacity(BYTES_MAX + 1));
+        assert_eq!(buffers.bytes, 0);
+        buffers.give(Vec::with_capacity(BYTES_MAX));
+        buffers.give(Vec::with_capacity(1));
+        assert_eq!((buffers.free.len(), buffers.bytes), (1, BYTES_MAX));
+        // One without memory is not worth a place.
+        drop(buffers.take());
+        buffers.give(Vec::new());
+        assert!(buffers.free.is_empty());
+    }
+}
