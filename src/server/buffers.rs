@@ -1,7 +1,7 @@
 //! Buffers that one connection after the other uses, so that a message in and its
 //! answer out cost no allocation, and an idle connection holds none.
 
-/// Empty buffers, with memory: [`BYTES_MAX`] together at most.
+/// Empty buffers, with memory: at most [`COUNT_MAX`], and [`BYTES_MAX`] together.
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
     free: Vec<Vec<u8>>,
@@ -20,14 +20,17 @@ impl Buffers {
     /// Keeps an empty buffer for the next one, if it has memory and not too much.
     pub(super) fn give(&mut self, buffer: Vec<u8>) {
         let capacity = buffer.capacity();
-        if capacity > 0 && self.bytes + capacity <= BYTES_MAX {
+        let is_wanted = capacity > 0 && self.free.len() < COUNT_MAX;
+        if is_wanted && self.bytes + capacity <= BYTES_MAX {
             self.bytes += capacity;
             self.free.push(buffer);
         }
     }
 }
 
-/// For a thousand answers of a kilobyte, or a few long ones.
+/// As many answers as a turn brings, mostly.
+const COUNT_MAX: usize = 128;
+/// Eight kilobytes for each, or a few long ones.
 const BYTES_MAX: usize = 1 << 20;
 
 #[cfg(test)]
@@ -52,8 +55,11 @@ mod tests {
         buffers.give(Vec::with_capacity(BYTES_MAX));
         buffers.give(Vec::with_capacity(1));
         assert_eq!((buffers.free.len(), buffers.bytes), (1, BYTES_MAX));
-        // One without memory is not worth a place.
         drop(buffers.take());
+        (0..=COUNT_MAX).for_each(|_| buffers.give(Vec::with_capacity(8)));
+        assert_eq!(buffers.free.len(), COUNT_MAX);
+        buffers = Buffers::default();
+        // One without memory is not worth a place.
         buffers.give(Vec::new());
         assert!(buffers.free.is_empty());
     }

@@ -146,7 +146,7 @@ impl<H: Handler> Worker<H> {
                 self.begin_ending(io, key, Ending::new(outbox))
             }
             Answer::Switch(session, deflate, output) => {
-                outbox.push(&output);
+                *outbox.lane() = output;
                 let connection = self.establish(io, key, opening, session, deflate, outbox);
                 self.receive_frames(io, key, connection, behind)
             }
