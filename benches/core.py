@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures the core in memory and writes docs/benchmarks-core.md.
 
-    benches/core.py             some ten minutes, after the builds
+    benches/core.py             some fifteen minutes with the builds
     benches/core.py --page      only the page, from what was measured last
 
 What is measured stands at the top of benches/receive.rs, benches/deflate.rs,
@@ -126,9 +126,10 @@ LIBRARIES = """\
 
 Libraries for DEFLATE on messages as permessage-deflate sends them. zlib-rs is Rust all the
 way, has windows from 9 to 15 bits and streams that can be fed in pieces and stopped at a
-limit, and is as fast as zlib-ng (C) within the noise; miniz_oxide takes twice the time and has
-one window size; libdeflate is faster by a little at level 6, but only knows whole buffers,
-which is no way to hold a limit while a stranger's message is inflated."""
+limit. It is near zlib-ng (C): behind with short messages, ahead when it inflates. miniz_oxide,
+without unsafe code, takes up to five times as long and has one window size. libdeflate gives
+fewer octets and inflates faster, but only knows whole buffers, which is no way to hold a limit
+while a stranger's message is inflated."""
 
 
 def receive_table():

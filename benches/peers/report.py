@@ -114,8 +114,10 @@ def metrics(report):
     if traffic and traffic["delivered"]:
         found["cpu_us"] = 1e6 * server["cpu"]["seconds"] / traffic["delivered"]
         found["per_second"] = traffic["delivered_per_second"]
-        found["p50_ms"] = traffic["latency_us"]["p50"] / 1e3
-        found["p99_ms"] = traffic["latency_us"]["p99"] / 1e3
+        # There is none if no message that was sent while measuring came that soon.
+        if latency := traffic["latency_us"]:
+            found["p50_ms"] = latency["p50"] / 1e3
+            found["p99_ms"] = latency["p99"] / 1e3
         if traffic.get("compression_ratio"):
             found["wire_bytes"] = traffic["received_bytes_per_delivery"]
             found["compression"] = traffic["compression_ratio"]

@@ -82,6 +82,13 @@ class Metrics(unittest.TestCase):
         self.assertAlmostEqual(found["p99_ms"], 2.0)
         self.assertNotIn("idle_bytes", found)
 
+    def test_server_that_is_too_slow_for_a_latency_has_the_other_numbers(self):
+        slow = run(CASE, "ws", cpu_us=2.5)["report"]
+        slow["traffic"]["latency_us"] = None
+        found = report.metrics(slow)
+        self.assertAlmostEqual(found["cpu_us"], 2.5)
+        self.assertNotIn("p99_ms", found)
+
     def test_idle_case_has_memory_and_no_deliveries(self):
         idle = run(cases.IDLE, "ws")["report"]
         idle["traffic"] = None
