@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures the core in memory and writes docs/benchmarks-core.md.
 
-    benches/core.py             some fifteen minutes with the builds
+    benches/core.py             some twenty minutes with the builds
     benches/core.py --page      only the page, from what was measured last
 
 What is measured stands at the top of benches/receive.rs, benches/deflate.rs,
@@ -55,19 +55,9 @@ def measure_all():
 
 
 def cargo(folder, *words):
-    """Builds first, on all cores, and gives back what the program prints."""
-    build = ["--no-run"] if words[0] == "bench" else []
-    before_program = words[: words.index("--")] if "--" in words else words
-    if words[0] == "run":
-        before_program = ("build", *words[1:])
-    subprocess.run(["cargo", *before_program, *build], cwd=folder, check=True)
-    done = subprocess.run(
-        ["taskset", "-c", CORE, "cargo", *words],
-        cwd=folder,
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    """What a program prints that cargo runs, on the one core."""
+    command = ["taskset", "-c", CORE, "cargo", *words]
+    done = subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
     return done.stdout
 
 

@@ -14,8 +14,8 @@
 //!
 //! Cost: 40 bytes for a connection that has nothing to say; the lane's buffer
 //! is given back as soon as it is drained, for the next connection that has
-//! something to say: [`Outbox::advance`]. The lane does not bound itself: whoever fills it looks
-//! at [`Outbox::bytes`] first.
+//! something to say: [`Outbox::advance`]. The lane does not bound itself:
+//! whoever fills it looks at [`Outbox::bytes`] first.
 
 use std::sync::Arc;
 
@@ -197,6 +197,17 @@ mod tests {
         assert_eq!(outbox.lane(), b"g");
         outbox.lane().extend_from_slice(b"ping");
         assert_eq!(outbox.slices(), [b"".as_slice(), b"gping"]);
+    }
+
+    #[test]
+    fn a_drained_lane_gives_its_buffer_away() {
+        let mut outbox = Outbox::new();
+        *outbox.lane() = Vec::with_capacity(100);
+        outbox.push(b"pong");
+        assert_eq!(outbox.advance(3).capacity(), 0);
+        let buffer = outbox.advance(1);
+        assert!(buffer.is_empty() && buffer.capacity() >= 100);
+        assert_eq!(outbox.lane().capacity(), 0);
     }
 
     #[test]

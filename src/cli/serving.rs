@@ -1,5 +1,5 @@
-//! What `serve` and `echo` share: compression by default, flags into a [`Config`], one line when the
-//! server is ready, and its end by a signal.
+//! What `serve` and `echo` share: flags into a [`Config`], with compression by
+//! default, one line when the server is ready, and its end by a signal.
 
 use std::net::SocketAddr;
 

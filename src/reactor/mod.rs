@@ -115,7 +115,7 @@ mod wheel;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 
-use mio::{Events, Interest, Poll, Waker};
+use mio::{Events, Poll, Waker};
 
 use self::io::{BELL, LISTENER, Late, WAKER};
 use self::listener::{Accepted, Acceptor};
@@ -277,7 +277,7 @@ impl<M: Send + 'static> Reactor<M> {
         let mut bell = Bell::from_std(bell);
         self.io
             .registry()
-            .register(&mut bell, BELL, Interest::READABLE)?;
+            .register(&mut bell, BELL, mio::Interest::READABLE)?;
         self.bell = Some(bell);
         Ok(())
     }

@@ -27,11 +27,8 @@ impl<H: Handler> Worker<H> {
                 Next::Event if self.rooms.has_much_gathered() => {
                     connection = self.flush_amid(io, key, connection)?;
                 }
-                Next::Event if self.rooms.post.is_full() && self.is_congested() => {
-                    let unread = input.to_vec();
-                    self.after_receiving(io, key, &mut connection, unread);
-                    return Some(Session::Established(connection));
-                }
+                // The rest waits, too: a read may bring far more to say than its size.
+                Next::Event if self.is_full() && !input.is_empty() => break,
                 Next::Event => {}
                 Next::MoreInput => break,
                 Next::End { failure, at } => {
@@ -45,7 +42,7 @@ impl<H: Handler> Worker<H> {
                 }
             }
         }
-        self.after_receiving(io, key, &mut connection, Vec::new());
+        self.after_receiving(io, key, &mut connection, input.to_vec());
         Some(Session::Established(connection))
     }
 
@@ -125,8 +122,8 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    /// What was received may have brought something to write, or too much: then
-    /// `unread` is not empty.
+    /// What was received may have brought something to write, or too much. `unread`
+    /// has not been looked at, because mail is congested; mostly it is empty.
     fn after_receiving(
         &mut self,
         io: &mut Io,

@@ -147,6 +147,29 @@ impl<H: Handler> Server<H> {
     ///
     /// # Errors
     /// The system cannot watch it.
+    ///
+    /// ```
+    /// # use yamabiko::server::{
+    /// #     Admission, Config, Context, Handler, Message, Refusal, Server, Upgrade,
+    /// # };
+    /// # struct Silent;
+    /// # impl Handler for Silent {
+    /// #     type Session = ();
+    /// #     fn admit(&self, _request: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
+    /// #         Ok(Admission::new(()))
+    /// #     }
+    /// #     fn message(&self, _: &mut (), _: Message<'_>, _: &mut Context<'_>) {}
+    /// # }
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let listen = "127.0.0.1:0".parse().unwrap();
+    /// let mut server = Server::bind(Config { listen, ..Config::default() }, Silent)?;
+    /// let (bell, rope) = UnixStream::pair()?;
+    /// server.shutdown_by(bell)?;
+    /// drop(rope); // or a signal handler writes to it
+    /// server.run()?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[cfg(unix)]
     pub fn shutdown_by(&mut self, bell: std::os::unix::net::UnixStream) -> io::Result<()> {
         match self.workers.first_mut() {

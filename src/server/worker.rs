@@ -206,7 +206,7 @@ impl<H: Handler> Application for Worker<H> {
         }
         // First of all, so that the other workers write while this one does.
         self.rooms.post.flush();
-        if !self.is_congested() {
+        if !self.congested.is_empty() && !self.is_congested() {
             self.read_congested_again(io);
             self.rooms.post.flush();
         }
@@ -468,6 +468,11 @@ impl<H: Handler> Worker<H> {
         self.drained_at.is_none() && self.rooms.post.is_congested()
     }
 
+    /// The same in the middle of a read, for what this worker alone has to post.
+    pub(super) fn is_full(&self) -> bool {
+        self.drained_at.is_none() && self.rooms.post.is_full()
+    }
+
     /// The connection is read on when mail is no longer congested.
     pub(super) fn await_mail(
         &mut self,
@@ -510,7 +515,8 @@ impl<H: Handler> Worker<H> {
     }
 }
 
-/// Writes a member's backlog: one slice and one system call, nearly always.
+/// Writes a member's backlog: one slice and one system call, nearly always. Inlined,
+/// as all on the way to that call.
 #[inline(always)]
 fn write_backlog(io: &mut Io, key: SocketKey, backlog: Backlog<'_>) -> usize {
     if let Some(bytes) = backlog.contiguous() {

@@ -240,6 +240,9 @@ impl Room {
     /// of it the socket took. After fewer than offered, the member is blocked.
     /// To refuse (a control frame is partly written, the connection closes)
     /// is to take 0.
+    ///
+    /// Inlined into the caller with all that it does for a member, so that
+    /// nothing returns between two system calls of `write`.
     #[inline(always)]
     pub fn flush(
         &mut self,
