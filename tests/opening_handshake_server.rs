@@ -721,13 +721,13 @@ fn refusal_426_says_what_is_spoken() {
 }
 
 #[test]
-fn refusal_405_says_which_method_is_allowed() {
+fn refusal_405_says_which_methods_are_allowed() {
     let text = sample_with("GET ", "PUT ");
     let (head, _) = read(text.as_bytes()).expect("valid").expect("complete");
     let refusal = Upgrade::check(&head).expect_err("PUT");
     let expected = "HTTP/1.1 405 Method Not Allowed\r\n\
         Connection: close\r\n\
-        Allow: GET\r\n\
+        Allow: GET, HEAD\r\n\
         Content-Type: text/plain; charset=utf-8\r\n\
         Content-Length: 31\r\n\
         \r\n\

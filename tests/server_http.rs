@@ -70,12 +70,87 @@ fn server_names_the_methods_it_allows_to_one_that_uses_another() {
     for method in ["POST", "PUT", "DELETE", "PATCH", "BREW"] {
         let answer = ask(server.address, &request(method, "/page", ""));
         assert_eq!(answer.status, 405, "{method}");
-        assert!(
-            answer
-                .field("Allow")
-                .is_some_and(|allow| allow.contains("GET"))
-        );
+        assert_eq!(answer.field("Allow"), Some("GET, HEAD"), "{method}");
     }
+    // The upgrade makes no difference to what the resource allows.
+    let answer = ask(server.address, &upgrade("/", "").replace("GET", "POST"));
+    assert_eq!(answer.status, 405);
+    assert_eq!(answer.field("Allow"), Some("GET, HEAD"));
+}
+
+#[test]
+fn server_answers_head_without_a_body_also_when_it_refuses() {
+    let server = Running::start(socket::config(1));
+    for (request, status) in [
+        (request("HEAD", "/elsewhere", ""), 404),
+        (request("HEAD", "/page", "Content-Length: 7\r\n"), 400),
+        (request("HEAD", "/page", "no colon\r\n"), 400),
+        // An Upgrade field may be ignored (RFC 9110 §7.8).
+        (upgrade("/page", "").replace("GET", "HEAD"), 200),
+    ] {
+        let mut client = Client::connect(server.address);
+        client.send(&request);
+        let answer = client.read_answer();
+        assert_eq!((answer.status, answer.body.len()), (status, 0), "{request}");
+    }
+}
+
+/// Seconds since 1970, by a reader of the date that is not the writer's.
+fn unix_seconds(imf_fixdate: &str) -> u64 {
+    let (weekday, rest) = imf_fixdate.split_once(", ").expect("a day of the week");
+    let words: Vec<&str> = rest.split([' ', ':']).collect();
+    let [day, month, year, hour, minute, second, "GMT"] = words[..] else {
+        panic!("no IMF-fixdate: {imf_fixdate}");
+    };
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    let number = |digits: &str, width| {
+        assert_eq!(digits.len(), width, "{imf_fixdate}");
+        digits.parse::<u64>().expect("digits")
+    };
+    let month = MONTHS.iter().position(|name| *name == month);
+    let month = month.expect("a month") as u64 + 1;
+    // Howard Hinnant's days_from_civil, with years that begin in March.
+    let year = number(year, 4) - u64::from(month <= 2);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + number(day, 2) - 1;
+    let (era, year) = (year / 400, year % 400);
+    let days = era * 146_097 + year * 365 + year / 4 - year / 100 + day_of_year - 719_468;
+    assert_eq!(weekday, WEEKDAYS[(days % 7) as usize], "{imf_fixdate}");
+    ((days * 24 + number(hour, 2)) * 60 + number(minute, 2)) * 60 + number(second, 2)
+}
+
+// RFC 9110 §6.6.1: an origin server with a clock must send Date in all responses of
+// the classes 2xx, 3xx and 4xx; a 101 needs none.
+#[test]
+fn every_answer_but_101_carries_the_date() {
+    let server = Running::start(socket::config(1));
+    let now = || {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        now.expect("a clock after 1970").as_secs()
+    };
+    let page = (200, request("GET", "/page", ""));
+    for (status, request) in bad_requests().into_iter().chain([page]) {
+        let before = now();
+        let mut client = Client::connect(server.address);
+        client.send(&request);
+        let answer = client.read_answer();
+        assert_eq!(answer.status, status);
+        let date = unix_seconds(answer.field("Date").expect("a Date field"));
+        assert!((before..=now()).contains(&date), "{}", answer.head);
+    }
+}
+
+#[test]
+fn a_date_of_the_application_is_sent_instead_of_the_servers() {
+    let server = Running::start(socket::config(1));
+    let answer = ask(server.address, &request("GET", "/dated", ""));
+    let dates = answer.head.matches("Date: ").count();
+    assert_eq!(
+        (dates, answer.field("Date")),
+        (1, Some("Sun, 06 Nov 1994 08:49:37 GMT"))
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! `u64` of them is eight bytes beside `Instant`'s sixteen, and is what the
 //! timer wheel counts in.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A point in time: whole milliseconds since the reactor's epoch, which is the
 /// moment it was made.
@@ -55,6 +55,12 @@ impl Clock {
     pub(super) fn now(&self) -> Millis {
         let millis = self.epoch.elapsed().as_millis();
         Millis(u64::try_from(millis).unwrap_or(u64::MAX))
+    }
+
+    /// The time of day, which can be set and so may go backwards: for dates, not for
+    /// deadlines.
+    pub(super) fn wall(&self) -> SystemTime {
+        SystemTime::now()
     }
 
     /// How long it is until `at`, to the nanosecond, so that a sleep of that

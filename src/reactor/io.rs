@@ -54,6 +54,12 @@ impl Io {
         self.now
     }
 
+    /// The time of day, read now: for dates that are sent, not for deadlines.
+    #[must_use]
+    pub fn wall_clock(&self) -> std::time::SystemTime {
+        self.clock.wall()
+    }
+
     /// How many turns the reactor has made, this one included. An idle one
     /// makes none.
     #[must_use]

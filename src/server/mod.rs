@@ -44,6 +44,7 @@ mod buffers;
 mod compressor;
 mod config;
 mod context;
+mod date;
 mod ending;
 mod established;
 mod handler;

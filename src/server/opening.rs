@@ -12,14 +12,14 @@ use crate::broadcast::Outbox;
 use crate::reactor::{Io, SocketKey};
 use crate::websocket::Connection;
 use crate::websocket::deflate::DeflateParameters;
-use crate::websocket::handshake::{Refusal, RequestHead, Status, Upgrade};
+use crate::websocket::handshake::{Refusal, RequestHead, Response, Status, Upgrade};
 
-/// What a complete head leads to: the bytes to answer with.
+/// What a complete head leads to.
 enum Answer<S> {
-    /// A 101, the session that it opens, and the compression that it agrees to.
+    /// A 101, as bytes, the session that it opens, and the compression that it agrees to.
     Switch(S, Option<DeflateParameters>, Vec<u8>),
-    /// Any other, after which the connection ends.
-    Http(Vec<u8>),
+    /// Any other, after which the connection ends. `head_only`: without its body.
+    Http { response: Response, head_only: bool },
 }
 
 impl<H: Handler> Worker<H> {
@@ -66,16 +66,18 @@ impl<H: Handler> Worker<H> {
         match opening.reader.read(bytes) {
             Ok(None) => None,
             Ok(Some((request, taken))) => Some((self.decide(&request), taken)),
-            Err(refusal) => Some((refuse(&refusal), bytes.len())),
+            Err(refusal) => Some((refuse(&refusal, is_head(bytes)), bytes.len())),
         }
     }
 
     fn decide(&self, request: &RequestHead<'_>) -> Answer<H::Session> {
-        if !request.wants_websocket() {
+        // RFC 9110 §7.8: a server may ignore an Upgrade field. HEAD has no other meaning
+        // than the head of the answer to GET, and none for a WebSocket.
+        if !request.wants_websocket() || request.method() == "HEAD" {
             return self.answer_http(request);
         }
         let switched = Upgrade::check(request).and_then(|upgrade| self.switch(&upgrade));
-        switched.unwrap_or_else(|refusal| refuse(&refusal))
+        switched.unwrap_or_else(|refusal| refuse(&refusal, false))
     }
 
     /// §4.2.2: the origin, the application, the subprotocol, the extension; then the
@@ -117,15 +119,19 @@ impl<H: Handler> Worker<H> {
         let head_only = match request.method() {
             "GET" => false,
             "HEAD" => true,
-            _ => return refuse(&Refusal::new(Status::MethodNotAllowed, "only GET and HEAD")),
+            _ => {
+                let refusal = Refusal::new(Status::MethodNotAllowed, "only GET and HEAD");
+                return refuse(&refusal, false);
+            }
         };
         if request.body_announced() {
             let reason = "a request with a body is not served here";
-            return refuse(&Refusal::new(Status::BadRequest, reason));
+            return refuse(&Refusal::new(Status::BadRequest, reason), head_only);
         }
-        let mut output = Vec::new();
-        self.handler.http(request).write(head_only, &mut output);
-        Answer::Http(output)
+        Answer::Http {
+            response: self.handler.http(request),
+            head_only,
+        }
     }
 
     fn answer(
@@ -136,16 +142,16 @@ impl<H: Handler> Worker<H> {
         answer: Answer<H::Session>,
         behind: &mut [u8],
     ) -> Option<Session<H::Session>> {
-        let mut outbox = Outbox::new();
         match answer {
             //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.2
             //# To do so, the server MUST simply _Close the WebSocket
             //# Connection_ (Section 7.1.1).
-            Answer::Http(output) => {
-                outbox.push(&output);
-                self.begin_ending(io, key, Ending::new(outbox))
-            }
+            Answer::Http {
+                response,
+                head_only,
+            } => self.end_with(io, key, &response, head_only),
             Answer::Switch(session, deflate, output) => {
+                let mut outbox = Outbox::new();
                 *outbox.lane() = output;
                 let connection = self.establish(io, key, opening, session, deflate, outbox);
                 self.receive_frames(io, key, connection, behind)
@@ -203,15 +209,34 @@ impl<H: Handler> Worker<H> {
             io.close(key);
             return None;
         }
+        let refusal = Refusal::new(Status::RequestTimeout, "the request did not come in time");
+        self.end_with(io, key, &refusal.to_response(), is_head(&opening.head))
+    }
+
+    /// Sends a plain HTTP answer, dated, as the connection's last bytes.
+    fn end_with(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        response: &Response,
+        head_only: bool,
+    ) -> Option<Session<H::Session>> {
         let mut outbox = Outbox::new();
-        Refusal::new(Status::RequestTimeout, "the request did not come in time")
-            .write(outbox.lane());
+        let date = self.date.at(io.wall_clock());
+        response.write_with_date(date, head_only, outbox.lane());
         self.begin_ending(io, key, Ending::new(outbox))
     }
 }
 
-fn refuse<S>(refusal: &Refusal) -> Answer<S> {
-    let mut output = Vec::new();
-    refusal.write(&mut output);
-    Answer::Http(output)
+fn refuse<S>(refusal: &Refusal, head_only: bool) -> Answer<S> {
+    Answer::Http {
+        response: refusal.to_response(),
+        head_only,
+    }
+}
+
+/// Whether a head, however malformed it may be behind that, begins as a HEAD request:
+/// its answer has no body (RFC 9110 §9.3.2).
+fn is_head(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"HEAD ")
 }

@@ -17,6 +17,7 @@
 
 use super::buffers::Buffers;
 use super::config::Config;
+use super::date::Date;
 use super::handler::{Failure, Handler};
 use super::mail::{ConnectionId, Mail};
 use super::places::Place;
@@ -52,6 +53,7 @@ pub(super) struct Worker<H: Handler> {
     gathered_at: Option<Millis>,
     /// The number of the last ping, so that each has its own pong.
     pub(super) pings: u64,
+    pub(super) date: Date,
     /// Set by [`ServerHandle::shutdown`](super::ServerHandle).
     stopping: Arc<AtomicBool>,
     /// Set when this worker has seen that: the end of its patience.
@@ -85,6 +87,7 @@ impl<H: Handler> Worker<H> {
             too_slow: Vec::new(),
             gathered_at: None,
             pings: 0,
+            date: Date::default(),
             stopping,
             drained_at: None,
         }

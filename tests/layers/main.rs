@@ -59,13 +59,13 @@ const LAYERS: [Layer; 8] = [
         name: "server",
         may: &[
             "crate::server", "crate::websocket", "crate::broadcast", "crate::reactor",
-            "std", "core", "alloc", "std::net::SocketAddr", "std::net::SocketAddrV4",
-            "std::net::SocketAddrV6", "std::net::IpAddr", "std::net::Ipv4Addr",
+            "httpdate", "std", "core", "alloc", "std::net::SocketAddr", "std::net::SocketAddrV4",
+            "std::time::SystemTime", "std::net::SocketAddrV6", "std::net::IpAddr", "std::net::Ipv4Addr",
             "std::net::Ipv6Addr", "std::net::TcpListener",
         ],
         must_not: &[
             "std::net", "std::net::TcpListener::bind", "std::fs", "std::env",
-            "std::process", "std::time::Instant", "std::time::SystemTime",
+            "std::process", "std::time::Instant", "std::time::SystemTime::now",
         ],
     },
     // An application like any other: the server's public handler trait, no wire.

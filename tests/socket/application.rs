@@ -121,6 +121,9 @@ impl Handler for Application {
     fn http(&self, request: &RequestHead<'_>) -> Response {
         match request.path() {
             "/page" => Response::text(Status::Ok, PAGE),
+            "/dated" => Response::text(Status::Ok, PAGE)
+                .field("Date", "Sun, 06 Nov 1994 08:49:37 GMT")
+                .expect("a valid field"),
             "/large" => Response::text(Status::Ok, "x".repeat(LARGE_PAGE_BYTES)),
             _ => Refusal::new(Status::NotFound, "there is nothing here").to_response(),
         }

@@ -117,9 +117,10 @@ impl fmt::Display for Refusal {
 impl core::error::Error for Refusal {}
 
 /// The fields that a status must come with (RFC 9110 §7.8, §15.5.6, §15.5.22).
+/// `Allow` is about the resource, which also answers a HEAD without an upgrade.
 fn obliged_fields(status: Status) -> &'static [(&'static str, &'static str)] {
     match status {
-        Status::MethodNotAllowed => &[("Connection", "close"), ("Allow", "GET")],
+        Status::MethodNotAllowed => &[("Connection", "close"), ("Allow", "GET, HEAD")],
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.4
         //# it MUST respond with a |Sec-WebSocket-Version| header field
         Status::UpgradeRequired => &[

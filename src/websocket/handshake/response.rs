@@ -3,8 +3,8 @@
 //!
 //! Every answer ends its connection (`Connection: close`): a server whose
 //! business is WebSocket gains nothing from keep-alive, and there is no second
-//! request whose beginning could be mistaken. There is no Date, because this
-//! layer has no clock (RFC 9110 §6.6.1 forbids it then).
+//! request whose beginning could be mistaken. This layer has no clock: the caller
+//! passes the value of Date, which RFC 9110 §6.6.1 requires of a server that has one.
 
 use super::token::{is_field_value, is_token};
 use core::fmt;
@@ -127,7 +127,23 @@ impl Response {
     /// Appends the answer to `output`; with `head_only`, for a HEAD request,
     /// everything but the body.
     pub fn write(&self, head_only: bool, output: &mut Vec<u8>) {
+        self.write_with_date(None, head_only, output);
+    }
+
+    /// As [`write`](Response::write), with a Date field. `date` is the current time as
+    /// an IMF-fixdate (`Sun, 06 Nov 1994 08:49:37 GMT`); a server with a clock sends it
+    /// in every response of the classes 2xx, 3xx and 4xx (RFC 9110 §6.6.1). A Date that
+    /// was set with [`field`](Response::field) is sent instead of it. A value that is
+    /// not valid in a field is left out.
+    pub fn write_with_date(&self, date: Option<&str>, head_only: bool, output: &mut Vec<u8>) {
         write_status_line(self.status.code(), self.status.reason_phrase(), output);
+        let is_date = |(name, _): &(Cow<'_, str>, _)| name.eq_ignore_ascii_case("Date");
+        match date {
+            Some(date) if is_field_value(date.as_bytes()) && !self.fields.iter().any(is_date) => {
+                write_field("Date", date, output);
+            }
+            _ => {}
+        }
         for (name, value) in self.own_fields {
             write_field(name, value, output);
         }
@@ -359,6 +375,25 @@ mod tests {
             assert!(!text.contains("Content-Length"), "{text}");
             assert!(text.ends_with("\r\n\r\n"), "{text}");
         }
+    }
+
+    #[test]
+    fn response_carries_the_date_that_the_caller_passes_exactly_once() {
+        let with_date = |response: &Response, date| {
+            let mut output = Vec::new();
+            response.write_with_date(date, false, &mut output);
+            String::from_utf8(output).expect("written from text")
+        };
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let response = Response::text(Status::Ok, "x");
+        let text = with_date(&response, Some(date));
+        assert!(text.starts_with(&format!("HTTP/1.1 200 OK\r\nDate: {date}\r\n")));
+        for date in [None, Some("x\r\nSet-Cookie: a=b")] {
+            assert_eq!(with_date(&response, date), written(&response, false));
+        }
+        let dated = response.field("date", date).expect("a valid field");
+        let text = with_date(&dated, Some("Mon, 07 Nov 1994 08:49:37 GMT"));
+        assert_eq!(text, written(&dated, false));
     }
 
     #[test]
