@@ -146,23 +146,21 @@ fn reader_gives_the_same_again_when_it_is_asked_again() {
 }
 
 #[test]
-fn reader_does_not_panic_when_bytes_are_taken_back() {
-    let mut reader = RequestReader::new(HeadLimits::default());
-    assert!(
-        reader
-            .read(&SAMPLE.as_bytes()[..100])
-            .expect("valid so far")
-            .is_none()
-    );
-    assert!(
-        reader
-            .read(&SAMPLE.as_bytes()[..10])
-            .expect("valid so far")
-            .is_none()
-    );
-    assert!(reader.read(b"").expect("valid so far").is_none());
-    assert!(reader.read(SAMPLE.as_bytes()).expect("valid").is_some());
-    assert!(reader.read(b"").is_err(), "the request line is gone");
+fn reader_makes_no_head_of_bytes_that_were_taken_back() {
+    let bytes = SAMPLE.as_bytes();
+    for came in 0..=bytes.len() {
+        for left in 0..came {
+            let mut reader = RequestReader::new(HeadLimits::default());
+            let complete = reader.read(&bytes[..came]).expect("valid").is_some();
+            assert_eq!(complete, came == bytes.len());
+            let head = reader.read(&bytes[..left]).expect("nothing is wrong");
+            assert!(head.is_none(), "{left} of {came} bytes");
+            // When they are back, it is the head that it would have been.
+            let (head, head_bytes) = reader.read(bytes).expect("valid").expect("complete");
+            assert_eq!((head.path(), head_bytes), ("/chat", bytes.len()));
+            assert_eq!(head.fields().iter().count(), 7);
+        }
+    }
 }
 
 //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1

@@ -142,7 +142,8 @@ impl HeadScanner {
         }
     }
 
-    /// Reads on. `None`: the empty line has not come yet. The start line is
+    /// Reads on. `None`: the empty line has not come yet, or is not among the
+    /// bytes any more because the caller took some back. The start line is
     /// shown to `check_start_line` as soon as it is complete, so that a wrong
     /// one is refused before the fields have come. After an error every call
     /// with the same bytes gives the same error.
@@ -155,7 +156,8 @@ impl HeadScanner {
         //# Incoming data MUST always be validated by both clients and servers.
         loop {
             if let Part::End(layout) = self.part {
-                return Ok(Some(layout));
+                let is_whole = layout.head_bytes <= bytes.len();
+                return Ok(is_whole.then_some(layout));
             }
             let Some(line) = self.next_line(bytes)? else {
                 return Ok(None);
