@@ -252,15 +252,23 @@ mod tests {
     }
 
     #[test]
-    fn text_without_escapes_is_borrowed() {
-        let request = Request::parse(r#"{"type":"message","text":"Yo-ho!","id":"7"}"#).unwrap();
-        assert!(matches!(
-            request.message,
-            ClientMessage::Message {
-                text: Cow::Borrowed("Yo-ho!")
-            }
-        ));
-        assert!(matches!(request.id, Some(Cow::Borrowed("7"))));
+    fn strings_are_borrowed_from_the_input_and_copied_only_for_an_escape() {
+        let json = r#"{"type":"message","text":"Yo-ho!","id":"7"}"#;
+        let lies_in_json = |text: &str| json.as_bytes().as_ptr_range().contains(&text.as_ptr());
+        let request = Request::parse(json).unwrap();
+        let ClientMessage::Message { text } = request.message else {
+            panic!("{:?}", request.message);
+        };
+        assert_eq!((&*text, request.id.as_deref()), ("Yo-ho!", Some("7")));
+        assert!(lies_in_json(&text) && request.id.as_deref().is_some_and(lies_in_json));
+
+        let json = r#"{"type":"join","name":"Ai\u006bo","id":"7\n"}"#;
+        let request = Request::parse(json).unwrap();
+        let ClientMessage::Join { name } = request.message else {
+            panic!("{:?}", request.message);
+        };
+        assert_eq!((&*name, request.id.as_deref()), ("Aiko", Some("7\n")));
+        assert!(matches!(name, Cow::Owned(_)) && matches!(request.id, Some(Cow::Owned(_))));
     }
 
     #[test]
