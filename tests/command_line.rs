@@ -337,16 +337,19 @@ fn servers_compress_for_clients_that_offer_it_unless_they_are_told_not_to() {
     }
 }
 
+/// The status of the answer to a handshake of a page of this origin.
+fn connect_from(address: &str, origin: &str) -> u16 {
+    let uri = format!("ws://{address}/chat/lobby");
+    match Client::builder(&uri).origin(origin).connect() {
+        Ok(_) => 101,
+        Err(ClientError::Refused(refusal)) => refusal.answer.status,
+        Err(error) => panic!("{error}"),
+    }
+}
+
 #[test]
 fn pages_of_other_sites_are_refused_unless_they_are_allowed() {
-    let connect = |address: &str, origin: &str| {
-        let uri = format!("ws://{address}/chat/lobby");
-        match Client::builder(&uri).origin(origin).connect() {
-            Ok(_) => 101,
-            Err(ClientError::Refused(refusal)) => refusal.answer.status,
-            Err(error) => panic!("{error}"),
-        }
-    };
+    let connect = connect_from;
     let (_server, address) = Program::server(&["serve"]);
     assert_eq!(connect(&address, &format!("http://{address}")), 101);
     assert_eq!(connect(&address, "https://evil.example"), 403);
@@ -356,6 +359,83 @@ fn pages_of_other_sites_are_refused_unless_they_are_allowed() {
     assert_eq!(connect(&address, "https://evil.example"), 403);
     let (_server, address) = Program::server(&["serve", "--allow-origin", "*"]);
     assert_eq!(connect(&address, "https://evil.example"), 101);
+}
+
+#[test]
+fn allow_origin_takes_subdomains_and_ignores_case_and_default_port() {
+    let (_server, address) = Program::server(&[
+        "serve",
+        "--allow-origin",
+        "https://*.example.org",
+        "--allow-origin",
+        "HTTPS://App.Example:443",
+    ]);
+    for (origin, status) in [
+        ("https://a.example.org", 101),
+        ("https://a.b.example.org", 101),
+        ("https://example.org", 403),
+        ("https://evilexample.org", 403),
+        ("http://a.example.org", 403),
+        ("https://a.example.org:8443", 403),
+        ("https://app.example", 101),
+        ("https://app.example:8443", 403),
+    ] {
+        assert_eq!(connect_from(&address, origin), status, "{origin}");
+    }
+}
+
+#[test]
+fn refusal_of_an_origin_names_origin_host_and_flag() {
+    let (_server, address) = Program::server(&["serve"]);
+    let request = format!(
+        "GET /chat/lobby HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\n\
+         Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Sec-WebSocket-Version: 13\r\nOrigin: https://evil.example\r\n\r\n"
+    );
+    let answer = ask(&address, &request);
+    assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{answer}");
+    for named in ["https://evil.example", &address, "--allow-origin"] {
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+        assert!(body.contains(named), "{named}: {answer}");
+    }
+}
+
+#[test]
+fn origin_that_no_page_can_have_is_a_usage_error() {
+    for origin in [
+        "https://*.*.example.org",
+        "https://a*.example.org",
+        "https://*",
+        "https://example.org:*",
+        "https://example.org:65536",
+        "https://example.org:0",
+        "https://user@example.org",
+        "https://exam ple.org",
+        "https://b\u{fc}cher.example",
+        "https://127.1",
+        "https://[::1",
+        "wss://example.org",
+        "*.example.org",
+    ] {
+        // Should the origin be taken, the address ends the program.
+        let words = ["serve", "--allow-origin", origin, "--listen", "-"];
+        let (code, complaint) = failure(run(&words));
+        let named = format!("yamabiko: --allow-origin '{origin}': ");
+        assert!(complaint.starts_with(&named), "{origin}: {complaint}");
+        assert_eq!(code, Some(2));
+    }
+}
+
+#[test]
+fn echo_on_loopback_takes_pages_of_any_origin_unless_origins_are_named() {
+    let (_server, address) = Program::server(&["echo"]);
+    for origin in ["null", "https://evil.example"] {
+        assert_eq!(connect_from(&address, origin), 101, "{origin}");
+    }
+    let named = ["echo", "--allow-origin", "https://app.example"];
+    let (_server, address) = Program::server(&named);
+    assert_eq!(connect_from(&address, "null"), 403);
+    assert_eq!(connect_from(&address, "https://app.example"), 101);
 }
 
 // ---------------------------------------------------------------------------

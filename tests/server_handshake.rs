@@ -154,9 +154,8 @@ fn server_does_not_ask_for_the_origin_of_what_is_no_browser() {
 
 #[test]
 fn server_lets_in_pages_of_listed_origins() {
-    let listed = vec!["https://app.example".to_owned()];
     let server = Running::start(Config {
-        origins: Origins::SameHostAnd(listed),
+        origins: Origins::same_host_and(["https://app.example"]).expect("an origin"),
         ..socket::config(1)
     });
     for origin in ["https://app.example", "http://localhost"] {

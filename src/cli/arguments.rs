@@ -13,7 +13,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
-use yamabiko::server::{SlowPolicy, WindowBits};
+use yamabiko::server::{InvalidOrigin, OriginPattern, SlowPolicy, WindowBits};
 
 use super::bench;
 
@@ -69,8 +69,16 @@ pub(super) struct ServerOptions {
     pub compress_threshold: Option<usize>,
     /// The window that clients may refer back over.
     pub compress_takeover: Option<WindowBits>,
-    /// Further origins whose pages may connect, as browsers write them; `*`: any.
-    pub allow_origins: Vec<String>,
+    /// Further origins whose pages may connect.
+    pub allow_origins: Vec<AllowedOrigin>,
+}
+
+/// A value of `--allow-origin`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum AllowedOrigin {
+    /// `*`
+    Any,
+    Pattern(OriginPattern),
 }
 
 /// The words after `chat`.
@@ -314,19 +322,16 @@ fn window_bits(word: &str) -> Result<WindowBits, String> {
     bits.ok_or_else(|| "expected a window from 8 (256 bytes) to 15 (32 KiB)".to_owned())
 }
 
-/// An origin as a browser writes it in `Origin` (RFC 6454 §6.2): scheme and
-/// authority without a path, or `null`; or `*` for all of them.
-fn origin(word: &str) -> Result<String, String> {
-    let authority = word
-        .split_once("://")
-        .map_or("", |(_, authority)| authority);
-    let is_special = matches!(word, "null" | "*");
-    if !is_special && (authority.is_empty() || authority.contains(['/', '?', '#', ' '])) {
-        return Err(
-            "expected an origin such as https://example.org or http://localhost:3000".into(),
-        );
+/// An origin as a browser writes it in `Origin`, all subdomains of one, `null`, or `*`
+/// for all of them.
+fn origin(word: &str) -> Result<AllowedOrigin, String> {
+    match word {
+        "*" => Ok(AllowedOrigin::Any),
+        _ => word
+            .parse()
+            .map(AllowedOrigin::Pattern)
+            .map_err(|error: InvalidOrigin| error.to_string()),
     }
-    Ok(word.to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -392,14 +397,19 @@ mod tests {
             compress_level: Some(9),
             compress_threshold: Some(1 << 10),
             compress_takeover: WindowBits::new(12),
-            allow_origins: vec!["https://a.example".into(), "null".into()],
+            allow_origins: ["https://a.example", "https://*.b.example", "null"]
+                .map(|origin| AllowedOrigin::Pattern(origin.parse().expect("an origin")))
+                .into_iter()
+                .chain([AllowedOrigin::Any])
+                .collect(),
         };
         let line = "echo --listen [::1]:9 --workers 2 --message-bytes-max 64KiB \
              --backlog-bytes-max 2MiB --slow-readers latest --slow-messages-max 100 \
              --slow-age-max 0 --gather-delay 0.005 --connections-max 7 --handshake-timeout 0.25 \
              --ping-interval 20 --pong-timeout 1.5 --close-timeout 1 --drain-timeout 86400 \
              --no-compress --compress-level 9 --compress-threshold 1KiB --compress-takeover 12 \
-             --allow-origin https://A.example --allow-origin null";
+             --allow-origin https://A.example:443 --allow-origin https://*.b.example \
+             --allow-origin null --allow-origin *";
         assert_eq!(server(line), expected);
     }
 

@@ -1,21 +1,32 @@
 //! `yamabiko echo`: sends every message back, for conformance suites and load
 //! tests.
 
-use yamabiko::server::{Admission, Config, Context, Handler, Message, Refusal, Upgrade};
+use yamabiko::server::{Admission, Config, Context, Handler, Message, Origins, Refusal, Upgrade};
 use yamabiko::websocket::Limits;
 
 use super::arguments::ServerOptions;
 use super::serving;
 
 pub(super) fn run(options: ServerOptions) -> Result<(), String> {
-    let config = serving::configure(defaults(), options);
-    serving::serve(config, Echo, |address| {
+    serving::serve(configure(options), Echo, |address| {
         format!("{}: echo on ws://{address}/\n", super::NAME_AND_VERSION)
     })
 }
 
+/// The flags over the defaults. On a loopback address pages of any origin are let in if
+/// none is named, also those of a file (`Origin: null`): a test page can be anywhere, and
+/// all that a page gets of this server is what it has sent.
+pub(super) fn configure(options: ServerOptions) -> Config {
+    let names_origins = !options.allow_origins.is_empty();
+    let mut config = serving::configure(defaults(), options);
+    if !names_origins && config.listen.ip().is_loopback() {
+        config.origins = Origins::Any;
+    }
+    config
+}
+
 /// Messages of 16 MiB, which the Autobahn suite sends and wants back.
-pub(super) fn defaults() -> Config {
+fn defaults() -> Config {
     Config {
         listen: ([127, 0, 0, 1], 9001).into(),
         limits: Limits {

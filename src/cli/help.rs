@@ -7,8 +7,8 @@ use super::bench;
 pub(super) fn text(topic: Topic) -> String {
     match topic {
         Topic::Yamabiko => YAMABIKO.to_owned(),
-        Topic::Serve => format!("{SERVE}{}", server_flags("1MiB", "1MiB")),
-        Topic::Echo => format!("{ECHO}{}", server_flags("16MiB", "64MiB")),
+        Topic::Serve => format!("{SERVE}{}", server_flags("1MiB", "1MiB", SAME_HOST)),
+        Topic::Echo => format!("{ECHO}{}", server_flags("16MiB", "64MiB", ANY_ON_LOOPBACK)),
         Topic::Chat => CHAT.to_owned(),
         Topic::Bench => bench::HELP.to_owned(),
     }
@@ -66,8 +66,12 @@ Flags (default in brackets):
   --listen IP:PORT          where to listen; port 0: any free [127.0.0.1:9001]
 ";
 
-/// The flags of both servers, which differ in two defaults.
-fn server_flags(message_bytes_max: &str, backlog_bytes_max: &str) -> String {
+const SAME_HOST: &str = "pages of the same host";
+const ANY_ON_LOOPBACK: &str = "any page on a loopback address, otherwise
+                            pages of the same host";
+
+/// The flags of both servers, which differ in three defaults.
+fn server_flags(message_bytes_max: &str, backlog_bytes_max: &str, origins: &str) -> String {
     format!(
         "  \
   --workers N               threads, each with its own event loop [one per core]
@@ -97,10 +101,12 @@ fn server_flags(message_bytes_max: &str, backlog_bytes_max: &str) -> String {
                             they send less, and each costs 2^BITS bytes of
                             memory, 32 KiB if it cannot be told less; 8 to 15
                             [not at all]
-  --allow-origin ORIGIN     let pages of this origin connect, such as
-                            https://example.org; may be repeated; '*': any page
-                            [pages of the same host; what is no browser may
-                            always connect]
+  --allow-origin ORIGIN     also let pages of this origin connect, such as
+                            https://example.org, or of all subdomains, as in
+                            'https://*.example.org'; '*': any page; may be
+                            repeated; clients that are not browsers send no
+                            origin and may always connect
+                            [{origins}]
   -h, --help                this text
   -V, --version             name and version
 

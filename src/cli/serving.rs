@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use yamabiko::server::{Config, DeflateConfig, Handler, Origins, Server};
 
-use super::arguments::ServerOptions;
+use super::arguments::{AllowedOrigin, ServerOptions};
 use super::{say, signals, words};
 
 /// The flags that were given, over the defaults.
@@ -79,14 +79,16 @@ fn set<T>(setting: &mut T, flag: Option<T>) {
 }
 
 /// `None`: the flag was not given.
-fn origins(allowed: Vec<String>) -> Option<Origins> {
+fn origins(allowed: Vec<AllowedOrigin>) -> Option<Origins> {
     if allowed.is_empty() {
         return None;
     }
-    if allowed.iter().any(|origin| origin == "*") {
-        return Some(Origins::Any);
-    }
-    Some(Origins::SameHostAnd(allowed))
+    let pattern = |allowed| match allowed {
+        AllowedOrigin::Any => None,
+        AllowedOrigin::Pattern(pattern) => Some(pattern),
+    };
+    let patterns: Option<Vec<_>> = allowed.into_iter().map(pattern).collect();
+    Some(patterns.map_or(Origins::Any, Origins::SameHostAnd))
 }
 
 #[cfg(test)]
@@ -100,7 +102,7 @@ mod tests {
     fn configured(line: &str) -> Config {
         match parse(line.split_whitespace().map(Into::into)) {
             Ok(Command::Serve(options)) => configure(Config::default(), options),
-            Ok(Command::Echo(options)) => configure(echo::defaults(), options),
+            Ok(Command::Echo(options)) => echo::configure(options),
             other => panic!("{line}: {other:?}"),
         }
     }
@@ -122,8 +124,8 @@ mod tests {
         assert_eq!(config.pong_timeout, Duration::from_secs(8));
         assert_eq!(config.close_timeout, Duration::from_secs(9));
         assert_eq!(config.drain_timeout, Duration::from_secs(10));
-        let listed = Origins::SameHostAnd(vec!["https://a.example".to_owned()]);
-        assert_eq!(config.origins, listed);
+        let listed = Origins::same_host_and(["https://a.example"]);
+        assert_eq!(Ok(config.origins), listed);
     }
 
     #[test]
@@ -145,7 +147,12 @@ mod tests {
     #[test]
     fn only_pages_of_the_same_host_may_connect_unless_others_are_allowed() {
         assert_eq!(configured("serve").origins, Origins::SameHost);
-        assert_eq!(configured("echo").origins, Origins::SameHost);
+        let listening = |address: &str| configured(&format!("echo --listen {address}")).origins;
+        assert_eq!(listening("0.0.0.0:0"), Origins::SameHost);
+        assert_eq!(listening("127.0.0.1:0"), Origins::Any);
+        assert_eq!(listening("[::1]:0"), Origins::Any);
+        let listed = configured("echo --allow-origin null").origins;
+        assert_eq!(Ok(listed), Origins::same_host_and(["null"]));
         let any = configured("--allow-origin null --allow-origin *");
         assert_eq!(any.origins, Origins::Any);
     }

@@ -1,6 +1,7 @@
 //! Every setting of the server, with unit, default and reason.
 
 use super::handler::Failure;
+use super::origins::Origins;
 use super::slow::SlowReaders;
 use crate::websocket::Limits;
 use crate::websocket::deflate::DeflateConfig;
@@ -93,58 +94,6 @@ pub struct Config {
     pub on_failure: Option<fn(SocketAddr, &Failure)>,
 }
 
-/// Which values of the `Origin` field are let in (RFC 6455 §4.2.2, §10.2).
-///
-/// A browser says which site a page is from, and cannot be made to lie. What is
-/// not a browser may send no `Origin`, and is let in under every policy: the
-/// field protects a browser's user, not the server.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Origins {
-    /// Pages of any site.
-    Any,
-    /// Pages whose host and port are those that the request was sent to.
-    #[default]
-    SameHost,
-    /// As `SameHost`, and these origins, such as `https://example.com`.
-    SameHostAnd(Vec<String>),
-}
-
-impl Origins {
-    /// Whether a request for `host` from a page of `origin` is let in.
-    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
-    //# A connection attempt lacking this header field SHOULD NOT be interpreted
-    //# as coming from a browser client.
-    //= https://www.rfc-editor.org/rfc/rfc6455#section-10.2
-    //# Servers that are not intended to process input from any web page but
-    //# only for certain sites SHOULD verify the |Origin| field is an origin
-    //# they expect.
-    pub(super) fn allow(&self, origin: Option<&str>, host: &str) -> bool {
-        let Some(origin) = origin else { return true };
-        let listed: &[String] = match self {
-            Origins::Any => return true,
-            Origins::SameHost => &[],
-            Origins::SameHostAnd(listed) => listed,
-        };
-        is_same_host(origin, host)
-            || listed
-                .iter()
-                .any(|other| other.eq_ignore_ascii_case(origin))
-    }
-}
-
-/// Whether `origin` is `http(s)://` and then `host`, the default port left out.
-fn is_same_host(origin: &str, host: &str) -> bool {
-    [("http://", ":80"), ("https://", ":443")]
-        .iter()
-        .any(|(scheme, default_port)| {
-            let same_scheme = origin
-                .get(..scheme.len())
-                .is_some_and(|s| s.eq_ignore_ascii_case(scheme));
-            let host = host.strip_suffix(default_port).unwrap_or(host);
-            same_scheme && origin[scheme.len()..].eq_ignore_ascii_case(host)
-        })
-}
-
 impl Default for Config {
     fn default() -> Config {
         Config {
@@ -166,32 +115,5 @@ impl Default for Config {
             origins: Origins::default(),
             on_failure: None,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pages_of_the_same_host_and_port_are_let_in() {
-        let origins = Origins::SameHost;
-        assert!(origins.allow(None, "chat.example"));
-        assert!(origins.allow(Some("http://chat.example"), "chat.example"));
-        assert!(origins.allow(Some("https://Chat.Example"), "chat.example:443"));
-        assert!(origins.allow(Some("http://127.0.0.1:8080"), "127.0.0.1:8080"));
-        assert!(!origins.allow(Some("http://127.0.0.1:8081"), "127.0.0.1:8080"));
-        assert!(!origins.allow(Some("https://evil.example"), "chat.example"));
-        assert!(!origins.allow(Some("null"), "chat.example"));
-        assert!(!origins.allow(Some("http://chat.example.evil.example"), "chat.example"));
-    }
-
-    #[test]
-    fn listed_origins_are_let_in_too() {
-        let origins = Origins::SameHostAnd(vec!["https://app.example".into()]);
-        assert!(origins.allow(Some("https://app.example"), "ws.example"));
-        assert!(origins.allow(Some("https://ws.example"), "ws.example"));
-        assert!(!origins.allow(Some("http://app.example"), "ws.example"));
-        assert!(Origins::Any.allow(Some("https://anyone.example"), "ws.example"));
     }
 }

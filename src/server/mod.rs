@@ -52,6 +52,7 @@ mod lanes;
 mod mail;
 mod metrics;
 mod opening;
+mod origins;
 mod places;
 mod publication;
 mod publisher;
@@ -67,11 +68,12 @@ pub use crate::websocket::handshake::{
     HeadLimits, InvalidField, Refusal, RequestHead, Response, Status, Upgrade,
 };
 pub use crate::websocket::{Limits, ProtocolError};
-pub use config::{Config, Origins};
+pub use config::Config;
 pub use context::{Context, SendError};
 pub use handler::{Admission, Closed, Failure, Handler, Message};
 pub use mail::ConnectionId;
 pub use metrics::{Metrics, RoomLag};
+pub use origins::{InvalidOrigin, OriginPattern, Origins};
 pub use publisher::{MailboxFull, Publisher};
 pub use slow::{Missed, SlowPolicy, SlowReaders};
 

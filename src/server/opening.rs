@@ -89,7 +89,7 @@ impl<H: Handler> Worker<H> {
         //# an appropriate HTTP error code (e.g., 403 Forbidden) and abort the
         //# WebSocket handshake described in this section.
         if !self.config.origins.allow(upgrade.origin(), host) {
-            return Err(Refusal::forbidden_origin());
+            return Err(forbidden(upgrade.origin().unwrap_or_default(), host));
         }
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
         //# If the requested service is not available, the server MUST send an
@@ -225,6 +225,26 @@ impl<H: Handler> Worker<H> {
         let date = self.date.at(io.wall_clock());
         response.write_with_date(date, head_only, outbox.lane());
         self.begin_ending(io, key, Ending::new(outbox))
+    }
+}
+
+/// 403, such that the operator who reads it knows what to set. Both values have been
+/// checked to be printable, and the answer is plain text.
+fn forbidden(origin: &str, host: &str) -> Refusal {
+    let (origin, host) = (shortened(origin), shortened(host));
+    let reason = format!(
+        "pages of the origin {origin} may not connect to the host {host}; \
+         --allow-origin (Config::origins) lets further origins in"
+    );
+    Refusal::new(Status::Forbidden, reason)
+}
+
+/// The beginning of a value that is longer than any real origin.
+fn shortened(value: &str) -> String {
+    const BYTES_MAX: usize = 300;
+    match value.get(..BYTES_MAX) {
+        Some(beginning) if value.len() > BYTES_MAX => format!("{beginning}..."),
+        _ => value.to_owned(),
     }
 }
 
