@@ -31,7 +31,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'; trusted-types 'none'";
 
-pub(super) static ASSETS: [Asset; 7] = [
+pub(super) static ASSETS: [Asset; 8] = [
     Asset {
         path: "/",
         content_type: HTML,
@@ -56,6 +56,11 @@ pub(super) static ASSETS: [Asset; 7] = [
         path: "/conversation.js",
         content_type: JAVASCRIPT,
         body: include_str!("page/conversation.js"),
+    },
+    Asset {
+        path: "/links.js",
+        content_type: JAVASCRIPT,
+        body: include_str!("page/links.js"),
     },
     Asset {
         path: "/presence.js",
@@ -121,8 +126,9 @@ mod tests {
                 let after = &asset.body[position..];
                 let is_a_namespace = after.starts_with("://www.w3.org/");
                 let is_this_server = after.starts_with("://${location.host}");
+                let is_a_link_of_a_message = after.starts_with("://${address}");
                 assert!(
-                    is_a_namespace || is_this_server,
+                    is_a_namespace || is_this_server || is_a_link_of_a_message,
                     "{}: …{after:.40}",
                     asset.path
                 );

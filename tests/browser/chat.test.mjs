@@ -164,6 +164,15 @@ test("what people type stays text, line by line, and addresses become links", as
   const link = aiko.getByRole("link", { name: "https://example.org/a?b=c" });
   assert.equal(await link.getAttribute("href"), "https://example.org/a?b=c");
   assert.match(await link.getAttribute("rel"), /noopener/);
+
+  await say(bo, "見て：https://example.org/道。次 (WWW.example.org/a_(b)) javascript:alert(1)");
+  await said(aiko, "次").waitFor();
+  const links = said(aiko, "次").getByRole("link");
+  assert.deepEqual(await links.allInnerTexts(), ["https://example.org/道", "WWW.example.org/a_(b)"]);
+  assert.deepEqual(
+    await links.evaluateAll((anchors) => anchors.map(({ href, rel }) => [href, rel.split(" ")[0]])),
+    [["https://example.org/%E9%81%93", "noopener"], ["https://www.example.org/a_(b)", "noopener"]],
+  );
 });
 
 test("the newest message is in sight, unless the reader has scrolled up and is told instead", async () => {

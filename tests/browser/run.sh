@@ -6,7 +6,7 @@
 #
 # Installs what it needs (Debian's Chromium as root, playwright-core from npm)
 # and builds the binary, unless YAMABIKO_BINARY names one and CHROMIUM another
-# browser. Ends what it started, in two minutes at most, and with 0 only if all
+# browser. Ends what it started, in four minutes at most, and with 0 only if all
 # is well.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -37,4 +37,4 @@ if [ "${1:-}" = --screenshot ]; then
     shift
     exec timeout --kill-after=5 120 node screenshot.mjs "$@"
 fi
-exec timeout --kill-after=5 120 node --test --test-reporter=spec chat.test.mjs
+exec timeout --kill-after=5 240 node --test --test-reporter=spec links.test.mjs chat.test.mjs

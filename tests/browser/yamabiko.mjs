@@ -2,6 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
@@ -114,4 +115,10 @@ export async function say(page, text) {
 /** The message with this text, once the page shows it as said (not on its way). */
 export function said(page, text) {
   return page.locator("article:not(.calling):not(.lost)").filter({ hasText: text });
+}
+
+/** One script of the page as a module, without a browser. It must import no other. */
+export async function pageModule(file) {
+  const source = await readFile(new URL(`../../src/chat/page/${file}`, import.meta.url), "utf8");
+  return import(`data:text/javascript,${encodeURIComponent(source)}`);
 }

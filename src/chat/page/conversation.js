@@ -1,6 +1,8 @@
 // The conversation on the page: what was said, in the order in which the server
 // said it, and nothing but text: no string ever becomes HTML.
 
+import { partsOf } from "./links.js";
+
 const ENTRIES_MAX = 1000;
 /** Closer to the end than this the reader is taken to be at the end. */
 const END_PX = 48;
@@ -192,15 +194,13 @@ function when(time) {
 function words(text) {
   const paragraph = element("p", "words");
   paragraph.dir = "auto";
-  for (const [index, part] of text.split(/(https?:\/\/[^\s<>"]+[^\s<>"'.,;:!?)\]])/u).entries()) {
-    paragraph.append(index % 2 ? link(part) : part);
-  }
+  for (const part of partsOf(text)) paragraph.append(part.href ? link(part) : part.text);
   return paragraph;
 }
 
-function link(address) {
-  const anchor = element("a", "", address);
-  anchor.href = address;
+function link({ text, href }) {
+  const anchor = element("a", "", text);
+  anchor.href = href;
   anchor.target = "_blank";
   anchor.rel = "noopener noreferrer nofollow ugc";
   return anchor;
