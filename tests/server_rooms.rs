@@ -123,10 +123,10 @@ fn all_members_on_all_workers_hear_all_messages_in_one_order() {
 #[test]
 fn workers_whose_mail_is_congested_lose_nothing_and_do_not_stand_still() {
     with_1_and_3_workers(|config| {
-        for backlog_bytes_max in [0, 4096] {
+        for worker_backlog_bytes_max in [0, 4096] {
             let server = Running::start(Config {
                 mailbox_capacity: 1,
-                backlog_bytes_max,
+                worker_backlog_bytes_max,
                 ping_interval: None,
                 ..config.clone()
             });
@@ -147,7 +147,7 @@ fn what_was_read_before_mail_was_congested_is_heard_in_its_order_to_the_close() 
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();
         let server = Running::start(Config {
-            backlog_bytes_max: 256,
+            worker_backlog_bytes_max: 256,
             ..config
         });
         let mut members = server.member_of_each_worker(workers, "hall");

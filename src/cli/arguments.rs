@@ -51,6 +51,7 @@ pub(super) struct ServerOptions {
     pub workers: Option<NonZeroUsize>,
     pub message_bytes_max: Option<usize>,
     pub backlog_bytes_max: Option<usize>,
+    pub worker_backlog_bytes_max: Option<usize>,
     pub slow_readers: Option<SlowPolicy>,
     pub slow_messages_max: Option<u64>,
     /// `Some(None)`: however old.
@@ -186,6 +187,9 @@ fn server_flag(
         "workers" => options.workers = Some(value(flag, parser, count)?),
         "message-bytes-max" => options.message_bytes_max = Some(value(flag, parser, bytes)?),
         "backlog-bytes-max" => options.backlog_bytes_max = Some(value(flag, parser, bytes)?),
+        "worker-backlog-bytes-max" => {
+            options.worker_backlog_bytes_max = Some(value(flag, parser, bytes)?);
+        }
         "slow-readers" => options.slow_readers = Some(value(flag, parser, slow_policy)?),
         "slow-messages-max" => {
             let messages = value(flag, parser, count)?.get();
@@ -383,6 +387,7 @@ mod tests {
             workers: NonZeroUsize::new(2),
             message_bytes_max: Some(65_536),
             backlog_bytes_max: Some(2 << 20),
+            worker_backlog_bytes_max: Some(3 << 20),
             slow_readers: Some(SlowPolicy::Latest),
             slow_messages_max: Some(100),
             slow_age_max: Some(None),
@@ -404,7 +409,7 @@ mod tests {
                 .collect(),
         };
         let line = "echo --listen [::1]:9 --workers 2 --message-bytes-max 64KiB \
-             --backlog-bytes-max 2MiB --slow-readers latest --slow-messages-max 100 \
+             --backlog-bytes-max 2MiB --worker-backlog-bytes-max 3MiB --slow-readers latest --slow-messages-max 100 \
              --slow-age-max 0 --gather-delay 0.005 --connections-max 7 --handshake-timeout 0.25 \
              --ping-interval 20 --pong-timeout 1.5 --close-timeout 1 --drain-timeout 86400 \
              --no-compress --compress-level 9 --compress-threshold 1KiB --compress-takeover 12 \

@@ -79,6 +79,9 @@ fn server_flags(message_bytes_max: &str, backlog_bytes_max: &str, origins: &str)
                             its connection with 1009 [{message_bytes_max}]
   --backlog-bytes-max N     how far behind one client may be, in a room and in
                             what is for it alone [{backlog_bytes_max}]
+  --worker-backlog-bytes-max N
+                            how many bytes of messages may be on the way from
+                            one worker to another before publishers wait [1MiB]
   --slow-messages-max N     the same, in messages of a room [no bound]
   --slow-age-max S          how long a message may wait for a slow reader;
                             0: no bound [30]
@@ -162,6 +165,7 @@ mod tests {
             "--workers",
             "--message-bytes-max",
             "--backlog-bytes-max",
+            "--worker-backlog-bytes-max",
             "--connections-max",
             "--handshake-timeout",
             "--ping-interval",

@@ -20,6 +20,10 @@ pub(super) fn configure(defaults: Config, options: ServerOptions) -> Config {
     );
     set(&mut config.backlog_bytes_max, options.backlog_bytes_max);
     set(
+        &mut config.worker_backlog_bytes_max,
+        options.worker_backlog_bytes_max,
+    );
+    set(
         &mut config.slow_readers.bytes_max,
         options.backlog_bytes_max.map(|bytes| bytes as u64),
     );
@@ -110,7 +114,7 @@ mod tests {
     #[test]
     fn every_flag_reaches_its_setting() {
         let config = configured(
-            "--listen [::1]:9 --workers 2 --message-bytes-max 3 --backlog-bytes-max 4 \
+            "--listen [::1]:9 --workers 2 --message-bytes-max 3 --backlog-bytes-max 4 --worker-backlog-bytes-max 11 \
              --connections-max 5 --handshake-timeout 6 --ping-interval 7 --pong-timeout 8 \
              --close-timeout 9 --drain-timeout 10 --allow-origin https://a.example",
         );
@@ -118,6 +122,7 @@ mod tests {
         assert_eq!(Some(config.workers), NonZeroUsize::new(2));
         assert_eq!(config.limits.message_bytes_max, 3);
         assert_eq!(config.backlog_bytes_max, 4);
+        assert_eq!(config.worker_backlog_bytes_max, 11);
         assert_eq!(config.connections_max, 5);
         assert_eq!(config.handshake_timeout, Duration::from_secs(6));
         assert_eq!(config.ping_interval, Some(Duration::from_secs(7)));
@@ -172,6 +177,10 @@ mod tests {
                     mebibytes(config.limits.message_bytes_max),
                 ),
                 ("--backlog-bytes-max", mebibytes(config.backlog_bytes_max)),
+                (
+                    "--worker-backlog-bytes-max",
+                    mebibytes(config.worker_backlog_bytes_max),
+                ),
                 (
                     "--slow-readers",
                     format!("{:?}", config.slow_readers.policy).to_lowercase(),

@@ -67,10 +67,12 @@ pub struct Config {
     /// For all connections to end after [`ServerHandle::shutdown`](super::ServerHandle).
     /// Default 5 s.
     pub drain_timeout: Duration,
-    /// Bytes sent to one client alone that may wait for it. Default 1 MiB. Also
-    /// the bytes that may be on the way to one worker from the others, before
-    /// clients that publish have to wait.
+    /// Bytes sent to one client alone that may wait for it. Default 1 MiB.
     pub backlog_bytes_max: usize,
+    /// Bytes of cross-worker messages that may be on the way to one worker. Beyond
+    /// it the other workers read no client until they have been taken, and
+    /// [`Publisher::publish`](super::Publisher::publish) fails. Default 1 MiB.
+    pub worker_backlog_bytes_max: usize,
     /// What a client may be behind in a room, and what is done beyond that.
     /// Default: 1 MiB and 30 s, then it is closed with 1013.
     pub slow_readers: SlowReaders,
@@ -107,6 +109,7 @@ impl Default for Config {
             close_timeout: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(5),
             backlog_bytes_max: 1 << 20,
+            worker_backlog_bytes_max: 1 << 20,
             slow_readers: SlowReaders::default(),
             gather_delay: Duration::ZERO,
             connections_max: 1 << 16,

@@ -121,7 +121,7 @@ impl<H: Handler> Server<H> {
         let handle = ServerHandle {
             stopping: Arc::new(AtomicBool::new(false)),
             boards: reactors.iter().map(|_| Arc::default()).collect(),
-            mailboxes: Mailboxes::new(mailboxes, config.backlog_bytes_max),
+            mailboxes: Mailboxes::new(mailboxes, config.worker_backlog_bytes_max),
         };
         let deflate = config.deflate;
         let workers = staff(reactors, config, handler, &handle);

@@ -28,7 +28,7 @@ pub struct Publisher {
 
 /// The message was not published: the room's worker has not fetched its mail
 /// yet, and that is [`Config::mailbox_capacity`](super::Config) messages or
-/// more than `backlog_bytes_max` bytes. Nothing was lost on the way; try again,
+/// more than `worker_backlog_bytes_max` bytes. Nothing was lost on the way; try again,
 /// or leave this one out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MailboxFull;
