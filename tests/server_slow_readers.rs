@@ -6,8 +6,12 @@
 mod socket;
 
 use socket::{Client, Frame, Running, frame, with_1_and_3_workers};
-use std::time::Duration;
-use yamabiko::server::{Config, Limits, SlowPolicy, SlowReaders};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+use yamabiko::server::{
+    Admission, Closed, Config, Context, Handler, Limits, Message, Missed, Refusal, SlowPolicy,
+    SlowReaders, Upgrade,
+};
 use yamabiko::websocket::frame::Opcode;
 
 /// What `/say-bytes 10 <room>` says.
@@ -200,4 +204,71 @@ fn what_gathers_is_written_later_and_whole() {
             }
         }
     });
+}
+
+/// Publishes what is binary to `hall`, and to `gaps` that a member was too slow there.
+struct Announcer;
+
+impl Handler for Announcer {
+    type Session = ();
+
+    fn admit(&self, _request: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
+        Ok(Admission::new(()))
+    }
+
+    fn message(&self, _session: &mut (), message: Message<'_>, context: &mut Context<'_>) {
+        match message {
+            Message::Text(room) => {
+                context.join(room.trim_start_matches("/join "));
+                let joined = context.send(Message::Text("joined"));
+                joined.expect("there is room for a word");
+            }
+            Message::Binary(_) => context.publish("hall", message),
+        }
+    }
+
+    fn missed(&self, _: &mut (), room: &str, _: Missed, context: &mut Context<'_>) {
+        context.publish("gaps", Message::Text(&format!("too slow for {room}")));
+    }
+
+    fn closed(&self, _: (), closed: &Closed<'_>, context: &mut Context<'_>) {
+        if closed.failure.is_some() {
+            context.publish("gaps", Message::Text("too slow for hall"));
+        }
+    }
+}
+
+#[test]
+fn a_message_published_from_missed_arrives_without_any_other_event() {
+    for policy in [SlowPolicy::Disconnect, SlowPolicy::Skip, SlowPolicy::Latest] {
+        with_1_and_3_workers(|config| {
+            let (_tell, told) = channel();
+            let config = Config {
+                slow_readers: SlowReaders {
+                    policy,
+                    bytes_max: u64::MAX,
+                    messages_max: u64::MAX,
+                    age_max: Some(Duration::from_millis(200)),
+                },
+                close_timeout: Duration::from_millis(200),
+                ping_interval: None,
+                ..config
+            };
+            let server = Running::start_with(config, Announcer, told);
+            let mut watchers = server.members(8, "gaps");
+            let mut slow = Client::open_narrow(server.address);
+            slow.join("hall");
+            let mut publisher = Client::open(server.address);
+            let message = frame(Opcode::Binary, &[0xda; BIG_BYTES]);
+            let end = Instant::now() + socket::PATIENCE;
+            while server.handle.lags().is_empty() && server.handle.metrics().skipped == 0 {
+                assert!(Instant::now() < end, "the slow client is never behind");
+                publisher.send(&message);
+            }
+            // From here on only time passes.
+            for watcher in &mut watchers {
+                assert_eq!(watcher.read_text(), "too slow for hall", "{policy:?}");
+            }
+        });
+    }
 }

@@ -213,15 +213,14 @@ impl<H: Handler> Application for Worker<H> {
             self.read_congested_again(io);
             self.rooms.post.flush();
         }
-        self.flush(io);
-        self.judge_old(io);
+        let owes_flush = self.flush_all(io);
         // Handlers that were told of slow readers may have published, too.
         let mail_waits = self.rooms.post.flush();
         if self.drained_at.is_some() && self.sessions.len() == 0 {
             io.stop();
         }
         // Nobody says when another worker has taken its mail.
-        let retry = mail_waits || !self.congested.is_empty();
+        let retry = mail_waits || owes_flush || !self.congested.is_empty();
         let retry_at = retry.then(|| io.now().plus(MAIL_RETRY));
         let alarms = [
             self.drained_at,
@@ -244,6 +243,27 @@ impl<H: Handler> Worker<H> {
         if self.has_gathered(io) {
             self.flush_rooms(io);
         }
+    }
+
+    /// Writes all that waits, also what handlers have published and sent meanwhile
+    /// because they were told of slow readers. Returns whether the turn still owes a
+    /// flush: a handler that publishes whenever it is told that somebody has missed a
+    /// publication could go on for ever.
+    fn flush_all(&mut self, io: &mut Io) -> bool {
+        for _ in 0..FLUSHES_PER_TURN_MAX {
+            self.flush(io);
+            self.judge_old(io);
+            if !self.owes_flush() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Whether something has to be written that no alarm and no event will bring up.
+    fn owes_flush(&self) -> bool {
+        let rooms = self.rooms.is_dirty() && self.gathered_at.is_none();
+        rooms || !self.to_flush.is_empty()
     }
 
     fn flush_outboxes(&mut self, io: &mut Io) {
@@ -557,5 +577,13 @@ impl<S> Established<S> {
 /// Own bytes from which on a client's messages wait in the kernel.
 pub(super) const READ_PAUSE_BYTES: usize = 64 << 10;
 
-/// How soon mail is posted again that found a mailbox full.
+/// Flushes at the end of one turn: the first one, one for what handlers have published
+/// when they were told of slow readers, and two more for what follows from that.
+const FLUSHES_PER_TURN_MAX: usize = 4;
+
+/// How soon mail is posted again that found a mailbox full, and how soon a flush is
+/// made up for that a turn still owes.
 const MAIL_RETRY: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests;

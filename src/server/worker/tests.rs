@@ -1,0 +1,204 @@
+//! Workers whose turns are taken by hand, on the test's own thread: what one turn
+//! does, and in which order.
+
+use super::super::{
+    Admission, Config, Context, Handler, Message, Missed, Refusal, Server, SlowPolicy, SlowReaders,
+    Upgrade,
+};
+use super::*;
+use crate::reactor::Reactor;
+use crate::websocket::frame::{Opcode, encode};
+use socket2::SockRef;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::num::NonZeroUsize;
+
+/// A server that does nothing between two turns.
+struct ByHand<H: Handler> {
+    workers: Vec<(Reactor<Mail>, Worker<H>)>,
+    handle: super::super::ServerHandle,
+    listener: TcpListener,
+}
+
+impl<H: Handler> ByHand<H> {
+    fn new(workers: usize, config: Config, handler: H) -> ByHand<H> {
+        let config = Config {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            workers: NonZeroUsize::new(workers).unwrap(),
+            ping_interval: None,
+            ..config
+        };
+        let server = Server::bind(config, handler).unwrap();
+        ByHand {
+            workers: server.workers,
+            handle: server.handle,
+            listener: TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap(),
+        }
+    }
+
+    /// Takes one turn of this worker, which finds at least a message to wake it.
+    fn turn(&mut self, worker: usize) {
+        self.handle.mailboxes.wake_all();
+        let (reactor, worker) = &mut self.workers[worker];
+        reactor.turn(worker).unwrap();
+    }
+
+    /// Takes turns of this worker until something is the case.
+    fn turn_until(&mut self, worker: usize, mut is_done: impl FnMut(&mut Self) -> bool) {
+        for _ in 0..TURNS_MAX {
+            if is_done(self) {
+                return;
+            }
+            self.turn(worker);
+        }
+        panic!("not after {TURNS_MAX} turns");
+    }
+
+    /// A client of this worker whose opening handshake is done.
+    fn client(&mut self, worker: usize) -> TcpStream {
+        let mut client = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
+        client.set_nodelay(true).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.set_write_timeout(Some(PATIENCE)).unwrap();
+        let (stream, _) = self.listener.accept().unwrap();
+        SockRef::from(&stream)
+            .set_send_buffer_size(SEND_BUFFER_BYTES)
+            .unwrap();
+        self.workers[worker].0.io().adopt(stream).unwrap();
+        client.write_all(UPGRADE).unwrap();
+        let opened = self.handle.metrics().opened;
+        self.turn_until(worker, |by_hand| by_hand.handle.metrics().opened > opened);
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            client.read_exact(&mut byte).unwrap();
+            head.extend_from_slice(&byte);
+        }
+        assert!(head.starts_with(b"HTTP/1.1 101 "));
+        client
+    }
+}
+
+fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode(
+        true,
+        opcode,
+        Some([0x37, 0xfa, 0x21, 0x3d]),
+        payload,
+        &mut bytes,
+    );
+    bytes
+}
+
+fn text(text: &str) -> Vec<u8> {
+    frame(Opcode::Text, text.as_bytes())
+}
+
+/// The payload of the next frame, which is a short one.
+fn read_short(client: &mut TcpStream) -> String {
+    let mut header = [0; 2];
+    client.read_exact(&mut header).expect("a frame");
+    let mut payload = vec![0; usize::from(header[1])];
+    client.read_exact(&mut payload).expect("a payload");
+    String::from_utf8(payload).unwrap()
+}
+
+/// Longer than anything takes.
+const PATIENCE: Duration = Duration::from_secs(10);
+const TURNS_MAX: usize = 100_000;
+/// The least that the system gives, so that a client that does not read is behind soon.
+const SEND_BUFFER_BYTES: usize = 4 << 10;
+const UPGRADE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Sec-WebSocket-Version: 13\r\n\r\n";
+
+/// Joins the room that a text names, publishes a binary message to `hall`, and
+/// publishes to a room of its choice that a member was too slow.
+struct Announcer {
+    gaps: &'static str,
+}
+
+impl Handler for Announcer {
+    type Session = ();
+
+    fn admit(&self, _request: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
+        Ok(Admission::new(()))
+    }
+
+    fn message(&self, _session: &mut (), message: Message<'_>, context: &mut Context<'_>) {
+        match message {
+            Message::Text(room) => context.join(room),
+            Message::Binary(_) => context.publish("hall", message),
+        }
+    }
+
+    fn missed(&self, _: &mut (), room: &str, _: Missed, context: &mut Context<'_>) {
+        context.publish(self.gaps, Message::Text(&format!("too slow for {room}")));
+    }
+}
+
+/// A member of `hall` that does not read and has missed something, and a watcher of
+/// `gaps`.
+fn with_a_slow_member(
+    policy: SlowPolicy,
+    gaps: &'static str,
+) -> (ByHand<Announcer>, [TcpStream; 2]) {
+    let slow_readers = SlowReaders {
+        policy,
+        bytes_max: 1,
+        ..SlowReaders::default()
+    };
+    let config = Config {
+        slow_readers,
+        ..Config::default()
+    };
+    let mut server = ByHand::new(1, config, Announcer { gaps });
+    let (mut watcher, mut slow) = (server.client(0), server.client(0));
+    let mut publisher = server.client(0);
+    watcher.write_all(&text("gaps")).unwrap();
+    slow.write_all(&text("hall")).unwrap();
+    server.turn_until(0, |server| server.handle.metrics().received == 2);
+    let message = frame(Opcode::Binary, &[0xda; 100_000]);
+    server.turn_until(0, |server| {
+        publisher.write_all(&message).unwrap();
+        server.handle.metrics().skipped > 0
+    });
+    (server, [watcher, slow])
+}
+
+#[test]
+fn a_message_published_from_missed_is_written_in_the_same_turn() {
+    for policy in [SlowPolicy::Skip, SlowPolicy::Latest] {
+        let (_server, [mut watcher, _slow]) = with_a_slow_member(policy, "gaps");
+        // No further turn is taken.
+        assert_eq!(read_short(&mut watcher), "too slow for hall", "{policy:?}");
+    }
+}
+
+#[test]
+fn a_handler_that_publishes_without_end_from_missed_ends_no_turn_and_is_not_forgotten() {
+    // What it publishes is missed, too.
+    let (mut server, _clients) = with_a_slow_member(SlowPolicy::Latest, "hall");
+    let skipped = server.handle.metrics().skipped;
+    assert!(skipped <= 2 * FLUSHES_PER_TURN_MAX as u64, "{skipped}");
+    // Nothing wakes the worker but its own alarm.
+    let handle = server.handle.clone();
+    let (done, is_done) = std::sync::mpsc::channel::<()>();
+    let watchdog = std::thread::spawn(move || {
+        let woken =
+            is_done.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout);
+        if woken {
+            handle.mailboxes.wake_all();
+        }
+        woken
+    });
+    let (reactor, worker) = &mut server.workers[0];
+    // The first one finds what is left of wake_all().
+    for _ in 0..3 {
+        reactor.turn(worker).unwrap();
+    }
+    drop(done);
+    assert!(!watchdog.join().unwrap(), "no alarm was set");
+    assert!(server.handle.metrics().skipped > skipped);
+}
