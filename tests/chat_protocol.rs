@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use yamabiko::chat::{
@@ -421,4 +421,85 @@ fn settle(one: &mut Client, other: &mut Client) {
     one.send(Message::Text("one")).expect("it is sent");
     while one.read().expect("open") != Some(OwnedMessage::Text("one".into())) {}
     while other.read().expect("open") != Some(OwnedMessage::Text("one".into())) {}
+}
+
+/// What the server answers to a join under this name: `welcome`, or the code of
+/// the error.
+fn answer_to_join(server: &Running, room: &str, name: &str) -> (Client, Value) {
+    let mut client = server.connect(&format!("/chat/{room}"));
+    say(&mut client, &ClientMessage::Join { name: name.into() });
+    let answer = hear(&mut client);
+    (client, answer)
+}
+
+#[test]
+fn name_that_nobody_can_see_or_that_shows_something_else_everywhere_is_refused() {
+    let server = Running::start();
+    for name in [
+        "a\u{1D173}b", // musical symbol begin beam
+        "\u{1D159}",   // musical symbol null notehead
+        "\u{FFFC}",
+        "\u{FFFF}",
+        "\u{E000}",
+        "\u{301}",
+        "a\u{200D}b",
+        "a\u{378}",
+    ] {
+        let (_, answer) = answer_to_join(&server, "invisible", name);
+        assert_eq!(answer["type"], "error", "{name:?}");
+        assert!(
+            ["name_empty", "name_invalid"].contains(&answer["code"].as_str().expect("a code")),
+            "{name:?}: {answer}"
+        );
+    }
+}
+
+#[test]
+fn name_that_looks_like_one_in_the_room_is_taken() {
+    let server = Running::start();
+    for (room, held, asked) in [
+        ("greek", "Admin", "\u{391}dmin"),
+        ("cyrillic", "Chie", "\u{421}hie"),
+        ("composition", "Zo\u{EB}", "Zoe\u{308}"),
+        ("width", "Aiko", "Ａｉｋｏ"),
+        ("capital", "Alice", "AIice"),
+    ] {
+        let (_held, welcome) = answer_to_join(&server, room, held);
+        assert_eq!(welcome["type"], "welcome", "{held}");
+        let (mut client, answer) = answer_to_join(&server, room, asked);
+        assert_eq!(answer["code"], "name_taken", "{asked}");
+        let suggestion = answer["suggestion"].as_str().expect("a free name");
+        say(
+            &mut client,
+            &ClientMessage::Join {
+                name: suggestion.into(),
+            },
+        );
+        assert_eq!(hear_type(&mut client, "welcome")["you"], suggestion);
+    }
+}
+
+#[test]
+fn suggestion_is_the_lowest_free_number_and_none_when_all_are_used_up() {
+    let server = Running::start();
+    let held: Vec<Client> = (1..=100)
+        .map(|number| match number {
+            1 => "a".to_owned(),
+            _ => format!("a {number}"),
+        })
+        .map(|name| server.join("numbers", &name).0)
+        .collect();
+    let (mut asking, answer) = answer_to_join(&server, "numbers", "a");
+    assert_eq!(answer["code"], "name_taken");
+    assert_eq!(answer.get("suggestion"), None);
+    drop(held.into_iter().nth(41));
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        say(&mut asking, &ClientMessage::Join { name: "A".into() });
+        let answer = hear(&mut asking);
+        if answer["suggestion"] == "A 42" || answer["type"] == "welcome" {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{answer}");
+    }
 }

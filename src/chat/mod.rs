@@ -14,14 +14,16 @@
 //! | `protocol` | the messages of both sides |
 //! | `request` | reading what a client says |
 //! | `member` | one connection: what it may say, and what happens then |
+//! | `characters` | what the rules ask of Unicode's data |
 //! | `names` | what one may be called |
 //! | `room` | who is in which room: all that the workers share |
 //! | `presence` | the same, as a client puts it together |
 //!
 //! A message costs one reading and one writing of JSON and takes no lock. A
-//! connection costs its session (under 100 bytes and its name); being in a room,
-//! some dozen bytes and the name twice.
+//! connection costs its session (under 100 bytes); being in a room, the forms of
+//! its name (some hundred bytes).
 
+mod characters;
 mod handler;
 mod member;
 mod names;

@@ -1,31 +1,77 @@
 //! What a person may be called, and when two names are the same.
 //!
-//! A name is trimmed, then checked: 1 to 32 characters (Unicode scalar values,
-//! so at most 128 bytes of UTF-8), none of them a control character or one that
-//! is invisible or turns the direction of writing. Two names are the same when
-//! their *keys* are: lower case, runs of white space as one space, and without
-//! the joiners that emoji and some scripts need but no eye sees.
+//! ```text
+//!   "  Ａｄｍｉｎ  "     as typed
+//!     │ NFKC, spaces as in RFC 8266
+//!   "Admin"            shown
+//!     │ lower case      │ what it looks like (UTS #39), lower case
+//!   key "admin"        looks "admin"
+//! ```
 //!
-//! It stops there: letters of different scripts that look alike (Latin `a`,
-//! Cyrillic `а`) and different compositions of one letter are different names.
+//! A name is brought to its normal form, which everyone sees: compatibility
+//! composition (NFKC), any run of spaces as one, none at its ends. Then it is
+//! checked: 1 to 32 characters (Unicode scalar values), each of them assigned,
+//! none of them a control, format, private-use or default-ignorable character,
+//! and at least one that can be seen. Joiners and emoji selectors may stand
+//! where they change what is seen
+//! ([`is_joiner_in_place`](super::characters::is_joiner_in_place)).
+//!
+//! Two names are the same when one *looks* like the other: when they have the
+//! skeleton of UTS #39 in common, whatever the case. To compare case first and
+//! looks second is not enough, and neither is the other order (`Вob` with a
+//! Cyrillic letter looks like `Bob`, its lower case `вob` does not; `AIKO` is
+//! `aiko`, its skeleton is that of `AlKO`). So a name has both, and one of them
+//! in common makes two names the same.
+//!
+//! All forms are computed once, when the name is parsed: some microseconds.
 
-/// The most characters (Unicode scalar values) in a name, after trimming.
+use std::sync::{Arc, LazyLock};
+
+use icu_properties::props::GeneralCategory;
+use unicode_normalization::UnicodeNormalization;
+use unicode_security::confusable_detection::skeleton;
+
+use super::characters::{
+    OBJECT_REPLACEMENT, general_category, is_blank_symbol, is_default_ignorable,
+    is_joiner_in_place, is_mark,
+};
+
+/// The most characters (Unicode scalar values) in a name, in its normal form.
 pub const NAME_CHARACTERS_MAX: usize = 32;
 
-/// A name that may be used: trimmed, visible, at most
-/// [`NAME_CHARACTERS_MAX`] characters.
+/// The highest number that a suggested name carries.
+pub(super) const SUGGESTED_NUMBER_MAX: u32 = 100;
+
+/// No character is composed of more than this many others, so what has more
+/// than this times [`NAME_CHARACTERS_MAX`] is too long in every form.
+pub(super) const CHARACTERS_COMPOSED_MAX: usize = 4;
+
+/// A name that may be used, in its normal form, with what it is compared by.
+/// A copy is a pointer.
 ///
 /// ```
 /// use yamabiko::chat::{Name, NameError};
 ///
-/// let name = Name::parse("  Aiko ")?;
+/// let name = Name::parse("  Ａｉｋｏ ")?;
 /// assert_eq!(name.as_str(), "Aiko");
 /// assert_eq!(name.key(), Name::parse("AIKO")?.key());
+/// assert!(name.looks_like(&Name::parse("Аiko")?), "a Cyrillic letter");
 /// assert_eq!(Name::parse(" \t "), Err(NameError::Empty));
 /// # Ok::<(), NameError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name(Box<str>);
+pub struct Name(Arc<Forms>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Forms {
+    shown: Box<str>,
+    key: Arc<str>,
+    looks: Looks,
+}
+
+/// What a name looks like: the skeleton of its lower case, and its skeleton in
+/// lower case. The two are equal for most names.
+pub(super) type Looks = [Arc<str>; 2];
 
 /// Why a string cannot be a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,86 +80,241 @@ pub enum NameError {
     Empty,
     /// It has more than [`NAME_CHARACTERS_MAX`] characters.
     TooLong,
-    /// It holds a control, invisible or direction-changing character.
+    /// It holds a character that no name may have, or a mark or joiner where
+    /// there is nothing for it to change.
     Invalid,
 }
 
 impl Name {
-    /// Trims and checks. Costs one pass and one allocation.
+    /// Normalises and checks. The cost has a bound, whatever the length.
     ///
     /// # Errors
     /// See [`NameError`].
     pub fn parse(name: &str) -> Result<Name, NameError> {
-        let name = name.trim();
-        if name.chars().nth(NAME_CHARACTERS_MAX).is_some() {
+        let shown = normal_form(name.trim())?;
+        let characters: Vec<char> = shown.chars().collect();
+        if characters.len() > NAME_CHARACTERS_MAX {
             return Err(NameError::TooLong);
         }
-        if name.chars().any(is_refused) {
-            return Err(NameError::Invalid);
-        }
-        if key_of(name).is_empty() {
+        if !characters.iter().any(|c| is_base(*c)) {
             return Err(NameError::Empty);
         }
-        Ok(Name(name.into()))
+        if is_mark(characters[0]) || !(0..characters.len()).all(|at| may_stand(&characters, at)) {
+            return Err(NameError::Invalid);
+        }
+        let key = key_of(&shown);
+        Ok(Name(Arc::new(Forms {
+            looks: looks_of(&shown, &key),
+            key: key.into(),
+            shown: shown.into(),
+        })))
     }
 
     /// The name as it is shown.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.0.shown
     }
 
-    /// What two names are compared by.
-    pub fn key(&self) -> String {
-        key_of(&self.0)
+    /// The name without case (NFKC_Casefold, UAX #31): what names are ordered
+    /// by. Names with one key look alike, too.
+    pub fn key(&self) -> &str {
+        &self.0.key
     }
 
-    /// This name with a number behind it (`Aiko 2`), cut to fit. A number that
-    /// is there already is replaced.
-    pub(super) fn numbered(&self, number: u32) -> Name {
-        let suffix = format!(" {number}");
-        let kept = NAME_CHARACTERS_MAX.saturating_sub(suffix.len());
-        let stem = self.0.trim_end_matches(|c: char| c.is_ascii_digit());
-        let stem = stem.strip_suffix(' ').unwrap_or(&self.0);
-        let stem: String = stem.chars().take(kept).collect();
-        Name(format!("{}{suffix}", stem.trim_end()).into())
+    /// Whether one of the two could pass for the other, so that a room may have
+    /// only one of them.
+    pub fn looks_like(&self, other: &Name) -> bool {
+        let theirs = &other.0.looks;
+        self.0.looks.iter().any(|look| theirs.contains(look))
+    }
+
+    pub(super) fn looks(&self) -> &Looks {
+        &self.0.looks
+    }
+
+    pub(super) fn shared_key(&self) -> Arc<str> {
+        self.0.key.clone()
+    }
+
+    /// The name without the number behind it, if it has one.
+    fn stem(&self) -> &str {
+        let name = self.as_str();
+        let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
+        match stem.strip_suffix(' ') {
+            Some(stem) if name.len() > stem.len() + 1 => stem,
+            _ => name,
+        }
     }
 }
 
-fn key_of(name: &str) -> String {
-    let seen: String = name.chars().filter(|c| !is_joiner(*c)).collect();
-    let words: Vec<&str> = seen.split_whitespace().collect();
-    words.join(" ").to_lowercase()
+/// What a substitute for a taken name begins with, and the numbers that fit
+/// behind it.
+#[derive(Debug)]
+pub(super) struct Stem {
+    text: String,
+    pub(super) looks: Looks,
+    pub(super) first: u32,
+    pub(super) last: u32,
 }
 
-/// Allowed in a name, and not seen by the comparison: the zero-width joiner and
-/// non-joiner, and the selectors between text and emoji.
-fn is_joiner(c: char) -> bool {
-    matches!(c, '\u{200C}' | '\u{200D}' | '\u{FE00}'..='\u{FE0F}')
+impl Stem {
+    /// The stems for a taken name, those for lower numbers first: one, or up to
+    /// three where the name must be cut to make room for one to three digits.
+    pub(super) fn of(name: &Name) -> Vec<Stem> {
+        let stem = name.stem();
+        let mut stems: Vec<Stem> = Vec::new();
+        for (first, last) in [(2, 9), (10, 99), (100, SUGGESTED_NUMBER_MAX)] {
+            let text = cut(stem, NAME_CHARACTERS_MAX - format!(" {first}").len());
+            match stems.last_mut() {
+                Some(before) if before.text == text => before.last = last,
+                _ => stems.push(Stem {
+                    looks: looks_of(text, &key_of(text)),
+                    text: text.to_owned(),
+                    first,
+                    last,
+                }),
+            }
+        }
+        stems
+    }
+
+    /// `Aiko 2`. `None` if the cut left nothing that a name may be.
+    pub(super) fn numbered(&self, number: u32) -> Option<Name> {
+        Name::parse(&format!("{} {number}", self.text)).ok()
+    }
 }
 
-/// What would let one name pass for another, or turn the line it stands in.
+/// A look of a numbered name taken apart: that of what stands before the
+/// number, and the number, if it is one that is suggested. For any name,
+/// `look(stem + " " + number)` is `look(stem) + " " + look(number)`.
+pub(super) fn numbered_look(look: &str) -> Option<(&str, u32)> {
+    let (stem, digits) = look.rsplit_once(' ')?;
+    if digits.is_empty() || digits.chars().count() > 3 || digits.starts_with(DIGIT_LOOKS[0]) {
+        return None;
+    }
+    let number = digits.chars().try_fold(0, |number, c| {
+        let digit = DIGIT_LOOKS.iter().position(|look| *look == c)?;
+        Some(number * 10 + digit as u32)
+    })?;
+    (2..=SUGGESTED_NUMBER_MAX)
+        .contains(&number)
+        .then_some((stem, number))
+}
+
+/// What each digit looks like: 1 like a small L, 0 like an O.
+static DIGIT_LOOKS: LazyLock<[char; 10]> = LazyLock::new(|| {
+    std::array::from_fn(|digit| {
+        let digit = char::from(b'0' + digit as u8);
+        lower_case(skeleton(digit.encode_utf8(&mut [0; 4])))
+            .next()
+            .unwrap_or(digit)
+    })
+});
+
+/// NFKC, and spaces as RFC 8266 §2.1 has them: each run is one U+0020, and there
+/// are none at the ends.
+fn normal_form(name: &str) -> Result<String, NameError> {
+    if name
+        .chars()
+        .nth(CHARACTERS_COMPOSED_MAX * NAME_CHARACTERS_MAX)
+        .is_some()
+    {
+        return Err(NameError::TooLong);
+    }
+    let mut shown = String::with_capacity(name.len());
+    let mut after_space = false;
+    for c in name.nfkc() {
+        if general_category(c) == GeneralCategory::SpaceSeparator {
+            after_space = true;
+            continue;
+        }
+        if after_space && !shown.is_empty() {
+            shown.push(' ');
+        }
+        after_space = false;
+        shown.push(c);
+    }
+    Ok(shown)
+}
+
+/// Something for marks and joiners to change.
+fn is_base(c: char) -> bool {
+    c != ' ' && !is_mark(c) && !is_default_ignorable(c)
+}
+
+fn may_stand(name: &[char], position: usize) -> bool {
+    let c = name[position];
+    if is_default_ignorable(c) {
+        return is_joiner_in_place(name, position);
+    }
+    !is_refused(c)
+}
+
+/// What shows nothing, something else on each screen, or that a text is broken.
 fn is_refused(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{00AD}' | '\u{034F}' | '\u{061C}'     // soft hyphen, grapheme joiner, Arabic mark
-            | '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}' // Hangul fillers
-            | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
-            | '\u{200B}' | '\u{200E}' | '\u{200F}'   // zero-width space, direction marks
-            | '\u{2028}'..='\u{202E}'                // separators, embeddings, overrides
-            | '\u{2060}'..='\u{206F}'                // invisible operators, isolates
-            | '\u{2800}' | '\u{FEFF}'                // blank Braille, byte order mark
-            | '\u{FFF9}'..='\u{FFFB}'                // annotations
-            | '\u{E0000}'..='\u{E0FFF}') // tags
+    matches!(
+        general_category(c),
+        GeneralCategory::Control
+            | GeneralCategory::Format
+            | GeneralCategory::PrivateUse
+            | GeneralCategory::Surrogate
+            | GeneralCategory::Unassigned
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator
+    ) || is_blank_symbol(c)
+        || matches!(c, OBJECT_REPLACEMENT | char::REPLACEMENT_CHARACTER)
+}
+
+fn key_of(shown: &str) -> String {
+    let seen = shown.chars().filter(|c| !is_default_ignorable(*c));
+    lower_case(seen).nfkc().collect()
+}
+
+fn looks_of(shown: &str, key: &str) -> Looks {
+    let of_key: Arc<str> = lower_case(skeleton(key)).collect::<String>().into();
+    let of_shown: String = lower_case(skeleton(shown)).collect();
+    let of_shown = match of_shown == *of_key {
+        true => of_key.clone(),
+        false => of_shown.into(),
+    };
+    [of_key, of_shown]
+}
+
+/// Letters that differ in case become the same, whatever stands around them:
+/// ß, SS and ẞ; σ, ς and Σ.
+fn lower_case(text: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
+    text.flat_map(char::to_lowercase)
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+}
+
+/// At most so many characters, without a space or joiner at the end.
+fn cut(text: &str, characters_max: usize) -> &str {
+    let end = text.char_indices().nth(characters_max).map(|(end, _)| end);
+    text[..end.unwrap_or(text.len())]
+        .trim_end_matches(|c: char| c == ' ' || is_default_ignorable(c))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    fn name(text: &str) -> Name {
+        match Name::parse(text) {
+            Ok(name) => name,
+            Err(error) => panic!("{text:?}: {error:?}"),
+        }
+    }
+
+    fn same(one: &str, other: &str) -> bool {
+        name(one).looks_like(&name(other))
+    }
 
     #[test]
     fn name_may_have_thirty_two_characters_and_not_one_more() {
         let longest = "山".repeat(NAME_CHARACTERS_MAX);
-        assert_eq!(Name::parse(&longest).unwrap().as_str(), longest);
+        assert_eq!(name(&longest).as_str(), longest);
         assert_eq!(
             Name::parse(&format!("{longest}彦")),
             Err(NameError::TooLong)
@@ -122,44 +323,290 @@ mod tests {
     }
 
     #[test]
+    fn length_is_that_of_the_normal_form() {
+        // U+1F82 is composed of four characters, as many as any.
+        let composed = "\u{1F82}".repeat(NAME_CHARACTERS_MAX);
+        let decomposed: String = composed.nfd().collect();
+        assert_eq!(
+            decomposed.chars().count(),
+            CHARACTERS_COMPOSED_MAX * NAME_CHARACTERS_MAX
+        );
+        assert_eq!(name(&decomposed).as_str(), composed);
+        assert_eq!(
+            Name::parse(&format!("{decomposed}x")),
+            Err(NameError::TooLong)
+        );
+        assert_eq!(
+            Name::parse("\u{FDFA}\u{FDFA}"), // 18 characters each
+            Err(NameError::TooLong)
+        );
+    }
+
+    #[test]
+    fn name_of_any_length_is_judged_by_its_beginning() {
+        assert_eq!(Name::parse(&"a".repeat(60_000)), Err(NameError::TooLong));
+        let marks = format!("a{}", "\u{301}".repeat(60_000));
+        assert_eq!(Name::parse(&marks), Err(NameError::TooLong));
+    }
+
+    #[test]
     fn name_without_a_visible_character_is_empty() {
-        for name in ["", "   ", "\u{3000}", "\u{200D}", "\u{FE0F} \u{200C}"] {
-            assert_eq!(Name::parse(name), Err(NameError::Empty), "{name:?}");
+        for text in [
+            "",
+            "   ",
+            "\u{3000}",
+            "\u{200D}",
+            "\u{FE0F} \u{200C}",
+            "\u{301}",
+            "\u{301}\u{20E3}",
+            "\u{3164}",
+            "\u{FFA0}",
+            "\u{1D173}",
+            "\u{AD}",
+            "\u{A8}", // a space with a mark on it
+        ] {
+            assert_eq!(Name::parse(text), Err(NameError::Empty), "{text:?}");
         }
     }
 
     #[test]
-    fn name_with_control_or_invisible_characters_is_invalid() {
-        for name in [
+    fn name_with_a_control_invisible_private_or_unassigned_character_is_invalid() {
+        for text in [
             "a\nb",
             "a\0",
             "\u{1b}[31mred",
             "a\u{200B}b",
+            "a\u{AD}b",
+            "a\u{2028}b",
             "\u{202E}abc",
             "a\u{2066}b",
             "\u{E0041}a",
+            "a\u{1D173}b", // musical symbol begin beam
+            "\u{1D159}",   // musical symbol null notehead
+            "a\u{1D159}b",
+            "\u{2800}",  // blank Braille pattern
+            "\u{FFF9}a", // interlinear annotation
+            "\u{FFFC}",
+            "\u{FFFD}",
+            "\u{FFFF}",
+            "a\u{FDD0}",
+            "\u{E000}",
+            "a\u{10FFFD}",
+            "a\u{378}",   // not assigned
+            "a\u{3164}b", // Hangul filler
+            "a\u{180B}",
+            "\u{301}a",
         ] {
-            assert_eq!(Name::parse(name), Err(NameError::Invalid), "{name:?}");
+            assert_eq!(Name::parse(text), Err(NameError::Invalid), "{text:?}");
         }
     }
 
     #[test]
-    fn names_are_the_same_whatever_case_spacing_or_joiners() {
-        let key = |name| Name::parse(name).unwrap().key();
-        assert_eq!(key("Aiko Mori"), key("aiko   MORI"));
-        assert_eq!(key("Ai\u{200D}ko"), key("aiko"));
-        assert_eq!(key("ÉLODIE"), key("élodie"));
-        assert_ne!(key("Aiko"), key("Aiko2"));
+    fn joiner_or_selector_where_it_changes_nothing_is_invalid() {
+        for text in [
+            "Ai\u{200D}ko",
+            "Ai\u{200C}ko",
+            "a\u{FE0F}",
+            "Aiko\u{200D}",
+            "葛\u{E0100}",
+        ] {
+            assert_eq!(Name::parse(text), Err(NameError::Invalid), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_any_language_and_of_emoji_are_possible_as_they_are() {
+        for text in [
+            "山彦",
+            "やまびこ",
+            "ヤマビコ・エコー",
+            "김철수",
+            "محمد",
+            "عَبْد",
+            "علی\u{200C}رضا",
+            "क्\u{200D}ष",
+            "श्री",
+            "ශ්\u{200D}රී",
+            "Đặng Thị Bích",
+            "Ολυμπία",
+            "Алёна",
+            "שָׁלוֹם",
+            "สมชาย",
+            "O’Brien",
+            "Jean-Luc",
+            "🦊",
+            "❤\u{FE0F}",
+            "👨\u{200D}👩\u{200D}👧",
+            "👩\u{1F3FD}\u{200D}🚀 Mae",
+            "🇯🇵",
+            "1\u{FE0F}\u{20E3}",
+            "⠃⠕⠃",
+            "~*Aiko*~",
+            "7",
+        ] {
+            assert_eq!(name(text).as_str(), text);
+        }
+    }
+
+    #[test]
+    fn name_is_shown_in_its_normal_form() {
+        for (typed, shown) in [
+            ("  Aiko   Mori ", "Aiko Mori"),
+            ("Aiko\u{3000}\u{A0}Mori", "Aiko Mori"),
+            ("Ａｉｋｏ", "Aiko"),
+            ("ﾔﾏﾋﾞｺ", "ヤマビコ"),
+            ("Zoe\u{308}", "Zo\u{EB}"),
+            ("\u{1112}\u{1161}\u{11AB}", "한"),
+            ("ﬁ①™", "fi1TM"),
+        ] {
+            assert_eq!(name(typed).as_str(), shown);
+        }
+    }
+
+    #[test]
+    fn names_are_the_same_whatever_case_spacing_joiners_or_composition() {
+        for (one, other) in [
+            ("Aiko Mori", "aiko   MORI"),
+            ("ÉLODIE", "élodie"),
+            ("Straße", "STRASSE"),
+            ("STRAẞE", "straße"),
+            ("ΟΔΥΣΣΕΥΣ", "Οδυσσευς"),
+            ("\u{E9}", "e\u{301}"),
+            ("한", "\u{1112}\u{1161}\u{11AB}"),
+            ("علی\u{200C}رضا", "علیرضا"),
+            ("❤\u{FE0F}", "❤"),
+        ] {
+            assert!(same(one, other), "{one} {other}");
+            assert_eq!(name(one).key(), name(other).key());
+        }
+    }
+
+    #[test]
+    fn name_that_looks_like_another_is_the_same() {
+        for (one, other) in [
+            ("Admin", "\u{391}dmin"), // Greek Alpha
+            ("admin", "\u{391}dmin"),
+            ("Chie", "\u{421}hie"), // Cyrillic Es
+            ("chie", "\u{441}hie"), // the small one
+            ("Bob", "\u{412}ob"),   // Cyrillic Ve, whose small form looks different
+            ("Alice", "AIice"),     // a capital i for a small L
+            ("Bob 10", "bob lO"),
+            ("paypal", "pay\u{440}al"),
+            ("Aiko", "A\u{131}ko"), // dotless i
+            ("modern", "rnodern"),
+        ] {
+            assert!(same(one, other), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn names_that_look_different_are_different() {
+        for (one, other) in [
+            ("Aiko", "Aiko2"),
+            ("Aiko", "Aiko 2"),
+            ("Aiko", "Akio"),
+            ("é", "e"),
+            ("山", "川"),
+            ("はな", "ばな"),
+        ] {
+            assert!(!same(one, other), "{one} {other}");
+        }
+    }
+
+    fn substitutes(text: &str, number: u32) -> String {
+        let stems = Stem::of(&name(text));
+        let fits = |stem: &&Stem| (stem.first..=stem.last).contains(&number);
+        let stem = stems.iter().find(fits).unwrap();
+        stem.numbered(number).unwrap().as_str().to_owned()
     }
 
     #[test]
     fn number_goes_behind_the_name_and_replaces_an_older_one() {
-        let numbered = |name, number| Name::parse(name).unwrap().numbered(number);
-        assert_eq!(numbered("Aiko", 2).as_str(), "Aiko 2");
-        assert_eq!(numbered("Aiko 2", 3).as_str(), "Aiko 3");
-        assert_eq!(numbered("R2D2", 2).as_str(), "R2D2 2");
-        assert_eq!(numbered("7", 2).as_str(), "7 2");
-        let cut = numbered(&"x".repeat(NAME_CHARACTERS_MAX), 10);
-        assert_eq!(cut.as_str(), format!("{} 10", "x".repeat(29)));
+        assert_eq!(substitutes("Aiko", 2), "Aiko 2");
+        assert_eq!(substitutes("Aiko 2", 3), "Aiko 3");
+        assert_eq!(substitutes("R2D2", 2), "R2D2 2");
+        assert_eq!(substitutes("7", 2), "7 2");
+        let longest = "x".repeat(NAME_CHARACTERS_MAX);
+        assert_eq!(substitutes(&longest, 9), format!("{} 9", &longest[..30]));
+        assert_eq!(substitutes(&longest, 10), format!("{} 10", &longest[..29]));
+        assert_eq!(
+            substitutes(&longest, 100),
+            format!("{} 100", &longest[..28])
+        );
+        let families = "👩\u{200D}".repeat(15) + "👩x";
+        assert_eq!(
+            substitutes(&families, 2),
+            format!("{}👩 2", "👩\u{200D}".repeat(14))
+        );
+    }
+
+    #[test]
+    fn name_that_fits_with_any_number_has_one_stem_and_a_long_one_three() {
+        let ranges = |text: &str| -> Vec<(u32, u32)> {
+            let stems = Stem::of(&name(text));
+            stems.iter().map(|stem| (stem.first, stem.last)).collect()
+        };
+        assert_eq!(ranges("Aiko"), [(2, 100)]);
+        assert_eq!(ranges(&"x".repeat(28)), [(2, 100)]);
+        assert_eq!(ranges(&"x".repeat(29)), [(2, 99), (100, 100)]);
+        assert_eq!(
+            ranges(&"x".repeat(NAME_CHARACTERS_MAX)),
+            [(2, 9), (10, 99), (100, 100)]
+        );
+    }
+
+    #[test]
+    fn look_of_a_numbered_name_is_taken_apart_and_no_other() {
+        for number in 2..=SUGGESTED_NUMBER_MAX {
+            let name = name(&format!("Aiko {number}"));
+            for look in name.looks() {
+                assert!(matches!(numbered_look(look), Some((_, read)) if read == number));
+            }
+        }
+        for text in [
+            "Aiko",
+            "Aiko 1",
+            "Aiko 02",
+            "Aiko 101",
+            "Aiko 1000",
+            "Aiko2",
+            "2",
+            "Aiko x",
+        ] {
+            for look in name(text).looks() {
+                assert_eq!(numbered_look(look), None, "{text}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn name_that_is_shown_is_taken_as_it_is(text in "\\PC{0,40}") {
+            if let Ok(name) = Name::parse(&text) {
+                prop_assert_eq!(Name::parse(name.as_str()), Ok(name));
+            }
+        }
+
+        #[test]
+        fn names_with_one_key_look_alike(one in "[aAiIlL1éÉßſсСΣσς ]{1,3}", other in "[aAiIlL1éÉßſсСΣσς ]{1,3}") {
+            if let (Ok(one), Ok(other)) = (Name::parse(&one), Name::parse(&other)) {
+                prop_assert!(one.key() != other.key() || one.looks_like(&other));
+                prop_assert_eq!(one.looks_like(&other), other.looks_like(&one));
+            }
+        }
+
+        #[test]
+        fn looks_of_a_numbered_name_are_those_of_its_stem_and_its_number(
+            text in "\\PC{1,40}",
+            number in 2..=SUGGESTED_NUMBER_MAX,
+        ) {
+            let Ok(taken) = Name::parse(&text) else { return Ok(()) };
+            let stems = Stem::of(&taken);
+            let stem = stems.iter().find(|stem| (stem.first..=stem.last).contains(&number)).unwrap();
+            let Some(numbered) = stem.numbered(number) else { return Ok(()) };
+            for (look, stem_look) in numbered.looks().iter().zip(&stem.looks) {
+                prop_assert_eq!(numbered_look(look), Some((&**stem_look, number)));
+            }
+        }
     }
 }

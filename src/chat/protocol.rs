@@ -36,7 +36,7 @@ pub const NAMES_LISTED_MAX: usize = 1000;
 pub enum ClientMessage<'a> {
     /// Enter the room under this name.
     Join {
-        /// As typed; the server trims and checks it.
+        /// As typed; the server normalises and checks it.
         name: Cow<'a, str>,
     },
     /// Say something to everyone in the room.
@@ -190,9 +190,9 @@ pub enum ErrorCode {
     NameEmpty,
     /// More than [`NAME_CHARACTERS_MAX`] characters.
     NameTooLong,
-    /// Control, invisible or direction-changing characters.
+    /// Control, invisible, private-use or unassigned characters.
     NameInvalid,
-    /// Somebody here has it.
+    /// Somebody here has it, or one that looks like it.
     NameTaken,
     /// Nothing but white space.
     TextEmpty,
@@ -281,8 +281,12 @@ impl ErrorCode {
             ErrorCode::NameTooLong => {
                 format!("A name may have at most {NAME_CHARACTERS_MAX} characters.").into()
             }
-            ErrorCode::NameInvalid => "A name may not have control or invisible characters.".into(),
-            ErrorCode::NameTaken => "Somebody in this room has this name.".into(),
+            ErrorCode::NameInvalid => {
+                "A name may not have control, invisible or unknown characters.".into()
+            }
+            ErrorCode::NameTaken => {
+                "Somebody in this room has this name, or one that looks like it.".into()
+            }
             ErrorCode::TextEmpty => "There is nothing in this text.".into(),
             ErrorCode::TextTooLong => {
                 format!("A text may have at most {TEXT_BYTES_MAX} bytes.").into()

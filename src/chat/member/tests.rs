@@ -260,7 +260,7 @@ fn taken_name_is_refused_with_one_that_is_free() {
     world.members.push(Member::new("lobby"));
     world.wires.inboxes.push(Vec::new());
     world.says(1, r#"{"type":"join","name":"AIKO","id":"j"}"#);
-    let error = r#"{"type":"error","id":"j","code":"name_taken","text":"Somebody in this room has this name.","about":"join","field":"name","suggestion":"AIKO 2"}"#;
+    let error = r#"{"type":"error","id":"j","code":"name_taken","text":"Somebody in this room has this name, or one that looks like it.","about":"join","field":"name","suggestion":"AIKO 2"}"#;
     assert_eq!(world.reads(1), [error]);
     assert!(world.reads(0).is_empty());
 }
