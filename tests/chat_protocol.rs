@@ -480,6 +480,35 @@ fn name_that_looks_like_one_in_the_room_is_taken() {
 }
 
 #[test]
+fn text_in_which_nothing_is_visible_is_refused_and_no_other() {
+    let server = Running::start();
+    let (mut client, _) = server.join("texts", "Aiko");
+    for text in [
+        "\u{2800}",
+        "\u{200B}",
+        "\u{3164}\u{3164}",
+        "\u{AD}",
+        " \u{200D}\n\u{FE0F}",
+    ] {
+        say(&mut client, &ClientMessage::Message { text: text.into() });
+        assert_eq!(hear(&mut client)["code"], "text_empty", "{text:?}");
+    }
+    for text in [
+        "❤\u{FE0F}",
+        "👨\u{200D}👩\u{200D}👧",
+        "می\u{200C}خواهم",
+        "⠃⠕⠃",
+        "\u{2800}.",
+        "\u{301}",
+        "e\u{301}",
+        "ﬁ",
+    ] {
+        say(&mut client, &ClientMessage::Message { text: text.into() });
+        assert_eq!(hear(&mut client)["text"], text, "{text:?}");
+    }
+}
+
+#[test]
 fn suggestion_is_the_lowest_free_number_and_none_when_all_are_used_up() {
     let server = Running::start();
     let held: Vec<Client> = (1..=100)

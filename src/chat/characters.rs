@@ -1,4 +1,4 @@
-//! Properties of characters: what the rules for names ask of
+//! Properties of characters: what the rules for names, rooms and texts ask of
 //! the Unicode Character Database.
 //!
 //! All of it comes from `icu_properties`, with one exception: Unicode has no
@@ -8,7 +8,7 @@
 
 use icu_properties::props::{
     CanonicalCombiningClass, DefaultIgnorableCodePoint, Emoji, EmojiModifier, ExtendedPictographic,
-    GeneralCategory, JoiningType,
+    GeneralCategory, JoiningType, NoncharacterCodePoint, PrependedConcatenationMark,
 };
 use icu_properties::{CodePointMapData, CodePointSetData};
 
@@ -36,6 +36,25 @@ pub(super) fn is_mark(c: char) -> bool {
 /// their category they are symbols, and what they show is nothing.
 pub(super) fn is_blank_symbol(c: char) -> bool {
     matches!(c, '\u{2800}' | '\u{1D159}')
+}
+
+/// Whether a reader of a text can see that something is there. In doubt, yes:
+/// a character that is newer than this program's data may well be an emoji.
+pub(super) fn is_visible(c: char) -> bool {
+    let is_format = |c| {
+        general_category(c) == GeneralCategory::Format
+            && !CodePointSetData::new::<PrependedConcatenationMark>().contains(c)
+    };
+    if c.is_ascii() {
+        return c.is_ascii_graphic();
+    }
+    !(c.is_whitespace()
+        || c.is_control()
+        || is_default_ignorable(c)
+        || is_format(c)
+        || is_blank_symbol(c)
+        || c == OBJECT_REPLACEMENT
+        || CodePointSetData::new::<NoncharacterCodePoint>().contains(c))
 }
 
 /// Whether the character at this place is a joiner or a variation selector
@@ -153,6 +172,16 @@ mod tests {
             "葛\u{E0100}",
         ] {
             assert_eq!(joiners(text), [false], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn visible_is_all_but_space_controls_formats_and_blank_symbols() {
+        for c in "a.山\u{300}\u{E000}\u{378}\u{FFFD}\u{600}\u{2801}❤".chars() {
+            assert!(is_visible(c), "{c:?}");
+        }
+        for c in " \n\u{3000}\u{200B}\u{3164}\u{AD}\u{FE0F}\u{2800}\u{1D159}\u{1D173}\u{FFF9}\u{FFFC}\u{FFFF}".chars() {
+            assert!(!is_visible(c), "{c:?}");
         }
     }
 }

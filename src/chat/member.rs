@@ -16,6 +16,7 @@
 
 use std::borrow::Cow;
 
+use super::characters::is_visible;
 use super::names::Name;
 use super::protocol::{
     ClientMessage, Complaint, ErrorCode, Limits, NAMES_LISTED_MAX, ServerMessage, TEXT_BYTES_MAX,
@@ -219,7 +220,7 @@ fn check_text(text: &str) -> Result<(), ErrorCode> {
     {
         return Err(ErrorCode::TextInvalid);
     }
-    if text.trim().is_empty() {
+    if !text.chars().any(is_visible) {
         return Err(ErrorCode::TextEmpty);
     }
     Ok(())

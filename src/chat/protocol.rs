@@ -194,7 +194,7 @@ pub enum ErrorCode {
     NameInvalid,
     /// Somebody here has it, or one that looks like it.
     NameTaken,
-    /// Nothing but white space.
+    /// Nothing in the text is visible.
     TextEmpty,
     /// More than [`TEXT_BYTES_MAX`] bytes.
     TextTooLong,
@@ -287,7 +287,7 @@ impl ErrorCode {
             ErrorCode::NameTaken => {
                 "Somebody in this room has this name, or one that looks like it.".into()
             }
-            ErrorCode::TextEmpty => "There is nothing in this text.".into(),
+            ErrorCode::TextEmpty => "There is nothing to be seen in this text.".into(),
             ErrorCode::TextTooLong => {
                 format!("A text may have at most {TEXT_BYTES_MAX} bytes.").into()
             }
