@@ -4,8 +4,9 @@
 
 mod socket;
 
-use socket::{Client, Frame, Running, Told, config, frame, with_1_and_3_workers};
+use socket::{Client, Frame, Running, Told, config, frame, joined, with_1_and_3_workers};
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -237,10 +238,7 @@ fn a_client_that_never_stops_sending_after_the_end_is_cut_off() {
     let mut client = Client::open(server.address);
     client.send(b"\x81\x05Hello");
     let junk = vec![0x82; 1 << 20];
-    let refused = (0..1000).find(|_| {
-        use std::io::Write;
-        client.stream.write_all(&junk).is_err()
-    });
+    let refused = (0..1000).find(|_| client.stream.write_all(&junk).is_err());
     assert!(refused.is_some(), "a gigabyte was read after the end");
 }
 
@@ -394,8 +392,8 @@ fn a_bell_shuts_every_worker_down() {
             client.close(1001, "");
             client.expect_end();
         }
-        let ended = running.join().expect("no handler panics");
-        ended.expect("polling does not fail");
+        drop(clients);
+        joined("the end of run()", running).expect("polling does not fail");
     });
 }
 

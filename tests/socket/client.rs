@@ -2,7 +2,7 @@
 //! it reads it takes apart by hand, so that no two mistakes of the crate can
 //! cancel out.
 
-use super::PATIENCE;
+use super::{Deadline, PATIENCE, bounded};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -74,10 +74,8 @@ impl Client {
 
     fn of(stream: TcpStream) -> Client {
         stream.set_nodelay(true).expect("an open socket");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a span");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a span");
         Client {
-            stream,
+            stream: bounded(stream),
             unread: Vec::new(),
             extension: None,
         }
@@ -211,7 +209,10 @@ impl Client {
 
     /// Everything up to the end of the stream.
     pub fn read_to_end(&mut self) -> Vec<u8> {
-        while self.read_more() {}
+        let deadline = Deadline::after(PATIENCE);
+        while self.read_more() {
+            deadline.check("the end of the stream");
+        }
         std::mem::take(&mut self.unread)
     }
 
@@ -223,11 +224,12 @@ impl Client {
 
     /// The connection ends, by FIN or by a reset.
     pub fn expect_gone(&mut self) {
-        let mut buffer = [0; 1024];
+        let deadline = Deadline::after(PATIENCE);
+        let mut buffer = [0; 64 << 10];
         loop {
             match self.stream.read(&mut buffer) {
                 Ok(0) => return,
-                Ok(_) => {}
+                Ok(_) => deadline.check("the end of the connection"),
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return,
                 Err(error) => panic!("{error}"),
             }
@@ -307,7 +309,9 @@ impl Client {
 
     /// Whatever comes, up to a Close.
     pub fn read_until_close(&mut self) -> (u16, String) {
+        let deadline = Deadline::after(PATIENCE);
         loop {
+            deadline.check("a Close frame");
             let frame = self.read_frame();
             if frame.opcode == Opcode::Close {
                 return frame.close_reason();

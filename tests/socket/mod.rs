@@ -9,16 +9,22 @@
 //!
 //! Nothing here sleeps. A test waits for bytes, for the end of the stream or for
 //! what the application was told, and [`PATIENCE`] only bounds how long a broken
-//! server can hold it up.
+//! server can hold it up. Deadlines of the server that a test is not about lie
+//! beyond that, so that none of them ends a connection on a busy machine.
 
 // Each test file is a crate of its own and uses a part of this.
 #![allow(dead_code, unused_imports)]
 
 mod application;
 mod client;
+#[path = "../common/waiting.rs"]
+mod waiting;
 
 pub use application::{Application, Gate, Told};
 pub use client::{Answer, Client, Frame, GET, frame, upgrade};
+pub use waiting::{Deadline, PATIENCE, accepted, bounded, eventually, joined};
+#[cfg(target_os = "linux")]
+pub use waiting::{is_asleep, own_thread};
 
 use std::any::Any;
 use std::io;
@@ -27,16 +33,26 @@ use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
-use yamabiko::server::{Config, Handler, Publisher, Server, ServerHandle};
+use yamabiko::server::{Config, Handler, Publisher, Server, ServerHandle, SlowReaders};
 
-/// Longer than anything takes, shorter than anyone waits.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+/// For the deadlines of a server that a test is not about: they do not come.
+const NEVER: Duration = Duration::from_secs(3600);
 
-/// Settings for a server with so many workers, on any free port.
+/// Settings for a server with so many workers, on any free port. No deadline comes
+/// while a test runs, and no ping is sent.
 pub fn config(workers: usize) -> Config {
     Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         workers: NonZeroUsize::new(workers).expect("there is at least one worker"),
+        handshake_timeout: NEVER,
+        ping_interval: None,
+        pong_timeout: NEVER,
+        close_timeout: NEVER,
+        drain_timeout: NEVER,
+        slow_readers: SlowReaders {
+            age_max: None,
+            ..SlowReaders::default()
+        },
         ..Config::default()
     }
 }
@@ -125,11 +141,13 @@ impl Running {
 
     /// The next of these that the application was told, others skipped.
     pub fn told_next(&self, wanted: impl Fn(&Told) -> bool) -> Told {
+        let deadline = Deadline::after(PATIENCE);
         loop {
             let told = self.told();
             if wanted(&told) {
                 return told;
             }
+            deadline.check("the application is told what the test waits for");
         }
     }
 
@@ -138,7 +156,7 @@ impl Running {
         self.shutdown();
         let ended = self.join().expect("no handler panics");
         ended.expect("polling does not fail");
-        self.told.iter().collect()
+        self.told.try_iter().collect()
     }
 
     /// Clients that the kernel has given to different workers: at least
