@@ -4,7 +4,10 @@
 
 mod socket;
 
-use socket::{Client, Frame, Running, Told, config, frame, with_1_and_3_workers};
+use socket::{
+    Client, Frame, PATIENCE, Running, Told, config, eventually, frame, some_member_is_behind,
+    with_1_and_3_workers,
+};
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -118,24 +121,6 @@ fn the_application_is_told_when_too_much_waits_for_a_client() {
     });
 }
 
-/// What `/say-bytes 10 <room>` says.
-const BIG_BYTES: usize = 100_000;
-
-fn big_message() -> Frame {
-    Frame::new(Opcode::Binary, vec![0xda; BIG_BYTES])
-}
-
-/// Publishes more than a narrow client's sockets take, in step with a reader.
-fn publish_more_than_sockets_take(publisher: &mut Client, reader: &mut Client) -> usize {
-    let count = 120;
-    for _ in 0..count {
-        publisher.text("/say-bytes 10 hall");
-        let frame = reader.read_frame();
-        assert!(frame == big_message());
-    }
-    count
-}
-
 #[test]
 fn a_member_that_stops_reading_is_closed_with_1013_and_disturbs_no_one() {
     with_1_and_3_workers(|config| {
@@ -143,7 +128,7 @@ fn a_member_that_stops_reading_is_closed_with_1013_and_disturbs_no_one() {
             backlog_bytes_max: 64 << 10,
             slow_readers: SlowReaders {
                 bytes_max: 64 << 10,
-                ..SlowReaders::default()
+                ..config.slow_readers
             },
             limits: Limits {
                 message_bytes_max: 256 << 10,
@@ -155,7 +140,11 @@ fn a_member_that_stops_reading_is_closed_with_1013_and_disturbs_no_one() {
         slow.join("hall");
         let mut reader = server.members(1, "hall").remove(0);
         let mut publisher = Client::open(server.address);
-        let published = publish_more_than_sockets_take(&mut publisher, &mut reader);
+        let clients = [&mut publisher, &mut reader];
+        let closed = "the slow member is disconnected";
+        let published = server.publish_until("hall", clients, closed, |handle| {
+            handle.metrics().disconnected > 0
+        });
 
         // What it has got are whole messages, and then a Close.
         let mut whole = 0;
@@ -164,7 +153,7 @@ fn a_member_that_stops_reading_is_closed_with_1013_and_disturbs_no_one() {
             if frame.opcode == Opcode::Close {
                 break frame;
             }
-            assert!(frame == big_message(), "{frame:?}");
+            assert!(frame == Frame::big(), "{frame:?}");
             whole += 1;
         };
         assert!(0 < whole && whole < published, "{whole} of {published}");
@@ -179,7 +168,7 @@ fn a_member_that_stops_reading_is_closed_with_1013_and_disturbs_no_one() {
             } => assert!(code == 1013 && failure.starts_with("too slow")),
             other => panic!("{other:?}"),
         }
-        publisher.text("/say hall and on it goes");
+        reader.text("/say hall and on it goes");
         assert_eq!(reader.read_text(), "and on it goes");
     });
 }
@@ -191,7 +180,7 @@ fn a_member_that_was_slow_within_the_bounds_gets_everything_when_it_reads() {
             backlog_bytes_max: 64 << 20,
             slow_readers: SlowReaders {
                 bytes_max: 64 << 20,
-                ..SlowReaders::default()
+                ..config.slow_readers
             },
             ..config
         });
@@ -200,8 +189,10 @@ fn a_member_that_was_slow_within_the_bounds_gets_everything_when_it_reads() {
         slow.join("garden");
         let mut reader = server.members(1, "hall").remove(0);
         let mut publisher = Client::open(server.address);
-        let published = publish_more_than_sockets_take(&mut publisher, &mut reader);
-        publisher.text("/say garden meanwhile in the garden");
+        let clients = [&mut publisher, &mut reader];
+        let behind = "the slow member is behind";
+        let published = server.publish_until("hall", clients, behind, some_member_is_behind);
+        reader.text("/say garden meanwhile in the garden");
         slow.text("an echo goes out between two messages");
         let (mut big, mut texts) = (0, Vec::new());
         while big < published || texts.len() < 2 {
@@ -209,7 +200,7 @@ fn a_member_that_was_slow_within_the_bounds_gets_everything_when_it_reads() {
             match frame.opcode {
                 Opcode::Text => texts.push(frame),
                 _ => {
-                    assert!(frame == big_message());
+                    assert!(frame == Frame::big());
                     big += 1;
                 }
             }
@@ -226,7 +217,7 @@ fn a_member_that_leaves_inside_a_message_gets_the_rest_of_it() {
             backlog_bytes_max: 64 << 20,
             slow_readers: SlowReaders {
                 bytes_max: 64 << 20,
-                ..SlowReaders::default()
+                ..config.slow_readers
             },
             ..config
         });
@@ -234,13 +225,20 @@ fn a_member_that_leaves_inside_a_message_gets_the_rest_of_it() {
         slow.join("hall");
         let mut reader = server.members(1, "hall").remove(0);
         let mut publisher = Client::open(server.address);
-        let published = publish_more_than_sockets_take(&mut publisher, &mut reader);
+        let clients = [&mut publisher, &mut reader];
+        let behind = "the slow member is behind";
+        let published = server.publish_until("hall", clients, behind, some_member_is_behind);
+        // It does not read before the server has done both.
+        let received = server.handle.metrics().received;
         slow.text("/leave hall");
         slow.text("/close 4000 bye");
+        eventually("both are received", PATIENCE, || {
+            server.handle.metrics().received >= received + 2
+        });
         let mut whole = 0;
         let next = loop {
             let frame = slow.read_frame();
-            if frame != big_message() {
+            if frame != Frame::big() {
                 break frame;
             }
             whole += 1;
@@ -262,12 +260,10 @@ fn a_client_that_waited_for_its_outbox_and_then_for_mail_is_read_again() {
     held_up.join("hall");
     let mut publisher = clients.remove(0).remove(0);
     publisher.join("hall");
-    let mut echoer = loop {
-        let mut client = Client::open_narrow(server.address);
-        if client.worker() == 0 {
-            break client;
-        }
-    };
+    let mut echoer = (0..1000)
+        .map(|_| Client::open_narrow(server.address))
+        .find_map(|mut client| (client.worker() == 0).then_some(client))
+        .expect("the kernel gives a client to each worker");
 
     // Its echoes pile up, and it is not read.
     let echo = frame(Opcode::Binary, &vec![0xec; 30_000]);
@@ -295,7 +291,7 @@ fn a_client_that_waited_for_its_outbox_and_then_for_mail_is_read_again() {
     });
     for client in [&mut publisher, &mut held_up] {
         for _ in 0..20 {
-            assert!(client.read_frame() == big_message());
+            assert!(client.read_frame() == Frame::big());
         }
     }
 }
@@ -316,14 +312,15 @@ fn a_publisher_outside_is_told_that_mail_is_not_fetched() {
             server.told_next(|told| *told == Told::AtTheGate);
         }
         // 1 MiB may be on the way: eleven messages are past that.
-        let message = Message::Binary(&[0xda; BIG_BYTES]);
+        let big = Frame::big().payload;
+        let message = Message::Binary(&big);
         let publish = || server.publisher.publish("hall", message);
         let published = (0..100).take_while(|_| publish() == Ok(())).count();
         assert_eq!((published, publish()), (11, Err(MailboxFull)));
         drop(gate);
         for member in &mut members {
             for _ in 0..published {
-                assert!(member.read_frame() == big_message());
+                assert!(member.read_frame() == Frame::big());
             }
             member.text("read as before");
             assert_eq!(member.read_text(), "read as before");

@@ -4,7 +4,7 @@
 
 mod socket;
 
-use socket::{Client, Running, config, frame};
+use socket::{Client, PATIENCE, Running, config, eventually, frame};
 use std::sync::mpsc::channel;
 use yamabiko::server::{
     Admission, Config, Context, Handler, Message, Refusal, SlowPolicy, SlowReaders, Upgrade,
@@ -65,9 +65,9 @@ fn what_one_read_brings_is_written_before_the_logs_and_the_mail_have_grown_far()
         let wire = frame(Opcode::Binary, b"!").repeat(messages); // less than one read
         let before = peak_bytes();
         publisher.send(&wire);
-        while server.handle.metrics().received < messages as u64 {
-            std::thread::yield_now();
-        }
+        eventually("all messages are received", PATIENCE, || {
+            server.handle.metrics().received >= messages as u64
+        });
         let grown = peak_bytes() - before;
         let said = messages * SAID_BYTES;
         assert!(

@@ -5,30 +5,27 @@
 
 mod socket;
 
-use socket::{Client, Frame, Running, frame, with_1_and_3_workers};
+use socket::{
+    Client, Frame, PATIENCE, Running, eventually, frame, some_member_is_behind,
+    with_1_and_3_workers,
+};
 use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use yamabiko::server::{
     Admission, Closed, Config, Context, Handler, Limits, Message, Missed, Refusal, SlowPolicy,
     SlowReaders, Upgrade,
 };
 use yamabiko::websocket::frame::Opcode;
 
-/// What `/say-bytes 10 <room>` says.
-const BIG_BYTES: usize = 100_000;
-
 fn is_big(frame: &Frame) -> bool {
-    frame.opcode == Opcode::Binary && frame.payload == [0xda; BIG_BYTES]
+    *frame == Frame::big()
 }
 
-/// Publishes more than a narrow client's sockets take, in step with a reader.
-fn publish_more_than_sockets_take(room: &str, publisher: &mut Client, reader: &mut Client) -> u64 {
-    let count = 120;
-    for _ in 0..count {
-        publisher.text(&format!("/say-bytes 10 {room}"));
-        assert!(is_big(&reader.read_frame()));
-    }
-    count
+/// Publishes, in step with a reader, until a slow member has missed something.
+fn publish_until_some_is_skipped(server: &Running, room: &str, clients: [&mut Client; 2]) -> u64 {
+    server.publish_until(room, clients, "messages are skipped", |handle| {
+        handle.metrics().skipped > 0
+    })
 }
 
 fn number_behind(words: &str, text: &str) -> Option<u64> {
@@ -64,7 +61,8 @@ fn a_room_that_skips_tells_how_many_messages_were_missed_and_goes_on() {
         slow.join("skip");
         let mut reader = server.members(1, "skip").remove(0);
         let mut publisher = Client::open(server.address);
-        let published = publish_more_than_sockets_take("skip", &mut publisher, &mut reader);
+        let published =
+            publish_until_some_is_skipped(&server, "skip", [&mut publisher, &mut reader]);
         let (_, missed) = read_account(&mut slow, published);
         assert!(missed > 0);
         publisher.text("/say skip and it goes on");
@@ -82,16 +80,17 @@ fn a_room_of_the_latest_keeps_only_the_newest_for_who_is_behind() {
         slow.join("latest");
         let mut reader = server.members(1, "latest").remove(0);
         let mut publisher = Client::open(server.address);
-        let published = publish_more_than_sockets_take("latest", &mut publisher, &mut reader);
+        let published =
+            publish_until_some_is_skipped(&server, "latest", [&mut publisher, &mut reader]);
         // Nothing of the last two can have begun: the sockets were full before.
         for text in ["last but one", "the last"] {
             publisher.text(&format!("/say latest {text}"));
             assert_eq!(reader.read_text(), text);
         }
         // The slow one's worker has got them, too, before there is room again.
-        while server.handle.metrics().deliveries < 2 * (published + 2) {
-            std::thread::yield_now();
-        }
+        eventually("the slow one's worker has the last two", PATIENCE, || {
+            server.handle.metrics().deliveries >= 2 * (published + 2)
+        });
         let (texts, missed) = read_account(&mut slow, published + 2);
         assert!(missed > 0);
         assert_eq!(texts, ["the last"]);
@@ -106,7 +105,8 @@ fn what_is_missed_is_counted_and_every_delivery_is_accounted_for() {
         slow.join("skip");
         let mut reader = server.members(1, "skip").remove(0);
         let mut publisher = Client::open(server.address);
-        let published = publish_more_than_sockets_take("skip", &mut publisher, &mut reader);
+        let published =
+            publish_until_some_is_skipped(&server, "skip", [&mut publisher, &mut reader]);
         let behind: usize = server.handle.lags().iter().map(|lag| lag.behind).sum();
         assert!(behind <= 1);
         let (_, missed) = read_account(&mut slow, published);
@@ -139,11 +139,15 @@ fn a_reader_of_nothing_is_closed_when_what_waits_is_too_old() {
         slow.join("hall");
         let mut reader = server.members(1, "hall").remove(0);
         let mut publisher = Client::open(server.address);
-        let published = publish_more_than_sockets_take("hall", &mut publisher, &mut reader);
+        let clients = [&mut publisher, &mut reader];
+        let behind = "the slow one is behind, or disconnected by now";
+        let published = server.publish_until("hall", clients, behind, |handle| {
+            some_member_is_behind(handle) || handle.metrics().disconnected > 0
+        });
         // Nobody says anything more: time alone decides.
-        while server.handle.metrics().disconnected == 0 {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        eventually("the slow one is disconnected", PATIENCE, || {
+            server.handle.metrics().disconnected > 0
+        });
         let mut whole = 0;
         let close = loop {
             let frame = slow.read_frame();
@@ -166,7 +170,7 @@ fn a_single_message_over_the_bound_is_no_lag() {
         let server = Running::start(Config {
             slow_readers: SlowReaders {
                 bytes_max: 1,
-                ..SlowReaders::default()
+                ..config.slow_readers
             },
             limits: Limits {
                 message_bytes_max: 64 << 20,
@@ -259,12 +263,12 @@ fn a_message_published_from_missed_arrives_without_any_other_event() {
             let mut slow = Client::open_narrow(server.address);
             slow.join("hall");
             let mut publisher = Client::open(server.address);
-            let message = frame(Opcode::Binary, &[0xda; BIG_BYTES]);
-            let end = Instant::now() + socket::PATIENCE;
-            while server.handle.lags().is_empty() && server.handle.metrics().skipped == 0 {
-                assert!(Instant::now() < end, "the slow client is never behind");
+            let message = frame(Opcode::Binary, &Frame::big().payload);
+            eventually("the slow client has been behind", PATIENCE, || {
                 publisher.send(&message);
-            }
+                let metrics = server.handle.metrics();
+                some_member_is_behind(&server.handle) || metrics.skipped + metrics.disconnected > 0
+            });
             // From here on only time passes.
             for watcher in &mut watchers {
                 assert_eq!(watcher.read_text(), "too slow for hall", "{policy:?}");

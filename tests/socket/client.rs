@@ -351,6 +351,11 @@ impl Frame {
         Frame::new(Opcode::Text, text.into())
     }
 
+    /// What `/say-bytes 10 <room>` says.
+    pub fn big() -> Frame {
+        Frame::new(Opcode::Binary, vec![0xda; 100_000])
+    }
+
     fn close_reason(&self) -> (u16, String) {
         match self.payload.split_first_chunk() {
             None => (0, String::new()),

@@ -64,6 +64,12 @@ pub fn with_1_and_3_workers(test: impl Fn(Config)) {
     }
 }
 
+/// Whether some member is far behind in its room: more than a socket that is read
+/// takes a moment later.
+pub fn some_member_is_behind(handle: &ServerHandle) -> bool {
+    handle.lags().iter().any(|lag| lag.bytes > 1 << 20)
+}
+
 /// How [`Server::run`] came back: with its result, or with a panic.
 type RunResult = Result<io::Result<()>, Box<dyn Any + Send>>;
 
@@ -182,6 +188,26 @@ impl Running {
             client
         };
         (0..count).map(open_and_join).collect()
+    }
+
+    /// Publishes big messages to a room, in step with a reader, until what is waited
+    /// for has come of it: so many as the sockets of a member that does not read take,
+    /// whatever the system's buffers hold. Returns how many these were.
+    pub fn publish_until(
+        &self,
+        room: &str,
+        [publisher, reader]: [&mut Client; 2],
+        what: &str,
+        has_come: impl Fn(&ServerHandle) -> bool,
+    ) -> u64 {
+        let mut published = 0;
+        eventually(what, PATIENCE, || {
+            publisher.text(&format!("/say-bytes 10 {room}"));
+            assert!(reader.read_frame() == Frame::big());
+            published += 1;
+            has_come(&self.handle)
+        });
+        published
     }
 
     /// A member of a room on each worker, in the workers' order.
