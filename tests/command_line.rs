@@ -50,7 +50,11 @@ struct Program {
 
 impl Program {
     fn start(words: &[&str]) -> Program {
-        let mut child = yamabiko(words)
+        Program::start_command(&mut yamabiko(words))
+    }
+
+    fn start_command(command: &mut Command) -> Program {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -181,6 +185,10 @@ fn word_that_makes_no_sense_is_one_line_and_exit_code_2() {
             "--ping-interval '-3': expected seconds from 0.001 to 86400, such as 10 or 0.25 \
              (see 'yamabiko serve --help')",
         ),
+        (
+            &["--listen", "127.0.0.1:0", "--listen", "-"],
+            "--listen is given twice (see 'yamabiko serve --help')",
+        ),
     ] {
         let told = failure(run(words));
         assert_eq!(told, (Some(2), format!("yamabiko: {complaint}\n")));
@@ -257,7 +265,7 @@ fn first_line_names_program_version_and_address() {
 
 #[test]
 fn signal_ends_a_server_gracefully_with_1001_for_everyone() {
-    for signal in ["INT", "TERM"] {
+    for signal in ["INT", "TERM", "HUP"] {
         let (mut server, address) = Program::server(&["echo"]);
         let mut client = Client::connect(&format!("ws://{address}/")).expect("it listens");
         server.signal(signal);
@@ -268,11 +276,11 @@ fn signal_ends_a_server_gracefully_with_1001_for_everyone() {
     }
 }
 
-#[test]
-fn second_signal_ends_a_server_at_once_with_130() {
+/// A server, and a client that never answers its Close and so holds up its end, after the
+/// Close has come: the first signal was obeyed.
+fn server_held_up_after(signal: &str) -> (Program, TcpStream) {
     let timeouts = ["--drain-timeout", "600", "--close-timeout", "600"];
-    let (mut server, address) = Program::server(&[&["echo"][..], &timeouts].concat());
-    // A client that never answers the server's Close holds up the first signal.
+    let (server, address) = Program::server(&[&["echo"][..], &timeouts].concat());
     let mut mute = TcpStream::connect(&address).expect("it listens");
     mute.set_read_timeout(Some(PATIENCE)).expect("open");
     let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13";
@@ -290,10 +298,61 @@ fn second_signal_ends_a_server_at_once_with_130() {
         }
     };
     hear_until(b"\r\n\r\n");
-    server.signal("INT");
-    hear_until(b"\x03\xe9"); // the code in the Close: the first signal was obeyed
-    server.signal("INT");
-    assert_eq!(server.exit_code(), Some(130));
+    server.signal(signal);
+    hear_until(b"\x03\xe9"); // the code in the Close
+    (server, mute)
+}
+
+#[test]
+fn second_signal_ends_a_server_at_once_with_130() {
+    for signal in ["INT", "HUP"] {
+        let (mut server, _mute) = server_held_up_after(signal);
+        server.signal("INT");
+        assert_eq!(server.exit_code(), Some(130));
+    }
+}
+
+// The shell and the kernel both send one when a terminal closes.
+#[cfg(target_os = "linux")]
+#[test]
+fn second_hangup_does_not_cut_the_closing_short() {
+    let (mut server, mute) = server_held_up_after("HUP");
+    server.signal("HUP");
+    // A server that still runs answers this, and ends when the client is gone.
+    drop(mute);
+    assert_eq!(server.exit_code(), Some(0));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn hangup_that_nohup_ignores_stays_ignored() {
+    let words = [
+        env!("CARGO_BIN_EXE_yamabiko"),
+        "echo",
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    let mut server = Program::start_command(Command::new("nohup").args(words));
+    let line = server.line();
+    let (_, rest) = line.split_once("://").expect("an address");
+    server.signal("HUP");
+    let mut client = Client::connect(&format!("ws://{rest}")).expect("it runs on");
+    client.send(Message::Text("still here")).expect("open");
+    assert!(client.read().expect("open").is_some());
+    server.signal("TERM");
+    assert_eq!(server.exit_code(), Some(0));
+}
+
+#[test]
+fn first_line_names_an_address_that_can_be_opened() {
+    let program = Program::start(&["serve", "--listen", "0.0.0.0:0"]);
+    let line = program.line();
+    let (_, url) = line.split_once("open http://").expect(&line);
+    let (address, rest) = url.split_once('/').expect(&line);
+    let port = address.strip_prefix("127.0.0.1:").expect(&line);
+    assert_eq!(rest, format!(" (listening on 0.0.0.0:{port})"));
+    let page = ask(address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
 }
 
 #[test]

@@ -161,6 +161,7 @@ fn server_options(
     command: fn(ServerOptions) -> Command,
 ) -> Result<Command, lexopt::Error> {
     let mut options = ServerOptions::default();
+    let mut given = Given::default();
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Short('h') | Arg::Long("help") => {
@@ -170,11 +171,32 @@ fn server_options(
             Arg::Long(flag) => {
                 let flag = flag.to_owned();
                 server_flag(&flag, parser, &mut options)?;
+                given.add(flag, &["allow-origin"])?;
             }
             other => return Err(other.unexpected()),
         }
     }
     Ok(command(options))
+}
+
+/// The names of the flags that were given, in order.
+#[derive(Debug, Default)]
+pub(super) struct Given(Vec<String>);
+
+impl Given {
+    /// Adds a flag. A second one of the same name would silently replace the first, and is
+    /// an error unless it is `repeatable`.
+    pub(super) fn add(&mut self, flag: String, repeatable: &[&str]) -> Result<(), lexopt::Error> {
+        if self.0.contains(&flag) && !repeatable.contains(&flag.as_str()) {
+            return Err(format!("--{flag} is given twice").into());
+        }
+        self.0.push(flag);
+        Ok(())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
 }
 
 fn server_flag(
@@ -220,11 +242,15 @@ fn server_flag(
 fn chat_options(parser: &mut Parser) -> Result<Command, lexopt::Error> {
     let mut url = None;
     let mut name = None;
+    let mut given = Given::default();
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(Topic::Chat)),
             Arg::Short('V') | Arg::Long("version") => return Ok(Command::Version),
-            Arg::Long("name") => name = Some(parser.value()?.string()?),
+            Arg::Long("name") => {
+                name = Some(parser.value()?.string()?);
+                given.add("name".to_owned(), &[])?;
+            }
             Arg::Value(word) if url.is_none() => url = Some(word.string()?),
             other => return Err(other.unexpected()),
         }
@@ -419,11 +445,37 @@ mod tests {
     }
 
     #[test]
-    fn last_of_two_equal_flags_counts() {
-        assert_eq!(
-            server("serve --workers 1 --workers 2").workers,
-            NonZeroUsize::new(2)
-        );
+    fn flag_that_is_given_twice_is_an_error_unless_it_may_be_repeated() {
+        for (line, expected) in [
+            (
+                "serve --workers 1 --workers 2",
+                "--workers is given twice (see 'yamabiko serve --help')",
+            ),
+            (
+                "echo --listen 127.0.0.1:0 --listen=[::1]:0",
+                "--listen is given twice (see 'yamabiko echo --help')",
+            ),
+            (
+                "chat ws://h/ --name A --name B",
+                "--name is given twice (see 'yamabiko chat --help')",
+            ),
+            (
+                "bench echo ws://h/ --bytes 64 --bytes 65",
+                "--bytes is given twice (see 'yamabiko bench --help')",
+            ),
+            (
+                "bench echo ws://h/ --text --binary",
+                "either --text or --binary (see 'yamabiko bench --help')",
+            ),
+            (
+                "bench echo ws://h/ --no-progress --progress",
+                "either --progress or --no-progress (see 'yamabiko bench --help')",
+            ),
+        ] {
+            assert_eq!(error(line), expected, "{line}");
+        }
+        let origins = server("--allow-origin null --allow-origin *").allow_origins;
+        assert_eq!(origins.len(), 2);
     }
 
     #[test]

@@ -9,7 +9,11 @@ use super::serving;
 
 pub(super) fn run(options: ServerOptions) -> Result<(), String> {
     serving::serve(configure(options), Echo, |address| {
-        format!("{}: echo on ws://{address}/\n", super::NAME_AND_VERSION)
+        format!(
+            "{}: echo on {}\n",
+            super::NAME_AND_VERSION,
+            serving::url("ws", address)
+        )
     })
 }
 

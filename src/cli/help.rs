@@ -46,11 +46,12 @@ yamabiko serve: the chat server and its page
 
 Usage: yamabiko [serve] [FLAGS]
 
-Prints one line with its address when it is ready. Ctrl-C (SIGINT) or SIGTERM
-closes every connection with 1001 and ends with status 0 when all are gone, at
-the latest after --drain-timeout; a second signal ends it at once with 130.
+Prints one line with its address when it is ready. Ctrl-C (SIGINT), SIGTERM or
+SIGHUP (a terminal that closes; not under nohup) closes every connection with
+1001 and ends with status 0 when all are gone, at the latest after
+--drain-timeout; a second SIGINT or SIGTERM ends it at once with 130.
 
-Flags (default in brackets):
+Flags (default in brackets; each may be given once, except --allow-origin):
   --listen IP:PORT          where to listen; port 0: any free [127.0.0.1:8080]
 ";
 
@@ -62,7 +63,7 @@ Usage: yamabiko echo [FLAGS]
 For conformance suites and load tests. Prints one line with its address when it
 is ready; ends by signals as 'yamabiko serve' does.
 
-Flags (default in brackets):
+Flags (default in brackets; each may be given once, except --allow-origin):
   --listen IP:PORT          where to listen; port 0: any free [127.0.0.1:9001]
 ";
 

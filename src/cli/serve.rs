@@ -9,6 +9,10 @@ use super::serving;
 pub(super) fn run(options: ServerOptions) -> Result<(), String> {
     let config = serving::configure(Config::default(), options);
     serving::serve(config, Chat::new(), |address| {
-        format!("{}: open http://{address}/\n", super::NAME_AND_VERSION)
+        format!(
+            "{}: open {}\n",
+            super::NAME_AND_VERSION,
+            serving::url("http", address)
+        )
     })
 }

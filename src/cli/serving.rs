@@ -1,7 +1,7 @@
 //! What `serve` and `echo` share: flags into a [`Config`], with compression by
 //! default, one line when the server is ready, and its end by a signal.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use yamabiko::server::{Config, DeflateConfig, Handler, Origins, Server};
 
@@ -61,6 +61,18 @@ pub(super) fn serve(
     server
         .run()
         .map_err(|error| format!("the server failed: {}", words(&error)))
+}
+
+/// A URL under which this machine can open the server. One that listens on all addresses
+/// has none of its own: then it is the loopback address, with the other one behind it.
+pub(super) fn url(scheme: &str, listening: SocketAddr) -> String {
+    let loopback = match listening.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        _ => return format!("{scheme}://{listening}/"),
+    };
+    let address = SocketAddr::new(loopback, listening.port());
+    format!("{scheme}://{address}/ (listening on {listening})")
 }
 
 /// Compression: there unless it is not wanted.
@@ -131,6 +143,18 @@ mod tests {
         assert_eq!(config.drain_timeout, Duration::from_secs(10));
         let listed = Origins::same_host_and(["https://a.example"]);
         assert_eq!(Ok(config.origins), listed);
+    }
+
+    #[test]
+    fn url_can_be_opened_also_when_the_server_listens_on_all_addresses() {
+        for (address, expected) in [
+            ("192.0.2.1:80", "http://192.0.2.1:80/"),
+            ("[::1]:8080", "http://[::1]:8080/"),
+            ("[::]:8080", "http://[::1]:8080/ (listening on [::]:8080)"),
+            ("0.0.0.0:1", "http://127.0.0.1:1/ (listening on 0.0.0.0:1)"),
+        ] {
+            assert_eq!(url("http", address.parse().expect("an address")), expected);
+        }
     }
 
     #[test]

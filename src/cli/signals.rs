@@ -1,4 +1,12 @@
-//! Ctrl-C and `kill`: the first signal asks, the second insists.
+//! Ctrl-C, `kill` and a terminal that closes: the first signal asks, the second insists.
+//!
+//! | signal | first | after another one |
+//! |---|---|---|
+//! | SIGINT, SIGTERM | asks for a graceful end | ends the process at once, with 130 |
+//! | SIGHUP | the same | nothing: shell and kernel both send one when a terminal closes |
+//!
+//! SIGHUP stays ignored if it was when the program started, as `nohup` has it. Where that
+//! cannot be found out (elsewhere than on Linux), it keeps the system's default.
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -7,28 +15,28 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::{flag, low_level};
 
 /// Ended by a second signal: 128 and the number of SIGINT, as shells have it.
 const INTERRUPTED: i32 = 130;
 
-/// From now on the first SIGINT or SIGTERM calls `stop`, and the second ends the
-/// process at once.
+/// From now on the first SIGINT, SIGTERM or SIGHUP calls `stop`, and a later SIGINT or
+/// SIGTERM ends the process at once.
 ///
 /// # Errors
 /// The operating system's, in words.
 pub(super) fn on_first(stop: impl FnOnce() + Send + 'static) -> Result<(), String> {
     let start = || -> io::Result<()> {
-        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        let mut signals = Signals::new(asking())?;
         let watch = move || {
             let mut signals = signals.forever();
             if signals.next().is_some() {
                 // On a thread of its own: it may take its time.
                 thread::spawn(stop);
             }
-            if signals.next().is_some() {
+            if signals.any(|signal| INSISTING.contains(&signal)) {
                 process::exit(INTERRUPTED);
             }
         };
@@ -40,8 +48,8 @@ pub(super) fn on_first(stop: impl FnOnce() + Send + 'static) -> Result<(), Strin
     start().map_err(cannot_listen)
 }
 
-/// The same without a thread: from now on SIGINT and SIGTERM write to the other end of
-/// what is returned, and the second ends the process at once.
+/// The same without a thread: from now on these signals write to the other end of what is
+/// returned.
 ///
 /// # Errors
 /// The operating system's, in words.
@@ -49,9 +57,11 @@ pub(super) fn bell() -> Result<UnixStream, String> {
     let start = || -> io::Result<UnixStream> {
         let (bell, rope) = UnixStream::pair()?;
         let is_second = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
+        for signal in asking() {
             // They are done in this order.
-            flag::register_conditional_shutdown(signal, INTERRUPTED, is_second.clone())?;
+            if INSISTING.contains(&signal) {
+                flag::register_conditional_shutdown(signal, INTERRUPTED, is_second.clone())?;
+            }
             flag::register(signal, is_second.clone())?;
             low_level::pipe::register(signal, rope.try_clone()?)?;
         }
@@ -62,4 +72,26 @@ pub(super) fn bell() -> Result<UnixStream, String> {
 
 pub(super) fn cannot_listen(error: io::Error) -> String {
     format!("cannot listen to signals: {}", super::words(&error))
+}
+
+/// The signals that end the process at once if they are not the first.
+const INSISTING: [i32; 2] = [SIGINT, SIGTERM];
+
+/// The signals that ask for the end.
+fn asking() -> Vec<i32> {
+    let mut signals = INSISTING.to_vec();
+    if hangup_is_not_ignored() {
+        signals.push(SIGHUP);
+    }
+    signals
+}
+
+/// Whether SIGHUP would end this process, and does not have to be left alone.
+fn hangup_is_not_ignored() -> bool {
+    cfg!(target_os = "linux")
+        && std::fs::read_to_string("/proc/self/status").is_ok_and(|status| {
+            let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+            let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+            mask.is_some_and(|mask| mask & 1 << (SIGHUP - 1) == 0)
+        })
 }

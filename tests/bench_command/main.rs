@@ -44,10 +44,13 @@ fn bench(words: &str) -> Output {
         .expect("the program starts")
 }
 
-/// Runs a short load: exit code, the report, and what was said on standard error.
+/// Runs a short load, unless the words say otherwise: exit code, the report, and what was said on standard error.
 fn load(words: &str) -> (Option<i32>, Value, String) {
-    let output = bench(&format!("{words} {} --json", SHORT.join(" ")));
-    report_of(&output)
+    let others = SHORT
+        .chunks_exact(2)
+        .filter(|flag| !words.contains(flag[0]));
+    let others = others.flatten().copied().collect::<Vec<_>>().join(" ");
+    report_of(&bench(&format!("{words} {others} --json")))
 }
 
 fn report_of(output: &Output) -> (Option<i32>, Value, String) {

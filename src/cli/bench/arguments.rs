@@ -12,7 +12,7 @@ use yamabiko::websocket::handshake::WebSocketUri;
 
 use super::payload::{HEAD_BYTES, JSON_BYTES_MIN, Kind};
 use super::plan::{Greeting, Opening, Pace, Plan, Scenario};
-use crate::cli::arguments::{Command, Topic, bytes, interval, seconds, value};
+use crate::cli::arguments::{Command, Given, Topic, bytes, interval, seconds, value};
 
 /// The flags as they were given.
 #[derive(Default)]
@@ -42,7 +42,7 @@ struct Flags {
     json: bool,
     progress: Option<bool>,
     /// The names of all of them, in order.
-    given: Vec<String>,
+    given: Given,
 }
 
 /// Reads the words behind `bench`.
@@ -56,7 +56,7 @@ pub(in crate::cli) fn parse(parser: &mut Parser) -> Result<Command, lexopt::Erro
             Arg::Long(flag) => {
                 let flag = flag.to_owned();
                 read_flag(&flag, parser, &mut flags)?;
-                flags.given.push(flag);
+                flags.given.add(flag, &["header", "subprotocol"])?;
             }
             Arg::Value(word) if scenario.is_none() => scenario = Some(named(&word.string()?)?),
             Arg::Value(word) if url.is_none() => url = Some(word.string()?),
@@ -131,6 +131,7 @@ fn read_opening_flag(
 impl Flags {
     fn plan(self, scenario: Scenario, url: &str) -> Result<Plan, String> {
         self.check_scenario(scenario)?;
+        self.check_opposites()?;
         let url = websocket_url(url)?;
         self.greeting
             .handshake(&url, [0; 16])
@@ -203,14 +204,23 @@ impl Flags {
                 "warm-up",
             ],
         };
-        match self
-            .given
-            .iter()
-            .find(|flag| useless.contains(&flag.as_str()))
-        {
+        match self.given.iter().find(|flag| useless.contains(flag)) {
             Some(flag) => Err(format!("--{flag} is not for 'bench {}'", scenario.name())),
             None => Ok(()),
         }
+    }
+
+    /// Of two flags that say the opposite of each other, not both.
+    fn check_opposites(&self) -> Result<(), String> {
+        for (one, other) in [("text", "binary"), ("progress", "no-progress")] {
+            if [one, other]
+                .iter()
+                .all(|flag| self.given.iter().any(|given| given == *flag))
+            {
+                return Err(format!("either --{one} or --{other}"));
+            }
+        }
+        Ok(())
     }
 
     /// At least one member, and at least one that is not, stops reading.
