@@ -18,11 +18,9 @@ use std::borrow::Cow;
 
 use super::characters::is_visible;
 use super::names::Name;
-use super::protocol::{
-    ClientMessage, Complaint, ErrorCode, Limits, NAMES_LISTED_MAX, ServerMessage, TEXT_BYTES_MAX,
-};
+use super::protocol::{ClientMessage, Complaint, ErrorCode, Limits, ServerMessage, TEXT_BYTES_MAX};
 use super::request::Request;
-use super::room::{Room, Rooms};
+use super::room::{NameTaken, Rooms, Roster};
 
 /// What a connection can do to others; the server's context is one. `topic` is
 /// what the server calls a room.
@@ -86,9 +84,9 @@ impl Member {
         let State::Inside(name) = &self.state else {
             return;
         };
-        rooms.leave(self.room(), name, |revision| {
+        if let Some(revision) = rooms.leave(self.room(), name) {
             outlet.publish_except(&self.topic, &left(name, revision, None).to_json());
-        });
+        }
     }
 
     fn request(
@@ -119,25 +117,22 @@ impl Member {
             return Err(Complaint::of(ErrorCode::AlreadyJoined));
         }
         let name = Name::parse(name).map_err(|error| Complaint::of(error.into()).at("name"))?;
-        let joined = rooms.join(self.room(), &name, |here| {
-            // All of it under the lock: once another join or leave has a later
-            // revision than this list, this connection is in the topic and will
-            // hear of it. And `welcome` is on its way before anything that is
-            // said in the room.
-            outlet.send(&welcome(&name, self.room(), here, id).to_json());
-            outlet.join(&self.topic);
-            outlet.publish_except(&self.topic, &joined(&name, here.revision()).to_json());
-        });
-        match joined {
-            Ok(()) => self.state = State::Inside(name),
-            Err(taken) => {
-                let suggestion = taken.suggestion.map(|free| free.as_str().to_owned());
-                return Err(Complaint::of(ErrorCode::NameTaken)
-                    .at("name")
-                    .suggesting(suggestion));
+        rooms.check_free(self.room(), &name).map_err(taken)?;
+        // First this, then the revision: whoever gets a later one announces it
+        // to this connection, too.
+        outlet.join(&self.topic);
+        match rooms.join(self.room(), &name) {
+            Ok(roster) => {
+                self.state = State::Inside(name.clone());
+                outlet.send(&welcome(&name, self.room(), &roster, id));
+                outlet.publish_except(&self.topic, &joined(&name, roster.revision).to_json());
+                Ok(())
+            }
+            Err(name_taken) => {
+                outlet.leave(&self.topic);
+                Err(taken(name_taken))
             }
         }
-        Ok(())
     }
 
     fn say(&self, text: Cow<'_, str>, id: Id<'_>, time: u64, outlet: &mut impl Outlet) -> Done {
@@ -156,39 +151,33 @@ impl Member {
     }
 
     fn leave(&mut self, id: Id<'_>, rooms: &Rooms, outlet: &mut impl Outlet) -> Done {
-        let State::Inside(name) = &self.state else {
+        let State::Inside(name) = std::mem::replace(&mut self.state, State::Outside) else {
             return Err(Complaint::of(ErrorCode::NotJoined));
         };
-        rooms.leave(self.room(), name, |revision| {
-            outlet.leave(&self.topic);
-            outlet.send(&left(name, revision, id).to_json());
-            outlet.publish_except(&self.topic, &left(name, revision, None).to_json());
-        });
-        self.state = State::Outside;
+        let revision = rooms.leave(self.room(), &name);
+        outlet.leave(&self.topic);
+        if let Some(revision) = revision {
+            outlet.send(&left(&name, revision, id).to_json());
+            outlet.publish_except(&self.topic, &left(&name, revision, None).to_json());
+        }
         Ok(())
     }
 
     fn names(&self, id: Id<'_>, rooms: &Rooms, outlet: &mut impl Outlet) {
-        let nobody = || {
-            ServerMessage::Names {
-                id: id.clone(),
-                names: Vec::new(),
-                count: 0,
-                revision: 0,
-            }
-            .to_json()
+        let roster = rooms.roster(self.room());
+        let (count, revision) = roster
+            .as_ref()
+            .map_or((0, 0), |roster| (roster.count, roster.revision));
+        let names = ServerMessage::Names {
+            id,
+            names: Vec::new(),
+            count,
+            revision,
         };
-        let list = rooms.look(self.room(), |here| {
-            let (count, revision) = (here.count(), here.revision());
-            ServerMessage::Names {
-                id: id.clone(),
-                names: listed(here),
-                count,
-                revision,
-            }
-            .to_json()
+        outlet.send(&match roster {
+            Some(roster) => names.to_json_with_names(roster.list.json()),
+            None => names.to_json(),
         });
-        outlet.send(&list.unwrap_or_else(nobody));
     }
 
     fn room(&self) -> &str {
@@ -226,16 +215,24 @@ fn check_text(text: &str) -> Result<(), ErrorCode> {
     Ok(())
 }
 
-fn welcome<'a>(name: &'a Name, room: &'a str, here: &'a Room, id: Id<'a>) -> ServerMessage<'a> {
-    ServerMessage::Welcome {
+fn taken(taken: NameTaken) -> Box<Complaint<'static>> {
+    let suggestion = taken.suggestion.map(|free| free.as_str().to_owned());
+    Complaint::of(ErrorCode::NameTaken)
+        .at("name")
+        .suggesting(suggestion)
+}
+
+fn welcome(name: &Name, room: &str, roster: &Roster, id: Id<'_>) -> String {
+    let welcome = ServerMessage::Welcome {
         id,
         you: name.as_str().into(),
         room: room.into(),
-        names: listed(here),
-        count: here.count(),
-        revision: here.revision(),
+        names: Vec::new(),
+        count: roster.count,
+        revision: roster.revision,
         limits: Limits::OURS,
-    }
+    };
+    welcome.to_json_with_names(roster.list.json())
 }
 
 fn joined(name: &Name, revision: u64) -> ServerMessage<'_> {
@@ -251,13 +248,6 @@ fn left<'a>(name: &'a Name, revision: u64, id: Id<'a>) -> ServerMessage<'a> {
         name: name.as_str().into(),
         revision,
     }
-}
-
-fn listed(here: &Room) -> Vec<Cow<'_, str>> {
-    here.names()
-        .take(NAMES_LISTED_MAX)
-        .map(Cow::Borrowed)
-        .collect()
 }
 
 #[cfg(test)]

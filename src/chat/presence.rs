@@ -139,7 +139,7 @@ impl Presence {
 #[cfg(test)]
 mod tests {
     use super::super::names::Name;
-    use super::super::room::{Room, Rooms};
+    use super::super::room::{Rooms, Roster};
     use super::*;
     use proptest::prelude::*;
 
@@ -230,12 +230,12 @@ mod tests {
             for (step, (worker, who, hand_over)) in steps.into_iter().enumerate() {
                 if step == reader_joins_at {
                     let own = Name::parse("reader").unwrap();
-                    reader = rooms.join("room", &own, |room| Some(reading(room))).unwrap();
+                    reader = Some(reading(&rooms.join("room", &own).unwrap()));
                 }
                 let name = Name::parse(&format!("n{who}")).unwrap();
-                let change = match rooms.join("room", &name, |room| joined(name.as_str(), room.revision())) {
-                    Ok(change) => change,
-                    Err(_) => rooms.leave("room", &name, |revision| left(name.as_str(), revision)).unwrap(),
+                let change = match rooms.join("room", &name) {
+                    Ok(roster) => joined(name.as_str(), roster.revision),
+                    Err(_) => left(name.as_str(), rooms.leave("room", &name).unwrap()),
                 };
                 waiting[worker].push(change);
                 if hand_over {
@@ -244,7 +244,8 @@ mod tests {
             }
             waiting.iter_mut().rev().for_each(|batch| deliver(batch, &mut reader));
             if let Some(presence) = reader {
-                let truth: Vec<String> = rooms.look("room", |room| room.names().map(str::to_owned).collect()).unwrap();
+                let roster = rooms.roster("room").unwrap();
+                let truth: Vec<String> = serde_json::from_str(roster.list.json()).unwrap();
                 prop_assert_eq!(presence.count(), truth.len());
                 prop_assert_eq!(presence.names().collect::<Vec<_>>(), truth);
                 prop_assert!(presence.early.is_empty());
@@ -252,10 +253,10 @@ mod tests {
         }
     }
 
-    fn reading(room: &Room) -> Presence {
+    fn reading(roster: &Roster) -> Presence {
         let mut presence = Presence::default();
-        let names: Vec<&str> = room.names().collect();
-        presence.apply(&list(&names, room.revision()));
+        let names: Vec<&str> = serde_json::from_str(roster.list.json()).unwrap();
+        presence.apply(&list(&names, roster.revision));
         presence
     }
 

@@ -1,9 +1,13 @@
 //! Who is in which room: the one thing that the chat's workers share.
 //!
-//! One mutex guards all rooms. It is taken to join, to leave and to list names,
-//! never to say something: a message goes to the room's log without asking who
-//! is there. A room exists while somebody is in it, so memory is bounded by the
-//! number of connections.
+//! Each room has a lock of its own. It is taken to join, to leave and to list
+//! names, never to say something: a message goes to the room's log without
+//! asking who is there. What all rooms share is the directory; its lock is held
+//! for one look-up and never while a room's lock is waited for. Under a room's
+//! lock names change, and a list of them is copied once for each revision that
+//! somebody asks for. JSON is written and sent outside of it; nothing foreign
+//! is called under a lock. A room exists while somebody is in
+//! it, so memory is bounded by the number of connections.
 //!
 //! # Revisions
 //!
@@ -21,9 +25,11 @@
 //! ```
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::names::{Name, SUGGESTED_NUMBER_MAX, Stem, numbered_look};
+use super::protocol::{NAMES_LISTED_MAX, json};
 
 /// The most characters in the name of a room.
 pub const ROOM_CHARACTERS_MAX: usize = 64;
@@ -43,14 +49,38 @@ pub fn is_room_name(name: &str) -> bool {
 /// All rooms with somebody in them.
 #[derive(Debug, Default)]
 pub(super) struct Rooms {
-    directory: Mutex<Directory>,
+    directory: Mutex<HashMap<Box<str>, SharedRoom>>,
+    /// Joins and leaves of all rooms so far; never less than any revision.
+    changes: AtomicU64,
 }
 
-#[derive(Debug, Default)]
-struct Directory {
-    rooms: HashMap<Box<str>, Room>,
-    /// Joins and leaves of all rooms so far; never less than any revision.
-    changes: u64,
+type SharedRoom = Arc<Mutex<Room>>;
+
+/// Who was in a room at one revision of its names.
+#[derive(Clone, Debug)]
+pub(super) struct Roster {
+    pub(super) list: Arc<NameList>,
+    pub(super) count: usize,
+    pub(super) revision: u64,
+}
+
+/// The first [`NAMES_LISTED_MAX`] names of a revision in the order of their
+/// keys. All who ask for a revision share its list, and the first one who needs
+/// the JSON writes it, outside of any lock.
+#[derive(Debug)]
+pub(super) struct NameList {
+    names: Box<[Name]>,
+    json: OnceLock<String>,
+}
+
+impl NameList {
+    /// A JSON array of strings.
+    pub(super) fn json(&self) -> &str {
+        self.json.get_or_init(|| {
+            let names: Vec<&str> = self.names.iter().map(Name::as_str).collect();
+            json(&names)
+        })
+    }
 }
 
 /// The names in one room, seen under the lock.
@@ -72,6 +102,11 @@ pub(super) struct Room {
     looks: HashSet<Arc<str>>,
     numbers: HashMap<Box<str>, u128>,
     revision: u64,
+    /// The list of this revision, once somebody has asked for it.
+    list: Option<Arc<NameList>>,
+    /// Everybody has left, and the directory does not have it any more or is
+    /// about to take it out: nobody can join this one.
+    ended: bool,
     /// Look-ups for substitutes so far.
     #[cfg(test)]
     looked_up: std::cell::Cell<usize>,
@@ -84,28 +119,50 @@ pub(super) struct NameTaken {
 }
 
 impl Rooms {
-    /// Puts the name into the room and calls `announce` with the lock held: a
-    /// join or leave that gets a later revision is announced after `announce`
-    /// has returned, wherever it happens.
-    pub(super) fn join<T>(
-        &self,
-        room: &str,
-        name: &Name,
-        announce: impl FnOnce(&Room) -> T,
-    ) -> Result<T, NameTaken> {
-        let mut directory = self.lock();
-        let Directory { rooms, changes } = &mut *directory;
-        // Looked up before it is made: a refused join must leave no empty room.
-        if rooms.get(room).is_some_and(|here| !here.is_free(name)) {
-            drop(directory);
-            return Err(self.substitute(room, name));
+    /// Whether the name is free now; to be asked before anything is done for
+    /// this join that a refusal would have to undo.
+    pub(super) fn check_free(&self, room: &str, name: &Name) -> Result<(), NameTaken> {
+        match self.look(room, |here| here.is_free(name)) {
+            Some(false) => Err(self.substitute(room, name)),
+            _ => Ok(()),
         }
-        let room = rooms
-            .entry(room.into())
-            .or_insert_with(|| Room::new(*changes));
-        *changes += 1;
-        room.enter(name);
-        Ok(announce(room))
+    }
+
+    /// Puts the name into the room, if it is free. Whoever joins or leaves
+    /// afterwards gets a later revision than the roster has.
+    pub(super) fn join(&self, room: &str, name: &Name) -> Result<Roster, NameTaken> {
+        let joined = self.in_open_room(room, |here| {
+            here.is_free(name).then(|| {
+                self.changes.fetch_add(1, Ordering::Relaxed);
+                here.enter(name);
+                here.roster()
+            })
+        });
+        joined.ok_or_else(|| self.substitute(room, name))
+    }
+
+    /// Takes the name out of the room; the revision of that change, if the name
+    /// was there.
+    pub(super) fn leave(&self, room: &str, name: &Name) -> Option<u64> {
+        let shared = self.find(room)?;
+        let (revision, ended) = {
+            let mut here = lock(&shared);
+            if !here.exit(name) {
+                return None;
+            }
+            self.changes.fetch_add(1, Ordering::Relaxed);
+            here.ended = here.names.is_empty();
+            (here.revision, here.ended)
+        };
+        if ended {
+            self.forget(room, &shared);
+        }
+        Some(revision)
+    }
+
+    /// The names of a room, if there is anybody in it.
+    pub(super) fn roster(&self, room: &str) -> Option<Roster> {
+        self.look(room, Room::roster)
     }
 
     /// A free name for one that is taken. What it costs does not depend on how
@@ -123,40 +180,61 @@ impl Rooms {
         }
     }
 
-    /// Takes the name out of the room and calls `announce` with the lock held
-    /// and the new revision.
-    pub(super) fn leave<T>(
-        &self,
-        room: &str,
-        name: &Name,
-        announce: impl FnOnce(u64) -> T,
-    ) -> Option<T> {
-        let mut directory = self.lock();
-        let Directory { rooms, changes } = &mut *directory;
-        let here = rooms.get_mut(room)?;
-        if !here.exit(name) {
-            return None;
-        }
-        *changes += 1;
-        let announced = announce(here.revision);
-        if here.names.is_empty() {
-            rooms.remove(room);
-        }
-        Some(announced)
+    fn look<T>(&self, room: &str, look: impl FnOnce(&mut Room) -> T) -> Option<T> {
+        let shared = self.find(room)?;
+        let mut here = lock(&shared);
+        (!here.ended).then(|| look(&mut here))
     }
 
-    /// Looks at the names of a room, if there is anybody in it.
-    pub(super) fn look<T>(&self, room: &str, look: impl FnOnce(&Room) -> T) -> Option<T> {
-        self.lock().rooms.get(room).map(look)
+    /// In the room of this name, a new one if there is none, or if the last
+    /// member of the one that was found is just leaving.
+    fn in_open_room<T>(&self, room: &str, enter: impl FnOnce(&mut Room) -> T) -> T {
+        loop {
+            let shared = self.find_or_new(room);
+            let mut here = lock(&shared);
+            if !here.ended {
+                // A new room is never left empty: its first name is free.
+                return enter(&mut here);
+            }
+            drop(here);
+            self.forget(room, &shared);
+        }
     }
 
-    /// A panic elsewhere leaves the directory whole: every change above is made
-    /// of steps that cannot fail in between.
-    fn lock(&self) -> MutexGuard<'_, Directory> {
-        self.directory
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn find(&self, room: &str) -> Option<SharedRoom> {
+        lock(&self.directory).get(room).cloned()
     }
+
+    fn find_or_new(&self, room: &str) -> SharedRoom {
+        let mut directory = lock(&self.directory);
+        if let Some(shared) = directory.get(room) {
+            return shared.clone();
+        }
+        // The room of this name before it, if there was one, has ended: its
+        // changes are counted.
+        let revision = self.changes.load(Ordering::Relaxed);
+        let shared = SharedRoom::new(Mutex::new(Room::new(revision)));
+        directory.insert(room.into(), shared.clone());
+        shared
+    }
+
+    /// Takes a room that has ended out of the directory, unless there is a new
+    /// one of its name already.
+    fn forget(&self, room: &str, ended: &SharedRoom) {
+        let mut directory = lock(&self.directory);
+        if directory
+            .get(room)
+            .is_some_and(|shared| Arc::ptr_eq(shared, ended))
+        {
+            directory.remove(room);
+        }
+    }
+}
+
+/// A lock that a panic has poisoned is used on: nothing foreign runs under it,
+/// and every change is made of steps that do not panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Room {
@@ -166,22 +244,26 @@ impl Room {
             looks: HashSet::new(),
             numbers: HashMap::new(),
             revision,
+            list: None,
+            ended: false,
             #[cfg(test)]
             looked_up: std::cell::Cell::default(),
         }
     }
 
-    /// In the order of their keys.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.names.values().map(Name::as_str)
-    }
-
-    pub(super) fn count(&self) -> usize {
-        self.names.len()
-    }
-
-    pub(super) fn revision(&self) -> u64 {
-        self.revision
+    fn roster(&mut self) -> Roster {
+        let names = &self.names;
+        let list = self.list.get_or_insert_with(|| {
+            Arc::new(NameList {
+                names: names.values().take(NAMES_LISTED_MAX).cloned().collect(),
+                json: OnceLock::new(),
+            })
+        });
+        Roster {
+            list: list.clone(),
+            count: names.len(),
+            revision: self.revision,
+        }
     }
 
     fn is_free(&self, name: &Name) -> bool {
@@ -197,7 +279,7 @@ impl Room {
             }
         }
         self.names.insert(name.shared_key(), name.clone());
-        self.revision += 1;
+        self.changed();
     }
 
     /// Whether the name was here.
@@ -212,8 +294,13 @@ impl Room {
                 self.release(stem, number);
             }
         }
-        self.revision += 1;
+        self.changed();
         true
+    }
+
+    fn changed(&mut self) {
+        self.revision += 1;
+        self.list = None;
     }
 
     fn release(&mut self, stem: &str, number: u32) {
@@ -258,9 +345,14 @@ mod tests {
     }
 
     fn join(rooms: &Rooms, room: &str, who: &str) -> Result<(u64, Vec<String>), NameTaken> {
-        rooms.join(room, &name(who), |room| {
-            (room.revision(), room.names().map(str::to_owned).collect())
-        })
+        let roster = rooms.join(room, &name(who))?;
+        let names: Vec<String> = serde_json::from_str(roster.list.json()).unwrap();
+        assert_eq!(names.len(), roster.count);
+        Ok((roster.revision, names))
+    }
+
+    fn leave(rooms: &Rooms, room: &str, who: &str) -> Option<u64> {
+        rooms.leave(room, &name(who))
     }
 
     #[test]
@@ -360,7 +452,7 @@ mod tests {
             join(&rooms, "lobby", &format!("Alice {number}")).unwrap();
         }
         assert_eq!(suggested(&rooms, "Alice").as_deref(), Some("Alice 11"));
-        rooms.leave("lobby", &name("AIice 3"), |_| ()).unwrap();
+        leave(&rooms, "lobby", "AIice 3").unwrap();
         assert_eq!(suggested(&rooms, "Alice").as_deref(), Some("Alice 3"));
     }
 
@@ -373,8 +465,9 @@ mod tests {
             join(&rooms, "lobby", "alko 2").is_err(),
             "as AlKO 2 would look"
         );
-        rooms.leave("lobby", &name("AIKO 2"), |_| ()).unwrap();
-        let room = &rooms.lock().rooms["lobby"];
+        leave(&rooms, "lobby", "AIKO 2").unwrap();
+        let lobby = rooms.find("lobby").unwrap();
+        let room = lock(&lobby);
         assert_eq!(
             (room.names.len(), room.looks.len(), room.numbers.len()),
             (1, 1, 0)
@@ -385,11 +478,8 @@ mod tests {
     fn room_that_everybody_left_is_forgotten_and_its_revisions_are_not_used_again() {
         let rooms = Rooms::default();
         join(&rooms, "lobby", "Aiko").unwrap();
-        assert_eq!(
-            rooms.leave("lobby", &name("Aiko"), |revision| revision),
-            Some(2)
-        );
-        assert!(rooms.lock().rooms.is_empty());
+        assert_eq!(leave(&rooms, "lobby", "Aiko"), Some(2));
+        assert!(lock(&rooms.directory).is_empty());
         assert_eq!(join(&rooms, "lobby", "Bo").unwrap().0, 3);
     }
 
@@ -398,19 +488,119 @@ mod tests {
         let rooms = Rooms::default();
         join(&rooms, "lobby", "Aiko").unwrap();
         assert!(join(&rooms, "lobby", "Aiko").is_err());
-        assert_eq!(
-            rooms.look("lobby", |room| (room.revision(), room.count())),
-            Some((1, 1))
-        );
+        assert!(rooms.check_free("lobby", &name("Aiko")).is_err());
+        let roster = rooms.roster("lobby").unwrap();
+        assert_eq!((roster.revision, roster.count), (1, 1));
     }
 
     #[test]
-    fn leaving_a_room_where_one_is_not_announces_nothing() {
+    fn leaving_a_room_where_one_is_not_changes_nothing() {
         let rooms = Rooms::default();
         join(&rooms, "lobby", "Aiko").unwrap();
-        assert_eq!(rooms.leave("lobby", &name("Bo"), |_| ()), None);
-        assert_eq!(rooms.leave("attic", &name("Aiko"), |_| ()), None);
-        assert_eq!(rooms.look("attic", |_| ()), None);
+        assert_eq!(leave(&rooms, "lobby", "Bo"), None);
+        assert_eq!(leave(&rooms, "attic", "Aiko"), None);
+        assert_eq!(rooms.roster("lobby").unwrap().revision, 1);
+        assert!(rooms.roster("attic").is_none());
+    }
+
+    #[test]
+    fn room_waits_for_no_other_room() {
+        let rooms = Rooms::default();
+        join(&rooms, "lobby", "Aiko").unwrap();
+        let lobby = rooms.find("lobby").unwrap();
+        let held = lock(&lobby);
+        let (done, is_done) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                join(&rooms, "attic", "Aiko").unwrap();
+                rooms.check_free("attic", &name("Aiko")).unwrap_err();
+                rooms.roster("attic").unwrap();
+                leave(&rooms, "attic", "Aiko").unwrap();
+                done.send(()).unwrap();
+            });
+            let within = std::time::Duration::from_secs(30);
+            let result = is_done.recv_timeout(within);
+            drop(held);
+            result.expect("the attic does not wait for the lobby");
+        });
+    }
+
+    #[test]
+    fn list_of_names_is_written_once_for_each_revision() {
+        let rooms = Rooms::default();
+        let welcome = rooms.join("lobby", &name("Aiko")).unwrap();
+        let asked = rooms.roster("lobby").unwrap();
+        assert!(Arc::ptr_eq(&welcome.list, &asked.list));
+        rooms.join("lobby", &name("Bo")).unwrap();
+        let asked = rooms.roster("lobby").unwrap();
+        assert_eq!(asked.list.json(), r#"["Aiko","Bo"]"#);
+        assert!(Arc::ptr_eq(
+            &asked.list,
+            &rooms.roster("lobby").unwrap().list
+        ));
+    }
+
+    #[test]
+    fn who_finds_a_room_that_has_just_ended_gets_a_new_one_above_its_revisions() {
+        let rooms = Rooms::default();
+        join(&rooms, "lobby", "Aiko").unwrap();
+        let old = rooms.find("lobby").unwrap();
+        // As in `leave`, between the room's lock and the directory's.
+        assert!(lock(&old).exit(&name("Aiko")));
+        rooms.changes.fetch_add(1, Ordering::Relaxed);
+        lock(&old).ended = true;
+        assert!(rooms.roster("lobby").is_none());
+        assert_eq!(join(&rooms, "lobby", "Bo"), Ok((3, vec!["Bo".into()])));
+        rooms.forget("lobby", &old);
+        assert_eq!(rooms.roster("lobby").unwrap().count, 1, "the new one stays");
+    }
+
+    #[test]
+    fn rooms_go_on_after_a_panic_under_their_locks() {
+        let rooms = Rooms::default();
+        join(&rooms, "lobby", "Aiko").unwrap();
+        let lobby = rooms.find("lobby").unwrap();
+        let panicked = std::thread::scope(|scope| {
+            let panicking = scope.spawn(|| {
+                let _held = (lock(&lobby), lock(&rooms.directory));
+                std::panic::resume_unwind(Box::new(()));
+            });
+            panicking.join().is_err()
+        });
+        assert!(panicked && lobby.is_poisoned() && rooms.directory.is_poisoned());
+        assert_eq!(join(&rooms, "lobby", "Bo").unwrap().0, 2);
+        assert_eq!(leave(&rooms, "lobby", "Aiko"), Some(3));
+        assert_eq!(leave(&rooms, "lobby", "Bo"), Some(4));
+        assert!(lock(&rooms.directory).is_empty());
+    }
+
+    #[test]
+    fn revisions_of_a_room_that_comes_and_goes_on_many_threads_are_never_used_twice() {
+        let rooms = Rooms::default();
+        let mut revisions: Vec<u64> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4)
+                .map(|thread| {
+                    let rooms = &rooms;
+                    scope.spawn(move || {
+                        let name = name(&format!("n{thread}"));
+                        let come_and_go = |_| {
+                            let joined = rooms.join("lobby", &name).unwrap().revision;
+                            [joined, rooms.leave("lobby", &name).unwrap()]
+                        };
+                        (0..500).flat_map(come_and_go).collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            threads
+                .into_iter()
+                .flat_map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        let count = revisions.len();
+        revisions.sort_unstable();
+        revisions.dedup();
+        assert_eq!(revisions.len(), count);
+        assert!(lock(&rooms.directory).is_empty());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::names::NAME_CHARACTERS_MAX;
+use super::super::protocol::NAMES_LISTED_MAX;
 use super::*;
 
 const NOON: u64 = 1_767_225_600_000;
@@ -343,4 +344,81 @@ fn binary_message_and_nonsense_are_told_and_change_nothing() {
     assert_eq!(world.is_told(0), ErrorCode::NotJson);
     world.says(0, r#"{"type":"message","text":"still here"}"#);
     assert!(world.reads(1)[0].contains("still here"));
+}
+
+/// Something happens in the moment between asking whether a name is free and
+/// taking it: when the connection is subscribed.
+struct Meanwhile<'a, F> {
+    wire: Wire<'a>,
+    happens: F,
+}
+
+impl<F: FnMut()> Outlet for Meanwhile<'_, F> {
+    fn send(&mut self, json: &str) {
+        self.wire.send(json);
+    }
+
+    fn publish(&mut self, topic: &str, json: &str) {
+        self.wire.publish(topic, json);
+    }
+
+    fn publish_except(&mut self, topic: &str, json: &str) {
+        self.wire.publish_except(topic, json);
+    }
+
+    fn join(&mut self, topic: &str) {
+        self.wire.join(topic);
+        (self.happens)();
+    }
+
+    fn leave(&mut self, topic: &str) {
+        self.wire.leave(topic);
+    }
+}
+
+impl World {
+    fn says_while(&mut self, own: usize, json: &str, mut happens: impl FnMut(&Rooms)) {
+        let rooms = &self.rooms;
+        let mut outlet = Meanwhile {
+            wire: Wire {
+                wires: &mut self.wires,
+                own,
+            },
+            happens: || happens(rooms),
+        };
+        self.members[own].text(json, NOON, rooms, &mut outlet);
+    }
+}
+
+#[test]
+fn who_loses_a_name_in_the_last_moment_is_refused_and_hears_nothing_of_the_room() {
+    let mut world = World::with(&["Bo"]);
+    world.members.push(Member::new("lobby"));
+    world.wires.inboxes.push(Vec::new());
+    world.says_while(1, r#"{"type":"join","name":"Aiko"}"#, |rooms| {
+        let other = Name::parse("AIKO").expect("a name");
+        rooms.join("lobby", &other).expect("it is free");
+    });
+    assert_eq!(world.is_told(1), ErrorCode::NameTaken);
+    world.says(0, r#"{"type":"message","text":"anyone?"}"#);
+    assert!(world.reads(1).is_empty());
+    world.says(1, r#"{"type":"join","name":"Chie"}"#);
+    assert!(world.reads(1)[0].contains(r#""names":["AIKO","Bo","Chie"]"#));
+}
+
+#[test]
+fn panic_while_somebody_joins_leaves_no_name_behind() {
+    let mut world = World::with(&["Bo"]);
+    world.members.push(Member::new("lobby"));
+    world.wires.inboxes.push(Vec::new());
+    let join = r#"{"type":"join","name":"Aiko"}"#;
+    let panics = std::panic::AssertUnwindSafe(|| {
+        world.says_while(1, join, |_| std::panic::resume_unwind(Box::new(())));
+    });
+    assert!(std::panic::catch_unwind(panics).is_err());
+    world.goes(1);
+    assert!(world.reads(0).is_empty(), "nothing has changed");
+    world.reads(1);
+    world.says(1, join);
+    assert!(world.reads(1)[0].contains(r#""names":["Aiko","Bo"],"count":2,"revision":2"#));
 }
