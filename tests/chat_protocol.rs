@@ -4,7 +4,8 @@
 
 #![cfg(all(feature = "chat", feature = "client"))]
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -123,7 +124,7 @@ fn bounds_in_the_text_are_those_of_the_code() {
     for bound in [
         format!("1 to {NAME_CHARACTERS_MAX} characters"),
         format!("1 to {TEXT_BYTES_MAX} bytes"),
-        format!("1 to {ROOM_CHARACTERS_MAX} of"),
+        format!("1 to {ROOM_CHARACTERS_MAX} characters"),
         format!("at most {NAMES_LISTED_MAX} of them"),
         format!("a string of at most {ID_BYTES_MAX} bytes"),
         format!(
@@ -506,6 +507,109 @@ fn text_in_which_nothing_is_visible_is_refused_and_no_other() {
         say(&mut client, &ClientMessage::Message { text: text.into() });
         assert_eq!(hear(&mut client)["text"], text, "{text:?}");
     }
+}
+
+#[test]
+fn percent_encoded_path_leads_into_the_same_room() {
+    let server = Running::start();
+    let (_aiko, welcome) = server.join("attic", "Aiko");
+    assert_eq!(welcome["room"], "attic");
+    for path in ["%61ttic", "%61%74%74%69%63"] {
+        let (_, answer) = answer_to_join(&server, path, "Aiko");
+        assert_eq!(answer["code"], "name_taken", "{path}");
+    }
+    let (mut one, mut other) = (
+        server.connect("/broadcast/%61"),
+        server.connect("/%62roadcast/a"),
+    );
+    settle(&mut one, &mut other);
+}
+
+#[test]
+fn room_may_be_named_in_any_script_and_has_one_name_in_any_composition() {
+    let server = Running::start();
+    let (_aiko, welcome) = server.join("%E4%BC%9A%E8%AD%B0%E5%AE%A4", "Aiko");
+    assert_eq!(welcome["room"], "会議室");
+    let (_zoe, welcome) = server.join("caf%C3%A9", "Aiko");
+    assert_eq!(welcome["room"], "café");
+    let (_, answer) = answer_to_join(&server, "cafe%CC%81", "Aiko");
+    assert_eq!(answer["code"], "name_taken");
+}
+
+/// Status line, head and body of the answer to a GET.
+fn get(server: &Running, path: &str, accept: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(server.address).expect("it accepts");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("a bound");
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: {accept}\r\n\r\n",
+        server.address
+    )
+    .expect("it is sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    (head.to_owned(), body.to_owned())
+}
+
+/// What a browser sends when somebody types an address.
+const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+
+#[test]
+fn browser_that_opens_a_room_is_led_to_its_page() {
+    let server = Running::start();
+    for (path, location) in [
+        ("/chat/ridge", "/#ridge"),
+        ("/chat/%72idge?from=mail", "/#ridge"),
+        (
+            "/chat/%E4%BC%9A%E8%AD%B0%E5%AE%A4",
+            "/#%E4%BC%9A%E8%AD%B0%E5%AE%A4",
+        ),
+    ] {
+        let (head, _) = get(&server, path, BROWSER);
+        assert!(head.starts_with("HTTP/1.1 303 "), "{path}: {head}");
+        assert!(
+            head.contains(&format!("\r\nLocation: {location}\r\n")),
+            "{head}"
+        );
+    }
+    for accept in ["*/*", "text/html;q=0", "application/json"] {
+        let (head, _) = get(&server, "/chat/ridge", accept);
+        assert!(head.starts_with("HTTP/1.1 426 "), "{accept}: {head}");
+    }
+    let (head, _) = get(&server, "/broadcast/ridge", BROWSER);
+    assert!(head.starts_with("HTTP/1.1 426 "), "{head}");
+}
+
+#[test]
+fn path_that_leads_nowhere_is_refused_with_the_reason() {
+    let server = Running::start();
+    let longest = "x".repeat(ROOM_CHARACTERS_MAX);
+    for (path, status, reason) in [
+        ("/ridge", "404", "/#lobby"),
+        ("/chat/", "404", "letters"),
+        ("/chat/a%2Fb", "404", "letters"),
+        ("/chat/%2E%2E", "404", "letters"),
+        ("/chat/my%20room", "404", "letters"),
+        (&format!("/chat/{longest}x"), "404", "letters"),
+        ("/broadcast/%00", "404", "letters"),
+        ("/chat/%FF", "400", "UTF-8"),
+        ("/chat/%C0%AF", "400", "UTF-8"),
+        ("/chat/%ED%A0%80", "400", "UTF-8"),
+        ("/chat/%E4%BC", "400", "UTF-8"),
+    ] {
+        let (head, body) = get(&server, path, BROWSER);
+        assert!(
+            head.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{path}: {head}"
+        );
+        assert!(body.contains(reason), "{path}: {body}");
+        assert!(server.builder(path).connect().is_err(), "{path}");
+    }
+    let (head, _) = get(&server, &format!("/chat/{longest}"), BROWSER);
+    assert!(head.starts_with("HTTP/1.1 303 "), "{head}");
 }
 
 #[test]

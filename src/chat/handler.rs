@@ -11,7 +11,8 @@ use super::member::{Member, Outlet};
 use super::page::{ASSET_FIELDS, Asset};
 use super::protocol::SUBPROTOCOL;
 use super::room::Rooms;
-use super::route::Route;
+use super::room_name::ROOM_CHARACTERS_MAX;
+use super::route::{Route, page_of_room};
 use crate::server::{
     Admission, CloseCode, Closed, Context, Handler, Message, Missed, Refusal, RequestHead,
     Response, SendError, Status, Upgrade,
@@ -19,9 +20,9 @@ use crate::server::{
 
 /// The chat application, to be given to a [`Server`](crate::server::Server).
 ///
-/// What the server calls a room is the path of the WebSocket: a
-/// [`Publisher`](crate::server::Publisher) that publishes to `/broadcast/ticks`
-/// reaches everyone who is connected there.
+/// What the server calls a room is the path of the WebSocket, percent-decoded
+/// and in NFKC: a [`Publisher`](crate::server::Publisher) that publishes to
+/// `/broadcast/ticks` reaches everyone who is connected there.
 ///
 /// ```
 /// use yamabiko::chat::Chat;
@@ -63,13 +64,20 @@ impl Handler for Chat {
     type Session = Session;
 
     fn admit(&self, request: &Upgrade<'_>) -> Result<Admission<Session>, Refusal> {
-        let path = request.request().path();
-        match Route::of(path) {
+        match Route::of(request.request().path()) {
             Route::Chat(room) => {
                 let subprotocol = choose_subprotocol(request)?;
-                Ok(Admission::new(Session(Kind::Chat(Member::new(room)))).subprotocol(subprotocol))
+                Ok(
+                    Admission::new(Session(Kind::Chat(Member::new(&room))))
+                        .subprotocol(subprotocol),
+                )
             }
-            Route::Broadcast(_) => Ok(Admission::new(Session(Kind::Bare { topic: path.into() }))),
+            Route::Broadcast(room) => {
+                let topic = format!("/broadcast/{room}").into();
+                Ok(Admission::new(Session(Kind::Bare { topic })))
+            }
+            Route::NoRoomName => Err(no_room_name()),
+            Route::NoText => Err(no_text()),
             Route::Asset(_) | Route::Health | Route::Nothing => Err(Refusal::new(
                 Status::NotFound,
                 "there is no WebSocket at this path",
@@ -109,8 +117,11 @@ impl Handler for Chat {
         match Route::of(request.path()) {
             Route::Asset(asset) => asset_response(asset),
             Route::Health => health_response(),
+            Route::Chat(room) if wants_html(request) => page_response(&room),
             Route::Chat(_) | Route::Broadcast(_) => Refusal::upgrade_required().to_response(),
-            Route::Nothing => Refusal::new(Status::NotFound, "there is nothing here").to_response(),
+            Route::NoRoomName => no_room_name().to_response(),
+            Route::NoText => no_text().to_response(),
+            Route::Nothing => nothing().to_response(),
         }
     }
 }
@@ -156,6 +167,58 @@ fn choose_subprotocol(request: &Upgrade<'_>) -> Result<Option<&'static str>, Ref
             "the only subprotocol here is yamabiko.chat.v1",
         )),
     }
+}
+
+fn no_room_name() -> Refusal {
+    Refusal::new(
+        Status::NotFound,
+        format!(
+            "this cannot be the name of a room: it is 1 to {ROOM_CHARACTERS_MAX} letters, digits, \
+             '-', '_' and '.', of any script"
+        ),
+    )
+}
+
+fn no_text() -> Refusal {
+    Refusal::new(
+        Status::BadRequest,
+        "the name of a room must be percent-encoded UTF-8",
+    )
+}
+
+fn nothing() -> Refusal {
+    Refusal::new(
+        Status::NotFound,
+        "there is nothing here; the page is at /, a room on it for instance at /#lobby, \
+         and that room's WebSocket at /chat/lobby",
+    )
+}
+
+/// Whether this is a browser that somebody has given the address of a room:
+/// `text/html` is in Accept, and not with `q=0` (RFC 9110 §12.5.1).
+fn wants_html(request: &RequestHead<'_>) -> bool {
+    let is_html = |range: &[u8]| {
+        let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let media_type = parts.next().unwrap_or_default();
+        media_type.eq_ignore_ascii_case(b"text/html") && !parts.any(is_weight_of_zero)
+    };
+    request.fields().list("Accept").any(is_html)
+}
+
+fn is_weight_of_zero(parameter: &[u8]) -> bool {
+    match parameter.split_first_chunk() {
+        Some((b"q=" | b"Q=", weight)) => weight.iter().all(|byte| matches!(byte, b'0' | b'.')),
+        _ => false,
+    }
+}
+
+/// To the page, which opens the room that its address names.
+fn page_response(room: &str) -> Response {
+    let page = page_of_room(room);
+    Response::text(Status::SeeOther, format!("this room's page is at {page}\n"))
+        .field("Location", page)
+        .and_then(|response| response.field("Vary", "Accept"))
+        .unwrap_or_else(|_| Response::new(Status::InternalServerError))
 }
 
 fn asset_response(asset: &'static Asset) -> Response {

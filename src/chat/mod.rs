@@ -16,6 +16,7 @@
 //! | `member` | one connection: what it may say, and what happens then |
 //! | `characters` | what the rules ask of Unicode's data |
 //! | `names` | what one may be called |
+//! | `room_name` | what a room may be called |
 //! | `room` | who is in which room: all that the workers share |
 //! | `presence` | the same, as a client puts it together |
 //!
@@ -32,6 +33,7 @@ mod presence;
 mod protocol;
 mod request;
 mod room;
+mod room_name;
 mod route;
 
 pub use handler::{Chat, Session};
@@ -42,4 +44,4 @@ pub use protocol::{
     SUBPROTOCOL, ServerMessage, TEXT_BYTES_MAX,
 };
 pub use request::Request;
-pub use room::{ROOM_CHARACTERS_MAX, is_room_name};
+pub use room_name::{ROOM_CHARACTERS_MAX, is_room_name};

@@ -31,21 +31,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use super::names::{Name, SUGGESTED_NUMBER_MAX, Stem, numbered_look};
 use super::protocol::{NAMES_LISTED_MAX, json};
 
-/// The most characters in the name of a room.
-pub const ROOM_CHARACTERS_MAX: usize = 64;
-
-/// Whether this can name a room: 1 to [`ROOM_CHARACTERS_MAX`] of `A`–`Z`,
-/// `a`–`z`, `0`–`9`, `-`, `_` and `.`, but not `.` or `..`, which mean another
-/// folder when they stand in a path.
-pub fn is_room_name(name: &str) -> bool {
-    (1..=ROOM_CHARACTERS_MAX).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-        && name != "."
-        && name != ".."
-}
-
 /// All rooms with somebody in them.
 #[derive(Debug, Default)]
 pub(super) struct Rooms {
@@ -353,32 +338,6 @@ mod tests {
 
     fn leave(rooms: &Rooms, room: &str, who: &str) -> Option<u64> {
         rooms.leave(room, &name(who))
-    }
-
-    #[test]
-    fn room_name_has_one_to_sixty_four_plain_characters() {
-        for good in [
-            "a",
-            "lobby",
-            "A-Z_0.9",
-            "...",
-            &"x".repeat(ROOM_CHARACTERS_MAX),
-        ] {
-            assert!(is_room_name(good), "{good}");
-        }
-        for bad in [
-            "",
-            ".",
-            "..",
-            "a b",
-            "a/b",
-            "%41",
-            "山",
-            "a?b",
-            &"x".repeat(ROOM_CHARACTERS_MAX + 1),
-        ] {
-            assert!(!is_room_name(bad), "{bad}");
-        }
     }
 
     #[test]
