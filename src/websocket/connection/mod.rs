@@ -342,7 +342,10 @@ const ABNORMAL_CLOSURE: u16 = 1006;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::websocket::deflate::{MessageDeflater, WindowBits};
     use crate::websocket::frame::Opcode;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     #[test]
     fn an_idle_connection_is_small() {
@@ -399,5 +402,167 @@ mod tests {
         );
         assert_eq!(server.receive(&mut second, &mut replies), Ok(None));
         assert!(server.aside.is_none());
+    }
+
+    /// Whether the connection is as it was after the handshake: between frames, and
+    /// with nothing on the heap.
+    fn is_idle(connection: &Connection) -> bool {
+        connection.decoder.remaining().is_none()
+            && !connection.message.is_gathering()
+            && connection.aside.is_none()
+    }
+
+    #[test]
+    fn control_frame_cut_behind_its_header_leaves_nothing_behind() {
+        for stream in [&b"\x89\x83\0\0\0\0abc"[..], b"\x8a\x83\0\0\0\0abc"] {
+            let mut server = Connection::server(Limits::default());
+            let mut stream = stream.to_vec();
+            let (mut header, mut payload) = stream.split_at_mut(6);
+            let mut replies = Vec::new();
+            assert_eq!(server.receive(&mut header, &mut replies), Ok(None));
+            assert!(server.aside.is_none());
+            let event = server.receive(&mut payload, &mut replies);
+            assert!(matches!(
+                event,
+                Ok(Some(Event::Ping(b"abc") | Event::Pong(b"abc")))
+            ));
+            assert_eq!(server.receive(&mut payload, &mut replies), Ok(None));
+            assert!(is_idle(&server));
+        }
+    }
+
+    /// A server whose replies are full, so that a ping with 8 bytes waits.
+    fn with_a_ping_that_waits(replies: &mut Vec<u8>) -> Connection {
+        let mut server = Connection::server(Limits {
+            unsent_reply_bytes_max: 10,
+            ..Limits::default()
+        });
+        let mut pings = *b"\x89\x80\0\0\0\0\x89\x88\0\0\0\0waiting!";
+        let input = &mut &mut pings[..];
+        assert_eq!(server.receive(input, replies), Ok(Some(Event::Ping(b""))));
+        let waiting = server.receive(input, replies);
+        assert_eq!(waiting, Ok(Some(Event::Ping(b"waiting!"))));
+        assert!(server.aside.is_some());
+        server
+    }
+
+    #[test]
+    fn ping_that_is_answered_later_leaves_nothing_behind() {
+        let mut replies = Vec::new();
+        let mut server = with_a_ping_that_waits(&mut replies);
+        replies.clear();
+        server.resume_replies(&mut replies);
+        assert_eq!(replies, b"\x8a\x08waiting!");
+        assert!(is_idle(&server));
+    }
+
+    #[test]
+    fn ping_that_a_later_ping_replaces_leaves_nothing_behind() {
+        let mut replies = Vec::new();
+        let mut server = with_a_ping_that_waits(&mut replies);
+        let mut shorter = *b"\x89\x81\0\0\0\0s";
+        let input = &mut &mut shorter[..];
+        let event = server.receive(input, &mut replies);
+        assert_eq!(event, Ok(Some(Event::Ping(b"s"))));
+        assert_eq!(replies, b"\x8a\0\x8a\x01s");
+        assert!(is_idle(&server));
+    }
+
+    /// A whole message or control frame on the wire, compressed where `deflater` is
+    /// there; some messages in two fragments, with a ping between them.
+    fn write(
+        (opcode, length, in_fragments): (Opcode, usize, bool),
+        deflater: &mut Option<MessageDeflater>,
+        wire: &mut Vec<u8>,
+    ) {
+        let key = Some([1, 2, 3, 4]);
+        let payload = vec![b'a'; length];
+        if opcode.is_control() {
+            let length = length.min(125);
+            return frame::encode(true, opcode, key, &payload[..length], wire);
+        }
+        let start = wire.len();
+        if let Some(deflater) = deflater {
+            let message = Message::Binary(&payload);
+            if deflater.write_frame(message, WindowBits::MAX, wire) {
+                // Frames of a server have no mask; a key of zeros changes nothing.
+                let key_at = start + if wire[start + 1] < 126 { 2 } else { 4 };
+                wire[start + 1] |= 0b1000_0000;
+                wire.splice(key_at..key_at, [0; 4]);
+                return;
+            }
+        }
+        if !in_fragments {
+            return frame::encode(true, opcode, key, &payload, wire);
+        }
+        let (first, second) = payload.split_at(length / 2);
+        frame::encode(false, opcode, key, first, wire);
+        frame::encode(true, Opcode::Ping, key, b"between", wire);
+        frame::encode(true, Opcode::Continuation, key, second, wire);
+    }
+
+    fn no_takeover() -> DeflateParameters {
+        DeflateParameters {
+            server_no_context_takeover: true,
+            client_no_context_takeover: true,
+            ..DeflateParameters::default()
+        }
+    }
+
+    proptest! {
+        /// However the input is cut, and whenever the replies are sent.
+        #[test]
+        fn connection_holds_nothing_when_all_that_came_is_complete(
+            said in vec((opcode(), 0..40_000_usize, any::<bool>()), 0..6),
+            cuts in vec(prop_oneof![0..20_usize, 0..30_000_usize], 1..20),
+            sent in vec(any::<bool>(), 1..20),
+            compressed: bool,
+            unsent_reply_bytes_max in prop_oneof![Just(0), 0..300_usize],
+        ) {
+            let mut server = Connection::server(Limits {
+                unsent_reply_bytes_max,
+                ..Limits::default()
+            });
+            let mut deflater = None;
+            if compressed {
+                server = server.with_inflate(no_takeover());
+                deflater = Some(MessageDeflater::new(1));
+            }
+            let mut wire = Vec::new();
+            for message in said {
+                write(message, &mut deflater, &mut wire);
+            }
+            let mut replies = Vec::new();
+            let mut rest = &mut wire[..];
+            let mut turns = cuts.iter().cycle().zip(sent.iter().cycle());
+            while !rest.is_empty() {
+                let Some((&cut, &sent)) = turns.next() else { unreachable!("cycle") };
+                let (mut piece, behind) = rest.split_at_mut(cut.max(1).min(rest.len()));
+                rest = behind;
+                loop {
+                    match server.receive(&mut piece, &mut replies) {
+                        Ok(Some(_)) => {}
+                        Ok(None) => break,
+                        Err(error) => return Err(TestCaseError::fail(error.to_string())),
+                    }
+                }
+                if sent {
+                    replies.clear();
+                    server.resume_replies(&mut replies);
+                }
+            }
+            replies.clear();
+            server.resume_replies(&mut replies);
+            prop_assert!(is_idle(&server));
+        }
+    }
+
+    fn opcode() -> impl Strategy<Value = Opcode> {
+        prop::sample::select(vec![
+            Opcode::Text,
+            Opcode::Binary,
+            Opcode::Ping,
+            Opcode::Pong,
+        ])
     }
 }

@@ -80,6 +80,7 @@ impl Connection {
         let waiting = self.aside.as_mut();
         if let Some(payload) = waiting.and_then(|aside| aside.unanswered_ping.take()) {
             self.answer_ping(&payload, replies);
+            self.release_aside();
         }
     }
 }
@@ -95,6 +96,11 @@ impl Connection {
             aside.control_payload = Vec::new();
         }
         self.resume_replies(replies);
+        self.release_aside();
+    }
+
+    /// Frees the box of rarely used state when the last of that state is gone.
+    fn release_aside(&mut self) {
         self.aside.take_if(|aside| aside.is_empty());
     }
 
@@ -221,7 +227,9 @@ impl Connection {
         let piece: &'b [u8] = take_payload(&mut frame, input, usize::MAX);
         if frame.payload_length > 0 {
             self.decoder.keep(frame);
-            self.aside().control_payload.extend_from_slice(piece);
+            if !piece.is_empty() {
+                self.aside().control_payload.extend_from_slice(piece);
+            }
             return Ok(None);
         }
         let mut payload = match &mut self.aside {
@@ -260,16 +268,17 @@ impl Connection {
     }
 
     fn answer_ping(&mut self, payload: &[u8], replies: &mut Vec<u8>) {
-        // One that had no room until now is older: answering it after this one
-        // would turn the order round, so it is left out.
-        if let Some(aside) = &mut self.aside {
-            aside.unanswered_ping = None;
-        }
         let pong_bytes = self.control_frame_bytes(payload);
         let full = replies.len() + pong_bytes > self.limits.unsent_reply_bytes_max;
+        // A ping that had no room until now is older: answering it after this one
+        // would turn the order round, so it is left out.
         if full && !replies.is_empty() {
             self.aside().unanswered_ping = Some(payload.into());
             return;
+        }
+        let replaced = self.aside.as_mut();
+        if replaced.is_some_and(|aside| aside.unanswered_ping.take().is_some()) {
+            self.release_aside();
         }
         //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.3
         //# A Pong frame sent in response to a Ping frame must have identical
