@@ -300,6 +300,203 @@ fn fails_connection_on_a_64_bit_length_with_the_top_bit_set(role: Role) {
     }
 }
 
+// ── The byte that decides ───────────────────────────────────────────────────
+
+/// Gives an endpoint a header byte by byte: it waits up to the byte before `deciding`,
+/// fails at that byte, and says the same when all of the header comes at once.
+#[track_caller]
+fn fails_at_byte(deciding: usize, code: u16, open: impl Fn() -> Endpoint, header: &[u8]) {
+    let (before, decided) = (&header[..deciding - 1], &header[..deciding]);
+    let mut cut = open();
+    assert_eq!(cut.receive_in_pieces(before.chunks(1)), [], "{before:x?}");
+    assert_eq!(cut.connection.state(), State::Open);
+    assert_eq!(cut.replies, b"");
+    let last_byte = &decided[deciding - 1..];
+    assert_eq!(cut.receive(last_byte), [Received::Failed(code)]);
+
+    for bytes in [header, decided] {
+        let mut whole = open();
+        assert_eq!(whole.receive(bytes), [Received::Failed(code)], "{bytes:x?}");
+        let close = |endpoint: &mut Endpoint| endpoint.take_replies();
+        let mut again = open();
+        again.receive_in_pieces(bytes.chunks(1));
+        assert_eq!(close(&mut whole), close(&mut again), "{bytes:x?}");
+    }
+    fails_after(&[], code, open(), decided);
+}
+
+fn header(role: Role, frame: WireFrame, form: LengthForm, length: u64) -> Vec<u8> {
+    peer(role).masking(frame).header_claiming(form, length)
+}
+
+// Every illegal first byte, with lawful bytes and with further offences behind it.
+both_roles!(header_is_refused_at_its_first_byte);
+fn header_is_refused_at_its_first_byte(role: Role) {
+    let (bits16, bits64) = (LengthForm::Bits16, LengthForm::Bits64);
+    let mut illegal = Vec::new();
+    for opcode in RESERVED_OPCODES {
+        illegal.push((false, WireFrame::new(opcode, b"")));
+    }
+    for opcode in [TEXT, BINARY, CLOSE, PING, PONG] {
+        illegal.extend((1..8).map(|rsv| (false, WireFrame::new(opcode, b"").rsv(rsv))));
+    }
+    for opcode in [CLOSE, PING, PONG] {
+        illegal.push((false, WireFrame::new(opcode, b"").unfinished()));
+        illegal.push((true, WireFrame::new(opcode, b"").unfinished()));
+    }
+    illegal.push((false, WireFrame::new(CONTINUATION, b"")));
+    illegal.push((true, WireFrame::new(TEXT, b"")));
+    illegal.push((true, WireFrame::new(BINARY, b"").unfinished()));
+    illegal.extend((1..8).map(|rsv| (true, WireFrame::new(CONTINUATION, b"").rsv(rsv))));
+    for (in_a_message, frame) in illegal {
+        let start = || {
+            let mut endpoint = open(role);
+            if in_a_message {
+                assert_eq!(endpoint.receive(peer(role).text_begins("a")), []);
+            }
+            endpoint
+        };
+        let wrongly_masked = match role {
+            Role::Server => frame.clone().unmasked(),
+            Role::Client => frame.clone().masked(RFC_KEY),
+        };
+        for header in [
+            header(role, frame.clone(), LengthForm::Bits7, 5),
+            header(role, frame.clone(), bits16, 5),
+            header(role, frame.clone(), bits64, u64::MAX),
+            wrongly_masked.header_claiming(bits64, 5),
+        ] {
+            fails_at_byte(1, 1002, start, &header);
+        }
+    }
+}
+
+both_roles!(fragment_over_the_limit_is_refused_at_its_first_byte);
+fn fragment_over_the_limit_is_refused_at_its_first_byte(role: Role) {
+    let start = || {
+        let mut endpoint = Endpoint::new(role, limits(1000, 1, 1000));
+        assert_eq!(endpoint.receive(peer(role).text_begins("a")), []);
+        endpoint
+    };
+    for length in [0, 125] {
+        let frame = WireFrame::new(CONTINUATION, b"");
+        let header = header(role, frame, LengthForm::Bits7, length);
+        fails_at_byte(1, 1008, start, &header);
+    }
+}
+
+both_roles!(header_is_refused_at_its_second_byte);
+fn header_is_refused_at_its_second_byte(role: Role) {
+    let start = || open(role);
+    for opcode in [TEXT, BINARY, CLOSE, PING, PONG] {
+        let frame = WireFrame::new(opcode, b"");
+        let wrongly_masked = match role {
+            Role::Server => frame.unmasked(),
+            Role::Client => frame.masked(RFC_KEY),
+        };
+        for (length, form) in BORDER_LENGTHS {
+            let header = wrongly_masked.header_claiming(form, length);
+            fails_at_byte(2, 1002, start, &header);
+        }
+        let not_minimal = wrongly_masked.header_claiming(LengthForm::Bits16, 5);
+        fails_at_byte(2, 1002, start, &not_minimal);
+    }
+    for opcode in [CLOSE, PING, PONG] {
+        for (form, length) in [
+            (LengthForm::Bits16, 126),
+            (LengthForm::Bits16, 125),
+            (LengthForm::Bits64, 65_536),
+            (LengthForm::Bits64, u64::MAX),
+        ] {
+            let header = header(role, WireFrame::new(opcode, b""), form, length);
+            fails_at_byte(2, 1002, start, &header);
+        }
+    }
+    // A Close has a code of two bytes, or nothing.
+    let close = header(role, WireFrame::new(CLOSE, b""), LengthForm::Bits7, 1);
+    fails_at_byte(2, 1002, start, &close);
+}
+
+both_roles!(length_is_refused_at_the_byte_that_decides);
+fn length_is_refused_at_the_byte_that_decides(role: Role) {
+    let no_limit = || Endpoint::new(role, limits(usize::MAX, u32::MAX, 1000));
+    let frame = || WireFrame::new(BINARY, b"");
+    let header = |form, length| header(role, frame(), form, length);
+    let (bits16, bits64) = (LengthForm::Bits16, LengthForm::Bits64);
+    for length in [1 << 63, u64::MAX] {
+        fails_at_byte(3, 1002, no_limit, &header(bits64, length));
+    }
+    for length in [0, 125] {
+        fails_at_byte(4, 1002, no_limit, &header(bits16, length));
+    }
+    for length in [0, 125, 126, 65_535] {
+        fails_at_byte(8, 1002, no_limit, &header(bits64, length));
+    }
+}
+
+both_roles!(message_too_big_is_refused_at_the_byte_that_decides);
+fn message_too_big_is_refused_at_the_byte_that_decides(role: Role) {
+    let (bits7, bits16, bits64) = (LengthForm::Bits7, LengthForm::Bits16, LengthForm::Bits64);
+    for (limit, form, length, deciding) in [
+        (99, bits7, 100, 2),
+        (125, bits16, 126, 2),
+        (255, bits16, 256, 3),
+        (300, bits16, 0x012D, 4),
+        (65_535, bits64, 65_536, 2),
+        (1 << 20, bits64, (1 << 20) + 1, 10),
+        (1 << 20, bits64, 1 << 62, 3),
+        (1 << 20, bits64, 1 << 21, 8),
+    ] {
+        let start = || Endpoint::new(role, limits(limit, 4, 1000));
+        let header = header(role, WireFrame::new(BINARY, b""), form, length);
+        fails_at_byte(deciding, 1009, start, &header);
+    }
+}
+
+#[test]
+fn header_that_cannot_be_parsed_any_more_is_refused_at_that_byte() {
+    use FrameError::{LengthNotMinimal, LengthOver63Bits, ReservedOpcode};
+    for (front, error) in [
+        (&b"\x83"[..], ReservedOpcode(3)),
+        (b"\x82\x7f\x80", LengthOver63Bits),
+        (b"\x82\x7e\x00\x7d", LengthNotMinimal),
+        (b"\x82\x7f\x00\x00\x00\x00\x00\x00", LengthNotMinimal),
+    ] {
+        let (_, before) = front.split_last().expect("not empty");
+        assert_eq!(FrameHeader::parse(before), Ok(None));
+        assert_eq!(FrameHeader::parse(front), Err(error));
+    }
+}
+
+both_roles!(decoder_refuses_a_header_at_the_byte_that_decides);
+fn decoder_refuses_a_header_at_the_byte_that_decides(role: Role) {
+    use FrameError as Error;
+    let masked = peer(role).masking(WireFrame::new(TEXT, b"")).bytes()[1];
+    for (front, error) in [
+        (&[0x87][..], Error::ReservedOpcode(7)),
+        (&[0xA1], Error::ReservedBits(0b010)),
+        (&[0x09], Error::ControlFrameFragmented),
+        (&[0x89, masked | 126], Error::ControlFrameTooLong),
+        (&[0x89, masked | 127], Error::ControlFrameTooLong),
+        (&[0x81, masked | 126, 0, 125], Error::LengthNotMinimal),
+        (&[0x81, masked | 127, 0x80], Error::LengthOver63Bits),
+        (
+            &[0x81, masked | 127, 0, 0, 0, 0, 0, 0],
+            Error::LengthNotMinimal,
+        ),
+    ] {
+        let (last, before) = front.split_last().expect("not empty");
+        let bytewise: Vec<_> = before.chunks(1).collect();
+        assert_eq!(common::properties::decode(role, &bytewise), (vec![], None));
+        let mut whole = front.to_vec();
+        whole.extend([0; 20]);
+        for pieces in [&[before, &[*last]][..], &[front], &[&whole]] {
+            let (frames, failure) = common::properties::decode(role, pieces);
+            assert_eq!((frames, failure), (vec![], Some(error)));
+        }
+    }
+}
+
 // ── The header by itself ────────────────────────────────────────────────────
 
 #[test]

@@ -4,7 +4,7 @@
 
 use super::session::Received;
 use super::wire::{
-    BINARY, CLOSE, CONTINUATION, LengthForm, PING, PONG, TEXT, WireFrame, WireHeader, split_header,
+    BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, WireFrame, WireHeader, split_header,
 };
 use super::{Limits, Role};
 
@@ -17,6 +17,8 @@ pub struct Expected {
     /// and the answering Close. The Close of a failure is not among them.
     pub replies: Vec<WireFrame>,
     pub end: End,
+    /// Whether the input ends behind a whole frame, and no message is under way.
+    pub idle: bool,
 }
 
 /// How things stand where the input ends.
@@ -24,13 +26,10 @@ pub struct Expected {
 pub enum End {
     /// The connection lives.
     Open,
-    /// The input ends inside a header or a Close frame. An endpoint that already
-    /// sees an offence in the part that has come may fail now or later.
-    Undecided,
     /// The peer's Close has come; what follows it is ignored.
     Closed,
-    /// The connection has failed. Where two rules are broken by one frame, either
-    /// close code is right.
+    /// The connection has failed, at the first byte that breaks a rule. Where it breaks
+    /// two, either close code is right.
     Failed(Vec<u16>),
 }
 
@@ -40,11 +39,13 @@ pub fn expected(role: Role, limits: Limits, input: &[u8]) -> Expected {
         role,
         limits,
         message: None,
+        in_a_frame: false,
         events: Vec::new(),
         replies: Vec::new(),
     };
     let end = model.read(input);
     Expected {
+        idle: !model.in_a_frame && model.message.is_none(),
         events: model.events,
         replies: model.replies,
         end,
@@ -61,6 +62,7 @@ struct Model {
     role: Role,
     limits: Limits,
     message: Option<Unfinished>,
+    in_a_frame: bool,
     events: Vec<Received>,
     replies: Vec<WireFrame>,
 }
@@ -75,20 +77,20 @@ struct Unfinished {
 impl Model {
     fn read(&mut self, mut input: &[u8]) -> End {
         while !input.is_empty() {
-            let Some((header, rest)) = split_header(input) else {
-                return End::Undecided;
-            };
-            let offences = self.offences(&header);
-            if !offences.is_empty() {
-                return End::Failed(offences);
+            if let Some(code) = self.offence(input) {
+                return End::Failed(vec![code]);
             }
+            let Some((header, rest)) = split_header(input) else {
+                self.in_a_frame = true;
+                return End::Open;
+            };
             let came = rest.len().min(header.payload_length as usize);
             let (payload, rest) = rest.split_at(came);
             let whole = came as u64 == header.payload_length;
+            self.in_a_frame = !whole;
             let payload = unmask(payload, header.masking_key);
             let end = match header.opcode {
-                CLOSE if !whole => Some(End::Undecided),
-                PING | PONG if !whole => None,
+                CLOSE | PING | PONG if !whole => None,
                 CLOSE => Some(self.close(&payload)),
                 PING => self.ping(payload),
                 PONG => self.pong(payload),
@@ -102,36 +104,68 @@ impl Model {
         End::Open
     }
 
-    /// The close codes of the rules that this header breaks.
-    fn offences(&self, header: &WireHeader) -> Vec<u16> {
-        let control = header.opcode & 0b1000 != 0;
-        let known = [CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG].contains(&header.opcode);
-        let protocol_error = header.rsv != 0
+    /// The close code for the header that `input` begins with, as soon as one of its
+    /// bytes breaks a rule.
+    fn offence(&self, input: &[u8]) -> Option<u16> {
+        let longest = &input[..input.len().min(14)];
+        (1..=longest.len()).find_map(|come| self.offence_of(&longest[..come]))
+    }
+
+    /// The same for so many of its bytes, of which the last decides.
+    fn offence_of(&self, come: &[u8]) -> Option<u16> {
+        let (first, second) = (come[0], come.get(1).copied());
+        let (fin, rsv, opcode) = (first >> 7 == 1, first >> 4 & 0b111, first & 0b1111);
+        let control = opcode & 0b1000 != 0;
+        let known = [CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG].contains(&opcode);
+        if rsv != 0
             || !known
-            || header.masking_key.is_some() != (self.role == Role::Server)
-            || header.form != LengthForm::minimal(header.payload_length)
-            || header.payload_length > i64::MAX as u64
-            || control && (!header.fin || header.payload_length > 125)
-            || header.opcode == CONTINUATION && self.message.is_none()
-            || [TEXT, BINARY].contains(&header.opcode) && self.message.is_some();
-        if protocol_error {
-            return vec![1002];
-        }
-        if control {
-            return vec![];
+            || control && !fin
+            || opcode == CONTINUATION && self.message.is_none()
+            || [TEXT, BINARY].contains(&opcode) && self.message.is_some()
+        {
+            return Some(1002);
         }
         let (held, fragments) = match &self.message {
             Some(message) => (message.data.len() as u64, message.fragments),
             None => (0, 0),
         };
-        let mut offences = Vec::new();
-        if held + header.payload_length > self.limits.message_bytes_max as u64 {
-            offences.push(1009);
+        if !control && fragments + 1 > self.limits.fragments_max {
+            return Some(1008);
         }
-        if fragments + 1 > self.limits.fragments_max {
-            offences.push(1008);
+        let (masked, length_7) = (second? >> 7 == 1, second? & 0b0111_1111);
+        if masked != (self.role == Role::Server)
+            || control && length_7 > 125
+            || opcode == CLOSE && length_7 == 1
+        {
+            return Some(1002);
         }
-        offences
+        let (shortest, longest) = match length_7 {
+            126 => (126, 0xFFFF),
+            127 => (0x1_0000, 0x7FFF_FFFF_FFFF_FFFF),
+            length => (u64::from(length), u64::from(length)),
+        };
+        // What the length can still become: with zeros, and with ones, for the bytes
+        // that have not come.
+        let bytes = match length_7 {
+            126 => 2,
+            127 => 8,
+            _ => 0,
+        };
+        let filled = |with: u8| {
+            let digits = (0..bytes).map(|i| come.get(2 + i).copied().unwrap_or(with));
+            digits.fold(0_u64, |length, digit| length * 256 + u64::from(digit))
+        };
+        let (least, most) = match bytes {
+            0 => (shortest, longest),
+            _ => (filled(0), filled(0xFF)),
+        };
+        if least > longest || most < shortest {
+            return Some(1002);
+        }
+        if !control && held + least.max(shortest) > self.limits.message_bytes_max as u64 {
+            return Some(1009);
+        }
+        None
     }
 
     fn data(&mut self, header: &WireHeader, payload: &[u8], whole: bool) -> Option<End> {

@@ -83,6 +83,8 @@ enum Piece {
     WronglyMasked(WireFrame),
     /// A header with a length in this form, and no payload.
     Header(WireFrame, LengthForm, u64),
+    /// The first bytes of such a header.
+    Front(usize, WireFrame, LengthForm, u64),
     Bytes(&'static [u8]),
 }
 
@@ -97,6 +99,11 @@ impl Piece {
             Piece::WronglyMasked(frame) => mask(frame, !to_server).bytes(),
             Piece::Header(frame, form, length) => {
                 mask(frame, to_server).header_claiming(form, length)
+            }
+            Piece::Front(bytes, frame, form, length) => {
+                let mut front = mask(frame, to_server).header_claiming(form, length);
+                front.truncate(bytes);
+                front
             }
             Piece::Bytes(bytes) => bytes.to_vec(),
         }
@@ -113,6 +120,10 @@ fn begins(opcode: u8, payload: impl AsRef<[u8]>) -> Piece {
 
 fn header(opcode: u8, form: LengthForm, length: u64) -> Piece {
     Piece::Header(WireFrame::new(opcode, b""), form, length)
+}
+
+fn front(bytes: usize, opcode: u8, form: LengthForm, length: u64) -> Piece {
+    Piece::Front(bytes, WireFrame::new(opcode, b""), form, length)
 }
 
 fn close(code: u16, reason: impl AsRef<[u8]>) -> Piece {
@@ -270,6 +281,12 @@ fn lawful_sessions() -> Vec<Session> {
                 Piece::Bytes(b"a few bytes"),
             ],
         ),
+        (
+            "ping-cut-behind-its-header",
+            DEFAULT,
+            &[6, 2],
+            vec![frame(PING, "Hello"), frame(PONG, "Hello")],
+        ),
     ]
 }
 
@@ -348,6 +365,36 @@ fn offences() -> Vec<Session> {
             DEFAULT,
             UNEVEN,
             vec![begins(CLOSE, b"\x03\xe8")],
+        ),
+        (
+            "opcode-3-and-nothing-more",
+            DEFAULT,
+            WHOLE,
+            vec![front(1, RESERVED_OPCODES[0], bits16, 126)],
+        ),
+        (
+            "ping-too-long-and-two-bytes-of-it",
+            DEFAULT,
+            BYTE_BY_BYTE,
+            vec![front(2, PING, bits16, 126)],
+        ),
+        (
+            "length-with-top-bit-and-three-bytes-of-it",
+            DEFAULT,
+            WHOLE,
+            vec![front(3, TEXT, bits64, 1 << 63)],
+        ),
+        (
+            "length-not-minimal-64-and-eight-bytes-of-it",
+            DEFAULT,
+            UNEVEN,
+            vec![front(8, TEXT, bits64, 65_535)],
+        ),
+        (
+            "message-past-the-limit-and-two-bytes-of-it",
+            SMALL,
+            WHOLE,
+            vec![front(2, BINARY, bits16, 126)],
         ),
         (
             "continuation-of-nothing",

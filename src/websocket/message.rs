@@ -66,22 +66,21 @@ impl Assembler {
         header: &FrameHeader,
         limits: &Limits,
     ) -> Result<(), ProtocolError> {
-        match (&mut self.message, header.opcode) {
-            //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
-            //# A fragmented message consists of a single frame with the FIN bit
-            //# clear and an opcode other than 0, followed by zero or more frames
-            //# with the FIN bit clear and the opcode set to 0, and terminated by
-            //# a single frame with the FIN bit set and an opcode of 0.
-            (None, Opcode::Continuation) => Err(ProtocolError::ContinuationWithoutMessage),
-            //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
-            //# The fragments of one message MUST NOT be interleaved between the
-            //# fragments of another message
-            (Some(_), Opcode::Text | Opcode::Binary) => Err(ProtocolError::MessageInsideMessage),
-            (Some(message), _) => message.begin_fragment(header, limits),
-            (None, _) if header.rsv == 0 => {
-                announce(0, header, limits.message_bytes_max).map(|_| ())
-            }
-            (None, _) => announce(0, header, compressed_bytes_max(limits)).map(|_| ()),
+        match &mut self.message {
+            None => check_first(header, limits),
+            Some(message) => message.begin_fragment(header, limits),
+        }
+    }
+
+    /// What [`Assembler::begin_frame`] would say of this data frame.
+    pub(crate) fn check_frame(
+        &self,
+        header: &FrameHeader,
+        limits: &Limits,
+    ) -> Result<(), ProtocolError> {
+        match &self.message {
+            None => check_first(header, limits),
+            Some(message) => message.check_fragment(header, limits).map(|_| ()),
         }
     }
 
@@ -191,6 +190,24 @@ impl Gathering {
         header: &FrameHeader,
         limits: &Limits,
     ) -> Result<(), ProtocolError> {
+        self.announced_bytes = self.check_fragment(header, limits)?;
+        self.fragments += 1;
+        Ok(())
+    }
+
+    /// May this frame be the next of the message? Then it has announced so many
+    /// octets with it.
+    fn check_fragment(
+        &self,
+        header: &FrameHeader,
+        limits: &Limits,
+    ) -> Result<usize, ProtocolError> {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+        //# The fragments of one message MUST NOT be interleaved between the
+        //# fragments of another message
+        if header.opcode != Opcode::Continuation {
+            return Err(ProtocolError::MessageInsideMessage);
+        }
         if self.fragments >= limits.fragments_max {
             return Err(ProtocolError::TooManyFragments);
         }
@@ -198,9 +215,7 @@ impl Gathering {
             None => limits.message_bytes_max,
             Some(_) => compressed_bytes_max(limits),
         };
-        self.announced_bytes = announce(self.announced_bytes, header, bytes_max)?;
-        self.fragments += 1;
-        Ok(())
+        announce(self.announced_bytes, header, bytes_max)
     }
 
     /// Makes room for `there` more octets, by doubling: the buffer never has twice
@@ -318,6 +333,24 @@ impl Payload {
         }
         Ok(())
     }
+}
+
+/// May this frame be the first of a message?
+#[inline]
+fn check_first(header: &FrameHeader, limits: &Limits) -> Result<(), ProtocolError> {
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+    //# A fragmented message consists of a single frame with the FIN bit
+    //# clear and an opcode other than 0, followed by zero or more frames
+    //# with the FIN bit clear and the opcode set to 0, and terminated by
+    //# a single frame with the FIN bit set and an opcode of 0.
+    if header.opcode == Opcode::Continuation {
+        return Err(ProtocolError::ContinuationWithoutMessage);
+    }
+    let bytes_max = match header.rsv {
+        0 => limits.message_bytes_max,
+        _ => compressed_bytes_max(limits),
+    };
+    announce(0, header, bytes_max).map(|_| ())
 }
 
 /// How much the message will have when this frame has come, if that is allowed.

@@ -141,11 +141,30 @@ impl Connection {
         if let Some(rest) = self.decoder.take_rest() {
             return Ok(Some(rest));
         }
-        let header = self.decoder.header(input)?;
-        if let Some(header) = header.filter(|header| !header.opcode.is_control()) {
+        let Ok(Some(header)) = self.decoder.header(input) else {
+            return self.check_front().map(|()| None);
+        };
+        if header.opcode.is_control() {
+            check_close_length(&header)?;
+        } else {
             self.message.begin_frame(&header, &self.limits)?;
         }
-        Ok(header)
+        Ok(Some(header))
+    }
+
+    /// A header that is cut, or that breaks a rule: fails at the first byte that breaks
+    /// a rule of a frame or of a message, wherever the input is cut.
+    #[cold]
+    fn check_front(&self) -> Result<(), ProtocolError> {
+        for least in self.decoder.beginnings() {
+            let header = least?;
+            if header.opcode.is_control() {
+                check_close_length(&header)?;
+            } else {
+                self.message.check_frame(&header, &self.limits)?;
+            }
+        }
+        Ok(())
     }
 
     /// A text, binary or continuation frame.
@@ -427,6 +446,15 @@ impl<'b> Ready<'b> {
             _ => Ok(Ready::Binary(payload)),
         }
     }
+}
+
+/// A Close has no body, or one that begins with a code of two bytes: the length alone
+/// tells that it does not.
+fn check_close_length(header: &FrameHeader) -> Result<(), ProtocolError> {
+    if header.opcode == Opcode::Close && header.payload_length == 1 {
+        return Err(ProtocolError::CloseBodyOneOctet);
+    }
+    Ok(())
 }
 
 #[inline]

@@ -59,7 +59,8 @@ pub enum FramePart<'b> {
 
 #[derive(Clone, Debug)]
 enum State {
-    /// Collecting a header: 0 ≤ length < [`FrameHeader::BYTES_MAX`] octets so far.
+    /// Collecting a header: 0 ≤ length < [`FrameHeader::BYTES_MAX`] octets so far. One
+    /// that breaks a rule stays here, and may have all of its octets.
     Header {
         bytes: [u8; FrameHeader::BYTES_MAX],
         length: u8,
@@ -145,7 +146,8 @@ impl FrameDecoder {
         self.state = State::Payload(rest);
     }
 
-    /// Reads and checks a header, between frames. `None`: `input` is used up.
+    /// Reads and checks a header, between frames. `None`: `input` is used up, and
+    /// what has come breaks no rule of a frame yet.
     ///
     /// The decoder is between frames afterwards too, as with `take_rest`.
     #[inline]
@@ -157,52 +159,94 @@ impl FrameDecoder {
             return Ok(None);
         };
         let parsed = match length {
-            0 => parse_whole(input, bytes, length)?,
-            _ => parse_collected(input, bytes, length)?,
+            0 => parse_whole(input, bytes, length),
+            _ => parse_collected(input, bytes, length),
         };
-        if let Some(header) = &parsed {
-            header.check_extended(self.role, self.defined)?;
+        let Some(header) = parsed else {
+            return self.check_front().map(|()| None);
+        };
+        if header.check_extended(self.role, self.defined).is_err() {
+            self.put_back(&header);
+            return self.check_front().map(|()| None);
         }
-        Ok(parsed)
+        Ok(Some(header))
+    }
+
+    /// The beginnings of the header that has not come whole or that breaks a rule,
+    /// from its first byte to all that is here: each as the least header that it
+    /// can become.
+    pub(crate) fn beginnings(&self) -> impl Iterator<Item = Result<FrameHeader, FrameError>> {
+        let front = match &self.state {
+            State::Header { bytes, length } => &bytes[..usize::from(*length)],
+            State::Payload(_) => &[],
+        };
+        (1..=front.len()).map(move |come| {
+            let least = FrameHeader::least(front[0], &front[1..come], self.role)?;
+            least.check_extended(self.role, self.defined)?;
+            Ok(least)
+        })
+    }
+
+    /// The first rule that is broken, in the order of the bytes: the same wherever the
+    /// header is cut.
+    #[cold]
+    fn check_front(&self) -> Result<(), FrameError> {
+        self.beginnings().try_for_each(|least| least.map(|_| ()))
+    }
+
+    /// A whole header that breaks a rule, for `beginnings` to look at.
+    #[cold]
+    fn put_back(&mut self, header: &FrameHeader) {
+        let mut front = Vec::with_capacity(FrameHeader::BYTES_MAX);
+        header.encode(&mut front);
+        let mut bytes = [0; FrameHeader::BYTES_MAX];
+        bytes[..front.len()].copy_from_slice(&front);
+        let length = front.len() as u8;
+        self.state = State::Header { bytes, length };
     }
 }
 
-/// The usual case: nothing is collected, and a whole header is there.
+/// The usual case: nothing is collected, and a whole header is there. `None`: it is
+/// cut or has no meaning, and its front is collected.
 #[inline]
 fn parse_whole(
     input: &mut &mut [u8],
     bytes: &mut [u8; FrameHeader::BYTES_MAX],
     length: &mut u8,
-) -> Result<Option<FrameHeader>, FrameError> {
-    if let Some((header, taken)) = FrameHeader::parse(input)? {
+) -> Option<FrameHeader> {
+    if let Ok(Some((header, taken))) = FrameHeader::parse(input) {
         take_front(input, taken);
-        return Ok(Some(header));
+        return Some(header);
     }
-    // Too short for a header, so shorter than the longest one.
-    let taken = input.len();
+    let taken = input.len().min(FrameHeader::BYTES_MAX);
     bytes[..taken].copy_from_slice(take_front(input, taken));
     *length = taken as u8;
-    Ok(None)
+    None
 }
 
-/// The header was cut: octets are added one at a time until it is complete.
+/// The header was cut: octets are added one at a time until it is complete, or can
+/// have no meaning.
 #[cold]
 fn parse_collected(
     input: &mut &mut [u8],
     bytes: &mut [u8; FrameHeader::BYTES_MAX],
     length: &mut u8,
-) -> Result<Option<FrameHeader>, FrameError> {
+) -> Option<FrameHeader> {
     while let [octet, ..] = **input {
         take_front(input, 1);
         // An incomplete header is shorter than the array.
         bytes[usize::from(*length)] = octet;
         *length += 1;
-        if let Some((header, _)) = FrameHeader::parse(&bytes[..usize::from(*length)])? {
-            *length = 0;
-            return Ok(Some(header));
+        match FrameHeader::parse(&bytes[..usize::from(*length)]) {
+            Ok(None) => {}
+            Ok(Some((header, _))) => {
+                *length = 0;
+                return Some(header);
+            }
+            Err(_) => return None,
         }
     }
-    Ok(None)
+    None
 }
 
 /// Takes what is there of the payload behind the header `rest`, at most

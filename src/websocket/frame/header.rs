@@ -4,6 +4,16 @@
 //! has no meaning at all; [`FrameHeader::check`] lists the rules that a header
 //! with a meaning may still break, one per line. Both cost a few nanoseconds
 //! and allocate nothing.
+//!
+//! A header that is cut is refused at the first byte that no lawful header has
+//! there, so the rules stand in the order of the bytes that decide them:
+//!
+//! ```text
+//! byte   1            2           3          4              8            then
+//!        FIN, RSV,    MASK,       top bit    16-bit form    64-bit form  masking
+//!        opcode       control     of 64      not minimal    not minimal  key
+//!                     over 125
+//! ```
 
 use super::Opcode;
 use std::fmt;
@@ -49,8 +59,8 @@ impl FrameHeader {
     ///
     /// # Errors
     /// A reserved opcode, a length that is not written in its shortest form, a
-    /// 64-bit length with the most significant bit set. The connection is then
-    /// to be failed with 1002.
+    /// 64-bit length with the most significant bit set: as soon as the byte is
+    /// there that decides it. The connection is then to be failed with 1002.
     ///
     /// ```
     /// use yamabiko::websocket::frame::{FrameHeader, Opcode};
@@ -63,14 +73,12 @@ impl FrameHeader {
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<Option<(FrameHeader, usize)>, FrameError> {
         let [first, second, rest @ ..] = bytes else {
-            return Ok(None);
+            return match bytes {
+                [first] => parse_opcode(*first).map(|_| None),
+                _ => Ok(None),
+            };
         };
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
-        //# If an unknown opcode is received, the receiving endpoint MUST _Fail the
-        //# WebSocket Connection_.
-        let Some(opcode) = Opcode::from_bits(first & 0b0000_1111) else {
-            return Err(FrameError::ReservedOpcode(first & 0b0000_1111));
-        };
+        let opcode = parse_opcode(*first)?;
         let Some((payload_length, rest)) = parse_length(second & 0b0111_1111, rest)? else {
             return Ok(None);
         };
@@ -87,6 +95,37 @@ impl FrameHeader {
             payload_length,
         };
         Ok(Some((header, bytes.len() - rest.len())))
+    }
+
+    /// The least that a header can be which begins with the byte `first` and with
+    /// `rest`: lengths and a mask bit that have not come are as small and as lawful as
+    /// they can be, and a masking key that has not come is zero.
+    ///
+    /// A rule that this header breaks is broken, whatever comes next.
+    ///
+    /// # Errors
+    /// As [`FrameHeader::parse`].
+    pub(crate) fn least(first: u8, rest: &[u8], receiver: Role) -> Result<FrameHeader, FrameError> {
+        let opcode = parse_opcode(first)?;
+        let lawful_mask = match receiver {
+            Role::Server => 0b1000_0000,
+            Role::Client => 0,
+        };
+        let (second, length) = match rest {
+            [] => (lawful_mask, &[][..]),
+            [second, length @ ..] => (*second, length),
+        };
+        let payload_length = match parse_length(second & 0b0111_1111, length)? {
+            Some((payload_length, _)) => payload_length,
+            None => length_bounds(second & 0b0111_1111, length).0,
+        };
+        Ok(FrameHeader {
+            fin: first & 0b1000_0000 != 0,
+            rsv: (first & 0b0111_0000) >> 4,
+            opcode,
+            masking_key: (second & 0b1000_0000 != 0).then_some([0; 4]),
+            payload_length,
+        })
     }
 
     /// The rules of a single frame, for an endpoint in the role `receiver` that
@@ -139,6 +178,11 @@ impl FrameHeader {
         if self.rsv != 0b000 && !(first_of_data && self.rsv & !defined == 0b000) {
             return Err(FrameError::ReservedBits(self.rsv));
         }
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+        //# Control frames themselves MUST NOT be fragmented.
+        if control && !self.fin {
+            return Err(FrameError::ControlFrameFragmented);
+        }
         //= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
         //# The server MUST close the connection upon receiving a
         //# frame that is not masked.
@@ -151,16 +195,11 @@ impl FrameHeader {
         if receiver == Role::Client && masked {
             return Err(FrameError::Masked);
         }
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
-        //# Control frames themselves MUST NOT be fragmented.
-        if control && !self.fin {
-            return Err(FrameError::ControlFrameFragmented);
-        }
         //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5
         //# All control frames MUST have a payload length of 125 bytes or less
         //# and MUST NOT be fragmented.
         if control && self.payload_length > Self::CONTROL_PAYLOAD_BYTES_MAX {
-            return Err(FrameError::ControlFrameTooLong(self.payload_length));
+            return Err(FrameError::ControlFrameTooLong);
         }
         Ok(())
     }
@@ -196,6 +235,15 @@ impl FrameHeader {
     }
 }
 
+#[inline]
+fn parse_opcode(first: u8) -> Result<Opcode, FrameError> {
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+    //# If an unknown opcode is received, the receiving endpoint MUST _Fail the
+    //# WebSocket Connection_.
+    let bits = first & 0b0000_1111;
+    Opcode::from_bits(bits).ok_or(FrameError::ReservedOpcode(bits))
+}
+
 /// Reads the length that the seven bits announce, and gives what is behind it.
 ///
 /// ```text
@@ -206,36 +254,73 @@ fn parse_length(length_7: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Frame
     let (length, shortest_from, rest) = match (length_7, rest) {
         (LENGTH_16, [a, b, rest @ ..]) => (
             u64::from(u16::from_be_bytes([*a, *b])),
-            u64::from(LENGTH_7_MAX) + 1,
+            LENGTH_16_FROM,
             rest,
         ),
         (LENGTH_64, [a, b, c, d, e, f, g, h, rest @ ..]) => (
             u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]),
-            u64::from(u16::MAX) + 1,
+            LENGTH_64_FROM,
             rest,
         ),
-        (LENGTH_16 | LENGTH_64, _) => return Ok(None),
+        (LENGTH_16 | LENGTH_64, cut) => return check_cut_length(length_7, cut),
         (length, rest) => (u64::from(length), 0, rest),
     };
+    check_length(length, length, shortest_from)?;
+    Ok(Some((length, rest)))
+}
+
+/// The rules of a length of which this much is known: at_least ≤ length ≤ at_most.
+#[inline]
+fn check_length(at_least: u64, at_most: u64, shortest_from: u64) -> Result<(), FrameError> {
     //= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
     //# If 127, the
     //# following 8 bytes interpreted as a 64-bit unsigned integer (the
     //# most significant bit MUST be 0) are the payload length.
-    if length > PAYLOAD_LENGTH_MAX {
+    if at_least > PAYLOAD_LENGTH_MAX {
         return Err(FrameError::LengthOver63Bits);
     }
     //= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
     //# Note that in all cases, the minimal number of bytes MUST be used to
     //# encode the length
-    if length < shortest_from {
-        return Err(FrameError::LengthNotMinimal(length));
+    if at_most < shortest_from {
+        return Err(FrameError::LengthNotMinimal);
     }
-    Ok(Some((length, rest)))
+    Ok(())
+}
+
+/// A length of 16 or 64 bits of which only `cut` has come.
+#[cold]
+fn check_cut_length<T>(length_7: u8, cut: &[u8]) -> Result<Option<T>, FrameError> {
+    let (at_least, at_most) = length_bounds(length_7, cut);
+    let shortest_from = match length_7 {
+        LENGTH_16 => LENGTH_16_FROM,
+        _ => LENGTH_64_FROM,
+    };
+    check_length(at_least, at_most, shortest_from).map(|()| None)
+}
+
+/// The least and the most that a length can be of which `cut` has come, the least in
+/// its shortest form.
+fn length_bounds(length_7: u8, cut: &[u8]) -> (u64, u64) {
+    let (bytes, shortest_from) = match length_7 {
+        LENGTH_16 => (2, LENGTH_16_FROM),
+        LENGTH_64 => (8, LENGTH_64_FROM),
+        length => return (u64::from(length), u64::from(length)),
+    };
+    let padded = |with: u8| {
+        let octets = cut.iter().copied().chain(std::iter::repeat(with));
+        let append = |length, octet| length << 8 | u64::from(octet);
+        octets.take(bytes).fold(0, append)
+    };
+    (padded(0).max(shortest_from), padded(u8::MAX))
 }
 
 const LENGTH_7_MAX: u8 = 125;
 const LENGTH_16: u8 = 126;
 const LENGTH_64: u8 = 127;
+/// The least lengths that are written in 16 and in 64 bits.
+const LENGTH_16_FROM: u64 = LENGTH_7_MAX as u64 + 1;
+const LENGTH_64_FROM: u64 = u16::MAX as u64 + 1;
 const PAYLOAD_LENGTH_MAX: u64 = u64::MAX >> 1;
 
 /// A rule of §5 that a single frame breaks. The answer is always to fail the
@@ -253,9 +338,9 @@ pub enum FrameError {
     /// A Close, Ping or Pong without FIN (§5.4).
     ControlFrameFragmented,
     /// A Close, Ping or Pong with more than 125 octets (§5.5).
-    ControlFrameTooLong(u64),
+    ControlFrameTooLong,
     /// A length that would have fitted a shorter form (§5.2).
-    LengthNotMinimal(u64),
+    LengthNotMinimal,
     /// A 64-bit length whose most significant bit is 1 (§5.2).
     LengthOver63Bits,
 }
@@ -268,12 +353,8 @@ impl fmt::Display for FrameError {
             Self::NotMasked => f.write_str("a client's frame is not masked (§5.1)"),
             Self::Masked => f.write_str("a server's frame is masked (§5.1)"),
             Self::ControlFrameFragmented => f.write_str("fragmented control frame (§5.4)"),
-            Self::ControlFrameTooLong(length) => {
-                write!(f, "control frame of {length} octets, more than 125 (§5.5)")
-            }
-            Self::LengthNotMinimal(length) => {
-                write!(f, "length {length} not in its shortest form (§5.2)")
-            }
+            Self::ControlFrameTooLong => f.write_str("control frame over 125 bytes (§5.5)"),
+            Self::LengthNotMinimal => f.write_str("length not in its shortest form (§5.2)"),
             Self::LengthOver63Bits => f.write_str("length over 63 bits (§5.2)"),
         }
     }
@@ -319,11 +400,11 @@ mod tests {
     fn a_length_in_a_longer_form_than_needed_is_refused() {
         assert_eq!(
             FrameHeader::parse(&[0x82, 126, 0, 125]),
-            Err(FrameError::LengthNotMinimal(125))
+            Err(FrameError::LengthNotMinimal)
         );
         assert_eq!(
             FrameHeader::parse(&[0x82, 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff]),
-            Err(FrameError::LengthNotMinimal(65_535))
+            Err(FrameError::LengthNotMinimal)
         );
     }
 
