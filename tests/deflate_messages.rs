@@ -129,8 +129,6 @@ fn a_block_with_bfinal_is_followed_by_others(role: Role) {
         assert_eq!(hears(endpoint(), &[&two]), [text("HelloHello")]);
         let across = [HELLO_FINAL_ALONE, HELLO_AGAIN].concat();
         assert_eq!(hears(endpoint(), &[&across]), [text("HelloHello")]);
-        // Nothing is missing where a stream has ended.
-        assert_eq!(hears(endpoint(), &[HELLO_FINAL_ALONE]), [text("Hello")]);
     }
     // The window outlives the end of a stream, in this message and in the next.
     let across = [HELLO_FINAL_ALONE, HELLO_AGAIN].concat();
@@ -191,7 +189,7 @@ fn two_blocks_in_one_message_are_read(role: Role) {
 both_roles!(two_blocks_in_one_message_are_read);
 
 fn empty_messages_and_empty_fragments_are_read(role: Role) {
-    let nothing: [&[u8]; 2] = [b"\x00", b""];
+    let nothing: [&[u8]; 2] = [b"\x00", b"\x00"];
     assert_eq!(
         hears(agreed(role, TAKEOVER), &nothing),
         [text(""), text("")]
@@ -234,14 +232,37 @@ both_roles!(what_is_no_deflate_fails_with_1007);
 fn a_message_that_is_cut_short_fails_with_1007(role: Role) {
     let long = stored(&[7; 40]);
     for whole in [HELLO, HELLO_FINAL, &long] {
-        for length in 1..whole.len() {
-            if ![HELLO_FINAL_ALONE, b"\x00"].contains(&&whole[..length]) {
+        for length in 0..whole.len() {
+            // One octet of zeros is an empty message.
+            if whole[..length] != *b"\x00" {
                 fails(CORRUPT, agreed(role, NO_TAKEOVER), &whole[..length]);
+                fails(CORRUPT, agreed(role, TAKEOVER), &whole[..length]);
             }
         }
     }
 }
 both_roles!(a_message_that_is_cut_short_fails_with_1007);
+
+/// §7.2.1 leaves the header of an empty stored block at the end of each message, so
+/// none is without an octet, and none ends with a block that has BFINAL.
+fn compressed_message_without_the_block_at_its_end_fails_with_1007(role: Role) {
+    for parameters in [TAKEOVER, NO_TAKEOVER] {
+        let long = [&stored(&[7; 20_000])[..20_005], b"\x03\x00"].concat();
+        for payload in [b"", HELLO_FINAL_ALONE, b"\x03\x00", &long] {
+            let endpoint = || agreed(role, parameters);
+            fails(CORRUPT, endpoint(), payload);
+            for pieces in [vec![b"", payload], vec![payload, b"", b""]] {
+                let frames = fragments(BINARY, &pieces).into_iter();
+                let wire: Vec<u8> = frames.flat_map(|frame| peer(role).frame(frame)).collect();
+                fails_after(&[], CORRUPT, endpoint(), wire);
+            }
+            // With it the message is whole.
+            let whole = [payload, b"\x00"].concat();
+            assert_eq!(hears(endpoint(), &[&whole]).len(), 1);
+        }
+    }
+}
+both_roles!(compressed_message_without_the_block_at_its_end_fails_with_1007);
 
 //= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
 //= type=test

@@ -294,7 +294,8 @@ fn inflated(earlier: &[u8], payload: &[u8], bytes_max: usize) -> (Vec<u8>, bool)
             Err(_) => return (octets, false),
         }
     }
-    (octets, true)
+    // No block is begun that the tail could end.
+    (octets, false)
 }
 
 /// Whether the tail, which §7.2.2 has us append, is an empty stored block here: then
@@ -368,7 +369,19 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
             "empty",
             [0, 3, 0],
             &[],
-            vec![(TEXT, b"\0"), (IN_THREE_WITH_PINGS, b""), (TEXT, b"")],
+            vec![(TEXT, b"\0"), (IN_THREE_WITH_PINGS, b"\0"), (TEXT, b"")],
+        ),
+        (
+            "no-octet",
+            [0, 3, 0],
+            &[],
+            vec![(PLAIN_TEXT, b""), (IN_THREE_WITH_PINGS, b"")],
+        ),
+        (
+            "bfinal-and-nothing-behind-it",
+            [1, 0, 0],
+            &[],
+            vec![(TEXT, HELLO), (TEXT, FINAL)],
         ),
         ("corrupt", [0, 0, 0], &[], vec![(TEXT, &corrupt)]),
         ("cut-short", [0, 0, 0], &[], vec![(TEXT, &HELLO[..4])]),

@@ -69,15 +69,17 @@ impl CompressedMessage {
         self.inflate(octets, payload)
     }
 
-    /// The message is complete: inflates what waits, and sees that it was whole.
+    /// The message is complete: inflates what waits, and sees that it was whole. One
+    /// without an octet never is.
     pub(crate) fn finish(&mut self, payload: &mut Payload) -> Result<(), ProtocolError> {
         self.inflate_waiting(payload)?;
-        if let Some(mut inflater) = self.inflater.take() {
-            let whole = inflater.end();
-            pool::give_inflater(inflater);
-            whole?;
-        }
-        Ok(())
+        let mut inflater = self
+            .inflater
+            .take()
+            .ok_or(ProtocolError::CompressedDataCorrupt)?;
+        let whole = inflater.end();
+        pool::give_inflater(inflater);
+        whole
     }
 
     /// What the next message may refer to, now that this one is complete.
@@ -120,8 +122,6 @@ impl Drop for CompressedMessage {
 /// The library's decompressor.
 pub(crate) struct Inflater {
     inflate: Inflate,
-    /// Whether anything of the stream has been read.
-    begun: bool,
 }
 
 impl Inflater {
@@ -134,13 +134,11 @@ impl Inflater {
     pub(crate) fn new() -> Inflater {
         Inflater {
             inflate: Inflate::new(false, WindowBits::MAX.get()),
-            begun: false,
         }
     }
 
     /// Begins a stream behind these octets.
     fn start(&mut self, earlier: [&[u8]; 3]) -> Result<(), ProtocolError> {
-        self.begun = false;
         self.inflate.reset(false);
         for octets in earlier.into_iter().filter(|octets| !octets.is_empty()) {
             let set = self.inflate.set_dictionary(octets);
@@ -194,16 +192,14 @@ impl Inflater {
         }
     }
 
-    /// The message is complete. Whole it is if a last block can follow what the
-    /// sender has removed; and where a stream has ended or never begun there is
-    /// nothing to follow.
-    //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
-    //# Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the
-    //# payload of the message.
+    /// The message is complete. It is whole if what has come and the four octets that
+    /// the sender has removed end with an empty block, behind which a last one can
+    /// follow. Where a stream has ended (BFINAL) and nothing has come behind it, they
+    /// do not: they are the beginning of a block that is cut.
     fn end(&mut self) -> Result<(), ProtocolError> {
-        if !self.begun {
-            return Ok(());
-        }
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+        //# Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the
+        //# payload of the message.
         let step = self.step(&TAIL_AND_LAST_BLOCK, &mut [0]);
         let all_taken = step.taken == TAIL_AND_LAST_BLOCK.len();
         match (step.status, step.written) {
@@ -217,10 +213,8 @@ impl Inflater {
         let (taken, written) = (self.inflate.total_in(), self.inflate.total_out());
         let flush = InflateFlush::SyncFlush;
         let status = self.inflate.decompress(octets, room, flush);
-        let taken = (self.inflate.total_in() - taken) as usize;
-        self.begun |= taken > 0;
         Step {
-            taken,
+            taken: (self.inflate.total_in() - taken) as usize,
             written: (self.inflate.total_out() - written) as usize,
             status,
         }
