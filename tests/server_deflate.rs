@@ -8,10 +8,12 @@ mod inflate;
 mod socket;
 
 use inflate::inflate_message;
-use socket::{Client, Frame, PATIENCE, Running, frame, with_1_and_3_workers};
+use socket::{
+    Client, Deadline, Frame, LOOP_PATIENCE, PATIENCE, Running, eventually, frame,
+    with_1_and_3_workers,
+};
 use std::collections::{BTreeMap, HashMap};
 use std::thread;
-use std::time::Duration;
 use yamabiko::server::{
     Config, DeflateConfig, Limits, Message, Metrics, RoomLag, SlowPolicy, SlowReaders, WindowBits,
 };
@@ -22,12 +24,9 @@ use yamabiko::websocket::{self, Connection};
 /// What browsers offer.
 const BROWSER: &str = "permessage-deflate; client_max_window_bits";
 
-/// Without pings, so that what comes is what the tests are about.
 fn compressing(config: Config) -> Config {
     Config {
         deflate: Some(DeflateConfig::default()),
-        ping_interval: None,
-        close_timeout: PATIENCE,
         ..config
     }
 }
@@ -108,14 +107,19 @@ fn text_of(frame: &Frame, window_bytes: usize) -> String {
     String::from_utf8(payload).expect("a text is UTF-8")
 }
 
-fn metrics_when(server: &Running, wanted: impl Fn(&Metrics) -> bool) -> Metrics {
-    loop {
-        let metrics = server.handle.metrics();
-        if wanted(&metrics) {
-            return metrics;
-        }
-        thread::sleep(Duration::from_millis(2));
-    }
+fn metrics_when(server: &Running, what: &str, wanted: impl Fn(&Metrics) -> bool) -> Metrics {
+    let mut metrics = Metrics::default();
+    eventually(what, PATIENCE, || {
+        metrics = server.handle.metrics();
+        wanted(&metrics)
+    });
+    metrics
+}
+
+/// The server's numbers when it has compressed so many frames, or more.
+fn when_compressed(server: &Running, frames: u64) -> Metrics {
+    let what = format!("{frames} frames are compressed");
+    metrics_when(server, &what, |metrics| metrics.compressed >= frames)
 }
 
 #[test]
@@ -269,7 +273,7 @@ fn a_message_is_compressed_once_for_all_members_on_all_workers() {
             from += text.len() as u64;
             to += (frames[0].payload.len() + header_bytes) as u64;
         }
-        let metrics = metrics_when(&server, |metrics| metrics.compressed >= 50);
+        let metrics = when_compressed(&server, 50);
         assert_eq!(metrics.compressed, 50);
         assert_eq!(metrics.compressed_from_bytes, from);
         assert_eq!(metrics.compressed_to_bytes, to);
@@ -290,11 +294,11 @@ fn small_windows_share_one_more_frame_and_short_messages_need_none() {
         };
         let short = say(&prose(1, 512));
         assert!(short.iter().all(|frame| *frame == short[0]));
-        assert_eq!(metrics_when(&server, |m| m.compressed >= 1).compressed, 1);
+        assert_eq!(when_compressed(&server, 1).compressed, 1);
         let long = say(&prose(2, 513));
         assert!(long[1..].iter().all(|frame| *frame == long[1]));
         assert_eq!(text_of(&long[1], 1 << 9), text_of(&long[0], 1 << 15));
-        assert_eq!(metrics_when(&server, |m| m.compressed >= 3).compressed, 3);
+        assert_eq!(when_compressed(&server, 3).compressed, 3);
     });
 }
 
@@ -309,7 +313,9 @@ fn nothing_is_compressed_that_nobody_takes() {
         for member in &mut plain {
             assert_eq!(member.read_text(), text);
         }
-        let metrics = metrics_when(&server, |metrics| metrics.deliveries >= 4);
+        let metrics = metrics_when(&server, "all four are served", |metrics| {
+            metrics.deliveries >= 4
+        });
         assert_eq!(metrics.compressed, 0);
     });
 }
@@ -354,7 +360,7 @@ fn what_is_too_short_or_does_not_shrink_goes_as_it_is() {
         assert!(listener.read_frame() == plain);
         listener.send(frame(Opcode::Binary, &noise));
         assert!(listener.read_frame() == plain);
-        let metrics = metrics_when(&server, |metrics| metrics.compressed >= 3);
+        let metrics = when_compressed(&server, 3);
         assert_eq!(metrics.compressed, 3);
     });
 }
@@ -464,13 +470,14 @@ fn publish_until(
 ) -> Vec<Frame> {
     let mut publisher = Client::open(server.address);
     let mut frames = Vec::new();
-    while !acted(&server.handle.metrics()) {
+    eventually("the server acts on the slow reader", LOOP_PATIENCE, || {
         let text = hexadecimal(frames.len() as u64, 300_000);
         publisher.text(&format!("/say {room} {text}"));
         let frame = reader.read_frame();
         assert!(frame.compressed && frame.payload.len() > 100_000);
         frames.push(frame);
-    }
+        acted(&server.handle.metrics())
+    });
     frames
 }
 
@@ -509,7 +516,9 @@ fn a_slow_reader_of_compressed_messages_skips() {
         assert!(missed > 0);
         reader.text("/say skip and it goes on");
         assert_eq!(slow.read_text(), "and it goes on");
-        let metrics = metrics_when(&server, |metrics| metrics.skipped >= missed);
+        let metrics = metrics_when(&server, "all that is missed is counted", |metrics| {
+            metrics.skipped >= missed
+        });
         assert_eq!(metrics.skipped, missed);
     });
 }
@@ -585,13 +594,18 @@ fn a_room_that_is_behind_is_one_entry_whatever_its_lanes() {
     let mut narrow = member(&server, "hall", &with_window(10));
     let mut publisher = Client::open(server.address);
     let mut texts = 0;
+    let turn = |client: &mut Client| {
+        client.text("the numbers are shown when a turn has ended");
+        client.read_text();
+    };
+    let deadline = Deadline::after(LOOP_PATIENCE);
     let lag = loop {
+        deadline.check("both slow members are behind");
         publisher.text(&format!("/say hall {}", hexadecimal(texts, 200_000)));
         texts += 1;
         reader.read_frame();
         narrow.read_frame();
-        publisher.text("the numbers are shown when a turn has ended");
-        publisher.read_text();
+        turn(&mut publisher);
         match server.handle.lags().as_slice() {
             [] => {}
             [lag] if lag.behind == 2 => break lag.clone(),
@@ -604,17 +618,17 @@ fn a_room_that_is_behind_is_one_entry_whatever_its_lanes() {
     assert!(lag.held_bytes as u64 > lag.bytes);
     // One of them catches up, and then the other.
     (0..texts).for_each(|_| assert!(slow.read_frame().compressed));
-    while server.handle.lags()[0].behind == 2 {
-        publisher.text("a turn");
-        publisher.read_text();
-    }
+    eventually("one of them has caught up", PATIENCE, || {
+        turn(&mut publisher);
+        server.handle.lags().iter().all(|lag| lag.behind < 2)
+    });
     let lags = server.handle.lags();
     assert_eq!((lags.len(), lags[0].members), (1, 4));
     (0..texts).for_each(|_| assert_eq!(slow_plain.read_text().len(), 200_000));
-    while !server.handle.lags().is_empty() {
-        publisher.text("a turn");
-        publisher.read_text();
-    }
+    eventually("both have caught up", PATIENCE, || {
+        turn(&mut publisher);
+        server.handle.lags().is_empty()
+    });
 }
 
 /// A client's own compressed messages.

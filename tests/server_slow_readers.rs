@@ -6,7 +6,7 @@
 mod socket;
 
 use socket::{
-    Client, Frame, PATIENCE, Running, eventually, frame, some_member_is_behind,
+    Client, Frame, LOOP_PATIENCE, PATIENCE, Running, eventually, frame, some_member_is_behind,
     with_1_and_3_workers,
 };
 use std::sync::mpsc::channel;
@@ -264,7 +264,7 @@ fn a_message_published_from_missed_arrives_without_any_other_event() {
             slow.join("hall");
             let mut publisher = Client::open(server.address);
             let message = frame(Opcode::Binary, &Frame::big().payload);
-            eventually("the slow client has been behind", PATIENCE, || {
+            eventually("the slow client has been behind", LOOP_PATIENCE, || {
                 publisher.send(&message);
                 let metrics = server.handle.metrics();
                 some_member_is_behind(&server.handle) || metrics.skipped + metrics.disconnected > 0

@@ -11,8 +11,11 @@ use std::process::{Child, ExitStatus, Output};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// The bound of every wait: longer than anything takes on a busy machine.
+/// The bound of a wait: longer than any one thing takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The bound of a loop whose steps are work, each of them bounded by itself.
+pub const LOOP_PATIENCE: Duration = Duration::from_secs(300);
 
 /// How often [`eventually`] looks.
 const STEP: Duration = Duration::from_millis(1);

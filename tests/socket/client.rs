@@ -2,7 +2,7 @@
 //! it reads it takes apart by hand, so that no two mistakes of the crate can
 //! cancel out.
 
-use super::{Deadline, PATIENCE, bounded};
+use super::{Deadline, LOOP_PATIENCE, PATIENCE, bounded};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -209,7 +209,7 @@ impl Client {
 
     /// Everything up to the end of the stream.
     pub fn read_to_end(&mut self) -> Vec<u8> {
-        let deadline = Deadline::after(PATIENCE);
+        let deadline = Deadline::after(LOOP_PATIENCE);
         while self.read_more() {
             deadline.check("the end of the stream");
         }
@@ -224,7 +224,7 @@ impl Client {
 
     /// The connection ends, by FIN or by a reset.
     pub fn expect_gone(&mut self) {
-        let deadline = Deadline::after(PATIENCE);
+        let deadline = Deadline::after(LOOP_PATIENCE);
         let mut buffer = [0; 64 << 10];
         loop {
             match self.stream.read(&mut buffer) {
@@ -309,7 +309,7 @@ impl Client {
 
     /// Whatever comes, up to a Close.
     pub fn read_until_close(&mut self) -> (u16, String) {
-        let deadline = Deadline::after(PATIENCE);
+        let deadline = Deadline::after(LOOP_PATIENCE);
         loop {
             deadline.check("a Close frame");
             let frame = self.read_frame();

@@ -22,7 +22,7 @@ mod waiting;
 
 pub use application::{Application, Gate, Told};
 pub use client::{Answer, Client, Frame, GET, frame, upgrade};
-pub use waiting::{Deadline, PATIENCE, accepted, bounded, eventually, joined};
+pub use waiting::{Deadline, LOOP_PATIENCE, PATIENCE, accepted, bounded, eventually, joined};
 #[cfg(target_os = "linux")]
 pub use waiting::{is_asleep, own_thread};
 
@@ -147,7 +147,7 @@ impl Running {
 
     /// The next of these that the application was told, others skipped.
     pub fn told_next(&self, wanted: impl Fn(&Told) -> bool) -> Told {
-        let deadline = Deadline::after(PATIENCE);
+        let deadline = Deadline::after(LOOP_PATIENCE);
         loop {
             let told = self.told();
             if wanted(&told) {
@@ -201,7 +201,7 @@ impl Running {
         has_come: impl Fn(&ServerHandle) -> bool,
     ) -> u64 {
         let mut published = 0;
-        eventually(what, PATIENCE, || {
+        eventually(what, LOOP_PATIENCE, || {
             publisher.text(&format!("/say-bytes 10 {room}"));
             assert!(reader.read_frame() == Frame::big());
             published += 1;
