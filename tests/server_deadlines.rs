@@ -4,7 +4,12 @@
 
 mod socket;
 
-use socket::{Client, Frame, Running, Told, config, frame, upgrade, with_1_and_3_workers};
+#[cfg(target_os = "linux")]
+use socket::is_asleep;
+use socket::{
+    Client, Deadline, Frame, LOOP_PATIENCE, PATIENCE, Running, Told, config, eventually, frame,
+    in_time, upgrade, with_1_and_3_workers,
+};
 use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 use yamabiko::server::Config;
@@ -25,9 +30,12 @@ fn with_handshake_timeout(config: Config) -> Config {
 fn half_a_head_is_answered_with_408() {
     with_1_and_3_workers(|config| {
         let server = Running::start(with_handshake_timeout(config));
-        let mut client = Client::connect(server.address);
-        client.send(&upgrade("/", "")[..60]);
-        let answer = client.read_answer();
+        // Without a byte before the timeout there is no answer; then again.
+        let answer = in_time("an answer to half a head", || {
+            let mut client = Client::connect(server.address);
+            client.send(&upgrade("/", "")[..60]);
+            client.try_read_answer()
+        });
         answer.expect_whole();
         assert_eq!(answer.status, 408);
     });
@@ -44,28 +52,31 @@ fn a_client_that_says_nothing_is_closed_without_a_word() {
 #[test]
 fn a_trickle_does_not_put_off_the_handshake_timeout() {
     let server = Running::start(with_handshake_timeout(config(1)));
-    let mut client = Client::connect(server.address);
-    client.send("GET / HTTP/1.1\r\nHost: localhost\r\nX-Trickle: ");
-    let pause = Some(Duration::from_millis(4));
-    client.stream.set_read_timeout(pause).expect("a span");
-    // 8 KiB may be in a field: half a minute, if each byte began the time anew.
-    let answered = (0..8000).any(|_| {
-        client.send("x");
-        client.stream.peek(&mut [0]).is_ok()
+    let answer = in_time("an answer to a trickle", || {
+        let mut client = Client::connect(server.address);
+        client.send("GET / HTTP/1.1\r\nHost: localhost\r\nX-Trickle: ");
+        let pause = Some(Duration::from_millis(4));
+        client.stream.set_read_timeout(pause).expect("a span");
+        // 8 KiB may be in a field: half a minute, if each byte began the time anew.
+        let answered = (0..8000).any(|_| {
+            client.send("x");
+            client.stream.peek(&mut [0]).is_ok()
+        });
+        assert!(answered, "the trickle was read to its end");
+        client
+            .stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a span");
+        client.try_read_answer()
     });
-    assert!(answered, "the trickle was read to its end");
-    client
-        .stream
-        .set_read_timeout(Some(socket::PATIENCE))
-        .expect("a span");
-    assert_eq!(client.read_answer().status, 408);
+    assert_eq!(answer.status, 408);
 }
 
 #[test]
 fn the_handshake_timeout_is_over_with_the_handshake() {
     with_1_and_3_workers(|config| {
         let server = Running::start(with_handshake_timeout(config));
-        let mut client = Client::open(server.address);
+        let mut client = Client::open_in_time(server.address);
         // One that came later has been through its timeout.
         Client::connect(server.address).expect_end();
         client.text("still here");
@@ -121,7 +132,7 @@ fn neither_a_wrong_pong_nor_data_stands_for_the_pong() {
         wrong.payload[7] ^= 1;
         let begun = Instant::now();
         let (mut code, mut echoes) = (None, 0);
-        while code.is_none() && begun.elapsed() < socket::PATIENCE {
+        while code.is_none() && begun.elapsed() < PATIENCE {
             client.send(pong(&wrong));
             client.send(frame(Opcode::Pong, b""));
             client.text("data");
@@ -140,11 +151,10 @@ fn neither_a_wrong_pong_nor_data_stands_for_the_pong() {
 #[test]
 fn the_application_is_told_of_a_pong_that_did_not_come() {
     with_1_and_3_workers(|config| {
-        let server = Running::start(Config {
+        let silent_to_pings = Config {
             pong_timeout: TIGHT,
-            close_timeout: TIGHT,
             ..with_ping_interval(config)
-        });
+        };
         let told = |server: &Running| match server.told_closed() {
             Told::Closed {
                 clean,
@@ -154,13 +164,18 @@ fn the_application_is_told_of_a_pong_that_did_not_come() {
             } => (clean, code, failure.expect("a failure")),
             other => panic!("{other:?}"),
         };
-        // One that is gone altogether, and one that answers at the last moment.
+        let failure = "no pong came in time".to_owned();
+        // One that is gone altogether, and one that still answers the Close.
+        let server = Running::start(Config {
+            close_timeout: TIGHT,
+            ..silent_to_pings.clone()
+        });
         let mut dead = Client::open(server.address);
         assert_eq!(dead.read_until_close().0, 1008);
         dead.expect_gone();
-        let failure = "no pong came in time".to_owned();
         assert_eq!(told(&server), (false, 1006, failure.clone()));
 
+        let server = Running::start(silent_to_pings);
         let mut late = Client::open(server.address);
         assert_eq!(late.read_until_close().0, 1008);
         late.close(1008, "");
@@ -180,15 +195,13 @@ fn a_client_that_does_not_say_fin_after_the_end_is_let_go() {
     client.read_close();
     client.expect_end();
     // A closed socket answers with a reset, an open one takes what comes.
-    let begun = Instant::now();
-    let refused = loop {
-        match client.stream.write_all(b"x") {
-            Ok(()) => assert!(begun.elapsed() < socket::PATIENCE, "it reads for ever"),
-            Err(error) => break error.kind(),
-        }
-    };
+    let mut refused = None;
+    eventually("a reset", PATIENCE, || {
+        refused = client.stream.write_all(b"x").err();
+        refused.is_some()
+    });
     assert!(matches!(
-        refused,
+        refused.expect("it was waited for").kind(),
         ErrorKind::BrokenPipe | ErrorKind::ConnectionReset
     ));
 }
@@ -208,7 +221,9 @@ fn a_client_that_does_not_take_its_page_is_let_go() {
         other.expect_gone();
     }
     let (mut taken, mut buffer) = (0, vec![0; 1 << 20]);
+    let deadline = Deadline::after(LOOP_PATIENCE);
     while let Ok(count @ 1..) = client.stream.read(&mut buffer) {
+        deadline.check("the end of a part of the page");
         taken += count;
     }
     assert!(taken < 16 << 20, "the whole page was kept for it");
@@ -221,7 +236,7 @@ mod idle {
     /// How often the kernel has put this thread to sleep or interrupted it: a
     /// thread that makes no turn stands still in both.
     fn switches(thread: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{thread}/status"));
+        let status = std::fs::read_to_string(format!("{thread}/status"));
         let status = status.expect("the thread runs");
         let counts = status
             .lines()
@@ -253,18 +268,15 @@ mod idle {
                 });
                 let mut clients = server.clients_of_each_worker(workers, 2);
                 let threads = threads(&mut clients);
-                let silence = |clients: &mut [Vec<Client>], span| {
-                    clients[0][0].expect_silence(span);
-                };
                 let count = || threads.iter().map(|thread| switches(thread)).sum::<u64>();
                 // The last turn may still be on its way to sleep.
-                let begun = Instant::now();
                 let mut before = 0;
-                while before != count() && begun.elapsed() < socket::PATIENCE {
+                eventually("all workers sleep", PATIENCE, || {
                     before = count();
-                    silence(&mut clients, Duration::from_millis(10));
-                }
-                silence(&mut clients, Duration::from_millis(150));
+                    threads.iter().all(|thread| is_asleep(thread)) && before == count()
+                });
+                // Time for any tick that there might be.
+                clients[0][0].expect_silence(Duration::from_millis(150));
                 assert_eq!(count(), before, "a worker has woken");
             }
         });

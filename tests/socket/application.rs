@@ -189,8 +189,8 @@ fn obey(words: &str, session: &mut Session, context: &mut Context<'_>) {
             assert!(taken.is_some());
         }
         "thread" => {
-            let name = std::fs::read_link("/proc/thread-self").expect("this is Linux");
-            say(context, &name.to_string_lossy());
+            #[cfg(target_os = "linux")]
+            say(context, &super::own_thread());
         }
         "panic" => panic!("the test asked for it"),
         other => panic!("the test asks for {other:?}"),

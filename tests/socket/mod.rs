@@ -21,7 +21,7 @@ mod client;
 mod waiting;
 
 pub use application::{Application, Gate, Told};
-pub use client::{Answer, Client, Frame, GET, frame, upgrade};
+pub use client::{Answer, Client, Frame, GET, frame, in_time, upgrade};
 pub use waiting::{Deadline, LOOP_PATIENCE, PATIENCE, accepted, bounded, eventually, joined};
 #[cfg(target_os = "linux")]
 pub use waiting::{is_asleep, own_thread};
