@@ -31,7 +31,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'; trusted-types 'none'";
 
-pub(super) static ASSETS: [Asset; 8] = [
+pub(super) static ASSETS: [Asset; 9] = [
     Asset {
         path: "/",
         content_type: HTML,
@@ -56,6 +56,11 @@ pub(super) static ASSETS: [Asset; 8] = [
         path: "/conversation.js",
         content_type: JAVASCRIPT,
         body: include_str!("page/conversation.js"),
+    },
+    Asset {
+        path: "/diagnosis.js",
+        content_type: JAVASCRIPT,
+        body: include_str!("page/diagnosis.js"),
     },
     Asset {
         path: "/links.js",

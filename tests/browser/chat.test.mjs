@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
-import { Counter, Server, enter, launch, said, say } from "./yamabiko.mjs";
+import { Counter, Proxy, Server, enter, launch, said, say } from "./yamabiko.mjs";
 
 const WAIT_MS = 15_000;
 
@@ -47,6 +47,11 @@ async function inRoom(name, room, options) {
 }
 
 const people = (page) => page.getByRole("complementary", { name: /Here now/ });
+/** What a browser writes about requests that were meant to fail is no complaint. */
+function forgiveFailedRequests() {
+  complaints = complaints.filter((text) => !/WebSocket connection to .* failed|Failed to load resource/.test(text));
+}
+
 const connected = (page) => page.getByText("Connected", { exact: true }).waitFor();
 
 test("two people in one room see each other come and talk, and one sees the other leave", async () => {
@@ -111,7 +116,32 @@ test("after a restart of the server both come back by themselves and talk again"
   await said(bo, "into the void").waitFor();
   await say(bo, "and out again");
   await said(aiko, "and out again").waitFor();
-  complaints = complaints.filter((text) => !/WebSocket connection to .* failed/.test(text));
+  forgiveFailedRequests();
+});
+
+test("a server that refuses the page is told apart from one that cannot be reached", async () => {
+  const proxy = await Proxy.start(server);
+  try {
+    const page = await tab();
+    const told = (text) => page.getByRole("status").filter({ hasText: text }).waitFor();
+    const submit = page.getByRole("button", { name: "Enter the room" });
+    await page.goto(proxy.url);
+    await page.getByLabel("Your name").fill("Aiko");
+    await submit.click();
+    await told(/The server answers, but refuses this page/);
+    await told(`--allow-origin ${new URL(proxy.url).origin}`);
+
+    proxy.status = 503;
+    await submit.click();
+    await told(/The server answers, but takes no more connections now/);
+
+    proxy.stop();
+    await submit.click();
+    await told(/The server cannot be reached/);
+  } finally {
+    proxy.stop();
+    forgiveFailedRequests();
+  }
 });
 
 test("a bad name is told in words, at the field, and a taken one with a free one", async () => {

@@ -37,4 +37,4 @@ if [ "${1:-}" = --screenshot ]; then
     shift
     exec timeout --kill-after=5 120 node screenshot.mjs "$@"
 fi
-exec timeout --kill-after=5 240 node --test --test-reporter=spec links.test.mjs chat.test.mjs
+exec timeout --kill-after=5 240 node --test --test-reporter=spec links.test.mjs connection.test.mjs chat.test.mjs

@@ -3,6 +3,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import * as http from "node:http";
 import { connect, createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
@@ -64,6 +65,61 @@ export class Counter {
       socket.on("error", () => other.destroy());
       socket.on("close", () => this.sockets.delete(socket));
     }
+  }
+
+  stop() {
+    this.listener.close();
+    for (const socket of this.sockets) socket.destroy();
+  }
+}
+
+/**
+ * A reverse proxy as an operator can get it wrong: it puts the server's own
+ * address into `Host`, so that the page is of another origin for the server.
+ * With a `status` it answers in the server's place instead.
+ */
+export class Proxy {
+  static async start(server) {
+    const proxy = new Proxy();
+    proxy.server = server;
+    proxy.status = 0;
+    proxy.sockets = new Set();
+    proxy.listener = http.createServer((request, response) => proxy.#handOn(request, response));
+    proxy.listener.on("upgrade", (request, socket) => proxy.#upgrade(request, socket));
+    proxy.listener.on("connection", (socket) => proxy.#keep(socket));
+    proxy.listener.listen(0, "127.0.0.1");
+    await once(proxy.listener, "listening");
+    proxy.url = `http://127.0.0.1:${proxy.listener.address().port}/`;
+    return proxy;
+  }
+
+  #ask({ method, url, headers }) {
+    const { port } = this.server;
+    const asked = http.request({ port, host: "127.0.0.1", method, path: url, headers: { ...headers, host: `127.0.0.1:${port}` } });
+    asked.end();
+    return asked;
+  }
+
+  #handOn(request, response) {
+    if (this.status) return response.writeHead(this.status).end();
+    const asked = this.#ask(request);
+    asked.on("error", () => response.writeHead(502).end());
+    asked.on("response", (answer) => answer.pipe(response.writeHead(answer.statusCode, answer.headers)));
+  }
+
+  #upgrade(request, socket) {
+    const refuse = (status) => socket.end(`HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+    socket.on("error", () => socket.destroy());
+    if (this.status) return refuse(this.status);
+    const asked = this.#ask(request);
+    asked.on("error", () => refuse(502));
+    asked.on("response", (answer) => refuse(answer.statusCode));
+    asked.on("upgrade", (answer, upgraded) => refuse(500) && upgraded.destroy());
+  }
+
+  #keep(socket) {
+    this.sockets.add(socket);
+    socket.on("close", () => this.sockets.delete(socket));
   }
 
   stop() {

@@ -9,6 +9,7 @@
 
 import { Connection } from "./connection.js";
 import { Conversation, colour, element, peak } from "./conversation.js";
+import { diagnose } from "./diagnosis.js";
 import { Presence } from "./presence.js";
 
 const SUBPROTOCOL = "yamabiko.chat.v1";
@@ -119,11 +120,12 @@ function showRoom() {
 function open() {
   close();
   const scheme = location.protocol === "https:" ? "wss" : "ws";
-  const url = `${scheme}://${location.host}/chat/${own.room}`;
-  connection = new Connection(url, SUBPROTOCOL, {
+  const path = `/chat/${own.room}`;
+  connection = new Connection(`${scheme}://${location.host}${path}`, SUBPROTOCOL, {
     state: connectionChanged,
     message: received,
     probe: () => ({ type: "names", id: "probe" }),
+    diagnose: (signal) => diagnose(path, signal),
   });
   connection.start();
 }
@@ -146,10 +148,29 @@ function connectionChanged(state) {
   presence.forget();
   loseCalls();
   const offline = navigator.onLine ? "" : " Your device is offline.";
-  const told = stage === "inside" ? "Connection lost." : "The server cannot be reached.";
-  showStatus("waiting", `${told}${offline} Trying again by itself.`);
+  showStatus("waiting", `${told(state.cause)}${offline} Trying again by itself.`);
   ticking = setInterval(tick, 250, state.until);
   tick(state.until);
+}
+
+/** Why there is no connection, and what can be done. */
+function told(cause) {
+  const lost = stage === "inside" ? "Connection lost." : "";
+  switch (cause) {
+    case "unreachable":
+      return `${lost} The server cannot be reached.`.trim();
+    case "unavailable":
+      return "The server answers, but takes no more connections now. It may be full.";
+    case "no_room":
+      return "The server answers, but refuses the name of this room.";
+    case "refused":
+      return (
+        "The server answers, but refuses this page. " +
+        `Its operator can allow it (--allow-origin ${location.origin}); a proxy has to let WebSocket through.`
+      );
+    default:
+      return lost || "The connection failed.";
+  }
 }
 
 function tick(until) {

@@ -1,0 +1,162 @@
+// When the page tries to connect again. No browser and no waiting: the clock, the
+// network and the sockets are played by this file.
+
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, mock, test } from "node:test";
+import { pageModule } from "./yamabiko.mjs";
+
+const { Connection } = await pageModule("connection.js");
+const { diagnose } = await pageModule("diagnosis.js");
+
+/** The sockets that the page opened, oldest first. */
+let sockets;
+class Socket {
+  constructor() {
+    sockets.push(this);
+  }
+  close() {}
+}
+
+globalThis.WebSocket = Socket;
+globalThis.window = { addEventListener() {}, removeEventListener() {} };
+Object.defineProperty(globalThis, "navigator", { value: { onLine: true }, configurable: true });
+
+beforeEach(() => {
+  sockets = [];
+  mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  mock.method(Math, "random", () => 1);
+});
+afterEach(() => {
+  mock.timers.reset();
+  mock.restoreAll();
+});
+
+/** A connection whose every diagnosis is what `find` gives, and the states that it told. */
+function connect(find) {
+  const states = [];
+  const connection = new Connection("ws:", "v1", {
+    state: (state) => states.push(state),
+    message() {},
+    probe: () => ({}),
+    diagnose: async () => ({ retryAfterMs: 0, ...find() }),
+  });
+  connection.start();
+  return { connection, states };
+}
+
+/** The newest socket fails to open. Returns how long the page waits, and why. */
+async function fail(states) {
+  sockets.at(-1).onclose();
+  for (let turn = 0; turn < 5; turn += 1) await null;
+  const { kind, until, cause } = states.at(-1);
+  assert.equal(kind, "waiting");
+  return { wait: until - Date.now(), cause };
+}
+
+/** Fails so many times, and lets each wait pass. Returns the waits and causes. */
+async function failAgain(states, times) {
+  const outcomes = [];
+  for (let time = 0; time < times; time += 1) {
+    const outcome = await fail(states);
+    outcomes.push(outcome);
+    const opened = sockets.length;
+    mock.timers.tick(outcome.wait - 1);
+    assert.equal(sockets.length, opened, "not before the wait is over");
+    mock.timers.tick(1);
+    assert.equal(sockets.length, opened + 1, "when the wait is over");
+  }
+  return outcomes;
+}
+
+test("an unreachable server is tried after waits that double up to half a minute", async () => {
+  const { states } = connect(() => ({ cause: "unreachable" }));
+  const outcomes = await failAgain(states, 9);
+  assert.deepEqual(outcomes.map(({ wait }) => wait / 1000), [0.5, 1, 2, 4, 8, 16, 30, 30, 30]);
+  assert.ok(outcomes.every(({ cause }) => cause === "unreachable"));
+});
+
+test("a server that answers but refuses is tried after waits that double up to five minutes", async () => {
+  const { states } = connect(() => ({ cause: "refused" }));
+  const outcomes = await failAgain(states, 10);
+  assert.deepEqual(outcomes.map(({ wait }) => wait / 1000), [0.5, 5, 10, 20, 40, 80, 160, 300, 300, 300]);
+  assert.deepEqual(outcomes.map(({ cause }) => cause).slice(0, 3), ["failed", "refused", "refused"]);
+});
+
+test("a server that comes up between a try and its diagnosis is tried again at once", async () => {
+  let cause = "unreachable";
+  const { states } = connect(() => ({ cause }));
+  await failAgain(states, 1);
+  cause = "refused";
+  assert.deepEqual(await failAgain(states, 1), [{ wait: 1000, cause: "unreachable" }]);
+  sockets.at(-1).onopen();
+  assert.equal(states.at(-1).kind, "open");
+});
+
+test("the server's Retry-After is waited for, up to five minutes", async () => {
+  let retryAfterMs = 120_000;
+  const { states } = connect(() => ({ cause: "unavailable", retryAfterMs }));
+  const [, second] = await failAgain(states, 2);
+  assert.equal(second.wait, 120_000);
+  retryAfterMs = 86_400_000;
+  assert.equal((await failAgain(states, 1))[0].wait, 300_000);
+});
+
+test("a connection that held starts the waits over, and a refusal is counted anew", async () => {
+  const { states } = connect(() => ({ cause: "refused" }));
+  await failAgain(states, 5);
+  sockets.at(-1).onopen();
+  mock.timers.tick(5_000);
+  const [lost, failed, refused] = await failAgain(states, 3);
+  assert.deepEqual(lost, { wait: 500, cause: "lost" });
+  assert.deepEqual(failed, { wait: 1000, cause: "lost" });
+  assert.deepEqual(refused, { wait: 5000, cause: "refused" });
+});
+
+test("a try on request ends the wait, and the diagnosis that belonged to it", async () => {
+  let finish;
+  const found = new Promise((resolve) => (finish = resolve));
+  const states = [];
+  const owner = { state: (state) => states.push(state), message() {}, probe: () => ({}), diagnose: () => found };
+  const connection = new Connection("ws:", "v1", owner);
+  connection.start();
+  await fail(states);
+  connection.retry();
+  finish({ cause: "unreachable", retryAfterMs: 0 });
+  for (let turn = 0; turn < 5; turn += 1) await null;
+  assert.equal(states.at(-1).kind, "connecting");
+});
+
+/** What is found when the server answers so: a status for each path, 0 for no answer. */
+async function found(statuses, fields = {}) {
+  globalThis.fetch = async (path) => {
+    if (!statuses[path]) throw new TypeError("no answer");
+    return new Response(null, { status: statuses[path], headers: fields });
+  };
+  return diagnose("/chat/talk", new AbortController().signal);
+}
+
+test("the cause is found from what /health and the room's path answer", async () => {
+  for (const [health, room, cause] of [
+    [0, 0, "unreachable"],
+    [502, 502, "unreachable"],
+    [504, 504, "unreachable"],
+    [503, 503, "unavailable"],
+    [403, 403, "refused"],
+    [404, 404, "refused"],
+    [200, 0, "unreachable"],
+    [200, 404, "no_room"],
+    [200, 503, "unavailable"],
+    [200, 426, "refused"],
+    [200, 200, "refused"],
+  ]) {
+    const statuses = { "/health": health, "/chat/talk": room };
+    assert.deepEqual(await found(statuses), { cause, retryAfterMs: 0 }, JSON.stringify(statuses));
+  }
+});
+
+test("Retry-After is read in seconds, and passed over in any other form", async () => {
+  for (const [value, retryAfterMs] of [["7", 7000], ["Fri, 31 Dec 1999 23:59:59 GMT", 0], ["-5", 0], ["", 0]]) {
+    const { retryAfterMs: read } = await found({ "/health": 503 }, { "Retry-After": value });
+    assert.equal(read, retryAfterMs, value);
+  }
+});
