@@ -2,7 +2,7 @@
 // types and hears. Every wait is for something that must come; none is a sleep.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, test } from "node:test";
+import { after, afterEach, before, beforeEach, test } from "node:test";
 import { Counter, Proxy, Server, enter, launch, said, say } from "./yamabiko.mjs";
 
 const WAIT_MS = 15_000;
@@ -16,6 +16,10 @@ let complaints = [];
 before(async () => {
   server = await Server.start();
   browser = await launch();
+});
+// A test that stops the server and then fails must not fail those that follow.
+beforeEach(async () => {
+  if (server.ended) server = await Server.start();
 });
 after(async () => {
   await browser?.close();
@@ -117,6 +121,49 @@ test("after a restart of the server both come back by themselves and talk again"
   await say(bo, "and out again");
   await said(aiko, "and out again").waitFor();
   forgiveFailedRequests();
+});
+
+test("a text of 3,000 lines is folded until the reader asks for all of it", async () => {
+  const aiko = await inRoom("Aiko", "fold");
+  const bo = await inRoom("Bo", "fold");
+  const address = "https://example.org/last";
+  await say(bo, `top${"\n".repeat(3000)}${address}`);
+  await say(bo, "short");
+  await said(bo, "short").waitFor();
+  await said(aiko, "short").waitFor();
+  const entry = said(aiko, "top");
+  const height = (article) => article.evaluate((element) => element.offsetHeight);
+  const hasFocus = (control) => control.evaluate((element) => element === document.activeElement);
+  assert.ok((await height(said(bo, "top"))) < 400, "it is folded for its sender");
+  assert.ok((await height(entry)) < 400, "it is folded");
+  assert.equal(await said(aiko, "short").getByRole("button").count(), 0);
+
+  const more = entry.getByRole("button", { name: "Show the whole message" });
+  assert.equal(await more.getAttribute("aria-expanded"), "false");
+  await more.focus();
+  await aiko.keyboard.press("Enter");
+  const less = entry.getByRole("button", { name: "Show less" });
+  assert.equal(await less.getAttribute("aria-expanded"), "true");
+  assert.ok((await height(entry)) > 3000 * 20, "it is whole");
+  await aiko.keyboard.press("Enter");
+  assert.ok((await height(entry)) < 400, "it is folded again");
+  assert.ok(await hasFocus(more));
+  const { y } = await more.boundingBox();
+  assert.ok(y > 0 && y < 700, "the button stays in sight");
+
+  await aiko.keyboard.press("Shift+Tab");
+  assert.ok(await hasFocus(entry.getByRole("link", { name: address })));
+  assert.ok((await height(entry)) > 3000 * 20, "a link that has the focus can be seen");
+});
+
+test("a text is folded by its height, so also when the window gets narrow", async () => {
+  const page = await inRoom("Aiko", "narrow");
+  await say(page, "narrow ".repeat(140));
+  await said(page, "narrow").waitFor();
+  const button = page.getByRole("button", { name: "Show the whole message" });
+  assert.equal(await button.count(), 0);
+  await page.setViewportSize({ width: 320, height: 640 });
+  await button.waitFor();
 });
 
 test("a server that refuses the page is told apart from one that cannot be reached", async () => {

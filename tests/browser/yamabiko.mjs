@@ -30,9 +30,13 @@ export class Server {
     return Number(new URL(this.url).port);
   }
 
+  get ended() {
+    return this.process.exitCode !== null || this.process.signalCode !== null;
+  }
+
   /** As an operator would: SIGTERM, and it ends by itself. */
   async stop() {
-    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+    if (this.ended) return;
     const ended = once(this.process, "exit");
     this.process.kill("SIGTERM");
     try {

@@ -6,6 +6,8 @@ import { partsOf } from "./links.js";
 const ENTRIES_MAX = 1000;
 /** Closer to the end than this the reader is taken to be at the end. */
 const END_PX = 48;
+/** A text that takes more lines is folded; the style sheet says to how many. */
+const LINES_WHOLE_MAX = 20;
 /** What one person says within this time stands under one name. */
 const GROUP_MS = 5 * 60_000;
 
@@ -25,6 +27,8 @@ export class Conversation {
   #frame = 0;
   /** Who spoke last and when, if nothing came between. */
   #last = null;
+  /** How many texts have been folded so far. */
+  #folds = 0;
 
   constructor(log, newer) {
     this.#log = log;
@@ -33,7 +37,7 @@ export class Conversation {
     this.clear();
     log.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     newer.addEventListener("click", () => this.toEnd());
-    new ResizeObserver(() => this.#atEnd && this.toEnd()).observe(log);
+    new ResizeObserver(() => this.#resized()).observe(log);
   }
 
   clear() {
@@ -67,6 +71,7 @@ export class Conversation {
     const article = this.#message({ from, text, time: Date.now(), mine: true }, false);
     article.classList.add("calling");
     this.#calls.append(article);
+    this.#fold([article]);
     this.toEnd();
     return article;
   }
@@ -122,10 +127,51 @@ export class Conversation {
     this.#scrolled();
     const entries = this.#queue.splice(0);
     this.#calls.before(...entries);
+    this.#fold(entries.filter(isMessage));
     while (this.#log.childElementCount > ENTRIES_MAX) this.#log.firstElementChild.remove();
     if (this.#atEnd) return this.toEnd();
-    this.#unread += entries.filter((entry) => entry.classList.contains("message")).length;
+    this.#unread += entries.filter(isMessage).length;
     this.#showUnread();
+  }
+
+  #resized() {
+    this.#fold(this.#log.querySelectorAll(".message"));
+    if (this.#atEnd) this.toEnd();
+  }
+
+  /** Folds the texts that are too high. Reads all heights before it changes any. */
+  #fold(articles) {
+    const highest = LINES_WHOLE_MAX * parseFloat(getComputedStyle(this.#log).lineHeight);
+    const high = [...articles].filter((article) => article.querySelector(".words").scrollHeight > highest);
+    for (const article of high) if (!article.querySelector(".fold")) this.#addFold(article);
+  }
+
+  #addFold(article) {
+    const words = article.querySelector(".words");
+    const button = element("button", "link fold");
+    words.id = `words-${(this.#folds += 1)}`;
+    button.type = "button";
+    button.setAttribute("aria-controls", words.id);
+    const show = (whole) => {
+      article.classList.toggle("folded", !whole);
+      button.setAttribute("aria-expanded", String(whole));
+      button.textContent = whole ? "Show less" : "Show the whole message";
+      words.scrollTop = 0;
+    };
+    button.addEventListener("click", () => {
+      const whole = article.classList.contains("folded");
+      show(whole);
+      if (!whole) button.scrollIntoView({ block: "nearest" });
+      this.#scrolled();
+    });
+    // A link that the keyboard reaches must be seen.
+    words.addEventListener("focusin", ({ target }) => {
+      if (!article.classList.contains("folded") || !target.matches(":focus-visible")) return;
+      show(true);
+      target.scrollIntoView({ block: "nearest" });
+    });
+    words.after(button);
+    show(false);
   }
 
   #scrolled() {
@@ -139,6 +185,10 @@ export class Conversation {
     this.#newer.hidden = this.#unread === 0;
     this.#newer.textContent = this.#unread === 1 ? "1 new message ↓" : `${this.#unread} new messages ↓`;
   }
+}
+
+function isMessage(entry) {
+  return entry.classList.contains("message");
 }
 
 /** A mountain of one's own: colour and shape come from the name. */
