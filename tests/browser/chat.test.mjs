@@ -123,6 +123,97 @@ test("after a restart of the server both come back by themselves and talk again"
   forgiveFailedRequests();
 });
 
+test("what the page tells about a lost connection goes when the connection is back", async () => {
+  const aiko = await inRoom("Aiko", "lost");
+  const bo = await inRoom("Bo", "lost");
+  await people(aiko).getByText("Bo", { exact: true }).waitFor();
+  const { port } = server;
+  await bo.close();
+  await aiko.getByText("Bo left.").waitFor();
+  const chie = await inRoom("Chie", "lost");
+  await people(aiko).getByText("Chie", { exact: true }).waitFor();
+  await server.stop();
+
+  const mark = aiko.getByRole("log").locator(".mark").filter({ hasText: "Disconnected" });
+  await mark.waitFor();
+  assert.ok(Date.now() - Date.parse(await mark.locator("time").getAttribute("datetime")) < WAIT_MS, "the mark has the time");
+  await people(aiko).getByText("Not known while you are disconnected.").waitFor();
+  assert.equal(await people(aiko).getByText("Chie", { exact: true }).count(), 0, "nobody is shown as present");
+  await say(aiko, "kept");
+  const fault = aiko.getByText("Not connected. Your text is kept here.");
+  await fault.waitFor();
+  await aiko.getByText(/The server cannot be reached/).waitFor();
+
+  server = await Server.start(port);
+  await aiko.locator(".mark").filter({ hasText: "You are back" }).waitFor();
+  await fault.waitFor({ state: "hidden" });
+  await people(aiko).getByText("Aiko", { exact: true }).waitFor();
+  assert.equal(await people(aiko).getByText("Not known").isVisible(), false);
+  assert.equal(await mark.count(), 1, "one mark for one loss, however many tries failed");
+  assert.equal(await aiko.getByLabel("Message", { exact: true }).inputValue(), "kept");
+  await chie.close();
+  forgiveFailedRequests();
+});
+
+test("a fault of the text stays when the connection is back", async () => {
+  const page = await inRoom("Aiko", "fault");
+  const { port } = server;
+  await page.getByLabel("Message", { exact: true }).fill("山".repeat(1366));
+  await page.keyboard.press("Enter");
+  const fault = page.getByRole("alert").filter({ hasText: "Too long by 2 bytes." });
+  await fault.waitFor();
+  await server.stop();
+  await page.getByText(/Connection lost/).waitFor();
+  server = await Server.start(port);
+  await page.getByText(/You are back/).waitFor();
+  await connected(page);
+  assert.ok(await fault.isVisible());
+  forgiveFailedRequests();
+});
+
+test("an edit at the gate ends the attempt to enter and what was told about it", async () => {
+  const page = await tab();
+  const { port } = server;
+  await page.goto(server.url);
+  await server.stop();
+  await page.getByLabel("Your name").fill("Aiko");
+  await page.getByRole("button", { name: "Enter the room" }).click();
+  const told = page.getByRole("status").filter({ hasText: "The server cannot be reached." });
+  await told.waitFor();
+  await page.getByLabel("Room").fill("edited");
+  await told.waitFor({ state: "hidden" });
+
+  server = await Server.start(port);
+  const witness = await inRoom("Bo", "edited");
+  await page.getByRole("button", { name: "Enter the room" }).click();
+  await witness.getByText("Aiko entered.").waitFor();
+  await page.waitForURL(/#edited$/);
+  forgiveFailedRequests();
+});
+
+test("a draft stays in its room", async () => {
+  const page = await inRoom("Aiko", "draft-1");
+  const box = page.getByLabel("Message", { exact: true });
+  await box.fill("for the first room only");
+  await page.evaluate(() => (location.hash = "#draft-2"));
+  await page.getByRole("heading", { name: "draft-2" }).waitFor();
+  assert.equal(await box.inputValue(), "");
+  await box.fill("for the second");
+  await page.getByRole("button", { name: "Leave" }).click();
+  await page.getByLabel("Room").fill("draft-1");
+  await page.getByRole("button", { name: "Enter the room" }).click();
+  await page.getByRole("heading", { name: "draft-1" }).waitFor();
+  assert.equal(await box.inputValue(), "for the first room only");
+  await page.keyboard.press("Enter");
+  await said(page, "for the first room only").waitFor();
+  await page.evaluate(() => (location.hash = "#draft-2"));
+  await page.getByRole("heading", { name: "draft-2" }).waitFor();
+  assert.equal(await box.inputValue(), "for the second");
+  await page.evaluate(() => (location.hash = "#draft-1"));
+  await page.getByRole("heading", { name: "draft-1" }).waitFor();
+  assert.equal(await box.inputValue(), "", "what was sent is no draft");
+});
+
 test("a text of 3,000 lines is folded until the reader asks for all of it", async () => {
   const aiko = await inRoom("Aiko", "fold");
   const bo = await inRoom("Bo", "fold");
@@ -202,7 +293,7 @@ test("a bad name is told in words, at the field, and a taken one with a free one
   for (const [typed, told] of [
     ["   ", /Tell the mountains your name/],
     ["x".repeat(33), /at most 32 characters/],
-    ["a\u200Bb", /control or invisible/],
+    ["a\u200Bb", /control, invisible/],
     ["AIKO", /has this name/],
   ]) {
     await name.fill(typed);

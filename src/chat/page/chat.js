@@ -52,6 +52,12 @@ let stage = "gate";
 let connection = null;
 let own = { name: "", room: "" };
 let textBytesMax = 4096;
+/** What was typed in each room and not sent: room -> text. */
+const drafts = new Map();
+/** Whether the fault at the message box ends when the connection is back. */
+let faultOfConnection = false;
+/** Whether the server has us in the room, as far as the page knows. */
+let joined = false;
 /** What was sent and has not come back: id -> {text, article}. */
 const calls = new Map();
 let lastId = 0;
@@ -66,12 +72,18 @@ gate.form.addEventListener("submit", (event) => {
   enter(gate.name.value, gate.room.value);
 });
 gate.suggestion.addEventListener("click", () => enter(gate.suggestion.dataset.name, gate.room.value));
-for (const field of [gate.name, gate.room]) field.addEventListener("input", () => gateFault(""));
+for (const field of [gate.name, gate.room]) {
+  field.addEventListener("input", () => {
+    gateFault("");
+    giveUp();
+  });
+}
 
 function enter(name, room) {
   name = name.trim();
   room = room.trim();
   gateFault("");
+  giveUp();
   if (!name) return gateFault("Tell the mountains your name.", gate.name);
   if ([...name].length > NAME_CHARACTERS_MAX) {
     return gateFault(`A name may have at most ${NAME_CHARACTERS_MAX} characters.`, gate.name);
@@ -93,13 +105,22 @@ function gateFault(message, field = null, suggestion = "") {
   field?.focus();
 }
 
+/** No longer tries to enter with what was typed before. */
+function giveUp() {
+  if (stage !== "entering") return;
+  stage = "gate";
+  close();
+}
+
 function showGate() {
+  if (stage === "inside") keepDraft();
   stage = "gate";
   close();
   chat.hidden = true;
   gate.all.hidden = false;
   gate.status.textContent = "";
   document.title = "yamabiko";
+  unseen = 0;
   gate.name.focus();
 }
 
@@ -108,11 +129,17 @@ function showRoom() {
   gate.all.hidden = true;
   chat.hidden = false;
   conversation.clear();
+  write(drafts.get(own.room) ?? "");
   at("room-title").textContent = own.room;
   document.title = `${own.room} · yamabiko`;
   remember("yamabiko.room", own.room);
   if (roomOfAddress() !== own.room) history.replaceState(null, "", `#${own.room}`);
   text.focus();
+}
+
+function keepDraft() {
+  if (text.value) drafts.set(own.room, text.value);
+  else drafts.delete(own.room);
 }
 
 // ---- the connection ---------------------------------------------------------
@@ -131,6 +158,7 @@ function open() {
 }
 
 function close() {
+  joined = false;
   connection?.stop();
   connection = null;
   clearTimeout(rejoin.timer);
@@ -145,7 +173,10 @@ function connectionChanged(state) {
   if (state.kind === "open") return joining();
   if (state.kind !== "waiting") return showStatus(state.kind, "Connecting…");
   clearTimeout(rejoin.timer);
+  if (joined) conversation.mark("Disconnected", Date.now());
+  joined = false;
   presence.forget();
+  showPeople();
   loseCalls();
   const offline = navigator.onLine ? "" : " Your device is offline.";
   showStatus("waiting", `${told(state.cause)}${offline} Trying again by itself.`);
@@ -204,6 +235,7 @@ function showStatus(kind, message, suggestion = "") {
   status.suggestion.textContent = suggestion ? `Join as ${suggestion}` : "";
   gate.status.textContent = stage === "entering" ? message : "";
   at("send").setAttribute("aria-disabled", String(kind !== "connected"));
+  if (kind === "connected" && faultOfConnection) composerSays("");
 }
 
 status.retry.addEventListener("click", () => {
@@ -236,6 +268,7 @@ function received(message) {
 function welcome(message) {
   const again = stage === "inside";
   own.name = message.you;
+  joined = true;
   textBytesMax = message.limits?.text_bytes_max ?? textBytesMax;
   if (!again) showRoom();
   presence.list(message);
@@ -243,7 +276,8 @@ function welcome(message) {
   remember("yamabiko.name", own.name);
   at("you").textContent = own.name;
   colour(at("you"), own.name);
-  conversation.note(again ? "You are back. What was said meanwhile is not kept." : `You entered ${own.room}.`);
+  if (again) conversation.mark("You are back. What was said meanwhile is not kept.", Date.now());
+  else conversation.note(`You entered ${own.room}.`);
   showConnected();
 }
 
@@ -286,6 +320,7 @@ function joinRefused(code, reason, suggestion) {
   // Back after a loss: the server may not have noticed yet that our old
   // connection is dead. Soon it will.
   showStatus("connecting", `The name ${own.name} is taken, perhaps by your lost connection. Trying again.`, suggestion);
+  clearTimeout(rejoin.timer);
   rejoin.timer = setTimeout(join, rejoin.wait);
   rejoin.wait = Math.min(REJOIN_MAX_MS, rejoin.wait * 2);
 }
@@ -298,11 +333,13 @@ composer.addEventListener("submit", (event) => {
   if (!words.trim()) return text.focus();
   const excess = new TextEncoder().encode(words).length - textBytesMax;
   if (excess > 0) return composerSays(`Too long by ${excess} bytes.`);
-  if (status.all.dataset.state !== "connected") return composerSays("Not connected. Your text is kept here.");
+  if (status.all.dataset.state !== "connected") {
+    composerSays("Not connected. Your text is kept here.");
+    faultOfConnection = true;
+    return;
+  }
   call(words);
-  text.value = "";
-  composerSays("");
-  fit();
+  write("");
 });
 
 text.addEventListener("keydown", (event) => {
@@ -330,14 +367,21 @@ function loseCalls() {
 function unanswered(lost, reason) {
   conversation.unanswered(lost.article, reason, () => {
     if (status.all.dataset.state === "connected") return call(lost.text);
-    text.value = text.value ? `${text.value}\n${lost.text}` : lost.text;
-    fit();
+    write(text.value ? `${text.value}\n${lost.text}` : lost.text);
     text.focus();
   });
 }
 
+/** Puts a text into the message box. A fault was one of the text before. */
+function write(words) {
+  text.value = words;
+  composerSays("");
+  fit();
+}
+
 function composerSays(message) {
   composerFault.textContent = message;
+  faultOfConnection = false;
 }
 
 /** As high as the text, up to what the style sheet allows. */
@@ -349,12 +393,13 @@ function fit() {
 // ---- who is here ------------------------------------------------------------
 
 function showPeople() {
+  const known = presence.revision !== null;
   const names = [...presence.names].sort((one, other) => one.localeCompare(other));
   at("people-list").replaceChildren(...names.map(person));
-  for (const id of ["people-count", "people-count-short"]) at(id).textContent = String(presence.count);
+  for (const id of ["people-count", "people-count-short"]) at(id).textContent = known ? String(presence.count) : "?";
   const more = presence.count - names.length;
-  at("people-more").hidden = more <= 0;
-  at("people-more").textContent = `and ${more} more`;
+  at("people-more").hidden = known && more <= 0;
+  at("people-more").textContent = known ? `and ${more} more` : "Not known while you are disconnected.";
 }
 
 function person(name) {
@@ -388,11 +433,12 @@ at("leave").addEventListener("click", () => {
 
 window.addEventListener("hashchange", () => {
   const room = roomOfAddress();
-  if (!room || room === own.room) return;
+  const atGate = stage === "gate";
+  if (!room || (!atGate && room === own.room)) return;
+  if (!atGate) showGate();
+  gateFault("");
   gate.room.value = room;
-  if (stage === "gate") return;
-  showGate();
-  enter(own.name, room);
+  if (!atGate) enter(own.name, room);
 });
 
 document.querySelector(".skip").addEventListener("click", (event) => {

@@ -48,12 +48,20 @@ export class Conversation {
     this.toEnd();
   }
 
-  /** Something that happened: somebody came, the connection was lost. */
+  /** Something that happened in the room: somebody came. */
   note(text) {
     const note = element("p", "note", text);
     note.dir = "auto";
     this.#last = null;
     this.#append(note);
+  }
+
+  /** An edge of a gap, in which the page heard nothing. */
+  mark(text, time) {
+    const mark = element("p", "note mark");
+    mark.append(element("span", "", text), " ", when(time));
+    this.#last = null;
+    this.#append(mark);
   }
 
   /** Something that somebody said. Returns its element. */
