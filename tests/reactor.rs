@@ -7,16 +7,22 @@
 
 #![cfg(feature = "server")]
 
+#[path = "common/waiting.rs"]
+mod waiting;
+
 use std::collections::HashMap;
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use socket2::SockRef;
+use waiting::{PATIENCE, accepted, bounded, eventually, joined};
 use yamabiko::reactor::{
     Application, End, Full, Io, Mailbox, Millis, Reactor, ReactorConfig, SocketKey, listen,
 };
@@ -36,39 +42,42 @@ fn echo_to_slow_readers_returns_every_byte_in_order_with_bounded_memory() {
     })
     .unwrap();
     let mailbox = reactor.mailbox();
-    let echo = thread::spawn(move || {
-        let mut echo = Echo::default();
+    let blocked = Arc::new(AtomicUsize::new(0));
+    let mut echo = Echo {
+        blocked: Arc::clone(&blocked),
+        ..Echo::default()
+    };
+    let running = thread::spawn(move || {
         reactor.run(&mut echo).unwrap();
         assert_eq!(reactor.io().sockets(), 0);
-        echo.blocked
     });
 
-    let clients: Vec<JoinHandle<()>> = (0..CLIENTS)
-        .map(|number| {
-            let mut client = TcpStream::connect(address).unwrap();
-            let mut writer = client.try_clone().unwrap();
-            thread::spawn(move || {
-                let bytes = pattern(number, BYTES);
-                let writing = thread::spawn(move || {
-                    writer.write_all(&pattern(number, BYTES)).unwrap();
-                    writer.shutdown(Shutdown::Write).unwrap();
-                });
-                let mut got = vec![0; BYTES];
-                for piece in got.chunks_mut(BYTES / 50) {
-                    client.read_exact(piece).unwrap();
-                    thread::sleep(Duration::from_millis(2));
-                }
-                assert_eq!(client.read(&mut [0]).unwrap(), 0);
-                writing.join().unwrap();
-                assert!(got == bytes, "the echo differs");
-            })
+    let clients: Vec<TcpStream> = (0..CLIENTS).map(|_| connect_narrow(address)).collect();
+    let write_all = |(number, client): (usize, &TcpStream)| {
+        let mut writer = client.try_clone().unwrap();
+        thread::spawn(move || {
+            writer.write_all(&pattern(number, BYTES)).unwrap();
+            writer.shutdown(Shutdown::Write).unwrap();
         })
-        .collect();
-    for client in clients {
-        client.join().unwrap();
+    };
+    let writing: Vec<JoinHandle<()>> = clients.iter().enumerate().map(write_all).collect();
+    // None reads before its echo has had to wait: a paused socket is not read again.
+    eventually("each client's echo waits for it", PATIENCE, || {
+        blocked.load(Ordering::Relaxed) >= CLIENTS
+    });
+    let reading = clients.into_iter().enumerate().map(|(number, mut client)| {
+        thread::spawn(move || {
+            let mut got = vec![0; BYTES];
+            client.read_exact(&mut got).unwrap();
+            assert_eq!(client.read(&mut [0]).unwrap(), 0);
+            assert!(got == pattern(number, BYTES), "the echo differs");
+        })
+    });
+    for client in writing.into_iter().chain(reading.collect::<Vec<_>>()) {
+        joined("the end of a client", client);
     }
     mailbox.post(()).unwrap();
-    assert!(echo.join().unwrap() > 0, "no write was ever short");
+    joined("the end of the reactor", running);
 }
 
 #[test]
@@ -97,7 +106,7 @@ fn a_short_write_is_followed_by_writable_and_no_byte_is_lost() {
             }
         }
     }
-    let got = reading.join().unwrap();
+    let got = joined("all bytes", reading);
     assert!(
         got.chunks(bytes.len())
             .all(|piece| bytes.starts_with(piece))
@@ -130,7 +139,7 @@ fn slices_are_written_as_if_they_were_one_whatever_their_number_and_size() {
         let written = reactor.io().write_slices(key, rest);
         IoSlice::advance_slices(&mut rest, written);
     }
-    assert!(reading.join().unwrap() == bytes);
+    assert!(joined("all bytes", reading) == bytes);
     assert_eq!(reactor.io().write_slices(key, &[]), 0);
     assert_eq!(reactor.io().write_slices(key, &[IoSlice::new(&[])]), 0);
 }
@@ -308,10 +317,8 @@ fn a_write_that_fails_in_turn_ended_ends_the_socket_in_the_next_turn_without_sle
     reactor.probe.on_turn_ended = Some(Box::new(move |io| while io.write(key, &[0; 1024]) > 0 {}));
     reactor.post(|_, _| {});
     assert_eq!(reactor.turn(), []);
-    // Nothing else is pending but the watchdog: a sleep would last ten seconds.
-    let started = Instant::now();
+    // Nothing else is pending: a turn that slept would be ended by the watchdog.
     let seen = reactor.turn();
-    assert!(started.elapsed() < WATCHDOG / 2);
     assert!(matches!(seen[..], [Seen::Failed(failed, _)] if failed == key));
 }
 
@@ -485,36 +492,35 @@ fn the_alarm_comes_once_and_can_be_taken_back() {
 }
 
 #[test]
-fn an_idle_reactor_does_not_wake() {
-    let reactor = Running::start(listening());
-    let _client = TcpStream::connect(reactor.address).unwrap();
-    while reactor.ask(|_, io| io.sockets()) == 0 {
-        thread::yield_now();
-    }
-    let turns = reactor.ask(|_, io| io.turns());
-    // Long enough for any tick that there might be.
-    thread::sleep(Duration::from_millis(100));
-    assert_eq!(reactor.ask(|_, io| io.turns()), turns + 1);
-    reactor.stop();
+fn an_idle_reactor_wakes_for_nothing_before_its_next_deadline() {
+    let mut reactor = Stepping::new(listening());
+    let (_client, key) = reactor.connected();
+    // epoll says once that the new socket can be written.
+    reactor.take_turns_for_others();
+    let now = reactor.io().now();
+    let (soon, late) = (Duration::from_millis(100), Duration::from_secs(3600));
+    reactor.io().set_alarm(Some(now.plus(soon)));
+    reactor.io().set_deadline(key, now.plus(late));
+    assert_eq!(reactor.turn(), [Seen::Alarm]);
 }
 
 #[test]
 fn a_closed_socket_does_not_wake_the_reactor_although_a_duplicate_keeps_it_open() {
-    let reactor = Running::start(ReactorConfig::default());
+    let mut reactor = Stepping::new(ReactorConfig::default());
     let (mut peer, stream) = connection();
     let mut duplicate = stream.try_clone().unwrap();
-    let key = reactor.ask(|_, io| io.adopt(stream).unwrap());
-    let turns = reactor.ask(move |_, io| {
-        io.close(key);
-        io.turns()
-    });
+    let key = reactor.io().adopt(stream).unwrap();
+    reactor.until(|seen| *seen == Seen::Opened(key));
+    reactor.io().close(key);
     peer.write_all(b"psst").unwrap();
     duplicate.set_nonblocking(false).unwrap();
+    bounded(duplicate.try_clone().unwrap());
     duplicate.read_exact(&mut [0; 4]).unwrap();
-    // Time for the wake that must not come.
-    thread::sleep(Duration::from_millis(20));
-    assert_eq!(reactor.ask(|_, io| io.turns()), turns + 1);
-    reactor.stop();
+    // The bytes have come: were the socket still watched, the next turn would not
+    // wait for the alarm.
+    let at = reactor.io().now().plus(Duration::from_millis(100));
+    reactor.io().set_alarm(Some(at));
+    assert_eq!(reactor.turn(), [Seen::Alarm]);
 }
 
 // Mail.
@@ -532,19 +538,16 @@ fn mail_of_many_threads_arrives_once_and_in_the_order_of_each() {
             let mailbox = reactor.mailbox.clone();
             thread::spawn(move || {
                 for number in 0..MAILS {
-                    let mut mail: Mail = Box::new(move |probe, _| {
+                    let mail: Mail = Box::new(move |probe, _| {
                         probe.numbers.push((thread, number));
                     });
-                    while let Err(Full(back)) = mailbox.post(mail) {
-                        mail = back;
-                        thread::yield_now();
-                    }
+                    post_until_taken(&mailbox, mail);
                 }
             })
         })
         .collect();
     for thread in threads {
-        thread.join().unwrap();
+        joined("all mail of a thread is taken", thread);
     }
     let numbers = reactor.ask(|probe, _| std::mem::take(&mut probe.numbers));
     assert_eq!(numbers.len(), THREADS * MAILS);
@@ -634,7 +637,7 @@ fn beyond_the_most_connections_the_next_one_waits_until_one_is_closed() {
     });
     let (_first, first) = reactor.connected();
     let (_second, _) = reactor.connected();
-    let mut third = TcpStream::connect(reactor.address).unwrap();
+    let mut third = connect(reactor.address);
     third.write_all(b"patience").unwrap();
     reactor.take_turns_for_others();
     assert_eq!(reactor.io().sockets(), 2);
@@ -648,9 +651,7 @@ fn beyond_the_most_connections_the_next_one_waits_until_one_is_closed() {
 fn a_flood_of_connections_is_accepted_a_bounded_number_per_turn() {
     const FLOOD: usize = 150;
     let mut reactor = Stepping::new(listening());
-    let clients: Vec<TcpStream> = (0..FLOOD)
-        .map(|_| TcpStream::connect(reactor.address).unwrap())
-        .collect();
+    let clients: Vec<TcpStream> = (0..FLOOD).map(|_| connect(reactor.address)).collect();
     let mut per_turn = Vec::new();
     while per_turn.iter().sum::<usize>() < FLOOD {
         let opened = |seen: &&Seen| matches!(seen, Seen::Opened(_));
@@ -831,7 +832,8 @@ impl Application for Probe {
 #[derive(Default)]
 struct Echo {
     backlogs: HashMap<SocketKey, Vec<u8>>,
-    blocked: usize,
+    /// How many writes were short.
+    blocked: Arc<AtomicUsize>,
 }
 
 impl Echo {
@@ -854,7 +856,7 @@ impl Application for Echo {
             backlog.extend_from_slice(&bytes[written..]);
             assert!(backlog.len() <= Echo::BACKLOG_BYTES_MAX);
             io.pause_reading(key);
-            self.blocked += 1;
+            self.blocked.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -881,7 +883,7 @@ impl Application for Echo {
 // Ways to drive it.
 
 /// A reactor whose turns the test takes itself. A turn that sleeps for ever is
-/// ended by a panic, ten seconds after the beginning.
+/// ended by a panic, [`PATIENCE`] after the beginning.
 struct Stepping {
     reactor: Reactor<Mail>,
     probe: Probe,
@@ -950,7 +952,7 @@ impl Stepping {
 
     /// A client and the key of its connection here.
     fn connected(&mut self) -> (TcpStream, SocketKey) {
-        let client = TcpStream::connect(self.address).unwrap();
+        let client = connect(self.address);
         let opened = self.until(|seen| matches!(seen, Seen::Opened(_)));
         (client, opened.key().unwrap())
     }
@@ -964,17 +966,14 @@ impl Stepping {
 /// A reactor that runs in a thread of its own.
 struct Running {
     mailbox: Mailbox<Mail>,
-    address: SocketAddr,
     thread: JoinHandle<()>,
 }
 
 impl Running {
     fn start(config: ReactorConfig) -> Running {
-        let address = address_of(&config);
         let mut reactor = Reactor::new(config).unwrap();
         Running {
             mailbox: reactor.mailbox(),
-            address,
             thread: thread::spawn(move || reactor.run(&mut Probe::default()).unwrap()),
         }
     }
@@ -986,26 +985,35 @@ impl Running {
         question: impl FnOnce(&mut Probe, &mut Io) -> T + Send + 'static,
     ) -> T {
         let (sender, answer): (Sender<T>, Receiver<T>) = channel();
-        let mut mail: Mail = Box::new(move |probe, io| {
+        let mail: Mail = Box::new(move |probe, io| {
             sender.send(question(probe, io)).unwrap();
         });
-        while let Err(Full(back)) = self.mailbox.post(mail) {
-            mail = back;
-            thread::yield_now();
-        }
-        answer.recv_timeout(WATCHDOG).expect("no answer")
+        post_until_taken(&self.mailbox, mail);
+        answer.recv_timeout(PATIENCE).expect("no answer")
     }
 
     fn stop(self) {
         self.ask(|_, io| io.stop());
-        self.thread.join().unwrap();
+        joined("the end of the reactor", self.thread);
     }
+}
+
+/// Posts mail to a box that may be full until the reactor has taken some.
+fn post_until_taken(mailbox: &Mailbox<Mail>, mail: Mail) {
+    let mut mail = Some(mail);
+    eventually("room in the mailbox", PATIENCE, || {
+        let posted = mail.take().map(|mail| mailbox.post(mail));
+        if let Some(Err(Full(back))) = posted {
+            mail = Some(back);
+        }
+        mail.is_none()
+    });
 }
 
 fn watch(mailbox: Mailbox<Mail>) -> Sender<()> {
     let (done, is_done) = channel();
     thread::spawn(move || {
-        if is_done.recv_timeout(WATCHDOG) == Err(RecvTimeoutError::Timeout) {
+        if is_done.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
             let _ = mailbox.post(Box::new(|_, _| panic!("the reactor sleeps")));
         }
     });
@@ -1031,7 +1039,20 @@ fn address_of(config: &ReactorConfig) -> SocketAddr {
 fn connection() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    (listener.accept().unwrap().0, stream)
+    (accepted(&listener), stream)
+}
+
+/// A client whose reads and writes have a bound.
+fn connect(address: SocketAddr) -> TcpStream {
+    bounded(TcpStream::connect(address).unwrap())
+}
+
+/// A client for which the kernel keeps little that it has not read.
+fn connect_narrow(address: SocketAddr) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(64 << 10).unwrap();
+    socket.connect(&address.into()).unwrap();
+    bounded(socket.into())
 }
 
 /// Ends a connection with a reset instead of an orderly end.
@@ -1075,5 +1096,3 @@ fn pattern(seed: usize, length: usize) -> Vec<u8> {
     };
     std::iter::repeat_with(next).take(length).collect()
 }
-
-const WATCHDOG: Duration = Duration::from_secs(10);
