@@ -1,8 +1,8 @@
 //! The head of a server's answer, as a client reads it (RFC 9112 §4).
 //!
 //! ```text
-//!   HTTP/1.1 101 Switching Protocols CRLF     status line: three digits, and a
-//!   Upgrade: websocket CRLF                   space even if no reason follows
+//!   HTTP/1.1 101 Switching Protocols CRLF     status line: three digits; the reason
+//!   Upgrade: websocket CRLF                   may be absent, and the space before it
 //!   CRLF
 //! ```
 //!
@@ -97,7 +97,8 @@ impl<'a> AnswerHead<'a> {
     }
 }
 
-/// `HTTP-version SP 3DIGIT SP [ reason-phrase ]`
+/// `HTTP-version SP 3DIGIT SP [ reason-phrase ]`, also without the second space if
+/// there is no reason (RFC 9112 §4 lets a recipient be so lenient).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StatusLine<'a> {
     /// HTTP/1.0, which cannot upgrade.
@@ -122,11 +123,15 @@ impl<'a> StatusLine<'a> {
             hundreds @ b'1'..=b'9',
             tens @ b'0'..=b'9',
             ones @ b'0'..=b'9',
-            b' ',
-            reason @ ..,
+            rest @ ..,
         ] = line
         else {
             return Err(HeadError::InvalidStatusLine);
+        };
+        let reason = match rest {
+            [] => rest,
+            [b' ', reason @ ..] => reason,
+            _ => return Err(HeadError::InvalidStatusLine),
         };
         let digit = |byte: &u8| u16::from(byte - b'0');
         Ok(StatusLine {
@@ -143,7 +148,7 @@ mod tests {
 
     #[test]
     fn status_line_is_version_code_and_reason() {
-        let table: [(&[u8], bool, u16, &[u8]); 4] = [
+        let table: [(&[u8], bool, u16, &[u8]); 5] = [
             (
                 b"HTTP/1.1 101 Switching Protocols",
                 false,
@@ -151,6 +156,7 @@ mod tests {
                 b"Switching Protocols",
             ),
             (b"HTTP/1.1 404 ", false, 404, b""),
+            (b"HTTP/1.1 404", false, 404, b""),
             (b"HTTP/1.0 999 caf\xe9\t!", true, 999, b"caf\xe9\t!"),
             (b"HTTP/1.9 200  ", false, 200, b" "),
         ];
@@ -169,7 +175,9 @@ mod tests {
         let table = [
             "",
             "HTTP/1.1",
-            "HTTP/1.1 101",
+            "HTTP/1.1 10",
+            "HTTP/1.1 1010",
+            "HTTP/1.1 101x",
             "HTTP/1.1 1010 x",
             "HTTP/1.1 099 x",
             "HTTP/1.1 10 x",

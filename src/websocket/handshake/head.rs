@@ -52,7 +52,7 @@ pub enum HeadError {
     WhitespaceBeforeColon,
     /// A field name that is no token.
     InvalidFieldName,
-    /// A status line other than `HTTP/1.x SP 3DIGIT SP [reason]` (RFC 9112 §4).
+    /// A status line other than `HTTP/1.x SP 3DIGIT [SP [reason]]` (RFC 9112 §4).
     InvalidStatusLine,
 }
 

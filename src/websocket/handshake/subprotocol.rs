@@ -32,8 +32,9 @@ pub(super) fn offered(fields: Fields<'_>) -> impl Iterator<Item = &str> {
         .filter(|name| is_valid(name))
 }
 
-/// Checks the offer of a request that has the field: at least one name, each a
-/// token, no two the same.
+/// Checks the offer of a request that has the field: each name a token, no two the
+/// same. A list without names, or a name left out between two commas, offers
+/// nothing: a recipient takes both (RFC 9110 §5.6.1.2).
 ///
 /// # Errors
 ///
@@ -58,9 +59,6 @@ pub(super) fn check_offer(fields: Fields<'_>) -> Result<(), &'static str> {
             .ok_or("too many subprotocols are offered")? = name;
         count += 1;
     }
-    if count == 0 {
-        return Err("Sec-WebSocket-Protocol is empty");
-    }
     Ok(())
 }
 
@@ -78,12 +76,12 @@ mod tests {
             "Sec-WebSocket-Protocol: chat\r\n",
             "Sec-WebSocket-Protocol: ,a,, A ,\r\n",
             "sec-websocket-protocol: a\r\nSec-WebSocket-Protocol:\r\nSEC-WEBSOCKET-PROTOCOL: b\r\n",
+            "Sec-WebSocket-Protocol:\r\n",
+            "Sec-WebSocket-Protocol: ,\t,\r\n",
         ] {
             assert_eq!(check(lines), Ok(()), "{lines:?}");
         }
         for lines in [
-            "Sec-WebSocket-Protocol:\r\n",
-            "Sec-WebSocket-Protocol: ,\r\n",
             "Sec-WebSocket-Protocol: a b\r\n",
             "Sec-WebSocket-Protocol: \"a\"\r\n",
             "Sec-WebSocket-Protocol: a, b, a\r\n",
