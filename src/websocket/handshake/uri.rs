@@ -8,6 +8,10 @@
 //!
 //! A URI is ASCII. What is not must be made so by whoever has the text: the
 //! host by IDNA, which is not done here, the rest by [`percent_encode`].
+//!
+//! Of the ASCII characters that RFC 3986 leaves out, those that a browser takes as
+//! they are (``[ ] ^ ` { | }``, and `\` in a query) are taken and percent-encoded, so
+//! that `?a[]=1` can be asked for and the request is still a URI.
 
 use super::authority::{Authority, InvalidAuthority, percent_encoding_is_valid};
 use core::fmt;
@@ -86,7 +90,8 @@ impl WebSocketUri {
         self.port
     }
 
-    /// Path and query, as in the request line: begins with `/`.
+    /// Path and query, as in the request line: begins with `/`, and has only
+    /// characters of RFC 3986.
     pub fn resource_name(&self) -> &str {
         &self.resource_name
     }
@@ -140,10 +145,14 @@ pub fn percent_encode(text: &str) -> String {
         if is_unreserved(byte) {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            push_encoded(byte, &mut encoded);
         }
     }
     encoded
+}
+
+fn push_encoded(byte: u8, encoded: &mut String) {
+    encoded.push_str(&format!("%{byte:02X}"));
 }
 
 /// Why a text is no WebSocket URI.
@@ -163,8 +172,9 @@ pub enum UriError {
     Host,
     /// The port is no number from 1 to 65535.
     Port,
-    /// Path or query has a character that must be percent-encoded, or a
-    /// percent sign without two hexadecimal digits.
+    /// Path or query has a character that must be percent-encoded (a space, a
+    /// control character, `"`, `<`, `>`, a `\` in the path), or a percent sign
+    /// without two hexadecimal digits.
     Character,
 }
 
@@ -215,11 +225,31 @@ fn parse_authority(text: &str) -> Result<(&str, Option<u16>), UriError> {
 //# The "resource-name" (also known as /resource name/ in Section 4.1) can be
 //# constructed by concatenating the following:
 fn parse_resource_name(text: &str) -> Result<String, UriError> {
-    if !text.bytes().all(is_resource_byte) || !percent_encoding_is_valid(text) {
+    if !percent_encoding_is_valid(text) {
         return Err(UriError::Character);
     }
-    let slash = if text.starts_with('/') { "" } else { "/" };
-    Ok(format!("{slash}{text}"))
+    let mut resource_name = String::with_capacity(1 + text.len());
+    if !text.starts_with('/') {
+        resource_name.push('/');
+    }
+    let mut in_query = false;
+    for byte in text.bytes() {
+        in_query |= byte == b'?';
+        if is_resource_byte(byte) {
+            resource_name.push(char::from(byte));
+        } else if is_encoded_for_the_caller(byte, in_query) {
+            push_encoded(byte, &mut resource_name);
+        } else {
+            return Err(UriError::Character);
+        }
+    }
+    Ok(resource_name)
+}
+
+/// What RFC 3986 leaves out, and the URL Standard of browsers does not percent-encode
+/// in a query. In a path a browser takes `\` for `/`: too surprising to follow.
+fn is_encoded_for_the_caller(byte: u8, in_query: bool) -> bool {
+    b"[]^`{|}".contains(&byte) || in_query && byte == b'\\'
 }
 
 /// `pchar`, `/` and `?` (RFC 3986 §3.3, §3.4).
