@@ -11,7 +11,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use yamabiko::client::{Client, ClientError, Ended, FirstClose, OwnedMessage, Step};
+use yamabiko::client::{Client, ClientError, Ended, FirstClose, HttpRefusal, OwnedMessage, Step};
 use yamabiko::websocket::deflate::DeflateConfig;
 use yamabiko::websocket::frame::{CloseCode, FrameError};
 use yamabiko::websocket::handshake::{ClientHandshakeError, UriError, accept_key};
@@ -352,12 +352,126 @@ fn client_tells_status_fields_and_body_of_another_answer() {
     assert_eq!(refusal.body_start, b"no room!");
 }
 
+/// What the client says of a refusal with these bytes behind its status line, by a
+/// server that keeps TCP open.
+fn refusal_of(status_line: &str, rest: impl AsRef<[u8]>) -> HttpRefusal {
+    let answer = [status_line.as_bytes(), b"\r\n", rest.as_ref()].concat();
+    let (uri, _server) = server(move |mut peer| {
+        peer.request();
+        peer.say(&answer);
+        peer.sees_end()
+    });
+    let error = Client::connect(&uri).expect_err("it is refused");
+    error.refusal().expect("an HTTP answer").clone()
+}
+
+#[test]
+fn client_shows_a_chunked_body_without_its_framing() {
+    let refusal = refusal_of(
+        "HTTP/1.1 400 Bad Request",
+        "Transfer-Encoding: chunked\r\n\r\n12\r\nthe room is closed\r\n0\r\n\r\nHTTP/1.1 200 OK",
+    );
+    assert_eq!(refusal.body_text(), "the room is closed");
+    let two = "Transfer-Encoding: chunked\r\n\r\n3\r\nthe\r\n5;x=y\r\n room\r\n0\r\n";
+    assert_eq!(refusal_of("HTTP/1.1 400 no", two).body_text(), "the room");
+    let broken = "Transfer-Encoding: chunked\r\n\r\nthe room is closed";
+    assert_eq!(refusal_of("HTTP/1.1 400 no", broken).body_text(), "");
+}
+
+#[test]
+fn client_keeps_4_kib_of_a_chunked_body() {
+    let chunked = |content: &[u8], chunk_bytes: usize| {
+        let chunks = content.chunks(chunk_bytes);
+        let chunks = chunks.map(|chunk| {
+            let size = format!("{:x}\r\n", chunk.len());
+            [size.as_bytes(), chunk, b"\r\n"].concat()
+        });
+        let body: Vec<u8> = chunks.flatten().collect();
+        [
+            b"Transfer-Encoding: chunked\r\n\r\n",
+            &body[..],
+            b"0\r\n\r\n",
+        ]
+        .concat()
+    };
+    for chunk_bytes in [1, 1000, 4096, 5000] {
+        for (sent, kept) in [(4095, 4095), (4096, 4096), (4097, 4096)] {
+            let rest = chunked(&vec![b'x'; sent], chunk_bytes);
+            let refusal = refusal_of("HTTP/1.1 503 Busy", rest);
+            assert_eq!(refusal.body_start.len(), kept, "{sent} {chunk_bytes}");
+        }
+    }
+}
+
+#[test]
+fn client_reads_32_kib_for_a_body_and_one_read_more_at_most() {
+    const CHUNK: &[u8] = b"1;xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\na\r\n";
+    let (uri, _server) = server(|mut peer| {
+        peer.request();
+        let _ = peer
+            .stream
+            .write_all(b"HTTP/1.1 400 no\r\nTransfer-Encoding: chunked\r\n\r\n");
+        // Until the client has had enough.
+        while peer.stream.write_all(&CHUNK.repeat(64)).is_ok() {}
+    });
+    let error = Client::connect(&uri).expect_err("it is refused");
+    let content = error.refusal().expect("an HTTP answer").body_start.len();
+    let chunks_in = |bytes: usize| bytes / CHUNK.len();
+    assert!(
+        content <= chunks_in((32 << 10) + (4 << 10)) + 1,
+        "{content}"
+    );
+}
+
+#[test]
+fn client_takes_the_end_of_a_body_from_its_fields() {
+    for (status, rest, body) in [
+        ("HTTP/1.1 404 no", "Content-Length: 0\r\n\r\nbehind it", ""),
+        (
+            "HTTP/1.1 404 no",
+            "Content-Length: 4\r\n\r\nroombehind it",
+            "room",
+        ),
+        ("HTTP/1.1 204 no", "\r\nbehind it", ""),
+        ("HTTP/1.1 304 no", "Content-Length: 4\r\n\r\nbehind it", ""),
+        ("HTTP/1.1 404 no", "Content-Length: 4, 5\r\n\r\nroom", ""),
+    ] {
+        assert_eq!(
+            refusal_of(status, rest).body_text(),
+            body,
+            "{status} {rest}"
+        );
+    }
+}
+
+#[test]
+fn client_tells_where_it_is_sent_and_when_to_come_back() {
+    let moved = refusal_of(
+        "HTTP/1.1 307 Temporary Redirect",
+        "location: ws://example.com/\r\nContent-Length: 0\r\n\r\n",
+    );
+    assert_eq!(
+        moved.field("Location").as_deref(),
+        Some("ws://example.com/")
+    );
+    assert_eq!(moved.field("Retry-After"), None);
+    let busy = refusal_of(
+        "HTTP/1.1 503",
+        b"Retry-After: 120\r\nX-Why: caf\xe9\r\nContent-Length: 0\r\n\r\n",
+    );
+    assert_eq!(busy.field("retry-after").as_deref(), Some("120"));
+    assert_eq!(busy.field("X-Why").as_deref(), Some("caf\u{fffd}"));
+    assert_eq!(busy.answer.status, 503);
+    let other = Client::connect("wss://example.com/").expect_err("no TLS");
+    assert!(other.refusal().is_none());
+}
+
 #[test]
 fn client_keeps_4_kib_of_a_body_and_waits_a_second_for_it() {
     let body_start_of = |body_bytes: usize| {
         let (uri, _server) = server(move |mut peer| {
             peer.request();
-            peer.say(b"HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n");
+            peer.say(b"HTTP/1.1 503 Busy\r\n\r\n");
             peer.say(&vec![b'x'; body_bytes]);
             peer.sees_end()
         });

@@ -4,8 +4,8 @@
 use super::session::cut;
 use super::take_lengths;
 use yamabiko::websocket::handshake::{
-    ClientHandshake, ClientHandshakeError, Established, HeadLimits, Refusal, RequestHead,
-    RequestReader, Status, Upgrade, WebSocketUri, accept_key,
+    AnswerBody, ClientHandshake, ClientHandshakeError, Established, HeadLimits, HttpAnswer,
+    Refusal, RequestHead, RequestReader, Status, Upgrade, WebSocketUri, accept_key,
 };
 
 /// The limits that the first byte of an input selects. The small ones bring each
@@ -254,9 +254,37 @@ pub fn response_head(data: &[u8]) {
         Err(ClientHandshakeError::NotSwitched(answer)) => {
             assert_ne!(answer.status, 101);
             assert!(input[..answer.head_bytes].ends_with(b"\r\n\r\n"));
+            let bytes_max = if selector % 2 == 0 { 4096 } else { 5 };
+            body_grows_with_what_comes(answer, bytes_max, &cut(input, lengths), input);
         }
         Ok(None) | Err(_) => {}
     }
+}
+
+/// The body of an answer is read as it comes: nothing that was read is taken back, and
+/// nothing follows its end.
+fn body_grows_with_what_comes(
+    answer: &HttpAnswer,
+    bytes_max: usize,
+    pieces: &[&[u8]],
+    input: &[u8],
+) {
+    let mut before = AnswerBody::default();
+    let mut came = 0;
+    for piece in pieces {
+        came += piece.len();
+        let body = answer.body(&input[..came], bytes_max);
+        assert!(body.content.starts_with(&before.content));
+        assert!(!before.ended || body == before, "nothing follows the end");
+        let body_bytes = came.saturating_sub(answer.head_bytes);
+        assert!(body.content.len() <= body_bytes.min(bytes_max));
+        before = body;
+    }
+    // The bound cuts the content and changes nothing else.
+    let whole = answer.body(input, usize::MAX);
+    let within = whole.content.len().min(bytes_max);
+    assert_eq!(before.content, whole.content[..within]);
+    assert_eq!(before.ended, whole.ended);
 }
 
 /// Hands a client growing beginnings of `input`.

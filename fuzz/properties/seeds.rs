@@ -760,7 +760,7 @@ const ANSWER: &str = "HTTP/1.1 101 Switching Protocols\r\n\
     \u{1}\u{2}\u{3}";
 
 fn response_seeds() -> Vec<Seed> {
-    let edits: [(&str, &str, &str); 19] = [
+    let edits: [(&str, &str, &str); 21] = [
         ("accept-wrong", "s3pPLMBi", "S3PpLMBi"),
         (
             "accept-missing",
@@ -812,6 +812,12 @@ fn response_seeds() -> Vec<Seed> {
             "302 Found\r\nLocation: /elsewhere",
         ),
         ("status-without-reason", "101 Switching Protocols", "101 "),
+        ("status-alone", "101 Switching Protocols", "101"),
+        (
+            "extensions-empty",
+            "Upgrade: w",
+            "Sec-WebSocket-Extensions: ,\r\nUpgrade: w",
+        ),
         ("http-1.0", "HTTP/1.1", "HTTP/1.0"),
         ("http-1.2", "HTTP/1.1", "HTTP/1.2"),
         (
@@ -830,6 +836,49 @@ fn response_seeds() -> Vec<Seed> {
         answer("example-byte-by-byte", 0, BYTE_BY_BYTE, ANSWER),
         answer("example-in-small-limits", 1, UNEVEN, ANSWER),
         answer("no-http", 0, UNEVEN, "SSH-2.0-OpenSSH_9.6\r\n"),
+        answer("refusal-in-chunks", 0, UNEVEN, CHUNKED),
+        answer(
+            "refusal-in-chunks-and-small-limits",
+            1,
+            BYTE_BY_BYTE,
+            CHUNKED,
+        ),
+        answer(
+            "refusal-in-broken-chunks",
+            0,
+            UNEVEN,
+            &CHUNKED.replace("5;", "g;"),
+        ),
+        answer(
+            "refusal-in-chunks-of-a-huge-size",
+            0,
+            UNEVEN,
+            &CHUNKED.replace("5;", "ffffffffffffffffff;"),
+        ),
+        answer(
+            "refusal-with-a-length",
+            0,
+            UNEVEN,
+            "HTTP/1.1 404\r\nContent-Length: 8, 8\r\n\r\nno room!behind it",
+        ),
+        answer(
+            "refusal-with-two-lengths",
+            0,
+            UNEVEN,
+            "HTTP/1.1 404 no\r\nContent-Length: 8\r\nContent-Length: 9\r\n\r\nno room!",
+        ),
+        answer(
+            "refusal-until-the-end",
+            1,
+            UNEVEN,
+            "HTTP/1.1 503 Busy\r\nRetry-After: 9\r\n\r\nno room",
+        ),
+        answer(
+            "refusal-without-a-body",
+            0,
+            UNEVEN,
+            "HTTP/1.1 304 \r\n\r\nbehind it",
+        ),
     ];
     for (name, from, to) in edits {
         let edited = ANSWER.replacen(from, to, 1);
@@ -838,6 +887,9 @@ fn response_seeds() -> Vec<Seed> {
     }
     seeds
 }
+
+const CHUNKED: &str = "HTTP/1.1 400 Bad Request\r\nTransfer-Encoding: chunked\r\n\r\n\
+    5;x=\"y\"\r\nno ro\r\n3\r\nom!\r\n0\r\nTrailer: x\r\n\r\nbehind it";
 
 /// `flags | server's windows | client's windows | offers LF answer`, the layout of
 /// `negotiation.rs`.

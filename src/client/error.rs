@@ -1,6 +1,7 @@
 //! Everything that can keep a client from connecting, and everything that can
 //! end its connection other than by a closing handshake.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -67,12 +68,52 @@ pub enum Step {
 }
 
 /// An HTTP answer that is not `101 Switching Protocols`, as far as it was read.
+///
+/// ```no_run
+/// use yamabiko::client::Client;
+///
+/// if let Err(error) = Client::connect("ws://127.0.0.1:8080/chat/lobby") {
+///     if let Some(refusal) = error.refusal() {
+///         match refusal.answer.status {
+///             300..=399 => println!("it has moved: {:?}", refusal.field("Location")),
+///             429 | 503 => println!("come back after: {:?}", refusal.field("Retry-After")),
+///             _ => println!("{refusal}: {}", refusal.body_text()),
+///         }
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpRefusal {
     /// Status, reason and header fields.
     pub answer: HttpAnswer,
-    /// The first 4 KiB of the body at most, as they came within a second.
+    /// The first 4 KiB of the body at most, as they came within a second; without the
+    /// framing of chunks.
     pub body_start: Vec<u8>,
+}
+
+impl HttpRefusal {
+    /// The value of the first header field of this name, whatever its case; bytes that
+    /// are not UTF-8 are replaced. Shown to people, it has to be escaped: the server
+    /// chose it. [`HttpAnswer::fields`] has all of them, as they came.
+    pub fn field(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.answer.field(name).map(String::from_utf8_lossy)
+    }
+
+    /// The beginning of the body as text, for a log; bytes that are not UTF-8 are
+    /// replaced. As with [`field`](Self::field), escape it.
+    pub fn body_text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.body_start)
+    }
+}
+
+impl ClientError {
+    /// The server's HTTP answer, if it gave one other than 101.
+    pub fn refusal(&self) -> Option<&HttpRefusal> {
+        match self {
+            ClientError::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for HttpRefusal {

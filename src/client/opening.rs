@@ -28,6 +28,8 @@ use crate::websocket::handshake::{
 const READ_BYTES: usize = 4 << 10;
 /// How much of the body of an HTTP answer is kept.
 const BODY_START_BYTES_MAX: usize = 4 << 10;
+/// How many bytes may come for that: chunks of a byte each take six.
+const BODY_WIRE_BYTES_MAX: usize = 32 << 10;
 /// How long that part of the body is waited for.
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -144,19 +146,20 @@ fn read_answer(
 
 /// The HTTP answer, with as much of its body as comes soon.
 fn refused(stream: &Stream, answer: HttpAnswer, bytes: &mut Vec<u8>) -> ClientError {
-    let announced = answer
-        .field("Content-Length")
-        .and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
-    let body_bytes = announced
-        .unwrap_or(BODY_START_BYTES_MAX)
-        .min(BODY_START_BYTES_MAX);
-    let wanted_bytes = answer.head_bytes + body_bytes;
+    let wire_bytes_max = answer.head_bytes + BODY_WIRE_BYTES_MAX;
     let deadline = deadline_in(BODY_TIMEOUT);
-    // Whatever ends the reading: what has come is worth more than why no more came.
-    while bytes.len() < wanted_bytes && matches!(read_more(stream, bytes, deadline), Ok(1..)) {}
-    bytes.truncate(wanted_bytes);
+    let body = loop {
+        let body = answer.body(bytes, BODY_START_BYTES_MAX);
+        let enough = body.ended
+            || body.content.len() == BODY_START_BYTES_MAX
+            || bytes.len() >= wire_bytes_max;
+        // Whatever ends the reading: what has come is worth more than why no more came.
+        if enough || !matches!(read_more(stream, bytes, deadline), Ok(1..)) {
+            break body;
+        }
+    };
     ClientError::Refused(Box::new(HttpRefusal {
-        body_start: bytes.split_off(answer.head_bytes),
+        body_start: body.content,
         answer,
     }))
 }

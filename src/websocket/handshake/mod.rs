@@ -31,6 +31,7 @@
 //! | `permessage_deflate.rs` | what both roles offer and agree to (RFC 7692 §5, §7.1) |
 //! | `uri.rs` | `ws:` and `wss:` (§3) |
 //! | `client.rs`, `answer.rs`, `established.rs` | the client's request; an answer's head; the check of it (§4.1) |
+//! | `body.rs` | the body of an answer that is no 101 |
 //! | `limits.rs` | the bounds |
 //!
 //! Left to the layers above: opening the TCP connection and TLS, one attempt
@@ -40,6 +41,7 @@
 mod accept_key;
 mod answer;
 mod authority;
+mod body;
 mod client;
 mod established;
 mod extensions;
@@ -58,6 +60,7 @@ mod uri;
 
 pub use accept_key::accept_key;
 pub use answer::HttpAnswer;
+pub use body::AnswerBody;
 pub use client::{ClientHandshake, InvalidRequest};
 pub use established::{ClientHandshakeError, Established};
 pub use extensions::Extension;

@@ -1,0 +1,296 @@
+//! The body of an HTTP answer that refuses the handshake, as far as it has come
+//! (RFC 9112 §6, §7.1).
+//!
+//! ```text
+//!   Content-Length: 8                     Transfer-Encoding: chunked
+//!
+//!   no room!                              5;note=x CRLF     size, extensions ignored
+//!                                         no ro CRLF
+//!   neither field: all that comes         3 CRLF
+//!   until the server ends TCP             om! CRLF
+//!                                         0 CRLF            the last chunk
+//!                                         …                 trailer: not looked at
+//! ```
+//!
+//! A function of all bytes that have come, as the readers of the heads are: the same
+//! however they were cut. It allocates what it hands out, at most a number of bytes
+//! of the caller's choice. Content codings are left as they are: the client asks for
+//! none.
+
+use super::answer::HttpAnswer;
+use super::token::list_elements;
+
+/// What has come of a body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AnswerBody {
+    /// The content, without the framing of chunks.
+    pub content: Vec<u8>,
+    /// Nothing more is to be read: this is all of it, or its framing is broken here.
+    pub ended: bool,
+}
+
+impl HttpAnswer {
+    /// What has come of the body: at most `bytes_max` bytes of it. `bytes` are those
+    /// that [`ClientHandshake::receive`](super::ClientHandshake::receive) was given
+    /// when it gave this answer, and what has come since.
+    ///
+    /// A body whose length cannot be told, because Content-Length is no number or
+    /// several, is empty (RFC 9112 §6.3).
+    ///
+    /// ```
+    /// use yamabiko::websocket::handshake::{ClientHandshake, ClientHandshakeError, WebSocketUri};
+    ///
+    /// let uri = WebSocketUri::parse("ws://server.example.com/chat")?;
+    /// let mut handshake = ClientHandshake::new(&uri, *b"the sample nonce");
+    /// let bytes = b"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n\
+    ///     8\r\nno room!\r\n0\r\n\r\n";
+    /// let Err(ClientHandshakeError::NotSwitched(answer)) = handshake.receive(bytes) else {
+    ///     unreachable!("it is a 404");
+    /// };
+    /// let body = answer.body(bytes, 4096);
+    /// assert_eq!(body.content, b"no room!");
+    /// assert!(body.ended);
+    /// # Ok::<(), yamabiko::websocket::handshake::UriError>(())
+    /// ```
+    pub fn body(&self, bytes: &[u8], bytes_max: usize) -> AnswerBody {
+        let bytes = bytes.get(self.head_bytes..).unwrap_or_default();
+        match self.framing() {
+            Framing::None => AnswerBody {
+                content: Vec::new(),
+                ended: true,
+            },
+            Framing::Length(length) => AnswerBody {
+                content: front(bytes, length.min(bytes_max)).to_vec(),
+                ended: bytes.len() >= length,
+            },
+            Framing::Chunked => unchunked(bytes, bytes_max),
+            Framing::UntilTheEnd => AnswerBody {
+                content: front(bytes, bytes_max).to_vec(),
+                ended: false,
+            },
+        }
+    }
+
+    /// RFC 9112 §6.3, without the cases of HEAD and CONNECT.
+    fn framing(&self) -> Framing {
+        if matches!(self.status, 100..=199 | 204 | 304) {
+            return Framing::None;
+        }
+        if let Some(last) = self.elements("Transfer-Encoding").last() {
+            return match last.eq_ignore_ascii_case(b"chunked") {
+                true => Framing::Chunked,
+                false => Framing::UntilTheEnd,
+            };
+        }
+        let mut lengths = self.elements("Content-Length");
+        let Some(first) = lengths.next() else {
+            return Framing::UntilTheEnd;
+        };
+        match length(first) {
+            Some(length) if lengths.all(|other| other == first) => Framing::Length(length),
+            _ => Framing::None,
+        }
+    }
+
+    fn elements(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.fields
+            .iter()
+            .filter(move |(field_name, _)| field_name.eq_ignore_ascii_case(name))
+            .flat_map(|(_, value)| list_elements(value))
+    }
+}
+
+/// How the end of a body is found.
+enum Framing {
+    None,
+    Length(usize),
+    Chunked,
+    UntilTheEnd,
+}
+
+/// `chunked-body = *chunk last-chunk trailer-section CRLF` (RFC 9112 §7.1), up to the
+/// last chunk.
+fn unchunked(mut bytes: &[u8], bytes_max: usize) -> AnswerBody {
+    let mut body = AnswerBody::default();
+    loop {
+        let line_end = bytes.windows(CRLF.len()).position(|pair| pair == CRLF);
+        let line = match line_end {
+            Some(end) if end <= CHUNK_LINE_BYTES_MAX => &bytes[..end],
+            None if bytes.len() <= CHUNK_LINE_BYTES_MAX => return body,
+            _ => return ended(body),
+        };
+        let size = match chunk_size(line) {
+            Some(0) | None => return ended(body),
+            Some(size) => size,
+        };
+        let data = &bytes[line.len() + CRLF.len()..];
+        let room = bytes_max - body.content.len();
+        body.content.extend_from_slice(front(data, size.min(room)));
+        let Some(behind) = data.get(size..) else {
+            return body;
+        };
+        match behind {
+            [b'\r', b'\n', rest @ ..] => bytes = rest,
+            [] | [b'\r'] => return body,
+            _ => return ended(body),
+        }
+    }
+}
+
+/// Behind the last chunk, and behind framing that is broken, there is nothing to read.
+fn ended(body: AnswerBody) -> AnswerBody {
+    AnswerBody {
+        ended: true,
+        ..body
+    }
+}
+
+/// `chunk-size [ chunk-ext ]`; a size beyond what there can be is as large as can be.
+fn chunk_size(line: &[u8]) -> Option<usize> {
+    let is_digit = |byte: &u8| byte.is_ascii_hexdigit();
+    let digits = line.iter().take_while(|byte| is_digit(byte)).count();
+    let (digits, extensions) = line.split_at(digits);
+    let extensions = extensions.trim_ascii_start();
+    if digits.is_empty() || !(extensions.is_empty() || extensions.starts_with(b";")) {
+        return None;
+    }
+    let digits = std::str::from_utf8(digits).ok()?;
+    Some(usize::from_str_radix(digits, 16).unwrap_or(usize::MAX))
+}
+
+/// A number in decimal digits and nothing else; as above.
+fn length(digits: &[u8]) -> Option<usize> {
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let digits = std::str::from_utf8(digits).ok()?;
+    Some(digits.parse().unwrap_or(usize::MAX))
+}
+
+fn front(bytes: &[u8], bytes_max: usize) -> &[u8] {
+    &bytes[..bytes.len().min(bytes_max)]
+}
+
+const CRLF: &[u8] = b"\r\n";
+
+/// The longest line that announces a chunk, its extensions included: RFC 9112 §7.1.1
+/// wants a limit, and nobody sends any.
+const CHUNK_LINE_BYTES_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, fields: &[(&str, &str)]) -> HttpAnswer {
+        let fields = fields.iter();
+        HttpAnswer {
+            status,
+            reason: String::new(),
+            fields: fields
+                .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
+                .collect(),
+            head_bytes: 0,
+        }
+    }
+
+    fn chunked(bytes: impl AsRef<[u8]>, bytes_max: usize) -> (String, bool) {
+        let answer = answer(400, &[("transfer-encoding", "Chunked")]);
+        let body = answer.body(bytes.as_ref(), bytes_max);
+        let content = String::from_utf8(body.content).expect("text");
+        (content, body.ended)
+    }
+
+    #[test]
+    fn chunked_body_ends_with_its_last_chunk() {
+        let whole = "5\r\nno ro\r\n03;a=\"b\";c\r\nom!\r\n000\r\n";
+        for end in 0..whole.len() {
+            let (content, ended) = chunked(&whole[..end], 100);
+            assert!("no room!".starts_with(&content), "{content}");
+            assert!(!ended, "{end}");
+        }
+        for behind in ["", "\r\n", "Trailer: x\r\n\r\nHTTP/1.1 200 OK"] {
+            let bytes = format!("{whole}{behind}");
+            assert_eq!(chunked(bytes, 100), ("no room!".to_owned(), true));
+        }
+        assert_eq!(chunked("0\r\n", 100), (String::new(), true));
+        // Hexadecimal, in either case, and with white space behind it.
+        let twenty_six = format!("1a \r\n{0}\r\n1A\t;\r\n{0}\r\n0\r\n", "x".repeat(26));
+        assert_eq!(chunked(twenty_six, 100), ("x".repeat(52), true));
+    }
+
+    #[test]
+    fn chunked_body_ends_where_its_framing_is_broken() {
+        for line in ["", ";", "x", "-1", "+1", " 1", "0x1", "1 2", "1=", "1\r2"] {
+            let bytes = format!("2\r\nok\r\n{line}\r\nz\r\n0\r\n");
+            assert_eq!(chunked(bytes, 100), ("ok".to_owned(), true), "{line:?}");
+        }
+        assert_eq!(chunked("2\r\nokay\r\n", 100), ("ok".to_owned(), true));
+        assert_eq!(chunked("2\r\nok\rx", 100), ("ok".to_owned(), true));
+        assert_eq!(chunked("2\nok\n0\n", 100), (String::new(), false));
+    }
+
+    #[test]
+    fn line_of_a_chunk_has_a_bound() {
+        let line = |bytes: usize| format!("1;{}\r\na", "x".repeat(bytes - 2));
+        let (longest, too_long) = (line(CHUNK_LINE_BYTES_MAX), line(CHUNK_LINE_BYTES_MAX + 1));
+        assert_eq!(chunked(&longest, 100), ("a".to_owned(), false));
+        assert_eq!(chunked(&too_long, 100), (String::new(), true));
+        let unfinished = "1".repeat(CHUNK_LINE_BYTES_MAX + 1);
+        assert!(chunked(&unfinished, 100).1);
+        assert!(!chunked(&unfinished[1..], 100).1);
+    }
+
+    #[test]
+    fn content_has_a_bound_and_a_huge_size_allocates_nothing() {
+        let bytes = "3\r\nabc\r\n3\r\ndef\r\n0\r\n";
+        for bytes_max in 0..6 {
+            assert_eq!(chunked(bytes, bytes_max).0, "abcdef"[..bytes_max]);
+        }
+        assert_eq!(chunked(bytes, 6), ("abcdef".to_owned(), true));
+        for size in ["ffffffffffffffff", "1ffffffffffffffff"] {
+            let bytes = format!("{size}\r\nabc");
+            assert_eq!(chunked(&bytes, 2), ("ab".to_owned(), false));
+        }
+        let announced = answer(400, &[("Content-Length", "99999999999999999999")]);
+        let body = announced.body(b"abc", 2);
+        assert_eq!((&body.content[..], body.ended), (&b"ab"[..], false));
+        let unknown = answer(400, &[]).body(b"abc", 2);
+        assert_eq!((&unknown.content[..], unknown.ended), (&b"ab"[..], false));
+    }
+
+    #[test]
+    fn end_of_a_body_is_found_by_the_fields() {
+        let long = "Content-Length";
+        let coding = "Transfer-Encoding";
+        type Case<'a> = (u16, &'a [(&'a str, &'a str)], &'a str, bool);
+        let table: [Case<'_>; 16] = [
+            (400, &[], "3\r\nabc", false),
+            (400, &[(long, "0")], "", true),
+            (400, &[(long, "1")], "3", true),
+            (400, &[(long, "6")], "3\r\nabc", true),
+            (400, &[(long, "7")], "3\r\nabc", false),
+            (400, &[(long, "1, 1"), (long, "1")], "3", true),
+            (400, &[(long, "1"), (long, "2")], "", true),
+            (400, &[(long, "1, 2")], "", true),
+            (400, &[(long, "+1")], "", true),
+            (400, &[(long, "1.0")], "", true),
+            (400, &[(coding, "chunked"), (long, "1")], "abc", false),
+            (400, &[(coding, "gzip, chunked")], "abc", false),
+            (
+                400,
+                &[(coding, "chunked"), (coding, "gzip")],
+                "3\r\nabc",
+                false,
+            ),
+            (204, &[], "", true),
+            (304, &[(long, "6")], "", true),
+            (199, &[(coding, "chunked")], "", true),
+        ];
+        for (status, fields, content, ended) in table {
+            let body = answer(status, fields).body(b"3\r\nabc", 100);
+            assert_eq!(body.content, content.as_bytes(), "{status} {fields:?}");
+            assert_eq!(body.ended, ended, "{status} {fields:?}");
+        }
+    }
+}
