@@ -101,6 +101,56 @@ test("rooms are apart, and the address names the room", async () => {
   await bo.getByRole("heading", { name: "apart-1" }).waitFor();
 });
 
+test("a room can be named in any script, and has the name that the server gives it", async () => {
+  const aiko = await inRoom("Aiko", "会議室");
+  await aiko.getByRole("heading", { name: "会議室" }).waitFor();
+  await aiko.waitForURL(/#%E4%BC%9A%E8%AD%B0%E5%AE%A4$/);
+  const bo = await tab();
+  await bo.goto(`${server.url}#会議室`);
+  assert.equal(await bo.getByLabel("Room").inputValue(), "会議室");
+  await bo.getByLabel("Your name").fill("Bo");
+  await bo.keyboard.press("Enter");
+  await aiko.getByText("Bo entered.").waitFor();
+
+  await bo.evaluate(() => (location.hash = "#cafe%CC%81"));
+  await bo.getByRole("heading", { name: "caf\u00E9" }).waitFor();
+  await bo.waitForURL(/#caf%C3%A9$/);
+});
+
+test("an address that names no possible room tells why, instead of leading to another one", async () => {
+  const page = await tab();
+  const field = page.getByLabel("Room");
+  for (const [hash, room] of [["my%20room", "my room"], ["a%2Fb", "a/b"], ["100%", "100%"], ["..", ".."]]) {
+    await page.goto("about:blank");
+    await page.goto(`${server.url}#${hash}`);
+    assert.equal(await field.inputValue(), room);
+    await page.getByLabel("Your name").fill("Aiko");
+    await page.keyboard.press("Enter");
+    await page.getByRole("alert").filter({ hasText: /A room's name has 1 to 64 letters/ }).waitFor();
+    assert.equal(await field.getAttribute("aria-invalid"), "true");
+    assert.equal(await field.inputValue(), room);
+  }
+  forgiveFailedRequests();
+});
+
+test("the address of a room's WebSocket leads to the page with that room", async () => {
+  const page = await tab();
+  for (const room of ["ridge", "会議室"]) {
+    await page.goto("about:blank");
+    await page.goto(`${server.url}chat/${encodeURIComponent(room)}`);
+    assert.equal(await page.getByLabel("Room").inputValue(), room);
+  }
+});
+
+test("the page shows the name that the server has made of the one that was typed", async () => {
+  const page = await inRoom("Ａｉｋｏ", "normal");
+  await page.getByText("The server writes your name as Aiko.").waitFor();
+  await people(page).getByText("Aiko", { exact: true }).waitFor();
+  await say(page, "mine");
+  await said(page, "mine").waitFor();
+  assert.match(await said(page, "mine").innerText(), /^Aiko/);
+});
+
 test("after a restart of the server both come back by themselves and talk again", async () => {
   const aiko = await inRoom("Aiko", "restart");
   const bo = await inRoom("Bo", "restart");
@@ -311,6 +361,7 @@ test("a bad name is told in words, at the field, and a taken one with a free one
   await third.getByLabel("Room").fill("no such/room");
   await third.getByRole("button", { name: "Enter the room" }).click();
   await third.getByRole("alert").filter({ hasText: /room's name/ }).waitFor();
+  forgiveFailedRequests();
 });
 
 test("what people type stays text, line by line, and addresses become links", async () => {

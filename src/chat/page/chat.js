@@ -13,8 +13,7 @@ import { diagnose } from "./diagnosis.js";
 import { Presence } from "./presence.js";
 
 const SUBPROTOCOL = "yamabiko.chat.v1";
-const NAME_CHARACTERS_MAX = 32;
-const ROOM = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}$/;
+const ROOM_REFUSED = "A room's name has 1 to 64 letters and digits of any script, - _ and .";
 /** How often a name that our own dead connection may still hold is tried again. */
 const REJOIN_FIRST_MS = 1_000;
 const REJOIN_MAX_MS = 8_000;
@@ -79,16 +78,15 @@ for (const field of [gate.name, gate.room]) {
   });
 }
 
+/** What a name may be, the server decides; here is only what cannot be asked. */
 function enter(name, room) {
   name = name.trim();
   room = room.trim();
   gateFault("");
   giveUp();
   if (!name) return gateFault("Tell the mountains your name.", gate.name);
-  if ([...name].length > NAME_CHARACTERS_MAX) {
-    return gateFault(`A name may have at most ${NAME_CHARACTERS_MAX} characters.`, gate.name);
-  }
-  if (!ROOM.test(room)) return gateFault("A room's name is made of letters, digits, - _ and .", gate.room);
+  if (!room) return gateFault("Give the room a name.", gate.room);
+  if (!pathOf(room)) return gateFault(ROOM_REFUSED, gate.room);
   gate.name.value = name;
   gate.room.value = room;
   own = { name, room };
@@ -133,7 +131,7 @@ function showRoom() {
   at("room-title").textContent = own.room;
   document.title = `${own.room} · yamabiko`;
   remember("yamabiko.room", own.room);
-  if (roomOfAddress() !== own.room) history.replaceState(null, "", `#${own.room}`);
+  if (roomOfAddress() !== own.room) history.replaceState(null, "", `#${encodeURIComponent(own.room)}`);
   text.focus();
 }
 
@@ -147,7 +145,7 @@ function keepDraft() {
 function open() {
   close();
   const scheme = location.protocol === "https:" ? "wss" : "ws";
-  const path = `/chat/${own.room}`;
+  const path = pathOf(own.room);
   connection = new Connection(`${scheme}://${location.host}${path}`, SUBPROTOCOL, {
     state: connectionChanged,
     message: received,
@@ -155,6 +153,17 @@ function open() {
     diagnose: (signal) => diagnose(path, signal),
   });
   connection.start();
+}
+
+/** The path of a room, or "" if no path can name it. */
+function pathOf(room) {
+  // In a path these two mean a folder, encoded or not (URL Standard).
+  if (room === "." || room === "..") return "";
+  try {
+    return `/chat/${encodeURIComponent(room)}`;
+  } catch {
+    return ""; // half of a surrogate pair
+  }
 }
 
 function close() {
@@ -173,6 +182,10 @@ function connectionChanged(state) {
   if (state.kind === "open") return joining();
   if (state.kind !== "waiting") return showStatus(state.kind, "Connecting…");
   clearTimeout(rejoin.timer);
+  if (stage === "entering" && state.cause === "no_room") {
+    showGate();
+    return gateFault(ROOM_REFUSED, gate.room);
+  }
   if (joined) conversation.mark("Disconnected", Date.now());
   joined = false;
   presence.forget();
@@ -267,7 +280,9 @@ function received(message) {
 
 function welcome(message) {
   const again = stage === "inside";
-  own.name = message.you;
+  const asked = own.name;
+  own = { name: message.you, room: message.room ?? own.room };
+  [gate.name.value, gate.room.value] = [own.name, own.room];
   joined = true;
   textBytesMax = message.limits?.text_bytes_max ?? textBytesMax;
   if (!again) showRoom();
@@ -278,6 +293,7 @@ function welcome(message) {
   colour(at("you"), own.name);
   if (again) conversation.mark("You are back. What was said meanwhile is not kept.", Date.now());
   else conversation.note(`You entered ${own.room}.`);
+  if (own.name !== asked) conversation.note(`The server writes your name as ${own.name}.`);
   showConnected();
 }
 
@@ -453,9 +469,14 @@ function showUnseen(count) {
   if (stage === "inside") document.title = `${count ? `(${count}) ` : ""}${own.room} · yamabiko`;
 }
 
+/** The room that the address names, or "". */
 function roomOfAddress() {
-  const room = location.hash.slice(1);
-  return ROOM.test(room) ? room : "";
+  const written = location.hash.slice(1);
+  try {
+    return decodeURIComponent(written).trim();
+  } catch {
+    return written; // a % that escapes nothing stands for itself
+  }
 }
 
 /** A browser may forbid to keep anything; then nothing is kept. */
