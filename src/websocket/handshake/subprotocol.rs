@@ -41,8 +41,7 @@ pub(super) fn offered(fields: Fields<'_>) -> impl Iterator<Item = &str> {
 /// The broken rule in words.
 pub(super) fn check_offer(fields: Fields<'_>) -> Result<(), &'static str> {
     let mut seen: [&[u8]; SUBPROTOCOLS_MAX] = [&[]; SUBPROTOCOLS_MAX];
-    let mut count = 0;
-    for name in fields.list(FIELD) {
+    for (count, name) in fields.list(FIELD).enumerate() {
         let (earlier, free) = seen.split_at_mut(count);
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
         //# The elements that comprise this value MUST be non-empty strings with
@@ -57,7 +56,6 @@ pub(super) fn check_offer(fields: Fields<'_>) -> Result<(), &'static str> {
         *free
             .first_mut()
             .ok_or("too many subprotocols are offered")? = name;
-        count += 1;
     }
     Ok(())
 }
