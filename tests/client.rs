@@ -2,12 +2,18 @@
 //!
 //! The server is a thread with a `TcpListener` and shares no code with the client
 //! but `accept_key`. Every read of it has a timeout, so that a test that goes
-//! wrong fails and does not hang.
+//! wrong fails and does not hang: then the server's thread ends, and with it the
+//! connection that the client waits for.
 
 #![cfg(feature = "client")]
 
+#[path = "common/waiting.rs"]
+mod waiting;
+
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -17,8 +23,7 @@ use yamabiko::websocket::frame::{CloseCode, FrameError};
 use yamabiko::websocket::handshake::{ClientHandshakeError, UriError, accept_key};
 use yamabiko::websocket::{Event, Limits, Message, ProtocolError, SendError};
 
-/// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+use waiting::{PATIENCE, accepted, joined};
 
 const TEXT: u8 = 0x1;
 const BINARY: u8 = 0x2;
@@ -64,10 +69,8 @@ struct Frame {
 
 impl Peer {
     fn accept(listener: &TcpListener) -> Peer {
-        let (stream, _) = listener.accept().expect("a connection");
+        let stream = accepted(listener);
         stream.set_nodelay(true).expect("open");
-        stream.set_read_timeout(Some(PATIENCE)).expect("open");
-        stream.set_write_timeout(Some(PATIENCE)).expect("open");
         Peer { stream }
     }
 
@@ -126,6 +129,25 @@ impl Peer {
         }
     }
 
+    /// Says this again and again, and waits a moment for the client's end each time.
+    /// Fails when it never comes.
+    fn say_until_end(&mut self, bytes: &[u8]) {
+        let moment = Some(Duration::from_millis(5));
+        self.stream.set_read_timeout(moment).expect("open");
+        let is_timeout = |kind| matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut);
+        for _ in 0..SAID_MAX {
+            if self.stream.write_all(bytes).is_err() {
+                return;
+            }
+            match self.stream.read(&mut [0; 1]) {
+                Err(error) if is_timeout(error.kind()) => {}
+                Ok(1..) => panic!("the client says something"),
+                Ok(0) | Err(_) => return,
+            }
+        }
+        panic!("the client has not ended after {SAID_MAX} times");
+    }
+
     /// Whether nothing has come from the client, neither bytes nor its end.
     fn sees_nothing(&mut self) -> bool {
         self.stream.set_nonblocking(true).expect("open");
@@ -134,6 +156,9 @@ impl Peer {
         result.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 }
+
+/// How often [`Peer::say_until_end`] says it: for ten seconds or more.
+const SAID_MAX: usize = 2_000;
 
 /// The 101 for this request, with more fields.
 fn switching(request: &str, fields: &str) -> Vec<u8> {
@@ -186,7 +211,7 @@ fn client_connects_sends_its_request_and_reads_the_answer() {
         .origin("https://example.org")
         .connect()
         .expect("a connection");
-    let request = server.join().expect("the script ran");
+    let request = joined("the script", server);
     assert!(
         request.starts_with("GET /echo?a=1 HTTP/1.1\r\n"),
         "{request}"
@@ -219,7 +244,7 @@ fn client_that_offers_compression_uses_it_when_the_server_agrees() {
     assert_eq!(client.read().expect("open"), text("Hello"));
     client.send(Message::Text(&"a".repeat(64))).expect("open");
     client.send(Message::Text("short")).expect("open");
-    let (request, long, short) = server.join().expect("the script ran");
+    let (request, long, short) = joined("the script", server);
     let offer = field(&request, "Sec-WebSocket-Extensions");
     assert!(offer.is_some_and(|offer| offer.starts_with("permessage-deflate")));
     assert_eq!(long.first_octet, 0b1100_0001);
@@ -237,7 +262,7 @@ fn client_goes_on_without_compression_when_the_server_declines() {
     let mut client = builder.connect().expect("a connection");
     assert_eq!(client.deflate(), None);
     client.send(Message::Text(&"a".repeat(64))).expect("open");
-    let frame = server.join().expect("the script ran");
+    let frame = joined("the script", server);
     assert_eq!((frame.first_octet, frame.payload.len()), (0b1000_0001, 64));
 }
 
@@ -251,7 +276,7 @@ fn client_that_offers_no_compression_is_sent_none() {
     });
     let mut client = Client::connect(&uri).expect("a connection");
     assert!(client.read().is_err());
-    let (request, close) = server.join().expect("the script ran");
+    let (request, close) = joined("the script", server);
     assert_eq!(field(&request, "Sec-WebSocket-Extensions"), None);
     assert_eq!(close.payload[..2], 1002u16.to_be_bytes());
 }
@@ -267,7 +292,7 @@ fn client_resolves_a_name_and_tries_each_of_its_addresses() {
     // `localhost` has ::1 as well on most machines, where nobody listens.
     let uri = uri.replace("127.0.0.1", "localhost");
     let client = Client::connect(&uri).expect("a connection");
-    let address = server.join().expect("the script ran");
+    let address = joined("the script", server);
     assert_eq!(client.peer_address().expect("open"), address);
     assert!(client.local_address().expect("open").ip().is_loopback());
 }
@@ -328,10 +353,7 @@ fn client_refuses_a_wrong_accept() {
         panic!("{error:?}");
     };
     assert_eq!(rule, ClientHandshakeError::WrongAccept);
-    assert!(
-        server.join().expect("the script ran"),
-        "the client drops TCP"
-    );
+    assert!(joined("the script", server), "the client drops TCP");
 }
 
 #[test]
@@ -471,8 +493,9 @@ fn client_keeps_4_kib_of_a_body_and_waits_a_second_for_it() {
     let body_start_of = |body_bytes: usize| {
         let (uri, _server) = server(move |mut peer| {
             peer.request();
-            peer.say(b"HTTP/1.1 503 Busy\r\n\r\n");
-            peer.say(&vec![b'x'; body_bytes]);
+            // At once, so that all of it comes within the second.
+            let head = b"HTTP/1.1 503 Busy\r\n\r\n";
+            peer.say(&[&head[..], &vec![b'x'; body_bytes]].concat());
             peer.sees_end()
         });
         let begin = Instant::now();
@@ -496,12 +519,7 @@ fn client_bounds_the_whole_handshake_and_not_each_read() {
     let (uri, server) = server(|mut peer| {
         peer.request();
         peer.say(b"HTTP/1.1 101 ");
-        let mut said = 0;
-        while peer.stream.write_all(b"S").is_ok() {
-            said += 1;
-            thread::sleep(Duration::from_millis(10));
-        }
-        said
+        peer.say_until_end(b"S");
     });
     let begin = Instant::now();
     let error = Client::builder(&uri)
@@ -513,8 +531,7 @@ fn client_bounds_the_whole_handshake_and_not_each_read() {
         "{error:?}"
     );
     assert!(begin.elapsed() >= Duration::from_millis(300));
-    let said = server.join().expect("the script ran");
-    assert!(said < 1_000, "long before the bound of the head: {said}");
+    joined("the script", server);
 }
 
 #[test]
@@ -549,18 +566,24 @@ fn clients_connect_to_one_address_one_after_the_other() {
         return; // only Linux has all of 127.0.0.0/8
     };
     let uri = uri_of(listener.local_addr().expect("bound"));
+    let all_start = Arc::new(Barrier::new(CLIENTS + 1));
     let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {
-            let uri = uri.clone();
-            thread::spawn(move || Client::connect(&uri))
+            let (uri, all_start) = (uri.clone(), Arc::clone(&all_start));
+            thread::spawn(move || {
+                all_start.wait();
+                Client::connect(&uri)
+            })
         })
         .collect();
+    all_start.wait();
     let mut peers = Vec::new();
     for _ in 0..CLIENTS {
         let mut peer = Peer::accept(&listener);
         let request = peer.request();
-        // While this one is CONNECTING, the others must not show up.
-        thread::sleep(Duration::from_millis(50));
+        // While this one is CONNECTING, another address can be connected to, and the
+        // other clients must not show up.
+        connect_elsewhere();
         listener.set_nonblocking(true).expect("a listener");
         let next = listener.accept().map(|_| ());
         listener.set_nonblocking(false).expect("a listener");
@@ -570,8 +593,17 @@ fn clients_connect_to_one_address_one_after_the_other() {
         peers.push(peer);
     }
     for client in clients {
-        client.join().expect("no panic").expect("a connection");
+        joined("a client's turn", client).expect("a connection");
     }
+}
+
+/// Makes a whole handshake with 127.0.0.8.
+fn connect_elsewhere() {
+    let listener = TcpListener::bind("127.0.0.8:0").expect("Linux has all of 127.0.0.0/8");
+    let uri = uri_of(listener.local_addr().expect("bound"));
+    let server = thread::spawn(move || Peer::accept(&listener).shake_hands());
+    Client::connect(&uri).expect("a connection");
+    joined("the handshake elsewhere", server);
 }
 
 // ---------------------------------------------------------------------------
@@ -608,7 +640,7 @@ fn hear_the_conversation(cut: impl Fn(&mut Peer, &[u8]) + Send + 'static) {
     let empty = OwnedMessage::Binary(Vec::new());
     assert_eq!(client.read().expect("open"), Some(empty));
     assert_eq!(client.read().expect("a clean end"), None);
-    let (pong, close) = server.join().expect("the script ran");
+    let (pong, close) = joined("the script", server);
     assert_eq!((pong.first_octet, &*pong.payload), (0x8a, &b"hi"[..]));
     assert_eq!(
         (close.first_octet, &close.payload[..2]),
@@ -655,7 +687,7 @@ fn client_sends_masked_frames_with_a_new_key_each() {
     client.send(Message::Binary(&[7; 65_536])).expect("open");
     client.ping(b"?").expect("open");
     client.send(owned.as_message()).expect("open");
-    let frames = server.join().expect("the script ran");
+    let frames = joined("the script", server);
     let octets = frames.each_ref().map(|frame| frame.first_octet);
     assert_eq!(octets, [0x81, 0x82, 0x89, 0x81]);
     assert_eq!(frames[0].payload, "一".as_bytes());
@@ -708,7 +740,7 @@ fn reader_lends_every_event_and_leaves_the_writer_free_meanwhile() {
         kinds.push(kind.expect("open").expect("an event"));
     }
     assert_eq!(kinds, "TBpP");
-    let pong = server.join().expect("the script ran");
+    let pong = joined("the script", server);
     assert_eq!(pong, (0x80 | PONG, b"x".to_vec()));
 }
 
@@ -745,7 +777,7 @@ fn read_timeout_loses_nothing() {
     client.set_read_timeout(None);
     client.send(Message::Text("too late")).expect("open");
     assert_eq!(client.read().expect("open"), text("Hello"));
-    drop(server.join().expect("the script ran"));
+    drop(joined("the script", server));
 }
 
 #[test]
@@ -764,7 +796,7 @@ fn client_that_cannot_send_says_why_and_goes_on() {
         ClientError::Send(SendError::CloseReasonTooLong)
     ));
     client.send(Message::Text("still here")).expect("open");
-    assert_eq!(server.join().expect("the script ran"), b"still here");
+    assert_eq!(joined("the script", server), b"still here");
 }
 
 // ---------------------------------------------------------------------------
@@ -794,7 +826,7 @@ fn client_answers_the_servers_close_and_tells_who_and_why() {
         matches!(error, ClientError::Send(SendError::NotOpen)),
         "{error:?}"
     );
-    let close = server.join().expect("the script ran");
+    let close = joined("the script", server);
     assert_eq!(
         (close.first_octet, &close.payload[..2]),
         (0x88, &b"\x0f\xa0"[..])
@@ -819,14 +851,14 @@ fn client_that_closes_lets_the_server_drop_tcp_first() {
         let close = peer.frame();
         peer.say(&frame(TEXT, b"on its way"));
         peer.say(&frame(CLOSE, b"\x03\xe8"));
-        peer.say(b"trailing bytes that nobody looks at");
-        thread::sleep(Duration::from_millis(100));
+        // More than all buffers of the kernel hold: the client reads on, and drops it.
+        peer.say(&vec![b'x'; 32 << 20]);
         assert!(peer.sees_nothing(), "the client waits for the server");
         close
     });
     let mut client = Client::connect(&uri).expect("a connection");
     let ended = client.close(CloseCode::NORMAL, "またね").expect("short");
-    let close = server.join().expect("the script ran");
+    let close = joined("the script", server);
     assert_eq!(close.first_octet, 0x88);
     assert_eq!(close.payload, [b"\x03\xe8", "またね".as_bytes()].concat());
     let expected = Ended {
@@ -839,7 +871,7 @@ fn client_that_closes_lets_the_server_drop_tcp_first() {
 }
 
 /// How a client's close ends, when the server answers with this and then stays.
-fn close_answered_by(answer: Vec<u8>) -> (bool, u16, FirstClose) {
+fn close_answered_by(answer: Vec<u8>, close_timeout: Duration) -> (bool, u16, FirstClose) {
     let (uri, server) = open_server(move |mut peer| {
         let close = peer.frame();
         peer.say(&answer);
@@ -847,25 +879,26 @@ fn close_answered_by(answer: Vec<u8>) -> (bool, u16, FirstClose) {
         peer.sees_end()
     });
     let mut client = Client::builder(&uri)
-        .close_timeout(Duration::from_millis(200))
+        .close_timeout(close_timeout)
         .connect()
         .expect("a connection");
     let begin = Instant::now();
     let ended = client.close(CloseCode::GOING_AWAY, "").expect("short");
-    assert!(begin.elapsed() >= Duration::from_millis(200));
-    assert!(server.join().expect("the script ran"), "TCP is dropped");
+    assert!(begin.elapsed() >= close_timeout);
+    assert!(joined("the script", server), "TCP is dropped");
     (ended.clean, ended.code, ended.first_close)
 }
 
 #[test]
 fn client_that_closes_waits_for_a_silent_server_no_longer_than_the_close_timeout() {
-    let ended = close_answered_by(Vec::new());
+    let ended = close_answered_by(Vec::new(), Duration::from_millis(200));
     assert_eq!(ended, (false, 1006, FirstClose::Client));
 }
 
 #[test]
 fn client_that_closes_waits_for_the_end_of_tcp_no_longer_than_the_close_timeout() {
-    let ended = close_answered_by(frame(CLOSE, b""));
+    // Long enough for the answer to come in time.
+    let ended = close_answered_by(frame(CLOSE, b""), Duration::from_secs(2));
     assert_eq!(ended, (true, 1005, FirstClose::Client));
 }
 
@@ -875,9 +908,7 @@ fn client_waits_for_tcp_no_longer_than_the_close_timeout_when_the_server_closes(
         peer.say(&frame(CLOSE, b"\x03\xe8"));
         let close = peer.frame();
         // It goes on talking instead of dropping TCP.
-        while peer.stream.write_all(&frame(TEXT, b"one more")).is_ok() {
-            thread::sleep(Duration::from_millis(1));
-        }
+        peer.say_until_end(&frame(TEXT, b"one more"));
         close
     });
     let mut client = Client::builder(&uri)
@@ -886,7 +917,7 @@ fn client_waits_for_tcp_no_longer_than_the_close_timeout_when_the_server_closes(
         .expect("a connection");
     assert_eq!(client.read().expect("a clean end"), None);
     drop(client);
-    let close = server.join().expect("the script ran");
+    let close = joined("the script", server);
     assert_eq!(close.payload[..2], *b"\x03\xe8");
 }
 
@@ -898,7 +929,7 @@ fn client_waits_for_tcp_no_longer_than_the_close_timeout_when_the_server_closes(
 fn client_tells_a_connection_that_ended_without_a_close() {
     let (uri, server) = open_server(|mut peer| peer.say(b"\x81\x05Hel"));
     let mut client = Client::connect(&uri).expect("a connection");
-    server.join().expect("the script ran");
+    joined("the script", server);
     let error = client.read().expect_err("half a message");
     assert!(matches!(error, ClientError::Lost(None)), "{error:?}");
     let ended = Ended {
@@ -920,7 +951,7 @@ fn client_tells_a_reset() {
     let (uri, server) = open_server(|mut peer| peer.octets::<1>());
     let mut client = Client::connect(&uri).expect("a connection");
     client.send(Message::Text("unread")).expect("open");
-    server.join().expect("the script ran");
+    joined("the script", server);
     let error = client.read().expect_err("reset");
     let ClientError::Lost(Some(cause)) = error else {
         panic!("{error:?}");
@@ -946,7 +977,7 @@ fn client_fails_the_connection_on_a_masked_frame_and_says_so() {
     let ended = client.ended().expect("it has");
     assert_eq!((ended.clean, ended.code), (false, 1006));
     assert_eq!(ended.first_close, FirstClose::Client);
-    let close = server.join().expect("the script ran");
+    let close = joined("the script", server);
     assert_eq!(close.first_octet, 0x88);
     assert_eq!(close.payload[..2], 1002_u16.to_be_bytes());
 }
@@ -971,7 +1002,7 @@ fn client_takes_a_message_at_its_limit_and_fails_one_past_it() {
         error,
         ClientError::Protocol(ProtocolError::MessageTooBig)
     ));
-    let close = server.join().expect("the script ran");
+    let close = joined("the script", server);
     assert_eq!(close.payload[..2], 1009_u16.to_be_bytes());
 }
 
@@ -979,13 +1010,14 @@ fn client_takes_a_message_at_its_limit_and_fails_one_past_it() {
 fn dropped_client_drops_tcp_and_sends_no_close() {
     let (uri, server) = open_server(|mut peer| peer.sees_end());
     drop(Client::connect(&uri).expect("a connection"));
-    assert!(server.join().expect("the script ran"));
+    assert!(joined("the script", server));
 }
 
 #[test]
 fn send_to_a_server_that_does_not_read_ends_at_the_write_timeout() {
-    let (uri, server) = open_server(|peer| {
-        thread::park_timeout(PATIENCE);
+    let (client_is_done, is_done) = channel::<()>();
+    let (uri, server) = open_server(move |peer| {
+        let _ = is_done.recv_timeout(PATIENCE);
         peer
     });
     let mut client = Client::builder(&uri)
@@ -1002,8 +1034,8 @@ fn send_to_a_server_that_does_not_read_ends_at_the_write_timeout() {
     let late = client.send(Message::Text("after a torn frame"));
     assert!(matches!(late, Err(ClientError::Lost(None))), "{late:?}");
     assert!(matches!(client.read(), Err(ClientError::Lost(_))));
-    server.thread().unpark();
-    drop(server.join().expect("the script ran"));
+    drop(client_is_done);
+    joined("the script", server);
 }
 
 #[test]
@@ -1020,7 +1052,7 @@ fn what_the_server_said_before_it_left_can_be_read_after_sending() {
     let ended = client.ended().expect("it has");
     assert_eq!((ended.code, &*ended.reason), (1008, "no flooding"));
     drop(client);
-    assert!(server.join().expect("the script ran"));
+    assert!(joined("the script", server));
 }
 
 // ---------------------------------------------------------------------------
@@ -1068,11 +1100,11 @@ fn halves_survive_a_server_that_echoes_with_both_directions_full() {
         let echo = reader.read().expect("open").expect("an echo");
         assert!(echo == OwnedMessage::Binary(payload(index)), "echo {index}");
     }
-    let writer = writing.join().expect("no panic");
+    let writer = joined("the other thread", writing);
     let ended = reader.close(CloseCode::NORMAL, "").expect("short");
     assert_eq!((ended.clean, ended.code), (true, 1000));
     assert_eq!(writer.ended(), Some(ended));
-    let pongs = server.join().expect("the script ran");
+    let pongs = joined("the script", server);
     assert_eq!(pongs, MESSAGES, "every ping was answered");
 }
 
@@ -1100,7 +1132,7 @@ fn reader_is_not_stopped_by_pongs_that_the_server_does_not_read() {
     let mut client = Client::connect(&uri).expect("a connection");
     assert_eq!(client.read().expect("open"), text("done"));
     assert_eq!(client.read().expect("a clean end"), None);
-    let answered = server.join().expect("the script ran");
+    let answered = joined("the script", server);
     assert!(answered.is_sorted_by(|one, next| one < next), "in order");
 }
 
@@ -1129,7 +1161,7 @@ fn writers_on_many_threads_send_whole_messages() {
             });
         }
     });
-    let counts = server.join().expect("the script ran");
+    let counts = joined("the script", server);
     assert_eq!(counts, [MESSAGES; WRITERS as usize]);
 }
 
@@ -1150,11 +1182,11 @@ fn writer_closes_while_the_reader_waits() {
         matches!(error, ClientError::Send(SendError::NotOpen)),
         "{error:?}"
     );
-    let (message, end, ended) = reading.join().expect("no panic");
+    let (message, end, ended) = joined("the other thread", reading);
     assert_eq!(message.expect("open"), text("last words"));
     assert_eq!(end.expect("a clean end"), None);
     assert_eq!(ended.expect("it has").first_close, FirstClose::Client);
-    let close = server.join().expect("the script ran");
+    let close = joined("the script", server);
     assert_eq!(close, b"\x03\xe8done");
 }
 
@@ -1169,24 +1201,24 @@ fn reader_that_sleeps_wakes_at_the_close_timeout_of_a_writers_close() {
         .connect()
         .expect("a connection")
         .split();
-    let reading = thread::spawn(move || (reader.read(), Instant::now()));
-    thread::sleep(Duration::from_millis(100)); // most likely it sleeps by now
+    let reading = asleep(move || (reader.read(), Instant::now()));
     let begin = Instant::now();
     writer.close(CloseCode::NORMAL, "").expect("open");
-    let (end, woke) = reading.join().expect("no panic");
+    let (end, woke) = joined("the other thread", reading);
     let error = end.expect_err("the server never answers");
     assert!(
         matches!(error, ClientError::TimedOut(Step::ClosingHandshake)),
         "{error:?}"
     );
     assert!(woke.duration_since(begin) >= Duration::from_millis(300));
-    assert!(server.join().expect("the script ran"));
+    assert!(joined("the script", server));
 }
 
 #[test]
 fn reader_closes_past_a_writer_that_is_stuck() {
-    let (uri, server) = open_server(|peer| {
-        thread::park_timeout(PATIENCE);
+    let (client_is_done, is_done) = channel::<()>();
+    let (uri, server) = open_server(move |peer| {
+        let _ = is_done.recv_timeout(PATIENCE);
         peer
     });
     let (mut reader, mut writer) = Client::builder(&uri)
@@ -1194,13 +1226,11 @@ fn reader_closes_past_a_writer_that_is_stuck() {
         .connect()
         .expect("a connection")
         .split();
-    let writing = thread::spawn(move || {
-        (0..1_000).find_map(|_| writer.send(Message::Binary(&[0; 1 << 20])).err())
-    });
-    thread::sleep(Duration::from_millis(100)); // most likely it is stuck by now
+    let writing =
+        asleep(move || (0..1_000).find_map(|_| writer.send(Message::Binary(&[0; 1 << 20])).err()));
     let ended = reader.close(CloseCode::NORMAL, "").expect("short");
     assert_eq!((ended.clean, ended.code), (false, 1006));
-    let error = writing.join().expect("no panic").expect("it was freed");
+    let error = joined("the other thread", writing).expect("it was freed");
     assert!(
         matches!(
             error,
@@ -1208,6 +1238,27 @@ fn reader_closes_past_a_writer_that_is_stuck() {
         ),
         "{error:?}"
     );
-    server.thread().unpark();
-    drop(server.join().expect("the script ran"));
+    drop(client_is_done);
+    joined("the script", server);
+}
+
+/// Runs this on a thread that sleeps in the kernel when this function returns: in a
+/// read or a write, as there is nothing else. Only Linux says so; elsewhere it may
+/// not have come to that yet.
+fn asleep<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    let (tell, thread) = channel();
+    let working = thread::spawn(move || {
+        #[cfg(target_os = "linux")]
+        tell.send(waiting::own_thread()).expect("it is waited for");
+        #[cfg(not(target_os = "linux"))]
+        drop::<std::sync::mpsc::Sender<String>>(tell);
+        work()
+    });
+    let thread: Result<String, _> = thread.recv_timeout(PATIENCE);
+    #[cfg(target_os = "linux")]
+    waiting::eventually("the thread sleeps", PATIENCE, || {
+        waiting::is_asleep(thread.as_ref().expect("its name"))
+    });
+    drop(thread);
+    working
 }
