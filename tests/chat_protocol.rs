@@ -4,11 +4,14 @@
 
 #![cfg(all(feature = "chat", feature = "client"))]
 
+#[path = "common/waiting.rs"]
+mod waiting;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use yamabiko::chat::{
@@ -20,6 +23,8 @@ use yamabiko::client::{Client, ClientBuilder, ClientError, OwnedMessage};
 use yamabiko::server::{Config, Server, ServerHandle};
 use yamabiko::websocket::Message;
 use yamabiko::websocket::frame::CloseCode;
+
+use waiting::{Deadline, LOOP_PATIENCE, PATIENCE, bounded, eventually, joined};
 
 const SPECIFICATION: &str = include_str!("../docs/chat-protocol.md");
 
@@ -150,6 +155,8 @@ impl Running {
             listen: ([127, 0, 0, 1], 0).into(),
             workers: NonZeroUsize::MIN.saturating_add(1),
             drain_timeout: Duration::from_secs(1),
+            handshake_timeout: PATIENCE,
+            ping_interval: None,
             ..Config::default()
         };
         let server = Server::bind(config, Chat::new()).expect("a free port");
@@ -162,7 +169,8 @@ impl Running {
 
     fn builder(&self, path: &str) -> ClientBuilder {
         Client::builder(&format!("ws://{}{path}", self.address))
-            .read_timeout(Duration::from_secs(10))
+            .read_timeout(PATIENCE)
+            .write_timeout(PATIENCE)
     }
 
     fn connect(&self, path: &str) -> Client {
@@ -183,11 +191,9 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.handle.shutdown();
         if let Some(thread) = self.thread.take() {
-            let ended = thread.join().map(|result| result.is_ok());
-            assert!(
-                thread::panicking() || matches!(ended, Ok(true)),
-                "the server ends well"
-            );
+            if !thread::panicking() {
+                joined("the end of run()", thread).expect("the server ends well");
+            }
         }
     }
 }
@@ -206,11 +212,13 @@ fn hear(client: &mut Client) -> Value {
 }
 
 fn hear_type(client: &mut Client, kind: &str) -> Value {
+    let deadline = Deadline::after(LOOP_PATIENCE);
     loop {
         let message = hear(client);
         if message["type"] == kind {
             return message;
         }
+        deadline.check(kind);
     }
 }
 
@@ -538,10 +546,7 @@ fn room_may_be_named_in_any_script_and_has_one_name_in_any_composition() {
 
 /// Status line, head and body of the answer to a GET.
 fn get(server: &Running, path: &str, accept: &str) -> (String, String) {
-    let mut stream = TcpStream::connect(server.address).expect("it accepts");
-    stream
-        .set_read_timeout(Some(Duration::from_secs(10)))
-        .expect("a bound");
+    let mut stream = bounded(TcpStream::connect(server.address).expect("it accepts"));
     write!(
         stream,
         "GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: {accept}\r\n\r\n",
@@ -626,13 +631,9 @@ fn suggestion_is_the_lowest_free_number_and_none_when_all_are_used_up() {
     assert_eq!(answer["code"], "name_taken");
     assert_eq!(answer.get("suggestion"), None);
     drop(held.into_iter().nth(41));
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
+    eventually("the name that is free is suggested", PATIENCE, || {
         say(&mut asking, &ClientMessage::Join { name: "A".into() });
         let answer = hear(&mut asking);
-        if answer["suggestion"] == "A 42" || answer["type"] == "welcome" {
-            break;
-        }
-        assert!(Instant::now() < deadline, "{answer}");
-    }
+        answer["suggestion"] == "A 42" || answer["type"] == "welcome"
+    });
 }

@@ -5,6 +5,9 @@
 
 #![cfg(all(unix, feature = "binary"))]
 
+#[path = "common/waiting.rs"]
+mod waiting;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -12,25 +15,29 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
 
 use yamabiko::client::{Client, ClientError, OwnedMessage};
 use yamabiko::websocket::Message;
 use yamabiko::websocket::deflate::DeflateConfig;
 use yamabiko::websocket::frame::CloseCode;
 
-/// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+use waiting::{Deadline, LOOP_PATIENCE, PATIENCE, bounded, exit_status, output_of};
 
 fn yamabiko(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_yamabiko"));
     command.args(words).stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
 /// Runs the program to its end.
 fn run(words: &[&str]) -> Output {
-    yamabiko(words).output().expect("the program starts")
+    output(&mut yamabiko(words))
+}
+
+/// The same, as this command says; what it says of no pipe goes through one.
+fn output(command: &mut Command) -> Output {
+    output_of(command.spawn().expect("the program starts"))
 }
 
 /// Exit code and standard error, of a run that says nothing on standard output.
@@ -84,7 +91,10 @@ impl Program {
 
     /// Skips lines up to this one.
     fn wait_for(&self, wanted: &str) {
-        while self.line() != wanted {}
+        let deadline = Deadline::after(LOOP_PATIENCE);
+        while self.line() != wanted {
+            deadline.check(wanted);
+        }
     }
 
     fn type_line(&mut self, line: &str) {
@@ -103,7 +113,7 @@ impl Program {
     }
 
     fn exit_code(&mut self) -> Option<i32> {
-        self.child.wait().expect("our child").code()
+        exit_status(&mut self.child).code()
     }
 }
 
@@ -126,10 +136,17 @@ fn lines_of(pipe: impl Read + Send + 'static) -> Receiver<String> {
     lines
 }
 
+/// A client whose reads and writes have a bound.
+fn client(url: &str) -> Client {
+    let builder = Client::builder(url)
+        .read_timeout(PATIENCE)
+        .write_timeout(PATIENCE);
+    builder.connect().expect("it listens")
+}
+
 /// What the server answers to one HTTP request, as text.
 fn ask(address: &str, request: &str) -> String {
-    let mut stream = TcpStream::connect(address).expect("it listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("open");
+    let mut stream = bounded(TcpStream::connect(address).expect("it listens"));
     stream.write_all(request.as_bytes()).expect("open");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
@@ -199,10 +216,7 @@ fn word_that_makes_no_sense_is_one_line_and_exit_code_2() {
 fn closed_standard_output_is_no_panic() {
     let (reader, writer) = UnixStream::pair().expect("a pair");
     drop(reader);
-    let output = yamabiko(&["--help"])
-        .stdout(OwnedFd::from(writer))
-        .output()
-        .expect("the program starts");
+    let output = output(yamabiko(&["--help"]).stdout(OwnedFd::from(writer)));
     assert_eq!(failure(output), (Some(0), String::new()));
 }
 
@@ -210,10 +224,7 @@ fn closed_standard_output_is_no_panic() {
 #[test]
 fn full_standard_output_is_one_line_and_exit_code_1() {
     let full = std::fs::File::options().write(true).open("/dev/full");
-    let output = yamabiko(&["--help"])
-        .stdout(full.expect("Linux has it"))
-        .output()
-        .expect("the program starts");
+    let output = output(yamabiko(&["--help"]).stdout(full.expect("Linux has it")));
     let complaint = "yamabiko: cannot write to standard output: no space left on device\n";
     assert_eq!(failure(output), (Some(1), complaint.to_owned()));
 }
@@ -267,7 +278,7 @@ fn first_line_names_program_version_and_address() {
 fn signal_ends_a_server_gracefully_with_1001_for_everyone() {
     for signal in ["INT", "TERM", "HUP"] {
         let (mut server, address) = Program::server(&["echo"]);
-        let mut client = Client::connect(&format!("ws://{address}/")).expect("it listens");
+        let mut client = client(&format!("ws://{address}/"));
         server.signal(signal);
         assert_eq!(client.read().expect("a clean end"), None);
         let ended = client.ended().expect("it has");
@@ -281,8 +292,7 @@ fn signal_ends_a_server_gracefully_with_1001_for_everyone() {
 fn server_held_up_after(signal: &str) -> (Program, TcpStream) {
     let timeouts = ["--drain-timeout", "600", "--close-timeout", "600"];
     let (server, address) = Program::server(&[&["echo"][..], &timeouts].concat());
-    let mut mute = TcpStream::connect(&address).expect("it listens");
-    mute.set_read_timeout(Some(PATIENCE)).expect("open");
+    let mut mute = bounded(TcpStream::connect(&address).expect("it listens"));
     let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13";
     write!(
         mute,
@@ -336,7 +346,7 @@ fn hangup_that_nohup_ignores_stays_ignored() {
     let line = server.line();
     let (_, rest) = line.split_once("://").expect("an address");
     server.signal("HUP");
-    let mut client = Client::connect(&format!("ws://{rest}")).expect("it runs on");
+    let mut client = client(&format!("ws://{rest}"));
     client.send(Message::Text("still here")).expect("open");
     assert!(client.read().expect("open").is_some());
     server.signal("TERM");
@@ -358,7 +368,7 @@ fn first_line_names_an_address_that_can_be_opened() {
 #[test]
 fn echo_sends_back_messages_up_to_its_limit() {
     let (_server, address) = Program::server(&["echo", "--message-bytes-max", "64KiB"]);
-    let mut client = Client::connect(&format!("ws://{address}/")).expect("it listens");
+    let mut client = client(&format!("ws://{address}/"));
     client.send(Message::Text("やまびこ")).expect("open");
     let echo = client.read().expect("open");
     assert_eq!(echo, Some(OwnedMessage::Text("やまびこ".to_owned())));
@@ -561,7 +571,7 @@ fn chat_speaks_plain_lines_in_a_broadcast_room() {
     let (_server, address) = Program::server(&["serve"]);
     let url = format!("ws://{address}/broadcast/ticks");
     let mut one = Program::start(&["chat", &url]);
-    let mut other = Client::connect(&url).expect("it listens");
+    let mut other = client(&url);
     one.type_line("tick");
     assert_eq!(one.line(), "tick");
     // It may have joined after the first one.
