@@ -203,7 +203,7 @@ fn word_that_makes_no_sense_is_one_line_and_exit_code_2() {
              (see 'yamabiko serve --help')",
         ),
         (
-            &["--listen", "127.0.0.1:0", "--listen", "-"],
+            &["--listen", "127.0.0.1:0", "--listen", "127.0.0.1:1"],
             "--listen is given twice (see 'yamabiko serve --help')",
         ),
     ] {
