@@ -232,6 +232,162 @@ fn a_socket_paused_in_received_keeps_the_rest_for_later() {
     assert_eq!(got, bytes);
 }
 
+// Budgets and bytes left unread.
+
+/// Looks at so many bytes of each read and leaves the rest; what it is given, and
+/// what it looks at, is reported.
+fn look_at(bytes: usize, cost: usize) -> OnReceived {
+    Box::new(move |io, _, given| {
+        io.charge(cost);
+        io.leave_unread(given.len().saturating_sub(bytes));
+    })
+}
+
+/// The sizes of what a socket was given in one turn.
+fn sizes(seen: &[Seen], key: SocketKey) -> Vec<usize> {
+    let size = |seen: &Seen| match seen {
+        Seen::Received(from, bytes) if *from == key => Some(bytes.len()),
+        _ => None,
+    };
+    seen.iter().filter_map(size).collect()
+}
+
+#[test]
+fn work_is_charged_to_the_budget_and_ends_the_turn_of_a_socket_exactly_at_it() {
+    // Reads of 100 bytes that each cost so much more, and a budget of 2000.
+    for (cost, reads) in [(0, 20), (899, 3), (900, 2), (1899, 2), (1900, 1), (9999, 1)] {
+        let mut reactor = Stepping::new(ReactorConfig {
+            read_buffer_bytes: 100,
+            read_budget_bytes: 2000,
+            ..listening()
+        });
+        reactor.probe.on_received = Some(look_at(usize::MAX, cost));
+        let (mut client, key) = reactor.connected();
+        client.write_all(&pattern(6, 2000)).unwrap();
+        let seen = until_received(&mut reactor, key);
+        assert_eq!(sizes(&seen, key).len(), reads, "cost {cost}");
+    }
+}
+
+/// The first turn in which this socket was given something.
+fn until_received(reactor: &mut Stepping, key: SocketKey) -> Vec<Seen> {
+    for _ in 0..1000 {
+        let seen = reactor.turn();
+        if !received(&seen, key).is_empty() {
+            return seen;
+        }
+    }
+    panic!("nothing was received");
+}
+
+#[test]
+fn bytes_left_unread_come_again_first_and_behind_the_other_sockets() {
+    let mut reactor = Stepping::new(listening());
+    reactor.probe.on_received = Some(look_at(10, 0));
+    let (mut first, first_key) = reactor.connected();
+    let (mut second, second_key) = reactor.connected();
+    first.write_all(b"0123456789abcdefghijklmn").unwrap();
+    second.write_all(b"me too").unwrap();
+    until_received(&mut reactor, first_key);
+    assert_eq!(reactor.io().unread_bytes(), 14);
+    first.write_all(b"opq").unwrap();
+    let mut others = received(&reactor.probe.seen, second_key);
+    let mut pieces = Vec::new();
+    while pieces.len() < 3 {
+        let seen = reactor.turn();
+        others.extend(received(&seen, second_key));
+        pieces.extend(seen.iter().filter_map(|seen| match seen {
+            Seen::Received(from, bytes) if *from == first_key => Some(bytes.clone()),
+            _ => None,
+        }));
+    }
+    assert_eq!(pieces, [&b"abcdefghijklmn"[..], b"klmn", b"opq"]);
+    assert_eq!(reactor.io().unread_bytes(), 0);
+    let history = reactor.history_of(second_key);
+    assert!(history.contains(&Seen::Received(second_key, b"me too".to_vec())));
+}
+
+#[test]
+fn a_paused_socket_is_given_what_it_left_unread_when_it_is_resumed() {
+    let mut reactor = Stepping::new(listening());
+    reactor.probe.on_received = Some(Box::new(|io, key, given| {
+        if given.len() > 4 {
+            io.leave_unread(given.len() - 4);
+            io.pause_reading(key);
+        }
+    }));
+    let (mut client, key) = reactor.connected();
+    client.write_all(b"yamabiko").unwrap();
+    until_received(&mut reactor, key);
+    reactor.take_turns_for_others();
+    assert_eq!(reactor.history_of(key).len(), 2);
+    reactor.io().resume_reading(key);
+    assert_eq!(reactor.turn(), [Seen::Received(key, b"biko".to_vec())]);
+    assert_eq!(reactor.io().unread_bytes(), 0);
+}
+
+#[test]
+fn bytes_left_unread_are_forgotten_when_the_socket_is_closed() {
+    let mut reactor = Stepping::new(listening());
+    reactor.probe.on_received = Some(look_at(1, 0));
+    let (mut client, key) = reactor.connected();
+    client.write_all(b"yamabiko").unwrap();
+    until_received(&mut reactor, key);
+    reactor.io().close(key);
+    assert_eq!(reactor.io().unread_bytes(), 0);
+    // Nor are they kept of a socket that is closed at once.
+    reactor.probe.on_received = Some(Box::new(|io, key, given| {
+        io.close(key);
+        io.leave_unread(given.len());
+    }));
+    let (mut client, key) = reactor.connected();
+    client.write_all(b"yamabiko").unwrap();
+    until_received(&mut reactor, key);
+    assert_eq!(reactor.io().unread_bytes(), 0);
+}
+
+#[test]
+fn sockets_that_leave_much_unread_hold_little_beyond_the_bound() {
+    const SOCKETS: usize = 64;
+    let mut reactor = Stepping::new(listening());
+    reactor.probe.on_received = Some(look_at(1, 0));
+    let mut clients: Vec<_> = (0..SOCKETS).map(|_| reactor.connected()).collect();
+    for (client, _) in &mut clients {
+        client.write_all(&pattern(7, 100_000)).unwrap();
+    }
+    let mut most = 0;
+    for _ in 0..10 {
+        reactor.turn();
+        most = most.max(reactor.io().unread_bytes());
+    }
+    // 1 MiB and a read of 64 KiB, then 4 KiB for each socket.
+    let bound = (1 << 20) + (64 << 10) + SOCKETS * (4 << 10);
+    assert!((1 << 20) < most && most <= bound, "{most} bytes");
+}
+
+#[test]
+fn sockets_that_are_resumed_first_are_read_before_all_others_and_in_their_order() {
+    let mut reactor = Stepping::new(listening());
+    let mut clients: Vec<_> = (0..4).map(|_| reactor.connected()).collect();
+    let keys: Vec<_> = clients.iter().map(|(_, key)| *key).collect();
+    for key in &keys[2..] {
+        reactor.io().pause_reading(*key);
+    }
+    // All that is read is left, so that it is in the list of the next turn.
+    reactor.probe.on_received = Some(look_at(0, 0));
+    for (client, _) in &mut clients {
+        client.write_all(b"x").unwrap();
+    }
+    until_received(&mut reactor, keys[0]);
+    until_received(&mut reactor, keys[1]);
+    reactor.take_turns_for_others();
+    reactor.io().resume_reading_first([keys[3], keys[2]]);
+    let seen = reactor.turn();
+    let order: Vec<_> = seen.iter().filter_map(Seen::key).collect();
+    assert_eq!(order[..2], [keys[3], keys[2]]);
+    assert_eq!(order.len(), 4);
+}
+
 // Endings.
 
 #[test]

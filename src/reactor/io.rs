@@ -18,6 +18,7 @@ use super::calls::send;
 use super::clock::{Clock, Millis};
 use super::listener::{Accepted, Acceptor};
 use super::socket::{ReadOutcome, SOCKETS_MAX, Slab, Socket, SocketKey};
+use super::unread::{Remainder, Unread};
 use super::wheel::Wheel;
 
 /// The reactor's sockets, deadlines and clock, as each callback is given them.
@@ -37,6 +38,12 @@ pub struct Io {
     /// Sockets with bytes to read, each once; some may be closed meanwhile.
     ready: Vec<SocketKey>,
     late: VecDeque<Late>,
+    /// What has been read and left by the application.
+    unread: Unread,
+    /// What the socket that is being read may still cost in this turn.
+    budget: usize,
+    /// Of the bytes that are being handed over, how many the application leaves.
+    left_bytes: usize,
     stopping: bool,
 }
 
@@ -138,6 +145,7 @@ impl Io {
             return;
         };
         self.wheel.clear(key.slot());
+        drop(self.unread.take(key));
         // Dropping it would be enough, but for a descriptor that its former
         // owner duplicated. A failure means that the kernel has forgotten it.
         let _ = self.poll.registry().deregister(socket.stream_mut());
@@ -182,6 +190,46 @@ impl Io {
             socket.set_paused(false);
         }
         self.queue(key);
+    }
+
+    /// As [`resume_reading`](Io::resume_reading), of sockets that have waited: they
+    /// are read in this order, and before all others that are ready.
+    pub fn resume_reading_first(&mut self, keys: impl IntoIterator<Item = SocketKey>) {
+        let others = std::mem::take(&mut self.ready);
+        for key in keys {
+            self.resume_reading(key);
+        }
+        self.ready.extend(others);
+    }
+
+    /// Charges the socket that is being read for work that its bytes do not show, as
+    /// if it had read so many more in this turn.
+    #[inline]
+    pub fn charge(&mut self, bytes: usize) {
+        self.budget = self.budget.saturating_sub(bytes);
+    }
+
+    /// Whether the socket that is being read may go on in this turn. If not, the
+    /// application [leaves](Io::leave_unread) what it has not looked at.
+    #[must_use]
+    #[inline]
+    pub fn has_budget(&self) -> bool {
+        self.budget > 0
+    }
+
+    /// In [`received`](super::Application::received): the last `count` of the bytes
+    /// have not been looked at. They are given again, before any others of this
+    /// socket, when it is its turn again: in the next turn, behind the others that
+    /// are ready, or when it is no longer paused. A copy of these bytes. They are
+    /// forgotten when the socket is closed or has failed.
+    pub fn leave_unread(&mut self, count: usize) {
+        self.left_bytes = count;
+    }
+
+    /// The memory that bytes hold which were left unread, all sockets together.
+    #[must_use]
+    pub fn unread_bytes(&self) -> usize {
+        self.unread.bytes()
     }
 
     /// Sets the socket's one deadline, in place of any other. At `at`, or in
@@ -237,6 +285,9 @@ impl Io {
             acceptor,
             ready: Vec::new(),
             late: VecDeque::new(),
+            unread: Unread::default(),
+            budget: 0,
+            left_bytes: 0,
             stopping: false,
         }
     }
@@ -350,6 +401,70 @@ impl Io {
         }
     }
 
+    /// A socket's part of the turn begins.
+    #[inline(always)]
+    pub(super) fn begin_budget(&mut self, bytes: usize) {
+        self.budget = bytes;
+    }
+
+    #[inline(always)]
+    pub(super) fn budget(&self) -> usize {
+        self.budget
+    }
+
+    /// The most that is read at once: little while much has been left unread already.
+    #[inline(always)]
+    pub(super) fn read_size(&self, buffer_bytes: usize) -> usize {
+        let size = self.budget.min(buffer_bytes);
+        match self.unread.bytes() <= UNREAD_BYTES_MAX {
+            true => size,
+            false => size.min(SMALL_READ_BYTES),
+        }
+    }
+
+    /// So many bytes are handed over.
+    #[inline(always)]
+    pub(super) fn begin_received(&mut self, count: usize) {
+        self.charge(count);
+        self.left_bytes = 0;
+    }
+
+    /// How many of them the application has left.
+    #[inline(always)]
+    pub(super) fn left_unread(&self, count: usize) -> usize {
+        self.left_bytes.min(count)
+    }
+
+    /// Keeps what the application has left of a read.
+    pub(super) fn keep_unread(&mut self, key: SocketKey, left: &[u8]) {
+        if let Some(socket) = self.sockets.get_mut(key) {
+            socket.set_unread(true);
+            self.unread.keep(key, left);
+        }
+    }
+
+    /// What the application has left of an earlier read, if the socket may be read.
+    #[inline(always)]
+    pub(super) fn take_unread(&mut self, key: SocketKey) -> Option<Remainder> {
+        if self.unread.bytes() == 0 {
+            return None;
+        }
+        let socket = self
+            .sockets
+            .get_mut(key)
+            .filter(|socket| socket.wants_read())?;
+        socket.set_unread(false);
+        self.unread.take(key)
+    }
+
+    /// Keeps what is left of it now, if anything is.
+    pub(super) fn put_unread(&mut self, key: SocketKey, remainder: Remainder) {
+        if let Some(socket) = self.sockets.get_mut(key) {
+            socket.set_unread(!remainder.is_empty());
+            self.unread.put(key, remainder);
+        }
+    }
+
     #[inline(always)]
     pub(super) fn read(&mut self, key: SocketKey, buffer: &mut [u8]) -> ReadOutcome {
         match self.sockets.get_mut(key) {
@@ -415,6 +530,10 @@ fn write_from(
 pub(super) const WAKER: Token = Token(usize::MAX);
 pub(super) const LISTENER: Token = Token(usize::MAX - 1);
 pub(super) const BELL: Token = Token(usize::MAX - 2);
+/// Bytes left unread from which on reads are small, so that many sockets that leave
+/// some cannot make the reactor hold a buffer for each.
+const UNREAD_BYTES_MAX: usize = 1 << 20;
+const SMALL_READ_BYTES: usize = 4 << 10;
 /// The kernel counts a sleep in an `i32` of milliseconds, 24 days.
 const SLEEP_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -18,7 +18,8 @@
 //!    │                ended()     of writes that failed in turn_ended()
 //!    │   3  events    read edges are noted, write edges  ──► writable()
 //!    │                the bell of set_bell()             ──► rung()
-//!    │   4  read      every ready socket, up to its budget ► received(), ended()
+//!    │   4  read      every ready socket, up to its budget ► before_read(),
+//!    │                                                       received(), ended()
 //!    │   5  accept    at most 64 connections             ──► opened()
 //!    │   6  mail      all that was posted                ──► mail()
 //!    │   7  timers    every deadline that has come       ──► timer()
@@ -43,6 +44,10 @@
 //!   paused at any moment and nothing is missed.
 //! - No socket reads more than its budget in a turn, and the others that are
 //!   ready have their turn before it reads again. Accepting is bounded too.
+//!   What bytes do not show of the work that they cause, the application charges
+//!   to the budget ([`Io::charge`]); when it is spent it leaves the rest of what
+//!   it was given ([`Io::leave_unread`]) and gets that first when it is the
+//!   socket's turn again.
 //! - The reactor does not sleep while it knows of work, and does not wake
 //!   without: with no deadline set, an idle one sleeps for ever.
 //!
@@ -52,8 +57,9 @@
 //! no `epoll_ctl` per message and, when its vectors have grown, no allocation
 //! either. A message in is a share of one `epoll_wait` and one `read`; a
 //! message out is one `send` or `writev`. An open socket takes 32 bytes here
-//! (at most 64, a test holds it to that), and no buffer: the bytes that
-//! [`Application::received`] does not use up are the application's to keep.
+//! (at most 64, a test holds it to that), and no buffer. Only what
+//! [`Application::received`] leaves unread is copied: less than one read buffer
+//! for a socket, and 4 KiB at most once all of them together hold 1 MiB.
 //!
 //! # Where it stops
 //!
@@ -110,6 +116,7 @@ mod io;
 mod listener;
 mod mailbox;
 mod socket;
+mod unread;
 mod wheel;
 
 use std::io::ErrorKind;
@@ -120,6 +127,7 @@ use mio::{Events, Poll, Waker};
 use self::io::{BELL, LISTENER, Late, WAKER};
 use self::listener::{Accepted, Acceptor};
 use self::socket::ReadOutcome;
+use self::unread::Remainder;
 
 pub use self::clock::Millis;
 pub use self::io::Io;
@@ -137,8 +145,13 @@ pub trait Application {
     /// the application owes the key an [`Io::close`].
     fn opened(&mut self, io: &mut Io, key: SocketKey, peer: SocketAddr);
 
+    /// The socket is about to be read. If it is paused here
+    /// ([`Io::pause_reading`]), it is not: its bytes stay in the kernel.
+    fn before_read(&mut self, _io: &mut Io, _key: SocketKey) {}
+
     /// Bytes have arrived: at least one. They lie in the reactor's shared
-    /// buffer, may be changed there, and are gone after the call.
+    /// buffer, may be changed there, and are gone after the call, except for
+    /// those that [`Io::leave_unread`] names.
     fn received(&mut self, io: &mut Io, key: SocketKey, bytes: &mut [u8]);
 
     /// The connection has ended, wholly or on the peer's side: see [`End`].
@@ -186,8 +199,9 @@ pub struct ReactorConfig {
     /// The shared read buffer, and the most that one `received` brings. Not 0.
     /// Default 64 KiB: fewer calls for a busy socket, and still in the cache.
     pub read_buffer_bytes: usize,
-    /// What one socket may read in a turn before the others have theirs. Not 0.
-    /// Default 256 KiB, four buffers.
+    /// What one socket may read in a turn before the others have theirs, or what
+    /// the application [charges](Io::charge) it for instead. Not 0. Default
+    /// 256 KiB, four buffers.
     pub read_budget_bytes: usize,
     /// How much mail may wait. Default 4096 pieces.
     pub mailbox_capacity: usize,
@@ -359,20 +373,51 @@ impl<M: Send + 'static> Reactor<M> {
     /// application pauses or closes it.
     #[inline(always)]
     fn read(&mut self, application: &mut impl Application<Mail = M>, key: SocketKey) {
-        let mut budget = self.read_budget_bytes;
-        while budget > 0 {
-            let size = budget.min(self.read_buffer.len());
+        self.io.begin_budget(self.read_budget_bytes);
+        while self.io.has_budget() {
+            application.before_read(&mut self.io, key);
+            if let Some(remainder) = self.io.take_unread(key) {
+                if self.read_again(application, key, remainder) {
+                    continue;
+                }
+                return;
+            }
+            let size = self.io.read_size(self.read_buffer.len());
             match self.io.read(key, &mut self.read_buffer[..size]) {
                 ReadOutcome::Nothing => return,
                 ReadOutcome::Bytes(count) => {
-                    budget -= count;
                     let bytes = &mut self.read_buffer[..count];
+                    self.io.begin_received(count);
                     application.received(&mut self.io, key, bytes);
+                    let left = self.io.left_unread(count);
+                    if left > 0 {
+                        let left = &self.read_buffer[count - left..count];
+                        self.io.keep_unread(key, left);
+                        return;
+                    }
                 }
                 ReadOutcome::Ended => application.ended(&mut self.io, key, End::Eof),
                 ReadOutcome::Failed(error) => self.failed(application, key, error),
             }
         }
+    }
+
+    /// Hands over what the application had left of an earlier read. True: all that
+    /// the budget allows is looked at now.
+    fn read_again(
+        &mut self,
+        application: &mut impl Application<Mail = M>,
+        key: SocketKey,
+        mut remainder: Remainder,
+    ) -> bool {
+        let bytes = remainder.next(self.io.budget());
+        let count = bytes.len();
+        self.io.begin_received(count);
+        application.received(&mut self.io, key, bytes);
+        let left = self.io.left_unread(count);
+        remainder.advance(count - left);
+        self.io.put_unread(key, remainder);
+        left == 0
     }
 
     fn failed(

@@ -12,6 +12,7 @@
 //! | `readable` | a read edge | a read that finds no more |
 //! | `read_closed` | an edge that announces the end | never: the end stays |
 //! | `write_blocked` | a write that finds no room | a write edge |
+//! | `unread` | a read of which the application leaves some | when that is used up |
 //! | `paused` | the application | the application |
 //! | `queued` | joining the ready list | leaving it |
 //!
@@ -97,6 +98,7 @@ pub(super) struct Socket {
     life: Life,
     paused: bool,
     readable: bool,
+    unread: bool,
     read_closed: bool,
     write_blocked: bool,
     queued: bool,
@@ -128,6 +130,7 @@ impl Socket {
             life: Life::Open,
             paused: false,
             readable: false,
+            unread: false,
             read_closed: false,
             write_blocked: false,
             queued: false,
@@ -149,9 +152,15 @@ impl Socket {
         was_blocked
     }
 
-    /// Whether a read is due: an edge is not used up and nobody minds.
+    /// Whether a read is due: an edge or an earlier read is not used up, and nobody
+    /// minds.
+    #[inline]
     pub(super) fn wants_read(&self) -> bool {
-        self.readable && !self.paused && self.life == Life::Open
+        (self.readable || self.unread) && !self.paused && self.life == Life::Open
+    }
+
+    pub(super) fn set_unread(&mut self, unread: bool) {
+        self.unread = unread;
     }
 
     pub(super) fn set_paused(&mut self, paused: bool) {
