@@ -10,7 +10,8 @@ use crate::websocket::frame::{CloseCode, CloseReason};
 use crate::websocket::{self, Event, State};
 
 impl<H: Handler> Worker<H> {
-    /// Bytes of frames. All of them are consumed, or kept while mail is congested.
+    /// Bytes of frames. All of them are consumed, unless messages to other workers pile
+    /// up: then the rest is left for later.
     pub(super) fn receive_frames(
         &mut self,
         io: &mut Io,
@@ -28,7 +29,10 @@ impl<H: Handler> Worker<H> {
                     connection = self.flush_amid(io, key, connection)?;
                 }
                 // The rest waits, too: a read may bring far more to say than its size.
-                Next::Event if self.is_full() && !input.is_empty() => break,
+                Next::Event if self.is_full() && !input.is_empty() => {
+                    io.leave_unread(input.len());
+                    break;
+                }
                 Next::Event => {}
                 Next::MoreInput => break,
                 Next::End { failure, at } => {
@@ -42,7 +46,7 @@ impl<H: Handler> Worker<H> {
                 }
             }
         }
-        self.after_receiving(io, key, &mut connection, input.to_vec());
+        self.after_receiving(io, key, &mut connection);
         Some(Session::Established(connection))
     }
 
@@ -122,14 +126,12 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    /// What was received may have brought something to write, or too much. `unread`
-    /// has not been looked at, because mail is congested; mostly it is empty.
+    /// What was received may have brought something to write, or too much.
     fn after_receiving(
         &mut self,
         io: &mut Io,
         key: SocketKey,
         established: &mut Established<H::Session>,
-        unread: Vec<u8>,
     ) {
         if established.outbox.bytes() > READ_PAUSE_BYTES {
             self.write_outbox(io, key, established);
@@ -139,10 +141,7 @@ impl<H: Handler> Worker<H> {
         } else {
             self.to_flush.push(key);
         }
-        if !unread.is_empty() || self.is_congested() {
-            self.await_mail(key, established, unread);
-            io.pause_reading(key);
-        } else if established.outbox.bytes() > READ_PAUSE_BYTES {
+        if established.outbox.bytes() > READ_PAUSE_BYTES {
             established.reading = Reading::AwaitsOutbox;
             io.pause_reading(key);
         }

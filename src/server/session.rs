@@ -94,10 +94,10 @@ pub(super) enum Waiting {
 ///
 /// ```text
 ///   Reads ─────────▶ AwaitsOutbox    own bytes pile up
-///   Reads ─────────▶ AwaitsMail      mail piles up
-///   AwaitsMail ────▶ AwaitsOutbox    mail is taken
-///   AwaitsOutbox ──▶ AwaitsMail      own bytes are out, but mail piles up
 ///   AwaitsOutbox ──▶ Reads           own bytes are out
+///   Reads ─────────▶ AwaitsMail      it is to be read, but cross-worker messages
+///                                    pile up
+///   AwaitsMail ────▶ Reads           they are taken
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reading {

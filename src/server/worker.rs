@@ -28,6 +28,7 @@ use crate::broadcast::{Backlog, Outbox};
 use crate::reactor::{Application, End, Io, Millis, SocketKey};
 use crate::websocket::frame::CloseCode;
 use crate::websocket::handshake::RequestReader;
+use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -45,8 +46,9 @@ pub(super) struct Worker<H: Handler> {
     pub(super) buffers: Buffers,
     /// Connections with something in their outbox since the last flush.
     pub(super) to_flush: Vec<SocketKey>,
-    /// Connections that are not read while mail is congested.
-    pub(super) congested: Vec<Congested>,
+    /// Connections that are not read while cross-worker messages are congested, in the
+    /// order in which they will be.
+    congested: VecDeque<SocketKey>,
     /// Members over their bounds, as `Rooms::too_slow` names them.
     too_slow: Vec<TooSlow>,
     /// When what has gathered in the rooms will be written.
@@ -58,13 +60,6 @@ pub(super) struct Worker<H: Handler> {
     stopping: Arc<AtomicBool>,
     /// Set when this worker has seen that: the end of its patience.
     pub(super) drained_at: Option<Millis>,
-}
-
-/// A connection that waits for mail to be taken.
-pub(super) struct Congested {
-    pub(super) key: SocketKey,
-    /// What has been read of it and not been looked at: less than a read.
-    pub(super) unread: Vec<u8>,
 }
 
 impl<H: Handler> Worker<H> {
@@ -83,7 +78,7 @@ impl<H: Handler> Worker<H> {
             rooms,
             buffers: Buffers::default(),
             to_flush: Vec::new(),
-            congested: Vec::new(),
+            congested: VecDeque::new(),
             too_slow: Vec::new(),
             gathered_at: None,
             pings: 0,
@@ -114,6 +109,19 @@ impl<H: Handler> Application for Worker<H> {
         io.set_deadline(key, io.now().plus(self.config.handshake_timeout));
         self.sessions
             .put(key, Some(Session::Opening(Box::new(opening))));
+    }
+
+    /// While cross-worker messages are congested, what clients send stays in the kernel.
+    fn before_read(&mut self, io: &mut Io, key: SocketKey) {
+        if !self.is_congested() {
+            return;
+        }
+        let connection = self.sessions.established(key);
+        if let Some(connection) = connection.filter(|other| other.reading == Reading::Reads) {
+            connection.reading = Reading::AwaitsMail;
+            self.congested.push_back(key);
+            io.pause_reading(key);
+        }
     }
 
     fn received(&mut self, io: &mut Io, key: SocketKey, bytes: &mut [u8]) {
@@ -211,7 +219,6 @@ impl<H: Handler> Application for Worker<H> {
         self.rooms.post.flush();
         if !self.congested.is_empty() && !self.is_congested() {
             self.read_congested_again(io);
-            self.rooms.post.flush();
         }
         let owes_flush = self.flush_all(io);
         // Handlers that were told of slow readers may have published, too.
@@ -468,17 +475,8 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    fn read_again(
-        &mut self,
-        io: &mut Io,
-        key: SocketKey,
-        connection: &mut Established<H::Session>,
-    ) {
+    fn read_again(&self, io: &mut Io, key: SocketKey, connection: &mut Established<H::Session>) {
         if connection.reading != Reading::AwaitsOutbox {
-            return;
-        }
-        if self.is_congested() {
-            self.await_mail(key, connection, Vec::new());
             return;
         }
         connection.reading = Reading::Reads;
@@ -496,35 +494,16 @@ impl<H: Handler> Worker<H> {
         self.drained_at.is_none() && self.rooms.post.is_full()
     }
 
-    /// The connection is read on when mail is no longer congested.
-    pub(super) fn await_mail(
-        &mut self,
-        key: SocketKey,
-        connection: &mut Established<H::Session>,
-        unread: Vec<u8>,
-    ) {
-        connection.reading = Reading::AwaitsMail;
-        self.congested.push(Congested { key, unread });
-    }
-
+    /// Reads those on that have waited longest; the next turn sees whether there is
+    /// room for more.
     fn read_congested_again(&mut self, io: &mut Io) {
-        for Congested { key, mut unread } in std::mem::take(&mut self.congested) {
-            if let Some(Session::Established(mut connection)) = self.sessions.take(key) {
-                connection.reading = Reading::AwaitsOutbox;
-                let mut session = if unread.is_empty() {
-                    Some(Session::Established(connection))
-                } else {
-                    self.receive_frames(io, key, connection, &mut unread)
-                };
-                match &mut session {
-                    Some(Session::Established(connection)) => {
-                        self.write_outbox(io, key, connection);
-                    }
-                    _ => io.resume_reading(key),
-                }
-                self.sessions.put(key, session);
+        let count = self.congested.len().min(RESUMED_PER_TURN_MAX);
+        for key in self.congested.range(..count) {
+            if let Some(connection) = self.sessions.established(*key) {
+                connection.reading = Reading::Reads;
             }
         }
+        io.resume_reading_first(self.congested.drain(..count));
     }
 }
 
@@ -580,6 +559,10 @@ pub(super) const READ_PAUSE_BYTES: usize = 64 << 10;
 /// Flushes at the end of one turn: the first one, one for what handlers have published
 /// when they were told of slow readers, and two more for what follows from that.
 const FLUSHES_PER_TURN_MAX: usize = 4;
+
+/// Connections that are read on in one turn after congestion. Many at once would only
+/// be asked to wait again.
+const RESUMED_PER_TURN_MAX: usize = 64;
 
 /// How soon mail is posted again that found a mailbox full, and how soon a flush is
 /// made up for that a turn still owes.

@@ -202,3 +202,91 @@ fn a_handler_that_publishes_without_end_from_missed_ends_no_turn_and_is_not_forg
     assert!(!watchdog.join().unwrap(), "no alarm was set");
     assert!(server.handle.metrics().skipped > skipped);
 }
+
+/// Publishes each binary message to `hall`, and joins the room that a text names.
+struct Relay;
+
+impl Handler for Relay {
+    type Session = ();
+
+    fn admit(&self, _request: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
+        Ok(Admission::new(()))
+    }
+
+    fn message(&self, _session: &mut (), message: Message<'_>, context: &mut Context<'_>) {
+        match message {
+            Message::Text(room) => context.join(room),
+            Message::Binary(_) => context.publish("hall", message),
+        }
+    }
+}
+
+/// A message that says whose it is and which one.
+fn numbered(client: u16, number: u16) -> [u8; 100] {
+    let mut payload = [0; 100];
+    payload[..2].copy_from_slice(&client.to_be_bytes());
+    payload[2..4].copy_from_slice(&number.to_be_bytes());
+    payload
+}
+
+/// Reads messages of [`numbered`] and sees that each client's come in their order.
+fn expect_all_in_order(member: &mut TcpStream, clients: u16, messages: u16) {
+    let mut next = vec![0; usize::from(clients)];
+    for _ in 0..u32::from(clients) * u32::from(messages) {
+        let mut frame = [0; 102];
+        member.read_exact(&mut frame).expect("a message");
+        let client = u16::from_be_bytes([frame[2], frame[3]]);
+        let number = u16::from_be_bytes([frame[4], frame[5]]);
+        assert_eq!(frame[2..], numbered(client, number));
+        assert_eq!(next[usize::from(client)], number, "of client {client}");
+        next[usize::from(client)] += 1;
+    }
+}
+
+#[test]
+fn while_another_worker_takes_no_messages_clients_wait_in_the_kernel_and_in_their_order() {
+    const CLIENTS: u16 = 40;
+    const MESSAGES: u16 = 500;
+    let config = Config {
+        worker_backlog_bytes_max: 16 << 10,
+        slow_readers: SlowReaders {
+            bytes_max: u64::MAX,
+            ..SlowReaders::default()
+        },
+        ..Config::default()
+    };
+    let mut server = ByHand::new(2, config, Relay);
+    let mut member = server.client(1);
+    member.write_all(&text("hall")).unwrap();
+    server.turn_until(1, |server| server.handle.metrics().received == 1);
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.client(0)).collect();
+    for (number, client) in (0..CLIENTS).zip(&mut clients) {
+        let messages = (0..MESSAGES).map(|message| numbered(number, message));
+        let wire = messages.flat_map(|payload| frame(Opcode::Binary, &payload));
+        client.write_all(&wire.collect::<Vec<u8>>()).unwrap();
+    }
+    // The other worker does not run.
+    for _ in 0..10 {
+        server.turn(0);
+        let held = held_bytes(&mut server);
+        assert!(held <= READ_BUFFER_BYTES, "{held} bytes are held");
+    }
+    let reader = std::thread::spawn(move || expect_all_in_order(&mut member, CLIENTS, MESSAGES));
+    let all = u64::from(CLIENTS) * u64::from(MESSAGES);
+    server.turn_until(1, |server| {
+        server.turn(0);
+        server.handle.metrics().deliveries == all || reader.is_finished()
+    });
+    server.turn_until(1, |_| reader.is_finished());
+    reader.join().unwrap();
+    assert_eq!(held_bytes(&mut server), 0);
+    drop(clients);
+}
+
+/// Bytes that worker 0 has read and not looked at.
+fn held_bytes<H: Handler>(server: &mut ByHand<H>) -> usize {
+    server.workers[0].0.io().unread_bytes()
+}
+
+/// What one read brings at most.
+const READ_BUFFER_BYTES: usize = 64 << 10;
