@@ -10,30 +10,36 @@ use crate::websocket::frame::{CloseCode, CloseReason};
 use crate::websocket::{self, Event, State};
 
 impl<H: Handler> Worker<H> {
-    /// Bytes of frames. All of them are consumed, unless messages to other workers pile
-    /// up: then the rest is left for later.
+    /// Bytes of frames. All of them are consumed, unless the client's share of the turn
+    /// is used up or messages to other workers pile up: then the rest is left for later.
     pub(super) fn receive_frames(
         &mut self,
         io: &mut Io,
         key: SocketKey,
         mut connection: Box<Established<H::Session>>,
-        mut input: &mut [u8],
+        input: &mut [u8],
     ) -> Option<Session<H::Session>> {
         connection.heard_at = io.now();
         if connection.outbox.is_empty() {
             *connection.outbox.lane() = self.buffers.take();
         }
+        // What is inflated is handed in by pieces, since a few bytes may be much work.
+        let piece_bytes_max = match connection.window {
+            None => usize::MAX,
+            Some(_) => INFLATED_PIECE_BYTES_MAX,
+        };
+        let mut at = 0usize;
         loop {
-            match self.receive_event(io, key, &mut connection, &mut input) {
+            let end = input.len().min(at.saturating_add(piece_bytes_max));
+            let mut piece = &mut input[at..end];
+            let next = self.receive_event(io, key, &mut connection, &mut piece);
+            at = end - piece.len();
+            match next {
                 Next::Event if self.rooms.has_much_gathered() => {
                     connection = self.flush_amid(io, key, connection)?;
                 }
-                // The rest waits, too: a read may bring far more to say than its size.
-                Next::Event if self.is_full() && !input.is_empty() => {
-                    io.leave_unread(input.len());
-                    break;
-                }
                 Next::Event => {}
+                Next::MoreInput if at < input.len() => {}
                 Next::MoreInput => break,
                 Next::End { failure, at } => {
                     // Our Close is the last word, also after what the rooms
@@ -45,12 +51,17 @@ impl<H: Handler> Worker<H> {
                     return self.begin_ending(io, key, Ending::new(outbox));
                 }
             }
+            // A read may bring far more to say than its size.
+            if at < input.len() && (!io.has_budget() || self.is_full()) {
+                io.leave_unread(input.len() - at);
+                break;
+            }
         }
         self.after_receiving(io, key, &mut connection);
         Some(Session::Established(connection))
     }
 
-    /// Takes one event from the input and acts on it.
+    /// Takes one event from the input, acts on it, and charges what that has cost.
     fn receive_event(
         &mut self,
         io: &mut Io,
@@ -58,29 +69,38 @@ impl<H: Handler> Worker<H> {
         established: &mut Established<H::Session>,
         input: &mut &mut [u8],
     ) -> Next {
-        let (id, state) = (self.id(key), established.connection.state());
+        let (id, state, bytes) = (self.id(key), established.connection.state(), input.len());
         let replies = established.outbox.lane();
         let at = replies.len();
         let message = match established.connection.receive(input, replies) {
-            Ok(None) => return Next::MoreInput,
+            Ok(None) => {
+                charge_inflated(io, established, bytes);
+                return Next::MoreInput;
+            }
             Err(error) => {
                 let failure = Some(Failure::Protocol(error));
                 return Next::End { failure, at };
             }
             Ok(Some(Event::Close(_))) => return Next::End { failure: None, at },
-            Ok(Some(Event::Ping(_))) => return Next::Event,
+            Ok(Some(Event::Ping(_))) => {
+                charge(io, bytes - input.len(), 0);
+                return Next::Event;
+            }
             Ok(Some(Event::Pong(payload))) => {
                 if established.waiting.is_pong(payload) {
                     self.wait_for_silence(io, key, established);
                 }
+                charge(io, bytes - input.len(), 0);
                 return Next::Event;
             }
             Ok(Some(Event::Text(text))) => Message::Text(text),
             Ok(Some(Event::Binary(bytes))) => Message::Binary(bytes),
         };
         self.rooms.metrics.received += 1;
+        let mut work_bytes = message.as_bytes().len();
         // After our own Close the application has said its last word.
         if state == State::Open {
+            let published_bytes = self.rooms.published_bytes;
             let mut context = Context {
                 id,
                 peer_address: established.peer_address.get(),
@@ -97,7 +117,13 @@ impl<H: Handler> Worker<H> {
             if let Some((code, words)) = context.close {
                 self.begin_close(io, key, established, code, &words);
             }
+            let sent_bytes = established.outbox.bytes().saturating_sub(at);
+            let published_bytes = self.rooms.published_bytes.wrapping_sub(published_bytes);
+            work_bytes = work_bytes.max(sent_bytes).max(published_bytes);
         }
+        let taken_bytes = bytes - input.len();
+        charge(io, taken_bytes, work_bytes);
+        charge_inflated(io, established, taken_bytes);
         Next::Event
     }
 
@@ -339,6 +365,33 @@ impl Waiting {
         matches!(self, Waiting::Pong(number) if payload == number.to_be_bytes())
     }
 }
+
+/// Charges for a message: as for the largest of what was read of it, what it brought
+/// about, and [`MESSAGE_COST_BYTES`]. What was read has been counted already.
+#[inline]
+fn charge(io: &mut Io, taken_bytes: usize, work_bytes: usize) {
+    let bytes = work_bytes.max(MESSAGE_COST_BYTES);
+    io.charge(bytes.saturating_sub(taken_bytes));
+}
+
+/// Charges for compressed bytes, which have been counted as others are already.
+#[inline]
+fn charge_inflated<S>(io: &mut Io, established: &Established<S>, taken_bytes: usize) {
+    if established.window.is_some() && established.connection.is_inflating() {
+        io.charge(taken_bytes.saturating_mul(INFLATED_BYTE_COST - 1));
+    }
+}
+
+/// What a message or a control frame costs of a read budget at least, however short
+/// it is. With the budget of 256 KiB a client has 64 of them in a turn.
+const MESSAGE_COST_BYTES: usize = 4 << 10;
+
+/// What a compressed byte costs, whatever it inflates to: 0.03 µs and up to 0.4 µs
+/// (see [`crate::websocket::deflate`]), which is some sixty times a plain one.
+const INFLATED_BYTE_COST: usize = 64;
+
+/// The most that is inflated before the budget is looked at: all of it.
+const INFLATED_PIECE_BYTES_MAX: usize = 4 << 10;
 
 /// As many whole characters of the words as fit a Close.
 fn cut(words: &str) -> &str {

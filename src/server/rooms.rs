@@ -31,6 +31,8 @@ pub(super) struct Rooms {
     dirty: Vec<u32>,
     /// Bytes that lanes have got since they were flushed.
     gathered_bytes: u64,
+    /// Bytes of all messages that this worker's handlers have published.
+    pub(super) published_bytes: usize,
     /// Lanes in which somebody is behind, each once.
     watched: Vec<u32>,
     slow_readers: SlowReadersOf,
@@ -79,6 +81,7 @@ impl Rooms {
             free: Vec::new(),
             dirty: Vec::new(),
             gathered_bytes: 0,
+            published_bytes: 0,
             watched: Vec::new(),
             slow_readers,
             metrics: Metrics::default(),
@@ -140,12 +143,14 @@ impl Rooms {
         message: Message<'_>,
         except: Option<(ConnectionId, Option<Place>)>,
     ) {
+        let bytes = message.as_bytes().len();
+        self.published_bytes = self.published_bytes.wrapping_add(bytes);
         let excepted_place = except.and_then(|(_, place)| place);
         if self.post.workers() == 1 {
             self.append(name, Fresh::new(message), excepted_place);
             return;
         }
-        let compressible = self.compressor.is_worth_it(message.as_bytes().len());
+        let compressible = self.compressor.is_worth_it(bytes);
         let except = except.map(|(id, _)| id);
         let published = Published::new(name, message, except, compressible);
         match home(name, self.post.workers()) {

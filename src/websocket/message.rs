@@ -42,6 +42,8 @@ struct Gathering {
     /// 1 ≤ fragments ≤ fragments_max
     fragments: u32,
     complete: bool,
+    /// Whether it came compressed; also when nothing of it is to be inflated any more.
+    came_compressed: bool,
 }
 
 /// A message's payload so far.
@@ -100,6 +102,7 @@ impl Assembler {
                 arrived_bytes: 0,
                 fragments: 1,
                 complete: false,
+                came_compressed: false,
             })
         });
         message.make_room(header.fin, there);
@@ -120,6 +123,7 @@ impl Assembler {
             arrived_bytes: 0,
             fragments: 1,
             complete: false,
+            came_compressed: true,
         }));
     }
 
@@ -152,6 +156,14 @@ impl Assembler {
     #[inline]
     pub(crate) fn is_gathering(&self) -> bool {
         self.message.is_some()
+    }
+
+    /// Whether a message is under way, or complete and not given back, that came
+    /// compressed.
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.message
+            .as_ref()
+            .is_some_and(|message| message.came_compressed)
     }
 
     /// The message that has been completed, if it has.

@@ -7,11 +7,13 @@ use super::super::{
 };
 use super::*;
 use crate::reactor::Reactor;
+use crate::websocket::deflate::{WindowBits, compressor, write_frame};
 use crate::websocket::frame::{Opcode, encode};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
+use std::sync::Mutex;
 
 /// A server that does nothing between two turns.
 struct ByHand<H: Handler> {
@@ -56,16 +58,25 @@ impl<H: Handler> ByHand<H> {
 
     /// A client of this worker whose opening handshake is done.
     fn client(&mut self, worker: usize) -> TcpStream {
-        let mut client = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
+        self.client_with(worker, "")
+    }
+
+    /// The same, with further field lines in its request.
+    fn client_with(&mut self, worker: usize, fields: &str) -> TcpStream {
+        let address = self.listener.local_addr().unwrap();
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(BUFFER_BYTES).unwrap();
+        socket.connect(&address.into()).unwrap();
+        let mut client = TcpStream::from(socket);
         client.set_nodelay(true).unwrap();
         client.set_read_timeout(Some(PATIENCE)).unwrap();
         client.set_write_timeout(Some(PATIENCE)).unwrap();
         let (stream, _) = self.listener.accept().unwrap();
         SockRef::from(&stream)
-            .set_send_buffer_size(SEND_BUFFER_BYTES)
+            .set_send_buffer_size(BUFFER_BYTES)
             .unwrap();
         self.workers[worker].0.io().adopt(stream).unwrap();
-        client.write_all(UPGRADE).unwrap();
+        client.write_all(upgrade(fields).as_bytes()).unwrap();
         let opened = self.handle.metrics().opened;
         self.turn_until(worker, |by_hand| by_hand.handle.metrics().opened > opened);
         let mut head = Vec::new();
@@ -107,11 +118,16 @@ fn read_short(client: &mut TcpStream) -> String {
 /// Longer than anything takes.
 const PATIENCE: Duration = Duration::from_secs(10);
 const TURNS_MAX: usize = 100_000;
-/// The least that the system gives, so that a client that does not read is behind soon.
-const SEND_BUFFER_BYTES: usize = 4 << 10;
-const UPGRADE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
-    Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-    Sec-WebSocket-Version: 13\r\n\r\n";
+/// The least that the system gives, so that a client that does not read is behind soon,
+/// and stays so.
+const BUFFER_BYTES: usize = 4 << 10;
+
+fn upgrade(fields: &str) -> String {
+    format!(
+        "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{fields}\r\n"
+    )
+}
 
 /// Joins the room that a text names, publishes a binary message to `hall`, and
 /// publishes to a room of its choice that a member was too slow.
@@ -248,7 +264,7 @@ fn while_another_worker_takes_no_messages_clients_wait_in_the_kernel_and_in_thei
     const CLIENTS: u16 = 40;
     const MESSAGES: u16 = 500;
     let config = Config {
-        worker_backlog_bytes_max: 16 << 10,
+        worker_backlog_bytes_max: 4 << 10,
         slow_readers: SlowReaders {
             bytes_max: u64::MAX,
             ..SlowReaders::default()
@@ -290,3 +306,128 @@ fn held_bytes<H: Handler>(server: &mut ByHand<H>) -> usize {
 
 /// What one read brings at most.
 const READ_BUFFER_BYTES: usize = 64 << 10;
+
+/// Keeps the first byte of each message, in the order in which they are handled.
+#[derive(Clone, Default)]
+struct Recorder(Arc<Mutex<Vec<u8>>>);
+
+impl Handler for Recorder {
+    type Session = ();
+
+    fn admit(&self, _request: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
+        Ok(Admission::new(()))
+    }
+
+    fn message(&self, _session: &mut (), message: Message<'_>, _context: &mut Context<'_>) {
+        let first = message.as_bytes().first().copied().unwrap_or_default();
+        self.0.lock().unwrap().push(first);
+    }
+}
+
+impl Recorder {
+    /// How many messages of this kind have been handled before the first one of the other.
+    fn before(&self, kind: u8, other: u8) -> Option<usize> {
+        let handled = self.0.lock().unwrap();
+        let end = handled.iter().position(|&first| first == other)?;
+        Some(
+            handled[..end]
+                .iter()
+                .filter(|&&first| first == kind)
+                .count(),
+        )
+    }
+
+    fn count(&self, kind: u8) -> usize {
+        let handled = self.0.lock().unwrap();
+        handled.iter().filter(|&&first| first == kind).count()
+    }
+}
+
+#[test]
+fn a_client_s_share_of_a_turn_is_counted_in_messages_too_at_the_bound_and_past_it() {
+    // Each costs MESSAGE_COST_BYTES, until 256 KiB are spent; those of a read that are
+    // not looked at cost their length.
+    for (sent, in_first_turn) in [(63, 63), (64, 64), (65, 64), (8000, 51)] {
+        let recorder = Recorder::default();
+        let mut server = ByHand::new(1, Config::default(), recorder.clone());
+        let mut client = server.client(0);
+        client.write_all(&text("h").repeat(sent)).unwrap();
+        server.turn_until(0, |_| recorder.count(b'h') > 0);
+        assert_eq!(recorder.count(b'h'), in_first_turn, "of {sent}");
+        server.turn_until(0, |_| recorder.count(b'h') == sent);
+    }
+}
+
+#[test]
+fn a_flood_of_messages_does_not_keep_another_client_from_its_share_of_the_turn() {
+    let recorder = Recorder::default();
+    let mut server = ByHand::new(1, Config::default(), recorder.clone());
+    let (mut hostile, mut other) = (server.client(0), server.client(0));
+    let flood = 8000;
+    hostile.write_all(&text("h").repeat(flood)).unwrap();
+    other.write_all(&text("o")).unwrap();
+    server.turn_until(0, |_| recorder.count(b'o') > 0);
+    let before = recorder.before(b'h', b'o').unwrap();
+    assert!(before <= 64, "{before} messages before another client's");
+    server.turn_until(0, |_| recorder.count(b'h') == flood);
+    assert_eq!(held_bytes(&mut server), 0);
+}
+
+const DEFLATE: &str =
+    "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n";
+
+fn with_deflate() -> Config {
+    Config {
+        deflate: Some(super::super::DeflateConfig::default()),
+        ..Config::default()
+    }
+}
+
+/// A compressed message of so many equal bytes.
+fn bomb(byte: u8, bytes: usize) -> Vec<u8> {
+    let mut deflate = compressor(9, WindowBits::MAX);
+    let mut wire = Vec::new();
+    let key = || Some([0; 4]);
+    assert!(write_frame(
+        &mut deflate,
+        Opcode::Binary,
+        &vec![byte; bytes],
+        key,
+        &mut wire
+    ));
+    wire
+}
+
+#[test]
+fn inflated_bytes_are_charged_so_that_others_are_served_between_two_bombs() {
+    let recorder = Recorder::default();
+    let mut server = ByHand::new(1, with_deflate(), recorder.clone());
+    let (mut hostile, mut other) = (server.client_with(0, DEFLATE), server.client(0));
+    let bomb = bomb(b'h', 1 << 20);
+    assert!(bomb.len() < 1100);
+    hostile.write_all(&bomb.repeat(50)).unwrap();
+    other.write_all(&text("o")).unwrap();
+    server.turn_until(0, |_| recorder.count(b'o') > 0);
+    assert!(recorder.before(b'h', b'o') <= Some(1));
+    server.turn_until(0, |_| recorder.count(b'h') == 50);
+}
+
+#[test]
+fn compressed_bytes_are_charged_more_so_that_others_are_served_within_a_hostile_message() {
+    let recorder = Recorder::default();
+    let mut server = ByHand::new(1, with_deflate(), recorder.clone());
+    let (mut hostile, mut other) = (server.client_with(0, DEFLATE), server.client(0));
+    // Streams that end every two bytes, and nothing in them: the dearest bytes that
+    // there are.
+    let mut payload = [0x03, 0x00].repeat(25 << 10);
+    payload.push(0x00); // the block of which the sender has removed the end
+    let mut wire = frame(Opcode::Binary, &payload);
+    wire[0] |= 0b0100_0000;
+    hostile.write_all(&wire).unwrap();
+    for number in 1..=12 {
+        other.write_all(&text("o")).unwrap();
+        server.turn_until(0, |_| recorder.count(b'o') == number);
+    }
+    assert_eq!(recorder.count(0), 0, "the message was inflated in one go");
+    server.turn_until(0, |_| recorder.count(0) == 1);
+}

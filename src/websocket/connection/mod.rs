@@ -207,6 +207,25 @@ impl Connection {
         self.with_deflate(agreed, &config)
     }
 
+    /// Whether the message under way, or the one that [`Connection::receive`] has just
+    /// handed out, came compressed. Its octets take far more time than others, so a
+    /// caller that serves many connections hands in few of them at once.
+    ///
+    /// ```
+    /// # use yamabiko::websocket::{Connection, Limits};
+    /// # use yamabiko::websocket::deflate::DeflateParameters;
+    /// let agreed = DeflateParameters::default();
+    /// let mut client = Connection::client(Limits::default(), || [0; 4]).with_inflate(agreed);
+    /// let mut bytes = *b"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00"; // RFC 7692 §7.2.3.1
+    /// assert!(!client.is_inflating());
+    /// client.receive(&mut &mut bytes[..], &mut Vec::new())?;
+    /// assert!(client.is_inflating());
+    /// # Ok::<(), yamabiko::websocket::ProtocolError>(())
+    /// ```
+    pub fn is_inflating(&self) -> bool {
+        self.message.is_compressed()
+    }
+
     /// Where the connection stands.
     pub fn state(&self) -> State {
         match self.phase {
