@@ -23,12 +23,15 @@
 //! `aiko`, its skeleton is that of `AlKO`). So a name has both, and one of them
 //! in common makes two names the same.
 //!
-//! All forms are computed once, when the name is parsed: some microseconds.
+//! All forms are computed once, when the name is parsed. What is ASCII takes a
+//! short way to the same result; the long way costs some microseconds.
 
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
+use icu_casemap::CaseMapper;
 use icu_properties::props::GeneralCategory;
-use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 use unicode_security::confusable_detection::skeleton;
 
 use super::characters::{
@@ -163,12 +166,15 @@ impl Stem {
     pub(super) fn of(name: &Name) -> Vec<Stem> {
         let stem = name.stem();
         let mut stems: Vec<Stem> = Vec::new();
-        for (first, last) in [(2, 9), (10, 99), (100, SUGGESTED_NUMBER_MAX)] {
-            let text = cut(stem, NAME_CHARACTERS_MAX - format!(" {first}").len());
+        for (digits, first, last) in [(1, 2, 9), (2, 10, 99), (3, 100, SUGGESTED_NUMBER_MAX)] {
+            let text = cut(stem, NAME_CHARACTERS_MAX - 1 - digits);
             match stems.last_mut() {
                 Some(before) if before.text == text => before.last = last,
                 _ => stems.push(Stem {
-                    looks: looks_of(text, &key_of(text)),
+                    looks: match text == name.as_str() {
+                        true => name.looks().clone(),
+                        false => looks_of(text, &key_of(text)),
+                    },
                     text: text.to_owned(),
                     first,
                     last,
@@ -205,7 +211,8 @@ pub(super) fn numbered_look(look: &str) -> Option<(&str, u32)> {
 static DIGIT_LOOKS: LazyLock<[char; 10]> = LazyLock::new(|| {
     std::array::from_fn(|digit| {
         let digit = char::from(b'0' + digit as u8);
-        lower_case(skeleton(digit.encode_utf8(&mut [0; 4])))
+        look_of(digit.encode_utf8(&mut [0; 4]))
+            .chars()
             .next()
             .unwrap_or(digit)
     })
@@ -223,8 +230,8 @@ fn normal_form(name: &str) -> Result<String, NameError> {
     }
     let mut shown = String::with_capacity(name.len());
     let mut after_space = false;
-    for c in name.nfkc() {
-        if general_category(c) == GeneralCategory::SpaceSeparator {
+    for c in nfkc(name).chars() {
+        if c == ' ' || general_category(c) == GeneralCategory::SpaceSeparator {
             after_space = true;
             continue;
         }
@@ -237,13 +244,26 @@ fn normal_form(name: &str) -> Result<String, NameError> {
     Ok(shown)
 }
 
+fn nfkc(text: &str) -> Cow<'_, str> {
+    match is_nfkc_quick(text.chars()) {
+        IsNormalized::Yes => Cow::Borrowed(text),
+        _ => Cow::Owned(text.nfkc().collect()),
+    }
+}
+
 /// Something for marks and joiners to change.
 fn is_base(c: char) -> bool {
-    c != ' ' && !is_mark(c) && !is_default_ignorable(c)
+    match c.is_ascii() {
+        true => c != ' ',
+        false => !is_mark(c) && !is_default_ignorable(c),
+    }
 }
 
 fn may_stand(name: &[char], position: usize) -> bool {
     let c = name[position];
+    if c.is_ascii() {
+        return !c.is_control();
+    }
     if is_default_ignorable(c) {
         return is_joiner_in_place(name, position);
     }
@@ -265,28 +285,51 @@ fn is_refused(c: char) -> bool {
         || matches!(c, OBJECT_REPLACEMENT | char::REPLACEMENT_CHARACTER)
 }
 
+/// NFKC_Casefold, of what is in NFKC.
 fn key_of(shown: &str) -> String {
-    let seen = shown.chars().filter(|c| !is_default_ignorable(*c));
-    lower_case(seen).nfkc().collect()
+    if shown.is_ascii() {
+        return shown.to_ascii_lowercase();
+    }
+    let seen: String = shown
+        .chars()
+        .filter(|c| !is_default_ignorable(*c))
+        .collect();
+    nfkc(&CaseMapper::new().fold_string(&seen)).into_owned()
 }
 
 fn looks_of(shown: &str, key: &str) -> Looks {
-    let of_key: Arc<str> = lower_case(skeleton(key)).collect::<String>().into();
-    let of_shown: String = lower_case(skeleton(shown)).collect();
-    let of_shown = match of_shown == *of_key {
+    let of_key: Arc<str> = look_of(key).into();
+    let of_shown = match shown == key {
         true => of_key.clone(),
-        false => of_shown.into(),
+        false => look_of(shown).into(),
     };
     [of_key, of_shown]
 }
 
-/// Letters that differ in case become the same, whatever stands around them:
-/// ß, SS and ẞ; σ, ς and Σ.
-fn lower_case(text: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
-    text.flat_map(char::to_lowercase)
-        .flat_map(char::to_uppercase)
-        .flat_map(char::to_lowercase)
+/// The skeleton (UTS #39 §4), without case.
+fn look_of(text: &str) -> String {
+    match text.is_ascii() {
+        true => text
+            .bytes()
+            .map(|byte| &*ASCII_LOOKS[byte as usize])
+            .collect(),
+        false => unabridged_look_of(text),
+    }
 }
+
+fn unabridged_look_of(text: &str) -> String {
+    let skeleton: String = skeleton(text).collect();
+    CaseMapper::new().fold_string(&skeleton).into_owned()
+}
+
+/// No character of ASCII changes what another looks like, so that the look of
+/// ASCII is that of its characters one after another.
+static ASCII_LOOKS: LazyLock<[Box<str>; 128]> = LazyLock::new(|| {
+    std::array::from_fn(|byte| {
+        let c = char::from(byte as u8);
+        unabridged_look_of(c.encode_utf8(&mut [0; 4])).into()
+    })
+});
 
 /// At most so many characters, without a space or joiner at the end.
 fn cut(text: &str, characters_max: usize) -> &str {
@@ -593,6 +636,11 @@ mod tests {
                 prop_assert!(one.key() != other.key() || one.looks_like(&other));
                 prop_assert_eq!(one.looks_like(&other), other.looks_like(&one));
             }
+        }
+
+        #[test]
+        fn short_way_of_ascii_leads_to_the_same_look(text in "[ -~]{0,32}") {
+            prop_assert_eq!(look_of(&text), unabridged_look_of(&text));
         }
 
         #[test]

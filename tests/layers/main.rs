@@ -73,7 +73,7 @@ const LAYERS: [Layer; 8] = [
         name: "chat",
         may: &[
             "crate::chat", "crate::server", "std", "core", "alloc", "serde", "serde_json",
-            "icu_properties", "unicode_normalization", "unicode_security",
+            "icu_casemap", "icu_properties", "unicode_normalization", "unicode_security",
             "std::net::SocketAddr", "std::net::IpAddr",
         ],
         must_not: &["std::net", "std::fs", "std::env", "std::process", "std::thread", "std::print!"],
