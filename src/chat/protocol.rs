@@ -282,7 +282,7 @@ impl ErrorCode {
                 format!("A name may have at most {NAME_CHARACTERS_MAX} characters.").into()
             }
             ErrorCode::NameInvalid => {
-                "A name may not have control, invisible or unknown characters.".into()
+                "A name may not have control or invisible characters, nor unknown ones.".into()
             }
             ErrorCode::NameTaken => {
                 "Somebody in this room has this name, or one that looks like it.".into()
