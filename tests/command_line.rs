@@ -37,7 +37,7 @@ fn run(words: &[&str]) -> Output {
 
 /// The same, as this command says; what it says of no pipe goes through one.
 fn output(command: &mut Command) -> Output {
-    output_of(command.spawn().expect("the program starts"))
+    output_of(command.spawn().expect("the program starts"), PATIENCE)
 }
 
 /// Exit code and standard error, of a run that says nothing on standard output.
@@ -113,7 +113,7 @@ impl Program {
     }
 
     fn exit_code(&mut self) -> Option<i32> {
-        exit_status(&mut self.child).code()
+        exit_status(&mut self.child, PATIENCE).code()
     }
 }
 

@@ -8,49 +8,47 @@
 #![cfg(all(unix, feature = "binary"))]
 
 mod fake;
+#[path = "../common/waiting.rs"]
+mod waiting;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::{Command, Output, Stdio};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use fake::{Fake, Post};
 use serde_json::Value;
+use waiting::{LOOP_PATIENCE, PATIENCE, joined, output_of};
 use yamabiko::chat::Chat;
 use yamabiko::server::{Config, Server, ServerHandle};
 use yamabiko::websocket::deflate::DeflateConfig;
 use zlib_rs::{Deflate, DeflateFlush};
 
 /// What each run of a test has besides its scenario: short and without a pause.
-const SHORT: [&str; 8] = [
-    "--duration",
-    "0.5",
-    "--warm-up",
-    "0",
-    "--settle",
-    "0",
-    "--drain",
-    "0.5",
-];
+const SHORT: &str = "--duration 0.5 --warm-up 0 --settle 0";
 
 /// Runs `yamabiko bench` to its end.
 fn bench(words: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_yamabiko"))
+    let child = Command::new(env!("CARGO_BIN_EXE_yamabiko"))
         .arg("bench")
         .args(words.split_whitespace())
         .stdin(Stdio::null())
-        .output()
-        .expect("the program starts")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    output_of(child.expect("the program starts"), LOOP_PATIENCE)
 }
 
-/// Runs a short load, unless the words say otherwise: exit code, the report, and what was said on standard error.
+/// Runs a short load whose messages all come in the end, however busy the machine is:
+/// exit code, the report, and what was said on standard error.
 fn load(words: &str) -> (Option<i32>, Value, String) {
-    let others = SHORT
-        .chunks_exact(2)
-        .filter(|flag| !words.contains(flag[0]));
-    let others = others.flatten().copied().collect::<Vec<_>>().join(" ");
-    report_of(&bench(&format!("{words} {others} --json")))
+    report_of(&bench(&format!("{words} {SHORT} --drain 30 --json")))
+}
+
+/// The same for a server whose missing messages the load waits for, until none has
+/// come for three seconds.
+fn lossy_load(words: &str) -> (Option<i32>, Value, String) {
+    report_of(&bench(&format!("{words} {SHORT} --drain 3 --json")))
 }
 
 fn report_of(output: &Output) -> (Option<i32>, Value, String) {
@@ -114,7 +112,9 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.handle.shutdown();
         if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+            if !thread::panicking() {
+                joined("the end of run()", thread);
+            }
         }
     }
 }
@@ -195,7 +195,7 @@ mod compression {
             post.frame(from, true, COMPRESSED_TEXT, &deflated(&payload));
         });
         let fake = fake.compressing();
-        let (code, report, _) = load(&format!(
+        let (code, report, _) = lossy_load(&format!(
             "echo {} --connections 1 --rate 50 --payload json --bytes 100 --compress",
             fake.url()
         ));
@@ -318,11 +318,11 @@ mod right_servers {
     #[test]
     fn slow_members_are_ended_by_the_server_and_the_others_lose_nothing() {
         let server = Running::start(|config| config.backlog_bytes_max = 1 << 20);
-        let (code, report, _) = load(&format!(
+        let (code, report, _) = report_of(&bench(&format!(
             "slow {} --connections 6 --publishers 2 --slow-percent 30 --window 8 \
-             --bytes 64KiB --duration 2",
+             --bytes 256KiB --duration 4 --warm-up 0 --settle 0 --drain 30 --json",
             server.url()
-        ));
+        )));
         assert_eq!((code, faults(&report)), (Some(0), [0; 5]));
         assert_eq!(count(&report, "/slow/members"), 2);
         assert_eq!(count(&report, "/slow/ended/1013"), 2, "{report}");
@@ -414,7 +414,7 @@ mod right_servers {
         assert_eq!(count(&report, "/traffic/latency_us/samples"), published * 3);
 
         // Without the flag, both publishers wait for themselves in vain.
-        let (code, report, _) = load(&words);
+        let (code, report, _) = lossy_load(&words);
         assert_eq!(code, Some(1));
         assert_eq!(count(&report, "/traffic/published"), 6);
         assert_eq!(faults(&report), [6, 0, 0, 0, 0]);
@@ -477,7 +477,7 @@ mod wrong_servers {
                 post.text(1, payload);
             }
         });
-        let (code, report, _) = load(&format!(
+        let (code, report, _) = lossy_load(&format!(
             "fan-out {} --connections 2 --publishers 1 --rate 100",
             fake.url()
         ));
@@ -568,7 +568,7 @@ mod wrong_servers {
             (0, 3..) => {}
             _ => post.members().for_each(|member| post.text(member, payload)),
         });
-        let (code, report, _) = load(&format!(
+        let (code, report, _) = lossy_load(&format!(
             "fan-out {} --connections 3 --publishers 2 --window 4",
             fake.url()
         ));
@@ -708,11 +708,7 @@ mod output {
     #[test]
     fn the_table_is_for_people_and_progress_goes_to_standard_error_when_asked_for() {
         let server = Running::start(|_| {});
-        let words = format!(
-            "fan-out {} --connections 4 {}",
-            server.url(),
-            SHORT.join(" ")
-        );
+        let words = format!("fan-out {} --connections 4 {}", server.url(), SHORT);
         let quiet = bench(&words);
         assert_eq!(
             (quiet.status.code(), quiet.stderr.as_slice()),
@@ -760,13 +756,11 @@ mod output {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        first
-            .recv_timeout(Duration::from_secs(30))
-            .expect("a message");
+        first.recv_timeout(PATIENCE).expect("a message");
         let pid = child.id().to_string();
         let kill = Command::new("kill").args(["-INT", &pid]).status();
         assert!(kill.expect("kill").success());
-        let (code, report, complaint) = report_of(&child.wait_with_output().expect("its end"));
+        let (code, report, complaint) = report_of(&output_of(child, PATIENCE));
         assert_eq!((code, complaint.as_str()), (Some(0), ""));
         assert_eq!(report["cut_short"], true);
         assert_eq!(faults(&report), [0; 5]);

@@ -87,10 +87,10 @@ pub fn bounded(stream: TcpStream) -> TcpStream {
 
 /// Exit status and output of a program that must end; it is killed when it does not.
 #[track_caller]
-pub fn output_of(mut child: Child) -> Output {
+pub fn output_of(mut child: Child, bound: Duration) -> Output {
     let stdout = child.stdout.take().map(read_to_end);
     let stderr = child.stderr.take().map(read_to_end);
-    let status = exit_status(&mut child);
+    let status = exit_status(&mut child, bound);
     let bytes = |pipe: Option<JoinHandle<Vec<u8>>>| {
         let read = pipe.map(|pipe| joined("the end of the program's output", pipe));
         read.unwrap_or_default()
@@ -104,8 +104,8 @@ pub fn output_of(mut child: Child) -> Output {
 
 /// The exit status of a program that must end; it is killed when it does not.
 #[track_caller]
-pub fn exit_status(child: &mut Child) -> ExitStatus {
-    let deadline = Deadline::after(PATIENCE);
+pub fn exit_status(child: &mut Child, bound: Duration) -> ExitStatus {
+    let deadline = Deadline::after(bound);
     loop {
         if let Some(status) = child.try_wait().expect("our child") {
             return status;
