@@ -13,9 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
+use std::time::Duration;
 use yamabiko::server::{
-    Admission, Config, Context, Handler, Limits, MailboxFull, Message, Refusal, SlowReaders,
-    Upgrade,
+    Admission, CloseCode, Config, Context, Handler, Limits, MailboxFull, Message, Refusal,
+    SlowReaders, Upgrade,
 };
 use yamabiko::websocket::frame::Opcode;
 
@@ -78,29 +79,103 @@ fn a_client_that_does_not_read_its_echoes_is_not_read_either() {
     });
 }
 
+/// Answers each message with many bytes, or closes with 1013 if they cannot be sent.
+struct Answerer;
+
+const ANSWER_BYTES: usize = 140_000;
+
+impl Handler for Answerer {
+    type Session = ();
+
+    fn admit(&self, _request: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
+        Ok(Admission::new(()))
+    }
+
+    fn message(&self, _session: &mut (), message: Message<'_>, context: &mut Context<'_>) {
+        let number = message.as_bytes()[0];
+        let answer = vec![number; ANSWER_BYTES];
+        if context.send(Message::Binary(&answer)).is_err() {
+            context.close(CloseCode::TRY_AGAIN_LATER, "too many answers are waiting");
+        }
+    }
+}
+
 #[test]
-fn pings_from_a_client_that_does_not_read_do_not_pile_up() {
-    let server = Running::start(config(1));
+fn a_client_that_reads_gets_every_answer_to_what_it_sent_in_one_segment() {
+    with_1_and_3_workers(|config| {
+        let (_tell, told) = channel();
+        let config = Config {
+            backlog_bytes_max: ANSWER_BYTES - 1,
+            ..config
+        };
+        let server = Running::start_with(config, Answerer, told);
+        // The sockets take none, some or all of the answers at once.
+        for mut client in [
+            Client::open(server.address),
+            Client::open_narrow(server.address),
+        ] {
+            let requests = 0..60;
+            let wire = requests.clone().flat_map(|n| frame(Opcode::Binary, &[n]));
+            client.send(wire.collect::<Vec<u8>>());
+            for number in requests {
+                let answer = client.read_frame();
+                assert!(
+                    answer.payload == [number; ANSWER_BYTES],
+                    "{number}: {answer:?}"
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn a_client_that_floods_and_reads_nothing_is_not_read_and_ends() {
+    for opcode in [Opcode::Ping, Opcode::Text] {
+        with_1_and_3_workers(|config| {
+            let server = Running::start(Config {
+                ping_interval: Some(Duration::from_millis(200)),
+                pong_timeout: Duration::from_millis(200),
+                close_timeout: Duration::from_millis(200),
+                ..config
+            });
+            let client = Client::open_narrow(server.address);
+            let mut writer = client.stream.try_clone().expect("a descriptor");
+            let wire = frame(opcode, &[b'p'; 125]).repeat(1000);
+            // It floods until it is closed.
+            let flood = thread::spawn(move || while writer.write_all(&wire).is_ok() {});
+            match server.told_closed() {
+                Told::Closed { failure, .. } => assert!(failure.is_some()),
+                other => panic!("{other:?}"),
+            }
+            drop(client);
+            flood.join().expect("no panic");
+        });
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_its_pongs_is_not_read_and_then_gets_all_of_them() {
+    let server = Running::start(Config {
+        ping_interval: None,
+        ..config(1)
+    });
     let mut client = Client::open_narrow(server.address);
     let pings = 100_000u32;
     let payload = |number: u32| [&number.to_be_bytes()[..], &[0; 121]].concat();
-    for first in (0..pings).step_by(1000) {
-        let thousand = first..first + 1000;
-        let wire: Vec<u8> = thousand
-            .flat_map(|number| frame(Opcode::Ping, &payload(number)))
-            .collect();
-        client.send(wire);
-    }
-    let (mut answered, mut newest) = (0, None);
-    while newest < Some(pings - 1) {
-        let pong = client.read_frame();
-        assert_eq!((pong.opcode, pong.payload.len()), (Opcode::Pong, 125));
-        let number = pong.payload.first_chunk().copied().map(u32::from_be_bytes);
-        assert!(number > newest, "pongs come in the pings' order");
-        newest = number;
-        answered += 1;
-    }
-    assert!(answered < pings, "12 MiB of pongs were kept");
+    let wire: Vec<u8> = (0..pings)
+        .flat_map(|number| frame(Opcode::Ping, &payload(number)))
+        .collect();
+    let rest = client.write_until_refused(&wire);
+    assert!(!rest.is_empty(), "12 MiB of pings were read");
+    let mut writer = client.stream.try_clone().expect("a descriptor");
+    thread::scope(|scope| {
+        scope.spawn(move || writer.write_all(rest).expect("it is read again"));
+        for number in 0..pings {
+            let pong = client.read_frame();
+            assert_eq!(pong.opcode, Opcode::Pong);
+            assert!(pong.payload == payload(number), "{number}: {pong:?}");
+        }
+    });
 }
 
 #[test]

@@ -67,7 +67,9 @@ pub struct Config {
     /// For all connections to end after [`ServerHandle::shutdown`](super::ServerHandle).
     /// Default 5 s.
     pub drain_timeout: Duration,
-    /// Bytes sent to one client alone that may wait for it. Default 1 MiB.
+    /// Bytes sent to one client alone that may wait for it. Default 1 MiB. From 64 KiB
+    /// on the client is not read, so only what is sent because of one message, or
+    /// outside [`Handler::message`](super::Handler::message), can come to it.
     pub backlog_bytes_max: usize,
     /// Bytes of cross-worker messages that may be on the way to one worker. Beyond
     /// it the other workers read no client until they have been taken, and

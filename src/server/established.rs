@@ -4,14 +4,15 @@
 use super::context::Context;
 use super::handler::{Closed, Failure, Handler, Message};
 use super::session::{Ending, Established, Reading, Session, Waiting};
-use super::worker::{READ_PAUSE_BYTES, Worker, write_outbox};
+use super::worker::{Worker, write_outbox};
 use crate::reactor::{Io, SocketKey};
 use crate::websocket::frame::{CloseCode, CloseReason};
 use crate::websocket::{self, Event, State};
 
 impl<H: Handler> Worker<H> {
     /// Bytes of frames. All of them are consumed, unless the client's share of the turn
-    /// is used up or messages to other workers pile up: then the rest is left for later.
+    /// is used up, or it does not take its answers, or messages to other workers pile up:
+    /// then the rest is left for later.
     pub(super) fn receive_frames(
         &mut self,
         io: &mut Io,
@@ -38,6 +39,10 @@ impl<H: Handler> Worker<H> {
                 Next::Event if self.rooms.has_much_gathered() => {
                     connection = self.flush_amid(io, key, connection)?;
                 }
+                // A client that reads gets every answer, however many one read brings.
+                Next::Event if connection.has_many_own_bytes() => {
+                    self.write_outbox(io, key, &mut connection);
+                }
                 Next::Event => {}
                 Next::MoreInput if at < input.len() => {}
                 Next::MoreInput => break,
@@ -52,7 +57,8 @@ impl<H: Handler> Worker<H> {
                 }
             }
             // A read may bring far more to say than its size.
-            if at < input.len() && (!io.has_budget() || self.is_full()) {
+            let must_wait = !io.has_budget() || self.is_full() || connection.has_many_own_bytes();
+            if at < input.len() && must_wait {
                 io.leave_unread(input.len() - at);
                 break;
             }
@@ -159,7 +165,7 @@ impl<H: Handler> Worker<H> {
         key: SocketKey,
         established: &mut Established<H::Session>,
     ) {
-        if established.outbox.bytes() > READ_PAUSE_BYTES {
+        if established.has_many_own_bytes() {
             self.write_outbox(io, key, established);
         }
         if established.outbox.is_empty() {
@@ -167,7 +173,7 @@ impl<H: Handler> Worker<H> {
         } else {
             self.to_flush.push(key);
         }
-        if established.outbox.bytes() > READ_PAUSE_BYTES {
+        if established.has_many_own_bytes() {
             established.reading = Reading::AwaitsOutbox;
             io.pause_reading(key);
         }

@@ -471,7 +471,9 @@ impl<H: Handler> Worker<H> {
                 .connection
                 .resume_replies(connection.outbox.lane());
             write_outbox(io, key, &mut connection.outbox);
-            self.read_again(io, key, connection);
+            if !connection.has_many_own_bytes() {
+                self.read_again(io, key, connection);
+            }
         }
     }
 
@@ -546,6 +548,13 @@ pub(super) fn write_outbox(io: &mut Io, key: SocketKey, outbox: &mut Outbox) -> 
 }
 
 impl<S> Established<S> {
+    /// Whether so much waits for this client alone that it is not read on until it has
+    /// taken some of that. Pongs that it does not take count, however few bytes they are.
+    #[inline]
+    pub(super) fn has_many_own_bytes(&self) -> bool {
+        self.outbox.bytes() > READ_PAUSE_BYTES || self.connection.has_unanswered_ping()
+    }
+
     /// When the connection's deadline is, from now on.
     pub(super) fn wait(&mut self, io: &mut Io, key: SocketKey, waiting: Waiting, span: Duration) {
         self.waiting = waiting;
@@ -554,7 +563,7 @@ impl<S> Established<S> {
 }
 
 /// Own bytes from which on a client's messages wait in the kernel.
-pub(super) const READ_PAUSE_BYTES: usize = 64 << 10;
+const READ_PAUSE_BYTES: usize = 64 << 10;
 
 /// Flushes at the end of one turn: the first one, one for what handlers have published
 /// when they were told of slow readers, and two more for what follows from that.

@@ -74,6 +74,29 @@ impl Connection {
         }
     }
 
+    /// Whether a ping waits for its answer because `replies` was full. A caller that reads
+    /// no more until they have been sent leaves no ping unanswered.
+    ///
+    /// ```
+    /// # use yamabiko::websocket::{Connection, Limits};
+    /// let limits = Limits { unsent_reply_bytes_max: 2, ..Limits::default() };
+    /// let mut client = Connection::client(limits, || [0; 4]);
+    /// let (mut bytes, mut replies) = (*b"\x89\x00\x89\x00", Vec::new());
+    /// let mut input = &mut bytes[..];
+    /// while client.receive(&mut input, &mut replies)?.is_some() {}
+    /// assert!(client.has_unanswered_ping());
+    /// replies.clear(); // they have been sent
+    /// client.resume_replies(&mut replies);
+    /// assert!(!client.has_unanswered_ping());
+    /// # Ok::<(), yamabiko::websocket::ProtocolError>(())
+    /// ```
+    #[inline]
+    pub fn has_unanswered_ping(&self) -> bool {
+        self.aside
+            .as_ref()
+            .is_some_and(|aside| aside.unanswered_ping.is_some())
+    }
+
     /// Answers the ping that had to wait because `replies` was full. Call it
     /// when replies have been sent; [`Connection::receive`] does so too.
     pub fn resume_replies(&mut self, replies: &mut Vec<u8>) {
