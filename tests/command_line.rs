@@ -21,7 +21,7 @@ use yamabiko::websocket::Message;
 use yamabiko::websocket::deflate::DeflateConfig;
 use yamabiko::websocket::frame::CloseCode;
 
-use waiting::{Deadline, LOOP_PATIENCE, PATIENCE, bounded, exit_status, output_of};
+use waiting::{Deadline, LOOP_PATIENCE, PATIENCE, bounded, exit_status, joined, output_of};
 
 fn yamabiko(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_yamabiko"));
@@ -630,4 +630,60 @@ fn chat_comes_back_after_a_pause_when_the_server_has_restarted() {
     assert_eq!(aki.line(), "<Aki> still here");
     aki.end_input();
     assert_eq!(aki.exit_code(), Some(0));
+}
+
+/// Runs `yamabiko chat` with this input to its end.
+fn chat_with_input(url: &str, input: &[u8]) -> Output {
+    let mut child = yamabiko(&["chat", url, "--name", "Aki"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut pipe = child.stdin.take().expect("a pipe");
+    let input = input.to_owned();
+    // It may end before it has read all.
+    let writing = thread::spawn(move || drop(pipe.write_all(&input)));
+    let output = output_of(child, PATIENCE);
+    joined("the end of the input", writing);
+    output
+}
+
+fn complaints(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("text")
+}
+
+#[test]
+fn long_line_of_input_is_cut_between_two_characters() {
+    let (_server, address) = Program::server(&["serve"]);
+    let url = format!("ws://{address}/broadcast/x");
+    let mut other = client(&url);
+    let line = format!("a{}", "é".repeat(40_000));
+    let output = chat_with_input(&url, line.as_bytes());
+    assert_eq!(
+        (complaints(&output), output.status.code()),
+        (String::new(), Some(0))
+    );
+    let mut heard = String::new();
+    while heard.len() < line.len() {
+        let Some(OwnedMessage::Text(text)) = other.read().expect("in time") else {
+            panic!("a text");
+        };
+        assert!(text.len() <= 64 << 10);
+        heard.push_str(&text);
+    }
+    assert!(heard == line);
+}
+
+#[test]
+fn input_that_is_no_utf8_is_told_once_on_standard_error() {
+    let (_server, address) = Program::server(&["serve"]);
+    let url = format!("ws://{address}/chat/lobby");
+    let bo = Program::start(&["chat", &url, "--name", "Bo"]);
+    assert_eq!(bo.line(), "* you are Bo in lobby; 1 here");
+    let output = chat_with_input(&url, b"caf\xe9\n\xff\n");
+    assert_eq!(
+        complaints(&output),
+        "yamabiko: the input has bytes that are not UTF-8; each such place is sent as U+FFFD\n"
+    );
+    assert_eq!(output.status.code(), Some(0));
+    bo.wait_for("<Aki> caf\u{fffd}");
 }

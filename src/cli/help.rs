@@ -126,10 +126,11 @@ Usage: yamabiko chat URL [--name NAME]
 
 URL is ws://HOST:PORT/chat/ROOM, or ws://HOST:PORT/broadcast/ROOM for a room of
 plain lines. Each line of standard input is one message; what the others say is
-printed, above the prompt on a terminal and as plain lines otherwise. Leaves
-with Close 1000 at the end of the input or on Ctrl-C. A connection that is lost
-is opened again: after 0 to 5 seconds, then after longer and longer pauses up to
-two minutes.
+printed, above the prompt on a terminal and as plain lines otherwise. A line of
+more than 64 KiB is sent as several messages, cut between two characters; bytes
+that are not UTF-8 are sent as U+FFFD, with a warning. Leaves with Close 1000
+at the end of the input or on Ctrl-C. A connection that is lost is opened again:
+after 0 to 5 seconds, then after longer and longer pauses up to two minutes.
 
 Flags (default in brackets):
   --name NAME               the name to be known by [guest and a number]

@@ -15,9 +15,10 @@
 
 mod conversation;
 mod desk;
+mod lines;
 mod screen;
 
-use std::io::{self, BufRead, Read};
+use std::io;
 use std::sync::Arc;
 use std::thread;
 
@@ -29,10 +30,8 @@ use super::arguments::ChatOptions;
 use super::{signals, tidy};
 use conversation::{Conversation, Outcome};
 use desk::Desk;
+use lines::Lines;
 use screen::{Screen, printable};
-
-/// A longer line of input is sent as several messages.
-const LINE_BYTES_MAX: u64 = 64 << 10;
 
 /// Chats until the input ends, a signal comes, or the server wants no more.
 pub(super) fn run(options: ChatOptions) -> Result<(), String> {
@@ -94,21 +93,19 @@ fn connect(url: &str) -> Result<Client, ClientError> {
 
 /// Sends each line of standard input; its end is a wish to leave.
 fn read_lines(desk: &Desk, screen: Screen) {
-    let mut input = io::stdin().lock();
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        match (&mut input)
-            .take(LINE_BYTES_MAX)
-            .read_until(b'\n', &mut line)
-        {
-            Ok(1..) => {}
-            Ok(0) | Err(_) => return desk.leave(),
+    let mut lines = Lines::new(io::stdin().lock());
+    let mut warned = false;
+    while let Ok(Some(line)) = lines.next() {
+        if line.damaged && !warned {
+            screen.notice(
+                "the input has bytes that are not UTF-8; each such place is sent as U+FFFD",
+            );
+            warned = true;
         }
-        let words = String::from_utf8_lossy(&line);
-        desk.say(words.trim_end_matches(['\r', '\n']));
+        desk.say(&line.text);
         screen.prompt();
     }
+    desk.leave();
 }
 
 /// An error of the client in one line; an HTTP answer with the first line of its
