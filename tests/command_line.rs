@@ -21,7 +21,9 @@ use yamabiko::websocket::Message;
 use yamabiko::websocket::deflate::DeflateConfig;
 use yamabiko::websocket::frame::CloseCode;
 
-use waiting::{Deadline, LOOP_PATIENCE, PATIENCE, bounded, exit_status, joined, output_of};
+use waiting::{
+    Deadline, LOOP_PATIENCE, PATIENCE, accepted, bounded, exit_status, joined, output_of,
+};
 
 fn yamabiko(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_yamabiko"));
@@ -686,4 +688,80 @@ fn input_that_is_no_utf8_is_told_once_on_standard_error() {
     );
     assert_eq!(output.status.code(), Some(0));
     bo.wait_for("<Aki> caf\u{fffd}");
+}
+
+/// Answers one request at this address, after the server that was there has gone.
+fn answer_once(address: &str, answer: &'static str) -> thread::JoinHandle<()> {
+    let listener = TcpListener::bind(address).expect("free again");
+    thread::spawn(move || {
+        let mut stream = accepted(&listener);
+        let mut request = [0; 4_096];
+        let _ = stream.read(&mut request);
+        stream.write_all(answer.as_bytes()).expect("open");
+    })
+}
+
+/// A chat whose server has gone, and answers with this when it comes back.
+fn chat_that_comes_back_to(answer: &'static str) -> Program {
+    let (mut server, address) = Program::server(&["serve"]);
+    let url = format!("ws://{address}/chat/lobby");
+    let aki = Program::start(&["chat", &url, "--name", "Aki"]);
+    assert_eq!(aki.line(), "* you are Aki in lobby; 1 here");
+    server.signal("TERM");
+    assert_eq!(server.exit_code(), Some(0));
+    let answering = answer_once(&address, answer);
+    let lost = aki.complaints.recv_timeout(PATIENCE).expect("a notice");
+    assert!(lost.contains("(1001); again in "), "{lost}");
+    joined("the answer", answering);
+    aki
+}
+
+#[test]
+fn refusal_on_return_that_would_come_again_ends_the_chat_with_its_reason() {
+    for (answer, reason) in [
+        (
+            "HTTP/1.1 401 Unauthorized\r\nContent-Length: 7\r\n\r\nno pass",
+            "the server answered 401 Unauthorized: no pass",
+        ),
+        (
+            "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
+            "the server answered 403 Forbidden",
+        ),
+    ] {
+        let mut aki = chat_that_comes_back_to(answer);
+        let told = aki.complaints.recv_timeout(PATIENCE).expect("the reason");
+        assert_eq!(told, format!("yamabiko: {reason}"));
+        assert_eq!(aki.exit_code(), Some(1));
+    }
+}
+
+#[test]
+fn retry_after_of_the_server_is_the_least_pause() {
+    let answer = "HTTP/1.1 503 Busy\r\nRetry-After: 600\r\nContent-Length: 0\r\n\r\n";
+    let mut aki = chat_that_comes_back_to(answer);
+    let told = aki.complaints.recv_timeout(PATIENCE).expect("a notice");
+    let (reason, pause) = told.split_once("; again in ").expect(&told);
+    assert_eq!(reason, "yamabiko: the server answered 503 Busy");
+    let seconds: f64 = pause.trim_end_matches(" s").parse().expect(&told);
+    assert!((600.0..=605.0).contains(&seconds), "{told}");
+    aki.signal("INT");
+    assert_eq!(aki.exit_code(), Some(0));
+}
+
+#[test]
+fn redirection_is_not_followed_and_its_location_is_shown() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound").to_string();
+    drop(listener);
+    let answering = answer_once(
+        &address,
+        "HTTP/1.1 301 Moved Permanently\r\nLocation: https://example.org/\u{9b}x\r\n\
+         Content-Length: 0\r\n\r\n",
+    );
+    let told = failure(run(&["chat", &format!("ws://{address}/chat/lobby")]));
+    let location = r"https://example.org/\u{9b}x";
+    let complaint =
+        format!("yamabiko: the server answered 301 Moved Permanently, Location: {location}\n");
+    assert_eq!(told, (Some(1), complaint));
+    joined("the answer", answering);
 }

@@ -130,7 +130,9 @@ printed, above the prompt on a terminal and as plain lines otherwise. A line of
 more than 64 KiB is sent as several messages, cut between two characters; bytes
 that are not UTF-8 are sent as U+FFFD, with a warning. Leaves with Close 1000
 at the end of the input or on Ctrl-C. A connection that is lost is opened again:
-after 0 to 5 seconds, then after longer and longer pauses up to two minutes.
+after 0 to 5 seconds, then after longer and longer pauses up to two minutes, and
+not before the server's Retry-After (up to an hour). An HTTP answer of 3xx or
+4xx ends the attempts, except 408, 425 and 429.
 
 Flags (default in brackets):
   --name NAME               the name to be known by [guest and a number]

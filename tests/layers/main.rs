@@ -99,7 +99,7 @@ const LAYERS: [Layer; 8] = [
         name: "cli",
         may: &[
             "crate::cli", "yamabiko", "std", "core", "alloc", "lexopt", "signal_hook",
-            "serde", "serde_json", "getrandom",
+            "serde", "serde_json", "getrandom", "httpdate",
         ],
         must_not: &["yamabiko::reactor", "yamabiko::broadcast"],
     },

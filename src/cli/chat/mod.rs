@@ -16,14 +16,16 @@
 mod conversation;
 mod desk;
 mod lines;
+mod retry;
 mod screen;
 
 use std::io;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use yamabiko::chat::SUBPROTOCOL;
-use yamabiko::client::{Backoff, Client, ClientError};
+use yamabiko::client::{Backoff, Client, ClientError, HttpRefusal};
 use yamabiko::websocket::deflate::DeflateConfig;
 
 use super::arguments::ChatOptions;
@@ -31,7 +33,11 @@ use super::{signals, tidy};
 use conversation::{Conversation, Outcome};
 use desk::Desk;
 use lines::Lines;
+use retry::Retry;
 use screen::{Screen, printable};
+
+/// How much of a Location is shown.
+const LOCATION_CHARACTERS_MAX: usize = 200;
 
 /// Chats until the input ends, a signal comes, or the server wants no more.
 pub(super) fn run(options: ChatOptions) -> Result<(), String> {
@@ -62,26 +68,39 @@ fn stay(
     let mut backoff = Backoff::new();
     let mut client = Some(client);
     loop {
-        let lost = match client.take() {
+        let (lost, asked) = match client.take() {
             Some(client) => match conversation.hold(client, desk, screen, &mut backoff) {
                 Outcome::Done => return Ok(()),
                 Outcome::Failed(why) => return Err(why),
-                Outcome::Lost(why) => why,
+                Outcome::Lost(why) => (why, Duration::ZERO),
             },
             None => match connect(url) {
                 Ok(opened) => {
                     client = Some(opened);
                     continue;
                 }
-                Err(error) => explain(&error),
+                Err(error) => match Retry::of(&error) {
+                    Retry::Never => return Err(explain(&error)),
+                    Retry::After(asked) => (explain(&error), asked),
+                },
             },
         };
-        let pause = backoff.next_delay(random()?);
+        let pause = pause(&mut backoff, asked)?;
         screen.notice(&format!("{lost}; again in {:.1} s", pause.as_secs_f64()));
         if desk.leaves_within(pause) {
             return Ok(());
         }
     }
+}
+
+/// The backoff's own pause, or what the server asks for if that is longer; then up to
+/// five seconds more, because it may have asked all its clients for the same.
+fn pause(backoff: &mut Backoff, asked: Duration) -> Result<Duration, String> {
+    let delay = backoff.next_delay(random()?);
+    if asked <= delay {
+        return Ok(delay);
+    }
+    Ok(asked + Backoff::new().next_delay(random()?))
 }
 
 fn connect(url: &str) -> Result<Client, ClientError> {
@@ -108,11 +127,14 @@ fn read_lines(desk: &Desk, screen: Screen) {
     desk.leave();
 }
 
-/// An error of the client in one line; an HTTP answer with the first line of its
-/// body.
+/// An error of the client in one line; an HTTP answer with where it points to, and the
+/// first line of its body.
 fn explain(error: &ClientError) -> String {
     let mut line = tidy(&error.to_string());
     if let ClientError::Refused(refusal) = error {
+        if let Some(location) = location(refusal) {
+            line = format!("{line}, Location: {location}");
+        }
         let body = String::from_utf8_lossy(&refusal.body_start);
         if let Some(first) = body.lines().next() {
             line = format!("{line}: {}", printable(first));
@@ -121,6 +143,33 @@ fn explain(error: &ClientError) -> String {
     line
 }
 
+/// Where a redirection points to. It is shown and not followed: RFC 6455 §4.1 leaves
+/// that open, and an address that the user did not write may be on any host.
+fn location(refusal: &HttpRefusal) -> Option<String> {
+    if !(300..400).contains(&refusal.answer.status) {
+        return None;
+    }
+    let location = String::from_utf8_lossy(refusal.answer.field("Location")?);
+    let start: String = location.chars().take(LOCATION_CHARACTERS_MAX).collect();
+    Some(printable(&start))
+}
+
 fn random() -> Result<u32, String> {
     getrandom::u32().map_err(|error| format!("no random numbers: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pause_is_at_least_what_the_server_asks_for_and_spread_beyond_it() {
+        for _ in 0..100 {
+            let asked = Duration::from_secs(60);
+            let pause = pause(&mut Backoff::new(), asked).expect("random");
+            assert!(pause >= asked && pause < asked + Duration::from_secs(5));
+        }
+        let own = pause(&mut Backoff::new(), Duration::ZERO).expect("random");
+        assert!(own < Duration::from_secs(5));
+    }
 }
