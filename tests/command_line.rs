@@ -765,3 +765,20 @@ fn redirection_is_not_followed_and_its_location_is_shown() {
     assert_eq!(told, (Some(1), complaint));
     joined("the answer", answering);
 }
+
+#[test]
+fn chat_asks_for_the_wished_name_first_each_time_it_comes_back() {
+    let (mut server, address) = Program::server(&["serve"]);
+    let url = format!("ws://{address}/chat/lobby");
+    let mut holder = Program::start(&["chat", &url, "--name", "Aki"]);
+    assert_eq!(holder.line(), "* you are Aki in lobby; 1 here");
+    let aki = Program::start(&["chat", &url, "--name", "Aki"]);
+    aki.wait_for("* you are Aki 2 in lobby; 2 here");
+    holder.end_input();
+    assert_eq!(holder.exit_code(), Some(0));
+    aki.wait_for("* Aki has left");
+    server.signal("TERM");
+    assert_eq!(server.exit_code(), Some(0));
+    let _server = Program::start(&["serve", "--listen", &address]);
+    aki.wait_for("* you are Aki in lobby; 1 here");
+}

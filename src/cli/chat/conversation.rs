@@ -15,6 +15,9 @@ const NAMES_TRIED_MAX: u32 = 5;
 /// Who the user is, from one connection to the next.
 #[derive(Debug)]
 pub(super) struct Conversation {
+    /// The name that the user wants; each connection asks for it first.
+    wished: String,
+    /// The name on this connection.
     name: String,
     names_tried: u32,
     /// The revision of the list of names that came with the welcome: older
@@ -48,6 +51,7 @@ enum Reaction {
 impl Conversation {
     pub(super) fn new(name: String) -> Conversation {
         Conversation {
+            wished: name.clone(),
             name,
             names_tried: 0,
             revision: 0,
@@ -68,7 +72,7 @@ impl Conversation {
         };
         let (mut reader, mut writer) = client.split();
         desk.arrive(writer.clone(), speech);
-        self.names_tried = 0;
+        self.begin();
         match speech {
             Speech::Chat => self.join(&mut writer),
             Speech::Bare => desk.may_speak(),
@@ -101,6 +105,13 @@ impl Conversation {
         };
         desk.depart();
         outcome(end, desk.is_leaving())
+    }
+
+    /// On a new connection: the name that the user wants may be free again.
+    fn begin(&mut self) {
+        self.name.clone_from(&self.wished);
+        self.names_tried = 0;
+        self.revision = 0;
     }
 
     /// An error shows in the next read.
@@ -272,6 +283,18 @@ mod tests {
         assert_eq!(conversation.name, "Aki2");
         let enough = Reaction::Fail("cannot join as Aki2: Taken.".to_owned());
         assert_eq!(react(&mut conversation, taken), enough);
+    }
+
+    #[test]
+    fn each_connection_asks_for_the_wished_name_first() {
+        let taken = r#"{"type":"error","code":"name_taken","text":"Taken.","about":"join","field":"name","suggestion":"Aki2"}"#;
+        let mut conversation = aki();
+        for _ in 0..2 {
+            conversation.begin();
+            assert_eq!(conversation.name, "Aki");
+            react(&mut conversation, taken);
+            assert_eq!(conversation.name, "Aki2");
+        }
     }
 
     #[test]
