@@ -782,3 +782,17 @@ fn chat_asks_for_the_wished_name_first_each_time_it_comes_back() {
     let _server = Program::start(&["serve", "--listen", &address]);
     aki.wait_for("* you are Aki in lobby; 1 here");
 }
+
+#[test]
+fn close_code_of_the_server_is_told_to_a_program_with_status_1() {
+    let (_server, address) = Program::server(&["serve", "--message-bytes-max", "1000"]);
+    for room in ["broadcast", "chat"] {
+        let url = format!("ws://{address}/{room}/x");
+        let output = chat_with_input(&url, &[b'x'; 5_000]);
+        let told = complaints(&output);
+        let last = "yamabiko: the server closed the connection: \
+                    a message was too long for it (1009)\n";
+        assert!(told.ends_with(last), "{told}");
+        assert_eq!(output.status.code(), Some(1));
+    }
+}

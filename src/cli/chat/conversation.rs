@@ -104,7 +104,7 @@ impl Conversation {
             }
         };
         desk.depart();
-        outcome(end, desk.is_leaving())
+        outcome(end, desk.is_leaving(), screen.is_for_a_person())
     }
 
     /// On a new connection: the name that the user wants may be free again.
@@ -199,30 +199,62 @@ fn show(line: &str, desk: &Desk, screen: Screen) {
     }
 }
 
-fn outcome(end: Result<Option<Ended>, ClientError>, leaving: bool) -> Outcome {
+fn outcome(
+    end: Result<Option<Ended>, ClientError>,
+    leaving: bool,
+    is_for_a_person: bool,
+) -> Outcome {
     match end {
-        Ok(_) if leaving => Outcome::Done,
+        // Nothing closed it: the user left before it was used.
+        Ok(None) if leaving => Outcome::Done,
+        Ok(ended) => {
+            let code = ended.map_or(1006, |ended| ended.code);
+            closed_by_server(code, leaving, is_for_a_person)
+        }
         Err(error) if leaving => Outcome::Failed(explain(&error)),
-        Ok(ended) => closed_by_server(ended.map_or(1006, |ended| ended.code)),
         Err(ClientError::Lost(cause)) => Outcome::Lost(explain(&ClientError::Lost(cause))),
         Err(error) => Outcome::Failed(explain(&error)),
     }
 }
 
-/// The server closed the connection: by its code, is it worth to come back?
+/// The server closed the connection: by its code, is it worth to come back? A person who
+/// stays may wait for what passes; a program is told at once, since something that it
+/// sent may be lost.
 //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
 //# As the data is not guaranteed to be human readable, clients MUST NOT show it to end users.
-fn closed_by_server(code: u16) -> Outcome {
-    let why = |words| format!("the server closed the connection: {words} ({code})");
+fn closed_by_server(code: u16, leaving: bool, is_for_a_person: bool) -> Outcome {
+    let why = format!(
+        "the server closed the connection: {} ({code})",
+        meaning(code)
+    );
     match code {
         1000 | 1005 => Outcome::Done,
-        1001 => Outcome::Lost(why("it goes away")),
-        1011 => Outcome::Lost(why("it met an error")),
-        1012 => Outcome::Lost(why("it restarts")),
-        1013 => Outcome::Lost(why("it is overloaded, or this client reads too slowly")),
-        1008 => Outcome::Failed(why("something here is against its rules")),
-        1009 => Outcome::Failed(why("the message was too long")),
-        _ => Outcome::Failed(why("it gave a code")),
+        1001 if leaving => Outcome::Done,
+        1001 => Outcome::Lost(why),
+        1011..=1013 if is_for_a_person && !leaving => Outcome::Lost(why),
+        _ => Outcome::Failed(why),
+    }
+}
+
+/// What a close code says (§7.4.1 and the registry of §11.7), in words for the user.
+fn meaning(code: u16) -> &'static str {
+    match code {
+        1001 => "it goes away",
+        1002 => "this client broke the protocol",
+        1003 => "it does not take this type of data",
+        1006 => "it sent no close code",
+        1007 => "a message was not what its type says",
+        1008 => "something here is against its rules",
+        1009 => "a message was too long for it",
+        1010 => "it lacks an extension",
+        1011 => "it met an error",
+        1012 => "it restarts",
+        1013 => "it is overloaded, or this client reads too slowly",
+        1014 => "a server behind it gave a wrong answer",
+        3000 => "this client is not authorized",
+        3003 => "this client is not allowed in",
+        3008 => "this client took too long",
+        _ => "it gave a code",
     }
 }
 
@@ -310,18 +342,21 @@ mod tests {
         assert_eq!(react(&mut aki(), name), fail);
     }
 
+    fn ended(code: u16) -> Result<Option<Ended>, ClientError> {
+        Ok(Some(Ended {
+            clean: true,
+            code,
+            reason: "words of the server".to_owned(),
+            first_close: yamabiko::client::FirstClose::Server,
+        }))
+    }
+
     //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
     //= type=test
     //# As the data is not guaranteed to be human readable, clients MUST NOT show it to end users.
     #[test]
     fn close_is_told_by_its_code_and_not_by_the_servers_words() {
-        let ended = |code| Ended {
-            clean: true,
-            code,
-            reason: "words of the server".to_owned(),
-            first_close: yamabiko::client::FirstClose::Server,
-        };
-        let told = |code| outcome(Ok(Some(ended(code))), false);
+        let told = |code| outcome(ended(code), false, true);
         assert_eq!(told(1000), Outcome::Done);
         let again = "the server closed the connection: it restarts (1012)";
         assert_eq!(told(1012), Outcome::Lost(again.to_owned()));
@@ -330,12 +365,32 @@ mod tests {
     }
 
     #[test]
+    fn every_close_code_but_1000_1001_and_1005_fails_a_program_also_one_that_is_leaving() {
+        for code in (1000..=1015).chain([3000, 3003, 3008, 3999, 4000, 4999]) {
+            let fails = |leaving, person| {
+                matches!(outcome(ended(code), leaving, person), Outcome::Failed(_))
+            };
+            let is_failure = !matches!(code, 1000 | 1001 | 1005);
+            assert_eq!(fails(false, false), is_failure, "{code}");
+            assert_eq!(fails(true, false), is_failure, "{code}");
+            assert_eq!(fails(true, true), is_failure, "{code}");
+            let passes = matches!(code, 1011..=1013);
+            assert_eq!(fails(false, true), is_failure && !passes, "{code}");
+        }
+        assert_eq!(outcome(ended(1001), true, false), Outcome::Done);
+        assert!(matches!(
+            outcome(ended(1001), false, false),
+            Outcome::Lost(_)
+        ));
+    }
+
+    #[test]
     fn lost_connection_is_worth_another_try_and_a_broken_protocol_is_not() {
-        let lost = outcome(Err(ClientError::Lost(None)), false);
+        let lost = outcome(Err(ClientError::Lost(None)), false, false);
         assert!(matches!(lost, Outcome::Lost(_)));
         let rule = yamabiko::websocket::ProtocolError::TextNotUtf8;
-        let failed = outcome(Err(ClientError::Protocol(rule)), false);
+        let failed = outcome(Err(ClientError::Protocol(rule)), false, false);
         assert!(matches!(failed, Outcome::Failed(_)));
-        assert_eq!(outcome(Ok(None), true), Outcome::Done);
+        assert_eq!(outcome(Ok(None), true, false), Outcome::Done);
     }
 }

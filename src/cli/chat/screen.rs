@@ -25,6 +25,11 @@ impl Screen {
         self.is_terminal
     }
 
+    /// A person types, as far as can be known; else it is a program.
+    pub(super) fn is_for_a_person(self) -> bool {
+        io::stdin().is_terminal()
+    }
+
     /// One line of output. What the user is typing stays in the terminal's line
     /// buffer, though it disappears from sight.
     pub(super) fn show(self, line: &str) -> io::Result<()> {
