@@ -11,7 +11,7 @@ use socket::{
     in_time, upgrade, with_1_and_3_workers,
 };
 use std::io::{ErrorKind, Read, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use yamabiko::server::Config;
 use yamabiko::websocket::frame::Opcode;
 
@@ -118,33 +118,158 @@ fn a_silent_client_is_pinged_and_lives_as_long_as_it_answers() {
     });
 }
 
+// A pong comes behind what the client was sending when the ping came. These tests send
+// none: that there is a second ping shows that something else has ended the wait for it.
+
 #[test]
-fn neither_a_wrong_pong_nor_data_stands_for_the_pong() {
+fn each_piece_of_a_frame_proves_life_instead_of_the_pong() {
     with_1_and_3_workers(|config| {
-        let server = Running::start(Config {
-            pong_timeout: 2 * TIGHT,
-            ..with_ping_interval(config)
-        });
+        let server = Running::start(with_ping_interval(config));
         let mut client = Client::open(server.address);
-        let ping = client.read_frame();
-        assert_eq!(ping.opcode, Opcode::Ping);
-        let mut wrong = ping.clone();
-        wrong.payload[7] ^= 1;
-        let begun = Instant::now();
-        let (mut code, mut echoes) = (None, 0);
-        while code.is_none() && begun.elapsed() < PATIENCE {
-            client.send(pong(&wrong));
-            client.send(frame(Opcode::Pong, b""));
-            client.text("data");
-            let reply = client.read_frame();
-            match reply.opcode {
-                Opcode::Text => echoes += 1,
-                Opcode::Close => code = reply.payload.first_chunk().copied(),
-                other => panic!("{other:?} while a pong is waited for"),
+        let upload = frame(Opcode::Binary, &[0xda; 4000]);
+        for piece in upload.chunks(1000) {
+            assert_eq!(client.read_frame().opcode, Opcode::Ping);
+            client.send(piece);
+        }
+        let mut frames = std::iter::from_fn(|| client.next_frame());
+        let echo = frames.find(|frame| frame.opcode != Opcode::Ping);
+        assert_eq!(echo.expect("an echo").payload, [0xda; 4000]);
+    });
+}
+
+#[test]
+fn each_message_proves_life_instead_of_the_pong() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(with_ping_interval(config));
+        let mut client = Client::open(server.address);
+        for _ in 0..5 {
+            assert_eq!(client.read_frame().opcode, Opcode::Ping);
+            client.text("a message, and no pong");
+            assert_eq!(client.read_text(), "a message, and no pong");
+        }
+        // So does a pong that answers no ping (RFC 6455 §5.5.3).
+        for _ in 0..5 {
+            assert_eq!(client.read_frame().opcode, Opcode::Ping);
+            client.send(frame(Opcode::Pong, b"unsolicited"));
+        }
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_ping_behind_bytes_that_a_slow_reader_takes_is_waited_for() {
+    let server = Running::start(Config {
+        pong_timeout: Duration::from_secs(2),
+        backlog_bytes_max: 3 << 20,
+        ..with_ping_interval(config(1))
+    });
+    let mut slow = Client::open_narrow(server.address);
+    slow.text("/flood 65536");
+    // Its ping lies behind 3 MiB. It takes twice the time to get there.
+    let mut pacer = Client::open(server.address);
+    for _ in 0..35 {
+        for _ in 0..3 {
+            let ping = pacer.read_frame();
+            pacer.send(pong(&ping));
+        }
+        assert_eq!(slow.read_frame().opcode, Opcode::Binary);
+    }
+    let mut frames = std::iter::from_fn(|| slow.next_frame());
+    let ping = frames.find(|frame| frame.opcode != Opcode::Binary);
+    slow.send(pong(&ping.expect("a ping")));
+    slow.text("still here");
+    let mut frames = std::iter::from_fn(|| slow.next_frame());
+    let echo = frames.find(|frame| frame.opcode != Opcode::Ping);
+    assert_eq!(echo, Some(Frame::text("still here")));
+}
+
+#[test]
+fn the_pong_deadline_is_suspended_while_other_workers_are_waited_for() {
+    let second = Duration::from_secs(1);
+    let server = Running::start(Config {
+        ping_interval: Some(second / 5),
+        pong_timeout: second,
+        handshake_timeout: 2 * second,
+        ..config(2)
+    });
+    let mut held_up = client_of_worker(&server, 1);
+    let mut publisher = client_of_worker(&server, 0);
+    let gate = server.gate.lock().expect("nobody panics");
+    held_up.text("/wait-at-the-gate");
+    server.told_next(|told| *told == Told::AtTheGate);
+    for room in ["hall", "garden"] {
+        publisher.text(&format!("/say-bytes 200 {room}"));
+    }
+    // From here on it is not read: too much waits for the other worker.
+    let ping = publisher.read_frame();
+    publisher.send(pong(&ping));
+    publisher.text("not read yet");
+    // Those that connect after the ping have a later deadline, and it comes on this worker
+    // only: the other one stands still.
+    let later: Vec<Client> = (0..32).map(|_| Client::connect(server.address)).collect();
+    for client in &later {
+        client.stream.set_nonblocking(true).expect("an open socket");
+    }
+    eventually("a deadline that began later has come", PATIENCE, || {
+        later
+            .iter()
+            .any(|client| matches!(client.stream.peek(&mut [0]), Ok(0)))
+    });
+    drop(gate);
+    let mut frames = std::iter::from_fn(|| publisher.next_frame());
+    let echo = frames.find(|frame| frame.opcode != Opcode::Ping);
+    assert_eq!(echo, Some(Frame::text("not read yet")));
+}
+
+/// A client that this worker serves. None of its messages tells that.
+fn client_of_worker(server: &Running, worker: usize) -> Client {
+    for _ in 0..1000 {
+        let client = Client::open(server.address);
+        let opened = server.told_next(|told| matches!(told, Told::Opened(_)));
+        let Told::Opened(id) = opened else { continue };
+        if id.to_string().starts_with(&format!("{worker}-")) {
+            return client;
+        }
+    }
+    panic!("the kernel gives no client to worker {worker}");
+}
+
+#[test]
+fn a_client_that_takes_nothing_of_what_waits_for_it_is_ended() {
+    with_1_and_3_workers(|config| {
+        // With the first the kernel takes all of it; with the second a part waits here.
+        for backlog_bytes_max in [1 << 20, 16 << 20] {
+            let server = Running::start(Config {
+                backlog_bytes_max,
+                pong_timeout: TIGHT,
+                ..with_ping_interval(config.clone())
+            });
+            let mut client = Client::open_narrow(server.address);
+            client.text("/flood 65536");
+            match server.told_closed() {
+                Told::Closed { failure, .. } => assert!(failure.is_some()),
+                other => panic!("{other:?}"),
             }
         }
-        assert_eq!(code.map(u16::from_be_bytes), Some(1008));
-        assert!(echoes > 0);
+    });
+}
+
+#[test]
+fn the_application_is_told_of_a_lost_client_when_the_decision_falls() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(Config {
+            pong_timeout: TIGHT,
+            close_timeout: AMPLE,
+            ..with_ping_interval(config)
+        });
+        // It reads nothing, and never answers the Close.
+        let _lost = Client::open(server.address);
+        match server.told_closed() {
+            Told::Closed { failure, .. } => {
+                assert_eq!(failure.as_deref(), Some("no pong came in time"));
+            }
+            other => panic!("{other:?}"),
+        }
     });
 }
 
@@ -180,7 +305,7 @@ fn the_application_is_told_of_a_pong_that_did_not_come() {
         assert_eq!(late.read_until_close().0, 1008);
         late.close(1008, "");
         late.expect_end();
-        assert_eq!(told(&server), (true, 1008, failure));
+        assert_eq!(told(&server), (false, 1006, failure));
     });
 }
 

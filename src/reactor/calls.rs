@@ -1,4 +1,5 @@
-//! The two system calls that a message costs: one that reads, one that writes.
+//! System calls on one socket: above all the two that a message costs, one that reads and
+//! one that writes.
 //!
 //! A function that was entered before a system call, and returns after it, makes the
 //! next one late: 0.4 µs of the 4 that a small delivery costs where that was measured,
@@ -13,6 +14,7 @@
 //! library is asked.
 
 use std::io;
+use std::time::Duration;
 
 use mio::net::TcpStream;
 
@@ -32,6 +34,38 @@ pub(super) fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     use rustix::net::{SendFlags, send};
     // Or a connection that has failed would be a signal.
     Ok(send(stream, bytes, SendFlags::NOSIGNAL)?)
+}
+
+/// Whether the kernel holds bytes that it has not sent: the peer, or the path to it, takes
+/// no more for now. `TCP_NOTSENT_LOWAT` makes "writable" mean that there are none.
+#[cfg(target_os = "linux")]
+pub(super) fn has_unsent(stream: &TcpStream) -> io::Result<bool> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    const SYSTEM_DEFAULT: u32 = 0;
+    let socket = socket2::SockRef::from(stream);
+    socket.set_tcp_notsent_lowat(1)?;
+    let mut polled = [PollFd::new(stream, PollFlags::OUT)];
+    let count = poll(&mut polled, Some(&Timespec::default()));
+    socket.set_tcp_notsent_lowat(SYSTEM_DEFAULT)?;
+    Ok(count? == 0)
+}
+
+/// The kernel ends the connection when nothing of what it holds is acknowledged for so
+/// long; with `None`, after the system's own time. False: there is no such thing here.
+#[cfg(target_os = "linux")]
+pub(super) fn set_acknowledgement_timeout(stream: &TcpStream, timeout: Option<Duration>) -> bool {
+    let socket = socket2::SockRef::from(stream);
+    socket.set_tcp_user_timeout(timeout).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn has_unsent(_stream: &TcpStream) -> io::Result<bool> {
+    Ok(false)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn set_acknowledgement_timeout(_: &TcpStream, _: Option<Duration>) -> bool {
+    false
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -14,7 +14,7 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token};
 
-use super::calls::send;
+use super::calls::{has_unsent, send, set_acknowledgement_timeout};
 use super::clock::{Clock, Millis};
 use super::listener::{Accepted, Acceptor};
 use super::socket::{ReadOutcome, SOCKETS_MAX, Slab, Socket, SocketKey};
@@ -230,6 +230,28 @@ impl Io {
     #[must_use]
     pub fn unread_bytes(&self) -> usize {
         self.unread.bytes()
+    }
+
+    /// Whether bytes that were written have not been sent, because the peer (or the path to
+    /// it) takes no more for now. False where the system cannot tell: elsewhere than on
+    /// Linux. Four system calls: to be asked when a deadline has come, not for a message.
+    pub fn has_unsent(&mut self, key: SocketKey) -> bool {
+        let socket = self.sockets.get_mut(key);
+        socket.is_some_and(|socket| has_unsent(socket.stream_mut()).unwrap_or(false))
+    }
+
+    /// Has the kernel end the connection when for so long it could not send, or nothing of
+    /// what it sent was acknowledged; [`ended`](super::Application::ended) then says
+    /// "timed out". In whole milliseconds, and no sooner than the kernel's next attempt to
+    /// send. `None`: as the system does by itself. Returns false where there is no such
+    /// thing (elsewhere than on Linux).
+    pub fn set_acknowledgement_timeout(
+        &mut self,
+        key: SocketKey,
+        timeout: Option<Duration>,
+    ) -> bool {
+        let socket = self.sockets.get_mut(key);
+        socket.is_some_and(|socket| set_acknowledgement_timeout(socket.stream_mut(), timeout))
     }
 
     /// Sets the socket's one deadline, in place of any other. At `at`, or in
@@ -582,6 +604,49 @@ mod tests {
         assert!(io.time_to_sleep().unwrap() <= Duration::from_secs(60));
         io.set_alarm(Some(Millis(0)));
         assert_eq!(io.time_to_sleep(), Some(Duration::ZERO));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn bytes_that_the_peer_does_not_take_are_unsent_until_it_does() {
+        use std::io::Read;
+        let mut io = io();
+        let (stream, mut peer) = connection();
+        let key = io.adopt(stream).unwrap();
+        assert!(!io.has_unsent(key));
+        assert_eq!(io.write(key, b"taken by the peer's kernel"), 26);
+        assert!(!io.has_unsent(key));
+        let mut written = 26;
+        while !io.has_unsent(key) {
+            let count = io.write(key, &[0; 64 << 10]);
+            assert!(count > 0, "the kernel is full, and there is nothing unsent");
+            written += count;
+        }
+        peer.read_exact(&mut vec![0; written]).unwrap();
+        // Sent and read: its acknowledgements may still be on the way.
+        let empty = (0..10_000_000).any(|_| !io.has_unsent(key));
+        assert!(empty, "all is read, and something is unsent");
+        io.close(key);
+        assert!(!io.has_unsent(key));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn acknowledgement_timeout_is_set_and_taken_away() {
+        let mut io = io();
+        let (stream, _peer) = connection();
+        let timeout = |stream: &std::net::TcpStream| {
+            socket2::SockRef::from(stream).tcp_user_timeout().unwrap()
+        };
+        let same = stream.try_clone().unwrap();
+        let key = io.adopt(stream).unwrap();
+        let second = Duration::from_secs(1);
+        assert!(io.set_acknowledgement_timeout(key, Some(second)));
+        assert_eq!(timeout(&same), Some(second));
+        assert!(io.set_acknowledgement_timeout(key, None));
+        assert_eq!(timeout(&same), None);
+        io.close(key);
+        assert!(!io.set_acknowledgement_timeout(key, Some(second)));
     }
 
     #[test]

@@ -59,7 +59,11 @@ pub struct Config {
     /// Silence after which a ping is sent. Default 25 s: below the 30 and 60 s
     /// after which proxies and NATs drop what is idle. `None`: no pings.
     pub ping_interval: Option<Duration>,
-    /// For the exact pong to a ping. Default 20 s.
+    /// After a ping, for a sign of life: any byte that comes. Default 20 s. The time begins
+    /// when the ping has been sent. While bytes are before it that a slow client has not
+    /// taken yet, the connection ends when none of them is acknowledged for this long (on
+    /// Linux; elsewhere when the kernel takes none of what waits). The time stands still
+    /// while the client is not read because other workers are busy.
     pub pong_timeout: Duration,
     /// For the answer to our Close; and at the end, for the client to take
     /// what is left and to say FIN after ours. Default 5 s.

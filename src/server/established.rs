@@ -20,7 +20,7 @@ impl<H: Handler> Worker<H> {
         mut connection: Box<Established<H::Session>>,
         input: &mut [u8],
     ) -> Option<Session<H::Session>> {
-        connection.heard_at = io.now();
+        self.is_alive(io, key, &mut connection);
         if connection.outbox.is_empty() {
             *connection.outbox.lane() = self.buffers.take();
         }
@@ -88,14 +88,8 @@ impl<H: Handler> Worker<H> {
                 return Next::End { failure, at };
             }
             Ok(Some(Event::Close(_))) => return Next::End { failure: None, at },
-            Ok(Some(Event::Ping(_))) => {
-                charge(io, bytes - input.len(), 0);
-                return Next::Event;
-            }
-            Ok(Some(Event::Pong(payload))) => {
-                if established.waiting.is_pong(payload) {
-                    self.wait_for_silence(io, key, established);
-                }
+            // A pong has done what it was sent for by arriving.
+            Ok(Some(Event::Ping(_) | Event::Pong(_))) => {
                 charge(io, bytes - input.len(), 0);
                 return Next::Event;
             }
@@ -179,7 +173,28 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    /// The connection's deadline: silence, a missing pong, a missing Close.
+    /// The client has shown that it is alive: bytes have come from it, or it has
+    /// acknowledged some. After a ping that is enough, whatever it is: the pong may be
+    /// behind a message that is still arriving, or the ping behind bytes that the client
+    /// has not read yet.
+    pub(super) fn is_alive(
+        &self,
+        io: &mut Io,
+        key: SocketKey,
+        established: &mut Established<H::Session>,
+    ) {
+        established.heard_at = io.now();
+        match established.waiting {
+            Waiting::Nothing | Waiting::Close => return,
+            Waiting::Pong => {}
+            Waiting::Acknowledgement => {
+                io.set_acknowledgement_timeout(key, None);
+            }
+        }
+        self.wait_for_silence(io, key, established);
+    }
+
+    /// The connection's deadline: silence, a missing sign of life, a missing Close.
     pub(super) fn deadline_came(
         &mut self,
         io: &mut Io,
@@ -188,24 +203,11 @@ impl<H: Handler> Worker<H> {
     ) -> Option<Session<H::Session>> {
         match established.waiting {
             Waiting::Nothing => self.ping_if_silent(io, key, &mut established),
-            Waiting::Pong(_) => {
-                let failure = Failure::PongTimeout;
-                let words = failure.to_string();
-                established.failure = Some(Box::new(failure));
-                self.begin_close(
-                    io,
-                    key,
-                    &mut established,
-                    CloseCode::POLICY_VIOLATION,
-                    &words,
-                );
+            Waiting::Pong | Waiting::Acknowledgement => {
+                return self.pong_is_missing(io, key, established);
             }
             Waiting::Close => {
-                let failure = established
-                    .failure
-                    .take()
-                    .map_or(Failure::CloseTimeout, |f| *f);
-                self.finish(io, key, *established, Some(failure));
+                self.finish(io, key, *established, Some(Failure::CloseTimeout));
                 io.close(key);
                 return None;
             }
@@ -237,9 +239,44 @@ impl<H: Handler> Worker<H> {
             .is_ok()
         {
             let pong_timeout = self.config.pong_timeout;
-            established.wait(io, key, Waiting::Pong(self.pings), pong_timeout);
+            established.wait(io, key, Waiting::Pong, pong_timeout);
             self.to_flush.push(key);
         }
+    }
+
+    /// For all of [`Config::pong_timeout`](super::Config) after a ping nothing has come
+    /// from the client. That is the end of it, unless it is not the client's fault, or the
+    /// ping has not left yet and what is before it makes progress.
+    fn pong_is_missing(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        mut established: Box<Established<H::Session>>,
+    ) -> Option<Session<H::Session>> {
+        let pong_timeout = self.config.pong_timeout;
+        // Not read because of other workers: a pong may be in the kernel.
+        if established.reading == Reading::AwaitsMail {
+            established.wait(io, key, Waiting::Pong, pong_timeout);
+            return Some(Session::Established(established));
+        }
+        let own_bytes = established.outbox.bytes() as u64;
+        if own_bytes > 0 || io.has_unsent(key) {
+            if io.set_acknowledgement_timeout(key, Some(pong_timeout)) {
+                established.wait(io, key, Waiting::Acknowledgement, pong_timeout);
+                return Some(Session::Established(established));
+            }
+            // Nobody can tell whether they make progress; a full socket has taken nothing.
+            let failure = Failure::TooSlow { bytes: own_bytes };
+            return self.fail(io, key, established, CloseCode::TRY_AGAIN_LATER, failure);
+        }
+        // The ping may have left just now.
+        if established.waiting == Waiting::Acknowledgement {
+            io.set_acknowledgement_timeout(key, None);
+            established.wait(io, key, Waiting::Pong, pong_timeout);
+            return Some(Session::Established(established));
+        }
+        let code = CloseCode::POLICY_VIOLATION;
+        self.fail(io, key, established, code, Failure::PongTimeout)
     }
 
     /// Nothing is owed: the next deadline is for silence.
@@ -289,6 +326,35 @@ impl<H: Handler> Worker<H> {
         self.to_flush.push(key);
     }
 
+    /// _Fail the WebSocket Connection_: the client gets a Close and its answer is not
+    /// waited for, so that rooms and handler are told now. What the socket takes of the
+    /// rooms goes out before the Close.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
+    //# An endpoint MUST NOT continue to attempt to process data (including a
+    //# responding Close frame) from the remote endpoint after being instructed to
+    //# _Fail the WebSocket Connection_.
+    pub(super) fn fail(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        mut established: Box<Established<H::Session>>,
+        code: CloseCode,
+        failure: Failure,
+    ) -> Option<Session<H::Session>> {
+        self.leave_rooms(io, key, &mut established);
+        let words = failure.to_string();
+        let reason = CloseReason {
+            code,
+            reason: cut(&words),
+        };
+        // An error says that our Close is on its way already.
+        let _ = established
+            .connection
+            .close(Some(reason), established.outbox.lane());
+        let outbox = self.finish(io, key, *established, Some(failure));
+        self.begin_ending(io, key, Ending::new(outbox))
+    }
+
     /// The WebSocket is over: its rooms and its handler hear of it. Gives back
     /// what is still to be written.
     pub(super) fn finish(
@@ -299,11 +365,6 @@ impl<H: Handler> Worker<H> {
         failure: Option<Failure>,
     ) -> crate::broadcast::Outbox {
         self.leave_rooms(io, key, &mut established);
-        let failure = established
-            .failure
-            .take()
-            .map(|failure| *failure)
-            .or(failure);
         //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
         //# the server MUST _Close the WebSocket Connection_, and SHOULD log the
         //# problem.
@@ -363,13 +424,6 @@ enum Next {
         failure: Option<Failure>,
         at: usize,
     },
-}
-
-impl Waiting {
-    /// Whether this is the pong that is waited for, and no other.
-    fn is_pong(self, payload: &[u8]) -> bool {
-        matches!(self, Waiting::Pong(number) if payload == number.to_be_bytes())
-    }
 }
 
 /// Charges for a message: as for the largest of what was read of it, what it brought

@@ -61,6 +61,12 @@ pub trait Handler: Send + Sync + 'static {
 
     /// The connection has ended. It has left its rooms already; the context can
     /// still publish, and no longer send.
+    ///
+    /// A connection that failed ([`Closed::failure`]) has ended when that is decided: the
+    /// client gets a Close, and its answer is not waited for. One that
+    /// [`Context::close`] or a stopping server closes has left its rooms at once, and has
+    /// ended when the client has answered, or [`Config::close_timeout`](super::Config)
+    /// later.
     fn closed(&self, session: Self::Session, closed: &Closed<'_>, context: &mut Context<'_>) {
         let _ = (session, closed, context);
     }
@@ -160,7 +166,8 @@ pub struct Closed<'a> {
 pub enum Failure {
     /// The client broke a rule; it was told so in a Close.
     Protocol(ProtocolError),
-    /// A ping was not answered by its pong in [`Config::pong_timeout`](super::Config).
+    /// After a ping nothing came from the client for all of
+    /// [`Config::pong_timeout`](super::Config).
     PongTimeout,
     /// Our Close was not answered in [`Config::close_timeout`](super::Config),
     /// or when the server stops in `drain_timeout`.

@@ -178,7 +178,6 @@ impl<H: Handler> Worker<H> {
             waiting: Waiting::Nothing,
             reading: Reading::Reads,
             window: window_of(deflate.as_ref()),
-            failure: None,
         });
         self.rooms.metrics.opened += 1;
         self.wait_for_silence(io, key, &mut connection);

@@ -12,7 +12,6 @@
 //! while: to close a socket that has unread bytes makes the kernel send a reset,
 //! and that can erase the answer before the client has read it.
 
-use super::handler::Failure;
 use super::places::Places;
 use crate::broadcast::Outbox;
 use crate::reactor::{Millis, SocketKey};
@@ -44,14 +43,14 @@ pub(super) struct Established<S> {
     pub(super) outbox: Outbox,
     pub(super) places: Places,
     pub(super) peer_address: PeerAddress,
-    /// When something last came from the client.
+    /// When the client last showed that it is alive: bytes came from it, or a socket that
+    /// was full took more, because the client has acknowledged some. Also when we began to
+    /// read it again.
     pub(super) heard_at: Millis,
     pub(super) waiting: Waiting,
     pub(super) reading: Reading,
     /// For what is sent compressed, if that was agreed on.
     pub(super) window: Option<WindowBits>,
-    /// Why it is being closed, if something went wrong.
-    pub(super) failure: Option<Box<Failure>>,
 }
 
 /// Where the client is, in half the room of a [`SocketAddr`] for IPv4.
@@ -84,8 +83,11 @@ impl PeerAddress {
 pub(super) enum Waiting {
     /// For silence.
     Nothing,
-    /// For the pong to the ping with this number.
-    Pong(u64),
+    /// For a sign of life after a ping, of which the pong is one.
+    Pong,
+    /// The same, while bytes that the client has not taken yet are before the ping. The
+    /// kernel sees to it that their number falls.
+    Acknowledgement,
     /// For the client's Close.
     Close,
 }

@@ -159,6 +159,7 @@ impl<H: Handler> Application for Worker<H> {
     fn writable(&mut self, io: &mut Io, key: SocketKey) {
         let session = match self.sessions.take(key) {
             Some(Session::Established(mut connection)) => {
+                self.is_alive(io, key, &mut connection);
                 self.write_all(io, key, &mut connection);
                 Some(Session::Established(connection))
             }
@@ -350,12 +351,14 @@ impl<H: Handler> Worker<H> {
         self.rooms.too_slow(lane, io.now(), &mut too_slow);
         for member in too_slow.drain(..) {
             if let Some(Session::Established(mut connection)) = self.sessions.take(member.key) {
-                match member.policy {
-                    SlowPolicy::Disconnect => self.disconnect(io, &member, &mut connection),
-                    policy => self.skip(io, &member, policy, &mut connection),
-                }
-                self.sessions
-                    .put(member.key, Some(Session::Established(connection)));
+                let session = match member.policy {
+                    SlowPolicy::Disconnect => self.disconnect(io, &member, connection),
+                    policy => {
+                        self.skip(io, &member, policy, &mut connection);
+                        Some(Session::Established(connection))
+                    }
+                };
+                self.sessions.put(member.key, session);
             }
         }
         self.too_slow = too_slow;
@@ -377,21 +380,14 @@ impl<H: Handler> Worker<H> {
         &mut self,
         io: &mut Io,
         member: &TooSlow,
-        connection: &mut Established<H::Session>,
-    ) {
+        connection: Box<Established<H::Session>>,
+    ) -> Option<Session<H::Session>> {
         let failure = Failure::TooSlow {
             bytes: member.lag.bytes,
         };
-        let words = failure.to_string();
-        connection.failure = Some(Box::new(failure));
         self.rooms.metrics.disconnected += 1;
-        self.begin_close(
-            io,
-            member.key,
-            connection,
-            CloseCode::TRY_AGAIN_LATER,
-            &words,
-        );
+        let code = CloseCode::TRY_AGAIN_LATER;
+        self.fail(io, member.key, connection, code, failure)
     }
 
     fn skip(
@@ -482,6 +478,8 @@ impl<H: Handler> Worker<H> {
             return;
         }
         connection.reading = Reading::Reads;
+        // The time that we did not listen is none that the client was silent.
+        self.is_alive(io, key, connection);
         io.resume_reading(key);
     }
 
