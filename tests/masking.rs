@@ -93,6 +93,7 @@ fn client_adds_nothing_of_its_own_to_the_keys_that_it_is_given() {
     // The core has no entropy: whoever makes a client hands it the source. Each key
     // goes out as it was drawn, so the strength of the source is what the wire has.
     let (frames, drawn) = frames_and_keys();
+    assert_eq!((frames.len(), drawn.len()), (9, 9));
     for (frame, key) in frames.iter().zip(drawn) {
         assert_eq!(frame.masking_key, Some(key));
     }

@@ -2,7 +2,12 @@
 //! what it makes of the answer (RFC 6455 §4.1). Answers are read whole, byte
 //! by byte, and cut in two at each place, with the same outcome.
 
+mod common;
+
+use common::properties::handshake::response_head;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use yamabiko::websocket::handshake::{
     ClientHandshake, ClientHandshakeError, Established, HeadError, HeadLimits, HttpAnswer,
     InvalidField, InvalidRequest, RequestReader, Upgrade, WebSocketUri,
@@ -605,10 +610,16 @@ fn errors_say_what_is_wrong() {
 
 proptest! {
     #[test]
-    fn client_never_panics_and_does_not_care_how_bytes_are_cut(bytes in hostile_bytes()) {
+    fn any_answer_is_read_the_same_however_it_is_cut_and_taken_only_if_it_is_to_our_key(
+        bytes in hostile_bytes(),
+        lengths in prop::collection::vec(1..=60_u8, 0..5),
+        small in 0..=1_u8,
+    ) {
+        // The property of the fuzz target looks into what was taken.
+        response_head(&[&[small, lengths.len() as u8][..], &lengths, &bytes].concat());
         // `receive` compares all cuttings.
         if let Ok(Some(established)) = receive(&bytes) {
-            prop_assert!(established.head_bytes <= bytes.len());
+            prop_assert!(bytes[..established.head_bytes].ends_with(b"\r\n\r\n"));
         }
     }
 
@@ -632,7 +643,8 @@ proptest! {
     }
 }
 
-fn hostile_bytes() -> impl Strategy<Value = Vec<u8>> {
+/// Pieces of answers, whole and broken, and noise between them.
+fn pieces(count_max: usize) -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         4 => prop::sample::select(vec![
             SAMPLE, "HTTP/1.1 101 x\r\n", "HTTP/1.1 100 \r\n\r\n", "HTTP/1.1 404 no\r\n", "HTTP/", "\r\n", "\r", "\n",
@@ -642,7 +654,49 @@ fn hostile_bytes() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|text| text.as_bytes().to_vec()),
         1 => prop::collection::vec(any::<u8>(), 0..20),
     ];
-    prop::collection::vec(piece, 0..10).prop_map(|pieces| pieces.concat())
+    prop::collection::vec(piece, 0..=count_max).prop_map(|pieces| pieces.concat())
+}
+
+/// An answer that the client takes, or one of another status, with pieces put in before
+/// a line or in its place; or pieces alone.
+fn hostile_bytes() -> impl Strategy<Value = Vec<u8>> {
+    let lines = SAMPLE.split_inclusive("\r\n").count();
+    let status = prop::sample::select(vec!["101", "101", "404"]);
+    let changed = (status, 0..lines, any::<bool>(), pieces(3)).prop_map(
+        |(status, line, is_removed, pieces)| {
+            let answer = SAMPLE.replacen("101", status, 1);
+            let lines: Vec<&str> = answer.split_inclusive("\r\n").collect();
+            let (before, behind) = lines.split_at(line);
+            let behind = &behind[usize::from(is_removed)..];
+            [
+                before.concat().as_bytes(),
+                &pieces,
+                behind.concat().as_bytes(),
+            ]
+            .concat()
+        },
+    );
+    prop_oneof![pieces(10), changed]
+}
+
+#[test]
+fn hostile_answers_are_of_every_outcome() {
+    let mut runner = TestRunner::deterministic();
+    let (mut incomplete, mut other_status, mut refused, mut taken) = (0, 0, 0, 0);
+    for _ in 0..1000 {
+        let bytes = hostile_bytes()
+            .new_tree(&mut runner)
+            .expect("bytes")
+            .current();
+        match handshake().receive(&bytes) {
+            Ok(None) => incomplete += 1,
+            Err(ClientHandshakeError::NotSwitched(_)) => other_status += 1,
+            Err(_) => refused += 1,
+            Ok(Some(_)) => taken += 1,
+        }
+    }
+    let outcomes = [incomplete, other_status, refused, taken];
+    assert!(outcomes.iter().all(|&count| count >= 20), "{outcomes:?}");
 }
 
 type Outcome = Result<Option<Established>, ClientHandshakeError>;

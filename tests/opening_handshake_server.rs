@@ -3,7 +3,12 @@
 //! RFC 9112). Every table is read whole, byte by byte, and cut in two at each
 //! place, and must give the same each time.
 
+mod common;
+
+use common::properties::handshake::request_head;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use yamabiko::websocket::deflate::DeflateConfig;
 use yamabiko::websocket::handshake::{
     HeadLimits, HttpVersion, NotOffered, Refusal, RequestReader, Response, SUBPROTOCOLS_MAX,
@@ -1007,14 +1012,18 @@ fn reading_byte_by_byte_costs_linear_time() {
 
 proptest! {
     #[test]
-    fn reader_never_panics_and_does_not_care_how_bytes_are_cut(bytes in hostile_bytes()) {
-        // `read_within` compares all cuttings.
-        if let Ok(Some((head, _))) = read_within(SMALL, &bytes) {
-            let _ = Upgrade::check(&head);
-        }
-        if let Ok(Some((head, head_bytes))) = read(&bytes) {
-            prop_assert!(head_bytes <= bytes.len());
-            let _ = Upgrade::check(&head);
+    fn any_request_is_read_the_same_however_it_is_cut_and_accepted_only_as_section_4_2_1_demands(
+        bytes in hostile_bytes(),
+        lengths in prop::collection::vec(1..=60_u8, 0..5),
+        small in 0..=1_u8,
+    ) {
+        // The property of the fuzz target looks into each answer as well.
+        request_head(&[&[small, lengths.len() as u8][..], &lengths, &bytes].concat());
+        // These compare all cuttings.
+        for result in [read(&bytes), read_within(SMALL, &bytes)] {
+            if let Ok(Some((_, head_bytes))) = result {
+                prop_assert!(bytes[..head_bytes].ends_with(b"\r\n\r\n"));
+            }
         }
     }
 
@@ -1037,7 +1046,7 @@ proptest! {
 }
 
 /// Pieces of heads, whole and broken, and noise between them.
-fn hostile_bytes() -> impl Strategy<Value = Vec<u8>> {
+fn pieces(count_max: usize) -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         4 => prop::sample::select(vec![
             "GET / HTTP/1.1\r\n", "GET ", "/chat", " HTTP/1.1", "HTTP/1.0\r\n", "\r\n", "\r\n\r\n", "\r", "\n", " ",
@@ -1049,7 +1058,45 @@ fn hostile_bytes() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|text| text.as_bytes().to_vec()),
         1 => prop::collection::vec(any::<u8>(), 0..20),
     ];
-    prop::collection::vec(piece, 0..14).prop_map(|pieces| pieces.concat())
+    prop::collection::vec(piece, 0..=count_max).prop_map(|pieces| pieces.concat())
+}
+
+/// A head that the server accepts, with pieces put in before a line or in its place; or
+/// pieces alone.
+fn hostile_bytes() -> impl Strategy<Value = Vec<u8>> {
+    let lines = SAMPLE.split_inclusive("\r\n").count();
+    let changed = (0..lines, any::<bool>(), pieces(3)).prop_map(|(line, is_removed, pieces)| {
+        let lines: Vec<&str> = SAMPLE.split_inclusive("\r\n").collect();
+        let (before, behind) = lines.split_at(line);
+        let behind = &behind[usize::from(is_removed)..];
+        [
+            before.concat().as_bytes(),
+            &pieces,
+            behind.concat().as_bytes(),
+        ]
+        .concat()
+    });
+    prop_oneof![pieces(14), changed]
+}
+
+#[test]
+fn hostile_requests_are_of_every_outcome() {
+    let mut runner = TestRunner::deterministic();
+    let (mut incomplete, mut malformed, mut refused, mut accepted) = (0, 0, 0, 0);
+    for _ in 0..1000 {
+        let bytes = hostile_bytes()
+            .new_tree(&mut runner)
+            .expect("bytes")
+            .current();
+        match RequestReader::new(HeadLimits::default()).read(&bytes) {
+            Ok(None) => incomplete += 1,
+            Err(_) => malformed += 1,
+            Ok(Some((head, _))) if Upgrade::check(&head).is_err() => refused += 1,
+            Ok(Some(_)) => accepted += 1,
+        }
+    }
+    let outcomes = [incomplete, malformed, refused, accepted];
+    assert!(outcomes.iter().all(|&count| count >= 20), "{outcomes:?}");
 }
 
 // Reading in all cuttings.

@@ -320,6 +320,14 @@ fn is_the_answer_to_our_key(established: &Established, input: &[u8]) {
         contains(b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
         "§1.3: the accept key"
     );
+    // Interim answers may stand before it.
+    let head = head.to_ascii_lowercase();
+    let mut ends = head.windows(4).enumerate().rev().skip(1);
+    let start = ends.find(|(_, part)| part == b"\r\n\r\n");
+    let last_head = &head[start.map_or(0, |(end, _)| end)..];
+    let name = b"\r\nsec-websocket-accept:";
+    let accepts = last_head.windows(name.len()).filter(|part| part == name);
+    assert_eq!(accepts.count(), 1, "§11.3.3: once");
     if let Some(name) = established.subprotocol.as_deref() {
         assert!(["chat", "superchat"].contains(&name));
     }
