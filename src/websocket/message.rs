@@ -166,6 +166,13 @@ impl Assembler {
             .is_some_and(|message| message.came_compressed)
     }
 
+    #[cfg(test)]
+    pub(crate) fn has_a_decompressor(&self) -> bool {
+        let message = self.message.as_ref();
+        let compressed = message.and_then(|message| message.compressed.as_ref());
+        compressed.is_some_and(CompressedMessage::has_a_decompressor)
+    }
+
     /// The message that has been completed, if it has.
     pub(crate) fn complete(&self) -> Option<Assembled<'_>> {
         let message = self.message.as_ref().filter(|message| message.complete)?;
@@ -521,6 +528,63 @@ mod tests {
     fn the_buffer_doubles_and_ends_at_the_length_of_the_message() {
         let capacities = capacities(1000, &[200, 50, 1, 249, 500]);
         assert_eq!(capacities, [250, 250, 500, 500, 1000]);
+    }
+
+    /// Of octets whose number nobody has announced.
+    #[test]
+    fn buffer_doubles_only_when_it_is_full_and_never_passes_its_bound() {
+        for opcode in [Opcode::Text, Opcode::Binary] {
+            let mut payload = Payload::new(opcode);
+            assert_eq!(payload.capacity(), 0);
+            let steps = [
+                (10, 10),
+                (1, 20),
+                (9, 20),
+                (0, 20),
+                (1, 40),
+                (600, 621),
+                (1, 1000),
+                (378, 1000),
+            ];
+            let mut bytes = 0;
+            for (piece, capacity) in steps {
+                assert_eq!(payload.grow(&vec![b'a'; piece], 1000), Ok(()));
+                bytes += piece;
+                assert_eq!((payload.bytes(), payload.capacity()), (bytes, capacity));
+            }
+            assert_eq!(payload.octets(), (&[b'a'; 1000][..], &[][..]));
+        }
+    }
+
+    #[test]
+    fn compressed_octets_may_be_a_quarter_and_a_kibibyte_more_than_the_message() {
+        for (message_bytes_max, bytes_max) in [
+            (0, 1024),
+            (3, 1027),
+            (1000, 2274),
+            (1 << 20, (1 << 20) + (1 << 18) + 1024),
+            (usize::MAX, usize::MAX),
+        ] {
+            let limits = Limits {
+                message_bytes_max,
+                ..Limits::default()
+            };
+            assert_eq!(compressed_bytes_max(&limits), bytes_max);
+            let compressed = |length| FrameHeader {
+                rsv: FrameHeader::RSV1,
+                ..frame(true, Opcode::Binary, length)
+            };
+            let begins = |header| Assembler::default().begin_frame(&header, &limits);
+            assert_eq!(begins(compressed(bytes_max as u64)), Ok(()));
+            if let Some(one_past) = (bytes_max as u64).checked_add(1) {
+                assert_eq!(
+                    begins(compressed(one_past)),
+                    Err(ProtocolError::MessageTooBig)
+                );
+                let plain = frame(true, Opcode::Binary, message_bytes_max as u64 + 1);
+                assert_eq!(begins(plain), Err(ProtocolError::MessageTooBig));
+            }
+        }
     }
 
     #[test]

@@ -273,6 +273,25 @@ mod tests {
         }
     }
 
+    /// "Hello" in a stored block, in a frame of which part has come, and in fragments of
+    /// which one has come.
+    #[test]
+    fn an_unfinished_compressed_message_has_no_decompressor() {
+        let frame = b"\xc1\x8b\0\0\0\0\x00\x05\x00\xfa\xffHello\x00";
+        let fragments = b"\x41\x8a\0\0\0\0\x00\x05\x00\xfa\xffHello\x80\x81\0\0\0\0\x00";
+        for (stream, cut) in [(&frame[..], 16), (fragments, 16), (fragments, 22)] {
+            let limits = Limits::default();
+            let mut server = Connection::server(limits).with_inflate(TAKEOVER);
+            let mut stream = stream.to_vec();
+            let (mut first, mut second) = stream.split_at_mut(cut);
+            let mut replies = Vec::new();
+            assert_eq!(server.receive(&mut first, &mut replies), Ok(None));
+            assert!(server.message.is_gathering() && !server.message.has_a_decompressor());
+            let event = server.receive(&mut second, &mut replies);
+            assert_eq!(event, Ok(Some(Event::Text("Hello"))));
+        }
+    }
+
     #[test]
     fn with_it_a_connection_keeps_what_has_come_and_a_compressor() {
         for mut connection in after_a_message(TAKEOVER) {

@@ -408,6 +408,24 @@ mod tests {
     }
 
     #[test]
+    fn memory_of_an_unfinished_message_goes_back_when_the_connection_ends() {
+        for (last, ends) in [
+            (&b"\x88\x80\0\0\0\0"[..], State::Closed),
+            (b"\x83\x80\0\0\0\0", State::Failed),
+        ] {
+            let mut server = Connection::server(Limits::default());
+            let mut stream = [b"\x02\x81\0\0\0\0a\x89\x82\0\0\0\0bc", last].concat();
+            let (mut first, mut second) = stream.split_at_mut(14);
+            let mut replies = Vec::new();
+            assert_eq!(server.receive(&mut first, &mut replies), Ok(None));
+            assert!(server.message.is_gathering() && server.aside.is_some());
+            while let Ok(Some(_)) = server.receive(&mut second, &mut replies) {}
+            assert_eq!(server.state(), ends);
+            assert!(!server.message.is_gathering() && server.aside.is_none());
+        }
+    }
+
+    #[test]
     fn memory_of_a_control_frame_that_came_in_pieces_goes_back_with_the_next_call() {
         let mut server = Connection::server(Limits::default());
         let mut stream = *b"\x89\x83\0\0\0\0abc";

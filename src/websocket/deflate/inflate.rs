@@ -89,6 +89,11 @@ impl CompressedMessage {
         history
     }
 
+    #[cfg(test)]
+    pub(crate) fn has_a_decompressor(&self) -> bool {
+        self.inflater.is_some()
+    }
+
     fn inflate_waiting(&mut self, payload: &mut Payload) -> Result<(), ProtocolError> {
         let waiting = mem::take(&mut self.waiting);
         self.inflate(&waiting, payload)
