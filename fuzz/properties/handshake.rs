@@ -303,6 +303,7 @@ fn read_answer(
     for piece in pieces {
         came += piece.len();
         if let Some(established) = client.receive(&input[..came])? {
+            assert!(established.head_bytes <= came, "the rest are frames");
             return Ok(Some(established));
         }
     }
