@@ -535,26 +535,17 @@ mod tests {
 
     #[test]
     fn revisions_of_a_room_that_comes_and_goes_on_many_threads_are_never_used_twice() {
-        let rooms = Rooms::default();
-        let mut revisions: Vec<u64> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..4)
-                .map(|thread| {
-                    let rooms = &rooms;
-                    scope.spawn(move || {
-                        let name = name(&format!("n{thread}"));
-                        let come_and_go = |_| {
-                            let joined = rooms.join("lobby", &name).unwrap().revision;
-                            [joined, rooms.leave("lobby", &name).unwrap()]
-                        };
-                        (0..500).flat_map(come_and_go).collect::<Vec<_>>()
-                    })
-                })
-                .collect();
-            threads
-                .into_iter()
-                .flat_map(|thread| thread.join().unwrap())
-                .collect()
+        let rooms = Arc::new(Rooms::default());
+        let shared = Arc::clone(&rooms);
+        let of_threads = on_threads(4, move |thread| {
+            let name = name(&format!("n{thread}"));
+            let come_and_go = |_| {
+                let joined = shared.join("lobby", &name).unwrap().revision;
+                [joined, shared.leave("lobby", &name).unwrap()]
+            };
+            (0..500).flat_map(come_and_go).collect::<Vec<_>>()
         });
+        let mut revisions = of_threads.concat();
         let count = revisions.len();
         revisions.sort_unstable();
         revisions.dedup();
@@ -564,22 +555,28 @@ mod tests {
 
     #[test]
     fn of_many_that_ask_for_one_name_at_once_exactly_one_gets_it() {
-        let rooms = Rooms::default();
-        let won = std::thread::scope(|scope| {
-            let asking: Vec<_> = (0..8)
-                .map(|_| {
-                    scope.spawn(|| {
-                        (0..100)
-                            .filter(|n| join(&rooms, &format!("r{n}"), "Aiko").is_ok())
-                            .count()
-                    })
-                })
-                .collect();
-            asking
-                .into_iter()
-                .map(|thread| thread.join().unwrap())
-                .sum::<usize>()
+        let rooms = Arc::new(Rooms::default());
+        let won = on_threads(8, move |_| {
+            let wins = |n: &i32| join(&rooms, &format!("r{n}"), "Aiko").is_ok();
+            (0..100).filter(wins).count()
         });
-        assert_eq!(won, 100);
+        assert_eq!(won.into_iter().sum::<usize>(), 100);
+    }
+
+    /// What each of so many threads gives, which must not stop one another.
+    fn on_threads<T: Send + 'static>(
+        count: usize,
+        work: impl Fn(usize) -> T + Clone + Send + 'static,
+    ) -> Vec<T> {
+        let (done, results) = std::sync::mpsc::channel();
+        for thread in 0..count {
+            let (work, done) = (work.clone(), done.clone());
+            std::thread::spawn(move || done.send(work(thread)));
+        }
+        drop(done);
+        let next = |_| results.recv_timeout(std::time::Duration::from_secs(60));
+        (0..count)
+            .map(|thread| next(thread).expect("each thread ends"))
+            .collect()
     }
 }

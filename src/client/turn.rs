@@ -165,10 +165,13 @@ mod tests {
         assert!(Turn::wait(mapped.into(), Instant::now()).is_none());
         thread::scope(|scope| {
             let second = scope.spawn(|| Turn::wait(mapped.into(), soon()).is_some());
-            while lines()
-                .get(&address(2))
-                .is_none_or(|line| line.waiting == 0)
-            {
+            let waits = || {
+                lines()
+                    .get(&address(2))
+                    .is_some_and(|line| line.waiting > 0)
+            };
+            while !waits() {
+                assert!(!second.is_finished(), "the second one did not wait");
                 thread::yield_now();
             }
             drop(first);
