@@ -497,6 +497,35 @@ fn decoder_refuses_a_header_at_the_byte_that_decides(role: Role) {
     }
 }
 
+both_roles!(decoder_repeats_its_error_whatever_comes);
+fn decoder_repeats_its_error_whatever_comes(role: Role) {
+    for form in [LengthForm::Bits7, LengthForm::Bits16, LengthForm::Bits64] {
+        let length = match form {
+            LengthForm::Bits7 => 5,
+            LengthForm::Bits16 => 126,
+            LengthForm::Bits64 => 65_536,
+        };
+        for key in [None, Some(RFC_KEY)] {
+            let frame = WireFrame {
+                masking_key: key,
+                ..WireFrame::new(PING, b"").unfinished()
+            };
+            let header = frame.header_claiming(form, length);
+            for come in 1..=header.len() {
+                let mut decoder = FrameDecoder::new(role);
+                let mut front = header[..come].to_vec();
+                let error = decoder.next(&mut &mut front[..]);
+                assert_eq!(error, Err(FrameError::ControlFrameFragmented));
+                for _ in 0..3 {
+                    let mut more = *b"\x81\x05Hello\x81\x05Hello";
+                    assert_eq!(decoder.next(&mut &mut more[..]), error);
+                    assert_eq!(decoder.next(&mut &mut more[..1]), error);
+                }
+            }
+        }
+    }
+}
+
 // ── The header by itself ────────────────────────────────────────────────────
 
 #[test]

@@ -306,14 +306,17 @@ pub struct Decoded {
 /// Everything that a decoder makes of these pieces, and its error.
 pub fn decode(role: Role, pieces: &[&[u8]]) -> (Vec<Decoded>, Option<FrameError>) {
     let mut decoder = FrameDecoder::new(role);
-    let mut frames = Vec::new();
+    let (mut frames, mut failure) = (Vec::new(), None);
     for piece in pieces {
         let mut piece = piece.to_vec();
-        if let Err(error) = decode_piece(&mut decoder, &mut piece, &mut frames) {
-            return (frames, Some(error));
+        let decoded = decode_piece(&mut decoder, &mut piece, &mut frames);
+        if failure.is_some() {
+            assert_eq!(decoded.err(), failure, "the same error comes again");
+        } else {
+            failure = decoded.err();
         }
     }
-    (frames, None)
+    (frames, failure)
 }
 
 fn decode_piece(

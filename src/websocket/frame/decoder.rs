@@ -93,8 +93,8 @@ impl FrameDecoder {
     /// is taken and more is needed.
     ///
     /// # Errors
-    /// The rule that the frame breaks. What the decoder says afterwards has no
-    /// meaning: fail the connection.
+    /// The rule that the frame breaks: fail the connection. From then on the same
+    /// error comes again.
     //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
     //# Incoming data MUST be parsed as WebSocket frames as defined
     //# in Section 5.2.
@@ -233,10 +233,11 @@ fn parse_collected(
     length: &mut u8,
 ) -> Option<FrameHeader> {
     while let [octet, ..] = **input {
-        take_front(input, 1);
-        // An incomplete header is shorter than the array.
-        bytes[usize::from(*length)] = octet;
+        // A header that fills the array is one that breaks a rule.
+        let next = bytes.get_mut(usize::from(*length))?;
+        *next = octet;
         *length += 1;
+        take_front(input, 1);
         match FrameHeader::parse(&bytes[..usize::from(*length)]) {
             Ok(None) => {}
             Ok(Some((header, _))) => {
