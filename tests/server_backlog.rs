@@ -5,8 +5,8 @@
 mod socket;
 
 use socket::{
-    Client, Frame, PATIENCE, Running, Told, config, eventually, frame, some_member_is_behind,
-    with_1_and_3_workers,
+    Client, Frame, PATIENCE, Running, Told, config, eventually, frame, joined,
+    some_member_is_behind, with_1_and_3_workers,
 };
 use std::io::Write;
 use std::sync::Arc;
@@ -148,7 +148,7 @@ fn a_client_that_floods_and_reads_nothing_is_not_read_and_ends() {
                 other => panic!("{other:?}"),
             }
             drop(client);
-            flood.join().expect("no panic");
+            joined("the end of the flood", flood);
         });
     }
 }

@@ -3,7 +3,7 @@
 
 mod socket;
 
-use socket::{Client, Frame, Running, frame, with_1_and_3_workers};
+use socket::{Client, Frame, PATIENCE, Running, eventually, frame, with_1_and_3_workers};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::thread;
@@ -344,13 +344,10 @@ fn what_is_published_from_outside_reaches_all_members_in_the_same_order() {
         let mut members = server.member_of_each_worker(workers, "hall");
         for number in 0..100 {
             let words = format!("news {number}");
-            while server
-                .publisher
-                .publish("hall", Message::Text(&words))
-                .is_err()
-            {
-                thread::yield_now();
-            }
+            eventually("room in the mailboxes", PATIENCE, || {
+                let published = server.publisher.publish("hall", Message::Text(&words));
+                published.is_ok()
+            });
         }
         for member in &mut members {
             for number in 0..100 {

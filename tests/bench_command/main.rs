@@ -689,10 +689,10 @@ mod no_servers {
             "ulimit -n 60; exec {} bench idle ws://127.0.0.1:9/ --connections 100",
             env!("CARGO_BIN_EXE_yamabiko")
         );
-        let output = Command::new("sh")
-            .args(["-c", &command])
-            .output()
-            .expect("a shell");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &command]).stdin(Stdio::null());
+        let child = shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let output = output_of(child.expect("a shell"), PATIENCE);
         let complaint = String::from_utf8(output.stderr).expect("text");
         assert_eq!(output.status.code(), Some(1));
         let expected =

@@ -212,7 +212,9 @@ impl Client {
         };
         set_timeout(&self.stream, STANDSTILL);
         let mut buffer = vec![0; 64 << 10];
+        let deadline = Deadline::after(LOOP_PATIENCE);
         while let Ok(count @ 1..) = self.stream.read(&mut buffer) {
+            deadline.check("the server sends no more");
             self.unread.extend_from_slice(&buffer[..count]);
         }
         set_timeout(&self.stream, PATIENCE);
