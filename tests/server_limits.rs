@@ -4,7 +4,12 @@
 
 mod socket;
 
-use socket::{Client, Frame, Running, Told, config, frame, with_1_and_3_workers};
+use socket::{
+    Client, Frame, GET, PATIENCE, Running, config, eventually, frame, upgrade, with_1_and_3_workers,
+};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
 use yamabiko::server::{Config, Limits};
 use yamabiko::websocket::frame::{Opcode, encode};
 use yamabiko::websocket::{Connection, Fragment};
@@ -155,23 +160,164 @@ fn a_message_is_refused_at_one_byte_past_its_bound_by_its_header_alone() {
     });
 }
 
+/// The status of the answer to an opening handshake, and the client if it is a WebSocket.
+fn try_to_open(address: SocketAddr) -> (u16, Option<Client>) {
+    let mut client = Client::connect(address);
+    client.send(upgrade("/", ""));
+    let head = client.read_head();
+    match head.split(' ').nth(1) {
+        Some("101") => (101, Some(client)),
+        Some("503") => (503, None),
+        _ => panic!("{head}"),
+    }
+}
+
+/// Opens as many WebSockets as there may be, which is so many, waiting for connections
+/// that the server is still ending.
+fn open_all(address: SocketAddr, count: usize) -> Vec<Client> {
+    let mut clients = Vec::new();
+    eventually("a place for each", PATIENCE, || {
+        clients.extend(try_to_open(address).1);
+        clients.len() == count
+    });
+    for _ in 0..3 {
+        assert_eq!(try_to_open(address).0, 503, "one past {count}");
+    }
+    clients
+}
+
 #[test]
-fn one_connection_more_than_there_may_be_waits_until_another_has_gone() {
+fn connections_beyond_the_limit_of_the_whole_server_get_503_and_none_waits() {
     let server = Running::start(Config {
-        connections_max: 2,
+        connections_max: 10,
+        ..config(2)
+    });
+    let mut clients: Vec<Client> = (0..20).map(|_| Client::connect(server.address)).collect();
+    for client in &mut clients {
+        client.send(upgrade("/", ""));
+    }
+    let mut opened = Vec::new();
+    for mut client in clients {
+        if client.peek_head().starts_with("HTTP/1.1 101 ") {
+            opened.push(client);
+            continue;
+        }
+        let answer = client.read_answer();
+        answer.expect_whole();
+        assert_eq!(answer.status, 503);
+        assert!(answer.field("Date").is_some(), "{}", answer.head);
+        let retry_after = answer.field("Retry-After").expect("a Retry-After field");
+        assert!(retry_after.parse::<u32>().is_ok(), "{retry_after}");
+    }
+    assert_eq!(opened.len(), 10);
+    eventually("ten refusals are counted", PATIENCE, || {
+        server.handle.metrics().refused == 10
+    });
+    for client in &mut opened {
+        client.read_head();
+        client.text("served");
+        assert_eq!(client.read_text(), "served");
+    }
+}
+
+#[test]
+fn places_of_connections_are_given_back_exactly() {
+    const PLACES: usize = 3;
+    with_1_and_3_workers(|config| {
+        let server = Running::start(Config {
+            connections_max: PLACES,
+            close_timeout: Duration::from_millis(20),
+            ..config
+        });
+        let address = server.address;
+        // Each way in which a connection ends, for all of them at once.
+        let mut clients = open_all(address, PLACES);
+        for client in &mut clients {
+            client.close(1000, "");
+            client.read_close();
+        }
+        drop(clients);
+        for client in open_all(address, PLACES) {
+            client.reset();
+        }
+        let mut clients = open_all(address, PLACES);
+        for client in &mut clients {
+            client.send([0x83, 0x80]);
+            assert_eq!(client.read_close().0, 1002);
+        }
+        drop(clients);
+        let mut clients = open_all(address, PLACES);
+        for client in &mut clients {
+            client.text("/close 4000 bye");
+            client.end_output();
+            client.expect_gone();
+        }
+        drop(open_all(address, PLACES));
+        eventually("all places are free", PATIENCE, || {
+            let mut pages: Vec<Client> = (0..PLACES).map(|_| Client::connect(address)).collect();
+            pages.iter_mut().all(|page| {
+                page.send(GET);
+                page.read_answer().status == 404
+            })
+        });
+        drop(open_all(address, PLACES));
+    });
+}
+
+#[test]
+fn plain_requests_beyond_the_limit_get_503_too_and_head_no_body() {
+    let server = Running::start(Config {
+        connections_max: 1,
         ..config(1)
     });
-    let mut first = Client::open(server.address);
-    let mut second = Client::open(server.address);
-    let mut third = Client::connect(server.address);
-    third.send(socket::upgrade("/", ""));
-    second.text("served");
-    assert_eq!(second.read_text(), "served");
-    first.close(1000, "");
-    first.read_close();
-    drop(first);
-    assert!(third.read_head().starts_with("HTTP/1.1 101 "));
-    // It has opened when one of the others had closed, and not before.
-    let told = [(); 4].map(|()| matches!(server.told(), Told::Opened(_)));
-    assert_eq!(told, [true, true, false, true]);
+    let _opened = Client::open(server.address);
+    let mut client = Client::connect(server.address);
+    client.send(GET);
+    assert_eq!(client.read_answer().status, 503);
+    let mut client = Client::connect(server.address);
+    client.send(GET.replace("GET", "HEAD"));
+    let answer = client.read_answer();
+    assert_eq!((answer.status, answer.body.len()), (503, 0));
+}
+
+#[test]
+fn one_beyond_the_limit_that_asks_nothing_is_closed_after_the_handshake_timeout() {
+    let server = Running::start(Config {
+        connections_max: 0,
+        handshake_timeout: Duration::from_millis(20),
+        ..config(1)
+    });
+    Client::connect(server.address).expect_end();
+}
+
+#[test]
+fn refusals_that_are_under_way_are_bounded_and_one_more_is_closed() {
+    // As many at a time as the server answers on one worker.
+    const REFUSALS: usize = 256;
+    let server = Running::start(Config {
+        connections_max: 1,
+        ..config(1)
+    });
+    let mut opened = Client::open(server.address);
+    let mut silent: Vec<Client> = (0..REFUSALS)
+        .map(|_| Client::connect(server.address))
+        .collect();
+    eventually("all are refused", PATIENCE, || {
+        server.handle.metrics().refused == REFUSALS as u64
+    });
+    let mut one_more = Client::connect(server.address);
+    one_more.expect_gone();
+    // Those at the bound get their answer, and make room.
+    for client in &mut silent {
+        client.send(GET);
+        assert_eq!(client.read_answer().status, 503);
+    }
+    drop(silent);
+    eventually("a place among the refusals", PATIENCE, || {
+        let mut client = Client::connect(server.address);
+        let sent = client.stream.write_all(GET.as_bytes());
+        sent.is_ok() && client.stream.peek(&mut [0]).is_ok_and(|count| count > 0)
+    });
+    opened.text("served");
+    assert_eq!(opened.read_text(), "served");
 }

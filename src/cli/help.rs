@@ -91,7 +91,8 @@ fn server_flags(message_bytes_max: &str, backlog_bytes_max: &str, origins: &str)
                             the newest is kept for who is behind) [disconnect]
   --gather-delay S          seconds for which messages gather before they are
                             written, for fewer writes; 0: none [0]
-  --connections-max N       connections of each worker; more wait [65536]
+  --connections-max N       maximum open connections; further ones get 503
+                            [65536]
   --handshake-timeout S     seconds for the whole opening handshake [10]
   --ping-interval S         seconds of silence before a ping; 0: no pings [25]
   --pong-timeout S          seconds to wait for an answer to a ping [20]

@@ -16,6 +16,7 @@ use mio::{Events, Interest, Poll, Registry, Token};
 
 use super::calls::{has_unsent, send, set_acknowledgement_timeout};
 use super::clock::{Clock, Millis};
+use super::limit::ConnectionLimit;
 use super::listener::{Accepted, Acceptor};
 use super::socket::{ReadOutcome, SOCKETS_MAX, Slab, Socket, SocketKey};
 use super::unread::{Remainder, Unread};
@@ -32,6 +33,9 @@ pub struct Io {
     turns: u64,
     sockets: Slab,
     sockets_max: usize,
+    limit: Option<ConnectionLimit>,
+    /// Open sockets for which `limit` had no place.
+    refused: usize,
     wheel: Wheel,
     alarm: Option<Millis>,
     acceptor: Option<Acceptor>,
@@ -78,6 +82,12 @@ impl Io {
     #[must_use]
     pub fn sockets(&self) -> usize {
         self.sockets.len()
+    }
+
+    /// How many of them were [refused](super::Application::refused).
+    #[must_use]
+    pub fn refused_sockets(&self) -> usize {
+        self.refused
     }
 
     /// Writes `bytes` until the kernel takes no more, and returns how many it
@@ -144,6 +154,11 @@ impl Io {
         let Some(mut socket) = self.sockets.remove(key) else {
             return;
         };
+        if !socket.has_place() {
+            self.refused -= 1;
+        } else if let Some(limit) = &self.limit {
+            limit.give_back();
+        }
         self.wheel.clear(key.slot());
         drop(self.unread.take(key));
         // Dropping it would be enough, but for a descriptor that its former
@@ -162,15 +177,19 @@ impl Io {
     ///
     /// # Errors
     ///
-    /// As many sockets are open as may be, the stream is not connected, or the
-    /// system cannot watch it. The stream is then closed.
+    /// As many sockets are open as may be, here or in all reactors that share the limit,
+    /// the stream is not connected, or the system cannot watch it. The stream is then
+    /// closed.
     pub fn adopt(&mut self, stream: std::net::TcpStream) -> io::Result<SocketKey> {
         if !self.has_room() {
             return Err(io::Error::other("connections_max sockets are open"));
         }
         let peer = stream.peer_addr()?;
         stream.set_nonblocking(true)?;
-        let key = self.insert(TcpStream::from_std(stream))?;
+        if !self.take_place() {
+            return Err(io::Error::other("the connection limit is reached"));
+        }
+        let key = self.insert(TcpStream::from_std(stream), true)?;
         self.late.push_back(Late::Opened(key, peer));
         Ok(key)
     }
@@ -294,8 +313,15 @@ impl Io {
 
 /// What the turn does.
 impl Io {
-    pub(super) fn new(poll: Poll, acceptor: Option<Acceptor>, connections_max: usize) -> Io {
+    pub(super) fn new(
+        poll: Poll,
+        acceptor: Option<Acceptor>,
+        connections_max: usize,
+        limit: Option<ConnectionLimit>,
+    ) -> Io {
         Io {
+            limit,
+            refused: 0,
             poll,
             clock: Clock::start(),
             now: Millis(0),
@@ -372,7 +398,8 @@ impl Io {
             Accepted::Lost => return Accepted::Lost,
             Accepted::Nothing => return Accepted::Nothing,
         };
-        if let Ok(key) = self.insert(stream) {
+        let has_place = self.take_place();
+        if let Ok(key) = self.insert(stream, has_place) {
             return Accepted::Connection((key, peer));
         }
         // The kernel cannot watch one socket more; this one is lost.
@@ -386,17 +413,38 @@ impl Io {
         self.sockets.len() < self.sockets_max
     }
 
+    /// True also if there is no limit.
+    fn take_place(&self) -> bool {
+        self.limit.as_ref().is_none_or(ConnectionLimit::take)
+    }
+
+    /// Whether there was a place for this socket when it came.
+    pub(super) fn has_place(&mut self, key: SocketKey) -> bool {
+        self.sockets
+            .get_mut(key)
+            .is_some_and(|socket| socket.has_place())
+    }
+
     /// The one place where a socket comes in: watched for both directions, for
-    /// as long as it lives.
-    fn insert(&mut self, mut stream: TcpStream) -> io::Result<SocketKey> {
+    /// as long as it lives. `has_place`: what `take_place` said. If it cannot be watched,
+    /// the place is given back.
+    fn insert(&mut self, mut stream: TcpStream, has_place: bool) -> io::Result<SocketKey> {
         // Small messages are not to wait for one another. A failure means that
         // the connection has ended already, which reading will show.
         let _ = stream.set_nodelay(true);
         let key = self.sockets.next_key();
         let interests = Interest::READABLE | Interest::WRITABLE;
-        self.registry()
-            .register(&mut stream, key.to_token(), interests)?;
-        self.sockets.insert(Socket::new(stream));
+        let registered = self
+            .registry()
+            .register(&mut stream, key.to_token(), interests);
+        if let Err(error) = registered {
+            if let Some(limit) = self.limit.as_ref().filter(|_| has_place) {
+                limit.give_back();
+            }
+            return Err(error);
+        }
+        self.sockets.insert(Socket::new(stream, has_place));
+        self.refused += usize::from(!has_place);
         Ok(key)
     }
 
@@ -527,6 +575,17 @@ impl Io {
     }
 }
 
+/// Sockets that are still open give their places back.
+impl Drop for Io {
+    fn drop(&mut self) {
+        if let Some(limit) = &self.limit {
+            for _ in self.refused..self.sockets.len() {
+                limit.give_back();
+            }
+        }
+    }
+}
+
 /// Writes what follows the first `written` bytes of `slices`, of which there
 /// are more. A slice that was cut is finished alone: it is cut where the kernel
 /// had no more room, and so it is rare.
@@ -564,7 +623,7 @@ mod tests {
     use super::*;
 
     fn io() -> Io {
-        Io::new(Poll::new().unwrap(), None, 1)
+        Io::new(Poll::new().unwrap(), None, 1, None)
     }
 
     fn connection() -> (std::net::TcpStream, std::net::TcpStream) {
@@ -661,6 +720,23 @@ mod tests {
         assert_eq!(io.sockets(), 1);
         io.close(key);
         assert!(io.adopt(connection().0).is_ok());
+    }
+
+    #[test]
+    fn reactors_that_share_a_limit_have_its_places_together() {
+        let limit = ConnectionLimit::new(2);
+        let io = || Io::new(Poll::new().unwrap(), None, 9, Some(limit.clone()));
+        let (mut one, mut other) = (io(), io());
+        let key = one.adopt(connection().0).unwrap();
+        assert!(other.adopt(connection().0).is_ok());
+        assert!(one.adopt(connection().0).is_err());
+        one.close(key);
+        one.close(key);
+        assert_eq!(limit.open(), 1);
+        assert!(other.adopt(connection().0).is_ok());
+        assert!(other.adopt(connection().0).is_err());
+        drop(other);
+        assert_eq!(limit.open(), 0);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Listening and accepting.
 //!
 //! Connections that a reactor cannot take now stay where they are, in the
-//! kernel's backlog: none is accepted only to be dropped. What has to be known
+//! kernel's backlog: none is accepted only to be dropped. (Beyond a limit that reactors
+//! share, [`ConnectionLimit`](super::ConnectionLimit), they are accepted to be refused:
+//! another reactor cannot be relied on to look into this one's backlog.) What has to be known
 //! is when to try again, and that is the [`Gate`]:
 //!
 //! ```text

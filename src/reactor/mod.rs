@@ -20,7 +20,7 @@
 //!    │                the bell of set_bell()             ──► rung()
 //!    │   4  read      every ready socket, up to its budget ► before_read(),
 //!    │                                                       received(), ended()
-//!    │   5  accept    at most 64 connections             ──► opened()
+//!    │   5  accept    at most 64 connections             ──► opened(), refused()
 //!    │   6  mail      all that was posted                ──► mail()
 //!    │   7  timers    every deadline that has come       ──► timer()
 //!    │   8  alarm     the application's own              ──► alarm()
@@ -113,6 +113,7 @@
 mod calls;
 mod clock;
 mod io;
+mod limit;
 mod listener;
 mod mailbox;
 mod socket;
@@ -131,6 +132,7 @@ use self::unread::Remainder;
 
 pub use self::clock::Millis;
 pub use self::io::Io;
+pub use self::limit::ConnectionLimit;
 pub use self::listener::listen;
 pub use self::mailbox::{Full, Mailbox};
 pub use self::socket::SocketKey;
@@ -148,6 +150,13 @@ pub trait Application {
     /// The socket is about to be read. If it is paused here
     /// ([`Io::pause_reading`]), it is not: its bytes stay in the kernel.
     fn before_read(&mut self, _io: &mut Io, _key: SocketKey) {}
+
+    /// A connection was accepted, and [`ReactorConfig::connection_limit`] has no place for
+    /// it. Otherwise it is as one that was [`opened`](Application::opened): the application
+    /// may answer, and owes it an [`Io::close`]. Default: it is closed.
+    fn refused(&mut self, io: &mut Io, key: SocketKey, _peer: SocketAddr) {
+        io.close(key);
+    }
 
     /// Bytes have arrived: at least one. They lie in the reactor's shared
     /// buffer, may be changed there, and are gone after the call, except for
@@ -209,6 +218,9 @@ pub struct ReactorConfig {
     /// kernel's backlog. Default 1,048,576: often the system has fewer
     /// descriptors to give, and then they wait as well.
     pub connections_max: usize,
+    /// A limit shared with other reactors; connections beyond it are accepted and
+    /// [refused](Application::refused). Default: none.
+    pub connection_limit: Option<ConnectionLimit>,
 }
 
 impl Default for ReactorConfig {
@@ -219,6 +231,7 @@ impl Default for ReactorConfig {
             read_budget_bytes: 256 * 1024,
             mailbox_capacity: 4096,
             connections_max: 1 << 20,
+            connection_limit: None,
         }
     }
 }
@@ -260,7 +273,12 @@ impl<M: Send + 'static> Reactor<M> {
             None => None,
         };
         Ok(Reactor {
-            io: Io::new(poll, acceptor, config.connections_max),
+            io: Io::new(
+                poll,
+                acceptor,
+                config.connections_max,
+                config.connection_limit,
+            ),
             bell: None,
             events: Events::with_capacity(EVENTS_PER_TURN_MAX),
             read_buffer: vec![0; config.read_buffer_bytes].into_boxed_slice(),
@@ -433,7 +451,12 @@ impl<M: Send + 'static> Reactor<M> {
     fn accept(&mut self, application: &mut impl Application<Mail = M>) {
         for _ in 0..ACCEPTS_PER_TURN_MAX {
             match self.io.accept() {
-                Accepted::Connection((key, peer)) => application.opened(&mut self.io, key, peer),
+                Accepted::Connection((key, peer)) if self.io.has_place(key) => {
+                    application.opened(&mut self.io, key, peer);
+                }
+                Accepted::Connection((key, peer)) => {
+                    application.refused(&mut self.io, key, peer);
+                }
                 Accepted::Lost => {}
                 Accepted::Nothing => return,
             }

@@ -102,6 +102,8 @@ pub(super) struct Socket {
     read_closed: bool,
     write_blocked: bool,
     queued: bool,
+    /// Whether it counts among those that a limit allows.
+    has_place: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -124,8 +126,9 @@ pub(super) enum ReadOutcome {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream) -> Socket {
+    pub(super) fn new(stream: TcpStream, has_place: bool) -> Socket {
         Socket {
+            has_place,
             stream,
             life: Life::Open,
             paused: false,
@@ -135,6 +138,10 @@ impl Socket {
             write_blocked: false,
             queued: false,
         }
+    }
+
+    pub(super) fn has_place(&self) -> bool {
+        self.has_place
     }
 
     pub(super) fn stream_mut(&mut self) -> &mut TcpStream {
@@ -396,7 +403,7 @@ mod tests {
         let ours = StdTcpStream::connect(listener.local_addr().unwrap()).unwrap();
         ours.set_nonblocking(true).unwrap();
         let (theirs, _) = listener.accept().unwrap();
-        (Socket::new(TcpStream::from_std(ours)), theirs)
+        (Socket::new(TcpStream::from_std(ours), true), theirs)
     }
 
     #[test]

@@ -88,7 +88,8 @@ pub struct Config {
     /// later. Worth it for rooms with many messages per second from many
     /// clients, and never needed: under load, turns get longer by themselves.
     pub gather_delay: Duration,
-    /// Connections of each worker. Default 65,536; more wait in the kernel.
+    /// Open connections, all workers together. Default 65,536. Further ones get a 503 with
+    /// `Retry-After`, up to 256 at a time on each worker; beyond that they are closed.
     pub connections_max: usize,
     /// Messages from the other workers that one worker keeps until its next
     /// turn. Default 65,536; more wait where they come from. At least 1.

@@ -15,8 +15,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// it was `abandoned`. Until then it waits in the room's log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Metrics {
-    /// TCP connections that were accepted.
+    /// TCP connections that were accepted and served.
     pub accepted: u64,
+    /// TCP connections beyond [`Config::connections_max`](super::Config), which were
+    /// answered with 503 or closed; they are not among the `accepted`.
+    pub refused: u64,
     /// WebSockets that were opened.
     pub opened: u64,
     /// WebSockets that have ended.
@@ -102,12 +105,13 @@ impl Board {
     }
 }
 
-const COUNTS: usize = 11;
+const COUNTS: usize = 12;
 
 impl Metrics {
     fn counts(&self) -> [u64; COUNTS] {
         let Metrics {
             accepted,
+            refused,
             opened,
             closed,
             received,
@@ -121,6 +125,7 @@ impl Metrics {
         } = *self;
         [
             accepted,
+            refused,
             opened,
             closed,
             received,
@@ -137,6 +142,7 @@ impl Metrics {
     fn from_counts(counts: [u64; COUNTS]) -> Metrics {
         let [
             accepted,
+            refused,
             opened,
             closed,
             received,
@@ -150,6 +156,7 @@ impl Metrics {
         ] = counts;
         Metrics {
             accepted,
+            refused,
             opened,
             closed,
             received,

@@ -77,7 +77,7 @@ pub use origins::{InvalidOrigin, OriginPattern, Origins};
 pub use publisher::{MailboxFull, Publisher};
 pub use slow::{Missed, SlowPolicy, SlowReaders};
 
-use crate::reactor::{Reactor, ReactorConfig, listen};
+use crate::reactor::{ConnectionLimit, Reactor, ReactorConfig, listen};
 use mail::{Mail, Mailboxes, Post};
 use metrics::Board;
 use rooms::{Rooms, SlowReadersOf};
@@ -107,13 +107,14 @@ impl<H: Handler> Server<H> {
         let local_address = listeners
             .first()
             .map_or(Ok(config.listen), |l| l.local_addr())?;
+        let connection_limit = ConnectionLimit::new(config.connections_max);
         let mut reactors = Vec::new();
         for listener in listeners {
             reactors.push(Reactor::new(ReactorConfig {
                 listener: Some(listener),
                 // A worker that cannot be posted to would never stop.
                 mailbox_capacity: config.mailbox_capacity.max(1),
-                connections_max: config.connections_max,
+                connection_limit: Some(connection_limit.clone()),
                 ..ReactorConfig::default()
             })?);
         }

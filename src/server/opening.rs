@@ -10,9 +10,11 @@ use super::session::{Ending, Established, Opening, Reading, Session, Waiting};
 use super::worker::Worker;
 use crate::broadcast::Outbox;
 use crate::reactor::{Io, SocketKey};
+use std::net::SocketAddr;
+
 use crate::websocket::Connection;
 use crate::websocket::deflate::DeflateParameters;
-use crate::websocket::handshake::{Refusal, RequestHead, Response, Status, Upgrade};
+use crate::websocket::handshake::{Refusal, RequestHead, RequestReader, Response, Status, Upgrade};
 
 /// What a complete head leads to.
 enum Answer<S> {
@@ -23,6 +25,25 @@ enum Answer<S> {
 }
 
 impl<H: Handler> Worker<H> {
+    /// A connection begins: its request is waited for. `refused`: and not read.
+    pub(super) fn begin_opening(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        peer_address: SocketAddr,
+        refused: bool,
+    ) {
+        let opening = Opening {
+            reader: RequestReader::new(self.config.head_limits),
+            head: Vec::new(),
+            peer_address,
+            refused,
+        };
+        io.set_deadline(key, io.now().plus(self.config.handshake_timeout));
+        self.sessions
+            .put(key, Some(Session::Opening(Box::new(opening))));
+    }
+
     /// Bytes of the request's head, and maybe of the first frames behind it.
     pub(super) fn receive_head(
         &mut self,
@@ -31,6 +52,9 @@ impl<H: Handler> Worker<H> {
         mut opening: Box<Opening>,
         bytes: &mut [u8],
     ) -> Option<Session<H::Session>> {
+        if opening.refused {
+            return self.end_with(io, key, &overloaded(), is_head(bytes));
+        }
         if opening.head.is_empty() {
             let progress = self.read_head(&mut opening, bytes);
             return match progress {
@@ -246,6 +270,21 @@ fn shortened(value: &str) -> String {
         _ => value.to_owned(),
     }
 }
+
+/// 503, to whatever is asked by a client for whom there is no place. It is sent when the
+/// first bytes have come, and not before: an answer that nobody has asked for is an error
+/// to many clients.
+fn overloaded() -> Response {
+    Response::text(
+        Status::ServiceUnavailable,
+        "too many connections are open\n",
+    )
+    .field("Retry-After", RETRY_AFTER_SECONDS)
+    .unwrap_or_else(|_| Response::new(Status::ServiceUnavailable))
+}
+
+/// Long enough for some connections to end, short enough to wait for.
+const RETRY_AFTER_SECONDS: &str = "5";
 
 fn refuse<S>(refusal: &Refusal, head_only: bool) -> Answer<S> {
     Answer::Http {

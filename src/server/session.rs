@@ -33,6 +33,8 @@ pub(super) struct Opening {
     /// What has come so far, if it did not come in one piece.
     pub(super) head: Vec<u8>,
     pub(super) peer_address: SocketAddr,
+    /// There is no place for it: it gets a 503, whatever it asks.
+    pub(super) refused: bool,
 }
 
 /// A WebSocket.

@@ -22,12 +22,11 @@ use super::handler::{Failure, Handler};
 use super::mail::{ConnectionId, Mail};
 use super::places::Place;
 use super::rooms::{Rooms, TooSlow};
-use super::session::{Ending, Established, Opening, Reading, Session, Sessions, Waiting};
+use super::session::{Ending, Established, Reading, Session, Sessions, Waiting};
 use super::slow::{Missed, SlowPolicy};
 use crate::broadcast::{Backlog, Outbox};
 use crate::reactor::{Application, End, Io, Millis, SocketKey};
 use crate::websocket::frame::CloseCode;
-use crate::websocket::handshake::RequestReader;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::net::SocketAddr;
@@ -100,15 +99,17 @@ impl<H: Handler> Application for Worker<H> {
     type Mail = Mail;
 
     fn opened(&mut self, io: &mut Io, key: SocketKey, peer_address: SocketAddr) {
-        let opening = Opening {
-            reader: RequestReader::new(self.config.head_limits),
-            head: Vec::new(),
-            peer_address,
-        };
         self.rooms.metrics.accepted += 1;
-        io.set_deadline(key, io.now().plus(self.config.handshake_timeout));
-        self.sessions
-            .put(key, Some(Session::Opening(Box::new(opening))));
+        self.begin_opening(io, key, peer_address, false);
+    }
+
+    fn refused(&mut self, io: &mut Io, key: SocketKey, peer_address: SocketAddr) {
+        self.rooms.metrics.refused += 1;
+        if io.refused_sockets() > REFUSALS_MAX {
+            io.close(key);
+        } else {
+            self.begin_opening(io, key, peer_address, true);
+        }
     }
 
     /// While cross-worker messages are congested, what clients send stays in the kernel.
@@ -559,6 +560,11 @@ impl<S> Established<S> {
         io.set_deadline(key, io.now().plus(span));
     }
 }
+
+/// Connections beyond [`Config::connections_max`] that are being answered with a 503 at a
+/// time; any further one is closed without an answer. Each costs a descriptor, and at most
+/// the time of a handshake and of an ending.
+const REFUSALS_MAX: usize = 256;
 
 /// Own bytes from which on a client's messages wait in the kernel.
 const READ_PAUSE_BYTES: usize = 64 << 10;

@@ -261,6 +261,13 @@ impl Client {
         assert!(is_timeout(error.kind()), "{error}");
     }
 
+    /// A head, which stays unread for the others.
+    pub fn peek_head(&mut self) -> String {
+        let head = self.read_head();
+        self.unread.splice(..0, head.bytes());
+        head
+    }
+
     /// A head, up to and with its empty line.
     pub fn read_head(&mut self) -> String {
         self.try_read_head().expect("a head before the end")
