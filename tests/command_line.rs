@@ -522,8 +522,6 @@ fn chat_says_what_is_typed_and_shows_what_others_say() {
     let mut aki = Program::start(&["chat", "--name", "Aki", &url]);
     assert_eq!(aki.line(), "* you are Aki in lobby; 2 here");
     assert_eq!(bo.line(), "* Aki is here");
-    aki.type_line("\x1b[2J");
-    assert!(aki.line().starts_with("! "), "no control characters");
     aki.type_line("");
     aki.type_line("yo-ho! 山彦");
     assert_eq!(bo.line(), "<Aki> yo-ho! 山彦");
@@ -795,4 +793,41 @@ fn close_code_of_the_server_is_told_to_a_program_with_status_1() {
         assert!(told.ends_with(last), "{told}");
         assert_eq!(output.status.code(), Some(1));
     }
+}
+
+#[test]
+fn refused_line_of_a_program_is_told_on_standard_error_with_status_1() {
+    let (_server, address) = Program::server(&["serve"]);
+    let url = format!("ws://{address}/chat/lobby");
+    let long = "x".repeat(5_000);
+    for (line, why) in [
+        (long.as_str(), "4096 bytes"),
+        ("a\x07", "control characters"),
+    ] {
+        let output = chat_with_input(&url, format!("{line}\nfine\n").as_bytes());
+        let told = complaints(&output);
+        assert!(
+            told.contains(why) && told.contains("Not sent: \""),
+            "{told}"
+        );
+        let last = "yamabiko: messages that were refused, or may be lost: 1\n";
+        assert!(told.ends_with(last), "{told}");
+        assert_eq!(output.status.code(), Some(1));
+        assert!(!String::from_utf8_lossy(&output.stdout).contains('!'));
+    }
+}
+
+#[test]
+fn line_of_a_program_that_begins_with_a_slash_is_said_as_it_is() {
+    let (_server, address) = Program::server(&["serve"]);
+    let url = format!("ws://{address}/chat/lobby");
+    let bo = Program::start(&["chat", &url, "--name", "Bo"]);
+    assert_eq!(bo.line(), "* you are Bo in lobby; 1 here");
+    let output = chat_with_input(&url, b"/var/log is full\n//quit\n");
+    assert_eq!(
+        (complaints(&output), output.status.code()),
+        (String::new(), Some(0))
+    );
+    bo.wait_for("<Aki> /var/log is full");
+    bo.wait_for("<Aki> //quit");
 }

@@ -126,14 +126,27 @@ yamabiko chat: a terminal client of the chat
 Usage: yamabiko chat URL [--name NAME]
 
 URL is ws://HOST:PORT/chat/ROOM, or ws://HOST:PORT/broadcast/ROOM for a room of
-plain lines. Each line of standard input is one message; what the others say is
-printed, above the prompt on a terminal and as plain lines otherwise. A line of
-more than 64 KiB is sent as several messages, cut between two characters; bytes
-that are not UTF-8 are sent as U+FFFD, with a warning. Leaves with Close 1000
-at the end of the input or on Ctrl-C. A connection that is lost is opened again:
-after 0 to 5 seconds, then after longer and longer pauses up to two minutes, and
-not before the server's Retry-After (up to an hour). An HTTP answer of 3xx or
-4xx ends the attempts, except 408, 425 and 429.
+plain lines. What the others say is printed; Ctrl-C leaves with Close 1000.
+
+From a terminal, each line is one message, and a line that begins with a slash
+is a command, which never goes to the room:
+  /help                     lists the commands
+  /who                      the names of those in the room
+  /quit                     leaves, as Ctrl-D does
+  //TEXT                    says a text that begins with one slash
+
+From a program, each line of standard input is one message as it is, and what
+the others say is one line for each message, with a line feed as \\u{a}. A line
+of more than 64 KiB is sent as several messages, cut between two characters;
+bytes that are not UTF-8 are sent as U+FFFD, with a warning. The chat leaves
+when the input has ended and all is sent. It ends with status 1 if a line was
+not sent, was refused or may be lost, or if the server closes with a code other
+than 1000 and 1001.
+
+A connection that is lost is opened again: after 0 to 5 seconds, then after
+longer and longer pauses up to two minutes, and not before the server's
+Retry-After (up to an hour). An HTTP answer of 3xx or 4xx ends the attempts,
+except 408, 425 and 429. What is entered meanwhile is queued, and sent then.
 
 Flags (default in brackets):
   --name NAME               the name to be known by [guest and a number]

@@ -1,13 +1,15 @@
 //! One connection's worth of chat: what the server says, in lines for the screen.
 
+use std::borrow::Cow;
+
 use yamabiko::chat::{ClientMessage, Complaint, ErrorCode, SUBPROTOCOL, ServerMessage};
 use yamabiko::client::{Backoff, Client, ClientError, Ended, OwnedMessage, Writer};
 use yamabiko::websocket::Message;
 use yamabiko::websocket::frame::CloseCode;
 
-use super::desk::{Desk, Speech};
+use super::desk::{Desk, Outgoing, Speech};
 use super::explain;
-use super::screen::{Screen, printable};
+use super::screen::{Screen, excerpt, printable};
 
 /// How often a name that is taken is replaced by the server's suggestion.
 const NAMES_TRIED_MAX: u32 = 5;
@@ -40,10 +42,14 @@ pub(super) enum Outcome {
 #[derive(Debug, PartialEq, Eq)]
 enum Reaction {
     Show(String),
-    /// We are in the room; show it.
-    Enter(String),
+    /// We are in the room; show it. The room takes no longer text than this.
+    Enter(String, usize),
     /// Try to join under another name; show why.
     Join(String),
+    /// A message of ours has come back, under its id and as a line.
+    Own(Option<String>, String),
+    /// A message of ours was refused: its id, and why.
+    Refused(Option<String>, String),
     Nothing,
     Fail(String),
 }
@@ -63,7 +69,7 @@ impl Conversation {
         &mut self,
         client: Client,
         desk: &Desk,
-        screen: Screen,
+        screen: &Screen,
         backoff: &mut Backoff,
     ) -> Outcome {
         let speech = match client.subprotocol() {
@@ -75,7 +81,7 @@ impl Conversation {
         self.begin();
         match speech {
             Speech::Chat => self.join(&mut writer),
-            Speech::Bare => desk.may_speak(),
+            Speech::Bare => desk.may_speak(None),
         }
         let end = loop {
             let reaction = match reader.read() {
@@ -86,25 +92,37 @@ impl Conversation {
             match reaction {
                 Reaction::Nothing => {}
                 Reaction::Show(line) => show(&line, desk, screen),
-                Reaction::Enter(line) => {
+                Reaction::Enter(line, text_bytes_max) => {
                     backoff.reset();
-                    desk.may_speak();
                     show(&line, desk, screen);
+                    desk.may_speak(Some(text_bytes_max));
                 }
                 Reaction::Join(line) => {
                     show(&line, desk, screen);
                     self.join(&mut writer);
                 }
+                Reaction::Own(id, line) => {
+                    if let Some(line) = own(desk.confirm(id.as_deref()), line, screen) {
+                        show(&line, desk, screen);
+                    }
+                }
+                Reaction::Refused(id, why) => {
+                    refused(desk.refuse(id.as_deref()), &why, desk, screen);
+                }
                 Reaction::Fail(why) => {
-                    desk.depart();
                     // How that ends changes nothing.
                     let _ = reader.close(CloseCode::NORMAL, "");
+                    desk.depart();
                     return Outcome::Failed(why);
                 }
             }
         };
-        desk.depart();
-        outcome(end, desk.is_leaving(), screen.is_for_a_person())
+        let (unconfirmed, leaving) = (desk.depart(), desk.is_leaving());
+        let outcome = outcome(end, leaving, screen.is_for_a_person());
+        if outcome != Outcome::Done || !leaving {
+            tell_unconfirmed(unconfirmed, desk, screen);
+        }
+        outcome
     }
 
     /// On a new connection: the name that the user wants may be free again.
@@ -120,39 +138,42 @@ impl Conversation {
         let _ = writer.send(Message::Text(&ClientMessage::Join { name }.to_json()));
     }
 
-    fn hear(&mut self, message: &OwnedMessage, speech: Speech, screen: Screen) -> Reaction {
+    fn hear(&mut self, message: &OwnedMessage, speech: Speech, screen: &Screen) -> Reaction {
         match (message, speech) {
             (OwnedMessage::Text(json), Speech::Chat) => match serde_json::from_str(json) {
-                Ok(message) => self.react(message, screen.is_terminal()),
+                Ok(message) => self.react(message, screen),
                 Err(_) => Reaction::Show("! the server said what the chat does not know".into()),
             },
-            (OwnedMessage::Text(text), Speech::Bare) => Reaction::Show(printable(text)),
+            (OwnedMessage::Text(text), Speech::Bare) => Reaction::Show(screen.text(text)),
             (OwnedMessage::Binary(bytes), _) => {
                 Reaction::Show(format!("! binary message of {} bytes", bytes.len()))
             }
         }
     }
 
-    /// `is_terminal`: what the user typed is on the screen already.
-    fn react(&mut self, message: ServerMessage<'_>, is_terminal: bool) -> Reaction {
+    fn react(&mut self, message: ServerMessage<'_>, screen: &Screen) -> Reaction {
         match message {
             ServerMessage::Welcome {
                 you,
                 room,
                 count,
                 revision,
+                limits,
                 ..
             } => {
                 self.name = you.into_owned();
                 self.revision = revision;
                 let (name, room) = (printable(&self.name), printable(&room));
-                Reaction::Enter(format!("* you are {name} in {room}; {count} here"))
+                let line = format!("* you are {name} in {room}; {count} here");
+                Reaction::Enter(line, limits.text_bytes_max)
             }
-            ServerMessage::Message { from, .. } if is_terminal && from == self.name => {
-                Reaction::Nothing
-            }
-            ServerMessage::Message { from, text, .. } => {
-                Reaction::Show(format!("<{}> {}", printable(&from), printable(&text)))
+            ServerMessage::Message { id, from, text, .. } => {
+                let line = format!("<{}> {}", printable(&from), screen.text(&text));
+                if from == self.name {
+                    Reaction::Own(id.map(Cow::into_owned), line)
+                } else {
+                    Reaction::Show(line)
+                }
             }
             ServerMessage::Joined { revision, .. } | ServerMessage::Left { revision, .. }
                 if revision <= self.revision =>
@@ -169,7 +190,8 @@ impl Conversation {
                 "* you read too slowly and have missed {messages} messages"
             )),
             ServerMessage::Error(complaint) => self.complained(*complaint),
-            ServerMessage::Names { .. } | ServerMessage::Unknown => Reaction::Nothing,
+            ServerMessage::Names { names, count, .. } => Reaction::Show(here(&names, count)),
+            ServerMessage::Unknown => Reaction::Nothing,
         }
     }
 
@@ -177,7 +199,7 @@ impl Conversation {
     fn complained(&mut self, complaint: Complaint<'_>) -> Reaction {
         let text = printable(&complaint.text);
         if complaint.about.as_deref() != Some("join") {
-            return Reaction::Show(format!("! {text}"));
+            return Reaction::Refused(complaint.id.map(Cow::into_owned), text);
         }
         match complaint.suggestion {
             Some(suggestion)
@@ -193,9 +215,53 @@ impl Conversation {
 }
 
 /// A screen that is gone (`| head`) is a reason to leave.
-fn show(line: &str, desk: &Desk, screen: Screen) {
+fn show(line: &str, desk: &Desk, screen: &Screen) {
     if screen.show(line).is_err() {
         desk.leave();
+    }
+}
+
+/// Who is in the room, as a line.
+fn here(names: &[Cow<'_, str>], count: usize) -> String {
+    let listed: Vec<String> = names.iter().map(|name| printable(name)).collect();
+    let more = match count.saturating_sub(listed.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("* {count} here: {}{more}", listed.join(", "))
+}
+
+/// A message of ours has come back. On a terminal it is to be seen already; if it had
+/// waited for a connection, its author wants to know.
+fn own(confirmed: Option<Outgoing>, line: String, screen: &Screen) -> Option<String> {
+    if !screen.shows_what_is_typed() {
+        return Some(line);
+    }
+    confirmed
+        .filter(|message| message.waited)
+        .map(|message| format!("* sent: {}", excerpt(&message.text)))
+}
+
+/// A message of ours was not carried out; a program finds the reason on standard error.
+fn refused(message: Option<Outgoing>, why: &str, desk: &Desk, screen: &Screen) {
+    let text = message.map(|message| message.text);
+    let which = text.map_or_else(String::new, |text| format!(": {}", excerpt(&text)));
+    if screen.is_for_a_person() {
+        show(&format!("! {why} Not sent{which}"), desk, screen);
+    } else {
+        screen.notice(&format!("{why} Not sent{which}"));
+    }
+}
+
+/// The connection has gone, and these messages had not come back: perhaps they were
+/// lost with it, perhaps only their return was.
+fn tell_unconfirmed(messages: impl IntoIterator<Item = Outgoing>, desk: &Desk, screen: &Screen) {
+    for message in messages {
+        desk.fail();
+        screen.notice(&format!(
+            "the connection ended before this came back from the room, so it may be lost: {}",
+            excerpt(&message.text)
+        ));
     }
 }
 
@@ -262,41 +328,67 @@ fn meaning(code: u16) -> &'static str {
 mod tests {
     use super::*;
 
+    const TERMINAL: (bool, bool) = (true, true);
+    const PIPES: (bool, bool) = (false, false);
+
+    fn react_on(screen: (bool, bool), conversation: &mut Conversation, json: &str) -> Reaction {
+        let message = serde_json::from_str(json).expect(json);
+        conversation.react(message, &Screen::plain(screen.0, screen.1))
+    }
+
     fn react(conversation: &mut Conversation, json: &str) -> Reaction {
-        conversation.react(serde_json::from_str(json).expect(json), true)
+        react_on(TERMINAL, conversation, json)
     }
 
     fn aki() -> Conversation {
         Conversation::new("Aki".to_owned())
     }
 
+    fn waited(text: &str) -> Option<Outgoing> {
+        let desk = Desk::default();
+        desk.submit(text);
+        desk.unsent().pop_front()
+    }
+
     #[test]
     fn messages_of_others_are_shown_and_own_ones_are_on_the_screen_already() {
-        let from = |name| format!(r#"{{"type":"message","from":"{name}","text":"yo","time":7}}"#);
+        let from =
+            |name| format!(r#"{{"type":"message","id":"3","from":"{name}","text":"yo","time":7}}"#);
         let mut conversation = aki();
         let shown = Reaction::Show("<Bo> yo".to_owned());
         assert_eq!(react(&mut conversation, &from("Bo")), shown);
-        assert_eq!(react(&mut conversation, &from("Aki")), Reaction::Nothing);
-        let piped = conversation.react(serde_json::from_str(&from("Aki")).expect("JSON"), false);
-        assert_eq!(piped, Reaction::Show("<Aki> yo".to_owned()));
+        let line = "<Aki> yo".to_owned();
+        let own_one = Reaction::Own(Some("3".to_owned()), line.clone());
+        assert_eq!(react(&mut conversation, &from("Aki")), own_one);
+        let (terminal, piped) = (Screen::plain(true, true), Screen::plain(false, false));
+        assert_eq!(own(None, line.clone(), &terminal), None);
+        assert_eq!(own(None, line.clone(), &piped), Some(line.clone()));
+        let told = Some(r#"* sent: "yo""#.to_owned());
+        assert_eq!(own(waited("yo"), line, &terminal), told);
     }
 
     #[test]
     fn what_others_say_cannot_command_the_terminal() {
-        let json = r#"{"type":"message","from":"B\u001bo","text":"\u001b[2J\n\u202ex","time":7}"#;
-        let shown = r"<B\u{1b}o> \u{1b}[2J\u{a}\u{202e}x".to_owned();
+        let json =
+            r#"{"type":"message","from":"B\u001bo\n","text":"\u001b[2J\n\u202ex\r","time":7}"#;
+        let shown = "<B\\u{1b}o\\u{a}> \\u{1b}[2J\n  \\u{202e}x\\u{d}".to_owned();
         assert_eq!(react(&mut aki(), json), Reaction::Show(shown));
+        let piped = r"<B\u{1b}o\u{a}> \u{1b}[2J\u{a}\u{202e}x\u{d}".to_owned();
+        assert_eq!(react_on(PIPES, &mut aki(), json), Reaction::Show(piped));
+    }
+
+    fn welcome(name: &str, revision: u64) -> String {
+        let limits = r#"{"name_characters_max":32,"text_bytes_max":9,"message_bytes_max":1}"#;
+        format!(
+            r#"{{"type":"welcome","you":"{name}","room":"r","names":["Aki","Bo"],"count":2,"revision":{revision},"limits":{limits}}}"#
+        )
     }
 
     #[test]
     fn comings_and_goings_that_the_welcome_knew_are_not_told_again() {
         let mut conversation = aki();
-        let limits = r#"{"name_characters_max":32,"text_bytes_max":1,"message_bytes_max":1}"#;
-        let welcome = format!(
-            r#"{{"type":"welcome","you":"Aki","room":"r","names":["Aki","Bo"],"count":2,"revision":5,"limits":{limits}}}"#
-        );
-        let entered = Reaction::Enter("* you are Aki in r; 2 here".to_owned());
-        assert_eq!(react(&mut conversation, &welcome), entered);
+        let entered = Reaction::Enter("* you are Aki in r; 2 here".to_owned(), 9);
+        assert_eq!(react(&mut conversation, &welcome("Aki", 5)), entered);
         let late = r#"{"type":"joined","name":"Bo","revision":5}"#;
         assert_eq!(react(&mut conversation, late), Reaction::Nothing);
         let news = r#"{"type":"left","name":"Bo","revision":6}"#;
@@ -304,39 +396,51 @@ mod tests {
         assert_eq!(react(&mut conversation, news), gone);
     }
 
+    const TAKEN: &str = r#"{"type":"error","code":"name_taken","text":"Taken.","about":"join","field":"name","suggestion":"Aki2"}"#;
+
     #[test]
     fn name_that_is_taken_is_replaced_by_the_suggestion_a_few_times() {
-        let taken = r#"{"type":"error","code":"name_taken","text":"Taken.","about":"join","field":"name","suggestion":"Aki2"}"#;
         let mut conversation = aki();
         for _ in 0..NAMES_TRIED_MAX {
             let again = Reaction::Join("! Taken.".to_owned());
-            assert_eq!(react(&mut conversation, taken), again);
+            assert_eq!(react(&mut conversation, TAKEN), again);
         }
         assert_eq!(conversation.name, "Aki2");
         let enough = Reaction::Fail("cannot join as Aki2: Taken.".to_owned());
-        assert_eq!(react(&mut conversation, taken), enough);
+        assert_eq!(react(&mut conversation, TAKEN), enough);
     }
 
     #[test]
     fn each_connection_asks_for_the_wished_name_first() {
-        let taken = r#"{"type":"error","code":"name_taken","text":"Taken.","about":"join","field":"name","suggestion":"Aki2"}"#;
         let mut conversation = aki();
         for _ in 0..2 {
             conversation.begin();
             assert_eq!(conversation.name, "Aki");
-            react(&mut conversation, taken);
+            react(&mut conversation, TAKEN);
+            react(&mut conversation, &welcome("Aki2", 5));
             assert_eq!(conversation.name, "Aki2");
         }
+        conversation.begin();
+        assert_eq!(conversation.name, "Aki");
+        // A restarted server counts its revisions anew.
+        assert_eq!(conversation.revision, 0);
     }
 
     #[test]
-    fn complaint_about_a_message_is_shown_and_one_about_the_name_ends_the_visit() {
-        let long =
-            r#"{"type":"error","code":"text_too_long","text":"Too long.","about":"message"}"#;
-        assert_eq!(
-            react(&mut aki(), long),
-            Reaction::Show("! Too long.".to_owned())
-        );
+    fn names_are_listed_with_how_many_are_not() {
+        let json = r#"{"type":"names","names":["Aki","B\u001bo"],"count":2,"revision":9}"#;
+        let listed = Reaction::Show(r"* 2 here: Aki, B\u{1b}o".to_owned());
+        assert_eq!(react(&mut aki(), json), listed);
+        let json = r#"{"type":"names","names":["Aki"],"count":1001,"revision":9}"#;
+        let listed = Reaction::Show("* 1001 here: Aki and 1000 more".to_owned());
+        assert_eq!(react(&mut aki(), json), listed);
+    }
+
+    #[test]
+    fn complaint_about_a_message_names_it_and_one_about_the_name_ends_the_visit() {
+        let long = r#"{"type":"error","id":"7","code":"text_too_long","text":"Too long.","about":"message"}"#;
+        let refused = Reaction::Refused(Some("7".to_owned()), "Too long.".to_owned());
+        assert_eq!(react(&mut aki(), long), refused);
         let name = r#"{"type":"error","code":"name_invalid","text":"No.","about":"join"}"#;
         let fail = Reaction::Fail("cannot join as Aki: No.".to_owned());
         assert_eq!(react(&mut aki(), name), fail);

@@ -1,25 +1,37 @@
 //! `yamabiko chat`: the chat in a terminal.
 //!
 //! ```text
-//!   standard input ──▶ lines ──┐                      ┌──▶ screen
-//!                              ▼                      │
-//!   Ctrl-C ──────────────▶ desk: Writer      Reader: conversation
-//!                              │                      ▲
-//!                              └──▶ server ───────────┘
+//!   standard input ──▶ typing  ──┐                      ┌──▶ screen
+//!                               ▼                      │
+//!   Ctrl-C ──────────────▶ desk: queue, Writer   Reader: conversation
+//!                               │                      ▲
+//!                               └──▶ server ───────────┘
 //! ```
 //!
-//! Three threads: this one reads what the server says, one reads standard input,
-//! one waits for signals. They meet at the [`Desk`], which knows whether there is
-//! a connection to write to. A connection that is lost is opened again, after
-//! the pauses that RFC 6455 §7.2.3 asks for; lines typed meanwhile wait.
+//! Four threads: this one reads what the server says, one reads standard input, one
+//! sends, one waits for signals. They meet at the [`Desk`], which knows whether there is
+//! a connection to write to, and at the [`Screen`]. A connection that is lost is opened
+//! again, after the pauses that RFC 6455 §7.2.3 asks for; messages entered meanwhile
+//! wait.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `conversation` | one connection: from the server's messages to lines |
+//! | `desk` | what the threads share: the queue, what has not come back |
+//! | `typing` | the thread that reads standard input |
+//! | `entry` | a message or a command |
+//! | `lines` | input that is no terminal, in pieces |
+//! | `screen` | lines above a prompt, or plain lines |
+//! | `retry` | which failure is worth another attempt, and when |
 
 mod conversation;
 mod desk;
+mod entry;
 mod lines;
 mod retry;
 mod screen;
+mod typing;
 
-use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -32,9 +44,8 @@ use super::arguments::ChatOptions;
 use super::{signals, tidy};
 use conversation::{Conversation, Outcome};
 use desk::Desk;
-use lines::Lines;
 use retry::Retry;
-use screen::{Screen, printable};
+use screen::{Screen, excerpt, printable};
 
 /// How much of a Location is shown.
 const LOCATION_CHARACTERS_MAX: usize = 200;
@@ -48,13 +59,20 @@ pub(super) fn run(options: ChatOptions) -> Result<(), String> {
     let client = connect(&options.url).map_err(|error| explain(&error))?;
     let desk = Arc::new(Desk::default());
     let screen = Screen::new();
-    let leaving = Arc::clone(&desk);
-    signals::on_first(move || leaving.leave())?;
-    let typing = Arc::clone(&desk);
-    thread::spawn(move || read_lines(&typing, screen));
-    let result = stay(&options.url, client, &mut conversation, &desk, screen);
+    let result = start_threads(&desk, &screen)
+        .and_then(|()| stay(&options.url, client, &mut conversation, &desk, &screen));
     screen.end();
-    result
+    account(result, &desk, &screen)
+}
+
+fn start_threads(desk: &Arc<Desk>, screen: &Screen) -> Result<(), String> {
+    let leaving = Arc::clone(desk);
+    signals::on_first(move || leaving.leave())?;
+    let sending = Arc::clone(desk);
+    thread::spawn(move || sending.send_all());
+    let (typing, seen) = (Arc::clone(desk), *screen);
+    thread::spawn(move || typing::read(&typing, &seen));
+    Ok(())
 }
 
 /// One connection after the other, until it is time to go.
@@ -63,7 +81,7 @@ fn stay(
     client: Client,
     conversation: &mut Conversation,
     desk: &Desk,
-    screen: Screen,
+    screen: &Screen,
 ) -> Result<(), String> {
     let mut backoff = Backoff::new();
     let mut client = Some(client);
@@ -103,28 +121,31 @@ fn pause(backoff: &mut Backoff, asked: Duration) -> Result<Duration, String> {
     Ok(asked + Backoff::new().next_delay(random()?))
 }
 
+/// What was never sent is told. A program that sent something that was refused, or that
+/// may be lost, ends with an error.
+fn account(result: Result<(), String>, desk: &Desk, screen: &Screen) -> Result<(), String> {
+    let unsent = desk.unsent();
+    for message in &unsent {
+        screen.notice(&format!("not sent: {}", excerpt(&message.text)));
+    }
+    result?;
+    let failures = desk.failures();
+    if !unsent.is_empty() {
+        Err(format!("messages that were not sent: {}", unsent.len()))
+    } else if failures > 0 && !screen.is_for_a_person() {
+        Err(format!(
+            "messages that were refused, or may be lost: {failures}"
+        ))
+    } else {
+        Ok(())
+    }
+}
+
 fn connect(url: &str) -> Result<Client, ClientError> {
     Client::builder(url)
         .subprotocol(SUBPROTOCOL)
         .deflate(DeflateConfig::default())
         .connect()
-}
-
-/// Sends each line of standard input; its end is a wish to leave.
-fn read_lines(desk: &Desk, screen: Screen) {
-    let mut lines = Lines::new(io::stdin().lock());
-    let mut warned = false;
-    while let Ok(Some(line)) = lines.next() {
-        if line.damaged && !warned {
-            screen.notice(
-                "the input has bytes that are not UTF-8; each such place is sent as U+FFFD",
-            );
-            warned = true;
-        }
-        desk.say(&line.text);
-        screen.prompt();
-    }
-    desk.leave();
 }
 
 /// An error of the client in one line; an HTTP answer with where it points to, and the

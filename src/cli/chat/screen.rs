@@ -11,35 +11,46 @@ const PROMPT: &str = "> ";
 /// Standard output, as the user sees it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Screen {
-    is_terminal: bool,
+    input_is_terminal: bool,
+    output_is_terminal: bool,
 }
 
 impl Screen {
     pub(super) fn new() -> Screen {
-        Screen {
-            is_terminal: io::stdout().is_terminal() && io::stdin().is_terminal(),
-        }
+        Screen::plain(io::stdin().is_terminal(), io::stdout().is_terminal())
     }
 
-    pub(super) fn is_terminal(self) -> bool {
-        self.is_terminal
+    pub(super) fn plain(input_is_terminal: bool, output_is_terminal: bool) -> Screen {
+        Screen {
+            input_is_terminal,
+            output_is_terminal,
+        }
     }
 
     /// A person types, as far as can be known; else it is a program.
     pub(super) fn is_for_a_person(self) -> bool {
-        io::stdin().is_terminal()
+        self.input_is_terminal
+    }
+
+    /// What the user typed is on the screen already.
+    pub(super) fn shows_what_is_typed(self) -> bool {
+        self.input_is_terminal && self.output_is_terminal
     }
 
     /// One line of output. What the user is typing stays in the terminal's line
     /// buffer, though it disappears from sight.
     pub(super) fn show(self, line: &str) -> io::Result<()> {
         let mut output = io::stdout().lock();
-        write_line(&mut output, line, self.is_terminal)
+        write_line(&mut output, line, self.shows_what_is_typed())
     }
 
     /// One line about the connection, on standard error.
     pub(super) fn notice(self, line: &str) {
-        let erase = if self.is_terminal { ERASE_LINE } else { "" };
+        let erase = if self.shows_what_is_typed() {
+            ERASE_LINE
+        } else {
+            ""
+        };
         // Where standard error is closed, there is nobody to tell.
         let _ = writeln!(io::stderr(), "{erase}yamabiko: {line}");
     }
@@ -54,8 +65,19 @@ impl Screen {
         self.write_if_terminal(ERASE_LINE);
     }
 
+    /// A text of somebody else, which may have several lines. On a terminal those after
+    /// the first are indented, so that none looks like a message of its own; elsewhere a
+    /// message stays one line, for a program that reads it.
+    pub(super) fn text(self, text: &str) -> String {
+        if self.output_is_terminal {
+            printable_lines(text)
+        } else {
+            printable(text)
+        }
+    }
+
     fn write_if_terminal(self, text: &str) {
-        if self.is_terminal {
+        if self.shows_what_is_typed() {
             let mut output = io::stdout().lock();
             // A terminal that is gone shows in the next line that is written.
             let _ = output
@@ -64,6 +86,9 @@ impl Screen {
         }
     }
 }
+
+/// Before each further line of a text.
+const INDENT: &str = "  ";
 
 fn write_line(output: &mut impl Write, line: &str, is_terminal: bool) -> io::Result<()> {
     if is_terminal {
@@ -88,6 +113,27 @@ pub(super) fn printable(text: &str) -> String {
     }
     line
 }
+
+/// The same, but a line feed ends a line, and the next is indented.
+fn printable_lines(text: &str) -> String {
+    let text = text.replace("\r\n", "\n");
+    let lines: Vec<String> = text.split('\n').map(printable).collect();
+    lines.join(&format!("\n{INDENT}"))
+}
+
+/// The start of a text, in one line, to say which is meant.
+pub(super) fn excerpt(text: &str) -> String {
+    let mut characters = text.trim().chars();
+    let start: String = characters.by_ref().take(EXCERPT_CHARACTERS_MAX).collect();
+    let dots = if characters.next().is_some() {
+        "…"
+    } else {
+        ""
+    };
+    format!("\"{}{dots}\"", printable(&start))
+}
+
+const EXCERPT_CHARACTERS_MAX: usize = 60;
 
 fn is_harmless(character: char) -> bool {
     let turns_direction = matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -117,5 +163,27 @@ mod tests {
             printable("\x1b]0;\x07\r\n\u{9b}"),
             r"\u{1b}]0;\u{7}\u{d}\u{a}\u{9b}"
         );
+    }
+
+    #[test]
+    fn line_feed_is_a_line_break_with_an_indent_on_a_terminal_and_escaped_elsewhere() {
+        let screen = |output_is_terminal| Screen::plain(true, output_is_terminal);
+        let text = "one\r\ntwo\n<Bo> three\rx\u{1b}[2J";
+        assert_eq!(
+            screen(true).text(text),
+            "one\n  two\n  <Bo> three\\u{d}x\\u{1b}[2J"
+        );
+        assert_eq!(
+            screen(false).text(text),
+            r"one\u{d}\u{a}two\u{a}<Bo> three\u{d}x\u{1b}[2J"
+        );
+    }
+
+    #[test]
+    fn excerpt_is_one_short_line() {
+        assert_eq!(excerpt("yo\nho\n"), r#""yo\u{a}ho""#);
+        let (fits, long) = ("x".repeat(60), "x".repeat(61));
+        assert_eq!(excerpt(&fits), format!("\"{fits}\""));
+        assert_eq!(excerpt(&long), format!("\"{fits}…\""));
     }
 }
