@@ -128,7 +128,10 @@ Usage: yamabiko chat URL [--name NAME]
 URL is ws://HOST:PORT/chat/ROOM, or ws://HOST:PORT/broadcast/ROOM for a room of
 plain lines. What the others say is printed; Ctrl-C leaves with Close 1000.
 
-From a terminal, each line is one message, and a line that begins with a slash
+At a terminal, what others say appears above the line that is being typed. Enter
+sends it; a paste of several lines is one message, and Alt-Enter begins a line.
+The arrows, Home, End, Ctrl-A, -E, -U, -K, -W and -Y edit, arrow up and down go
+through what was entered before, and Ctrl-Z suspends. What begins with a slash
 is a command, which never goes to the room:
   /help                     lists the commands
   /who                      the names of those in the room

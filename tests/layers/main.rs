@@ -99,7 +99,8 @@ const LAYERS: [Layer; 8] = [
         name: "cli",
         may: &[
             "crate::cli", "yamabiko", "std", "core", "alloc", "lexopt", "signal_hook",
-            "serde", "serde_json", "getrandom", "httpdate",
+            "serde", "serde_json", "getrandom", "httpdate", "crossterm",
+            "unicode_segmentation", "unicode_width",
         ],
         must_not: &["yamabiko::reactor", "yamabiko::broadcast"],
     },

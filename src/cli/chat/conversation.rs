@@ -242,12 +242,14 @@ fn own(confirmed: Option<Outgoing>, line: String, screen: &Screen) -> Option<Str
         .map(|message| format!("* sent: {}", excerpt(&message.text)))
 }
 
-/// A message of ours was not carried out; a program finds the reason on standard error.
+/// A message of ours was not carried out: on a terminal its text goes back to where it
+/// was typed, and a program finds the reason on standard error.
 fn refused(message: Option<Outgoing>, why: &str, desk: &Desk, screen: &Screen) {
     let text = message.map(|message| message.text);
+    let place = text.as_deref().map_or("", |text| screen.give_back(text));
     let which = text.map_or_else(String::new, |text| format!(": {}", excerpt(&text)));
     if screen.is_for_a_person() {
-        show(&format!("! {why} Not sent{which}"), desk, screen);
+        show(&format!("! {why} Not sent{which}{place}"), desk, screen);
     } else {
         screen.notice(&format!("{why} Not sent{which}"));
     }

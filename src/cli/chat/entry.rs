@@ -23,7 +23,8 @@ pub(super) const HELP: &str = "\
 * /help  this text
 * /who   the names of those in the room
 * /quit  leave; so do Ctrl-D and Ctrl-C
-* //...  say a text that begins with one slash";
+* //...  say a text that begins with one slash
+* Arrow up brings back what was entered before; Alt-Enter begins a new line.";
 
 impl Entry<'_> {
     pub(super) fn read(text: &str) -> Entry<'_> {

@@ -1,7 +1,7 @@
 //! `yamabiko chat`: the chat in a terminal.
 //!
 //! ```text
-//!   standard input ──▶ typing  ──┐                      ┌──▶ screen
+//!   keys, or lines ──▶ typing ──┐                      ┌──▶ screen, its prompt
 //!                               ▼                      │
 //!   Ctrl-C ──────────────▶ desk: queue, Writer   Reader: conversation
 //!                               │                      ▲
@@ -21,13 +21,17 @@
 //! | `typing` | the thread that reads standard input |
 //! | `entry` | a message or a command |
 //! | `lines` | input that is no terminal, in pieces |
-//! | `screen` | lines above a prompt, or plain lines |
+//! | `screen` | plain output, or a prompt |
+//! | `prompt`, `draft`, `layout` | the line editor: the terminal, the text, its rows |
 //! | `retry` | which failure is worth another attempt, and when |
 
 mod conversation;
 mod desk;
+mod draft;
 mod entry;
+mod layout;
 mod lines;
+mod prompt;
 mod retry;
 mod screen;
 mod typing;
@@ -58,19 +62,22 @@ pub(super) fn run(options: ChatOptions) -> Result<(), String> {
     });
     let client = connect(&options.url).map_err(|error| explain(&error))?;
     let desk = Arc::new(Desk::default());
-    let screen = Screen::new();
+    let screen = Screen::open();
     let result = start_threads(&desk, &screen)
         .and_then(|()| stay(&options.url, client, &mut conversation, &desk, &screen));
-    screen.end();
+    screen.close();
     account(result, &desk, &screen)
 }
 
 fn start_threads(desk: &Arc<Desk>, screen: &Screen) -> Result<(), String> {
-    let leaving = Arc::clone(desk);
-    signals::on_first(move || leaving.leave())?;
+    let (leaving, closing) = (Arc::clone(desk), screen.clone());
+    signals::on_first(move || {
+        closing.close();
+        leaving.leave();
+    })?;
     let sending = Arc::clone(desk);
     thread::spawn(move || sending.send_all());
-    let (typing, seen) = (Arc::clone(desk), *screen);
+    let (typing, seen) = (Arc::clone(desk), screen.clone());
     thread::spawn(move || typing::read(&typing, &seen));
     Ok(())
 }

@@ -1,102 +1,114 @@
-//! What the user sees: lines above a prompt on a terminal, and plain lines
-//! elsewhere.
+//! What the user sees: lines above a prompt on a terminal, and plain lines elsewhere.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
 
-/// Back to the first column, and what stands in the line is erased.
-const ERASE_LINE: &str = "\r\x1b[K";
-const PROMPT: &str = "> ";
+use super::layout::INDENT;
+use super::prompt::Prompt;
 
-/// Standard output, as the user sees it.
-#[derive(Clone, Copy, Debug)]
+/// Standard output and standard error, as the user sees them.
+#[derive(Clone, Debug)]
 pub(super) struct Screen {
+    /// `None`: plain lines.
+    prompt: Option<Arc<Prompt>>,
     input_is_terminal: bool,
     output_is_terminal: bool,
 }
 
 impl Screen {
-    pub(super) fn new() -> Screen {
-        Screen::plain(io::stdin().is_terminal(), io::stdout().is_terminal())
+    /// With a prompt, where standard input and output are a terminal that can move its
+    /// cursor.
+    pub(super) fn open() -> Screen {
+        let mut screen = Screen::plain(io::stdin().is_terminal(), io::stdout().is_terminal());
+        if screen.shows_what_is_typed() && can_move_cursor() {
+            // A terminal that cannot be set up is used line by line.
+            screen.prompt = Prompt::open().ok().map(Arc::new);
+        }
+        screen
     }
 
     pub(super) fn plain(input_is_terminal: bool, output_is_terminal: bool) -> Screen {
         Screen {
+            prompt: None,
             input_is_terminal,
             output_is_terminal,
         }
     }
 
+    pub(super) fn prompt(&self) -> Option<&Arc<Prompt>> {
+        self.prompt.as_ref()
+    }
+
     /// A person types, as far as can be known; else it is a program.
-    pub(super) fn is_for_a_person(self) -> bool {
+    pub(super) fn is_for_a_person(&self) -> bool {
         self.input_is_terminal
     }
 
     /// What the user typed is on the screen already.
-    pub(super) fn shows_what_is_typed(self) -> bool {
+    pub(super) fn shows_what_is_typed(&self) -> bool {
         self.input_is_terminal && self.output_is_terminal
     }
 
-    /// One line of output. What the user is typing stays in the terminal's line
-    /// buffer, though it disappears from sight.
-    pub(super) fn show(self, line: &str) -> io::Result<()> {
-        let mut output = io::stdout().lock();
-        write_line(&mut output, line, self.shows_what_is_typed())
+    /// One line of output, or several.
+    ///
+    /// # Errors
+    /// The operating system's; standard output is gone.
+    pub(super) fn show(&self, text: &str) -> io::Result<()> {
+        match &self.prompt {
+            Some(prompt) => prompt.print(text),
+            None => {
+                let mut output = io::stdout().lock();
+                writeln!(output, "{text}")?;
+                output.flush()
+            }
+        }
     }
 
-    /// One line about the connection, on standard error.
-    pub(super) fn notice(self, line: &str) {
-        let erase = if self.shows_what_is_typed() {
-            ERASE_LINE
-        } else {
-            ""
-        };
+    /// One line about the connection or what was typed, on standard error.
+    pub(super) fn notice(&self, line: &str) {
+        let line = format!("yamabiko: {line}");
         // Where standard error is closed, there is nobody to tell.
-        let _ = writeln!(io::stderr(), "{erase}yamabiko: {line}");
+        let _ = match &self.prompt {
+            Some(prompt) if io::stderr().is_terminal() => prompt.print(&line),
+            _ => writeln!(io::stderr(), "{line}"),
+        };
     }
 
-    /// Asks for the next line of input.
-    pub(super) fn prompt(self) {
-        self.write_if_terminal(PROMPT);
+    /// A text that could not be sent goes back to the prompt. What is told of where it is.
+    pub(super) fn give_back(&self, text: &str) -> &'static str {
+        match &self.prompt {
+            Some(prompt) if prompt.give_back(text) => "; it is at the prompt again",
+            Some(_) => "; arrow up brings it back",
+            None => "",
+        }
     }
 
     /// The prompt goes.
-    pub(super) fn end(self) {
-        self.write_if_terminal(ERASE_LINE);
+    pub(super) fn close(&self) {
+        if let Some(prompt) = &self.prompt {
+            prompt.close();
+        }
     }
 
     /// A text of somebody else, which may have several lines. On a terminal those after
     /// the first are indented, so that none looks like a message of its own; elsewhere a
     /// message stays one line, for a program that reads it.
-    pub(super) fn text(self, text: &str) -> String {
+    pub(super) fn text(&self, text: &str) -> String {
         if self.output_is_terminal {
             printable_lines(text)
         } else {
             printable(text)
         }
     }
-
-    fn write_if_terminal(self, text: &str) {
-        if self.shows_what_is_typed() {
-            let mut output = io::stdout().lock();
-            // A terminal that is gone shows in the next line that is written.
-            let _ = output
-                .write_all(text.as_bytes())
-                .and_then(|()| output.flush());
-        }
-    }
 }
 
-/// Before each further line of a text.
-const INDENT: &str = "  ";
-
-fn write_line(output: &mut impl Write, line: &str, is_terminal: bool) -> io::Result<()> {
-    if is_terminal {
-        write!(output, "{ERASE_LINE}{line}\n{PROMPT}")?;
-    } else {
-        writeln!(output, "{line}")?;
+/// Unix names the terminal in TERM; Windows has no such name.
+fn can_move_cursor() -> bool {
+    match std::env::var("TERM") {
+        Ok(name) => !name.is_empty() && name != "dumb",
+        Err(_) => cfg!(windows),
     }
-    output.flush()
 }
 
 /// The text with everything that could command a terminal, end the line or turn
@@ -144,20 +156,8 @@ fn is_harmless(character: char) -> bool {
 mod tests {
     use super::*;
 
-    fn written(line: &str, is_terminal: bool) -> String {
-        let mut output = Vec::new();
-        write_line(&mut output, line, is_terminal).expect("memory");
-        String::from_utf8(output).expect("text")
-    }
-
     #[test]
-    fn line_stands_above_the_prompt_on_a_terminal_and_plain_elsewhere() {
-        assert_eq!(written("<Bo> yo", true), "\r\x1b[K<Bo> yo\n> ");
-        assert_eq!(written("<Bo> yo", false), "<Bo> yo\n");
-    }
-
-    #[test]
-    fn printable_keeps_words_and_defuses_controls() {
+    fn printable_keeps_words_and_escapes_controls() {
         assert_eq!(printable("山彦 🏔\tyo"), "山彦 🏔\tyo");
         assert_eq!(
             printable("\x1b]0;\x07\r\n\u{9b}"),

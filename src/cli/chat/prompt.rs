@@ -1,0 +1,616 @@
+//! The last rows of a terminal: a prompt, the draft behind it, and everything else
+//! above.
+//!
+//! ```text
+//!     <Bo> is anyone there?          print(): erase the draft, write, draw again
+//!     > I am, wait a m█              key(): change the draft, draw again
+//! ```
+//!
+//! Two threads write here, the one that reads keys and the one that reads from the
+//! server, so all of it is behind one lock: a message never stands in the middle of a
+//! draft, and what is sent is what was to be seen. The terminal is in raw mode from
+//! [`Prompt::open`] to [`Prompt::close`]: the kernel echoes nothing, and cuts no line at
+//! 4,095 bytes.
+//!
+//! A draft has at most half of the window's rows, so that there is room for what others
+//! say: of a longer one those up to the cursor are drawn. A draft that is entered is
+//! written in full.
+
+use std::io::{self, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crossterm::event::{
+    DisableBracketedPaste, EnableBracketedPaste, Event, KeyCode, KeyEvent, KeyEventKind,
+    KeyModifiers,
+};
+use crossterm::{Command, terminal};
+
+use super::draft::{DRAFT_BYTES_MAX, Draft, TooLong};
+use super::layout::{Layout, Row};
+
+/// This is assumed where the terminal tells no size.
+const WINDOW: Window = Window {
+    columns: 80,
+    rows: 24,
+};
+
+/// The prompt of one terminal.
+#[derive(Debug)]
+pub(super) struct Prompt<Output = io::Stdout> {
+    state: Mutex<State<Output>>,
+}
+
+#[derive(Debug)]
+struct State<Output> {
+    output: Output,
+    window: Window,
+    draft: Draft,
+    /// What stands on the terminal; `None`: no draft is drawn.
+    drawn: Option<Drawn>,
+    /// Nothing is drawn any more, and text is written as it is.
+    closed: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Window {
+    columns: u16,
+    rows: u16,
+}
+
+impl Window {
+    /// A pseudo terminal that nobody has given a size has 0 columns.
+    fn of_terminal() -> Window {
+        match terminal::size() {
+            Ok((columns @ 1.., rows @ 1..)) => Window { columns, rows },
+            _ => WINDOW,
+        }
+    }
+}
+
+/// The rows of the draft that are on the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Drawn {
+    /// How many rows the cursor is below the first.
+    cursor_row: usize,
+    /// How many rows the last is below the cursor.
+    below: usize,
+    /// The widest row, in columns.
+    width: usize,
+}
+
+/// What a key asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    Nothing,
+    /// This was entered.
+    Enter(String),
+    /// Leave at once (Ctrl-C).
+    Leave,
+    /// Leave when all has been sent (Ctrl-D).
+    Quit,
+    /// To the shell, until the user brings the program back.
+    Suspend,
+}
+
+impl Prompt {
+    /// Takes the terminal over and draws an empty prompt.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub(super) fn open() -> io::Result<Prompt> {
+        #[cfg(windows)]
+        if !crossterm::ansi_support::supports_ansi() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        terminal::enable_raw_mode()?;
+        let prompt = Prompt::new(io::stdout(), Window::of_terminal());
+        prompt.lock().begin()?;
+        Ok(prompt)
+    }
+
+    /// Gives the terminal back as it was. What is still in the draft stays to be seen.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        if state.closed {
+            return;
+        }
+        // A terminal that is gone needs nothing.
+        let _ = state.finish();
+        let _ = terminal::disable_raw_mode();
+    }
+
+    /// Gives the terminal back while `wait` runs, and takes it again.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub(super) fn pause(&self, wait: impl FnOnce()) -> io::Result<()> {
+        let mut state = self.lock();
+        if state.closed {
+            return Ok(());
+        }
+        state.finish()?;
+        terminal::disable_raw_mode()?;
+        wait();
+        terminal::enable_raw_mode()?;
+        state.window = Window::of_terminal();
+        state.begin()
+    }
+}
+
+impl<Output: Write> Prompt<Output> {
+    fn new(output: Output, window: Window) -> Prompt<Output> {
+        Prompt {
+            state: Mutex::new(State {
+                output,
+                window,
+                draft: Draft::default(),
+                drawn: None,
+                closed: true,
+            }),
+        }
+    }
+
+    /// Writes a text above the draft: whole lines, of which the last may lack its end.
+    ///
+    /// # Errors
+    /// The operating system's; the terminal is gone.
+    pub(super) fn print(&self, text: &str) -> io::Result<()> {
+        self.lock().print(text)
+    }
+
+    /// Puts a text that could not be sent back into the draft. `false`: something else
+    /// is being typed; the history has it.
+    pub(super) fn give_back(&self, text: &str) -> bool {
+        let mut state = self.lock();
+        let given = state.draft.give_back(text);
+        // An error shows in the next text that is written.
+        let _ = state.redraw();
+        given
+    }
+
+    /// Obeys a key, a paste or a new size of the window. [`Prompt::draw`] shows it.
+    ///
+    /// # Errors
+    /// The operating system's; the terminal is gone.
+    pub(super) fn take(&self, event: &Event) -> io::Result<Wish> {
+        let mut state = self.lock();
+        if state.closed {
+            return Ok(Wish::Nothing);
+        }
+        match event {
+            Event::Key(key) if key.kind != KeyEventKind::Release => state.key(key),
+            Event::Paste(text) => {
+                let inserted = state.draft.insert(text);
+                state.complain(inserted)?;
+                Ok(Wish::Nothing)
+            }
+            Event::Resize(columns, rows) => {
+                state.resize(Window {
+                    columns: *columns,
+                    rows: *rows,
+                })?;
+                Ok(Wish::Nothing)
+            }
+            _ => Ok(Wish::Nothing),
+        }
+    }
+
+    /// Shows what [`Prompt::take`] has changed.
+    ///
+    /// # Errors
+    /// The operating system's; the terminal is gone.
+    pub(super) fn draw(&self) -> io::Result<()> {
+        self.lock().redraw()
+    }
+
+    /// A panic inside leaves nothing half-made but the terminal's own rows.
+    fn lock(&self) -> MutexGuard<'_, State<Output>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<Output: Write> State<Output> {
+    fn begin(&mut self) -> io::Result<()> {
+        self.closed = false;
+        self.write(&ansi(EnableBracketedPaste))?;
+        self.redraw()
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        let mut out = String::new();
+        if self.draft.text().is_empty() {
+            self.erase(&mut out);
+        } else if let Some(drawn) = self.drawn.take() {
+            out.push_str(&"\r\n".repeat(drawn.below + 1));
+        }
+        out.push_str(&ansi(DisableBracketedPaste));
+        self.closed = true;
+        self.write(&out)
+    }
+
+    fn print(&mut self, text: &str) -> io::Result<()> {
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        if self.closed {
+            return self.write(&format!("{text}\n"));
+        }
+        let mut out = String::new();
+        self.erase(&mut out);
+        out.push_str(&text.replace('\n', "\r\n"));
+        out.push_str("\r\n");
+        self.draw(&mut out);
+        self.write(&out)
+    }
+
+    fn redraw(&mut self) -> io::Result<()> {
+        if self.closed {
+            return Ok(());
+        }
+        let mut out = String::new();
+        self.erase(&mut out);
+        self.draw(&mut out);
+        self.write(&out)
+    }
+
+    fn key(&mut self, key: &KeyEvent) -> io::Result<Wish> {
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        let alt = key.modifiers.contains(KeyModifiers::ALT);
+        let draft = &mut self.draft;
+        let mut inserted = Ok(());
+        match key.code {
+            KeyCode::Enter if alt => inserted = draft.insert("\n"),
+            KeyCode::Enter => return self.enter().map(Wish::Enter),
+            KeyCode::Char('j' | 'm') if control => return self.enter().map(Wish::Enter),
+            KeyCode::Char('c') if control => return Ok(Wish::Leave),
+            KeyCode::Char('d') if control && draft.text().is_empty() => return Ok(Wish::Quit),
+            KeyCode::Char('z') if control => return Ok(Wish::Suspend),
+            KeyCode::Char('l') if control => self.clear()?,
+            KeyCode::Left if control || alt => draft.word_left(),
+            KeyCode::Right if control || alt => draft.word_right(),
+            KeyCode::Char('b') if alt => draft.word_left(),
+            KeyCode::Char('f') if alt => draft.word_right(),
+            KeyCode::Left => draft.left(),
+            KeyCode::Char('b') if control => draft.left(),
+            KeyCode::Right => draft.right(),
+            KeyCode::Char('f') if control => draft.right(),
+            KeyCode::Home => draft.home(),
+            KeyCode::Char('a') if control => draft.home(),
+            KeyCode::End => draft.end(),
+            KeyCode::Char('e') if control => draft.end(),
+            KeyCode::Up => draft.older(),
+            KeyCode::Char('p') if control => draft.older(),
+            KeyCode::Down => draft.newer(),
+            KeyCode::Char('n') if control => draft.newer(),
+            KeyCode::Backspace if control || alt => draft.kill_word(),
+            KeyCode::Char('w') if control => draft.kill_word(),
+            KeyCode::Backspace => draft.backspace(),
+            KeyCode::Char('h') if control => draft.backspace(),
+            KeyCode::Delete => draft.delete(),
+            KeyCode::Char('d') if control => draft.delete(),
+            KeyCode::Char('u') if control => draft.kill_to_start(),
+            KeyCode::Char('k') if control => draft.kill_to_end(),
+            KeyCode::Char('y') if control => inserted = draft.yank(),
+            KeyCode::Tab => inserted = draft.insert("\t"),
+            // Some keyboards write characters with both.
+            KeyCode::Char(character) if control == alt => {
+                inserted = draft.insert(character.encode_utf8(&mut [0; 4]));
+            }
+            _ => {}
+        }
+        self.complain(inserted)?;
+        Ok(Wish::Nothing)
+    }
+
+    fn complain(&mut self, inserted: Result<(), TooLong>) -> io::Result<()> {
+        match inserted {
+            Ok(()) => Ok(()),
+            Err(TooLong) => self.print(&format!(
+                "! a message may have at most {DRAFT_BYTES_MAX} bytes; this was not inserted"
+            )),
+        }
+    }
+
+    /// Writes the draft in full, and begins the next below it.
+    fn enter(&mut self) -> io::Result<String> {
+        let mut out = String::new();
+        self.erase(&mut out);
+        let layout = Layout::new(self.draft.text(), 0, self.columns());
+        for row in &layout.rows {
+            out.push_str(&row.text);
+            out.push_str("\r\n");
+        }
+        let entered = self.draft.enter();
+        self.draw(&mut out);
+        self.write(&out)?;
+        Ok(entered)
+    }
+
+    fn clear(&mut self) -> io::Result<()> {
+        self.drawn = None;
+        let mut out = "\x1b[H\x1b[2J".to_owned();
+        self.draw(&mut out);
+        self.write(&out)
+    }
+
+    /// Rows that the terminal may have broken anew cannot be found again: the draft is
+    /// drawn below them then.
+    fn resize(&mut self, window: Window) -> io::Result<()> {
+        self.window = window;
+        let in_place = self.drawn.is_none_or(|drawn| {
+            drawn.width <= usize::from(window.columns)
+                && drawn.cursor_row + drawn.below < usize::from(window.rows)
+        });
+        let mut out = String::new();
+        if in_place {
+            self.erase(&mut out);
+        } else if let Some(drawn) = self.drawn.take() {
+            out.push_str(&"\r\n".repeat(drawn.below + 1));
+        }
+        self.draw(&mut out);
+        self.write(&out)
+    }
+
+    /// The draft is taken off the terminal.
+    fn erase(&mut self, out: &mut String) {
+        if let Some(drawn) = self.drawn.take() {
+            out.push('\r');
+            if drawn.cursor_row > 0 {
+                out.push_str(&format!("\x1b[{}A", drawn.cursor_row));
+            }
+            out.push_str("\x1b[J");
+        }
+    }
+
+    /// The draft is written where the cursor is, at the start of a row.
+    fn draw(&mut self, out: &mut String) {
+        let layout = Layout::new(self.draft.text(), self.draft.cursor(), self.columns());
+        let height = usize::from(self.window.rows / 2).max(1);
+        let first = (layout.cursor.row + 1).saturating_sub(height);
+        let rows = &layout.rows[first..layout.rows.len().min(first + height)];
+        for (index, row) in rows.iter().enumerate() {
+            if index > 0 {
+                out.push_str("\r\n");
+            }
+            out.push_str(&row.text);
+        }
+        let cursor_row = layout.cursor.row - first;
+        let below = rows.len() - 1 - cursor_row;
+        if below > 0 {
+            out.push_str(&format!("\x1b[{below}A"));
+        }
+        out.push('\r');
+        if layout.cursor.column > 0 {
+            out.push_str(&format!("\x1b[{}C", layout.cursor.column));
+        }
+        self.drawn = Some(Drawn {
+            cursor_row,
+            below,
+            width: rows.iter().map(Row::width).max().unwrap_or(0),
+        });
+    }
+
+    fn columns(&self) -> usize {
+        usize::from(self.window.columns).max(1)
+    }
+
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        self.output.write_all(text.as_bytes())?;
+        self.output.flush()
+    }
+}
+
+fn ansi(command: impl Command) -> String {
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = command.write_ansi(&mut text);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::num::NonZero;
+
+    /// A prompt, and a terminal that shows what it writes.
+    struct Seen {
+        prompt: Prompt<Vec<u8>>,
+        terminal: vt100::Parser,
+    }
+
+    fn size(cells: u16) -> NonZero<u16> {
+        NonZero::new(cells).expect("a window has cells")
+    }
+
+    impl Seen {
+        fn new(columns: u16, rows: u16) -> Seen {
+            let prompt = Prompt::new(Vec::new(), Window { columns, rows });
+            prompt.lock().begin().expect("memory");
+            let terminal = vt100::Parser::new(size(rows), size(columns), 1_000);
+            Seen { prompt, terminal }
+        }
+
+        fn event(&mut self, event: Event) -> Wish {
+            let wish = self.prompt.take(&event).expect("memory");
+            self.prompt.draw().expect("memory");
+            wish
+        }
+
+        fn key(&mut self, code: KeyCode) -> Wish {
+            self.event(Event::Key(code.into()))
+        }
+
+        fn control(&mut self, character: char) -> Wish {
+            let key = KeyEvent::new(KeyCode::Char(character), KeyModifiers::CONTROL);
+            self.event(Event::Key(key))
+        }
+
+        fn paste(&mut self, text: &str) {
+            self.event(Event::Paste(text.to_owned()));
+        }
+
+        fn print(&mut self, text: &str) {
+            self.prompt.print(text).expect("memory");
+        }
+
+        /// The rows that have something in them, and the place of the cursor.
+        fn screen(&mut self) -> (Vec<String>, (u16, u16)) {
+            let mut state = self.prompt.lock();
+            let written = std::mem::take(&mut state.output);
+            self.terminal.process(&written);
+            let screen = self.terminal.screen();
+            let columns = screen.size().1;
+            let mut rows: Vec<String> = screen.rows(0, columns.get()).collect();
+            while rows.last().is_some_and(String::is_empty) {
+                rows.pop();
+            }
+            (rows, screen.cursor_position())
+        }
+
+        fn rows(&mut self) -> Vec<String> {
+            self.screen().0
+        }
+    }
+
+    #[test]
+    fn message_stands_above_the_draft_and_the_cursor_stays_in_it() {
+        let mut seen = Seen::new(40, 10);
+        seen.paste("half-typed");
+        seen.key(KeyCode::Left);
+        seen.print("<Bo> hello\n  two lines");
+        let (rows, cursor) = seen.screen();
+        assert_eq!(rows, ["<Bo> hello", "  two lines", "> half-typed"]);
+        assert_eq!(cursor, (2, 11));
+        seen.key(KeyCode::Char('X'));
+        assert_eq!(seen.rows()[2], "> half-typeXd");
+    }
+
+    #[test]
+    fn draft_of_several_rows_is_whole_after_each_message() {
+        let mut seen = Seen::new(10, 10);
+        seen.paste("0123456789abcdef\n山彦");
+        let draft = ["> 01234567", "89abcdef", "  山彦"];
+        assert_eq!(seen.rows(), draft);
+        for _ in 0..3 {
+            seen.key(KeyCode::Left);
+        }
+        seen.print("* Bo has left the room");
+        let (rows, cursor) = seen.screen();
+        assert_eq!(rows[..3], ["* Bo has l", "eft the ro", "om"]);
+        assert_eq!(rows[3..], draft);
+        assert_eq!(cursor, (4, 8), "before the line feed");
+    }
+
+    #[test]
+    fn draft_that_is_taller_than_half_of_the_window_shows_the_rows_to_the_cursor() {
+        let mut seen = Seen::new(10, 4);
+        seen.print("<Bo> yo");
+        seen.paste("1\n2\n3\n4\n5\n6");
+        assert_eq!(seen.rows(), ["<Bo> yo", "  5", "  6"]);
+        seen.print("<Bo> ho");
+        assert_eq!(seen.rows(), ["<Bo> yo", "<Bo> ho", "  5", "  6"]);
+        seen.key(KeyCode::Home);
+        for _ in 0..7 {
+            seen.key(KeyCode::Left);
+        }
+        assert_eq!(seen.rows(), ["<Bo> yo", "<Bo> ho", "> 1", "  2"]);
+        assert_eq!(
+            seen.key(KeyCode::Enter),
+            Wish::Enter("1\n2\n3\n4\n5\n6".into())
+        );
+        seen.screen();
+        seen.terminal.screen_mut().set_scrollback(4);
+        let above: Vec<String> = seen.terminal.screen().rows(0, 10).collect();
+        assert_eq!(above, ["<Bo> ho", "> 1", "  2", "  3"]);
+    }
+
+    #[test]
+    fn entered_draft_stays_to_be_seen_and_the_next_begins_below_it() {
+        let mut seen = Seen::new(40, 10);
+        seen.paste("hello");
+        assert_eq!(seen.key(KeyCode::Enter), Wish::Enter("hello".to_owned()));
+        let (rows, cursor) = seen.screen();
+        assert_eq!(
+            (rows, cursor),
+            (vec!["> hello".to_owned(), "> ".to_owned()], (1, 2))
+        );
+        seen.key(KeyCode::Up);
+        assert_eq!(seen.rows()[1], "> hello");
+    }
+
+    #[test]
+    fn control_keys_edit_and_alt_enter_begins_a_line() {
+        let mut seen = Seen::new(40, 10);
+        seen.paste("one two");
+        seen.control('w');
+        seen.control('a');
+        seen.control('y');
+        let alt_enter = KeyEvent::new(KeyCode::Enter, KeyModifiers::ALT);
+        assert_eq!(seen.event(Event::Key(alt_enter)), Wish::Nothing);
+        assert_eq!(seen.rows(), ["> two", "  one "]);
+        assert_eq!(seen.key(KeyCode::Esc), Wish::Nothing);
+        assert_eq!(seen.control('d'), Wish::Nothing, "not empty");
+        assert_eq!(seen.rows()[1], "  ne ");
+        assert_eq!(seen.control('z'), Wish::Suspend);
+        assert_eq!(seen.control('c'), Wish::Leave);
+        seen.control('e');
+        seen.control('u');
+        seen.key(KeyCode::Backspace);
+        seen.control('u');
+        assert_eq!(seen.control('d'), Wish::Quit);
+    }
+
+    #[test]
+    fn paste_beyond_the_bound_is_refused_and_told() {
+        let mut seen = Seen::new(40, 10);
+        seen.paste("kept");
+        seen.paste(&"x".repeat(DRAFT_BYTES_MAX));
+        let rows = seen.rows();
+        assert!(
+            rows[0].starts_with("! a message may have at most"),
+            "{rows:?}"
+        );
+        assert_eq!(rows.last().map(String::as_str), Some("> kept"));
+    }
+
+    #[test]
+    fn refused_text_is_at_the_prompt_again() {
+        let mut seen = Seen::new(40, 10);
+        assert!(seen.prompt.give_back("refused"));
+        assert_eq!(seen.screen(), (vec!["> refused".to_owned()], (0, 9)));
+        assert!(!seen.prompt.give_back("another"));
+    }
+
+    #[test]
+    fn window_that_becomes_narrower_leaves_what_stands_above_alone() {
+        let mut seen = Seen::new(20, 10);
+        seen.print("<Bo> hello");
+        seen.paste("0123456789");
+        seen.screen();
+        for columns in [30, 15, 8] {
+            seen.terminal.screen_mut().set_size(size(10), size(columns));
+            seen.event(Event::Resize(columns, 10));
+            let rows = seen.rows();
+            assert_eq!(rows[0], "<Bo> hello"[..10.min(usize::from(columns))]);
+            let shown = rows.concat();
+            assert!(shown.ends_with("> 0123456789"), "{columns}: {rows:?}");
+        }
+        // Where it fitted, it stayed in its place.
+        let mut seen = Seen::new(20, 10);
+        seen.paste("0123456789");
+        seen.event(Event::Resize(15, 10));
+        assert_eq!(seen.rows(), ["> 0123456789"]);
+    }
+
+    #[test]
+    fn terminal_is_given_back_with_the_draft_still_to_be_seen() {
+        let mut seen = Seen::new(40, 10);
+        seen.paste("half");
+        seen.prompt.lock().finish().expect("memory");
+        seen.print("the end");
+        assert_eq!(seen.key(KeyCode::Char('x')), Wish::Nothing);
+        let (rows, _) = seen.screen();
+        assert_eq!(rows, ["> half", "the end"]);
+        let mut seen = Seen::new(40, 10);
+        seen.prompt.lock().finish().expect("memory");
+        assert_eq!(seen.screen(), (Vec::new(), (0, 0)));
+    }
+}

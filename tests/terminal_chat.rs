@@ -1,0 +1,465 @@
+//! `yamabiko chat` at a terminal: a pseudo terminal types, and another in memory shows
+//! what a user sees.
+//!
+//! Every server listens on a free port of the loopback interface, and every wait for
+//! what should be seen or received has an end.
+
+#![cfg(all(target_os = "linux", feature = "binary"))]
+
+#[path = "common/waiting.rs"]
+mod waiting;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::num::NonZero;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Instant;
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use yamabiko::chat::{ClientMessage, SUBPROTOCOL, ServerMessage};
+use yamabiko::client::{Client, OwnedMessage};
+use yamabiko::websocket::Message;
+
+use waiting::{PATIENCE, accepted, exit_status, joined};
+
+const COLUMNS: u16 = 80;
+const ROWS: u16 = 24;
+
+const LEFT: &str = "\x1b[D";
+const UP: &str = "\x1b[A";
+const HOME: &str = "\x1b[H";
+const END: &str = "\x1b[F";
+const ENTER: &str = "\r";
+const CTRL_C: &str = "\x03";
+const CTRL_D: &str = "\x04";
+
+/// A process that is killed when the test is done with it.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    fn signal(&self, name: &str) {
+        let id = self.0.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(sent.expect("kill exists").success());
+    }
+}
+
+/// Starts `yamabiko serve`; with its `IP:PORT`.
+fn server_at(listen: &str, flags: &[&str]) -> (Running, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_yamabiko"))
+        .args(["serve", "--listen", listen])
+        .args(flags)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let output = child.stdout.take().expect("a pipe");
+    let server = Running(child);
+    let mut line = String::new();
+    let mut output = BufReader::new(output);
+    output.read_line(&mut line).expect("it tells its address");
+    let (_, rest) = line.trim_end().split_once("://").expect("an address");
+    (server, rest.trim_end_matches('/').to_owned())
+}
+
+fn server() -> (Running, String) {
+    server_at("127.0.0.1:0", &[])
+}
+
+/// Somebody else in the room.
+struct Other(Client);
+
+impl Other {
+    fn join(address: &str, name: &str) -> Other {
+        let client = Client::builder(&format!("ws://{address}/chat/lobby"))
+            .subprotocol(SUBPROTOCOL)
+            .read_timeout(PATIENCE)
+            .connect();
+        let mut other = Other(client.expect("it listens"));
+        other.send(&ClientMessage::Join { name: name.into() });
+        other
+    }
+
+    fn send(&mut self, message: &ClientMessage<'_>) {
+        let json = message.to_json();
+        self.0.send(Message::Text(&json)).expect("open");
+    }
+
+    fn say(&mut self, text: &str) {
+        self.send(&ClientMessage::Message { text: text.into() });
+    }
+
+    /// The next text that is said in the room, and by whom.
+    fn hear(&mut self) -> (String, String) {
+        loop {
+            let Some(OwnedMessage::Text(json)) = self.0.read().expect("in time") else {
+                panic!("the server has closed the connection");
+            };
+            let message = serde_json::from_str(&json).expect("the protocol");
+            if let ServerMessage::Message { from, text, .. } = message {
+                return (from.into_owned(), text.into_owned());
+            }
+        }
+    }
+}
+
+/// The program at a terminal of 80 columns and 24 rows.
+struct Terminal {
+    chat: Running,
+    keyboard: File,
+    output: Receiver<Vec<u8>>,
+    seen: vt100::Parser,
+    written_bytes: usize,
+}
+
+impl Terminal {
+    fn chat(url: &str, flags: &[&str]) -> Terminal {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        grantpt(&master).expect("ours");
+        unlockpt(&master).expect("ours");
+        let size = Winsize {
+            ws_row: ROWS,
+            ws_col: COLUMNS,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&master, size).expect("a terminal");
+        let name = ptsname(&master, Vec::new()).expect("a terminal");
+        let name = name.to_str().expect("ASCII");
+        let side = || {
+            let file = File::options().read(true).write(true).open(name);
+            Stdio::from(file.expect("the other side"))
+        };
+        // A session of its own: this terminal is its terminal, and no other.
+        let chat = Command::new("setsid")
+            .args(["--ctty", env!("CARGO_BIN_EXE_yamabiko"), "chat", url])
+            .args(flags)
+            .env("TERM", "xterm-256color")
+            .stdin(side())
+            .stdout(side())
+            .stderr(side())
+            .spawn()
+            .expect("the program starts");
+        let chat = Running(chat);
+        let keyboard = File::from(master);
+        let (sender, output) = channel();
+        let mut screen = keyboard.try_clone().expect("a file");
+        thread::spawn(move || {
+            let mut piece = [0; 4_096];
+            // An error: the program has ended.
+            while let Ok(length @ 1..) = screen.read(&mut piece) {
+                if sender.send(piece[..length].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        let cells = |cells| NonZero::new(cells).expect("some");
+        Terminal {
+            chat,
+            keyboard,
+            output,
+            seen: vt100::Parser::new(cells(ROWS), cells(COLUMNS), 10_000),
+            written_bytes: 0,
+        }
+    }
+
+    /// In the room as Aki, whose prompt is empty.
+    fn aki(address: &str) -> Terminal {
+        let url = format!("ws://{address}/chat/lobby");
+        let mut terminal = Terminal::chat(&url, &["--name", "Aki"]);
+        terminal.wait_for("* you are Aki in lobby");
+        terminal
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).expect("it runs");
+    }
+
+    /// As terminals do that know bracketed paste.
+    fn paste(&mut self, text: &str) {
+        self.press(&format!("\x1b[200~{text}\x1b[201~"));
+    }
+
+    fn show(&mut self, bytes: &[u8]) {
+        self.written_bytes += bytes.len();
+        self.seen.process(bytes);
+    }
+
+    fn rows(&self) -> Vec<String> {
+        self.seen.screen().rows(0, COLUMNS).collect()
+    }
+
+    fn sees(&self, text: &str) -> bool {
+        self.rows().iter().any(|row| row.contains(text))
+    }
+
+    /// Waits until what is on the screen is as it should be.
+    fn wait_until(&mut self, what: &str, holds: impl Fn(&Terminal) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !holds(self) {
+            let rest = deadline.saturating_duration_since(Instant::now());
+            match self.output.recv_timeout(rest) {
+                Ok(bytes) => self.show(&bytes),
+                Err(_) => panic!("{what}: never on the screen:\n{}", self.rows().join("\n")),
+            }
+        }
+    }
+
+    fn wait_for(&mut self, text: &str) {
+        self.wait_until(text, |terminal| terminal.sees(text));
+    }
+
+    /// Waits until the row with the cursor is this.
+    fn wait_for_prompt(&mut self, row: &str) {
+        self.wait_until(row, |terminal| {
+            let at = terminal.seen.screen().cursor_position().0;
+            terminal.rows()[usize::from(at)] == row
+        });
+    }
+
+    /// Waits for the end; with the exit code.
+    fn end(&mut self) -> Option<i32> {
+        let code = exit_status(&mut self.chat.0, PATIENCE).code();
+        while let Ok(bytes) = self.output.recv_timeout(PATIENCE) {
+            self.show(&bytes);
+        }
+        code
+    }
+
+    /// The kernel edits lines and echoes, as it does for a shell.
+    fn is_as_it_was(&self) -> bool {
+        let modes = tcgetattr(&self.keyboard).expect("a terminal").local_modes;
+        modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
+    }
+}
+
+#[test]
+fn half_typed_text_stays_to_be_seen_when_a_message_comes_and_is_sent_once_and_whole() {
+    let (_server, address) = server();
+    let mut bo = Other::join(&address, "Bo");
+    let mut aki = Terminal::aki(&address);
+    aki.press("a secret");
+    aki.wait_for_prompt("> a secret");
+    bo.say("hello");
+    aki.wait_for("<Bo> hello");
+    aki.wait_for_prompt("> a secret");
+    aki.press(&format!("{HOME}not {END}, ok{ENTER}"));
+    assert_eq!(bo.hear().1, "hello");
+    assert_eq!(bo.hear(), ("Aki".into(), "not a secret, ok".into()));
+    aki.press(&format!("next{ENTER}"));
+    assert_eq!(bo.hear().1, "next");
+    aki.wait_for("> not a secret, ok");
+}
+
+#[test]
+fn arrows_escape_and_history_edit_the_line_and_do_not_reach_the_room() {
+    let (_server, address) = server();
+    let mut bo = Other::join(&address, "Bo");
+    let mut aki = Terminal::aki(&address);
+    aki.press(&format!("helo{LEFT}l{ENTER}"));
+    assert_eq!(bo.hear().1, "hello");
+    aki.press("half");
+    aki.wait_for_prompt("> half");
+    // Escape alone: the key, and not the start of a sequence. The line is drawn again.
+    let before = aki.written_bytes;
+    aki.press("\x1b");
+    aki.wait_until("Escape", |aki| aki.written_bytes > before);
+    aki.press(UP);
+    aki.wait_for_prompt("> hello");
+    aki.press(&format!(" again{ENTER}"));
+    assert_eq!(bo.hear().1, "hello again");
+    aki.wait_for_prompt("> half");
+    aki.press(&format!(" done{ENTER}"));
+    assert_eq!(bo.hear().1, "half done");
+}
+
+#[test]
+fn paste_of_10_000_bytes_arrives_whole_however_the_terminal_sends_it() {
+    let (_server, address) = server();
+    let url = format!("ws://{address}/broadcast/paste");
+    let mut other = Client::builder(&url)
+        .read_timeout(PATIENCE)
+        .connect()
+        .expect("it listens");
+    let mut aki = Terminal::chat(&url, &[]);
+    aki.wait_for_prompt("> ");
+    let text: String = (0..2_000).map(|number| format!("{number:04} ")).collect();
+    let mut hear = || match other.read().expect("in time") {
+        Some(OwnedMessage::Text(text)) => text,
+        message => panic!("{message:?}"),
+    };
+    assert_eq!(text.len(), 10_000);
+    aki.paste(&text);
+    aki.press(ENTER);
+    assert!(hear() == text);
+    aki.press(&text);
+    aki.press(ENTER);
+    assert!(hear() == text);
+}
+
+#[test]
+fn paste_of_several_lines_is_one_message_and_is_seen_before_it_is_sent() {
+    let (_server, address) = server();
+    let mut bo = Other::join(&address, "Bo");
+    let mut aki = Terminal::aki(&address);
+    aki.paste("one\rtwo\r\nthree");
+    aki.wait_for_prompt("  three");
+    aki.press(&format!("!{ENTER}"));
+    assert_eq!(bo.hear().1, "one\ntwo\nthree!");
+    bo.say("line\n<Aki> forged\x1b");
+    bo.say("line\n<Aki> forged");
+    aki.wait_for("  <Aki> forged");
+    assert!(!aki.rows().iter().any(|row| row.starts_with("<Aki>")));
+}
+
+#[test]
+fn commands_are_never_said_in_the_room_and_two_slashes_are() {
+    let (_server, address) = server();
+    let mut bo = Other::join(&address, "Bo");
+    let mut aki = Terminal::aki(&address);
+    aki.press(&format!("/help{ENTER}"));
+    aki.wait_for("* /who   the names of those in the room");
+    aki.press(&format!("/who{ENTER}"));
+    aki.wait_for("* 2 here: Aki, Bo");
+    aki.press(&format!("/me waves{ENTER}"));
+    aki.wait_for("! there is no command /me; nothing was sent.");
+    aki.wait_for_prompt("> /me waves");
+    aki.press(&format!("{HOME}/{ENTER}"));
+    assert_eq!(bo.hear(), ("Aki".into(), "/me waves".into()));
+    aki.press(&format!("last words{ENTER}/quit{ENTER}"));
+    assert_eq!(bo.hear().1, "last words");
+    assert_eq!(aki.end(), Some(0));
+    assert!(aki.is_as_it_was());
+}
+
+#[test]
+fn text_that_is_refused_is_at_the_prompt_again() {
+    let (_server, address) = server();
+    let mut bo = Other::join(&address, "Bo");
+    let mut aki = Terminal::aki(&address);
+    let long = format!("{}end", "x".repeat(4_094));
+    aki.paste(&long);
+    aki.press(ENTER);
+    aki.wait_for("! not sent: a text may have at most 4096 bytes, and this has 4097");
+    aki.press(&format!("\x7f{ENTER}"));
+    assert!(bo.hear().1 == long[..4_096]);
+    // The server is the one that refuses this.
+    aki.paste("a\x07b");
+    aki.wait_for(r"a\u{7}b");
+    aki.press(ENTER);
+    aki.wait_for("control characters");
+    aki.wait_until("the text again", |aki| {
+        let row = aki.seen.screen().cursor_position().0;
+        aki.rows()[usize::from(row)].contains(r"a\u{7}b")
+    });
+    aki.press("\x15fine\r");
+    loop {
+        let (_, text) = bo.hear();
+        assert!(!text.contains('\x07'));
+        if text == "fine" {
+            break;
+        }
+    }
+}
+
+#[test]
+fn text_entered_without_a_connection_is_marked_and_told_when_it_is_sent() {
+    let (server, address) = server();
+    let mut aki = Terminal::aki(&address);
+    aki.press(&format!("before{ENTER}"));
+    aki.wait_for("> before");
+    server.signal("TERM");
+    aki.wait_for("the server closed the connection: it goes away (1001); again in");
+    aki.press(&format!("still here{ENTER}"));
+    aki.wait_for("* not connected: queued, and sent when the connection is back (1 waiting)");
+    drop(server);
+    let (_server, _) = server_at(&address, &[]);
+    let mut bo = Other::join(&address, "Bo");
+    aki.wait_for("* sent: \"still here\"");
+    aki.press(&format!("and now{ENTER}"));
+    while bo.hear().1 != "and now" {}
+}
+
+#[test]
+fn text_that_was_never_sent_is_told_at_the_end_with_status_1() {
+    let (server, address) = server();
+    let mut aki = Terminal::aki(&address);
+    server.signal("TERM");
+    aki.wait_for("again in");
+    aki.press(&format!("too late{ENTER}"));
+    aki.wait_for("queued");
+    aki.press(CTRL_C);
+    assert_eq!(aki.end(), Some(1));
+    assert!(aki.sees("yamabiko: not sent: \"too late\""));
+    assert!(aki.is_as_it_was());
+}
+
+#[test]
+fn terminal_is_given_back_however_the_chat_ends() {
+    let (server, address) = server();
+    for keys in [CTRL_C, CTRL_D] {
+        let mut aki = Terminal::aki(&address);
+        assert!(!aki.is_as_it_was());
+        aki.press(keys);
+        assert_eq!(aki.end(), Some(0));
+        assert!(aki.is_as_it_was());
+    }
+    let mut aki = Terminal::aki(&address);
+    aki.press("half-typed");
+    aki.wait_for_prompt("> half-typed");
+    aki.chat.signal("TERM");
+    assert_eq!(aki.end(), Some(0));
+    assert!(aki.is_as_it_was());
+    assert!(aki.sees("> half-typed"));
+    // The server is gone for good: it is a stranger that answers.
+    let mut aki = Terminal::aki(&address);
+    server.signal("TERM");
+    aki.wait_for("again in");
+    drop(server);
+    let stranger = std::net::TcpListener::bind(&address).expect("free again");
+    let answering = thread::spawn(move || {
+        let mut stream = accepted(&stranger);
+        let mut request = [0; 4_096];
+        let _ = stream.read(&mut request);
+        let answer = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n";
+        stream.write_all(answer.as_bytes()).expect("open");
+    });
+    assert_eq!(aki.end(), Some(1));
+    assert!(aki.sees("yamabiko: the server answered 401 Unauthorized"));
+    assert!(aki.is_as_it_was());
+    joined("the answer", answering);
+}
+
+#[test]
+fn window_of_another_size_is_drawn_anew() {
+    let (_server, address) = server();
+    let mut bo = Other::join(&address, "Bo");
+    let mut aki = Terminal::aki(&address);
+    aki.press("half");
+    aki.wait_for_prompt("> half");
+    let size = Winsize {
+        ws_row: ROWS,
+        ws_col: 10,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(&aki.keyboard, size).expect("a terminal");
+    // The rest is broken at the tenth column.
+    aki.press("-typed");
+    aki.wait_until("two rows", |aki| {
+        let row = usize::from(aki.seen.screen().cursor_position().0);
+        row > 0 && aki.rows()[row - 1] == "> half-typ" && aki.rows()[row] == "ed"
+    });
+    aki.press(ENTER);
+    assert_eq!(bo.hear().1, "half-typed");
+}
