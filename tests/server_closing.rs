@@ -10,7 +10,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use yamabiko::server::{Config, ConnectionId, Server};
+use yamabiko::server::{Config, ConnectionId, OnFailure, Server};
 use yamabiko::websocket::frame::Opcode;
 
 const TIGHT: Duration = Duration::from_millis(50);
@@ -190,10 +190,10 @@ static FAILURES_LOGGED: AtomicUsize = AtomicUsize::new(0);
 fn a_broken_rule_is_told_to_the_client_the_application_and_the_log() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
-            on_failure: Some(|address, failure| {
+            on_failure: Some(OnFailure::new(|address, failure| {
                 assert!(address.ip().is_loopback() && !failure.to_string().is_empty());
                 FAILURES_LOGGED.fetch_add(1, Ordering::Relaxed);
-            }),
+            })),
             ..config
         });
         let logged_before = FAILURES_LOGGED.load(Ordering::Relaxed);
@@ -414,25 +414,6 @@ fn a_port_in_use_is_an_error_with_any_number_of_workers() {
             let error = bound.err().expect("the port is in use");
             assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
         });
-    });
-}
-
-#[test]
-fn a_handler_that_panics_ends_the_whole_server_and_not_a_part_of_it() {
-    with_1_and_3_workers(|config| {
-        let workers = config.workers.get();
-        for worker in 0..workers {
-            let mut server = Running::start(Config {
-                drain_timeout: TIGHT,
-                ..config.clone()
-            });
-            let mut clients = server.clients_of_each_worker(workers, 1);
-            clients[worker][0].text("/panic");
-            for client in clients.iter_mut().flatten() {
-                client.expect_gone();
-            }
-            server.join().expect_err("the panic goes on in run()");
-        }
     });
 }
 

@@ -6,8 +6,10 @@ use super::slow::SlowReaders;
 use crate::websocket::Limits;
 use crate::websocket::deflate::DeflateConfig;
 use crate::websocket::handshake::HeadLimits;
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The server's settings. Start from `Config::default()`.
@@ -99,8 +101,48 @@ pub struct Config {
     pub deflate: Option<DeflateConfig>,
     /// Whose pages may connect. Default: pages of the same host.
     pub origins: Origins,
-    /// Is told of each connection that was ended before its time.
-    pub on_failure: Option<fn(SocketAddr, &Failure)>,
+    /// Called for each connection that was ended before its time, and for each panic in
+    /// a handler. Default `None`.
+    pub on_failure: Option<OnFailure>,
+}
+
+/// What is called for each connection that was ended before its time, and for each panic
+/// in a handler: see [`Config::on_failure`]. Cheap to clone.
+///
+/// It is called on the worker's thread, so it must not block. A panic in it is counted
+/// and otherwise ignored.
+///
+/// ```
+/// use std::sync::mpsc;
+/// use yamabiko::server::{Config, OnFailure};
+///
+/// let (sender, failures) = mpsc::channel();
+/// let config = Config {
+///     on_failure: Some(OnFailure::new(move |address, failure| {
+///         let _ = sender.send(format!("{address}: {failure}"));
+///     })),
+///     ..Config::default()
+/// };
+/// # drop((config, failures));
+/// ```
+#[derive(Clone)]
+pub struct OnFailure(Arc<dyn Fn(SocketAddr, &Failure) + Send + Sync>);
+
+impl OnFailure {
+    /// Calls this function with the client's address and the failure.
+    pub fn new(function: impl Fn(SocketAddr, &Failure) + Send + Sync + 'static) -> OnFailure {
+        OnFailure(Arc::new(function))
+    }
+
+    pub(super) fn call(&self, peer_address: SocketAddr, failure: &Failure) {
+        (self.0)(peer_address, failure);
+    }
+}
+
+impl fmt::Debug for OnFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnFailure")
+    }
 }
 
 impl Default for Config {

@@ -3,11 +3,13 @@
 
 use super::context::Context;
 use super::handler::{Closed, Failure, Handler, Message};
+use super::panics;
 use super::session::{Ending, Established, Reading, Session, Waiting};
 use super::worker::{Worker, write_outbox};
 use crate::reactor::{Io, SocketKey};
 use crate::websocket::frame::{CloseCode, CloseReason};
 use crate::websocket::{self, Event, State};
+use std::net::SocketAddr;
 
 impl<H: Handler> Worker<H> {
     /// Bytes of frames. All of them are consumed, unless the client's share of the turn
@@ -112,9 +114,18 @@ impl<H: Handler> Worker<H> {
                 rooms: &mut self.rooms,
                 close: None,
             };
-            self.handler
-                .message(&mut established.session, message, &mut context);
-            if let Some((code, words)) = context.close {
+            let session = &mut established.session;
+            let called = panics::catch(|| self.handler.message(session, message, &mut context));
+            let close = context.close;
+            if let Err(failure) = called {
+                let at = established.outbox.lane().len();
+                established.close_with(CloseCode::INTERNAL_ERROR, INTERNAL_ERROR);
+                return Next::End {
+                    failure: Some(failure),
+                    at,
+                };
+            }
+            if let Some((code, words)) = close {
                 self.begin_close(io, key, established, code, &words);
             }
             let sent_bytes = established.outbox.bytes().saturating_sub(at);
@@ -128,13 +139,16 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Calls one of the handler's methods that come without a message.
+    ///
+    /// # Errors
+    /// The method has panicked; the caller [fails](Worker::fail) the connection.
     pub(super) fn call(
         &mut self,
         io: &mut Io,
         key: SocketKey,
         established: &mut Established<H::Session>,
         method: impl FnOnce(&H, &mut H::Session, &mut Context<'_>),
-    ) {
+    ) -> Result<(), Failure> {
         let mut context = Context {
             id: self.id(key),
             peer_address: established.peer_address.get(),
@@ -146,10 +160,14 @@ impl<H: Handler> Worker<H> {
             rooms: &mut self.rooms,
             close: None,
         };
-        method(&self.handler, &mut established.session, &mut context);
-        if let Some((code, words)) = context.close {
+        let session = &mut established.session;
+        let called = panics::catch(|| method(&self.handler, session, &mut context));
+        let close = context.close;
+        called?;
+        if let Some((code, words)) = close {
             self.begin_close(io, key, established, code, &words);
         }
+        Ok(())
     }
 
     /// What was received may have brought something to write, or too much.
@@ -342,15 +360,10 @@ impl<H: Handler> Worker<H> {
         failure: Failure,
     ) -> Option<Session<H::Session>> {
         self.leave_rooms(io, key, &mut established);
-        let words = failure.to_string();
-        let reason = CloseReason {
-            code,
-            reason: cut(&words),
-        };
-        // An error says that our Close is on its way already.
-        let _ = established
-            .connection
-            .close(Some(reason), established.outbox.lane());
+        match failure {
+            Failure::Panicked { .. } => established.close_with(code, INTERNAL_ERROR),
+            _ => established.close_with(code, &failure.to_string()),
+        }
         let outbox = self.finish(io, key, *established, Some(failure));
         self.begin_ending(io, key, Ending::new(outbox))
     }
@@ -368,8 +381,9 @@ impl<H: Handler> Worker<H> {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
         //# the server MUST _Close the WebSocket Connection_, and SHOULD log the
         //# problem.
-        if let (Some(failure), Some(tell)) = (&failure, self.config.on_failure) {
-            tell(established.peer_address.get(), failure);
+        let peer_address = established.peer_address.get();
+        if let Some(failure) = &failure {
+            self.report(peer_address, failure);
         }
         self.rooms.metrics.closed += 1;
         let ended = established.connection.ended();
@@ -390,9 +404,23 @@ impl<H: Handler> Worker<H> {
             rooms: &mut self.rooms,
             close: None,
         };
-        self.handler
-            .closed(established.session, &closed, &mut context);
+        let session = established.session;
+        let called = panics::catch(|| self.handler.closed(session, &closed, &mut context));
+        if let Err(failure) = called {
+            self.report(peer_address, &failure);
+        }
         established.outbox
+    }
+
+    /// Counts a panic, and reports a failure to [`Config::on_failure`](super::Config).
+    pub(super) fn report(&mut self, peer_address: SocketAddr, failure: &Failure) {
+        if matches!(failure, Failure::Panicked { .. }) {
+            self.rooms.metrics.panics += 1;
+        }
+        if let Some(on_failure) = &self.config.on_failure {
+            let called = panics::catch(|| on_failure.call(peer_address, failure));
+            self.rooms.metrics.panics += u64::from(called.is_err());
+        }
     }
 
     /// Writes the connection's own bytes and what the rooms have for it, as far
@@ -411,6 +439,17 @@ impl<H: Handler> Worker<H> {
                 established.outbox.finish_first(rest);
             }
         }
+    }
+}
+
+impl<S> Established<S> {
+    /// Writes our Close, unless one is on its way already.
+    fn close_with(&mut self, code: CloseCode, words: &str) {
+        let reason = CloseReason {
+            code,
+            reason: cut(words),
+        };
+        let _ = self.connection.close(Some(reason), self.outbox.lane());
     }
 }
 
@@ -452,6 +491,9 @@ const INFLATED_BYTE_COST: usize = 64;
 
 /// The most that is inflated before the budget is looked at: all of it.
 const INFLATED_PIECE_BYTES_MAX: usize = 4 << 10;
+
+/// The reason in the Close after a panic: its text is not for the client.
+const INTERNAL_ERROR: &str = "internal error";
 
 /// As many whole characters of the words as fit a Close.
 fn cut(words: &str) -> &str {

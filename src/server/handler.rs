@@ -16,8 +16,15 @@ use std::io;
 ///
 /// `opened`, `message` and `closed` of one connection come in this order, on one
 /// thread, and `closed` once for each `opened`. They run inside the event loop:
-/// a handler that blocks stops every connection of its worker, and one that
-/// panics ends the server.
+/// a handler that blocks stops every connection of its worker.
+///
+/// A method that panics ends the connection that it was called for, and no other: the
+/// client gets a Close with 1011, or the response 500 if its request was not answered yet.
+/// What the method has sent and published before the panic stays. `closed` is called all
+/// the same, with the session as the panic left it, so that the application can free what
+/// the connection held. The panic is counted ([`Metrics::panics`](super::Metrics)) and
+/// reported to [`Config::on_failure`](super::Config). In a program that is compiled with
+/// `panic = "abort"` none of this holds.
 ///
 /// ```no_run
 /// use yamabiko::server::{Admission, Config, Context, Handler, Message, Refusal, Server, Upgrade};
@@ -182,6 +189,11 @@ pub enum Failure {
     EndOfInput,
     /// TCP failed.
     Transport(io::Error),
+    /// A method of the [`Handler`] has panicked.
+    Panicked {
+        /// The text of the panic. The client is not told.
+        message: String,
+    },
 }
 
 impl std::fmt::Display for Failure {
@@ -193,6 +205,7 @@ impl std::fmt::Display for Failure {
             Failure::TooSlow { bytes } => write!(f, "too slow: {bytes} bytes behind"),
             Failure::EndOfInput => f.write_str("TCP ended without a Close"),
             Failure::Transport(error) => error.fmt(f),
+            Failure::Panicked { message } => write!(f, "a handler has panicked: {message}"),
         }
     }
 }

@@ -34,6 +34,8 @@ pub struct Metrics {
     pub abandoned: u64,
     /// Readers that were closed because they were too slow.
     pub disconnected: u64,
+    /// Panics in the application's methods; each has ended one connection.
+    pub panics: u64,
     /// Compressed frames that were written, each once, whoever it was for: one for
     /// a message of a room, or two if the room also has members with small windows.
     pub compressed: u64,
@@ -105,7 +107,7 @@ impl Board {
     }
 }
 
-const COUNTS: usize = 12;
+const COUNTS: usize = 13;
 
 impl Metrics {
     fn counts(&self) -> [u64; COUNTS] {
@@ -119,6 +121,7 @@ impl Metrics {
             skipped,
             abandoned,
             disconnected,
+            panics,
             compressed,
             compressed_from_bytes,
             compressed_to_bytes,
@@ -133,6 +136,7 @@ impl Metrics {
             skipped,
             abandoned,
             disconnected,
+            panics,
             compressed,
             compressed_from_bytes,
             compressed_to_bytes,
@@ -150,6 +154,7 @@ impl Metrics {
             skipped,
             abandoned,
             disconnected,
+            panics,
             compressed,
             compressed_from_bytes,
             compressed_to_bytes,
@@ -164,6 +169,7 @@ impl Metrics {
             skipped,
             abandoned,
             disconnected,
+            panics,
             compressed,
             compressed_from_bytes,
             compressed_to_bytes,

@@ -53,6 +53,7 @@ mod mail;
 mod metrics;
 mod opening;
 mod origins;
+mod panics;
 mod places;
 mod publication;
 mod publisher;
@@ -68,7 +69,7 @@ pub use crate::websocket::handshake::{
     HeadLimits, InvalidField, Refusal, RequestHead, Response, Status, Upgrade,
 };
 pub use crate::websocket::{Limits, ProtocolError};
-pub use config::Config;
+pub use config::{Config, OnFailure};
 pub use context::{Context, SendError};
 pub use handler::{Admission, Closed, Failure, Handler, Message};
 pub use mail::ConnectionId;
@@ -194,7 +195,8 @@ impl<H: Handler> Server<H> {
     /// A thread cannot be started, or the system's polling fails.
     ///
     /// # Panics
-    /// A handler has panicked. The other workers have been shut down.
+    /// The server itself has a fault. The other workers have been shut down. (A panic in
+    /// a handler ends one connection, see [`Handler`].)
     pub fn run(self) -> io::Result<()> {
         let Server {
             workers, handle, ..

@@ -4,17 +4,18 @@
 //! and no body to read.
 
 use super::compressor::{willing, window_of};
-use super::handler::{Admission, Handler};
+use super::handler::{Admission, Failure, Handler};
+use super::panics;
 use super::places::Places;
 use super::session::{Ending, Established, Opening, Reading, Session, Waiting};
 use super::worker::Worker;
 use crate::broadcast::Outbox;
 use crate::reactor::{Io, SocketKey};
-use std::net::SocketAddr;
-
 use crate::websocket::Connection;
 use crate::websocket::deflate::DeflateParameters;
+use crate::websocket::frame::CloseCode;
 use crate::websocket::handshake::{Refusal, RequestHead, RequestReader, Response, Status, Upgrade};
+use std::net::SocketAddr;
 
 /// What a complete head leads to.
 enum Answer<S> {
@@ -83,30 +84,41 @@ impl<H: Handler> Worker<H> {
     /// The answer, if the head is complete or wrong already, and how many bytes
     /// the head took.
     fn read_head(
-        &self,
+        &mut self,
         opening: &mut Opening,
         bytes: &[u8],
     ) -> Option<(Answer<H::Session>, usize)> {
         match opening.reader.read(bytes) {
             Ok(None) => None,
-            Ok(Some((request, taken))) => Some((self.decide(&request), taken)),
+            Ok(Some((request, taken))) => {
+                Some((self.decide(opening.peer_address, &request), taken))
+            }
             Err(refusal) => Some((refuse(&refusal, is_head(bytes)), bytes.len())),
         }
     }
 
-    fn decide(&self, request: &RequestHead<'_>) -> Answer<H::Session> {
+    fn decide(
+        &mut self,
+        peer_address: SocketAddr,
+        request: &RequestHead<'_>,
+    ) -> Answer<H::Session> {
         // RFC 9110 §7.8: a server may ignore an Upgrade field. HEAD has no other meaning
         // than the head of the answer to GET, and none for a WebSocket.
         if !request.wants_websocket() || request.method() == "HEAD" {
-            return self.answer_http(request);
+            return self.answer_http(peer_address, request);
         }
-        let switched = Upgrade::check(request).and_then(|upgrade| self.switch(&upgrade));
+        let switched =
+            Upgrade::check(request).and_then(|upgrade| self.switch(peer_address, &upgrade));
         switched.unwrap_or_else(|refusal| refuse(&refusal, false))
     }
 
     /// §4.2.2: the origin, the application, the subprotocol, the extension; then the
     /// 101.
-    fn switch(&self, upgrade: &Upgrade<'_>) -> Result<Answer<H::Session>, Refusal> {
+    fn switch(
+        &mut self,
+        peer_address: SocketAddr,
+        upgrade: &Upgrade<'_>,
+    ) -> Result<Answer<H::Session>, Refusal> {
         let host = upgrade.request().host().unwrap_or_default();
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
         //# If the server does not wish to accept this connection, it MUST return
@@ -125,7 +137,8 @@ impl<H: Handler> Worker<H> {
         let Admission {
             session,
             subprotocol,
-        } = self.handler.admit(upgrade)?;
+        } = panics::catch(|| self.handler.admit(upgrade))
+            .unwrap_or_else(|failure| Err(self.panicked(peer_address, &failure)))?;
         let deflate = self.config.deflate.as_ref().map(willing);
         let deflate = deflate.and_then(|config| upgrade.choose_deflate(&config));
         let mut output = Vec::new();
@@ -133,13 +146,20 @@ impl<H: Handler> Worker<H> {
             .write_response(subprotocol, deflate.as_ref(), &mut output)
             .is_err()
         {
+            if let Err(failure) = panics::catch(|| drop(session)) {
+                self.report(peer_address, &failure);
+            }
             let reason = "the application chose a subprotocol that was not offered";
             return Err(Refusal::new(Status::InternalServerError, reason));
         }
         Ok(Answer::Switch(session, deflate, output))
     }
 
-    fn answer_http(&self, request: &RequestHead<'_>) -> Answer<H::Session> {
+    fn answer_http(
+        &mut self,
+        peer_address: SocketAddr,
+        request: &RequestHead<'_>,
+    ) -> Answer<H::Session> {
         let head_only = match request.method() {
             "GET" => false,
             "HEAD" => true,
@@ -152,10 +172,18 @@ impl<H: Handler> Worker<H> {
             let reason = "a request with a body is not served here";
             return refuse(&Refusal::new(Status::BadRequest, reason), head_only);
         }
+        let response = panics::catch(|| self.handler.http(request))
+            .unwrap_or_else(|failure| self.panicked(peer_address, &failure).to_response());
         Answer::Http {
-            response: self.handler.http(request),
+            response,
             head_only,
         }
+    }
+
+    /// The response where a method has panicked that was to give one.
+    fn panicked(&mut self, peer_address: SocketAddr, failure: &Failure) -> Refusal {
+        self.report(peer_address, failure);
+        Refusal::new(Status::InternalServerError, "internal error")
     }
 
     fn answer(
@@ -177,8 +205,16 @@ impl<H: Handler> Worker<H> {
             Answer::Switch(session, deflate, output) => {
                 let mut outbox = Outbox::new();
                 *outbox.lane() = output;
-                let connection = self.establish(io, key, opening, session, deflate, outbox);
-                self.receive_frames(io, key, connection, behind)
+                let mut connection = self.establish(io, key, opening, session, deflate, outbox);
+                let called = self.call(io, key, &mut connection, |handler, session, context| {
+                    handler.opened(session, context);
+                });
+                match called {
+                    Ok(()) => self.receive_frames(io, key, connection, behind),
+                    Err(failure) => {
+                        self.fail(io, key, connection, CloseCode::INTERNAL_ERROR, failure)
+                    }
+                }
             }
         }
     }
@@ -205,9 +241,6 @@ impl<H: Handler> Worker<H> {
         });
         self.rooms.metrics.opened += 1;
         self.wait_for_silence(io, key, &mut connection);
-        self.call(io, key, &mut connection, |handler, session, context| {
-            handler.opened(session, context);
-        });
         connection
     }
 

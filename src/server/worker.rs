@@ -354,10 +354,13 @@ impl<H: Handler> Worker<H> {
             if let Some(Session::Established(mut connection)) = self.sessions.take(member.key) {
                 let session = match member.policy {
                     SlowPolicy::Disconnect => self.disconnect(io, &member, connection),
-                    policy => {
-                        self.skip(io, &member, policy, &mut connection);
-                        Some(Session::Established(connection))
-                    }
+                    policy => match self.skip(io, &member, policy, &mut connection) {
+                        Ok(()) => Some(Session::Established(connection)),
+                        Err(failure) => {
+                            let code = CloseCode::INTERNAL_ERROR;
+                            self.fail(io, member.key, connection, code, failure)
+                        }
+                    },
                 };
                 self.sessions.put(member.key, session);
             }
@@ -391,13 +394,15 @@ impl<H: Handler> Worker<H> {
         self.fail(io, member.key, connection, code, failure)
     }
 
+    /// # Errors
+    /// [`Handler::missed`] has panicked.
     fn skip(
         &mut self,
         io: &mut Io,
         member: &TooSlow,
         policy: SlowPolicy,
         connection: &mut Established<H::Session>,
-    ) {
+    ) -> Result<(), Failure> {
         let skipped = self.rooms.skip(member.place, policy == SlowPolicy::Latest);
         if let Some(rest) = skipped.remainder {
             connection.outbox.finish_first(rest);
@@ -410,9 +415,10 @@ impl<H: Handler> Worker<H> {
         if let (Some(name), 1..) = (name, missed.messages) {
             self.call(io, member.key, connection, |handler, session, context| {
                 handler.missed(session, &name, missed, context);
-            });
+            })?;
         }
         self.to_flush.push(member.key);
+        Ok(())
     }
 
     /// Writes all that waits for a client whose socket has become writable: the

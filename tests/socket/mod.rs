@@ -160,8 +160,9 @@ impl Running {
     /// Everything else that the application was told, when the server is gone.
     pub fn all_told(&mut self) -> Vec<Told> {
         self.shutdown();
-        let ended = self.join().expect("no handler panics");
+        let ended = self.join().expect("the server has no fault");
         ended.expect("polling does not fail");
+        assert_eq!(self.handle.metrics().panics, 0, "no handler panics");
         self.told.try_iter().collect()
     }
 
@@ -228,7 +229,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.handle.shutdown();
         if !self.has_returned && !thread::panicking() {
-            let ended = self.join().expect("no handler panics");
+            let ended = self.join().expect("the server has no fault");
             ended.expect("polling does not fail");
         }
     }

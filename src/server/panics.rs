@@ -1,0 +1,70 @@
+//! Panics in an application's methods: each ends the connection that it was called
+//! for, and nothing else.
+//!
+//! A method is called inside `catch_unwind`. What a panic may leave half done is the
+//! application's own: its session, which is handed to
+//! [`Handler::closed`](super::Handler::closed) and dropped, and its shared state behind
+//! `&self`, of which the application has to say itself what holds after a panic (a
+//! standard `Mutex` is poisoned). The worker's state is changed by the methods of
+//! [`Context`](super::Context) only, each of which is complete before the application
+//! goes on; so it is as sound as after a method that returned early.
+//!
+//! A program that is compiled with `panic = "abort"` ends at the first panic.
+
+use super::handler::Failure;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Calls a method of the application.
+///
+/// # Errors
+/// It has panicked, with this text.
+pub(super) fn catch<R>(method: impl FnOnce() -> R) -> Result<R, Failure> {
+    catch_unwind(AssertUnwindSafe(method)).map_err(|payload| {
+        let message = message_of(&*payload);
+        // A payload may panic when it is dropped; it is used by nobody.
+        std::mem::forget(payload);
+        Failure::Panicked { message }
+    })
+}
+
+/// The text of `panic!`, as the standard hook prints it.
+fn message_of(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a value that is not text").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(failure: Result<(), Failure>) -> String {
+        match failure {
+            Err(Failure::Panicked { message }) => message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn panic_becomes_a_failure_with_its_text_and_a_result_passes_through() {
+        assert!(matches!(catch(|| 7), Ok(7)));
+        assert_eq!(message(catch(|| panic!("plain"))), "plain");
+        let number = 7;
+        assert_eq!(message(catch(|| panic!("number {number}"))), "number 7");
+        let other = message(catch(|| std::panic::panic_any(7)));
+        assert_eq!(other, "a value that is not text");
+    }
+
+    #[test]
+    fn payload_that_panics_when_dropped_is_never_dropped() {
+        struct Trap;
+        impl Drop for Trap {
+            fn drop(&mut self) {
+                panic!("dropped");
+            }
+        }
+        let other = message(catch(|| std::panic::panic_any(Trap)));
+        assert_eq!(other, "a value that is not text");
+    }
+}
