@@ -126,7 +126,9 @@ pub struct Config {
 /// # drop((config, failures));
 /// ```
 #[derive(Clone)]
-pub struct OnFailure(Arc<dyn Fn(SocketAddr, &Failure) + Send + Sync>);
+pub struct OnFailure(Arc<Report>);
+
+type Report = dyn Fn(SocketAddr, &Failure) + Send + Sync;
 
 impl OnFailure {
     /// Calls this function with the client's address and the failure.
