@@ -41,6 +41,10 @@ pub struct Io {
     acceptor: Option<Acceptor>,
     /// Sockets with bytes to read, each once; some may be closed meanwhile.
     ready: Vec<SocketKey>,
+    /// Sockets that had more to read than their share of a turn, each once.
+    again: Vec<SocketKey>,
+    /// The last turn left these out, for those that had become ready.
+    passed_over: bool,
     late: VecDeque<Late>,
     /// What has been read and left by the application.
     unread: Unread,
@@ -238,8 +242,8 @@ impl Io {
 
     /// In [`received`](super::Application::received): the last `count` of the bytes
     /// have not been looked at. They are given again, before any others of this
-    /// socket, when it is its turn again: in the next turn, behind the others that
-    /// are ready, or when it is no longer paused. A copy of these bytes. They are
+    /// socket, when it is its turn again: behind the others that are ready, or
+    /// when it is no longer paused. A copy of these bytes. They are
     /// forgotten when the socket is closed or has failed.
     pub fn leave_unread(&mut self, count: usize) {
         self.left_bytes = count;
@@ -332,6 +336,8 @@ impl Io {
             alarm: None,
             acceptor,
             ready: Vec::new(),
+            again: Vec::new(),
+            passed_over: false,
             late: VecDeque::new(),
             unread: Unread::default(),
             budget: 0,
@@ -361,7 +367,7 @@ impl Io {
 
     /// Zero if there is work left; `None`, for ever, if nothing is pending.
     fn time_to_sleep(&self) -> Option<Duration> {
-        if !self.ready.is_empty() || !self.late.is_empty() {
+        if !(self.ready.is_empty() && self.again.is_empty() && self.late.is_empty()) {
             return Some(Duration::ZERO);
         }
         let attempt = self.acceptor.as_ref().and_then(|a| a.gate.next_attempt());
@@ -460,9 +466,23 @@ impl Io {
         }
     }
 
-    /// Exchanges the ready list for `empty`.
-    pub(super) fn swap_ready(&mut self, empty: &mut Vec<SocketKey>) {
-        std::mem::swap(&mut self.ready, empty);
+    /// Puts the socket, which has had its share of this turn, behind those that become
+    /// ready, if it wants to be read on.
+    pub(super) fn queue_again(&mut self, key: SocketKey) {
+        if self.sockets.get_mut(key).is_some_and(Socket::enter_queue) {
+            self.again.push(key);
+        }
+    }
+
+    /// Moves to `reading`, which is empty, the sockets that are to be read in this turn.
+    /// While some become ready, those with more than their share have every second turn:
+    /// what the others bring is answered before that.
+    pub(super) fn take_ready(&mut self, reading: &mut Vec<SocketKey>) {
+        std::mem::swap(&mut self.ready, reading);
+        self.passed_over = !(reading.is_empty() || self.again.is_empty() || self.passed_over);
+        if !self.passed_over {
+            reading.append(&mut self.again);
+        }
     }
 
     pub(super) fn leave_queue(&mut self, key: SocketKey) {

@@ -44,6 +44,8 @@
 //!   paused at any moment and nothing is missed.
 //! - No socket reads more than its budget in a turn, and the others that are
 //!   ready have their turn before it reads again. Accepting is bounded too.
+//!   Those that become ready have a turn to themselves before sockets that had
+//!   more to read than their budget, but not two turns on end.
 //!   What bytes do not show of the work that they cause, the application charges
 //!   to the budget ([`Io::charge`]); when it is spent it leaves the rest of what
 //!   it was given ([`Io::leave_unread`]) and gets that first when it is the
@@ -376,12 +378,12 @@ impl<M: Send + 'static> Reactor<M> {
 
     fn read_ready(&mut self, application: &mut impl Application<Mail = M>) {
         let mut reading = std::mem::take(&mut self.reading);
-        self.io.swap_ready(&mut reading);
+        self.io.take_ready(&mut reading);
         for &key in &reading {
             self.io.leave_queue(key);
             self.read(application, key);
             // With its budget spent it has more to read: behind the others.
-            self.io.queue(key);
+            self.io.queue_again(key);
         }
         reading.clear();
         self.reading = reading;
@@ -392,7 +394,7 @@ impl<M: Send + 'static> Reactor<M> {
     #[inline(always)]
     fn read(&mut self, application: &mut impl Application<Mail = M>, key: SocketKey) {
         self.io.begin_budget(self.read_budget_bytes);
-        while self.io.has_budget() {
+        while self.io.budget() > 0 {
             application.before_read(&mut self.io, key);
             if let Some(remainder) = self.io.take_unread(key) {
                 if self.read_again(application, key, remainder) {

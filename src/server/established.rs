@@ -131,6 +131,10 @@ impl<H: Handler> Worker<H> {
             let sent_bytes = established.outbox.bytes().saturating_sub(at);
             let published_bytes = self.rooms.published_bytes.wrapping_sub(published_bytes);
             work_bytes = work_bytes.max(sent_bytes).max(published_bytes);
+            // An answer is a message, too.
+            if sent_bytes > 0 {
+                work_bytes = work_bytes.max(2 * MESSAGE_COST_BYTES);
+            }
         }
         let taken_bytes = bytes - input.len();
         charge(io, taken_bytes, work_bytes);
@@ -482,7 +486,8 @@ fn charge_inflated<S>(io: &mut Io, established: &Established<S>, taken_bytes: us
 }
 
 /// What a message or a control frame costs of a read budget at least, however short
-/// it is. With the budget of 256 KiB a client has 64 of them in a turn.
+/// it is, and what an answer costs. With the budget of 256 KiB a client has 64 messages
+/// in a turn, or 32 that are answered.
 const MESSAGE_COST_BYTES: usize = 4 << 10;
 
 /// What a compressed byte costs, whatever it inflates to: 0.03 µs and up to 0.4 µs

@@ -304,7 +304,8 @@ fn held_bytes<H: Handler>(server: &mut ByHand<H>) -> usize {
 /// What one read brings at most.
 const READ_BUFFER_BYTES: usize = 64 << 10;
 
-/// Keeps the first byte of each message, in the order in which they are handled.
+/// Keeps the first byte of each message, in the order in which they are handled, and
+/// answers questions.
 #[derive(Clone, Default)]
 struct Recorder(Arc<Mutex<Vec<u8>>>);
 
@@ -315,8 +316,11 @@ impl Handler for Recorder {
         Ok(Admission::new(()))
     }
 
-    fn message(&self, _session: &mut (), message: Message<'_>, _context: &mut Context<'_>) {
+    fn message(&self, _session: &mut (), message: Message<'_>, context: &mut Context<'_>) {
         let first = message.as_bytes().first().copied().unwrap_or_default();
+        if first == b'?' {
+            context.send(message).expect("there is room for a byte");
+        }
         self.0.lock().unwrap().push(first);
     }
 }
@@ -344,14 +348,23 @@ impl Recorder {
 fn a_client_s_share_of_a_turn_is_counted_in_messages_too_at_the_bound_and_past_it() {
     // Each costs MESSAGE_COST_BYTES, until 256 KiB are spent; those of a read that are
     // not looked at cost their length.
-    for (sent, in_first_turn) in [(63, 63), (64, 64), (65, 64), (8000, 51)] {
+    let cases = [
+        (b'h', 63, 63),
+        (b'h', 64, 64),
+        (b'h', 65, 64),
+        (b'h', 8000, 51),
+        (b'?', 32, 32),
+        (b'?', 33, 32),
+    ];
+    for (kind, sent, in_first_turn) in cases {
         let recorder = Recorder::default();
         let mut server = ByHand::new(1, Config::default(), recorder.clone());
         let mut client = server.client(0);
-        client.write_all(&text("h").repeat(sent)).unwrap();
-        server.turn_until(0, |_| recorder.count(b'h') > 0);
-        assert_eq!(recorder.count(b'h'), in_first_turn, "of {sent}");
-        server.turn_until(0, |_| recorder.count(b'h') == sent);
+        let wire = frame(Opcode::Binary, &[kind]).repeat(sent);
+        client.write_all(&wire).unwrap();
+        server.turn_until(0, |_| recorder.count(kind) > 0);
+        assert_eq!(recorder.count(kind), in_first_turn, "of {sent}");
+        server.turn_until(0, |_| recorder.count(kind) == sent);
     }
 }
 
