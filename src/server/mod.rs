@@ -48,6 +48,7 @@ mod date;
 mod ending;
 mod established;
 mod handler;
+mod lane_set;
 mod lanes;
 mod mail;
 mod metrics;

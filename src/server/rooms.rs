@@ -7,6 +7,7 @@
 
 use super::compressor::{Compressor, Variant};
 use super::handler::Message;
+use super::lane_set::LaneSet;
 use super::lanes::Lanes;
 use super::mail::{ConnectionId, Post};
 use super::metrics::{Board, Metrics, RoomLag};
@@ -16,7 +17,7 @@ use super::slow::{Ages, SlowPolicy, SlowReaders};
 use crate::broadcast::{ChunkPool, Lag, LagBounds, LogLimits, Remainder, Room, Skipped};
 use crate::reactor::{Millis, SocketKey};
 use crate::websocket::deflate::{DeflateConfig, WindowBits};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -27,14 +28,17 @@ pub(super) struct Rooms {
     by_name: HashMap<Arc<str>, Lanes>,
     lanes: Vec<Option<Lane>>,
     free: Vec<u32>,
-    /// Lanes with something to flush, each once.
-    dirty: Vec<u32>,
+    /// Lanes with something to flush.
+    dirty: LaneSet,
     /// Bytes that lanes have got since they were flushed.
     gathered_bytes: u64,
     /// Bytes of all messages that this worker's handlers have published.
     pub(super) published_bytes: usize,
-    /// Lanes in which somebody is behind, each once.
-    watched: Vec<u32>,
+    /// Watched lanes of which the board does not show how they are now.
+    changed: LaneSet,
+    /// When somebody in a watched lane will be too old, for each lane that has such a
+    /// time. A turn looks at the first, however many are watched.
+    dues: BTreeSet<(Millis, u32)>,
     slow_readers: SlowReadersOf,
     pub(super) metrics: Metrics,
     board: Arc<Board>,
@@ -48,10 +52,12 @@ struct Lane {
     name: Arc<str>,
     variant: Variant,
     room: Room,
-    dirty: bool,
+    /// Somebody is behind, or was when the turn began.
     watched: bool,
     slow_readers: SlowReaders,
     ages: Ages,
+    /// The lane's time in `Rooms::dues`.
+    due: Option<Millis>,
 }
 
 /// What a room of this name does with slow readers.
@@ -79,10 +85,11 @@ impl Rooms {
             by_name: HashMap::new(),
             lanes: Vec::new(),
             free: Vec::new(),
-            dirty: Vec::new(),
+            dirty: LaneSet::default(),
             gathered_bytes: 0,
             published_bytes: 0,
-            watched: Vec::new(),
+            changed: LaneSet::default(),
+            dues: BTreeSet::new(),
             slow_readers,
             metrics: Metrics::default(),
             board,
@@ -109,6 +116,9 @@ impl Rooms {
             let membership = joined.room.join(key.to_bits());
             places.push(Place { lane, membership });
         }
+        if let Some(&lanes) = self.by_name.get(name) {
+            self.members_changed(lanes);
+        }
     }
 
     /// Lets the connection go. What it had not got of the room, it misses, but
@@ -120,7 +130,10 @@ impl Rooms {
         let missed = lane.room.skip_to_end(place.membership, &mut self.pool);
         self.metrics.abandoned += missed.records;
         lane.room.leave(place.membership, &mut self.pool);
-        if lane.room.is_empty() {
+        if let Some(&lanes) = self.by_name.get(&lane.name) {
+            self.members_changed(lanes);
+        }
+        if lane_of(&self.lanes, place.lane).is_some_and(|lane| lane.room.is_empty()) {
             self.dissolve(place.lane);
         }
         missed.remainder
@@ -189,10 +202,7 @@ impl Rooms {
             let Some(lane) = lane_mut(&mut self.lanes, index) else {
                 continue;
             };
-            if !lane.dirty {
-                lane.dirty = true;
-                self.dirty.push(index);
-            }
+            self.dirty.insert(index);
             let except = except.filter(|place| place.lane == index);
             self.metrics.deliveries += receivers(&lane.room, except);
             let except = except.map(|place| place.membership);
@@ -214,27 +224,20 @@ impl Rooms {
     /// The lanes with something to flush; each is clean afterwards.
     pub(super) fn take_dirty(&mut self) -> Vec<u32> {
         self.gathered_bytes = 0;
-        std::mem::take(&mut self.dirty)
+        self.dirty.take()
     }
 
     /// Gives the list back, so that its memory serves the next turn.
-    pub(super) fn reuse_dirty(&mut self, mut list: Vec<u32>) {
-        if self.dirty.is_empty() {
-            list.clear();
-            self.dirty = list;
-        }
-    }
-
-    /// A lane that was dirty, with the pool that its log gives memory back to.
-    pub(super) fn clean(&mut self, lane: u32) -> Option<(&mut Room, &mut ChunkPool)> {
-        let lane = lane_mut(&mut self.lanes, lane)?;
-        lane.dirty = false;
-        Some((&mut lane.room, &mut self.pool))
+    pub(super) fn reuse_dirty(&mut self, list: Vec<u32>) {
+        self.dirty.reuse(list);
     }
 
     /// A lane, with the pool that its log gives memory back to.
-    pub(super) fn lane(&mut self, lane: u32) -> Option<(&mut Room, &mut ChunkPool)> {
-        let lane = lane_mut(&mut self.lanes, lane)?;
+    pub(super) fn lane(&mut self, index: u32) -> Option<(&mut Room, &mut ChunkPool)> {
+        let lane = lane_mut(&mut self.lanes, index)?;
+        if lane.watched {
+            self.changed.insert(index);
+        }
         Some((&mut lane.room, &mut self.pool))
     }
 
@@ -253,63 +256,34 @@ impl Rooms {
         let Some(lane) = lane_mut(&mut self.lanes, index) else {
             return;
         };
-        if lane.room.blocked() == 0 {
+        let is_behind = lane.room.blocked() > 0;
+        if !is_behind && !lane.watched {
             return;
         }
-        if let Some(age_max) = lane.slow_readers.age_max {
+        self.changed.insert(index);
+        lane.watched = true;
+        if let Some(age_max) = lane.slow_readers.age_max.filter(|_| is_behind) {
             lane.ages.mark(lane.room.log().head(), now, age_max);
         }
-        if !lane.watched {
-            lane.watched = true;
-            self.watched.push(index);
-        }
-    }
-
-    /// The lanes in which somebody is behind. Those that have caught up are
-    /// taken off the list first.
-    pub(super) fn watched(&mut self) -> &[u32] {
-        let mut caught_up = Vec::new();
-        let lanes = &mut self.lanes;
-        self.watched.retain(|&index| {
-            let Some(lane) = lane_mut(lanes, index) else {
-                return false;
-            };
-            lane.watched = lane.room.blocked() > 0;
-            if !lane.watched {
-                lane.ages.clear();
-                caught_up.push(lane.name.clone());
-            }
-            lane.watched
-        });
-        for name in caught_up {
-            self.drop_lag(&name);
-        }
-        &self.watched
-    }
-
-    /// A lane of the room has caught up, or is gone. Is it the last one?
-    fn drop_lag(&self, name: &str) {
-        let is_watched = |(_, lane)| lane_of(&self.lanes, lane).is_some_and(|lane| lane.watched);
-        let mut lanes = self
-            .by_name
-            .get(name)
-            .copied()
-            .unwrap_or(Lanes::NONE)
-            .iter();
-        if !lanes.any(is_watched) {
-            self.board.drop_lag(name);
-        }
+        lane.update_due(index, &mut self.dues);
     }
 
     /// When the first of those who are behind will be too old.
     pub(super) fn too_old_at(&self) -> Option<Millis> {
-        let lanes = self
-            .watched
-            .iter()
-            .filter_map(|&lane| lane_of(&self.lanes, lane));
-        lanes
-            .filter_map(|lane| lane.ages.due(lane.slow_readers.age_max?))
-            .min()
+        self.dues.first().map(|&(at, _)| at)
+    }
+
+    /// The lanes in which somebody may be too old by now.
+    pub(super) fn take_too_old(&mut self, now: Millis) -> Vec<u32> {
+        let mut too_old = Vec::new();
+        while let Some(&(at, index)) = self.dues.first().filter(|(at, _)| *at <= now) {
+            self.dues.remove(&(at, index));
+            if let Some(lane) = lane_mut(&mut self.lanes, index) {
+                lane.due = None;
+            }
+            too_old.push(index);
+        }
+        too_old
     }
 
     /// The lane's members that are over the room's bounds.
@@ -324,6 +298,7 @@ impl Rooms {
             age_max,
         } = lane.slow_readers;
         let too_old = age_max.map_or(0, |age_max| lane.ages.too_old(now, age_max));
+        lane.update_due(index, &mut self.dues);
         let bounds = match policy {
             SlowPolicy::Latest => LagBounds {
                 bytes: u64::MAX,
@@ -368,16 +343,50 @@ impl Rooms {
             false => lane.room.skip_to_end(place.membership, &mut self.pool),
         };
         self.metrics.skipped += skipped.records;
+        self.changed.insert(place.lane);
         skipped
     }
 
-    /// Shows the worker's numbers to others.
+    /// Shows the worker's numbers to others: all counts, and the lags that have changed.
     pub(super) fn show(&mut self) {
         self.board.show(&self.metrics);
-        for &lane in &self.watched {
-            let lag = lane_of(&self.lanes, lane).and_then(|lane| self.room_lag(&lane.name));
-            if let Some(lag) = lag {
-                self.board.show_lag(lag);
+        if self.changed.is_empty() {
+            return;
+        }
+        let changed = self.changed.take();
+        for &index in &changed {
+            let Some(lane) = lane_mut(&mut self.lanes, index) else {
+                continue;
+            };
+            if lane.room.blocked() == 0 {
+                lane.watched = false;
+                lane.ages.clear();
+                lane.update_due(index, &mut self.dues);
+            }
+            let name = lane.name.clone();
+            self.show_lag(&name);
+        }
+        self.changed.reuse(changed);
+    }
+
+    /// Shows how far behind a room is, or that nobody there is.
+    fn show_lag(&self, name: &str) {
+        let lanes = self.by_name.get(name).copied().unwrap_or(Lanes::NONE);
+        let is_watched = |(_, lane)| lane_of(&self.lanes, lane).is_some_and(|lane| lane.watched);
+        match lanes.iter().any(is_watched) {
+            true => self
+                .room_lag(name)
+                .into_iter()
+                .for_each(|lag| self.board.show_lag(lag)),
+            false => self.board.drop_lag(name),
+        }
+    }
+
+    /// The number of the room's members has changed; the lags that are shown say it.
+    fn members_changed(&mut self, lanes: Lanes) {
+        for (_, index) in lanes.iter() {
+            if lane_of(&self.lanes, index).is_some_and(|lane| lane.watched) {
+                self.changed.insert(index);
             }
         }
     }
@@ -424,10 +433,10 @@ impl Rooms {
             name: name.clone(),
             variant,
             room: Room::new(),
-            dirty: false,
             watched: false,
             slow_readers,
             ages: Ages::default(),
+            due: None,
         });
         lanes.add(variant, index);
         self.by_name.insert(name, lanes);
@@ -451,13 +460,31 @@ impl Rooms {
                 self.by_name.remove(&lane.name);
             }
         }
-        self.dirty.retain(|&dirty| dirty != index);
+        self.dirty.remove(index);
+        self.changed.remove(index);
+        if let Some(due) = lane.due {
+            self.dues.remove(&(due, index));
+        }
         if lane.watched {
-            self.watched.retain(|&watched| watched != index);
-            self.drop_lag(&lane.name);
+            self.show_lag(&lane.name);
         }
         lane.room.dissolve(&mut self.pool);
         self.free.push(index);
+    }
+}
+
+impl Lane {
+    /// Notes in `dues` when somebody here will be too old.
+    fn update_due(&mut self, index: u32, dues: &mut BTreeSet<(Millis, u32)>) {
+        let age_max = self.slow_readers.age_max.filter(|_| self.watched);
+        let due = age_max.and_then(|age_max| self.ages.due(age_max));
+        if due == self.due {
+            return;
+        }
+        if let Some(old) = std::mem::replace(&mut self.due, due) {
+            dues.remove(&(old, index));
+        }
+        dues.extend(due.map(|at| (at, index)));
     }
 }
 
@@ -487,3 +514,187 @@ const GATHERED_BYTES_MAX: u64 = 1 << 20;
 
 /// Chunks of 64 KiB that a worker keeps for reuse: 4 MiB.
 const IDLE_CHUNKS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::super::mail::Mailboxes;
+    use super::*;
+    use crate::broadcast::Backlog;
+    use crate::reactor::{Reactor, ReactorConfig};
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    const AGE_MAX: Duration = Duration::from_millis(160);
+    const MEMBERS: u64 = 6;
+
+    fn rooms() -> Rooms {
+        let reactor = Reactor::new(ReactorConfig::default()).expect("a reactor");
+        let mailboxes = Mailboxes::new([reactor.mailbox()].into_iter(), usize::MAX);
+        let slow_readers = SlowReaders {
+            policy: SlowPolicy::Skip,
+            bytes_max: 300,
+            age_max: Some(AGE_MAX),
+            ..SlowReaders::default()
+        };
+        Rooms::new(
+            0,
+            Post::new(0, mailboxes),
+            Arc::default(),
+            Arc::new(move |_| slow_readers),
+            Some(DeflateConfig::default()),
+        )
+    }
+
+    /// What a turn's end does with the rooms; `room` says what a member's socket takes.
+    fn end_turn(rooms: &mut Rooms, now: Millis, mut take: impl FnMut(u64, Backlog<'_>) -> usize) {
+        let dirty = rooms.take_dirty();
+        for &index in &dirty {
+            if let Some((room, pool)) = rooms.lane(index) {
+                room.flush(pool, &mut take);
+            }
+            rooms.watch(index, now);
+            skip_too_slow(rooms, index, now);
+        }
+        rooms.reuse_dirty(dirty);
+        for index in rooms.take_too_old(now) {
+            skip_too_slow(rooms, index, now);
+        }
+        rooms.show();
+    }
+
+    fn skip_too_slow(rooms: &mut Rooms, index: u32, now: Millis) {
+        let mut too_slow = Vec::new();
+        rooms.too_slow(index, now, &mut too_slow);
+        for member in too_slow {
+            let _ = rooms.skip(member.place, false);
+        }
+    }
+
+    /// The same, found by looking at every lane.
+    fn expected(rooms: &Rooms) -> (Option<Millis>, Vec<RoomLag>) {
+        let behind = || {
+            let lanes = rooms.lanes.iter().flatten();
+            lanes.filter(|lane| lane.room.blocked() > 0)
+        };
+        let due = behind().filter_map(|lane| lane.ages.due(AGE_MAX)).min();
+        let names: BTreeSet<_> = behind().map(|lane| lane.name.clone()).collect();
+        let lags = names.iter().filter_map(|name| rooms.room_lag(name));
+        (due, lags.collect())
+    }
+
+    fn shown(rooms: &Rooms) -> (Option<Millis>, Vec<RoomLag>) {
+        let mut lags = Board::lags(&[rooms.board.clone()]);
+        lags.sort_by(|one, other| one.room.cmp(&other.room));
+        (rooms.too_old_at(), lags)
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Join {
+            member: u64,
+            room: usize,
+        },
+        Leave {
+            member: u64,
+            room: usize,
+        },
+        Publish {
+            room: usize,
+        },
+        Writable {
+            member: u64,
+        },
+        /// So many milliseconds pass, and these members' sockets take nothing.
+        Turn {
+            passed: u64,
+            blocked: u64,
+        },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let (member, room) = (0..MEMBERS, 0..ROOMS.len());
+        prop_oneof![
+            3 => (member.clone(), room.clone()).prop_map(|(member, room)| Step::Join { member, room }),
+            2 => (member.clone(), room.clone()).prop_map(|(member, room)| Step::Leave { member, room }),
+            6 => room.prop_map(|room| Step::Publish { room }),
+            2 => member.prop_map(|member| Step::Writable { member }),
+            6 => (0..100u64, 0..1u64 << MEMBERS).prop_map(|(passed, blocked)| Step::Turn { passed, blocked }),
+        ]
+    }
+
+    const ROOMS: [&str; 3] = ["hall", "garden", "attic"];
+
+    proptest! {
+        #[test]
+        fn lags_and_the_next_time_are_what_a_look_at_every_lane_finds(
+            steps in prop::collection::vec(step(), 0..120)
+        ) {
+            let (mut rooms, mut now) = (rooms(), Millis(0));
+            let mut places: Vec<Places> = (0..MEMBERS).map(|_| Places::default()).collect();
+            for step in steps {
+                match step {
+                    Step::Join { member, room } => {
+                        let window = (member % 2 == 0).then_some(WindowBits::MAX);
+                        let key = SocketKey::from_bits(member);
+                        rooms.join(ROOMS[room], key, window, &mut places[member as usize]);
+                    }
+                    Step::Leave { member, room } => {
+                        let places = &mut places[member as usize];
+                        if let Some(place) = rooms.place_in(ROOMS[room], places) {
+                            places.remove(place);
+                            let _ = rooms.leave(place);
+                        }
+                    }
+                    Step::Publish { room } => {
+                        rooms.publish(ROOMS[room], Message::Binary(&[7; 100]), None);
+                    }
+                    Step::Writable { member } => {
+                        for place in places[member as usize].as_slice() {
+                            if let Some((room, pool)) = rooms.lane(place.lane) {
+                                room.flush_one(place.membership, pool, |_, rest| rest.bytes());
+                            }
+                        }
+                    }
+                    Step::Turn { passed, blocked } => {
+                        now = now.plus(Duration::from_millis(passed));
+                        end_turn(&mut rooms, now, |member, backlog| {
+                            let takes = blocked & (1 << member) == 0;
+                            if takes { backlog.bytes() } else { 0 }
+                        });
+                        prop_assert_eq!(shown(&rooms), expected(&rooms));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_turn_without_news_looks_at_no_room_however_many_are_watched() {
+        let mut rooms = rooms();
+        let mut places = Places::default();
+        for number in 0..1000 {
+            let name = number.to_string();
+            rooms.join(&name, SocketKey::from_bits(0), None, &mut places);
+            rooms.publish(&name, Message::Text("behind"), None);
+        }
+        end_turn(&mut rooms, Millis(0), |_, _| 0);
+        assert_eq!(Board::lags(&[rooms.board.clone()]).len(), 1000);
+        assert!(rooms.changed.is_empty());
+        assert_eq!(rooms.take_too_old(Millis(0)), [0; 0]);
+        // One of them has caught up: it alone is looked at.
+        let place = places.as_slice()[500];
+        let (room, pool) = rooms.lane(place.lane).expect("a lane");
+        assert!(room.flush_one(place.membership, pool, |_, rest| rest.bytes()));
+        assert_eq!(rooms.changed.take(), [place.lane]);
+        rooms.changed.insert(place.lane);
+        rooms.show();
+        assert_eq!(Board::lags(&[rooms.board.clone()]).len(), 999);
+        assert_eq!(rooms.dues.len(), 999);
+        // All end at once, and nothing is left of them.
+        for &place in places.as_slice() {
+            let _ = rooms.leave(place);
+        }
+        assert!(rooms.dues.is_empty() && rooms.changed.is_empty() && !rooms.is_dirty());
+        assert!(Board::lags(&[rooms.board.clone()]).is_empty());
+    }
+}

@@ -228,6 +228,7 @@ impl<H: Handler> Application for Worker<H> {
         if self.drained_at.is_some() && self.sessions.len() == 0 {
             io.stop();
         }
+        self.rooms.show();
         // Nobody says when another worker has taken its mail.
         let retry = mail_waits || owes_flush || !self.congested.is_empty();
         let retry_at = retry.then(|| io.now().plus(MAIL_RETRY));
@@ -238,7 +239,6 @@ impl<H: Handler> Application for Worker<H> {
             self.rooms.too_old_at(),
         ];
         io.set_alarm(alarms.into_iter().flatten().min());
-        self.rooms.show();
     }
 }
 
@@ -335,7 +335,7 @@ impl<H: Handler> Worker<H> {
     fn flush_rooms(&mut self, io: &mut Io) {
         let dirty = self.rooms.take_dirty();
         for &lane in &dirty {
-            if let Some((room, pool)) = self.rooms.clean(lane) {
+            if let Some((room, pool)) = self.rooms.lane(lane) {
                 room.flush(pool, |member, backlog| {
                     write_backlog(io, SocketKey::from_bits(member), backlog)
                 });
@@ -370,13 +370,8 @@ impl<H: Handler> Worker<H> {
 
     /// The same, in rooms where nobody speaks: what waits there gets older too.
     fn judge_old(&mut self, io: &mut Io) {
-        if self.rooms.watched().is_empty() {
-            return;
-        }
-        if self.rooms.too_old_at().is_some_and(|at| at <= io.now()) {
-            for lane in self.rooms.watched().to_vec() {
-                self.judge(io, lane);
-            }
+        for lane in self.rooms.take_too_old(io.now()) {
+            self.judge(io, lane);
         }
     }
 
