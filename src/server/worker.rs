@@ -500,12 +500,17 @@ impl<H: Handler> Worker<H> {
     /// room for more.
     fn read_congested_again(&mut self, io: &mut Io) {
         let count = self.congested.len().min(RESUMED_PER_TURN_MAX);
-        for key in self.congested.range(..count) {
-            if let Some(connection) = self.sessions.established(*key) {
+        let resumed: Vec<_> = self.congested.drain(..count).collect();
+        for &key in &resumed {
+            let mut session = self.sessions.take(key);
+            if let Some(Session::Established(connection)) = &mut session {
                 connection.reading = Reading::Reads;
+                // The time that we did not listen is none that the client was silent.
+                self.is_alive(io, key, connection);
             }
+            self.sessions.put(key, session);
         }
-        io.resume_reading_first(self.congested.drain(..count));
+        io.resume_reading_first(resumed);
     }
 }
 
