@@ -82,7 +82,8 @@ impl<H: Handler> Worker<H> {
     }
 }
 
-/// What a client may still send after the end before it is cut off: more than
+/// What a client may still send after our Close without one of its own, and again after
+/// the end, before it is cut off: more than
 /// may be on the way in the buffers of two sockets, so that a reset meets only
 /// one that goes on sending.
-const LINGER_BYTES_MAX: usize = 64 << 20;
+pub(super) const LINGER_BYTES_MAX: usize = 64 << 20;

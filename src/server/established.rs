@@ -2,6 +2,7 @@
 //! closing handshake.
 
 use super::context::Context;
+use super::ending::LINGER_BYTES_MAX;
 use super::handler::{Closed, Failure, Handler, Message};
 use super::panics;
 use super::session::{Ending, Established, Reading, Session, Waiting};
@@ -33,10 +34,16 @@ impl<H: Handler> Worker<H> {
         };
         let mut at = 0usize;
         loop {
+            let (before, waiting) = (at, connection.waiting);
             let end = input.len().min(at.saturating_add(piece_bytes_max));
             let mut piece = &mut input[at..end];
             let next = self.receive_event(io, key, &mut connection, &mut piece);
             at = end - piece.len();
+            if connection.sends_on_after_close(waiting, at - before) {
+                self.finish(io, key, *connection, Some(Failure::CloseTimeout));
+                io.close(key);
+                return None;
+            }
             match next {
                 Next::Event if self.rooms.has_much_gathered() => {
                     connection = self.flush_amid(io, key, connection)?;
@@ -207,7 +214,7 @@ impl<H: Handler> Worker<H> {
     ) {
         established.heard_at = io.now();
         match established.waiting {
-            Waiting::Nothing | Waiting::Close => return,
+            Waiting::Nothing | Waiting::Close { .. } => return,
             Waiting::Pong => {}
             Waiting::Acknowledgement => {
                 io.set_acknowledgement_timeout(key, None);
@@ -228,7 +235,7 @@ impl<H: Handler> Worker<H> {
             Waiting::Pong | Waiting::Acknowledgement => {
                 return self.pong_is_missing(io, key, established);
             }
-            Waiting::Close => {
+            Waiting::Close { .. } => {
                 self.finish(io, key, *established, Some(Failure::CloseTimeout));
                 io.close(key);
                 return None;
@@ -343,7 +350,7 @@ impl<H: Handler> Worker<H> {
             .is_ok()
         {
             let close_timeout = self.config.close_timeout;
-            established.wait(io, key, Waiting::Close, close_timeout);
+            established.wait(io, key, Waiting::Close { read_bytes: 0 }, close_timeout);
         }
         self.to_flush.push(key);
     }
@@ -454,6 +461,21 @@ impl<S> Established<S> {
             reason: cut(words),
         };
         let _ = self.connection.close(Some(reason), self.outbox.lane());
+    }
+}
+
+impl<S> Established<S> {
+    /// Counts what has been read since our Close, if that was `waiting`. True: it is more
+    /// than may be on the way to us, and the client does not stop.
+    fn sends_on_after_close(&mut self, waiting: Waiting, taken_bytes: usize) -> bool {
+        let Waiting::Close { read_bytes } = waiting else {
+            return false;
+        };
+        let read_bytes = read_bytes as usize + taken_bytes;
+        self.waiting = Waiting::Close {
+            read_bytes: u32::try_from(read_bytes).unwrap_or(u32::MAX),
+        };
+        read_bytes > LINGER_BYTES_MAX
     }
 }
 

@@ -177,7 +177,7 @@ pub enum Failure {
     /// [`Config::pong_timeout`](super::Config).
     PongTimeout,
     /// Our Close was not answered in [`Config::close_timeout`](super::Config),
-    /// or when the server stops in `drain_timeout`.
+    /// or when the server stops in `drain_timeout`, or 64 MiB of something else came.
     CloseTimeout,
     /// The client read too slowly, over the bounds of
     /// [`SlowReaders`](super::SlowReaders).

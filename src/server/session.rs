@@ -90,8 +90,9 @@ pub(super) enum Waiting {
     /// The same, while bytes that the client has not taken yet are before the ping. The
     /// kernel sees to it that their number falls.
     Acknowledgement,
-    /// For the client's Close.
-    Close,
+    /// For the client's Close, of which `read_bytes` have been read since ours that are
+    /// something else.
+    Close { read_bytes: u32 },
 }
 
 /// Whether the connection's messages are read, or wait in the kernel.

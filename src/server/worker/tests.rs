@@ -305,7 +305,7 @@ fn held_bytes<H: Handler>(server: &mut ByHand<H>) -> usize {
 const READ_BUFFER_BYTES: usize = 64 << 10;
 
 /// Keeps the first byte of each message, in the order in which they are handled, and
-/// answers questions.
+/// answers questions. A message that begins with `c` closes its connection.
 #[derive(Clone, Default)]
 struct Recorder(Arc<Mutex<Vec<u8>>>);
 
@@ -318,8 +318,10 @@ impl Handler for Recorder {
 
     fn message(&self, _session: &mut (), message: Message<'_>, context: &mut Context<'_>) {
         let first = message.as_bytes().first().copied().unwrap_or_default();
-        if first == b'?' {
-            context.send(message).expect("there is room for a byte");
+        match first {
+            b'?' => context.send(message).expect("there is room for a byte"),
+            b'c' => context.close(CloseCode::NORMAL, "as was asked"),
+            _ => {}
         }
         self.0.lock().unwrap().push(first);
     }
@@ -440,4 +442,24 @@ fn compressed_bytes_are_charged_more_so_that_others_are_served_within_a_hostile_
     }
     assert_eq!(recorder.count(0), 0, "the message was inflated in one go");
     server.turn_until(0, |_| recorder.count(0) == 1);
+}
+
+#[test]
+fn after_our_close_so_many_bytes_are_read_and_one_more_ends_the_connection() {
+    let mut server = ByHand::new(1, Config::default(), Recorder::default());
+    let mut client = server.client(0);
+    client.write_all(&text("close")).unwrap();
+    server.turn_until(0, |server| server.handle.metrics().received == 1);
+    let (reactor, worker) = &mut server.workers[0];
+    let key = worker.sessions.keys()[0];
+    let header_bytes = 14;
+    let frame = frame(Opcode::Binary, &vec![0; (1 << 20) - header_bytes]);
+    assert_eq!(frame.len(), 1 << 20);
+    for _ in 0..64 {
+        worker.received(reactor.io(), key, &mut frame.clone());
+    }
+    assert_eq!((worker.sessions.len(), reactor.io().sockets()), (1, 1));
+    worker.received(reactor.io(), key, &mut frame[..1].to_vec());
+    assert_eq!((worker.sessions.len(), reactor.io().sockets()), (0, 0));
+    assert_eq!(worker.rooms.metrics.closed, 1);
 }
