@@ -96,6 +96,11 @@ impl Context<'_> {
     /// there. Everyone gets a room's messages in the same order. Cost: one copy
     /// into the room's log, however many members there are; if some of them take
     /// compression, also compressing it once.
+    ///
+    /// With several workers the message is put in order by the worker that owns the room,
+    /// so this connection's own copy comes a turn later. If the client's Close follows in
+    /// the same segment, its connection has ended before that: all others get the message,
+    /// and the client does not get its own copy.
     pub fn publish(&mut self, room: &str, message: Message<'_>) {
         self.rooms.publish(room, message, None);
     }
