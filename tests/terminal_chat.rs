@@ -124,7 +124,13 @@ struct Terminal {
 
 impl Terminal {
     fn chat(url: &str, flags: &[&str]) -> Terminal {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        Terminal::start("exec \"$@\"", url, flags)
+    }
+
+    /// `prelude`: what a shell does, and how it becomes the program.
+    fn start(prelude: &str, url: &str, flags: &[&str]) -> Terminal {
+        let flags_of_master = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let master = openpt(flags_of_master).expect("a terminal");
         grantpt(&master).expect("ours");
         unlockpt(&master).expect("ours");
         let size = Winsize {
@@ -142,7 +148,8 @@ impl Terminal {
         };
         // A session of its own: this terminal is its terminal, and no other.
         let chat = Command::new("setsid")
-            .args(["--ctty", env!("CARGO_BIN_EXE_yamabiko"), "chat", url])
+            .args(["--ctty", "sh", "-c", prelude, "sh"])
+            .args([env!("CARGO_BIN_EXE_yamabiko"), "chat", url])
             .args(flags)
             .env("TERM", "xterm-256color")
             .stdin(side())
@@ -462,4 +469,25 @@ fn window_of_another_size_is_drawn_anew() {
     });
     aki.press(ENTER);
     assert_eq!(bo.hear().1, "half-typed");
+}
+
+#[test]
+fn terminal_that_goes_away_ends_the_chat_also_when_sighup_is_ignored() {
+    let (_server, address) = server();
+    let url = format!("ws://{address}/chat/lobby");
+    let mut bo = Other::join(&address, "Bo");
+    for prelude in ["exec \"$@\"", "trap '' HUP; exec \"$@\""] {
+        let mut aki = Terminal::start(prelude, &url, &["--name", "Aki"]);
+        aki.wait_for("* you are Aki in lobby");
+        let Terminal {
+            mut chat,
+            keyboard,
+            output,
+            ..
+        } = aki;
+        // The thread that reads holds it open until it reads nothing any more.
+        drop((keyboard, output));
+        bo.say("hello");
+        exit_status(&mut chat.0, PATIENCE);
+    }
 }

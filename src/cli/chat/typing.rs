@@ -1,6 +1,6 @@
 //! The thread that reads standard input: keys of a terminal, or the lines of a program.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use crossterm::event;
@@ -14,6 +14,10 @@ use super::screen::{Screen, printable};
 /// Keys that come within this are drawn together: a paste that the terminal does not
 /// mark as one is drawn a few times, and not once for each character.
 const SAME_MOMENT: Duration = Duration::from_millis(1);
+
+/// How often a terminal that is silent is looked at. One that has gone (a window that was
+/// closed, with SIGHUP ignored) gives neither keys nor an error.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Reads until the input ends, or the user leaves.
 pub(super) fn read(desk: &Desk, screen: &Screen) {
@@ -31,6 +35,11 @@ pub(super) fn read(desk: &Desk, screen: &Screen) {
 
 fn read_keys(prompt: &Prompt, desk: &Desk, screen: &Screen) -> io::Result<()> {
     loop {
+        while !event::poll(LOOK)? {
+            if !io::stdin().is_terminal() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
         match prompt.take(&event::read()?)? {
             Wish::Nothing => {}
             Wish::Enter(text) => {
