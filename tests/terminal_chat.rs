@@ -382,9 +382,10 @@ fn text_that_is_refused_is_at_the_prompt_again() {
 #[test]
 fn text_entered_without_a_connection_is_marked_and_told_when_it_is_sent() {
     let (server, address) = server();
+    let mut bo = Other::join(&address, "Bo");
     let mut aki = Terminal::aki(&address);
     aki.press(&format!("before{ENTER}"));
-    aki.wait_for("> before");
+    assert_eq!(bo.hear().1, "before");
     server.signal("TERM");
     aki.wait_for("the server closed the connection: it goes away (1001); again in");
     aki.press(&format!("still here{ENTER}"));

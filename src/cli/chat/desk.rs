@@ -231,13 +231,15 @@ impl Desk {
         true
     }
 
-    /// Sends what is submitted, until the user leaves.
-    pub(super) fn send_all(&self) {
+    /// Sends what is submitted, until the user leaves. `waits` is told of a message that
+    /// could not be sent and waits for the next connection.
+    pub(super) fn send_all(&self, waits: impl Fn(&Outgoing)) {
         while let Some((mut writer, speech, departures)) = self.next() {
             if let Some(message) = self.take(speech) {
                 if send(&mut writer, speech, &message).is_ok() {
                     self.sent();
                 } else {
+                    waits(&message);
                     self.put_back(message);
                     self.await_departure(departures);
                 }

@@ -75,8 +75,18 @@ fn start_threads(desk: &Arc<Desk>, screen: &Screen) -> Result<(), String> {
         closing.close();
         leaving.leave();
     })?;
-    let sending = Arc::clone(desk);
-    thread::spawn(move || sending.send_all());
+    let (sending, seen) = (Arc::clone(desk), screen.clone());
+    thread::spawn(move || {
+        sending.send_all(|message| {
+            if seen.is_for_a_person() {
+                // A screen that is gone shows in what the server sends next.
+                let _ = seen.show(&format!(
+                    "* the connection has ended: queued, and sent when it is back: {}",
+                    excerpt(&message.text)
+                ));
+            }
+        });
+    });
     let (typing, seen) = (Arc::clone(desk), screen.clone());
     thread::spawn(move || typing::read(&typing, &seen));
     Ok(())
