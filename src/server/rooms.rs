@@ -545,7 +545,7 @@ mod tests {
         )
     }
 
-    /// What a turn's end does with the rooms; `room` says what a member's socket takes.
+    /// What the end of a turn does with the rooms; `take` says what a socket takes.
     fn end_turn(rooms: &mut Rooms, now: Millis, mut take: impl FnMut(u64, Backlog<'_>) -> usize) {
         let dirty = rooms.take_dirty();
         for &index in &dirty {
@@ -583,7 +583,7 @@ mod tests {
     }
 
     fn shown(rooms: &Rooms) -> (Option<Millis>, Vec<RoomLag>) {
-        let mut lags = Board::lags(&[rooms.board.clone()]);
+        let mut lags = Board::lags(std::slice::from_ref(&rooms.board));
         lags.sort_by(|one, other| one.room.cmp(&other.room));
         (rooms.too_old_at(), lags)
     }
@@ -678,7 +678,7 @@ mod tests {
             rooms.publish(&name, Message::Text("behind"), None);
         }
         end_turn(&mut rooms, Millis(0), |_, _| 0);
-        assert_eq!(Board::lags(&[rooms.board.clone()]).len(), 1000);
+        assert_eq!(Board::lags(std::slice::from_ref(&rooms.board)).len(), 1000);
         assert!(rooms.changed.is_empty());
         assert_eq!(rooms.take_too_old(Millis(0)), [0; 0]);
         // One of them has caught up: it alone is looked at.
@@ -688,13 +688,13 @@ mod tests {
         assert_eq!(rooms.changed.take(), [place.lane]);
         rooms.changed.insert(place.lane);
         rooms.show();
-        assert_eq!(Board::lags(&[rooms.board.clone()]).len(), 999);
+        assert_eq!(Board::lags(std::slice::from_ref(&rooms.board)).len(), 999);
         assert_eq!(rooms.dues.len(), 999);
         // All end at once, and nothing is left of them.
         for &place in places.as_slice() {
             let _ = rooms.leave(place);
         }
         assert!(rooms.dues.is_empty() && rooms.changed.is_empty() && !rooms.is_dirty());
-        assert!(Board::lags(&[rooms.board.clone()]).is_empty());
+        assert!(Board::lags(std::slice::from_ref(&rooms.board)).is_empty());
     }
 }
