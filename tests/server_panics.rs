@@ -1,4 +1,5 @@
 //! A panic in a handler ends the connection that it was called for, and no other.
+#![cfg(feature = "server")]
 
 mod socket;
 
