@@ -557,6 +557,16 @@ mod tests {
     }
 
     #[test]
+    fn bytes_of_a_cut_character_count() {
+        let mut payload = Payload::new(Opcode::Text);
+        for (piece, bytes) in [(&b"a\xe5"[..], 2), (b"\xb1", 3), (b"\xb1b", 5)] {
+            assert_eq!(payload.grow(piece, 5), Ok(()));
+            assert_eq!(payload.bytes(), bytes);
+        }
+        assert_eq!(payload.octets(), ("a山b".as_bytes(), &b""[..]));
+    }
+
+    #[test]
     fn compressed_octets_may_be_a_quarter_and_a_kibibyte_more_than_the_message() {
         for (message_bytes_max, bytes_max) in [
             (0, 1024),
