@@ -164,6 +164,7 @@ mod tests {
         let spans = spans(left_out);
         let backlog = log.backlog(from, &spans);
         let slices: Vec<&[u8]> = backlog.slices().collect();
+        assert_eq!(backlog.from(), from);
         assert_eq!(backlog.bytes(), slices.concat().len());
         assert_eq!(backlog.contiguous().is_some(), slices.len() == 1);
         slices

@@ -175,6 +175,24 @@ mod tests {
         assert_eq!(named(0, 0), [slow]);
     }
 
+    /// The log goes further back than the bounds, because of another member.
+    #[test]
+    fn a_member_at_a_bound_does_not_lag_beside_one_that_does() {
+        let (mut room, mut pool) = (Room::new(), pool());
+        let members = [room.join(1), room.join(2)];
+        room.append(b"one", &mut pool);
+        room.append(b"three", &mut pool);
+        room.flush(&mut pool, |key, _| if key == 1 { 0 } else { 3 });
+        for (bytes, records) in [(5, 9), (9, 1), (7, 1)] {
+            let bounds = LagBounds {
+                bytes,
+                records,
+                position: 0,
+            };
+            assert_eq!(room.lagging(&bounds).collect::<Vec<_>>(), [members[0]]);
+        }
+    }
+
     #[test]
     fn a_ready_member_does_not_lag_however_much_is_pending() {
         let (mut room, mut pool) = (Room::new(), pool());
@@ -195,7 +213,7 @@ mod tests {
         let member = room.join(1);
         room.append(b"one", &mut pool);
         room.append(b"three", &mut pool);
-        room.append_except(member, b"-", &mut pool);
+        room.append_except(member, b"left out", &mut pool);
         room.append(b"six", &mut pool);
         room.flush(&mut pool, at_most(1));
         let skipped = room.skip_to_end(member, &mut pool);

@@ -575,6 +575,36 @@ mod tests {
         assert!(room.spans.of(sender.slot()).is_empty());
     }
 
+    /// Of two members, since the one who is behind has spans.
+    #[test]
+    fn empty_record_is_none_and_leaves_no_span() {
+        let (mut room, mut pool) = (Room::new(), pool());
+        let members = [room.join(1), room.join(2)];
+        room.append(b"a", &mut pool);
+        room.flush(
+            &mut pool,
+            |key, backlog| if key == 1 { 0 } else { backlog.bytes() },
+        );
+        for member in members {
+            room.append_except(member, b"", &mut pool);
+            assert!(room.spans.of(member.slot()).is_empty());
+        }
+        assert_eq!((room.pending_bytes(), room.log().records()), (0, 1));
+        assert_eq!(backlog_of(&mut room, members[0]), b"a");
+    }
+
+    #[test]
+    fn room_is_empty_when_all_have_left() {
+        let (mut room, mut pool) = (Room::new(), pool());
+        assert_eq!((room.len(), room.is_empty()), (0, true));
+        let members = [room.join(1), room.join(2)];
+        assert_eq!((room.len(), room.is_empty()), (2, false));
+        for (member, left) in members.into_iter().zip([1, 0]) {
+            room.leave(member, &mut pool);
+            assert_eq!((room.len(), room.is_empty()), (left, left == 0));
+        }
+    }
+
     #[test]
     fn who_leaves_takes_its_spans_and_its_chunks_along() {
         let (mut room, mut pool) = (Room::new(), pool());
