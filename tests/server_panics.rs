@@ -100,7 +100,8 @@ impl Fixture {
             })),
             ..config
         };
-        let server = Running::start_with(config, Fragile { closed }, channel().1);
+        let mut server = Running::start_with(config, Fragile { closed }, channel().1);
+        server.may_panic();
         Fixture {
             server,
             closed: told_closed,
@@ -267,7 +268,8 @@ fn panic_in_on_failure_is_counted_and_ignored() {
         pong_timeout: Duration::from_secs(60),
         ..socket::config(1)
     };
-    let server = Running::start_with(config, Fragile { closed }, channel().1);
+    let mut server = Running::start_with(config, Fragile { closed }, channel().1);
+    server.may_panic();
     let mut victim = Client::connect(server.address).upgraded("/");
     victim.text("panic");
     victim.read_text();

@@ -79,6 +79,7 @@ pub struct Running {
     pub handle: ServerHandle,
     returned: Receiver<RunResult>,
     has_returned: bool,
+    may_panic: bool,
     told: Receiver<Told>,
     pub gate: Gate,
     pub publisher: Publisher,
@@ -114,10 +115,17 @@ impl Running {
             handle,
             returned,
             has_returned: false,
+            may_panic: false,
             told,
             gate: Gate::default(),
             publisher,
         }
+    }
+
+    /// In this test the handler is to panic. Without this a panic of it, which the server
+    /// survives, fails the test in the end: handlers of tests make assertions.
+    pub fn may_panic(&mut self) {
+        self.may_panic = true;
     }
 
     /// Asks it to stop, and does not wait.
@@ -231,6 +239,9 @@ impl Drop for Running {
         if !self.has_returned && !thread::panicking() {
             let ended = self.join().expect("the server has no fault");
             ended.expect("polling does not fail");
+        }
+        if !self.may_panic && !thread::panicking() {
+            assert_eq!(self.handle.metrics().panics, 0, "the handler has panicked");
         }
     }
 }
