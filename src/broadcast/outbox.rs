@@ -83,8 +83,8 @@ impl Outbox {
 
     /// How many bytes wait.
     pub fn bytes(&self) -> usize {
-        let [remainder, lane] = self.slices();
-        remainder.len() + lane.len()
+        let remainder = self.remainder.as_ref().map_or(0, |rest| rest.bytes().len());
+        remainder + self.lane.len() - self.lane_written
     }
 
     /// Whether nothing waits, so that a room may write.

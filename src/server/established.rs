@@ -21,29 +21,25 @@ impl<H: Handler> Worker<H> {
         io: &mut Io,
         key: SocketKey,
         mut connection: Box<Established<H::Session>>,
-        input: &mut [u8],
+        mut input: &mut [u8],
     ) -> Option<Session<H::Session>> {
         self.is_alive(io, key, &mut connection);
         if connection.outbox.is_empty() {
             *connection.outbox.lane() = self.buffers.take();
         }
-        // What is inflated is handed in by pieces, since a few bytes may be much work.
-        let piece_bytes_max = match connection.window {
-            None => usize::MAX,
-            Some(_) => INFLATED_PIECE_BYTES_MAX,
-        };
-        let mut at = 0usize;
         loop {
-            let (before, waiting) = (at, connection.waiting);
-            let end = input.len().min(at.saturating_add(piece_bytes_max));
-            let mut piece = &mut input[at..end];
-            let next = self.receive_event(io, key, &mut connection, &mut piece);
-            at = end - piece.len();
-            if connection.sends_on_after_close(waiting, at - before) {
+            let (before, waiting) = (input.len(), connection.waiting);
+            let next = match connection.window {
+                None => self.receive_event(io, key, &mut connection, &mut input),
+                Some(_) => self.receive_piece(io, key, &mut connection, &mut input),
+            };
+            if connection.sends_on_after_close(waiting, before - input.len()) {
                 self.finish(io, key, *connection, Some(Failure::CloseTimeout));
                 io.close(key);
                 return None;
             }
+            // A read may bring far more to say than its size.
+            let mut must_wait = !io.has_budget() || self.is_full();
             match next {
                 Next::Event if self.rooms.has_much_gathered() => {
                     connection = self.flush_amid(io, key, connection)?;
@@ -51,10 +47,11 @@ impl<H: Handler> Worker<H> {
                 // A client that reads gets every answer, however many one read brings.
                 Next::Event if connection.has_many_own_bytes() => {
                     self.write_outbox(io, key, &mut connection);
+                    must_wait |= connection.has_many_own_bytes();
                 }
                 Next::Event => {}
-                Next::MoreInput if at < input.len() => {}
-                Next::MoreInput => break,
+                Next::MoreInput if input.is_empty() => break,
+                Next::MoreInput => {}
                 Next::End { failure, at } => {
                     // Our Close is the last word, also after what the rooms
                     // have for the client.
@@ -65,10 +62,8 @@ impl<H: Handler> Worker<H> {
                     return self.begin_ending(io, key, Ending::new(outbox));
                 }
             }
-            // A read may bring far more to say than its size.
-            let must_wait = !io.has_budget() || self.is_full() || connection.has_many_own_bytes();
-            if at < input.len() && must_wait {
-                io.leave_unread(input.len() - at);
+            if must_wait && !input.is_empty() {
+                io.leave_unread(input.len());
                 break;
             }
         }
@@ -76,7 +71,33 @@ impl<H: Handler> Worker<H> {
         Some(Session::Established(connection))
     }
 
+    /// As [`Worker::receive_event`], from the first few bytes of the input: where
+    /// compression was agreed on, few bytes may be much work, and the budget is looked
+    /// at after each piece.
+    // Out of the way of plain messages, whose path is inlined.
+    #[inline(never)]
+    fn receive_piece(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        established: &mut Established<H::Session>,
+        input: &mut &mut [u8],
+    ) -> Next {
+        let whole = std::mem::take(input);
+        let bytes = whole.len().min(INFLATED_PIECE_BYTES_MAX);
+        let mut piece = &mut whole[..bytes];
+        let next = self.receive_event(io, key, established, &mut piece);
+        let taken_bytes = bytes - piece.len();
+        *input = &mut whole[taken_bytes..];
+        if established.connection.is_inflating() {
+            // They have been counted as others are already.
+            io.charge(taken_bytes.saturating_mul(INFLATED_BYTE_COST - 1));
+        }
+        next
+    }
+
     /// Takes one event from the input, acts on it, and charges what that has cost.
+    #[inline(always)]
     fn receive_event(
         &mut self,
         io: &mut Io,
@@ -88,10 +109,7 @@ impl<H: Handler> Worker<H> {
         let replies = established.outbox.lane();
         let at = replies.len();
         let message = match established.connection.receive(input, replies) {
-            Ok(None) => {
-                charge_inflated(io, established, bytes);
-                return Next::MoreInput;
-            }
+            Ok(None) => return Next::MoreInput,
             Err(error) => {
                 let failure = Some(Failure::Protocol(error));
                 return Next::End { failure, at };
@@ -143,9 +161,7 @@ impl<H: Handler> Worker<H> {
                 work_bytes = work_bytes.max(2 * MESSAGE_COST_BYTES);
             }
         }
-        let taken_bytes = bytes - input.len();
-        charge(io, taken_bytes, work_bytes);
-        charge_inflated(io, established, taken_bytes);
+        charge(io, bytes - input.len(), work_bytes);
         Next::Event
     }
 
@@ -497,14 +513,6 @@ enum Next {
 fn charge(io: &mut Io, taken_bytes: usize, work_bytes: usize) {
     let bytes = work_bytes.max(MESSAGE_COST_BYTES);
     io.charge(bytes.saturating_sub(taken_bytes));
-}
-
-/// Charges for compressed bytes, which have been counted as others are already.
-#[inline]
-fn charge_inflated<S>(io: &mut Io, established: &Established<S>, taken_bytes: usize) {
-    if established.window.is_some() && established.connection.is_inflating() {
-        io.charge(taken_bytes.saturating_mul(INFLATED_BYTE_COST - 1));
-    }
 }
 
 /// What a message or a control frame costs of a read budget at least, however short
