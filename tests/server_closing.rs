@@ -4,7 +4,9 @@
 
 mod socket;
 
-use socket::{Client, Frame, Running, Told, config, frame, joined, with_1_and_3_workers};
+#[cfg(unix)]
+use socket::joined;
+use socket::{Client, Frame, Running, Told, config, frame, with_1_and_3_workers};
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::TcpStream;

@@ -91,11 +91,8 @@ impl Stream {
 /// The time was up; nothing else happened. Unix says `WouldBlock`, and means by
 /// `TimedOut` that TCP itself has given the peer up; Windows says only the latter.
 pub(super) fn is_timeout(error: &io::Error) -> bool {
-    match error.kind() {
-        ErrorKind::WouldBlock => true,
-        ErrorKind::TimedOut => cfg!(windows),
-        _ => false,
-    }
+    let kind = error.kind();
+    kind == ErrorKind::WouldBlock || (cfg!(windows) && kind == ErrorKind::TimedOut)
 }
 
 /// Zero would mean "forever" to the operating system, and std refuses it.

@@ -244,7 +244,9 @@ impl Default for ReactorConfig {
 /// Dropping it closes its sockets.
 pub struct Reactor<M> {
     io: Io,
-    bell: Option<Bell>,
+    /// Watched for as long as it is here.
+    #[cfg(unix)]
+    bell: Option<mio::net::UnixStream>,
     events: Events,
     read_buffer: Box<[u8]>,
     read_budget_bytes: usize,
@@ -281,6 +283,7 @@ impl<M: Send + 'static> Reactor<M> {
                 config.connections_max,
                 config.connection_limit,
             ),
+            #[cfg(unix)]
             bell: None,
             events: Events::with_capacity(EVENTS_PER_TURN_MAX),
             read_buffer: vec![0; config.read_buffer_bytes].into_boxed_slice(),
@@ -308,7 +311,7 @@ impl<M: Send + 'static> Reactor<M> {
     #[cfg(unix)]
     pub fn set_bell(&mut self, bell: std::os::unix::net::UnixStream) -> std::io::Result<()> {
         bell.set_nonblocking(true)?;
-        let mut bell = Bell::from_std(bell);
+        let mut bell = mio::net::UnixStream::from_std(bell);
         self.io
             .registry()
             .register(&mut bell, BELL, mio::Interest::READABLE)?;
@@ -490,12 +493,6 @@ impl<M: Send + 'static> Reactor<M> {
         }
     }
 }
-
-#[cfg(unix)]
-type Bell = mio::net::UnixStream;
-/// There are none here.
-#[cfg(not(unix))]
-type Bell = std::convert::Infallible;
 
 /// What one `epoll_wait` brings at most; the rest comes with the next.
 const EVENTS_PER_TURN_MAX: usize = 1024;
