@@ -13,10 +13,13 @@
 mod arguments;
 mod bench;
 mod chat;
+#[cfg(windows)]
+mod console;
 mod echo;
 mod help;
 mod serve;
 mod serving;
+#[cfg(unix)]
 mod signals;
 
 use std::ffi::OsString;
@@ -24,6 +27,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use arguments::Command;
+#[cfg(windows)]
+use console as signals;
 
 const NAME_AND_VERSION: &str = concat!("yamabiko ", env!("CARGO_PKG_VERSION"));
 
@@ -31,6 +36,8 @@ const NAME_AND_VERSION: &str = concat!("yamabiko ", env!("CARGO_PKG_VERSION"));
 const FAILURE: u8 = 1;
 /// The words make no sense.
 const USAGE: u8 = 2;
+/// Ended by a second signal: 128 and the number of SIGINT, as shells have it.
+const INTERRUPTED: i32 = 130;
 
 /// Runs the command that the arguments name; the first is the program's own name.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {

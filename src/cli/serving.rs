@@ -54,9 +54,7 @@ pub(super) fn serve(
     let listen = config.listen;
     let mut server = Server::bind(config, handler)
         .map_err(|error| format!("cannot listen on {listen}: {}", words(&error)))?;
-    server
-        .shutdown_by(signals::bell()?)
-        .map_err(signals::cannot_listen)?;
+    signals::shut_down_on_first(&mut server)?;
     say(&ready(server.local_address()))?;
     server
         .run()

@@ -18,9 +18,9 @@ use std::thread;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::{flag, low_level};
+use yamabiko::server::{Handler, Server};
 
-/// Ended by a second signal: 128 and the number of SIGINT, as shells have it.
-const INTERRUPTED: i32 = 130;
+use super::INTERRUPTED;
 
 /// From now on the first SIGINT, SIGTERM or SIGHUP calls `stop`, and a later SIGINT or
 /// SIGTERM ends the process at once.
@@ -48,12 +48,16 @@ pub(super) fn on_first(stop: impl FnOnce() + Send + 'static) -> Result<(), Strin
     start().map_err(cannot_listen)
 }
 
-/// The same without a thread: from now on these signals write to the other end of what is
-/// returned.
+/// The same for a server, which these signals end gracefully: without a thread.
 ///
 /// # Errors
 /// The operating system's, in words.
-pub(super) fn bell() -> Result<UnixStream, String> {
+pub(super) fn shut_down_on_first(server: &mut Server<impl Handler>) -> Result<(), String> {
+    server.shutdown_by(bell()?).map_err(cannot_listen)
+}
+
+/// From now on these signals write to the other end of what is returned.
+fn bell() -> Result<UnixStream, String> {
     let start = || -> io::Result<UnixStream> {
         let (bell, rope) = UnixStream::pair()?;
         let is_second = Arc::new(AtomicBool::new(false));
@@ -70,7 +74,7 @@ pub(super) fn bell() -> Result<UnixStream, String> {
     start().map_err(cannot_listen)
 }
 
-pub(super) fn cannot_listen(error: io::Error) -> String {
+fn cannot_listen(error: io::Error) -> String {
     format!("cannot listen to signals: {}", super::words(&error))
 }
 
