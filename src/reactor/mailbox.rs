@@ -17,8 +17,11 @@
 //! back. Two posts by one thread arrive in their order; both vectors keep their
 //! memory, so a mailbox in steady use does not allocate.
 //!
+//! Mail for a reactor that was dropped is dropped, too, so that what it holds (a
+//! connection, for example) does not stay open for as long as a mailbox lives.
+//!
 //! What is absent: an answer (send a mailbox along), and news of a reactor that
-//! has gone: its mail fills up, unread.
+//! has gone.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -51,6 +54,8 @@ struct Waiting<M> {
     mail: Vec<M>,
     /// The reactor has been woken since it last came for its mail.
     woken: bool,
+    /// The reactor has gone: `mail` stays empty.
+    closed: bool,
 }
 
 /// The mailbox holds as much as it may; here is the mail back.
@@ -65,6 +70,7 @@ impl<M> Mailbox<M> {
         let waiting = Waiting {
             mail: Vec::new(),
             woken: false,
+            closed: false,
         };
         Mailbox {
             shared: Arc::new(Shared {
@@ -85,6 +91,12 @@ impl<M> Mailbox<M> {
     /// count it and let it go.
     pub fn post(&self, mail: M) -> Result<(), Full<M>> {
         let mut waiting = self.lock();
+        if waiting.closed {
+            // Not under the lock: what it holds may post when it is dropped.
+            drop(waiting);
+            drop(mail);
+            return Ok(());
+        }
         if waiting.mail.len() >= self.shared.capacity {
             return Err(Full(mail));
         }
@@ -98,6 +110,10 @@ impl<M> Mailbox<M> {
     /// Returns how many were posted.
     pub fn post_batch(&self, batch: &mut Vec<M>) -> usize {
         let mut waiting = self.lock();
+        if waiting.closed {
+            drop(waiting);
+            return batch.drain(..).count();
+        }
         let room = self.shared.capacity.saturating_sub(waiting.mail.len());
         let posted = room.min(batch.len());
         if posted > 0 {
@@ -113,6 +129,15 @@ impl<M> Mailbox<M> {
         let mut waiting = self.lock();
         waiting.woken = false;
         std::mem::swap(&mut waiting.mail, batch);
+    }
+
+    /// The reactor has gone: drops all mail that waits, and all that is posted from now on.
+    pub(super) fn close(&self) {
+        let mut waiting = self.lock();
+        waiting.closed = true;
+        let mail = std::mem::take(&mut waiting.mail);
+        drop(waiting);
+        drop(mail);
     }
 
     /// Wakes the reactor once per batch, with the lock given up: the reactor is
@@ -227,6 +252,26 @@ mod tests {
         mailbox.collect(&mut Vec::new());
         assert_eq!(mailbox.post(4), Ok(()));
         assert_eq!(wakes(&mut poll), 1);
+    }
+
+    #[test]
+    fn mail_for_a_reactor_that_has_gone_is_dropped() {
+        let poll = Poll::new().unwrap();
+        let waker = Waker::new(poll.registry(), Token(0)).unwrap();
+        let mailbox = Mailbox::new(2, waker);
+        let mail = Arc::new(());
+        for _ in 0..2 {
+            assert_eq!(mailbox.post(Arc::clone(&mail)), Ok(()));
+        }
+        mailbox.close();
+        assert_eq!(Arc::strong_count(&mail), 1);
+        for _ in 0..3 {
+            assert_eq!(mailbox.post(Arc::clone(&mail)), Ok(()));
+        }
+        let mut batch = vec![Arc::clone(&mail); 3];
+        assert_eq!(mailbox.post_batch(&mut batch), 3);
+        assert!(batch.is_empty());
+        assert_eq!(Arc::strong_count(&mail), 1);
     }
 
     #[test]

@@ -241,7 +241,7 @@ impl Default for ReactorConfig {
 /// One thread's event loop, with mail of type `M`. See the
 /// [module's text](self).
 ///
-/// Dropping it closes its sockets.
+/// Dropping it closes its sockets, and drops the mail that waits for it.
 pub struct Reactor<M> {
     io: Io,
     /// Watched for as long as it is here.
@@ -491,6 +491,13 @@ impl<M: Send + 'static> Reactor<M> {
                 Late::Failed(key, error) => self.failed(application, key, error),
             }
         }
+    }
+}
+
+/// Nobody takes its mail any more: see [`Mailbox`].
+impl<M> Drop for Reactor<M> {
+    fn drop(&mut self) {
+        self.mailbox.close();
     }
 }
 
