@@ -10,7 +10,7 @@ use socket::{
 use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
-use yamabiko::server::{Config, Limits};
+use yamabiko::server::{Accept, Config, Limits};
 use yamabiko::websocket::frame::{Opcode, encode};
 use yamabiko::websocket::{Connection, Fragment};
 
@@ -188,35 +188,38 @@ fn open_all(address: SocketAddr, count: usize) -> Vec<Client> {
 
 #[test]
 fn connections_beyond_the_limit_of_the_whole_server_get_503_and_none_waits() {
-    let server = Running::start(Config {
-        connections_max: 10,
-        ..config(2)
-    });
-    let mut clients: Vec<Client> = (0..20).map(|_| Client::connect(server.address)).collect();
-    for client in &mut clients {
-        client.send(upgrade("/", ""));
-    }
-    let mut opened = Vec::new();
-    for mut client in clients {
-        if client.peek_head().starts_with("HTTP/1.1 101 ") {
-            opened.push(client);
-            continue;
+    for accept in [Accept::PerWorker, Accept::Shared] {
+        let server = Running::start(Config {
+            accept,
+            connections_max: 10,
+            ..config(2)
+        });
+        let mut clients: Vec<Client> = (0..20).map(|_| Client::connect(server.address)).collect();
+        for client in &mut clients {
+            client.send(upgrade("/", ""));
         }
-        let answer = client.read_answer();
-        answer.expect_whole();
-        assert_eq!(answer.status, 503);
-        assert!(answer.field("Date").is_some(), "{}", answer.head);
-        let retry_after = answer.field("Retry-After").expect("a Retry-After field");
-        assert!(retry_after.parse::<u32>().is_ok(), "{retry_after}");
-    }
-    assert_eq!(opened.len(), 10);
-    eventually("ten refusals are counted", PATIENCE, || {
-        server.handle.metrics().refused == 10
-    });
-    for client in &mut opened {
-        client.read_head();
-        client.text("served");
-        assert_eq!(client.read_text(), "served");
+        let mut opened = Vec::new();
+        for mut client in clients {
+            if client.peek_head().starts_with("HTTP/1.1 101 ") {
+                opened.push(client);
+                continue;
+            }
+            let answer = client.read_answer();
+            answer.expect_whole();
+            assert_eq!(answer.status, 503);
+            assert!(answer.field("Date").is_some(), "{}", answer.head);
+            let retry_after = answer.field("Retry-After").expect("a Retry-After field");
+            assert!(retry_after.parse::<u32>().is_ok(), "{retry_after}");
+        }
+        assert_eq!(opened.len(), 10);
+        eventually("ten refusals are counted", PATIENCE, || {
+            server.handle.metrics().refused == 10
+        });
+        for client in &mut opened {
+            client.read_head();
+            client.text("served");
+            assert_eq!(client.read_text(), "served");
+        }
     }
 }
 

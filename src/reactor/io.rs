@@ -17,7 +17,7 @@ use mio::{Events, Interest, Poll, Registry, Token};
 use super::calls::{has_unsent, send, set_acknowledgement_timeout};
 use super::clock::{Clock, Millis};
 use super::limit::ConnectionLimit;
-use super::listener::{Accepted, Acceptor};
+use super::listener::{Accepted, AcceptedConnection, Acceptor};
 use super::socket::{ReadOutcome, SOCKETS_MAX, Slab, Socket, SocketKey};
 use super::unread::{Remainder, Unread};
 use super::wheel::Wheel;
@@ -186,7 +186,7 @@ impl Io {
     /// closed.
     pub fn adopt(&mut self, stream: std::net::TcpStream) -> io::Result<SocketKey> {
         if !self.has_room() {
-            return Err(io::Error::other("connections_max sockets are open"));
+            return Err(no_room());
         }
         let peer = stream.peer_addr()?;
         stream.set_nonblocking(true)?;
@@ -195,6 +195,24 @@ impl Io {
         }
         let key = self.insert(TcpStream::from_std(stream), true)?;
         self.late.push_back(Late::Opened(key, peer));
+        Ok(key)
+    }
+
+    /// As [`adopt`](Io::adopt), of a connection that another reactor
+    /// [accepted](super::Application::accepted): beyond the limit that they share it is
+    /// [`refused`](super::Application::refused), as it would have been there.
+    ///
+    /// # Errors
+    ///
+    /// As many sockets are open here as may be, or the system cannot watch it. The
+    /// connection is then closed.
+    pub fn adopt_accepted(&mut self, connection: AcceptedConnection) -> io::Result<SocketKey> {
+        if !self.has_room() {
+            return Err(no_room());
+        }
+        let has_place = self.take_place();
+        let key = self.insert(connection.stream, has_place)?;
+        self.late.push_back(Late::Opened(key, connection.peer));
         Ok(key)
     }
 
@@ -394,25 +412,26 @@ impl Io {
         }
     }
 
-    pub(super) fn accept(&mut self) -> Accepted<(SocketKey, SocketAddr)> {
+    /// The next connection, which is not watched yet.
+    pub(super) fn accept(&mut self) -> Accepted<AcceptedConnection> {
         let room = self.has_room();
-        let Some(acceptor) = &mut self.acceptor else {
-            return Accepted::Nothing;
-        };
-        let (stream, peer) = match acceptor.accept(self.now, room) {
-            Accepted::Connection(connection) => connection,
-            Accepted::Lost => return Accepted::Lost,
-            Accepted::Nothing => return Accepted::Nothing,
-        };
+        match &mut self.acceptor {
+            Some(acceptor) => acceptor.accept(self.now, room),
+            None => Accepted::Nothing,
+        }
+    }
+
+    /// Watches a connection that was accepted here.
+    pub(super) fn take_in(&mut self, connection: AcceptedConnection) -> Option<SocketKey> {
         let has_place = self.take_place();
-        if let Ok(key) = self.insert(stream, has_place) {
-            return Accepted::Connection((key, peer));
+        if let Ok(key) = self.insert(connection.stream, has_place) {
+            return Some(key);
         }
         // The kernel cannot watch one socket more; this one is lost.
         if let Some(acceptor) = &mut self.acceptor {
             acceptor.gate.back_off(self.now);
         }
-        Accepted::Nothing
+        None
     }
 
     fn has_room(&self) -> bool {
@@ -606,6 +625,10 @@ impl Drop for Io {
     }
 }
 
+fn no_room() -> io::Error {
+    io::Error::other("connections_max sockets are open")
+}
+
 /// Writes what follows the first `written` bytes of `slices`, of which there
 /// are more. A slice that was cut is finished alone: it is cut where the kernel
 /// had no more room, and so it is rare.
@@ -757,6 +780,29 @@ mod tests {
         assert!(other.adopt(connection().0).is_err());
         drop(other);
         assert_eq!(limit.open(), 0);
+    }
+
+    #[test]
+    fn connection_that_another_reactor_accepted_is_refused_where_there_is_no_place() {
+        let limit = Some(ConnectionLimit::new(1));
+        let mut io = Io::new(Poll::new().unwrap(), None, 2, limit);
+        let mut peers = Vec::new();
+        let mut accepted = || {
+            let (stream, client) = connection();
+            let peer = client.local_addr().unwrap();
+            peers.push(client);
+            let stream = TcpStream::from_std(stream);
+            AcceptedConnection { stream, peer }
+        };
+        let first = io.adopt_accepted(accepted()).unwrap();
+        let second = io.adopt_accepted(accepted()).unwrap();
+        assert!(io.has_place(first) && !io.has_place(second));
+        assert_eq!(io.refused_sockets(), 1);
+        // The bound of the reactor's own sockets holds for refused ones, too.
+        assert!(io.adopt_accepted(accepted()).is_err());
+        io.close(first);
+        let third = io.adopt_accepted(accepted()).unwrap();
+        assert!(io.has_place(third));
     }
 
     #[test]

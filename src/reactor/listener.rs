@@ -104,15 +104,26 @@ impl Acceptor {
     }
 
     /// The next connection, if there is one and there is room for it.
-    pub(super) fn accept(&mut self, now: Millis, room: bool) -> Accepted<(TcpStream, SocketAddr)> {
+    pub(super) fn accept(&mut self, now: Millis, room: bool) -> Accepted<AcceptedConnection> {
         let Acceptor { listener, gate } = self;
-        gate.accept(now, room, || listener.accept())
+        gate.accept(now, room, || {
+            let (stream, peer) = listener.accept()?;
+            Ok(AcceptedConnection { stream, peer })
+        })
     }
 
     pub(super) fn deregister(mut self, registry: &Registry) {
         // It is closed in any case; then the kernel forgets it too.
         let _ = registry.deregister(&mut self.listener);
     }
+}
+
+/// A connection that a reactor has accepted and does not watch: see
+/// [`Application::accepted`](super::Application::accepted). Dropping it closes it.
+#[derive(Debug)]
+pub struct AcceptedConnection {
+    pub(super) stream: TcpStream,
+    pub(super) peer: SocketAddr,
 }
 
 /// Whether and when to accept: see the module's text.

@@ -20,7 +20,8 @@
 //!    │                the bell of set_bell()             ──► rung()
 //!    │   4  read      every ready socket, up to its budget ► before_read(),
 //!    │                                                       received(), ended()
-//!    │   5  accept    at most 64 connections             ──► opened(), refused()
+//!    │   5  accept    at most 64 connections             ──► accepted(),
+//!    │                                                       opened(), refused()
 //!    │   6  mail      all that was posted                ──► mail()
 //!    │   7  timers    every deadline that has come       ──► timer()
 //!    │   8  alarm     the application's own              ──► alarm()
@@ -135,7 +136,7 @@ use self::unread::Remainder;
 pub use self::clock::Millis;
 pub use self::io::Io;
 pub use self::limit::ConnectionLimit;
-pub use self::listener::listen;
+pub use self::listener::{AcceptedConnection, listen};
 pub use self::mailbox::{Full, Mailbox};
 pub use self::socket::SocketKey;
 
@@ -144,6 +145,14 @@ pub use self::socket::SocketKey;
 pub trait Application {
     /// What other threads may post: see [`Mailbox`].
     type Mail: Send + 'static;
+
+    /// The listener has a new connection, which this reactor does not watch yet. Default:
+    /// it is returned, stays here, and [`opened`](Application::opened) follows. Where several
+    /// reactors share one listener, the application can keep it instead and send it to
+    /// another one, which takes it with [`Io::adopt_accepted`].
+    fn accepted(&mut self, connection: AcceptedConnection) -> Option<AcceptedConnection> {
+        Some(connection)
+    }
 
     /// A connection was accepted, or handed in by [`Io::adopt`]. From now on
     /// the application owes the key an [`Io::close`].
@@ -456,15 +465,32 @@ impl<M: Send + 'static> Reactor<M> {
     fn accept(&mut self, application: &mut impl Application<Mail = M>) {
         for _ in 0..ACCEPTS_PER_TURN_MAX {
             match self.io.accept() {
-                Accepted::Connection((key, peer)) if self.io.has_place(key) => {
-                    application.opened(&mut self.io, key, peer);
-                }
-                Accepted::Connection((key, peer)) => {
-                    application.refused(&mut self.io, key, peer);
+                Accepted::Connection(connection) => {
+                    let Some(connection) = application.accepted(connection) else {
+                        continue;
+                    };
+                    let peer = connection.peer;
+                    match self.io.take_in(connection) {
+                        Some(key) => self.begin(application, key, peer),
+                        None => return,
+                    }
                 }
                 Accepted::Lost => {}
                 Accepted::Nothing => return,
             }
+        }
+    }
+
+    /// A connection is here, with a place or without.
+    fn begin(
+        &mut self,
+        application: &mut impl Application<Mail = M>,
+        key: SocketKey,
+        peer: SocketAddr,
+    ) {
+        match self.io.has_place(key) {
+            true => application.opened(&mut self.io, key, peer),
+            false => application.refused(&mut self.io, key, peer),
         }
     }
 
@@ -487,7 +513,7 @@ impl<M: Send + 'static> Reactor<M> {
     fn deliver_late(&mut self, application: &mut impl Application<Mail = M>) {
         while let Some(late) = self.io.next_late() {
             match late {
-                Late::Opened(key, peer) => application.opened(&mut self.io, key, peer),
+                Late::Opened(key, peer) => self.begin(application, key, peer),
                 Late::Failed(key, error) => self.failed(application, key, error),
             }
         }

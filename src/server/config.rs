@@ -51,6 +51,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Event loops, one thread each. Default: the cores.
     pub workers: NonZeroUsize,
+    /// How connections come to the workers. Default: [`Accept::PerWorker`] on Linux,
+    /// [`Accept::Shared`] elsewhere. Nothing else depends on it.
+    pub accept: Accept,
     /// Bounds of one connection's messages. Default: messages of up to 1 MiB.
     pub limits: Limits,
     /// Bounds of a request's head. Default: 16 KiB in all.
@@ -152,6 +155,7 @@ impl Default for Config {
         Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            accept: Accept::default(),
             limits: Limits::default(),
             head_limits: HeadLimits::default(),
             handshake_timeout: Duration::from_secs(10),
@@ -168,6 +172,40 @@ impl Default for Config {
             deflate: None,
             origins: Origins::default(),
             on_failure: None,
+        }
+    }
+}
+
+/// How connections come to the workers, if there are several.
+///
+/// ```
+/// use yamabiko::server::{Accept, Config};
+///
+/// // Anywhere: connections are spread evenly, also when there are few.
+/// let config = Config { accept: Accept::Shared, ..Config::default() };
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accept {
+    /// Each worker has a listener of its own on the address (`SO_REUSEPORT`), and the kernel
+    /// gives each connection to one of them, by a hash of its addresses. Accepting is as
+    /// parallel as serving; of few connections, one worker may get most. Linux spreads them.
+    /// macOS and other systems of the BSD family have the option but may give all connections
+    /// to one worker. Where there is no such option (Windows, Solaris, illumos),
+    /// [`Server::bind`](super::Server::bind) fails with
+    /// [`Unsupported`](std::io::ErrorKind::Unsupported).
+    PerWorker,
+    /// The first worker has the only listener, and the workers serve in turn: each gets as
+    /// many connections as any other, but for one. Costs a cross-worker message for each
+    /// connection. One whose turn it is and whose mailbox is full is passed over: the first
+    /// worker serves that connection itself.
+    Shared,
+}
+
+impl Default for Accept {
+    fn default() -> Accept {
+        match cfg!(any(target_os = "linux", target_os = "android")) {
+            true => Accept::PerWorker,
+            false => Accept::Shared,
         }
     }
 }

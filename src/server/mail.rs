@@ -10,7 +10,7 @@
 //! many they read no more from the clients that publish.
 
 use super::publication::Published;
-use crate::reactor::{Mailbox, SocketKey};
+use crate::reactor::{AcceptedConnection, Full, Mailbox, SocketKey};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,12 +29,14 @@ impl fmt::Display for ConnectionId {
 }
 
 /// One piece of mail.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum Mail {
     /// To the room's home: put this in order.
     Publish(Published),
     /// From the room's home: this comes next.
     Deliver(Published),
+    /// From the worker with the only listener: serve this connection.
+    Serve(AcceptedConnection),
     /// The server stops: look at the flag. If there is no room for this, other
     /// mail wakes the worker as well.
     Wake,
@@ -127,6 +129,24 @@ impl Post {
 
     pub(super) fn wake_all(&self) {
         self.mailboxes.wake_all();
+    }
+
+    /// Has another worker serve a connection. Given back: this one has to, because the
+    /// worker's mailbox is full or the worker is this one. Posted at once, so that never more
+    /// connections wait for a worker than its mailbox takes.
+    pub(super) fn hand_over(
+        &self,
+        worker: usize,
+        connection: AcceptedConnection,
+    ) -> Option<AcceptedConnection> {
+        let mailbox = self.mailboxes.mailboxes.get(worker);
+        let Some(mailbox) = mailbox.filter(|_| worker != self.own) else {
+            return Some(connection);
+        };
+        match mailbox.post(Mail::Serve(connection)) {
+            Err(Full(Mail::Serve(connection))) => Some(connection),
+            _ => None,
+        }
     }
 
     /// To the room's home, which is another worker.

@@ -70,7 +70,7 @@ pub use crate::websocket::handshake::{
     HeadLimits, InvalidField, Refusal, RequestHead, Response, Status, Upgrade,
 };
 pub use crate::websocket::{Limits, ProtocolError};
-pub use config::{Config, OnFailure};
+pub use config::{Accept, Config, OnFailure};
 pub use context::{Context, SendError};
 pub use handler::{Admission, Closed, Failure, Handler, Message};
 pub use mail::ConnectionId;
@@ -84,7 +84,7 @@ use mail::{Mail, Mailboxes, Post};
 use metrics::Board;
 use rooms::{Rooms, SlowReadersOf};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -104,16 +104,19 @@ impl<H: Handler> Server<H> {
     ///
     /// # Errors
     /// The address is in use or not ours, or the system is out of descriptors.
+    /// [`Unsupported`](io::ErrorKind::Unsupported): [`Accept::PerWorker`] was asked for,
+    /// and this system has no such thing.
     pub fn bind(config: Config, handler: H) -> io::Result<Server<H>> {
-        let listeners = listen_for_each(&config)?;
-        let local_address = listeners
-            .first()
-            .map_or(Ok(config.listen), |l| l.local_addr())?;
+        let listeners = listeners(&config)?;
+        let local_address = match listeners.first() {
+            Some(Some(listener)) => listener.local_addr()?,
+            _ => config.listen,
+        };
         let connection_limit = ConnectionLimit::new(config.connections_max);
         let mut reactors = Vec::new();
         for listener in listeners {
             reactors.push(Reactor::new(ReactorConfig {
-                listener: Some(listener),
+                listener,
                 // A worker that cannot be posted to would never stop.
                 mailbox_capacity: config.mailbox_capacity.max(1),
                 connection_limit: Some(connection_limit.clone()),
@@ -295,20 +298,24 @@ fn staff<H: Handler>(
     reactors.into_iter().enumerate().map(worker).collect()
 }
 
-/// A listening socket for each worker; the kernel spreads the clients.
-fn listen_for_each(config: &Config) -> io::Result<Vec<std::net::TcpListener>> {
+/// The listener of each worker, if it has one: see [`Accept`]. Two reactors cannot watch one
+/// listener: whether a copy of its descriptor is watched on its own differs between systems,
+/// and with edges each would have to accept until nothing is left, which is no fair share.
+fn listeners(config: &Config) -> io::Result<Vec<Option<TcpListener>>> {
     let workers = config.workers.get();
-    if workers == 1 {
-        return Ok(vec![listen(config.listen, false)?]);
+    if workers == 1 || config.accept == Accept::Shared {
+        let first = listen(config.listen, false)?;
+        let others = std::iter::repeat_with(|| None).take(workers - 1);
+        return Ok(std::iter::once(Some(first)).chain(others).collect());
     }
     // With SO_REUSEPORT another server's socket would not be in the way: ask
     // without it first, so that a port in use is an error.
     drop(listen(config.listen, false)?);
     let first = listen(config.listen, true)?;
     let address = first.local_addr()?;
-    let mut listeners = vec![first];
+    let mut listeners = vec![Some(first)];
     for _ in 1..workers {
-        listeners.push(listen(address, true)?);
+        listeners.push(Some(listen(address, true)?));
     }
     Ok(listeners)
 }

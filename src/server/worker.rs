@@ -16,7 +16,7 @@
 //! There is no parsing in it and no system call; both are below.
 
 use super::buffers::Buffers;
-use super::config::Config;
+use super::config::{Accept, Config};
 use super::date::Date;
 use super::handler::{Failure, Handler};
 use super::mail::{ConnectionId, Mail};
@@ -25,7 +25,7 @@ use super::rooms::{Rooms, TooSlow};
 use super::session::{Ending, Established, Reading, Session, Sessions, Waiting};
 use super::slow::{Missed, SlowPolicy};
 use crate::broadcast::{Backlog, Outbox};
-use crate::reactor::{Application, End, Io, Millis, SocketKey};
+use crate::reactor::{AcceptedConnection, Application, End, Io, Millis, SocketKey};
 use crate::websocket::frame::CloseCode;
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -55,6 +55,9 @@ pub(super) struct Worker<H: Handler> {
     /// The number of the last ping, so that each has its own pong.
     pub(super) pings: u64,
     pub(super) date: Date,
+    /// With one listener for all workers, on the worker that has it: who serves the next
+    /// connection.
+    next_to_serve: usize,
     /// Set by [`ServerHandle::shutdown`](super::ServerHandle).
     stopping: Arc<AtomicBool>,
     /// Set when this worker has seen that: the end of its patience.
@@ -82,6 +85,7 @@ impl<H: Handler> Worker<H> {
             gathered_at: None,
             pings: 0,
             date: Date::default(),
+            next_to_serve: index,
             stopping,
             drained_at: None,
         }
@@ -97,6 +101,17 @@ impl<H: Handler> Worker<H> {
 
 impl<H: Handler> Application for Worker<H> {
     type Mail = Mail;
+
+    /// With one listener for all workers they serve in turn. By number and not by load: a
+    /// worker's connections do not say how busy it is.
+    fn accepted(&mut self, connection: AcceptedConnection) -> Option<AcceptedConnection> {
+        if self.config.accept == Accept::PerWorker {
+            return Some(connection);
+        }
+        let worker = self.next_to_serve;
+        self.next_to_serve = (worker + 1) % self.rooms.post.workers();
+        self.rooms.post.hand_over(worker, connection)
+    }
 
     fn opened(&mut self, io: &mut Io, key: SocketKey, peer_address: SocketAddr) {
         self.rooms.metrics.accepted += 1;
@@ -195,7 +210,13 @@ impl<H: Handler> Application for Worker<H> {
                 let except = self.place_of(published.except, &published.room);
                 self.rooms.deliver(&published, except);
             }
-            Mail::Wake => {}
+            // One that comes after the other connections were told to end is closed unheard, as
+            // those in the backlog are. An error says that the system cannot watch one socket
+            // more: the connection is closed.
+            Mail::Serve(connection) if self.drained_at.is_none() => {
+                drop(io.adopt_accepted(connection));
+            }
+            Mail::Serve(_) | Mail::Wake => {}
         }
         if self.rooms.has_much_gathered() {
             self.flush_without_delay(io);

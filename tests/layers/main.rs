@@ -99,7 +99,7 @@ const LAYERS: [Layer; 8] = [
         name: "cli",
         may: &[
             "crate::cli", "yamabiko", "std", "core", "alloc", "lexopt", "signal_hook",
-            "serde", "serde_json", "getrandom", "httpdate", "crossterm",
+            "ctrlc", "serde", "serde_json", "getrandom", "httpdate", "crossterm",
             "unicode_segmentation", "unicode_width",
         ],
         must_not: &["yamabiko::reactor", "yamabiko::broadcast"],
@@ -186,15 +186,19 @@ fn is_prefix(prefix: &str, path: &str) -> bool {
 fn crates() -> Vec<String> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
     let manifest = fs::read_to_string(manifest).expect("there is a manifest");
-    let dependencies = manifest
-        .lines()
-        .skip_while(|line| *line != "[dependencies]")
-        .skip(1)
-        .take_while(|line| !line.starts_with('['))
-        .filter_map(|line| line.split_once(" = "))
-        .map(|(name, _)| name.replace('-', "_"));
-    let ours = ["std", "core", "alloc", "yamabiko"].map(String::from);
-    ours.into_iter().chain(dependencies).collect()
+    let mut crates = ["std", "core", "alloc", "yamabiko"]
+        .map(String::from)
+        .to_vec();
+    let mut is_dependency = false;
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            // Also those of one target: `[target.'cfg(unix)'.dependencies]`.
+            is_dependency = line == "[dependencies]" || line.ends_with(".dependencies]");
+        } else if let Some((name, _)) = line.split_once(" = ").filter(|_| is_dependency) {
+            crates.push(name.replace('-', "_"));
+        }
+    }
+    crates
 }
 
 fn source() -> PathBuf {
