@@ -497,6 +497,68 @@ fn decoder_refuses_a_header_at_the_byte_that_decides(role: Role) {
     }
 }
 
+both_roles!(check_names_the_first_rule_that_a_header_breaks);
+fn check_names_the_first_rule_that_a_header_breaks(role: Role) {
+    use FrameError as Error;
+    let (masked, wrongly_masked, wrong_mask) = match role {
+        Role::Server => (Some(RFC_KEY), None, Error::NotMasked),
+        Role::Client => (None, Some(RFC_KEY), Error::Masked),
+    };
+    let lawful = |opcode, payload_length| FrameHeader {
+        fin: true,
+        rsv: 0b000,
+        opcode,
+        masking_key: masked,
+        payload_length,
+    };
+    let ping = lawful(Opcode::Ping, 125);
+    let text = lawful(Opcode::Text, u64::MAX >> 1);
+    let fragment = FrameHeader { fin: false, ..text };
+    for header in [ping, text, fragment, lawful(Opcode::Continuation, 0)] {
+        assert_eq!(header.check(role), Ok(()));
+        for rsv in 0b001..=0b111 {
+            let header = FrameHeader { rsv, ..header };
+            assert_eq!(header.check(role), Err(Error::ReservedBits(rsv)));
+        }
+        let masking_key = wrongly_masked;
+        let header = FrameHeader {
+            masking_key,
+            ..header
+        };
+        assert_eq!(header.check(role), Err(wrong_mask));
+    }
+    for opcode in [Opcode::Close, Opcode::Ping, Opcode::Pong] {
+        let long = lawful(opcode, 126);
+        assert_eq!(long.check(role), Err(Error::ControlFrameTooLong));
+        let fragmented = FrameHeader { fin: false, ..long };
+        assert_eq!(fragmented.check(role), Err(Error::ControlFrameFragmented));
+    }
+}
+
+both_roles!(decoder_tells_how_much_of_a_frame_is_to_come);
+fn decoder_tells_how_much_of_a_frame_is_to_come(role: Role) {
+    let mut bytes = peer(role).binary([7; 200]);
+    let header_bytes = bytes.len() - 200;
+    let mut decoder = FrameDecoder::new(role);
+    let (header, mut payload) = bytes.split_at_mut(header_bytes);
+    for byte in header.chunks_mut(1) {
+        assert_eq!(decoder.remaining(), None, "between frames, or in a header");
+        assert!(decoder.next(&mut &mut byte[..]).is_ok());
+    }
+    assert_eq!(decoder.remaining(), Some(200));
+    for (piece, remaining) in [(1, 199), (150, 49), (49, 0)] {
+        let (mut front, rest) = payload.split_at_mut(piece);
+        assert!(matches!(
+            decoder.next(&mut front),
+            Ok(Some(FramePart::Payload(_)))
+        ));
+        assert_eq!(decoder.remaining(), Some(remaining));
+        payload = rest;
+    }
+    assert_eq!(decoder.next(&mut payload), Ok(Some(FramePart::End)));
+    assert_eq!(decoder.remaining(), None);
+}
+
 both_roles!(decoder_repeats_its_error_whatever_comes);
 fn decoder_repeats_its_error_whatever_comes(role: Role) {
     for form in [LengthForm::Bits7, LengthForm::Bits16, LengthForm::Bits64] {
