@@ -750,6 +750,19 @@ fn all_waiting_mail_comes_in_one_turn() {
     assert!(reactor.probe.numbers.iter().map(|&(_, n)| n).eq(0..1_000));
 }
 
+#[test]
+fn mail_for_a_reactor_that_was_dropped_is_dropped() {
+    let reactor = Reactor::new(listening()).unwrap();
+    let mailbox: Mailbox<Arc<()>> = reactor.mailbox();
+    let mail = Arc::new(());
+    mailbox.post(Arc::clone(&mail)).unwrap();
+    assert_eq!(Arc::strong_count(&mail), 2);
+    drop(reactor);
+    assert_eq!(Arc::strong_count(&mail), 1);
+    mailbox.post(Arc::clone(&mail)).unwrap();
+    assert_eq!(Arc::strong_count(&mail), 1);
+}
+
 // The bell.
 
 #[cfg(unix)]
