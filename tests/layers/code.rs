@@ -1,67 +1,185 @@
-//! Rust code, read just far enough to know which paths it names.
+//! Rust code, parsed by `syn`: which paths a file names, which items it defines
+//! or re-exports, and what it keeps in globals.
+//!
+//! Code under `#[cfg(test)]`, and files called `tests.rs`, are left out: tests may
+//! use more than the code that they test.
 
 use std::collections::BTreeMap;
 
-/// The names that a file takes from outside of itself.
+use proc_macro2::{TokenStream, TokenTree};
+use syn::spanned::Spanned;
+use syn::visit::{self, Visit};
+
+/// What one source file says about names.
+#[derive(Default)]
 pub struct Code {
-    /// Line, counted from 1, and path from the crate on: `std::net::TcpStream`.
-    pub paths: Vec<(usize, String)>,
+    /// The paths that it names, from their crate on: `std::net::TcpStream`.
+    pub paths: Vec<Named>,
+    /// The names of the items that it defines at its top level.
+    pub defines: Vec<String>,
+    /// The names that it imports or re-exports, each with its path.
+    pub imports: BTreeMap<String, String>,
+    /// Prefixes of which it imports or re-exports all names (`use a::b::*`).
+    pub globs: Vec<String>,
+    /// The types that it has inherent `impl` blocks for.
+    pub implements: Vec<Named>,
+    /// The `static` items and `thread_local!` tables that it has.
+    pub globals: Vec<Named>,
+}
+
+/// A path, and the line that names it, counted from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    pub line: usize,
+    pub path: String,
+    /// It stands in a `pub use`: the file passes the name on and does not use it.
+    pub re_export: bool,
 }
 
 impl Code {
     /// `file` is the path below `src/`; `crates` are the names that a path may
     /// begin with.
-    pub fn read(file: &str, text: &str, crates: &[String]) -> Self {
-        let tokens = tokens(&blanked(without_tests(file, text)));
-        let scope = Scope {
+    pub fn read(file: &str, text: &str, crates: &[String]) -> Code {
+        if file.ends_with("/tests.rs") {
+            return Code::default();
+        }
+        let parsed = syn::parse_file(text).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let mut reader = Reader {
             module: module(file),
             crates,
+            code: Code::default(),
+            modules: parsed.items.iter().filter_map(declared_module).collect(),
+            bare: Vec::new(),
         };
-        let mut imports = BTreeMap::new();
-        let mut paths = Vec::new();
-        let mut rest = &tokens[..];
-        while let [first, after @ ..] = rest {
-            let mut leaves = Vec::new();
-            // `use<'a>` in a type captures a lifetime.
-            let captures = after.first().is_some_and(|next| next.text == "<");
-            let is_import = first.text == "use" && !captures;
-            rest = match is_import {
-                true => use_tree(after, "", &mut leaves),
-                false => plain_path(rest, &mut leaves),
-            };
-            for leaf in leaves {
-                if let Some(path) = scope.resolved(&leaf.path, &imports) {
-                    if is_import {
-                        imports.insert(leaf.name, path.clone());
-                    }
-                    paths.push((first.line, path));
-                }
-            }
+        // Imports first: they hold for the whole file, wherever they stand.
+        for item in &parsed.items {
+            reader.collect(item);
         }
-        Self { paths }
+        reader.visit_file(&parsed);
+        reader.resolve_bare();
+        reader.code
     }
 }
 
-/// What names mean in a file.
-struct Scope<'a> {
-    /// `crate::websocket::frame`.
-    module: String,
-    crates: &'a [String],
+/// `websocket/frame/mod.rs` is `crate::websocket::frame`; `lib.rs` is `crate`.
+pub fn module(file: &str) -> String {
+    let path = file.trim_end_matches(".rs").trim_end_matches("/mod");
+    match path {
+        "lib" | "main" => "crate".to_string(),
+        path => format!("crate::{}", path.replace('/', "::")),
+    }
 }
 
-impl Scope<'_> {
+struct Reader<'a> {
+    module: String,
+    crates: &'a [String],
+    code: Code,
+    /// The modules that the file declares: `mod a;`.
+    modules: Vec<String>,
+    /// Paths as they stand in the code, to be resolved with all imports known.
+    bare: Vec<(usize, String)>,
+}
+
+impl Reader<'_> {
+    /// Notes what an item of the file's top level imports or defines.
+    fn collect(&mut self, item: &syn::Item) {
+        if is_test(attributes(item)) {
+            return;
+        }
+        match item {
+            syn::Item::Use(import) => {
+                let re_export = !matches!(import.vis, syn::Visibility::Inherited);
+                let absolute = import.leading_colon.is_some();
+                self.collect_tree(&import.tree, "", re_export, absolute);
+            }
+            syn::Item::Static(item) => self.global(&item.static_token, item.ident.to_string()),
+            syn::Item::Impl(block) if block.trait_.is_none() => {
+                if let syn::Type::Path(path) = &*block.self_ty {
+                    self.code.implements.push(Named {
+                        line: line(&block.impl_token),
+                        path: text(&path.path),
+                        re_export: false,
+                    });
+                }
+            }
+            _ => {}
+        }
+        if let Some(name) = defined(item) {
+            self.code.defines.push(name);
+        }
+    }
+
+    fn collect_tree(&mut self, tree: &syn::UseTree, prefix: &str, re_export: bool, absolute: bool) {
+        let leaf = |reader: &mut Self, at: &syn::Ident, name: String, path: String| {
+            if let Some(path) = reader.resolved(&path, absolute) {
+                reader.code.imports.insert(name, path.clone());
+                reader.code.paths.push(Named {
+                    line: line(at),
+                    path,
+                    re_export,
+                });
+            }
+        };
+        match tree {
+            syn::UseTree::Path(path) => {
+                let prefix = joined(prefix, &path.ident.to_string());
+                self.collect_tree(&path.tree, &prefix, re_export, absolute);
+            }
+            syn::UseTree::Group(group) => {
+                for tree in &group.items {
+                    self.collect_tree(tree, prefix, re_export, absolute);
+                }
+            }
+            syn::UseTree::Name(name) if name.ident == "self" => {
+                let own = prefix.rsplit("::").next().unwrap_or_default().to_string();
+                leaf(self, &name.ident, own, prefix.to_string());
+            }
+            syn::UseTree::Name(name) => {
+                let own = name.ident.to_string();
+                leaf(self, &name.ident, own.clone(), joined(prefix, &own));
+            }
+            syn::UseTree::Rename(rename) => {
+                let path = match rename.ident == "self" {
+                    true => prefix.to_string(),
+                    false => joined(prefix, &rename.ident.to_string()),
+                };
+                leaf(self, &rename.ident, rename.rename.to_string(), path);
+            }
+            syn::UseTree::Glob(glob) => {
+                if let Some(path) = self.resolved(prefix, absolute) {
+                    self.code.globs.push(path.clone());
+                    self.code.paths.push(Named {
+                        line: glob.star_token.span().start().line,
+                        path: format!("{path}::*"),
+                        re_export,
+                    });
+                }
+            }
+        }
+    }
+
+    fn global(&mut self, at: &impl Spanned, name: String) {
+        self.code.globals.push(Named {
+            line: line(at),
+            path: name,
+            re_export: false,
+        });
+    }
+
     /// The path from its crate on; `None` for a name of the file's own.
-    fn resolved(&self, path: &str, imports: &BTreeMap<String, String>) -> Option<String> {
-        const PRINTING: [&str; 5] = ["print!", "println!", "eprint!", "eprintln!", "dbg!"];
+    fn resolved(&self, path: &str, absolute: bool) -> Option<String> {
         let (first, rest) = path.split_once("::").unwrap_or((path, ""));
         match first {
             "crate" | "self" | "super" if rest.is_empty() => None,
             "crate" => Some(path.to_string()),
-            "self" => Some(format!("{}::{rest}", self.module)),
+            "self" => Some(joined(&self.module, rest)),
             "super" => Some(self.above(rest)),
-            _ if PRINTING.contains(&first) => Some("std::print!".to_string()),
-            _ if imports.contains_key(first) && rest.is_empty() => Some(imports[first].clone()),
-            _ if imports.contains_key(first) => Some(format!("{}::{rest}", imports[first])),
+            _ if !absolute && self.code.imports.contains_key(first) => {
+                Some(joined(&self.code.imports[first], rest))
+            }
+            _ if !absolute && self.modules.iter().any(|name| name == first) => {
+                Some(joined(&self.module, path))
+            }
             _ if self.crates.iter().any(|name| name == first) => Some(path.to_string()),
             _ => None,
         }
@@ -78,204 +196,184 @@ impl Scope<'_> {
             module = parent(&module);
             path = rest;
         }
-        format!("{module}::{path}")
+        joined(&module, path)
     }
-}
 
-/// `websocket/frame/mod.rs` is `crate::websocket::frame`.
-fn module(file: &str) -> String {
-    let path = file.trim_end_matches(".rs").trim_end_matches("/mod");
-    format!("crate::{}", path.replace('/', "::"))
-}
-
-/// By the habit of the house, a test module is the last thing in its file, or a
-/// file `tests.rs` of its own.
-fn without_tests<'a>(file: &str, text: &'a str) -> &'a str {
-    if file.ends_with("/tests.rs") {
-        return "";
-    }
-    text.find("\n#[cfg(test)]\nmod ")
-        .map_or(text, |end| &text[..end])
-}
-
-/// The code with spaces for its comments, strings and characters; lines stay.
-fn blanked(code: &str) -> String {
-    let mut blanked = String::with_capacity(code.len());
-    let mut rest = code;
-    while let Some(first) = rest.chars().next() {
-        match blank_length(rest) {
-            Some(length) => {
-                let lines = rest[..length].matches('\n').count();
-                blanked.push(' ');
-                blanked.extend(std::iter::repeat_n('\n', lines));
-                rest = &rest[length..];
+    fn resolve_bare(&mut self) {
+        for (line, path) in std::mem::take(&mut self.bare) {
+            if let Some(path) = self.resolved(&path, false) {
+                self.code.paths.push(Named {
+                    line,
+                    path,
+                    re_export: false,
+                });
             }
-            None => {
-                // A word goes in whole: the `b` of `grab"` begins no literal.
-                let word = rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());
-                let length = word.max(first.len_utf8());
-                blanked.push_str(&rest[..length]);
-                rest = &rest[length..];
+        }
+        for implemented in std::mem::take(&mut self.code.implements) {
+            if let Some(path) = self.resolved(&implemented.path, false) {
+                self.code.implements.push(Named {
+                    path,
+                    ..implemented
+                });
             }
         }
     }
-    blanked
-}
 
-/// The length of the comment or literal that the code begins with.
-fn blank_length(code: &str) -> Option<usize> {
-    let until = |end: &str, from: usize| {
-        let found = code[from..].find(end);
-        found.map_or(code.len(), |at| from + at + end.len())
-    };
-    if code.starts_with("//") {
-        return Some(until("\n", 0));
-    }
-    if code.starts_with("/*") {
-        return Some(until("*/", 2));
-    }
-    let literal = code.trim_start_matches(['b', 'c']);
-    let prefix = code.len() - literal.len();
-    if let Some(raw) = literal.strip_prefix('r') {
-        let hashes = raw.len() - raw.trim_start_matches('#').len();
-        if raw[hashes..].starts_with('"') {
-            let end = format!("\"{}", "#".repeat(hashes));
-            return Some(until(&end, prefix + 1 + hashes + 1));
+    /// The paths in the arguments of a macro, which `syn` does not parse.
+    fn visit_tokens(&mut self, tokens: TokenStream) {
+        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        let mut at = 0;
+        while at < tokens.len() {
+            match &tokens[at] {
+                TokenTree::Group(group) => self.visit_tokens(group.stream()),
+                TokenTree::Ident(first) => {
+                    let mut path = first.to_string();
+                    while let Some(name) = segment(&tokens[at + 1..]) {
+                        path = joined(&path, &name);
+                        at += 3;
+                    }
+                    self.bare.push((first.span().start().line, path));
+                }
+                _ => {}
+            }
+            at += 1;
         }
     }
-    match literal.chars().next()? {
-        '"' => Some(prefix + quoted_length(literal)),
-        '\'' if is_character(literal) => Some(prefix + quoted_length(literal)),
+}
+
+impl<'ast> Visit<'ast> for Reader<'_> {
+    fn visit_item(&mut self, item: &'ast syn::Item) {
+        let is_use = matches!(item, syn::Item::Use(_));
+        if !is_use && !is_test(attributes(item)) {
+            visit::visit_item(self, item);
+        }
+    }
+
+    fn visit_impl_item(&mut self, item: &'ast syn::ImplItem) {
+        let attributes = match item {
+            syn::ImplItem::Fn(function) => &function.attrs[..],
+            _ => &[],
+        };
+        if !is_test(attributes) {
+            visit::visit_impl_item(self, item);
+        }
+    }
+
+    /// Attributes name no code, but for the arguments of derives, which `syn`'s
+    /// visitor leaves out as well.
+    fn visit_attribute(&mut self, _: &'ast syn::Attribute) {}
+
+    /// `pub(in crate::a)` says who may see, not what is used.
+    fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        self.bare.push((line(path), text(path)));
+        visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        const PRINTING: [&str; 5] = ["print", "println", "eprint", "eprintln", "dbg"];
+        let name = text(&call.path);
+        if PRINTING.contains(&&*name) {
+            self.code.paths.push(Named {
+                line: line(&call.path),
+                path: "std::print!".to_string(),
+                re_export: false,
+            });
+        }
+        if name.ends_with("thread_local") || name.ends_with("lazy_static") {
+            self.global(&call.path, format!("{name}!"));
+        }
+        self.visit_tokens(call.tokens.clone());
+    }
+}
+
+/// The name behind the `::` that the tokens begin with.
+fn segment(tokens: &[TokenTree]) -> Option<String> {
+    match tokens {
+        [
+            TokenTree::Punct(a),
+            TokenTree::Punct(b),
+            TokenTree::Ident(name),
+            ..,
+        ] if a.as_char() == ':' && b.as_char() == ':' => Some(name.to_string()),
         _ => None,
     }
 }
 
-/// `'x'` and `'\n'` are characters; `'a` is a lifetime.
-fn is_character(code: &str) -> bool {
-    let mut inside = code.chars().skip(1);
-    inside.next() == Some('\\') || inside.next() == Some('\'')
+/// The path's names without their arguments.
+fn text(path: &syn::Path) -> String {
+    let names: Vec<String> = path
+        .segments
+        .iter()
+        .map(|segment| segment.ident.to_string())
+        .collect();
+    names.join("::")
 }
 
-/// The length of what stands between two quotation marks, and of the marks.
-fn quoted_length(code: &str) -> usize {
-    let mut characters = code.char_indices();
-    let mark = characters.next().map(|(_, mark)| mark);
-    while let Some((at, character)) = characters.next() {
-        if character == '\\' {
-            characters.next();
-        } else if Some(character) == mark {
-            return at + 1;
-        }
-    }
-    code.len()
-}
-
-/// A word (with the `!` of a macro), `::`, or one other character.
-struct Token {
-    line: usize,
-    text: String,
-}
-
-fn tokens(blanked: &str) -> Vec<Token> {
-    let mut tokens = Vec::new();
-    for (index, text) in blanked.lines().enumerate() {
-        let mut rest = text.trim_start();
-        while let Some(first) = rest.chars().next() {
-            let word = rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());
-            let length = match word {
-                0 if rest.starts_with("::") => 2,
-                0 => first.len_utf8(),
-                _ if rest[word..].starts_with('!') => word + 1,
-                _ => word,
-            };
-            tokens.push(Token {
-                line: index + 1,
-                text: rest[..length].to_string(),
-            });
-            rest = rest[length..].trim_start();
-        }
-    }
-    tokens
-}
-
-fn is_word(character: char) -> bool {
-    character.is_alphanumeric() || character == '_'
-}
-
-/// A path, and the name by which the file knows its end.
-struct Leaf {
-    path: String,
-    name: String,
-}
-
-impl Leaf {
-    fn new(path: String) -> Self {
-        let name = path.rsplit("::").next().unwrap_or_default().to_string();
-        Self { path, name }
-    }
-}
-
-/// One path outside of `use`, or a single token that is none; what comes after it.
-fn plain_path<'a>(tokens: &'a [Token], leaves: &mut Vec<Leaf>) -> &'a [Token] {
-    let [first, rest @ ..] = tokens else {
-        return tokens;
-    };
-    let mut rest = rest;
-    let mut path = first.text.clone();
-    while let [colons, name, after @ ..] = rest {
-        if colons.text != "::" || !name.text.starts_with(is_word) {
-            break;
-        }
-        path = joined(&path, &name.text);
-        rest = after;
-    }
-    if path.contains("::") || path.ends_with('!') {
-        leaves.push(Leaf::new(path));
-    }
-    rest
-}
-
-/// The leaves of a `use` tree, `a::{b, c::{self, d as e}};`, each with its whole
-/// path; the mark that ends the tree and what comes after it.
-fn use_tree<'a>(tokens: &'a [Token], prefix: &str, leaves: &mut Vec<Leaf>) -> &'a [Token] {
-    let mut path = prefix.to_string();
-    let mut rest = tokens;
-    while let [token, after @ ..] = rest {
-        match token.text.as_str() {
-            "," | "}" | ";" => break,
-            "::" => {}
-            "{" => return use_branches(after, &path, leaves),
-            "as" => {
-                let name = after.first().map_or("", |token| &token.text).to_string();
-                leaves.push(Leaf { path, name });
-                return after.get(1..).unwrap_or_default();
-            }
-            "self" if !path.is_empty() => {}
-            name => path = joined(&path, name),
-        }
-        rest = after;
-    }
-    leaves.push(Leaf::new(path));
-    rest
-}
-
-fn use_branches<'a>(tokens: &'a [Token], prefix: &str, leaves: &mut Vec<Leaf>) -> &'a [Token] {
-    let mut rest = tokens;
-    while let [token, after @ ..] = rest {
-        rest = match token.text.as_str() {
-            "}" => return after,
-            "," | ";" => after,
-            _ => use_tree(rest, prefix, leaves),
-        };
-    }
-    rest
+fn line(spanned: &impl Spanned) -> usize {
+    spanned.span().start().line
 }
 
 fn joined(path: &str, name: &str) -> String {
-    match path {
-        "" => name.to_string(),
-        _ => format!("{path}::{name}"),
+    match (path, name) {
+        ("", name) => name.to_string(),
+        (path, "") => path.to_string(),
+        (path, name) => format!("{path}::{name}"),
     }
+}
+
+/// `#[cfg(test)]`, also within `all(…)`.
+fn is_test(attributes: &[syn::Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        let syn::Meta::List(list) = &attribute.meta else {
+            return attribute.path().is_ident("test");
+        };
+        let tokens = list.tokens.to_string();
+        list.path.is_ident("cfg") && (tokens == "test" || tokens.starts_with("all (test"))
+    })
+}
+
+fn attributes(item: &syn::Item) -> &[syn::Attribute] {
+    match item {
+        syn::Item::Const(item) => &item.attrs,
+        syn::Item::Enum(item) => &item.attrs,
+        syn::Item::Fn(item) => &item.attrs,
+        syn::Item::Impl(item) => &item.attrs,
+        syn::Item::Macro(item) => &item.attrs,
+        syn::Item::Mod(item) => &item.attrs,
+        syn::Item::Static(item) => &item.attrs,
+        syn::Item::Struct(item) => &item.attrs,
+        syn::Item::Trait(item) => &item.attrs,
+        syn::Item::Type(item) => &item.attrs,
+        syn::Item::Use(item) => &item.attrs,
+        _ => &[],
+    }
+}
+
+/// The name in `mod a;`.
+fn declared_module(item: &syn::Item) -> Option<String> {
+    match item {
+        syn::Item::Mod(module) if module.content.is_none() => Some(module.ident.to_string()),
+        _ => None,
+    }
+}
+
+/// The name of an item other than a module or an import.
+fn defined(item: &syn::Item) -> Option<String> {
+    let name = match item {
+        syn::Item::Const(item) => &item.ident,
+        syn::Item::Enum(item) => &item.ident,
+        syn::Item::Fn(item) => &item.sig.ident,
+        syn::Item::Static(item) => &item.ident,
+        syn::Item::Struct(item) => &item.ident,
+        syn::Item::Trait(item) => &item.ident,
+        syn::Item::Type(item) => &item.ident,
+        syn::Item::Union(item) => &item.ident,
+        syn::Item::Macro(item) => item.ident.as_ref()?,
+        _ => return None,
+    };
+    Some(name.to_string())
 }
 
 #[cfg(test)]
@@ -285,11 +383,15 @@ mod tests {
     fn paths(file: &str, code: &str) -> Vec<String> {
         let crates = ["std", "mio"].map(String::from);
         let code = Code::read(file, code, &crates);
-        code.paths.into_iter().map(|(_, path)| path).collect()
+        code.paths.into_iter().map(|named| named.path).collect()
+    }
+
+    fn read(code: &str) -> Code {
+        Code::read("a/b.rs", code, &["std".to_string()])
     }
 
     #[test]
-    fn a_tree_of_imports_is_taken_apart() {
+    fn import_trees_are_flattened() {
         assert_eq!(
             paths(
                 "a/b.rs",
@@ -306,31 +408,35 @@ mod tests {
     }
 
     #[test]
-    fn a_path_in_full_is_found_wherever_it_stands() {
-        let code = "fn f(a: &mut mio::Poll) -> Vec<std::net::IpAddr> { a.b(mio::Token::<u8>(1)); }";
-        assert_eq!(
-            paths("a/b.rs", code),
-            ["mio::Poll", "std::net::IpAddr", "mio::Token"]
-        );
+    fn full_paths_are_found_in_types_expressions_and_macros() {
+        let code = r#"
+            fn f(a: &mut mio::Poll) -> Vec<std::net::IpAddr> { a.b(mio::Token::<u8>(1)) }
+            fn g() { assert!(mio::Events::new() == 1, "{}", std::fs::read(a)); println!() }
+        "#;
+        let found = paths("a/b.rs", code);
+        for path in [
+            "mio::Poll",
+            "std::net::IpAddr",
+            "mio::Token",
+            "mio::Events::new",
+            "std::fs::read",
+            "std::print!",
+        ] {
+            assert!(found.iter().any(|named| named == path), "{path}: {found:?}");
+        }
     }
 
     #[test]
-    fn an_imported_name_stands_for_its_path() {
+    fn imported_names_stand_for_their_paths() {
         let code = "use std::net;\nuse std::time::Instant as Now;\nfn f() { net::TcpStream::connect(a); Now::now(); }";
-        assert_eq!(
-            paths("a/b.rs", code)[2..],
-            ["std::net::TcpStream::connect", "std::time::Instant::now"]
-        );
+        let found = paths("a/b.rs", code);
+        for path in ["std::net::TcpStream::connect", "std::time::Instant::now"] {
+            assert!(found.iter().any(|named| named == path), "{path}: {found:?}");
+        }
     }
 
     #[test]
-    fn a_captured_lifetime_is_no_import() {
-        let code = "fn f<'a>() -> impl Iterator + use<'a> { g(mio::Token); h() }";
-        assert_eq!(paths("a/b.rs", code), ["mio::Token"]);
-    }
-
-    #[test]
-    fn a_relative_path_is_resolved() {
+    fn relative_paths_are_resolved() {
         let code = "use super::c; use self::d::E; use super::super::f; use crate::g;";
         let resolved = ["crate::a::c", "crate::a::b::d::E", "crate::f", "crate::g"];
         assert_eq!(paths("a/b.rs", code), resolved);
@@ -338,38 +444,44 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_the_files_own_is_no_path_to_outside() {
-        assert_eq!(
-            paths("a/b.rs", "mod c; use c::D; pub(crate) fn f() { D::new() }"),
-            [""; 0]
+    fn comments_and_strings_are_not_code() {
+        let code = r##"
+            // mio::Poll
+            /* mio::Poll */
+            /// mio::Poll
+            fn f<'a>(x: &'a str) { g("mio::Poll", r#"mio::Poll""#, b"mio::Poll", '"', '\''); }
+        "##;
+        assert!(
+            paths("a/b.rs", code)
+                .iter()
+                .all(|path| !path.starts_with("mio"))
         );
     }
 
     #[test]
-    fn comments_strings_and_characters_are_no_code() {
-        let code = r##"
-            // mio::Poll
-            /* mio::Poll */ //! mio::Poll
-            fn f<'a>(x: &'a str) { ("mio::Poll \" mio::Poll", r#"mio::Poll""#, b"mio::Poll", '"', '\'', b'"'); }
-            fn g() { mio::Token }
-        "##;
-        assert_eq!(paths("a/b.rs", code), ["mio::Token"]);
-    }
-
-    #[test]
-    fn a_test_module_may_use_more() {
-        let code = "use std::fmt;\n\n#[cfg(test)]\nmod tests {\n    use std::net::TcpStream;\n}\n";
+    fn test_code_is_left_out() {
+        let code = "use std::fmt;\n#[cfg(test)]\nmod tests {\n    use std::net::TcpStream;\n}\n#[cfg(test)]\nuse std::io;";
         assert_eq!(paths("a/b.rs", code), ["std::fmt"]);
         assert_eq!(paths("a/tests.rs", "use std::net::TcpStream;"), [""; 0]);
     }
 
     #[test]
-    fn lines_are_counted_over_comments_and_strings() {
-        let code = "/* one\n two */ const A: &str = \"three\n four\";\nuse mio::Poll;";
-        let crates = ["mio".to_string()];
-        assert_eq!(
-            Code::read("a/b.rs", code, &crates).paths,
-            [(4, "mio::Poll".to_string())]
+    fn lines_are_counted_from_one() {
+        let code = "/* one\n two */ const A: &str = \"three\n four\";\nuse std::fmt;";
+        assert_eq!(read(code).paths[0].line, 4);
+    }
+
+    #[test]
+    fn definitions_globals_and_inherent_impls_are_listed() {
+        let code = read(
+            "use super::c::D;\nstruct E;\nimpl E {}\nimpl D {}\nimpl std::fmt::Debug for D {}\n\
+             static F: u8 = 1;\nthread_local! { static G: u8 = 1; }",
         );
+        assert_eq!(code.defines, ["E", "F"]);
+        let names = |named: &[Named]| -> Vec<String> {
+            named.iter().map(|named| named.path.clone()).collect()
+        };
+        assert_eq!(names(&code.implements), ["crate::a::c::D"]);
+        assert_eq!(names(&code.globals), ["F", "thread_local!"]);
     }
 }

@@ -9,12 +9,15 @@
 //! Where it stops: it reads names, not types. What a layer is handed by value and
 //! never names goes unseen, and so do names that a macro makes.
 
+mod circles;
 mod code;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use code::Code;
+use circles::Files;
+use code::{Code, Named};
 
 /// What the code of one folder may name. Of all listed prefixes of a path the
 /// longest decides; a path without any must not be named.
@@ -138,6 +141,23 @@ fn every_folder_of_the_source_is_a_layer() {
     }
 }
 
+#[test]
+fn no_files_need_each_other_in_a_circle() {
+    let crates = crates();
+    let codes: BTreeMap<String, Code> = rust_files(&source())
+        .into_iter()
+        .map(|path| {
+            let file = path.strip_prefix(source()).expect("it is below src/");
+            let file = file.display().to_string();
+            let text = fs::read_to_string(&path).expect("a source file can be read");
+            let code = Code::read(&file, &text, &crates);
+            (file, code)
+        })
+        .collect();
+    let circles = Files::new(codes).circles();
+    assert!(circles.is_empty(), "\n{}", circles.join("\n"));
+}
+
 /// The innermost folder in the table that the file is in.
 fn layer_of(file: &str) -> &'static Layer {
     let around = |layer: &&Layer| Path::new(file).starts_with(layer.name);
@@ -152,7 +172,7 @@ impl Layer {
     /// What the layer names and must not know, each where it comes in first.
     fn violations(&self, file: &str, text: &str, crates: &[String]) -> Vec<String> {
         let mut forbidden: Vec<(usize, String)> = Vec::new();
-        for (line, path) in Code::read(file, text, crates).paths {
+        for Named { line, path, .. } in Code::read(file, text, crates).paths {
             let reported = forbidden.iter().any(|(_, known)| is_prefix(known, &path));
             if !reported && !self.allows(&path) {
                 forbidden.push((line, path));

@@ -1,0 +1,187 @@
+//! Circles between files: a file that needs a second one which, directly or by
+//! way of others, needs the first. Neither can be read or changed alone.
+//!
+//! A file needs another one if it names an item that is defined there. A name that
+//! is re-exported counts for the file that defines it. An inherent `impl` block
+//! for a type of another file counts in both directions: callers of the type's
+//! methods need the file of the block.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::code::{Code, Named, module};
+
+/// The files of one crate, by their path below `src/`.
+pub struct Files {
+    codes: BTreeMap<String, Code>,
+    /// Each module's file.
+    modules: BTreeMap<String, String>,
+}
+
+/// One file needs another: `(file, line, other file, path)`.
+type Need = (String, usize, String, String);
+
+impl Files {
+    pub fn new(codes: BTreeMap<String, Code>) -> Files {
+        let modules = codes
+            .keys()
+            .map(|file| (module(file), file.clone()))
+            .collect();
+        Files { codes, modules }
+    }
+
+    /// Each circle as the lines that close it; empty where there is none.
+    pub fn circles(&self) -> Vec<String> {
+        let needs = self.needs();
+        let mut graph: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (from, _, to, _) in &needs {
+            graph.entry(from).or_default().insert(to);
+        }
+        let reach: BTreeMap<&str, BTreeSet<&str>> = graph
+            .keys()
+            .map(|&file| (file, reachable(&graph, file)))
+            .collect();
+        let reaches = |from: &str, to: &str| reach.get(from).is_some_and(|set| set.contains(to));
+        let mut shown = BTreeSet::new();
+        needs
+            .iter()
+            .filter(|(from, _, to, _)| reaches(to, from))
+            .filter(|(from, _, to, _)| shown.insert((from, to)))
+            .map(|(from, line, to, path)| format!("src/{from}:{line} needs src/{to} for {path}"))
+            .collect()
+    }
+
+    fn needs(&self) -> Vec<Need> {
+        let mut needs = Vec::new();
+        for (file, code) in &self.codes {
+            let mut need = |from: &str, line: usize, to: &str, path: &str| {
+                if from != to {
+                    needs.push((from.to_string(), line, to.to_string(), path.to_string()));
+                }
+            };
+            for Named { line, path, .. } in code.paths.iter().filter(|named| !named.re_export) {
+                if let Some(other) = self.defined_in(path, 0) {
+                    need(file, *line, other, path);
+                }
+            }
+            for Named { line, path, .. } in &code.implements {
+                if let Some(other) = self.defined_in(path, 0) {
+                    need(file, *line, other, path);
+                    need(other, *line, file, &format!("methods of {path}"));
+                }
+            }
+        }
+        needs
+    }
+
+    /// The file that defines the item which the path leads to. `None`: no item of
+    /// this crate, or a module as a whole.
+    fn defined_in(&self, path: &str, depth: usize) -> Option<&str> {
+        let mut names = path.split("::").peekable();
+        let mut module = names.next().filter(|&first| first == "crate")?.to_string();
+        while let Some(name) = names.peek() {
+            let inner = format!("{module}::{name}");
+            if !self.modules.contains_key(&inner) {
+                break;
+            }
+            module = inner;
+            names.next();
+        }
+        let file = self.modules.get(&module)?;
+        let code = self.codes.get(file)?;
+        let name = names.next()?;
+        if code.defines.iter().any(|defined| defined == name) {
+            return Some(file);
+        }
+        if depth > RE_EXPORTS_MAX {
+            return None;
+        }
+        let rest: String = names.map(|name| format!("::{name}")).collect();
+        if let Some(import) = code.imports.get(name) {
+            return self.defined_in(&format!("{import}{rest}"), depth + 1);
+        }
+        code.globs
+            .iter()
+            .find_map(|glob| self.defined_in(&format!("{glob}::{name}{rest}"), depth + 1))
+    }
+}
+
+fn reachable<'a>(graph: &BTreeMap<&'a str, BTreeSet<&'a str>>, from: &'a str) -> BTreeSet<&'a str> {
+    let mut seen = BTreeSet::new();
+    let mut open = vec![from];
+    while let Some(file) = open.pop() {
+        for &next in graph.get(file).into_iter().flatten() {
+            if seen.insert(next) {
+                open.push(next);
+            }
+        }
+    }
+    seen
+}
+
+/// Longer chains of re-exports do not occur.
+const RE_EXPORTS_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn circles(files: &[(&str, &str)]) -> Vec<String> {
+        let codes = files
+            .iter()
+            .chain([&("lib.rs", "mod a;"), &("a/mod.rs", "mod b;\nmod c;")])
+            .rev()
+            .map(|(file, code)| (file.to_string(), Code::read(file, code, &[])))
+            .collect();
+        Files::new(codes).circles()
+    }
+
+    #[test]
+    fn files_that_name_each_others_items_are_a_circle() {
+        let found = circles(&[
+            ("a/b.rs", "use super::c::C;\npub struct B(C);"),
+            ("a/c.rs", "pub struct C;\nfn f() { super::b::B::new() }"),
+        ]);
+        assert_eq!(
+            found,
+            [
+                "src/a/b.rs:1 needs src/a/c.rs for crate::a::c::C",
+                "src/a/c.rs:2 needs src/a/b.rs for crate::a::b::B::new",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_circle_over_three_files_and_a_re_export_is_found() {
+        let found = circles(&[
+            ("a/mod.rs", "mod b;\nmod c;\nmod d;\npub use d::D;"),
+            ("a/b.rs", "pub struct B(super::c::C);"),
+            ("a/c.rs", "use super::D;\npub struct C(D);"),
+            ("a/d.rs", "pub struct D(Box<crate::a::b::B>);"),
+        ]);
+        assert_eq!(found.len(), 3, "{found:?}");
+    }
+
+    #[test]
+    fn a_folder_that_only_re_exports_its_files_is_no_circle() {
+        let found = circles(&[
+            ("a/mod.rs", "mod b;\nmod c;\npub use b::B;\npub use c::*;"),
+            ("a/b.rs", "use super::C;\npub struct B(C);"),
+            ("a/c.rs", "pub struct C;"),
+        ]);
+        assert_eq!(found, [""; 0]);
+    }
+
+    #[test]
+    fn methods_in_another_file_than_the_type_are_a_circle() {
+        let found = circles(&[
+            ("a/b.rs", "pub struct B;"),
+            ("a/c.rs", "use super::b::B;\nimpl B { fn c(&self) {} }"),
+        ]);
+        assert_eq!(found.len(), 2, "{found:?}");
+        let found = circles(&[
+            ("a/b.rs", "pub struct B;"),
+            ("a/c.rs", "use super::b::B;\nimpl Clone for B {}"),
+        ]);
+        assert_eq!(found, [""; 0]);
+    }
+}
