@@ -5,7 +5,7 @@
     benches/core.py --page      only the page, from what was measured last
 
 What is measured stands at the top of benches/receive.rs, benches/deflate.rs,
-benches/rivals/src/lib.rs and benches/deflate/src/lib.rs. All of it runs on one
+benches/libraries/src/lib.rs and benches/deflate/src/lib.rs. All of it runs on one
 core; let nothing else run beside it. Needs cargo, taskset, and for zlib-ng a C
 compiler and cmake.
 """
@@ -24,7 +24,7 @@ MEASURED = ROOT / "target" / "core"
 CORE = "1"
 SPANS = ["--warm-up-time", "0.3", "--measurement-time", "1.5", "--noplot"]
 
-sys.path.insert(0, str(HERE / "peers"))
+sys.path.insert(0, str(HERE / "servers"))
 import measure  # noqa: E402
 from report import number, table  # noqa: E402
 
@@ -41,7 +41,7 @@ def measure_all():
     MEASURED.mkdir(parents=True, exist_ok=True)
     for bench in ("receive", "deflate"):
         cargo(ROOT, "bench", "--bench", bench, "--", *SPANS)
-    for folder in ("rivals", "deflate"):
+    for folder in ("libraries", "deflate"):
         tables = cargo(HERE / folder, "run", "--release", "--locked")
         (MEASURED / f"{folder}.md").write_text(tables)
     machine = {
@@ -69,9 +69,9 @@ def page():
             table(("", ""), machine.items()),
             RECEIVE,
             receive_table(),
-            RIVALS,
-            (MEASURED / "rivals.md").read_text().strip(),
-            losses((MEASURED / "rivals.md").read_text()),
+            LIBRARIES,
+            (MEASURED / "libraries.md").read_text().strip(),
+            losses((MEASURED / "libraries.md").read_text()),
             DEFLATE,
             deflate_table(),
             LIBRARIES,
@@ -96,11 +96,11 @@ octets, by code that knows where each payload begins and asks nothing. *Gathered
 64 KiB full of messages, or one larger one. *One by one*: a read for each message. *Cut*: one
 message in reads of 64 KiB, and the floor with the copy that gathering it takes."""
 
-RIVALS = """\
+LIBRARIES = """\
 ## Receiving beside other libraries
 
 Nanoseconds for one message, with the copy from where a socket would be, each library as its
-documentation advises (`benches/rivals/src/lib.rs`). *By hand* is no library: copy, XOR,
+documentation advises (`benches/libraries/src/lib.rs`). *By hand* is no library: copy, XOR,
 `simdutf8`, for frames of which all is known. Medians of turns that alternate."""
 
 DEFLATE = """\
@@ -166,11 +166,11 @@ def beside_library(name, group, who, size):
     return name, number(ours), number(theirs), f"{ours / theirs:.2f}×"
 
 
-def losses(rivals):
+def losses(libraries):
     """Rows of the table in which a library is faster than yamabiko."""
     lines = [
         [cell.strip() for cell in line.strip("| ").split("|")]
-        for line in rivals.splitlines()
+        for line in libraries.splitlines()
         if line.startswith("|") and not line.startswith("|---")
     ]
     names, found = lines[0], []

@@ -12,7 +12,7 @@
 //! floor is given twice: as above, and with the copy to a buffer that is there
 //! already.
 //!
-//! Throughput is in payload. Other libraries on the same input: `benches/rivals`.
+//! Throughput is in payload. Other libraries on the same input: `benches/libraries`.
 
 mod input;
 

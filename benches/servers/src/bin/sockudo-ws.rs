@@ -23,8 +23,8 @@ use sockudo_ws::handshake::{build_response, generate_accept_key, parse_request, 
 use sockudo_ws::{CompressedWebSocketStream, Config, Message, WebSocketStream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use yamabiko_peers::hub::{self, Hub, Library};
-use yamabiko_peers::serve::serve_words;
+use yamabiko_servers::hub::{self, Hub, Library};
+use yamabiko_servers::serve::serve_words;
 
 const HIGH_WATER_BYTES: usize = 128 * 1024;
 const REQUEST_BYTES_MAX: usize = 8 * 1024;

@@ -206,7 +206,7 @@ def servers(yamabiko, yamabiko_version, node_version):
             [str(yamabiko), "{mode}", "--workers", "2", "--listen", "127.0.0.1:{port}"],
             {"broadcast": "serve"},
             yamabiko_version,
-            "no rival: two workers on the one core, for what it costs to have several",
+            "not another server: two workers on the one core, for what it costs to have several",
             files=[yamabiko],
         ),
         Server(
@@ -214,7 +214,7 @@ def servers(yamabiko, yamabiko_version, node_version):
             [str(limit), "{port}", "{mode}"],
             {"broadcast": "gathered", "echo": "echo"},
             "",
-            "no rival: one `send` per client and turn, and no more than that",
+            "not another server: one `send` per client and turn, and no more than that",
             files=[limit],
         ),
         Server(
@@ -222,7 +222,7 @@ def servers(yamabiko, yamabiko_version, node_version):
             [str(limit), "{port}", "{mode}"],
             {"broadcast": "each"},
             "",
-            "no rival: one `send` per message and client",
+            "not another server: one `send` per message and client",
             files=[limit],
         ),
         Server(

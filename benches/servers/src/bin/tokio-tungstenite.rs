@@ -12,8 +12,8 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use yamabiko_peers::hub::{self, Hub, Library};
-use yamabiko_peers::serve::{Mode, serve};
+use yamabiko_servers::hub::{self, Hub, Library};
+use yamabiko_servers::serve::{Mode, serve};
 
 fn main() -> io::Result<()> {
     serve(|mode| {

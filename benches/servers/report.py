@@ -4,7 +4,7 @@
     report.py RESULTS_FOLDER DOCS_FOLDER
 
 Everything in the page is computed: medians over the rounds, ratios to the limit,
-and the list of cases in which a rival is ahead. A run that lost, doubled or changed
+and the list of cases in which another server is ahead. A run that lost, doubled or changed
 a message counts as a fault and not as a measurement.
 """
 
@@ -155,7 +155,7 @@ INTRODUCTION = """\
 # Benchmarks
 
 What yamabiko costs beside others, on the same machine in the same run. Written by
-`benches/peers/report.py` from measurements; nothing here is entered by hand.
+`benches/servers/report.py` from measurements; nothing here is entered by hand.
 
 The measure is the CPU time of the server's process, user and system, for each
 message that it delivers to a client. A server that costs half serves twice as many
@@ -243,7 +243,7 @@ and sends the result to all; the others do it for each member, as their interfac
 other way. Levels differ where they cannot be set (see the last table): a higher one costs
 more time and gives fewer bytes. What publishers send is not compressed.
 
-*Times the best rival* compares the CPU time with that of the cheapest server that is not
+*Times the best other server* compares the CPU time with that of the cheapest server that is not
 yamabiko. The servers stand in the order of their CPU time."""
 
 
@@ -281,7 +281,7 @@ def compressed_table(results, case):
         "server",
         "compresses",
         "CPU per delivery, µs",
-        "times the best rival",
+        "times the best other server",
         "bytes on the wire per delivery",
         "times less than plain",
         "deliveries per second",
@@ -331,7 +331,7 @@ it shorter, most of all when messages are short and alike. But then each connect
 needs a compressor of its own (256 KiB with zlib's defaults) and the other side a window
 (32 KiB), and every message has to be compressed anew for each member. This is what is given
 away without it, for messages of the same kind, each with numbers of its own, by zlib
-(`benches/peers/context.py`):"""
+(`benches/servers/context.py`):"""
 
 
 def compressed_idle_section(results, of_idle):
@@ -409,7 +409,7 @@ def slow_section(results, of_slow):
 
 @dataclass(frozen=True)
 class Loss:
-    """A rival that is ahead in one case by one measure."""
+    """Another server that is ahead in one case by one measure."""
 
     case: cases.Case
     metric: str
@@ -433,7 +433,7 @@ COMPARED = {
 
 
 def losses(results, of_cases):
-    """Every rival whose median is better than ours; the limit is no rival."""
+    """Every other server whose median is better than ours; the limit is not a server."""
     found = []
     for case in of_cases:
         for metric, (_, more_is_better) in COMPARED.items():
@@ -468,21 +468,21 @@ def overlaps(ours, theirs):
 
 def losses_section(found):
     parts = [
-        "## Where we lose\n\nEvery case in which a rival's median is better than "
+        "## Where we lose\n\nEvery case in which another server's median is better than "
         "yamabiko's. ~: rounds of the two overlap, and the difference may be noise."
     ]
     if not found:
         return parts[0] + "\n\nIn none of what was measured."
-    rivals = collections.defaultdict(list)
+    others = collections.defaultdict(list)
     for loss in sorted(found, key=lambda loss: abs(loss.theirs - loss.ours), reverse=True):
         share = 100 * abs(loss.theirs - loss.ours) / max(loss.ours, 1e-9)
         noise = " ~" if loss.is_within_spread else ""
         words = f"{loss.server} {number(loss.theirs)} ({share:.0f} %{noise})"
-        rivals[(loss.case, loss.metric, loss.ours)].append(words)
+        others[(loss.case, loss.metric, loss.ours)].append(words)
     rows = [
-        (title(case), COMPARED[metric][0], number(ours), ", ".join(rivals[(case, metric, ours)]))
+        (title(case), COMPARED[metric][0], number(ours), ", ".join(others[(case, metric, ours)]))
         for case, metric, ours in sorted(
-            rivals, key=lambda key: (cases.FULL.index(key[0]), list(COMPARED).index(key[1]))
+            others, key=lambda key: (cases.FULL.index(key[0]), list(COMPARED).index(key[1]))
         )
     ]
     header = ("case", "measure", "yamabiko", "better, and by how much")
@@ -507,9 +507,9 @@ def tuning_section(machine):
         "## How each server is set up\n\nOne thread each, TCP_NODELAY, no compression but in "
         "its own sections (there without context takeover, window 32 KiB), in the best batching form that its documentation allows: gather what has come in one "
         "turn of the loop, one write for each client. *The hub* "
-        "(`benches/peers/src/hub.rs`) does that for the Rust libraries, without a channel, a "
+        "(`benches/servers/src/hub.rs`) does that for the Rust libraries, without a channel, a "
         "task or a lock per member; applications that are built on them the usual way, with "
-        "a channel for each client, cost more. Every server passed `benches/peers/src/bin/"
+        "a channel for each client, cost more. Every server passed `benches/servers/src/bin/"
         "check.rs` before it was measured.\n\n"
         + table(("server", "version", "how"), rows)
     )
@@ -518,7 +518,7 @@ def tuning_section(machine):
 METHOD = """\
 ## What these numbers are not
 
-- The machine is one machine. Run `benches/peers/run.sh quick` on yours.
+- The machine is one machine. Run `benches/servers/run.sh quick` on yours.
 - Loopback: the kernel does the receiver's share of TCP within the sender's `send`, so
   the system time of a delivery is higher than with a network card between the two,
   and the differences between servers look smaller than they are.

@@ -23,7 +23,7 @@ use miniz_oxide::inflate::decompress_to_vec_with_limit;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
-use yamabiko_peers::arguments::Arguments;
+use yamabiko_servers::arguments::Arguments;
 
 const MEMBERS: usize = 40;
 const SENDERS: usize = 4;

@@ -10,10 +10,10 @@ use std::rc::Rc;
 use futures_util::SinkExt;
 use tokio::net::TcpStream;
 use tokio_websockets::{Config, Message, ServerBuilder, WebSocketStream};
-use yamabiko_peers::arguments::BACKLOG_BYTES_MAX;
-use yamabiko_peers::gather::Gather;
-use yamabiko_peers::hub::{self, Hub, Library};
-use yamabiko_peers::serve::{Mode, serve};
+use yamabiko_servers::arguments::BACKLOG_BYTES_MAX;
+use yamabiko_servers::gather::Gather;
+use yamabiko_servers::hub::{self, Hub, Library};
+use yamabiko_servers::serve::{Mode, serve};
 
 type Socket = WebSocketStream<Gather<TcpStream>>;
 

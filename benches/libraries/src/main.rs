@@ -6,8 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-use yamabiko_rivals::input::{Kind, SIZES};
-use yamabiko_rivals::{Arrival, RECEIVERS, Receiver, Wire};
+use yamabiko_libraries::input::{Kind, SIZES};
+use yamabiko_libraries::{Arrival, RECEIVERS, Receiver, Wire};
 
 const TURN: Duration = Duration::from_millis(4);
 const TURNS: usize = 61;

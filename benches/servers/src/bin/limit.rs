@@ -20,7 +20,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send, sockopt};
-use yamabiko_peers::arguments::{Arguments, BACKLOG_BYTES_MAX, announce};
+use yamabiko_servers::arguments::{Arguments, BACKLOG_BYTES_MAX, announce};
 
 fn main() -> io::Result<()> {
     let arguments = Arguments::from_command_line(&["each", "gathered", "echo"]);

@@ -1,6 +1,6 @@
 """The arithmetic of the report, on small made-up results.
 
-    python3 -m unittest discover -s benches/peers
+    python3 -m unittest discover -s benches/servers
 """
 
 import json
@@ -21,7 +21,7 @@ COMPRESSED = cases.compressed(1000, 1, 1024, 1)
 def machine(*servers):
     return {
         "date": "2026-11-21",
-        "command": "benches/peers/run.sh full",
+        "command": "benches/servers/run.sh full",
         "processor": "a processor",
         "cores": 2,
         "memory_gib": 8,
@@ -168,8 +168,8 @@ class Losses(unittest.TestCase):
 
     def test_rival_with_less_cost_or_more_throughput_is_ahead(self):
         ours = run(CASE, cases.OURSELVES, cpu_us=3.0, per_second=100.0)
-        rival = run(CASE, "ws", cpu_us=2.0, per_second=200.0)
-        found = self.losses(ours, rival)
+        other = run(CASE, "ws", cpu_us=2.0, per_second=200.0)
+        found = self.losses(ours, other)
         self.assertEqual([loss.metric for loss in found], ["cpu_us", "per_second"])
         self.assertEqual((found[0].ours, found[0].theirs), (3.0, 2.0))
 
@@ -199,9 +199,9 @@ class Losses(unittest.TestCase):
     def test_memory_is_all_that_a_compressed_idle_case_compares(self):
         case = cases.COMPRESSED_IDLE
         ours = run(case, cases.OURSELVES, cpu_us=9.0, p99_ms=9.0)
-        rival = run(case, "ws")
-        rival["report"]["server"]["resident_bytes_after"] = 4 << 20
-        found = report.losses(report.collect(machine("yamabiko", "ws"), [ours, rival]), [case])
+        other = run(case, "ws")
+        other["report"]["server"]["resident_bytes_after"] = 4 << 20
+        found = report.losses(report.collect(machine("yamabiko", "ws"), [ours, other]), [case])
         self.assertEqual([loss.metric for loss in found], ["used_bytes"])
 
     def test_section_says_so_when_nothing_is_lost(self):

@@ -242,7 +242,7 @@ def machine(words, servers, runs_planned):
     """Where and how this was measured."""
     return {
         "date": datetime.date.today().isoformat(),
-        "command": f"benches/peers/run.sh {words.level}",
+        "command": f"benches/servers/run.sh {words.level}",
         "processor": processor(),
         "cores": os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30),

@@ -3,8 +3,8 @@
 //! of `cargo run --release` is better: it takes turns.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use yamabiko_rivals::input::{Kind, SIZES, messages_in_a_read};
-use yamabiko_rivals::{Arrival, RECEIVERS, Wire};
+use yamabiko_libraries::input::{Kind, SIZES, messages_in_a_read};
+use yamabiko_libraries::{Arrival, RECEIVERS, Wire};
 
 fn gathered(criterion: &mut Criterion) {
     receive(criterion, Arrival::Gathered, &SIZES);

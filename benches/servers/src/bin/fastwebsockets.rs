@@ -28,9 +28,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::task::spawn_local;
-use yamabiko_peers::gather::Gather;
-use yamabiko_peers::hub::{Hub, Library};
-use yamabiko_peers::serve::{Mode, serve};
+use yamabiko_servers::gather::Gather;
+use yamabiko_servers::hub::{Hub, Library};
+use yamabiko_servers::serve::{Mode, serve};
 
 fn main() -> io::Result<()> {
     serve(|mode| {
