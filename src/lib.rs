@@ -21,7 +21,7 @@ pub mod broadcast;
 pub mod chat;
 #[cfg(feature = "client")]
 pub mod client;
-#[cfg(feature = "server")]
+#[cfg(feature = "reactor")]
 pub mod reactor;
 #[cfg(feature = "server")]
 pub mod server;

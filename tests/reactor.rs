@@ -5,7 +5,7 @@
 //! to it. Some tests run the reactor in a thread; where the order within turns
 //! matters, they take the turns one by one themselves.
 
-#![cfg(feature = "server")]
+#![cfg(feature = "reactor")]
 
 #[path = "common/waiting.rs"]
 mod waiting;
