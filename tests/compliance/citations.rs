@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 /// What the code below a citation does with the requirement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Obeys it: the default in `src/`.
+    /// Obeys it: the default in `src/` and `crates/*/src/`.
     Implementation,
-    /// Checks it: the default in `tests/`.
+    /// Checks it: the default in `tests/` and `crates/*/tests/`.
     Test,
     /// Obeys it in such a way that no test could fail: counts as both.
     Implication,
@@ -41,11 +41,11 @@ pub struct Citation {
     pub item: String,
 }
 
-/// All citations under `src/` and `tests/`, and what is wrong with their form.
+/// All citations in the code of the workspace, and what is wrong with their form.
 pub fn of_tree(project: &Path) -> (Vec<Citation>, Vec<String>) {
     let mut citations = Vec::new();
     let mut problems = Vec::new();
-    for folder in ["src", "tests"] {
+    for folder in ["src", "tests", "crates"] {
         for path in rust_files(&project.join(folder)) {
             let text = fs::read_to_string(&path).expect("a source file can be read");
             let file = path.strip_prefix(project).expect("it is in the project");
@@ -90,6 +90,16 @@ fn block_length(lines: &[&str]) -> usize {
         .take_while(|line| is_quotation(line))
         .count();
     annotations + quotations
+}
+
+/// In `tests/` of the library or of a crate: `crates/cli/tests/a.rs`.
+fn is_in_tests(file: &str) -> bool {
+    let of_crate = file
+        .strip_prefix("crates/")
+        .and_then(|path| path.split_once('/'));
+    of_crate
+        .map_or(file, |(_, path)| path)
+        .starts_with("tests/")
 }
 
 fn is_annotation(line: &str) -> bool {
@@ -160,7 +170,7 @@ impl<'a> Source<'a> {
         start: usize,
         annotations: impl Iterator<Item = &'b &'b str>,
     ) -> Result<Kind, String> {
-        let among_tests = self.file.starts_with("tests/");
+        let among_tests = is_in_tests(self.file);
         let mut kind = match among_tests {
             true => Kind::Test,
             false => Kind::Implementation,
@@ -302,6 +312,17 @@ mod tests {
                 &[SECTION, "//= type=implication", "//# q", "fn a() {}"]
             ),
             Kind::Implication
+        );
+        assert_eq!(
+            kind("crates/a/src/b.rs", &[SECTION, "//# q", "fn a() {}"]),
+            Kind::Implementation
+        );
+        assert_eq!(
+            kind(
+                "crates/a/tests/b.rs",
+                &[SECTION, "//# q", "#[test]", "fn a() {}"]
+            ),
+            Kind::Test
         );
         assert_eq!(
             kind("tests/a.rs", &[SECTION, "//# q", "#[test]", "fn a() {}"]),

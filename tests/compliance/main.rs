@@ -5,7 +5,8 @@
 //! the sentence it comes from. A comment in the code quotes that sentence, or the
 //! part of it that decides, right above the branch that obeys it (in `src/`) or
 //! above the test that checks it (in `tests/`, or in a test module of `src/` with
-//! the second line `= type=test`). The form is that of the tool duvet, which can
+//! the second line `= type=test`). The crates in `crates/` have the same two
+//! folders. The form is that of the tool duvet, which can
 //! draw a report from the same comments (see `.duvet/config.toml`).
 //!
 //! A requirement binds us when it is no mere permission, an endpoint can be tested

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::code::{Code, Named, module};
 
-/// The files of one crate, by their path below `src/`.
+/// The files of one package, by their path in the project.
 pub struct Files {
     codes: BTreeMap<String, Code>,
     /// Each module's file.
@@ -21,10 +21,12 @@ pub struct Files {
 type Need = (String, usize, String, String);
 
 impl Files {
-    pub fn new(codes: BTreeMap<String, Code>) -> Files {
+    /// `source` is the folder that they are in.
+    pub fn new(source: &str, codes: BTreeMap<String, Code>) -> Files {
+        let below = |file: &str| file[source.len()..].trim_start_matches('/').to_string();
         let modules = codes
             .keys()
-            .map(|file| (module(file), file.clone()))
+            .map(|file| (module(&below(file)), file.clone()))
             .collect();
         Files { codes, modules }
     }
@@ -46,7 +48,7 @@ impl Files {
             .iter()
             .filter(|(from, _, to, _)| reaches(to, from))
             .filter(|(from, _, to, _)| shown.insert((from, to)))
-            .map(|(from, line, to, path)| format!("src/{from}:{line} needs src/{to} for {path}"))
+            .map(|(from, line, to, path)| format!("{from}:{line} needs {to} for {path}"))
             .collect()
     }
 
@@ -130,9 +132,9 @@ mod tests {
             .iter()
             .chain([&("lib.rs", "mod a;"), &("a/mod.rs", "mod b;\nmod c;")])
             .rev()
-            .map(|(file, code)| (file.to_string(), Code::read(file, code, &[])))
+            .map(|(file, code)| (format!("src/{file}"), Code::read(file, code, &[])))
             .collect();
-        Files::new(codes).circles()
+        Files::new("src", codes).circles()
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The rule of the house, who may know whom, held against every path in the code.
 //!
-//! Each folder of `src/` is a layer. The table below says which modules, crates
-//! and parts of the standard library its code may name. The test reads the code
-//! (`use` lines and paths written in full, without comments, strings and test
-//! modules), resolves what is imported or relative, and fails where a layer names
-//! something that it must not know.
+//! Each folder of `src/` is a layer, and so is each crate in `crates/`. The table
+//! below says which modules, crates and parts of the standard library its code may
+//! name. The test reads the code (`use` lines and paths written in full, without
+//! comments, strings and test modules), resolves what is imported or relative, and
+//! fails where a layer names something that it must not know.
 //!
 //! Where it stops: it reads names, not types. What a layer is handed by value and
 //! never names goes unseen, and so do names that a macro makes.
@@ -12,14 +12,14 @@
 mod circles;
 mod code;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use circles::Files;
 use code::{Code, Named};
 
-/// What the code of one folder may name. Of all listed prefixes of a path the
+/// What the code of one folder may name; `name` is its path in the project. Of all listed prefixes of a path the
 /// longest decides; a path without any must not be named.
 struct Layer {
     name: &'static str,
@@ -32,7 +32,7 @@ const LAYERS: [Layer; 8] = [
     // Sans-IO: the same bytes in give the same bytes out, on any machine. Maps
     // that hash with a random seed would break that, too.
     Layer {
-        name: "websocket",
+        name: "src/websocket",
         may: &["crate::websocket", "std", "core", "alloc", "sha1", "base64", "simdutf8", "zlib_rs"],
         must_not: &[
             "std::net", "std::io", "std::fs", "std::os", "std::env", "std::process",
@@ -44,7 +44,7 @@ const LAYERS: [Layer; 8] = [
     },
     // Bytes and positions in them.
     Layer {
-        name: "broadcast",
+        name: "src/broadcast",
         may: &["crate::broadcast", "std", "core", "alloc", "std::io::IoSlice"],
         must_not: &[
             "std::net", "std::io", "std::fs", "std::os", "std::env", "std::process",
@@ -53,13 +53,13 @@ const LAYERS: [Layer; 8] = [
     },
     // Bytes and time: for the server, the only one who calls the operating system.
     Layer {
-        name: "reactor",
+        name: "src/reactor",
         may: &["crate::reactor", "std", "core", "alloc", "mio", "rustix", "socket2"],
         must_not: &["std::fs", "std::env", "std::process", "std::print!"],
     },
     // Where they meet: addresses, and a listener to hand on; no calls of its own.
     Layer {
-        name: "server",
+        name: "src/server",
         may: &[
             "crate::server", "crate::websocket", "crate::broadcast", "crate::reactor",
             "httpdate", "std", "core", "alloc", "std::net::SocketAddr", "std::net::SocketAddrV4",
@@ -73,7 +73,7 @@ const LAYERS: [Layer; 8] = [
     },
     // An application like any other: the server's public handler trait, no wire.
     Layer {
-        name: "chat",
+        name: "src/chat",
         may: &[
             "crate::chat", "crate::server", "std", "core", "alloc", "serde", "serde_json",
             "icu_casemap", "icu_properties", "unicode_normalization", "unicode_security",
@@ -83,15 +83,15 @@ const LAYERS: [Layer; 8] = [
     },
     // The same core over a blocking socket.
     Layer {
-        name: "client",
+        name: "src/client",
         may: &["crate::client", "crate::websocket", "std", "core", "alloc", "getrandom"],
         must_not: &["std::fs", "std::env", "std::process", "std::print!"],
     },
     // The load generator: an application on the event loop, beside the server.
     Layer {
-        name: "cli/bench",
+        name: "crates/cli/src/bench",
         may: &[
-            "crate::cli", "yamabiko::reactor", "yamabiko::websocket", "std", "core", "alloc",
+            "crate", "yamabiko::reactor", "yamabiko::websocket", "std", "core", "alloc",
             "getrandom", "hdrhistogram", "lexopt", "serde", "serde_json", "socket2",
             "zlib_rs",
         ],
@@ -99,80 +99,145 @@ const LAYERS: [Layer; 8] = [
     },
     // The binary, which knows the library by its name.
     Layer {
-        name: "cli",
+        name: "crates/cli/src",
         may: &[
-            "crate::cli", "yamabiko", "std", "core", "alloc", "lexopt", "signal_hook",
-            "ctrlc", "serde", "serde_json", "getrandom", "httpdate", "crossterm",
+            "crate", "yamabiko", "std", "core", "alloc", "lexopt", "signal_hook", "ctrlc",
+            "serde", "serde_json", "getrandom", "httpdate", "crossterm",
             "unicode_segmentation", "unicode_width",
         ],
         must_not: &["yamabiko::reactor", "yamabiko::broadcast"],
     },
 ];
 
+/// The files of the library's root, which only say what there is.
+const OUTSIDE: [&str; 1] = ["src/lib.rs"];
+
 #[test]
 fn no_layer_names_what_it_must_not_know() {
-    let crates = crates();
     let mut violations = Vec::new();
-    for layer in &LAYERS {
-        let files = rust_files(&source().join(layer.name));
-        assert!(!files.is_empty(), "src/{} has no code", layer.name);
-        for path in files {
-            let file = path.strip_prefix(source()).expect("it is below src/");
-            let file = file.display().to_string();
-            if layer_of(&file).name == layer.name {
-                let text = fs::read_to_string(&path).expect("a source file can be read");
-                violations.extend(layer.violations(&file, &text, &crates));
+    let mut seen = BTreeSet::new();
+    for package in Package::all() {
+        for (file, text) in package.files() {
+            if let Some(layer) = find_layer(&file) {
+                seen.insert(layer.name);
+                violations.extend(layer.violations(&file, &text, &package));
             }
         }
     }
     assert!(violations.is_empty(), "\n{}", violations.join("\n"));
+    for layer in &LAYERS {
+        assert!(seen.contains(layer.name), "{} has no code", layer.name);
+    }
 }
 
 #[test]
-fn every_folder_of_the_source_is_a_layer() {
-    for entry in fs::read_dir(source()).expect("src/ can be listed") {
-        let name = entry.expect("src/ can be listed").file_name();
-        let name = name.to_string_lossy();
-        let layer = LAYERS.iter().any(|layer| layer.name == name);
-        assert!(
-            layer || ["lib.rs", "main.rs"].contains(&&*name),
-            "src/{name} is in no layer"
-        );
+fn every_file_of_the_code_is_in_a_layer() {
+    for package in Package::all() {
+        for (file, _) in package.files() {
+            assert!(
+                OUTSIDE.contains(&&*file) || find_layer(&file).is_some(),
+                "{file} is in no layer"
+            );
+        }
     }
 }
 
 #[test]
 fn no_files_need_each_other_in_a_circle() {
-    let crates = crates();
-    let codes: BTreeMap<String, Code> = rust_files(&source())
-        .into_iter()
-        .map(|path| {
-            let file = path.strip_prefix(source()).expect("it is below src/");
-            let file = file.display().to_string();
-            let text = fs::read_to_string(&path).expect("a source file can be read");
-            let code = Code::read(&file, &text, &crates);
+    let mut circles = Vec::new();
+    for package in Package::all() {
+        let codes = package.files().into_iter().map(|(file, text)| {
+            let code = package.read(&file, &text);
             (file, code)
-        })
-        .collect();
-    let circles = Files::new(codes).circles();
+        });
+        circles.extend(Files::new(&package.source, codes.collect()).circles());
+    }
     assert!(circles.is_empty(), "\n{}", circles.join("\n"));
 }
 
+/// A package of the workspace that has layers.
+struct Package {
+    /// The folder of its code, as a path in the project: `crates/cli/src`.
+    source: String,
+    /// The crates that a path may begin with: the standard library's, our own by
+    /// its name, and the dependencies.
+    crates: Vec<String>,
+}
+
+impl Package {
+    fn all() -> Vec<Package> {
+        let mut folders = vec![String::new()];
+        for entry in fs::read_dir(project().join("crates")).expect("crates/ can be listed") {
+            let name = entry.expect("crates/ can be listed").file_name();
+            folders.push(format!("crates/{}/", name.to_string_lossy()));
+        }
+        folders.iter().map(|folder| Package::of(folder)).collect()
+    }
+
+    fn of(folder: &str) -> Package {
+        let manifest = project().join(folder).join("Cargo.toml");
+        let manifest = fs::read_to_string(manifest).expect("there is a manifest");
+        let mut crates = ["std", "core", "alloc", "yamabiko"]
+            .map(String::from)
+            .to_vec();
+        let mut is_dependency = false;
+        for line in manifest.lines() {
+            if line.starts_with('[') {
+                // Also those of one target: `[target.'cfg(unix)'.dependencies]`.
+                is_dependency = line == "[dependencies]" || line.ends_with(".dependencies]");
+            } else if let Some((name, _)) = line.split_once(" = ").filter(|_| is_dependency) {
+                crates.push(name.replace('-', "_"));
+            }
+        }
+        Package {
+            source: format!("{folder}src"),
+            crates,
+        }
+    }
+
+    /// The package that the file is in.
+    fn around(file: &str) -> Package {
+        let (folder, _) = file.split_once("src/").expect("it is in a package");
+        Package::of(folder)
+    }
+
+    /// Path in the project and text of every `.rs` file of the code.
+    fn files(&self) -> Vec<(String, String)> {
+        let with_text = |path: PathBuf| {
+            let file = path.strip_prefix(project()).expect("it is in the project");
+            let text = fs::read_to_string(&path).expect("a source file can be read");
+            (file.display().to_string(), text)
+        };
+        let files = rust_files(&project().join(&self.source));
+        files.into_iter().map(with_text).collect()
+    }
+
+    fn read(&self, file: &str, text: &str) -> Code {
+        let below = file
+            .strip_prefix(&*self.source)
+            .expect("it is in the package");
+        Code::read(below.trim_start_matches('/'), text, &self.crates)
+    }
+}
+
 /// The innermost folder in the table that the file is in.
-fn layer_of(file: &str) -> &'static Layer {
+fn find_layer(file: &str) -> Option<&'static Layer> {
     let around = |layer: &&Layer| Path::new(file).starts_with(layer.name);
-    let innermost = LAYERS
+    LAYERS
         .iter()
         .filter(around)
-        .max_by_key(|layer| layer.name.len());
-    innermost.expect("the file is in a layer")
+        .max_by_key(|layer| layer.name.len())
+}
+
+fn layer_of(file: &str) -> &'static Layer {
+    find_layer(file).expect("the file is in a layer")
 }
 
 impl Layer {
     /// What the layer names and must not know, each where it comes in first.
-    fn violations(&self, file: &str, text: &str, crates: &[String]) -> Vec<String> {
+    fn violations(&self, file: &str, text: &str, package: &Package) -> Vec<String> {
         let mut forbidden: Vec<(usize, String)> = Vec::new();
-        for Named { line, path, .. } in Code::read(file, text, crates).paths {
+        for Named { line, path, .. } in package.read(file, text).paths {
             let reported = forbidden.iter().any(|(_, known)| is_prefix(known, &path));
             if !reported && !self.allows(&path) {
                 forbidden.push((line, path));
@@ -180,7 +245,7 @@ impl Layer {
         }
         forbidden
             .into_iter()
-            .map(|(line, path)| format!("src/{file}:{line}: {} must not know {path}", self.name))
+            .map(|(line, path)| format!("{file}:{line}: {} must not know {path}", self.name))
             .collect()
     }
 
@@ -201,28 +266,8 @@ fn is_prefix(prefix: &str, path: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-/// The crates that a path may begin with: the standard library's, our own by its
-/// name, and the dependencies.
-fn crates() -> Vec<String> {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-    let manifest = fs::read_to_string(manifest).expect("there is a manifest");
-    let mut crates = ["std", "core", "alloc", "yamabiko"]
-        .map(String::from)
-        .to_vec();
-    let mut is_dependency = false;
-    for line in manifest.lines() {
-        if line.starts_with('[') {
-            // Also those of one target: `[target.'cfg(unix)'.dependencies]`.
-            is_dependency = line == "[dependencies]" || line.ends_with(".dependencies]");
-        } else if let Some((name, _)) = line.split_once(" = ").filter(|_| is_dependency) {
-            crates.push(name.replace('-', "_"));
-        }
-    }
-    crates
-}
-
-fn source() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+fn project() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Every `.rs` file under the folder.
@@ -245,107 +290,119 @@ mod planted {
     use super::*;
 
     fn violations(file: &str, code: &str) -> Vec<String> {
-        layer_of(file).violations(file, code, &crates())
+        layer_of(file).violations(file, code, &Package::around(file))
     }
 
     #[test]
     fn every_layer_is_kept_from_its_neighbours() {
         for (file, code, path) in [
             (
-                "websocket/a.rs",
+                "src/websocket/a.rs",
                 "use std::net::TcpStream;",
                 "std::net::TcpStream",
             ),
             (
-                "websocket/a.rs",
+                "src/websocket/a.rs",
                 "use std::time::Instant;",
                 "std::time::Instant",
             ),
             (
-                "websocket/a.rs",
+                "src/websocket/a.rs",
                 "fn a() { std::thread::yield_now() }",
                 "std::thread::yield_now",
             ),
             (
-                "websocket/a.rs",
+                "src/websocket/a.rs",
                 "fn a() { getrandom::fill(k) }",
                 "getrandom::fill",
             ),
             (
-                "websocket/a.rs",
+                "src/websocket/a.rs",
                 "use std::collections::HashMap;",
                 "std::collections::HashMap",
             ),
             (
-                "websocket/a.rs",
+                "src/websocket/a.rs",
                 "fn a() { println!(\"x\") }",
                 "std::print!",
             ),
             (
-                "websocket/a.rs",
+                "src/websocket/a.rs",
                 "use crate::broadcast::Log;",
                 "crate::broadcast::Log",
             ),
-            ("websocket/a.rs", "use mio::Poll;", "mio::Poll"),
+            ("src/websocket/a.rs", "use mio::Poll;", "mio::Poll"),
             (
-                "broadcast/a.rs",
+                "src/broadcast/a.rs",
                 "use crate::websocket::Message;",
                 "crate::websocket::Message",
             ),
             (
-                "broadcast/a.rs",
+                "src/broadcast/a.rs",
                 "fn a(s: &mio::net::TcpStream) {}",
                 "mio::net::TcpStream",
             ),
             (
-                "broadcast/a.rs",
+                "src/broadcast/a.rs",
                 "use std::time::Duration;",
                 "std::time::Duration",
             ),
-            ("broadcast/a.rs", "use crate::chat;", "crate::chat"),
+            ("src/broadcast/a.rs", "use crate::chat;", "crate::chat"),
             (
-                "reactor/a.rs",
+                "src/reactor/a.rs",
                 "use crate::websocket::frame;",
                 "crate::websocket::frame",
             ),
-            ("reactor/a.rs", "use crate::broadcast;", "crate::broadcast"),
             (
-                "reactor/a.rs",
+                "src/reactor/a.rs",
+                "use crate::broadcast;",
+                "crate::broadcast",
+            ),
+            (
+                "src/reactor/a.rs",
                 "type S = crate::server::Server;",
                 "crate::server::Server",
             ),
-            ("server/a.rs", "use crate::chat::Chat;", "crate::chat::Chat"),
             (
-                "server/a.rs",
+                "src/server/a.rs",
+                "use crate::chat::Chat;",
+                "crate::chat::Chat",
+            ),
+            (
+                "src/server/a.rs",
                 "use std::net::TcpStream;",
                 "std::net::TcpStream",
             ),
-            ("server/a.rs", "use mio::Token;", "mio::Token"),
+            ("src/server/a.rs", "use mio::Token;", "mio::Token"),
             (
-                "chat/a.rs",
+                "src/chat/a.rs",
                 "use crate::websocket::frame;",
                 "crate::websocket::frame",
             ),
-            ("chat/a.rs", "use crate::reactor::Io;", "crate::reactor::Io"),
             (
-                "client/a.rs",
+                "src/chat/a.rs",
+                "use crate::reactor::Io;",
+                "crate::reactor::Io",
+            ),
+            (
+                "src/client/a.rs",
                 "use crate::server::Config;",
                 "crate::server::Config",
             ),
-            ("client/a.rs", "use mio::Poll;", "mio::Poll"),
+            ("src/client/a.rs", "use mio::Poll;", "mio::Poll"),
             (
-                "cli/a.rs",
+                "crates/cli/src/a.rs",
                 "use yamabiko::reactor::Io;",
                 "yamabiko::reactor::Io",
             ),
             (
-                "cli/bench/a.rs",
+                "crates/cli/src/bench/a.rs",
                 "use yamabiko::server::Server;",
                 "yamabiko::server::Server",
             ),
         ] {
             let layer = layer_of(file).name;
-            let expected = format!("src/{file}:1: {layer} must not know {path}");
+            let expected = format!("{file}:1: {layer} must not know {path}");
             assert_eq!(violations(file, code), [expected], "{code}");
         }
     }
@@ -354,11 +411,11 @@ mod planted {
     fn a_listener_may_be_handed_on_but_not_bound_by_the_server() {
         let code =
             "use std::net::{SocketAddr, TcpListener};\nstruct S { a: SocketAddr, l: TcpListener }";
-        assert_eq!(violations("server/a.rs", code), [""; 0]);
+        assert_eq!(violations("src/server/a.rs", code), [""; 0]);
         let code = format!("{code}\nfn f() {{ TcpListener::bind(a) }}");
         assert_eq!(
-            violations("server/a.rs", &code),
-            ["src/server/a.rs:3: server must not know std::net::TcpListener::bind"]
+            violations("src/server/a.rs", &code),
+            ["src/server/a.rs:3: src/server must not know std::net::TcpListener::bind"]
         );
     }
 
@@ -366,40 +423,40 @@ mod planted {
     fn what_a_layer_may_know_passes() {
         for (file, code) in [
             (
-                "websocket/a.rs",
+                "src/websocket/a.rs",
                 "use std::borrow::Cow; use super::limits::Limits; use sha1::Sha1;",
             ),
             (
-                "websocket/frame/a.rs",
+                "src/websocket/frame/a.rs",
                 "use super::super::utf8; use crate::websocket::{self, limits};",
             ),
             (
-                "broadcast/a.rs",
+                "src/broadcast/a.rs",
                 "use std::io::IoSlice; use std::sync::Arc;",
             ),
             (
-                "reactor/a.rs",
+                "src/reactor/a.rs",
                 "use std::net::TcpListener; use mio::{Poll, Token};",
             ),
             (
-                "server/a.rs",
+                "src/server/a.rs",
                 "use crate::{broadcast::Room, reactor::Io, websocket as ws};",
             ),
             (
-                "chat/a.rs",
+                "src/chat/a.rs",
                 "use crate::server::{Context, Handler}; use serde::Serialize;",
             ),
             (
-                "client/a.rs",
+                "src/client/a.rs",
                 "use std::net::TcpStream; use crate::websocket::Connection;",
             ),
             (
-                "cli/a.rs",
+                "crates/cli/src/a.rs",
                 "use yamabiko::server::Server; fn a() { println!(\"on\") }",
             ),
             (
-                "cli/bench/a.rs",
-                "use yamabiko::reactor::Io; use super::super::signals;",
+                "crates/cli/src/bench/a.rs",
+                "use yamabiko::reactor::Io; use crate::signals;",
             ),
         ] {
             assert_eq!(violations(file, code), [""; 0], "{code}");

@@ -1,7 +1,7 @@
 //! The help text of `bench`.
 
 /// Every flag, with its unit and default.
-pub(in crate::cli) const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 yamabiko bench: load on any WebSocket server, measured and checked
 
 Usage: yamabiko bench SCENARIO ws://HOST[:PORT]/PATH [FLAGS]
@@ -84,7 +84,7 @@ Examples:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::arguments::{Command, parse};
+    use crate::arguments::{Command, parse};
 
     /// A value that each flag takes; an empty one where it takes none.
     const FLAGS: [(&str, &str); 29] = [

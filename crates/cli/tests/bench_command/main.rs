@@ -5,10 +5,10 @@
 //! it should, and a [`Fake`], which does with each message what the test says.
 //! Both listen on a free port of the loopback interface.
 
-#![cfg(all(unix, feature = "binary"))]
+#![cfg(unix)]
 
 mod fake;
-#[path = "../common/waiting.rs"]
+#[path = "../../../../tests/common/waiting.rs"]
 mod waiting;
 
 use std::net::SocketAddr;

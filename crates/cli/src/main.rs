@@ -1,4 +1,4 @@
-//! The command line: words in, one exit code out.
+//! The program `yamabiko`: words in, one exit code out.
 //!
 //! [`arguments`] reads the words, [`help`] says what they may be, and each command
 //! has a file. A command that fails says why in one line on standard error:
@@ -9,6 +9,8 @@
 //! | 1 | it could not be done |
 //! | 2 | the words make no sense |
 //! | 130 | a second signal ended it at once |
+
+#![forbid(unsafe_code)]
 
 mod arguments;
 mod bench;
@@ -22,7 +24,7 @@ mod serving;
 #[cfg(unix)]
 mod signals;
 
-use std::ffi::OsString;
+use std::env;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -39,9 +41,9 @@ const USAGE: u8 = 2;
 /// Ended by a second signal: 128 and the number of SIGINT, as shells have it.
 const INTERRUPTED: i32 = 130;
 
-/// Runs the command that the arguments name; the first is the program's own name.
-pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let command = match arguments::parse(arguments.skip(1)) {
+fn main() -> ExitCode {
+    // The first argument is the program's own name.
+    let command = match arguments::parse(env::args_os().skip(1)) {
         Ok(command) => command,
         Err(error) => return complain(&error.to_string(), USAGE),
     };

@@ -4,9 +4,9 @@
 //! Every server listens on a free port of the loopback interface, and every wait for
 //! what should be seen or received has an end.
 
-#![cfg(all(target_os = "linux", feature = "binary"))]
+#![cfg(target_os = "linux")]
 
-#[path = "common/waiting.rs"]
+#[path = "../../../tests/common/waiting.rs"]
 mod waiting;
 
 use std::fs::File;

@@ -108,8 +108,8 @@ fn origins(allowed: Vec<AllowedOrigin>) -> Option<Origins> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::arguments::{Command, Topic, parse};
-    use crate::cli::{echo, help};
+    use crate::arguments::{Command, Topic, parse};
+    use crate::{echo, help};
     use std::num::NonZeroUsize;
     use std::time::Duration;
 

@@ -35,7 +35,7 @@ pub(super) enum Pace {
 /// One run. Made by [`super::arguments`], which sees to what the fields say of
 /// each other.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::cli) struct Plan {
+pub(crate) struct Plan {
     pub(super) scenario: Scenario,
     pub(super) url: WebSocketUri,
     pub(super) greeting: Greeting,
@@ -152,7 +152,7 @@ impl Scenario {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::cli::arguments::{self, Command};
+    use crate::arguments::{self, Command};
 
     /// The plan that these words make.
     pub fn plan(line: &str) -> Plan {

@@ -31,7 +31,7 @@ use super::progress::Progress;
 use super::randomness;
 use super::report::{Latency, Report};
 use super::time::{Clock, Schedule, Timeline, nanos};
-use crate::cli::signals;
+use crate::signals;
 
 /// Runs the plan. A report of a server that fails is a report too.
 ///
@@ -124,7 +124,7 @@ impl Conductor {
     }
 
     fn start_thread(&mut self, thread: u32, template: Template) -> Result<(), String> {
-        let words = |error: std::io::Error| format!("no event loop: {}", crate::cli::words(&error));
+        let words = |error: std::io::Error| format!("no event loop: {}", crate::words(&error));
         let mut reactor = Reactor::new(ReactorConfig {
             mailbox_capacity: index(self.plan.connections) + ORDERS_MAX,
             ..ReactorConfig::default()

@@ -3,9 +3,9 @@
 //! Every server here listens on a free port of the loopback interface, and every
 //! wait for a line has an end.
 
-#![cfg(all(unix, feature = "binary"))]
+#![cfg(unix)]
 
-#[path = "common/waiting.rs"]
+#[path = "../../../tests/common/waiting.rs"]
 mod waiting;
 
 use std::io::{BufRead, BufReader, Read, Write};

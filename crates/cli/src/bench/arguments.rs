@@ -1,6 +1,6 @@
 //! The words behind `bench` as a [`Plan`].
 //!
-//! A pure function, as [`crate::cli::arguments`] is: it opens nothing. What
+//! A pure function, as [`crate::arguments`] is: it opens nothing. What
 //! makes no sense for a scenario is refused, not passed over.
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -12,7 +12,7 @@ use yamabiko::websocket::handshake::WebSocketUri;
 
 use super::payload::{HEAD_BYTES, JSON_BYTES_MIN, Kind};
 use super::plan::{Greeting, Opening, Pace, Plan, Scenario};
-use crate::cli::arguments::{Command, Given, Topic, bytes, interval, seconds, value};
+use crate::arguments::{Command, Given, Topic, bytes, interval, seconds, value};
 
 /// The flags as they were given.
 #[derive(Default)]
@@ -46,7 +46,7 @@ struct Flags {
 }
 
 /// Reads the words behind `bench`.
-pub(in crate::cli) fn parse(parser: &mut Parser) -> Result<Command, lexopt::Error> {
+pub(crate) fn parse(parser: &mut Parser) -> Result<Command, lexopt::Error> {
     let (mut scenario, mut url) = (None, None);
     let mut flags = Flags::default();
     while let Some(argument) = parser.next()? {
@@ -364,7 +364,7 @@ const MESSAGE_BYTES_MAX: usize = 16 << 20;
 mod tests {
     use super::super::plan::tests::plan;
     use super::*;
-    use crate::cli::arguments;
+    use crate::arguments;
 
     const URL: &str = "ws://127.0.0.1:9/room";
 
