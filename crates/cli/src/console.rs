@@ -11,7 +11,7 @@ use std::thread;
 
 use yamabiko::server::{Handler, Server};
 
-use super::INTERRUPTED;
+use super::output::INTERRUPTED;
 
 /// From now on the first event calls `stop`, and a later one ends the process at once.
 ///

@@ -5,13 +5,14 @@ use yamabiko::server::{Admission, Config, Context, Handler, Message, Origins, Re
 use yamabiko::websocket::Limits;
 
 use super::arguments::ServerOptions;
+use super::output::NAME_AND_VERSION;
 use super::serving;
 
 pub(super) fn run(options: ServerOptions) -> Result<(), String> {
     serving::serve(configure(options), Echo, |address| {
         format!(
             "{}: echo on {}\n",
-            super::NAME_AND_VERSION,
+            NAME_AND_VERSION,
             serving::url("ws", address)
         )
     })

@@ -4,6 +4,7 @@ use yamabiko::chat::Chat;
 use yamabiko::server::Config;
 
 use super::arguments::ServerOptions;
+use super::output::NAME_AND_VERSION;
 use super::serving;
 
 pub(super) fn run(options: ServerOptions) -> Result<(), String> {
@@ -11,7 +12,7 @@ pub(super) fn run(options: ServerOptions) -> Result<(), String> {
     serving::serve(config, Chat::new(), |address| {
         format!(
             "{}: open {}\n",
-            super::NAME_AND_VERSION,
+            NAME_AND_VERSION,
             serving::url("http", address)
         )
     })

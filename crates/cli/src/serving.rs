@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use yamabiko::server::{Config, DeflateConfig, Handler, Origins, Server};
 
 use super::arguments::{AllowedOrigin, ServerOptions};
-use super::{say, signals, words};
+use super::output::{say, words};
+use super::signals;
 
 /// The flags that were given, over the defaults.
 pub(super) fn configure(defaults: Config, options: ServerOptions) -> Config {

@@ -20,7 +20,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::{flag, low_level};
 use yamabiko::server::{Handler, Server};
 
-use super::INTERRUPTED;
+use super::output::{INTERRUPTED, words};
 
 /// From now on the first SIGINT, SIGTERM or SIGHUP calls `stop`, and a later SIGINT or
 /// SIGTERM ends the process at once.
@@ -75,7 +75,7 @@ fn bell() -> Result<UnixStream, String> {
 }
 
 fn cannot_listen(error: io::Error) -> String {
-    format!("cannot listen to signals: {}", super::words(&error))
+    format!("cannot listen to signals: {}", words(&error))
 }
 
 /// The signals that end the process at once if they are not the first.

@@ -124,7 +124,8 @@ impl Conductor {
     }
 
     fn start_thread(&mut self, thread: u32, template: Template) -> Result<(), String> {
-        let words = |error: std::io::Error| format!("no event loop: {}", crate::words(&error));
+        let words =
+            |error: std::io::Error| format!("no event loop: {}", crate::output::words(&error));
         let mut reactor = Reactor::new(ReactorConfig {
             mailbox_capacity: index(self.plan.connections) + ORDERS_MAX,
             ..ReactorConfig::default()

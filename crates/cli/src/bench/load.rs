@@ -98,7 +98,7 @@ impl Load {
     pub(super) fn run(mut self, reactor: &mut Reactor<Order>) -> Result<Outcome, String> {
         reactor
             .run(&mut self)
-            .map_err(|error| format!("the event loop failed: {}", crate::words(&error)))?;
+            .map_err(|error| format!("the event loop failed: {}", crate::output::words(&error)))?;
         let sent = self.publishers.sent();
         let (standings, slow_standings) = self.finished.unwrap_or_default();
         Ok(Outcome {
@@ -201,7 +201,7 @@ impl Load {
         };
         let key = match io.adopt(stream) {
             Ok(key) => key,
-            Err(error) => return self.tell(Event::NotOpened(crate::words(&error))),
+            Err(error) => return self.tell(Event::NotOpened(crate::output::words(&error))),
         };
         if self.by_slot.len() <= key.index() {
             self.by_slot.resize(key.index() + 1, place);

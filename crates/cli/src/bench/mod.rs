@@ -52,7 +52,7 @@ pub(super) use arguments::parse;
 pub(super) use help::HELP;
 pub(super) use plan::Plan;
 
-use super::say;
+use super::output::say;
 use table::Table;
 
 /// Carries the plan out and prints what was found.

@@ -72,7 +72,7 @@ impl Opening {
                 .name("opening".to_owned())
                 .stack_size(STACK_BYTES)
                 .spawn(move || opening.work())
-                .map_err(|error| format!("no thread: {}", crate::words(&error)))?;
+                .map_err(|error| format!("no thread: {}", crate::output::words(&error)))?;
         }
         Ok(opening)
     }
@@ -133,7 +133,7 @@ pub(super) fn resolve(url: &WebSocketUri) -> Result<Vec<SocketAddr>, String> {
     let host = url.host().trim_matches(['[', ']']);
     let addresses: Vec<_> = (host, url.port())
         .to_socket_addrs()
-        .map_err(|error| format!("cannot find {host}: {}", crate::words(&error)))?
+        .map_err(|error| format!("cannot find {host}: {}", crate::output::words(&error)))?
         .collect();
     if addresses.is_empty() {
         return Err(format!("{host} has no address"));
@@ -206,7 +206,8 @@ fn shake_hands(plan: &Plan, mut stream: TcpStream, deadline: Instant) -> Result<
     }
     let mut request = Vec::new();
     handshake.write_request(&mut request);
-    let words = |error: io::Error| format!("in the opening handshake: {}", crate::words(&error));
+    let words =
+        |error: io::Error| format!("in the opening handshake: {}", crate::output::words(&error));
     stream.write_all(&request).map_err(words)?;
     let mut answer = Vec::new();
     loop {
@@ -262,7 +263,7 @@ fn explain(address: SocketAddr, source: Option<IpAddr>, error: &io::Error) -> St
         _ if error.raw_os_error() == Some(EMFILE) => ": raise the limit with 'ulimit -n'",
         _ => "",
     };
-    let words = crate::words(error);
+    let words = crate::output::words(error);
     format!("cannot connect to {address}{from}: {words}{hint}")
 }
 

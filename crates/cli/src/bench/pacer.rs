@@ -48,7 +48,7 @@ impl Pacer {
         thread::Builder::new()
             .name("pacer".to_owned())
             .spawn(drum)
-            .map_err(|error| format!("no thread: {}", crate::words(&error)))?;
+            .map_err(|error| format!("no thread: {}", crate::output::words(&error)))?;
         Ok(pacer)
     }
 }

@@ -44,7 +44,7 @@ impl Process {
     fn read(self, file: &str) -> Result<String, String> {
         let path = format!("/proc/{}/{file}", self.pid);
         fs::read_to_string(&path)
-            .map_err(|error| format!("cannot read {path}: {}", crate::words(&error)))
+            .map_err(|error| format!("cannot read {path}: {}", crate::output::words(&error)))
     }
 
     fn unreadable(self, file: &str) -> String {

@@ -45,7 +45,8 @@ use yamabiko::client::{Backoff, Client, ClientError, HttpRefusal};
 use yamabiko::websocket::deflate::DeflateConfig;
 
 use super::arguments::ChatOptions;
-use super::{signals, tidy};
+use super::output::tidy;
+use super::signals;
 use conversation::{Conversation, Outcome};
 use desk::Desk;
 use retry::Retry;

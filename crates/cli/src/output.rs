@@ -1,0 +1,65 @@
+//! What the program prints, and how errors of the system read in it.
+
+use std::io::{self, Write};
+
+/// The first words of the program's own line.
+pub(crate) const NAME_AND_VERSION: &str = concat!("yamabiko ", env!("CARGO_PKG_VERSION"));
+
+/// The exit status after a second signal: 128 and the number of SIGINT, as shells have it.
+pub(crate) const INTERRUPTED: i32 = 130;
+
+/// Prints to standard output. That nobody reads it (`| head`) is no failure.
+pub(crate) fn say(text: &str) -> Result<(), String> {
+    let mut output = io::stdout().lock();
+    match output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush())
+    {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!(
+            "cannot write to standard output: {}",
+            words(&error)
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Prints one line on standard error. If that is closed too, the exit code has to
+/// suffice.
+pub(crate) fn complain(message: &str) {
+    let _ = writeln!(io::stderr(), "yamabiko: {message}");
+}
+
+/// An error of the operating system as part of a sentence: `address already in
+/// use`.
+pub(crate) fn words(error: &io::Error) -> String {
+    let text = tidy(&error.to_string());
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) => first.to_lowercase().chain(characters).collect(),
+        None => text,
+    }
+}
+
+/// A message without the numbers that std puts behind it: ` (os error 98)`.
+pub(crate) fn tidy(message: &str) -> String {
+    let mut pieces = message.split(" (os error ");
+    let mut tidied = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        tidied.push_str(piece.split_once(')').map_or("", |(_, rest)| rest));
+    }
+    tidied
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_the_system_read_as_part_of_a_sentence() {
+        let error = io::Error::other("Address already in use (os error 98)");
+        assert_eq!(words(&error), "address already in use");
+        let message = "to a: No (os error 1); to b: Not (os error 22)";
+        assert_eq!(tidy(message), "to a: No; to b: Not");
+        assert_eq!(tidy(""), "");
+    }
+}
