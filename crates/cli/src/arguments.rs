@@ -16,6 +16,7 @@ use lexopt::{Arg, Parser, ValueExt};
 use yamabiko::server::{InvalidOrigin, OriginPattern, SlowPolicy, WindowBits};
 
 use super::bench;
+use super::values::{Given, bytes, count, interval, seconds, value};
 
 /// What the user asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +28,7 @@ pub(super) enum Command {
     /// The terminal client of the chat.
     Chat(ChatOptions),
     /// The load generator.
-    Bench(Box<bench::Plan>),
+    Bench(Box<bench::Options>),
     /// The help text of one topic.
     Help(Topic),
     /// Name and version.
@@ -111,7 +112,7 @@ pub(super) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command
         Some("serve") => in_topic(Topic::Serve, server_options(parser, Command::Serve)),
         Some("echo") => in_topic(Topic::Echo, server_options(parser, Command::Echo)),
         Some("chat") => in_topic(Topic::Chat, chat_options(parser)),
-        Some("bench") => in_topic(Topic::Bench, bench::parse(parser)),
+        Some("bench") => in_topic(Topic::Bench, bench_command(parser)),
         Some("help") => in_topic(Topic::Yamabiko, help_topic(parser)),
         Some(other) => in_topic(
             Topic::Yamabiko,
@@ -179,26 +180,6 @@ fn server_options(
     Ok(command(options))
 }
 
-/// The names of the flags that were given, in order.
-#[derive(Debug, Default)]
-pub(super) struct Given(Vec<String>);
-
-impl Given {
-    /// Adds a flag. A second one of the same name would silently replace the first, and is
-    /// an error unless it is `repeatable`.
-    pub(super) fn add(&mut self, flag: String, repeatable: &[&str]) -> Result<(), lexopt::Error> {
-        if self.0.contains(&flag) && !repeatable.contains(&flag.as_str()) {
-            return Err(format!("--{flag} is given twice").into());
-        }
-        self.0.push(flag);
-        Ok(())
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
-    }
-}
-
 fn server_flag(
     flag: &str,
     parser: &mut Parser,
@@ -259,6 +240,14 @@ fn chat_options(parser: &mut Parser) -> Result<Command, lexopt::Error> {
     Ok(Command::Chat(ChatOptions { url, name }))
 }
 
+fn bench_command(parser: &mut Parser) -> Result<Command, lexopt::Error> {
+    Ok(match bench::parse(parser)? {
+        bench::Parsed::Run(options) => Command::Bench(options),
+        bench::Parsed::Help => Command::Help(Topic::Bench),
+        bench::Parsed::Version => Command::Version,
+    })
+}
+
 fn help_topic(parser: &mut Parser) -> Result<Command, lexopt::Error> {
     let Some(argument) = parser.next()? else {
         return Ok(Command::Help(Topic::Yamabiko));
@@ -279,54 +268,9 @@ fn command_topic(command: fn(ServerOptions) -> Command) -> Topic {
     }
 }
 
-/// The flag's value, with the flag's name in front of whatever is wrong with it.
-pub(super) fn value<T>(
-    flag: &str,
-    parser: &mut Parser,
-    read: fn(&str) -> Result<T, String>,
-) -> Result<T, lexopt::Error> {
-    let word = parser.value()?.string()?;
-    read(&word).map_err(|wanted| format!("--{flag} '{word}': {wanted}").into())
-}
-
 fn address(word: &str) -> Result<SocketAddr, String> {
     SocketAddr::from_str(word)
         .map_err(|_| "expected IP:PORT such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:0".to_owned())
-}
-
-fn count(word: &str) -> Result<NonZeroUsize, String> {
-    word.parse()
-        .map_err(|_| "expected a whole number from 1".to_owned())
-}
-
-/// A number of bytes: `65536`, `64KiB`, `1MiB`, `1GiB`.
-pub(super) fn bytes(word: &str) -> Result<usize, String> {
-    let (digits, unit) = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)]
-        .into_iter()
-        .find_map(|(suffix, unit)| Some((word.strip_suffix(suffix)?, unit)))
-        .unwrap_or((word, 1));
-    count(digits)
-        .ok()
-        .and_then(|count| count.get().checked_mul(unit))
-        .ok_or_else(|| "expected a number of bytes such as 65536, 64KiB or 1MiB".to_owned())
-}
-
-/// Seconds with decimals: more than none, at most a day.
-pub(super) fn seconds(word: &str) -> Result<Duration, String> {
-    match word.parse::<f64>() {
-        Ok(seconds) if (0.001..=86_400.0).contains(&seconds) => {
-            Ok(Duration::from_secs_f64(seconds))
-        }
-        _ => Err("expected seconds from 0.001 to 86400, such as 10 or 0.25".to_owned()),
-    }
-}
-
-/// As [`seconds`]; 0 is `None`: never.
-pub(super) fn interval(word: &str) -> Result<Option<Duration>, String> {
-    match word {
-        "0" => Ok(None),
-        _ => seconds(word).map(Some),
-    }
 }
 
 /// What is done with readers that are too slow.

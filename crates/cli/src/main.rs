@@ -24,6 +24,7 @@ mod serve;
 mod serving;
 #[cfg(unix)]
 mod signals;
+mod values;
 
 use std::env;
 use std::process::ExitCode;
@@ -63,6 +64,6 @@ fn obey(command: Command) -> Result<(), String> {
         Command::Serve(options) => serve::run(options),
         Command::Echo(options) => echo::run(options),
         Command::Chat(options) => chat::run(options),
-        Command::Bench(plan) => bench::run(*plan),
+        Command::Bench(options) => bench::run(*options),
     }
 }

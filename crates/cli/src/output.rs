@@ -1,5 +1,6 @@
 //! What the program prints, and how errors of the system read in it.
 
+use std::error::Error;
 use std::io::{self, Write};
 
 /// The first words of the program's own line.
@@ -27,6 +28,21 @@ pub(crate) fn say(text: &str) -> Result<(), String> {
 /// suffice.
 pub(crate) fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "yamabiko: {message}");
+}
+
+/// An error and its causes in one line, each behind a colon.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = match error.downcast_ref::<io::Error>() {
+            Some(error) => words(error),
+            None => error.to_string(),
+        };
+        line = format!("{line}: {text}");
+        cause = error.source();
+    }
+    line
 }
 
 /// An error of the operating system as part of a sentence: `address already in

@@ -1,58 +1,56 @@
-//! The words behind `bench` as a [`Plan`].
+//! The words behind `bench` as [`Options`].
 //!
-//! A pure function, as [`crate::arguments`] is: it opens nothing. What
-//! makes no sense for a scenario is refused, not passed over.
+//! A pure function, as [`crate::arguments`] is: it opens nothing. Each flag is a
+//! setting of the plan, which checks what the settings say of each other; its errors
+//! are told in terms of the flags.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
-use yamabiko::websocket::handshake::WebSocketUri;
+use yamabiko_load::{Error, MESSAGE_BYTES, Pace, Payload, Plan, PlanBuilder, RATES, Scenario};
 
-use super::payload::{HEAD_BYTES, JSON_BYTES_MIN, Kind};
-use super::plan::{Greeting, Opening, Pace, Plan, Scenario};
-use crate::arguments::{Command, Given, Topic, bytes, interval, seconds, value};
+use crate::output::chain;
+use crate::values::{Given, bytes, interval, seconds, value};
+
+/// What the words behind `bench` ask for.
+#[derive(Debug)]
+pub(crate) enum Parsed {
+    Run(Box<Options>),
+    Help,
+    Version,
+}
+
+/// One run, and how it is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Options {
+    pub plan: Plan,
+    /// The report as JSON, not as a table.
+    pub json: bool,
+    /// `None`: if standard error is a terminal.
+    pub progress: Option<bool>,
+}
 
 /// The flags as they were given.
 #[derive(Default)]
 struct Flags {
-    connections: Option<NonZeroU32>,
-    publishers: Option<NonZeroU32>,
-    bytes: Option<usize>,
-    window: Option<NonZeroU32>,
-    rate: Option<f64>,
-    duration: Option<Duration>,
-    /// `Some(None)`: none.
-    warm_up: Option<Option<Duration>>,
-    settle: Option<Option<Duration>>,
-    drain: Option<Duration>,
-    binary: Option<bool>,
-    payload: Option<Kind>,
-    compress: bool,
-    no_echo: bool,
-    slow_percent: Option<u32>,
-    threads: Option<NonZeroU32>,
-    connect_rate: Option<f64>,
-    opening_at_once: Option<NonZeroU32>,
-    open_timeout: Option<Duration>,
-    source_addresses: Vec<IpAddr>,
-    greeting: Greeting,
-    pid: Option<NonZeroU32>,
+    settings: Vec<Setting>,
     json: bool,
     progress: Option<bool>,
-    /// The names of all of them, in order.
     given: Given,
 }
 
+/// What a flag changes in the plan.
+type Setting = Box<dyn FnOnce(PlanBuilder) -> PlanBuilder>;
+
 /// Reads the words behind `bench`.
-pub(crate) fn parse(parser: &mut Parser) -> Result<Command, lexopt::Error> {
+pub(crate) fn parse(parser: &mut Parser) -> Result<Parsed, lexopt::Error> {
     let (mut scenario, mut url) = (None, None);
     let mut flags = Flags::default();
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(Topic::Bench)),
-            Arg::Short('V') | Arg::Long("version") => return Ok(Command::Version),
+            Arg::Short('h') | Arg::Long("help") => return Ok(Parsed::Help),
+            Arg::Short('V') | Arg::Long("version") => return Ok(Parsed::Version),
             Arg::Long(flag) => {
                 let flag = flag.to_owned();
                 read_flag(&flag, parser, &mut flags)?;
@@ -65,258 +63,186 @@ pub(crate) fn parse(parser: &mut Parser) -> Result<Command, lexopt::Error> {
     }
     let scenario = scenario.ok_or("bench needs a scenario: fan-out, idle, echo or slow")?;
     let url = url.ok_or("bench needs a URL such as ws://127.0.0.1:8080/broadcast/bench")?;
-    let plan = flags.plan(scenario, &url)?;
-    Ok(Command::Bench(Box::new(plan)))
+    Ok(Parsed::Run(Box::new(flags.options(scenario, url)?)))
 }
 
 fn named(word: &str) -> Result<Scenario, String> {
-    [
-        Scenario::FanOut,
-        Scenario::Idle,
-        Scenario::Echo,
-        Scenario::Slow,
-    ]
-    .into_iter()
-    .find(|scenario| scenario.name() == word)
-    .ok_or_else(|| format!("there is no scenario '{word}': fan-out, idle, echo or slow"))
+    Scenario::ALL
+        .into_iter()
+        .find(|scenario| scenario.name() == word)
+        .ok_or_else(|| format!("there is no scenario '{word}': fan-out, idle, echo or slow"))
 }
 
 fn read_flag(flag: &str, parser: &mut Parser, flags: &mut Flags) -> Result<(), lexopt::Error> {
     match flag {
-        "connections" => flags.connections = Some(value(flag, parser, number)?),
-        "publishers" => flags.publishers = Some(value(flag, parser, number)?),
-        "bytes" => flags.bytes = Some(value(flag, parser, message_bytes)?),
-        "window" => flags.window = Some(value(flag, parser, number)?),
-        "rate" => flags.rate = Some(value(flag, parser, rate)?),
-        "duration" => flags.duration = Some(value(flag, parser, seconds)?),
-        "warm-up" => flags.warm_up = Some(value(flag, parser, interval)?),
-        "settle" => flags.settle = Some(value(flag, parser, interval)?),
-        "drain" => flags.drain = Some(value(flag, parser, seconds)?),
-        "text" => flags.binary = Some(false),
-        "binary" => flags.binary = Some(true),
-        "payload" => flags.payload = Some(value(flag, parser, payload)?),
-        "compress" => flags.compress = true,
-        "no-echo" => flags.no_echo = true,
-        "slow-percent" => flags.slow_percent = Some(value(flag, parser, percent)?),
-        "threads" => flags.threads = Some(value(flag, parser, number)?),
-        "pid" => flags.pid = Some(value(flag, parser, number)?),
         "json" => flags.json = true,
         "progress" => flags.progress = Some(true),
         "no-progress" => flags.progress = Some(false),
-        _ => read_opening_flag(flag, parser, flags)?,
+        _ => {
+            let setting = match load_setting(flag, parser)? {
+                Some(setting) => Some(setting),
+                None => opening_setting(flag, parser)?,
+            };
+            let setting = setting.ok_or_else(|| Arg::Long(flag).unexpected())?;
+            flags.settings.push(setting);
+        }
     }
     Ok(())
 }
 
-fn read_opening_flag(
-    flag: &str,
-    parser: &mut Parser,
-    flags: &mut Flags,
-) -> Result<(), lexopt::Error> {
-    let greeting = &mut flags.greeting;
-    match flag {
-        "connect-rate" => flags.connect_rate = Some(value(flag, parser, rate)?),
-        "opening-at-once" => flags.opening_at_once = Some(value(flag, parser, number)?),
-        "open-timeout" => flags.open_timeout = Some(value(flag, parser, seconds)?),
-        "source-addresses" => flags.source_addresses = value(flag, parser, addresses)?,
-        "header" => greeting.fields.push(value(flag, parser, field)?),
-        "origin" => greeting.origin = Some(parser.value()?.string()?),
-        "subprotocol" => greeting.subprotocols.push(parser.value()?.string()?),
-        "hello" => greeting.hello = Some(parser.value()?.string()?),
-        _ => return Err(Arg::Long(flag).unexpected()),
-    }
-    Ok(())
+/// `None`: no such flag.
+fn load_setting(flag: &str, parser: &mut Parser) -> Result<Option<Setting>, lexopt::Error> {
+    Ok(Some(match flag {
+        "connections" => set(value(flag, parser, number)?, PlanBuilder::connections),
+        "publishers" => set(value(flag, parser, number)?, PlanBuilder::publishers),
+        "bytes" => set(
+            value(flag, parser, message_bytes)?,
+            PlanBuilder::message_bytes,
+        ),
+        "window" => set(value(flag, parser, window)?, PlanBuilder::pace),
+        "rate" => set(Pace::Rate(value(flag, parser, rate)?), PlanBuilder::pace),
+        "duration" => set(value(flag, parser, seconds)?, PlanBuilder::duration),
+        "warm-up" => set(
+            value(flag, parser, interval)?.unwrap_or_default(),
+            PlanBuilder::warm_up,
+        ),
+        "settle" => set(
+            value(flag, parser, interval)?.unwrap_or_default(),
+            PlanBuilder::settle,
+        ),
+        "drain" => set(value(flag, parser, seconds)?, PlanBuilder::drain),
+        "text" => set(false, PlanBuilder::binary),
+        "binary" => set(true, PlanBuilder::binary),
+        "payload" => set(value(flag, parser, payload)?, PlanBuilder::payload),
+        "compress" => Box::new(PlanBuilder::compress),
+        "no-echo" => Box::new(PlanBuilder::no_echo),
+        "slow-percent" => set(value(flag, parser, percent)?, PlanBuilder::slow_percent),
+        "threads" => set(value(flag, parser, number)?, PlanBuilder::threads),
+        "pid" => set(value(flag, parser, number)?, PlanBuilder::pid),
+        _ => return Ok(None),
+    }))
+}
+
+/// `None`: no such flag.
+fn opening_setting(flag: &str, parser: &mut Parser) -> Result<Option<Setting>, lexopt::Error> {
+    Ok(Some(match flag {
+        "connect-rate" => set(value(flag, parser, rate)?, PlanBuilder::connect_rate),
+        "opening-at-once" => set(value(flag, parser, number)?, PlanBuilder::opening_at_once),
+        "open-timeout" => set(value(flag, parser, seconds)?, PlanBuilder::open_timeout),
+        "source-addresses" => set(
+            value(flag, parser, addresses)?,
+            PlanBuilder::source_addresses,
+        ),
+        "header" => set(value(flag, parser, field)?, |plan, (name, value)| {
+            plan.header(name, value)
+        }),
+        "origin" => set(parser.value()?.string()?, PlanBuilder::origin),
+        "subprotocol" => set(parser.value()?.string()?, PlanBuilder::subprotocol),
+        "hello" => set(parser.value()?.string()?, PlanBuilder::hello),
+        _ => return Ok(None),
+    }))
+}
+
+fn set<T: 'static>(value: T, method: fn(PlanBuilder, T) -> PlanBuilder) -> Setting {
+    Box::new(move |plan| method(plan, value))
 }
 
 impl Flags {
-    fn plan(self, scenario: Scenario, url: &str) -> Result<Plan, String> {
-        self.check_scenario(scenario)?;
+    fn options(self, scenario: Scenario, url: String) -> Result<Options, String> {
         self.check_opposites()?;
-        let url = websocket_url(url)?;
-        self.greeting
-            .handshake(&url, [0; 16])
-            .map_err(|error| error.to_string())?;
-        let connections = self
-            .connections
-            .map_or(default_connections(scenario), NonZeroU32::get);
-        let slow = self.slow_members(scenario, connections)?;
-        let fast = connections - slow;
-        let threads = self.threads.map_or(1, NonZeroU32::get);
-        if threads > connections {
-            return Err(format!("--threads {threads}: more than connections"));
-        }
-        if self.no_echo && fast < threads.saturating_mul(2) {
-            return Err("--no-echo needs two members that read for each thread".to_owned());
-        }
-        let payload = self.payload.unwrap_or(Kind::Letters);
-        Ok(Plan {
-            scenario,
-            connections,
-            publishers: self.publishing_members(scenario, fast)?,
-            slow,
-            message_bytes: self.message_bytes(payload)?,
-            payload,
-            compress: self.compress,
-            pace: self.pace()?,
-            binary: self.binary.unwrap_or(false),
-            no_echo: self.no_echo,
-            duration: self.duration.unwrap_or(Duration::from_secs(10)),
-            warm_up: self
-                .warm_up
-                .unwrap_or_else(|| default_warm_up(scenario))
-                .unwrap_or_default(),
-            settle: self
-                .settle
-                .map_or(Duration::from_millis(200), Option::unwrap_or_default),
-            drain: self.drain.unwrap_or(Duration::from_secs(5)),
-            threads,
-            opening: Opening {
-                rate: self.connect_rate,
-                at_once: self.opening_at_once.unwrap_or(OPENING_AT_ONCE),
-                source_addresses: self.source_addresses,
-                timeout: self.open_timeout.unwrap_or(Duration::from_secs(10)),
-            },
-            pid: self.pid.map(NonZeroU32::get),
+        let plan = Plan::builder(scenario, url);
+        let plan = self
+            .settings
+            .into_iter()
+            .fold(plan, |plan, setting| setting(plan));
+        Ok(Options {
+            plan: plan.build().map_err(|error| explain(&error, &self.given))?,
             json: self.json,
             progress: self.progress,
-            greeting: self.greeting,
-            url,
         })
     }
 
-    /// No flag that this scenario has no use for.
-    fn check_scenario(&self, scenario: Scenario) -> Result<(), String> {
-        let useless: &[&str] = match scenario {
-            Scenario::Slow => &[],
-            Scenario::FanOut => &["slow-percent"],
-            Scenario::Echo => &["slow-percent", "publishers", "no-echo"],
-            Scenario::Idle => &[
-                "slow-percent",
-                "publishers",
-                "no-echo",
-                "bytes",
-                "payload",
-                "window",
-                "rate",
-                "text",
-                "binary",
-                "drain",
-                "warm-up",
-            ],
-        };
-        match self.given.iter().find(|flag| useless.contains(flag)) {
-            Some(flag) => Err(format!("--{flag} is not for 'bench {}'", scenario.name())),
-            None => Ok(()),
-        }
-    }
-
-    /// Of two flags that say the opposite of each other, not both.
+    /// Of two flags that exclude each other, not both.
     fn check_opposites(&self) -> Result<(), String> {
-        for (one, other) in [("text", "binary"), ("progress", "no-progress")] {
-            if [one, other]
-                .iter()
-                .all(|flag| self.given.iter().any(|given| given == *flag))
-            {
+        for (one, other) in [
+            ("text", "binary"),
+            ("progress", "no-progress"),
+            ("window", "rate"),
+        ] {
+            if self.given.has(one) && self.given.has(other) {
                 return Err(format!("either --{one} or --{other}"));
             }
         }
         Ok(())
     }
+}
 
-    /// At least one member, and at least one that is not, stops reading.
-    fn slow_members(&self, scenario: Scenario, connections: u32) -> Result<u32, String> {
-        if scenario != Scenario::Slow {
-            return Ok(0);
+/// What is wrong with a plan, in terms of the flags that made it.
+fn explain(error: &Error, given: &Given) -> String {
+    match error {
+        Error::InvalidSetting {
+            setting,
+            value,
+            reason,
+        } => {
+            let flag = flag_of(setting, given);
+            match value.is_empty() {
+                true => format!("--{flag}: {reason}"),
+                false => format!("--{flag} {value}: {reason}"),
+            }
         }
-        if connections < 2 {
-            return Err("'bench slow' needs two connections".to_owned());
+        Error::UnusedSetting { setting, scenario } => {
+            let flag = flag_of(setting, given);
+            format!("--{flag} is not for 'bench {scenario}'")
         }
-        let percent = u64::from(self.slow_percent.unwrap_or(10));
-        let slow = (u64::from(connections) * percent).div_ceil(100);
-        Ok(u32::try_from(slow)
-            .unwrap_or(connections)
-            .min(connections - 1))
-    }
-
-    fn publishing_members(&self, scenario: Scenario, fast: u32) -> Result<u32, String> {
-        match (scenario, self.publishers.map(NonZeroU32::get)) {
-            (Scenario::Idle, _) => Ok(0),
-            (Scenario::Echo, _) => Ok(fast),
-            (_, None) => Ok(fast.min(10)),
-            (_, Some(publishers)) if publishers <= fast => Ok(publishers),
-            (_, Some(publishers)) => Err(format!(
-                "--publishers {publishers}: there are {fast} members that read"
-            )),
-        }
-    }
-
-    fn message_bytes(&self, payload: Kind) -> Result<usize, String> {
-        match (payload, self.bytes) {
-            (Kind::Letters, bytes) => Ok(bytes.unwrap_or(64)),
-            (Kind::Json, None) => Ok(1024),
-            (Kind::Json, Some(bytes)) if bytes >= JSON_BYTES_MIN => Ok(bytes),
-            (Kind::Json, Some(bytes)) => Err(format!(
-                "--bytes {bytes}: the shortest JSON message has {JSON_BYTES_MIN}"
-            )),
-        }
-    }
-
-    fn pace(&self) -> Result<Pace, String> {
-        match (self.window, self.rate) {
-            (Some(_), Some(_)) => Err("either --window or --rate".to_owned()),
-            (_, Some(rate)) => Ok(Pace::Rate(rate)),
-            (window, None) => Ok(Pace::Window(window.unwrap_or(WINDOW))),
-        }
+        error => chain(error),
     }
 }
 
-fn default_connections(scenario: Scenario) -> u32 {
-    match scenario {
-        Scenario::Idle => 1_000,
-        _ => 100,
-    }
+fn flag_of(setting: &str, given: &Given) -> String {
+    let flags: &[&str] = match setting {
+        "message_bytes" => &["bytes"],
+        "pace" => &["window", "rate"],
+        "binary" => &["text", "binary"],
+        _ => return setting.replace('_', "-"),
+    };
+    let found = flags.iter().find(|flag| given.has(flag));
+    found.unwrap_or(&flags[0]).to_string()
 }
 
-fn default_warm_up(scenario: Scenario) -> Option<Duration> {
-    match scenario {
-        Scenario::Idle => None,
-        _ => Some(Duration::from_secs(2)),
-    }
-}
-
-fn websocket_url(word: &str) -> Result<WebSocketUri, String> {
-    let url = WebSocketUri::parse(word).map_err(|error| format!("'{word}': {error}"))?;
-    if url.secure() {
-        return Err(format!(
-            "'{word}': wss is not spoken here; load what is behind the proxy"
-        ));
-    }
-    Ok(url)
-}
-
-fn number(word: &str) -> Result<NonZeroU32, String> {
-    word.parse()
+fn number(word: &str) -> Result<u32, String> {
+    let number: Result<NonZeroU32, _> = word.parse();
+    number
+        .map(NonZeroU32::get)
         .map_err(|_| "expected a whole number from 1".to_owned())
 }
 
+fn window(word: &str) -> Result<Pace, String> {
+    let messages = NonZeroU32::new(number(word)?);
+    messages
+        .map(Pace::Window)
+        .ok_or_else(|| "expected a whole number from 1".to_owned())
+}
+
 fn message_bytes(word: &str) -> Result<usize, String> {
-    match bytes(word)? {
-        bytes @ HEAD_BYTES..=MESSAGE_BYTES_MAX => Ok(bytes),
-        _ => Err(format!("expected {HEAD_BYTES} bytes to 16MiB")),
+    let bytes = bytes(word)?;
+    match MESSAGE_BYTES.contains(&bytes) {
+        true => Ok(bytes),
+        false => Err(format!("expected {} bytes to 16MiB", MESSAGE_BYTES.start())),
     }
 }
 
-fn payload(word: &str) -> Result<Kind, String> {
+fn payload(word: &str) -> Result<Payload, String> {
     match word {
-        "letters" => Ok(Kind::Letters),
-        "json" => Ok(Kind::Json),
+        "letters" => Ok(Payload::Letters),
+        "json" => Ok(Payload::Json),
         _ => Err("expected letters or json".to_owned()),
     }
 }
 
 fn rate(word: &str) -> Result<f64, String> {
     match word.parse() {
-        Ok(rate) if (0.001..=100_000_000.0).contains(&rate) => Ok(rate),
+        Ok(rate) if RATES.contains(&rate) => Ok(rate),
         _ => Err("expected a number a second, such as 5000 or 0.5".to_owned()),
     }
 }
@@ -354,19 +280,20 @@ fn addresses(word: &str) -> Result<Vec<IpAddr>, String> {
         .collect()
 }
 
-/// Keeps every server busy, and few enough for its buffers.
-const WINDOW: NonZeroU32 = NonZeroU32::new(64).expect("it is not 0");
-/// Enough to hide a round trip, and less than any server's backlog.
-const OPENING_AT_ONCE: NonZeroU32 = NonZeroU32::new(32).expect("it is not 0");
-const MESSAGE_BYTES_MAX: usize = 16 << 20;
-
 #[cfg(test)]
 mod tests {
-    use super::super::plan::tests::plan;
     use super::*;
-    use crate::arguments;
+    use crate::arguments::{self, Command, Topic};
+    use std::time::Duration;
 
     const URL: &str = "ws://127.0.0.1:9/room";
+
+    fn options(line: &str) -> Options {
+        match arguments::parse(line.split_whitespace().map(Into::into)) {
+            Ok(Command::Bench(options)) => *options,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
 
     fn error(line: &str) -> String {
         arguments::parse(line.split_whitespace().map(Into::into))
@@ -375,109 +302,75 @@ mod tests {
     }
 
     #[test]
-    fn every_scenario_has_its_defaults() {
-        let fan_out = plan(&format!("bench fan-out {URL}"));
-        assert_eq!(
-            (fan_out.connections, fan_out.publishers, fan_out.slow),
-            (100, 10, 0)
-        );
-        assert_eq!(fan_out.pace, Pace::Window(WINDOW));
-        assert_eq!((fan_out.message_bytes, fan_out.binary), (64, false));
-        assert_eq!(fan_out.warm_up, Duration::from_secs(2));
-        let idle = plan(&format!("bench idle {URL}"));
-        assert_eq!((idle.connections, idle.publishers), (1_000, 0));
-        assert_eq!(idle.warm_up, Duration::ZERO);
-        let echo = plan(&format!("bench echo {URL}"));
-        assert_eq!((echo.connections, echo.publishers), (100, 100));
-        let slow = plan(&format!("bench slow {URL}"));
-        assert_eq!(
-            (slow.connections, slow.publishers, slow.slow),
-            (100, 10, 10)
-        );
-    }
-
-    #[test]
     fn every_flag_reaches_its_setting() {
-        let plan = plan(&format!(
+        let found = options(&format!(
             "bench slow --connections 50 --publishers 5 --bytes 1KiB --rate 250.5 --duration 3 \
              --warm-up 0 --settle 0.5 --drain 2 --binary --no-echo --slow-percent 25 --threads 2 \
              --connect-rate 100 --opening-at-once 1 --open-timeout 4 --source-addresses 2 \
              --header Cookie:a=b --origin https://a.example --subprotocol x --hello hi --pid 7 \
              --json --no-progress --payload json --compress {URL}"
         ));
-        let expected = Plan {
-            scenario: Scenario::Slow,
-            url: WebSocketUri::parse(URL).expect("a URL"),
-            greeting: Greeting {
-                fields: vec![("Cookie".into(), "a=b".into())],
-                origin: Some("https://a.example".into()),
-                subprotocols: vec!["x".into()],
-                hello: Some("hi".into()),
-            },
-            connections: 50,
-            publishers: 5,
-            slow: 13,
-            message_bytes: 1024,
-            payload: Kind::Json,
-            compress: true,
-            pace: Pace::Rate(250.5),
-            binary: true,
-            no_echo: true,
-            duration: Duration::from_secs(3),
-            warm_up: Duration::ZERO,
-            settle: Duration::from_millis(500),
-            drain: Duration::from_secs(2),
-            threads: 2,
-            opening: Opening {
-                rate: Some(100.0),
-                at_once: NonZeroU32::MIN,
-                source_addresses: vec![
-                    Ipv4Addr::new(127, 0, 0, 2).into(),
-                    Ipv4Addr::new(127, 0, 0, 3).into(),
-                ],
-                timeout: Duration::from_secs(4),
-            },
-            pid: Some(7),
+        let plan = Plan::builder(Scenario::Slow, URL)
+            .connections(50)
+            .publishers(5)
+            .message_bytes(1024)
+            .pace(Pace::Rate(250.5))
+            .duration(Duration::from_secs(3))
+            .warm_up(Duration::ZERO)
+            .settle(Duration::from_millis(500))
+            .drain(Duration::from_secs(2))
+            .binary(true)
+            .no_echo()
+            .slow_percent(25)
+            .threads(2)
+            .connect_rate(100.0)
+            .opening_at_once(1)
+            .open_timeout(Duration::from_secs(4))
+            .source_addresses(vec![
+                Ipv4Addr::new(127, 0, 0, 2).into(),
+                Ipv4Addr::new(127, 0, 0, 3).into(),
+            ])
+            .header("Cookie", "a=b")
+            .origin("https://a.example")
+            .subprotocol("x")
+            .hello("hi")
+            .pid(7)
+            .payload(Payload::Json)
+            .compress();
+        let expected = Options {
+            plan: plan.build().expect("sound"),
             json: true,
             progress: Some(false),
         };
-        assert_eq!(plan, expected);
+        assert_eq!(found, expected);
     }
 
     #[test]
-    fn a_json_message_has_a_kibibyte_unless_another_length_is_asked_for() {
-        let bytes = |flags: &str| plan(&format!("bench echo {URL} {flags}")).message_bytes;
-        assert_eq!(bytes("--payload json"), 1024);
-        assert_eq!(bytes("--payload letters"), 64);
-        let shortest = format!("--payload json --bytes {JSON_BYTES_MIN}");
-        assert_eq!(bytes(&shortest), JSON_BYTES_MIN);
-        let shorter = format!(
-            "bench echo {URL} --payload json --bytes {}",
-            JSON_BYTES_MIN - 1
-        );
-        assert!(error(&shorter).contains("the shortest JSON message"));
-    }
-
-    #[test]
-    fn fewer_members_than_ten_all_publish() {
-        assert_eq!(
-            plan(&format!("bench fan-out {URL} --connections 3")).publishers,
-            3
-        );
-        let slow = plan(&format!(
-            "bench slow {URL} --connections 2 --slow-percent 99"
-        ));
-        assert_eq!((slow.slow, slow.publishers), (1, 1));
+    fn what_no_flag_says_has_the_defaults_of_the_plan() {
+        for scenario in Scenario::ALL {
+            let plan = Plan::builder(scenario, URL).build().expect("sound");
+            let found = options(&format!("bench {} {URL}", scenario.name()));
+            let expected = Options {
+                plan,
+                json: false,
+                progress: None,
+            };
+            assert_eq!(found, expected);
+        }
+        let window = options(&format!("bench echo {URL} --text --window 3")).plan;
+        let three = NonZeroU32::new(3).expect("it is not 0");
+        assert_eq!(window.pace(), Pace::Window(three));
     }
 
     #[test]
     fn source_addresses_may_be_written_out() {
-        let plan = plan(&format!("bench idle {URL} --source-addresses 10.0.0.1,::1"));
-        let expected: [IpAddr; 2] = [
+        let found = options(&format!("bench idle {URL} --source-addresses 10.0.0.1,::1"));
+        let addresses: [IpAddr; 2] = [
             Ipv4Addr::new(10, 0, 0, 1).into(),
             "::1".parse().expect("an IP"),
         ];
-        assert_eq!(plan.opening.source_addresses, expected);
+        let plan = Plan::builder(Scenario::Idle, URL).source_addresses(addresses.into());
+        assert_eq!(found.plan, plan.build().expect("sound"));
     }
 
     #[test]
@@ -497,7 +390,10 @@ mod tests {
                 "bench idle http://h/",
                 "'http://h/': the URI does not begin with ws://",
             ),
-            ("bench idle wss://h/", "'wss://h/': wss is not spoken here"),
+            (
+                "bench idle wss://h/",
+                "'wss://h/': wss is not supported; load the server behind",
+            ),
             (
                 "bench idle ws://h/ --window 3",
                 "--window is not for 'bench idle'",
@@ -527,6 +423,22 @@ mod tests {
                 "--payload is not for 'bench idle'",
             ),
             (
+                "bench idle ws://h/ --rate 3",
+                "--rate is not for 'bench idle'",
+            ),
+            (
+                "bench idle ws://h/ --bytes 64",
+                "--bytes is not for 'bench idle'",
+            ),
+            (
+                "bench idle ws://h/ --text",
+                "--text is not for 'bench idle'",
+            ),
+            (
+                "bench echo ws://h/ --payload json --bytes 40",
+                "--bytes 40: the shortest JSON message has ",
+            ),
+            (
                 "bench echo ws://h/ --bytes 17MiB",
                 "--bytes '17MiB': expected",
             ),
@@ -545,7 +457,7 @@ mod tests {
             ),
             (
                 "bench slow ws://h/ --connections 1",
-                "'bench slow' needs two connections",
+                "--connections 1: the scenario slow needs two",
             ),
             (
                 "bench slow ws://h/ --slow-percent 100",
@@ -553,7 +465,7 @@ mod tests {
             ),
             (
                 "bench fan-out ws://h/ --connections 1 --no-echo",
-                "--no-echo needs two members",
+                "--no-echo: two members that read are needed",
             ),
             (
                 "bench echo ws://h/ --source-addresses 65001",

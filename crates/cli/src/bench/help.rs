@@ -138,23 +138,24 @@ mod tests {
     #[test]
     fn the_defaults_are_those_that_the_help_states() {
         let words = ["bench", "slow", "ws://h/"].map(Into::into);
-        let Ok(Command::Bench(plan)) = parse(words) else {
+        let Ok(Command::Bench(options)) = parse(words) else {
             panic!("a plan");
         };
+        let plan = options.plan;
         let seconds = |time: std::time::Duration| time.as_secs_f64().to_string();
         for (flag, default) in [
             ("--connections", "100; idle: 1000".to_owned()),
-            ("--publishers", plan.publishers.to_string()),
-            ("--bytes", plan.message_bytes.to_string()),
+            ("--publishers", plan.publishers().to_string()),
+            ("--bytes", plan.message_bytes().to_string()),
             ("--window", "64".to_owned()),
-            ("--slow-percent", plan.slow.to_string()),
-            ("--duration", seconds(plan.duration)),
-            ("--warm-up", seconds(plan.warm_up)),
-            ("--drain", seconds(plan.drain)),
-            ("--threads", plan.threads.to_string()),
-            ("--opening-at-once", plan.opening.at_once.to_string()),
-            ("--open-timeout", seconds(plan.opening.timeout)),
-            ("--settle", seconds(plan.settle)),
+            ("--slow-percent", plan.slow_members().to_string()),
+            ("--duration", seconds(plan.duration())),
+            ("--warm-up", seconds(plan.warm_up())),
+            ("--drain", seconds(plan.drain())),
+            ("--threads", plan.threads().to_string()),
+            ("--opening-at-once", plan.opening_at_once().to_string()),
+            ("--open-timeout", seconds(plan.open_timeout())),
+            ("--settle", seconds(plan.settle())),
         ] {
             let paragraph = HELP
                 .split("\n  --")

@@ -1,76 +1,72 @@
-//! `yamabiko bench`: load for any WebSocket server, and what it makes of it.
+//! `yamabiko bench`: the load generator, `yamabiko-load`, on the command line.
 //!
 //! ```text
-//!   words ─▶ Plan ─▶ conductor ──orders──▶ load (a thread: reactor, members) ⇄ server
-//!                       │ ▲                   │
-//!                       │ └──────events───────┘
-//!                       ▼                    └─▶ book: ledger, histogram
-//!                    Report ─▶ table, or JSON
+//!   words ─▶ Options ─▶ yamabiko_load::run ─▶ Report ─▶ table, or JSON
+//!                          ▲        └─▶ Progress ─▶ one line on standard error
+//!                 Ctrl-C ──┘
 //! ```
-//!
-//! | file | what is in it |
-//! |---|---|
-//! | `arguments.rs`, `plan.rs`, `help.rs` | words into a checked [`Plan`] |
-//! | `conductor.rs`, `orders.rs`, `patience.rs` | the phases of a run, and what is said in them |
-//! | `opening.rs` | TCP and the opening handshake |
-//! | `load.rs`, `crew.rs`, `member.rs` | one thread's members, on the same reactor as the server |
-//! | `publishers.rs`, `pacer.rs`, `time.rs` | who sends when: closed loop, open loop |
-//! | `payload.rs`, `inbox.rs`, `unpacking.rs` | what a message is, bytes into messages, compressed ones |
-//! | `ledger.rs`, `book.rs` | what was lost, doubled, late; latencies |
-//! | `process.rs` | the server's CPU and memory |
-//! | `report.rs`, `table.rs`, `numbers.rs`, `progress.rs` | what is said |
-//!
-//! It is a measuring instrument, so it checks what it measures: every message at
-//! every member. What it measures and where it stops is in `docs/bench.md`.
 
 mod arguments;
-mod book;
-mod conductor;
-mod crew;
 mod help;
-mod inbox;
-mod ledger;
-mod load;
-mod member;
-mod numbers;
-mod opening;
-mod orders;
-mod pacer;
-mod patience;
-mod payload;
-mod plan;
-mod process;
 mod progress;
-mod publishers;
-mod randomness;
-mod report;
-mod table;
-mod time;
-mod unpacking;
 
-pub(super) use arguments::parse;
+use std::io;
+
+use yamabiko_load::{Error, Interrupt};
+
+use super::output::{chain, say};
+use super::signals;
+use progress::Line;
+
+pub(super) use arguments::{Options, Parsed, parse};
 pub(super) use help::HELP;
-pub(super) use plan::Plan;
-
-use super::output::say;
-use table::Table;
 
 /// Carries the plan out and prints what was found.
 ///
 /// # Errors
-/// Nothing could be measured; or the server has failed, of which the printed
-/// report tells more.
-pub(super) fn run(plan: Plan) -> Result<(), String> {
-    let json = plan.json;
-    let report = conductor::conduct(plan)?;
-    if json {
+/// Nothing could be measured; or the server has failed, of which the printed report
+/// tells more.
+pub(super) fn run(options: Options) -> Result<(), String> {
+    let interrupt = Interrupt::new();
+    let on_signal = interrupt.clone();
+    signals::on_first(move || on_signal.raise())?;
+    let mut line = Line::new(options.progress);
+    let report = yamabiko_load::run(&options.plan, &interrupt, |progress| line.draw(progress));
+    drop(line);
+    let report = report.map_err(|error| chain(&error) + &hint(&error))?;
+    if options.json {
         let text = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
         say(&format!("{text}\n"))?;
     } else {
-        say(&Table(&report).to_string())?;
+        say(&format!("yamabiko bench {report}"))?;
     }
-    match report.complaint() {
-        Some(complaint) => Err(complaint),
+    match report.failure() {
+        Some(failure) => Err(failure),
         None => Ok(()),
     }
 }
+
+/// What the user can do about it.
+fn hint(error: &Error) -> String {
+    match error {
+        Error::Opening { source, .. } => hint(source),
+        Error::OpenTimeout { .. } => " (see --open-timeout)".to_owned(),
+        Error::Connect { source, .. } if source.kind() == io::ErrorKind::AddrNotAvailable => {
+            ": the ports may have run out (see --source-addresses)".to_owned()
+        }
+        Error::Connect { source, .. } if source.raw_os_error() == Some(EMFILE) => {
+            ": raise the limit with 'ulimit -n'".to_owned()
+        }
+        Error::OpenFiles {
+            needed,
+            allowed_max,
+            ..
+        } => {
+            format!(": run 'ulimit -n {needed}' first (without further rights up to {allowed_max})")
+        }
+        _ => String::new(),
+    }
+}
+
+/// "Too many open files" on Linux, macOS and the BSDs; std has no kind for it.
+const EMFILE: i32 = 24;

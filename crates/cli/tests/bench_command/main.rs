@@ -633,7 +633,7 @@ mod no_servers {
             listener.local_addr().expect("an address")
         };
         let expected = format!(
-            "yamabiko: 0 of 100 connections opened, then: \
+            "yamabiko: 0 of 100 connections opened: \
              cannot connect to {address}: connection refused\n"
         );
         let words = format!("fan-out ws://{address}/ --opening-at-once 1");

@@ -7,7 +7,10 @@
 //! buffers are not in it.
 
 use std::fs;
+use std::io;
 use std::time::Duration;
+
+use super::error::Error;
 
 /// A process, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +29,8 @@ impl Process {
     /// User and system time of all its threads, since it was started.
     ///
     /// # Errors
-    /// In words: there is no such process, or no `/proc`.
-    pub(super) fn cpu_time(self) -> Result<Duration, String> {
+    /// There is no such process, or no `/proc`.
+    pub(super) fn cpu_time(self) -> Result<Duration, Error> {
         let stat = self.read("stat")?;
         parse_cpu_time(&stat).ok_or_else(|| self.unreadable("stat"))
     }
@@ -36,19 +39,25 @@ impl Process {
     ///
     /// # Errors
     /// As for [`cpu_time`](Process::cpu_time).
-    pub(super) fn resident_bytes(self) -> Result<u64, String> {
+    pub(super) fn resident_bytes(self) -> Result<u64, Error> {
         let status = self.read("status")?;
         parse_resident_bytes(&status).ok_or_else(|| self.unreadable("status"))
     }
 
-    fn read(self, file: &str) -> Result<String, String> {
-        let path = format!("/proc/{}/{file}", self.pid);
-        fs::read_to_string(&path)
-            .map_err(|error| format!("cannot read {path}: {}", crate::output::words(&error)))
+    fn read(self, file: &str) -> Result<String, Error> {
+        let path = self.path(file);
+        fs::read_to_string(&path).map_err(|source| Error::Process { path, source })
     }
 
-    fn unreadable(self, file: &str) -> String {
-        format!("/proc/{}/{file} is not as Linux writes it", self.pid)
+    fn unreadable(self, file: &str) -> Error {
+        Error::Process {
+            path: self.path(file),
+            source: io::Error::new(io::ErrorKind::InvalidData, "it is not as Linux writes it"),
+        }
+    }
+
+    fn path(self, file: &str) -> String {
+        format!("/proc/{}/{file}", self.pid)
     }
 }
 
@@ -132,6 +141,6 @@ mod tests {
     #[test]
     fn a_process_that_is_gone_is_an_error_with_its_path() {
         let error = Process { pid: u32::MAX }.cpu_time().expect_err("no such");
-        assert!(error.contains("/proc/4294967295/stat"), "{error}");
+        assert_eq!(error.to_string(), "cannot read /proc/4294967295/stat");
     }
 }

@@ -12,6 +12,7 @@ use std::thread;
 
 use yamabiko::reactor::Mailbox;
 
+use super::error::Error;
 use super::orders::Order;
 use super::time::{Clock, Schedule, Timeline};
 
@@ -25,13 +26,13 @@ pub(super) type Drummed = (Mailbox<Order>, Arc<AtomicBool>);
 
 impl Pacer {
     /// # Errors
-    /// No thread, in words.
+    /// No thread.
     pub(super) fn start(
         clock: Clock,
         schedule: Schedule,
         timeline: Timeline,
         threads: Vec<Drummed>,
-    ) -> Result<Pacer, String> {
+    ) -> Result<Pacer, Error> {
         let stopped = Arc::new(AtomicBool::new(false));
         let pacer = Pacer {
             stopped: Arc::clone(&stopped),
@@ -48,7 +49,7 @@ impl Pacer {
         thread::Builder::new()
             .name("pacer".to_owned())
             .spawn(drum)
-            .map_err(|error| format!("no thread: {}", crate::output::words(&error)))?;
+            .map_err(Error::Thread)?;
         Ok(pacer)
     }
 }

@@ -31,12 +31,13 @@ pub(super) const HEAD_BYTES: usize = 40;
 pub(super) const JSON_BYTES_MIN: usize =
     JSON_BEFORE.len() + HEAD_BYTES + JSON_BEHIND.len() + JSON_NOTE.len() + JSON_END.len();
 
-/// What stands around the head.
+/// What a message consists of, besides its head of 40 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Nothing before it, letters behind it.
+#[non_exhaustive]
+pub enum Payload {
+    /// Letters behind the head.
     Letters,
-    /// A JSON document.
+    /// A JSON document with the head in it, to be compressed.
     Json,
 }
 
@@ -76,10 +77,10 @@ pub(super) struct Template {
 impl Template {
     /// Messages of `bytes` octets: at least [`HEAD_BYTES`], or
     /// [`JSON_BYTES_MIN`].
-    pub(super) fn new(kind: Kind, run: u32, bytes: usize) -> Template {
-        let (mut message, head_at) = match kind {
-            Kind::Letters => (letters_message(bytes), 0),
-            Kind::Json => (json_message(bytes), JSON_BEFORE.len()),
+    pub(super) fn new(payload: Payload, run: u32, bytes: usize) -> Template {
+        let (mut message, head_at) = match payload {
+            Payload::Letters => (letters_message(bytes), 0),
+            Payload::Json => (json_message(bytes), JSON_BEFORE.len()),
         };
         message[head_at..head_at + 8].copy_from_slice(&hex(run));
         Template {
@@ -275,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_message_is_drawn_as_the_picture_says() {
-        let mut template = Template::new(Kind::Letters, 0xDECAF, 70);
+        let mut template = Template::new(Payload::Letters, 0xDECAF, 70);
         assert_eq!(
             template.fill(HEAD),
             b"000decaf0000000900abcdef123456789abcdef0abcdefghijklmnopqrstuvwxyzabcd"
@@ -285,7 +286,7 @@ mod tests {
 
     #[test]
     fn the_shortest_message_is_a_head() {
-        let mut template = Template::new(Kind::Letters, 1, HEAD_BYTES);
+        let mut template = Template::new(Payload::Letters, 1, HEAD_BYTES);
         let message = template.fill(HEAD).to_vec();
         assert_eq!(message.len(), HEAD_BYTES);
         assert_eq!(template.read(&message), Reading::Ours(HEAD));
@@ -294,7 +295,7 @@ mod tests {
 
     #[test]
     fn any_changed_byte_is_noticed() {
-        let mut template = Template::new(Kind::Letters, 7, 64);
+        let mut template = Template::new(Payload::Letters, 7, 64);
         let message = template.fill(HEAD).to_vec();
         for place in 0..64 {
             for octet in [b'g', b'A', b'/', b':', b'`', 0, 0xFF] {
@@ -315,7 +316,7 @@ mod tests {
     #[test]
     fn a_json_message_of_any_size_is_json_and_carries_the_head() {
         for bytes in (JSON_BYTES_MIN..1_300).chain([65_536]) {
-            let mut template = Template::new(Kind::Json, 7, bytes);
+            let mut template = Template::new(Payload::Json, 7, bytes);
             let message = template.fill(HEAD).to_vec();
             assert_eq!(message.len(), bytes);
             assert_eq!(template.read(&message), Reading::Ours(HEAD));
@@ -327,7 +328,7 @@ mod tests {
 
     #[test]
     fn any_changed_byte_of_a_json_message_is_noticed() {
-        let mut template = Template::new(Kind::Json, 7, 300);
+        let mut template = Template::new(Payload::Json, 7, 300);
         let message = template.fill(HEAD).to_vec();
         let run = JSON_BEFORE.len()..JSON_BEFORE.len() + 8;
         for place in 0..message.len() {
@@ -345,7 +346,7 @@ mod tests {
 
     #[test]
     fn a_length_that_differs_is_corrupted() {
-        let mut template = Template::new(Kind::Letters, 7, 64);
+        let mut template = Template::new(Payload::Letters, 7, 64);
         let mut message = template.fill(HEAD).to_vec();
         assert_eq!(template.read(&message[..63]), Reading::Corrupted);
         message.push(b'y');
@@ -354,7 +355,7 @@ mod tests {
 
     #[test]
     fn the_number_that_no_publisher_reaches_is_corrupted() {
-        let mut template = Template::new(Kind::Letters, 7, 40);
+        let mut template = Template::new(Payload::Letters, 7, 40);
         let last = Head {
             sequence: SEQUENCE_MAX,
             ..HEAD
@@ -365,7 +366,7 @@ mod tests {
 
     #[test]
     fn a_piece_continues_the_message_only_at_its_place() {
-        let template = Template::new(Kind::Letters, 7, 50);
+        let template = Template::new(Payload::Letters, 7, 50);
         assert!(template.continues(40, b"abcdefghij"));
         assert!(template.continues(42, b"cde"));
         assert!(!template.continues(43, b"cde"));

@@ -6,17 +6,19 @@ use std::fmt::{self, Display, Formatter};
 use super::numbers::{grouped, octets, rate, time};
 use super::report::{Cost, Latency, Report, Server, Settings, Slow, Traffic};
 
-/// Writes one label and its values for each line.
-pub(super) struct Table<'a>(pub &'a Report);
-
-impl Display for Table<'_> {
+/// A heading with scenario and URL, then a label and its values on each line.
+impl Display for Report {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        Table(self).write(formatter)
+    }
+}
+
+struct Table<'a>(&'a Report);
+
+impl Table<'_> {
+    fn write(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         let report = self.0;
-        writeln!(
-            formatter,
-            "yamabiko bench {} {}",
-            report.scenario, report.url
-        )?;
+        writeln!(formatter, "{} {}", report.scenario, report.url)?;
         line(formatter, "load", &settings(&report.settings))?;
         line(formatter, "opened", &self.opened())?;
         line(formatter, "measured", &self.measured())?;
@@ -40,9 +42,7 @@ impl Display for Table<'_> {
         }
         Ok(())
     }
-}
 
-impl Table<'_> {
     fn opened(&self) -> String {
         let opening = &self.0.opening;
         let text = format!(
@@ -255,16 +255,17 @@ fn line(formatter: &mut Formatter<'_>, label: &str, text: &str) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
+    use super::super::plan::Scenario;
     use super::super::plan::tests::plan;
     use super::*;
     use std::time::Duration;
 
     #[test]
     fn every_line_has_its_label_and_an_idle_run_has_few() {
-        let report = Report::new(&plan("bench idle ws://127.0.0.1:9/"));
+        let report = Report::new(&plan(Scenario::Idle, |plan| plan));
         assert_eq!(
-            Table(&report).to_string(),
-            "yamabiko bench idle ws://127.0.0.1:9/\n  \
+            report.to_string(),
+            "idle ws://127.0.0.1:9/\n  \
              load          1,000 connections\n  \
              opened        0 connections in 0.00 µs\n  \
              measured      0.00 s\n  \
@@ -274,28 +275,28 @@ mod tests {
 
     #[test]
     fn what_an_opening_costs_the_server_stands_in_the_table() {
-        let mut report = Report::new(&plan("bench idle ws://127.0.0.1:9/"));
+        let mut report = Report::new(&plan(Scenario::Idle, |plan| plan));
         report.opening.connections = 500;
         report.opening.server_us_per_connection = Some(38.5);
         let line = "  opened        500 connections in 0.00 µs; 38.5 µs of the server's CPU each\n";
-        let table = Table(&report).to_string();
+        let table = report.to_string();
         assert!(table.contains(line), "{table}");
     }
 
     #[test]
     fn faults_of_the_server_stand_in_the_table() {
-        let mut report = Report::new(&plan("bench idle ws://127.0.0.1:9/"));
+        let mut report = Report::new(&plan(Scenario::Idle, |plan| plan));
         report.checks.ended.insert(1013, 2);
         report.checks.ended.insert(1006, 1);
         report.checks.broken = Some("a rule".to_owned());
-        let table = Table(&report).to_string();
+        let table = report.to_string();
         assert!(table.contains("  checked       ended early: 1 with 1006, 2 with 1013\n"));
         assert!(table.contains("  broken rule   a rule\n"), "{table}");
     }
 
     #[test]
     fn a_load_at_its_limit_says_so() {
-        let mut report = Report::new(&plan("bench idle ws://127.0.0.1:9/"));
+        let mut report = Report::new(&plan(Scenario::Idle, |plan| plan));
         report.measured_seconds = 1.0;
         let cost = |millis| report.cost(Duration::from_millis(millis));
         assert_eq!(own_cost(&cost(899), 1), "90 % of a core");

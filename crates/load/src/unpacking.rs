@@ -218,7 +218,7 @@ pub(super) const RECENT_BYTES_MAX: usize = 4 << 20;
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::payload::{Head, Kind};
+    use super::super::payload::{Head, Payload};
     use super::*;
     use zlib_rs::{Deflate, DeflateFlush};
 
@@ -248,7 +248,7 @@ pub(super) mod tests {
     }
 
     fn unpacking(bytes: usize) -> (Unpacking, Template) {
-        let template = Template::new(Kind::Json, 5, bytes);
+        let template = Template::new(Payload::Json, 5, bytes);
         (Unpacking::new(&template), template)
     }
 

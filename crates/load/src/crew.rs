@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn members_are_dealt_out_to_the_threads() {
-        let plan = plan("bench fan-out ws://127.0.0.1:9/ --connections 7 --threads 3");
+        let plan = plan(Scenario::FanOut, |plan| plan.connections(7).threads(3));
         let mut numbers = Vec::new();
         for thread in 0..3 {
             let crew = Crew::new(plan.clone(), thread);

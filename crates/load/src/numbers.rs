@@ -1,7 +1,7 @@
-//! Numbers as people read them.
+//! Numbers as people read them, in the report's table and beside it.
 
 /// With a comma for each three digits: `1,234,567`.
-pub(super) fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.char_indices() {
@@ -14,7 +14,7 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// Three digits and a unit that fits: `12.3 µs`, `4.56 ms`, `1.20 s`.
-pub(super) fn time(micros: f64) -> String {
+pub fn time(micros: f64) -> String {
     match micros {
         ..1_000.0 => format!("{} µs", three_digits(micros)),
         ..1_000_000.0 => format!("{} ms", three_digits(micros / 1e3)),
@@ -23,7 +23,7 @@ pub(super) fn time(micros: f64) -> String {
 }
 
 /// Octets in binary units: `640 B`, `4.25 MiB`.
-pub(super) fn octets(count: f64) -> String {
+pub fn octets(count: f64) -> String {
     match count.abs() {
         ..1_024.0 => format!("{count:.0} B"),
         ..1_048_576.0 => format!("{} KiB", three_digits(count / 1_024.0)),
@@ -33,7 +33,7 @@ pub(super) fn octets(count: f64) -> String {
 }
 
 /// A number a second: whole above a hundred.
-pub(super) fn rate(per_second: f64) -> String {
+pub fn rate(per_second: f64) -> String {
     match per_second {
         100.0.. => grouped(per_second.round() as u64),
         _ => three_digits(per_second),

@@ -87,15 +87,15 @@ pub(super) struct Advance {
 }
 
 impl Book {
-    pub(super) fn new(crew: Crew) -> Result<Book, String> {
-        Ok(Book {
+    pub(super) fn new(crew: Crew) -> Book {
+        Book {
             ledger: Ledger::new(crew.members(), index(crew.plan().publishers_per_member())),
             crew,
             timeline: NEVER,
-            tally: Tally::new()?,
+            tally: Tally::new(),
             outstanding: None,
             received: 0,
-        })
+        }
     }
 
     /// What is measured from now on.
@@ -280,27 +280,24 @@ impl Book {
 }
 
 impl Tally {
-    pub(super) fn new() -> Result<Tally, String> {
-        Ok(Tally {
+    pub(super) fn new() -> Tally {
+        Tally {
             published: 0,
             delivered: 0,
             received_bytes: 0,
             faults: Faults::default(),
             foreign: 0,
-            latency: histogram()?,
-            send_delay: histogram()?,
+            latency: histogram(),
+            send_delay: histogram(),
             pings: 0,
             ended: BTreeMap::new(),
             broken: None,
             slow: SlowTally::default(),
-        })
+        }
     }
 
     /// Adds what another thread has counted.
-    ///
-    /// # Errors
-    /// None in fact: all histograms have the same bounds.
-    pub(super) fn add(&mut self, other: Tally) -> Result<(), String> {
+    pub(super) fn add(&mut self, other: Tally) {
         self.published += other.published;
         self.delivered += other.delivered;
         self.received_bytes += other.received_bytes;
@@ -310,13 +307,13 @@ impl Tally {
             (&mut self.latency, &other.latency),
             (&mut self.send_delay, &other.send_delay),
         ] {
-            ours.add(theirs).map_err(|error| error.to_string())?;
+            ours.add(theirs)
+                .expect("all histograms have the same bounds");
         }
         self.pings += other.pings;
         add_counts(&mut self.ended, other.ended);
         self.broken = self.broken.take().or(other.broken);
         self.slow += other.slow;
-        Ok(())
     }
 }
 
@@ -354,8 +351,8 @@ fn add_counts(counts: &mut BTreeMap<u16, u64>, other: BTreeMap<u16, u64>) {
 }
 
 /// From 100 ns to an hour, to three digits.
-pub(super) fn histogram() -> Result<Histogram<u64>, String> {
-    Histogram::new_with_bounds(100, 3_600_000_000_000, 3).map_err(|error| error.to_string())
+pub(super) fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(100, 3_600_000_000_000, 3).expect("the bounds are in order")
 }
 
 /// Nothing is measured yet.
@@ -368,11 +365,11 @@ const NEVER: Timeline = Timeline {
 #[cfg(test)]
 mod tests {
     use super::super::plan::tests::plan;
+    use super::super::plan::{Plan, Scenario};
     use super::*;
 
-    fn book(line: &str, thread: u32) -> Book {
-        let line = format!("bench {line} ws://127.0.0.1:9/");
-        let mut book = Book::new(Crew::new(plan(&line), thread)).expect("a book");
+    fn book(plan: Plan, thread: u32) -> Book {
+        let mut book = Book::new(Crew::new(plan, thread));
         book.set_timeline(Timeline {
             start_ns: 0,
             from_ns: 100,
@@ -391,7 +388,7 @@ mod tests {
 
     #[test]
     fn deliveries_count_by_when_they_come_and_latencies_by_when_they_were_sent() {
-        let mut book = book("fan-out", 0);
+        let mut book = book(plan(Scenario::FanOut, |plan| plan), 0);
         for (sequence, (sent_ns, came_ns)) in
             [(50, 99), (99, 100), (100, 199), (199, 900), (200, 901)]
                 .into_iter()
@@ -408,7 +405,10 @@ mod tests {
 
     #[test]
     fn octets_count_while_measuring_and_at_members_that_read() {
-        let mut book = book("slow --connections 10 --slow-percent 10", 0);
+        let mut book = book(
+            plan(Scenario::Slow, |plan| plan.connections(10).slow_percent(10)),
+            0,
+        );
         for (member, at_ns) in [(0, 99), (0, 100), (1, 199), (9, 150), (0, 200)] {
             book.came(member, 50, at_ns);
         }
@@ -417,7 +417,7 @@ mod tests {
 
     #[test]
     fn an_advance_is_told_once_for_each_step_forward() {
-        let mut book = book("fan-out", 0);
+        let mut book = book(plan(Scenario::FanOut, |plan| plan), 0);
         let advance = |next| Some(Advance { publisher: 4, next });
         assert_eq!(book.enter(1, ours(4, 0, 0), 0), advance(1));
         assert_eq!(book.enter(1, ours(4, 0, 0), 0), None);
@@ -432,7 +432,7 @@ mod tests {
 
     #[test]
     fn an_echo_to_another_connection_is_misdelivered() {
-        let mut book = book("echo --threads 2", 1);
+        let mut book = book(plan(Scenario::Echo, |plan| plan.threads(2)), 1);
         assert!(book.enter(3, ours(7, 0, 0), 0).is_some());
         assert_eq!(book.enter(3, ours(6, 0, 0), 0), None);
         assert_eq!(book.into_tally().faults.misdelivered, 1);
@@ -440,7 +440,7 @@ mod tests {
 
     #[test]
     fn a_publisher_that_does_not_exist_is_a_corruption() {
-        let mut book = book("fan-out --publishers 2", 0);
+        let mut book = book(plan(Scenario::FanOut, |plan| plan.publishers(2)), 0);
         assert_eq!(book.enter(0, ours(2, 0, 0), 0), None);
         assert_eq!(book.enter(0, Reading::Corrupted, 0), None);
         assert_eq!(book.enter(0, Reading::Foreign, 0), None);
@@ -450,7 +450,10 @@ mod tests {
 
     #[test]
     fn what_slow_members_miss_is_counted_apart() {
-        let mut book = book("slow --connections 10 --slow-percent 20", 0);
+        let mut book = book(
+            plan(Scenario::Slow, |plan| plan.connections(10).slow_percent(20)),
+            0,
+        );
         for member in [7, 8] {
             book.enter(member, ours(0, 3, 150), 150);
             book.count_ended(member, 1013);
@@ -464,7 +467,12 @@ mod tests {
 
     #[test]
     fn the_run_is_drained_when_every_member_that_is_left_has_everything() {
-        let mut book = book("slow --connections 4 --publishers 2 --slow-percent 25", 0);
+        let mut book = book(
+            plan(Scenario::Slow, |plan| {
+                plan.connections(4).publishers(2).slow_percent(25)
+            }),
+            0,
+        );
         book.enter(0, ours(0, 0, 0), 0);
         // Member 1 is gone; member 3 is slow; 0 and 2 lack 1 and 2 messages.
         let goals = [1, 1];
@@ -480,7 +488,12 @@ mod tests {
 
     #[test]
     fn a_publisher_without_echo_does_not_wait_for_itself() {
-        let mut book = book("fan-out --connections 2 --publishers 1 --no-echo", 0);
+        let mut book = book(
+            plan(Scenario::FanOut, |plan| {
+                plan.connections(2).publishers(1).no_echo()
+            }),
+            0,
+        );
         book.expect(&[1], |_| true);
         book.enter(1, ours(0, 0, 0), 0);
         assert!(book.drained());
@@ -491,21 +504,21 @@ mod tests {
 
     #[test]
     fn a_histogram_takes_no_more_than_its_kilobytes() {
-        let bytes = histogram().expect("bounds").distinct_values() * size_of::<u64>();
+        let bytes = histogram().distinct_values() * size_of::<u64>();
         assert!(bytes <= 256 << 10, "{bytes}");
     }
 
     #[test]
     fn tallies_of_two_threads_are_one() {
-        let mut first = book("fan-out", 0);
+        let mut first = book(plan(Scenario::FanOut, |plan| plan), 0);
         first.enter(0, ours(0, 0, 100), 101);
         first.count_ended(0, 1006);
-        let mut second = book("fan-out", 0);
+        let mut second = book(plan(Scenario::FanOut, |plan| plan), 0);
         second.enter(0, ours(0, 1, 100), 101);
         second.count_ended(0, 1006);
         second.tally_mut().broken = Some("a rule".to_owned());
         let mut tally = first.into_tally();
-        tally.add(second.into_tally()).expect("the same bounds");
+        tally.add(second.into_tally());
         assert_eq!(
             (tally.delivered, tally.latency.len(), tally.faults.lost),
             (2, 2, 1)

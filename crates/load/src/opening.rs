@@ -6,7 +6,7 @@
 //!
 //! RFC 6455 §4.1 wants a client to open one connection to an address at a time,
 //! so that no script can drown a server. To drown servers is what this is for:
-//! here `--opening-at-once` are, and 1 is the RFC's way.
+//! here `PlanBuilder::opening_at_once` are, and 1 is the RFC's way.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
@@ -19,8 +19,9 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, Socket, Type};
 use yamabiko::reactor::Mailbox;
 use yamabiko::websocket::deflate::DeflateConfig;
-use yamabiko::websocket::handshake::{Established, WebSocketUri};
+use yamabiko::websocket::handshake::WebSocketUri;
 
+use super::error::Error;
 use super::orders::{Event, Order};
 use super::plan::Plan;
 use super::randomness;
@@ -50,13 +51,13 @@ impl Opening {
     /// `m` goes to thread `m` modulo the number of threads.
     ///
     /// # Errors
-    /// No thread, in words.
+    /// No thread.
     pub(super) fn start(
         plan: &Plan,
         addresses: Vec<SocketAddr>,
         mailboxes: Vec<Mailbox<Order>>,
         events: Sender<Event>,
-    ) -> Result<Arc<Opening>, String> {
+    ) -> Result<Arc<Opening>, Error> {
         let opening = Arc::new(Opening {
             plan: plan.clone(),
             addresses,
@@ -66,13 +67,13 @@ impl Opening {
             mailboxes,
             events,
         });
-        for _ in 0..plan.opening.at_once.get().min(plan.connections) {
+        for _ in 0..plan.opening.at_once.min(plan.connections) {
             let opening = Arc::clone(&opening);
             thread::Builder::new()
                 .name("opening".to_owned())
                 .stack_size(STACK_BYTES)
                 .spawn(move || opening.work())
-                .map_err(|error| format!("no thread: {}", crate::output::words(&error)))?;
+                .map_err(Error::Thread)?;
         }
         Ok(opening)
     }
@@ -128,15 +129,19 @@ impl Opening {
 /// The addresses of the URL's host.
 ///
 /// # Errors
-/// It has none, in words.
-pub(super) fn resolve(url: &WebSocketUri) -> Result<Vec<SocketAddr>, String> {
+/// It has none.
+pub(super) fn resolve(url: &WebSocketUri) -> Result<Vec<SocketAddr>, Error> {
     let host = url.host().trim_matches(['[', ']']);
+    let failed = |source| Error::Resolve {
+        host: host.to_owned(),
+        source,
+    };
     let addresses: Vec<_> = (host, url.port())
         .to_socket_addrs()
-        .map_err(|error| format!("cannot find {host}: {}", crate::output::words(&error)))?
+        .map_err(failed)?
         .collect();
     if addresses.is_empty() {
-        return Err(format!("{host} has no address"));
+        return Err(failed(no_address()));
     }
     Ok(addresses)
 }
@@ -144,18 +149,17 @@ pub(super) fn resolve(url: &WebSocketUri) -> Result<Vec<SocketAddr>, String> {
 /// Opens one connection: to the first address that takes it.
 ///
 /// # Errors
-/// In words, with the address and a hint where one helps.
-fn open(plan: &Plan, addresses: &[SocketAddr], number: u32) -> Result<Opened, String> {
+/// That of the handshake, or of the last address if none takes it.
+fn open(plan: &Plan, addresses: &[SocketAddr], number: u32) -> Result<Opened, Error> {
     let deadline = Instant::now() + plan.opening.timeout;
-    let mut failure = "there is no address to connect to".to_owned();
+    let mut failure = Error::Resolve {
+        host: plan.url.host().to_owned(),
+        source: no_address(),
+    };
     for &address in addresses {
-        let source = source_of(plan, number, address);
-        match connect(address, source, plan.is_slow(number), deadline) {
-            Ok(stream) => {
-                return shake_hands(plan, stream, deadline)
-                    .map_err(|error| format!("{address}: {error}"));
-            }
-            Err(error) => failure = explain(address, source, &error),
+        match connect(plan, number, address, deadline) {
+            Ok(stream) => return shake_hands(plan, stream, address, deadline),
+            Err(error) => failure = error,
         }
     }
     Err(failure)
@@ -174,10 +178,25 @@ fn source_of(plan: &Plan, number: u32, address: SocketAddr) -> Option<IpAddr> {
 }
 
 fn connect(
+    plan: &Plan,
+    number: u32,
     address: SocketAddr,
-    source: Option<IpAddr>,
-    slow: bool,
     deadline: Instant,
+) -> Result<TcpStream, Error> {
+    let from = source_of(plan, number, address);
+    let left = left_until(deadline).ok_or(Error::OpenTimeout { address })?;
+    connect_from(from, address, plan.is_slow(number), left).map_err(|source| Error::Connect {
+        address,
+        from,
+        source,
+    })
+}
+
+fn connect_from(
+    source: Option<IpAddr>,
+    address: SocketAddr,
+    slow: bool,
+    timeout: Duration,
 ) -> io::Result<TcpStream> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
@@ -189,86 +208,71 @@ fn connect(
         // server would not know for long.
         socket.set_recv_buffer_size(SLOW_BUFFER_BYTES)?;
     }
-    socket.connect_timeout(&address.into(), left_until(deadline)?)?;
+    socket.connect_timeout(&address.into(), timeout)?;
     Ok(socket.into())
 }
 
-fn shake_hands(plan: &Plan, mut stream: TcpStream, deadline: Instant) -> Result<Opened, String> {
+fn shake_hands(
+    plan: &Plan,
+    mut stream: TcpStream,
+    address: SocketAddr,
+    deadline: Instant,
+) -> Result<Opened, Error> {
     let mut nonce = [0; 16];
     randomness::fill(&mut nonce)?;
     let mut handshake = plan
         .greeting
         .handshake(&plan.url, nonce)
-        .map_err(|error| error.to_string())?;
+        .map_err(Error::Request)?;
     if plan.compress {
         // Without context takeover, in both directions.
         handshake = handshake.deflate(DeflateConfig::default());
     }
     let mut request = Vec::new();
     handshake.write_request(&mut request);
-    let words =
-        |error: io::Error| format!("in the opening handshake: {}", crate::output::words(&error));
-    stream.write_all(&request).map_err(words)?;
-    let mut answer = Vec::new();
+    let failed = |source| Error::HandshakeTransport { address, source };
+    stream.write_all(&request).map_err(failed)?;
+    let mut response = Vec::new();
     loop {
-        let bytes = read_some(&mut stream, deadline).map_err(words)?;
-        answer.extend_from_slice(&bytes);
+        let left = left_until(deadline).ok_or(Error::OpenTimeout { address })?;
+        let bytes = read_some(&mut stream, left).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Error::OpenTimeout { address },
+            _ => failed(error),
+        })?;
+        response.extend_from_slice(&bytes);
         let established = handshake
-            .receive(&answer)
-            .map_err(|error| error.to_string())?;
+            .receive(&response)
+            .map_err(|source| Error::Handshake { address, source })?;
         if let Some(established) = established {
-            check_compression(plan, &established)?;
-            let surplus = answer.split_off(established.head_bytes);
+            if plan.compress && established.deflate.is_none() {
+                return Err(Error::CompressionDeclined { address });
+            }
+            let surplus = response.split_off(established.head_bytes);
             return Ok(Opened { stream, surplus });
         }
     }
 }
 
-fn check_compression(plan: &Plan, established: &Established) -> Result<(), String> {
-    match established.deflate {
-        None if plan.compress => Err("the server declines permessage-deflate".to_owned()),
-        _ => Ok(()),
-    }
-}
-
 /// The handshake bounds how much there may be of this.
-fn read_some(stream: &mut TcpStream, deadline: Instant) -> io::Result<Vec<u8>> {
+fn read_some(stream: &mut TcpStream, timeout: Duration) -> io::Result<Vec<u8>> {
     let mut bytes = [0; 2048];
-    stream.set_read_timeout(Some(left_until(deadline)?))?;
-    let count = match stream.read(&mut bytes) {
-        Ok(0) => Err(io::Error::other("the server ended the connection")),
-        Ok(count) => Ok(count),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(timed_out()),
-        Err(error) => Err(error),
-    }?;
-    Ok(bytes[..count].to_vec())
-}
-
-fn left_until(deadline: Instant) -> io::Result<Duration> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        return Err(timed_out());
+    stream.set_read_timeout(Some(timeout))?;
+    match stream.read(&mut bytes)? {
+        0 => Err(io::Error::other("the server ended the connection")),
+        count => Ok(bytes[..count].to_vec()),
     }
-    Ok(left)
 }
 
-fn timed_out() -> io::Error {
-    io::Error::other("the server took too long (see --open-timeout)")
+/// `None`: the deadline is past.
+fn left_until(deadline: Instant) -> Option<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    Some(left).filter(|left| !left.is_zero())
 }
 
-fn explain(address: SocketAddr, source: Option<IpAddr>, error: &io::Error) -> String {
-    let from = source.map_or(String::new(), |source| format!(" from {source}"));
-    let hint = match error.kind() {
-        io::ErrorKind::AddrNotAvailable => ": the ports may have run out (see --source-addresses)",
-        _ if error.raw_os_error() == Some(EMFILE) => ": raise the limit with 'ulimit -n'",
-        _ => "",
-    };
-    let words = crate::output::words(error);
-    format!("cannot connect to {address}{from}: {words}{hint}")
+fn no_address() -> io::Error {
+    io::Error::other("it has no address")
 }
 
 const SLOW_BUFFER_BYTES: usize = 64 << 10;
 /// They only wait; the handshake's buffers are on the heap.
 const STACK_BYTES: usize = 128 << 10;
-/// "Too many open files" on Linux, macOS and the BSDs; std has no kind for it.
-const EMFILE: i32 = 24;

@@ -4,6 +4,10 @@
 //! generator too: what it sends may pass a proxy. One system call fetches 1,024
 //! of them.
 
+use std::io;
+
+use super::error::Error;
+
 /// Keys from the operating system, by the kilobyte.
 pub(super) struct Keys {
     pool: Box<[u8; POOL_BYTES]>,
@@ -12,8 +16,8 @@ pub(super) struct Keys {
 
 impl Keys {
     /// # Errors
-    /// The operating system has no randomness, in words.
-    pub(super) fn new() -> Result<Keys, String> {
+    /// The operating system has no randomness.
+    pub(super) fn new() -> Result<Keys, Error> {
         let mut keys = Keys {
             pool: Box::new([0; POOL_BYTES]),
             used: 0,
@@ -40,9 +44,9 @@ impl Keys {
 /// Fills `bytes` with randomness of the operating system.
 ///
 /// # Errors
-/// It has none, in words.
-pub(super) fn fill(bytes: &mut [u8]) -> Result<(), String> {
-    getrandom::fill(bytes).map_err(|error| format!("no randomness: {error}"))
+/// It has none.
+pub(super) fn fill(bytes: &mut [u8]) -> Result<(), Error> {
+    getrandom::fill(bytes).map_err(|error| Error::Randomness(io::Error::other(error.to_string())))
 }
 
 const POOL_BYTES: usize = 4096;

@@ -230,16 +230,12 @@ fn paces(crew: &Crew, publishers: usize) -> Vec<Option<u32>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plan::tests::plan;
+    use super::super::plan::tests::{plan, window};
+    use super::super::plan::{Plan, Scenario};
     use super::*;
 
-    fn publishers(line: &str, thread: u32) -> Publishers {
-        let line = format!("bench {line} ws://127.0.0.1:9/");
-        Publishers::new(Crew::new(plan(&line), thread))
-    }
-
-    fn begun(line: &str, thread: u32) -> Publishers {
-        let mut publishers = publishers(line, thread);
+    fn begun(plan: Plan, thread: u32) -> Publishers {
+        let mut publishers = Publishers::new(Crew::new(plan, thread));
         publishers.begin(Timeline {
             start_ns: 0,
             from_ns: 0,
@@ -269,7 +265,10 @@ mod tests {
 
     #[test]
     fn a_window_is_filled_and_then_refilled_as_messages_come_back() {
-        let mut publishers = begun("fan-out --publishers 2 --window 3", 0);
+        let mut publishers = begun(
+            plan(Scenario::FanOut, |plan| plan.publishers(2).pace(window(3))),
+            0,
+        );
         assert_eq!(publishers.next_ready(), Some(1));
         assert_eq!(publishers.next_ready(), Some(0));
         assert_eq!(publishers.next_ready(), None);
@@ -286,7 +285,10 @@ mod tests {
 
     #[test]
     fn only_its_own_ears_pace_a_publisher() {
-        let mut publishers = begun("fan-out --publishers 2 --window 1", 0);
+        let mut publishers = begun(
+            plan(Scenario::FanOut, |plan| plan.publishers(2).pace(window(1))),
+            0,
+        );
         send(&mut publishers, 0, 1);
         while publishers.next_ready().is_some() {}
         heard(&mut publishers, 1, 0, 1);
@@ -305,7 +307,13 @@ mod tests {
     #[test]
     fn without_echo_the_neighbour_paces() {
         let mut publishers = begun(
-            "fan-out --connections 4 --publishers 4 --window 1 --no-echo --threads 2",
+            plan(Scenario::FanOut, |plan| {
+                plan.connections(4)
+                    .publishers(4)
+                    .pace(window(1))
+                    .no_echo()
+                    .threads(2)
+            }),
             1,
         );
         // The members of this thread are 1 and 3.
@@ -318,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_number_that_was_never_sent_opens_no_window() {
-        let mut publishers = begun("echo --window 2", 0);
+        let mut publishers = begun(plan(Scenario::Echo, |plan| plan.pace(window(2))), 0);
         send(&mut publishers, 0, 1);
         heard(&mut publishers, 0, 0, 77);
         assert_eq!(publishers.allowed(0, 5), 2);
@@ -326,7 +334,7 @@ mod tests {
 
     #[test]
     fn nothing_is_sent_after_the_end() {
-        let mut publishers = begun("echo --window 2", 0);
+        let mut publishers = begun(plan(Scenario::Echo, |plan| plan.pace(window(2))), 0);
         assert_eq!(publishers.allowed(0, 999_999_999), 2);
         assert_eq!(publishers.allowed(0, 1_000_000_000), 0);
         publishers.stop(500);
@@ -336,7 +344,12 @@ mod tests {
     #[test]
     fn a_rate_is_shared_in_turn_and_each_message_knows_when_it_was_due() {
         // One message each 100 ms, of publishers 0, 1, 2, 0, …; this thread has 1.
-        let mut publishers = begun("fan-out --publishers 3 --rate 10 --threads 3", 1);
+        let mut publishers = begun(
+            plan(Scenario::FanOut, |plan| {
+                plan.publishers(3).pace(Pace::Rate(10.0)).threads(3)
+            }),
+            1,
+        );
         publishers.tick(99_000_000);
         assert_eq!(
             (publishers.allowed(0, 0), publishers.next_ready()),
@@ -355,7 +368,12 @@ mod tests {
 
     #[test]
     fn what_is_due_before_the_end_is_a_goal_even_if_it_waits() {
-        let mut publishers = begun("fan-out --publishers 1 --rate 10", 0);
+        let mut publishers = begun(
+            plan(Scenario::FanOut, |plan| {
+                plan.publishers(1).pace(Pace::Rate(10.0))
+            }),
+            0,
+        );
         publishers.tick(150_000_000);
         send(&mut publishers, 0, 1);
         publishers.stop(300_000_000);

@@ -19,6 +19,8 @@ use yamabiko::reactor::{Mailbox, Reactor, ReactorConfig};
 
 use super::book::histogram;
 use super::crew::{Crew, index};
+use super::error::Error;
+use super::interrupt::Interrupt;
 use super::load::Load;
 use super::opening::{self, Opening};
 use super::orders::{Event, Order, Outcome, Wires};
@@ -27,27 +29,35 @@ use super::patience::Patience;
 use super::payload::Template;
 use super::plan::{Pace, Plan};
 use super::process::{self, Process};
-use super::progress::Progress;
+use super::progress::{Phase, Progress};
 use super::randomness;
 use super::report::{Latency, Report};
 use super::time::{Clock, Schedule, Timeline, nanos};
-use crate::signals;
 
-/// Runs the plan. A report of a server that fails is a report too.
+/// Carries a plan out: opens its connections, sends and checks its messages, closes, and
+/// reports. Blocks until then.
+///
+/// `progress` is called on this thread at every change, and at least every 50 ms; while
+/// it runs, the next phase does not begin. `interrupt` ends the run early.
+///
+/// The report of a server that fails under the load is a report too: see
+/// [`Report::failure`].
 ///
 /// # Errors
-/// Why nothing could be measured, in words.
-pub(super) fn conduct(plan: Plan) -> Result<Report, String> {
-    check_open_files(&plan)?;
+/// Nothing could be measured. The settings' own errors do not come here, but from
+/// [`PlanBuilder::build`](crate::PlanBuilder::build).
+pub fn run(
+    plan: &Plan,
+    interrupt: &Interrupt,
+    mut progress: impl FnMut(Progress),
+) -> Result<Report, Error> {
+    check_open_files(plan)?;
     let server = plan.pid.map(|pid| Process { pid });
     let before = server.map(Process::resident_bytes).transpose()?;
     let addresses = opening::resolve(&plan.url)?;
-    let mut conductor = Conductor::new(plan)?;
-    let mut report = Report::new(&conductor.plan);
-    if let Err(error) = conductor.open(addresses, server, &mut report) {
-        let _ = conductor.finish();
-        return Err(error);
-    }
+    let mut conductor = Conductor::new(plan, interrupt, &mut progress)?;
+    let mut report = Report::new(plan);
+    conductor.open(addresses, server, &mut report)?;
     conductor.settle();
     // From here on the server may die of the load: then there is still a report,
     // without the server's part.
@@ -59,7 +69,7 @@ pub(super) fn conduct(plan: Plan) -> Result<Report, String> {
     let after = resident();
     report.cut_short = conductor.cut_short();
     let outcome = conductor.finish()?;
-    report.enter(&conductor.plan, &outcome, &goals, measured.time);
+    report.enter(plan, &outcome, &goals, measured.time);
     report.load = measured.load_cpu.map(|cpu| report.cost(cpu));
     let cost = measured.server_cpu.map(|cpu| report.cost(cpu));
     if let (Some(process), Some(cost)) = (server, cost) {
@@ -69,19 +79,19 @@ pub(super) fn conduct(plan: Plan) -> Result<Report, String> {
     Ok(report)
 }
 
-struct Conductor {
-    plan: Plan,
+struct Conductor<'a> {
+    plan: &'a Plan,
+    interrupt: &'a Interrupt,
+    progress: &'a mut dyn FnMut(Progress),
     clock: Clock,
     mailboxes: Vec<Mailbox<Order>>,
     ticks: Vec<Arc<AtomicBool>>,
-    threads: Vec<JoinHandle<Result<Outcome, String>>>,
+    threads: Vec<JoinHandle<Result<Outcome, Error>>>,
     sender: Sender<Event>,
     events: Receiver<Event>,
     received: Arc<AtomicU64>,
-    progress: Progress,
     /// Members that have ended before their time.
     ended: u32,
-    interrupted: bool,
 }
 
 /// What was measured.
@@ -92,15 +102,17 @@ struct Measured {
     load_cpu: Option<Duration>,
 }
 
-impl Conductor {
-    fn new(plan: Plan) -> Result<Conductor, String> {
+impl<'a> Conductor<'a> {
+    fn new(
+        plan: &'a Plan,
+        interrupt: &'a Interrupt,
+        progress: &'a mut dyn FnMut(Progress),
+    ) -> Result<Conductor<'a>, Error> {
         let (sender, events) = channel();
-        let on_signal = sender.clone();
-        signals::on_first(move || {
-            // If nobody listens, the run is over.
-            let _ = on_signal.send(Event::Interrupted);
-        })?;
         let mut conductor = Conductor {
+            plan,
+            interrupt,
+            progress,
             clock: Clock::start(),
             mailboxes: Vec::new(),
             ticks: Vec::new(),
@@ -108,29 +120,23 @@ impl Conductor {
             sender,
             events,
             received: Arc::new(AtomicU64::new(0)),
-            progress: Progress::new(plan.progress),
             ended: 0,
-            interrupted: false,
-            plan,
         };
         let mut run = [0; 4];
         randomness::fill(&mut run)?;
-        let plan = &conductor.plan;
         let template = Template::new(plan.payload, u32::from_ne_bytes(run), plan.message_bytes);
-        for thread in 0..conductor.plan.threads {
+        for thread in 0..plan.threads {
             conductor.start_thread(thread, template.clone())?;
         }
         Ok(conductor)
     }
 
-    fn start_thread(&mut self, thread: u32, template: Template) -> Result<(), String> {
-        let words =
-            |error: std::io::Error| format!("no event loop: {}", crate::output::words(&error));
+    fn start_thread(&mut self, thread: u32, template: Template) -> Result<(), Error> {
         let mut reactor = Reactor::new(ReactorConfig {
             mailbox_capacity: index(self.plan.connections) + ORDERS_MAX,
             ..ReactorConfig::default()
         })
-        .map_err(words)?;
+        .map_err(Error::EventLoop)?;
         let wires = Wires {
             events: self.sender.clone(),
             received: Arc::clone(&self.received),
@@ -143,14 +149,14 @@ impl Conductor {
         let thread = thread::Builder::new()
             .name(format!("load-{thread}"))
             .spawn(move || load.run(&mut reactor))
-            .map_err(words)?;
+            .map_err(Error::Thread)?;
         self.threads.push(thread);
         Ok(())
     }
 
     /// Has the run to end before its time?
     fn cut_short(&self) -> bool {
-        self.interrupted || self.ended >= self.plan.connections
+        self.interrupt.is_raised() || self.ended >= self.plan.connections
     }
 
     fn order_all(&self, order: impl Fn() -> Order) {
@@ -160,22 +166,23 @@ impl Conductor {
         }
     }
 
-    /// The next event, or `None` after [`GLANCE`] without.
-    fn next_event(&mut self, done: &str) -> Option<Event> {
+    fn tell(&mut self, phase: Phase) {
         let received = self.received.load(Ordering::Relaxed);
-        self.progress.draw(done, received);
+        (self.progress)(Progress { phase, received });
+    }
+
+    /// The next event, or `None` after [`GLANCE`] without.
+    fn next_event(&mut self, phase: Phase) -> Option<Event> {
+        self.tell(phase);
         let event = self.events.recv_timeout(GLANCE).ok()?;
-        match event {
-            Event::Ended => self.ended += 1,
-            Event::Interrupted => self.interrupted = true,
-            _ => {}
+        if matches!(event, Event::Ended) {
+            self.ended += 1;
         }
         Some(event)
     }
 
     /// Waits, unless the run is cut short.
-    fn wait_until(&mut self, phase: &'static str, at_ns: u64) {
-        self.progress.phase(phase);
+    fn wait_until(&mut self, phase: impl Fn(Duration) -> Phase, at_ns: u64) {
         while !self.cut_short() {
             let left = self.clock.until(at_ns);
             if left.is_zero() {
@@ -185,37 +192,42 @@ impl Conductor {
                 thread::sleep(left);
                 continue;
             }
-            self.next_event(&format!("{:.0} s to go", left.as_secs_f64().ceil()));
+            self.next_event(phase(left));
         }
     }
 }
 
 /// The phases, in order.
-impl Conductor {
+impl Conductor<'_> {
     fn open(
         &mut self,
         addresses: Vec<std::net::SocketAddr>,
         server: Option<Process>,
         report: &mut Report,
-    ) -> Result<(), String> {
-        self.progress.phase("opening");
+    ) -> Result<(), Error> {
         let cpu_before = cpu_time(server);
         let started = Instant::now();
         let (mailboxes, sender) = (self.mailboxes.clone(), self.sender.clone());
-        let opening = Opening::start(&self.plan, addresses, mailboxes, sender)?;
-        let (mut opened, mut latency) = (0, histogram()?);
-        let all = u64::from(self.plan.connections);
-        while opened < all && !self.cut_short() {
-            match self.next_event(&format!("{opened} of {all} connections")) {
+        let opening = Opening::start(self.plan, addresses, mailboxes, sender)?;
+        let (mut opened, mut latency) = (0, histogram());
+        let connections = u64::from(self.plan.connections);
+        while opened < connections && !self.cut_short() {
+            let phase = Phase::Opening {
+                opened,
+                connections,
+            };
+            match self.next_event(phase) {
                 Some(Event::Opened(took)) => {
                     opened += 1;
                     latency.saturating_record(nanos(took));
                 }
                 Some(Event::NotOpened(error)) => {
                     opening.stop();
-                    return Err(format!(
-                        "{opened} of {all} connections opened, then: {error}"
-                    ));
+                    return Err(Error::Opening {
+                        opened,
+                        connections,
+                        source: Box::new(error),
+                    });
                 }
                 _ => {}
             }
@@ -232,10 +244,10 @@ impl Conductor {
     /// A server may answer first and subscribe then: it is given a moment.
     fn settle(&mut self) {
         let settled_ns = self.clock.now_ns().saturating_add(nanos(self.plan.settle));
-        self.wait_until("settling:", settled_ns);
+        self.wait_until(|left| Phase::Settling { left }, settled_ns);
     }
 
-    fn measure(&mut self, server: Option<Process>) -> Result<Measured, String> {
+    fn measure(&mut self, server: Option<Process>) -> Result<Measured, Error> {
         let start_ns = self.clock.now_ns().saturating_add(LEAD_NS);
         let from_ns = start_ns.saturating_add(nanos(self.plan.warm_up));
         let timeline = Timeline {
@@ -244,13 +256,13 @@ impl Conductor {
             to_ns: from_ns.saturating_add(nanos(self.plan.duration)),
         };
         let pacer = self.begin(timeline)?;
-        self.wait_until("warming up:", from_ns);
+        self.wait_until(|left| Phase::WarmingUp { left }, from_ns);
         let watched = [server, Some(Process::this())];
         let before = watched.map(cpu_time);
         if self.plan.slow > 0 {
             self.order_all(|| Order::Stall);
         }
-        self.wait_until("measuring:", timeline.to_ns);
+        self.wait_until(|left| Phase::Measuring { left }, timeline.to_ns);
         let at_ns = self.clock.now_ns().min(timeline.to_ns);
         let [server_cpu, load_cpu] = watched.map(cpu_time);
         drop(pacer);
@@ -264,15 +276,15 @@ impl Conductor {
 
     /// No thread may hear a message before it knows what to measure: first all
     /// are told, and when they have understood, they begin.
-    fn begin(&mut self, timeline: Timeline) -> Result<Option<Pacer>, String> {
+    fn begin(&mut self, timeline: Timeline) -> Result<Option<Pacer>, Error> {
         self.order_all(|| Order::Measure(timeline));
         let mut ready = 0;
         while ready < self.mailboxes.len() && !self.cut_short() {
-            if let Some(Event::Ready) = self.next_event("beginning") {
+            if let Some(Event::Ready) = self.next_event(Phase::Starting) {
                 ready += 1;
             }
         }
-        self.wait_until("beginning", timeline.start_ns);
+        self.wait_until(|_| Phase::Starting, timeline.start_ns);
         if self.cut_short() {
             return Ok(None);
         }
@@ -292,13 +304,12 @@ impl Conductor {
 
     /// Waits for what is on its way, and gives what each publisher was to send.
     fn drain(&mut self) -> Vec<u32> {
-        self.progress.phase("draining:");
         let mut goals = vec![0; index(self.plan.publishers)];
         let (mut answers, mut drained) = (0, 0);
         let mut patience = Patience::new(self.plan.drain);
         let threads = self.mailboxes.len();
         while drained < threads && patience.lasts(self.received.load(Ordering::Relaxed)) {
-            match self.next_event("waiting for what is under way") {
+            match self.next_event(Phase::Draining) {
                 Some(Event::Goals(of_thread)) => {
                     answers += 1;
                     for (publisher, goal) in of_thread {
@@ -323,39 +334,47 @@ impl Conductor {
         if self.plan.slow == 0 {
             return;
         }
-        self.progress.phase("slow members read again:");
         self.order_all(|| Order::Resume);
         let mut patience = Patience::new(self.plan.drain.min(SLOW_SILENCE));
         let mut ended = self.ended;
         while patience.lasts(self.received.load(Ordering::Relaxed) + u64::from(ended)) {
-            self.next_event("waiting for what was held back");
+            self.next_event(Phase::CatchingUp);
             ended = self.ended;
         }
     }
 
-    fn finish(&mut self) -> Result<Outcome, String> {
-        self.progress.phase("closing");
+    fn finish(&mut self) -> Result<Outcome, Error> {
+        self.tell(Phase::Closing);
+        let outcomes: Result<Vec<_>, _> = self.end_threads().into_iter().collect();
+        Ok(Outcome::of_all(outcomes?))
+    }
+
+    fn end_threads(&mut self) -> Vec<Result<Outcome, Error>> {
         self.order_all(|| Order::Finish);
-        let mut outcomes = Vec::new();
-        for thread in std::mem::take(&mut self.threads) {
-            let outcome = thread
-                .join()
-                .map_err(|_| "a thread of the load broke down")??;
-            outcomes.push(outcome);
-        }
-        Outcome::of_all(outcomes)
+        let threads = std::mem::take(&mut self.threads).into_iter();
+        threads
+            .map(|thread| thread.join().unwrap_or(Err(Error::Panicked)))
+            .collect()
+    }
+}
+
+/// No thread outlives the run, also if it fails.
+impl Drop for Conductor<'_> {
+    fn drop(&mut self) {
+        self.end_threads();
     }
 }
 
 /// Every connection needs a file, and so does the program.
-fn check_open_files(plan: &Plan) -> Result<(), String> {
+fn check_open_files(plan: &Plan) -> Result<(), Error> {
     let needed = u64::from(plan.connections) + FILES_BESIDE;
     match process::open_files_limits() {
-        Some((soft, hard)) if soft < needed => Err(format!(
-            "{} connections need {needed} open files, and {soft} are allowed: \
-             run 'ulimit -n {needed}' first (without further rights up to {hard})",
-            plan.connections
-        )),
+        Some((soft, hard)) if soft < needed => Err(Error::OpenFiles {
+            connections: plan.connections,
+            needed,
+            allowed: soft,
+            allowed_max: hard,
+        }),
         _ => Ok(()),
     }
 }

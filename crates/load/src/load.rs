@@ -27,6 +27,7 @@ use yamabiko::websocket::frame::{CloseCode, Opcode, encode};
 
 use super::book::{Book, Standing};
 use super::crew::Crew;
+use super::error::Error;
 use super::inbox::{Arrival, Broken, Judge};
 use super::member::Member;
 use super::orders::{Event, Order, Outcome, Wires};
@@ -59,13 +60,13 @@ pub(super) struct Load {
 
 impl Load {
     /// # Errors
-    /// No randomness, in words.
+    /// No randomness.
     pub(super) fn new(
         crew: Crew,
         clock: Clock,
         template: Template,
         wires: Wires,
-    ) -> Result<Load, String> {
+    ) -> Result<Load, Error> {
         Ok(Load {
             clock,
             judge: Judge {
@@ -78,7 +79,7 @@ impl Load {
                 Opcode::Text
             },
             keys: Keys::new()?,
-            book: Book::new(crew.clone())?,
+            book: Book::new(crew.clone()),
             publishers: Publishers::new(crew.clone()),
             members: (0..crew.members()).map(|_| None).collect(),
             by_slot: Vec::new(),
@@ -94,11 +95,9 @@ impl Load {
     /// Carries out orders until the last one.
     ///
     /// # Errors
-    /// The event loop's, in words.
-    pub(super) fn run(mut self, reactor: &mut Reactor<Order>) -> Result<Outcome, String> {
-        reactor
-            .run(&mut self)
-            .map_err(|error| format!("the event loop failed: {}", crate::output::words(&error)))?;
+    /// The event loop's.
+    pub(super) fn run(mut self, reactor: &mut Reactor<Order>) -> Result<Outcome, Error> {
+        reactor.run(&mut self).map_err(Error::EventLoop)?;
         let sent = self.publishers.sent();
         let (standings, slow_standings) = self.finished.unwrap_or_default();
         Ok(Outcome {
@@ -201,7 +200,7 @@ impl Load {
         };
         let key = match io.adopt(stream) {
             Ok(key) => key,
-            Err(error) => return self.tell(Event::NotOpened(crate::output::words(&error))),
+            Err(error) => return self.tell(Event::NotOpened(Error::EventLoop(error))),
         };
         if self.by_slot.len() <= key.index() {
             self.by_slot.resize(key.index() + 1, place);

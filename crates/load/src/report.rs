@@ -1,5 +1,4 @@
-//! What a run has found, as numbers: the JSON is this, and the table is made of
-//! it.
+//! What a run has found, as numbers: JSON is this, and the table is made of it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,53 +10,80 @@ use super::book::{Standing, Tally};
 use super::crew::index;
 use super::ledger::Faults;
 use super::orders::Outcome;
-use super::payload::Kind;
+use super::payload::Payload;
 use super::plan::{Pace, Plan, Scenario};
 use super::publishers::Sent;
 
-/// A run's result. Fields that do not apply are `null` in JSON. Times are in the
-/// unit of their name.
-#[derive(Debug, Serialize)]
-pub(super) struct Report {
-    /// The version of this program.
+/// A run's result. Fields that do not apply are `None`. Times are in the unit of their
+/// name. `Display` writes it as a table for people, one line for each part.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Report {
+    /// The version of this crate.
     pub yamabiko: &'static str,
+    /// The scenario's name.
     pub scenario: &'static str,
+    /// The server's URL.
     pub url: String,
+    /// The plan's settings.
     pub settings: Settings,
+    /// The opening of the connections.
     pub opening: Opened,
-    /// Ctrl-C, or all connections ended, before the time was up.
+    /// The run was interrupted, or all connections ended, before the time was up.
     pub cut_short: bool,
+    /// Time that was measured.
     pub measured_seconds: f64,
+    /// What was sent and received; `None` for idle.
     pub traffic: Option<Traffic>,
+    /// What went wrong.
     pub checks: Checks,
+    /// The members that stopped reading; slow only.
     pub slow: Option<Slow>,
+    /// The server's process, if the plan names it.
     pub server: Option<Server>,
-    /// This program's own.
+    /// CPU time of the process that runs the load.
     pub load: Option<Cost>,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct Settings {
+/// The settings of a plan, as they are reported.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Connections, the members.
     pub connections: u32,
+    /// Members that publish.
     pub publishers: u32,
+    /// Members that stop reading.
     pub slow_members: u32,
+    /// Bytes of a message.
     pub message_bytes: usize,
     /// `letters` or `json`.
     pub payload: &'static str,
+    /// Binary messages, not texts.
     pub binary: bool,
     /// permessage-deflate, on every connection.
     pub compress: bool,
+    /// The server sends a publisher's messages back to it.
     pub echo: bool,
+    /// Closed loop: messages in flight of each publisher.
     pub window: Option<u32>,
+    /// Open loop: messages of all publishers together.
     pub rate_per_second: Option<f64>,
+    /// Threads of the load.
     pub threads: u32,
+    /// Time of load before the measuring.
     pub warm_up_seconds: f64,
+    /// Time that was to be measured.
     pub duration_seconds: f64,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct Opened {
+/// The opening of the connections.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Opened {
+    /// How many were opened.
     pub connections: u64,
+    /// Time for all of them.
     pub seconds: f64,
     /// TCP and handshake of each.
     pub latency_us: Option<Latency>,
@@ -65,15 +91,23 @@ pub(super) struct Opened {
     pub server_us_per_connection: Option<f64>,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct Traffic {
+/// What was sent and received while measuring.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Traffic {
+    /// Messages that were sent.
     pub published: u64,
+    /// The same for each second.
     pub published_per_second: f64,
+    /// Messages that were received, each counted at each member that reads.
     pub delivered: u64,
+    /// The same for each second.
     pub delivered_per_second: f64,
+    /// Bytes of their payloads for each second.
     pub delivered_bytes_per_second: f64,
-    /// Octets that came, frame headers and control frames included.
+    /// Bytes that were received, frame headers and control frames included.
     pub received_bytes: u64,
+    /// The same for each delivery.
     pub received_bytes_per_delivery: f64,
     /// How many times as long the same frames are without compression.
     pub compression_ratio: Option<f64>,
@@ -85,60 +119,92 @@ pub(super) struct Traffic {
     pub unsent: u64,
 }
 
-#[derive(Debug, PartialEq, Serialize)]
-pub(super) struct Latency {
+/// A distribution of times, in microseconds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Latency {
+    /// How many times were recorded.
     pub samples: u64,
+    /// Their mean.
     pub mean: f64,
+    /// The median.
     pub p50: f64,
+    /// 90 of 100 are not above it.
     pub p90: f64,
+    /// 99 of 100 are not above it.
     pub p99: f64,
+    /// 999 of 1,000 are not above it.
     pub p99_9: f64,
+    /// The longest.
     pub max: f64,
 }
 
-/// From the first message to the last, the warm-up included.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Checks {
+/// What went wrong, from the first message to the last, the warm-up included. Members
+/// that stop reading are counted in [`Slow`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Checks {
+    /// Messages that a member should have received and did not.
     pub lost: u64,
+    /// Messages that came to a member more than once.
     pub doubled: u64,
+    /// Messages that came to a member after a later one of the same publisher.
     pub out_of_order: u64,
+    /// Messages of this run with other bytes than were sent.
     pub corrupted: u64,
+    /// Messages that came to a member that they were not for.
     pub misdelivered: u64,
-    /// Members that ended too early, by close code.
+    /// Members that ended too early, by close code; 1006: without a Close frame.
     pub ended: BTreeMap<u16, u64>,
     /// A rule of RFC 6455 that the server broke.
     pub broken: Option<String>,
-    /// For information.
+    /// For information: messages that are not of this run.
     pub foreign_messages: u64,
+    /// For information: pings of the server that were answered.
     pub pings_answered: u64,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct Slow {
+/// The members that stopped reading.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Slow {
+    /// How many there were.
     pub members: u32,
+    /// Those that the server ended, by close code.
     pub ended: BTreeMap<u16, u64>,
-    /// Still open, and every message has come after all.
+    /// Messages that did not come to the others, although they read again.
     pub missing_at_those_still_open: u64,
+    /// Messages that the server skipped.
     pub skipped: u64,
 }
 
 /// The server's process.
-#[derive(Debug, Serialize)]
-pub(super) struct Server {
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Server {
+    /// Its number.
     pub pid: u32,
+    /// Its CPU time.
     pub cpu: Cost,
+    /// Its memory before the first connection.
     pub resident_bytes_before: u64,
+    /// Its memory when all connections were open.
     pub resident_bytes_connected: u64,
+    /// Its memory at the end.
     pub resident_bytes_after: u64,
+    /// By how much the connections made it larger, for each.
     pub resident_bytes_per_connection: f64,
 }
 
 /// CPU time, user and system, while measuring.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct Cost {
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Cost {
+    /// CPU time.
     pub seconds: f64,
     /// 100: one core is used up.
     pub percent: f64,
+    /// The same for each delivery.
     pub us_per_delivery: Option<f64>,
 }
 
@@ -222,7 +288,7 @@ impl Report {
     }
 
     /// What the server has done wrong, in one line. `None`: nothing.
-    pub(super) fn complaint(&self) -> Option<String> {
+    pub fn failure(&self) -> Option<String> {
         let checks = &self.checks;
         let mut parts = Vec::new();
         for (count, what) in [
@@ -261,8 +327,8 @@ impl Settings {
             slow_members: plan.slow,
             message_bytes: plan.message_bytes,
             payload: match plan.payload {
-                Kind::Letters => "letters",
-                Kind::Json => "json",
+                Payload::Letters => "letters",
+                Payload::Json => "json",
             },
             binary: plan.binary,
             compress: plan.compress,
@@ -383,6 +449,7 @@ fn ratio(part: f64, whole: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::super::book::histogram;
+    use super::super::plan::tests::plan;
     use super::*;
 
     const STANDINGS: [Standing; 2] = [
@@ -427,16 +494,17 @@ mod tests {
 
     #[test]
     fn what_came_is_compared_with_the_frames_of_the_same_messages() {
-        let traffic = |line: &str| {
-            let plan = super::super::plan::tests::plan(line);
-            let mut tally = Tally::new().expect("histograms");
+        let traffic = |plan: Plan| {
+            let mut tally = Tally::new();
             (tally.delivered, tally.received_bytes) = (10, 10 * 257);
             Traffic::of(&plan, &tally, Duration::from_secs(1), 0)
         };
-        let compressed = traffic("bench fan-out ws://h/ --payload json --compress");
+        let compressed = traffic(plan(Scenario::FanOut, |plan| {
+            plan.payload(Payload::Json).compress()
+        }));
         assert_eq!(compressed.received_bytes_per_delivery, 257.0);
         assert_eq!(compressed.compression_ratio, Some(4.0));
-        let plain = traffic("bench fan-out ws://h/ --payload json");
+        let plain = traffic(plan(Scenario::FanOut, |plan| plan.payload(Payload::Json)));
         assert_eq!(plain.compression_ratio, None);
     }
 
@@ -448,7 +516,7 @@ mod tests {
 
     #[test]
     fn percentiles_are_in_microseconds_and_the_maximum_is_one_that_came() {
-        let mut nanos = histogram().expect("a histogram");
+        let mut nanos = histogram();
         assert_eq!(Latency::of(&nanos), None);
         (1..=1_000).for_each(|micros| nanos.saturating_record(micros * 1_000));
         let latency = Latency::of(&nanos).expect("values");
@@ -465,13 +533,13 @@ mod tests {
 
     #[test]
     fn a_server_without_fault_is_not_complained_of() {
-        let plan = super::super::plan::tests::plan("bench idle ws://127.0.0.1:9/");
+        let plan = plan(Scenario::Idle, |plan| plan);
         let mut report = Report::new(&plan);
-        assert_eq!(report.complaint(), None);
+        assert_eq!(report.failure(), None);
         report.checks.doubled = 2;
         report.checks.ended.insert(1006, 3);
         assert_eq!(
-            report.complaint().as_deref(),
+            report.failure().as_deref(),
             Some("the server failed: 2 doubled, 3 connections ended early")
         );
     }

@@ -7,6 +7,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use super::book::{Standing, Tally};
+use super::error::Error;
 use super::publishers::Sent;
 use super::time::Timeline;
 
@@ -42,7 +43,7 @@ pub(super) enum Event {
     /// A connection is open, and it took so long.
     Opened(Duration),
     /// A connection could not be opened, and why.
-    NotOpened(String),
+    NotOpened(Error),
     /// A thread knows what is to be measured.
     Ready,
     /// A member has ended before its time.
@@ -51,8 +52,6 @@ pub(super) enum Event {
     Goals(Vec<(u32, u32)>),
     /// All of them have come.
     Drained,
-    /// The user wants no more.
-    Interrupted,
 }
 
 /// What a thread shares with those who watch and drive it.
@@ -77,15 +76,12 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    /// What all threads have brought home, as one.
-    ///
-    /// # Errors
-    /// There is none; in words.
-    pub(super) fn of_all(outcomes: Vec<Outcome>) -> Result<Outcome, String> {
+    /// What all threads have brought home, as one. There is at least one.
+    pub(super) fn of_all(outcomes: Vec<Outcome>) -> Outcome {
         let mut outcomes = outcomes.into_iter();
-        let mut all = outcomes.next().ok_or("there is no thread")?;
+        let mut all = outcomes.next().expect("there is a thread");
         for outcome in outcomes {
-            all.tally.add(outcome.tally)?;
+            all.tally.add(outcome.tally);
             all.sent.extend(outcome.sent);
             for (ours, theirs) in [
                 (&mut all.standings, outcome.standings),
@@ -96,6 +92,6 @@ impl Outcome {
                 }
             }
         }
-        Ok(all)
+        all
     }
 }

@@ -324,7 +324,7 @@ const RSV1: u8 = 0b0100_0000;
 
 #[cfg(test)]
 mod tests {
-    use super::super::payload::{Head, Kind};
+    use super::super::payload::{Head, Payload};
     use super::super::unpacking::tests::compressed;
     use super::*;
     use proptest::prelude::*;
@@ -333,7 +333,7 @@ mod tests {
     const BYTES: usize = 64;
 
     fn template() -> Template {
-        Template::new(Kind::Letters, 0xC0FFEE, BYTES)
+        Template::new(Payload::Letters, 0xC0FFEE, BYTES)
     }
 
     fn plain() -> Judge {
@@ -451,13 +451,13 @@ mod tests {
 
     #[test]
     fn a_message_longer_than_the_read_buffer_is_compared_as_it_passes() {
-        for kind in [Kind::Letters, Kind::Json] {
+        for kind in [Payload::Letters, Payload::Json] {
             compare_as_it_passes(kind);
         }
     }
 
-    fn compare_as_it_passes(kind: Kind) {
-        let mut template = Template::new(kind, 1, 200_000);
+    fn compare_as_it_passes(payload: Payload) {
+        let mut template = Template::new(payload, 1, 200_000);
         let right = frame(true, Opcode::Binary, template.fill(head(0)));
         let mut judge = Judge {
             template,

@@ -1,0 +1,115 @@
+//! Load for any WebSocket server: it opens connections, sends messages, checks every
+//! delivery, and reports rates, latencies and faults.
+//!
+//! A measuring instrument checks what it measures. Every message carries its publisher,
+//! its number and its time; what a server loses, doubles, reorders, changes or delivers
+//! to the wrong connection is counted, and latencies are those of every delivery.
+//! `yamabiko bench` is this crate on the command line; what it measures and where it
+//! stops is in `docs/bench.md` of the repository.
+//!
+//! ```
+//! use std::time::Duration;
+//! use yamabiko::server::{Admission, Config, Context, Handler, Message, Refusal, Server, Upgrade};
+//! use yamabiko_load::{Interrupt, Plan, Scenario, run};
+//!
+//! /// A server that sends every message back.
+//! struct Echo;
+//!
+//! impl Handler for Echo {
+//!     type Session = ();
+//!     fn admit(&self, _request: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
+//!         Ok(Admission::new(()))
+//!     }
+//!     fn message(&self, _session: &mut (), message: Message<'_>, context: &mut Context<'_>) {
+//!         let _ = context.send(message);
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::default() };
+//! let server = Server::bind(config, Echo)?;
+//! let (url, handle) = (format!("ws://{}/", server.local_address()), server.handle());
+//! let thread = std::thread::spawn(move || server.run());
+//!
+//! let plan = Plan::builder(Scenario::Echo, url)
+//!     .connections(4)
+//!     .warm_up(Duration::ZERO)
+//!     .duration(Duration::from_millis(50))
+//!     .build()?;
+//! let report = run(&plan, &Interrupt::new(), |_progress| {})?;
+//! assert_eq!(report.failure(), None);
+//! println!("{report}");
+//!
+//! handle.shutdown();
+//! thread.join().unwrap()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It reads no arguments, no environment and no signals, and prints nothing: settings
+//! come in a [`Plan`], the end before time by an [`Interrupt`], and how far the run is
+//! goes to a callback as [`Progress`]. Of the machine it reads `/proc`, for CPU time and
+//! memory (Linux).
+//!
+//! # How it works
+//!
+//! ```text
+//!   Plan ─▶ conductor ──orders──▶ load (a thread: reactor, members) ⇄ server
+//!              │ ▲                   │
+//!              │ └──────events───────┘
+//!              ▼                    └─▶ book: ledger, histogram
+//!           Report ─▶ table, or any format of serde
+//! ```
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `plan.rs` | the settings, checked |
+//! | `conductor.rs`, `orders.rs`, `patience.rs` | the phases of a run, and what is said in them |
+//! | `interrupt.rs`, `progress.rs`, `error.rs` | what goes in and out besides |
+//! | `opening.rs` | TCP and the opening handshake |
+//! | `load.rs`, `crew.rs`, `member.rs` | one thread's members, on the same reactor as the server |
+//! | `publishers.rs`, `pacer.rs`, `time.rs` | who sends when: closed loop, open loop |
+//! | `payload.rs`, `inbox.rs`, `unpacking.rs` | what a message is, bytes into messages, compressed ones |
+//! | `ledger.rs`, `book.rs` | what was lost, doubled, late; latencies |
+//! | `process.rs` | the server's CPU and memory |
+//! | `report.rs`, `table.rs`, `numbers.rs` | the result |
+
+#![forbid(unsafe_code)]
+
+mod book;
+mod conductor;
+mod crew;
+mod error;
+mod inbox;
+mod interrupt;
+mod ledger;
+mod load;
+mod member;
+pub mod numbers;
+mod opening;
+mod orders;
+mod pacer;
+mod patience;
+mod payload;
+mod plan;
+mod process;
+mod progress;
+mod publishers;
+mod randomness;
+mod report;
+mod table;
+mod time;
+mod unpacking;
+
+pub use conductor::run;
+pub use error::Error;
+pub use interrupt::Interrupt;
+pub use payload::Payload;
+pub use plan::{MESSAGE_BYTES, Pace, Plan, PlanBuilder, RATES, Scenario};
+pub use progress::{Phase, Progress};
+pub use report::{Checks, Cost, Latency, Opened, Report, Server, Settings, Slow, Traffic};
+
+/// The README's example is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
