@@ -54,54 +54,54 @@
 //! # How it works
 //!
 //! ```text
-//!   Plan ─▶ conductor ──orders──▶ load (a thread: reactor, members) ⇄ server
-//!              │ ▲                   │
-//!              │ └──────events───────┘
-//!              ▼                    └─▶ book: ledger, histogram
+//!   Plan ─▶ coordinator ──commands──▶ load (a thread: reactor, members) ⇄ server
+//!              │ ▲                     │ │
+//!              │ └───────events────────┘ └─▶ recorder: delivery tracker, histograms
+//!              ▼
 //!           Report ─▶ table, or any format of serde
 //! ```
 //!
 //! | file | what is in it |
 //! |---|---|
 //! | `plan.rs` | the settings, checked |
-//! | `conductor.rs`, `orders.rs`, `patience.rs` | the phases of a run, and what is said in them |
-//! | `interrupt.rs`, `progress.rs`, `error.rs` | what goes in and out besides |
+//! | `coordinator.rs`, `commands.rs`, `quiet_timeout.rs` | the phases of a run, and its messages between threads |
+//! | `interrupt.rs`, `progress.rs`, `error.rs` | what else goes in and out |
 //! | `opening.rs` | TCP and the opening handshake |
-//! | `load.rs`, `crew.rs`, `member.rs` | one thread's members, on the same reactor as the server |
-//! | `publishers.rs`, `pacer.rs`, `time.rs` | who sends when: closed loop, open loop |
-//! | `payload.rs`, `inbox.rs`, `unpacking.rs` | what a message is, bytes into messages, compressed ones |
-//! | `ledger.rs`, `book.rs` | what was lost, doubled, late; latencies |
+//! | `load.rs`, `partition.rs`, `member.rs` | one thread's members, on the same reactor as the server |
+//! | `publishers.rs`, `pacer.rs`, `time.rs` | which publisher sends when: closed loop, open loop |
+//! | `payload.rs`, `frame_reader.rs`, `inflater.rs` | the content of messages; bytes into messages; compressed messages |
+//! | `delivery_tracker.rs`, `recorder.rs` | lost, doubled and late messages; latencies |
 //! | `process.rs` | the server's CPU and memory |
 //! | `report.rs`, `table.rs`, `numbers.rs` | the result |
 
 #![forbid(unsafe_code)]
 
-mod book;
-mod conductor;
-mod crew;
+mod commands;
+mod coordinator;
+mod delivery_tracker;
 mod error;
-mod inbox;
+mod frame_reader;
+mod inflater;
 mod interrupt;
-mod ledger;
 mod load;
 mod member;
 pub mod numbers;
 mod opening;
-mod orders;
 mod pacer;
-mod patience;
+mod partition;
 mod payload;
 mod plan;
 mod process;
 mod progress;
 mod publishers;
+mod quiet_timeout;
 mod randomness;
+mod recorder;
 mod report;
 mod table;
 mod time;
-mod unpacking;
 
-pub use conductor::run;
+pub use coordinator::run;
 pub use error::Error;
 pub use interrupt::Interrupt;
 pub use payload::Payload;

@@ -2,20 +2,20 @@
 //! members.
 //!
 //! ```text
-//!   conductor ── Order ──▶ mailbox ─▶ Load ─▶ Event ──▶ conductor
-//!                                      │ ▲
-//!                         frames, masked │ frames, judged where they lie
-//!                                      ▼ │
-//!                                     sockets
+//!   coordinator ── Command ──▶ mailbox ─▶ Load ─▶ Event ──▶ coordinator
+//!                                         │ ▲
+//!                          frames, masked │ │ frames, checked in the read buffer
+//!                                         ▼ │
+//!                                       sockets
 //! ```
 //!
-//! Members are opened elsewhere ([`super::opening`]) and handed in when WebSocket
-//! is spoken on them. A read brings many messages; they are judged one after the
-//! other, entered in the [`Book`], and then whoever may go on publishes: one
-//! write for all that it may send.
+//! [`super::opening`] opens the connections and hands them in after the opening
+//! handshake. A read brings many messages, which are checked one after the other and
+//! recorded ([`Recorder`]). Then the publishers that may go on publish, each with one
+//! write for all messages that it may send.
 //!
-//! For a member there are some 330 octets here and in the reactor, and no buffer
-//! unless a write was cut short.
+//! A member takes some 330 bytes, here and in the reactor, and has no buffer unless
+//! the kernel took only a part of a write.
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -25,99 +25,99 @@ use std::time::Duration;
 use yamabiko::reactor::{Application, End, Io, Reactor, SocketKey};
 use yamabiko::websocket::frame::{CloseCode, Opcode, encode};
 
-use super::book::{Book, Standing};
-use super::crew::Crew;
+use super::commands::{Command, Event, Links, Outcome};
 use super::error::Error;
-use super::inbox::{Arrival, Broken, Judge};
+use super::frame_reader::{Arrival, Broken, Checker};
+use super::inflater::Inflater;
 use super::member::Member;
-use super::orders::{Event, Order, Outcome, Wires};
+use super::partition::Partition;
 use super::payload::{Reading, Template};
 use super::publishers::Publishers;
 use super::randomness::Keys;
+use super::recorder::{Recorder, Standing};
 use super::time::Clock;
-use super::unpacking::Unpacking;
 
 /// See the [module's text](self).
 pub(super) struct Load {
-    crew: Crew,
+    partition: Partition,
     clock: Clock,
-    judge: Judge,
+    checker: Checker,
     opcode: Opcode,
     keys: Keys,
-    book: Book,
+    recorder: Recorder,
     publishers: Publishers,
-    /// By their number in the crew. `None`: not there yet, or gone.
+    /// By their index in the partition. `None`: not open yet, or ended.
     members: Vec<Option<Member>>,
     /// For each slot of the reactor, the member in it.
     by_slot: Vec<usize>,
     /// Frames on their way from here to the kernel.
     batch: Vec<u8>,
-    goals: Arc<[u32]>,
-    told_drained: bool,
+    totals: Arc<[u32]>,
+    reported_drained: bool,
     finished: Option<(Vec<Standing>, Vec<Standing>)>,
-    wires: Wires,
+    links: Links,
 }
 
 impl Load {
     /// # Errors
     /// No randomness.
     pub(super) fn new(
-        crew: Crew,
+        partition: Partition,
         clock: Clock,
         template: Template,
-        wires: Wires,
+        links: Links,
     ) -> Result<Load, Error> {
         Ok(Load {
             clock,
-            judge: Judge {
-                unpacking: crew.plan().compress.then(|| Unpacking::new(&template)),
+            checker: Checker {
+                inflater: partition.plan().compress.then(|| Inflater::new(&template)),
                 template,
             },
-            opcode: if crew.plan().binary {
+            opcode: if partition.plan().binary {
                 Opcode::Binary
             } else {
                 Opcode::Text
             },
             keys: Keys::new()?,
-            book: Book::new(crew.clone()),
-            publishers: Publishers::new(crew.clone()),
-            members: (0..crew.members()).map(|_| None).collect(),
+            recorder: Recorder::new(partition.clone()),
+            publishers: Publishers::new(partition.clone()),
+            members: (0..partition.members()).map(|_| None).collect(),
             by_slot: Vec::new(),
             batch: Vec::new(),
-            goals: Arc::new([]),
-            told_drained: false,
+            totals: Arc::new([]),
+            reported_drained: false,
             finished: None,
-            wires,
-            crew,
+            links,
+            partition,
         })
     }
 
-    /// Carries out orders until the last one.
+    /// Carries out commands until the last one.
     ///
     /// # Errors
     /// The event loop's.
-    pub(super) fn run(mut self, reactor: &mut Reactor<Order>) -> Result<Outcome, Error> {
+    pub(super) fn run(mut self, reactor: &mut Reactor<Command>) -> Result<Outcome, Error> {
         reactor.run(&mut self).map_err(Error::EventLoop)?;
         let sent = self.publishers.sent();
         let (standings, slow_standings) = self.finished.unwrap_or_default();
         Ok(Outcome {
-            tally: self.book.into_tally(),
+            tally: self.recorder.into_tally(),
             sent,
             standings,
             slow_standings,
         })
     }
 
-    /// The conductor may have gone; then nobody has to be told.
-    fn tell(&self, event: Event) {
-        let _ = self.wires.events.send(event);
+    /// The coordinator may have ended; then nobody needs the event.
+    fn report(&self, event: Event) {
+        let _ = self.links.events.send(event);
     }
 }
 
 impl Application for Load {
-    type Mail = Order;
+    type Mail = Command;
 
-    /// Adopted by `take_in`, where it was noted.
+    /// `take_in` adopted it and has done what is to be done.
     fn opened(&mut self, _io: &mut Io, _key: SocketKey, _peer: SocketAddr) {}
 
     fn received(&mut self, io: &mut Io, key: SocketKey, bytes: &mut [u8]) {
@@ -144,47 +144,47 @@ impl Application for Load {
         self.publish_from(io, place);
     }
 
-    /// A closing handshake that the server does not end.
+    /// The server has not completed a closing handshake in time.
     fn timer(&mut self, io: &mut Io, key: SocketKey) {
         if let Some(&member) = self.by_slot.get(key.index()) {
             self.remove(io, member);
         }
     }
 
-    /// The last connections have had their time.
+    /// The last connections have not ended in time.
     fn alarm(&mut self, io: &mut Io) {
         io.stop();
     }
 
-    fn mail(&mut self, io: &mut Io, order: Order) {
-        match order {
-            Order::Member {
+    fn mail(&mut self, io: &mut Io, command: Command) {
+        match command {
+            Command::Member {
                 number,
                 stream,
                 surplus,
             } => self.take_in(io, number, stream, surplus),
-            Order::Measure(timeline) => {
-                self.book.set_timeline(timeline);
-                self.tell(Event::Ready);
+            Command::Measure(timeline) => {
+                self.recorder.set_timeline(timeline);
+                self.report(Event::Ready);
             }
-            Order::Begin => self.begin(io),
-            Order::Tick => self.tick(io),
-            Order::Stall => self.for_each_slow(|key| io.pause_reading(key)),
-            Order::Stop { at_ns } => self.stop(io, at_ns),
-            Order::Expect(goals) => self.expect(goals),
-            Order::Resume => self.for_each_slow(|key| io.resume_reading(key)),
-            Order::Finish => self.finish(io),
+            Command::Begin => self.begin(io),
+            Command::Tick => self.tick(io),
+            Command::Stall => self.for_each_slow(|key| io.pause_reading(key)),
+            Command::Stop { at_ns } => self.stop(io, at_ns),
+            Command::Expect(totals) => self.expect(totals),
+            Command::Resume => self.for_each_slow(|key| io.resume_reading(key)),
+            Command::Finish => self.finish(io),
         }
     }
 
     fn turn_ended(&mut self, io: &mut Io) {
-        let received = self.book.take_received();
+        let received = self.recorder.take_received();
         if received > 0 {
-            self.wires.received.fetch_add(received, Ordering::Relaxed);
+            self.links.received.fetch_add(received, Ordering::Relaxed);
         }
-        if !self.told_drained && self.book.drained() {
-            self.told_drained = true;
-            self.tell(Event::Drained);
+        if !self.reported_drained && self.recorder.drained() {
+            self.reported_drained = true;
+            self.report(Event::Drained);
         }
         if self.finished.is_some() && io.sockets() == 0 {
             io.stop();
@@ -192,22 +192,26 @@ impl Application for Load {
     }
 }
 
-/// The orders.
+/// Carrying out commands.
 impl Load {
     fn take_in(&mut self, io: &mut Io, number: u32, stream: TcpStream, mut surplus: Vec<u8>) {
-        let Some(place) = self.crew.member(number).filter(|_| self.finished.is_none()) else {
+        let Some(place) = self
+            .partition
+            .member(number)
+            .filter(|_| self.finished.is_none())
+        else {
             return;
         };
         let key = match io.adopt(stream) {
             Ok(key) => key,
-            Err(error) => return self.tell(Event::NotOpened(Error::EventLoop(error))),
+            Err(error) => return self.report(Event::NotOpened(Error::EventLoop(error))),
         };
         if self.by_slot.len() <= key.index() {
             self.by_slot.resize(key.index() + 1, place);
         }
         self.by_slot[key.index()] = place;
         let mut member = Member::new(key);
-        if let Some(hello) = &self.crew.plan().greeting.hello {
+        if let Some(hello) = &self.partition.plan().greeting.hello {
             member.send(io, &mut self.keys, Opcode::Text, hello.as_bytes());
         }
         self.members[place] = Some(member);
@@ -215,34 +219,34 @@ impl Load {
     }
 
     fn begin(&mut self, io: &mut Io) {
-        self.publishers.begin(self.book.timeline());
+        self.publishers.begin(self.recorder.timeline());
         self.publish(io);
     }
 
     fn tick(&mut self, io: &mut Io) {
-        self.wires.tick_waits.store(false, Ordering::Relaxed);
+        self.links.tick_waits.store(false, Ordering::Relaxed);
         self.publishers.tick(self.clock.now_ns());
         self.publish(io);
     }
 
     fn stop(&mut self, io: &mut Io, at_ns: u64) {
-        let mut timeline = self.book.timeline();
+        let mut timeline = self.recorder.timeline();
         timeline.to_ns = timeline.to_ns.min(at_ns);
-        self.book.set_timeline(timeline);
+        self.recorder.set_timeline(timeline);
         self.publishers.stop(at_ns);
         self.publish(io);
-        self.tell(Event::Goals(self.publishers.goals()));
+        self.report(Event::Totals(self.publishers.totals()));
     }
 
-    fn expect(&mut self, goals: Arc<[u32]>) {
-        self.goals = goals;
+    fn expect(&mut self, totals: Arc<[u32]>) {
+        self.totals = totals;
         let members = &self.members;
-        self.book
-            .expect(&self.goals, |place| is_open(members, place));
+        self.recorder
+            .expect(&self.totals, |place| is_open(members, place));
     }
 
     fn for_each_slow(&self, mut act: impl FnMut(SocketKey)) {
-        let slow = |place: &usize| self.crew.is_slow(*place);
+        let slow = |place: &usize| self.partition.is_slow(*place);
         for place in (0..self.members.len()).filter(slow) {
             if let Some(member) = &self.members[place] {
                 act(member.key);
@@ -250,13 +254,13 @@ impl Load {
         }
     }
 
-    /// What is there now is what is brought home; then every member says
-    /// goodbye, and the server has a moment to answer.
+    /// The result is what has come until now. Every member sends a Close frame, and the
+    /// server has a moment to respond.
     fn finish(&mut self, io: &mut Io) {
-        let (members, crew) = (&self.members, &self.crew);
+        let (members, partition) = (&self.members, &self.partition);
         let standings = |slow: bool| {
-            let counts = |place| is_open(members, place) && crew.is_slow(place) == slow;
-            self.book.standings(counts)
+            let counts = |place| is_open(members, place) && partition.is_slow(place) == slow;
+            self.recorder.standings(counts)
         };
         self.finished = Some((standings(false), standings(true)));
         io.set_alarm(Some(io.now().plus(CLOSE_TIMEOUT)));
@@ -266,18 +270,18 @@ impl Load {
     }
 }
 
-/// What comes in.
+/// Receiving.
 impl Load {
     fn read(&mut self, io: &mut Io, place: usize, bytes: &mut [u8]) {
         let now_ns = self.clock.now_ns();
-        self.book.came(place, bytes.len(), now_ns);
+        self.recorder.record_bytes(place, bytes.len(), now_ns);
         let mut input = bytes;
         loop {
             let Some(member) = &mut self.members[place] else {
                 return;
             };
-            match member.inbox.next(&mut input, &mut self.judge) {
-                Ok(Some(Arrival::Message(reading))) => self.enter(place, reading, now_ns),
+            match member.reader.next(&mut input, &mut self.checker) {
+                Ok(Some(Arrival::Message(reading))) => self.record(place, reading, now_ns),
                 Ok(Some(Arrival::Control(opcode))) => self.control(io, place, opcode),
                 Ok(None) => break,
                 Err(broken) => return self.fail(io, place, broken),
@@ -287,8 +291,8 @@ impl Load {
     }
 
     #[inline]
-    fn enter(&mut self, place: usize, reading: Reading, now_ns: u64) {
-        if let Some(advance) = self.book.enter(place, reading, now_ns) {
+    fn record(&mut self, place: usize, reading: Reading, now_ns: u64) {
+        if let Some(advance) = self.recorder.record(place, reading, now_ns) {
             self.publishers.advanced(place, advance);
         }
     }
@@ -299,7 +303,7 @@ impl Load {
         };
         match opcode {
             Opcode::Ping => {
-                self.book.tally_mut().pings += 1;
+                self.recorder.tally_mut().pings += 1;
                 member.answer_ping(io, &mut self.keys);
             }
             Opcode::Close => {
@@ -311,14 +315,14 @@ impl Load {
     }
 
     fn fail(&mut self, io: &mut Io, place: usize, broken: Broken) {
-        let rule = &mut self.book.tally_mut().broken;
+        let rule = &mut self.recorder.tally_mut().broken;
         rule.get_or_insert_with(|| broken.to_string());
         self.end(io, place, NO_CLOSE_CAME, CloseCode::PROTOCOL_ERROR.get());
         self.remove(io, place);
     }
 
-    /// A member has ended with a code, and answers with another. Then it is for
-    /// the server to end TCP (RFC 6455 §7.1.1).
+    /// A member has ended with one close code and responds with another. After that the
+    /// server has to end TCP (RFC 6455 §7.1.1).
     fn end(&mut self, io: &mut Io, place: usize, code: u16, answer: u16) {
         self.note_end(place, code);
         if let Some(member) = &mut self.members[place] {
@@ -327,15 +331,15 @@ impl Load {
         }
     }
 
-    /// Counts the end of a member that nobody has asked to end.
+    /// Counts a connection that has ended, unless the run is over.
     fn note_end(&mut self, place: usize, code: u16) {
         if self.finished.is_some() || !is_open(&self.members, place) {
             return;
         }
-        self.book.count_ended(place, code);
-        self.book.give_up(place, &self.goals);
+        self.recorder.count_ended(place, code);
+        self.recorder.give_up(place, &self.totals);
         self.publishers.gone(place);
-        self.tell(Event::Ended);
+        self.report(Event::Ended);
     }
 
     fn remove(&mut self, io: &mut Io, place: usize) {
@@ -345,7 +349,7 @@ impl Load {
     }
 }
 
-/// What goes out.
+/// Publishing.
 impl Load {
     fn publish(&mut self, io: &mut Io) {
         while let Some(publisher) = self.publishers.next_ready() {
@@ -365,8 +369,8 @@ impl Load {
             let mut count = 0;
             while count < allowed && self.batch.len() < BATCH_BYTES {
                 let head = self.publishers.next_head(place, now_ns);
-                self.book.published(head.sent_ns, now_ns);
-                let (key, payload) = (self.keys.next_key(), self.judge.template.fill(head));
+                self.recorder.published(head.sent_ns, now_ns);
+                let (key, payload) = (self.keys.next_key(), self.checker.template.fill(head));
                 encode(true, self.opcode, Some(key), payload, &mut self.batch);
                 count += 1;
             }
@@ -384,5 +388,5 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Frames are written in pieces of about this size; with a longer message, one
 /// by one.
 const BATCH_BYTES: usize = 64 << 10;
-/// TCP ended without a Close.
+/// TCP ended without a Close frame.
 const NO_CLOSE_CAME: u16 = 1006;

@@ -1,16 +1,16 @@
-//! One connection: what has come of a message, and what has not gone yet.
+//! One connection: the reader of its frames, and the bytes that wait to be written.
 
 use yamabiko::reactor::{Io, SocketKey};
 use yamabiko::websocket::frame::{CloseCode, Opcode, encode};
 
-use super::inbox::Inbox;
+use super::frame_reader::FrameReader;
 use super::randomness::Keys;
 
 /// A member from its 101 to the end of TCP.
 pub(super) struct Member {
     pub key: SocketKey,
-    pub inbox: Inbox,
-    /// What the kernel had no room for: a batch of messages, and pongs up to
+    pub reader: FrameReader,
+    /// Bytes that the kernel had no room for: a batch of messages, and pongs up to
     /// [`PONG_BYTES_MAX`].
     outbox: Vec<u8>,
     /// Of the outbox.
@@ -25,7 +25,7 @@ impl Member {
     pub(super) fn new(key: SocketKey) -> Member {
         Member {
             key,
-            inbox: Inbox::new(),
+            reader: FrameReader::new(),
             outbox: Vec::new(),
             pong_bytes: 0,
             unanswered_ping: None,
@@ -80,7 +80,7 @@ impl Member {
         if self.closing {
             return;
         }
-        let payload: Box<[u8]> = self.inbox.control_payload().into();
+        let payload: Box<[u8]> = self.reader.control_payload().into();
         if self.pong_bytes > PONG_BYTES_MAX {
             self.unanswered_ping = Some(payload);
             return;
@@ -105,7 +105,7 @@ impl Member {
 
     /// The code of the Close that has just come.
     pub(super) fn close_code(&self) -> u16 {
-        match self.inbox.control_payload() {
+        match self.reader.control_payload() {
             [high, low, ..] => u16::from_be_bytes([*high, *low]),
             _ => NO_CODE_CAME,
         }

@@ -22,8 +22,8 @@ pub fn time(micros: f64) -> String {
     }
 }
 
-/// Octets in binary units: `640 B`, `4.25 MiB`.
-pub fn octets(count: f64) -> String {
+/// Bytes in binary units: `640 B`, `4.25 MiB`.
+pub fn bytes(count: f64) -> String {
     match count.abs() {
         ..1_024.0 => format!("{count:.0} B"),
         ..1_048_576.0 => format!("{} KiB", three_digits(count / 1_024.0)),
@@ -71,8 +71,8 @@ mod tests {
     }
 
     #[test]
-    fn octets_have_the_unit_that_fits() {
-        let counts = [0.0, -12.0, 1_023.0, 1_024.0, 4_456_448.0, 2_147_483_648.0].map(octets);
+    fn bytes_have_the_unit_that_fits() {
+        let counts = [0.0, -12.0, 1_023.0, 1_024.0, 4_456_448.0, 2_147_483_648.0].map(bytes);
         assert_eq!(
             counts,
             ["0 B", "-12 B", "1023 B", "1.00 KiB", "4.25 MiB", "2.00 GiB"]

@@ -1,12 +1,12 @@
 //! Opens the connections: TCP, and the opening handshake of RFC 6455 §4.
 //!
-//! A few threads do it, each one connection after the other and waiting as it
-//! goes; what is open is handed to the load's own threads. They end when all
-//! are open or one could not be opened.
+//! A few threads do it with blocking calls, each one connection after the other, and
+//! hand open connections to the load's threads. They end when all connections are open
+//! or one could not be opened.
 //!
-//! RFC 6455 §4.1 wants a client to open one connection to an address at a time,
-//! so that no script can drown a server. To drown servers is what this is for:
-//! here `PlanBuilder::opening_at_once` are, and 1 is the RFC's way.
+//! RFC 6455 §4.1 asks a client to open one connection to an address at a time, so that
+//! no script can flood a server. A load generator is meant to flood servers: here
+//! `PlanBuilder::opening_at_once` says how many, and 1 is the RFC's way.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
@@ -21,8 +21,8 @@ use yamabiko::reactor::Mailbox;
 use yamabiko::websocket::deflate::DeflateConfig;
 use yamabiko::websocket::handshake::WebSocketUri;
 
+use super::commands::{Command, Event};
 use super::error::Error;
-use super::orders::{Event, Order};
 use super::plan::Plan;
 use super::randomness;
 
@@ -30,11 +30,11 @@ use super::randomness;
 #[derive(Debug)]
 pub(super) struct Opened {
     pub stream: TcpStream,
-    /// What came behind the head of the answer: the first frames.
+    /// The bytes behind the response's head: the first frames.
     pub surplus: Vec<u8>,
 }
 
-/// What the opening threads share.
+/// Shared by the threads that open connections.
 pub(super) struct Opening {
     plan: Plan,
     addresses: Vec<SocketAddr>,
@@ -42,7 +42,7 @@ pub(super) struct Opening {
     next: AtomicU32,
     stopped: AtomicBool,
     /// Of the load's threads, in order.
-    mailboxes: Vec<Mailbox<Order>>,
+    mailboxes: Vec<Mailbox<Command>>,
     events: Sender<Event>,
 }
 
@@ -55,7 +55,7 @@ impl Opening {
     pub(super) fn start(
         plan: &Plan,
         addresses: Vec<SocketAddr>,
-        mailboxes: Vec<Mailbox<Order>>,
+        mailboxes: Vec<Mailbox<Command>>,
         events: Sender<Event>,
     ) -> Result<Arc<Opening>, Error> {
         let opening = Arc::new(Opening {
@@ -113,14 +113,14 @@ impl Opening {
 
     fn deliver(&self, number: u32, opened: Opened, took: Duration) {
         let thread = number as usize % self.mailboxes.len();
-        let order = Order::Member {
+        let command = Command::Member {
             number,
             stream: opened.stream,
             surplus: opened.surplus,
         };
-        // The mailboxes are made to hold all members, and the conductor listens
+        // The mailboxes are made to hold all members, and the coordinator listens
         // until all are open: neither fails unless the run is over.
-        if self.mailboxes[thread].post(order).is_ok() {
+        if self.mailboxes[thread].post(command).is_ok() {
             let _ = self.events.send(Event::Opened(took));
         }
     }

@@ -1,10 +1,8 @@
-//! The drummer of an open loop: wakes the load's threads whenever a message is
-//! due.
+//! Wakes the load's threads whenever a message of an open loop is due.
 //!
-//! A reactor sleeps in whole milliseconds, and a message that waits for the next
-//! of them would have its latency spoilt by the load itself. This thread sleeps
-//! to some 60 µs and wakes the others by their mailboxes. What it is late is
-//! measured (`send_delay`).
+//! A reactor sleeps in whole milliseconds, and that rounding would end up in the
+//! latencies. This thread sleeps to within some 60 µs and wakes the others by their
+//! mailboxes. Its own delay is measured (`send_delay`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,17 +10,17 @@ use std::thread;
 
 use yamabiko::reactor::Mailbox;
 
+use super::commands::Command;
 use super::error::Error;
-use super::orders::Order;
 use super::time::{Clock, Schedule, Timeline};
 
-/// Drums until it is dropped, or the time is over.
+/// Wakes them until it is dropped or the time is over.
 pub(super) struct Pacer {
     stopped: Arc<AtomicBool>,
 }
 
-/// A load's thread, and whether a beat is on its way to it.
-pub(super) type Drummed = (Mailbox<Order>, Arc<AtomicBool>);
+/// A thread of the load, and whether a tick is on its way to it.
+pub(super) type PacedThread = (Mailbox<Command>, Arc<AtomicBool>);
 
 impl Pacer {
     /// # Errors
@@ -31,16 +29,16 @@ impl Pacer {
         clock: Clock,
         schedule: Schedule,
         timeline: Timeline,
-        threads: Vec<Drummed>,
+        threads: Vec<PacedThread>,
     ) -> Result<Pacer, Error> {
         let stopped = Arc::new(AtomicBool::new(false));
         let pacer = Pacer {
             stopped: Arc::clone(&stopped),
         };
-        let drum = move || {
+        let pace = move || {
             let mut now_ns = timeline.start_ns;
             while now_ns < timeline.to_ns && !stopped.load(Ordering::Relaxed) {
-                threads.iter().for_each(beat);
+                threads.iter().for_each(wake);
                 let next_ns = schedule.next_ns(now_ns).min(timeline.to_ns);
                 thread::sleep(clock.until(next_ns));
                 now_ns = clock.now_ns().max(next_ns);
@@ -48,7 +46,7 @@ impl Pacer {
         };
         thread::Builder::new()
             .name("pacer".to_owned())
-            .spawn(drum)
+            .spawn(pace)
             .map_err(Error::Thread)?;
         Ok(pacer)
     }
@@ -60,10 +58,10 @@ impl Drop for Pacer {
     }
 }
 
-/// Whether this beat finds its thread or the one before it still waits there
-/// comes to the same: the thread sends all that is due.
-fn beat((mailbox, waits): &Drummed) {
-    if !waits.swap(true, Ordering::Relaxed) && mailbox.post(Order::Tick).is_err() {
+/// A thread that has not taken the tick before needs no second one: it sends all
+/// messages that are due when it takes it.
+fn wake((mailbox, waits): &PacedThread) {
+    if !waits.swap(true, Ordering::Relaxed) && mailbox.post(Command::Tick).is_err() {
         waits.store(false, Ordering::Relaxed);
     }
 }

@@ -1,4 +1,4 @@
-//! What a message of the load looks like, and what came back of one.
+//! The messages of the load: how they are written, and checked when they come back.
 //!
 //! ```text
 //!  0       8           16         24                  40
@@ -8,26 +8,25 @@
 //! +-------+-----------+----------+-------------------+------------- - - -
 //! ```
 //!
-//! All of it is lower-case hexadecimal and letters, so that servers which take
-//! text only, or which write what they get into logs, are content. `run` is
-//! drawn at random for each run: a message that does not begin with it comes
-//! from somebody else and is not counted. A message that does begin with it
-//! must be right to its last byte.
+//! All of it is lower-case hexadecimal and letters, which servers can take that accept
+//! text only or log messages. `run` is random: a message that does not begin with it is
+//! not of this run and is not counted. A message that does begin with it must be right
+//! to its last byte.
 //!
 //! Eight digits are read and written at once, as the lanes of one `u64`: some
 //! three nanoseconds for the whole head.
 //!
-//! As JSON, the same head stands in a document such as servers hand out, which a
-//! compressor finds about as much in as in others of its kind:
+//! As JSON, the same head stands in a document such as servers send, which compresses
+//! about as well as others of its kind:
 //!
 //! ```text
 //!  {"id":"<head>","room":"bench","quotes":[{"symbol":"KAZE",…},…],"note":"abc…"}
 //! ```
 
-/// Octets of the head, and so of the shortest message.
+/// Bytes of the head, and so of the shortest message.
 pub(super) const HEAD_BYTES: usize = 40;
 
-/// Octets of the shortest JSON message: one without quotes.
+/// Bytes of the shortest JSON message: one without quotes.
 pub(super) const JSON_BYTES_MIN: usize =
     JSON_BEFORE.len() + HEAD_BYTES + JSON_BEHIND.len() + JSON_NOTE.len() + JSON_END.len();
 
@@ -55,14 +54,14 @@ pub(super) struct Head {
 /// A publisher stops before this number: the next one expected is a `u32` too.
 pub(super) const SEQUENCE_MAX: u32 = u32::MAX;
 
-/// What a payload turned out to be.
+/// The result of reading a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
     /// One of this run's messages, whole and unchanged.
     Ours(Head),
     /// One of this run's messages, changed on its way.
     Corrupted,
-    /// Somebody else's: a greeting, another run.
+    /// Not of this run: a greeting, or another run's message.
     Foreign,
 }
 
@@ -75,7 +74,7 @@ pub(super) struct Template {
 }
 
 impl Template {
-    /// Messages of `bytes` octets: at least [`HEAD_BYTES`], or
+    /// Messages of `bytes` bytes: at least [`HEAD_BYTES`], or
     /// [`JSON_BYTES_MIN`].
     pub(super) fn new(payload: Payload, run: u32, bytes: usize) -> Template {
         let (mut message, head_at) = match payload {
@@ -89,7 +88,7 @@ impl Template {
         }
     }
 
-    /// Octets of each message.
+    /// Bytes of each message.
     pub(super) fn message_bytes(&self) -> usize {
         self.bytes.len()
     }
@@ -121,7 +120,7 @@ impl Template {
         };
         let rest_is_right = behind == &self.bytes[self.head_at + HEAD_BYTES..]
             && (before.is_empty() || before == &self.bytes[..self.head_at]);
-        self.judge(head, rest_is_right)
+        self.check(head, rest_is_right)
     }
 
     /// Judges a payload by its head, and by whether the rest was
@@ -131,7 +130,7 @@ impl Template {
     /// other pieces than it is read in, and the processor waits for that longer
     /// than all of this takes.
     #[inline(always)]
-    pub(super) fn judge(&self, head: &[u8; HEAD_BYTES], rest_is_right: bool) -> Reading {
+    pub(super) fn check(&self, head: &[u8; HEAD_BYTES], rest_is_right: bool) -> Reading {
         if head[..8] != self.bytes[self.head_at..][..8] {
             return Reading::Foreign;
         }
@@ -200,7 +199,7 @@ const SYMBOLS: [&str; 8] = [
     "KAZE", "MORI", "YAMA", "KAWA", "SORA", "TAKI", "HOSHI", "NAMI",
 ];
 
-/// Inlined as [`Template::judge`] is, and for the same reason.
+/// Inlined as [`Template::check`] is, and for the same reason.
 #[inline(always)]
 fn parse(head: &[u8; HEAD_BYTES]) -> Option<Head> {
     let high = unhex(eight(head, 24))?;
@@ -212,7 +211,7 @@ fn parse(head: &[u8; HEAD_BYTES]) -> Option<Head> {
     })
 }
 
-/// Eight octets of the head, from one of its fields on: at ≤ 32.
+/// Eight bytes of the head, from one of its fields on: at ≤ 32.
 #[inline]
 fn eight(head: &[u8; HEAD_BYTES], at: usize) -> [u8; 8] {
     std::array::from_fn(|place| head[at + place])
@@ -224,7 +223,7 @@ fn halves(number: u64) -> (u32, u32) {
 }
 
 /// Eight lower-case hexadecimal digits, the highest first: the nibbles are spread
-/// over the octets of a word, and each becomes its digit.
+/// over the bytes of a word, and each becomes its digit.
 #[inline]
 fn hex(number: u32) -> [u8; 8] {
     let nibbles = u64::from(number);
@@ -250,7 +249,7 @@ fn unhex(digits: [u8; 8]) -> Option<u32> {
     Some(((number | number >> 16) & 0xFFFF_FFFF) as u32)
 }
 
-/// Each octet from 0 to 15 as its digit. Adding 6 makes 16 of 10, the first that
+/// Each byte from 0 to 15 as its digit. Adding 6 makes 16 of 10, the first that
 /// is a letter.
 #[inline]
 fn digits_of(nibbles: u64) -> u64 {
@@ -258,9 +257,9 @@ fn digits_of(nibbles: u64) -> u64 {
     nibbles + each(b'0') + is_letter * u64::from(b'a' - b'0' - 10)
 }
 
-/// A word of eight such octets.
-const fn each(octet: u8) -> u64 {
-    u64::from_ne_bytes([octet; 8])
+/// A word of eight such bytes.
+const fn each(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
 }
 
 #[cfg(test)]
@@ -298,9 +297,9 @@ mod tests {
         let mut template = Template::new(Payload::Letters, 7, 64);
         let message = template.fill(HEAD).to_vec();
         for place in 0..64 {
-            for octet in [b'g', b'A', b'/', b':', b'`', 0, 0xFF] {
+            for byte in [b'g', b'A', b'/', b':', b'`', 0, 0xFF] {
                 let mut changed = message.clone();
-                if std::mem::replace(&mut changed[place], octet) == octet {
+                if std::mem::replace(&mut changed[place], byte) == byte {
                     continue;
                 }
                 let expected = if place < 8 {
@@ -308,7 +307,7 @@ mod tests {
                 } else {
                     Reading::Corrupted
                 };
-                assert_eq!(template.read(&changed), expected, "{place} {octet}");
+                assert_eq!(template.read(&changed), expected, "{place} {byte}");
             }
         }
     }

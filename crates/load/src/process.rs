@@ -1,4 +1,4 @@
-//! What Linux tells about a process: its CPU time, its memory, its limits.
+//! CPU time, memory and limits of a process, from Linux.
 //!
 //! Read from `/proc`, which needs no privilege for one's own processes and no
 //! cooperation of the server. CPU time comes in ticks of 10 ms (`USER_HZ` is 100
@@ -35,7 +35,7 @@ impl Process {
         parse_cpu_time(&stat).ok_or_else(|| self.unreadable("stat"))
     }
 
-    /// Octets of memory that are resident.
+    /// Bytes of memory that are resident.
     ///
     /// # Errors
     /// As for [`cpu_time`](Process::cpu_time).

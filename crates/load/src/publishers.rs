@@ -1,26 +1,26 @@
-//! Who sends how much, and when.
+//! How many messages each publisher sends, and when.
 //!
 //! ```text
 //!   closed loop                           open loop
 //!
 //!   sent ──┐ ≤ window                     due ── by the schedule
 //!          ▼                               │
-//!   returned ── heard back                sent ── what the socket takes of it
+//!   returned ── received again            sent ── as many as the socket takes
 //! ```
 //!
-//! A publisher is the member of the same number. In closed loop it may have a
-//! window of messages on their way, and goes on when it hears its own: an honest
-//! load for a server, which is never asked for more than it can do, but one that
-//! waits when the server does. In open loop messages are due by the
-//! [`Schedule`], in turn for each publisher of the run.
+//! A publisher is the member of the same number. In closed loop it has a window of
+//! messages in flight and sends the next one when one of them comes back: the server is
+//! never asked for more than it can do, and the load waits whenever the server does. In
+//! open loop messages are due by the [`Schedule`], in turn for each publisher of the
+//! run.
 //!
-//! Where publishers do not hear themselves, a neighbour on the same thread
-//! listens for each, and paces it.
+//! If the server does not send a publisher's messages back to it, the receipts of
+//! another member of the same thread pace it.
 
-use super::book::Advance;
-use super::crew::{Crew, index};
+use super::partition::{Partition, index};
 use super::payload::{Head, SEQUENCE_MAX};
 use super::plan::Pace;
+use super::recorder::Advance;
 use super::time::{Schedule, Timeline};
 
 /// What a publisher has sent, over the whole run.
@@ -29,24 +29,24 @@ pub(super) struct Sent {
     /// Its number among all.
     pub publisher: u32,
     pub messages: u32,
-    /// Its connection has ended early: what it has sent may never have reached
-    /// the server.
+    /// Its connection has ended early: its last messages may not have reached the
+    /// server.
     pub gone: bool,
 }
 
 /// The publishers of one thread.
 #[derive(Debug)]
 pub(super) struct Publishers {
-    crew: Crew,
+    partition: Partition,
     list: Vec<Publisher>,
     /// For each member, the number of the publisher that it paces.
     paces: Vec<Option<u32>>,
-    /// Those that may have something to send, each once.
+    /// Publishers that may have something to send, each once.
     ready: Vec<usize>,
     timeline: Option<Timeline>,
     /// Open loop.
     schedule: Option<Schedule>,
-    /// The next message of the run that is due, of whichever publisher.
+    /// The next message of the run that is due, of any publisher.
     next_due: u64,
 }
 
@@ -63,14 +63,14 @@ struct Publisher {
 }
 
 impl Publishers {
-    pub(super) fn new(crew: Crew) -> Publishers {
-        let count = (0..crew.members())
-            .take_while(|&member| crew.number(member) < crew.plan().publishers)
+    pub(super) fn new(partition: Partition) -> Publishers {
+        let count = (0..partition.members())
+            .take_while(|&member| partition.number(member) < partition.plan().publishers)
             .count();
         Publishers {
             list: vec![Publisher::default(); count],
-            paces: paces(&crew, count),
-            crew,
+            paces: paces(&partition, count),
+            partition,
             ready: Vec::new(),
             timeline: None,
             schedule: None,
@@ -81,7 +81,7 @@ impl Publishers {
     /// Starts the load.
     pub(super) fn begin(&mut self, timeline: Timeline) {
         self.timeline = Some(timeline);
-        match self.crew.plan().pace {
+        match self.partition.plan().pace {
             Pace::Rate(rate) => self.schedule = Some(Schedule::new(timeline.start_ns, rate)),
             Pace::Window(_) => (0..self.list.len()).for_each(|publisher| self.queue(publisher)),
         }
@@ -100,7 +100,7 @@ impl Publishers {
         let (Some(schedule), Some(timeline)) = (self.schedule, self.timeline) else {
             return;
         };
-        let all = u64::from(self.crew.plan().publishers);
+        let all = u64::from(self.partition.plan().publishers);
         loop {
             let due_ns = schedule.due_ns(self.next_due);
             if all == 0 || due_ns > now_ns || due_ns >= timeline.to_ns {
@@ -109,21 +109,21 @@ impl Publishers {
             // The remainder is less than `all`, which is a u32.
             let number = (self.next_due % all) as u32;
             self.next_due += 1;
-            if let Some(publisher) = self.crew.member(number) {
+            if let Some(publisher) = self.partition.member(number) {
                 self.list[publisher].due = self.list[publisher].due.saturating_add(1);
                 self.queue(publisher);
             }
         }
     }
 
-    /// Closed loop: a member has come further with a publisher.
+    /// Closed loop: a member has received further messages of a publisher.
     #[inline]
     pub(super) fn advanced(&mut self, member: usize, advance: Advance) {
         if self.paces[member] != Some(advance.publisher) {
             return;
         }
         // It paces a publisher of this thread: see `paces`.
-        let publisher = index(advance.publisher / self.crew.plan().threads);
+        let publisher = index(advance.publisher / self.partition.plan().threads);
         if let Some(paced) = self.list.get_mut(publisher) {
             paced.returned = advance.next.min(paced.sent);
             self.queue(publisher);
@@ -142,7 +142,7 @@ impl Publishers {
         let (Some(publisher), Some(timeline)) = (self.list.get(publisher), self.timeline) else {
             return 0;
         };
-        let allowed = match self.crew.plan().pace {
+        let allowed = match self.partition.plan().pace {
             Pace::Window(_) if now_ns >= timeline.to_ns => 0,
             Pace::Window(window) => window
                 .get()
@@ -155,10 +155,10 @@ impl Publishers {
     /// The head of its next message, of which there is one more
     /// [`allowed`](Publishers::allowed). It counts as sent.
     pub(super) fn next_head(&mut self, publisher: usize, now_ns: u64) -> Head {
-        let number = self.crew.number(publisher);
+        let number = self.partition.number(publisher);
         let sequence = self.list[publisher].sent;
         self.list[publisher].sent += 1;
-        let turn = u64::from(sequence) * u64::from(self.crew.plan().publishers);
+        let turn = u64::from(sequence) * u64::from(self.partition.plan().publishers);
         Head {
             publisher: number,
             sequence,
@@ -178,13 +178,13 @@ impl Publishers {
 
     /// By number: how many messages each will have sent in all, after
     /// [`stop`](Publishers::stop).
-    pub(super) fn goals(&self) -> Vec<(u32, u32)> {
-        let goal = |publisher: &Publisher| match publisher.gone {
+    pub(super) fn totals(&self) -> Vec<(u32, u32)> {
+        let total = |publisher: &Publisher| match publisher.gone {
             true => publisher.sent,
             false => publisher.sent.max(publisher.due),
         };
         self.numbered()
-            .map(|(number, publisher)| (number, goal(publisher)))
+            .map(|(number, publisher)| (number, total(publisher)))
             .collect()
     }
 
@@ -201,7 +201,7 @@ impl Publishers {
 
     fn numbered(&self) -> impl Iterator<Item = (u32, &Publisher)> {
         let publishers = self.list.iter().enumerate();
-        publishers.map(|(place, publisher)| (self.crew.number(place), publisher))
+        publishers.map(|(place, publisher)| (self.partition.number(place), publisher))
     }
 
     fn queue(&mut self, publisher: usize) {
@@ -211,19 +211,19 @@ impl Publishers {
     }
 }
 
-/// Whom each member paces: itself, or without echo the publisher before it
+/// The publisher that each member paces: itself, or without echo the publisher before it
 /// among the members of this thread that read.
-fn paces(crew: &Crew, publishers: usize) -> Vec<Option<u32>> {
-    let mut paces = vec![None; crew.members()];
-    let reading = (0..crew.members())
-        .filter(|&member| !crew.is_slow(member))
+fn paces(partition: &Partition, publishers: usize) -> Vec<Option<u32>> {
+    let mut paces = vec![None; partition.members()];
+    let reading = (0..partition.members())
+        .filter(|&member| !partition.is_slow(member))
         .count();
     for publisher in 0..publishers {
-        let listener = match crew.plan().no_echo {
+        let listener = match partition.plan().no_echo {
             true => (publisher + 1) % reading,
             false => publisher,
         };
-        paces[listener] = Some(crew.number(publisher));
+        paces[listener] = Some(partition.number(publisher));
     }
     paces
 }
@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     fn begun(plan: Plan, thread: u32) -> Publishers {
-        let mut publishers = Publishers::new(Crew::new(plan, thread));
+        let mut publishers = Publishers::new(Partition::new(plan, thread));
         publishers.begin(Timeline {
             start_ns: 0,
             from_ns: 0,
@@ -378,12 +378,12 @@ mod tests {
         send(&mut publishers, 0, 1);
         publishers.stop(300_000_000);
         // Due at 0, 100 and 200 ms; what is due at 300 is not part of it.
-        assert_eq!(publishers.goals(), [(0, 3)]);
+        assert_eq!(publishers.totals(), [(0, 3)]);
         assert_eq!(publishers.sent(), [sent(1, false)]);
         publishers.tick(900_000_000);
-        assert_eq!(publishers.goals(), [(0, 3)]);
+        assert_eq!(publishers.totals(), [(0, 3)]);
         publishers.gone(0);
-        assert_eq!(publishers.goals(), [(0, 1)]);
+        assert_eq!(publishers.totals(), [(0, 1)]);
         assert_eq!(publishers.sent(), [sent(1, true)]);
     }
 }

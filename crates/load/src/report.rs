@@ -6,13 +6,13 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::book::{Standing, Tally};
-use super::crew::index;
-use super::ledger::Faults;
-use super::orders::Outcome;
+use super::commands::Outcome;
+use super::delivery_tracker::Faults;
+use super::partition::index;
 use super::payload::Payload;
 use super::plan::{Pace, Plan, Scenario};
 use super::publishers::Sent;
+use super::recorder::{Standing, Tally};
 
 /// A run's result. Fields that do not apply are `None`. Times are in the unit of their
 /// name. `Display` writes it as a table for people, one line for each part.
@@ -237,7 +237,7 @@ impl Report {
         &mut self,
         plan: &Plan,
         outcome: &Outcome,
-        goals: &[u32],
+        totals: &[u32],
         measured: Duration,
     ) {
         let tally = &outcome.tally;
@@ -248,7 +248,7 @@ impl Report {
                 plan,
                 tally,
                 measured,
-                unsent(goals, &outcome.sent),
+                unsent(totals, &outcome.sent),
             ));
         }
         if plan.scenario == Scenario::Slow {
@@ -423,15 +423,15 @@ fn missing(standings: &[Standing], sent: &[Sent]) -> u64 {
     sent.iter().filter_map(missing_of).sum()
 }
 
-fn unsent(goals: &[u32], sent: &[Sent]) -> u64 {
+fn unsent(totals: &[u32], sent: &[Sent]) -> u64 {
     let unsent_of = |sent: &Sent| {
-        let goal = goals.get(index(sent.publisher))?;
-        Some(u64::from(goal.saturating_sub(sent.messages)))
+        let total = totals.get(index(sent.publisher))?;
+        Some(u64::from(total.saturating_sub(sent.messages)))
     };
     sent.iter().filter_map(unsent_of).sum()
 }
 
-/// A message of so many octets with its header, as a server sends it in one frame.
+/// A message of so many bytes with its header, as a server sends it in one frame.
 fn frame_bytes(message_bytes: usize) -> usize {
     let header_bytes = match message_bytes {
         ..126 => 2,
@@ -448,8 +448,8 @@ fn ratio(part: f64, whole: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::book::histogram;
     use super::super::plan::tests::plan;
+    use super::super::recorder::histogram;
     use super::*;
 
     const STANDINGS: [Standing; 2] = [

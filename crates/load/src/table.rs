@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
-use super::numbers::{grouped, octets, rate, time};
+use super::numbers::{bytes, grouped, rate, time};
 use super::report::{Cost, Latency, Report, Server, Settings, Slow, Traffic};
 
 /// A heading with scenario and URL, then a label and its values on each line.
@@ -118,7 +118,7 @@ fn write_traffic(formatter: &mut Formatter<'_>, traffic: &Traffic) -> fmt::Resul
         "{} messages, {} /s, {} /s",
         grouped(traffic.delivered),
         rate(traffic.delivered_per_second),
-        octets(traffic.delivered_bytes_per_second)
+        bytes(traffic.delivered_bytes_per_second)
     );
     line(formatter, "delivered", &delivered)?;
     if let Some(ratio) = traffic.compression_ratio {
@@ -148,10 +148,10 @@ fn write_server(formatter: &mut Formatter<'_>, server: &Server) -> fmt::Result {
     line(formatter, "server's CPU", &cost(&server.cpu))?;
     let memory = format!(
         "{} before, {} connected ({} each), {} after",
-        octets(server.resident_bytes_before as f64),
-        octets(server.resident_bytes_connected as f64),
-        octets(server.resident_bytes_per_connection),
-        octets(server.resident_bytes_after as f64)
+        bytes(server.resident_bytes_before as f64),
+        bytes(server.resident_bytes_connected as f64),
+        bytes(server.resident_bytes_per_connection),
+        bytes(server.resident_bytes_after as f64)
     );
     line(formatter, "its memory", &memory)
 }

@@ -3,12 +3,12 @@
 //! One clock for all threads: nanoseconds since the run was begun. It is read
 //! once for each read and each batch of writes, not for each message.
 //!
-//! In open loop, message `k` of the run has a time at which it is to be sent,
-//! and its latency counts from there, however late it is really sent: a server
-//! that stops for a second is then charged for all the messages that had to wait
-//! (what is left out otherwise is known as *coordinated omission*). Above 10,000
-//! messages a second, those of 100 µs are due together at the end of these 100 µs:
-//! the operating system does not wake anyone more precisely.
+//! In open loop, message `k` of the run is due at a certain time, and its latency counts
+//! from that time even if it is sent later: a server that stops for a second is charged
+//! for all messages that had to wait (without that, the latencies suffer from
+//! *coordinated omission*). Above 10,000 messages a second, those of 100 µs are due
+//! together at the end of these 100 µs: the operating system does not wake a thread
+//! more precisely.
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,8 @@
-//! Messages that come compressed (permessage-deflate, RFC 7692), judged.
+//! Inflates and checks compressed messages (permessage-deflate, RFC 7692).
 //!
-//! A server that compresses a message once sends the same octets to every member.
-//! So what has been inflated is remembered with what it was, and a payload that is
-//! equal to a remembered one, octet for octet, is not inflated again:
+//! A server that compresses a message once sends the same bytes to every member. So the
+//! result of a payload is remembered, and a payload that equals a remembered one, byte
+//! for byte, is not inflated again:
 //!
 //! ```text
 //!   payload ─▶ the same as one of the recent ones? ── yes ─▶ its Reading
@@ -10,16 +10,16 @@
 //!                          └─▶ inflate ─▶ Template::read ─▶ Reading, remembered
 //! ```
 //!
-//! For one KiB of JSON that is some 0.05 µs instead of 2, and a thread can judge
-//! what a thousand members get. A server that compresses for each member by itself
-//! may send them equal octets too; that changes nothing for it.
+//! For one KiB of JSON that takes some 0.05 µs instead of 2, so that a thread can check
+//! the messages of a thousand members. A server that compresses for each member apart
+//! may send equal bytes too; the check is the same.
 //!
-//! Servers are asked to compress every message by itself
+//! Servers are asked to compress every message apart
 //! (`server_no_context_takeover`), so one state serves all connections, and equal
-//! octets always mean equal messages.
+//! bytes always mean equal messages.
 //!
-//! Memory: the state with its window, 48 KiB; one message; and of the recent ones
-//! at most [`RECENT_MESSAGES_MAX`] with [`RECENT_BYTES_MAX`] octets.
+//! Memory: the state with its window, 48 KiB; one message; and the recent payloads, at
+//! most [`RECENT_MESSAGES_MAX`] with [`RECENT_BYTES_MAX`] bytes.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -30,34 +30,34 @@ use zlib_rs::{Inflate, InflateFlush, Status};
 use super::payload::{Reading, Template};
 
 /// See the [module's text](self).
-pub(super) struct Unpacking {
+pub(super) struct Inflater {
     inflate: Inflate,
-    /// One octet more than a message of the run has.
+    /// One byte more than a message of the run has.
     message: Box<[u8]>,
     recent: Recent,
 }
 
-/// The payload is not in the format of DEFLATE, or refers to what was before it.
+/// The payload is no DEFLATE, or refers to an earlier message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NotDeflate;
 
-impl Unpacking {
+impl Inflater {
     /// For messages like this one.
-    pub(super) fn new(template: &Template) -> Unpacking {
-        Unpacking {
+    pub(super) fn new(template: &Template) -> Inflater {
+        Inflater {
             inflate: Inflate::new(false, WINDOW_BITS),
             message: vec![0; template.message_bytes() + 1].into_boxed_slice(),
             recent: Recent::new(),
         }
     }
 
-    /// The most octets that one of the run's messages is taken to have when it is
-    /// compressed; what is longer is somebody else's, and not looked into.
+    /// The most bytes that one of the run's messages is taken to have when it is
+    /// compressed; a longer one is not of this run, and not inflated.
     pub(super) fn payload_bytes_max(&self) -> usize {
         2 * self.message.len() + 64
     }
 
-    /// What a compressed payload is, which lies whole in memory.
+    /// Reads a compressed payload that lies whole in memory.
     ///
     /// # Errors
     /// It cannot be inflated: the server has broken a rule.
@@ -86,7 +86,7 @@ impl Unpacking {
         Ok(reading)
     }
 
-    /// How many octets of `message` it filled; all of them if it is longer than
+    /// How many bytes of `message` it filled; all of them if it is longer than
     /// any of the run's.
     fn inflate(&mut self, payload: &[u8]) -> Result<usize, NotDeflate> {
         self.inflate.reset(false);
@@ -105,7 +105,7 @@ impl Unpacking {
         Ok(filled)
     }
 
-    /// Octets taken and given, and whether a final block was ended by it: then
+    /// Bytes taken and given, and whether a final block was ended by it: then
     /// another stream begins (§7.2.3.4).
     fn step(&mut self, input: &[u8], filled: usize) -> Result<(usize, usize, bool), NotDeflate> {
         let (before_in, before_out) = (self.inflate.total_in(), self.inflate.total_out());
@@ -125,7 +125,7 @@ impl Unpacking {
     }
 }
 
-/// Payloads of late, and what they were; the oldest go first.
+/// Recent payloads and their results; the oldest are removed first.
 struct Recent {
     readings: HashMap<Arc<[u8]>, Reading, BuildHasherDefault<Lanes>>,
     order: VecDeque<Arc<[u8]>>,
@@ -199,17 +199,17 @@ impl Hasher for Lanes {
     }
 }
 
-/// Up to eight octets into a lane.
+/// Up to eight bytes into a lane.
 #[inline]
 fn mixed(lane: u64, word: &[u8]) -> u64 {
-    let mut octets = [0; 8];
-    octets[..word.len()].copy_from_slice(word);
-    (lane.rotate_left(5) ^ u64::from_le_bytes(octets)).wrapping_mul(ODD)
+    let mut bytes = [0; 8];
+    bytes[..word.len()].copy_from_slice(word);
+    (lane.rotate_left(5) ^ u64::from_le_bytes(bytes)).wrapping_mul(ODD)
 }
 
 /// 2^64 divided by the golden ratio.
 const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
-/// What every sender may use, whatever it has agreed to.
+/// The largest window, which fits every sender.
 const WINDOW_BITS: u8 = 15;
 const EMPTY_BLOCK: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 /// More than are under way in a closed loop with a window of 64 for 10 publishers.
@@ -247,43 +247,43 @@ pub(super) mod tests {
         }
     }
 
-    fn unpacking(bytes: usize) -> (Unpacking, Template) {
+    fn inflater(bytes: usize) -> (Inflater, Template) {
         let template = Template::new(Payload::Json, 5, bytes);
-        (Unpacking::new(&template), template)
+        (Inflater::new(&template), template)
     }
 
     #[test]
     fn a_compressed_message_is_read_the_first_time_and_again() {
-        let (mut unpacking, mut template) = unpacking(1024);
+        let (mut inflater, mut template) = inflater(1024);
         for sequence in [0, 1, 0, 1, 2] {
             let payload = compressed(template.fill(head(sequence)));
             assert!(payload.len() < 700);
-            let reading = unpacking.read(&payload, &template);
+            let reading = inflater.read(&payload, &template);
             assert_eq!(reading, Ok(Reading::Ours(head(sequence))));
         }
-        assert_eq!(unpacking.recent.order.len(), 3);
+        assert_eq!(inflater.recent.order.len(), 3);
     }
 
     #[test]
-    fn one_changed_octet_is_noticed_although_the_message_is_remembered() {
-        let (mut unpacking, mut template) = unpacking(1024);
+    fn one_changed_byte_is_noticed_although_the_message_is_remembered() {
+        let (mut inflater, mut template) = inflater(1024);
         let payload = compressed(template.fill(head(0)));
         let ours = Ok(Reading::Ours(head(0)));
-        assert_eq!(unpacking.read(&payload, &template), ours);
+        assert_eq!(inflater.read(&payload, &template), ours);
         for place in 0..payload.len() {
             let mut changed = payload.clone();
             changed[place] ^= 0x10;
-            // The last octet may hold bits that mean nothing.
-            if unpacking.read(&changed, &template) == ours {
+            // The last byte may hold bits that mean nothing.
+            if inflater.read(&changed, &template) == ours {
                 assert_eq!(place, payload.len() - 1);
             }
-            assert_eq!(unpacking.read(&payload, &template), ours);
+            assert_eq!(inflater.read(&payload, &template), ours);
         }
     }
 
     #[test]
     fn stored_and_final_blocks_are_read() {
-        let (mut unpacking, mut template) = unpacking(300);
+        let (mut inflater, mut template) = inflater(300);
         let message = template.fill(head(4)).to_vec();
         let mut stored = vec![0x00, 0x2C, 0x01, 0xD3, 0xFE];
         stored.extend_from_slice(&message);
@@ -293,14 +293,14 @@ pub(super) mod tests {
         let mut with_end = with_flush(&mut deflate, &message, DeflateFlush::Finish);
         with_end.push(0x00);
         for payload in [stored, with_end] {
-            let reading = unpacking.read(&payload, &template);
+            let reading = inflater.read(&payload, &template);
             assert_eq!(reading, Ok(Reading::Ours(head(4))));
         }
     }
 
     #[test]
     fn other_messages_are_not_ours_whatever_their_length() {
-        let (mut unpacking, mut template) = unpacking(200);
+        let (mut inflater, mut template) = inflater(200);
         let longer = [template.fill(head(0)), b"!"].concat();
         let noise: Vec<u8> = (0..10_000_u32)
             .map(|number| (number.wrapping_mul(0x9E37_79B1) >> 24) as u8)
@@ -314,28 +314,28 @@ pub(super) mod tests {
         ];
         for (message, expected) in cases {
             let payload = compressed(message);
-            assert_eq!(unpacking.read(&payload, &template), Ok(expected));
+            assert_eq!(inflater.read(&payload, &template), Ok(expected));
         }
     }
 
     #[test]
     fn what_is_no_deflate_or_refers_to_an_earlier_message_is_an_error() {
-        let (mut unpacking, mut template) = unpacking(400);
+        let (mut inflater, mut template) = inflater(400);
         // A block of the reserved type 11.
-        assert_eq!(unpacking.read(&[0x07], &template), Err(NotDeflate));
+        assert_eq!(inflater.read(&[0x07], &template), Err(NotDeflate));
         let message = template.fill(head(0)).to_vec();
         let mut deflate = Deflate::new(6, false, WINDOW_BITS);
         with_flush(&mut deflate, &message, DeflateFlush::SyncFlush);
         let second = with_flush(&mut deflate, &message, DeflateFlush::SyncFlush);
-        assert_eq!(unpacking.read(&second, &template), Err(NotDeflate));
+        assert_eq!(inflater.read(&second, &template), Err(NotDeflate));
         // And it goes on.
         let payload = compressed(&message);
-        let reading = unpacking.read(&payload, &template);
+        let reading = inflater.read(&payload, &template);
         assert_eq!(reading, Ok(Reading::Ours(head(0))));
     }
 
     #[test]
-    fn recent_messages_are_bounded_in_number_and_octets() {
+    fn recent_messages_are_bounded_in_number_and_bytes() {
         let mut recent = Recent::new();
         let payload = |number: usize| number.to_le_bytes();
         for number in 0..=RECENT_MESSAGES_MAX {

@@ -1,43 +1,44 @@
-//! Which members are whose: they are dealt out to the threads like cards, and a
-//! thread knows its own by their place, which is dense and an index.
+//! Which members belong to which thread: member `m` to thread `m` modulo the number of
+//! threads. A thread knows its own members by a dense index.
 //!
 //! ```text
 //!   number of a member   0  1  2  3  4  5  6     publisher 2 is member 2
 //!   its thread, of 3     0  1  2  0  1  2  0
-//!   its place there      0  0  0  1  1  1  2
+//!   its index there      0  0  0  1  1  1  2
 //! ```
 
 use super::plan::{Plan, Scenario};
 
-/// Which members are this thread's: every so-many-th of all.
+/// The members of one thread.
 #[derive(Clone, Debug)]
-pub(super) struct Crew {
+pub(super) struct Partition {
     plan: Plan,
     thread: u32,
 }
 
-impl Crew {
+impl Partition {
     /// The members of one thread: 0 ≤ thread < plan.threads.
-    pub(super) fn new(plan: Plan, thread: u32) -> Crew {
-        Crew { plan, thread }
+    pub(super) fn new(plan: Plan, thread: u32) -> Partition {
+        Partition { plan, thread }
     }
 
     pub(super) fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// How many there are.
+    /// How many members there are.
     pub(super) fn members(&self) -> usize {
         index((self.plan.connections - self.thread).div_ceil(self.plan.threads))
     }
 
-    /// The number, among all members, of this thread's `member`.
+    /// The number among all members of the member with this index.
     pub(super) fn number(&self, member: usize) -> u32 {
         // There are fewer members than a u32 counts: the plan says so.
         member as u32 * self.plan.threads + self.thread
     }
 
-    /// The thread's own number of a member that is this thread's.
+    /// The index of a member, by its number among all; `None`: it belongs to another
+    /// thread.
     pub(super) fn member(&self, number: u32) -> Option<usize> {
         (number % self.plan.threads == self.thread).then(|| index(number / self.plan.threads))
     }
@@ -46,8 +47,8 @@ impl Crew {
         self.plan.slow > 0 && self.plan.is_slow(self.number(member))
     }
 
-    /// The publishers of which this member gets messages, each with its column
-    /// in the ledger.
+    /// The publishers whose messages this member receives, each with its column in the
+    /// tracker.
     pub(super) fn publishers_of(&self, member: usize) -> impl Iterator<Item = (usize, u32)> {
         let publishers = match self.plan.scenario {
             Scenario::Echo => self.number(member)..self.number(member) + 1,
@@ -56,7 +57,7 @@ impl Crew {
         publishers.filter_map(move |publisher| Some((self.column(member, publisher)?, publisher)))
     }
 
-    /// The ledger's column of a publisher; `None`: its messages are not for this
+    /// The tracker's column of a publisher; `None`: its messages are not for this
     /// member.
     #[inline]
     pub(super) fn column(&self, member: usize, publisher: u32) -> Option<usize> {
@@ -68,7 +69,7 @@ impl Crew {
     }
 }
 
-/// Indices of this program are at least 32 bits wide: the reactor says so.
+/// Indices are at least 32 bits wide: the reactor requires it.
 pub(super) const fn index(number: u32) -> usize {
     number as usize
 }
@@ -83,12 +84,12 @@ mod tests {
         let plan = plan(Scenario::FanOut, |plan| plan.connections(7).threads(3));
         let mut numbers = Vec::new();
         for thread in 0..3 {
-            let crew = Crew::new(plan.clone(), thread);
-            numbers.extend((0..crew.members()).map(|member| crew.number(member)));
+            let partition = Partition::new(plan.clone(), thread);
+            numbers.extend((0..partition.members()).map(|member| partition.number(member)));
             for number in 0..7 {
-                let member = crew.member(number);
+                let member = partition.member(number);
                 assert_eq!(
-                    member.map(|member| crew.number(member)),
+                    member.map(|member| partition.number(member)),
                     member.map(|_| number)
                 );
             }

@@ -3,19 +3,19 @@
 use std::time::{Duration, Instant};
 
 /// Waits as long as something happens, and a while longer.
-pub(super) struct Patience {
+pub(super) struct QuietTimeout {
     limit: Duration,
     seen: u64,
     since: Instant,
 }
 
-impl Patience {
-    pub(super) fn new(limit: Duration) -> Patience {
-        Patience::starting(Instant::now(), limit)
+impl QuietTimeout {
+    pub(super) fn new(limit: Duration) -> QuietTimeout {
+        QuietTimeout::starting(Instant::now(), limit)
     }
 
-    fn starting(now: Instant, limit: Duration) -> Patience {
-        Patience {
+    fn starting(now: Instant, limit: Duration) -> QuietTimeout {
+        QuietTimeout {
             limit,
             seen: 0,
             since: now,
@@ -44,32 +44,32 @@ mod tests {
     const MOMENT: Duration = Duration::from_nanos(1);
 
     #[test]
-    fn patience_ends_when_the_count_has_not_changed_for_the_whole_limit() {
+    fn quiet_timeout_ends_when_the_count_has_not_changed_for_the_whole_limit() {
         let start = Instant::now();
-        let mut patience = Patience::starting(start, LIMIT);
-        assert!(patience.lasts_at(start, 0));
-        assert!(patience.lasts_at(start + LIMIT - MOMENT, 0));
-        assert!(!patience.lasts_at(start + LIMIT, 0));
+        let mut quiet_timeout = QuietTimeout::starting(start, LIMIT);
+        assert!(quiet_timeout.lasts_at(start, 0));
+        assert!(quiet_timeout.lasts_at(start + LIMIT - MOMENT, 0));
+        assert!(!quiet_timeout.lasts_at(start + LIMIT, 0));
     }
 
     #[test]
-    fn patience_starts_again_with_each_change_of_the_count() {
+    fn quiet_timeout_starts_again_with_each_change_of_the_count() {
         let start = Instant::now();
-        let mut patience = Patience::starting(start, LIMIT);
+        let mut quiet_timeout = QuietTimeout::starting(start, LIMIT);
         let changes = [LIMIT / 2, LIMIT, 5 * LIMIT / 4];
         for (count, change) in (1..).zip(changes) {
-            assert!(patience.lasts_at(start + change, count), "{count}");
+            assert!(quiet_timeout.lasts_at(start + change, count), "{count}");
         }
         let end = start + changes[2] + LIMIT;
-        assert!(patience.lasts_at(end - MOMENT, 3));
-        assert!(!patience.lasts_at(end, 3));
+        assert!(quiet_timeout.lasts_at(end - MOMENT, 3));
+        assert!(!quiet_timeout.lasts_at(end, 3));
     }
 
     #[test]
-    fn patience_without_limit_does_not_end_and_patience_of_zero_does_not_begin() {
+    fn quiet_timeout_without_limit_does_not_end_and_quiet_timeout_of_zero_does_not_begin() {
         let start = Instant::now();
         let much_later = start + Duration::from_secs(365 * 24 * 3600);
-        assert!(Patience::starting(start, Duration::MAX).lasts_at(much_later, 0));
-        assert!(!Patience::starting(start, Duration::ZERO).lasts_at(start, 0));
+        assert!(QuietTimeout::starting(start, Duration::MAX).lasts_at(much_later, 0));
+        assert!(!QuietTimeout::starting(start, Duration::ZERO).lasts_at(start, 0));
     }
 }

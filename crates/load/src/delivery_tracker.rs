@@ -1,5 +1,5 @@
-//! Every sequence number of every publisher at every member: what is lost, what
-//! comes twice, what comes out of order.
+//! Every sequence number of every publisher at every member: lost, doubled and reordered
+//! messages.
 //!
 //! ```text
 //!                publisher 0   1    2  …            a number arrives:
@@ -9,10 +9,10 @@
 //! ```
 //!
 //! While all goes well a cell is one `u32`, the number that should come next:
-//! 4 octets × members × publishers (10,000 members and 10 publishers: 400 kB).
+//! 4 bytes × members × publishers (10,000 members and 10 publishers: 400 kB).
 //! Only where numbers are skipped are they kept, as ranges, so that one that
 //! comes late is told from one that comes twice. [`MISSING_RANGES_MAX`] bounds
-//! that; what would go beyond it stays lost even if it comes late.
+//! that; a number beyond it stays lost even if it comes late.
 
 use std::collections::BTreeMap;
 use std::ops::{AddAssign, Range};
@@ -20,14 +20,14 @@ use std::ops::{AddAssign, Range};
 /// The cells of some members: all of a fan-out's publishers each, or only the
 /// member itself for an echo.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct DeliveryTracker {
     publishers: usize,
     next: Vec<u32>,
     /// Cell and first missing number, to the number behind the last.
     missing: BTreeMap<(usize, u32), u32>,
 }
 
-/// What an arriving number was.
+/// What a received number turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Receipt {
     /// The next one.
@@ -56,10 +56,10 @@ pub(super) struct Faults {
 /// How many ranges of missing numbers are remembered: some 4 MB.
 pub(super) const MISSING_RANGES_MAX: usize = 1 << 17;
 
-impl Ledger {
+impl DeliveryTracker {
     /// Cells for so many members, each with as many publishers, all at 0.
-    pub(super) fn new(members: usize, publishers: usize) -> Ledger {
-        Ledger {
+    pub(super) fn new(members: usize, publishers: usize) -> DeliveryTracker {
+        DeliveryTracker {
             publishers,
             next: vec![0; members.saturating_mul(publishers)],
             missing: BTreeMap::new(),
@@ -69,7 +69,7 @@ impl Ledger {
     /// Enters that a number has come. `None`: there is no such cell. The number
     /// is below `u32::MAX`.
     #[inline]
-    pub(super) fn enter(
+    pub(super) fn record(
         &mut self,
         member: usize,
         publisher: usize,
@@ -84,7 +84,7 @@ impl Ledger {
             *next += 1;
             return Some(Receipt::Next);
         }
-        Some(self.enter_irregular(cell, number))
+        Some(self.record_irregular(cell, number))
     }
 
     /// The number that this member expects next from this publisher.
@@ -94,7 +94,7 @@ impl Ledger {
     }
 
     #[cold]
-    fn enter_irregular(&mut self, cell: usize, number: u32) -> Receipt {
+    fn record_irregular(&mut self, cell: usize, number: u32) -> Receipt {
         let next = self.next[cell];
         if number > next {
             self.next[cell] = number + 1;
@@ -161,10 +161,10 @@ mod tests {
     use std::collections::HashSet;
 
     fn faults(numbers: &[u32]) -> Faults {
-        let mut ledger = Ledger::new(1, 1);
+        let mut tracker = DeliveryTracker::new(1, 1);
         let mut faults = Faults::default();
         for &number in numbers {
-            faults.count(ledger.enter(0, 0, number).expect("a cell"));
+            faults.count(tracker.record(0, 0, number).expect("a cell"));
         }
         faults
     }
@@ -204,33 +204,33 @@ mod tests {
 
     #[test]
     fn cells_share_nothing() {
-        let mut ledger = Ledger::new(2, 2);
-        assert_eq!(ledger.enter(0, 1, 0), Some(Receipt::Next));
-        assert_eq!(ledger.enter(1, 1, 1), Some(Receipt::Gap(1)));
-        assert_eq!(ledger.enter(0, 1, 1), Some(Receipt::Next));
-        assert_eq!((ledger.next(0, 1), ledger.next(1, 1)), (2, 2));
-        assert_eq!((ledger.next(0, 0), ledger.next(1, 0)), (0, 0));
+        let mut tracker = DeliveryTracker::new(2, 2);
+        assert_eq!(tracker.record(0, 1, 0), Some(Receipt::Next));
+        assert_eq!(tracker.record(1, 1, 1), Some(Receipt::Gap(1)));
+        assert_eq!(tracker.record(0, 1, 1), Some(Receipt::Next));
+        assert_eq!((tracker.next(0, 1), tracker.next(1, 1)), (2, 2));
+        assert_eq!((tracker.next(0, 0), tracker.next(1, 0)), (0, 0));
     }
 
     #[test]
     fn a_publisher_that_does_not_exist_has_no_cell() {
-        let mut ledger = Ledger::new(2, 2);
-        assert_eq!(ledger.enter(0, 2, 0), None);
-        assert_eq!(ledger.enter(2, 0, 0), None);
+        let mut tracker = DeliveryTracker::new(2, 2);
+        assert_eq!(tracker.record(0, 2, 0), None);
+        assert_eq!(tracker.record(2, 0, 0), None);
     }
 
     #[test]
     fn memory_for_missing_numbers_is_bounded() {
-        let mut ledger = Ledger::new(1, 1);
+        let mut tracker = DeliveryTracker::new(1, 1);
         let ranges = u32::try_from(MISSING_RANGES_MAX).expect("it fits");
         // Every second number is missing: a range of its own each.
         for number in 0..=ranges {
-            ledger.enter(0, 0, number * 2 + 1);
+            tracker.record(0, 0, number * 2 + 1);
         }
-        assert_eq!(ledger.missing.len(), MISSING_RANGES_MAX);
+        assert_eq!(tracker.missing.len(), MISSING_RANGES_MAX);
         // The last one is remembered, and the one past it is not.
-        assert_eq!(ledger.enter(0, 0, ranges * 2 - 2), Some(Receipt::Late));
-        assert_eq!(ledger.enter(0, 0, ranges * 2), Some(Receipt::Doubled));
+        assert_eq!(tracker.record(0, 0, ranges * 2 - 2), Some(Receipt::Late));
+        assert_eq!(tracker.record(0, 0, ranges * 2), Some(Receipt::Doubled));
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-//! What is said between the conductor and the load's threads.
+//! Commands from the coordinator to the load's threads, and events back.
 
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -6,30 +6,30 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use super::book::{Standing, Tally};
 use super::error::Error;
 use super::publishers::Sent;
+use super::recorder::{Standing, Tally};
 use super::time::Timeline;
 
-/// What the conductor wants.
-pub(super) enum Order {
-    /// A member, open, and what came behind the head of the server's answer.
+/// What a thread is to do.
+pub(super) enum Command {
+    /// Take this member. It is open; `surplus` is what came behind the response's head.
     Member {
         number: u32,
         stream: TcpStream,
         surplus: Vec<u8>,
     },
-    /// Measure what happens in this time, and say when that is understood.
+    /// Measure within these times, and confirm with [`Event::Ready`].
     Measure(Timeline),
-    /// Publish.
+    /// Start to publish.
     Begin,
-    /// Open loop: something may be due.
+    /// Open loop: a message may be due.
     Tick,
     /// The slow members stop reading.
     Stall,
-    /// Publish nothing that is due from then on, and tell the goals.
+    /// Publish nothing that is due at this time or later, and report the totals.
     Stop { at_ns: u64 },
-    /// Each publisher sends so many messages in all: tell when all are there.
+    /// These are the totals of all publishers: report when all messages have come.
     Expect(Arc<[u32]>),
     /// The slow members read again.
     Resume,
@@ -37,46 +37,46 @@ pub(super) enum Order {
     Finish,
 }
 
-/// What the conductor is told.
+/// What the coordinator learns.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// A connection is open, and it took so long.
+    /// A connection is open; it took this time.
     Opened(Duration),
-    /// A connection could not be opened, and why.
+    /// A connection could not be opened.
     NotOpened(Error),
-    /// A thread knows what is to be measured.
+    /// A thread has the times to measure within.
     Ready,
-    /// A member has ended before its time.
+    /// A member's connection has ended too early.
     Ended,
-    /// For publishers by number: how many messages each sends in all.
-    Goals(Vec<(u32, u32)>),
-    /// All of them have come.
+    /// For publishers by number: how many messages each sends in the whole run.
+    Totals(Vec<(u32, u32)>),
+    /// All messages have come to the members of a thread.
     Drained,
 }
 
-/// What a thread shares with those who watch and drive it.
+/// What a thread shares with the coordinator and the pacer.
 #[derive(Clone, Debug)]
-pub(super) struct Wires {
+pub(super) struct Links {
     pub events: Sender<Event>,
     /// Messages that all threads have received so far.
     pub received: Arc<AtomicU64>,
-    /// An [`Order::Tick`] is on its way to this thread: no second is needed.
+    /// A [`Command::Tick`] is on its way to this thread: no second one is needed.
     pub tick_waits: Arc<AtomicBool>,
 }
 
-/// What a thread brings home.
+/// The result of a thread.
 pub(super) struct Outcome {
     pub tally: Tally,
     /// What each publisher has sent, in no order.
     pub sent: Vec<Sent>,
     /// How far the members that read have come, by publisher.
     pub standings: Vec<Standing>,
-    /// The same of the slow ones.
+    /// The same for the slow members.
     pub slow_standings: Vec<Standing>,
 }
 
 impl Outcome {
-    /// What all threads have brought home, as one. There is at least one.
+    /// The results of all threads in one. There is at least one thread.
     pub(super) fn of_all(outcomes: Vec<Outcome>) -> Outcome {
         let mut outcomes = outcomes.into_iter();
         let mut all = outcomes.next().expect("there is a thread");

@@ -6,8 +6,8 @@
 //!   memory└before  └connected                     └after
 //! ```
 //!
-//! The conductor sleeps most of the time. The load's threads know the times and
-//! do by themselves what depends on them; orders say only what they cannot know.
+//! The coordinator sleeps most of the time. The load's threads know the times and act on
+//! them; a command tells them only what they cannot know.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,34 +17,33 @@ use std::time::{Duration, Instant};
 
 use yamabiko::reactor::{Mailbox, Reactor, ReactorConfig};
 
-use super::book::histogram;
-use super::crew::{Crew, index};
+use super::commands::{Command, Event, Links, Outcome};
 use super::error::Error;
 use super::interrupt::Interrupt;
 use super::load::Load;
 use super::opening::{self, Opening};
-use super::orders::{Event, Order, Outcome, Wires};
-use super::pacer::{Drummed, Pacer};
-use super::patience::Patience;
+use super::pacer::{PacedThread, Pacer};
+use super::partition::{Partition, index};
 use super::payload::Template;
 use super::plan::{Pace, Plan};
 use super::process::{self, Process};
 use super::progress::{Phase, Progress};
+use super::quiet_timeout::QuietTimeout;
 use super::randomness;
+use super::recorder::histogram;
 use super::report::{Latency, Report};
 use super::time::{Clock, Schedule, Timeline, nanos};
 
-/// Carries a plan out: opens its connections, sends and checks its messages, closes, and
-/// reports. Blocks until then.
+/// Carries out a plan: opens the connections, sends and checks the messages, closes the
+/// connections, and reports. Blocks until then.
 ///
-/// `progress` is called on this thread at every change, and at least every 50 ms; while
-/// it runs, the next phase does not begin. `interrupt` ends the run early.
+/// `progress` is called on this thread at every change, and at least every 50 ms; it has
+/// to return soon, because the next phase waits for it. `interrupt` ends the run early.
 ///
-/// The report of a server that fails under the load is a report too: see
-/// [`Report::failure`].
+/// A server that fails under the load gives a report too: see [`Report::failure`].
 ///
 /// # Errors
-/// Nothing could be measured. The settings' own errors do not come here, but from
+/// Nothing could be measured. Wrong settings are no errors of this function, but of
 /// [`PlanBuilder::build`](crate::PlanBuilder::build).
 pub fn run(
     plan: &Plan,
@@ -55,21 +54,21 @@ pub fn run(
     let server = plan.pid.map(|pid| Process { pid });
     let before = server.map(Process::resident_bytes).transpose()?;
     let addresses = opening::resolve(&plan.url)?;
-    let mut conductor = Conductor::new(plan, interrupt, &mut progress)?;
+    let mut coordinator = Coordinator::new(plan, interrupt, &mut progress)?;
     let mut report = Report::new(plan);
-    conductor.open(addresses, server, &mut report)?;
-    conductor.settle();
-    // From here on the server may die of the load: then there is still a report,
-    // without the server's part.
+    coordinator.open(addresses, server, &mut report)?;
+    coordinator.settle();
+    // From here on the server may end because of the load: then there is still a report,
+    // without the part about the server's process.
     let resident = || server.and_then(|server| server.resident_bytes().ok());
     let connected = resident();
-    let measured = conductor.measure(server)?;
-    let goals = conductor.drain();
-    conductor.let_slow_members_read();
+    let measured = coordinator.measure(server)?;
+    let totals = coordinator.drain();
+    coordinator.let_slow_members_read();
     let after = resident();
-    report.cut_short = conductor.cut_short();
-    let outcome = conductor.finish()?;
-    report.enter(plan, &outcome, &goals, measured.time);
+    report.cut_short = coordinator.cut_short();
+    let outcome = coordinator.finish()?;
+    report.enter(plan, &outcome, &totals, measured.time);
     report.load = measured.load_cpu.map(|cpu| report.cost(cpu));
     let cost = measured.server_cpu.map(|cpu| report.cost(cpu));
     if let (Some(process), Some(cost)) = (server, cost) {
@@ -79,18 +78,18 @@ pub fn run(
     Ok(report)
 }
 
-struct Conductor<'a> {
+struct Coordinator<'a> {
     plan: &'a Plan,
     interrupt: &'a Interrupt,
     progress: &'a mut dyn FnMut(Progress),
     clock: Clock,
-    mailboxes: Vec<Mailbox<Order>>,
+    mailboxes: Vec<Mailbox<Command>>,
     ticks: Vec<Arc<AtomicBool>>,
     threads: Vec<JoinHandle<Result<Outcome, Error>>>,
     sender: Sender<Event>,
     events: Receiver<Event>,
     received: Arc<AtomicU64>,
-    /// Members that have ended before their time.
+    /// Members whose connections have ended too early.
     ended: u32,
 }
 
@@ -102,14 +101,14 @@ struct Measured {
     load_cpu: Option<Duration>,
 }
 
-impl<'a> Conductor<'a> {
+impl<'a> Coordinator<'a> {
     fn new(
         plan: &'a Plan,
         interrupt: &'a Interrupt,
         progress: &'a mut dyn FnMut(Progress),
-    ) -> Result<Conductor<'a>, Error> {
+    ) -> Result<Coordinator<'a>, Error> {
         let (sender, events) = channel();
-        let mut conductor = Conductor {
+        let mut coordinator = Coordinator {
             plan,
             interrupt,
             progress,
@@ -126,9 +125,9 @@ impl<'a> Conductor<'a> {
         randomness::fill(&mut run)?;
         let template = Template::new(plan.payload, u32::from_ne_bytes(run), plan.message_bytes);
         for thread in 0..plan.threads {
-            conductor.start_thread(thread, template.clone())?;
+            coordinator.start_thread(thread, template.clone())?;
         }
-        Ok(conductor)
+        Ok(coordinator)
     }
 
     fn start_thread(&mut self, thread: u32, template: Template) -> Result<(), Error> {
@@ -137,15 +136,15 @@ impl<'a> Conductor<'a> {
             ..ReactorConfig::default()
         })
         .map_err(Error::EventLoop)?;
-        let wires = Wires {
+        let links = Links {
             events: self.sender.clone(),
             received: Arc::clone(&self.received),
             tick_waits: Arc::new(AtomicBool::new(false)),
         };
         self.mailboxes.push(reactor.mailbox());
-        self.ticks.push(Arc::clone(&wires.tick_waits));
-        let crew = Crew::new(self.plan.clone(), thread);
-        let load = Load::new(crew, self.clock, template, wires)?;
+        self.ticks.push(Arc::clone(&links.tick_waits));
+        let partition = Partition::new(self.plan.clone(), thread);
+        let load = Load::new(partition, self.clock, template, links)?;
         let thread = thread::Builder::new()
             .name(format!("load-{thread}"))
             .spawn(move || load.run(&mut reactor))
@@ -154,26 +153,26 @@ impl<'a> Conductor<'a> {
         Ok(())
     }
 
-    /// Has the run to end before its time?
+    /// Whether the run has to end early.
     fn cut_short(&self) -> bool {
         self.interrupt.is_raised() || self.ended >= self.plan.connections
     }
 
-    fn order_all(&self, order: impl Fn() -> Order) {
+    fn send_all(&self, command: impl Fn() -> Command) {
         for mailbox in &self.mailboxes {
-            // There is always room: see `start_thread`.
-            let _ = mailbox.post(order());
+            // The mailbox has room for all of them: see `start_thread`.
+            let _ = mailbox.post(command());
         }
     }
 
-    fn tell(&mut self, phase: Phase) {
+    fn report_progress(&mut self, phase: Phase) {
         let received = self.received.load(Ordering::Relaxed);
         (self.progress)(Progress { phase, received });
     }
 
     /// The next event, or `None` after [`GLANCE`] without.
     fn next_event(&mut self, phase: Phase) -> Option<Event> {
-        self.tell(phase);
+        self.report_progress(phase);
         let event = self.events.recv_timeout(GLANCE).ok()?;
         if matches!(event, Event::Ended) {
             self.ended += 1;
@@ -198,7 +197,7 @@ impl<'a> Conductor<'a> {
 }
 
 /// The phases, in order.
-impl Conductor<'_> {
+impl Coordinator<'_> {
     fn open(
         &mut self,
         addresses: Vec<std::net::SocketAddr>,
@@ -241,7 +240,7 @@ impl Conductor<'_> {
         Ok(())
     }
 
-    /// A server may answer first and subscribe then: it is given a moment.
+    /// A server may send the 101 first and subscribe the connection after it.
     fn settle(&mut self) {
         let settled_ns = self.clock.now_ns().saturating_add(nanos(self.plan.settle));
         self.wait_until(|left| Phase::Settling { left }, settled_ns);
@@ -260,13 +259,13 @@ impl Conductor<'_> {
         let watched = [server, Some(Process::this())];
         let before = watched.map(cpu_time);
         if self.plan.slow > 0 {
-            self.order_all(|| Order::Stall);
+            self.send_all(|| Command::Stall);
         }
         self.wait_until(|left| Phase::Measuring { left }, timeline.to_ns);
         let at_ns = self.clock.now_ns().min(timeline.to_ns);
         let [server_cpu, load_cpu] = watched.map(cpu_time);
         drop(pacer);
-        self.order_all(|| Order::Stop { at_ns });
+        self.send_all(|| Command::Stop { at_ns });
         Ok(Measured {
             time: Duration::from_nanos(at_ns.saturating_sub(from_ns)),
             server_cpu: spent(before[0], server_cpu),
@@ -274,10 +273,10 @@ impl Conductor<'_> {
         })
     }
 
-    /// No thread may hear a message before it knows what to measure: first all
-    /// are told, and when they have understood, they begin.
+    /// No thread may receive a message before it has the times: all of them get the
+    /// times, confirm, and then start.
     fn begin(&mut self, timeline: Timeline) -> Result<Option<Pacer>, Error> {
-        self.order_all(|| Order::Measure(timeline));
+        self.send_all(|| Command::Measure(timeline));
         let mut ready = 0;
         while ready < self.mailboxes.len() && !self.cut_short() {
             if let Some(Event::Ready) = self.next_event(Phase::Starting) {
@@ -288,12 +287,12 @@ impl Conductor<'_> {
         if self.cut_short() {
             return Ok(None);
         }
-        self.order_all(|| Order::Begin);
+        self.send_all(|| Command::Begin);
         let Pace::Rate(rate) = self.plan.pace else {
             return Ok(None);
         };
         let schedule = Schedule::new(timeline.start_ns, rate);
-        let threads: Vec<Drummed> = self
+        let threads: Vec<PacedThread> = self
             .mailboxes
             .iter()
             .cloned()
@@ -302,55 +301,56 @@ impl Conductor<'_> {
         Pacer::start(self.clock, schedule, timeline, threads).map(Some)
     }
 
-    /// Waits for what is on its way, and gives what each publisher was to send.
+    /// Waits for the messages that are on their way. Returns how many each publisher was
+    /// to send.
     fn drain(&mut self) -> Vec<u32> {
-        let mut goals = vec![0; index(self.plan.publishers)];
+        let mut totals = vec![0; index(self.plan.publishers)];
         let (mut answers, mut drained) = (0, 0);
-        let mut patience = Patience::new(self.plan.drain);
+        let mut quiet_timeout = QuietTimeout::new(self.plan.drain);
         let threads = self.mailboxes.len();
-        while drained < threads && patience.lasts(self.received.load(Ordering::Relaxed)) {
+        while drained < threads && quiet_timeout.lasts(self.received.load(Ordering::Relaxed)) {
             match self.next_event(Phase::Draining) {
-                Some(Event::Goals(of_thread)) => {
+                Some(Event::Totals(of_thread)) => {
                     answers += 1;
-                    for (publisher, goal) in of_thread {
-                        if let Some(place) = goals.get_mut(index(publisher)) {
-                            *place = goal;
+                    for (publisher, total) in of_thread {
+                        if let Some(place) = totals.get_mut(index(publisher)) {
+                            *place = total;
                         }
                     }
                     if answers == threads {
-                        let goals: Arc<[u32]> = goals.clone().into();
-                        self.order_all(|| Order::Expect(Arc::clone(&goals)));
+                        let totals: Arc<[u32]> = totals.clone().into();
+                        self.send_all(|| Command::Expect(Arc::clone(&totals)));
                     }
                 }
                 Some(Event::Drained) => drained += 1,
                 _ => {}
             }
         }
-        goals
+        totals
     }
 
-    /// They catch up, or find that the server has given them up.
+    /// They catch up, or find that the server has closed their connections.
     fn let_slow_members_read(&mut self) {
         if self.plan.slow == 0 {
             return;
         }
-        self.order_all(|| Order::Resume);
-        let mut patience = Patience::new(self.plan.drain.min(SLOW_SILENCE));
+        self.send_all(|| Command::Resume);
+        let mut quiet_timeout = QuietTimeout::new(self.plan.drain.min(SLOW_SILENCE));
         let mut ended = self.ended;
-        while patience.lasts(self.received.load(Ordering::Relaxed) + u64::from(ended)) {
+        while quiet_timeout.lasts(self.received.load(Ordering::Relaxed) + u64::from(ended)) {
             self.next_event(Phase::CatchingUp);
             ended = self.ended;
         }
     }
 
     fn finish(&mut self) -> Result<Outcome, Error> {
-        self.tell(Phase::Closing);
+        self.report_progress(Phase::Closing);
         let outcomes: Result<Vec<_>, _> = self.end_threads().into_iter().collect();
         Ok(Outcome::of_all(outcomes?))
     }
 
     fn end_threads(&mut self) -> Vec<Result<Outcome, Error>> {
-        self.order_all(|| Order::Finish);
+        self.send_all(|| Command::Finish);
         let threads = std::mem::take(&mut self.threads).into_iter();
         threads
             .map(|thread| thread.join().unwrap_or(Err(Error::Panicked)))
@@ -358,14 +358,14 @@ impl Conductor<'_> {
     }
 }
 
-/// No thread outlives the run, also if it fails.
-impl Drop for Conductor<'_> {
+/// No thread of the load outlives the run, even if the run fails.
+impl Drop for Coordinator<'_> {
     fn drop(&mut self) {
         self.end_threads();
     }
 }
 
-/// Every connection needs a file, and so does the program.
+/// Every connection needs a file, and so does the rest of the process.
 fn check_open_files(plan: &Plan) -> Result<(), Error> {
     let needed = u64::from(plan.connections) + FILES_BESIDE;
     match process::open_files_limits() {
@@ -387,13 +387,14 @@ fn spent(before: Option<Duration>, after: Option<Duration>) -> Option<Duration> 
     Some(after?.saturating_sub(before?))
 }
 
-/// Time for all threads to understand what they are to do.
+/// Time for all threads to get ready.
 const LEAD_NS: u64 = 20_000_000;
-/// How often the conductor looks around while it waits.
+/// How long the coordinator waits for an event before it looks at the time and the
+/// interrupt.
 const GLANCE: Duration = Duration::from_millis(50);
-/// How long slow members may hear nothing before they have caught up.
+/// Slow members that receive nothing for this time have caught up.
 const SLOW_SILENCE: Duration = Duration::from_secs(1);
-/// Room in a mailbox for orders that are no members.
+/// Room in a mailbox for commands other than [`Command::Member`].
 const ORDERS_MAX: usize = 64;
-/// Standard streams, epoll, wakers, and what libraries may open.
+/// Standard streams, epoll, wakers, and files that libraries open.
 const FILES_BESIDE: u64 = 24;

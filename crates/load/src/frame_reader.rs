@@ -1,39 +1,37 @@
-//! One member's incoming bytes as arrivals: messages, judged but not kept.
+//! The frames of one member: messages are checked and not kept.
 //!
-//! Frames are parsed where the kernel has put them. A message that lies whole in
-//! the read buffer, as nearly all small ones do, is judged there: nothing is
-//! copied, allocated or checked for UTF-8. Of a message that is cut, or sent in
-//! several frames, only the head is kept; the rest is compared as it passes, so
-//! that messages of any size cost the same 144 octets of state. Only of a message
-//! that comes compressed and is cut, the pieces are gathered: [`super::unpacking`]
-//! wants it whole.
+//! Frames are parsed in the read buffer. A message that lies there whole, as nearly all
+//! small ones do, is checked there: nothing is copied, allocated or checked for UTF-8.
+//! Of a message that is cut, or sent in several frames, only the head is kept; the rest
+//! is compared piece by piece, so that messages of any size need the same 144 bytes of
+//! state. A compressed message that is cut is reassembled: [`super::inflater`] needs
+//! all of it.
 //!
-//! Where permessage-deflate was agreed on, RSV1 on the first frame of a message
-//! says that it is compressed (RFC 7692 §6). That bit is taken off before the frame
-//! is read further; anywhere else it is a broken rule, as it always is where
-//! nothing was agreed on.
+//! With permessage-deflate, RSV1 on the first frame of a message says that it is
+//! compressed (RFC 7692 §6). That bit is cleared before the frame is read further;
+//! anywhere else it breaks a rule, as it does without permessage-deflate.
 //!
-//! The server is held to RFC 6455 as far as that costs nothing: every rule of a
-//! single frame, and that fragments belong together. Whether texts are UTF-8 is
-//! answered by the comparison with what was sent.
+//! Of RFC 6455 the server has to keep every rule of a single frame, and the order of
+//! fragments. The comparison with the message that was sent also finds texts that are
+//! not UTF-8.
 
 use std::fmt;
 
 use yamabiko::websocket::frame::{FrameDecoder, FrameError, FrameHeader, FramePart, Opcode, Role};
 
+use super::inflater::{Inflater, NotDeflate};
 use super::payload::{HEAD_BYTES, Reading, Template};
-use super::unpacking::{NotDeflate, Unpacking};
 
 /// What has arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
     /// A text or binary message.
     Message(Reading),
-    /// A Close, Ping or Pong; its payload is in [`Inbox::control_payload`].
+    /// A Close, Ping or Pong; its payload is in [`FrameReader::control_payload`].
     Control(Opcode),
 }
 
-/// The rule that the server has broken. The connection is of no more use.
+/// The rule that the server has broken. The connection cannot be used any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Broken {
     Frame(FrameError),
@@ -41,21 +39,21 @@ pub(super) enum Broken {
     NothingToContinue,
     /// A new message inside a fragmented one (§5.4).
     MessageInsideMessage,
-    /// A compressed message that is none, or refers to an earlier one (RFC 7692
-    /// §7.2.2, §7.1.1.1).
+    /// A compressed message that cannot be inflated, or refers to an earlier one (RFC
+    /// 7692 §7.2.2, §7.1.1.1).
     NotDeflate,
 }
 
-/// By what messages are judged.
-pub(super) struct Judge {
+/// What messages are checked against.
+pub(super) struct Checker {
     pub template: Template,
     /// `None`: nothing may come compressed.
-    pub unpacking: Option<Unpacking>,
+    pub inflater: Option<Inflater>,
 }
 
 /// See the [module's text](self).
 #[derive(Debug)]
-pub(super) struct Inbox {
+pub(super) struct FrameReader {
     decoder: FrameDecoder,
     stage: Stage,
     message: Fragments,
@@ -64,31 +62,31 @@ pub(super) struct Inbox {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// The next octet is a frame's first.
+    /// The next byte is a frame's first.
     Between,
-    /// A header was cut; the decoder has its first octets.
+    /// A header was cut; the decoder has its first bytes.
     Header,
-    /// In a frame that does not lie whole.
+    /// In a frame that has not come as a whole.
     Frame(FrameHeader),
 }
 
-/// What is known of the message whose end has not come.
+/// A message whose end has not come.
 #[derive(Debug)]
 struct Fragments {
     open: bool,
     head: [u8; HEAD_BYTES],
-    /// Octets that have come.
+    /// Bytes that have come.
     bytes: usize,
     /// Everything but the head.
     rest_is_right: bool,
     compressed: bool,
-    /// What has come of a compressed message.
-    gathered: Vec<u8>,
+    /// What has come of a compressed message, to be inflated.
+    collected: Vec<u8>,
 }
 
-impl Inbox {
-    pub(super) fn new() -> Inbox {
-        Inbox {
+impl FrameReader {
+    pub(super) fn new() -> FrameReader {
+        FrameReader {
             decoder: FrameDecoder::new(Role::Client),
             stage: Stage::Between,
             message: Fragments::new(),
@@ -101,15 +99,15 @@ impl Inbox {
     pub(super) fn next(
         &mut self,
         input: &mut &mut [u8],
-        judge: &mut Judge,
+        checker: &mut Checker,
     ) -> Result<Option<Arrival>, Broken> {
         if self.stage == Stage::Between && !self.message.open {
-            if let Some((reading, rest)) = whole_message(input, judge)? {
+            if let Some((reading, rest)) = whole_message(input, checker)? {
                 skip(input, rest);
                 return Ok(Some(Arrival::Message(reading)));
             }
         }
-        self.next_in_pieces(input, judge)
+        self.next_in_pieces(input, checker)
     }
 
     /// The payload of the control frame that has just arrived.
@@ -120,24 +118,24 @@ impl Inbox {
     fn next_in_pieces(
         &mut self,
         input: &mut &mut [u8],
-        judge: &mut Judge,
+        checker: &mut Checker,
     ) -> Result<Option<Arrival>, Broken> {
         loop {
-            let octets_are_left = !input.is_empty();
-            if judge.unpacking.is_some() {
+            let bytes_are_left = !input.is_empty();
+            if checker.inflater.is_some() {
                 self.take_off_rsv1(input);
             }
             match self.decoder.next(input).map_err(Broken::Frame)? {
                 Some(FramePart::Header(header)) => self.begin(header)?,
-                Some(FramePart::Payload(piece)) => self.take(piece, judge),
+                Some(FramePart::Payload(piece)) => self.take(piece, checker),
                 Some(FramePart::End) => {
-                    if let Some(arrival) = self.end(judge)? {
+                    if let Some(arrival) = self.end(checker)? {
                         return Ok(Some(arrival));
                     }
                 }
                 None => {
-                    // It had octets and found no part: they begin a header.
-                    if octets_are_left {
+                    // It had bytes and found no part: they begin a header.
+                    if bytes_are_left {
                         self.stage = Stage::Header;
                     }
                     return Ok(None);
@@ -146,7 +144,7 @@ impl Inbox {
         }
     }
 
-    /// Notes that a message is compressed, if this is the first octet of its first
+    /// Notes that a message is compressed, if this is the first byte of its first
     /// frame.
     fn take_off_rsv1(&mut self, input: &mut [u8]) {
         if self.stage != Stage::Between || self.message.open {
@@ -161,12 +159,12 @@ impl Inbox {
         }
     }
 
-    fn take(&mut self, piece: &[u8], judge: &Judge) {
+    fn take(&mut self, piece: &[u8], checker: &Checker) {
         match self.stage {
             Stage::Frame(header) if header.opcode.is_control() => {
                 self.control.extend_from_slice(piece);
             }
-            _ => self.message.take(piece, judge),
+            _ => self.message.take(piece, checker),
         }
     }
 
@@ -186,7 +184,7 @@ impl Inbox {
         Ok(())
     }
 
-    fn end(&mut self, judge: &mut Judge) -> Result<Option<Arrival>, Broken> {
+    fn end(&mut self, checker: &mut Checker) -> Result<Option<Arrival>, Broken> {
         let Stage::Frame(header) = std::mem::replace(&mut self.stage, Stage::Between) else {
             return Ok(None);
         };
@@ -197,7 +195,7 @@ impl Inbox {
             return Ok(None);
         }
         let message = std::mem::replace(&mut self.message, Fragments::new());
-        Ok(Some(Arrival::Message(message.judge(judge)?)))
+        Ok(Some(Arrival::Message(message.check(checker)?)))
     }
 }
 
@@ -209,19 +207,19 @@ impl Fragments {
             bytes: 0,
             rest_is_right: true,
             compressed: false,
-            gathered: Vec::new(),
+            collected: Vec::new(),
         }
     }
 
-    fn take(&mut self, piece: &[u8], judge: &Judge) {
-        match &judge.unpacking {
-            Some(unpacking) if self.compressed => {
-                // One octet more than is looked into, so that it shows.
-                let room = (unpacking.payload_bytes_max() + 1).saturating_sub(self.gathered.len());
-                self.gathered
+    fn take(&mut self, piece: &[u8], checker: &Checker) {
+        match &checker.inflater {
+            Some(inflater) if self.compressed => {
+                // One byte more than is inflated, so that it is found to be too long.
+                let room = (inflater.payload_bytes_max() + 1).saturating_sub(self.collected.len());
+                self.collected
                     .extend_from_slice(&piece[..piece.len().min(room)]);
             }
-            _ => self.compare(piece, &judge.template),
+            _ => self.compare(piece, &checker.template),
         }
     }
 
@@ -243,14 +241,14 @@ impl Fragments {
         self.bytes = self.bytes.saturating_add(piece.len());
     }
 
-    fn judge(&self, judge: &mut Judge) -> Result<Reading, Broken> {
-        let template = &judge.template;
-        match &mut judge.unpacking {
-            Some(unpacking) if self.compressed => Ok(unpacking.read(&self.gathered, template)?),
+    fn check(&self, checker: &mut Checker) -> Result<Reading, Broken> {
+        let template = &checker.template;
+        match &mut checker.inflater {
+            Some(inflater) if self.compressed => Ok(inflater.read(&self.collected, template)?),
             _ if self.bytes < template.head_at() + HEAD_BYTES => Ok(Reading::Foreign),
             _ => {
                 let length_is_right = self.bytes == template.message_bytes();
-                Ok(template.judge(&self.head, self.rest_is_right && length_is_right))
+                Ok(template.check(&self.head, self.rest_is_right && length_is_right))
             }
         }
     }
@@ -277,21 +275,21 @@ impl fmt::Display for Broken {
     }
 }
 
-/// Judges the message at the front of `input`, if it lies there whole and in
-/// one frame, and tells how many octets it takes.
+/// Checks the message at the front of `input`, if it lies there whole and in one frame,
+/// and returns how many bytes it takes.
 #[inline]
-fn whole_message(input: &[u8], judge: &mut Judge) -> Result<Option<(Reading, usize)>, Broken> {
+fn whole_message(input: &[u8], checker: &mut Checker) -> Result<Option<(Reading, usize)>, Broken> {
     let Some((mut header, header_bytes)) = FrameHeader::parse(input).map_err(Broken::Frame)? else {
         return Ok(None);
     };
     if !header.fin || !matches!(header.opcode, Opcode::Text | Opcode::Binary) {
         return Ok(None);
     }
-    let unpacking = match &mut judge.unpacking {
-        Some(unpacking) if header.rsv & RSV1 >> 4 != 0 => Some(unpacking),
+    let inflater = match &mut checker.inflater {
+        Some(inflater) if header.rsv & RSV1 >> 4 != 0 => Some(inflater),
         _ => None,
     };
-    if unpacking.is_some() {
+    if inflater.is_some() {
         header.rsv &= !(RSV1 >> 4);
     }
     header.check(Role::Client).map_err(Broken::Frame)?;
@@ -301,31 +299,31 @@ fn whole_message(input: &[u8], judge: &mut Judge) -> Result<Option<(Reading, usi
     else {
         return Ok(None);
     };
-    let reading = match unpacking {
-        None => judge.template.read(payload),
-        Some(unpacking) => unpacking.read(payload, &judge.template)?,
+    let reading = match inflater {
+        None => checker.template.read(payload),
+        Some(inflater) => inflater.read(payload, &checker.template)?,
     };
     Ok(Some((reading, header_bytes + payload.len())))
 }
 
-/// The first `count` octets, or all there are, and the others.
+/// The first `count` bytes, or all there are, and the others.
 fn split(piece: &[u8], count: usize) -> (&[u8], &[u8]) {
     piece.split_at(piece.len().min(count))
 }
 
-/// Cuts octets off the front: count ≤ input.len().
+/// Cuts bytes off the front: count ≤ input.len().
 #[inline]
 fn skip(input: &mut &mut [u8], count: usize) {
     *input = &mut std::mem::take(input)[count..];
 }
 
-/// Of a frame's first octet.
+/// Of a frame's first byte.
 const RSV1: u8 = 0b0100_0000;
 
 #[cfg(test)]
 mod tests {
+    use super::super::inflater::tests::compressed;
     use super::super::payload::{Head, Payload};
-    use super::super::unpacking::tests::compressed;
     use super::*;
     use proptest::prelude::*;
     use yamabiko::websocket::frame::encode;
@@ -336,18 +334,18 @@ mod tests {
         Template::new(Payload::Letters, 0xC0FFEE, BYTES)
     }
 
-    fn plain() -> Judge {
-        Judge {
+    fn plain() -> Checker {
+        Checker {
             template: template(),
-            unpacking: None,
+            inflater: None,
         }
     }
 
     /// Compression was agreed on.
-    fn unpacking() -> Judge {
+    fn inflater() -> Checker {
         let template = template();
-        Judge {
-            unpacking: Some(Unpacking::new(&template)),
+        Checker {
+            inflater: Some(Inflater::new(&template)),
             template,
         }
     }
@@ -380,15 +378,18 @@ mod tests {
     }
 
     /// All arrivals, with the payloads of control frames.
-    fn arrivals_by(mut judge: Judge, pieces: &[&[u8]]) -> Result<Vec<(Arrival, Vec<u8>)>, Broken> {
-        let mut inbox = Inbox::new();
+    fn arrivals_by(
+        mut checker: Checker,
+        pieces: &[&[u8]],
+    ) -> Result<Vec<(Arrival, Vec<u8>)>, Broken> {
+        let mut reader = FrameReader::new();
         let mut arrivals = Vec::new();
         for piece in pieces {
             let mut bytes = piece.to_vec();
             let mut input = &mut bytes[..];
-            while let Some(arrival) = inbox.next(&mut input, &mut judge)? {
+            while let Some(arrival) = reader.next(&mut input, &mut checker)? {
                 let payload = match arrival {
-                    Arrival::Control(_) => inbox.control_payload().to_vec(),
+                    Arrival::Control(_) => reader.control_payload().to_vec(),
                     Arrival::Message(_) => Vec::new(),
                 };
                 arrivals.push((arrival, payload));
@@ -443,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn arrivals_are_the_same_with_every_octet_alone() {
+    fn arrivals_are_the_same_with_every_byte_alone() {
         let (bytes, expected) = conversation();
         let pieces: Vec<_> = bytes.chunks(1).collect();
         assert_eq!(arrivals(&pieces), Ok(expected));
@@ -459,9 +460,9 @@ mod tests {
     fn compare_as_it_passes(payload: Payload) {
         let mut template = Template::new(payload, 1, 200_000);
         let right = frame(true, Opcode::Binary, template.fill(head(0)));
-        let mut judge = Judge {
+        let mut checker = Checker {
             template,
-            unpacking: None,
+            inflater: None,
         };
         let mut wrong = right.clone();
         wrong[150_000] ^= 1;
@@ -470,11 +471,11 @@ mod tests {
             (&wrong, Reading::Corrupted),
             (&right, Reading::Ours(head(0))),
         ] {
-            let mut inbox = Inbox::new();
+            let mut reader = FrameReader::new();
             let mut found = Vec::new();
             for piece in bytes.chunks(65_536) {
                 let mut piece = piece.to_vec();
-                found.extend(inbox.next(&mut &mut piece[..], &mut judge));
+                found.extend(reader.next(&mut &mut piece[..], &mut checker));
             }
             let found: Vec<_> = found.into_iter().flatten().collect();
             assert_eq!(found, [Arrival::Message(expected)]);
@@ -537,14 +538,14 @@ mod tests {
     #[test]
     fn compressed_messages_are_understood_where_that_was_agreed_on() {
         let (bytes, expected) = compressed_conversation();
-        assert_eq!(arrivals_by(unpacking(), &[&bytes]), Ok(expected));
+        assert_eq!(arrivals_by(inflater(), &[&bytes]), Ok(expected));
     }
 
     #[test]
-    fn compressed_messages_are_the_same_with_every_octet_alone() {
+    fn compressed_messages_are_the_same_with_every_byte_alone() {
         let (bytes, expected) = compressed_conversation();
         let pieces: Vec<_> = bytes.chunks(1).collect();
-        assert_eq!(arrivals_by(unpacking(), &pieces), Ok(expected));
+        assert_eq!(arrivals_by(inflater(), &pieces), Ok(expected));
     }
 
     #[test]
@@ -560,14 +561,18 @@ mod tests {
         for (bytes, expected) in cases {
             let pieces: Vec<_> = bytes.chunks(1).collect();
             for pieces in [&[&bytes[..]][..], &pieces] {
-                assert_eq!(arrivals_by(unpacking(), pieces), Err(expected));
+                assert_eq!(arrivals_by(inflater(), pieces), Err(expected));
             }
         }
     }
 
     #[test]
     fn a_connection_costs_little_memory() {
-        assert!(size_of::<Inbox>() <= 184, "{}", size_of::<Inbox>());
+        assert!(
+            size_of::<FrameReader>() <= 184,
+            "{}",
+            size_of::<FrameReader>()
+        );
     }
 
     proptest! {

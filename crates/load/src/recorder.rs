@@ -1,8 +1,8 @@
-//! What one thread has measured: each message that its members got is entered
-//! here, checked and counted.
+//! What one thread has measured: it checks and counts each message that its members
+//! receive.
 //!
 //! ```text
-//!   Reading ─▶ ledger: next? gap? late? doubled? ─▶ faults
+//!   Reading ─▶ tracker: next? gap? late? doubled? ─▶ faults
 //!                 │
 //!                 ├─▶ delivered, if it came while measuring
 //!                 └─▶ latency, if it was sent while measuring
@@ -18,20 +18,20 @@ use std::ops::AddAssign;
 
 use hdrhistogram::Histogram;
 
-use super::crew::{Crew, index};
-use super::ledger::{Faults, Ledger, Receipt};
+use super::delivery_tracker::{DeliveryTracker, Faults, Receipt};
+use super::partition::{Partition, index};
 use super::payload::{Head, Reading};
 use super::time::Timeline;
 
 /// See the [module's text](self).
-pub(super) struct Book {
-    ledger: Ledger,
-    crew: Crew,
+pub(super) struct Recorder {
+    tracker: DeliveryTracker,
+    partition: Partition,
     timeline: Timeline,
     tally: Tally,
-    /// What is still on its way to members that read, once that is known.
+    /// Messages that members which read still have to receive, once that is known.
     outstanding: Option<u64>,
-    /// All receipts, whenever they came.
+    /// Messages received since `take_received` was called last, at any time of the run.
     received: u64,
 }
 
@@ -41,18 +41,18 @@ pub(super) struct Tally {
     pub published: u64,
     /// Messages received while measuring, each at each member.
     pub delivered: u64,
-    /// Octets that came while measuring, frame headers included, to members that
+    /// Bytes that came while measuring, frame headers included, to members that
     /// read.
     pub received_bytes: u64,
     pub faults: Faults,
-    /// Messages of somebody else.
+    /// Messages that are not of this run.
     pub foreign: u64,
-    /// From sending to receiving, in nanoseconds.
+    /// From sending to receiving a message, in nanoseconds.
     pub latency: Histogram<u64>,
     /// Open loop: from when a message was due to when it was written.
     pub send_delay: Histogram<u64>,
     pub pings: u64,
-    /// How members ended that should not have: by close code.
+    /// Connections that ended too early, by close code.
     pub ended: BTreeMap<u16, u64>,
     /// The first rule that the server broke.
     pub broken: Option<String>,
@@ -67,30 +67,33 @@ pub(super) struct SlowTally {
     pub ended: BTreeMap<u16, u64>,
 }
 
-/// How far the members that are still there have come with one publisher.
+/// How far the members whose connections are open have come with one publisher.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Standing {
     /// Members that its messages are for.
     pub members: u64,
-    /// The sum of the numbers that they expect next.
+    /// The sum of the sequence numbers that they expect next.
     pub next: u64,
     /// The highest of them.
     pub furthest: u32,
 }
 
-/// That a member has come further with a publisher.
+/// A member has received further messages of a publisher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Advance {
     pub publisher: u32,
-    /// The number that it expects next.
+    /// The sequence number that it expects next.
     pub next: u32,
 }
 
-impl Book {
-    pub(super) fn new(crew: Crew) -> Book {
-        Book {
-            ledger: Ledger::new(crew.members(), index(crew.plan().publishers_per_member())),
-            crew,
+impl Recorder {
+    pub(super) fn new(partition: Partition) -> Recorder {
+        Recorder {
+            tracker: DeliveryTracker::new(
+                partition.members(),
+                index(partition.plan().publishers_per_member()),
+            ),
+            partition,
             timeline: NEVER,
             tally: Tally::new(),
             outstanding: None,
@@ -98,7 +101,7 @@ impl Book {
         }
     }
 
-    /// What is measured from now on.
+    /// Sets the times to measure within.
     pub(super) fn set_timeline(&mut self, timeline: Timeline) {
         self.timeline = timeline;
     }
@@ -115,7 +118,7 @@ impl Book {
         self.tally
     }
 
-    /// Enters that a message which was due then is written now.
+    /// Records that a message, due at one time, is written at another.
     pub(super) fn published(&mut self, due_ns: u64, now_ns: u64) {
         self.tally.published += u64::from(self.timeline.measures(now_ns));
         if self.timeline.measures(due_ns) {
@@ -124,30 +127,30 @@ impl Book {
         }
     }
 
-    /// Enters that so many octets have come to this member.
+    /// Records that a member has received so many bytes.
     #[inline]
-    pub(super) fn came(&mut self, member: usize, bytes: usize, now_ns: u64) {
-        if self.timeline.measures(now_ns) && !self.crew.is_slow(member) {
+    pub(super) fn record_bytes(&mut self, member: usize, bytes: usize, now_ns: u64) {
+        if self.timeline.measures(now_ns) && !self.partition.is_slow(member) {
             self.tally.received_bytes += bytes as u64;
         }
     }
 
-    /// All receipts since this was asked last.
+    /// Messages received since the last call.
     pub(super) fn take_received(&mut self) -> u64 {
         std::mem::take(&mut self.received)
     }
 
-    /// Enters that this member got a message. `None`: no publisher may go on
+    /// Records a message that a member has received. `None`: no publisher may go on
     /// because of it.
     #[inline]
-    pub(super) fn enter(
+    pub(super) fn record(
         &mut self,
         member: usize,
         reading: Reading,
         now_ns: u64,
     ) -> Option<Advance> {
         match reading {
-            Reading::Ours(head) => self.enter_ours(member, head, now_ns),
+            Reading::Ours(head) => self.record_ours(member, head, now_ns),
             Reading::Corrupted => {
                 self.faults(member).corrupted += 1;
                 None
@@ -160,12 +163,12 @@ impl Book {
     }
 
     #[inline]
-    fn enter_ours(&mut self, member: usize, head: Head, now_ns: u64) -> Option<Advance> {
-        let Some(column) = self.crew.column(member, head.publisher) else {
+    fn record_ours(&mut self, member: usize, head: Head, now_ns: u64) -> Option<Advance> {
+        let Some(column) = self.partition.column(member, head.publisher) else {
             self.faults(member).misdelivered += 1;
             return None;
         };
-        let Some(receipt) = self.ledger.enter(member, column, head.sequence) else {
+        let Some(receipt) = self.tracker.record(member, column, head.sequence) else {
             self.faults(member).corrupted += 1;
             return None;
         };
@@ -192,7 +195,7 @@ impl Book {
     #[inline]
     fn measure(&mut self, member: usize, head: Head, now_ns: u64) {
         let delivered = u64::from(self.timeline.measures(now_ns));
-        if self.crew.is_slow(member) {
+        if self.partition.is_slow(member) {
             self.tally.slow.delivered += delivered;
             return;
         }
@@ -204,15 +207,15 @@ impl Book {
     }
 
     fn faults(&mut self, member: usize) -> &mut Faults {
-        match self.crew.is_slow(member) {
+        match self.partition.is_slow(member) {
             true => &mut self.tally.slow.faults,
             false => &mut self.tally.faults,
         }
     }
 
-    /// Counts a member that ended before its time; `1006`: without a Close.
+    /// Counts a connection that ended too early; `1006`: without a Close frame.
     pub(super) fn count_ended(&mut self, member: usize, code: u16) {
-        let ended = match self.crew.is_slow(member) {
+        let ended = match self.partition.is_slow(member) {
             true => &mut self.tally.slow.ended,
             false => &mut self.tally.ended,
         };
@@ -220,28 +223,28 @@ impl Book {
     }
 }
 
-/// What is still on its way.
-impl Book {
-    /// From now on [`drained`](Book::drained) is known: publisher `p` sends
-    /// `goals[p]` messages in all, to the members for which `is_open` holds.
-    pub(super) fn expect(&mut self, goals: &[u32], is_open: impl Fn(usize) -> bool) {
-        let members = (0..self.crew.members())
-            .filter(|&member| !self.crew.is_slow(member) && is_open(member));
+/// Messages that are still on their way.
+impl Recorder {
+    /// From now on [`drained`](Recorder::drained) is known: publisher `p` sends
+    /// `totals[p]` messages in all, to the members for which `is_open` holds.
+    pub(super) fn expect(&mut self, totals: &[u32], is_open: impl Fn(usize) -> bool) {
+        let members = (0..self.partition.members())
+            .filter(|&member| !self.partition.is_slow(member) && is_open(member));
         let outstanding = members
-            .map(|member| self.outstanding_of(member, goals))
+            .map(|member| self.outstanding_of(member, totals))
             .sum();
         self.outstanding = Some(outstanding);
     }
 
-    /// Nothing more will come to this member.
-    pub(super) fn give_up(&mut self, member: usize, goals: &[u32]) {
-        if !self.crew.is_slow(member) {
-            let of_member = self.outstanding_of(member, goals);
+    /// This member receives nothing more.
+    pub(super) fn give_up(&mut self, member: usize, totals: &[u32]) {
+        if !self.partition.is_slow(member) {
+            let of_member = self.outstanding_of(member, totals);
             self.arrived(member, of_member);
         }
     }
 
-    /// Is all there that members which read are to get?
+    /// Whether the members that read have received all messages.
     pub(super) fn drained(&self) -> bool {
         self.outstanding == Some(0)
     }
@@ -249,29 +252,28 @@ impl Book {
     #[inline]
     fn arrived(&mut self, member: usize, count: u64) {
         if let Some(outstanding) = &mut self.outstanding {
-            if !self.crew.is_slow(member) {
+            if !self.partition.is_slow(member) {
                 *outstanding = outstanding.saturating_sub(count);
             }
         }
     }
 
-    fn outstanding_of(&self, member: usize, goals: &[u32]) -> u64 {
-        let publishers = self.crew.publishers_of(member);
+    fn outstanding_of(&self, member: usize, totals: &[u32]) -> u64 {
+        let publishers = self.partition.publishers_of(member);
         let missing = publishers.map(|(column, publisher)| {
-            let goal = goals.get(index(publisher)).copied().unwrap_or_default();
-            u64::from(goal.saturating_sub(self.ledger.next(member, column)))
+            let total = totals.get(index(publisher)).copied().unwrap_or_default();
+            u64::from(total.saturating_sub(self.tracker.next(member, column)))
         });
         missing.sum()
     }
 
-    /// For each publisher: how far those of the members have come for which
-    /// `counts` holds.
+    /// For each publisher: how far the members have come for which `counts` holds.
     pub(super) fn standings(&self, counts: impl Fn(usize) -> bool) -> Vec<Standing> {
-        let mut standings = vec![Standing::default(); index(self.crew.plan().publishers)];
-        for member in (0..self.crew.members()).filter(|&member| counts(member)) {
-            for (column, publisher) in self.crew.publishers_of(member) {
+        let mut standings = vec![Standing::default(); index(self.partition.plan().publishers)];
+        for member in (0..self.partition.members()).filter(|&member| counts(member)) {
+            for (column, publisher) in self.partition.publishers_of(member) {
                 if let Some(standing) = standings.get_mut(index(publisher)) {
-                    *standing += Standing::of(self.ledger.next(member, column));
+                    *standing += Standing::of(self.tracker.next(member, column));
                 }
             }
         }
@@ -368,14 +370,14 @@ mod tests {
     use super::super::plan::{Plan, Scenario};
     use super::*;
 
-    fn book(plan: Plan, thread: u32) -> Book {
-        let mut book = Book::new(Crew::new(plan, thread));
-        book.set_timeline(Timeline {
+    fn recorder(plan: Plan, thread: u32) -> Recorder {
+        let mut recorder = Recorder::new(Partition::new(plan, thread));
+        recorder.set_timeline(Timeline {
             start_ns: 0,
             from_ns: 100,
             to_ns: 200,
         });
-        book
+        recorder
     }
 
     fn ours(publisher: u32, sequence: u32, sent_ns: u64) -> Reading {
@@ -388,42 +390,42 @@ mod tests {
 
     #[test]
     fn deliveries_count_by_when_they_come_and_latencies_by_when_they_were_sent() {
-        let mut book = book(plan(Scenario::FanOut, |plan| plan), 0);
+        let mut recorder = recorder(plan(Scenario::FanOut, |plan| plan), 0);
         for (sequence, (sent_ns, came_ns)) in
             [(50, 99), (99, 100), (100, 199), (199, 900), (200, 901)]
                 .into_iter()
                 .enumerate()
         {
             let sequence = u32::try_from(sequence).expect("few");
-            book.enter(0, ours(0, sequence, sent_ns), came_ns);
+            recorder.record(0, ours(0, sequence, sent_ns), came_ns);
         }
-        let tally = book.into_tally();
+        let tally = recorder.into_tally();
         assert_eq!(tally.delivered, 2);
         assert_eq!(tally.latency.len(), 2);
         assert_eq!(tally.faults, Faults::default());
     }
 
     #[test]
-    fn octets_count_while_measuring_and_at_members_that_read() {
-        let mut book = book(
+    fn bytes_count_while_measuring_and_at_members_that_read() {
+        let mut recorder = recorder(
             plan(Scenario::Slow, |plan| plan.connections(10).slow_percent(10)),
             0,
         );
         for (member, at_ns) in [(0, 99), (0, 100), (1, 199), (9, 150), (0, 200)] {
-            book.came(member, 50, at_ns);
+            recorder.record_bytes(member, 50, at_ns);
         }
-        assert_eq!(book.into_tally().received_bytes, 100);
+        assert_eq!(recorder.into_tally().received_bytes, 100);
     }
 
     #[test]
     fn an_advance_is_told_once_for_each_step_forward() {
-        let mut book = book(plan(Scenario::FanOut, |plan| plan), 0);
+        let mut recorder = recorder(plan(Scenario::FanOut, |plan| plan), 0);
         let advance = |next| Some(Advance { publisher: 4, next });
-        assert_eq!(book.enter(1, ours(4, 0, 0), 0), advance(1));
-        assert_eq!(book.enter(1, ours(4, 0, 0), 0), None);
-        assert_eq!(book.enter(1, ours(4, 2, 0), 0), advance(3));
-        assert_eq!(book.enter(1, ours(4, 1, 0), 0), None);
-        let faults = book.into_tally().faults;
+        assert_eq!(recorder.record(1, ours(4, 0, 0), 0), advance(1));
+        assert_eq!(recorder.record(1, ours(4, 0, 0), 0), None);
+        assert_eq!(recorder.record(1, ours(4, 2, 0), 0), advance(3));
+        assert_eq!(recorder.record(1, ours(4, 1, 0), 0), None);
+        let faults = recorder.into_tally().faults;
         assert_eq!(
             (faults.lost, faults.doubled, faults.out_of_order),
             (0, 1, 1)
@@ -432,33 +434,33 @@ mod tests {
 
     #[test]
     fn an_echo_to_another_connection_is_misdelivered() {
-        let mut book = book(plan(Scenario::Echo, |plan| plan.threads(2)), 1);
-        assert!(book.enter(3, ours(7, 0, 0), 0).is_some());
-        assert_eq!(book.enter(3, ours(6, 0, 0), 0), None);
-        assert_eq!(book.into_tally().faults.misdelivered, 1);
+        let mut recorder = recorder(plan(Scenario::Echo, |plan| plan.threads(2)), 1);
+        assert!(recorder.record(3, ours(7, 0, 0), 0).is_some());
+        assert_eq!(recorder.record(3, ours(6, 0, 0), 0), None);
+        assert_eq!(recorder.into_tally().faults.misdelivered, 1);
     }
 
     #[test]
     fn a_publisher_that_does_not_exist_is_a_corruption() {
-        let mut book = book(plan(Scenario::FanOut, |plan| plan.publishers(2)), 0);
-        assert_eq!(book.enter(0, ours(2, 0, 0), 0), None);
-        assert_eq!(book.enter(0, Reading::Corrupted, 0), None);
-        assert_eq!(book.enter(0, Reading::Foreign, 0), None);
-        let tally = book.into_tally();
+        let mut recorder = recorder(plan(Scenario::FanOut, |plan| plan.publishers(2)), 0);
+        assert_eq!(recorder.record(0, ours(2, 0, 0), 0), None);
+        assert_eq!(recorder.record(0, Reading::Corrupted, 0), None);
+        assert_eq!(recorder.record(0, Reading::Foreign, 0), None);
+        let tally = recorder.into_tally();
         assert_eq!((tally.faults.corrupted, tally.foreign), (2, 1));
     }
 
     #[test]
     fn what_slow_members_miss_is_counted_apart() {
-        let mut book = book(
+        let mut recorder = recorder(
             plan(Scenario::Slow, |plan| plan.connections(10).slow_percent(20)),
             0,
         );
         for member in [7, 8] {
-            book.enter(member, ours(0, 3, 150), 150);
-            book.count_ended(member, 1013);
+            recorder.record(member, ours(0, 3, 150), 150);
+            recorder.count_ended(member, 1013);
         }
-        let tally = book.into_tally();
+        let tally = recorder.into_tally();
         assert_eq!((tally.delivered, tally.slow.delivered), (1, 1));
         assert_eq!((tally.faults.lost, tally.slow.faults.lost), (3, 3));
         assert_eq!((tally.ended[&1013], tally.slow.ended[&1013]), (1, 1));
@@ -467,39 +469,39 @@ mod tests {
 
     #[test]
     fn the_run_is_drained_when_every_member_that_is_left_has_everything() {
-        let mut book = book(
+        let mut recorder = recorder(
             plan(Scenario::Slow, |plan| {
                 plan.connections(4).publishers(2).slow_percent(25)
             }),
             0,
         );
-        book.enter(0, ours(0, 0, 0), 0);
+        recorder.record(0, ours(0, 0, 0), 0);
         // Member 1 is gone; member 3 is slow; 0 and 2 lack 1 and 2 messages.
-        let goals = [1, 1];
-        book.expect(&goals, |member| member != 1);
-        book.enter(0, ours(1, 0, 0), 0);
-        book.enter(3, ours(1, 0, 0), 0);
-        assert!(!book.drained());
-        book.enter(2, ours(0, 0, 0), 0);
-        assert!(!book.drained());
-        book.give_up(2, &goals);
-        assert!(book.drained());
+        let totals = [1, 1];
+        recorder.expect(&totals, |member| member != 1);
+        recorder.record(0, ours(1, 0, 0), 0);
+        recorder.record(3, ours(1, 0, 0), 0);
+        assert!(!recorder.drained());
+        recorder.record(2, ours(0, 0, 0), 0);
+        assert!(!recorder.drained());
+        recorder.give_up(2, &totals);
+        assert!(recorder.drained());
     }
 
     #[test]
     fn a_publisher_without_echo_does_not_wait_for_itself() {
-        let mut book = book(
+        let mut recorder = recorder(
             plan(Scenario::FanOut, |plan| {
                 plan.connections(2).publishers(1).no_echo()
             }),
             0,
         );
-        book.expect(&[1], |_| true);
-        book.enter(1, ours(0, 0, 0), 0);
-        assert!(book.drained());
-        assert_eq!(book.standings(|_| true), [Standing::of(1)]);
-        assert_eq!(book.enter(0, ours(0, 0, 0), 0), None);
-        assert_eq!(book.into_tally().faults.misdelivered, 1);
+        recorder.expect(&[1], |_| true);
+        recorder.record(1, ours(0, 0, 0), 0);
+        assert!(recorder.drained());
+        assert_eq!(recorder.standings(|_| true), [Standing::of(1)]);
+        assert_eq!(recorder.record(0, ours(0, 0, 0), 0), None);
+        assert_eq!(recorder.into_tally().faults.misdelivered, 1);
     }
 
     #[test]
@@ -510,11 +512,11 @@ mod tests {
 
     #[test]
     fn tallies_of_two_threads_are_one() {
-        let mut first = book(plan(Scenario::FanOut, |plan| plan), 0);
-        first.enter(0, ours(0, 0, 100), 101);
+        let mut first = recorder(plan(Scenario::FanOut, |plan| plan), 0);
+        first.record(0, ours(0, 0, 100), 101);
         first.count_ended(0, 1006);
-        let mut second = book(plan(Scenario::FanOut, |plan| plan), 0);
-        second.enter(0, ours(0, 1, 100), 101);
+        let mut second = recorder(plan(Scenario::FanOut, |plan| plan), 0);
+        second.record(0, ours(0, 1, 100), 101);
         second.count_ended(0, 1006);
         second.tally_mut().broken = Some("a rule".to_owned());
         let mut tally = first.into_tally();
