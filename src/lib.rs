@@ -1,17 +1,19 @@
 //! RFC 6455 WebSocket, written by hand to be read, and a server that says one
 //! thing to many clients as cheaply as the kernel allows.
 //!
-//! The crate is a house of layers; each folder is a chapter that can be read
-//! without opening the ones beside it.
+//! Each module is a layer that can be read without the ones beside it:
 //!
-//! | module | what it is | what it never knows |
-//! |---|---|---|
-//! | [`websocket`] | the protocol, sans-IO, both roles | sockets, clocks, threads, randomness |
-//! | `broadcast` | the fan-out: a room's log and its members' cursors | frames, sockets, clocks |
-//! | `reactor` | the event loop: moves bytes and time | WebSocket, rooms |
-//! | `server` | where these meet: sessions, workers, HTTP on the same port | the chat |
-//! | `chat` | the chat application, on `server`'s public handler trait | bytes on the wire |
-//! | `client` | a blocking client on the same core | the server |
+//! | module | feature | what it is | what it never knows |
+//! |---|---|---|---|
+//! | [`websocket`] | always there | the protocol, sans-IO, both roles | sockets, clocks, threads, randomness |
+//! | `broadcast` | `server` (default) | the fan-out: a room's log and its members' cursors | frames, sockets, clocks |
+//! | `reactor` | `reactor` (with `server`) | the event loop: moves bytes and time | WebSocket, rooms |
+//! | `server` | `server` (default) | where these meet: sessions, workers, HTTP on the same port | the chat |
+//! | `client` | `client` (default) | a blocking client on the same core | the server |
+//! | `chat` | `chat` | the chat application, on `server`'s public handler trait | bytes on the wire |
+//!
+//! With `default-features = false` there is the protocol alone: no `mio`, no sockets.
+//! The program `yamabiko` and the load generator are crates of their own.
 
 #![forbid(unsafe_code)]
 

@@ -1,16 +1,14 @@
-//! Random steps on a room and on its model, `fuzz/properties/fan_out.rs`: a queue
+//! Random steps on a room and on its model, `yamabiko_testing::properties::fan_out`: a queue
 //! of bytes for each member. The fuzz target `fan_out` plays on the same one.
 
 #![cfg(feature = "server")]
 
-mod common;
-
-use common::properties::fan_out::{
+use proptest::collection::vec;
+use proptest::prelude::*;
+use yamabiko_testing::properties::fan_out::{
     DISSOLVED, HINT_MAX, How, RECORD_BYTES_MAX, SAID_BYTES_MAX, SOCKETS_MAX, Step, Taken, Who,
     play, steps,
 };
-use proptest::collection::vec;
-use proptest::prelude::*;
 
 fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![

@@ -4,11 +4,8 @@
 
 #![cfg(all(feature = "chat", feature = "client"))]
 
-#[path = "common/waiting.rs"]
-mod waiting;
-
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::num::NonZeroUsize;
 use std::thread;
 use std::time::Duration;
@@ -20,11 +17,12 @@ use yamabiko::chat::{
     TEXT_BYTES_MAX,
 };
 use yamabiko::client::{Client, ClientBuilder, ClientError, OwnedMessage};
-use yamabiko::server::{Config, Server, ServerHandle};
+use yamabiko::server::Config;
 use yamabiko::websocket::Message;
 use yamabiko::websocket::frame::CloseCode;
 
-use waiting::{Deadline, LOOP_PATIENCE, PATIENCE, bounded, eventually, joined};
+use yamabiko_testing::socket::TestServer;
+use yamabiko_testing::waiting::{Deadline, LOOP_PATIENCE, PATIENCE, bounded, eventually};
 
 const SPECIFICATION: &str = include_str!("../docs/chat-protocol.md");
 
@@ -142,15 +140,11 @@ fn bounds_in_the_text_are_those_of_the_code() {
     }
 }
 
-/// A server that ends with the test.
-struct Running {
-    address: SocketAddr,
-    handle: ServerHandle,
-    thread: Option<thread::JoinHandle<std::io::Result<()>>>,
-}
+/// The chat on two workers.
+struct ChatServer(TestServer);
 
-impl Running {
-    fn start() -> Running {
+impl ChatServer {
+    fn start() -> ChatServer {
         let config = Config {
             listen: ([127, 0, 0, 1], 0).into(),
             workers: NonZeroUsize::MIN.saturating_add(1),
@@ -159,16 +153,11 @@ impl Running {
             ping_interval: None,
             ..Config::default()
         };
-        let server = Server::bind(config, Chat::new()).expect("a free port");
-        Running {
-            address: server.local_address(),
-            handle: server.handle(),
-            thread: Some(thread::spawn(move || server.run())),
-        }
+        ChatServer(TestServer::start(config, Chat::new()))
     }
 
     fn builder(&self, path: &str) -> ClientBuilder {
-        Client::builder(&format!("ws://{}{path}", self.address))
+        Client::builder(&self.0.url(path))
             .read_timeout(PATIENCE)
             .write_timeout(PATIENCE)
     }
@@ -184,17 +173,6 @@ impl Running {
         let welcome = hear(&mut client);
         assert_eq!(welcome["type"], "welcome");
         (client, welcome)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.handle.shutdown();
-        if let Some(thread) = self.thread.take() {
-            if !thread::panicking() {
-                joined("the end of run()", thread).expect("the server ends well");
-            }
-        }
     }
 }
 
@@ -224,7 +202,7 @@ fn hear_type(client: &mut Client, kind: &str) -> Value {
 
 #[test]
 fn two_people_talk_and_one_sees_the_other_go() {
-    let server = Running::start();
+    let server = ChatServer::start();
     let (mut aiko, _) = server.join("lobby", "Aiko");
     let (mut bo, welcome) = server.join("lobby", "Bo");
     assert_eq!(welcome["names"], serde_json::json!(["Aiko", "Bo"]));
@@ -258,7 +236,7 @@ fn two_people_talk_and_one_sees_the_other_go() {
 fn everyone_hears_the_same_in_the_same_order_on_every_worker() {
     const PEOPLE: usize = 6;
     const EACH: usize = 50;
-    let server = Running::start();
+    let server = ChatServer::start();
     let clients: Vec<Client> = (0..PEOPLE)
         .map(|n| server.join("order", &format!("p{n}")).0)
         .collect();
@@ -297,7 +275,7 @@ fn talk(mut client: Client, count: usize, all: usize) -> Vec<String> {
 
 #[test]
 fn names_that_change_on_every_worker_at_once_add_up() {
-    let server = Running::start();
+    let server = ChatServer::start();
     let (mut reader, welcome) = server.join("names", "reader");
     let mut presence = Presence::default();
     presence.apply(&serde_json::from_value(welcome).expect("a welcome"));
@@ -326,7 +304,7 @@ fn names_that_change_on_every_worker_at_once_add_up() {
 
 /// Joins on a new connection each time, which any worker may get; the last one
 /// stays.
-fn come_and_go(server: &Running, name: &str) -> Client {
+fn come_and_go(server: &ChatServer, name: &str) -> Client {
     for _ in 0..20 {
         let (mut client, _) = server.join("names", name);
         say(&mut client, &ClientMessage::Leave);
@@ -337,7 +315,7 @@ fn come_and_go(server: &Running, name: &str) -> Client {
 
 #[test]
 fn nothing_that_a_client_says_ends_its_connection() {
-    let server = Running::start();
+    let server = ChatServer::start();
     let (mut client, _) = server.join("errors", "Aiko");
     for nonsense in [
         "",
@@ -366,7 +344,7 @@ fn nothing_that_a_client_says_ends_its_connection() {
 
 #[test]
 fn subprotocol_is_version_one_or_left_open() {
-    let server = Running::start();
+    let server = ChatServer::start();
     let client = server
         .builder("/chat/lobby")
         .subprotocol("other")
@@ -388,7 +366,7 @@ fn subprotocol_is_version_one_or_left_open() {
 
 #[test]
 fn broadcast_passes_every_message_on_as_it_is_to_everyone_and_to_no_chat() {
-    let server = Running::start();
+    let server = ChatServer::start();
     let mut chat = server.join("x", "Aiko").0;
     let (mut one, mut other) = (
         server.connect("/broadcast/x"),
@@ -434,7 +412,7 @@ fn settle(one: &mut Client, other: &mut Client) {
 
 /// What the server answers to a join under this name: `welcome`, or the code of
 /// the error.
-fn answer_to_join(server: &Running, room: &str, name: &str) -> (Client, Value) {
+fn answer_to_join(server: &ChatServer, room: &str, name: &str) -> (Client, Value) {
     let mut client = server.connect(&format!("/chat/{room}"));
     say(&mut client, &ClientMessage::Join { name: name.into() });
     let answer = hear(&mut client);
@@ -443,7 +421,7 @@ fn answer_to_join(server: &Running, room: &str, name: &str) -> (Client, Value) {
 
 #[test]
 fn name_that_nobody_can_see_or_that_shows_something_else_everywhere_is_refused() {
-    let server = Running::start();
+    let server = ChatServer::start();
     for name in [
         "a\u{1D173}b", // musical symbol begin beam
         "\u{1D159}",   // musical symbol null notehead
@@ -465,7 +443,7 @@ fn name_that_nobody_can_see_or_that_shows_something_else_everywhere_is_refused()
 
 #[test]
 fn name_that_looks_like_one_in_the_room_is_taken() {
-    let server = Running::start();
+    let server = ChatServer::start();
     for (room, held, asked) in [
         ("greek", "Admin", "\u{391}dmin"),
         ("cyrillic", "Chie", "\u{421}hie"),
@@ -490,7 +468,7 @@ fn name_that_looks_like_one_in_the_room_is_taken() {
 
 #[test]
 fn text_in_which_nothing_is_visible_is_refused_and_no_other() {
-    let server = Running::start();
+    let server = ChatServer::start();
     let (mut client, _) = server.join("texts", "Aiko");
     for text in [
         "\u{2800}",
@@ -519,7 +497,7 @@ fn text_in_which_nothing_is_visible_is_refused_and_no_other() {
 
 #[test]
 fn percent_encoded_path_leads_into_the_same_room() {
-    let server = Running::start();
+    let server = ChatServer::start();
     let (_aiko, welcome) = server.join("attic", "Aiko");
     assert_eq!(welcome["room"], "attic");
     for path in ["%61ttic", "%61%74%74%69%63"] {
@@ -535,7 +513,7 @@ fn percent_encoded_path_leads_into_the_same_room() {
 
 #[test]
 fn room_may_be_named_in_any_script_and_has_one_name_in_any_composition() {
-    let server = Running::start();
+    let server = ChatServer::start();
     let (_aiko, welcome) = server.join("%E4%BC%9A%E8%AD%B0%E5%AE%A4", "Aiko");
     assert_eq!(welcome["room"], "会議室");
     let (_zoe, welcome) = server.join("caf%C3%A9", "Aiko");
@@ -545,12 +523,12 @@ fn room_may_be_named_in_any_script_and_has_one_name_in_any_composition() {
 }
 
 /// Status line, head and body of the answer to a GET.
-fn get(server: &Running, path: &str, accept: &str) -> (String, String) {
-    let mut stream = bounded(TcpStream::connect(server.address).expect("it accepts"));
+fn get(server: &ChatServer, path: &str, accept: &str) -> (String, String) {
+    let mut stream = bounded(TcpStream::connect(server.0.address).expect("it accepts"));
     write!(
         stream,
         "GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: {accept}\r\n\r\n",
-        server.address
+        server.0.address
     )
     .expect("it is sent");
     let mut answer = String::new();
@@ -564,7 +542,7 @@ const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*
 
 #[test]
 fn browser_that_opens_a_room_is_led_to_its_page() {
-    let server = Running::start();
+    let server = ChatServer::start();
     for (path, location) in [
         ("/chat/ridge", "/#ridge"),
         ("/chat/%72idge?from=mail", "/#ridge"),
@@ -590,7 +568,7 @@ fn browser_that_opens_a_room_is_led_to_its_page() {
 
 #[test]
 fn path_that_leads_nowhere_is_refused_with_the_reason() {
-    let server = Running::start();
+    let server = ChatServer::start();
     let longest = "x".repeat(ROOM_CHARACTERS_MAX);
     for (path, status, reason) in [
         ("/ridge", "404", "/#lobby"),
@@ -619,7 +597,7 @@ fn path_that_leads_nowhere_is_refused_with_the_reason() {
 
 #[test]
 fn suggestion_is_the_lowest_free_number_and_none_when_all_are_used_up() {
-    let server = Running::start();
+    let server = ChatServer::start();
     let held: Vec<Client> = (1..=100)
         .map(|number| match number {
             1 => "a".to_owned(),

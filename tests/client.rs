@@ -7,9 +7,6 @@
 
 #![cfg(feature = "client")]
 
-#[path = "common/waiting.rs"]
-mod waiting;
-
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::channel;
@@ -23,7 +20,7 @@ use yamabiko::websocket::frame::{CloseCode, FrameError};
 use yamabiko::websocket::handshake::{ClientHandshakeError, UriError, accept_key};
 use yamabiko::websocket::{Event, Limits, Message, ProtocolError, SendError};
 
-use waiting::{PATIENCE, accepted, joined};
+use yamabiko_testing::waiting::{self, PATIENCE, accepted, joined};
 
 const TEXT: u8 = 0x1;
 const BINARY: u8 = 0x2;

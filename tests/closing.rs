@@ -1,9 +1,7 @@
 //! Close (RFC 6455 §5.5.1) and the end of a connection (§7). Every rule is checked as
 //! server and as client.
 
-mod common;
-
-use common::*;
+use yamabiko_testing::protocol::*;
 
 /// Codes that may stand in a Close frame: §7.4.1, what the IANA registry of §11.7 has
 /// added since (1012 to 1014), and the ranges of §7.4.2.

@@ -1,9 +1,7 @@
 //! Control frames (RFC 6455 §5.5): their form, Ping and Pong. Close has a chapter of
 //! its own in `closing.rs`. Every rule is checked as server and as client.
 
-mod common;
-
-use common::*;
+use yamabiko_testing::protocol::*;
 
 // ── Form (§5.5) ─────────────────────────────────────────────────────────────
 

@@ -1,11 +1,9 @@
 //! RFC 7692 §7.2.1: messages compressed once for many receivers.
 
-mod common;
-
-use common::inflate::{Inflated, inflate_message};
-use common::{Message, TEXT, WireFrame, decode_all};
 use proptest::prelude::*;
 use yamabiko::websocket::deflate::{MessageDeflater, WindowBits};
+use yamabiko_testing::inflate::{Inflated, inflate_message};
+use yamabiko_testing::protocol::{Message, TEXT, WireFrame, decode_all};
 
 const ALL_WINDOWS: std::ops::RangeInclusive<u8> = 8..=15;
 

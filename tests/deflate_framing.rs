@@ -1,11 +1,9 @@
 //! RFC 7692 §6: which frames may say that their message is compressed.
 
-mod common;
-
-use common::deflate::{HELLO, NO_TAKEOVER, TAKEOVER, agreed, compressed, fragments};
-use common::{
+use yamabiko_testing::deflate::{HELLO, NO_TAKEOVER, TAKEOVER, agreed, compressed, fragments};
+use yamabiko_testing::protocol::{
     BINARY, CLOSE, CONTINUATION, Message, PING, PONG, Role, TEXT, WireFrame, both_roles,
-    fails_after, fails_with, frames_of, peer, ping, pong, text,
+    decode_all, fails_after, fails_with, frames_of, peer, ping, pong, text,
 };
 
 const PROTOCOL_ERROR: u16 = 1002;
@@ -118,7 +116,7 @@ fn what_is_sent_has_rsv1_with_its_own_opcode_and_on_data_alone(role: Role) {
         let mut output = Vec::new();
         let mut endpoint = agreed(role, TAKEOVER);
         endpoint.connection.send(message, &mut output).unwrap();
-        let frames = common::decode_all(&output);
+        let frames = decode_all(&output);
         let [frame] = &frames[..] else {
             panic!("{frames:?}")
         };

@@ -1,18 +1,17 @@
 //! RFC 7692 §7.2: what becomes of a message on its way, in both directions, with the
 //! RFC's own octets (§7.2.3) first.
 
-mod common;
-
-use common::deflate::{
+use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, MessageDeflater, WindowBits};
+use yamabiko_testing::deflate::{
     EAGER, HELLO, HELLO_AGAIN, HELLO_FINAL, HELLO_FINAL_ALONE, NO_TAKEOVER, TAKEOVER, agreed,
     agreed_within, compressed, fragments, match_of_three, stored, zeros,
 };
-use common::inflate::inflate_message;
-use common::{
-    BINARY, CONTINUATION, Endpoint, Fragment, Limits, Message, Received, Role, TEXT, WireFrame,
-    binary, both_roles, cut, decode_all, fails_after, frames_of, limits, peer, ping, text,
+use yamabiko_testing::inflate::inflate_message;
+use yamabiko_testing::protocol::{
+    BINARY, CONTINUATION, Connection, Endpoint, Fragment, Limits, Message, Received, Role, TEXT,
+    WireFrame, binary, both_roles, cut, decode_all, fails_after, frames_of, limits, peer, ping,
+    text,
 };
-use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, MessageDeflater, WindowBits};
 
 const CORRUPT: u16 = 1007;
 const TOO_BIG: u16 = 1009;
@@ -575,7 +574,7 @@ fn short_messages_are_not_tried(role: Role) {
     let mut endpoint = Endpoint::new(role, Limits::default());
     let plain = std::mem::replace(
         &mut endpoint.connection,
-        common::Connection::server(Limits::default()),
+        Connection::server(Limits::default()),
     );
     endpoint.connection = plain.with_deflate(NO_TAKEOVER, &config);
     let zeros = [0; 100];

@@ -3,15 +3,13 @@
 //! stands for the extension's name and `SN`, `CN`, `SB`, `CB` for its parameters; the
 //! examples of the RFC are written as the RFC has them.
 
-mod common;
-
-use common::properties::negotiation::{
-    answer_with, both_ends_agree, field, judged, offered, request_with, with_upgrade,
-};
-use common::{Role, frames_of, open};
 use proptest::prelude::*;
 use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, WindowBits};
 use yamabiko::websocket::handshake::{ClientHandshakeError, DEFLATE_REQUIRED, NotOffered};
+use yamabiko_testing::properties::negotiation::{
+    answer_with, both_ends_agree, field, judged, offered, request_with, with_upgrade,
+};
+use yamabiko_testing::protocol::{Role, frames_of, open};
 
 // ── The examples of the RFC ─────────────────────────────────────────────────
 

@@ -1,21 +1,19 @@
 //! RFC 7692: whatever two ends have agreed on, they understand each other, however the
 //! wire cuts what they say; and what an end lets the other do, it can read.
 
-mod common;
-
-use common::deflate::{
-    HELLO, HELLO_AGAIN, agreed, agreed_within, compressed, match_of_three, stored,
-};
-use common::inflate::inflate_message;
-use common::properties::negotiation::{
-    answer_with, both_ends_agree, field, judged, offered, request_with, with_upgrade,
-};
-use common::{
-    BINARY, Endpoint, Fragment, Limits, Message, Received, Role, TEXT, binary, cut, decode_all,
-    peer, text,
-};
 use proptest::prelude::*;
 use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, WindowBits};
+use yamabiko_testing::deflate::{
+    EAGER, HELLO, HELLO_AGAIN, agreed, agreed_within, compressed, match_of_three, stored,
+};
+use yamabiko_testing::inflate::inflate_message;
+use yamabiko_testing::properties::negotiation::{
+    answer_with, both_ends_agree, field, judged, offered, request_with, with_upgrade,
+};
+use yamabiko_testing::protocol::{
+    BINARY, Connection, Endpoint, Fragment, Limits, Message, Received, Role, TEXT, binary, cut,
+    decode_all, peer, text,
+};
 
 /// What one end says.
 #[derive(Clone, Debug)]
@@ -118,7 +116,7 @@ proptest! {
         };
         for (from, to) in [(Role::Server, Role::Client), (Role::Client, Role::Server)] {
             let mut speaker = Endpoint::new(from, Limits::default());
-            let plain = common::Connection::server(Limits::default());
+            let plain = Connection::server(Limits::default());
             let connection = std::mem::replace(&mut speaker.connection, plain);
             speaker.connection = connection.with_deflate(parameters, &config);
 
@@ -139,7 +137,7 @@ proptest! {
 const NO_DEMANDS: DeflateConfig = DeflateConfig {
     server_no_context_takeover: false,
     client_no_context_takeover: false,
-    ..common::deflate::EAGER
+    ..EAGER
 };
 
 fn window(bits: u8) -> WindowBits {

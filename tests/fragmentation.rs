@@ -1,9 +1,7 @@
 //! Fragmentation (RFC 6455 §5.4) and the two limits that fragments could be used to
 //! get around (§10.4). Every rule is checked as server and as client.
 
-mod common;
-
-use common::*;
+use yamabiko_testing::protocol::*;
 
 // ── Messages in fragments ───────────────────────────────────────────────────
 

@@ -1,9 +1,8 @@
 //! Frames (RFC 6455 §5.1, §5.2, §5.5): what an endpoint writes, and which headers it
 //! refuses. Every rule is checked as server and as client.
 
-mod common;
-
-use common::*;
+use yamabiko_testing::properties;
+use yamabiko_testing::protocol::*;
 
 /// The two lengths at each border of the three forms of §5.2.
 const BORDER_LENGTHS: [(u64, LengthForm); 7] = [
@@ -487,11 +486,11 @@ fn decoder_refuses_a_header_at_the_byte_that_decides(role: Role) {
     ] {
         let (last, before) = front.split_last().expect("not empty");
         let bytewise: Vec<_> = before.chunks(1).collect();
-        assert_eq!(common::properties::decode(role, &bytewise), (vec![], None));
+        assert_eq!(properties::decode(role, &bytewise), (vec![], None));
         let mut whole = front.to_vec();
         whole.extend([0; 20]);
         for pieces in [&[before, &[*last]][..], &[front], &[&whole]] {
-            let (frames, failure) = common::properties::decode(role, pieces);
+            let (frames, failure) = properties::decode(role, pieces);
             assert_eq!((frames, failure), (vec![], Some(error)));
         }
     }
@@ -653,7 +652,7 @@ fn decoder_hands_out_a_payload_as_it_comes_without_gathering_it(role: Role) {
     let bytes = peer(role).binary(payload);
     for length in 1..=bytes.len() {
         let pieces: Vec<_> = bytes.chunks(length).collect();
-        let (frames, error) = common::properties::decode(role, &pieces);
+        let (frames, error) = properties::decode(role, &pieces);
         assert_eq!(error, None);
         assert_eq!(frames.len(), 1);
         assert_eq!(frames[0].header.opcode, Opcode::Binary);

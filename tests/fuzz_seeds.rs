@@ -1,13 +1,11 @@
 //! Replays the seeds of the fuzz targets through the targets' own properties, so that
 //! `cargo test` on a stable compiler checks what the fuzzer starts from.
 
-mod common;
-
-use common::properties::ALL;
-use common::properties::seeds::catalogue;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use yamabiko_testing::properties::ALL;
+use yamabiko_testing::properties::seeds::catalogue;
 
 fn directory(target: &str) -> PathBuf {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,10 +1,8 @@
 //! Masking (RFC 6455 §5.3, §10.3).
 
-mod common;
-
-use common::*;
 use proptest::prelude::*;
 use std::sync::{Arc, Mutex};
+use yamabiko_testing::protocol::*;
 
 /// A client whose masking keys are `1, 2, 3 ...`, and the list of those drawn.
 fn client_with_a_record_of_its_keys() -> (Endpoint, Arc<Mutex<Vec<[u8; 4]>>>) {

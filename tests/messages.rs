@@ -1,9 +1,7 @@
 //! Messages (RFC 6455 §5.6, §6) and UTF-8 in them (§8.1). Every rule is checked as
 //! server and as client.
 
-mod common;
-
-use common::*;
+use yamabiko_testing::protocol::*;
 
 // ── Sending (§6.1) ──────────────────────────────────────────────────────────
 

@@ -2,9 +2,6 @@
 //! what it makes of the answer (RFC 6455 §4.1). Answers are read whole, byte
 //! by byte, and cut in two at each place, with the same outcome.
 
-mod common;
-
-use common::properties::handshake::response_head;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -12,6 +9,7 @@ use yamabiko::websocket::handshake::{
     ClientHandshake, ClientHandshakeError, Established, HeadError, HeadLimits, HttpAnswer,
     InvalidField, InvalidRequest, RequestReader, Upgrade, WebSocketUri,
 };
+use yamabiko_testing::properties::handshake::response_head;
 
 /// The nonce of §1.3.
 const NONCE: [u8; 16] = *b"the sample nonce";

@@ -3,9 +3,6 @@
 //! RFC 9112). Every table is read whole, byte by byte, and cut in two at each
 //! place, and must give the same each time.
 
-mod common;
-
-use common::properties::handshake::request_head;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -14,6 +11,7 @@ use yamabiko::websocket::handshake::{
     HeadLimits, HttpVersion, NotOffered, Refusal, RequestReader, Response, SUBPROTOCOLS_MAX,
     Status, Upgrade,
 };
+use yamabiko_testing::properties::handshake::request_head;
 
 /// The request of §1.3, with the key of that section.
 const SAMPLE: &str = "GET /chat HTTP/1.1\r\n\

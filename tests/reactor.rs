@@ -7,9 +7,6 @@
 
 #![cfg(feature = "reactor")]
 
-#[path = "common/waiting.rs"]
-mod waiting;
-
 use std::collections::HashMap;
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -22,10 +19,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use socket2::SockRef;
-use waiting::{PATIENCE, accepted, bounded, eventually, joined};
 use yamabiko::reactor::{
     Application, End, Full, Io, Mailbox, Millis, Reactor, ReactorConfig, SocketKey, listen,
 };
+use yamabiko_testing::waiting::{PATIENCE, accepted, bounded, eventually, joined};
 
 // Bytes in and out.
 
@@ -709,7 +706,7 @@ fn a_closed_socket_does_not_wake_the_reactor_although_a_duplicate_keeps_it_open(
 fn mail_of_many_threads_arrives_once_and_in_the_order_of_each() {
     const THREADS: usize = 4;
     const MAILS: usize = 5_000;
-    let reactor = Running::start(ReactorConfig {
+    let reactor = RunningReactor::start(ReactorConfig {
         mailbox_capacity: 16,
         ..listening()
     });
@@ -1157,15 +1154,15 @@ impl Stepping {
 }
 
 /// A reactor that runs in a thread of its own.
-struct Running {
+struct RunningReactor {
     mailbox: Mailbox<Mail>,
     thread: JoinHandle<()>,
 }
 
-impl Running {
-    fn start(config: ReactorConfig) -> Running {
+impl RunningReactor {
+    fn start(config: ReactorConfig) -> RunningReactor {
         let mut reactor = Reactor::new(config).unwrap();
-        Running {
+        RunningReactor {
             mailbox: reactor.mailbox(),
             thread: thread::spawn(move || reactor.run(&mut Probe::default()).unwrap()),
         }

@@ -2,13 +2,11 @@
 //! does not spread connections over several listeners.
 #![cfg(feature = "server")]
 
-mod socket;
-
-use socket::{Client, GET, Running, Told, bounded, config, in_time};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
 use yamabiko::server::{Accept, Config};
+use yamabiko_testing::socket::{Client, GET, Running, Told, bounded, config, in_time};
 
 fn shared(workers: usize) -> Config {
     Config {

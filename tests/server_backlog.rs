@@ -2,12 +2,6 @@
 //! clients that do not read, and workers that do not fetch their mail.
 #![cfg(feature = "server")]
 
-mod socket;
-
-use socket::{
-    Client, Frame, PATIENCE, Running, Told, config, eventually, frame, joined,
-    some_member_is_behind, with_1_and_3_workers,
-};
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,6 +13,10 @@ use yamabiko::server::{
     SlowReaders, Upgrade,
 };
 use yamabiko::websocket::frame::Opcode;
+use yamabiko_testing::socket::{
+    Client, Frame, PATIENCE, Running, Told, config, eventually, frame, joined,
+    some_member_is_behind, with_1_and_3_workers,
+};
 
 /// An echo that counts what it was handed.
 struct CountingEcho {

@@ -2,11 +2,6 @@
 //! client and the application hear of it (RFC 6455 §5.5.1, §7).
 #![cfg(feature = "server")]
 
-mod socket;
-
-#[cfg(unix)]
-use socket::joined;
-use socket::{Client, Frame, Running, Told, config, frame, with_1_and_3_workers};
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::TcpStream;
@@ -14,6 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use yamabiko::server::{Config, ConnectionId, OnFailure, Server};
 use yamabiko::websocket::frame::Opcode;
+#[cfg(unix)]
+use yamabiko_testing::socket::joined;
+use yamabiko_testing::socket::{
+    self, Client, Frame, Running, Told, config, frame, with_1_and_3_workers,
+};
 
 const TIGHT: Duration = Duration::from_millis(50);
 

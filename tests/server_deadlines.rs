@@ -2,18 +2,16 @@
 //! Deadlines are short here, and checked by the order of events.
 #![cfg(feature = "server")]
 
-mod socket;
-
-#[cfg(target_os = "linux")]
-use socket::is_asleep;
-use socket::{
-    Client, Deadline, Frame, LOOP_PATIENCE, PATIENCE, Running, Told, config, eventually, frame,
-    in_time, upgrade, with_1_and_3_workers,
-};
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 use yamabiko::server::Config;
 use yamabiko::websocket::frame::Opcode;
+#[cfg(target_os = "linux")]
+use yamabiko_testing::socket::is_asleep;
+use yamabiko_testing::socket::{
+    Client, Deadline, Frame, LOOP_PATIENCE, PATIENCE, Running, Told, config, eventually, frame,
+    in_time, upgrade, with_1_and_3_workers,
+};
 
 const TIGHT: Duration = Duration::from_millis(40);
 const AMPLE: Duration = Duration::from_secs(3600);

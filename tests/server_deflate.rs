@@ -3,15 +3,6 @@
 
 #![cfg(feature = "server")]
 
-#[path = "common/inflate.rs"]
-mod inflate;
-mod socket;
-
-use inflate::inflate_message;
-use socket::{
-    Client, Deadline, Frame, LOOP_PATIENCE, PATIENCE, Running, eventually, frame,
-    with_1_and_3_workers,
-};
 use std::collections::{BTreeMap, HashMap};
 use std::thread;
 use yamabiko::server::{
@@ -20,6 +11,11 @@ use yamabiko::server::{
 use yamabiko::websocket::deflate::DeflateParameters;
 use yamabiko::websocket::frame::Opcode;
 use yamabiko::websocket::{self, Connection};
+use yamabiko_testing::inflate::inflate_message;
+use yamabiko_testing::socket::{
+    self, Client, Deadline, Frame, LOOP_PATIENCE, PATIENCE, Running, eventually, frame,
+    with_1_and_3_workers,
+};
 
 /// What browsers offer.
 const BROWSER: &str = "permessage-deflate; client_max_window_bits";

@@ -2,12 +2,12 @@
 //! it, by origin and by subprotocol (RFC 6455 §4.2, §10.2).
 #![cfg(feature = "server")]
 
-mod socket;
-
-use socket::{Answer, Client, Running, Told, frame, upgrade, with_1_and_3_workers};
 use std::net::SocketAddr;
 use yamabiko::server::{Config, Origins};
 use yamabiko::websocket::frame::Opcode;
+use yamabiko_testing::socket::{
+    self, Answer, Client, Running, Told, frame, upgrade, with_1_and_3_workers,
+};
 
 /// The answer to a handshake for `path` with further field lines.
 fn refusal(address: SocketAddr, path: &str, fields: &str) -> Answer {

@@ -2,11 +2,9 @@
 //! whole whatever the client does meanwhile (RFC 6455 §4.2.2, §7.1.1, §10.7).
 #![cfg(feature = "server")]
 
-mod socket;
-
-use socket::{Answer, Client, GET, Running, upgrade, with_1_and_3_workers};
 use std::net::SocketAddr;
 use yamabiko::server::{Config, HeadLimits};
+use yamabiko_testing::socket::{self, Answer, Client, GET, Running, upgrade, with_1_and_3_workers};
 
 /// Sends a request and reads the answer to the end of the stream.
 fn ask(address: SocketAddr, request: &str) -> Answer {

@@ -2,17 +2,15 @@
 //! it (RFC 6455 §5.4, §5.5, §10.4).
 #![cfg(feature = "server")]
 
-mod socket;
-
-use socket::{
-    Client, Frame, GET, PATIENCE, Running, config, eventually, frame, upgrade, with_1_and_3_workers,
-};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 use yamabiko::server::{Accept, Config, Limits};
 use yamabiko::websocket::frame::{Opcode, encode};
 use yamabiko::websocket::{Connection, Fragment};
+use yamabiko_testing::socket::{
+    Client, Frame, GET, PATIENCE, Running, config, eventually, frame, upgrade, with_1_and_3_workers,
+};
 
 const SIZES: [usize; 14] = [
     0, 1, 2, 124, 125, 126, 127, 1_000, 65_535, 65_536, 65_537, 65_550, 131_072, 200_000,

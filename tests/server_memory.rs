@@ -2,14 +2,12 @@
 //! log may hold. Alone in its file: another test's memory would be counted too.
 #![cfg(all(feature = "server", target_os = "linux"))]
 
-mod socket;
-
-use socket::{Client, PATIENCE, Running, config, eventually, frame};
 use std::sync::mpsc::channel;
 use yamabiko::server::{
     Admission, Config, Context, Handler, Message, Refusal, SlowPolicy, SlowReaders, Upgrade,
 };
 use yamabiko::websocket::frame::Opcode;
+use yamabiko_testing::socket::{Client, PATIENCE, Running, config, eventually, frame};
 
 /// Says 64 KiB to the room for each message.
 struct Amplifier;

@@ -1,14 +1,14 @@
 //! A panic in a handler ends the connection that it was called for, and no other.
 #![cfg(feature = "server")]
 
-mod socket;
-
-use socket::{Client, GET, PATIENCE, Running, eventually, upgrade, with_1_and_3_workers};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 use yamabiko::server::{
     Admission, Closed, Config, Context, Handler, Message, Missed, OnFailure, Refusal, RequestHead,
     Response, SlowPolicy, SlowReaders, Upgrade,
+};
+use yamabiko_testing::socket::{
+    self, Client, GET, PATIENCE, Running, eventually, upgrade, with_1_and_3_workers,
 };
 
 /// Panics where the path of a request or a message says so. Every other text is sent to

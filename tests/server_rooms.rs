@@ -1,14 +1,14 @@
 //! Rooms: everyone in one hears the same conversation, on all workers.
 #![cfg(feature = "server")]
 
-mod socket;
-
-use socket::{Client, Frame, PATIENCE, Running, eventually, frame, with_1_and_3_workers};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::thread;
 use yamabiko::server::{Config, Message, SlowReaders};
 use yamabiko::websocket::frame::Opcode;
+use yamabiko_testing::socket::{
+    Client, Frame, PATIENCE, Running, eventually, frame, with_1_and_3_workers,
+};
 
 #[test]
 fn a_publication_reaches_every_member_the_sender_included_and_no_one_else() {

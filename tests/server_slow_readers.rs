@@ -3,12 +3,6 @@
 
 #![cfg(feature = "server")]
 
-mod socket;
-
-use socket::{
-    Client, Frame, LOOP_PATIENCE, PATIENCE, Running, eventually, frame, some_member_is_behind,
-    with_1_and_3_workers,
-};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 use yamabiko::server::{
@@ -16,6 +10,10 @@ use yamabiko::server::{
     SlowReaders, Upgrade,
 };
 use yamabiko::websocket::frame::Opcode;
+use yamabiko_testing::socket::{
+    Client, Frame, LOOP_PATIENCE, PATIENCE, Running, eventually, frame, some_member_is_behind,
+    with_1_and_3_workers,
+};
 
 fn is_big(frame: &Frame) -> bool {
     *frame == Frame::big()

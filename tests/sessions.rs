@@ -1,15 +1,13 @@
 //! Whole sessions, drawn at random: what one side says the other hears, whatever the
 //! wire does; and whatever a peer sends, an endpoint makes of it what a plain reading
-//! of RFC 6455 makes of it (`fuzz/properties/model.rs`), however the input is cut.
+//! of RFC 6455 makes of it (`yamabiko_testing::properties::model`), however the input is cut.
 
-mod common;
-
-use common::properties::round_trip::{Said, Step, play};
-use common::properties::{cut_and_uncut_agree, decode, limits_of, utf8};
-use common::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
+use yamabiko_testing::properties::round_trip::{Said, Step, play};
+use yamabiko_testing::properties::{cut_and_uncut_agree, decode, limits_of, utf8};
+use yamabiko_testing::protocol::*;
 
 /// As many cases as `PROPTEST_CASES` says, 256 if it says nothing; those that failed
 /// once are kept beside this file and tried again first.

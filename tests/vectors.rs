@@ -1,9 +1,7 @@
 //! The examples of RFC 6455 §5.7, read from `tests/vectors/rfc6455-5.7.txt` and tried
 //! both ways: what the bytes mean, and that the same meaning gives the same bytes.
 
-mod common;
-
-use common::*;
+use yamabiko_testing::protocol::*;
 
 const VECTORS: &str = include_str!("vectors/rfc6455-5.7.txt");
 

@@ -3,12 +3,9 @@
 
 #![no_main]
 
-#[path = "../memory.rs"]
 mod memory;
-#[path = "../properties/mod.rs"]
-mod properties;
 
-use properties::{Role, connection_server, memory_is_bounded};
+use yamabiko_testing::properties::{Role, connection_server, memory_is_bounded};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     connection_server(data);

@@ -2,7 +2,6 @@
 
 #![no_main]
 
-#[path = "../properties/mod.rs"]
-mod properties;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::negotiation::deflate_negotiation(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    yamabiko_testing::properties::negotiation::deflate_negotiation(data)
+});

@@ -3,7 +3,4 @@
 
 #![no_main]
 
-#[path = "../properties/mod.rs"]
-mod properties;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::fan_out::fan_out(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| yamabiko_testing::properties::fan_out::fan_out(data));

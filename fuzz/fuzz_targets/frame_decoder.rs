@@ -2,7 +2,4 @@
 
 #![no_main]
 
-#[path = "../properties/mod.rs"]
-mod properties;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::frame_decoder(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| yamabiko_testing::properties::frame_decoder(data));

@@ -2,7 +2,6 @@
 
 #![no_main]
 
-#[path = "../properties/mod.rs"]
-mod properties;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::round_trip::round_trip(data));
+libfuzzer_sys::fuzz_target!(
+    |data: &[u8]| yamabiko_testing::properties::round_trip::round_trip(data)
+);

@@ -2,7 +2,4 @@
 
 #![no_main]
 
-#[path = "../properties/mod.rs"]
-mod properties;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::utf8(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| yamabiko_testing::properties::utf8(data));

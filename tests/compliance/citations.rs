@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 pub enum Kind {
     /// Obeys it: the default in `src/` and `crates/*/src/`.
     Implementation,
-    /// Checks it: the default in `tests/` and `crates/*/tests/`.
+    /// Checks it: the default in `tests/`, `crates/*/tests/` and `crates/testing/`.
     Test,
     /// Obeys it in such a way that no test could fail: counts as both.
     Implication,
@@ -92,8 +92,11 @@ fn block_length(lines: &[&str]) -> usize {
     annotations + quotations
 }
 
-/// In `tests/` of the library or of a crate: `crates/cli/tests/a.rs`.
+/// In `tests/` of the library or of a crate (`crates/cli/tests/a.rs`), or in the harness.
 fn is_in_tests(file: &str) -> bool {
+    if file.starts_with("crates/testing/") {
+        return true;
+    }
     let of_crate = file
         .strip_prefix("crates/")
         .and_then(|path| path.split_once('/'));

@@ -5,9 +5,6 @@
 
 #![cfg(unix)]
 
-#[path = "../../../tests/common/waiting.rs"]
-mod waiting;
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -21,7 +18,7 @@ use yamabiko::websocket::Message;
 use yamabiko::websocket::deflate::DeflateConfig;
 use yamabiko::websocket::frame::CloseCode;
 
-use waiting::{
+use yamabiko_testing::waiting::{
     Deadline, LOOP_PATIENCE, PATIENCE, accepted, bounded, exit_status, joined, output_of,
 };
 

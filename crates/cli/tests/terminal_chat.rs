@@ -6,9 +6,6 @@
 
 #![cfg(target_os = "linux")]
 
-#[path = "../../../tests/common/waiting.rs"]
-mod waiting;
-
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::num::NonZero;
@@ -23,7 +20,7 @@ use yamabiko::chat::{ClientMessage, SUBPROTOCOL, ServerMessage};
 use yamabiko::client::{Client, OwnedMessage};
 use yamabiko::websocket::Message;
 
-use waiting::{PATIENCE, accepted, exit_status, joined};
+use yamabiko_testing::waiting::{PATIENCE, accepted, exit_status, joined};
 
 const COLUMNS: u16 = 80;
 const ROWS: u16 = 24;
@@ -37,16 +34,16 @@ const CTRL_C: &str = "\x03";
 const CTRL_D: &str = "\x04";
 
 /// A process that is killed when the test is done with it.
-struct Running(Child);
+struct Process(Child);
 
-impl Drop for Running {
+impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-impl Running {
+impl Process {
     fn signal(&self, name: &str) {
         let id = self.0.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &id]).status();
@@ -55,7 +52,7 @@ impl Running {
 }
 
 /// Starts `yamabiko serve`; with its `IP:PORT`.
-fn server_at(listen: &str, flags: &[&str]) -> (Running, String) {
+fn server_at(listen: &str, flags: &[&str]) -> (Process, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_yamabiko"))
         .args(["serve", "--listen", listen])
         .args(flags)
@@ -64,7 +61,7 @@ fn server_at(listen: &str, flags: &[&str]) -> (Running, String) {
         .spawn()
         .expect("the program starts");
     let output = child.stdout.take().expect("a pipe");
-    let server = Running(child);
+    let server = Process(child);
     let mut line = String::new();
     let mut output = BufReader::new(output);
     output.read_line(&mut line).expect("it tells its address");
@@ -72,7 +69,7 @@ fn server_at(listen: &str, flags: &[&str]) -> (Running, String) {
     (server, rest.trim_end_matches('/').to_owned())
 }
 
-fn server() -> (Running, String) {
+fn server() -> (Process, String) {
     server_at("127.0.0.1:0", &[])
 }
 
@@ -115,7 +112,7 @@ impl Other {
 
 /// The program at a terminal of 80 columns and 24 rows.
 struct Terminal {
-    chat: Running,
+    chat: Process,
     keyboard: File,
     output: Receiver<Vec<u8>>,
     seen: vt100::Parser,
@@ -157,7 +154,7 @@ impl Terminal {
             .stderr(side())
             .spawn()
             .expect("the program starts");
-        let chat = Running(chat);
+        let chat = Process(chat);
         let keyboard = File::from(master);
         let (sender, output) = channel();
         let mut screen = keyboard.try_clone().expect("a file");

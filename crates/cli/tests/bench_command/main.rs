@@ -8,20 +8,17 @@
 #![cfg(unix)]
 
 mod fake;
-#[path = "../../../../tests/common/waiting.rs"]
-mod waiting;
 
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::{Command, Output, Stdio};
-use std::thread::{self, JoinHandle};
 
 use fake::{Fake, Post};
 use serde_json::Value;
-use waiting::{LOOP_PATIENCE, PATIENCE, joined, output_of};
 use yamabiko::chat::Chat;
-use yamabiko::server::{Config, Server, ServerHandle};
+use yamabiko::server::Config;
 use yamabiko::websocket::deflate::DeflateConfig;
+use yamabiko_testing::socket::TestServer;
+use yamabiko_testing::waiting::{LOOP_PATIENCE, PATIENCE, output_of};
 use zlib_rs::{Deflate, DeflateFlush};
 
 /// What each run of a test has besides its scenario: short and without a pause.
@@ -78,46 +75,19 @@ fn faults(report: &Value) -> [u64; 5] {
     .map(|fault| count(report, &format!("/checks/{fault}")))
 }
 
-/// The crate's own server, with the paths of `yamabiko serve`.
-struct Running {
-    address: SocketAddr,
-    handle: ServerHandle,
-    thread: Option<JoinHandle<()>>,
+/// The library's own server, with the paths of `yamabiko serve` and one worker.
+fn server(adjust: impl Fn(&mut Config)) -> TestServer {
+    let mut config = Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        workers: NonZeroUsize::MIN,
+        ..Config::default()
+    };
+    adjust(&mut config);
+    TestServer::start(config, Chat::new())
 }
 
-impl Running {
-    fn start(adjust: impl Fn(&mut Config)) -> Running {
-        let mut config = Config {
-            listen: ([127, 0, 0, 1], 0).into(),
-            workers: NonZeroUsize::MIN,
-            ..Config::default()
-        };
-        adjust(&mut config);
-        let server = Server::bind(config, Chat::new()).expect("a free port");
-        let (address, handle) = (server.local_address(), server.handle());
-        let thread = thread::spawn(move || server.run().expect("the server runs"));
-        Running {
-            address,
-            handle,
-            thread: Some(thread),
-        }
-    }
-
-    fn url(&self) -> String {
-        format!("ws://{}/broadcast/bench", self.address)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.handle.shutdown();
-        if let Some(thread) = self.thread.take() {
-            if !thread::panicking() {
-                joined("the end of run()", thread);
-            }
-        }
-    }
-}
+/// The room that is loaded.
+const ROOM: &str = "/broadcast/bench";
 
 /// As a server sends it that refers to no earlier message (RFC 7692 §7.2.1).
 fn deflated(payload: &[u8]) -> Vec<u8> {
@@ -168,12 +138,12 @@ mod compression {
 
     #[test]
     fn the_crates_own_server_compresses_for_every_member() {
-        let server = Running::start(|config| config.deflate = Some(DeflateConfig::default()));
+        let server = server(|config| config.deflate = Some(DeflateConfig::default()));
         for threads in ["1", "2"] {
             let (code, report, _) = load(&format!(
                 "fan-out {} --connections 6 --publishers 2 --window 4 --payload json \
                  --compress --threads {threads}",
-                server.url()
+                server.url(ROOM)
             ));
             assert_eq!((code, faults(&report)), (Some(0), [0; 5]), "{report}");
             let published = count(&report, "/traffic/published");
@@ -231,11 +201,11 @@ mod right_servers {
 
     #[test]
     fn every_member_hears_every_message_once() {
-        let server = Running::start(|_| {});
+        let server = server(|_| {});
         for threads in ["1", "3"] {
             let (code, report, complaint) = load(&format!(
                 "fan-out {} --connections 8 --publishers 2 --window 4 --threads {threads}",
-                server.url()
+                server.url(ROOM)
             ));
             assert_eq!((code, complaint.as_str()), (Some(0), ""));
             assert_eq!(faults(&report), [0; 5]);
@@ -252,10 +222,10 @@ mod right_servers {
 
     #[test]
     fn large_and_binary_messages_are_compared_to_the_last_byte() {
-        let server = Running::start(|_| {});
+        let server = server(|_| {});
         let (code, report, _) = load(&format!(
             "fan-out {} --connections 3 --publishers 1 --window 2 --bytes 300KiB --binary",
-            server.url()
+            server.url(ROOM)
         ));
         assert_eq!((code, faults(&report)), (Some(0), [0; 5]));
         let published = count(&report, "/traffic/published");
@@ -265,10 +235,10 @@ mod right_servers {
 
     #[test]
     fn an_open_loop_sends_what_is_due_and_no_more() {
-        let server = Running::start(|_| {});
+        let server = server(|_| {});
         let (code, report, _) = load(&format!(
             "fan-out {} --connections 4 --publishers 3 --rate 200 --threads 2",
-            server.url()
+            server.url(ROOM)
         ));
         assert_eq!((code, faults(&report)), (Some(0), [0; 5]));
         // 0.5 s at 200 a second, each at 4 members.
@@ -280,12 +250,12 @@ mod right_servers {
 
     #[test]
     fn idle_connections_stay_and_the_servers_process_is_looked_at() {
-        let server = Running::start(|_| {});
+        let server = server(|_| {});
         // The server is in this process.
         let pid = std::process::id();
         let output = bench(&format!(
             "idle {} --connections 50 --duration 0.2 --pid {pid} --json",
-            server.url()
+            server.url(ROOM)
         ));
         let (code, report, _) = report_of(&output);
         assert_eq!(code, Some(0));
@@ -301,9 +271,9 @@ mod right_servers {
 
     #[test]
     fn cpu_time_is_divided_by_what_was_delivered() {
-        let server = Running::start(|_| {});
+        let server = server(|_| {});
         let pid = std::process::id();
-        let (_, report, _) = load(&format!("fan-out {} --pid {pid}", server.url()));
+        let (_, report, _) = load(&format!("fan-out {} --pid {pid}", server.url(ROOM)));
         let cost = |pointer: &str| report.pointer(pointer).and_then(Value::as_f64);
         let seconds = cost("/server/cpu/seconds").expect("seconds");
         let delivered = count(&report, "/traffic/delivered") as f64;
@@ -317,11 +287,11 @@ mod right_servers {
 
     #[test]
     fn slow_members_are_ended_by_the_server_and_the_others_lose_nothing() {
-        let server = Running::start(|config| config.backlog_bytes_max = 1 << 20);
+        let server = server(|config| config.backlog_bytes_max = 1 << 20);
         let (code, report, _) = report_of(&bench(&format!(
             "slow {} --connections 6 --publishers 2 --slow-percent 30 --window 8 \
              --bytes 256KiB --duration 4 --warm-up 0 --settle 0 --drain 30 --json",
-            server.url()
+            server.url(ROOM)
         )));
         assert_eq!((code, faults(&report)), (Some(0), [0; 5]));
         assert_eq!(count(&report, "/slow/members"), 2);
@@ -642,7 +612,7 @@ mod no_servers {
 
     #[test]
     fn there_is_no_websocket_at_this_path() {
-        let server = Running::start(|_| {});
+        let server = server(|_| {});
         let address = server.address;
         let (code, complaint) = failure(&format!("fan-out ws://{address}/nothing"));
         assert_eq!(code, Some(1));
@@ -707,8 +677,8 @@ mod output {
 
     #[test]
     fn the_table_is_for_people_and_progress_goes_to_standard_error_when_asked_for() {
-        let server = Running::start(|_| {});
-        let words = format!("fan-out {} --connections 4 {}", server.url(), SHORT);
+        let server = server(|_| {});
+        let words = format!("fan-out {} --connections 4 {}", server.url(ROOM), SHORT);
         let quiet = bench(&words);
         assert_eq!(
             (quiet.status.code(), quiet.stderr.as_slice()),

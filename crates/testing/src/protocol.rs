@@ -1,7 +1,7 @@
-//! What the tests of the protocol core share: frames by hand, an endpoint under
-//! test, and a way to say every rule once and check it as server and as client.
+//! For the tests of the protocol core: frames by hand, an endpoint under test, and a
+//! way to write a rule once and check it as server and as client.
 //!
-//! The tools are those of the fuzz targets (`fuzz/properties/`); here are the short
+//! The tools are those of the fuzz targets ([`crate::properties`]); here are the short
 //! names that keep a test readable:
 //!
 //! ```text
@@ -9,30 +9,24 @@
 //! assert_eq!(endpoint.receive(peer(role).text("Hello")), [text("Hello")]);
 //! ```
 
-// Each test file needs another part of this one.
-#![allow(dead_code, unused_imports, unused_macros)]
-
-pub mod deflate;
-pub mod inflate;
-#[path = "../../fuzz/properties/mod.rs"]
-pub mod properties;
-
-pub use properties::session::{Endpoint, Received, counting_keys, cut, frames_of};
-pub use properties::wire::{
+pub use crate::both_roles;
+pub use crate::properties::session::{Endpoint, Received, counting_keys, cut, frames_of};
+pub use crate::properties::wire::{
     BINARY, CLOSE, CONTINUATION, LengthForm, PING, PONG, RESERVED_OPCODES, RFC_KEY, TEXT,
     WireFrame, decode_all,
 };
-pub use properties::{
+pub use crate::properties::{
     CloseCode, CloseReason, Connection, Ended, Event, Fragment, FrameDecoder, FrameError,
     FrameHeader, FramePart, Limits, Message, Opcode, ProtocolError, Role, SendError, State,
     Utf8Validator, limits, mask,
 };
 
 /// Runs `fn rule(role: Role)` as two tests: `rule::as_server` and `rule::as_client`.
+#[macro_export]
 macro_rules! both_roles {
     ($rule:ident) => {
         mod $rule {
-            use yamabiko::websocket::frame::Role;
+            use $crate::protocol::Role;
 
             #[test]
             fn as_server() {
@@ -46,7 +40,6 @@ macro_rules! both_roles {
         }
     };
 }
-pub(crate) use both_roles;
 
 /// An endpoint of this role, right after the opening handshake.
 pub fn open(role: Role) -> Endpoint {

@@ -2,7 +2,7 @@
 //! compressed frames by hand.
 
 use super::properties::wire::{CONTINUATION, WireFrame};
-use super::{Connection, Endpoint, Limits, Role};
+use super::protocol::{Connection, Endpoint, Limits, Role};
 use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, WindowBits};
 
 /// RFC 7692 §7.2.3.1: "Hello" in one block with fixed codes.

@@ -47,7 +47,6 @@ pub fn catalogue() -> Vec<Seed> {
     seeds.extend(negotiation_seeds());
     let inflate = super::inflate::seeds().into_iter();
     seeds.extend(inflate.map(|(name, input)| seed("inflate", name, input)));
-    #[cfg(feature = "server")]
     seeds.extend(super::fan_out::seeds::seeds().map(|(name, input)| seed("fan_out", name, input)));
     seeds
 }
@@ -60,7 +59,7 @@ fn seed(target: &'static str, name: &str, input: Vec<u8>) -> Seed {
     }
 }
 
-/// `head | n | n lengths | input`, the layout of `fuzz/properties/mod.rs`.
+/// `head | n | n lengths | input`, the layout of `properties/mod.rs`.
 fn with_lengths(head: &[u8], lengths: &[u8], input: &[u8]) -> Vec<u8> {
     [head, &[lengths.len() as u8], lengths, input].concat()
 }

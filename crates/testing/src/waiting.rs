@@ -1,9 +1,6 @@
 //! Waiting for a fact, with a bound. A test never waits for time to pass: it says
 //! what must become true, and fails with those words when it does not.
 
-// Each test file uses a part of this.
-#![allow(dead_code)]
-
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::panic::resume_unwind;

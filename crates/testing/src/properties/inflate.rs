@@ -22,9 +22,10 @@
 use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, MessageDeflater, WindowBits};
 use zlib_rs::{Inflate, InflateFlush, Status};
 
+use super::input::take_lengths;
 use super::session::{Endpoint, Received, cut};
 use super::wire::{BINARY, CONTINUATION, PING, PONG, RFC_KEY, TEXT, WireFrame};
-use super::{Connection, Limits, Message, Role, take_lengths};
+use super::{Connection, Limits, Message, Role};
 
 /// The events and the failure are those of the naive reading, however the input is
 /// cut.

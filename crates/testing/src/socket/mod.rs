@@ -1,5 +1,5 @@
-//! What the server's tests stand on: a server on a port of its own, a client
-//! that speaks bytes, and an application that does what it is told.
+//! For the tests of the server: a server on a port of its own, a client that speaks
+//! bytes, and an application that obeys the test.
 //!
 //! ```text
 //!   test ── Client ──── loopback ──── Running: workers ── Application
@@ -12,28 +12,25 @@
 //! server can hold it up. Deadlines of the server that a test is not about lie
 //! beyond that, so that none of them ends a connection on a busy machine.
 
-// Each test file is a crate of its own and uses a part of this.
-#![allow(dead_code, unused_imports)]
-
 mod application;
 mod client;
-#[path = "../common/waiting.rs"]
-mod waiting;
+mod running;
 
+pub use crate::waiting::{
+    Deadline, LOOP_PATIENCE, PATIENCE, accepted, bounded, eventually, joined,
+};
+#[cfg(target_os = "linux")]
+pub use crate::waiting::{is_asleep, own_thread};
 pub use application::{Application, Gate, Told};
 pub use client::{Answer, Client, Frame, GET, frame, in_time, upgrade};
-pub use waiting::{Deadline, LOOP_PATIENCE, PATIENCE, accepted, bounded, eventually, joined};
-#[cfg(target_os = "linux")]
-pub use waiting::{is_asleep, own_thread};
+pub use running::{RunResult, TestServer};
 
-use std::any::Any;
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::ops::Deref;
 use std::sync::mpsc::{Receiver, channel};
-use std::thread;
 use std::time::Duration;
-use yamabiko::server::{Config, Handler, Publisher, Server, ServerHandle, SlowReaders};
+use yamabiko::server::{Config, Handler, ServerHandle, SlowReaders};
 
 /// For the deadlines of a server that a test is not about: they do not come.
 const NEVER: Duration = Duration::from_secs(3600);
@@ -70,75 +67,50 @@ pub fn some_member_is_behind(handle: &ServerHandle) -> bool {
     handle.lags().iter().any(|lag| lag.bytes > 1 << 20)
 }
 
-/// How [`Server::run`] came back: with its result, or with a panic.
-type RunResult = Result<io::Result<()>, Box<dyn Any + Send>>;
-
-/// A server that runs on a thread of its own, and is shut down when dropped.
+/// A server with the [`Application`] that the tests share.
 pub struct Running {
-    pub address: SocketAddr,
-    pub handle: ServerHandle,
-    returned: Receiver<RunResult>,
-    has_returned: bool,
-    may_panic: bool,
+    server: TestServer,
     told: Receiver<Told>,
     pub gate: Gate,
-    pub publisher: Publisher,
+}
+
+impl Deref for Running {
+    type Target = TestServer;
+
+    fn deref(&self) -> &TestServer {
+        &self.server
+    }
 }
 
 impl Running {
-    /// Runs the [`Application`] that the tests share.
+    /// Runs the [`Application`].
     pub fn start(config: Config) -> Running {
         let (tell, told) = channel();
         let gate = Gate::default();
         let application = Application::new(tell, gate.clone());
-        let running = Running::start_with(config, application, told);
-        running.with(gate)
-    }
-
-    fn with(mut self, gate: Gate) -> Running {
-        self.gate = gate;
-        self
-    }
-
-    /// Runs another handler.
-    pub fn start_with(config: Config, handler: impl Handler, told: Receiver<Told>) -> Running {
-        let server = Server::bind(config, handler).expect("a free port can be bound");
-        let (address, handle) = (server.local_address(), server.handle());
-        let publisher = server.publisher();
-        let (give_back, returned) = channel();
-        thread::spawn(move || {
-            let run = std::panic::AssertUnwindSafe(|| server.run());
-            give_back.send(std::panic::catch_unwind(run))
-        });
         Running {
-            address,
-            handle,
-            returned,
-            has_returned: false,
-            may_panic: false,
-            told,
-            gate: Gate::default(),
-            publisher,
+            gate,
+            ..Running::start_with(config, application, told)
         }
     }
 
-    /// In this test the handler is to panic. Without this a panic of it, which the server
-    /// survives, fails the test in the end: handlers of tests make assertions.
-    pub fn may_panic(&mut self) {
-        self.may_panic = true;
+    /// Runs another handler, which reports as the [`Application`] does.
+    pub fn start_with(config: Config, handler: impl Handler, told: Receiver<Told>) -> Running {
+        Running {
+            server: TestServer::start(config, handler),
+            told,
+            gate: Gate::default(),
+        }
     }
 
-    /// Asks it to stop, and does not wait.
-    pub fn shutdown(&self) {
-        self.handle.shutdown();
+    /// In this test the handler is to panic.
+    pub fn may_panic(&mut self) {
+        self.server.may_panic();
     }
 
     /// Waits for `run` to return.
     pub fn join(&mut self) -> RunResult {
-        self.has_returned = true;
-        self.returned
-            .recv_timeout(PATIENCE)
-            .expect("run() returns after shutdown()")
+        self.server.join()
     }
 
     /// What the application was told next.
@@ -230,18 +202,5 @@ impl Running {
             member.join(room);
         }
         members
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.handle.shutdown();
-        if !self.has_returned && !thread::panicking() {
-            let ended = self.join().expect("the server has no fault");
-            ended.expect("polling does not fail");
-        }
-        if !self.may_panic && !thread::panicking() {
-            assert_eq!(self.handle.metrics().panics, 0, "the handler has panicked");
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! What must hold for every input: one plain function for each fuzz target. The
-//! targets in `fuzz/fuzz_targets/` hand it what libFuzzer invents; `tests/
-//! fuzz_seeds.rs` hands it the files of `fuzz/seeds/`, so that `cargo test` on a
-//! stable compiler replays them.
+//! targets in `fuzz/fuzz_targets/` call it with the inputs of libFuzzer;
+//! `tests/fuzz_seeds.rs` calls it with the files of `fuzz/seeds/`, so that `cargo test`
+//! on a stable compiler replays them.
 //!
 //! | file | what is in it |
 //! |---|---|
@@ -14,6 +14,7 @@
 //! | `round_trip.rs` | a client and a server on a wire that cuts as it likes |
 //! | `fan_out.rs` | a room and a queue for each of its members |
 //! | `seeds.rs` | the inputs that the fuzzer starts from |
+//! | `input.rs` | the first bytes of an input |
 //! | `mod.rs` | the properties |
 //!
 //! An input of a property is bytes, and the first ones say how the rest is used:
@@ -30,13 +31,10 @@
 //! fan_out           | limits and end | steps, one or more bytes each ...
 //! ```
 
-// Each user of these files needs another part of them.
-#![allow(dead_code, unused_imports)]
-
-#[cfg(feature = "server")]
 pub mod fan_out;
 pub mod handshake;
 pub mod inflate;
+pub mod input;
 pub mod model;
 pub mod negotiation;
 pub mod round_trip;
@@ -52,6 +50,8 @@ pub use yamabiko::websocket::{
     Connection, Ended, Event, Fragment, Limits, Message, ProtocolError, SendError, State,
 };
 
+use self::input::take_lengths;
+pub use self::input::{limits, limits_of};
 use self::model::{End, expected};
 use self::session::{Endpoint, Received, cut, frames_of};
 use self::wire::{CLOSE, PONG, WireFrame, split_header};
@@ -70,39 +70,8 @@ pub const ALL: &[(&str, Property)] = &[
     ("connection_client", connection_client),
     ("utf8", utf8),
     ("round_trip", round_trip::round_trip),
-    #[cfg(feature = "server")]
     ("fan_out", fan_out::fan_out),
 ];
-
-/// The limits that the first byte of a session selects. The small ones bring each
-/// bound within the reach of a short input.
-pub fn limits_of(selector: u8) -> Limits {
-    match selector % 3 {
-        0 => Limits::default(),
-        1 => limits(64, 4, 200),
-        _ => limits(0, 1, 131),
-    }
-}
-
-pub fn limits(
-    message_bytes_max: usize,
-    fragments_max: u32,
-    unsent_reply_bytes_max: usize,
-) -> Limits {
-    Limits {
-        message_bytes_max,
-        fragments_max,
-        unsent_reply_bytes_max,
-    }
-}
-
-/// Takes the lengths of pieces off the front of an input.
-fn take_lengths(data: &[u8]) -> (&[u8], &[u8]) {
-    match data.split_first() {
-        Some((&count, rest)) => rest.split_at(usize::from(count).min(rest.len())),
-        None => (&[], &[]),
-    }
-}
 
 /// A server gives the same events, failure and replies however its input is cut,
 /// and they are the ones that the model of the RFC expects.

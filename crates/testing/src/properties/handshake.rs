@@ -1,8 +1,8 @@
 //! The opening handshake from outside: the head of a request as a server reads it,
 //! the head of an answer as a client reads it.
 
+use super::input::take_lengths;
 use super::session::cut;
-use super::take_lengths;
 use yamabiko::websocket::handshake::{
     AnswerBody, ClientHandshake, ClientHandshakeError, Established, HeadLimits, HttpAnswer,
     Refusal, RequestHead, RequestReader, Status, Upgrade, WebSocketUri, accept_key,

@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 
 use yamabiko::broadcast::{ChunkPool, Lag, LagBounds, Membership, Room};
 
-use self::reader::Reader;
+use self::reader::{Reader, Record};
 pub use self::steps::{
     Cut, HINT_MAX, How, RECORD_BYTES_MAX, SAID_BYTES_MAX, SOCKETS_MAX, Step, Taken, Who, steps,
 };
@@ -69,12 +69,6 @@ struct Pair {
     joined: u64,
     /// Frames that were said to one member alone.
     said: u8,
-}
-
-/// What was appended.
-pub struct Record {
-    start: u64,
-    bytes: Vec<u8>,
 }
 
 /// One step, on both.

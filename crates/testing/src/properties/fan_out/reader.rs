@@ -4,8 +4,13 @@ use std::collections::{BTreeSet, VecDeque};
 
 use yamabiko::broadcast::{Backlog, Membership, Outbox, Remainder, Skipped};
 
-use super::Record;
 use super::steps::Taken;
+
+/// A record that was appended to the room.
+pub struct Record {
+    pub start: u64,
+    pub bytes: Vec<u8>,
+}
 
 /// The model of a member, and the [`Outbox`] of its connection.
 pub struct Reader {

@@ -1,0 +1,33 @@
+//! The first bytes of an input: limits, and the lengths of pieces.
+
+use yamabiko::websocket::Limits;
+
+/// The limits that the first byte of a session selects. The small ones bring each
+/// bound within the reach of a short input.
+pub fn limits_of(selector: u8) -> Limits {
+    match selector % 3 {
+        0 => Limits::default(),
+        1 => limits(64, 4, 200),
+        _ => limits(0, 1, 131),
+    }
+}
+
+pub fn limits(
+    message_bytes_max: usize,
+    fragments_max: u32,
+    unsent_reply_bytes_max: usize,
+) -> Limits {
+    Limits {
+        message_bytes_max,
+        fragments_max,
+        unsent_reply_bytes_max,
+    }
+}
+
+/// Takes the lengths of pieces off the front of an input.
+pub fn take_lengths(data: &[u8]) -> (&[u8], &[u8]) {
+    match data.split_first() {
+        Some((&count, rest)) => rest.split_at(usize::from(count).min(rest.len())),
+        None => (&[], &[]),
+    }
+}
