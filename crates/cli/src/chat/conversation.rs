@@ -8,8 +8,9 @@ use yamabiko::websocket::Message;
 use yamabiko::websocket::frame::CloseCode;
 
 use super::desk::{Desk, Outgoing, Speech};
-use super::explain;
-use super::screen::{Screen, excerpt, printable};
+use super::errors::explain;
+use super::screen::Screen;
+use super::text::{excerpt, printable};
 
 /// How often a name that is taken is replaced by the server's suggestion.
 const NAMES_TRIED_MAX: u32 = 5;

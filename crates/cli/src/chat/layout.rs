@@ -12,7 +12,7 @@
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
-use super::screen::printable;
+use super::text::printable;
 
 pub(super) const PROMPT: &str = "> ";
 /// Before each further line of a text, of a draft as of a message.

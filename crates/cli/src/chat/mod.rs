@@ -29,11 +29,13 @@ mod conversation;
 mod desk;
 mod draft;
 mod entry;
+mod errors;
 mod layout;
 mod lines;
 mod prompt;
 mod retry;
 mod screen;
+mod text;
 mod typing;
 
 use std::sync::Arc;
@@ -41,19 +43,17 @@ use std::thread;
 use std::time::Duration;
 
 use yamabiko::chat::SUBPROTOCOL;
-use yamabiko::client::{Backoff, Client, ClientError, HttpRefusal};
+use yamabiko::client::{Backoff, Client, ClientError};
 use yamabiko::websocket::deflate::DeflateConfig;
 
 use super::arguments::ChatOptions;
-use super::output::tidy;
 use super::signals;
 use conversation::{Conversation, Outcome};
 use desk::Desk;
+use errors::explain;
 use retry::Retry;
-use screen::{Screen, excerpt, printable};
-
-/// How much of a Location is shown.
-const LOCATION_CHARACTERS_MAX: usize = 200;
+use screen::Screen;
+use text::excerpt;
 
 /// Chats until the input ends, a signal comes, or the server wants no more.
 pub(super) fn run(options: ChatOptions) -> Result<(), String> {
@@ -164,33 +164,6 @@ fn connect(url: &str) -> Result<Client, ClientError> {
         .subprotocol(SUBPROTOCOL)
         .deflate(DeflateConfig::default())
         .connect()
-}
-
-/// An error of the client in one line; an HTTP answer with where it points to, and the
-/// first line of its body.
-fn explain(error: &ClientError) -> String {
-    let mut line = tidy(&error.to_string());
-    if let ClientError::Refused(refusal) = error {
-        if let Some(location) = location(refusal) {
-            line = format!("{line}, Location: {location}");
-        }
-        let body = String::from_utf8_lossy(&refusal.body_start);
-        if let Some(first) = body.lines().next() {
-            line = format!("{line}: {}", printable(first));
-        }
-    }
-    line
-}
-
-/// Where a redirection points to. It is shown and not followed: RFC 6455 §4.1 leaves
-/// that open, and an address that the user did not write may be on any host.
-fn location(refusal: &HttpRefusal) -> Option<String> {
-    if !(300..400).contains(&refusal.answer.status) {
-        return None;
-    }
-    let location = String::from_utf8_lossy(refusal.answer.field("Location")?);
-    let start: String = location.chars().take(LOCATION_CHARACTERS_MAX).collect();
-    Some(printable(&start))
 }
 
 fn random() -> Result<u32, String> {

@@ -1,11 +1,11 @@
 //! What the user sees: lines above a prompt on a terminal, and plain lines elsewhere.
 
-use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
 use super::layout::INDENT;
 use super::prompt::Prompt;
+use super::text::printable;
 
 /// Standard output and standard error, as the user sees them.
 #[derive(Clone, Debug)]
@@ -111,59 +111,16 @@ fn can_move_cursor() -> bool {
     }
 }
 
-/// The text with everything that could command a terminal, end the line or turn
-/// the direction of writing around replaced by its `\u{…}`.
-pub(super) fn printable(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for character in text.chars() {
-        if is_harmless(character) {
-            line.push(character);
-        } else {
-            // Writing to a string does not fail.
-            let _ = write!(line, "{}", character.escape_unicode());
-        }
-    }
-    line
-}
-
-/// The same, but a line feed ends a line, and the next is indented.
+/// As [`printable`], but a line feed ends a line, and the next is indented.
 fn printable_lines(text: &str) -> String {
     let text = text.replace("\r\n", "\n");
     let lines: Vec<String> = text.split('\n').map(printable).collect();
     lines.join(&format!("\n{INDENT}"))
 }
 
-/// The start of a text, in one line, to say which is meant.
-pub(super) fn excerpt(text: &str) -> String {
-    let mut characters = text.trim().chars();
-    let start: String = characters.by_ref().take(EXCERPT_CHARACTERS_MAX).collect();
-    let dots = if characters.next().is_some() {
-        "…"
-    } else {
-        ""
-    };
-    format!("\"{}{dots}\"", printable(&start))
-}
-
-const EXCERPT_CHARACTERS_MAX: usize = 60;
-
-fn is_harmless(character: char) -> bool {
-    let turns_direction = matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    character == '\t' || !(character.is_control() || turns_direction)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn printable_keeps_words_and_escapes_controls() {
-        assert_eq!(printable("山彦 🏔\tyo"), "山彦 🏔\tyo");
-        assert_eq!(
-            printable("\x1b]0;\x07\r\n\u{9b}"),
-            r"\u{1b}]0;\u{7}\u{d}\u{a}\u{9b}"
-        );
-    }
 
     #[test]
     fn line_feed_is_a_line_break_with_an_indent_on_a_terminal_and_escaped_elsewhere() {
@@ -177,13 +134,5 @@ mod tests {
             screen(false).text(text),
             r"one\u{d}\u{a}two\u{a}<Bo> three\u{d}x\u{1b}[2J"
         );
-    }
-
-    #[test]
-    fn excerpt_is_one_short_line() {
-        assert_eq!(excerpt("yo\nho\n"), r#""yo\u{a}ho""#);
-        let (fits, long) = ("x".repeat(60), "x".repeat(61));
-        assert_eq!(excerpt(&fits), format!("\"{fits}\""));
-        assert_eq!(excerpt(&long), format!("\"{fits}…\""));
     }
 }

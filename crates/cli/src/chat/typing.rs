@@ -9,7 +9,8 @@ use super::desk::{Desk, Submitted};
 use super::entry::{Entry, HELP};
 use super::lines::Lines;
 use super::prompt::{Prompt, Wish};
-use super::screen::{Screen, printable};
+use super::screen::Screen;
+use super::text::printable;
 
 /// Keys that come within this are drawn together: a paste that the terminal does not
 /// mark as one is drawn a few times, and not once for each character.

@@ -1,0 +1,36 @@
+//! Errors of the client in one line for the screen.
+
+use yamabiko::client::{ClientError, HttpRefusal};
+
+use super::text::printable;
+use crate::output::tidy;
+
+/// An error of the client in one line; an HTTP answer with where it points to, and the
+/// first line of its body.
+pub(super) fn explain(error: &ClientError) -> String {
+    let mut line = tidy(&error.to_string());
+    if let ClientError::Refused(refusal) = error {
+        if let Some(location) = location(refusal) {
+            line = format!("{line}, Location: {location}");
+        }
+        let body = String::from_utf8_lossy(&refusal.body_start);
+        if let Some(first) = body.lines().next() {
+            line = format!("{line}: {}", printable(first));
+        }
+    }
+    line
+}
+
+/// Where a redirection points to. It is shown and not followed: RFC 6455 §4.1 leaves
+/// that open, and an address that the user did not write may be on any host.
+fn location(refusal: &HttpRefusal) -> Option<String> {
+    if !(300..400).contains(&refusal.answer.status) {
+        return None;
+    }
+    let location = String::from_utf8_lossy(refusal.answer.field("Location")?);
+    let start: String = location.chars().take(LOCATION_CHARACTERS_MAX).collect();
+    Some(printable(&start))
+}
+
+/// How much of a Location is shown.
+const LOCATION_CHARACTERS_MAX: usize = 200;
