@@ -6,7 +6,7 @@
 //! | [`waiting`] | waiting for a fact, with a bound | every test with threads, sockets or processes |
 //! | [`protocol`] | frames by hand, an endpoint under test, a rule for both roles | tests of the core |
 //! | [`deflate`], [`inflate`] | compressed messages for the endpoint; an inflater of its own | tests of compression |
-//! | [`socket`] | a server on a port of its own, a client that speaks bytes, an application that obeys the test | tests of the server and the programs |
+//! | [`socket`] | a server on a port of its own, a client that speaks bytes, an application that obeys the test | tests of the server, the chat and the load generator |
 //! | [`properties`] | what must hold for every input | fuzz targets and their replay |
 //!
 //! `tests/README.md` is the index of the tests.

@@ -1,0 +1,131 @@
+//! The library from outside: a run against an echo server, what it tells on the way, and
+//! how it ends.
+
+use std::error::Error as _;
+use std::io;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use yamabiko::server::{Admission, Context, Handler, Message, Refusal, Upgrade};
+use yamabiko_load::{Error, Interrupt, Phase, Plan, PlanBuilder, Scenario, run};
+use yamabiko_testing::socket::{TestServer, config};
+
+/// A server that sends every message back.
+struct Echo;
+
+impl Handler for Echo {
+    type Session = ();
+
+    fn admit(&self, _request: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
+        Ok(Admission::new(()))
+    }
+
+    fn message(&self, _session: &mut (), message: Message<'_>, context: &mut Context<'_>) {
+        let _ = context.send(message);
+    }
+}
+
+fn echo() -> TestServer {
+    TestServer::start(config(1), Echo)
+}
+
+fn short(server: &TestServer) -> PlanBuilder {
+    Plan::builder(Scenario::Echo, server.url("/"))
+        .connections(3)
+        .warm_up(Duration::from_millis(60))
+        .duration(Duration::from_millis(120))
+        .settle(Duration::from_millis(60))
+}
+
+#[test]
+fn run_reports_each_phase_in_order_and_every_message() {
+    let server = echo();
+    let plan = short(&server).build().expect("sound");
+    let mut phases: Vec<Phase> = Vec::new();
+    let mut received = 0;
+    let report = run(&plan, &Interrupt::new(), |progress| {
+        assert!(progress.received >= received);
+        received = progress.received;
+        phases.push(progress.phase);
+    });
+    let report = report.expect("a report");
+    assert_eq!(report.failure(), None, "{report}");
+    assert!(!report.cut_short);
+    let traffic = report.traffic.as_ref().expect("an echo has traffic");
+    assert!(traffic.published > 0);
+    let latency = traffic.latency_us.as_ref().expect("messages came back");
+    assert_eq!(latency.samples, traffic.published);
+
+    let number = |phase: &Phase| match phase {
+        Phase::Opening { .. } => 0,
+        Phase::Settling { .. } => 1,
+        Phase::Starting => 2,
+        Phase::WarmingUp { .. } => 3,
+        Phase::Measuring { .. } => 4,
+        Phase::Draining => 5,
+        Phase::CatchingUp => 6,
+        Phase::Closing => 7,
+        other => panic!("{other:?}"),
+    };
+    let numbers: Vec<u32> = phases.iter().map(number).collect();
+    assert!(numbers.is_sorted(), "{phases:?}");
+    assert_eq!(numbers.last(), Some(&7));
+}
+
+#[test]
+fn interrupt_ends_a_long_run_with_a_report_that_says_so() {
+    let server = echo();
+    let plan = short(&server).duration(Duration::from_secs(86_400));
+    let plan = plan.build().expect("sound");
+    let interrupt = Interrupt::new();
+    let report = run(&plan, &interrupt, |progress| {
+        if let (Phase::Measuring { .. }, 1..) = (progress.phase, progress.received) {
+            interrupt.raise();
+        }
+    });
+    let report = report.expect("a report");
+    assert!(report.cut_short && interrupt.is_raised());
+    assert_eq!(report.failure(), None, "{report}");
+}
+
+#[test]
+fn report_is_a_document_of_serde_and_a_table() {
+    let server = echo();
+    let plan = short(&server).build().expect("sound");
+    let report = run(&plan, &Interrupt::new(), |_| {}).expect("a report");
+    let json = serde_json::to_value(&report).expect("JSON");
+    assert_eq!(json["scenario"], "echo");
+    assert_eq!(json["settings"]["connections"], 3);
+    assert_eq!(json["checks"]["lost"], 0);
+    let table = report.to_string();
+    assert!(table.starts_with(&format!("echo {}\n", server.url("/"))));
+    assert!(
+        table.contains("\n  checked       lost 0, doubled 0,"),
+        "{table}"
+    );
+}
+
+#[test]
+fn server_that_is_not_there_is_an_error_with_its_cause() {
+    let address = {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.local_addr().expect("an address")
+    };
+    let plan = Plan::builder(Scenario::Idle, format!("ws://{address}/"));
+    let plan = plan.connections(2).build().expect("sound");
+    let error = run(&plan, &Interrupt::new(), |_| {}).expect_err("nobody listens");
+    let Error::Opening {
+        opened: 0,
+        connections: 2,
+        source,
+    } = &error
+    else {
+        panic!("{error:?}");
+    };
+    assert!(matches!(**source, Error::Connect { .. }), "{source:?}");
+    let cause = source
+        .source()
+        .and_then(|cause| cause.downcast_ref::<io::Error>());
+    let kind = cause.map(io::Error::kind);
+    assert_eq!(kind, Some(io::ErrorKind::ConnectionRefused));
+}
