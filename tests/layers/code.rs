@@ -23,7 +23,7 @@ pub struct Code {
     pub globs: Vec<String>,
     /// The types that it has inherent `impl` blocks for.
     pub implements: Vec<Named>,
-    /// The `static` items and `thread_local!` tables that it has.
+    /// The `static` items that can change, and the `thread_local!` tables that it has.
     pub globals: Vec<Named>,
 }
 
@@ -92,7 +92,9 @@ impl Reader<'_> {
                 let absolute = import.leading_colon.is_some();
                 self.collect_tree(&import.tree, "", re_export, absolute);
             }
-            syn::Item::Static(item) => self.global(&item.static_token, item.ident.to_string()),
+            syn::Item::Static(item) if is_changed(item) => {
+                self.global(&item.static_token, item.ident.to_string());
+            }
             syn::Item::Impl(block) if block.trait_.is_none() => {
                 if let syn::Type::Path(path) = &*block.self_ty {
                     self.code.implements.push(Named {
@@ -351,6 +353,22 @@ fn attributes(item: &syn::Item) -> &[syn::Attribute] {
     }
 }
 
+/// Whether a `static` can have another value later: it is `mut`, or its type has a name
+/// of the standard library's for that.
+fn is_changed(item: &syn::ItemStatic) -> bool {
+    struct Names(bool);
+    impl Visit<'_> for Names {
+        fn visit_ident(&mut self, ident: &syn::Ident) {
+            let name = ident.to_string();
+            let kinds = ["Atomic", "Mutex", "RwLock", "Once", "Lazy", "Cell"];
+            self.0 |= kinds.iter().any(|kind| name.contains(kind));
+        }
+    }
+    let mut names = Names(matches!(item.mutability, syn::StaticMutability::Mut(_)));
+    names.visit_type(&item.ty);
+    names.0
+}
+
 /// The name in `mod a;`.
 fn declared_module(item: &syn::Item) -> Option<String> {
     match item {
@@ -475,13 +493,13 @@ mod tests {
     fn definitions_globals_and_inherent_impls_are_listed() {
         let code = read(
             "use super::c::D;\nstruct E;\nimpl E {}\nimpl D {}\nimpl std::fmt::Debug for D {}\n\
-             static F: u8 = 1;\nthread_local! { static G: u8 = 1; }",
+             static F: u8 = 1;\nstatic H: std::sync::OnceLock<u8> = x;\nthread_local! { static G: u8 = 1; }",
         );
-        assert_eq!(code.defines, ["E", "F"]);
+        assert_eq!(code.defines, ["E", "F", "H"]);
         let names = |named: &[Named]| -> Vec<String> {
             named.iter().map(|named| named.path.clone()).collect()
         };
         assert_eq!(names(&code.implements), ["crate::a::c::D"]);
-        assert_eq!(names(&code.globals), ["F", "thread_local!"]);
+        assert_eq!(names(&code.globals), ["H", "thread_local!"]);
     }
 }

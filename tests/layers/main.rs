@@ -151,8 +151,25 @@ fn every_file_of_the_code_is_in_a_layer() {
     }
 }
 
+/// State that no caller hands in makes the same input give different results. One such
+/// table is left; it is to be handed in, too.
 #[test]
-fn no_files_need_each_other_in_a_circle() {
+fn sans_io_layers_have_no_globals_but_the_one_that_is_listed() {
+    let mut globals = Vec::new();
+    for package in Package::all() {
+        for (file, text) in package.files() {
+            let sans_io = ["src/websocket/", "src/broadcast/"];
+            if sans_io.iter().any(|folder| file.starts_with(folder)) {
+                let named = package.read(&file, &text).globals.into_iter();
+                globals.extend(named.map(|global| format!("{file}: {}", global.path)));
+            }
+        }
+    }
+    assert_eq!(globals, ["src/websocket/deflate/pool.rs: thread_local!"]);
+}
+
+#[test]
+fn no_files_need_each_other_in_a_circle_but_those_that_are_listed() {
     let mut circles = Vec::new();
     for package in Package::all() {
         let codes = package.files().into_iter().map(|(file, text)| {
@@ -161,7 +178,17 @@ fn no_files_need_each_other_in_a_circle() {
         });
         circles.extend(Files::new(&package.source, codes.collect()).circles());
     }
+    let file_of = |line: &str| line.split(':').next().unwrap_or_default().to_owned();
+    let in_circles: BTreeSet<String> = circles.iter().map(|line| file_of(line)).collect();
+    let listed = include_str!("circles_to_open.txt").lines();
+    let listed: BTreeSet<String> = listed.map(str::to_owned).collect();
+    circles.retain(|line| !listed.contains(&file_of(line)));
     assert!(circles.is_empty(), "\n{}", circles.join("\n"));
+    let opened: Vec<&String> = listed.difference(&in_circles).collect();
+    assert!(
+        opened.is_empty(),
+        "no longer in a circle, to be taken off the list: {opened:?}"
+    );
 }
 
 /// A package of the workspace that has layers.
