@@ -117,7 +117,7 @@ fn unchunked(mut bytes: &[u8], bytes_max: usize) -> AnswerBody {
         let line_end = bytes.windows(CRLF.len()).position(|pair| pair == CRLF);
         let line = match line_end {
             Some(end) if end <= CHUNK_LINE_BYTES_MAX => &bytes[..end],
-            None if bytes.len() <= CHUNK_LINE_BYTES_MAX => return body,
+            None if bytes.len() < CHUNK_LINE_BYTES_MAX + CRLF.len() => return body,
             _ => return ended(body),
         };
         let size = match chunk_size(line) {
@@ -236,7 +236,11 @@ mod tests {
         let (longest, too_long) = (line(CHUNK_LINE_BYTES_MAX), line(CHUNK_LINE_BYTES_MAX + 1));
         assert_eq!(chunked(&longest, 100), ("a".to_owned(), false));
         assert_eq!(chunked(&too_long, 100), (String::new(), true));
-        let unfinished = "1".repeat(CHUNK_LINE_BYTES_MAX + 1);
+        // Wherever the line is cut, between CR and LF too.
+        for end in 0..longest.len() {
+            assert_eq!(chunked(&longest[..end], 100), (String::new(), false));
+        }
+        let unfinished = "1".repeat(CHUNK_LINE_BYTES_MAX + CRLF.len());
         assert!(chunked(&unfinished, 100).1);
         assert!(!chunked(&unfinished[1..], 100).1);
     }

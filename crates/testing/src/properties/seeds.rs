@@ -855,6 +855,12 @@ fn response_seeds() -> Vec<Seed> {
             &CHUNKED.replace("5;", "ffffffffffffffffff;"),
         ),
         answer(
+            "refusal-in-chunks-with-the-longest-line",
+            0,
+            BYTE_BY_BYTE,
+            &CHUNKED.replace("5;x=\"y\"", &format!("5;{:x<254}", "")),
+        ),
+        answer(
             "refusal-with-a-length",
             0,
             UNEVEN,
