@@ -37,7 +37,7 @@ Examples:
   yamabiko chat ws://127.0.0.1:8080/chat/lobby --name Aki
   yamabiko help serve
 
-Exit status: 0 done; 1 it could not be done; 2 the words make no sense;
+Exit status: 0 done; 1 it could not be done; 2 usage error;
 130 ended at once by a second signal.
 ";
 
@@ -78,17 +78,18 @@ fn server_flags(message_bytes_max: &str, backlog_bytes_max: &str, origins: &str)
   --workers N               threads, each with its own event loop [one per core]
   --message-bytes-max N     longest message; a longer one closes
                             its connection with 1009 [{message_bytes_max}]
-  --backlog-bytes-max N     how far behind one client may be, in a room and in
-                            what is for it alone [{backlog_bytes_max}]
+  --backlog-bytes-max N     how many bytes one client may be behind, in a room
+                            and in what is for it alone [{backlog_bytes_max}]
+  --slow-messages-max N     how many messages of a room one client may be behind
+                            [no bound]
   --worker-backlog-bytes-max N
                             how many bytes of messages may be on the way from
                             one worker to another before publishers wait [1MiB]
-  --slow-messages-max N     the same, in messages of a room [no bound]
   --slow-age-max S          how long a message may wait for a slow reader;
                             0: no bound [30]
   --slow-readers POLICY     beyond these bounds: disconnect (with 1013), skip
                             (to the newest, the gap is told), or latest (only
-                            the newest is kept for who is behind) [disconnect]
+                            the newest is kept for those behind) [disconnect]
   --gather-delay S          seconds for which messages gather before they are
                             written, for fewer writes; 0: none [0]
   --connections-max N       maximum open connections; further ones get 503

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | 0 | it was done |
 //! | 1 | it could not be done |
-//! | 2 | the words make no sense |
+//! | 2 | usage error |
 //! | 130 | a second signal ended it at once |
 
 #![forbid(unsafe_code)]
@@ -36,7 +36,7 @@ use output::{NAME_AND_VERSION, complain, say};
 
 /// Could not be done.
 const FAILURE: u8 = 1;
-/// The words make no sense.
+/// Usage error.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {

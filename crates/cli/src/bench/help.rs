@@ -72,7 +72,7 @@ Output:
 
 Bytes may be written as 65536, 64KiB or 1MiB; seconds with decimals: 0.25.
 Ctrl-C ends the measuring and prints what there is. Exit status: 0 all was well;
-1 the server failed, or there was none; 2 the words make no sense.
+1 the server failed, or there was none; 2 usage error.
 
 Examples:
   yamabiko bench fan-out ws://127.0.0.1:8080/broadcast/bench --connections 1000
