@@ -83,6 +83,11 @@ fn server_answers_head_without_a_body_also_when_it_refuses() {
         (request("HEAD", "/elsewhere", ""), 404),
         (request("HEAD", "/page", "Content-Length: 7\r\n"), 400),
         (request("HEAD", "/page", "no colon\r\n"), 400),
+        // An empty line before the request is skipped (RFC 9112 §2.2).
+        (
+            format!("\r\n{}", request("HEAD", "/page", "no colon\r\n")),
+            400,
+        ),
         // An Upgrade field may be ignored (RFC 9110 §7.8).
         (upgrade("/page", "").replace("GET", "HEAD"), 200),
     ] {
@@ -90,6 +95,19 @@ fn server_answers_head_without_a_body_also_when_it_refuses() {
         client.send(&request);
         let answer = client.read_answer();
         assert_eq!((answer.status, answer.body.len()), (status, 0), "{request}");
+    }
+}
+
+#[test]
+fn server_ignores_the_upgrade_field_of_an_http_1_0_request() {
+    let server = Running::start(socket::config(1));
+    for (path, status) in [("/page", 200), ("/elsewhere", 404)] {
+        let request = upgrade(path, "").replace("HTTP/1.1", "HTTP/1.0");
+        assert_eq!(
+            ask(server.address, &request).status,
+            status,
+            "RFC 9110 §7.8"
+        );
     }
 }
 

@@ -14,7 +14,9 @@ use crate::reactor::{Io, SocketKey};
 use crate::websocket::Connection;
 use crate::websocket::deflate::DeflateParameters;
 use crate::websocket::frame::CloseCode;
-use crate::websocket::handshake::{Refusal, RequestHead, RequestReader, Response, Status, Upgrade};
+use crate::websocket::handshake::{
+    HttpVersion, Refusal, RequestHead, RequestReader, Response, Status, Upgrade,
+};
 use std::net::SocketAddr;
 
 /// What a complete head leads to.
@@ -102,9 +104,11 @@ impl<H: Handler> Worker<H> {
         peer_address: SocketAddr,
         request: &RequestHead<'_>,
     ) -> Answer<H::Session> {
-        // RFC 9110 §7.8: a server may ignore an Upgrade field. HEAD has no other meaning
-        // than the head of the answer to GET, and none for a WebSocket.
-        if !request.wants_websocket() || request.method() == "HEAD" {
+        // RFC 9110 §7.8: a server ignores the Upgrade field of an HTTP/1.0 request, and may
+        // ignore any. HEAD has no other meaning than the head of the answer to GET, and
+        // none for a WebSocket.
+        let upgrade_counts = request.version() != HttpVersion::Http10 && request.method() != "HEAD";
+        if !request.wants_websocket() || !upgrade_counts {
             return self.answer_http(peer_address, request);
         }
         let switched =
@@ -328,6 +332,9 @@ fn refuse<S>(refusal: &Refusal, head_only: bool) -> Answer<S> {
 
 /// Whether a head, however malformed it may be behind that, begins as a HEAD request:
 /// its answer has no body (RFC 9110 §9.3.2).
+/// Empty lines before the request are skipped, as the parser skips them (RFC 9112 §2.2).
 fn is_head(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"HEAD ")
+    let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    let begin = bytes.iter().take_while(|byte| is_line_end(byte)).count();
+    bytes[begin..].starts_with(b"HEAD ")
 }
