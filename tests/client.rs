@@ -20,7 +20,7 @@ use yamabiko::websocket::frame::{CloseCode, FrameError};
 use yamabiko::websocket::handshake::{ClientHandshakeError, UriError, accept_key};
 use yamabiko::websocket::{Event, Limits, Message, ProtocolError, SendError};
 
-use yamabiko_testing::waiting::{self, PATIENCE, accepted, joined};
+use yamabiko_testing::waiting::{PATIENCE, accepted, joined};
 
 const TEXT: u8 = 0x1;
 const BINARY: u8 = 0x2;
@@ -1248,15 +1248,16 @@ fn asleep<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinH
     let (tell, thread) = channel();
     let working = thread::spawn(move || {
         #[cfg(target_os = "linux")]
-        tell.send(waiting::own_thread()).expect("it is waited for");
+        tell.send(yamabiko_testing::waiting::own_thread())
+            .expect("it is waited for");
         #[cfg(not(target_os = "linux"))]
         drop::<std::sync::mpsc::Sender<String>>(tell);
         work()
     });
     let thread: Result<String, _> = thread.recv_timeout(PATIENCE);
     #[cfg(target_os = "linux")]
-    waiting::eventually("the thread sleeps", PATIENCE, || {
-        waiting::is_asleep(thread.as_ref().expect("its name"))
+    yamabiko_testing::waiting::eventually("the thread sleeps", PATIENCE, || {
+        yamabiko_testing::waiting::is_asleep(thread.as_ref().expect("its name"))
     });
     drop(thread);
     working
