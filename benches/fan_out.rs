@@ -14,7 +14,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use yamabiko::broadcast::{Backlog, ChunkPool, LogLimits, Membership, Room};
+use yamabiko::broadcast::{Backlog, ChunkPool, LogLimits, Room, SubscriptionId};
 
 struct Turn {
     members: u64,
@@ -51,10 +51,14 @@ fn count(sink: &mut u64, backlog: Backlog<'_>) -> usize {
     backlog.bytes()
 }
 
-fn room_of(members: u64) -> (Room, ChunkPool, Vec<Membership>) {
+fn room_of(members: u64) -> (Room, ChunkPool, Vec<SubscriptionId>) {
     let mut room = Room::new();
-    let memberships = (0..members).map(|key| room.join(key)).collect();
-    (room, ChunkPool::new(LogLimits::default(), 16), memberships)
+    let subscriptions = (0..members).map(|key| room.subscribe(key)).collect();
+    (
+        room,
+        ChunkPool::new(LogLimits::default(), 16),
+        subscriptions,
+    )
 }
 
 fn log_and_cursors(criterion: &mut Criterion) {
@@ -82,12 +86,12 @@ fn leaving_out_the_sender(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("leaving out the sender");
     let turn = turn(1000, 640, 64);
     let record = vec![0x55; turn.bytes];
-    let (mut room, mut pool, memberships) = room_of(turn.members);
+    let (mut room, mut pool, subscriptions) = room_of(turn.members);
     let mut sink = 0;
     group.throughput(Throughput::Elements(turn.members * turn.records as u64));
     group.bench_function(name(&turn), |bencher| {
         bencher.iter(|| {
-            for sender in memberships.iter().step_by(100) {
+            for sender in subscriptions.iter().step_by(100) {
                 for _ in 0..64 {
                     room.append_except(*sender, black_box(&record), &mut pool);
                 }
@@ -103,7 +107,7 @@ fn blocked_members(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("blocked members");
     let turn = turn(1000, 64, 64);
     let record = vec![0x55; turn.bytes];
-    let (mut room, mut pool, memberships) = room_of(turn.members);
+    let (mut room, mut pool, subscriptions) = room_of(turn.members);
     let mut sink = 0;
     group.throughput(Throughput::Elements(turn.members * turn.records as u64));
     group.bench_function(name(&turn), |bencher| {
@@ -112,7 +116,7 @@ fn blocked_members(criterion: &mut Criterion) {
                 room.append(black_box(&record), &mut pool);
             }
             room.flush(&mut pool, |_, backlog| count(&mut sink, backlog) / 2);
-            for member in &memberships {
+            for member in &subscriptions {
                 room.flush_one(*member, &mut pool, |_, backlog| count(&mut sink, backlog));
             }
         });

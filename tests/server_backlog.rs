@@ -61,7 +61,7 @@ fn a_client_that_does_not_read_its_echoes_is_not_read_either() {
             .collect();
 
         // 32 MiB are offered. What the handler has seen is in the kernel's two
-        // buffers (4 MiB, and little) and in the outbox (64 KiB, and a read).
+        // buffers (4 MiB, and little) and in the write queue (64 KiB, and a read).
         let rest = client.write_until_refused(&wire);
         let kept = handed_over_bytes.load(Ordering::Relaxed);
         assert!(kept < 8 << 20, "{kept} bytes are kept for one client");
@@ -372,7 +372,7 @@ fn a_client_that_waited_for_its_outbox_and_then_for_mail_is_read_again() {
 fn a_publisher_outside_is_told_that_mail_is_not_fetched() {
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();
-        // The bound of a client's outbox has no part in this.
+        // The bound of a client's write queue has no part in this.
         let server = Running::start(Config {
             backlog_bytes_max: 0,
             ..config

@@ -49,7 +49,7 @@ impl LogLimits {
 /// How far a member may fall behind: one *strictly* beyond any bound is
 /// named by [`Room::lagging`](super::Room::lagging).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LagBounds {
+pub struct LagLimits {
     /// Bytes of the log from the member's cursor to the head, 1 MiB: what this
     /// member alone can make the room keep.
     pub bytes: u64,
@@ -60,9 +60,9 @@ pub struct LagBounds {
     pub position: u64,
 }
 
-impl Default for LagBounds {
+impl Default for LagLimits {
     fn default() -> Self {
-        LagBounds {
+        LagLimits {
             bytes: 1024 * 1024,
             records: u64::MAX,
             position: 0,

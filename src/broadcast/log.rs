@@ -18,7 +18,7 @@
 //! chunks, then over one chunk's records.
 //!
 //! The log does not bound itself: whoever reads from it is bound by
-//! [`LagBounds`](super::LagBounds), and what is behind every reader goes with
+//! [`LagLimits`](super::LagLimits), and what is behind every reader goes with
 //! [`Log::trim`]. What it holds is at most `1 + chunk_bytes / shared_bytes_min`
 //! times the bytes from tail to head, plus a chunk: that much only if small and
 //! large records alternate, since each large one ends the chunk before it.
@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use super::backlog::{Backlog, Slices};
 use super::chunk::{Appended, Chunk, ChunkPool, Content};
-use super::limits::LagBounds;
+use super::limits::LagLimits;
 use super::spans::{NO_SPANS, Span};
 
 /// An append-only run of records at absolute byte positions.
@@ -191,7 +191,7 @@ impl Log {
     }
 
     /// The oldest position at which a reader is within `bounds`.
-    pub(super) fn oldest_within(&self, bounds: &LagBounds) -> u64 {
+    pub(super) fn oldest_within(&self, bounds: &LagLimits) -> u64 {
         let oldest_by_bytes = self.head.saturating_sub(bounds.bytes);
         let oldest_by_records = self.end_of_record(self.records.saturating_sub(bounds.records));
         let oldest_by_age = bounds.position.min(self.head);

@@ -24,9 +24,9 @@
 //! | `log.rs` | [`Log`]: chunks at absolute positions |
 //! | `backlog.rs` | [`Backlog`], [`Slices`]: reading the log from a position |
 //! | `spans.rs` | what one member is not to get |
-//! | `members.rs` | [`Membership`]: the dense table of cursors |
+//! | `subscriptions.rs` | [`SubscriptionId`]: the dense table of cursors |
 //! | `room/` | [`Room`]: append, flush; who lags and what it may miss |
-//! | `outbox.rs` | [`Outbox`], [`Remainder`]: one connection's own bytes |
+//! | `write_queue.rs` | [`WriteQueue`], [`Remainder`]: one connection's own bytes |
 //!
 //! What a flush costs beside the system calls is measured by
 //! `cargo bench --bench fan_out`.
@@ -35,15 +35,15 @@ mod backlog;
 mod chunk;
 mod limits;
 mod log;
-mod members;
-mod outbox;
 mod room;
 mod spans;
+mod subscriptions;
+mod write_queue;
 
 pub use backlog::{Backlog, Slices};
 pub use chunk::ChunkPool;
-pub use limits::{LagBounds, LogLimits};
+pub use limits::{LagLimits, LogLimits};
 pub use log::Log;
-pub use members::Membership;
-pub use outbox::{Outbox, Remainder};
 pub use room::{Lag, Room, Skipped};
+pub use subscriptions::SubscriptionId;
+pub use write_queue::{Remainder, WriteQueue};

@@ -6,7 +6,7 @@ use super::mail::ConnectionId;
 use super::places::Places;
 use super::publication::write_frame;
 use super::rooms::Rooms;
-use crate::broadcast::Outbox;
+use crate::broadcast::WriteQueue;
 use crate::websocket::deflate::WindowBits;
 use crate::websocket::frame::CloseCode;
 use std::fmt;
@@ -24,7 +24,7 @@ pub struct Context<'a> {
     pub(super) backlog_bytes_max: usize,
     /// For what is sent compressed, if that was agreed on.
     pub(super) window: Option<WindowBits>,
-    pub(super) outbox: &'a mut Outbox,
+    pub(super) write_queue: &'a mut WriteQueue,
     pub(super) places: &'a mut Places,
     pub(super) rooms: &'a mut Rooms,
     pub(super) close: Option<(CloseCode, String)>,
@@ -62,12 +62,12 @@ impl Context<'_> {
         if !self.open {
             return Err(SendError::NotOpen);
         }
-        if self.outbox.bytes() > self.backlog_bytes_max {
+        if self.write_queue.bytes() > self.backlog_bytes_max {
             return Err(SendError::BacklogFull);
         }
         match self.rooms.compress_for(self.window, message) {
-            Some(frame) => self.outbox.push(frame),
-            None => write_frame(message, self.outbox.lane()),
+            Some(frame) => self.write_queue.push(frame),
+            None => write_frame(message, self.write_queue.buffer()),
         }
         Ok(())
     }
@@ -87,7 +87,7 @@ impl Context<'_> {
         if let Some(place) = self.rooms.place_in(room, self.places) {
             self.places.remove(place);
             if let Some(rest) = self.rooms.leave(place) {
-                self.outbox.finish_first(rest);
+                self.write_queue.finish_first(rest);
             }
         }
     }

@@ -7,7 +7,7 @@
 
 use super::handler::Handler;
 use super::session::{Ending, Session};
-use super::worker::{Worker, write_outbox};
+use super::worker::{Worker, flush_write_queue};
 use crate::reactor::{Io, SocketKey};
 
 impl<H: Handler> Worker<H> {
@@ -42,8 +42,8 @@ impl<H: Handler> Worker<H> {
         key: SocketKey,
         mut ending: Box<Ending>,
     ) -> Option<Session<H::Session>> {
-        write_outbox(io, key, &mut ending.outbox);
-        if ending.outbox.is_empty() {
+        flush_write_queue(io, key, &mut ending.write_queue);
+        if ending.write_queue.is_empty() {
             if ending.client_ended {
                 io.close(key);
                 return None;

@@ -6,7 +6,7 @@ use super::ending::LINGER_BYTES_MAX;
 use super::handler::{Closed, Failure, Handler, Message};
 use super::panics;
 use super::session::{Ending, Established, Reading, Session, Waiting};
-use super::worker::{Worker, write_outbox};
+use super::worker::{Worker, flush_write_queue};
 use crate::reactor::{Io, SocketKey};
 use crate::websocket::frame::{CloseCode, CloseReason};
 use crate::websocket::{self, Event, State};
@@ -24,8 +24,8 @@ impl<H: Handler> Worker<H> {
         mut input: &mut [u8],
     ) -> Option<Session<H::Session>> {
         self.is_alive(io, key, &mut connection);
-        if connection.outbox.is_empty() {
-            *connection.outbox.lane() = self.buffers.take();
+        if connection.write_queue.is_empty() {
+            *connection.write_queue.buffer() = self.buffers.take();
         }
         loop {
             let (before, waiting) = (input.len(), connection.waiting);
@@ -46,7 +46,7 @@ impl<H: Handler> Worker<H> {
                 }
                 // A client that reads gets every answer, however many one read brings.
                 Next::Event if connection.has_many_own_bytes() => {
-                    self.write_outbox(io, key, &mut connection);
+                    self.flush_write_queue(io, key, &mut connection);
                     must_wait |= connection.has_many_own_bytes();
                 }
                 Next::Event => {}
@@ -55,11 +55,11 @@ impl<H: Handler> Worker<H> {
                 Next::End { failure, at } => {
                     // Our Close is the last word, also after what the rooms
                     // have for the client.
-                    let close = connection.outbox.lane().split_off(at);
+                    let close = connection.write_queue.buffer().split_off(at);
                     self.leave_rooms(io, key, &mut connection);
-                    connection.outbox.push(&close);
-                    let outbox = self.finish(io, key, *connection, failure);
-                    return self.begin_ending(io, key, Ending::new(outbox));
+                    connection.write_queue.push(&close);
+                    let write_queue = self.finish(io, key, *connection, failure);
+                    return self.begin_ending(io, key, Ending::new(write_queue));
                 }
             }
             if must_wait && !input.is_empty() {
@@ -106,7 +106,7 @@ impl<H: Handler> Worker<H> {
         input: &mut &mut [u8],
     ) -> Next {
         let (id, state, bytes) = (self.id(key), established.connection.state(), input.len());
-        let replies = established.outbox.lane();
+        let replies = established.write_queue.buffer();
         let at = replies.len();
         let message = match established.connection.receive(input, replies) {
             Ok(None) => return Next::MoreInput,
@@ -134,7 +134,7 @@ impl<H: Handler> Worker<H> {
                 open: true,
                 backlog_bytes_max: self.config.backlog_bytes_max,
                 window: established.window,
-                outbox: &mut established.outbox,
+                write_queue: &mut established.write_queue,
                 places: &mut established.places,
                 rooms: &mut self.rooms,
                 close: None,
@@ -143,7 +143,7 @@ impl<H: Handler> Worker<H> {
             let called = panics::catch(|| self.handler.message(session, message, &mut context));
             let close = context.close;
             if let Err(failure) = called {
-                let at = established.outbox.lane().len();
+                let at = established.write_queue.buffer().len();
                 established.close_with(CloseCode::INTERNAL_ERROR, INTERNAL_ERROR);
                 return Next::End {
                     failure: Some(failure),
@@ -153,7 +153,7 @@ impl<H: Handler> Worker<H> {
             if let Some((code, words)) = close {
                 self.begin_close(io, key, established, code, &words);
             }
-            let sent_bytes = established.outbox.bytes().saturating_sub(at);
+            let sent_bytes = established.write_queue.bytes().saturating_sub(at);
             let published_bytes = self.rooms.published_bytes.wrapping_sub(published_bytes);
             work_bytes = work_bytes.max(sent_bytes).max(published_bytes);
             // An answer is a message, too.
@@ -182,7 +182,7 @@ impl<H: Handler> Worker<H> {
             open: established.connection.state() == State::Open,
             backlog_bytes_max: self.config.backlog_bytes_max,
             window: established.window,
-            outbox: &mut established.outbox,
+            write_queue: &mut established.write_queue,
             places: &mut established.places,
             rooms: &mut self.rooms,
             close: None,
@@ -205,15 +205,16 @@ impl<H: Handler> Worker<H> {
         established: &mut Established<H::Session>,
     ) {
         if established.has_many_own_bytes() {
-            self.write_outbox(io, key, established);
+            self.flush_write_queue(io, key, established);
         }
-        if established.outbox.is_empty() {
-            self.buffers.give(std::mem::take(established.outbox.lane()));
+        if established.write_queue.is_empty() {
+            self.buffers
+                .give(std::mem::take(established.write_queue.buffer()));
         } else {
             self.to_flush.push(key);
         }
         if established.has_many_own_bytes() {
-            established.reading = Reading::AwaitsOutbox;
+            established.reading = Reading::AwaitsWriteQueue;
             io.pause_reading(key);
         }
     }
@@ -277,7 +278,7 @@ impl<H: Handler> Worker<H> {
         }
         self.pings += 1;
         let ping = self.pings.to_be_bytes();
-        let lane = established.outbox.lane();
+        let lane = established.write_queue.buffer();
         if established
             .connection
             .send(websocket::Message::Ping(&ping), lane)
@@ -304,7 +305,7 @@ impl<H: Handler> Worker<H> {
             established.wait(io, key, Waiting::Pong, pong_timeout);
             return Some(Session::Established(established));
         }
-        let own_bytes = established.outbox.bytes() as u64;
+        let own_bytes = established.write_queue.bytes() as u64;
         if own_bytes > 0 || io.has_unsent(key) {
             if io.set_acknowledgement_timeout(key, Some(pong_timeout)) {
                 established.wait(io, key, Waiting::Acknowledgement, pong_timeout);
@@ -362,7 +363,7 @@ impl<H: Handler> Worker<H> {
         };
         if established
             .connection
-            .close(Some(reason), established.outbox.lane())
+            .close(Some(reason), established.write_queue.buffer())
             .is_ok()
         {
             let close_timeout = self.config.close_timeout;
@@ -391,8 +392,8 @@ impl<H: Handler> Worker<H> {
             Failure::Panicked { .. } => established.close_with(code, INTERNAL_ERROR),
             _ => established.close_with(code, &failure.to_string()),
         }
-        let outbox = self.finish(io, key, *established, Some(failure));
-        self.begin_ending(io, key, Ending::new(outbox))
+        let write_queue = self.finish(io, key, *established, Some(failure));
+        self.begin_ending(io, key, Ending::new(write_queue))
     }
 
     /// The WebSocket is over: its rooms and its handler hear of it. Gives back
@@ -403,7 +404,7 @@ impl<H: Handler> Worker<H> {
         key: SocketKey,
         mut established: Established<H::Session>,
         failure: Option<Failure>,
-    ) -> crate::broadcast::Outbox {
+    ) -> crate::broadcast::WriteQueue {
         self.leave_rooms(io, key, &mut established);
         //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
         //# the server MUST _Close the WebSocket Connection_, and SHOULD log the
@@ -426,7 +427,7 @@ impl<H: Handler> Worker<H> {
             open: false,
             backlog_bytes_max: self.config.backlog_bytes_max,
             window: established.window,
-            outbox: &mut established.outbox,
+            write_queue: &mut established.write_queue,
             places: &mut established.places,
             rooms: &mut self.rooms,
             close: None,
@@ -436,7 +437,7 @@ impl<H: Handler> Worker<H> {
         if let Err(failure) = called {
             self.report(peer_address, &failure);
         }
-        established.outbox
+        established.write_queue
     }
 
     /// Counts a panic, and reports a failure to [`Config::on_failure`](super::Config).
@@ -459,11 +460,11 @@ impl<H: Handler> Worker<H> {
         key: SocketKey,
         established: &mut Established<H::Session>,
     ) {
-        write_outbox(io, key, &mut established.outbox);
+        flush_write_queue(io, key, &mut established.write_queue);
         self.write_rooms(io, key, established);
         for &place in std::mem::take(&mut established.places).as_slice() {
             if let Some(rest) = self.rooms.leave(place) {
-                established.outbox.finish_first(rest);
+                established.write_queue.finish_first(rest);
             }
         }
     }
@@ -476,7 +477,9 @@ impl<S> Established<S> {
             code,
             reason: cut(words),
         };
-        let _ = self.connection.close(Some(reason), self.outbox.lane());
+        let _ = self
+            .connection
+            .close(Some(reason), self.write_queue.buffer());
     }
 }
 

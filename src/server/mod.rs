@@ -4,7 +4,7 @@
 //!                 ┌──────────────── worker (one thread) ───────────────┐
 //!   clients ◀──▶  │ reactor ──bytes──▶ session ──events──▶ handler     │
 //!                 │    ▲                  │                   │        │
-//!                 │    └──── flush ◀── outbox, room logs ◀── publish   │
+//!                 │    └──── flush ◀── write queue, room logs ◀── publish   │
 //!                 └──────────────────────────▲─────────────────────────┘
 //!                                            │ mail, in batches
 //!                                      other workers

@@ -9,7 +9,7 @@ use super::panics;
 use super::places::Places;
 use super::session::{Ending, Established, Opening, Reading, Session, Waiting};
 use super::worker::Worker;
-use crate::broadcast::Outbox;
+use crate::broadcast::WriteQueue;
 use crate::reactor::{Io, SocketKey};
 use crate::websocket::Connection;
 use crate::websocket::deflate::DeflateParameters;
@@ -207,9 +207,10 @@ impl<H: Handler> Worker<H> {
                 head_only,
             } => self.end_with(io, key, &response, head_only),
             Answer::Switch(session, deflate, output) => {
-                let mut outbox = Outbox::new();
-                *outbox.lane() = output;
-                let mut connection = self.establish(io, key, opening, session, deflate, outbox);
+                let mut write_queue = WriteQueue::new();
+                *write_queue.buffer() = output;
+                let mut connection =
+                    self.establish(io, key, opening, session, deflate, write_queue);
                 let called = self.call(io, key, &mut connection, |handler, session, context| {
                     handler.opened(session, context);
                 });
@@ -230,12 +231,12 @@ impl<H: Handler> Worker<H> {
         opening: &Opening,
         session: H::Session,
         deflate: Option<DeflateParameters>,
-        outbox: Outbox,
+        write_queue: WriteQueue,
     ) -> Box<Established<H::Session>> {
         let mut connection = Box::new(Established {
             connection: self.connection(deflate),
             session,
-            outbox,
+            write_queue,
             places: Places::default(),
             peer_address: opening.peer_address.into(),
             heard_at: io.now(),
@@ -281,10 +282,10 @@ impl<H: Handler> Worker<H> {
         response: &Response,
         head_only: bool,
     ) -> Option<Session<H::Session>> {
-        let mut outbox = Outbox::new();
+        let mut write_queue = WriteQueue::new();
         let date = self.date.at(io.wall_clock());
-        response.write_with_date(date, head_only, outbox.lane());
-        self.begin_ending(io, key, Ending::new(outbox))
+        response.write_with_date(date, head_only, write_queue.buffer());
+        self.begin_ending(io, key, Ending::new(write_queue))
     }
 }
 

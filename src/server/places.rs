@@ -1,14 +1,14 @@
 //! The rooms that one connection is in: nearly always none or one, so that it
 //! costs two words and nothing on the heap.
 
-use crate::broadcast::Membership;
+use crate::broadcast::SubscriptionId;
 
-/// A connection's membership in one room of its worker: in the lane of its variant.
+/// A connection's subscription in one room of its worker: in the lane of its variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     /// The lane's index in the worker's table.
     pub(super) lane: u32,
-    pub(super) membership: Membership,
+    pub(super) subscription: SubscriptionId,
 }
 
 /// All places of one connection, each room once.
@@ -60,7 +60,7 @@ mod tests {
         let mut room = Room::new();
         let mut place = |lane| Place {
             lane,
-            membership: room.join(u64::from(lane)),
+            subscription: room.subscribe(u64::from(lane)),
         };
         let (a, b, c) = (place(1), place(2), place(3));
         let mut places = Places::default();

@@ -16,7 +16,7 @@ use super::compressor::{Compressor, Variant};
 use super::handler::Message;
 use super::mail::ConnectionId;
 use super::metrics::Metrics;
-use crate::broadcast::{ChunkPool, Membership, Room};
+use crate::broadcast::{ChunkPool, Room, SubscriptionId};
 use crate::websocket::deflate::WindowBits;
 use crate::websocket::frame::{Opcode, encode};
 use std::sync::{Arc, OnceLock};
@@ -44,7 +44,12 @@ pub(super) enum Frame<'a> {
 
 impl Frame<'_> {
     /// Appends the frame to a lane, for everyone but `except`.
-    pub(super) fn append(self, room: &mut Room, except: Option<Membership>, pool: &mut ChunkPool) {
+    pub(super) fn append(
+        self,
+        room: &mut Room,
+        except: Option<SubscriptionId>,
+        pool: &mut ChunkPool,
+    ) {
         match (self, except) {
             (Frame::Message(message), None) => {
                 let write = |log: &mut Vec<u8>| write_frame(message, log);

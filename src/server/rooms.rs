@@ -14,7 +14,7 @@ use super::metrics::{Board, Metrics, RoomLag};
 use super::places::{Place, Places};
 use super::publication::{Frames, Fresh, Published};
 use super::slow::{Ages, SlowPolicy, SlowReaders};
-use crate::broadcast::{ChunkPool, Lag, LagBounds, LogLimits, Remainder, Room, Skipped};
+use crate::broadcast::{ChunkPool, Lag, LagLimits, LogLimits, Remainder, Room, Skipped};
 use crate::reactor::{Millis, SocketKey};
 use crate::websocket::deflate::{DeflateConfig, WindowBits};
 use std::collections::{BTreeSet, HashMap};
@@ -113,8 +113,8 @@ impl Rooms {
         }
         let lane = self.lane_or_new(name, self.compressor.variant(window));
         if let Some(joined) = lane_mut(&mut self.lanes, lane) {
-            let membership = joined.room.join(key.to_bits());
-            places.push(Place { lane, membership });
+            let subscription = joined.room.subscribe(key.to_bits());
+            places.push(Place { lane, subscription });
         }
         if let Some(&lanes) = self.by_name.get(name) {
             self.members_changed(lanes);
@@ -127,9 +127,9 @@ impl Rooms {
     #[must_use = "a message that was begun has to be finished"]
     pub(super) fn leave(&mut self, place: Place) -> Option<Remainder> {
         let lane = lane_mut(&mut self.lanes, place.lane)?;
-        let missed = lane.room.skip_to_end(place.membership, &mut self.pool);
+        let missed = lane.room.skip_to_end(place.subscription, &mut self.pool);
         self.metrics.abandoned += missed.records;
-        lane.room.leave(place.membership, &mut self.pool);
+        lane.room.unsubscribe(place.subscription, &mut self.pool);
         if let Some(&lanes) = self.by_name.get(&lane.name) {
             self.members_changed(lanes);
         }
@@ -205,7 +205,7 @@ impl Rooms {
             self.dirty.insert(index);
             let except = except.filter(|place| place.lane == index);
             self.metrics.deliveries += receivers(&lane.room, except);
-            let except = except.map(|place| place.membership);
+            let except = except.map(|place| place.subscription);
             let before = lane.room.log().head();
             frames
                 .frame(variant, &mut self.compressor, &mut self.metrics)
@@ -300,20 +300,20 @@ impl Rooms {
         let too_old = age_max.map_or(0, |age_max| lane.ages.too_old(now, age_max));
         lane.update_due(index, &mut self.dues);
         let bounds = match policy {
-            SlowPolicy::Latest => LagBounds {
+            SlowPolicy::Latest => LagLimits {
                 bytes: u64::MAX,
                 records: 1,
                 position: 0,
             },
-            _ => LagBounds {
+            _ => LagLimits {
                 bytes: bytes_max,
                 records: messages_max,
                 position: too_old,
             },
         };
         let head = lane.room.log().head();
-        for membership in lane.room.lagging(&bounds) {
-            let (Some(key), Some(lag)) = (lane.room.key(membership), lane.room.lag(membership))
+        for subscription in lane.room.lagging(&bounds) {
+            let (Some(key), Some(lag)) = (lane.room.key(subscription), lane.room.lag(subscription))
             else {
                 continue;
             };
@@ -323,7 +323,7 @@ impl Rooms {
                     key: SocketKey::from_bits(key),
                     place: Place {
                         lane: index,
-                        membership,
+                        subscription,
                     },
                     policy,
                     lag,
@@ -339,8 +339,8 @@ impl Rooms {
             return Skipped::default();
         };
         let skipped = match latest {
-            true => lane.room.skip_to_latest(place.membership, &mut self.pool),
-            false => lane.room.skip_to_end(place.membership, &mut self.pool),
+            true => lane.room.skip_to_latest(place.subscription, &mut self.pool),
+            false => lane.room.skip_to_end(place.subscription, &mut self.pool),
         };
         self.metrics.skipped += skipped.records;
         self.changed.insert(place.lane);
@@ -651,7 +651,7 @@ mod tests {
                     Step::Writable { member } => {
                         for place in places[member as usize].as_slice() {
                             if let Some((room, pool)) = rooms.lane(place.lane) {
-                                room.flush_one(place.membership, pool, |_, rest| rest.bytes());
+                                room.flush_one(place.subscription, pool, |_, rest| rest.bytes());
                             }
                         }
                     }
@@ -684,7 +684,7 @@ mod tests {
         // One of them has caught up: it alone is looked at.
         let place = places.as_slice()[500];
         let (room, pool) = rooms.lane(place.lane).expect("a lane");
-        assert!(room.flush_one(place.membership, pool, |_, rest| rest.bytes()));
+        assert!(room.flush_one(place.subscription, pool, |_, rest| rest.bytes()));
         assert_eq!(rooms.changed.take(), [place.lane]);
         rooms.changed.insert(place.lane);
         rooms.show();

@@ -13,7 +13,7 @@
 //! and that can erase the answer before the client has read it.
 
 use super::places::Places;
-use crate::broadcast::Outbox;
+use crate::broadcast::WriteQueue;
 use crate::reactor::{Millis, SocketKey};
 use crate::websocket::Connection;
 use crate::websocket::deflate::WindowBits;
@@ -42,7 +42,7 @@ pub(super) struct Established<S> {
     pub(super) connection: Connection,
     pub(super) session: S,
     /// Replies and direct messages that are not written yet.
-    pub(super) outbox: Outbox,
+    pub(super) write_queue: WriteQueue,
     pub(super) places: Places,
     pub(super) peer_address: PeerAddress,
     /// When the client last showed that it is alive: bytes came from it, or a socket that
@@ -98,8 +98,8 @@ pub(super) enum Waiting {
 /// Whether the connection's messages are read, or wait in the kernel.
 ///
 /// ```text
-///   Reads ─────────▶ AwaitsOutbox    own bytes pile up
-///   AwaitsOutbox ──▶ Reads           own bytes are out
+///   Reads ─────────▶ AwaitsWriteQueue    own bytes pile up
+///   AwaitsWriteQueue ──▶ Reads           own bytes are out
 ///   Reads ─────────▶ AwaitsMail      it is to be read, but cross-worker messages
 ///                                    pile up
 ///   AwaitsMail ────▶ Reads           they are taken
@@ -108,14 +108,14 @@ pub(super) enum Waiting {
 pub(super) enum Reading {
     Reads,
     /// The client reads too slowly what is sent to it alone.
-    AwaitsOutbox,
+    AwaitsWriteQueue,
     /// Other workers take their mail too slowly. It is in `Worker::congested`.
     AwaitsMail,
 }
 
 /// The last bytes are on their way out.
 pub(super) struct Ending {
-    pub(super) outbox: Outbox,
+    pub(super) write_queue: WriteQueue,
     /// Whether the client has said FIN, so that only writing is left.
     pub(super) client_ended: bool,
     /// What has been read and thrown away.
@@ -123,9 +123,9 @@ pub(super) struct Ending {
 }
 
 impl Ending {
-    pub(super) fn new(outbox: Outbox) -> Ending {
+    pub(super) fn new(write_queue: WriteQueue) -> Ending {
         Ending {
-            outbox,
+            write_queue,
             client_ended: false,
             discarded_bytes: 0,
         }

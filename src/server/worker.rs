@@ -8,7 +8,7 @@
 //!   timer ───── session's one deadline: handshake, silence, pong, close, linger
 //!   alarm ───── stopping.rs      whoever has not closed in time
 //!   bell ────── a signal came: every worker is told to stop
-//!   turn_ended  mail out; outboxes; then each room that has something new is
+//!   turn_ended  mail out; write queues; then each room that has something new is
 //!               written to its members; who is too far behind is closed
 //! ```
 //!
@@ -24,7 +24,7 @@ use super::places::Place;
 use super::rooms::{Rooms, TooSlow};
 use super::session::{Ending, Established, Reading, Session, Sessions, Waiting};
 use super::slow::{Missed, SlowPolicy};
-use crate::broadcast::{Backlog, Outbox};
+use crate::broadcast::{Backlog, WriteQueue};
 use crate::reactor::{AcceptedConnection, Application, End, Io, Millis, SocketKey};
 use crate::websocket::frame::CloseCode;
 use std::collections::VecDeque;
@@ -41,9 +41,9 @@ pub(super) struct Worker<H: Handler> {
     pub(super) config: Arc<Config>,
     pub(super) sessions: Sessions<H::Session>,
     pub(super) rooms: Rooms,
-    /// For the outboxes.
+    /// For the write queues.
     pub(super) buffers: Buffers,
-    /// Connections with something in their outbox since the last flush.
+    /// Connections with something in their write queue since the last flush.
     pub(super) to_flush: Vec<SocketKey>,
     /// Connections that are not read while cross-worker messages are congested, in the
     /// order in which they will be.
@@ -160,8 +160,8 @@ impl<H: Handler> Application for Worker<H> {
             }
             // It may still be reading what it has asked for.
             (Some(Session::Established(connection)), End::Eof) => {
-                let outbox = self.finish(io, key, *connection, Some(Failure::EndOfInput));
-                self.client_ended(io, key, Box::new(Ending::new(outbox)))
+                let write_queue = self.finish(io, key, *connection, Some(Failure::EndOfInput));
+                self.client_ended(io, key, Box::new(Ending::new(write_queue)))
             }
             (Some(Session::Ending(ending)), End::Eof) => self.client_ended(io, key, ending),
             _ => None,
@@ -267,9 +267,9 @@ impl<H: Handler> Application for Worker<H> {
 impl<H: Handler> Worker<H> {
     /// Writes what this turn has brought: first each connection's own bytes,
     /// then the rooms. A socket that is full refuses until it is writable, so
-    /// nothing of a room can get between an outbox and its end.
+    /// nothing of a room can get between a write queue and its end.
     fn flush(&mut self, io: &mut Io) {
-        self.flush_outboxes(io);
+        self.flush_write_queues(io);
         if self.has_gathered(io) {
             self.flush_rooms(io);
         }
@@ -296,11 +296,11 @@ impl<H: Handler> Worker<H> {
         rooms || !self.to_flush.is_empty()
     }
 
-    fn flush_outboxes(&mut self, io: &mut Io) {
+    fn flush_write_queues(&mut self, io: &mut Io) {
         let mut to_flush = std::mem::take(&mut self.to_flush);
         for key in to_flush.drain(..) {
             if let Some(Session::Established(mut connection)) = self.sessions.take(key) {
-                self.write_outbox(io, key, &mut connection);
+                self.flush_write_queue(io, key, &mut connection);
                 self.sessions
                     .put(key, Some(Session::Established(connection)));
             }
@@ -331,7 +331,7 @@ impl<H: Handler> Worker<H> {
     }
 
     fn flush_without_delay(&mut self, io: &mut Io) {
-        self.flush_outboxes(io);
+        self.flush_write_queues(io);
         self.gathered_at = None;
         self.flush_rooms(io);
     }
@@ -421,7 +421,7 @@ impl<H: Handler> Worker<H> {
     ) -> Result<(), Failure> {
         let skipped = self.rooms.skip(member.place, policy == SlowPolicy::Latest);
         if let Some(rest) = skipped.remainder {
-            connection.outbox.finish_first(rest);
+            connection.write_queue.finish_first(rest);
         }
         let missed = Missed {
             messages: skipped.records,
@@ -448,13 +448,13 @@ impl<H: Handler> Worker<H> {
         for place in connection.places.as_slice() {
             if let Some((room, pool)) = self.rooms.lane(place.lane) {
                 let write = |_, rest: &[u8]| io.write(key, rest);
-                if !room.finish_record(place.membership, pool, write) {
+                if !room.finish_record(place.subscription, pool, write) {
                     return;
                 }
             }
         }
-        self.write_outbox(io, key, connection);
-        if connection.outbox.is_empty() {
+        self.flush_write_queue(io, key, connection);
+        if connection.write_queue.is_empty() {
             self.write_rooms(io, key, connection);
         }
     }
@@ -468,7 +468,7 @@ impl<H: Handler> Worker<H> {
     ) {
         for place in connection.places.as_slice() {
             if let Some((room, pool)) = self.rooms.lane(place.lane) {
-                room.flush_one(place.membership, pool, |_, backlog| {
+                room.flush_one(place.subscription, pool, |_, backlog| {
                     write_backlog(io, key, backlog)
                 });
             }
@@ -477,19 +477,19 @@ impl<H: Handler> Worker<H> {
 
     /// Writes the connection's own bytes, and goes on reading when few are left.
     #[inline(always)]
-    pub(super) fn write_outbox(
+    pub(super) fn flush_write_queue(
         &mut self,
         io: &mut Io,
         key: SocketKey,
         connection: &mut Established<H::Session>,
     ) {
-        let drained = write_outbox(io, key, &mut connection.outbox);
+        let drained = flush_write_queue(io, key, &mut connection.write_queue);
         self.buffers.give(drained);
-        if connection.outbox.bytes() < READ_PAUSE_BYTES {
+        if connection.write_queue.bytes() < READ_PAUSE_BYTES {
             connection
                 .connection
-                .resume_replies(connection.outbox.lane());
-            write_outbox(io, key, &mut connection.outbox);
+                .resume_replies(connection.write_queue.buffer());
+            flush_write_queue(io, key, &mut connection.write_queue);
             if !connection.has_many_own_bytes() {
                 self.read_again(io, key, connection);
             }
@@ -497,7 +497,7 @@ impl<H: Handler> Worker<H> {
     }
 
     fn read_again(&self, io: &mut Io, key: SocketKey, connection: &mut Established<H::Session>) {
-        if connection.reading != Reading::AwaitsOutbox {
+        if connection.reading != Reading::AwaitsWriteQueue {
             return;
         }
         connection.reading = Reading::Reads;
@@ -561,16 +561,20 @@ fn write_backlog(io: &mut Io, key: SocketKey, backlog: Backlog<'_>) -> usize {
     io.write_slices(key, &slices[..count])
 }
 
-/// Writes what the socket takes of an outbox. Returns a buffer that can be used again,
+/// Writes what the socket takes of a write queue. Returns a buffer that can be used again,
 /// perhaps one without memory.
 #[inline(always)]
-pub(super) fn write_outbox(io: &mut Io, key: SocketKey, outbox: &mut Outbox) -> Vec<u8> {
-    let written = match outbox.slices() {
+pub(super) fn flush_write_queue(
+    io: &mut Io,
+    key: SocketKey,
+    write_queue: &mut WriteQueue,
+) -> Vec<u8> {
+    let written = match write_queue.slices() {
         [[], []] => 0,
         [[], lane] => io.write(key, lane),
         [remainder, lane] => io.write_slices(key, &[IoSlice::new(remainder), IoSlice::new(lane)]),
     };
-    outbox.advance(written)
+    write_queue.advance(written)
 }
 
 impl<S> Established<S> {
@@ -578,7 +582,7 @@ impl<S> Established<S> {
     /// taken some of that. Pongs that it does not take count, however few bytes they are.
     #[inline]
     pub(super) fn has_many_own_bytes(&self) -> bool {
-        self.outbox.bytes() > READ_PAUSE_BYTES || self.connection.has_unanswered_ping()
+        self.write_queue.bytes() > READ_PAUSE_BYTES || self.connection.has_unanswered_ping()
     }
 
     /// When the connection's deadline is, from now on.

@@ -15,54 +15,57 @@
 //! O(log) of the log's chunks and records.
 
 use super::{ChunkPool, Room};
-use crate::broadcast::limits::LagBounds;
+use crate::broadcast::limits::LagLimits;
 use crate::broadcast::log::Log;
-use crate::broadcast::members::{Member, Membership};
-use crate::broadcast::outbox::Remainder;
 use crate::broadcast::spans::Spans;
+use crate::broadcast::subscriptions::{Member, SubscriptionId};
+use crate::broadcast::write_queue::Remainder;
 
 impl Room {
     /// The blocked members that are strictly beyond a bound. (A ready one is
     /// brought to the head by the next flush, however much that is.)
     ///
     /// ```
-    /// use yamabiko::broadcast::{ChunkPool, LagBounds, LogLimits, Outbox, Room};
+    /// use yamabiko::broadcast::{ChunkPool, LagLimits, LogLimits, WriteQueue, Room};
     ///
     /// let mut pool = ChunkPool::new(LogLimits::default(), 16);
     /// let mut room = Room::new();
-    /// let member = room.join(1);
+    /// let member = room.subscribe(1);
     /// room.append(b"one", &mut pool);
     /// room.append(b"two", &mut pool);
     /// room.flush(&mut pool, |_, _| 2); // the socket took "on"
     ///
-    /// let bounds = LagBounds { bytes: 3, ..LagBounds::default() };
+    /// let bounds = LagLimits { bytes: 3, ..LagLimits::default() };
     /// let slow: Vec<_> = room.lagging(&bounds).collect();
     /// assert_eq!(slow, [member]); // four bytes behind
     ///
     /// // It has to go: the record it has begun to get, then a Close frame.
-    /// let mut outbox = Outbox::new();
+    /// let mut write_queue = WriteQueue::new();
     /// if let Some(remainder) = room.take_remainder(member, &mut pool) {
-    ///     outbox.finish_first(remainder);
+    ///     write_queue.finish_first(remainder);
     /// }
-    /// outbox.push(b"\x88\x02\x03\xF5");
-    /// room.leave(member, &mut pool);
-    /// assert_eq!(outbox.slices().concat(), b"e\x88\x02\x03\xF5");
+    /// write_queue.push(b"\x88\x02\x03\xF5");
+    /// room.unsubscribe(member, &mut pool);
+    /// assert_eq!(write_queue.slices().concat(), b"e\x88\x02\x03\xF5");
     /// assert_eq!(room.log().held_bytes(), 0);
     /// ```
-    pub fn lagging<'a>(&'a self, bounds: &LagBounds) -> impl Iterator<Item = Membership> + use<'a> {
+    pub fn lagging<'a>(
+        &'a self,
+        bounds: &LagLimits,
+    ) -> impl Iterator<Item = SubscriptionId> + use<'a> {
         let oldest = self.log.oldest_within(bounds);
         let blocked = match oldest > self.log.tail() {
             true => self.members.blocked(),
             false => &[],
         };
         let slow = blocked.iter().filter(move |member| member.cursor < oldest);
-        slow.map(Member::membership)
+        slow.map(Member::subscription)
     }
 
     /// How far a member's cursor is from the head. This is what it makes the
     /// log keep, so records that are left out for it count as well.
-    pub fn lag(&self, membership: Membership) -> Option<Lag> {
-        let cursor = self.member(membership)?.cursor;
+    pub fn lag(&self, subscription: SubscriptionId) -> Option<Lag> {
+        let cursor = self.member(subscription)?.cursor;
         Some(Lag {
             bytes: self.log.head() - cursor,
             records: self.log.records_between(cursor, self.log.head()),
@@ -72,15 +75,19 @@ impl Room {
     /// Moves a member's cursor to the head: it misses all that it has not got,
     /// but for the rest of a record that was partly written. It is ready then;
     /// while its socket is not, `write` takes 0.
-    pub fn skip_to_end(&mut self, membership: Membership, pool: &mut ChunkPool) -> Skipped {
+    pub fn skip_to_end(&mut self, subscription: SubscriptionId, pool: &mut ChunkPool) -> Skipped {
         let head = self.log.head();
-        self.skip_to(membership, head, pool)
+        self.skip_to(subscription, head, pool)
     }
 
     /// Moves a member's cursor to the newest record that it is to get, or
     /// leaves it if it has begun to get that one. It stays blocked if it was.
-    pub fn skip_to_latest(&mut self, membership: Membership, pool: &mut ChunkPool) -> Skipped {
-        let Some(member) = self.member(membership) else {
+    pub fn skip_to_latest(
+        &mut self,
+        subscription: SubscriptionId,
+        pool: &mut ChunkPool,
+    ) -> Skipped {
+        let Some(member) = self.member(subscription) else {
             return Skipped::default();
         };
         let head = self.log.head();
@@ -89,18 +96,18 @@ impl Room {
             .filter(|span| span.end == head)
             .map_or(head, |span| span.start);
         let latest = self.log.record_start_before(end);
-        self.skip_to(membership, latest, pool)
+        self.skip_to(subscription, latest, pool)
     }
 
     /// `to` is between two records, and not at the start of one of the
     /// member's spans.
-    fn skip_to(&mut self, membership: Membership, to: u64, pool: &mut ChunkPool) -> Skipped {
+    fn skip_to(&mut self, subscription: SubscriptionId, to: u64, pool: &mut ChunkPool) -> Skipped {
         let behind = |member: &Member| member.cursor < to;
-        if !self.member(membership).is_some_and(behind) {
+        if !self.member(subscription).is_some_and(behind) {
             return Skipped::default();
         }
-        let remainder = self.take_remainder(membership, pool);
-        let missed = self.move_member(membership, pool, |log, spans, member| {
+        let remainder = self.take_remainder(subscription, pool);
+        let missed = self.move_member(subscription, pool, |log, spans, member| {
             let missed = missed_between(log, spans, member, to);
             spans.forget_before(member.slot, to);
             member.cursor = to;
@@ -156,13 +163,13 @@ mod tests {
     #[test]
     fn a_member_lags_beyond_a_bound_and_not_at_it() {
         let (mut room, mut pool) = (Room::new(), pool());
-        let slow = room.join(1);
+        let slow = room.subscribe(1);
         room.append(b"one", &mut pool);
         room.append(b"three", &mut pool);
         room.flush(&mut pool, nothing);
-        room.join(2);
+        room.subscribe(2);
         let named = |bytes, records| {
-            let bounds = LagBounds {
+            let bounds = LagLimits {
                 bytes,
                 records,
                 position: 0,
@@ -179,12 +186,12 @@ mod tests {
     #[test]
     fn a_member_at_a_bound_does_not_lag_beside_one_that_does() {
         let (mut room, mut pool) = (Room::new(), pool());
-        let members = [room.join(1), room.join(2)];
+        let members = [room.subscribe(1), room.subscribe(2)];
         room.append(b"one", &mut pool);
         room.append(b"three", &mut pool);
         room.flush(&mut pool, |key, _| if key == 1 { 0 } else { 3 });
         for (bytes, records) in [(5, 9), (9, 1), (7, 1)] {
-            let bounds = LagBounds {
+            let bounds = LagLimits {
                 bytes,
                 records,
                 position: 0,
@@ -196,9 +203,9 @@ mod tests {
     #[test]
     fn a_ready_member_does_not_lag_however_much_is_pending() {
         let (mut room, mut pool) = (Room::new(), pool());
-        room.join(1);
+        room.subscribe(1);
         room.append(b"one", &mut pool);
-        let bounds = LagBounds {
+        let bounds = LagLimits {
             bytes: 0,
             records: 0,
             position: 0,
@@ -210,7 +217,7 @@ mod tests {
     #[test]
     fn skipping_to_the_end_leaves_the_rest_of_the_record_begun() {
         let (mut room, mut pool) = (Room::new(), pool());
-        let member = room.join(1);
+        let member = room.subscribe(1);
         room.append(b"one", &mut pool);
         room.append(b"three", &mut pool);
         room.append_except(member, b"left out", &mut pool);
@@ -225,7 +232,7 @@ mod tests {
     #[test]
     fn skipping_to_the_latest_leaves_the_newest_for_this_member() {
         let (mut room, mut pool) = (Room::new(), pool());
-        let member = room.join(1);
+        let member = room.subscribe(1);
         for record in [b"one", b"two"] {
             room.append(record, &mut pool);
         }
@@ -243,7 +250,7 @@ mod tests {
     #[test]
     fn skipping_to_the_latest_keeps_the_newest_if_it_was_begun() {
         let (mut room, mut pool) = (Room::new(), pool());
-        let member = room.join(1);
+        let member = room.subscribe(1);
         room.append(b"one", &mut pool);
         room.flush(&mut pool, at_most(1));
         let skipped = room.skip_to_latest(member, &mut pool);

@@ -44,15 +44,15 @@ pub use lag::{Lag, Skipped};
 use super::backlog::Backlog;
 use super::chunk::ChunkPool;
 use super::log::Log;
-use super::members::{Member, Members, Membership};
-use super::outbox::Remainder;
 use super::spans::{NO_SPANS, Span, Spans};
+use super::subscriptions::{Member, Members, SubscriptionId};
+use super::write_queue::Remainder;
 
 /// A log and its members.
 ///
 /// A member is known by a `u64` of the caller's choice (a connection's key),
-/// which is handed to `write`, and by the [`Membership`] that
-/// [`join`](Room::join) returns. A method that is given the membership of one
+/// which is handed to `write`, and by the [`SubscriptionId`] that
+/// [`subscribe`](Room::subscribe) returns. A method that is given the subscription of one
 /// who has left does nothing.
 ///
 /// ```
@@ -60,8 +60,8 @@ use super::spans::{NO_SPANS, Span, Spans};
 ///
 /// let mut pool = ChunkPool::new(LogLimits::default(), 16);
 /// let mut room = Room::new();
-/// let alice = room.join(1);
-/// let bob = room.join(2);
+/// let alice = room.subscribe(1);
+/// let bob = room.subscribe(2);
 /// room.append(b"hello ", &mut pool);
 /// room.append_except(alice, b"all", &mut pool);
 ///
@@ -100,14 +100,14 @@ impl Room {
     }
 
     /// Takes in a member that gets every record appended from now on.
-    pub fn join(&mut self, member: u64) -> Membership {
+    pub fn subscribe(&mut self, member: u64) -> SubscriptionId {
         self.members.join(member, self.log.head())
     }
 
     /// Lets a member go. If a record is [`unfinished`](Room::unfinished) and
     /// the connection is to live on, [`Room::take_remainder`] comes first.
-    pub fn leave(&mut self, membership: Membership, pool: &mut ChunkPool) {
-        let Some(place) = self.members.place(membership) else {
+    pub fn unsubscribe(&mut self, subscription: SubscriptionId, pool: &mut ChunkPool) {
+        let Some(place) = self.members.place(subscription) else {
             return;
         };
         let blocked = self.members.is_blocked(place);
@@ -135,8 +135,8 @@ impl Room {
     }
 
     /// The key that a member joined with.
-    pub fn key(&self, membership: Membership) -> Option<u64> {
-        self.member(membership).map(|member| member.key)
+    pub fn key(&self, subscription: SubscriptionId) -> Option<u64> {
+        self.member(subscription).map(|member| member.key)
     }
 
     /// The room's log, to look at: its totals and what it holds.
@@ -179,7 +179,7 @@ impl Room {
     ///
     /// Costs O(1) if `except` has nothing else to get in this turn; otherwise
     /// the record is remembered, in 16 bytes at most, until its cursor passes.
-    pub fn append_except(&mut self, except: Membership, record: &[u8], pool: &mut ChunkPool) {
+    pub fn append_except(&mut self, except: SubscriptionId, record: &[u8], pool: &mut ChunkPool) {
         let start = self.log.head();
         self.log.append(record, pool);
         self.leave_out(except, start);
@@ -188,7 +188,7 @@ impl Room {
     /// As [`append_with`](Room::append_with), but `except` does not get it.
     pub fn append_with_except(
         &mut self,
-        except: Membership,
+        except: SubscriptionId,
         len_hint: usize,
         encode: impl FnOnce(&mut Vec<u8>),
         pool: &mut ChunkPool,
@@ -201,7 +201,7 @@ impl Room {
     /// As [`append_shared`](Room::append_shared), but `except` does not get it.
     pub fn append_shared_except(
         &mut self,
-        except: Membership,
+        except: SubscriptionId,
         record: Arc<[u8]>,
         pool: &mut ChunkPool,
     ) {
@@ -211,7 +211,7 @@ impl Room {
     }
 
     /// What was appended from `start` on is not for this member.
-    fn leave_out(&mut self, except: Membership, start: u64) {
+    fn leave_out(&mut self, except: SubscriptionId, start: u64) {
         let end = self.log.head();
         let Some(place) = self.members.place(except).filter(|_| start < end) else {
             return;
@@ -277,12 +277,12 @@ impl Room {
     /// at the head; if not, its socket took less than it was offered.
     pub fn flush_one(
         &mut self,
-        membership: Membership,
+        subscription: SubscriptionId,
         pool: &mut ChunkPool,
         mut write: impl FnMut(u64, Backlog<'_>) -> usize,
     ) -> bool {
-        self.block_if_behind(membership);
-        let offered = self.move_member(membership, pool, |log, spans, member| {
+        self.block_if_behind(subscription);
+        let offered = self.move_member(subscription, pool, |log, spans, member| {
             offer(log, spans, member, None, &mut write)
         });
         offered.unwrap_or(true)
@@ -293,11 +293,11 @@ impl Room {
     /// stands between two records now.
     pub fn finish_record(
         &mut self,
-        membership: Membership,
+        subscription: SubscriptionId,
         pool: &mut ChunkPool,
         write: impl FnOnce(u64, &[u8]) -> usize,
     ) -> bool {
-        let finished = self.move_member(membership, pool, |log, spans, member| {
+        let finished = self.move_member(subscription, pool, |log, spans, member| {
             let end = log.record_end(member.cursor);
             let rest = log.rest_of_record(member.cursor, end);
             if rest.is_empty() {
@@ -312,9 +312,9 @@ impl Room {
 
     /// Whether a record is partly written to this member: nothing else may be
     /// written to it now but the rest of that record.
-    pub fn unfinished(&self, membership: Membership) -> bool {
+    pub fn unfinished(&self, subscription: SubscriptionId) -> bool {
         // A ready member stands between two records.
-        match self.blocked_member(membership) {
+        match self.blocked_member(subscription) {
             Some(member) => self.log.record_end(member.cursor) != member.cursor,
             None => false,
         }
@@ -322,17 +322,17 @@ impl Room {
 
     /// Takes over the rest of the record that is partly written to this
     /// member, if there is one. For the room it is written now; the caller
-    /// writes it before anything else, with [`Outbox::finish_first`].
+    /// writes it before anything else, with [`WriteQueue::finish_first`].
     ///
     /// Copies less than `chunk_bytes`, or refers to a large record.
     ///
-    /// [`Outbox::finish_first`]: super::Outbox::finish_first
+    /// [`WriteQueue::finish_first`]: super::WriteQueue::finish_first
     pub fn take_remainder(
         &mut self,
-        membership: Membership,
+        subscription: SubscriptionId,
         pool: &mut ChunkPool,
     ) -> Option<Remainder> {
-        self.move_member(membership, pool, |log, spans, member| {
+        self.move_member(subscription, pool, |log, spans, member| {
             let end = log.record_end(member.cursor);
             let rest = end.checked_sub(member.cursor).filter(|rest| *rest > 0)?;
             let (record, written) = log.share_rest(member.cursor, end)?;
@@ -347,11 +347,11 @@ impl Room {
     /// afterwards if it was and has not come to the head.
     fn move_member<R>(
         &mut self,
-        membership: Membership,
+        subscription: SubscriptionId,
         pool: &mut ChunkPool,
         change: impl FnOnce(&mut Log, &mut Spans, &mut Member) -> R,
     ) -> Option<R> {
-        let place = self.members.place(membership)?;
+        let place = self.members.place(subscription)?;
         let blocked = self.members.is_blocked(place);
         let member = self.members.get_mut(place);
         let before = member.cursor;
@@ -369,8 +369,8 @@ impl Room {
         Some(result)
     }
 
-    fn block_if_behind(&mut self, membership: Membership) {
-        let Some(place) = self.members.place(membership) else {
+    fn block_if_behind(&mut self, subscription: SubscriptionId) {
+        let Some(place) = self.members.place(subscription) else {
             return;
         };
         let cursor = self.members.get(place).cursor;
@@ -380,13 +380,13 @@ impl Room {
         }
     }
 
-    fn member(&self, membership: Membership) -> Option<&Member> {
-        let place = self.members.place(membership)?;
+    fn member(&self, subscription: SubscriptionId) -> Option<&Member> {
+        let place = self.members.place(subscription)?;
         Some(self.members.get(place))
     }
 
-    fn blocked_member(&self, membership: Membership) -> Option<&Member> {
-        let place = self.members.place(membership)?;
+    fn blocked_member(&self, subscription: SubscriptionId) -> Option<&Member> {
+        let place = self.members.place(subscription)?;
         let blocked = self.members.is_blocked(place);
         blocked.then(|| self.members.get(place))
     }
@@ -448,7 +448,7 @@ mod tests {
     }
 
     /// What a member is offered by a flush of it alone.
-    pub(super) fn backlog_of(room: &mut Room, member: Membership) -> Vec<u8> {
+    pub(super) fn backlog_of(room: &mut Room, member: SubscriptionId) -> Vec<u8> {
         let mut bytes = Vec::new();
         room.flush_one(member, &mut pool(), |_, backlog| {
             bytes = backlog.slices().collect::<Vec<_>>().concat();
@@ -460,7 +460,7 @@ mod tests {
     #[test]
     fn many_records_are_one_slice_and_one_write() {
         let (mut room, mut pool) = (Room::new(), pool());
-        room.join(1);
+        room.subscribe(1);
         room.append(b"one", &mut pool);
         room.append(b"two", &mut pool);
         let mut writes = Vec::new();
@@ -474,7 +474,7 @@ mod tests {
     #[test]
     fn nothing_new_is_offered_to_no_one() {
         let (mut room, mut pool) = (Room::new(), pool());
-        room.join(1);
+        room.subscribe(1);
         room.flush(&mut pool, |_, _| unreachable!("nothing was said"));
         room.append(b"one", &mut pool);
         room.flush(&mut pool, all);
@@ -485,7 +485,7 @@ mod tests {
     fn a_member_gets_what_is_said_after_it_joined() {
         let (mut room, mut pool) = (Room::new(), pool());
         room.append(b"early", &mut pool);
-        let late = room.join(1);
+        let late = room.subscribe(1);
         room.append(b"late", &mut pool);
         assert_eq!(backlog_of(&mut room, late), b"late");
     }
@@ -501,7 +501,7 @@ mod tests {
     #[test]
     fn flush_passes_blocked_members_until_they_were_served() {
         let (mut room, mut pool) = (Room::new(), pool());
-        let member = room.join(1);
+        let member = room.subscribe(1);
         room.append(b"one", &mut pool);
         room.flush(&mut pool, at_most(2));
         room.append(b"two", &mut pool);
@@ -521,7 +521,7 @@ mod tests {
     #[test]
     fn a_member_with_more_slices_than_are_offered_at_once_gets_them_all() {
         let (mut room, mut pool) = (Room::new(), pool());
-        room.join(1);
+        room.subscribe(1);
         for _ in 0..=Backlog::SLICES_MAX {
             room.append(&[7; 10], &mut pool);
         }
@@ -537,7 +537,7 @@ mod tests {
     #[test]
     fn taking_more_than_offered_is_taking_all() {
         let (mut room, mut pool) = (Room::new(), pool());
-        let member = room.join(1);
+        let member = room.subscribe(1);
         room.append(b"one", &mut pool);
         room.flush(&mut pool, |_, _| usize::MAX);
         assert_eq!(
@@ -552,7 +552,7 @@ mod tests {
     #[test]
     fn a_sender_at_the_head_is_moved_over_what_it_said() {
         let (mut room, mut pool) = (Room::new(), pool());
-        let sender = room.join(1);
+        let sender = room.subscribe(1);
         room.append_except(sender, b"mine", &mut pool);
         room.append_except(sender, b"too", &mut pool);
         assert!(room.spans.of(sender.slot()).is_empty());
@@ -563,7 +563,7 @@ mod tests {
     #[test]
     fn a_sender_behind_the_head_gets_what_others_said_between() {
         let (mut room, mut pool) = (Room::new(), pool());
-        let sender = room.join(1);
+        let sender = room.subscribe(1);
         room.append(b"a", &mut pool);
         room.append_except(sender, b"-", &mut pool);
         room.append_except(sender, b"-", &mut pool);
@@ -579,7 +579,7 @@ mod tests {
     #[test]
     fn empty_record_is_none_and_leaves_no_span() {
         let (mut room, mut pool) = (Room::new(), pool());
-        let members = [room.join(1), room.join(2)];
+        let members = [room.subscribe(1), room.subscribe(2)];
         room.append(b"a", &mut pool);
         room.flush(
             &mut pool,
@@ -597,10 +597,10 @@ mod tests {
     fn room_is_empty_when_all_have_left() {
         let (mut room, mut pool) = (Room::new(), pool());
         assert_eq!((room.len(), room.is_empty()), (0, true));
-        let members = [room.join(1), room.join(2)];
+        let members = [room.subscribe(1), room.subscribe(2)];
         assert_eq!((room.len(), room.is_empty()), (2, false));
         for (member, left) in members.into_iter().zip([1, 0]) {
-            room.leave(member, &mut pool);
+            room.unsubscribe(member, &mut pool);
             assert_eq!((room.len(), room.is_empty()), (left, left == 0));
         }
     }
@@ -608,16 +608,16 @@ mod tests {
     #[test]
     fn who_leaves_takes_its_spans_and_its_chunks_along() {
         let (mut room, mut pool) = (Room::new(), pool());
-        let member = room.join(1);
+        let member = room.subscribe(1);
         room.append(b"a", &mut pool);
         room.append_except(member, b"-", &mut pool);
         room.flush(&mut pool, nothing);
         assert_eq!(pool.lent(), 1);
-        room.leave(member, &mut pool);
-        room.leave(member, &mut pool);
+        room.unsubscribe(member, &mut pool);
+        room.unsubscribe(member, &mut pool);
         assert_eq!((pool.lent(), room.len()), (0, 0));
 
-        let next = room.join(2);
+        let next = room.subscribe(2);
         assert_eq!(next, member);
         room.append(b"b", &mut pool);
         assert_eq!(backlog_of(&mut room, next), b"b");
@@ -626,7 +626,7 @@ mod tests {
     #[test]
     fn a_record_is_finished_without_the_next() {
         let (mut room, mut pool) = (Room::new(), pool());
-        let member = room.join(1);
+        let member = room.subscribe(1);
         room.append(b"one", &mut pool);
         room.append(b"two", &mut pool);
         room.flush(&mut pool, at_most(1));
@@ -645,7 +645,7 @@ mod tests {
     #[test]
     fn the_rest_of_a_small_record_is_copied() {
         let (mut room, mut pool) = (Room::new(), pool());
-        let member = room.join(1);
+        let member = room.subscribe(1);
         room.append(b"one", &mut pool);
         room.flush(&mut pool, at_most(1));
         let remainder = room.take_remainder(member, &mut pool).unwrap();
@@ -657,7 +657,7 @@ mod tests {
     #[test]
     fn the_rest_of_a_large_record_is_a_reference() {
         let (mut room, mut pool) = (Room::new(), pool());
-        let member = room.join(1);
+        let member = room.subscribe(1);
         let record: Arc<[u8]> = (*b"a large record").into();
         room.append_shared(Arc::clone(&record), &mut pool);
         room.flush(&mut pool, at_most(8));
@@ -670,7 +670,7 @@ mod tests {
     #[test]
     fn the_rests_of_a_large_encoded_record_are_one_copy() {
         let (mut room, mut pool) = (Room::new(), pool());
-        let members = [room.join(1), room.join(2)];
+        let members = [room.subscribe(1), room.subscribe(2)];
         room.append(b"a large record", &mut pool);
         room.flush(&mut pool, at_most(8));
         let rests = members.map(|member| room.take_remainder(member, &mut pool).unwrap());
@@ -681,9 +681,9 @@ mod tests {
     #[test]
     fn who_has_left_is_named_in_vain() {
         let (mut room, mut pool) = (Room::new(), pool());
-        let gone = room.join(1);
-        room.join(2);
-        room.leave(gone, &mut pool);
+        let gone = room.subscribe(1);
+        room.subscribe(2);
+        room.unsubscribe(gone, &mut pool);
         room.append_except(gone, b"hello", &mut pool);
         assert!(room.flush_one(gone, &mut pool, |_, _| unreachable!("it has left")));
         assert!(room.finish_record(gone, &mut pool, |_, _| unreachable!("it has left")));
@@ -697,7 +697,7 @@ mod tests {
     #[test]
     fn a_room_that_ends_gives_its_memory_back() {
         let (mut room, mut pool) = (Room::new(), pool());
-        room.join(1);
+        room.subscribe(1);
         for _ in 0..9 {
             room.append(b"record", &mut pool);
         }

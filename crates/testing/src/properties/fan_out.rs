@@ -18,7 +18,7 @@ mod steps;
 
 use std::collections::BTreeSet;
 
-use yamabiko::broadcast::{ChunkPool, Lag, LagBounds, Membership, Room};
+use yamabiko::broadcast::{ChunkPool, Lag, LagLimits, Room, SubscriptionId};
 
 use self::reader::{Reader, Record};
 pub use self::steps::{
@@ -112,8 +112,8 @@ impl Pair {
         let record = pattern(self.history.len() as u8, bytes);
         let except = except.filter(|_| !self.readers.is_empty());
         let except = except.map(|who| self.place(who));
-        let membership = except.map(|place| self.readers[place].membership);
-        self.append_to_room(&record, how, membership);
+        let subscription = except.map(|place| self.readers[place].subscription);
+        self.append_to_room(&record, how, subscription);
         if record.is_empty() {
             return;
         }
@@ -133,7 +133,7 @@ impl Pair {
         }
     }
 
-    fn append_to_room(&mut self, record: &[u8], how: How, except: Option<Membership>) {
+    fn append_to_room(&mut self, record: &[u8], how: How, except: Option<SubscriptionId>) {
         let (room, pool) = (&mut self.room, &mut self.pool);
         let encode = |bytes: &mut Vec<u8>| bytes.extend_from_slice(record);
         match (how, except) {
@@ -150,17 +150,17 @@ impl Pair {
 
     fn join(&mut self) {
         self.joined += 1;
-        let membership = self.room.join(self.joined);
+        let subscription = self.room.subscribe(self.joined);
         let next = self.history.len();
         self.readers
-            .push(Reader::new(membership, self.joined, next));
+            .push(Reader::new(subscription, self.joined, next));
     }
 
     fn leave(&mut self, place: usize) {
         self.take_remainder(place);
         let mut reader = self.readers.swap_remove(place);
-        self.room.leave(reader.membership, &mut self.pool);
-        assert_eq!(self.room.key(reader.membership), None);
+        self.room.unsubscribe(reader.subscription, &mut self.pool);
+        assert_eq!(self.room.key(reader.subscription), None);
         reader.write_own(Taken::All);
         reader.check_wire(&self.history);
     }
@@ -187,10 +187,10 @@ impl Pair {
         let reader = &mut self.readers[place];
         let history = &self.history;
         reader.blocked = false;
-        let membership = reader.membership;
+        let subscription = reader.subscription;
         let ready = self
             .room
-            .flush_one(membership, &mut self.pool, |key, backlog| {
+            .flush_one(subscription, &mut self.pool, |key, backlog| {
                 assert_eq!(key, reader.key);
                 reader.write(history, backlog, taken)
             });
@@ -201,10 +201,10 @@ impl Pair {
     fn finish_record(&mut self, place: usize, taken: Taken) {
         let reader = &mut self.readers[place];
         let history = &self.history;
-        let membership = reader.membership;
+        let subscription = reader.subscription;
         let finished = self
             .room
-            .finish_record(membership, &mut self.pool, |key, rest| {
+            .finish_record(subscription, &mut self.pool, |key, rest| {
                 assert_eq!(key, reader.key);
                 assert_eq!(rest, &history[reader.next].bytes[reader.within..]);
                 let taken = taken.of(rest.len());
@@ -217,20 +217,24 @@ impl Pair {
 
     fn take_remainder(&mut self, place: usize) {
         let reader = &mut self.readers[place];
-        let remainder = self.room.take_remainder(reader.membership, &mut self.pool);
+        let remainder = self
+            .room
+            .take_remainder(reader.subscription, &mut self.pool);
         reader.finish_first(&self.history, remainder);
         reader.unblock_at(self.history.len());
     }
 
     fn skip_to_end(&mut self, place: usize) {
         let reader = &mut self.readers[place];
-        let skipped = self.room.skip_to_end(reader.membership, &mut self.pool);
+        let skipped = self.room.skip_to_end(reader.subscription, &mut self.pool);
         reader.skip(&self.history, self.history.len(), skipped);
     }
 
     fn skip_to_latest(&mut self, place: usize) {
         let reader = &mut self.readers[place];
-        let skipped = self.room.skip_to_latest(reader.membership, &mut self.pool);
+        let skipped = self
+            .room
+            .skip_to_latest(reader.subscription, &mut self.pool);
         let owed = |number: &usize| !reader.left_out.contains(number);
         let latest = (reader.next..self.history.len()).rev().find(owed);
         let to = latest.unwrap_or(reader.next);
@@ -245,7 +249,7 @@ impl Pair {
     /// What a connection does when its own frames are to pass the log.
     fn write_own(&mut self, place: usize, taken: Taken) {
         self.finish_record(place, taken);
-        if !self.room.unfinished(self.readers[place].membership) {
+        if !self.room.unfinished(self.readers[place].subscription) {
             self.readers[place].write_own(taken);
         }
     }
@@ -288,9 +292,9 @@ impl Pair {
         assert_eq!(self.room.len(), self.readers.len());
         assert_eq!(self.room.blocked(), self.blocked().count());
         for reader in &self.readers {
-            assert_eq!(self.room.key(reader.membership), Some(reader.key));
-            assert_eq!(self.room.unfinished(reader.membership), reader.within > 0);
-            assert_eq!(self.room.lag(reader.membership), Some(self.lag(reader)));
+            assert_eq!(self.room.key(reader.subscription), Some(reader.key));
+            assert_eq!(self.room.unfinished(reader.subscription), reader.within > 0);
+            assert_eq!(self.room.lag(reader.subscription), Some(self.lag(reader)));
             self.compare_lagging(reader);
         }
         self.compare_memory();
@@ -316,7 +320,7 @@ impl Pair {
             lag.bytes > bytes || lag.records > records || self.position(reader) < position
         });
         let slow: BTreeSet<u64> = slow.map(|reader| reader.key).collect();
-        let named = self.room.lagging(&LagBounds {
+        let named = self.room.lagging(&LagLimits {
             bytes,
             records,
             position,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use yamabiko::broadcast::{Backlog, Membership, Outbox, Remainder, Skipped};
+use yamabiko::broadcast::{Backlog, Remainder, Skipped, SubscriptionId, WriteQueue};
 
 use super::steps::Taken;
 
@@ -12,9 +12,9 @@ pub struct Record {
     pub bytes: Vec<u8>,
 }
 
-/// The model of a member, and the [`Outbox`] of its connection.
+/// The model of a member, and the [`WriteQueue`] of its connection.
 pub struct Reader {
-    pub membership: Membership,
+    pub subscription: SubscriptionId,
     pub key: u64,
     /// The naive queue: all that it is still to get of the room's records.
     pub queue: VecDeque<u8>,
@@ -26,8 +26,8 @@ pub struct Reader {
     pub left_out: BTreeSet<usize>,
     missed: BTreeSet<usize>,
     pub blocked: bool,
-    outbox: Outbox,
-    /// What is in the outbox: what it belongs to, and the bytes left of it.
+    write_queue: WriteQueue,
+    /// What is in the write queue: what it belongs to, and the bytes left of it.
     own: VecDeque<(Sent, Vec<u8>)>,
     /// What its socket took, and the records and frames that this should be.
     wire: Vec<u8>,
@@ -44,9 +44,9 @@ enum Sent {
 }
 
 impl Reader {
-    pub fn new(membership: Membership, key: u64, next: usize) -> Reader {
+    pub fn new(subscription: SubscriptionId, key: u64, next: usize) -> Reader {
         Reader {
-            membership,
+            subscription,
             key,
             queue: VecDeque::new(),
             first: next,
@@ -55,7 +55,7 @@ impl Reader {
             left_out: BTreeSet::new(),
             missed: BTreeSet::new(),
             blocked: false,
-            outbox: Outbox::new(),
+            write_queue: WriteQueue::new(),
             own: VecDeque::new(),
             wire: Vec::new(),
             sent: Vec::new(),
@@ -64,7 +64,7 @@ impl Reader {
 
     /// A socket that takes so much of the backlog, which must be the front of
     /// the naive queue: all of it, unless it is in many pieces. It takes nothing
-    /// while the outbox waits.
+    /// while the write queue waits.
     pub fn write(&mut self, history: &[Record], backlog: Backlog<'_>, taken: Taken) -> usize {
         let slices: Vec<&[u8]> = backlog.slices().collect();
         let offered = slices.concat();
@@ -78,7 +78,7 @@ impl Reader {
         }
         let front = self.queue.iter().take(offered.len());
         assert!(offered.iter().eq(front), "the front of the naive queue");
-        let taken = match self.outbox.is_empty() {
+        let taken = match self.write_queue.is_empty() {
             true => taken.of(offered.len()),
             false => 0,
         };
@@ -123,21 +123,21 @@ impl Reader {
             return;
         }
         match frame.len() % 2 {
-            0 => self.outbox.push(&frame),
-            _ => self.outbox.lane().extend_from_slice(&frame),
+            0 => self.write_queue.push(&frame),
+            _ => self.write_queue.buffer().extend_from_slice(&frame),
         }
         self.own.push_back((Sent::Own(frame.clone()), frame));
     }
 
-    /// The socket takes so much of the outbox, which holds what the model holds.
+    /// The socket takes so much of the write queue, which holds what the model holds.
     pub fn write_own(&mut self, taken: Taken) {
-        let waiting = self.outbox.slices().concat();
+        let waiting = self.write_queue.slices().concat();
         let expected: Vec<&[u8]> = self.own.iter().map(|(_, bytes)| &bytes[..]).collect();
         assert_eq!(waiting, expected.concat());
-        assert_eq!(waiting.len(), self.outbox.bytes());
+        assert_eq!(waiting.len(), self.write_queue.bytes());
         let mut taken = taken.of(waiting.len());
         self.wire.extend_from_slice(&waiting[..taken]);
-        self.outbox.advance(taken);
+        self.write_queue.advance(taken);
         while let Some((sent, bytes)) = self.own.front_mut() {
             bytes
                 .drain(..taken.min(bytes.len()))
@@ -148,7 +148,7 @@ impl Reader {
             self.sent.push(sent.clone());
             self.own.pop_front();
         }
-        assert_eq!(self.outbox.is_empty(), self.own.is_empty());
+        assert_eq!(self.write_queue.is_empty(), self.own.is_empty());
     }
 
     /// What the connection does with the rest of a record: it goes first.
@@ -157,7 +157,7 @@ impl Reader {
         if let Some(remainder) = remainder {
             let rest = history[self.next].bytes[self.within..].to_vec();
             assert_eq!(remainder.bytes(), rest);
-            self.outbox.finish_first(remainder);
+            self.write_queue.finish_first(remainder);
             self.queue.drain(..rest.len());
             self.own.push_front((Sent::Record(self.next), rest));
             self.go_to(self.next + 1);

@@ -13,13 +13,13 @@
 //!
 //! Cost: 24 bytes for a member and 4 for its slot; every operation is O(1).
 
-/// A member's place in one room: given by [`Room::join`](super::Room::join),
-/// valid until [`Room::leave`](super::Room::leave). After that the room may
+/// A member's place in one room: given by [`Room::subscribe`](super::Room::subscribe),
+/// valid until [`Room::unsubscribe`](super::Room::unsubscribe). After that the room may
 /// give it to another member; while nobody has it, it names no one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Membership(u32);
+pub struct SubscriptionId(u32);
 
-impl Membership {
+impl SubscriptionId {
     /// The slot's number: small, dense, unique among a room's members.
     pub fn slot(self) -> u32 {
         self.0
@@ -36,8 +36,8 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn membership(&self) -> Membership {
-        Membership(self.slot)
+    pub(super) fn subscription(&self) -> SubscriptionId {
+        SubscriptionId(self.slot)
     }
 }
 
@@ -66,7 +66,7 @@ impl Members {
     }
 
     /// A new member, ready, with its cursor at `cursor`.
-    pub(super) fn join(&mut self, key: u64, cursor: u64) -> Membership {
+    pub(super) fn join(&mut self, key: u64, cursor: u64) -> SubscriptionId {
         let slot = self.vacant.pop().unwrap_or_else(|| {
             self.places.push(VACANT);
             as_number(self.places.len() - 1)
@@ -75,7 +75,7 @@ impl Members {
         self.table.push(Member { key, cursor, slot });
         self.note_place(place);
         self.unblock(place);
-        Membership(slot)
+        SubscriptionId(slot)
     }
 
     pub(super) fn leave(&mut self, mut place: usize) -> Member {
@@ -91,8 +91,8 @@ impl Members {
         member
     }
 
-    pub(super) fn place(&self, membership: Membership) -> Option<usize> {
-        let place = *self.places.get(membership.0 as usize)?;
+    pub(super) fn place(&self, subscription: SubscriptionId) -> Option<usize> {
+        let place = *self.places.get(subscription.0 as usize)?;
         (place != VACANT).then_some(place as usize)
     }
 
@@ -148,15 +148,15 @@ fn as_number(index: usize) -> u32 {
 mod tests {
     use super::*;
 
-    fn members_of(keys: std::ops::Range<u64>) -> (Members, Vec<Membership>) {
+    fn members_of(keys: std::ops::Range<u64>) -> (Members, Vec<SubscriptionId>) {
         let mut members = Members::default();
-        let memberships = keys.map(|key| members.join(key, 0)).collect();
-        (members, memberships)
+        let subscriptions = keys.map(|key| members.join(key, 0)).collect();
+        (members, subscriptions)
     }
 
-    fn key(members: &Members, membership: Membership) -> Option<u64> {
+    fn key(members: &Members, subscription: SubscriptionId) -> Option<u64> {
         members
-            .place(membership)
+            .place(subscription)
             .map(|place| members.get(place).key)
     }
 
@@ -167,15 +167,15 @@ mod tests {
 
     #[test]
     fn slots_stay_valid_while_others_block_unblock_and_leave() {
-        let (mut members, memberships) = members_of(0..5);
-        members.block(members.place(memberships[1]).unwrap());
-        members.block(members.place(memberships[3]).unwrap());
-        members.leave(members.place(memberships[0]).unwrap());
-        members.unblock(members.place(memberships[1]).unwrap());
+        let (mut members, subscriptions) = members_of(0..5);
+        members.block(members.place(subscriptions[1]).unwrap());
+        members.block(members.place(subscriptions[3]).unwrap());
+        members.leave(members.place(subscriptions[0]).unwrap());
+        members.unblock(members.place(subscriptions[1]).unwrap());
 
-        assert_eq!(key(&members, memberships[0]), None);
-        for (index, membership) in memberships.iter().enumerate().skip(1) {
-            assert_eq!(key(&members, *membership), Some(index as u64));
+        assert_eq!(key(&members, subscriptions[0]), None);
+        for (index, subscription) in subscriptions.iter().enumerate().skip(1) {
+            assert_eq!(key(&members, *subscription), Some(index as u64));
         }
         let blocked: Vec<u64> = members.blocked().iter().map(|member| member.key).collect();
         assert_eq!((blocked, members.ready(), members.len()), (vec![3], 3, 4));
@@ -183,32 +183,38 @@ mod tests {
 
     #[test]
     fn a_slot_left_is_given_to_the_next_to_join() {
-        let (mut members, memberships) = members_of(0..3);
-        members.leave(members.place(memberships[1]).unwrap());
+        let (mut members, subscriptions) = members_of(0..3);
+        members.leave(members.place(subscriptions[1]).unwrap());
         let joined = members.join(7, 0);
-        assert_eq!(joined, memberships[1]);
+        assert_eq!(joined, subscriptions[1]);
         assert_eq!(key(&members, joined), Some(7));
         assert_eq!(members.join(8, 0).slot(), 3);
     }
 
     #[test]
     fn one_who_joins_is_ready_though_others_are_blocked() {
-        let (mut members, memberships) = members_of(0..2);
-        members.block(members.place(memberships[0]).unwrap());
+        let (mut members, subscriptions) = members_of(0..2);
+        members.block(members.place(subscriptions[0]).unwrap());
         let joined = members.join(2, 0);
         assert!(!members.is_blocked(members.place(joined).unwrap()));
-        assert!(members.is_blocked(members.place(memberships[0]).unwrap()));
+        assert!(members.is_blocked(members.place(subscriptions[0]).unwrap()));
     }
 
     #[test]
     fn the_last_blocked_member_can_leave() {
-        let (mut members, memberships) = members_of(0..2);
-        for membership in &memberships {
-            members.block(members.place(*membership).unwrap());
+        let (mut members, subscriptions) = members_of(0..2);
+        for subscription in &subscriptions {
+            members.block(members.place(*subscription).unwrap());
         }
-        assert_eq!(members.leave(members.place(memberships[0]).unwrap()).key, 0);
-        assert_eq!(members.leave(members.place(memberships[1]).unwrap()).key, 1);
+        assert_eq!(
+            members.leave(members.place(subscriptions[0]).unwrap()).key,
+            0
+        );
+        assert_eq!(
+            members.leave(members.place(subscriptions[1]).unwrap()).key,
+            1
+        );
         assert_eq!((members.len(), members.ready()), (0, 0));
-        assert_eq!(key(&members, memberships[0]), None);
+        assert_eq!(key(&members, subscriptions[0]), None);
     }
 }

@@ -1,0 +1,241 @@
+//! A connection's own bytes: what goes to this one peer and to no other.
+//!
+//! ```text
+//!   on the wire   ...half of a record | remainder | buffer: pong, close, ... | next record...
+//!                                     ^ what the room wrote ends here
+//! ```
+//!
+//! The *remainder* of a record that was begun goes first: nothing may stand
+//! inside a record. Then the *buffer*: control frames and messages to this
+//! connection alone. They pass whatever the room's log still has for it, at the
+//! end of a record; so before writing the buffer, ask
+//! [`Room::unfinished`](super::Room::unfinished), and finish that record with
+//! [`Room::finish_record`](super::Room::finish_record).
+//!
+//! Cost: 40 bytes for a connection that has nothing to say; the buffer
+//! is given back as soon as it is drained, for the next connection that has
+//! something to say: [`WriteQueue::advance`]. The buffer does not bound itself:
+//! whoever fills it looks at [`WriteQueue::bytes`] first.
+
+use std::sync::Arc;
+
+/// The rest of a record of which the peer has the beginning.
+///
+/// Either a copy of it or a reference to a large record, as the log had it.
+#[derive(Clone, Debug)]
+pub struct Remainder {
+    record: Arc<[u8]>,
+    /// `written ≤ record.len()`
+    written: usize,
+}
+
+impl Remainder {
+    pub(super) fn new(record: Arc<[u8]>, written: usize) -> Remainder {
+        let written = written.min(record.len());
+        Remainder { record, written }
+    }
+
+    /// What is still to be written.
+    pub fn bytes(&self) -> &[u8] {
+        &self.record[self.written..]
+    }
+
+    /// Takes note that the first `bytes` were written.
+    pub fn advance(&mut self, bytes: usize) {
+        self.written += bytes.min(self.bytes().len());
+    }
+
+    /// Whether the record is complete.
+    pub fn is_empty(&self) -> bool {
+        self.bytes().is_empty()
+    }
+}
+
+/// The bytes that one connection has to write besides its rooms' records.
+///
+/// ```
+/// use yamabiko::broadcast::WriteQueue;
+///
+/// let mut write_queue = WriteQueue::new();
+/// write_queue.push(b"\x8A\x00"); // an empty pong
+/// write_queue.buffer().extend_from_slice(b"\x88\x02\x03\xE8"); // a close
+/// assert_eq!(write_queue.bytes(), 6);
+///
+/// write_queue.advance(3); // what the socket took
+/// assert_eq!(write_queue.slices(), [b"".as_slice(), b"\x02\x03\xE8"]);
+/// write_queue.advance(3);
+/// assert!(write_queue.is_empty());
+/// ```
+#[derive(Debug, Default)]
+pub struct WriteQueue {
+    /// Boxed, because hardly any connection ever has one.
+    remainder: Option<Box<Remainder>>,
+    buffer: Vec<u8>,
+    /// Bytes at the front that are gone; 0 when the buffer is empty.
+    buffer_written: usize,
+}
+
+impl WriteQueue {
+    /// An empty write queue, which has allocated nothing.
+    pub fn new() -> WriteQueue {
+        WriteQueue::default()
+    }
+
+    /// How many bytes wait.
+    pub fn bytes(&self) -> usize {
+        let remainder = self.remainder.as_ref().map_or(0, |rest| rest.bytes().len());
+        remainder + self.buffer.len() - self.buffer_written
+    }
+
+    /// Whether nothing waits, so that a room may write.
+    pub fn is_empty(&self) -> bool {
+        self.bytes() == 0
+    }
+
+    /// Appends whole frames to the buffer.
+    pub fn push(&mut self, frames: &[u8]) {
+        self.buffer.extend_from_slice(frames);
+    }
+
+    /// The buffer, to append whole frames to: exactly what has not been written
+    /// of it. Costs a move of these bytes after each write that was cut short.
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        self.buffer.drain(..self.buffer_written);
+        self.buffer_written = 0;
+        &mut self.buffer
+    }
+
+    /// Puts the rest of a record before everything else. A second one goes
+    /// after the first. To be called while no frame of the buffer is partly
+    /// written: a room has then been refused, and began no record.
+    pub fn finish_first(&mut self, remainder: Remainder) {
+        debug_assert_eq!(self.buffer_written, 0, "a record was begun inside a frame");
+        let first = match self.remainder.take() {
+            None => remainder,
+            Some(first) => Remainder::new([first.bytes(), remainder.bytes()].concat().into(), 0),
+        };
+        self.remainder = Some(first).filter(|first| !first.is_empty()).map(Box::new);
+    }
+
+    /// What waits, in the order in which to write it; either may be empty.
+    pub fn slices(&self) -> [&[u8]; 2] {
+        let remainder = self.remainder.as_ref().map_or(&[][..], |rest| rest.bytes());
+        [remainder, &self.buffer[self.buffer_written..]]
+    }
+
+    /// Takes note that the first `bytes` were written, and frees what is done.
+    /// Returns the buffer, cleared, when all of the buffer is written, and
+    /// else one without memory: who fills many write queues, one after the other, can
+    /// put it into the [`buffer`](WriteQueue::buffer) of the next.
+    pub fn advance(&mut self, bytes: usize) -> Vec<u8> {
+        let mut of_buffer = bytes;
+        if let Some(remainder) = &mut self.remainder {
+            let of_remainder = bytes.min(remainder.bytes().len());
+            of_buffer -= of_remainder;
+            remainder.advance(of_remainder);
+        }
+        self.remainder.take_if(|remainder| remainder.is_empty());
+        self.advance_buffer(of_buffer)
+    }
+
+    fn advance_buffer(&mut self, bytes: usize) -> Vec<u8> {
+        self.buffer_written = self
+            .buffer
+            .len()
+            .min(self.buffer_written.saturating_add(bytes));
+        if self.buffer_written < self.buffer.len() {
+            return Vec::new();
+        }
+        self.buffer_written = 0;
+        self.buffer.clear();
+        std::mem::take(&mut self.buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECORD: &[u8] = b"record";
+
+    fn rest_of_record(written: usize) -> Remainder {
+        Remainder::new(RECORD.into(), written)
+    }
+
+    #[test]
+    fn an_idle_write_queue_is_small_and_holds_no_buffer() {
+        assert!(size_of::<WriteQueue>() <= 40);
+        let mut write_queue = WriteQueue::new();
+        write_queue.push(b"pong");
+        write_queue.finish_first(rest_of_record(2));
+        write_queue.advance(8);
+        assert!(write_queue.is_empty());
+        assert_eq!(write_queue.buffer.capacity(), 0);
+        assert!(write_queue.remainder.is_none());
+    }
+
+    #[test]
+    fn the_rest_of_a_record_goes_before_the_buffer_however_it_is_cut() {
+        for step in 1..=9 {
+            let mut write_queue = WriteQueue::new();
+            write_queue.push(b"pong");
+            write_queue.finish_first(rest_of_record(2));
+            let mut wire = Vec::new();
+            while !write_queue.is_empty() {
+                let waiting = write_queue.slices().concat();
+                assert_eq!(waiting.len(), write_queue.bytes());
+                let taken = step.min(waiting.len());
+                wire.extend_from_slice(&waiting[..taken]);
+                write_queue.advance(taken);
+            }
+            assert_eq!(wire, b"cordpong", "{step} bytes at a time");
+        }
+    }
+
+    #[test]
+    fn the_buffer_shows_exactly_what_is_unwritten() {
+        let mut write_queue = WriteQueue::new();
+        write_queue.push(b"pong");
+        write_queue.advance(3);
+        assert_eq!(write_queue.buffer(), b"g");
+        write_queue.buffer().extend_from_slice(b"ping");
+        assert_eq!(write_queue.slices(), [b"".as_slice(), b"gping"]);
+    }
+
+    #[test]
+    fn a_drained_buffer_is_given_away() {
+        let mut write_queue = WriteQueue::new();
+        *write_queue.buffer() = Vec::with_capacity(100);
+        write_queue.push(b"pong");
+        assert_eq!(write_queue.advance(3).capacity(), 0);
+        let buffer = write_queue.advance(1);
+        assert!(buffer.is_empty() && buffer.capacity() >= 100);
+        assert_eq!(write_queue.buffer().capacity(), 0);
+    }
+
+    #[test]
+    fn advancing_beyond_the_end_is_advancing_to_the_end() {
+        let mut write_queue = WriteQueue::new();
+        write_queue.push(b"pong");
+        write_queue.advance(usize::MAX);
+        assert!(write_queue.is_empty());
+        let mut remainder = rest_of_record(5);
+        remainder.advance(usize::MAX);
+        assert!(remainder.is_empty());
+    }
+
+    #[test]
+    fn a_second_remainder_follows_the_first() {
+        let mut write_queue = WriteQueue::new();
+        write_queue.finish_first(rest_of_record(4));
+        write_queue.finish_first(rest_of_record(3));
+        assert_eq!(write_queue.slices(), [b"rdord".as_slice(), b""]);
+    }
+
+    #[test]
+    fn an_empty_remainder_is_none() {
+        let mut write_queue = WriteQueue::new();
+        write_queue.finish_first(rest_of_record(RECORD.len()));
+        assert!(write_queue.is_empty() && write_queue.remainder.is_none());
+    }
+}
