@@ -1,7 +1,7 @@
 //! The reactor on real sockets of the loopback interface.
 //!
 //! A [`Probe`] is the application of every test: it reports what it is called
-//! with, does what the test's closures say, and runs whatever closure is posted
+//! with, does what the test's closures say, and runs each closure that is sent
 //! to it. Some tests run the reactor in a thread; where the order within turns
 //! matters, they take the turns one by one themselves.
 
@@ -73,7 +73,7 @@ fn echo_to_slow_readers_returns_every_byte_in_order_with_bounded_memory() {
     for client in writing.into_iter().chain(reading.collect::<Vec<_>>()) {
         joined("the end of a client", client);
     }
-    mailbox.post(()).unwrap();
+    mailbox.send(()).unwrap();
     joined("the end of the reactor", running);
 }
 
@@ -474,7 +474,7 @@ fn a_write_that_fails_takes_nothing_more_and_ends_the_socket_in_the_same_turn() 
     // Paused, so that it is the write that finds out.
     reactor.io().pause_reading(key);
     reset(client);
-    reactor.post(move |_, io| {
+    reactor.send(move |_, io| {
         while io.write(key, &[0; 1024]) > 0 {}
         assert_eq!(io.write(key, b"more"), 0);
         assert_eq!(io.write_slices(key, &[IoSlice::new(b"more")]), 0);
@@ -492,7 +492,7 @@ fn a_write_that_fails_in_turn_ended_ends_the_socket_in_the_next_turn_without_sle
     reset(client);
     reactor.take_turns_for_others();
     reactor.probe.on_turn_ended = Some(Box::new(move |io| while io.write(key, &[0; 1024]) > 0 {}));
-    reactor.post(|_, _| {});
+    reactor.send(|_, _| {});
     assert_eq!(reactor.turn(), []);
     // Nothing else is pending: a turn that slept would be ended by the watchdog.
     let seen = reactor.turn();
@@ -506,7 +506,7 @@ fn a_write_that_fails_after_the_peers_end_is_told_too() {
     client.shutdown(Shutdown::Write).unwrap();
     reactor.until(|seen| *seen == Seen::Eof(key));
     reset(client);
-    reactor.post(move |_, io| while io.write(key, &[0; 1024]) > 0 {});
+    reactor.send(move |_, io| while io.write(key, &[0; 1024]) > 0 {});
     reactor.until(|seen| matches!(seen, Seen::Failed(failed, _) if *failed == key));
     assert_eq!(reactor.io().sockets(), 0);
 }
@@ -700,12 +700,12 @@ fn a_closed_socket_does_not_wake_the_reactor_although_a_duplicate_keeps_it_open(
     assert_eq!(reactor.turn(), [Seen::Alarm]);
 }
 
-// Mail.
+// Messages from other threads.
 
 #[test]
-fn mail_of_many_threads_arrives_once_and_in_the_order_of_each() {
+fn messages_of_many_threads_arrive_once_and_in_the_order_of_each_thread() {
     const THREADS: usize = 4;
-    const MAILS: usize = 5_000;
+    const MESSAGES: usize = 5_000;
     let reactor = RunningReactor::start(ReactorConfig {
         mailbox_capacity: 16,
         ..listening()
@@ -714,32 +714,32 @@ fn mail_of_many_threads_arrives_once_and_in_the_order_of_each() {
         .map(|thread| {
             let mailbox = reactor.mailbox.clone();
             thread::spawn(move || {
-                for number in 0..MAILS {
-                    let mail: Mail = Box::new(move |probe, _| {
+                for number in 0..MESSAGES {
+                    let message: Message = Box::new(move |probe, _| {
                         probe.numbers.push((thread, number));
                     });
-                    post_until_taken(&mailbox, mail);
+                    send_until_taken(&mailbox, message);
                 }
             })
         })
         .collect();
     for thread in threads {
-        joined("all mail of a thread is taken", thread);
+        joined("all messages of a thread are taken", thread);
     }
     let numbers = reactor.ask(|probe, _| std::mem::take(&mut probe.numbers));
-    assert_eq!(numbers.len(), THREADS * MAILS);
+    assert_eq!(numbers.len(), THREADS * MESSAGES);
     for thread in 0..THREADS {
         let of_thread = numbers.iter().filter(|(from, _)| *from == thread);
-        assert!(of_thread.map(|&(_, number)| number).eq(0..MAILS));
+        assert!(of_thread.map(|&(_, number)| number).eq(0..MESSAGES));
     }
     reactor.stop();
 }
 
 #[test]
-fn all_waiting_mail_comes_in_one_turn() {
+fn all_waiting_messages_are_delivered_in_one_turn() {
     let mut reactor = Stepping::new(listening());
     for number in 0..1_000 {
-        reactor.post(move |probe, _| probe.numbers.push((0, number)));
+        reactor.send(move |probe, _| probe.numbers.push((0, number)));
     }
     let before = reactor.io().turns();
     reactor.turn();
@@ -748,46 +748,46 @@ fn all_waiting_mail_comes_in_one_turn() {
 }
 
 #[test]
-fn mail_for_a_reactor_that_was_dropped_is_dropped() {
+fn messages_for_a_dropped_reactor_are_dropped() {
     let reactor = Reactor::new(listening()).unwrap();
     let mailbox: Mailbox<Arc<()>> = reactor.mailbox();
-    let mail = Arc::new(());
-    mailbox.post(Arc::clone(&mail)).unwrap();
-    assert_eq!(Arc::strong_count(&mail), 2);
+    let message = Arc::new(());
+    mailbox.send(Arc::clone(&message)).unwrap();
+    assert_eq!(Arc::strong_count(&message), 2);
     drop(reactor);
-    assert_eq!(Arc::strong_count(&mail), 1);
-    mailbox.post(Arc::clone(&mail)).unwrap();
-    assert_eq!(Arc::strong_count(&mail), 1);
+    assert_eq!(Arc::strong_count(&message), 1);
+    mailbox.send(Arc::clone(&message)).unwrap();
+    assert_eq!(Arc::strong_count(&message), 1);
 }
 
-// The bell.
+// The waker.
 
 #[cfg(unix)]
 #[test]
-fn the_bell_rings_when_something_is_written_and_when_its_other_end_is_closed() {
+fn waker_calls_woken_after_a_write_and_after_its_other_end_is_closed() {
     let mut reactor = Stepping::new(listening());
-    let (bell, mut rope) = UnixStream::pair().unwrap();
-    reactor.reactor.set_bell(bell).unwrap();
-    for pull in [&b"!"[..], b"!!"] {
-        rope.write_all(pull).unwrap();
-        assert_eq!(reactor.turn(), [Seen::Rung]);
+    let (waker, mut signal) = UnixStream::pair().unwrap();
+    reactor.reactor.set_waker(waker).unwrap();
+    for bytes in [&b"!"[..], b"!!"] {
+        signal.write_all(bytes).unwrap();
+        assert_eq!(reactor.turn(), [Seen::Woken]);
     }
-    drop(rope);
-    assert_eq!(reactor.turn(), [Seen::Rung]);
+    drop(signal);
+    assert_eq!(reactor.turn(), [Seen::Woken]);
 }
 
 #[cfg(unix)]
 #[test]
-fn a_bell_that_rang_before_it_was_set_is_heard_and_one_that_was_replaced_is_not() {
+fn waker_written_before_it_was_set_calls_woken_and_a_replaced_one_does_not() {
     let mut reactor = Stepping::new(listening());
-    let (first, mut first_rope) = UnixStream::pair().unwrap();
-    let (second, mut second_rope) = UnixStream::pair().unwrap();
-    second_rope.write_all(b"!").unwrap();
-    reactor.reactor.set_bell(first).unwrap();
-    reactor.reactor.set_bell(second).unwrap();
-    let broken = first_rope.write_all(b"!").unwrap_err();
+    let (first, mut first_signal) = UnixStream::pair().unwrap();
+    let (second, mut second_signal) = UnixStream::pair().unwrap();
+    second_signal.write_all(b"!").unwrap();
+    reactor.reactor.set_waker(first).unwrap();
+    reactor.reactor.set_waker(second).unwrap();
+    let broken = first_signal.write_all(b"!").unwrap_err();
     assert_eq!(broken.kind(), ErrorKind::BrokenPipe);
-    assert_eq!(reactor.turn(), [Seen::Rung]);
+    assert_eq!(reactor.turn(), [Seen::Woken]);
 }
 
 // Listening.
@@ -901,8 +901,8 @@ fn stop_ends_the_run_after_the_turn_and_it_can_be_run_again() {
     let mut reactor = Stepping::new(ReactorConfig::default());
     for _ in 0..2 {
         let before = reactor.io().turns();
-        reactor.post(|_, io| io.stop());
-        reactor.post(|probe, _| probe.numbers.push((0, 0)));
+        reactor.send(|_, io| io.stop());
+        reactor.send(|probe, _| probe.numbers.push((0, 0)));
         reactor.reactor.run(&mut reactor.probe).unwrap();
         assert_eq!(reactor.io().turns(), before + 1);
     }
@@ -934,7 +934,7 @@ enum Seen {
     Writable(SocketKey),
     Timer(SocketKey),
     Alarm,
-    Rung,
+    Woken,
 }
 
 impl Seen {
@@ -946,12 +946,12 @@ impl Seen {
             | Seen::Failed(key, _)
             | Seen::Writable(key)
             | Seen::Timer(key) => Some(*key),
-            Seen::Alarm | Seen::Rung => None,
+            Seen::Alarm | Seen::Woken => None,
         }
     }
 }
 
-type Mail = Box<dyn FnOnce(&mut Probe, &mut Io) + Send>;
+type Message = Box<dyn FnOnce(&mut Probe, &mut Io) + Send>;
 type OnReceived = Box<dyn FnMut(&mut Io, SocketKey, &mut [u8]) + Send>;
 type OnTimer = Box<dyn FnMut(&mut Io, SocketKey) + Send>;
 type OnTurnEnded = Box<dyn FnMut(&mut Io) + Send>;
@@ -967,7 +967,7 @@ struct Probe {
 }
 
 impl Application for Probe {
-    type Mail = Mail;
+    type Message = Message;
 
     fn opened(&mut self, _: &mut Io, key: SocketKey, _: SocketAddr) {
         self.seen.push(Seen::Opened(key));
@@ -1002,12 +1002,12 @@ impl Application for Probe {
         self.seen.push(Seen::Alarm);
     }
 
-    fn rung(&mut self, _: &mut Io) {
-        self.seen.push(Seen::Rung);
+    fn woken(&mut self, _: &mut Io) {
+        self.seen.push(Seen::Woken);
     }
 
-    fn mail(&mut self, io: &mut Io, mail: Mail) {
-        mail(self, io);
+    fn message(&mut self, io: &mut Io, message: Message) {
+        message(self, io);
     }
 
     fn turn_ended(&mut self, io: &mut Io) {
@@ -1031,7 +1031,7 @@ impl Echo {
 }
 
 impl Application for Echo {
-    type Mail = ();
+    type Message = ();
 
     fn opened(&mut self, _: &mut Io, key: SocketKey, peer: SocketAddr) {
         assert!(peer.ip().is_loopback());
@@ -1065,7 +1065,7 @@ impl Application for Echo {
         io.close(key);
     }
 
-    fn mail(&mut self, io: &mut Io, (): ()) {
+    fn message(&mut self, io: &mut Io, (): ()) {
         io.stop();
     }
 }
@@ -1075,7 +1075,7 @@ impl Application for Echo {
 /// A reactor whose turns the test takes itself. A turn that sleeps for ever is
 /// ended by a panic, [`PATIENCE`] after the beginning.
 struct Stepping {
-    reactor: Reactor<Mail>,
+    reactor: Reactor<Message>,
     probe: Probe,
     address: SocketAddr,
     /// All that was seen, in its order.
@@ -1101,8 +1101,8 @@ impl Stepping {
         self.reactor.io()
     }
 
-    fn post(&self, mail: impl FnOnce(&mut Probe, &mut Io) + Send + 'static) {
-        self.reactor.mailbox().post(Box::new(mail)).unwrap();
+    fn send(&self, message: impl FnOnce(&mut Probe, &mut Io) + Send + 'static) {
+        self.reactor.mailbox().send(Box::new(message)).unwrap();
     }
 
     /// Takes one turn and returns what was seen in it.
@@ -1135,7 +1135,7 @@ impl Stepping {
     /// Takes a few turns in which nothing is asked of the sockets.
     fn take_turns_for_others(&mut self) {
         for _ in 0..3 {
-            self.post(|_, _| {});
+            self.send(|_, _| {});
             self.turn();
         }
     }
@@ -1155,7 +1155,7 @@ impl Stepping {
 
 /// A reactor that runs in a thread of its own.
 struct RunningReactor {
-    mailbox: Mailbox<Mail>,
+    mailbox: Mailbox<Message>,
     thread: JoinHandle<()>,
 }
 
@@ -1168,17 +1168,17 @@ impl RunningReactor {
         }
     }
 
-    /// Runs `question` inside the reactor, after all mail that was posted
+    /// Runs `question` inside the reactor, after all messages that were sent
     /// before, and waits for its answer.
     fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut Probe, &mut Io) -> T + Send + 'static,
     ) -> T {
         let (sender, answer): (Sender<T>, Receiver<T>) = channel();
-        let mail: Mail = Box::new(move |probe, io| {
+        let message: Message = Box::new(move |probe, io| {
             sender.send(question(probe, io)).unwrap();
         });
-        post_until_taken(&self.mailbox, mail);
+        send_until_taken(&self.mailbox, message);
         answer.recv_timeout(PATIENCE).expect("no answer")
     }
 
@@ -1188,23 +1188,23 @@ impl RunningReactor {
     }
 }
 
-/// Posts mail to a box that may be full until the reactor has taken some.
-fn post_until_taken(mailbox: &Mailbox<Mail>, mail: Mail) {
-    let mut mail = Some(mail);
+/// Sends to a mailbox that may be full until the reactor has taken messages from it.
+fn send_until_taken(mailbox: &Mailbox<Message>, message: Message) {
+    let mut message = Some(message);
     eventually("room in the mailbox", PATIENCE, || {
-        let posted = mail.take().map(|mail| mailbox.post(mail));
-        if let Some(Err(Full(back))) = posted {
-            mail = Some(back);
+        let sent = message.take().map(|message| mailbox.send(message));
+        if let Some(Err(Full(back))) = sent {
+            message = Some(back);
         }
-        mail.is_none()
+        message.is_none()
     });
 }
 
-fn watch(mailbox: Mailbox<Mail>) -> Sender<()> {
+fn watch(mailbox: Mailbox<Message>) -> Sender<()> {
     let (done, is_done) = channel();
     thread::spawn(move || {
         if is_done.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-            let _ = mailbox.post(Box::new(|_, _| panic!("the reactor sleeps")));
+            let _ = mailbox.send(Box::new(|_, _| panic!("the reactor sleeps")));
         }
     });
     done

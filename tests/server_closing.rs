@@ -378,17 +378,17 @@ fn shutdown_before_run_returns_at_once() {
 
 #[cfg(unix)]
 #[test]
-fn a_bell_shuts_every_worker_down() {
+fn waker_shuts_every_worker_down() {
     with_1_and_3_workers(|config| {
-        let (bell, rope) = std::os::unix::net::UnixStream::pair().expect("a pair of sockets");
+        let (waker, signal) = std::os::unix::net::UnixStream::pair().expect("a pair of sockets");
         let (tell, _told) = std::sync::mpsc::channel();
         let application = socket::Application::new(tell, socket::Gate::default());
         let mut server = Server::bind(config, application).expect("a free port");
-        server.shutdown_by(bell).expect("it can be watched");
+        server.shutdown_by(waker).expect("it can be watched");
         let address = server.local_address();
         let running = std::thread::spawn(|| server.run());
         let mut clients: Vec<_> = (0..12).map(|_| Client::open(address)).collect();
-        drop(rope);
+        drop(signal);
         for client in &mut clients {
             assert_eq!(client.read_close(), (1001, "the server is stopping".into()));
             client.close(1001, "");

@@ -2,8 +2,8 @@
 //!
 //! Nothing here calls the application back, so no callback ever runs inside
 //! another. What a call brings about that the application must hear of (a write
-//! that failed, a socket that was handed in) is put on the list of late news,
-//! which the turn works off where it is safe.
+//! that failed, a socket that was handed in) becomes a deferred event, which the
+//! turn delivers where it is safe.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
@@ -45,7 +45,7 @@ pub struct Io {
     again: Vec<SocketKey>,
     /// The last turn left these out, for those that had become ready.
     passed_over: bool,
-    late: VecDeque<Late>,
+    deferred: VecDeque<Deferred>,
     /// What has been read and left by the application.
     unread: Unread,
     /// What the socket that is being read may still cost in this turn.
@@ -55,8 +55,8 @@ pub struct Io {
     stopping: bool,
 }
 
-/// News that waits for a place in the turn.
-pub(super) enum Late {
+/// An event that is delivered later in the turn.
+pub(super) enum Deferred {
     Opened(SocketKey, SocketAddr),
     Failed(SocketKey, io::Error),
 }
@@ -133,7 +133,7 @@ impl Io {
         };
         let (written, failure) = socket.write(total, write);
         if let Some(error) = failure {
-            self.late.push_back(Late::Failed(key, error));
+            self.deferred.push_back(Deferred::Failed(key, error));
         }
         written
     }
@@ -194,7 +194,7 @@ impl Io {
             return Err(io::Error::other("the connection limit is reached"));
         }
         let key = self.insert(TcpStream::from_std(stream), true)?;
-        self.late.push_back(Late::Opened(key, peer));
+        self.deferred.push_back(Deferred::Opened(key, peer));
         Ok(key)
     }
 
@@ -212,7 +212,8 @@ impl Io {
         }
         let has_place = self.take_place();
         let key = self.insert(connection.stream, has_place)?;
-        self.late.push_back(Late::Opened(key, connection.peer));
+        self.deferred
+            .push_back(Deferred::Opened(key, connection.peer));
         Ok(key)
     }
 
@@ -326,8 +327,8 @@ impl Io {
     }
 
     /// [`run`](super::Reactor::run) returns when this turn has ended. Sockets
-    /// stay open, and mail and late news wait, until the reactor is run again
-    /// or dropped.
+    /// stay open, and messages and deferred events wait, until the reactor is run
+    /// again or dropped.
     pub fn stop(&mut self) {
         self.stopping = true;
     }
@@ -356,7 +357,7 @@ impl Io {
             ready: Vec::new(),
             again: Vec::new(),
             passed_over: false,
-            late: VecDeque::new(),
+            deferred: VecDeque::new(),
             unread: Unread::default(),
             budget: 0,
             left_bytes: 0,
@@ -385,7 +386,7 @@ impl Io {
 
     /// Zero if there is work left; `None`, for ever, if nothing is pending.
     fn time_to_sleep(&self) -> Option<Duration> {
-        if !(self.ready.is_empty() && self.again.is_empty() && self.late.is_empty()) {
+        if !(self.ready.is_empty() && self.again.is_empty() && self.deferred.is_empty()) {
             return Some(Duration::ZERO);
         }
         let attempt = self.acceptor.as_ref().and_then(|a| a.gate.next_attempt());
@@ -582,12 +583,12 @@ impl Io {
         }
     }
 
-    /// The next news of a socket that is still open.
-    pub(super) fn next_late(&mut self) -> Option<Late> {
-        while let Some(late) = self.late.pop_front() {
-            let (Late::Opened(key, _) | Late::Failed(key, _)) = &late;
+    /// The next deferred event of a socket that is still open.
+    pub(super) fn next_deferred(&mut self) -> Option<Deferred> {
+        while let Some(deferred) = self.deferred.pop_front() {
+            let (Deferred::Opened(key, _) | Deferred::Failed(key, _)) = &deferred;
             if self.sockets.contains(*key) {
-                return Some(late);
+                return Some(deferred);
             }
         }
         None
@@ -651,9 +652,9 @@ fn write_from(
     }
 }
 
-pub(super) const WAKER: Token = Token(usize::MAX);
+pub(super) const MAILBOX: Token = Token(usize::MAX);
 pub(super) const LISTENER: Token = Token(usize::MAX - 1);
-pub(super) const BELL: Token = Token(usize::MAX - 2);
+pub(super) const WAKER: Token = Token(usize::MAX - 2);
 /// Bytes left unread from which on reads are small, so that many sockets that leave
 /// some cannot make the reactor hold a buffer for each.
 const UNREAD_BYTES_MAX: usize = 1 << 20;
@@ -684,7 +685,7 @@ mod tests {
         assert_eq!(io.time_to_sleep(), None);
         let (stream, _peer) = connection();
         let key = io.adopt(stream).unwrap();
-        assert!(io.next_late().is_some());
+        assert!(io.next_deferred().is_some());
         assert_eq!(io.time_to_sleep(), None);
         io.set_deadline(key, Millis(60_000));
         assert!(io.time_to_sleep().is_some());
@@ -704,7 +705,7 @@ mod tests {
         let (stream, _peer) = connection();
         let key = io.adopt(stream).unwrap();
         assert_eq!(io.time_to_sleep(), Some(Duration::ZERO));
-        assert!(io.next_late().is_some());
+        assert!(io.next_deferred().is_some());
         io.set_deadline(key, Millis(60_000));
         assert!(io.time_to_sleep().unwrap() <= Duration::from_secs(60));
         io.set_alarm(Some(Millis(0)));
@@ -806,11 +807,11 @@ mod tests {
     }
 
     #[test]
-    fn news_of_a_socket_that_was_closed_meanwhile_is_forgotten() {
+    fn deferred_event_of_a_closed_socket_is_discarded() {
         let mut io = io();
         let key = io.adopt(connection().0).unwrap();
         io.close(key);
-        assert!(io.next_late().is_none());
+        assert!(io.next_deferred().is_none());
     }
 
     /// Takes at most `.1` bytes at a time, as a socket that is nearly full.

@@ -1,32 +1,32 @@
-//! Mailboxes: how other threads speak to a reactor.
+//! Mailboxes: other threads send messages to a reactor.
 //!
 //! ```text
-//!   post ──┐                                          ┌─ mail()
-//!   post ──┼─► [ at most `capacity` ] ──swap──► batch ┼─ mail()
-//!   post ──┘     first one wakes                      └─ mail()
+//!   send ──┐                                          ┌─ message()
+//!   send ──┼─► [ at most `capacity` ] ──swap──► batch ┼─ message()
+//!   send ──┘    the first one wakes                   └─ message()
 //! ```
 //!
-//! A mailbox is one vector behind one mutex. Whoever posts into an empty one
-//! wakes the reactor; whoever posts after that, until the reactor has come,
-//! wakes nobody. The reactor swaps the full vector for an empty one, in one
-//! lock, and delivers the batch without it. So the price of a message falls as
-//! their rate rises, which is what workers that publish to each other need.
+//! A mailbox is one vector behind one mutex. The thread that sends into an empty
+//! mailbox wakes the reactor; until the reactor collects, further messages cost
+//! no wake. The reactor swaps the full vector for an empty one under one lock,
+//! and delivers the batch without it. So the cost of a message falls as the rate
+//! rises, which is the case for workers that publish to each other.
 //!
-//! Bounds: at most `capacity` wait, and as many again may be in the batch that
-//! is being delivered. Nothing is dropped: mail that finds no room is given
-//! back. Two posts by one thread arrive in their order; both vectors keep their
-//! memory, so a mailbox in steady use does not allocate.
+//! Bounds: at most `capacity` messages wait, and as many again can be in the batch
+//! that is being delivered. Nothing is dropped: a message that finds no room is
+//! returned to the sender. Two messages of one thread arrive in their order. Both
+//! vectors keep their memory, so a mailbox in steady use does not allocate.
 //!
-//! Mail for a reactor that was dropped is dropped, too, so that what it holds (a
-//! connection, for example) does not stay open for as long as a mailbox lives.
+//! Messages to a reactor that was dropped are dropped, so that a connection or
+//! another resource in them does not stay open as long as the mailbox exists.
 //!
-//! What is absent: an answer (send a mailbox along), and news of a reactor that
-//! has gone.
+//! Where it stops: there are no replies (put a mailbox into the message), and the
+//! sender does not learn that the reactor is gone.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The posting end, cheap to clone and to send. See
+/// The sending end, cheap to clone and to move to other threads. See
 /// [`Reactor::mailbox`](super::Reactor::mailbox).
 ///
 /// ```
@@ -35,8 +35,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// let config = ReactorConfig { mailbox_capacity: 1, ..ReactorConfig::default() };
 /// let reactor: Reactor<&str> = Reactor::new(config)?;
 /// let mailbox = reactor.mailbox();
-/// assert_eq!(mailbox.post("first"), Ok(()));
-/// assert_eq!(mailbox.post("second"), Err(Full("second")));
+/// assert_eq!(mailbox.send("first"), Ok(()));
+/// assert_eq!(mailbox.send("second"), Err(Full("second")));
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Mailbox<M> {
@@ -51,24 +51,24 @@ struct Shared<M> {
 
 struct Waiting<M> {
     /// 0 ≤ length ≤ capacity
-    mail: Vec<M>,
-    /// The reactor has been woken since it last came for its mail.
+    messages: Vec<M>,
+    /// The reactor has been woken since it last collected.
     woken: bool,
-    /// The reactor has gone: `mail` stays empty.
+    /// The reactor is gone: `messages` stays empty.
     closed: bool,
 }
 
-/// The mailbox holds as much as it may; here is the mail back.
+/// The mailbox is full; the error returns the message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Full<M>(
-    /// What could not be posted.
+    /// The message that was not sent.
     pub M,
 );
 
 impl<M> Mailbox<M> {
     pub(super) fn new(capacity: usize, waker: mio::Waker) -> Mailbox<M> {
         let waiting = Waiting {
-            mail: Vec::new(),
+            messages: Vec::new(),
             woken: false,
             closed: false,
         };
@@ -81,68 +81,67 @@ impl<M> Mailbox<M> {
         }
     }
 
-    /// Posts one piece of mail, which
-    /// [`Application::mail`](super::Application::mail) receives on the
-    /// reactor's thread. Costs a lock, and a wake if it is the first.
+    /// Sends one message, which
+    /// [`Application::message`](super::Application::message) receives on the
+    /// reactor's thread. Costs a lock, and a wake if the mailbox was empty.
     ///
     /// # Errors
     ///
-    /// [`Full`] gives the mail back: the reactor does not keep up. Wait, or
-    /// count it and let it go.
-    pub fn post(&self, mail: M) -> Result<(), Full<M>> {
+    /// [`Full`] returns the message: the reactor does not keep up. Wait and try
+    /// again, or count the message and drop it.
+    pub fn send(&self, message: M) -> Result<(), Full<M>> {
         let mut waiting = self.lock();
         if waiting.closed {
-            // Not under the lock: what it holds may post when it is dropped.
+            // Not under the lock: dropping the message may send another one.
             drop(waiting);
-            drop(mail);
+            drop(message);
             return Ok(());
         }
-        if waiting.mail.len() >= self.shared.capacity {
-            return Err(Full(mail));
+        if waiting.messages.len() >= self.shared.capacity {
+            return Err(Full(message));
         }
-        waiting.mail.push(mail);
+        waiting.messages.push(message);
         self.wake(waiting);
         Ok(())
     }
 
-    /// Posts as much of `batch` as there is room for, from its front, under one
-    /// lock and with at most one wake; what found no room stays in `batch`.
-    /// Returns how many were posted.
-    pub fn post_batch(&self, batch: &mut Vec<M>) -> usize {
+    /// Sends messages from the front of `batch` while there is room, under one
+    /// lock and with at most one wake. The others stay in `batch`. Returns how
+    /// many were sent.
+    pub fn send_batch(&self, batch: &mut Vec<M>) -> usize {
         let mut waiting = self.lock();
         if waiting.closed {
             drop(waiting);
             return batch.drain(..).count();
         }
-        let room = self.shared.capacity.saturating_sub(waiting.mail.len());
-        let posted = room.min(batch.len());
-        if posted > 0 {
-            waiting.mail.extend(batch.drain(..posted));
+        let room = self.shared.capacity.saturating_sub(waiting.messages.len());
+        let sent = room.min(batch.len());
+        if sent > 0 {
+            waiting.messages.extend(batch.drain(..sent));
             self.wake(waiting);
         }
-        posted
+        sent
     }
 
-    /// Moves all that waits into `batch`, which is empty, and whose memory
+    /// Moves all waiting messages into `batch`, which is empty; its memory
     /// becomes the mailbox's next vector.
     pub(super) fn collect(&self, batch: &mut Vec<M>) {
         let mut waiting = self.lock();
         waiting.woken = false;
-        std::mem::swap(&mut waiting.mail, batch);
+        std::mem::swap(&mut waiting.messages, batch);
     }
 
-    /// The reactor has gone: drops all mail that waits, and all that is posted from now on.
+    /// The reactor is gone: drops the waiting messages, and every message sent from now on.
     pub(super) fn close(&self) {
         let mut waiting = self.lock();
         waiting.closed = true;
-        let mail = std::mem::take(&mut waiting.mail);
+        let messages = std::mem::take(&mut waiting.messages);
         drop(waiting);
-        drop(mail);
+        drop(messages);
     }
 
-    /// Wakes the reactor once per batch, with the lock given up: the reactor is
-    /// not to wake into a locked door. A wake that fails is left to the next
-    /// post to try again.
+    /// Wakes the reactor once per batch, after unlocking, to avoid contention. If
+    /// the wake fails, the next message tries again.
     fn wake(&self, mut waiting: MutexGuard<'_, Waiting<M>>) {
         if std::mem::replace(&mut waiting.woken, true) {
             return;
@@ -153,8 +152,8 @@ impl<M> Mailbox<M> {
         }
     }
 
-    /// A thread that panicked here left the vector whole: all that happens
-    /// under the lock is to push and to swap.
+    /// A poisoned lock is used: only pushes and swaps happen under it, and a panic
+    /// in one of them leaves the vector intact.
     fn lock(&self) -> MutexGuard<'_, Waiting<M>> {
         self.shared
             .waiting
@@ -175,7 +174,7 @@ impl<M> fmt::Debug for Mailbox<M> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Mailbox")
-            .field("waiting", &self.lock().mail.len())
+            .field("waiting", &self.lock().messages.len())
             .field("capacity", &self.shared.capacity)
             .finish()
     }
@@ -215,26 +214,26 @@ mod tests {
     }
 
     #[test]
-    fn a_mailbox_takes_its_capacity_and_gives_one_more_back() {
+    fn mailbox_takes_its_capacity_and_returns_one_message_more() {
         let (_poll, mailbox) = mailbox(3);
-        for mail in 0..3 {
-            assert_eq!(mailbox.post(mail), Ok(()));
+        for message in 0..3 {
+            assert_eq!(mailbox.send(message), Ok(()));
         }
-        assert_eq!(mailbox.post(3), Err(Full(3)));
+        assert_eq!(mailbox.send(3), Err(Full(3)));
         let mut batch = Vec::new();
         mailbox.collect(&mut batch);
         assert_eq!(batch, [0, 1, 2]);
-        assert_eq!(mailbox.post(3), Ok(()));
+        assert_eq!(mailbox.send(3), Ok(()));
     }
 
     #[test]
-    fn a_batch_is_posted_as_far_as_there_is_room_and_the_rest_stays() {
+    fn batch_is_sent_while_there_is_room_and_the_rest_stays() {
         let (_poll, mailbox) = mailbox(3);
-        assert_eq!(mailbox.post(0), Ok(()));
+        assert_eq!(mailbox.send(0), Ok(()));
         let mut batch = vec![1, 2, 3, 4];
-        assert_eq!(mailbox.post_batch(&mut batch), 2);
+        assert_eq!(mailbox.send_batch(&mut batch), 2);
         assert_eq!(batch, [3, 4]);
-        assert_eq!(mailbox.post_batch(&mut batch), 0);
+        assert_eq!(mailbox.send_batch(&mut batch), 0);
         assert_eq!(batch, [3, 4]);
         let mut collected = Vec::new();
         mailbox.collect(&mut collected);
@@ -242,42 +241,42 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_post_of_a_batch_wakes() {
+    fn only_the_first_message_of_a_batch_wakes() {
         let (mut poll, mailbox) = mailbox(8);
-        assert_eq!(mailbox.post(0), Ok(()));
+        assert_eq!(mailbox.send(0), Ok(()));
         assert_eq!(wakes(&mut poll), 1);
-        assert_eq!(mailbox.post(1), Ok(()));
-        assert_eq!(mailbox.post_batch(&mut vec![2, 3]), 2);
+        assert_eq!(mailbox.send(1), Ok(()));
+        assert_eq!(mailbox.send_batch(&mut vec![2, 3]), 2);
         assert_eq!(wakes(&mut poll), 0);
         mailbox.collect(&mut Vec::new());
-        assert_eq!(mailbox.post(4), Ok(()));
+        assert_eq!(mailbox.send(4), Ok(()));
         assert_eq!(wakes(&mut poll), 1);
     }
 
     #[test]
-    fn mail_for_a_reactor_that_has_gone_is_dropped() {
+    fn messages_for_a_reactor_that_is_gone_are_dropped() {
         let poll = Poll::new().unwrap();
         let waker = Waker::new(poll.registry(), Token(0)).unwrap();
         let mailbox = Mailbox::new(2, waker);
-        let mail = Arc::new(());
+        let message = Arc::new(());
         for _ in 0..2 {
-            assert_eq!(mailbox.post(Arc::clone(&mail)), Ok(()));
+            assert_eq!(mailbox.send(Arc::clone(&message)), Ok(()));
         }
         mailbox.close();
-        assert_eq!(Arc::strong_count(&mail), 1);
+        assert_eq!(Arc::strong_count(&message), 1);
         for _ in 0..3 {
-            assert_eq!(mailbox.post(Arc::clone(&mail)), Ok(()));
+            assert_eq!(mailbox.send(Arc::clone(&message)), Ok(()));
         }
-        let mut batch = vec![Arc::clone(&mail); 3];
-        assert_eq!(mailbox.post_batch(&mut batch), 3);
+        let mut batch = vec![Arc::clone(&message); 3];
+        assert_eq!(mailbox.send_batch(&mut batch), 3);
         assert!(batch.is_empty());
-        assert_eq!(Arc::strong_count(&mail), 1);
+        assert_eq!(Arc::strong_count(&message), 1);
     }
 
     #[test]
-    fn an_empty_batch_wakes_nobody() {
+    fn empty_batch_does_not_wake() {
         let (mut poll, mailbox) = mailbox(8);
-        assert_eq!(mailbox.post_batch(&mut Vec::new()), 0);
+        assert_eq!(mailbox.send_batch(&mut Vec::new()), 0);
         assert_eq!(wakes(&mut poll), 0);
     }
 }

@@ -14,18 +14,18 @@
 //!    ├─► 1  sleep     until an event, or the next deadline, or for ever;
 //!    │                not at all if a socket has more to read
 //!    │      clock     read, once: it is Io::now() for the whole turn
-//!    │   2  late      opened()    of sockets handed in by adopt()
+//!    │   2  deferred  opened()    of sockets handed in by adopt()
 //!    │                ended()     of writes that failed in turn_ended()
 //!    │   3  events    read edges are noted, write edges  ──► writable()
-//!    │                the bell of set_bell()             ──► rung()
+//!    │                a write to the waker of set_waker() ──► woken()
 //!    │   4  read      every ready socket, up to its budget ► before_read(),
 //!    │                                                       received(), ended()
 //!    │   5  accept    at most 64 connections             ──► accepted(),
 //!    │                                                       opened(), refused()
-//!    │   6  mail      all that was posted                ──► mail()
+//!    │   6  messages  all that other threads have sent   ──► message()
 //!    │   7  timers    every deadline that has come       ──► timer()
 //!    │   8  alarm     the application's own              ──► alarm()
-//!    │   9  late      again, so that turn_ended() knows  ──► opened(), ended()
+//!    │   9  deferred  again, so that turn_ended() knows  ──► opened(), ended()
 //!    │  10  the end                                      ──► turn_ended()
 //!    └─◄── unless stop() was called
 //! ```
@@ -82,7 +82,7 @@
 //! struct Echo;
 //!
 //! impl Application for Echo {
-//!     type Mail = ();
+//!     type Message = ();
 //!     fn opened(&mut self, _io: &mut Io, _key: SocketKey, _peer: SocketAddr) {}
 //!     fn received(&mut self, io: &mut Io, key: SocketKey, bytes: &mut [u8]) {
 //!         io.write(key, bytes);
@@ -90,7 +90,7 @@
 //!     fn ended(&mut self, io: &mut Io, key: SocketKey, _end: End) {
 //!         io.close(key);
 //!     }
-//!     fn mail(&mut self, io: &mut Io, _: ()) {
+//!     fn message(&mut self, io: &mut Io, _: ()) {
 //!         io.stop();
 //!     }
 //! }
@@ -108,7 +108,7 @@
 //! mountain.read_exact(&mut answer)?;
 //! assert_eq!(&answer, b"yahoo");
 //!
-//! mailbox.post(())?;
+//! mailbox.send(())?;
 //! thread.join().unwrap()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -128,7 +128,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use mio::{Events, Poll, Waker};
 
-use self::io::{BELL, LISTENER, Late, WAKER};
+use self::io::{Deferred, LISTENER, MAILBOX, WAKER};
 use self::listener::{Accepted, Acceptor};
 use self::socket::ReadOutcome;
 use self::unread::Remainder;
@@ -143,8 +143,8 @@ pub use self::socket::SocketKey;
 /// What a [`Reactor`] calls: each method where the [turn](self#the-turn) says,
 /// on the thread of [`Reactor::run`].
 pub trait Application {
-    /// What other threads may post: see [`Mailbox`].
-    type Mail: Send + 'static;
+    /// The messages that other threads send: see [`Mailbox`].
+    type Message: Send + 'static;
 
     /// The listener has a new connection, which this reactor does not watch yet. Default:
     /// it is returned, stays here, and [`opened`](Application::opened) follows. Where several
@@ -187,11 +187,12 @@ pub trait Application {
     /// The application's deadline ([`Io::set_alarm`]) has come. It is used up.
     fn alarm(&mut self, _io: &mut Io) {}
 
-    /// Something was posted to the reactor's [`Mailbox`].
-    fn mail(&mut self, _io: &mut Io, _mail: Self::Mail) {}
+    /// A message from another thread, sent through a [`Mailbox`].
+    fn message(&mut self, _io: &mut Io, _message: Self::Message) {}
 
-    /// The bell ([`Reactor::set_bell`]) has rung.
-    fn rung(&mut self, _io: &mut Io) {}
+    /// Another thread or a signal handler has woken the reactor: see
+    /// [`Reactor::set_waker`].
+    fn woken(&mut self, _io: &mut Io) {}
 
     /// All of this turn's input has been handed over: the place to write.
     fn turn_ended(&mut self, _io: &mut Io) {}
@@ -223,7 +224,7 @@ pub struct ReactorConfig {
     /// the application [charges](Io::charge) it for instead. Not 0. Default
     /// 256 KiB, four buffers.
     pub read_budget_bytes: usize,
-    /// How much mail may wait. Default 4096 pieces.
+    /// How many messages may wait in the [`Mailbox`]. Default 4096.
     pub mailbox_capacity: usize,
     /// How many sockets may be open; beyond it, connections wait in the
     /// kernel's backlog. Default 1,048,576: often the system has fewer
@@ -247,29 +248,29 @@ impl Default for ReactorConfig {
     }
 }
 
-/// One thread's event loop, with mail of type `M`. See the
+/// One thread's event loop, with messages of type `M` from other threads. See the
 /// [module's text](self).
 ///
-/// Dropping it closes its sockets, and drops the mail that waits for it.
+/// Dropping it closes its sockets, and drops the messages that wait for it.
 pub struct Reactor<M> {
     io: Io,
     /// Watched for as long as it is here.
     #[cfg(unix)]
-    bell: Option<mio::net::UnixStream>,
+    waker: Option<mio::net::UnixStream>,
     events: Events,
     read_buffer: Box<[u8]>,
     read_budget_bytes: usize,
     /// The ready list while it is worked off; empty between turns.
     reading: Vec<SocketKey>,
     mailbox: Mailbox<M>,
-    mail_waits: bool,
-    /// The mail while it is delivered; empty between turns.
+    messages_wait: bool,
+    /// The messages while they are delivered; empty between turns.
     batch: Vec<M>,
 }
 
 impl<M: Send + 'static> Reactor<M> {
     /// Makes a reactor. It does nothing until it is [run](Reactor::run), but
-    /// its time starts now and mail can be posted.
+    /// its time starts now and messages can be sent to it.
     ///
     /// # Errors
     ///
@@ -280,7 +281,7 @@ impl<M: Send + 'static> Reactor<M> {
             return Err(ErrorKind::InvalidInput.into());
         }
         let poll = Poll::new()?;
-        let waker = Waker::new(poll.registry(), WAKER)?;
+        let waker = Waker::new(poll.registry(), MAILBOX)?;
         let acceptor = match config.listener {
             Some(listener) => Some(Acceptor::new(listener, poll.registry(), LISTENER)?),
             None => None,
@@ -293,38 +294,38 @@ impl<M: Send + 'static> Reactor<M> {
                 config.connection_limit,
             ),
             #[cfg(unix)]
-            bell: None,
+            waker: None,
             events: Events::with_capacity(EVENTS_PER_TURN_MAX),
             read_buffer: vec![0; config.read_buffer_bytes].into_boxed_slice(),
             read_budget_bytes: config.read_budget_bytes,
             reading: Vec::new(),
             mailbox: Mailbox::new(config.mailbox_capacity, waker),
-            mail_waits: false,
+            messages_wait: false,
             batch: Vec::new(),
         })
     }
 
-    /// A mailbox through which any thread can post to the application.
+    /// A mailbox through which any thread can send messages to the application.
     #[must_use]
     pub fn mailbox(&self) -> Mailbox<M> {
         self.mailbox.clone()
     }
 
-    /// Has [`rung`](Application::rung) called when something is written to the
-    /// other end of `bell`, or that is closed: for signal handlers, which may do
-    /// little more than write. A bell that was set before is no longer heard.
+    /// From now on [`woken`](Application::woken) is called when bytes are written to
+    /// the other end of `waker`, or when that end is closed. For signal handlers,
+    /// which may do little more than write. Replaces a waker that was set before.
     ///
     /// # Errors
     ///
-    /// What the system says when asked to watch it.
+    /// The error of the system call that registers it.
     #[cfg(unix)]
-    pub fn set_bell(&mut self, bell: std::os::unix::net::UnixStream) -> std::io::Result<()> {
-        bell.set_nonblocking(true)?;
-        let mut bell = mio::net::UnixStream::from_std(bell);
+    pub fn set_waker(&mut self, waker: std::os::unix::net::UnixStream) -> std::io::Result<()> {
+        waker.set_nonblocking(true)?;
+        let mut waker = mio::net::UnixStream::from_std(waker);
         self.io
             .registry()
-            .register(&mut bell, BELL, mio::Interest::READABLE)?;
-        self.bell = Some(bell);
+            .register(&mut waker, WAKER, mio::Interest::READABLE)?;
+        self.waker = Some(waker);
         Ok(())
     }
 
@@ -341,7 +342,7 @@ impl<M: Send + 'static> Reactor<M> {
     ///
     /// What the system says when polling fails; no failure of a connection or
     /// of the listener ends the loop.
-    pub fn run(&mut self, application: &mut impl Application<Mail = M>) -> std::io::Result<()> {
+    pub fn run(&mut self, application: &mut impl Application<Message = M>) -> std::io::Result<()> {
         loop {
             self.turn(application)?;
             if self.io.take_stop() {
@@ -356,28 +357,28 @@ impl<M: Send + 'static> Reactor<M> {
     /// # Errors
     ///
     /// As for [`run`](Reactor::run).
-    pub fn turn(&mut self, application: &mut impl Application<Mail = M>) -> std::io::Result<()> {
+    pub fn turn(&mut self, application: &mut impl Application<Message = M>) -> std::io::Result<()> {
         self.io.sleep(&mut self.events)?;
-        self.deliver_late(application);
+        self.deliver_deferred(application);
         self.take_events(application);
         self.read_ready(application);
         self.accept(application);
-        self.deliver_mail(application);
+        self.deliver_messages(application);
         self.fire_timers(application);
         if self.io.take_alarm() {
             application.alarm(&mut self.io);
         }
-        self.deliver_late(application);
+        self.deliver_deferred(application);
         application.turn_ended(&mut self.io);
         Ok(())
     }
 
-    fn take_events(&mut self, application: &mut impl Application<Mail = M>) {
+    fn take_events(&mut self, application: &mut impl Application<Message = M>) {
         for event in &self.events {
             match event.token() {
-                WAKER => self.mail_waits = true,
+                MAILBOX => self.messages_wait = true,
                 LISTENER => self.io.listener_edge(),
-                BELL => application.rung(&mut self.io),
+                WAKER => application.woken(&mut self.io),
                 token => {
                     let key = SocketKey::from_token(token);
                     if self.io.take_edges(key, event) {
@@ -388,7 +389,7 @@ impl<M: Send + 'static> Reactor<M> {
         }
     }
 
-    fn read_ready(&mut self, application: &mut impl Application<Mail = M>) {
+    fn read_ready(&mut self, application: &mut impl Application<Message = M>) {
         let mut reading = std::mem::take(&mut self.reading);
         self.io.take_ready(&mut reading);
         for &key in &reading {
@@ -404,7 +405,7 @@ impl<M: Send + 'static> Reactor<M> {
     /// Reads one socket until it has no more, or its budget is spent, or the
     /// application pauses or closes it.
     #[inline(always)]
-    fn read(&mut self, application: &mut impl Application<Mail = M>, key: SocketKey) {
+    fn read(&mut self, application: &mut impl Application<Message = M>, key: SocketKey) {
         self.io.begin_budget(self.read_budget_bytes);
         while self.io.budget() > 0 {
             application.before_read(&mut self.io, key);
@@ -438,7 +439,7 @@ impl<M: Send + 'static> Reactor<M> {
     /// the budget allows is looked at now.
     fn read_again(
         &mut self,
-        application: &mut impl Application<Mail = M>,
+        application: &mut impl Application<Message = M>,
         key: SocketKey,
         mut remainder: Remainder,
     ) -> bool {
@@ -454,7 +455,7 @@ impl<M: Send + 'static> Reactor<M> {
 
     fn failed(
         &mut self,
-        application: &mut impl Application<Mail = M>,
+        application: &mut impl Application<Message = M>,
         key: SocketKey,
         error: std::io::Error,
     ) {
@@ -462,7 +463,7 @@ impl<M: Send + 'static> Reactor<M> {
         self.io.close(key);
     }
 
-    fn accept(&mut self, application: &mut impl Application<Mail = M>) {
+    fn accept(&mut self, application: &mut impl Application<Message = M>) {
         for _ in 0..ACCEPTS_PER_TURN_MAX {
             match self.io.accept() {
                 Accepted::Connection(connection) => {
@@ -484,7 +485,7 @@ impl<M: Send + 'static> Reactor<M> {
     /// A connection is here, with a place or without.
     fn begin(
         &mut self,
-        application: &mut impl Application<Mail = M>,
+        application: &mut impl Application<Message = M>,
         key: SocketKey,
         peer: SocketAddr,
     ) {
@@ -494,33 +495,33 @@ impl<M: Send + 'static> Reactor<M> {
         }
     }
 
-    fn deliver_mail(&mut self, application: &mut impl Application<Mail = M>) {
-        if !std::mem::take(&mut self.mail_waits) {
+    fn deliver_messages(&mut self, application: &mut impl Application<Message = M>) {
+        if !std::mem::take(&mut self.messages_wait) {
             return;
         }
         self.mailbox.collect(&mut self.batch);
-        for mail in self.batch.drain(..) {
-            application.mail(&mut self.io, mail);
+        for message in self.batch.drain(..) {
+            application.message(&mut self.io, message);
         }
     }
 
-    fn fire_timers(&mut self, application: &mut impl Application<Mail = M>) {
+    fn fire_timers(&mut self, application: &mut impl Application<Message = M>) {
         while let Some(key) = self.io.next_due() {
             application.timer(&mut self.io, key);
         }
     }
 
-    fn deliver_late(&mut self, application: &mut impl Application<Mail = M>) {
-        while let Some(late) = self.io.next_late() {
-            match late {
-                Late::Opened(key, peer) => self.begin(application, key, peer),
-                Late::Failed(key, error) => self.failed(application, key, error),
+    fn deliver_deferred(&mut self, application: &mut impl Application<Message = M>) {
+        while let Some(deferred) = self.io.next_deferred() {
+            match deferred {
+                Deferred::Opened(key, peer) => self.begin(application, key, peer),
+                Deferred::Failed(key, error) => self.failed(application, key, error),
             }
         }
     }
 }
 
-/// Nobody takes its mail any more: see [`Mailbox`].
+/// From now on messages to it are dropped: see [`Mailbox`].
 impl<M> Drop for Reactor<M> {
     fn drop(&mut self) {
         self.mailbox.close();

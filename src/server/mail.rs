@@ -72,7 +72,7 @@ impl Mailboxes {
     pub(super) fn wake_all(&self) {
         for mailbox in self.mailboxes.iter() {
             // A full one has woken its worker already.
-            let _ = mailbox.post(Mail::Wake);
+            let _ = mailbox.send(Mail::Wake);
         }
     }
 
@@ -86,7 +86,7 @@ impl Mailboxes {
         };
         let bytes = published.bytes();
         if on_the_way.fetch_add(bytes, Ordering::Relaxed) <= self.on_the_way_bytes_max
-            && mailbox.post(Mail::Publish(published)).is_ok()
+            && mailbox.send(Mail::Publish(published)).is_ok()
         {
             return true;
         }
@@ -143,7 +143,7 @@ impl Post {
         let Some(mailbox) = mailbox.filter(|_| worker != self.own) else {
             return Some(connection);
         };
-        match mailbox.post(Mail::Serve(connection)) {
+        match mailbox.send(Mail::Serve(connection)) {
             Err(Full(Mail::Serve(connection))) => Some(connection),
             _ => None,
         }
@@ -193,7 +193,7 @@ impl Post {
             // Before the mail can be taken, so that no count falls below zero.
             on_the_way.fetch_add(outgoing.new_bytes, Ordering::Relaxed);
             outgoing.new_bytes = 0;
-            mailbox.post_batch(&mut outgoing.waiting);
+            mailbox.send_batch(&mut outgoing.waiting);
             rest_waits |= !outgoing.waiting.is_empty();
         }
         rest_waits

@@ -150,7 +150,7 @@ impl<H: Handler> Server<H> {
     }
 
     /// Stops the server, as [`ServerHandle::shutdown`] does, when something is
-    /// written to the other end of `bell`, or that is closed. For signals: a handler
+    /// written to the other end of `waker`, or that end is closed. For signals: a handler
     /// may write to a socket, and so no thread has to wait for them. A process of one
     /// thread makes its system calls a little faster.
     ///
@@ -173,16 +173,16 @@ impl<H: Handler> Server<H> {
     ///
     /// let listen = "127.0.0.1:0".parse().unwrap();
     /// let mut server = Server::bind(Config { listen, ..Config::default() }, Silent)?;
-    /// let (bell, rope) = UnixStream::pair()?;
-    /// server.shutdown_by(bell)?;
-    /// drop(rope); // or a signal handler writes to it
+    /// let (waker, signal) = UnixStream::pair()?;
+    /// server.shutdown_by(waker)?;
+    /// drop(signal); // or a signal handler writes to it
     /// server.run()?;
     /// # Ok::<(), std::io::Error>(())
     /// ```
     #[cfg(unix)]
-    pub fn shutdown_by(&mut self, bell: std::os::unix::net::UnixStream) -> io::Result<()> {
+    pub fn shutdown_by(&mut self, waker: std::os::unix::net::UnixStream) -> io::Result<()> {
         match self.workers.first_mut() {
-            Some((reactor, _)) => reactor.set_bell(bell),
+            Some((reactor, _)) => reactor.set_waker(waker),
             None => Ok(()),
         }
     }

@@ -7,7 +7,7 @@
 //!   mail ────── rooms.rs         publications of other workers
 //!   timer ───── session's one deadline: handshake, silence, pong, close, linger
 //!   alarm ───── stopping.rs      whoever has not closed in time
-//!   bell ────── a signal came: every worker is told to stop
+//!   woken ───── a signal came: every worker is told to stop
 //!   turn_ended  mail out; write queues; then each room that has something new is
 //!               written to its members; who is too far behind is closed
 //! ```
@@ -100,7 +100,7 @@ impl<H: Handler> Worker<H> {
 }
 
 impl<H: Handler> Application for Worker<H> {
-    type Mail = Mail;
+    type Message = Mail;
 
     /// With one listener for all workers they serve in turn. By number and not by load: a
     /// worker's connections do not say how busy it is.
@@ -198,7 +198,7 @@ impl<H: Handler> Application for Worker<H> {
         self.sessions.put(key, session);
     }
 
-    fn mail(&mut self, io: &mut Io, mail: Mail) {
+    fn message(&mut self, io: &mut Io, mail: Mail) {
         match mail {
             Mail::Publish(published) => {
                 self.rooms.post.take(&published);
@@ -229,7 +229,7 @@ impl<H: Handler> Application for Worker<H> {
         }
     }
 
-    fn rung(&mut self, _io: &mut Io) {
+    fn woken(&mut self, _io: &mut Io) {
         self.stopping.store(true, Ordering::Release);
         self.rooms.post.wake_all();
     }

@@ -161,7 +161,7 @@ impl<'a> Coordinator<'a> {
     fn send_all(&self, command: impl Fn() -> Command) {
         for mailbox in &self.mailboxes {
             // The mailbox has room for all of them: see `start_thread`.
-            let _ = mailbox.post(command());
+            let _ = mailbox.send(command());
         }
     }
 

@@ -115,7 +115,7 @@ impl Load {
 }
 
 impl Application for Load {
-    type Mail = Command;
+    type Message = Command;
 
     /// `take_in` adopted it and has done what is to be done.
     fn opened(&mut self, _io: &mut Io, _key: SocketKey, _peer: SocketAddr) {}
@@ -156,7 +156,7 @@ impl Application for Load {
         io.stop();
     }
 
-    fn mail(&mut self, io: &mut Io, command: Command) {
+    fn message(&mut self, io: &mut Io, command: Command) {
         match command {
             Command::Member {
                 number,

@@ -120,7 +120,7 @@ impl Opening {
         };
         // The mailboxes are made to hold all members, and the coordinator listens
         // until all are open: neither fails unless the run is over.
-        if self.mailboxes[thread].post(command).is_ok() {
+        if self.mailboxes[thread].send(command).is_ok() {
             let _ = self.events.send(Event::Opened(took));
         }
     }

@@ -61,7 +61,7 @@ impl Drop for Pacer {
 /// A thread that has not taken the tick before needs no second one: it sends all
 /// messages that are due when it takes it.
 fn wake((mailbox, waits): &PacedThread) {
-    if !waits.swap(true, Ordering::Relaxed) && mailbox.post(Command::Tick).is_err() {
+    if !waits.swap(true, Ordering::Relaxed) && mailbox.send(Command::Tick).is_err() {
         waits.store(false, Ordering::Relaxed);
     }
 }
