@@ -38,15 +38,16 @@ both_roles!(application_cannot_send_a_control_frame_over_125_bytes);
 fn application_cannot_send_a_control_frame_over_125_bytes(role: Role) {
     let mut endpoint = open(role);
     let longest = [0; 125];
-    let frame = sent(&mut endpoint, Message::Ping(&longest));
+    let frame = sent_by(&mut endpoint, |to, output| to.ping(&longest, output));
     assert_eq!(frame, WireFrame::new(PING, longest));
-    let frame = sent(&mut endpoint, Message::Pong(&longest));
+    let frame = sent_by(&mut endpoint, |to, output| to.pong(&longest, output));
     assert_eq!(frame, WireFrame::new(PONG, longest));
 
     let mut output = Vec::new();
-    for message in [Message::Ping(&[0; 126]), Message::Pong(&[0; 126])] {
-        assert!(endpoint.connection.send(message, &mut output).is_err());
-    }
+    let connection = &mut endpoint.connection;
+    let too_long = Err(SendError::ControlPayloadTooLong);
+    assert_eq!(connection.ping(&[0; 126], &mut output), too_long);
+    assert_eq!(connection.pong(&[0; 126], &mut output), too_long);
     let too_long = "r".repeat(124);
     let too_long = reason(CloseCode::NORMAL, &too_long);
     assert!(endpoint.connection.close(too_long, &mut output).is_err());
@@ -232,7 +233,9 @@ fn close_is_answered_though_there_is_no_room_for_pongs(role: Role) {
 //# An endpoint MAY send a Ping frame any time after the connection is established
 both_roles!(application_may_ping_at_once);
 fn application_may_ping_at_once(role: Role) {
-    let frame = sent(&mut open(role), Message::Ping(b"are you there?"));
+    let frame = sent_by(&mut open(role), |to, output| {
+        to.ping(b"are you there?", output)
+    });
     assert_eq!(frame, WireFrame::new(PING, "are you there?"));
 }
 
@@ -264,6 +267,6 @@ fn answers_no_pong(role: Role) {
 //# A Pong frame MAY be sent unsolicited.
 both_roles!(application_may_send_a_pong_that_nobody_asked_for);
 fn application_may_send_a_pong_that_nobody_asked_for(role: Role) {
-    let frame = sent(&mut open(role), Message::Pong(b"alive"));
+    let frame = sent_by(&mut open(role), |to, output| to.pong(b"alive", output));
     assert_eq!(frame, WireFrame::new(PONG, "alive"));
 }

@@ -64,7 +64,7 @@ fn hello_is_compressed_as_in_the_rfc() {
 }
 
 #[test]
-fn what_would_not_shrink_and_what_is_no_data_is_left_alone() {
+fn message_that_would_not_shrink_is_left_alone() {
     let mut deflater = MessageDeflater::new(9);
     let random = noise(4000);
     let hopeless = [
@@ -73,8 +73,6 @@ fn what_would_not_shrink_and_what_is_no_data_is_left_alone() {
         Message::Text("Hello"),
         Message::Binary(&random[..100]),
         Message::Binary(&random),
-        Message::Ping(&[0; 125]),
-        Message::Pong(&[0; 125]),
     ];
     for message in hopeless {
         assert_eq!(compressed(&mut deflater, message, 15), None, "{message:?}");

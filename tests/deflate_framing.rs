@@ -2,8 +2,8 @@
 
 use yamabiko_testing::deflate::{HELLO, NO_TAKEOVER, TAKEOVER, agreed, compressed, fragments};
 use yamabiko_testing::protocol::{
-    BINARY, CLOSE, CONTINUATION, Message, PING, PONG, Role, TEXT, WireFrame, both_roles,
-    decode_all, fails_after, fails_with, frames_of, peer, ping, pong, text,
+    BINARY, CLOSE, CONTINUATION, Connection, Message, PING, PONG, Role, SendError, TEXT, WireFrame,
+    both_roles, decode_all, fails_after, fails_with, frames_of, peer, ping, pong, text,
 };
 
 const PROTOCOL_ERROR: u16 = 1002;
@@ -106,16 +106,25 @@ both_roles!(plain_messages_and_control_frames_go_between_compressed_ones);
 fn what_is_sent_has_rsv1_with_its_own_opcode_and_on_data_alone(role: Role) {
     let zeros = [0; 125];
     let message = "0".repeat(500);
-    let cases = [
-        (Message::Text(&message), TEXT, 0b100),
-        (Message::Binary(&[0; 500]), BINARY, 0b100),
-        (Message::Ping(&zeros), PING, 0b000),
-        (Message::Pong(&zeros), PONG, 0b000),
+    type Send<'a> = &'a dyn Fn(&mut Connection, &mut Vec<u8>) -> Result<(), SendError>;
+    let cases: [(Send<'_>, u8, u8); 4] = [
+        (
+            &|to, output| to.send(Message::Text(&message), output),
+            TEXT,
+            0b100,
+        ),
+        (
+            &|to, output| to.send(Message::Binary(&[0; 500]), output),
+            BINARY,
+            0b100,
+        ),
+        (&|to, output| to.ping(&zeros, output), PING, 0b000),
+        (&|to, output| to.pong(&zeros, output), PONG, 0b000),
     ];
-    for (message, opcode, rsv) in cases {
+    for (send, opcode, rsv) in cases {
         let mut output = Vec::new();
         let mut endpoint = agreed(role, TAKEOVER);
-        endpoint.connection.send(message, &mut output).unwrap();
+        send(&mut endpoint.connection, &mut output).unwrap();
         let frames = decode_all(&output);
         let [frame] = &frames[..] else {
             panic!("{frames:?}")

@@ -31,14 +31,14 @@ impl Said {
         let sent = match self {
             Said::Text(text) => connection.send(Message::Text(text), wire),
             Said::Binary(bytes) => connection.send(Message::Binary(bytes), wire),
-            Said::Ping(payload) => connection.send(Message::Ping(payload), wire),
+            Said::Ping(payload) => connection.ping(payload, wire),
             Said::Fragments(pieces) => {
                 for (number, piece) in pieces.iter().enumerate() {
                     let last = number + 1 == pieces.len();
                     let piece = Fragment::Binary(piece);
                     connection.send_fragment(piece, last, wire).unwrap();
                     if !last {
-                        connection.send(Message::Ping(b"between"), wire).unwrap();
+                        connection.ping(b"between", wire).unwrap();
                     }
                 }
                 Ok(())

@@ -247,8 +247,8 @@ fn application_may_ping_between_its_fragments(role: Role) {
     let mut output = Vec::new();
     let send = [
         connection.send_fragment(Fragment::Text(b"a"), false, &mut output),
-        connection.send(Message::Ping(b"?"), &mut output),
-        connection.send(Message::Pong(b"!"), &mut output),
+        connection.ping(b"?", &mut output),
+        connection.pong(b"!", &mut output),
         connection.send_fragment(Fragment::Text(b"b"), true, &mut output),
     ];
     assert_eq!(send, [Ok(()); 4]);

@@ -2,8 +2,8 @@
 //! server.
 //!
 //! ```no_run
-//! use yamabiko::client::{Client, OwnedMessage};
-//! use yamabiko::websocket::{Message, frame::CloseCode};
+//! use yamabiko::client::{Client, Message, OwnedMessage};
+//! use yamabiko::websocket::frame::CloseCode;
 //!
 //! let mut client = Client::connect("ws://127.0.0.1:9001/")?;
 //! client.send(Message::Text("やまびこ"))?;
@@ -72,9 +72,11 @@ pub use error::{ClientError, HttpRefusal, Step};
 pub use reader::Reader;
 pub use writer::Writer;
 
+pub use crate::websocket::{Message, OwnedMessage};
+
+use crate::websocket::Event;
 use crate::websocket::deflate::DeflateParameters;
 use crate::websocket::frame::CloseCode;
-use crate::websocket::{Event, Message};
 use shared::Shared;
 
 /// An open connection to a server. Dropped without [`Client::close`], it just
@@ -86,15 +88,6 @@ pub struct Client {
     subprotocol: Option<String>,
     deflate: Option<DeflateParameters>,
     shared: Arc<Shared>,
-}
-
-/// A message that owns its payload.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OwnedMessage {
-    /// Text.
-    Text(String),
-    /// Octets that mean what the application says.
-    Binary(Vec<u8>),
 }
 
 /// How a connection has ended (§7.1.4 to §7.1.6).
@@ -276,24 +269,6 @@ impl Client {
     /// ```
     pub fn split(self) -> (Reader, Writer) {
         (self.reader.shares(), self.writer)
-    }
-}
-
-impl OwnedMessage {
-    /// The same message, borrowed: what [`Client::send`] takes.
-    pub fn as_message(&self) -> Message<'_> {
-        match self {
-            OwnedMessage::Text(text) => Message::Text(text),
-            OwnedMessage::Binary(bytes) => Message::Binary(bytes),
-        }
-    }
-
-    fn from_event(event: Event<'_>) -> Option<OwnedMessage> {
-        match event {
-            Event::Text(text) => Some(OwnedMessage::Text(text.to_owned())),
-            Event::Binary(bytes) => Some(OwnedMessage::Binary(bytes.to_owned())),
-            Event::Ping(_) | Event::Pong(_) | Event::Close(_) => None,
-        }
     }
 }
 

@@ -22,9 +22,9 @@ use std::time::{Duration, Instant};
 use super::error::{ClientError, Step};
 use super::shared::{Protocol, Shared};
 use super::stream::is_timeout;
-use super::{Ended, FirstClose, OwnedMessage};
+use super::{Ended, FirstClose};
 use crate::websocket::frame::{CloseCode, CloseReason};
-use crate::websocket::{Event, ProtocolError};
+use crate::websocket::{Event, Message, OwnedMessage, ProtocolError};
 
 /// What one read can bring.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -141,7 +141,9 @@ impl Reader {
     /// # Errors
     /// As [`Client::read`](super::Client::read).
     pub fn read(&mut self) -> Result<Option<OwnedMessage>, ClientError> {
-        self.next(self.deadline(), OwnedMessage::from_event)
+        self.next(self.deadline(), |event| {
+            event.message().map(Message::into_owned)
+        })
     }
 
     /// Waits for the next event and lends it to `handle`: a text, a binary

@@ -52,7 +52,8 @@ impl Writer {
     /// # Errors
     /// As [`Client::send`](super::Client::send).
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), ClientError> {
-        self.send(Message::Ping(payload))
+        self.shared
+            .transmit(|connection, output| connection.ping(payload, output))
     }
 
     /// Begins the closing handshake: sends a Close and returns. Nothing can be sent

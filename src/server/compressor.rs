@@ -8,8 +8,8 @@
 //! A room's members are served in at most three variants ([`Variant`]); a direct
 //! message is compressed for the very window that was agreed on.
 
-use super::handler::Message;
 use super::metrics::Metrics;
+use crate::websocket::Message;
 use crate::websocket::deflate::{DeflateConfig, DeflateParameters, MessageDeflater, WindowBits};
 use crate::websocket::frame::Opcode;
 

@@ -1,12 +1,12 @@
 //! What a handler can do with the connection that it is called for, and through
 //! it with the rooms.
 
-use super::handler::Message;
 use super::mail::ConnectionId;
 use super::places::Places;
 use super::publication::write_frame;
 use super::rooms::Rooms;
 use crate::broadcast::WriteQueue;
+use crate::websocket::Message;
 use crate::websocket::deflate::WindowBits;
 use crate::websocket::frame::CloseCode;
 use std::fmt;

@@ -3,13 +3,13 @@
 
 use super::context::Context;
 use super::ending::LINGER_BYTES_MAX;
-use super::handler::{Closed, Failure, Handler, Message};
+use super::handler::{Closed, Failure, Handler};
 use super::panics;
 use super::session::{Ending, Established, Reading, Session, Waiting};
 use super::worker::{Worker, flush_write_queue};
 use crate::reactor::{Io, SocketKey};
 use crate::websocket::frame::{CloseCode, CloseReason};
-use crate::websocket::{self, Event, State};
+use crate::websocket::{Event, Message, State};
 use std::net::SocketAddr;
 
 impl<H: Handler> Worker<H> {
@@ -279,11 +279,7 @@ impl<H: Handler> Worker<H> {
         self.pings += 1;
         let ping = self.pings.to_be_bytes();
         let lane = established.write_queue.buffer();
-        if established
-            .connection
-            .send(websocket::Message::Ping(&ping), lane)
-            .is_ok()
-        {
+        if established.connection.ping(&ping, lane).is_ok() {
             let pong_timeout = self.config.pong_timeout;
             established.wait(io, key, Waiting::Pong, pong_timeout);
             self.to_flush.push(key);

@@ -7,9 +7,8 @@
 
 use super::context::Context;
 use super::slow::{Missed, SlowReaders};
-use crate::websocket::ProtocolError;
-use crate::websocket::frame::Opcode;
 use crate::websocket::handshake::{Refusal, RequestHead, Response, Status, Upgrade};
+use crate::websocket::{Message, ProtocolError};
 use std::io;
 
 /// An application on the server.
@@ -102,32 +101,6 @@ pub trait Handler: Send + Sync + 'static {
     fn http(&self, request: &RequestHead<'_>) -> Response {
         let _ = request;
         Refusal::new(Status::NotFound, "there is nothing here").to_response()
-    }
-}
-
-/// A message, as it comes and as it is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Message<'a> {
-    /// Text.
-    Text(&'a str),
-    /// Octets that mean what the application says.
-    Binary(&'a [u8]),
-}
-
-impl<'a> Message<'a> {
-    /// The payload's octets.
-    pub fn as_bytes(&self) -> &'a [u8] {
-        match self {
-            Message::Text(text) => text.as_bytes(),
-            Message::Binary(bytes) => bytes,
-        }
-    }
-
-    pub(super) fn opcode(&self) -> Opcode {
-        match self {
-            Message::Text(_) => Opcode::Text,
-            Message::Binary(_) => Opcode::Binary,
-        }
     }
 }
 

@@ -69,10 +69,10 @@ pub use crate::websocket::frame::CloseCode;
 pub use crate::websocket::handshake::{
     HeadLimits, InvalidField, Refusal, RequestHead, Response, Status, Upgrade,
 };
-pub use crate::websocket::{Limits, ProtocolError};
+pub use crate::websocket::{Limits, Message, ProtocolError};
 pub use config::{Accept, Config, OnFailure};
 pub use context::{Context, SendError};
-pub use handler::{Admission, Closed, Failure, Handler, Message};
+pub use handler::{Admission, Closed, Failure, Handler};
 pub use mail::ConnectionId;
 pub use metrics::{Metrics, RoomLag};
 pub use origins::{InvalidOrigin, OriginPattern, Origins};

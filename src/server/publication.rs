@@ -13,10 +13,10 @@
 //! somebody is in.
 
 use super::compressor::{Compressor, Variant};
-use super::handler::Message;
 use super::mail::ConnectionId;
 use super::metrics::Metrics;
 use crate::broadcast::{ChunkPool, Room, SubscriptionId};
+use crate::websocket::Message;
 use crate::websocket::deflate::WindowBits;
 use crate::websocket::frame::{Opcode, encode};
 use std::sync::{Arc, OnceLock};

@@ -2,10 +2,10 @@
 //! job that is done, a message that came by another way.
 
 use super::compressor::is_worth_it;
-use super::handler::Message;
 use super::mail::Mailboxes;
 use super::publication::Published;
 use super::rooms::home;
+use crate::websocket::Message;
 use crate::websocket::deflate::DeflateConfig;
 use std::fmt;
 

@@ -6,7 +6,6 @@
 //! its lanes (see [`Lanes`]) likewise.
 
 use super::compressor::{Compressor, Variant};
-use super::handler::Message;
 use super::lane_set::LaneSet;
 use super::lanes::Lanes;
 use super::mail::{ConnectionId, Post};
@@ -16,6 +15,7 @@ use super::publication::{Frames, Fresh, Published};
 use super::slow::{Ages, SlowPolicy, SlowReaders};
 use crate::broadcast::{ChunkPool, Lag, LagLimits, LogLimits, Remainder, Room, Skipped};
 use crate::reactor::{Millis, SocketKey};
+use crate::websocket::Message;
 use crate::websocket::deflate::{DeflateConfig, WindowBits};
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -7,7 +7,8 @@
 //! | [`handshake`] | from an HTTP request to a WebSocket, as server and as client | §1.3, §3, §4 |
 //! | [`frame`] | header, opcode, masking, close codes; a streaming decoder | §5.2, §5.3, §7.4 |
 //! | [`utf8`] | validation that fails at the first impossible octet | §8.1 |
-//! | `message` | fragments into messages | §5.4 |
+//! | `message` | [`Message`]: what is sent and received | §5.6 |
+//! | `assembler` | fragments into messages | §5.4 |
 //! | `connection/` | [`Connection`]: events, automatic pong, the closing handshake | §5 to §7 |
 //! | [`deflate`] | messages compressed one by one | RFC 7692 |
 //! | `limits`, `error` | every bound; every rule that a peer can break | §10.4, §7.4.1 |
@@ -20,6 +21,7 @@
 //! payload as they arrive, and buffers nothing. [`Connection`] gives whole
 //! messages, and answers what the RFC obliges it to answer.
 
+mod assembler;
 mod connection;
 pub mod deflate;
 mod error;
@@ -29,7 +31,8 @@ mod limits;
 mod message;
 pub mod utf8;
 
-pub use connection::{Connection, Ended, Event, Fragment, MaskingKeys, Message, State};
+pub use connection::{Connection, Ended, Event, Fragment, MaskingKeys, State};
 pub use error::{ProtocolError, SendError};
 pub use handshake::HeadLimits;
 pub use limits::Limits;
+pub use message::{Message, OwnedMessage};

@@ -150,11 +150,20 @@ pub fn reason(code: CloseCode, reason: &str) -> Option<CloseReason<'_>> {
 
 /// What `send` wrote: the one frame, unmasked.
 pub fn sent(endpoint: &mut Endpoint, message: Message<'_>) -> WireFrame {
+    sent_by(endpoint, |connection, output| {
+        connection.send(message, output)
+    })
+}
+
+/// The one frame that `send` makes the endpoint write.
+pub fn sent_by(
+    endpoint: &mut Endpoint,
+    send: impl FnOnce(&mut Connection, &mut Vec<u8>) -> Result<(), SendError>,
+) -> WireFrame {
     let mut output = Vec::new();
-    let sent = endpoint.connection.send(message, &mut output);
-    assert_eq!(sent, Ok(()));
+    assert_eq!(send(&mut endpoint.connection, &mut output), Ok(()));
     let [frame] = &frames_of(endpoint.role, &output)[..] else {
-        panic!("one message is one frame: {output:x?}");
+        panic!("it is one frame: {output:x?}");
     };
     frame.clone()
 }

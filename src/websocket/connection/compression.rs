@@ -134,7 +134,7 @@ impl Connection {
         let Some(compression) = compression else {
             return false;
         };
-        if opcode.is_control() || payload.len() < compression.threshold_bytes {
+        if payload.len() < compression.threshold_bytes {
             return false;
         }
         let (level, window_bits) = (compression.level, compression.window_bits);

@@ -26,13 +26,14 @@ mod receive;
 mod send;
 
 pub use receive::Event;
-pub use send::{Fragment, Message};
+pub use send::Fragment;
 
+use super::assembler::Assembler;
 use super::deflate::{DeflateConfig, DeflateParameters};
 use super::error::ProtocolError;
 use super::frame::{self, CloseReason, FrameDecoder, Role};
 use super::limits::Limits;
-use super::message::Assembler;
+
 use compression::Compression;
 use send::Sending;
 
@@ -361,6 +362,7 @@ const ABNORMAL_CLOSURE: u16 = 1006;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::websocket::Message;
     use crate::websocket::deflate::{MessageDeflater, WindowBits};
     use crate::websocket::frame::Opcode;
     use proptest::collection::vec;

@@ -5,10 +5,11 @@
 //! up. What can fail comes first; the slices of the event are cut last, so that
 //! an event can borrow from the connection as well as from the input.
 
+use super::super::assembler::Assembled;
 use super::super::error::ProtocolError;
 use super::super::frame::{CloseReason, FrameHeader, Opcode};
 use super::super::frame::{payload_within, take_payload};
-use super::super::message::Assembled;
+use super::super::message::Message;
 use super::{Aside, CloseReceived, Connection, Phase};
 use std::mem;
 
@@ -26,6 +27,25 @@ pub enum Event<'a> {
     /// The peer's Close, answered already unless it was itself the answer.
     /// `None`: without a code. No further event comes.
     Close(Option<CloseReason<'a>>),
+}
+
+impl<'a> Event<'a> {
+    /// The message, if the event is one.
+    ///
+    /// ```
+    /// use yamabiko::websocket::{Event, Message};
+    ///
+    /// assert_eq!(Event::Text("Hello").message(), Some(Message::Text("Hello")));
+    /// assert_eq!(Event::Ping(b"Hello").message(), None);
+    /// ```
+    #[inline]
+    pub fn message(&self) -> Option<Message<'a>> {
+        match self {
+            Event::Text(text) => Some(Message::Text(text)),
+            Event::Binary(bytes) => Some(Message::Binary(bytes)),
+            Event::Ping(_) | Event::Pong(_) | Event::Close(_) => None,
+        }
+    }
 }
 
 impl Connection {

@@ -5,21 +5,9 @@
 
 use super::super::error::SendError;
 use super::super::frame::{self, CloseReason, FrameHeader, Opcode};
+use super::super::message::Message;
 use super::super::utf8::Utf8Validator;
 use super::{Connection, Phase};
-
-/// A message to send, whole, in one frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Message<'a> {
-    /// Text.
-    Text(&'a str),
-    /// Octets that mean what the application says.
-    Binary(&'a [u8]),
-    /// Asks the peer for a pong; at most 125 octets.
-    Ping(&'a [u8]),
-    /// An unsolicited pong; at most 125 octets. Pings are answered without it.
-    Pong(&'a [u8]),
-}
 
 /// A piece of a message that is sent in several frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,24 +25,16 @@ impl Connection {
     /// Cost: one copy of the payload; a client also masks it.
     ///
     /// # Errors
-    /// The connection is not open; a control payload over 125 octets; a
-    /// fragmented message under way. Nothing is appended then.
+    /// The connection is not open, or a fragmented message is under way. Nothing is
+    /// appended then.
     //= https://www.rfc-editor.org/rfc/rfc6455#section-6.1
     //# To _Send a WebSocket Message_ comprising of /data/ over a WebSocket
     //# connection, an endpoint MUST perform the following steps.
     pub fn send(&mut self, message: Message<'_>, output: &mut Vec<u8>) -> Result<(), SendError> {
-        let sending = *self.open()?;
-        let (opcode, payload) = match message {
-            Message::Text(text) => (Opcode::Text, text.as_bytes()),
-            Message::Binary(bytes) => (Opcode::Binary, bytes),
-            Message::Ping(payload) => (Opcode::Ping, payload),
-            Message::Pong(payload) => (Opcode::Pong, payload),
-        };
-        if opcode.is_control() {
-            check_control_payload(payload)?;
-        } else if sending.is_some() {
+        if self.open()?.is_some() {
             return Err(SendError::MessageUnderWay);
         }
+        let (opcode, payload) = (message.opcode(), message.as_bytes());
         if self.aside.is_some() && self.write_compressed(opcode, payload, output) {
             return Ok(());
         }
@@ -66,6 +46,34 @@ impl Connection {
         //# bit set (Section 5.2) and an opcode other than 0.
         self.write_frame(true, opcode, payload, output);
         Ok(())
+    }
+
+    /// Appends a Ping, which asks the peer for a Pong with the same payload. Allowed
+    /// between the fragments of a message.
+    ///
+    /// # Errors
+    /// The connection is not open; a payload over 125 bytes. Nothing is appended
+    /// then.
+    ///
+    /// ```
+    /// # use yamabiko::websocket::{Connection, Limits};
+    /// let mut server = Connection::server(Limits::default());
+    /// let mut wire = Vec::new();
+    /// server.ping(b"Hello", &mut wire)?;
+    /// assert_eq!(wire, b"\x89\x05Hello"); // RFC 6455 §5.7
+    /// # Ok::<(), yamabiko::websocket::SendError>(())
+    /// ```
+    pub fn ping(&mut self, payload: &[u8], output: &mut Vec<u8>) -> Result<(), SendError> {
+        self.send_control(Opcode::Ping, payload, output)
+    }
+
+    /// Appends a Pong that no Ping has asked for: a sign of life in one direction.
+    /// Pings are answered without it. Allowed between the fragments of a message.
+    ///
+    /// # Errors
+    /// As [`Connection::ping`].
+    pub fn pong(&mut self, payload: &[u8], output: &mut Vec<u8>) -> Result<(), SendError> {
+        self.send_control(Opcode::Pong, payload, output)
     }
 
     /// Appends one frame of a message that is sent in pieces; `last` ends it.
@@ -143,6 +151,18 @@ impl Connection {
 }
 
 impl Connection {
+    fn send_control(
+        &mut self,
+        opcode: Opcode,
+        payload: &[u8],
+        output: &mut Vec<u8>,
+    ) -> Result<(), SendError> {
+        self.open()?;
+        check_control_payload(payload)?;
+        self.write_frame(true, opcode, payload, output);
+        Ok(())
+    }
+
     //= https://www.rfc-editor.org/rfc/rfc6455#section-6.1
     //# The endpoint MUST ensure the WebSocket connection is in the OPEN
     //# state

@@ -22,8 +22,8 @@
 //! How much comes out is asked before the library goes on, in blocks: a message is
 //! refused at the first octet that is over the limit, whatever is still packed.
 
+use super::super::assembler::Payload;
 use super::super::error::ProtocolError;
-use super::super::message::Payload;
 use super::compress::TAIL;
 use super::{WindowBits, pool};
 use std::{fmt, mem};

@@ -99,14 +99,26 @@ impl Side {
     }
 
     fn say(&mut self, said: &Said) {
-        let (message, event) = match said {
-            Said::Text(text) => (Message::Text(text), Received::Text(text.clone())),
-            Said::Binary(bytes) => (Message::Binary(bytes), Received::Binary(bytes.clone())),
-            Said::Ping(bytes) => (Message::Ping(bytes), Received::Ping(bytes.clone())),
-            Said::Pong(bytes) => (Message::Pong(bytes), Received::Pong(bytes.clone())),
-        };
         let mut output = Vec::new();
-        let sent = self.connection.send(message, &mut output);
+        let (connection, output_mut) = (&mut self.connection, &mut output);
+        let (sent, event) = match said {
+            Said::Text(text) => (
+                connection.send(Message::Text(text), output_mut),
+                Received::Text(text.clone()),
+            ),
+            Said::Binary(bytes) => (
+                connection.send(Message::Binary(bytes), output_mut),
+                Received::Binary(bytes.clone()),
+            ),
+            Said::Ping(bytes) => (
+                connection.ping(bytes, output_mut),
+                Received::Ping(bytes.clone()),
+            ),
+            Said::Pong(bytes) => (
+                connection.pong(bytes, output_mut),
+                Received::Pong(bytes.clone()),
+            ),
+        };
         self.sent(sent, output, event);
     }
 
