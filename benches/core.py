@@ -74,7 +74,7 @@ def page():
             losses((MEASURED / "libraries.md").read_text()),
             DEFLATE,
             deflate_table(),
-            LIBRARIES,
+            DEFLATE_LIBRARIES,
             (MEASURED / "deflate.md").read_text().strip(),
         ]
     ) + "\n"
@@ -83,43 +83,45 @@ def page():
 INTRODUCTION = """\
 # The core, in memory
 
-What the protocol costs without a socket: reading messages, and compressing them. Written by
-`benches/core.py`; nothing here is entered by hand. Servers on sockets:
-[benchmarks.md](benchmarks.md)."""
+This page shows the cost of the protocol without a socket: receiving messages, and
+compressing them. `benches/core.py` writes it; nothing here is entered by hand.
+[benchmarks.md](benchmarks.md) compares servers on sockets."""
 
 RECEIVE = """\
-## Receiving beside the least that it can cost
+## Receiving, compared with the minimum
 
-Nanoseconds for one message, from masked octets to a checked event of `Connection::receive`,
-as server. The *floor* is the XOR of the masking and, for a text, `simdutf8`, on the same
-octets, by code that knows where each payload begins and asks nothing. *Gathered*: reads of
-64 KiB full of messages, or one larger one. *One by one*: a read for each message. *Cut*: one
-message in reads of 64 KiB, and the floor with the copy that gathering it takes."""
+Nanoseconds for one message, from masked bytes to a checked event of `Connection::receive`, as
+server. The *floor* is the minimum: the XOR of the masking and, for a text, `simdutf8`, on the
+same bytes, by code that knows where each payload begins and checks nothing else. *Gathered*:
+each read of 64 KiB is full of messages, or a read has one larger message. *One by one*: one
+read for each message. *Cut*: one message arrives in reads of 64 KiB; the floor includes the
+copy that reassembles it."""
 
 LIBRARIES = """\
-## Receiving beside other libraries
+## Receiving, compared with other libraries
 
-Nanoseconds for one message, with the copy from where a socket would be, each library as its
-documentation advises (`benches/libraries/src/lib.rs`). *By hand* is no library: copy, XOR,
-`simdutf8`, for frames of which all is known. Medians of turns that alternate."""
+Nanoseconds for one message, including the copy out of the simulated socket. Each library is
+used as its documentation advises (`benches/libraries/src/lib.rs`). *By hand* is no library but
+copy, XOR and `simdutf8`, for frames whose positions are known beforehand. The libraries take
+turns; the numbers are medians."""
 
 DEFLATE = """\
-## permessage-deflate beside the bare library
+## permessage-deflate, compared with zlib-rs alone
 
-Microseconds for one message of JSON without context takeover. *Library*: zlib-rs by itself on
-the same octets with the same parameters, into a buffer that is there already, and for what is
-received the check of UTF-8; no frames, no limits, nobody's memory. *Fan-out* is
+Microseconds for one message of JSON without context takeover. *Library*: zlib-rs alone on the
+same bytes with the same parameters, into an existing buffer, and the check of UTF-8 for
+received messages; without frames, limits and management of memory. *Fan-out* is
 `MessageDeflater::write_frame`, once for a whole room; *send* is `Connection::send`."""
 
-LIBRARIES = """\
+DEFLATE_LIBRARIES = """\
 ## Why zlib-rs
 
-Libraries for DEFLATE on messages as permessage-deflate sends them. zlib-rs is Rust all the
-way, has windows from 9 to 15 bits and streams that can be fed in pieces and stopped at a
-limit. It is near zlib-ng (C): behind with short messages, ahead when it inflates. miniz_oxide,
-without unsafe code, takes up to five times as long and has one window size. libdeflate gives
-fewer octets and inflates faster, but only knows whole buffers, which is no way to hold a limit
-while a stranger's message is inflated."""
+This section compares libraries for DEFLATE with messages of permessage-deflate. zlib-rs is
+written in Rust, has windows from 9 to 15 bits, and has streams that take their input in pieces
+and can stop at a limit. It is about as fast as zlib-ng (C): slower with short messages, faster
+at inflating. miniz_oxide has no unsafe code, takes up to five times as long, and has one window
+size. libdeflate gives fewer bytes and inflates faster, but it works on whole buffers only, so it
+cannot enforce a limit while it inflates a message from the network."""
 
 
 def receive_table():

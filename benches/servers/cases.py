@@ -198,7 +198,7 @@ def servers(yamabiko, yamabiko_version, node_version):
             [str(yamabiko), "{mode}", "--workers", "1", "--listen", "127.0.0.1:{port}"],
             {"broadcast": "serve", "echo": "echo", "compressed": "serve"},
             yamabiko_version,
-            "as it comes; one worker. Compressed: once for all, level 2 (its default)",
+            "default settings; one worker. Compressed: once for all, level 2 (its default)",
             files=[yamabiko],
         ),
         Server(
@@ -206,7 +206,7 @@ def servers(yamabiko, yamabiko_version, node_version):
             [str(yamabiko), "{mode}", "--workers", "2", "--listen", "127.0.0.1:{port}"],
             {"broadcast": "serve"},
             yamabiko_version,
-            "not another server: two workers on the one core, for what it costs to have several",
+            "not another server: two workers on the same core, to show the cost of several workers",
             files=[yamabiko],
         ),
         Server(
@@ -214,7 +214,7 @@ def servers(yamabiko, yamabiko_version, node_version):
             [str(limit), "{port}", "{mode}"],
             {"broadcast": "gathered", "echo": "echo"},
             "",
-            "not another server: one `send` per client and turn, and no more than that",
+            "not another server: one `send` per client and turn, and nothing else",
             files=[limit],
         ),
         Server(
@@ -231,7 +231,7 @@ def servers(yamabiko, yamabiko_version, node_version):
             ALL_MODES,
             "20.58.0 (the source in libuwebsockets-sys 0.0.10)",
             "one message by `publish`, more in a corked `send` to each socket, at the "
-            "end of the turn; `-march=native`, as its Makefile. Compressed: the shared "
+            "end of the turn; `-march=native`, as in its Makefile. Compressed: the shared "
             "compressor, for each client; libdeflate, level 6 (fixed)",
             files=[uwebsockets],
         ),
@@ -240,7 +240,7 @@ def servers(yamabiko, yamabiko_version, node_version):
             [str(bun), str(javascript / "bun.js"), "{port}", "{mode}"],
             ALL_MODES,
             packages["bun"],
-            "as uWebSockets, which it is built on; the level is not to be set",
+            "as uWebSockets, on which it is built; the level cannot be set",
             files=[bun, javascript / "bun.js"],
         ),
         Server(
@@ -248,7 +248,7 @@ def servers(yamabiko, yamabiko_version, node_version):
             [str(PROGRAMS / "fastwebsockets"), "{port}", "{mode}"],
             BROADCAST_AND_ECHO,
             locked["fastwebsockets"],
-            "the hub; split halves on the plain socket; a gathering writer",
+            "the hub; split halves on the plain socket; a writer that batches",
             files=[PROGRAMS / "fastwebsockets"],
         ),
         Server(
@@ -265,7 +265,7 @@ def servers(yamabiko, yamabiko_version, node_version):
             [str(PROGRAMS / "tokio-websockets"), "{port}", "{mode}"],
             BROADCAST_AND_ECHO,
             locked["tokio-websockets"],
-            "the hub; a gathering writer; no splitting of long messages",
+            "the hub; a writer that batches; no splitting of long messages",
             files=[PROGRAMS / "tokio-websockets"],
         ),
         Server(
@@ -281,8 +281,8 @@ def servers(yamabiko, yamabiko_version, node_version):
             [str(gorilla), "{port}", "{mode}"],
             ALL_MODES,
             "1.5.0 (Debian), Go 1.27.3",
-            "PreparedMessage, batches through a channel per client, a gathering "
-            "connection; GOMAXPROCS=1. Compressed: once for all, level 1 (its default)",
+            "PreparedMessage, batches through a channel per client, a connection that "
+            "batches writes; GOMAXPROCS=1. Compressed: once for all, level 1 (its default)",
             files=[gorilla],
         ),
         Server(
@@ -290,7 +290,7 @@ def servers(yamabiko, yamabiko_version, node_version):
             ["node", str(javascript / "ws.js"), "{port}", "{mode}"],
             ALL_MODES,
             f"{packages['ws']}, Node.js {node_version}",
-            "each client's socket corked while it is given a turn's messages. Compressed: "
+            "the socket of a client is corked while it gets the messages of a turn. Compressed: "
             "for each client, level 1, memLevel 7, ten at a time",
             environment={"NODE_PATH": str(modules)},
             files=[javascript / "ws.js", modules / "ws" / "package.json"],

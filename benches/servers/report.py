@@ -154,16 +154,18 @@ def report(results):
 INTRODUCTION = """\
 # Benchmarks
 
-What yamabiko costs beside others, on the same machine in the same run. Written by
-`benches/servers/report.py` from measurements; nothing here is entered by hand.
+This page compares the cost of yamabiko with the cost of other servers, on the same
+machine in the same run. `benches/servers/report.py` writes it from measurements;
+nothing here is entered by hand.
 
 The measure is the CPU time of the server's process, user and system, for each
 message that it delivers to a client. A server that costs half serves twice as many
-on the same core; unlike a throughput it does not depend on how fast the load
-generator is. **limit** is not a server but a yardstick: a program that parses and
-unmasks frames and then calls `send` once for each client and turn of its loop with
-all that has come (*limit, each*: once for each message and client). What lies
-between it and a server is what the server adds to the kernel's work."""
+clients on the same core. Unlike a throughput, the CPU time does not depend on the speed
+of the load generator. **limit** is not a server but a reference: a program that parses
+and unmasks frames, and then calls `send` once for each client and turn of its loop with
+all messages of that turn (*limit, each*: once for each message and client). The
+difference between a server and the limit is the work that the server adds to the
+kernel's work."""
 
 
 def machine_section(results):
@@ -196,23 +198,23 @@ def fan_out_section(results, of_fan_out, drawings):
     if not of_fan_out:
         return ""
     parts = [
-        "## Fan-out\n\nEvery message goes to every member, the sender included. The "
-        "first column is members, publishers, bytes of a message, messages that each "
-        "publisher has in flight.",
+        "## Fan-out\n\nThe server sends every message to every member, its sender "
+        "included. A *member* is a client that is connected. The first column is: members, "
+        "publishers, bytes of a message, messages that each publisher has in flight.",
         "### CPU time per delivered message, µs (and how many times the limit)",
-        "Bold: the lowest that is not the limit. From one message in flight to many, "
-        "what counts is gathering: one write for a client, however many messages have "
-        "come.",
+        "Bold: the lowest value except the limit. With many messages in flight, batching "
+        "makes the difference: one write for a client, however many messages have "
+        "arrived.",
         comparison(results, of_fan_out, "cpu_us", with_ratio=True),
         image(drawings, "cost-over-members.svg", "CPU time per delivery over the members"),
         image(drawings, "cost-over-flight.svg", "CPU time per delivery over messages in flight"),
         "### Deliveries per second",
-        "Bounded by the load generator, which checks every message on one core, where "
-        "servers are about equal.",
+        "Where servers are about equal, the limit is the load generator, which checks "
+        "every message on one core.",
         comparison(results, of_fan_out, "per_second"),
         "### Latency, ms: median / 99th percentile",
-        "From sending to receiving, of every delivery, at the load above: a server with "
-        "a higher throughput has more to deliver at the same time.",
+        "From sending to receiving, of every delivery, at the load above. A server with "
+        "a higher throughput delivers more messages in the same time.",
         latencies(results, of_fan_out),
         image(drawings, "latency.svg", "Latency of fan-out to 1000 members"),
     ]
@@ -224,8 +226,8 @@ def echo_section(results, of_echo):
         return ""
     return "\n\n".join(
         [
-            "## Echo\n\nEvery message goes back. The first column is connections, bytes of "
-            "a message, messages that each has in flight.",
+            "## Echo\n\nThe server sends every message back to its sender. The first column "
+            "is: connections, bytes of a message, messages that each connection has in flight.",
             "### CPU time per message, µs (and how many times the limit)",
             comparison(results, of_echo, "cpu_us", with_ratio=True),
             "### Latency, ms: median / 99th percentile",
@@ -237,14 +239,14 @@ def echo_section(results, of_echo):
 COMPRESSED = """\
 ## Compressed broadcast
 
-Fan-out with permessage-deflate (RFC 7692): JSON of 1 KiB, compressed for every member,
-without context takeover by any server. *Once*: a server that compresses a message once
-and sends the result to all; the others do it for each member, as their interfaces have no
-other way. Levels differ where they cannot be set (see the last table): a higher one costs
-more time and gives fewer bytes. What publishers send is not compressed.
+Fan-out with permessage-deflate (RFC 7692): JSON of 1 KiB, compressed for every member.
+No server uses context takeover. *Once*: the server compresses a message once and sends the
+result to all members. *Each*: it compresses the message for each member, because its
+interface has no other way. The levels of some servers cannot be set (see the last table); a
+higher level costs more time and gives fewer bytes. Publishers send uncompressed messages.
 
-*Times the best other server* compares the CPU time with that of the cheapest server that is not
-yamabiko. The servers stand in the order of their CPU time."""
+*Times the best other server* compares the CPU time with the CPU time of the cheapest server
+other than yamabiko. The table is sorted by CPU time."""
 
 
 def compressed_section(results, of_compressed):
@@ -324,14 +326,14 @@ def context_text():
 
 
 CONTEXT = """\
-### What it costs to keep no context
+### The cost of working without context takeover
 
-With context takeover a message may refer to those before it, up to 32 KiB back. That makes
-it shorter, most of all when messages are short and alike. But then each connection
-needs a compressor of its own (256 KiB with zlib's defaults) and the other side a window
-(32 KiB), and every message has to be compressed anew for each member. This is what is given
-away without it, for messages of the same kind, each with numbers of its own, by zlib
-(`benches/servers/context.py`):"""
+With context takeover a message may refer to earlier messages, up to 32 KiB back. This makes
+it shorter, above all if messages are short and similar. But then each connection needs its
+own compressor (256 KiB with zlib's defaults), the other side needs a window (32 KiB), and
+every message must be compressed again for each member. The table shows the compression with
+and without context takeover, by zlib (`benches/servers/context.py`). The messages have the
+same form as in the measurements above, but each has numbers of its own:"""
 
 
 def compressed_idle_section(results, of_idle):
@@ -344,8 +346,8 @@ def compressed_idle_section(results, of_idle):
         parts.append(
             f"## Memory of a compressed connection\n\n{case.connections:,} connections with "
             f"permessage-deflate, and {case.rate_per_second} message of 1 KiB a second to all "
-            "of them: growth of the server's resident memory for each connection, from before "
-            "the first one until after the last message.\n\n"
+            "of them. The table shows how much the server's resident memory grew for each "
+            "connection, from before the first connection until after the last message.\n\n"
             + table(("server", "per connection"), rows)
         )
     return "\n\n".join(parts)
@@ -363,9 +365,9 @@ def idle_section(results, of_idle, drawings):
             for server in by_value(results, case, "idle_bytes")
         ]
         parts += [
-            f"## An idle connection\n\n{case.connections:,} connections, growth "
-            "of the server's resident memory for each. What the kernel holds for a socket "
-            "is not in it. And the server's CPU time for accepting it, until it is open.",
+            f"## An idle connection\n\n{case.connections:,} connections. For each of them the "
+            "table shows the growth of the server's resident memory, without the kernel's memory "
+            "for the socket, and the server's CPU time until the connection is open.",
             table(("server", "memory", "CPU of accepting, µs"), rows),
             image(drawings, "memory.svg", "Resident memory per idle connection"),
         ]
@@ -397,11 +399,12 @@ def slow_section(results, of_slow):
             "ended",
         )
         parts.append(
-            f"## Slow readers\n\n{case.connections} members, of whom "
-            f"{case.slow_percent} % stop reading; {case.rate_per_second} messages a second of "
-            f"{case.message_bytes} bytes by {case.publishers} publishers. *Without* them: the "
-            "others alone. Every server is set to disconnect a client for whom it holds more "
-            "than 1 MiB. Close code 1006: the connection ended without a Close frame.\n\n"
+            f"## Slow readers\n\n{case.connections} members, {case.slow_percent} % of which "
+            f"stop reading; {case.rate_per_second} messages a second of {case.message_bytes} "
+            f"bytes by {case.publishers} publishers. *Without slow readers*: the same load with "
+            "the other members alone. Every server is set to disconnect a client if more than "
+            "1 MiB waits for it. Close code 1006: the connection ended without a Close frame."
+            "\n\n"
             + table(header, rows)
         )
     return "\n\n".join(parts)
@@ -469,10 +472,10 @@ def overlaps(ours, theirs):
 def losses_section(found):
     parts = [
         "## Where we lose\n\nEvery case in which another server's median is better than "
-        "yamabiko's. ~: rounds of the two overlap, and the difference may be noise."
+        "yamabiko's. ~: the rounds of the two servers overlap, so the difference may be noise."
     ]
     if not found:
-        return parts[0] + "\n\nIn none of what was measured."
+        return parts[0] + "\n\nIn none of the measured cases."
     others = collections.defaultdict(list)
     for loss in sorted(found, key=lambda loss: abs(loss.theirs - loss.ours), reverse=True):
         share = 100 * abs(loss.theirs - loss.ours) / max(loss.ours, 1e-9)
@@ -493,8 +496,8 @@ def fault_section(faults):
     if not faults:
         return ""
     rows = [(case, server, fault.splitlines()[-1]) for case, server, fault in faults]
-    return "## Runs that failed\n\nThey are in no median.\n\n" + table(
-        ("case", "server", "what"), rows
+    return "## Runs that failed\n\nNo median includes them.\n\n" + table(
+        ("case", "server", "fault"), rows
     )
 
 
@@ -504,28 +507,28 @@ def tuning_section(machine):
         for name, server in machine["servers"].items()
     ]
     return (
-        "## How each server is set up\n\nOne thread each, TCP_NODELAY, no compression but in "
-        "its own sections (there without context takeover, window 32 KiB), in the best batching form that its documentation allows: gather what has come in one "
-        "turn of the loop, one write for each client. *The hub* "
-        "(`benches/servers/src/hub.rs`) does that for the Rust libraries, without a channel, a "
-        "task or a lock per member; applications that are built on them the usual way, with "
-        "a channel for each client, cost more. Every server passed `benches/servers/src/bin/"
-        "check.rs` before it was measured.\n\n"
+        "## How each server is set up\n\nEach server runs on one thread, with TCP_NODELAY. It "
+        "compresses only in the sections on compression (without context takeover, window "
+        "32 KiB). It batches as well as its documentation allows: all messages of one turn of "
+        "its loop in one write for each client. *The hub* (`benches/servers/src/hub.rs`) does "
+        "this for the Rust libraries, without a channel, a task or a lock per member. The usual "
+        "applications of these libraries have a channel for each client, and cost more. Every "
+        "server passed `benches/servers/src/bin/check.rs` before it was measured.\n\n"
         + table(("server", "version", "how"), rows)
     )
 
 
 METHOD = """\
-## What these numbers are not
+## Limits of these numbers
 
-- The machine is one machine. Run `benches/servers/run.sh quick` on yours.
-- Loopback: the kernel does the receiver's share of TCP within the sender's `send`, so
-  the system time of a delivery is higher than with a network card between the two,
-  and the differences between servers look smaller than they are.
-- CPU time comes from `/proc` in ticks of 10 ms; over a run that is one part in some
-  hundred. The kernel's memory for sockets is in no number.
-- A chat does more than a broadcast: here yamabiko's `/broadcast/ROOM` is measured,
-  which hands messages on as they are."""
+- They come from one machine. Run `benches/servers/run.sh quick` on yours.
+- They come from the loopback interface. There the kernel does the receiver's share of TCP
+  within the sender's `send`. So the system time of a delivery is higher than with a network
+  card between the two, and the differences between servers look smaller than they are.
+- CPU time comes from `/proc` in ticks of 10 ms; over a run this is about one part in a
+  hundred. No number includes the kernel's memory for sockets.
+- The chat does more than a broadcast. The measurements use yamabiko's `/broadcast/ROOM`,
+  which forwards messages unchanged."""
 
 
 def comparison(results, of_cases, metric, with_ratio=False):

@@ -55,7 +55,7 @@ fn times(is_wanted: &dyn Fn(&str) -> bool) {
 }
 
 fn lengths(is_wanted: &dyn Fn(&str) -> bool) {
-    heading("Octets of a compressed message");
+    heading("Bytes of a compressed message");
     for level in LEVELS {
         for bytes in SIZES {
             row(
