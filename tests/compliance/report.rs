@@ -10,14 +10,15 @@ use crate::requirements::Requirement;
 const INTRODUCTION: &str = "\
 # Compliance
 
-Every requirement of RFC 6455 and RFC 7692, one row each: what the RFC demands, where the code obeys it, which test checks it. The rows are the
-sentences of [the requirement tables](../specs); the places are the comments that quote those sentences. This page is written by the requirement
-gate ([tests/compliance](../tests/compliance/main.rs)) from the code, and the gate fails when the two differ; after a change:
+This page lists every requirement of RFC 6455 and RFC 7692 in one row, with the code that implements it and the test that checks it. The rows
+come from [the tables of requirements](../specs), the code and the tests from the comments that quote the requirements. A test
+([tests/compliance](../tests/compliance/main.rs)) writes this page, and fails if the page differs from the code. After a change:
 
     COMPLIANCE_WRITE=1 cargo test --test compliance
 
-A requirement *binds* when it is no permission, an endpoint can be tested for it, and it does not address somebody else
-([exceptions](../specs/exceptions.csv)). It is *later* when it comes with a milestone ([milestones](../specs/milestones.csv)).
+A requirement *binds* if it is not a permission, an endpoint can be tested for it, and it addresses yamabiko (the
+[exceptions](../specs/exceptions.csv) do not). A requirement is *later* if it belongs to a feature that does not exist yet
+([milestones](../specs/milestones.csv)).
 ";
 
 /// The whole page.
@@ -80,7 +81,7 @@ fn row(gate: &Gate, requirement: &Requirement) -> String {
     let remark = match gate.standing(requirement) {
         Standing::Missing if code.is_empty() => "**missing**".into(),
         Standing::Later(milestone) => format!("later: {milestone}"),
-        Standing::Excepted(reason) => format!("not ours: {}", escaped(reason)),
+        Standing::Excepted(reason) => format!("does not bind: {}", escaped(reason)),
         Standing::NotBinding if code.is_empty() => "does not bind".into(),
         _ => String::new(),
     };
