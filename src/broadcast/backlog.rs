@@ -1,4 +1,5 @@
-//! What a reader of the log is offered: contiguous slices, spans left out.
+//! The part of the log that one subscription is offered: contiguous slices,
+//! without its excluded spans.
 //!
 //! ```text
 //!   log       | chunk 7                | chunk 8              |
@@ -6,21 +7,21 @@
 //!   slices        |----1----|      |-2-|----------3-----------|
 //! ```
 //!
-//! A [`Span`] is a run of records that one member does not get, such as what
-//! it said itself. Nearly every backlog has no span and lies in one chunk:
-//! then it is one slice, and one `write`.
+//! A [`Span`] is a run of records that one subscription does not receive, such as
+//! a publisher's own messages. Nearly every backlog has no span and lies in one
+//! chunk: then it is one slice, and one `write`.
 
 use std::collections::VecDeque;
 
 use super::chunk::Chunk;
+use super::exclusions::Span;
 use super::log::Log;
-use super::spans::Span;
 
-/// What a member is offered at once: everything from its cursor to the head,
-/// or as much of it as lies in [`Backlog::SLICES_MAX`] contiguous pieces.
+/// The bytes that a subscription is offered at once: everything from its cursor to
+/// the head, or the first [`Backlog::SLICES_MAX`] contiguous pieces of it.
 ///
-/// Never empty. It starts inside a record if the last write to this member was
-/// cut short there, and always ends at the end of a record.
+/// Never empty. It starts inside a record if the last write to this subscription
+/// was partial, and always ends at the end of a record.
 #[derive(Clone, Copy, Debug)]
 pub struct Backlog<'a> {
     from: u64,
@@ -31,11 +32,13 @@ pub struct Backlog<'a> {
 }
 
 impl<'a> Backlog<'a> {
-    /// Slices offered at once at most: few enough for an array on the stack,
-    /// and with full chunks 1 MiB, more than a socket takes.
+    /// Maximum number of slices offered at once: few enough for an array on the
+    /// stack; with full chunks 1 MiB, more than a socket accepts.
     pub const SLICES_MAX: usize = 16;
 
-    pub(super) fn new(mut slices: Slices<'a>) -> Backlog<'a> {
+    /// The backlog of a reader at `from`. `spans` begin after `from`.
+    pub(super) fn new(log: &'a Log, from: u64, spans: &'a VecDeque<Span>) -> Backlog<'a> {
+        let mut slices = Slices::new(log, from, spans);
         let from = slices.position;
         let first = slices.next().unwrap_or(&[]);
         Backlog {
@@ -56,7 +59,7 @@ impl<'a> Backlog<'a> {
         self.bytes
     }
 
-    /// The whole backlog if it is one slice, as it nearly always is.
+    /// The whole backlog if it is one slice, which is nearly always the case.
     pub fn contiguous(&self) -> Option<&'a [u8]> {
         (self.first.len() == self.bytes).then_some(self.first)
     }
@@ -67,29 +70,23 @@ impl<'a> Backlog<'a> {
     }
 }
 
-/// The contiguous pieces of a log from a position on, see
-/// [`Log::slices`].
+/// The contiguous pieces of a log from a position on, at most
+/// [`Backlog::SLICES_MAX`].
 #[derive(Clone, Copy, Debug)]
-pub struct Slices<'a> {
+struct Slices<'a> {
     log: &'a Log,
     /// The index of the chunk with the byte at `position`.
     chunk: usize,
     position: u64,
-    /// What is left out, of which `spans[span]` is the first after `position`.
+    /// The excluded spans; `spans[span]` is the first after `position`.
     spans: &'a VecDeque<Span>,
     span: usize,
-    /// How many slices may still come.
+    /// How many slices may still follow.
     left: usize,
 }
 
 impl<'a> Slices<'a> {
-    /// `spans` lie behind `from`.
-    pub(super) fn new(
-        log: &'a Log,
-        from: u64,
-        spans: &'a VecDeque<Span>,
-        slices_max: usize,
-    ) -> Slices<'a> {
+    fn new(log: &'a Log, from: u64, spans: &'a VecDeque<Span>) -> Slices<'a> {
         let position = from.max(log.tail());
         Slices {
             log,
@@ -97,7 +94,7 @@ impl<'a> Slices<'a> {
             position,
             spans,
             span: 0,
-            left: slices_max,
+            left: Backlog::SLICES_MAX,
         }
     }
 
@@ -137,7 +134,7 @@ impl<'a> Iterator for Slices<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broadcast::spans::NO_SPANS;
+    use crate::broadcast::exclusions::NO_SPANS;
     use crate::broadcast::{ChunkPool, LogLimits};
 
     /// Two chunks.
@@ -160,9 +157,9 @@ mod tests {
             .collect()
     }
 
-    fn text(log: &Log, from: u64, left_out: &[(u64, u64)]) -> Vec<String> {
-        let spans = spans(left_out);
-        let backlog = log.backlog(from, &spans);
+    fn text(log: &Log, from: u64, excluded: &[(u64, u64)]) -> Vec<String> {
+        let spans = spans(excluded);
+        let backlog = Backlog::new(log, from, &spans);
         let slices: Vec<&[u8]> = backlog.slices().collect();
         assert_eq!(backlog.from(), from);
         assert_eq!(backlog.bytes(), slices.concat().len());
@@ -174,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backlog_goes_from_the_cursor_to_the_head() {
+    fn backlog_reaches_from_the_cursor_to_the_head() {
         let log = log();
         assert_eq!(text(&log, 0, &[]), ["0123456789", "abcd"]);
         assert_eq!(text(&log, 9, &[]), ["9", "abcd"]);
@@ -183,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_left_out_wherever_chunks_end() {
+    fn spans_are_excluded_wherever_chunks_end() {
         let log = log();
         assert_eq!(text(&log, 1, &[(4, 6)]), ["123", "6789", "abcd"]);
         assert_eq!(text(&log, 1, &[(4, 10)]), ["123", "abcd"]);
@@ -197,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backlog_has_so_many_slices_and_no_more() {
+    fn backlog_has_at_most_16_slices() {
         let limits = LogLimits {
             chunk_bytes: 1,
             shared_bytes_min: 1,
@@ -206,7 +203,7 @@ mod tests {
         let mut log = Log::new();
         for (records, slices) in [(16, 16), (1, 16)] {
             (0..records).for_each(|_| log.append(b"x", &mut pool));
-            let backlog = log.backlog(0, &NO_SPANS);
+            let backlog = Backlog::new(&log, 0, &NO_SPANS);
             assert_eq!(
                 (backlog.slices().count(), backlog.bytes()),
                 (slices, slices)

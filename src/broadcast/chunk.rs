@@ -6,15 +6,15 @@
 //!                      ends[0]    ends[1]      ends[2]           4 bytes a record
 //!
 //!   single    | one large record, encoded here              |    exactly its size
-//!   shared    | one large record, somebody else's too       |    Arc<[u8]>
+//!   shared    | one large record, shared by reference       |    Arc<[u8]>
 //! ```
 //!
-//! A record never straddles two chunks, so a record is always one slice. Only
-//! the buffers of packed chunks come from the pool and go back to it: they are
-//! all of one size, which a large record is not.
+//! A record never spans two chunks, so a record is always one slice. Only the
+//! buffers of packed chunks come from the pool and return to it: they all have
+//! one size; large records do not.
 //!
 //! Cost: finding the record at a position is a binary search over `ends`;
-//! taking a chunk and giving it back is a push and a pop.
+//! taking a chunk and returning it is a pop and a push.
 
 use std::sync::Arc;
 
@@ -22,9 +22,9 @@ use super::limits::LogLimits;
 
 /// A worker's chunks that no log needs at the moment.
 ///
-/// Bounded: beyond `idle_max` chunks, one given back is freed. The one given
-/// back last is taken first, while it is still in the cache: a worker with a
-/// thousand quiet rooms writes them all through the same chunk, turn by turn.
+/// Bounded: a chunk that is returned while `idle_max` are idle is freed. The chunk
+/// that was returned last is taken first, while it is still in the cache: a worker
+/// with a thousand quiet rooms uses the same chunk for all of them, turn by turn.
 ///
 /// ```
 /// use yamabiko::broadcast::{ChunkPool, Log, LogLimits};
@@ -47,29 +47,29 @@ pub struct ChunkPool {
 }
 
 impl ChunkPool {
-    /// A pool that allocates chunks as `limits` says when it has none, and
-    /// keeps at most `idle_max` of those given back (about 1¼ × `chunk_bytes`
-    /// each, the index of record ends included).
+    /// A pool that allocates chunks of the size in `limits` when it has none, and
+    /// keeps at most `idle_max` returned ones (about 1¼ × `chunk_bytes` each, the
+    /// index of record ends included).
     pub fn new(limits: LogLimits, idle_max: usize) -> ChunkPool {
         ChunkPool {
-            limits: limits.in_range(),
+            limits: limits.clamped(),
             idle: Vec::new(),
             idle_max,
             lent: 0,
         }
     }
 
-    /// The limits that hold, brought into range.
+    /// The limits in force, clamped.
     pub fn limits(&self) -> LogLimits {
         self.limits
     }
 
-    /// Chunks that lie here, ready to be taken.
+    /// How many chunks are in the pool.
     pub fn idle(&self) -> usize {
         self.idle.len()
     }
 
-    /// Chunks that are in logs now.
+    /// How many chunks are in logs.
     pub fn lent(&self) -> usize {
         self.lent
     }
@@ -94,9 +94,8 @@ impl ChunkPool {
 #[derive(Debug)]
 pub(super) struct Buffers {
     bytes: Vec<u8>,
-    /// Where each record ends, counted from the chunk's first byte: ascending,
-    /// none twice, the last is `bytes.len()`. A chunk has at most `u32::MAX`
-    /// bytes.
+    /// Where each record ends, counted from the chunk's first byte: strictly
+    /// ascending, the last is `bytes.len()`. A chunk has at most `u32::MAX` bytes.
     ends: Vec<u32>,
 }
 
@@ -112,13 +111,13 @@ impl Buffers {
         self.bytes.is_empty()
     }
 
-    /// Whether another record, of `bytes`, has a place.
+    /// Whether another record of `bytes` bytes fits.
     fn has_room(&self, bytes: usize, limits: LogLimits) -> bool {
         bytes <= limits.chunk_bytes.saturating_sub(self.bytes.len())
             && self.ends.len() < limits.records_per_chunk_max()
     }
 
-    /// Lets `encode` append one record, straight into the chunk.
+    /// Lets `encode` append one record directly to the chunk.
     pub(super) fn append_with(
         &mut self,
         encode: impl FnOnce(&mut Vec<u8>),
@@ -127,7 +126,7 @@ impl Buffers {
         let start = self.bytes.len();
         encode(&mut self.bytes);
         let end = self.bytes.len();
-        assert!(end >= start, "a record was taken out of the log");
+        assert!(end >= start, "an encoder shortened the log");
         if end == start {
             return Appended::Nothing;
         }
@@ -138,8 +137,7 @@ impl Buffers {
         Appended::Record(end - start)
     }
 
-    /// Takes out what was appended since `start`, and is a chunk of the
-    /// pool's size again.
+    /// Removes the bytes appended since `start`, and shrinks to the pool's size.
     fn take_back(&mut self, start: usize, limits: LogLimits) -> Vec<u8> {
         let record = self.bytes.split_off(start);
         self.bytes.shrink_to(limits.chunk_bytes);
@@ -147,12 +145,12 @@ impl Buffers {
     }
 }
 
-/// What appending to a packed chunk came to.
+/// The result of appending to a packed chunk.
 pub(super) enum Appended {
     Nothing,
-    /// The chunk's newest record, of so many bytes.
+    /// A record of so many bytes was appended.
     Record(usize),
-    /// The record turned out longer than the chunk: it needs one of its own.
+    /// The record is longer than the chunk: it needs one of its own.
     TooLong(Vec<u8>),
 }
 
@@ -161,9 +159,9 @@ pub(super) enum Appended {
 pub(super) struct Chunk {
     /// The position of the first byte.
     start: u64,
-    /// How many records the log was given before this chunk's first.
+    /// How many records were appended to the log before this chunk's first.
     records_before: u64,
-    /// Readers that stand in this chunk and keep it from being trimmed.
+    /// Blocked subscriptions whose cursors are in this chunk; it is not trimmed.
     pub(super) pins: u32,
     content: Content,
 }
@@ -210,7 +208,7 @@ impl Chunk {
         self.records_before
     }
 
-    /// The bytes from one position to another, as far as they lie in here.
+    /// The bytes from one position to another that are in this chunk.
     pub(super) fn between(&self, from: u64, until: u64) -> &[u8] {
         let bytes = self.bytes();
         let end = self.offset(until).min(bytes.len());
@@ -227,8 +225,8 @@ impl Chunk {
         }
     }
 
-    /// Where the record that `position` stands inside of ends; `position`
-    /// itself between two records.
+    /// The end of the record that contains `position`; `position` itself if it is
+    /// between two records.
     pub(super) fn record_end(&self, position: u64) -> u64 {
         let ended = self.records_ended(position);
         if self.end_after(ended) == position {
@@ -237,7 +235,7 @@ impl Chunk {
         self.end_after(ended + 1)
     }
 
-    /// Where the record that holds the byte before `position` begins.
+    /// The start of the record that contains the byte before `position`.
     pub(super) fn record_start_before(&self, position: u64) -> u64 {
         self.end_after(self.records_ended(position.saturating_sub(1)))
     }
@@ -267,7 +265,7 @@ impl Chunk {
         }
     }
 
-    /// The buffers, if another record of `bytes` can be appended to them.
+    /// The buffers, if another record of `bytes` bytes fits into them.
     pub(super) fn with_room(&mut self, bytes: usize, limits: LogLimits) -> Option<&mut Buffers> {
         match &mut self.content {
             Content::Packed(buffers) if buffers.has_room(bytes, limits) => Some(buffers),
@@ -275,8 +273,8 @@ impl Chunk {
         }
     }
 
-    /// The bytes from `position` to `end`, which outlive the chunk: by
-    /// reference in a chunk of one large record, copied out of a packed one.
+    /// The bytes from `position` to `end`, as a buffer that outlives the chunk and
+    /// an offset in it: a reference to a large record, a copy from a packed chunk.
     pub(super) fn share(&mut self, position: u64, end: u64) -> (Arc<[u8]>, usize) {
         if let Content::Single(record) = &mut self.content {
             self.content = Content::Shared(std::mem::take(record).into());
@@ -302,7 +300,7 @@ mod tests {
     };
 
     #[test]
-    fn the_pool_keeps_chunks_up_to_its_bound() {
+    fn pool_keeps_chunks_up_to_its_limit() {
         let mut pool = ChunkPool::new(LIMITS, 2);
         let taken = [pool.take(), pool.take(), pool.take()];
         assert_eq!((pool.lent(), pool.idle()), (3, 0));
@@ -314,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_from_the_pool_is_the_one_given_back_last_and_empty() {
+    fn pool_returns_the_most_recent_chunk_empty() {
         let mut pool = ChunkPool::new(LIMITS, 2);
         let (other, mut used) = (pool.take(), pool.take());
         let address = used.bytes.as_ptr();
@@ -327,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_of_another_size_is_not_kept() {
+    fn chunk_of_another_size_is_not_kept() {
         let mut pool = ChunkPool::new(LIMITS, 2);
         let mut grown = pool.take();
         grown.bytes.reserve(65);
@@ -336,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_index_of_records_does_not_grow() {
+    fn full_index_of_records_does_not_grow() {
         let mut buffers = Buffers::new(LIMITS);
         let capacity = buffers.ends.capacity();
         while buffers.has_room(1, LIMITS) {

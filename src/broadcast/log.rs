@@ -1,4 +1,4 @@
-//! The log: an append-only run of records, kept from the slowest reader on.
+//! The log: an append-only sequence of records, kept from the slowest reader on.
 //!
 //! ```text
 //!   position   0 ......... tail ............................... head
@@ -7,31 +7,29 @@
 //!                                 a slow reader    another     most readers
 //! ```
 //!
-//! A *record* is an indivisible run of bytes; the layer above puts one
-//! WebSocket frame into each. A *position* counts bytes from the log's first
-//! ever, is never reused, and does not wrap within 500 years at 1 GB/s. An
-//! empty record is none: appending nothing changes nothing.
+//! A *record* is an indivisible run of bytes; the layer above puts one WebSocket
+//! frame into each. A *position* counts bytes from the first byte ever appended.
+//! It is never reused, and does not wrap within 500 years at 1 GB/s. Appending an
+//! empty record does nothing.
 //!
 //! Cost: a small record is copied (or encoded) once into the last chunk, some
-//! nanoseconds and no allocation; a large one costs an allocation, and no copy
-//! if it comes as `Arc`. Finding a position is a binary search, first over the
-//! chunks, then over one chunk's records.
+//! nanoseconds and no allocation; a large one costs an allocation, and no copy if
+//! it is an `Arc`. Finding a position is a binary search, first over the chunks,
+//! then over one chunk's records.
 //!
-//! The log does not bound itself: whoever reads from it is bound by
-//! [`LagLimits`](super::LagLimits), and what is behind every reader goes with
-//! [`Log::trim`]. What it holds is at most `1 + chunk_bytes / shared_bytes_min`
-//! times the bytes from tail to head, plus a chunk: that much only if small and
-//! large records alternate, since each large one ends the chunk before it.
+//! The log does not limit itself: [`LagLimits`](super::LagLimits) limit its
+//! readers, and [`Log::trim`] frees what all readers have passed. It holds at most
+//! `1 + chunk_bytes / shared_bytes_min` times the bytes from tail to head, plus a
+//! chunk. The worst case needs alternating small and large records, since each
+//! large record ends the chunk before it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::backlog::{Backlog, Slices};
 use super::chunk::{Appended, Chunk, ChunkPool, Content};
 use super::limits::LagLimits;
-use super::spans::{NO_SPANS, Span};
 
-/// An append-only run of records at absolute byte positions.
+/// An append-only sequence of records at absolute byte positions.
 ///
 /// ```
 /// use yamabiko::broadcast::{ChunkPool, Log, LogLimits};
@@ -46,40 +44,40 @@ use super::spans::{NO_SPANS, Span};
 /// assert_eq!(log.record_end(1), 3); // inside "one", which ends at 3
 /// assert_eq!(log.records_between(1, 8), 2);
 ///
-/// log.trim(8, &mut pool); // everybody has read all
+/// log.trim(8, &mut pool); // all readers have passed position 8
 /// assert_eq!((log.tail(), log.held_bytes()), (8, 0));
 /// ```
 #[derive(Debug, Default)]
 pub struct Log {
-    /// Without a gap: each chunk starts where the one before ends, none is
-    /// empty, and the last ends at `head`.
+    /// Without gaps: each chunk starts where the previous one ends, none is empty,
+    /// and the last ends at `head`.
     chunks: VecDeque<Chunk>,
     head: u64,
     records: u64,
 }
 
 impl Log {
-    /// An empty log at position 0, which has allocated nothing.
+    /// An empty log at position 0. Allocates nothing.
     pub fn new() -> Log {
         Log::default()
     }
 
-    /// The position after the newest record; also all bytes ever appended.
+    /// The position after the newest record: the number of bytes ever appended.
     pub fn head(&self) -> u64 {
         self.head
     }
 
-    /// The oldest position that can still be read; `head()` if there is none.
+    /// The oldest position that can be read; `head()` if the log is empty.
     pub fn tail(&self) -> u64 {
         self.chunks.front().map_or(self.head, Chunk::start)
     }
 
-    /// All records ever appended.
+    /// The number of records ever appended.
     pub fn records(&self) -> u64 {
         self.records
     }
 
-    /// Memory in this log's chunks, free space in them included. O(chunks).
+    /// The memory of this log's chunks, with their free space. O(chunks).
     pub fn held_bytes(&self) -> usize {
         self.chunks.iter().map(Chunk::held_bytes).sum()
     }
@@ -89,11 +87,11 @@ impl Log {
         self.append_with(record.len(), |bytes| bytes.extend_from_slice(record), pool);
     }
 
-    /// Appends the record that `encode` writes at the end of the buffer it is
-    /// given: the log's own memory, so that it need not be copied again.
+    /// Appends the record that `encode` writes at the end of the given buffer. The
+    /// buffer is the log's own memory, so the record is not copied again.
     ///
-    /// `len_hint` is the record's length, as well as it is known. If more is
-    /// written, it may have to be moved to another buffer; less does no harm.
+    /// `len_hint` is the expected length of the record. A longer record may have to
+    /// be moved to another buffer; a shorter one costs nothing.
     ///
     /// # Panics
     /// If `encode` leaves the buffer shorter than it was: it may only append.
@@ -122,8 +120,8 @@ impl Log {
         self.count(appended);
     }
 
-    /// Appends `record` by reference if it is at least `shared_bytes_min`
-    /// long, so that any number of logs share it; otherwise a copy of it.
+    /// Appends `record`: by reference if it has at least `shared_bytes_min` bytes, so
+    /// that any number of logs share it; otherwise a copy.
     pub fn append_shared(&mut self, record: Arc<[u8]>, pool: &mut ChunkPool) {
         if record.len() < pool.limits().shared_bytes_min {
             return self.append(&record, pool);
@@ -132,13 +130,15 @@ impl Log {
     }
 
     /// Everything from `from` (or the tail, if that is later) to the head, in
-    /// contiguous pieces, each of whole records but for the first.
-    pub fn slices(&self, from: u64) -> Slices<'_> {
-        Slices::new(self, from, &NO_SPANS, usize::MAX)
+    /// contiguous pieces. All but the first consist of whole records.
+    pub fn slices(&self, from: u64) -> impl Iterator<Item = &[u8]> {
+        self.chunks
+            .range(self.index_of(from)..)
+            .map(move |chunk| chunk.between(from, chunk.end()))
     }
 
-    /// Where the record around `position` ends; `position` itself if it stands
-    /// between two records, or is not in the log.
+    /// The end of the record that contains `position`; `position` itself if it is
+    /// between two records, or not in the log.
     pub fn record_end(&self, position: u64) -> u64 {
         match self.chunk_at(position) {
             Some(chunk) if chunk.start() <= position => chunk.record_end(position),
@@ -146,15 +146,15 @@ impl Log {
         }
     }
 
-    /// How many records end after `from` and not after `until`: those that a
-    /// reader at `from` has not finished before it stands at `until`. Both are
-    /// taken to be in the log.
+    /// How many records end after `from` and not after `until`: the records that a
+    /// reader completes on its way from `from` to `until`. Both positions must be in
+    /// the log.
     pub fn records_between(&self, from: u64, until: u64) -> u64 {
         self.records_ended(until)
             .saturating_sub(self.records_ended(from))
     }
 
-    /// Gives back every chunk that ends at or before `to`.
+    /// Returns every chunk that ends at or before `to` to the pool.
     pub fn trim(&mut self, to: u64, pool: &mut ChunkPool) {
         while let Some(chunk) = self.chunks.front() {
             if chunk.end() > to || chunk.pins > 0 {
@@ -168,37 +168,32 @@ impl Log {
     }
 }
 
-/// What a room needs besides.
+/// For the room and the backlog.
 impl Log {
-    /// What a reader at `from` is offered at once, the spans left out.
-    pub(super) fn backlog<'a>(&'a self, from: u64, spans: &'a VecDeque<Span>) -> Backlog<'a> {
-        Backlog::new(Slices::new(self, from, spans, Backlog::SLICES_MAX))
-    }
-
-    /// A reader stops at `position`, before the head: its chunk, and thereby
-    /// every later one, stays until [`unpin`](Log::unpin).
+    /// A reader stops at `position`, before the head: its chunk and all later ones
+    /// stay until [`unpin`](Log::unpin).
     pub(super) fn pin(&mut self, position: u64) {
         if let Some(chunk) = self.chunk_at_mut(position) {
             chunk.pins += 1;
         }
     }
 
-    /// A reader that was pinned at `position` moves on.
+    /// A reader that was pinned at `position` continues.
     pub(super) fn unpin(&mut self, position: u64) {
         if let Some(chunk) = self.chunk_at_mut(position) {
             chunk.pins -= 1;
         }
     }
 
-    /// The oldest position at which a reader is within `bounds`.
-    pub(super) fn oldest_within(&self, bounds: &LagLimits) -> u64 {
-        let oldest_by_bytes = self.head.saturating_sub(bounds.bytes);
-        let oldest_by_records = self.end_of_record(self.records.saturating_sub(bounds.records));
-        let oldest_by_age = bounds.position.min(self.head);
+    /// The oldest position at which a reader is within `limits`.
+    pub(super) fn oldest_within(&self, limits: &LagLimits) -> u64 {
+        let oldest_by_bytes = self.head.saturating_sub(limits.bytes);
+        let oldest_by_records = self.end_of_record(self.records.saturating_sub(limits.records));
+        let oldest_by_age = limits.position.min(self.head);
         oldest_by_bytes.max(oldest_by_records).max(oldest_by_age)
     }
 
-    /// Where the record that holds the byte before `position` begins.
+    /// The start of the record that contains the byte before `position`.
     pub(super) fn record_start_before(&self, position: u64) -> u64 {
         match self.chunk_at(position.saturating_sub(1)) {
             Some(chunk) => chunk.record_start_before(position),
@@ -206,13 +201,13 @@ impl Log {
         }
     }
 
-    /// The bytes from `position` to the `end` of its record.
+    /// The bytes from `position` to `end`, which is the end of its record.
     pub(super) fn rest_of_record(&self, position: u64, end: u64) -> &[u8] {
         self.chunk_at(position)
             .map_or(&[], |chunk| chunk.between(position, end))
     }
 
-    /// The same, to outlive the log: a buffer and the offset in it.
+    /// The same as a buffer that outlives the log, and an offset in it.
     pub(super) fn share_rest(&mut self, position: u64, end: u64) -> Option<(Arc<[u8]>, usize)> {
         let chunk = self.chunk_at_mut(position)?;
         Some(chunk.share(position, end))
@@ -222,13 +217,13 @@ impl Log {
         self.chunks.get(index)
     }
 
-    /// The chunk with the byte at `position`; how many chunks there are if
+    /// The index of the chunk with the byte at `position`; the number of chunks if
     /// `position` is the head.
     pub(super) fn index_of(&self, position: u64) -> usize {
         if position >= self.head {
             return self.chunks.len();
         }
-        // Most readers stand in the last chunk.
+        // Most readers are in the last chunk.
         match self.chunks.back() {
             Some(last) if last.start() <= position => self.chunks.len() - 1,
             _ => self.chunks.partition_point(|chunk| chunk.end() <= position),
@@ -287,7 +282,7 @@ impl Log {
         self.chunks.get_mut(index)
     }
 
-    /// How many records, of all ever appended, end at or before `position`.
+    /// How many of all records ever appended end at or before `position`.
     fn records_ended(&self, position: u64) -> u64 {
         match self.chunk_at(position) {
             Some(chunk) => chunk.records_before() + chunk.records_ended(position) as u64,
@@ -295,8 +290,8 @@ impl Log {
         }
     }
 
-    /// Where the record with this number ends, the first being 1; the tail for
-    /// one that has been trimmed.
+    /// The end of the record with this number, starting at 1; the tail if the
+    /// record has been trimmed.
     fn end_of_record(&self, number: u64) -> u64 {
         let after = |chunk: &Chunk| chunk.records_before() < number;
         let chunks = self.chunks.partition_point(after);
@@ -308,7 +303,7 @@ impl Log {
     }
 }
 
-/// Places in the table of chunks that an empty log keeps (about 80 bytes each).
+/// Entries in the table of chunks that an empty log keeps (about 80 bytes each).
 const CHUNK_TABLE_KEPT: usize = 4;
 
 #[cfg(test)]
@@ -346,14 +341,14 @@ mod tests {
     }
 
     #[test]
-    fn a_record_has_a_chunk_of_its_own_from_the_bound_on() {
+    fn record_of_shared_bytes_min_has_a_chunk_of_its_own() {
         let mut pool = pool();
         assert_eq!(slices(&log_of(&[1, 19, 1], &mut pool)), [21]);
         assert_eq!(slices(&log_of(&[1, 20, 1], &mut pool)), [1, 20, 1]);
     }
 
     #[test]
-    fn a_chunk_is_full_when_the_index_of_its_records_is() {
+    fn chunk_is_full_when_its_index_of_records_is_full() {
         let mut pool = pool();
         assert_eq!(LIMITS.records_per_chunk_max(), 4);
         assert_eq!(slices(&log_of(&[1; 4], &mut pool)), [4]);
@@ -361,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_record_is_kept_by_reference_and_a_small_one_is_copied() {
+    fn large_record_is_kept_by_reference_and_a_small_one_is_copied() {
         let (mut log, mut pool) = (Log::new(), pool());
         let [large, small]: [Arc<[u8]>; 2] = [[7; 20].as_slice().into(), [7; 19].as_slice().into()];
         log.append_shared(Arc::clone(&large), &mut pool);
@@ -375,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_record_is_none() {
+    fn empty_record_changes_nothing() {
         let (mut log, mut pool) = (Log::new(), pool());
         log.append(b"", &mut pool);
         log.append_with(5, |_| {}, &mut pool);
@@ -388,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_longer_than_its_hint_stays_whole() {
+    fn record_longer_than_its_hint_stays_whole() {
         for (bytes, expected) in [(54, vec![64]), (55, vec![10, 55]), (200, vec![10, 200])] {
             let mut pool = pool();
             let mut log = log_of(&[10], &mut pool);
@@ -402,14 +397,14 @@ mod tests {
     }
 
     #[test]
-    fn a_first_record_longer_than_a_chunk_leaves_no_empty_chunk() {
+    fn first_record_longer_than_a_chunk_leaves_no_empty_chunk() {
         let (mut log, mut pool) = (Log::new(), pool());
         log.append_with(0, |buffer| buffer.extend([7; 65]), &mut pool);
         assert_eq!((slices(&log), pool.lent()), (vec![65], 0));
     }
 
     #[test]
-    fn a_record_much_shorter_than_its_hint_does_not_keep_the_memory() {
+    fn record_much_shorter_than_its_hint_does_not_keep_the_memory() {
         let (mut log, mut pool) = (Log::new(), pool());
         log.append_with(1000, |buffer| buffer.extend([7; 19]), &mut pool);
         log.append_with(1000, |buffer| buffer.extend([7; 20]), &mut pool);
@@ -417,15 +412,15 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "a record was taken out of the log")]
-    fn what_is_in_the_log_cannot_be_taken_out() {
+    #[should_panic(expected = "an encoder shortened the log")]
+    fn encoder_that_shortens_the_log_panics() {
         let (mut log, mut pool) = (Log::new(), pool());
         log.append(b"one", &mut pool);
         log.append_with(0, |buffer| buffer.clear(), &mut pool);
     }
 
     #[test]
-    fn record_ends_are_found_from_every_position() {
+    fn end_of_a_record_is_found_from_every_position() {
         let mut pool = pool();
         let mut log = log_of(&[2, 30, 3, 60, 1], &mut pool);
         let ends = [2, 32, 35, 95, 96];
@@ -444,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn records_between_two_positions_are_those_that_end_there() {
+    fn records_between_two_positions_are_counted_by_their_ends() {
         let mut pool = pool();
         let log = log_of(&[2, 30, 3, 60, 1], &mut pool);
         let ends = [2, 32, 35, 95, 96];
@@ -458,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn the_start_of_a_record_is_found_from_every_position_in_it() {
+    fn start_of_a_record_is_found_from_every_position_in_it() {
         let mut pool = pool();
         let log = log_of(&[2, 30, 3, 60, 1], &mut pool);
         for (start, end) in [(0, 2), (2, 32), (32, 35), (35, 95), (95, 96)] {
@@ -469,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn slices_begin_at_the_tail_when_asked_for_what_was_trimmed() {
+    fn slices_from_a_trimmed_position_begin_at_the_tail() {
         let mut pool = pool();
         let mut log = log_of(&[5, 30, 7], &mut pool);
         log.trim(34, &mut pool);
@@ -480,7 +475,7 @@ mod tests {
     }
 
     #[test]
-    fn trimming_gives_back_whole_chunks_and_positions_go_on() {
+    fn trimming_returns_whole_chunks_and_positions_continue() {
         let mut pool = pool();
         let mut log = log_of(&[19; 7], &mut pool);
         assert_eq!((slices(&log), pool.lent()), (vec![57, 57, 19], 3));
@@ -495,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pinned_chunk_and_what_follows_stays() {
+    fn pinned_chunk_and_later_chunks_stay() {
         let mut pool = pool();
         let mut log = log_of(&[30, 30, 30], &mut pool);
         log.pin(30);
@@ -507,7 +502,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_was_long_keeps_a_small_table() {
+    fn log_that_was_long_keeps_a_small_table() {
         let mut pool = pool();
         let mut log = log_of(&[30; 1000], &mut pool);
         log.trim(log.head(), &mut pool);

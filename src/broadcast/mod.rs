@@ -1,46 +1,46 @@
-//! Fan-out: to say one thing to many is to write it down once.
+//! Fan-out: one published message, written once for all subscribers.
 //!
-//! A [`Room`] has one append-only [`Log`] and, for each member, a cursor in it
-//! instead of a queue. Appending costs the same for ten members and for ten
-//! thousand. At the end of each turn of the event loop a flush offers every
-//! member what lies between its cursor and the head: mostly one contiguous
-//! slice, so one system call, however many records have gathered.
+//! A [`Room`] has one append-only [`Log`] and, for each subscription, a cursor in it
+//! instead of a queue. Appending costs the same for ten subscriptions and for ten
+//! thousand. At the end of each turn of the event loop a flush offers each
+//! subscription the bytes between its cursor and the head. These are mostly one
+//! contiguous slice, so one system call, whatever the number of records in the batch.
 //!
 //! ```text
-//!                                     flush: write(member, log[cursor..head])
-//!   append --> | log ................ |  --> member 1  cursor = head
-//!              ^         ^            |  --> member 2  cursor = head
-//!            tail     member 3      head  -/- member 3  blocked: skipped until writable
+//!                                     flush: write(key, log[cursor..head])
+//!   append --> | log ................ |  --> subscription 1  cursor = head
+//!              ^         ^            |  --> subscription 2  cursor = head
+//!            tail  subscription 3   head  -/- subscription 3  blocked until writable
 //! ```
 //!
-//! This layer knows bytes and *records*, indivisible runs of them, and never a
-//! frame, a socket, a clock or a thread: `write` is a closure, a member is a
-//! number. Everything here belongs to one thread.
+//! This layer knows bytes and *records*, which are indivisible runs of bytes. It does
+//! not know frames, sockets, clocks or threads: `write` is a closure, a connection is
+//! a number. A room and its pool belong to one thread.
 //!
-//! | file | what is in it |
+//! | file | contents |
 //! |---|---|
-//! | `limits.rs` | every bound, with its reason |
+//! | `limits.rs` | the limits, with their reasons |
 //! | `chunk.rs` | [`ChunkPool`]: the memory, in chunks of whole records |
 //! | `log.rs` | [`Log`]: chunks at absolute positions |
-//! | `backlog.rs` | [`Backlog`], [`Slices`]: reading the log from a position |
-//! | `spans.rs` | what one member is not to get |
+//! | `exclusions.rs` | records that a subscription does not receive |
+//! | `backlog.rs` | [`Backlog`]: the log from a cursor to the head |
 //! | `subscriptions.rs` | [`SubscriptionId`]: the dense table of cursors |
-//! | `room/` | [`Room`]: append, flush; who lags and what it may miss |
+//! | `room/` | [`Room`]: append, flush, slow subscriptions |
 //! | `write_queue.rs` | [`WriteQueue`], [`Remainder`]: one connection's own bytes |
 //!
-//! What a flush costs beside the system calls is measured by
-//! `cargo bench --bench fan_out`.
+//! `cargo bench --bench fan_out` measures the cost of a flush without the system
+//! calls.
 
 mod backlog;
 mod chunk;
+mod exclusions;
 mod limits;
 mod log;
 mod room;
-mod spans;
 mod subscriptions;
 mod write_queue;
 
-pub use backlog::{Backlog, Slices};
+pub use backlog::Backlog;
 pub use chunk::ChunkPool;
 pub use limits::{LagLimits, LogLimits};
 pub use log::Log;

@@ -1,146 +1,150 @@
-//! The members of a room: a dense table that a flush walks, and slots that
-//! stay valid while the table is rearranged.
+//! The subscriptions of a room: a dense table that a flush walks, and ids that
+//! stay valid while the table is reordered.
 //!
 //! ```text
-//!   table    | ready | ready | ready | ready | blocked | blocked |
-//!                                            ^ready
-//!   slots    [2, vacant, 0, 5, 1, 3, 4]      slot -> place in the table
+//!   table      | ready | ready | ready | ready | blocked | blocked |
+//!                                              ^ready
+//!   indices    [2, vacant, 0, 5, 1, 3, 4]      slot -> index in the table
 //! ```
 //!
-//! The members whose sockets take bytes stand before those that wait for
-//! theirs. So a flush passes no blocked member, and a look for slow ones
-//! passes only those. Moving one over the border swaps two places.
+//! A subscription is *ready* if its socket accepts bytes, and *blocked* if its
+//! socket accepted less than it was offered. Ready subscriptions stand before
+//! blocked ones. So a flush visits no blocked subscription, and a search for slow
+//! ones visits only these. Moving a subscription from one part to the other swaps
+//! two entries.
 //!
-//! Cost: 24 bytes for a member and 4 for its slot; every operation is O(1).
+//! Cost: 24 bytes for a subscription and 4 for its slot; every operation is O(1).
 
-/// A member's place in one room: given by [`Room::subscribe`](super::Room::subscribe),
-/// valid until [`Room::unsubscribe`](super::Room::unsubscribe). After that the room may
-/// give it to another member; while nobody has it, it names no one.
+/// Names one subscription of one room: returned by
+/// [`Room::subscribe`](super::Room::subscribe), valid until
+/// [`Room::unsubscribe`](super::Room::unsubscribe). After that the room may give the
+/// same id to a new subscription; until then the id names no subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SubscriptionId(u32);
 
 impl SubscriptionId {
-    /// The slot's number: small, dense, unique among a room's members.
+    /// The number of the slot: small, dense, unique among the room's subscriptions.
     pub fn slot(self) -> u32 {
         self.0
     }
 }
 
 #[derive(Debug)]
-pub(super) struct Member {
-    /// What the layer above knows this member by.
+pub(super) struct Subscription {
+    /// The caller's number for the connection.
     pub(super) key: u64,
-    /// The log's position up to which this member has all that it is to get.
+    /// Everything before this position of the log has been written or is excluded.
     pub(super) cursor: u64,
     pub(super) slot: u32,
 }
 
-impl Member {
-    pub(super) fn subscription(&self) -> SubscriptionId {
+impl Subscription {
+    pub(super) fn id(&self) -> SubscriptionId {
         SubscriptionId(self.slot)
     }
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Members {
-    table: Vec<Member>,
-    /// The first so many of `table` are ready, the others blocked.
+pub(super) struct Subscriptions {
+    table: Vec<Subscription>,
+    /// `table[..ready]` are ready, `table[ready..]` are blocked.
     ready: usize,
-    /// Where in `table` each slot's member stands, or `VACANT`.
-    places: Vec<u32>,
+    /// For each slot the index of its subscription in `table`, or `VACANT`.
+    indices: Vec<u32>,
+    /// The slots without a subscription.
     vacant: Vec<u32>,
 }
 
-impl Members {
+impl Subscriptions {
     pub(super) fn len(&self) -> usize {
         self.table.len()
     }
 
-    /// How many are ready: the places `0..ready()`.
+    /// How many are ready: the indices `0..ready()`.
     pub(super) fn ready(&self) -> usize {
         self.ready
     }
 
-    pub(super) fn blocked(&self) -> &[Member] {
+    pub(super) fn blocked(&self) -> &[Subscription] {
         &self.table[self.ready..]
     }
 
-    /// A new member, ready, with its cursor at `cursor`.
-    pub(super) fn join(&mut self, key: u64, cursor: u64) -> SubscriptionId {
+    /// A new subscription, ready, with its cursor at `cursor`.
+    pub(super) fn add(&mut self, key: u64, cursor: u64) -> SubscriptionId {
         let slot = self.vacant.pop().unwrap_or_else(|| {
-            self.places.push(VACANT);
-            as_number(self.places.len() - 1)
+            self.indices.push(VACANT);
+            as_number(self.indices.len() - 1)
         });
-        let place = self.table.len();
-        self.table.push(Member { key, cursor, slot });
-        self.note_place(place);
-        self.unblock(place);
+        let index = self.table.len();
+        self.table.push(Subscription { key, cursor, slot });
+        self.note_index(index);
+        self.unblock(index);
         SubscriptionId(slot)
     }
 
-    pub(super) fn leave(&mut self, mut place: usize) -> Member {
-        if !self.is_blocked(place) {
-            place = self.block(place);
+    pub(super) fn remove(&mut self, mut index: usize) -> Subscription {
+        if !self.is_blocked(index) {
+            index = self.block(index);
         }
-        let member = self.table.swap_remove(place);
-        if place < self.table.len() {
-            self.note_place(place);
+        let subscription = self.table.swap_remove(index);
+        if index < self.table.len() {
+            self.note_index(index);
         }
-        self.places[member.slot as usize] = VACANT;
-        self.vacant.push(member.slot);
-        member
+        self.indices[subscription.slot as usize] = VACANT;
+        self.vacant.push(subscription.slot);
+        subscription
     }
 
-    pub(super) fn place(&self, subscription: SubscriptionId) -> Option<usize> {
-        let place = *self.places.get(subscription.0 as usize)?;
-        (place != VACANT).then_some(place as usize)
+    pub(super) fn index(&self, id: SubscriptionId) -> Option<usize> {
+        let index = *self.indices.get(id.0 as usize)?;
+        (index != VACANT).then_some(index as usize)
     }
 
-    pub(super) fn get(&self, place: usize) -> &Member {
-        &self.table[place]
+    pub(super) fn get(&self, index: usize) -> &Subscription {
+        &self.table[index]
     }
 
-    pub(super) fn get_mut(&mut self, place: usize) -> &mut Member {
-        &mut self.table[place]
+    pub(super) fn get_mut(&mut self, index: usize) -> &mut Subscription {
+        &mut self.table[index]
     }
 
-    pub(super) fn is_blocked(&self, place: usize) -> bool {
-        place >= self.ready
+    pub(super) fn is_blocked(&self, index: usize) -> bool {
+        index >= self.ready
     }
 
-    /// Moves a ready member over the border: to the first blocked place, which
-    /// is returned. Another ready member takes its place, if there is one.
-    pub(super) fn block(&mut self, place: usize) -> usize {
+    /// Makes a ready subscription the first blocked one and returns its new index.
+    /// The last ready one moves to its old index.
+    pub(super) fn block(&mut self, index: usize) -> usize {
         self.ready -= 1;
-        self.swap(place, self.ready);
+        self.swap(index, self.ready);
         self.ready
     }
 
-    /// Moves a blocked member over the border.
-    pub(super) fn unblock(&mut self, place: usize) {
-        self.swap(place, self.ready);
+    /// Makes a blocked subscription the last ready one.
+    pub(super) fn unblock(&mut self, index: usize) {
+        self.swap(index, self.ready);
         self.ready += 1;
     }
 
     fn swap(&mut self, one: usize, other: usize) {
         self.table.swap(one, other);
-        self.note_place(one);
-        self.note_place(other);
+        self.note_index(one);
+        self.note_index(other);
     }
 
-    fn note_place(&mut self, place: usize) {
-        let slot = self.table[place].slot;
-        self.places[slot as usize] = as_number(place);
+    fn note_index(&mut self, index: usize) {
+        let slot = self.table[index].slot;
+        self.indices[slot as usize] = as_number(index);
     }
 }
 
 const VACANT: u32 = u32::MAX;
 
-/// A place or a slot as it is stored: there are fewer than `u32::MAX`, which
-/// would take 120 GB of members.
+/// An index or a slot as it is stored: there are fewer than `u32::MAX`, since so
+/// many subscriptions would take 120 GB.
 fn as_number(index: usize) -> u32 {
     let number = u32::try_from(index).unwrap_or(VACANT);
-    assert_ne!(number, VACANT, "a room of four thousand million members");
+    assert_ne!(number, VACANT, "a room has 2^32 - 1 subscriptions");
     number
 }
 
@@ -148,73 +152,75 @@ fn as_number(index: usize) -> u32 {
 mod tests {
     use super::*;
 
-    fn members_of(keys: std::ops::Range<u64>) -> (Members, Vec<SubscriptionId>) {
-        let mut members = Members::default();
-        let subscriptions = keys.map(|key| members.join(key, 0)).collect();
-        (members, subscriptions)
+    fn subscriptions_of(keys: std::ops::Range<u64>) -> (Subscriptions, Vec<SubscriptionId>) {
+        let mut subscriptions = Subscriptions::default();
+        let ids = keys.map(|key| subscriptions.add(key, 0)).collect();
+        (subscriptions, ids)
     }
 
-    fn key(members: &Members, subscription: SubscriptionId) -> Option<u64> {
-        members
-            .place(subscription)
-            .map(|place| members.get(place).key)
+    fn index(subscriptions: &Subscriptions, id: SubscriptionId) -> usize {
+        subscriptions.index(id).expect("the id is in use")
+    }
+
+    fn key(subscriptions: &Subscriptions, id: SubscriptionId) -> Option<u64> {
+        let index = subscriptions.index(id)?;
+        Some(subscriptions.get(index).key)
     }
 
     #[test]
-    fn a_member_costs_24_bytes() {
-        assert_eq!(size_of::<Member>(), 24);
+    fn subscription_takes_24_bytes() {
+        assert_eq!(size_of::<Subscription>(), 24);
     }
 
     #[test]
-    fn slots_stay_valid_while_others_block_unblock_and_leave() {
-        let (mut members, subscriptions) = members_of(0..5);
-        members.block(members.place(subscriptions[1]).unwrap());
-        members.block(members.place(subscriptions[3]).unwrap());
-        members.leave(members.place(subscriptions[0]).unwrap());
-        members.unblock(members.place(subscriptions[1]).unwrap());
+    fn ids_stay_valid_while_others_are_blocked_unblocked_and_removed() {
+        let (mut subscriptions, ids) = subscriptions_of(0..5);
+        subscriptions.block(index(&subscriptions, ids[1]));
+        subscriptions.block(index(&subscriptions, ids[3]));
+        subscriptions.remove(index(&subscriptions, ids[0]));
+        subscriptions.unblock(index(&subscriptions, ids[1]));
 
-        assert_eq!(key(&members, subscriptions[0]), None);
-        for (index, subscription) in subscriptions.iter().enumerate().skip(1) {
-            assert_eq!(key(&members, *subscription), Some(index as u64));
+        assert_eq!(key(&subscriptions, ids[0]), None);
+        for (number, id) in ids.iter().enumerate().skip(1) {
+            assert_eq!(key(&subscriptions, *id), Some(number as u64));
         }
-        let blocked: Vec<u64> = members.blocked().iter().map(|member| member.key).collect();
-        assert_eq!((blocked, members.ready(), members.len()), (vec![3], 3, 4));
+        let blocked: Vec<u64> = subscriptions.blocked().iter().map(|one| one.key).collect();
+        assert_eq!(
+            (blocked, subscriptions.ready(), subscriptions.len()),
+            (vec![3], 3, 4)
+        );
     }
 
     #[test]
-    fn a_slot_left_is_given_to_the_next_to_join() {
-        let (mut members, subscriptions) = members_of(0..3);
-        members.leave(members.place(subscriptions[1]).unwrap());
-        let joined = members.join(7, 0);
-        assert_eq!(joined, subscriptions[1]);
-        assert_eq!(key(&members, joined), Some(7));
-        assert_eq!(members.join(8, 0).slot(), 3);
+    fn removed_id_is_given_to_the_next_subscription() {
+        let (mut subscriptions, ids) = subscriptions_of(0..3);
+        subscriptions.remove(index(&subscriptions, ids[1]));
+        let added = subscriptions.add(7, 0);
+        assert_eq!(added, ids[1]);
+        assert_eq!(key(&subscriptions, added), Some(7));
+        assert_eq!(subscriptions.add(8, 0).slot(), 3);
     }
 
     #[test]
-    fn one_who_joins_is_ready_though_others_are_blocked() {
-        let (mut members, subscriptions) = members_of(0..2);
-        members.block(members.place(subscriptions[0]).unwrap());
-        let joined = members.join(2, 0);
-        assert!(!members.is_blocked(members.place(joined).unwrap()));
-        assert!(members.is_blocked(members.place(subscriptions[0]).unwrap()));
+    fn new_subscription_is_ready_while_others_are_blocked() {
+        let (mut subscriptions, ids) = subscriptions_of(0..2);
+        subscriptions.block(index(&subscriptions, ids[0]));
+        let added = subscriptions.add(2, 0);
+        assert!(!subscriptions.is_blocked(index(&subscriptions, added)));
+        assert!(subscriptions.is_blocked(index(&subscriptions, ids[0])));
     }
 
     #[test]
-    fn the_last_blocked_member_can_leave() {
-        let (mut members, subscriptions) = members_of(0..2);
-        for subscription in &subscriptions {
-            members.block(members.place(*subscription).unwrap());
+    fn last_blocked_subscription_can_be_removed() {
+        let (mut subscriptions, ids) = subscriptions_of(0..2);
+        for id in &ids {
+            subscriptions.block(index(&subscriptions, *id));
         }
-        assert_eq!(
-            members.leave(members.place(subscriptions[0]).unwrap()).key,
-            0
-        );
-        assert_eq!(
-            members.leave(members.place(subscriptions[1]).unwrap()).key,
-            1
-        );
-        assert_eq!((members.len(), members.ready()), (0, 0));
-        assert_eq!(key(&members, subscriptions[0]), None);
+        for (number, id) in ids.iter().enumerate() {
+            let removed = subscriptions.remove(index(&subscriptions, *id));
+            assert_eq!(removed.key, number as u64);
+        }
+        assert_eq!((subscriptions.len(), subscriptions.ready()), (0, 0));
+        assert_eq!(key(&subscriptions, ids[0]), None);
     }
 }

@@ -1,27 +1,25 @@
-//! A connection's own bytes: what goes to this one peer and to no other.
+//! The write queue of one connection: bytes for this peer alone.
 //!
 //! ```text
-//!   on the wire   ...half of a record | remainder | buffer: pong, close, ... | next record...
-//!                                     ^ what the room wrote ends here
+//!   on the wire   ...part of a record | remainder | buffer: pong, close, ... | next record...
+//!                                     ^ the room has written up to here
 //! ```
 //!
-//! The *remainder* of a record that was begun goes first: nothing may stand
+//! The *remainder* of a partly written record goes first: nothing may be written
 //! inside a record. Then the *buffer*: control frames and messages to this
-//! connection alone. They pass whatever the room's log still has for it, at the
-//! end of a record; so before writing the buffer, ask
+//! connection alone. They are written before the records that still wait in the
+//! room's log, at the end of a record. So before writing the buffer, ask
 //! [`Room::unfinished`](super::Room::unfinished), and finish that record with
 //! [`Room::finish_record`](super::Room::finish_record).
 //!
-//! Cost: 40 bytes for a connection that has nothing to say; the buffer
-//! is given back as soon as it is drained, for the next connection that has
-//! something to say: [`WriteQueue::advance`]. The buffer does not bound itself:
-//! whoever fills it looks at [`WriteQueue::bytes`] first.
+//! Cost: 40 bytes for a connection with an empty queue. The memory of the buffer is
+//! released as soon as it is drained, and can serve the next connection:
+//! [`WriteQueue::advance`]. The queue does not limit itself: the caller compares
+//! [`WriteQueue::bytes`] with its limit before adding to it.
 
 use std::sync::Arc;
 
-/// The rest of a record of which the peer has the beginning.
-///
-/// Either a copy of it or a reference to a large record, as the log had it.
+/// The rest of a partly written record: a copy, or a reference to a large record.
 #[derive(Clone, Debug)]
 pub struct Remainder {
     record: Arc<[u8]>,
@@ -35,12 +33,12 @@ impl Remainder {
         Remainder { record, written }
     }
 
-    /// What is still to be written.
+    /// The bytes that have not been written.
     pub fn bytes(&self) -> &[u8] {
         &self.record[self.written..]
     }
 
-    /// Takes note that the first `bytes` were written.
+    /// The first `bytes` have been written.
     pub fn advance(&mut self, bytes: usize) {
         self.written += bytes.min(self.bytes().len());
     }
@@ -51,7 +49,7 @@ impl Remainder {
     }
 }
 
-/// The bytes that one connection has to write besides its rooms' records.
+/// The bytes that wait for one connection besides its rooms' records.
 ///
 /// ```
 /// use yamabiko::broadcast::WriteQueue;
@@ -61,22 +59,22 @@ impl Remainder {
 /// write_queue.buffer().extend_from_slice(b"\x88\x02\x03\xE8"); // a close
 /// assert_eq!(write_queue.bytes(), 6);
 ///
-/// write_queue.advance(3); // what the socket took
+/// write_queue.advance(3); // the socket accepted three bytes
 /// assert_eq!(write_queue.slices(), [b"".as_slice(), b"\x02\x03\xE8"]);
 /// write_queue.advance(3);
 /// assert!(write_queue.is_empty());
 /// ```
 #[derive(Debug, Default)]
 pub struct WriteQueue {
-    /// Boxed, because hardly any connection ever has one.
+    /// Boxed: few connections ever have one.
     remainder: Option<Box<Remainder>>,
     buffer: Vec<u8>,
-    /// Bytes at the front that are gone; 0 when the buffer is empty.
+    /// Bytes at the front of `buffer` that are written; 0 when it is empty.
     buffer_written: usize,
 }
 
 impl WriteQueue {
-    /// An empty write queue, which has allocated nothing.
+    /// An empty write queue. Allocates nothing.
     pub fn new() -> WriteQueue {
         WriteQueue::default()
     }
@@ -97,17 +95,17 @@ impl WriteQueue {
         self.buffer.extend_from_slice(frames);
     }
 
-    /// The buffer, to append whole frames to: exactly what has not been written
-    /// of it. Costs a move of these bytes after each write that was cut short.
+    /// The buffer, to append whole frames to: exactly its unwritten bytes. Costs a
+    /// move of these bytes after a partial write.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         self.buffer.drain(..self.buffer_written);
         self.buffer_written = 0;
         &mut self.buffer
     }
 
-    /// Puts the rest of a record before everything else. A second one goes
-    /// after the first. To be called while no frame of the buffer is partly
-    /// written: a room has then been refused, and began no record.
+    /// Puts the rest of a record before everything else; a second one after the
+    /// first. Must not be called while a frame of the buffer is partly written: rooms
+    /// do not begin a record then.
     pub fn finish_first(&mut self, remainder: Remainder) {
         debug_assert_eq!(self.buffer_written, 0, "a record was begun inside a frame");
         let first = match self.remainder.take() {
@@ -117,16 +115,16 @@ impl WriteQueue {
         self.remainder = Some(first).filter(|first| !first.is_empty()).map(Box::new);
     }
 
-    /// What waits, in the order in which to write it; either may be empty.
+    /// The waiting bytes in the order in which to write them; each may be empty.
     pub fn slices(&self) -> [&[u8]; 2] {
         let remainder = self.remainder.as_ref().map_or(&[][..], |rest| rest.bytes());
         [remainder, &self.buffer[self.buffer_written..]]
     }
 
-    /// Takes note that the first `bytes` were written, and frees what is done.
-    /// Returns the buffer, cleared, when all of the buffer is written, and
-    /// else one without memory: who fills many write queues, one after the other, can
-    /// put it into the [`buffer`](WriteQueue::buffer) of the next.
+    /// The first `bytes` have been written; frees the written parts. Returns the
+    /// cleared buffer when all of it is written, else a vector without memory. A
+    /// caller that fills many write queues in turn can put it into the
+    /// [`buffer`](WriteQueue::buffer) of the next.
     pub fn advance(&mut self, bytes: usize) -> Vec<u8> {
         let mut of_buffer = bytes;
         if let Some(remainder) = &mut self.remainder {
@@ -163,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_write_queue_is_small_and_holds_no_buffer() {
+    fn empty_write_queue_is_small_and_holds_no_memory() {
         assert!(size_of::<WriteQueue>() <= 40);
         let mut write_queue = WriteQueue::new();
         write_queue.push(b"pong");
@@ -175,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_of_a_record_goes_before_the_buffer_however_it_is_cut() {
+    fn rest_of_a_record_goes_before_the_buffer_whatever_the_socket_accepts() {
         for step in 1..=9 {
             let mut write_queue = WriteQueue::new();
             write_queue.push(b"pong");
@@ -193,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_buffer_shows_exactly_what_is_unwritten() {
+    fn buffer_contains_exactly_the_unwritten_bytes() {
         let mut write_queue = WriteQueue::new();
         write_queue.push(b"pong");
         write_queue.advance(3);
@@ -203,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drained_buffer_is_given_away() {
+    fn advance_returns_a_drained_buffer() {
         let mut write_queue = WriteQueue::new();
         *write_queue.buffer() = Vec::with_capacity(100);
         write_queue.push(b"pong");
@@ -214,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn advancing_beyond_the_end_is_advancing_to_the_end() {
+    fn advancing_beyond_the_end_advances_to_the_end() {
         let mut write_queue = WriteQueue::new();
         write_queue.push(b"pong");
         write_queue.advance(usize::MAX);
@@ -225,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_remainder_follows_the_first() {
+    fn second_remainder_follows_the_first() {
         let mut write_queue = WriteQueue::new();
         write_queue.finish_first(rest_of_record(4));
         write_queue.finish_first(rest_of_record(3));
@@ -233,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_remainder_is_none() {
+    fn empty_remainder_is_discarded() {
         let mut write_queue = WriteQueue::new();
         write_queue.finish_first(rest_of_record(RECORD.len()));
         assert!(write_queue.is_empty() && write_queue.remainder.is_none());
