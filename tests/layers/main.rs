@@ -104,7 +104,7 @@ const LAYERS: [Layer; 9] = [
     Layer {
         name: "crates/cli/src",
         may: &[
-            "crate", "yamabiko", "yamabiko_load", "std", "core", "alloc", "lexopt",
+            "crate", "yamabiko", "yamabiko_load", "std", "core", "alloc", "clap", "clap_complete", "clap_mangen",
             "signal_hook", "ctrlc", "serde_json", "getrandom", "httpdate", "crossterm",
             "unicode_segmentation", "unicode_width",
         ],

@@ -4,12 +4,12 @@
 use yamabiko::server::{Admission, Config, Context, Handler, Message, Origins, Refusal, Upgrade};
 use yamabiko::websocket::Limits;
 
-use super::arguments::ServerOptions;
+use super::arguments::ServerSettings;
 use super::output::NAME_AND_VERSION;
 use super::serving;
 
-pub(super) fn run(options: ServerOptions) -> Result<(), String> {
-    serving::serve(configure(options), Echo, |address| {
+pub(super) fn run(settings: ServerSettings) -> Result<(), String> {
+    serving::serve(configure(settings), Echo, |address| {
         format!(
             "{}: echo on {}\n",
             NAME_AND_VERSION,
@@ -18,12 +18,12 @@ pub(super) fn run(options: ServerOptions) -> Result<(), String> {
     })
 }
 
-/// The flags over the defaults. On a loopback address pages of any origin are let in if
-/// none is named, also those of a file (`Origin: null`): a test page can be anywhere, and
-/// all that a page gets of this server is what it has sent.
-pub(super) fn configure(options: ServerOptions) -> Config {
-    let names_origins = !options.allow_origins.is_empty();
-    let mut config = serving::configure(defaults(), options);
+/// The settings over the defaults. On a loopback address pages of every origin may connect
+/// if no origin is named, also those of a file (`Origin: null`): a test page can be anywhere,
+/// and this server sends a page only what the page has sent.
+pub(super) fn configure(settings: ServerSettings) -> Config {
+    let names_origins = !settings.allow_origins.is_empty();
+    let mut config = settings.apply_to(defaults());
     if !names_origins && config.listen.ip().is_loopback() {
         config.origins = Origins::Any;
     }
@@ -31,7 +31,7 @@ pub(super) fn configure(options: ServerOptions) -> Config {
 }
 
 /// Messages of 16 MiB, which the Autobahn suite sends and wants back.
-fn defaults() -> Config {
+pub(super) fn defaults() -> Config {
     Config {
         listen: ([127, 0, 0, 1], 9001).into(),
         limits: Limits {

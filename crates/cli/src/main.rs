@@ -1,12 +1,12 @@
-//! The program `yamabiko`: words in, one exit code out.
+//! The program `yamabiko`: arguments in, an exit status out.
 //!
-//! [`arguments`] reads the words, [`help`] says what they may be, and each command
-//! has a file. A command that fails says why in one line on standard error:
+//! [`arguments`] reads the command line, and each command has a file. A command that fails
+//! says why in one line on standard error:
 //!
 //! | exit status | when |
 //! |---|---|
-//! | 0 | it was done |
-//! | 1 | it could not be done |
+//! | 0 | success |
+//! | 1 | failure |
 //! | 2 | usage error |
 //! | 130 | a second signal ended it at once |
 
@@ -18,52 +18,46 @@ mod chat;
 #[cfg(windows)]
 mod console;
 mod echo;
-mod help;
+mod generate;
 mod output;
 mod serve;
 mod serving;
 #[cfg(unix)]
 mod signals;
-mod values;
 
 use std::env;
 use std::process::ExitCode;
 
-use arguments::Command;
+use arguments::{Command, Stop};
 #[cfg(windows)]
 use console as signals;
-use output::{NAME_AND_VERSION, complain, say};
-
-/// Could not be done.
-const FAILURE: u8 = 1;
-/// Usage error.
-const USAGE: u8 = 2;
+use output::{Failure, NAME_AND_VERSION, complain, say};
 
 fn main() -> ExitCode {
     // The first argument is the program's own name.
-    let command = match arguments::parse(env::args_os().skip(1)) {
-        Ok(command) => command,
-        Err(error) => return failed(&error.to_string(), USAGE),
+    let done = match arguments::parse(env::args_os().skip(1)) {
+        Ok(command) => obey(command),
+        Err(Stop::Help(text)) => say(&text).map_err(Failure::from),
+        Err(Stop::Version) => say(&format!("{NAME_AND_VERSION}\n")).map_err(Failure::from),
+        Err(Stop::Usage(message)) => Err(Failure::Usage(message)),
     };
-    match obey(command) {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => failed(&message, FAILURE),
+        Err(failure) => {
+            complain(failure.message());
+            ExitCode::from(failure.exit_status())
+        }
     }
 }
 
-fn failed(message: &str, code: u8) -> ExitCode {
-    complain(message);
-    ExitCode::from(code)
-}
-
-/// `Err`: the line that says what went wrong, without the program's name.
-fn obey(command: Command) -> Result<(), String> {
+fn obey(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Help(topic) => say(&help::text(topic)),
-        Command::Version => say(&format!("{NAME_AND_VERSION}\n")),
-        Command::Serve(options) => serve::run(options),
-        Command::Echo(options) => echo::run(options),
-        Command::Chat(options) => chat::run(options),
-        Command::Bench(options) => bench::run(*options),
+        Command::Serve(settings) => serve::run(settings)?,
+        Command::Echo(settings) => echo::run(settings)?,
+        Command::Chat(settings) => chat::run(settings)?,
+        Command::Bench(arguments) => bench::run(&arguments)?,
+        Command::Completions { shell } => generate::completions(shell)?,
+        Command::Man { directory } => generate::manual(&directory)?,
     }
+    Ok(())
 }

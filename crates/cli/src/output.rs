@@ -9,6 +9,34 @@ pub(crate) const NAME_AND_VERSION: &str = concat!("yamabiko ", env!("CARGO_PKG_V
 /// The exit status after a second signal: 128 and the number of SIGINT, as shells have it.
 pub(crate) const INTERRUPTED: i32 = 130;
 
+/// Why a command did not succeed: one line, without the program's name.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Failure {
+    Failed(String),
+    Usage(String),
+}
+
+impl Failure {
+    pub(crate) fn message(&self) -> &str {
+        match self {
+            Failure::Failed(message) | Failure::Usage(message) => message,
+        }
+    }
+
+    pub(crate) fn exit_status(&self) -> u8 {
+        match self {
+            Failure::Failed(_) => 1,
+            Failure::Usage(_) => 2,
+        }
+    }
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Failure {
+        Failure::Failed(message)
+    }
+}
+
 /// Prints to standard output. That nobody reads it (`| head`) is no failure.
 pub(crate) fn say(text: &str) -> Result<(), String> {
     let mut output = io::stdout().lock();

@@ -3,12 +3,12 @@
 use yamabiko::chat::Chat;
 use yamabiko::server::Config;
 
-use super::arguments::ServerOptions;
+use super::arguments::ServerSettings;
 use super::output::NAME_AND_VERSION;
 use super::serving;
 
-pub(super) fn run(options: ServerOptions) -> Result<(), String> {
-    let config = serving::configure(Config::default(), options);
+pub(super) fn run(settings: ServerSettings) -> Result<(), String> {
+    let config = settings.apply_to(Config::default());
     serving::serve(config, Chat::new(), |address| {
         format!(
             "{}: open {}\n",

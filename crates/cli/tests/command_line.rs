@@ -1,4 +1,4 @@
-//! The built program from outside: words, lines, exit codes and signals.
+//! The built program from outside: arguments, environment, output, exit codes and signals.
 //!
 //! Every server here listens on a free port of the loopback interface, and every
 //! wait for a line has an end.
@@ -153,48 +153,48 @@ fn ask(address: &str, request: &str) -> String {
 }
 
 // ---------------------------------------------------------------------------
-// Words
+// Arguments and environment
 // ---------------------------------------------------------------------------
 
 #[test]
-fn version_and_help_are_said_on_standard_output() {
+fn version_and_help_are_written_to_standard_output() {
     let version = concat!("yamabiko ", env!("CARGO_PKG_VERSION"), "\n");
     assert_eq!(run(&["--version"]).stdout, version.as_bytes());
-    for (words, first_line) in [
-        (&["--help"][..], "yamabiko: WebSocket (RFC 6455), said once"),
-        (&["help"], "yamabiko: WebSocket (RFC 6455), said once"),
+    for (arguments, first_line) in [
+        (&["--help"][..], "yamabiko: a WebSocket broadcast server"),
+        (&["help"], "yamabiko: a WebSocket broadcast server"),
         (&["serve", "--help"], "yamabiko serve: the chat server"),
         (&["help", "echo"], "yamabiko echo: a server that sends"),
         (&["chat", "-h"], "yamabiko chat: a terminal client"),
     ] {
-        let output = run(words);
+        let output = run(arguments);
         assert_eq!(output.status.code(), Some(0));
         assert!(
             output.stdout.starts_with(first_line.as_bytes()),
-            "{words:?}"
+            "{arguments:?}"
         );
         assert_eq!(output.stderr, b"");
     }
 }
 
 #[test]
-fn word_that_makes_no_sense_is_one_line_and_exit_code_2() {
-    for (words, complaint) in [
+fn usage_error_is_one_line_and_exit_code_2() {
+    for (arguments, complaint) in [
         (
             &["sing"][..],
-            "there is no command 'sing' (see 'yamabiko --help')",
+            "unrecognized subcommand 'sing' (see 'yamabiko --help')",
         ),
         (
             &["--sing"],
-            "invalid option '--sing' (see 'yamabiko serve --help')",
+            "unexpected argument '--sing' found (see 'yamabiko serve --help')",
         ),
         (
             &["echo", "x"],
-            "unexpected argument \"x\" (see 'yamabiko echo --help')",
+            "unexpected argument 'x' found (see 'yamabiko echo --help')",
         ),
         (
             &["chat"],
-            "chat needs a URL such as ws://127.0.0.1:8080/chat/lobby (see 'yamabiko chat --help')",
+            "the following required arguments were not provided: <URL> (see 'yamabiko chat --help')",
         ),
         (
             &["--ping-interval", "-3"],
@@ -203,12 +203,179 @@ fn word_that_makes_no_sense_is_one_line_and_exit_code_2() {
         ),
         (
             &["--listen", "127.0.0.1:0", "--listen", "127.0.0.1:1"],
-            "--listen is given twice (see 'yamabiko serve --help')",
+            "the argument '--listen <IP:PORT>' cannot be used multiple times (see 'yamabiko serve --help')",
+        ),
+        (
+            &["bench", "idle", "ws://h/", "--rate", "3"],
+            "--rate is not for 'bench idle' (see 'yamabiko bench --help')",
         ),
     ] {
-        let told = failure(run(words));
+        let told = failure(run(arguments));
         assert_eq!(told, (Some(2), format!("yamabiko: {complaint}\n")));
     }
+}
+
+#[test]
+fn environment_variable_is_a_setting_that_an_option_overrides() {
+    let mut program = yamabiko(&["serve"]);
+    program.env("YAMABIKO_LISTEN", "127.0.0.1:0");
+    program.env("YAMABIKO_NO_COMPRESS", "true");
+    program.env("YAMABIKO_ALLOW_ORIGIN", "https://one.example,null");
+    let program = Program::start_command(&mut program);
+    let line = program.line();
+    let (_, url) = line.split_once("://").expect("an address");
+    let address = url.trim_end_matches('/');
+    for origin in ["https://one.example", "null"] {
+        assert_eq!(connect_from(address, origin), 101, "{origin}");
+    }
+    let offer = Client::builder(&format!("ws://{address}/chat/lobby"));
+    let client = offer.deflate(DeflateConfig::default()).connect();
+    assert_eq!(client.expect("it listens").deflate(), None);
+    // The address is in use: the program says which one it has tried.
+    for (arguments, listens_on) in [
+        (&["echo"][..], address),
+        (&["echo", "--listen", address], address),
+    ] {
+        let mut command = yamabiko(arguments);
+        let variable = match arguments {
+            ["echo"] => listens_on,
+            _ => "not read",
+        };
+        let told = failure(output(command.env("YAMABIKO_LISTEN", variable)));
+        let complaint =
+            format!("yamabiko: cannot listen on {listens_on}: address already in use\n");
+        assert_eq!(told, (Some(1), complaint));
+    }
+}
+
+#[test]
+fn wrong_environment_variable_is_a_usage_error_that_names_it() {
+    for (command, variable, value, expected) in [
+        ("serve", "YAMABIKO_LISTEN", "8080", "expected IP:PORT"),
+        (
+            "echo",
+            "YAMABIKO_WORKERS",
+            "0",
+            "expected a whole number from 1",
+        ),
+        (
+            "serve",
+            "YAMABIKO_WORKERS",
+            "",
+            "expected a whole number from 1",
+        ),
+        (
+            "serve",
+            "YAMABIKO_NO_COMPRESS",
+            "maybe",
+            "expected true or false",
+        ),
+        (
+            "serve",
+            "YAMABIKO_SLOW_READERS",
+            "wait",
+            "expected disconnect, skip or latest",
+        ),
+    ] {
+        let told = failure(output(yamabiko(&[command]).env(variable, value)));
+        assert_eq!(told.0, Some(2));
+        let start = format!("yamabiko: {variable} '{value}': {expected}");
+        assert!(told.1.starts_with(&start), "{}", told.1);
+        let end = format!("(see 'yamabiko {command} --help')\n");
+        assert!(
+            told.1.ends_with(&end) && told.1.lines().count() == 1,
+            "{}",
+            told.1
+        );
+    }
+}
+
+#[test]
+fn completions_for_each_shell_name_commands_and_options() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let output = run(&["completions", shell]);
+        assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]));
+        let script = String::from_utf8(output.stdout).expect("text");
+        for name in ["serve", "bench", "ping-interval", "slow-percent"] {
+            assert!(script.contains(name), "{shell}: {name}");
+        }
+    }
+}
+
+#[test]
+fn bash_accepts_its_completions() {
+    let script = run(&["completions", "bash"]).stdout;
+    let mut bash = Command::new("bash");
+    bash.arg("-n").stdin(Stdio::piped()).stderr(Stdio::piped());
+    // A system without bash needs none.
+    let Ok(mut child) = bash.spawn() else {
+        return;
+    };
+    let mut input = child.stdin.take().expect("a pipe");
+    input.write_all(&script).expect("it reads");
+    drop(input);
+    let output = output_of(child, PATIENCE);
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{output:?}"
+    );
+}
+
+/// A folder that is removed when the test is done with it.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let name = format!("yamabiko-{name}-{}", std::process::id());
+        Folder(std::env::temp_dir().join(name))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn manual_has_a_page_for_each_command_with_all_its_options() {
+    let folder = Folder::new("manual");
+    let output = run(&["man", folder.0.to_str().expect("text")]);
+    assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]));
+    for (page, texts) in [
+        ("yamabiko", &["yamabiko", "serve", "bench"][..]),
+        ("yamabiko-serve", &["ping\\-interval", "127.0.0.1:8080"]),
+        ("yamabiko-echo", &["ping\\-interval", "127.0.0.1:9001"]),
+        ("yamabiko-chat", &["name", "/who"]),
+        ("yamabiko-bench", &["slow\\-percent", "fan\\-out"]),
+        ("yamabiko-completions", &["zsh"]),
+        ("yamabiko-man", &["DIR"]),
+    ] {
+        let path = folder.0.join(format!("{page}.1"));
+        let text = std::fs::read_to_string(&path).expect(page);
+        for expected in texts {
+            assert!(text.contains(expected), "{page}: {expected}");
+        }
+        assert_eq!(formatting_warnings(&path), "", "{page}");
+    }
+}
+
+/// What the formatter of manual pages complains about, if this system has one.
+fn formatting_warnings(page: &std::path::Path) -> String {
+    let mut groff = Command::new("groff");
+    groff.args(["-man", "-ww", "-z", "-Tutf8"]).arg(page);
+    groff.stdout(Stdio::null()).stderr(Stdio::piped());
+    match groff.spawn() {
+        Ok(child) => String::from_utf8(output_of(child, PATIENCE).stderr).expect("text"),
+        Err(_) => String::new(),
+    }
+}
+
+#[test]
+fn manual_that_cannot_be_written_is_one_line_and_exit_code_1() {
+    let (code, complaint) = failure(run(&["man", "/dev/null/manual"]));
+    let expected = "yamabiko: cannot write to /dev/null/manual: not a directory\n";
+    assert_eq!((code, &*complaint), (Some(1), expected));
 }
 
 #[test]

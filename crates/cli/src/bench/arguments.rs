@@ -1,309 +1,424 @@
-//! The words behind `bench` as [`Options`].
+//! The arguments of `bench`, and the plan that they make.
 //!
-//! A pure function, as [`crate::arguments`] is: it opens nothing. Each flag is a
-//! setting of the plan, which checks what the settings say of each other; its errors
-//! are told in terms of the flags.
+//! Each option is a setting of [`PlanBuilder`], which has the defaults and checks what the
+//! settings say about each other; its errors are reported in terms of the options.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
 
-use lexopt::{Arg, Parser, ValueExt};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use yamabiko_load::{Error, MESSAGE_BYTES, Pace, Payload, Plan, PlanBuilder, RATES, Scenario};
 
+use crate::arguments::values::{Interval, bytes, interval, seconds, seconds_text};
 use crate::output::chain;
-use crate::values::{Given, bytes, interval, seconds, value};
-
-/// What the words behind `bench` ask for.
-#[derive(Debug)]
-pub(crate) enum Parsed {
-    Run(Box<Options>),
-    Help,
-    Version,
-}
 
 /// One run, and how it is shown.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Options {
-    pub plan: Plan,
-    /// The report as JSON, not as a table.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(after_help = UNITS, after_long_help = DETAILS)]
+pub(crate) struct Arguments {
+    /// What is measured
+    #[arg(value_parser = scenarios())]
+    pub scenario: Scenario,
+    /// The server: ws://HOST[:PORT]/PATH
+    pub url: String,
+
+    /// Connections, the members
+    #[arg(long, value_name = "N", value_parser = number, help_heading = LOAD)]
+    pub connections: Option<u32>,
+    /// Members that publish: the first N
+    #[arg(long, value_name = "N", value_parser = number, help_heading = LOAD)]
+    pub publishers: Option<u32>,
+    /// Bytes of a message, 40 to 16MiB
+    #[arg(long = "bytes", value_name = "BYTES", value_parser = message_bytes, help_heading = LOAD)]
+    pub message_bytes: Option<usize>,
+    /// Closed loop: messages of a publisher in flight; it sends the next one when it
+    /// receives its own
+    #[arg(long, value_name = "N", value_parser = window, help_heading = LOAD)]
+    pub window: Option<NonZeroU32>,
+    /// Open loop: messages a second, of all publishers together
+    ///
+    /// The latency of a message counts from the time at which it was due, however late it
+    /// was sent.
+    #[arg(long, value_name = "R", value_parser = rate, conflicts_with = "window", help_heading = LOAD)]
+    pub rate: Option<f64>,
+    /// The content of a message
+    #[arg(long, value_name = "KIND", value_parser = payloads(), help_heading = LOAD)]
+    pub payload: Option<Payload>,
+    /// Text messages, the default
+    #[arg(long, help_heading = LOAD)]
+    pub text: bool,
+    /// Binary messages
+    #[arg(long, conflicts_with = "text", help_heading = LOAD)]
+    pub binary: bool,
+    /// The server does not send messages back to their publisher
+    ///
+    /// In closed loop, a publisher is then paced by the receipts of another member.
+    #[arg(long, help_heading = LOAD)]
+    pub no_echo: bool,
+    /// Scenario slow: percentage of members that stop reading when the measuring begins,
+    /// 1 to 99
+    ///
+    /// The kernel of a member that does not read still takes 64 KiB for it.
+    #[arg(long, value_name = "P", value_parser = percent, help_heading = LOAD)]
+    pub slow_percent: Option<u32>,
+    /// Seconds that are measured
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = LOAD)]
+    pub duration: Option<Duration>,
+    /// Seconds of load before the measuring; 0: none
+    #[arg(long, value_name = "SECONDS", value_parser = interval, help_heading = LOAD)]
+    pub warm_up: Option<Interval>,
+    /// Seconds without a message, at the end, after which missing messages count as lost
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = LOAD)]
+    pub drain: Option<Duration>,
+    /// Threads, each with its share of the members
+    #[arg(long, value_name = "N", value_parser = number, help_heading = LOAD)]
+    pub threads: Option<u32>,
+    /// Offer permessage-deflate (RFC 7692); a server that declines is an error
+    ///
+    /// The offer is without context takeover. Messages of the server may be compressed;
+    /// messages of the load are not.
+    #[arg(long, help_heading = LOAD)]
+    pub compress: bool,
+
+    /// Connections that are opened in a second
+    #[arg(long, value_name = "R", value_parser = rate, help_heading = OPENING)]
+    pub connect_rate: Option<f64>,
+    /// Connections between SYN and 101; RFC 6455 asks clients for 1
+    #[arg(long, value_name = "N", value_parser = number, help_heading = OPENING)]
+    pub opening_at_once: Option<u32>,
+    /// Seconds for TCP and the opening handshake of one connection
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = OPENING)]
+    pub open_timeout: Option<Duration>,
+    /// Seconds between the last opening and the load
+    #[arg(long, value_name = "SECONDS", value_parser = interval, help_heading = OPENING)]
+    pub settle: Option<Interval>,
+    /// Connect from N addresses in turn, 127.0.0.2 and following, or from these addresses,
+    /// separated by commas: each has some 28,000 ports
+    #[arg(long, value_name = "N|IPS", value_parser = addresses, help_heading = OPENING)]
+    pub source_addresses: Option<SourceAddresses>,
+    /// A header field of the request; may be repeated
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header, help_heading = OPENING)]
+    pub headers: Vec<(String, String)>,
+    /// The request's Origin
+    #[arg(long, value_name = "ORIGIN", help_heading = OPENING)]
+    pub origin: Option<String>,
+    /// A subprotocol to offer; may be repeated
+    #[arg(long = "subprotocol", value_name = "NAME", help_heading = OPENING)]
+    pub subprotocols: Vec<String>,
+    /// A message that each connection sends when it is open, to log in or to subscribe
+    #[arg(long, value_name = "TEXT", help_heading = OPENING)]
+    pub hello: Option<String>,
+
+    /// The server's process on this machine: report its CPU time and memory (Linux)
+    #[arg(long, value_name = "PID", value_parser = number, help_heading = OUTPUT)]
+    pub pid: Option<u32>,
+    /// Report as JSON
+    #[arg(long, help_heading = OUTPUT)]
     pub json: bool,
-    /// `None`: if standard error is a terminal.
-    pub progress: Option<bool>,
+    /// Show the progress on standard error; the default if that is a terminal
+    #[arg(long, help_heading = OUTPUT)]
+    pub progress: bool,
+    /// Do not show the progress
+    #[arg(long, conflicts_with = "progress", help_heading = OUTPUT)]
+    pub no_progress: bool,
 }
 
-/// The flags as they were given.
-#[derive(Default)]
-struct Flags {
-    settings: Vec<Setting>,
-    json: bool,
-    progress: Option<bool>,
-    given: Given,
-}
+/// The addresses that are connected from.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SourceAddresses(Vec<IpAddr>);
 
-/// What a flag changes in the plan.
-type Setting = Box<dyn FnOnce(PlanBuilder) -> PlanBuilder>;
+const LOAD: &str = "Load";
+const OPENING: &str = "Opening";
+const OUTPUT: &str = "Output";
 
-/// Reads the words behind `bench`.
-pub(crate) fn parse(parser: &mut Parser) -> Result<Parsed, lexopt::Error> {
-    let (mut scenario, mut url) = (None, None);
-    let mut flags = Flags::default();
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Arg::Short('h') | Arg::Long("help") => return Ok(Parsed::Help),
-            Arg::Short('V') | Arg::Long("version") => return Ok(Parsed::Version),
-            Arg::Long(flag) => {
-                let flag = flag.to_owned();
-                read_flag(&flag, parser, &mut flags)?;
-                flags.given.add(flag, &["header", "subprotocol"])?;
-            }
-            Arg::Value(word) if scenario.is_none() => scenario = Some(named(&word.string()?)?),
-            Arg::Value(word) if url.is_none() => url = Some(word.string()?),
-            other => return Err(other.unexpected()),
-        }
+const UNITS: &str = "\
+Bytes are written as 65536, 64KiB or 1MiB; seconds may have decimals: 0.25.";
+
+const DETAILS: &str = "\
+Bytes are written as 65536, 64KiB or 1MiB; seconds may have decimals: 0.25.
+
+Every message carries its publisher, its number and its time in 40 bytes, as text. Every number \
+is checked at every member: a message that is lost, doubled, out of order or changed makes the \
+exit status 1. The latency of every delivery is measured, from sending to receiving; nothing is \
+sampled. Messages of others in the same room are not counted.
+
+Ctrl-C ends the measuring and prints the report so far. Exit status: 0 success; 1 the server \
+failed, or there was none; 2 usage error.
+
+Examples:
+  yamabiko bench fan-out ws://127.0.0.1:8080/broadcast/bench --connections 1000
+  yamabiko bench echo ws://127.0.0.1:9001/ --rate 5000 --connections 50
+  yamabiko bench idle ws://127.0.0.1:8080/broadcast/bench --connections 10000 \\
+      --pid $(pgrep -x yamabiko)";
+
+impl Arguments {
+    /// The plan of these arguments.
+    ///
+    /// # Errors
+    /// A usage error: a setting that does not fit the scenario or another setting.
+    pub(crate) fn plan(&self) -> Result<Plan, String> {
+        let plan = self.set_opening(self.set_load(Plan::builder(self.scenario, &self.url)));
+        plan.build().map_err(|error| self.explain(&error))
     }
-    let scenario = scenario.ok_or("bench needs a scenario: fan-out, idle, echo or slow")?;
-    let url = url.ok_or("bench needs a URL such as ws://127.0.0.1:8080/broadcast/bench")?;
-    Ok(Parsed::Run(Box::new(flags.options(scenario, url)?)))
-}
 
-fn named(word: &str) -> Result<Scenario, String> {
-    Scenario::ALL
-        .into_iter()
-        .find(|scenario| scenario.name() == word)
-        .ok_or_else(|| format!("there is no scenario '{word}': fan-out, idle, echo or slow"))
-}
-
-fn read_flag(flag: &str, parser: &mut Parser, flags: &mut Flags) -> Result<(), lexopt::Error> {
-    match flag {
-        "json" => flags.json = true,
-        "progress" => flags.progress = Some(true),
-        "no-progress" => flags.progress = Some(false),
-        _ => {
-            let setting = match load_setting(flag, parser)? {
-                Some(setting) => Some(setting),
-                None => opening_setting(flag, parser)?,
-            };
-            let setting = setting.ok_or_else(|| Arg::Long(flag).unexpected())?;
-            flags.settings.push(setting);
-        }
+    /// Whether the progress is shown. `None`: if standard error is a terminal.
+    pub(crate) fn shows_progress(&self) -> Option<bool> {
+        (self.progress || self.no_progress).then_some(self.progress)
     }
-    Ok(())
-}
 
-/// `None`: no such flag.
-fn load_setting(flag: &str, parser: &mut Parser) -> Result<Option<Setting>, lexopt::Error> {
-    Ok(Some(match flag {
-        "connections" => set(value(flag, parser, number)?, PlanBuilder::connections),
-        "publishers" => set(value(flag, parser, number)?, PlanBuilder::publishers),
-        "bytes" => set(
-            value(flag, parser, message_bytes)?,
-            PlanBuilder::message_bytes,
-        ),
-        "window" => set(value(flag, parser, window)?, PlanBuilder::pace),
-        "rate" => set(Pace::Rate(value(flag, parser, rate)?), PlanBuilder::pace),
-        "duration" => set(value(flag, parser, seconds)?, PlanBuilder::duration),
-        "warm-up" => set(
-            value(flag, parser, interval)?.unwrap_or_default(),
-            PlanBuilder::warm_up,
-        ),
-        "settle" => set(
-            value(flag, parser, interval)?.unwrap_or_default(),
-            PlanBuilder::settle,
-        ),
-        "drain" => set(value(flag, parser, seconds)?, PlanBuilder::drain),
-        "text" => set(false, PlanBuilder::binary),
-        "binary" => set(true, PlanBuilder::binary),
-        "payload" => set(value(flag, parser, payload)?, PlanBuilder::payload),
-        "compress" => Box::new(PlanBuilder::compress),
-        "no-echo" => Box::new(PlanBuilder::no_echo),
-        "slow-percent" => set(value(flag, parser, percent)?, PlanBuilder::slow_percent),
-        "threads" => set(value(flag, parser, number)?, PlanBuilder::threads),
-        "pid" => set(value(flag, parser, number)?, PlanBuilder::pid),
-        _ => return Ok(None),
-    }))
-}
+    fn set_load(&self, plan: PlanBuilder) -> PlanBuilder {
+        let plan = set(plan, self.connections, PlanBuilder::connections);
+        let plan = set(plan, self.publishers, PlanBuilder::publishers);
+        let plan = set(plan, self.message_bytes, PlanBuilder::message_bytes);
+        let plan = set(plan, self.window.map(Pace::Window), PlanBuilder::pace);
+        let plan = set(plan, self.rate.map(Pace::Rate), PlanBuilder::pace);
+        let plan = set(plan, self.payload, PlanBuilder::payload);
+        let binary = (self.text || self.binary).then_some(self.binary);
+        let plan = set(plan, binary, PlanBuilder::binary);
+        let plan = set_if(plan, self.no_echo, PlanBuilder::no_echo);
+        let plan = set(plan, self.slow_percent, PlanBuilder::slow_percent);
+        let plan = set(plan, self.duration, PlanBuilder::duration);
+        let warm_up = self.warm_up.map(Interval::or_zero);
+        let plan = set(plan, warm_up, PlanBuilder::warm_up);
+        let plan = set(plan, self.drain, PlanBuilder::drain);
+        let plan = set(plan, self.threads, PlanBuilder::threads);
+        let plan = set_if(plan, self.compress, PlanBuilder::compress);
+        set(plan, self.pid, PlanBuilder::pid)
+    }
 
-/// `None`: no such flag.
-fn opening_setting(flag: &str, parser: &mut Parser) -> Result<Option<Setting>, lexopt::Error> {
-    Ok(Some(match flag {
-        "connect-rate" => set(value(flag, parser, rate)?, PlanBuilder::connect_rate),
-        "opening-at-once" => set(value(flag, parser, number)?, PlanBuilder::opening_at_once),
-        "open-timeout" => set(value(flag, parser, seconds)?, PlanBuilder::open_timeout),
-        "source-addresses" => set(
-            value(flag, parser, addresses)?,
-            PlanBuilder::source_addresses,
-        ),
-        "header" => set(value(flag, parser, field)?, |plan, (name, value)| {
-            plan.header(name, value)
-        }),
-        "origin" => set(parser.value()?.string()?, PlanBuilder::origin),
-        "subprotocol" => set(parser.value()?.string()?, PlanBuilder::subprotocol),
-        "hello" => set(parser.value()?.string()?, PlanBuilder::hello),
-        _ => return Ok(None),
-    }))
-}
-
-fn set<T: 'static>(value: T, method: fn(PlanBuilder, T) -> PlanBuilder) -> Setting {
-    Box::new(move |plan| method(plan, value))
-}
-
-impl Flags {
-    fn options(self, scenario: Scenario, url: String) -> Result<Options, String> {
-        self.check_opposites()?;
-        let plan = Plan::builder(scenario, url);
+    fn set_opening(&self, plan: PlanBuilder) -> PlanBuilder {
+        let plan = set(plan, self.connect_rate, PlanBuilder::connect_rate);
+        let plan = set(plan, self.opening_at_once, PlanBuilder::opening_at_once);
+        let plan = set(plan, self.open_timeout, PlanBuilder::open_timeout);
+        let settle = self.settle.map(Interval::or_zero);
+        let plan = set(plan, settle, PlanBuilder::settle);
+        let addresses = self.source_addresses.clone().map(|addresses| addresses.0);
+        let plan = set(plan, addresses, PlanBuilder::source_addresses);
+        let add_header =
+            |plan: PlanBuilder, (name, value): &(String, String)| plan.header(name, value);
+        let plan = self.headers.iter().fold(plan, add_header);
+        let plan = set(plan, self.origin.as_ref(), PlanBuilder::origin);
         let plan = self
-            .settings
-            .into_iter()
-            .fold(plan, |plan, setting| setting(plan));
-        Ok(Options {
-            plan: plan.build().map_err(|error| explain(&error, &self.given))?,
-            json: self.json,
-            progress: self.progress,
-        })
+            .subprotocols
+            .iter()
+            .fold(plan, PlanBuilder::subprotocol);
+        set(plan, self.hello.as_ref(), PlanBuilder::hello)
     }
 
-    /// Of two flags that exclude each other, not both.
-    fn check_opposites(&self) -> Result<(), String> {
-        for (one, other) in [
-            ("text", "binary"),
-            ("progress", "no-progress"),
-            ("window", "rate"),
-        ] {
-            if self.given.has(one) && self.given.has(other) {
-                return Err(format!("either --{one} or --{other}"));
+    /// What is wrong with a plan, in terms of the options.
+    fn explain(&self, error: &Error) -> String {
+        match error {
+            Error::InvalidSetting {
+                setting,
+                value,
+                reason,
+            } => {
+                let option = self.option_of(setting);
+                match value.is_empty() {
+                    true => format!("--{option}: {reason}"),
+                    false => format!("--{option} {value}: {reason}"),
+                }
             }
+            Error::UnusedSetting { setting, scenario } => {
+                let option = self.option_of(setting);
+                format!("--{option} is not for 'bench {scenario}'")
+            }
+            error => chain(error),
         }
-        Ok(())
+    }
+
+    /// The option that this setting came from.
+    fn option_of(&self, setting: &str) -> String {
+        match setting {
+            "message_bytes" => "bytes".to_owned(),
+            "pace" if self.rate.is_some() => "rate".to_owned(),
+            "pace" => "window".to_owned(),
+            "binary" if self.text => "text".to_owned(),
+            _ => setting.replace('_', "-"),
+        }
     }
 }
 
-/// What is wrong with a plan, in terms of the flags that made it.
-fn explain(error: &Error, given: &Given) -> String {
-    match error {
-        Error::InvalidSetting {
-            setting,
-            value,
-            reason,
-        } => {
-            let flag = flag_of(setting, given);
-            match value.is_empty() {
-                true => format!("--{flag}: {reason}"),
-                false => format!("--{flag} {value}: {reason}"),
-            }
-        }
-        Error::UnusedSetting { setting, scenario } => {
-            let flag = flag_of(setting, given);
-            format!("--{flag} is not for 'bench {scenario}'")
-        }
-        error => chain(error),
+fn set<T>(
+    plan: PlanBuilder,
+    value: Option<T>,
+    method: fn(PlanBuilder, T) -> PlanBuilder,
+) -> PlanBuilder {
+    match value {
+        Some(value) => method(plan, value),
+        None => plan,
     }
 }
 
-fn flag_of(setting: &str, given: &Given) -> String {
-    let flags: &[&str] = match setting {
-        "message_bytes" => &["bytes"],
-        "pace" => &["window", "rate"],
-        "binary" => &["text", "binary"],
-        _ => return setting.replace('_', "-"),
+fn set_if(
+    plan: PlanBuilder,
+    is_given: bool,
+    method: fn(PlanBuilder) -> PlanBuilder,
+) -> PlanBuilder {
+    if is_given { method(plan) } else { plan }
+}
+
+/// The defaults that the help names: the argument's name and its value.
+pub(crate) fn defaults() -> Vec<(&'static str, String)> {
+    let plan = |scenario| Plan::builder(scenario, "ws://127.0.0.1/");
+    let (slow, json, idle) = (
+        plan(Scenario::Slow).build(),
+        plan(Scenario::Slow).payload(Payload::Json).build(),
+        plan(Scenario::Idle).build(),
+    );
+    // A plan of defaults alone is always sound.
+    let (Ok(slow), Ok(json), Ok(idle)) = (slow, json, idle) else {
+        return Vec::new();
     };
-    let found = flags.iter().find(|flag| given.has(flag));
-    found.unwrap_or(&flags[0]).to_string()
+    let mut defaults = vec![
+        (
+            "connections",
+            format!("{}; idle: {}", slow.connections(), idle.connections()),
+        ),
+        ("publishers", slow.publishers().to_string()),
+        (
+            "message_bytes",
+            format!("{}; json: {}", slow.message_bytes(), json.message_bytes()),
+        ),
+        ("payload", "letters".to_owned()),
+        (
+            "slow_percent",
+            (100 * slow.slow_members() / slow.connections()).to_string(),
+        ),
+        ("duration", seconds_text(slow.duration())),
+        ("warm_up", seconds_text(slow.warm_up())),
+        ("drain", seconds_text(slow.drain())),
+        ("threads", slow.threads().to_string()),
+        ("connect_rate", "no limit".to_owned()),
+        ("opening_at_once", slow.opening_at_once().to_string()),
+        ("open_timeout", seconds_text(slow.open_timeout())),
+        ("settle", seconds_text(slow.settle())),
+    ];
+    if let Pace::Window(messages) = slow.pace() {
+        defaults.push(("window", messages.to_string()));
+    }
+    defaults
 }
 
-fn number(word: &str) -> Result<u32, String> {
-    let number: Result<NonZeroU32, _> = word.parse();
-    number
-        .map(NonZeroU32::get)
+fn scenarios() -> impl TypedValueParser<Value = Scenario> {
+    let named = |scenario: Scenario| {
+        PossibleValue::new(scenario.name()).help(match scenario {
+            Scenario::FanOut => {
+                "a server that broadcasts: every member receives what one publishes"
+            }
+            Scenario::Slow => "as fan-out, and a share of the members stops reading",
+            Scenario::Echo => "a server that echoes: a connection receives only its own messages",
+            Scenario::Idle => "connections that send nothing",
+            _ => "",
+        })
+    };
+    PossibleValuesParser::new(Scenario::ALL.map(named)).try_map(|name| {
+        let found = Scenario::ALL
+            .into_iter()
+            .find(|scenario| scenario.name() == name);
+        found.ok_or("no such scenario")
+    })
+}
+
+fn payloads() -> impl TypedValueParser<Value = Payload> {
+    let named = |name, help| PossibleValue::new(name).help(help);
+    PossibleValuesParser::new([
+        named("letters", "letters behind the head of 40 bytes"),
+        named(
+            "json",
+            "a JSON document with the head in it, to be compressed",
+        ),
+    ])
+    .map(|name| match name.as_str() {
+        "json" => Payload::Json,
+        _ => Payload::Letters,
+    })
+}
+
+fn number(value: &str) -> Result<u32, String> {
+    window(value).map(NonZeroU32::get)
+}
+
+fn window(value: &str) -> Result<NonZeroU32, String> {
+    value
+        .parse()
         .map_err(|_| "expected a whole number from 1".to_owned())
 }
 
-fn window(word: &str) -> Result<Pace, String> {
-    let messages = NonZeroU32::new(number(word)?);
-    messages
-        .map(Pace::Window)
-        .ok_or_else(|| "expected a whole number from 1".to_owned())
-}
-
-fn message_bytes(word: &str) -> Result<usize, String> {
-    let bytes = bytes(word)?;
+fn message_bytes(value: &str) -> Result<usize, String> {
+    let bytes = bytes(value)?;
     match MESSAGE_BYTES.contains(&bytes) {
         true => Ok(bytes),
         false => Err(format!("expected {} bytes to 16MiB", MESSAGE_BYTES.start())),
     }
 }
 
-fn payload(word: &str) -> Result<Payload, String> {
-    match word {
-        "letters" => Ok(Payload::Letters),
-        "json" => Ok(Payload::Json),
-        _ => Err("expected letters or json".to_owned()),
-    }
-}
-
-fn rate(word: &str) -> Result<f64, String> {
-    match word.parse() {
+fn rate(value: &str) -> Result<f64, String> {
+    match value.parse() {
         Ok(rate) if RATES.contains(&rate) => Ok(rate),
         _ => Err("expected a number a second, such as 5000 or 0.5".to_owned()),
     }
 }
 
-fn percent(word: &str) -> Result<u32, String> {
-    match word.parse() {
+fn percent(value: &str) -> Result<u32, String> {
+    match value.parse() {
         Ok(percent @ 1..=99) => Ok(percent),
         _ => Err("expected a whole number from 1 to 99".to_owned()),
     }
 }
 
-fn field(word: &str) -> Result<(String, String), String> {
-    let (name, value) = word
+fn header(value: &str) -> Result<(String, String), String> {
+    let (name, value) = value
         .split_once(':')
-        .ok_or_else(|| "expected a field such as 'Cookie: a=b'".to_owned())?;
+        .ok_or_else(|| "expected a header field such as 'Cookie: a=b'".to_owned())?;
     Ok((name.to_owned(), value.trim().to_owned()))
 }
 
-/// A number of loopback addresses, from 127.0.0.2 on, or the addresses
-/// themselves.
-fn addresses(word: &str) -> Result<Vec<IpAddr>, String> {
+/// A number of loopback addresses, 127.0.0.2 and following, or the addresses themselves.
+fn addresses(value: &str) -> Result<SourceAddresses, String> {
     let wanted = || "expected a number up to 65000, or addresses with commas between".to_owned();
-    if let Ok(count) = word.parse::<NonZeroUsize>() {
+    if let Ok(count) = value.parse::<NonZeroUsize>() {
         let first = u32::from(Ipv4Addr::new(127, 0, 0, 2));
         return match count.get() {
-            count @ 1..=65_000 => Ok((first..)
-                .take(count)
-                .map(|bits| Ipv4Addr::from(bits).into())
-                .collect()),
+            count @ 1..=65_000 => Ok(SourceAddresses(
+                (first..)
+                    .take(count)
+                    .map(|bits| Ipv4Addr::from(bits).into())
+                    .collect(),
+            )),
             _ => Err(wanted()),
         };
     }
-    word.split(',')
-        .map(|address| address.trim().parse().map_err(|_| wanted()))
-        .collect()
+    let addresses = value
+        .split(',')
+        .map(|address| address.trim().parse().map_err(|_| wanted()));
+    addresses.collect::<Result<_, _>>().map(SourceAddresses)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arguments::{self, Command, Topic};
-    use std::time::Duration;
+    use crate::arguments::tests::parse_line;
+    use crate::arguments::{Command, Stop};
 
     const URL: &str = "ws://127.0.0.1:9/room";
 
-    fn options(line: &str) -> Options {
-        match arguments::parse(line.split_whitespace().map(Into::into)) {
-            Ok(Command::Bench(options)) => *options,
+    fn arguments(line: &str) -> Arguments {
+        match parse_line(line) {
+            Ok(Command::Bench(arguments)) => *arguments,
             other => panic!("{line}: {other:?}"),
         }
     }
 
-    fn error(line: &str) -> String {
-        arguments::parse(line.split_whitespace().map(Into::into))
-            .expect_err(line)
-            .to_string()
+    fn plan(line: &str) -> Plan {
+        arguments(line).plan().expect(line)
     }
 
     #[test]
-    fn every_flag_reaches_its_setting() {
-        let found = options(&format!(
+    fn every_option_reaches_its_setting() {
+        let found = arguments(&format!(
             "bench slow --connections 50 --publishers 5 --bytes 1KiB --rate 250.5 --duration 3 \
              --warm-up 0 --settle 0.5 --drain 2 --binary --no-echo --slow-percent 25 --threads 2 \
              --connect-rate 100 --opening-at-once 1 --open-timeout 4 --source-addresses 2 \
@@ -337,54 +452,79 @@ mod tests {
             .pid(7)
             .payload(Payload::Json)
             .compress();
-        let expected = Options {
-            plan: plan.build().expect("sound"),
-            json: true,
-            progress: Some(false),
-        };
-        assert_eq!(found, expected);
+        assert_eq!(found.plan(), Ok(plan.build().expect("sound")));
+        assert_eq!((found.json, found.shows_progress()), (true, Some(false)));
     }
 
     #[test]
-    fn what_no_flag_says_has_the_defaults_of_the_plan() {
+    fn setting_without_an_option_has_the_default_of_the_plan() {
         for scenario in Scenario::ALL {
-            let plan = Plan::builder(scenario, URL).build().expect("sound");
-            let found = options(&format!("bench {} {URL}", scenario.name()));
-            let expected = Options {
-                plan,
-                json: false,
-                progress: None,
-            };
-            assert_eq!(found, expected);
+            let expected = Plan::builder(scenario, URL).build().expect("sound");
+            let found = arguments(&format!("bench {} {URL}", scenario.name()));
+            assert_eq!(found.plan(), Ok(expected));
+            assert_eq!((found.json, found.shows_progress()), (false, None));
         }
-        let window = options(&format!("bench echo {URL} --text --window 3")).plan;
+        let window = plan(&format!("bench echo {URL} --text --window 3"));
         let three = NonZeroU32::new(3).expect("it is not 0");
         assert_eq!(window.pace(), Pace::Window(three));
     }
 
     #[test]
     fn source_addresses_may_be_written_out() {
-        let found = options(&format!("bench idle {URL} --source-addresses 10.0.0.1,::1"));
+        let found = plan(&format!("bench idle {URL} --source-addresses 10.0.0.1,::1"));
         let addresses: [IpAddr; 2] = [
             Ipv4Addr::new(10, 0, 0, 1).into(),
             "::1".parse().expect("an IP"),
         ];
-        let plan = Plan::builder(Scenario::Idle, URL).source_addresses(addresses.into());
-        assert_eq!(found.plan, plan.build().expect("sound"));
+        let expected = Plan::builder(Scenario::Idle, URL).source_addresses(addresses.into());
+        assert_eq!(found, expected.build().expect("sound"));
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_by_name() {
+    fn defaults_that_the_help_names_are_those_of_the_plan() {
+        for (scenario, at) in [("slow", 0), ("idle", 1)] {
+            let line = defaults().into_iter().fold(
+                format!("bench {scenario} {URL}"),
+                |line, (id, value)| {
+                    let value = value.split("; idle: ").nth(at).unwrap_or(&value).to_owned();
+                    let value = value.split(';').next().expect("a value");
+                    let option = id.replace("message_bytes", "bytes").replace('_', "-");
+                    let is_for_idle =
+                        matches!(id, "connections" | "duration" | "threads" | "settle");
+                    match value {
+                        "no limit" => line,
+                        _ if scenario == "idle" && !is_for_idle => line,
+                        value => format!("{line} --{option} {value}"),
+                    }
+                },
+            );
+            assert_eq!(
+                plan(&line),
+                plan(&format!("bench {scenario} {URL}")),
+                "{line}"
+            );
+        }
+        assert_eq!(defaults().len(), 14);
+    }
+
+    #[test]
+    fn usage_error_names_the_option_and_its_value() {
         for (line, expected) in [
             (
                 "bench",
-                "bench needs a scenario: fan-out, idle, echo or slow",
+                "the following required arguments were not provided: <SCENARIO> <URL>",
             ),
-            ("bench fan-out", "bench needs a URL such as ws://"),
-            ("bench sing ws://h/", "there is no scenario 'sing'"),
+            (
+                "bench fan-out",
+                "the following required arguments were not provided: <URL>",
+            ),
+            (
+                "bench sing ws://h/",
+                "SCENARIO 'sing': expected fan-out, idle, echo or slow",
+            ),
             (
                 "bench idle ws://h/ ws://h/",
-                "unexpected argument \"ws://h/\"",
+                "unexpected argument 'ws://h/' found",
             ),
             (
                 "bench idle http://h/",
@@ -405,10 +545,6 @@ mod tests {
             (
                 "bench fan-out ws://h/ --slow-percent 3",
                 "--slow-percent is not for 'bench fan-out'",
-            ),
-            (
-                "bench echo ws://h/ --window 3 --rate 3",
-                "either --window or --rate",
             ),
             (
                 "bench echo ws://h/ --bytes 39",
@@ -477,30 +613,24 @@ mod tests {
             ),
             (
                 "bench echo ws://h/ --header Cookie",
-                "--header 'Cookie': expected a field",
+                "--header 'Cookie': expected a header field",
             ),
             ("bench echo ws://h/ --header Host:a", "the field is set by"),
             (
                 "bench echo ws://h/ --pid 0",
                 "--pid '0': expected a whole number",
             ),
-            ("bench echo ws://h/ --sing", "invalid option '--sing'"),
+            (
+                "bench echo ws://h/ --sing",
+                "unexpected argument '--sing' found",
+            ),
         ] {
-            let error = error(line);
+            let error = match parse_line(line) {
+                Ok(Command::Bench(arguments)) => arguments.plan().expect_err(line),
+                Err(Stop::Usage(message)) => message,
+                other => panic!("{line}: {other:?}"),
+            };
             assert!(error.starts_with(expected), "{line}: {error}");
-            assert!(error.ends_with("(see 'yamabiko bench --help')"), "{error}");
-        }
-    }
-
-    #[test]
-    fn help_is_asked_for_in_three_ways() {
-        for line in ["bench --help", "bench fan-out -h", "help bench"] {
-            let words = line.split_whitespace().map(Into::into);
-            assert_eq!(
-                arguments::parse(words),
-                Ok(Command::Help(Topic::Bench)),
-                "{line}"
-            );
         }
     }
 }

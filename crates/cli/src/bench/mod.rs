@@ -1,40 +1,45 @@
 //! `yamabiko bench`: the load generator, `yamabiko-load`, on the command line.
 //!
 //! ```text
-//!   words ─▶ Options ─▶ yamabiko_load::run ─▶ Report ─▶ table, or JSON
-//!                          ▲        └─▶ Progress ─▶ one line on standard error
-//!                 Ctrl-C ──┘
+//!   Arguments ─▶ Plan ─▶ yamabiko_load::run ─▶ Report ─▶ table, or JSON
+//!                           ▲         └─▶ Progress ─▶ one line on standard error
+//!                  Ctrl-C ──┘
 //! ```
 
 mod arguments;
-mod help;
 mod progress;
 
 use std::io;
 
-use yamabiko_load::{Error, Interrupt};
+use yamabiko_load::{Error, Interrupt, Plan};
 
-use super::output::{chain, say};
+use super::arguments::see_help;
+use super::output::{Failure, chain, say};
 use super::signals;
 use progress::Line;
 
-pub(super) use arguments::{Options, Parsed, parse};
-pub(super) use help::HELP;
+pub(super) use arguments::{Arguments, defaults};
 
 /// Carries the plan out and prints what was found.
 ///
 /// # Errors
-/// Nothing could be measured; or the server has failed, of which the printed report
-/// tells more.
-pub(super) fn run(options: Options) -> Result<(), String> {
+/// The arguments make no plan, nothing could be measured, or the server has failed, of
+/// which the printed report tells more.
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let plan = arguments.plan();
+    let plan = plan.map_err(|message| Failure::Usage(see_help(&message, Some("bench"))))?;
+    Ok(measure(&plan, arguments)?)
+}
+
+fn measure(plan: &Plan, arguments: &Arguments) -> Result<(), String> {
     let interrupt = Interrupt::new();
     let on_signal = interrupt.clone();
     signals::on_first(move || on_signal.raise())?;
-    let mut line = Line::new(options.progress);
-    let report = yamabiko_load::run(&options.plan, &interrupt, |progress| line.draw(progress));
+    let mut line = Line::new(arguments.shows_progress());
+    let report = yamabiko_load::run(plan, &interrupt, |progress| line.draw(progress));
     drop(line);
     let report = report.map_err(|error| chain(&error) + &hint(&error))?;
-    if options.json {
+    if arguments.json {
         let text = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
         say(&format!("{text}\n"))?;
     } else {

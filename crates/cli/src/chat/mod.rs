@@ -46,7 +46,7 @@ use yamabiko::chat::SUBPROTOCOL;
 use yamabiko::client::{Backoff, Client, ClientError};
 use yamabiko::websocket::deflate::DeflateConfig;
 
-use super::arguments::ChatOptions;
+use super::arguments::ChatSettings;
 use super::signals;
 use conversation::{Conversation, Outcome};
 use desk::Desk;
@@ -56,16 +56,16 @@ use screen::Screen;
 use text::excerpt;
 
 /// Chats until the input ends, a signal comes, or the server wants no more.
-pub(super) fn run(options: ChatOptions) -> Result<(), String> {
-    let mut conversation = Conversation::new(match options.name {
+pub(super) fn run(settings: ChatSettings) -> Result<(), String> {
+    let mut conversation = Conversation::new(match settings.name {
         Some(name) => name,
         None => format!("guest-{:04}", random()? % 10_000),
     });
-    let client = connect(&options.url).map_err(|error| explain(&error))?;
+    let client = connect(&settings.url).map_err(|error| explain(&error))?;
     let desk = Arc::new(Desk::default());
     let screen = Screen::open();
     let result = start_threads(&desk, &screen)
-        .and_then(|()| stay(&options.url, client, &mut conversation, &desk, &screen));
+        .and_then(|()| stay(&settings.url, client, &mut conversation, &desk, &screen));
     screen.close();
     account(result, &desk, &screen)
 }

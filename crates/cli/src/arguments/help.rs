@@ -1,0 +1,84 @@
+//! What the help has that no single option has: how a command ends, units, examples.
+//!
+//! A paragraph is one line: it is broken for the width of the terminal when it is shown.
+
+/// The order of the help of a command, or of the program.
+pub(super) fn template(name: &str) -> String {
+    format!("{name}: {{about}}\n\n{{usage-heading}} {{usage}}\n\n{{all-args}}{{after-help}}")
+}
+
+pub(super) const YAMABIKO: &str = "\
+Without a command it is 'serve', whose options may follow at once.
+
+Examples:
+  yamabiko                          serve on http://127.0.0.1:8080/
+  yamabiko --listen 0.0.0.0:80 --allow-origin https://example.org
+  yamabiko chat ws://127.0.0.1:8080/chat/lobby --name Aki
+  yamabiko help serve
+
+Exit status: 0 success; 1 failure; 2 usage error; 130 ended at once by a second signal.";
+
+macro_rules! server {
+    () => {
+        "\
+Bytes are written as 65536, 64KiB or 1MiB; seconds may have decimals: 0.25.
+
+Each option can be set by an environment variable: --ping-interval by YAMABIKO_PING_INTERVAL, \
+--no-compress by YAMABIKO_NO_COMPRESS=true. The option on the command line takes precedence. \
+Each option may be given once, except --allow-origin."
+    };
+}
+
+pub(super) const SERVER: &str = server!();
+
+pub(super) const SERVER_LONG: &str = concat!(
+    server!(),
+    "
+
+The server prints one line with its address when it is ready. Ctrl-C (SIGINT), SIGTERM or \
+SIGHUP (a terminal that closes; not under nohup) closes every connection with 1001. The program \
+ends with status 0 when all connections have ended, at the latest after --drain-timeout. A \
+second SIGINT or SIGTERM ends it at once with 130."
+);
+
+macro_rules! chat {
+    () => {
+        "\
+The URL is ws://HOST:PORT/chat/ROOM, or ws://HOST:PORT/broadcast/ROOM for a room of plain lines. \
+Ctrl-C leaves the room with Close 1000. The environment variable YAMABIKO_NAME sets the name, \
+too; the option takes precedence."
+    };
+}
+
+pub(super) const CHAT: &str = concat!(
+    chat!(),
+    "
+
+The keys of the line editor and what a program can expect are in the long help: --help."
+);
+
+pub(super) const CHAT_LONG: &str = concat!(
+    chat!(),
+    "
+
+At a terminal, messages of others appear above the line that is being typed. Enter sends the \
+line. A paste of several lines is one message, and Alt-Enter begins a new line. The arrows, \
+Home, End, Ctrl-A, -E, -U, -K, -W and -Y edit; arrow up and down go through the lines that were \
+entered before; Ctrl-Z suspends. A line that begins with a slash is a command, which is never \
+sent to the room:
+  /help                     lists the commands
+  /who                      lists the names of the members of the room
+  /quit                     leaves the room, as Ctrl-D does
+  //TEXT                    sends a text that begins with one slash
+
+From a program, each line of standard input is one message, and each message of others is one \
+line, with a line feed as \\u{a}. A line of more than 64 KiB is sent as several messages, cut \
+between two characters. Bytes that are not UTF-8 are sent as U+FFFD, with a warning. The program \
+leaves when the input has ended and everything is sent. It ends with status 1 if a line was not \
+sent, was refused or may be lost, or if the server closes with a code other than 1000 and 1001.
+
+A connection that is lost is opened again: after 0 to 5 seconds, then after increasing pauses up \
+to two minutes, and not before the server's Retry-After (up to an hour). An HTTP response of 3xx \
+or 4xx ends the attempts, except 408, 425 and 429. Lines that are entered meanwhile are queued, \
+and sent on the new connection."
+);

@@ -1,0 +1,367 @@
+//! The settings of `serve` and `echo`: one struct that options and environment variables
+//! fill, and that is applied to the server's own defaults.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use yamabiko::server::{Config, DeflateConfig, Origins, SlowPolicy, WindowBits};
+
+use super::values::{
+    AllowedOrigin, Interval, address, bytes, bytes_text, count, interval, is_set, level, origin,
+    seconds, seconds_text, window_bits,
+};
+
+/// A setting that is `None` has the default of the server that it is applied to.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+pub(crate) struct ServerSettings {
+    /// Address to listen on; port 0 takes any free port
+    #[arg(long, value_name = "IP:PORT", value_parser = address)]
+    pub listen: Option<SocketAddr>,
+    /// Threads, each with its own event loop
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub workers: Option<NonZeroUsize>,
+
+    /// Maximum open connections; further ones get 503
+    #[arg(long, value_name = "N", value_parser = count, help_heading = LIMITS)]
+    pub connections_max: Option<NonZeroUsize>,
+    /// Longest message; a longer one closes its connection with 1009
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = LIMITS)]
+    pub message_bytes_max: Option<usize>,
+    /// Bytes in flight from one worker to another before publishing clients wait
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = LIMITS)]
+    pub worker_backlog_bytes_max: Option<usize>,
+
+    /// Bytes that may wait for one client, in a room and in its own write queue
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = SLOW)]
+    pub backlog_bytes_max: Option<usize>,
+    /// Messages of a room that may wait for one client
+    #[arg(long, value_name = "N", value_parser = count, help_heading = SLOW)]
+    pub slow_messages_max: Option<NonZeroUsize>,
+    /// Seconds that a message may wait for one client; 0: no limit
+    #[arg(long, value_name = "SECONDS", value_parser = interval, help_heading = SLOW)]
+    pub slow_age_max: Option<Interval>,
+    /// What happens to a client that is beyond one of these limits
+    #[arg(long, value_name = "POLICY", value_parser = policies(), help_heading = SLOW)]
+    pub slow_readers: Option<SlowPolicy>,
+
+    /// Seconds for the whole opening handshake
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = TIMES)]
+    pub handshake_timeout: Option<Duration>,
+    /// Seconds of silence before a ping; 0: no pings
+    #[arg(long, value_name = "SECONDS", value_parser = interval, help_heading = TIMES)]
+    pub ping_interval: Option<Interval>,
+    /// Seconds to wait for an answer to a ping
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = TIMES)]
+    pub pong_timeout: Option<Duration>,
+    /// Seconds for the closing handshake of a connection
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = TIMES)]
+    pub close_timeout: Option<Duration>,
+    /// Seconds for the end of all connections at shutdown
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = TIMES)]
+    pub drain_timeout: Option<Duration>,
+    /// Seconds to collect messages before they are written together; 0: none
+    #[arg(long, value_name = "SECONDS", value_parser = interval, help_heading = TIMES)]
+    pub gather_delay: Option<Interval>,
+
+    /// Compress nothing
+    ///
+    /// Without it the server compresses messages for clients that offer permessage-deflate
+    /// (RFC 7692).
+    #[arg(long, value_parser = is_set, help_heading = COMPRESSION)]
+    pub no_compress: bool,
+    /// Level of compression, from 1 (fastest) to 9 (smallest result)
+    #[arg(long, value_name = "LEVEL", value_parser = level, help_heading = COMPRESSION)]
+    pub compress_level: Option<u8>,
+    /// Shortest message that is compressed
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = COMPRESSION)]
+    pub compress_threshold: Option<usize>,
+    /// Let clients refer back to their earlier messages: a window of 2^BITS bytes, 8 to 15
+    ///
+    /// Clients then send less, and each connection costs 2^BITS bytes of memory (32 KiB for
+    /// a client that cannot limit its window).
+    #[arg(long, value_name = "BITS", value_parser = window_bits, help_heading = COMPRESSION)]
+    pub compress_takeover: Option<WindowBits>,
+
+    /// Let pages of this origin connect, too; may be repeated
+    ///
+    /// An origin is written https://example.org; 'https://*.example.org' is all its
+    /// subdomains, and '*' is every page. Several are separated by commas. Clients that are
+    /// not browsers send no origin and may always connect.
+    #[arg(long = "allow-origin", value_name = "ORIGIN", value_parser = origin, value_delimiter = ',', help_heading = ORIGINS)]
+    pub allow_origins: Vec<AllowedOrigin>,
+}
+
+const LIMITS: &str = "Limits";
+const SLOW: &str = "Slow clients";
+const TIMES: &str = "Times";
+const COMPRESSION: &str = "Compression";
+const ORIGINS: &str = "Origins";
+
+impl ServerSettings {
+    /// The configuration with these settings over its defaults.
+    pub(crate) fn apply_to(self, mut config: Config) -> Config {
+        let deflate = self.deflate();
+        let ServerSettings {
+            listen,
+            workers,
+            connections_max,
+            message_bytes_max,
+            worker_backlog_bytes_max,
+            backlog_bytes_max,
+            slow_messages_max,
+            slow_age_max,
+            slow_readers,
+            handshake_timeout,
+            ping_interval,
+            pong_timeout,
+            close_timeout,
+            drain_timeout,
+            gather_delay,
+            no_compress: _,
+            compress_level: _,
+            compress_threshold: _,
+            compress_takeover: _,
+            allow_origins,
+        } = self;
+        config.deflate = deflate;
+        set(&mut config.listen, listen);
+        set(&mut config.workers, workers);
+        set(
+            &mut config.connections_max,
+            connections_max.map(NonZeroUsize::get),
+        );
+        set(&mut config.limits.message_bytes_max, message_bytes_max);
+        set(
+            &mut config.worker_backlog_bytes_max,
+            worker_backlog_bytes_max,
+        );
+        set(&mut config.backlog_bytes_max, backlog_bytes_max);
+        let slow = &mut config.slow_readers;
+        set(
+            &mut slow.bytes_max,
+            backlog_bytes_max.map(|bytes| bytes as u64),
+        );
+        set(
+            &mut slow.messages_max,
+            slow_messages_max.map(|count| count.get() as u64),
+        );
+        set(&mut slow.age_max, slow_age_max.map(|interval| interval.0));
+        set(&mut slow.policy, slow_readers);
+        set(&mut config.handshake_timeout, handshake_timeout);
+        set(
+            &mut config.ping_interval,
+            ping_interval.map(|interval| interval.0),
+        );
+        set(&mut config.pong_timeout, pong_timeout);
+        set(&mut config.close_timeout, close_timeout);
+        set(&mut config.drain_timeout, drain_timeout);
+        set(
+            &mut config.gather_delay,
+            gather_delay.map(Interval::or_zero),
+        );
+        set(&mut config.origins, origins(allow_origins));
+        config
+    }
+
+    /// Compression: on by default.
+    fn deflate(&self) -> Option<DeflateConfig> {
+        let mut deflate = DeflateConfig::default();
+        set(&mut deflate.level, self.compress_level);
+        set(&mut deflate.threshold_bytes, self.compress_threshold);
+        set(&mut deflate.client_max_window_bits, self.compress_takeover);
+        deflate.client_no_context_takeover = self.compress_takeover.is_none();
+        Some(deflate).filter(|_| !self.no_compress)
+    }
+}
+
+/// The defaults that the help names: the option's name and its value.
+pub(super) fn defaults(config: &Config, origins: &str) -> Vec<(&'static str, String)> {
+    let deflate = config.deflate.unwrap_or_default();
+    let slow = &config.slow_readers;
+    let interval = |time| Interval(time).to_string();
+    vec![
+        ("listen", config.listen.to_string()),
+        ("workers", "one for each core".to_owned()),
+        ("connections_max", config.connections_max.to_string()),
+        (
+            "message_bytes_max",
+            bytes_text(config.limits.message_bytes_max),
+        ),
+        (
+            "worker_backlog_bytes_max",
+            bytes_text(config.worker_backlog_bytes_max),
+        ),
+        ("backlog_bytes_max", bytes_text(config.backlog_bytes_max)),
+        ("slow_messages_max", "no limit".to_owned()),
+        ("slow_age_max", interval(slow.age_max)),
+        ("slow_readers", format!("{:?}", slow.policy).to_lowercase()),
+        ("handshake_timeout", seconds_text(config.handshake_timeout)),
+        ("ping_interval", interval(config.ping_interval)),
+        ("pong_timeout", seconds_text(config.pong_timeout)),
+        ("close_timeout", seconds_text(config.close_timeout)),
+        ("drain_timeout", seconds_text(config.drain_timeout)),
+        ("gather_delay", seconds_text(config.gather_delay)),
+        ("compress_level", deflate.level.to_string()),
+        ("compress_threshold", deflate.threshold_bytes.to_string()),
+        ("compress_takeover", "not at all".to_owned()),
+        ("allow_origins", origins.to_owned()),
+    ]
+}
+
+/// The policies by name.
+fn policies() -> impl TypedValueParser<Value = SlowPolicy> {
+    let named = |name, help| PossibleValue::new(name).help(help);
+    PossibleValuesParser::new([
+        named("disconnect", "close its connection with 1013"),
+        named(
+            "skip",
+            "skip to the newest message, and tell how many were skipped",
+        ),
+        named("latest", "keep only the newest message for it"),
+    ])
+    .map(|name| match name.as_str() {
+        "skip" => SlowPolicy::Skip,
+        "latest" => SlowPolicy::Latest,
+        _ => SlowPolicy::Disconnect,
+    })
+}
+
+fn set<T>(setting: &mut T, given: Option<T>) {
+    if let Some(value) = given {
+        *setting = value;
+    }
+}
+
+/// `None`: no origin is given.
+fn origins(allowed: Vec<AllowedOrigin>) -> Option<Origins> {
+    if allowed.is_empty() {
+        return None;
+    }
+    let pattern = |allowed| match allowed {
+        AllowedOrigin::Any => None,
+        AllowedOrigin::Pattern(pattern) => Some(pattern),
+    };
+    let patterns: Option<Vec<_>> = allowed.into_iter().map(pattern).collect();
+    Some(patterns.map_or(Origins::Any, Origins::SameHostAnd))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arguments::Command;
+    use crate::arguments::tests::{parse_line, server};
+    use crate::echo;
+
+    fn configured(line: &str) -> Config {
+        match parse_line(line) {
+            Ok(Command::Serve(settings)) => settings.apply_to(Config::default()),
+            Ok(Command::Echo(settings)) => echo::configure(settings),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_option_reaches_its_setting() {
+        let config = configured(
+            "--listen [::1]:9 --workers 2 --message-bytes-max 64KiB --backlog-bytes-max 2MiB \
+             --worker-backlog-bytes-max 3MiB --slow-readers latest --slow-messages-max 100 \
+             --slow-age-max 0 --gather-delay 0.005 --connections-max 7 --handshake-timeout 0.25 \
+             --ping-interval 20 --pong-timeout 1.5 --close-timeout 1 --drain-timeout 86400 \
+             --compress-level 9 --compress-threshold 1KiB --compress-takeover 12 \
+             --allow-origin https://A.example:443 --allow-origin https://*.b.example \
+             --allow-origin null",
+        );
+        assert_eq!(config.listen.to_string(), "[::1]:9");
+        assert_eq!(Some(config.workers), NonZeroUsize::new(2));
+        assert_eq!(config.limits.message_bytes_max, 65_536);
+        assert_eq!(config.backlog_bytes_max, 2 << 20);
+        assert_eq!(config.worker_backlog_bytes_max, 3 << 20);
+        assert_eq!(config.slow_readers.policy, SlowPolicy::Latest);
+        assert_eq!(config.slow_readers.bytes_max, 2 << 20);
+        assert_eq!(config.slow_readers.messages_max, 100);
+        assert_eq!(config.slow_readers.age_max, None);
+        assert_eq!(config.gather_delay, Duration::from_millis(5));
+        assert_eq!(config.connections_max, 7);
+        assert_eq!(config.handshake_timeout, Duration::from_millis(250));
+        assert_eq!(config.ping_interval, Some(Duration::from_secs(20)));
+        assert_eq!(config.pong_timeout, Duration::from_millis(1_500));
+        assert_eq!(config.close_timeout, Duration::from_secs(1));
+        assert_eq!(config.drain_timeout, Duration::from_secs(86_400));
+        let deflate = config.deflate.expect("compression");
+        assert_eq!((deflate.level, deflate.threshold_bytes), (9, 1 << 10));
+        assert!(!deflate.client_no_context_takeover);
+        assert_eq!(deflate.client_max_window_bits.get(), 12);
+        let listed = Origins::same_host_and(["https://a.example", "https://*.b.example", "null"]);
+        assert_eq!(Ok(config.origins), listed);
+    }
+
+    #[test]
+    fn interval_of_0_means_never() {
+        assert_eq!(configured("--ping-interval 0").ping_interval, None);
+        assert_eq!(server("").ping_interval, None);
+        assert_eq!(configured("--gather-delay 0").gather_delay, Duration::ZERO);
+    }
+
+    #[test]
+    fn servers_compress_unless_they_are_told_not_to() {
+        for line in ["serve", "echo"] {
+            assert_eq!(configured(line).deflate, Some(DeflateConfig::default()));
+        }
+        assert_eq!(configured("--no-compress --compress-level 6").deflate, None);
+    }
+
+    #[test]
+    fn only_pages_of_the_same_host_may_connect_unless_others_are_allowed() {
+        assert_eq!(configured("serve").origins, Origins::SameHost);
+        let listening = |address: &str| configured(&format!("echo --listen {address}")).origins;
+        assert_eq!(listening("0.0.0.0:0"), Origins::SameHost);
+        assert_eq!(listening("127.0.0.1:0"), Origins::Any);
+        assert_eq!(listening("[::1]:0"), Origins::Any);
+        let listed = configured("echo --allow-origin null").origins;
+        assert_eq!(Ok(listed), Origins::same_host_and(["null"]));
+        let any = configured("--allow-origin null --allow-origin *");
+        assert_eq!(any.origins, Origins::Any);
+    }
+
+    /// A default that the help shows is set as an option: nothing changes.
+    #[test]
+    fn defaults_that_the_help_names_are_those_of_the_server() {
+        for (line, config) in [("serve", Config::default()), ("echo", echo::defaults())] {
+            let values = defaults(&config, "").into_iter().filter(|(id, _)| {
+                let described = [
+                    "workers",
+                    "slow_messages_max",
+                    "compress_takeover",
+                    "allow_origins",
+                ];
+                !described.contains(id)
+            });
+            let line = values.fold(line.to_owned(), |line, (id, value)| {
+                format!("{line} --{} {value}", id.replace('_', "-"))
+            });
+            let mut expected = configured(line.split(' ').next().expect("a command"));
+            // One option sets both.
+            expected.slow_readers.bytes_max = expected.backlog_bytes_max as u64;
+            let found = format!("{:?}", configured(&line));
+            assert_eq!(found, format!("{expected:?}"), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_setting_has_a_default_in_the_help() {
+        let command = crate::arguments::command();
+        for name in ["serve", "echo"] {
+            let found = command.find_subcommand(name).expect(name);
+            for option in found
+                .get_arguments()
+                .filter(|found| found.get_id() != "no_compress")
+            {
+                let help = option.get_help().expect("a text").to_string();
+                assert!(help.contains(" [default: "), "{help}");
+            }
+        }
+    }
+}

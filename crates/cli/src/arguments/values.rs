@@ -1,0 +1,142 @@
+//! The forms of the values: numbers, bytes, seconds, addresses, origins.
+//!
+//! Each function reads one value. Its error says what was expected; the name of the option
+//! and the value are put in front of it by [`super::error`].
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use yamabiko::server::{InvalidOrigin, OriginPattern, WindowBits};
+
+/// A value of `--allow-origin`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum AllowedOrigin {
+    /// `*`
+    Any,
+    Pattern(OriginPattern),
+}
+
+/// A time after which something happens. `None`, written `0`: it never happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Interval(pub Option<Duration>);
+
+/// An option without a value, set by an environment variable.
+pub(crate) fn is_set(value: &str) -> Result<bool, String> {
+    match value {
+        "true" | "yes" | "1" => Ok(true),
+        "false" | "no" | "0" => Ok(false),
+        _ => Err("expected true or false".to_owned()),
+    }
+}
+
+pub(crate) fn address(value: &str) -> Result<SocketAddr, String> {
+    value
+        .parse()
+        .map_err(|_| "expected IP:PORT such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:0".to_owned())
+}
+
+/// A number from 1.
+pub(crate) fn count(value: &str) -> Result<NonZeroUsize, String> {
+    value
+        .parse()
+        .map_err(|_| "expected a whole number from 1".to_owned())
+}
+
+/// A number of bytes: `65536`, `64KiB`, `1MiB`, `1GiB`.
+pub(crate) fn bytes(value: &str) -> Result<usize, String> {
+    let (digits, unit) = UNITS
+        .into_iter()
+        .find_map(|(suffix, unit)| Some((value.strip_suffix(suffix)?, unit)))
+        .unwrap_or((value, 1));
+    count(digits)
+        .ok()
+        .and_then(|count| count.get().checked_mul(unit))
+        .ok_or_else(|| "expected a number of bytes such as 65536, 64KiB or 1MiB".to_owned())
+}
+
+/// A number of bytes as [`bytes`] reads it, in the largest unit without a fraction.
+pub(crate) fn bytes_text(bytes: usize) -> String {
+    match UNITS.into_iter().find(|(_, unit)| bytes % unit == 0) {
+        Some((suffix, unit)) if bytes > 0 => format!("{}{suffix}", bytes / unit),
+        _ => bytes.to_string(),
+    }
+}
+
+const UNITS: [(&str, usize); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+
+/// Seconds with decimals: from a millisecond to a day.
+pub(crate) fn seconds(value: &str) -> Result<Duration, String> {
+    match value.parse::<f64>() {
+        Ok(seconds) if (0.001..=86_400.0).contains(&seconds) => {
+            Ok(Duration::from_secs_f64(seconds))
+        }
+        _ => Err("expected seconds from 0.001 to 86400, such as 10 or 0.25".to_owned()),
+    }
+}
+
+/// As [`seconds`], or `0`.
+pub(crate) fn interval(value: &str) -> Result<Interval, String> {
+    match value {
+        "0" => Ok(Interval(None)),
+        _ => seconds(value).map(|seconds| Interval(Some(seconds))),
+    }
+}
+
+/// A time as [`interval`] reads it.
+pub(crate) fn seconds_text(time: Duration) -> String {
+    time.as_secs_f64().to_string()
+}
+
+/// How much a compressor tries.
+pub(crate) fn level(value: &str) -> Result<u8, String> {
+    match value.parse() {
+        Ok(level @ 1..=9) => Ok(level),
+        _ => Err("expected a level from 1 (fastest) to 9 (smallest result)".to_owned()),
+    }
+}
+
+pub(crate) fn window_bits(value: &str) -> Result<WindowBits, String> {
+    let bits = value.parse().ok().and_then(WindowBits::new);
+    bits.ok_or_else(|| "expected a window from 8 (256 bytes) to 15 (32 KiB)".to_owned())
+}
+
+/// An origin as a browser writes it in `Origin`, all subdomains of one, `null`, or `*`
+/// for all of them.
+pub(crate) fn origin(value: &str) -> Result<AllowedOrigin, String> {
+    match value {
+        "*" => Ok(AllowedOrigin::Any),
+        _ => value
+            .parse()
+            .map(AllowedOrigin::Pattern)
+            .map_err(|error: InvalidOrigin| error.to_string()),
+    }
+}
+
+impl Interval {
+    /// No time at all is 0.
+    pub(crate) fn or_zero(self) -> Duration {
+        self.0.unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Interval {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&seconds_text(self.or_zero()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_written_as_they_are_read() {
+        for text in ["1", "1023", "1KiB", "1025", "64KiB", "3MiB", "1GiB"] {
+            assert_eq!(bytes(text).map(bytes_text), Ok(text.to_owned()));
+        }
+        assert_eq!(bytes_text(0), "0");
+        assert_eq!(bytes_text(1 << 16), "64KiB");
+    }
+}
