@@ -23,10 +23,10 @@
 //! does what is quoted. That remains for the reader and for the named test.
 
 mod citations;
-mod csv;
 mod gate;
 mod report;
 mod requirements;
+mod table;
 
 use std::fs;
 use std::path::Path;

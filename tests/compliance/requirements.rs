@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::citations::folded;
-use crate::csv::{self, Row};
+use crate::table::{self, Row};
 
 /// One row of `specs/requirements-*.csv`.
 #[derive(Clone, Debug)]
@@ -60,14 +60,14 @@ impl Requirements {
         Self {
             all: requirements
                 .iter()
-                .flat_map(|table| csv::rows(table))
+                .flat_map(|table| table::rows(table))
                 .map(|row| requirement(&row))
                 .collect(),
-            exceptions: csv::rows(exceptions)
+            exceptions: table::rows(exceptions)
                 .into_iter()
                 .map(|row| (row["id"].clone(), row["reason"].clone()))
                 .collect(),
-            milestones: csv::rows(milestones)
+            milestones: table::rows(milestones)
                 .into_iter()
                 .map(|row| (row["id"].clone(), milestone(&row)))
                 .collect(),

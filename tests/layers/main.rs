@@ -93,7 +93,7 @@ const LAYERS: [Layer; 9] = [
         name: "crates/load/src",
         may: &[
             "crate", "yamabiko::reactor", "yamabiko::websocket", "std", "core", "alloc",
-            "getrandom", "hdrhistogram", "serde", "socket2", "zlib_rs", "std::process::id",
+            "getrandom", "hdrhistogram", "procfs_core", "serde", "socket2", "zlib_rs", "std::process::id",
         ],
         must_not: &[
             "std::env", "std::process", "std::print!", "std::io::stdin", "std::io::stdout",
@@ -105,7 +105,7 @@ const LAYERS: [Layer; 9] = [
         name: "crates/cli/src",
         may: &[
             "crate", "yamabiko", "yamabiko_load", "std", "core", "alloc", "clap", "clap_complete", "clap_mangen",
-            "signal_hook", "ctrlc", "serde_json", "getrandom", "httpdate", "crossterm",
+            "signal_hook", "procfs_core", "ctrlc", "console", "indicatif", "serde_json", "getrandom", "httpdate", "crossterm",
             "unicode_segmentation", "unicode_width",
         ],
         must_not: &["yamabiko::reactor", "yamabiko::broadcast"],

@@ -15,6 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
+use procfs_core::FromRead;
+use procfs_core::process::Status;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::{flag, low_level};
@@ -90,12 +92,9 @@ fn asking() -> Vec<i32> {
     signals
 }
 
-/// Whether SIGHUP would end this process, and does not have to be left alone.
+/// Whether SIGHUP would end this process.
 fn hangup_is_not_ignored() -> bool {
     cfg!(target_os = "linux")
-        && std::fs::read_to_string("/proc/self/status").is_ok_and(|status| {
-            let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-            let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-            mask.is_some_and(|mask| mask & 1 << (SIGHUP - 1) == 0)
-        })
+        && Status::from_file("/proc/self/status")
+            .is_ok_and(|status| status.sigign & (1 << (SIGHUP - 1)) == 0)
 }

@@ -1,14 +1,17 @@
 //! CPU time, memory and limits of a process, from Linux.
 //!
-//! Read from `/proc`, which needs no privilege for one's own processes and no
-//! cooperation of the server. CPU time comes in ticks of 10 ms (`USER_HZ` is 100
-//! on every Linux that has shipped): over ten seconds that is one part in a
-//! thousand. Resident memory is what the process itself has; the kernel's socket
-//! buffers are not in it.
+//! Read from `/proc` by the crate `procfs-core`, which needs no privilege for one's own
+//! processes and no cooperation of the server. CPU time comes in ticks of 10 ms (`USER_HZ`
+//! is 100 on every Linux that has shipped): over ten seconds that is one part in a
+//! thousand. Resident memory is the memory of the process itself; it does not contain the
+//! kernel's socket buffers.
 
-use std::fs;
+use std::fs::File;
 use std::io;
 use std::time::Duration;
+
+use procfs_core::FromRead;
+use procfs_core::process::{LimitValue, Limits, Stat, Status};
 
 use super::error::Error;
 
@@ -31,8 +34,9 @@ impl Process {
     /// # Errors
     /// There is no such process, or no `/proc`.
     pub(super) fn cpu_time(self) -> Result<Duration, Error> {
-        let stat = self.read("stat")?;
-        parse_cpu_time(&stat).ok_or_else(|| self.unreadable("stat"))
+        let stat = self.read("stat", |file| Stat::from_read(file).ok())?;
+        let ticks = stat.utime.saturating_add(stat.stime);
+        Ok(Duration::from_millis(ticks.saturating_mul(MILLIS_PER_TICK)))
     }
 
     /// Bytes of memory that are resident.
@@ -40,63 +44,32 @@ impl Process {
     /// # Errors
     /// As for [`cpu_time`](Process::cpu_time).
     pub(super) fn resident_bytes(self) -> Result<u64, Error> {
-        let status = self.read("status")?;
-        parse_resident_bytes(&status).ok_or_else(|| self.unreadable("status"))
+        let kibibytes = self.read("status", |file| Status::from_read(file).ok()?.vmrss)?;
+        Ok(kibibytes.saturating_mul(1024))
     }
 
-    fn read(self, file: &str) -> Result<String, Error> {
-        let path = self.path(file);
-        fs::read_to_string(&path).map_err(|source| Error::Process { path, source })
-    }
-
-    fn unreadable(self, file: &str) -> Error {
-        Error::Process {
-            path: self.path(file),
-            source: io::Error::new(io::ErrorKind::InvalidData, "it is not as Linux writes it"),
-        }
-    }
-
-    fn path(self, file: &str) -> String {
-        format!("/proc/{}/{file}", self.pid)
+    fn read<T>(self, name: &str, parse: fn(File) -> Option<T>) -> Result<T, Error> {
+        let path = format!("/proc/{}/{name}", self.pid);
+        let unreadable = || io::Error::new(io::ErrorKind::InvalidData, "its format is unknown");
+        File::open(&path)
+            .and_then(|file| parse(file).ok_or_else(unreadable))
+            .map_err(|source| Error::Process { path, source })
     }
 }
 
-/// How many files this process may have open, and how many it could be allowed
-/// to. `None` where the system does not tell.
+/// The number of files that this process may have open, and the number that it may raise
+/// this limit to. `None`: the system does not say.
 pub(super) fn open_files_limits() -> Option<(u64, u64)> {
-    parse_open_files_limits(&fs::read_to_string("/proc/self/limits").ok()?)
+    let limits = Limits::from_file("/proc/self/limits").ok()?;
+    let files = limits.max_open_files;
+    Some((number(files.soft_limit), number(files.hard_limit)))
 }
 
-/// The second field, the program's name in parentheses, may hold anything, so
-/// fields are counted from the last parenthesis: state is then the first, and
-/// `utime` and `stime` are 12th and 13th (proc_pid_stat(5): 14 and 15).
-fn parse_cpu_time(stat: &str) -> Option<Duration> {
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_ascii_whitespace().skip(11);
-    let mut ticks = || fields.next()?.parse::<u64>().ok();
-    let ticks = ticks()?.checked_add(ticks()?)?;
-    Some(Duration::from_millis(ticks.checked_mul(MILLIS_PER_TICK)?))
-}
-
-/// `VmRSS:     4096 kB`
-fn parse_resident_bytes(status: &str) -> Option<u64> {
-    let value = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes = value.trim().strip_suffix(" kB")?.parse::<u64>().ok()?;
-    kibibytes.checked_mul(1024)
-}
-
-/// `Max open files            1024                 524288               files`
-fn parse_open_files_limits(limits: &str) -> Option<(u64, u64)> {
-    let values = limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"))?;
-    let mut values = values.split_ascii_whitespace().map(|word| match word {
-        "unlimited" => Some(u64::MAX),
-        number => number.parse().ok(),
-    });
-    Some((values.next()??, values.next()??))
+fn number(limit: LimitValue) -> u64 {
+    match limit {
+        LimitValue::Unlimited => u64::MAX,
+        LimitValue::Value(number) => number,
+    }
 }
 
 /// 1 s / `USER_HZ`.
@@ -105,28 +78,6 @@ const MILLIS_PER_TICK: u64 = 10;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cpu_time_is_found_behind_a_name_with_parentheses() {
-        let stat = "1234 (a) b) (c)) S 1 1234 1234 0 -1 4194304 500 0 0 0 250 75 3 4 20 0 2 0";
-        assert_eq!(parse_cpu_time(stat), Some(Duration::from_millis(3_250)));
-        assert_eq!(parse_cpu_time("1 (a) S 1 1"), None);
-        assert_eq!(parse_cpu_time(""), None);
-    }
-
-    #[test]
-    fn resident_memory_is_in_kibibytes() {
-        let status = "Name:\ta\nVmHWM:\t    9000 kB\nVmRSS:\t    4096 kB\n";
-        assert_eq!(parse_resident_bytes(status), Some(4 << 20));
-        assert_eq!(parse_resident_bytes("Name:\ta\n"), None);
-    }
-
-    #[test]
-    fn limits_may_be_unlimited() {
-        let line = "Max open files            1024                 unlimited            files";
-        assert_eq!(parse_open_files_limits(line), Some((1024, u64::MAX)));
-        assert_eq!(parse_open_files_limits("Max processes 1 2"), None);
-    }
 
     #[cfg(target_os = "linux")]
     #[test]
@@ -139,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_gone_is_an_error_with_its_path() {
+    fn process_that_does_not_exist_is_an_error_with_its_path() {
         let error = Process { pid: u32::MAX }.cpu_time().expect_err("no such");
         assert_eq!(error.to_string(), "cannot read /proc/4294967295/stat");
     }
