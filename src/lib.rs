@@ -6,6 +6,7 @@
 //! | module | feature | what it is | what it never knows |
 //! |---|---|---|---|
 //! | [`websocket`] | always there | the protocol, sans-IO, both roles | sockets, clocks, threads, randomness |
+//! | [`time`] | always there | a point in time, as the protocol and the event loop count it | everything else |
 //! | `broadcast` | `server` (default) | the fan-out: a room's log and its members' cursors | frames, sockets, clocks |
 //! | `reactor` | `reactor` (with `server`) | the event loop: moves bytes and time | WebSocket, rooms |
 //! | `server` | `server` (default) | where these meet: sessions, workers, HTTP on the same port | the chat |
@@ -27,6 +28,7 @@ pub mod client;
 pub mod reactor;
 #[cfg(feature = "server")]
 pub mod server;
+pub mod time;
 pub mod websocket;
 
 /// The README's examples are compiled and run as tests.

@@ -20,8 +20,9 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use yamabiko::reactor::{
-    Application, End, Full, Io, Mailbox, Millis, Reactor, ReactorConfig, SocketKey, listen,
+    Application, End, Full, Io, Mailbox, Reactor, ReactorConfig, SocketKey, listen,
 };
+use yamabiko::time::Timestamp;
 use yamabiko_testing::waiting::{PATIENCE, accepted, bounded, eventually, joined};
 
 // Bytes in and out.
@@ -529,7 +530,7 @@ fn a_blocked_writer_hears_of_a_reset() {
 fn a_key_of_a_closed_socket_never_reaches_the_next_one_in_its_slot() {
     let mut reactor = Stepping::new(listening());
     let (_first, old) = reactor.connected();
-    reactor.io().set_deadline(old, Millis(0));
+    reactor.io().set_deadline(old, Timestamp(0));
     reactor.io().close(old);
     let (mut client, new) = reactor.connected();
     assert_eq!(old.index(), new.index());
@@ -539,7 +540,7 @@ fn a_key_of_a_closed_socket_never_reaches_the_next_one_in_its_slot() {
     assert_eq!(io.write(old, b"to whom?"), 0);
     io.pause_reading(old);
     io.shutdown_write(old);
-    io.set_deadline(old, Millis(0));
+    io.set_deadline(old, Timestamp(0));
     io.close(old);
     assert_eq!(io.sockets(), 1);
     assert_eq!(io.write(new, b"to you"), 6);
@@ -638,8 +639,8 @@ fn a_deadline_is_moved_by_setting_it_again_and_gone_with_its_socket() {
 fn a_timer_that_sets_a_past_deadline_does_not_keep_the_turn_from_ending() {
     let mut reactor = Stepping::new(listening());
     let (_client, key) = reactor.connected();
-    reactor.probe.on_timer = Some(Box::new(|io, key| io.set_deadline(key, Millis(0))));
-    reactor.io().set_deadline(key, Millis(0));
+    reactor.probe.on_timer = Some(Box::new(|io, key| io.set_deadline(key, Timestamp(0))));
+    reactor.io().set_deadline(key, Timestamp(0));
     for _ in 0..3 {
         let seen = reactor.turn_with_news();
         assert_eq!(seen, [Seen::Timer(key)]);
@@ -879,7 +880,7 @@ fn without_a_listener_a_socket_handed_in_is_opened_first_and_works() {
     let (mut peer, stream) = connection();
     peer.write_all(b"hello").unwrap();
     let key = reactor.io().adopt(stream).unwrap();
-    reactor.io().set_deadline(key, Millis(0));
+    reactor.io().set_deadline(key, Timestamp(0));
     assert_eq!(reactor.io().write(key, b"early"), 5);
     reactor.until(|seen| *seen == Seen::Received(key, b"hello".to_vec()));
     assert_eq!(reactor.history_of(key)[0], Seen::Opened(key));

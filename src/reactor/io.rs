@@ -15,12 +15,12 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token};
 
 use super::calls::{has_unsent, send, set_acknowledgement_timeout};
-use super::clock::{Clock, Millis};
 use super::limit::ConnectionLimit;
 use super::listener::{Accepted, AcceptedConnection, Acceptor};
 use super::socket::{ReadOutcome, SOCKETS_MAX, Slab, Socket, SocketKey};
 use super::unread::{Remainder, Unread};
 use super::wheel::Wheel;
+use crate::time::{Clock, Timestamp};
 
 /// The reactor's sockets, deadlines and clock, as each callback is given them.
 ///
@@ -29,7 +29,7 @@ use super::wheel::Wheel;
 pub struct Io {
     poll: Poll,
     clock: Clock,
-    now: Millis,
+    now: Timestamp,
     turns: u64,
     sockets: Slab,
     sockets_max: usize,
@@ -37,7 +37,7 @@ pub struct Io {
     /// Open sockets for which `limit` had no place.
     refused: usize,
     wheel: Wheel,
-    alarm: Option<Millis>,
+    alarm: Option<Timestamp>,
     acceptor: Option<Acceptor>,
     /// Sockets with bytes to read, each once; some may be closed meanwhile.
     ready: Vec<SocketKey>,
@@ -65,7 +65,7 @@ pub(super) enum Deferred {
 impl Io {
     /// The time of this turn: read once, when the reactor woke up.
     #[must_use]
-    pub fn now(&self) -> Millis {
+    pub fn now(&self) -> Timestamp {
         self.now
     }
 
@@ -299,7 +299,7 @@ impl Io {
     /// Sets the socket's one deadline, in place of any other. At `at`, or in
     /// the first turn after it, [`timer`](super::Application::timer) is called
     /// once; if `at` has passed, in the next turn. O(1), no allocation.
-    pub fn set_deadline(&mut self, key: SocketKey, at: Millis) {
+    pub fn set_deadline(&mut self, key: SocketKey, at: Timestamp) {
         if self.sockets.contains(key) {
             self.wheel.set(key.slot(), at);
         }
@@ -314,7 +314,7 @@ impl Io {
 
     /// Sets, moves or (with `None`) takes away the application's own deadline,
     /// on which [`alarm`](super::Application::alarm) is called once.
-    pub fn set_alarm(&mut self, at: Option<Millis>) {
+    pub fn set_alarm(&mut self, at: Option<Timestamp>) {
         self.alarm = at;
     }
 
@@ -347,7 +347,7 @@ impl Io {
             refused: 0,
             poll,
             clock: Clock::start(),
-            now: Millis(0),
+            now: Timestamp(0),
             turns: 0,
             sockets: Slab::new(),
             sockets_max: connections_max.min(SOCKETS_MAX),
@@ -687,11 +687,11 @@ mod tests {
         let key = io.adopt(stream).unwrap();
         assert!(io.next_deferred().is_some());
         assert_eq!(io.time_to_sleep(), None);
-        io.set_deadline(key, Millis(60_000));
+        io.set_deadline(key, Timestamp(60_000));
         assert!(io.time_to_sleep().is_some());
         io.clear_deadline(key);
         assert_eq!(io.time_to_sleep(), None);
-        io.set_deadline(key, Millis(60_000));
+        io.set_deadline(key, Timestamp(60_000));
         io.close(key);
         assert_eq!(io.time_to_sleep(), None);
     }
@@ -699,16 +699,16 @@ mod tests {
     #[test]
     fn the_sleep_ends_with_the_nearest_deadline_and_the_kernel_can_count_it() {
         let mut io = io();
-        io.set_alarm(Some(Millis(u64::MAX)));
+        io.set_alarm(Some(Timestamp(u64::MAX)));
         assert_eq!(io.time_to_sleep(), Some(SLEEP_MAX));
         assert!(SLEEP_MAX.as_millis() < i32::MAX as u128);
         let (stream, _peer) = connection();
         let key = io.adopt(stream).unwrap();
         assert_eq!(io.time_to_sleep(), Some(Duration::ZERO));
         assert!(io.next_deferred().is_some());
-        io.set_deadline(key, Millis(60_000));
+        io.set_deadline(key, Timestamp(60_000));
         assert!(io.time_to_sleep().unwrap() <= Duration::from_secs(60));
-        io.set_alarm(Some(Millis(0)));
+        io.set_alarm(Some(Timestamp(0)));
         assert_eq!(io.time_to_sleep(), Some(Duration::ZERO));
     }
 

@@ -31,7 +31,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::clock::Millis;
+use crate::time::Timestamp;
 
 /// Makes a listening socket for [`ReactorConfig`](super::ReactorConfig):
 /// non-blocking, with a backlog of 4096 connections (the kernel may cap it,
@@ -104,7 +104,7 @@ impl Acceptor {
     }
 
     /// The next connection, if there is one and there is room for it.
-    pub(super) fn accept(&mut self, now: Millis, room: bool) -> Accepted<AcceptedConnection> {
+    pub(super) fn accept(&mut self, now: Timestamp, room: bool) -> Accepted<AcceptedConnection> {
         let Acceptor { listener, gate } = self;
         gate.accept(now, room, || {
             let (stream, peer) = listener.accept()?;
@@ -136,7 +136,7 @@ pub(super) enum Gate {
     /// As many sockets as there may be.
     Full,
     /// The system has no descriptor, or some other trouble.
-    BackingOff { until: Millis },
+    BackingOff { until: Timestamp },
 }
 
 /// What an attempt to accept came to.
@@ -153,7 +153,7 @@ impl Gate {
     /// One attempt, with `accept` as the system call.
     fn accept<T>(
         &mut self,
-        now: Millis,
+        now: Timestamp,
         room: bool,
         accept: impl FnOnce() -> io::Result<T>,
     ) -> Accepted<T> {
@@ -178,7 +178,7 @@ impl Gate {
         Accepted::Nothing
     }
 
-    pub(super) fn back_off(&mut self, now: Millis) {
+    pub(super) fn back_off(&mut self, now: Timestamp) {
         let until = now.plus(BACK_OFF);
         *self = Gate::BackingOff { until };
     }
@@ -198,16 +198,16 @@ impl Gate {
         }
     }
 
-    pub(super) fn advance(&mut self, now: Millis) {
+    pub(super) fn advance(&mut self, now: Timestamp) {
         if matches!(self, Gate::BackingOff { until } if *until <= now) {
             *self = Gate::Open;
         }
     }
 
     /// When to look again without being told; in the past if at once.
-    pub(super) fn next_attempt(&self) -> Option<Millis> {
+    pub(super) fn next_attempt(&self) -> Option<Timestamp> {
         match self {
-            Gate::Open => Some(Millis(0)),
+            Gate::Open => Some(Timestamp(0)),
             Gate::BackingOff { until } => Some(*until),
             Gate::AwaitingEdge | Gate::Full => None,
         }
@@ -233,8 +233,8 @@ const CONNECTION_LOST: [ErrorKind; 6] = [
 mod tests {
     use super::*;
 
-    const NOW: Millis = Millis(1_000);
-    const RETRY: Millis = Millis(1_100);
+    const NOW: Timestamp = Timestamp(1_000);
+    const RETRY: Timestamp = Timestamp(1_100);
     /// Not a kind of its own in `std`: found by number, as accept reports it.
     const EMFILE: i32 = 24;
 
@@ -278,7 +278,7 @@ mod tests {
         assert_eq!(attempt(&mut gate, Err(error)), Accepted::Nothing);
         assert_eq!(gate.next_attempt(), Some(RETRY));
         gate.edge();
-        gate.advance(Millis(1_099));
+        gate.advance(Timestamp(1_099));
         assert_eq!(gate, Gate::BackingOff { until: RETRY });
         gate.advance(RETRY);
         assert_eq!(attempt(&mut gate, Ok(1)), Accepted::Connection(1));

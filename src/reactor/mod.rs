@@ -114,7 +114,6 @@
 //! ```
 
 mod calls;
-mod clock;
 mod io;
 mod limit;
 mod listener;
@@ -133,7 +132,6 @@ use self::listener::{Accepted, Acceptor};
 use self::socket::ReadOutcome;
 use self::unread::Remainder;
 
-pub use self::clock::Millis;
 pub use self::io::Io;
 pub use self::limit::ConnectionLimit;
 pub use self::listener::{AcceptedConnection, listen};

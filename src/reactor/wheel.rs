@@ -40,7 +40,7 @@
 //! Cost: 16 bytes per socket, 11 KiB per wheel. There is no thread here, and
 //! the clock is never read: time is an argument.
 
-use super::clock::Millis;
+use crate::time::Timestamp;
 
 /// One deadline per socket index. See the module's text.
 pub(super) struct Wheel {
@@ -72,7 +72,7 @@ impl Wheel {
     /// Sets the socket's deadline, in place of any that it had. One that is not
     /// in the future comes with the next millisecond: so what is set while the
     /// due ones are worked off does not prolong that work.
-    pub(super) fn set(&mut self, index: u32, at: Millis) {
+    pub(super) fn set(&mut self, index: u32, at: Timestamp) {
         let node = FIRST_SOCKET + index;
         self.make_room_for(node);
         self.unlink(node);
@@ -89,7 +89,7 @@ impl Wheel {
     }
 
     /// Time has come to `now`: moves what has come to the due list.
-    pub(super) fn advance(&mut self, now: Millis) {
+    pub(super) fn advance(&mut self, now: Timestamp) {
         while let Some((bucket, start)) = self.earliest() {
             if start > now.0 {
                 break;
@@ -111,11 +111,11 @@ impl Wheel {
     /// When `advance` has work again: never after the earliest deadline, and at
     /// that deadline exactly when it is less than 64 ms away (before that, where
     /// its bucket begins). `None`: there is no deadline at all.
-    pub(super) fn next_deadline(&self) -> Option<Millis> {
+    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
         if self.nodes[DUE as usize].next != DUE {
-            return Some(Millis(self.elapsed));
+            return Some(Timestamp(self.elapsed));
         }
-        self.earliest().map(|(_, start)| Millis(start))
+        self.earliest().map(|(_, start)| Timestamp(start))
     }
 
     /// The used bucket that time reaches first, and its first millisecond.
@@ -226,16 +226,16 @@ mod tests {
     }
 
     fn due_at(wheel: &mut Wheel, now: u64) -> Vec<u32> {
-        wheel.advance(Millis(now));
+        wheel.advance(Timestamp(now));
         due(wheel)
     }
 
     #[test]
     fn deadlines_come_in_the_order_of_time_and_not_before() {
         let mut wheel = Wheel::new();
-        wheel.set(0, Millis(30));
-        wheel.set(1, Millis(10));
-        wheel.set(2, Millis(20));
+        wheel.set(0, Timestamp(30));
+        wheel.set(1, Timestamp(10));
+        wheel.set(2, Timestamp(20));
         assert_eq!(due_at(&mut wheel, 9), NONE);
         assert_eq!(due_at(&mut wheel, 10), [1]);
         assert_eq!(due_at(&mut wheel, 30), [2, 0]);
@@ -246,20 +246,20 @@ mod tests {
     fn deadlines_of_one_millisecond_come_in_the_order_of_setting() {
         let mut wheel = Wheel::new();
         for index in [5, 3, 4] {
-            wheel.set(index, Millis(5_000));
+            wheel.set(index, Timestamp(5_000));
         }
-        wheel.advance(Millis(4_990));
-        wheel.set(1, Millis(5_000));
+        wheel.advance(Timestamp(4_990));
+        wheel.set(1, Timestamp(5_000));
         assert_eq!(due_at(&mut wheel, 5_000), [5, 3, 4, 1]);
     }
 
     #[test]
     fn a_deadline_set_again_is_moved() {
         let mut wheel = Wheel::new();
-        wheel.set(7, Millis(10));
-        wheel.set(7, Millis(100_000));
+        wheel.set(7, Timestamp(10));
+        wheel.set(7, Timestamp(100_000));
         assert_eq!(due_at(&mut wheel, 99_999), NONE);
-        wheel.set(7, Millis(100_001));
+        wheel.set(7, Timestamp(100_001));
         assert_eq!(due_at(&mut wheel, 100_000), NONE);
         assert_eq!(due_at(&mut wheel, 100_001), [7]);
     }
@@ -268,11 +268,11 @@ mod tests {
     fn a_cleared_deadline_does_not_come_even_when_it_was_due() {
         let mut wheel = Wheel::new();
         wheel.clear(9);
-        wheel.set(0, Millis(10));
-        wheel.set(1, Millis(10));
-        wheel.set(2, Millis(11));
+        wheel.set(0, Timestamp(10));
+        wheel.set(1, Timestamp(10));
+        wheel.set(2, Timestamp(11));
         wheel.clear(2);
-        wheel.advance(Millis(20));
+        wheel.advance(Timestamp(20));
         wheel.clear(0);
         assert_eq!(due(&mut wheel), [1]);
         assert_eq!(wheel.next_deadline(), None);
@@ -281,11 +281,11 @@ mod tests {
     #[test]
     fn a_past_deadline_comes_with_the_next_millisecond_and_not_in_this_round() {
         let mut wheel = Wheel::new();
-        wheel.advance(Millis(100));
-        wheel.set(0, Millis(0));
-        wheel.set(1, Millis(100));
+        wheel.advance(Timestamp(100));
+        wheel.set(0, Timestamp(0));
+        wheel.set(1, Timestamp(100));
         assert_eq!(due(&mut wheel), NONE);
-        assert_eq!(wheel.next_deadline(), Some(Millis(101)));
+        assert_eq!(wheel.next_deadline(), Some(Timestamp(101)));
         assert_eq!(due_at(&mut wheel, 101), [0, 1]);
     }
 
@@ -294,7 +294,7 @@ mod tests {
         let mut wheel = Wheel::new();
         let deadlines: Vec<u64> = (0..63).map(|bit| (1 << bit) + 5).collect();
         for (index, &at) in deadlines.iter().enumerate() {
-            wheel.set(index as u32, Millis(at));
+            wheel.set(index as u32, Timestamp(at));
         }
         for (index, &at) in deadlines.iter().enumerate() {
             assert_eq!(due_at(&mut wheel, at - 1), NONE);
@@ -305,25 +305,25 @@ mod tests {
     #[test]
     fn the_end_of_time_is_a_deadline_like_any_other() {
         let mut wheel = Wheel::new();
-        wheel.set(0, Millis(u64::MAX));
+        wheel.set(0, Timestamp(u64::MAX));
         assert_eq!(due_at(&mut wheel, u64::MAX - 1), NONE);
         assert_eq!(due_at(&mut wheel, u64::MAX), [0]);
-        wheel.set(0, Millis(u64::MAX));
+        wheel.set(0, Timestamp(u64::MAX));
         assert_eq!(due(&mut wheel), [0]);
     }
 
     #[test]
     fn sleeping_until_next_deadline_wakes_a_few_times_for_a_far_one() {
         let mut wheel = Wheel::new();
-        wheel.advance(Millis(777));
-        wheel.set(0, Millis(25_777));
+        wheel.advance(Timestamp(777));
+        wheel.set(0, Timestamp(25_777));
         let mut wakes = 0;
         while let Some(at) = wheel.next_deadline() {
-            assert!(at <= Millis(25_777));
+            assert!(at <= Timestamp(25_777));
             wheel.advance(at);
             wakes += 1;
             if wheel.pop_due().is_some() {
-                assert_eq!(at, Millis(25_777));
+                assert_eq!(at, Timestamp(25_777));
             }
         }
         assert!(wakes <= 3, "{wakes} wakes");
@@ -334,7 +334,7 @@ mod tests {
         const SOCKETS: u32 = 20_000;
         let mut wheel = Wheel::new();
         for index in 0..SOCKETS {
-            wheel.set(index, Millis(1 + u64::from(index) * 7919 % 60_000));
+            wheel.set(index, Timestamp(1 + u64::from(index) * 7919 % 60_000));
         }
         let mut come = vec![0_u8; SOCKETS as usize];
         for now in (0..=60_000).step_by(100) {
@@ -404,11 +404,11 @@ mod tests {
             let mut wheel = Wheel::new();
             let mut model = Model::default();
             let mut now = start;
-            wheel.advance(Millis(now));
+            wheel.advance(Timestamp(now));
             for step in steps {
                 match step {
                     Step::Set { index, ahead } => {
-                        wheel.set(index, Millis(now + ahead));
+                        wheel.set(index, Timestamp(now + ahead));
                         model.set(index, now + ahead.max(1));
                     }
                     Step::Clear { index } => {

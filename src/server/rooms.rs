@@ -14,7 +14,8 @@ use super::places::{Place, Places};
 use super::publication::{Frames, Fresh, Published};
 use super::slow::{Ages, SlowPolicy, SlowReaders};
 use crate::broadcast::{ChunkPool, Lag, LagLimits, LogLimits, Remainder, Room, Skipped};
-use crate::reactor::{Millis, SocketKey};
+use crate::reactor::SocketKey;
+use crate::time::Timestamp;
 use crate::websocket::Message;
 use crate::websocket::deflate::{DeflateConfig, WindowBits};
 use std::collections::{BTreeSet, HashMap};
@@ -38,7 +39,7 @@ pub(super) struct Rooms {
     changed: LaneSet,
     /// When somebody in a watched lane will be too old, for each lane that has such a
     /// time. A turn looks at the first, however many are watched.
-    dues: BTreeSet<(Millis, u32)>,
+    dues: BTreeSet<(Timestamp, u32)>,
     slow_readers: SlowReadersOf,
     pub(super) metrics: Metrics,
     board: Arc<Board>,
@@ -57,7 +58,7 @@ struct Lane {
     slow_readers: SlowReaders,
     ages: Ages,
     /// The lane's time in `Rooms::dues`.
-    due: Option<Millis>,
+    due: Option<Timestamp>,
 }
 
 /// What a room of this name does with slow readers.
@@ -252,7 +253,7 @@ impl Rooms {
     }
 
     /// The lane has been flushed: is somebody behind, and since when?
-    pub(super) fn watch(&mut self, index: u32, now: Millis) {
+    pub(super) fn watch(&mut self, index: u32, now: Timestamp) {
         let Some(lane) = lane_mut(&mut self.lanes, index) else {
             return;
         };
@@ -269,12 +270,12 @@ impl Rooms {
     }
 
     /// When the first of those who are behind will be too old.
-    pub(super) fn too_old_at(&self) -> Option<Millis> {
+    pub(super) fn too_old_at(&self) -> Option<Timestamp> {
         self.dues.first().map(|&(at, _)| at)
     }
 
     /// The lanes in which somebody may be too old by now.
-    pub(super) fn take_too_old(&mut self, now: Millis) -> Vec<u32> {
+    pub(super) fn take_too_old(&mut self, now: Timestamp) -> Vec<u32> {
         let mut too_old = Vec::new();
         while let Some(&(at, index)) = self.dues.first().filter(|(at, _)| *at <= now) {
             self.dues.remove(&(at, index));
@@ -287,7 +288,7 @@ impl Rooms {
     }
 
     /// The lane's members that are over the room's bounds.
-    pub(super) fn too_slow(&mut self, index: u32, now: Millis, into: &mut Vec<TooSlow>) {
+    pub(super) fn too_slow(&mut self, index: u32, now: Timestamp, into: &mut Vec<TooSlow>) {
         let Some(lane) = lane_mut(&mut self.lanes, index) else {
             return;
         };
@@ -475,7 +476,7 @@ impl Rooms {
 
 impl Lane {
     /// Notes in `dues` when somebody here will be too old.
-    fn update_due(&mut self, index: u32, dues: &mut BTreeSet<(Millis, u32)>) {
+    fn update_due(&mut self, index: u32, dues: &mut BTreeSet<(Timestamp, u32)>) {
         let age_max = self.slow_readers.age_max.filter(|_| self.watched);
         let due = age_max.and_then(|age_max| self.ages.due(age_max));
         if due == self.due {
@@ -546,7 +547,11 @@ mod tests {
     }
 
     /// What the end of a turn does with the rooms; `take` says what a socket takes.
-    fn end_turn(rooms: &mut Rooms, now: Millis, mut take: impl FnMut(u64, Backlog<'_>) -> usize) {
+    fn end_turn(
+        rooms: &mut Rooms,
+        now: Timestamp,
+        mut take: impl FnMut(u64, Backlog<'_>) -> usize,
+    ) {
         let dirty = rooms.take_dirty();
         for &index in &dirty {
             if let Some((room, pool)) = rooms.lane(index) {
@@ -562,7 +567,7 @@ mod tests {
         rooms.show();
     }
 
-    fn skip_too_slow(rooms: &mut Rooms, index: u32, now: Millis) {
+    fn skip_too_slow(rooms: &mut Rooms, index: u32, now: Timestamp) {
         let mut too_slow = Vec::new();
         rooms.too_slow(index, now, &mut too_slow);
         for member in too_slow {
@@ -571,7 +576,7 @@ mod tests {
     }
 
     /// The same, found by looking at every lane.
-    fn expected(rooms: &Rooms) -> (Option<Millis>, Vec<RoomLag>) {
+    fn expected(rooms: &Rooms) -> (Option<Timestamp>, Vec<RoomLag>) {
         let behind = || {
             let lanes = rooms.lanes.iter().flatten();
             lanes.filter(|lane| lane.room.blocked() > 0)
@@ -582,7 +587,7 @@ mod tests {
         (due, lags.collect())
     }
 
-    fn shown(rooms: &Rooms) -> (Option<Millis>, Vec<RoomLag>) {
+    fn shown(rooms: &Rooms) -> (Option<Timestamp>, Vec<RoomLag>) {
         let mut lags = Board::lags(std::slice::from_ref(&rooms.board));
         lags.sort_by(|one, other| one.room.cmp(&other.room));
         (rooms.too_old_at(), lags)
@@ -629,7 +634,7 @@ mod tests {
         fn lags_and_the_next_time_are_what_a_look_at_every_lane_finds(
             steps in prop::collection::vec(step(), 0..120)
         ) {
-            let (mut rooms, mut now) = (rooms(), Millis(0));
+            let (mut rooms, mut now) = (rooms(), Timestamp(0));
             let mut places: Vec<Places> = (0..MEMBERS).map(|_| Places::default()).collect();
             for step in steps {
                 match step {
@@ -677,10 +682,10 @@ mod tests {
             rooms.join(&name, SocketKey::from_bits(0), None, &mut places);
             rooms.publish(&name, Message::Text("behind"), None);
         }
-        end_turn(&mut rooms, Millis(0), |_, _| 0);
+        end_turn(&mut rooms, Timestamp(0), |_, _| 0);
         assert_eq!(Board::lags(std::slice::from_ref(&rooms.board)).len(), 1000);
         assert!(rooms.changed.is_empty());
-        assert_eq!(rooms.take_too_old(Millis(0)), [0; 0]);
+        assert_eq!(rooms.take_too_old(Timestamp(0)), [0; 0]);
         // One of them has caught up: it alone is looked at.
         let place = places.as_slice()[500];
         let (room, pool) = rooms.lane(place.lane).expect("a lane");

@@ -14,7 +14,8 @@
 
 use super::places::Places;
 use crate::broadcast::WriteQueue;
-use crate::reactor::{Millis, SocketKey};
+use crate::reactor::SocketKey;
+use crate::time::Timestamp;
 use crate::websocket::Connection;
 use crate::websocket::deflate::WindowBits;
 use crate::websocket::handshake::RequestReader;
@@ -48,7 +49,7 @@ pub(super) struct Established<S> {
     /// When the client last showed that it is alive: bytes came from it, or a socket that
     /// was full took more, because the client has acknowledged some. Also when we began to
     /// read it again.
-    pub(super) heard_at: Millis,
+    pub(super) heard_at: Timestamp,
     pub(super) waiting: Waiting,
     pub(super) reading: Reading,
     /// For what is sent compressed, if that was agreed on.

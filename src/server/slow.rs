@@ -9,7 +9,7 @@
 //! than the bound, so is everything before it. There are at most some 16 marks
 //! for a room, so an age is judged up to a sixteenth late, and never early.
 
-use crate::reactor::Millis;
+use crate::time::Timestamp;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -77,17 +77,17 @@ impl Default for SlowReaders {
 pub(super) struct Ages {
     /// (position, time), both rising: what is before the position was appended
     /// at the time or earlier.
-    marks: VecDeque<(u64, Millis)>,
+    marks: VecDeque<(u64, Timestamp)>,
     /// What is before this position is too old.
     too_old: u64,
 }
 
 impl Ages {
     /// Somebody is behind, and the log's head is here now.
-    pub(super) fn mark(&mut self, head: u64, now: Millis, age_max: Duration) {
+    pub(super) fn mark(&mut self, head: u64, now: Timestamp, age_max: Duration) {
         let spacing = age_max / MARKS_PER_AGE;
         let far_enough =
-            |(position, at): &(u64, Millis)| head > *position && now >= at.plus(spacing);
+            |(position, at): &(u64, Timestamp)| head > *position && now >= at.plus(spacing);
         if self.marks.back().is_none_or(far_enough) {
             self.marks.push_back((head, now));
         }
@@ -99,7 +99,7 @@ impl Ages {
     }
 
     /// The position before which everything is older than the bound.
-    pub(super) fn too_old(&mut self, now: Millis, age_max: Duration) -> u64 {
+    pub(super) fn too_old(&mut self, now: Timestamp, age_max: Duration) -> u64 {
         while let Some(&(position, at)) = self.marks.front() {
             if at.plus(age_max) >= now {
                 break;
@@ -111,7 +111,7 @@ impl Ages {
     }
 
     /// When the oldest mark will be too old.
-    pub(super) fn due(&self, age_max: Duration) -> Option<Millis> {
+    pub(super) fn due(&self, age_max: Duration) -> Option<Timestamp> {
         let (_, at) = self.marks.front()?;
         Some(at.plus(age_max).plus(Duration::from_millis(1)))
     }
@@ -128,12 +128,12 @@ mod tests {
     #[test]
     fn what_is_older_than_the_bound_is_too_old_and_at_it_is_not() {
         let mut ages = Ages::default();
-        ages.mark(100, Millis(1000), AGE);
-        ages.mark(200, Millis(1010), AGE);
-        assert_eq!(ages.due(AGE), Some(Millis(1161)));
-        assert_eq!(ages.too_old(Millis(1160), AGE), 0);
-        assert_eq!(ages.too_old(Millis(1161), AGE), 100);
-        assert_eq!(ages.too_old(Millis(1171), AGE), 200);
+        ages.mark(100, Timestamp(1000), AGE);
+        ages.mark(200, Timestamp(1010), AGE);
+        assert_eq!(ages.due(AGE), Some(Timestamp(1161)));
+        assert_eq!(ages.too_old(Timestamp(1160), AGE), 0);
+        assert_eq!(ages.too_old(Timestamp(1161), AGE), 100);
+        assert_eq!(ages.too_old(Timestamp(1171), AGE), 200);
         assert_eq!(ages.due(AGE), None);
     }
 
@@ -141,8 +141,8 @@ mod tests {
     fn a_busy_room_keeps_few_marks() {
         let mut ages = Ages::default();
         for now in 0..100_000 {
-            ages.mark(now * 10, Millis(now), AGE);
-            ages.too_old(Millis(now), AGE);
+            ages.mark(now * 10, Timestamp(now), AGE);
+            ages.too_old(Timestamp(now), AGE);
             assert!(ages.marks.len() <= 18);
         }
     }
@@ -150,11 +150,11 @@ mod tests {
     #[test]
     fn a_late_mark_makes_old_later_and_never_earlier() {
         let mut ages = Ages::default();
-        ages.mark(100, Millis(0), AGE);
-        ages.mark(150, Millis(9), AGE); // too soon after the last for a mark
-        ages.mark(200, Millis(10), AGE);
-        assert_eq!(ages.too_old(Millis(161), AGE), 100);
-        assert_eq!(ages.too_old(Millis(169), AGE), 100);
-        assert_eq!(ages.too_old(Millis(171), AGE), 200);
+        ages.mark(100, Timestamp(0), AGE);
+        ages.mark(150, Timestamp(9), AGE); // too soon after the last for a mark
+        ages.mark(200, Timestamp(10), AGE);
+        assert_eq!(ages.too_old(Timestamp(161), AGE), 100);
+        assert_eq!(ages.too_old(Timestamp(169), AGE), 100);
+        assert_eq!(ages.too_old(Timestamp(171), AGE), 200);
     }
 }

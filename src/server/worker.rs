@@ -25,7 +25,8 @@ use super::rooms::{Rooms, TooSlow};
 use super::session::{Ending, Established, Reading, Session, Sessions, Waiting};
 use super::slow::{Missed, SlowPolicy};
 use crate::broadcast::{Backlog, WriteQueue};
-use crate::reactor::{AcceptedConnection, Application, End, Io, Millis, SocketKey};
+use crate::reactor::{AcceptedConnection, Application, End, Io, SocketKey};
+use crate::time::Timestamp;
 use crate::websocket::frame::CloseCode;
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -51,7 +52,7 @@ pub(super) struct Worker<H: Handler> {
     /// Members over their bounds, as `Rooms::too_slow` names them.
     too_slow: Vec<TooSlow>,
     /// When what has gathered in the rooms will be written.
-    gathered_at: Option<Millis>,
+    gathered_at: Option<Timestamp>,
     /// The number of the last ping, so that each has its own pong.
     pub(super) pings: u64,
     pub(super) date: Date,
@@ -61,7 +62,7 @@ pub(super) struct Worker<H: Handler> {
     /// Set by [`ServerHandle::shutdown`](super::ServerHandle).
     stopping: Arc<AtomicBool>,
     /// Set when this worker has seen that: the end of its patience.
-    pub(super) drained_at: Option<Millis>,
+    pub(super) drained_at: Option<Timestamp>,
 }
 
 impl<H: Handler> Worker<H> {

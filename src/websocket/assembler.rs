@@ -158,6 +158,12 @@ impl Assembler {
         self.message.is_some()
     }
 
+    /// Whether a message has begun and is not complete.
+    pub(crate) fn has_unfinished_message(&self) -> bool {
+        let message = self.message.as_ref();
+        message.is_some_and(|message| !message.complete)
+    }
+
     /// Whether a message is under way, or complete and not given back, that came
     /// compressed.
     pub(crate) fn is_compressed(&self) -> bool {

@@ -10,6 +10,7 @@
 //! | `message` | [`Message`]: what is sent and received | §5.6 |
 //! | `assembler` | fragments into messages | §5.4 |
 //! | `connection/` | [`Connection`]: events, automatic pong, the closing handshake | §5 to §7 |
+//! | [`deadlines`] | silence, ping and pong, closing handshake, unfinished message | §5.5.2, §7.1 |
 //! | [`deflate`] | messages compressed one by one | RFC 7692 |
 //! | `limits`, `error` | every bound; every rule that a peer can break | §10.4, §7.4.1 |
 //!
@@ -23,6 +24,7 @@
 
 mod assembler;
 mod connection;
+pub mod deadlines;
 pub mod deflate;
 mod error;
 pub mod frame;

@@ -28,18 +28,31 @@ struct Layer {
 }
 
 #[rustfmt::skip]
-const LAYERS: [Layer; 9] = [
+const LAYERS: [Layer; 10] = [
     // Sans-IO: the same bytes in give the same bytes out, on any machine. Maps
     // that hash with a random seed would break that, too.
     Layer {
         name: "src/websocket",
-        may: &["crate::websocket", "std", "core", "alloc", "sha1", "base64", "simdutf8", "zlib_rs"],
+        may: &[
+            "crate::websocket", "crate::time", "std", "core", "alloc", "std::time::Duration", "sha1",
+            "base64", "simdutf8", "zlib_rs",
+        ],
         must_not: &[
+            "crate::time::Clock",
             "std::net", "std::io", "std::fs", "std::os", "std::env", "std::process",
             "std::thread", "std::time", "core::time", "std::print!", "std::sync::Mutex",
             "std::sync::RwLock", "std::sync::mpsc", "std::hash::RandomState",
             "std::collections::HashMap", "std::collections::HashSet",
             "std::collections::hash_map", "std::collections::hash_set",
+        ],
+    },
+    // A point in time, and the one clock that the layers with input and output read.
+    Layer {
+        name: "src/time.rs",
+        may: &["crate::time", "std", "core"],
+        must_not: &[
+            "std::net", "std::io", "std::fs", "std::os", "std::env", "std::process", "std::thread",
+            "std::print!",
         ],
     },
     // Bytes and positions in them.
@@ -54,21 +67,21 @@ const LAYERS: [Layer; 9] = [
     // Bytes and time: for the server, the only one who calls the operating system.
     Layer {
         name: "src/reactor",
-        may: &["crate::reactor", "std", "core", "alloc", "mio", "rustix", "socket2"],
+        may: &["crate::reactor", "crate::time", "std", "core", "alloc", "mio", "rustix", "socket2"],
         must_not: &["std::fs", "std::env", "std::process", "std::print!"],
     },
     // Where they meet: addresses, and a listener to hand on; no calls of its own.
     Layer {
         name: "src/server",
         may: &[
-            "crate::server", "crate::websocket", "crate::broadcast", "crate::reactor",
+            "crate::server", "crate::websocket", "crate::broadcast", "crate::reactor", "crate::time",
             "httpdate", "std", "core", "alloc", "std::net::SocketAddr", "std::net::SocketAddrV4",
             "std::time::SystemTime", "std::net::SocketAddrV6", "std::net::IpAddr", "std::net::Ipv4Addr",
             "std::net::Ipv6Addr", "std::net::TcpListener",
         ],
         must_not: &[
             "std::net", "std::net::TcpListener::bind", "std::fs", "std::env",
-            "std::process", "std::time::Instant", "std::time::SystemTime::now",
+            "std::process", "std::time::Instant", "std::time::SystemTime::now", "crate::time::Clock",
         ],
     },
     // An application like any other: the server's public handler trait, no wire.
@@ -84,7 +97,7 @@ const LAYERS: [Layer; 9] = [
     // The same core over a blocking socket.
     Layer {
         name: "src/client",
-        may: &["crate::client", "crate::websocket", "std", "core", "alloc", "getrandom"],
+        may: &["crate::client", "crate::websocket", "crate::time", "std", "core", "alloc", "getrandom"],
         must_not: &["std::fs", "std::env", "std::process", "std::print!"],
     },
     // The load generator: an application on the event loop, beside the server. Its
@@ -341,6 +354,11 @@ mod planted {
                 "src/websocket/a.rs",
                 "use std::time::Instant;",
                 "std::time::Instant",
+            ),
+            (
+                "src/websocket/a.rs",
+                "use crate::time::Clock;",
+                "crate::time::Clock",
             ),
             (
                 "src/websocket/a.rs",

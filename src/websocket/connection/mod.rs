@@ -227,6 +227,25 @@ impl Connection {
         self.message.is_compressed()
     }
 
+    /// Whether the peer has begun a message or a frame, if only with its first byte, and
+    /// has not completed it. For a deadline
+    /// ([`Deadlines::message_is_unfinished`](super::deadlines::Deadlines)).
+    ///
+    /// ```
+    /// # use yamabiko::websocket::{Connection, Limits};
+    /// let mut client = Connection::client(Limits::default(), || [0; 4]);
+    /// // A text in two fragments, cut behind its first byte.
+    /// for (piece, is_unfinished) in [(&b"\x01"[..], true), (b"\x01H", true), (b"\x80\x01i", false)] {
+    ///     let mut piece = piece.to_vec();
+    ///     client.receive(&mut &mut piece[..], &mut Vec::new())?;
+    ///     assert_eq!(client.has_unfinished_input(), is_unfinished);
+    /// }
+    /// # Ok::<(), yamabiko::websocket::ProtocolError>(())
+    /// ```
+    pub fn has_unfinished_input(&self) -> bool {
+        self.decoder.has_unfinished_frame() || self.message.has_unfinished_message()
+    }
+
     /// Where the connection stands.
     pub fn state(&self) -> State {
         match self.phase {

@@ -123,6 +123,12 @@ impl FrameDecoder {
         self.rest().map(|rest| rest.payload_length)
     }
 
+    /// Whether a frame has begun, if only with the first byte of its header, and is not
+    /// complete.
+    pub(crate) fn has_unfinished_frame(&self) -> bool {
+        !matches!(self.state, State::Header { length: 0, .. })
+    }
+
     /// What is left of the current frame, as a frame of its own; `None` between
     /// frames.
     pub(crate) fn rest(&self) -> Option<FrameHeader> {

@@ -1,0 +1,396 @@
+//! The deadlines of a connection: silence, a missing pong, an unanswered Close, an unfinished message.
+//!
+//! ```text
+//!             ping_interval without          pong_timeout, all is sent
+//!             a sign of life                                            ┌──▶ Overdue::Pong
+//!   ┌───────────────────────▶ Pong ─────────────────────────────────────┘
+//!   │                        │   ▲
+//!  Silence ◀── sign of life ─┤   │ pong_timeout, all is sent
+//!   │                        │   │
+//!   │                        ▼   │ pong_timeout, bytes are unsent
+//!   │                        Acknowledgement    (then the transport watches)
+//!   │  any of them: closing()
+//!   └──────────────────────────────────▶ Close ── close_timeout ───────────▶ Overdue::Close
+//! ```
+//!
+//! A state without input, output or clock, in the shape of quinn-proto: what happens goes in with the time at which it
+//! happened, the next deadline comes out, and when it has come, [`Deadlines::handle_timeout`] tells what is due. So a
+//! test of an hour takes no time, and server and client keep the same rules.
+//!
+//! # The rules
+//!
+//! - **Silence.** After [`Timeouts::ping`] without a sign of life a ping is due.
+//! - **Sign of life.** Every byte that comes counts, not only the pong: the pong may be behind a large message that the
+//!   peer is sending. So does every acknowledgement of bytes that the peer was slow to take.
+//! - **Pong.** [`Timeouts::pong`] after the ping without a sign of life the peer is given up, if the ping has left. A
+//!   peer that reads slowly has the ping behind other bytes. Then the transport watches whether the peer acknowledges
+//!   anything (on Linux `TCP_USER_TIMEOUT`), and the time for the pong begins again when all has been sent.
+//! - **Pause.** While the owner does not read the connection because of something else than the peer, the peer's pong
+//!   may lie in the kernel. The time stands still, except that of the closing handshake.
+//! - **Closing handshake.** [`Timeouts::close`] after the first Close the connection is given up, and earlier if the
+//!   peer sends more than [`Timeouts::closing_bytes_max`] instead of its Close.
+//! - **Unfinished message.** [`Timeouts::message`] after the first byte of a message its last one must have come.
+//!
+//! # How it is used
+//!
+//! The owner keeps one timer for each connection. It sets the timer to [`Deadlines::deadline`] at the beginning, after
+//! each call of [`Deadlines::handle_timeout`], and where a method says so. A deadline moves back by itself, with each
+//! byte that comes: the timer need not follow, because [`Deadlines::handle_timeout`] answers [`Due::Nothing`] when it
+//! is called too early. So a message costs one store, and no timer is moved.
+//!
+//! ```
+//! use std::time::Duration;
+//! use yamabiko::time::Timestamp;
+//! use yamabiko::websocket::deadlines::{Deadlines, Due, Overdue, Timeouts};
+//!
+//! let timeouts = Timeouts {
+//!     ping: Some(Duration::from_secs(25)),
+//!     pong: Duration::from_secs(20),
+//!     ..Timeouts::default()
+//! };
+//! let mut deadlines = Deadlines::new(Timestamp(0));
+//! assert_eq!(deadlines.deadline(&timeouts), Some(Timestamp(25_000)));
+//!
+//! let nothing_is_unsent = || false;
+//! let due = deadlines.handle_timeout(Timestamp(25_000), &timeouts, nothing_is_unsent);
+//! assert_eq!(due, Due::Ping);
+//! assert_eq!(deadlines.deadline(&timeouts), Some(Timestamp(45_000)));
+//!
+//! let due = deadlines.handle_timeout(Timestamp(45_000), &timeouts, nothing_is_unsent);
+//! assert_eq!(due, Due::Fail(Overdue::Pong));
+//! ```
+//!
+//! It costs 24 bytes a connection and nothing on the heap. What it does not know: sockets, frames, and whether the
+//! state of the [`Connection`](super::Connection) beside it is still open.
+
+use super::frame::CloseCode;
+use crate::time::Timestamp;
+use std::fmt;
+use std::time::Duration;
+
+/// How long a connection waits for what. One for many connections: a
+/// [`Deadlines`] is given it by reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Silence after which a ping is due. Default 25 s: below the 30 and 60 s after
+    /// which proxies and NATs drop an idle connection. `None`: no pings.
+    pub ping: Option<Duration>,
+    /// After a ping, for a sign of life. Default 20 s.
+    pub pong: Duration,
+    /// For the closing handshake, from the first Close on. Default 5 s.
+    pub close: Duration,
+    /// For one message, from its first byte to its last, also of its header. Default
+    /// `None`: a message may take any time. With a limit, the slowest link that is to be
+    /// served decides: 60 s for 1 MiB need 140 kbit/s.
+    pub message: Option<Duration>,
+    /// Bytes that may come after our Close without the peer's Close. Default 64 MiB:
+    /// more than the buffers of two sockets hold, so that only a peer that keeps
+    /// sending meets a reset.
+    pub closing_bytes_max: u32,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts {
+            ping: Some(Duration::from_secs(25)),
+            pong: Duration::from_secs(20),
+            close: Duration::from_secs(5),
+            message: None,
+            closing_bytes_max: 64 << 20,
+        }
+    }
+}
+
+/// The deadlines of one connection; see the [module's page](self).
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    awaited: Awaited,
+    paused: bool,
+    /// Whether `message_since` means something.
+    message_unfinished: bool,
+    /// What has been received since our Close.
+    closing_bytes: u32,
+    /// When the time for `awaited` began.
+    since: Timestamp,
+    /// When the unfinished message began.
+    message_since: Timestamp,
+}
+
+/// What a connection waits for; drawn on the [module's page](self).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// For nothing: silence is measured.
+    Silence,
+    /// For a sign of life after a ping.
+    Pong,
+    /// For a sign of life while bytes are unsent. The transport watches whether the
+    /// peer acknowledges any of them.
+    Acknowledgement,
+    /// For the peer's Close, or for what the owner does after it.
+    Close,
+    /// For nothing any more: the connection was given up.
+    End,
+}
+
+/// What is due: [`Deadlines::handle_timeout`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Due {
+    /// Nothing: the deadline has moved.
+    Nothing,
+    /// Send a ping. The time for its pong has begun.
+    Ping,
+    /// Bytes are unsent: have the transport end the connection if the peer acknowledges
+    /// none of them for [`Timeouts::pong`]. An owner whose transport cannot do that
+    /// gives up the connection: its peer has taken nothing for that long.
+    WatchAcknowledgements,
+    /// All has been sent: have the transport stop that. The time for the pong begins
+    /// again.
+    UnwatchAcknowledgements,
+    /// The time is over: give up the connection. No deadline follows.
+    Fail(Overdue),
+}
+
+/// What has not come in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overdue {
+    /// A sign of life after a ping.
+    Pong,
+    /// The end of the closing handshake; or too much came instead.
+    Close,
+    /// The rest of a message.
+    Message,
+}
+
+impl Deadlines {
+    /// The opening handshake was completed `now`.
+    pub const fn new(now: Timestamp) -> Deadlines {
+        Deadlines {
+            awaited: Awaited::Silence,
+            paused: false,
+            message_unfinished: false,
+            closing_bytes: 0,
+            since: now,
+            message_since: now,
+        }
+    }
+
+    /// The time at which [`Deadlines::handle_timeout`] is to be called, or any time
+    /// after it. `None`: nothing is waited for.
+    pub fn deadline(&self, timeouts: &Timeouts) -> Option<Timestamp> {
+        let deadlines = [self.awaited_at(timeouts), self.message_at(timeouts)];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// What the connection waits for.
+    pub const fn awaited(&self) -> Awaited {
+        self.awaited
+    }
+
+    /// Tells what is due `now`, and goes on to the next deadline.
+    ///
+    /// `has_unsent`: whether bytes that were written have not left this host, in the
+    /// owner's buffers or in the kernel's. It is asked when a pong is missing and at no
+    /// other time, so it may cost system calls.
+    pub fn handle_timeout(
+        &mut self,
+        now: Timestamp,
+        timeouts: &Timeouts,
+        has_unsent: impl FnOnce() -> bool,
+    ) -> Due {
+        if is_past(self.message_at(timeouts), now) {
+            if !self.paused {
+                return self.fail(Overdue::Message);
+            }
+            self.message_since = now;
+        }
+        if !is_past(self.awaited_at(timeouts), now) {
+            return Due::Nothing;
+        }
+        match self.awaited {
+            Awaited::Silence => {
+                self.wait_for(Awaited::Pong, now);
+                Due::Ping
+            }
+            Awaited::Pong | Awaited::Acknowledgement => self.pong_is_missing(now, has_unsent),
+            Awaited::Close => self.fail(Overdue::Close),
+            Awaited::End => Due::Nothing,
+        }
+    }
+
+    /// The peer has shown that it is there: bytes came from it, or it took bytes that it
+    /// was slow to take. Cost: one store.
+    ///
+    /// What it gives is what was waited for until now, if that was a sign of life. Then
+    /// set the timer again; after [`Awaited::Acknowledgement`] also have the transport
+    /// stop watching.
+    #[inline]
+    pub fn peer_is_alive(&mut self, now: Timestamp) -> Option<Awaited> {
+        match self.awaited {
+            Awaited::Silence => {
+                self.since = now;
+                None
+            }
+            Awaited::Pong | Awaited::Acknowledgement => {
+                let awaited = self.awaited;
+                self.wait_for(Awaited::Silence, now);
+                Some(awaited)
+            }
+            Awaited::Close | Awaited::End => None,
+        }
+    }
+
+    /// The owner reads the connection no more, because of something else than the peer:
+    /// for example other workers have too much to do.
+    pub fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    /// The owner reads the connection again. As [`Deadlines::peer_is_alive`]: the peer
+    /// was not silent while nobody listened.
+    pub fn resume(&mut self, now: Timestamp) -> Option<Awaited> {
+        self.paused = false;
+        self.message_since = now;
+        self.peer_is_alive(now)
+    }
+
+    /// A message, or a frame, has begun and is not complete: to be called at the end of
+    /// each read that leaves one unfinished
+    /// ([`Connection::has_unfinished_input`](super::Connection::has_unfinished_input)).
+    /// Set the timer again if [`Timeouts::message`] is set and this gives `true`: the
+    /// message is new.
+    #[inline]
+    pub fn message_is_unfinished(&mut self, now: Timestamp) -> bool {
+        if self.message_unfinished {
+            return false;
+        }
+        self.message_unfinished = true;
+        self.message_since = now;
+        true
+    }
+
+    /// The message is complete, or no message is under way.
+    #[inline]
+    pub fn message_is_finished(&mut self) {
+        self.message_unfinished = false;
+    }
+
+    /// The closing handshake has begun: a Close was sent or received. The first call
+    /// counts. Set the timer again.
+    pub fn closing(&mut self, now: Timestamp) {
+        if !matches!(self.awaited, Awaited::Close | Awaited::End) {
+            self.wait_for(Awaited::Close, now);
+        }
+    }
+
+    /// Bytes have been received. They count if the closing handshake is under way.
+    ///
+    /// # Errors
+    /// [`Overdue::Close`]: the peer has sent more than [`Timeouts::closing_bytes_max`]
+    /// since our Close. Give up the connection; no deadline follows.
+    #[inline]
+    pub fn received(&mut self, bytes: usize, timeouts: &Timeouts) -> Result<(), Overdue> {
+        if self.awaited != Awaited::Close {
+            return Ok(());
+        }
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.closing_bytes = self.closing_bytes.saturating_add(bytes);
+        if self.closing_bytes <= timeouts.closing_bytes_max {
+            return Ok(());
+        }
+        self.awaited = Awaited::End;
+        Err(Overdue::Close)
+    }
+}
+
+impl Deadlines {
+    fn awaited_at(&self, timeouts: &Timeouts) -> Option<Timestamp> {
+        let timeout = match self.awaited {
+            Awaited::Silence => timeouts.ping?,
+            Awaited::Pong | Awaited::Acknowledgement => timeouts.pong,
+            Awaited::Close => timeouts.close,
+            Awaited::End => return None,
+        };
+        Some(self.since.plus(timeout))
+    }
+
+    /// A connection that closes has [`Timeouts::close`] for all that still comes.
+    fn message_at(&self, timeouts: &Timeouts) -> Option<Timestamp> {
+        let waits = !matches!(self.awaited, Awaited::Close | Awaited::End);
+        match timeouts.message {
+            Some(timeout) if waits && self.message_unfinished => {
+                Some(self.message_since.plus(timeout))
+            }
+            _ => None,
+        }
+    }
+
+    fn pong_is_missing(&mut self, now: Timestamp, has_unsent: impl FnOnce() -> bool) -> Due {
+        if self.paused {
+            self.since = now;
+            return Due::Nothing;
+        }
+        match (self.awaited, has_unsent()) {
+            (Awaited::Acknowledgement, true) => {
+                self.since = now;
+                Due::Nothing
+            }
+            (_, true) => {
+                self.wait_for(Awaited::Acknowledgement, now);
+                Due::WatchAcknowledgements
+            }
+            // The ping may have left just now.
+            (Awaited::Acknowledgement, false) => {
+                self.wait_for(Awaited::Pong, now);
+                Due::UnwatchAcknowledgements
+            }
+            (_, false) => self.fail(Overdue::Pong),
+        }
+    }
+
+    fn wait_for(&mut self, awaited: Awaited, now: Timestamp) {
+        self.awaited = awaited;
+        self.since = now;
+    }
+
+    fn fail(&mut self, overdue: Overdue) -> Due {
+        self.awaited = Awaited::End;
+        Due::Fail(overdue)
+    }
+}
+
+impl Overdue {
+    /// The code of the Close that tells the peer; `None` where one was sent already.
+    pub const fn close_code(self) -> Option<CloseCode> {
+        match self {
+            Overdue::Pong | Overdue::Message => Some(CloseCode::POLICY_VIOLATION),
+            Overdue::Close => None,
+        }
+    }
+}
+
+impl fmt::Display for Overdue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Overdue::Pong => "no pong came in time",
+            Overdue::Close => "the closing handshake was not answered in time",
+            Overdue::Message => "a message was not completed in time",
+        })
+    }
+}
+
+impl std::error::Error for Overdue {}
+
+fn is_past(deadline: Option<Timestamp>, now: Timestamp) -> bool {
+    deadline.is_some_and(|deadline| deadline <= now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_of_a_connection_have_24_bytes() {
+        assert_eq!(size_of::<Deadlines>(), 24);
+    }
+}
