@@ -366,8 +366,8 @@ fn client_tells_status_fields_and_body_of_another_answer() {
     let ClientError::Refused(refusal) = error else {
         panic!("{error:?}");
     };
-    assert_eq!(refusal.answer.status, 404);
-    assert_eq!(refusal.answer.field("x-why"), Some(&b"gone"[..]));
+    assert_eq!(refusal.response.status, 404);
+    assert_eq!(refusal.response.field("x-why"), Some(&b"gone"[..]));
     assert_eq!(refusal.body_start, b"no room!");
 }
 
@@ -482,7 +482,7 @@ fn client_tells_where_it_is_sent_and_when_to_come_back() {
     );
     assert_eq!(busy.field("retry-after").as_deref(), Some("120"));
     assert_eq!(busy.field("X-Why").as_deref(), Some("caf\u{fffd}"));
-    assert_eq!(busy.answer.status, 503);
+    assert_eq!(busy.response.status, 503);
     let other = Client::connect("wss://example.com/").expect_err("no TLS");
     assert!(other.refusal().is_none());
 }

@@ -1,7 +1,7 @@
-//! How long to wait before the next attempt to reconnect (RFC 6455 §7.2.3).
+//! The delay before the next attempt to reconnect (RFC 6455 §7.2.3).
 //!
-//! A server that goes down loses all of its clients at once; if each came back
-//! at once, and again at once after each failure, they would keep it down.
+//! A server that goes down loses all of its clients at once. If each of them reconnected
+//! immediately, and again immediately after each failure, the server could not recover.
 //!
 //! ```text
 //! attempt    delay drawn from           with the default bounds
@@ -11,42 +11,42 @@
 //!    n       half the ceiling .. ceiling, until the ceiling is delay_max
 //! ```
 //!
-//! The first delay spreads the crowd over the whole interval. Each later delay
-//! has a random half (the crowd stays spread) and a certain half (it does grow).
+//! The first delay spreads the clients over the whole interval. Each later delay has a
+//! random half (the clients stay spread) and a fixed half (the delay grows).
 //!
-//! No clock and no randomness in here: the caller draws the number and sleeps.
+//! There is no clock and no randomness here: the caller draws the number and sleeps.
 
 use std::time::Duration;
 
-/// The delays between attempts to reconnect: random first, then truncated
-/// binary exponential with jitter.
+/// The delays between attempts to reconnect: a random first delay, then truncated binary
+/// exponential backoff with jitter.
 ///
 /// ```
 /// use std::time::Duration;
 /// use yamabiko::client::Backoff;
 ///
 /// let mut backoff = Backoff::new();
-/// let random = 0x8000_0000; // draw it: `getrandom::u32()?`
+/// let random = 0x8000_0000; // use a random number: `getrandom::u32()?`
 /// assert_eq!(backoff.next_delay(random), Duration::from_millis(2_500));
 /// assert_eq!(backoff.next_delay(random), Duration::from_millis(7_500));
-/// backoff.reset(); // a connection was established and did useful work
+/// backoff.reset(); // a connection was opened, and a message arrived
 /// assert!(backoff.next_delay(random) < Duration::from_secs(5));
 /// ```
 #[derive(Clone, Debug)]
 pub struct Backoff {
     first_max: Duration,
     delay_max: Duration,
-    /// The longest delay of the attempt before; `None`: there was none.
+    /// The longest delay of the previous attempt; `None`: there was none.
     ceiling: Option<Duration>,
 }
 
 impl Backoff {
-    /// First delay up to 5 seconds, later ones up to 2 minutes.
+    /// The first delay is up to 5 seconds, later ones up to 2 minutes.
     pub fn new() -> Backoff {
         Backoff::with_bounds(Duration::from_secs(5), Duration::from_secs(120))
     }
 
-    /// First delay up to `first_max`, no delay beyond `delay_max`.
+    /// The first delay is up to `first_max`, all delays up to `delay_max`.
     pub fn with_bounds(first_max: Duration, delay_max: Duration) -> Backoff {
         Backoff {
             first_max: first_max.min(delay_max),
@@ -55,8 +55,8 @@ impl Backoff {
         }
     }
 
-    /// How long to wait before the next attempt. `random` is any of the 2³²
-    /// values, each as likely as the other; it needs no secrecy.
+    /// The delay before the next attempt. `random` is uniform over its 2³² values; it need
+    /// not be secret.
     //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.3
     //# To prevent this, clients SHOULD use some form of backoff when trying to
     //# reconnect after abnormal closures as described in this section.
@@ -75,9 +75,9 @@ impl Backoff {
         half + share(half, random)
     }
 
-    /// Forgets the failures: the next delay is a first one. Call it when a
-    /// connection has proved itself (a message came), not at its mere opening:
-    /// a server that accepts and then falls over needs the backoff most.
+    /// Discards the failures: the next delay is a first one. Call it when a message has
+    /// arrived, not when the connection opens: a server that accepts connections and then
+    /// fails needs the backoff most.
     pub fn reset(&mut self) {
         self.ceiling = None;
     }
@@ -89,9 +89,9 @@ impl Default for Backoff {
     }
 }
 
-/// `random / 2³²` of the duration: from nothing to just less than all of it.
+/// `random / 2³²` of the duration: from zero to slightly less than the duration.
 fn share(duration: Duration, random: u32) -> Duration {
-    // Below 2⁹⁴ nanoseconds times 2³²: no overflow, and no rounding up either.
+    // At most 2⁹⁴ nanoseconds times 2³²: no overflow, and the result is rounded down.
     let nanoseconds = (duration.as_nanos() * u128::from(random)) >> 32;
     let seconds = u64::try_from(nanoseconds / 1_000_000_000).unwrap_or(u64::MAX);
     let rest = u32::try_from(nanoseconds % 1_000_000_000).unwrap_or(0);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn reset_begins_again_with_a_first_delay() {
+    fn delay_after_a_reset_is_a_first_delay() {
         let mut backoff = Backoff::new();
         backoff.next_delay(MOST);
         backoff.next_delay(MOST);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_that_contradict_each_other_yield_the_lower_one() {
+    fn lower_of_two_contradicting_bounds_holds() {
         let mut backoff = Backoff::with_bounds(Duration::from_secs(9), Duration::from_secs(1));
         assert!(backoff.next_delay(MOST) < Duration::from_secs(1));
         assert_eq!(backoff.next_delay(LEAST), Duration::from_millis(500));

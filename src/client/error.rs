@@ -1,5 +1,5 @@
-//! Everything that can keep a client from connecting, and everything that can
-//! end its connection other than by a closing handshake.
+//! The errors of a client: of the opening handshake, of sending, and of a connection that
+//! ended without a closing handshake.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -10,73 +10,72 @@ use std::net::SocketAddr;
 use crate::websocket::handshake::{ClientHandshakeError, HttpAnswer, InvalidRequest, UriError};
 use crate::websocket::{ProtocolError, SendError};
 
-/// Why a client has no connection, or no longer has one.
+/// Why a connection could not be opened, why it has ended, or why a message was not sent.
 ///
-/// A connection that was closed by a closing handshake is no error: reading then
-/// gives `None`.
+/// The closing handshake is not an error: a read then returns `None`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ClientError {
     /// The URI is not a WebSocket URI (§3).
     Uri(UriError),
-    /// A `wss` URI: this client speaks no TLS yet.
+    /// A `wss` URI: this client does not support TLS yet.
     TlsNotSupported,
-    /// The operating system gave no random bytes for the keys.
+    /// The operating system returned no random bytes for the keys.
     Randomness(io::Error),
     /// The host's name could not be resolved.
     Resolve {
-        /// The host as it stands in the URI.
+        /// The host in the URI.
         host: String,
-        /// What the resolver said.
+        /// The resolver's error.
         error: io::Error,
     },
-    /// No address of the host took the TCP connection: each with its error, in
+    /// No address of the host accepted the TCP connection: each address with its error, in
     /// the order in which they were tried.
     Connect(Vec<(SocketAddr, io::Error)>),
     /// A subprotocol, header field or origin that cannot be sent.
     Request(InvalidRequest),
-    /// The server's answer breaks a rule of the opening handshake (§4.1).
+    /// The server's response breaks a rule of the opening handshake (§4.1).
     Handshake(ClientHandshakeError),
-    /// The server gave an HTTP answer other than 101.
+    /// The server sent an HTTP response other than 101.
     Refused(Box<HttpRefusal>),
-    /// The server ended TCP before its answer to the handshake was complete.
+    /// TCP ended before the response to the handshake was complete.
     EndedInHandshake(Option<io::Error>),
-    /// Something took longer than it may.
+    /// A timeout has passed.
     TimedOut(Step),
-    /// The server broke a rule or a limit; it has been told so (§7.1.7).
+    /// The server broke a rule or a limit; a Close with the reason was sent (§7.1.7).
     Protocol(ProtocolError),
-    /// This cannot be sent, and nothing was sent. The connection goes on.
+    /// The message cannot be sent; nothing was sent. The connection stays open.
     Send(SendError),
-    /// TCP ended without a closing handshake: 1006. After this from a send, reading
-    /// may still find what the server said before, its Close among it.
+    /// TCP ended without a closing handshake: 1006. After this error of a send, a read can
+    /// still return messages and the Close that the server sent before.
     Lost(Option<io::Error>),
 }
 
-/// What took too long.
+/// The step whose timeout has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step {
-    /// The opening handshake; no connection has come of it.
+    /// The opening handshake; there is no connection.
     OpeningHandshake,
-    /// A message from the server. The connection goes on: read again.
+    /// Waiting for a message. The connection stays open: read again.
     Read,
-    /// Sending: the server does not read. The connection is lost, perhaps
-    /// inside a frame.
+    /// Sending: the server does not read. The connection is lost, perhaps inside a
+    /// frame.
     Write,
-    /// The server's part of the closing handshake. The connection is lost.
+    /// The closing handshake. The connection is lost.
     ClosingHandshake,
 }
 
-/// An HTTP answer that is not `101 Switching Protocols`, as far as it was read.
+/// An HTTP response other than `101 Switching Protocols`, as far as it was read.
 ///
 /// ```no_run
 /// use yamabiko::client::Client;
 ///
 /// if let Err(error) = Client::connect("ws://127.0.0.1:8080/chat/lobby") {
 ///     if let Some(refusal) = error.refusal() {
-///         match refusal.answer.status {
-///             300..=399 => println!("it has moved: {:?}", refusal.field("Location")),
-///             429 | 503 => println!("come back after: {:?}", refusal.field("Retry-After")),
+///         match refusal.response.status {
+///             300..=399 => println!("moved to: {:?}", refusal.field("Location")),
+///             429 | 503 => println!("try again after: {:?}", refusal.field("Retry-After")),
 ///             _ => println!("{refusal}: {}", refusal.body_text()),
 ///         }
 ///     }
@@ -85,29 +84,29 @@ pub enum Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpRefusal {
     /// Status, reason and header fields.
-    pub answer: HttpAnswer,
-    /// The first 4 KiB of the body at most, as they came within a second; without the
-    /// framing of chunks.
+    pub response: HttpAnswer,
+    /// At most the first 4 KiB of the body, as far as they arrived within a second; without
+    /// the framing of chunks.
     pub body_start: Vec<u8>,
 }
 
 impl HttpRefusal {
-    /// The value of the first header field of this name, whatever its case; bytes that
-    /// are not UTF-8 are replaced. Shown to people, it has to be escaped: the server
-    /// chose it. [`HttpAnswer::fields`] has all of them, as they came.
+    /// The value of the first header field with this name, without regard to case; bytes
+    /// that are not UTF-8 are replaced. Escape it before it is displayed: the server chose
+    /// it. [`HttpAnswer::fields`] has all fields as they were received.
     pub fn field(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.answer.field(name).map(String::from_utf8_lossy)
+        self.response.field(name).map(String::from_utf8_lossy)
     }
 
-    /// The beginning of the body as text, for a log; bytes that are not UTF-8 are
-    /// replaced. As with [`field`](Self::field), escape it.
+    /// The beginning of the body as text, for a log; bytes that are not UTF-8 are replaced.
+    /// Escape it as [`field`](Self::field).
     pub fn body_text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.body_start)
     }
 }
 
 impl ClientError {
-    /// The server's HTTP answer, if it gave one other than 101.
+    /// The server's HTTP response, if it was not 101.
     pub fn refusal(&self) -> Option<&HttpRefusal> {
         match self {
             ClientError::Refused(refusal) => Some(refusal),
@@ -118,7 +117,7 @@ impl ClientError {
 
 impl fmt::Display for HttpRefusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let HttpAnswer { status, reason, .. } = &self.answer;
+        let HttpAnswer { status, reason, .. } = &self.response;
         let line = format!("{status} {}", reason.escape_debug());
         formatter.write_str(line.trim_end())
     }
@@ -136,7 +135,7 @@ impl fmt::Display for ClientError {
             ClientError::Connect(attempts) => write_attempts(attempts, formatter),
             ClientError::Request(error) => error.fmt(formatter),
             ClientError::Handshake(error) => error.fmt(formatter),
-            ClientError::Refused(answer) => write!(formatter, "the server answered {answer}"),
+            ClientError::Refused(refusal) => write!(formatter, "the server answered {refusal}"),
             ClientError::EndedInHandshake(error) => {
                 formatter
                     .write_str("the server ended the connection during the opening handshake")?;
@@ -179,8 +178,8 @@ impl fmt::Display for Step {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Step::OpeningHandshake => "the server did not complete the opening handshake in time",
-            Step::Read => "no message came in time",
-            Step::Write => "the server did not take what was sent in time",
+            Step::Read => "no message arrived in time",
+            Step::Write => "the server did not read in time",
             Step::ClosingHandshake => "the server did not complete the closing handshake in time",
         })
     }

@@ -1,48 +1,49 @@
-//! From a URI to an open connection: resolve, connect, shake hands (RFC 6455 §4.1).
+//! From a URI to an open connection: resolve the host, connect, perform the opening
+//! handshake (RFC 6455 §4.1).
 //!
 //! ```text
 //!   host ──resolve──▶ address, address, …
-//!                        │ each in turn, until one takes TCP
+//!                        │ one after the other, until one accepts TCP
 //!                        ▼
-//!           wait for the turn ─▶ TCP ─▶ request ─▶ answer ─▶ 101: frames follow
-//!           └────────── CONNECTING, alone of all to this IP ─┘  else: HTTP answer
+//!           permit ─▶ TCP ─▶ request ─▶ response ─▶ 101: frames follow
+//!           └── CONNECTING: one for each address ─┘   else: an HTTP response
 //! ```
 //!
-//! The opening handshake has one deadline for all of it, not one for each read, so
-//! a server that answers a byte at a time gains nothing.
+//! The opening handshake has one deadline as a whole, not one for each read. So a server
+//! that sends its response byte by byte does not extend it.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-use super::builder::Timeouts;
 use super::error::{ClientError, HttpRefusal, Step};
-use super::stream::{Stream, at_least_a_moment, is_timeout};
-use super::turn::Turn;
+use super::options::Timeouts;
+use super::permit::ConnectPermit;
+use super::stream::{Stream, is_timeout, not_zero};
 use crate::websocket::deflate::DeflateParameters;
 use crate::websocket::handshake::{
     ClientHandshake, ClientHandshakeError, Established, HttpAnswer, WebSocketUri,
 };
 
-/// How much of the answer one read takes.
+/// The number of bytes of one read.
 const READ_BYTES: usize = 4 << 10;
-/// How much of the body of an HTTP answer is kept.
+/// How much of the body of an HTTP response is kept.
 const BODY_START_BYTES_MAX: usize = 4 << 10;
-/// How many bytes may come for that: chunks of a byte each take six.
+/// How many bytes are read for that: a chunk with one byte of content takes six.
 const BODY_WIRE_BYTES_MAX: usize = 32 << 10;
-/// How long that part of the body is waited for.
+/// How long the client waits for that part of the body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A connection on which WebSocket is spoken from here on.
+/// An open connection: frames follow.
 pub(super) struct Opened {
     pub(super) stream: Stream,
     pub(super) subprotocol: Option<String>,
     pub(super) deflate: Option<DeflateParameters>,
-    /// What came behind the head of the answer: the first frames.
+    /// The bytes after the head of the response: the first frames.
     pub(super) surplus: Vec<u8>,
 }
 
-/// Opens TCP to the first address that takes it, and shakes hands there.
+/// Opens TCP to the first address that accepts it, and performs the opening handshake.
 pub(super) fn open(
     uri: &WebSocketUri,
     handshake: ClientHandshake,
@@ -51,8 +52,8 @@ pub(super) fn open(
     let mut attempts = Vec::new();
     for address in resolve(uri)? {
         match connect(address, timeouts.connect) {
-            // The turn is held until the handshake is done, well or not.
-            Ok((stream, _turn)) => return shake_hands(stream, handshake, timeouts),
+            // The permit is held until the handshake has succeeded or failed.
+            Ok((stream, _permit)) => return perform_handshake(stream, handshake, timeouts),
             Err(error) => attempts.push((address, error)),
         }
     }
@@ -64,10 +65,10 @@ pub(super) fn open(
     Err(ClientError::Connect(attempts))
 }
 
-/// The addresses of the host, in the resolver's order of preference.
+/// The addresses of the host, in the order of the resolver.
 fn resolve(uri: &WebSocketUri) -> Result<impl Iterator<Item = SocketAddr>, ClientError> {
     let host = uri.host();
-    // std takes an IPv6 address without its brackets.
+    // std expects an IPv6 address without its brackets.
     let bare = host
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'));
@@ -79,25 +80,25 @@ fn resolve(uri: &WebSocketUri) -> Result<impl Iterator<Item = SocketAddr>, Clien
         })
 }
 
-/// TCP to one address, when no other connection to its IP is being opened.
+/// Opens TCP to one address, as soon as no other connection to its IP is being opened.
 //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
 //# If the client is not configured to use a proxy, then a direct TCP
 //# connection SHOULD be opened to the host given by /host/ and the port
 //# given by /port/.
-fn connect(address: SocketAddr, timeout: Duration) -> io::Result<(Stream, Turn)> {
+fn connect(address: SocketAddr, timeout: Duration) -> io::Result<(Stream, ConnectPermit)> {
     let deadline = deadline_in(timeout);
-    let turn = Turn::wait(address.ip(), deadline).ok_or_else(|| {
-        let reason = "waited in vain for another connection to this address to be opened";
+    let permit = ConnectPermit::wait(address.ip(), deadline).ok_or_else(|| {
+        let reason = "timed out while another connection to this address was being opened";
         io::Error::new(io::ErrorKind::TimedOut, reason)
     })?;
     let rest = deadline.saturating_duration_since(Instant::now());
-    let stream = TcpStream::connect_timeout(&address, at_least_a_moment(rest))?;
+    let stream = TcpStream::connect_timeout(&address, not_zero(rest))?;
     stream.set_nodelay(true)?;
-    Ok((Stream::Plain(stream), turn))
+    Ok((Stream::Plain(stream), permit))
 }
 
-/// Sends the request and reads the answer.
-fn shake_hands(
+/// Sends the request and reads the response.
+fn perform_handshake(
     stream: Stream,
     mut handshake: ClientHandshake,
     timeouts: &Timeouts,
@@ -108,13 +109,13 @@ fn shake_hands(
     stream
         .set_write_timeout(Some(timeouts.handshake))
         .and_then(|()| stream.write_all(&request))
-        .map_err(broken_off)?;
+        .map_err(failed)?;
     let mut bytes = Vec::new();
-    let established = read_answer(&stream, &mut handshake, &mut bytes, deadline)?;
+    let established = read_response(&stream, &mut handshake, &mut bytes, deadline)?;
     stream
         .set_read_timeout(None)
         .and_then(|()| stream.set_write_timeout(timeouts.write))
-        .map_err(broken_off)?;
+        .map_err(failed)?;
     Ok(Opened {
         surplus: bytes.split_off(established.head_bytes),
         subprotocol: established.subprotocol,
@@ -123,48 +124,48 @@ fn shake_hands(
     })
 }
 
-fn read_answer(
+fn read_response(
     stream: &Stream,
     handshake: &mut ClientHandshake,
     bytes: &mut Vec<u8>,
     deadline: Instant,
 ) -> Result<Established, ClientError> {
     loop {
-        if read_more(stream, bytes, deadline).map_err(broken_off)? == 0 {
+        if read_more(stream, bytes, deadline).map_err(failed)? == 0 {
             return Err(ClientError::EndedInHandshake(None));
         }
         match handshake.receive(bytes) {
             Ok(Some(established)) => return Ok(established),
             Ok(None) => {}
-            Err(ClientHandshakeError::NotSwitched(answer)) => {
-                return Err(refused(stream, answer, bytes));
+            Err(ClientHandshakeError::NotSwitched(response)) => {
+                return Err(refused(stream, response, bytes));
             }
             Err(error) => return Err(ClientError::Handshake(error)),
         }
     }
 }
 
-/// The HTTP answer, with as much of its body as comes soon.
-fn refused(stream: &Stream, answer: HttpAnswer, bytes: &mut Vec<u8>) -> ClientError {
-    let wire_bytes_max = answer.head_bytes + BODY_WIRE_BYTES_MAX;
+/// The HTTP response, with the part of its body that arrives soon.
+fn refused(stream: &Stream, response: HttpAnswer, bytes: &mut Vec<u8>) -> ClientError {
+    let wire_bytes_max = response.head_bytes + BODY_WIRE_BYTES_MAX;
     let deadline = deadline_in(BODY_TIMEOUT);
     let body = loop {
-        let body = answer.body(bytes, BODY_START_BYTES_MAX);
+        let body = response.body(bytes, BODY_START_BYTES_MAX);
         let enough = body.ended
             || body.content.len() == BODY_START_BYTES_MAX
             || bytes.len() >= wire_bytes_max;
-        // Whatever ends the reading: what has come is worth more than why no more came.
+        // The content that has arrived is reported, not the reason why reading ended.
         if enough || !matches!(read_more(stream, bytes, deadline), Ok(1..)) {
             break body;
         }
     };
     ClientError::Refused(Box::new(HttpRefusal {
         body_start: body.content,
-        answer,
+        response,
     }))
 }
 
-/// One read, appended to `bytes`. Returns how many came; 0: the end.
+/// One read, appended to `bytes`. Returns the number of bytes; 0: the end.
 fn read_more(stream: &Stream, bytes: &mut Vec<u8>, deadline: Instant) -> io::Result<usize> {
     let rest = deadline.saturating_duration_since(Instant::now());
     if rest.is_zero() {
@@ -177,7 +178,7 @@ fn read_more(stream: &Stream, bytes: &mut Vec<u8>, deadline: Instant) -> io::Res
     Ok(arrived)
 }
 
-fn broken_off(error: io::Error) -> ClientError {
+fn failed(error: io::Error) -> ClientError {
     if is_timeout(&error) {
         ClientError::TimedOut(Step::OpeningHandshake)
     } else {
@@ -185,7 +186,7 @@ fn broken_off(error: io::Error) -> ClientError {
     }
 }
 
-/// A moment in the future; a timeout beyond the clock's range is a year.
+/// The time after `timeout`; a year if that is beyond the clock's range.
 fn deadline_in(timeout: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(timeout)

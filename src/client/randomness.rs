@@ -1,23 +1,23 @@
 //! Masking keys and nonces from the operating system (RFC 6455 §5.3, §10.3).
 //!
-//! A masking key must come from a strong source of entropy, and every frame needs
-//! a new one. [`Randomness`] asks the operating system for 256 bytes at a time:
-//! one system call for 64 keys. A byte is handed out once and then overwritten.
+//! A masking key must come from a strong source of entropy, and every frame needs a new
+//! one. [`Randomness`] fetches 256 bytes from the operating system at a time: one system
+//! call for 64 keys. Each byte is returned once and then overwritten.
 
 use std::io;
 
-/// How many bytes one system call fetches.
+/// The number of bytes that one system call fetches.
 const BATCH_BYTES: usize = 256;
 
 /// Unpredictable bytes, fetched in batches.
 pub(super) struct Randomness {
     batch: [u8; BATCH_BYTES],
-    /// `batch[used..]` has not been handed out.
+    /// `batch[used..]` has not been returned.
     used: usize,
 }
 
 impl Randomness {
-    /// Fetches the first batch; the error is the operating system's.
+    /// Fetches the first batch; the error is that of the operating system.
     pub(super) fn new() -> io::Result<Randomness> {
         let mut batch = [0; BATCH_BYTES];
         getrandom::fill(&mut batch).map_err(|error| io::Error::other(error.to_string()))?;
@@ -29,7 +29,7 @@ impl Randomness {
         self.take()
     }
 
-    /// The key of one frame.
+    /// The masking key of one frame.
     pub(super) fn masking_key(&mut self) -> [u8; 4] {
         self.take()
     }
@@ -47,11 +47,11 @@ impl Randomness {
     }
 
     /// # Panics
-    /// If an operating system that gave random bytes before gives none now:
-    /// there is no safe way to go on, since a guessable key lets a script choose
-    /// what goes over the wire (§10.3).
+    /// If the operating system, which returned random bytes before, fails now. There is no
+    /// safe way to continue: a predictable key lets a script choose the bytes on the wire
+    /// (§10.3).
     fn refill(&mut self) {
-        getrandom::fill(&mut self.batch).expect("the operating system gives random bytes");
+        getrandom::fill(&mut self.batch).expect("the operating system returns random bytes");
         self.used = 0;
     }
 }
@@ -67,13 +67,13 @@ mod tests {
         let nonce = randomness.nonce();
         assert_ne!(nonce, [0; 16]);
         let keys: HashSet<_> = (0..200).map(|_| randomness.masking_key()).collect();
-        // 200 draws from 2³²: two equal ones are a one in 200,000 event; three,
-        // with sound randomness, do not happen.
+        // Two equal keys among 200 of 2³² have a probability of 1 in 200,000; with sound
+        // randomness three equal ones do not occur.
         assert!(keys.len() >= 198, "{} different keys", keys.len());
     }
 
     #[test]
-    fn bytes_that_were_handed_out_are_gone_from_memory() {
+    fn returned_bytes_are_erased_from_memory() {
         let mut randomness = Randomness::new().expect("random bytes");
         for _ in 0..BATCH_BYTES / 4 {
             randomness.masking_key();

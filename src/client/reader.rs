@@ -1,104 +1,88 @@
-//! The receiving half of a client: bytes from the socket into messages, and the
-//! client's part in the closing handshake.
+//! The receiving half of a client: decodes the bytes of the socket into messages, and
+//! performs the client's part of the closing handshake.
 //!
 //! ```text
-//!             ┌─ Hungry: arrive() ─┐
-//!             ▼                    │          Close           server drops TCP,
-//!   Open ── decode() ──────────────┴──────────────────▶ end() ─────────────────▶ Clean
-//!    │          └── a rule broken, our Close sent ────▶ end() ──or its time ───▶ Failed
-//!    └── TCP ended before a Close came ────────────────────────────────────────▶ Lost
+//!           ┌─ NeedsBytes: wait() ─┐
+//!           ▼                      │        Close            server closes TCP,
+//!   Open ── decode() ──────────────┴─────────────────▶ end() ────────────────────▶ Clean
+//!    │          └── a rule broken, our Close sent ───▶ end() ──or close deadline─▶ Failed
+//!    └── TCP ended without a Close ──────────────────────────────────────────────▶ Lost
 //! ```
 //!
-//! Bytes come through one buffer of 64 KiB, as many as one read gives; a message
-//! that lies whole in it is not copied before it is handed out. Replies that
-//! the protocol asks for are written when an event is handed out and before each
-//! wait, and never waited for: what the kernel does not take at once is tried
-//! again every [`REPLY_RETRY`], unless a writer is at work, which takes it along.
+//! Bytes are read into one buffer of 64 KiB. A message that is complete in this buffer
+//! is not copied before the caller receives it. The replies that the protocol requires
+//! are written when an event is returned and before each wait. The reader does not wait
+//! for these writes: if the kernel does not accept a reply, the reader tries again every
+//! [`REPLY_RETRY`], unless a writer is active, which sends it with its own batch.
 
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::ended::{Ended, FirstClose};
 use super::error::{ClientError, Step};
-use super::shared::{Protocol, Shared};
+use super::protocol::Decoded;
+use super::read_buffer::ReadBuffer;
+use super::shared::Shared;
 use super::stream::is_timeout;
-use super::{Ended, FirstClose};
 use crate::websocket::frame::{CloseCode, CloseReason};
 use crate::websocket::{Event, Message, OwnedMessage, ProtocolError};
 
-/// What one read can bring.
-const BUFFER_BYTES: usize = 64 << 10;
-
-/// How soon a reply is tried again that the kernel had no room for.
+/// The delay before a reply is written again that the kernel did not accept.
 const REPLY_RETRY: Duration = Duration::from_millis(20);
 
 /// The receiving half of a [`Client`](super::Client).
 ///
-/// Keep reading, also when no message is expected: reading is what answers the
-/// server's pings and its Close.
+/// Keep reading, even if no message is expected: the reader answers the server's pings
+/// and its Close.
 #[derive(Debug)]
 pub struct Reader {
     shared: Arc<Shared>,
-    /// `buffer[start..end]` has arrived and is not decoded; 0 ≤ start ≤ end ≤ 64 KiB.
-    buffer: Box<[u8]>,
-    start: usize,
-    end: usize,
+    buffer: ReadBuffer,
     read_timeout: Option<Duration>,
-    /// What the socket's read timeout is set to.
+    /// The read timeout that is set on the socket.
     socket_timeout: Option<Duration>,
-    /// Another half lives, which may begin the closing handshake while this one
-    /// sleeps in a read.
-    shares: bool,
+    /// There is a writer on another thread, which can begin the closing handshake while
+    /// this half sleeps in a read.
+    beside_writer: bool,
     progress: Progress,
-    /// Where [`Reader::read_with`] keeps its message while the lock is free.
-    kept: Kept,
+    /// The event of [`Reader::read_with`], while the lock is free.
+    copy: EventCopy,
 }
 
-/// How far the reader has come.
+/// The state of the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
-    /// Messages may come.
+    /// Messages may arrive.
     Open,
-    /// The closing handshake was completed, and TCP has ended.
+    /// The closing handshake is complete, and TCP has ended.
     Clean,
     /// The server broke a rule.
     Failed(ProtocolError),
-    /// TCP has ended, and no Close had come.
+    /// TCP has ended without a Close.
     Lost,
 }
 
-/// What the bytes that are here amount to.
-enum Decoded<R> {
-    /// An event that the caller wanted.
-    Wanted(R),
-    /// Nothing yet: more bytes are needed.
-    Hungry,
-    /// The server's Close.
-    Close,
-    /// The server broke a rule.
-    Broken(ProtocolError),
-}
-
-/// What a wait for bytes ended in.
-enum Arrival {
+/// The result of waiting for bytes.
+enum Waited {
     Bytes,
     End(Option<io::Error>),
-    /// The caller's deadline has come.
-    Late,
-    /// The deadline of the closing handshake has come.
-    LateClose,
+    /// The caller's deadline has passed.
+    ReadDeadline,
+    /// The deadline of the closing handshake has passed.
+    CloseDeadline,
 }
 
-/// A copy of one event; the buffers are used again for the next.
+/// A copy of one event. Its buffers are used again for the next event.
 #[derive(Debug, Default)]
-struct Kept {
+struct EventCopy {
     text: String,
     bytes: Vec<u8>,
 }
 
-/// Which event a [`Kept`] holds.
+/// The kind of event in an [`EventCopy`].
 #[derive(Clone, Copy, Debug)]
-enum KeptKind {
+enum EventKind {
     Text,
     Binary,
     Ping,
@@ -106,37 +90,33 @@ enum KeptKind {
 }
 
 impl Reader {
-    /// `surplus`: what came behind the head of the opening handshake.
+    /// `surplus`: the bytes that arrived after the head of the opening handshake.
     pub(super) fn new(
         shared: Arc<Shared>,
         surplus: &[u8],
         read_timeout: Option<Duration>,
     ) -> Reader {
-        let mut buffer = vec![0; BUFFER_BYTES.max(surplus.len())].into_boxed_slice();
-        buffer[..surplus.len()].copy_from_slice(surplus);
         Reader {
             shared,
-            buffer,
-            start: 0,
-            end: surplus.len(),
+            buffer: ReadBuffer::new(surplus),
             read_timeout,
             socket_timeout: None,
-            shares: false,
+            beside_writer: false,
             progress: Progress::Open,
-            kept: Kept::default(),
+            copy: EventCopy::default(),
         }
     }
 
-    /// From now on another half may begin the closing handshake.
-    pub(super) fn shares(self) -> Reader {
+    /// From now on a writer on another thread can begin the closing handshake.
+    pub(super) fn beside_writer(self) -> Reader {
         Reader {
-            shares: true,
+            beside_writer: true,
             ..self
         }
     }
 
-    /// Waits for the next message. `None`: the closing handshake is done and TCP
-    /// has ended; [`Reader::ended`] tells by whom and why.
+    /// Waits for the next message. `None`: the closing handshake is complete and TCP has
+    /// ended; [`Reader::ended`] tells which side closed, and why.
     ///
     /// # Errors
     /// As [`Client::read`](super::Client::read).
@@ -146,11 +126,11 @@ impl Reader {
         })
     }
 
-    /// Waits for the next event and lends it to `handle`: a text, a binary
-    /// message, a ping (answered already) or a pong. `None`: as [`Reader::read`].
+    /// Waits for the next event and lends it to `handle`: a text, a binary message, a
+    /// ping (already answered) or a pong. `None`: as [`Reader::read`].
     ///
-    /// The message is copied once, into a buffer that is used again and again, so
-    /// that `handle` may take its time and may use the [`Writer`](super::Writer).
+    /// The message is copied once, into a buffer that is used again. So `handle` may take
+    /// its time, and may use the [`Writer`](super::Writer).
     ///
     /// # Errors
     /// As [`Client::read`](super::Client::read).
@@ -158,14 +138,14 @@ impl Reader {
         &mut self,
         handle: impl FnOnce(Event<'_>) -> R,
     ) -> Result<Option<R>, ClientError> {
-        let mut kept = std::mem::take(&mut self.kept);
-        let kind = self.next(self.deadline(), |event| kept.keep(event));
-        self.kept = kept;
-        Ok(kind?.map(|kind| handle(self.kept.lend(kind))))
+        let mut copy = std::mem::take(&mut self.copy);
+        let kind = self.next(self.deadline(), |event| copy.set(event));
+        self.copy = copy;
+        Ok(kind?.map(|kind| handle(self.copy.event(kind))))
     }
 
-    /// Waits for the next event and lends it to `handle` straight out of the
-    /// buffer. The lock is held meanwhile.
+    /// Waits for the next event and lends it to `handle` out of the buffer. The lock is
+    /// held during the call.
     pub(super) fn lend<R>(
         &mut self,
         handle: impl FnOnce(Event<'_>) -> R,
@@ -176,25 +156,25 @@ impl Reader {
         })
     }
 
-    /// The closing handshake, from this half: sends a Close, reads until the
-    /// server's (its last messages are dropped unseen), and waits until the server
-    /// has dropped TCP. Bounded by the close timeout.
+    /// Performs the closing handshake from this half: sends a Close, reads until the
+    /// server's Close (messages before it are discarded), and waits until the server has
+    /// closed TCP. Takes at most the close timeout.
     ///
     /// # Errors
-    /// [`ClientError::Send`]: the reason has more than 123 bytes. Everything else
-    /// that goes wrong is in the [`Ended`].
+    /// [`ClientError::Send`]: the reason has more than 123 bytes. Other failures are part
+    /// of [`Ended`].
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Ended, ClientError> {
         self.shared.start_close(CloseReason { code, reason })?;
         while let Ok(Some(())) = self.next(None, |_| None) {}
         Ok(self.ended().unwrap_or(Ended::LOST))
     }
 
-    /// How the connection has ended; `None` while it has not.
+    /// How the connection has ended; `None` while it is open.
     pub fn ended(&self) -> Option<Ended> {
         self.shared.ended()
     }
 
-    /// How long a read may wait for a message from now on; `None`: forever.
+    /// How long a read waits for a message from now on; `None`: without limit.
     pub fn set_read_timeout(&mut self, timeout: Option<Duration>) {
         self.read_timeout = timeout;
     }
@@ -204,7 +184,7 @@ impl Reader {
             .and_then(|timeout| Instant::now().checked_add(timeout))
     }
 
-    /// The next event for which `handle` gives something.
+    /// The next event for which `handle` returns a value.
     fn next<R>(
         &mut self,
         deadline: Option<Instant>,
@@ -217,153 +197,112 @@ impl Reader {
                 Progress::Failed(error) => return Err(ClientError::Protocol(error)),
                 Progress::Lost => return Err(ClientError::Lost(None)),
             }
-            match self.decode(&mut handle) {
+            let mut protocol = self.shared.lock();
+            let decoded = protocol.decode(&mut self.buffer, self.shared.stream(), &mut handle);
+            drop(protocol);
+            match decoded {
                 Decoded::Wanted(result) => return Ok(Some(result)),
-                Decoded::Hungry => self.fill(deadline)?,
+                Decoded::NeedsBytes => self.fill(deadline)?,
                 Decoded::Close => self.end(Progress::Clean),
                 Decoded::Broken(error) => self.end(Progress::Failed(error)),
             }
         }
     }
 
-    /// Decodes what has arrived, up to an event that the caller wants.
-    fn decode<R>(&mut self, handle: &mut impl FnMut(Event<'_>) -> Option<R>) -> Decoded<R> {
-        let mut protocol = self.shared.lock();
-        let Protocol {
-            connection,
-            outgoing,
-            ..
-        } = &mut *protocol;
-        let mut input = &mut self.buffer[self.start..self.end];
-        loop {
-            let received = connection.receive(&mut input, &mut outgoing.bytes);
-            self.start = self.end - input.len();
-            let event = match received {
-                Err(error) => return Decoded::Broken(error),
-                Ok(None) => return Decoded::Hungry,
-                Ok(Some(Event::Close(_))) => {
-                    protocol.closing(FirstClose::Server, self.shared.close_timeout);
-                    return Decoded::Close;
-                }
-                Ok(Some(event)) => event,
-            };
-            // A burst of pings is answered by one write.
-            if input.is_empty() || !matches!(event, Event::Ping(_)) {
-                outgoing.flush_now(&self.shared.stream);
-            }
-            if let Some(result) = handle(event) {
-                return Decoded::Wanted(result);
-            }
-        }
-    }
-
-    /// More bytes for the decoder, or the reason why there are none.
+    /// Waits for more bytes, or returns the reason why none arrive.
     fn fill(&mut self, deadline: Option<Instant>) -> Result<(), ClientError> {
-        let error = match self.arrive(deadline) {
-            Arrival::Bytes => return Ok(()),
-            Arrival::Late => return Err(ClientError::TimedOut(Step::Read)),
-            Arrival::LateClose => ClientError::TimedOut(Step::ClosingHandshake),
+        let error = match self.wait(deadline) {
+            Waited::Bytes => return Ok(()),
+            Waited::ReadDeadline => return Err(ClientError::TimedOut(Step::Read)),
+            Waited::CloseDeadline => ClientError::TimedOut(Step::ClosingHandshake),
             //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.1
             //# If at any point the underlying transport layer connection is
             //# unexpectedly lost, the client MUST _Fail the WebSocket Connection_.
-            Arrival::End(cause) => ClientError::Lost(cause),
+            Waited::End(cause) => ClientError::Lost(cause),
         };
         self.progress = Progress::Lost;
-        self.shared.hang_up();
+        self.shared.shut_down();
         Err(error)
     }
 
-    /// The last Close has come, or ours tells the server what it did wrong: that
-    /// is sent, and then the server's end of TCP is awaited. Bytes that still
-    /// come are dropped.
+    /// The server's Close has arrived, or our Close tells the server which rule it broke.
+    /// Sends it, and waits for the server's end of TCP. Discards the bytes that still
+    /// arrive.
     //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1
     //# when a client is instructed to do the same, it SHOULD wait for a TCP Close from the server
     fn end(&mut self, progress: Progress) {
         self.progress = progress;
-        let close_timeout = self.shared.close_timeout;
-        self.shared
-            .lock()
-            .closing(FirstClose::Client, close_timeout);
+        self.shared.lock().closing(FirstClose::Client);
         //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1
         //# An endpoint SHOULD use a method that cleanly closes the TCP connection, as
         //# well as the TLS session, if applicable, discarding any trailing bytes
         //# that may have been received.
-        while let Arrival::Bytes = self.arrive(None) {}
+        while let Waited::Bytes = self.wait(None) {}
         //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
         //# the client SHOULD wait for the server to close the connection but MAY close
         //# the connection at any time after sending and receiving a Close message
-        self.shared.hang_up();
+        self.shared.shut_down();
     }
 
-    /// Waits for bytes until a deadline comes. Whoever waits also sends the
-    /// replies that have not been sent.
-    fn arrive(&mut self, deadline: Option<Instant>) -> Arrival {
+    /// Waits for bytes until a deadline, and sends the replies that are not sent yet.
+    fn wait(&mut self, deadline: Option<Instant>) -> Waited {
         loop {
             let (replies_wait, close_deadline) = self.flush_replies();
             if is_past(deadline) {
-                return Arrival::Late;
+                return Waited::ReadDeadline;
             }
             if is_past(close_deadline) {
-                return Arrival::LateClose;
+                return Waited::CloseDeadline;
             }
-            let naps = [
+            let timeouts = [
                 deadline.map(from_now),
                 close_deadline.map(from_now),
                 replies_wait.then_some(REPLY_RETRY),
-                // A Close that another half sends while this one sleeps has a
-                // deadline that is no nearer than this.
-                self.shares.then_some(self.shared.close_timeout),
+                // The deadline of a Close that a writer sends while this thread sleeps
+                // is not earlier than this.
+                self.beside_writer.then_some(self.shared.close_timeout()),
             ];
-            match self.read_socket(naps.into_iter().flatten().min()) {
-                Ok(0) => return Arrival::End(None),
-                Ok(arrived) => {
-                    (self.start, self.end) = (0, arrived);
-                    return Arrival::Bytes;
-                }
+            match self.read_socket(timeouts.into_iter().flatten().min()) {
+                Ok(0) => return Waited::End(None),
+                Ok(_) => return Waited::Bytes,
                 Err(error) if is_timeout(&error) => {}
-                Err(error) => return Arrival::End(Some(error)),
+                Err(error) => return Waited::End(Some(error)),
             }
         }
     }
 
-    /// Sends the replies that the kernel takes at once. Returns whether some are
-    /// left that nobody else will send, and the deadline of the closing handshake.
+    /// Sends the replies that the kernel accepts at once. Returns whether some are left
+    /// that no writer is going to send, and the deadline of the closing handshake.
     fn flush_replies(&self) -> (bool, Option<Instant>) {
         let mut protocol = self.shared.lock();
-        let Protocol {
-            connection,
-            outgoing,
-            ..
-        } = &mut *protocol;
-        outgoing.flush_now(&self.shared.stream);
-        connection.resume_replies(&mut outgoing.bytes);
-        outgoing.flush_now(&self.shared.stream);
-        (outgoing.is_left_waiting(), protocol.close_deadline())
+        let replies_wait = protocol.flush_replies(self.shared.stream());
+        (replies_wait, protocol.close_deadline())
     }
 
-    /// One read that waits no longer than `nap`. Setting the timeout costs a
-    /// system call, so it is set only when it changes.
-    fn read_socket(&mut self, nap: Option<Duration>) -> io::Result<usize> {
-        if nap != self.socket_timeout {
-            self.shared.stream.set_read_timeout(nap)?;
-            self.socket_timeout = nap;
+    /// One read that waits at most for `timeout`. Setting it on the socket costs a system
+    /// call, so it is set only when it changes.
+    fn read_socket(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
+        let stream = self.shared.stream();
+        if timeout != self.socket_timeout {
+            stream.set_read_timeout(timeout)?;
+            self.socket_timeout = timeout;
         }
-        self.shared.stream.read(&mut self.buffer)
+        self.buffer.fill(|bytes| stream.read(bytes))
     }
 }
 
-impl Kept {
-    /// Copies an event. (A Close is none that is lent.)
-    fn keep(&mut self, event: Event<'_>) -> Option<KeptKind> {
+impl EventCopy {
+    /// Copies an event. `None` for a Close, which is not lent.
+    fn set(&mut self, event: Event<'_>) -> Option<EventKind> {
         let (kind, bytes) = match event {
             Event::Text(text) => {
                 self.text.clear();
                 self.text.push_str(text);
-                return Some(KeptKind::Text);
+                return Some(EventKind::Text);
             }
-            Event::Binary(bytes) => (KeptKind::Binary, bytes),
-            Event::Ping(payload) => (KeptKind::Ping, payload),
-            Event::Pong(payload) => (KeptKind::Pong, payload),
+            Event::Binary(bytes) => (EventKind::Binary, bytes),
+            Event::Ping(payload) => (EventKind::Ping, payload),
+            Event::Pong(payload) => (EventKind::Pong, payload),
             Event::Close(_) => return None,
         };
         self.bytes.clear();
@@ -371,12 +310,12 @@ impl Kept {
         Some(kind)
     }
 
-    fn lend(&self, kind: KeptKind) -> Event<'_> {
+    fn event(&self, kind: EventKind) -> Event<'_> {
         match kind {
-            KeptKind::Text => Event::Text(&self.text),
-            KeptKind::Binary => Event::Binary(&self.bytes),
-            KeptKind::Ping => Event::Ping(&self.bytes),
-            KeptKind::Pong => Event::Pong(&self.bytes),
+            EventKind::Text => Event::Text(&self.text),
+            EventKind::Binary => Event::Binary(&self.bytes),
+            EventKind::Ping => Event::Ping(&self.bytes),
+            EventKind::Pong => Event::Pong(&self.bytes),
         }
     }
 }
@@ -385,8 +324,8 @@ fn is_past(deadline: Option<Instant>) -> bool {
     deadline.is_some_and(|deadline| deadline <= Instant::now())
 }
 
-/// Rounded up to whole milliseconds: the kernel is no more exact, and so a read
-/// timeout that stays the same is not set anew for each read.
+/// Rounded up to whole milliseconds: the kernel is not more exact, and a read timeout
+/// that stays the same is then not set again for each read.
 fn from_now(deadline: Instant) -> Duration {
     let rest = deadline.saturating_duration_since(Instant::now());
     let milliseconds = rest.as_nanos().div_ceil(1_000_000);

@@ -1,8 +1,8 @@
-//! The byte stream under a client: TCP today, and the one place where TLS is added.
+//! The byte stream under a client: TCP; TLS will be added here.
 //!
-//! Everything is by `&self`: one thread may read while another writes. A stream
-//! knows deadlines of the operating system (`SO_RCVTIMEO`, `SO_SNDTIMEO`) and
-//! one trick: [`Stream::write_now`], a write that never waits.
+//! All methods take `&self`: one thread can read while another one writes. Timeouts are
+//! those of the operating system (`SO_RCVTIMEO`, `SO_SNDTIMEO`);
+//! [`Stream::write_now`] is a write that never waits.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -15,16 +15,16 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// Waits for bytes; 0: the server has ended its side. An error for which
-    /// [`is_timeout`] holds: the read timeout passed, and nothing is lost.
+    /// Waits for bytes; 0: the server has closed its side. An error with
+    /// [`is_timeout`]: the read timeout has passed, and nothing is lost.
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        uninterrupted(|| self.tcp().read(buffer))
+        retry_interrupted(|| self.tcp().read(buffer))
     }
 
-    /// Writes all, and waits for as long as that takes or the write timeout is.
+    /// Writes all bytes; each wait is limited by the write timeout.
     pub(super) fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            match uninterrupted(|| self.tcp().write(bytes))? {
+            match retry_interrupted(|| self.tcp().write(bytes))? {
                 0 => return Err(ErrorKind::WriteZero.into()),
                 written => bytes = &bytes[written..],
             }
@@ -32,10 +32,10 @@ impl Stream {
         Ok(())
     }
 
-    /// Writes what the kernel takes at once, and never waits.
+    /// Writes the bytes that the kernel accepts at once, without waiting.
     ///
-    /// The socket is non-blocking for that moment, for reads too: only the thread
-    /// that reads may call this, and only while no other thread writes.
+    /// The socket is non-blocking during the call, also for reads. So only the reading
+    /// thread may call this, and only while no other thread writes.
     pub(super) fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
         self.tcp().set_nonblocking(true)?;
         let written = self.write_until_full(bytes);
@@ -46,7 +46,7 @@ impl Stream {
     fn write_until_full(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut written = 0;
         while written < bytes.len() {
-            match uninterrupted(|| self.tcp().write(&bytes[written..])) {
+            match retry_interrupted(|| self.tcp().write(&bytes[written..])) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(more) => written += more,
                 Err(error) if is_timeout(&error) => break,
@@ -56,19 +56,19 @@ impl Stream {
         Ok(written)
     }
 
-    /// How long a read may wait; `None`: forever.
+    /// How long a read waits; `None`: without limit.
     pub(super) fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.tcp().set_read_timeout(timeout.map(at_least_a_moment))
+        self.tcp().set_read_timeout(timeout.map(not_zero))
     }
 
-    /// How long a write may wait; `None`: forever.
+    /// How long a write waits; `None`: without limit.
     pub(super) fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.tcp().set_write_timeout(timeout.map(at_least_a_moment))
+        self.tcp().set_write_timeout(timeout.map(not_zero))
     }
 
-    /// Ends both directions; a thread that waits in a read or write wakes up.
-    pub(super) fn hang_up(&self) {
-        // An error says that the connection is gone already.
+    /// Ends both directions. A thread that waits in a read or write wakes up.
+    pub(super) fn shut_down(&self) {
+        // An error means that the connection has already ended.
         let _ = self.tcp().shutdown(Shutdown::Both);
     }
 
@@ -88,20 +88,21 @@ impl Stream {
     }
 }
 
-/// The time was up; nothing else happened. Unix says `WouldBlock`, and means by
-/// `TimedOut` that TCP itself has given the peer up; Windows says only the latter.
+/// Whether a socket timeout has passed. On Unix that is `WouldBlock`, and `TimedOut`
+/// means that TCP itself has ended the connection; Windows reports `TimedOut` for both.
 pub(super) fn is_timeout(error: &io::Error) -> bool {
     let kind = error.kind();
     kind == ErrorKind::WouldBlock || (cfg!(windows) && kind == ErrorKind::TimedOut)
 }
 
-/// Zero would mean "forever" to the operating system, and std refuses it.
-pub(super) fn at_least_a_moment(timeout: Duration) -> Duration {
+/// At least a millisecond: zero means "without limit" to the operating system, and std
+/// rejects it.
+pub(super) fn not_zero(timeout: Duration) -> Duration {
     timeout.max(Duration::from_millis(1))
 }
 
-/// Again and again, while a signal handler is what ended the system call.
-fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+/// Repeats a system call that a signal handler interrupted.
+fn retry_interrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
         match call() {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Ended;
+use super::ended::Ended;
 use super::error::ClientError;
 use super::shared::Shared;
 use crate::websocket::frame::{CloseCode, CloseReason};
 use crate::websocket::{Fragment, Message};
 
 /// The sending half of a [`Client`](super::Client). Clones send over the same
-/// connection, from as many threads as there are; each message goes out whole.
+/// connection, from any number of threads; each message is sent whole.
 ///
-/// A send returns when the kernel has taken the message. If the server does not
-/// read, it waits; the [`Reader`](super::Reader) goes on meanwhile.
+/// A send returns when the kernel has accepted the message. If the server does not read,
+/// the send waits; the [`Reader`](super::Reader) continues meanwhile.
 #[derive(Clone, Debug)]
 pub struct Writer {
     shared: Arc<Shared>,
@@ -24,8 +24,8 @@ impl Writer {
         Writer { shared }
     }
 
-    /// Sends a message in one frame. Costs one copy of the payload, which is
-    /// masked there.
+    /// Sends a message in one frame. Costs one copy of the payload, which is masked in
+    /// the copy.
     ///
     /// # Errors
     /// As [`Client::send`](super::Client::send).
@@ -34,33 +34,33 @@ impl Writer {
             .transmit(|connection, output| connection.send(message, output))
     }
 
-    /// Sends one frame of a message that is sent in pieces; `last` ends it. Only
-    /// pings may come between the pieces, also from clones.
+    /// Sends one fragment of a message; `last` ends it. Between the fragments only pings
+    /// can be sent, also by clones.
     ///
     /// # Errors
     /// As [`Client::send`](super::Client::send), and
-    /// [`SendError`](crate::websocket::SendError) for pieces that do not fit
-    /// together.
+    /// [`SendError`](crate::websocket::SendError) for a fragment of the wrong type, or
+    /// text that is not UTF-8.
     pub fn send_fragment(&mut self, fragment: Fragment<'_>, last: bool) -> Result<(), ClientError> {
         self.shared
             .transmit(|connection, output| connection.send_fragment(fragment, last, output))
     }
 
-    /// Sends a ping with at most 125 bytes. Its pong comes as an event of
+    /// Sends a ping with at most 125 bytes. Its pong is an event of
     /// [`Reader::read_with`](super::Reader::read_with).
     ///
     /// # Errors
-    /// As [`Client::send`](super::Client::send).
+    /// As [`Client::ping`](super::Client::ping).
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), ClientError> {
         self.shared
             .transmit(|connection, output| connection.ping(payload, output))
     }
 
-    /// Begins the closing handshake: sends a Close and returns. Nothing can be sent
-    /// after it. The reader gets the messages that are still on their way and
-    /// then `None`, at the latest when the close timeout has passed.
+    /// Begins the closing handshake: sends a Close and returns. Nothing can be sent after
+    /// it. The reader receives the messages that are under way and then `None`, at the
+    /// latest when the close timeout has passed.
     ///
-    /// Does nothing if a Close was sent before.
+    /// Does nothing if the closing handshake has begun.
     ///
     /// # Errors
     /// [`ClientError::Send`]: the reason has more than 123 bytes.
@@ -71,16 +71,16 @@ impl Writer {
         self.shared.write_waiting()
     }
 
-    /// How the connection has ended; `None` while it has not.
+    /// How the connection has ended; `None` while it is open.
     pub fn ended(&self) -> Option<Ended> {
         self.shared.ended()
     }
 
-    /// How long a send may wait while the server takes nothing; `None`: forever.
+    /// How long a send waits while the server does not read; `None`: without limit.
     ///
     /// # Errors
-    /// The operating system's.
+    /// The error of the system call.
     pub fn set_write_timeout(&mut self, timeout: Option<Duration>) -> std::io::Result<()> {
-        self.shared.stream.set_write_timeout(timeout)
+        self.shared.stream().set_write_timeout(timeout)
     }
 }

@@ -577,7 +577,7 @@ fn connect_from(address: &str, origin: &str) -> u16 {
     let uri = format!("ws://{address}/chat/lobby");
     match Client::builder(&uri).origin(origin).connect() {
         Ok(_) => 101,
-        Err(ClientError::Refused(refusal)) => refusal.answer.status,
+        Err(ClientError::Refused(refusal)) => refusal.response.status,
         Err(error) => panic!("{error}"),
     }
 }

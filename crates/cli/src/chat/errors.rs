@@ -24,10 +24,10 @@ pub(super) fn explain(error: &ClientError) -> String {
 /// Where a redirection points to. It is shown and not followed: RFC 6455 §4.1 leaves
 /// that open, and an address that the user did not write may be on any host.
 fn location(refusal: &HttpRefusal) -> Option<String> {
-    if !(300..400).contains(&refusal.answer.status) {
+    if !(300..400).contains(&refusal.response.status) {
         return None;
     }
-    let location = String::from_utf8_lossy(refusal.answer.field("Location")?);
+    let location = String::from_utf8_lossy(refusal.response.field("Location")?);
     let start: String = location.chars().take(LOCATION_CHARACTERS_MAX).collect();
     Some(printable(&start))
 }

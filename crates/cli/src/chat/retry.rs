@@ -35,7 +35,7 @@ impl Retry {
     }
 
     fn of_answer(refusal: &HttpRefusal) -> Retry {
-        match refusal.answer.status {
+        match refusal.response.status {
             408 | 425 | 429 | 500..=599 => Retry::After(asked(refusal, SystemTime::now())),
             _ => Retry::Never,
         }
@@ -46,7 +46,7 @@ impl Retry {
 /// is compared with the server's own `Date` where there is one, so that two clocks that
 /// differ do no harm. What cannot be read asks for nothing.
 fn asked(refusal: &HttpRefusal, now: SystemTime) -> Duration {
-    let field = |name| std::str::from_utf8(refusal.answer.field(name)?).ok();
+    let field = |name| std::str::from_utf8(refusal.response.field(name)?).ok();
     let date = |value: &str| httpdate::parse_http_date(value).ok();
     let Some(value) = field("Retry-After").map(str::trim) else {
         return Duration::ZERO;
@@ -70,7 +70,7 @@ mod tests {
 
     fn refusal(status: u16, fields: &[(&str, &str)]) -> HttpRefusal {
         HttpRefusal {
-            answer: HttpAnswer {
+            response: HttpAnswer {
                 status,
                 reason: String::new(),
                 fields: fields

@@ -1,0 +1,330 @@
+//! The client as one value, and how it is built.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::ended::Ended;
+use super::error::ClientError;
+use super::opening;
+use super::options::Options;
+use super::randomness::Randomness;
+use super::reader::Reader;
+use super::shared::Shared;
+use super::writer::Writer;
+use crate::websocket::deflate::{DeflateConfig, DeflateParameters};
+use crate::websocket::frame::CloseCode;
+use crate::websocket::handshake::WebSocketUri;
+use crate::websocket::{Connection, Event, Limits, Message, OwnedMessage};
+
+/// An open connection to a server. If it is dropped without [`Client::close`], only
+/// TCP is closed, and the server reports 1006.
+#[derive(Debug)]
+pub struct Client {
+    reader: Reader,
+    writer: Writer,
+    subprotocol: Option<String>,
+    deflate: Option<DeflateParameters>,
+    shared: Arc<Shared>,
+}
+
+impl Client {
+    /// Connects to `ws://host[:port]/path?query` with the default settings.
+    ///
+    /// # Errors
+    /// As [`ClientBuilder::connect`].
+    pub fn connect(uri: &str) -> Result<Client, ClientError> {
+        Client::builder(uri).connect()
+    }
+
+    /// Sets what the request contains, and the limits of the connection.
+    pub fn builder(uri: &str) -> ClientBuilder {
+        ClientBuilder {
+            uri: uri.to_owned(),
+            options: Options::default(),
+        }
+    }
+
+    /// Waits for the next message. `None`: the closing handshake is complete and TCP
+    /// has ended; [`Client::ended`] tells which side closed, and why.
+    ///
+    /// Pings are answered and not returned. The server's Close is answered; then this
+    /// waits for the server's end of TCP, at most until the close timeout.
+    ///
+    /// # Errors
+    /// - [`ClientError::TimedOut`] with [`Step::Read`](super::Step::Read): no message
+    ///   arrived within the read timeout. Nothing is lost; read again.
+    /// - [`ClientError::Protocol`]: the server broke a rule. A Close with the reason was
+    ///   sent, and the connection has ended.
+    /// - [`ClientError::Lost`]: TCP ended without a Close (1006).
+    /// - [`ClientError::TimedOut`] with
+    ///   [`Step::ClosingHandshake`](super::Step::ClosingHandshake): the server did not
+    ///   answer our Close.
+    ///
+    /// After an error that ends the connection, each further read returns it again.
+    pub fn read(&mut self) -> Result<Option<OwnedMessage>, ClientError> {
+        self.reader.read()
+    }
+
+    /// Waits for the next event and lends it to `handle` out of the read buffer:
+    /// without copy and allocation if the message is one frame that arrived in one
+    /// piece. The event is a text, a binary message, a ping (already answered) or a
+    /// pong. `None`: as [`Client::read`].
+    ///
+    /// ```no_run
+    /// # use yamabiko::{client::Client, websocket::Event};
+    /// # let mut client = Client::connect("ws://127.0.0.1:9001/")?;
+    /// let mut payload_bytes = 0;
+    /// while let Some(bytes) = client.read_with(|event| match event {
+    ///     Event::Text(text) => text.len(),
+    ///     Event::Binary(bytes) => bytes.len(),
+    ///     _ => 0,
+    /// })? {
+    ///     payload_bytes += bytes;
+    /// }
+    /// # Ok::<(), yamabiko::client::ClientError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Client::read`].
+    pub fn read_with<R>(
+        &mut self,
+        handle: impl FnOnce(Event<'_>) -> R,
+    ) -> Result<Option<R>, ClientError> {
+        self.reader.lend(handle)
+    }
+
+    /// Sends a message in one frame; returns when the kernel has accepted it. Costs one
+    /// copy of the payload, which is masked in the copy.
+    ///
+    /// # Errors
+    /// - [`ClientError::Send`]: the connection is closing, or a fragmented message is
+    ///   under way. Nothing was sent.
+    /// - [`ClientError::Lost`]: TCP has ended. A read can still return messages and the
+    ///   Close that the server sent before.
+    /// - [`ClientError::TimedOut`]: the server did not read within the write timeout.
+    ///   The connection is lost.
+    ///
+    /// # Panics
+    /// If the operating system returned random bytes for the first keys and fails to
+    /// return further ones.
+    pub fn send(&mut self, message: Message<'_>) -> Result<(), ClientError> {
+        self.writer.send(message)
+    }
+
+    /// Sends a ping with at most 125 bytes. Its pong is an event of
+    /// [`Client::read_with`].
+    ///
+    /// # Errors
+    /// As [`Client::send`]; [`ClientError::Send`] also for a longer payload.
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), ClientError> {
+        self.writer.ping(payload)
+    }
+
+    /// Performs the closing handshake: sends a Close, reads until the server's Close
+    /// (messages before it are discarded), and waits until the server has closed TCP.
+    /// Takes at most the close timeout. If the connection has already ended, returns how.
+    ///
+    /// To receive the last messages, use [`Client::split`] and [`Writer::close`].
+    ///
+    /// # Errors
+    /// [`ClientError::Send`]: the reason has more than 123 bytes. Other failures are
+    /// part of [`Ended`].
+    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Ended, ClientError> {
+        self.reader.close(code, reason)
+    }
+
+    /// How the connection has ended; `None` while it is open.
+    pub fn ended(&self) -> Option<Ended> {
+        self.shared.ended()
+    }
+
+    /// The subprotocol that the server selected from the offered ones.
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
+    }
+
+    /// The negotiated compression; `None` if none was offered or the server declined.
+    pub fn deflate(&self) -> Option<DeflateParameters> {
+        self.deflate
+    }
+
+    /// The address of the server.
+    ///
+    /// # Errors
+    /// The error of the system call if the connection has ended.
+    pub fn peer_address(&self) -> io::Result<SocketAddr> {
+        self.shared.stream().peer_address()
+    }
+
+    /// The address of this end.
+    ///
+    /// # Errors
+    /// As [`Client::peer_address`].
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.shared.stream().local_address()
+    }
+
+    /// How long a read waits for a message from now on; `None`: without limit.
+    pub fn set_read_timeout(&mut self, timeout: Option<Duration>) {
+        self.reader.set_read_timeout(timeout);
+    }
+
+    /// Splits the client into two halves, for two threads.
+    ///
+    /// ```no_run
+    /// # use yamabiko::{client::Client, websocket::Message};
+    /// let (mut reader, mut writer) = Client::connect("ws://127.0.0.1:9001/")?.split();
+    /// let writing = std::thread::spawn(move || writer.send(Message::Text("hello")));
+    /// let first = reader.read()?;
+    /// # let _ = (first, writing);
+    /// # Ok::<(), yamabiko::client::ClientError>(())
+    /// ```
+    pub fn split(self) -> (Reader, Writer) {
+        (self.reader.beside_writer(), self.writer)
+    }
+}
+
+/// The settings of a connection, and [`connect`](ClientBuilder::connect). Made by
+/// [`Client::builder`].
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use yamabiko::client::Client;
+/// use yamabiko::websocket::Limits;
+///
+/// let client = Client::builder("ws://127.0.0.1:8080/chat/lobby")
+///     .subprotocol("yamabiko.chat.v1")
+///     .field("Authorization", "Bearer 51d2")
+///     .limits(Limits { message_bytes_max: 64 << 10, ..Limits::default() })
+///     .read_timeout(Duration::from_secs(60))
+///     .connect()?;
+/// assert_eq!(client.subprotocol(), Some("yamabiko.chat.v1"));
+/// # Ok::<(), yamabiko::client::ClientError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until connect() is called"]
+pub struct ClientBuilder {
+    uri: String,
+    options: Options,
+}
+
+impl ClientBuilder {
+    /// Offers a subprotocol, after those that were offered before. The server selects
+    /// at most one ([`Client::subprotocol`]).
+    pub fn subprotocol(mut self, name: &str) -> ClientBuilder {
+        self.options.subprotocols.push(name.to_owned());
+        self
+    }
+
+    /// Adds a header field to the request. The fields of the handshake itself cannot be
+    /// set: then connecting fails with [`ClientError::Request`].
+    pub fn field(mut self, name: &str, value: &str) -> ClientBuilder {
+        let field = (name.to_owned(), value.to_owned());
+        self.options.fields.push(field);
+        self
+    }
+
+    /// Sends `Origin`, as a browser does. A request without it comes from a client that
+    /// is not a browser.
+    pub fn origin(mut self, origin: &str) -> ClientBuilder {
+        self.options.origin = Some(origin.to_owned());
+        self
+    }
+
+    /// The limits for messages from the server: [`Limits::default`] if not set.
+    pub fn limits(mut self, limits: Limits) -> ClientBuilder {
+        self.options.limits = limits;
+        self
+    }
+
+    /// Offers compression (permessage-deflate, RFC 7692); not offered if not set. The
+    /// server may decline ([`Client::deflate`]). If it agrees, messages of at least
+    /// `threshold_bytes` are sent compressed if that makes them shorter, and received
+    /// messages are inflated within the limits.
+    ///
+    /// Memory: none between messages without context takeover; with it up to 32 KiB for
+    /// receiving and 149 to 275 KiB for sending.
+    ///
+    /// ```no_run
+    /// use yamabiko::client::Client;
+    /// use yamabiko::websocket::deflate::DeflateConfig;
+    ///
+    /// let client = Client::builder("ws://127.0.0.1:8080/")
+    ///     .deflate(DeflateConfig::default())
+    ///     .connect()?;
+    /// println!("compressed: {}", client.deflate().is_some());
+    /// # Ok::<(), yamabiko::client::ClientError>(())
+    /// ```
+    pub fn deflate(mut self, config: DeflateConfig) -> ClientBuilder {
+        self.options.deflate = Some(config);
+        self
+    }
+
+    /// How long the TCP connection to one address may take, including the wait for
+    /// other connections to the same address: 10 seconds if not set.
+    pub fn connect_timeout(mut self, timeout: Duration) -> ClientBuilder {
+        self.options.timeouts.connect = timeout;
+        self
+    }
+
+    /// How long the opening handshake may take, from the first byte of the request to
+    /// the last byte of the response's head: 10 seconds if not set.
+    pub fn handshake_timeout(mut self, timeout: Duration) -> ClientBuilder {
+        self.options.timeouts.handshake = timeout;
+        self
+    }
+
+    /// How long a read waits for a message: without limit if not set.
+    pub fn read_timeout(mut self, timeout: Duration) -> ClientBuilder {
+        self.options.timeouts.read = Some(timeout);
+        self
+    }
+
+    /// How long a send waits while the server does not read: without limit if not set.
+    pub fn write_timeout(mut self, timeout: Duration) -> ClientBuilder {
+        self.options.timeouts.write = Some(timeout);
+        self
+    }
+
+    /// How long the closing handshake may take, including the server's end of TCP: 5
+    /// seconds if not set.
+    pub fn close_timeout(mut self, timeout: Duration) -> ClientBuilder {
+        self.options.timeouts.close = timeout;
+        self
+    }
+
+    /// Opens TCP, performs the opening handshake, and returns the open connection. The
+    /// operating system resolves the name of the host, without a timeout of ours.
+    ///
+    /// # Errors
+    /// Every variant of [`ClientError`] up to `TimedOut(OpeningHandshake)`.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+    //# it MUST open a connection, send an opening handshake, and read the
+    //# server's handshake in response.
+    pub fn connect(self) -> Result<Client, ClientError> {
+        let ClientBuilder { uri, options } = self;
+        let uri = WebSocketUri::parse(&uri).map_err(ClientError::Uri)?;
+        if uri.secure() {
+            return Err(ClientError::TlsNotSupported);
+        }
+        let mut randomness = Randomness::new().map_err(ClientError::Randomness)?;
+        let handshake = options.handshake(&uri, randomness.nonce())?;
+        let opened = opening::open(&uri, handshake, &options.timeouts)?;
+        let mut connection = Connection::client(options.limits, move || randomness.masking_key());
+        if let (Some(agreed), Some(config)) = (opened.deflate, &options.deflate) {
+            connection = connection.with_deflate(agreed, config);
+        }
+        let shared = Shared::new(opened.stream, connection, options.timeouts.close);
+        let shared = Arc::new(shared);
+        let read_timeout = options.timeouts.read;
+        Ok(Client {
+            reader: Reader::new(Arc::clone(&shared), &opened.surplus, read_timeout),
+            writer: Writer::new(Arc::clone(&shared)),
+            subprotocol: opened.subprotocol,
+            deflate: opened.deflate,
+            shared,
+        })
+    }
+}

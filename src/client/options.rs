@@ -1,0 +1,72 @@
+//! The settings of a connection: what the request contains, limits, compression,
+//! timeouts.
+
+use std::time::Duration;
+
+use super::error::ClientError;
+use crate::websocket::Limits;
+use crate::websocket::deflate::DeflateConfig;
+use crate::websocket::handshake::{ClientHandshake, WebSocketUri};
+
+/// What a [`ClientBuilder`](super::ClientBuilder) collects.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Options {
+    pub(super) subprotocols: Vec<String>,
+    /// Further header fields: name and value.
+    pub(super) fields: Vec<(String, String)>,
+    pub(super) origin: Option<String>,
+    pub(super) limits: Limits,
+    pub(super) deflate: Option<DeflateConfig>,
+    pub(super) timeouts: Timeouts,
+}
+
+/// How long a client waits; `None`: without limit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timeouts {
+    /// For the TCP connection to one address.
+    pub(super) connect: Duration,
+    /// For the opening handshake.
+    pub(super) handshake: Duration,
+    /// For a message.
+    pub(super) read: Option<Duration>,
+    /// For the kernel to accept a frame.
+    pub(super) write: Option<Duration>,
+    /// For the closing handshake.
+    pub(super) close: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts {
+            connect: Duration::from_secs(10),
+            handshake: Duration::from_secs(10),
+            read: None,
+            write: None,
+            close: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Options {
+    /// The opening handshake with these settings.
+    pub(super) fn handshake(
+        &self,
+        uri: &WebSocketUri,
+        nonce: [u8; 16],
+    ) -> Result<ClientHandshake, ClientError> {
+        let mut handshake = ClientHandshake::new(uri, nonce);
+        for name in &self.subprotocols {
+            handshake = handshake.subprotocol(name)?;
+        }
+        for (name, value) in &self.fields {
+            handshake = handshake.field(name, value)?;
+        }
+        if let Some(origin) = &self.origin {
+            handshake = handshake.origin(origin)?;
+        }
+        if let Some(config) = self.deflate {
+            handshake = handshake.deflate(config);
+        }
+        Ok(handshake)
+    }
+}
