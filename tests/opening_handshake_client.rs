@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use yamabiko::websocket::handshake::{
-    ClientHandshake, ClientHandshakeError, Established, HeadError, HeadLimits, HttpAnswer,
+    ClientHandshake, ClientHandshakeError, Established, HeadError, HeadLimits, HttpResponse,
     InvalidField, InvalidRequest, RequestReader, Upgrade, WebSocketUri,
 };
 use yamabiko_testing::properties::handshake::response_head;
@@ -459,7 +459,7 @@ fn client_passes_over_a_bounded_number_of_interim_answers() {
     let established = receive(text.as_bytes()).expect("valid").expect("complete");
     assert_eq!(established.head_bytes, text.len());
     let text = interim.repeat(9) + SAMPLE;
-    let expected = HttpAnswer {
+    let expected = HttpResponse {
         status: 100,
         reason: "Continue".to_owned(),
         fields: Vec::new(),
@@ -583,7 +583,7 @@ fn client_reads_an_answer_within_bounds() {
 
 #[test]
 fn errors_say_what_is_wrong() {
-    let answer = HttpAnswer {
+    let answer = HttpResponse {
         status: 404,
         reason: "Not Found".to_owned(),
         fields: Vec::new(),

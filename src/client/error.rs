@@ -7,7 +7,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-use crate::websocket::handshake::{ClientHandshakeError, HttpAnswer, InvalidRequest, UriError};
+use crate::websocket::handshake::{ClientHandshakeError, HttpResponse, InvalidRequest, UriError};
 use crate::websocket::{ProtocolError, SendError};
 
 /// Why a connection could not be opened, why it has ended, or why a message was not sent.
@@ -84,7 +84,7 @@ pub enum Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpRefusal {
     /// Status, reason and header fields.
-    pub response: HttpAnswer,
+    pub response: HttpResponse,
     /// At most the first 4 KiB of the body, as far as they arrived within a second; without
     /// the framing of chunks.
     pub body_start: Vec<u8>,
@@ -93,7 +93,7 @@ pub struct HttpRefusal {
 impl HttpRefusal {
     /// The value of the first header field with this name, without regard to case; bytes
     /// that are not UTF-8 are replaced. Escape it before it is displayed: the server chose
-    /// it. [`HttpAnswer::fields`] has all fields as they were received.
+    /// it. [`HttpResponse::fields`] has all fields as they were received.
     pub fn field(&self, name: &str) -> Option<Cow<'_, str>> {
         self.response.field(name).map(String::from_utf8_lossy)
     }
@@ -117,7 +117,7 @@ impl ClientError {
 
 impl fmt::Display for HttpRefusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let HttpAnswer { status, reason, .. } = &self.response;
+        let HttpResponse { status, reason, .. } = &self.response;
         let line = format!("{status} {}", reason.escape_debug());
         formatter.write_str(line.trim_end())
     }

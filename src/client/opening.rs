@@ -22,7 +22,7 @@ use super::permit::ConnectPermit;
 use super::stream::{Stream, is_timeout, not_zero};
 use crate::websocket::deflate::DeflateParameters;
 use crate::websocket::handshake::{
-    ClientHandshake, ClientHandshakeError, Established, HttpAnswer, WebSocketUri,
+    ClientHandshake, ClientHandshakeError, Established, HttpResponse, WebSocketUri,
 };
 
 /// The number of bytes of one read.
@@ -146,7 +146,7 @@ fn read_response(
 }
 
 /// The HTTP response, with the part of its body that arrives soon.
-fn refused(stream: &Stream, response: HttpAnswer, bytes: &mut Vec<u8>) -> ClientError {
+fn refused(stream: &Stream, response: HttpResponse, bytes: &mut Vec<u8>) -> ClientError {
     let wire_bytes_max = response.head_bytes + BODY_WIRE_BYTES_MAX;
     let deadline = deadline_in(BODY_TIMEOUT);
     let body = loop {

@@ -17,88 +17,72 @@
 //! of the caller's choice. Content codings are left as they are: the client asks for
 //! none.
 
-use super::answer::HttpAnswer;
 use super::token::list_elements;
 
 /// What has come of a body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct AnswerBody {
+pub struct ResponseBody {
     /// The content, without the framing of chunks.
     pub content: Vec<u8>,
     /// Nothing more is to be read: this is all of it, or its framing is broken here.
     pub ended: bool,
 }
 
-impl HttpAnswer {
-    /// What has come of the body: at most `bytes_max` bytes of it. `bytes` are those
-    /// that [`ClientHandshake::receive`](super::ClientHandshake::receive) was given
-    /// when it gave this answer, and what has come since.
-    ///
-    /// A body whose length cannot be told, because Content-Length is no number or
-    /// several, is empty (RFC 9112 §6.3).
-    ///
-    /// ```
-    /// use yamabiko::websocket::handshake::{ClientHandshake, ClientHandshakeError, WebSocketUri};
-    ///
-    /// let uri = WebSocketUri::parse("ws://server.example.com/chat")?;
-    /// let mut handshake = ClientHandshake::new(&uri, *b"the sample nonce");
-    /// let bytes = b"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n\
-    ///     8\r\nno room!\r\n0\r\n\r\n";
-    /// let Err(ClientHandshakeError::NotSwitched(answer)) = handshake.receive(bytes) else {
-    ///     unreachable!("it is a 404");
-    /// };
-    /// let body = answer.body(bytes, 4096);
-    /// assert_eq!(body.content, b"no room!");
-    /// assert!(body.ended);
-    /// # Ok::<(), yamabiko::websocket::handshake::UriError>(())
-    /// ```
-    pub fn body(&self, bytes: &[u8], bytes_max: usize) -> AnswerBody {
-        let bytes = bytes.get(self.head_bytes..).unwrap_or_default();
-        match self.framing() {
-            Framing::None => AnswerBody {
-                content: Vec::new(),
-                ended: true,
-            },
-            Framing::Length(length) => AnswerBody {
-                content: front(bytes, length.min(bytes_max)).to_vec(),
-                ended: bytes.len() >= length,
-            },
-            Framing::Chunked => unchunked(bytes, bytes_max),
-            Framing::UntilTheEnd => AnswerBody {
-                content: front(bytes, bytes_max).to_vec(),
-                ended: false,
-            },
-        }
+/// What has come of the body of a response with this status and these fields: at most
+/// `bytes_max` bytes of it. `bytes` are those behind the head.
+pub(super) fn read(
+    status: u16,
+    fields: &[(String, Vec<u8>)],
+    bytes: &[u8],
+    bytes_max: usize,
+) -> ResponseBody {
+    match framing(status, fields) {
+        Framing::None => ResponseBody {
+            content: Vec::new(),
+            ended: true,
+        },
+        Framing::Length(length) => ResponseBody {
+            content: front(bytes, length.min(bytes_max)).to_vec(),
+            ended: bytes.len() >= length,
+        },
+        Framing::Chunked => unchunked(bytes, bytes_max),
+        Framing::UntilTheEnd => ResponseBody {
+            content: front(bytes, bytes_max).to_vec(),
+            ended: false,
+        },
     }
+}
 
-    /// RFC 9112 §6.3, without the cases of HEAD and CONNECT.
-    fn framing(&self) -> Framing {
-        if matches!(self.status, 100..=199 | 204 | 304) {
-            return Framing::None;
-        }
-        if let Some(last) = self.elements("Transfer-Encoding").last() {
-            return match last.eq_ignore_ascii_case(b"chunked") {
-                true => Framing::Chunked,
-                false => Framing::UntilTheEnd,
-            };
-        }
-        let mut lengths = self.elements("Content-Length");
-        let Some(first) = lengths.next() else {
-            return Framing::UntilTheEnd;
+/// RFC 9112 §6.3, without the cases of HEAD and CONNECT.
+fn framing(status: u16, fields: &[(String, Vec<u8>)]) -> Framing {
+    if matches!(status, 100..=199 | 204 | 304) {
+        return Framing::None;
+    }
+    if let Some(last) = elements(fields, "Transfer-Encoding").last() {
+        return match last.eq_ignore_ascii_case(b"chunked") {
+            true => Framing::Chunked,
+            false => Framing::UntilTheEnd,
         };
-        match length(first) {
-            Some(length) if lengths.all(|other| other == first) => Framing::Length(length),
-            _ => Framing::None,
-        }
     }
+    let mut lengths = elements(fields, "Content-Length");
+    let Some(first) = lengths.next() else {
+        return Framing::UntilTheEnd;
+    };
+    match length(first) {
+        Some(length) if lengths.all(|other| other == first) => Framing::Length(length),
+        _ => Framing::None,
+    }
+}
 
-    fn elements(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        self.fields
-            .iter()
-            .filter(move |(field_name, _)| field_name.eq_ignore_ascii_case(name))
-            .flat_map(|(_, value)| list_elements(value))
-    }
+fn elements<'f>(
+    fields: &'f [(String, Vec<u8>)],
+    name: &'static str,
+) -> impl Iterator<Item = &'f [u8]> {
+    fields
+        .iter()
+        .filter(move |(field_name, _)| field_name.eq_ignore_ascii_case(name))
+        .flat_map(|(_, value)| list_elements(value))
 }
 
 /// How the end of a body is found.
@@ -111,8 +95,8 @@ enum Framing {
 
 /// `chunked-body = *chunk last-chunk trailer-section CRLF` (RFC 9112 §7.1), up to the
 /// last chunk.
-fn unchunked(mut bytes: &[u8], bytes_max: usize) -> AnswerBody {
-    let mut body = AnswerBody::default();
+fn unchunked(mut bytes: &[u8], bytes_max: usize) -> ResponseBody {
+    let mut body = ResponseBody::default();
     loop {
         let line_end = bytes.windows(CRLF.len()).position(|pair| pair == CRLF);
         let line = match line_end {
@@ -139,8 +123,8 @@ fn unchunked(mut bytes: &[u8], bytes_max: usize) -> AnswerBody {
 }
 
 /// Behind the last chunk, and behind framing that is broken, there is nothing to read.
-fn ended(body: AnswerBody) -> AnswerBody {
-    AnswerBody {
+fn ended(body: ResponseBody) -> ResponseBody {
+    ResponseBody {
         ended: true,
         ..body
     }
@@ -180,11 +164,12 @@ const CHUNK_LINE_BYTES_MAX: usize = 256;
 
 #[cfg(test)]
 mod tests {
+    use super::super::received_response::HttpResponse;
     use super::*;
 
-    fn answer(status: u16, fields: &[(&str, &str)]) -> HttpAnswer {
+    fn answer(status: u16, fields: &[(&str, &str)]) -> HttpResponse {
         let fields = fields.iter();
-        HttpAnswer {
+        HttpResponse {
             status,
             reason: String::new(),
             fields: fields

@@ -11,10 +11,11 @@
 //! source for each connection.
 
 use super::accept_key::key_of_nonce;
-use super::answer::AnswerReader;
-use super::established::{Asked, ClientHandshakeError, Established};
+use super::client_error::ClientHandshakeError;
+use super::established::{Asked, Established};
 use super::limits::HeadLimits;
 use super::permessage_deflate;
+use super::received_response::ResponseReader;
 use super::response::{InvalidField, check_field, write_field};
 use super::subprotocol;
 use super::upgrade::is_origin;
@@ -55,7 +56,7 @@ pub struct ClientHandshake {
     deflate: Option<DeflateConfig>,
     fields: Vec<(String, String)>,
     limits: HeadLimits,
-    reader: AnswerReader,
+    reader: ResponseReader,
     /// Interim answers that were passed over, and their bytes.
     interim_answers: usize,
     interim_bytes: usize,
@@ -82,7 +83,7 @@ impl ClientHandshake {
             deflate: None,
             fields: Vec::new(),
             limits,
-            reader: AnswerReader::new(limits),
+            reader: ResponseReader::new(limits),
             interim_answers: 0,
             interim_bytes: 0,
         }
@@ -170,7 +171,7 @@ impl ClientHandshake {
     /// Reads the answer within these bounds instead of the default ones.
     pub fn limits(mut self, limits: HeadLimits) -> Self {
         self.limits = limits;
-        self.reader = AnswerReader::new(limits);
+        self.reader = ResponseReader::new(limits);
         self
     }
 
@@ -262,7 +263,7 @@ impl ClientHandshake {
             }
             self.interim_answers += 1;
             self.interim_bytes = head_bytes;
-            self.reader = AnswerReader::new(self.limits);
+            self.reader = ResponseReader::new(self.limits);
         }
     }
 

@@ -2,14 +2,13 @@
 //! §4.1, one rule after the other.
 
 use super::accept_key::accept_key;
-use super::answer::{AnswerHead, HttpAnswer};
+use super::client_error::ClientHandshakeError;
 use super::extensions;
 use super::fields::Occurrence;
-use super::head::HeadError;
 use super::permessage_deflate;
+use super::received_response::{HttpResponse, ResponseHead};
 use super::subprotocol;
 use crate::websocket::deflate::{DeflateConfig, DeflateParameters};
-use core::fmt;
 
 /// The connection is open; WebSocket is spoken from here on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +36,7 @@ impl Asked<'_> {
     /// Does this answer open the connection? Frames begin at `head_bytes`.
     pub(super) fn check(
         &self,
-        head: &AnswerHead<'_>,
+        head: &ResponseHead<'_>,
         head_bytes: usize,
     ) -> Result<Established, ClientHandshakeError> {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
@@ -58,7 +57,7 @@ impl Asked<'_> {
         })
     }
 
-    fn check_accept(&self, head: &AnswerHead<'_>) -> Result<(), ClientHandshakeError> {
+    fn check_accept(&self, head: &ResponseHead<'_>) -> Result<(), ClientHandshakeError> {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
         //# but ignoring any leading and trailing whitespace, the client MUST
         //# _Fail the WebSocket Connection_.
@@ -73,7 +72,7 @@ impl Asked<'_> {
     /// permessage-deflate is the only extension that can be offered.
     fn extensions_in_use(
         &self,
-        head: &AnswerHead<'_>,
+        head: &ResponseHead<'_>,
     ) -> Result<Option<DeflateParameters>, ClientHandshakeError> {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
         //# The _Extensions In Use_ is defined to be a (possibly empty) string
@@ -89,7 +88,7 @@ impl Asked<'_> {
     //# |Sec-WebSocket-Protocol| header field in the server's handshake
     fn subprotocol_in_use(
         &self,
-        head: &AnswerHead<'_>,
+        head: &ResponseHead<'_>,
     ) -> Result<Option<String>, ClientHandshakeError> {
         let value = match head.fields.once(subprotocol::FIELD) {
             Occurrence::Absent => return Ok(None),
@@ -109,118 +108,12 @@ impl Asked<'_> {
     }
 }
 
-//= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.4
-//# If the WebSocket connection could not be established, it is also said
-//# that _The WebSocket Connection is Closed_, but not _cleanly_.
-/// Why the server's answer does not open a WebSocket connection (§4.1).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ClientHandshakeError {
-    /// The bytes are no head of an HTTP/1 answer, or one beyond the bounds.
-    Malformed(HeadError),
-    /// An HTTP answer other than 101.
-    NotSwitched(HttpAnswer),
-    /// 101 in HTTP/1.0, which has no Upgrade.
-    OldHttpVersion,
-    /// The Upgrade field is missing, or its value is not `websocket`.
-    UpgradeIsNotWebSocket,
-    /// No Connection field lists `upgrade`.
-    ConnectionIsNotUpgrade,
-    /// There is no Sec-WebSocket-Accept.
-    MissingAccept,
-    /// Sec-WebSocket-Accept does not answer the key that was sent.
-    WrongAccept,
-    /// A field that must stand once stands twice.
-    RepeatedField(&'static str),
-    /// Sec-WebSocket-Extensions breaks its grammar (§9.1).
-    MalformedExtensions,
-    /// The server uses an extension that was not offered.
-    UnrequestedExtension,
-    /// permessage-deflate is accepted twice.
-    RepeatedExtension,
-    /// permessage-deflate is accepted with a parameter that it does not have
-    /// (RFC 7692 §7).
-    UnknownExtensionParameter,
-    /// This parameter of permessage-deflate stands twice (RFC 7692 §7).
-    RepeatedExtensionParameter(&'static str),
-    /// This parameter of permessage-deflate lacks its value, has one that it
-    /// must not have, or one that is none of 8 to 15 (RFC 7692 §7).
-    InvalidExtensionParameter(&'static str),
-    /// The server was asked for `server_no_context_takeover` and does not agree
-    /// to it (RFC 7692 §7.1.1.1).
-    ServerContextTakeover,
-    /// The server compresses with a larger window than it was asked for (RFC
-    /// 7692 §7.1.2.1).
-    ServerWindowTooLarge,
-    /// The server has chosen a subprotocol that was not offered.
-    UnrequestedSubprotocol,
-}
-
-impl From<HeadError> for ClientHandshakeError {
-    fn from(error: HeadError) -> Self {
-        ClientHandshakeError::Malformed(error)
-    }
-}
-
-impl fmt::Display for ClientHandshakeError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use ClientHandshakeError as Error;
-        formatter.write_str(match self {
-            Error::Malformed(error) => {
-                return write!(formatter, "the server's answer is malformed: {error}");
-            }
-            Error::NotSwitched(answer) => {
-                return write!(
-                    formatter,
-                    "the server answers {} instead of 101",
-                    answer.status
-                );
-            }
-            Error::RepeatedField(name) => {
-                return write!(formatter, "the server's answer has {name} twice");
-            }
-            Error::RepeatedExtensionParameter(name) => {
-                return write!(
-                    formatter,
-                    "permessage-deflate is accepted with {name} twice (RFC 7692 §7)"
-                );
-            }
-            Error::InvalidExtensionParameter(name) => {
-                return write!(
-                    formatter,
-                    "permessage-deflate is accepted with an invalid {name} (RFC 7692 §7.1)"
-                );
-            }
-            Error::OldHttpVersion => "the server switches protocols in HTTP/1.0",
-            Error::UpgradeIsNotWebSocket => "the server does not switch to websocket (§4.1)",
-            Error::ConnectionIsNotUpgrade => "Connection does not list upgrade (§4.1)",
-            Error::MissingAccept => "Sec-WebSocket-Accept is missing (§4.1)",
-            Error::WrongAccept => "Sec-WebSocket-Accept does not answer the key (§4.1)",
-            Error::MalformedExtensions => "Sec-WebSocket-Extensions is malformed (§9.1)",
-            Error::UnrequestedExtension => "the server uses an extension not offered (§4.1)",
-            Error::RepeatedExtension => "permessage-deflate is accepted twice (RFC 7692 §5)",
-            Error::UnknownExtensionParameter => {
-                "permessage-deflate is accepted with an unknown parameter (RFC 7692 §7)"
-            }
-            Error::ServerContextTakeover => {
-                "the server does not agree to server_no_context_takeover (RFC 7692 §7.1.1.1)"
-            }
-            Error::ServerWindowTooLarge => {
-                "the server compresses with a larger window than asked (RFC 7692 §7.1.2.1)"
-            }
-            Error::UnrequestedSubprotocol => "the server chose a subprotocol not offered (§4.1)",
-        })
-    }
-}
-
-impl core::error::Error for ClientHandshakeError {}
-
-fn check_status(head: &AnswerHead<'_>, head_bytes: usize) -> Result<(), ClientHandshakeError> {
+fn check_status(head: &ResponseHead<'_>, head_bytes: usize) -> Result<(), ClientHandshakeError> {
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
     //# If the status code received from the server is not 101, the client
     //# handles the response per HTTP [RFC2616] procedures.
     if head.line.status != 101 {
-        let answer = HttpAnswer::of(head, head_bytes);
+        let answer = HttpResponse::of(head, head_bytes);
         return Err(ClientHandshakeError::NotSwitched(answer));
     }
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
@@ -235,7 +128,7 @@ fn check_status(head: &AnswerHead<'_>, head_bytes: usize) -> Result<(), ClientHa
 
 /// Unlike a request's, this field has one value: the protocol that is spoken
 /// from here on.
-fn check_upgrade(head: &AnswerHead<'_>) -> Result<(), ClientHandshakeError> {
+fn check_upgrade(head: &ResponseHead<'_>) -> Result<(), ClientHandshakeError> {
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
     //# match for the value "websocket", the client MUST _Fail the WebSocket
     //# Connection_.
@@ -245,7 +138,7 @@ fn check_upgrade(head: &AnswerHead<'_>) -> Result<(), ClientHandshakeError> {
     }
 }
 
-fn check_connection(head: &AnswerHead<'_>) -> Result<(), ClientHandshakeError> {
+fn check_connection(head: &ResponseHead<'_>) -> Result<(), ClientHandshakeError> {
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
     //# match for the value "Upgrade", the client MUST _Fail the WebSocket
     //# Connection_.

@@ -30,8 +30,9 @@
 //! | `accept_key.rs`, `subprotocol.rs`, `extensions.rs` | the values of three fields |
 //! | `permessage_deflate.rs` | what both roles offer and agree to (RFC 7692 §5, §7.1) |
 //! | `uri.rs` | `ws:` and `wss:` (§3) |
-//! | `client.rs`, `answer.rs`, `established.rs` | the client's request; an answer's head; the check of it (§4.1) |
-//! | `body.rs` | the body of an answer that is no 101 |
+//! | `client.rs`, `received_response.rs`, `established.rs` | the client's request; a response's head; the check of it (§4.1) |
+//! | `client_error.rs` | what a response can do wrong |
+//! | `body.rs` | the body of a response that is not 101 |
 //! | `limits.rs` | the bounds |
 //!
 //! Left to the layers above: opening the TCP connection and TLS, one attempt
@@ -39,16 +40,17 @@
 //! paths are served.
 
 mod accept_key;
-mod answer;
 mod authority;
 mod body;
 mod client;
+mod client_error;
 mod established;
 mod extensions;
 mod fields;
 mod head;
 mod limits;
 mod permessage_deflate;
+mod received_response;
 mod refusal;
 mod request;
 mod response;
@@ -59,15 +61,16 @@ mod upgrade;
 mod uri;
 
 pub use accept_key::accept_key;
-pub use answer::HttpAnswer;
-pub use body::AnswerBody;
+pub use body::ResponseBody;
 pub use client::{ClientHandshake, InvalidRequest};
-pub use established::{ClientHandshakeError, Established};
+pub use client_error::ClientHandshakeError;
+pub use established::Established;
 pub use extensions::Extension;
 pub use fields::{Field, Fields};
 pub use head::HeadError;
 pub use limits::HeadLimits;
 pub use permessage_deflate::DEFLATE_REQUIRED;
+pub use received_response::HttpResponse;
 pub use refusal::Refusal;
 pub use request::{HttpVersion, RequestHead, RequestReader};
 pub use response::{InvalidField, Response, Status};

@@ -29,7 +29,7 @@
 //! Nothing is allocated but a value that was quoted with backslashes, and the
 //! cost grows with the length of the field, whatever it repeats.
 
-use super::established::ClientHandshakeError;
+use super::client_error::ClientHandshakeError;
 use super::extensions::{self, Extension};
 use crate::websocket::deflate::{DeflateConfig, DeflateParameters, WindowBits};
 use crate::websocket::frame::{CloseCode, CloseReason};

@@ -66,11 +66,11 @@ fn asked(refusal: &HttpRefusal, now: SystemTime) -> Duration {
 mod tests {
     use super::*;
     use yamabiko::client::Step;
-    use yamabiko::websocket::handshake::HttpAnswer;
+    use yamabiko::websocket::handshake::HttpResponse;
 
     fn refusal(status: u16, fields: &[(&str, &str)]) -> HttpRefusal {
         HttpRefusal {
-            response: HttpAnswer {
+            response: HttpResponse {
                 status,
                 reason: String::new(),
                 fields: fields

@@ -4,8 +4,8 @@
 use super::input::take_lengths;
 use super::session::cut;
 use yamabiko::websocket::handshake::{
-    AnswerBody, ClientHandshake, ClientHandshakeError, Established, HeadLimits, HttpAnswer,
-    Refusal, RequestHead, RequestReader, Status, Upgrade, WebSocketUri, accept_key,
+    ClientHandshake, ClientHandshakeError, Established, HeadLimits, HttpResponse, Refusal,
+    RequestHead, RequestReader, ResponseBody, Status, Upgrade, WebSocketUri, accept_key,
 };
 
 /// The limits that the first byte of an input selects. The small ones bring each
@@ -264,12 +264,12 @@ pub fn response_head(data: &[u8]) {
 /// The body of an answer is read as it comes: nothing that was read is taken back, and
 /// nothing follows its end.
 fn body_grows_with_what_comes(
-    answer: &HttpAnswer,
+    answer: &HttpResponse,
     bytes_max: usize,
     pieces: &[&[u8]],
     input: &[u8],
 ) {
-    let mut before = AnswerBody::default();
+    let mut before = ResponseBody::default();
     let mut came = 0;
     for piece in pieces {
         came += piece.len();

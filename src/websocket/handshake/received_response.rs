@@ -9,6 +9,7 @@
 //! Bounds, line ends and fields are read as a request's are (`head.rs`), but
 //! no empty line may stand in front: that is a courtesy to clients only.
 
+use super::body::{self, ResponseBody};
 use super::fields::Fields;
 use super::head::{HeadError, HeadLayout, HeadScanner};
 use super::limits::HeadLimits;
@@ -16,7 +17,7 @@ use super::limits::HeadLimits;
 /// An HTTP answer that did not switch to WebSocket, in the caller's hands: what
 /// it means, HTTP says (RFC 9110 §15).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpAnswer {
+pub struct HttpResponse {
     /// The status code, 200 to 999, or 100 to 199 after too many of those.
     pub status: u16,
     /// The reason phrase; what is not UTF-8 is replaced.
@@ -28,7 +29,7 @@ pub struct HttpAnswer {
     pub head_bytes: usize,
 }
 
-impl HttpAnswer {
+impl HttpResponse {
     /// The value of the first field of this name, whatever its case.
     pub fn field(&self, name: &str) -> Option<&[u8]> {
         self.fields
@@ -37,8 +38,35 @@ impl HttpAnswer {
             .map(|(_, value)| value.as_slice())
     }
 
-    pub(super) fn of(head: &AnswerHead<'_>, head_bytes: usize) -> Self {
-        HttpAnswer {
+    /// What has come of the body: at most `bytes_max` bytes of it. `bytes` are those
+    /// that [`ClientHandshake::receive`](super::ClientHandshake::receive) was given
+    /// when it gave this answer, and what has come since.
+    ///
+    /// A body whose length cannot be told, because Content-Length is no number or
+    /// several, is empty (RFC 9112 §6.3).
+    ///
+    /// ```
+    /// use yamabiko::websocket::handshake::{ClientHandshake, ClientHandshakeError, WebSocketUri};
+    ///
+    /// let uri = WebSocketUri::parse("ws://server.example.com/chat")?;
+    /// let mut handshake = ClientHandshake::new(&uri, *b"the sample nonce");
+    /// let bytes = b"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n\
+    ///     8\r\nno room!\r\n0\r\n\r\n";
+    /// let Err(ClientHandshakeError::NotSwitched(answer)) = handshake.receive(bytes) else {
+    ///     unreachable!("it is a 404");
+    /// };
+    /// let body = answer.body(bytes, 4096);
+    /// assert_eq!(body.content, b"no room!");
+    /// assert!(body.ended);
+    /// # Ok::<(), yamabiko::websocket::handshake::UriError>(())
+    /// ```
+    pub fn body(&self, bytes: &[u8], bytes_max: usize) -> ResponseBody {
+        let bytes = bytes.get(self.head_bytes..).unwrap_or_default();
+        body::read(self.status, &self.fields, bytes, bytes_max)
+    }
+
+    pub(super) fn of(head: &ResponseHead<'_>, head_bytes: usize) -> Self {
+        HttpResponse {
             status: head.line.status,
             reason: String::from_utf8_lossy(head.line.reason).into_owned(),
             fields: head
@@ -53,13 +81,13 @@ impl HttpAnswer {
 
 /// Reads the head of one answer, whole or in pieces, in bounded memory.
 #[derive(Clone, Debug)]
-pub(super) struct AnswerReader {
+pub(super) struct ResponseReader {
     scanner: HeadScanner,
 }
 
-impl AnswerReader {
+impl ResponseReader {
     pub(super) fn new(limits: HeadLimits) -> Self {
-        AnswerReader {
+        ResponseReader {
             scanner: HeadScanner::new(HeadLimits {
                 leading_empty_lines_max: 0,
                 ..limits
@@ -71,26 +99,26 @@ impl AnswerReader {
     pub(super) fn read<'a>(
         &mut self,
         bytes: &'a [u8],
-    ) -> Result<Option<(AnswerHead<'a>, usize)>, HeadError> {
+    ) -> Result<Option<(ResponseHead<'a>, usize)>, HeadError> {
         let check = |line: &[u8]| StatusLine::parse(line).map(|_| ());
         let Some(layout) = self.scanner.read(bytes, check)? else {
             return Ok(None);
         };
-        let head = AnswerHead::parse(bytes, layout)?;
+        let head = ResponseHead::parse(bytes, layout)?;
         Ok(Some((head, layout.head_bytes)))
     }
 }
 
 /// A well-formed answer, borrowed from the bytes that were read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct AnswerHead<'a> {
+pub(super) struct ResponseHead<'a> {
     pub(super) line: StatusLine<'a>,
     pub(super) fields: Fields<'a>,
 }
 
-impl<'a> AnswerHead<'a> {
+impl<'a> ResponseHead<'a> {
     fn parse(bytes: &'a [u8], layout: HeadLayout) -> Result<Self, HeadError> {
-        Ok(AnswerHead {
+        Ok(ResponseHead {
             line: StatusLine::parse(layout.start_line.of(bytes))?,
             fields: Fields::of_checked_lines(layout.fields.of(bytes)),
         })
