@@ -9,14 +9,13 @@ use super::ended::Ended;
 use super::error::ClientError;
 use super::opening;
 use super::options::Options;
-use super::randomness::Randomness;
 use super::reader::Reader;
 use super::shared::Shared;
 use super::writer::Writer;
 use crate::websocket::deflate::{DeflateConfig, DeflateParameters};
 use crate::websocket::frame::CloseCode;
 use crate::websocket::handshake::WebSocketUri;
-use crate::websocket::{Connection, Event, Limits, Message, OwnedMessage};
+use crate::websocket::{Connection, Event, KeyBatch, Limits, Message, OwnedMessage};
 
 /// An open connection to a server. If it is dropped without [`Client::close`], only
 /// TCP is closed, and the server reports 1006.
@@ -107,8 +106,8 @@ impl Client {
     ///   The connection is lost.
     ///
     /// # Panics
-    /// If the operating system returned random bytes for the first keys and fails to
-    /// return further ones.
+    /// If the operating system, which returned random bytes for the handshake, returns none
+    /// for the masking keys.
     pub fn send(&mut self, message: Message<'_>) -> Result<(), ClientError> {
         self.writer.send(message)
     }
@@ -309,10 +308,9 @@ impl ClientBuilder {
         if uri.secure() {
             return Err(ClientError::TlsNotSupported);
         }
-        let mut randomness = Randomness::new().map_err(ClientError::Randomness)?;
-        let handshake = options.handshake(&uri, randomness.nonce())?;
+        let handshake = options.handshake(&uri, nonce()?)?;
         let opened = opening::open(&uri, handshake, &options.timeouts)?;
-        let mut connection = Connection::client(options.limits, move || randomness.masking_key());
+        let mut connection = Connection::client(options.limits, masking_keys());
         if let (Some(agreed), Some(config)) = (opened.deflate, &options.deflate) {
             connection = connection.with_deflate(agreed, config);
         }
@@ -328,3 +326,26 @@ impl ClientBuilder {
         })
     }
 }
+
+/// The sixteen random bytes of `Sec-WebSocket-Key`.
+fn nonce() -> Result<[u8; 16], ClientError> {
+    let mut nonce = [0; 16];
+    getrandom::fill(&mut nonce)
+        .map_err(|error| ClientError::Randomness(io::Error::other(error.to_string())))?;
+    Ok(nonce)
+}
+
+/// Masking keys from the operating system.
+///
+/// # Panics
+/// The source panics if the operating system, which returned random bytes for the nonce,
+/// fails now. There is no safe way to continue: a predictable key lets a script choose the
+/// bytes on the wire (RFC 6455 §10.3).
+fn masking_keys() -> KeyBatch<impl FnMut(&mut [u8]) + Send> {
+    KeyBatch::new(KEYS_PER_BATCH, |bytes: &mut [u8]| {
+        getrandom::fill(bytes).expect("the operating system returns random bytes");
+    })
+}
+
+/// One system call provides so many masking keys; they take 256 bytes.
+const KEYS_PER_BATCH: usize = 64;

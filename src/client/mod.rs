@@ -65,10 +65,9 @@
 //! | `options.rs` | the settings of a connection |
 //! | `opening.rs`, `permit.rs` | resolve, connect, opening handshake; one at a time for each address |
 //! | `reader.rs`, `writer.rs`, `read_buffer.rs` | the two halves |
-//! | `shared.rs`, `protocol.rs`, `send_buffer.rs` | their shared state, and which thread may write |
+//! | `shared.rs`, `protocol.rs`, `send_buffer.rs` | their shared state and its deadlines, and which thread may write |
 //! | `ended.rs` | how a connection has ended |
 //! | `stream.rs` | the socket; TLS will be added here |
-//! | `randomness.rs` | masking keys and nonces |
 //! | `backoff.rs` | delays between attempts to reconnect |
 //! | `error.rs` | all errors |
 
@@ -80,7 +79,6 @@ mod opening;
 mod options;
 mod permit;
 mod protocol;
-mod randomness;
 mod read_buffer;
 mod reader;
 mod send_buffer;

@@ -10,6 +10,7 @@
 //! | `message` | [`Message`]: what is sent and received | §5.6 |
 //! | `assembler` | fragments into messages | §5.4 |
 //! | `connection/` | [`Connection`]: events, automatic pong, the closing handshake | §5 to §7 |
+//! | `key_batch` | [`KeyBatch`]: masking keys from a source of random bytes | §5.3 |
 //! | [`deadlines`] | silence, ping and pong, closing handshake, unfinished message | §5.5.2, §7.1 |
 //! | [`deflate`] | messages compressed one by one | RFC 7692 |
 //! | `limits`, `error` | every bound; every rule that a peer can break | §10.4, §7.4.1 |
@@ -29,6 +30,7 @@ pub mod deflate;
 mod error;
 pub mod frame;
 pub mod handshake;
+mod key_batch;
 mod limits;
 mod message;
 pub mod utf8;
@@ -36,5 +38,6 @@ pub mod utf8;
 pub use connection::{Connection, Ended, Event, Fragment, MaskingKeys, State};
 pub use error::{ProtocolError, SendError};
 pub use handshake::HeadLimits;
+pub use key_batch::KeyBatch;
 pub use limits::Limits;
 pub use message::{Message, OwnedMessage};

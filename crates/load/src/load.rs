@@ -23,6 +23,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use yamabiko::reactor::{Application, End, Io, Reactor, SocketKey};
+use yamabiko::websocket::MaskingKeys;
 use yamabiko::websocket::frame::{CloseCode, Opcode, encode};
 
 use super::commands::{Command, Event, Links, Outcome};
@@ -33,7 +34,7 @@ use super::member::Member;
 use super::partition::Partition;
 use super::payload::{Reading, Template};
 use super::publishers::Publishers;
-use super::randomness::Keys;
+use super::randomness::{self, Keys};
 use super::recorder::{Recorder, Standing};
 use super::time::Clock;
 
@@ -78,7 +79,7 @@ impl Load {
             } else {
                 Opcode::Text
             },
-            keys: Keys::new()?,
+            keys: randomness::keys()?,
             recorder: Recorder::new(partition.clone()),
             publishers: Publishers::new(partition.clone()),
             members: (0..partition.members()).map(|_| None).collect(),

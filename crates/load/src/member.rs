@@ -1,6 +1,7 @@
 //! One connection: the reader of its frames, and the bytes that wait to be written.
 
 use yamabiko::reactor::{Io, SocketKey};
+use yamabiko::websocket::MaskingKeys;
 use yamabiko::websocket::frame::{CloseCode, Opcode, encode};
 
 use super::frame_reader::FrameReader;

@@ -1,66 +1,48 @@
-//! Masking keys in bulk.
-//!
-//! Each frame needs a key that nobody can predict (RFC 6455 §5.3), from a load
-//! generator too: what it sends may pass a proxy. One system call fetches 1,024
-//! of them.
+//! Random bytes of the operating system.
 
 use std::io;
 
+use yamabiko::websocket::KeyBatch;
+
 use super::error::Error;
 
-/// Keys from the operating system, by the kilobyte.
-pub(super) struct Keys {
-    pool: Box<[u8; POOL_BYTES]>,
-    used: usize,
-}
+/// Masking keys for the connections of one thread.
+pub(super) type Keys = KeyBatch<fn(&mut [u8])>;
 
-impl Keys {
-    /// # Errors
-    /// The operating system has no randomness.
-    pub(super) fn new() -> Result<Keys, Error> {
-        let mut keys = Keys {
-            pool: Box::new([0; POOL_BYTES]),
-            used: 0,
-        };
-        fill(&mut keys.pool[..])?;
-        Ok(keys)
-    }
-
-    /// A key that has not been used.
-    ///
-    /// # Panics
-    /// If the operating system gave random bytes before, and gives none now.
-    pub(super) fn next_key(&mut self) -> [u8; 4] {
-        if let Some(key) = self.pool[self.used..].first_chunk() {
-            self.used += key.len();
-            return *key;
-        }
-        fill(&mut self.pool[..]).expect("the operating system gives random bytes");
-        self.used = 0;
-        self.next_key()
-    }
-}
-
-/// Fills `bytes` with randomness of the operating system.
+/// Masking keys. Each frame needs one that cannot be predicted (RFC 6455 §5.3), also a
+/// load generator's: its frames may pass a proxy.
 ///
 /// # Errors
-/// It has none.
+/// The operating system returns no random bytes.
+pub(super) fn keys() -> Result<Keys, Error> {
+    fill(&mut [0; 4])?;
+    Ok(KeyBatch::new(KEYS_PER_BATCH, |bytes| {
+        fill(bytes).expect("the operating system returns random bytes");
+    }))
+}
+
+/// Fills `bytes` with random bytes.
+///
+/// # Errors
+/// The operating system returns none.
 pub(super) fn fill(bytes: &mut [u8]) -> Result<(), Error> {
     getrandom::fill(bytes).map_err(|error| Error::Randomness(io::Error::other(error.to_string())))
 }
 
-const POOL_BYTES: usize = 4096;
+/// One system call provides so many keys.
+const KEYS_PER_BATCH: usize = 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::HashSet;
+    use yamabiko::websocket::MaskingKeys;
 
     #[test]
-    fn keys_do_not_repeat_when_the_pool_is_filled_again() {
-        let mut keys = Keys::new().expect("randomness");
-        let drawn: HashSet<_> = (0..POOL_BYTES).map(|_| keys.next_key()).collect();
-        // 4,096 draws from 2³²: ten equal ones do not happen by chance.
-        assert!(drawn.len() > POOL_BYTES - 10, "{}", drawn.len());
+    fn keys_do_not_repeat_within_or_across_batches() {
+        let mut keys = keys().expect("random bytes");
+        let drawn: HashSet<_> = (0..4 * KEYS_PER_BATCH).map(|_| keys.next_key()).collect();
+        // Ten equal keys among 4,096 of 2³² do not occur by chance.
+        assert!(drawn.len() > 4 * KEYS_PER_BATCH - 10, "{}", drawn.len());
     }
 }
