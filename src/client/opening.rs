@@ -17,7 +17,7 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use super::error::{ClientError, HttpRefusal, Step};
-use super::options::Timeouts;
+use super::options::ClientTimeouts;
 use super::permit::ConnectPermit;
 use super::stream::{Stream, is_timeout, not_zero};
 use crate::websocket::deflate::DeflateParameters;
@@ -47,7 +47,7 @@ pub(super) struct Opened {
 pub(super) fn open(
     uri: &WebSocketUri,
     handshake: ClientHandshake,
-    timeouts: &Timeouts,
+    timeouts: &ClientTimeouts,
 ) -> Result<Opened, ClientError> {
     let mut attempts = Vec::new();
     for address in resolve(uri)? {
@@ -101,7 +101,7 @@ fn connect(address: SocketAddr, timeout: Duration) -> io::Result<(Stream, Connec
 fn perform_handshake(
     stream: Stream,
     mut handshake: ClientHandshake,
-    timeouts: &Timeouts,
+    timeouts: &ClientTimeouts,
 ) -> Result<Opened, ClientError> {
     let deadline = deadline_in(timeouts.handshake);
     let mut request = Vec::new();

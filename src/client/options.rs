@@ -17,12 +17,12 @@ pub(super) struct Options {
     pub(super) origin: Option<String>,
     pub(super) limits: Limits,
     pub(super) deflate: Option<DeflateConfig>,
-    pub(super) timeouts: Timeouts,
+    pub(super) timeouts: ClientTimeouts,
 }
 
 /// How long a client waits; `None`: without limit.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Timeouts {
+pub(super) struct ClientTimeouts {
     /// For the TCP connection to one address.
     pub(super) connect: Duration,
     /// For the opening handshake.
@@ -35,9 +35,9 @@ pub(super) struct Timeouts {
     pub(super) close: Duration,
 }
 
-impl Default for Timeouts {
-    fn default() -> Timeouts {
-        Timeouts {
+impl Default for ClientTimeouts {
+    fn default() -> ClientTimeouts {
+        ClientTimeouts {
             connect: Duration::from_secs(10),
             handshake: Duration::from_secs(10),
             read: None,

@@ -1,16 +1,19 @@
-//! The state behind the lock of [`Shared`](super::shared::Shared): the protocol core,
-//! the bytes to send, and the deadline of the closing handshake.
+//! The state behind the lock of [`Shared`](super::shared::Shared): the protocol core, its
+//! deadlines, and the bytes to send.
 //!
-//! Nothing here waits. Writes to the socket are those that the kernel accepts at once.
+//! Nothing here waits, and there is no clock: the time is an argument. Writes to the socket
+//! are those that the kernel accepts at once.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::ended::{Ended, FirstClose};
 use super::error::ClientError;
 use super::read_buffer::ReadBuffer;
 use super::send_buffer::SendBuffer;
 use super::stream::Stream;
+use crate::time::Timestamp;
+use crate::websocket::deadlines::{Deadlines, Due, Timeouts};
 use crate::websocket::frame::CloseReason;
 use crate::websocket::{Connection, Event, ProtocolError, SendError, State};
 
@@ -20,9 +23,9 @@ pub(super) struct Protocol {
     connection: Connection,
     send_buffer: SendBuffer,
     first_close: FirstClose,
-    close_timeout: Duration,
-    /// The end of the closing handshake; set when it begins.
-    close_deadline: Option<Instant>,
+    /// A client has a deadline for the closing handshake only.
+    deadlines: Deadlines,
+    timeouts: Timeouts,
     /// TCP has ended, or this client has ended it.
     over: bool,
 }
@@ -40,13 +43,18 @@ pub(super) enum Decoded<R> {
 }
 
 impl Protocol {
-    pub(super) fn new(connection: Connection, close_timeout: Duration) -> Protocol {
+    /// The opening handshake was completed `now`.
+    pub(super) fn new(connection: Connection, close: Duration, now: Timestamp) -> Protocol {
         Protocol {
             connection,
             send_buffer: SendBuffer::default(),
             first_close: FirstClose::Nobody,
-            close_timeout,
-            close_deadline: None,
+            deadlines: Deadlines::new(now),
+            timeouts: Timeouts {
+                ping: None,
+                close,
+                ..Timeouts::default()
+            },
             over: false,
         }
     }
@@ -71,10 +79,7 @@ impl Protocol {
             let event = match received {
                 Err(error) => return Decoded::Broken(error),
                 Ok(None) => return Decoded::NeedsBytes,
-                Ok(Some(Event::Close(_))) => {
-                    self.closing(FirstClose::Server);
-                    return Decoded::Close;
-                }
+                Ok(Some(Event::Close(_))) => return Decoded::Close,
                 Ok(Some(event)) => event,
             };
             // A sequence of pings is answered by one write.
@@ -100,28 +105,40 @@ impl Protocol {
 
     /// Appends a Close to the send buffer; returns whether it did. It does not if the
     /// closing handshake has begun.
-    pub(super) fn start_close(&mut self, reason: CloseReason<'_>) -> Result<bool, ClientError> {
+    pub(super) fn start_close(
+        &mut self,
+        reason: CloseReason<'_>,
+        now: Timestamp,
+    ) -> Result<bool, ClientError> {
         if self.over || self.connection.state() != State::Open {
             return Ok(false);
         }
         self.connection
             .close(Some(reason), self.send_buffer.bytes())
             .map_err(ClientError::Send)?;
-        self.closing(FirstClose::Client);
+        self.closing(FirstClose::Client, now);
         Ok(true)
     }
 
-    /// `by` sent a Close. The first one decides which side began, and starts the time
-    /// for the closing handshake.
-    pub(super) fn closing(&mut self, by: FirstClose) {
+    /// `by` sent a Close. The first one decides which side began, and starts the time for
+    /// the closing handshake.
+    pub(super) fn closing(&mut self, by: FirstClose, now: Timestamp) {
         if self.first_close == FirstClose::Nobody {
             self.first_close = by;
-            self.close_deadline = Instant::now().checked_add(self.close_timeout);
         }
+        self.deadlines.closing(now);
     }
 
-    pub(super) fn close_deadline(&self) -> Option<Instant> {
-        self.close_deadline
+    /// The time at which [`Protocol::is_overdue`] has to be asked again, if there is one.
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.deadlines.deadline(&self.timeouts)
+    }
+
+    /// Whether the closing handshake has taken too long. `true` once: the connection is
+    /// then given up.
+    pub(super) fn is_overdue(&mut self, now: Timestamp) -> bool {
+        let due = self.deadlines.handle_timeout(now, &self.timeouts, || false);
+        matches!(due, Due::Fail(_))
     }
 
     /// Sends the replies that the kernel accepts at once. Returns whether some are left
@@ -168,5 +185,75 @@ impl Protocol {
             reason: ended.reason.to_owned(),
             first_close: self.first_close,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::websocket::Limits;
+    use crate::websocket::frame::CloseCode;
+
+    const CLOSE: Duration = Duration::from_secs(5);
+    const REASON: CloseReason<'static> = CloseReason {
+        code: CloseCode::NORMAL,
+        reason: "",
+    };
+
+    fn opened() -> Protocol {
+        let connection = Connection::client(Limits::default(), || [0; 4]);
+        Protocol::new(connection, CLOSE, Timestamp(1_000))
+    }
+
+    #[test]
+    fn open_connection_has_no_deadline() {
+        let mut protocol = opened();
+        assert_eq!(protocol.deadline(), None);
+        assert!(!protocol.is_overdue(Timestamp(u64::MAX)));
+    }
+
+    #[test]
+    fn closing_handshake_is_overdue_at_the_close_timeout_and_not_before() {
+        let mut protocol = opened();
+        assert!(
+            protocol
+                .start_close(REASON, Timestamp(3_000))
+                .expect("open")
+        );
+        assert_eq!(protocol.deadline(), Some(Timestamp(8_000)));
+        assert!(!protocol.is_overdue(Timestamp(7_999)));
+        assert!(protocol.is_overdue(Timestamp(8_000)));
+        assert_eq!(protocol.deadline(), None);
+        assert!(!protocol.is_overdue(Timestamp(9_000)));
+    }
+
+    #[test]
+    fn first_close_starts_the_time_and_tells_which_side_began() {
+        let mut protocol = opened();
+        protocol.closing(FirstClose::Server, Timestamp(3_000));
+        protocol.closing(FirstClose::Client, Timestamp(7_000));
+        assert_eq!(protocol.deadline(), Some(Timestamp(8_000)));
+        assert_eq!(protocol.ended(), None);
+        protocol.end();
+        let first_close = protocol.ended().map(|ended| ended.first_close);
+        assert_eq!(first_close, Some(FirstClose::Server));
+    }
+
+    #[test]
+    fn second_close_of_this_side_changes_nothing() {
+        let mut protocol = opened();
+        assert!(
+            protocol
+                .start_close(REASON, Timestamp(3_000))
+                .expect("open")
+        );
+        let waiting = protocol.send_buffer.bytes().clone();
+        assert!(
+            !protocol
+                .start_close(REASON, Timestamp(4_000))
+                .expect("closing")
+        );
+        assert_eq!(protocol.deadline(), Some(Timestamp(8_000)));
+        assert_eq!(*protocol.send_buffer.bytes(), waiting);
     }
 }

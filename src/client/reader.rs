@@ -17,7 +17,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::ended::{Ended, FirstClose};
 use super::error::{ClientError, Step};
@@ -25,6 +25,7 @@ use super::protocol::Decoded;
 use super::read_buffer::ReadBuffer;
 use super::shared::Shared;
 use super::stream::is_timeout;
+use crate::time::Timestamp;
 use crate::websocket::frame::{CloseCode, CloseReason};
 use crate::websocket::{Event, Message, OwnedMessage, ProtocolError};
 
@@ -179,15 +180,15 @@ impl Reader {
         self.read_timeout = timeout;
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        self.read_timeout
-            .and_then(|timeout| Instant::now().checked_add(timeout))
+    fn deadline(&self) -> Option<Timestamp> {
+        let timeout = self.read_timeout?;
+        Some(self.shared.now().plus(timeout))
     }
 
     /// The next event for which `handle` returns a value.
     fn next<R>(
         &mut self,
-        deadline: Option<Instant>,
+        deadline: Option<Timestamp>,
         mut handle: impl FnMut(Event<'_>) -> Option<R>,
     ) -> Result<Option<R>, ClientError> {
         loop {
@@ -203,14 +204,14 @@ impl Reader {
             match decoded {
                 Decoded::Wanted(result) => return Ok(Some(result)),
                 Decoded::NeedsBytes => self.fill(deadline)?,
-                Decoded::Close => self.end(Progress::Clean),
-                Decoded::Broken(error) => self.end(Progress::Failed(error)),
+                Decoded::Close => self.end(Progress::Clean, FirstClose::Server),
+                Decoded::Broken(error) => self.end(Progress::Failed(error), FirstClose::Client),
             }
         }
     }
 
     /// Waits for more bytes, or returns the reason why none arrive.
-    fn fill(&mut self, deadline: Option<Instant>) -> Result<(), ClientError> {
+    fn fill(&mut self, deadline: Option<Timestamp>) -> Result<(), ClientError> {
         let error = match self.wait(deadline) {
             Waited::Bytes => return Ok(()),
             Waited::ReadDeadline => return Err(ClientError::TimedOut(Step::Read)),
@@ -230,9 +231,9 @@ impl Reader {
     /// arrive.
     //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1
     //# when a client is instructed to do the same, it SHOULD wait for a TCP Close from the server
-    fn end(&mut self, progress: Progress) {
+    fn end(&mut self, progress: Progress, close_by: FirstClose) {
         self.progress = progress;
-        self.shared.lock().closing(FirstClose::Client);
+        self.shared.lock().closing(close_by, self.shared.now());
         //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1
         //# An endpoint SHOULD use a method that cleanly closes the TCP connection, as
         //# well as the TLS session, if applicable, discarding any trailing bytes
@@ -245,24 +246,13 @@ impl Reader {
     }
 
     /// Waits for bytes until a deadline, and sends the replies that are not sent yet.
-    fn wait(&mut self, deadline: Option<Instant>) -> Waited {
+    fn wait(&mut self, deadline: Option<Timestamp>) -> Waited {
         loop {
-            let (replies_wait, close_deadline) = self.flush_replies();
-            if is_past(deadline) {
-                return Waited::ReadDeadline;
-            }
-            if is_past(close_deadline) {
-                return Waited::CloseDeadline;
-            }
-            let timeouts = [
-                deadline.map(from_now),
-                close_deadline.map(from_now),
-                replies_wait.then_some(REPLY_RETRY),
-                // The deadline of a Close that a writer sends while this thread sleeps
-                // is not earlier than this.
-                self.beside_writer.then_some(self.shared.close_timeout()),
-            ];
-            match self.read_socket(timeouts.into_iter().flatten().min()) {
+            let timeout = match self.prepare_wait(deadline) {
+                Ok(timeout) => timeout,
+                Err(passed) => return passed,
+            };
+            match self.read_socket(timeout) {
                 Ok(0) => return Waited::End(None),
                 Ok(_) => return Waited::Bytes,
                 Err(error) if is_timeout(&error) => {}
@@ -271,12 +261,28 @@ impl Reader {
         }
     }
 
-    /// Sends the replies that the kernel accepts at once. Returns whether some are left
-    /// that no writer is going to send, and the deadline of the closing handshake.
-    fn flush_replies(&self) -> (bool, Option<Instant>) {
+    /// Sends the replies that the kernel accepts at once. Returns how long the next read may
+    /// wait, or the deadline that has passed.
+    fn prepare_wait(&self, deadline: Option<Timestamp>) -> Result<Option<Duration>, Waited> {
         let mut protocol = self.shared.lock();
         let replies_wait = protocol.flush_replies(self.shared.stream());
-        (replies_wait, protocol.close_deadline())
+        let now = self.shared.now();
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            return Err(Waited::ReadDeadline);
+        }
+        if protocol.is_overdue(now) {
+            return Err(Waited::CloseDeadline);
+        }
+        let deadlines = [deadline, protocol.deadline()];
+        let next_deadline = deadlines.into_iter().flatten().min();
+        let timeouts = [
+            next_deadline.map(|deadline| deadline.since(now)),
+            replies_wait.then_some(REPLY_RETRY),
+            // The deadline of a Close that a writer sends while this thread sleeps is not
+            // earlier than this.
+            self.beside_writer.then_some(self.shared.close_timeout()),
+        ];
+        Ok(timeouts.into_iter().flatten().min())
     }
 
     /// One read that waits at most for `timeout`. Setting it on the socket costs a system
@@ -318,16 +324,4 @@ impl EventCopy {
             EventKind::Pong => Event::Pong(&self.bytes),
         }
     }
-}
-
-fn is_past(deadline: Option<Instant>) -> bool {
-    deadline.is_some_and(|deadline| deadline <= Instant::now())
-}
-
-/// Rounded up to whole milliseconds: the kernel is not more exact, and a read timeout
-/// that stays the same is then not set again for each read.
-fn from_now(deadline: Instant) -> Duration {
-    let rest = deadline.saturating_duration_since(Instant::now());
-    let milliseconds = rest.as_nanos().div_ceil(1_000_000);
-    Duration::from_millis(u64::try_from(milliseconds).unwrap_or(u64::MAX))
 }

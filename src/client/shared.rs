@@ -12,6 +12,7 @@ use super::ended::Ended;
 use super::error::{ClientError, Step};
 use super::protocol::Protocol;
 use super::stream::{Stream, is_timeout};
+use crate::time::{Clock, Timestamp};
 use crate::websocket::frame::CloseReason;
 use crate::websocket::{Connection, SendError};
 
@@ -19,6 +20,7 @@ use crate::websocket::{Connection, SendError};
 #[derive(Debug)]
 pub(super) struct Shared {
     stream: Stream,
+    clock: Clock,
     protocol: Mutex<Protocol>,
     /// Signalled when a writer has written its batch.
     batch_written: Condvar,
@@ -27,9 +29,12 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(stream: Stream, connection: Connection, close_timeout: Duration) -> Shared {
+        let clock = Clock::start();
+        let protocol = Protocol::new(connection, close_timeout, clock.now());
         Shared {
             stream,
-            protocol: Mutex::new(Protocol::new(connection, close_timeout)),
+            clock,
+            protocol: Mutex::new(protocol),
             batch_written: Condvar::new(),
             close_timeout,
         }
@@ -37,6 +42,11 @@ impl Shared {
 
     pub(super) fn stream(&self) -> &Stream {
         &self.stream
+    }
+
+    /// The time since the connection was opened.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     pub(super) fn close_timeout(&self) -> Duration {
@@ -68,7 +78,7 @@ impl Shared {
 
     /// Appends a Close after all waiting bytes, unless the closing handshake has begun.
     pub(super) fn start_close(&self, reason: CloseReason<'_>) -> Result<(), ClientError> {
-        if self.lock().start_close(reason)? {
+        if self.lock().start_close(reason, self.now())? {
             // This Close is the last frame, and it has as much time. An error means
             // that the connection has ended.
             let _ = self.stream.set_write_timeout(Some(self.close_timeout));
