@@ -246,6 +246,11 @@ impl Deadlines {
         self.paused = true;
     }
 
+    /// Whether [`Deadlines::pause`] holds.
+    pub const fn is_paused(&self) -> bool {
+        self.paused
+    }
+
     /// The owner reads the connection again. As [`Deadlines::peer_is_alive`]: the peer
     /// was not silent while nobody listened.
     pub fn resume(&mut self, now: Timestamp) -> Option<Awaited> {

@@ -18,7 +18,7 @@
 //! A message that lies whole in the caller's buffer is unmasked there and
 //! handed out as a slice of it: no copy, no allocation. What has to wait for
 //! more octets is gathered in [`Assembler`]. An idle connection is this struct,
-//! 96 octets, and nothing on the heap, except for a client's masking keys, and for
+//! 88 bytes, and nothing on the heap, except for a client's masking keys, and for
 //! what permessage-deflate keeps where it was agreed on (`compression.rs`).
 
 mod compression;
@@ -62,8 +62,8 @@ pub struct Connection {
     message: Assembler,
     /// Boxed, because an idle connection should not pay for it.
     aside: Option<Box<Aside>>,
-    /// A client's; a server has none.
-    masking_keys: Option<Keys>,
+    /// A client's; a server has none, and should not pay for a fat pointer.
+    masking_keys: Option<Box<Keys>>,
 }
 
 /// Where the keys that a client masks its frames with come from.
@@ -124,10 +124,14 @@ impl Connection {
 
     /// A client's end, after the opening handshake.
     pub fn client(limits: Limits, masking_keys: impl MaskingKeys + 'static) -> Connection {
-        Connection::new(Role::Client, limits, Some(Keys(Box::new(masking_keys))))
+        Connection::new(
+            Role::Client,
+            limits,
+            Some(Box::new(Keys(Box::new(masking_keys)))),
+        )
     }
 
-    fn new(role: Role, limits: Limits, masking_keys: Option<Keys>) -> Connection {
+    fn new(role: Role, limits: Limits, masking_keys: Option<Box<Keys>>) -> Connection {
         Connection {
             phase: Phase::Open { sending: None },
             limits,
@@ -389,7 +393,7 @@ mod tests {
 
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<Connection>() <= 96);
+        assert!(size_of::<Connection>() <= 88);
     }
 
     #[test]

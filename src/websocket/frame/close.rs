@@ -105,6 +105,19 @@ impl<'a> CloseReason<'a> {
     /// What is left of a control frame's 125 octets behind the code.
     pub const REASON_BYTES_MAX: usize = 123;
 
+    /// The same with a reason that fits a Close frame: one that is too long is cut at a character.
+    ///
+    /// ```
+    /// use yamabiko::websocket::frame::{CloseCode, CloseReason};
+    ///
+    /// let long = CloseReason { code: CloseCode::NORMAL, reason: &"山".repeat(100) };
+    /// assert_eq!(long.truncated().reason, "山".repeat(41));
+    /// ```
+    pub fn truncated(self) -> CloseReason<'a> {
+        let reason = truncate(self.reason, Self::REASON_BYTES_MAX);
+        CloseReason { reason, ..self }
+    }
+
     /// Reads the body of a Close frame. An empty body is `None`.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Option<CloseReason<'a>>, CloseBodyError> {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
@@ -124,7 +137,7 @@ impl<'a> CloseReason<'a> {
     /// that is too long is cut at a character.
     pub(crate) fn encode(&self) -> ([u8; 125], usize) {
         let mut body = [0; 125];
-        let reason = truncate(self.reason, Self::REASON_BYTES_MAX).as_bytes();
+        let reason = self.truncated().reason.as_bytes();
         let length = 2 + reason.len();
         body[..2].copy_from_slice(&self.code.get().to_be_bytes());
         body[2..length].copy_from_slice(reason);
