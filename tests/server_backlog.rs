@@ -9,8 +9,8 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 use yamabiko::server::{
-    Admission, CloseCode, Config, Context, Handler, Limits, MailboxFull, Message, Refusal,
-    SlowReaders, Upgrade,
+    Admission, CloseCode, Config, Context, Handler, LagPolicy, Limits, MailboxFull, Message,
+    Refusal, Upgrade,
 };
 use yamabiko::websocket::frame::Opcode;
 use yamabiko_testing::socket::{
@@ -199,9 +199,9 @@ fn a_member_that_stops_reading_is_closed_with_1013_and_disturbs_no_one() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             backlog_bytes_max: 64 << 10,
-            slow_readers: SlowReaders {
+            lag_policy: LagPolicy {
                 bytes_max: 64 << 10,
-                ..config.slow_readers
+                ..config.lag_policy
             },
             limits: Limits {
                 message_bytes_max: 256 << 10,
@@ -250,9 +250,9 @@ fn a_member_that_was_slow_within_the_bounds_gets_everything_when_it_reads() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             backlog_bytes_max: 64 << 20,
-            slow_readers: SlowReaders {
+            lag_policy: LagPolicy {
                 bytes_max: 64 << 20,
-                ..config.slow_readers
+                ..config.lag_policy
             },
             ..config
         });
@@ -287,9 +287,9 @@ fn a_member_that_leaves_inside_a_message_gets_the_rest_of_it() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             backlog_bytes_max: 64 << 20,
-            slow_readers: SlowReaders {
+            lag_policy: LagPolicy {
                 bytes_max: 64 << 20,
-                ..config.slow_readers
+                ..config.lag_policy
             },
             ..config
         });

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::thread;
 use yamabiko::server::{
-    Config, DeflateConfig, Limits, Message, Metrics, RoomLag, SlowPolicy, SlowReaders, WindowBits,
+    Config, DeflateConfig, LagAction, LagPolicy, Limits, Message, Metrics, RoomLag, WindowBits,
 };
 use yamabiko::websocket::deflate::DeflateParameters;
 use yamabiko::websocket::frame::Opcode;
@@ -389,7 +389,7 @@ fn a_direct_message_is_compressed_for_the_very_window() {
 }
 
 #[test]
-fn who_is_left_out_hears_nothing_and_all_others_do_in_every_lane() {
+fn excepted_subscriber_receives_nothing_and_all_others_do_in_every_encoding() {
     with_1_and_3_workers(|config| {
         let server = Running::start(compressing(config));
         let mut members = vec![
@@ -542,11 +542,11 @@ fn a_slow_reader_of_compressed_messages_is_closed_by_its_own_bytes() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             // Less than two messages as they were published, more as they are sent.
-            slow_readers: SlowReaders {
+            lag_policy: LagPolicy {
                 bytes_max: 400_000,
                 age_max: None,
-                policy: SlowPolicy::Disconnect,
-                ..SlowReaders::default()
+                action: LagAction::Disconnect,
+                ..LagPolicy::default()
             },
             ..compressing(config)
         });
@@ -577,12 +577,12 @@ fn a_slow_reader_of_compressed_messages_is_closed_by_its_own_bytes() {
 }
 
 #[test]
-fn a_room_that_is_behind_is_one_entry_whatever_its_lanes() {
+fn room_that_is_behind_is_one_entry_whatever_its_encodings() {
     let server = Running::start(Config {
-        slow_readers: SlowReaders {
+        lag_policy: LagPolicy {
             bytes_max: u64::MAX,
             age_max: None,
-            ..SlowReaders::default()
+            ..LagPolicy::default()
         },
         ..compressing(socket::config(1))
     });
@@ -612,8 +612,10 @@ fn a_room_that_is_behind_is_one_entry_whatever_its_lanes() {
             lags => panic!("{lags:?}"),
         }
     };
-    let RoomLag { room, members, .. } = &lag;
-    assert_eq!((&**room, *members), ("hall", 4));
+    let RoomLag {
+        room, subscribers, ..
+    } = &lag;
+    assert_eq!((&**room, *subscribers), ("hall", 4));
     assert!(lag.held_bytes as u64 > lag.bytes);
     // One of them catches up, and then the other.
     (0..texts).for_each(|_| assert!(slow.read_frame().compressed));
@@ -622,7 +624,7 @@ fn a_room_that_is_behind_is_one_entry_whatever_its_lanes() {
         server.handle.lags().iter().all(|lag| lag.behind < 2)
     });
     let lags = server.handle.lags();
-    assert_eq!((lags.len(), lags[0].members), (1, 4));
+    assert_eq!((lags.len(), lags[0].subscribers), (1, 4));
     (0..texts).for_each(|_| assert_eq!(slow_plain.read_text().len(), 200_000));
     eventually("both have caught up", PATIENCE, || {
         turn(&mut publisher);

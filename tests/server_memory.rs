@@ -4,7 +4,7 @@
 
 use std::sync::mpsc::channel;
 use yamabiko::server::{
-    Admission, Config, Context, Handler, Message, Refusal, SlowPolicy, SlowReaders, Upgrade,
+    Admission, Config, Context, Handler, LagAction, LagPolicy, Message, Refusal, Upgrade,
 };
 use yamabiko::websocket::frame::Opcode;
 use yamabiko_testing::socket::{Client, PATIENCE, Running, config, eventually, frame};
@@ -43,14 +43,14 @@ fn peak_bytes() -> usize {
 fn what_one_read_brings_is_written_before_the_logs_and_the_mail_have_grown_far() {
     for workers in [1, 3] {
         // Nobody is let go, so that only what is skipped leaves the log.
-        let slow_readers = SlowReaders {
-            policy: SlowPolicy::Skip,
-            ..SlowReaders::default()
+        let lag_policy = LagPolicy {
+            action: LagAction::Skip,
+            ..LagPolicy::default()
         };
         let (_tell, told) = channel();
         let server = Running::start_with(
             Config {
-                slow_readers,
+                lag_policy,
                 ..config(workers)
             },
             Amplifier,

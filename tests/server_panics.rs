@@ -4,8 +4,8 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 use yamabiko::server::{
-    Admission, Closed, Config, Context, Handler, Message, Missed, OnFailure, Refusal, RequestHead,
-    Response, SlowPolicy, SlowReaders, Upgrade,
+    Admission, Closed, Config, Context, Handler, LagAction, LagPolicy, Message, Missed, OnFailure,
+    Refusal, RequestHead, Response, Upgrade,
 };
 use yamabiko_testing::socket::{
     self, Client, GET, PATIENCE, Running, eventually, upgrade, with_1_and_3_workers,
@@ -59,8 +59,8 @@ impl Handler for Fragile {
         panic!("in missed");
     }
 
-    fn slow_readers(&self, room: &str) -> Option<SlowReaders> {
-        assert_ne!(room, "a room whose policy panics", "in slow_readers");
+    fn lag_policy(&self, room: &str) -> Option<LagPolicy> {
+        assert_ne!(room, "a room whose policy panics", "in lag_policy");
         None
     }
 
@@ -226,7 +226,7 @@ fn panic_while_a_room_is_joined_leaves_the_rooms_sound() {
     let mut victim = fixture.client("/");
     victim.text("policy");
     assert_eq!(victim.read_close().0, 1011);
-    assert!(fixture.next_failure().contains("in slow_readers"));
+    assert!(fixture.next_failure().contains("in lag_policy"));
     other.text("served");
     assert_eq!(other.read_text(), "served");
     fixture.expect_panics(1);
@@ -234,13 +234,13 @@ fn panic_while_a_room_is_joined_leaves_the_rooms_sound() {
 
 #[test]
 fn panic_in_missed_ends_the_slow_connection_and_the_room_goes_on() {
-    let slow_readers = SlowReaders {
-        policy: SlowPolicy::Skip,
+    let lag_policy = LagPolicy {
+        action: LagAction::Skip,
         bytes_max: 1,
-        ..SlowReaders::default()
+        ..LagPolicy::default()
     };
     let fixture = Fixture::start(Config {
-        slow_readers,
+        lag_policy,
         ..socket::config(1)
     });
     let mut slow = Client::connect_narrow(fixture.server.address).upgraded("/slow");

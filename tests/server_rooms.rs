@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::thread;
-use yamabiko::server::{Config, Message, SlowReaders};
+use yamabiko::server::{Config, LagPolicy, Message};
 use yamabiko::websocket::frame::Opcode;
 use yamabiko_testing::socket::{
     Client, Frame, PATIENCE, Running, eventually, frame, with_1_and_3_workers,
@@ -394,9 +394,9 @@ fn big_messages_and_small_ones_arrive_whole_and_in_one_order() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             backlog_bytes_max: 64 << 20,
-            slow_readers: SlowReaders {
+            lag_policy: LagPolicy {
                 bytes_max: 64 << 20,
-                ..SlowReaders::default()
+                ..LagPolicy::default()
             },
             ..config
         });

@@ -6,8 +6,8 @@
 use std::sync::mpsc::channel;
 use std::time::Duration;
 use yamabiko::server::{
-    Admission, Closed, Config, Context, Handler, Limits, Message, Missed, Refusal, SlowPolicy,
-    SlowReaders, Upgrade,
+    Admission, Closed, Config, Context, Handler, LagAction, LagPolicy, Limits, Message, Missed,
+    Refusal, Upgrade,
 };
 use yamabiko::websocket::frame::Opcode;
 use yamabiko_testing::socket::{
@@ -124,8 +124,8 @@ fn what_is_missed_is_counted_and_every_delivery_is_accounted_for() {
 fn a_reader_of_nothing_is_closed_when_what_waits_is_too_old() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
-            slow_readers: SlowReaders {
-                policy: SlowPolicy::Disconnect,
+            lag_policy: LagPolicy {
+                action: LagAction::Disconnect,
                 bytes_max: u64::MAX,
                 messages_max: u64::MAX,
                 age_max: Some(Duration::from_millis(200)),
@@ -166,9 +166,9 @@ fn a_reader_of_nothing_is_closed_when_what_waits_is_too_old() {
 fn a_single_message_over_the_bound_is_no_lag() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
-            slow_readers: SlowReaders {
+            lag_policy: LagPolicy {
                 bytes_max: 1,
-                ..config.slow_readers
+                ..config.lag_policy
             },
             limits: Limits {
                 message_bytes_max: 64 << 20,
@@ -192,7 +192,7 @@ fn a_single_message_over_the_bound_is_no_lag() {
 fn what_gathers_is_written_later_and_whole() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
-            gather_delay: Duration::from_millis(20),
+            batch_delay: Duration::from_millis(20),
             ..config
         });
         let mut members = server.members(3, "hall");
@@ -242,12 +242,12 @@ impl Handler for Announcer {
 
 #[test]
 fn a_message_published_from_missed_arrives_without_any_other_event() {
-    for policy in [SlowPolicy::Disconnect, SlowPolicy::Skip, SlowPolicy::Latest] {
+    for action in [LagAction::Disconnect, LagAction::Skip, LagAction::Latest] {
         with_1_and_3_workers(|config| {
             let (_tell, told) = channel();
             let config = Config {
-                slow_readers: SlowReaders {
-                    policy,
+                lag_policy: LagPolicy {
+                    action,
                     bytes_max: u64::MAX,
                     messages_max: u64::MAX,
                     age_max: Some(Duration::from_millis(200)),
@@ -269,7 +269,7 @@ fn a_message_published_from_missed_arrives_without_any_other_event() {
             });
             // From here on only time passes.
             for watcher in &mut watchers {
-                assert_eq!(watcher.read_text(), "too slow for hall", "{policy:?}");
+                assert_eq!(watcher.read_text(), "too slow for hall", "{action:?}");
             }
         });
     }

@@ -14,8 +14,8 @@ use super::room::Rooms;
 use super::room_name::ROOM_CHARACTERS_MAX;
 use super::route::{Route, page_of_room};
 use crate::server::{
-    Admission, CloseCode, Closed, Context, Handler, Message, Missed, Refusal, RequestHead,
-    Response, SendError, Status, Upgrade,
+    Admission, CloseCode, Closed, Context, Handler, Message, Missed, NotSent, Refusal, RequestHead,
+    Response, Status, Upgrade,
 };
 
 /// The chat application, to be given to a [`Server`](crate::server::Server).
@@ -129,7 +129,7 @@ impl Handler for Chat {
 impl Outlet for Context<'_> {
     fn send(&mut self, json: &str) {
         // An answer that cannot be queued must not be lost in silence.
-        if Context::send(self, Message::Text(json)) == Err(SendError::BacklogFull) {
+        if Context::send(self, Message::Text(json)) == Err(NotSent::BacklogFull) {
             self.close(
                 CloseCode::TRY_AGAIN_LATER,
                 "too many answers are waiting for you",

@@ -1,5 +1,5 @@
-//! Buffers that one connection after the other uses, so that a message in and its
-//! answer out cost no allocation, and an idle connection holds none.
+//! Buffers that connections use one after the other. So a message and its reply cost no allocation, and an idle connection
+//! holds no buffer.
 
 /// Empty buffers, with memory: at most [`COUNT_MAX`], and [`BYTES_MAX`] together.
 #[derive(Debug, Default)]
@@ -10,14 +10,14 @@ pub(super) struct Buffers {
 }
 
 impl Buffers {
-    /// One that was given, or one without memory.
+    /// A buffer that was given before, or one without memory.
     pub(super) fn take(&mut self) -> Vec<u8> {
         let buffer = self.free.pop().unwrap_or_default();
         self.bytes -= buffer.capacity();
         buffer
     }
 
-    /// Keeps an empty buffer for the next one, if it has memory and not too much.
+    /// Keeps an empty buffer for later, if it has memory and the limits allow it.
     pub(super) fn give(&mut self, buffer: Vec<u8>) {
         let capacity = buffer.capacity();
         let is_wanted = capacity > 0 && self.free.len() < COUNT_MAX;
@@ -28,9 +28,9 @@ impl Buffers {
     }
 }
 
-/// As many answers as a turn brings, mostly.
+/// Most turns bring fewer replies.
 const COUNT_MAX: usize = 128;
-/// Eight kilobytes for each, or a few long ones.
+/// 8 KiB for each of them, or a few long ones.
 const BYTES_MAX: usize = 1 << 20;
 
 #[cfg(test)]
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_buffer_that_is_given_is_taken_with_its_memory() {
+    fn buffer_that_was_given_is_taken_with_its_memory() {
         let mut buffers = Buffers::default();
         assert_eq!(buffers.take().capacity(), 0);
         buffers.give(Vec::with_capacity(100));
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_kept_than_the_bound() {
+    fn buffers_are_kept_up_to_the_limits() {
         let mut buffers = Buffers::default();
         buffers.give(Vec::with_capacity(BYTES_MAX + 1));
         assert_eq!(buffers.bytes, 0);
@@ -59,7 +59,7 @@ mod tests {
         (0..=COUNT_MAX).for_each(|_| buffers.give(Vec::with_capacity(8)));
         assert_eq!(buffers.free.len(), COUNT_MAX);
         buffers = Buffers::default();
-        // One without memory is not worth a place.
+        // A buffer without memory is not kept.
         buffers.give(Vec::new());
         assert!(buffers.free.is_empty());
     }

@@ -1,8 +1,8 @@
 //! Every setting of the server, with unit, default and reason.
 
-use super::handler::Failure;
+use super::failure::Failure;
+use super::lag::LagPolicy;
 use super::origins::Origins;
-use super::slow::SlowReaders;
 use crate::websocket::Limits;
 use crate::websocket::deflate::DeflateConfig;
 use crate::websocket::handshake::HeadLimits;
@@ -84,15 +84,15 @@ pub struct Config {
     /// it the other workers read no client until they have been taken, and
     /// [`Publisher::publish`](super::Publisher::publish) fails. Default 1 MiB.
     pub worker_backlog_bytes_max: usize,
-    /// What a client may be behind in a room, and what is done beyond that.
-    /// Default: 1 MiB and 30 s, then it is closed with 1013.
-    pub slow_readers: SlowReaders,
-    /// How long what was published may gather before it is written, so that
-    /// more messages go out in one write. Default 0: until the worker has read
+    /// How far a subscriber may be behind in a room, and what happens beyond that.
+    /// Default: 1 MiB and 30 s, then its connection is closed with 1013.
+    pub lag_policy: LagPolicy,
+    /// How long published messages wait before they are written, so that
+    /// more of them go out in one write. Default 0: until the worker has read
     /// all that has come. In whole milliseconds; each message is up to this much
     /// later. Worth it for rooms with many messages per second from many
     /// clients, and never needed: under load, turns get longer by themselves.
-    pub gather_delay: Duration,
+    pub batch_delay: Duration,
     /// Open connections, all workers together. Default 65,536. Further ones get a 503 with
     /// `Retry-After`, up to 256 at a time on each worker; beyond that they are closed.
     pub connections_max: usize,
@@ -165,8 +165,8 @@ impl Default for Config {
             drain_timeout: Duration::from_secs(5),
             backlog_bytes_max: 1 << 20,
             worker_backlog_bytes_max: 1 << 20,
-            slow_readers: SlowReaders::default(),
-            gather_delay: Duration::ZERO,
+            lag_policy: LagPolicy::default(),
+            batch_delay: Duration::ZERO,
             connections_max: 1 << 16,
             mailbox_capacity: 1 << 16,
             deflate: None,

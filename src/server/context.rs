@@ -1,141 +1,159 @@
-//! What a handler can do with the connection that it is called for, and through
-//! it with the rooms.
+//! What a handler can do with the connection that it is called for, and through it with the rooms.
 
-use super::mail::ConnectionId;
-use super::places::Places;
-use super::publication::write_frame;
-use super::rooms::Rooms;
-use crate::broadcast::WriteQueue;
+use super::connection_id::ConnectionId;
+use super::fan_out::FanOut;
+use super::recipient::Recipient;
+use crate::reactor::SocketKey;
 use crate::websocket::Message;
-use crate::websocket::deflate::WindowBits;
 use crate::websocket::frame::CloseCode;
 use std::fmt;
 use std::net::SocketAddr;
 
 /// The connection that a [`Handler`](super::Handler)'s method was called for.
 ///
-/// Nothing here blocks or makes a system call: what is sent and published goes
-/// out together when the worker's turn ends.
+/// Nothing here blocks or makes a system call. All messages that are sent and published in a turn of the worker are written
+/// together when it ends.
 pub struct Context<'a> {
-    pub(super) id: ConnectionId,
-    pub(super) peer_address: SocketAddr,
+    key: SocketKey,
     /// Whether messages may still be sent to this client.
-    pub(super) open: bool,
-    pub(super) backlog_bytes_max: usize,
-    /// For what is sent compressed, if that was agreed on.
-    pub(super) window: Option<WindowBits>,
-    pub(super) write_queue: &'a mut WriteQueue,
-    pub(super) places: &'a mut Places,
-    pub(super) rooms: &'a mut Rooms,
-    pub(super) close: Option<(CloseCode, String)>,
+    open: bool,
+    backlog_bytes_max: usize,
+    recipient: &'a mut Recipient,
+    fan_out: &'a mut FanOut,
+    close: Option<CloseRequest>,
+}
+
+/// The handler wants the connection to be closed.
+pub(super) struct CloseRequest {
+    pub(super) code: CloseCode,
+    pub(super) reason: String,
 }
 
 /// Why a message was not sent to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SendError {
+pub enum NotSent {
     /// The connection is closing or closed.
     NotOpen,
-    /// [`Config::backlog_bytes_max`](super::Config) are waiting for it already.
+    /// More than [`Config::backlog_bytes_max`](super::Config) wait for it already.
     BacklogFull,
 }
 
+impl<'a> Context<'a> {
+    /// `open`: whether messages may still be sent to this client. Called in one place, `Environment::call`.
+    #[inline(always)]
+    pub(super) fn new(
+        key: SocketKey,
+        open: bool,
+        backlog_bytes_max: usize,
+        recipient: &'a mut Recipient,
+        fan_out: &'a mut FanOut,
+    ) -> Context<'a> {
+        Context {
+            key,
+            open,
+            backlog_bytes_max,
+            recipient,
+            fan_out,
+            close: None,
+        }
+    }
+
+    /// What the handler wants to be done when it has returned.
+    #[inline(always)]
+    pub(super) fn into_close_request(self) -> Option<CloseRequest> {
+        self.close
+    }
+}
+
 impl Context<'_> {
-    /// Names the connection.
+    /// The connection's name.
     pub fn id(&self) -> ConnectionId {
-        self.id
+        ConnectionId::new(self.fan_out.worker(), self.key)
     }
 
-    /// Where the client is.
+    /// The client's address.
     pub fn peer_address(&self) -> SocketAddr {
-        self.peer_address
+        self.recipient.peer_address()
     }
 
-    /// Sends a message to this client alone. It may overtake what was published
-    /// in the same turn. Cost: one copy, or compressing it where
-    /// [`Config::deflate`](super::Config) and the client ask for that.
+    /// Sends a message to this client alone. It may overtake messages that were published in the same turn. Cost: one copy, or
+    /// compressing it where [`Config::deflate`](super::Config) and the client ask for that.
     ///
     /// # Errors
-    /// The connection is closing, or too much is waiting for it already. The
-    /// bound is looked at before the message is added, so that a message of any
-    /// size can be sent to a client that keeps up.
-    pub fn send(&mut self, message: Message<'_>) -> Result<(), SendError> {
+    /// The connection is closing, or too many bytes wait for it already. This limit is checked before the message is added, so
+    /// that a message of any size can be sent to a client that keeps up.
+    pub fn send(&mut self, message: Message<'_>) -> Result<(), NotSent> {
         if !self.open {
-            return Err(SendError::NotOpen);
+            return Err(NotSent::NotOpen);
         }
-        if self.write_queue.bytes() > self.backlog_bytes_max {
-            return Err(SendError::BacklogFull);
+        if self.recipient.queued_bytes() > self.backlog_bytes_max {
+            return Err(NotSent::BacklogFull);
         }
-        match self.rooms.compress_for(self.window, message) {
-            Some(frame) => self.write_queue.push(frame),
-            None => write_frame(message, self.write_queue.buffer()),
-        }
+        self.recipient.send(message, &mut self.fan_out.rooms);
         Ok(())
     }
 
-    /// Takes this connection into a room; no effect if it is there. From now on
-    /// it gets what is published there, by whomever; maybe also what was just
-    /// published, and is on its way from another worker.
+    /// Subscribes this connection to a room. Does nothing if it is already subscribed. The connection receives every message
+    /// published from now on, and possibly a message that another worker published just before.
     pub fn join(&mut self, room: &str) {
         if self.open {
-            self.rooms.join(room, self.id.key, self.window, self.places);
+            self.recipient
+                .subscribe(room, self.key, &mut self.fan_out.rooms);
         }
     }
 
-    /// Lets this connection leave a room; no effect if it is not there. What was
-    /// published in this turn and is not written yet, it misses.
+    /// Unsubscribes this connection from a room. Does nothing if it is not subscribed. Messages published in the current turn
+    /// that have not been written are not delivered to it.
     pub fn leave(&mut self, room: &str) {
-        if let Some(place) = self.rooms.place_in(room, self.places) {
-            self.places.remove(place);
-            if let Some(rest) = self.rooms.leave(place) {
-                self.write_queue.finish_first(rest);
-            }
-        }
+        self.recipient.unsubscribe(room, &mut self.fan_out.rooms);
     }
 
-    /// Says something to everyone in a room, this connection included if it is
-    /// there. Everyone gets a room's messages in the same order. Cost: one copy
-    /// into the room's log, however many members there are; if some of them take
-    /// compression, also compressing it once.
+    /// Publishes a message to all subscribers of a room, including this connection if it is subscribed. All subscribers get a
+    /// room's messages in the same order. Cost: one copy into the room's log, however many subscribers there are; if some of
+    /// them take compression, also compressing it once.
     ///
-    /// With several workers the message is put in order by the worker that owns the room,
-    /// so this connection's own copy comes a turn later. If the client's Close follows in
-    /// the same segment, its connection has ended before that: all others get the message,
-    /// and the client does not get its own copy.
+    /// With several workers the room's owner puts the message in order, so this connection's own copy comes a turn later. If
+    /// the client sends its Close in the same segment, its connection has ended before that: all others get the message, and
+    /// the client does not.
     pub fn publish(&mut self, room: &str, message: Message<'_>) {
-        self.rooms.publish(room, message, None);
+        self.fan_out.publish(room, message, None);
     }
 
-    /// As [`Context::publish`], to everyone but this connection.
+    /// As [`Context::publish`], to all subscribers but this connection.
     pub fn publish_except(&mut self, room: &str, message: Message<'_>) {
-        let place = self.rooms.place_in(room, self.places);
-        self.rooms.publish(room, message, Some((self.id, place)));
+        let subscriptions = self.recipient.subscriptions();
+        let subscription = self.fan_out.rooms.subscription_in(room, subscriptions);
+        let except = (self.id(), subscription);
+        self.fan_out.publish(room, message, Some(except));
     }
 
-    /// Closes the connection when the handler returns: it leaves its rooms, the
-    /// client gets a Close with this code and these words (cut at 123 bytes),
-    /// and its messages are no longer handed over. 1010, which only clients may
-    /// send, goes out as 1011. Of several calls the first one counts.
+    /// Closes the connection when the handler returns: its subscriptions end, the client gets a Close with this code and
+    /// reason (cut at 123 bytes), and the handler gets no more of its messages. 1010, which only clients may send, is sent as
+    /// 1011. The first of several calls counts.
     pub fn close(&mut self, code: CloseCode, reason: &str) {
         self.open = false;
-        self.close.get_or_insert_with(|| (code, reason.to_owned()));
+        self.close.get_or_insert_with(|| CloseRequest {
+            code,
+            reason: reason.to_owned(),
+        });
     }
 }
 
 impl fmt::Debug for Context<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context")
-            .field("id", &self.id)
+            .field("id", &self.id())
             .finish_non_exhaustive()
     }
 }
 
-impl fmt::Display for SendError {
+impl fmt::Display for NotSent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            SendError::NotOpen => "the connection is closing",
-            SendError::BacklogFull => "too much is waiting for the client already",
+            NotSent::NotOpen => "the connection is closing",
+            NotSent::BacklogFull => "too many bytes are waiting for the client already",
         })
     }
 }
 
-impl std::error::Error for SendError {}
+impl std::error::Error for NotSent {}

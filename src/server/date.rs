@@ -1,4 +1,4 @@
-//! The Date field of HTTP answers (RFC 9110 §6.6.1), rendered once a second.
+//! The Date header field of HTTP responses (RFC 9110 §6.6.1), rendered once a second.
 
 use httpdate::HttpDate;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,7 +14,7 @@ pub(super) struct Date {
 impl Date {
     /// `now` as an IMF-fixdate. `None` for a time before 1970 or after the year 9998: the
     /// clock is wrong, and RFC 9110 §6.6.1 then forbids the field. Cost: a comparison,
-    /// except for the first answer of a second.
+    /// except for the first response of a second.
     pub(super) fn at(&mut self, now: SystemTime) -> Option<&str> {
         let second = now.duration_since(UNIX_EPOCH).ok()?.as_secs();
         if second >= YEAR_9999 {
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_wrong_gives_no_date_and_no_panic() {
+    fn wrong_clock_gives_no_date_and_no_panic() {
         let mut date = Date::default();
         let last = date.at(seconds(YEAR_9999 - 1));
         assert_eq!(last, Some("Thu, 31 Dec 9998 23:59:59 GMT"));

@@ -1,32 +1,64 @@
-//! The end of a connection, such that the last answer arrives.
+//! The end of a connection: the last bytes arrive.
 //!
-//! What is left is written, then FIN is sent, then whatever the client still
-//! sends is read and thrown away until it says FIN too. All of it is bounded: in
-//! time ([`Config::close_timeout`](super::Config) for each of these steps, and
-//! for each write that the client is slow to take), and in bytes.
+//! The server writes the remaining bytes, sends FIN, and then reads and discards what the client still sends until its FIN
+//! comes. Closing a socket with unread input makes the kernel send RST, which can discard the response or the Close before the
+//! client reads it.
+//!
+//! ```text
+//!   server                                    client
+//!   Close or HTTP response ───────────────▶
+//!   FIN ──────────────────────────────────▶   reads both, then sends its own FIN
+//!   discards input ◀───────────────────────   what was on its way
+//!   closes the socket ◀────────────────────   FIN
+//! ```
+//!
+//! All of it is limited: in time ([`Config::close_timeout`](super::Config) for each of these steps, and for each write that
+//! the client is slow to take), and in bytes.
 
-use super::handler::Handler;
-use super::session::{Ending, Session};
-use super::worker::{Worker, flush_write_queue};
+use super::recipient::flush_write_queue;
+use crate::broadcast::WriteQueue;
 use crate::reactor::{Io, SocketKey};
+use std::time::Duration;
 
-impl<H: Handler> Worker<H> {
-    /// Writes the last bytes. What follows is [`Session::Ending`].
+/// A connection whose last bytes are on their way out.
+pub(super) struct Ending {
+    queue: WriteQueue,
+    /// The client has sent FIN, so that only writing is left.
+    client_ended: bool,
+    discarded_bytes: u32,
+}
+
+impl Ending {
+    /// `queue`: the last bytes.
+    pub(super) fn new(queue: WriteQueue) -> Ending {
+        Ending {
+            queue,
+            client_ended: false,
+            discarded_bytes: 0,
+        }
+    }
+
+    /// The same where the client has sent FIN already.
+    pub(super) fn after_client(queue: WriteQueue) -> Ending {
+        Ending {
+            client_ended: true,
+            ..Ending::new(queue)
+        }
+    }
+
+    /// Reads on, to discard it, and writes.
     //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1
     //# An endpoint SHOULD use a method that cleanly closes the TCP connection,
     //# as well as the TLS session, if applicable, discarding any trailing bytes
     //# that may have been received.
-    pub(super) fn begin_ending(
-        &mut self,
-        io: &mut Io,
-        key: SocketKey,
-        ending: Ending,
-    ) -> Option<Session<H::Session>> {
-        io.resume_reading(key);
-        self.continue_ending(io, key, Box::new(ending))
+    pub(super) fn begin(&mut self, io: &mut Io, key: SocketKey, close_timeout: Duration) -> Fate {
+        if !self.client_ended {
+            io.resume_reading(key);
+        }
+        self.write(io, key, close_timeout)
     }
 
-    /// Writes on; says FIN when all is written.
+    /// Writes what the socket takes. Sends FIN when all is written.
     //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
     //# The server MUST close the underlying TCP connection immediately
     //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1
@@ -36,54 +68,61 @@ impl<H: Handler> Worker<H> {
     //# when a server is
     //# instructed to _Close the WebSocket Connection_ it SHOULD initiate
     //# a TCP Close immediately
-    pub(super) fn continue_ending(
-        &mut self,
-        io: &mut Io,
-        key: SocketKey,
-        mut ending: Box<Ending>,
-    ) -> Option<Session<H::Session>> {
-        flush_write_queue(io, key, &mut ending.write_queue);
-        if ending.write_queue.is_empty() {
-            if ending.client_ended {
-                io.close(key);
-                return None;
+    pub(super) fn write(&mut self, io: &mut Io, key: SocketKey, close_timeout: Duration) -> Fate {
+        flush_write_queue(io, key, &mut self.queue);
+        if self.queue.is_empty() {
+            if self.client_ended {
+                return Fate::Close;
             }
             io.shutdown_write(key);
         }
-        io.set_deadline(key, io.now().plus(self.config.close_timeout));
-        Some(Session::Ending(ending))
+        io.set_deadline(key, io.now().plus(close_timeout));
+        Fate::Stay
     }
 
-    /// The client has said FIN. It may still be reading.
+    /// The client has sent FIN. It may still be reading.
     pub(super) fn client_ended(
         &mut self,
         io: &mut Io,
         key: SocketKey,
-        mut ending: Box<Ending>,
-    ) -> Option<Session<H::Session>> {
-        ending.client_ended = true;
-        self.continue_ending(io, key, ending)
+        close_timeout: Duration,
+    ) -> Fate {
+        self.client_ended = true;
+        self.write(io, key, close_timeout)
     }
 
-    /// Bytes after the end.
-    pub(super) fn discard(
-        &mut self,
-        io: &mut Io,
-        key: SocketKey,
-        mut ending: Box<Ending>,
-        bytes: usize,
-    ) -> Option<Session<H::Session>> {
-        ending.discarded_bytes += bytes;
-        if ending.discarded_bytes > LINGER_BYTES_MAX {
-            io.close(key);
-            return None;
+    /// Discards input.
+    pub(super) fn discard(&mut self, bytes: usize) -> Fate {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.discarded_bytes = self.discarded_bytes.saturating_add(bytes);
+        match self.discarded_bytes > DISCARDED_BYTES_MAX {
+            true => Fate::Close,
+            false => Fate::Stay,
         }
-        Some(Session::Ending(ending))
     }
 }
 
-/// What a client may still send after our Close without one of its own, and again after
-/// the end, before it is cut off: more than
-/// may be on the way in the buffers of two sockets, so that a reset meets only
-/// one that goes on sending.
-pub(super) const LINGER_BYTES_MAX: usize = 64 << 20;
+/// What happens to the socket next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Fate {
+    Stay,
+    Close,
+}
+
+/// Bytes that a client may send after our Close, other than its own Close, and again after the end. There may be fewer on
+/// their way in the buffers of two sockets; so only a client that goes on sending gets a RST.
+pub(super) const DISCARDED_BYTES_MAX: u32 = 64 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn input_after_the_end_is_discarded_up_to_the_limit_and_closes_the_socket_one_past_it() {
+        let mut ending = Ending::new(WriteQueue::new());
+        assert_eq!(ending.discard(DISCARDED_BYTES_MAX as usize - 1), Fate::Stay);
+        assert_eq!(ending.discard(1), Fate::Stay);
+        assert_eq!(ending.discard(1), Fate::Close);
+    }
+}

@@ -1,109 +1,193 @@
-//! Numbers about a running server: what it did, and who is behind.
+//! Metrics: what the server has done, and which rooms have subscriptions that are behind.
 //!
-//! Each worker counts for itself and publishes its counts at the end of a turn,
-//! so counting costs no lock and no shared cache line on the way of a message.
+//! Each worker counts for itself and publishes a snapshot of its counts at the end of a turn. So counting costs no lock and
+//! no shared cache line per message.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What a server has done since it was bound, all workers together. Counts only
-/// rise; take two and subtract.
+/// What a server has done since it was bound, all workers together. Counts only rise: take two and subtract.
 ///
-/// Every message that was published to a room is a delivery for each member. A
-/// delivery ends in one of three ways: the kernel took it, it was `skipped`, or
-/// it was `abandoned`. Until then it waits in the room's log.
+/// Every message that was published to a room is a delivery for each subscriber. A delivery ends in one of three ways: the
+/// kernel took it, it was `skipped`, or it was `abandoned`. Until then it waits in the room's log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Metrics {
     /// TCP connections that were accepted and served.
     pub accepted: u64,
     /// TCP connections beyond [`Config::connections_max`](super::Config), which were
-    /// answered with 503 or closed; they are not among the `accepted`.
+    /// answered with 503 or closed. They are not among the `accepted`.
     pub refused: u64,
-    /// WebSockets that were opened.
+    /// WebSocket connections that were opened.
     pub opened: u64,
-    /// WebSockets that have ended.
+    /// WebSocket connections that have ended.
     pub closed: u64,
     /// Messages that came from clients.
     pub received: u64,
-    /// Messages of rooms times the members that they were for.
+    /// Published messages, each times the number of its subscribers.
     pub deliveries: u64,
-    /// Deliveries that a reader missed because it was too slow.
+    /// Deliveries that were skipped because the subscriber was too slow.
     pub skipped: u64,
-    /// Deliveries that were on their way to a member when it left or was closed.
+    /// Deliveries that were still waiting when the subscriber left the room or its connection ended.
     pub abandoned: u64,
-    /// Readers that were closed because they were too slow.
+    /// Connections that were closed because a subscription was too slow.
     pub disconnected: u64,
-    /// Panics in the application's methods; each has ended one connection.
+    /// Panics in the application's methods. Each has ended one connection.
     pub panics: u64,
-    /// Compressed frames that were written, each once, whoever it was for: one for
-    /// a message of a room, or two if the room also has members with small windows.
+    /// Compressed frames that were made, each once for all of its receivers: one for
+    /// a message of a room, or two if the room also has subscribers with small windows.
     pub compressed: u64,
-    /// Bytes of their payloads before that.
+    /// Bytes of their payloads before compression.
     pub compressed_from_bytes: u64,
     /// Bytes of these frames, headers included.
     pub compressed_to_bytes: u64,
 }
 
-/// A room in which somebody is behind, on one worker. Members with compression
-/// and without are counted together.
+/// A room in which a subscription is behind, on one worker. All encodings are counted together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomLag {
     /// The room.
     pub room: Arc<str>,
-    /// Members that this worker serves.
-    pub members: usize,
-    /// Those of them that are behind.
+    /// Subscribers on this worker.
+    pub subscribers: usize,
+    /// How many of them are behind.
     pub behind: usize,
-    /// Bytes from the slowest of them to the newest message, as they would go to it:
-    /// compressed or not.
+    /// Bytes from the slowest subscriber's position to the newest message, in that subscriber's encoding.
     pub bytes: u64,
     /// Memory that the room's logs hold for them.
     pub held_bytes: usize,
 }
 
-/// What one worker shows to others.
+/// What one worker has counted about connections.
 #[derive(Debug, Default)]
-pub(super) struct Board {
+pub(super) struct ConnectionCounts {
+    accepted: u64,
+    refused: u64,
+    opened: u64,
+    closed: u64,
+    received: u64,
+    disconnected: u64,
+    panics: u64,
+}
+
+impl ConnectionCounts {
+    /// A TCP connection was accepted.
+    pub(super) fn count_accepted(&mut self) {
+        self.accepted += 1;
+    }
+
+    /// A TCP connection was beyond the limit.
+    pub(super) fn count_refused(&mut self) {
+        self.refused += 1;
+    }
+
+    /// A WebSocket connection was opened.
+    pub(super) fn count_opened(&mut self) {
+        self.opened += 1;
+    }
+
+    /// A WebSocket connection has ended.
+    pub(super) fn count_closed(&mut self) {
+        self.closed += 1;
+    }
+
+    /// A message came.
+    #[inline(always)]
+    pub(super) fn count_received(&mut self) {
+        self.received += 1;
+    }
+
+    /// A connection was closed because a subscription was too slow.
+    pub(super) fn count_disconnected(&mut self) {
+        self.disconnected += 1;
+    }
+
+    /// A method of the application has panicked.
+    pub(super) fn count_panic(&mut self) {
+        self.panics += 1;
+    }
+
+    /// All counts of the worker, with those that its rooms have kept.
+    pub(super) fn with_rooms(&self, rooms: RoomCounts, compressed: CompressionCounts) -> Metrics {
+        Metrics {
+            accepted: self.accepted,
+            refused: self.refused,
+            opened: self.opened,
+            closed: self.closed,
+            received: self.received,
+            deliveries: rooms.deliveries,
+            skipped: rooms.skipped,
+            abandoned: rooms.abandoned,
+            disconnected: self.disconnected,
+            panics: self.panics,
+            compressed: compressed.frames,
+            compressed_from_bytes: compressed.from_bytes,
+            compressed_to_bytes: compressed.to_bytes,
+        }
+    }
+}
+
+/// What one worker's rooms have counted: see the fields of [`Metrics`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RoomCounts {
+    pub(super) deliveries: u64,
+    pub(super) skipped: u64,
+    pub(super) abandoned: u64,
+}
+
+/// What one worker's compressor has counted: see the fields of [`Metrics`] that begin with `compressed`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct CompressionCounts {
+    pub(super) frames: u64,
+    pub(super) from_bytes: u64,
+    pub(super) to_bytes: u64,
+}
+
+/// What one worker has published of its metrics, for other threads to read.
+#[derive(Debug, Default)]
+pub(super) struct MetricsSnapshot {
     counts: [AtomicU64; COUNTS],
     lags: Mutex<HashMap<Arc<str>, RoomLag>>,
 }
 
-impl Board {
-    /// Shows the counts; only the board's own worker calls this.
-    pub(super) fn show(&self, metrics: &Metrics) {
-        for (shown, count) in self.counts.iter().zip(metrics.counts()) {
-            shown.store(count, Ordering::Relaxed);
+impl MetricsSnapshot {
+    /// Publishes the counts. Only the snapshot's own worker calls this.
+    pub(super) fn publish(&self, metrics: &Metrics) {
+        for (published, count) in self.counts.iter().zip(metrics.counts()) {
+            published.store(count, Ordering::Relaxed);
         }
     }
 
-    pub(super) fn show_lag(&self, lag: RoomLag) {
+    /// Publishes how far a room is behind.
+    pub(super) fn publish_lag(&self, lag: RoomLag) {
         let mut lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
         lags.insert(lag.room.clone(), lag);
     }
 
-    pub(super) fn drop_lag(&self, room: &str) {
+    /// Publishes that nobody in the room is behind.
+    pub(super) fn remove_lag(&self, room: &str) {
         let mut lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
         lags.remove(room);
     }
 
-    /// All boards together.
-    pub(super) fn sum(boards: &[Arc<Board>]) -> Metrics {
+    /// The counts of all workers together.
+    pub(super) fn sum(snapshots: &[Arc<MetricsSnapshot>]) -> Metrics {
         let mut sum = [0; COUNTS];
-        for board in boards {
-            for (sum, shown) in sum.iter_mut().zip(&board.counts) {
-                *sum += shown.load(Ordering::Relaxed);
+        for snapshot in snapshots {
+            for (sum, published) in sum.iter_mut().zip(&snapshot.counts) {
+                *sum += published.load(Ordering::Relaxed);
             }
         }
         Metrics::from_counts(sum)
     }
 
-    pub(super) fn lags(boards: &[Arc<Board>]) -> Vec<RoomLag> {
-        let lags_of = |board: &Arc<Board>| -> Vec<RoomLag> {
-            let lags = board.lags.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The rooms that are behind, on all workers.
+    pub(super) fn lags(snapshots: &[Arc<MetricsSnapshot>]) -> Vec<RoomLag> {
+        let lags_of = |snapshot: &Arc<MetricsSnapshot>| -> Vec<RoomLag> {
+            let lags = snapshot.lags.lock().unwrap_or_else(PoisonError::into_inner);
             lags.values().cloned().collect()
         };
-        boards.iter().flat_map(lags_of).collect()
+        snapshots.iter().flat_map(lags_of).collect()
     }
 }
 

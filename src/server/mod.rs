@@ -1,13 +1,13 @@
 //! The server: where the protocol, the fan-out and the event loop meet.
 //!
 //! ```text
-//!                 ┌──────────────── worker (one thread) ───────────────┐
-//!   clients ◀──▶  │ reactor ──bytes──▶ session ──events──▶ handler     │
-//!                 │    ▲                  │                   │        │
-//!                 │    └──── flush ◀── write queue, room logs ◀── publish   │
-//!                 └──────────────────────────▲─────────────────────────┘
-//!                                            │ mail, in batches
-//!                                      other workers
+//!                 ┌──────────────────── worker (one thread) ───────────────────┐
+//!   clients ◀──▶  │ reactor ──bytes──▶ connection ──messages──▶ handler        │
+//!                 │    ▲                   │                       │           │
+//!                 │    └── flush ◀── write queue, room logs ◀── send, publish  │
+//!                 └─────────────────────────────▲──────────────────────────────┘
+//!                                               │ cross-worker messages, in batches
+//!                                          other workers
 //! ```
 //!
 //! An application implements [`Handler`] and runs it:
@@ -15,7 +15,7 @@
 //! ```no_run
 //! use yamabiko::server::{Admission, Config, Context, Handler, Message, Refusal, Server, Upgrade};
 //!
-//! /// Whatever anyone says, everyone hears.
+//! /// Every client receives every message.
 //! struct Megaphone;
 //!
 //! impl Handler for Megaphone {
@@ -38,31 +38,49 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! What is absent: the chat, any parsing, any system call.
+//! The files, each of which names only files above it:
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `lag.rs`, `failure.rs`, `connection_id.rs`, `origins.rs`, `config.rs` | public settings and values |
+//! | `metrics.rs` | what is counted, and the snapshots that other threads read |
+//! | `rooms/` | rooms of one worker: logs by encoding, subscriptions, lag |
+//! | `workers.rs`, `fan_out.rs` | messages between workers; a published message's way into the logs |
+//! | `recipient.rs`, `context.rs`, `handler.rs` | a client to send to; what a handler is given; the trait |
+//! | `pending.rs`, `environment.rs` | what is to be written; all of a worker that is not a connection |
+//! | `opening.rs`, `connection.rs`, `ending.rs` | the three states of a connection |
+//! | `sessions.rs` | the table of connections, where states change |
+//! | `flush.rs`, `backpressure.rs`, `shutdown.rs` | writing; not reading; stopping |
+//! | `worker.rs` | which part gets which callback, and the order of a turn's end |
+//!
+//! Absent: the chat, any parsing, any system call.
 
+mod backpressure;
 mod buffers;
-mod compressor;
 mod config;
+mod connection;
+mod connection_id;
 mod context;
 mod date;
 mod ending;
-mod established;
+mod environment;
+mod failure;
+mod fan_out;
+mod flush;
 mod handler;
-mod lane_set;
-mod lanes;
-mod mail;
+mod lag;
 mod metrics;
 mod opening;
 mod origins;
 mod panics;
-mod places;
-mod publication;
+mod pending;
 mod publisher;
+mod recipient;
 mod rooms;
-mod session;
-mod slow;
-mod stopping;
+mod sessions;
+mod shutdown;
 mod worker;
+mod workers;
 
 pub use crate::websocket::deflate::{DeflateConfig, WindowBits};
 pub use crate::websocket::frame::CloseCode;
@@ -71,29 +89,33 @@ pub use crate::websocket::handshake::{
 };
 pub use crate::websocket::{Limits, Message, ProtocolError};
 pub use config::{Accept, Config, OnFailure};
-pub use context::{Context, SendError};
-pub use handler::{Admission, Closed, Failure, Handler};
-pub use mail::ConnectionId;
+pub use connection_id::ConnectionId;
+pub use context::{Context, NotSent};
+pub use failure::Failure;
+pub use handler::{Admission, Closed, Handler};
+pub use lag::{LagAction, LagPolicy, Missed};
 pub use metrics::{Metrics, RoomLag};
 pub use origins::{InvalidOrigin, OriginPattern, Origins};
 pub use publisher::{MailboxFull, Publisher};
-pub use slow::{Missed, SlowPolicy, SlowReaders};
 
 use crate::reactor::{ConnectionLimit, Reactor, ReactorConfig, listen};
-use mail::{Mail, Mailboxes, Post};
-use metrics::Board;
-use rooms::{Rooms, SlowReadersOf};
+use environment::Environment;
+use fan_out::FanOut;
+use metrics::MetricsSnapshot;
+use rooms::{LagPolicyOf, RoomTable};
+use shutdown::Shutdown;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use worker::Worker;
+use workers::{CrossWorkerMessage, OutboundQueues, Workers};
 
 /// A server that is bound to its address and not running yet.
 pub struct Server<H: Handler> {
     local_address: SocketAddr,
-    workers: Vec<(Reactor<Mail>, Worker<H>)>,
+    workers: Vec<(Reactor<CrossWorkerMessage>, Worker<H>)>,
     handle: ServerHandle,
     deflate: Option<DeflateConfig>,
 }
@@ -103,9 +125,9 @@ impl<H: Handler> Server<H> {
     /// now on wait until [`Server::run`].
     ///
     /// # Errors
-    /// The address is in use or not ours, or the system is out of descriptors.
-    /// [`Unsupported`](io::ErrorKind::Unsupported): [`Accept::PerWorker`] was asked for,
-    /// and this system has no such thing.
+    /// The address is in use or is not an address of this host, or the system is out of descriptors.
+    /// [`Unsupported`](io::ErrorKind::Unsupported): the configuration has [`Accept::PerWorker`],
+    /// which this system cannot do.
     pub fn bind(config: Config, handler: H) -> io::Result<Server<H>> {
         let listeners = listeners(&config)?;
         let local_address = match listeners.first() {
@@ -117,7 +139,7 @@ impl<H: Handler> Server<H> {
         for listener in listeners {
             reactors.push(Reactor::new(ReactorConfig {
                 listener,
-                // A worker that cannot be posted to would never stop.
+                // A worker that gets no message would never stop.
                 mailbox_capacity: config.mailbox_capacity.max(1),
                 connection_limit: Some(connection_limit.clone()),
                 ..ReactorConfig::default()
@@ -126,11 +148,11 @@ impl<H: Handler> Server<H> {
         let mailboxes = reactors.iter().map(Reactor::mailbox);
         let handle = ServerHandle {
             stopping: Arc::new(AtomicBool::new(false)),
-            boards: reactors.iter().map(|_| Arc::default()).collect(),
-            mailboxes: Mailboxes::new(mailboxes, config.worker_backlog_bytes_max),
+            snapshots: reactors.iter().map(|_| Arc::default()).collect(),
+            workers: Workers::new(mailboxes, config.worker_backlog_bytes_max),
         };
         let deflate = config.deflate;
-        let workers = staff(reactors, config, handler, &handle);
+        let workers = build_workers(reactors, config, handler, &handle);
         Ok(Server {
             deflate,
             local_address,
@@ -139,19 +161,19 @@ impl<H: Handler> Server<H> {
         })
     }
 
-    /// Where clients can connect: the port that was taken if port 0 was asked.
+    /// The address to connect to, with the port that the system chose for port 0.
     pub fn local_address(&self) -> SocketAddr {
         self.local_address
     }
 
-    /// Stops the server from another thread.
+    /// A handle that other threads use to stop the server and to read its metrics.
     pub fn handle(&self) -> ServerHandle {
         self.handle.clone()
     }
 
     /// Stops the server, as [`ServerHandle::shutdown`] does, when something is
-    /// written to the other end of `waker`, or that end is closed. For signals: a handler
-    /// may write to a socket, and so no thread has to wait for them. A process of one
+    /// written to the other end of `waker`, or that end is closed. For signals: a signal handler
+    /// may write to a socket, so no thread has to wait for signals. A process of one
     /// thread makes its system calls a little faster.
     ///
     /// # Errors
@@ -187,13 +209,13 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Publishes from threads that serve no connection.
+    /// Publishes from threads that are no workers.
     pub fn publisher(&self) -> Publisher {
-        Publisher::new(self.handle.mailboxes.clone(), self.deflate)
+        Publisher::new(self.handle.workers.clone(), self.deflate)
     }
 
-    /// Serves until [`ServerHandle::shutdown`], the first worker on this thread
-    /// and the others on threads of their own. If one of them ends, so do all.
+    /// Serves until [`ServerHandle::shutdown`]: the first worker on this thread, each other one
+    /// on a thread of its own. If one of them ends, all end.
     ///
     /// # Errors
     /// A thread cannot be started, or the system's polling fails.
@@ -233,39 +255,39 @@ impl<H: Handler> Server<H> {
     }
 }
 
-/// Reaches a running server from other threads. Cheap to clone.
+/// Stops a running server and reads its metrics, from any thread. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ServerHandle {
     stopping: Arc<AtomicBool>,
-    mailboxes: Mailboxes,
-    boards: Arc<[Arc<Board>]>,
+    workers: Workers,
+    snapshots: Arc<[Arc<MetricsSnapshot>]>,
 }
 
 impl ServerHandle {
     /// Stops the server gracefully: no new connections, a Close with 1001 to
-    /// every client, and a wait for them of at most
-    /// [`Config::drain_timeout`]. Then [`Server::run`] returns. Does not wait
-    /// itself; calling it again changes nothing.
+    /// every client, and a wait for their answers of at most
+    /// [`Config::drain_timeout`]. Then [`Server::run`] returns. This call does not wait.
+    /// Calling it again has no effect.
     pub fn shutdown(&self) {
         self.stopping.store(true, Ordering::Release);
-        self.mailboxes.wake_all();
+        self.workers.wake_all();
     }
 
-    /// What the server has done so far; what a worker does in its current turn
-    /// is not in it yet. Cost: a few loads for each worker.
+    /// What the server has done so far, without the workers' current turns.
+    /// Cost: a few loads for each worker.
     pub fn metrics(&self) -> Metrics {
-        Board::sum(&self.boards)
+        MetricsSnapshot::sum(&self.snapshots)
     }
 
-    /// The rooms in which somebody is behind, for each worker. Cost: a lock and
+    /// The rooms in which a subscription is behind, for each worker. Cost: a lock and
     /// a copy for each worker.
     pub fn lags(&self) -> Vec<RoomLag> {
-        Board::lags(&self.boards)
+        MetricsSnapshot::lags(&self.snapshots)
     }
 }
 
 /// Ends the other workers when one has ended, in whatever way, also when its
-/// thread could not be started: half a server is none.
+/// thread could not be started: a part of the workers cannot serve alone.
 struct StopAll(ServerHandle);
 
 impl Drop for StopAll {
@@ -274,33 +296,36 @@ impl Drop for StopAll {
     }
 }
 
-/// Gives each event loop the worker that it is run for.
-fn staff<H: Handler>(
-    reactors: Vec<Reactor<Mail>>,
+/// Builds the worker of each event loop.
+fn build_workers<H: Handler>(
+    reactors: Vec<Reactor<CrossWorkerMessage>>,
     config: Config,
     handler: H,
     handle: &ServerHandle,
-) -> Vec<(Reactor<Mail>, Worker<H>)> {
+) -> Vec<(Reactor<CrossWorkerMessage>, Worker<H>)> {
     let (config, handler) = (Arc::new(config), Arc::new(handler));
-    let asked = (config.clone(), handler.clone());
-    let slow_readers: SlowReadersOf = Arc::new(move |room| {
-        let (config, handler) = &asked;
-        handler.slow_readers(room).unwrap_or(config.slow_readers)
-    });
+    let (default, asked) = (config.lag_policy, handler.clone());
+    let lag_policy_of: LagPolicyOf =
+        Arc::new(move |room| asked.lag_policy(room).unwrap_or(default));
     let worker = |(index, reactor): (usize, _)| {
-        let post = Post::new(index, handle.mailboxes.clone());
-        let board = handle.boards.get(index).cloned().unwrap_or_default();
-        let rooms = Rooms::new(index, post, board, slow_readers.clone(), config.deflate);
-        let stopping = handle.stopping.clone();
-        let worker = Worker::new(index, handler.clone(), config.clone(), rooms, stopping);
-        (reactor, worker)
+        let snapshot = handle.snapshots.get(index).cloned().unwrap_or_default();
+        let rooms = RoomTable::new(lag_policy_of.clone(), snapshot.clone(), config.deflate);
+        let outbound = OutboundQueues::new(index, handle.workers.clone());
+        let environment = Environment::new(
+            handler.clone(),
+            config.clone(),
+            FanOut::new(index, rooms, outbound),
+            Shutdown::new(handle.stopping.clone()),
+            snapshot,
+        );
+        (reactor, Worker::new(environment))
     };
     reactors.into_iter().enumerate().map(worker).collect()
 }
 
 /// The listener of each worker, if it has one: see [`Accept`]. Two reactors cannot watch one
-/// listener: whether a copy of its descriptor is watched on its own differs between systems,
-/// and with edges each would have to accept until nothing is left, which is no fair share.
+/// listener: systems differ in whether a copy of its descriptor is watched on its own, and with
+/// edge-triggered events each reactor would have to accept until nothing is left, which is no fair share.
 fn listeners(config: &Config) -> io::Result<Vec<Option<TcpListener>>> {
     let workers = config.workers.get();
     if workers == 1 || config.accept == Accept::Shared {
@@ -308,8 +333,8 @@ fn listeners(config: &Config) -> io::Result<Vec<Option<TcpListener>>> {
         let others = std::iter::repeat_with(|| None).take(workers - 1);
         return Ok(std::iter::once(Some(first)).chain(others).collect());
     }
-    // With SO_REUSEPORT another server's socket would not be in the way: ask
-    // without it first, so that a port in use is an error.
+    // With SO_REUSEPORT a port that another server uses would be no error: bind
+    // without it first.
     drop(listen(config.listen, false)?);
     let first = listen(config.listen, true)?;
     let address = first.local_addr()?;

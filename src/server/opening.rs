@@ -1,203 +1,107 @@
 //! A connection's first request: a WebSocket, a page, or a refusal.
 //!
-//! Every answer but 101 ends the connection; there is no keep-alive to hold open
-//! and no body to read.
+//! Every response but 101 ends the connection: there is no keep-alive and no request body to read.
 
-use super::compressor::{willing, window_of};
-use super::handler::{Admission, Failure, Handler};
-use super::panics;
-use super::places::Places;
-use super::session::{Ending, Established, Opening, Reading, Session, Waiting};
-use super::worker::Worker;
+use super::config::Config;
+use super::connection::Connection;
+use super::ending::Ending;
+use super::environment::{Environment, Panicked};
+use super::handler::Handler;
+use super::recipient::Recipient;
+use super::rooms::encoding::{negotiable, window_of};
 use crate::broadcast::WriteQueue;
 use crate::reactor::{Io, SocketKey};
-use crate::websocket::Connection;
+use crate::websocket;
 use crate::websocket::deflate::DeflateParameters;
-use crate::websocket::frame::CloseCode;
 use crate::websocket::handshake::{
     HttpVersion, Refusal, RequestHead, RequestReader, Response, Status, Upgrade,
 };
 use std::net::SocketAddr;
 
-/// What a complete head leads to.
-enum Answer<S> {
-    /// A 101, as bytes, the session that it opens, and the compression that it agrees to.
-    Switch(S, Option<DeflateParameters>, Vec<u8>),
-    /// Any other, after which the connection ends. `head_only`: without its body.
-    Http { response: Response, head_only: bool },
+/// A connection whose request's head is arriving.
+pub(super) struct Opening {
+    reader: RequestReader,
+    /// The part of the head that came before, if it did not come in one piece.
+    head: Vec<u8>,
+    peer_address: SocketAddr,
+    /// The server is full: the client gets a 503, whatever it requests.
+    refused: bool,
 }
 
-impl<H: Handler> Worker<H> {
-    /// A connection begins: its request is waited for. `refused`: and not read.
-    pub(super) fn begin_opening(
-        &mut self,
+/// What has become of the opening handshake.
+pub(super) enum Progress<S> {
+    /// The head is not complete.
+    Waits,
+    /// The WebSocket is open. The last `behind` of the received bytes are its first frames.
+    Opens {
+        connection: Box<Connection<S>>,
+        behind: usize,
+    },
+    /// An HTTP response was written, and the connection ends.
+    Ends(Ending),
+}
+
+impl Opening {
+    /// A connection begins, and its request is awaited. `refused`: the server is full.
+    pub(super) fn new(
         io: &mut Io,
         key: SocketKey,
         peer_address: SocketAddr,
         refused: bool,
-    ) {
-        let opening = Opening {
-            reader: RequestReader::new(self.config.head_limits),
+        config: &Config,
+    ) -> Opening {
+        io.set_deadline(key, io.now().plus(config.handshake_timeout));
+        Opening {
+            reader: RequestReader::new(config.head_limits),
             head: Vec::new(),
             peer_address,
             refused,
-        };
-        io.set_deadline(key, io.now().plus(self.config.handshake_timeout));
-        self.sessions
-            .put(key, Some(Session::Opening(Box::new(opening))));
+        }
     }
 
     /// Bytes of the request's head, and maybe of the first frames behind it.
-    pub(super) fn receive_head(
+    pub(super) fn receive<H: Handler>(
         &mut self,
-        io: &mut Io,
-        key: SocketKey,
-        mut opening: Box<Opening>,
-        bytes: &mut [u8],
-    ) -> Option<Session<H::Session>> {
-        if opening.refused {
-            return self.end_with(io, key, &overloaded(), is_head(bytes));
-        }
-        if opening.head.is_empty() {
-            let progress = self.read_head(&mut opening, bytes);
-            return match progress {
-                Some((answer, taken)) => {
-                    self.answer(io, key, &opening, answer, &mut bytes[taken..])
-                }
-                None => {
-                    opening.head.extend_from_slice(bytes);
-                    Some(Session::Opening(opening))
-                }
-            };
-        }
-        // Bounded: what the reader does not refuse is no longer than a head may
-        // be, and a read adds at most one buffer to it.
-        let mut head = std::mem::take(&mut opening.head);
-        head.extend_from_slice(bytes);
-        match self.read_head(&mut opening, &head) {
-            Some((answer, taken)) => self.answer(io, key, &opening, answer, &mut head[taken..]),
-            None => {
-                opening.head = head;
-                Some(Session::Opening(opening))
-            }
-        }
-    }
-
-    /// The answer, if the head is complete or wrong already, and how many bytes
-    /// the head took.
-    fn read_head(
-        &mut self,
-        opening: &mut Opening,
+        io: &Io,
         bytes: &[u8],
-    ) -> Option<(Answer<H::Session>, usize)> {
-        match opening.reader.read(bytes) {
-            Ok(None) => None,
-            Ok(Some((request, taken))) => {
-                Some((self.decide(opening.peer_address, &request), taken))
-            }
-            Err(refusal) => Some((refuse(&refusal, is_head(bytes)), bytes.len())),
+        environment: &mut Environment<H>,
+    ) -> Progress<H::Session> {
+        if self.refused {
+            return respond(io, &overloaded(), is_head(bytes), environment);
         }
-    }
-
-    fn decide(
-        &mut self,
-        peer_address: SocketAddr,
-        request: &RequestHead<'_>,
-    ) -> Answer<H::Session> {
-        // RFC 9110 §7.8: a server ignores the Upgrade field of an HTTP/1.0 request, and may
-        // ignore any. HEAD has no other meaning than the head of the answer to GET, and
-        // none for a WebSocket.
-        let upgrade_counts = request.version() != HttpVersion::Http10 && request.method() != "HEAD";
-        if !request.wants_websocket() || !upgrade_counts {
-            return self.answer_http(peer_address, request);
-        }
-        let switched =
-            Upgrade::check(request).and_then(|upgrade| self.switch(peer_address, &upgrade));
-        switched.unwrap_or_else(|refusal| refuse(&refusal, false))
-    }
-
-    /// §4.2.2: the origin, the application, the subprotocol, the extension; then the
-    /// 101.
-    fn switch(
-        &mut self,
-        peer_address: SocketAddr,
-        upgrade: &Upgrade<'_>,
-    ) -> Result<Answer<H::Session>, Refusal> {
-        let host = upgrade.request().host().unwrap_or_default();
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
-        //# If the server does not wish to accept this connection, it MUST return
-        //# an appropriate HTTP error code (e.g., 403 Forbidden) and abort the
-        //# WebSocket handshake described in this section.
-        if !self.config.origins.allow(upgrade.origin(), host) {
-            return Err(forbidden(upgrade.origin().unwrap_or_default(), host));
-        }
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
-        //# If the requested service is not available, the server MUST send an
-        //# appropriate HTTP error code (such as 404 Not Found) and abort the
-        //# WebSocket handshake.
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
-        //# If the server provides multiple services, then the value should be
-        //# derived from the resource name given in the client's handshake
-        let Admission {
-            session,
-            subprotocol,
-        } = panics::catch(|| self.handler.admit(upgrade))
-            .unwrap_or_else(|failure| Err(self.panicked(peer_address, &failure)))?;
-        let deflate = self.config.deflate.as_ref().map(willing);
-        let deflate = deflate.and_then(|config| upgrade.choose_deflate(&config));
-        let mut output = Vec::new();
-        if upgrade
-            .write_response(subprotocol, deflate.as_ref(), &mut output)
-            .is_err()
-        {
-            if let Err(failure) = panics::catch(|| drop(session)) {
-                self.report(peer_address, &failure);
-            }
-            let reason = "the application chose a subprotocol that was not offered";
-            return Err(Refusal::new(Status::InternalServerError, reason));
-        }
-        Ok(Answer::Switch(session, deflate, output))
-    }
-
-    fn answer_http(
-        &mut self,
-        peer_address: SocketAddr,
-        request: &RequestHead<'_>,
-    ) -> Answer<H::Session> {
-        let head_only = match request.method() {
-            "GET" => false,
-            "HEAD" => true,
-            _ => {
-                let refusal = Refusal::new(Status::MethodNotAllowed, "only GET and HEAD");
-                return refuse(&refusal, false);
+        // Bounded: the reader refuses a head beyond its limits, and a read adds at most one buffer to it.
+        let mut head = std::mem::take(&mut self.head);
+        let whole = match head.is_empty() {
+            true => bytes,
+            false => {
+                head.extend_from_slice(bytes);
+                &head
             }
         };
-        if request.body_announced() {
-            let reason = "a request with a body is not served here";
-            return refuse(&Refusal::new(Status::BadRequest, reason), head_only);
-        }
-        let response = panics::catch(|| self.handler.http(request))
-            .unwrap_or_else(|failure| self.panicked(peer_address, &failure).to_response());
-        Answer::Http {
-            response,
-            head_only,
-        }
+        let (answer, behind) = match self.reader.read(whole) {
+            Ok(None) => {
+                if head.is_empty() {
+                    head.extend_from_slice(bytes);
+                }
+                self.head = head;
+                return Progress::Waits;
+            }
+            Ok(Some((request, taken))) => {
+                let answer = Answer::to(&request, self.peer_address, environment);
+                (answer, whole.len() - taken)
+            }
+            Err(refusal) => (Answer::refuse(&refusal, is_head(whole)), 0),
+        };
+        self.answer(io, answer, behind, environment)
     }
 
-    /// The response where a method has panicked that was to give one.
-    fn panicked(&mut self, peer_address: SocketAddr, failure: &Failure) -> Refusal {
-        self.report(peer_address, failure);
-        Refusal::new(Status::InternalServerError, "internal error")
-    }
-
-    fn answer(
-        &mut self,
-        io: &mut Io,
-        key: SocketKey,
-        opening: &Opening,
+    fn answer<H: Handler>(
+        &self,
+        io: &Io,
         answer: Answer<H::Session>,
-        behind: &mut [u8],
-    ) -> Option<Session<H::Session>> {
+        behind: usize,
+        environment: &mut Environment<H>,
+    ) -> Progress<H::Session> {
         match answer {
             //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.2
             //# To do so, the server MUST simply _Close the WebSocket
@@ -205,92 +109,182 @@ impl<H: Handler> Worker<H> {
             Answer::Http {
                 response,
                 head_only,
-            } => self.end_with(io, key, &response, head_only),
-            Answer::Switch(session, deflate, output) => {
-                let mut write_queue = WriteQueue::new();
-                *write_queue.buffer() = output;
-                let mut connection =
-                    self.establish(io, key, opening, session, deflate, write_queue);
-                let called = self.call(io, key, &mut connection, |handler, session, context| {
-                    handler.opened(session, context);
-                });
-                match called {
-                    Ok(()) => self.receive_frames(io, key, connection, behind),
-                    Err(failure) => {
-                        self.fail(io, key, connection, CloseCode::INTERNAL_ERROR, failure)
-                    }
+            } => respond(io, &response, head_only, environment),
+            Answer::Switch {
+                session,
+                deflate,
+                response,
+            } => {
+                let window = window_of(deflate.as_ref());
+                let recipient = Recipient::new(self.peer_address, window, response);
+                let websocket = websocket_with(deflate, &environment.config);
+                let connection = Connection::new(websocket, session, recipient, io.now());
+                Progress::Opens {
+                    connection: Box::new(connection),
+                    behind,
                 }
             }
         }
     }
 
-    fn establish(
-        &mut self,
-        io: &mut Io,
-        key: SocketKey,
-        opening: &Opening,
-        session: H::Session,
-        deflate: Option<DeflateParameters>,
-        write_queue: WriteQueue,
-    ) -> Box<Established<H::Session>> {
-        let mut connection = Box::new(Established {
-            connection: self.connection(deflate),
-            session,
-            write_queue,
-            places: Places::default(),
-            peer_address: opening.peer_address.into(),
-            heard_at: io.now(),
-            waiting: Waiting::Nothing,
-            reading: Reading::Reads,
-            window: window_of(deflate.as_ref()),
-        });
-        self.rooms.metrics.opened += 1;
-        self.wait_for_silence(io, key, &mut connection);
-        connection
-    }
-
-    fn connection(&self, deflate: Option<DeflateParameters>) -> Connection {
-        let connection = Connection::server(self.config.limits);
-        match deflate {
-            // What is sent is compressed by the worker.
-            Some(agreed) => connection.with_inflate(agreed),
-            None => connection,
-        }
-    }
-
-    /// The head did not come in time. A client that has sent part of one is
-    /// told so; one that has sent nothing may not be speaking HTTP at all.
-    pub(super) fn opening_timed_out(
-        &mut self,
-        io: &mut Io,
-        key: SocketKey,
-        opening: &Opening,
-    ) -> Option<Session<H::Session>> {
-        if opening.head.is_empty() {
-            io.close(key);
+    /// The head did not come in time. A client that has sent a part of it gets a 408. One that has sent nothing may not be
+    /// speaking HTTP: `None`, the socket is to be closed.
+    pub(super) fn timed_out<H: Handler>(
+        &self,
+        io: &Io,
+        environment: &mut Environment<H>,
+    ) -> Option<Ending> {
+        if self.head.is_empty() {
             return None;
         }
         let refusal = Refusal::new(Status::RequestTimeout, "the request did not come in time");
-        self.end_with(io, key, &refusal.to_response(), is_head(&opening.head))
-    }
-
-    /// Sends a plain HTTP answer, dated, as the connection's last bytes.
-    fn end_with(
-        &mut self,
-        io: &mut Io,
-        key: SocketKey,
-        response: &Response,
-        head_only: bool,
-    ) -> Option<Session<H::Session>> {
-        let mut write_queue = WriteQueue::new();
-        let date = self.date.at(io.wall_clock());
-        response.write_with_date(date, head_only, write_queue.buffer());
-        self.begin_ending(io, key, Ending::new(write_queue))
+        let response = refusal.to_response();
+        Some(ending_with(io, &response, is_head(&self.head), environment))
     }
 }
 
-/// 403, such that the operator who reads it knows what to set. Both values have been
-/// checked to be printable, and the answer is plain text.
+/// What a complete head leads to.
+enum Answer<S> {
+    /// A 101: the session, the compression that was agreed on, and the response as bytes.
+    Switch {
+        session: S,
+        deflate: Option<DeflateParameters>,
+        response: Vec<u8>,
+    },
+    /// Any other response, after which the connection ends. `head_only`: without its body.
+    Http { response: Response, head_only: bool },
+}
+
+impl<S> Answer<S> {
+    fn to<H: Handler<Session = S>>(
+        request: &RequestHead<'_>,
+        peer_address: SocketAddr,
+        environment: &mut Environment<H>,
+    ) -> Answer<S> {
+        // RFC 9110 §7.8: a server ignores the Upgrade field of an HTTP/1.0 request, and may
+        // ignore any. HEAD asks for the head of the response to GET, and has no meaning for a WebSocket.
+        let upgrade_counts = request.version() != HttpVersion::Http10 && request.method() != "HEAD";
+        if !request.wants_websocket() || !upgrade_counts {
+            return Answer::to_http(request, peer_address, environment);
+        }
+        let switched = Upgrade::check(request)
+            .and_then(|upgrade| Answer::switch(&upgrade, peer_address, environment));
+        switched.unwrap_or_else(|refusal| Answer::refuse(&refusal, false))
+    }
+
+    /// §4.2.2: the origin, the application, the subprotocol, the extension; then the 101.
+    fn switch<H: Handler<Session = S>>(
+        upgrade: &Upgrade<'_>,
+        peer_address: SocketAddr,
+        environment: &mut Environment<H>,
+    ) -> Result<Answer<S>, Refusal> {
+        let host = upgrade.request().host().unwrap_or_default();
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+        //# If the server does not wish to accept this connection, it MUST return
+        //# an appropriate HTTP error code (e.g., 403 Forbidden) and abort the
+        //# WebSocket handshake described in this section.
+        if !environment.config.origins.allow(upgrade.origin(), host) {
+            return Err(forbidden(upgrade.origin().unwrap_or_default(), host));
+        }
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+        //# If the server provides multiple services, then the value should be
+        //# derived from the resource name given in the client's handshake
+        let admitted = environment.ask(peer_address, |handler| handler.admit(upgrade));
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+        //# If the requested service is not available, the server MUST send an
+        //# appropriate HTTP error code (such as 404 Not Found) and abort the
+        //# WebSocket handshake.
+        let (session, subprotocol) = admitted.map_err(internal_error)??.into_parts();
+        let deflate = environment.config.deflate.as_ref().map(negotiable);
+        let deflate = deflate.and_then(|config| upgrade.choose_deflate(&config));
+        let mut response = Vec::new();
+        if upgrade
+            .write_response(subprotocol, deflate.as_ref(), &mut response)
+            .is_err()
+        {
+            // Dropping it runs the application's code.
+            let _ = environment.ask(peer_address, |_| drop(session));
+            let reason = "the application chose a subprotocol that was not offered";
+            return Err(Refusal::new(Status::InternalServerError, reason));
+        }
+        Ok(Answer::Switch {
+            session,
+            deflate,
+            response,
+        })
+    }
+
+    fn to_http<H: Handler<Session = S>>(
+        request: &RequestHead<'_>,
+        peer_address: SocketAddr,
+        environment: &mut Environment<H>,
+    ) -> Answer<S> {
+        let head_only = match request.method() {
+            "GET" => false,
+            "HEAD" => true,
+            _ => {
+                let refusal = Refusal::new(Status::MethodNotAllowed, "only GET and HEAD");
+                return Answer::refuse(&refusal, false);
+            }
+        };
+        if request.body_announced() {
+            let reason = "a request with a body is not served here";
+            return Answer::refuse(&Refusal::new(Status::BadRequest, reason), head_only);
+        }
+        let response = environment
+            .ask(peer_address, |handler| handler.http(request))
+            .unwrap_or_else(|panicked| internal_error(panicked).to_response());
+        Answer::Http {
+            response,
+            head_only,
+        }
+    }
+
+    fn refuse(refusal: &Refusal, head_only: bool) -> Answer<S> {
+        Answer::Http {
+            response: refusal.to_response(),
+            head_only,
+        }
+    }
+}
+
+fn websocket_with(deflate: Option<DeflateParameters>, config: &Config) -> websocket::Connection {
+    let websocket = websocket::Connection::server(config.limits);
+    match deflate {
+        // The worker compresses what is sent.
+        Some(agreed) => websocket.with_inflate(agreed),
+        None => websocket,
+    }
+}
+
+fn respond<H: Handler>(
+    io: &Io,
+    response: &Response,
+    head_only: bool,
+    environment: &mut Environment<H>,
+) -> Progress<H::Session> {
+    Progress::Ends(ending_with(io, response, head_only, environment))
+}
+
+/// The response, with the date, is the connection's last bytes.
+fn ending_with<H: Handler>(
+    io: &Io,
+    response: &Response,
+    head_only: bool,
+    environment: &mut Environment<H>,
+) -> Ending {
+    let mut queue = WriteQueue::new();
+    environment.write_response(io, response, head_only, queue.buffer());
+    Ending::new(queue)
+}
+
+/// The response where a method panicked that was to return one.
+fn internal_error(_: Panicked) -> Refusal {
+    Refusal::new(Status::InternalServerError, "internal error")
+}
+
+/// 403, with the setting that an operator has to change. Both values are known to be
+/// printable, and the response is plain text.
 fn forbidden(origin: &str, host: &str) -> Refusal {
     let (origin, host) = (shortened(origin), shortened(host));
     let reason = format!(
@@ -309,9 +303,8 @@ fn shortened(value: &str) -> String {
     }
 }
 
-/// 503, to whatever is asked by a client for whom there is no place. It is sent when the
-/// first bytes have come, and not before: an answer that nobody has asked for is an error
-/// to many clients.
+/// 503, for any request when the server is full. It is sent when the first bytes have come and
+/// not before: to many clients a response without a request is an error.
 fn overloaded() -> Response {
     Response::text(
         Status::ServiceUnavailable,
@@ -324,15 +317,8 @@ fn overloaded() -> Response {
 /// Long enough for some connections to end, short enough to wait for.
 const RETRY_AFTER_SECONDS: &str = "5";
 
-fn refuse<S>(refusal: &Refusal, head_only: bool) -> Answer<S> {
-    Answer::Http {
-        response: refusal.to_response(),
-        head_only,
-    }
-}
-
 /// Whether a head, however malformed it may be behind that, begins as a HEAD request:
-/// its answer has no body (RFC 9110 §9.3.2).
+/// the response has no body (RFC 9110 §9.3.2).
 /// Empty lines before the request are skipped, as the parser skips them (RFC 9112 §2.2).
 fn is_head(bytes: &[u8]) -> bool {
     let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');

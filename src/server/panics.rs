@@ -1,28 +1,25 @@
-//! Panics in an application's methods: each ends the connection that it was called
-//! for, and nothing else.
+//! Panics in an application's methods: each ends the connection that the method was called for, and nothing else.
 //!
-//! A method is called inside `catch_unwind`. What a panic may leave half done is the
-//! application's own: its session, which is handed to
-//! [`Handler::closed`](super::Handler::closed) and dropped, and its shared state behind
-//! `&self`, of which the application has to say itself what holds after a panic (a
-//! standard `Mutex` is poisoned). The worker's state is changed by the methods of
-//! [`Context`](super::Context) only, each of which is complete before the application
-//! goes on; so it is as sound as after a method that returned early.
+//! `environment.rs` calls every method of the application through [`catch`]. A panic can leave two things unfinished, and
+//! both are the application's own: its session, which [`Handler::closed`](super::Handler::closed) gets and which is then
+//! dropped, and its shared state behind `&self`. The application has to define what that state is worth after a panic (a
+//! standard `Mutex` is poisoned). The worker's state is changed only by methods of [`Context`](super::Context). Each of
+//! these is complete before the application goes on. So the worker's state is as sound as after a method that returned early.
 //!
 //! A program that is compiled with `panic = "abort"` ends at the first panic.
 
-use super::handler::Failure;
+use super::failure::Failure;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Calls a method of the application.
 ///
 /// # Errors
-/// It has panicked, with this text.
+/// The method panicked, with this text.
 pub(super) fn catch<R>(method: impl FnOnce() -> R) -> Result<R, Failure> {
     catch_unwind(AssertUnwindSafe(method)).map_err(|payload| {
         let message = message_of(&*payload);
-        // A payload may panic when it is dropped; it is used by nobody.
+        // A payload may panic when it is dropped. So it is leaked; nothing needs it.
         std::mem::forget(payload);
         Failure::Panicked { message }
     })

@@ -1,10 +1,8 @@
-//! Saying something in a room from outside every connection: a price feed, a
-//! job that is done, a message that came by another way.
+//! Publishing from outside every connection: a price feed, a finished job, a message that came another way.
 
-use super::compressor::is_worth_it;
-use super::mail::Mailboxes;
-use super::publication::Published;
-use super::rooms::home;
+use super::rooms::SharedMessage;
+use super::rooms::encoding::is_compressible;
+use super::workers::Workers;
 use crate::websocket::Message;
 use crate::websocket::deflate::DeflateConfig;
 use std::fmt;
@@ -22,34 +20,32 @@ use std::fmt;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Publisher {
-    mailboxes: Mailboxes,
+    workers: Workers,
     deflate: Option<DeflateConfig>,
 }
 
-/// The message was not published: the room's worker has not fetched its mail
-/// yet, and that is [`Config::mailbox_capacity`](super::Config) messages or
-/// more than `worker_backlog_bytes_max` bytes. Nothing was lost on the way; try again,
-/// or leave this one out.
+/// The message was not published: the worker that owns the room has not taken
+/// [`Config::mailbox_capacity`](super::Config) cross-worker messages yet, or more than
+/// `worker_backlog_bytes_max` bytes of them. Nothing is lost on the way: try again, or leave this message out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MailboxFull;
 
 impl Publisher {
-    pub(super) fn new(mailboxes: Mailboxes, deflate: Option<DeflateConfig>) -> Publisher {
-        Publisher { mailboxes, deflate }
+    pub(super) fn new(workers: Workers, deflate: Option<DeflateConfig>) -> Publisher {
+        Publisher { workers, deflate }
     }
 
-    /// Says something to everyone in the room, on all workers. The messages of
-    /// one thread keep their order, and all members get the room's in the same.
+    /// Publishes a message to all subscribers of a room, on all workers. The messages of
+    /// one thread keep their order, and all subscribers get the room's messages in the same order.
     ///
-    /// Cost: one copy, a lock, and a wake-up of the room's worker if it sleeps.
+    /// Cost: one copy, a lock, and a wake-up of the worker that owns the room if it sleeps.
     ///
     /// # Errors
-    /// [`MailboxFull`]: the worker does not keep up.
+    /// [`MailboxFull`]: that worker does not keep up.
     pub fn publish(&self, room: &str, message: Message<'_>) -> Result<(), MailboxFull> {
-        let compressible = is_worth_it(self.deflate.as_ref(), message.as_bytes().len());
-        let published = Published::new(room, message, None, compressible);
-        let home = home(room, self.mailboxes.workers());
-        match self.mailboxes.publish(home, published) {
+        let compressible = is_compressible(self.deflate.as_ref(), message.as_bytes().len());
+        let message = SharedMessage::new(room, message, None, compressible);
+        match self.workers.publish(message) {
             true => Ok(()),
             false => Err(MailboxFull),
         }
@@ -58,7 +54,7 @@ impl Publisher {
 
 impl fmt::Display for MailboxFull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the room's worker does not keep up with its mail")
+        f.write_str("the worker that owns the room does not keep up with its messages")
     }
 }
 

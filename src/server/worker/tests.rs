@@ -2,22 +2,23 @@
 //! does, and in which order.
 
 use super::super::{
-    Admission, Config, Context, Handler, Message, Missed, Refusal, Server, SlowPolicy, SlowReaders,
+    Admission, Config, Context, Handler, LagAction, LagPolicy, Message, Missed, Refusal, Server,
     Upgrade,
 };
 use super::*;
 use crate::reactor::Reactor;
+use crate::server::flush::FLUSHES_PER_TURN_MAX;
 use crate::websocket::deflate::{WindowBits, compressor, write_frame};
 use crate::websocket::frame::{Opcode, encode};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// A server that does nothing between two turns.
 struct ByHand<H: Handler> {
-    workers: Vec<(Reactor<Mail>, Worker<H>)>,
+    workers: Vec<(Reactor<CrossWorkerMessage>, Worker<H>)>,
     handle: super::super::ServerHandle,
     listener: TcpListener,
 }
@@ -40,7 +41,7 @@ impl<H: Handler> ByHand<H> {
 
     /// Takes one turn of this worker, which finds at least a message to wake it.
     fn turn(&mut self, worker: usize) {
-        self.handle.mailboxes.wake_all();
+        self.handle.workers.wake_all();
         let (reactor, worker) = &mut self.workers[worker];
         reactor.turn(worker).unwrap();
     }
@@ -153,17 +154,17 @@ impl Handler for Announcer {
 
 /// A member of `hall` that does not read and has missed something, and a watcher of
 /// `gaps`.
-fn with_a_slow_member(
-    policy: SlowPolicy,
+fn with_a_slow_subscriber(
+    action: LagAction,
     gaps: &'static str,
 ) -> (ByHand<Announcer>, [TcpStream; 2]) {
-    let slow_readers = SlowReaders {
-        policy,
+    let lag_policy = LagPolicy {
+        action,
         bytes_max: 1,
-        ..SlowReaders::default()
+        ..LagPolicy::default()
     };
     let config = Config {
-        slow_readers,
+        lag_policy,
         ..Config::default()
     };
     let mut server = ByHand::new(1, config, Announcer { gaps });
@@ -182,17 +183,17 @@ fn with_a_slow_member(
 
 #[test]
 fn a_message_published_from_missed_is_written_in_the_same_turn() {
-    for policy in [SlowPolicy::Skip, SlowPolicy::Latest] {
-        let (_server, [mut watcher, _slow]) = with_a_slow_member(policy, "gaps");
+    for action in [LagAction::Skip, LagAction::Latest] {
+        let (_server, [mut watcher, _slow]) = with_a_slow_subscriber(action, "gaps");
         // No further turn is taken.
-        assert_eq!(read_short(&mut watcher), "too slow for hall", "{policy:?}");
+        assert_eq!(read_short(&mut watcher), "too slow for hall", "{action:?}");
     }
 }
 
 #[test]
 fn a_handler_that_publishes_without_end_from_missed_ends_no_turn_and_is_not_forgotten() {
     // What it publishes is missed, too.
-    let (mut server, _clients) = with_a_slow_member(SlowPolicy::Latest, "hall");
+    let (mut server, _clients) = with_a_slow_subscriber(LagAction::Latest, "hall");
     let skipped = server.handle.metrics().skipped;
     assert!(skipped <= 2 * FLUSHES_PER_TURN_MAX as u64, "{skipped}");
     // Nothing wakes the worker but its own alarm.
@@ -202,7 +203,7 @@ fn a_handler_that_publishes_without_end_from_missed_ends_no_turn_and_is_not_forg
         let woken =
             is_done.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout);
         if woken {
-            handle.mailboxes.wake_all();
+            handle.workers.wake_all();
         }
         woken
     });
@@ -214,24 +215,6 @@ fn a_handler_that_publishes_without_end_from_missed_ends_no_turn_and_is_not_forg
     drop(done);
     assert!(!watchdog.join().unwrap(), "no alarm was set");
     assert!(server.handle.metrics().skipped > skipped);
-}
-
-/// Publishes each binary message to `hall`, and joins the room that a text names.
-struct Relay;
-
-impl Handler for Relay {
-    type Session = ();
-
-    fn admit(&self, _request: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
-        Ok(Admission::new(()))
-    }
-
-    fn message(&self, _session: &mut (), message: Message<'_>, context: &mut Context<'_>) {
-        match message {
-            Message::Text(room) => context.join(room),
-            Message::Binary(_) => context.publish("hall", message),
-        }
-    }
 }
 
 /// A message that says whose it is and which one.
@@ -262,13 +245,13 @@ fn while_another_worker_takes_no_messages_clients_wait_in_the_kernel_and_in_thei
     const MESSAGES: u16 = 500;
     let config = Config {
         worker_backlog_bytes_max: 4 << 10,
-        slow_readers: SlowReaders {
+        lag_policy: LagPolicy {
             bytes_max: u64::MAX,
-            ..SlowReaders::default()
+            ..LagPolicy::default()
         },
         ..Config::default()
     };
-    let mut server = ByHand::new(2, config, Relay);
+    let mut server = ByHand::new(2, config, Announcer { gaps: "gaps" });
     let mut member = server.client(1);
     member.write_all(&text("hall")).unwrap();
     server.turn_until(1, |server| server.handle.metrics().received == 1);
@@ -461,5 +444,5 @@ fn after_our_close_so_many_bytes_are_read_and_one_more_ends_the_connection() {
     assert_eq!((worker.sessions.len(), reactor.io().sockets()), (1, 1));
     worker.received(reactor.io(), key, &mut frame[..1].to_vec());
     assert_eq!((worker.sessions.len(), reactor.io().sockets()), (0, 0));
-    assert_eq!(worker.rooms.metrics.closed, 1);
+    assert_eq!(worker.environment.metrics().closed, 1);
 }

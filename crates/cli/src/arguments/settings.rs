@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use yamabiko::server::{Config, DeflateConfig, Origins, SlowPolicy, WindowBits};
+use yamabiko::server::{Config, DeflateConfig, LagAction, Origins, WindowBits};
 
 use super::values::{
     AllowedOrigin, Interval, address, bytes, bytes_text, count, interval, is_set, level, origin,
@@ -45,7 +45,7 @@ pub(crate) struct ServerSettings {
     pub slow_age_max: Option<Interval>,
     /// What happens to a client that is beyond one of these limits
     #[arg(long, value_name = "POLICY", value_parser = policies(), help_heading = SLOW)]
-    pub slow_readers: Option<SlowPolicy>,
+    pub slow_readers: Option<LagAction>,
 
     /// Seconds for the whole opening handshake
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = TIMES)]
@@ -139,7 +139,7 @@ impl ServerSettings {
             worker_backlog_bytes_max,
         );
         set(&mut config.backlog_bytes_max, backlog_bytes_max);
-        let slow = &mut config.slow_readers;
+        let slow = &mut config.lag_policy;
         set(
             &mut slow.bytes_max,
             backlog_bytes_max.map(|bytes| bytes as u64),
@@ -149,7 +149,7 @@ impl ServerSettings {
             slow_messages_max.map(|count| count.get() as u64),
         );
         set(&mut slow.age_max, slow_age_max.map(|interval| interval.0));
-        set(&mut slow.policy, slow_readers);
+        set(&mut slow.action, slow_readers);
         set(&mut config.handshake_timeout, handshake_timeout);
         set(
             &mut config.ping_interval,
@@ -158,10 +158,7 @@ impl ServerSettings {
         set(&mut config.pong_timeout, pong_timeout);
         set(&mut config.close_timeout, close_timeout);
         set(&mut config.drain_timeout, drain_timeout);
-        set(
-            &mut config.gather_delay,
-            gather_delay.map(Interval::or_zero),
-        );
+        set(&mut config.batch_delay, gather_delay.map(Interval::or_zero));
         set(&mut config.origins, origins(allow_origins));
         config
     }
@@ -180,7 +177,7 @@ impl ServerSettings {
 /// The defaults that the help names: the option's name and its value.
 pub(super) fn defaults(config: &Config, origins: &str) -> Vec<(&'static str, String)> {
     let deflate = config.deflate.unwrap_or_default();
-    let slow = &config.slow_readers;
+    let slow = &config.lag_policy;
     let interval = |time| Interval(time).to_string();
     vec![
         ("listen", config.listen.to_string()),
@@ -197,13 +194,13 @@ pub(super) fn defaults(config: &Config, origins: &str) -> Vec<(&'static str, Str
         ("backlog_bytes_max", bytes_text(config.backlog_bytes_max)),
         ("slow_messages_max", "no limit".to_owned()),
         ("slow_age_max", interval(slow.age_max)),
-        ("slow_readers", format!("{:?}", slow.policy).to_lowercase()),
+        ("slow_readers", format!("{:?}", slow.action).to_lowercase()),
         ("handshake_timeout", seconds_text(config.handshake_timeout)),
         ("ping_interval", interval(config.ping_interval)),
         ("pong_timeout", seconds_text(config.pong_timeout)),
         ("close_timeout", seconds_text(config.close_timeout)),
         ("drain_timeout", seconds_text(config.drain_timeout)),
-        ("gather_delay", seconds_text(config.gather_delay)),
+        ("gather_delay", seconds_text(config.batch_delay)),
         ("compress_level", deflate.level.to_string()),
         ("compress_threshold", deflate.threshold_bytes.to_string()),
         ("compress_takeover", "not at all".to_owned()),
@@ -212,7 +209,7 @@ pub(super) fn defaults(config: &Config, origins: &str) -> Vec<(&'static str, Str
 }
 
 /// The policies by name.
-fn policies() -> impl TypedValueParser<Value = SlowPolicy> {
+fn policies() -> impl TypedValueParser<Value = LagAction> {
     let named = |name, help| PossibleValue::new(name).help(help);
     PossibleValuesParser::new([
         named("disconnect", "close its connection with 1013"),
@@ -223,9 +220,9 @@ fn policies() -> impl TypedValueParser<Value = SlowPolicy> {
         named("latest", "keep only the newest message for it"),
     ])
     .map(|name| match name.as_str() {
-        "skip" => SlowPolicy::Skip,
-        "latest" => SlowPolicy::Latest,
-        _ => SlowPolicy::Disconnect,
+        "skip" => LagAction::Skip,
+        "latest" => LagAction::Latest,
+        _ => LagAction::Disconnect,
     })
 }
 
@@ -279,11 +276,11 @@ mod tests {
         assert_eq!(config.limits.message_bytes_max, 65_536);
         assert_eq!(config.backlog_bytes_max, 2 << 20);
         assert_eq!(config.worker_backlog_bytes_max, 3 << 20);
-        assert_eq!(config.slow_readers.policy, SlowPolicy::Latest);
-        assert_eq!(config.slow_readers.bytes_max, 2 << 20);
-        assert_eq!(config.slow_readers.messages_max, 100);
-        assert_eq!(config.slow_readers.age_max, None);
-        assert_eq!(config.gather_delay, Duration::from_millis(5));
+        assert_eq!(config.lag_policy.action, LagAction::Latest);
+        assert_eq!(config.lag_policy.bytes_max, 2 << 20);
+        assert_eq!(config.lag_policy.messages_max, 100);
+        assert_eq!(config.lag_policy.age_max, None);
+        assert_eq!(config.batch_delay, Duration::from_millis(5));
         assert_eq!(config.connections_max, 7);
         assert_eq!(config.handshake_timeout, Duration::from_millis(250));
         assert_eq!(config.ping_interval, Some(Duration::from_secs(20)));
@@ -302,7 +299,7 @@ mod tests {
     fn interval_of_0_means_never() {
         assert_eq!(configured("--ping-interval 0").ping_interval, None);
         assert_eq!(server("").ping_interval, None);
-        assert_eq!(configured("--gather-delay 0").gather_delay, Duration::ZERO);
+        assert_eq!(configured("--gather-delay 0").batch_delay, Duration::ZERO);
     }
 
     #[test]
@@ -344,7 +341,7 @@ mod tests {
             });
             let mut expected = configured(line.split(' ').next().expect("a command"));
             // One option sets both.
-            expected.slow_readers.bytes_max = expected.backlog_bytes_max as u64;
+            expected.lag_policy.bytes_max = expected.backlog_bytes_max as u64;
             let found = format!("{:?}", configured(&line));
             assert_eq!(found, format!("{expected:?}"), "{line}");
         }

@@ -4,8 +4,8 @@
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use yamabiko::server::{
-    Admission, CloseCode, Closed, ConnectionId, Context, Handler, Message, Missed, Refusal,
-    RequestHead, Response, SendError, SlowPolicy, SlowReaders, Status, Upgrade,
+    Admission, CloseCode, Closed, ConnectionId, Context, Handler, LagAction, LagPolicy, Message,
+    Missed, NotSent, Refusal, RequestHead, Response, Status, Upgrade,
 };
 
 /// What the server has told the application, in its order.
@@ -88,7 +88,7 @@ impl Handler for Application {
         }
         assert_eq!(
             context.send(Message::Text("too late")),
-            Err(SendError::NotOpen)
+            Err(NotSent::NotOpen)
         );
         self.tell(Told::Closed {
             id: context.id(),
@@ -104,17 +104,17 @@ impl Handler for Application {
     }
 
     /// Rooms whose names say so skip; the others are as the server's default.
-    fn slow_readers(&self, room: &str) -> Option<SlowReaders> {
-        let policy = match room {
-            "skip" => SlowPolicy::Skip,
-            "latest" => SlowPolicy::Latest,
+    fn lag_policy(&self, room: &str) -> Option<LagPolicy> {
+        let action = match room {
+            "skip" => LagAction::Skip,
+            "latest" => LagAction::Latest,
             _ => return None,
         };
         let bytes_max = 64 << 10;
-        Some(SlowReaders {
-            policy,
+        Some(LagPolicy {
+            action,
             bytes_max,
-            ..SlowReaders::default()
+            ..LagPolicy::default()
         })
     }
 
@@ -173,7 +173,7 @@ fn obey(words: &str, session: &mut Session, context: &mut Context<'_>) {
             context.close(code.expect("a code that may travel"), word());
             assert_eq!(
                 context.send(Message::Text("too late")),
-                Err(SendError::NotOpen)
+                Err(NotSent::NotOpen)
             );
         }
         "last-words" => {
@@ -185,7 +185,7 @@ fn obey(words: &str, session: &mut Session, context: &mut Context<'_>) {
             let bytes = vec![0xf1; number(word())];
             let taken = (0u64..).find(|_| context.send(Message::Binary(&bytes)).is_err());
             let refused = context.send(Message::Binary(&[]));
-            assert_eq!(refused, Err(SendError::BacklogFull));
+            assert_eq!(refused, Err(NotSent::BacklogFull));
             assert!(taken.is_some());
         }
         "thread" => {

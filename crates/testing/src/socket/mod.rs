@@ -30,7 +30,7 @@ use std::num::NonZeroUsize;
 use std::ops::Deref;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
-use yamabiko::server::{Config, Handler, ServerHandle, SlowReaders};
+use yamabiko::server::{Config, Handler, LagPolicy, ServerHandle};
 
 /// For the deadlines of a server that a test is not about: they do not come.
 const NEVER: Duration = Duration::from_secs(3600);
@@ -46,9 +46,9 @@ pub fn config(workers: usize) -> Config {
         pong_timeout: NEVER,
         close_timeout: NEVER,
         drain_timeout: NEVER,
-        slow_readers: SlowReaders {
+        lag_policy: LagPolicy {
             age_max: None,
-            ..SlowReaders::default()
+            ..LagPolicy::default()
         },
         ..Config::default()
     }

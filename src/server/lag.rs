@@ -1,58 +1,58 @@
-//! Readers that are too slow for their room: the bounds, and what is done.
+//! Lag: how far a subscription is behind its room, the limits of that, and what happens beyond them.
 //!
-//! A slow reader costs the others nothing but the log that all share, and that
-//! is bounded here. Over a bound, the room's policy decides; nothing is lost
-//! without a number that says so ([`Metrics`](super::Metrics)).
+//! A slow subscriber costs the others nothing but the log that all share, and that is limited here. Beyond a limit the
+//! room's [`LagPolicy`] decides. Every message that is not delivered is counted ([`Metrics`](super::Metrics)).
 //!
-//! The age of what waits is kept in marks: at the end of a turn that leaves
-//! somebody behind, where the log's head was, and when. When a mark is older
-//! than the bound, so is everything before it. There are at most some 16 marks
-//! for a room, so an age is judged up to a sixteenth late, and never early.
+//! The age of waiting messages is kept in marks. A mark says how long the log was at the end of a turn that left a
+//! subscription behind, and when that was. If a mark is older than the limit, so is every message before it. A log has at
+//! most about 16 marks; so a message can be up to a sixteenth of the limit too old before that is seen, and is never
+//! taken for too old before it is.
+//!
+//! `rooms/lag.rs` applies the limits, and `flush.rs` does what the policy says.
 
 use crate::time::Timestamp;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// What a reader may be behind in one room, and what is done beyond that. Each
-/// bound is strict: at it nothing happens, one past it the policy acts.
+/// How far a subscriber may be behind in one room, and what happens beyond that. Each limit is strict: at it nothing
+/// happens, one past it the policy's action is taken.
 ///
 /// ```
 /// use std::time::Duration;
-/// use yamabiko::server::{SlowPolicy, SlowReaders};
+/// use yamabiko::server::{LagAction, LagPolicy};
 ///
-/// // Prices: whoever cannot follow gets the newest, and no history.
-/// let prices = SlowReaders { policy: SlowPolicy::Latest, ..SlowReaders::default() };
+/// // Prices: a slow subscriber gets only the newest one.
+/// let prices = LagPolicy { action: LagAction::Latest, ..LagPolicy::default() };
 /// assert_eq!(prices.age_max, Some(Duration::from_secs(30)));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SlowReaders {
-    /// What is done.
-    pub policy: SlowPolicy,
-    /// Bytes of the room's log that wait for it, frame headers included, as they
-    /// will be written: compressed, if it takes that. Default 1 MiB. A single message is no lag, whatever its size: whoever has begun to
-    /// get the newest one may finish it.
+pub struct LagPolicy {
+    /// What happens beyond a limit.
+    pub action: LagAction,
+    /// Bytes of the room's log that wait for the subscriber, frame headers included, in its encoding (compressed or not).
+    /// Default 1 MiB. A single message is no lag, however long it is: a subscriber may finish the newest message that it
+    /// has begun to receive.
     pub bytes_max: u64,
-    /// Messages that wait for it. Default: no bound.
+    /// Messages that wait for the subscriber. Default: no limit.
     pub messages_max: u64,
-    /// How long the oldest of them has been waiting. Default 30 s.
+    /// How long the oldest of these messages has waited. Default 30 s.
     pub age_max: Option<Duration>,
 }
 
-/// What is done with a reader that is too slow. A message that it has begun to
-/// get is finished in any case.
+/// What happens to a subscriber that is too slow. A message that is partly written is finished in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SlowPolicy {
-    /// It is closed with 1013, and words that say how far it was behind.
+pub enum LagAction {
+    /// Its connection is closed with 1013 and a reason that says how many bytes it was behind.
     #[default]
     Disconnect,
-    /// It misses what waits, and goes on with what comes next;
-    /// [`Handler::missed`](super::Handler::missed) is told how much that was.
+    /// The waiting messages are skipped, and the subscriber goes on with the next one.
+    /// [`Handler::missed`](super::Handler::missed) gets their number.
     Skip,
-    /// As soon as it is behind, only the newest message is kept for it.
+    /// As soon as the subscriber is behind, all waiting messages but the newest are skipped.
     Latest,
 }
 
-/// What a reader has missed of a room.
+/// What a subscriber did not get of a room, because it was too slow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Missed {
     /// Whole messages.
@@ -61,10 +61,10 @@ pub struct Missed {
     pub bytes: u64,
 }
 
-impl Default for SlowReaders {
-    fn default() -> SlowReaders {
-        SlowReaders {
-            policy: SlowPolicy::Disconnect,
+impl Default for LagPolicy {
+    fn default() -> LagPolicy {
+        LagPolicy {
+            action: LagAction::Disconnect,
             bytes_max: 1 << 20,
             messages_max: u64::MAX,
             age_max: Some(Duration::from_secs(30)),
@@ -72,18 +72,17 @@ impl Default for SlowReaders {
     }
 }
 
-/// When a room's log had come how far, while somebody is behind.
+/// How old the messages of a log are, while a subscription is behind in it.
 #[derive(Debug, Default)]
 pub(super) struct Ages {
-    /// (position, time), both rising: what is before the position was appended
-    /// at the time or earlier.
+    /// (position, time), both rising: the messages before the position were appended at the time or earlier.
     marks: VecDeque<(u64, Timestamp)>,
-    /// What is before this position is too old.
+    /// The messages before this position are too old.
     too_old: u64,
 }
 
 impl Ages {
-    /// Somebody is behind, and the log's head is here now.
+    /// A subscription is behind, and this is the position of the log's head now.
     pub(super) fn mark(&mut self, head: u64, now: Timestamp, age_max: Duration) {
         let spacing = age_max / MARKS_PER_AGE;
         let far_enough =
@@ -93,12 +92,12 @@ impl Ages {
         }
     }
 
-    /// Nobody is behind.
+    /// No subscription is behind.
     pub(super) fn clear(&mut self) {
         self.marks = VecDeque::new();
     }
 
-    /// The position before which everything is older than the bound.
+    /// The position before which all messages are too old.
     pub(super) fn too_old(&mut self, now: Timestamp, age_max: Duration) -> u64 {
         while let Some(&(position, at)) = self.marks.front() {
             if at.plus(age_max) >= now {
@@ -110,7 +109,7 @@ impl Ages {
         self.too_old
     }
 
-    /// When the oldest mark will be too old.
+    /// When the messages before the oldest mark will be too old.
     pub(super) fn due(&self, age_max: Duration) -> Option<Timestamp> {
         let (_, at) = self.marks.front()?;
         Some(at.plus(age_max).plus(Duration::from_millis(1)))
@@ -126,7 +125,7 @@ mod tests {
     const AGE: Duration = Duration::from_millis(160);
 
     #[test]
-    fn what_is_older_than_the_bound_is_too_old_and_at_it_is_not() {
+    fn position_is_too_old_past_the_limit_and_not_at_it() {
         let mut ages = Ages::default();
         ages.mark(100, Timestamp(1000), AGE);
         ages.mark(200, Timestamp(1010), AGE);

@@ -1,35 +1,28 @@
-//! A message on its way into a room's lanes: one frame for each variant, written
-//! at most once.
+//! A published message on its way into the logs of a room: one frame for each encoding, made at most once.
 //!
 //! ```text
-//!   one worker      Fresh ─────────┬── encoded straight into the plain lane's log
-//!                                  └── compressed, copied into the other lanes
+//!   one worker      LocalMessage ──┬── written straight into the plain log
+//!                                  └── compressed, copied into the other logs
 //!
-//!   several         Published ─────┬── the plain frame ─────────── every worker's log
-//!                   (shared)       └── compressed by whichever worker comes first
+//!   several         SharedMessage ─┬── the plain frame ─────────── the logs of every worker
+//!                                  └── compressed by the first worker that needs it
 //! ```
 //!
-//! Nothing is compressed that no member takes: a room has only the lanes that
-//! somebody is in.
+//! A message is compressed only if a subscriber takes it compressed: a room has no logs but those that a subscriber needs.
 
-use super::compressor::{Compressor, Variant};
-use super::mail::ConnectionId;
-use super::metrics::Metrics;
+use super::compressor::Compressor;
+use super::encoding::Encoding;
 use crate::broadcast::{ChunkPool, Room, SubscriptionId};
+use crate::server::connection_id::ConnectionId;
 use crate::websocket::Message;
 use crate::websocket::deflate::WindowBits;
 use crate::websocket::frame::{Opcode, encode};
 use std::sync::{Arc, OnceLock};
 
-/// A message that can be asked for its frames.
-pub(super) trait Frames {
-    /// The frame for the members of one lane.
-    fn frame<'a>(
-        &'a mut self,
-        variant: Variant,
-        compressor: &'a mut Compressor,
-        metrics: &mut Metrics,
-    ) -> Frame<'a>;
+/// A message that has a frame for each encoding.
+pub(super) trait EncodedFrames {
+    /// The message's frame in this encoding.
+    fn frame<'a>(&'a mut self, encoding: Encoding, compressor: &'a mut Compressor) -> Frame<'a>;
 }
 
 /// One frame, as a log takes it.
@@ -38,12 +31,12 @@ pub(super) enum Frame<'a> {
     Message(Message<'a>),
     /// To be copied.
     Bytes(&'a [u8]),
-    /// To be referred to if it is large, or else copied.
+    /// To be referred to if it is large, and copied otherwise.
     Shared(&'a Arc<[u8]>),
 }
 
 impl Frame<'_> {
-    /// Appends the frame to a lane, for everyone but `except`.
+    /// Appends the frame to a log, for all of its subscriptions but `except`.
     pub(super) fn append(
         self,
         room: &mut Room,
@@ -72,37 +65,32 @@ impl Frame<'_> {
     }
 }
 
-/// A message of the only worker.
-pub(super) struct Fresh<'m> {
+/// A message where there is only one worker.
+pub(super) struct LocalMessage<'m> {
     message: Message<'m>,
-    /// The window that it was compressed for last, and whether it did shrink.
+    /// The window that it was compressed for last, and whether that made it shorter.
     compressed: Option<(WindowBits, bool)>,
 }
 
-impl<'m> Fresh<'m> {
-    pub(super) fn new(message: Message<'m>) -> Fresh<'m> {
-        Fresh {
+impl<'m> LocalMessage<'m> {
+    pub(super) fn new(message: Message<'m>) -> LocalMessage<'m> {
+        LocalMessage {
             message,
             compressed: None,
         }
     }
 }
 
-impl Frames for Fresh<'_> {
-    fn frame<'a>(
-        &'a mut self,
-        variant: Variant,
-        compressor: &'a mut Compressor,
-        metrics: &mut Metrics,
-    ) -> Frame<'a> {
+impl EncodedFrames for LocalMessage<'_> {
+    fn frame<'a>(&'a mut self, encoding: Encoding, compressor: &'a mut Compressor) -> Frame<'a> {
         let (message, payload) = (self.message, self.message.as_bytes());
-        let Some(window) = compressor.window(variant, payload.len()) else {
+        let Some(window) = compressor.window(encoding, payload.len()) else {
             return Frame::Message(message);
         };
         let shrinks = match self.compressed {
             Some((earlier, shrinks)) if earlier == window => shrinks,
             _ => compressor
-                .compress(message.opcode(), payload, window, metrics)
+                .compress(message.opcode(), payload, window)
                 .is_some(),
         };
         self.compressed = Some((window, shrinks));
@@ -113,46 +101,45 @@ impl Frames for Fresh<'_> {
     }
 }
 
-/// A message on its way between workers: encoded once, shared by all.
+/// A message on its way between workers: encoded once and shared by all of them.
 #[derive(Clone, Debug)]
-pub(super) struct Published {
-    pub(super) room: Arc<str>,
-    pub(super) except: Option<ConnectionId>,
+pub(crate) struct SharedMessage {
+    room: Arc<str>,
+    except: Option<ConnectionId>,
     /// The frame that is not compressed.
     plain: Arc<[u8]>,
-    /// `None`: it is for nobody, because the server compresses nothing, or because
-    /// the message is too short.
-    compressed: Option<Arc<Compressed>>,
+    /// `None`: no subscriber gets it compressed, because the server compresses nothing or the message is too short.
+    compressed: Option<Arc<CompressedFrames>>,
 }
 
-/// A message's compressed frames, as far as any worker has needed them.
+/// A message's compressed frames, as far as a worker has needed them.
 #[derive(Debug)]
-struct Compressed {
+struct CompressedFrames {
     opcode: Opcode,
     /// Where in the plain frame the payload begins.
     payload_at: usize,
-    /// For the server's own window, and for the narrow one; `None` inside: it does
-    /// not shrink. A worker that comes while another one compresses waits for it.
+    /// For the server's own window, and for the narrow one. `None` inside: compression does not make it shorter. A worker
+    /// that needs a frame while another worker makes it waits for it.
     frames: [OnceLock<Option<Arc<[u8]>>>; 2],
 }
 
-impl Published {
-    /// `compressible`: whether it is to be compressed for those who take that.
-    pub(super) fn new(
+impl SharedMessage {
+    /// `compressible`: whether it is to be compressed for subscribers that take that.
+    pub(crate) fn new(
         room: &str,
         message: Message<'_>,
         except: Option<ConnectionId>,
         compressible: bool,
-    ) -> Published {
+    ) -> SharedMessage {
         let plain = encode_frame(message);
         let compressed = compressible.then(|| {
-            Arc::new(Compressed {
+            Arc::new(CompressedFrames {
                 opcode: message.opcode(),
                 payload_at: plain.len() - message.as_bytes().len(),
                 frames: Default::default(),
             })
         });
-        Published {
+        SharedMessage {
             room: room.into(),
             except,
             plain,
@@ -160,52 +147,56 @@ impl Published {
         }
     }
 
-    /// What it costs to keep. Compressed frames are not counted, since they come
-    /// later: they may make it up to three times as much.
-    pub(super) fn bytes(&self) -> usize {
+    /// The room that it is published to.
+    pub(crate) fn room(&self) -> &str {
+        &self.room
+    }
+
+    /// The connection that does not get it.
+    pub(crate) fn except(&self) -> Option<ConnectionId> {
+        self.except
+    }
+
+    /// The memory that it takes. Compressed frames are made later and are not counted. With them it can be up to three
+    /// times as much.
+    pub(crate) fn bytes(&self) -> usize {
         self.plain.len() + self.room.len() + size_of::<Self>()
     }
 
     fn compressed_frame(
         &self,
-        variant: Variant,
+        encoding: Encoding,
         compressor: &mut Compressor,
-        metrics: &mut Metrics,
     ) -> Option<&Arc<[u8]>> {
         let compressed = self.compressed.as_deref()?;
         let payload = &self.plain[compressed.payload_at..];
-        let window = compressor.window(variant, payload.len())?;
+        let window = compressor.window(encoding, payload.len())?;
         let [own, narrow] = &compressed.frames;
-        let frame = match compressor.window(Variant::Deflate, payload.len()) {
+        let frame = match compressor.window(Encoding::Deflate, payload.len()) {
             Some(largest) if largest == window => own,
             _ => narrow,
         };
         let compress = || {
-            let frame = compressor.compress(compressed.opcode, payload, window, metrics);
+            let frame = compressor.compress(compressed.opcode, payload, window);
             frame.map(Arc::from)
         };
         frame.get_or_init(compress).as_ref()
     }
 }
 
-impl Frames for &Published {
-    fn frame<'a>(
-        &'a mut self,
-        variant: Variant,
-        compressor: &'a mut Compressor,
-        metrics: &mut Metrics,
-    ) -> Frame<'a> {
-        let compressed = self.compressed_frame(variant, compressor, metrics);
+impl EncodedFrames for &SharedMessage {
+    fn frame<'a>(&'a mut self, encoding: Encoding, compressor: &'a mut Compressor) -> Frame<'a> {
+        let compressed = self.compressed_frame(encoding, compressor);
         Frame::Shared(compressed.unwrap_or(&self.plain))
     }
 }
 
-/// Appends a whole message as a server sends it: one frame, unmasked.
-pub(super) fn write_frame(message: Message<'_>, output: &mut Vec<u8>) {
+/// Appends a whole message as a server sends it: one frame, not masked.
+pub(crate) fn write_frame(message: Message<'_>, output: &mut Vec<u8>) {
     encode(true, message.opcode(), None, message.as_bytes(), output);
 }
 
-/// The same, as one allocation that workers share.
+/// The same frame, as one allocation that workers share.
 fn encode_frame(message: Message<'_>) -> Arc<[u8]> {
     let mut frame = Vec::with_capacity(frame_bytes_max(message));
     write_frame(message, &mut frame);

@@ -1,0 +1,67 @@
+//! Backpressure between workers: clients are not read while another worker takes no more messages.
+//!
+//! ```text
+//!   a socket is to be read, too many bytes in flight ──▶ paused: what the client sends stays in the kernel
+//!   the turn ends, fewer bytes in flight             ──▶ up to 64 are read on, those that have waited longest first
+//! ```
+//!
+//! In the middle of a read that has begun, [`Environment::is_full`] decides; then the rest of the read is left for later.
+
+use super::environment::Environment;
+use super::handler::Handler;
+use super::sessions::Sessions;
+use crate::reactor::{Io, SocketKey};
+use std::collections::VecDeque;
+
+/// Connections that are not read because of other workers, those that have waited longest first.
+#[derive(Debug, Default)]
+pub(super) struct PausedConnections {
+    keys: VecDeque<SocketKey>,
+}
+
+impl PausedConnections {
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// A socket is about to be read: pauses it if a worker is behind.
+    #[inline(always)]
+    pub(super) fn before_read<H: Handler>(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        sessions: &mut Sessions<H::Session>,
+        environment: &Environment<H>,
+    ) {
+        if !environment.must_stop_reading() {
+            return;
+        }
+        let connection = sessions.open_mut(key);
+        if connection.is_some_and(|connection| connection.pause_for_workers(io, key)) {
+            self.keys.push_back(key);
+        }
+    }
+
+    /// The turn ends: reads some connections on, if no worker is behind. The next turn shows whether there is room for more.
+    pub(super) fn resume<H: Handler>(
+        &mut self,
+        io: &mut Io,
+        sessions: &mut Sessions<H::Session>,
+        environment: &Environment<H>,
+    ) {
+        if self.keys.is_empty() || environment.must_stop_reading() {
+            return;
+        }
+        let count = self.keys.len().min(RESUMED_PER_TURN_MAX);
+        let resumed: Vec<_> = self.keys.drain(..count).collect();
+        for &key in &resumed {
+            if let Some(connection) = sessions.open_mut(key) {
+                connection.resume_after_workers(io, key, environment);
+            }
+        }
+        io.resume_reading_first(resumed);
+    }
+}
+
+/// Connections that are read on in one turn. More of them would only be paused again.
+const RESUMED_PER_TURN_MAX: usize = 64;

@@ -1,0 +1,641 @@
+//! An open connection: frames in, the handler called, deadlines, the closing handshake.
+//!
+//! ```text
+//!   receive ──▶ websocket: an event ──▶ handler ──┬──▶ recipient: replies, direct messages
+//!                                                 └──▶ rooms: published messages
+//!   writable ──▶ the rest of a message, then the write queue, then the rooms
+//!   deadline ──▶ ping, or an end
+//! ```
+//!
+//! A method that ends the connection returns an [`End`]. The caller takes the connection out of the table then and calls
+//! [`Connection::end`], which tells the rooms and the handler.
+//!
+//! Cost of a message: no allocation. Its payload is read in the worker's buffer; replies go into a buffer that connections use
+//! one after the other.
+
+use super::context::{CloseRequest, Context};
+use super::ending::Ending;
+use super::environment::Environment;
+use super::failure::Failure;
+use super::handler::{Closed, Handler};
+use super::lag::Missed;
+use super::recipient::Recipient;
+use super::rooms::Subscriptions;
+use crate::broadcast::{Skipped, WriteQueue};
+use crate::reactor::{Io, SocketKey};
+use crate::time::Timestamp;
+use crate::websocket::deadlines::{Awaited, Deadlines, Due, Overdue};
+use crate::websocket::frame::{CloseCode, CloseReason};
+use crate::websocket::{self, Event, Message, State};
+
+/// A WebSocket connection, with the session that the application keeps for it.
+pub(super) struct Connection<S> {
+    websocket: websocket::Connection,
+    session: S,
+    recipient: Recipient,
+    deadlines: Deadlines,
+}
+
+/// What has become of input.
+#[derive(Debug)]
+pub(super) enum Received {
+    /// It is consumed, or left for later.
+    All,
+    /// The rooms' logs are to be flushed while no connection is borrowed. Then the rest of the input is to be received.
+    FlushFirst,
+    Ended(End),
+}
+
+/// How a connection ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The closing handshake is complete, or the client broke a rule. Our last frames begin `at` this byte of the write
+    /// queue's buffer.
+    Closed { at: usize, failure: Option<Failure> },
+    /// _Fail the WebSocket Connection_: the client gets a Close with this code, and its answer is not awaited. What the socket
+    /// takes of the rooms' messages is written before it.
+    Fail { code: CloseCode, failure: Failure },
+    /// TCP has ended on the client's side, without a Close. The client may still read.
+    InputEnded,
+    /// Nothing more is written.
+    Abandon(Failure),
+}
+
+impl<S> Connection<S> {
+    pub(super) fn new(
+        websocket: websocket::Connection,
+        session: S,
+        recipient: Recipient,
+        now: Timestamp,
+    ) -> Connection<S> {
+        Connection {
+            websocket,
+            session,
+            recipient,
+            deadlines: Deadlines::new(now),
+        }
+    }
+
+    pub(super) fn subscriptions(&self) -> &Subscriptions {
+        self.recipient.subscriptions()
+    }
+
+    /// The opening handshake is complete.
+    pub(super) fn opened<H: Handler<Session = S>>(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        environment: &mut Environment<H>,
+    ) -> Result<(), End> {
+        environment.counts.count_opened();
+        self.set_timer(io, key, environment);
+        self.call(io, key, environment, |handler, session, context| {
+            handler.opened(session, context);
+        })
+    }
+
+    /// Calls one of the handler's methods.
+    #[inline(always)]
+    fn call<H: Handler<Session = S>>(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        environment: &mut Environment<H>,
+        method: impl FnOnce(&H, &mut S, &mut Context<'_>),
+    ) -> Result<(), End> {
+        let is_open = self.websocket.state() == State::Open;
+        let (session, recipient) = (&mut self.session, &mut self.recipient);
+        let called = environment.call(key, recipient, is_open, |handler, context| {
+            method(handler, session, context);
+        });
+        match called {
+            Ok(None) => Ok(()),
+            Ok(Some(CloseRequest { code, reason })) => {
+                self.begin_close(io, key, environment, code, &reason);
+                Ok(())
+            }
+            Err(failure) => Err(panicked(failure)),
+        }
+    }
+}
+
+// Receiving.
+impl<S> Connection<S> {
+    /// Bytes of frames. All are consumed, unless the client's share of the turn is used up, or it does not take its replies, or
+    /// this worker has too many bytes for another one: then the rest is left for later. `input` becomes what is to be
+    /// received after a flush.
+    pub(super) fn receive<H: Handler<Session = S>>(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        input: &mut &mut [u8],
+        environment: &mut Environment<H>,
+    ) -> Received {
+        self.is_alive(io, key, environment);
+        self.recipient.offer_buffer(|| environment.buffers.take());
+        loop {
+            let before = input.len();
+            let awaits_close = self.deadlines.awaited() == Awaited::Close;
+            let step = match self.recipient.has_compression() {
+                false => self.receive_event(io, key, input, environment),
+                true => self.receive_piece(io, key, input, environment),
+            };
+            if awaits_close {
+                let bytes = before - input.len();
+                if let Err(overdue) = self.deadlines.received(bytes, &environment.timeouts) {
+                    return Received::Ended(end_of(overdue));
+                }
+            }
+            // The messages of one read may make the handler send far more than the size of the read.
+            let mut must_wait = !io.has_budget() || environment.is_full();
+            let mut flush_first = false;
+            match step {
+                Step::Event if environment.fan_out.rooms.must_flush() => flush_first = true,
+                // A client that reads gets every reply, however many one read brings.
+                Step::Event if self.has_long_queue() => {
+                    self.flush_queue(io, key, environment);
+                    must_wait |= self.has_long_queue();
+                }
+                Step::Event => {}
+                Step::MoreInput if input.is_empty() => break,
+                Step::MoreInput => {}
+                Step::Ended(end) => return Received::Ended(end),
+            }
+            if must_wait && !input.is_empty() {
+                io.leave_unread(input.len());
+                *input = &mut [];
+                if !flush_first {
+                    break;
+                }
+            }
+            if flush_first {
+                environment.pending.add(key);
+                return Received::FlushFirst;
+            }
+        }
+        self.after_receiving(io, key, environment);
+        Received::All
+    }
+
+    /// As [`Connection::receive_event`], from the first few bytes of the input: where compression was agreed on, few bytes may
+    /// be much work, and the budget is checked after each piece.
+    // Not inlined, so that plain messages have the shorter path.
+    #[inline(never)]
+    fn receive_piece<H: Handler<Session = S>>(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        input: &mut &mut [u8],
+        environment: &mut Environment<H>,
+    ) -> Step {
+        let whole = std::mem::take(input);
+        let bytes = whole.len().min(INFLATED_PIECE_BYTES_MAX);
+        let mut piece = &mut whole[..bytes];
+        let step = self.receive_event(io, key, &mut piece, environment);
+        let taken_bytes = bytes - piece.len();
+        *input = &mut whole[taken_bytes..];
+        if self.websocket.is_inflating() {
+            // They have been charged as other bytes are.
+            io.charge(taken_bytes.saturating_mul(INFLATED_BYTE_COST - 1));
+        }
+        step
+    }
+
+    /// Takes one event from the input, acts on it, and charges its cost.
+    #[inline(always)]
+    fn receive_event<H: Handler<Session = S>>(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        input: &mut &mut [u8],
+        environment: &mut Environment<H>,
+    ) -> Step {
+        let (state, bytes) = (self.websocket.state(), input.len());
+        let replies = self.recipient.buffer();
+        let at = replies.len();
+        let message = match self.websocket.receive(input, replies) {
+            Ok(None) => return Step::MoreInput,
+            Err(error) => {
+                let failure = Some(Failure::Protocol(error));
+                return Step::Ended(End::Closed { at, failure });
+            }
+            Ok(Some(Event::Close(_))) => {
+                return Step::Ended(End::Closed { at, failure: None });
+            }
+            // A pong has done its work by arriving.
+            Ok(Some(Event::Ping(_) | Event::Pong(_))) => {
+                charge(io, bytes - input.len(), 0);
+                return Step::Event;
+            }
+            Ok(Some(Event::Text(text))) => Message::Text(text),
+            Ok(Some(Event::Binary(bytes))) => Message::Binary(bytes),
+        };
+        environment.counts.count_received();
+        let mut work_bytes = message.as_bytes().len();
+        // After our own Close the application gets no messages.
+        if state == State::Open {
+            let published_bytes = environment.fan_out.published_bytes();
+            let (session, recipient) = (&mut self.session, &mut self.recipient);
+            let called = environment.call(key, recipient, true, |handler, context| {
+                handler.message(session, message, context);
+            });
+            match called {
+                Ok(None) => {}
+                Ok(Some(CloseRequest { code, reason })) => {
+                    self.begin_close(io, key, environment, code, &reason);
+                }
+                Err(failure) => return Step::Ended(panicked(failure)),
+            }
+            let sent_bytes = self.recipient.queued_bytes().saturating_sub(at);
+            let published_bytes = environment
+                .fan_out
+                .published_bytes()
+                .wrapping_sub(published_bytes);
+            work_bytes = work_bytes.max(sent_bytes).max(published_bytes);
+            // A reply is a message, too.
+            if sent_bytes > 0 {
+                work_bytes = work_bytes.max(2 * MESSAGE_COST_BYTES);
+            }
+        }
+        charge(io, bytes - input.len(), work_bytes);
+        Step::Event
+    }
+
+    /// The messages may have brought something to write, or too much.
+    #[inline(always)]
+    fn after_receiving<H: Handler<Session = S>>(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        environment: &mut Environment<H>,
+    ) {
+        if self.has_long_queue() {
+            self.flush_queue(io, key, environment);
+        }
+        match self.recipient.take_idle_buffer() {
+            Some(buffer) => environment.buffers.give(buffer),
+            None => environment.pending.add(key),
+        }
+        if self.has_long_queue() {
+            self.recipient.pause_reading(io, key);
+        }
+    }
+
+    /// Other workers are behind: the connection is not read, and its deadlines stand still. False: it is not read anyway.
+    pub(super) fn pause_for_workers(&mut self, io: &mut Io, key: SocketKey) -> bool {
+        if self.recipient.is_paused() || self.deadlines.is_paused() {
+            return false;
+        }
+        self.deadlines.pause();
+        io.pause_reading(key);
+        true
+    }
+
+    /// Other workers have caught up. The caller resumes the socket.
+    pub(super) fn resume_after_workers<H: Handler<Session = S>>(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        environment: &Environment<H>,
+    ) {
+        if let Some(awaited) = self.deadlines.resume(io.now()) {
+            self.after_sign_of_life(io, key, awaited, environment);
+        }
+    }
+}
+
+// Writing.
+impl<S> Connection<S> {
+    /// The socket takes more: the rest of a partly written message, then the write queue, then what the rooms have.
+    pub(super) fn writable<H: Handler<Session = S>>(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        environment: &mut Environment<H>,
+    ) {
+        self.is_alive(io, key, environment);
+        let rooms = &mut environment.fan_out.rooms;
+        if !self.recipient.finish_messages(io, key, rooms) {
+            return;
+        }
+        self.flush_queue(io, key, environment);
+        if self.recipient.queued_bytes() == 0 {
+            let rooms = &mut environment.fan_out.rooms;
+            self.recipient.flush_rooms(io, key, rooms);
+        }
+    }
+
+    /// Writes the queue, and reads on when it is short again.
+    #[inline(always)]
+    pub(super) fn flush_queue<H: Handler<Session = S>>(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        environment: &mut Environment<H>,
+    ) {
+        let drained = self.recipient.flush_queue(io, key);
+        environment.buffers.give(drained);
+        if self.recipient.queued_bytes() < READ_PAUSE_BYTES {
+            self.websocket.resume_replies(self.recipient.buffer());
+            self.recipient.flush_queue(io, key);
+            // The time without reading is no silence.
+            if !self.has_long_queue() && self.recipient.resume_reading(io, key) {
+                self.is_alive(io, key, environment);
+            }
+        }
+    }
+
+    /// Whether so much waits for this client alone that it is not read before it has taken some of that. Pongs that have no room
+    /// count, however few bytes they are.
+    #[inline]
+    fn has_long_queue(&self) -> bool {
+        self.recipient.queued_bytes() > READ_PAUSE_BYTES || self.websocket.has_unanswered_ping()
+    }
+
+    /// Messages of a room were skipped, because the client was too slow.
+    pub(super) fn missed<H: Handler<Session = S>>(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        room: &str,
+        skipped: Skipped,
+        environment: &mut Environment<H>,
+    ) -> Result<(), End> {
+        if let Some(rest) = skipped.remainder {
+            self.recipient.finish_first(rest);
+        }
+        let missed = Missed {
+            messages: skipped.records,
+            bytes: skipped.bytes,
+        };
+        if missed.messages > 0 {
+            self.call(io, key, environment, |handler, session, context| {
+                handler.missed(session, room, missed, context);
+            })?;
+        }
+        environment.pending.add(key);
+        Ok(())
+    }
+}
+
+// Deadlines.
+impl<S> Connection<S> {
+    /// The client is alive: bytes came from it, or it has acknowledged some.
+    #[inline(always)]
+    fn is_alive<H: Handler<Session = S>>(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        environment: &Environment<H>,
+    ) {
+        if let Some(awaited) = self.deadlines.peer_is_alive(io.now()) {
+            self.after_sign_of_life(io, key, awaited, environment);
+        }
+    }
+
+    /// A sign of life that was awaited has come.
+    #[cold]
+    fn after_sign_of_life<H: Handler<Session = S>>(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        awaited: Awaited,
+        environment: &Environment<H>,
+    ) {
+        if awaited == Awaited::Acknowledgement {
+            io.set_acknowledgement_timeout(key, None);
+        }
+        self.set_timer(io, key, environment);
+    }
+
+    fn set_timer<H: Handler<Session = S>>(
+        &self,
+        io: &mut Io,
+        key: SocketKey,
+        environment: &Environment<H>,
+    ) {
+        match self.deadlines.deadline(&environment.timeouts) {
+            Some(at) => io.set_deadline(key, at),
+            None => io.clear_deadline(key),
+        }
+    }
+
+    /// The connection's timer has expired.
+    pub(super) fn deadline<H: Handler<Session = S>>(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        environment: &mut Environment<H>,
+    ) -> Result<(), End> {
+        let (now, timeouts) = (io.now(), environment.timeouts);
+        let queued_bytes = self.recipient.queued_bytes();
+        let has_unsent = || queued_bytes > 0 || io.has_unsent(key);
+        match self.deadlines.handle_timeout(now, &timeouts, has_unsent) {
+            Due::Nothing => {}
+            Due::Ping => self.ping(key, environment),
+            Due::WatchAcknowledgements => {
+                if !io.set_acknowledgement_timeout(key, Some(timeouts.pong)) {
+                    // This system does not show progress. A full socket has taken nothing.
+                    return Err(too_slow(queued_bytes as u64));
+                }
+            }
+            Due::UnwatchAcknowledgements => {
+                io.set_acknowledgement_timeout(key, None);
+            }
+            Due::Fail(overdue) => return Err(end_of(overdue)),
+        }
+        self.set_timer(io, key, environment);
+        Ok(())
+    }
+
+    fn ping<H: Handler<Session = S>>(&mut self, key: SocketKey, environment: &mut Environment<H>) {
+        let ping = environment.next_ping();
+        if self.websocket.ping(&ping, self.recipient.buffer()).is_ok() {
+            environment.pending.add(key);
+        }
+    }
+}
+
+// Closing.
+impl<S> Connection<S> {
+    /// Begins the closing handshake: what was sent so far, as much as the socket takes, then a Close, then nothing.
+    pub(super) fn begin_close<H: Handler<Session = S>>(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        environment: &mut Environment<H>,
+        code: CloseCode,
+        reason: &str,
+    ) {
+        let rooms = &mut environment.fan_out.rooms;
+        self.recipient.unsubscribe_all(io, key, rooms);
+        // §7.4.1: 1010 is only for clients.
+        let code = match code {
+            CloseCode::MANDATORY_EXTENSION => CloseCode::INTERNAL_ERROR,
+            code => code,
+        };
+        if self.write_close(code, reason) {
+            self.deadlines.closing(io.now());
+            self.set_timer(io, key, environment);
+        }
+        environment.pending.add(key);
+    }
+
+    /// Queues our Close. False: it was queued before.
+    fn write_close(&mut self, code: CloseCode, reason: &str) -> bool {
+        let reason = CloseReason { code, reason }.truncated();
+        let closed = self.websocket.close(Some(reason), self.recipient.buffer());
+        closed.is_ok()
+    }
+
+    /// Ends the connection: subscriptions end, the failure is reported, the handler is told. `None`: the socket is to be closed
+    /// now.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
+    //# An endpoint MUST NOT continue to attempt to process data (including a
+    //# responding Close frame) from the remote endpoint after being instructed to
+    //# _Fail the WebSocket Connection_.
+    pub(super) fn end<H: Handler<Session = S>>(
+        mut self,
+        io: &mut Io,
+        key: SocketKey,
+        end: End,
+        environment: &mut Environment<H>,
+    ) -> Option<Ending> {
+        let rooms = &mut environment.fan_out.rooms;
+        match end {
+            End::Closed { at, failure } => {
+                // The Close goes behind the rooms' messages, too.
+                let close = self.recipient.buffer().split_off(at);
+                self.recipient.unsubscribe_all(io, key, rooms);
+                self.recipient.buffer().extend_from_slice(&close);
+                Some(Ending::new(self.finish(io, key, failure, environment)))
+            }
+            End::Fail { code, failure } => {
+                self.recipient.unsubscribe_all(io, key, rooms);
+                match &failure {
+                    Failure::Panicked { .. } => self.write_close(code, INTERNAL_ERROR),
+                    failure => self.write_close(code, &failure.to_string()),
+                };
+                let failure = Some(failure);
+                Some(Ending::new(self.finish(io, key, failure, environment)))
+            }
+            End::InputEnded => {
+                let failure = Some(Failure::EndOfInput);
+                let queue = self.finish(io, key, failure, environment);
+                Some(Ending::after_client(queue))
+            }
+            End::Abandon(failure) => {
+                self.finish(io, key, Some(failure), environment);
+                None
+            }
+        }
+    }
+
+    /// Returns what is still to be written.
+    fn finish<H: Handler<Session = S>>(
+        self,
+        io: &mut Io,
+        key: SocketKey,
+        failure: Option<Failure>,
+        environment: &mut Environment<H>,
+    ) -> WriteQueue {
+        let Connection {
+            websocket,
+            session,
+            mut recipient,
+            ..
+        } = self;
+        recipient.unsubscribe_all(io, key, &mut environment.fan_out.rooms);
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
+        //# the server MUST _Close the WebSocket Connection_, and SHOULD log the
+        //# problem.
+        let peer_address = recipient.peer_address();
+        if let Some(failure) = &failure {
+            environment.report(peer_address, failure);
+        }
+        environment.counts.count_closed();
+        let ended = websocket.ended();
+        let closed = Closed {
+            clean: ended.clean,
+            code: ended.code,
+            reason: ended.reason,
+            failure: failure.as_ref(),
+        };
+        let called = environment.call(key, &mut recipient, false, |handler, context| {
+            handler.closed(session, &closed, context);
+        });
+        if let Err(failure) = called {
+            environment.report(peer_address, &failure);
+        }
+        recipient.into_queue()
+    }
+}
+
+/// The end of a connection whose subscription, or write queue, is too far behind.
+pub(super) fn too_slow(bytes: u64) -> End {
+    End::Fail {
+        code: CloseCode::TRY_AGAIN_LATER,
+        failure: Failure::TooSlow { bytes },
+    }
+}
+
+/// The end of a connection from which something has not come in time.
+fn end_of(overdue: Overdue) -> End {
+    match overdue {
+        Overdue::Pong | Overdue::Message => End::Fail {
+            code: CloseCode::POLICY_VIOLATION,
+            failure: Failure::PongTimeout,
+        },
+        Overdue::Close => End::Abandon(Failure::CloseTimeout),
+    }
+}
+
+fn panicked(failure: Failure) -> End {
+    End::Fail {
+        code: CloseCode::INTERNAL_ERROR,
+        failure,
+    }
+}
+
+/// What one event leads to.
+enum Step {
+    Event,
+    MoreInput,
+    Ended(End),
+}
+
+/// Charges for a message: the largest of its length, of what the handler sent and published because of it, and of
+/// [`MESSAGE_COST_BYTES`]. The bytes that were read are charged already.
+#[inline]
+fn charge(io: &mut Io, taken_bytes: usize, work_bytes: usize) {
+    let bytes = work_bytes.max(MESSAGE_COST_BYTES);
+    io.charge(bytes.saturating_sub(taken_bytes));
+}
+
+/// The write queue's length above which the client is not read.
+const READ_PAUSE_BYTES: usize = 64 << 10;
+
+/// The least that a message or a control frame costs of a read budget, however short it is, and what a reply costs. With the
+/// budget of 256 KiB a client has 64 messages in a turn, or 32 that get a reply.
+const MESSAGE_COST_BYTES: usize = 4 << 10;
+
+/// The cost of a compressed byte, whatever it inflates to: 0.03 µs and up to 0.4 µs (see [`crate::websocket::deflate`]), which
+/// is about 60 times the cost of a plain one.
+const INFLATED_BYTE_COST: usize = 64;
+
+/// The most that is inflated before the budget is checked.
+const INFLATED_PIECE_BYTES_MAX: usize = 4 << 10;
+
+/// The reason in the Close after a panic. The text of the panic is not for the client.
+const INTERNAL_ERROR: &str = "internal error";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size class of the allocator above this one costs each idle connection 16 bytes more.
+    #[test]
+    fn connection_without_session_takes_192_bytes() {
+        assert!(size_of::<Connection<()>>() <= 192);
+    }
+}

@@ -1,0 +1,159 @@
+//! The environment of a worker's connections: everything that is not a connection itself.
+//!
+//! A connection's methods take the environment as an argument, beside the connection that is borrowed in place. The one place
+//! where a [`Context`] is built and the one place where a handler's panic is caught are here.
+
+use super::buffers::Buffers;
+use super::config::Config;
+use super::context::{CloseRequest, Context};
+use super::date::Date;
+use super::ending::DISCARDED_BYTES_MAX;
+use super::failure::Failure;
+use super::fan_out::FanOut;
+use super::handler::Handler;
+use super::metrics::{ConnectionCounts, Metrics, MetricsSnapshot};
+use super::panics;
+use super::pending::PendingWrites;
+use super::recipient::Recipient;
+use super::shutdown::Shutdown;
+use crate::reactor::{Io, SocketKey};
+use crate::websocket::deadlines::Timeouts;
+use crate::websocket::handshake::Response;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// What the connections of one worker have in common. Each part owns its fields; others call its methods.
+pub(super) struct Environment<H: Handler> {
+    handler: Arc<H>,
+    pub(super) config: Arc<Config>,
+    /// The part of the configuration that the protocol core applies.
+    pub(super) timeouts: Timeouts,
+    pub(super) fan_out: FanOut,
+    pub(super) pending: PendingWrites,
+    pub(super) buffers: Buffers,
+    pub(super) counts: ConnectionCounts,
+    pub(super) shutdown: Shutdown,
+    snapshot: Arc<MetricsSnapshot>,
+    date: Date,
+    /// The number of the last ping, so that each ping has a payload of its own.
+    pings: u64,
+}
+
+impl<H: Handler> Environment<H> {
+    pub(super) fn new(
+        handler: Arc<H>,
+        config: Arc<Config>,
+        fan_out: FanOut,
+        shutdown: Shutdown,
+        snapshot: Arc<MetricsSnapshot>,
+    ) -> Environment<H> {
+        Environment {
+            handler,
+            timeouts: Timeouts {
+                ping: config.ping_interval,
+                pong: config.pong_timeout,
+                close: config.close_timeout,
+                message: None,
+                closing_bytes_max: DISCARDED_BYTES_MAX,
+            },
+            config,
+            fan_out,
+            pending: PendingWrites::default(),
+            buffers: Buffers::default(),
+            counts: ConnectionCounts::default(),
+            shutdown,
+            snapshot,
+            date: Date::default(),
+            pings: 0,
+        }
+    }
+
+    /// Calls one of the handler's methods for a connection. `open`: whether messages may still be sent to it.
+    ///
+    /// # Errors
+    /// The method panicked. The caller ends the connection.
+    #[inline(always)]
+    pub(super) fn call(
+        &mut self,
+        key: SocketKey,
+        recipient: &mut Recipient,
+        open: bool,
+        method: impl FnOnce(&H, &mut Context<'_>),
+    ) -> Result<Option<CloseRequest>, Failure> {
+        let (handler, bytes_max) = (&*self.handler, self.config.backlog_bytes_max);
+        let mut context = Context::new(key, open, bytes_max, recipient, &mut self.fan_out);
+        panics::catch(|| method(handler, &mut context))?;
+        Ok(context.into_close_request())
+    }
+
+    /// Calls one of the handler's methods that answer a request. A panic is reported.
+    ///
+    /// # Errors
+    /// The method panicked.
+    pub(super) fn ask<R>(
+        &mut self,
+        peer_address: SocketAddr,
+        method: impl FnOnce(&H) -> R,
+    ) -> Result<R, Panicked> {
+        panics::catch(|| method(&self.handler)).map_err(|failure| {
+            self.report(peer_address, &failure);
+            Panicked
+        })
+    }
+
+    /// Reports a failure to [`Config::on_failure`], and counts a panic.
+    pub(super) fn report(&mut self, peer_address: SocketAddr, failure: &Failure) {
+        if matches!(failure, Failure::Panicked { .. }) {
+            self.counts.count_panic();
+        }
+        let Some(on_failure) = &self.config.on_failure else {
+            return;
+        };
+        if panics::catch(|| on_failure.call(peer_address, failure)).is_err() {
+            self.counts.count_panic();
+        }
+    }
+
+    /// The response as bytes, with the date. `head_only`: without its body.
+    pub(super) fn write_response(
+        &mut self,
+        io: &Io,
+        response: &Response,
+        head_only: bool,
+        output: &mut Vec<u8>,
+    ) {
+        response.write_with_date(self.date.at(io.wall_clock()), head_only, output);
+    }
+
+    /// The payload of the next ping.
+    pub(super) fn next_ping(&mut self) -> [u8; 8] {
+        self.pings += 1;
+        self.pings.to_be_bytes()
+    }
+
+    /// Whether the rest of a read waits, because this worker has too many bytes for another one. A server that stops reads
+    /// on: it waits for the clients' Closes only.
+    #[inline(always)]
+    pub(super) fn is_full(&self) -> bool {
+        !self.shutdown.is_draining() && self.fan_out.outbound.is_full()
+    }
+
+    /// Whether no client is read, because too many bytes are in flight to another worker. A server that stops reads on.
+    pub(super) fn must_stop_reading(&self) -> bool {
+        !self.shutdown.is_draining() && self.fan_out.outbound.must_stop_reading()
+    }
+
+    /// Publishes the worker's metrics for other threads.
+    pub(super) fn publish_metrics(&mut self) {
+        self.snapshot.publish(&self.metrics());
+        self.fan_out.rooms.publish_lags();
+    }
+
+    pub(super) fn metrics(&self) -> Metrics {
+        let (rooms, compressed) = self.fan_out.rooms.counts();
+        self.counts.with_rooms(rooms, compressed)
+    }
+}
+
+/// A method of the handler panicked, and that was reported.
+pub(super) struct Panicked;

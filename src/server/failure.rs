@@ -1,0 +1,44 @@
+//! Failures: why the server ended a connection before the closing handshake was complete.
+
+use crate::websocket::ProtocolError;
+use std::{fmt, io};
+
+/// Why a connection ended before its closing handshake was complete, or why it was refused one.
+#[derive(Debug)]
+pub enum Failure {
+    /// The client broke a rule. It got a Close with the rule's code.
+    Protocol(ProtocolError),
+    /// After a ping, no byte came from the client for [`Config::pong_timeout`](super::Config).
+    PongTimeout,
+    /// The client did not answer our Close within [`Config::close_timeout`](super::Config), or within `drain_timeout` when
+    /// the server stops, or it sent 64 MiB of other data instead.
+    CloseTimeout,
+    /// The client read too slowly: it is beyond a limit of the [`LagPolicy`](super::LagPolicy).
+    TooSlow {
+        /// How many bytes of a room's log were waiting for it.
+        bytes: u64,
+    },
+    /// TCP ended without a Close.
+    EndOfInput,
+    /// TCP failed.
+    Transport(io::Error),
+    /// A method of the [`Handler`](super::Handler) panicked.
+    Panicked {
+        /// The text of the panic. It is not sent to the client.
+        message: String,
+    },
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Protocol(error) => error.fmt(f),
+            Failure::PongTimeout => f.write_str("no pong came in time"),
+            Failure::CloseTimeout => f.write_str("the closing handshake was not answered in time"),
+            Failure::TooSlow { bytes } => write!(f, "too slow: {bytes} bytes behind"),
+            Failure::EndOfInput => f.write_str("TCP ended without a Close"),
+            Failure::Transport(error) => error.fmt(f),
+            Failure::Panicked { message } => write!(f, "a handler has panicked: {message}"),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Flushing: all that a turn has brought is written to the sockets, and subscribers that are too slow are dealt with.
+//!
+//! ```text
+//!   write queues ──▶ dirty logs ──▶ too slow? ──▶ disconnect, or skip: Handler::missed may publish
+//!        ▲                                                                      │
+//!        └────────────────── a flush is owed: at most 4 in a turn ◀─────────────┘
+//! ```
+//!
+//! The write queues go first. A socket that is full refuses until it is writable, so nothing of a room can get into the middle
+//! of a queued frame.
+//!
+//! Cost: one system call for each connection with a write queue, and one for each subscription of a dirty log, however many
+//! messages the batch has. Between two of these calls no function returns that was entered before the first
+//! (`reactor/calls.rs` says why); so the loops here are inlined down to the call.
+
+use super::connection::too_slow;
+use super::environment::Environment;
+use super::handler::Handler;
+use super::lag::LagAction;
+use super::recipient::write_backlog;
+use super::rooms::{LogId, TooSlow};
+use super::sessions::Sessions;
+use crate::reactor::{Io, SocketKey};
+
+/// Writes what waits in the write queues and the logs of one worker.
+#[derive(Default)]
+pub(super) struct Flusher {
+    /// Subscriptions beyond a limit; empty between two calls, kept for its memory.
+    too_slow: Vec<TooSlow>,
+}
+
+impl Flusher {
+    /// Writes all that waits, also what handlers have published and sent meanwhile because messages were skipped. True: the
+    /// turn still owes a flush. A handler that publishes whenever messages were skipped could go on for ever.
+    pub(super) fn flush<H: Handler>(
+        &mut self,
+        io: &mut Io,
+        sessions: &mut Sessions<H::Session>,
+        environment: &mut Environment<H>,
+    ) -> bool {
+        for _ in 0..FLUSHES_PER_TURN_MAX {
+            flush_write_queues(io, sessions, environment);
+            let (rooms, delay) = (&environment.fan_out.rooms, environment.config.batch_delay);
+            if environment.pending.batch_is_due(rooms, io.now(), delay) {
+                self.flush_logs(io, sessions, environment);
+            }
+            self.enforce_ages(io, sessions, environment);
+            if !environment.pending.owes_flush(&environment.fan_out.rooms) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Writes in the middle of a turn, because the logs would grow beyond their bound.
+    pub(super) fn flush_early<H: Handler>(
+        &mut self,
+        io: &mut Io,
+        sessions: &mut Sessions<H::Session>,
+        environment: &mut Environment<H>,
+    ) {
+        flush_write_queues(io, sessions, environment);
+        environment.pending.end_batch();
+        self.flush_logs(io, sessions, environment);
+    }
+
+    fn flush_logs<H: Handler>(
+        &mut self,
+        io: &mut Io,
+        sessions: &mut Sessions<H::Session>,
+        environment: &mut Environment<H>,
+    ) {
+        let dirty = environment.fan_out.rooms.take_dirty();
+        for &log in &dirty {
+            let now = io.now();
+            environment
+                .fan_out
+                .rooms
+                .flush(log, now, |subscriber, backlog| {
+                    write_backlog(io, SocketKey::from_bits(subscriber), backlog)
+                });
+            self.enforce(log, io, sessions, environment);
+        }
+        environment.fan_out.rooms.reuse_dirty(dirty);
+    }
+
+    /// Enforces the lag policy where nothing was published: waiting messages get older, too.
+    fn enforce_ages<H: Handler>(
+        &mut self,
+        io: &mut Io,
+        sessions: &mut Sessions<H::Session>,
+        environment: &mut Environment<H>,
+    ) {
+        for log in environment.fan_out.rooms.take_due(io.now()) {
+            self.enforce(log, io, sessions, environment);
+        }
+    }
+
+    /// Does what the lag policy says with the subscriptions of a log that are beyond a limit.
+    fn enforce<H: Handler>(
+        &mut self,
+        log: LogId,
+        io: &mut Io,
+        sessions: &mut Sessions<H::Session>,
+        environment: &mut Environment<H>,
+    ) {
+        let rooms = &mut environment.fan_out.rooms;
+        rooms.find_too_slow(log, io.now(), &mut self.too_slow);
+        for slow in self.too_slow.drain(..) {
+            match slow.action {
+                LagAction::Disconnect => disconnect(&slow, io, sessions, environment),
+                LagAction::Skip => skip(&slow, false, io, sessions, environment),
+                LagAction::Latest => skip(&slow, true, io, sessions, environment),
+            }
+        }
+    }
+}
+
+fn flush_write_queues<H: Handler>(
+    io: &mut Io,
+    sessions: &mut Sessions<H::Session>,
+    environment: &mut Environment<H>,
+) {
+    let connections = environment.pending.take();
+    for &key in &connections {
+        if let Some(connection) = sessions.open_mut(key) {
+            connection.flush_queue(io, key, environment);
+        }
+    }
+    environment.pending.reuse(connections);
+}
+
+fn disconnect<H: Handler>(
+    slow: &TooSlow,
+    io: &mut Io,
+    sessions: &mut Sessions<H::Session>,
+    environment: &mut Environment<H>,
+) {
+    if sessions.open_mut(slow.key).is_some() {
+        environment.counts.count_disconnected();
+        let end = too_slow(slow.lag.bytes);
+        sessions.end(io, slow.key, end, environment);
+    }
+}
+
+fn skip<H: Handler>(
+    slow: &TooSlow,
+    keep_latest: bool,
+    io: &mut Io,
+    sessions: &mut Sessions<H::Session>,
+    environment: &mut Environment<H>,
+) {
+    let Some(connection) = sessions.open_mut(slow.key) else {
+        return;
+    };
+    let rooms = &mut environment.fan_out.rooms;
+    let Some(room) = rooms.name(slow.subscription) else {
+        return;
+    };
+    let skipped = rooms.skip(slow.subscription, keep_latest);
+    if let Err(end) = connection.missed(io, slow.key, &room, skipped, environment) {
+        sessions.end(io, slow.key, end, environment);
+    }
+}
+
+/// Flushes at the end of one turn: the first one, one for what handlers have published when messages were skipped, and two
+/// more for what follows from that.
+pub(super) const FLUSHES_PER_TURN_MAX: usize = 4;

@@ -1,0 +1,229 @@
+//! A client as the application and its rooms send to it: its write queue and its subscriptions.
+//!
+//! The write queue holds what goes to this client alone: pongs, direct messages, the Close. It may overtake what waits in a
+//! room, but only between two frames. Its users write the queue before the rooms; a socket that is full refuses until it is
+//! writable, so nothing of a room can get into the middle of a queued frame.
+
+use super::rooms::{RoomTable, Subscriptions, write_frame};
+use crate::broadcast::{Backlog, Remainder, WriteQueue};
+use crate::reactor::{Io, SocketKey};
+use crate::websocket::Message;
+use crate::websocket::deflate::WindowBits;
+use std::io::IoSlice;
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+
+/// One client to send to.
+pub(super) struct Recipient {
+    peer_address: PeerAddress,
+    queue: WriteQueue,
+    subscriptions: Subscriptions,
+    /// For compressed messages, if compression was agreed on.
+    window: Option<WindowBits>,
+    /// The client is not read until its queue is short.
+    is_paused: bool,
+}
+
+impl Recipient {
+    /// `response`: the first bytes to send.
+    pub(super) fn new(
+        peer_address: SocketAddr,
+        window: Option<WindowBits>,
+        response: Vec<u8>,
+    ) -> Recipient {
+        let mut queue = WriteQueue::new();
+        *queue.buffer() = response;
+        Recipient {
+            peer_address: peer_address.into(),
+            queue,
+            subscriptions: Subscriptions::default(),
+            window,
+            is_paused: false,
+        }
+    }
+
+    pub(super) fn peer_address(&self) -> SocketAddr {
+        self.peer_address.get()
+    }
+
+    #[inline(always)]
+    pub(super) fn has_compression(&self) -> bool {
+        self.window.is_some()
+    }
+
+    pub(super) fn subscriptions(&self) -> &Subscriptions {
+        &self.subscriptions
+    }
+
+    /// Bytes that wait for this client alone.
+    #[inline(always)]
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.queue.bytes()
+    }
+
+    /// The queue's buffer, to append whole frames to.
+    #[inline(always)]
+    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+        self.queue.buffer()
+    }
+
+    /// Uses this buffer for what is queued next, unless something is queued.
+    #[inline(always)]
+    pub(super) fn offer_buffer(&mut self, take: impl FnOnce() -> Vec<u8>) {
+        if self.queue.is_empty() {
+            *self.queue.buffer() = take();
+        }
+    }
+
+    /// Gives the buffer back, unless something is queued.
+    #[inline(always)]
+    pub(super) fn take_idle_buffer(&mut self) -> Option<Vec<u8>> {
+        let is_idle = self.queue.is_empty();
+        is_idle.then(|| std::mem::take(self.queue.buffer()))
+    }
+
+    /// Stops reading the client until its queue is short.
+    pub(super) fn pause_reading(&mut self, io: &mut Io, key: SocketKey) {
+        self.is_paused = true;
+        io.pause_reading(key);
+    }
+
+    /// The queue is short: reads the client again. False: it was not paused for that.
+    #[inline(always)]
+    pub(super) fn resume_reading(&mut self, io: &mut Io, key: SocketKey) -> bool {
+        if self.is_paused {
+            self.is_paused = false;
+            io.resume_reading(key);
+            return true;
+        }
+        false
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.is_paused
+    }
+
+    /// Queues a message, compressed if that was agreed on and makes it shorter.
+    pub(super) fn send(&mut self, message: Message<'_>, rooms: &mut RoomTable) {
+        match rooms.compress_for(self.window, message) {
+            Some(frame) => self.queue.push(frame),
+            None => write_frame(message, self.queue.buffer()),
+        }
+    }
+
+    /// Puts the rest of a partly written message before all else in the queue.
+    pub(super) fn finish_first(&mut self, rest: Remainder) {
+        self.queue.finish_first(rest);
+    }
+
+    /// Subscribes to a room, unless it is subscribed.
+    pub(super) fn subscribe(&mut self, room: &str, key: SocketKey, rooms: &mut RoomTable) {
+        rooms.subscribe(room, key, self.window, &mut self.subscriptions);
+    }
+
+    /// Ends the subscription to a room, if there is one.
+    pub(super) fn unsubscribe(&mut self, room: &str, rooms: &mut RoomTable) {
+        if let Some(subscription) = rooms.subscription_in(room, &self.subscriptions) {
+            self.subscriptions.remove(subscription);
+            if let Some(rest) = rooms.unsubscribe(subscription) {
+                self.queue.finish_first(rest);
+            }
+        }
+    }
+
+    /// Writes the queue and what the rooms have for this client, as far as the socket takes them, and ends all
+    /// subscriptions. The rest of a message that is partly written goes into the queue.
+    pub(super) fn unsubscribe_all(&mut self, io: &mut Io, key: SocketKey, rooms: &mut RoomTable) {
+        flush_write_queue(io, key, &mut self.queue);
+        self.flush_rooms(io, key, rooms);
+        for &subscription in std::mem::take(&mut self.subscriptions).as_slice() {
+            if let Some(rest) = rooms.unsubscribe(subscription) {
+                self.queue.finish_first(rest);
+            }
+        }
+    }
+
+    /// Writes the rest of messages that are partly written. True: nothing is partly written now, and the queue may follow.
+    pub(super) fn finish_messages(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        rooms: &mut RoomTable,
+    ) -> bool {
+        self.subscriptions
+            .as_slice()
+            .iter()
+            .all(|&subscription| rooms.finish_message(subscription, |_, rest| io.write(key, rest)))
+    }
+
+    /// Writes the queue, as far as the socket takes it. Returns a buffer to use again, perhaps one without memory.
+    #[inline(always)]
+    pub(super) fn flush_queue(&mut self, io: &mut Io, key: SocketKey) -> Vec<u8> {
+        flush_write_queue(io, key, &mut self.queue)
+    }
+
+    /// Writes what the rooms have for this client.
+    pub(super) fn flush_rooms(&mut self, io: &mut Io, key: SocketKey, rooms: &mut RoomTable) {
+        for &subscription in self.subscriptions.as_slice() {
+            rooms.flush_one(subscription, |_, backlog| write_backlog(io, key, backlog));
+        }
+    }
+
+    /// The queue, with what is still to be written.
+    pub(super) fn into_queue(self) -> WriteQueue {
+        self.queue
+    }
+}
+
+/// Writes what the socket takes of a write queue. Returns a buffer to use again, perhaps one without memory.
+#[inline(always)]
+pub(super) fn flush_write_queue(io: &mut Io, key: SocketKey, queue: &mut WriteQueue) -> Vec<u8> {
+    let written = match queue.slices() {
+        [[], []] => 0,
+        [[], buffer] => io.write(key, buffer),
+        [remainder, buffer] => {
+            io.write_slices(key, &[IoSlice::new(remainder), IoSlice::new(buffer)])
+        }
+    };
+    queue.advance(written)
+}
+
+/// Writes what a subscription has not got: nearly always one slice and one system call. Inlined, as all on the way to that
+/// call.
+#[inline(always)]
+pub(super) fn write_backlog(io: &mut Io, key: SocketKey, backlog: Backlog<'_>) -> usize {
+    if let Some(bytes) = backlog.contiguous() {
+        return io.write(key, bytes);
+    }
+    let mut slices = [IoSlice::new(&[]); Backlog::SLICES_MAX];
+    let mut count = 0;
+    for (place, slice) in slices.iter_mut().zip(backlog.slices()) {
+        *place = IoSlice::new(slice);
+        count += 1;
+    }
+    io.write_slices(key, &slices[..count])
+}
+
+/// A client's address, in half the size of a [`SocketAddr`] for IPv4.
+#[derive(Clone, Debug)]
+enum PeerAddress {
+    V4(SocketAddrV4),
+    V6(Box<SocketAddrV6>),
+}
+
+impl From<SocketAddr> for PeerAddress {
+    fn from(address: SocketAddr) -> PeerAddress {
+        match address {
+            SocketAddr::V4(address) => PeerAddress::V4(address),
+            SocketAddr::V6(address) => PeerAddress::V6(Box::new(address)),
+        }
+    }
+}
+
+impl PeerAddress {
+    fn get(&self) -> SocketAddr {
+        match self {
+            PeerAddress::V4(address) => SocketAddr::V4(*address),
+            PeerAddress::V6(address) => SocketAddr::V6(**address),
+        }
+    }
+}

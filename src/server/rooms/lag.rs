@@ -1,0 +1,223 @@
+//! Which subscriptions are too far behind, when that has to be looked at again, and what the metrics say about it.
+//!
+//! ```text
+//!   a flush leaves a subscription behind ──▶ the log is watched: its age is marked, a due time may follow
+//!   a flush, or the due time             ──▶ subscriptions beyond a limit of the policy (flush.rs acts on them)
+//!   the turn ends                        ──▶ the lags of changed logs are published; a log that caught up is no longer watched
+//! ```
+//!
+//! Cost: a log in which all subscriptions keep up costs one comparison per flush. The due times of all logs are in one ordered
+//! set, so a turn looks at the first one only, however many logs are watched.
+
+use super::log_set::{LogId, LogSet};
+use super::subscription::Subscription;
+use crate::broadcast::{Lag, LagLimits, Room};
+use crate::reactor::SocketKey;
+use crate::server::lag::{Ages, LagAction, LagPolicy};
+use crate::time::Timestamp;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// The lag policy of a room, by its name.
+pub(crate) type LagPolicyOf = Arc<dyn Fn(&str) -> LagPolicy + Send + Sync>;
+
+/// A subscription beyond a limit of its room's policy.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TooSlow {
+    pub(crate) key: SocketKey,
+    pub(crate) subscription: Subscription,
+    pub(crate) action: LagAction,
+    pub(crate) lag: Lag,
+}
+
+/// What is known of the lag in one log.
+#[derive(Debug)]
+pub(super) struct LogLag {
+    policy: LagPolicy,
+    /// A subscription is behind, or was when the turn began.
+    watched: bool,
+    ages: Ages,
+    /// The log's time in `LagWatch::due`.
+    due: Option<Timestamp>,
+}
+
+/// The watched logs of one worker.
+#[derive(Debug, Default)]
+pub(super) struct LagWatch {
+    /// Logs whose published lag is out of date.
+    changed: LogSet,
+    /// When a subscription will be too old, for each log that has such a time.
+    due: BTreeSet<(Timestamp, LogId)>,
+}
+
+impl LogLag {
+    pub(super) fn new(policy: LagPolicy) -> LogLag {
+        LogLag {
+            policy,
+            watched: false,
+            ages: Ages::default(),
+            due: None,
+        }
+    }
+
+    pub(super) fn policy(&self) -> LagPolicy {
+        self.policy
+    }
+
+    pub(super) fn is_watched(&self) -> bool {
+        self.watched
+    }
+
+    /// The log has been flushed: a subscription may be behind now.
+    pub(super) fn flushed(&mut self, id: LogId, room: &Room, now: Timestamp, watch: &mut LagWatch) {
+        let is_behind = room.blocked() > 0;
+        if !is_behind && !self.watched {
+            return;
+        }
+        watch.changed.insert(id);
+        self.watched = true;
+        if let Some(age_max) = self.policy.age_max.filter(|_| is_behind) {
+            self.ages.mark(room.log().head(), now, age_max);
+        }
+        self.update_due(id, watch);
+    }
+
+    /// A subscription or a cursor has changed. If the log is watched, its published lag is out of date.
+    pub(super) fn changed(&self, id: LogId, watch: &mut LagWatch) {
+        if self.watched {
+            watch.changed.insert(id);
+        }
+    }
+
+    /// Ends the watch of a log in which no subscription is behind any more.
+    pub(super) fn end_watch_if_caught_up(&mut self, id: LogId, room: &Room, watch: &mut LagWatch) {
+        if room.blocked() == 0 {
+            self.watched = false;
+            self.ages.clear();
+            self.update_due(id, watch);
+        }
+    }
+
+    /// Adds the subscriptions that are beyond a limit.
+    pub(super) fn find_too_slow(
+        &mut self,
+        id: LogId,
+        room: &Room,
+        now: Timestamp,
+        watch: &mut LagWatch,
+        found: &mut Vec<TooSlow>,
+    ) {
+        let age_max = self.policy.age_max;
+        let too_old = age_max.map_or(0, |age_max| self.ages.too_old(now, age_max));
+        self.update_due(id, watch);
+        let head = room.log().head();
+        for subscription in room.lagging(&self.limits(too_old)) {
+            let (Some(key), Some(lag)) = (room.key(subscription), room.lag(subscription)) else {
+                continue;
+            };
+            // A subscriber may finish the newest message in time if it has begun to receive it.
+            if lag.records > 1 || head - lag.bytes < too_old {
+                found.push(TooSlow {
+                    key: SocketKey::from_bits(key),
+                    subscription: Subscription {
+                        log: id,
+                        id: subscription,
+                    },
+                    action: self.policy.action,
+                    lag,
+                });
+            }
+        }
+    }
+
+    /// The policy's limits as positions and counts; messages before `too_old` are too old.
+    fn limits(&self, too_old: u64) -> LagLimits {
+        match self.policy.action {
+            LagAction::Latest => LagLimits {
+                bytes: u64::MAX,
+                records: 1,
+                position: 0,
+            },
+            LagAction::Disconnect | LagAction::Skip => LagLimits {
+                bytes: self.policy.bytes_max,
+                records: self.policy.messages_max,
+                position: too_old,
+            },
+        }
+    }
+
+    /// The log's due time was taken out of the worker's ordered set.
+    pub(super) fn due_taken(&mut self) {
+        self.due = None;
+    }
+
+    /// Brings the log's time in the worker's ordered set up to date.
+    fn update_due(&mut self, id: LogId, watch: &mut LagWatch) {
+        let age_max = self.policy.age_max.filter(|_| self.watched);
+        let due = age_max.and_then(|age_max| self.ages.due(age_max));
+        if due == self.due {
+            return;
+        }
+        if let Some(old) = std::mem::replace(&mut self.due, due) {
+            watch.due.remove(&(old, id));
+        }
+        watch.due.extend(due.map(|at| (at, id)));
+    }
+}
+
+#[cfg(test)]
+impl LogLag {
+    pub(super) fn age_due(&self, age_max: std::time::Duration) -> Option<Timestamp> {
+        self.ages.due(age_max)
+    }
+}
+
+#[cfg(test)]
+impl LagWatch {
+    /// The logs whose published lag is out of date.
+    pub(super) fn changed(&mut self) -> Vec<LogId> {
+        let changed = self.changed.take();
+        changed.iter().for_each(|&log| self.changed.insert(log));
+        changed
+    }
+
+    /// How many logs have a due time.
+    pub(super) fn due_logs(&self) -> usize {
+        self.due.len()
+    }
+}
+
+impl LagWatch {
+    /// When the first subscription will be too old.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        self.due.first().map(|&(at, _)| at)
+    }
+
+    /// Takes the next log in which a subscription may be too old by now. [`LogLag::due_taken`] follows.
+    pub(super) fn take_due(&mut self, now: Timestamp) -> Option<LogId> {
+        self.due.first().filter(|(at, _)| *at <= now)?;
+        self.due.pop_first().map(|(_, log)| log)
+    }
+
+    /// Takes the logs whose published lag is out of date.
+    pub(super) fn take_changed(&mut self) -> Vec<LogId> {
+        self.changed.take()
+    }
+
+    /// Takes back the vector that [`LagWatch::take_changed`] returned, to use its memory again.
+    pub(super) fn reuse(&mut self, logs: Vec<LogId>) {
+        self.changed.reuse(logs);
+    }
+
+    pub(super) fn has_changes(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// The log is gone.
+    pub(super) fn forget(&mut self, id: LogId, lag: &LogLag) {
+        self.changed.remove(id);
+        if let Some(due) = lag.due {
+            self.due.remove(&(due, id));
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! The rooms of one worker: names, logs, subscriptions.
+//!
+//! Publishing appends to logs. Nothing is written to a socket before the flush at the end of the turn. A room exists on a
+//! worker while it has a subscriber there, and so does each of its logs (see [`RoomLogs`]).
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `encoding.rs` | [`Encoding`]: plain, deflate, narrow deflate |
+//! | `room_logs.rs`, `log_set.rs` | the logs of one room; sets of logs |
+//! | `subscription.rs` | [`Subscription`], [`Subscriptions`]: which rooms a connection is in |
+//! | `publication.rs`, `compressor.rs` | a message's frames, each made once |
+//! | `lag.rs` | which subscriptions are too slow |
+//!
+//! A subscription's life:
+//!
+//! ```text
+//!   subscribe ──▶ keeps up ──flush: the socket takes less──▶ behind ──writable──▶ keeps up
+//!                    │                                         │
+//!                    │                       beyond a limit: disconnect, or skip and go on
+//!                    └──────────────── unsubscribe ◀───────────┘
+//! ```
+
+mod compressor;
+pub(super) mod encoding;
+mod lag;
+mod log_set;
+mod publication;
+mod room_logs;
+mod subscription;
+
+pub(super) use lag::{LagPolicyOf, TooSlow};
+pub(super) use log_set::LogId;
+pub(super) use publication::{SharedMessage, write_frame};
+pub(super) use subscription::{Subscription, Subscriptions};
+
+use super::lag::LagPolicy;
+use super::metrics::{CompressionCounts, MetricsSnapshot, RoomCounts, RoomLag};
+use crate::broadcast::{Backlog, ChunkPool, LogLimits, Remainder, Room, Skipped};
+use crate::reactor::SocketKey;
+use crate::time::Timestamp;
+use crate::websocket::Message;
+use crate::websocket::deflate::{DeflateConfig, WindowBits};
+use compressor::Compressor;
+use encoding::Encoding;
+use lag::{LagWatch, LogLag};
+use log_set::LogSet;
+use publication::{EncodedFrames, LocalMessage};
+use room_logs::RoomLogs;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// All rooms of one worker.
+pub(super) struct RoomTable {
+    /// No room without a log, and no log without a subscription.
+    by_name: HashMap<Arc<str>, RoomLogs>,
+    logs: Vec<Option<EncodedLog>>,
+    free: Vec<LogId>,
+    /// Logs with something to flush.
+    dirty: LogSet,
+    /// Bytes that were appended to logs since the last flush.
+    unflushed_bytes: u64,
+    lag_watch: LagWatch,
+    lag_policy_of: LagPolicyOf,
+    snapshot: Arc<MetricsSnapshot>,
+    compressor: Compressor,
+    pool: ChunkPool,
+    counts: RoomCounts,
+}
+
+/// The subscriptions of a room that have one encoding, and their log.
+struct EncodedLog {
+    name: Arc<str>,
+    encoding: Encoding,
+    room: Room,
+    lag: LogLag,
+}
+
+impl RoomTable {
+    pub(super) fn new(
+        lag_policy_of: LagPolicyOf,
+        snapshot: Arc<MetricsSnapshot>,
+        deflate: Option<DeflateConfig>,
+    ) -> RoomTable {
+        RoomTable {
+            by_name: HashMap::new(),
+            logs: Vec::new(),
+            free: Vec::new(),
+            dirty: LogSet::default(),
+            unflushed_bytes: 0,
+            lag_watch: LagWatch::default(),
+            lag_policy_of,
+            snapshot,
+            compressor: Compressor::new(deflate),
+            pool: ChunkPool::new(LogLimits::default(), IDLE_CHUNKS_MAX),
+            counts: RoomCounts::default(),
+        }
+    }
+
+    pub(super) fn counts(&self) -> (RoomCounts, CompressionCounts) {
+        (self.counts, self.compressor.counts())
+    }
+}
+
+// Subscribing.
+impl RoomTable {
+    /// Subscribes the connection to a room, unless it is subscribed. `window`: for compressed messages, if it was agreed on.
+    pub(super) fn subscribe(
+        &mut self,
+        name: &str,
+        key: SocketKey,
+        window: Option<WindowBits>,
+        subscriptions: &mut Subscriptions,
+    ) {
+        if self.subscription_in(name, subscriptions).is_some() {
+            return;
+        }
+        let log = self.log_or_new(name, self.compressor.encoding(window));
+        if let Some(subscribed) = log_mut(&mut self.logs, log) {
+            let id = subscribed.room.subscribe(key.to_bits());
+            subscriptions.add(Subscription { log, id });
+        }
+        self.subscribers_changed(name);
+    }
+
+    /// Ends a subscription. Messages that are not written are not delivered. The rest of a message that is partly written is
+    /// returned: the caller writes it before anything else.
+    #[must_use = "a message that is partly written has to be finished"]
+    pub(super) fn unsubscribe(&mut self, subscription: Subscription) -> Option<Remainder> {
+        let log = log_mut(&mut self.logs, subscription.log)?;
+        let missed = log.room.skip_to_end(subscription.id, &mut self.pool);
+        self.counts.abandoned += missed.records;
+        log.room.unsubscribe(subscription.id, &mut self.pool);
+        let (name, is_empty) = (log.name.clone(), log.room.is_empty());
+        self.subscribers_changed(&name);
+        if is_empty {
+            self.remove_log(subscription.log);
+        }
+        missed.remainder
+    }
+
+    /// Which of these subscriptions is in the room.
+    pub(super) fn subscription_in(
+        &self,
+        name: &str,
+        subscriptions: &Subscriptions,
+    ) -> Option<Subscription> {
+        let logs = self.by_name.get(name)?;
+        subscriptions
+            .as_slice()
+            .iter()
+            .find(|subscription| logs.contains(subscription.log))
+            .copied()
+    }
+
+    fn log_or_new(&mut self, name: &str, encoding: Encoding) -> LogId {
+        let room = self.by_name.get_key_value(name);
+        if let Some(log) = room.and_then(|(_, logs)| logs.get(encoding)) {
+            return log;
+        }
+        let (name, mut logs) = match room {
+            Some((name, logs)) => (name.clone(), *logs),
+            None => (name.into(), RoomLogs::NONE),
+        };
+        let lag = LogLag::new(self.lag_policy(&name, logs));
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.logs.push(None);
+            LogId::new(self.logs.len() - 1)
+        });
+        self.logs[id.index()] = Some(EncodedLog {
+            name: name.clone(),
+            encoding,
+            room: Room::new(),
+            lag,
+        });
+        logs.add(encoding, id);
+        self.by_name.insert(name, logs);
+        id
+    }
+
+    /// The room's lag policy. The handler is asked when the room gets its first log.
+    fn lag_policy(&self, name: &str, logs: RoomLogs) -> LagPolicy {
+        let first = logs.iter().next();
+        let first = first.and_then(|(_, log)| log_of(&self.logs, log));
+        first.map_or_else(|| (self.lag_policy_of)(name), |log| log.lag.policy())
+    }
+
+    fn remove_log(&mut self, id: LogId) {
+        let Some(log) = self.logs[id.index()].take() else {
+            return;
+        };
+        if let Some(logs) = self.by_name.get_mut(&log.name) {
+            logs.remove(log.encoding);
+            if logs.is_empty() {
+                self.by_name.remove(&log.name);
+            }
+        }
+        self.dirty.remove(id);
+        self.lag_watch.forget(id, &log.lag);
+        if log.lag.is_watched() {
+            self.publish_room_lag(&log.name);
+        }
+        log.room.dissolve(&mut self.pool);
+        self.free.push(id);
+    }
+}
+
+// Publishing.
+impl RoomTable {
+    /// Appends a message where there is one worker.
+    pub(super) fn append_local(
+        &mut self,
+        name: &str,
+        message: Message<'_>,
+        except: Option<Subscription>,
+    ) {
+        self.append(name, LocalMessage::new(message), except);
+    }
+
+    /// Appends a message that the room's owner has put in order.
+    pub(super) fn append_shared(&mut self, message: &SharedMessage, except: Option<Subscription>) {
+        self.append(message.room(), message, except);
+    }
+
+    /// Appends a message to each of the room's logs, in the log's encoding.
+    fn append(&mut self, name: &str, mut frames: impl EncodedFrames, except: Option<Subscription>) {
+        let Some(logs) = self.by_name.get(name) else {
+            return;
+        };
+        for (encoding, id) in logs.iter() {
+            let Some(log) = log_mut(&mut self.logs, id) else {
+                continue;
+            };
+            self.dirty.insert(id);
+            let except = except.filter(|subscription| subscription.log == id);
+            self.counts.deliveries += receivers(&log.room, except);
+            let before = log.room.log().head();
+            let except = except.map(|subscription| subscription.id);
+            frames.frame(encoding, &mut self.compressor).append(
+                &mut log.room,
+                except,
+                &mut self.pool,
+            );
+            self.unflushed_bytes += log.room.log().head() - before;
+        }
+    }
+
+    /// Whether a message of this length is compressed in any encoding.
+    pub(super) fn is_compressible(&self, message_bytes: usize) -> bool {
+        self.compressor.is_compressible(message_bytes)
+    }
+
+    /// Compresses a message for one client, if that was agreed on and makes it shorter.
+    pub(super) fn compress_for(
+        &mut self,
+        window: Option<WindowBits>,
+        message: Message<'_>,
+    ) -> Option<&[u8]> {
+        self.compressor.compress_for(window, message)
+    }
+}
+
+// Writing.
+impl RoomTable {
+    /// Whether a log has something to flush.
+    pub(super) fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Whether the logs are to be flushed before more is read: a turn reads from every client, and the number of messages
+    /// from each is not limited.
+    pub(super) fn must_flush(&self) -> bool {
+        self.unflushed_bytes >= UNFLUSHED_BYTES_MAX
+    }
+
+    /// Takes the logs with something to flush. The caller flushes each of them.
+    pub(super) fn take_dirty(&mut self) -> Vec<LogId> {
+        self.unflushed_bytes = 0;
+        self.dirty.take()
+    }
+
+    /// Takes back the vector that [`RoomTable::take_dirty`] returned, to use its memory again.
+    pub(super) fn reuse_dirty(&mut self, logs: Vec<LogId>) {
+        self.dirty.reuse(logs);
+    }
+
+    /// Offers each subscription of a log that keeps up all that is new to it. `write` returns how many bytes it took.
+    ///
+    /// Inlined, as all that is between two system calls (`reactor/calls.rs` says why).
+    #[inline(always)]
+    pub(super) fn flush(
+        &mut self,
+        id: LogId,
+        now: Timestamp,
+        write: impl FnMut(u64, Backlog<'_>) -> usize,
+    ) {
+        let Some(log) = log_mut(&mut self.logs, id) else {
+            return;
+        };
+        log.room.flush(&mut self.pool, write);
+        log.lag.flushed(id, &log.room, now, &mut self.lag_watch);
+    }
+
+    /// Offers one subscription all that it has not got, because its socket takes more.
+    pub(super) fn flush_one(
+        &mut self,
+        subscription: Subscription,
+        write: impl FnMut(u64, Backlog<'_>) -> usize,
+    ) {
+        if let Some(log) = log_mut(&mut self.logs, subscription.log) {
+            log.lag.changed(subscription.log, &mut self.lag_watch);
+            log.room.flush_one(subscription.id, &mut self.pool, write);
+        }
+    }
+
+    /// Offers one subscription the rest of the message that is partly written to it. True: nothing is partly written now.
+    pub(super) fn finish_message(
+        &mut self,
+        subscription: Subscription,
+        write: impl FnOnce(u64, &[u8]) -> usize,
+    ) -> bool {
+        let Some(log) = log_mut(&mut self.logs, subscription.log) else {
+            return true;
+        };
+        log.lag.changed(subscription.log, &mut self.lag_watch);
+        log.room
+            .finish_record(subscription.id, &mut self.pool, write)
+    }
+}
+
+// Lag.
+impl RoomTable {
+    /// When the first subscription will be too old.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        self.lag_watch.next_due()
+    }
+
+    /// Takes the logs in which a subscription may be too old by now.
+    pub(super) fn take_due(&mut self, now: Timestamp) -> Vec<LogId> {
+        let mut taken = Vec::new();
+        while let Some(id) = self.lag_watch.take_due(now) {
+            if let Some(log) = log_mut(&mut self.logs, id) {
+                log.lag.due_taken();
+            }
+            taken.push(id);
+        }
+        taken
+    }
+
+    /// Adds the subscriptions of a log that are beyond a limit of the room's policy.
+    pub(super) fn find_too_slow(&mut self, id: LogId, now: Timestamp, found: &mut Vec<TooSlow>) {
+        if let Some(log) = log_mut(&mut self.logs, id) {
+            log.lag
+                .find_too_slow(id, &log.room, now, &mut self.lag_watch, found);
+        }
+    }
+
+    /// Skips the messages that wait for a subscription, all or, with `keep_latest`, all but the newest.
+    pub(super) fn skip(&mut self, subscription: Subscription, keep_latest: bool) -> Skipped {
+        let Some(log) = log_mut(&mut self.logs, subscription.log) else {
+            return Skipped::default();
+        };
+        let skipped = match keep_latest {
+            true => log.room.skip_to_latest(subscription.id, &mut self.pool),
+            false => log.room.skip_to_end(subscription.id, &mut self.pool),
+        };
+        self.counts.skipped += skipped.records;
+        log.lag.changed(subscription.log, &mut self.lag_watch);
+        skipped
+    }
+
+    /// The name of the subscription's room.
+    pub(super) fn name(&self, subscription: Subscription) -> Option<Arc<str>> {
+        Some(log_of(&self.logs, subscription.log)?.name.clone())
+    }
+
+    /// Publishes the lags that have changed.
+    pub(super) fn publish_lags(&mut self) {
+        if !self.lag_watch.has_changes() {
+            return;
+        }
+        let changed = self.lag_watch.take_changed();
+        for &id in &changed {
+            let Some(log) = log_mut(&mut self.logs, id) else {
+                continue;
+            };
+            log.lag
+                .end_watch_if_caught_up(id, &log.room, &mut self.lag_watch);
+            let name = log.name.clone();
+            self.publish_room_lag(&name);
+        }
+        self.lag_watch.reuse(changed);
+    }
+
+    /// Publishes how far a room is behind, or that none of its subscriptions is.
+    fn publish_room_lag(&self, name: &str) {
+        let logs = self.by_name.get(name).copied().unwrap_or(RoomLogs::NONE);
+        let is_watched = |(_, id)| log_of(&self.logs, id).is_some_and(|log| log.lag.is_watched());
+        match logs.iter().any(is_watched) {
+            true => self
+                .room_lag(name)
+                .into_iter()
+                .for_each(|lag| self.snapshot.publish_lag(lag)),
+            false => self.snapshot.remove_lag(name),
+        }
+    }
+
+    /// The number of the room's subscribers has changed. A published lag contains it.
+    fn subscribers_changed(&mut self, name: &str) {
+        let Some(logs) = self.by_name.get(name) else {
+            return;
+        };
+        for (_, id) in logs.iter() {
+            if let Some(log) = log_of(&self.logs, id) {
+                log.lag.changed(id, &mut self.lag_watch);
+            }
+        }
+    }
+
+    /// How far a room is behind, all of its logs together.
+    fn room_lag(&self, name: &str) -> Option<RoomLag> {
+        let (name, logs) = self.by_name.get_key_value(name)?;
+        let mut lag = RoomLag {
+            room: name.clone(),
+            subscribers: 0,
+            behind: 0,
+            bytes: 0,
+            held_bytes: 0,
+        };
+        for log in logs.iter().filter_map(|(_, id)| log_of(&self.logs, id)) {
+            let (room, log) = (&log.room, log.room.log());
+            lag.subscribers += room.len();
+            lag.behind += room.blocked();
+            lag.bytes = lag.bytes.max(log.head() - log.tail());
+            lag.held_bytes += log.held_bytes();
+        }
+        Some(lag)
+    }
+}
+
+fn log_of(logs: &[Option<EncodedLog>], id: LogId) -> Option<&EncodedLog> {
+    logs.get(id.index())?.as_ref()
+}
+
+fn log_mut(logs: &mut [Option<EncodedLog>], id: LogId) -> Option<&mut EncodedLog> {
+    logs.get_mut(id.index())?.as_mut()
+}
+
+/// How many subscribers a message has in a log.
+fn receivers(room: &Room, except: Option<Subscription>) -> u64 {
+    room.len() as u64 - u64::from(except.is_some())
+}
+
+/// Bytes in the logs of a worker that are written in the middle of a turn. One message from a client may add its length to
+/// that.
+const UNFLUSHED_BYTES_MAX: u64 = 1 << 20;
+
+/// Chunks of 64 KiB that a worker keeps for reuse: 4 MiB.
+const IDLE_CHUNKS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,256 @@
+//! What the table of rooms tells about lag, against a look at every log.
+
+use super::*;
+use crate::server::lag::LagAction;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+const AGE_MAX: Duration = Duration::from_millis(160);
+const MEMBERS: u64 = 6;
+
+fn rooms() -> RoomTable {
+    let policy = LagPolicy {
+        action: LagAction::Skip,
+        bytes_max: 300,
+        age_max: Some(AGE_MAX),
+        ..LagPolicy::default()
+    };
+    let policy_of = Arc::new(move |_: &str| policy);
+    RoomTable::new(policy_of, Arc::default(), Some(DeflateConfig::default()))
+}
+
+/// What the end of a turn does with the rooms; `take` is how many bytes a socket takes.
+fn end_turn(
+    rooms: &mut RoomTable,
+    now: Timestamp,
+    mut take: impl FnMut(u64, Backlog<'_>) -> usize,
+) {
+    let dirty = rooms.take_dirty();
+    for &log in &dirty {
+        rooms.flush(log, now, &mut take);
+        skip_too_slow(rooms, log, now);
+    }
+    rooms.reuse_dirty(dirty);
+    for log in rooms.take_due(now) {
+        skip_too_slow(rooms, log, now);
+    }
+    rooms.publish_lags();
+}
+
+fn skip_too_slow(rooms: &mut RoomTable, log: LogId, now: Timestamp) {
+    let mut found = Vec::new();
+    rooms.find_too_slow(log, now, &mut found);
+    for slow in found {
+        let _ = rooms.skip(slow.subscription, false);
+    }
+}
+
+/// The next due time and the lags, found by looking at every log.
+fn expected(rooms: &RoomTable) -> (Option<Timestamp>, Vec<RoomLag>) {
+    let behind = || {
+        let logs = rooms.logs.iter().flatten();
+        logs.filter(|log| log.room.blocked() > 0)
+    };
+    let due = behind().filter_map(|log| log.lag.age_due(AGE_MAX)).min();
+    let names: BTreeSet<_> = behind().map(|log| log.name.clone()).collect();
+    let lags = names.iter().filter_map(|name| rooms.room_lag(name));
+    (due, lags.collect())
+}
+
+fn published(rooms: &RoomTable) -> (Option<Timestamp>, Vec<RoomLag>) {
+    let mut lags = MetricsSnapshot::lags(std::slice::from_ref(&rooms.snapshot));
+    lags.sort_by(|one, other| one.room.cmp(&other.room));
+    (rooms.next_due(), lags)
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Subscribe {
+        member: u64,
+        room: usize,
+    },
+    Unsubscribe {
+        member: u64,
+        room: usize,
+    },
+    Publish {
+        room: usize,
+    },
+    Writable {
+        member: u64,
+    },
+    /// So many milliseconds pass, and these members' sockets take nothing.
+    Turn {
+        passed: u64,
+        blocked: u64,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (member, room) = (0..MEMBERS, 0..ROOMS.len());
+    prop_oneof![
+        3 => (member.clone(), room.clone()).prop_map(|(member, room)| Step::Subscribe { member, room }),
+        2 => (member.clone(), room.clone()).prop_map(|(member, room)| Step::Unsubscribe { member, room }),
+        6 => room.prop_map(|room| Step::Publish { room }),
+        2 => member.prop_map(|member| Step::Writable { member }),
+        6 => (0..100u64, 0..1u64 << MEMBERS).prop_map(|(passed, blocked)| Step::Turn { passed, blocked }),
+    ]
+}
+
+const ROOMS: [&str; 3] = ["hall", "garden", "attic"];
+
+proptest! {
+    #[test]
+    fn published_lags_and_the_next_due_time_are_those_that_a_look_at_every_log_finds(
+        steps in prop::collection::vec(step(), 0..120)
+    ) {
+        let (mut rooms, mut now) = (rooms(), Timestamp(0));
+        let mut subscriptions: Vec<Subscriptions> =
+                (0..MEMBERS).map(|_| Subscriptions::default()).collect();
+        for step in steps {
+            match step {
+                Step::Subscribe { member, room } => {
+                    let window = (member % 2 == 0).then_some(WindowBits::MAX);
+                    let key = SocketKey::from_bits(member);
+                    rooms.subscribe(ROOMS[room], key, window, &mut subscriptions[member as usize]);
+                }
+                Step::Unsubscribe { member, room } => {
+                    let subscriptions = &mut subscriptions[member as usize];
+                    if let Some(subscription) = rooms.subscription_in(ROOMS[room], subscriptions) {
+                        subscriptions.remove(subscription);
+                        let _ = rooms.unsubscribe(subscription);
+                    }
+                }
+                Step::Publish { room } => {
+                    rooms.append_local(ROOMS[room], Message::Binary(&[7; 100]), None);
+                }
+                Step::Writable { member } => {
+                    for &subscription in subscriptions[member as usize].as_slice() {
+                        rooms.flush_one(subscription, |_, rest| rest.bytes());
+                    }
+                }
+                Step::Turn { passed, blocked } => {
+                    now = now.plus(Duration::from_millis(passed));
+                    end_turn(&mut rooms, now, |member, backlog| {
+                        let takes = blocked & (1 << member) == 0;
+                        if takes { backlog.bytes() } else { 0 }
+                    });
+                    prop_assert_eq!(published(&rooms), expected(&rooms));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn turn_without_changes_looks_at_no_log_however_many_are_watched() {
+    let mut rooms = rooms();
+    let mut subscriptions = Subscriptions::default();
+    let lags =
+        |rooms: &RoomTable| MetricsSnapshot::lags(std::slice::from_ref(&rooms.snapshot)).len();
+    for number in 0..1000 {
+        let name = number.to_string();
+        rooms.subscribe(&name, SocketKey::from_bits(0), None, &mut subscriptions);
+        rooms.append_local(&name, Message::Text("behind"), None);
+    }
+    end_turn(&mut rooms, Timestamp(0), |_, _| 0);
+    assert_eq!(lags(&rooms), 1000);
+    assert!(!rooms.lag_watch.has_changes());
+    assert_eq!(rooms.take_due(Timestamp(0)), []);
+    // One of them has caught up: it alone is looked at.
+    let subscription = subscriptions.as_slice()[500];
+    rooms.flush_one(subscription, |_, rest| rest.bytes());
+    assert_eq!(rooms.lag_watch.changed(), [subscription.log]);
+    rooms.publish_lags();
+    assert_eq!((lags(&rooms), rooms.lag_watch.due_logs()), (999, 999));
+    // All end at once, and nothing is left of them.
+    for &subscription in subscriptions.as_slice() {
+        let _ = rooms.unsubscribe(subscription);
+    }
+    assert_eq!((lags(&rooms), rooms.lag_watch.due_logs()), (0, 0));
+    assert!(!rooms.lag_watch.has_changes() && !rooms.is_dirty());
+}
+
+/// A log with this lag policy, one subscription, and messages of 100 bytes (102 with their header) that wait for it.
+fn behind(policy: LagPolicy, messages: usize, now: Timestamp) -> (RoomTable, LogId) {
+    let mut rooms = RoomTable::new(Arc::new(move |_: &str| policy), Arc::default(), None);
+    let mut subscriptions = Subscriptions::default();
+    rooms.subscribe("hall", SocketKey::from_bits(7), None, &mut subscriptions);
+    for _ in 0..messages {
+        rooms.append_local("hall", Message::Binary(&[7; 100]), None);
+    }
+    let dirty = rooms.take_dirty();
+    rooms.flush(dirty[0], now, |_, _| 0);
+    (rooms, dirty[0])
+}
+
+fn is_too_slow(rooms: &mut RoomTable, log: LogId, now: Timestamp) -> bool {
+    let mut found = Vec::new();
+    rooms.find_too_slow(log, now, &mut found);
+    assert!(found.iter().all(|slow| slow.key == SocketKey::from_bits(7)));
+    !found.is_empty()
+}
+
+#[test]
+fn subscription_is_too_slow_past_each_limit_and_not_at_it() {
+    let unlimited = LagPolicy {
+        bytes_max: u64::MAX,
+        messages_max: u64::MAX,
+        age_max: None,
+        ..LagPolicy::default()
+    };
+    let now = Timestamp(1000);
+    let bytes = |bytes_max| LagPolicy {
+        bytes_max,
+        ..unlimited
+    };
+    let messages = |messages_max| LagPolicy {
+        messages_max,
+        ..unlimited
+    };
+    for (policy, expected) in [
+        (bytes(306), false),
+        (bytes(305), true),
+        (messages(3), false),
+        (messages(2), true),
+    ] {
+        let (mut rooms, log) = behind(policy, 3, now);
+        assert_eq!(is_too_slow(&mut rooms, log, now), expected, "{policy:?}");
+    }
+    let age = LagPolicy {
+        age_max: Some(AGE_MAX),
+        ..unlimited
+    };
+    let (mut rooms, log) = behind(age, 1, now);
+    assert_eq!(rooms.next_due(), Some(Timestamp(1161)));
+    assert!(!is_too_slow(&mut rooms, log, Timestamp(1160)));
+    assert_eq!(rooms.take_due(Timestamp(1160)), []);
+    assert_eq!(rooms.take_due(Timestamp(1161)), [log]);
+    assert!(is_too_slow(&mut rooms, log, Timestamp(1161)));
+}
+
+#[test]
+fn single_long_message_is_no_lag() {
+    let policy = LagPolicy {
+        bytes_max: 1,
+        ..LagPolicy::default()
+    };
+    let (mut rooms, log) = behind(policy, 1, Timestamp(0));
+    assert!(!is_too_slow(&mut rooms, log, Timestamp(0)));
+}
+
+#[test]
+fn latest_action_keeps_only_the_newest_message() {
+    let policy = LagPolicy {
+        action: LagAction::Latest,
+        ..LagPolicy::default()
+    };
+    let (mut rooms, log) = behind(policy, 1, Timestamp(0));
+    assert!(!is_too_slow(&mut rooms, log, Timestamp(0)));
+    let (mut rooms, log) = behind(policy, 2, Timestamp(0));
+    let mut found = Vec::new();
+    rooms.find_too_slow(log, Timestamp(0), &mut found);
+    let skipped = rooms.skip(found[0].subscription, true);
+    assert_eq!((skipped.records, skipped.bytes), (1, 102));
+}

@@ -1,0 +1,216 @@
+//! Messages between workers: who owns a room, queues to the other workers, and the limit on what is in flight.
+//!
+//! Each room has an owner: the worker that puts its messages in order. A message that is published on another worker goes
+//! to the owner first, and from there to every worker. All workers append in that order, so that all subscribers of a room
+//! receive the same sequence. Cross-worker messages are collected during a turn and sent once, in a batch.
+//!
+//! A worker cannot refuse a cross-worker message. So each sender sees how many bytes are in flight to each worker; above the
+//! limit it stops reading from publishing clients (`backpressure.rs`).
+
+use super::rooms::SharedMessage;
+use crate::reactor::{AcceptedConnection, Full, Mailbox};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// One message between workers.
+#[derive(Debug)]
+pub(super) enum CrossWorkerMessage {
+    /// To the room's owner: put this in order.
+    Order(SharedMessage),
+    /// From the room's owner: this is the next message of the room.
+    Append(SharedMessage),
+    /// From the worker with the only listener: serve this connection.
+    Serve(AcceptedConnection),
+    /// The server stops: look at the flag. If a mailbox has no room for this, its worker has been woken already.
+    Wake,
+}
+
+/// The worker that puts a room's messages in order: 0 ≤ owner < workers.
+pub(super) fn owner_of(room: &str, workers: usize) -> usize {
+    let mut hasher = DefaultHasher::new();
+    room.hash(&mut hasher);
+    usize::try_from(hasher.finish() % workers.max(1) as u64).unwrap_or(0)
+}
+
+/// The mailboxes of all workers. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Workers {
+    mailboxes: Arc<[Mailbox<CrossWorkerMessage>]>,
+    /// Bytes sent to each worker that it has not taken yet.
+    in_flight_bytes: Arc<[AtomicUsize]>,
+    /// Above this, senders to the worker stop reading from clients.
+    in_flight_bytes_max: usize,
+}
+
+impl Workers {
+    pub(super) fn new(
+        mailboxes: impl Iterator<Item = Mailbox<CrossWorkerMessage>>,
+        in_flight_bytes_max: usize,
+    ) -> Workers {
+        let mailboxes: Arc<[_]> = mailboxes.collect();
+        Workers {
+            in_flight_bytes: mailboxes.iter().map(|_| AtomicUsize::new(0)).collect(),
+            mailboxes,
+            in_flight_bytes_max,
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.mailboxes.len()
+    }
+
+    pub(super) fn wake_all(&self) {
+        for mailbox in self.mailboxes.iter() {
+            // A full one has woken its worker already.
+            let _ = mailbox.send(CrossWorkerMessage::Wake);
+        }
+    }
+
+    /// Publishes from a thread that is no worker. False: not published, too much is in flight to the room's owner.
+    pub(super) fn publish(&self, message: SharedMessage) -> bool {
+        let owner = owner_of(message.room(), self.count());
+        let (Some(mailbox), Some(in_flight)) =
+            (self.mailboxes.get(owner), self.in_flight_bytes.get(owner))
+        else {
+            return false;
+        };
+        let bytes = message.bytes();
+        if in_flight.fetch_add(bytes, Ordering::Relaxed) <= self.in_flight_bytes_max
+            && mailbox.send(CrossWorkerMessage::Order(message)).is_ok()
+        {
+            return true;
+        }
+        in_flight.fetch_sub(bytes, Ordering::Relaxed);
+        false
+    }
+}
+
+/// What one worker sends to the others.
+pub(super) struct OutboundQueues {
+    own: usize,
+    workers: Workers,
+    /// By worker; a worker's own stays empty.
+    queues: Vec<OutboundQueue>,
+    /// Bytes that this worker has received in this turn.
+    received_bytes: usize,
+    /// With one listener for all workers, on the worker that has it: which worker serves the next connection.
+    next_to_serve: usize,
+}
+
+/// Messages to one worker that are not sent yet.
+#[derive(Default)]
+struct OutboundQueue {
+    messages: Vec<CrossWorkerMessage>,
+    /// Bytes that are not counted as in flight yet.
+    new_bytes: usize,
+}
+
+impl OutboundQueues {
+    pub(super) fn new(own: usize, workers: Workers) -> OutboundQueues {
+        let queues = std::iter::repeat_with(OutboundQueue::default);
+        OutboundQueues {
+            own,
+            queues: queues.take(workers.count()).collect(),
+            workers,
+            received_bytes: 0,
+            next_to_serve: own,
+        }
+    }
+
+    pub(super) fn workers(&self) -> usize {
+        self.workers.count()
+    }
+
+    pub(super) fn wake_all(&self) {
+        self.workers.wake_all();
+    }
+
+    /// Gives a connection to the worker whose turn it is. By number and not by load: a worker's connections do not show how
+    /// busy it is.
+    ///
+    /// Returned: this worker serves it, because it is this worker's turn or the other one's mailbox is full. It is sent at
+    /// once, so that never more connections wait for a worker than its mailbox takes.
+    pub(super) fn hand_over(
+        &mut self,
+        connection: AcceptedConnection,
+    ) -> Option<AcceptedConnection> {
+        let worker = self.next_to_serve;
+        self.next_to_serve = (worker + 1) % self.workers();
+        let mailbox = self.workers.mailboxes.get(worker);
+        let Some(mailbox) = mailbox.filter(|_| worker != self.own) else {
+            return Some(connection);
+        };
+        match mailbox.send(CrossWorkerMessage::Serve(connection)) {
+            Err(Full(CrossWorkerMessage::Serve(connection))) => Some(connection),
+            _ => None,
+        }
+    }
+
+    /// To the room's owner, which is another worker.
+    pub(super) fn send_to_owner(&mut self, owner: usize, message: SharedMessage) {
+        if let Some(queue) = self.queues.get_mut(owner) {
+            queue.new_bytes += message.bytes();
+            queue.messages.push(CrossWorkerMessage::Order(message));
+        }
+    }
+
+    /// From the room's owner to all others.
+    pub(super) fn send_to_others(&mut self, message: &SharedMessage) {
+        for (worker, queue) in self.queues.iter_mut().enumerate() {
+            if worker != self.own {
+                queue.new_bytes += message.bytes();
+                let message = CrossWorkerMessage::Append(message.clone());
+                queue.messages.push(message);
+            }
+        }
+    }
+
+    /// This message has arrived and is no longer in flight.
+    pub(super) fn count_received(&mut self, message: &SharedMessage) {
+        self.received_bytes += message.bytes();
+    }
+
+    /// Sends what the mailboxes have room for. The rest waits, in its order. True: something waits.
+    pub(super) fn send(&mut self) -> bool {
+        if let Some(own) = self.workers.in_flight_bytes.get(self.own) {
+            own.fetch_sub(self.received_bytes, Ordering::Relaxed);
+            self.received_bytes = 0;
+        }
+        let Workers {
+            mailboxes,
+            in_flight_bytes,
+            ..
+        } = &self.workers;
+        let receivers = mailboxes.iter().zip(in_flight_bytes.iter());
+        let mut rest_waits = false;
+        for (queue, (mailbox, in_flight)) in self.queues.iter_mut().zip(receivers) {
+            if queue.messages.is_empty() {
+                continue;
+            }
+            // Before the messages can be taken, so that no count falls below zero.
+            in_flight.fetch_add(queue.new_bytes, Ordering::Relaxed);
+            queue.new_bytes = 0;
+            mailbox.send_batch(&mut queue.messages);
+            rest_waits |= !queue.messages.is_empty();
+        }
+        rest_waits
+    }
+
+    /// Whether this worker has so many new bytes for another worker that it stops in the middle of a read. Cost: a comparison
+    /// for each worker.
+    #[inline]
+    pub(super) fn is_full(&self) -> bool {
+        let bytes_max = self.workers.in_flight_bytes_max;
+        self.queues.iter().any(|queue| queue.new_bytes > bytes_max)
+    }
+
+    /// Whether so many bytes are in flight to another worker that no client is to be read.
+    pub(super) fn must_stop_reading(&self) -> bool {
+        let in_flight = self.workers.in_flight_bytes.iter();
+        let bytes = self.queues.iter().zip(in_flight);
+        bytes
+            .map(|(queue, sent)| queue.new_bytes + sent.load(Ordering::Relaxed))
+            .any(|bytes| bytes > self.workers.in_flight_bytes_max)
+    }
+}
