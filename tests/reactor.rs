@@ -1,9 +1,8 @@
 //! The reactor on real sockets of the loopback interface.
 //!
-//! A [`Probe`] is the application of every test: it reports what it is called
-//! with, does what the test's closures say, and runs each closure that is sent
-//! to it. Some tests run the reactor in a thread; where the order within turns
-//! matters, they take the turns one by one themselves.
+//! A [`Probe`] is the application of every test: it records its callbacks, executes the
+//! closures of the test, and runs each closure that is sent to it. Some tests run the reactor
+//! in a thread; tests of the order within turns make the turns one by one.
 
 #![cfg(feature = "reactor")]
 
@@ -59,7 +58,7 @@ fn echo_to_slow_readers_returns_every_byte_in_order_with_bounded_memory() {
         })
     };
     let writing: Vec<JoinHandle<()>> = clients.iter().enumerate().map(write_all).collect();
-    // None reads before its echo has had to wait: a paused socket is not read again.
+    // No client reads before its echo had to wait: a paused socket is not read again.
     eventually("each client's echo waits for it", PATIENCE, || {
         blocked.load(Ordering::Relaxed) >= CLIENTS
     });
@@ -79,7 +78,7 @@ fn echo_to_slow_readers_returns_every_byte_in_order_with_bounded_memory() {
 }
 
 #[test]
-fn a_short_write_is_followed_by_writable_and_no_byte_is_lost() {
+fn partial_write_is_followed_by_writable_and_no_byte_is_lost() {
     let mut reactor = Stepping::new(listening());
     let (mut client, key) = reactor.connected();
     let bytes = pattern(1, 1 << 20);
@@ -112,11 +111,11 @@ fn a_short_write_is_followed_by_writable_and_no_byte_is_lost() {
 }
 
 #[test]
-fn slices_are_written_as_if_they_were_one_whatever_their_number_and_size() {
+fn slices_are_written_as_one_whatever_their_number_and_size() {
     let mut reactor = Stepping::new(listening());
     let (mut client, key) = reactor.connected();
     let bytes = pattern(2, 8 << 20);
-    // 1,500 empty ones at the front, between, and more than writev can take.
+    // 1,500 empty slices at the front and in between, and more than writev accepts.
     let mut slices = vec![IoSlice::new(&[]); 1500];
     for (number, slice) in bytes.chunks(3001).enumerate() {
         slices.push(IoSlice::new(slice));
@@ -143,7 +142,7 @@ fn slices_are_written_as_if_they_were_one_whatever_their_number_and_size() {
 }
 
 #[test]
-fn a_socket_that_floods_does_not_keep_another_from_being_served() {
+fn flooding_socket_does_not_prevent_reading_another() {
     const BUDGET: usize = 4096;
     let mut reactor = Stepping::new(ReactorConfig {
         read_buffer_bytes: 1024,
@@ -172,7 +171,7 @@ fn a_socket_that_floods_does_not_keep_another_from_being_served() {
 }
 
 #[test]
-fn a_budget_that_is_no_multiple_of_the_buffer_is_exact() {
+fn budget_that_is_no_multiple_of_the_buffer_is_exact() {
     let mut reactor = Stepping::new(ReactorConfig {
         read_buffer_bytes: 1000,
         read_budget_bytes: 2500,
@@ -189,13 +188,13 @@ fn a_budget_that_is_no_multiple_of_the_buffer_is_exact() {
 }
 
 #[test]
-fn a_paused_socket_is_not_read_and_a_resumed_one_misses_nothing() {
+fn paused_socket_is_not_read_and_a_resumed_one_receives_everything() {
     let mut reactor = Stepping::new(listening());
     let (mut client, key) = reactor.connected();
     reactor.io().pause_reading(key);
     client.write_all(b"while paused").unwrap();
     client.shutdown(Shutdown::Write).unwrap();
-    // A second client whose bytes come later shows that turns were taken.
+    // A second client, whose bytes arrive later, shows that turns were made.
     let (mut other, other_key) = reactor.connected();
     other.write_all(b"x").unwrap();
     reactor.until(|seen| matches!(seen, Seen::Received(from, _) if *from == other_key));
@@ -211,7 +210,7 @@ fn a_paused_socket_is_not_read_and_a_resumed_one_misses_nothing() {
 }
 
 #[test]
-fn a_socket_paused_in_received_keeps_the_rest_for_later() {
+fn socket_paused_in_received_keeps_the_rest_for_later() {
     let mut reactor = Stepping::new(ReactorConfig {
         read_buffer_bytes: 100,
         ..listening()
@@ -232,16 +231,16 @@ fn a_socket_paused_in_received_keeps_the_rest_for_later() {
 
 // Budgets and bytes left unread.
 
-/// Looks at so many bytes of each read and leaves the rest; what it is given, and
-/// what it looks at, is reported.
-fn look_at(bytes: usize, cost: usize) -> OnReceived {
+/// Processes so many bytes of each read and leaves the rest. Records the bytes that it is
+/// given and the bytes that it processes.
+fn process(bytes: usize, cost: usize) -> OnReceived {
     Box::new(move |io, _, given| {
         io.charge(cost);
         io.leave_unread(given.len().saturating_sub(bytes));
     })
 }
 
-/// The sizes of what a socket was given in one turn.
+/// The sizes of the pieces that a socket received in one turn.
 fn sizes(seen: &[Seen], key: SocketKey) -> Vec<usize> {
     let size = |seen: &Seen| match seen {
         Seen::Received(from, bytes) if *from == key => Some(bytes.len()),
@@ -251,15 +250,15 @@ fn sizes(seen: &[Seen], key: SocketKey) -> Vec<usize> {
 }
 
 #[test]
-fn work_is_charged_to_the_budget_and_ends_the_turn_of_a_socket_exactly_at_it() {
-    // Reads of 100 bytes that each cost so much more, and a budget of 2000.
+fn charged_work_ends_the_turn_of_a_socket_exactly_at_its_budget() {
+    // Reads of 100 bytes, each with a further cost, and a budget of 2000.
     for (cost, reads) in [(0, 20), (899, 3), (900, 2), (1899, 2), (1900, 1), (9999, 1)] {
         let mut reactor = Stepping::new(ReactorConfig {
             read_buffer_bytes: 100,
             read_budget_bytes: 2000,
             ..listening()
         });
-        reactor.probe.on_received = Some(look_at(usize::MAX, cost));
+        reactor.probe.on_received = Some(process(usize::MAX, cost));
         let (mut client, key) = reactor.connected();
         client.write_all(&pattern(6, 2000)).unwrap();
         let seen = until_received(&mut reactor, key);
@@ -267,7 +266,7 @@ fn work_is_charged_to_the_budget_and_ends_the_turn_of_a_socket_exactly_at_it() {
     }
 }
 
-/// The first turn in which this socket was given something.
+/// The first turn in which this socket received bytes.
 fn until_received(reactor: &mut Stepping, key: SocketKey) -> Vec<Seen> {
     for _ in 0..1000 {
         let seen = reactor.turn();
@@ -275,13 +274,13 @@ fn until_received(reactor: &mut Stepping, key: SocketKey) -> Vec<Seen> {
             return seen;
         }
     }
-    panic!("nothing was received");
+    panic!("no bytes were received");
 }
 
 #[test]
-fn bytes_left_unread_come_again_first_and_behind_the_other_sockets() {
+fn unread_bytes_are_received_again_first_and_after_the_other_sockets() {
     let mut reactor = Stepping::new(listening());
-    reactor.probe.on_received = Some(look_at(10, 0));
+    reactor.probe.on_received = Some(process(10, 0));
     let (mut first, first_key) = reactor.connected();
     let (mut second, second_key) = reactor.connected();
     first.write_all(b"0123456789abcdefghijklmn").unwrap();
@@ -306,31 +305,31 @@ fn bytes_left_unread_come_again_first_and_behind_the_other_sockets() {
 }
 
 #[test]
-fn a_socket_with_a_used_up_share_lets_a_turn_of_the_others_pass_but_not_two() {
+fn socket_with_a_used_up_budget_waits_for_one_turn_of_the_others_but_not_two() {
     let mut reactor = Stepping::new(listening());
-    reactor.probe.on_received = Some(look_at(1, 0));
+    reactor.probe.on_received = Some(process(1, 0));
     let (mut flood, flood_key) = reactor.connected();
     let (mut other, other_key) = reactor.connected();
     flood.write_all(&pattern(8, 1000)).unwrap();
     until_received(&mut reactor, flood_key);
     let mut turns = Vec::new();
     for _ in 0..6 {
-        // A byte is looked at at once: the other socket never has something left.
+        // Its byte is processed at once: the other socket never leaves bytes.
         other.write_all(b"x").unwrap();
         let seen = until_received(&mut reactor, other_key);
         let order: Vec<_> = seen.iter().filter_map(Seen::key).collect();
-        assert_eq!(order[0], other_key, "the others come first");
+        assert_eq!(order[0], other_key, "the others are first");
         turns.push(order.contains(&flood_key));
     }
     assert_eq!(turns, [false, true, false, true, false, true]);
-    // With no others there it has every turn.
+    // Without others it is read in every turn.
     for _ in 0..3 {
         assert!(!received(&reactor.turn(), flood_key).is_empty());
     }
 }
 
 #[test]
-fn a_paused_socket_is_given_what_it_left_unread_when_it_is_resumed() {
+fn resumed_socket_receives_its_unread_bytes() {
     let mut reactor = Stepping::new(listening());
     reactor.probe.on_received = Some(Box::new(|io, key, given| {
         if given.len() > 4 {
@@ -341,7 +340,7 @@ fn a_paused_socket_is_given_what_it_left_unread_when_it_is_resumed() {
     let (mut client, key) = reactor.connected();
     client.write_all(b"yamabiko").unwrap();
     until_received(&mut reactor, key);
-    reactor.take_turns_for_others();
+    reactor.make_other_turns();
     assert_eq!(reactor.history_of(key).len(), 2);
     reactor.io().resume_reading(key);
     assert_eq!(reactor.turn(), [Seen::Received(key, b"biko".to_vec())]);
@@ -349,15 +348,15 @@ fn a_paused_socket_is_given_what_it_left_unread_when_it_is_resumed() {
 }
 
 #[test]
-fn bytes_left_unread_are_forgotten_when_the_socket_is_closed() {
+fn unread_bytes_are_discarded_when_the_socket_is_closed() {
     let mut reactor = Stepping::new(listening());
-    reactor.probe.on_received = Some(look_at(1, 0));
+    reactor.probe.on_received = Some(process(1, 0));
     let (mut client, key) = reactor.connected();
     client.write_all(b"yamabiko").unwrap();
     until_received(&mut reactor, key);
     reactor.io().close(key);
     assert_eq!(reactor.io().unread_bytes(), 0);
-    // Nor are they kept of a socket that is closed at once.
+    // They are not kept either if the socket is closed at once.
     reactor.probe.on_received = Some(Box::new(|io, key, given| {
         io.close(key);
         io.leave_unread(given.len());
@@ -369,10 +368,10 @@ fn bytes_left_unread_are_forgotten_when_the_socket_is_closed() {
 }
 
 #[test]
-fn sockets_that_leave_much_unread_hold_little_beyond_the_bound() {
+fn memory_of_unread_bytes_is_bounded() {
     const SOCKETS: usize = 64;
     let mut reactor = Stepping::new(listening());
-    reactor.probe.on_received = Some(look_at(1, 0));
+    reactor.probe.on_received = Some(process(1, 0));
     let mut clients: Vec<_> = (0..SOCKETS).map(|_| reactor.connected()).collect();
     for (client, _) in &mut clients {
         client.write_all(&pattern(7, 100_000)).unwrap();
@@ -388,21 +387,21 @@ fn sockets_that_leave_much_unread_hold_little_beyond_the_bound() {
 }
 
 #[test]
-fn sockets_that_are_resumed_first_are_read_before_all_others_and_in_their_order() {
+fn sockets_resumed_first_are_read_before_all_others_and_in_their_order() {
     let mut reactor = Stepping::new(listening());
     let mut clients: Vec<_> = (0..4).map(|_| reactor.connected()).collect();
     let keys: Vec<_> = clients.iter().map(|(_, key)| *key).collect();
     for key in &keys[2..] {
         reactor.io().pause_reading(*key);
     }
-    // All that is read is left, so that it is in the list of the next turn.
-    reactor.probe.on_received = Some(look_at(0, 0));
+    // All bytes are left, so that the socket is in the list of the next turn.
+    reactor.probe.on_received = Some(process(0, 0));
     for (client, _) in &mut clients {
         client.write_all(b"x").unwrap();
     }
     until_received(&mut reactor, keys[0]);
     until_received(&mut reactor, keys[1]);
-    reactor.take_turns_for_others();
+    reactor.make_other_turns();
     reactor.io().resume_reading_first([keys[3], keys[2]]);
     let seen = reactor.turn();
     let order: Vec<_> = seen.iter().filter_map(Seen::key).collect();
@@ -420,7 +419,7 @@ fn after_the_peers_end_the_socket_can_be_written_until_it_is_closed() {
     client.shutdown(Shutdown::Write).unwrap();
     reactor.until(|seen| *seen == Seen::Eof(key));
     assert_eq!(reactor.io().write(key, b"answer"), 6);
-    reactor.take_turns_for_others();
+    reactor.make_other_turns();
     reactor.io().close(key);
 
     let mut answer = Vec::new();
@@ -432,7 +431,7 @@ fn after_the_peers_end_the_socket_can_be_written_until_it_is_closed() {
 }
 
 #[test]
-fn an_end_that_comes_alone_is_seen_although_the_last_read_was_short() {
+fn end_without_bytes_is_reported_after_a_short_read() {
     let mut reactor = Stepping::new(listening());
     let (mut client, key) = reactor.connected();
     client.write_all(b"bytes").unwrap();
@@ -442,7 +441,7 @@ fn an_end_that_comes_alone_is_seen_although_the_last_read_was_short() {
 }
 
 #[test]
-fn shutdown_write_tells_the_peer_and_leaves_reading_open() {
+fn shutdown_write_sends_fin_and_leaves_reading_open() {
     let mut reactor = Stepping::new(listening());
     let (mut client, key) = reactor.connected();
     assert_eq!(reactor.io().write(key, b"last words"), 10);
@@ -455,7 +454,7 @@ fn shutdown_write_tells_the_peer_and_leaves_reading_open() {
 }
 
 #[test]
-fn a_reset_ends_the_socket_once_and_closes_it() {
+fn reset_ends_the_socket_once_and_closes_it() {
     let mut reactor = Stepping::new(listening());
     let (mut client, key) = reactor.connected();
     client.write_all(b"half a mess").unwrap();
@@ -464,15 +463,15 @@ fn a_reset_ends_the_socket_once_and_closes_it() {
     reactor.until(|seen| *seen == Seen::Failed(key, ErrorKind::ConnectionReset));
     assert_eq!(reactor.io().sockets(), 0);
     assert_eq!(reactor.io().write(key, b"anyone?"), 0);
-    reactor.take_turns_for_others();
+    reactor.make_other_turns();
     assert_eq!(reactor.history_of(key).len(), 3);
 }
 
 #[test]
-fn a_write_that_fails_takes_nothing_more_and_ends_the_socket_in_the_same_turn() {
+fn failed_write_accepts_no_more_bytes_and_ends_the_socket_in_the_same_turn() {
     let mut reactor = Stepping::new(listening());
     let (client, key) = reactor.connected();
-    // Paused, so that it is the write that finds out.
+    // Paused, so that the write detects the failure.
     reactor.io().pause_reading(key);
     reset(client);
     reactor.send(move |_, io| {
@@ -486,22 +485,22 @@ fn a_write_that_fails_takes_nothing_more_and_ends_the_socket_in_the_same_turn() 
 }
 
 #[test]
-fn a_write_that_fails_in_turn_ended_ends_the_socket_in_the_next_turn_without_sleeping() {
+fn failed_write_in_turn_ended_ends_the_socket_in_the_next_turn_without_sleeping() {
     let mut reactor = Stepping::new(listening());
     let (client, key) = reactor.connected();
     reactor.io().pause_reading(key);
     reset(client);
-    reactor.take_turns_for_others();
+    reactor.make_other_turns();
     reactor.probe.on_turn_ended = Some(Box::new(move |io| while io.write(key, &[0; 1024]) > 0 {}));
     reactor.send(|_, _| {});
     assert_eq!(reactor.turn(), []);
-    // Nothing else is pending: a turn that slept would be ended by the watchdog.
+    // Nothing else is pending: the watchdog would end a turn that sleeps.
     let seen = reactor.turn();
     assert!(matches!(seen[..], [Seen::Failed(failed, _)] if failed == key));
 }
 
 #[test]
-fn a_write_that_fails_after_the_peers_end_is_told_too() {
+fn failed_write_after_the_peers_end_is_reported_too() {
     let mut reactor = Stepping::new(listening());
     let (client, key) = reactor.connected();
     client.shutdown(Shutdown::Write).unwrap();
@@ -513,7 +512,7 @@ fn a_write_that_fails_after_the_peers_end_is_told_too() {
 }
 
 #[test]
-fn a_blocked_writer_hears_of_a_reset() {
+fn reset_is_reported_to_a_blocked_writer() {
     let mut reactor = Stepping::new(listening());
     let (client, key) = reactor.connected();
     reactor.io().pause_reading(key);
@@ -527,7 +526,7 @@ fn a_blocked_writer_hears_of_a_reset() {
 // Keys.
 
 #[test]
-fn a_key_of_a_closed_socket_never_reaches_the_next_one_in_its_slot() {
+fn key_of_a_closed_socket_never_reaches_the_next_one_in_its_slot() {
     let mut reactor = Stepping::new(listening());
     let (_first, old) = reactor.connected();
     reactor.io().set_deadline(old, Timestamp(0));
@@ -553,12 +552,12 @@ fn a_key_of_a_closed_socket_never_reaches_the_next_one_in_its_slot() {
 }
 
 #[test]
-fn an_event_of_a_socket_closed_in_the_same_turn_reaches_nobody() {
+fn event_of_a_socket_closed_in_the_same_turn_is_discarded() {
     let mut reactor = Stepping::new(listening());
     let (mut client_a, a) = reactor.connected();
     let (mut client_b, b) = reactor.connected();
     let (peer, handed_in) = connection();
-    // Whichever is read first closes the other and takes over its slot.
+    // The socket that is read first closes the other one; its slot is used again.
     let mut handed_in = Some(handed_in);
     reactor.probe.on_received = Some(Box::new(move |io, key, _| {
         if let Some(stream) = handed_in.take() {
@@ -588,7 +587,7 @@ fn an_event_of_a_socket_closed_in_the_same_turn_reaches_nobody() {
 // Time.
 
 #[test]
-fn timers_come_in_the_order_of_their_deadlines_and_not_early() {
+fn timers_are_called_in_the_order_of_their_deadlines_and_not_early() {
     let mut reactor = Stepping::new(listening());
     let sockets: Vec<(TcpStream, SocketKey)> = (0..4).map(|_| reactor.connected()).collect();
     let [a, b, c, d] = [0, 1, 2, 3].map(|number: usize| sockets[number].1);
@@ -618,7 +617,7 @@ fn timers_come_in_the_order_of_their_deadlines_and_not_early() {
 }
 
 #[test]
-fn a_deadline_is_moved_by_setting_it_again_and_gone_with_its_socket() {
+fn deadline_is_moved_by_setting_it_again_and_removed_with_its_socket() {
     let mut reactor = Stepping::new(listening());
     let (_moved_client, moved) = reactor.connected();
     let (_closed_client, closed) = reactor.connected();
@@ -636,25 +635,25 @@ fn a_deadline_is_moved_by_setting_it_again_and_gone_with_its_socket() {
 }
 
 #[test]
-fn a_timer_that_sets_a_past_deadline_does_not_keep_the_turn_from_ending() {
+fn timer_that_sets_a_past_deadline_does_not_prolong_the_turn() {
     let mut reactor = Stepping::new(listening());
     let (_client, key) = reactor.connected();
     reactor.probe.on_timer = Some(Box::new(|io, key| io.set_deadline(key, Timestamp(0))));
     reactor.io().set_deadline(key, Timestamp(0));
     for _ in 0..3 {
-        let seen = reactor.turn_with_news();
+        let seen = reactor.turn_with_callbacks();
         assert_eq!(seen, [Seen::Timer(key)]);
     }
 }
 
 #[test]
-fn the_alarm_comes_once_and_can_be_taken_back() {
+fn alarm_is_called_once_and_can_be_removed() {
     let mut reactor = Stepping::new(listening());
     let at = reactor.io().now().plus(Duration::from_millis(20));
     reactor.io().set_alarm(Some(at));
     reactor.until(|seen| *seen == Seen::Alarm);
     assert!(reactor.io().now() >= at);
-    reactor.take_turns_for_others();
+    reactor.make_other_turns();
     assert_eq!(reactor.history, [Seen::Alarm]);
 
     let again = reactor.io().now().plus(Duration::from_millis(5));
@@ -670,11 +669,11 @@ fn the_alarm_comes_once_and_can_be_taken_back() {
 }
 
 #[test]
-fn an_idle_reactor_wakes_for_nothing_before_its_next_deadline() {
+fn idle_reactor_does_not_wake_before_its_next_deadline() {
     let mut reactor = Stepping::new(listening());
     let (_client, key) = reactor.connected();
-    // epoll says once that the new socket can be written.
-    reactor.take_turns_for_others();
+    // epoll reports once that the new socket is writable.
+    reactor.make_other_turns();
     let now = reactor.io().now();
     let (soon, late) = (Duration::from_millis(100), Duration::from_secs(3600));
     reactor.io().set_alarm(Some(now.plus(soon)));
@@ -683,7 +682,7 @@ fn an_idle_reactor_wakes_for_nothing_before_its_next_deadline() {
 }
 
 #[test]
-fn a_closed_socket_does_not_wake_the_reactor_although_a_duplicate_keeps_it_open() {
+fn closed_socket_does_not_wake_the_reactor_while_a_duplicate_is_open() {
     let mut reactor = Stepping::new(ReactorConfig::default());
     let (mut peer, stream) = connection();
     let mut duplicate = stream.try_clone().unwrap();
@@ -694,7 +693,7 @@ fn a_closed_socket_does_not_wake_the_reactor_although_a_duplicate_keeps_it_open(
     duplicate.set_nonblocking(false).unwrap();
     bounded(duplicate.try_clone().unwrap());
     duplicate.read_exact(&mut [0; 4]).unwrap();
-    // The bytes have come: were the socket still watched, the next turn would not
+    // The bytes have arrived: if the socket were still registered, the next turn would not
     // wait for the alarm.
     let at = reactor.io().now().plus(Duration::from_millis(100));
     reactor.io().set_alarm(Some(at));
@@ -794,7 +793,7 @@ fn waker_written_before_it_was_set_calls_woken_and_a_replaced_one_does_not() {
 // Listening.
 
 #[test]
-fn with_reuse_port_an_address_can_be_listened_on_twice_and_without_only_once() {
+fn address_is_bound_twice_with_reuse_port_and_once_without() {
     let any = "127.0.0.1:0".parse().unwrap();
     let first = listen(any, true).unwrap();
     let address = first.local_addr().unwrap();
@@ -809,7 +808,7 @@ fn with_reuse_port_an_address_can_be_listened_on_twice_and_without_only_once() {
 #[test]
 fn listening_on_ipv6_loopback_accepts() {
     let Ok(listener) = listen("[::1]:0".parse().unwrap(), false) else {
-        // This machine has no IPv6; listening says so instead of panicking.
+        // This machine has no IPv6; listen returns an error and does not panic.
         return;
     };
     let mut reactor = Stepping::new(ReactorConfig {
@@ -821,7 +820,7 @@ fn listening_on_ipv6_loopback_accepts() {
 }
 
 #[test]
-fn beyond_the_most_connections_the_next_one_waits_until_one_is_closed() {
+fn connection_beyond_the_maximum_waits_until_one_is_closed() {
     let mut reactor = Stepping::new(ReactorConfig {
         connections_max: 2,
         ..listening()
@@ -830,7 +829,7 @@ fn beyond_the_most_connections_the_next_one_waits_until_one_is_closed() {
     let (_second, _) = reactor.connected();
     let mut third = connect(reactor.address);
     third.write_all(b"patience").unwrap();
-    reactor.take_turns_for_others();
+    reactor.make_other_turns();
     assert_eq!(reactor.io().sockets(), 2);
 
     reactor.io().close(first);
@@ -839,7 +838,7 @@ fn beyond_the_most_connections_the_next_one_waits_until_one_is_closed() {
 }
 
 #[test]
-fn a_flood_of_connections_is_accepted_a_bounded_number_per_turn() {
+fn at_most_64_connections_are_accepted_per_turn() {
     const FLOOD: usize = 150;
     let mut reactor = Stepping::new(listening());
     let clients: Vec<TcpStream> = (0..FLOOD).map(|_| connect(reactor.address)).collect();
@@ -875,7 +874,7 @@ fn stop_accepting_closes_the_listener_and_keeps_the_sockets() {
 }
 
 #[test]
-fn without_a_listener_a_socket_handed_in_is_opened_first_and_works() {
+fn adopted_socket_is_opened_first_and_works_without_a_listener() {
     let mut reactor = Stepping::new(ReactorConfig::default());
     let (mut peer, stream) = connection();
     peer.write_all(b"hello").unwrap();
@@ -890,7 +889,7 @@ fn without_a_listener_a_socket_handed_in_is_opened_first_and_works() {
 }
 
 #[test]
-fn a_stream_that_is_not_connected_is_not_adopted() {
+fn unconnected_stream_is_not_adopted() {
     let mut reactor = Stepping::new(ReactorConfig::default());
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     assert!(reactor.io().adopt(socket.into()).is_err());
@@ -898,7 +897,7 @@ fn a_stream_that_is_not_connected_is_not_adopted() {
 }
 
 #[test]
-fn stop_ends_the_run_after_the_turn_and_it_can_be_run_again() {
+fn stop_ends_the_run_after_the_turn_and_it_can_run_again() {
     let mut reactor = Stepping::new(ReactorConfig::default());
     for _ in 0..2 {
         let before = reactor.io().turns();
@@ -911,7 +910,7 @@ fn stop_ends_the_run_after_the_turn_and_it_can_be_run_again() {
 }
 
 #[test]
-fn sizes_that_must_not_be_zero_are_refused() {
+fn sizes_of_zero_are_rejected() {
     for (read_buffer_bytes, read_budget_bytes) in [(0, 1), (1, 0)] {
         let result = Reactor::<()>::new(ReactorConfig {
             read_buffer_bytes,
@@ -923,9 +922,9 @@ fn sizes_that_must_not_be_zero_are_refused() {
     }
 }
 
-// The application under test, and what it says.
+// The application under test, and what it records.
 
-/// What the probe was called with.
+/// A callback of the probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Seen {
     Opened(SocketKey),
@@ -957,7 +956,7 @@ type OnReceived = Box<dyn FnMut(&mut Io, SocketKey, &mut [u8]) + Send>;
 type OnTimer = Box<dyn FnMut(&mut Io, SocketKey) + Send>;
 type OnTurnEnded = Box<dyn FnMut(&mut Io) + Send>;
 
-/// Reports what it is called with and then does what it has been given to do.
+/// Records each callback and then executes the closure for it.
 #[derive(Default)]
 struct Probe {
     seen: Vec<Seen>,
@@ -1018,12 +1017,12 @@ impl Application for Probe {
     }
 }
 
-/// Says everything back. What a socket does not take is kept, and no more is
-/// read from it meanwhile: so one buffer's worth is all that is ever kept.
+/// Sends everything back. It keeps the bytes that a socket does not accept, and does not read
+/// this socket meanwhile: so it never keeps more than one buffer.
 #[derive(Default)]
 struct Echo {
     backlogs: HashMap<SocketKey, Vec<u8>>,
-    /// How many writes were short.
+    /// The number of partial writes.
     blocked: Arc<AtomicUsize>,
 }
 
@@ -1071,17 +1070,17 @@ impl Application for Echo {
     }
 }
 
-// Ways to drive it.
+// Reactors for the tests.
 
-/// A reactor whose turns the test takes itself. A turn that sleeps for ever is
-/// ended by a panic, [`PATIENCE`] after the beginning.
+/// A reactor whose turns the test makes. A turn that sleeps without limit is ended by a panic,
+/// [`PATIENCE`] after the beginning.
 struct Stepping {
     reactor: Reactor<Message>,
     probe: Probe,
     address: SocketAddr,
-    /// All that was seen, in its order.
+    /// All recorded callbacks, in their order.
     history: Vec<Seen>,
-    /// Dropped with the test: the watchdog goes home.
+    /// Dropped with the test, which ends the watchdog.
     _done: Sender<()>,
 }
 
@@ -1106,7 +1105,7 @@ impl Stepping {
         self.reactor.mailbox().send(Box::new(message)).unwrap();
     }
 
-    /// Takes one turn and returns what was seen in it.
+    /// Makes one turn and returns its callbacks.
     fn turn(&mut self) -> Vec<Seen> {
         self.reactor.turn(&mut self.probe).unwrap();
         let seen = std::mem::take(&mut self.probe.seen);
@@ -1114,8 +1113,8 @@ impl Stepping {
         seen
     }
 
-    /// Takes turns until one has something to tell.
-    fn turn_with_news(&mut self) -> Vec<Seen> {
+    /// Makes turns until one has callbacks.
+    fn turn_with_callbacks(&mut self) -> Vec<Seen> {
         loop {
             let seen = self.turn();
             if !seen.is_empty() {
@@ -1124,7 +1123,7 @@ impl Stepping {
         }
     }
 
-    /// Takes turns until something is seen.
+    /// Makes turns until the wanted callback.
     fn until(&mut self, wanted: impl Fn(&Seen) -> bool) -> Seen {
         loop {
             if let Some(seen) = self.turn().into_iter().find(&wanted) {
@@ -1133,15 +1132,15 @@ impl Stepping {
         }
     }
 
-    /// Takes a few turns in which nothing is asked of the sockets.
-    fn take_turns_for_others(&mut self) {
+    /// Makes a few turns without work for the sockets.
+    fn make_other_turns(&mut self) {
         for _ in 0..3 {
             self.send(|_, _| {});
             self.turn();
         }
     }
 
-    /// A client and the key of its connection here.
+    /// A client and the key of its connection in the reactor.
     fn connected(&mut self) -> (TcpStream, SocketKey) {
         let client = connect(self.address);
         let opened = self.until(|seen| matches!(seen, Seen::Opened(_)));
@@ -1169,8 +1168,8 @@ impl RunningReactor {
         }
     }
 
-    /// Runs `question` inside the reactor, after all messages that were sent
-    /// before, and waits for its answer.
+    /// Runs `question` inside the reactor, after all earlier messages, and waits for its
+    /// result.
     fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut Probe, &mut Io) -> T + Send + 'static,
@@ -1218,7 +1217,7 @@ fn listening() -> ReactorConfig {
     }
 }
 
-/// Where the reactor listens; an address that nobody uses if nowhere.
+/// The address of the listener; an unused address if there is none.
 fn address_of(config: &ReactorConfig) -> SocketAddr {
     match &config.listener {
         Some(listener) => listener.local_addr().unwrap(),
@@ -1226,19 +1225,19 @@ fn address_of(config: &ReactorConfig) -> SocketAddr {
     }
 }
 
-/// A connection without a reactor: a peer, and the stream to hand in.
+/// A connection without a reactor: a peer, and the stream to adopt.
 fn connection() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     (accepted(&listener), stream)
 }
 
-/// A client whose reads and writes have a bound.
+/// A client whose reads and writes have a timeout.
 fn connect(address: SocketAddr) -> TcpStream {
     bounded(TcpStream::connect(address).unwrap())
 }
 
-/// A client for which the kernel keeps little that it has not read.
+/// A client with a small receive buffer.
 fn connect_narrow(address: SocketAddr) -> TcpStream {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(64 << 10).unwrap();
@@ -1253,7 +1252,7 @@ fn reset(client: TcpStream) {
         .unwrap();
 }
 
-/// Writes `bytes` over and over until the kernel takes no more.
+/// Writes `bytes` repeatedly until the kernel accepts no more.
 fn fill(io: &mut Io, key: SocketKey, bytes: &[u8]) -> usize {
     let mut sent = 0;
     loop {
@@ -1265,7 +1264,7 @@ fn fill(io: &mut Io, key: SocketKey, bytes: &[u8]) -> usize {
     }
 }
 
-/// The bytes that a socket brought, in their order.
+/// The bytes that a socket received, in their order.
 fn received(seen: &[Seen], from: SocketKey) -> Vec<u8> {
     let mut bytes = Vec::new();
     for seen in seen {
@@ -1278,7 +1277,7 @@ fn received(seen: &[Seen], from: SocketKey) -> Vec<u8> {
     bytes
 }
 
-/// Bytes in which a gap, a repetition or a swap shows.
+/// Bytes in which a gap, a repetition or an exchange is visible.
 fn pattern(seed: usize, length: usize) -> Vec<u8> {
     let mut state = seed as u32;
     let next = || {

@@ -1,24 +1,24 @@
-//! System calls on one socket: above all the two that a message costs, one that reads and
-//! one that writes.
+//! System calls on one socket: the read and the write that each message needs, and options
+//! that are rarely set.
 //!
-//! A function that was entered before a system call, and returns after it, makes the
-//! next one late: 0.4 µs of the 4 that a small delivery costs where that was measured,
-//! already for the C library's `send` alone. Presumably the kernel leaves nothing of
-//! what the processor had remembered of return addresses. Hence two habits, on the way
-//! from a loop over sockets down to the call:
+//! Returning from a function across a system call seems to be mispredicted: a function that
+//! is entered before the call and returns after it costs 0.4 µs. That was measured for the
+//! C library's `send` alone, where a small delivery costs 4 µs. Probably entering the kernel
+//! discards the processor's prediction of return addresses. So the path from a loop over
+//! sockets down to the call follows two rules:
 //!
-//! - everything is inlined, `#[inline(always)]`;
-//! - the call is made in place, by `rustix`, and not by a function of the C library.
+//! - all functions on it are inlined, `#[inline(always)]`;
+//! - the call is made in place by `rustix`, not by a function of the C library.
 //!
-//! They make no difference to what happens. Elsewhere than on Linux the standard
-//! library is asked.
+//! They do not change behaviour. On systems other than Linux the standard library makes the
+//! calls.
 
 use std::io;
 use std::time::Duration;
 
 use mio::net::TcpStream;
 
-/// Reads into `buffer` what there is.
+/// Reads the available bytes into `buffer`.
 #[cfg(target_os = "linux")]
 #[inline(always)]
 pub(super) fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
@@ -27,17 +27,18 @@ pub(super) fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize
     Ok(count)
 }
 
-/// Writes as much of `bytes` as the kernel takes.
+/// Writes as many of `bytes` as the kernel accepts.
 #[cfg(target_os = "linux")]
 #[inline(always)]
 pub(super) fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     use rustix::net::{SendFlags, send};
-    // Or a connection that has failed would be a signal.
+    // Without it a failed connection raises a signal.
     Ok(send(stream, bytes, SendFlags::NOSIGNAL)?)
 }
 
-/// Whether the kernel holds bytes that it has not sent: the peer, or the path to it, takes
-/// no more for now. `TCP_NOTSENT_LOWAT` makes "writable" mean that there are none.
+/// Whether the kernel holds bytes that it has not sent, because the peer or the path to it
+/// accepts no more at the moment. With `TCP_NOTSENT_LOWAT` = 1, "writable" means that there
+/// are none.
 #[cfg(target_os = "linux")]
 pub(super) fn has_unsent(stream: &TcpStream) -> io::Result<bool> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -50,8 +51,8 @@ pub(super) fn has_unsent(stream: &TcpStream) -> io::Result<bool> {
     Ok(count? == 0)
 }
 
-/// The kernel ends the connection when nothing of what it holds is acknowledged for so
-/// long; with `None`, after the system's own time. False: there is no such thing here.
+/// Makes the kernel end the connection if nothing is acknowledged for `timeout`; `None`: the
+/// system's own timeout. Returns false where the system has no such option.
 #[cfg(target_os = "linux")]
 pub(super) fn set_acknowledgement_timeout(stream: &TcpStream, timeout: Option<Duration>) -> bool {
     let socket = socket2::SockRef::from(stream);

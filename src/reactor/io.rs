@@ -1,9 +1,8 @@
 //! [`Io`]: what an application can do with the reactor's sockets and time.
 //!
-//! Nothing here calls the application back, so no callback ever runs inside
-//! another. What a call brings about that the application must hear of (a write
-//! that failed, a socket that was handed in) becomes a deferred event, which the
-//! turn delivers where it is safe.
+//! No method calls the application, so callbacks never nest. An event that a method causes (a
+//! write failed, a socket was adopted) is deferred: the turn delivers it later, see
+//! [the turn](super#the-turn).
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
@@ -18,14 +17,14 @@ use super::calls::{has_unsent, send, set_acknowledgement_timeout};
 use super::limit::ConnectionLimit;
 use super::listener::{Accepted, AcceptedConnection, Acceptor};
 use super::socket::{ReadOutcome, SOCKETS_MAX, Slab, Socket, SocketKey};
-use super::unread::{Remainder, Unread};
+use super::unread::{Unread, UnreadRest};
 use super::wheel::Wheel;
 use crate::time::{Clock, Timestamp};
 
-/// The reactor's sockets, deadlines and clock, as each callback is given them.
+/// The reactor's sockets, deadlines and clock; an argument of each callback.
 ///
-/// A method given the key of a socket that is closed does nothing, and returns
-/// 0 where it returns a count.
+/// A method that is given the key of a closed socket does nothing, and returns 0 if it
+/// returns a count.
 pub struct Io {
     poll: Poll,
     clock: Clock,
@@ -34,23 +33,23 @@ pub struct Io {
     sockets: Slab,
     sockets_max: usize,
     limit: Option<ConnectionLimit>,
-    /// Open sockets for which `limit` had no place.
+    /// Open sockets that `limit` does not count: they were refused.
     refused: usize,
     wheel: Wheel,
     alarm: Option<Timestamp>,
     acceptor: Option<Acceptor>,
-    /// Sockets with bytes to read, each once; some may be closed meanwhile.
+    /// Sockets with bytes to read, each once; some may have been closed.
     ready: Vec<SocketKey>,
-    /// Sockets that had more to read than their share of a turn, each once.
+    /// Sockets that had more to read than their budget of a turn, each once.
     again: Vec<SocketKey>,
-    /// The last turn left these out, for those that had become ready.
-    passed_over: bool,
+    /// The last turn did not read `again`, because other sockets had become ready.
+    postponed_again: bool,
     deferred: VecDeque<Deferred>,
-    /// What has been read and left by the application.
+    /// Bytes that were read and that the application left.
     unread: Unread,
-    /// What the socket that is being read may still cost in this turn.
+    /// The remaining budget of the socket that is being read, in bytes.
     budget: usize,
-    /// Of the bytes that are being handed over, how many the application leaves.
+    /// How many of the bytes in the current `received` the application leaves.
     left_bytes: usize,
     stopping: bool,
 }
@@ -61,49 +60,47 @@ pub(super) enum Deferred {
     Failed(SocketKey, io::Error),
 }
 
-/// What the application may do.
+/// For the application.
 impl Io {
-    /// The time of this turn: read once, when the reactor woke up.
+    /// The time of this turn: read once, when the reactor wakes up.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.now
     }
 
-    /// The time of day, read now: for dates that are sent, not for deadlines.
+    /// The current time of day: for dates that are sent, not for deadlines.
     #[must_use]
     pub fn wall_clock(&self) -> std::time::SystemTime {
         self.clock.wall()
     }
 
-    /// How many turns the reactor has made, this one included. An idle one
-    /// makes none.
+    /// The number of turns, including this one. An idle reactor makes none.
     #[must_use]
     pub fn turns(&self) -> u64 {
         self.turns
     }
 
-    /// How many sockets are open.
+    /// The number of open sockets.
     #[must_use]
     pub fn sockets(&self) -> usize {
         self.sockets.len()
     }
 
-    /// How many of them were [refused](super::Application::refused).
+    /// The number of open sockets that were [refused](super::Application::refused).
     #[must_use]
     pub fn refused_sockets(&self) -> usize {
         self.refused
     }
 
-    /// Writes `bytes` until the kernel takes no more, and returns how many it
-    /// took. Fewer than given: keep the rest, and
-    /// [`writable`](super::Application::writable) will say when to go on; until
-    /// then a write costs no system call and takes nothing. If the connection
-    /// has failed, all writes return 0 and
-    /// [`ended`](super::Application::ended) says so later in this turn, or in
-    /// the next one without sleeping.
+    /// Writes `bytes` until the kernel accepts no more, and returns how many it accepted. If
+    /// these are fewer, keep the rest and continue in
+    /// [`writable`](super::Application::writable); until then a write returns 0 without a
+    /// system call. If the connection has failed, all writes return 0, and
+    /// [`ended`](super::Application::ended) is called later in this turn, or in the next one
+    /// without sleeping.
     ///
-    /// One `send` call, a second one if the first took a part only. Nothing is
-    /// copied or kept here.
+    /// One `send` call, and a second one if the first was partial. Nothing is copied or kept
+    /// here.
     #[inline(always)]
     pub fn write(&mut self, key: SocketKey, bytes: &[u8]) -> usize {
         self.write_with(key, bytes.len(), |stream, written| {
@@ -111,9 +108,9 @@ impl Io {
         })
     }
 
-    /// As [`write`](Io::write), of several slices as if they were one. Any
-    /// number may be given, empty ones too. One `writev` call for as many as
-    /// the system takes at once (1024 on Linux).
+    /// As [`write`](Io::write), of several slices as if they were one. Any number is allowed,
+    /// also empty slices. One `writev` call for as many as the system accepts at once (1024 on
+    /// Linux).
     pub fn write_slices(&mut self, key: SocketKey, slices: &[IoSlice<'_>]) -> usize {
         let total = slices.iter().map(|slice| slice.len()).sum();
         self.write_with(key, total, |stream, written| {
@@ -138,59 +135,56 @@ impl Io {
         written
     }
 
-    /// Tells the peer that no more will come (a FIN after what is written).
-    /// Reading goes on; writing afterwards is a failure.
+    /// Ends writing: sends FIN after the written bytes. Reading continues; a write afterwards
+    /// fails.
     pub fn shutdown_write(&mut self, key: SocketKey) {
         if let Some(socket) = self.sockets.get_mut(key) {
             socket.shutdown_write();
         }
     }
 
-    /// Closes the socket, with its deadline: from now on there is no callback
-    /// for this key, whatever the kernel may have reported already.
+    /// Closes the socket and removes its deadline. There is no further callback for this key,
+    /// even if the kernel has already reported an event.
     ///
-    /// What has been written still goes out. But if bytes from the peer have
-    /// not been read, the kernel resets the connection, and the peer may lose
-    /// what it has not read yet: where that matters, call
-    /// [`shutdown_write`](Io::shutdown_write) and close after
+    /// The written bytes are still sent. But if bytes from the peer have not been read, the
+    /// kernel resets the connection, and the peer may lose bytes that it has not read yet. To
+    /// avoid this, call [`shutdown_write`](Io::shutdown_write), and close after
     /// [`ended`](super::Application::ended).
     pub fn close(&mut self, key: SocketKey) {
         let Some(mut socket) = self.sockets.remove(key) else {
             return;
         };
-        if !socket.has_place() {
+        if !socket.counted() {
             self.refused -= 1;
         } else if let Some(limit) = &self.limit {
-            limit.give_back();
+            limit.release();
         }
         self.wheel.clear(key.slot());
         drop(self.unread.take(key));
-        // Dropping it would be enough, but for a descriptor that its former
-        // owner duplicated. A failure means that the kernel has forgotten it.
+        // Closing the descriptor deregisters it, unless it was duplicated before it was
+        // adopted. An error means that it is not registered any more.
         let _ = self.poll.registry().deregister(socket.stream_mut());
         if let Some(acceptor) = &mut self.acceptor {
             acceptor.gate.socket_closed();
         }
     }
 
-    /// Takes a connected stream from outside into the reactor, as if it had
-    /// been accepted: it counts among the sockets, gets `TCP_NODELAY`, and
-    /// [`opened`](super::Application::opened) is called for it before any other
-    /// callback, in this turn or (without sleeping) the next. It can be written
-    /// to at once.
+    /// Adds a connected stream to the reactor as if it had been accepted here: it counts as a
+    /// socket and gets `TCP_NODELAY`, and [`opened`](super::Application::opened) is its first
+    /// callback, in this turn or (without sleeping) the next. It can be written at once.
     ///
     /// # Errors
     ///
-    /// As many sockets are open as may be, here or in all reactors that share the limit,
-    /// the stream is not connected, or the system cannot watch it. The stream is then
-    /// closed.
+    /// The maximum number of sockets is open in this reactor, or in all reactors that share
+    /// the limit; the stream is not connected; or the system cannot register it. The stream
+    /// is then closed.
     pub fn adopt(&mut self, stream: std::net::TcpStream) -> io::Result<SocketKey> {
         if !self.has_room() {
             return Err(no_room());
         }
         let peer = stream.peer_addr()?;
         stream.set_nonblocking(true)?;
-        if !self.take_place() {
+        if !self.acquire() {
             return Err(io::Error::other("the connection limit is reached"));
         }
         let key = self.insert(TcpStream::from_std(stream), true)?;
@@ -199,34 +193,33 @@ impl Io {
     }
 
     /// As [`adopt`](Io::adopt), of a connection that another reactor
-    /// [accepted](super::Application::accepted): beyond the limit that they share it is
+    /// [accepted](super::Application::accepted). Beyond the shared limit it is
     /// [`refused`](super::Application::refused), as it would have been there.
     ///
     /// # Errors
     ///
-    /// As many sockets are open here as may be, or the system cannot watch it. The
-    /// connection is then closed.
+    /// The maximum number of sockets is open in this reactor, or the system cannot register
+    /// it. The connection is then closed.
     pub fn adopt_accepted(&mut self, connection: AcceptedConnection) -> io::Result<SocketKey> {
         if !self.has_room() {
             return Err(no_room());
         }
-        let has_place = self.take_place();
-        let key = self.insert(connection.stream, has_place)?;
+        let counted = self.acquire();
+        let key = self.insert(connection.stream, counted)?;
         self.deferred
             .push_back(Deferred::Opened(key, connection.peer));
         Ok(key)
     }
 
-    /// Stops reading: the kernel's buffer fills up, and then the peer must
-    /// wait. A failure of the connection also shows only when it is read or
-    /// written again.
+    /// Stops reading. When the kernel's buffer is full, the peer has to wait. A failure of the
+    /// connection is reported only when it is read or written again.
     pub fn pause_reading(&mut self, key: SocketKey) {
         if let Some(socket) = self.sockets.get_mut(key) {
             socket.set_paused(true);
         }
     }
 
-    /// Goes on reading, with what has arrived meanwhile first.
+    /// Continues reading, beginning with the bytes that have arrived meanwhile.
     pub fn resume_reading(&mut self, key: SocketKey) {
         if let Some(socket) = self.sockets.get_mut(key) {
             socket.set_paused(false);
@@ -234,8 +227,8 @@ impl Io {
         self.queue(key);
     }
 
-    /// As [`resume_reading`](Io::resume_reading), of sockets that have waited: they
-    /// are read in this order, and before all others that are ready.
+    /// As [`resume_reading`](Io::resume_reading), of sockets that have waited: they are read in
+    /// this order, and before all other ready sockets.
     pub fn resume_reading_first(&mut self, keys: impl IntoIterator<Item = SocketKey>) {
         let others = std::mem::take(&mut self.ready);
         for key in keys {
@@ -244,49 +237,49 @@ impl Io {
         self.ready.extend(others);
     }
 
-    /// Charges the socket that is being read for work that its bytes do not show, as
-    /// if it had read so many more in this turn.
+    /// Charges the socket that is being read for further work, as if it had read so many more
+    /// bytes in this turn.
     #[inline]
     pub fn charge(&mut self, bytes: usize) {
         self.budget = self.budget.saturating_sub(bytes);
     }
 
-    /// Whether the socket that is being read may go on in this turn. If not, the
-    /// application [leaves](Io::leave_unread) what it has not looked at.
+    /// Whether the socket that is being read has budget left in this turn. If not, the
+    /// application [leaves](Io::leave_unread) the bytes that it has not processed.
     #[must_use]
     #[inline]
     pub fn has_budget(&self) -> bool {
         self.budget > 0
     }
 
-    /// In [`received`](super::Application::received): the last `count` of the bytes
-    /// have not been looked at. They are given again, before any others of this
-    /// socket, when it is its turn again: behind the others that are ready, or
-    /// when it is no longer paused. A copy of these bytes. They are
-    /// forgotten when the socket is closed or has failed.
+    /// In [`received`](super::Application::received): the application has not processed the
+    /// last `count` bytes. They are passed to `received` again, before any further bytes of
+    /// this socket, when it is read again: after the other ready sockets, or when it is
+    /// resumed. Costs a copy of these bytes. They are discarded when the socket is closed or
+    /// has failed.
     pub fn leave_unread(&mut self, count: usize) {
         self.left_bytes = count;
     }
 
-    /// The memory that bytes hold which were left unread, all sockets together.
+    /// The memory of the unread bytes of all sockets.
     #[must_use]
     pub fn unread_bytes(&self) -> usize {
         self.unread.bytes()
     }
 
-    /// Whether bytes that were written have not been sent, because the peer (or the path to
-    /// it) takes no more for now. False where the system cannot tell: elsewhere than on
-    /// Linux. Four system calls: to be asked when a deadline has come, not for a message.
+    /// Whether written bytes have not been sent, because the peer or the path to it accepts no
+    /// more at the moment. Always false on systems other than Linux, which cannot tell. Costs
+    /// four system calls: use it when a deadline has come, not for each message.
     pub fn has_unsent(&mut self, key: SocketKey) -> bool {
         let socket = self.sockets.get_mut(key);
         socket.is_some_and(|socket| has_unsent(socket.stream_mut()).unwrap_or(false))
     }
 
-    /// Has the kernel end the connection when for so long it could not send, or nothing of
-    /// what it sent was acknowledged; [`ended`](super::Application::ended) then says
-    /// "timed out". In whole milliseconds, and no sooner than the kernel's next attempt to
-    /// send. `None`: as the system does by itself. Returns false where there is no such
-    /// thing (elsewhere than on Linux).
+    /// Makes the kernel end the connection if it could not send for `timeout`, or if nothing
+    /// that it sent was acknowledged; [`ended`](super::Application::ended) then reports "timed
+    /// out". In whole milliseconds, and not before the kernel's next attempt to send. `None`:
+    /// the system's default. Returns false on systems other than Linux, which do not support
+    /// it.
     pub fn set_acknowledgement_timeout(
         &mut self,
         key: SocketKey,
@@ -296,45 +289,44 @@ impl Io {
         socket.is_some_and(|socket| set_acknowledgement_timeout(socket.stream_mut(), timeout))
     }
 
-    /// Sets the socket's one deadline, in place of any other. At `at`, or in
-    /// the first turn after it, [`timer`](super::Application::timer) is called
-    /// once; if `at` has passed, in the next turn. O(1), no allocation.
+    /// Sets the socket's only deadline and replaces an earlier one. At `at`, or in the first
+    /// turn after it, [`timer`](super::Application::timer) is called once; if `at` has passed,
+    /// in the next turn. O(1), no allocation.
     pub fn set_deadline(&mut self, key: SocketKey, at: Timestamp) {
         if self.sockets.contains(key) {
             self.wheel.set(key.slot(), at);
         }
     }
 
-    /// Takes the socket's deadline away: its timer will not be called. O(1).
+    /// Removes the socket's deadline: its timer is not called. O(1).
     pub fn clear_deadline(&mut self, key: SocketKey) {
         if self.sockets.contains(key) {
             self.wheel.clear(key.slot());
         }
     }
 
-    /// Sets, moves or (with `None`) takes away the application's own deadline,
-    /// on which [`alarm`](super::Application::alarm) is called once.
+    /// Sets, moves or (with `None`) removes the application's own deadline, at which
+    /// [`alarm`](super::Application::alarm) is called once.
     pub fn set_alarm(&mut self, at: Option<Timestamp>) {
         self.alarm = at;
     }
 
-    /// Closes the listener: new connections are refused by the system, and
-    /// those that it still holds in its backlog are reset. Open sockets stay.
+    /// Closes the listener: the system refuses new connections and resets those in its
+    /// backlog. Open sockets stay.
     pub fn stop_accepting(&mut self) {
         if let Some(acceptor) = self.acceptor.take() {
             acceptor.deregister(self.poll.registry());
         }
     }
 
-    /// [`run`](super::Reactor::run) returns when this turn has ended. Sockets
-    /// stay open, and messages and deferred events wait, until the reactor is run
-    /// again or dropped.
+    /// Makes [`run`](super::Reactor::run) return at the end of this turn. Sockets stay open,
+    /// and messages and deferred events wait, until the reactor runs again or is dropped.
     pub fn stop(&mut self) {
         self.stopping = true;
     }
 }
 
-/// What the turn does.
+/// For the turn.
 impl Io {
     pub(super) fn new(
         poll: Poll,
@@ -356,7 +348,7 @@ impl Io {
             acceptor,
             ready: Vec::new(),
             again: Vec::new(),
-            passed_over: false,
+            postponed_again: false,
             deferred: VecDeque::new(),
             unread: Unread::default(),
             budget: 0,
@@ -365,8 +357,8 @@ impl Io {
         }
     }
 
-    /// Sleeps until there is something to do, reads the clock, and brings all
-    /// that depends on it up to date.
+    /// Sleeps until there is work, reads the clock, and updates everything that depends on
+    /// the time.
     pub(super) fn sleep(&mut self, events: &mut Events) -> io::Result<()> {
         loop {
             let timeout = self.time_to_sleep();
@@ -384,7 +376,7 @@ impl Io {
         Ok(())
     }
 
-    /// Zero if there is work left; `None`, for ever, if nothing is pending.
+    /// Zero if there is work; `None` (without limit) if nothing is pending.
     fn time_to_sleep(&self) -> Option<Duration> {
         if !(self.ready.is_empty() && self.again.is_empty() && self.deferred.is_empty()) {
             return Some(Duration::ZERO);
@@ -397,7 +389,7 @@ impl Io {
             .map(|at| self.clock.until(at).min(SLEEP_MAX))
     }
 
-    /// Remembers what an event says of its socket. True: call `writable`.
+    /// Remembers the edges of an event. True: call `writable`.
     pub(super) fn take_edges(&mut self, key: SocketKey, event: &Event) -> bool {
         let Some(socket) = self.sockets.get_mut(key) else {
             return false;
@@ -413,7 +405,7 @@ impl Io {
         }
     }
 
-    /// The next connection, which is not watched yet.
+    /// The next connection, which is not registered yet.
     pub(super) fn accept(&mut self) -> Accepted<AcceptedConnection> {
         let room = self.has_room();
         match &mut self.acceptor {
@@ -422,13 +414,13 @@ impl Io {
         }
     }
 
-    /// Watches a connection that was accepted here.
-    pub(super) fn take_in(&mut self, connection: AcceptedConnection) -> Option<SocketKey> {
-        let has_place = self.take_place();
-        if let Ok(key) = self.insert(connection.stream, has_place) {
+    /// Registers a connection that was accepted here.
+    pub(super) fn register(&mut self, connection: AcceptedConnection) -> Option<SocketKey> {
+        let counted = self.acquire();
+        if let Ok(key) = self.insert(connection.stream, counted) {
             return Some(key);
         }
-        // The kernel cannot watch one socket more; this one is lost.
+        // The kernel cannot register another socket; this connection is lost.
         if let Some(acceptor) = &mut self.acceptor {
             acceptor.gate.back_off(self.now);
         }
@@ -439,24 +431,24 @@ impl Io {
         self.sockets.len() < self.sockets_max
     }
 
-    /// True also if there is no limit.
-    fn take_place(&self) -> bool {
-        self.limit.as_ref().is_none_or(ConnectionLimit::take)
+    /// Counts a connection, if the limit allows it. True if there is no limit.
+    fn acquire(&self) -> bool {
+        self.limit.as_ref().is_none_or(ConnectionLimit::acquire)
     }
 
-    /// Whether there was a place for this socket when it came.
-    pub(super) fn has_place(&mut self, key: SocketKey) -> bool {
+    /// Whether the limit counts this socket; if not, it was refused.
+    pub(super) fn is_counted(&mut self, key: SocketKey) -> bool {
         self.sockets
             .get_mut(key)
-            .is_some_and(|socket| socket.has_place())
+            .is_some_and(|socket| socket.counted())
     }
 
-    /// The one place where a socket comes in: watched for both directions, for
-    /// as long as it lives. `has_place`: what `take_place` said. If it cannot be watched,
-    /// the place is given back.
-    fn insert(&mut self, mut stream: TcpStream, has_place: bool) -> io::Result<SocketKey> {
-        // Small messages are not to wait for one another. A failure means that
-        // the connection has ended already, which reading will show.
+    /// The one place where a socket is added: registered for both directions as long as it is
+    /// open. `counted`: the result of `acquire`. If the socket cannot be registered, the count
+    /// is released.
+    fn insert(&mut self, mut stream: TcpStream, counted: bool) -> io::Result<SocketKey> {
+        // Small messages must not wait for each other. An error means that the connection has
+        // ended, which the next read reports.
         let _ = stream.set_nodelay(true);
         let key = self.sockets.next_key();
         let interests = Interest::READABLE | Interest::WRITABLE;
@@ -464,13 +456,13 @@ impl Io {
             .registry()
             .register(&mut stream, key.to_token(), interests);
         if let Err(error) = registered {
-            if let Some(limit) = self.limit.as_ref().filter(|_| has_place) {
-                limit.give_back();
+            if let Some(limit) = self.limit.as_ref().filter(|_| counted) {
+                limit.release();
             }
             return Err(error);
         }
-        self.sockets.insert(Socket::new(stream, has_place));
-        self.refused += usize::from(!has_place);
+        self.sockets.insert(Socket::new(stream, counted));
+        self.refused += usize::from(!counted);
         Ok(key)
     }
 
@@ -478,29 +470,29 @@ impl Io {
         self.poll.registry()
     }
 
-    /// Puts the socket on the ready list, if it wants to be read and is not
-    /// there yet.
+    /// Adds the socket to the ready list, if it wants to be read and is not in the list.
     pub(super) fn queue(&mut self, key: SocketKey) {
         if self.sockets.get_mut(key).is_some_and(Socket::enter_queue) {
             self.ready.push(key);
         }
     }
 
-    /// Puts the socket, which has had its share of this turn, behind those that become
-    /// ready, if it wants to be read on.
+    /// Adds a socket that has used its budget of this turn to the list behind the sockets that
+    /// become ready, if it wants to be read again.
     pub(super) fn queue_again(&mut self, key: SocketKey) {
         if self.sockets.get_mut(key).is_some_and(Socket::enter_queue) {
             self.again.push(key);
         }
     }
 
-    /// Moves to `reading`, which is empty, the sockets that are to be read in this turn.
-    /// While some become ready, those with more than their share have every second turn:
-    /// what the others bring is answered before that.
+    /// Moves the sockets that are read in this turn to `reading`, which is empty. While other
+    /// sockets become ready, those that have used their budget are read in every second turn
+    /// only: the others are answered first.
     pub(super) fn take_ready(&mut self, reading: &mut Vec<SocketKey>) {
         std::mem::swap(&mut self.ready, reading);
-        self.passed_over = !(reading.is_empty() || self.again.is_empty() || self.passed_over);
-        if !self.passed_over {
+        self.postponed_again =
+            !(reading.is_empty() || self.again.is_empty() || self.postponed_again);
+        if !self.postponed_again {
             reading.append(&mut self.again);
         }
     }
@@ -511,7 +503,7 @@ impl Io {
         }
     }
 
-    /// A socket's part of the turn begins.
+    /// Sets the budget of the socket that is read next.
     #[inline(always)]
     pub(super) fn begin_budget(&mut self, bytes: usize) {
         self.budget = bytes;
@@ -522,7 +514,7 @@ impl Io {
         self.budget
     }
 
-    /// The most that is read at once: little while much has been left unread already.
+    /// The size of the next read: small while many bytes are unread.
     #[inline(always)]
     pub(super) fn read_size(&self, buffer_bytes: usize) -> usize {
         let size = self.budget.min(buffer_bytes);
@@ -532,7 +524,7 @@ impl Io {
         }
     }
 
-    /// So many bytes are handed over.
+    /// `count` bytes are passed to the application.
     #[inline(always)]
     pub(super) fn begin_received(&mut self, count: usize) {
         self.charge(count);
@@ -545,7 +537,7 @@ impl Io {
         self.left_bytes.min(count)
     }
 
-    /// Keeps what the application has left of a read.
+    /// Keeps the bytes that the application has left of a read.
     pub(super) fn keep_unread(&mut self, key: SocketKey, left: &[u8]) {
         if let Some(socket) = self.sockets.get_mut(key) {
             socket.set_unread(true);
@@ -553,9 +545,9 @@ impl Io {
         }
     }
 
-    /// What the application has left of an earlier read, if the socket may be read.
+    /// The bytes that the application has left of an earlier read, if the socket may be read.
     #[inline(always)]
-    pub(super) fn take_unread(&mut self, key: SocketKey) -> Option<Remainder> {
+    pub(super) fn take_unread(&mut self, key: SocketKey) -> Option<UnreadRest> {
         if self.unread.bytes() == 0 {
             return None;
         }
@@ -567,11 +559,11 @@ impl Io {
         self.unread.take(key)
     }
 
-    /// Keeps what is left of it now, if anything is.
-    pub(super) fn put_unread(&mut self, key: SocketKey, remainder: Remainder) {
+    /// Keeps the rest of them, if it is not empty.
+    pub(super) fn put_unread(&mut self, key: SocketKey, rest: UnreadRest) {
         if let Some(socket) = self.sockets.get_mut(key) {
-            socket.set_unread(!remainder.is_empty());
-            self.unread.put(key, remainder);
+            socket.set_unread(!rest.is_empty());
+            self.unread.put(key, rest);
         }
     }
 
@@ -594,13 +586,13 @@ impl Io {
         None
     }
 
-    /// The next socket whose deadline has come.
+    /// The next socket whose deadline is due.
     pub(super) fn next_due(&mut self) -> Option<SocketKey> {
         let index = self.wheel.pop_due()?;
         self.sockets.key_at(index)
     }
 
-    /// True, once: the application's own deadline has come.
+    /// Whether the application's own deadline has come; true once.
     pub(super) fn take_alarm(&mut self) -> bool {
         let come = self.alarm.is_some_and(|at| at <= self.now);
         if come {
@@ -609,18 +601,18 @@ impl Io {
         come
     }
 
-    /// True, once: the application has called [`stop`](Io::stop).
+    /// Whether the application has called [`stop`](Io::stop); true once.
     pub(super) fn take_stop(&mut self) -> bool {
         std::mem::take(&mut self.stopping)
     }
 }
 
-/// Sockets that are still open give their places back.
+/// Open sockets are no longer counted.
 impl Drop for Io {
     fn drop(&mut self) {
         if let Some(limit) = &self.limit {
             for _ in self.refused..self.sockets.len() {
-                limit.give_back();
+                limit.release();
             }
         }
     }
@@ -630,9 +622,9 @@ fn no_room() -> io::Error {
     io::Error::other("connections_max sockets are open")
 }
 
-/// Writes what follows the first `written` bytes of `slices`, of which there
-/// are more. A slice that was cut is finished alone: it is cut where the kernel
-/// had no more room, and so it is rare.
+/// Writes the part of `slices` after the first `written` bytes; it is not empty. A partly
+/// written slice is completed by a call of its own, which is rare: the kernel had no more
+/// room.
 fn write_from(
     stream: &mut impl Write,
     slices: &[IoSlice<'_>],
@@ -655,11 +647,11 @@ fn write_from(
 pub(super) const MAILBOX: Token = Token(usize::MAX);
 pub(super) const LISTENER: Token = Token(usize::MAX - 1);
 pub(super) const WAKER: Token = Token(usize::MAX - 2);
-/// Bytes left unread from which on reads are small, so that many sockets that leave
-/// some cannot make the reactor hold a buffer for each.
+/// With more unread bytes than this, reads are small: otherwise many sockets that leave bytes
+/// could make the reactor hold a buffer for each of them.
 const UNREAD_BYTES_MAX: usize = 1 << 20;
 const SMALL_READ_BYTES: usize = 4 << 10;
-/// The kernel counts a sleep in an `i32` of milliseconds, 24 days.
+/// The kernel counts a sleep in an `i32` of milliseconds: at most 24 days.
 const SLEEP_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(test)]
@@ -680,7 +672,7 @@ mod tests {
     }
 
     #[test]
-    fn with_nothing_pending_the_sleep_has_no_end() {
+    fn sleep_without_pending_work_has_no_timeout() {
         let mut io = io();
         assert_eq!(io.time_to_sleep(), None);
         let (stream, _peer) = connection();
@@ -697,7 +689,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sleep_ends_with_the_nearest_deadline_and_the_kernel_can_count_it() {
+    fn sleep_ends_at_the_nearest_deadline_and_fits_the_kernels_range() {
         let mut io = io();
         io.set_alarm(Some(Timestamp(u64::MAX)));
         assert_eq!(io.time_to_sleep(), Some(SLEEP_MAX));
@@ -714,31 +706,31 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn bytes_that_the_peer_does_not_take_are_unsent_until_it_does() {
+    fn bytes_are_unsent_until_the_peer_reads() {
         use std::io::Read;
         let mut io = io();
         let (stream, mut peer) = connection();
         let key = io.adopt(stream).unwrap();
         assert!(!io.has_unsent(key));
-        assert_eq!(io.write(key, b"taken by the peer's kernel"), 26);
+        assert_eq!(io.write(key, b"accepted by the peer kernel"), 27);
         assert!(!io.has_unsent(key));
-        let mut written = 26;
+        let mut written = 27;
         while !io.has_unsent(key) {
             let count = io.write(key, &[0; 64 << 10]);
-            assert!(count > 0, "the kernel is full, and there is nothing unsent");
+            assert!(count > 0, "the kernel is full and no bytes are unsent");
             written += count;
         }
         peer.read_exact(&mut vec![0; written]).unwrap();
-        // Sent and read: its acknowledgements may still be on the way.
+        // Sent and read: the acknowledgements may still be on the way.
         let empty = (0..10_000_000).any(|_| !io.has_unsent(key));
-        assert!(empty, "all is read, and something is unsent");
+        assert!(empty, "all bytes are read and some are unsent");
         io.close(key);
         assert!(!io.has_unsent(key));
     }
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn acknowledgement_timeout_is_set_and_taken_away() {
+    fn acknowledgement_timeout_is_set_and_removed() {
         let mut io = io();
         let (stream, _peer) = connection();
         let timeout = |stream: &std::net::TcpStream| {
@@ -756,7 +748,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_sockets_are_adopted_than_there_may_be() {
+    fn adopt_fails_at_the_maximum_number_of_sockets() {
         let mut io = io();
         let (first, second) = connection();
         let key = io.adopt(first).unwrap();
@@ -767,7 +759,7 @@ mod tests {
     }
 
     #[test]
-    fn reactors_that_share_a_limit_have_its_places_together() {
+    fn reactors_with_a_shared_limit_are_limited_together() {
         let limit = ConnectionLimit::new(2);
         let io = || Io::new(Poll::new().unwrap(), None, 9, Some(limit.clone()));
         let (mut one, mut other) = (io(), io());
@@ -784,7 +776,7 @@ mod tests {
     }
 
     #[test]
-    fn connection_that_another_reactor_accepted_is_refused_where_there_is_no_place() {
+    fn connection_that_another_reactor_accepted_is_refused_beyond_the_limit() {
         let limit = Some(ConnectionLimit::new(1));
         let mut io = Io::new(Poll::new().unwrap(), None, 2, limit);
         let mut peers = Vec::new();
@@ -797,13 +789,13 @@ mod tests {
         };
         let first = io.adopt_accepted(accepted()).unwrap();
         let second = io.adopt_accepted(accepted()).unwrap();
-        assert!(io.has_place(first) && !io.has_place(second));
+        assert!(io.is_counted(first) && !io.is_counted(second));
         assert_eq!(io.refused_sockets(), 1);
-        // The bound of the reactor's own sockets holds for refused ones, too.
+        // The limit of the reactor's own sockets includes refused ones.
         assert!(io.adopt_accepted(accepted()).is_err());
         io.close(first);
         let third = io.adopt_accepted(accepted()).unwrap();
-        assert!(io.has_place(third));
+        assert!(io.is_counted(third));
     }
 
     #[test]
@@ -814,10 +806,10 @@ mod tests {
         assert!(io.next_deferred().is_none());
     }
 
-    /// Takes at most `.1` bytes at a time, as a socket that is nearly full.
-    struct Sips(Vec<u8>, usize);
+    /// Accepts at most `.1` bytes at a time, as a nearly full socket.
+    struct NearlyFull(Vec<u8>, usize);
 
-    impl Write for Sips {
+    impl Write for NearlyFull {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let count = bytes.len().min(self.1);
             self.0.extend_from_slice(&bytes[..count]);
@@ -835,16 +827,16 @@ mod tests {
     }
 
     #[test]
-    fn slices_cut_anywhere_are_written_to_the_last_byte() {
+    fn slices_are_written_completely_by_partial_writes() {
         let texts: [&[u8]; 6] = [b"", b"yama", b"b", b"", b"iko", b""];
         let slices = texts.map(IoSlice::new);
-        for sip in 1..=8 {
-            let mut out = Sips(Vec::new(), sip);
+        for at_once in 1..=8 {
+            let mut out = NearlyFull(Vec::new(), at_once);
             let mut written = 0;
             while written < 8 {
                 written += write_from(&mut out, &slices, written).unwrap();
             }
-            assert_eq!(out.0, b"yamabiko", "in sips of {sip}");
+            assert_eq!(out.0, b"yamabiko", "{at_once} bytes at a time");
         }
     }
 }

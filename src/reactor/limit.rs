@@ -1,12 +1,12 @@
-//! A bound on connections that several reactors share.
+//! A limit of connections that several reactors share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many connections may be open in all reactors that share it: see
-/// [`ReactorConfig::connection_limit`](super::ReactorConfig). Cheap to clone; clones are
-/// the same limit. A connection takes its place when it is accepted or adopted and gives
-/// it back when its socket is closed, one atomic operation each.
+/// The maximum number of open connections of all reactors that share it: see
+/// [`ReactorConfig::connection_limit`](super::ReactorConfig). Clones are the same limit. A
+/// connection is counted when it is accepted or adopted, and no longer when its socket is
+/// closed: one atomic operation each.
 #[derive(Clone, Debug)]
 pub struct ConnectionLimit(Arc<Shared>);
 
@@ -18,29 +18,30 @@ struct Shared {
 }
 
 impl ConnectionLimit {
-    /// A limit of which nothing is taken.
+    /// A limit without open connections.
     #[must_use]
     pub fn new(max: usize) -> ConnectionLimit {
         let open = AtomicUsize::new(0);
         ConnectionLimit(Arc::new(Shared { max, open }))
     }
 
-    /// How many places are taken.
+    /// How many connections are counted.
     #[must_use]
     pub fn open(&self) -> usize {
         self.0.open.load(Ordering::Relaxed)
     }
 
-    /// Takes a place, if there is one. Nothing is guarded by the count: any order will do.
-    pub(super) fn take(&self) -> bool {
+    /// Counts one more connection, if the limit allows it. The count protects no other
+    /// memory, so the order of these operations does not matter.
+    pub(super) fn acquire(&self) -> bool {
         let one_more = |open| (open < self.0.max).then_some(open + 1);
         let open = &self.0.open;
         open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
             .is_ok()
     }
 
-    /// Gives back a place that was taken.
-    pub(super) fn give_back(&self) {
+    /// A counted connection has ended.
+    pub(super) fn release(&self) {
         self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -50,25 +51,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_many_places_are_taken_as_there_are_and_each_is_given_back_once() {
+    fn limit_counts_up_to_its_maximum_and_down_once_for_each_connection() {
         let limit = ConnectionLimit::new(2);
         let same = limit.clone();
-        assert!(limit.take() && same.take());
-        assert!(!limit.take() && !same.take());
-        same.give_back();
+        assert!(limit.acquire() && same.acquire());
+        assert!(!limit.acquire() && !same.acquire());
+        same.release();
         assert_eq!(limit.open(), 1);
-        assert!(limit.take() && !limit.take());
-        assert!(!ConnectionLimit::new(0).take());
+        assert!(limit.acquire() && !limit.acquire());
+        assert!(!ConnectionLimit::new(0).acquire());
     }
 
     #[test]
-    fn threads_together_take_no_more_than_there_are() {
+    fn threads_together_do_not_exceed_the_limit() {
         let limit = ConnectionLimit::new(1000);
-        let taken: usize = std::thread::scope(|scope| {
-            let take_all = || (0..1000).filter(|_| limit.take()).count();
-            let threads = [(); 3].map(|()| scope.spawn(take_all));
+        let acquired: usize = std::thread::scope(|scope| {
+            let acquire_all = || (0..1000).filter(|_| limit.acquire()).count();
+            let threads = [(); 3].map(|()| scope.spawn(acquire_all));
             threads.map(|thread| thread.join().unwrap()).iter().sum()
         });
-        assert_eq!((taken, limit.open()), (1000, 1000));
+        assert_eq!((acquired, limit.open()), (1000, 1000));
     }
 }

@@ -1,10 +1,9 @@
 //! Listening and accepting.
 //!
-//! Connections that a reactor cannot take now stay where they are, in the
-//! kernel's backlog: none is accepted only to be dropped. (Beyond a limit that reactors
-//! share, [`ConnectionLimit`](super::ConnectionLimit), they are accepted to be refused:
-//! another reactor cannot be relied on to look into this one's backlog.) What has to be known
-//! is when to try again, and that is the [`Gate`]:
+//! A reactor does not accept a connection only to drop it: while it has no room, connections
+//! stay in the kernel's backlog. (Beyond a limit that reactors share,
+//! [`ConnectionLimit`](super::ConnectionLimit), they are accepted and refused, because no
+//! other reactor serves this one's backlog.) The [`Gate`] decides when to accept again:
 //!
 //! ```text
 //!                       edge                    no room (connections_max)
@@ -12,16 +11,15 @@
 //!        ▲      accept: WouldBlock  │  ▲          a socket closes    │
 //!        └──────────────────────────┘  ├─────────────────────────────┘
 //!                                      │  a socket closes, or 100 ms
-//!               accept: other failure  ▼  have gone
+//!               accept: other failure  ▼  have passed
 //!                                  BackingOff
 //! ```
 //!
-//! "Other failure" is above all the want of descriptors or memory (`EMFILE`,
-//! `ENFILE`, `ENOBUFS`, `ENOMEM`): the connection stays in the backlog and no
-//! edge will come for it, so trying at once would spin and waiting for an edge
-//! would hang. A failure that is not known gets the same patience, which makes
-//! a list of error numbers unnecessary. Failures that belong to the one
-//! connection at the head of the backlog (it was reset meanwhile) are skipped.
+//! "Other failure" is mostly a lack of descriptors or memory (`EMFILE`, `ENFILE`, `ENOBUFS`,
+//! `ENOMEM`). The connection stays in the backlog and no edge follows for it: an immediate
+//! retry would spin, and waiting for an edge would hang. Unknown failures are treated in the
+//! same way, so no list of error numbers is needed. Failures of the one connection at the
+//! head of the backlog (it was reset meanwhile) are skipped.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -33,19 +31,19 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::time::Timestamp;
 
-/// Makes a listening socket for [`ReactorConfig`](super::ReactorConfig):
-/// non-blocking, with a backlog of 4096 connections (the kernel may cap it,
-/// Linux by `net.core.somaxconn`), and on Unix with `SO_REUSEADDR`, so that a
-/// server can start again while old connections linger. Port 0 picks a free
-/// one. Whether an IPv6 socket also serves IPv4 is left to the system.
+/// Creates a listening socket for [`ReactorConfig`](super::ReactorConfig): non-blocking, with
+/// a backlog of 4096 connections (the kernel may reduce it, Linux to `net.core.somaxconn`),
+/// and on Unix with `SO_REUSEADDR`, so that a server can restart while old connections are in
+/// TIME_WAIT. Port 0 selects a free one. The system decides whether an IPv6 socket also
+/// serves IPv4.
 ///
-/// With `reuse_port` several sockets may listen on the address, one for each
-/// worker, and the kernel spreads the connections over them.
+/// With `reuse_port` several sockets can listen on the address, one for each worker, and the
+/// kernel distributes the connections to them.
 ///
 /// # Errors
 ///
-/// What the operating system says to `socket`, `bind` and `listen`;
-/// [`ErrorKind::Unsupported`] for `reuse_port` where there is no such thing.
+/// The errors of `socket`, `bind` and `listen`; [`ErrorKind::Unsupported`] for `reuse_port`
+/// on systems without `SO_REUSEPORT`.
 ///
 /// ```
 /// let listener = yamabiko::reactor::listen("127.0.0.1:0".parse()?, true)?;
@@ -57,7 +55,7 @@ pub fn listen(address: SocketAddr, reuse_port: bool) -> io::Result<std::net::Tcp
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
-    // Elsewhere the option would let a stranger take the port over.
+    // On Windows the option would let another process take over the port.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     if reuse_port {
@@ -84,7 +82,7 @@ fn set_reuse_port(_socket: &Socket) -> io::Result<()> {
     Err(ErrorKind::Unsupported.into())
 }
 
-/// A reactor's listener and the gate before it.
+/// A reactor's listener and its gate.
 pub(super) struct Acceptor {
     listener: TcpListener,
     pub(super) gate: Gate,
@@ -103,7 +101,7 @@ impl Acceptor {
         Ok(Acceptor { listener, gate })
     }
 
-    /// The next connection, if there is one and there is room for it.
+    /// The next connection, if there is one and `room` for it.
     pub(super) fn accept(&mut self, now: Timestamp, room: bool) -> Accepted<AcceptedConnection> {
         let Acceptor { listener, gate } = self;
         gate.accept(now, room, || {
@@ -113,12 +111,12 @@ impl Acceptor {
     }
 
     pub(super) fn deregister(mut self, registry: &Registry) {
-        // It is closed in any case; then the kernel forgets it too.
+        // If this fails: closing the descriptor deregisters it as well.
         let _ = registry.deregister(&mut self.listener);
     }
 }
 
-/// A connection that a reactor has accepted and does not watch: see
+/// An accepted connection that no reactor watches yet: see
 /// [`Application::accepted`](super::Application::accepted). Dropping it closes it.
 #[derive(Debug)]
 pub struct AcceptedConnection {
@@ -126,26 +124,26 @@ pub struct AcceptedConnection {
     pub(super) peer: SocketAddr,
 }
 
-/// Whether and when to accept: see the module's text.
+/// Whether and when to accept: see the description of this file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Gate {
     /// The backlog is empty.
     AwaitingEdge,
     /// The backlog may hold connections.
     Open,
-    /// As many sockets as there may be.
+    /// The maximum number of sockets is open.
     Full,
-    /// The system has no descriptor, or some other trouble.
+    /// The system has no descriptors, or another failure occurred.
     BackingOff { until: Timestamp },
 }
 
-/// What an attempt to accept came to.
+/// The result of an attempt to accept.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Accepted<T> {
     Connection(T),
-    /// A connection that was gone before it was accepted: go on.
+    /// The connection ended before it was accepted: continue.
     Lost,
-    /// No more for now: the gate knows when to try again.
+    /// No connection now: the gate decides when to try again.
     Nothing,
 }
 
@@ -183,15 +181,15 @@ impl Gate {
         *self = Gate::BackingOff { until };
     }
 
-    /// The kernel reports a connection. A gate that is shut for another reason
-    /// stays shut: once open, it will find the connection by trying.
+    /// The kernel reports a connection. A gate that is closed for another reason stays
+    /// closed: it finds the connection by accepting once it is open.
     pub(super) fn edge(&mut self) {
         if *self == Gate::AwaitingEdge {
             *self = Gate::Open;
         }
     }
 
-    /// A socket was closed: there may be room, and a descriptor.
+    /// A socket was closed: there may be room and a descriptor now.
     pub(super) fn socket_closed(&mut self) {
         if matches!(self, Gate::Full | Gate::BackingOff { .. }) {
             *self = Gate::Open;
@@ -204,7 +202,7 @@ impl Gate {
         }
     }
 
-    /// When to look again without being told; in the past if at once.
+    /// When to accept again without an edge; in the past: immediately.
     pub(super) fn next_attempt(&self) -> Option<Timestamp> {
         match self {
             Gate::Open => Some(Timestamp(0)),
@@ -214,12 +212,12 @@ impl Gate {
     }
 }
 
-/// As long as the longest queue that Linux gives by default.
+/// The default of `net.core.somaxconn` on Linux.
 const BACKLOG: i32 = 4096;
-/// Long enough not to spin, short enough not to be noticed by a person.
+/// Long enough not to spin, short enough not to be noticed by a user.
 const BACK_OFF: Duration = Duration::from_millis(100);
-/// What `accept` says when the connection, not the listener, is at fault:
-/// Linux hands over errors that wait on the new socket.
+/// Errors of `accept` that concern the connection and not the listener: Linux returns
+/// pending errors of the new socket.
 const CONNECTION_LOST: [ErrorKind; 6] = [
     ErrorKind::ConnectionAborted,
     ErrorKind::ConnectionReset,
@@ -235,7 +233,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_000);
     const RETRY: Timestamp = Timestamp(1_100);
-    /// Not a kind of its own in `std`: found by number, as accept reports it.
+    /// `std` has no kind for it, so accept reports it by number.
     const EMFILE: i32 = 24;
 
     fn attempt(gate: &mut Gate, result: io::Result<u8>) -> Accepted<u8> {
@@ -258,12 +256,12 @@ mod tests {
     #[test]
     fn without_an_edge_nothing_is_tried() {
         let mut gate = Gate::AwaitingEdge;
-        let accepted: Accepted<u8> = gate.accept(NOW, true, || unreachable!("it is shut"));
+        let accepted: Accepted<u8> = gate.accept(NOW, true, || unreachable!("the gate is closed"));
         assert_eq!(accepted, Accepted::Nothing);
     }
 
     #[test]
-    fn a_connection_that_was_lost_does_not_stop_the_next_one() {
+    fn lost_connection_does_not_stop_the_next_one() {
         for kind in CONNECTION_LOST {
             let mut gate = Gate::Open;
             assert_eq!(attempt(&mut gate, Err(kind.into())), Accepted::Lost);
@@ -272,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn out_of_descriptors_it_waits_a_while_without_spinning() {
+    fn without_descriptors_the_gate_waits_without_spinning() {
         let mut gate = Gate::Open;
         let error = io::Error::from_raw_os_error(EMFILE);
         assert_eq!(attempt(&mut gate, Err(error)), Accepted::Nothing);
@@ -285,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn out_of_descriptors_it_tries_again_when_a_socket_closes() {
+    fn without_descriptors_the_gate_opens_when_a_socket_closes() {
         let mut gate = Gate::Open;
         gate.back_off(NOW);
         gate.socket_closed();
@@ -305,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_closes_does_not_open_a_gate_that_awaits_an_edge() {
+    fn closed_socket_does_not_open_a_gate_that_awaits_an_edge() {
         let mut gate = Gate::AwaitingEdge;
         gate.socket_closed();
         gate.advance(RETRY);

@@ -1,22 +1,22 @@
-//! The event loop: moves bytes and time, and knows nothing of what they mean.
+//! The event loop: sockets, deadlines and messages between threads, without a protocol.
 //!
-//! A [`Reactor`] is one thread's loop around `mio::Poll` (epoll, kqueue). It
-//! owns the sockets that it accepted or was handed, reads them into one shared
-//! buffer, and calls an [`Application`] with what has happened. The application
-//! answers through [`Io`]: write, close, set a deadline. Other threads speak to
-//! it through a [`Mailbox`].
+//! A [`Reactor`] is one thread's loop around `mio::Poll` (epoll, kqueue). It owns the sockets
+//! that it accepted or adopted, reads them into one shared buffer, and calls an
+//! [`Application`] for each event. The application acts through [`Io`]: write, close, set a
+//! deadline. Other threads send it messages through a [`Mailbox`].
 //!
 //! # The turn
 //!
 //! ```text
 //!   run()
 //!    │
-//!    ├─► 1  sleep     until an event, or the next deadline, or for ever;
+//!    ├─► 1  sleep     until an event or the next deadline, or without limit;
 //!    │                not at all if a socket has more to read
-//!    │      clock     read, once: it is Io::now() for the whole turn
-//!    │   2  deferred  opened()    of sockets handed in by adopt()
+//!    │      clock     read once: it is Io::now() for the whole turn
+//!    │   2  deferred  opened()    of adopted sockets
 //!    │                ended()     of writes that failed in turn_ended()
-//!    │   3  events    read edges are noted, write edges  ──► writable()
+//!    │   3  events    read edges are remembered;
+//!    │                write edges                        ──► writable()
 //!    │                a write to the waker of set_waker() ──► woken()
 //!    │   4  read      every ready socket, up to its budget ► before_read(),
 //!    │                                                       received(), ended()
@@ -30,46 +30,43 @@
 //!    └─◄── unless stop() was called
 //! ```
 //!
-//! Input comes before output: an application that only notes in steps 2 to 9
-//! what is to be written, and writes it in `turn_ended`, makes one write per
-//! socket of all that a turn has brought, the larger the busier it is.
+//! Input is processed before output. An application that collects its output in steps 2 to 9
+//! and writes it in `turn_ended` makes one write per socket for the whole batch of a turn; the
+//! batch grows with the load.
 //!
 //! # What is always true
 //!
-//! - Callbacks never nest: no method of [`Io`] calls the application. What it
-//!   has to say later waits for step 2 or 9.
-//! - For each key `opened` comes first, and after [`Io::close`] nothing comes.
-//!   A key carries a generation, so neither a late use of it nor an event of
-//!   the same batch reaches another socket in the same slot.
-//! - A socket's edges are remembered until they are used up; so it may be
-//!   paused at any moment and nothing is missed.
-//! - No socket reads more than its budget in a turn, and the others that are
-//!   ready have their turn before it reads again. Accepting is bounded too.
-//!   Those that become ready have a turn to themselves before sockets that had
-//!   more to read than their budget, but not two turns on end.
-//!   What bytes do not show of the work that they cause, the application charges
-//!   to the budget ([`Io::charge`]); when it is spent it leaves the rest of what
-//!   it was given ([`Io::leave_unread`]) and gets that first when it is the
-//!   socket's turn again.
-//! - The reactor does not sleep while it knows of work, and does not wake
-//!   without: with no deadline set, an idle one sleeps for ever.
+//! - Callbacks never nest: no method of [`Io`] calls the application. Its events are deferred
+//!   to step 2 or 9.
+//! - For each key `opened` is the first callback, and there is none after [`Io::close`]. A key
+//!   contains a generation, so neither a late use of it nor an event of the same batch reaches
+//!   another socket in the same slot.
+//! - A socket's edges are remembered until they are used up, so a socket can be paused at any
+//!   time and no event is lost.
+//! - No socket reads more than its budget in a turn, and the other ready sockets are read
+//!   before it reads again. Sockets that become ready have a turn before the sockets that had
+//!   more to read than their budget, but not two turns in succession. The number of accepted
+//!   connections in a turn is limited too.
+//! - The application charges further work to the budget ([`Io::charge`]). When the budget is
+//!   used up, it leaves the rest of its bytes ([`Io::leave_unread`]) and receives them first
+//!   when the socket is read again.
+//! - The reactor does not sleep while there is work, and does not wake up without work: an
+//!   idle reactor without deadlines sleeps without limit.
 //!
-//! # What it costs
+//! # Costs
 //!
-//! A socket is registered once, edge-triggered, for both directions: there is
-//! no `epoll_ctl` per message and, when its vectors have grown, no allocation
-//! either. A message in is a share of one `epoll_wait` and one `read`; a
-//! message out is one `send` or `writev`. An open socket takes 32 bytes here
-//! (at most 64, a test holds it to that), and no buffer. Only what
-//! [`Application::received`] leaves unread is copied: less than one read buffer
-//! for a socket, and 4 KiB at most once all of them together hold 1 MiB.
+//! A socket is registered once, edge-triggered, for both directions: a message needs no
+//! `epoll_ctl` and, when the vectors have grown, no allocation. An incoming message is a part
+//! of one `epoll_wait` and one `read`; an outgoing message is one `send` or `writev`. An open
+//! socket takes 32 bytes here (a test allows at most 64), and no buffer. Only bytes that
+//! [`Application::received`] leaves unread are copied: less than one read buffer for a socket,
+//! and at most 4 KiB when the unread bytes of all sockets exceed 1 MiB.
 //!
 //! # Where it stops
 //!
-//! Absent on purpose: output buffers (a short write is the application's, which
-//! may have a better idea than a copy), more than one deadline per socket,
-//! outgoing connections (connect, then [`Io::adopt`]), UDP, any protocol. It is
-//! for 64-bit machines.
+//! Not included: output buffers (the application keeps the rest of a partial write; it may not
+//! need a copy), more than one deadline per socket, outgoing connections (connect, then
+//! [`Io::adopt`]), UDP, and any protocol. Only 64-bit targets are supported.
 //!
 //! # Example
 //!
@@ -78,7 +75,7 @@
 //! use std::net::{SocketAddr, TcpStream};
 //! use yamabiko::reactor::{Application, End, Io, Reactor, ReactorConfig, SocketKey, listen};
 //!
-//! /// Says everything back. (A real one keeps what `write` did not take.)
+//! /// Sends everything back. (A real one keeps the rest of a partial write.)
 //! struct Echo;
 //!
 //! impl Application for Echo {
@@ -102,11 +99,11 @@
 //! let mailbox = reactor.mailbox();
 //! let thread = std::thread::spawn(move || reactor.run(&mut Echo));
 //!
-//! let mut mountain = TcpStream::connect(address)?;
-//! mountain.write_all(b"yahoo")?;
-//! let mut answer = [0; 5];
-//! mountain.read_exact(&mut answer)?;
-//! assert_eq!(&answer, b"yahoo");
+//! let mut client = TcpStream::connect(address)?;
+//! client.write_all(b"hello")?;
+//! let mut reply = [0; 5];
+//! client.read_exact(&mut reply)?;
+//! assert_eq!(&reply, b"hello");
 //!
 //! mailbox.send(())?;
 //! thread.join().unwrap()?;
@@ -130,7 +127,7 @@ use mio::{Events, Poll, Waker};
 use self::io::{Deferred, LISTENER, MAILBOX, WAKER};
 use self::listener::{Accepted, Acceptor};
 use self::socket::ReadOutcome;
-use self::unread::Remainder;
+use self::unread::UnreadRest;
 
 pub use self::io::Io;
 pub use self::limit::ConnectionLimit;
@@ -138,51 +135,50 @@ pub use self::listener::{AcceptedConnection, listen};
 pub use self::mailbox::{Full, Mailbox};
 pub use self::socket::SocketKey;
 
-/// What a [`Reactor`] calls: each method where the [turn](self#the-turn) says,
-/// on the thread of [`Reactor::run`].
+/// The callbacks of a [`Reactor`], in the order of the [turn](self#the-turn), on the thread of
+/// [`Reactor::run`].
 pub trait Application {
     /// The messages that other threads send: see [`Mailbox`].
     type Message: Send + 'static;
 
-    /// The listener has a new connection, which this reactor does not watch yet. Default:
-    /// it is returned, stays here, and [`opened`](Application::opened) follows. Where several
-    /// reactors share one listener, the application can keep it instead and send it to
-    /// another one, which takes it with [`Io::adopt_accepted`].
+    /// The listener has accepted a connection, which is not registered yet. Default: returns
+    /// it; it stays in this reactor, and [`opened`](Application::opened) follows. If several
+    /// reactors share one listener, the application can keep it instead and send it to another
+    /// reactor, which adds it with [`Io::adopt_accepted`].
     fn accepted(&mut self, connection: AcceptedConnection) -> Option<AcceptedConnection> {
         Some(connection)
     }
 
-    /// A connection was accepted, or handed in by [`Io::adopt`]. From now on
-    /// the application owes the key an [`Io::close`].
+    /// A connection was accepted, or adopted by [`Io::adopt`]. The application has to call
+    /// [`Io::close`] for it.
     fn opened(&mut self, io: &mut Io, key: SocketKey, peer: SocketAddr);
 
-    /// The socket is about to be read. If it is paused here
-    /// ([`Io::pause_reading`]), it is not: its bytes stay in the kernel.
+    /// Called before the socket is read. If the application pauses it here
+    /// ([`Io::pause_reading`]), it is not read: its bytes stay in the kernel.
     fn before_read(&mut self, _io: &mut Io, _key: SocketKey) {}
 
-    /// A connection was accepted, and [`ReactorConfig::connection_limit`] has no place for
-    /// it. Otherwise it is as one that was [`opened`](Application::opened): the application
-    /// may answer, and owes it an [`Io::close`]. Default: it is closed.
+    /// A connection was accepted beyond [`ReactorConfig::connection_limit`]. It is otherwise
+    /// like one that was [`opened`](Application::opened): the application can write to it, and
+    /// has to call [`Io::close`]. Default: closes it.
     fn refused(&mut self, io: &mut Io, key: SocketKey, _peer: SocketAddr) {
         io.close(key);
     }
 
-    /// Bytes have arrived: at least one. They lie in the reactor's shared
-    /// buffer, may be changed there, and are gone after the call, except for
-    /// those that [`Io::leave_unread`] names.
+    /// Bytes have arrived: at least one. They are in the reactor's shared buffer, may be
+    /// changed there, and are valid during the call only, except those that
+    /// [`Io::leave_unread`] keeps.
     fn received(&mut self, io: &mut Io, key: SocketKey, bytes: &mut [u8]);
 
-    /// The connection has ended, wholly or on the peer's side: see [`End`].
+    /// The connection has ended, completely or on the peer's side: see [`End`].
     fn ended(&mut self, io: &mut Io, key: SocketKey, end: End);
 
-    /// A write had been cut short, and there is room again. It may be little,
-    /// or (rarely) none.
+    /// A write was partial, and the kernel has room again: possibly little, or (rarely) none.
     fn writable(&mut self, _io: &mut Io, _key: SocketKey) {}
 
-    /// The socket's deadline ([`Io::set_deadline`]) has come. It is used up.
+    /// The socket's deadline ([`Io::set_deadline`]) has come. It is cleared.
     fn timer(&mut self, _io: &mut Io, _key: SocketKey) {}
 
-    /// The application's deadline ([`Io::set_alarm`]) has come. It is used up.
+    /// The application's deadline ([`Io::set_alarm`]) has come. It is cleared.
     fn alarm(&mut self, _io: &mut Io) {}
 
     /// A message from another thread, sent through a [`Mailbox`].
@@ -192,43 +188,39 @@ pub trait Application {
     /// [`Reactor::set_waker`].
     fn woken(&mut self, _io: &mut Io) {}
 
-    /// All of this turn's input has been handed over: the place to write.
+    /// All input of this turn has been passed to the application: time to write.
     fn turn_ended(&mut self, _io: &mut Io) {}
 }
 
-/// How a connection ended. Each is said once at most for a key, and `Eof`
-/// never after `Failed`.
+/// How a connection ended. Each is reported at most once for a key, and `Eof` never after
+/// `Failed`.
 #[derive(Debug)]
 pub enum End {
-    /// The peer has sent its last byte. It may still be listening: the socket
-    /// can be written to, until it is closed by the application or a write
-    /// fails, and then `Failed` follows.
+    /// The peer has sent its last byte. It may still read: the socket can be written until the
+    /// application closes it, or a write fails and `Failed` follows.
     Eof,
-    /// The connection broke, for example by a reset. Nothing can be done with
-    /// it any more: the reactor closes the socket when the callback returns.
+    /// The connection failed, for example by a reset. The reactor closes the socket when the
+    /// callback returns.
     Failed(std::io::Error),
 }
 
-/// The bounds of a [`Reactor`].
+/// The settings and limits of a [`Reactor`].
 #[derive(Debug)]
 pub struct ReactorConfig {
-    /// Where to accept connections; see [`listen`]. It is made non-blocking.
-    /// Default: nowhere.
+    /// The listener; see [`listen`]. It is set to non-blocking. Default: none.
     pub listener: Option<TcpListener>,
-    /// The shared read buffer, and the most that one `received` brings. Not 0.
-    /// Default 64 KiB: fewer calls for a busy socket, and still in the cache.
+    /// The size of the shared read buffer: the maximum of one `received`. Not 0. Default
+    /// 64 KiB: few calls for a busy socket, and the buffer stays in the cache.
     pub read_buffer_bytes: usize,
-    /// What one socket may read in a turn before the others have theirs, or what
-    /// the application [charges](Io::charge) it for instead. Not 0. Default
-    /// 256 KiB, four buffers.
+    /// How many bytes one socket may read in a turn before other sockets are read. What the
+    /// application [charges](Io::charge) is included. Not 0. Default 256 KiB: four buffers.
     pub read_budget_bytes: usize,
     /// How many messages may wait in the [`Mailbox`]. Default 4096.
     pub mailbox_capacity: usize,
-    /// How many sockets may be open; beyond it, connections wait in the
-    /// kernel's backlog. Default 1,048,576: often the system has fewer
-    /// descriptors to give, and then they wait as well.
+    /// Maximum number of open sockets; further connections wait in the kernel's backlog.
+    /// Default 1,048,576. Connections also wait if the system has no more descriptors.
     pub connections_max: usize,
-    /// A limit shared with other reactors; connections beyond it are accepted and
+    /// A limit that is shared with other reactors. Connections beyond it are accepted and
     /// [refused](Application::refused). Default: none.
     pub connection_limit: Option<ConnectionLimit>,
 }
@@ -252,13 +244,13 @@ impl Default for ReactorConfig {
 /// Dropping it closes its sockets, and drops the messages that wait for it.
 pub struct Reactor<M> {
     io: Io,
-    /// Watched for as long as it is here.
+    /// Registered as long as it is here.
     #[cfg(unix)]
     waker: Option<mio::net::UnixStream>,
     events: Events,
     read_buffer: Box<[u8]>,
     read_budget_bytes: usize,
-    /// The ready list while it is worked off; empty between turns.
+    /// The ready list while it is processed; empty between turns.
     reading: Vec<SocketKey>,
     mailbox: Mailbox<M>,
     messages_wait: bool,
@@ -267,13 +259,13 @@ pub struct Reactor<M> {
 }
 
 impl<M: Send + 'static> Reactor<M> {
-    /// Makes a reactor. It does nothing until it is [run](Reactor::run), but
-    /// its time starts now and messages can be sent to it.
+    /// Creates a reactor. It does nothing until it is [run](Reactor::run), but its time starts
+    /// now, and messages can be sent to it.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidInput`] if a size in `config` that must not be 0 is;
-    /// else what the system says when asked to watch things.
+    /// [`ErrorKind::InvalidInput`] if a size in `config` is 0 that must not be; otherwise the
+    /// error of a system call.
     pub fn new(config: ReactorConfig) -> std::io::Result<Reactor<M>> {
         if config.read_buffer_bytes == 0 || config.read_budget_bytes == 0 {
             return Err(ErrorKind::InvalidInput.into());
@@ -327,19 +319,19 @@ impl<M: Send + 'static> Reactor<M> {
         Ok(())
     }
 
-    /// The reactor's sockets and time, outside a turn: to adopt a first socket
-    /// or set a first alarm before it runs.
+    /// The reactor's sockets and time outside a turn: to adopt a first socket or to set a first
+    /// alarm before it runs.
     pub fn io(&mut self) -> &mut Io {
         &mut self.io
     }
 
-    /// Takes turns until the application calls [`Io::stop`]. It may be called
-    /// again after that, and goes on where it was.
+    /// Makes turns until the application calls [`Io::stop`]. It can be called again after that,
+    /// and continues.
     ///
     /// # Errors
     ///
-    /// What the system says when polling fails; no failure of a connection or
-    /// of the listener ends the loop.
+    /// The error of a failed poll. No failure of a connection or of the listener ends the
+    /// loop.
     pub fn run(&mut self, application: &mut impl Application<Message = M>) -> std::io::Result<()> {
         loop {
             self.turn(application)?;
@@ -349,8 +341,8 @@ impl<M: Send + 'static> Reactor<M> {
         }
     }
 
-    /// Takes one [turn](self#the-turn), for a caller with a loop of its own.
-    /// It sleeps as `run` would.
+    /// Makes one [turn](self#the-turn), for a caller with a loop of its own. It sleeps as `run`
+    /// does.
     ///
     /// # Errors
     ///
@@ -393,22 +385,22 @@ impl<M: Send + 'static> Reactor<M> {
         for &key in &reading {
             self.io.leave_queue(key);
             self.read(application, key);
-            // With its budget spent it has more to read: behind the others.
+            // It has used its budget and has more to read: behind the others.
             self.io.queue_again(key);
         }
         reading.clear();
         self.reading = reading;
     }
 
-    /// Reads one socket until it has no more, or its budget is spent, or the
-    /// application pauses or closes it.
+    /// Reads one socket until it has no more bytes, its budget is used up, or the application
+    /// pauses or closes it.
     #[inline(always)]
     fn read(&mut self, application: &mut impl Application<Message = M>, key: SocketKey) {
         self.io.begin_budget(self.read_budget_bytes);
         while self.io.budget() > 0 {
             application.before_read(&mut self.io, key);
-            if let Some(remainder) = self.io.take_unread(key) {
-                if self.read_again(application, key, remainder) {
+            if let Some(rest) = self.io.take_unread(key) {
+                if self.read_again(application, key, rest) {
                     continue;
                 }
                 return;
@@ -433,21 +425,21 @@ impl<M: Send + 'static> Reactor<M> {
         }
     }
 
-    /// Hands over what the application had left of an earlier read. True: all that
-    /// the budget allows is looked at now.
+    /// Passes the bytes that the application left of an earlier read. True: the application
+    /// has processed all that the budget allows.
     fn read_again(
         &mut self,
         application: &mut impl Application<Message = M>,
         key: SocketKey,
-        mut remainder: Remainder,
+        mut rest: UnreadRest,
     ) -> bool {
-        let bytes = remainder.next(self.io.budget());
+        let bytes = rest.next(self.io.budget());
         let count = bytes.len();
         self.io.begin_received(count);
         application.received(&mut self.io, key, bytes);
         let left = self.io.left_unread(count);
-        remainder.advance(count - left);
-        self.io.put_unread(key, remainder);
+        rest.advance(count - left);
+        self.io.put_unread(key, rest);
         left == 0
     }
 
@@ -469,7 +461,7 @@ impl<M: Send + 'static> Reactor<M> {
                         continue;
                     };
                     let peer = connection.peer;
-                    match self.io.take_in(connection) {
+                    match self.io.register(connection) {
                         Some(key) => self.begin(application, key, peer),
                         None => return,
                     }
@@ -480,14 +472,14 @@ impl<M: Send + 'static> Reactor<M> {
         }
     }
 
-    /// A connection is here, with a place or without.
+    /// Calls `opened`, or `refused` for a connection beyond the limit.
     fn begin(
         &mut self,
         application: &mut impl Application<Message = M>,
         key: SocketKey,
         peer: SocketAddr,
     ) {
-        match self.io.has_place(key) {
+        match self.io.is_counted(key) {
             true => application.opened(&mut self.io, key, peer),
             false => application.refused(&mut self.io, key, peer),
         }
@@ -526,7 +518,7 @@ impl<M> Drop for Reactor<M> {
     }
 }
 
-/// What one `epoll_wait` brings at most; the rest comes with the next.
+/// Maximum number of events of one `epoll_wait`; further ones follow with the next.
 const EVENTS_PER_TURN_MAX: usize = 1024;
-/// So that a flood of connections does not keep the open ones waiting.
+/// A limit, so that many new connections do not delay the open ones.
 const ACCEPTS_PER_TURN_MAX: usize = 64;

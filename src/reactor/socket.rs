@@ -1,37 +1,35 @@
-//! One socket's state, and the slab in which a reactor keeps them all.
+//! One socket's state, and the slab with all sockets of a reactor.
 //!
 //! # A socket
 //!
-//! The kernel reports *edges*: "there is something to read now", once, and
-//! nothing again until all of it has been read. What an edge said must
-//! therefore be remembered until it has been used up, and that is most of what
-//! is here:
+//! The kernel reports *edges*: it reports once that there are bytes to read, and not again
+//! until all of them have been read. So an edge must be remembered until it is used up. Most
+//! of the state serves this:
 //!
-//! | flag | raised by | lowered by |
+//! | flag | set by | cleared by |
 //! |---|---|---|
-//! | `readable` | a read edge | a read that finds no more |
-//! | `read_closed` | an edge that announces the end | never: the end stays |
-//! | `write_blocked` | a write that finds no room | a write edge |
-//! | `unread` | a read of which the application leaves some | when that is used up |
+//! | `readable` | a read edge | a read that finds no more bytes |
+//! | `read_closed` | an edge that announces the end | never |
+//! | `write_blocked` | a write that the kernel did not accept | a write edge |
+//! | `unread` | the application, which left a part of a read | when that part is used up |
 //! | `paused` | the application | the application |
-//! | `queued` | joining the ready list | leaving it |
+//! | `queued` | entering the ready list | leaving it |
 //!
 //! ```text
-//!            read gives 0                 write fails
+//!            read returns 0               write fails
 //!   Open ───────────────────► PeerEnded ──────────────► Broken
 //!     └────────── read or write fails ──────────────────►
 //! ```
 //!
 //! # The slab
 //!
-//! A vector of slots and, through the free ones, a list. A key is the slot's
-//! index and its *generation*, which goes up each time that the slot is
-//! emptied: a key that outlived its socket finds nothing, never a stranger.
-//! The key is what the kernel hands back with an event, so the same holds for
-//! an event that outlived its socket.
+//! A vector of slots; the free slots form a list. A key is the slot's index and its
+//! *generation*, which is incremented each time the slot is emptied: a key of a closed socket
+//! finds no socket, and never another one. The kernel returns the key with an event, so the
+//! same holds for a late event of a closed socket.
 //!
-//! Cost per socket: a slot of 16 bytes (32 in a debug build, where mio carries
-//! a check along) and 16 in the timer wheel; a test holds both to 64 bytes.
+//! Cost per socket: a slot of 16 bytes (32 in a debug build, where mio adds a check) and 16
+//! in the timer wheel; a test limits the sum to 64 bytes.
 
 use std::io;
 use std::net::Shutdown;
@@ -41,30 +39,29 @@ use mio::net::TcpStream;
 
 use super::calls::receive;
 
-/// Names one socket of one reactor: index and generation. A key whose socket is
-/// closed names nothing; to use it is harmless, and it is not used again before
-/// its slot has been through 2^32 sockets.
+/// Names one socket of one reactor: index and generation. The key of a closed socket names
+/// no socket, and using it has no effect. It is not used again before its slot has had 2^32
+/// sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SocketKey(u64);
 
 impl SocketKey {
-    /// The key as a number, for places that keep numbers.
+    /// The key as a number, for code that stores numbers.
     #[must_use]
     pub const fn to_bits(self) -> u64 {
         self.0
     }
 
-    /// The key that [`to_bits`](SocketKey::to_bits) gave. Any other number
-    /// makes a key that most likely names nothing.
+    /// The key that [`to_bits`](SocketKey::to_bits) returned. Any other number gives a key
+    /// that most likely names no socket.
     #[must_use]
     pub const fn from_bits(bits: u64) -> SocketKey {
         SocketKey(bits)
     }
 
-    /// Small and dense: the lowest free one is not promised, but none is larger
-    /// than the most sockets that were ever open together. Two sockets that are
-    /// open have different indices, so a table by index needs no hashing; a
-    /// socket that was closed may have had the same one.
+    /// A small, dense number: less than the largest number of sockets that were open at the
+    /// same time. Open sockets have different indices, so a table by index needs no hashing;
+    /// a closed socket may have had the same index.
     #[must_use]
     pub const fn index(self) -> usize {
         self.slot() as usize
@@ -82,7 +79,7 @@ impl SocketKey {
         SocketKey((generation as u64) << u32::BITS | slot as u64)
     }
 
-    /// A token is as wide as a key: see the assertion at the end of this file.
+    /// A token has the width of a key: see the assertion at the end of this file.
     pub(super) const fn from_token(token: mio::Token) -> SocketKey {
         SocketKey(token.0 as u64)
     }
@@ -92,7 +89,7 @@ impl SocketKey {
     }
 }
 
-/// An open socket and what its edges have said.
+/// An open socket and its remembered edges.
 pub(super) struct Socket {
     stream: TcpStream,
     life: Life,
@@ -102,33 +99,33 @@ pub(super) struct Socket {
     read_closed: bool,
     write_blocked: bool,
     queued: bool,
-    /// Whether it counts among those that a limit allows.
-    has_place: bool,
+    /// Whether the [`ConnectionLimit`](super::ConnectionLimit) counts it.
+    counted: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Life {
     Open,
-    /// The peer has sent its last byte; it can still be written to.
+    /// The peer has sent its last byte; writing is possible.
     PeerEnded,
     Broken,
 }
 
-/// What a read came to.
+/// The result of a read.
 pub(super) enum ReadOutcome {
     /// So many bytes, at least one.
     Bytes(usize),
-    /// Nothing now: all is read, or the socket is paused, ended or broken.
+    /// Nothing now: all bytes are read, or the socket is paused, ended or broken.
     Nothing,
-    /// The peer has sent its last byte. Said once.
+    /// The peer has sent its last byte. Reported once.
     Ended,
     Failed(io::Error),
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, has_place: bool) -> Socket {
+    pub(super) fn new(stream: TcpStream, counted: bool) -> Socket {
         Socket {
-            has_place,
+            counted,
             stream,
             life: Life::Open,
             paused: false,
@@ -140,15 +137,15 @@ impl Socket {
         }
     }
 
-    pub(super) fn has_place(&self) -> bool {
-        self.has_place
+    pub(super) fn counted(&self) -> bool {
+        self.counted
     }
 
     pub(super) fn stream_mut(&mut self) -> &mut TcpStream {
         &mut self.stream
     }
 
-    /// Remembers what an event says. True: a writer that was blocked may go on.
+    /// Remembers the edges of an event. True: a blocked writer can continue.
     pub(super) fn take_edges(&mut self, event: &Event) -> bool {
         let closed = event.is_read_closed() || event.is_error();
         self.read_closed |= closed;
@@ -159,8 +156,7 @@ impl Socket {
         was_blocked
     }
 
-    /// Whether a read is due: an edge or an earlier read is not used up, and nobody
-    /// minds.
+    /// Readable, not paused, and open.
     #[inline]
     pub(super) fn wants_read(&self) -> bool {
         (self.readable || self.unread) && !self.paused && self.life == Life::Open
@@ -174,7 +170,8 @@ impl Socket {
         self.paused = paused;
     }
 
-    /// True: it was not in the ready list, wants to be, and now is.
+    /// Whether the socket has to be added to the ready list: it wants to be read, and is not
+    /// in the list.
     pub(super) fn enter_queue(&mut self) -> bool {
         let enters = self.wants_read() && !self.queued;
         self.queued |= enters;
@@ -187,10 +184,10 @@ impl Socket {
 
     /// One read into `buffer`, which is not empty.
     ///
-    /// Fewer bytes than there was room for means that the kernel has no more,
-    /// and the read that would only say so is saved: half of the read calls of
-    /// a server with small messages. When the end has been announced it is
-    /// behind those bytes, and there will be no further edge: then read on.
+    /// If fewer bytes arrive than the buffer can hold, the kernel has no more. This saves a
+    /// read that would only report `WouldBlock`: half of the read calls of a server with
+    /// small messages. If the end has been announced, it follows these bytes without another
+    /// edge: then reading continues.
     #[inline(always)]
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> ReadOutcome {
         if !self.wants_read() {
@@ -217,13 +214,12 @@ impl Socket {
         }
     }
 
-    /// Writes until `total` bytes are out or the kernel takes no more; `write`
-    /// is given the stream and how many are out already. Returns how many the
-    /// kernel took, and the failure that ended it, if one did: it is the
-    /// socket's last.
+    /// Writes until `total` bytes are written or the kernel accepts no more. `write` is given
+    /// the stream and the number of bytes written so far. Returns how many bytes the kernel
+    /// accepted, and the failure, if one occurred; the socket is broken then.
     ///
-    /// A socket that is blocked is not tried before its edge has come: a slow
-    /// reader costs no system calls.
+    /// A blocked socket is not written before its write edge: a slow reader costs no system
+    /// calls.
     #[inline(always)]
     pub(super) fn write(
         &mut self,
@@ -253,8 +249,7 @@ impl Socket {
         error
     }
 
-    /// A socket that can no longer be shut down has nothing to say to its peer
-    /// either; its end shows where it is read or written.
+    /// An error is ignored: the connection has ended, which the next read or write reports.
     pub(super) fn shutdown_write(&mut self) {
         let _ = self.stream.shutdown(Shutdown::Write);
     }
@@ -367,14 +362,14 @@ fn retry_interrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T
     }
 }
 
-/// The most sockets of one reactor, so that an index, the timer wheel's place
-/// for it, and the reactor's own three tokens are all different `u32`s.
+/// The maximum number of sockets of one reactor: an index, its node in the timer wheel, and
+/// the reactor's own three tokens are all different `u32`s.
 pub(super) const SOCKETS_MAX: usize = (u32::MAX - 1024) as usize;
 const NO_SLOT: u32 = u32::MAX;
 const _: () = assert!(super::wheel::FIRST_SOCKET < 1024);
 
-/// True where the kernel itself keeps track of edges. Elsewhere mio imitates
-/// edges, and renews one only when a call has said `WouldBlock`.
+/// True where the kernel itself tracks edges. Elsewhere mio emulates them, and renews an edge
+/// only after a call has returned `WouldBlock`.
 const SHORT_READ_MEANS_DRAINED: bool = cfg!(any(
     target_os = "linux",
     target_os = "android",
@@ -385,10 +380,10 @@ const SHORT_READ_MEANS_DRAINED: bool = cfg!(any(
     target_os = "dragonfly",
 ));
 
-// A key must fit into what the kernel hands back with an event.
+// A key must fit into the token that the kernel returns with an event.
 const _: () = assert!(
     usize::BITS == u64::BITS,
-    "the reactor is for 64-bit machines"
+    "the reactor supports 64-bit targets only"
 );
 
 #[cfg(test)]
@@ -407,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_takes_at_most_64_bytes_with_its_place_in_the_wheel() {
+    fn socket_takes_at_most_64_bytes_with_its_node_in_the_wheel() {
         assert!(size_of::<Slot>() + super::super::wheel::BYTES_PER_SOCKET <= 64);
         if cfg!(not(debug_assertions)) {
             assert_eq!(size_of::<Slot>(), 16);
@@ -415,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_that_is_used_again_has_another_key() {
+    fn reused_slot_has_another_key() {
         let mut slab = Slab::new();
         let first = slab.next_key();
         slab.insert(pair().0);
@@ -458,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_survives_being_a_number_and_a_token() {
+    fn key_is_the_same_after_conversion_to_a_number_and_a_token() {
         let key = SocketKey::new(7, 0x89AB_CDEF);
         assert_eq!(key.to_bits(), 0x89AB_CDEF_0000_0007);
         assert_eq!(SocketKey::from_bits(key.to_bits()), key);
@@ -467,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_from_nowhere_names_nothing() {
+    fn invented_key_names_no_socket() {
         let mut slab = Slab::new();
         for bits in [0, 1, u64::from(u32::MAX), u64::MAX] {
             assert!(slab.remove(SocketKey::from_bits(bits)).is_none());
@@ -476,14 +471,14 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_without_an_edge_is_not_read() {
+    fn socket_without_an_edge_is_not_read() {
         let (mut socket, peer) = pair();
         assert!(!socket.wants_read());
         drop(peer);
         assert!(matches!(socket.read(&mut [0; 8]), ReadOutcome::Nothing));
     }
 
-    /// A socket whose edge has come, with `bytes` and then the end to read.
+    /// A socket with a read edge, with `bytes` and then the end to read.
     fn ended_after(bytes: &[u8]) -> Socket {
         let (mut socket, mut peer) = pair();
         peer.write_all(bytes).unwrap();
@@ -492,7 +487,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_read_uses_the_edge_up_and_a_full_one_does_not() {
+    fn short_read_uses_up_the_edge_and_a_full_one_does_not() {
         let mut socket = ended_after(b"12345678");
         assert!(matches!(socket.read(&mut [0; 5]), ReadOutcome::Bytes(5)));
         assert!(socket.wants_read());
@@ -501,7 +496,7 @@ mod tests {
     }
 
     #[test]
-    fn an_announced_end_is_read_although_the_read_before_it_was_short() {
+    fn announced_end_is_read_after_a_short_read() {
         let mut socket = ended_after(b"1234");
         socket.read_closed = true;
         assert!(matches!(socket.read(&mut [0; 5]), ReadOutcome::Bytes(4)));
@@ -510,7 +505,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_stands_in_the_ready_list_once() {
+    fn socket_is_in_the_ready_list_once() {
         let mut socket = ended_after(b"");
         assert!(socket.enter_queue());
         assert!(!socket.enter_queue());
@@ -522,7 +517,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupted_call_is_made_again() {
+    fn interrupted_call_is_repeated() {
         let mut calls = 0;
         let result = retry_interrupted(|| {
             calls += 1;
@@ -535,10 +530,10 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupted_write_goes_on_and_a_write_of_nothing_breaks_the_socket() {
+    fn interrupted_write_continues_and_a_write_of_0_bytes_breaks_the_socket() {
         let (mut socket, _peer) = pair();
-        let mut answers = vec![Ok(0), Ok(3), Err(io::ErrorKind::Interrupted.into()), Ok(2)];
-        let (written, failure) = socket.write(10, |_, _| answers.pop().unwrap());
+        let mut results = vec![Ok(0), Ok(3), Err(io::ErrorKind::Interrupted.into()), Ok(2)];
+        let (written, failure) = socket.write(10, |_, _| results.pop().unwrap());
         assert_eq!(written, 5);
         assert_eq!(failure.unwrap().kind(), io::ErrorKind::WriteZero);
         let (written, failure) = socket.write(10, |_, _| unreachable!("it is broken"));
@@ -546,10 +541,10 @@ mod tests {
     }
 
     #[test]
-    fn a_blocked_socket_is_not_tried_again_before_its_edge() {
+    fn blocked_socket_is_not_written_before_its_edge() {
         let (mut socket, _peer) = pair();
-        let mut answers = vec![Err(io::ErrorKind::WouldBlock.into()), Ok(4)];
-        let (written, failure) = socket.write(10, |_, _| answers.pop().unwrap());
+        let mut results = vec![Err(io::ErrorKind::WouldBlock.into()), Ok(4)];
+        let (written, failure) = socket.write(10, |_, _| results.pop().unwrap());
         assert!(written == 4 && failure.is_none());
         let (written, failure) = socket.write(10, |_, _| unreachable!("it is blocked"));
         assert!(written == 0 && failure.is_none());

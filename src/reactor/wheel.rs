@@ -1,58 +1,57 @@
 //! The timer wheel: one deadline per socket, set and cleared in O(1).
 //!
-//! A server's deadlines are nearly all moved or cleared before they come (each
-//! message that arrives puts off the idle timeout), so what counts is the price of
-//! `set` and `clear`: here a few stores, no search and no heap entry.
+//! Nearly all deadlines of a server are moved or cleared before they are due (each message
+//! that arrives postpones the idle timeout). So the cost of `set` and `clear` matters: here a
+//! few stores, no search and no heap entry.
 //!
 //! ```text
 //!   level 0   64 buckets of 1 ms      │ the next 64 ms
 //!   level 1   64 buckets of 64 ms     │ the next 4 s
 //!   level 2   64 buckets of 4,096 ms  │ the next 4 minutes
 //!   …
-//!   level 10  16 buckets              │ up to the last u64: no deadline is too far
+//!   level 10  16 buckets              │ up to u64::MAX: every deadline fits
 //! ```
 //!
-//! Read the time that has elapsed and a deadline as numbers of eleven digits in
-//! base 64. The highest digit in which they differ is the deadline's level, and
-//! the deadline's digit there is its bucket:
+//! Write the elapsed time and a deadline as numbers of eleven digits in base 64. The highest
+//! digit in which they differ gives the deadline's level, and the deadline's digit at this
+//! position gives its bucket:
 //!
 //! ```text
 //!   elapsed   0 0 0 0 0 0 0 0  3 17 60
 //!   deadline  0 0 0 0 0 0 0 0  3 25  2    level 1, bucket 25
 //! ```
 //!
-//! When time reaches the first millisecond of a bucket, its deadlines move to
-//! lower levels, and from level 0 to the list of those that are due. So each
-//! deadline is moved at most eleven times (three times, if it is 25 s away),
-//! and it is always true that
+//! When time reaches the first millisecond of a bucket, its deadlines move to lower levels,
+//! and from level 0 to the list of due deadlines. So each deadline is moved at most eleven
+//! times (three times if it is 25 s away). It is always true that
 //!
-//! - a linked deadline lies in the bucket that the rule above names, whatever
-//!   has elapsed since it was set; or in the due list once it has come;
-//! - every bucket in use lies ahead of the elapsed time, hence the earliest one
-//!   is the lowest used bucket of the lowest used level: two `trailing_zeros`;
-//! - deadlines of the same millisecond come in the order in which they were set.
+//! - a linked deadline is in the bucket that the rule above gives, whatever time has elapsed
+//!   since it was set, or in the due list when it has come;
+//! - every bucket in use is ahead of the elapsed time, so the earliest one is the lowest used
+//!   bucket of the lowest used level: two `trailing_zeros`;
+//! - deadlines of the same millisecond are due in the order in which they were set.
 //!
-//! A bucket is a circular list through an array of nodes: the first nodes are
-//! the buckets' own ends, and behind them each socket has one, at its index.
-//! A node is in one list at most and knows its neighbours, so taking it out
-//! needs neither its bucket nor a special case.
+//! A bucket is a circular list through an array of nodes: the first nodes are the ends of the
+//! buckets; after them each socket has one node, at its index. A node is in at most one list
+//! and knows its neighbours, so it can be removed without its bucket and without special
+//! cases.
 //!
-//! Cost: 16 bytes per socket, 11 KiB per wheel. There is no thread here, and
-//! the clock is never read: time is an argument.
+//! Cost: 16 bytes per socket, 11 KiB per wheel. There is no thread here and no clock: the
+//! time is an argument.
 
 use crate::time::Timestamp;
 
-/// One deadline per socket index. See the module's text.
+/// One deadline per socket index: see the description of this file.
 pub(super) struct Wheel {
-    /// The ends of the buckets' lists, of the due list, then a node per socket.
+    /// The ends of the buckets' lists and of the due list, then a node per socket.
     nodes: Vec<Node>,
     /// Bit `b` of `used[l]`: bucket `b` of level `l` is not empty.
     used: [u64; LEVELS],
-    /// Every deadline up to here is in the due list, none after it.
+    /// Every deadline up to this time is in the due list, and no later one.
     elapsed: u64,
 }
 
-/// A place in a circular list. Alone, it is its own neighbour.
+/// A node of a circular list. A node that is in no list is its own neighbour.
 #[derive(Clone, Copy)]
 struct Node {
     at: u64,
@@ -63,15 +62,15 @@ struct Node {
 impl Wheel {
     pub(super) fn new() -> Wheel {
         Wheel {
-            nodes: (0..FIRST_SOCKET).map(Node::alone).collect(),
+            nodes: (0..FIRST_SOCKET).map(Node::unlinked).collect(),
             used: [0; LEVELS],
             elapsed: 0,
         }
     }
 
-    /// Sets the socket's deadline, in place of any that it had. One that is not
-    /// in the future comes with the next millisecond: so what is set while the
-    /// due ones are worked off does not prolong that work.
+    /// Sets the socket's deadline and replaces an earlier one. A deadline that is not in the
+    /// future is due at the next millisecond: so a deadline that is set while the due ones are
+    /// processed does not prolong this processing.
     pub(super) fn set(&mut self, index: u32, at: Timestamp) {
         let node = FIRST_SOCKET + index;
         self.make_room_for(node);
@@ -80,7 +79,7 @@ impl Wheel {
         self.link(node);
     }
 
-    /// Takes the socket's deadline away, if it has one, due or not.
+    /// Removes the socket's deadline, if it has one, due or not.
     pub(super) fn clear(&mut self, index: u32) {
         let node = FIRST_SOCKET + index;
         if (node as usize) < self.nodes.len() {
@@ -88,7 +87,7 @@ impl Wheel {
         }
     }
 
-    /// Time has come to `now`: moves what has come to the due list.
+    /// The time is `now`: moves the deadlines that have come to the due list.
     pub(super) fn advance(&mut self, now: Timestamp) {
         while let Some((bucket, start)) = self.earliest() {
             if start > now.0 {
@@ -100,17 +99,16 @@ impl Wheel {
         self.elapsed = self.elapsed.max(now.0);
     }
 
-    /// Takes the next due deadline and gives the index of its socket: in the
-    /// order of time, and of setting within a millisecond.
+    /// Removes the next due deadline and returns the index of its socket: in the order of
+    /// time, and within a millisecond in the order of setting.
     pub(super) fn pop_due(&mut self) -> Option<u32> {
         let node = self.nodes[DUE as usize].next;
         self.unlink(node);
         node.checked_sub(FIRST_SOCKET)
     }
 
-    /// When `advance` has work again: never after the earliest deadline, and at
-    /// that deadline exactly when it is less than 64 ms away (before that, where
-    /// its bucket begins). `None`: there is no deadline at all.
+    /// When `advance` has to be called: at the earliest deadline if it is less than 64 ms
+    /// away, otherwise at the beginning of its bucket. `None`: there is no deadline.
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
         if self.nodes[DUE as usize].next != DUE {
             return Some(Timestamp(self.elapsed));
@@ -130,9 +128,9 @@ impl Wheel {
         Some((bucket, above | (u64::from(digit) << shift)))
     }
 
-    /// Empties a bucket that time has reached, in order. Each of its deadlines
-    /// now shares one more digit with the elapsed time: it goes to a lower level
-    /// or is due, and never back into this bucket.
+    /// Empties a bucket that time has reached, in order. Each of its deadlines now shares one
+    /// more digit with the elapsed time: it moves to a lower level or is due, and never back
+    /// into this bucket.
     fn redistribute(&mut self, bucket: u32) {
         loop {
             let node = self.nodes[bucket as usize].next;
@@ -144,7 +142,7 @@ impl Wheel {
         }
     }
 
-    /// Where a deadline belongs: see the module's text.
+    /// The bucket of a deadline: see the description of this file.
     fn bucket_of(&self, at: u64) -> u32 {
         if at <= self.elapsed {
             return DUE;
@@ -155,7 +153,7 @@ impl Wheel {
         level * BUCKETS_PER_LEVEL + digit as u32
     }
 
-    /// Puts a lone node last in the list where its deadline belongs.
+    /// Appends a node that is in no list to the list of its deadline.
     fn link(&mut self, node: u32) {
         let end = self.bucket_of(self.nodes[node as usize].at);
         let last = self.nodes[end as usize].previous;
@@ -168,29 +166,29 @@ impl Wheel {
         }
     }
 
-    /// Takes a node out of its list; a lone node stays as it is.
+    /// Removes a node from its list, if it is in one.
     fn unlink(&mut self, node: u32) {
         let Node { previous, next, .. } = self.nodes[node as usize];
         self.nodes[previous as usize].next = next;
         self.nodes[next as usize].previous = previous;
         self.nodes[node as usize].previous = node;
         self.nodes[node as usize].next = node;
-        // Both neighbours are one: it was the last, and this is its bucket's end.
+        // Both neighbours are the same node: the list's end, and the list is now empty.
         if previous == next && next < DUE {
             self.used[(next / BUCKETS_PER_LEVEL) as usize] &= !(1 << (next % BUCKETS_PER_LEVEL));
         }
     }
 
-    /// Node numbers stay below 2^32 as `node` does: nothing is truncated.
+    /// Node numbers stay below 2^32, as `node` does: nothing is truncated.
     fn make_room_for(&mut self, node: u32) {
         while self.nodes.len() <= node as usize {
-            self.nodes.push(Node::alone(self.nodes.len() as u32));
+            self.nodes.push(Node::unlinked(self.nodes.len() as u32));
         }
     }
 }
 
 impl Node {
-    fn alone(node: u32) -> Node {
+    fn unlinked(node: u32) -> Node {
         Node {
             at: 0,
             previous: node,
@@ -199,17 +197,18 @@ impl Node {
     }
 }
 
-/// What a socket takes here.
+/// The memory of one socket's deadline.
 #[cfg(test)]
 pub(super) const BYTES_PER_SOCKET: usize = size_of::<Node>();
 
-/// The nodes before the sockets' own; indices stay so far below 2^32.
+/// The number of nodes before those of the sockets. Socket indices are so much less than
+/// 2^32.
 pub(super) const FIRST_SOCKET: u32 = DUE + 1;
 
 const DIGIT_BITS: u32 = 6;
 const BUCKETS_PER_LEVEL: u32 = 1 << DIGIT_BITS;
 const LEVELS: usize = u64::BITS.div_ceil(DIGIT_BITS) as usize;
-/// The end of the due list, behind the ends of all buckets.
+/// The end of the due list, after the ends of all buckets.
 const DUE: u32 = LEVELS as u32 * BUCKETS_PER_LEVEL;
 
 #[cfg(test)]
@@ -231,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn deadlines_come_in_the_order_of_time_and_not_before() {
+    fn deadlines_are_due_in_the_order_of_time_and_not_early() {
         let mut wheel = Wheel::new();
         wheel.set(0, Timestamp(30));
         wheel.set(1, Timestamp(10));
@@ -243,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn deadlines_of_one_millisecond_come_in_the_order_of_setting() {
+    fn deadlines_of_one_millisecond_are_due_in_the_order_of_setting() {
         let mut wheel = Wheel::new();
         for index in [5, 3, 4] {
             wheel.set(index, Timestamp(5_000));
@@ -254,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_set_again_is_moved() {
+    fn deadline_set_again_is_moved() {
         let mut wheel = Wheel::new();
         wheel.set(7, Timestamp(10));
         wheel.set(7, Timestamp(100_000));
@@ -265,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cleared_deadline_does_not_come_even_when_it_was_due() {
+    fn cleared_deadline_is_not_returned_even_if_it_was_due() {
         let mut wheel = Wheel::new();
         wheel.clear(9);
         wheel.set(0, Timestamp(10));
@@ -279,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_past_deadline_comes_with_the_next_millisecond_and_not_in_this_round() {
+    fn past_deadline_is_due_at_the_next_millisecond() {
         let mut wheel = Wheel::new();
         wheel.advance(Timestamp(100));
         wheel.set(0, Timestamp(0));
@@ -290,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn far_deadlines_come_on_their_millisecond_after_many_rounds() {
+    fn far_deadlines_are_due_at_their_millisecond() {
         let mut wheel = Wheel::new();
         let deadlines: Vec<u64> = (0..63).map(|bit| (1 << bit) + 5).collect();
         for (index, &at) in deadlines.iter().enumerate() {
@@ -303,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_time_is_a_deadline_like_any_other() {
+    fn last_u64_is_a_deadline_like_any_other() {
         let mut wheel = Wheel::new();
         wheel.set(0, Timestamp(u64::MAX));
         assert_eq!(due_at(&mut wheel, u64::MAX - 1), NONE);
@@ -313,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn sleeping_until_next_deadline_wakes_a_few_times_for_a_far_one() {
+    fn far_deadline_needs_at_most_three_wakes() {
         let mut wheel = Wheel::new();
         wheel.advance(Timestamp(777));
         wheel.set(0, Timestamp(25_777));
@@ -330,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands_of_deadlines_come_each_once() {
+    fn each_of_20_000_deadlines_is_due_once() {
         const SOCKETS: u32 = 20_000;
         let mut wheel = Wheel::new();
         for index in 0..SOCKETS {
@@ -354,7 +353,7 @@ mod tests {
         Advance { by: u64 },
     }
 
-    /// Spans of every magnitude, many of them at the borders of the buckets.
+    /// Times of every magnitude, many of them at the bounds of the buckets.
     fn span() -> impl Strategy<Value = u64> {
         prop_oneof![
             0..70_u64,
@@ -372,7 +371,7 @@ mod tests {
         ]
     }
 
-    /// The obvious timer: a sorted map from (deadline, order of setting).
+    /// The reference: a sorted map from (deadline, order of setting).
     #[derive(Default)]
     struct Model {
         deadlines: BTreeMap<(u64, u64), u32>,
@@ -400,7 +399,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_wheel_does_as_a_sorted_map(steps in vec(step(), 1..200), start in span()) {
+        fn wheel_behaves_as_a_sorted_map(steps in vec(step(), 1..200), start in span()) {
             let mut wheel = Wheel::new();
             let mut model = Model::default();
             let mut now = start;
