@@ -1,10 +1,10 @@
-//! Ctrl-C and Ctrl-Break on Windows: the first asks, the second insists. The part of
-//! `signals.rs` that a console has.
+//! Ctrl-C and Ctrl-Break on Windows: the first one ends the program gracefully, the second
+//! one at once. On Unix, `signals.rs` has this part.
 //!
 //! | event | first | after another one |
 //! |---|---|---|
-//! | Ctrl-C, Ctrl-Break | asks for a graceful end | ends the process at once, with 130 |
-//! | the console window closes, the user logs off, Windows shuts down | the same; but Windows ends the process as soon as it has been told, mostly before it is done | |
+//! | Ctrl-C, Ctrl-Break | graceful end | the process ends at once, with 130 |
+//! | the console window closes, the user logs off, Windows shuts down | the same; but Windows ends the process as soon as it has been notified, usually before the end is complete | |
 
 use std::process;
 use std::thread;
@@ -13,15 +13,15 @@ use yamabiko::server::{Handler, Server};
 
 use super::output::INTERRUPTED;
 
-/// From now on the first event calls `stop`, and a later one ends the process at once.
+/// The first event calls `stop`; a later one ends the process at once.
 ///
 /// # Errors
-/// The operating system's, in words.
+/// The error of the operating system, as text.
 pub(super) fn on_first(stop: impl FnOnce() + Send + 'static) -> Result<(), String> {
     let mut stop = Some(stop);
     // Called on a thread that waits for the events.
     let handle = move || match stop.take() {
-        // On a thread of its own: it may take its time.
+        // On its own thread, because `stop` may take long.
         Some(stop) => drop(thread::spawn(stop)),
         None => process::exit(INTERRUPTED),
     };
@@ -31,7 +31,7 @@ pub(super) fn on_first(stop: impl FnOnce() + Send + 'static) -> Result<(), Strin
 /// The same for a server, which these events end gracefully.
 ///
 /// # Errors
-/// The operating system's, in words.
+/// The error of the operating system, as text.
 pub(super) fn shut_down_on_first(server: &mut Server<impl Handler>) -> Result<(), String> {
     let handle = server.handle();
     on_first(move || handle.shutdown())

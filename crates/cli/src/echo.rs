@@ -1,5 +1,4 @@
-//! `yamabiko echo`: sends every message back, for conformance suites and load
-//! tests.
+//! `yamabiko echo`: a server that sends every message back, for test suites and load tests.
 
 use yamabiko::server::{Admission, Config, Context, Handler, Message, Origins, Refusal, Upgrade};
 use yamabiko::websocket::Limits;
@@ -30,7 +29,7 @@ pub(super) fn configure(settings: ServerSettings) -> Config {
     config
 }
 
-/// Messages of 16 MiB, which the Autobahn suite sends and wants back.
+/// Messages of up to 16 MiB: the Autobahn suite sends them.
 pub(super) fn defaults() -> Config {
     Config {
         listen: ([127, 0, 0, 1], 9001).into(),
@@ -53,8 +52,7 @@ impl Handler for Echo {
     }
 
     fn message(&self, _session: &mut (), message: Message<'_>, context: &mut Context<'_>) {
-        // An error says that this client is closing, or reads too slowly; the
-        // server sees to that.
+        // An error: the client is closing, or reads too slowly. The server acts on both.
         let _ = context.send(message);
     }
 }

@@ -7,18 +7,24 @@ use std::path::Path;
 use clap_complete::Shell;
 
 use super::arguments;
-use super::output::{say, words};
+use super::output::{in_sentence, print};
 
 /// Prints the completions for this shell.
 pub(super) fn completions(shell: Shell) -> Result<(), String> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut arguments::command(), "yamabiko", &mut script);
-    say(&String::from_utf8_lossy(&script))
+    print(&String::from_utf8_lossy(&script))
 }
 
 /// Writes a page for the program and one for each command.
 pub(super) fn manual(directory: &Path) -> Result<(), String> {
     fs::create_dir_all(directory)
         .and_then(|()| clap_mangen::generate_to(arguments::command(), directory))
-        .map_err(|error| format!("cannot write to {}: {}", directory.display(), words(&error)))
+        .map_err(|error| {
+            format!(
+                "cannot write to {}: {}",
+                directory.display(),
+                in_sentence(&error)
+            )
+        })
 }

@@ -31,20 +31,20 @@ use std::process::ExitCode;
 use arguments::{Command, Stop};
 #[cfg(windows)]
 use console as signals;
-use output::{Failure, NAME_AND_VERSION, complain, say};
+use output::{Failure, NAME_AND_VERSION, print, report_error};
 
 fn main() -> ExitCode {
     // The first argument is the program's own name.
     let done = match arguments::parse(env::args_os().skip(1)) {
         Ok(command) => obey(command),
-        Err(Stop::Help(text)) => say(&text).map_err(Failure::from),
-        Err(Stop::Version) => say(&format!("{NAME_AND_VERSION}\n")).map_err(Failure::from),
+        Err(Stop::Help(text)) => print(&text).map_err(Failure::from),
+        Err(Stop::Version) => print(&format!("{NAME_AND_VERSION}\n")).map_err(Failure::from),
         Err(Stop::Usage(message)) => Err(Failure::Usage(message)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            complain(failure.message());
+            report_error(failure.message());
             ExitCode::from(failure.exit_status())
         }
     }

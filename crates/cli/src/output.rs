@@ -1,9 +1,9 @@
-//! What the program prints, and how errors of the system read in it.
+//! Output of the program, and errors of the operating system in its sentences.
 
 use std::error::Error;
 use std::io::{self, Write};
 
-/// The first words of the program's own line.
+/// Name and version, as the program prints them.
 pub(crate) const NAME_AND_VERSION: &str = concat!("yamabiko ", env!("CARGO_PKG_VERSION"));
 
 /// The exit status after a second signal: 128 and the number of SIGINT, as shells have it.
@@ -37,8 +37,8 @@ impl From<String> for Failure {
     }
 }
 
-/// Prints to standard output. That nobody reads it (`| head`) is no failure.
-pub(crate) fn say(text: &str) -> Result<(), String> {
+/// Prints to standard output. A reader that has gone (`| head`) is no failure.
+pub(crate) fn print(text: &str) -> Result<(), String> {
     let mut output = io::stdout().lock();
     match output
         .write_all(text.as_bytes())
@@ -46,25 +46,24 @@ pub(crate) fn say(text: &str) -> Result<(), String> {
     {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!(
             "cannot write to standard output: {}",
-            words(&error)
+            in_sentence(&error)
         )),
         _ => Ok(()),
     }
 }
 
-/// Prints one line on standard error. If that is closed too, the exit code has to
-/// suffice.
-pub(crate) fn complain(message: &str) {
+/// Prints one line on standard error. If that is closed, the exit status remains.
+pub(crate) fn report_error(message: &str) {
     let _ = writeln!(io::stderr(), "yamabiko: {message}");
 }
 
-/// An error and its causes in one line, each behind a colon.
+/// An error and its causes in one line, separated by colons.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = match error.downcast_ref::<io::Error>() {
-            Some(error) => words(error),
+            Some(error) => in_sentence(error),
             None => error.to_string(),
         };
         line = format!("{line}: {text}");
@@ -75,8 +74,8 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
 
 /// An error of the operating system as part of a sentence: `address already in
 /// use`.
-pub(crate) fn words(error: &io::Error) -> String {
-    let text = tidy(&error.to_string());
+pub(crate) fn in_sentence(error: &io::Error) -> String {
+    let text = without_numbers(&error.to_string());
     let mut characters = text.chars();
     match characters.next() {
         Some(first) => first.to_lowercase().chain(characters).collect(),
@@ -84,8 +83,8 @@ pub(crate) fn words(error: &io::Error) -> String {
     }
 }
 
-/// A message without the numbers that std puts behind it: ` (os error 98)`.
-pub(crate) fn tidy(message: &str) -> String {
+/// A message without the numbers that the standard library appends: ` (os error 98)`.
+pub(crate) fn without_numbers(message: &str) -> String {
     let mut pieces = message.split(" (os error ");
     let mut tidied = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
@@ -101,9 +100,9 @@ mod tests {
     #[test]
     fn errors_of_the_system_read_as_part_of_a_sentence() {
         let error = io::Error::other("Address already in use (os error 98)");
-        assert_eq!(words(&error), "address already in use");
+        assert_eq!(in_sentence(&error), "address already in use");
         let message = "to a: No (os error 1); to b: Not (os error 22)";
-        assert_eq!(tidy(message), "to a: No; to b: Not");
-        assert_eq!(tidy(""), "");
+        assert_eq!(without_numbers(message), "to a: No; to b: Not");
+        assert_eq!(without_numbers(""), "");
     }
 }

@@ -4,13 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use yamabiko::server::{Config, Handler, Server};
 
-use super::output::{say, words};
+use super::output::{in_sentence, print};
 use super::signals;
 
-/// Serves until a signal comes. `ready` makes the line that says where.
+/// Serves until a signal arrives. `ready` makes the line with the address.
 ///
 /// # Errors
-/// What went wrong, in words.
+/// The reason, as text.
 pub(super) fn serve(
     config: Config,
     handler: impl Handler,
@@ -18,16 +18,16 @@ pub(super) fn serve(
 ) -> Result<(), String> {
     let listen = config.listen;
     let mut server = Server::bind(config, handler)
-        .map_err(|error| format!("cannot listen on {listen}: {}", words(&error)))?;
+        .map_err(|error| format!("cannot listen on {listen}: {}", in_sentence(&error)))?;
     signals::shut_down_on_first(&mut server)?;
-    say(&ready(server.local_address()))?;
+    print(&ready(server.local_address()))?;
     server
         .run()
-        .map_err(|error| format!("the server failed: {}", words(&error)))
+        .map_err(|error| format!("the server failed: {}", in_sentence(&error)))
 }
 
-/// A URL under which this machine can open the server. One that listens on all addresses
-/// has none of its own: then it is the loopback address, with the other one behind it.
+/// A URL by which this machine can open the server. For a server that listens on all
+/// addresses it is the loopback address, followed by the address it listens on.
 pub(super) fn url(scheme: &str, listening: SocketAddr) -> String {
     let loopback = match listening.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -1,12 +1,13 @@
-//! Ctrl-C, `kill` and a terminal that closes: the first signal asks, the second insists.
+//! Ctrl-C, `kill` and a terminal that closes: the first signal ends the program gracefully,
+//! the second one at once.
 //!
 //! | signal | first | after another one |
 //! |---|---|---|
-//! | SIGINT, SIGTERM | asks for a graceful end | ends the process at once, with 130 |
+//! | SIGINT, SIGTERM | graceful end | the process ends at once, with 130 |
 //! | SIGHUP | the same | nothing: shell and kernel both send one when a terminal closes |
 //!
-//! SIGHUP stays ignored if it was when the program started, as `nohup` has it. Where that
-//! cannot be found out (elsewhere than on Linux), it keeps the system's default.
+//! SIGHUP stays ignored if it was ignored when the program started, as `nohup` does. Only
+//! Linux tells this; on other systems SIGHUP keeps its default.
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -22,23 +23,23 @@ use signal_hook::iterator::Signals;
 use signal_hook::{flag, low_level};
 use yamabiko::server::{Handler, Server};
 
-use super::output::{INTERRUPTED, words};
+use super::output::{INTERRUPTED, in_sentence};
 
-/// From now on the first SIGINT, SIGTERM or SIGHUP calls `stop`, and a later SIGINT or
-/// SIGTERM ends the process at once.
+/// The first SIGINT, SIGTERM or SIGHUP calls `stop`; a later SIGINT or SIGTERM ends the
+/// process at once.
 ///
 /// # Errors
-/// The operating system's, in words.
+/// The error of the operating system, as text.
 pub(super) fn on_first(stop: impl FnOnce() + Send + 'static) -> Result<(), String> {
     let start = || -> io::Result<()> {
-        let mut signals = Signals::new(asking())?;
+        let mut signals = Signals::new(graceful_signals())?;
         let watch = move || {
             let mut signals = signals.forever();
             if signals.next().is_some() {
-                // On a thread of its own: it may take its time.
+                // On its own thread, because `stop` may take long.
                 thread::spawn(stop);
             }
-            if signals.any(|signal| INSISTING.contains(&signal)) {
+            if signals.any(|signal| IMMEDIATE_END.contains(&signal)) {
                 process::exit(INTERRUPTED);
             }
         };
@@ -50,42 +51,42 @@ pub(super) fn on_first(stop: impl FnOnce() + Send + 'static) -> Result<(), Strin
     start().map_err(cannot_listen)
 }
 
-/// The same for a server, which these signals end gracefully: without a thread.
+/// The same for a server, without a thread.
 ///
 /// # Errors
-/// The operating system's, in words.
+/// The error of the operating system, as text.
 pub(super) fn shut_down_on_first(server: &mut Server<impl Handler>) -> Result<(), String> {
-    server.shutdown_by(bell()?).map_err(cannot_listen)
+    server.shutdown_by(signal_socket()?).map_err(cannot_listen)
 }
 
-/// From now on these signals write to the other end of what is returned.
-fn bell() -> Result<UnixStream, String> {
+/// A socket that becomes readable when one of these signals arrives.
+fn signal_socket() -> Result<UnixStream, String> {
     let start = || -> io::Result<UnixStream> {
-        let (bell, rope) = UnixStream::pair()?;
+        let (receiver, sender) = UnixStream::pair()?;
         let is_second = Arc::new(AtomicBool::new(false));
-        for signal in asking() {
-            // They are done in this order.
-            if INSISTING.contains(&signal) {
+        for signal in graceful_signals() {
+            // The handlers of a signal run in the order of their registration.
+            if IMMEDIATE_END.contains(&signal) {
                 flag::register_conditional_shutdown(signal, INTERRUPTED, is_second.clone())?;
             }
             flag::register(signal, is_second.clone())?;
-            low_level::pipe::register(signal, rope.try_clone()?)?;
+            low_level::pipe::register(signal, sender.try_clone()?)?;
         }
-        Ok(bell)
+        Ok(receiver)
     };
     start().map_err(cannot_listen)
 }
 
 fn cannot_listen(error: io::Error) -> String {
-    format!("cannot listen to signals: {}", words(&error))
+    format!("cannot listen to signals: {}", in_sentence(&error))
 }
 
-/// The signals that end the process at once if they are not the first.
-const INSISTING: [i32; 2] = [SIGINT, SIGTERM];
+/// Signals that end the process at once if they are not the first.
+const IMMEDIATE_END: [i32; 2] = [SIGINT, SIGTERM];
 
-/// The signals that ask for the end.
-fn asking() -> Vec<i32> {
-    let mut signals = INSISTING.to_vec();
+/// Signals that end the program gracefully.
+fn graceful_signals() -> Vec<i32> {
+    let mut signals = IMMEDIATE_END.to_vec();
     if hangup_is_not_ignored() {
         signals.push(SIGHUP);
     }

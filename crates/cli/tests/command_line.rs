@@ -22,41 +22,41 @@ use yamabiko_testing::waiting::{
     Deadline, LOOP_PATIENCE, PATIENCE, accepted, bounded, exit_status, joined, output_of,
 };
 
-fn yamabiko(words: &[&str]) -> Command {
+fn yamabiko(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_yamabiko"));
-    command.args(words).stdin(Stdio::null());
+    command.args(arguments).stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
 /// Runs the program to its end.
-fn run(words: &[&str]) -> Output {
-    output(&mut yamabiko(words))
+fn run(arguments: &[&str]) -> Output {
+    output(&mut yamabiko(arguments))
 }
 
-/// The same, as this command says; what it says of no pipe goes through one.
+/// Runs this command to its end.
 fn output(command: &mut Command) -> Output {
     output_of(command.spawn().expect("the program starts"), PATIENCE)
 }
 
-/// Exit code and standard error, of a run that says nothing on standard output.
+/// Exit status and standard error of a run that writes nothing to standard output.
 fn failure(output: Output) -> (Option<i32>, String) {
     assert_eq!(output.stdout, b"");
-    let complaint = String::from_utf8(output.stderr).expect("text");
-    (output.status.code(), complaint)
+    let message = String::from_utf8(output.stderr).expect("text");
+    (output.status.code(), message)
 }
 
-/// A program that runs; it is killed when the test is done with it.
+/// A running program, which is killed when the value is dropped.
 struct Program {
     child: Child,
     input: Option<ChildStdin>,
     lines: Receiver<String>,
-    complaints: Receiver<String>,
+    errors: Receiver<String>,
 }
 
 impl Program {
-    fn start(words: &[&str]) -> Program {
-        Program::start_command(&mut yamabiko(words))
+    fn start(arguments: &[&str]) -> Program {
+        Program::start_command(&mut yamabiko(arguments))
     }
 
     fn start_command(command: &mut Command) -> Program {
@@ -69,15 +69,15 @@ impl Program {
         Program {
             input: child.stdin.take(),
             lines: lines_of(child.stdout.take().expect("a pipe")),
-            complaints: lines_of(child.stderr.take().expect("a pipe")),
+            errors: lines_of(child.stderr.take().expect("a pipe")),
             child,
         }
     }
 
     /// Starts a server, and gives its `IP:PORT` as well.
-    fn server(words: &[&str]) -> (Program, String) {
-        let words = [words, &["--listen", "127.0.0.1:0"]].concat();
-        let program = Program::start(&words);
+    fn server(arguments: &[&str]) -> (Program, String) {
+        let arguments = [arguments, &["--listen", "127.0.0.1:0"]].concat();
+        let program = Program::start(&arguments);
         let line = program.line();
         let (_, rest) = line.split_once("://").expect("an address");
         let address = rest.trim_end_matches('/').to_owned();
@@ -143,13 +143,13 @@ fn client(url: &str) -> Client {
     builder.connect().expect("it listens")
 }
 
-/// What the server answers to one HTTP request, as text.
+/// The server's response to one HTTP request, as text.
 fn ask(address: &str, request: &str) -> String {
     let mut stream = bounded(TcpStream::connect(address).expect("it listens"));
     stream.write_all(request.as_bytes()).expect("open");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response).expect("an response");
+    response
 }
 
 // ---------------------------------------------------------------------------
@@ -179,7 +179,7 @@ fn version_and_help_are_written_to_standard_output() {
 
 #[test]
 fn usage_error_is_one_line_and_exit_code_2() {
-    for (arguments, complaint) in [
+    for (arguments, message) in [
         (
             &["sing"][..],
             "unrecognized subcommand 'sing' (see 'yamabiko --help')",
@@ -210,8 +210,8 @@ fn usage_error_is_one_line_and_exit_code_2() {
             "--rate is not for 'bench idle' (see 'yamabiko bench --help')",
         ),
     ] {
-        let told = failure(run(arguments));
-        assert_eq!(told, (Some(2), format!("yamabiko: {complaint}\n")));
+        let reported = failure(run(arguments));
+        assert_eq!(reported, (Some(2), format!("yamabiko: {message}\n")));
     }
 }
 
@@ -241,10 +241,9 @@ fn environment_variable_is_a_setting_that_an_option_overrides() {
             ["echo"] => listens_on,
             _ => "not read",
         };
-        let told = failure(output(command.env("YAMABIKO_LISTEN", variable)));
-        let complaint =
-            format!("yamabiko: cannot listen on {listens_on}: address already in use\n");
-        assert_eq!(told, (Some(1), complaint));
+        let reported = failure(output(command.env("YAMABIKO_LISTEN", variable)));
+        let message = format!("yamabiko: cannot listen on {listens_on}: address already in use\n");
+        assert_eq!(reported, (Some(1), message));
     }
 }
 
@@ -277,15 +276,15 @@ fn wrong_environment_variable_is_a_usage_error_that_names_it() {
             "expected disconnect, skip or latest",
         ),
     ] {
-        let told = failure(output(yamabiko(&[command]).env(variable, value)));
-        assert_eq!(told.0, Some(2));
+        let reported = failure(output(yamabiko(&[command]).env(variable, value)));
+        assert_eq!(reported.0, Some(2));
         let start = format!("yamabiko: {variable} '{value}': {expected}");
-        assert!(told.1.starts_with(&start), "{}", told.1);
+        assert!(reported.1.starts_with(&start), "{}", reported.1);
         let end = format!("(see 'yamabiko {command} --help')\n");
         assert!(
-            told.1.ends_with(&end) && told.1.lines().count() == 1,
+            reported.1.ends_with(&end) && reported.1.lines().count() == 1,
             "{}",
-            told.1
+            reported.1
         );
     }
 }
@@ -321,7 +320,7 @@ fn bash_accepts_its_completions() {
     );
 }
 
-/// A folder that is removed when the test is done with it.
+/// A folder, which is removed when the value is dropped.
 struct Folder(std::path::PathBuf);
 
 impl Folder {
@@ -373,13 +372,13 @@ fn formatting_warnings(page: &std::path::Path) -> String {
 
 #[test]
 fn manual_that_cannot_be_written_is_one_line_and_exit_code_1() {
-    let (code, complaint) = failure(run(&["man", "/dev/null/manual"]));
+    let (code, message) = failure(run(&["man", "/dev/null/manual"]));
     let expected = "yamabiko: cannot write to /dev/null/manual: not a directory\n";
-    assert_eq!((code, &*complaint), (Some(1), expected));
+    assert_eq!((code, &*message), (Some(1), expected));
 }
 
 #[test]
-fn closed_standard_output_is_no_panic() {
+fn closed_standard_output_is_no_failure() {
     let (reader, writer) = UnixStream::pair().expect("a pair");
     drop(reader);
     let output = output(yamabiko(&["--help"]).stdout(OwnedFd::from(writer)));
@@ -391,8 +390,8 @@ fn closed_standard_output_is_no_panic() {
 fn full_standard_output_is_one_line_and_exit_code_1() {
     let full = std::fs::File::options().write(true).open("/dev/full");
     let output = output(yamabiko(&["--help"]).stdout(full.expect("Linux has it")));
-    let complaint = "yamabiko: cannot write to standard output: no space left on device\n";
-    assert_eq!(failure(output), (Some(1), complaint.to_owned()));
+    let message = "yamabiko: cannot write to standard output: no space left on device\n";
+    assert_eq!(failure(output), (Some(1), message.to_owned()));
 }
 
 // ---------------------------------------------------------------------------
@@ -405,16 +404,15 @@ fn port_in_use_is_one_line_and_exit_code_1() {
     let address = listener.local_addr().expect("bound").to_string();
     for command in ["serve", "echo"] {
         for workers in ["1", "2"] {
-            let words = [command, "--listen", &address, "--workers", workers];
-            let complaint =
-                format!("yamabiko: cannot listen on {address}: address already in use\n");
-            assert_eq!(failure(run(&words)), (Some(1), complaint));
+            let arguments = [command, "--listen", &address, "--workers", workers];
+            let message = format!("yamabiko: cannot listen on {address}: address already in use\n");
+            assert_eq!(failure(run(&arguments)), (Some(1), message));
         }
     }
 }
 
 #[test]
-fn bare_program_serves_the_page_and_the_chat() {
+fn program_without_a_command_serves_the_page_and_the_chat() {
     let (mut server, address) = Program::server(&["--workers", "2"]);
     let page = ask(
         &address,
@@ -441,7 +439,7 @@ fn first_line_names_program_version_and_address() {
 }
 
 #[test]
-fn signal_ends_a_server_gracefully_with_1001_for_everyone() {
+fn signal_ends_a_server_gracefully_with_1001_for_each_connection() {
     for signal in ["INT", "TERM", "HUP"] {
         let (mut server, address) = Program::server(&["echo"]);
         let mut client = client(&format!("ws://{address}/"));
@@ -453,9 +451,9 @@ fn signal_ends_a_server_gracefully_with_1001_for_everyone() {
     }
 }
 
-/// A server, and a client that never answers its Close and so holds up its end, after the
-/// Close has come: the first signal was obeyed.
-fn server_held_up_after(signal: &str) -> (Program, TcpStream) {
+/// A server after its first signal, and a client that has received its Close and never
+/// answers, so that the server does not end yet.
+fn server_delayed_after(signal: &str) -> (Program, TcpStream) {
     let timeouts = ["--drain-timeout", "600", "--close-timeout", "600"];
     let (server, address) = Program::server(&[&["echo"][..], &timeouts].concat());
     let mut mute = bounded(TcpStream::connect(&address).expect("it listens"));
@@ -465,36 +463,36 @@ fn server_held_up_after(signal: &str) -> (Program, TcpStream) {
         "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{key}\r\n\r\n"
     )
     .expect("open");
-    let mut heard = Vec::new();
-    let mut hear_until = |end: &[u8]| {
-        while !heard.ends_with(end) {
-            let mut octet = [0];
-            mute.read_exact(&mut octet).expect("more to hear");
-            heard.extend_from_slice(&octet);
+    let mut received = Vec::new();
+    let mut read_until = |end: &[u8]| {
+        while !received.ends_with(end) {
+            let mut byte = [0];
+            mute.read_exact(&mut byte).expect("more bytes");
+            received.extend_from_slice(&byte);
         }
     };
-    hear_until(b"\r\n\r\n");
+    read_until(b"\r\n\r\n");
     server.signal(signal);
-    hear_until(b"\x03\xe9"); // the code in the Close
+    read_until(b"\x03\xe9"); // the code in the Close
     (server, mute)
 }
 
 #[test]
 fn second_signal_ends_a_server_at_once_with_130() {
     for signal in ["INT", "HUP"] {
-        let (mut server, _mute) = server_held_up_after(signal);
+        let (mut server, _mute) = server_delayed_after(signal);
         server.signal("INT");
         assert_eq!(server.exit_code(), Some(130));
     }
 }
 
-// The shell and the kernel both send one when a terminal closes.
+// Shell and kernel both send SIGHUP when a terminal closes.
 #[cfg(target_os = "linux")]
 #[test]
-fn second_hangup_does_not_cut_the_closing_short() {
-    let (mut server, mute) = server_held_up_after("HUP");
+fn second_hangup_does_not_end_the_server_at_once() {
+    let (mut server, mute) = server_delayed_after("HUP");
     server.signal("HUP");
-    // A server that still runs answers this, and ends when the client is gone.
+    // A server that still runs ends when the client is gone.
     drop(mute);
     assert_eq!(server.exit_code(), Some(0));
 }
@@ -502,13 +500,13 @@ fn second_hangup_does_not_cut_the_closing_short() {
 #[cfg(target_os = "linux")]
 #[test]
 fn hangup_that_nohup_ignores_stays_ignored() {
-    let words = [
+    let arguments = [
         env!("CARGO_BIN_EXE_yamabiko"),
         "echo",
         "--listen",
         "127.0.0.1:0",
     ];
-    let mut server = Program::start_command(Command::new("nohup").args(words));
+    let mut server = Program::start_command(Command::new("nohup").args(arguments));
     let line = server.line();
     let (_, rest) = line.split_once("://").expect("an address");
     server.signal("HUP");
@@ -572,7 +570,7 @@ fn servers_compress_for_clients_that_offer_it_unless_they_are_told_not_to() {
     }
 }
 
-/// The status of the answer to a handshake of a page of this origin.
+/// The status of the response to the handshake of a page of this origin.
 fn connect_from(address: &str, origin: &str) -> u16 {
     let uri = format!("ws://{address}/chat/lobby");
     match Client::builder(&uri).origin(origin).connect() {
@@ -597,7 +595,7 @@ fn pages_of_other_sites_are_refused_unless_they_are_allowed() {
 }
 
 #[test]
-fn allow_origin_takes_subdomains_and_ignores_case_and_default_port() {
+fn allow_origin_accepts_subdomains_and_ignores_case_and_default_port() {
     let (_server, address) = Program::server(&[
         "serve",
         "--allow-origin",
@@ -620,18 +618,21 @@ fn allow_origin_takes_subdomains_and_ignores_case_and_default_port() {
 }
 
 #[test]
-fn refusal_of_an_origin_names_origin_host_and_flag() {
+fn refusal_of_an_origin_names_origin_host_and_option() {
     let (_server, address) = Program::server(&["serve"]);
     let request = format!(
         "GET /chat/lobby HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\n\
          Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
          Sec-WebSocket-Version: 13\r\nOrigin: https://evil.example\r\n\r\n"
     );
-    let answer = ask(&address, &request);
-    assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{answer}");
+    let response = ask(&address, &request);
+    assert!(
+        response.starts_with("HTTP/1.1 403 Forbidden\r\n"),
+        "{response}"
+    );
     for named in ["https://evil.example", &address, "--allow-origin"] {
-        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
-        assert!(body.contains(named), "{named}: {answer}");
+        let (_, body) = response.split_once("\r\n\r\n").expect("a body");
+        assert!(body.contains(named), "{named}: {response}");
     }
 }
 
@@ -652,17 +653,17 @@ fn origin_that_no_page_can_have_is_a_usage_error() {
         "wss://example.org",
         "*.example.org",
     ] {
-        // Should the origin be taken, the address ends the program.
-        let words = ["serve", "--allow-origin", origin, "--listen", "-"];
-        let (code, complaint) = failure(run(&words));
+        // If the origin were accepted, the wrong address would end the program.
+        let arguments = ["serve", "--allow-origin", origin, "--listen", "-"];
+        let (code, message) = failure(run(&arguments));
         let named = format!("yamabiko: --allow-origin '{origin}': ");
-        assert!(complaint.starts_with(&named), "{origin}: {complaint}");
+        assert!(message.starts_with(&named), "{origin}: {message}");
         assert_eq!(code, Some(2));
     }
 }
 
 #[test]
-fn echo_on_loopback_takes_pages_of_any_origin_unless_origins_are_named() {
+fn echo_on_loopback_accepts_pages_of_any_origin_unless_origins_are_named() {
     let (_server, address) = Program::server(&["echo"]);
     for origin in ["null", "https://evil.example"] {
         assert_eq!(connect_from(&address, origin), 101, "{origin}");
@@ -678,7 +679,7 @@ fn echo_on_loopback_takes_pages_of_any_origin_unless_origins_are_named() {
 // ---------------------------------------------------------------------------
 
 #[test]
-fn chat_says_what_is_typed_and_shows_what_others_say() {
+fn chat_sends_typed_lines_and_shows_messages_of_others() {
     let (_server, address) = Program::server(&["serve"]);
     let url = format!("ws://{address}/chat/lobby");
     let mut bo = Program::start(&["chat", &url, "--name", "Bo"]);
@@ -698,7 +699,7 @@ fn chat_says_what_is_typed_and_shows_what_others_say() {
 }
 
 #[test]
-fn chat_says_all_of_a_short_input_before_it_leaves() {
+fn chat_sends_all_of_a_short_input_before_it_leaves() {
     let (_server, address) = Program::server(&["serve"]);
     let url = format!("ws://{address}/chat/lobby");
     let bo = Program::start(&["chat", &url, "--name", "Bo"]);
@@ -714,7 +715,7 @@ fn chat_says_all_of_a_short_input_before_it_leaves() {
 }
 
 #[test]
-fn chat_takes_another_name_when_its_own_is_taken() {
+fn chat_uses_another_name_when_its_name_is_in_use() {
     let (_server, address) = Program::server(&["serve"]);
     let url = format!("ws://{address}/chat/lobby");
     let first = Program::start(&["chat", &url, "--name", "Bo"]);
@@ -731,7 +732,7 @@ fn chat_takes_another_name_when_its_own_is_taken() {
 }
 
 #[test]
-fn chat_speaks_plain_lines_in_a_broadcast_room() {
+fn chat_sends_and_shows_plain_lines_in_a_broadcast_room() {
     let (_server, address) = Program::server(&["serve"]);
     let url = format!("ws://{address}/broadcast/ticks");
     let mut one = Program::start(&["chat", &url]);
@@ -754,7 +755,7 @@ fn chat_that_cannot_connect_is_one_line_and_exit_code_1() {
     let refused = format!("cannot connect to {address}: Connection refused");
     let (_server, server) = Program::server(&["serve"]);
     let nowhere = format!("ws://{server}/nowhere");
-    for (url, complaint) in [
+    for (url, message) in [
         (&*format!("ws://{address}/chat/lobby"), &*refused),
         ("wss://127.0.0.1/", "wss is not supported yet: no TLS"),
         (
@@ -766,8 +767,8 @@ fn chat_that_cannot_connect_is_one_line_and_exit_code_1() {
             "the server answered 404 Not Found: there is no WebSocket at this path",
         ),
     ] {
-        let told = failure(run(&["chat", url]));
-        assert_eq!(told, (Some(1), format!("yamabiko: {complaint}\n")));
+        let reported = failure(run(&["chat", url]));
+        assert_eq!(reported, (Some(1), format!("yamabiko: {message}\n")));
     }
 }
 
@@ -776,7 +777,7 @@ fn chat_that_cannot_connect_is_one_line_and_exit_code_1() {
 //# To prevent this, clients SHOULD use some form of backoff when trying to
 //# reconnect after abnormal closures as described in this section.
 #[test]
-fn chat_comes_back_after_a_pause_when_the_server_has_restarted() {
+fn chat_connects_again_after_a_pause_when_the_server_has_restarted() {
     let (mut server, address) = Program::server(&["serve"]);
     let url = format!("ws://{address}/chat/lobby");
     let mut aki = Program::start(&["chat", &url, "--name", "Aki"]);
@@ -784,8 +785,8 @@ fn chat_comes_back_after_a_pause_when_the_server_has_restarted() {
     server.signal("TERM");
     assert_eq!(server.exit_code(), Some(0));
     let _server = Program::start(&["serve", "--listen", &address]);
-    let notice = aki.complaints.recv_timeout(PATIENCE).expect("a notice");
-    let goes = "yamabiko: the server closed the connection: it goes away (1001); again in ";
+    let notice = aki.errors.recv_timeout(PATIENCE).expect("a notice");
+    let goes = "yamabiko: the server closed the connection: it is going away (1001); again in ";
     let pause = notice.strip_prefix(goes).expect(&notice);
     let seconds: f64 = pause.trim_end_matches(" s").parse().expect(&notice);
     assert!((0.0..=5.0).contains(&seconds), "{notice}");
@@ -804,14 +805,14 @@ fn chat_with_input(url: &str, input: &[u8]) -> Output {
         .expect("the program starts");
     let mut pipe = child.stdin.take().expect("a pipe");
     let input = input.to_owned();
-    // It may end before it has read all.
+    // The program may end before it has read everything.
     let writing = thread::spawn(move || drop(pipe.write_all(&input)));
     let output = output_of(child, PATIENCE);
     joined("the end of the input", writing);
     output
 }
 
-fn complaints(output: &Output) -> String {
+fn errors(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("text")
 }
 
@@ -823,64 +824,64 @@ fn long_line_of_input_is_cut_between_two_characters() {
     let line = format!("a{}", "é".repeat(40_000));
     let output = chat_with_input(&url, line.as_bytes());
     assert_eq!(
-        (complaints(&output), output.status.code()),
+        (errors(&output), output.status.code()),
         (String::new(), Some(0))
     );
-    let mut heard = String::new();
-    while heard.len() < line.len() {
+    let mut received = String::new();
+    while received.len() < line.len() {
         let Some(OwnedMessage::Text(text)) = other.read().expect("in time") else {
             panic!("a text");
         };
         assert!(text.len() <= 64 << 10);
-        heard.push_str(&text);
+        received.push_str(&text);
     }
-    assert!(heard == line);
+    assert!(received == line);
 }
 
 #[test]
-fn input_that_is_no_utf8_is_told_once_on_standard_error() {
+fn input_that_is_not_utf8_is_reported_once_on_standard_error() {
     let (_server, address) = Program::server(&["serve"]);
     let url = format!("ws://{address}/chat/lobby");
     let bo = Program::start(&["chat", &url, "--name", "Bo"]);
     assert_eq!(bo.line(), "* you are Bo in lobby; 1 here");
     let output = chat_with_input(&url, b"caf\xe9\n\xff\n");
     assert_eq!(
-        complaints(&output),
+        errors(&output),
         "yamabiko: the input has bytes that are not UTF-8; each such place is sent as U+FFFD\n"
     );
     assert_eq!(output.status.code(), Some(0));
     bo.wait_for("<Aki> caf\u{fffd}");
 }
 
-/// Answers one request at this address, after the server that was there has gone.
-fn answer_once(address: &str, answer: &'static str) -> thread::JoinHandle<()> {
+/// Responds to one request at this address, after the server has ended.
+fn respond_once(address: &str, response: &'static str) -> thread::JoinHandle<()> {
     let listener = TcpListener::bind(address).expect("free again");
     thread::spawn(move || {
         let mut stream = accepted(&listener);
         let mut request = [0; 4_096];
         let _ = stream.read(&mut request);
-        stream.write_all(answer.as_bytes()).expect("open");
+        stream.write_all(response.as_bytes()).expect("open");
     })
 }
 
-/// A chat whose server has gone, and answers with this when it comes back.
-fn chat_that_comes_back_to(answer: &'static str) -> Program {
+/// A chat whose server has ended; its next connection gets this response.
+fn chat_that_reconnects_to(response: &'static str) -> Program {
     let (mut server, address) = Program::server(&["serve"]);
     let url = format!("ws://{address}/chat/lobby");
     let aki = Program::start(&["chat", &url, "--name", "Aki"]);
     assert_eq!(aki.line(), "* you are Aki in lobby; 1 here");
     server.signal("TERM");
     assert_eq!(server.exit_code(), Some(0));
-    let answering = answer_once(&address, answer);
-    let lost = aki.complaints.recv_timeout(PATIENCE).expect("a notice");
+    let answering = respond_once(&address, response);
+    let lost = aki.errors.recv_timeout(PATIENCE).expect("a notice");
     assert!(lost.contains("(1001); again in "), "{lost}");
-    joined("the answer", answering);
+    joined("the response", answering);
     aki
 }
 
 #[test]
-fn refusal_on_return_that_would_come_again_ends_the_chat_with_its_reason() {
-    for (answer, reason) in [
+fn permanent_refusal_of_a_new_connection_ends_the_chat_with_its_reason() {
+    for (response, reason) in [
         (
             "HTTP/1.1 401 Unauthorized\r\nContent-Length: 7\r\n\r\nno pass",
             "the server answered 401 Unauthorized: no pass",
@@ -890,22 +891,22 @@ fn refusal_on_return_that_would_come_again_ends_the_chat_with_its_reason() {
             "the server answered 403 Forbidden",
         ),
     ] {
-        let mut aki = chat_that_comes_back_to(answer);
-        let told = aki.complaints.recv_timeout(PATIENCE).expect("the reason");
-        assert_eq!(told, format!("yamabiko: {reason}"));
+        let mut aki = chat_that_reconnects_to(response);
+        let reported = aki.errors.recv_timeout(PATIENCE).expect("the reason");
+        assert_eq!(reported, format!("yamabiko: {reason}"));
         assert_eq!(aki.exit_code(), Some(1));
     }
 }
 
 #[test]
-fn retry_after_of_the_server_is_the_least_pause() {
-    let answer = "HTTP/1.1 503 Busy\r\nRetry-After: 600\r\nContent-Length: 0\r\n\r\n";
-    let mut aki = chat_that_comes_back_to(answer);
-    let told = aki.complaints.recv_timeout(PATIENCE).expect("a notice");
-    let (reason, pause) = told.split_once("; again in ").expect(&told);
+fn retry_after_of_the_server_is_the_shortest_pause() {
+    let response = "HTTP/1.1 503 Busy\r\nRetry-After: 600\r\nContent-Length: 0\r\n\r\n";
+    let mut aki = chat_that_reconnects_to(response);
+    let reported = aki.errors.recv_timeout(PATIENCE).expect("a notice");
+    let (reason, pause) = reported.split_once("; again in ").expect(&reported);
     assert_eq!(reason, "yamabiko: the server answered 503 Busy");
-    let seconds: f64 = pause.trim_end_matches(" s").parse().expect(&told);
-    assert!((600.0..=605.0).contains(&seconds), "{told}");
+    let seconds: f64 = pause.trim_end_matches(" s").parse().expect(&reported);
+    assert!((600.0..=605.0).contains(&seconds), "{reported}");
     aki.signal("INT");
     assert_eq!(aki.exit_code(), Some(0));
 }
@@ -915,21 +916,21 @@ fn redirection_is_not_followed_and_its_location_is_shown() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("bound").to_string();
     drop(listener);
-    let answering = answer_once(
+    let answering = respond_once(
         &address,
         "HTTP/1.1 301 Moved Permanently\r\nLocation: https://example.org/\u{9b}x\r\n\
          Content-Length: 0\r\n\r\n",
     );
-    let told = failure(run(&["chat", &format!("ws://{address}/chat/lobby")]));
+    let reported = failure(run(&["chat", &format!("ws://{address}/chat/lobby")]));
     let location = r"https://example.org/\u{9b}x";
-    let complaint =
+    let message =
         format!("yamabiko: the server answered 301 Moved Permanently, Location: {location}\n");
-    assert_eq!(told, (Some(1), complaint));
-    joined("the answer", answering);
+    assert_eq!(reported, (Some(1), message));
+    joined("the response", answering);
 }
 
 #[test]
-fn chat_asks_for_the_wished_name_first_each_time_it_comes_back() {
+fn chat_requests_the_wanted_name_first_on_each_new_connection() {
     let (mut server, address) = Program::server(&["serve"]);
     let url = format!("ws://{address}/chat/lobby");
     let mut holder = Program::start(&["chat", &url, "--name", "Aki"]);
@@ -946,21 +947,21 @@ fn chat_asks_for_the_wished_name_first_each_time_it_comes_back() {
 }
 
 #[test]
-fn close_code_of_the_server_is_told_to_a_program_with_status_1() {
+fn close_code_of_the_server_is_reported_to_a_program_with_status_1() {
     let (_server, address) = Program::server(&["serve", "--message-bytes-max", "1000"]);
     for room in ["broadcast", "chat"] {
         let url = format!("ws://{address}/{room}/x");
         let output = chat_with_input(&url, &[b'x'; 5_000]);
-        let told = complaints(&output);
+        let reported = errors(&output);
         let last = "yamabiko: the server closed the connection: \
                     a message was too long for it (1009)\n";
-        assert!(told.ends_with(last), "{told}");
+        assert!(reported.ends_with(last), "{reported}");
         assert_eq!(output.status.code(), Some(1));
     }
 }
 
 #[test]
-fn refused_line_of_a_program_is_told_on_standard_error_with_status_1() {
+fn refused_line_of_a_program_is_reported_on_standard_error_with_status_1() {
     let (_server, address) = Program::server(&["serve"]);
     let url = format!("ws://{address}/chat/lobby");
     let long = "x".repeat(5_000);
@@ -969,27 +970,27 @@ fn refused_line_of_a_program_is_told_on_standard_error_with_status_1() {
         ("a\x07", "control characters"),
     ] {
         let output = chat_with_input(&url, format!("{line}\nfine\n").as_bytes());
-        let told = complaints(&output);
+        let reported = errors(&output);
         assert!(
-            told.contains(why) && told.contains("Not sent: \""),
-            "{told}"
+            reported.contains(why) && reported.contains("Not sent: \""),
+            "{reported}"
         );
         let last = "yamabiko: messages that were refused, or may be lost: 1\n";
-        assert!(told.ends_with(last), "{told}");
+        assert!(reported.ends_with(last), "{reported}");
         assert_eq!(output.status.code(), Some(1));
         assert!(!String::from_utf8_lossy(&output.stdout).contains('!'));
     }
 }
 
 #[test]
-fn line_of_a_program_that_begins_with_a_slash_is_said_as_it_is() {
+fn line_of_a_program_that_begins_with_a_slash_is_sent_unchanged() {
     let (_server, address) = Program::server(&["serve"]);
     let url = format!("ws://{address}/chat/lobby");
     let bo = Program::start(&["chat", &url, "--name", "Bo"]);
     assert_eq!(bo.line(), "* you are Bo in lobby; 1 here");
     let output = chat_with_input(&url, b"/var/log is full\n//quit\n");
     assert_eq!(
-        (complaints(&output), output.status.code()),
+        (errors(&output), output.status.code()),
         (String::new(), Some(0))
     );
     bo.wait_for("<Aki> /var/log is full");

@@ -1,8 +1,8 @@
-//! `yamabiko chat` at a terminal: a pseudo terminal types, and another in memory shows
-//! what a user sees.
+//! `yamabiko chat` at a terminal: the test types into a pseudo terminal, and a terminal in
+//! memory shows the screen of the user.
 //!
-//! Every server listens on a free port of the loopback interface, and every wait for
-//! what should be seen or received has an end.
+//! Every server listens on a free port of the loopback interface, and every wait has a
+//! limit.
 
 #![cfg(target_os = "linux")]
 
@@ -33,7 +33,7 @@ const ENTER: &str = "\r";
 const CTRL_C: &str = "\x03";
 const CTRL_D: &str = "\x04";
 
-/// A process that is killed when the test is done with it.
+/// A process, which is killed when the value is dropped.
 struct Process(Child);
 
 impl Drop for Process {
@@ -73,16 +73,16 @@ fn server() -> (Process, String) {
     server_at("127.0.0.1:0", &[])
 }
 
-/// Somebody else in the room.
-struct Other(Client);
+/// Another member of the room.
+struct Member(Client);
 
-impl Other {
-    fn join(address: &str, name: &str) -> Other {
+impl Member {
+    fn join(address: &str, name: &str) -> Member {
         let client = Client::builder(&format!("ws://{address}/chat/lobby"))
             .subprotocol(SUBPROTOCOL)
             .read_timeout(PATIENCE)
             .connect();
-        let mut other = Other(client.expect("it listens"));
+        let mut other = Member(client.expect("it listens"));
         other.send(&ClientMessage::Join { name: name.into() });
         other
     }
@@ -92,12 +92,12 @@ impl Other {
         self.0.send(Message::Text(&json)).expect("open");
     }
 
-    fn say(&mut self, text: &str) {
+    fn send_text(&mut self, text: &str) {
         self.send(&ClientMessage::Message { text: text.into() });
     }
 
-    /// The next text that is said in the room, and by whom.
-    fn hear(&mut self) -> (String, String) {
+    /// The next message of the room: its sender and its text.
+    fn receive(&mut self) -> (String, String) {
         loop {
             let Some(OwnedMessage::Text(json)) = self.0.read().expect("in time") else {
                 panic!("the server has closed the connection");
@@ -124,7 +124,7 @@ impl Terminal {
         Terminal::start("exec \"$@\"", url, flags)
     }
 
-    /// `prelude`: what a shell does, and how it becomes the program.
+    /// `prelude`: commands of a shell, the last of which starts the program.
     fn start(prelude: &str, url: &str, flags: &[&str]) -> Terminal {
         let flags_of_master = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let master = openpt(flags_of_master).expect("a terminal");
@@ -143,7 +143,7 @@ impl Terminal {
             let file = File::options().read(true).write(true).open(name);
             Stdio::from(file.expect("the other side"))
         };
-        // A session of its own: this terminal is its terminal, and no other.
+        // In a new session, whose terminal is this one.
         let chat = Command::new("setsid")
             .args(["--ctty", "sh", "-c", prelude, "sh"])
             .args([env!("CARGO_BIN_EXE_yamabiko"), "chat", url])
@@ -177,7 +177,7 @@ impl Terminal {
         }
     }
 
-    /// In the room as Aki, whose prompt is empty.
+    /// A chat that has joined the room as Aki, with an empty prompt.
     fn aki(address: &str) -> Terminal {
         let url = format!("ws://{address}/chat/lobby");
         let mut terminal = Terminal::chat(&url, &["--name", "Aki"]);
@@ -189,7 +189,7 @@ impl Terminal {
         self.keyboard.write_all(keys.as_bytes()).expect("it runs");
     }
 
-    /// As terminals do that know bracketed paste.
+    /// Pastes as a terminal with bracketed paste does.
     fn paste(&mut self, text: &str) {
         self.press(&format!("\x1b[200~{text}\x1b[201~"));
     }
@@ -203,11 +203,11 @@ impl Terminal {
         self.seen.screen().rows(0, COLUMNS).collect()
     }
 
-    fn sees(&self, text: &str) -> bool {
+    fn shows(&self, text: &str) -> bool {
         self.rows().iter().any(|row| row.contains(text))
     }
 
-    /// Waits until what is on the screen is as it should be.
+    /// Waits until the screen meets a condition.
     fn wait_until(&mut self, what: &str, holds: impl Fn(&Terminal) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !holds(self) {
@@ -220,10 +220,10 @@ impl Terminal {
     }
 
     fn wait_for(&mut self, text: &str) {
-        self.wait_until(text, |terminal| terminal.sees(text));
+        self.wait_until(text, |terminal| terminal.shows(text));
     }
 
-    /// Waits until the row with the cursor is this.
+    /// Waits until the row of the cursor has this text.
     fn wait_for_prompt(&mut self, row: &str) {
         self.wait_until(row, |terminal| {
             let at = terminal.seen.screen().cursor_position().0;
@@ -231,7 +231,7 @@ impl Terminal {
         });
     }
 
-    /// Waits for the end; with the exit code.
+    /// Waits for the end of the program. Returns its exit code.
     fn end(&mut self) -> Option<i32> {
         let code = exit_status(&mut self.chat.0, PATIENCE).code();
         while let Ok(bytes) = self.output.recv_timeout(PATIENCE) {
@@ -240,51 +240,51 @@ impl Terminal {
         code
     }
 
-    /// The kernel edits lines and echoes, as it does for a shell.
-    fn is_as_it_was(&self) -> bool {
+    /// Whether the kernel edits lines and echoes, as it does for a shell.
+    fn is_restored(&self) -> bool {
         let modes = tcgetattr(&self.keyboard).expect("a terminal").local_modes;
         modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
     }
 }
 
 #[test]
-fn half_typed_text_stays_to_be_seen_when_a_message_comes_and_is_sent_once_and_whole() {
+fn half_typed_text_stays_visible_when_a_message_arrives_and_is_sent_once_and_whole() {
     let (_server, address) = server();
-    let mut bo = Other::join(&address, "Bo");
+    let mut bo = Member::join(&address, "Bo");
     let mut aki = Terminal::aki(&address);
     aki.press("a secret");
     aki.wait_for_prompt("> a secret");
-    bo.say("hello");
+    bo.send_text("hello");
     aki.wait_for("<Bo> hello");
     aki.wait_for_prompt("> a secret");
     aki.press(&format!("{HOME}not {END}, ok{ENTER}"));
-    assert_eq!(bo.hear().1, "hello");
-    assert_eq!(bo.hear(), ("Aki".into(), "not a secret, ok".into()));
+    assert_eq!(bo.receive().1, "hello");
+    assert_eq!(bo.receive(), ("Aki".into(), "not a secret, ok".into()));
     aki.press(&format!("next{ENTER}"));
-    assert_eq!(bo.hear().1, "next");
+    assert_eq!(bo.receive().1, "next");
     aki.wait_for("> not a secret, ok");
 }
 
 #[test]
-fn arrows_escape_and_history_edit_the_line_and_do_not_reach_the_room() {
+fn arrows_escape_and_history_edit_the_line_and_are_not_sent() {
     let (_server, address) = server();
-    let mut bo = Other::join(&address, "Bo");
+    let mut bo = Member::join(&address, "Bo");
     let mut aki = Terminal::aki(&address);
     aki.press(&format!("helo{LEFT}l{ENTER}"));
-    assert_eq!(bo.hear().1, "hello");
+    assert_eq!(bo.receive().1, "hello");
     aki.press("half");
     aki.wait_for_prompt("> half");
-    // Escape alone: the key, and not the start of a sequence. The line is drawn again.
+    // Escape alone is a key, and not the start of a sequence. The line is drawn again.
     let before = aki.written_bytes;
     aki.press("\x1b");
     aki.wait_until("Escape", |aki| aki.written_bytes > before);
     aki.press(UP);
     aki.wait_for_prompt("> hello");
     aki.press(&format!(" again{ENTER}"));
-    assert_eq!(bo.hear().1, "hello again");
+    assert_eq!(bo.receive().1, "hello again");
     aki.wait_for_prompt("> half");
     aki.press(&format!(" done{ENTER}"));
-    assert_eq!(bo.hear().1, "half done");
+    assert_eq!(bo.receive().1, "half done");
 }
 
 #[test]
@@ -298,66 +298,66 @@ fn paste_of_10_000_bytes_arrives_whole_however_the_terminal_sends_it() {
     let mut aki = Terminal::chat(&url, &[]);
     aki.wait_for_prompt("> ");
     let text: String = (0..2_000).map(|number| format!("{number:04} ")).collect();
-    let mut hear = || match other.read().expect("in time") {
+    let mut receive = || match other.read().expect("in time") {
         Some(OwnedMessage::Text(text)) => text,
         message => panic!("{message:?}"),
     };
     assert_eq!(text.len(), 10_000);
     aki.paste(&text);
     aki.press(ENTER);
-    assert!(hear() == text);
+    assert!(receive() == text);
     aki.press(&text);
     aki.press(ENTER);
-    assert!(hear() == text);
+    assert!(receive() == text);
 }
 
 #[test]
-fn paste_of_several_lines_is_one_message_and_is_seen_before_it_is_sent() {
+fn paste_of_several_lines_is_one_message_and_is_visible_before_it_is_sent() {
     let (_server, address) = server();
-    let mut bo = Other::join(&address, "Bo");
+    let mut bo = Member::join(&address, "Bo");
     let mut aki = Terminal::aki(&address);
     aki.paste("one\rtwo\r\nthree");
     aki.wait_for_prompt("  three");
     aki.press(&format!("!{ENTER}"));
-    assert_eq!(bo.hear().1, "one\ntwo\nthree!");
-    bo.say("line\n<Aki> forged\x1b");
-    bo.say("line\n<Aki> forged");
+    assert_eq!(bo.receive().1, "one\ntwo\nthree!");
+    bo.send_text("line\n<Aki> forged\x1b");
+    bo.send_text("line\n<Aki> forged");
     aki.wait_for("  <Aki> forged");
     assert!(!aki.rows().iter().any(|row| row.starts_with("<Aki>")));
 }
 
 #[test]
-fn commands_are_never_said_in_the_room_and_two_slashes_are() {
+fn commands_are_never_sent_to_the_room_and_two_slashes_send_one() {
     let (_server, address) = server();
-    let mut bo = Other::join(&address, "Bo");
+    let mut bo = Member::join(&address, "Bo");
     let mut aki = Terminal::aki(&address);
     aki.press(&format!("/help{ENTER}"));
-    aki.wait_for("* /who   the names of those in the room");
+    aki.wait_for("* /who   the names of the members of the room");
     aki.press(&format!("/who{ENTER}"));
     aki.wait_for("* 2 here: Aki, Bo");
     aki.press(&format!("/me waves{ENTER}"));
     aki.wait_for("! there is no command /me; nothing was sent.");
     aki.wait_for_prompt("> /me waves");
     aki.press(&format!("{HOME}/{ENTER}"));
-    assert_eq!(bo.hear(), ("Aki".into(), "/me waves".into()));
-    aki.press(&format!("last words{ENTER}/quit{ENTER}"));
-    assert_eq!(bo.hear().1, "last words");
+    assert_eq!(bo.receive(), ("Aki".into(), "/me waves".into()));
+    aki.press(&format!("last message{ENTER}/quit{ENTER}"));
+    assert_eq!(bo.receive().1, "last message");
     assert_eq!(aki.end(), Some(0));
-    assert!(aki.is_as_it_was());
+    assert!(aki.is_restored());
 }
 
 #[test]
 fn text_that_is_refused_is_at_the_prompt_again() {
     let (_server, address) = server();
-    let mut bo = Other::join(&address, "Bo");
+    let mut bo = Member::join(&address, "Bo");
     let mut aki = Terminal::aki(&address);
     let long = format!("{}end", "x".repeat(4_094));
     aki.paste(&long);
     aki.press(ENTER);
     aki.wait_for("! not sent: a text may have at most 4096 bytes, and this has 4097");
     aki.press(&format!("\x7f{ENTER}"));
-    assert!(bo.hear().1 == long[..4_096]);
-    // The server is the one that refuses this.
+    assert!(bo.receive().1 == long[..4_096]);
+    // The server refuses this text.
     aki.paste("a\x07b");
     aki.wait_for(r"a\u{7}b");
     aki.press(ENTER);
@@ -368,7 +368,7 @@ fn text_that_is_refused_is_at_the_prompt_again() {
     });
     aki.press("\x15fine\r");
     loop {
-        let (_, text) = bo.hear();
+        let (_, text) = bo.receive();
         assert!(!text.contains('\x07'));
         if text == "fine" {
             break;
@@ -377,26 +377,26 @@ fn text_that_is_refused_is_at_the_prompt_again() {
 }
 
 #[test]
-fn text_entered_without_a_connection_is_marked_and_told_when_it_is_sent() {
+fn text_entered_without_a_connection_is_marked_and_reported_when_it_is_sent() {
     let (server, address) = server();
-    let mut bo = Other::join(&address, "Bo");
+    let mut bo = Member::join(&address, "Bo");
     let mut aki = Terminal::aki(&address);
     aki.press(&format!("before{ENTER}"));
-    assert_eq!(bo.hear().1, "before");
+    assert_eq!(bo.receive().1, "before");
     server.signal("TERM");
-    aki.wait_for("the server closed the connection: it goes away (1001); again in");
+    aki.wait_for("the server closed the connection: it is going away (1001); again in");
     aki.press(&format!("still here{ENTER}"));
     aki.wait_for("* not connected: queued, and sent when the connection is back (1 waiting)");
     drop(server);
     let (_server, _) = server_at(&address, &[]);
-    let mut bo = Other::join(&address, "Bo");
+    let mut bo = Member::join(&address, "Bo");
     aki.wait_for("* sent: \"still here\"");
     aki.press(&format!("and now{ENTER}"));
-    while bo.hear().1 != "and now" {}
+    while bo.receive().1 != "and now" {}
 }
 
 #[test]
-fn text_that_was_never_sent_is_told_at_the_end_with_status_1() {
+fn text_that_was_never_sent_is_reported_at_the_end_with_status_1() {
     let (server, address) = server();
     let mut aki = Terminal::aki(&address);
     server.signal("TERM");
@@ -405,28 +405,28 @@ fn text_that_was_never_sent_is_told_at_the_end_with_status_1() {
     aki.wait_for("queued");
     aki.press(CTRL_C);
     assert_eq!(aki.end(), Some(1));
-    assert!(aki.sees("yamabiko: not sent: \"too late\""));
-    assert!(aki.is_as_it_was());
+    assert!(aki.shows("yamabiko: not sent: \"too late\""));
+    assert!(aki.is_restored());
 }
 
 #[test]
-fn terminal_is_given_back_however_the_chat_ends() {
+fn terminal_is_restored_however_the_chat_ends() {
     let (server, address) = server();
     for keys in [CTRL_C, CTRL_D] {
         let mut aki = Terminal::aki(&address);
-        assert!(!aki.is_as_it_was());
+        assert!(!aki.is_restored());
         aki.press(keys);
         assert_eq!(aki.end(), Some(0));
-        assert!(aki.is_as_it_was());
+        assert!(aki.is_restored());
     }
     let mut aki = Terminal::aki(&address);
     aki.press("half-typed");
     aki.wait_for_prompt("> half-typed");
     aki.chat.signal("TERM");
     assert_eq!(aki.end(), Some(0));
-    assert!(aki.is_as_it_was());
-    assert!(aki.sees("> half-typed"));
-    // The server is gone for good: it is a stranger that answers.
+    assert!(aki.is_restored());
+    assert!(aki.shows("> half-typed"));
+    // Another program now uses the server's address.
     let mut aki = Terminal::aki(&address);
     server.signal("TERM");
     aki.wait_for("again in");
@@ -440,15 +440,15 @@ fn terminal_is_given_back_however_the_chat_ends() {
         stream.write_all(answer.as_bytes()).expect("open");
     });
     assert_eq!(aki.end(), Some(1));
-    assert!(aki.sees("yamabiko: the server answered 401 Unauthorized"));
-    assert!(aki.is_as_it_was());
+    assert!(aki.shows("yamabiko: the server answered 401 Unauthorized"));
+    assert!(aki.is_restored());
     joined("the answer", answering);
 }
 
 #[test]
-fn window_of_another_size_is_drawn_anew() {
+fn prompt_is_redrawn_when_the_window_changes_its_size() {
     let (_server, address) = server();
-    let mut bo = Other::join(&address, "Bo");
+    let mut bo = Member::join(&address, "Bo");
     let mut aki = Terminal::aki(&address);
     aki.press("half");
     aki.wait_for_prompt("> half");
@@ -466,14 +466,14 @@ fn window_of_another_size_is_drawn_anew() {
         row > 0 && aki.rows()[row - 1] == "> half-typ" && aki.rows()[row] == "ed"
     });
     aki.press(ENTER);
-    assert_eq!(bo.hear().1, "half-typed");
+    assert_eq!(bo.receive().1, "half-typed");
 }
 
 #[test]
-fn terminal_that_goes_away_ends_the_chat_also_when_sighup_is_ignored() {
+fn terminal_that_is_gone_ends_the_chat_even_if_sighup_is_ignored() {
     let (_server, address) = server();
     let url = format!("ws://{address}/chat/lobby");
-    let mut bo = Other::join(&address, "Bo");
+    let mut bo = Member::join(&address, "Bo");
     for prelude in ["exec \"$@\"", "trap '' HUP; exec \"$@\""] {
         let mut aki = Terminal::start(prelude, &url, &["--name", "Aki"]);
         aki.wait_for("* you are Aki in lobby");
@@ -483,9 +483,9 @@ fn terminal_that_goes_away_ends_the_chat_also_when_sighup_is_ignored() {
             output,
             ..
         } = aki;
-        // The thread that reads holds it open until it reads nothing any more.
+        // The reading thread keeps the terminal open until its next read fails.
         drop((keyboard, output));
-        bo.say("hello");
+        bo.send_text("hello");
         exit_status(&mut chat.0, PATIENCE);
     }
 }

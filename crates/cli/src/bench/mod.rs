@@ -14,13 +14,13 @@ use std::io;
 use yamabiko_load::{Error, Interrupt, Plan};
 
 use super::arguments::see_help;
-use super::output::{Failure, chain, say};
+use super::output::{Failure, chain, print};
 use super::signals;
 use progress::Line;
 
 pub(super) use arguments::{Arguments, defaults};
 
-/// Carries the plan out and prints what was found.
+/// Runs the load and prints the report.
 ///
 /// # Errors
 /// The arguments make no plan, nothing could be measured, or the server has failed, of
@@ -41,9 +41,9 @@ fn measure(plan: &Plan, arguments: &Arguments) -> Result<(), String> {
     let report = report.map_err(|error| chain(&error) + &hint(&error))?;
     if arguments.json {
         let text = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
-        say(&format!("{text}\n"))?;
+        print(&format!("{text}\n"))?;
     } else {
-        say(&format!("yamabiko bench {report}"))?;
+        print(&format!("yamabiko bench {report}"))?;
     }
     match report.failure() {
         Some(failure) => Err(failure),
@@ -51,7 +51,7 @@ fn measure(plan: &Plan, arguments: &Arguments) -> Result<(), String> {
     }
 }
 
-/// What the user can do about it.
+/// A remedy for the user.
 fn hint(error: &Error) -> String {
     match error {
         Error::Opening { source, .. } => hint(source),

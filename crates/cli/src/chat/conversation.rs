@@ -1,4 +1,4 @@
-//! One connection's worth of chat: what the server says, in lines for the screen.
+//! One connection of the chat: from the server's messages to lines on the screen.
 
 use std::borrow::Cow;
 
@@ -7,49 +7,49 @@ use yamabiko::client::{Backoff, Client, ClientError, Ended, OwnedMessage, Writer
 use yamabiko::websocket::Message;
 use yamabiko::websocket::frame::CloseCode;
 
-use super::desk::{Desk, Outgoing, Speech};
 use super::errors::explain;
 use super::screen::Screen;
+use super::shared::{Format, Outgoing, Shared};
 use super::text::{excerpt, printable};
 
-/// How often a name that is taken is replaced by the server's suggestion.
+/// How often a name that is in use is replaced by the server's suggestion.
 const NAMES_TRIED_MAX: u32 = 5;
 
-/// Who the user is, from one connection to the next.
+/// The user's name, kept from one connection to the next.
 #[derive(Debug)]
 pub(super) struct Conversation {
-    /// The name that the user wants; each connection asks for it first.
-    wished: String,
+    /// The name that the user wants. Each connection requests it first.
+    wanted_name: String,
     /// The name on this connection.
     name: String,
     names_tried: u32,
-    /// The revision of the list of names that came with the welcome: older
-    /// comings and goings are in it already, though they may arrive later.
+    /// The revision of the list of names in the welcome message. Older changes are part of
+    /// that list, although they may arrive later.
     revision: u64,
 }
 
-/// What to do after a connection.
+/// What follows the end of a connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The user left, or the server is done.
+    /// The user left, or the server ended the connection normally.
     Done,
-    /// Something that trying again will not mend.
+    /// An error that another attempt would meet again.
     Failed(String),
-    /// Something that trying again may mend.
+    /// An error that another attempt may not meet.
     Lost(String),
 }
 
-/// What a message of the server asks for.
+/// The reaction to a message of the server.
 #[derive(Debug, PartialEq, Eq)]
 enum Reaction {
     Show(String),
-    /// We are in the room; show it. The room takes no longer text than this.
-    Enter(String, usize),
-    /// Try to join under another name; show why.
+    /// The user is in the room: show it. The number is the longest text that the room accepts.
+    Joined(String, usize),
+    /// Join under another name, and show the reason.
     Join(String),
-    /// A message of ours has come back, under its id and as a line.
+    /// The user's own message has come back: its id, and its line.
     Own(Option<String>, String),
-    /// A message of ours was refused: its id, and why.
+    /// The user's message was refused: its id, and the reason.
     Refused(Option<String>, String),
     Nothing,
     Fail(String),
@@ -58,94 +58,96 @@ enum Reaction {
 impl Conversation {
     pub(super) fn new(name: String) -> Conversation {
         Conversation {
-            wished: name.clone(),
+            wanted_name: name.clone(),
             name,
             names_tried: 0,
             revision: 0,
         }
     }
 
-    /// Talks over this connection until it ends.
-    pub(super) fn hold(
+    /// Uses this connection until it ends.
+    pub(super) fn run(
         &mut self,
         client: Client,
-        desk: &Desk,
+        shared: &Shared,
         screen: &Screen,
         backoff: &mut Backoff,
     ) -> Outcome {
-        let speech = match client.subprotocol() {
-            Some(SUBPROTOCOL) => Speech::Chat,
-            _ => Speech::Bare,
+        let format = match client.subprotocol() {
+            Some(SUBPROTOCOL) => Format::Chat,
+            _ => Format::Plain,
         };
         let (mut reader, mut writer) = client.split();
-        desk.arrive(writer.clone(), speech);
+        shared.connected(writer.clone(), format);
         self.begin();
-        match speech {
-            Speech::Chat => self.join(&mut writer),
-            Speech::Bare => desk.may_speak(None),
+        match format {
+            Format::Chat => self.join(&mut writer),
+            Format::Plain => shared.joined(None),
         }
         let end = loop {
             let reaction = match reader.read() {
-                Ok(Some(message)) => self.hear(&message, speech, screen),
+                Ok(Some(message)) => self.handle(&message, format, screen),
                 Ok(None) => break Ok(reader.ended()),
                 Err(error) => break Err(error),
             };
             match reaction {
                 Reaction::Nothing => {}
-                Reaction::Show(line) => show(&line, desk, screen),
-                Reaction::Enter(line, text_bytes_max) => {
+                Reaction::Show(line) => show(&line, shared, screen),
+                Reaction::Joined(line, text_bytes_max) => {
                     backoff.reset();
-                    show(&line, desk, screen);
-                    desk.may_speak(Some(text_bytes_max));
+                    show(&line, shared, screen);
+                    shared.joined(Some(text_bytes_max));
                 }
                 Reaction::Join(line) => {
-                    show(&line, desk, screen);
+                    show(&line, shared, screen);
                     self.join(&mut writer);
                 }
                 Reaction::Own(id, line) => {
-                    if let Some(line) = own(desk.confirm(id.as_deref()), line, screen) {
-                        show(&line, desk, screen);
+                    if let Some(line) = own(shared.confirm(id.as_deref()), line, screen) {
+                        show(&line, shared, screen);
                     }
                 }
                 Reaction::Refused(id, why) => {
-                    refused(desk.refuse(id.as_deref()), &why, desk, screen);
+                    refused(shared.refuse(id.as_deref()), &why, shared, screen);
                 }
                 Reaction::Fail(why) => {
-                    // How that ends changes nothing.
+                    // The result of closing changes nothing.
                     let _ = reader.close(CloseCode::NORMAL, "");
-                    desk.depart();
+                    shared.disconnected();
                     return Outcome::Failed(why);
                 }
             }
         };
-        let (unconfirmed, leaving) = (desk.depart(), desk.is_leaving());
+        let (unconfirmed, leaving) = (shared.disconnected(), shared.is_leaving());
         let outcome = outcome(end, leaving, screen.is_for_a_person());
         if outcome != Outcome::Done || !leaving {
-            tell_unconfirmed(unconfirmed, desk, screen);
+            report_unconfirmed(unconfirmed, shared, screen);
         }
         outcome
     }
 
-    /// On a new connection: the name that the user wants may be free again.
+    /// Starts a new connection: the wanted name may be free again.
     fn begin(&mut self) {
-        self.name.clone_from(&self.wished);
+        self.name.clone_from(&self.wanted_name);
         self.names_tried = 0;
         self.revision = 0;
     }
 
-    /// An error shows in the next read.
+    /// The next read reports an error.
     fn join(&self, writer: &mut Writer) {
         let name = self.name.as_str().into();
         let _ = writer.send(Message::Text(&ClientMessage::Join { name }.to_json()));
     }
 
-    fn hear(&mut self, message: &OwnedMessage, speech: Speech, screen: &Screen) -> Reaction {
-        match (message, speech) {
-            (OwnedMessage::Text(json), Speech::Chat) => match serde_json::from_str(json) {
+    fn handle(&mut self, message: &OwnedMessage, format: Format, screen: &Screen) -> Reaction {
+        match (message, format) {
+            (OwnedMessage::Text(json), Format::Chat) => match serde_json::from_str(json) {
                 Ok(message) => self.react(message, screen),
-                Err(_) => Reaction::Show("! the server said what the chat does not know".into()),
+                Err(_) => Reaction::Show(
+                    "! the server sent a message that is not of the chat protocol".into(),
+                ),
             },
-            (OwnedMessage::Text(text), Speech::Bare) => Reaction::Show(screen.text(text)),
+            (OwnedMessage::Text(text), Format::Plain) => Reaction::Show(screen.text(text)),
             (OwnedMessage::Binary(bytes), _) => {
                 Reaction::Show(format!("! binary message of {} bytes", bytes.len()))
             }
@@ -166,7 +168,7 @@ impl Conversation {
                 self.revision = revision;
                 let (name, room) = (printable(&self.name), printable(&room));
                 let line = format!("* you are {name} in {room}; {count} here");
-                Reaction::Enter(line, limits.text_bytes_max)
+                Reaction::Joined(line, limits.text_bytes_max)
             }
             ServerMessage::Message { id, from, text, .. } => {
                 let line = format!("<{}> {}", printable(&from), screen.text(&text));
@@ -188,16 +190,16 @@ impl Conversation {
                 Reaction::Show(format!("* {} has left", printable(&name)))
             }
             ServerMessage::Missed { messages } => Reaction::Show(format!(
-                "* you read too slowly and have missed {messages} messages"
+                "* this client read too slowly: {messages} messages were skipped"
             )),
-            ServerMessage::Error(complaint) => self.complained(*complaint),
-            ServerMessage::Names { names, count, .. } => Reaction::Show(here(&names, count)),
+            ServerMessage::Error(complaint) => self.handle_error(*complaint),
+            ServerMessage::Names { names, count, .. } => Reaction::Show(members(&names, count)),
             ServerMessage::Unknown => Reaction::Nothing,
         }
     }
 
-    /// A name that is taken is replaced; any other fault of a join ends the visit.
-    fn complained(&mut self, complaint: Complaint<'_>) -> Reaction {
+    /// A name that is in use is replaced. Any other error of joining ends the connection.
+    fn handle_error(&mut self, complaint: Complaint<'_>) -> Reaction {
         let text = printable(&complaint.text);
         if complaint.about.as_deref() != Some("join") {
             return Reaction::Refused(complaint.id.map(Cow::into_owned), text);
@@ -215,15 +217,15 @@ impl Conversation {
     }
 }
 
-/// A screen that is gone (`| head`) is a reason to leave.
-fn show(line: &str, desk: &Desk, screen: &Screen) {
+/// Leaves if the screen is gone (`| head`).
+fn show(line: &str, shared: &Shared, screen: &Screen) {
     if screen.show(line).is_err() {
-        desk.leave();
+        shared.leave();
     }
 }
 
-/// Who is in the room, as a line.
-fn here(names: &[Cow<'_, str>], count: usize) -> String {
+/// The members of the room, as a line.
+fn members(names: &[Cow<'_, str>], count: usize) -> String {
     let listed: Vec<String> = names.iter().map(|name| printable(name)).collect();
     let more = match count.saturating_sub(listed.len()) {
         0 => String::new(),
@@ -232,8 +234,8 @@ fn here(names: &[Cow<'_, str>], count: usize) -> String {
     format!("* {count} here: {}{more}", listed.join(", "))
 }
 
-/// A message of ours has come back. On a terminal it is to be seen already; if it had
-/// waited for a connection, its author wants to know.
+/// The user's own message has come back. A terminal shows it already; only a message that had
+/// waited for a connection is reported.
 fn own(confirmed: Option<Outgoing>, line: String, screen: &Screen) -> Option<String> {
     if !screen.shows_what_is_typed() {
         return Some(line);
@@ -243,24 +245,27 @@ fn own(confirmed: Option<Outgoing>, line: String, screen: &Screen) -> Option<Str
         .map(|message| format!("* sent: {}", excerpt(&message.text)))
 }
 
-/// A message of ours was not carried out: on a terminal its text goes back to where it
-/// was typed, and a program finds the reason on standard error.
-fn refused(message: Option<Outgoing>, why: &str, desk: &Desk, screen: &Screen) {
+/// The user's message was refused. On a terminal its text goes back to the prompt; a program
+/// finds the reason on standard error.
+fn refused(message: Option<Outgoing>, why: &str, shared: &Shared, screen: &Screen) {
     let text = message.map(|message| message.text);
     let place = text.as_deref().map_or("", |text| screen.give_back(text));
     let which = text.map_or_else(String::new, |text| format!(": {}", excerpt(&text)));
     if screen.is_for_a_person() {
-        show(&format!("! {why} Not sent{which}{place}"), desk, screen);
+        show(&format!("! {why} Not sent{which}{place}"), shared, screen);
     } else {
         screen.notice(&format!("{why} Not sent{which}"));
     }
 }
 
-/// The connection has gone, and these messages had not come back: perhaps they were
-/// lost with it, perhaps only their return was.
-fn tell_unconfirmed(messages: impl IntoIterator<Item = Outgoing>, desk: &Desk, screen: &Screen) {
+/// The connection has ended, and these messages had not come back: they may be lost.
+fn report_unconfirmed(
+    messages: impl IntoIterator<Item = Outgoing>,
+    shared: &Shared,
+    screen: &Screen,
+) {
     for message in messages {
-        desk.fail();
+        shared.fail();
         screen.notice(&format!(
             "the connection ended before this came back from the room, so it may be lost: {}",
             excerpt(&message.text)
@@ -274,7 +279,7 @@ fn outcome(
     is_for_a_person: bool,
 ) -> Outcome {
     match end {
-        // Nothing closed it: the user left before it was used.
+        // No Close: the user left before the connection was used.
         Ok(None) if leaving => Outcome::Done,
         Ok(ended) => {
             let code = ended.map_or(1006, |ended| ended.code);
@@ -286,8 +291,8 @@ fn outcome(
     }
 }
 
-/// The server closed the connection: by its code, is it worth to come back? A person who
-/// stays may wait for what passes; a program is told at once, since something that it
+/// Decides by the server's close code whether to connect again. For a person, a temporary
+/// condition is worth waiting; a program gets the error at once, because a message that it
 /// sent may be lost.
 //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
 //# As the data is not guaranteed to be human readable, clients MUST NOT show it to end users.
@@ -305,25 +310,25 @@ fn closed_by_server(code: u16, leaving: bool, is_for_a_person: bool) -> Outcome 
     }
 }
 
-/// What a close code says (§7.4.1 and the registry of §11.7), in words for the user.
+/// The meaning of a close code (§7.4.1 and the registry of §11.7), for the user.
 fn meaning(code: u16) -> &'static str {
     match code {
-        1001 => "it goes away",
+        1001 => "it is going away",
         1002 => "this client broke the protocol",
         1003 => "it does not take this type of data",
         1006 => "it sent no close code",
-        1007 => "a message was not what its type says",
+        1007 => "a message did not match its type",
         1008 => "something here is against its rules",
         1009 => "a message was too long for it",
-        1010 => "it lacks an extension",
-        1011 => "it met an error",
-        1012 => "it restarts",
+        1010 => "it requires an extension",
+        1011 => "it has an internal error",
+        1012 => "it is restarting",
         1013 => "it is overloaded, or this client reads too slowly",
-        1014 => "a server behind it gave a wrong answer",
+        1014 => "a server behind it sent an invalid response",
         3000 => "this client is not authorized",
-        3003 => "this client is not allowed in",
+        3003 => "this client is forbidden",
         3008 => "this client took too long",
-        _ => "it gave a code",
+        _ => "its own code",
     }
 }
 
@@ -348,13 +353,13 @@ mod tests {
     }
 
     fn waited(text: &str) -> Option<Outgoing> {
-        let desk = Desk::default();
-        desk.submit(text);
-        desk.unsent().pop_front()
+        let shared = Shared::default();
+        shared.submit(text);
+        shared.unsent().pop_front()
     }
 
     #[test]
-    fn messages_of_others_are_shown_and_own_ones_are_on_the_screen_already() {
+    fn messages_of_others_are_shown_and_own_messages_are_on_the_screen_already() {
         let from =
             |name| format!(r#"{{"type":"message","id":"3","from":"{name}","text":"yo","time":7}}"#);
         let mut conversation = aki();
@@ -371,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_say_cannot_command_the_terminal() {
+    fn messages_of_others_cannot_control_the_terminal() {
         let json =
             r#"{"type":"message","from":"B\u001bo\n","text":"\u001b[2J\n\u202ex\r","time":7}"#;
         let shown = "<B\\u{1b}o\\u{a}> \\u{1b}[2J\n  \\u{202e}x\\u{d}".to_owned();
@@ -388,9 +393,9 @@ mod tests {
     }
 
     #[test]
-    fn comings_and_goings_that_the_welcome_knew_are_not_told_again() {
+    fn joins_and_leaves_that_the_welcome_contains_are_not_shown_again() {
         let mut conversation = aki();
-        let entered = Reaction::Enter("* you are Aki in r; 2 here".to_owned(), 9);
+        let entered = Reaction::Joined("* you are Aki in r; 2 here".to_owned(), 9);
         assert_eq!(react(&mut conversation, &welcome("Aki", 5)), entered);
         let late = r#"{"type":"joined","name":"Bo","revision":5}"#;
         assert_eq!(react(&mut conversation, late), Reaction::Nothing);
@@ -402,7 +407,7 @@ mod tests {
     const TAKEN: &str = r#"{"type":"error","code":"name_taken","text":"Taken.","about":"join","field":"name","suggestion":"Aki2"}"#;
 
     #[test]
-    fn name_that_is_taken_is_replaced_by_the_suggestion_a_few_times() {
+    fn name_in_use_is_replaced_by_the_suggestion_up_to_a_limit() {
         let mut conversation = aki();
         for _ in 0..NAMES_TRIED_MAX {
             let again = Reaction::Join("! Taken.".to_owned());
@@ -414,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn each_connection_asks_for_the_wished_name_first() {
+    fn each_connection_requests_the_wanted_name_first() {
         let mut conversation = aki();
         for _ in 0..2 {
             conversation.begin();
@@ -430,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_listed_with_how_many_are_not() {
+    fn names_are_listed_with_the_number_of_the_others() {
         let json = r#"{"type":"names","names":["Aki","B\u001bo"],"count":2,"revision":9}"#;
         let listed = Reaction::Show(r"* 2 here: Aki, B\u{1b}o".to_owned());
         assert_eq!(react(&mut aki(), json), listed);
@@ -440,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn complaint_about_a_message_names_it_and_one_about_the_name_ends_the_visit() {
+    fn error_about_a_message_names_it_and_an_error_about_the_name_ends_the_connection() {
         let long = r#"{"type":"error","id":"7","code":"text_too_long","text":"Too long.","about":"message"}"#;
         let refused = Reaction::Refused(Some("7".to_owned()), "Too long.".to_owned());
         assert_eq!(react(&mut aki(), long), refused);
@@ -453,7 +458,7 @@ mod tests {
         Ok(Some(Ended {
             clean: true,
             code,
-            reason: "words of the server".to_owned(),
+            reason: "text of the server".to_owned(),
             first_close: yamabiko::client::FirstClose::Server,
         }))
     }
@@ -462,17 +467,17 @@ mod tests {
     //= type=test
     //# As the data is not guaranteed to be human readable, clients MUST NOT show it to end users.
     #[test]
-    fn close_is_told_by_its_code_and_not_by_the_servers_words() {
+    fn close_is_reported_by_its_code_and_not_by_its_reason() {
         let told = |code| outcome(ended(code), false, true);
         assert_eq!(told(1000), Outcome::Done);
-        let again = "the server closed the connection: it restarts (1012)";
+        let again = "the server closed the connection: it is restarting (1012)";
         assert_eq!(told(1012), Outcome::Lost(again.to_owned()));
-        let never = "the server closed the connection: it gave a code (4321)";
+        let never = "the server closed the connection: its own code (4321)";
         assert_eq!(told(4321), Outcome::Failed(never.to_owned()));
     }
 
     #[test]
-    fn every_close_code_but_1000_1001_and_1005_fails_a_program_also_one_that_is_leaving() {
+    fn every_close_code_except_1000_1001_and_1005_is_a_failure_for_a_program() {
         for code in (1000..=1015).chain([3000, 3003, 3008, 3999, 4000, 4999]) {
             let fails = |leaving, person| {
                 matches!(outcome(ended(code), leaving, person), Outcome::Failed(_))
@@ -492,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn lost_connection_is_worth_another_try_and_a_broken_protocol_is_not() {
+    fn lost_connection_is_tried_again_and_a_protocol_error_is_not() {
         let lost = outcome(Err(ClientError::Lost(None)), false, false);
         assert!(matches!(lost, Outcome::Lost(_)));
         let rule = yamabiko::websocket::ProtocolError::TextNotUtf8;

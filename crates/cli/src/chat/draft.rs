@@ -1,31 +1,31 @@
-//! The message that is being typed, and the history of those before it.
+//! The message that is being typed, and the history of earlier messages.
 //!
-//! Text and a cursor in it; every operation leaves the cursor between two grapheme
-//! clusters, which are what a user sees as one character. There is no terminal here.
+//! A text and a cursor. Every operation leaves the cursor between two grapheme clusters,
+//! which users see as characters. This file knows no terminal.
 
 use std::collections::VecDeque;
 use std::mem;
 
 use unicode_segmentation::UnicodeSegmentation;
 
-/// A draft takes no more than this.
+/// The longest draft.
 pub(super) const DRAFT_BYTES_MAX: usize = 1 << 20;
-/// How many messages the history keeps.
+/// The number of messages in the history.
 const HISTORY_MESSAGES_MAX: usize = 100;
-/// How many bytes the history keeps, except that the newest message always stays.
+/// The number of bytes in the history; the newest message always stays.
 const HISTORY_BYTES_MAX: usize = 2 << 20;
 
-/// What is typed and not yet entered.
+/// The text that is typed and not yet entered.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     text: String,
     /// 0 ≤ cursor ≤ text.len(), between two grapheme clusters.
     cursor: usize,
-    /// What Ctrl-U, Ctrl-K or Ctrl-W took last.
+    /// The text that Ctrl-U, Ctrl-K or Ctrl-W removed last.
     killed: String,
     history: VecDeque<String>,
     history_bytes: usize,
-    /// Which message of the history is shown, and the draft that waits meanwhile.
+    /// The index of the history's message that is shown, and the draft that waits meanwhile.
     browsing: Option<(usize, String)>,
 }
 
@@ -51,7 +51,7 @@ impl Draft {
         }
         self.text.insert_str(self.cursor, &text);
         self.cursor += text.len();
-        // A combining character has joined what follows it.
+        // A combining character has joined the following text.
         while !self.is_boundary(self.cursor) {
             self.cursor += 1;
         }
@@ -108,7 +108,7 @@ impl Draft {
         self.kill(self.cursor, self.line_end());
     }
 
-    /// Inserts what was killed last.
+    /// Inserts the text that was removed last.
     pub(super) fn yank(&mut self) -> Result<(), TooLong> {
         let killed = mem::take(&mut self.killed);
         let inserted = self.insert(&killed);
@@ -150,8 +150,8 @@ impl Draft {
         entered
     }
 
-    /// Puts a text that was entered, and could not be sent, back into the draft.
-    /// `false`: something else is being typed; it is in the history.
+    /// Puts a text that was entered and could not be sent back into the draft. `false`:
+    /// another text is being typed; the history has this one.
     pub(super) fn give_back(&mut self, text: &str) -> bool {
         if !self.text.is_empty() || text.len() > DRAFT_BYTES_MAX {
             return false;
@@ -189,7 +189,7 @@ impl Draft {
     fn cut(&mut self, start: usize, end: usize) {
         self.text.drain(start..end);
         self.cursor = start;
-        // What stood before and after may have become one cluster.
+        // The text before and after may have become one cluster.
         while !self.is_boundary(self.cursor) {
             self.cursor += 1;
         }
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn cursor_moves_by_what_is_seen_as_one_character() {
+    fn cursor_moves_by_grapheme_clusters() {
         let family = "👨\u{200d}👩\u{200d}👧";
         let text = format!("e\u{301}{family}山");
         assert_eq!(typed(&text, &[Draft::left, Draft::left]).1, 3);
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn killed_text_comes_back_by_yank() {
+    fn killed_text_is_inserted_by_yank() {
         let mut draft = draft("one two");
         draft.kill_word();
         assert_eq!(draft.text(), "one ");
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_joins_its_neighbour_leaves_the_cursor_between_two_characters() {
+    fn cursor_is_between_two_characters_after_text_joined_its_neighbour() {
         let mut draft = draft("e");
         draft.insert("\u{301}").expect("short");
         assert_eq!(draft.cursor(), 3);
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn history_goes_back_and_forth_and_the_draft_waits_at_its_end() {
+    fn history_is_browsed_in_both_directions_and_the_draft_waits_at_its_end() {
         let mut draft = draft("first");
         assert_eq!(draft.enter(), "first");
         draft.insert("second").expect("short");
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn draft_takes_text_up_to_its_bound_and_refuses_one_past_it() {
+    fn draft_accepts_text_up_to_its_limit_and_refuses_more() {
         let mut draft = draft(&"x".repeat(DRAFT_BYTES_MAX - 1));
         assert_eq!(draft.insert("山"), Err(TooLong));
         assert_eq!(draft.insert("y"), Ok(()));
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_text_is_given_back_unless_something_is_being_typed() {
+    fn refused_text_is_given_back_unless_another_text_is_being_typed() {
         let mut draft = Draft::default();
         assert!(draft.give_back("refused"));
         assert_eq!((draft.text(), draft.cursor()), ("refused", 7));

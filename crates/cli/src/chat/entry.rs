@@ -1,18 +1,18 @@
-//! What a person enters: a message, or a command.
+//! A line that a person enters: a message, or a command.
 //!
-//! What begins with `/` is a command and never goes to the room, also if there is no
-//! such command: a slip of a finger is not for everyone. `//` says a text that begins
-//! with one slash.
+//! A line that begins with `/` is a command and is never sent to the room, even if there is
+//! no such command: a typing error must not be published. `//` sends a text that begins with
+//! one slash.
 
-/// One thing that was entered at a terminal.
+/// A line that was entered at a terminal.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Entry<'a> {
-    /// Nothing but white space.
+    /// White space only.
     Blank,
-    /// To the room.
-    Say(&'a str),
+    /// A message to the room.
+    Message(&'a str),
     Help,
-    /// Who is in the room?
+    /// Asks for the names of the members of the room.
     Who,
     Quit,
     /// A command that does not exist: its name, without the slash.
@@ -21,10 +21,10 @@ pub(super) enum Entry<'a> {
 
 pub(super) const HELP: &str = "\
 * /help  this text
-* /who   the names of those in the room
-* /quit  leave; so do Ctrl-D and Ctrl-C
-* //...  say a text that begins with one slash
-* Arrow up brings back what was entered before; Alt-Enter begins a new line.";
+* /who   the names of the members of the room
+* /quit  leave the room, as Ctrl-D and Ctrl-C do
+* //...  send a text that begins with one slash
+* Arrow up brings back earlier lines; Alt-Enter begins a new line.";
 
 impl Entry<'_> {
     pub(super) fn read(text: &str) -> Entry<'_> {
@@ -33,10 +33,10 @@ impl Entry<'_> {
             return Entry::Blank;
         }
         let Some(command) = start.strip_prefix('/') else {
-            return Entry::Say(text);
+            return Entry::Message(text);
         };
         if command.starts_with('/') {
-            return Entry::Say(command);
+            return Entry::Message(command);
         }
         let name = command.split(char::is_whitespace).next().unwrap_or("");
         match name.to_lowercase().as_str() {
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_begins_with_a_slash_is_a_command_and_never_a_message() {
+    fn line_that_begins_with_a_slash_is_a_command_and_never_a_message() {
         for (text, entry) in [
             ("/help", Entry::Help),
             ("/WHO", Entry::Who),
@@ -69,14 +69,14 @@ mod tests {
     }
 
     #[test]
-    fn two_slashes_say_a_text_that_begins_with_one() {
-        assert_eq!(Entry::read("//me waves"), Entry::Say("/me waves"));
-        assert_eq!(Entry::read("///"), Entry::Say("//"));
+    fn two_slashes_send_a_text_that_begins_with_one() {
+        assert_eq!(Entry::read("//me waves"), Entry::Message("/me waves"));
+        assert_eq!(Entry::read("///"), Entry::Message("//"));
     }
 
     #[test]
-    fn everything_else_is_said_as_it_is_and_blanks_say_nothing() {
-        assert_eq!(Entry::read(" and/or "), Entry::Say(" and/or "));
+    fn other_lines_are_sent_unchanged_and_blank_lines_are_not_sent() {
+        assert_eq!(Entry::read(" and/or "), Entry::Message(" and/or "));
         assert_eq!(Entry::read(" \t\n"), Entry::Blank);
     }
 }

@@ -3,12 +3,12 @@
 use yamabiko::client::{ClientError, HttpRefusal};
 
 use super::text::printable;
-use crate::output::tidy;
+use crate::output::without_numbers;
 
-/// An error of the client in one line; an HTTP answer with where it points to, and the
+/// An error of the client in one line. For an HTTP response: also its Location, and the
 /// first line of its body.
 pub(super) fn explain(error: &ClientError) -> String {
-    let mut line = tidy(&error.to_string());
+    let mut line = without_numbers(&error.to_string());
     if let ClientError::Refused(refusal) = error {
         if let Some(location) = location(refusal) {
             line = format!("{line}, Location: {location}");
@@ -21,8 +21,8 @@ pub(super) fn explain(error: &ClientError) -> String {
     line
 }
 
-/// Where a redirection points to. It is shown and not followed: RFC 6455 §4.1 leaves
-/// that open, and an address that the user did not write may be on any host.
+/// The target of a redirection. It is shown and not followed: RFC 6455 §4.1 leaves that
+/// open, and the target may be on a host that the user did not name.
 fn location(refusal: &HttpRefusal) -> Option<String> {
     if !(300..400).contains(&refusal.response.status) {
         return None;
@@ -32,5 +32,5 @@ fn location(refusal: &HttpRefusal) -> Option<String> {
     Some(printable(&start))
 }
 
-/// How much of a Location is shown.
+/// The part of a Location that is shown.
 const LOCATION_CHARACTERS_MAX: usize = 200;

@@ -1,4 +1,4 @@
-//! Where each character of the draft stands on the terminal.
+//! The position of each character of the draft on the terminal.
 //!
 //! ```text
 //!   columns = 8          > The ec      row 0
@@ -6,8 +6,8 @@
 //!                          back        row 2: a line feed, and an indent
 //! ```
 //!
-//! Rows are broken here and not by the terminal, so that the number of rows is known:
-//! that many are erased before a message is written above them.
+//! Rows are broken here and not by the terminal, so that their number is known: that many
+//! rows are erased before a message is written above them.
 
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
@@ -88,8 +88,8 @@ impl Layout {
         }
     }
 
-    /// Where the next character goes: behind a full row, that is a row of its own,
-    /// since a cursor cannot stand behind the last column.
+    /// The place of the next character. After a full row it is the next row, because the
+    /// cursor cannot be behind the last column.
     fn next_place(&mut self, columns: usize) -> Place {
         if self.last().width >= columns {
             self.rows.push(Row::default());

@@ -1,7 +1,7 @@
-//! Standard input that is no terminal: line by line, in pieces of at most 64 KiB.
+//! Standard input from a program, in lines of at most 64 KiB.
 //!
-//! A longer line is several messages. The cut falls between two characters, so no
-//! character is destroyed by it; bytes that are no UTF-8 become U+FFFD, and are told.
+//! A longer line becomes several messages, cut between two characters. Bytes that are not
+//! UTF-8 become U+FFFD, and are reported.
 
 use std::io::{self, BufRead, Read};
 use std::mem;
@@ -22,7 +22,7 @@ pub(super) struct Lines<Input> {
 pub(super) struct Line {
     /// Without its line end.
     pub(super) text: String,
-    /// Some bytes were no UTF-8.
+    /// Some bytes were not UTF-8.
     pub(super) damaged: bool,
 }
 
@@ -35,10 +35,10 @@ impl<Input: BufRead> Lines<Input> {
     /// The next line; `None`: the input has ended.
     ///
     /// # Errors
-    /// The operating system's.
+    /// The operating system's error.
     pub(super) fn next(&mut self) -> io::Result<Option<Line>> {
         let mut line = mem::take(&mut self.rest);
-        // At most 4 bytes are left over, and the bound is far above that.
+        // At most 4 bytes are left over, far below the limit.
         let room = (LINE_BYTES_MAX - line.len()) as u64;
         (&mut self.input).take(room).read_until(b'\n', &mut line)?;
         if line.is_empty() {
@@ -57,7 +57,7 @@ impl<Input: BufRead> Lines<Input> {
     }
 }
 
-/// Takes the last byte away if it is this one.
+/// Removes the last byte if it is this one.
 fn pop_if_last(line: &mut Vec<u8>, byte: u8) -> bool {
     let is_last = line.last() == Some(&byte);
     if is_last {
@@ -66,8 +66,8 @@ fn pop_if_last(line: &mut Vec<u8>, byte: u8) -> bool {
     is_last
 }
 
-/// Where a piece ends: before a character of which the last bytes are missing, and
-/// before a carriage return, which may be part of the line's end.
+/// The end of a piece: before a character whose last bytes are missing, and before a
+/// carriage return, which may be part of the line end.
 fn cut(line: &[u8]) -> usize {
     for back in 1..=3.min(line.len()) {
         let start = line.len() - back;
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn line_of_the_bound_is_whole_and_one_past_it_is_cut() {
+    fn line_at_the_limit_is_whole_and_a_longer_one_is_cut() {
         let whole = "x".repeat(LINE_BYTES_MAX - 1);
         assert_eq!(texts(&format!("{whole}\nnext")), [&whole, "next"]);
         let cut = "x".repeat(LINE_BYTES_MAX);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_utf8_are_replaced_and_told() {
+    fn bytes_that_are_not_utf8_are_replaced_and_reported() {
         let read = lines(b"a\xffb\nc\n\xc3");
         let expected = [("a\u{fffd}b", true), ("c", false), ("\u{fffd}", true)];
         let expected = expected.map(|(text, damaged)| Line {

@@ -3,30 +3,28 @@
 //! ```text
 //!   keys, or lines ──▶ typing ──┐                      ┌──▶ screen, its prompt
 //!                               ▼                      │
-//!   Ctrl-C ──────────────▶ desk: queue, Writer   Reader: conversation
+//!   Ctrl-C ──────────────▶ shared: queue, Writer   Reader: conversation
 //!                               │                      ▲
 //!                               └──▶ server ───────────┘
 //! ```
 //!
-//! Four threads: this one reads what the server says, one reads standard input, one
-//! sends, one waits for signals. They meet at the [`Desk`], which knows whether there is
-//! a connection to write to, and at the [`Screen`]. A connection that is lost is opened
-//! again, after the pauses that RFC 6455 §7.2.3 asks for; messages entered meanwhile
-//! wait.
+//! Four threads: this one reads from the server, one reads standard input, one sends, one
+//! waits for signals. They share the state in [`Shared`] and the [`Screen`]. A connection
+//! that is lost is opened again, after the pauses that RFC 6455 §7.2.3 asks for. Messages
+//! that are entered meanwhile are queued.
 //!
 //! | file | what is in it |
 //! |---|---|
 //! | `conversation` | one connection: from the server's messages to lines |
-//! | `desk` | what the threads share: the queue, what has not come back |
+//! | `shared` | state of all threads: connection, queue, unconfirmed messages |
 //! | `typing` | the thread that reads standard input |
 //! | `entry` | a message or a command |
-//! | `lines` | input that is no terminal, in pieces |
+//! | `lines` | input from a program, in lines |
 //! | `screen` | plain output, or a prompt |
 //! | `prompt`, `draft`, `layout` | the line editor: the terminal, the text, its rows |
-//! | `retry` | which failure is worth another attempt, and when |
+//! | `retry` | whether a failed attempt to connect is repeated, and when |
 
 mod conversation;
-mod desk;
 mod draft;
 mod entry;
 mod errors;
@@ -35,6 +33,7 @@ mod lines;
 mod prompt;
 mod retry;
 mod screen;
+mod shared;
 mod text;
 mod typing;
 
@@ -49,38 +48,38 @@ use yamabiko::websocket::deflate::DeflateConfig;
 use super::arguments::ChatSettings;
 use super::signals;
 use conversation::{Conversation, Outcome};
-use desk::Desk;
 use errors::explain;
 use retry::Retry;
 use screen::Screen;
+use shared::Shared;
 use text::excerpt;
 
-/// Chats until the input ends, a signal comes, or the server wants no more.
+/// Chats until the input ends, a signal arrives, or the server ends the connection for good.
 pub(super) fn run(settings: ChatSettings) -> Result<(), String> {
     let mut conversation = Conversation::new(match settings.name {
         Some(name) => name,
         None => format!("guest-{:04}", random()? % 10_000),
     });
     let client = connect(&settings.url).map_err(|error| explain(&error))?;
-    let desk = Arc::new(Desk::default());
+    let shared = Arc::new(Shared::default());
     let screen = Screen::open();
-    let result = start_threads(&desk, &screen)
-        .and_then(|()| stay(&settings.url, client, &mut conversation, &desk, &screen));
+    let result = start_threads(&shared, &screen)
+        .and_then(|()| stay(&settings.url, client, &mut conversation, &shared, &screen));
     screen.close();
-    account(result, &desk, &screen)
+    report(result, &shared, &screen)
 }
 
-fn start_threads(desk: &Arc<Desk>, screen: &Screen) -> Result<(), String> {
-    let (leaving, closing) = (Arc::clone(desk), screen.clone());
+fn start_threads(shared: &Arc<Shared>, screen: &Screen) -> Result<(), String> {
+    let (leaving, closing) = (Arc::clone(shared), screen.clone());
     signals::on_first(move || {
         closing.close();
         leaving.leave();
     })?;
-    let (sending, seen) = (Arc::clone(desk), screen.clone());
+    let (sending, seen) = (Arc::clone(shared), screen.clone());
     thread::spawn(move || {
         sending.send_all(|message| {
             if seen.is_for_a_person() {
-                // A screen that is gone shows in what the server sends next.
+                // A screen that is gone is noticed at the next message of the server.
                 let _ = seen.show(&format!(
                     "* the connection has ended: queued, and sent when it is back: {}",
                     excerpt(&message.text)
@@ -88,24 +87,24 @@ fn start_threads(desk: &Arc<Desk>, screen: &Screen) -> Result<(), String> {
             }
         });
     });
-    let (typing, seen) = (Arc::clone(desk), screen.clone());
+    let (typing, seen) = (Arc::clone(shared), screen.clone());
     thread::spawn(move || typing::read(&typing, &seen));
     Ok(())
 }
 
-/// One connection after the other, until it is time to go.
+/// Keeps a connection: opens a new one when it is lost.
 fn stay(
     url: &str,
     client: Client,
     conversation: &mut Conversation,
-    desk: &Desk,
+    shared: &Shared,
     screen: &Screen,
 ) -> Result<(), String> {
     let mut backoff = Backoff::new();
     let mut client = Some(client);
     loop {
         let (lost, asked) = match client.take() {
-            Some(client) => match conversation.hold(client, desk, screen, &mut backoff) {
+            Some(client) => match conversation.run(client, shared, screen, &mut backoff) {
                 Outcome::Done => return Ok(()),
                 Outcome::Failed(why) => return Err(why),
                 Outcome::Lost(why) => (why, Duration::ZERO),
@@ -123,14 +122,14 @@ fn stay(
         };
         let pause = pause(&mut backoff, asked)?;
         screen.notice(&format!("{lost}; again in {:.1} s", pause.as_secs_f64()));
-        if desk.leaves_within(pause) {
+        if shared.wait_to_leave(pause) {
             return Ok(());
         }
     }
 }
 
-/// The backoff's own pause, or what the server asks for if that is longer; then up to
-/// five seconds more, because it may have asked all its clients for the same.
+/// The pause of the backoff, or the server's `Retry-After` if that is longer. To the latter
+/// up to five seconds are added, because the server may have sent it to all its clients.
 fn pause(backoff: &mut Backoff, asked: Duration) -> Result<Duration, String> {
     let delay = backoff.next_delay(random()?);
     if asked <= delay {
@@ -139,15 +138,15 @@ fn pause(backoff: &mut Backoff, asked: Duration) -> Result<Duration, String> {
     Ok(asked + Backoff::new().next_delay(random()?))
 }
 
-/// What was never sent is told. A program that sent something that was refused, or that
-/// may be lost, ends with an error.
-fn account(result: Result<(), String>, desk: &Desk, screen: &Screen) -> Result<(), String> {
-    let unsent = desk.unsent();
+/// Reports messages that were never sent. From a program, messages that were refused or may
+/// be lost are an error.
+fn report(result: Result<(), String>, shared: &Shared, screen: &Screen) -> Result<(), String> {
+    let unsent = shared.unsent();
     for message in &unsent {
         screen.notice(&format!("not sent: {}", excerpt(&message.text)));
     }
     result?;
-    let failures = desk.failures();
+    let failures = shared.failures();
     if !unsent.is_empty() {
         Err(format!("messages that were not sent: {}", unsent.len()))
     } else if failures > 0 && !screen.is_for_a_person() {
@@ -175,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pause_is_at_least_what_the_server_asks_for_and_spread_beyond_it() {
+    fn pause_is_at_least_the_servers_retry_after_plus_a_random_part() {
         for _ in 0..100 {
             let asked = Duration::from_secs(60);
             let pause = pause(&mut Backoff::new(), asked).expect("random");

@@ -1,20 +1,17 @@
-//! The last rows of a terminal: a prompt, the draft behind it, and everything else
-//! above.
+//! The last rows of a terminal: a prompt and the draft. All other output is above them.
 //!
 //! ```text
 //!     <Bo> is anyone there?          print(): erase the draft, write, draw again
 //!     > I am, wait a m█              key(): change the draft, draw again
 //! ```
 //!
-//! Two threads write here, the one that reads keys and the one that reads from the
-//! server, so all of it is behind one lock: a message never stands in the middle of a
-//! draft, and what is sent is what was to be seen. The terminal is in raw mode from
-//! [`Prompt::open`] to [`Prompt::close`]: the kernel echoes nothing, and cuts no line at
-//! 4,095 bytes.
+//! Two threads write here: one reads keys, one reads from the server. One lock protects the
+//! state, so that a message never appears in the middle of a draft, and the sent text is the
+//! text that was visible. The terminal is in raw mode from [`Prompt::open`] to
+//! [`Prompt::close`]: the kernel does not echo, and does not cut lines at 4,095 bytes.
 //!
-//! A draft has at most half of the window's rows, so that there is room for what others
-//! say: of a longer one those up to the cursor are drawn. A draft that is entered is
-//! written in full.
+//! A draft has at most half of the window's rows, to leave room for messages. Of a longer
+//! draft, the rows up to the cursor are drawn. A draft that is entered is written in full.
 
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -28,7 +25,7 @@ use crossterm::{Command, terminal};
 use super::draft::{DRAFT_BYTES_MAX, Draft, TooLong};
 use super::layout::{Layout, Row};
 
-/// This is assumed where the terminal tells no size.
+/// Assumed if the terminal reports no size.
 const WINDOW: Window = Window {
     columns: 80,
     rows: 24,
@@ -45,9 +42,9 @@ struct State<Output> {
     output: Output,
     window: Window,
     draft: Draft,
-    /// What stands on the terminal; `None`: no draft is drawn.
+    /// The rows on the terminal. `None`: no draft is drawn.
     drawn: Option<Drawn>,
-    /// Nothing is drawn any more, and text is written as it is.
+    /// No draft is drawn, and text is written unchanged.
     closed: bool,
 }
 
@@ -58,7 +55,7 @@ struct Window {
 }
 
 impl Window {
-    /// A pseudo terminal that nobody has given a size has 0 columns.
+    /// A pseudo terminal without a size reports 0 columns.
     fn of_terminal() -> Window {
         match terminal::size() {
             Ok((columns @ 1.., rows @ 1..)) => Window { columns, rows },
@@ -78,25 +75,25 @@ struct Drawn {
     width: usize,
 }
 
-/// What a key asks for.
+/// The effect of a key outside the draft.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum Action {
     Nothing,
-    /// This was entered.
+    /// A text was entered.
     Enter(String),
     /// Leave at once (Ctrl-C).
     Leave,
-    /// Leave when all has been sent (Ctrl-D).
+    /// Leave when everything has been sent (Ctrl-D).
     Quit,
-    /// To the shell, until the user brings the program back.
+    /// Suspend the program until the shell continues it.
     Suspend,
 }
 
 impl Prompt {
-    /// Takes the terminal over and draws an empty prompt.
+    /// Sets the terminal up and draws an empty prompt.
     ///
     /// # Errors
-    /// The operating system's.
+    /// The operating system's error.
     pub(super) fn open() -> io::Result<Prompt> {
         #[cfg(windows)]
         if !crossterm::ansi_support::supports_ansi() {
@@ -108,21 +105,21 @@ impl Prompt {
         Ok(prompt)
     }
 
-    /// Gives the terminal back as it was. What is still in the draft stays to be seen.
+    /// Restores the terminal. The text of the draft stays visible.
     pub(super) fn close(&self) {
         let mut state = self.lock();
         if state.closed {
             return;
         }
-        // A terminal that is gone needs nothing.
+        // A terminal that is gone needs no restoring.
         let _ = state.finish();
         let _ = terminal::disable_raw_mode();
     }
 
-    /// Gives the terminal back while `wait` runs, and takes it again.
+    /// Restores the terminal while `wait` runs, and sets it up again.
     ///
     /// # Errors
-    /// The operating system's.
+    /// The operating system's error.
     pub(super) fn pause(&self, wait: impl FnOnce()) -> io::Result<()> {
         let mut state = self.lock();
         if state.closed {
@@ -150,60 +147,60 @@ impl<Output: Write> Prompt<Output> {
         }
     }
 
-    /// Writes a text above the draft: whole lines, of which the last may lack its end.
+    /// Writes a text above the draft: whole lines; the last one may lack its line end.
     ///
     /// # Errors
-    /// The operating system's; the terminal is gone.
+    /// The operating system's error: the terminal is gone.
     pub(super) fn print(&self, text: &str) -> io::Result<()> {
         self.lock().print(text)
     }
 
-    /// Puts a text that could not be sent back into the draft. `false`: something else
-    /// is being typed; the history has it.
+    /// Puts a text that could not be sent back into the draft. `false`: another text is
+    /// being typed; the history has this one.
     pub(super) fn give_back(&self, text: &str) -> bool {
         let mut state = self.lock();
         let given = state.draft.give_back(text);
-        // An error shows in the next text that is written.
+        // The next write reports an error.
         let _ = state.redraw();
         given
     }
 
-    /// Obeys a key, a paste or a new size of the window. [`Prompt::draw`] shows it.
+    /// Handles a key, a paste or a new size of the window. [`Prompt::draw`] shows the result.
     ///
     /// # Errors
-    /// The operating system's; the terminal is gone.
-    pub(super) fn take(&self, event: &Event) -> io::Result<Wish> {
+    /// The operating system's error: the terminal is gone.
+    pub(super) fn take(&self, event: &Event) -> io::Result<Action> {
         let mut state = self.lock();
         if state.closed {
-            return Ok(Wish::Nothing);
+            return Ok(Action::Nothing);
         }
         match event {
             Event::Key(key) if key.kind != KeyEventKind::Release => state.key(key),
             Event::Paste(text) => {
                 let inserted = state.draft.insert(text);
-                state.complain(inserted)?;
-                Ok(Wish::Nothing)
+                state.report(inserted)?;
+                Ok(Action::Nothing)
             }
             Event::Resize(columns, rows) => {
                 state.resize(Window {
                     columns: *columns,
                     rows: *rows,
                 })?;
-                Ok(Wish::Nothing)
+                Ok(Action::Nothing)
             }
-            _ => Ok(Wish::Nothing),
+            _ => Ok(Action::Nothing),
         }
     }
 
     /// Shows what [`Prompt::take`] has changed.
     ///
     /// # Errors
-    /// The operating system's; the terminal is gone.
+    /// The operating system's error: the terminal is gone.
     pub(super) fn draw(&self) -> io::Result<()> {
         self.lock().redraw()
     }
 
-    /// A panic inside leaves nothing half-made but the terminal's own rows.
+    /// A panic of another thread can leave wrong rows on the terminal, and no wrong state.
     fn lock(&self) -> MutexGuard<'_, State<Output>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -251,18 +248,18 @@ impl<Output: Write> State<Output> {
         self.write(&out)
     }
 
-    fn key(&mut self, key: &KeyEvent) -> io::Result<Wish> {
+    fn key(&mut self, key: &KeyEvent) -> io::Result<Action> {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         let alt = key.modifiers.contains(KeyModifiers::ALT);
         let draft = &mut self.draft;
         let mut inserted = Ok(());
         match key.code {
             KeyCode::Enter if alt => inserted = draft.insert("\n"),
-            KeyCode::Enter => return self.enter().map(Wish::Enter),
-            KeyCode::Char('j' | 'm') if control => return self.enter().map(Wish::Enter),
-            KeyCode::Char('c') if control => return Ok(Wish::Leave),
-            KeyCode::Char('d') if control && draft.text().is_empty() => return Ok(Wish::Quit),
-            KeyCode::Char('z') if control => return Ok(Wish::Suspend),
+            KeyCode::Enter => return self.enter().map(Action::Enter),
+            KeyCode::Char('j' | 'm') if control => return self.enter().map(Action::Enter),
+            KeyCode::Char('c') if control => return Ok(Action::Leave),
+            KeyCode::Char('d') if control && draft.text().is_empty() => return Ok(Action::Quit),
+            KeyCode::Char('z') if control => return Ok(Action::Suspend),
             KeyCode::Char('l') if control => self.clear()?,
             KeyCode::Left if control || alt => draft.word_left(),
             KeyCode::Right if control || alt => draft.word_right(),
@@ -290,17 +287,17 @@ impl<Output: Write> State<Output> {
             KeyCode::Char('k') if control => draft.kill_to_end(),
             KeyCode::Char('y') if control => inserted = draft.yank(),
             KeyCode::Tab => inserted = draft.insert("\t"),
-            // Some keyboards write characters with both.
+            // Some keyboards write characters with both keys.
             KeyCode::Char(character) if control == alt => {
                 inserted = draft.insert(character.encode_utf8(&mut [0; 4]));
             }
             _ => {}
         }
-        self.complain(inserted)?;
-        Ok(Wish::Nothing)
+        self.report(inserted)?;
+        Ok(Action::Nothing)
     }
 
-    fn complain(&mut self, inserted: Result<(), TooLong>) -> io::Result<()> {
+    fn report(&mut self, inserted: Result<(), TooLong>) -> io::Result<()> {
         match inserted {
             Ok(()) => Ok(()),
             Err(TooLong) => self.print(&format!(
@@ -331,8 +328,8 @@ impl<Output: Write> State<Output> {
         self.write(&out)
     }
 
-    /// Rows that the terminal may have broken anew cannot be found again: the draft is
-    /// drawn below them then.
+    /// The terminal may have broken the old rows anew, so that their number is unknown. The
+    /// draft is then drawn below them.
     fn resize(&mut self, window: Window) -> io::Result<()> {
         self.window = window;
         let in_place = self.drawn.is_none_or(|drawn| {
@@ -349,7 +346,7 @@ impl<Output: Write> State<Output> {
         self.write(&out)
     }
 
-    /// The draft is taken off the terminal.
+    /// Erases the draft.
     fn erase(&mut self, out: &mut String) {
         if let Some(drawn) = self.drawn.take() {
             out.push('\r');
@@ -360,7 +357,7 @@ impl<Output: Write> State<Output> {
         }
     }
 
-    /// The draft is written where the cursor is, at the start of a row.
+    /// Writes the draft at the cursor, which is at the start of a row.
     fn draw(&mut self, out: &mut String) {
         let layout = Layout::new(self.draft.text(), self.draft.cursor(), self.columns());
         let height = usize::from(self.window.rows / 2).max(1);
@@ -410,7 +407,7 @@ mod tests {
     use super::*;
     use std::num::NonZero;
 
-    /// A prompt, and a terminal that shows what it writes.
+    /// A prompt, and a terminal that shows its output.
     struct Seen {
         prompt: Prompt<Vec<u8>>,
         terminal: vt100::Parser,
@@ -428,17 +425,17 @@ mod tests {
             Seen { prompt, terminal }
         }
 
-        fn event(&mut self, event: Event) -> Wish {
-            let wish = self.prompt.take(&event).expect("memory");
+        fn event(&mut self, event: Event) -> Action {
+            let action = self.prompt.take(&event).expect("memory");
             self.prompt.draw().expect("memory");
-            wish
+            action
         }
 
-        fn key(&mut self, code: KeyCode) -> Wish {
+        fn key(&mut self, code: KeyCode) -> Action {
             self.event(Event::Key(code.into()))
         }
 
-        fn control(&mut self, character: char) -> Wish {
+        fn control(&mut self, character: char) -> Action {
             let key = KeyEvent::new(KeyCode::Char(character), KeyModifiers::CONTROL);
             self.event(Event::Key(key))
         }
@@ -471,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn message_stands_above_the_draft_and_the_cursor_stays_in_it() {
+    fn message_is_above_the_draft_and_the_cursor_stays_in_it() {
         let mut seen = Seen::new(40, 10);
         seen.paste("half-typed");
         seen.key(KeyCode::Left);
@@ -500,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn draft_that_is_taller_than_half_of_the_window_shows_the_rows_to_the_cursor() {
+    fn draft_higher_than_half_of_the_window_shows_the_rows_up_to_the_cursor() {
         let mut seen = Seen::new(10, 4);
         seen.print("<Bo> yo");
         seen.paste("1\n2\n3\n4\n5\n6");
@@ -514,7 +511,7 @@ mod tests {
         assert_eq!(seen.rows(), ["<Bo> yo", "<Bo> ho", "> 1", "  2"]);
         assert_eq!(
             seen.key(KeyCode::Enter),
-            Wish::Enter("1\n2\n3\n4\n5\n6".into())
+            Action::Enter("1\n2\n3\n4\n5\n6".into())
         );
         seen.screen();
         seen.terminal.screen_mut().set_scrollback(4);
@@ -523,10 +520,10 @@ mod tests {
     }
 
     #[test]
-    fn entered_draft_stays_to_be_seen_and_the_next_begins_below_it() {
+    fn entered_draft_stays_visible_and_the_next_one_begins_below_it() {
         let mut seen = Seen::new(40, 10);
         seen.paste("hello");
-        assert_eq!(seen.key(KeyCode::Enter), Wish::Enter("hello".to_owned()));
+        assert_eq!(seen.key(KeyCode::Enter), Action::Enter("hello".to_owned()));
         let (rows, cursor) = seen.screen();
         assert_eq!(
             (rows, cursor),
@@ -544,22 +541,22 @@ mod tests {
         seen.control('a');
         seen.control('y');
         let alt_enter = KeyEvent::new(KeyCode::Enter, KeyModifiers::ALT);
-        assert_eq!(seen.event(Event::Key(alt_enter)), Wish::Nothing);
+        assert_eq!(seen.event(Event::Key(alt_enter)), Action::Nothing);
         assert_eq!(seen.rows(), ["> two", "  one "]);
-        assert_eq!(seen.key(KeyCode::Esc), Wish::Nothing);
-        assert_eq!(seen.control('d'), Wish::Nothing, "not empty");
+        assert_eq!(seen.key(KeyCode::Esc), Action::Nothing);
+        assert_eq!(seen.control('d'), Action::Nothing, "not empty");
         assert_eq!(seen.rows()[1], "  ne ");
-        assert_eq!(seen.control('z'), Wish::Suspend);
-        assert_eq!(seen.control('c'), Wish::Leave);
+        assert_eq!(seen.control('z'), Action::Suspend);
+        assert_eq!(seen.control('c'), Action::Leave);
         seen.control('e');
         seen.control('u');
         seen.key(KeyCode::Backspace);
         seen.control('u');
-        assert_eq!(seen.control('d'), Wish::Quit);
+        assert_eq!(seen.control('d'), Action::Quit);
     }
 
     #[test]
-    fn paste_beyond_the_bound_is_refused_and_told() {
+    fn paste_beyond_the_limit_is_refused_and_reported() {
         let mut seen = Seen::new(40, 10);
         seen.paste("kept");
         seen.paste(&"x".repeat(DRAFT_BYTES_MAX));
@@ -580,7 +577,7 @@ mod tests {
     }
 
     #[test]
-    fn window_that_becomes_narrower_leaves_what_stands_above_alone() {
+    fn narrower_window_does_not_change_the_rows_above_the_draft() {
         let mut seen = Seen::new(20, 10);
         seen.print("<Bo> hello");
         seen.paste("0123456789");
@@ -601,12 +598,12 @@ mod tests {
     }
 
     #[test]
-    fn terminal_is_given_back_with_the_draft_still_to_be_seen() {
+    fn terminal_is_restored_with_the_draft_visible() {
         let mut seen = Seen::new(40, 10);
         seen.paste("half");
         seen.prompt.lock().finish().expect("memory");
         seen.print("the end");
-        assert_eq!(seen.key(KeyCode::Char('x')), Wish::Nothing);
+        assert_eq!(seen.key(KeyCode::Char('x')), Action::Nothing);
         let (rows, _) = seen.screen();
         assert_eq!(rows, ["> half", "the end"]);
         let mut seen = Seen::new(40, 10);

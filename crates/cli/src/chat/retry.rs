@@ -1,25 +1,25 @@
-//! Whether a failed attempt to connect is made again, and when.
+//! Whether a failed attempt to connect is repeated, and when.
 //!
-//! | what came | then |
+//! | result | then |
 //! |---|---|
-//! | no connection, a timeout, a broken answer | again |
+//! | no connection, a timeout, an invalid response | again |
 //! | 408, 425, 429, 5xx | again, not before `Retry-After` |
-//! | any other HTTP answer: 3xx, 400, 401, 403, 404, … | the end, with the reason |
+//! | any other HTTP response: 3xx, 400, 401, 403, 404, … | the end, with the reason |
 //! | a URI or a request that cannot be sent | the end |
 
 use std::time::{Duration, SystemTime};
 
 use yamabiko::client::{ClientError, HttpRefusal};
 
-/// The longest wait that a server can ask for; then it is asked again.
+/// The longest pause that a server can request.
 const ASKED_MAX: Duration = Duration::from_secs(3_600);
 
-/// What an error of an attempt to connect means for the next.
+/// The consequence of a failed attempt to connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Retry {
-    /// The same would come again.
+    /// The next attempt would have the same result.
     Never,
-    /// Not before this has passed; at most [`ASKED_MAX`].
+    /// Not before this time has passed; at most [`ASKED_MAX`].
     After(Duration),
 }
 
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn refusal_that_would_come_again_ends_the_attempts() {
+    fn permanent_refusal_ends_the_attempts() {
         for status in [300, 301, 308, 400, 401, 403, 404, 410, 426, 451, 499] {
             let error = ClientError::Refused(Box::new(refusal(status, &[("Retry-After", "1")])));
             assert_eq!(Retry::of(&error), Retry::Never, "{status}");
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn refusal_that_may_pass_and_a_lost_connection_are_tried_again() {
+    fn temporary_refusal_and_lost_connection_are_tried_again() {
         for status in [408, 425, 429, 500, 502, 503, 504, 599] {
             let error = ClientError::Refused(Box::new(refusal(status, &[])));
             assert_eq!(Retry::of(&error), Retry::After(Duration::ZERO), "{status}");
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_read_as_seconds_up_to_its_bound() {
+    fn retry_after_is_read_as_seconds_up_to_its_limit() {
         let asked = |value| asked(&refusal(503, &[("Retry-After", value)]), SystemTime::now());
         for (value, seconds) in [
             ("0", 0),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_read_as_a_date_by_the_servers_clock_or_ours() {
+    fn retry_after_is_read_as_a_date_by_the_servers_clock_or_the_local_one() {
         let then = "Sun, 06 Nov 1994 08:49:37 GMT";
         let at = |text| httpdate::parse_http_date(text).expect("a date");
         let minute_before = "Sun, 06 Nov 1994 08:48:37 GMT";

@@ -1,4 +1,4 @@
-//! What the user sees: lines above a prompt on a terminal, and plain lines elsewhere.
+//! The output: lines above a prompt on a terminal, and plain lines elsewhere.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -17,12 +17,11 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// With a prompt, where standard input and output are a terminal that can move its
-    /// cursor.
+    /// With a prompt, if standard input and output are a terminal that can move its cursor.
     pub(super) fn open() -> Screen {
         let mut screen = Screen::plain(io::stdin().is_terminal(), io::stdout().is_terminal());
         if screen.shows_what_is_typed() && can_move_cursor() {
-            // A terminal that cannot be set up is used line by line.
+            // A terminal that cannot be set up gets plain lines.
             screen.prompt = Prompt::open().ok().map(Arc::new);
         }
         screen
@@ -40,12 +39,12 @@ impl Screen {
         self.prompt.as_ref()
     }
 
-    /// A person types, as far as can be known; else it is a program.
+    /// The input comes from a person, and not from a program: it is a terminal.
     pub(super) fn is_for_a_person(&self) -> bool {
         self.input_is_terminal
     }
 
-    /// What the user typed is on the screen already.
+    /// The terminal shows the user's own input.
     pub(super) fn shows_what_is_typed(&self) -> bool {
         self.input_is_terminal && self.output_is_terminal
     }
@@ -53,7 +52,7 @@ impl Screen {
     /// One line of output, or several.
     ///
     /// # Errors
-    /// The operating system's; standard output is gone.
+    /// The operating system's error: standard output is gone.
     pub(super) fn show(&self, text: &str) -> io::Result<()> {
         match &self.prompt {
             Some(prompt) => prompt.print(text),
@@ -68,14 +67,14 @@ impl Screen {
     /// One line about the connection or what was typed, on standard error.
     pub(super) fn notice(&self, line: &str) {
         let line = format!("yamabiko: {line}");
-        // Where standard error is closed, there is nobody to tell.
+        // If standard error is closed, the notice is dropped.
         let _ = match &self.prompt {
             Some(prompt) if io::stderr().is_terminal() => prompt.print(&line),
             _ => writeln!(io::stderr(), "{line}"),
         };
     }
 
-    /// A text that could not be sent goes back to the prompt. What is told of where it is.
+    /// Puts a text that could not be sent back at the prompt. Returns a note on its place.
     pub(super) fn give_back(&self, text: &str) -> &'static str {
         match &self.prompt {
             Some(prompt) if prompt.give_back(text) => "; it is at the prompt again",
@@ -84,16 +83,16 @@ impl Screen {
         }
     }
 
-    /// The prompt goes.
+    /// Removes the prompt.
     pub(super) fn close(&self) {
         if let Some(prompt) = &self.prompt {
             prompt.close();
         }
     }
 
-    /// A text of somebody else, which may have several lines. On a terminal those after
-    /// the first are indented, so that none looks like a message of its own; elsewhere a
-    /// message stays one line, for a program that reads it.
+    /// A text of another member, which may have several lines. A terminal gets an indent
+    /// before each further line, so that none looks like another message. A program gets one
+    /// line.
     pub(super) fn text(&self, text: &str) -> String {
         if self.output_is_terminal {
             printable_lines(text)

@@ -1,9 +1,9 @@
-//! Text of others, made harmless for a terminal.
+//! Text of other members, made harmless for a terminal.
 
 use std::fmt::Write;
 
-/// The text with everything that could command a terminal, end the line or turn
-/// the direction of writing around replaced by its `\u{…}`.
+/// The text, with `\u{…}` instead of each character that could control the terminal, end
+/// the line or reverse the direction of writing.
 pub(super) fn printable(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for character in text.chars() {
@@ -17,7 +17,7 @@ pub(super) fn printable(text: &str) -> String {
     line
 }
 
-/// The start of a text, in one line, to say which is meant.
+/// The start of a text in one line, to identify it.
 pub(super) fn excerpt(text: &str) -> String {
     let mut characters = text.trim().chars();
     let start: String = characters.by_ref().take(EXCERPT_CHARACTERS_MAX).collect();
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn printable_keeps_words_and_escapes_controls() {
+    fn printable_text_is_kept_and_control_characters_are_escaped() {
         assert_eq!(printable("山彦 🏔\tyo"), "山彦 🏔\tyo");
         assert_eq!(
             printable("\x1b]0;\x07\r\n\u{9b}"),

@@ -5,58 +5,58 @@ use std::time::Duration;
 
 use crossterm::event;
 
-use super::desk::{Desk, Submitted};
 use super::entry::{Entry, HELP};
 use super::lines::Lines;
-use super::prompt::{Prompt, Wish};
+use super::prompt::{Action, Prompt};
 use super::screen::Screen;
+use super::shared::{Shared, Submitted};
 use super::text::printable;
 
-/// Keys that come within this are drawn together: a paste that the terminal does not
-/// mark as one is drawn a few times, and not once for each character.
-const SAME_MOMENT: Duration = Duration::from_millis(1);
+/// Keys that arrive within this time are drawn together. A paste that the terminal does not
+/// mark is then drawn a few times instead of once for each character.
+const DRAW_TOGETHER: Duration = Duration::from_millis(1);
 
-/// How often a terminal that is silent is looked at. One that has gone (a window that was
-/// closed, with SIGHUP ignored) gives neither keys nor an error.
-const LOOK: Duration = Duration::from_secs(2);
+/// How often a silent terminal is checked. A terminal that is gone (a closed window, with
+/// SIGHUP ignored) sends neither keys nor an error.
+const CHECK: Duration = Duration::from_secs(2);
 
 /// Reads until the input ends, or the user leaves.
-pub(super) fn read(desk: &Desk, screen: &Screen) {
+pub(super) fn read(shared: &Shared, screen: &Screen) {
     match screen.prompt() {
         Some(prompt) => {
             let _ = screen.show("* /help lists the commands");
             // The terminal is gone, or the user has left.
-            let _ = read_keys(prompt, desk, screen);
+            let _ = read_keys(prompt, shared, screen);
             screen.close();
-            desk.quit();
+            shared.quit();
         }
-        None => read_lines(desk, screen),
+        None => read_lines(shared, screen),
     }
 }
 
-fn read_keys(prompt: &Prompt, desk: &Desk, screen: &Screen) -> io::Result<()> {
+fn read_keys(prompt: &Prompt, shared: &Shared, screen: &Screen) -> io::Result<()> {
     loop {
-        while !event::poll(LOOK)? {
+        while !event::poll(CHECK)? {
             if !io::stdin().is_terminal() {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
         match prompt.take(&event::read()?)? {
-            Wish::Nothing => {}
-            Wish::Enter(text) => {
-                if enter(&text, desk, screen) == Next::Quit {
+            Action::Nothing => {}
+            Action::Enter(text) => {
+                if handle(&text, shared, screen) == Next::Quit {
                     return Ok(());
                 }
             }
-            Wish::Quit => return Ok(()),
-            Wish::Leave => {
+            Action::Quit => return Ok(()),
+            Action::Leave => {
                 screen.close();
-                desk.leave();
+                shared.leave();
                 return Ok(());
             }
-            Wish::Suspend => prompt.pause(suspend)?,
+            Action::Suspend => prompt.pause(suspend)?,
         }
-        if !event::poll(SAME_MOMENT)? {
+        if !event::poll(DRAW_TOGETHER)? {
             prompt.draw()?;
         }
     }
@@ -65,11 +65,11 @@ fn read_keys(prompt: &Prompt, desk: &Desk, screen: &Screen) -> io::Result<()> {
 /// Stops this process until the shell continues it.
 fn suspend() {
     #[cfg(unix)]
-    // If it cannot be stopped, it goes on.
+    // A process that cannot be stopped continues.
     let _ = signal_hook::low_level::raise(signal_hook::consts::SIGTSTP);
 }
 
-fn read_lines(desk: &Desk, screen: &Screen) {
+fn read_lines(shared: &Shared, screen: &Screen) {
     let mut lines = Lines::new(io::stdin().lock());
     let mut warned = false;
     while let Ok(Some(line)) = lines.next() {
@@ -81,16 +81,16 @@ fn read_lines(desk: &Desk, screen: &Screen) {
         }
         if !screen.is_for_a_person() {
             if !line.text.trim().is_empty() {
-                desk.submit_waiting(&line.text);
+                shared.submit_when_possible(&line.text);
             }
-        } else if enter(&line.text, desk, screen) == Next::Quit {
+        } else if handle(&line.text, shared, screen) == Next::Quit {
             break;
         }
     }
     if screen.is_for_a_person() {
-        desk.quit();
+        shared.quit();
     } else {
-        desk.end_input();
+        shared.end_input();
     }
 }
 
@@ -100,34 +100,35 @@ enum Next {
     Quit,
 }
 
-/// Does what was entered. A screen that is gone shows in what the server sends next.
-fn enter(text: &str, desk: &Desk, screen: &Screen) -> Next {
-    let told = match Entry::read(text) {
+/// Handles a line that was entered. A screen that is gone is noticed at the next message of
+/// the server.
+fn handle(text: &str, shared: &Shared, screen: &Screen) -> Next {
+    let line = match Entry::read(text) {
         Entry::Blank => return Next::Read,
         Entry::Quit => return Next::Quit,
-        Entry::Say(message) => match told(desk.submit(message), text, screen) {
-            Some(told) => told,
+        Entry::Message(message) => match notice(shared.submit(message), text, screen) {
+            Some(line) => line,
             None => return Next::Read,
         },
         Entry::Help => HELP.to_owned(),
-        Entry::Who if desk.ask_names() => return Next::Read,
+        Entry::Who if shared.ask_names() => return Next::Read,
         Entry::Who => "! there is no connection to a room with names".to_owned(),
         Entry::Unknown(name) => format!(
             "! there is no command /{}; nothing was sent. /help lists the commands; \
-             //... says a text that begins with a slash{}",
+             //... sends a text that begins with a slash{}",
             printable(name),
             screen.give_back(text)
         ),
     };
-    let _ = screen.show(&told);
+    let _ = screen.show(&line);
     Next::Read
 }
 
-/// What to say about a message that is not simply on its way.
-fn told(submitted: Submitted, text: &str, screen: &Screen) -> Option<String> {
+/// The notice about a message that is not sent at once.
+fn notice(submitted: Submitted, text: &str, screen: &Screen) -> Option<String> {
     match submitted {
-        Submitted::OnItsWay => None,
-        Submitted::Waits(waiting) => Some(format!(
+        Submitted::Accepted => None,
+        Submitted::Queued(waiting) => Some(format!(
             "* not connected: queued, and sent when the connection is back ({waiting} waiting)"
         )),
         Submitted::QueueFull => Some(format!(

@@ -1,8 +1,8 @@
-//! A WebSocket server that does with each message what a test says.
+//! A WebSocket server whose reaction to each message is part of a test.
 //!
-//! One thread for each connection reads; whoever has a message takes the one
-//! lock and lets the test's function write to whom it likes. It speaks the
-//! protocol by the crate's own core, but its frames go out as they are told.
+//! One thread for each connection reads. For each message it takes the one lock and calls
+//! the test's function, which writes to any members. Reading is yamabiko's core; frames are
+//! written as the test gives them.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -13,42 +13,40 @@ use yamabiko::websocket::deflate::DeflateConfig;
 use yamabiko::websocket::handshake::{HeadLimits, RequestReader, Upgrade};
 use yamabiko::websocket::{Connection, Event, Limits};
 
-/// A server on a port of its own, for as long as the process lives.
+/// A server on a free port, until the process ends.
 pub struct Fake {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
 }
 
-/// What is done with a message of a member.
-type Behaviour = Box<dyn FnMut(&mut Post, usize, &[u8]) + Send>;
+/// The reaction to a message of a member.
+type Behaviour = Box<dyn FnMut(&mut Members, usize, &[u8]) + Send>;
 
 struct State {
-    post: Post,
+    members: Members,
     behaviour: Behaviour,
     peers: Vec<String>,
     requests: Vec<String>,
     pongs: usize,
-    /// Agrees to permessage-deflate; its messages are then for the test to
-    /// compress.
+    /// Accepts permessage-deflate. The test then compresses the messages.
     deflate: Option<DeflateConfig>,
 }
 
-/// The members, in the order of the load's numbers, and what may be sent to them.
-pub struct Post {
-    members: Vec<Option<TcpStream>>,
+/// The members in the order of the load's numbers, and frames to them.
+pub struct Members {
+    streams: Vec<Option<TcpStream>>,
     kept: Vec<u8>,
 }
 
 impl Fake {
-    /// `behaviour` is given each message, with the member that sent it. With
-    /// these tests connections are opened one after the other, so that members
-    /// have the numbers that the load knows them by.
-    pub fn start(behaviour: impl FnMut(&mut Post, usize, &[u8]) + Send + 'static) -> Fake {
+    /// Calls `behaviour` with each message and the member that sent it. The tests open
+    /// connections one after the other, so that members have the load's numbers.
+    pub fn start(behaviour: impl FnMut(&mut Members, usize, &[u8]) + Send + 'static) -> Fake {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         let state = Arc::new(Mutex::new(State {
-            post: Post {
-                members: Vec::new(),
+            members: Members {
+                streams: Vec::new(),
                 kept: Vec::new(),
             },
             behaviour: Box::new(behaviour),
@@ -70,18 +68,18 @@ impl Fake {
         fake
     }
 
-    /// From now on it agrees to permessage-deflate.
+    /// Makes the server accept permessage-deflate.
     pub fn compressing(self) -> Fake {
         self.state.lock().expect("sound").deflate = Some(DeflateConfig::default());
         self
     }
 
-    /// The URL, and the flag that makes members come in order.
+    /// The URL, and the option that opens connections in order.
     pub fn url(&self) -> String {
         format!("ws://{}/ --opening-at-once 1", self.address)
     }
 
-    /// The IP addresses of all who have connected.
+    /// The IP addresses of all connections.
     pub fn peers(&self) -> Vec<String> {
         self.state.lock().expect("sound").peers.clone()
     }
@@ -91,16 +89,16 @@ impl Fake {
         self.state.lock().expect("sound").requests.clone()
     }
 
-    /// How many pongs have come.
+    /// The number of pongs that have arrived.
     pub fn pongs(&self) -> usize {
         self.state.lock().expect("sound").pongs
     }
 }
 
-impl Post {
+impl Members {
     /// All numbers.
-    pub fn members(&self) -> std::ops::Range<usize> {
-        0..self.members.len()
+    pub fn numbers(&self) -> std::ops::Range<usize> {
+        0..self.streams.len()
     }
 
     /// Sends a text message.
@@ -108,20 +106,20 @@ impl Post {
         self.frame(member, true, 0x1, payload);
     }
 
-    /// Sends a frame with these bits. That the member has gone is its business.
+    /// Sends a frame with these bits. A member that is gone is ignored.
     pub fn frame(&mut self, member: usize, fin: bool, opcode: u8, payload: &[u8]) {
         let length = u8::try_from(payload.len()).expect("short messages");
         assert!(length < 126);
         let mut frame = vec![u8::from(fin) << 7 | opcode, length];
         frame.extend_from_slice(payload);
-        if let Some(Some(stream)) = self.members.get_mut(member) {
+        if let Some(Some(stream)) = self.streams.get_mut(member) {
             let _ = stream.write_all(&frame);
         }
     }
 
     /// Ends TCP without a Close.
     pub fn hang_up(&mut self, member: usize) {
-        if let Some(stream) = self.members.get_mut(member).and_then(Option::take) {
+        if let Some(stream) = self.streams.get_mut(member).and_then(Option::take) {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
@@ -138,7 +136,7 @@ impl Post {
 }
 
 fn serve(mut stream: TcpStream, state: &Mutex<State>) {
-    let Some(member) = shake_hands(&mut stream, state) else {
+    let Some(member) = open(&mut stream, state) else {
         return;
     };
     let mut connection = Connection::server(Limits::default());
@@ -149,22 +147,22 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) {
         while let Ok(Some(event)) = connection.receive(&mut input, &mut replies) {
             let mut state = state.lock().expect("sound");
             let State {
-                post,
+                members,
                 behaviour,
                 pongs,
                 ..
             } = &mut *state;
             match event {
-                Event::Text(text) => behaviour(post, member, text.as_bytes()),
+                Event::Text(text) => behaviour(members, member, text.as_bytes()),
                 Event::Pong(_) => *pongs += 1,
-                Event::Close(_) => post.hang_up(member),
+                Event::Close(_) => members.hang_up(member),
                 _ => {}
             }
         }
     }
 }
 
-fn shake_hands(stream: &mut TcpStream, state: &Mutex<State>) -> Option<usize> {
+fn open(stream: &mut TcpStream, state: &Mutex<State>) -> Option<usize> {
     let mut head = Vec::new();
     let mut reader = RequestReader::new(HeadLimits::default());
     loop {
@@ -179,16 +177,16 @@ fn shake_hands(stream: &mut TcpStream, state: &Mutex<State>) -> Option<usize> {
         let deflate = state
             .deflate
             .and_then(|config| upgrade.choose_deflate(&config));
-        let mut answer = Vec::new();
+        let mut response = Vec::new();
         upgrade
-            .write_response(None, deflate.as_ref(), &mut answer)
-            .expect("an answer");
+            .write_response(None, deflate.as_ref(), &mut response)
+            .expect("an response");
         state.peers.push(stream.peer_addr().ok()?.ip().to_string());
         state
             .requests
             .push(String::from_utf8_lossy(&head).into_owned());
-        stream.write_all(&answer).ok()?;
-        state.post.members.push(Some(stream.try_clone().ok()?));
-        return Some(state.post.members.len() - 1);
+        stream.write_all(&response).ok()?;
+        state.members.streams.push(Some(stream.try_clone().ok()?));
+        return Some(state.members.streams.len() - 1);
     }
 }

@@ -1,8 +1,8 @@
-//! `yamabiko bench` from outside: what it reports of servers that are right, and
-//! that it finds out those that are not.
+//! `yamabiko bench` from outside: its reports on correct servers, and the faults that it
+//! finds in others.
 //!
-//! The servers are of two kinds: the crate's own, which broadcasts and echoes as
-//! it should, and a [`Fake`], which does with each message what the test says.
+//! There are two kinds of servers: yamabiko's own, which is correct, and a [`Fake`], whose
+//! reaction to each message is part of the test.
 //! Both listen on a free port of the loopback interface.
 
 #![cfg(unix)]
@@ -12,7 +12,7 @@ mod fake;
 use std::num::NonZeroUsize;
 use std::process::{Command, Output, Stdio};
 
-use fake::{Fake, Post};
+use fake::{Fake, Members};
 use serde_json::Value;
 use yamabiko::chat::Chat;
 use yamabiko::server::Config;
@@ -21,14 +21,14 @@ use yamabiko_testing::socket::TestServer;
 use yamabiko_testing::waiting::{LOOP_PATIENCE, PATIENCE, output_of};
 use zlib_rs::{Deflate, DeflateFlush};
 
-/// What each run of a test has besides its scenario: short and without a pause.
+/// Options of each run besides its scenario: short and without a pause.
 const SHORT: &str = "--duration 0.5 --warm-up 0 --settle 0";
 
 /// Runs `yamabiko bench` to its end.
-fn bench(words: &str) -> Output {
+fn bench(arguments: &str) -> Output {
     let child = Command::new(env!("CARGO_BIN_EXE_yamabiko"))
         .arg("bench")
-        .args(words.split_whitespace())
+        .args(arguments.split_whitespace())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -36,23 +36,22 @@ fn bench(words: &str) -> Output {
     output_of(child.expect("the program starts"), LOOP_PATIENCE)
 }
 
-/// Runs a short load whose messages all come in the end, however busy the machine is:
-/// exit code, the report, and what was said on standard error.
-fn load(words: &str) -> (Option<i32>, Value, String) {
-    report_of(&bench(&format!("{words} {SHORT} --drain 30 --json")))
+/// Runs a short load on a server that loses nothing, with time for all messages on a busy
+/// machine. Returns the exit code, the report and standard error.
+fn load(arguments: &str) -> (Option<i32>, Value, String) {
+    report_of(&bench(&format!("{arguments} {SHORT} --drain 30 --json")))
 }
 
-/// The same for a server whose missing messages the load waits for, until none has
-/// come for three seconds.
-fn lossy_load(words: &str) -> (Option<i32>, Value, String) {
-    report_of(&bench(&format!("{words} {SHORT} --drain 3 --json")))
+/// The same for a server that loses messages: the load waits for them for three seconds.
+fn lossy_load(arguments: &str) -> (Option<i32>, Value, String) {
+    report_of(&bench(&format!("{arguments} {SHORT} --drain 3 --json")))
 }
 
 fn report_of(output: &Output) -> (Option<i32>, Value, String) {
-    let complaint = String::from_utf8(output.stderr.clone()).expect("text");
+    let message = String::from_utf8(output.stderr.clone()).expect("text");
     let report = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {output:?}"));
-    (output.status.code(), report, complaint)
+    (output.status.code(), report, message)
 }
 
 /// The number at this place of a report, which is an unsigned integer.
@@ -86,10 +85,10 @@ fn server(adjust: impl Fn(&mut Config)) -> TestServer {
     TestServer::start(config, Chat::new())
 }
 
-/// The room that is loaded.
+/// The room under load.
 const ROOM: &str = "/broadcast/bench";
 
-/// As a server sends it that refers to no earlier message (RFC 7692 §7.2.1).
+/// Compressed without references to earlier messages (RFC 7692 §7.2.1).
 fn deflated(payload: &[u8]) -> Vec<u8> {
     let mut deflate = Deflate::new(1, false, 15);
     let mut output = vec![0; payload.len() + 64];
@@ -108,15 +107,15 @@ mod compression {
     const LOAD: &str = "--connections 3 --publishers 1 --window 2 --payload json --bytes 100";
 
     #[test]
-    fn compressed_and_plain_messages_are_understood_and_octets_on_the_wire_are_told() {
+    fn compressed_and_plain_messages_are_read_and_bytes_on_the_wire_are_reported() {
         let mut turn = 0_u64;
-        let fake = Fake::start(move |post, _, payload| {
+        let fake = Fake::start(move |members, _, payload| {
             turn += 1;
             let compressed = deflated(payload);
-            for member in post.members() {
+            for member in members.numbers() {
                 match turn % 4 {
-                    0 => post.text(member, payload),
-                    _ => post.frame(member, true, COMPRESSED_TEXT, &compressed),
+                    0 => members.text(member, payload),
+                    _ => members.frame(member, true, COMPRESSED_TEXT, &compressed),
                 }
             }
         });
@@ -137,7 +136,7 @@ mod compression {
     }
 
     #[test]
-    fn the_crates_own_server_compresses_for_every_member() {
+    fn yamabikos_server_compresses_for_every_member() {
         let server = server(|config| config.deflate = Some(DeflateConfig::default()));
         for threads in ["1", "2"] {
             let (code, report, _) = load(&format!(
@@ -154,15 +153,15 @@ mod compression {
     }
 
     #[test]
-    fn a_changed_message_is_found_though_it_comes_compressed() {
+    fn changed_message_is_detected_in_compressed_form() {
         let mut turn = 0_u64;
-        let fake = Fake::start(move |post, from, payload| {
+        let fake = Fake::start(move |members, from, payload| {
             turn += 1;
             let mut payload = payload.to_vec();
             if turn == 3 {
                 payload[90] ^= 1;
             }
-            post.frame(from, true, COMPRESSED_TEXT, &deflated(&payload));
+            members.frame(from, true, COMPRESSED_TEXT, &deflated(&payload));
         });
         let fake = fake.compressing();
         let (code, report, _) = lossy_load(&format!(
@@ -174,8 +173,9 @@ mod compression {
     }
 
     #[test]
-    fn a_server_that_sends_no_deflate_has_broken_a_rule() {
-        let fake = Fake::start(|post, from, _| post.frame(from, true, COMPRESSED_TEXT, &[0x07]));
+    fn server_that_sends_invalid_deflate_data_breaks_the_protocol() {
+        let fake =
+            Fake::start(|members, from, _| members.frame(from, true, COMPRESSED_TEXT, &[0x07]));
         let fake = fake.compressing();
         let (code, report, _) = load(&format!("echo {} --connections 1 --compress", fake.url()));
         assert_eq!(code, Some(1));
@@ -184,15 +184,12 @@ mod compression {
     }
 
     #[test]
-    fn a_server_that_declines_is_an_error() {
+    fn server_that_declines_compression_is_an_error() {
         let fake = Fake::start(|_, _, _| {});
         let output = bench(&format!("idle {} --compress", fake.url()));
         assert_eq!(output.status.code(), Some(1));
-        let complaint = String::from_utf8(output.stderr).expect("text");
-        assert!(
-            complaint.contains("declines permessage-deflate"),
-            "{complaint}"
-        );
+        let message = String::from_utf8(output.stderr).expect("text");
+        assert!(message.contains("declines permessage-deflate"), "{message}");
     }
 }
 
@@ -200,14 +197,14 @@ mod right_servers {
     use super::*;
 
     #[test]
-    fn every_member_hears_every_message_once() {
+    fn every_member_receives_every_message_once() {
         let server = server(|_| {});
         for threads in ["1", "3"] {
-            let (code, report, complaint) = load(&format!(
+            let (code, report, message) = load(&format!(
                 "fan-out {} --connections 8 --publishers 2 --window 4 --threads {threads}",
                 server.url(ROOM)
             ));
-            assert_eq!((code, complaint.as_str()), (Some(0), ""));
+            assert_eq!((code, message.as_str()), (Some(0), ""));
             assert_eq!(faults(&report), [0; 5]);
             let published = count(&report, "/traffic/published");
             assert!(published > 0);
@@ -234,7 +231,7 @@ mod right_servers {
     }
 
     #[test]
-    fn an_open_loop_sends_what_is_due_and_no_more() {
+    fn open_loop_sends_exactly_the_messages_that_are_due() {
         let server = server(|_| {});
         let (code, report, _) = load(&format!(
             "fan-out {} --connections 4 --publishers 3 --rate 200 --threads 2",
@@ -249,7 +246,7 @@ mod right_servers {
     }
 
     #[test]
-    fn idle_connections_stay_and_the_servers_process_is_looked_at() {
+    fn idle_connections_stay_open_and_the_servers_process_is_measured() {
         let server = server(|_| {});
         // The server is in this process.
         let pid = std::process::id();
@@ -270,7 +267,7 @@ mod right_servers {
     }
 
     #[test]
-    fn cpu_time_is_divided_by_what_was_delivered() {
+    fn cpu_time_is_divided_by_the_deliveries() {
         let server = server(|_| {});
         let pid = std::process::id();
         let (_, report, _) = load(&format!("fan-out {} --pid {pid}", server.url(ROOM)));
@@ -286,7 +283,7 @@ mod right_servers {
     }
 
     #[test]
-    fn slow_members_are_ended_by_the_server_and_the_others_lose_nothing() {
+    fn server_ends_slow_members_and_the_others_lose_nothing() {
         let server = server(|config| config.backlog_bytes_max = 1 << 20);
         let (code, report, _) = report_of(&bench(&format!(
             "slow {} --connections 6 --publishers 2 --slow-percent 30 --window 8 \
@@ -300,7 +297,7 @@ mod right_servers {
     }
 
     #[test]
-    fn connections_come_from_the_addresses_that_are_asked_for() {
+    fn connections_come_from_the_source_addresses() {
         let fake = Fake::start(|_, _, _| {});
         let output = bench(&format!(
             "idle {} --connections 6 --duration 0.01 --settle 0 --source-addresses 3",
@@ -321,15 +318,15 @@ mod right_servers {
     }
 
     #[test]
-    fn a_connection_greets_the_server_as_it_is_told() {
+    fn connection_sends_the_configured_header_fields_and_first_message() {
         let mut subscribed = 0;
-        let fake = Fake::start(move |post, from, payload| {
+        let fake = Fake::start(move |members, from, payload| {
             assert_eq!(payload, b"subscribe");
-            post.text(from, b"welcome");
+            members.text(from, b"welcome");
             subscribed += 1;
-            // When all have said it, there is nothing more to wait for.
+            // The test ends when all members have sent it.
             if subscribed == 3 {
-                post.members().for_each(|member| post.hang_up(member));
+                members.numbers().for_each(|member| members.hang_up(member));
             }
         });
         let (_, report, _) = report_of(&bench(&format!(
@@ -345,13 +342,13 @@ mod right_servers {
     }
 
     #[test]
-    fn fragments_and_pings_between_them_are_no_fault() {
-        let fake = Fake::start(|post, from, payload| {
-            for member in post.members() {
+    fn fragments_with_pings_between_them_are_no_fault() {
+        let fake = Fake::start(|members, from, payload| {
+            for member in members.numbers() {
                 let (start, end) = payload.split_at(11);
-                post.frame(member, false, 0x1, start);
-                post.frame(member, true, 0x9, b"ping");
-                post.frame(member, true, 0x0, end);
+                members.frame(member, false, 0x1, start);
+                members.frame(member, true, 0x9, b"ping");
+                members.frame(member, true, 0x0, end);
             }
             assert!(from < 2);
         });
@@ -367,32 +364,32 @@ mod right_servers {
     }
 
     #[test]
-    fn a_server_that_leaves_out_the_sender_is_loaded_without_echo() {
-        let fake = Fake::start(|post, from, payload| {
-            for member in post.members().filter(|&member| member != from) {
-                post.text(member, payload);
+    fn no_echo_measures_a_server_that_skips_the_sender() {
+        let fake = Fake::start(|members, from, payload| {
+            for member in members.numbers().filter(|&member| member != from) {
+                members.text(member, payload);
             }
         });
-        let words = format!(
+        let arguments = format!(
             "fan-out {} --connections 4 --publishers 2 --window 3",
             fake.url()
         );
-        let (code, report, _) = load(&format!("{words} --no-echo"));
+        let (code, report, _) = load(&format!("{arguments} --no-echo"));
         assert_eq!((code, faults(&report)), (Some(0), [0; 5]));
         let published = count(&report, "/traffic/published");
         assert!(published > 6, "the window was refilled");
         assert_eq!(count(&report, "/traffic/latency_us/samples"), published * 3);
 
-        // Without the flag, both publishers wait for themselves in vain.
-        let (code, report, _) = lossy_load(&words);
+        // Without the option, both publishers would wait for their own messages.
+        let (code, report, _) = lossy_load(&arguments);
         assert_eq!(code, Some(1));
         assert_eq!(count(&report, "/traffic/published"), 6);
         assert_eq!(faults(&report), [6, 0, 0, 0, 0]);
     }
 
     #[test]
-    fn an_echo_is_heard_by_its_sender_alone() {
-        let fake = Fake::start(|post, from, payload| post.text(from, payload));
+    fn echo_is_received_by_its_sender_alone() {
+        let fake = Fake::start(|members, from, payload| members.text(from, payload));
         let (code, report, _) = load(&format!("echo {} --connections 5 --window 2", fake.url()));
         assert_eq!((code, faults(&report)), (Some(0), [0; 5]));
         let published = count(&report, "/traffic/published");
@@ -405,22 +402,22 @@ mod wrong_servers {
     use super::*;
 
     /// The faults of a server that hands each message to three members, except
-    /// that the second of them gets what `mischief` makes of it; one publisher,
+    /// that the second of them gets what `change` makes of it; one publisher,
     /// one message on its way.
-    fn faults_of(mischief: fn(&mut Post, u32, &[u8])) -> ([u64; 5], String) {
-        let fake = Fake::start(move |post, _, payload| {
+    fn faults_of(change: fn(&mut Members, u32, &[u8])) -> ([u64; 5], String) {
+        let fake = Fake::start(move |members, _, payload| {
             for member in [0, 2] {
-                post.text(member, payload);
+                members.text(member, payload);
             }
-            mischief(post, sequence(payload), payload);
+            change(members, sequence(payload), payload);
         });
-        let (code, report, complaint) = load(&format!(
+        let (code, report, message) = load(&format!(
             "fan-out {} --connections 3 --publishers 1 --window 1",
             fake.url()
         ));
         assert_eq!(code, Some(1));
         assert!(count(&report, "/traffic/published") > 10);
-        (faults(&report), complaint)
+        (faults(&report), message)
     }
 
     fn sequence(payload: &[u8]) -> u32 {
@@ -429,22 +426,22 @@ mod wrong_servers {
     }
 
     #[test]
-    fn a_message_that_is_dropped_is_lost() {
-        let (faults, complaint) = faults_of(|post, sequence, payload| {
+    fn dropped_message_is_lost() {
+        let (faults, message) = faults_of(|members, sequence, payload| {
             if ![3, 7].contains(&sequence) {
-                post.text(1, payload);
+                members.text(1, payload);
             }
         });
         assert_eq!(faults, [2, 0, 0, 0, 0]);
-        assert_eq!(complaint, "yamabiko: the server failed: 2 lost\n");
+        assert_eq!(message, "yamabiko: the server failed: 2 lost\n");
     }
 
     #[test]
-    fn messages_that_never_come_after_the_last_that_did_are_lost() {
-        let fake = Fake::start(|post, _, payload| {
-            post.text(0, payload);
+    fn messages_missing_after_the_last_delivery_are_lost() {
+        let fake = Fake::start(|members, _, payload| {
+            members.text(0, payload);
             if sequence(payload) < 4 {
-                post.text(1, payload);
+                members.text(1, payload);
             }
         });
         let (code, report, _) = lossy_load(&format!(
@@ -457,48 +454,48 @@ mod wrong_servers {
     }
 
     #[test]
-    fn a_message_that_comes_twice_is_doubled() {
-        let (faults, _) = faults_of(|post, sequence, payload| {
-            post.text(1, payload);
+    fn message_that_arrives_twice_is_doubled() {
+        let (faults, _) = faults_of(|members, sequence, payload| {
+            members.text(1, payload);
             if sequence == 5 {
-                post.text(1, payload);
+                members.text(1, payload);
             }
         });
         assert_eq!(faults, [0, 1, 0, 0, 0]);
     }
 
     #[test]
-    fn messages_that_change_places_are_out_of_order() {
-        let (faults, _) = faults_of(|post, sequence, payload| match sequence {
-            5 => post.keep(payload),
+    fn exchanged_messages_are_out_of_order() {
+        let (faults, _) = faults_of(|members, sequence, payload| match sequence {
+            5 => members.keep(payload),
             6 => {
-                post.text(1, payload);
-                let kept = post.kept();
-                post.text(1, &kept);
+                members.text(1, payload);
+                let kept = members.kept();
+                members.text(1, &kept);
             }
-            _ => post.text(1, payload),
+            _ => members.text(1, payload),
         });
         assert_eq!(faults, [0, 0, 1, 0, 0]);
     }
 
     #[test]
-    fn a_message_that_is_changed_is_corrupted_and_so_it_is_lost() {
-        let (faults, _) = faults_of(|post, sequence, payload| {
+    fn changed_message_is_corrupted_and_lost() {
+        let (faults, _) = faults_of(|members, sequence, payload| {
             let mut payload = payload.to_vec();
             if sequence == 5 {
                 payload[50] = b'!';
             }
-            post.text(1, &payload);
+            members.text(1, &payload);
         });
         assert_eq!(faults, [1, 0, 0, 1, 0]);
     }
 
     #[test]
-    fn an_echo_to_somebody_else_is_misdelivered() {
-        let fake = Fake::start(|post, from, payload| {
-            post.text(from, payload);
+    fn echo_to_another_connection_is_misdelivered() {
+        let fake = Fake::start(|members, from, payload| {
+            members.text(from, payload);
             if sequence(payload) == 2 && from == 0 {
-                post.text(1, payload);
+                members.text(1, payload);
             }
         });
         let (code, report, _) = load(&format!("echo {} --connections 2 --window 1", fake.url()));
@@ -507,17 +504,17 @@ mod wrong_servers {
     }
 
     #[test]
-    fn a_connection_that_the_server_closes_has_ended_early() {
-        let fake = Fake::start(|post, _, payload| {
-            for member in post.members() {
+    fn connection_that_the_server_closes_has_ended_early() {
+        let fake = Fake::start(|members, _, payload| {
+            for member in members.numbers() {
                 match (member, sequence(payload)) {
-                    (1, 3) => post.frame(member, true, 0x8, &1001_u16.to_be_bytes()),
+                    (1, 3) => members.frame(member, true, 0x8, &1001_u16.to_be_bytes()),
                     (1, 3..) => {}
-                    _ => post.text(member, payload),
+                    _ => members.text(member, payload),
                 }
             }
         });
-        let (code, report, complaint) = load(&format!(
+        let (code, report, message) = load(&format!(
             "fan-out {} --connections 3 --publishers 1 --window 1",
             fake.url()
         ));
@@ -526,17 +523,19 @@ mod wrong_servers {
         // What is sent to nobody is not lost.
         assert_eq!(faults(&report), [0; 5]);
         assert_eq!(
-            complaint,
+            message,
             "yamabiko: the server failed: 1 connection ended early\n"
         );
     }
 
     #[test]
-    fn what_a_publisher_had_sent_when_the_server_ended_it_is_not_lost() {
-        let fake = Fake::start(|post, from, payload| match (from, sequence(payload)) {
-            (0, 2) => post.hang_up(0),
+    fn messages_of_a_publisher_that_the_server_ended_are_not_lost() {
+        let fake = Fake::start(|members, from, payload| match (from, sequence(payload)) {
+            (0, 2) => members.hang_up(0),
             (0, 3..) => {}
-            _ => post.members().for_each(|member| post.text(member, payload)),
+            _ => members
+                .numbers()
+                .for_each(|member| members.text(member, payload)),
         });
         let (code, report, _) = lossy_load(&format!(
             "fan-out {} --connections 3 --publishers 2 --window 4",
@@ -547,13 +546,13 @@ mod wrong_servers {
     }
 
     #[test]
-    fn a_server_that_breaks_the_protocol_is_told_which_rule() {
-        let fake = Fake::start(|post, from, payload| {
-            for member in post.members() {
+    fn broken_protocol_rule_is_named() {
+        let fake = Fake::start(|members, from, payload| {
+            for member in members.numbers() {
                 match (member, sequence(payload)) {
-                    (1, 2) => post.frame(member, true, 0x3, b""),
+                    (1, 2) => members.frame(member, true, 0x3, b""),
                     (1, 2..) => {}
-                    _ => post.text(member, payload),
+                    _ => members.text(member, payload),
                 }
             }
             assert_eq!(from, 0);
@@ -568,12 +567,14 @@ mod wrong_servers {
     }
 
     #[test]
-    fn a_run_whose_connections_have_all_ended_is_cut_short() {
-        let fake = Fake::start(|post, _, payload| {
+    fn run_ends_early_when_all_connections_have_ended() {
+        let fake = Fake::start(|members, _, payload| {
             if sequence(payload) == 1 {
-                post.members().for_each(|member| post.hang_up(member));
+                members.numbers().for_each(|member| members.hang_up(member));
             } else {
-                post.members().for_each(|member| post.text(member, payload));
+                members
+                    .numbers()
+                    .for_each(|member| members.text(member, payload));
             }
         });
         let output = bench(&format!(
@@ -589,15 +590,15 @@ mod wrong_servers {
 mod no_servers {
     use super::*;
 
-    fn failure(words: &str) -> (Option<i32>, String) {
-        let output = bench(words);
+    fn failure(arguments: &str) -> (Option<i32>, String) {
+        let output = bench(arguments);
         assert_eq!(output.stdout, b"");
-        let complaint = String::from_utf8(output.stderr).expect("text");
-        (output.status.code(), complaint)
+        let message = String::from_utf8(output.stderr).expect("text");
+        (output.status.code(), message)
     }
 
     #[test]
-    fn nobody_listens() {
+    fn refused_connection_is_an_error() {
         let address = {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
             listener.local_addr().expect("an address")
@@ -606,55 +607,55 @@ mod no_servers {
             "yamabiko: 0 of 100 connections opened: \
              cannot connect to {address}: connection refused\n"
         );
-        let words = format!("fan-out ws://{address}/ --opening-at-once 1");
-        assert_eq!(failure(&words), (Some(1), expected));
+        let arguments = format!("fan-out ws://{address}/ --opening-at-once 1");
+        assert_eq!(failure(&arguments), (Some(1), expected));
     }
 
     #[test]
-    fn there_is_no_websocket_at_this_path() {
+    fn http_refusal_is_an_error() {
         let server = server(|_| {});
         let address = server.address;
-        let (code, complaint) = failure(&format!("fan-out ws://{address}/nothing"));
+        let (code, message) = failure(&format!("fan-out ws://{address}/nothing"));
         assert_eq!(code, Some(1));
         let expected = format!("{address}: the server answers 404 instead of 101\n");
-        assert!(complaint.ends_with(&expected), "{complaint}");
+        assert!(message.ends_with(&expected), "{message}");
     }
 
     #[test]
-    fn a_server_that_says_nothing_is_not_waited_for_forever() {
+    fn silent_server_is_an_error_after_the_open_timeout() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
-        let words = format!("idle ws://{address}/ --connections 1 --open-timeout 0.1");
-        let (code, complaint) = failure(&words);
+        let arguments = format!("idle ws://{address}/ --connections 1 --open-timeout 0.1");
+        let (code, message) = failure(&arguments);
         assert_eq!(code, Some(1));
         assert!(
-            complaint.contains("took too long (see --open-timeout)"),
-            "{complaint}"
+            message.contains("took too long (see --open-timeout)"),
+            "{message}"
         );
     }
 
     #[test]
-    fn a_process_that_does_not_exist_has_no_cpu_time() {
-        let (code, complaint) = failure("idle ws://127.0.0.1:9/ --pid 4294967295");
+    fn process_that_does_not_exist_is_an_error() {
+        let (code, message) = failure("idle ws://127.0.0.1:9/ --pid 4294967295");
         assert_eq!(code, Some(1));
         assert!(
-            complaint.contains("cannot read /proc/4294967295/"),
-            "{complaint}"
+            message.contains("cannot read /proc/4294967295/"),
+            "{message}"
         );
     }
 
     #[test]
-    fn words_that_make_no_sense_are_a_usage_error() {
-        let (code, complaint) = failure("fan-out ws://127.0.0.1:9/ --bytes 39");
+    fn setting_out_of_range_is_a_usage_error() {
+        let (code, message) = failure("fan-out ws://127.0.0.1:9/ --bytes 39");
         assert_eq!(code, Some(2));
         assert!(
-            complaint.contains("--bytes '39': expected 40 bytes"),
-            "{complaint}"
+            message.contains("--bytes '39': expected 40 bytes"),
+            "{message}"
         );
     }
 
     #[test]
-    fn too_few_open_files_are_noticed_before_anything_is_opened() {
+    fn too_low_limit_of_open_files_is_reported_before_connections_are_opened() {
         let command = format!(
             "ulimit -n 60; exec {} bench idle ws://127.0.0.1:9/ --connections 100",
             env!("CARGO_BIN_EXE_yamabiko")
@@ -663,11 +664,11 @@ mod no_servers {
         shell.args(["-c", &command]).stdin(Stdio::null());
         let child = shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let output = output_of(child.expect("a shell"), PATIENCE);
-        let complaint = String::from_utf8(output.stderr).expect("text");
+        let message = String::from_utf8(output.stderr).expect("text");
         assert_eq!(output.status.code(), Some(1));
         let expected =
             "100 connections need 124 open files, and 60 are allowed: run 'ulimit -n 124'";
-        assert!(complaint.contains(expected), "{complaint}");
+        assert!(message.contains(expected), "{message}");
     }
 }
 
@@ -676,10 +677,10 @@ mod output {
     use std::sync::mpsc::channel;
 
     #[test]
-    fn the_table_is_for_people_and_progress_goes_to_standard_error_when_asked_for() {
+    fn report_is_a_table_and_progress_is_shown_on_standard_error_on_request() {
         let server = server(|_| {});
-        let words = format!("fan-out {} --connections 4 {}", server.url(ROOM), SHORT);
-        let quiet = bench(&words);
+        let arguments = format!("fan-out {} --connections 4 {}", server.url(ROOM), SHORT);
+        let quiet = bench(&arguments);
         assert_eq!(
             (quiet.status.code(), quiet.stderr.as_slice()),
             (Some(0), &b""[..])
@@ -698,7 +699,7 @@ mod output {
         }
         assert!(table.contains("lost 0, doubled 0, out of order 0, corrupted 0"));
 
-        let shown = bench(&format!("{words} --progress"));
+        let shown = bench(&format!("{arguments} --progress"));
         let progress = String::from_utf8(shown.stderr).expect("text");
         let start = progress.trim_start();
         assert!(
@@ -709,19 +710,19 @@ mod output {
     }
 
     #[test]
-    fn an_interrupt_ends_the_measuring_and_what_there_is_is_printed() {
+    fn interrupt_ends_the_measuring_and_prints_the_report_so_far() {
         let (messages, first) = channel();
-        let fake = Fake::start(move |post, from, payload| {
-            post.text(from, payload);
-            // The test hears of the first one only.
+        let fake = Fake::start(move |members, from, payload| {
+            members.text(from, payload);
+            // The test receives the first one only.
             let _ = messages.send(());
         });
-        let words = format!(
+        let arguments = format!(
             "bench echo {} --connections 2 --window 1 --duration 3600 --warm-up 0 --json",
             fake.url()
         );
         let child = Command::new(env!("CARGO_BIN_EXE_yamabiko"))
-            .args(words.split_whitespace())
+            .args(arguments.split_whitespace())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -731,8 +732,8 @@ mod output {
         let pid = child.id().to_string();
         let kill = Command::new("kill").args(["-INT", &pid]).status();
         assert!(kill.expect("kill").success());
-        let (code, report, complaint) = report_of(&output_of(child, PATIENCE));
-        assert_eq!((code, complaint.as_str()), (Some(0), ""));
+        let (code, report, message) = report_of(&output_of(child, PATIENCE));
+        assert_eq!((code, message.as_str()), (Some(0), ""));
         assert_eq!(report["cut_short"], true);
         assert_eq!(faults(&report), [0; 5]);
         assert!(count(&report, "/traffic/published") > 0);
