@@ -1,13 +1,13 @@
-//! What fan-out costs beside the system calls: append and flush, with a sink
-//! that only counts in place of each socket.
+//! The cost of fan-out without the system calls: append and flush, with a counting sink in
+//! place of each socket.
 //!
 //! `cargo bench --bench fan_out`
 //!
-//! One iteration is one turn of the event loop: so many records are appended,
-//! then every member is flushed. The throughput is in delivered records per
-//! second (records × members); the time of one divided by the members is what
-//! a member costs per turn. `naive queues` is what this replaces: each
-//! member has a queue of references, and a sink call for each record.
+//! One iteration is one turn of the event loop: it appends the records, then flushes to every
+//! subscription. The throughput is in delivered records per second (records × subscriptions);
+//! the time of one iteration divided by the number of subscriptions is the cost of a
+//! subscription per turn. `naive queues` is the usual design: each subscription has a queue of
+//! references, and there is a sink call for each record.
 
 use std::collections::VecDeque;
 use std::hint::black_box;
@@ -17,7 +17,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use yamabiko::broadcast::{Backlog, ChunkPool, LogLimits, Room, SubscriptionId};
 
 struct Turn {
-    members: u64,
+    subscriptions: u64,
     records: usize,
     bytes: usize,
 }
@@ -32,15 +32,15 @@ const TURNS: [Turn; 7] = [
     turn(10_000, 1, 64),
 ];
 
-const fn turn(members: u64, records: usize, bytes: usize) -> Turn {
+const fn turn(subscriptions: u64, records: usize, bytes: usize) -> Turn {
     Turn {
-        members,
+        subscriptions,
         records,
         bytes,
     }
 }
 
-/// As the server does it: bytes of one slice, or of several.
+/// As the server: the bytes of one slice, or of several.
 fn count(sink: &mut u64, backlog: Backlog<'_>) -> usize {
     match backlog.contiguous() {
         Some(bytes) => *sink += black_box(bytes).len() as u64,
@@ -51,9 +51,9 @@ fn count(sink: &mut u64, backlog: Backlog<'_>) -> usize {
     backlog.bytes()
 }
 
-fn room_of(members: u64) -> (Room, ChunkPool, Vec<SubscriptionId>) {
+fn room_of(subscriptions: u64) -> (Room, ChunkPool, Vec<SubscriptionId>) {
     let mut room = Room::new();
-    let subscriptions = (0..members).map(|key| room.subscribe(key)).collect();
+    let subscriptions = (0..subscriptions).map(|key| room.subscribe(key)).collect();
     (
         room,
         ChunkPool::new(LogLimits::default(), 16),
@@ -65,9 +65,11 @@ fn log_and_cursors(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("log and cursors");
     for turn in &TURNS {
         let record = vec![0x55; turn.bytes];
-        let (mut room, mut pool, _) = room_of(turn.members);
+        let (mut room, mut pool, _) = room_of(turn.subscriptions);
         let mut sink = 0;
-        group.throughput(Throughput::Elements(turn.members * turn.records as u64));
+        group.throughput(Throughput::Elements(
+            turn.subscriptions * turn.records as u64,
+        ));
         group.bench_function(name(turn), |bencher| {
             bencher.iter(|| {
                 for _ in 0..turn.records {
@@ -80,15 +82,16 @@ fn log_and_cursors(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Ten members of a thousand speak in turn, 64 records each, and do not get
-/// what they said themselves.
-fn leaving_out_the_sender(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("leaving out the sender");
+/// Ten of a thousand subscribers publish 64 records each, and do not receive their own.
+fn excluding_the_sender(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("excluding the sender");
     let turn = turn(1000, 640, 64);
     let record = vec![0x55; turn.bytes];
-    let (mut room, mut pool, subscriptions) = room_of(turn.members);
+    let (mut room, mut pool, subscriptions) = room_of(turn.subscriptions);
     let mut sink = 0;
-    group.throughput(Throughput::Elements(turn.members * turn.records as u64));
+    group.throughput(Throughput::Elements(
+        turn.subscriptions * turn.records as u64,
+    ));
     group.bench_function(name(&turn), |bencher| {
         bencher.iter(|| {
             for sender in subscriptions.iter().step_by(100) {
@@ -102,22 +105,24 @@ fn leaving_out_the_sender(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Every socket takes half of what it is offered, then becomes writable.
-fn blocked_members(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("blocked members");
+/// Every socket accepts half of the offered bytes, then becomes writable.
+fn blocked_subscriptions(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("blocked subscriptions");
     let turn = turn(1000, 64, 64);
     let record = vec![0x55; turn.bytes];
-    let (mut room, mut pool, subscriptions) = room_of(turn.members);
+    let (mut room, mut pool, subscriptions) = room_of(turn.subscriptions);
     let mut sink = 0;
-    group.throughput(Throughput::Elements(turn.members * turn.records as u64));
+    group.throughput(Throughput::Elements(
+        turn.subscriptions * turn.records as u64,
+    ));
     group.bench_function(name(&turn), |bencher| {
         bencher.iter(|| {
             for _ in 0..turn.records {
                 room.append(black_box(&record), &mut pool);
             }
             room.flush(&mut pool, |_, backlog| count(&mut sink, backlog) / 2);
-            for member in &subscriptions {
-                room.flush_one(*member, &mut pool, |_, backlog| count(&mut sink, backlog));
+            for id in &subscriptions {
+                room.flush_one(*id, &mut pool, |_, backlog| count(&mut sink, backlog));
             }
         });
     });
@@ -128,9 +133,11 @@ fn naive_queues(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("naive queues");
     for turn in &TURNS {
         let record = vec![0x55; turn.bytes];
-        let mut queues = vec![VecDeque::<Arc<[u8]>>::new(); turn.members as usize];
+        let mut queues = vec![VecDeque::<Arc<[u8]>>::new(); turn.subscriptions as usize];
         let mut sink = 0;
-        group.throughput(Throughput::Elements(turn.members * turn.records as u64));
+        group.throughput(Throughput::Elements(
+            turn.subscriptions * turn.records as u64,
+        ));
         group.bench_function(name(turn), |bencher| {
             bencher.iter(|| {
                 for _ in 0..turn.records {
@@ -152,18 +159,20 @@ fn naive_queues(criterion: &mut Criterion) {
 
 fn name(turn: &Turn) -> BenchmarkId {
     let Turn {
-        members,
+        subscriptions,
         records,
         bytes,
     } = turn;
-    BenchmarkId::from_parameter(format!("{members} members, {records} records of {bytes} B"))
+    BenchmarkId::from_parameter(format!(
+        "{subscriptions} subscriptions, {records} records of {bytes} B"
+    ))
 }
 
 criterion_group!(
     benches,
     log_and_cursors,
-    leaving_out_the_sender,
-    blocked_members,
+    excluding_the_sender,
+    blocked_subscriptions,
     naive_queues
 );
 criterion_main!(benches);

@@ -1,34 +1,34 @@
 //! Random steps on a room and on its model, `yamabiko_testing::properties::fan_out`: a queue
-//! of bytes for each member. The fuzz target `fan_out` plays on the same one.
+//! of bytes for each subscription. The fuzz target `fan_out` uses the same model.
 
 #![cfg(feature = "server")]
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use yamabiko_testing::properties::fan_out::{
-    DISSOLVED, HINT_MAX, How, RECORD_BYTES_MAX, SAID_BYTES_MAX, SOCKETS_MAX, Step, Taken, Who,
-    play, steps,
+    Accepted, DISSOLVED, HINT_MAX, How, OWN_BYTES_MAX, RECORD_BYTES_MAX, SOCKETS_MAX, Step, Which,
+    run, steps,
 };
 
 fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        8 => (0..=RECORD_BYTES_MAX, any_how(), proptest::option::weighted(0.4, any_who()))
+        8 => (0..=RECORD_BYTES_MAX, any_how(), proptest::option::weighted(0.4, any_which()))
             .prop_map(|(bytes, how, except)| Step::Append { bytes, how, except }),
-        2 => Just(Step::Join),
-        1 => any_who().prop_map(Step::Leave),
-        4 => vec(any_taken(), 1..=SOCKETS_MAX).prop_map(Step::Flush),
-        3 => (any_who(), any_taken()).prop_map(|(who, taken)| Step::FlushOne(who, taken)),
-        1 => (any_who(), any_taken()).prop_map(|(who, taken)| Step::FinishRecord(who, taken)),
-        1 => any_who().prop_map(Step::TakeRemainder),
-        1 => any_who().prop_map(Step::SkipToEnd),
-        1 => any_who().prop_map(Step::SkipToLatest),
-        1 => (any_who(), 0..=SAID_BYTES_MAX).prop_map(|(who, bytes)| Step::Say(who, bytes)),
-        2 => (any_who(), any_taken()).prop_map(|(who, taken)| Step::WriteOwn(who, taken)),
+        2 => Just(Step::Subscribe),
+        1 => any_which().prop_map(Step::Unsubscribe),
+        4 => vec(any_accepted(), 1..=SOCKETS_MAX).prop_map(Step::Flush),
+        3 => (any_which(), any_accepted()).prop_map(|(which, accepted)| Step::FlushOne(which, accepted)),
+        1 => (any_which(), any_accepted()).prop_map(|(which, accepted)| Step::FinishRecord(which, accepted)),
+        1 => any_which().prop_map(Step::TakeRemainder),
+        1 => any_which().prop_map(Step::SkipToEnd),
+        1 => any_which().prop_map(Step::SkipToLatest),
+        1 => (any_which(), 0..=OWN_BYTES_MAX).prop_map(|(which, bytes)| Step::QueueOwn(which, bytes)),
+        2 => (any_which(), any_accepted()).prop_map(|(which, accepted)| Step::WriteOwn(which, accepted)),
     ]
 }
 
-fn any_who() -> impl Strategy<Value = Who> {
-    (0..=Who::MAX).prop_map(Who)
+fn any_which() -> impl Strategy<Value = Which> {
+    (0..=Which::MAX).prop_map(Which)
 }
 
 fn any_how() -> impl Strategy<Value = How> {
@@ -39,12 +39,12 @@ fn any_how() -> impl Strategy<Value = How> {
     ]
 }
 
-fn any_taken() -> impl Strategy<Value = Taken> {
+fn any_accepted() -> impl Strategy<Value = Accepted> {
     prop_oneof![
-        3 => Just(Taken::All),
-        1 => Just(Taken::AtMost(0)),
-        3 => (1..60_u8).prop_map(Taken::AtMost),
-        1 => (60..=Taken::MOST).prop_map(Taken::AtMost),
+        3 => Just(Accepted::All),
+        1 => Just(Accepted::AtMost(0)),
+        3 => (1..60_u8).prop_map(Accepted::AtMost),
+        1 => (60..=Accepted::MOST).prop_map(Accepted::AtMost),
     ]
 }
 
@@ -52,17 +52,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn room_equals_a_queue_for_each_member(
-        cut in 0..3_u8,
+    fn room_equals_a_queue_for_each_subscription(
+        setup in 0..3_u8,
         end in prop_oneof![7 => Just(0), 1 => Just(DISSOLVED)],
         steps in vec(any_step(), 1..120),
     ) {
-        play(cut | end, &steps);
+        run(setup | end, &steps);
     }
 
     #[test]
-    fn steps_are_read_back_from_their_bytes(said in vec(any_step(), 0..20)) {
-        let bytes: Vec<u8> = said.iter().flat_map(Step::bytes).collect();
-        prop_assert_eq!(steps(&bytes).collect::<Vec<_>>(), said);
+    fn steps_are_read_back_from_their_bytes(written in vec(any_step(), 0..20)) {
+        let bytes: Vec<u8> = written.iter().flat_map(Step::bytes).collect();
+        prop_assert_eq!(steps(&bytes).collect::<Vec<_>>(), written);
     }
 }

@@ -1,9 +1,8 @@
 //! The blocking client against a server that is scripted byte by byte.
 //!
-//! The server is a thread with a `TcpListener` and shares no code with the client
-//! but `accept_key`. Every read of it has a timeout, so that a test that goes
-//! wrong fails and does not hang: then the server's thread ends, and with it the
-//! connection that the client waits for.
+//! The server is a thread with a `TcpListener`. It shares only `accept_key` with the client.
+//! Each of its reads has a timeout, so that a failing test does not hang: the server's thread
+//! ends, and with it the connection that the client waits for.
 
 #![cfg(feature = "client")]
 
@@ -28,7 +27,7 @@ const CLOSE: u8 = 0x8;
 const PING: u8 = 0x9;
 const PONG: u8 = 0xa;
 
-/// Runs the script for the first connection, on a thread of its own.
+/// Runs the script for the first connection on its own thread.
 fn server<T: Send + 'static>(
     script: impl FnOnce(Peer) -> T + Send + 'static,
 ) -> (String, JoinHandle<T>) {
@@ -37,7 +36,7 @@ fn server<T: Send + 'static>(
     (uri, thread::spawn(move || script(Peer::accept(&listener))))
 }
 
-/// As [`server`], with the opening handshake done.
+/// As [`server`], after the opening handshake.
 fn open_server<T: Send + 'static>(
     script: impl FnOnce(Peer) -> T + Send + 'static,
 ) -> (String, JoinHandle<T>) {
@@ -59,7 +58,7 @@ struct Peer {
 /// One frame from the client, unmasked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Frame {
-    first_octet: u8,
+    first_byte: u8,
     masking_key: [u8; 4],
     payload: Vec<u8>,
 }
@@ -75,77 +74,76 @@ impl Peer {
     fn request(&mut self) -> String {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
-            head.push(self.octets::<1>()[0]);
+            head.push(self.bytes::<1>()[0]);
         }
         String::from_utf8(head).expect("a head of ASCII")
     }
 
     fn shake_hands(&mut self) -> String {
         let request = self.request();
-        self.say(&switching(&request, ""));
+        self.send_bytes(&switching(&request, ""));
         request
     }
 
-    fn say(&mut self, bytes: &[u8]) {
+    fn send_bytes(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).expect("the client reads");
     }
 
-    fn octets<const N: usize>(&mut self) -> [u8; N] {
-        let mut octets = [0; N];
-        self.stream.read_exact(&mut octets).expect("bytes");
-        octets
+    fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.stream.read_exact(&mut bytes).expect("bytes");
+        bytes
     }
 
-    /// The next frame, which must be masked as every frame of a client.
+    /// The next frame, which must be masked like every frame of a client.
     fn frame(&mut self) -> Frame {
-        let [first_octet, second_octet] = self.octets();
-        assert_eq!(second_octet & 0x80, 0x80, "a client masks");
-        let length = match second_octet & 0x7f {
-            126 => usize::from(u16::from_be_bytes(self.octets())),
-            127 => usize::try_from(u64::from_be_bytes(self.octets())).expect("it fits"),
+        let [first_byte, second_byte] = self.bytes();
+        assert_eq!(second_byte & 0x80, 0x80, "a client masks");
+        let length = match second_byte & 0x7f {
+            126 => usize::from(u16::from_be_bytes(self.bytes())),
+            127 => usize::try_from(u64::from_be_bytes(self.bytes())).expect("it fits"),
             length => usize::from(length),
         };
-        let masking_key: [u8; 4] = self.octets();
+        let masking_key: [u8; 4] = self.bytes();
         let mut payload = vec![0; length];
         self.stream.read_exact(&mut payload).expect("a payload");
-        for (octet, key) in payload.iter_mut().zip(masking_key.iter().cycle()) {
-            *octet ^= key;
+        for (byte, key) in payload.iter_mut().zip(masking_key.iter().cycle()) {
+            *byte ^= key;
         }
         Frame {
-            first_octet,
+            first_byte,
             masking_key,
             payload,
         }
     }
 
-    /// Whether the client has ended TCP, and sent nothing before.
+    /// Waits for the next byte. Whether the client closed TCP instead of sending one.
     fn sees_end(&mut self) -> bool {
         match self.stream.read(&mut [0; 1]) {
-            Ok(octets) => octets == 0,
+            Ok(count) => count == 0,
             Err(error) => error.kind() == ErrorKind::ConnectionReset,
         }
     }
 
-    /// Says this again and again, and waits a moment for the client's end each time.
-    /// Fails when it never comes.
-    fn say_until_end(&mut self, bytes: &[u8]) {
+    /// Sends this repeatedly until the client closes TCP. Fails if it never does.
+    fn send_until_end(&mut self, bytes: &[u8]) {
         let moment = Some(Duration::from_millis(5));
         self.stream.set_read_timeout(moment).expect("open");
         let is_timeout = |kind| matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut);
-        for _ in 0..SAID_MAX {
+        for _ in 0..SENT_MAX {
             if self.stream.write_all(bytes).is_err() {
                 return;
             }
             match self.stream.read(&mut [0; 1]) {
                 Err(error) if is_timeout(error.kind()) => {}
-                Ok(1..) => panic!("the client says something"),
+                Ok(1..) => panic!("the client sends bytes"),
                 Ok(0) | Err(_) => return,
             }
         }
-        panic!("the client has not ended after {SAID_MAX} times");
+        panic!("the client is open after {SENT_MAX} times");
     }
 
-    /// Whether nothing has come from the client, neither bytes nor its end.
+    /// Whether the client has neither sent bytes nor closed TCP.
     fn sees_nothing(&mut self) -> bool {
         self.stream.set_nonblocking(true).expect("open");
         let result = self.stream.read(&mut [0; 1]);
@@ -154,10 +152,10 @@ impl Peer {
     }
 }
 
-/// How often [`Peer::say_until_end`] says it: for ten seconds or more.
-const SAID_MAX: usize = 2_000;
+/// How often [`Peer::send_until_end`] sends: for ten seconds or more.
+const SENT_MAX: usize = 2_000;
 
-/// The 101 for this request, with more fields.
+/// The 101 response to this request, with further fields.
 fn switching(request: &str, fields: &str) -> Vec<u8> {
     let accept = accept_key(field(request, "Sec-WebSocket-Key").expect("a key"));
     let accept = std::str::from_utf8(&accept).expect("Base64");
@@ -182,8 +180,8 @@ fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     [&[0x80 | opcode, length], payload].concat()
 }
 
-fn text(words: &str) -> Option<OwnedMessage> {
-    Some(OwnedMessage::Text(words.to_owned()))
+fn text(text: &str) -> Option<OwnedMessage> {
+    Some(OwnedMessage::Text(text.to_owned()))
 }
 
 // ---------------------------------------------------------------------------
@@ -195,10 +193,10 @@ fn text(words: &str) -> Option<OwnedMessage> {
 //# it MUST open a connection, send an opening handshake, and read the
 //# server's handshake in response.
 #[test]
-fn client_connects_sends_its_request_and_reads_the_answer() {
+fn client_connects_sends_its_request_and_reads_the_response() {
     let (uri, server) = server(|mut peer| {
         let request = peer.request();
-        peer.say(&switching(&request, "Sec-WebSocket-Protocol: b\r\n"));
+        peer.send_bytes(&switching(&request, "Sec-WebSocket-Protocol: b\r\n"));
         request
     });
     let client = Client::builder(&uri)
@@ -230,8 +228,8 @@ fn client_that_offers_compression_uses_it_when_the_server_agrees() {
         let request = peer.request();
         let answer = "Sec-WebSocket-Extensions: permessage-deflate; \
                       server_no_context_takeover; client_no_context_takeover\r\n";
-        peer.say(&switching(&request, answer));
-        peer.say(&COMPRESSED_HELLO);
+        peer.send_bytes(&switching(&request, answer));
+        peer.send_bytes(&COMPRESSED_HELLO);
         (request, peer.frame(), peer.frame())
     });
     let builder = Client::builder(&uri).deflate(DeflateConfig::default());
@@ -244,31 +242,31 @@ fn client_that_offers_compression_uses_it_when_the_server_agrees() {
     let (request, long, short) = joined("the script", server);
     let offer = field(&request, "Sec-WebSocket-Extensions");
     assert!(offer.is_some_and(|offer| offer.starts_with("permessage-deflate")));
-    assert_eq!(long.first_octet, 0b1100_0001);
+    assert_eq!(long.first_byte, 0b1100_0001);
     assert!(long.payload.len() < 64);
     assert_eq!(
-        (short.first_octet, &*short.payload),
+        (short.first_byte, &*short.payload),
         (0b1000_0001, &b"short"[..])
     );
 }
 
 #[test]
-fn client_goes_on_without_compression_when_the_server_declines() {
+fn client_continues_without_compression_when_the_server_declines() {
     let (uri, server) = open_server(|mut peer| peer.frame());
     let builder = Client::builder(&uri).deflate(DeflateConfig::default());
     let mut client = builder.connect().expect("a connection");
     assert_eq!(client.deflate(), None);
     client.send(Message::Text(&"a".repeat(64))).expect("open");
     let frame = joined("the script", server);
-    assert_eq!((frame.first_octet, frame.payload.len()), (0b1000_0001, 64));
+    assert_eq!((frame.first_byte, frame.payload.len()), (0b1000_0001, 64));
 }
 
 #[test]
-fn client_that_offers_no_compression_is_sent_none() {
+fn client_that_offers_no_compression_fails_on_a_compressed_message() {
     let (uri, server) = server(|mut peer| {
         let request = peer.request();
-        peer.say(&switching(&request, ""));
-        peer.say(&COMPRESSED_HELLO);
+        peer.send_bytes(&switching(&request, ""));
+        peer.send_bytes(&COMPRESSED_HELLO);
         (request, peer.frame())
     });
     let mut client = Client::connect(&uri).expect("a connection");
@@ -286,7 +284,7 @@ fn client_that_offers_no_compression_is_sent_none() {
 #[test]
 fn client_resolves_a_name_and_tries_each_of_its_addresses() {
     let (uri, server) = open_server(|peer| peer.stream.local_addr().expect("open"));
-    // `localhost` has ::1 as well on most machines, where nobody listens.
+    // On most machines `localhost` is also ::1, where no server listens.
     let uri = uri.replace("127.0.0.1", "localhost");
     let client = Client::connect(&uri).expect("a connection");
     let address = joined("the script", server);
@@ -301,19 +299,19 @@ fn client_resolves_a_name_and_tries_each_of_its_addresses() {
 //# client MUST _Fail the WebSocket Connection_ and abort the connection
 //# attempt.
 #[test]
-fn client_tells_which_address_refused_it() {
+fn client_reports_which_address_refused_the_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("bound");
     drop(listener);
-    let error = Client::connect(&uri_of(address)).expect_err("nobody listens");
+    let error = Client::connect(&uri_of(address)).expect_err("no server listens");
     let ClientError::Connect(attempts) = &error else {
         panic!("{error:?}");
     };
     assert_eq!(attempts.len(), 1);
     assert_eq!(attempts[0].0, address);
     assert_eq!(attempts[0].1.kind(), ErrorKind::ConnectionRefused);
-    let words = format!("cannot connect to {address}: ");
-    assert!(error.to_string().starts_with(&words), "{error}");
+    let expected = format!("cannot connect to {address}: ");
+    assert!(error.to_string().starts_with(&expected), "{error}");
 }
 
 #[test]
@@ -338,14 +336,14 @@ fn client_opens_no_connection_for_wss_a_bad_uri_or_a_bad_request() {
 }
 
 #[test]
-fn client_refuses_a_wrong_accept() {
+fn client_rejects_a_wrong_accept() {
     let (uri, server) = server(|mut peer| {
         let request = peer.request();
         let other = request.replace("Sec-WebSocket-Key: ", "Sec-WebSocket-Key: x");
-        peer.say(&switching(&other, ""));
+        peer.send_bytes(&switching(&other, ""));
         peer.sees_end()
     });
-    let error = Client::connect(&uri).expect_err("not the answer to our key");
+    let error = Client::connect(&uri).expect_err("the key of another request");
     let ClientError::Handshake(rule) = error else {
         panic!("{error:?}");
     };
@@ -354,11 +352,13 @@ fn client_refuses_a_wrong_accept() {
 }
 
 #[test]
-fn client_tells_status_fields_and_body_of_another_answer() {
+fn client_reports_status_fields_and_body_of_another_response() {
     let (uri, _server) = server(|mut peer| {
         peer.request();
-        peer.say(b"HTTP/1.1 404 Not Found\r\nContent-Length: 8\r\nX-Why: gone\r\n\r\nno room");
-        peer.say(b"!and what is no longer the body");
+        peer.send_bytes(
+            b"HTTP/1.1 404 Not Found\r\nContent-Length: 8\r\nX-Why: gone\r\n\r\nno room",
+        );
+        peer.send_bytes(b"!and bytes after the body");
         peer.sees_end()
     });
     let error = Client::connect(&uri).expect_err("404");
@@ -371,13 +371,13 @@ fn client_tells_status_fields_and_body_of_another_answer() {
     assert_eq!(refusal.body_start, b"no room!");
 }
 
-/// What the client says of a refusal with these bytes behind its status line, by a
-/// server that keeps TCP open.
+/// The client's report of a response with this status line and these bytes after it. The
+/// server keeps TCP open.
 fn refusal_of(status_line: &str, rest: impl AsRef<[u8]>) -> HttpRefusal {
     let answer = [status_line.as_bytes(), b"\r\n", rest.as_ref()].concat();
     let (uri, _server) = server(move |mut peer| {
         peer.request();
-        peer.say(&answer);
+        peer.send_bytes(&answer);
         peer.sees_end()
     });
     let error = Client::connect(&uri).expect_err("it is refused");
@@ -385,7 +385,7 @@ fn refusal_of(status_line: &str, rest: impl AsRef<[u8]>) -> HttpRefusal {
 }
 
 #[test]
-fn client_shows_a_chunked_body_without_its_framing() {
+fn client_reports_a_chunked_body_without_its_framing() {
     let refusal = refusal_of(
         "HTTP/1.1 400 Bad Request",
         "Transfer-Encoding: chunked\r\n\r\n12\r\nthe room is closed\r\n0\r\n\r\nHTTP/1.1 200 OK",
@@ -423,16 +423,16 @@ fn client_keeps_4_kib_of_a_chunked_body() {
 }
 
 #[test]
-fn client_reads_32_kib_for_a_body_and_one_read_more_at_most() {
+fn client_reads_at_most_32_kib_and_one_further_read_for_a_body() {
     const CHUNK: &[u8] = b"1;xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\na\r\n";
     let (uri, server) = server(|mut peer| {
         peer.request();
         let _ = peer
             .stream
             .write_all(b"HTTP/1.1 400 no\r\nTransfer-Encoding: chunked\r\n\r\n");
-        // Until the client has had enough: long before 64 MiB.
-        let had_enough = (0..16_384).any(|_| peer.stream.write_all(&CHUNK.repeat(64)).is_err());
-        assert!(had_enough, "the client reads on");
+        // Until the client closes: long before 64 MiB.
+        let closed = (0..16_384).any(|_| peer.stream.write_all(&CHUNK.repeat(64)).is_err());
+        assert!(closed, "the client continues reading");
     });
     let error = Client::connect(&uri).expect_err("it is refused");
     let content = error.refusal().expect("an HTTP answer").body_start.len();
@@ -445,16 +445,16 @@ fn client_reads_32_kib_for_a_body_and_one_read_more_at_most() {
 }
 
 #[test]
-fn client_takes_the_end_of_a_body_from_its_fields() {
+fn client_finds_the_end_of_a_body_by_the_header_fields() {
     for (status, rest, body) in [
-        ("HTTP/1.1 404 no", "Content-Length: 0\r\n\r\nbehind it", ""),
+        ("HTTP/1.1 404 no", "Content-Length: 0\r\n\r\nafter it", ""),
         (
             "HTTP/1.1 404 no",
-            "Content-Length: 4\r\n\r\nroombehind it",
+            "Content-Length: 4\r\n\r\nroomafter it",
             "room",
         ),
-        ("HTTP/1.1 204 no", "\r\nbehind it", ""),
-        ("HTTP/1.1 304 no", "Content-Length: 4\r\n\r\nbehind it", ""),
+        ("HTTP/1.1 204 no", "\r\nafter it", ""),
+        ("HTTP/1.1 304 no", "Content-Length: 4\r\n\r\nafter it", ""),
         ("HTTP/1.1 404 no", "Content-Length: 4, 5\r\n\r\nroom", ""),
     ] {
         assert_eq!(
@@ -466,7 +466,7 @@ fn client_takes_the_end_of_a_body_from_its_fields() {
 }
 
 #[test]
-fn client_tells_where_it_is_sent_and_when_to_come_back() {
+fn client_reports_the_location_and_the_time_to_retry() {
     let moved = refusal_of(
         "HTTP/1.1 307 Temporary Redirect",
         "location: ws://example.com/\r\nContent-Length: 0\r\n\r\n",
@@ -492,9 +492,9 @@ fn client_keeps_4_kib_of_a_body_and_waits_a_second_for_it() {
     let body_start_of = |body_bytes: usize| {
         let (uri, _server) = server(move |mut peer| {
             peer.request();
-            // At once, so that all of it comes within the second.
+            // In one write, so that all of it arrives within the second.
             let head = b"HTTP/1.1 503 Busy\r\n\r\n";
-            peer.say(&[&head[..], &vec![b'x'; body_bytes]].concat());
+            peer.send_bytes(&[&head[..], &vec![b'x'; body_bytes]].concat());
             peer.sees_end()
         });
         let begin = Instant::now();
@@ -517,8 +517,8 @@ fn client_keeps_4_kib_of_a_body_and_waits_a_second_for_it() {
 fn client_bounds_the_whole_handshake_and_not_each_read() {
     let (uri, server) = server(|mut peer| {
         peer.request();
-        peer.say(b"HTTP/1.1 101 ");
-        peer.say_until_end(b"S");
+        peer.send_bytes(b"HTTP/1.1 101 ");
+        peer.send_until_end(b"S");
     });
     let begin = Instant::now();
     let error = Client::builder(&uri)
@@ -534,10 +534,10 @@ fn client_bounds_the_whole_handshake_and_not_each_read() {
 }
 
 #[test]
-fn client_tells_a_handshake_that_ends_early() {
+fn client_reports_an_incomplete_handshake() {
     let (uri, _server) = server(|mut peer| {
         peer.request();
-        peer.say(b"HTTP/1.1 101 Switching Pro");
+        peer.send_bytes(b"HTTP/1.1 101 Switching Pro");
     });
     let error = Client::connect(&uri).expect_err("half an answer");
     assert!(
@@ -560,7 +560,7 @@ fn client_tells_a_handshake_that_ends_early() {
 #[test]
 fn clients_connect_to_one_address_one_after_the_other() {
     const CLIENTS: usize = 4;
-    // 127.0.0.7: no other test connects there, so none stands in this line.
+    // 127.0.0.7: no other test connects to it, so none waits for this permit.
     let Ok(listener) = TcpListener::bind("127.0.0.7:0") else {
         return; // only Linux has all of 127.0.0.0/8
     };
@@ -580,23 +580,23 @@ fn clients_connect_to_one_address_one_after_the_other() {
     for _ in 0..CLIENTS {
         let mut peer = Peer::accept(&listener);
         let request = peer.request();
-        // While this one is CONNECTING, another address can be connected to, and the
-        // other clients must not show up.
+        // While this one is CONNECTING, a client can connect to another address, and the
+        // other clients must wait.
         connect_elsewhere();
         listener.set_nonblocking(true).expect("a listener");
         let next = listener.accept().map(|_| ());
         listener.set_nonblocking(false).expect("a listener");
         let error = next.expect_err("one at a time");
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
-        peer.say(&switching(&request, ""));
+        peer.send_bytes(&switching(&request, ""));
         peers.push(peer);
     }
     for client in clients {
-        joined("a client's turn", client).expect("a connection");
+        joined("the connection of a client", client).expect("a connection");
     }
 }
 
-/// Makes a whole handshake with 127.0.0.8.
+/// Performs a complete opening handshake with 127.0.0.8.
 fn connect_elsewhere() {
     let listener = TcpListener::bind("127.0.0.8:0").expect("Linux has all of 127.0.0.0/8");
     let uri = uri_of(listener.local_addr().expect("bound"));
@@ -609,25 +609,25 @@ fn connect_elsewhere() {
 // Messages
 // ---------------------------------------------------------------------------
 
-/// What a server may say in the same breath as the head of its answer.
-fn conversation() -> Vec<u8> {
+/// Frames that a server may send together with the head of its response.
+fn frames() -> Vec<u8> {
     [
         &frame(TEXT, "やまびこ".as_bytes())[..],
         b"\x01\x03Hel\x89\x02hi\x80\x02lo", // a ping between two fragments
         &[0x82, 127, 0, 0, 0, 0, 0, 1, 0x11, 0x70],
         &[0x5a; 70_000],
-        &frame(PONG, b"unasked"),
+        &frame(PONG, b"unsolicited"),
         &frame(BINARY, b""),
         &frame(CLOSE, b"\x03\xe9bye"),
     ]
     .concat()
 }
 
-/// The client hears the conversation, however `cut` puts it on the wire.
-fn hear_the_conversation(cut: impl Fn(&mut Peer, &[u8]) + Send + 'static) {
+/// The client receives the same messages, however `cut` divides the bytes into writes.
+fn receive_frames(cut: impl Fn(&mut Peer, &[u8]) + Send + 'static) {
     let (uri, server) = server(move |mut peer| {
         let request = peer.request();
-        let bytes = [switching(&request, ""), conversation()].concat();
+        let bytes = [switching(&request, ""), frames()].concat();
         cut(&mut peer, &bytes);
         (peer.frame(), peer.frame())
     });
@@ -640,9 +640,9 @@ fn hear_the_conversation(cut: impl Fn(&mut Peer, &[u8]) + Send + 'static) {
     assert_eq!(client.read().expect("open"), Some(empty));
     assert_eq!(client.read().expect("a clean end"), None);
     let (pong, close) = joined("the script", server);
-    assert_eq!((pong.first_octet, &*pong.payload), (0x8a, &b"hi"[..]));
+    assert_eq!((pong.first_byte, &*pong.payload), (0x8a, &b"hi"[..]));
     assert_eq!(
-        (close.first_octet, &close.payload[..2]),
+        (close.first_byte, &close.payload[..2]),
         (0x88, &b"\x03\xe9"[..])
     );
     assert_ne!(pong.masking_key, close.masking_key);
@@ -650,27 +650,27 @@ fn hear_the_conversation(cut: impl Fn(&mut Peer, &[u8]) + Send + 'static) {
 
 #[test]
 fn client_reads_the_same_messages_from_one_piece() {
-    hear_the_conversation(|peer, bytes| peer.say(bytes));
+    receive_frames(|peer, bytes| peer.send_bytes(bytes));
 }
 
 #[test]
-fn client_reads_the_same_messages_from_single_octets() {
-    hear_the_conversation(|peer, bytes| {
-        for octet in bytes {
-            peer.say(&[*octet]);
+fn client_reads_the_same_messages_from_single_bytes() {
+    receive_frames(|peer, bytes| {
+        for byte in bytes {
+            peer.send_bytes(&[*byte]);
         }
     });
 }
 
 #[test]
 fn client_reads_the_same_messages_from_pieces_of_any_size() {
-    hear_the_conversation(|peer, bytes| {
+    receive_frames(|peer, bytes| {
         let mut sizes = [1, 2, 3, 5, 190, 7, 1, 60, 4096, 65_536].iter().cycle();
         let mut rest = bytes;
         while !rest.is_empty() {
             let size = sizes.next().expect("endless");
             let (piece, later) = rest.split_at(rest.len().min(*size));
-            peer.say(piece);
+            peer.send_bytes(piece);
             thread::yield_now();
             rest = later;
         }
@@ -687,8 +687,8 @@ fn client_sends_masked_frames_with_a_new_key_each() {
     client.ping(b"?").expect("open");
     client.send(owned.as_message()).expect("open");
     let frames = joined("the script", server);
-    let octets = frames.each_ref().map(|frame| frame.first_octet);
-    assert_eq!(octets, [0x81, 0x82, 0x89, 0x81]);
+    let first_bytes = frames.each_ref().map(|frame| frame.first_byte);
+    assert_eq!(first_bytes, [0x81, 0x82, 0x89, 0x81]);
     assert_eq!(frames[0].payload, "一".as_bytes());
     assert_eq!(frames[1].payload, [7; 65_536]);
     assert_eq!(frames[2].payload, b"?");
@@ -703,9 +703,9 @@ fn client_sends_masked_frames_with_a_new_key_each() {
 fn client_lends_every_event_but_close() {
     let (uri, _server) = open_server(|mut peer| {
         for opcode in [TEXT, BINARY, PING, PONG] {
-            peer.say(&frame(opcode, b"x"));
+            peer.send_bytes(&frame(opcode, b"x"));
         }
-        peer.say(&frame(CLOSE, b""));
+        peer.send_bytes(&frame(CLOSE, b""));
         (peer.frame(), peer.frame())
     });
     let mut client = Client::connect(&uri).expect("a connection");
@@ -714,25 +714,25 @@ fn client_lends_every_event_but_close() {
         kinds.push(kind);
     }
     assert_eq!(kinds, "TBPp");
-    assert_eq!(client.ended().expect("it has").code, 1005);
+    assert_eq!(client.ended().expect("it has ended").code, 1005);
 }
 
 #[test]
 fn reader_lends_every_event_and_leaves_the_writer_free_meanwhile() {
     let (uri, server) = open_server(|mut peer| {
         for opcode in [TEXT, BINARY, PONG] {
-            peer.say(&frame(opcode, b"x"));
+            peer.send_bytes(&frame(opcode, b"x"));
             assert_eq!(peer.frame().payload, b"x");
         }
-        peer.say(&frame(PING, b"x"));
+        peer.send_bytes(&frame(PING, b"x"));
         let pong = peer.frame();
-        (pong.first_octet, pong.payload)
+        (pong.first_byte, pong.payload)
     });
     let (mut reader, mut writer) = Client::connect(&uri).expect("a connection").split();
     let mut kinds = String::new();
     for _ in 0..4 {
         let kind = reader.read_with(|event| {
-            // A lock held here would stop this thread for good.
+            // If the lock were held here, this send would never return.
             writer.send(Message::Text("x")).expect("open");
             kind_of(event)
         });
@@ -756,9 +756,9 @@ fn kind_of(event: Event<'_>) -> char {
 #[test]
 fn read_timeout_loses_nothing() {
     let (uri, server) = open_server(|mut peer| {
-        peer.say(b"\x81\x05He");
+        peer.send_bytes(b"\x81\x05He");
         assert_eq!(peer.frame().payload, b"too late");
-        peer.say(b"llo");
+        peer.send_bytes(b"llo");
         peer
     });
     let mut client = Client::builder(&uri)
@@ -780,7 +780,7 @@ fn read_timeout_loses_nothing() {
 }
 
 #[test]
-fn client_that_cannot_send_says_why_and_goes_on() {
+fn client_that_cannot_send_reports_why_and_stays_open() {
     let (uri, server) = open_server(|mut peer| peer.frame().payload);
     let mut client = Client::connect(&uri).expect("a connection");
     let error = client.ping(&[0; 126]).expect_err("too long");
@@ -803,9 +803,9 @@ fn client_that_cannot_send_says_why_and_goes_on() {
 // ---------------------------------------------------------------------------
 
 #[test]
-fn client_answers_the_servers_close_and_tells_who_and_why() {
+fn client_answers_the_servers_close_and_reports_its_code_and_reason() {
     let (uri, server) = open_server(|mut peer| {
-        peer.say(&frame(CLOSE, b"\x0f\xa0enough"));
+        peer.send_bytes(&frame(CLOSE, b"\x0f\xa0enough"));
         peer.frame()
     });
     let mut client = Client::connect(&uri).expect("a connection");
@@ -827,7 +827,7 @@ fn client_answers_the_servers_close_and_tells_who_and_why() {
     );
     let close = joined("the script", server);
     assert_eq!(
-        (close.first_octet, &close.payload[..2]),
+        (close.first_byte, &close.payload[..2]),
         (0x88, &b"\x0f\xa0"[..])
     );
 }
@@ -845,20 +845,20 @@ fn client_answers_the_servers_close_and_tells_who_and_why() {
 //# well as the TLS session, if applicable, discarding any trailing bytes
 //# that may have been received.
 #[test]
-fn client_that_closes_lets_the_server_drop_tcp_first() {
+fn client_that_closes_lets_the_server_close_tcp_first() {
     let (uri, server) = open_server(|mut peer| {
         let close = peer.frame();
-        peer.say(&frame(TEXT, b"on its way"));
-        peer.say(&frame(CLOSE, b"\x03\xe8"));
-        // More than all buffers of the kernel hold: the client reads on, and drops it.
-        peer.say(&vec![b'x'; 32 << 20]);
+        peer.send_bytes(&frame(TEXT, b"on its way"));
+        peer.send_bytes(&frame(CLOSE, b"\x03\xe8"));
+        // More than all buffers of the kernel hold: the client reads and discards it.
+        peer.send_bytes(&vec![b'x'; 32 << 20]);
         assert!(peer.sees_nothing(), "the client waits for the server");
         close
     });
     let mut client = Client::connect(&uri).expect("a connection");
     let ended = client.close(CloseCode::NORMAL, "またね").expect("short");
     let close = joined("the script", server);
-    assert_eq!(close.first_octet, 0x88);
+    assert_eq!(close.first_byte, 0x88);
     assert_eq!(close.payload, [b"\x03\xe8", "またね".as_bytes()].concat());
     let expected = Ended {
         clean: true,
@@ -869,11 +869,11 @@ fn client_that_closes_lets_the_server_drop_tcp_first() {
     assert_eq!(ended, expected);
 }
 
-/// How a client's close ends, when the server answers with this and then stays.
+/// The result of a client's close if the server sends this and keeps TCP open.
 fn close_answered_by(answer: Vec<u8>, close_timeout: Duration) -> (bool, u16, FirstClose) {
     let (uri, server) = open_server(move |mut peer| {
         let close = peer.frame();
-        peer.say(&answer);
+        peer.send_bytes(&answer);
         assert_eq!(close.payload, b"\x03\xe9");
         peer.sees_end()
     });
@@ -896,7 +896,7 @@ fn client_that_closes_waits_for_a_silent_server_no_longer_than_the_close_timeout
 
 #[test]
 fn client_that_closes_waits_for_the_end_of_tcp_no_longer_than_the_close_timeout() {
-    // Long enough for the answer to come in time.
+    // Long enough for the answer to arrive in time.
     let ended = close_answered_by(frame(CLOSE, b""), Duration::from_secs(2));
     assert_eq!(ended, (true, 1005, FirstClose::Client));
 }
@@ -904,10 +904,10 @@ fn client_that_closes_waits_for_the_end_of_tcp_no_longer_than_the_close_timeout(
 #[test]
 fn client_waits_for_tcp_no_longer_than_the_close_timeout_when_the_server_closes() {
     let (uri, server) = open_server(|mut peer| {
-        peer.say(&frame(CLOSE, b"\x03\xe8"));
+        peer.send_bytes(&frame(CLOSE, b"\x03\xe8"));
         let close = peer.frame();
-        // It goes on talking instead of dropping TCP.
-        peer.say_until_end(&frame(TEXT, b"one more"));
+        // It continues sending instead of closing TCP.
+        peer.send_until_end(&frame(TEXT, b"one more"));
         close
     });
     let mut client = Client::builder(&uri)
@@ -925,8 +925,8 @@ fn client_waits_for_tcp_no_longer_than_the_close_timeout_when_the_server_closes(
 //# If at any point the underlying transport layer connection is
 //# unexpectedly lost, the client MUST _Fail the WebSocket Connection_.
 #[test]
-fn client_tells_a_connection_that_ended_without_a_close() {
-    let (uri, server) = open_server(|mut peer| peer.say(b"\x81\x05Hel"));
+fn client_reports_a_connection_that_ended_without_a_close() {
+    let (uri, server) = open_server(|mut peer| peer.send_bytes(b"\x81\x05Hel"));
     let mut client = Client::connect(&uri).expect("a connection");
     joined("the script", server);
     let error = client.read().expect_err("half a message");
@@ -935,7 +935,7 @@ fn client_tells_a_connection_that_ended_without_a_close() {
         clean: false,
         code: 1006,
         reason: String::new(),
-        first_close: FirstClose::Nobody,
+        first_close: FirstClose::Neither,
     };
     assert_eq!(client.ended().as_ref(), Some(&ended));
     assert!(matches!(client.read(), Err(ClientError::Lost(None))));
@@ -945,9 +945,9 @@ fn client_tells_a_connection_that_ended_without_a_close() {
 }
 
 #[test]
-fn client_tells_a_reset() {
-    // Dropped with unread bytes: the kernel sends RST.
-    let (uri, server) = open_server(|mut peer| peer.octets::<1>());
+fn client_reports_a_reset() {
+    // Closed with unread bytes: the kernel sends RST.
+    let (uri, server) = open_server(|mut peer| peer.bytes::<1>());
     let mut client = Client::connect(&uri).expect("a connection");
     client.send(Message::Text("unread")).expect("open");
     joined("the script", server);
@@ -956,13 +956,13 @@ fn client_tells_a_reset() {
         panic!("{error:?}");
     };
     assert_eq!(cause.kind(), ErrorKind::ConnectionReset);
-    assert_eq!(client.ended().expect("it has").code, 1006);
+    assert_eq!(client.ended().expect("it has ended").code, 1006);
 }
 
 #[test]
-fn client_fails_the_connection_on_a_masked_frame_and_says_so() {
+fn client_fails_the_connection_on_a_masked_frame_and_sends_1002() {
     let (uri, server) = open_server(|mut peer| {
-        peer.say(b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
+        peer.send_bytes(b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
         peer.frame()
     });
     let mut client = Client::connect(&uri).expect("a connection");
@@ -973,19 +973,19 @@ fn client_fails_the_connection_on_a_masked_frame_and_says_so() {
         };
         assert_eq!(rule, ProtocolError::Frame(FrameError::Masked));
     }
-    let ended = client.ended().expect("it has");
+    let ended = client.ended().expect("it has ended");
     assert_eq!((ended.clean, ended.code), (false, 1006));
     assert_eq!(ended.first_close, FirstClose::Client);
     let close = joined("the script", server);
-    assert_eq!(close.first_octet, 0x88);
+    assert_eq!(close.first_byte, 0x88);
     assert_eq!(close.payload[..2], 1002_u16.to_be_bytes());
 }
 
 #[test]
-fn client_takes_a_message_at_its_limit_and_fails_one_past_it() {
+fn client_accepts_a_message_at_its_limit_and_fails_one_byte_above() {
     let (uri, server) = open_server(|mut peer| {
-        peer.say(&frame(TEXT, &[b'x'; 100]));
-        peer.say(&frame(TEXT, &[b'x'; 101]));
+        peer.send_bytes(&frame(TEXT, &[b'x'; 100]));
+        peer.send_bytes(&frame(TEXT, &[b'x'; 101]));
         peer.frame()
     });
     let limits = Limits {
@@ -1006,7 +1006,7 @@ fn client_takes_a_message_at_its_limit_and_fails_one_past_it() {
 }
 
 #[test]
-fn dropped_client_drops_tcp_and_sends_no_close() {
+fn dropped_client_closes_tcp_without_a_close_frame() {
     let (uri, server) = open_server(|mut peer| peer.sees_end());
     drop(Client::connect(&uri).expect("a connection"));
     assert!(joined("the script", server));
@@ -1025,12 +1025,12 @@ fn send_to_a_server_that_does_not_read_ends_at_the_write_timeout() {
         .expect("a connection");
     let error = (0..1_000)
         .find_map(|_| client.send(Message::Binary(&[0; 1 << 20])).err())
-        .expect("no kernel takes a GiB");
+        .expect("no kernel accepts a GiB");
     assert!(
         matches!(error, ClientError::TimedOut(Step::Write)),
         "{error:?}"
     );
-    let late = client.send(Message::Text("after a torn frame"));
+    let late = client.send(Message::Text("after an incomplete frame"));
     assert!(matches!(late, Err(ClientError::Lost(None))), "{late:?}");
     assert!(matches!(client.read(), Err(ClientError::Lost(_))));
     drop(client_is_done);
@@ -1038,17 +1038,17 @@ fn send_to_a_server_that_does_not_read_ends_at_the_write_timeout() {
 }
 
 #[test]
-fn what_the_server_said_before_it_left_can_be_read_after_sending() {
+fn servers_close_can_be_read_after_a_send_to_a_closed_connection() {
     let (uri, server) = open_server(|mut peer| {
-        peer.say(&frame(CLOSE, b"\x03\xf0no flooding"));
+        peer.send_bytes(&frame(CLOSE, b"\x03\xf0no flooding"));
         peer.stream.shutdown(Shutdown::Write).expect("open");
-        // It reads on, so that no RST erases what was said.
+        // It continues reading, so that no RST discards its Close.
         io::copy(&mut peer.stream, &mut io::sink()).is_ok()
     });
     let mut client = Client::connect(&uri).expect("a connection");
     client.send(Message::Text("flood")).expect("open");
     assert_eq!(client.read().expect("a clean end"), None);
-    let ended = client.ended().expect("it has");
+    let ended = client.ended().expect("it has ended");
     assert_eq!((ended.code, &*ended.reason), (1008, "no flooding"));
     drop(client);
     assert!(joined("the script", server));
@@ -1064,16 +1064,16 @@ fn echo_until_close(mut peer: Peer) -> usize {
     let mut pongs = 0;
     loop {
         let received = peer.frame();
-        match received.first_octet & 0x0f {
+        match received.first_byte & 0x0f {
             BINARY => {
-                peer.say(&frame(PING, b"?"));
+                peer.send_bytes(&frame(PING, b"?"));
                 let length = u64::try_from(received.payload.len()).expect("it fits");
-                peer.say(&[&[0x82, 127][..], &length.to_be_bytes()].concat());
-                peer.say(&received.payload);
+                peer.send_bytes(&[&[0x82, 127][..], &length.to_be_bytes()].concat());
+                peer.send_bytes(&received.payload);
             }
             PONG => pongs += usize::from(received.payload == b"?"),
             CLOSE => {
-                peer.say(&frame(CLOSE, &received.payload));
+                peer.send_bytes(&frame(CLOSE, &received.payload));
                 return pongs;
             }
             other => panic!("{other:#x}"),
@@ -1082,9 +1082,9 @@ fn echo_until_close(mut peer: Peer) -> usize {
 }
 
 #[test]
-fn halves_survive_a_server_that_echoes_with_both_directions_full() {
+fn halves_do_not_block_each_other_while_both_directions_are_full() {
     const MESSAGES: usize = 400;
-    // Together far more than all buffers of the kernel hold.
+    // Together far more than all buffers of the kernel.
     let payload = |index: usize| vec![index.to_le_bytes()[0]; 128 << 10];
     let (uri, server) = open_server(echo_until_close);
     let (mut reader, mut writer) = Client::connect(&uri).expect("a connection").split();
@@ -1113,18 +1113,18 @@ fn reader_is_not_stopped_by_pongs_that_the_server_does_not_read() {
     let (uri, server) = open_server(|mut peer| {
         let payload = |number: u32| number.to_be_bytes().repeat(25);
         let pings: Vec<_> = (0..PINGS).map(|n| frame(PING, &payload(n))).collect();
-        // Nothing is read until all is written: the pongs fill every buffer.
-        peer.say(&pings.concat());
-        peer.say(&frame(TEXT, b"done"));
+        // It reads after it has written everything: the pongs fill every buffer.
+        peer.send_bytes(&pings.concat());
+        peer.send_bytes(&frame(TEXT, b"done"));
         let mut answered = Vec::new();
         while answered.last() != Some(&(PINGS - 1)) {
             let pong = peer.frame();
             let number = [0, 1, 2, 3].map(|index| pong.payload[index]);
             answered.push(u32::from_be_bytes(number));
-            assert_eq!(pong.first_octet, 0x80 | PONG);
+            assert_eq!(pong.first_byte, 0x80 | PONG);
             assert_eq!(pong.payload, payload(u32::from_be_bytes(number)));
         }
-        peer.say(&frame(CLOSE, b"\x03\xe8"));
+        peer.send_bytes(&frame(CLOSE, b"\x03\xe8"));
         assert_eq!(peer.frame().payload, b"\x03\xe8");
         answered
     });
@@ -1168,8 +1168,8 @@ fn writers_on_many_threads_send_whole_messages() {
 fn writer_closes_while_the_reader_waits() {
     let (uri, server) = open_server(|mut peer| {
         let close = peer.frame();
-        peer.say(&frame(TEXT, b"last words"));
-        peer.say(&frame(CLOSE, &close.payload));
+        peer.send_bytes(&frame(TEXT, b"last message"));
+        peer.send_bytes(&frame(CLOSE, &close.payload));
         close.payload
     });
     let (mut reader, mut writer) = Client::connect(&uri).expect("a connection").split();
@@ -1182,15 +1182,15 @@ fn writer_closes_while_the_reader_waits() {
         "{error:?}"
     );
     let (message, end, ended) = joined("the other thread", reading);
-    assert_eq!(message.expect("open"), text("last words"));
+    assert_eq!(message.expect("open"), text("last message"));
     assert_eq!(end.expect("a clean end"), None);
-    assert_eq!(ended.expect("it has").first_close, FirstClose::Client);
+    assert_eq!(ended.expect("it has ended").first_close, FirstClose::Client);
     let close = joined("the script", server);
     assert_eq!(close, b"\x03\xe8done");
 }
 
 #[test]
-fn reader_that_sleeps_wakes_at_the_close_timeout_of_a_writers_close() {
+fn sleeping_reader_wakes_at_the_close_timeout_of_a_writers_close() {
     let (uri, server) = open_server(|mut peer| {
         peer.frame();
         peer.sees_end()
@@ -1214,7 +1214,7 @@ fn reader_that_sleeps_wakes_at_the_close_timeout_of_a_writers_close() {
 }
 
 #[test]
-fn reader_closes_past_a_writer_that_is_stuck() {
+fn reader_closes_while_a_writer_is_blocked() {
     let (client_is_done, is_done) = channel::<()>();
     let (uri, server) = open_server(move |peer| {
         let _ = is_done.recv_timeout(PATIENCE);
@@ -1229,7 +1229,7 @@ fn reader_closes_past_a_writer_that_is_stuck() {
         asleep(move || (0..1_000).find_map(|_| writer.send(Message::Binary(&[0; 1 << 20])).err()));
     let ended = reader.close(CloseCode::NORMAL, "").expect("short");
     assert_eq!((ended.clean, ended.code), (false, 1006));
-    let error = joined("the other thread", writing).expect("it was freed");
+    let error = joined("the other thread", writing).expect("the send has failed");
     assert!(
         matches!(
             error,
@@ -1241,17 +1241,17 @@ fn reader_closes_past_a_writer_that_is_stuck() {
     joined("the script", server);
 }
 
-/// Runs this on a thread that sleeps in the kernel when this function returns: in a
-/// read or a write, as there is nothing else. Only Linux says so; elsewhere it may
-/// not have come to that yet.
+/// Runs this on a thread that sleeps in the kernel when this function returns: in a read or a
+/// write. Only Linux reports this; on other systems the thread may not have slept yet.
 fn asleep<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-    let (tell, thread) = channel();
+    let (report, thread) = channel();
     let working = thread::spawn(move || {
         #[cfg(target_os = "linux")]
-        tell.send(yamabiko_testing::waiting::own_thread())
+        report
+            .send(yamabiko_testing::waiting::own_thread())
             .expect("it is waited for");
         #[cfg(not(target_os = "linux"))]
-        drop::<std::sync::mpsc::Sender<String>>(tell);
+        drop::<std::sync::mpsc::Sender<String>>(report);
         work()
     });
     let thread: Result<String, _> = thread.recv_timeout(PATIENCE);

@@ -22,7 +22,7 @@ pub enum FirstClose {
     /// The server.
     Server,
     /// Neither side: TCP was lost.
-    Nobody,
+    Neither,
 }
 
 impl Ended {
@@ -31,6 +31,6 @@ impl Ended {
         clean: false,
         code: 1006,
         reason: String::new(),
-        first_close: FirstClose::Nobody,
+        first_close: FirstClose::Neither,
     };
 }

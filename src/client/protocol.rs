@@ -48,7 +48,7 @@ impl Protocol {
         Protocol {
             connection,
             send_buffer: SendBuffer::default(),
-            first_close: FirstClose::Nobody,
+            first_close: FirstClose::Neither,
             deadlines: Deadlines::new(now),
             timeouts: Timeouts {
                 ping: None,
@@ -123,7 +123,7 @@ impl Protocol {
     /// `by` sent a Close. The first one decides which side began, and starts the time for
     /// the closing handshake.
     pub(super) fn closing(&mut self, by: FirstClose, now: Timestamp) {
-        if self.first_close == FirstClose::Nobody {
+        if self.first_close == FirstClose::Neither {
             self.first_close = by;
         }
         self.deadlines.closing(now);

@@ -1,16 +1,16 @@
-//! A room beside what it replaces: a queue of bytes for each member.
+//! A room compared with its model: a queue of bytes for each subscription.
 //!
-//! Joins, leaves, records of every kind and writes of every size go to both. After
-//! each step every member must have got the same bytes, stand at the same place, and
-//! be named slow at the same bounds; the log must hold no chunk that nobody needs,
-//! and at the end none at all.
+//! The same steps are applied to both: subscribe, unsubscribe, records of every kind, writes
+//! of every size. After each step every subscription must have received the same bytes, have
+//! the same position, and lag at the same limits. The log must not hold a chunk that no
+//! subscription needs, and must be empty at the end.
 //!
-//! | file | what is in it |
+//! | file | contents |
 //! |---|---|
-//! | `steps.rs` | what can happen, and the bytes that stand for it |
-//! | `reader.rs` | one member the naive way |
-//! | `seeds.rs` | the stories that the fuzzer starts from |
-//! | `fan_out.rs` | the room and all its members, step by step |
+//! | `steps.rs` | the steps, and their encoding as bytes |
+//! | `reader.rs` | the model of one subscription |
+//! | `seeds.rs` | the first inputs of the fuzzer |
+//! | `fan_out.rs` | the room and all its subscriptions, step by step |
 
 mod reader;
 pub mod seeds;
@@ -22,33 +22,34 @@ use yamabiko::broadcast::{ChunkPool, Lag, LagLimits, Room, SubscriptionId};
 
 use self::reader::{Reader, Record};
 pub use self::steps::{
-    Cut, HINT_MAX, How, RECORD_BYTES_MAX, SAID_BYTES_MAX, SOCKETS_MAX, Step, Taken, Who, steps,
+    Accepted, HINT_MAX, How, OWN_BYTES_MAX, RECORD_BYTES_MAX, SOCKETS_MAX, Setup, Step, Which,
+    steps,
 };
 
-/// Plays the steps that the bytes of a fuzzer's input describe.
+/// Runs the steps that are encoded in a fuzzer's input.
 pub fn fan_out(data: &[u8]) {
     if let Some((&selector, rest)) = data.split_first() {
         let steps: Vec<Step> = steps(rest).take(STEPS_MAX).collect();
-        play(selector, &steps);
+        run(selector, &steps);
     }
 }
 
-/// What a fuzzer's input may hold, so that each one takes little time.
+/// Limits, so that each input takes little time.
 const STEPS_MAX: usize = 400;
-const MEMBERS_MAX: usize = 12;
+const SUBSCRIPTIONS_MAX: usize = 12;
 
-/// Plays the steps and compares after each. Then, as the selector says, all that is
-/// left is delivered, or the room is dissolved as it stands.
-pub fn play(selector: u8, steps: &[Step]) {
-    let mut pair = Pair::new(Cut::of(selector));
+/// Runs the steps and compares after each. At the end all pending records are delivered, or,
+/// with the bit [`DISSOLVED`] in the selector, the room is dissolved.
+pub fn run(selector: u8, steps: &[Step]) {
+    let mut pair = Pair::new(Setup::of(selector));
     for step in steps {
-        pair.take(step);
+        pair.apply(step);
         pair.compare();
     }
     if selector & DISSOLVED == 0 {
         pair.deliver_all();
         pair.compare();
-        pair.part();
+        pair.end();
     } else {
         pair.dissolve();
     }
@@ -62,57 +63,58 @@ struct Pair {
     room: Room,
     pool: ChunkPool,
     idle_max: usize,
-    /// All records, and where in the log each begins.
+    /// All records, with their positions in the log.
     history: Vec<Record>,
     head: u64,
     readers: Vec<Reader>,
-    joined: u64,
-    /// Frames that were said to one member alone.
-    said: u8,
+    /// How many subscriptions there have been.
+    subscribed: u64,
+    /// How many frames were sent to one connection alone.
+    own_frames: u8,
 }
 
-/// One step, on both.
+/// One step, applied to both.
 impl Pair {
-    fn new(cut: Cut) -> Pair {
+    fn new(setup: Setup) -> Pair {
         Pair {
             room: Room::new(),
-            pool: ChunkPool::new(cut.limits, cut.idle_max),
-            idle_max: cut.idle_max,
+            pool: ChunkPool::new(setup.limits, setup.idle_max),
+            idle_max: setup.idle_max,
             history: Vec::new(),
             head: 0,
             readers: Vec::new(),
-            joined: 0,
-            said: 0,
+            subscribed: 0,
+            own_frames: 0,
         }
     }
 
-    fn take(&mut self, step: &Step) {
+    fn apply(&mut self, step: &Step) {
         match *step {
             Step::Append { bytes, how, except } => self.append(bytes, how, except),
-            Step::Join if self.readers.len() < MEMBERS_MAX => self.join(),
-            Step::Join => {}
-            Step::Flush(ref taken) => self.flush(taken),
+            Step::Subscribe if self.readers.len() < SUBSCRIPTIONS_MAX => self.subscribe(),
+            Step::Subscribe => {}
+            Step::Flush(ref accepted) => self.flush(accepted),
             _ if self.readers.is_empty() => {}
-            Step::Leave(who) => self.leave(self.place(who)),
-            Step::FlushOne(who, taken) => self.flush_one(self.place(who), taken),
-            Step::FinishRecord(who, taken) => self.finish_record(self.place(who), taken),
-            Step::TakeRemainder(who) => self.take_remainder(self.place(who)),
-            Step::SkipToEnd(who) => self.skip_to_end(self.place(who)),
-            Step::SkipToLatest(who) => self.skip_to_latest(self.place(who)),
-            Step::Say(who, bytes) => self.say(self.place(who), bytes),
-            Step::WriteOwn(who, taken) => self.write_own(self.place(who), taken),
+            Step::Unsubscribe(which) => self.unsubscribe(self.index(which)),
+            Step::FlushOne(which, accepted) => self.flush_one(self.index(which), accepted),
+            Step::FinishRecord(which, accepted) => self.finish_record(self.index(which), accepted),
+            Step::TakeRemainder(which) => self.take_remainder(self.index(which)),
+            Step::SkipToEnd(which) => self.skip_to_end(self.index(which)),
+            Step::SkipToLatest(which) => self.skip_to_latest(self.index(which)),
+            Step::QueueOwn(which, bytes) => self.queue_own(self.index(which), bytes),
+            Step::WriteOwn(which, accepted) => self.write_own(self.index(which), accepted),
         }
     }
 
-    fn place(&self, who: Who) -> usize {
-        who.of(self.readers.len())
+    fn index(&self, which: Which) -> usize {
+        which.of(self.readers.len())
     }
 
-    fn append(&mut self, bytes: usize, how: How, except: Option<Who>) {
+    fn append(&mut self, bytes: usize, how: How, except: Option<Which>) {
         let record = pattern(self.history.len() as u8, bytes);
         let except = except.filter(|_| !self.readers.is_empty());
-        let except = except.map(|who| self.place(who));
-        let subscription = except.map(|place| self.readers[place].subscription);
+        let except = except.map(|which| self.index(which));
+        let subscription = except.map(|index| self.readers[index].subscription);
         self.append_to_room(&record, how, subscription);
         if record.is_empty() {
             return;
@@ -123,10 +125,10 @@ impl Pair {
             bytes: record,
         });
         self.head += bytes as u64;
-        for (place, reader) in self.readers.iter_mut().enumerate() {
-            if except == Some(place) {
-                reader.left_out.insert(number);
-                reader.jump_over_what_is_left_out();
+        for (index, reader) in self.readers.iter_mut().enumerate() {
+            if except == Some(index) {
+                reader.excluded.insert(number);
+                reader.skip_excluded();
             } else {
                 reader.queue.extend(&self.history[number].bytes);
             }
@@ -148,25 +150,25 @@ impl Pair {
         }
     }
 
-    fn join(&mut self) {
-        self.joined += 1;
-        let subscription = self.room.subscribe(self.joined);
+    fn subscribe(&mut self) {
+        self.subscribed += 1;
+        let subscription = self.room.subscribe(self.subscribed);
         let next = self.history.len();
         self.readers
-            .push(Reader::new(subscription, self.joined, next));
+            .push(Reader::new(subscription, self.subscribed, next));
     }
 
-    fn leave(&mut self, place: usize) {
-        self.take_remainder(place);
-        let mut reader = self.readers.swap_remove(place);
+    fn unsubscribe(&mut self, index: usize) {
+        self.take_remainder(index);
+        let mut reader = self.readers.swap_remove(index);
         self.room.unsubscribe(reader.subscription, &mut self.pool);
         assert_eq!(self.room.key(reader.subscription), None);
-        reader.write_own(Taken::All);
+        reader.write_own(Accepted::All);
         reader.check_wire(&self.history);
     }
 
-    fn flush(&mut self, taken: &[Taken]) {
-        let mut taken = taken.iter().cycle();
+    fn flush(&mut self, accepted: &[Accepted]) {
+        let mut accepted = accepted.iter().cycle();
         let new = self.room.pending_bytes() > 0;
         let readers = &mut self.readers;
         let history = &self.history;
@@ -177,14 +179,14 @@ impl Pair {
         self.room.flush(&mut self.pool, |key, backlog| {
             offered_to.insert(key);
             let reader = readers.iter_mut().find(|reader| reader.key == key).unwrap();
-            reader.write(history, backlog, *taken.next().unwrap())
+            reader.write(history, backlog, *accepted.next().unwrap())
         });
         assert_eq!(self.room.pending_bytes(), 0);
         assert_eq!(offered_to, to_offer);
     }
 
-    fn flush_one(&mut self, place: usize, taken: Taken) {
-        let reader = &mut self.readers[place];
+    fn flush_one(&mut self, index: usize, accepted: Accepted) {
+        let reader = &mut self.readers[index];
         let history = &self.history;
         reader.blocked = false;
         let subscription = reader.subscription;
@@ -192,14 +194,14 @@ impl Pair {
             .room
             .flush_one(subscription, &mut self.pool, |key, backlog| {
                 assert_eq!(key, reader.key);
-                reader.write(history, backlog, taken)
+                reader.write(history, backlog, accepted)
             });
         assert_eq!(ready, !reader.blocked);
         assert_eq!(ready, reader.queue.is_empty());
     }
 
-    fn finish_record(&mut self, place: usize, taken: Taken) {
-        let reader = &mut self.readers[place];
+    fn finish_record(&mut self, index: usize, accepted: Accepted) {
+        let reader = &mut self.readers[index];
         let history = &self.history;
         let subscription = reader.subscription;
         let finished = self
@@ -207,16 +209,16 @@ impl Pair {
             .finish_record(subscription, &mut self.pool, |key, rest| {
                 assert_eq!(key, reader.key);
                 assert_eq!(rest, &history[reader.next].bytes[reader.within..]);
-                let taken = taken.of(rest.len());
-                reader.got(history, &rest[..taken]);
-                taken
+                let accepted = accepted.of(rest.len());
+                reader.received(history, &rest[..accepted]);
+                accepted
             });
         assert_eq!(finished, reader.within == 0);
         reader.unblock_at(history.len());
     }
 
-    fn take_remainder(&mut self, place: usize) {
-        let reader = &mut self.readers[place];
+    fn take_remainder(&mut self, index: usize) {
+        let reader = &mut self.readers[index];
         let remainder = self
             .room
             .take_remainder(reader.subscription, &mut self.pool);
@@ -224,33 +226,33 @@ impl Pair {
         reader.unblock_at(self.history.len());
     }
 
-    fn skip_to_end(&mut self, place: usize) {
-        let reader = &mut self.readers[place];
+    fn skip_to_end(&mut self, index: usize) {
+        let reader = &mut self.readers[index];
         let skipped = self.room.skip_to_end(reader.subscription, &mut self.pool);
         reader.skip(&self.history, self.history.len(), skipped);
     }
 
-    fn skip_to_latest(&mut self, place: usize) {
-        let reader = &mut self.readers[place];
+    fn skip_to_latest(&mut self, index: usize) {
+        let reader = &mut self.readers[index];
         let skipped = self
             .room
             .skip_to_latest(reader.subscription, &mut self.pool);
-        let owed = |number: &usize| !reader.left_out.contains(number);
+        let owed = |number: &usize| !reader.excluded.contains(number);
         let latest = (reader.next..self.history.len()).rev().find(owed);
         let to = latest.unwrap_or(reader.next);
         reader.skip(&self.history, to, skipped);
     }
 
-    fn say(&mut self, place: usize, bytes: usize) {
-        self.said = self.said.wrapping_add(1);
-        self.readers[place].is_told(pattern(!self.said, bytes));
+    fn queue_own(&mut self, index: usize, bytes: usize) {
+        self.own_frames = self.own_frames.wrapping_add(1);
+        self.readers[index].queue_own(pattern(!self.own_frames, bytes));
     }
 
-    /// What a connection does when its own frames are to pass the log.
-    fn write_own(&mut self, place: usize, taken: Taken) {
-        self.finish_record(place, taken);
-        if !self.room.unfinished(self.readers[place].subscription) {
-            self.readers[place].write_own(taken);
+    /// As a connection that writes its own frames before the records that wait.
+    fn write_own(&mut self, index: usize, accepted: Accepted) {
+        self.finish_record(index, accepted);
+        if !self.room.unfinished(self.readers[index].subscription) {
+            self.readers[index].write_own(accepted);
         }
     }
 }
@@ -258,20 +260,20 @@ impl Pair {
 /// The end.
 impl Pair {
     fn deliver_all(&mut self) {
-        for place in 0..self.readers.len() {
-            self.write_own(place, Taken::All);
+        for index in 0..self.readers.len() {
+            self.write_own(index, Accepted::All);
         }
-        self.flush(&[Taken::All]);
-        for place in 0..self.readers.len() {
-            self.flush_one(place, Taken::All);
-            assert!(self.readers[place].queue.is_empty());
+        self.flush(&[Accepted::All]);
+        for index in 0..self.readers.len() {
+            self.flush_one(index, Accepted::All);
+            assert!(self.readers[index].queue.is_empty());
         }
     }
 
-    fn part(mut self) {
+    fn end(mut self) {
         assert_eq!((self.room.log().held_bytes(), self.pool.lent()), (0, 0));
         while !self.readers.is_empty() {
-            self.leave(0);
+            self.unsubscribe(0);
         }
         assert!(self.room.is_empty());
         assert_eq!((self.room.log().held_bytes(), self.pool.lent()), (0, 0));
@@ -284,7 +286,7 @@ impl Pair {
     }
 }
 
-/// What both must agree on after each step.
+/// The comparison after each step.
 impl Pair {
     fn compare(&self) {
         assert_eq!(self.room.log().head(), self.head);
@@ -304,8 +306,8 @@ impl Pair {
         self.readers.iter().filter(|reader| reader.blocked)
     }
 
-    /// The same members are named, at bounds that this one just keeps and at
-    /// those that it just breaks.
+    /// The same subscriptions lag, at limits that this one just keeps and at limits that it
+    /// just exceeds.
     fn compare_lagging(&self, reader: &Reader) {
         let (Lag { bytes, records }, position) = (self.lag(reader), self.position(reader));
         self.compare_beyond(bytes, records, position);
@@ -320,17 +322,17 @@ impl Pair {
             lag.bytes > bytes || lag.records > records || self.position(reader) < position
         });
         let slow: BTreeSet<u64> = slow.map(|reader| reader.key).collect();
-        let named = self.room.lagging(&LagLimits {
+        let lagging = self.room.lagging(&LagLimits {
             bytes,
             records,
             position,
         });
-        let named: Vec<u64> = named.filter_map(|who| self.room.key(who)).collect();
-        assert_eq!(named.len(), slow.len());
-        assert_eq!(named.into_iter().collect::<BTreeSet<_>>(), slow);
+        let lagging: Vec<u64> = lagging.filter_map(|id| self.room.key(id)).collect();
+        assert_eq!(lagging.len(), slow.len());
+        assert_eq!(lagging.into_iter().collect::<BTreeSet<_>>(), slow);
     }
 
-    /// The log begins with the chunk of the slowest, and is empty without one.
+    /// The log begins with the chunk of the slowest subscription; without one it is empty.
     fn compare_memory(&self) {
         let log = self.room.log();
         let flushed = self.head - self.room.pending_bytes();
@@ -363,7 +365,7 @@ impl Pair {
     }
 }
 
-/// Bytes that say where they belong.
+/// Bytes that identify their record and their offset in it.
 fn pattern(number: u8, bytes: usize) -> Vec<u8> {
     let byte = |i| number.wrapping_mul(31) ^ i as u8;
     (0..bytes).map(byte).collect()

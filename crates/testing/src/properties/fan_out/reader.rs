@@ -1,10 +1,10 @@
-//! One member the naive way: a queue of bytes, and what its socket has taken.
+//! The model of one subscription: a queue of bytes, and the bytes that its socket accepted.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use yamabiko::broadcast::{Backlog, Remainder, Skipped, SubscriptionId, WriteQueue};
 
-use super::steps::Taken;
+use super::steps::Accepted;
 
 /// A record that was appended to the room.
 pub struct Record {
@@ -12,34 +12,34 @@ pub struct Record {
     pub bytes: Vec<u8>,
 }
 
-/// The model of a member, and the [`WriteQueue`] of its connection.
+/// The model of a subscription, and the [`WriteQueue`] of its connection.
 pub struct Reader {
     pub subscription: SubscriptionId,
     pub key: u64,
-    /// The naive queue: all that it is still to get of the room's records.
+    /// The bytes of the room's records that it has not received.
     pub queue: VecDeque<u8>,
-    /// The record that was the next one when it joined.
+    /// The next record when it subscribed.
     first: usize,
-    /// The record that it gets next, and how many bytes of it were written.
+    /// The record that it receives next, and how many bytes of it were written.
     pub next: usize,
     pub within: usize,
-    pub left_out: BTreeSet<usize>,
-    missed: BTreeSet<usize>,
+    pub excluded: BTreeSet<usize>,
+    skipped: BTreeSet<usize>,
     pub blocked: bool,
     write_queue: WriteQueue,
-    /// What is in the write queue: what it belongs to, and the bytes left of it.
+    /// The content of the write queue: each item, and the bytes left of it.
     own: VecDeque<(Sent, Vec<u8>)>,
-    /// What its socket took, and the records and frames that this should be.
+    /// The bytes that its socket accepted, and the records and frames in them.
     wire: Vec<u8>,
     sent: Vec<Sent>,
 }
 
-/// What may not be interrupted on a wire.
+/// An item that must not be interrupted on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Sent {
     /// A record of the room's, by its number.
     Record(usize),
-    /// A frame to this member alone.
+    /// A frame for this connection alone.
     Own(Vec<u8>),
 }
 
@@ -52,8 +52,8 @@ impl Reader {
             first: next,
             next,
             within: 0,
-            left_out: BTreeSet::new(),
-            missed: BTreeSet::new(),
+            excluded: BTreeSet::new(),
+            skipped: BTreeSet::new(),
             blocked: false,
             write_queue: WriteQueue::new(),
             own: VecDeque::new(),
@@ -62,10 +62,10 @@ impl Reader {
         }
     }
 
-    /// A socket that takes so much of the backlog, which must be the front of
-    /// the naive queue: all of it, unless it is in many pieces. It takes nothing
-    /// while the write queue waits.
-    pub fn write(&mut self, history: &[Record], backlog: Backlog<'_>, taken: Taken) -> usize {
+    /// The socket accepts so much of the backlog. The backlog must be the front of the model's
+    /// queue: all of it, unless it consists of many slices. The socket accepts nothing while
+    /// the write queue is not empty.
+    pub fn write(&mut self, history: &[Record], backlog: Backlog<'_>, accepted: Accepted) -> usize {
         let slices: Vec<&[u8]> = backlog.slices().collect();
         let offered = slices.concat();
         assert_eq!(offered.len(), backlog.bytes());
@@ -77,18 +77,18 @@ impl Reader {
             None => assert!(slices.len() > 1),
         }
         let front = self.queue.iter().take(offered.len());
-        assert!(offered.iter().eq(front), "the front of the naive queue");
-        let taken = match self.write_queue.is_empty() {
-            true => taken.of(offered.len()),
+        assert!(offered.iter().eq(front), "the front of the queue");
+        let accepted = match self.write_queue.is_empty() {
+            true => accepted.of(offered.len()),
             false => 0,
         };
-        self.got(history, &offered[..taken]);
-        self.blocked = taken < offered.len();
-        taken
+        self.received(history, &offered[..accepted]);
+        self.blocked = accepted < offered.len();
+        accepted
     }
 
-    /// The socket took this of what the room had for it.
-    pub fn got(&mut self, history: &[Record], bytes: &[u8]) {
+    /// The socket accepted these bytes of the room's records.
+    pub fn received(&mut self, history: &[Record], bytes: &[u8]) {
         let queued: Vec<u8> = self.queue.drain(..bytes.len()).collect();
         assert_eq!(bytes, queued);
         self.wire.extend_from_slice(bytes);
@@ -104,11 +104,11 @@ impl Reader {
     fn go_to(&mut self, next: usize) {
         self.next = next;
         self.within = 0;
-        self.jump_over_what_is_left_out();
+        self.skip_excluded();
     }
 
-    pub fn jump_over_what_is_left_out(&mut self) {
-        while self.within == 0 && self.left_out.contains(&self.next) {
+    pub fn skip_excluded(&mut self) {
+        while self.within == 0 && self.excluded.contains(&self.next) {
             self.next += 1;
         }
     }
@@ -117,8 +117,8 @@ impl Reader {
         self.blocked &= self.next < head;
     }
 
-    /// Something is said to this member alone.
-    pub fn is_told(&mut self, frame: Vec<u8>) {
+    /// Adds a frame for this connection alone to the write queue.
+    pub fn queue_own(&mut self, frame: Vec<u8>) {
         if frame.is_empty() {
             return;
         }
@@ -129,19 +129,19 @@ impl Reader {
         self.own.push_back((Sent::Own(frame.clone()), frame));
     }
 
-    /// The socket takes so much of the write queue, which holds what the model holds.
-    pub fn write_own(&mut self, taken: Taken) {
+    /// The socket accepts so much of the write queue, which must equal that of the model.
+    pub fn write_own(&mut self, accepted: Accepted) {
         let waiting = self.write_queue.slices().concat();
         let expected: Vec<&[u8]> = self.own.iter().map(|(_, bytes)| &bytes[..]).collect();
         assert_eq!(waiting, expected.concat());
         assert_eq!(waiting.len(), self.write_queue.bytes());
-        let mut taken = taken.of(waiting.len());
-        self.wire.extend_from_slice(&waiting[..taken]);
-        self.write_queue.advance(taken);
+        let mut accepted = accepted.of(waiting.len());
+        self.wire.extend_from_slice(&waiting[..accepted]);
+        self.write_queue.advance(accepted);
         while let Some((sent, bytes)) = self.own.front_mut() {
             bytes
-                .drain(..taken.min(bytes.len()))
-                .for_each(|_| taken -= 1);
+                .drain(..accepted.min(bytes.len()))
+                .for_each(|_| accepted -= 1);
             if !bytes.is_empty() {
                 break;
             }
@@ -151,7 +151,7 @@ impl Reader {
         assert_eq!(self.write_queue.is_empty(), self.own.is_empty());
     }
 
-    /// What the connection does with the rest of a record: it goes first.
+    /// As a connection: the rest of a record goes first.
     pub fn finish_first(&mut self, history: &[Record], remainder: Option<Remainder>) {
         assert_eq!(remainder.is_some(), self.within > 0);
         if let Some(remainder) = remainder {
@@ -164,7 +164,7 @@ impl Reader {
         }
     }
 
-    /// It was moved to the record `to`.
+    /// The cursor was moved to the record `to`.
     pub fn skip(&mut self, history: &[Record], to: usize, skipped: Skipped) {
         if to <= self.next {
             assert_eq!((skipped.bytes, skipped.records), (0, 0));
@@ -172,15 +172,15 @@ impl Reader {
             return;
         }
         self.finish_first(history, skipped.remainder);
-        let missed = (self.next..to).filter(|number| !self.left_out.contains(number));
-        let missed: Vec<usize> = missed.collect();
-        let bytes: usize = missed
+        let skipped_records = (self.next..to).filter(|number| !self.excluded.contains(number));
+        let skipped_records: Vec<usize> = skipped_records.collect();
+        let bytes: usize = skipped_records
             .iter()
             .map(|&number| history[number].bytes.len())
             .sum();
         assert_eq!(skipped.bytes, bytes as u64);
-        assert_eq!(skipped.records, missed.len() as u64);
-        self.missed.extend(missed);
+        assert_eq!(skipped.records, skipped_records.len() as u64);
+        self.skipped.extend(skipped_records);
         self.queue.drain(..bytes);
         if to > self.next {
             self.go_to(to);
@@ -188,8 +188,8 @@ impl Reader {
         self.unblock_at(history.len());
     }
 
-    /// On the wire are whole records and frames, none interrupted, and of the
-    /// records each one once and in order that was neither left out nor missed.
+    /// The wire contains whole records and frames, none interrupted; and each record once and
+    /// in order that was neither excluded nor skipped.
     pub fn check_wire(&self, history: &[Record]) {
         assert_eq!(self.within, 0);
         let bytes = self.sent.iter().map(|sent| match sent {
@@ -203,7 +203,7 @@ impl Reader {
             Sent::Own(_) => None,
         });
         let expected = (self.first..self.next)
-            .filter(|number| !self.left_out.contains(number) && !self.missed.contains(number));
+            .filter(|number| !self.excluded.contains(number) && !self.skipped.contains(number));
         assert!(received.eq(expected), "each record once, and in order");
     }
 }

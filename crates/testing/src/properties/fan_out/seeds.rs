@@ -1,22 +1,22 @@
-//! What the fuzzer starts from: one short story for each thing that can go wrong
-//! between a log and a cursor.
+//! The first inputs of the fuzzer: one short sequence of steps for each situation between a
+//! log and a cursor.
 
 use super::DISSOLVED;
-use super::steps::{How, Step, Taken, Who};
+use super::steps::{Accepted, How, Step, Which};
+use Accepted::{All, AtMost};
 use How::{Copied, Encoded, Shared};
 use Step::{
-    FinishRecord, Flush, FlushOne, Join, Leave, Say, SkipToEnd, SkipToLatest, TakeRemainder,
-    WriteOwn,
+    FinishRecord, Flush, FlushOne, QueueOwn, SkipToEnd, SkipToLatest, Subscribe, TakeRemainder,
+    Unsubscribe, WriteOwn,
 };
-use Taken::{All, AtMost};
 
-/// The selectors of `Cut::of`.
+/// The selectors of `Setup::of`.
 const SMALL_CHUNKS: u8 = 0;
 const ROOMY_CHUNKS: u8 = 1;
 const CHUNK_A_RECORD: u8 = 2;
 
-const FIRST: Who = Who(0);
-const SECOND: Who = Who(1);
+const FIRST: Which = Which(0);
+const SECOND: Which = Which(1);
 
 fn append(bytes: usize) -> Step {
     append_as(Copied, bytes)
@@ -30,7 +30,7 @@ fn append_as(how: How, bytes: usize) -> Step {
     }
 }
 
-fn append_except(except: Who, how: How, bytes: usize) -> Step {
+fn append_except(except: Which, how: How, bytes: usize) -> Step {
     Step::Append {
         bytes,
         how,
@@ -38,35 +38,42 @@ fn append_except(except: Who, how: How, bytes: usize) -> Step {
     }
 }
 
-fn flush(taken: Taken) -> Step {
-    Flush(vec![taken])
+fn flush(accepted: Accepted) -> Step {
+    Flush(vec![accepted])
 }
 
-/// Name and input of each.
+/// The name and the input of each.
 pub fn seeds() -> impl Iterator<Item = (&'static str, Vec<u8>)> {
-    let stories = everyone_keeps_up().into_iter().chain(someone_lags());
-    stories.chain(someone_is_told_apart()).map(written)
+    let cases = all_keep_up().into_iter().chain(one_lags());
+    cases.chain(own_frames()).map(encoded)
 }
 
-type Story = (&'static str, u8, Vec<Step>);
+type Case = (&'static str, u8, Vec<Step>);
 
-fn written((name, selector, steps): Story) -> (&'static str, Vec<u8>) {
+fn encoded((name, selector, steps): Case) -> (&'static str, Vec<u8>) {
     let steps = steps.iter().flat_map(Step::bytes);
     (name, std::iter::once(selector).chain(steps).collect())
 }
 
-fn everyone_keeps_up() -> Vec<Story> {
+fn all_keep_up() -> Vec<Case> {
     vec![
         (
             "one-flush-for-many-records",
             ROOMY_CHUNKS,
-            vec![Join, Join, append(3), append(9), append(1), flush(All)],
+            vec![
+                Subscribe,
+                Subscribe,
+                append(3),
+                append(9),
+                append(1),
+                flush(All),
+            ],
         ),
         (
-            "empty-records-are-none",
+            "empty-records-change-nothing",
             ROOMY_CHUNKS,
             vec![
-                Join,
+                Subscribe,
                 append(0),
                 append_as(Encoded(5), 0),
                 append_as(Shared, 0),
@@ -78,7 +85,7 @@ fn everyone_keeps_up() -> Vec<Story> {
             "hints-too-small-and-too-large",
             SMALL_CHUNKS,
             vec![
-                Join,
+                Subscribe,
                 append_as(Encoded(0), 11),
                 append_as(Encoded(63), 2),
                 append_as(Encoded(0), 40),
@@ -86,11 +93,11 @@ fn everyone_keeps_up() -> Vec<Story> {
             ],
         ),
         (
-            "what-one-said-goes-to-the-others",
+            "excluded-records-go-to-the-others",
             ROOMY_CHUNKS,
             vec![
-                Join,
-                Join,
+                Subscribe,
+                Subscribe,
                 append_except(FIRST, Copied, 4),
                 append(5),
                 append_except(SECOND, Encoded(6), 6),
@@ -101,36 +108,36 @@ fn everyone_keeps_up() -> Vec<Story> {
         (
             "more-slices-than-are-offered-at-once",
             CHUNK_A_RECORD,
-            [Join]
+            [Subscribe]
                 .into_iter()
                 .chain((1..40).map(append))
                 .chain([flush(All)])
                 .collect(),
         ),
         (
-            "those-who-come-and-those-who-go",
+            "subscribe-and-unsubscribe",
             SMALL_CHUNKS,
             vec![
                 append(3),
-                Join,
+                Subscribe,
                 append(4),
-                Join,
+                Subscribe,
                 flush(All),
                 append(5),
-                Leave(FIRST),
-                Join,
+                Unsubscribe(FIRST),
+                Subscribe,
                 append(6),
             ],
         ),
     ]
 }
 
-fn someone_lags() -> Vec<Story> {
+fn one_lags() -> Vec<Case> {
     vec![
         (
             "byte-by-byte",
             SMALL_CHUNKS,
-            [Join, append(5), append(14)]
+            [Subscribe, append(5), append(14)]
                 .into_iter()
                 .chain([flush(AtMost(1))])
                 .chain((0..18).map(|_| FlushOne(FIRST, AtMost(1))))
@@ -140,8 +147,8 @@ fn someone_lags() -> Vec<Story> {
             "one-of-two-is-blocked",
             SMALL_CHUNKS,
             vec![
-                Join,
-                Join,
+                Subscribe,
+                Subscribe,
                 append(9),
                 Flush(vec![AtMost(4), All]),
                 append(9),
@@ -153,10 +160,10 @@ fn someone_lags() -> Vec<Story> {
             ],
         ),
         (
-            "blocked-where-its-own-word-begins",
+            "blocked-at-the-start-of-an-excluded-record",
             SMALL_CHUNKS,
             vec![
-                Join,
+                Subscribe,
                 append(4),
                 append_except(FIRST, Copied, 8),
                 append(9),
@@ -169,7 +176,7 @@ fn someone_lags() -> Vec<Story> {
             "skips-to-the-end-inside-a-record",
             SMALL_CHUNKS,
             vec![
-                Join,
+                Subscribe,
                 append(10),
                 append(10),
                 append_except(FIRST, Copied, 3),
@@ -184,10 +191,10 @@ fn someone_lags() -> Vec<Story> {
             ],
         ),
         (
-            "skips-to-the-latest-that-is-not-its-own",
+            "skips-to-the-latest-that-is-not-excluded",
             ROOMY_CHUNKS,
             vec![
-                Join,
+                Subscribe,
                 append(10),
                 append(11),
                 append(12),
@@ -200,24 +207,24 @@ fn someone_lags() -> Vec<Story> {
             ],
         ),
         (
-            "leaves-inside-a-large-record",
+            "unsubscribes-inside-a-large-record",
             SMALL_CHUNKS,
             vec![
-                Join,
-                Join,
+                Subscribe,
+                Subscribe,
                 append_as(Shared, 40),
                 append_as(Encoded(0), 40),
                 flush(AtMost(50)),
-                Leave(SECOND),
-                Leave(FIRST),
+                Unsubscribe(SECOND),
+                Unsubscribe(FIRST),
             ],
         ),
         (
             "dissolved-while-all-are-blocked",
             SMALL_CHUNKS | DISSOLVED,
             vec![
-                Join,
-                Join,
+                Subscribe,
+                Subscribe,
                 append(11),
                 append(11),
                 append(11),
@@ -228,17 +235,17 @@ fn someone_lags() -> Vec<Story> {
     ]
 }
 
-fn someone_is_told_apart() -> Vec<Story> {
+fn own_frames() -> Vec<Case> {
     vec![
         (
-            "own-frame-after-a-record-that-was-begun",
+            "own-frame-after-a-partly-written-record",
             SMALL_CHUNKS,
             vec![
-                Join,
+                Subscribe,
                 append(9),
                 append(9),
                 flush(AtMost(4)),
-                Say(FIRST, 6),
+                QueueOwn(FIRST, 6),
                 FinishRecord(FIRST, AtMost(2)),
                 WriteOwn(FIRST, AtMost(5)),
                 FlushOne(FIRST, All),
@@ -247,20 +254,20 @@ fn someone_is_told_apart() -> Vec<Story> {
             ],
         ),
         (
-            "rest-of-a-record-before-what-waits",
+            "rest-of-a-record-before-the-write-queue",
             ROOMY_CHUNKS,
             vec![
-                Join,
+                Subscribe,
                 append(9),
                 append(5),
                 flush(AtMost(4)),
-                Say(FIRST, 6),
+                QueueOwn(FIRST, 6),
                 TakeRemainder(FIRST),
-                Say(FIRST, 7),
+                QueueOwn(FIRST, 7),
                 WriteOwn(FIRST, AtMost(3)),
                 FlushOne(FIRST, All),
                 WriteOwn(FIRST, AtMost(6)),
-                Say(FIRST, 3),
+                QueueOwn(FIRST, 3),
                 WriteOwn(FIRST, All),
             ],
         ),
