@@ -4,8 +4,6 @@
 //! closures of the test, and runs each closure that is sent to it. Some tests run the reactor
 //! in a thread; tests of the order within turns make the turns one by one.
 
-#![cfg(feature = "reactor")]
-
 use std::collections::HashMap;
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -1,8 +1,6 @@
 //! Members that read too slowly: what their room's policy does with them, at
 //! which bound, and what the server's numbers say of it.
 
-#![cfg(feature = "server")]
-
 use std::sync::mpsc::channel;
 use std::time::Duration;
 use yamabiko::server::{

@@ -1,8 +1,6 @@
 //! Random steps on a room and on its model, `yamabiko_testing::properties::fan_out`: a queue
 //! of bytes for each subscription. The fuzz target `fan_out` uses the same model.
 
-#![cfg(feature = "server")]
-
 use proptest::collection::vec;
 use proptest::prelude::*;
 use yamabiko_testing::properties::fan_out::{

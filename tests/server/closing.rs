@@ -1,6 +1,5 @@
 //! The end of a connection, from either side and in every way, and what the
 //! client and the application hear of it (RFC 6455 §5.5.1, §7).
-#![cfg(feature = "server")]
 
 use std::collections::BTreeSet;
 use std::io::Write;

@@ -12,7 +12,7 @@ use yamabiko_testing::protocol::*;
 /// As many cases as `PROPTEST_CASES` says, 256 if it says nothing; those that failed
 /// once are kept beside this file and tried again first.
 fn config() -> ProptestConfig {
-    let file = FileFailurePersistence::Direct("tests/sessions.proptest-regressions");
+    let file = FileFailurePersistence::Direct("tests/websocket/sessions.proptest-regressions");
     ProptestConfig {
         failure_persistence: Some(Box::new(file)),
         ..ProptestConfig::default()

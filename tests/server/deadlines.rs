@@ -1,6 +1,5 @@
 //! Everything that the server waits for has an end, and nothing else wakes it.
 //! Deadlines are short here, and checked by the order of events.
-#![cfg(feature = "server")]
 
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;

@@ -1,6 +1,5 @@
 //! The opening handshake over real sockets: cut anywhere, with frames behind
 //! it, by origin and by subprotocol (RFC 6455 §4.2, §10.2).
-#![cfg(feature = "server")]
 
 use std::net::SocketAddr;
 use yamabiko::server::{Config, Origins};

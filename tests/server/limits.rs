@@ -1,6 +1,5 @@
 //! Messages of all sizes and in all pieces, and every bound: at it and one past
 //! it (RFC 6455 §5.4, §5.5, §10.4).
-#![cfg(feature = "server")]
 
 use std::io::Write;
 use std::net::SocketAddr;

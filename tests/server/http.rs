@@ -1,6 +1,5 @@
 //! Plain HTTP on the WebSocket port: pages, refusals, and answers that arrive
 //! whole whatever the client does meanwhile (RFC 6455 §4.2.2, §7.1.1, §10.7).
-#![cfg(feature = "server")]
 
 use std::net::SocketAddr;
 use yamabiko::server::{Config, HeadLimits};

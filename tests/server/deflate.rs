@@ -1,8 +1,6 @@
 //! permessage-deflate in the server (RFC 7692): rooms whose members take
 //! compression and rooms whose members do not, and both in one.
 
-#![cfg(feature = "server")]
-
 use std::collections::{BTreeMap, HashMap};
 use std::thread;
 use yamabiko::server::{

@@ -1,6 +1,5 @@
 //! One listener for all workers ([`Accept::Shared`]), as systems need it on which the kernel
 //! does not spread connections over several listeners.
-#![cfg(feature = "server")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -1,5 +1,4 @@
 //! A panic in a handler ends the connection that it was called for, and no other.
-#![cfg(feature = "server")]
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;

@@ -4,8 +4,6 @@
 //! Each of its reads has a timeout, so that a failing test does not hang: the server's thread
 //! ends, and with it the connection that the client waits for.
 
-#![cfg(feature = "client")]
-
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::channel;

@@ -2,8 +2,6 @@
 //! against the code: every example is read, every bound and every code looked
 //! up. Then a server of two workers is, over the wire.
 
-#![cfg(all(feature = "chat", feature = "client"))]
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::num::NonZeroUsize;
@@ -24,7 +22,7 @@ use yamabiko::websocket::frame::CloseCode;
 use yamabiko_testing::socket::TestServer;
 use yamabiko_testing::waiting::{Deadline, LOOP_PATIENCE, PATIENCE, bounded, eventually};
 
-const SPECIFICATION: &str = include_str!("../docs/chat-protocol.md");
+const SPECIFICATION: &str = include_str!("../../docs/chat-protocol.md");
 
 /// The examples of one speaker, `C ` or `S `, block by block.
 fn examples(speaker: &'static str) -> impl Iterator<Item = Vec<&'static str>> {

@@ -1,6 +1,5 @@
 //! Who is too slow waits, is told so or is let go, and nobody else is disturbed:
 //! clients that do not read, and workers that do not fetch their mail.
-#![cfg(feature = "server")]
 
 use std::io::Write;
 use std::sync::Arc;

@@ -1,5 +1,4 @@
 //! Rooms: everyone in one hears the same conversation, on all workers.
-#![cfg(feature = "server")]
 
 use std::collections::BTreeMap;
 use std::io::Write;

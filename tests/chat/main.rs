@@ -1,0 +1,6 @@
+//! Tests of the chat.
+//! [`tests/README.md`](../README.md) is the index.
+
+#![cfg(all(feature = "chat", feature = "client"))]
+
+mod protocol;

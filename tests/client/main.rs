@@ -1,0 +1,6 @@
+//! Tests of the client.
+//! [`tests/README.md`](../README.md) is the index.
+
+#![cfg(feature = "client")]
+
+mod blocking;

@@ -1,0 +1,16 @@
+//! Tests of the server, over sockets. `memory.rs` is a binary of its own.
+//! [`tests/README.md`](../README.md) is the index.
+
+#![cfg(feature = "server")]
+
+mod accept;
+mod backlog;
+mod closing;
+mod deadlines;
+mod deflate;
+mod handshake;
+mod http;
+mod limits;
+mod panics;
+mod rooms;
+mod slow_readers;
