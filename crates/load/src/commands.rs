@@ -11,9 +11,9 @@ use super::publishers::Sent;
 use super::recorder::{Standing, Tally};
 use super::time::Timeline;
 
-/// What a thread is to do.
+/// A command to a thread.
 pub(super) enum Command {
-    /// Take this member. It is open; `surplus` is what came behind the response's head.
+    /// Take this open member. `surplus`: the bytes behind the head of the response.
     Member {
         number: u32,
         stream: TcpStream,
@@ -29,7 +29,7 @@ pub(super) enum Command {
     Stall,
     /// Publish nothing that is due at this time or later, and report the totals.
     Stop { at_ns: u64 },
-    /// These are the totals of all publishers: report when all messages have come.
+    /// The totals of all publishers: report when all messages have arrived.
     Expect(Arc<[u32]>),
     /// The slow members read again.
     Resume,
@@ -37,39 +37,39 @@ pub(super) enum Command {
     Finish,
 }
 
-/// What the coordinator learns.
+/// An event for the coordinator.
 #[derive(Debug)]
 pub(super) enum Event {
     /// A connection is open; it took this time.
     Opened(Duration),
     /// A connection could not be opened.
     NotOpened(Error),
-    /// A thread has the times to measure within.
+    /// A thread has received the times to measure within.
     Ready,
-    /// A member's connection has ended too early.
+    /// The connection of a member has ended early.
     Ended,
-    /// For publishers by number: how many messages each sends in the whole run.
+    /// By publisher number: the messages that each publisher sends in the whole run.
     Totals(Vec<(u32, u32)>),
-    /// All messages have come to the members of a thread.
+    /// The members of a thread have received all messages.
     Drained,
 }
 
-/// What a thread shares with the coordinator and the pacer.
+/// State that a thread shares with the coordinator and the pacer.
 #[derive(Clone, Debug)]
 pub(super) struct Links {
     pub events: Sender<Event>,
     /// Messages that all threads have received so far.
     pub received: Arc<AtomicU64>,
-    /// A [`Command::Tick`] is on its way to this thread: no second one is needed.
+    /// A [`Command::Tick`] is in flight to this thread, which needs no second one.
     pub tick_waits: Arc<AtomicBool>,
 }
 
 /// The result of a thread.
 pub(super) struct Outcome {
     pub tally: Tally,
-    /// What each publisher has sent, in no order.
+    /// The messages that each publisher has sent, in no order.
     pub sent: Vec<Sent>,
-    /// How far the members that read have come, by publisher.
+    /// The progress of the members that read, by publisher.
     pub standings: Vec<Standing>,
     /// The same for the slow members.
     pub slow_standings: Vec<Standing>,

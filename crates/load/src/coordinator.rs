@@ -6,8 +6,8 @@
 //!   memory└before  └connected                     └after
 //! ```
 //!
-//! The coordinator sleeps most of the time. The load's threads know the times and act on
-//! them; a command tells them only what they cannot know.
+//! The coordinator sleeps most of the time. The load's threads have the times of the phases
+//! and keep to them. A command carries only information that they do not have.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -34,17 +34,17 @@ use super::recorder::histogram;
 use super::report::{Latency, Report};
 use super::time::{Clock, Schedule, Timeline, nanos};
 
-/// Carries out a plan: opens the connections, sends and checks the messages, closes the
-/// connections, and reports. Blocks until then.
+/// Runs a plan: opens the connections, sends and checks the messages, closes the connections,
+/// and returns the report. Blocks until then.
 ///
 /// `progress` is called on this thread at every change, and at least every 50 ms; it has
 /// to return soon, because the next phase waits for it. `interrupt` ends the run early.
 ///
-/// A server that fails under the load gives a report too: see [`Report::failure`].
+/// A server that fails under the load also leads to a report: see [`Report::failure`].
 ///
 /// # Errors
-/// Nothing could be measured. Wrong settings are no errors of this function, but of
-/// [`PlanBuilder::build`](crate::PlanBuilder::build).
+/// Nothing could be measured. Wrong settings are errors of
+/// [`PlanBuilder::build`](crate::PlanBuilder::build), and not of this function.
 pub fn run(
     plan: &Plan,
     interrupt: &Interrupt,
@@ -58,8 +58,8 @@ pub fn run(
     let mut report = Report::new(plan);
     coordinator.open(addresses, server, &mut report)?;
     coordinator.settle();
-    // From here on the server may end because of the load: then there is still a report,
-    // without the part about the server's process.
+    // From here on the load may end the server. The report then lacks the part about the
+    // server's process.
     let resident = || server.and_then(|server| server.resident_bytes().ok());
     let connected = resident();
     let measured = coordinator.measure(server)?;
@@ -89,7 +89,7 @@ struct Coordinator<'a> {
     sender: Sender<Event>,
     events: Receiver<Event>,
     received: Arc<AtomicU64>,
-    /// Members whose connections have ended too early.
+    /// Members whose connections have ended early.
     ended: u32,
 }
 
@@ -301,8 +301,8 @@ impl Coordinator<'_> {
         Pacer::start(self.clock, schedule, timeline, threads).map(Some)
     }
 
-    /// Waits for the messages that are on their way. Returns how many each publisher was
-    /// to send.
+    /// Waits for the messages in flight. Returns the number of messages that each publisher
+    /// was to send.
     fn drain(&mut self) -> Vec<u32> {
         let mut totals = vec![0; index(self.plan.publishers)];
         let (mut answers, mut drained) = (0, 0);
@@ -329,7 +329,7 @@ impl Coordinator<'_> {
         totals
     }
 
-    /// They catch up, or find that the server has closed their connections.
+    /// They receive their backlog, or the server has closed their connections.
     fn let_slow_members_read(&mut self) {
         if self.plan.slow == 0 {
             return;
@@ -365,7 +365,7 @@ impl Drop for Coordinator<'_> {
     }
 }
 
-/// Every connection needs a file, and so does the rest of the process.
+/// Each connection needs an open file, and so does the rest of the process.
 fn check_open_files(plan: &Plan) -> Result<(), Error> {
     let needed = u64::from(plan.connections) + FILES_BESIDE;
     match process::open_files_limits() {

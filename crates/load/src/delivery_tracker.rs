@@ -3,16 +3,16 @@
 //!
 //! ```text
 //!                publisher 0   1    2  …            a number arrives:
-//!   member 0     [ next │ next │ next │ ]           = next   as it should be
-//!   member 1     [ next │ next │ next │ ]           > next   those between are missing
+//!   member 0     [ next │ next │ next │ ]           = next   in order      
+//!   member 1     [ next │ next │ next │ ]           > next   the numbers between are missing
 //!   …                                               < next   missing: late; else doubled
 //! ```
 //!
-//! While all goes well a cell is one `u32`, the number that should come next:
+//! Without faults a cell is one `u32`, the next expected number:
 //! 4 bytes × members × publishers (10,000 members and 10 publishers: 400 kB).
-//! Only where numbers are skipped are they kept, as ranges, so that one that
-//! comes late is told from one that comes twice. [`MISSING_RANGES_MAX`] bounds
-//! that; a number beyond it stays lost even if it comes late.
+//! Skipped numbers are kept as ranges, to distinguish a late number from a doubled one.
+//! [`MISSING_RANGES_MAX`] limits them; a number beyond the limit stays lost even if it
+//! arrives late.
 
 use std::collections::BTreeMap;
 use std::ops::{AddAssign, Range};
@@ -27,37 +27,37 @@ pub(super) struct DeliveryTracker {
     missing: BTreeMap<(usize, u32), u32>,
 }
 
-/// What a received number turned out to be.
+/// The classification of a received number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Receipt {
     /// The next one.
     Next,
-    /// One behind the next: so many before it are missing.
+    /// A later one: this many before it are missing.
     Gap(u32),
     /// One that was missing.
     Late,
-    /// One that had come already.
+    /// One that had arrived already.
     Doubled,
 }
 
-/// Messages that did not come as they were sent. Anything but zero says that the
+/// Messages that did not arrive as they were sent. Any number except zero means that the
 /// server has failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Faults {
     pub lost: u64,
     pub doubled: u64,
     pub out_of_order: u64,
-    /// Of this run, but with other bytes than were sent.
+    /// Of this run, with changed bytes.
     pub corrupted: u64,
-    /// An echo that came to another connection than its sender's.
+    /// An echo that arrived on another connection than its sender's.
     pub misdelivered: u64,
 }
 
-/// How many ranges of missing numbers are remembered: some 4 MB.
+/// Maximum number of remembered ranges of missing numbers: some 4 MB.
 pub(super) const MISSING_RANGES_MAX: usize = 1 << 17;
 
 impl DeliveryTracker {
-    /// Cells for so many members, each with as many publishers, all at 0.
+    /// Cells for this many members and publishers, all at 0.
     pub(super) fn new(members: usize, publishers: usize) -> DeliveryTracker {
         DeliveryTracker {
             publishers,
@@ -66,8 +66,8 @@ impl DeliveryTracker {
         }
     }
 
-    /// Enters that a number has come. `None`: there is no such cell. The number
-    /// is below `u32::MAX`.
+    /// Records the arrival of a number, which is below `u32::MAX`. `None`: there is no such
+    /// cell.
     #[inline]
     pub(super) fn record(
         &mut self,
@@ -184,26 +184,26 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_never_comes_is_lost() {
+    fn number_that_never_arrives_is_lost() {
         assert_eq!(faults(&[0, 3]), expected(2, 0, 0));
         assert_eq!(faults(&[1, 2]), expected(1, 0, 0));
     }
 
     #[test]
-    fn a_number_that_comes_late_is_out_of_order_and_not_lost() {
+    fn number_that_arrives_late_is_out_of_order_and_not_lost() {
         assert_eq!(faults(&[0, 2, 1, 3]), expected(0, 0, 1));
         assert_eq!(faults(&[4, 2, 0]), expected(2, 0, 2));
     }
 
     #[test]
-    fn a_number_that_comes_twice_is_doubled_whenever_it_comes() {
+    fn number_that_arrives_twice_is_doubled_at_any_time() {
         assert_eq!(faults(&[0, 0, 1]), expected(0, 1, 0));
         assert_eq!(faults(&[0, 1, 2, 0]), expected(0, 1, 0));
         assert_eq!(faults(&[0, 2, 1, 1]), expected(0, 1, 1));
     }
 
     #[test]
-    fn cells_share_nothing() {
+    fn cells_are_independent() {
         let mut tracker = DeliveryTracker::new(2, 2);
         assert_eq!(tracker.record(0, 1, 0), Some(Receipt::Next));
         assert_eq!(tracker.record(1, 1, 1), Some(Receipt::Gap(1)));
@@ -213,17 +213,17 @@ mod tests {
     }
 
     #[test]
-    fn a_publisher_that_does_not_exist_has_no_cell() {
+    fn unknown_publisher_has_no_cell() {
         let mut tracker = DeliveryTracker::new(2, 2);
         assert_eq!(tracker.record(0, 2, 0), None);
         assert_eq!(tracker.record(2, 0, 0), None);
     }
 
     #[test]
-    fn memory_for_missing_numbers_is_bounded() {
+    fn memory_for_missing_numbers_is_limited() {
         let mut tracker = DeliveryTracker::new(1, 1);
         let ranges = u32::try_from(MISSING_RANGES_MAX).expect("it fits");
-        // Every second number is missing: a range of its own each.
+        // Every second number is missing: each is a separate range.
         for number in 0..=ranges {
             tracker.record(0, 0, number * 2 + 1);
         }
@@ -235,7 +235,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_ledger_equals_a_set_of_all_that_came(
+        fn tracker_counts_as_a_set_of_all_arrived_numbers_does(
             numbers in prop::collection::vec(0..30_u32, 0..60),
         ) {
             let mut came = HashSet::new();

@@ -14,11 +14,11 @@ use yamabiko::websocket::handshake::{ClientHandshakeError, InvalidRequest, UriEr
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The URL is none of a WebSocket server.
+    /// The URL is not that of a WebSocket server.
     Url {
         /// As it was given.
         url: String,
-        /// What is wrong with it.
+        /// The error.
         source: UriError,
     },
     /// The URL begins with `wss`. TLS is not supported: load the server behind the
@@ -27,7 +27,7 @@ pub enum Error {
         /// As it was given.
         url: String,
     },
-    /// A header field, an origin or a subprotocol that a request must not have.
+    /// A request must not have this header field, origin or subprotocol.
     Request(InvalidRequest),
     /// A setting of the plan has a value that is out of range, or that does not fit
     /// the others.
@@ -36,10 +36,10 @@ pub enum Error {
         setting: &'static str,
         /// The value; empty for a setting without one.
         value: String,
-        /// What it should be.
+        /// The expected value.
         reason: String,
     },
-    /// A setting that the scenario has no use for.
+    /// A setting that the scenario does not use.
     UnusedSetting {
         /// The method of [`PlanBuilder`](crate::PlanBuilder) that sets it.
         setting: &'static str,
@@ -52,28 +52,28 @@ pub enum Error {
         connections: u32,
         /// Files that the run needs.
         needed: u64,
-        /// How many this process may open (`ulimit -n`).
+        /// The files that this process may open (`ulimit -n`).
         allowed: u64,
-        /// How many it may ask for without further rights.
+        /// The limit that it may set without further rights.
         allowed_max: u64,
     },
     /// The host of the URL has no address.
     Resolve {
         /// The host.
         host: String,
-        /// The resolver's error; an error of its own if it found nothing.
+        /// The error of the resolver, or that it found no address.
         source: io::Error,
     },
     /// Not all connections could be opened.
     Opening {
-        /// How many were open.
+        /// The number of open connections.
         opened: u64,
-        /// How many the plan has.
+        /// The number of connections in the plan.
         connections: u64,
-        /// Why the next one was not.
+        /// The error of the next connection.
         source: Box<Error>,
     },
-    /// TCP: no connection.
+    /// The TCP connection failed.
     Connect {
         /// The server's address.
         address: SocketAddr,
@@ -89,11 +89,11 @@ pub enum Error {
         /// The operating system's error.
         source: io::Error,
     },
-    /// The server's response opens no WebSocket.
+    /// The response of the server does not open a WebSocket.
     Handshake {
         /// The server's address.
         address: SocketAddr,
-        /// What is wrong with the response.
+        /// The error of the response.
         source: ClientHandshakeError,
     },
     /// TCP and the opening handshake took longer than
@@ -102,7 +102,7 @@ pub enum Error {
         /// The server's address.
         address: SocketAddr,
     },
-    /// The plan wants compression, and the server declines it.
+    /// The plan requires compression, and the server declines it.
     CompressionDeclined {
         /// The server's address.
         address: SocketAddr,
@@ -202,7 +202,7 @@ impl error::Error for Error {
             | Error::Randomness(source)
             | Error::Thread(source)
             | Error::EventLoop(source) => Some(source),
-            // Its text is ours.
+            // Its text is in this error's text.
             Error::Request(error) => error.source(),
             Error::Secure { .. }
             | Error::InvalidSetting { .. }

@@ -22,7 +22,7 @@ use yamabiko::websocket::frame::{FrameDecoder, FrameError, FrameHeader, FramePar
 use super::inflater::{Inflater, NotDeflate};
 use super::payload::{HEAD_BYTES, Reading, Template};
 
-/// What has arrived.
+/// A message or control frame that has arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
     /// A text or binary message.
@@ -44,10 +44,10 @@ pub(super) enum Broken {
     NotDeflate,
 }
 
-/// What messages are checked against.
+/// The templates that messages are compared with.
 pub(super) struct Checker {
     pub template: Template,
-    /// `None`: nothing may come compressed.
+    /// `None`: no message may be compressed.
     pub inflater: Option<Inflater>,
 }
 
@@ -66,21 +66,21 @@ enum Stage {
     Between,
     /// A header was cut; the decoder has its first bytes.
     Header,
-    /// In a frame that has not come as a whole.
+    /// In a frame that has not arrived completely.
     Frame(FrameHeader),
 }
 
-/// A message whose end has not come.
+/// A message whose end has not arrived.
 #[derive(Debug)]
 struct Fragments {
     open: bool,
     head: [u8; HEAD_BYTES],
-    /// Bytes that have come.
+    /// The number of bytes that have arrived.
     bytes: usize,
     /// Everything but the head.
     rest_is_right: bool,
     compressed: bool,
-    /// What has come of a compressed message, to be inflated.
+    /// The part of a compressed message that has arrived, to be inflated.
     collected: Vec<u8>,
 }
 
@@ -94,7 +94,7 @@ impl FrameReader {
         }
     }
 
-    /// The next arrival, taken from the front of `input`. `None`: all is taken.
+    /// The next arrival, removed from the front of `input`. `None`: the input is consumed.
     #[inline]
     pub(super) fn next(
         &mut self,
@@ -134,7 +134,7 @@ impl FrameReader {
                     }
                 }
                 None => {
-                    // It had bytes and found no part: they begin a header.
+                    // The bytes are the start of a header.
                     if bytes_are_left {
                         self.stage = Stage::Header;
                     }
@@ -214,7 +214,7 @@ impl Fragments {
     fn take(&mut self, piece: &[u8], checker: &Checker) {
         match &checker.inflater {
             Some(inflater) if self.compressed => {
-                // One byte more than is inflated, so that it is found to be too long.
+                // One byte more than the limit, to detect a longer message.
                 let room = (inflater.payload_bytes_max() + 1).saturating_sub(self.collected.len());
                 self.collected
                     .extend_from_slice(&piece[..piece.len().min(room)]);
@@ -223,7 +223,7 @@ impl Fragments {
         }
     }
 
-    /// What stands before the head, the head itself, what stands behind it.
+    /// The bytes before the head, the head, and the bytes behind it.
     fn compare(&mut self, piece: &[u8], template: &Template) {
         let head_at = template.head_at();
         let (before, rest) = split(piece, head_at.saturating_sub(self.bytes));
@@ -306,7 +306,7 @@ fn whole_message(input: &[u8], checker: &mut Checker) -> Result<Option<(Reading,
     Ok(Some((reading, header_bytes + payload.len())))
 }
 
-/// The first `count` bytes, or all there are, and the others.
+/// The first `count` bytes, or all of them, and the rest.
 fn split(piece: &[u8], count: usize) -> (&[u8], &[u8]) {
     piece.split_at(piece.len().min(count))
 }
@@ -341,7 +341,7 @@ mod tests {
         }
     }
 
-    /// Compression was agreed on.
+    /// Compression was negotiated.
     fn inflater() -> Checker {
         let template = template();
         Checker {
@@ -438,26 +438,26 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_a_server_may_send_is_understood() {
+    fn every_legal_frame_is_read() {
         let (bytes, expected) = conversation();
         assert_eq!(arrivals(&[&bytes]), Ok(expected));
     }
 
     #[test]
-    fn arrivals_are_the_same_with_every_byte_alone() {
+    fn arrivals_are_the_same_byte_by_byte() {
         let (bytes, expected) = conversation();
         let pieces: Vec<_> = bytes.chunks(1).collect();
         assert_eq!(arrivals(&pieces), Ok(expected));
     }
 
     #[test]
-    fn a_message_longer_than_the_read_buffer_is_compared_as_it_passes() {
+    fn message_longer_than_the_read_buffer_is_compared_piece_by_piece() {
         for kind in [Payload::Letters, Payload::Json] {
-            compare_as_it_passes(kind);
+            compare_piece_by_piece(kind);
         }
     }
 
-    fn compare_as_it_passes(payload: Payload) {
+    fn compare_piece_by_piece(payload: Payload) {
         let mut template = Template::new(payload, 1, 200_000);
         let right = frame(true, Opcode::Binary, template.fill(head(0)));
         let mut checker = Checker {
@@ -483,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_breaks_a_rule_is_told_so() {
+    fn broken_rule_is_an_error() {
         let cases = [
             (
                 vec![0x81, 0x80, 1, 2, 3, 4],
@@ -536,13 +536,13 @@ mod tests {
     }
 
     #[test]
-    fn compressed_messages_are_understood_where_that_was_agreed_on() {
+    fn compressed_messages_are_read_if_negotiated() {
         let (bytes, expected) = compressed_conversation();
         assert_eq!(arrivals_by(inflater(), &[&bytes]), Ok(expected));
     }
 
     #[test]
-    fn compressed_messages_are_the_same_with_every_byte_alone() {
+    fn compressed_messages_are_the_same_byte_by_byte() {
         let (bytes, expected) = compressed_conversation();
         let pieces: Vec<_> = bytes.chunks(1).collect();
         assert_eq!(arrivals_by(inflater(), &pieces), Ok(expected));
@@ -567,7 +567,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_costs_little_memory() {
+    fn frame_reader_uses_little_memory() {
         assert!(
             size_of::<FrameReader>() <= 184,
             "{}",
@@ -577,7 +577,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arrivals_are_the_same_however_the_stream_is_cut(
+        fn arrivals_are_the_same_for_every_cut_of_the_stream(
             cuts in prop::collection::vec(1..90_usize, 1..20),
         ) {
             let (bytes, expected) = conversation();

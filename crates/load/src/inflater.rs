@@ -11,10 +11,10 @@
 //! ```
 //!
 //! For one KiB of JSON that takes some 0.05 µs instead of 2, so that a thread can check
-//! the messages of a thousand members. A server that compresses for each member apart
-//! may send equal bytes too; the check is the same.
+//! the messages of a thousand members. A server that compresses for each member
+//! separately may send equal bytes, too; the check is the same.
 //!
-//! Servers are asked to compress every message apart
+//! The load requests that each message is compressed separately
 //! (`server_no_context_takeover`), so one state serves all connections, and equal
 //! bytes always mean equal messages.
 //!
@@ -37,7 +37,7 @@ pub(super) struct Inflater {
     recent: Recent,
 }
 
-/// The payload is no DEFLATE, or refers to an earlier message.
+/// The payload is not valid DEFLATE data, or refers to an earlier message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NotDeflate;
 
@@ -51,8 +51,8 @@ impl Inflater {
         }
     }
 
-    /// The most bytes that one of the run's messages is taken to have when it is
-    /// compressed; a longer one is not of this run, and not inflated.
+    /// The assumed maximum of bytes of a compressed message of the run. A longer one is not
+    /// of this run, and is not inflated.
     pub(super) fn payload_bytes_max(&self) -> usize {
         2 * self.message.len() + 64
     }
@@ -86,8 +86,8 @@ impl Inflater {
         Ok(reading)
     }
 
-    /// How many bytes of `message` it filled; all of them if it is longer than
-    /// any of the run's.
+    /// The number of bytes of `message` that it filled; all of them if the message is longer
+    /// than those of the run.
     fn inflate(&mut self, payload: &[u8]) -> Result<usize, NotDeflate> {
         self.inflate.reset(false);
         let mut filled = 0;
@@ -114,7 +114,7 @@ impl Inflater {
             .inflate
             .decompress(input, output, InflateFlush::SyncFlush)
             .map_err(|_| NotDeflate)?;
-        // Neither is more than there was room for.
+        // Both fit their buffers.
         let taken = (self.inflate.total_in() - before_in) as usize;
         let given = (self.inflate.total_out() - before_out) as usize;
         let ended = status == Status::StreamEnd;
@@ -168,8 +168,8 @@ impl Recent {
     }
 }
 
-/// Four words at a time, which do not wait for each other: a payload's hash costs
-/// less than comparing it. Nothing but speed depends on it.
+/// Four independent words at a time: hashing a payload costs less than comparing it. Only
+/// the speed depends on the hash.
 #[derive(Default)]
 struct Lanes {
     sum: u64,
@@ -199,7 +199,7 @@ impl Hasher for Lanes {
     }
 }
 
-/// Up to eight bytes into a lane.
+/// Adds up to eight bytes to a word of the hash.
 #[inline]
 fn mixed(lane: u64, word: &[u8]) -> u64 {
     let mut bytes = [0; 8];
@@ -209,10 +209,10 @@ fn mixed(lane: u64, word: &[u8]) -> u64 {
 
 /// 2^64 divided by the golden ratio.
 const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
-/// The largest window, which fits every sender.
+/// The largest window, which every sender may use.
 const WINDOW_BITS: u8 = 15;
 const EMPTY_BLOCK: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
-/// More than are under way in a closed loop with a window of 64 for 10 publishers.
+/// More than are in flight in a closed loop with a window of 64 for 10 publishers.
 pub(super) const RECENT_MESSAGES_MAX: usize = 1024;
 pub(super) const RECENT_BYTES_MAX: usize = 4 << 20;
 
@@ -253,7 +253,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_compressed_message_is_read_the_first_time_and_again() {
+    fn compressed_message_is_read_the_first_time_and_from_memory() {
         let (mut inflater, mut template) = inflater(1024);
         for sequence in [0, 1, 0, 1, 2] {
             let payload = compressed(template.fill(head(sequence)));
@@ -265,7 +265,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn one_changed_byte_is_noticed_although_the_message_is_remembered() {
+    fn changed_byte_is_detected_although_the_message_is_remembered() {
         let (mut inflater, mut template) = inflater(1024);
         let payload = compressed(template.fill(head(0)));
         let ours = Ok(Reading::Ours(head(0)));
@@ -299,7 +299,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn other_messages_are_not_ours_whatever_their_length() {
+    fn messages_of_others_are_not_of_this_run_at_any_length() {
         let (mut inflater, mut template) = inflater(200);
         let longer = [template.fill(head(0)), b"!"].concat();
         let noise: Vec<u8> = (0..10_000_u32)
@@ -319,7 +319,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_no_deflate_or_refers_to_an_earlier_message_is_an_error() {
+    fn invalid_deflate_data_and_references_to_earlier_messages_are_errors() {
         let (mut inflater, mut template) = inflater(400);
         // A block of the reserved type 11.
         assert_eq!(inflater.read(&[0x07], &template), Err(NotDeflate));
@@ -335,7 +335,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn recent_messages_are_bounded_in_number_and_bytes() {
+    fn recent_messages_are_limited_in_number_and_bytes() {
         let mut recent = Recent::new();
         let payload = |number: usize| number.to_le_bytes();
         for number in 0..=RECENT_MESSAGES_MAX {

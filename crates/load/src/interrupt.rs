@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Ends a run early: from another thread, or from a signal handler. Clones are the same
 /// interrupt.
 ///
-/// What has been measured until then is reported, with
+/// The measurements until then are reported, with
 /// [`cut_short`](crate::Report::cut_short) set. The run notices within 50 ms, and then
-/// still waits for the messages that are on their way.
+/// still waits for the messages in flight.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
 
@@ -18,8 +18,8 @@ impl Interrupt {
         Interrupt::default()
     }
 
-    /// Ends the runs that were given this interrupt; a later one ends as soon as it
-    /// begins. Has no effect a second time.
+    /// Ends the runs that have this interrupt. A later run ends as soon as it begins. A second
+    /// call has no effect.
     pub fn raise(&self) {
         self.0.store(true, Ordering::Relaxed);
     }

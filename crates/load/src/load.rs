@@ -11,8 +11,8 @@
 //!
 //! [`super::opening`] opens the connections and hands them in after the opening
 //! handshake. A read brings many messages, which are checked one after the other and
-//! recorded ([`Recorder`]). Then the publishers that may go on publish, each with one
-//! write for all messages that it may send.
+//! recorded ([`Recorder`]). Then each publisher that may continue sends all messages that
+//! it may send, with one write.
 //!
 //! A member takes some 330 bytes, here and in the reactor, and has no buffer unless
 //! the kernel took only a part of a write.
@@ -51,7 +51,7 @@ pub(super) struct Load {
     members: Vec<Option<Member>>,
     /// For each slot of the reactor, the member in it.
     by_slot: Vec<usize>,
-    /// Frames on their way from here to the kernel.
+    /// Frames for the next write.
     batch: Vec<u8>,
     totals: Arc<[u32]>,
     reported_drained: bool,
@@ -109,7 +109,7 @@ impl Load {
         })
     }
 
-    /// The coordinator may have ended; then nobody needs the event.
+    /// If the coordinator has ended, the event is dropped.
     fn report(&self, event: Event) {
         let _ = self.links.events.send(event);
     }
@@ -118,7 +118,7 @@ impl Load {
 impl Application for Load {
     type Message = Command;
 
-    /// `take_in` adopted it and has done what is to be done.
+    /// `take_in` has done this part.
     fn opened(&mut self, _io: &mut Io, _key: SocketKey, _peer: SocketAddr) {}
 
     fn received(&mut self, io: &mut Io, key: SocketKey, bytes: &mut [u8]) {
@@ -255,8 +255,8 @@ impl Load {
         }
     }
 
-    /// The result is what has come until now. Every member sends a Close frame, and the
-    /// server has a moment to respond.
+    /// Takes the result so far. Every member sends a Close frame, and the server has a moment
+    /// to respond.
     fn finish(&mut self, io: &mut Io) {
         let (members, partition) = (&self.members, &self.partition);
         let standings = |slow: bool| {
@@ -322,8 +322,8 @@ impl Load {
         self.remove(io, place);
     }
 
-    /// A member has ended with one close code and responds with another. After that the
-    /// server has to end TCP (RFC 6455 §7.1.1).
+    /// A member has ended with one close code and responds with another one. Then the server
+    /// has to end TCP (RFC 6455 §7.1.1).
     fn end(&mut self, io: &mut Io, place: usize, code: u16, answer: u16) {
         self.note_end(place, code);
         if let Some(member) = &mut self.members[place] {
@@ -358,7 +358,7 @@ impl Load {
         }
     }
 
-    /// All that this member may publish and its socket takes.
+    /// Publishes all messages that this member may send and its socket accepts.
     fn publish_from(&mut self, io: &mut Io, place: usize) {
         while let Some(member) = &mut self.members[place] {
             let now_ns = self.clock.now_ns();
@@ -384,10 +384,9 @@ fn is_open(members: &[Option<Member>], place: usize) -> bool {
     matches!(members.get(place), Some(Some(member)) if member.is_open())
 }
 
-/// How long the server has to answer a Close, and then to end TCP.
+/// The server's time to answer a Close, and then to end TCP.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Frames are written in pieces of about this size; with a longer message, one
-/// by one.
+/// Frames are written in pieces of about this size, and longer messages one by one.
 const BATCH_BYTES: usize = 64 << 10;
 /// TCP ended without a Close frame.
 const NO_CLOSE_CAME: u16 = 1006;

@@ -14,9 +14,9 @@ pub(super) struct Member {
     /// Bytes that the kernel had no room for: a batch of messages, and pongs up to
     /// [`PONG_BYTES_MAX`].
     outbox: Vec<u8>,
-    /// Of the outbox.
+    /// Of the bytes that wait.
     pong_bytes: usize,
-    /// The newest ping that came when the outbox had no room for its pong.
+    /// The newest ping that arrived when there was no room for its pong.
     unanswered_ping: Option<Box<[u8]>>,
     /// A Close has been sent or received.
     closing: bool,
@@ -34,23 +34,23 @@ impl Member {
         }
     }
 
-    /// Neither side has said Close.
+    /// Neither side has sent a Close.
     pub(super) fn is_open(&self) -> bool {
         !self.closing
     }
 
-    /// It may publish: all that was written before is with the kernel.
+    /// It may publish: the kernel has all bytes that were written before.
     pub(super) fn is_clear(&self) -> bool {
         self.outbox.is_empty() && !self.closing
     }
 
-    /// Writes frames; the outbox is empty.
+    /// Writes frames; no bytes wait.
     pub(super) fn write(&mut self, io: &mut Io, frames: &[u8]) {
         let written = io.write(self.key, frames);
         self.outbox.extend_from_slice(&frames[written..]);
     }
 
-    /// Writes one frame behind all that waits.
+    /// Writes one frame behind the bytes that wait.
     pub(super) fn send(&mut self, io: &mut Io, keys: &mut Keys, opcode: Opcode, payload: &[u8]) {
         encode(
             true,
@@ -62,7 +62,7 @@ impl Member {
         self.flush(io, keys);
     }
 
-    /// Writes what waits, as far as there is room.
+    /// Writes the bytes that wait, as many as the kernel accepts.
     pub(super) fn flush(&mut self, io: &mut Io, keys: &mut Keys) {
         let written = io.write(self.key, &self.outbox);
         self.outbox.drain(..written);
@@ -75,8 +75,8 @@ impl Member {
         }
     }
 
-    /// Answers the ping that has just come; if the server does not read its
-    /// pongs, only the newest of them (RFC 6455 §5.5.3).
+    /// Answers the ping that has just arrived; if the server does not read its pongs, only
+    /// the newest one (RFC 6455 §5.5.3).
     pub(super) fn answer_ping(&mut self, io: &mut Io, keys: &mut Keys) {
         if self.closing {
             return;
@@ -104,7 +104,7 @@ impl Member {
         }
     }
 
-    /// The code of the Close that has just come.
+    /// The code of the Close that has just arrived.
     pub(super) fn close_code(&self) -> u16 {
         match self.reader.control_payload() {
             [high, low, ..] => u16::from_be_bytes([*high, *low]),
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_member_costs_little_memory() {
+    fn member_uses_little_memory() {
         assert!(
             size_of::<Option<Member>>() <= 264,
             "{}",

@@ -1,6 +1,6 @@
-//! Numbers as people read them, in the report's table and beside it.
+//! Numbers in a readable form, for the table of the report and elsewhere.
 
-/// With a comma for each three digits: `1,234,567`.
+/// With a comma between groups of three digits: `1,234,567`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

@@ -5,8 +5,8 @@
 //! or one could not be opened.
 //!
 //! RFC 6455 §4.1 asks a client to open one connection to an address at a time, so that
-//! no script can flood a server. A load generator is meant to flood servers: here
-//! `PlanBuilder::opening_at_once` says how many, and 1 is the RFC's way.
+//! no script can flood a server. A load generator must flood servers: the setting
+//! `PlanBuilder::opening_at_once` is their number, and 1 follows the RFC.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
@@ -26,7 +26,7 @@ use super::error::Error;
 use super::plan::Plan;
 use super::randomness;
 
-/// A connection on which WebSocket is spoken from here on.
+/// A connection after its opening handshake.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub stream: TcpStream,
@@ -78,7 +78,7 @@ impl Opening {
         Ok(opening)
     }
 
-    /// No further connections. Those that are being opened are dropped.
+    /// Opens no further connections. Connections that are being opened are dropped.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
@@ -102,7 +102,7 @@ impl Opening {
         }
     }
 
-    /// With a rate, connection `n` is begun at `n / rate`.
+    /// With a rate, the opening of connection `n` begins at `n / rate`.
     fn wait_for_turn(&self, number: u32) {
         if let Some(rate) = self.plan.opening.rate {
             let turn =
@@ -118,8 +118,8 @@ impl Opening {
             stream: opened.stream,
             surplus: opened.surplus,
         };
-        // The mailboxes are made to hold all members, and the coordinator listens
-        // until all are open: neither fails unless the run is over.
+        // The mailboxes have room for all members, and the coordinator receives events
+        // until all are open: neither fails before the end of the run.
         if self.mailboxes[thread].send(command).is_ok() {
             let _ = self.events.send(Event::Opened(took));
         }
@@ -129,7 +129,7 @@ impl Opening {
 /// The addresses of the URL's host.
 ///
 /// # Errors
-/// It has none.
+/// It has no address.
 pub(super) fn resolve(url: &WebSocketUri) -> Result<Vec<SocketAddr>, Error> {
     let host = url.host().trim_matches(['[', ']']);
     let failed = |source| Error::Resolve {
@@ -146,10 +146,10 @@ pub(super) fn resolve(url: &WebSocketUri) -> Result<Vec<SocketAddr>, Error> {
     Ok(addresses)
 }
 
-/// Opens one connection: to the first address that takes it.
+/// Opens one connection: to the first address that accepts it.
 ///
 /// # Errors
-/// That of the handshake, or of the last address if none takes it.
+/// The error of the handshake, or of the last address if none accepts it.
 fn open(plan: &Plan, addresses: &[SocketAddr], number: u32) -> Result<Opened, Error> {
     let deadline = Instant::now() + plan.opening.timeout;
     let mut failure = Error::Resolve {
@@ -158,7 +158,7 @@ fn open(plan: &Plan, addresses: &[SocketAddr], number: u32) -> Result<Opened, Er
     };
     for &address in addresses {
         match connect(plan, number, address, deadline) {
-            Ok(stream) => return shake_hands(plan, stream, address, deadline),
+            Ok(stream) => return handshake(plan, stream, address, deadline),
             Err(error) => failure = error,
         }
     }
@@ -204,15 +204,15 @@ fn connect_from(
         socket.bind(&SocketAddr::new(source, 0).into())?;
     }
     if slow {
-        // Else the kernel would read on for it, 32 MiB on some systems, and the
-        // server would not know for long.
+        // Otherwise the kernel would buffer up to 32 MiB on some systems, and the server
+        // would notice a slow member late.
         socket.set_recv_buffer_size(SLOW_BUFFER_BYTES)?;
     }
     socket.connect_timeout(&address.into(), timeout)?;
     Ok(socket.into())
 }
 
-fn shake_hands(
+fn handshake(
     plan: &Plan,
     mut stream: TcpStream,
     address: SocketAddr,
@@ -253,7 +253,7 @@ fn shake_hands(
     }
 }
 
-/// The handshake bounds how much there may be of this.
+/// The limits of the handshake bound the number of these bytes.
 fn read_some(stream: &mut TcpStream, timeout: Duration) -> io::Result<Vec<u8>> {
     let mut bytes = [0; 2048];
     stream.set_read_timeout(Some(timeout))?;
@@ -274,5 +274,5 @@ fn no_address() -> io::Error {
 }
 
 const SLOW_BUFFER_BYTES: usize = 64 << 10;
-/// They only wait; the handshake's buffers are on the heap.
+/// The threads only wait; the buffers of the handshake are on the heap.
 const STACK_BYTES: usize = 128 << 10;

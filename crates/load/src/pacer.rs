@@ -14,12 +14,12 @@ use super::commands::Command;
 use super::error::Error;
 use super::time::{Clock, Schedule, Timeline};
 
-/// Wakes them until it is dropped or the time is over.
+/// Wakes the threads until it is dropped or the time is over.
 pub(super) struct Pacer {
     stopped: Arc<AtomicBool>,
 }
 
-/// A thread of the load, and whether a tick is on its way to it.
+/// A thread of the load, and whether a tick is in flight to it.
 pub(super) type PacedThread = (Mailbox<Command>, Arc<AtomicBool>);
 
 impl Pacer {
@@ -58,8 +58,8 @@ impl Drop for Pacer {
     }
 }
 
-/// A thread that has not taken the tick before needs no second one: it sends all
-/// messages that are due when it takes it.
+/// A thread that has not handled the previous tick needs no second one: it sends all messages
+/// that are due when it handles it.
 fn wake((mailbox, waits): &PacedThread) {
     if !waits.swap(true, Ordering::Relaxed) && mailbox.send(Command::Tick).is_err() {
         waits.store(false, Ordering::Relaxed);

@@ -26,14 +26,14 @@ impl Partition {
         &self.plan
     }
 
-    /// How many members there are.
+    /// The number of members.
     pub(super) fn members(&self) -> usize {
         index((self.plan.connections - self.thread).div_ceil(self.plan.threads))
     }
 
     /// The number among all members of the member with this index.
     pub(super) fn number(&self, member: usize) -> u32 {
-        // There are fewer members than a u32 counts: the plan says so.
+        // The plan has fewer members than a u32 can count.
         member as u32 * self.plan.threads + self.thread
     }
 
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn members_are_dealt_out_to_the_threads() {
+    fn members_are_distributed_over_the_threads_in_turn() {
         let plan = plan(Scenario::FanOut, |plan| plan.connections(7).threads(3));
         let mut numbers = Vec::new();
         for thread in 0..3 {

@@ -8,16 +8,16 @@
 //! +-------+-----------+----------+-------------------+------------- - - -
 //! ```
 //!
-//! All of it is lower-case hexadecimal and letters, which servers can take that accept
-//! text only or log messages. `run` is random: a message that does not begin with it is
+//! All bytes are lower-case hexadecimal digits and letters, for servers that accept only
+//! text or log messages. `run` is random: a message that does not begin with it is
 //! not of this run and is not counted. A message that does begin with it must be right
 //! to its last byte.
 //!
-//! Eight digits are read and written at once, as the lanes of one `u64`: some
+//! Eight digits are read and written at once, as the bytes of one `u64`: some
 //! three nanoseconds for the whole head.
 //!
-//! As JSON, the same head stands in a document such as servers send, which compresses
-//! about as well as others of its kind:
+//! As JSON, the same head is part of a typical document, which compresses about as well as
+//! others of its kind:
 //!
 //! ```text
 //!  {"id":"<head>","room":"bench","quotes":[{"symbol":"KAZE",…},…],"note":"abc…"}
@@ -30,7 +30,7 @@ pub(super) const HEAD_BYTES: usize = 40;
 pub(super) const JSON_BYTES_MIN: usize =
     JSON_BEFORE.len() + HEAD_BYTES + JSON_BEHIND.len() + JSON_NOTE.len() + JSON_END.len();
 
-/// What a message consists of, besides its head of 40 bytes.
+/// The content of a message besides its head of 40 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Payload {
@@ -123,12 +123,11 @@ impl Template {
         self.check(head, rest_is_right)
     }
 
-    /// Judges a payload by its head, and by whether the rest was
-    /// [`as it should be`](Template::continues).
+    /// Classifies a payload by its head, and by whether the rest
+    /// [is unchanged](Template::continues).
     ///
-    /// Inlined without asking: returned through memory, the result is written in
-    /// other pieces than it is read in, and the processor waits for that longer
-    /// than all of this takes.
+    /// Always inlined: a result returned through memory is written and read in different
+    /// sizes, and the processor's wait for that exceeds the cost of this function.
     #[inline(always)]
     pub(super) fn check(&self, head: &[u8; HEAD_BYTES], rest_is_right: bool) -> Reading {
         if head[..8] != self.bytes[self.head_at..][..8] {
@@ -140,8 +139,7 @@ impl Template {
         }
     }
 
-    /// Whether `piece` is what stands at this offset of each message, and has
-    /// nothing of the head.
+    /// Whether each message has `piece` at this offset, outside the head.
     pub(super) fn continues(&self, offset: usize, piece: &[u8]) -> bool {
         let end = offset.saturating_add(piece.len());
         self.bytes.get(offset..end) == Some(piece)
@@ -154,7 +152,7 @@ fn letters_message(bytes: usize) -> Vec<u8> {
     message
 }
 
-/// As many quotes as there is room for, and letters for the rest.
+/// As many quotes as fit, and letters for the rest.
 fn json_message(bytes: usize) -> Vec<u8> {
     let zeros = "0".repeat(HEAD_BYTES);
     let mut text = [JSON_BEFORE, &zeros, JSON_BEHIND].concat();
@@ -175,7 +173,7 @@ fn json_message(bytes: usize) -> Vec<u8> {
     message
 }
 
-/// Prices that look like prices: each number gives its own, always the same.
+/// A plausible price for each number, always the same.
 fn json_quote(number: u32) -> String {
     let dice = number.wrapping_add(1).wrapping_mul(0x9E37_79B1);
     let symbol = SYMBOLS[(dice >> 28) as usize % SYMBOLS.len()];
@@ -233,7 +231,7 @@ fn hex(number: u32) -> [u8; 8] {
     digits_of(nibbles).to_be_bytes()
 }
 
-/// The number that these digits are, if [`hex`] would write it so.
+/// The number of these digits, if [`hex`] would write it in the same way.
 #[inline]
 fn unhex(digits: [u8; 8]) -> Option<u32> {
     let digits = u64::from_be_bytes(digits);
@@ -274,7 +272,7 @@ mod tests {
     };
 
     #[test]
-    fn a_message_is_drawn_as_the_picture_says() {
+    fn message_has_the_documented_layout() {
         let mut template = Template::new(Payload::Letters, 0xDECAF, 70);
         assert_eq!(
             template.fill(HEAD),
@@ -284,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shortest_message_is_a_head() {
+    fn shortest_message_is_a_head() {
         let mut template = Template::new(Payload::Letters, 1, HEAD_BYTES);
         let message = template.fill(HEAD).to_vec();
         assert_eq!(message.len(), HEAD_BYTES);
@@ -293,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn any_changed_byte_is_noticed() {
+    fn every_changed_byte_is_detected() {
         let mut template = Template::new(Payload::Letters, 7, 64);
         let message = template.fill(HEAD).to_vec();
         for place in 0..64 {
@@ -313,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_json_message_of_any_size_is_json_and_carries_the_head() {
+    fn json_message_of_any_size_is_json_and_carries_the_head() {
         for bytes in (JSON_BYTES_MIN..1_300).chain([65_536]) {
             let mut template = Template::new(Payload::Json, 7, bytes);
             let message = template.fill(HEAD).to_vec();
@@ -326,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn any_changed_byte_of_a_json_message_is_noticed() {
+    fn every_changed_byte_of_a_json_message_is_detected() {
         let mut template = Template::new(Payload::Json, 7, 300);
         let message = template.fill(HEAD).to_vec();
         let run = JSON_BEFORE.len()..JSON_BEFORE.len() + 8;
@@ -344,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_differs_is_corrupted() {
+    fn message_of_another_length_is_corrupted() {
         let mut template = Template::new(Payload::Letters, 7, 64);
         let mut message = template.fill(HEAD).to_vec();
         assert_eq!(template.read(&message[..63]), Reading::Corrupted);
@@ -353,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_that_no_publisher_reaches_is_corrupted() {
+    fn message_with_a_number_above_the_maximum_is_corrupted() {
         let mut template = Template::new(Payload::Letters, 7, 40);
         let last = Head {
             sequence: SEQUENCE_MAX,
@@ -364,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_continues_the_message_only_at_its_place() {
+    fn piece_continues_the_message_only_at_its_offset() {
         let template = Template::new(Payload::Letters, 7, 50);
         assert!(template.continues(40, b"abcdefghij"));
         assert!(template.continues(42, b"cde"));

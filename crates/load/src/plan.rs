@@ -1,4 +1,4 @@
-//! What a run is: every setting, checked, before anything is opened.
+//! The settings of a run, checked before a connection is opened.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -10,7 +10,7 @@ use yamabiko::websocket::handshake::{ClientHandshake, InvalidRequest, WebSocketU
 use super::error::Error;
 use super::payload::{HEAD_BYTES, JSON_BYTES_MIN, Payload};
 
-/// What is measured.
+/// The scenario that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Scenario {
@@ -28,16 +28,16 @@ pub enum Scenario {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Pace {
-    /// Closed loop: each publisher has so many messages in flight; when one comes back
-    /// the next is sent.
+    /// Closed loop: each publisher has this many messages in flight. It sends the next one
+    /// when one comes back.
     Window(NonZeroU32),
-    /// Open loop: so many messages a second of all publishers together, whether those
-    /// before them have come back or not. Within [`RATES`].
+    /// Open loop: this many messages a second of all publishers together, whether earlier
+    /// messages have come back or not. Within [`RATES`].
     Rate(f64),
 }
 
 /// One run: what is opened, sent and measured. Made by [`Plan::builder`], which checks
-/// every setting and what the settings say of each other.
+/// each setting, and that the settings fit each other.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     pub(crate) scenario: Scenario,
@@ -45,15 +45,15 @@ pub struct Plan {
     pub(crate) greeting: Greeting,
     /// At least 1.
     pub(crate) connections: u32,
-    /// The first so many members publish. Fan-out: 1 ≤ publishers ≤ the members
+    /// The number of members that publish, the first ones. Fan-out: 1 ≤ publishers ≤ the members
     /// that are not slow; echo: all; idle: 0.
     pub(crate) publishers: u32,
-    /// The last so many members stop reading.
+    /// The number of members that stop reading, the last ones.
     pub(crate) slow: u32,
     /// Bytes of each message's payload.
     pub(crate) message_bytes: usize,
     pub(crate) payload: Payload,
-    /// Offer permessage-deflate, and open nothing where it is declined.
+    /// Offer permessage-deflate, and fail if it is declined.
     pub(crate) compress: bool,
     pub(crate) pace: Pace,
     pub(crate) binary: bool,
@@ -70,7 +70,7 @@ pub struct Plan {
     pub(crate) pid: Option<u32>,
 }
 
-/// What each connection sends first.
+/// The first bytes of each connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Greeting {
     /// Name and value; checked.
@@ -84,9 +84,9 @@ pub(crate) struct Greeting {
 /// How the connections are opened.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Opening {
-    /// Connections a second; `None`: as fast as it goes.
+    /// Connections a second; `None`: no limit.
     pub rate: Option<f64>,
-    /// At most so many are between TCP's SYN and the 101; at least 1.
+    /// The maximum between TCP's SYN and the 101; at least 1.
     pub at_once: u32,
     /// The addresses to connect from, in turn; empty: the system's choice.
     pub source_addresses: Vec<IpAddr>,
@@ -94,7 +94,7 @@ pub(crate) struct Opening {
     pub timeout: Duration,
 }
 
-/// The settings of a [`Plan`]. One that is left out has its default.
+/// The settings of a [`Plan`]. A setting that is not given has its default.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct PlanBuilder {
@@ -155,17 +155,17 @@ impl Plan {
         self.scenario
     }
 
-    /// How many connections are opened.
+    /// The number of connections.
     pub fn connections(&self) -> u32 {
         self.connections
     }
 
-    /// How many of them publish: the first ones.
+    /// The number of members that publish: the first ones.
     pub fn publishers(&self) -> u32 {
         self.publishers
     }
 
-    /// How many of them stop reading: the last ones.
+    /// The number of members that stop reading: the last ones.
     pub fn slow_members(&self) -> u32 {
         self.slow
     }
@@ -195,7 +195,7 @@ impl Plan {
         self.settle
     }
 
-    /// Time without a message after which those that have not come count as lost.
+    /// Time without a message after which missing messages count as lost.
     pub fn drain(&self) -> Duration {
         self.drain
     }
@@ -205,7 +205,7 @@ impl Plan {
         self.threads
     }
 
-    /// How many connections are opened at the same time.
+    /// The number of connections that are opened at the same time.
     pub fn opening_at_once(&self) -> u32 {
         self.opening.at_once
     }
@@ -220,12 +220,12 @@ impl Plan {
         self.connections - self.slow
     }
 
-    /// Is this member one of those that stop reading?
+    /// Whether this member stops reading.
     pub(crate) fn is_slow(&self, member: u32) -> bool {
         member >= self.fast()
     }
 
-    /// Publishers of whom each member keeps count.
+    /// The number of publishers whose messages each member counts.
     pub(crate) fn publishers_per_member(&self) -> u32 {
         match self.scenario {
             Scenario::Echo => 1,
@@ -242,8 +242,8 @@ impl PlanBuilder {
         self
     }
 
-    /// How many members publish: at least 1, and no more than read. Default: 10, or
-    /// all that read. Fan-out and slow only; in an echo all do.
+    /// The number of members that publish: at least 1, and at most the members that read.
+    /// Default: 10, or all members that read. Fan-out and slow only; in an echo all publish.
     pub fn publishers(mut self, count: u32) -> PlanBuilder {
         self.publishers = Some(count);
         self
@@ -262,7 +262,7 @@ impl PlanBuilder {
         self
     }
 
-    /// What a message consists of. Default: [`Payload::Letters`].
+    /// The content of a message. Default: [`Payload::Letters`].
     pub fn payload(mut self, payload: Payload) -> PlanBuilder {
         self.payload = Some(payload);
         self
@@ -280,8 +280,8 @@ impl PlanBuilder {
         self
     }
 
-    /// The server does not send a publisher's messages back to it: in closed loop its
-    /// pace is that of another member. Fan-out and slow only.
+    /// The server does not send a publisher's messages back to it: in closed loop the
+    /// receipts of another member pace it. Fan-out and slow only.
     pub fn no_echo(mut self) -> PlanBuilder {
         self.no_echo = true;
         self
@@ -313,8 +313,7 @@ impl PlanBuilder {
         self
     }
 
-    /// Time without a message, at the end, after which those that have not come count
-    /// as lost. Default: 5 s. Not for idle.
+    /// Time without a message, at the end, after which missing messages count as lost. Default: 5 s. Not for idle.
     pub fn drain(mut self, drain: Duration) -> PlanBuilder {
         self.drain = Some(drain);
         self
@@ -337,8 +336,7 @@ impl PlanBuilder {
 
 /// The opening of the connections.
 impl PlanBuilder {
-    /// Connections that are opened in a second, within [`RATES`]. Default: as many as
-    /// can be.
+    /// Connections that are opened in a second, within [`RATES`]. Default: no limit.
     pub fn connect_rate(mut self, per_second: f64) -> PlanBuilder {
         self.opening.rate = Some(per_second);
         self
@@ -399,7 +397,7 @@ impl PlanBuilder {
     /// [`Error::Url`], [`Error::Secure`] and [`Error::Request`] for a request that
     /// cannot be sent, [`Error::InvalidSetting`] for a value out of range or one that
     /// does not fit the others, [`Error::UnusedSetting`] for a setting that the
-    /// scenario has no use for.
+    /// scenario does not use.
     pub fn build(self) -> Result<Plan, Error> {
         self.check_use()?;
         let url = websocket_url(&self.url)?;
@@ -436,7 +434,7 @@ impl PlanBuilder {
         })
     }
 
-    /// No setting that this scenario has no use for.
+    /// Refuses a setting that this scenario does not use.
     fn check_use(&self) -> Result<(), Error> {
         let publishes = self.scenario != Scenario::Idle;
         let fans_out = matches!(self.scenario, Scenario::FanOut | Scenario::Slow);
@@ -463,7 +461,7 @@ impl PlanBuilder {
         Ok(())
     }
 
-    /// What can be said of each setting by itself.
+    /// Checks each setting by itself.
     fn check_ranges(&self) -> Result<(), Error> {
         let at_least_1 = |setting, value: Option<u32>| match value {
             Some(0) => Err(invalid(setting, "0", "expected at least 1")),
@@ -523,7 +521,7 @@ impl PlanBuilder {
         Ok(())
     }
 
-    /// At least one member, and at least one that is not, stops reading.
+    /// At least one member stops reading, and at least one reads.
     fn slow_of(&self, connections: u32) -> Result<u32, Error> {
         if self.scenario != Scenario::Slow {
             return Ok(0);
@@ -571,7 +569,7 @@ impl PlanBuilder {
 }
 
 impl Greeting {
-    /// A handshake with this URL, with 16 bytes that nobody can predict.
+    /// A handshake with this URL and 16 unpredictable bytes.
     ///
     /// # Errors
     /// A field, origin or subprotocol that must not be sent.
@@ -645,13 +643,13 @@ fn invalid(setting: &'static str, value: impl ToString, reason: impl Into<String
     }
 }
 
-/// Bytes that a message may have: its head, and at most 16 MiB.
+/// The allowed bytes of a message: at least its head, at most 16 MiB.
 pub const MESSAGE_BYTES: RangeInclusive<usize> = HEAD_BYTES..=16 << 20;
 /// Messages or connections a second.
 pub const RATES: RangeInclusive<f64> = 0.001..=100_000_000.0;
 /// A day.
 const TIME_MAX: Duration = Duration::from_secs(86_400);
-/// Keeps every server busy, and few enough for its buffers.
+/// Enough to keep every server busy, and few enough for its buffers.
 const WINDOW: NonZeroU32 = NonZeroU32::new(64).expect("it is not 0");
 /// Enough to hide a round trip, and less than any server's backlog.
 const OPENING_AT_ONCE: u32 = 32;
@@ -662,12 +660,12 @@ pub(super) mod tests {
 
     const URL: &str = "ws://127.0.0.1:9/";
 
-    /// A plan for a server that nobody asks.
+    /// A plan for a server that is never used.
     pub fn plan(scenario: Scenario, adjust: impl FnOnce(PlanBuilder) -> PlanBuilder) -> Plan {
         adjust(Plan::builder(scenario, URL)).build().expect("sound")
     }
 
-    /// One message in flight of each publisher, or so many.
+    /// A window of this many messages.
     pub fn window(messages: u32) -> Pace {
         Pace::Window(NonZeroU32::new(messages).expect("at least 1"))
     }
@@ -700,7 +698,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_json_message_has_a_kibibyte_unless_another_length_is_asked_for() {
+    fn json_message_has_a_kibibyte_unless_another_length_is_set() {
         let bytes = |payload| plan(Scenario::Echo, |plan| plan.payload(payload)).message_bytes;
         assert_eq!(bytes(Payload::Json), 1024);
         assert_eq!(bytes(Payload::Letters), 64);
@@ -721,7 +719,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn values_out_of_range_are_refused_at_the_bound_and_taken_one_before_it() {
+    fn values_are_accepted_at_their_limit_and_refused_past_it() {
         type Adjust = fn(PlanBuilder) -> PlanBuilder;
         let cases: [(&str, Adjust, Adjust); 14] = [
             ("connections", |p| p.connections(0), |p| p.connections(2)),
@@ -817,14 +815,14 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_last_members_are_the_slow_ones() {
+    fn last_members_are_the_slow_ones() {
         let plan = plan(Scenario::Slow, |plan| plan.connections(10).slow_percent(20));
         let slow: Vec<_> = (0..10).filter(|&member| plan.is_slow(member)).collect();
         assert_eq!((slow, plan.fast()), (vec![8, 9], 8));
     }
 
     #[test]
-    fn the_handshake_asks_for_what_was_given() {
+    fn request_contains_the_configured_header_fields() {
         let plan = Plan::builder(Scenario::Idle, "ws://127.0.0.1:9/a")
             .header("X-A", "b")
             .origin("https://a.example")

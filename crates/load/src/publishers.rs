@@ -1,4 +1,4 @@
-//! How many messages each publisher sends, and when.
+//! The messages of each publisher: how many, and when.
 //!
 //! ```text
 //!   closed loop                           open loop
@@ -9,8 +9,8 @@
 //! ```
 //!
 //! A publisher is the member of the same number. In closed loop it has a window of
-//! messages in flight and sends the next one when one of them comes back: the server is
-//! never asked for more than it can do, and the load waits whenever the server does. In
+//! messages in flight and sends the next one when one of them comes back: the load
+//! never exceeds the server's capacity. In
 //! open loop messages are due by the [`Schedule`], in turn for each publisher of the
 //! run.
 //!
@@ -23,14 +23,13 @@ use super::plan::Pace;
 use super::recorder::Advance;
 use super::time::{Schedule, Timeline};
 
-/// What a publisher has sent, over the whole run.
+/// The messages of a publisher over the whole run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sent {
     /// Its number among all.
     pub publisher: u32,
     pub messages: u32,
-    /// Its connection has ended early: its last messages may not have reached the
-    /// server.
+    /// Its connection has ended early, so that the server may lack its last messages.
     pub gone: bool,
 }
 
@@ -87,7 +86,7 @@ impl Publishers {
         }
     }
 
-    /// Ends it: what is due later is not sent.
+    /// Ends the load: messages that are due later are not sent.
     pub(super) fn stop(&mut self, at_ns: u64) {
         if let Some(timeline) = &mut self.timeline {
             timeline.to_ns = timeline.to_ns.min(at_ns);
@@ -137,7 +136,7 @@ impl Publishers {
         Some(publisher)
     }
 
-    /// How many messages it may send now.
+    /// The number of messages that it may send now.
     pub(super) fn allowed(&self, publisher: usize, now_ns: u64) -> u32 {
         let (Some(publisher), Some(timeline)) = (self.list.get(publisher), self.timeline) else {
             return 0;
@@ -169,14 +168,14 @@ impl Publishers {
         }
     }
 
-    /// It has no connection any more, and sends nothing.
+    /// Its connection has ended: it sends nothing more.
     pub(super) fn gone(&mut self, publisher: usize) {
         if let Some(publisher) = self.list.get_mut(publisher) {
             publisher.gone = true;
         }
     }
 
-    /// By number: how many messages each will have sent in all, after
+    /// By number: the messages that each will have sent at the end, after
     /// [`stop`](Publishers::stop).
     pub(super) fn totals(&self) -> Vec<(u32, u32)> {
         let total = |publisher: &Publisher| match publisher.gone {
@@ -188,7 +187,7 @@ impl Publishers {
             .collect()
     }
 
-    /// What each has sent.
+    /// The messages that each has sent.
     pub(super) fn sent(&self) -> Vec<Sent> {
         self.numbered()
             .map(|(number, publisher)| Sent {
@@ -259,12 +258,12 @@ mod tests {
         }
     }
 
-    fn heard(publishers: &mut Publishers, member: usize, publisher: u32, next: u32) {
+    fn advance_to(publishers: &mut Publishers, member: usize, publisher: u32, next: u32) {
         publishers.advanced(member, Advance { publisher, next });
     }
 
     #[test]
-    fn a_window_is_filled_and_then_refilled_as_messages_come_back() {
+    fn window_is_filled_and_then_refilled_as_messages_return() {
         let mut publishers = begun(
             plan(Scenario::FanOut, |plan| plan.publishers(2).pace(window(3))),
             0,
@@ -278,26 +277,26 @@ mod tests {
             (1, 2, 5)
         );
         assert_eq!(publishers.allowed(1, 5), 0);
-        heard(&mut publishers, 1, 1, 2);
+        advance_to(&mut publishers, 1, 1, 2);
         assert_eq!(publishers.next_ready(), Some(1));
         assert_eq!(publishers.allowed(1, 5), 2);
     }
 
     #[test]
-    fn only_its_own_ears_pace_a_publisher() {
+    fn publisher_is_paced_by_its_own_receipts_only() {
         let mut publishers = begun(
             plan(Scenario::FanOut, |plan| plan.publishers(2).pace(window(1))),
             0,
         );
         send(&mut publishers, 0, 1);
         while publishers.next_ready().is_some() {}
-        heard(&mut publishers, 1, 0, 1);
-        heard(&mut publishers, 5, 0, 1);
+        advance_to(&mut publishers, 1, 0, 1);
+        advance_to(&mut publishers, 5, 0, 1);
         assert_eq!(
             (publishers.allowed(0, 5), publishers.next_ready()),
             (0, None)
         );
-        heard(&mut publishers, 0, 0, 1);
+        advance_to(&mut publishers, 0, 0, 1);
         assert_eq!(
             (publishers.allowed(0, 5), publishers.next_ready()),
             (1, Some(0))
@@ -305,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn without_echo_the_neighbour_paces() {
+    fn without_echo_another_member_paces_a_publisher() {
         let mut publishers = begun(
             plan(Scenario::FanOut, |plan| {
                 plan.connections(4)
@@ -318,17 +317,17 @@ mod tests {
         );
         // The members of this thread are 1 and 3.
         send(&mut publishers, 1, 1);
-        heard(&mut publishers, 1, 3, 1);
+        advance_to(&mut publishers, 1, 3, 1);
         assert_eq!(publishers.allowed(1, 5), 0);
-        heard(&mut publishers, 0, 3, 1);
+        advance_to(&mut publishers, 0, 3, 1);
         assert_eq!(publishers.allowed(1, 5), 1);
     }
 
     #[test]
-    fn a_number_that_was_never_sent_opens_no_window() {
+    fn number_that_was_never_sent_opens_no_window() {
         let mut publishers = begun(plan(Scenario::Echo, |plan| plan.pace(window(2))), 0);
         send(&mut publishers, 0, 1);
-        heard(&mut publishers, 0, 0, 77);
+        advance_to(&mut publishers, 0, 0, 77);
         assert_eq!(publishers.allowed(0, 5), 2);
     }
 
@@ -342,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_shared_in_turn_and_each_message_knows_when_it_was_due() {
+    fn publishers_share_a_rate_in_turn_and_each_message_carries_its_due_time() {
         // One message each 100 ms, of publishers 0, 1, 2, 0, …; this thread has 1.
         let mut publishers = begun(
             plan(Scenario::FanOut, |plan| {
@@ -367,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_due_before_the_end_is_a_goal_even_if_it_waits() {
+    fn messages_due_before_the_end_are_sent_after_it_if_they_had_to_wait() {
         let mut publishers = begun(
             plan(Scenario::FanOut, |plan| {
                 plan.publishers(1).pace(Pace::Rate(10.0))
@@ -377,7 +376,7 @@ mod tests {
         publishers.tick(150_000_000);
         send(&mut publishers, 0, 1);
         publishers.stop(300_000_000);
-        // Due at 0, 100 and 200 ms; what is due at 300 is not part of it.
+        // Due at 0, 100 and 200 ms; a message due at 300 ms is not sent.
         assert_eq!(publishers.totals(), [(0, 3)]);
         assert_eq!(publishers.sent(), [sent(1, false)]);
         publishers.tick(900_000_000);

@@ -1,8 +1,8 @@
-//! How long to wait for things of which nobody knows whether they will come.
+//! A limit for the wait for messages that may never arrive.
 
 use std::time::{Duration, Instant};
 
-/// Waits as long as something happens, and a while longer.
+/// Waits while a count changes, and for a limited time afterwards.
 pub(super) struct QuietTimeout {
     limit: Duration,
     seen: u64,
@@ -22,7 +22,7 @@ impl QuietTimeout {
         }
     }
 
-    /// False: what is counted has not changed for the whole time.
+    /// False: the count has not changed for the whole time.
     pub(super) fn lasts(&mut self, count: u64) -> bool {
         self.lasts_at(Instant::now(), count)
     }

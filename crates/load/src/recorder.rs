@@ -1,17 +1,17 @@
-//! What one thread has measured: it checks and counts each message that its members
+//! The measurements of one thread: it checks and counts each message that its members
 //! receive.
 //!
 //! ```text
 //!   Reading ─▶ tracker: next? gap? late? doubled? ─▶ faults
 //!                 │
-//!                 ├─▶ delivered, if it came while measuring
+//!                 ├─▶ delivered, if it arrived while measuring
 //!                 └─▶ latency, if it was sent while measuring
 //! ```
 //!
-//! Every delivery has its latency recorded; there is no sampling. That is cheap
-//! because the clock is read once for each read of a socket, which brings many
-//! messages when there are many, and a histogram's entry is an addition.
-//! Members that stop reading on purpose are counted apart.
+//! The latency of every delivery is recorded; there is no sampling. That is cheap: the
+//! clock is read once for each read of a socket, which brings many messages under load, and
+//! recording is one addition in a histogram. Members that stop reading on purpose are
+//! counted separately.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -29,9 +29,9 @@ pub(super) struct Recorder {
     partition: Partition,
     timeline: Timeline,
     tally: Tally,
-    /// Messages that members which read still have to receive, once that is known.
+    /// Messages that the reading members still have to receive, when that is known.
     outstanding: Option<u64>,
-    /// Messages received since `take_received` was called last, at any time of the run.
+    /// Messages received since the last call of `take_received`, in any phase.
     received: u64,
 }
 
@@ -41,8 +41,7 @@ pub(super) struct Tally {
     pub published: u64,
     /// Messages received while measuring, each at each member.
     pub delivered: u64,
-    /// Bytes that came while measuring, frame headers included, to members that
-    /// read.
+    /// Bytes that reading members received while measuring, frame headers included.
     pub received_bytes: u64,
     pub faults: Faults,
     /// Messages that are not of this run.
@@ -52,14 +51,14 @@ pub(super) struct Tally {
     /// Open loop: from when a message was due to when it was written.
     pub send_delay: Histogram<u64>,
     pub pings: u64,
-    /// Connections that ended too early, by close code.
+    /// Connections that ended early, by close code.
     pub ended: BTreeMap<u16, u64>,
     /// The first rule that the server broke.
     pub broken: Option<String>,
     pub slow: SlowTally,
 }
 
-/// What happened to members that stopped reading.
+/// The results of the members that stopped reading.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SlowTally {
     pub delivered: u64,
@@ -67,7 +66,7 @@ pub(super) struct SlowTally {
     pub ended: BTreeMap<u16, u64>,
 }
 
-/// How far the members whose connections are open have come with one publisher.
+/// The progress of the open members with the messages of one publisher.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Standing {
     /// Members that its messages are for.
@@ -118,7 +117,7 @@ impl Recorder {
         self.tally
     }
 
-    /// Records that a message, due at one time, is written at another.
+    /// Records the times at which a message was due and was written.
     pub(super) fn published(&mut self, due_ns: u64, now_ns: u64) {
         self.tally.published += u64::from(self.timeline.measures(now_ns));
         if self.timeline.measures(due_ns) {
@@ -127,7 +126,7 @@ impl Recorder {
         }
     }
 
-    /// Records that a member has received so many bytes.
+    /// Records the bytes that a member has received.
     #[inline]
     pub(super) fn record_bytes(&mut self, member: usize, bytes: usize, now_ns: u64) {
         if self.timeline.measures(now_ns) && !self.partition.is_slow(member) {
@@ -140,7 +139,7 @@ impl Recorder {
         std::mem::take(&mut self.received)
     }
 
-    /// Records a message that a member has received. `None`: no publisher may go on
+    /// Records a message that a member has received. `None`: no publisher may continue
     /// because of it.
     #[inline]
     pub(super) fn record(
@@ -213,7 +212,7 @@ impl Recorder {
         }
     }
 
-    /// Counts a connection that ended too early; `1006`: without a Close frame.
+    /// Counts a connection that ended early; `1006`: without a Close frame.
     pub(super) fn count_ended(&mut self, member: usize, code: u16) {
         let ended = match self.partition.is_slow(member) {
             true => &mut self.tally.slow.ended,
@@ -223,9 +222,9 @@ impl Recorder {
     }
 }
 
-/// Messages that are still on their way.
+/// Messages in flight.
 impl Recorder {
-    /// From now on [`drained`](Recorder::drained) is known: publisher `p` sends
+    /// Makes [`drained`](Recorder::drained) known: publisher `p` sends
     /// `totals[p]` messages in all, to the members for which `is_open` holds.
     pub(super) fn expect(&mut self, totals: &[u32], is_open: impl Fn(usize) -> bool) {
         let members = (0..self.partition.members())
@@ -244,7 +243,7 @@ impl Recorder {
         }
     }
 
-    /// Whether the members that read have received all messages.
+    /// Whether the reading members have received all messages.
     pub(super) fn drained(&self) -> bool {
         self.outstanding == Some(0)
     }
@@ -267,7 +266,7 @@ impl Recorder {
         missing.sum()
     }
 
-    /// For each publisher: how far the members have come for which `counts` holds.
+    /// For each publisher: the progress of the members for which `counts` holds.
     pub(super) fn standings(&self, counts: impl Fn(usize) -> bool) -> Vec<Standing> {
         let mut standings = vec![Standing::default(); index(self.partition.plan().publishers)];
         for member in (0..self.partition.members()).filter(|&member| counts(member)) {
@@ -298,7 +297,7 @@ impl Tally {
         }
     }
 
-    /// Adds what another thread has counted.
+    /// Adds the counts of another thread.
     pub(super) fn add(&mut self, other: Tally) {
         self.published += other.published;
         self.delivered += other.delivered;
@@ -389,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn deliveries_count_by_when_they_come_and_latencies_by_when_they_were_sent() {
+    fn deliveries_are_counted_by_their_arrival_and_latencies_by_their_sending() {
         let mut recorder = recorder(plan(Scenario::FanOut, |plan| plan), 0);
         for (sequence, (sent_ns, came_ns)) in
             [(50, 99), (99, 100), (100, 199), (199, 900), (200, 901)]
@@ -406,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_count_while_measuring_and_at_members_that_read() {
+    fn bytes_are_counted_while_measuring_and_at_members_that_read() {
         let mut recorder = recorder(
             plan(Scenario::Slow, |plan| plan.connections(10).slow_percent(10)),
             0,
@@ -418,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn an_advance_is_told_once_for_each_step_forward() {
+    fn each_step_forward_is_returned_as_an_advance_once() {
         let mut recorder = recorder(plan(Scenario::FanOut, |plan| plan), 0);
         let advance = |next| Some(Advance { publisher: 4, next });
         assert_eq!(recorder.record(1, ours(4, 0, 0), 0), advance(1));
@@ -433,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_to_another_connection_is_misdelivered() {
+    fn echo_to_another_connection_is_misdelivered() {
         let mut recorder = recorder(plan(Scenario::Echo, |plan| plan.threads(2)), 1);
         assert!(recorder.record(3, ours(7, 0, 0), 0).is_some());
         assert_eq!(recorder.record(3, ours(6, 0, 0), 0), None);
@@ -441,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn a_publisher_that_does_not_exist_is_a_corruption() {
+    fn message_of_an_unknown_publisher_is_corrupted() {
         let mut recorder = recorder(plan(Scenario::FanOut, |plan| plan.publishers(2)), 0);
         assert_eq!(recorder.record(0, ours(2, 0, 0), 0), None);
         assert_eq!(recorder.record(0, Reading::Corrupted, 0), None);
@@ -451,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn what_slow_members_miss_is_counted_apart() {
+    fn messages_missed_by_slow_members_are_counted_separately() {
         let mut recorder = recorder(
             plan(Scenario::Slow, |plan| plan.connections(10).slow_percent(20)),
             0,
@@ -468,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn the_run_is_drained_when_every_member_that_is_left_has_everything() {
+    fn run_is_drained_when_every_remaining_member_has_received_all_messages() {
         let mut recorder = recorder(
             plan(Scenario::Slow, |plan| {
                 plan.connections(4).publishers(2).slow_percent(25)
@@ -476,7 +475,7 @@ mod tests {
             0,
         );
         recorder.record(0, ours(0, 0, 0), 0);
-        // Member 1 is gone; member 3 is slow; 0 and 2 lack 1 and 2 messages.
+        // Member 1 has ended; member 3 is slow; 0 and 2 lack 1 and 2 messages.
         let totals = [1, 1];
         recorder.expect(&totals, |member| member != 1);
         recorder.record(0, ours(1, 0, 0), 0);
@@ -489,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn a_publisher_without_echo_does_not_wait_for_itself() {
+    fn publisher_without_echo_does_not_wait_for_its_own_messages() {
         let mut recorder = recorder(
             plan(Scenario::FanOut, |plan| {
                 plan.connections(2).publishers(1).no_echo()
@@ -505,13 +504,13 @@ mod tests {
     }
 
     #[test]
-    fn a_histogram_takes_no_more_than_its_kilobytes() {
+    fn histogram_has_a_fixed_size() {
         let bytes = histogram().distinct_values() * size_of::<u64>();
         assert!(bytes <= 256 << 10, "{bytes}");
     }
 
     #[test]
-    fn tallies_of_two_threads_are_one() {
+    fn tallies_of_two_threads_are_added() {
         let mut first = recorder(plan(Scenario::FanOut, |plan| plan), 0);
         first.record(0, ours(0, 0, 100), 101);
         first.count_ended(0, 1006);

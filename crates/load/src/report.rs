@@ -1,4 +1,4 @@
-//! What a run has found, as numbers: JSON is this, and the table is made of it.
+//! The results of a run as numbers: JSON has them, and the table is made from them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,9 +33,9 @@ pub struct Report {
     pub cut_short: bool,
     /// Time that was measured.
     pub measured_seconds: f64,
-    /// What was sent and received; `None` for idle.
+    /// Sent and received messages; `None` for idle.
     pub traffic: Option<Traffic>,
-    /// What went wrong.
+    /// Faults.
     pub checks: Checks,
     /// The members that stopped reading; slow only.
     pub slow: Option<Slow>,
@@ -91,7 +91,7 @@ pub struct Opened {
     pub server_us_per_connection: Option<f64>,
 }
 
-/// What was sent and received while measuring.
+/// Messages sent and received while measuring.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Traffic {
@@ -105,17 +105,17 @@ pub struct Traffic {
     pub delivered_per_second: f64,
     /// Bytes of their payloads for each second.
     pub delivered_bytes_per_second: f64,
-    /// Bytes that were received, frame headers and control frames included.
+    /// Received bytes, frame headers and control frames included.
     pub received_bytes: u64,
     /// The same for each delivery.
     pub received_bytes_per_delivery: f64,
-    /// How many times as long the same frames are without compression.
+    /// The length of the same frames without compression, divided by theirs.
     pub compression_ratio: Option<f64>,
     /// Of every delivery of a message sent while measuring, to members that read.
     pub latency_us: Option<Latency>,
-    /// Open loop: how late the load itself was, which is part of the latency.
+    /// Open loop: the delay of the load itself, which is part of the latency.
     pub send_delay_us: Option<Latency>,
-    /// Open loop: messages that were due and that no socket took in time.
+    /// Open loop: messages that were due and that no socket accepted in time.
     pub unsent: u64,
 }
 
@@ -129,7 +129,7 @@ pub struct Latency {
     pub mean: f64,
     /// The median.
     pub p50: f64,
-    /// 90 of 100 are not above it.
+    /// 90 of 100 values are not above it.
     pub p90: f64,
     /// 99 of 100 are not above it.
     pub p99: f64,
@@ -139,22 +139,22 @@ pub struct Latency {
     pub max: f64,
 }
 
-/// What went wrong, from the first message to the last, the warm-up included. Members
-/// that stop reading are counted in [`Slow`].
+/// Faults from the first message to the last, the warm-up included. Members that stop
+/// reading are counted in [`Slow`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Checks {
     /// Messages that a member should have received and did not.
     pub lost: u64,
-    /// Messages that came to a member more than once.
+    /// Messages that arrived at a member more than once.
     pub doubled: u64,
-    /// Messages that came to a member after a later one of the same publisher.
+    /// Messages that arrived at a member after a later one of the same publisher.
     pub out_of_order: u64,
-    /// Messages of this run with other bytes than were sent.
+    /// Messages of this run with changed bytes.
     pub corrupted: u64,
-    /// Messages that came to a member that they were not for.
+    /// Messages that arrived at a member that they were not for.
     pub misdelivered: u64,
-    /// Members that ended too early, by close code; 1006: without a Close frame.
+    /// Members that ended early, by close code; 1006: without a Close frame.
     pub ended: BTreeMap<u16, u64>,
     /// A rule of RFC 6455 that the server broke.
     pub broken: Option<String>,
@@ -170,9 +170,9 @@ pub struct Checks {
 pub struct Slow {
     /// How many there were.
     pub members: u32,
-    /// Those that the server ended, by close code.
+    /// Members that the server ended, by close code.
     pub ended: BTreeMap<u16, u64>,
-    /// Messages that did not come to the others, although they read again.
+    /// Messages that the others did not receive, although they read again.
     pub missing_at_those_still_open: u64,
     /// Messages that the server skipped.
     pub skipped: u64,
@@ -192,7 +192,7 @@ pub struct Server {
     pub resident_bytes_connected: u64,
     /// Its memory at the end.
     pub resident_bytes_after: u64,
-    /// By how much the connections made it larger, for each.
+    /// Its growth for each connection.
     pub resident_bytes_per_connection: f64,
 }
 
@@ -202,7 +202,7 @@ pub struct Server {
 pub struct Cost {
     /// CPU time.
     pub seconds: f64,
-    /// 100: one core is used up.
+    /// 100: one core is fully used.
     pub percent: f64,
     /// The same for each delivery.
     pub us_per_delivery: Option<f64>,
@@ -232,7 +232,7 @@ impl Report {
         }
     }
 
-    /// Enters what all threads have brought home.
+    /// Adds the results of all threads.
     pub(super) fn enter(
         &mut self,
         plan: &Plan,
@@ -261,7 +261,7 @@ impl Report {
         }
     }
 
-    /// What so much CPU time means for this run.
+    /// The cost of this CPU time in this run.
     pub(super) fn cost(&self, cpu: Duration) -> Cost {
         let delivered = self.traffic.as_ref().map_or(0, |traffic| traffic.delivered);
         let seconds = cpu.as_secs_f64();
@@ -272,7 +272,7 @@ impl Report {
         }
     }
 
-    /// Enters what the server has cost; its memory before, when all connections
+    /// Adds the cost of the server: its CPU time, and its memory before, when all connections
     /// were open, and after.
     pub(super) fn enter_server(&mut self, pid: u32, cpu: Cost, resident_bytes: [u64; 3]) {
         let [before, connected, after] = resident_bytes;
@@ -287,7 +287,7 @@ impl Report {
         });
     }
 
-    /// What the server has done wrong, in one line. `None`: nothing.
+    /// The faults of the server in one line. `None`: there are none.
     pub fn failure(&self) -> Option<String> {
         let checks = &self.checks;
         let mut parts = Vec::new();
@@ -407,10 +407,9 @@ impl Latency {
     }
 }
 
-/// Messages that were sent and that members have not got, though they are still
-/// there, behind the last that each of them got. Of a publisher whose connection
-/// the server has ended, what nobody got may still have been under way to the
-/// server: that is not lost.
+/// Messages after the last one that each open member has received. A message that no member
+/// has received, of a publisher whose connection the server has ended, may not have reached
+/// the server: it is not counted.
 fn missing(standings: &[Standing], sent: &[Sent]) -> u64 {
     let missing_of = |sent: &Sent| {
         let standing = standings.get(index(sent.publisher))?;
@@ -431,7 +430,7 @@ fn unsent(totals: &[u32], sent: &[Sent]) -> u64 {
     sent.iter().filter_map(unsent_of).sum()
 }
 
-/// A message of so many bytes with its header, as a server sends it in one frame.
+/// The length of a server's frame with a message of this length.
 fn frame_bytes(message_bytes: usize) -> usize {
     let header_bytes = match message_bytes {
         ..126 => 2,
@@ -441,7 +440,7 @@ fn frame_bytes(message_bytes: usize) -> usize {
     header_bytes + message_bytes
 }
 
-/// 0 where there is nothing to divide by.
+/// 0 if the divisor is 0.
 fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }
@@ -465,7 +464,7 @@ mod tests {
         },
     ];
 
-    /// In no order, as threads bring it home.
+    /// In no order, as the threads return it.
     fn sent(second: u32, first: u32, gone: bool) -> [Sent; 2] {
         [(1, second, false), (0, first, gone)].map(|(publisher, messages, gone)| Sent {
             publisher,
@@ -475,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_not_come_to_members_that_are_there_is_missing() {
+    fn messages_that_remaining_members_have_not_received_are_missing() {
         assert_eq!(missing(&STANDINGS, &sent(5, 10, false)), 1);
         assert_eq!(missing(&STANDINGS, &sent(6, 10, false)), 4);
         assert_eq!(missing(&STANDINGS, &sent(5, 9, false)), 0);
@@ -483,17 +482,17 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_got_of_a_publisher_that_is_gone_is_not_missing() {
+    fn messages_of_an_ended_publisher_that_no_member_received_are_not_missing() {
         assert_eq!(missing(&STANDINGS, &sent(5, 99, true)), 1);
     }
 
     #[test]
-    fn what_was_due_and_not_sent_is_unsent() {
+    fn messages_due_and_not_sent_are_unsent() {
         assert_eq!(unsent(&[10, 5], &sent(5, 7, false)), 3);
     }
 
     #[test]
-    fn what_came_is_compared_with_the_frames_of_the_same_messages() {
+    fn received_bytes_are_compared_with_uncompressed_frames_of_the_same_messages() {
         let traffic = |plan: Plan| {
             let mut tally = Tally::new();
             (tally.delivered, tally.received_bytes) = (10, 10 * 257);
@@ -509,13 +508,13 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_a_message_and_its_header() {
+    fn frame_length_is_message_and_header() {
         let lengths = [125, 126, 65_535, 65_536].map(frame_bytes);
         assert_eq!(lengths, [127, 130, 65_539, 65_546]);
     }
 
     #[test]
-    fn percentiles_are_in_microseconds_and_the_maximum_is_one_that_came() {
+    fn percentiles_are_in_microseconds_and_the_maximum_is_a_recorded_value() {
         let mut nanos = histogram();
         assert_eq!(Latency::of(&nanos), None);
         (1..=1_000).for_each(|micros| nanos.saturating_record(micros * 1_000));
@@ -532,7 +531,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_without_fault_is_not_complained_of() {
+    fn server_without_fault_has_no_failure() {
         let plan = plan(Scenario::Idle, |plan| plan);
         let mut report = Report::new(&plan);
         assert_eq!(report.failure(), None);

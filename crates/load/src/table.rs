@@ -238,7 +238,7 @@ fn cost(cost: &Cost) -> String {
     }
 }
 
-/// Says so if it is the load that has found its limit, and not the server.
+/// Reports a load that has reached its own limit, and not the server's.
 fn own_cost(own: &Cost, threads: u32) -> String {
     let at_limit = own.percent >= 90.0 * f64::from(threads);
     let remark = if at_limit {
@@ -261,7 +261,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn every_line_has_its_label_and_an_idle_run_has_few() {
+    fn every_line_has_its_label_and_an_idle_run_has_fewer_lines() {
         let report = Report::new(&plan(Scenario::Idle, |plan| plan));
         assert_eq!(
             report.to_string(),
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_opening_costs_the_server_stands_in_the_table() {
+    fn table_shows_what_an_opening_costs_the_server() {
         let mut report = Report::new(&plan(Scenario::Idle, |plan| plan));
         report.opening.connections = 500;
         report.opening.server_us_per_connection = Some(38.5);
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_of_the_server_stand_in_the_table() {
+    fn table_shows_faults_of_the_server() {
         let mut report = Report::new(&plan(Scenario::Idle, |plan| plan));
         report.checks.ended.insert(1013, 2);
         report.checks.ended.insert(1006, 1);
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_load_at_its_limit_says_so() {
+    fn table_reports_a_load_at_its_own_limit() {
         let mut report = Report::new(&plan(Scenario::Idle, |plan| plan));
         report.measured_seconds = 1.0;
         let cost = |millis| report.cost(Duration::from_millis(millis));

@@ -25,23 +25,23 @@ impl Clock {
         }
     }
 
-    /// Now.
+    /// The current time.
     pub(super) fn now_ns(self) -> u64 {
         nanos(self.epoch.elapsed())
     }
 
-    /// How long it is until then; zero if it is past.
+    /// The time until then; zero if it is past.
     pub(super) fn until(self, at_ns: u64) -> Duration {
         Duration::from_nanos(at_ns).saturating_sub(self.epoch.elapsed())
     }
 }
 
-/// The end of time is 584 years off.
+/// The latest time, 584 years after the start.
 pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// When a run publishes, and which part of that is measured:
+/// The time of publishing, and the part of it that is measured:
 /// start ≤ from ≤ to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Timeline {
@@ -64,7 +64,7 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// So many messages a second, the first one at the start.
+    /// This many messages a second, the first one at the start.
     pub(super) fn new(start_ns: u64, per_second: f64) -> Schedule {
         Schedule {
             start_ns,
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn fast_schedules_gather_messages_at_the_end_of_100_microseconds() {
+    fn fast_schedules_collect_messages_at_the_end_of_100_microseconds() {
         let schedule = Schedule::new(0, 40_000.0);
         let due: Vec<_> = (0..6).map(|k| schedule.due_ns(k)).collect();
         assert_eq!(due, [0, 100_000, 100_000, 100_000, 100_000, 200_000]);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_what_is_measured_is_not_part_of_it() {
+    fn end_of_the_measured_time_is_not_part_of_it() {
         let timeline = Timeline {
             start_ns: 0,
             from_ns: 10,
@@ -147,7 +147,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whoever_wakes_at_the_next_time_finds_a_message_due_unless_it_is_a_tick(
+        fn message_is_due_at_the_next_time_unless_it_is_a_tick(
             per_second in 0.01..1e7_f64,
             now_ns in 0..1_000_000_000_000_u64,
             start_ns in 0..1_000_000_000_u64,
@@ -156,7 +156,7 @@ mod tests {
             let next_ns = schedule.next_ns(now_ns);
             prop_assert!(next_ns > now_ns || next_ns == start_ns);
             if now_ns >= start_ns {
-                // So many are due now: none of them is due later.
+                // None of the messages that are due now is due later.
                 let due = ((now_ns - start_ns) as f64 * per_second / 1e9) as u64;
                 let at_last = schedule.due_ns(due.saturating_sub(1));
                 prop_assert!(at_last <= now_ns + TICK_NS);
