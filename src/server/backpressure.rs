@@ -7,9 +7,9 @@
 //!
 //! In the middle of a read that has begun, [`Environment::is_full`] decides; then the rest of the read is left for later.
 
+use super::connections::Connections;
 use super::environment::Environment;
 use super::handler::Handler;
-use super::sessions::Sessions;
 use crate::reactor::{Io, SocketKey};
 use std::collections::VecDeque;
 
@@ -30,13 +30,13 @@ impl PausedConnections {
         &mut self,
         io: &mut Io,
         key: SocketKey,
-        sessions: &mut Sessions<H::Session>,
+        connections: &mut Connections<H::Session>,
         environment: &Environment<H>,
     ) {
         if !environment.must_stop_reading() {
             return;
         }
-        let connection = sessions.open_mut(key);
+        let connection = connections.open_mut(key);
         if connection.is_some_and(|connection| connection.pause_for_workers(io, key)) {
             self.keys.push_back(key);
         }
@@ -46,7 +46,7 @@ impl PausedConnections {
     pub(super) fn resume<H: Handler>(
         &mut self,
         io: &mut Io,
-        sessions: &mut Sessions<H::Session>,
+        connections: &mut Connections<H::Session>,
         environment: &Environment<H>,
     ) {
         if self.keys.is_empty() || environment.must_stop_reading() {
@@ -55,7 +55,7 @@ impl PausedConnections {
         let count = self.keys.len().min(RESUMED_PER_TURN_MAX);
         let resumed: Vec<_> = self.keys.drain(..count).collect();
         for &key in &resumed {
-            if let Some(connection) = sessions.open_mut(key) {
+            if let Some(connection) = connections.open_mut(key) {
                 connection.resume_after_workers(io, key, environment);
             }
         }

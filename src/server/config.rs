@@ -23,22 +23,22 @@ use std::time::Duration;
 /// ```
 ///
 /// # Compression
-/// With [`Config::deflate`] set, messages of at least `threshold_bytes` go
-/// compressed to clients that offer it, if they shrink: once for all members of a
-/// room, whatever the number of members and workers. What the settings mean to a
+/// With [`Config::deflate`] set, messages of at least `threshold_bytes` are sent
+/// compressed to clients that offer it, if that makes them shorter. A room's message is compressed
+/// once, whatever the number of subscribers and workers. The settings mean to a
 /// server:
 ///
 /// | setting | effect | memory |
 /// |---|---|---|
-/// | `server_no_context_takeover` | always on: a frame that many share cannot refer to what one of them got before | none for a connection; 273 KiB for a worker that compresses |
-/// | `client_no_context_takeover` | clients do the same | none for an idle connection; off: up to 32 KiB for each that has sent a compressed message |
-/// | `server_max_window_bits` | members who can take only less share a second frame, for windows of 512 octets; those of 256 get rooms' messages as they are | up to 208 KiB more for a worker with such members |
-/// | `client_max_window_bits` | bounds what clients refer back to | 2^bits octets instead of 32 KiB, with the above off |
+/// | `server_no_context_takeover` | always on: a frame for many subscribers cannot refer to the earlier messages of one of them | none for a connection; 273 KiB for a worker that compresses |
+/// | `client_no_context_takeover` | clients do not refer to earlier messages either | none for an idle connection; off: up to 32 KiB for each that has sent a compressed message |
+/// | `server_max_window_bits` | subscribers with smaller windows share a second frame, for windows of 512 bytes; those with 256 bytes get rooms' messages uncompressed | up to 208 KiB more for a worker with such subscribers |
+/// | `client_max_window_bits` | limits how far back clients refer | 2^bits bytes instead of 32 KiB, with the above off |
 /// | `level` | smaller results, for more time | none |
-/// | `threshold_bytes` | shorter messages are not tried | none |
+/// | `threshold_bytes` | shorter messages are not compressed | none |
 ///
-/// What comes compressed is held to [`Config::limits`] while it is inflated: one
-/// byte too many ends the connection with 1009, however small it was on the wire.
+/// [`Config::limits`] also hold for compressed messages from clients, while they are inflated: one
+/// byte too many ends the connection with 1009, however short the message was on the wire.
 ///
 /// ```
 /// use yamabiko::server::{Config, DeflateConfig};
@@ -47,41 +47,41 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen. Default `127.0.0.1:8080`; port 0 takes a free one.
+    /// The address to listen on. Default `127.0.0.1:8080`; port 0: the system chooses one.
     pub listen: SocketAddr,
     /// Event loops, one thread each. Default: the cores.
     pub workers: NonZeroUsize,
-    /// How connections come to the workers. Default: [`Accept::PerWorker`] on Linux,
+    /// How connections are given to the workers. Default: [`Accept::PerWorker`] on Linux,
     /// [`Accept::Shared`] elsewhere. Nothing else depends on it.
     pub accept: Accept,
-    /// Bounds of one connection's messages. Default: messages of up to 1 MiB.
+    /// Limits of one connection's messages. Default: messages of up to 1 MiB.
     pub limits: Limits,
-    /// Bounds of a request's head. Default: 16 KiB in all.
+    /// Limits of a request's head. Default: 16 KiB in all.
     pub head_limits: HeadLimits,
-    /// From the TCP connection to the end of the request's head. Default 10 s,
-    /// in all and not for each byte, so that a trickle does not hold a place.
+    /// The time from the TCP connection to the end of the request's head. Default 10 s,
+    /// in all and not for each byte, so that a client cannot keep a connection open by sending slowly.
     pub handshake_timeout: Duration,
-    /// Silence after which a ping is sent. Default 25 s: below the 30 and 60 s
-    /// after which proxies and NATs drop what is idle. `None`: no pings.
+    /// The time of silence after which a ping is sent. Default 25 s: below the 30 and 60 s
+    /// after which proxies and NATs drop idle connections. `None`: no pings.
     pub ping_interval: Option<Duration>,
-    /// After a ping, for a sign of life: any byte that comes. Default 20 s. The time begins
-    /// when the ping has been sent. While bytes are before it that a slow client has not
-    /// taken yet, the connection ends when none of them is acknowledged for this long (on
-    /// Linux; elsewhere when the kernel takes none of what waits). The time stands still
+    /// The time in which a sign of life must follow a ping: any byte from the client. Default 20 s.
+    /// The time begins when the ping has been sent. While a slow client has not taken the bytes
+    /// before the ping, the connection ends when none of them is acknowledged for this long (on
+    /// Linux; elsewhere when the kernel takes none of the waiting bytes). The time stands still
     /// while the client is not read because other workers are busy.
     pub pong_timeout: Duration,
-    /// For the answer to our Close; and at the end, for the client to take
-    /// what is left and to say FIN after ours. Default 5 s.
+    /// The time for the answer to our Close; and at the end, the time in which the client takes
+    /// the remaining bytes, and sends FIN after ours. Default 5 s.
     pub close_timeout: Duration,
-    /// For all connections to end after [`ServerHandle::shutdown`](super::ServerHandle).
+    /// The time in which all connections end after [`ServerHandle::shutdown`](super::ServerHandle).
     /// Default 5 s.
     pub drain_timeout: Duration,
-    /// Bytes sent to one client alone that may wait for it. Default 1 MiB. From 64 KiB
-    /// on the client is not read, so only what is sent because of one message, or
-    /// outside [`Handler::message`](super::Handler::message), can come to it.
+    /// The bytes for one client alone that may wait for it. Default 1 MiB. From 64 KiB
+    /// on the client is not read, so only the messages that the handler sends because of one message, or
+    /// outside [`Handler::message`](super::Handler::message), can reach this limit.
     pub backlog_bytes_max: usize,
-    /// Bytes of cross-worker messages that may be on the way to one worker. Beyond
-    /// it the other workers read no client until they have been taken, and
+    /// The bytes of cross-worker messages that may be in flight to one worker. Above
+    /// it the other workers read no client until that worker has taken them, and
     /// [`Publisher::publish`](super::Publisher::publish) fails. Default 1 MiB.
     pub worker_backlog_bytes_max: usize,
     /// How far a subscriber may be behind in a room, and what happens beyond that.
@@ -94,22 +94,21 @@ pub struct Config {
     /// clients, and never needed: under load, turns get longer by themselves.
     pub batch_delay: Duration,
     /// Open connections, all workers together. Default 65,536. Further ones get a 503 with
-    /// `Retry-After`, up to 256 at a time on each worker; beyond that they are closed.
+    /// `Retry-After`, up to 256 at a time on each worker; any more are closed.
     pub connections_max: usize,
-    /// Messages from the other workers that one worker keeps until its next
-    /// turn. Default 65,536; more wait where they come from. At least 1.
+    /// The messages from other workers that one worker keeps until its next
+    /// turn. Default 65,536; more wait on the sending worker. At least 1.
     pub mailbox_capacity: usize,
     /// Compression (permessage-deflate, RFC 7692) for clients that offer it. Default
-    /// `None`: none. What each setting costs stands in the table above.
+    /// `None`: none. The table above has the cost of each setting.
     pub deflate: Option<DeflateConfig>,
-    /// Whose pages may connect. Default: pages of the same host.
+    /// The origins whose pages may connect. Default: pages of the same host.
     pub origins: Origins,
-    /// Called for each connection that was ended before its time, and for each panic in
-    /// a handler. Default `None`.
+    /// Called for each connection that failed, and for each panic in a handler. Default `None`.
     pub on_failure: Option<OnFailure>,
 }
 
-/// What is called for each connection that was ended before its time, and for each panic
+/// A function that is called for each connection that failed, and for each panic
 /// in a handler: see [`Config::on_failure`]. Cheap to clone.
 ///
 /// It is called on the worker's thread, so it must not block. A panic in it is counted
@@ -176,27 +175,27 @@ impl Default for Config {
     }
 }
 
-/// How connections come to the workers, if there are several.
+/// How connections are given to the workers, if there are several.
 ///
 /// ```
 /// use yamabiko::server::{Accept, Config};
 ///
-/// // Anywhere: connections are spread evenly, also when there are few.
+/// // On any system: connections are spread evenly, also when there are few.
 /// let config = Config { accept: Accept::Shared, ..Config::default() };
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accept {
     /// Each worker has a listener of its own on the address (`SO_REUSEPORT`), and the kernel
     /// gives each connection to one of them, by a hash of its addresses. Accepting is as
-    /// parallel as serving; of few connections, one worker may get most. Linux spreads them.
+    /// parallel as serving. If there are few connections, one worker may get most of them. Linux spreads them.
     /// macOS and other systems of the BSD family have the option but may give all connections
     /// to one worker. Where there is no such option (Windows, Solaris, illumos),
     /// [`Server::bind`](super::Server::bind) fails with
     /// [`Unsupported`](std::io::ErrorKind::Unsupported).
     PerWorker,
-    /// The first worker has the only listener, and the workers serve in turn: each gets as
-    /// many connections as any other, but for one. Costs a cross-worker message for each
-    /// connection. One whose turn it is and whose mailbox is full is passed over: the first
+    /// The first worker has the only listener, and gives the connections to the workers in turn:
+    /// their numbers of connections differ by one at most. Costs a cross-worker message for each
+    /// connection. If the mailbox of a worker is full, the first
     /// worker serves that connection itself.
     Shared,
 }

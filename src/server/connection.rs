@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A method that ends the connection returns an [`End`]. The caller takes the connection out of the table then and calls
-//! [`Connection::end`], which tells the rooms and the handler.
+//! [`Connection::end`], which ends its subscriptions and calls the handler.
 //!
 //! Cost of a message: no allocation. Its payload is read in the worker's buffer; replies go into a buffer that connections use
 //! one after the other.
@@ -488,7 +488,7 @@ impl<S> Connection<S> {
         closed.is_ok()
     }
 
-    /// Ends the connection: subscriptions end, the failure is reported, the handler is told. `None`: the socket is to be closed
+    /// Ends the connection: subscriptions end, the failure is reported, the handler is called. `None`: the socket is to be closed
     /// now.
     //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
     //# An endpoint MUST NOT continue to attempt to process data (including a

@@ -3,7 +3,7 @@
 use crate::websocket::ProtocolError;
 use std::{fmt, io};
 
-/// Why a connection ended before its closing handshake was complete, or why it was refused one.
+/// Why a connection failed: it ended before its closing handshake was complete, or a method of the handler panicked.
 #[derive(Debug)]
 pub enum Failure {
     /// The client broke a rule. It got a Close with the rule's code.

@@ -80,3 +80,136 @@ impl FanOut {
         self.rooms.append_shared(message, except);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reactor::{Application, End, Io, Reactor, ReactorConfig, SocketKey};
+    use crate::server::lag::LagPolicy;
+    use crate::server::rooms::Subscriptions;
+    use crate::server::workers::{CrossWorkerMessage, Workers};
+    use crate::time::Timestamp;
+    use proptest::prelude::*;
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+
+    const WORKERS: usize = 3;
+    const ROOMS: [&str; 3] = ["hall", "garden", "attic"];
+
+    /// A worker without sockets: one subscriber in each room.
+    struct Worker {
+        fan_out: FanOut,
+        received: Vec<Vec<u8>>,
+    }
+
+    impl Worker {
+        fn new(index: usize, workers: &Workers) -> Worker {
+            let policy_of = Arc::new(|_: &str| LagPolicy::default());
+            let mut rooms = RoomTable::new(policy_of, Arc::default(), None);
+            for (number, room) in ROOMS.iter().enumerate() {
+                let key = SocketKey::from_bits(number as u64);
+                rooms.subscribe(room, key, None, &mut Subscriptions::default());
+            }
+            let outbound = OutboundQueues::new(index, workers.clone());
+            Worker {
+                fan_out: FanOut::new(index, rooms, outbound),
+                received: vec![Vec::new(); ROOMS.len()],
+            }
+        }
+
+        /// Writes all logs to the subscribers.
+        fn flush(&mut self) {
+            let rooms = &mut self.fan_out.rooms;
+            let dirty = rooms.take_dirty();
+            for &log in &dirty {
+                rooms.flush(log, Timestamp(0), |subscriber, backlog| {
+                    let received = &mut self.received[subscriber as usize];
+                    backlog
+                        .slices()
+                        .for_each(|slice| received.extend_from_slice(slice));
+                    backlog.bytes()
+                });
+            }
+        }
+    }
+
+    impl Application for Worker {
+        type Message = CrossWorkerMessage;
+
+        fn opened(&mut self, _: &mut Io, _: SocketKey, _: SocketAddr) {}
+        fn received(&mut self, _: &mut Io, _: SocketKey, _: &mut [u8]) {}
+        fn ended(&mut self, _: &mut Io, _: SocketKey, _: End) {}
+
+        fn message(&mut self, _: &mut Io, message: CrossWorkerMessage) {
+            match message {
+                CrossWorkerMessage::Order(message) => self.fan_out.order(&message, None),
+                CrossWorkerMessage::Append(message) => self.fan_out.append(&message, None),
+                CrossWorkerMessage::Serve(_) | CrossWorkerMessage::Wake => {}
+            }
+        }
+
+        fn turn_ended(&mut self, _: &mut Io) {
+            self.fan_out.outbound.send();
+            self.flush();
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Publish { worker: usize, room: usize },
+        Turn { worker: usize },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0..WORKERS, 0..ROOMS.len()).prop_map(|(worker, room)| Step::Publish { worker, room }),
+            (0..WORKERS).prop_map(|worker| Step::Turn { worker }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn all_workers_deliver_every_message_in_one_order_however_their_turns_interleave(
+            steps in prop::collection::vec(step(), 0..60)
+        ) {
+            let mut reactors: Vec<_> = (0..WORKERS)
+                .map(|_| Reactor::new(ReactorConfig::default()).expect("a reactor"))
+                .collect();
+            let handles = Workers::new(reactors.iter().map(Reactor::mailbox), usize::MAX);
+            let mut workers: Vec<_> =
+                (0..WORKERS).map(|index| Worker::new(index, &handles)).collect();
+            let mut turn = |workers: &mut Vec<Worker>, index: usize| {
+                handles.wake_all(); // A turn with nothing to do would sleep.
+                reactors[index].turn(&mut workers[index]).expect("a turn");
+            };
+            let mut published = [0u8; WORKERS];
+            let mut expected = [0; ROOMS.len()];
+            for step in steps {
+                match step {
+                    Step::Publish { worker, room } => {
+                        let message = [worker as u8, published[worker]];
+                        published[worker] += 1;
+                        expected[room] += 1;
+                        let message = Message::Binary(&message);
+                        workers[worker].fan_out.publish(ROOMS[room], message, None);
+                    }
+                    Step::Turn { worker } => turn(&mut workers, worker),
+                }
+            }
+            // To the owner, and from there to all.
+            (0..3 * WORKERS).for_each(|turns| turn(&mut workers, turns % WORKERS));
+            for (room, &messages) in expected.iter().enumerate() {
+                let frames: Vec<&[u8]> = workers[0].received[room].chunks(4).collect();
+                prop_assert_eq!(frames.len(), messages);
+                for worker in &workers {
+                    prop_assert_eq!(&worker.received[room], &workers[0].received[room]);
+                }
+                for publisher in 0..WORKERS as u8 {
+                    let own = frames.iter().filter(|frame| frame[2] == publisher);
+                    let numbers: Vec<u8> = own.map(|frame| frame[3]).collect();
+                    prop_assert!(numbers.is_sorted(), "of publisher {}: {:?}", publisher, numbers);
+                }
+            }
+        }
+    }
+}

@@ -11,15 +11,15 @@
 //!
 //! Cost: one system call for each connection with a write queue, and one for each subscription of a dirty log, however many
 //! messages the batch has. Between two of these calls no function returns that was entered before the first
-//! (`reactor/calls.rs` says why); so the loops here are inlined down to the call.
+//! (the reason is in `reactor/calls.rs`); so the loops here are inlined down to the call.
 
 use super::connection::too_slow;
+use super::connections::Connections;
 use super::environment::Environment;
 use super::handler::Handler;
 use super::lag::LagAction;
 use super::recipient::write_backlog;
 use super::rooms::{LogId, TooSlow};
-use super::sessions::Sessions;
 use crate::reactor::{Io, SocketKey};
 
 /// Writes what waits in the write queues and the logs of one worker.
@@ -30,21 +30,21 @@ pub(super) struct Flusher {
 }
 
 impl Flusher {
-    /// Writes all that waits, also what handlers have published and sent meanwhile because messages were skipped. True: the
-    /// turn still owes a flush. A handler that publishes whenever messages were skipped could go on for ever.
+    /// Writes everything that waits, also the messages that handlers publish and send meanwhile because messages were skipped.
+    /// True: the turn still owes a flush. A handler that publishes whenever messages were skipped could go on for ever.
     pub(super) fn flush<H: Handler>(
         &mut self,
         io: &mut Io,
-        sessions: &mut Sessions<H::Session>,
+        connections: &mut Connections<H::Session>,
         environment: &mut Environment<H>,
     ) -> bool {
         for _ in 0..FLUSHES_PER_TURN_MAX {
-            flush_write_queues(io, sessions, environment);
+            flush_write_queues(io, connections, environment);
             let (rooms, delay) = (&environment.fan_out.rooms, environment.config.batch_delay);
             if environment.pending.batch_is_due(rooms, io.now(), delay) {
-                self.flush_logs(io, sessions, environment);
+                self.flush_logs(io, connections, environment);
             }
-            self.enforce_ages(io, sessions, environment);
+            self.enforce_ages(io, connections, environment);
             if !environment.pending.owes_flush(&environment.fan_out.rooms) {
                 return false;
             }
@@ -56,18 +56,18 @@ impl Flusher {
     pub(super) fn flush_early<H: Handler>(
         &mut self,
         io: &mut Io,
-        sessions: &mut Sessions<H::Session>,
+        connections: &mut Connections<H::Session>,
         environment: &mut Environment<H>,
     ) {
-        flush_write_queues(io, sessions, environment);
+        flush_write_queues(io, connections, environment);
         environment.pending.end_batch();
-        self.flush_logs(io, sessions, environment);
+        self.flush_logs(io, connections, environment);
     }
 
     fn flush_logs<H: Handler>(
         &mut self,
         io: &mut Io,
-        sessions: &mut Sessions<H::Session>,
+        connections: &mut Connections<H::Session>,
         environment: &mut Environment<H>,
     ) {
         let dirty = environment.fan_out.rooms.take_dirty();
@@ -79,7 +79,7 @@ impl Flusher {
                 .flush(log, now, |subscriber, backlog| {
                     write_backlog(io, SocketKey::from_bits(subscriber), backlog)
                 });
-            self.enforce(log, io, sessions, environment);
+            self.enforce(log, io, connections, environment);
         }
         environment.fan_out.rooms.reuse_dirty(dirty);
     }
@@ -88,29 +88,29 @@ impl Flusher {
     fn enforce_ages<H: Handler>(
         &mut self,
         io: &mut Io,
-        sessions: &mut Sessions<H::Session>,
+        connections: &mut Connections<H::Session>,
         environment: &mut Environment<H>,
     ) {
         for log in environment.fan_out.rooms.take_due(io.now()) {
-            self.enforce(log, io, sessions, environment);
+            self.enforce(log, io, connections, environment);
         }
     }
 
-    /// Does what the lag policy says with the subscriptions of a log that are beyond a limit.
+    /// Takes the action of the lag policy for the subscriptions of a log that are beyond a limit.
     fn enforce<H: Handler>(
         &mut self,
         log: LogId,
         io: &mut Io,
-        sessions: &mut Sessions<H::Session>,
+        connections: &mut Connections<H::Session>,
         environment: &mut Environment<H>,
     ) {
         let rooms = &mut environment.fan_out.rooms;
         rooms.find_too_slow(log, io.now(), &mut self.too_slow);
         for slow in self.too_slow.drain(..) {
             match slow.action {
-                LagAction::Disconnect => disconnect(&slow, io, sessions, environment),
-                LagAction::Skip => skip(&slow, false, io, sessions, environment),
-                LagAction::Latest => skip(&slow, true, io, sessions, environment),
+                LagAction::Disconnect => disconnect(&slow, io, connections, environment),
+                LagAction::Skip => skip(&slow, false, io, connections, environment),
+                LagAction::Latest => skip(&slow, true, io, connections, environment),
             }
         }
     }
@@ -118,28 +118,28 @@ impl Flusher {
 
 fn flush_write_queues<H: Handler>(
     io: &mut Io,
-    sessions: &mut Sessions<H::Session>,
+    connections: &mut Connections<H::Session>,
     environment: &mut Environment<H>,
 ) {
-    let connections = environment.pending.take();
-    for &key in &connections {
-        if let Some(connection) = sessions.open_mut(key) {
+    let pending = environment.pending.take();
+    for &key in &pending {
+        if let Some(connection) = connections.open_mut(key) {
             connection.flush_queue(io, key, environment);
         }
     }
-    environment.pending.reuse(connections);
+    environment.pending.reuse(pending);
 }
 
 fn disconnect<H: Handler>(
     slow: &TooSlow,
     io: &mut Io,
-    sessions: &mut Sessions<H::Session>,
+    connections: &mut Connections<H::Session>,
     environment: &mut Environment<H>,
 ) {
-    if sessions.open_mut(slow.key).is_some() {
+    if connections.open_mut(slow.key).is_some() {
         environment.counts.count_disconnected();
         let end = too_slow(slow.lag.bytes);
-        sessions.end(io, slow.key, end, environment);
+        connections.end(io, slow.key, end, environment);
     }
 }
 
@@ -147,10 +147,10 @@ fn skip<H: Handler>(
     slow: &TooSlow,
     keep_latest: bool,
     io: &mut Io,
-    sessions: &mut Sessions<H::Session>,
+    connections: &mut Connections<H::Session>,
     environment: &mut Environment<H>,
 ) {
-    let Some(connection) = sessions.open_mut(slow.key) else {
+    let Some(connection) = connections.open_mut(slow.key) else {
         return;
     };
     let rooms = &mut environment.fan_out.rooms;
@@ -159,7 +159,7 @@ fn skip<H: Handler>(
     };
     let skipped = rooms.skip(slow.subscription, keep_latest);
     if let Err(end) = connection.missed(io, slow.key, &room, skipped, environment) {
-        sessions.end(io, slow.key, end, environment);
+        connections.end(io, slow.key, end, environment);
     }
 }
 

@@ -3,12 +3,12 @@
 //! A slow subscriber costs the others nothing but the log that all share, and that is limited here. Beyond a limit the
 //! room's [`LagPolicy`] decides. Every message that is not delivered is counted ([`Metrics`](super::Metrics)).
 //!
-//! The age of waiting messages is kept in marks. A mark says how long the log was at the end of a turn that left a
-//! subscription behind, and when that was. If a mark is older than the limit, so is every message before it. A log has at
+//! The age of waiting messages is kept in marks. A mark has the length of the log at the end of a turn that left a
+//! subscription behind, and the time. If a mark is older than the limit, so is every message before it. A log has at
 //! most about 16 marks; so a message can be up to a sixteenth of the limit too old before that is seen, and is never
 //! taken for too old before it is.
 //!
-//! `rooms/lag.rs` applies the limits, and `flush.rs` does what the policy says.
+//! `rooms/lag.rs` applies the limits, and `flush.rs` takes the policy's action.
 
 use crate::time::Timestamp;
 use std::collections::VecDeque;
@@ -42,7 +42,7 @@ pub struct LagPolicy {
 /// What happens to a subscriber that is too slow. A message that is partly written is finished in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LagAction {
-    /// Its connection is closed with 1013 and a reason that says how many bytes it was behind.
+    /// Its connection is closed with 1013 and a reason that has the number of bytes that it was behind.
     #[default]
     Disconnect,
     /// The waiting messages are skipped, and the subscriber goes on with the next one.

@@ -49,7 +49,7 @@
 //! | `recipient.rs`, `context.rs`, `handler.rs` | a client to send to; what a handler is given; the trait |
 //! | `pending.rs`, `environment.rs` | what is to be written; all of a worker that is not a connection |
 //! | `opening.rs`, `connection.rs`, `ending.rs` | the three states of a connection |
-//! | `sessions.rs` | the table of connections, where states change |
+//! | `connections.rs` | the table of connections, where states change |
 //! | `flush.rs`, `backpressure.rs`, `shutdown.rs` | writing; not reading; stopping |
 //! | `worker.rs` | which part gets which callback, and the order of a turn's end |
 //!
@@ -60,6 +60,7 @@ mod buffers;
 mod config;
 mod connection;
 mod connection_id;
+mod connections;
 mod context;
 mod date;
 mod ending;
@@ -77,7 +78,6 @@ mod pending;
 mod publisher;
 mod recipient;
 mod rooms;
-mod sessions;
 mod shutdown;
 mod worker;
 mod workers;

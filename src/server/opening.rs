@@ -24,7 +24,7 @@ pub(super) struct Opening {
     /// The part of the head that came before, if it did not come in one piece.
     head: Vec<u8>,
     peer_address: SocketAddr,
-    /// The server is full: the client gets a 503, whatever it requests.
+    /// The server is full: the client gets a 503 for any request.
     refused: bool,
 }
 
@@ -78,7 +78,7 @@ impl Opening {
                 &head
             }
         };
-        let (answer, behind) = match self.reader.read(whole) {
+        let (outcome, behind) = match self.reader.read(whole) {
             Ok(None) => {
                 if head.is_empty() {
                     head.extend_from_slice(bytes);
@@ -87,30 +87,30 @@ impl Opening {
                 return Progress::Waits;
             }
             Ok(Some((request, taken))) => {
-                let answer = Answer::to(&request, self.peer_address, environment);
-                (answer, whole.len() - taken)
+                let outcome = Outcome::of(&request, self.peer_address, environment);
+                (outcome, whole.len() - taken)
             }
-            Err(refusal) => (Answer::refuse(&refusal, is_head(whole)), 0),
+            Err(refusal) => (Outcome::refuse(&refusal, is_head(whole)), 0),
         };
-        self.answer(io, answer, behind, environment)
+        self.conclude(io, outcome, behind, environment)
     }
 
-    fn answer<H: Handler>(
+    fn conclude<H: Handler>(
         &self,
         io: &Io,
-        answer: Answer<H::Session>,
+        outcome: Outcome<H::Session>,
         behind: usize,
         environment: &mut Environment<H>,
     ) -> Progress<H::Session> {
-        match answer {
+        match outcome {
             //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.2
             //# To do so, the server MUST simply _Close the WebSocket
             //# Connection_ (Section 7.1.1).
-            Answer::Http {
+            Outcome::Http {
                 response,
                 head_only,
             } => respond(io, &response, head_only, environment),
-            Answer::Switch {
+            Outcome::Switch {
                 session,
                 deflate,
                 response,
@@ -144,7 +144,7 @@ impl Opening {
 }
 
 /// What a complete head leads to.
-enum Answer<S> {
+enum Outcome<S> {
     /// A 101: the session, the compression that was agreed on, and the response as bytes.
     Switch {
         session: S,
@@ -155,21 +155,21 @@ enum Answer<S> {
     Http { response: Response, head_only: bool },
 }
 
-impl<S> Answer<S> {
-    fn to<H: Handler<Session = S>>(
+impl<S> Outcome<S> {
+    fn of<H: Handler<Session = S>>(
         request: &RequestHead<'_>,
         peer_address: SocketAddr,
         environment: &mut Environment<H>,
-    ) -> Answer<S> {
+    ) -> Outcome<S> {
         // RFC 9110 §7.8: a server ignores the Upgrade field of an HTTP/1.0 request, and may
         // ignore any. HEAD asks for the head of the response to GET, and has no meaning for a WebSocket.
         let upgrade_counts = request.version() != HttpVersion::Http10 && request.method() != "HEAD";
         if !request.wants_websocket() || !upgrade_counts {
-            return Answer::to_http(request, peer_address, environment);
+            return Outcome::of_http(request, peer_address, environment);
         }
         let switched = Upgrade::check(request)
-            .and_then(|upgrade| Answer::switch(&upgrade, peer_address, environment));
-        switched.unwrap_or_else(|refusal| Answer::refuse(&refusal, false))
+            .and_then(|upgrade| Outcome::switch(&upgrade, peer_address, environment));
+        switched.unwrap_or_else(|refusal| Outcome::refuse(&refusal, false))
     }
 
     /// §4.2.2: the origin, the application, the subprotocol, the extension; then the 101.
@@ -177,7 +177,7 @@ impl<S> Answer<S> {
         upgrade: &Upgrade<'_>,
         peer_address: SocketAddr,
         environment: &mut Environment<H>,
-    ) -> Result<Answer<S>, Refusal> {
+    ) -> Result<Outcome<S>, Refusal> {
         let host = upgrade.request().host().unwrap_or_default();
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
         //# If the server does not wish to accept this connection, it MUST return
@@ -207,41 +207,41 @@ impl<S> Answer<S> {
             let reason = "the application chose a subprotocol that was not offered";
             return Err(Refusal::new(Status::InternalServerError, reason));
         }
-        Ok(Answer::Switch {
+        Ok(Outcome::Switch {
             session,
             deflate,
             response,
         })
     }
 
-    fn to_http<H: Handler<Session = S>>(
+    fn of_http<H: Handler<Session = S>>(
         request: &RequestHead<'_>,
         peer_address: SocketAddr,
         environment: &mut Environment<H>,
-    ) -> Answer<S> {
+    ) -> Outcome<S> {
         let head_only = match request.method() {
             "GET" => false,
             "HEAD" => true,
             _ => {
                 let refusal = Refusal::new(Status::MethodNotAllowed, "only GET and HEAD");
-                return Answer::refuse(&refusal, false);
+                return Outcome::refuse(&refusal, false);
             }
         };
         if request.body_announced() {
             let reason = "a request with a body is not served here";
-            return Answer::refuse(&Refusal::new(Status::BadRequest, reason), head_only);
+            return Outcome::refuse(&Refusal::new(Status::BadRequest, reason), head_only);
         }
         let response = environment
             .ask(peer_address, |handler| handler.http(request))
             .unwrap_or_else(|panicked| internal_error(panicked).to_response());
-        Answer::Http {
+        Outcome::Http {
             response,
             head_only,
         }
     }
 
-    fn refuse(refusal: &Refusal, head_only: bool) -> Answer<S> {
-        Answer::Http {
+    fn refuse(refusal: &Refusal, head_only: bool) -> Outcome<S> {
+        Outcome::Http {
             response: refusal.to_response(),
             head_only,
         }

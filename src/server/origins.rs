@@ -1,4 +1,4 @@
-//! Which pages may connect: the `Origin` field against a list of patterns (RFC 6454,
+//! Which pages may connect: the `Origin` header field against a list of patterns (RFC 6454,
 //! RFC 6455 §4.2.2, §10.2).
 //!
 //! ```text
@@ -10,18 +10,18 @@
 //!
 //! An origin is a scheme, a host and a port (RFC 6454 §4). Scheme and host are compared
 //! without regard to case, the default port of `http` and `https` is the same as none,
-//! and IPv6 addresses are compared as numbers. A pattern that no browser's field can
-//! match is an error when it is parsed, not a page that is refused later.
+//! and IPv6 addresses are compared as numbers. A pattern that can match no browser's field
+//! is an error when it is parsed.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// Which values of the `Origin` field are let in (RFC 6455 §4.2.2, §10.2).
+/// Which values of the `Origin` header field are admitted (RFC 6455 §4.2.2, §10.2).
 ///
-/// A browser says which site a page is from, and cannot be made to lie. What is
-/// not a browser may send no `Origin`, and is let in under every policy: the
-/// field protects a browser's user, not the server.
+/// A browser always names the site that a page comes from; the page cannot change that. A client
+/// without `Origin` is no browser, and is admitted by every policy: the
+/// field protects the user of a browser, not the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Origins {
     /// Pages of any site.
@@ -53,7 +53,7 @@ impl Origins {
         Ok(Origins::SameHostAnd(patterns.collect::<Result<_, _>>()?))
     }
 
-    /// Whether a request for `host` from a page of `origin` is let in.
+    /// Whether a request for `host` from a page of `origin` is admitted.
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
     //# A connection attempt lacking this header field SHOULD NOT be interpreted
     //# as coming from a browser client.
@@ -93,28 +93,28 @@ enum Pattern {
     /// In lower case, the default port left out.
     Origin {
         scheme: String,
-        /// `host` is the parent of the hosts that are meant.
+        /// All subdomains of `host` match, and `host` does not.
         subdomains: bool,
         host: Host<String>,
         port: Option<u16>,
     },
 }
 
-/// What a browser writes into `Origin`, taken apart (RFC 6454 §6.2).
+/// The parts of the value that a browser sends in `Origin` (RFC 6454 §6.2).
 struct Origin<'a> {
     scheme: &'a str,
     host: Host<&'a str>,
     port: Option<u16>,
 }
 
-/// A name or an IPv4 address as it is written; an IPv6 address as a number.
+/// A name or an IPv4 address as text; an IPv6 address as a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Host<S> {
     Name(S),
     Ipv6(Ipv6Addr),
 }
 
-/// Why a text is no [`OriginPattern`].
+/// Why a text is not an [`OriginPattern`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidOrigin {

@@ -73,3 +73,63 @@ impl PendingWrites {
         owes_rooms || !self.connections.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::lag::LagPolicy;
+    use crate::server::rooms::Subscriptions;
+    use crate::websocket::Message;
+    use std::sync::Arc;
+
+    const DELAY: Duration = Duration::from_millis(20);
+
+    /// A room with a subscriber; what is published to it is to be written.
+    fn rooms() -> RoomTable {
+        let policy_of = Arc::new(|_: &str| LagPolicy::default());
+        let mut rooms = RoomTable::new(policy_of, Arc::default(), None);
+        let key = SocketKey::from_bits(0);
+        rooms.subscribe("hall", key, None, &mut Subscriptions::default());
+        rooms
+    }
+
+    fn publish(rooms: &mut RoomTable) {
+        rooms.append_local("hall", Message::Text("hello"), None);
+    }
+
+    #[test]
+    fn turn_owes_a_flush_while_a_queue_or_a_log_has_something_to_write() {
+        let (mut rooms, mut pending) = (rooms(), PendingWrites::default());
+        assert!(!pending.owes_flush(&rooms));
+        publish(&mut rooms);
+        assert!(pending.owes_flush(&rooms));
+        rooms.take_dirty();
+        assert!(!pending.owes_flush(&rooms));
+        pending.add(SocketKey::from_bits(0));
+        assert!(pending.owes_flush(&rooms));
+        let taken = pending.take();
+        assert!(!pending.owes_flush(&rooms));
+        // Something is queued while the queues are written.
+        pending.add(SocketKey::from_bits(1));
+        pending.reuse(taken);
+        assert_eq!(pending.take(), [SocketKey::from_bits(1)]);
+    }
+
+    #[test]
+    fn batch_is_written_when_its_delay_is_over_and_owes_no_flush_before() {
+        let (mut rooms, mut pending) = (rooms(), PendingWrites::default());
+        let at = Timestamp;
+        assert!(pending.batch_is_due(&rooms, at(0), Duration::ZERO));
+        assert!(!pending.batch_is_due(&rooms, at(0), DELAY));
+        assert_eq!(pending.batch_ends_at(), None);
+        publish(&mut rooms);
+        assert!(!pending.batch_is_due(&rooms, at(100), DELAY));
+        assert_eq!(pending.batch_ends_at(), Some(at(120)));
+        assert!(!pending.owes_flush(&rooms));
+        // A later message does not put it off.
+        publish(&mut rooms);
+        assert!(!pending.batch_is_due(&rooms, at(119), DELAY));
+        assert!(pending.batch_is_due(&rooms, at(120), DELAY));
+        assert_eq!(pending.batch_ends_at(), None);
+    }
+}

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The flag is shared by all workers. Each worker looks at it at the end of a turn; setting it does not wake a worker, a
-//! cross-worker message does. `worker.rs` does what the picture says.
+//! cross-worker message does. `worker.rs` takes these steps.
 
 use crate::time::Timestamp;
 use std::sync::Arc;

@@ -7,23 +7,23 @@
 //!   message ─────── fan_out.rs      publications of other workers
 //!   timer ───────── the connection's one deadline: handshake, silence, pong, Close, FIN
 //!   alarm ───────── a shutdown has taken too long; a flush is owed; messages are too old
-//!   woken ───────── a signal: all workers are told to stop
+//!   woken ───────── a signal: all workers are to stop
 //!   turn_ended ──── workers.rs: cross-worker messages out; flush.rs: everything that waits is written
 //! ```
 //!
-//! This file says which part gets which callback, and the order of a turn's end. A connection is borrowed in place, beside the
+//! This file decides which part gets which callback, and the order of a turn's end. A connection is borrowed in place, beside the
 //! environment that its methods need. There is no parsing here and no system call.
 
 use super::backpressure::PausedConnections;
 use super::config::Accept;
 use super::connection::{End, Received};
+use super::connections::{ConnectionState, Connections};
 use super::environment::Environment;
 use super::failure::Failure;
 use super::flush::Flusher;
 use super::handler::Handler;
 use super::opening::{Opening, Progress};
 use super::rooms::{SharedMessage, Subscription};
-use super::sessions::{Session, Sessions};
 use super::workers::CrossWorkerMessage;
 use crate::reactor::{self, AcceptedConnection, Application, Io, SocketKey};
 use crate::websocket::frame::CloseCode;
@@ -32,7 +32,7 @@ use std::time::Duration;
 
 /// One thread of the server.
 pub(super) struct Worker<H: Handler> {
-    sessions: Sessions<H::Session>,
+    connections: Connections<H::Session>,
     environment: Environment<H>,
     flusher: Flusher,
     paused: PausedConnections,
@@ -41,7 +41,7 @@ pub(super) struct Worker<H: Handler> {
 impl<H: Handler> Worker<H> {
     pub(super) fn new(environment: Environment<H>) -> Self {
         Worker {
-            sessions: Sessions::new(),
+            connections: Connections::new(),
             environment,
             flusher: Flusher::default(),
             paused: PausedConnections::default(),
@@ -75,65 +75,71 @@ impl<H: Handler> Application for Worker<H> {
 
     fn before_read(&mut self, io: &mut Io, key: SocketKey) {
         self.paused
-            .before_read(io, key, &mut self.sessions, &self.environment);
+            .before_read(io, key, &mut self.connections, &self.environment);
     }
 
     fn received(&mut self, io: &mut Io, key: SocketKey, bytes: &mut [u8]) {
-        match self.sessions.get_mut(key) {
-            Some(Session::Open(_)) => self.receive_frames(io, key, bytes),
-            Some(Session::Opening(_)) => self.receive_head(io, key, bytes),
-            Some(Session::Ending(ending)) => {
+        match self.connections.get_mut(key) {
+            Some(ConnectionState::Open(_)) => self.receive_frames(io, key, bytes),
+            Some(ConnectionState::Opening(_)) => self.receive_head(io, key, bytes),
+            Some(ConnectionState::Ending(ending)) => {
                 let fate = ending.discard(bytes.len());
-                self.sessions.apply(io, key, fate);
+                self.connections.apply(io, key, fate);
             }
             None => {}
         }
     }
 
     fn ended(&mut self, io: &mut Io, key: SocketKey, end: reactor::End) {
-        match (self.sessions.get_mut(key), end) {
-            (Some(Session::Open(_)), reactor::End::Failed(error)) => {
+        match (self.connections.get_mut(key), end) {
+            (Some(ConnectionState::Open(_)), reactor::End::Failed(error)) => {
                 self.end(io, key, End::Abandon(Failure::Transport(error)));
             }
             // The client may still be reading.
-            (Some(Session::Open(_)), reactor::End::Eof) => self.end(io, key, End::InputEnded),
-            (Some(Session::Ending(ending)), reactor::End::Eof) => {
+            (Some(ConnectionState::Open(_)), reactor::End::Eof) => {
+                self.end(io, key, End::InputEnded)
+            }
+            (Some(ConnectionState::Ending(ending)), reactor::End::Eof) => {
                 let close_timeout = self.environment.config.close_timeout;
                 let fate = ending.client_ended(io, key, close_timeout);
-                self.sessions.apply(io, key, fate);
+                self.connections.apply(io, key, fate);
             }
-            _ => self.sessions.close(io, key),
+            _ => self.connections.close(io, key),
         }
     }
 
     fn writable(&mut self, io: &mut Io, key: SocketKey) {
-        match self.sessions.get_mut(key) {
-            Some(Session::Open(connection)) => connection.writable(io, key, &mut self.environment),
-            Some(Session::Ending(ending)) => {
-                let fate = ending.write(io, key, self.environment.config.close_timeout);
-                self.sessions.apply(io, key, fate);
+        match self.connections.get_mut(key) {
+            Some(ConnectionState::Open(connection)) => {
+                connection.writable(io, key, &mut self.environment)
             }
-            Some(Session::Opening(_)) | None => {}
+            Some(ConnectionState::Ending(ending)) => {
+                let fate = ending.write(io, key, self.environment.config.close_timeout);
+                self.connections.apply(io, key, fate);
+            }
+            Some(ConnectionState::Opening(_)) | None => {}
         }
     }
 
     fn timer(&mut self, io: &mut Io, key: SocketKey) {
         let Worker {
-            sessions,
+            connections,
             environment,
             ..
         } = self;
-        match sessions.get_mut(key) {
-            Some(Session::Open(connection)) => {
+        match connections.get_mut(key) {
+            Some(ConnectionState::Open(connection)) => {
                 if let Err(end) = connection.deadline(io, key, environment) {
                     self.end(io, key, end);
                 }
             }
-            Some(Session::Opening(opening)) => match opening.timed_out(io, environment) {
-                Some(ending) => sessions.refuse(io, key, ending, environment.config.close_timeout),
-                None => sessions.close(io, key),
+            Some(ConnectionState::Opening(opening)) => match opening.timed_out(io, environment) {
+                Some(ending) => {
+                    connections.refuse(io, key, ending, environment.config.close_timeout)
+                }
+                None => connections.close(io, key),
             },
-            Some(Session::Ending(_)) | None => sessions.close(io, key),
+            Some(ConnectionState::Ending(_)) | None => connections.close(io, key),
         }
     }
 
@@ -176,17 +182,17 @@ impl<H: Handler> Application for Worker<H> {
         // Before all else, so that the other workers write while this one does.
         self.environment.fan_out.outbound.send();
         self.paused
-            .resume(io, &mut self.sessions, &self.environment);
+            .resume(io, &mut self.connections, &self.environment);
         let owes_flush = self
             .flusher
-            .flush(io, &mut self.sessions, &mut self.environment);
-        // Handlers that were told of skipped messages may have published, too.
+            .flush(io, &mut self.connections, &mut self.environment);
+        // `Handler::missed` may have published, too.
         let messages_wait = self.environment.fan_out.outbound.send();
-        if self.environment.shutdown.is_draining() && self.sessions.len() == 0 {
+        if self.environment.shutdown.is_draining() && self.connections.len() == 0 {
             io.stop();
         }
         self.environment.publish_metrics();
-        // No event tells when another worker has taken its messages.
+        // There is no event for "another worker has taken its messages".
         let retry = messages_wait || owes_flush || !self.paused.is_empty();
         let alarms = [
             self.environment.shutdown.ends_at(),
@@ -217,29 +223,29 @@ impl<H: Handler> Worker<H> {
         refused: bool,
     ) {
         let opening = Opening::new(io, key, peer_address, refused, &self.environment.config);
-        self.sessions.insert(key, opening);
+        self.connections.insert(key, opening);
     }
 
     fn receive_head(&mut self, io: &mut Io, key: SocketKey, bytes: &mut [u8]) {
         let Worker {
-            sessions,
+            connections,
             environment,
             ..
         } = self;
-        let Some(Session::Opening(opening)) = sessions.get_mut(key) else {
+        let Some(ConnectionState::Opening(opening)) = connections.get_mut(key) else {
             return;
         };
         match opening.receive(io, bytes, environment) {
             Progress::Waits => {}
             Progress::Ends(ending) => {
-                sessions.refuse(io, key, ending, environment.config.close_timeout);
+                connections.refuse(io, key, ending, environment.config.close_timeout);
             }
             Progress::Opens {
                 mut connection,
                 behind,
             } => {
                 let opened = connection.opened(io, key, environment);
-                sessions.open(key, connection);
+                connections.open(key, connection);
                 match opened {
                     Ok(()) => {
                         let frames_at = bytes.len() - behind;
@@ -257,7 +263,7 @@ impl<H: Handler> Worker<H> {
     /// Hands a read to its connection. The logs may have to be flushed in between, with no connection borrowed: that may end any
     /// of them.
     fn receive_frames(&mut self, io: &mut Io, key: SocketKey, mut input: &mut [u8]) {
-        while let Some(connection) = self.sessions.open_mut(key) {
+        while let Some(connection) = self.connections.open_mut(key) {
             match connection.receive(io, key, &mut input, &mut self.environment) {
                 Received::All => return,
                 Received::FlushFirst => self.flush_early(io),
@@ -267,19 +273,19 @@ impl<H: Handler> Worker<H> {
     }
 
     fn end(&mut self, io: &mut Io, key: SocketKey, end: End) {
-        self.sessions.end(io, key, end, &mut self.environment);
+        self.connections.end(io, key, end, &mut self.environment);
     }
 
     fn flush_early(&mut self, io: &mut Io) {
         self.flusher
-            .flush_early(io, &mut self.sessions, &mut self.environment);
+            .flush_early(io, &mut self.connections, &mut self.environment);
     }
 
     /// The subscription of the connection that does not get a message, if this worker has it.
     fn excepted(&mut self, message: &SharedMessage) -> Option<Subscription> {
         let fan_out = &self.environment.fan_out;
         let key = message.except()?.key_on(fan_out.worker())?;
-        let connection = self.sessions.open_mut(key)?;
+        let connection = self.connections.open_mut(key)?;
         fan_out
             .rooms
             .subscription_in(message.room(), connection.subscriptions())
@@ -291,7 +297,7 @@ impl<H: Handler> Worker<H> {
     /// Begins to stop, once: no new connections, Close 1001 to all.
     fn drain_if_requested(&mut self, io: &mut Io) {
         let Worker {
-            sessions,
+            connections,
             environment,
             ..
         } = self;
@@ -300,24 +306,24 @@ impl<H: Handler> Worker<H> {
             return;
         }
         io.stop_accepting();
-        for key in sessions.keys() {
-            match sessions.get_mut(key) {
-                Some(Session::Open(connection)) => {
+        for key in connections.keys() {
+            match connections.get_mut(key) {
+                Some(ConnectionState::Open(connection)) => {
                     let code = CloseCode::GOING_AWAY;
                     connection.begin_close(io, key, environment, code, STOPPING);
                 }
-                Some(Session::Opening(_)) => sessions.close(io, key),
-                Some(Session::Ending(_)) | None => {}
+                Some(ConnectionState::Opening(_)) => connections.close(io, key),
+                Some(ConnectionState::Ending(_)) | None => {}
             }
         }
     }
 
     /// The shutdown has taken too long: the remaining connections are closed without more.
     fn close_all(&mut self, io: &mut Io) {
-        for key in self.sessions.keys() {
-            match self.sessions.open_mut(key) {
+        for key in self.connections.keys() {
+            match self.connections.open_mut(key) {
                 Some(_) => self.end(io, key, End::Abandon(Failure::CloseTimeout)),
-                None => self.sessions.close(io, key),
+                None => self.connections.close(io, key),
             }
         }
         io.stop();

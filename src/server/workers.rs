@@ -1,4 +1,4 @@
-//! Messages between workers: who owns a room, queues to the other workers, and the limit on what is in flight.
+//! Messages between workers: the owner of a room, queues to the other workers, and the limit on bytes in flight.
 //!
 //! Each room has an owner: the worker that puts its messages in order. A message that is published on another worker goes
 //! to the owner first, and from there to every worker. All workers append in that order, so that all subscribers of a room

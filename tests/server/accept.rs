@@ -1,4 +1,4 @@
-//! One listener for all workers ([`Accept::Shared`]), as systems need it on which the kernel
+//! One listener for all workers ([`Accept::Shared`]), for systems whose kernel
 //! does not spread connections over several listeners.
 
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ fn shared(workers: usize) -> Config {
     }
 }
 
-/// How many of these WebSockets each worker serves.
+/// The number of these connections that each worker serves.
 fn clients_of_workers(workers: usize, clients: &mut [Client]) -> Vec<usize> {
     let mut counts = vec![0; workers];
     for client in clients {
@@ -81,7 +81,7 @@ fn connection_for_a_worker_whose_mailbox_is_full_is_served_by_the_first() {
     server.told_next(|told| *told == Told::AtTheGate);
     let mut second = Client::open(server.address);
     assert_eq!(second.worker(), 0);
-    // It waits in the mailbox, which it fills.
+    // It waits in the mailbox, which is full now.
     let waiting = Client::connect(server.address);
     let mut more = [(); 4].map(|()| Client::open(server.address));
     assert_eq!(clients_of_workers(2, &mut more), [4, 0]);
@@ -126,8 +126,8 @@ fn connection_that_was_handed_over_to_a_worker_that_stops_is_closed() {
     server.shutdown();
     drop(held);
     for (number, mut stream) in streams.into_iter().enumerate() {
-        // The first worker may be quick enough to answer. Every other one waits for the
-        // second, which stood still: it ends, or is reset because the request was not read.
+        // The first worker may be quick enough to respond. Every other connection waits for the
+        // second worker, which was blocked: it ends, or is reset because the request was not read.
         let _ = stream.write_all(GET.as_bytes());
         let mut answer = Vec::new();
         if let Err(error) = stream.read_to_end(&mut answer) {

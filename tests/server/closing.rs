@@ -1,5 +1,5 @@
-//! The end of a connection, from either side and in every way, and what the
-//! client and the application hear of it (RFC 6455 §5.5.1, §7).
+//! The end of a connection, from either side and in every way, as the
+//! client and the application see it (RFC 6455 §5.5.1, §7).
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -16,7 +16,7 @@ use yamabiko_testing::socket::{
 
 const TIGHT: Duration = Duration::from_millis(50);
 
-/// The next ending, without its connection's name.
+/// The next call of `closed`, without the connection's name.
 fn told_closed(server: &Running) -> (bool, u16, String, Option<String>) {
     match server.told_closed() {
         Told::Closed {
@@ -46,7 +46,7 @@ fn server_echoes_the_close_code_and_closes_tcp_first() {
             let mut client = Client::open(server.address);
             client.close(code, reason);
             assert_eq!(client.read_close(), (code, String::new()));
-            // Our own side is still open: it is the server that says FIN.
+            // The client has not sent FIN: the server has.
             client.expect_end();
             let heard = if code == 0 { 1005 } else { code };
             assert_eq!(told_closed(&server), (true, heard, reason.into(), None));
@@ -55,7 +55,7 @@ fn server_echoes_the_close_code_and_closes_tcp_first() {
 }
 
 #[test]
-fn server_closes_at_the_application_s_word() {
+fn server_closes_when_the_application_asks_for_it() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
         let mut client = Client::open(server.address);
@@ -69,7 +69,7 @@ fn server_closes_at_the_application_s_word() {
 }
 
 #[test]
-fn words_too_long_for_a_close_are_cut_between_two_characters() {
+fn reason_too_long_for_a_close_is_cut_between_two_characters() {
     let server = Running::start(config(1));
     let mut client = Client::open(server.address);
     client.text(&format!("/close 4000 x{}", "ö".repeat(100)));
@@ -78,7 +78,7 @@ fn words_too_long_for_a_close_are_cut_between_two_characters() {
 }
 
 #[test]
-fn a_code_that_only_clients_send_closes_all_the_same() {
+fn code_that_only_clients_may_send_is_sent_as_1011() {
     let server = Running::start(config(1));
     let mut client = Client::open(server.address);
     client.text("/close 1010 extensions");
@@ -88,7 +88,7 @@ fn a_code_that_only_clients_send_closes_all_the_same() {
 }
 
 #[test]
-fn what_the_client_says_after_the_server_s_close_is_not_handed_over() {
+fn messages_after_the_servers_close_are_not_given_to_the_application() {
     let server = Running::start(config(1));
     let mut client = Client::open(server.address);
     let mut bytes = frame(Opcode::Text, b"/close 4000 bye");
@@ -101,7 +101,7 @@ fn what_the_client_says_after_the_server_s_close_is_not_handed_over() {
 }
 
 #[test]
-fn what_was_said_before_a_close_goes_out_before_it_in_its_order() {
+fn messages_sent_before_a_close_are_written_before_it_in_their_order() {
     let server = Running::start(config(1));
     let mut client = Client::open(server.address);
     client.join("hall");
@@ -138,7 +138,7 @@ fn both_sides_may_close_at_once() {
 }
 
 #[test]
-fn the_application_is_told_1006_when_tcp_ends_without_a_close() {
+fn closed_reports_1006_when_tcp_ends_without_a_close() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
         drop(Client::open(server.address));
@@ -148,7 +148,7 @@ fn the_application_is_told_1006_when_tcp_ends_without_a_close() {
 }
 
 #[test]
-fn a_client_that_says_fin_after_its_message_still_gets_the_answer() {
+fn client_that_sends_fin_after_its_message_gets_the_reply() {
     let server = Running::start(config(1));
     let mut client = Client::open(server.address);
     client.text("is anybody there?");
@@ -158,7 +158,7 @@ fn a_client_that_says_fin_after_its_message_still_gets_the_answer() {
 }
 
 #[test]
-fn the_application_is_told_of_a_reset() {
+fn closed_reports_a_reset() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
         let client = Client::open(server.address);
@@ -170,7 +170,7 @@ fn the_application_is_told_of_a_reset() {
     });
 }
 
-/// Each with the code that it is answered with.
+/// Each with the code of the Close that follows.
 fn violations() -> [(u16, &'static str, &'static [u8]); 6] {
     [
         (1002, "§5.1", b"\x81\x05Hello"),
@@ -188,7 +188,7 @@ static FAILURES_LOGGED: AtomicUsize = AtomicUsize::new(0);
 //# the server MUST _Close the WebSocket Connection_, and SHOULD log the
 //# problem.
 #[test]
-fn a_broken_rule_is_told_to_the_client_the_application_and_the_log() {
+fn broken_rule_is_reported_to_client_application_and_on_failure() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             on_failure: Some(OnFailure::new(|address, failure| {
@@ -218,7 +218,7 @@ fn a_broken_rule_is_told_to_the_client_the_application_and_the_log() {
 //# as well as the TLS session, if applicable, discarding any trailing bytes
 //# that may have been received.
 #[test]
-fn no_reset_erases_a_close_that_megabytes_have_followed() {
+fn close_arrives_although_megabytes_of_input_follow() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
         for (code, rule, bytes) in violations() {
@@ -234,7 +234,7 @@ fn no_reset_erases_a_close_that_megabytes_have_followed() {
 }
 
 #[test]
-fn a_client_that_never_stops_sending_after_the_end_is_cut_off() {
+fn client_that_sends_without_end_after_the_close_is_disconnected() {
     let server = Running::start(config(1));
     let mut client = Client::open(server.address);
     client.send(b"\x81\x05Hello");
@@ -246,7 +246,7 @@ fn a_client_that_never_stops_sending_after_the_end_is_cut_off() {
 //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
 //# The server MUST close the underlying TCP connection immediately
 #[test]
-fn a_close_that_is_not_answered_ends_after_the_close_timeout() {
+fn unanswered_close_ends_the_connection_after_the_close_timeout() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             close_timeout: TIGHT,
@@ -263,7 +263,7 @@ fn a_close_that_is_not_answered_ends_after_the_close_timeout() {
     });
 }
 
-/// One ending for each opening, after it, and no other.
+/// One `closed` for each `opened`, after it, and no other.
 fn expect_each_closed_once(told: &[Told], connections: usize) {
     let mut open = BTreeSet::<ConnectionId>::new();
     let mut opened = 0;
@@ -282,7 +282,7 @@ fn expect_each_closed_once(told: &[Told], connections: usize) {
 }
 
 #[test]
-fn every_connection_that_opened_closes_once_however_it_ends() {
+fn closed_is_called_once_for_each_opened_connection_however_it_ends() {
     with_1_and_3_workers(|config| {
         let mut server = Running::start(Config {
             close_timeout: TIGHT,
@@ -312,7 +312,7 @@ fn every_connection_that_opened_closes_once_however_it_ends() {
 }
 
 #[test]
-fn shutdown_says_1001_to_everyone_and_returns_when_all_have_answered() {
+fn shutdown_sends_1001_to_all_and_returns_when_all_have_answered() {
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();
         let mut server = Running::start(config);
@@ -322,7 +322,7 @@ fn shutdown_says_1001_to_everyone_and_returns_when_all_have_answered() {
         for client in &mut clients {
             assert_eq!(client.read_close(), (1001, "the server is stopping".into()));
         }
-        // Every worker has stopped accepting before it said so.
+        // Every worker has stopped accepting before it sent the Close.
         TcpStream::connect(server.address).expect_err("nobody listens any more");
         server.shutdown();
         for client in &mut clients {
@@ -336,7 +336,7 @@ fn shutdown_says_1001_to_everyone_and_returns_when_all_have_answered() {
 }
 
 #[test]
-fn shutdown_does_not_wait_for_ever_for_a_client_that_never_answers() {
+fn shutdown_closes_a_client_that_never_answers_after_the_drain_timeout() {
     with_1_and_3_workers(|config| {
         let mut server = Running::start(Config {
             drain_timeout: TIGHT,
@@ -399,7 +399,7 @@ fn waker_shuts_every_worker_down() {
 }
 
 #[test]
-fn a_port_in_use_is_an_error_with_any_number_of_workers() {
+fn port_in_use_is_an_error_with_any_number_of_workers() {
     with_1_and_3_workers(|first| {
         let server = Running::start(first);
         with_1_and_3_workers(|second| {
@@ -419,7 +419,7 @@ fn a_port_in_use_is_an_error_with_any_number_of_workers() {
 }
 
 #[test]
-fn a_close_in_pieces_is_answered_like_a_whole_one() {
+fn close_in_pieces_is_answered_like_a_whole_one() {
     let server = Running::start(config(1));
     let mut client = Client::open(server.address);
     for byte in frame(Opcode::Close, b"\x03\xe8in pieces") {

@@ -1,5 +1,5 @@
-//! Everything that the server waits for has an end, and nothing else wakes it.
-//! Deadlines are short here, and checked by the order of events.
+//! Deadlines: every wait of the server ends, and nothing else wakes it.
+//! The deadlines are short here. The tests check the order of events.
 
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
@@ -24,10 +24,10 @@ fn with_handshake_timeout(config: Config) -> Config {
 }
 
 #[test]
-fn half_a_head_is_answered_with_408() {
+fn incomplete_head_is_answered_with_408() {
     with_1_and_3_workers(|config| {
         let server = Running::start(with_handshake_timeout(config));
-        // Without a byte before the timeout there is no answer; then again.
+        // Without a byte before the timeout there is no response; then again.
         let answer = in_time("an answer to half a head", || {
             let mut client = Client::connect(server.address);
             client.send(&upgrade("/", "")[..60]);
@@ -39,7 +39,7 @@ fn half_a_head_is_answered_with_408() {
 }
 
 #[test]
-fn a_client_that_says_nothing_is_closed_without_a_word() {
+fn client_that_sends_nothing_is_closed_without_a_response() {
     with_1_and_3_workers(|config| {
         let server = Running::start(with_handshake_timeout(config));
         Client::connect(server.address).expect_end();
@@ -47,14 +47,14 @@ fn a_client_that_says_nothing_is_closed_without_a_word() {
 }
 
 #[test]
-fn a_trickle_does_not_put_off_the_handshake_timeout() {
+fn bytes_that_trickle_in_do_not_extend_the_handshake_timeout() {
     let server = Running::start(with_handshake_timeout(config(1)));
     let answer = in_time("an answer to a trickle", || {
         let mut client = Client::connect(server.address);
         client.send("GET / HTTP/1.1\r\nHost: localhost\r\nX-Trickle: ");
         let pause = Some(Duration::from_millis(4));
         client.stream.set_read_timeout(pause).expect("a span");
-        // 8 KiB may be in a field: half a minute, if each byte began the time anew.
+        // A field may have 8 KiB: half a minute, if each byte extended the time.
         let answered = (0..8000).any(|_| {
             client.send("x");
             client.stream.peek(&mut [0]).is_ok()
@@ -70,11 +70,11 @@ fn a_trickle_does_not_put_off_the_handshake_timeout() {
 }
 
 #[test]
-fn the_handshake_timeout_is_over_with_the_handshake() {
+fn handshake_timeout_ends_with_the_handshake() {
     with_1_and_3_workers(|config| {
         let server = Running::start(with_handshake_timeout(config));
         let mut client = Client::open_in_time(server.address);
-        // One that came later has been through its timeout.
+        // The timeout of a later connection has passed.
         Client::connect(server.address).expect_end();
         client.text("still here");
         assert_eq!(client.read_text(), "still here");
@@ -94,7 +94,7 @@ fn pong(ping: &Frame) -> Vec<u8> {
 }
 
 #[test]
-fn a_silent_client_is_pinged_and_lives_as_long_as_it_answers() {
+fn silent_client_is_pinged_and_stays_open_while_it_answers() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             pong_timeout: AMPLE,
@@ -115,11 +115,11 @@ fn a_silent_client_is_pinged_and_lives_as_long_as_it_answers() {
     });
 }
 
-// A pong comes behind what the client was sending when the ping came. These tests send
-// none: that there is a second ping shows that something else has ended the wait for it.
+// A pong comes behind the message that the client was sending when the ping came. These tests send
+// no pong: a second ping shows that something else was a sign of life.
 
 #[test]
-fn each_piece_of_a_frame_proves_life_instead_of_the_pong() {
+fn each_piece_of_a_frame_extends_the_pong_deadline() {
     with_1_and_3_workers(|config| {
         let server = Running::start(with_ping_interval(config));
         let mut client = Client::open(server.address);
@@ -135,7 +135,7 @@ fn each_piece_of_a_frame_proves_life_instead_of_the_pong() {
 }
 
 #[test]
-fn each_message_proves_life_instead_of_the_pong() {
+fn each_message_extends_the_pong_deadline() {
     with_1_and_3_workers(|config| {
         let server = Running::start(with_ping_interval(config));
         let mut client = Client::open(server.address);
@@ -154,7 +154,7 @@ fn each_message_proves_life_instead_of_the_pong() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_ping_behind_bytes_that_a_slow_reader_takes_is_waited_for() {
+fn pong_deadline_begins_when_a_slow_reader_has_taken_the_bytes_before_the_ping() {
     let server = Running::start(Config {
         pong_timeout: Duration::from_secs(2),
         backlog_bytes_max: 3 << 20,
@@ -162,7 +162,7 @@ fn a_ping_behind_bytes_that_a_slow_reader_takes_is_waited_for() {
     });
     let mut slow = Client::open_narrow(server.address);
     slow.text("/flood 65536");
-    // Its ping lies behind 3 MiB. It takes twice the time to get there.
+    // The ping is behind 3 MiB. The client takes twice the pong timeout to get there.
     let mut pacer = Client::open(server.address);
     for _ in 0..35 {
         for _ in 0..3 {
@@ -181,7 +181,7 @@ fn a_ping_behind_bytes_that_a_slow_reader_takes_is_waited_for() {
 }
 
 #[test]
-fn the_pong_deadline_is_suspended_while_other_workers_are_waited_for() {
+fn pong_deadline_is_suspended_while_the_client_is_paused_for_other_workers() {
     let second = Duration::from_secs(1);
     let server = Running::start(Config {
         ping_interval: Some(second / 5),
@@ -197,12 +197,12 @@ fn the_pong_deadline_is_suspended_while_other_workers_are_waited_for() {
     for room in ["hall", "garden"] {
         publisher.text(&format!("/say-bytes 200 {room}"));
     }
-    // From here on it is not read: too much waits for the other worker.
+    // From here on it is not read: too many bytes wait for the other worker.
     let ping = publisher.read_frame();
     publisher.send(pong(&ping));
     publisher.text("not read yet");
-    // Those that connect after the ping have a later deadline, and it comes on this worker
-    // only: the other one stands still.
+    // Connections that open after the ping have a later deadline, and it comes on this worker
+    // only: the other one is blocked.
     let later: Vec<Client> = (0..32).map(|_| Client::connect(server.address)).collect();
     for client in &later {
         client.stream.set_nonblocking(true).expect("an open socket");
@@ -218,7 +218,7 @@ fn the_pong_deadline_is_suspended_while_other_workers_are_waited_for() {
     assert_eq!(echo, Some(Frame::text("not read yet")));
 }
 
-/// A client that this worker serves. None of its messages tells that.
+/// A client that this worker serves.
 fn client_of_worker(server: &Running, worker: usize) -> Client {
     for _ in 0..1000 {
         let client = Client::open(server.address);
@@ -232,9 +232,9 @@ fn client_of_worker(server: &Running, worker: usize) -> Client {
 }
 
 #[test]
-fn a_client_that_takes_nothing_of_what_waits_for_it_is_ended() {
+fn client_that_acknowledges_nothing_is_disconnected() {
     with_1_and_3_workers(|config| {
-        // With the first the kernel takes all of it; with the second a part waits here.
+        // The kernel takes all of the first; a part of the second waits in the write queue.
         for backlog_bytes_max in [1 << 20, 16 << 20] {
             let server = Running::start(Config {
                 backlog_bytes_max,
@@ -252,14 +252,14 @@ fn a_client_that_takes_nothing_of_what_waits_for_it_is_ended() {
 }
 
 #[test]
-fn the_application_is_told_of_a_lost_client_when_the_decision_falls() {
+fn closed_is_called_when_the_client_is_given_up() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             pong_timeout: TIGHT,
             close_timeout: AMPLE,
             ..with_ping_interval(config)
         });
-        // It reads nothing, and never answers the Close.
+        // The client reads nothing, and never answers the Close.
         let _lost = Client::open(server.address);
         match server.told_closed() {
             Told::Closed { failure, .. } => {
@@ -271,7 +271,7 @@ fn the_application_is_told_of_a_lost_client_when_the_decision_falls() {
 }
 
 #[test]
-fn the_application_is_told_of_a_pong_that_did_not_come() {
+fn closed_reports_a_missing_pong() {
     with_1_and_3_workers(|config| {
         let silent_to_pings = Config {
             pong_timeout: TIGHT,
@@ -287,7 +287,7 @@ fn the_application_is_told_of_a_pong_that_did_not_come() {
             other => panic!("{other:?}"),
         };
         let failure = "no pong came in time".to_owned();
-        // One that is gone altogether, and one that still answers the Close.
+        // A client that is gone, and one that answers the Close.
         let server = Running::start(Config {
             close_timeout: TIGHT,
             ..silent_to_pings.clone()
@@ -307,7 +307,7 @@ fn the_application_is_told_of_a_pong_that_did_not_come() {
 }
 
 #[test]
-fn a_client_that_does_not_say_fin_after_the_end_is_let_go() {
+fn client_that_sends_no_fin_after_the_end_is_closed() {
     let server = Running::start(Config {
         close_timeout: TIGHT,
         ..config(1)
@@ -316,7 +316,7 @@ fn a_client_that_does_not_say_fin_after_the_end_is_let_go() {
     client.close(1000, "");
     client.read_close();
     client.expect_end();
-    // A closed socket answers with a reset, an open one takes what comes.
+    // A closed socket answers with a reset, an open one takes all bytes.
     let mut refused = None;
     eventually("a reset", PATIENCE, || {
         refused = client.stream.write_all(b"x").err();
@@ -329,14 +329,14 @@ fn a_client_that_does_not_say_fin_after_the_end_is_let_go() {
 }
 
 #[test]
-fn a_client_that_does_not_take_its_page_is_let_go() {
+fn client_that_does_not_take_its_response_is_closed() {
     let server = Running::start(Config {
         close_timeout: TIGHT,
         ..config(1)
     });
     let mut client = Client::connect_narrow(server.address);
     client.send("GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    // One that has asked later has been through its timeout; and again.
+    // The timeout of a later request has passed; and again.
     for _ in 0..2 {
         let mut other = Client::open(server.address);
         other.text("/close 4000 bye");
@@ -355,8 +355,8 @@ fn a_client_that_does_not_take_its_page_is_let_go() {
 mod idle {
     use super::*;
 
-    /// How often the kernel has put this thread to sleep or interrupted it: a
-    /// thread that makes no turn stands still in both.
+    /// How often the kernel has put this thread to sleep or interrupted it: neither
+    /// changes while the thread makes no turn.
     fn switches(thread: &str) -> u64 {
         let status = std::fs::read_to_string(format!("{thread}/status"));
         let status = status.expect("the thread runs");
@@ -367,7 +367,7 @@ mod idle {
         counts.sum()
     }
 
-    /// The workers' threads, each asked through a client of its own.
+    /// The workers' threads, each found through a client of its own.
     fn threads(clients: &mut [Vec<Client>]) -> Vec<String> {
         let ask = |client: &mut Client| {
             client.text("/thread");
@@ -380,7 +380,7 @@ mod idle {
     }
 
     #[test]
-    fn an_idle_server_makes_no_turns_and_sends_no_pings_unless_told_to() {
+    fn idle_server_makes_no_turns_and_sends_pings_only_if_configured() {
         with_1_and_3_workers(|config| {
             for ping_interval in [None, Some(AMPLE)] {
                 let workers = config.workers.get();
@@ -391,13 +391,13 @@ mod idle {
                 let mut clients = server.clients_of_each_worker(workers, 2);
                 let threads = threads(&mut clients);
                 let count = || threads.iter().map(|thread| switches(thread)).sum::<u64>();
-                // The last turn may still be on its way to sleep.
+                // The last turn may not have ended yet.
                 let mut before = 0;
                 eventually("all workers sleep", PATIENCE, || {
                     before = count();
                     threads.iter().all(|thread| is_asleep(thread)) && before == count()
                 });
-                // Time for any tick that there might be.
+                // Time for a periodic wake-up, if there were one.
                 clients[0][0].expect_silence(Duration::from_millis(150));
                 assert_eq!(count(), before, "a worker has woken");
             }

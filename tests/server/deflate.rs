@@ -1,5 +1,5 @@
-//! permessage-deflate in the server (RFC 7692): rooms whose members take
-//! compression and rooms whose members do not, and both in one.
+//! permessage-deflate in the server (RFC 7692): rooms with compressed subscribers,
+//! without them, and with both.
 
 use std::collections::{BTreeMap, HashMap};
 use std::thread;
@@ -15,7 +15,7 @@ use yamabiko_testing::socket::{
     with_1_and_3_workers,
 };
 
-/// What browsers offer.
+/// The offer of browsers.
 const BROWSER: &str = "permessage-deflate; client_max_window_bits";
 
 fn compressing(config: Config) -> Config {
@@ -39,7 +39,7 @@ fn member(server: &Running, room: &str, extension: &str) -> Client {
     member
 }
 
-/// A member that takes compression on each worker.
+/// A subscriber with compression on each worker.
 fn member_of_each_worker(server: &Running, workers: usize, room: &str) -> Vec<Client> {
     let mut members = BTreeMap::new();
     for _ in 0..1000 {
@@ -55,7 +55,7 @@ fn member_of_each_worker(server: &Running, workers: usize, room: &str) -> Vec<Cl
     members
 }
 
-/// Text that shrinks, as long as asked for, and no two alike.
+/// Text of this length that can be compressed, different for each seed.
 fn prose(seed: usize, bytes: usize) -> String {
     let mut text = String::new();
     for number in 0.. {
@@ -68,7 +68,7 @@ fn prose(seed: usize, bytes: usize) -> String {
     text
 }
 
-/// Bytes that look like chance.
+/// Bytes that look random.
 fn noise(seed: u64, bytes: usize) -> Vec<u8> {
     let mut state = seed | 1;
     let next = || {
@@ -80,8 +80,8 @@ fn noise(seed: u64, bytes: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(bytes).collect()
 }
 
-/// Letters of which each is worth four bits: this much does not shrink to less than
-/// half of it.
+/// Letters of four bits of information each: the text cannot be compressed to less than
+/// half of its length.
 fn hexadecimal(seed: u64, bytes: usize) -> String {
     let digit = |byte: u8| char::from(b"0123456789abcdef"[usize::from(byte >> 4)]);
     noise(seed, bytes).into_iter().map(digit).collect()
@@ -110,14 +110,14 @@ fn metrics_when(server: &Running, what: &str, wanted: impl Fn(&Metrics) -> bool)
     metrics
 }
 
-/// The server's numbers when it has compressed so many frames, or more.
+/// The metrics when the server has compressed this many frames, or more.
 fn when_compressed(server: &Running, frames: u64) -> Metrics {
     let what = format!("{frames} frames are compressed");
     metrics_when(server, &what, |metrics| metrics.compressed >= frames)
 }
 
 #[test]
-fn a_server_offers_nothing_by_itself_and_agrees_to_nothing_unless_told_to() {
+fn server_agrees_to_compression_only_if_it_is_offered_and_configured() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config.clone());
         assert_eq!(offering(&server, BROWSER).extension, None);
@@ -129,7 +129,7 @@ fn a_server_offers_nothing_by_itself_and_agrees_to_nothing_unless_told_to() {
 }
 
 #[test]
-fn the_server_never_refers_to_earlier_messages_and_always_says_so() {
+fn server_never_refers_to_earlier_messages_and_always_negotiates_that() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             deflate: Some(DeflateConfig {
@@ -149,7 +149,7 @@ fn the_server_never_refers_to_earlier_messages_and_always_says_so() {
         let mut client = offering(&server, "permessage-deflate");
         let answer = "permessage-deflate; server_no_context_takeover";
         assert_eq!(client.extension.as_deref(), Some(answer));
-        // The same words twice, which a context would make shorter.
+        // The same text twice, which context takeover would make shorter.
         let text = prose(1, 300);
         client.text(&text);
         client.text(&text);
@@ -160,7 +160,7 @@ fn the_server_never_refers_to_earlier_messages_and_always_says_so() {
     });
 }
 
-/// Every kind of member that a room can have: what it offers, and its window.
+/// Every kind of subscriber that a room can have: its offer, and its window.
 fn kinds_of_members() -> Vec<(String, usize)> {
     let mut kinds: Vec<_> = (8..=15)
         .map(|bits| (with_window(bits), 1 << bits))
@@ -171,13 +171,13 @@ fn kinds_of_members() -> Vec<(String, usize)> {
     kinds
 }
 
-/// Lengths about each bound: the threshold, the windows, what logs share.
+/// Lengths near each limit: the threshold, the windows, the least length that logs share.
 const LENGTHS: [usize; 12] = [
     20, 63, 64, 256, 257, 512, 513, 1_000, 5_000, 30_000, 70_000, 150_000,
 ];
 
 #[test]
-fn members_of_every_kind_hear_one_conversation_in_one_order() {
+fn subscribers_of_every_encoding_receive_one_sequence() {
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();
         let server = Running::start(compressing(config));
@@ -211,7 +211,7 @@ fn members_of_every_kind_hear_one_conversation_in_one_order() {
 }
 
 fn expect_one_conversation(members: &[(Client, usize)], frames: &[Vec<Frame>]) {
-    // The slow inflater sees each frame once for each window that it is for.
+    // The slow inflater reads each frame once for each window.
     let mut known: HashMap<(Vec<u8>, usize), String> = HashMap::new();
     let mut first: Option<Vec<String>> = None;
     for ((member, window_bytes), frames) in members.iter().zip(frames) {
@@ -223,7 +223,7 @@ fn expect_one_conversation(members: &[(Client, usize)], frames: &[Vec<Frame>]) {
                 text.or_insert_with(|| text_of(frame, *window_bytes))
                     .clone(),
             );
-            // Seven octets are for the numbers in front.
+            // Seven bytes are for the numbers in front.
             let is_long = frames.iter().any(|frame| frame.compressed);
             assert_eq!(is_long, *window_bytes > 256, "{:?}", member.extension);
         }
@@ -248,7 +248,7 @@ fn expect_each_publishers_order(frames: &[Frame], publishers: usize) {
 }
 
 #[test]
-fn a_message_is_compressed_once_for_all_members_on_all_workers() {
+fn message_is_compressed_once_for_all_subscribers_on_all_workers() {
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();
         let server = Running::start(compressing(config));
@@ -267,7 +267,7 @@ fn a_message_is_compressed_once_for_all_members_on_all_workers() {
             from += text.len() as u64;
             to += (frames[0].payload.len() + header_bytes) as u64;
         }
-        // Each worker shows its numbers at the end of its turn.
+        // Each worker publishes its metrics at the end of its turn.
         let deliveries = 50 * members.len() as u64;
         let metrics = metrics_when(&server, "all deliveries are shown", |metrics| {
             metrics.deliveries >= deliveries && metrics.compressed >= 50
@@ -300,7 +300,7 @@ fn small_windows_share_one_more_frame_and_short_messages_need_none() {
 }
 
 #[test]
-fn nothing_is_compressed_that_nobody_takes() {
+fn message_is_not_compressed_if_no_subscriber_takes_compression() {
     with_1_and_3_workers(|config| {
         let server = Running::start(compressing(config));
         let mut plain = server.members(3, "hall");
@@ -318,7 +318,7 @@ fn nothing_is_compressed_that_nobody_takes() {
 }
 
 #[test]
-fn what_is_too_short_or_does_not_shrink_goes_as_it_is() {
+fn message_that_is_too_short_or_does_not_shrink_is_sent_uncompressed() {
     with_1_and_3_workers(|config| {
         let threshold_bytes = 200;
         let server = Running::start(Config {
@@ -331,7 +331,7 @@ fn what_is_too_short_or_does_not_shrink_goes_as_it_is() {
         let mut listener = member(&server, "hall", BROWSER);
         let long = "a".repeat(threshold_bytes);
         let short = &long[1..];
-        // To a room, from outside, and to one client alone.
+        // To a room, by a publisher, and to one client alone.
         listener.text(&format!("/say hall {short}"));
         assert_eq!(listener.read_frame(), Frame::text(short));
         let published = server.publisher.publish("hall", Message::Text(short));
@@ -363,7 +363,7 @@ fn what_is_too_short_or_does_not_shrink_goes_as_it_is() {
 }
 
 #[test]
-fn a_direct_message_is_compressed_for_the_very_window() {
+fn direct_message_is_compressed_for_the_window_that_was_agreed_on() {
     with_1_and_3_workers(|config| {
         let server = Running::start(compressing(config));
         for bits in 8..=15 {
@@ -398,7 +398,7 @@ fn excepted_subscriber_receives_nothing_and_all_others_do_in_every_encoding() {
             member(&server, "hall", &with_window(10)),
             member(&server, "hall", &with_window(11)),
         ];
-        // By reference, too, with several workers.
+        // Long enough to be shared by reference between workers, too.
         for bytes in [300, 1000, 100_000] {
             for sender in 0..members.len() {
                 let text = hexadecimal(sender as u64, bytes);
@@ -410,7 +410,7 @@ fn excepted_subscriber_receives_nothing_and_all_others_do_in_every_encoding() {
                 }
             }
         }
-        // And nothing else was on the way to anyone.
+        // And nothing else was sent to any of them.
         members[0].text("/say hall the end");
         for member in &mut members {
             assert_eq!(member.read_text(), "the end");
@@ -419,8 +419,8 @@ fn excepted_subscriber_receives_nothing_and_all_others_do_in_every_encoding() {
 }
 
 #[test]
-fn a_room_lives_on_while_any_lane_has_a_member() {
-    // With several workers, who joins may also hear what is on its way.
+fn room_exists_while_any_encoding_has_a_subscriber() {
+    // With several workers, a new subscriber may also receive messages in flight.
     let server = Running::start(compressing(socket::config(1)));
     let mut plain = Client::open(server.address);
     let mut compressed = offering(&server, BROWSER);
@@ -441,7 +441,7 @@ fn a_room_lives_on_while_any_lane_has_a_member() {
         assert_eq!(compressed.read_frame(), Frame::text("left"));
         publisher.text(&format!("/say hall {text}"));
         assert_eq!(plain.read_text(), text);
-        // Twice in one room is once.
+        // To join twice has no effect.
         plain.join("hall");
         publisher.text("/say hall once");
         assert_eq!(plain.read_text(), "once");
@@ -450,14 +450,14 @@ fn a_room_lives_on_while_any_lane_has_a_member() {
     }
 }
 
-/// A member whose kernel keeps little for it, that takes compression.
+/// A subscriber with compression whose kernel buffers are small.
 fn slow_member(server: &Running, room: &str, extension: &str) -> Client {
     let mut slow = Client::connect_narrow(server.address).offering(extension);
     slow.join(room);
     slow
 }
 
-/// Publishes, in step with a reader, until the server has had to act on another one
+/// Publishes at the speed of a reader until the server has acted on a subscriber
 /// that does not read. Returns the frames.
 fn publish_until(
     server: &Running,
@@ -484,8 +484,8 @@ fn number_missed(frame: &Frame) -> Option<u64> {
     rest.split(' ').next()?.parse().ok()
 }
 
-/// What a slow member gets until all is accounted for: whole frames of those that
-/// were published, in their order, and how many it missed.
+/// Reads the frames of a slow subscriber until their number and that of the missed ones is the number of
+/// published frames; all are whole and in their order.
 fn read_account(slow: &mut Client, published: &[Frame]) -> (usize, u64) {
     let (mut whole, mut missed, mut next) = (0, 0, 0);
     while whole as u64 + missed < published.len() as u64 {
@@ -502,7 +502,7 @@ fn read_account(slow: &mut Client, published: &[Frame]) -> (usize, u64) {
 }
 
 #[test]
-fn a_slow_reader_of_compressed_messages_skips() {
+fn slow_subscriber_of_compressed_messages_skips() {
     with_1_and_3_workers(|config| {
         let server = Running::start(compressing(config));
         let mut slow = slow_member(&server, "skip", BROWSER);
@@ -521,7 +521,7 @@ fn a_slow_reader_of_compressed_messages_skips() {
 }
 
 #[test]
-fn a_slow_reader_of_compressed_messages_gets_the_latest() {
+fn slow_subscriber_of_compressed_messages_gets_the_latest() {
     with_1_and_3_workers(|config| {
         let server = Running::start(compressing(config));
         let mut slow = slow_member(&server, "latest", BROWSER);
@@ -536,10 +536,10 @@ fn a_slow_reader_of_compressed_messages_gets_the_latest() {
 }
 
 #[test]
-fn a_slow_reader_of_compressed_messages_is_closed_by_its_own_bytes() {
+fn slow_subscriber_is_closed_by_the_bytes_of_its_own_encoding() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
-            // Less than two messages as they were published, more as they are sent.
+            // Less than two uncompressed messages, more than two compressed ones.
             lag_policy: LagPolicy {
                 bytes_max: 400_000,
                 age_max: None,
@@ -564,7 +564,7 @@ fn a_slow_reader_of_compressed_messages_is_closed_by_its_own_bytes() {
         assert_eq!(close.payload[..2], 1013u16.to_be_bytes());
         let words = String::from_utf8_lossy(&close.payload[2..]);
         let behind = words.split(' ').find_map(|word| word.parse().ok());
-        // One message over the bound, as it is on the wire.
+        // One message over the limit, in its compressed length.
         let on_the_wire = published[0].payload.len() as u64 * 11 / 10;
         let behind: u64 = behind.expect("how far it was behind");
         assert!(
@@ -654,7 +654,7 @@ impl Compressing {
 }
 
 #[test]
-fn clients_may_refer_to_earlier_messages_if_the_server_lets_them() {
+fn clients_may_take_their_context_over_if_the_server_allows_it() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             deflate: Some(DeflateConfig {
@@ -687,7 +687,7 @@ fn clients_may_refer_to_earlier_messages_if_the_server_lets_them() {
 }
 
 #[test]
-fn a_message_that_inflates_to_the_limit_passes_and_one_octet_more_is_1009() {
+fn message_that_inflates_to_the_limit_passes_and_one_byte_more_is_1009() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             limits: Limits {
@@ -718,7 +718,7 @@ fn a_message_that_inflates_to_the_limit_passes_and_one_octet_more_is_1009() {
 }
 
 #[test]
-fn compressed_data_that_makes_no_sense_ends_its_connection_alone() {
+fn invalid_compressed_data_ends_only_its_connection() {
     with_1_and_3_workers(|config| {
         let server = Running::start(compressing(config));
         let mut witness = offering(&server, BROWSER);
@@ -729,7 +729,7 @@ fn compressed_data_that_makes_no_sense_ends_its_connection_alone() {
         client.send(&bytes);
         assert_eq!(client.read_close().0, 1007);
         client.expect_end();
-        // Where nothing was agreed on, RSV1 is an error whatever follows.
+        // Without an agreement, RSV1 is an error.
         let mut plain = Client::open(server.address);
         plain.send(&bytes);
         assert_eq!(plain.read_close().0, 1002);

@@ -8,7 +8,7 @@ use yamabiko_testing::socket::{
     self, Answer, Client, Running, Told, frame, upgrade, with_1_and_3_workers,
 };
 
-/// The answer to a handshake for `path` with further field lines.
+/// The response to a handshake for `path` with further field lines.
 fn refusal(address: SocketAddr, path: &str, fields: &str) -> Answer {
     let mut client = Client::connect(address);
     client.send(upgrade(path, fields));
@@ -90,7 +90,7 @@ fn server_reads_a_head_in_two_halves_with_frames_behind_the_second() {
 }
 
 #[test]
-fn the_head_of_the_answer_comes_before_what_is_said_when_the_connection_opens() {
+fn response_101_is_written_before_messages_sent_from_opened() {
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();
         let server = Running::start(config);
@@ -98,7 +98,7 @@ fn the_head_of_the_answer_comes_before_what_is_said_when_the_connection_opens() 
         assert_eq!(client.read_text(), "welcome");
         assert_eq!(client.read_text(), "someone has come");
 
-        // Also when the client's first packet is its last.
+        // Also if the client's first packet is its last.
         let mut client = Client::connect(server.address);
         let mut bytes = upgrade("/announced/hall", "").into_bytes();
         bytes.extend_from_slice(&frame(Opcode::Close, &1000u16.to_be_bytes()));
@@ -109,7 +109,7 @@ fn the_head_of_the_answer_comes_before_what_is_said_when_the_connection_opens() 
             assert_eq!(client.read_text(), "someone has come");
             assert_eq!(client.read_close().0, 1000);
         } else {
-            // On another worker the room may hear of it only afterwards.
+            // A room with its owner on another worker may get the message only afterwards.
             assert_eq!(client.read_until_close().0, 1000);
         }
         client.expect_end();
@@ -129,7 +129,7 @@ fn the_head_of_the_answer_comes_before_what_is_said_when_the_connection_opens() 
 //# for certain sites SHOULD verify the |Origin| field is an origin they
 //# expect.
 #[test]
-fn server_lets_in_pages_of_its_own_host_only() {
+fn server_admits_only_pages_of_its_own_host() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
         for origin in ["http://localhost", "https://LOCALHOST"] {
@@ -146,13 +146,13 @@ fn server_lets_in_pages_of_its_own_host_only() {
 //# A connection attempt lacking this header field SHOULD NOT be interpreted
 //# as coming from a browser client.
 #[test]
-fn server_does_not_ask_for_the_origin_of_what_is_no_browser() {
+fn server_admits_clients_without_an_origin() {
     let server = Running::start(socket::config(1));
     acceptance(server.address, "/", "");
 }
 
 #[test]
-fn server_lets_in_pages_of_listed_origins() {
+fn server_admits_pages_of_listed_origins() {
     let server = Running::start(Config {
         origins: Origins::same_host_and(["https://app.example"]).expect("an origin"),
         ..socket::config(1)
@@ -165,7 +165,7 @@ fn server_lets_in_pages_of_listed_origins() {
 }
 
 #[test]
-fn server_lets_in_pages_of_any_origin_if_told_so() {
+fn server_admits_pages_of_any_origin_if_configured() {
     let server = Running::start(Config {
         origins: Origins::Any,
         ..socket::config(1)
@@ -176,7 +176,7 @@ fn server_lets_in_pages_of_any_origin_if_told_so() {
 }
 
 #[test]
-fn the_application_chooses_among_the_subprotocols_offered() {
+fn application_chooses_among_the_offered_subprotocols() {
     let server = Running::start(socket::config(1));
     let offer = "Sec-WebSocket-Protocol: chat, superchat\r\n";
     let head = acceptance(server.address, "/subprotocols", offer);
@@ -202,7 +202,7 @@ fn server_answers_500_if_the_application_chooses_a_subprotocol_not_offered() {
 }
 
 #[test]
-fn the_application_is_not_told_of_connections_that_never_opened() {
+fn handler_is_not_called_for_connections_that_never_opened() {
     with_1_and_3_workers(|config| {
         let mut server = Running::start(config);
         refusal(server.address, "/unoffered", "");

@@ -1,11 +1,11 @@
-//! Plain HTTP on the WebSocket port: pages, refusals, and answers that arrive
-//! whole whatever the client does meanwhile (RFC 6455 §4.2.2, §7.1.1, §10.7).
+//! Plain HTTP on the WebSocket port: pages, refusals, and responses that arrive
+//! whole, whatever the client does meanwhile (RFC 6455 §4.2.2, §7.1.1, §10.7).
 
 use std::net::SocketAddr;
 use yamabiko::server::{Config, HeadLimits};
 use yamabiko_testing::socket::{self, Answer, Client, GET, Running, upgrade, with_1_and_3_workers};
 
-/// Sends a request and reads the answer to the end of the stream.
+/// Sends a request and reads the response to the end of the stream.
 fn ask(address: SocketAddr, request: &str) -> Answer {
     let mut client = Client::connect(address);
     client.send(request);
@@ -62,14 +62,14 @@ fn server_answers_404_where_the_application_has_no_such_service() {
 }
 
 #[test]
-fn server_names_the_methods_it_allows_to_one_that_uses_another() {
+fn server_names_the_allowed_methods_in_a_405() {
     let server = Running::start(socket::config(1));
     for method in ["POST", "PUT", "DELETE", "PATCH", "BREW"] {
         let answer = ask(server.address, &request(method, "/page", ""));
         assert_eq!(answer.status, 405, "{method}");
         assert_eq!(answer.field("Allow"), Some("GET, HEAD"), "{method}");
     }
-    // The upgrade makes no difference to what the resource allows.
+    // An Upgrade field does not change the methods that the resource allows.
     let answer = ask(server.address, &upgrade("/", "").replace("GET", "POST"));
     assert_eq!(answer.status, 405);
     assert_eq!(answer.field("Allow"), Some("GET, HEAD"));
@@ -110,7 +110,7 @@ fn server_ignores_the_upgrade_field_of_an_http_1_0_request() {
     }
 }
 
-/// Seconds since 1970, by a reader of the date that is not the writer's.
+/// Seconds since 1970, by a parser that is independent of the writer.
 fn unix_seconds(imf_fixdate: &str) -> u64 {
     let (weekday, rest) = imf_fixdate.split_once(", ").expect("a day of the week");
     let words: Vec<&str> = rest.split([' ', ':']).collect();
@@ -139,7 +139,7 @@ fn unix_seconds(imf_fixdate: &str) -> u64 {
 // RFC 9110 §6.6.1: an origin server with a clock must send Date in all responses of
 // the classes 2xx, 3xx and 4xx; a 101 needs none.
 #[test]
-fn every_answer_but_101_carries_the_date() {
+fn every_response_but_101_has_a_date() {
     let server = Running::start(socket::config(1));
     let now = || {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -158,7 +158,7 @@ fn every_answer_but_101_carries_the_date() {
 }
 
 #[test]
-fn a_date_of_the_application_is_sent_instead_of_the_servers() {
+fn date_of_the_application_replaces_the_servers() {
     let server = Running::start(socket::config(1));
     let answer = ask(server.address, &request("GET", "/dated", ""));
     let dates = answer.head.matches("Date: ").count();
@@ -177,7 +177,7 @@ fn server_refuses_a_body_and_never_reads_it_as_frames() {
             for announced in ["Content-Length: 7\r\n", "Transfer-Encoding: chunked\r\n"] {
                 let mut bytes = request(method, "/page", announced);
                 bytes.push_str(unmasked_frame);
-                // The body is the answer's, and no Close frame comes after it.
+                // The body is that of the response, and no Close frame follows.
                 assert_eq!(ask(server.address, &bytes).status, status, "{bytes}");
             }
         }
@@ -208,7 +208,7 @@ fn server_answers_the_first_request_only() {
     assert_eq!(ask(server.address, &junk).body, b"a page\n");
 }
 
-/// Each with the status that it is refused with.
+/// Each with the status of its refusal.
 fn bad_requests() -> Vec<(u16, String)> {
     let another_version = upgrade("/", "").replace("Version: 13", "Version: 12");
     let short_key = upgrade("/", "").replace("dGhlIHNhbXBsZSBub25jZQ==", "dGhl");
@@ -239,7 +239,7 @@ fn bad_requests() -> Vec<(u16, String)> {
 //# as well as the TLS session, if applicable, discarding any trailing bytes
 //# that may have been received.
 #[test]
-fn server_lets_no_reset_erase_a_refusal_while_the_client_keeps_sending() {
+fn refusal_arrives_although_the_client_keeps_sending() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
         for (status, request) in bad_requests() {
@@ -254,7 +254,7 @@ fn server_lets_no_reset_erase_a_refusal_while_the_client_keeps_sending() {
 }
 
 #[test]
-fn server_lets_no_reset_erase_a_refusal_that_megabytes_follow() {
+fn refusal_arrives_although_megabytes_of_input_follow() {
     let server = Running::start(socket::config(1));
     let mut client = Client::connect(server.address);
     client.send("nonsense\r\n\r\n");
@@ -272,7 +272,7 @@ fn server_sends_a_page_larger_than_the_socket_takes_at_once() {
 }
 
 #[test]
-fn server_sends_all_of_a_page_to_a_client_that_says_fin_after_its_request() {
+fn server_sends_the_whole_page_to_a_client_that_sends_fin_after_its_request() {
     let server = Running::start(socket::config(1));
     let mut client = Client::connect(server.address);
     client.send(request("GET", "/large", ""));
@@ -282,7 +282,7 @@ fn server_sends_all_of_a_page_to_a_client_that_says_fin_after_its_request() {
     assert_eq!(answer.status, 200);
 }
 
-/// A request whose head has exactly so many bytes.
+/// A request whose head has exactly this many bytes.
 fn head_of(bytes: usize) -> String {
     let fields = "X-A: a\r\nX-Pad: ";
     let rest = bytes - request("GET", "/page", fields).len() - "\r\n".len();
@@ -290,7 +290,7 @@ fn head_of(bytes: usize) -> String {
 }
 
 #[test]
-fn server_accepts_a_head_at_its_bound_and_refuses_one_past_it() {
+fn server_accepts_a_head_at_the_limit_and_refuses_one_past_it() {
     let limits = HeadLimits {
         head_bytes_max: 400,
         request_line_bytes_max: 40,

@@ -1,4 +1,4 @@
-//! Messages of all sizes and in all pieces, and every bound: at it and one past
+//! Messages of all sizes and in all pieces, and every limit: at it and one past
 //! it (RFC 6455 §5.4, §5.5, §10.4).
 
 use std::io::Write;
@@ -30,7 +30,7 @@ fn text_of(size: usize) -> String {
 }
 
 #[test]
-fn messages_of_all_sizes_come_back_as_they_were() {
+fn messages_of_all_sizes_are_echoed_unchanged() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
         let mut client = Client::open(server.address);
@@ -46,7 +46,7 @@ fn messages_of_all_sizes_come_back_as_they_were() {
 }
 
 #[test]
-fn fragmented_messages_come_back_whole_with_pings_answered_between() {
+fn fragmented_messages_are_echoed_whole_and_pings_between_are_answered() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
         let mut client = Client::open(server.address);
@@ -99,7 +99,7 @@ fn messages_and_control_frames_in_one_packet_are_answered_in_order() {
 }
 
 #[test]
-fn pings_of_up_to_125_bytes_get_their_own_words_back() {
+fn pings_of_up_to_125_bytes_are_answered_with_their_payload() {
     let server = Running::start(config(1));
     let mut client = Client::open(server.address);
     for size in [0, 1, 124, 125] {
@@ -111,7 +111,7 @@ fn pings_of_up_to_125_bytes_get_their_own_words_back() {
 }
 
 #[test]
-fn a_message_is_refused_at_one_byte_past_its_bound_by_its_header_alone() {
+fn message_one_byte_past_the_limit_is_refused_by_its_header_alone() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             limits: Limits {
@@ -157,7 +157,7 @@ fn a_message_is_refused_at_one_byte_past_its_bound_by_its_header_alone() {
     });
 }
 
-/// The status of the answer to an opening handshake, and the client if it is a WebSocket.
+/// The status of the response to an opening handshake, and the client if it is a 101.
 fn try_to_open(address: SocketAddr) -> (u16, Option<Client>) {
     let mut client = Client::connect(address);
     client.send(upgrade("/", ""));
@@ -169,7 +169,7 @@ fn try_to_open(address: SocketAddr) -> (u16, Option<Client>) {
     }
 }
 
-/// Opens as many WebSockets as there may be, which is so many, waiting for connections
+/// Opens `count` connections, as many as the limit allows. It waits for connections
 /// that the server is still ending.
 fn open_all(address: SocketAddr, count: usize) -> Vec<Client> {
     let mut clients = Vec::new();
@@ -221,7 +221,7 @@ fn connections_beyond_the_limit_of_the_whole_server_get_503_and_none_waits() {
 }
 
 #[test]
-fn places_of_connections_are_given_back_exactly() {
+fn connection_limit_counts_open_connections_exactly() {
     const PLACES: usize = 3;
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
@@ -281,7 +281,7 @@ fn plain_requests_beyond_the_limit_get_503_too_and_head_no_body() {
 }
 
 #[test]
-fn one_beyond_the_limit_that_asks_nothing_is_closed_after_the_handshake_timeout() {
+fn connection_beyond_the_limit_that_requests_nothing_is_closed_after_the_handshake_timeout() {
     let server = Running::start(Config {
         connections_max: 0,
         handshake_timeout: Duration::from_millis(20),
@@ -291,8 +291,8 @@ fn one_beyond_the_limit_that_asks_nothing_is_closed_after_the_handshake_timeout(
 }
 
 #[test]
-fn refusals_that_are_under_way_are_bounded_and_one_more_is_closed() {
-    // As many at a time as the server answers on one worker.
+fn concurrent_refusals_are_limited_and_one_more_is_closed() {
+    // As many as the server responds to at a time on one worker.
     const REFUSALS: usize = 256;
     let server = Running::start(Config {
         connections_max: 1,
@@ -307,7 +307,7 @@ fn refusals_that_are_under_way_are_bounded_and_one_more_is_closed() {
     });
     let mut one_more = Client::connect(server.address);
     one_more.expect_gone();
-    // Those at the bound get their answer, and make room.
+    // The connections at the limit get their response and end.
     for client in &mut silent {
         client.send(GET);
         assert_eq!(client.read_answer().status, 503);

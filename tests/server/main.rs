@@ -4,13 +4,13 @@
 #![cfg(feature = "server")]
 
 mod accept;
-mod backlog;
+mod backpressure;
 mod closing;
 mod deadlines;
 mod deflate;
 mod handshake;
 mod http;
+mod lag;
 mod limits;
 mod panics;
 mod rooms;
-mod slow_readers;

@@ -1,4 +1,4 @@
-//! Memory of the whole process while one read brings far more to say than a room's
+//! Memory of the whole process while the messages of one read publish far more bytes than a room's
 //! log may hold. Alone in its file: another test's memory would be counted too.
 #![cfg(all(feature = "server", target_os = "linux"))]
 
@@ -9,7 +9,7 @@ use yamabiko::server::{
 use yamabiko::websocket::frame::Opcode;
 use yamabiko_testing::socket::{Client, PATIENCE, Running, config, eventually, frame};
 
-/// Says 64 KiB to the room for each message.
+/// Publishes 64 KiB to the room for each message.
 struct Amplifier;
 
 const SAID_BYTES: usize = 64 << 10;
@@ -30,7 +30,7 @@ impl Handler for Amplifier {
     }
 }
 
-/// The most memory that this process has had so far.
+/// The maximum of the memory that this process has used so far.
 fn peak_bytes() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux has /proc");
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -40,9 +40,9 @@ fn peak_bytes() -> usize {
 }
 
 #[test]
-fn what_one_read_brings_is_written_before_the_logs_and_the_mail_have_grown_far() {
+fn messages_of_one_read_are_flushed_before_logs_and_cross_worker_queues_grow_large() {
     for workers in [1, 3] {
-        // Nobody is let go, so that only what is skipped leaves the log.
+        // No connection is closed, so that only skipped messages leave the log.
         let lag_policy = LagPolicy {
             action: LagAction::Skip,
             ..LagPolicy::default()

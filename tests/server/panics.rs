@@ -10,8 +10,8 @@ use yamabiko_testing::socket::{
     self, Client, GET, PATIENCE, Running, eventually, upgrade, with_1_and_3_workers,
 };
 
-/// Panics where the path of a request or a message says so. Every other text is sent to
-/// all members of `everyone`.
+/// Panics where the path of a request or a message names the place. Every other text is published
+/// to the room `everyone`.
 struct Fragile {
     closed: Sender<String>,
 }
@@ -81,7 +81,7 @@ impl Drop for Session {
     }
 }
 
-/// A server, what its handler is told of ended connections, and what its operator is.
+/// A server, the calls of `closed`, and the failures that are reported to `on_failure`.
 struct Fixture {
     server: Running,
     closed: Receiver<String>,
@@ -141,7 +141,7 @@ fn panic_in_message_ends_that_connection_with_1011_and_harms_nobody_else() {
         let fixture = Fixture::start(config);
         let mut other = fixture.client("/");
         let mut victim = fixture.client("/");
-        // Both are in the room, and both are served.
+        // Both are subscribed, and both are served.
         victim.text("here");
         assert_eq!(other.read_text(), "here");
         assert_eq!(victim.read_text(), "here");
@@ -155,7 +155,7 @@ fn panic_in_message_ends_that_connection_with_1011_and_harms_nobody_else() {
         assert_eq!(fixture.next_closed(), panicked("in message"));
         fixture.expect_panics(1);
 
-        // The others go on, and the victim has left the room.
+        // The others go on, and the ended connection has left the room.
         other.text("still here");
         assert_eq!(other.read_text(), "still here");
         let metrics = fixture.server.handle.metrics();
@@ -244,7 +244,7 @@ fn panic_in_missed_ends_the_slow_connection_and_the_room_goes_on() {
     });
     let mut slow = Client::connect_narrow(fixture.server.address).upgraded("/slow");
     let mut publisher = fixture.client("/");
-    // The slow member does not read what goes to everyone.
+    // The slow subscriber does not read the messages of the room.
     let long = "x".repeat(64 << 10);
     eventually("the slow member has missed something", PATIENCE, || {
         publisher.text(&long);
@@ -253,7 +253,7 @@ fn panic_in_missed_ends_the_slow_connection_and_the_room_goes_on() {
     });
     assert!(fixture.next_failure().contains("in missed"));
     assert!(fixture.next_closed().contains("in missed"));
-    // What was begun is finished, then the Close comes.
+    // The partly written message is finished, then the Close comes.
     assert_eq!(slow.read_until_close().0, 1011);
     publisher.text("served");
     assert_eq!(publisher.read_text(), "served");

@@ -1,4 +1,4 @@
-//! Rooms: everyone in one hears the same conversation, on all workers.
+//! Rooms: all subscribers receive the same sequence, on all workers.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -10,7 +10,7 @@ use yamabiko_testing::socket::{
 };
 
 #[test]
-fn a_publication_reaches_every_member_the_sender_included_and_no_one_else() {
+fn message_reaches_every_subscriber_including_the_sender_and_nobody_else() {
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();
         let server = Running::start(config);
@@ -21,13 +21,13 @@ fn a_publication_reaches_every_member_the_sender_included_and_no_one_else() {
             for member in &mut members {
                 assert_eq!(member.read_text(), "in the hall");
             }
-            // From outside.
+            // By a publisher.
             others[sender].text("/say hall at the door");
             for member in &mut members {
                 assert_eq!(member.read_text(), "at the door");
             }
         }
-        // The garden has heard nothing: what comes first was said last.
+        // The garden has received nothing before: the last message comes first.
         others[0].text("/say garden in the garden");
         for other in &mut others {
             assert_eq!(other.read_text(), "in the garden");
@@ -35,11 +35,11 @@ fn a_publication_reaches_every_member_the_sender_included_and_no_one_else() {
     });
 }
 
-/// How many say how much at once.
+/// How many clients publish how many messages at once.
 #[derive(Clone, Copy)]
 struct Debate {
     publishers: usize,
-    /// Of each publisher.
+    /// The messages of each publisher.
     publications: usize,
 }
 
@@ -48,7 +48,7 @@ const SMALL_DEBATE: Debate = Debate {
     publications: 200,
 };
 
-/// 200 members hear 400 000 messages.
+/// 200 subscribers receive 400 000 messages.
 const LARGE_DEBATE: Debate = Debate {
     publishers: 10,
     publications: 200,
@@ -56,8 +56,8 @@ const LARGE_DEBATE: Debate = Debate {
 const LARGE_DEBATE_MEMBERS: usize = 200;
 
 impl Debate {
-    /// All publishers, the first of the members, speak at once, as fast as they
-    /// can. Returns what each member has heard.
+    /// All publishers, the first of the members, send at once, as fast as they
+    /// can. Returns what each member has received.
     fn hold(self, members: &mut [Client]) -> Vec<Vec<String>> {
         self.publish_from_all(members);
         let read_all = |member| self.read_conversation(member);
@@ -82,8 +82,8 @@ impl Debate {
         words.map(|_| member.read_text()).collect()
     }
 
-    /// Checks that all have heard the same, all of it once, and each publisher's
-    /// words in their order.
+    /// Checks that all have received the same, each message once, and each publisher's
+    /// messages in their order.
     fn expect_one_conversation(self, conversations: &[Vec<String>]) {
         for conversation in conversations {
             assert!(*conversation == conversations[0], "two members disagree");
@@ -102,16 +102,16 @@ impl Debate {
 }
 
 #[test]
-fn all_members_on_all_workers_hear_all_messages_in_one_order() {
+fn all_subscribers_on_all_workers_receive_all_messages_in_one_order() {
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();
         let server = Running::start(config);
-        // Every worker has one of the publishers.
+        // Every worker serves one of the publishers.
         let mut members = server.member_of_each_worker(workers, "hall");
         members.extend(server.members(LARGE_DEBATE_MEMBERS - workers, "hall"));
         let conversations = LARGE_DEBATE.hold(&mut members);
         LARGE_DEBATE.expect_one_conversation(&conversations);
-        // And nothing twice: what comes next was said last.
+        // And nothing twice: the last message comes next.
         members[0].text("/say hall the end");
         for member in &mut members {
             assert_eq!(member.read_text(), "the end");
@@ -120,7 +120,7 @@ fn all_members_on_all_workers_hear_all_messages_in_one_order() {
 }
 
 #[test]
-fn workers_whose_mail_is_congested_lose_nothing_and_do_not_stand_still() {
+fn workers_under_backpressure_lose_nothing_and_make_progress() {
     with_1_and_3_workers(|config| {
         for worker_backlog_bytes_max in [0, 4096] {
             let server = Running::start(Config {
@@ -132,7 +132,7 @@ fn workers_whose_mail_is_congested_lose_nothing_and_do_not_stand_still() {
             let mut members = server.members(12, "hall");
             let conversations = SMALL_DEBATE.hold(&mut members);
             SMALL_DEBATE.expect_one_conversation(&conversations);
-            // Nobody is left paused.
+            // No client stays paused.
             for member in &mut members {
                 member.text("still read");
                 assert_eq!(member.read_text(), "still read");
@@ -142,7 +142,7 @@ fn workers_whose_mail_is_congested_lose_nothing_and_do_not_stand_still() {
 }
 
 #[test]
-fn what_was_read_before_mail_was_congested_is_heard_in_its_order_to_the_close() {
+fn messages_read_before_backpressure_are_delivered_in_order_up_to_the_close() {
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();
         let server = Running::start(Config {
@@ -175,11 +175,11 @@ fn what_was_read_before_mail_was_congested_is_heard_in_its_order_to_the_close() 
 }
 
 #[test]
-fn a_message_to_the_others_leaves_out_its_sender_and_no_one_else() {
+fn publish_except_leaves_out_only_the_sender() {
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();
         let server = Running::start(config);
-        // One of the workers is the room's home; each has its turn as sender.
+        // One of the workers owns the room; each is the sender's worker once.
         let mut members = server.member_of_each_worker(workers, "hall");
         members.extend(server.members(3, "hall"));
         let bystander = members.len() - 1;
@@ -198,7 +198,7 @@ fn a_message_to_the_others_leaves_out_its_sender_and_no_one_else() {
                 }
             }
         }
-        // From one who is not a member everyone gets it.
+        // All get the message of a client that is not subscribed.
         let mut stranger = Client::open(server.address);
         stranger.text("/say-to-others hall from outside");
         assert_eq!(members[bystander].read_text(), "from outside");
@@ -206,7 +206,7 @@ fn a_message_to_the_others_leaves_out_its_sender_and_no_one_else() {
 }
 
 #[test]
-fn one_who_joins_twice_hears_everything_once() {
+fn connection_that_joins_twice_receives_each_message_once() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
         let mut member = server.members(1, "hall").remove(0);
@@ -219,7 +219,7 @@ fn one_who_joins_twice_hears_everything_once() {
 }
 
 #[test]
-fn one_who_has_left_hears_no_more_until_it_joins_again() {
+fn connection_that_left_receives_nothing_until_it_joins_again() {
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();
         let server = Running::start(config);
@@ -227,7 +227,7 @@ fn one_who_has_left_hears_no_more_until_it_joins_again() {
         let mut member = server.members(1, "hall").remove(0);
         let say = |witnesses: &mut Vec<Client>, words: &str| {
             witnesses[0].text(&format!("/say hall {words}"));
-            // Every worker has got it then.
+            // Every worker has appended it then.
             for witness in witnesses {
                 assert_eq!(witness.read_text(), words);
             }
@@ -246,7 +246,7 @@ fn one_who_has_left_hears_no_more_until_it_joins_again() {
 }
 
 #[test]
-fn one_who_joins_does_not_hear_what_was_said_before() {
+fn new_subscriber_does_not_receive_earlier_messages() {
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();
         let server = Running::start(config);
@@ -269,7 +269,7 @@ fn one_who_joins_does_not_hear_what_was_said_before() {
 }
 
 #[test]
-fn members_that_are_gone_leave_the_room_to_the_others() {
+fn ended_connections_leave_the_room_to_the_others() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
         let mut members = server.members(9, "hall");
@@ -295,7 +295,7 @@ fn members_that_are_gone_leave_the_room_to_the_others() {
 }
 
 #[test]
-fn a_room_that_everyone_has_left_can_be_joined_anew() {
+fn room_can_be_joined_again_after_all_have_left() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
         for round in 0..3 {
@@ -303,8 +303,8 @@ fn a_room_that_everyone_has_left_can_be_joined_anew() {
             let hello = format!("hello {round}");
             members[round].text(&format!("/say hall {hello}"));
             for member in &mut members {
-                // What was said to the empty room may still have been on its
-                // way from another worker.
+                // A message to the empty room may still be in flight
+                // from another worker.
                 let mut heard = member.read_text();
                 while heard == "is anybody there?" {
                     heard = member.read_text();
@@ -321,14 +321,14 @@ fn a_room_that_everyone_has_left_can_be_joined_anew() {
 }
 
 #[test]
-fn the_room_can_be_told_that_a_connection_has_ended() {
+fn closed_can_publish_to_the_room() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
         let mut member = server.members(1, "hall").remove(0);
         let mut leaver = server.members(1, "hall").remove(0);
         leaver.text("/farewell hall");
         leaver.close(1000, "");
-        // It has left the room itself before that is said.
+        // Its own subscription has ended before the message is published.
         leaver.read_close();
         leaver.expect_end();
         assert_eq!(member.read_text(), "someone has gone");
@@ -336,7 +336,7 @@ fn the_room_can_be_told_that_a_connection_has_ended() {
 }
 
 #[test]
-fn what_is_published_from_outside_reaches_all_members_in_the_same_order() {
+fn publisher_reaches_all_subscribers_in_the_same_order() {
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();
         let server = Running::start(config);
@@ -352,7 +352,7 @@ fn what_is_published_from_outside_reaches_all_members_in_the_same_order() {
             for number in 0..100 {
                 assert_eq!(member.read_text(), format!("news {number}"));
             }
-            // And clients are read as before.
+            // And clients are read again.
             member.text("thank you");
             assert_eq!(member.read_text(), "thank you");
             member.text("and once more");
@@ -362,7 +362,7 @@ fn what_is_published_from_outside_reaches_all_members_in_the_same_order() {
 }
 
 #[test]
-fn a_member_of_several_rooms_hears_each_of_them_in_order() {
+fn subscriber_of_several_rooms_receives_each_room_in_order() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
         let mut members = server.members(8, "hall");
@@ -433,7 +433,7 @@ fn big_messages_and_small_ones_arrive_whole_and_in_one_order() {
 }
 
 #[test]
-fn a_publication_just_before_the_publisher_s_close_is_heard_by_the_others() {
+fn message_published_just_before_the_publishers_close_is_delivered_to_the_others() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
         let mut member = server.members(1, "hall").remove(0);

@@ -1,4 +1,4 @@
-//! Which subscriptions are too far behind, when that has to be looked at again, and what the metrics say about it.
+//! Which subscriptions are too far behind, when that is to be checked again, and the lag that the metrics show.
 //!
 //! ```text
 //!   a flush leaves a subscription behind ──▶ the log is watched: its age is marked, a due time may follow

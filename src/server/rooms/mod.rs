@@ -285,7 +285,7 @@ impl RoomTable {
 
     /// Offers each subscription of a log that keeps up all that is new to it. `write` returns how many bytes it took.
     ///
-    /// Inlined, as all that is between two system calls (`reactor/calls.rs` says why).
+    /// Inlined, as everything between two system calls is (the reason is in `reactor/calls.rs`).
     #[inline(always)]
     pub(super) fn flush(
         &mut self,

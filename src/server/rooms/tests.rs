@@ -1,4 +1,4 @@
-//! What the table of rooms tells about lag, against a look at every log.
+//! Lag in the table of rooms, checked against a look at every log.
 
 use super::*;
 use crate::server::lag::LagAction;

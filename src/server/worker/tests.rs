@@ -1,4 +1,4 @@
-//! Workers whose turns are taken by hand, on the test's own thread: what one turn
+//! Workers whose turns the test takes itself, on its own thread: what one turn
 //! does, and in which order.
 
 use super::super::{
@@ -182,7 +182,7 @@ fn with_a_slow_subscriber(
 }
 
 #[test]
-fn a_message_published_from_missed_is_written_in_the_same_turn() {
+fn message_published_from_missed_is_written_in_the_same_turn() {
     for action in [LagAction::Skip, LagAction::Latest] {
         let (_server, [mut watcher, _slow]) = with_a_slow_subscriber(action, "gaps");
         // No further turn is taken.
@@ -191,7 +191,7 @@ fn a_message_published_from_missed_is_written_in_the_same_turn() {
 }
 
 #[test]
-fn a_handler_that_publishes_without_end_from_missed_ends_no_turn_and_is_not_forgotten() {
+fn handler_that_always_publishes_from_missed_is_flushed_again_by_an_alarm() {
     // What it publishes is missed, too.
     let (mut server, _clients) = with_a_slow_subscriber(LagAction::Latest, "hall");
     let skipped = server.handle.metrics().skipped;
@@ -217,7 +217,7 @@ fn a_handler_that_publishes_without_end_from_missed_ends_no_turn_and_is_not_forg
     assert!(server.handle.metrics().skipped > skipped);
 }
 
-/// A message that says whose it is and which one.
+/// A message with the number of its client and its own number.
 fn numbered(client: u16, number: u16) -> [u8; 100] {
     let mut payload = [0; 100];
     payload[..2].copy_from_slice(&client.to_be_bytes());
@@ -240,7 +240,7 @@ fn expect_all_in_order(member: &mut TcpStream, clients: u16, messages: u16) {
 }
 
 #[test]
-fn while_another_worker_takes_no_messages_clients_wait_in_the_kernel_and_in_their_order() {
+fn messages_wait_in_the_kernel_in_order_while_another_worker_takes_none() {
     const CLIENTS: u16 = 40;
     const MESSAGES: u16 = 500;
     let config = Config {
@@ -288,7 +288,7 @@ fn held_bytes<H: Handler>(server: &mut ByHand<H>) -> usize {
 const READ_BUFFER_BYTES: usize = 64 << 10;
 
 /// Keeps the first byte of each message, in the order in which they are handled, and
-/// answers questions. A message that begins with `c` closes its connection.
+/// replies to questions. A message that begins with `c` closes its connection.
 #[derive(Clone, Default)]
 struct Recorder(Arc<Mutex<Vec<u8>>>);
 
@@ -330,7 +330,7 @@ impl Recorder {
 }
 
 #[test]
-fn a_client_s_share_of_a_turn_is_counted_in_messages_too_at_the_bound_and_past_it() {
+fn share_of_a_turn_counts_messages_at_the_limit_and_past_it() {
     // Each costs MESSAGE_COST_BYTES, until 256 KiB are spent; those of a read that are
     // not looked at cost their length.
     let cases = [
@@ -354,7 +354,7 @@ fn a_client_s_share_of_a_turn_is_counted_in_messages_too_at_the_bound_and_past_i
 }
 
 #[test]
-fn a_flood_of_messages_does_not_keep_another_client_from_its_share_of_the_turn() {
+fn flood_of_messages_leaves_other_clients_their_share_of_the_turn() {
     let recorder = Recorder::default();
     let mut server = ByHand::new(1, Config::default(), recorder.clone());
     let (mut hostile, mut other) = (server.client(0), server.client(0));
@@ -394,7 +394,7 @@ fn bomb(byte: u8, bytes: usize) -> Vec<u8> {
 }
 
 #[test]
-fn inflated_bytes_are_charged_so_that_others_are_served_between_two_bombs() {
+fn inflated_bytes_are_charged_and_others_are_served_between_two_bombs() {
     let recorder = Recorder::default();
     let mut server = ByHand::new(1, with_deflate(), recorder.clone());
     let (mut hostile, mut other) = (server.client_with(0, DEFLATE), server.client(0));
@@ -408,7 +408,7 @@ fn inflated_bytes_are_charged_so_that_others_are_served_between_two_bombs() {
 }
 
 #[test]
-fn compressed_bytes_are_charged_more_so_that_others_are_served_within_a_hostile_message() {
+fn compressed_bytes_are_charged_more_and_others_are_served_within_a_hostile_message() {
     let recorder = Recorder::default();
     let mut server = ByHand::new(1, with_deflate(), recorder.clone());
     let (mut hostile, mut other) = (server.client_with(0, DEFLATE), server.client(0));
@@ -428,21 +428,21 @@ fn compressed_bytes_are_charged_more_so_that_others_are_served_within_a_hostile_
 }
 
 #[test]
-fn after_our_close_so_many_bytes_are_read_and_one_more_ends_the_connection() {
+fn bytes_after_our_close_are_read_up_to_the_limit_and_one_more_ends_the_connection() {
     let mut server = ByHand::new(1, Config::default(), Recorder::default());
     let mut client = server.client(0);
     client.write_all(&text("close")).unwrap();
     server.turn_until(0, |server| server.handle.metrics().received == 1);
     let (reactor, worker) = &mut server.workers[0];
-    let key = worker.sessions.keys()[0];
+    let key = worker.connections.keys()[0];
     let header_bytes = 14;
     let frame = frame(Opcode::Binary, &vec![0; (1 << 20) - header_bytes]);
     assert_eq!(frame.len(), 1 << 20);
     for _ in 0..64 {
         worker.received(reactor.io(), key, &mut frame.clone());
     }
-    assert_eq!((worker.sessions.len(), reactor.io().sockets()), (1, 1));
+    assert_eq!((worker.connections.len(), reactor.io().sockets()), (1, 1));
     worker.received(reactor.io(), key, &mut frame[..1].to_vec());
-    assert_eq!((worker.sessions.len(), reactor.io().sockets()), (0, 0));
+    assert_eq!((worker.connections.len(), reactor.io().sockets()), (0, 0));
     assert_eq!(worker.environment.metrics().closed, 1);
 }

@@ -99,11 +99,13 @@ impl Handler for Application {
         });
     }
 
+    /// The client gets the number, and the room `gaps` the name of the room.
     fn missed(&self, _: &mut Session, room: &str, missed: Missed, context: &mut Context<'_>) {
         say(context, &format!("missed {} of {room}", missed.messages));
+        context.publish("gaps", Message::Text(&format!("too slow for {room}")));
     }
 
-    /// Rooms whose names say so skip; the others are as the server's default.
+    /// The rooms `skip` and `latest` have the action of their name. All others have the default policy.
     fn lag_policy(&self, room: &str) -> Option<LagPolicy> {
         let action = match room {
             "skip" => LagAction::Skip,

@@ -1,12 +1,8 @@
-//! Members that read too slowly: what their room's policy does with them, at
-//! which bound, and what the server's numbers say of it.
+//! Slow subscribers: the action of the room's lag policy, at which limit it is taken, and
+//! the metrics of it.
 
-use std::sync::mpsc::channel;
 use std::time::Duration;
-use yamabiko::server::{
-    Admission, Closed, Config, Context, Handler, LagAction, LagPolicy, Limits, Message, Missed,
-    Refusal, Upgrade,
-};
+use yamabiko::server::{Config, LagAction, LagPolicy, Limits};
 use yamabiko::websocket::frame::Opcode;
 use yamabiko_testing::socket::{
     Client, Frame, LOOP_PATIENCE, PATIENCE, Running, eventually, frame, some_member_is_behind,
@@ -17,7 +13,7 @@ fn is_big(frame: &Frame) -> bool {
     *frame == Frame::big()
 }
 
-/// Publishes, in step with a reader, until a slow member has missed something.
+/// Publishes at the speed of a reader until messages of a slow subscriber were skipped.
 fn publish_until_some_is_skipped(server: &Running, room: &str, clients: [&mut Client; 2]) -> u64 {
     server.publish_until(room, clients, "messages are skipped", |handle| {
         handle.metrics().skipped > 0
@@ -29,8 +25,8 @@ fn number_behind(words: &str, text: &str) -> Option<u64> {
     rest.split(' ').next()?.parse().ok()
 }
 
-/// What a slow member has got, until all that was published is accounted for:
-/// messages, and numbers of missed ones.
+/// Reads the messages of a slow subscriber, and the numbers of missed ones, until their sum is
+/// the number of published messages.
 fn read_account(member: &mut Client, published: u64) -> (Vec<String>, u64) {
     let (mut big, mut missed, mut texts) = (0, 0, Vec::new());
     while big + missed + (texts.len() as u64) < published {
@@ -50,7 +46,7 @@ fn read_account(member: &mut Client, published: u64) -> (Vec<String>, u64) {
 }
 
 #[test]
-fn a_room_that_skips_tells_how_many_messages_were_missed_and_goes_on() {
+fn skip_action_reports_the_number_of_missed_messages_and_goes_on() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
         let mut slow = Client::open_narrow(server.address);
@@ -69,7 +65,7 @@ fn a_room_that_skips_tells_how_many_messages_were_missed_and_goes_on() {
 }
 
 #[test]
-fn a_room_of_the_latest_keeps_only_the_newest_for_who_is_behind() {
+fn latest_action_keeps_only_the_newest_message() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
         let mut slow = Client::open_narrow(server.address);
@@ -78,12 +74,12 @@ fn a_room_of_the_latest_keeps_only_the_newest_for_who_is_behind() {
         let mut publisher = Client::open(server.address);
         let published =
             publish_until_some_is_skipped(&server, "latest", [&mut publisher, &mut reader]);
-        // Nothing of the last two can have begun: the sockets were full before.
+        // The sockets were full before, so no part of the last two can have been written.
         for text in ["last but one", "the last"] {
             publisher.text(&format!("/say latest {text}"));
             assert_eq!(reader.read_text(), text);
         }
-        // The slow one's worker has got them, too, before there is room again.
+        // The slow subscriber's worker has appended them, too, before there is room again.
         eventually("the slow one's worker has the last two", PATIENCE, || {
             server.handle.metrics().deliveries >= 2 * (published + 2)
         });
@@ -94,7 +90,7 @@ fn a_room_of_the_latest_keeps_only_the_newest_for_who_is_behind() {
 }
 
 #[test]
-fn what_is_missed_is_counted_and_every_delivery_is_accounted_for() {
+fn every_delivery_is_counted_as_taken_skipped_or_abandoned() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
         let mut slow = Client::open_narrow(server.address);
@@ -119,7 +115,7 @@ fn what_is_missed_is_counted_and_every_delivery_is_accounted_for() {
 }
 
 #[test]
-fn a_reader_of_nothing_is_closed_when_what_waits_is_too_old() {
+fn subscriber_that_reads_nothing_is_closed_when_messages_are_too_old() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             lag_policy: LagPolicy {
@@ -140,7 +136,7 @@ fn a_reader_of_nothing_is_closed_when_what_waits_is_too_old() {
         let published = server.publish_until("hall", clients, behind, |handle| {
             some_member_is_behind(handle) || handle.metrics().disconnected > 0
         });
-        // Nobody says anything more: time alone decides.
+        // No message follows: only time passes.
         eventually("the slow one is disconnected", PATIENCE, || {
             server.handle.metrics().disconnected > 0
         });
@@ -161,7 +157,7 @@ fn a_reader_of_nothing_is_closed_when_what_waits_is_too_old() {
 }
 
 #[test]
-fn a_single_message_over_the_bound_is_no_lag() {
+fn single_message_over_the_limit_is_no_lag() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             lag_policy: LagPolicy {
@@ -187,7 +183,7 @@ fn a_single_message_over_the_bound_is_no_lag() {
 }
 
 #[test]
-fn what_gathers_is_written_later_and_whole() {
+fn delayed_batch_is_written_later_and_whole() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             batch_delay: Duration::from_millis(20),
@@ -206,44 +202,15 @@ fn what_gathers_is_written_later_and_whole() {
     });
 }
 
-/// Publishes what is binary to `hall`, and to `gaps` that a member was too slow there.
-struct Announcer;
-
-impl Handler for Announcer {
-    type Session = ();
-
-    fn admit(&self, _request: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
-        Ok(Admission::new(()))
-    }
-
-    fn message(&self, _session: &mut (), message: Message<'_>, context: &mut Context<'_>) {
-        match message {
-            Message::Text(room) => {
-                context.join(room.trim_start_matches("/join "));
-                let joined = context.send(Message::Text("joined"));
-                joined.expect("there is room for a word");
-            }
-            Message::Binary(_) => context.publish("hall", message),
-        }
-    }
-
-    fn missed(&self, _: &mut (), room: &str, _: Missed, context: &mut Context<'_>) {
-        context.publish("gaps", Message::Text(&format!("too slow for {room}")));
-    }
-
-    fn closed(&self, _: (), closed: &Closed<'_>, context: &mut Context<'_>) {
-        if closed.failure.is_some() {
-            context.publish("gaps", Message::Text("too slow for hall"));
-        }
-    }
-}
-
 #[test]
-fn a_message_published_from_missed_arrives_without_any_other_event() {
-    for action in [LagAction::Disconnect, LagAction::Skip, LagAction::Latest] {
+fn message_published_from_missed_or_closed_arrives_without_another_event() {
+    for (action, expected) in [
+        (LagAction::Disconnect, "someone has gone"),
+        (LagAction::Skip, "too slow for hall"),
+        (LagAction::Latest, "too slow for hall"),
+    ] {
         with_1_and_3_workers(|config| {
-            let (_tell, told) = channel();
-            let config = Config {
+            let server = Running::start(Config {
                 lag_policy: LagPolicy {
                     action,
                     bytes_max: u64::MAX,
@@ -253,21 +220,20 @@ fn a_message_published_from_missed_arrives_without_any_other_event() {
                 close_timeout: Duration::from_millis(200),
                 ping_interval: None,
                 ..config
-            };
-            let server = Running::start_with(config, Announcer, told);
+            });
             let mut watchers = server.members(8, "gaps");
             let mut slow = Client::open_narrow(server.address);
+            slow.text("/farewell gaps");
             slow.join("hall");
             let mut publisher = Client::open(server.address);
-            let message = frame(Opcode::Binary, &Frame::big().payload);
             eventually("the slow client has been behind", LOOP_PATIENCE, || {
-                publisher.send(&message);
+                publisher.text("/say-bytes 10 hall");
                 let metrics = server.handle.metrics();
                 some_member_is_behind(&server.handle) || metrics.skipped + metrics.disconnected > 0
             });
             // From here on only time passes.
             for watcher in &mut watchers {
-                assert_eq!(watcher.read_text(), "too slow for hall", "{action:?}");
+                assert_eq!(watcher.read_text(), expected, "{action:?}");
             }
         });
     }

@@ -1,5 +1,5 @@
-//! Who is too slow waits, is told so or is let go, and nobody else is disturbed:
-//! clients that do not read, and workers that do not fetch their mail.
+//! Backpressure: clients that do not read, and workers that do not take their messages.
+//! The slow one waits, gets an error or is closed, and the others are served.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use yamabiko_testing::socket::{
     some_member_is_behind, with_1_and_3_workers,
 };
 
-/// An echo that counts what it was handed.
+/// An echo that counts its messages.
 struct CountingEcho {
     handed_over_bytes: Arc<AtomicUsize>,
 }
@@ -46,7 +46,7 @@ fn numbered_message(number: u32) -> Vec<u8> {
 }
 
 #[test]
-fn a_client_that_does_not_read_its_echoes_is_not_read_either() {
+fn client_that_does_not_read_its_echoes_is_not_read() {
     with_1_and_3_workers(|config| {
         let handed_over_bytes = Arc::new(AtomicUsize::new(0));
         let handler = CountingEcho {
@@ -59,8 +59,8 @@ fn a_client_that_does_not_read_its_echoes_is_not_read_either() {
             .flat_map(|number| frame(Opcode::Binary, &numbered_message(number)))
             .collect();
 
-        // 32 MiB are offered. What the handler has seen is in the kernel's two
-        // buffers (4 MiB, and little) and in the write queue (64 KiB, and a read).
+        // The client offers 32 MiB. The messages that the handler has received are in the kernel's
+        // two buffers (4 MiB, and little) and in the write queue (64 KiB, and a read).
         let rest = client.write_until_refused(&wire);
         let kept = handed_over_bytes.load(Ordering::Relaxed);
         assert!(kept < 8 << 20, "{kept} bytes are kept for one client");
@@ -76,7 +76,7 @@ fn a_client_that_does_not_read_its_echoes_is_not_read_either() {
     });
 }
 
-/// Answers each message with many bytes, or closes with 1013 if they cannot be sent.
+/// Replies to each message with many bytes, or closes with 1013 if they cannot be sent.
 struct Answerer;
 
 const ANSWER_BYTES: usize = 140_000;
@@ -98,7 +98,7 @@ impl Handler for Answerer {
 }
 
 #[test]
-fn a_client_that_reads_gets_every_answer_to_what_it_sent_in_one_segment() {
+fn client_that_reads_gets_every_reply_to_the_messages_of_one_segment() {
     with_1_and_3_workers(|config| {
         let (_tell, told) = channel();
         let config = Config {
@@ -106,7 +106,7 @@ fn a_client_that_reads_gets_every_answer_to_what_it_sent_in_one_segment() {
             ..config
         };
         let server = Running::start_with(config, Answerer, told);
-        // The sockets take none, some or all of the answers at once.
+        // The sockets take none, some or all of the replies at once.
         for mut client in [
             Client::open(server.address),
             Client::open_narrow(server.address),
@@ -126,7 +126,7 @@ fn a_client_that_reads_gets_every_answer_to_what_it_sent_in_one_segment() {
 }
 
 #[test]
-fn a_client_that_floods_and_reads_nothing_is_not_read_and_ends() {
+fn client_that_floods_and_reads_nothing_is_not_read_and_is_closed() {
     for opcode in [Opcode::Ping, Opcode::Text] {
         with_1_and_3_workers(|config| {
             let server = Running::start(Config {
@@ -138,7 +138,7 @@ fn a_client_that_floods_and_reads_nothing_is_not_read_and_ends() {
             let client = Client::open_narrow(server.address);
             let mut writer = client.stream.try_clone().expect("a descriptor");
             let wire = frame(opcode, &[b'p'; 125]).repeat(1000);
-            // It floods until it is closed.
+            // The client floods until it is closed.
             let flood = thread::spawn(move || while writer.write_all(&wire).is_ok() {});
             match server.told_closed() {
                 Told::Closed { failure, .. } => assert!(failure.is_some()),
@@ -151,7 +151,7 @@ fn a_client_that_floods_and_reads_nothing_is_not_read_and_ends() {
 }
 
 #[test]
-fn a_client_that_does_not_read_its_pongs_is_not_read_and_then_gets_all_of_them() {
+fn client_that_does_not_read_its_pongs_is_not_read_and_gets_all_of_them_later() {
     let server = Running::start(Config {
         ping_interval: None,
         ..config(1)
@@ -176,14 +176,14 @@ fn a_client_that_does_not_read_its_pongs_is_not_read_and_then_gets_all_of_them()
 }
 
 #[test]
-fn the_application_is_told_when_too_much_waits_for_a_client() {
+fn send_fails_when_too_many_bytes_wait_for_the_client() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             backlog_bytes_max: 1000,
             ..config
         });
         let mut client = Client::open(server.address);
-        // Frames of 100 bytes: ten are at the bound, the eleventh is past it.
+        // Frames of 100 bytes: ten are at the limit, the eleventh is past it.
         client.text("/flood 98");
         for _ in 0..11 {
             assert_eq!(client.read_frame().payload, [0xf1; 98]);
@@ -194,7 +194,7 @@ fn the_application_is_told_when_too_much_waits_for_a_client() {
 }
 
 #[test]
-fn a_member_that_stops_reading_is_closed_with_1013_and_disturbs_no_one() {
+fn subscriber_that_stops_reading_is_closed_with_1013_and_others_are_served() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             backlog_bytes_max: 64 << 10,
@@ -218,7 +218,7 @@ fn a_member_that_stops_reading_is_closed_with_1013_and_disturbs_no_one() {
             handle.metrics().disconnected > 0
         });
 
-        // What it has got are whole messages, and then a Close.
+        // It has received whole messages, and then a Close.
         let mut whole = 0;
         let close = loop {
             let frame = slow.read_frame();
@@ -245,7 +245,7 @@ fn a_member_that_stops_reading_is_closed_with_1013_and_disturbs_no_one() {
 }
 
 #[test]
-fn a_member_that_was_slow_within_the_bounds_gets_everything_when_it_reads() {
+fn subscriber_that_was_slow_within_the_limits_gets_every_message_later() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             backlog_bytes_max: 64 << 20,
@@ -282,7 +282,7 @@ fn a_member_that_was_slow_within_the_bounds_gets_everything_when_it_reads() {
 }
 
 #[test]
-fn a_member_that_leaves_inside_a_message_gets_the_rest_of_it() {
+fn subscriber_that_leaves_inside_a_message_gets_the_rest_of_it() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             backlog_bytes_max: 64 << 20,
@@ -321,7 +321,7 @@ fn a_member_that_leaves_inside_a_message_gets_the_rest_of_it() {
 }
 
 #[test]
-fn a_client_that_waited_for_its_outbox_and_then_for_mail_is_read_again() {
+fn client_that_was_paused_for_its_write_queue_and_then_for_workers_is_read_again() {
     let server = Running::start(Config {
         ping_interval: None,
         ..config(3)
@@ -336,20 +336,20 @@ fn a_client_that_waited_for_its_outbox_and_then_for_mail_is_read_again() {
         .find_map(|mut client| (client.worker() == 0).then_some(client))
         .expect("the kernel gives a client to each worker");
 
-    // Its echoes pile up, and it is not read.
+    // Its echoes fill the write queue, and it is not read.
     let echo = frame(Opcode::Binary, &vec![0xec; 30_000]);
     let echoes = 600;
     let wire = echo.repeat(echoes);
     let rest = echoer.write_until_refused(&wire);
     assert!(!rest.is_empty());
-    // Another worker stands still, and mail for it piles up.
+    // Another worker is blocked, and cross-worker messages for it wait.
     let gate = server.gate.lock().expect("nobody panics");
     held_up.text("/wait-at-the-gate");
     server.told_next(|told| *told == Told::AtTheGate);
     for _ in 0..20 {
         publisher.text("/say-bytes 10 hall");
     }
-    // Now its echoes go out, but it may not cause any more mail.
+    // Now its echoes are written, but it must not cause more cross-worker messages.
     echoer.read_what_there_is();
     drop(gate);
 
@@ -368,10 +368,10 @@ fn a_client_that_waited_for_its_outbox_and_then_for_mail_is_read_again() {
 }
 
 #[test]
-fn a_publisher_outside_is_told_that_mail_is_not_fetched() {
+fn publisher_gets_an_error_when_the_worker_takes_no_messages() {
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();
-        // The bound of a client's write queue has no part in this.
+        // The limit of a client's write queue does not matter here.
         let server = Running::start(Config {
             backlog_bytes_max: 0,
             ..config
@@ -382,7 +382,7 @@ fn a_publisher_outside_is_told_that_mail_is_not_fetched() {
             member.text("/wait-at-the-gate");
             server.told_next(|told| *told == Told::AtTheGate);
         }
-        // 1 MiB may be on the way: eleven messages are past that.
+        // 1 MiB may be in flight: eleven messages are past that.
         let big = Frame::big().payload;
         let message = Message::Binary(&big);
         let publish = || server.publisher.publish("hall", message);

@@ -19,7 +19,7 @@ use crate::reactor::{Io, SocketKey};
 use std::time::Duration;
 
 /// One connection, by its state.
-pub(super) enum Session<S> {
+pub(super) enum ConnectionState<S> {
     /// The request's head is arriving.
     Opening(Box<Opening>),
     /// A WebSocket connection.
@@ -29,14 +29,14 @@ pub(super) enum Session<S> {
 }
 
 /// The connections of one worker, by the index of their socket.
-pub(super) struct Sessions<S> {
-    slots: Vec<Option<(SocketKey, Session<S>)>>,
+pub(super) struct Connections<S> {
+    slots: Vec<Option<(SocketKey, ConnectionState<S>)>>,
     count: usize,
 }
 
-impl<S> Sessions<S> {
-    pub(super) fn new() -> Sessions<S> {
-        Sessions {
+impl<S> Connections<S> {
+    pub(super) fn new() -> Connections<S> {
+        Connections {
             slots: Vec::new(),
             count: 0,
         }
@@ -51,9 +51,9 @@ impl<S> Sessions<S> {
     }
 
     #[inline(always)]
-    pub(super) fn get_mut(&mut self, key: SocketKey) -> Option<&mut Session<S>> {
+    pub(super) fn get_mut(&mut self, key: SocketKey) -> Option<&mut ConnectionState<S>> {
         match self.slots.get_mut(key.index())? {
-            Some((owner, session)) if *owner == key => Some(session),
+            Some((owner, state)) if *owner == key => Some(state),
             _ => None,
         }
     }
@@ -62,27 +62,27 @@ impl<S> Sessions<S> {
     #[inline(always)]
     pub(super) fn open_mut(&mut self, key: SocketKey) -> Option<&mut Connection<S>> {
         match self.get_mut(key)? {
-            Session::Open(connection) => Some(connection),
+            ConnectionState::Open(connection) => Some(connection),
             _ => None,
         }
     }
 }
 
 // Changes of state.
-impl<S> Sessions<S> {
+impl<S> Connections<S> {
     /// TCP was accepted.
     pub(super) fn insert(&mut self, key: SocketKey, opening: Opening) {
         if self.slots.len() <= key.index() {
             self.slots.resize_with(key.index() + 1, || None);
         }
-        self.slots[key.index()] = Some((key, Session::Opening(Box::new(opening))));
+        self.slots[key.index()] = Some((key, ConnectionState::Opening(Box::new(opening))));
         self.count += 1;
     }
 
     /// The response 101 was queued.
     pub(super) fn open(&mut self, key: SocketKey, connection: Box<Connection<S>>) {
-        if let Some(session) = self.get_mut(key) {
-            *session = Session::Open(connection);
+        if let Some(state) = self.get_mut(key) {
+            *state = ConnectionState::Open(connection);
         }
     }
 
@@ -97,7 +97,7 @@ impl<S> Sessions<S> {
         if self.open_mut(key).is_none() {
             return;
         }
-        let Some(Session::Open(connection)) = self.remove(key) else {
+        let Some(ConnectionState::Open(connection)) = self.remove(key) else {
             return;
         };
         match (*connection).end(io, key, end, environment) {
@@ -143,16 +143,16 @@ impl<S> Sessions<S> {
             Fate::Close => io.close(key),
             Fate::Stay => {
                 // The connection had the slot before.
-                self.slots[key.index()] = Some((key, Session::Ending(Box::new(ending))));
+                self.slots[key.index()] = Some((key, ConnectionState::Ending(Box::new(ending))));
                 self.count += 1;
             }
         }
     }
 
-    fn remove(&mut self, key: SocketKey) -> Option<Session<S>> {
+    fn remove(&mut self, key: SocketKey) -> Option<ConnectionState<S>> {
         let slot = self.slots.get_mut(key.index())?;
-        let (_, session) = slot.take_if(|(owner, _)| *owner == key)?;
+        let (_, state) = slot.take_if(|(owner, _)| *owner == key)?;
         self.count -= 1;
-        Some(session)
+        Some(state)
     }
 }
