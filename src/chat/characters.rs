@@ -1,10 +1,8 @@
-//! Properties of characters: what the rules for names, rooms and texts ask of
-//! the Unicode Character Database.
+//! Properties of Unicode characters, for the rules of names, rooms and texts.
 //!
-//! All of it comes from `icu_properties`, with one exception: Unicode has no
-//! property for a symbol without a glyph, so [`is_blank_symbol`] names the two
-//! that there are. A character that is newer than the data counts as
-//! unassigned.
+//! The data is that of `icu_properties`, with one exception: Unicode has no property for a
+//! symbol without a glyph, so [`is_blank_symbol`] lists the two that exist. A character that
+//! is newer than the data counts as unassigned.
 
 use icu_properties::props::{
     CanonicalCombiningClass, DefaultIgnorableCodePoint, Emoji, EmojiModifier, ExtendedPictographic,
@@ -16,13 +14,13 @@ pub(super) fn general_category(c: char) -> GeneralCategory {
     CodePointMapData::<GeneralCategory>::new().get(c)
 }
 
-/// Shows nothing where it is not specially supported: zero-width characters,
-/// fillers, variation selectors, tags.
+/// Invisible unless it is specially supported: zero-width characters, fillers, variation
+/// selectors, tags.
 pub(super) fn is_default_ignorable(c: char) -> bool {
     !c.is_ascii() && CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
 }
 
-/// A combining mark: it changes the character before it.
+/// A combining mark, which modifies the character before it.
 pub(super) fn is_mark(c: char) -> bool {
     matches!(
         general_category(c),
@@ -32,14 +30,14 @@ pub(super) fn is_mark(c: char) -> bool {
     )
 }
 
-/// U+2800 BRAILLE PATTERN BLANK and U+1D159 MUSICAL SYMBOL NULL NOTEHEAD: by
-/// their category they are symbols, and what they show is nothing.
+/// U+2800 BRAILLE PATTERN BLANK and U+1D159 MUSICAL SYMBOL NULL NOTEHEAD: symbols by their
+/// category, and invisible.
 pub(super) fn is_blank_symbol(c: char) -> bool {
     matches!(c, '\u{2800}' | '\u{1D159}')
 }
 
-/// Whether a reader of a text can see that something is there. In doubt, yes:
-/// a character that is newer than this program's data may well be an emoji.
+/// Whether a character is visible in a text. In doubt it is: a character that is newer than
+/// the data may be an emoji.
 pub(super) fn is_visible(c: char) -> bool {
     let is_format = |c| {
         general_category(c) == GeneralCategory::Format
@@ -57,14 +55,14 @@ pub(super) fn is_visible(c: char) -> bool {
         || CodePointSetData::new::<NoncharacterCodePoint>().contains(c))
 }
 
-/// Whether the character at this place is a joiner or a variation selector
-/// that changes what is seen there:
+/// Whether the character at this position is a joiner or a variation selector that changes the
+/// appearance of the text:
 ///
-/// - ZERO WIDTH NON-JOINER behind a virama, or between letters that would join
-///   (RFC 5892, appendix A.1);
-/// - ZERO WIDTH JOINER behind a virama (appendix A.2), or between two
-///   pictographs, as in the emoji of a family (UTS #51);
-/// - the selectors of text and emoji form behind a character with both.
+/// - ZERO WIDTH NON-JOINER after a virama, or between letters that would join (RFC 5892,
+///   appendix A.1);
+/// - ZERO WIDTH JOINER after a virama (appendix A.2), or between two pictographs, as in the
+///   emoji of a family (UTS #51);
+/// - the selectors of text and emoji form after a character that has both.
 ///
 /// ```text
 ///   👩  U+FE0F?  🏽?  ZWJ  🚀          L or D  T*  ZWNJ  T*  R or D
@@ -105,13 +103,13 @@ fn is_between_joining(before: &[char], after: &[char]) -> bool {
 }
 
 fn is_between_pictographs(before: &[char], after: &[char]) -> bool {
-    let is_dressing =
+    let is_modifier =
         |c: &&char| **c == EMOJI_SELECTOR || CodePointSetData::new::<EmojiModifier>().contains(**c);
     let is_pictograph = |c: &char| CodePointSetData::new::<ExtendedPictographic>().contains(*c);
     before
         .iter()
         .rev()
-        .find(|c| !is_dressing(c))
+        .find(|c| !is_modifier(c))
         .is_some_and(is_pictograph)
         && after.first().is_some_and(is_pictograph)
 }
@@ -120,7 +118,7 @@ fn has_emoji_form(c: char) -> bool {
     CodePointSetData::new::<Emoji>().contains(c)
 }
 
-/// Stands for something that is not in the text.
+/// A placeholder for an object that is not in the text.
 pub(super) const OBJECT_REPLACEMENT: char = '\u{FFFC}';
 const ZERO_WIDTH_NON_JOINER: char = '\u{200C}';
 const ZERO_WIDTH_JOINER: char = '\u{200D}';
@@ -131,7 +129,7 @@ const EMOJI_SELECTOR: char = '\u{FE0F}';
 mod tests {
     use super::*;
 
-    /// The verdict on each joiner of the text.
+    /// The result for each joiner of the text.
     fn joiners(text: &str) -> Vec<bool> {
         let characters: Vec<char> = text.chars().collect();
         (0..characters.len())
@@ -141,8 +139,8 @@ mod tests {
     }
 
     #[test]
-    fn joiner_is_in_place_where_it_changes_what_is_seen() {
-        for (text, verdicts) in [
+    fn joiner_is_in_place_where_it_changes_the_appearance() {
+        for (text, expected) in [
             ("\u{915}\u{94D}\u{200D}\u{937}", vec![true]), // Devanagari ka, virama, ZWJ, ssa
             ("\u{915}\u{94D}\u{200C}\u{937}", vec![true]),
             ("علی\u{200C}رضا", vec![true]), // Persian: yeh joins to the left, reh to the right
@@ -152,12 +150,12 @@ mod tests {
             ("❤\u{FE0F}\u{200D}🔥", vec![true, true]),
             ("👨\u{200D}👩\u{200D}👧", vec![true, true]),
         ] {
-            assert_eq!(joiners(text), verdicts, "{text:?}");
+            assert_eq!(joiners(text), expected, "{text:?}");
         }
     }
 
     #[test]
-    fn joiner_is_out_of_place_where_nobody_could_see_it() {
+    fn joiner_is_out_of_place_where_it_is_invisible() {
         for text in [
             "a\u{200D}b",
             "a\u{200C}b",
@@ -176,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn visible_is_all_but_space_controls_formats_and_blank_symbols() {
+    fn spaces_controls_formats_and_blank_symbols_are_not_visible() {
         for c in "a.山\u{300}\u{E000}\u{378}\u{FFFD}\u{600}\u{2801}❤".chars() {
             assert!(is_visible(c), "{c:?}");
         }

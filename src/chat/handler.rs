@@ -1,16 +1,15 @@
-//! The chat as the server sees it: paths become sessions, messages go where
-//! they belong. What a message means is decided in `member`.
+//! The server's handler: paths become sessions, and messages are passed to their member.
+//! `member` implements what a message does.
 //!
-//! Which pages may connect is the server's business
-//! ([`Config::origins`](crate::server::Config)): nothing here asks for the
-//! origin again.
+//! The server checks the origin of a connection
+//! ([`Config::origins`](crate::server::Config)); the chat does not check it again.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::member::{Member, Outlet};
+use super::member::{Member, Sink};
 use super::page::{ASSET_FIELDS, Asset};
 use super::protocol::SUBPROTOCOL;
-use super::room::Rooms;
+use super::room::RoomDirectory;
 use super::room_name::ROOM_CHARACTERS_MAX;
 use super::route::{Route, page_of_room};
 use crate::server::{
@@ -18,11 +17,11 @@ use crate::server::{
     Response, Status, Upgrade,
 };
 
-/// The chat application, to be given to a [`Server`](crate::server::Server).
+/// The chat application, the handler of a [`Server`](crate::server::Server).
 ///
-/// What the server calls a room is the path of the WebSocket, percent-decoded
-/// and in NFKC: a [`Publisher`](crate::server::Publisher) that publishes to
-/// `/broadcast/ticks` reaches everyone who is connected there.
+/// The server's name of a room is the path of the WebSocket, percent-decoded and in NFKC: a
+/// [`Publisher`](crate::server::Publisher) that publishes to `/broadcast/ticks` reaches all
+/// connections of this path.
 ///
 /// ```
 /// use yamabiko::chat::Chat;
@@ -37,7 +36,7 @@ use crate::server::{
 /// ```
 #[derive(Debug, Default)]
 pub struct Chat {
-    rooms: Rooms,
+    rooms: RoomDirectory,
 }
 
 /// What the chat keeps for one connection.
@@ -47,14 +46,14 @@ pub struct Session(Kind);
 #[derive(Debug)]
 enum Kind {
     Chat(Member),
-    /// Every message goes to everyone in the topic, as it is.
-    Bare {
+    /// Each message is published to the topic unchanged.
+    Broadcast {
         topic: Box<str>,
     },
 }
 
 impl Chat {
-    /// A chat with no rooms yet; rooms come and go with those who are in them.
+    /// A chat without rooms. A room exists while it has members.
     pub fn new() -> Chat {
         Chat::default()
     }
@@ -74,11 +73,11 @@ impl Handler for Chat {
             }
             Route::Broadcast(room) => {
                 let topic = format!("/broadcast/{room}").into();
-                Ok(Admission::new(Session(Kind::Bare { topic })))
+                Ok(Admission::new(Session(Kind::Broadcast { topic })))
             }
-            Route::NoRoomName => Err(no_room_name()),
-            Route::NoText => Err(no_text()),
-            Route::Asset(_) | Route::Health | Route::Nothing => Err(Refusal::new(
+            Route::InvalidRoomName => Err(invalid_room_name()),
+            Route::InvalidEncoding => Err(invalid_encoding()),
+            Route::Asset(_) | Route::Health | Route::NotFound => Err(Refusal::new(
                 Status::NotFound,
                 "there is no WebSocket at this path",
             )),
@@ -86,24 +85,24 @@ impl Handler for Chat {
     }
 
     fn opened(&self, session: &mut Session, context: &mut Context<'_>) {
-        if let Kind::Bare { topic } = &session.0 {
+        if let Kind::Broadcast { topic } = &session.0 {
             context.join(topic);
         }
     }
 
     fn message(&self, session: &mut Session, message: Message<'_>, context: &mut Context<'_>) {
         match (&mut session.0, message) {
-            (Kind::Bare { topic }, message) => context.publish(topic, message),
+            (Kind::Broadcast { topic }, message) => context.publish(topic, message),
             (Kind::Chat(member), Message::Text(json)) => {
-                member.text(json, now(), &self.rooms, context)
+                member.handle_text(json, now(), &self.rooms, context)
             }
-            (Kind::Chat(member), Message::Binary(_)) => member.binary(context),
+            (Kind::Chat(member), Message::Binary(_)) => member.handle_binary(context),
         }
     }
 
     fn closed(&self, session: Session, _: &Closed<'_>, context: &mut Context<'_>) {
         if let Kind::Chat(member) = session.0 {
-            member.gone(&self.rooms, context);
+            member.closed(&self.rooms, context);
         }
     }
 
@@ -119,20 +118,20 @@ impl Handler for Chat {
             Route::Health => health_response(),
             Route::Chat(room) if wants_html(request) => page_response(&room),
             Route::Chat(_) | Route::Broadcast(_) => Refusal::upgrade_required().to_response(),
-            Route::NoRoomName => no_room_name().to_response(),
-            Route::NoText => no_text().to_response(),
-            Route::Nothing => nothing().to_response(),
+            Route::InvalidRoomName => invalid_room_name().to_response(),
+            Route::InvalidEncoding => invalid_encoding().to_response(),
+            Route::NotFound => not_found().to_response(),
         }
     }
 }
 
-impl Outlet for Context<'_> {
+impl Sink for Context<'_> {
     fn send(&mut self, json: &str) {
-        // An answer that cannot be queued must not be lost in silence.
+        // A reply that does not fit into the write queue must not be lost without notice.
         if Context::send(self, Message::Text(json)) == Err(NotSent::BacklogFull) {
             self.close(
                 CloseCode::TRY_AGAIN_LATER,
-                "too many answers are waiting for you",
+                "too many replies are waiting for this client",
             );
         }
     }
@@ -154,8 +153,8 @@ impl Outlet for Context<'_> {
     }
 }
 
-/// Who offers none is taken to mean version 1; who offers only others would
-/// misunderstand it.
+/// A client that offers no subprotocol gets version 1. One that offers only others would not
+/// understand it.
 fn choose_subprotocol(request: &Upgrade<'_>) -> Result<Option<&'static str>, Refusal> {
     if request.subprotocols().next().is_none() {
         return Ok(None);
@@ -169,33 +168,33 @@ fn choose_subprotocol(request: &Upgrade<'_>) -> Result<Option<&'static str>, Ref
     }
 }
 
-fn no_room_name() -> Refusal {
+fn invalid_room_name() -> Refusal {
     Refusal::new(
         Status::NotFound,
         format!(
-            "this cannot be the name of a room: it is 1 to {ROOM_CHARACTERS_MAX} letters, digits, \
+            "invalid room name: it must be 1 to {ROOM_CHARACTERS_MAX} letters, digits, \
              '-', '_' and '.', of any script"
         ),
     )
 }
 
-fn no_text() -> Refusal {
+fn invalid_encoding() -> Refusal {
     Refusal::new(
         Status::BadRequest,
         "the name of a room must be percent-encoded UTF-8",
     )
 }
 
-fn nothing() -> Refusal {
+fn not_found() -> Refusal {
     Refusal::new(
         Status::NotFound,
-        "there is nothing here; the page is at /, a room on it for instance at /#lobby, \
-         and that room's WebSocket at /chat/lobby",
+        "there is nothing at this path; the page is at /, the page of a room for example at /#lobby, \
+         and the WebSocket of this room at /chat/lobby",
     )
 }
 
-/// Whether this is a browser that somebody has given the address of a room:
-/// `text/html` is in Accept, and not with `q=0` (RFC 9110 §12.5.1).
+/// Whether a browser opens the address of a room: Accept contains `text/html`, and not with
+/// `q=0` (RFC 9110 §12.5.1).
 fn wants_html(request: &RequestHead<'_>) -> bool {
     let is_html = |range: &[u8]| {
         let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
@@ -212,7 +211,7 @@ fn is_weight_of_zero(parameter: &[u8]) -> bool {
     }
 }
 
-/// To the page, which opens the room that its address names.
+/// A redirection to the page of the room.
 fn page_response(room: &str) -> Response {
     let page = page_of_room(room);
     Response::text(Status::SeeOther, format!("this room's page is at {page}\n"))
@@ -252,7 +251,7 @@ mod tests {
     use crate::server::HeadLimits;
     use crate::websocket::handshake::RequestReader;
 
-    /// The answer to `GET path`.
+    /// The response to `GET path`.
     fn get(path: &str) -> (u16, String) {
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let mut reader = RequestReader::new(HeadLimits::default());
@@ -266,7 +265,7 @@ mod tests {
         )
     }
 
-    /// The subprotocol that is chosen, or the status of the refusal.
+    /// The selected subprotocol, or the status of the refusal.
     fn upgrade(path: &str, offered: Option<&str>) -> Result<Option<&'static str>, u16> {
         let offered = offered.map_or(String::new(), |names| {
             format!("Sec-WebSocket-Protocol: {names}\r\n")
@@ -285,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn every_file_of_the_page_is_served_with_its_type_and_its_guards() {
+    fn every_file_of_the_page_is_served_with_its_type_and_security_headers() {
         for asset in &ASSETS {
             let (status, written) = get(asset.path);
             assert_eq!(status, 200, "{}", asset.path);
@@ -301,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn health_is_ok_and_not_to_be_kept() {
+    fn health_is_ok_and_not_cached() {
         let (status, written) = get("/health");
         assert_eq!(status, 200);
         assert!(written.contains("text/plain") && written.contains("Cache-Control: no-store\r\n"));
@@ -309,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn websocket_path_asks_for_an_upgrade_and_unknown_paths_are_not_found() {
+    fn websocket_path_requires_an_upgrade_and_unknown_paths_are_not_found() {
         assert_eq!(get("/chat/lobby").0, 426);
         assert_eq!(get("/broadcast/ticks?from=1").0, 426);
         for path in [
@@ -324,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn client_that_offers_no_subprotocol_or_version_one_among_others_is_served() {
+    fn client_that_offers_no_subprotocol_or_version_1_among_others_is_served() {
         assert_eq!(upgrade("/chat/lobby", None), Ok(None));
         assert_eq!(
             upgrade("/chat/lobby", Some("yamabiko.chat.v2, yamabiko.chat.v1")),

@@ -1,44 +1,44 @@
-//! One connection to `/chat/{room}`: what it may say now, and what happens then.
+//! One connection to `/chat/{room}`: its requests and their effects.
 //!
 //! ```text
 //!                 join, name free
 //!   +----------+ ------------------> +--------+
-//!   | Outside  |                     | Inside |  message: to everyone, itself too
+//!   | Outside  |                     | Inside |  message: to all members, including itself
 //!   +----------+ <------------------ +--------+
-//!    names         leave, or gone       names
+//!    names         leave, or closed     names
 //!
-//!   anything else, anywhere: an error to this connection, and no change
+//!   any other request in either state: an error reply, and no change
 //! ```
 //!
-//! What it does to the world goes through an [`Outlet`], so that all of this
-//! runs in tests without a server. A message costs one reading and one writing
-//! of JSON, and no lock.
+//! All effects on other connections go through a [`Sink`], so that the tests need no server.
+//! A message is parsed once and written as JSON once; it takes no lock.
 
 use std::borrow::Cow;
 
 use super::characters::is_visible;
 use super::names::Name;
-use super::protocol::{ClientMessage, Complaint, ErrorCode, Limits, ServerMessage, TEXT_BYTES_MAX};
+use super::protocol::{
+    ChatLimits, ClientMessage, ErrorCode, ErrorReply, ServerMessage, TEXT_BYTES_MAX,
+};
 use super::request::Request;
-use super::room::{NameTaken, Rooms, Roster};
+use super::room::{NameTaken, RoomDirectory, Roster};
 
-/// What a connection can do to others; the server's context is one. `topic` is
-/// what the server calls a room.
-pub(super) trait Outlet {
-    /// To this connection.
+/// The effects of a connection; the server's context implements them. `topic` is the server's
+/// name of a room.
+pub(super) trait Sink {
+    /// Sends to this connection.
     fn send(&mut self, json: &str);
-    /// To everyone who has joined the topic; in the same order for all.
+    /// Publishes to all subscribers of the topic, in the same order for all.
     fn publish(&mut self, topic: &str, json: &str);
-    /// To everyone but this connection.
+    /// As `publish`, but not to this connection.
     fn publish_except(&mut self, topic: &str, json: &str);
-    /// From now on this connection gets what is published to the topic.
+    /// Subscribes this connection to the topic.
     fn join(&mut self, topic: &str);
-    /// From now on it does not.
+    /// Unsubscribes this connection.
     fn leave(&mut self, topic: &str);
 }
 
-/// A connection to a room of the chat. Two words and a name: idle it costs less
-/// than 100 bytes.
+/// A connection to a room of the chat: less than 100 bytes.
 #[derive(Debug)]
 pub(super) struct Member {
     topic: Box<str>,
@@ -52,7 +52,7 @@ enum State {
 }
 
 impl Member {
-    /// For the room, whose name has been checked.
+    /// A connection to this room. The name of the room has been checked.
     pub(super) fn new(room: &str) -> Member {
         Member {
             topic: format!("{TOPIC_PREFIX}{room}").into(),
@@ -60,32 +60,37 @@ impl Member {
         }
     }
 
-    /// Takes a text message that came in at `time` (milliseconds since
-    /// 1970-01-01 UTC) and answers it.
-    pub(super) fn text(&mut self, json: &str, time: u64, rooms: &Rooms, outlet: &mut impl Outlet) {
+    /// Handles a text message that arrived at `time` (milliseconds since 1970-01-01 UTC).
+    pub(super) fn handle_text(
+        &mut self,
+        json: &str,
+        time: u64,
+        rooms: &RoomDirectory,
+        sink: &mut impl Sink,
+    ) {
         match Request::parse(json) {
-            Ok(request) => self.request(request, time, rooms, outlet),
-            Err(complaint) => complain(complaint, outlet),
+            Ok(request) => self.request(request, time, rooms, sink),
+            Err(reply) => send_error(reply, sink),
         }
     }
 
-    /// Takes a binary message: there are none in this protocol.
-    pub(super) fn binary(&self, outlet: &mut impl Outlet) {
-        complain(Complaint::of(ErrorCode::Binary), outlet);
+    /// Handles a binary message: this protocol has none.
+    pub(super) fn handle_binary(&self, sink: &mut impl Sink) {
+        send_error(ErrorReply::of(ErrorCode::Binary), sink);
     }
 
-    /// The connection read too slowly and has missed this much.
-    pub(super) fn missed(&self, messages: u64, outlet: &mut impl Outlet) {
-        outlet.send(&ServerMessage::Missed { messages }.to_json());
+    /// The connection read too slowly, and so many messages were skipped.
+    pub(super) fn missed(&self, messages: u64, sink: &mut impl Sink) {
+        sink.send(&ServerMessage::Missed { messages }.to_json());
     }
 
-    /// The connection is gone.
-    pub(super) fn gone(self, rooms: &Rooms, outlet: &mut impl Outlet) {
+    /// The connection has ended.
+    pub(super) fn closed(self, rooms: &RoomDirectory, sink: &mut impl Sink) {
         let State::Inside(name) = &self.state else {
             return;
         };
         if let Some(revision) = rooms.leave(self.room(), name) {
-            outlet.publish_except(&self.topic, &left(name, revision, None).to_json());
+            sink.publish_except(&self.topic, &left(name, revision, None).to_json());
         }
     }
 
@@ -93,77 +98,84 @@ impl Member {
         &mut self,
         request: Request<'_>,
         time: u64,
-        rooms: &Rooms,
-        outlet: &mut impl Outlet,
+        rooms: &RoomDirectory,
+        sink: &mut impl Sink,
     ) {
         let Request { message, id } = request;
         let kind = message.kind();
         let done = match message {
-            ClientMessage::Join { name } => self.join(&name, id.clone(), rooms, outlet),
-            ClientMessage::Message { text } => self.say(text, id.clone(), time, outlet),
-            ClientMessage::Leave => self.leave(id.clone(), rooms, outlet),
+            ClientMessage::Join { name } => self.join(&name, id.clone(), rooms, sink),
+            ClientMessage::Message { text } => self.publish(text, id.clone(), time, sink),
+            ClientMessage::Leave => self.leave(id.clone(), rooms, sink),
             ClientMessage::Names => {
-                self.names(id.clone(), rooms, outlet);
+                self.names(id.clone(), rooms, sink);
                 Ok(())
             }
         };
-        if let Err(complaint) = done {
-            complain(complaint.about(kind).with_id(id), outlet);
+        if let Err(reply) = done {
+            send_error(reply.with_about(kind).with_id(id), sink);
         }
     }
 
-    fn join(&mut self, name: &str, id: Id<'_>, rooms: &Rooms, outlet: &mut impl Outlet) -> Done {
+    fn join(
+        &mut self,
+        name: &str,
+        id: Id<'_>,
+        rooms: &RoomDirectory,
+        sink: &mut impl Sink,
+    ) -> Done {
         if let State::Inside(_) = self.state {
-            return Err(Complaint::of(ErrorCode::AlreadyJoined));
+            return Err(ErrorReply::of(ErrorCode::AlreadyJoined));
         }
-        let name = Name::parse(name).map_err(|error| Complaint::of(error.into()).at("name"))?;
+        let name =
+            Name::parse(name).map_err(|error| ErrorReply::of(error.into()).with_field("name"))?;
         rooms.check_free(self.room(), &name).map_err(taken)?;
-        // First this, then the revision: whoever gets a later one announces it
-        // to this connection, too.
-        outlet.join(&self.topic);
+        // Before the name gets its revision: every later change is then published to this
+        // connection too.
+        sink.join(&self.topic);
         match rooms.join(self.room(), &name) {
             Ok(roster) => {
                 self.state = State::Inside(name.clone());
-                outlet.send(&welcome(&name, self.room(), &roster, id));
-                outlet.publish_except(&self.topic, &joined(&name, roster.revision).to_json());
+                sink.send(&welcome(&name, self.room(), &roster, id));
+                sink.publish_except(&self.topic, &joined(&name, roster.revision).to_json());
                 Ok(())
             }
             Err(name_taken) => {
-                outlet.leave(&self.topic);
+                sink.leave(&self.topic);
                 Err(taken(name_taken))
             }
         }
     }
 
-    fn say(&self, text: Cow<'_, str>, id: Id<'_>, time: u64, outlet: &mut impl Outlet) -> Done {
+    fn publish(&self, text: Cow<'_, str>, id: Id<'_>, time: u64, sink: &mut impl Sink) -> Done {
         let State::Inside(name) = &self.state else {
-            return Err(Complaint::of(ErrorCode::NotJoined));
+            return Err(ErrorReply::of(ErrorCode::NotJoined));
         };
-        check_text(&text).map_err(|code| Complaint::of(code).at("text"))?;
+        check_text(&text).map_err(|code| ErrorReply::of(code).with_field("text"))?;
         let message = ServerMessage::Message {
             id,
             from: name.as_str().into(),
             text,
             time,
         };
-        outlet.publish(&self.topic, &message.to_json());
+        sink.publish(&self.topic, &message.to_json());
         Ok(())
     }
 
-    fn leave(&mut self, id: Id<'_>, rooms: &Rooms, outlet: &mut impl Outlet) -> Done {
+    fn leave(&mut self, id: Id<'_>, rooms: &RoomDirectory, sink: &mut impl Sink) -> Done {
         let State::Inside(name) = std::mem::replace(&mut self.state, State::Outside) else {
-            return Err(Complaint::of(ErrorCode::NotJoined));
+            return Err(ErrorReply::of(ErrorCode::NotJoined));
         };
         let revision = rooms.leave(self.room(), &name);
-        outlet.leave(&self.topic);
+        sink.leave(&self.topic);
         if let Some(revision) = revision {
-            outlet.send(&left(&name, revision, id).to_json());
-            outlet.publish_except(&self.topic, &left(&name, revision, None).to_json());
+            sink.send(&left(&name, revision, id).to_json());
+            sink.publish_except(&self.topic, &left(&name, revision, None).to_json());
         }
         Ok(())
     }
 
-    fn names(&self, id: Id<'_>, rooms: &Rooms, outlet: &mut impl Outlet) {
+    fn names(&self, id: Id<'_>, rooms: &RoomDirectory, sink: &mut impl Sink) {
         let roster = rooms.roster(self.room());
         let (count, revision) = roster
             .as_ref()
@@ -174,7 +186,7 @@ impl Member {
             count,
             revision,
         };
-        outlet.send(&match roster {
+        sink.send(&match roster {
             Some(roster) => names.to_json_with_names(roster.list.json()),
             None => names.to_json(),
         });
@@ -185,18 +197,17 @@ impl Member {
     }
 }
 
-/// What a request comes to: nothing more to say, or a complaint whose `id` and
-/// `about` are still to be filled in.
-type Done = Result<(), Box<Complaint<'static>>>;
+/// The result of a request: done, or an error reply without `id` and `about`.
+type Done = Result<(), Box<ErrorReply<'static>>>;
 
 type Id<'a> = Option<Cow<'a, str>>;
 
-/// The rooms of the chat and those of `/broadcast` are topics of one server;
-/// the path keeps them apart.
+/// The rooms of the chat and those of `/broadcast` are topics of one server; the path
+/// distinguishes them.
 const TOPIC_PREFIX: &str = "/chat/";
 
-fn complain(complaint: Box<Complaint<'_>>, outlet: &mut impl Outlet) {
-    outlet.send(&ServerMessage::Error(complaint).to_json());
+fn send_error(reply: Box<ErrorReply<'_>>, sink: &mut impl Sink) {
+    sink.send(&ServerMessage::Error(reply).to_json());
 }
 
 fn check_text(text: &str) -> Result<(), ErrorCode> {
@@ -215,11 +226,11 @@ fn check_text(text: &str) -> Result<(), ErrorCode> {
     Ok(())
 }
 
-fn taken(taken: NameTaken) -> Box<Complaint<'static>> {
+fn taken(taken: NameTaken) -> Box<ErrorReply<'static>> {
     let suggestion = taken.suggestion.map(|free| free.as_str().to_owned());
-    Complaint::of(ErrorCode::NameTaken)
-        .at("name")
-        .suggesting(suggestion)
+    ErrorReply::of(ErrorCode::NameTaken)
+        .with_field("name")
+        .with_suggestion(suggestion)
 }
 
 fn welcome(name: &Name, room: &str, roster: &Roster, id: Id<'_>) -> String {
@@ -230,7 +241,7 @@ fn welcome(name: &Name, room: &str, roster: &Roster, id: Id<'_>) -> String {
         names: Vec::new(),
         count: roster.count,
         revision: roster.revision,
-        limits: Limits::OURS,
+        limits: ChatLimits::SERVER,
     };
     welcome.to_json_with_names(roster.list.json())
 }

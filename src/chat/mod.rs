@@ -1,28 +1,27 @@
-//! The chat: rooms, names and who is here, and the page to use it with.
+//! The chat application: rooms, members, their names, and the page for the browser.
 //!
-//! It is written on the server's public handler trait and knows no byte of the
-//! wire: text comes in, text goes out to a room, and the server sees to it that
-//! everyone in the room reads the same in the same order. What it says is the
-//! subprotocol [`yamabiko.chat.v1`](SUBPROTOCOL), whose specification is
-//! `docs/chat-protocol.md`.
+//! It uses the server's public handler trait only, and no bytes of the wire: it receives
+//! text and publishes text to a room. The server delivers the messages of a room to all
+//! members in the same order. The messages are those of the subprotocol
+//! [`yamabiko.chat.v1`](SUBPROTOCOL), specified in `docs/chat-protocol.md`.
 //!
-//! | file | what is in it |
+//! | file | contents |
 //! |---|---|
-//! | `handler` | [`Chat`], as the server sees it |
-//! | `route` | which path is what |
+//! | `handler` | [`Chat`]: the server's handler |
+//! | `route` | the paths |
 //! | `page`, `page/` | the page: HTML, CSS, scripts |
 //! | `protocol` | the messages of both sides |
-//! | `request` | reading what a client says |
-//! | `member` | one connection: what it may say, and what happens then |
-//! | `characters` | what the rules ask of Unicode's data |
-//! | `names` | what one may be called |
-//! | `room_name` | what a room may be called |
-//! | `room` | who is in which room: all that the workers share |
-//! | `presence` | the same, as a client puts it together |
+//! | `request` | parsing the messages of a client |
+//! | `member` | one connection: its requests and their effects |
+//! | `characters` | properties of Unicode characters |
+//! | `names` | the rules for members' names |
+//! | `room_name` | the rules for rooms' names |
+//! | `room` | the members of each room: the state that all workers share |
+//! | `presence` | the members of a room as a client reconstructs them |
 //!
-//! A message costs one reading and one writing of JSON and takes no lock. A
-//! connection costs its session (under 100 bytes); being in a room, the forms of
-//! its name (some hundred bytes).
+//! A message is parsed once and written as JSON once; it takes no lock. A connection costs
+//! its session (less than 100 bytes), and in a room also the forms of its name (some hundred
+//! bytes).
 
 mod characters;
 mod handler;
@@ -40,8 +39,8 @@ pub use handler::{Chat, Session};
 pub use names::{NAME_CHARACTERS_MAX, Name, NameError};
 pub use presence::Presence;
 pub use protocol::{
-    ClientMessage, Complaint, ErrorCode, ID_BYTES_MAX, Limits, MESSAGE_BYTES_MAX, NAMES_LISTED_MAX,
-    SUBPROTOCOL, ServerMessage, TEXT_BYTES_MAX,
+    ChatLimits, ClientMessage, ErrorCode, ErrorReply, ID_BYTES_MAX, MESSAGE_BYTES_MAX,
+    NAMES_LISTED_MAX, SUBPROTOCOL, ServerMessage, TEXT_BYTES_MAX,
 };
 pub use request::Request;
 pub use room_name::{ROOM_CHARACTERS_MAX, is_room_name};

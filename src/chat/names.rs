@@ -1,30 +1,28 @@
-//! What a person may be called, and when two names are the same.
+//! The rules for members' names, and when two names are the same.
 //!
 //! ```text
-//!   "  Ａｄｍｉｎ  "     as typed
+//!   "  Ａｄｍｉｎ  "     as entered
 //!     │ NFKC, spaces as in RFC 8266
-//!   "Admin"            shown
-//!     │ lower case      │ what it looks like (UTS #39), lower case
-//!   key "admin"        looks "admin"
+//!   "Admin"            displayed
+//!     │ lower case      │ skeleton (UTS #39), lower case
+//!   key "admin"        skeletons "admin"
 //! ```
 //!
-//! A name is brought to its normal form, which everyone sees: compatibility
-//! composition (NFKC), any run of spaces as one, none at its ends. Then it is
-//! checked: 1 to 32 characters (Unicode scalar values), each of them assigned,
-//! none of them a control, format, private-use or default-ignorable character,
-//! and at least one that can be seen. Joiners and emoji selectors may stand
-//! where they change what is seen
+//! A name is normalised: compatibility composition (NFKC), each run of spaces is one space,
+//! and none is at the ends. All members see this form. It is then checked: 1 to 32 characters
+//! (Unicode scalar values); each is assigned and no control, format, private-use or
+//! default-ignorable character; at least one is visible. Joiners and emoji selectors are
+//! allowed where they change the appearance
 //! ([`is_joiner_in_place`](super::characters::is_joiner_in_place)).
 //!
-//! Two names are the same when one *looks* like the other: when they have the
-//! skeleton of UTS #39 in common, whatever the case. To compare case first and
-//! looks second is not enough, and neither is the other order (`Вob` with a
-//! Cyrillic letter looks like `Bob`, its lower case `вob` does not; `AIKO` is
-//! `aiko`, its skeleton is that of `AlKO`). So a name has both, and one of them
-//! in common makes two names the same.
+//! Two names are the same if they are *confusable*: if they have a skeleton of UTS #39 in
+//! common, without regard to case. One order of these steps is not enough: the skeleton of
+//! `Вob` with a Cyrillic letter is that of `Bob`, but that of its lower case `вob` is not; the
+//! lower case of `AIKO` is `aiko`, but its skeleton is that of `AlKO`. So each name has both
+//! skeletons, and one in common makes two names the same.
 //!
-//! All forms are computed once, when the name is parsed. What is ASCII takes a
-//! short way to the same result; the long way costs some microseconds.
+//! All forms are computed once, when the name is parsed: some microseconds, and less for an
+//! ASCII name.
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
@@ -39,18 +37,17 @@ use super::characters::{
     is_joiner_in_place, is_mark,
 };
 
-/// The most characters (Unicode scalar values) in a name, in its normal form.
+/// Maximum characters (Unicode scalar values) in a name, in its normal form.
 pub const NAME_CHARACTERS_MAX: usize = 32;
 
-/// The highest number that a suggested name carries.
+/// The highest number in a suggested name.
 pub(super) const SUGGESTED_NUMBER_MAX: u32 = 100;
 
-/// No character is composed of more than this many others, so what has more
-/// than this times [`NAME_CHARACTERS_MAX`] is too long in every form.
+/// No character is composed of more than this many others. So a text with more than this times
+/// [`NAME_CHARACTERS_MAX`] characters is too long in every form.
 pub(super) const CHARACTERS_COMPOSED_MAX: usize = 4;
 
-/// A name that may be used, in its normal form, with what it is compared by.
-/// A copy is a pointer.
+/// A valid name in its normal form, with its key and its skeletons. A copy is a pointer.
 ///
 /// ```
 /// use yamabiko::chat::{Name, NameError};
@@ -58,7 +55,7 @@ pub(super) const CHARACTERS_COMPOSED_MAX: usize = 4;
 /// let name = Name::parse("  Ａｉｋｏ ")?;
 /// assert_eq!(name.as_str(), "Aiko");
 /// assert_eq!(name.key(), Name::parse("AIKO")?.key());
-/// assert!(name.looks_like(&Name::parse("Аiko")?), "a Cyrillic letter");
+/// assert!(name.is_confusable_with(&Name::parse("Аiko")?), "its first letter is Cyrillic");
 /// assert_eq!(Name::parse(" \t "), Err(NameError::Empty));
 /// # Ok::<(), NameError>(())
 /// ```
@@ -69,27 +66,27 @@ pub struct Name(Arc<Forms>);
 struct Forms {
     shown: Box<str>,
     key: Arc<str>,
-    looks: Looks,
+    skeletons: Skeletons,
 }
 
-/// What a name looks like: the skeleton of its lower case, and its skeleton in
-/// lower case. The two are equal for most names.
-pub(super) type Looks = [Arc<str>; 2];
+/// The skeleton of a name's lower case, and the lower case of its skeleton. They are equal for
+/// most names.
+pub(super) type Skeletons = [Arc<str>; 2];
 
-/// Why a string cannot be a name.
+/// Why a string is not a valid name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameError {
-    /// Nothing that can be seen is in it.
+    /// It has no visible character.
     Empty,
     /// It has more than [`NAME_CHARACTERS_MAX`] characters.
     TooLong,
-    /// It holds a character that no name may have, or a mark or joiner where
-    /// there is nothing for it to change.
+    /// It contains a character that is not allowed, or a mark or joiner without a character that
+    /// it modifies.
     Invalid,
 }
 
 impl Name {
-    /// Normalises and checks. The cost has a bound, whatever the length.
+    /// Normalises and checks a name. The cost is bounded for any length.
     ///
     /// # Errors
     /// See [`NameError`].
@@ -102,44 +99,46 @@ impl Name {
         if !characters.iter().any(|c| is_base(*c)) {
             return Err(NameError::Empty);
         }
-        if is_mark(characters[0]) || !(0..characters.len()).all(|at| may_stand(&characters, at)) {
+        if is_mark(characters[0]) || !(0..characters.len()).all(|at| is_allowed(&characters, at)) {
             return Err(NameError::Invalid);
         }
         let key = key_of(&shown);
         Ok(Name(Arc::new(Forms {
-            looks: looks_of(&shown, &key),
+            skeletons: skeletons_of(&shown, &key),
             key: key.into(),
             shown: shown.into(),
         })))
     }
 
-    /// The name as it is shown.
+    /// The name as it is displayed.
     pub fn as_str(&self) -> &str {
         &self.0.shown
     }
 
-    /// The name without case (NFKC_Casefold, UAX #31): what names are ordered
-    /// by. Names with one key look alike, too.
+    /// The name without case (NFKC_Casefold, UAX #31), by which names are ordered. Names with
+    /// the same key are confusable.
     pub fn key(&self) -> &str {
         &self.0.key
     }
 
-    /// Whether one of the two could pass for the other, so that a room may have
-    /// only one of them.
-    pub fn looks_like(&self, other: &Name) -> bool {
-        let theirs = &other.0.looks;
-        self.0.looks.iter().any(|look| theirs.contains(look))
+    /// Whether the two names are confusable, so that only one of them is allowed in a room.
+    pub fn is_confusable_with(&self, other: &Name) -> bool {
+        let theirs = &other.0.skeletons;
+        self.0
+            .skeletons
+            .iter()
+            .any(|skeleton| theirs.contains(skeleton))
     }
 
-    pub(super) fn looks(&self) -> &Looks {
-        &self.0.looks
+    pub(super) fn skeletons(&self) -> &Skeletons {
+        &self.0.skeletons
     }
 
     pub(super) fn shared_key(&self) -> Arc<str> {
         self.0.key.clone()
     }
 
-    /// The name without the number behind it, if it has one.
+    /// The name without the number at its end, if it has one.
     fn stem(&self) -> &str {
         let name = self.as_str();
         let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
@@ -150,30 +149,29 @@ impl Name {
     }
 }
 
-/// What a substitute for a taken name begins with, and the numbers that fit
-/// behind it.
+/// The beginning of a substitute for a taken name, and the numbers that can follow it.
 #[derive(Debug)]
 pub(super) struct Stem {
     text: String,
-    pub(super) looks: Looks,
+    pub(super) skeletons: Skeletons,
     pub(super) first: u32,
     pub(super) last: u32,
 }
 
 impl Stem {
-    /// The stems for a taken name, those for lower numbers first: one, or up to
-    /// three where the name must be cut to make room for one to three digits.
+    /// The stems for a taken name, those for lower numbers first: one, or up to three if the
+    /// name must be truncated to make room for one to three digits.
     pub(super) fn of(name: &Name) -> Vec<Stem> {
         let stem = name.stem();
         let mut stems: Vec<Stem> = Vec::new();
         for (digits, first, last) in [(1, 2, 9), (2, 10, 99), (3, 100, SUGGESTED_NUMBER_MAX)] {
-            let text = cut(stem, NAME_CHARACTERS_MAX - 1 - digits);
+            let text = first_characters(stem, NAME_CHARACTERS_MAX - 1 - digits);
             match stems.last_mut() {
                 Some(before) if before.text == text => before.last = last,
                 _ => stems.push(Stem {
-                    looks: match text == name.as_str() {
-                        true => name.looks().clone(),
-                        false => looks_of(text, &key_of(text)),
+                    skeletons: match text == name.as_str() {
+                        true => name.skeletons().clone(),
+                        false => skeletons_of(text, &key_of(text)),
                     },
                     text: text.to_owned(),
                     first,
@@ -184,22 +182,22 @@ impl Stem {
         stems
     }
 
-    /// `Aiko 2`. `None` if the cut left nothing that a name may be.
+    /// `Aiko 2`. `None` if the truncated name is not valid.
     pub(super) fn numbered(&self, number: u32) -> Option<Name> {
         Name::parse(&format!("{} {number}", self.text)).ok()
     }
 }
 
-/// A look of a numbered name taken apart: that of what stands before the
-/// number, and the number, if it is one that is suggested. For any name,
-/// `look(stem + " " + number)` is `look(stem) + " " + look(number)`.
-pub(super) fn numbered_look(look: &str) -> Option<(&str, u32)> {
-    let (stem, digits) = look.rsplit_once(' ')?;
-    if digits.is_empty() || digits.chars().count() > 3 || digits.starts_with(DIGIT_LOOKS[0]) {
+/// Splits the skeleton of a numbered name into the skeleton of the stem and the number, if the
+/// number is one that is suggested. For any name, `skeleton(stem + " " + number)` is
+/// `skeleton(stem) + " " + skeleton(number)`.
+pub(super) fn numbered_skeleton(skeleton: &str) -> Option<(&str, u32)> {
+    let (stem, digits) = skeleton.rsplit_once(' ')?;
+    if digits.is_empty() || digits.chars().count() > 3 || digits.starts_with(DIGIT_SKELETONS[0]) {
         return None;
     }
     let number = digits.chars().try_fold(0, |number, c| {
-        let digit = DIGIT_LOOKS.iter().position(|look| *look == c)?;
+        let digit = DIGIT_SKELETONS.iter().position(|skeleton| *skeleton == c)?;
         Some(number * 10 + digit as u32)
     })?;
     (2..=SUGGESTED_NUMBER_MAX)
@@ -207,19 +205,19 @@ pub(super) fn numbered_look(look: &str) -> Option<(&str, u32)> {
         .then_some((stem, number))
 }
 
-/// What each digit looks like: 1 like a small L, 0 like an O.
-static DIGIT_LOOKS: LazyLock<[char; 10]> = LazyLock::new(|| {
+/// The skeleton of each digit: of 1 it is a small L, of 0 an O.
+static DIGIT_SKELETONS: LazyLock<[char; 10]> = LazyLock::new(|| {
     std::array::from_fn(|digit| {
         let digit = char::from(b'0' + digit as u8);
-        look_of(digit.encode_utf8(&mut [0; 4]))
+        skeleton_of(digit.encode_utf8(&mut [0; 4]))
             .chars()
             .next()
             .unwrap_or(digit)
     })
 });
 
-/// NFKC, and spaces as RFC 8266 §2.1 has them: each run is one U+0020, and there
-/// are none at the ends.
+/// NFKC, and spaces as in RFC 8266 §2.1: each run is one U+0020, and there are none at the
+/// ends.
 fn normal_form(name: &str) -> Result<String, NameError> {
     if name
         .chars()
@@ -251,7 +249,7 @@ fn nfkc(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Something for marks and joiners to change.
+/// A character that marks and joiners can modify.
 fn is_base(c: char) -> bool {
     match c.is_ascii() {
         true => c != ' ',
@@ -259,7 +257,7 @@ fn is_base(c: char) -> bool {
     }
 }
 
-fn may_stand(name: &[char], position: usize) -> bool {
+fn is_allowed(name: &[char], position: usize) -> bool {
     let c = name[position];
     if c.is_ascii() {
         return !c.is_control();
@@ -267,11 +265,11 @@ fn may_stand(name: &[char], position: usize) -> bool {
     if is_default_ignorable(c) {
         return is_joiner_in_place(name, position);
     }
-    !is_refused(c)
+    !is_forbidden(c)
 }
 
-/// What shows nothing, something else on each screen, or that a text is broken.
-fn is_refused(c: char) -> bool {
+/// A character that is invisible, differs between systems, or marks a damaged text.
+fn is_forbidden(c: char) -> bool {
     matches!(
         general_category(c),
         GeneralCategory::Control
@@ -285,7 +283,7 @@ fn is_refused(c: char) -> bool {
         || matches!(c, OBJECT_REPLACEMENT | char::REPLACEMENT_CHARACTER)
 }
 
-/// NFKC_Casefold, of what is in NFKC.
+/// NFKC_Casefold of a text in NFKC.
 fn key_of(shown: &str) -> String {
     if shown.is_ascii() {
         return shown.to_ascii_lowercase();
@@ -297,42 +295,42 @@ fn key_of(shown: &str) -> String {
     nfkc(&CaseMapper::new().fold_string(&seen)).into_owned()
 }
 
-fn looks_of(shown: &str, key: &str) -> Looks {
-    let of_key: Arc<str> = look_of(key).into();
+fn skeletons_of(shown: &str, key: &str) -> Skeletons {
+    let of_key: Arc<str> = skeleton_of(key).into();
     let of_shown = match shown == key {
         true => of_key.clone(),
-        false => look_of(shown).into(),
+        false => skeleton_of(shown).into(),
     };
     [of_key, of_shown]
 }
 
 /// The skeleton (UTS #39 §4), without case.
-fn look_of(text: &str) -> String {
+fn skeleton_of(text: &str) -> String {
     match text.is_ascii() {
         true => text
             .bytes()
-            .map(|byte| &*ASCII_LOOKS[byte as usize])
+            .map(|byte| &*ASCII_SKELETONS[byte as usize])
             .collect(),
-        false => unabridged_look_of(text),
+        false => full_skeleton_of(text),
     }
 }
 
-fn unabridged_look_of(text: &str) -> String {
+fn full_skeleton_of(text: &str) -> String {
     let skeleton: String = skeleton(text).collect();
     CaseMapper::new().fold_string(&skeleton).into_owned()
 }
 
-/// No character of ASCII changes what another looks like, so that the look of
-/// ASCII is that of its characters one after another.
-static ASCII_LOOKS: LazyLock<[Box<str>; 128]> = LazyLock::new(|| {
+/// No ASCII character changes the skeleton of another one. So the skeleton of an ASCII text is
+/// the sequence of the skeletons of its characters.
+static ASCII_SKELETONS: LazyLock<[Box<str>; 128]> = LazyLock::new(|| {
     std::array::from_fn(|byte| {
         let c = char::from(byte as u8);
-        unabridged_look_of(c.encode_utf8(&mut [0; 4])).into()
+        full_skeleton_of(c.encode_utf8(&mut [0; 4])).into()
     })
 });
 
-/// At most so many characters, without a space or joiner at the end.
-fn cut(text: &str, characters_max: usize) -> &str {
+/// The first characters, at most so many, without a space or joiner at the end.
+fn first_characters(text: &str, characters_max: usize) -> &str {
     let end = text.char_indices().nth(characters_max).map(|(end, _)| end);
     text[..end.unwrap_or(text.len())]
         .trim_end_matches(|c: char| c == ' ' || is_default_ignorable(c))
@@ -351,11 +349,11 @@ mod tests {
     }
 
     fn same(one: &str, other: &str) -> bool {
-        name(one).looks_like(&name(other))
+        name(one).is_confusable_with(&name(other))
     }
 
     #[test]
-    fn name_may_have_thirty_two_characters_and_not_one_more() {
+    fn name_may_have_32_characters_and_no_more() {
         let longest = "山".repeat(NAME_CHARACTERS_MAX);
         assert_eq!(name(&longest).as_str(), longest);
         assert_eq!(
@@ -386,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn name_of_any_length_is_judged_by_its_beginning() {
+    fn long_name_is_rejected_by_its_beginning() {
         assert_eq!(Name::parse(&"a".repeat(60_000)), Err(NameError::TooLong));
         let marks = format!("a{}", "\u{301}".repeat(60_000));
         assert_eq!(Name::parse(&marks), Err(NameError::TooLong));
@@ -445,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn joiner_or_selector_where_it_changes_nothing_is_invalid() {
+    fn joiner_or_selector_that_changes_nothing_is_invalid() {
         for text in [
             "Ai\u{200D}ko",
             "Ai\u{200C}ko",
@@ -458,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_any_language_and_of_emoji_are_possible_as_they_are() {
+    fn names_in_any_language_and_emoji_are_valid_and_unchanged() {
         for text in [
             "山彦",
             "やまびこ",
@@ -492,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn name_is_shown_in_its_normal_form() {
+    fn name_is_displayed_in_its_normal_form() {
         for (typed, shown) in [
             ("  Aiko   Mori ", "Aiko Mori"),
             ("Aiko\u{3000}\u{A0}Mori", "Aiko Mori"),
@@ -525,13 +523,13 @@ mod tests {
     }
 
     #[test]
-    fn name_that_looks_like_another_is_the_same() {
+    fn confusable_names_are_the_same() {
         for (one, other) in [
             ("Admin", "\u{391}dmin"), // Greek Alpha
             ("admin", "\u{391}dmin"),
             ("Chie", "\u{421}hie"), // Cyrillic Es
             ("chie", "\u{441}hie"), // the small one
-            ("Bob", "\u{412}ob"),   // Cyrillic Ve, whose small form looks different
+            ("Bob", "\u{412}ob"),   // Cyrillic Ve, whose lower case looks different
             ("Alice", "AIice"),     // a capital i for a small L
             ("Bob 10", "bob lO"),
             ("paypal", "pay\u{440}al"),
@@ -543,7 +541,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_look_different_are_different() {
+    fn names_that_are_not_confusable_are_different() {
         for (one, other) in [
             ("Aiko", "Aiko2"),
             ("Aiko", "Aiko 2"),
@@ -564,7 +562,7 @@ mod tests {
     }
 
     #[test]
-    fn number_goes_behind_the_name_and_replaces_an_older_one() {
+    fn number_follows_the_name_and_replaces_an_earlier_one() {
         assert_eq!(substitutes("Aiko", 2), "Aiko 2");
         assert_eq!(substitutes("Aiko 2", 3), "Aiko 3");
         assert_eq!(substitutes("R2D2", 2), "R2D2 2");
@@ -584,7 +582,7 @@ mod tests {
     }
 
     #[test]
-    fn name_that_fits_with_any_number_has_one_stem_and_a_long_one_three() {
+    fn short_name_has_one_stem_and_a_long_one_three() {
         let ranges = |text: &str| -> Vec<(u32, u32)> {
             let stems = Stem::of(&name(text));
             stems.iter().map(|stem| (stem.first, stem.last)).collect()
@@ -599,11 +597,11 @@ mod tests {
     }
 
     #[test]
-    fn look_of_a_numbered_name_is_taken_apart_and_no_other() {
+    fn skeleton_of_a_numbered_name_is_split_and_no_other() {
         for number in 2..=SUGGESTED_NUMBER_MAX {
             let name = name(&format!("Aiko {number}"));
-            for look in name.looks() {
-                assert!(matches!(numbered_look(look), Some((_, read)) if read == number));
+            for skeleton in name.skeletons() {
+                assert!(matches!(numbered_skeleton(skeleton), Some((_, read)) if read == number));
             }
         }
         for text in [
@@ -616,13 +614,13 @@ mod tests {
             "2",
             "Aiko x",
         ] {
-            for look in name(text).looks() {
-                assert_eq!(numbered_look(look), None, "{text}");
+            for skeleton in name(text).skeletons() {
+                assert_eq!(numbered_skeleton(skeleton), None, "{text}");
             }
         }
     }
 
-    /// Forms of a letter of which some have one key, and of some that look like it.
+    /// Groups of letters with the same key or the same skeleton.
     const LETTERS: [&str; 8] = [
         "aA\u{430}",
         "iI1l",
@@ -636,14 +634,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn name_that_is_shown_is_taken_as_it_is(text in "\\PC{0,40}") {
+        fn displayed_name_is_valid_and_unchanged(text in "\\PC{0,40}") {
             if let Ok(name) = Name::parse(&text) {
                 prop_assert_eq!(Name::parse(name.as_str()), Ok(name));
             }
         }
 
         #[test]
-        fn names_with_one_key_look_alike(
+        fn names_with_the_same_key_are_confusable(
             letters in proptest::collection::vec((0..LETTERS.len(), any::<[u8; 2]>()), 1..=3),
         ) {
             let spelling = |which: usize| -> String {
@@ -654,18 +652,18 @@ mod tests {
                 letters.iter().map(letter).collect()
             };
             if let (Ok(one), Ok(other)) = (Name::parse(&spelling(0)), Name::parse(&spelling(1))) {
-                prop_assert!(one.key() != other.key() || one.looks_like(&other));
-                prop_assert_eq!(one.looks_like(&other), other.looks_like(&one));
+                prop_assert!(one.key() != other.key() || one.is_confusable_with(&other));
+                prop_assert_eq!(one.is_confusable_with(&other), other.is_confusable_with(&one));
             }
         }
 
         #[test]
-        fn short_way_of_ascii_leads_to_the_same_look(text in "[ -~]{0,32}") {
-            prop_assert_eq!(look_of(&text), unabridged_look_of(&text));
+        fn fast_path_for_ascii_gives_the_same_skeleton(text in "[ -~]{0,32}") {
+            prop_assert_eq!(skeleton_of(&text), full_skeleton_of(&text));
         }
 
         #[test]
-        fn looks_of_a_numbered_name_are_those_of_its_stem_and_its_number(
+        fn skeletons_of_a_numbered_name_are_those_of_its_stem_and_its_number(
             text in "\\PC{1,40}",
             number in 2..=SUGGESTED_NUMBER_MAX,
         ) {
@@ -673,8 +671,8 @@ mod tests {
             let stems = Stem::of(&taken);
             let stem = stems.iter().find(|stem| (stem.first..=stem.last).contains(&number)).unwrap();
             let Some(numbered) = stem.numbered(number) else { return Ok(()) };
-            for (look, stem_look) in numbered.looks().iter().zip(&stem.looks) {
-                prop_assert_eq!(numbered_look(look), Some((&**stem_look, number)));
+            for (skeleton, stem_skeleton) in numbered.skeletons().iter().zip(&stem.skeletons) {
+                prop_assert_eq!(numbered_skeleton(skeleton), Some((&**stem_skeleton, number)));
             }
         }
     }

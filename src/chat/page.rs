@@ -1,9 +1,8 @@
-//! The page and what it needs, all of it inside the binary.
+//! The files of the page, compiled into the binary.
 //!
-//! There is no build step and nothing is loaded from elsewhere: the browser is
-//! told so by [`CONTENT_SECURITY_POLICY`], which also makes it refuse any
-//! script or style that is not one of these files, and any way of turning text
-//! into HTML.
+//! There is no build step, and nothing is loaded from other servers. With
+//! [`CONTENT_SECURITY_POLICY`] the browser enforces this. It also rejects every script or
+//! style that is not one of these files, and every conversion of text into HTML.
 
 /// One file of the page.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,13 +12,13 @@ pub(super) struct Asset {
     pub(super) body: &'static str,
 }
 
-/// The file under this path.
+/// The file at this path.
 pub(super) fn asset(path: &str) -> Option<&'static Asset> {
     ASSETS.iter().find(|asset| asset.path == path)
 }
 
-/// Sent with every file. They change only with the binary and are small, so
-/// the browser asks for them each time.
+/// Header fields of every file. The files are small and change only with the binary, so the
+/// browser requests them each time.
 pub(super) const ASSET_FIELDS: [(&str, &str); 4] = [
     ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
     ("X-Content-Type-Options", "nosniff"),
@@ -94,24 +93,24 @@ mod tests {
     }
 
     #[test]
-    fn page_asks_only_for_files_that_are_served() {
+    fn page_requests_only_files_that_are_served() {
         let quoted = |asset: &'static Asset| asset.body.split(['"', '\'']);
-        let asked = ASSETS.iter().flat_map(quoted).filter_map(|word| {
+        let requested = ASSETS.iter().flat_map(quoted).filter_map(|word| {
             let path = word.strip_prefix("./").or_else(|| word.strip_prefix('/'))?;
             (path.ends_with(".js") || path.ends_with(".css") || path.ends_with(".svg"))
                 .then_some(path)
         });
-        let asked: Vec<&str> = asked.collect();
-        assert!(asked.len() >= ASSETS.len() - 1, "{asked:?}");
-        for path in asked {
+        let requested: Vec<&str> = requested.collect();
+        assert!(requested.len() >= ASSETS.len() - 1, "{requested:?}");
+        for path in requested {
             assert!(asset(&format!("/{path}")).is_some(), "{path} is not served");
         }
     }
 
     #[test]
-    fn page_has_nothing_that_its_own_policy_would_refuse() {
+    fn page_contains_nothing_that_its_policy_rejects() {
         for page in of_type(HTML) {
-            for refused in [
+            for rejected in [
                 "<style",
                 " style=",
                 "<script>",
@@ -119,13 +118,13 @@ mod tests {
                 " onload=",
                 "javascript:",
             ] {
-                assert!(!page.body.contains(refused), "{}: {refused}", page.path);
+                assert!(!page.body.contains(rejected), "{}: {rejected}", page.path);
             }
         }
     }
 
     #[test]
-    fn no_file_loads_anything_from_elsewhere() {
+    fn no_file_loads_anything_from_another_server() {
         for asset in &ASSETS {
             for (position, _) in asset.body.match_indices("://") {
                 let after = &asset.body[position..];
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn scripts_never_turn_text_into_html() {
+    fn scripts_never_convert_text_into_html() {
         for script in of_type(JAVASCRIPT) {
             for sink in [
                 "innerHTML",

@@ -1,13 +1,13 @@
-//! Who is here, as a client sees it.
+//! The members of a room as a client reconstructs them.
 //!
-//! The server's lists and changes carry the revision of the room's names. A
-//! change may come too early (one before it is still on its way from another
-//! worker) or too late (the list had it already). So changes are kept until
-//! their turn has come, and applied in the order of their revisions:
+//! The server's lists and changes contain the revision of the room's names. A change can
+//! arrive too early (an earlier one is still under way from another worker) or too late (the
+//! list already contains it). So early changes are kept, and all changes are applied in the
+//! order of their revisions:
 //!
 //! ```text
 //!   welcome [Aiko, Bo] revision 5      names: Aiko, Bo
-//!   joined  Bo         revision 5      had it already: passed over
+//!   joined  Bo         revision 5      already in the list: ignored
 //!   left    Aiko       revision 7      6 is missing: kept
 //!   joined  Chie       revision 6      names: Aiko, Bo, Chie; then 7: Bo, Chie
 //! ```
@@ -16,11 +16,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::protocol::ServerMessage;
 
-/// The most changes that wait for one before them. A server that sends more has
-/// lost one; the next list of names mends it.
+/// Maximum number of changes that wait for an earlier one. If there are more, the server has
+/// lost one; the next list of names corrects this.
 const EARLY_CHANGES_MAX: usize = 4096;
 
-/// The names in a room, put together from what the server says.
+/// The names in a room, reconstructed from the messages of the server.
 ///
 /// ```
 /// use yamabiko::chat::{Presence, ServerMessage};
@@ -37,7 +37,7 @@ pub struct Presence {
     count: usize,
     /// Nothing is applied before the first list.
     revision: Option<u64>,
-    /// Changes that came before their turn, by revision.
+    /// Changes that arrived early, by revision.
     early: BTreeMap<u64, Change>,
 }
 
@@ -48,8 +48,7 @@ enum Change {
 }
 
 impl Presence {
-    /// Takes in a server message; those that tell nothing about names change
-    /// nothing.
+    /// Applies a message of the server. Messages without names change nothing.
     pub fn apply(&mut self, message: &ServerMessage<'_>) {
         match message {
             ServerMessage::Welcome {
@@ -81,24 +80,23 @@ impl Presence {
         self.catch_up();
     }
 
-    /// Who is here; fewer than [`count`](Presence::count) where the server's
-    /// list was cut.
+    /// The names of the members; fewer than [`count`](Presence::count) if the server's list was
+    /// truncated.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str)
     }
 
-    /// How many are here.
+    /// The number of members.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// The revision of the room's names that this shows; `None` before the
-    /// first list.
+    /// The revision of these names; `None` before the first list.
     pub fn revision(&self) -> Option<u64> {
         self.revision
     }
 
-    /// A list that is older than what is known (a late answer) is passed over.
+    /// Ignores a list that is older than the known names (a late reply).
     fn start(&mut self, names: BTreeSet<String>, count: usize, revision: u64) {
         if self.revision.is_some_and(|known| known > revision) {
             return;
@@ -139,7 +137,7 @@ impl Presence {
 #[cfg(test)]
 mod tests {
     use super::super::names::Name;
-    use super::super::room::{Rooms, Roster};
+    use super::super::room::{RoomDirectory, Roster};
     use super::*;
     use proptest::prelude::*;
 
@@ -183,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn change_that_the_list_had_is_passed_over_and_an_early_one_waits() {
+    fn change_in_the_list_is_ignored_and_an_early_one_waits() {
         let messages = [
             list(&["Aiko", "Bo"], 5),
             joined("Bo", 5),
@@ -195,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_that_wait_are_bounded_and_the_next_list_mends_what_was_lost() {
+    fn waiting_changes_are_bounded_and_the_next_list_corrects_a_loss() {
         let mut presence = Presence::default();
         presence.apply(&list(&[], 0));
         for revision in (2..).take(EARLY_CHANGES_MAX + 1) {
@@ -208,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn list_that_is_older_than_what_is_known_is_passed_over() {
+    fn list_that_is_older_than_the_known_names_is_ignored() {
         assert_eq!(
             after(&[list(&["Aiko"], 5), joined("Bo", 6), list(&["Aiko"], 5)]),
             ["Aiko", "Bo"]
@@ -216,38 +214,37 @@ mod tests {
     }
 
     proptest! {
-        /// The server's rooms, three workers that hand over in batches of their
-        /// own, and a reader that has joined at some moment: what it reads adds
-        /// up to what is so.
+        /// The server's rooms, three workers that deliver in their own batches, and a reader that
+        /// joins at some time: it reconstructs the actual names.
         #[test]
-        fn reader_is_right_however_the_workers_are_interleaved(
+        fn reader_reconstructs_the_names_for_any_interleaving_of_the_workers(
             steps in proptest::collection::vec((0..3usize, 0..6usize, any::<bool>()), 0..60),
             reader_joins_at in 0..60usize,
         ) {
-            let rooms = Rooms::default();
+            let rooms = RoomDirectory::default();
             let mut waiting: [Vec<ServerMessage<'static>>; 3] = Default::default();
             let mut reader = None;
-            for (step, (worker, who, hand_over)) in steps.into_iter().enumerate() {
+            for (step, (worker, number, delivers)) in steps.into_iter().enumerate() {
                 if step == reader_joins_at {
                     let own = Name::parse("reader").unwrap();
                     reader = Some(reading(&rooms.join("room", &own).unwrap()));
                 }
-                let name = Name::parse(&format!("n{who}")).unwrap();
+                let name = Name::parse(&format!("n{number}")).unwrap();
                 let change = match rooms.join("room", &name) {
                     Ok(roster) => joined(name.as_str(), roster.revision),
                     Err(_) => left(name.as_str(), rooms.leave("room", &name).unwrap()),
                 };
                 waiting[worker].push(change);
-                if hand_over {
+                if delivers {
                     deliver(&mut waiting[worker], &mut reader);
                 }
             }
             waiting.iter_mut().rev().for_each(|batch| deliver(batch, &mut reader));
             if let Some(presence) = reader {
                 let roster = rooms.roster("room").unwrap();
-                let truth: Vec<String> = serde_json::from_str(roster.list.json()).unwrap();
-                prop_assert_eq!(presence.count(), truth.len());
-                prop_assert_eq!(presence.names().collect::<Vec<_>>(), truth);
+                let actual: Vec<String> = serde_json::from_str(roster.list.json()).unwrap();
+                prop_assert_eq!(presence.count(), actual.len());
+                prop_assert_eq!(presence.names().collect::<Vec<_>>(), actual);
                 prop_assert!(presence.early.is_empty());
             }
         }

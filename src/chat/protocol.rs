@@ -1,8 +1,8 @@
-//! The messages of the subprotocol [`yamabiko.chat.v1`](SUBPROTOCOL): JSON
-//! objects with a `type`, one in each WebSocket text message.
+//! The messages of the subprotocol [`yamabiko.chat.v1`](SUBPROTOCOL): JSON objects with a
+//! `type`, one in each WebSocket text message.
 //!
-//! `docs/chat-protocol.md` is the specification; this is its vocabulary, for both
-//! sides. What a client says is read with care in `request`.
+//! `docs/chat-protocol.md` is the specification; here are the types of both sides. `request`
+//! parses the messages of a client.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,18 +14,17 @@ use super::names::{NAME_CHARACTERS_MAX, NameError};
 /// The name of the subprotocol in `Sec-WebSocket-Protocol`.
 pub const SUBPROTOCOL: &str = "yamabiko.chat.v1";
 
-/// The most bytes of JSON in a message to the server. The longest text with
-/// every byte escaped (`\u0041`) takes 24 KiB of it; the rest is for fields of
-/// later versions.
+/// Maximum bytes of JSON in a message to the server. The longest text with every byte escaped
+/// (`\u0041`) takes 24 KiB; the rest is for fields of later versions.
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
-/// The most bytes of UTF-8 in what is said.
+/// Maximum bytes of UTF-8 in the text of a message.
 pub const TEXT_BYTES_MAX: usize = 4096;
-/// The most bytes of UTF-8 in the `id` of a request.
+/// Maximum bytes of UTF-8 in the `id` of a request.
 pub const ID_BYTES_MAX: usize = 64;
-/// The most names in a list; `count` tells how many there are.
+/// Maximum number of names in a list; `count` is the number of all members.
 pub const NAMES_LISTED_MAX: usize = 1000;
 
-/// What a client may say; [`Request::parse`](super::Request::parse) reads it.
+/// A message of a client; [`Request::parse`](super::Request::parse) parses it.
 ///
 /// ```
 /// let join = yamabiko::chat::ClientMessage::Join { name: "Aiko".into() };
@@ -34,23 +33,23 @@ pub const NAMES_LISTED_MAX: usize = 1000;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum ClientMessage<'a> {
-    /// Enter the room under this name.
+    /// Join the room with this name.
     Join {
-        /// As typed; the server normalises and checks it.
+        /// As entered; the server normalises and checks it.
         name: Cow<'a, str>,
     },
-    /// Say something to everyone in the room.
+    /// Publish a text to all members of the room.
     Message {
         /// 1 to [`TEXT_BYTES_MAX`] bytes.
         text: Cow<'a, str>,
     },
-    /// Leave the room; the connection stays.
+    /// Leave the room; the connection stays open.
     Leave,
-    /// Ask who is in the room.
+    /// Request the names of the members.
     Names,
 }
 
-/// What the server says.
+/// A message of the server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum ServerMessage<'a> {
@@ -59,75 +58,75 @@ pub enum ServerMessage<'a> {
         /// The `id` of the join.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         id: Option<Cow<'a, str>>,
-        /// Your name, as everyone sees it.
+        /// Your name as it is displayed.
         you: Cow<'a, str>,
         /// The room's name.
         room: Cow<'a, str>,
-        /// Who is here, you included: at most [`NAMES_LISTED_MAX`].
+        /// The names of the members, including yours: at most [`NAMES_LISTED_MAX`].
         names: Vec<Cow<'a, str>>,
-        /// How many are here.
+        /// The number of members.
         count: usize,
-        /// Which revision of the room's names this is.
+        /// The revision of the room's names in this list.
         revision: u64,
-        /// What the server takes.
-        limits: Limits,
+        /// The limits of the server.
+        limits: ChatLimits,
     },
-    /// Somebody else has joined.
+    /// Another member has joined.
     Joined {
-        /// Who.
+        /// The name of the member.
         name: Cow<'a, str>,
-        /// The revision of the room's names in which this is so.
+        /// The revision of the room's names after this change.
         revision: u64,
     },
-    /// Somebody has left; with your own name: you have.
+    /// A member has left; if it is your name: you have left.
     Left {
-        /// The `id` of the leave; for the one who asked only.
+        /// The `id` of the leave; sent only to the member that asked.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         id: Option<Cow<'a, str>>,
-        /// Who.
+        /// The name of the member.
         name: Cow<'a, str>,
-        /// The revision of the room's names in which this is so.
+        /// The revision of the room's names after this change.
         revision: u64,
     },
-    /// Somebody, perhaps you, said something.
+    /// A text of a member, possibly your own.
     Message {
-        /// The `id` that its sender gave it.
+        /// The `id` of the sender's request.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         id: Option<Cow<'a, str>>,
-        /// Who.
+        /// The name of the sender.
         from: Cow<'a, str>,
-        /// What.
+        /// The text.
         text: Cow<'a, str>,
         /// When the server received it: milliseconds since 1970-01-01 UTC.
         time: u64,
     },
-    /// Who is here.
+    /// The names of the members.
     Names {
         /// The `id` of the request.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         id: Option<Cow<'a, str>>,
-        /// At most [`NAMES_LISTED_MAX`] of them.
+        /// At most [`NAMES_LISTED_MAX`] names.
         names: Vec<Cow<'a, str>>,
-        /// How many are here.
+        /// The number of members.
         count: usize,
-        /// Which revision of the room's names this is.
+        /// The revision of the room's names in this list.
         revision: u64,
     },
-    /// You read too slowly and have missed something of the room, here.
+    /// You read too slowly: messages of the room were skipped at this position.
     Missed {
-        /// How many messages of the server: what was said, who came and went.
+        /// The number of skipped messages: texts, and members who joined or left.
         messages: u64,
     },
-    /// A message of yours was not carried out.
-    Error(Box<Complaint<'a>>),
-    /// A type that this version does not know: to be passed over.
+    /// A request of yours was not executed.
+    Error(Box<ErrorReply<'a>>),
+    /// A type that this version does not know: ignore it.
     #[serde(other)]
     Unknown,
 }
 
-/// The bounds that a client should know before it sends.
+/// The limits that a client should know before it sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
+pub struct ChatLimits {
     /// [`NAME_CHARACTERS_MAX`].
     pub name_characters_max: usize,
     /// [`TEXT_BYTES_MAX`].
@@ -136,37 +135,37 @@ pub struct Limits {
     pub message_bytes_max: usize,
 }
 
-impl Limits {
-    /// What this server takes.
-    pub const OURS: Limits = Limits {
+impl ChatLimits {
+    /// The limits of this server.
+    pub const SERVER: ChatLimits = ChatLimits {
         name_characters_max: NAME_CHARACTERS_MAX,
         text_bytes_max: TEXT_BYTES_MAX,
         message_bytes_max: MESSAGE_BYTES_MAX,
     };
 }
 
-/// Why a message was not carried out. The connection goes on.
+/// Why a request was not executed. The connection stays open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Complaint<'a> {
-    /// The `id` of the message, if it could be read.
+pub struct ErrorReply<'a> {
+    /// The `id` of the request, if it could be parsed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub id: Option<Cow<'a, str>>,
     /// For programs.
     pub code: ErrorCode,
-    /// For people: one English sentence.
+    /// For users: one English sentence.
     pub text: Cow<'a, str>,
-    /// The `type` of the message, if it was a known one.
+    /// The `type` of the request, if it is a known one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub about: Option<Cow<'a, str>>,
-    /// The field that is at fault, if one is.
+    /// The field that is invalid, if it is one field.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub field: Option<Cow<'a, str>>,
-    /// With [`ErrorCode::NameTaken`]: a name that was free.
+    /// With [`ErrorCode::NameTaken`]: a free name.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub suggestion: Option<Cow<'a, str>>,
 }
 
-/// What can be wrong with a message.
+/// The error of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
@@ -178,23 +177,23 @@ pub enum ErrorCode {
     NotJson,
     /// `type` is none of `join`, `message`, `leave`, `names`.
     UnknownType,
-    /// A field that this type needs is not there.
+    /// A required field is missing.
     MissingField,
     /// A field is not a string, or `id` is too long.
     WrongField,
-    /// Join first.
+    /// The request needs a member of the room: join first.
     NotJoined,
-    /// Leave first.
+    /// The connection has already joined: leave first.
     AlreadyJoined,
-    /// Nothing to be seen in the name.
+    /// The name has no visible character.
     NameEmpty,
     /// More than [`NAME_CHARACTERS_MAX`] characters.
     NameTooLong,
     /// Control, invisible, private-use or unassigned characters.
     NameInvalid,
-    /// Somebody here has it, or one that looks like it.
+    /// A member has this name, or a confusable one.
     NameTaken,
-    /// Nothing in the text is visible.
+    /// The text has no visible character.
     TextEmpty,
     /// More than [`TEXT_BYTES_MAX`] bytes.
     TextTooLong,
@@ -206,7 +205,7 @@ pub enum ErrorCode {
 }
 
 impl ClientMessage<'_> {
-    /// The `type` that it travels under.
+    /// The `type` in its JSON.
     pub fn kind(&self) -> &'static str {
         match self {
             ClientMessage::Join { .. } => "join",
@@ -217,12 +216,11 @@ impl ClientMessage<'_> {
     }
 }
 
-impl<'a> Complaint<'a> {
-    /// With the sentence that belongs to the code. Boxed, because complaints
-    /// are rare and large, and travel as errors.
-    pub fn of(code: ErrorCode) -> Box<Complaint<'a>> {
+impl<'a> ErrorReply<'a> {
+    /// With the sentence of the code. Boxed, because it is large and used as an error.
+    pub fn of(code: ErrorCode) -> Box<ErrorReply<'a>> {
         let text = code.text();
-        Box::new(Complaint {
+        Box::new(ErrorReply {
             id: None,
             code,
             text,
@@ -237,64 +235,64 @@ impl<'a> Complaint<'a> {
         self
     }
 
-    pub(super) fn about(mut self: Box<Self>, kind: &'static str) -> Box<Self> {
+    pub(super) fn with_about(mut self: Box<Self>, kind: &'static str) -> Box<Self> {
         self.about = Some(kind.into());
         self
     }
 
-    pub(super) fn at(mut self: Box<Self>, field: &'static str) -> Box<Self> {
+    pub(super) fn with_field(mut self: Box<Self>, field: &'static str) -> Box<Self> {
         self.field = Some(field.into());
         self
     }
 
-    pub(super) fn suggesting(mut self: Box<Self>, suggestion: Option<String>) -> Box<Self> {
+    pub(super) fn with_suggestion(mut self: Box<Self>, suggestion: Option<String>) -> Box<Self> {
         self.suggestion = suggestion.map(Cow::Owned);
         self
     }
 }
 
-impl fmt::Display for Complaint<'_> {
+impl fmt::Display for ErrorReply<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl std::error::Error for Complaint<'_> {}
+impl std::error::Error for ErrorReply<'_> {}
 
 impl ErrorCode {
     fn text(self) -> Cow<'static, str> {
         match self {
-            ErrorCode::Binary => "Only text messages are understood here.".into(),
+            ErrorCode::Binary => "Binary messages are not supported.".into(),
             ErrorCode::TooLong => {
                 format!("A message may have at most {MESSAGE_BYTES_MAX} bytes.").into()
             }
-            ErrorCode::NotJson => "This is not a JSON object.".into(),
+            ErrorCode::NotJson => "The message is not a JSON object.".into(),
             ErrorCode::UnknownType => "The type must be join, message, leave or names.".into(),
-            ErrorCode::MissingField => "A field is missing.".into(),
+            ErrorCode::MissingField => "A required field is missing.".into(),
             ErrorCode::WrongField => {
                 format!("A field is not a string, or its id has more than {ID_BYTES_MAX} bytes.")
                     .into()
             }
             ErrorCode::NotJoined => "Join the room first.".into(),
-            ErrorCode::AlreadyJoined => "You have joined already; leave first.".into(),
-            ErrorCode::NameEmpty => "A name needs something that can be seen.".into(),
+            ErrorCode::AlreadyJoined => "You have already joined; leave first.".into(),
+            ErrorCode::NameEmpty => "A name needs a visible character.".into(),
             ErrorCode::NameTooLong => {
                 format!("A name may have at most {NAME_CHARACTERS_MAX} characters.").into()
             }
             ErrorCode::NameInvalid => {
-                "A name may not have control or invisible characters, nor unknown ones.".into()
+                "A name must not contain control, invisible or unknown characters.".into()
             }
             ErrorCode::NameTaken => {
-                "Somebody in this room has this name, or one that looks like it.".into()
+                "A member of this room has this name, or a name that looks like it.".into()
             }
-            ErrorCode::TextEmpty => "There is nothing to be seen in this text.".into(),
+            ErrorCode::TextEmpty => "A text needs a visible character.".into(),
             ErrorCode::TextTooLong => {
                 format!("A text may have at most {TEXT_BYTES_MAX} bytes.").into()
             }
             ErrorCode::TextInvalid => {
-                "A text may not have control characters but tabs and line ends.".into()
+                "A text must not contain control characters other than tabs and line ends.".into()
             }
-            ErrorCode::Unknown => "Something is wrong with this message.".into(),
+            ErrorCode::Unknown => "The message is invalid.".into(),
         }
     }
 }
@@ -310,21 +308,20 @@ impl From<NameError> for ErrorCode {
 }
 
 impl ServerMessage<'_> {
-    /// As it travels.
+    /// The message as JSON.
     pub fn to_json(&self) -> String {
         json(self)
     }
 }
 
 impl ServerMessage<'_> {
-    /// As it travels, with a list of names that is JSON already in the place of
-    /// an empty one.
+    /// The message as JSON. `names` is a JSON list, which replaces the empty one.
     pub(super) fn to_json_with_names(&self, names: &str) -> String {
-        const PLACE: &str = r#""names":[]"#;
+        const EMPTY: &str = r#""names":[]"#;
         let json = self.to_json();
-        // In a string every quotation mark has a backslash before it: this is
-        // found nowhere else.
-        match json.split_once(PLACE) {
+        // Within a JSON string a backslash precedes every quotation mark, so this occurs
+        // only once.
+        match json.split_once(EMPTY) {
             Some((before, after)) => [before, r#""names":"#, names, after].concat(),
             None => json,
         }
@@ -332,14 +329,14 @@ impl ServerMessage<'_> {
 }
 
 impl ClientMessage<'_> {
-    /// As it travels.
+    /// The message as JSON.
     pub fn to_json(&self) -> String {
         json(self)
     }
 }
 
-/// Strings, numbers and lists of them always have a JSON form: there is no
-/// error to hand on.
+/// Strings, numbers and lists of them can always be written as JSON: there is no error to
+/// return.
 pub(super) fn json(message: &impl Serialize) -> String {
     serde_json::to_string(message).unwrap_or_default()
 }
@@ -349,7 +346,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn list_that_is_json_already_is_put_where_it_belongs() {
+    fn json_list_of_names_replaces_the_empty_one() {
         let message = |names| ServerMessage::Names {
             id: Some(r#"","names":[],""#.into()),
             names,
@@ -364,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn client_passes_over_types_codes_and_fields_of_later_versions() {
+    fn client_ignores_types_codes_and_fields_of_later_versions() {
         let read = |json| serde_json::from_str::<ServerMessage<'_>>(json).unwrap();
         assert_eq!(
             read(r#"{"type":"typing","name":"Bo"}"#),
@@ -379,8 +376,6 @@ mod tests {
             joined
         );
         let error = read(r#"{"type":"error","code":"too_fast","text":"Slow down."}"#);
-        assert!(
-            matches!(error, ServerMessage::Error(complaint) if complaint.code == ErrorCode::Unknown)
-        );
+        assert!(matches!(error, ServerMessage::Error(reply) if reply.code == ErrorCode::Unknown));
     }
 }

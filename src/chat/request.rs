@@ -1,10 +1,8 @@
-//! Reading what a client says: the form of it, not whether it can be carried
-//! out now.
+//! Parsing the messages of a client: their form, not whether they can be executed now.
 //!
-//! Whatever is wrong becomes a [`Complaint`] that names the fault. A field is
-//! judged only if the message needs it, and those that are not known are read
-//! to their end and dropped, so that a later version may add some. It costs one
-//! pass over the text and copies nothing, unless a string holds an escape.
+//! Each error becomes an [`ErrorReply`] that names it. A field is checked only if the message
+//! needs it. Unknown fields are parsed and discarded, so that a later version can add some.
+//! Parsing is one pass over the text, and copies a string only if it contains an escape.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,9 +10,9 @@ use std::fmt;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::protocol::{ClientMessage, Complaint, ErrorCode, ID_BYTES_MAX, MESSAGE_BYTES_MAX};
+use super::protocol::{ClientMessage, ErrorCode, ErrorReply, ID_BYTES_MAX, MESSAGE_BYTES_MAX};
 
-/// What a client asks for, and the `id` it gave the request.
+/// A client's message and its `id`.
 ///
 /// ```
 /// use yamabiko::chat::{ClientMessage, Request};
@@ -22,36 +20,34 @@ use super::protocol::{ClientMessage, Complaint, ErrorCode, ID_BYTES_MAX, MESSAGE
 /// let request = Request::parse(r#"{"type":"message","text":"Yo-ho!","colour":7}"#)?;
 /// assert_eq!(request.message, ClientMessage::Message { text: "Yo-ho!".into() });
 /// assert!(Request::parse(r#"{"type":"message"}"#).is_err());
-/// # Ok::<(), Box<yamabiko::chat::Complaint<'static>>>(())
+/// # Ok::<(), Box<yamabiko::chat::ErrorReply<'static>>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// What it asks for.
+    /// The message.
     pub message: ClientMessage<'a>,
-    /// Comes back in the answer; at most [`ID_BYTES_MAX`] bytes.
+    /// Returned in the reply; at most [`ID_BYTES_MAX`] bytes.
     pub id: Option<Cow<'a, str>>,
 }
 
 impl<'a> Request<'a> {
-    /// Reads a client's message: its form only, not whether it can be carried
-    /// out now.
+    /// Parses a client's message: its form only, not whether it can be executed now.
     ///
     /// # Errors
-    /// The complaint to send back; it has the message's `id` and `type` as far
-    /// as they could be read.
-    pub fn parse(json: &'a str) -> Result<Request<'a>, Box<Complaint<'a>>> {
+    /// The reply to send; it contains the message's `id` and `type` if they could be parsed.
+    pub fn parse(json: &'a str) -> Result<Request<'a>, Box<ErrorReply<'a>>> {
         if json.len() > MESSAGE_BYTES_MAX {
-            return Err(Complaint::of(ErrorCode::TooLong));
+            return Err(ErrorReply::of(ErrorCode::TooLong));
         }
         let fields: Fields<'a> =
-            serde_json::from_str(json).map_err(|_| Complaint::of(ErrorCode::NotJson))?;
+            serde_json::from_str(json).map_err(|_| ErrorReply::of(ErrorCode::NotJson))?;
         let id = fields.id.optional("id")?;
         if id.as_ref().is_some_and(|id| id.len() > ID_BYTES_MAX) {
-            return Err(Complaint::of(ErrorCode::WrongField).at("id"));
+            return Err(ErrorReply::of(ErrorCode::WrongField).with_field("id"));
         }
         match message_of(fields.kind, fields.name, fields.text) {
             Ok(message) => Ok(Request { message, id }),
-            Err(complaint) => Err(complaint.with_id(id)),
+            Err(reply) => Err(reply.with_id(id)),
         }
     }
 }
@@ -60,24 +56,24 @@ fn message_of<'a>(
     kind: Field<'a>,
     name: Field<'a>,
     text: Field<'a>,
-) -> Result<ClientMessage<'a>, Box<Complaint<'a>>> {
+) -> Result<ClientMessage<'a>, Box<ErrorReply<'a>>> {
     match kind.required("type")?.as_ref() {
         "join" => match name.required("name") {
             Ok(name) => Ok(ClientMessage::Join { name }),
-            Err(complaint) => Err(complaint.about("join")),
+            Err(reply) => Err(reply.with_about("join")),
         },
         "message" => match text.required("text") {
             Ok(text) => Ok(ClientMessage::Message { text }),
-            Err(complaint) => Err(complaint.about("message")),
+            Err(reply) => Err(reply.with_about("message")),
         },
         "leave" => Ok(ClientMessage::Leave),
         "names" => Ok(ClientMessage::Names),
-        _ => Err(Complaint::of(ErrorCode::UnknownType).at("type")),
+        _ => Err(ErrorReply::of(ErrorCode::UnknownType).with_field("type")),
     }
 }
 
-/// The fields that any client message may have, each as it was found. Where one
-/// is given twice the last counts, as in every browser.
+/// The fields that client messages have. Of a duplicate field the last one counts, as in
+/// every browser.
 #[derive(Default)]
 struct Fields<'a> {
     kind: Field<'a>,
@@ -86,28 +82,28 @@ struct Fields<'a> {
     text: Field<'a>,
 }
 
-/// One field: its type is judged only if the message needs it.
+/// One field: its type is checked only if the message needs it.
 #[derive(Default)]
 enum Field<'a> {
     #[default]
     Missing,
     Text(Cow<'a, str>),
-    /// A number, a list …: read to its end and dropped.
+    /// A number, a list …: parsed and discarded.
     Other,
 }
 
 impl<'a> Field<'a> {
-    fn optional(self, field: &'static str) -> Result<Option<Cow<'a, str>>, Box<Complaint<'a>>> {
+    fn optional(self, field: &'static str) -> Result<Option<Cow<'a, str>>, Box<ErrorReply<'a>>> {
         match self {
             Field::Missing => Ok(None),
             Field::Text(text) => Ok(Some(text)),
-            Field::Other => Err(Complaint::of(ErrorCode::WrongField).at(field)),
+            Field::Other => Err(ErrorReply::of(ErrorCode::WrongField).with_field(field)),
         }
     }
 
-    fn required(self, field: &'static str) -> Result<Cow<'a, str>, Box<Complaint<'a>>> {
+    fn required(self, field: &'static str) -> Result<Cow<'a, str>, Box<ErrorReply<'a>>> {
         self.optional(field)?
-            .ok_or_else(|| Complaint::of(ErrorCode::MissingField).at(field))
+            .ok_or_else(|| ErrorReply::of(ErrorCode::MissingField).with_field(field))
     }
 }
 
@@ -213,19 +209,19 @@ mod tests {
     use super::super::protocol::TEXT_BYTES_MAX;
     use super::*;
 
-    fn complaint(json: &str) -> (ErrorCode, Option<String>, Option<String>, Option<String>) {
-        let complaint = Request::parse(json).unwrap_err();
+    fn reply(json: &str) -> (ErrorCode, Option<String>, Option<String>, Option<String>) {
+        let reply = Request::parse(json).unwrap_err();
         let owned = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
         (
-            complaint.code,
-            owned(complaint.about),
-            owned(complaint.field),
-            owned(complaint.id),
+            reply.code,
+            owned(reply.about),
+            owned(reply.field),
+            owned(reply.id),
         )
     }
 
     #[test]
-    fn every_client_message_is_read_back_as_it_was_written() {
+    fn every_client_message_is_parsed_as_it_was_written() {
         for message in [
             ClientMessage::Join {
                 name: "Aiko \"山\"".into(),
@@ -254,13 +250,13 @@ mod tests {
     #[test]
     fn strings_are_borrowed_from_the_input_and_copied_only_for_an_escape() {
         let json = r#"{"type":"message","text":"Yo-ho!","id":"7"}"#;
-        let lies_in_json = |text: &str| json.as_bytes().as_ptr_range().contains(&text.as_ptr());
+        let is_in_json = |text: &str| json.as_bytes().as_ptr_range().contains(&text.as_ptr());
         let request = Request::parse(json).unwrap();
         let ClientMessage::Message { text } = request.message else {
             panic!("{:?}", request.message);
         };
         assert_eq!((&*text, request.id.as_deref()), ("Yo-ho!", Some("7")));
-        assert!(lies_in_json(&text) && request.id.as_deref().is_some_and(lies_in_json));
+        assert!(is_in_json(&text) && request.id.as_deref().is_some_and(is_in_json));
 
         let json = r#"{"type":"join","name":"Ai\u006bo","id":"7\n"}"#;
         let request = Request::parse(json).unwrap();
@@ -279,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_json_object_is_not_json() {
+    fn text_that_is_not_a_json_object_is_not_json() {
         let not_json = [
             "",
             "hello",
@@ -294,17 +290,17 @@ mod tests {
         ];
         for json in not_json {
             assert_eq!(
-                complaint(json),
+                reply(json),
                 (ErrorCode::NotJson, None, None, None),
                 "{json}"
             );
         }
         let lone_surrogate = r#"{"type":"message","text":"\ud800"}"#;
-        assert_eq!(complaint(lone_surrogate).0, ErrorCode::NotJson);
+        assert_eq!(reply(lone_surrogate).0, ErrorCode::NotJson);
     }
 
     #[test]
-    fn deep_nesting_is_answered_and_not_followed() {
+    fn deep_nesting_is_answered_without_recursion() {
         let deep = format!(
             r#"{{"type":"leave","x":{}{}}}"#,
             "[".repeat(30_000),
@@ -312,29 +308,29 @@ mod tests {
         );
         assert_eq!(Request::parse(&deep).unwrap().message, ClientMessage::Leave);
         let in_a_known_field = format!(r#"{{"type":{}"#, "[".repeat(60_000));
-        assert_eq!(complaint(&in_a_known_field).0, ErrorCode::NotJson);
+        assert_eq!(reply(&in_a_known_field).0, ErrorCode::NotJson);
     }
 
     #[test]
-    fn unknown_and_missing_types_are_told() {
+    fn unknown_and_missing_types_are_reported() {
         let type_field = Some("type".to_owned());
         assert_eq!(
-            complaint("{}"),
+            reply("{}"),
             (ErrorCode::MissingField, None, type_field.clone(), None)
         );
         assert_eq!(
-            complaint(r#"{"type":4}"#),
+            reply(r#"{"type":4}"#),
             (ErrorCode::WrongField, None, type_field.clone(), None)
         );
         assert_eq!(
-            complaint(r#"{"type":"Join","id":"a"}"#),
+            reply(r#"{"type":"Join","id":"a"}"#),
             (ErrorCode::UnknownType, None, type_field, Some("a".into()))
         );
     }
 
     #[test]
-    fn missing_and_wrong_fields_are_told_by_name_with_the_type_and_the_id() {
-        let told = |code, about: &str, field: &str| {
+    fn missing_and_wrong_fields_are_reported_with_their_name_the_type_and_the_id() {
+        let expected = |code, about: &str, field: &str| {
             (
                 code,
                 Some(about.to_owned()),
@@ -343,29 +339,26 @@ mod tests {
             )
         };
         assert_eq!(
-            complaint(r#"{"id":"9","type":"join"}"#),
-            told(ErrorCode::MissingField, "join", "name")
+            reply(r#"{"id":"9","type":"join"}"#),
+            expected(ErrorCode::MissingField, "join", "name")
         );
         assert_eq!(
-            complaint(r#"{"id":"9","type":"join","name":null}"#),
-            told(ErrorCode::WrongField, "join", "name")
+            reply(r#"{"id":"9","type":"join","name":null}"#),
+            expected(ErrorCode::WrongField, "join", "name")
         );
         assert_eq!(
-            complaint(r#"{"id":"9","type":"message","text":7}"#),
-            told(ErrorCode::WrongField, "message", "text")
+            reply(r#"{"id":"9","type":"message","text":7}"#),
+            expected(ErrorCode::WrongField, "message", "text")
         );
     }
 
     #[test]
-    fn message_may_have_message_bytes_max_and_not_one_more() {
+    fn message_may_have_message_bytes_max_and_no_more() {
         let filled =
             |bytes: usize| format!(r#"{{"type":"leave","x":"{}"}}"#, "x".repeat(bytes - 23));
         assert_eq!(filled(MESSAGE_BYTES_MAX).len(), MESSAGE_BYTES_MAX);
         assert!(Request::parse(&filled(MESSAGE_BYTES_MAX)).is_ok());
-        assert_eq!(
-            complaint(&filled(MESSAGE_BYTES_MAX + 1)).0,
-            ErrorCode::TooLong
-        );
+        assert_eq!(reply(&filled(MESSAGE_BYTES_MAX + 1)).0, ErrorCode::TooLong);
     }
 
     #[test]
@@ -384,11 +377,11 @@ mod tests {
     }
 
     #[test]
-    fn id_may_have_id_bytes_max_and_not_one_more() {
+    fn id_may_have_id_bytes_max_and_no_more() {
         let with_id = |bytes: usize| format!(r#"{{"type":"names","id":"{}"}}"#, "i".repeat(bytes));
         assert!(Request::parse(&with_id(ID_BYTES_MAX)).is_ok());
         assert_eq!(
-            complaint(&with_id(ID_BYTES_MAX + 1)),
+            reply(&with_id(ID_BYTES_MAX + 1)),
             (ErrorCode::WrongField, None, Some("id".into()), None)
         );
     }

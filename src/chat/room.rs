@@ -1,47 +1,45 @@
-//! Who is in which room: the one thing that the chat's workers share.
+//! The members of each room: the only state that the chat's workers share.
 //!
-//! Each room has a lock of its own. It is taken to join, to leave and to list
-//! names, never to say something: a message goes to the room's log without
-//! asking who is there. What all rooms share is the directory; its lock is held
-//! for one look-up and never while a room's lock is waited for. Under a room's
-//! lock names change, and a list of them is copied once for each revision that
-//! somebody asks for. JSON is written and sent outside of it; nothing foreign
-//! is called under a lock. A room exists while somebody is in
-//! it, so memory is bounded by the number of connections.
+//! Each room has its own lock. It is taken to join, to leave and to list names, but not to
+//! publish: a message is appended to the room's log without the list of members. The rooms
+//! are in a directory. Its lock is held for one look-up, and never while a thread waits for
+//! the lock of a room. Under a room's lock its names change, and a list of them is copied once
+//! for each requested revision. JSON is written and sent without the lock, and no other code
+//! is called under it. A room exists while it has members, so the number of connections
+//! bounds the memory.
 //!
 //! # Revisions
 //!
-//! Workers hand their announcements over in batches, so "Aiko left" (said on
-//! one worker) and "Aiko joined" (said a moment later on another) may reach a
-//! room in the wrong order. Therefore every change of a room's names gets a
-//! number under the lock, its *revision*, and every list of names says which
-//! revision it shows. A reader applies changes by number and is never wrong;
-//! [`Presence`](super::Presence) does that.
+//! Workers exchange messages in batches. So "Aiko left" (from one worker) and "Aiko joined"
+//! (slightly later, from another worker) can reach a room in the wrong order. Therefore each
+//! change of a room's names gets a number under the lock, its *revision*, and each list of
+//! names contains its revision. A client that applies the changes in the order of these
+//! numbers always reconstructs the correct names, as [`Presence`](super::Presence) does.
 //!
 //! ```text
 //!   changes of all rooms:  1    2    3    4    5    6    7 ...
-//!   room "lobby":          1    2         3 (now empty: gone)
-//!   room "lobby" again:                             7 = 6 + 1: above all it ever had
+//!   room "lobby":          1    2         3 (now empty: removed)
+//!   room "lobby" again:                             7 = 6 + 1: higher than all before
 //! ```
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::names::{Name, SUGGESTED_NUMBER_MAX, Stem, numbered_look};
+use super::names::{Name, SUGGESTED_NUMBER_MAX, Stem, numbered_skeleton};
 use super::protocol::{NAMES_LISTED_MAX, json};
 
-/// All rooms with somebody in them.
+/// All rooms that have members.
 #[derive(Debug, Default)]
-pub(super) struct Rooms {
+pub(super) struct RoomDirectory {
     directory: Mutex<HashMap<Box<str>, SharedRoom>>,
-    /// Joins and leaves of all rooms so far; never less than any revision.
+    /// The number of joins and leaves in all rooms; not less than any revision.
     changes: AtomicU64,
 }
 
-type SharedRoom = Arc<Mutex<Room>>;
+type SharedRoom = Arc<Mutex<ChatRoom>>;
 
-/// Who was in a room at one revision of its names.
+/// The members of a room at one revision of its names.
 #[derive(Clone, Debug)]
 pub(super) struct Roster {
     pub(super) list: Arc<NameList>,
@@ -49,9 +47,8 @@ pub(super) struct Roster {
     pub(super) revision: u64,
 }
 
-/// The first [`NAMES_LISTED_MAX`] names of a revision in the order of their
-/// keys. All who ask for a revision share its list, and the first one who needs
-/// the JSON writes it, outside of any lock.
+/// The first [`NAMES_LISTED_MAX`] names of a revision in the order of their keys. All requests
+/// for a revision share its list; the first one that needs the JSON writes it, without a lock.
 #[derive(Debug)]
 pub(super) struct NameList {
     names: Box<[Name]>,
@@ -68,95 +65,94 @@ impl NameList {
     }
 }
 
-/// The names in one room, seen under the lock.
+/// The names in one room, protected by its lock.
 ///
-/// A look belongs to one name, so a name is free if neither of its looks is
-/// here. For each look that carries a number (`aiko 2`), the number's bit is set
-/// at the look without it (`aiko`), and the lowest free number is found by
-/// counting bits:
+/// A skeleton belongs to one name, so a name is free if neither of its skeletons is in the
+/// room. For each skeleton with a number (`aiko 2`), the bit of the number is set at the
+/// skeleton without it (`aiko`). The lowest free number is found by counting bits:
 ///
 /// ```text
 ///   names Aiko, "Aiko 2", "aiko 4"     numbers "aiko": bits 2 and 4
-///   AIKO is taken                      the lowest from 2 that is not set: AIKO 3
+///   AIKO is taken                      the lowest number from 2 whose bit is not set: AIKO 3
 /// ```
 #[derive(Debug)]
-pub(super) struct Room {
-    /// By [`Name::key`], so that a list is in order. Names with one key have a
-    /// look in common.
+pub(super) struct ChatRoom {
+    /// By [`Name::key`], so that a list is in order. Names with the same key have a skeleton in
+    /// common.
     names: BTreeMap<Arc<str>, Name>,
-    looks: HashSet<Arc<str>>,
+    skeletons: HashSet<Arc<str>>,
     numbers: HashMap<Box<str>, u128>,
     revision: u64,
-    /// The list of this revision, once somebody has asked for it.
+    /// The list of this revision, if it has been requested.
     list: Option<Arc<NameList>>,
-    /// Everybody has left, and the directory does not have it any more or is
-    /// about to take it out: nobody can join this one.
+    /// All members have left: the directory has removed the room or is going to. It cannot be
+    /// joined any more.
     ended: bool,
-    /// Look-ups for substitutes so far.
+    /// The number of look-ups for substitutes.
     #[cfg(test)]
     looked_up: std::cell::Cell<usize>,
 }
 
-/// A name in the room looks like this one; this one is free, if one was found.
+/// The name is confusable with one in the room; the suggestion is free, if there is one.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NameTaken {
     pub(super) suggestion: Option<Name>,
 }
 
-impl Rooms {
-    /// Whether the name is free now; to be asked before anything is done for
-    /// this join that a refusal would have to undo.
+impl RoomDirectory {
+    /// Whether the name is free now. Asked before a join has effects that a refusal would have
+    /// to undo.
     pub(super) fn check_free(&self, room: &str, name: &Name) -> Result<(), NameTaken> {
-        match self.look(room, |here| here.is_free(name)) {
+        match self.with_room(room, |room| room.is_free(name)) {
             Some(false) => Err(self.substitute(room, name)),
             _ => Ok(()),
         }
     }
 
-    /// Puts the name into the room, if it is free. Whoever joins or leaves
-    /// afterwards gets a later revision than the roster has.
+    /// Adds the name to the room, if it is free. Later joins and leaves have a higher revision
+    /// than the roster.
     pub(super) fn join(&self, room: &str, name: &Name) -> Result<Roster, NameTaken> {
-        let joined = self.in_open_room(room, |here| {
-            here.is_free(name).then(|| {
+        let joined = self.in_open_room(room, |room| {
+            room.is_free(name).then(|| {
                 self.changes.fetch_add(1, Ordering::Relaxed);
-                here.enter(name);
-                here.roster()
+                room.insert(name);
+                room.roster()
             })
         });
         joined.ok_or_else(|| self.substitute(room, name))
     }
 
-    /// Takes the name out of the room; the revision of that change, if the name
-    /// was there.
+    /// Removes the name from the room. Returns the revision of this change, if the name was in
+    /// the room.
     pub(super) fn leave(&self, room: &str, name: &Name) -> Option<u64> {
         let shared = self.find(room)?;
         let (revision, ended) = {
-            let mut here = lock(&shared);
-            if !here.exit(name) {
+            let mut locked = lock(&shared);
+            if !locked.remove(name) {
                 return None;
             }
             self.changes.fetch_add(1, Ordering::Relaxed);
-            here.ended = here.names.is_empty();
-            (here.revision, here.ended)
+            locked.ended = locked.names.is_empty();
+            (locked.revision, locked.ended)
         };
         if ended {
-            self.forget(room, &shared);
+            self.discard(room, &shared);
         }
         Some(revision)
     }
 
-    /// The names of a room, if there is anybody in it.
+    /// The names of a room, if it has members.
     pub(super) fn roster(&self, room: &str) -> Option<Roster> {
-        self.look(room, Room::roster)
+        self.with_room(room, ChatRoom::roster)
     }
 
-    /// A free name for one that is taken. What it costs does not depend on how
-    /// many are taken, and the most of it is done before the lock is taken.
+    /// A free name instead of a taken one. The cost does not depend on how many names are taken,
+    /// and most of it is spent before the lock is taken.
     fn substitute(&self, room: &str, name: &Name) -> NameTaken {
         let stems = Stem::of(name);
-        let free = self.look(room, |here| {
+        let free = self.with_room(room, |room| {
             let mut stems = stems.iter();
-            stems.find_map(|stem| Some((stem, here.free_number(stem)?)))
+            stems.find_map(|stem| Some((stem, room.free_number(stem)?)))
         });
         NameTaken {
             suggestion: free
@@ -165,24 +161,24 @@ impl Rooms {
         }
     }
 
-    fn look<T>(&self, room: &str, look: impl FnOnce(&mut Room) -> T) -> Option<T> {
+    fn with_room<T>(&self, room: &str, call: impl FnOnce(&mut ChatRoom) -> T) -> Option<T> {
         let shared = self.find(room)?;
-        let mut here = lock(&shared);
-        (!here.ended).then(|| look(&mut here))
+        let mut locked = lock(&shared);
+        (!locked.ended).then(|| call(&mut locked))
     }
 
-    /// In the room of this name, a new one if there is none, or if the last
-    /// member of the one that was found is just leaving.
-    fn in_open_room<T>(&self, room: &str, enter: impl FnOnce(&mut Room) -> T) -> T {
+    /// Calls `enter` with the room of this name: with a new one if there is none, or if the last
+    /// member of the existing one is just leaving.
+    fn in_open_room<T>(&self, room: &str, enter: impl FnOnce(&mut ChatRoom) -> T) -> T {
         loop {
             let shared = self.find_or_new(room);
-            let mut here = lock(&shared);
-            if !here.ended {
-                // A new room is never left empty: its first name is free.
-                return enter(&mut here);
+            let mut locked = lock(&shared);
+            if !locked.ended {
+                // A new room does not stay empty: its first name is free.
+                return enter(&mut locked);
             }
-            drop(here);
-            self.forget(room, &shared);
+            drop(locked);
+            self.discard(room, &shared);
         }
     }
 
@@ -195,17 +191,16 @@ impl Rooms {
         if let Some(shared) = directory.get(room) {
             return shared.clone();
         }
-        // The room of this name before it, if there was one, has ended: its
-        // changes are counted.
+        // An earlier room of this name has ended, and its changes are counted.
         let revision = self.changes.load(Ordering::Relaxed);
-        let shared = SharedRoom::new(Mutex::new(Room::new(revision)));
+        let shared = SharedRoom::new(Mutex::new(ChatRoom::new(revision)));
         directory.insert(room.into(), shared.clone());
         shared
     }
 
-    /// Takes a room that has ended out of the directory, unless there is a new
-    /// one of its name already.
-    fn forget(&self, room: &str, ended: &SharedRoom) {
+    /// Removes an ended room from the directory, unless it already has a new one with this
+    /// name.
+    fn discard(&self, room: &str, ended: &SharedRoom) {
         let mut directory = lock(&self.directory);
         if directory
             .get(room)
@@ -216,17 +211,16 @@ impl Rooms {
     }
 }
 
-/// A lock that a panic has poisoned is used on: nothing foreign runs under it,
-/// and every change is made of steps that do not panic.
+/// A poisoned lock is used: no other code runs under it, and its steps do not panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Room {
-    fn new(revision: u64) -> Room {
-        Room {
+impl ChatRoom {
+    fn new(revision: u64) -> ChatRoom {
+        ChatRoom {
             names: BTreeMap::new(),
-            looks: HashSet::new(),
+            skeletons: HashSet::new(),
             numbers: HashMap::new(),
             revision,
             list: None,
@@ -252,14 +246,17 @@ impl Room {
     }
 
     fn is_free(&self, name: &Name) -> bool {
-        !name.looks().iter().any(|look| self.looks.contains(look))
+        !name
+            .skeletons()
+            .iter()
+            .any(|skeleton| self.skeletons.contains(skeleton))
     }
 
-    /// Takes in a name that is free.
-    fn enter(&mut self, name: &Name) {
-        for look in name.looks() {
-            self.looks.insert(look.clone());
-            if let Some((stem, number)) = numbered_look(look) {
+    /// Adds a free name.
+    fn insert(&mut self, name: &Name) {
+        for skeleton in name.skeletons() {
+            self.skeletons.insert(skeleton.clone());
+            if let Some((stem, number)) = numbered_skeleton(skeleton) {
                 *self.numbers.entry(stem.into()).or_default() |= bit(number);
             }
         }
@@ -267,15 +264,15 @@ impl Room {
         self.changed();
     }
 
-    /// Whether the name was here.
-    fn exit(&mut self, name: &Name) -> bool {
+    /// Removes a name; returns whether it was in the room.
+    fn remove(&mut self, name: &Name) -> bool {
         if self.names.get(name.key()) != Some(name) {
             return false;
         }
         self.names.remove(name.key());
-        for look in name.looks() {
-            self.looks.remove(look);
-            if let Some((stem, number)) = numbered_look(look) {
+        for skeleton in name.skeletons() {
+            self.skeletons.remove(skeleton);
+            if let Some((stem, number)) = numbered_skeleton(skeleton) {
                 self.release(stem, number);
             }
         }
@@ -297,25 +294,24 @@ impl Room {
         }
     }
 
-    /// The lowest number with which the stem is a free name.
+    /// The lowest number that gives a free name with this stem.
     fn free_number(&self, stem: &Stem) -> Option<u32> {
-        let [one, other] = &stem.looks;
-        let held = self.held(one) | self.held(other);
+        let [one, other] = &stem.skeletons;
+        let held = self.numbers_taken(one) | self.numbers_taken(other);
         let below = bit(stem.first) - 1;
         let number = (held | below).trailing_ones();
         (number <= stem.last).then_some(number)
     }
 
-    /// The bits of the numbers that are taken behind a look.
-    fn held(&self, look: &str) -> u128 {
+    /// The bits of the taken numbers of a skeleton.
+    fn numbers_taken(&self, skeleton: &str) -> u128 {
         #[cfg(test)]
         self.looked_up.set(self.looked_up.get() + 1);
-        self.numbers.get(look).copied().unwrap_or(0)
+        self.numbers.get(skeleton).copied().unwrap_or(0)
     }
 }
 
-/// Of a number of at most three digits that is suggested, all of which are
-/// below 128.
+/// The bit of a suggested number; all of them are below 128.
 fn bit(number: u32) -> u128 {
     const { assert!(SUGGESTED_NUMBER_MAX < u128::BITS) };
     1 << number
@@ -329,20 +325,24 @@ mod tests {
         Name::parse(text).unwrap()
     }
 
-    fn join(rooms: &Rooms, room: &str, who: &str) -> Result<(u64, Vec<String>), NameTaken> {
-        let roster = rooms.join(room, &name(who))?;
+    fn join(
+        rooms: &RoomDirectory,
+        room: &str,
+        member: &str,
+    ) -> Result<(u64, Vec<String>), NameTaken> {
+        let roster = rooms.join(room, &name(member))?;
         let names: Vec<String> = serde_json::from_str(roster.list.json()).unwrap();
         assert_eq!(names.len(), roster.count);
         Ok((roster.revision, names))
     }
 
-    fn leave(rooms: &Rooms, room: &str, who: &str) -> Option<u64> {
-        rooms.leave(room, &name(who))
+    fn leave(rooms: &RoomDirectory, room: &str, member: &str) -> Option<u64> {
+        rooms.leave(room, &name(member))
     }
 
     #[test]
-    fn joiner_is_in_the_list_it_gets_and_the_list_is_in_order() {
-        let rooms = Rooms::default();
+    fn list_contains_the_joiner_and_is_in_order() {
+        let rooms = RoomDirectory::default();
         assert_eq!(join(&rooms, "lobby", "bo"), Ok((1, vec!["bo".into()])));
         assert_eq!(
             join(&rooms, "lobby", "Aiko"),
@@ -352,7 +352,7 @@ mod tests {
 
     #[test]
     fn same_name_is_taken_in_one_room_and_free_in_another() {
-        let rooms = Rooms::default();
+        let rooms = RoomDirectory::default();
         join(&rooms, "lobby", "Aiko").unwrap();
         join(&rooms, "lobby", "aiko 2").unwrap();
         let taken = NameTaken {
@@ -362,22 +362,26 @@ mod tests {
         assert!(join(&rooms, "attic", "AIKO").is_ok());
     }
 
-    fn suggested(rooms: &Rooms, who: &str) -> Option<String> {
-        let taken = join(rooms, "lobby", who).unwrap_err();
+    fn suggested(rooms: &RoomDirectory, member: &str) -> Option<String> {
+        let taken = join(rooms, "lobby", member).unwrap_err();
         taken.suggestion.map(|name| name.as_str().to_owned())
     }
 
-    /// How often the refusal of this name looks something up to find another.
-    fn look_ups(rooms: &Rooms, who: &str) -> usize {
-        let so_far = || rooms.look("lobby", |room| room.looked_up.get()).unwrap();
+    /// How many look-ups the refusal of this name needs to find a substitute.
+    fn look_ups(rooms: &RoomDirectory, member: &str) -> usize {
+        let so_far = || {
+            rooms
+                .with_room("lobby", |room| room.looked_up.get())
+                .unwrap()
+        };
         let before = so_far();
-        assert!(join(rooms, "lobby", who).is_err());
+        assert!(join(rooms, "lobby", member).is_err());
         so_far() - before
     }
 
     #[test]
     fn refused_join_costs_the_same_however_many_names_are_taken() {
-        let rooms = Rooms::default();
+        let rooms = RoomDirectory::default();
         join(&rooms, "lobby", "a").unwrap();
         assert_eq!(suggested(&rooms, "a").as_deref(), Some("a 2"));
         let look_ups_of_one = look_ups(&rooms, "a");
@@ -396,13 +400,13 @@ mod tests {
         join(&rooms, "lobby", &longest).unwrap();
         assert!(
             look_ups(&rooms, &longest) <= 6,
-            "one cut for each number of digits"
+            "one truncated stem for each number of digits"
         );
     }
 
     #[test]
-    fn suggested_number_is_the_lowest_that_is_free_whatever_it_looks_like() {
-        let rooms = Rooms::default();
+    fn suggested_number_is_the_lowest_one_that_gives_a_free_name() {
+        let rooms = RoomDirectory::default();
         for held in ["Alice", "alice 2", "ALICE 4", "AIice 3", "Alice l0"] {
             join(&rooms, "lobby", held).unwrap();
         }
@@ -416,8 +420,8 @@ mod tests {
     }
 
     #[test]
-    fn name_that_was_left_is_free_in_all_its_looks_and_leaves_nothing_behind() {
-        let rooms = Rooms::default();
+    fn name_of_a_member_that_left_is_free_in_all_its_skeletons() {
+        let rooms = RoomDirectory::default();
         join(&rooms, "lobby", "Bo").unwrap();
         join(&rooms, "lobby", "AIKO 2").unwrap();
         assert!(
@@ -428,14 +432,14 @@ mod tests {
         let lobby = rooms.find("lobby").unwrap();
         let room = lock(&lobby);
         assert_eq!(
-            (room.names.len(), room.looks.len(), room.numbers.len()),
+            (room.names.len(), room.skeletons.len(), room.numbers.len()),
             (1, 1, 0)
         );
     }
 
     #[test]
     fn room_that_everybody_left_is_forgotten_and_its_revisions_are_not_used_again() {
-        let rooms = Rooms::default();
+        let rooms = RoomDirectory::default();
         join(&rooms, "lobby", "Aiko").unwrap();
         assert_eq!(leave(&rooms, "lobby", "Aiko"), Some(2));
         assert!(lock(&rooms.directory).is_empty());
@@ -444,7 +448,7 @@ mod tests {
 
     #[test]
     fn refused_join_changes_nothing() {
-        let rooms = Rooms::default();
+        let rooms = RoomDirectory::default();
         join(&rooms, "lobby", "Aiko").unwrap();
         assert!(join(&rooms, "lobby", "Aiko").is_err());
         assert!(rooms.check_free("lobby", &name("Aiko")).is_err());
@@ -453,8 +457,8 @@ mod tests {
     }
 
     #[test]
-    fn leaving_a_room_where_one_is_not_changes_nothing() {
-        let rooms = Rooms::default();
+    fn leaving_a_room_without_being_in_it_changes_nothing() {
+        let rooms = RoomDirectory::default();
         join(&rooms, "lobby", "Aiko").unwrap();
         assert_eq!(leave(&rooms, "lobby", "Bo"), None);
         assert_eq!(leave(&rooms, "attic", "Aiko"), None);
@@ -463,8 +467,8 @@ mod tests {
     }
 
     #[test]
-    fn room_waits_for_no_other_room() {
-        let rooms = Rooms::default();
+    fn room_does_not_wait_for_another_room() {
+        let rooms = RoomDirectory::default();
         join(&rooms, "lobby", "Aiko").unwrap();
         let lobby = rooms.find("lobby").unwrap();
         let held = lock(&lobby);
@@ -486,7 +490,7 @@ mod tests {
 
     #[test]
     fn list_of_names_is_written_once_for_each_revision() {
-        let rooms = Rooms::default();
+        let rooms = RoomDirectory::default();
         let welcome = rooms.join("lobby", &name("Aiko")).unwrap();
         let asked = rooms.roster("lobby").unwrap();
         assert!(Arc::ptr_eq(&welcome.list, &asked.list));
@@ -500,23 +504,23 @@ mod tests {
     }
 
     #[test]
-    fn who_finds_a_room_that_has_just_ended_gets_a_new_one_above_its_revisions() {
-        let rooms = Rooms::default();
+    fn join_of_a_room_that_has_just_ended_gets_a_new_one_with_higher_revisions() {
+        let rooms = RoomDirectory::default();
         join(&rooms, "lobby", "Aiko").unwrap();
         let old = rooms.find("lobby").unwrap();
         // As in `leave`, between the room's lock and the directory's.
-        assert!(lock(&old).exit(&name("Aiko")));
+        assert!(lock(&old).remove(&name("Aiko")));
         rooms.changes.fetch_add(1, Ordering::Relaxed);
         lock(&old).ended = true;
         assert!(rooms.roster("lobby").is_none());
         assert_eq!(join(&rooms, "lobby", "Bo"), Ok((3, vec!["Bo".into()])));
-        rooms.forget("lobby", &old);
+        rooms.discard("lobby", &old);
         assert_eq!(rooms.roster("lobby").unwrap().count, 1, "the new one stays");
     }
 
     #[test]
-    fn rooms_go_on_after_a_panic_under_their_locks() {
-        let rooms = Rooms::default();
+    fn rooms_continue_after_a_panic_under_their_locks() {
+        let rooms = RoomDirectory::default();
         join(&rooms, "lobby", "Aiko").unwrap();
         let lobby = rooms.find("lobby").unwrap();
         let panicked = std::thread::scope(|scope| {
@@ -534,16 +538,16 @@ mod tests {
     }
 
     #[test]
-    fn revisions_of_a_room_that_comes_and_goes_on_many_threads_are_never_used_twice() {
-        let rooms = Arc::new(Rooms::default());
+    fn revisions_of_a_room_that_many_threads_create_and_end_are_unique() {
+        let rooms = Arc::new(RoomDirectory::default());
         let shared = Arc::clone(&rooms);
         let of_threads = on_threads(4, move |thread| {
             let name = name(&format!("n{thread}"));
-            let come_and_go = |_| {
+            let join_and_leave = |_| {
                 let joined = shared.join("lobby", &name).unwrap().revision;
                 [joined, shared.leave("lobby", &name).unwrap()]
             };
-            (0..500).flat_map(come_and_go).collect::<Vec<_>>()
+            (0..500).flat_map(join_and_leave).collect::<Vec<_>>()
         });
         let mut revisions = of_threads.concat();
         let count = revisions.len();
@@ -554,8 +558,8 @@ mod tests {
     }
 
     #[test]
-    fn of_many_that_ask_for_one_name_at_once_exactly_one_gets_it() {
-        let rooms = Arc::new(Rooms::default());
+    fn only_one_of_many_concurrent_joins_gets_a_name() {
+        let rooms = Arc::new(RoomDirectory::default());
         let won = on_threads(8, move |_| {
             let wins = |n: &i32| join(&rooms, &format!("r{n}"), "Aiko").is_ok();
             (0..100).filter(wins).count()
@@ -563,7 +567,7 @@ mod tests {
         assert_eq!(won.into_iter().sum::<usize>(), 100);
     }
 
-    /// What each of so many threads gives, which must not stop one another.
+    /// The result of each thread; the threads must not block each other.
     fn on_threads<T: Send + 'static>(
         count: usize,
         work: impl Fn(usize) -> T + Clone + Send + 'static,

@@ -1,8 +1,8 @@
-//! What a room may be called.
+//! The rules for rooms' names.
 //!
-//! The name stands in the path of the WebSocket, percent-encoded, and in the
-//! address of the page. It is brought to NFKC, so that it is one room whichever
-//! way a keyboard composes its letters; case counts.
+//! The name is in the path of the WebSocket, percent-encoded, and in the address of the page.
+//! It is normalised to NFKC, so that it names the same room however a keyboard composes its
+//! letters; upper and lower case are different.
 
 use std::borrow::Cow;
 
@@ -12,14 +12,14 @@ use unicode_normalization::UnicodeNormalization;
 use super::characters::{general_category, is_default_ignorable, is_mark};
 use super::names::CHARACTERS_COMPOSED_MAX;
 
-/// The most characters (Unicode scalar values) in the name of a room, in its
-/// normal form: at most 256 bytes of UTF-8.
+/// Maximum characters (Unicode scalar values) in the name of a room, in its normal form: at
+/// most 256 bytes of UTF-8.
 pub const ROOM_CHARACTERS_MAX: usize = 64;
 
-/// Whether this is the name of a room in its normal form (NFKC): 1 to
-/// [`ROOM_CHARACTERS_MAX`] letters, marks and digits of any script, `-`, `_` and
-/// `.`. A mark may not come first, and `.` and `..` are none: in a path they
-/// mean another folder.
+/// Whether this is a valid name of a room in its normal form (NFKC): 1 to
+/// [`ROOM_CHARACTERS_MAX`] letters, marks and digits of any script, `-`, `_` and `.`. The
+/// first character must not be a mark. `.` and `..` are not valid: in a path they mean a
+/// folder.
 ///
 /// ```
 /// use yamabiko::chat::is_room_name;
@@ -32,7 +32,7 @@ pub fn is_room_name(name: &str) -> bool {
     room_name(name).is_some_and(|normal| normal == name)
 }
 
-/// The normal form of a room's name, if it is one.
+/// The normal form of a room's name, if it is valid.
 pub(super) fn room_name(text: &str) -> Option<Cow<'_, str>> {
     let too_long = CHARACTERS_COMPOSED_MAX * ROOM_CHARACTERS_MAX;
     if text.chars().nth(too_long).is_some() {
@@ -47,13 +47,13 @@ pub(super) fn room_name(text: &str) -> Option<Cow<'_, str>> {
 
 fn is_normal_room_name(name: &str) -> bool {
     (1..=ROOM_CHARACTERS_MAX).contains(&name.chars().count())
-        && name.chars().all(may_stand)
+        && name.chars().all(is_allowed)
         && !name.starts_with(is_mark)
         && name != "."
         && name != ".."
 }
 
-fn may_stand(c: char) -> bool {
+fn is_allowed(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     }
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_name_has_one_to_sixty_four_letters_digits_or_three_others() {
+    fn room_name_has_1_to_64_letters_digits_or_three_other_characters() {
         for good in [
             "a",
             "lobby",
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn room_has_one_name_in_any_composition_and_width() {
+    fn room_name_is_the_same_in_any_composition_and_width() {
         for (text, normal) in [
             ("cafe\u{301}", "caf\u{E9}"),
             ("ｌｏｂｂｙ２", "lobby2"),
@@ -137,7 +137,11 @@ mod tests {
             assert_eq!(room_name(text).as_deref(), Some(normal));
             assert!(is_room_name(normal) && !is_room_name(text));
         }
-        assert_ne!(room_name("Lobby"), room_name("lobby"), "case counts");
+        assert_ne!(
+            room_name("Lobby"),
+            room_name("lobby"),
+            "case is significant"
+        );
     }
 
     #[test]

@@ -1,41 +1,41 @@
-//! What is served under which path.
+//! The paths.
 //!
-//! | path | what |
+//! | path | resource |
 //! |---|---|
 //! | `/`, `/chat.css`, `/chat.js` … | the page |
-//! | `/health` | 200 and `ok`, for whoever watches the server |
-//! | `/chat/{room}` | a WebSocket that speaks [`yamabiko.chat.v1`](super::SUBPROTOCOL); a browser that opens it is led to the page |
-//! | `/broadcast/{room}` | a WebSocket: every message goes to everyone, as it is |
-//! | anything else | 404, or 400 if it is no text |
+//! | `/health` | 200 and `ok`, for monitoring |
+//! | `/chat/{room}` | a WebSocket with [`yamabiko.chat.v1`](super::SUBPROTOCOL); a browser is redirected to the page |
+//! | `/broadcast/{room}` | a WebSocket: each message is published to all connections unchanged |
+//! | any other path | 404, or 400 if it is not valid UTF-8 |
 //!
-//! Paths are compared after percent-decoding, so that `/chat/%61` is `/chat/a`
-//! (RFC 3986 §6.2.2.2): first what is unreserved, which never changes what a
-//! path means, then the rest of a room's name, which is UTF-8. A room's name
-//! cannot hold a `/`, so that `%2F` is told from `/` only to refuse both.
+//! Paths are compared after percent-decoding, so `/chat/%61` is `/chat/a` (RFC 3986
+//! §6.2.2.2). Unreserved characters are decoded first, which never changes the meaning of a
+//! path; then the rest of a room's name, which is UTF-8. A room's name cannot contain `/`, so
+//! both `%2F` and `/` in it are rejected.
 
 use std::borrow::Cow;
 
 use super::page::{Asset, asset};
 use super::room_name::room_name;
 
-/// What a path leads to.
+/// The resource of a path.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route {
     Asset(&'static Asset),
     Health,
-    /// A WebSocket into this room of the chat; the name is in its normal form.
+    /// The WebSocket of this room of the chat; the name is in its normal form.
     Chat(String),
-    /// A WebSocket into this room of bare messages.
+    /// The WebSocket of this broadcast room.
     Broadcast(String),
-    /// Where a room's name should be, there is something else.
-    NoRoomName,
-    /// Where a room's name should be, there is no percent-encoded UTF-8.
-    NoText,
-    Nothing,
+    /// The room's name is invalid.
+    InvalidRoomName,
+    /// The room's name is not percent-encoded UTF-8.
+    InvalidEncoding,
+    NotFound,
 }
 
 impl Route {
-    /// Of a path without its query.
+    /// The resource of a path without its query.
     pub(super) fn of(path: &str) -> Route {
         let path = decode_unreserved(path);
         if let Some(asset) = asset(&path) {
@@ -49,22 +49,22 @@ impl Route {
         }
         match &*path {
             "/health" => Route::Health,
-            _ => Route::Nothing,
+            _ => Route::NotFound,
         }
     }
 
     fn into_room(encoded: &str, route: impl FnOnce(String) -> Route) -> Route {
         let Some(text) = percent_decode(encoded) else {
-            return Route::NoText;
+            return Route::InvalidEncoding;
         };
         match room_name(&text) {
             Some(name) => route(name.into_owned()),
-            None => Route::NoRoomName,
+            None => Route::InvalidRoomName,
         }
     }
 }
 
-/// The address of the page with this room, whose name is in its normal form.
+/// The address of the page of this room. The name is in its normal form.
 pub(super) fn page_of_room(room: &str) -> String {
     let mut address = String::from("/#");
     for byte in room.bytes() {
@@ -77,7 +77,7 @@ pub(super) fn page_of_room(room: &str) -> String {
     address
 }
 
-/// Takes the encoding off the characters that need none; all else stays.
+/// Decodes the unreserved characters only.
 fn decode_unreserved(path: &str) -> Cow<'_, str> {
     if !path.contains('%') {
         return Cow::Borrowed(path);
@@ -86,9 +86,9 @@ fn decode_unreserved(path: &str) -> Cow<'_, str> {
     let mut rest = path;
     while let Some((before, encoded)) = rest.split_once('%') {
         decoded.push_str(before);
-        match octet(encoded).filter(|octet| is_unreserved(*octet)) {
-            Some(octet) => {
-                decoded.push(char::from(octet));
+        match hexadecimal_byte(encoded).filter(|byte| is_unreserved(*byte)) {
+            Some(byte) => {
+                decoded.push(char::from(byte));
                 rest = &encoded[2..];
             }
             None => {
@@ -101,25 +101,25 @@ fn decode_unreserved(path: &str) -> Cow<'_, str> {
     Cow::Owned(decoded)
 }
 
-/// `None` for a `%` without two hexadecimal digits, and for what is not UTF-8
-/// then: overlong forms, surrogates, Latin-1.
+/// `None` for a `%` without two hexadecimal digits, and if the result is not UTF-8: overlong
+/// forms, surrogates, Latin-1.
 fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('%') {
         return Some(Cow::Borrowed(text));
     }
     let mut pieces = text.split('%');
-    let mut octets = pieces.next()?.as_bytes().to_vec();
+    let mut bytes = pieces.next()?.as_bytes().to_vec();
     for piece in pieces {
-        octets.push(octet(piece)?);
-        octets.extend_from_slice(&piece.as_bytes()[2..]);
+        bytes.push(hexadecimal_byte(piece)?);
+        bytes.extend_from_slice(&piece.as_bytes()[2..]);
     }
-    String::from_utf8(octets).ok().map(Cow::Owned)
+    String::from_utf8(bytes).ok().map(Cow::Owned)
 }
 
-/// Of the two hexadecimal digits behind a `%`.
-fn octet(digits: &str) -> Option<u8> {
+/// The byte of the two hexadecimal digits after a `%`.
+fn hexadecimal_byte(digits: &str) -> Option<u8> {
     let digits = digits.get(..2)?;
-    // A sign would be read as part of the number.
+    // `from_str_radix` also accepts a sign.
     let is_hexadecimal = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
     is_hexadecimal
         .then(|| u8::from_str_radix(digits, 16).ok())
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_lead_where_the_table_says() {
+    fn paths_are_routed_as_in_the_table() {
         assert_eq!(Route::of("/"), Route::Asset(asset("/").unwrap()));
         assert_eq!(Route::of("/health"), Route::Health);
         assert_eq!(Route::of("/chat/lobby"), chat("lobby"));
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn encoding_makes_no_other_resource() {
+    fn percent_encoding_does_not_change_the_resource() {
         for path in ["/chat/%61b", "/chat/%61%62", "/%63hat/ab", "/chat/a%62"] {
             assert_eq!(Route::of(path), chat("ab"), "{path}");
         }
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_room_is_told_from_what_is_no_text() {
+    fn invalid_room_name_is_distinguished_from_invalid_encoding() {
         let too_long = format!("/chat/{}", "x".repeat(65));
         for path in [
             "/chat/",
@@ -182,7 +182,7 @@ mod tests {
             "/chat/%00",
             &too_long,
         ] {
-            assert_eq!(Route::of(path), Route::NoRoomName, "{path}");
+            assert_eq!(Route::of(path), Route::InvalidRoomName, "{path}");
         }
         for path in [
             "/chat/%",
@@ -195,19 +195,19 @@ mod tests {
             "/chat/%ED%A0%80",
             "/broadcast/%E4%BC",
         ] {
-            assert_eq!(Route::of(path), Route::NoText, "{path}");
+            assert_eq!(Route::of(path), Route::InvalidEncoding, "{path}");
         }
     }
 
     #[test]
-    fn anything_else_leads_nowhere() {
+    fn other_paths_are_not_found() {
         for path in ["", "*", "/x", "/chat", "/Chat/a", "/chat%2Fa", "/%", "/%zz"] {
-            assert_eq!(Route::of(path), Route::Nothing, "{path}");
+            assert_eq!(Route::of(path), Route::NotFound, "{path}");
         }
     }
 
     #[test]
-    fn address_of_the_page_leads_back_to_the_room() {
+    fn address_of_the_page_is_routed_back_to_the_room() {
         for room in ["lobby", "A-Z_0.9", "会議室", "café"] {
             let address = page_of_room(room);
             assert!(address.is_ascii());

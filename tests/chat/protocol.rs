@@ -1,6 +1,5 @@
-//! `docs/chat-protocol.md` says what the chat does. First its text is held
-//! against the code: every example is read, every bound and every code looked
-//! up. Then a server of two workers is, over the wire.
+//! The chat compared with its specification, `docs/chat-protocol.md`: first the text (every
+//! example, limit and code) with the code, then a server with two workers over the wire.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -45,7 +44,7 @@ fn type_of(json: &str) -> String {
 }
 
 #[test]
-fn every_example_of_a_client_is_understood_but_the_one_that_shows_an_error() {
+fn every_example_of_a_client_is_valid_except_the_one_that_shows_an_error() {
     let mut types = Vec::new();
     for json in examples("C ").flatten() {
         match Request::parse(json) {
@@ -62,7 +61,7 @@ fn every_example_of_a_client_is_understood_but_the_one_that_shows_an_error() {
 }
 
 #[test]
-fn every_example_of_the_server_is_what_the_server_would_say() {
+fn every_example_of_the_server_is_written_as_the_server_writes_it() {
     let mut types = Vec::new();
     for json in examples("S ").flatten() {
         let message: ServerMessage<'_> = serde_json::from_str(json).expect("a server message");
@@ -80,7 +79,7 @@ fn every_example_of_the_server_is_what_the_server_would_say() {
 }
 
 #[test]
-fn every_example_of_an_error_is_the_answer_to_the_line_before_it() {
+fn every_example_of_an_error_is_the_reply_to_the_line_before_it() {
     let complaint = Request::parse(r#"{"type":"shout"}"#).expect_err("an unknown type");
     let answer = ServerMessage::Error(complaint).to_json();
     assert!(
@@ -90,7 +89,7 @@ fn every_example_of_an_error_is_the_answer_to_the_line_before_it() {
 }
 
 #[test]
-fn example_of_changes_out_of_order_ends_as_the_text_says() {
+fn example_of_changes_out_of_order_ends_as_specified() {
     let block = examples("S ")
         .find(|block| block.len() == 3)
         .expect("the example with three lines");
@@ -120,7 +119,7 @@ fn table_of_codes_is_complete() {
 }
 
 #[test]
-fn bounds_in_the_text_are_those_of_the_code() {
+fn limits_in_the_text_are_those_of_the_code() {
     assert!(SPECIFICATION.starts_with(&format!("# The chat protocol: `{SUBPROTOCOL}`")));
     for bound in [
         format!("1 to {NAME_CHARACTERS_MAX} characters"),
@@ -164,33 +163,33 @@ impl ChatServer {
         self.builder(path).connect().expect("the server lets us in")
     }
 
-    /// A client that has joined, and its welcome.
+    /// A client that has joined, and its welcome message.
     fn join(&self, room: &str, name: &str) -> (Client, Value) {
         let mut client = self.connect(&format!("/chat/{room}"));
-        say(&mut client, &ClientMessage::Join { name: name.into() });
-        let welcome = hear(&mut client);
+        send(&mut client, &ClientMessage::Join { name: name.into() });
+        let welcome = receive(&mut client);
         assert_eq!(welcome["type"], "welcome");
         (client, welcome)
     }
 }
 
-fn say(client: &mut Client, message: &ClientMessage<'_>) {
+fn send(client: &mut Client, message: &ClientMessage<'_>) {
     client
         .send(Message::Text(&message.to_json()))
         .expect("it is sent");
 }
 
-fn hear(client: &mut Client) -> Value {
+fn receive(client: &mut Client) -> Value {
     match client.read() {
         Ok(Some(OwnedMessage::Text(json))) => serde_json::from_str(&json).expect("JSON"),
         other => panic!("not a text message: {other:?}"),
     }
 }
 
-fn hear_type(client: &mut Client, kind: &str) -> Value {
+fn receive_type(client: &mut Client, kind: &str) -> Value {
     let deadline = Deadline::after(LOOP_PATIENCE);
     loop {
-        let message = hear(client);
+        let message = receive(client);
         if message["type"] == kind {
             return message;
         }
@@ -199,21 +198,21 @@ fn hear_type(client: &mut Client, kind: &str) -> Value {
 }
 
 #[test]
-fn two_people_talk_and_one_sees_the_other_go() {
+fn two_members_exchange_messages_and_one_leaves() {
     let server = ChatServer::start();
     let (mut aiko, _) = server.join("lobby", "Aiko");
     let (mut bo, welcome) = server.join("lobby", "Bo");
     assert_eq!(welcome["names"], serde_json::json!(["Aiko", "Bo"]));
-    assert_eq!(hear(&mut aiko)["name"], "Bo");
+    assert_eq!(receive(&mut aiko)["name"], "Bo");
 
-    say(
+    send(
         &mut aiko,
         &ClientMessage::Message {
             text: "Yo-ho!".into(),
         },
     );
     for client in [&mut aiko, &mut bo] {
-        let message = hear_type(client, "message");
+        let message = receive_type(client, "message");
         assert_eq!(
             (&message["from"], &message["text"]),
             (&"Aiko".into(), &"Yo-ho!".into())
@@ -221,44 +220,44 @@ fn two_people_talk_and_one_sees_the_other_go() {
         assert!(message["time"].as_u64().expect("a time") > 1_700_000_000_000);
     }
 
-    say(&mut bo, &ClientMessage::Leave);
-    assert_eq!(hear_type(&mut bo, "left")["name"], "Bo");
-    assert_eq!(hear_type(&mut aiko, "left")["name"], "Bo");
+    send(&mut bo, &ClientMessage::Leave);
+    assert_eq!(receive_type(&mut bo, "left")["name"], "Bo");
+    assert_eq!(receive_type(&mut aiko, "left")["name"], "Bo");
 
     let (mut chie, _) = server.join("lobby", "Chie");
     drop(aiko);
-    assert_eq!(hear_type(&mut chie, "left")["name"], "Aiko");
+    assert_eq!(receive_type(&mut chie, "left")["name"], "Aiko");
 }
 
 #[test]
-fn everyone_hears_the_same_in_the_same_order_on_every_worker() {
-    const PEOPLE: usize = 6;
+fn all_members_on_all_workers_receive_the_same_order() {
+    const MEMBERS: usize = 6;
     const EACH: usize = 50;
     let server = ChatServer::start();
-    let clients: Vec<Client> = (0..PEOPLE)
+    let clients: Vec<Client> = (0..MEMBERS)
         .map(|n| server.join("order", &format!("p{n}")).0)
         .collect();
-    let heard: Vec<Vec<String>> = thread::scope(|scope| {
-        let talking: Vec<_> = clients
+    let received: Vec<Vec<String>> = thread::scope(|scope| {
+        let threads: Vec<_> = clients
             .into_iter()
-            .map(|client| scope.spawn(|| talk(client, EACH, PEOPLE * EACH)))
+            .map(|client| scope.spawn(|| exchange(client, EACH, MEMBERS * EACH)))
             .collect();
-        talking
+        threads
             .into_iter()
-            .map(|thread| thread.join().expect("it has heard all"))
+            .map(|thread| thread.join().expect("all messages arrive"))
             .collect()
     });
-    assert_eq!(heard[0].len(), PEOPLE * EACH);
+    assert_eq!(received[0].len(), MEMBERS * EACH);
     assert!(
-        heard.iter().all(|other| *other == heard[0]),
+        received.iter().all(|other| *other == received[0]),
         "one order for all"
     );
 }
 
-/// Says `count` things, and hears `all` that are said.
-fn talk(mut client: Client, count: usize, all: usize) -> Vec<String> {
+/// Sends `count` messages, and receives `all` messages of the room.
+fn exchange(mut client: Client, count: usize, all: usize) -> Vec<String> {
     for n in 0..count {
-        say(
+        send(
             &mut client,
             &ClientMessage::Message {
                 text: format!("{n}").into(),
@@ -266,13 +265,13 @@ fn talk(mut client: Client, count: usize, all: usize) -> Vec<String> {
         );
     }
     (0..all)
-        .map(|_| hear_type(&mut client, "message"))
+        .map(|_| receive_type(&mut client, "message"))
         .map(|message| format!("{} {}", message["from"], message["text"]))
         .collect()
 }
 
 #[test]
-fn names_that_change_on_every_worker_at_once_add_up() {
+fn concurrent_changes_of_names_on_all_workers_are_consistent() {
     let server = ChatServer::start();
     let (mut reader, welcome) = server.join("names", "reader");
     let mut presence = Presence::default();
@@ -280,7 +279,7 @@ fn names_that_change_on_every_worker_at_once_add_up() {
     let stayed: Vec<Client> = thread::scope(|scope| {
         let come = |person| {
             let server = &server;
-            scope.spawn(move || come_and_go(server, &format!("p{person}")))
+            scope.spawn(move || join_and_leave(server, &format!("p{person}")))
         };
         let people: Vec<_> = (0..6).map(come).collect();
         people
@@ -288,9 +287,9 @@ fn names_that_change_on_every_worker_at_once_add_up() {
             .map(|thread| thread.join().expect("it stays"))
             .collect()
     });
-    // Six stay; twenty came and went for each.
+    // Six stay; each had twenty earlier joins and leaves.
     while presence.revision() != Some(1 + 6 * 41) {
-        let message = hear(&mut reader);
+        let message = receive(&mut reader);
         presence.apply(&serde_json::from_value(message).expect("a server message"));
     }
     assert_eq!(
@@ -300,19 +299,18 @@ fn names_that_change_on_every_worker_at_once_add_up() {
     drop(stayed);
 }
 
-/// Joins on a new connection each time, which any worker may get; the last one
-/// stays.
-fn come_and_go(server: &ChatServer, name: &str) -> Client {
+/// Joins repeatedly, each time on a new connection of any worker; the last one stays.
+fn join_and_leave(server: &ChatServer, name: &str) -> Client {
     for _ in 0..20 {
         let (mut client, _) = server.join("names", name);
-        say(&mut client, &ClientMessage::Leave);
-        while hear_type(&mut client, "left")["name"] != name {}
+        send(&mut client, &ClientMessage::Leave);
+        while receive_type(&mut client, "left")["name"] != name {}
     }
     server.join("names", name).0
 }
 
 #[test]
-fn nothing_that_a_client_says_ends_its_connection() {
+fn no_message_of_a_client_ends_its_connection() {
     let server = ChatServer::start();
     let (mut client, _) = server.join("errors", "Aiko");
     for nonsense in [
@@ -324,24 +322,24 @@ fn nothing_that_a_client_says_ends_its_connection() {
         r#"{"type":"join","name":"Bo"}"#,
     ] {
         client.send(Message::Text(nonsense)).expect("it is sent");
-        assert_eq!(hear(&mut client)["type"], "error", "{nonsense}");
+        assert_eq!(receive(&mut client)["type"], "error", "{nonsense}");
     }
     client.send(Message::Binary(&[0, 255])).expect("it is sent");
-    assert_eq!(hear(&mut client)["code"], "binary");
+    assert_eq!(receive(&mut client)["code"], "binary");
     let too_long = " ".repeat(MESSAGE_BYTES_MAX + 1);
     client.send(Message::Text(&too_long)).expect("it is sent");
-    assert_eq!(hear(&mut client)["code"], "too_long");
-    say(
+    assert_eq!(receive(&mut client)["code"], "too_long");
+    send(
         &mut client,
         &ClientMessage::Message {
             text: "still here".into(),
         },
     );
-    assert_eq!(hear(&mut client)["text"], "still here");
+    assert_eq!(receive(&mut client)["text"], "still here");
 }
 
 #[test]
-fn subprotocol_is_version_one_or_left_open() {
+fn subprotocol_is_version_1_or_none() {
     let server = ChatServer::start();
     let client = server
         .builder("/chat/lobby")
@@ -363,14 +361,14 @@ fn subprotocol_is_version_one_or_left_open() {
 }
 
 #[test]
-fn broadcast_passes_every_message_on_as_it_is_to_everyone_and_to_no_chat() {
+fn broadcast_publishes_every_message_unchanged_to_all_and_not_to_the_chat() {
     let server = ChatServer::start();
     let mut chat = server.join("x", "Aiko").0;
     let (mut one, mut other) = (
         server.connect("/broadcast/x"),
         server.connect("/broadcast/x"),
     );
-    settle(&mut one, &mut other);
+    wait_until_both_receive(&mut one, &mut other);
     for message in [
         Message::Text("{not json"),
         Message::Binary(&[0, 1, 255]),
@@ -378,26 +376,27 @@ fn broadcast_passes_every_message_on_as_it_is_to_everyone_and_to_no_chat() {
     ] {
         one.send(message).expect("it is sent");
         for client in [&mut one, &mut other] {
-            let heard = client.read().expect("open").expect("a message");
-            assert_eq!(heard.as_message(), message);
+            let received = client.read().expect("open").expect("a message");
+            assert_eq!(received.as_message(), message);
         }
     }
-    say(
+    send(
         &mut chat,
         &ClientMessage::Message {
             text: "in the chat".into(),
         },
     );
     assert_eq!(
-        hear(&mut chat)["text"],
+        receive(&mut chat)["text"],
         "in the chat",
         "and nothing before it"
     );
     one.close(CloseCode::NORMAL, "").expect("a clean end");
 }
 
-/// Until both hear each other: a connection joins when its worker has opened it.
-fn settle(one: &mut Client, other: &mut Client) {
+/// Waits until both receive each other's messages: a connection is subscribed when its worker
+/// has opened it.
+fn wait_until_both_receive(one: &mut Client, other: &mut Client) {
     other.send(Message::Text("other")).expect("it is sent");
     assert_eq!(
         other.read().expect("open"),
@@ -408,17 +407,16 @@ fn settle(one: &mut Client, other: &mut Client) {
     while other.read().expect("open") != Some(OwnedMessage::Text("one".into())) {}
 }
 
-/// What the server answers to a join under this name: `welcome`, or the code of
-/// the error.
-fn answer_to_join(server: &ChatServer, room: &str, name: &str) -> (Client, Value) {
+/// The reply to a join with this name: `welcome` or an error.
+fn reply_to_join(server: &ChatServer, room: &str, name: &str) -> (Client, Value) {
     let mut client = server.connect(&format!("/chat/{room}"));
-    say(&mut client, &ClientMessage::Join { name: name.into() });
-    let answer = hear(&mut client);
+    send(&mut client, &ClientMessage::Join { name: name.into() });
+    let answer = receive(&mut client);
     (client, answer)
 }
 
 #[test]
-fn name_that_nobody_can_see_or_that_shows_something_else_everywhere_is_refused() {
+fn name_that_is_invisible_or_differs_between_systems_is_refused() {
     let server = ChatServer::start();
     for name in [
         "a\u{1D173}b", // musical symbol begin beam
@@ -430,7 +428,7 @@ fn name_that_nobody_can_see_or_that_shows_something_else_everywhere_is_refused()
         "a\u{200D}b",
         "a\u{378}",
     ] {
-        let (_, answer) = answer_to_join(&server, "invisible", name);
+        let (_, answer) = reply_to_join(&server, "invisible", name);
         assert_eq!(answer["type"], "error", "{name:?}");
         assert!(
             ["name_empty", "name_invalid"].contains(&answer["code"].as_str().expect("a code")),
@@ -440,7 +438,7 @@ fn name_that_nobody_can_see_or_that_shows_something_else_everywhere_is_refused()
 }
 
 #[test]
-fn name_that_looks_like_one_in_the_room_is_taken() {
+fn name_that_is_confusable_with_one_in_the_room_is_taken() {
     let server = ChatServer::start();
     for (room, held, asked) in [
         ("greek", "Admin", "\u{391}dmin"),
@@ -449,23 +447,23 @@ fn name_that_looks_like_one_in_the_room_is_taken() {
         ("width", "Aiko", "Ａｉｋｏ"),
         ("capital", "Alice", "AIice"),
     ] {
-        let (_held, welcome) = answer_to_join(&server, room, held);
+        let (_held, welcome) = reply_to_join(&server, room, held);
         assert_eq!(welcome["type"], "welcome", "{held}");
-        let (mut client, answer) = answer_to_join(&server, room, asked);
+        let (mut client, answer) = reply_to_join(&server, room, asked);
         assert_eq!(answer["code"], "name_taken", "{asked}");
         let suggestion = answer["suggestion"].as_str().expect("a free name");
-        say(
+        send(
             &mut client,
             &ClientMessage::Join {
                 name: suggestion.into(),
             },
         );
-        assert_eq!(hear_type(&mut client, "welcome")["you"], suggestion);
+        assert_eq!(receive_type(&mut client, "welcome")["you"], suggestion);
     }
 }
 
 #[test]
-fn text_in_which_nothing_is_visible_is_refused_and_no_other() {
+fn text_without_a_visible_character_is_refused_and_no_other() {
     let server = ChatServer::start();
     let (mut client, _) = server.join("texts", "Aiko");
     for text in [
@@ -475,8 +473,8 @@ fn text_in_which_nothing_is_visible_is_refused_and_no_other() {
         "\u{AD}",
         " \u{200D}\n\u{FE0F}",
     ] {
-        say(&mut client, &ClientMessage::Message { text: text.into() });
-        assert_eq!(hear(&mut client)["code"], "text_empty", "{text:?}");
+        send(&mut client, &ClientMessage::Message { text: text.into() });
+        assert_eq!(receive(&mut client)["code"], "text_empty", "{text:?}");
     }
     for text in [
         "❤\u{FE0F}",
@@ -488,39 +486,39 @@ fn text_in_which_nothing_is_visible_is_refused_and_no_other() {
         "e\u{301}",
         "ﬁ",
     ] {
-        say(&mut client, &ClientMessage::Message { text: text.into() });
-        assert_eq!(hear(&mut client)["text"], text, "{text:?}");
+        send(&mut client, &ClientMessage::Message { text: text.into() });
+        assert_eq!(receive(&mut client)["text"], text, "{text:?}");
     }
 }
 
 #[test]
-fn percent_encoded_path_leads_into_the_same_room() {
+fn percent_encoded_path_is_the_same_room() {
     let server = ChatServer::start();
     let (_aiko, welcome) = server.join("attic", "Aiko");
     assert_eq!(welcome["room"], "attic");
     for path in ["%61ttic", "%61%74%74%69%63"] {
-        let (_, answer) = answer_to_join(&server, path, "Aiko");
+        let (_, answer) = reply_to_join(&server, path, "Aiko");
         assert_eq!(answer["code"], "name_taken", "{path}");
     }
     let (mut one, mut other) = (
         server.connect("/broadcast/%61"),
         server.connect("/%62roadcast/a"),
     );
-    settle(&mut one, &mut other);
+    wait_until_both_receive(&mut one, &mut other);
 }
 
 #[test]
-fn room_may_be_named_in_any_script_and_has_one_name_in_any_composition() {
+fn room_name_may_be_in_any_script_and_is_the_same_in_any_composition() {
     let server = ChatServer::start();
     let (_aiko, welcome) = server.join("%E4%BC%9A%E8%AD%B0%E5%AE%A4", "Aiko");
     assert_eq!(welcome["room"], "会議室");
     let (_zoe, welcome) = server.join("caf%C3%A9", "Aiko");
     assert_eq!(welcome["room"], "café");
-    let (_, answer) = answer_to_join(&server, "cafe%CC%81", "Aiko");
+    let (_, answer) = reply_to_join(&server, "cafe%CC%81", "Aiko");
     assert_eq!(answer["code"], "name_taken");
 }
 
-/// Status line, head and body of the answer to a GET.
+/// The head and the body of the response to a GET.
 fn get(server: &ChatServer, path: &str, accept: &str) -> (String, String) {
     let mut stream = bounded(TcpStream::connect(server.0.address).expect("it accepts"));
     write!(
@@ -535,11 +533,11 @@ fn get(server: &ChatServer, path: &str, accept: &str) -> (String, String) {
     (head.to_owned(), body.to_owned())
 }
 
-/// What a browser sends when somebody types an address.
+/// The Accept field of a browser when a user opens an address.
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
 #[test]
-fn browser_that_opens_a_room_is_led_to_its_page() {
+fn browser_that_opens_a_room_is_redirected_to_its_page() {
     let server = ChatServer::start();
     for (path, location) in [
         ("/chat/ridge", "/#ridge"),
@@ -565,7 +563,7 @@ fn browser_that_opens_a_room_is_led_to_its_page() {
 }
 
 #[test]
-fn path_that_leads_nowhere_is_refused_with_the_reason() {
+fn unknown_path_is_refused_with_the_reason() {
     let server = ChatServer::start();
     let longest = "x".repeat(ROOM_CHARACTERS_MAX);
     for (path, status, reason) in [
@@ -594,7 +592,7 @@ fn path_that_leads_nowhere_is_refused_with_the_reason() {
 }
 
 #[test]
-fn suggestion_is_the_lowest_free_number_and_none_when_all_are_used_up() {
+fn suggestion_is_the_lowest_free_number_or_none_if_all_are_taken() {
     let server = ChatServer::start();
     let held: Vec<Client> = (1..=100)
         .map(|number| match number {
@@ -603,13 +601,13 @@ fn suggestion_is_the_lowest_free_number_and_none_when_all_are_used_up() {
         })
         .map(|name| server.join("numbers", &name).0)
         .collect();
-    let (mut asking, answer) = answer_to_join(&server, "numbers", "a");
+    let (mut asking, answer) = reply_to_join(&server, "numbers", "a");
     assert_eq!(answer["code"], "name_taken");
     assert_eq!(answer.get("suggestion"), None);
     drop(held.into_iter().nth(41));
     eventually("the name that is free is suggested", PATIENCE, || {
-        say(&mut asking, &ClientMessage::Join { name: "A".into() });
-        let answer = hear(&mut asking);
+        send(&mut asking, &ClientMessage::Join { name: "A".into() });
+        let answer = receive(&mut asking);
         answer["suggestion"] == "A 42" || answer["type"] == "welcome"
     });
 }

@@ -1,4 +1,4 @@
-//! Members of rooms in a world without a server: what each connection reads.
+//! Members of rooms without a server: the messages that each connection receives.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,50 +8,50 @@ use super::*;
 
 const NOON: u64 = 1_767_225_600_000;
 
-/// Some connections to the room "lobby" and what each has been sent.
-struct World {
-    rooms: Rooms,
+/// Connections to the room "lobby" and the messages that were sent to each.
+struct Connections {
+    rooms: RoomDirectory,
     members: Vec<Member>,
-    wires: Wires,
+    deliveries: Deliveries,
 }
 
 #[derive(Default)]
-struct Wires {
+struct Deliveries {
     inboxes: Vec<Vec<String>>,
     topics: BTreeMap<String, BTreeSet<usize>>,
 }
 
-struct Wire<'a> {
-    wires: &'a mut Wires,
+struct TestSink<'a> {
+    deliveries: &'a mut Deliveries,
     own: usize,
 }
 
-impl Outlet for Wire<'_> {
+impl Sink for TestSink<'_> {
     fn send(&mut self, json: &str) {
-        self.wires.inboxes[self.own].push(json.to_owned());
+        self.deliveries.inboxes[self.own].push(json.to_owned());
     }
 
     fn publish(&mut self, topic: &str, json: &str) {
-        for member in self.wires.topics.get(topic).into_iter().flatten() {
-            self.wires.inboxes[*member].push(json.to_owned());
+        for member in self.deliveries.topics.get(topic).into_iter().flatten() {
+            self.deliveries.inboxes[*member].push(json.to_owned());
         }
     }
 
     fn publish_except(&mut self, topic: &str, json: &str) {
         for member in self
-            .wires
+            .deliveries
             .topics
             .get(topic)
             .into_iter()
             .flatten()
             .filter(|member| **member != self.own)
         {
-            self.wires.inboxes[*member].push(json.to_owned());
+            self.deliveries.inboxes[*member].push(json.to_owned());
         }
     }
 
     fn join(&mut self, topic: &str) {
-        self.wires
+        self.deliveries
             .topics
             .entry(topic.to_owned())
             .or_default()
@@ -59,7 +59,7 @@ impl Outlet for Wire<'_> {
     }
 
     fn leave(&mut self, topic: &str) {
-        self.wires
+        self.deliveries
             .topics
             .entry(topic.to_owned())
             .or_default()
@@ -67,24 +67,24 @@ impl Outlet for Wire<'_> {
     }
 }
 
-impl World {
-    fn of(connections: usize) -> World {
+impl Connections {
+    fn of(connections: usize) -> Connections {
         let inboxes = vec![Vec::new(); connections];
-        World {
-            rooms: Rooms::default(),
+        Connections {
+            rooms: RoomDirectory::default(),
             members: (0..connections).map(|_| Member::new("lobby")).collect(),
-            wires: Wires {
+            deliveries: Deliveries {
                 inboxes,
-                ..Wires::default()
+                ..Deliveries::default()
             },
         }
     }
 
-    /// Connections that have joined under these names and read all of it.
-    fn with(names: &[&str]) -> World {
-        let mut world = World::of(names.len());
+    /// Connections that have joined with these names and received everything so far.
+    fn with(names: &[&str]) -> Connections {
+        let mut connections = Connections::of(names.len());
         for (own, name) in names.iter().enumerate() {
-            world.says(
+            connections.sends(
                 own,
                 &ClientMessage::Join {
                     name: (*name).into(),
@@ -92,42 +92,46 @@ impl World {
                 .to_json(),
             );
         }
-        world.wires.inboxes.iter_mut().for_each(Vec::clear);
-        world
+        connections
+            .deliveries
+            .inboxes
+            .iter_mut()
+            .for_each(Vec::clear);
+        connections
     }
 
-    fn says(&mut self, own: usize, json: &str) {
-        let mut outlet = Wire {
-            wires: &mut self.wires,
+    fn sends(&mut self, own: usize, json: &str) {
+        let mut sink = TestSink {
+            deliveries: &mut self.deliveries,
             own,
         };
-        self.members[own].text(json, NOON, &self.rooms, &mut outlet);
+        self.members[own].handle_text(json, NOON, &self.rooms, &mut sink);
     }
 
-    /// Everything since the last look.
-    fn reads(&mut self, own: usize) -> Vec<String> {
-        std::mem::take(&mut self.wires.inboxes[own])
+    /// The messages since the last call.
+    fn received(&mut self, own: usize) -> Vec<String> {
+        std::mem::take(&mut self.deliveries.inboxes[own])
     }
 
-    /// The code of the one error that this connection has been sent.
-    fn is_told(&mut self, own: usize) -> ErrorCode {
-        let read = self.reads(own);
+    /// The code of the only message since the last call, an error.
+    fn error(&mut self, own: usize) -> ErrorCode {
+        let read = self.received(own);
         assert_eq!(read.len(), 1, "{read:?}");
         match serde_json::from_str(&read[0]).unwrap() {
-            ServerMessage::Error(complaint) => complaint.code,
+            ServerMessage::Error(reply) => reply.code,
             other => panic!("not an error: {other:?}"),
         }
     }
 
-    fn goes(&mut self, own: usize) {
+    fn closes(&mut self, own: usize) {
         let member = std::mem::replace(&mut self.members[own], Member::new("lobby"));
-        self.wires.topics.values_mut().for_each(|topic| {
+        self.deliveries.topics.values_mut().for_each(|topic| {
             topic.remove(&own);
         });
-        member.gone(
+        member.closed(
             &self.rooms,
-            &mut Wire {
-                wires: &mut self.wires,
+            &mut TestSink {
+                deliveries: &mut self.deliveries,
                 own,
             },
         );
@@ -135,116 +139,116 @@ impl World {
 }
 
 #[test]
-fn joiner_is_welcomed_and_the_others_hear_of_it() {
-    let mut world = World::of(2);
-    world.says(0, r#"{"type":"join","name":" Aiko ","id":"j"}"#);
+fn joiner_is_welcomed_and_announced_to_the_others() {
+    let mut connections = Connections::of(2);
+    connections.sends(0, r#"{"type":"join","name":" Aiko ","id":"j"}"#);
     let limits =
         r#""limits":{"name_characters_max":32,"text_bytes_max":4096,"message_bytes_max":65536}"#;
     let welcome = format!(
         r#"{{"type":"welcome","id":"j","you":"Aiko","room":"lobby","names":["Aiko"],"count":1,"revision":1,{limits}}}"#
     );
-    assert_eq!(world.reads(0), [welcome]);
+    assert_eq!(connections.received(0), [welcome]);
 
-    world.says(1, r#"{"type":"join","name":"Bo"}"#);
+    connections.sends(1, r#"{"type":"join","name":"Bo"}"#);
     assert_eq!(
-        world.reads(0),
+        connections.received(0),
         [r#"{"type":"joined","name":"Bo","revision":2}"#]
     );
     let welcome = format!(
         r#"{{"type":"welcome","you":"Bo","room":"lobby","names":["Aiko","Bo"],"count":2,"revision":2,{limits}}}"#
     );
-    assert_eq!(world.reads(1), [welcome]);
+    assert_eq!(connections.received(1), [welcome]);
 }
 
 #[test]
-fn message_reaches_everyone_in_the_room_its_sender_too() {
-    let mut world = World::with(&["Aiko", "Bo"]);
-    world.says(0, r#"{"type":"message","text":"Yo-ho!\n\"山\"","id":"1"}"#);
+fn message_reaches_all_members_including_its_sender() {
+    let mut connections = Connections::with(&["Aiko", "Bo"]);
+    connections.sends(0, r#"{"type":"message","text":"Yo-ho!\n\"山\"","id":"1"}"#);
     let message =
         r#"{"type":"message","id":"1","from":"Aiko","text":"Yo-ho!\n\"山\"","time":1767225600000}"#;
-    assert_eq!(world.reads(0), [message]);
-    assert_eq!(world.reads(1), [message]);
+    assert_eq!(connections.received(0), [message]);
+    assert_eq!(connections.received(1), [message]);
 }
 
 #[test]
 fn message_stays_in_its_room() {
-    let mut world = World::of(2);
-    world.members[1] = Member::new("attic");
-    world.says(0, r#"{"type":"join","name":"Aiko"}"#);
-    world.says(1, r#"{"type":"join","name":"Aiko"}"#);
-    world.reads(1);
-    world.says(0, r#"{"type":"message","text":"Yo-ho!"}"#);
-    assert!(world.reads(1).is_empty());
+    let mut connections = Connections::of(2);
+    connections.members[1] = Member::new("attic");
+    connections.sends(0, r#"{"type":"join","name":"Aiko"}"#);
+    connections.sends(1, r#"{"type":"join","name":"Aiko"}"#);
+    connections.received(1);
+    connections.sends(0, r#"{"type":"message","text":"Yo-ho!"}"#);
+    assert!(connections.received(1).is_empty());
 }
 
 #[test]
-fn who_leaves_is_told_and_so_are_the_others_and_may_join_again() {
-    let mut world = World::with(&["Aiko", "Bo"]);
-    world.says(0, r#"{"type":"leave","id":"bye"}"#);
+fn leave_is_announced_to_all_and_the_member_may_join_again() {
+    let mut connections = Connections::with(&["Aiko", "Bo"]);
+    connections.sends(0, r#"{"type":"leave","id":"bye"}"#);
     assert_eq!(
-        world.reads(0),
+        connections.received(0),
         [r#"{"type":"left","id":"bye","name":"Aiko","revision":3}"#]
     );
     assert_eq!(
-        world.reads(1),
+        connections.received(1),
         [r#"{"type":"left","name":"Aiko","revision":3}"#]
     );
 
-    world.says(1, r#"{"type":"message","text":"anyone?"}"#);
-    assert!(world.reads(0).is_empty());
-    world.says(0, r#"{"type":"join","name":"Chie"}"#);
-    assert!(world.reads(0)[0].contains(r#""names":["Bo","Chie"]"#));
+    connections.sends(1, r#"{"type":"message","text":"anyone?"}"#);
+    assert!(connections.received(0).is_empty());
+    connections.sends(0, r#"{"type":"join","name":"Chie"}"#);
+    assert!(connections.received(0)[0].contains(r#""names":["Bo","Chie"]"#));
 }
 
 #[test]
-fn who_is_gone_has_left() {
-    let mut world = World::with(&["Aiko", "Bo"]);
-    world.goes(0);
+fn closed_connection_leaves_its_room() {
+    let mut connections = Connections::with(&["Aiko", "Bo"]);
+    connections.closes(0);
     assert_eq!(
-        world.reads(1),
+        connections.received(1),
         [r#"{"type":"left","name":"Aiko","revision":3}"#]
     );
-    world.goes(0);
+    connections.closes(0);
     assert!(
-        world.reads(1).is_empty(),
-        "one who had not joined has nothing to leave"
+        connections.received(1).is_empty(),
+        "a connection that has not joined does not leave"
     );
 }
 
 #[test]
-fn names_are_listed_for_anyone_who_asks_joined_or_not() {
-    let mut world = World::with(&["Bo", "aiko"]);
-    world.says(0, r#"{"type":"names","id":"n"}"#);
+fn names_are_listed_for_members_and_others() {
+    let mut connections = Connections::with(&["Bo", "aiko"]);
+    connections.sends(0, r#"{"type":"names","id":"n"}"#);
     assert_eq!(
-        world.reads(0),
+        connections.received(0),
         [r#"{"type":"names","id":"n","names":["aiko","Bo"],"count":2,"revision":2}"#]
     );
 
-    world.says(0, r#"{"type":"leave"}"#);
-    world.reads(0);
-    world.says(0, r#"{"type":"names"}"#);
+    connections.sends(0, r#"{"type":"leave"}"#);
+    connections.received(0);
+    connections.sends(0, r#"{"type":"names"}"#);
     assert_eq!(
-        world.reads(0),
+        connections.received(0),
         [r#"{"type":"names","names":["aiko"],"count":1,"revision":3}"#]
     );
 
-    let mut empty = World::of(1);
-    empty.says(0, r#"{"type":"names"}"#);
+    let mut empty = Connections::of(1);
+    empty.sends(0, r#"{"type":"names"}"#);
     assert_eq!(
-        empty.reads(0),
+        empty.received(0),
         [r#"{"type":"names","names":[],"count":0,"revision":0}"#]
     );
 }
 
 #[test]
-fn list_is_cut_at_names_listed_max_and_the_count_is_not() {
-    let mut world = World::of(NAMES_LISTED_MAX + 1);
+fn list_is_truncated_at_names_listed_max_and_the_count_is_not() {
+    let mut connections = Connections::of(NAMES_LISTED_MAX + 1);
     for own in 0..=NAMES_LISTED_MAX {
-        world.says(own, &format!(r#"{{"type":"join","name":"n{own}"}}"#));
+        connections.sends(own, &format!(r#"{{"type":"join","name":"n{own}"}}"#));
     }
-    world.reads(0);
-    world.says(0, r#"{"type":"names"}"#);
-    match serde_json::from_str(&world.reads(0)[0]).unwrap() {
+    connections.received(0);
+    connections.sends(0, r#"{"type":"names"}"#);
+    match serde_json::from_str(&connections.received(0)[0]).unwrap() {
         ServerMessage::Names { names, count, .. } => {
             assert_eq!(
                 (names.len(), count),
@@ -256,169 +260,169 @@ fn list_is_cut_at_names_listed_max_and_the_count_is_not() {
 }
 
 #[test]
-fn taken_name_is_refused_with_one_that_is_free() {
-    let mut world = World::with(&["Aiko"]);
-    world.members.push(Member::new("lobby"));
-    world.wires.inboxes.push(Vec::new());
-    world.says(1, r#"{"type":"join","name":"AIKO","id":"j"}"#);
-    let error = r#"{"type":"error","id":"j","code":"name_taken","text":"Somebody in this room has this name, or one that looks like it.","about":"join","field":"name","suggestion":"AIKO 2"}"#;
-    assert_eq!(world.reads(1), [error]);
-    assert!(world.reads(0).is_empty());
+fn taken_name_is_refused_with_a_free_suggestion() {
+    let mut connections = Connections::with(&["Aiko"]);
+    connections.members.push(Member::new("lobby"));
+    connections.deliveries.inboxes.push(Vec::new());
+    connections.sends(1, r#"{"type":"join","name":"AIKO","id":"j"}"#);
+    let error = r#"{"type":"error","id":"j","code":"name_taken","text":"A member of this room has this name, or a name that looks like it.","about":"join","field":"name","suggestion":"AIKO 2"}"#;
+    assert_eq!(connections.received(1), [error]);
+    assert!(connections.received(0).is_empty());
 }
 
 #[test]
-fn bad_name_is_told() {
-    let mut world = World::of(1);
+fn invalid_name_is_reported() {
+    let mut connections = Connections::of(1);
     for (name, code) in [
         ("  ".to_owned(), ErrorCode::NameEmpty),
         ("a\\u0007".to_owned(), ErrorCode::NameInvalid),
         ("x".repeat(NAME_CHARACTERS_MAX + 1), ErrorCode::NameTooLong),
     ] {
-        world.says(0, &format!(r#"{{"type":"join","name":"{name}"}}"#));
-        assert_eq!(world.is_told(0), code);
+        connections.sends(0, &format!(r#"{{"type":"join","name":"{name}"}}"#));
+        assert_eq!(connections.error(0), code);
     }
 }
 
 #[test]
-fn nobody_joins_twice() {
-    let mut world = World::with(&["Aiko"]);
-    world.says(0, r#"{"type":"join","name":"Bo"}"#);
-    assert_eq!(world.is_told(0), ErrorCode::AlreadyJoined);
+fn second_join_of_a_connection_is_refused() {
+    let mut connections = Connections::with(&["Aiko"]);
+    connections.sends(0, r#"{"type":"join","name":"Bo"}"#);
+    assert_eq!(connections.error(0), ErrorCode::AlreadyJoined);
 }
 
 #[test]
-fn who_has_not_joined_can_neither_speak_nor_leave() {
-    let mut world = World::of(1);
+fn connection_outside_the_room_can_neither_publish_nor_leave() {
+    let mut connections = Connections::of(1);
     for json in [
         r#"{"type":"message","text":"hello"}"#,
         r#"{"type":"leave"}"#,
     ] {
-        world.says(0, json);
-        assert_eq!(world.is_told(0), ErrorCode::NotJoined);
+        connections.sends(0, json);
+        assert_eq!(connections.error(0), ErrorCode::NotJoined);
     }
 }
 
 #[test]
-fn text_may_have_text_bytes_max_and_not_one_more() {
-    let mut world = World::with(&["Aiko"]);
-    let say = |bytes: usize| {
+fn text_may_have_text_bytes_max_and_no_more() {
+    let mut connections = Connections::with(&["Aiko"]);
+    let message = |bytes: usize| {
         ClientMessage::Message {
             text: "x".repeat(bytes).into(),
         }
         .to_json()
     };
-    world.says(0, &say(TEXT_BYTES_MAX));
-    assert!(world.reads(0)[0].starts_with(r#"{"type":"message""#));
-    world.says(0, &say(TEXT_BYTES_MAX + 1));
-    assert_eq!(world.is_told(0), ErrorCode::TextTooLong);
+    connections.sends(0, &message(TEXT_BYTES_MAX));
+    assert!(connections.received(0)[0].starts_with(r#"{"type":"message""#));
+    connections.sends(0, &message(TEXT_BYTES_MAX + 1));
+    assert_eq!(connections.error(0), ErrorCode::TextTooLong);
 }
 
 #[test]
-fn text_needs_something_to_see_and_no_control_characters() {
-    let mut world = World::with(&["Aiko"]);
+fn text_needs_a_visible_character_and_no_control_characters() {
+    let mut connections = Connections::with(&["Aiko"]);
     for (text, code) in [
         ("", ErrorCode::TextEmpty),
         (r" \n\t\u3000", ErrorCode::TextEmpty),
         (r"\u001b[2J", ErrorCode::TextInvalid),
         (r"a\u0000", ErrorCode::TextInvalid),
     ] {
-        world.says(0, &format!(r#"{{"type":"message","text":"{text}"}}"#));
-        assert_eq!(world.is_told(0), code, "{text}");
+        connections.sends(0, &format!(r#"{{"type":"message","text":"{text}"}}"#));
+        assert_eq!(connections.error(0), code, "{text}");
     }
-    world.says(0, r#"{"type":"message","text":"  two\r\n\tlines "}"#);
+    connections.sends(0, r#"{"type":"message","text":"  two\r\n\tlines "}"#);
     assert!(
-        world.reads(0)[0].contains(r#""text":"  two\r\n\tlines ""#),
-        "the text is passed on as it is"
+        connections.received(0)[0].contains(r#""text":"  two\r\n\tlines ""#),
+        "the text is published unchanged"
     );
 }
 
 #[test]
-fn binary_message_and_nonsense_are_told_and_change_nothing() {
-    let mut world = World::with(&["Aiko", "Bo"]);
-    world.members[0].binary(&mut Wire {
-        wires: &mut world.wires,
+fn binary_message_and_invalid_json_are_reported_and_change_nothing() {
+    let mut connections = Connections::with(&["Aiko", "Bo"]);
+    connections.members[0].handle_binary(&mut TestSink {
+        deliveries: &mut connections.deliveries,
         own: 0,
     });
-    assert_eq!(world.is_told(0), ErrorCode::Binary);
-    world.says(0, "hello");
-    assert_eq!(world.is_told(0), ErrorCode::NotJson);
-    world.says(0, r#"{"type":"message","text":"still here"}"#);
-    assert!(world.reads(1)[0].contains("still here"));
+    assert_eq!(connections.error(0), ErrorCode::Binary);
+    connections.sends(0, "hello");
+    assert_eq!(connections.error(0), ErrorCode::NotJson);
+    connections.sends(0, r#"{"type":"message","text":"still here"}"#);
+    assert!(connections.received(1)[0].contains("still here"));
 }
 
-/// Something happens in the moment between asking whether a name is free and
-/// taking it: when the connection is subscribed.
-struct Meanwhile<'a, F> {
-    wire: Wire<'a>,
-    happens: F,
+/// Executes an action between the question whether a name is free and the join: when the
+/// connection is subscribed.
+struct Interrupted<'a, F> {
+    sink: TestSink<'a>,
+    action: F,
 }
 
-impl<F: FnMut()> Outlet for Meanwhile<'_, F> {
+impl<F: FnMut()> Sink for Interrupted<'_, F> {
     fn send(&mut self, json: &str) {
-        self.wire.send(json);
+        self.sink.send(json);
     }
 
     fn publish(&mut self, topic: &str, json: &str) {
-        self.wire.publish(topic, json);
+        self.sink.publish(topic, json);
     }
 
     fn publish_except(&mut self, topic: &str, json: &str) {
-        self.wire.publish_except(topic, json);
+        self.sink.publish_except(topic, json);
     }
 
     fn join(&mut self, topic: &str) {
-        self.wire.join(topic);
-        (self.happens)();
+        self.sink.join(topic);
+        (self.action)();
     }
 
     fn leave(&mut self, topic: &str) {
-        self.wire.leave(topic);
+        self.sink.leave(topic);
     }
 }
 
-impl World {
-    fn says_while(&mut self, own: usize, json: &str, mut happens: impl FnMut(&Rooms)) {
+impl Connections {
+    fn sends_while(&mut self, own: usize, json: &str, mut action: impl FnMut(&RoomDirectory)) {
         let rooms = &self.rooms;
-        let mut outlet = Meanwhile {
-            wire: Wire {
-                wires: &mut self.wires,
+        let mut sink = Interrupted {
+            sink: TestSink {
+                deliveries: &mut self.deliveries,
                 own,
             },
-            happens: || happens(rooms),
+            action: || action(rooms),
         };
-        self.members[own].text(json, NOON, rooms, &mut outlet);
+        self.members[own].handle_text(json, NOON, rooms, &mut sink);
     }
 }
 
 #[test]
-fn who_loses_a_name_in_the_last_moment_is_refused_and_hears_nothing_of_the_room() {
-    let mut world = World::with(&["Bo"]);
-    world.members.push(Member::new("lobby"));
-    world.wires.inboxes.push(Vec::new());
-    world.says_while(1, r#"{"type":"join","name":"Aiko"}"#, |rooms| {
+fn connection_that_loses_a_race_for_a_name_is_refused_and_receives_nothing_of_the_room() {
+    let mut connections = Connections::with(&["Bo"]);
+    connections.members.push(Member::new("lobby"));
+    connections.deliveries.inboxes.push(Vec::new());
+    connections.sends_while(1, r#"{"type":"join","name":"Aiko"}"#, |rooms| {
         let other = Name::parse("AIKO").expect("a name");
         rooms.join("lobby", &other).expect("it is free");
     });
-    assert_eq!(world.is_told(1), ErrorCode::NameTaken);
-    world.says(0, r#"{"type":"message","text":"anyone?"}"#);
-    assert!(world.reads(1).is_empty());
-    world.says(1, r#"{"type":"join","name":"Chie"}"#);
-    assert!(world.reads(1)[0].contains(r#""names":["AIKO","Bo","Chie"]"#));
+    assert_eq!(connections.error(1), ErrorCode::NameTaken);
+    connections.sends(0, r#"{"type":"message","text":"anyone?"}"#);
+    assert!(connections.received(1).is_empty());
+    connections.sends(1, r#"{"type":"join","name":"Chie"}"#);
+    assert!(connections.received(1)[0].contains(r#""names":["AIKO","Bo","Chie"]"#));
 }
 
 #[test]
-fn panic_while_somebody_joins_leaves_no_name_behind() {
-    let mut world = World::with(&["Bo"]);
-    world.members.push(Member::new("lobby"));
-    world.wires.inboxes.push(Vec::new());
+fn panic_during_a_join_leaves_no_name_behind() {
+    let mut connections = Connections::with(&["Bo"]);
+    connections.members.push(Member::new("lobby"));
+    connections.deliveries.inboxes.push(Vec::new());
     let join = r#"{"type":"join","name":"Aiko"}"#;
     let panics = std::panic::AssertUnwindSafe(|| {
-        world.says_while(1, join, |_| std::panic::resume_unwind(Box::new(())));
+        connections.sends_while(1, join, |_| std::panic::resume_unwind(Box::new(())));
     });
     assert!(std::panic::catch_unwind(panics).is_err());
-    world.goes(1);
-    assert!(world.reads(0).is_empty(), "nothing has changed");
-    world.reads(1);
-    world.says(1, join);
-    assert!(world.reads(1)[0].contains(r#""names":["Aiko","Bo"],"count":2,"revision":2"#));
+    connections.closes(1);
+    assert!(connections.received(0).is_empty(), "nothing has changed");
+    connections.received(1);
+    connections.sends(1, join);
+    assert!(connections.received(1)[0].contains(r#""names":["Aiko","Bo"],"count":2,"revision":2"#));
 }

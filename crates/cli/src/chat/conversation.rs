@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use yamabiko::chat::{ClientMessage, Complaint, ErrorCode, SUBPROTOCOL, ServerMessage};
+use yamabiko::chat::{ClientMessage, ErrorCode, ErrorReply, SUBPROTOCOL, ServerMessage};
 use yamabiko::client::{Backoff, Client, ClientError, Ended, OwnedMessage, Writer};
 use yamabiko::websocket::Message;
 use yamabiko::websocket::frame::CloseCode;
@@ -192,21 +192,21 @@ impl Conversation {
             ServerMessage::Missed { messages } => Reaction::Show(format!(
                 "* this client read too slowly: {messages} messages were skipped"
             )),
-            ServerMessage::Error(complaint) => self.handle_error(*complaint),
+            ServerMessage::Error(reply) => self.handle_error(*reply),
             ServerMessage::Names { names, count, .. } => Reaction::Show(members(&names, count)),
             ServerMessage::Unknown => Reaction::Nothing,
         }
     }
 
     /// A name that is in use is replaced. Any other error of joining ends the connection.
-    fn handle_error(&mut self, complaint: Complaint<'_>) -> Reaction {
-        let text = printable(&complaint.text);
-        if complaint.about.as_deref() != Some("join") {
-            return Reaction::Refused(complaint.id.map(Cow::into_owned), text);
+    fn handle_error(&mut self, reply: ErrorReply<'_>) -> Reaction {
+        let text = printable(&reply.text);
+        if reply.about.as_deref() != Some("join") {
+            return Reaction::Refused(reply.id.map(Cow::into_owned), text);
         }
-        match complaint.suggestion {
+        match reply.suggestion {
             Some(suggestion)
-                if complaint.code == ErrorCode::NameTaken && self.names_tried < NAMES_TRIED_MAX =>
+                if reply.code == ErrorCode::NameTaken && self.names_tried < NAMES_TRIED_MAX =>
             {
                 self.names_tried += 1;
                 self.name = suggestion.into_owned();
