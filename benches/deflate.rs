@@ -5,12 +5,12 @@
 //! | benchmark | one iteration |
 //! |---|---|
 //! | `receive/yamabiko` | `Connection::receive` of one compressed text, as server, until it says that there is no more |
-//! | `receive/library` | the same octets: reset, inflate into a buffer that is there already, UTF-8 |
+//! | `receive/library` | the same bytes: reset, inflate into a buffer that is there already, UTF-8 |
 //! | `fan out/yamabiko` | `MessageDeflater::write_frame` into a buffer that is there already |
 //! | `send/yamabiko` | `Connection::send` as server, without context takeover |
 //! | `*/library` | reset and compress, with the same parameters, into a buffer that is there already |
 //!
-//! The input is JSON as a ticker would send it. Throughput is in its octets.
+//! The input is JSON as a ticker would send it. Throughput is in its bytes.
 
 use std::hint::black_box;
 
@@ -50,16 +50,16 @@ fn receive(criterion: &mut Criterion) {
             });
         });
         let mut inflate = Inflate::new(false, 15);
-        let mut octets = payload.clone();
+        let mut bytes = payload.clone();
         let mut inflated = vec![0; size + 1];
         group.bench_function(BenchmarkId::new("library", size), |bencher| {
             bencher.iter(|| {
-                octets.copy_from_slice(&payload);
+                bytes.copy_from_slice(&payload);
                 inflate.reset(false);
-                for octets in [&octets[..], &[0x00, 0x00, 0xff, 0xff]] {
+                for bytes in [&bytes[..], &[0x00, 0x00, 0xff, 0xff]] {
                     let written = inflate.total_out() as usize;
                     let room = &mut inflated[written..];
-                    let inflated = inflate.decompress(octets, room, InflateFlush::SyncFlush);
+                    let inflated = inflate.decompress(bytes, room, InflateFlush::SyncFlush);
                     assert!(inflated.is_ok());
                 }
                 let text = simdutf8::basic::from_utf8(black_box(&inflated[..size]));

@@ -3,7 +3,7 @@
 //! `cargo bench --bench frame`
 //!
 //! `mask` stands beside the loop that the RFC describes and beside `memcpy` of the
-//! same octets, which reads and writes as much and calculates nothing.
+//! same bytes, which reads and writes as much and calculates nothing.
 
 use std::hint::black_box;
 
@@ -51,7 +51,7 @@ fn masking(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("mask", size), |bencher| {
             bencher.iter(|| mask(black_box(&mut payload), black_box(KEY), 0));
         });
-        group.bench_function(BenchmarkId::new("octet by octet", size), |bencher| {
+        group.bench_function(BenchmarkId::new("byte by byte", size), |bencher| {
             bencher.iter(|| mask_octet_by_octet(black_box(&mut payload), black_box(KEY), 0));
         });
         let source = payload.clone();

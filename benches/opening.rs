@@ -1,4 +1,4 @@
-//! The opening handshake of a server: from the octets of a request to those of the
+//! The opening handshake of a server: from the bytes of a request to those of the
 //! 101, and the steps in between.
 //!
 //! `cargo bench --bench opening`

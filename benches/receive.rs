@@ -1,11 +1,11 @@
-//! The receive path of a server: octets in, checked messages out.
+//! The receive path of a server: bytes in, checked messages out.
 //!
 //! `cargo bench --bench receive`
 //!
 //! | benchmark | one iteration |
 //! |---|---|
 //! | `yamabiko` | `Connection::receive` until a read of 64 KiB is used up, or one larger message |
-//! | `floor` | on the same octets what no server can leave out: the XOR, and `simdutf8` for a text. Where each payload begins is known, nothing is asked |
+//! | `floor` | on the same bytes what no server can leave out: the XOR, and `simdutf8` for a text. Where each payload begins is known, nothing is asked |
 //!
 //! The groups `one message in a read` have two calls for a message: the second says
 //! that there is no more. In `cut into reads` a message has to be gathered, so the

@@ -2,8 +2,8 @@
 //!
 //! `cargo bench --bench utf8`
 //!
-//! `pieces of ...` is the same text pushed in pieces; those of 1000 octets cut the
-//! characters of three octets most of the time.
+//! `pieces of ...` is the same text pushed in pieces; those of 1000 bytes cut the
+//! characters of three bytes most of the time.
 
 mod input;
 

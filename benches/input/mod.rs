@@ -20,11 +20,11 @@ use yamabiko::websocket::frame::{Opcode, encode};
 /// What the payload is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// English: one octet for a character.
+    /// English: one byte for a character.
     Ascii,
-    /// Japanese: three octets for a character.
+    /// Japanese: three bytes for a character.
     MultiByte,
-    /// The octets of `Ascii`, which nobody has to check.
+    /// The bytes of `Ascii`, which nobody has to check.
     Binary,
 }
 
@@ -40,18 +40,18 @@ impl Kind {
     }
 }
 
-/// Octets of payload: a chat's word, the longest with a 7-bit length, and so on up
+/// Bytes of payload: a chat's word, the longest with a 7-bit length, and so on up
 /// to the largest message that the default limits take.
 pub const SIZES: [usize; 5] = [16, 125, 1 << 10, 64 << 10, 1 << 20];
 
-/// Four different octets below 16 that lead from each lead octet in [`JAPANESE`]
+/// Four different bytes below 16 that lead from each lead byte in [`JAPANESE`]
 /// to another one without a condition of its own (E0 and ED have one).
 pub const KEY: [u8; 4] = [0x0a, 0x01, 0x06, 0x02];
 
 const ENGLISH: &str = "The quick brown fox jumps over the lazy dog. ";
 const JAPANESE: &str = "山彦は返す声を聞く";
 
-/// A payload of exactly this many octets.
+/// A payload of exactly this many bytes.
 pub fn payload(kind: Kind, bytes: usize) -> Vec<u8> {
     let (text, character_bytes) = match kind {
         Kind::Ascii | Kind::Binary => (ENGLISH, 1),
@@ -80,7 +80,7 @@ pub fn frame(kind: Kind, payload_bytes: usize) -> Vec<u8> {
 }
 
 /// What no receiver can leave out: the XOR, and the check of a text. `frames` have
-/// payloads of so many octets, at their ends.
+/// payloads of so many bytes, at their ends.
 pub fn floor(kind: Kind, payload_bytes: usize, frames: &mut [u8]) {
     for frame in frames.chunks_exact_mut(frame_bytes(payload_bytes)) {
         let payload = &mut frame[frame_bytes(payload_bytes) - payload_bytes..];
@@ -100,8 +100,8 @@ fn xor(payload: &mut [u8]) {
         let masked = u32::from_ne_bytes([word[0], word[1], word[2], word[3]]) ^ key_word;
         word.copy_from_slice(&masked.to_ne_bytes());
     }
-    for (octet, key) in words.into_remainder().iter_mut().zip(KEY) {
-        *octet ^= key;
+    for (byte, key) in words.into_remainder().iter_mut().zip(KEY) {
+        *byte ^= key;
     }
 }
 

@@ -1,4 +1,4 @@
-"""What is measured, and who: the cases, and the servers with how each is tuned.
+"""The cases that are measured, and the servers with their settings.
 
 A case is a scenario of `yamabiko bench` with its settings; a server is a command
 for each scenario. Nothing here runs anything.
@@ -19,7 +19,7 @@ LIMIT = "limit"
 LIMIT_EACH = "limit, each"
 
 
-# A compressed message to everyone, so seldom that every server has time for it.
+# A compressed message to all clients, so rarely that every server has time for it.
 HEARTBEATS_PER_SECOND = 1
 
 
@@ -59,7 +59,7 @@ class Case:
 
     @property
     def mode(self):
-        """What the server is told to do."""
+        """The server's mode."""
         return {
             "echo": "echo",
             "compressed": "compressed",
@@ -68,12 +68,12 @@ class Case:
 
     @property
     def bench_scenario(self):
-        """The word behind `yamabiko bench`."""
+        """The scenario for `yamabiko bench`."""
         is_control = self.scenario == "slow" and not self.slow_percent
         return "fan-out" if self.is_compressed or is_control else self.scenario
 
     def words(self, warm_up_seconds, seconds):
-        """The words behind `yamabiko bench`, but for the URL and the process."""
+        """The arguments for `yamabiko bench`, without the URL and the process."""
         words = ["--connections", self.connections, "--duration", seconds]
         if self.scenario == "idle":
             return [str(word) for word in words]
@@ -107,9 +107,9 @@ IDLE = Case("idle", 10_000)
 COMPRESSED_IDLE = Case(
     "compressed-idle", 10_000, 1, 1024, rate_per_second=HEARTBEATS_PER_SECOND
 )
-# 0.8 MB a second for each member: five seconds until 100 that do not read are 1 MiB
-# behind, beyond what the kernel holds for them. Long messages, so that no server comes
-# near its limit and latencies tell of the slow readers only.
+# 0.8 MB a second for each member: after five seconds, 1 MiB waits for each of the 100
+# members that do not read, besides the kernel's buffers. The messages are long, so that no
+# server is near its limit and the latencies show the slow readers only.
 SLOW = Case("slow", 1000, 10, 16_384, rate_per_second=50, slow_percent=10)
 WITHOUT_SLOW = Case("slow", 900, 10, 16_384, rate_per_second=50)
 
@@ -146,7 +146,7 @@ QUICK = [
 
 @dataclass(frozen=True)
 class Level:
-    """How much is measured. Times in seconds, except for `minutes_max`."""
+    """The amount of measuring. Times in seconds, except for `minutes_max`."""
 
     cases: list
     rounds: int
@@ -183,7 +183,7 @@ ALL_MODES = {**BROADCAST_AND_ECHO, "compressed": "compressed"}
 
 
 def servers(yamabiko, yamabiko_version, node_version):
-    """All of them. `yamabiko` is the path of the program that is measured."""
+    """All servers. `yamabiko` is the path of the program that is measured."""
     locked = locked_versions((HERE / "Cargo.lock").read_text())
     packages = json.loads((HERE / "javascript" / "package.json").read_text())["dependencies"]
     modules = BUILD / "javascript" / "node_modules"

@@ -1,4 +1,4 @@
-"""What it costs in length to compress each message by itself.
+"""The cost in length of compressing each message separately.
 
 A server that says the same to many can compress once for all of them only if no
 message refers to an earlier one (RFC 7692 §7.1.1, `server_no_context_takeover`).

@@ -4,10 +4,10 @@
     measure.py quick|full --yamabiko PATH [--rounds N] [--minutes M] [--fresh]
 
 Each run starts a server on one core, loads it from another with `yamabiko bench`,
-and writes bench's report to results/LEVEL/CASE--SERVER--ROUND.json with what was
-measured. A run whose file is there, of the same program, is not repeated: a matrix
-that was ended goes on where it was. Servers are first proved right by `check`; one
-that is wrong in a mode, or was not built, is left out with a line that says so.
+and writes bench's report to results/LEVEL/CASE--SERVER--ROUND.json. A run of the same
+program whose file exists is not repeated: an interrupted matrix continues where it was.
+`check` tests each server first; a server that fails in a mode, or was not built, is left
+out, with a message.
 
 It ends only processes that it has started, by their ids. When the minutes are used
 up it starts no more runs.
@@ -95,7 +95,7 @@ class Run:
 
 
 def runs(level, rounds, servers):
-    """All of them, interleaved; each round begins with another server."""
+    """All runs, interleaved; each round begins with another server."""
     for round_number in range(rounds):
         for case in level.cases:
             shift = round_number * len(servers) // rounds
@@ -115,7 +115,7 @@ def is_left_out(case, server):
 
 
 def measure(run, level, bench, folder):
-    """Starts, loads and ends one server, and writes what came of it."""
+    """Starts, loads and ends one server, and writes the result."""
     load_before = os.getloadavg()[0]
     duration = level.slow_duration if run.case.scenario == "slow" else level.duration
     with started(run.server, run.case.mode, bench) as (pid, port):
@@ -137,7 +137,7 @@ def measure(run, level, bench, folder):
 
 
 def bench_report(case, level, duration, bench, pid, port):
-    """The report as `bench` prints it (`None`: it did not), its status, its words."""
+    """The report of `bench` (`None`: there is none), its exit status, and its errors."""
     command = [
         *("taskset", "-c", bench.load_core, str(bench.program), "bench", case.bench_scenario),
         f"ws://127.0.0.1:{port}{path_of(case.mode)}/bench",
@@ -182,7 +182,7 @@ def started(server, mode, bench):
 
 
 def announced_port(process, output):
-    """The port in the line by which a server says that it is ready."""
+    """The port in the line that a ready server prints."""
     deadline = time.monotonic() + READY_SECONDS_MAX
     text = ""
     while time.monotonic() < deadline and process.poll() is None:
@@ -195,7 +195,7 @@ def announced_port(process, output):
 
 
 def as_far_as_right(server, bench):
-    """The server with those of its modes in which it is right."""
+    """The server with the modes in which it is correct."""
     modes = {mode: word for mode, word in server.modes.items() if is_right(server, mode, bench)}
     return dataclasses.replace(server, modes=modes)
 
@@ -220,7 +220,7 @@ def is_right(server, mode, bench):
 
 
 def available(servers):
-    """Those whose files are there; says which are not."""
+    """The servers whose files exist; prints the others."""
     found = []
     for server in servers:
         missing = [str(file) for file in server.files if not file.exists()]
@@ -282,7 +282,7 @@ def fingerprint(server):
 
 
 def raise_open_files_limit(needed):
-    """For this process and all that it starts."""
+    """For this process and all processes that it starts."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < needed:
         sys.exit(f"{needed} open files are needed, and {hard} are allowed (ulimit -Hn)")
@@ -290,12 +290,12 @@ def raise_open_files_limit(needed):
 
 
 def path_of(mode):
-    """yamabiko goes by it; the others take any. Compression is for the client to offer."""
+    """yamabiko serves by path; the others accept any. The client offers compression."""
     return "/echo" if mode == "echo" else "/broadcast"
 
 
 def glance(result):
-    """One run in a few words, for whoever watches."""
+    """One run in one line."""
     report = result["report"]
     if report is None or result["exit_status"] != 0:
         return f"FAILED: {result['errors'] or (report and report['checks'])}"
@@ -309,7 +309,7 @@ def glance(result):
 
 
 def write_json(file, value):
-    """Whole or not at all."""
+    """Writes the complete file or nothing."""
     draft = file.with_suffix(".draft")
     draft.write_text(json.dumps(value, indent=1) + "\n")
     draft.replace(file)

@@ -177,7 +177,7 @@ def style_class(name):
 
 
 def picture(heading, height, parts, names):
-    """The whole file. `names`: whose colours are needed."""
+    """The whole file. `names`: the servers whose colours are needed."""
     light, dark = [], []
     for name in names:
         on_light, on_dark, width = STYLES.get(name, OTHER)

@@ -1,15 +1,15 @@
 #!/bin/sh
-# run.sh [quick|full] [words for measure.py]
+# run.sh [quick|full] [arguments for measure.py]
 #
 # Builds yamabiko and all other servers, measures them on this machine, and writes
-# docs/benchmarks.md. Everything that is fetched or built lies in ignored folders:
+# docs/benchmarks.md. Fetched and built files are in ignored folders:
 # ../../target, target, build, results. `quick` takes some five minutes after the
-# build, `full` some forty minutes; ended, it goes on where it was when it is
+# build, `full` some forty minutes. An interrupted run continues where it was when it is
 # started again.
 #
 # Needs Linux, cargo, python3 and taskset; npm and node for bun and ws, a C++ compiler
 # and zlib's headers for uWebSockets, pip and apt-get for gorilla. Another server that cannot
-# be built is left out with a line that says so.
+# be built is left out, with a message.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$here/../..
@@ -21,7 +21,7 @@ left_out() {
 }
 
 cargo build --release --locked --manifest-path "$root/Cargo.toml"
-# The other servers for this very processor, as several of them advise; yamabiko as it comes.
+# The other servers for the processor of this machine, as several of them recommend; yamabiko like its releases.
 RUSTFLAGS="-C target-cpu=native" \
     cargo build --release --locked --manifest-path "$here/Cargo.toml"
 target=$(cargo metadata --no-deps --format-version 1 --manifest-path "$root/Cargo.toml" |

@@ -186,7 +186,7 @@ impl Inflating for WholeBuffer {
     }
 }
 
-/// A sync flush ends with an empty block, whose last four octets are not sent.
+/// A sync flush ends with an empty block, whose last four bytes are not sent.
 fn without_empty_block(bytes: usize) -> usize {
     bytes - EMPTY_BLOCK.len()
 }

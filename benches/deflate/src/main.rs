@@ -161,7 +161,7 @@ fn memory_in_a_process_of_its_own(name: &str, what: &str) -> Option<f64> {
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()
 }
 
-/// Octets, or words.
+/// Bytes, or words.
 fn memory_of_state(name: &str, what: &str) -> String {
     let Some(library) = LIBRARIES.into_iter().find(|library| library.name == name) else {
         return format!("there is no library {name}");

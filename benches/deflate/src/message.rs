@@ -1,6 +1,6 @@
 //! What is compressed: JSON such as servers hand out, without two lines alike.
 
-/// About so many octets of a list of prices, at most; always the same.
+/// About so many bytes of a list of prices, at most; always the same.
 pub fn json(bytes: usize) -> Vec<u8> {
     let mut text = String::from(BEGIN);
     for number in 0.. {

@@ -1,6 +1,6 @@
-//! `cargo bench --bench receive`, in this folder: each library by itself, with
-//! criterion's statistics. For a comparison on a machine that is busy, the table
-//! of `cargo run --release` is better: it takes turns.
+//! `cargo bench --bench receive`, in this folder: each library separately, with
+//! criterion's statistics. On a busy machine the table of `cargo run --release` compares
+//! better: there the libraries take turns.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use yamabiko_libraries::input::{Kind, SIZES, messages_in_a_read};

@@ -1,10 +1,9 @@
-//! The same octets through the receive path of each library, without a socket.
+//! The receive path of each library with the same bytes, without a socket.
 //!
-//! What is measured: octets are copied out of a [`Wire`], which stands for the
-//! kernel, become messages, and the caller sees the payload. The Wire always has
-//! more, so nothing ever waits; what is asynchronous is polled by hand, without a
-//! runtime. Each library is set up as its documentation advises, with its default
-//! buffers; what it is not asked for here (timers, compression) is left out.
+//! Measured: bytes are copied out of a [`Wire`], which replaces the kernel, become messages,
+//! and the caller gets the payload. The Wire always has more bytes, so that nothing waits;
+//! asynchronous code is polled directly, without a runtime. Each library is set up as its
+//! documentation recommends, with its default buffers, and without timers and compression.
 //!
 //! | library | taken as | the text is checked by |
 //! |---|---|---|
@@ -15,10 +14,10 @@
 //! | sockudo-ws stream | `WebSocketStream` as a `Stream`, pings and timeouts off | itself |
 //! | sockudo-ws protocol | `Protocol::process_into` on a `BytesMut` of 64 KiB | itself |
 //! | web-socket | `WebSocket::recv` over a `BufReader` | the caller: `String::from_utf8` |
-//! | by hand | copy, XOR, `simdutf8`, for frames of which all is known | itself |
+//! | by hand | copy, XOR, `simdutf8`, for frames of a known form | itself |
 //!
-//! "By hand" is no library but what the work would cost if it could be known that
-//! nothing is ever cut, wrong, fragmented or a control frame.
+//! "By hand" is not a library: it is the cost of the work if no frame were ever cut, wrong,
+//! fragmented or a control frame.
 
 #[path = "../../input/mod.rs"]
 pub mod input;
@@ -38,14 +37,14 @@ pub use wire::{Arrival, Wire};
 
 /// A library's receiver with a Wire that never ends.
 pub trait Receiver {
-    /// Receives so many messages and gives the octets of their payloads.
+    /// Receives this many messages and returns the length of their payloads.
     fn receive(&mut self, messages: usize) -> usize;
 }
 
 /// Makes a receiver at the beginning of a Wire.
 pub type Make = fn(Wire) -> Box<dyn Receiver>;
 
-/// All that is compared.
+/// All receivers.
 pub const RECEIVERS: [(&str, Make); 8] = [
     ("yamabiko", |wire| Box::new(Yamabiko::new(wire))),
     ("tungstenite", |wire| Box::new(Tungstenite::new(wire))),
@@ -203,7 +202,7 @@ struct SockudoProtocol {
     protocol: sockudo_ws::protocol::Protocol,
     buffer: BytesMut,
     messages: Vec<sockudo_ws::Message>,
-    /// 0 ≤ taken ≤ messages.len(): those that the caller has seen.
+    /// 0 ≤ taken ≤ messages.len(): the messages that the caller has received.
     taken: usize,
 }
 

@@ -1,8 +1,7 @@
 //! `cargo run --release`, in this folder: nanoseconds for one message as a table.
 //!
-//! The libraries take turns of a few milliseconds, so that what else the machine
-//! does hits all of them alike; the number is the median of a library's turns.
-//! Words after the command select rows: `cargo run --release -- ascii one`.
+//! The libraries take turns of a few milliseconds, so that other load on the machine affects
+//! all of them alike; the number is the median of a library's turns. Arguments select rows: `cargo run --release -- ascii one`.
 
 use std::time::{Duration, Instant};
 
@@ -51,7 +50,7 @@ fn medians(kind: Kind, size: usize, arrival: Arrival) -> [f64; RECEIVERS.len()] 
     })
 }
 
-/// How many messages make a turn long enough.
+/// The number of messages in a turn.
 fn messages_of_a_turn(receiver: &mut dyn Receiver, size: usize) -> usize {
     let mut messages = 1;
     loop {

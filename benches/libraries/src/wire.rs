@@ -1,4 +1,4 @@
-//! In place of a socket: frames that are always there to be read.
+//! A replacement for a socket: frames that can always be read.
 
 use std::io::{self, Read, Write};
 use std::pin::Pin;
@@ -9,12 +9,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::input::{Kind, READ_BYTES, frame, messages_in_a_read};
 
-/// How much one read brings.
+/// The bytes of one read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
-    /// Up to 64 KiB: much has gathered, and reads end anywhere in a message.
+    /// Up to 64 KiB: many bytes have arrived, and reads end anywhere in a message.
     Gathered,
-    /// At most one message: the peer waits for an answer before it goes on.
+    /// At most one message: the client waits for an answer before it continues.
     OneByOne,
 }
 
@@ -51,7 +51,7 @@ impl Wire {
         self.payload_bytes
     }
 
-    /// Copies what a read brings into `buffer`.
+    /// Copies the bytes of one read into `buffer`.
     pub fn take(&mut self, buffer: &mut [u8]) -> usize {
         let taken = self.next_read(buffer.len());
         buffer[..taken.len()].copy_from_slice(taken);
@@ -60,7 +60,7 @@ impl Wire {
         count
     }
 
-    /// Appends what a read brings to `buffer`.
+    /// Appends the bytes of one read to `buffer`.
     pub fn append(&mut self, buffer: &mut BytesMut) {
         let taken = self.next_read(usize::MAX);
         buffer.extend_from_slice(taken);
@@ -105,7 +105,7 @@ impl AsyncRead for Wire {
     }
 }
 
-// Nothing has to be answered, so nothing is written.
+// No frame needs an answer, so that nothing is written.
 impl Write for Wire {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         Ok(bytes.len())

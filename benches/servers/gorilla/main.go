@@ -3,12 +3,12 @@
 // once for all clients, at its default level, which is 1, and never with context
 // takeover.
 //
-// As its chat example does: a reading and a writing goroutine for each client, and
-// one hub that hands out; as its documentation advises for broadcasts, each message
-// is a PreparedMessage, framed once, and for many connections, write buffers are
-// pooled. gorilla writes each message to the connection by itself; gatherConn makes
-// one write of all that a writing goroutine has taken. The hub gives way once before
-// it hands out, so that a turn has everything that has come.
+// As its chat example does: a reading and a writing goroutine for each client, and one hub
+// that distributes. As its documentation recommends for broadcasts, each message is a
+// PreparedMessage, framed once, and for many connections, write buffers are pooled. gorilla
+// writes each message separately; bufferedConn makes one write of all messages that a
+// writing goroutine has taken. The hub yields once before it distributes, so that a turn has
+// all messages that have arrived.
 //
 // A client that is 1 MiB behind is disconnected. One thread (GOMAXPROCS=1).
 package main
@@ -59,12 +59,12 @@ func main() {
 	handler := func(response http.ResponseWriter, request *http.Request) {
 		connection, err := upgrader.Upgrade(response, request, nil)
 		if err == nil {
-			// Not here, so that what net/http holds for the request goes.
+			// In another function, so that the memory of net/http for the request is freed.
 			go serve(connection)
 		}
 	}
 	fmt.Printf("ready %s\n", listener.Addr())
-	err = http.Serve(gatherListener{listener}, http.HandlerFunc(handler))
+	err = http.Serve(bufferedListener{listener}, http.HandlerFunc(handler))
 	fmt.Fprintln(os.Stderr, err)
 	os.Exit(1)
 }
@@ -74,12 +74,12 @@ func usage() {
 	os.Exit(2)
 }
 
-// echo answers all that one read has brought by one write, because gatherConn
-// flushes before it reads again.
+// echo answers all messages of one read by one write, because bufferedConn flushes before it
+// reads again.
 func echo(connection *websocket.Conn) {
 	defer connection.Close()
-	gathering := connection.UnderlyingConn().(*gatherConn)
-	gathering.gather()
+	buffered := connection.UnderlyingConn().(*bufferedConn)
+	buffered.hold()
 	for {
 		kind, data, err := connection.ReadMessage()
 		if err != nil {
@@ -186,9 +186,9 @@ func (hub *hub) serve(connection *websocket.Conn) {
 }
 
 func (client *client) write() {
-	gathering := client.connection.UnderlyingConn().(*gatherConn)
+	buffered := client.connection.UnderlyingConn().(*bufferedConn)
 	for turn := range client.batches {
-		gathering.gather()
+		buffered.hold()
 		taken := turn.bytes
 		client.queue(turn)
 		for waiting := len(client.batches); waiting > 0; waiting-- {
@@ -199,8 +199,8 @@ func (client *client) write() {
 			taken += next.bytes
 			client.queue(next)
 		}
-		// An error shows again when the connection is read.
-		_ = gathering.flush()
+		// The next read of the connection reports the error again.
+		_ = buffered.flush()
 		client.behind.Add(-taken)
 	}
 }

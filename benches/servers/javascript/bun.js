@@ -1,16 +1,16 @@
 // Broadcast and echo on bun: `bun bun.js PORT broadcast|echo|compressed`. The last one
 // is broadcast with permessage-deflate.
 //
-// bun's server is uWebSockets (see ../uwebsockets/server.cpp, whose form this is):
-// what comes in one turn of the loop is gathered and handed out in `setImmediate`,
-// one message by `server.publish`, more by a corked `send` to each socket. Echo:
+// bun's server is uWebSockets (see ../uwebsockets/server.cpp, which this file follows): the
+// messages of one turn of the loop are collected and sent in `setImmediate`, one message by
+// `server.publish`, several by a corked `send` to each socket. Echo:
 // bun corks a socket while its handler runs.
 //
 // Compressed: with its shared compressor, which keeps no context and costs a
-// connection no memory; each message is compressed for each client. The level is not
-// to be set.
+// connection no memory; each message is compressed for each client. The level
+// cannot be set.
 //
-// A client that is 1 MiB behind is disconnected (`closeOnBackpressureLimit`); the idle timeout and the automatic pings are left as they are.
+// A client that is 1 MiB behind is disconnected (`closeOnBackpressureLimit`); the idle timeout and the automatic pings have their defaults.
 
 const [port, mode] = process.argv.slice(2);
 if (!["broadcast", "echo", "compressed"].includes(mode)) {

@@ -1,16 +1,16 @@
 // Broadcast and echo on ws: `node ws.js PORT broadcast|echo|compressed`. The last one is
 // broadcast with permessage-deflate.
 //
-// What comes in one turn of the loop is gathered and handed out in `setImmediate`:
-// each client's socket is corked, given every message, and uncorked, which is one
-// `writev`. No UTF-8 checks left out.
+// The messages of one turn of the loop are collected and sent in `setImmediate`: each
+// client's socket is corked, gets every message, and is uncorked, which is one `writev`.
+// UTF-8 is checked.
 //
 // Compressed: ws compresses each message for each client, in Node's thread pool, ten
-// at a time, as its documentation has it. Each is written when it is ready, so that
-// there is nothing to gather. Level 1, no context takeover, and memLevel and chunkSize
-// as in its documentation; with the default threshold of 1024 bytes, what is shorter
-// would go plain. What waits to be compressed is shared by all clients and not counted
-// as being behind: it is the server that is late, not the client.
+// at a time, as its documentation recommends. Each is written when it is ready, so that
+// there is nothing to collect. Level 1, no context takeover, and memLevel and chunkSize
+// as in its documentation; with the default threshold of 1024 bytes, shorter
+// messages would not be compressed. Messages that wait for compression do not count as the
+// client's backlog: the server is late, not the client.
 //
 // A client that is 1 MiB behind (`bufferedAmount`) is disconnected.
 

@@ -1,24 +1,24 @@
-//! `PROGRAM PORT MODE`, and the one line that says that the server is ready.
+//! `PROGRAM PORT MODE`, and the line that a ready server prints.
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process;
 
-/// How far one client may be behind, in bytes held for it in user space beyond
-/// the library's own buffer; then it is dropped. The same for every server here,
+/// The bytes that may wait for one client in user space, besides the library's own buffer;
+/// beyond it the client is disconnected. The same for every server here,
 /// and yamabiko's default.
 pub const BACKLOG_BYTES_MAX: usize = 1 << 20;
 
-/// The words of the command line.
+/// The arguments.
 pub struct Arguments {
-    /// 0: any free one.
+    /// 0: any free port.
     pub port: u16,
-    /// One of those offered.
+    /// One of the server's modes.
     pub mode: String,
 }
 
 impl Arguments {
-    /// Ends the process with a usage line where the words make no sense.
+    /// Ends the process with a usage line if the arguments are wrong.
     pub fn from_command_line(modes: &[&str]) -> Arguments {
         let mut words = std::env::args().skip(1);
         let port = words.next().and_then(|word| word.parse().ok());

@@ -1,4 +1,4 @@
-//! Who is connected, and what has come in this turn: the best batching form for a
+//! The connected clients, and the messages of this turn: the best form of batching for a
 //! library whose connection is a `Stream` and `Sink` of messages.
 //!
 //! ```text
@@ -7,13 +7,13 @@
 //! ```
 //!
 //! The reader tasks of all sockets that became readable run before the hub's
-//! task, because they were woken before it. So a turn has everything that has
-//! come; nothing waits for more. There is no channel, no task and no wake-up per
+//! task, because they were woken before it. So a turn has all messages that have arrived,
+//! and waits for no others. There is no channel, no task and no wake-up per
 //! member: the hub calls the library's `start_send` for each message and
 //! `poll_flush` once. Everything is on one thread, without a lock.
 //!
-//! Where it stops: what a member's library will not take yet is kept for it, up to
-//! [`BACKLOG_BYTES_MAX`]; beyond that it is disconnected.
+//! Where it stops: messages that a member's library does not accept yet are kept, up to
+//! [`BACKLOG_BYTES_MAX`]; beyond that the member is disconnected.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -27,7 +27,7 @@ use tokio::net::TcpStream;
 
 use crate::arguments::BACKLOG_BYTES_MAX;
 
-/// What the hub must know of a library.
+/// The parts of a library that the hub needs.
 pub struct Library<S, M> {
     /// Bytes of a text or binary message; `None` for a control frame.
     pub data_bytes: fn(&M) -> Option<usize>,
@@ -47,7 +47,7 @@ pub struct Hub<S, M> {
 
 struct Seat<S, M> {
     member: Rc<RefCell<S>>,
-    /// What the library would not take yet, oldest first.
+    /// Messages that the library has not accepted yet, oldest first.
     waiting: VecDeque<M>,
     waiting_bytes: usize,
     is_behind: bool,
@@ -97,13 +97,13 @@ where
         }
     }
 
-    /// Gives up a seat; its number may be given to the next who joins.
+    /// Gives up a seat. Its number may be given to the next member.
     pub fn leave(&self, number: usize) {
         self.seats.borrow_mut()[number] = None;
         self.vacant.borrow_mut().push(number);
     }
 
-    /// Goes to everyone at the end of this turn.
+    /// Sends a message to all members at the end of this turn.
     pub fn publish(&self, message: M) {
         self.batch.borrow_mut().push(message);
         self.wake();
@@ -208,7 +208,7 @@ pub fn shut_down(socket: &TcpStream) {
     let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
 }
 
-/// One member from joining to leaving: whatever it says is published.
+/// One member from joining to leaving: each of its messages is published.
 pub async fn broadcast<S, M, E>(hub: Rc<Hub<S, M>>, member: S)
 where
     S: Stream<Item = Result<M, E>> + Sink<M> + Unpin + 'static,
@@ -237,8 +237,8 @@ where
     hub.leave(number);
 }
 
-/// Sends every message back: reads all that has come, then queues all answers and
-/// flushes once. (tokio-websockets flushes whenever it reads while something is
+/// Sends every message back: reads all messages that have arrived, then queues all answers
+/// and flushes once. (tokio-websockets flushes whenever it reads while something is
 /// queued, so nothing is queued before everything is read.)
 pub async fn echo<S, M, E>(socket: S, data_bytes: fn(&M) -> Option<usize>)
 where
@@ -249,11 +249,11 @@ where
         data_bytes,
         answers: VecDeque::new(),
     };
-    // Whatever ends it, it is the client's end.
+    // Every ending is the end of the client.
     let _ = poll_fn(|context| echo.poll(context)).await;
 }
 
-/// Answers that one connection may have waiting; then it is not read.
+/// Maximum of waiting answers of one connection; beyond it the connection is not read.
 const ANSWERS_MAX: usize = 1024;
 
 struct Echo<S, M> {
@@ -283,7 +283,7 @@ where
         }
     }
 
-    /// All that has come, or as much as may wait.
+    /// All messages that have arrived, or as many as may wait.
     fn read(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Gone>> {
         while self.answers.len() < ANSWERS_MAX {
             match ready!(Pin::new(&mut self.socket).poll_next(context)) {
@@ -297,7 +297,7 @@ where
         Poll::Ready(Ok(()))
     }
 
-    /// Whether all answers are gone. An error shows when the socket is read.
+    /// Whether all answers have been written. The next read reports an error.
     fn answer(&mut self, context: &mut Context<'_>) -> bool {
         self.try_answer(context).unwrap_or_else(|Gone| {
             self.answers.clear();

@@ -1,7 +1,7 @@
-//! What the peer servers written in Rust share: their command line, and the hub
-//! that gives each library its best batching form.
+//! Code that the servers in Rust share: their command line, and the hub with the best form
+//! of batching for each library.
 
 pub mod arguments;
-pub mod gather;
+pub mod write_buffer;
 pub mod hub;
 pub mod serve;

@@ -10,8 +10,8 @@ use tokio::task::{LocalSet, spawn_local, unconstrained};
 
 use crate::arguments::{Arguments, announce};
 
-/// Serves until the process is ended. `start` is called once, on the thread, and
-/// gives what is called for each connection.
+/// Serves until the process ends. `start` is called once, on the thread, and returns the
+/// function that is called for each connection.
 pub fn serve<Start, Connection, Task>(start: Start) -> io::Result<()>
 where
     Start: FnOnce(Mode) -> Connection,
@@ -26,8 +26,7 @@ where
     })
 }
 
-/// The same with other words for what is done: `start` is given the one that was
-/// said.
+/// The same with other names of modes: `start` gets the one that was given.
 ///
 /// Tasks are unconstrained, as tokio-websockets' documentation advises for all
 /// that is bound by its sockets: a task gives way when there is nothing to read.
@@ -51,12 +50,12 @@ where
     })
 }
 
-/// What is done with a message.
+/// The reaction to a message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// It goes to everyone.
+    /// Send it to all clients.
     Broadcast,
-    /// It goes back.
+    /// Send it back.
     Echo,
 }
 

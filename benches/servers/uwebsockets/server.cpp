@@ -1,21 +1,20 @@
 // Broadcast and echo on uWebSockets: `uwebsockets PORT broadcast|echo|compressed`. The
 // last one is broadcast with permessage-deflate.
 //
-// Its topic tree sends up to 32 messages to a subscriber as one write. A publish
-// from inside a message handler is dearer: there the sender's socket holds the one
-// cork buffer, so whoever reaches 32 pending messages is sent each by itself. So
-// what comes in one turn is gathered, and handed out in the loop's post handler:
-// one message by publish, more by a corked send to each socket, which fills the
-// cork buffer of 16 KiB for each write. (Measured: publishing up to 8 or 32 costs as
+// Its topic tree sends up to 32 messages to a subscriber as one write. Publishing
+// in a message handler costs more: the sender's socket holds the one cork buffer, so that a
+// subscriber with 32 pending messages gets each by a separate write. So the messages of one
+// turn are collected and sent in the loop's post handler: one message by publish, several by
+// a corked send to each socket, which fills the cork buffer of 16 KiB for each write. (Measured: publishing up to 8 or 32 costs as
 // much or more.)
 //
 // Compressed: with its shared compressor, which keeps no context and costs a connection
-// no memory. What is shared is the state: each message is compressed for each
+// no memory. Only the state is shared: each message is compressed for each
 // subscriber, by libdeflate where the result has at most 1 KiB, at level 6; both are set
 // in its source.
 //
 // A client that is 1 MiB behind is disconnected. Automatic pings and the idle
-// timeout of two minutes are left as they are.
+// timeout of two minutes have their defaults.
 
 #include <cstdio>
 #include <cstdlib>

@@ -1,4 +1,4 @@
-//! Is a server right, before anybody measures it?
+//! Checks that a server is correct, before it is measured.
 //!
 //! `check PORT broadcast|echo|compressed [PATH]`
 //!
@@ -6,11 +6,11 @@
 //! lengths on both sides of every length form, text and binary in turn. Every
 //! member, the senders included, must receive every message, each sender's in
 //! order, byte for byte and with its opcode. Echo: 8 connections do the same by
-//! themselves. A member that hears nothing for ten seconds fails the check.
+//! themselves. A member that receives nothing for ten seconds fails the check.
 //!
 //! Compressed: as broadcast, with permessage-deflate, which the server has to accept
-//! without context takeover. What it compresses must be inflated by itself to what
-//! was sent, and what has 1000 bytes or more must come compressed.
+//! without context takeover. Each compressed message must inflate without the others to the
+//! message that was sent, and messages of 1000 bytes or more must be compressed.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     let path = path.unwrap_or_else(|| format!("/{}", arguments.mode));
     let url = format!("ws://127.0.0.1:{}{path}", arguments.port);
     let members = if mode == Mode::Echo { ECHOES } else { MEMBERS };
-    // Nobody speaks before everybody has joined.
+    // No member sends before all have joined.
     let joined = Arc::new(Barrier::new(members));
     let threads = (0..members).map(|number| {
         let (url, joined) = (url.clone(), Arc::clone(&joined));
@@ -82,7 +82,7 @@ fn member(url: &str, number: usize, mode: Mode, joined: &Barrier) -> Result<(), 
     };
     joined.wait();
     let (mut reader, writer) = opened.map_err(|error| error.to_string())?;
-    // A server may learn of a member only after its answer has been sent.
+    // A server may register a member after it has sent the response.
     thread::sleep(Duration::from_millis(200));
     joined.wait();
     let senders = if mode == Mode::Echo {
@@ -142,8 +142,8 @@ fn open(url: &str) -> Result<(Reader, WebSocket<TcpStream>), Failure> {
     Ok((Reader::Plain(Box::new(socket)), writer))
 }
 
-/// The same with permessage-deflate, of which tungstenite knows nothing. What this
-/// side sends is not compressed.
+/// The same with permessage-deflate, which tungstenite does not support. The messages of
+/// this side are not compressed.
 fn open_compressed(url: &str) -> Result<(Reader, WebSocket<TcpStream>), Failure> {
     let mut stream = connect(url)?;
     let path = url.splitn(4, '/').nth(3).unwrap_or_default();
@@ -177,13 +177,13 @@ fn writer(stream: &TcpStream) -> std::io::Result<WebSocket<TcpStream>> {
     Ok(WebSocket::from_raw_socket(stream, Role::Client, None))
 }
 
-/// One octet at a time, so that no frame is read with it.
+/// One byte at a time, so that no frame is read with it.
 fn read_head(stream: &mut TcpStream) -> Result<String, Failure> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") && head.len() < 4096 {
-        let mut octet = [0];
-        stream.read_exact(&mut octet)?;
-        head.push(octet[0]);
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
     }
     Ok(String::from_utf8(head)?)
 }
@@ -254,7 +254,7 @@ fn send_all(mut writer: WebSocket<TcpStream>, sender: usize) -> Result<(), Strin
     for sequence in 0..MESSAGES {
         let sent = writer.write(message(sender, sequence));
         sent.map_err(|error| format!("write: {error}"))?;
-        // Bursts of 32: what has gathered goes out together.
+        // Bursts of 32, which are flushed together.
         if sequence % 32 == 31 {
             writer.flush().map_err(|error| format!("flush: {error}"))?;
         }
@@ -262,7 +262,7 @@ fn send_all(mut writer: WebSocket<TcpStream>, sender: usize) -> Result<(), Strin
     writer.flush().map_err(|error| format!("flush: {error}"))
 }
 
-/// What this sender says at this place: its digit, the place, and filling.
+/// The message of this sender with this number: its digit, the number, and padding.
 fn message(sender: usize, sequence: usize) -> Message {
     let digit = char::from(b'0' + u8::try_from(sender).unwrap_or(0));
     let mut text = format!("{digit} {sequence} ");

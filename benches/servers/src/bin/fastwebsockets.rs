@@ -1,9 +1,9 @@
 //! Broadcast and echo on fastwebsockets.
 //!
-//! As its documentation says: the upgrade by hyper, messages put together and
-//! checked by its `FragmentCollector`. The two halves are used apart
-//! (`unstable-split`), on the plain socket instead of hyper's boxed one. It writes
-//! each frame by itself; `Gather` makes one write of all frames of a turn.
+//! As its documentation recommends: the upgrade by hyper, messages reassembled and checked by
+//! its `FragmentCollector`. The two halves are used separately (`unstable-split`), on the
+//! plain socket instead of hyper's boxed one. The library writes each frame separately;
+//! `WriteBuffer` makes one write of all frames of a turn.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn, ready};
@@ -28,7 +28,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::task::spawn_local;
-use yamabiko_servers::gather::Gather;
+use yamabiko_servers::write_buffer::WriteBuffer;
 use yamabiko_servers::hub::{Hub, Library};
 use yamabiko_servers::serve::{Mode, serve};
 
@@ -68,12 +68,12 @@ async fn connection(upgrading: UpgradeFut, mode: Mode, hub: Room) {
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
         return;
     };
-    // No client here speaks before it has the answer.
+    // No client here sends before it has the response.
     if !parts.read_buf.is_empty() {
         return;
     }
     let (read_half, write_half) = parts.io.into_inner().into_split();
-    let (reader, writer) = after_handshake_split(read_half, Gather::new(write_half), Role::Server);
+    let (reader, writer) = after_handshake_split(read_half, WriteBuffer::new(write_half), Role::Server);
     let reader = FragmentCollectorRead::new(reader);
     let writer = Rc::new(RefCell::new(Writer::new(writer)));
     match mode {
@@ -97,8 +97,7 @@ async fn connection(upgrading: UpgradeFut, mode: Mode, hub: Room) {
     }
 }
 
-/// Hands over each message; when there are no more for now, flushes what was
-/// answered.
+/// Passes each message on; when there are no more for now, flushes the answers.
 async fn read(
     mut reader: FragmentCollectorRead<OwnedReadHalf>,
     writer: Rc<RefCell<Writer>>,
@@ -149,17 +148,17 @@ struct Message {
     payload: Bytes,
 }
 
-/// The writing half as a `Sink`: writing a frame never waits, because [`Gather`]
-/// takes it until the flush; where it takes no more, the client is too far behind.
+/// The writing half as a `Sink`: writing a frame never waits, because [`WriteBuffer`]
+/// accepts it until the flush; if it accepts no more, the client is too far behind.
 struct Writer {
-    inner: WebSocketWrite<Gather<OwnedWriteHalf>>,
+    inner: WebSocketWrite<WriteBuffer<OwnedWriteHalf>>,
     is_disconnected: bool,
-    /// Woken to see that it is disconnected.
+    /// Woken to notice the disconnection.
     reader: Option<Waker>,
 }
 
 impl Writer {
-    fn new(inner: WebSocketWrite<Gather<OwnedWriteHalf>>) -> Writer {
+    fn new(inner: WebSocketWrite<WriteBuffer<OwnedWriteHalf>>) -> Writer {
         Writer {
             inner,
             is_disconnected: false,

@@ -1,10 +1,10 @@
-//! The least that any broadcast server must ask of the kernel, as a yardstick.
+//! The minimum of kernel calls of any broadcast server, as a reference.
 //!
 //! It parses and unmasks frames, and then either calls `send` once for each
-//! message and client (`each`), or gathers all that has arrived in one turn of
-//! its loop and calls `send` once for each client (`gathered`, contiguous bytes).
-//! Nothing else: no checks of UTF-8 or of the request, no fragments, no timers,
-//! no rooms. Nobody should serve with it.
+//! message and client (`each`), or collects all messages of one turn of its loop and calls
+//! `send` once for each client (`gathered`, contiguous bytes). It does nothing else: no
+//! checks of UTF-8 or of the request, no fragments, no timers, no rooms. It is not a server
+//! for use.
 //!
 //! `limit PORT each|gathered|echo`
 //!
@@ -45,7 +45,7 @@ enum Mode {
 
 /// The listener's token; clients have their index in `clients`.
 const LISTENER: u64 = u64::MAX;
-/// Room for the answer of one turn in which every client has something to say.
+/// Room for the events of one turn in which every client sends.
 const EVENTS_PER_TURN: usize = 4096;
 const READ_BUFFER_BYTES: usize = 256 * 1024;
 
@@ -61,7 +61,7 @@ struct Server {
     frame_ends: Vec<usize>,
 }
 
-/// 24 bytes; what is boxed is there only while it is needed.
+/// 24 bytes; the boxed parts exist only while they are needed.
 #[expect(
     clippy::box_collection,
     reason = "a pointer instead of three words each"
@@ -71,11 +71,11 @@ struct Client {
     is_open: bool,
     /// An unfinished request or frame.
     unread: Option<Box<Vec<u8>>>,
-    /// What the socket did not take.
+    /// Bytes that the socket did not accept.
     unsent: Option<Box<Vec<u8>>>,
 }
 
-/// The connection has ended, or is ended by us.
+/// The connection has ended, or must be ended.
 struct Gone;
 
 impl Server {
@@ -299,8 +299,7 @@ impl Client {
     }
 }
 
-/// Appends the whole frames of `input`, unmasked, and says how many bytes they
-/// were.
+/// Appends the complete frames of `input`, unmasked, and returns their length in `input`.
 ///
 /// ```text
 ///  input   FIN+opcode, 0x80+length, [length], key ×4, masked payload

@@ -1,15 +1,15 @@
 //! Broadcast and echo on sockudo-ws; with "compressed" instead of "broadcast" the
 //! same with permessage-deflate.
 //!
-//! As its documentation says: `feed` for each message and one `flush` at the end
-//! of a batch. The threshold at which it takes no more before a write is 128 KiB
+//! As its documentation recommends: `feed` for each message and one `flush` at the end
+//! of a batch. The threshold at which it accepts no more before a write is 128 KiB
 //! instead of 64: with 640 messages of 64 bytes in a turn both are one write, with
 //! 640 of 1 KiB this costs the least (16, 64, 128 KiB, 1 MiB were tried). Its own pub/sub (a lock, an
 //! unbounded channel and a task for each subscriber) costs more and is not used.
 //!
 //! Compressed: level 1 and no context takeover, with the default window. Its
-//! connections compress each message by themselves; the interface has no way to hand
-//! one a frame that is compressed already. There the threshold cannot be set.
+//! connections compress each message separately; the interface does not accept a frame that
+//! is compressed already. There the threshold cannot be set.
 
 use std::io;
 use std::pin::Pin;
@@ -128,7 +128,7 @@ async fn open_compressed(mut stream: TcpStream) -> Option<Compressed> {
     }
 }
 
-/// A connection of the compressing kind does not give its socket; so whoever is too
+/// A compressing connection does not give access to its socket, so that a client that is too
 /// far behind is disconnected by ending its reader.
 struct Compressed {
     socket: CompressedWebSocketStream<TcpStream>,

@@ -1,9 +1,9 @@
 //! Broadcast and echo on tokio-tungstenite.
 //!
-//! As its documentation says for many connections: a small read buffer (8 KiB
+//! As its documentation recommends for many connections: a small read buffer (8 KiB
 //! here; the default of 128 KiB for each connection empties the caches and costs
-//! ten times as much). Its write buffer is left as it is: messages gather in it
-//! until the flush.
+//! ten times as much). Its write buffer has the default size: it holds
+//! messages until the flush.
 
 use std::io;
 use std::rc::Rc;

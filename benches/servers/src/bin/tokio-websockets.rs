@@ -1,8 +1,8 @@
 //! Broadcast and echo on tokio-websockets.
 //!
-//! As its benchmark and its echo example do: one frame per message whatever its
-//! length, tasks unconstrained. It hands its queue over as up to 64 slices, which
-//! is 32 messages, per write; `Gather` makes one write of any number of them.
+//! As its benchmark and its echo example do: one frame per message of any length,
+//! tasks unconstrained. It writes up to 64 slices of its queue, which are 32 messages, per
+//! write; `WriteBuffer` makes one write of any number of them.
 
 use std::io;
 use std::rc::Rc;
@@ -11,11 +11,11 @@ use futures_util::SinkExt;
 use tokio::net::TcpStream;
 use tokio_websockets::{Config, Message, ServerBuilder, WebSocketStream};
 use yamabiko_servers::arguments::BACKLOG_BYTES_MAX;
-use yamabiko_servers::gather::Gather;
+use yamabiko_servers::write_buffer::WriteBuffer;
 use yamabiko_servers::hub::{self, Hub, Library};
 use yamabiko_servers::serve::{Mode, serve};
 
-type Socket = WebSocketStream<Gather<TcpStream>>;
+type Socket = WebSocketStream<WriteBuffer<TcpStream>>;
 
 fn main() -> io::Result<()> {
     serve(|mode| {
@@ -33,7 +33,7 @@ async fn connection(stream: TcpStream, mode: Mode, hub: Rc<Hub<Socket, Message>>
         .flush_threshold(BACKLOG_BYTES_MAX);
     let accepted = ServerBuilder::new()
         .config(config)
-        .accept(Gather::new(stream))
+        .accept(WriteBuffer::new(stream))
         .await;
     let Ok((_, mut socket)) = accepted else {
         return;

@@ -1,12 +1,11 @@
-//! A stream that gathers small writes until `flush`, for libraries that hand
-//! over each frame (or a few slices) as a write of its own.
+//! A stream that collects small writes until `flush`, for libraries that write each frame
+//! (or a few slices) separately.
 //!
-//! What `tokio::io::BufWriter` is for, except that the buffer grows with the batch
-//! (one write per flush, however many frames there are) and is the connection's
-//! own only while it holds something: flushed members in turn use the same memory,
-//! which stays in the caches. A large write with nothing before it goes out as it
-//! is, without a copy. Beyond [`BACKLOG_BYTES_MAX`] it takes no more, as the socket
-//! itself would not.
+//! Like `tokio::io::BufWriter`, with two differences. The buffer grows with the batch: one
+//! write per flush, for any number of frames. A connection has a buffer only while it holds
+//! bytes: connections that are flushed one after the other use the same memory, which stays
+//! in the caches. A large write into an empty buffer goes to the socket without a copy.
+//! Beyond [`BACKLOG_BYTES_MAX`] it accepts no more, as a full socket does.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -18,10 +17,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::arguments::BACKLOG_BYTES_MAX;
 
-/// From here on a copy costs more than a system call of its own.
+/// From this length on, a copy costs more than a separate system call.
 const DIRECT_BYTES_MIN: usize = 8 * 1024;
 
-/// Buffers that are kept for whoever gathers next.
+/// Buffers that are kept for the next connection.
 const POOLED_BUFFERS_MAX: usize = 8;
 
 thread_local! {
@@ -29,15 +28,15 @@ thread_local! {
 }
 
 /// See the module's text.
-pub struct Gather<S> {
+pub struct WriteBuffer<S> {
     stream: S,
     unsent: Vec<u8>,
 }
 
-impl<S> Gather<S> {
+impl<S> WriteBuffer<S> {
     /// An empty buffer in front of `stream`.
-    pub fn new(stream: S) -> Gather<S> {
-        Gather {
+    pub fn new(stream: S) -> WriteBuffer<S> {
+        WriteBuffer {
             stream,
             unsent: Vec::new(),
         }
@@ -48,7 +47,7 @@ impl<S> Gather<S> {
         &self.stream
     }
 
-    fn gather(&mut self, bytes: &[u8]) {
+    fn append(&mut self, bytes: &[u8]) {
         if self.unsent.capacity() == 0 {
             self.unsent = POOL.with_borrow_mut(Vec::pop).unwrap_or_default();
         }
@@ -66,7 +65,7 @@ impl<S> Gather<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Gather<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteBuffer<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -76,7 +75,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gather<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Gather<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteBuffer<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -91,7 +90,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gather<S> {
         if self.unsent.len() >= BACKLOG_BYTES_MAX {
             ready!(self.as_mut().poll_flush(context))?;
         }
-        self.gather(bytes);
+        self.append(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -112,7 +111,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gather<S> {
         }
         let mut bytes = 0;
         for slice in slices {
-            self.gather(slice);
+            self.append(slice);
             bytes += slice.len();
         }
         Poll::Ready(Ok(bytes))

@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// From here on a copy costs more than a system call of its own.
+// From this length on, a copy costs more than a separate system call.
 const directBytesMin = 8 * 1024
 
-// gatherConn is a connection that can hold what is written until it is flushed. It
-// also flushes before it reads. Its buffer comes from a pool while it is in use; what
-// is large and has nothing before it is written at once.
+// bufferedConn is a connection that can hold written bytes until it is flushed. It also
+// flushes before it reads. Its buffer comes from a pool while it is in use; a large write
+// into an empty buffer goes to the socket at once.
 //
-// gorilla lets pongs be written beside messages, from another goroutine; hence the
-// lock, which the flush does not hold while it writes.
-type gatherConn struct {
+// gorilla may write pongs from another goroutine; hence the lock, which the flush does not
+// hold while it writes.
+type bufferedConn struct {
 	net.Conn
 	lock        sync.Mutex
 	unsent      *[]byte
@@ -24,14 +24,14 @@ type gatherConn struct {
 
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// gather holds what is written from now on.
-func (conn *gatherConn) gather() {
+// hold keeps the following writes.
+func (conn *bufferedConn) hold() {
 	conn.lock.Lock()
 	defer conn.lock.Unlock()
 	conn.isGathering = true
 }
 
-func (conn *gatherConn) Write(bytes []byte) (int, error) {
+func (conn *bufferedConn) Write(bytes []byte) (int, error) {
 	conn.lock.Lock()
 	isLarge := conn.unsent == nil && len(bytes) >= directBytesMin
 	if !conn.isGathering || isLarge {
@@ -46,16 +46,16 @@ func (conn *gatherConn) Write(bytes []byte) (int, error) {
 	return len(bytes), nil
 }
 
-// Read flushes first: its caller has used up all that had come.
-func (conn *gatherConn) Read(bytes []byte) (int, error) {
+// Read flushes first: its caller has handled all received bytes.
+func (conn *bufferedConn) Read(bytes []byte) (int, error) {
 	if err := conn.send(); err != nil {
 		return 0, err
 	}
 	return conn.Conn.Read(bytes)
 }
 
-// flush sends what is held, and holds no more.
-func (conn *gatherConn) flush() error {
+// flush sends the held bytes and stops holding.
+func (conn *bufferedConn) flush() error {
 	err := conn.send()
 	conn.lock.Lock()
 	conn.isGathering = false
@@ -63,11 +63,11 @@ func (conn *gatherConn) flush() error {
 	if err != nil {
 		return err
 	}
-	// What came between the two.
+	// Bytes that were written meanwhile.
 	return conn.send()
 }
 
-func (conn *gatherConn) send() error {
+func (conn *bufferedConn) send() error {
 	conn.lock.Lock()
 	unsent := conn.unsent
 	conn.unsent = nil
@@ -81,23 +81,22 @@ func (conn *gatherConn) send() error {
 	return err
 }
 
-// SetWriteDeadline passes over the deadline that gorilla takes back before each
-// message.
-func (conn *gatherConn) SetWriteDeadline(deadline time.Time) error {
+// SetWriteDeadline ignores the deadline that gorilla resets before each message.
+func (conn *bufferedConn) SetWriteDeadline(deadline time.Time) error {
 	if deadline.IsZero() {
 		return nil
 	}
 	return conn.Conn.SetWriteDeadline(deadline)
 }
 
-type gatherListener struct {
+type bufferedListener struct {
 	net.Listener
 }
 
-func (listener gatherListener) Accept() (net.Conn, error) {
+func (listener bufferedListener) Accept() (net.Conn, error) {
 	conn, err := listener.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return &gatherConn{Conn: conn}, nil
+	return &bufferedConn{Conn: conn}, nil
 }
