@@ -326,7 +326,7 @@ test("a server that refuses the page is told apart from one that cannot be reach
 
     proxy.status = 503;
     await submit.click();
-    await told(/The server answers, but takes no more connections now/);
+    await told(/The server answers, but accepts no connections now/);
 
     proxy.stop();
     await submit.click();

@@ -1,11 +1,11 @@
-// The page: a gate where one gives a name and a room, and behind it the room.
+// The page: a form for the name and the room (the gate), then the room.
 //
 //   gate --submit--> entering --welcome--> inside --leave--> gate
 //                        |                   |  ^
-//                        +--error--> gate    +--+ lost: the connection comes
-//                                                 back by itself and joins again
+//                        +--error--> gate    +--+ lost: the connection reconnects
+//                                                 and joins again automatically
 //
-// What is said to the server and what it says is docs/chat-protocol.md.
+// docs/chat-protocol.md specifies the messages.
 
 import { Connection } from "./connection.js";
 import { Conversation, colour, element, peak } from "./conversation.js";
@@ -14,7 +14,7 @@ import { Presence } from "./presence.js";
 
 const SUBPROTOCOL = "yamabiko.chat.v1";
 const ROOM_REFUSED = "A room's name has 1 to 64 letters and digits of any script, - _ and .";
-/** How often a name that our own dead connection may still hold is tried again. */
+/** Delays before a join is repeated with a name that our own dead connection may still have. */
 const REJOIN_FIRST_MS = 1_000;
 const REJOIN_MAX_MS = 8_000;
 
@@ -51,13 +51,13 @@ let stage = "gate";
 let connection = null;
 let own = { name: "", room: "" };
 let textBytesMax = 4096;
-/** What was typed in each room and not sent: room -> text. */
+/** The unsent text of each room: room -> text. */
 const drafts = new Map();
-/** Whether the fault at the message box ends when the connection is back. */
+/** Whether the error at the message box disappears when the connection is back. */
 let faultOfConnection = false;
-/** Whether the server has us in the room, as far as the page knows. */
+/** Whether we are a member of the room, as far as the page knows. */
 let joined = false;
-/** What was sent and has not come back: id -> {text, article}. */
+/** Messages that were sent and not received back: id -> {text, article}. */
 const calls = new Map();
 let lastId = 0;
 let rejoin = { timer: 0, wait: REJOIN_FIRST_MS };
@@ -78,7 +78,7 @@ for (const field of [gate.name, gate.room]) {
   });
 }
 
-/** What a name may be, the server decides; here is only what cannot be asked. */
+/** Checks only input that cannot be sent; the server checks the name. */
 function enter(name, room) {
   name = name.trim();
   room = room.trim();
@@ -103,7 +103,7 @@ function gateFault(message, field = null, suggestion = "") {
   field?.focus();
 }
 
-/** No longer tries to enter with what was typed before. */
+/** Ends an attempt to enter with earlier input. */
 function giveUp() {
   if (stage !== "entering") return;
   stage = "gate";
@@ -157,7 +157,7 @@ function open() {
 
 /** The path of a room, or "" if no path can name it. */
 function pathOf(room) {
-  // In a path these two mean a folder, encoded or not (URL Standard).
+  // In a path these two mean a folder, also if they are encoded (URL Standard).
   if (room === "." || room === "..") return "";
   try {
     return `/chat/${encodeURIComponent(room)}`;
@@ -173,7 +173,7 @@ function close() {
   clearTimeout(rejoin.timer);
   clearInterval(ticking);
   calls.clear();
-  presence.forget();
+  presence.clear();
 }
 
 function connectionChanged(state) {
@@ -188,23 +188,23 @@ function connectionChanged(state) {
   }
   if (joined) conversation.mark("Disconnected", Date.now());
   joined = false;
-  presence.forget();
+  presence.clear();
   showPeople();
   loseCalls();
   const offline = navigator.onLine ? "" : " Your device is offline.";
-  showStatus("waiting", `${told(state.cause)}${offline} Trying again by itself.`);
+  showStatus("waiting", `${explanation(state.cause)}${offline} Trying again automatically.`);
   ticking = setInterval(tick, 250, state.until);
   tick(state.until);
 }
 
-/** Why there is no connection, and what can be done. */
-function told(cause) {
+/** The reason why there is no connection, and what the user can do. */
+function explanation(cause) {
   const lost = stage === "inside" ? "Connection lost." : "";
   switch (cause) {
     case "unreachable":
       return `${lost} The server cannot be reached.`.trim();
     case "unavailable":
-      return "The server answers, but takes no more connections now. It may be full.";
+      return "The server answers, but accepts no connections now. It may be full.";
     case "no_room":
       return "The server answers, but refuses the name of this room.";
     case "refused":
@@ -235,7 +235,7 @@ function join() {
 
 function showConnected() {
   if (navigator.onLine) showStatus("connected", "Connected");
-  else showStatus("connected", "Your device is offline; this connection still holds.");
+  else showStatus("connected", "Your device is offline; this connection is still open.");
 }
 
 /** The one place where the status line is written. */
@@ -248,7 +248,7 @@ function showStatus(kind, message, suggestion = "") {
   status.suggestion.textContent = suggestion ? `Join as ${suggestion}` : "";
   gate.status.textContent = stage === "entering" ? message : "";
   at("send").setAttribute("aria-disabled", String(kind !== "connected"));
-  if (kind === "connected" && faultOfConnection) composerSays("");
+  if (kind === "connected" && faultOfConnection) showComposerFault("");
 }
 
 status.retry.addEventListener("click", () => {
@@ -262,14 +262,14 @@ status.suggestion.addEventListener("click", () => {
   text.focus();
 });
 
-// ---- what the server says ---------------------------------------------------
+// ---- messages of the server -------------------------------------------------
 
 const handlers = {
   welcome,
   joined: (message) => presence.change(message),
   left: (message) => presence.change(message),
   names: (message) => presence.list(message) && showPeople(),
-  message: said,
+  message: textReceived,
   missed,
   error: refused,
 };
@@ -291,7 +291,7 @@ function welcome(message) {
   remember("yamabiko.name", own.name);
   at("you").textContent = own.name;
   colour(at("you"), own.name);
-  if (again) conversation.mark("You are back. What was said meanwhile is not kept.", Date.now());
+  if (again) conversation.mark("You are back. Messages sent meanwhile are not shown.", Date.now());
   else conversation.note(`You entered ${own.room}.`);
   if (own.name !== asked) conversation.note(`The server writes your name as ${own.name}.`);
   showConnected();
@@ -302,20 +302,20 @@ function presenceChanged({ type, name }) {
   showPeople();
 }
 
-function said({ id, from, text: words, time }) {
+function textReceived({ id, from, text: words, time }) {
   const mine = from === own.name;
   const call = mine && calls.get(id);
   if (call) {
     calls.delete(id);
     conversation.answered(call.article, { from, text: words, time });
   } else {
-    conversation.say({ from, text: words, time, mine });
+    conversation.add({ from, text: words, time, mine });
   }
   if (document.hidden) showUnseen(unseen + 1);
 }
 
 function missed({ messages }) {
-  conversation.note(`This connection is slow: ${messages === 1 ? "a message was" : `${messages} messages were`} missed here.`);
+  conversation.note(`This connection is slow: ${messages === 1 ? "a message was" : `${messages} messages were`} skipped here.`);
   connection?.send({ type: "names" });
 }
 
@@ -333,24 +333,23 @@ function joinRefused(code, reason, suggestion) {
     showGate();
     return gateFault(reason, gate.name, suggestion);
   }
-  // Back after a loss: the server may not have noticed yet that our old
-  // connection is dead. Soon it will.
+  // Reconnected: the server may not have detected yet that our old connection is dead.
   showStatus("connecting", `The name ${own.name} is taken, perhaps by your lost connection. Trying again.`, suggestion);
   clearTimeout(rejoin.timer);
   rejoin.timer = setTimeout(join, rejoin.wait);
   rejoin.wait = Math.min(REJOIN_MAX_MS, rejoin.wait * 2);
 }
 
-// ---- speaking ---------------------------------------------------------------
+// ---- sending ----------------------------------------------------------------
 
 composer.addEventListener("submit", (event) => {
   event.preventDefault();
   const words = text.value.replace(/[^\P{Cc}\n\t]/gu, "");
   if (!words.trim()) return text.focus();
   const excess = new TextEncoder().encode(words).length - textBytesMax;
-  if (excess > 0) return composerSays(`Too long by ${excess} bytes.`);
+  if (excess > 0) return showComposerFault(`Too long by ${excess} bytes.`);
   if (status.all.dataset.state !== "connected") {
-    composerSays("Not connected. Your text is kept here.");
+    showComposerFault("Not connected. Your text is kept here.");
     faultOfConnection = true;
     return;
   }
@@ -359,13 +358,13 @@ composer.addEventListener("submit", (event) => {
 });
 
 text.addEventListener("keydown", (event) => {
-  // While an input method composes, Enter chooses a word.
+  // While an input method composes, Enter selects a word.
   if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
   event.preventDefault();
   composer.requestSubmit();
 });
 text.addEventListener("input", () => {
-  composerSays("");
+  showComposerFault("");
   fit();
 });
 
@@ -376,7 +375,7 @@ function call(words) {
 }
 
 function loseCalls() {
-  for (const lost of calls.values()) unanswered(lost, "The connection broke before this came back.");
+  for (const lost of calls.values()) unanswered(lost, "The connection was lost before this message was confirmed.");
   calls.clear();
 }
 
@@ -388,25 +387,25 @@ function unanswered(lost, reason) {
   });
 }
 
-/** Puts a text into the message box. A fault was one of the text before. */
+/** Sets the text of the message box, and removes the error of the previous text. */
 function write(words) {
   text.value = words;
-  composerSays("");
+  showComposerFault("");
   fit();
 }
 
-function composerSays(message) {
+function showComposerFault(message) {
   composerFault.textContent = message;
   faultOfConnection = false;
 }
 
-/** As high as the text, up to what the style sheet allows. */
+/** Sets the height to that of the text, up to the limit of the style sheet. */
 function fit() {
   text.style.height = "auto";
   text.style.height = `${text.scrollHeight + text.offsetHeight - text.clientHeight}px`;
 }
 
-// ---- who is here ------------------------------------------------------------
+// ---- the members ------------------------------------------------------------
 
 function showPeople() {
   const known = presence.revision !== null;
@@ -469,17 +468,17 @@ function showUnseen(count) {
   if (stage === "inside") document.title = `${count ? `(${count}) ` : ""}${own.room} · yamabiko`;
 }
 
-/** The room that the address names, or "". */
+/** The room in the address, or "". */
 function roomOfAddress() {
   const written = location.hash.slice(1);
   try {
     return decodeURIComponent(written).trim();
   } catch {
-    return written; // a % that escapes nothing stands for itself
+    return written; // a % that is not an escape is itself
   }
 }
 
-/** A browser may forbid to keep anything; then nothing is kept. */
+/** Does nothing if the browser does not allow storage. */
 function remember(key, value) {
   try {
     localStorage.setItem(key, value);

@@ -1,32 +1,31 @@
-// A WebSocket that comes back by itself.
+// A WebSocket that reconnects automatically.
 //
 //             open                    closed or silent
 //   connecting ----> open ------------------------------> waiting
 //       ^              |                                     |
 //       |              +-- stop() --> stopped                |
-//       +------------------- time is up, online, retry() ----+
+//       +------------------- delay over, online, retry() ----+
 //
-// The time to wait doubles with each try, up to half a minute, and is drawn at
-// random from its upper half, so that after a restart of the server not
-// everybody comes at once.
+// The delay doubles with each attempt, up to half a minute, and is drawn at random from its
+// upper half, so that after a restart of the server not all clients reconnect at once.
 //
-// If a socket does not open, `diagnose` finds out why, while the wait runs. A
-// server that answers but refuses is tried more slowly, up to five minutes. One
-// such finding is not enough: the server may have come up just after the try.
+// If a socket does not open, `diagnose` determines the reason during the delay. If the server
+// answers but refuses, the delays are longer, up to five minutes. One such result is not
+// enough: the server may have started just after the attempt.
 
 const WAIT_FIRST_MS = 500;
 const WAIT_MAX_MS = 30_000;
 const REFUSED_WAIT_FIRST_MS = 5_000;
 const REFUSED_WAIT_MAX_MS = 300_000;
-/** As many findings in a row make a refusal. */
+/** The number of successive refusals after which the delays are longer. */
 const REFUSALS_MIN = 2;
-/** A connection that held this long has proved itself: the waits start over. */
+/** After a connection was open for so long, the delays start again. */
 const PROVED_AFTER_MS = 5_000;
 /** A handshake that takes longer has failed. */
 const CONNECT_MAX_MS = 15_000;
-/** After this much silence the server is asked for a sign of life … */
+/** After so much silence the page sends a request … */
 const SILENCE_MAX_MS = 30_000;
-/** … and has this long to give it. */
+/** … and waits so long for the reply. */
 const ANSWER_MAX_MS = 10_000;
 
 export class Connection {
@@ -34,11 +33,11 @@ export class Connection {
   #tries = 0;
   #timer = 0;
   #openedAt = 0;
-  /** Why there is no connection, as far as it is known. */
+  /** The reason why there is no connection, as far as it is known. */
   #cause = "failed";
-  /** How many times in a row the server answered, but opened no socket. */
+  /** The number of successive attempts in which the server answered and opened no socket. */
   #refusals = 0;
-  /** Ends the diagnosis that runs. */
+  /** Ends the running diagnosis. */
   #diagnosis = new AbortController();
   #wake = () => this.#networkChanged();
 
@@ -47,10 +46,10 @@ export class Connection {
    * @param {string} subprotocol
    * @param {{state: (state: object) => void, message: (message: object) => void, probe: () => object,
    *   diagnose: (signal: AbortSignal) => Promise<{cause: string, retryAfterMs: number}>}} owner
-   *   `state` hears of {kind: "connecting" | "open" | "stopped"} and
+   *   `state` receives {kind: "connecting" | "open" | "stopped"} and
    *   {kind: "waiting", until: milliseconds as of Date.now(), cause}, where
-   *   `cause` is "lost" (it was open), "failed" (nothing is known yet) or
-   *   what `diagnose` found; `probe` gives a message that the server answers.
+   *   `cause` is "lost" (it was open), "failed" (not known yet) or the cause from
+   *   `diagnose`; `probe` returns a message that the server answers.
    */
   constructor(url, subprotocol, owner) {
     this.url = url;
@@ -72,12 +71,12 @@ export class Connection {
     this.#enter({ kind: "stopped" });
   }
 
-  /** Does not wait any longer. */
+  /** Ends the delay. */
   retry() {
     if (this.state.kind === "waiting") this.#connect();
   }
 
-  /** Returns whether the message is on its way. */
+  /** Returns whether the message was sent. */
   send(message) {
     if (this.state.kind !== "open") return false;
     this.#socket.send(JSON.stringify(message));
@@ -113,7 +112,7 @@ export class Connection {
     this.owner.message(message);
   }
 
-  /** The server was heard: silence is counted from now. */
+  /** Data has arrived: measures the silence from now on. */
   #listen() {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#ask(), SILENCE_MAX_MS);
@@ -156,7 +155,7 @@ export class Connection {
     this.#wait(Math.max(wait, Math.min(retryAfterMs, REFUSED_WAIT_MAX_MS)));
   }
 
-  /** Forgets the socket at once: closing a dead one can take minutes. */
+  /** Discards the socket immediately: closing a dead one can take minutes. */
   #drop() {
     clearTimeout(this.#timer);
     this.#diagnosis.abort();
@@ -168,7 +167,7 @@ export class Connection {
     socket.close();
   }
 
-  /** `online` ends the wait; either makes an open connection prove itself. */
+  /** `online` ends the delay. Both events probe an open connection. */
   #networkChanged() {
     if (navigator.onLine) this.retry();
     if (this.state.kind === "open") this.#ask();
@@ -181,7 +180,7 @@ export class Connection {
   }
 }
 
-/** Doubles with each try, up to a bound, and is drawn from its upper half. */
+/** Doubles with each attempt, up to a limit; drawn from its upper half. */
 function waitOf(tries, firstMs, maxMs) {
   return Math.min(maxMs, firstMs * 2 ** tries) * (0.5 + Math.random() / 2);
 }

@@ -1,14 +1,14 @@
-// The conversation on the page: what was said, in the order in which the server
-// said it, and nothing but text: no string ever becomes HTML.
+// The conversation on the page: the messages in the order of the server, as text only. No
+// string is converted into HTML.
 
 import { partsOf } from "./links.js";
 
 const ENTRIES_MAX = 1000;
-/** Closer to the end than this the reader is taken to be at the end. */
+/** Within this distance of the end, the view counts as at the end. */
 const END_PX = 48;
-/** A text that takes more lines is folded; the style sheet says to how many. */
+/** A longer text is folded; the style sheet sets its height. */
 const LINES_WHOLE_MAX = 20;
-/** What one person says within this time stands under one name. */
+/** Successive messages of one member within this time are grouped under one name. */
 const GROUP_MS = 5 * 60_000;
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -18,16 +18,16 @@ const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeSty
 export class Conversation {
   #log;
   #newer;
-  /** Below the log's end: what was sent and has not come back. */
+  /** Below the end of the log: messages that were sent and not received back. */
   #calls = element("div", "calls");
   #unread = 0;
   #atEnd = true;
-  /** What comes into the log with the next frame. */
+  /** The entries for the next frame. */
   #queue = [];
   #frame = 0;
-  /** Who spoke last and when, if nothing came between. */
+  /** The sender and the time of the last entry, if it was a message. */
   #last = null;
-  /** How many texts have been folded so far. */
+  /** How many texts have been folded. */
   #folds = 0;
 
   constructor(log, newer) {
@@ -48,7 +48,7 @@ export class Conversation {
     this.toEnd();
   }
 
-  /** Something that happened in the room: somebody came. */
+  /** An event of the room, such as a new member. */
   note(text) {
     const note = element("p", "note", text);
     note.dir = "auto";
@@ -56,7 +56,7 @@ export class Conversation {
     this.#append(note);
   }
 
-  /** An edge of a gap, in which the page heard nothing. */
+  /** The beginning or the end of a gap without connection. */
   mark(text, time) {
     const mark = element("p", "note mark");
     mark.append(element("span", "", text), " ", when(time));
@@ -64,8 +64,8 @@ export class Conversation {
     this.#append(mark);
   }
 
-  /** Something that somebody said. Returns its element. */
-  say(message) {
+  /** A message of a member. Returns its element. */
+  add(message) {
     const { from, time } = message;
     const follows = this.#last?.from === from && Math.abs(time - this.#last.time) < GROUP_MS;
     const article = this.#message(message, follows);
@@ -74,7 +74,7 @@ export class Conversation {
     return article;
   }
 
-  /** Something of ours that is on its way: it waits below all that has come. */
+  /** An own message that was sent: it stays below all received entries. */
   call(text, from) {
     const article = this.#message({ from, text, time: Date.now(), mine: true }, false);
     article.classList.add("calling");
@@ -84,13 +84,13 @@ export class Conversation {
     return article;
   }
 
-  /** It came back: everyone has it, at the place where it now stands. */
+  /** It was received back: all members have it at this position. */
   answered(article, message) {
     article.remove();
-    this.say({ ...message, mine: true }).classList.add("answered");
+    this.add({ ...message, mine: true }).classList.add("answered");
   }
 
-  /** It did not come back. */
+  /** It was not received back. */
   unanswered(article, reason, again) {
     article.classList.replace("calling", "lost");
     const fault = element("p", "fault", `${reason} `);
@@ -120,9 +120,8 @@ export class Conversation {
   }
 
   /**
-   * Entries are put in once in a frame, however many come, and the view follows
-   * in the same step: no scroll event can come in between and be mistaken for
-   * the reader's.
+   * Entries are added once per frame, whatever their number, and the view follows in the
+   * same step: so no scroll event in between can be mistaken for one of the user.
    */
   #append(entry) {
     this.#queue.push(entry);
@@ -147,7 +146,7 @@ export class Conversation {
     if (this.#atEnd) this.toEnd();
   }
 
-  /** Folds the texts that are too high. Reads all heights before it changes any. */
+  /** Folds texts that are too high. Reads all heights before it changes one. */
   #fold(articles) {
     const highest = LINES_WHOLE_MAX * parseFloat(getComputedStyle(this.#log).lineHeight);
     const high = [...articles].filter((article) => article.querySelector(".words").scrollHeight > highest);
@@ -172,7 +171,7 @@ export class Conversation {
       if (!whole) button.scrollIntoView({ block: "nearest" });
       this.#scrolled();
     });
-    // A link that the keyboard reaches must be seen.
+    // A link with the keyboard focus must be visible.
     words.addEventListener("focusin", ({ target }) => {
       if (!article.classList.contains("folded") || !target.matches(":focus-visible")) return;
       show(true);
@@ -199,7 +198,7 @@ function isMessage(entry) {
   return entry.classList.contains("message");
 }
 
-/** A mountain of one's own: colour and shape come from the name. */
+/** The mountain of a member: its colour and shape are derived from the name. */
 export function peak(name) {
   const hash = hashOf(name);
   const summit = 6 + (hash % 7);
@@ -216,12 +215,12 @@ export function peak(name) {
   return svg;
 }
 
-/** Gives an element the hue that belongs to a name; the style sheet makes a legible colour of it. */
+/** Sets the hue of a name; the style sheet derives a legible colour from it. */
 export function colour(target, name) {
   target.style.setProperty("--hue", String((hashOf(name) >>> 3) % 360));
 }
 
-/** FNV-1a over the name as the server compares it: lower case. */
+/** FNV-1a of the name in lower case, as the server compares it. */
 function hashOf(name) {
   let hash = 0x811c9dc5;
   for (const character of name.toLowerCase()) {
@@ -248,7 +247,7 @@ function when(time) {
   return shown;
 }
 
-/** The text, with addresses of the web as links. */
+/** The text, with web addresses as links. */
 function words(text) {
   const paragraph = element("p", "words");
   paragraph.dir = "auto";
@@ -264,7 +263,7 @@ function link({ text, href }) {
   return anchor;
 }
 
-/** Three arcs that fill when the call comes back. */
+/** Three arcs, filled when the message is received back. */
 function echo() {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("class", "echo-mark");

@@ -1,12 +1,12 @@
-// Why a WebSocket did not open. A browser does not tell a page: a refusal (403,
-// 503) looks like a server that cannot be reached. So the page asks over HTTP.
+// Determines why a WebSocket did not open. A browser does not tell a page: a refusal (403,
+// 503) looks like an unreachable server. So the page sends HTTP requests.
 //
-//   HEAD /health       no answer, 502, 504      unreachable (by the proxy, then)
+//   HEAD /health       no response, 502, 504    unreachable (502, 504: by the proxy)
 //                      503                      unavailable
 //                      another failure          refused
 //   HEAD /chat/{room}  404                      no_room
 //                      503                      unavailable
-//                      anything else            refused: only the WebSocket is
+//                      any other                refused: only the WebSocket is refused
 
 const BAD_GATEWAY = 502;
 const UNAVAILABLE = 503;
@@ -17,7 +17,7 @@ const NOT_FOUND = 404;
  * @param {string} room path of the WebSocket
  * @param {AbortSignal} signal
  * @returns {Promise<{cause: "unreachable" | "unavailable" | "no_room" | "refused", retryAfterMs: number}>}
- *   `retryAfterMs` is what the server asks for, or 0.
+ *   `retryAfterMs` is the delay that the server asks for, or 0.
  */
 export async function diagnose(room, signal) {
   const health = await ask("/health", signal);
@@ -30,7 +30,7 @@ export async function diagnose(room, signal) {
   return found(place.status === UNAVAILABLE ? "unavailable" : "refused", place);
 }
 
-/** The answer, or null if there is none. A redirection is an answer. */
+/** The response, or null if there is none. A redirection is a response. */
 async function ask(path, signal) {
   try {
     return await fetch(path, { method: "HEAD", cache: "no-store", redirect: "manual", signal });

@@ -1,25 +1,23 @@
-// Finds the addresses of the web in a message, so that the page can show them as
-// links. A pure function; tests/browser/links.test.mjs has a table of cases.
+// Finds web addresses in a message, so that the page can display them as links. A pure
+// function; tests/browser/links.test.mjs has a table of cases.
 //
-// Where a link begins: at http or https with its colon and slashes, or at a host
-// name that begins with "www.", in any case, and not inside a Latin word. An
-// address with user information (user@host) is no link: it can show one host and
-// lead to another.
+// A link begins at http or https with colon and slashes, or at a host name that begins with
+// "www.", in upper or lower case, and not inside a Latin word. An address with user
+// information (user@host) is not a link: it can display one host and lead to another.
 //
-// Where it ends. Letters of every script belong to it (RFC 3987: an IRI), and of
-// ASCII all that the URL Standard calls URL code points, with % # [ ]. It ends
-// before white space and before:
+// A link contains letters of every script (RFC 3987: an IRI), and of ASCII the URL code points
+// of the URL Standard and % # [ ]. It ends before white space and before:
 //
-//   - brackets, quotation marks and the punctuation that ends a clause or a
-//     sentence, when these are not ASCII: 。 、 「 ） ！ ؟ … and the em dash;
-//   - an ASCII bracket that closes what the address did not open: (see …/a_(b));
-//   - Hiragana that follows a Latin letter or a digit directly. Japanese text
-//     goes on after an address without a space, most often with a particle
-//     (…/a を); an address itself seldom mixes them so;
-//   - in the last label of a host name that begins with Latin letters, a letter
-//     of another script: there is no such domain.
+//   - brackets, quotation marks and punctuation at the end of a clause or a sentence, if they
+//     are not ASCII: 。 、 「 ） ！ ؟ … and the em dash;
+//   - an ASCII closing bracket without an opening one in the address: (see …/a_(b));
+//   - Hiragana directly after a Latin letter or a digit. Japanese text continues after an
+//     address without a space, mostly with a particle (…/a を); addresses rarely contain such
+//     a sequence;
+//   - in the last label of a host name that begins with Latin letters: a letter of another
+//     script. There is no such domain.
 //
-// ASCII punctuation at the very end belongs to the sentence, not to the address.
+// ASCII punctuation at the end belongs to the sentence, not to the address.
 
 const LABEL = String.raw`[\p{L}\p{M}\p{N}_\-]+`;
 const LAST_LABEL = String.raw`(?:[\p{Script=Latin}\p{M}0-9_\-]+|${LABEL})`;
@@ -30,14 +28,14 @@ const WITHOUT_SCHEME = String.raw`(?<![A-Za-z0-9@.\/_\-])www\.${NO_USER}(?:${LAB
 
 const ASCII_PART = /[A-Za-z0-9!$&'()*+,\-./:;=?@_~%#[\]]/;
 const OTHER_END = /[\p{Z}\p{C}\p{Ps}\p{Pe}\p{Pi}\p{Pf}\p{Terminal_Punctuation}\p{Quotation_Mark}\u2014\u2015\u2025\u2026]/u;
-/** Persian words and emoji are joined by these, which are of a class that ends a link otherwise. */
+/** Joiners, as in Persian words and emoji. Other characters of their class end a link. */
 const JOINER = /[\u200C\u200D]/;
 const HIRAGANA = /\p{Script=Hiragana}/u;
 const TRAILING = /(?:[!'(*,.:;?[_~\u301C\uFF5E]|(?![\0-\x7F])\p{P})+$/u;
 const CLOSES = { ")": "(", "]": "[" };
 
 /**
- * Cuts a text into parts: {text} as it is, {text, href} an address. Joined, the
+ * Splits a text into parts: {text} is plain, {text, href} is an address. The concatenated
  * parts are the text.
  *
  * @param {string} text
@@ -60,7 +58,7 @@ export function partsOf(text) {
   return parts;
 }
 
-/** Path, query and fragment of the address whose host ends here. */
+/** Path, query and fragment of the address whose host ends at `from`. */
 function tailAt(text, from) {
   if (!/^[/?#]/.test(text.slice(from, from + 1))) return "";
   const opened = [];
@@ -83,8 +81,8 @@ function isPart(character, before) {
 }
 
 /**
- * What the link leads to, or "" if it is no address after all (a port beyond
- * 65535, 1.2.3.4.5). Without a scheme it is https, as in a browser's address bar.
+ * The target of the link, or "" if the address is not valid (a port above 65535, 1.2.3.4.5).
+ * Without a scheme it is https, as in a browser's address bar.
  */
 function hrefOf(address) {
   const href = /^www\./i.test(address) ? `https://${address}` : address;

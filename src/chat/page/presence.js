@@ -1,6 +1,6 @@
-// Who is here. Lists and changes carry the revision of the room's names; a
-// change that comes before its turn is kept until then, one that the list had
-// already is passed over. docs/chat-protocol.md tells why.
+// The members of the room. Lists and changes contain the revision of the room's names. An
+// early change is kept until the changes before it have arrived; a change that the list
+// already contains is ignored. docs/chat-protocol.md explains why.
 
 const EARLY_CHANGES_MAX = 4096;
 
@@ -8,17 +8,17 @@ export class Presence {
   /** @param {(change: {type: string, name: string}) => void} changed Called for each change, in order. */
   constructor(changed) {
     this.changed = changed;
-    this.forget();
+    this.clear();
   }
 
-  forget() {
+  clear() {
     this.names = new Set();
     this.count = 0;
     this.revision = null;
     this.early = new Map();
   }
 
-  /** A `welcome` or `names` message. Returns whether it told anything new. */
+  /** A `welcome` or `names` message. Returns whether it is newer than the known names. */
   list({ names, count, revision }) {
     if (this.revision !== null && this.revision >= revision) return false;
     this.names = new Set(names);
