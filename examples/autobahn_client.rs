@@ -1,10 +1,10 @@
-//! The client under the Autobahn test suite: a server of it runs each case, and
-//! this program echoes whatever comes.
+//! The client in the Autobahn test suite: the suite's server runs each case, and this program
+//! echoes every message.
 //!
 //! `wstest -m fuzzingserver`, then
 //! `cargo run --release --example autobahn_client -- ws://127.0.0.1:9001 yamabiko`.
 //!
-//! | path | what the suite's server does there |
+//! | path | action of the suite's server |
 //! |---|---|
 //! | `/getCaseCount` | sends the number of cases, and closes |
 //! | `/runCase?case=N&agent=A` | runs case N, which may break any rule |
@@ -19,8 +19,8 @@ use yamabiko::websocket::deflate::DeflateConfig;
 use yamabiko::websocket::handshake::percent_encode;
 
 fn main() -> ExitCode {
-    let mut words = std::env::args().skip(1);
-    let (Some(url), Some(agent)) = (words.next(), words.next()) else {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(url), Some(agent)) = (arguments.next(), arguments.next()) else {
         eprintln!("usage: autobahn_client URL AGENT");
         return ExitCode::from(2);
     };
@@ -37,7 +37,7 @@ fn run(url: &str, agent: &str) -> Result<(), ClientError> {
     let cases = case_count(url)?;
     for case in 1..=cases {
         eprint!("\rcase {case} of {cases}");
-        // How a case ends is for the suite to judge, so its error is no news.
+        // The suite judges how a case ends, so an error is ignored.
         let _ = echo(&format!("{url}/runCase?case={case}&agent={agent}"));
     }
     eprintln!();
@@ -60,11 +60,11 @@ fn case_count(url: &str) -> Result<u32, ClientError> {
 /// Sends every message back until the connection ends.
 fn echo(uri: &str) -> Result<(), ClientError> {
     let limits = Limits {
-        message_bytes_max: 64 << 20, // the suite's largest has 16 MiB
+        message_bytes_max: 64 << 20, // the largest message of the suite has 16 MiB
         ..Limits::default()
     };
-    // What the suite's groups 12 and 13 are about: a server of it agrees to various
-    // parameters. This end does all that it may.
+    // Groups 12 and 13 of the suite: its server negotiates various parameters. This client
+    // allows context takeover and compresses every message.
     let deflate = DeflateConfig {
         server_no_context_takeover: false,
         client_no_context_takeover: false,

@@ -1,4 +1,4 @@
-//! Says one thing to an echo server and prints what comes back.
+//! Sends one message to an echo server and prints the reply.
 //!
 //! `cargo run --release --example echo_server`, then
 //! `cargo run --release --example echo_client -- ws://127.0.0.1:9001/ hello`.
@@ -7,11 +7,13 @@ use yamabiko::client::{Client, ClientError};
 use yamabiko::websocket::{Message, frame::CloseCode};
 
 fn main() -> Result<(), ClientError> {
-    let mut words = std::env::args().skip(1);
-    let uri = words.next().unwrap_or("ws://127.0.0.1:9001/".to_owned());
-    let call = words.next().unwrap_or("やまびこ".to_owned());
+    let mut arguments = std::env::args().skip(1);
+    let uri = arguments
+        .next()
+        .unwrap_or("ws://127.0.0.1:9001/".to_owned());
+    let text = arguments.next().unwrap_or("やまびこ".to_owned());
     let mut client = Client::connect(&uri)?;
-    client.send(Message::Text(&call))?;
+    client.send(Message::Text(&text))?;
     println!("{:?}", client.read()?);
     println!("{:?}", client.close(CloseCode::NORMAL, "")?);
     Ok(())

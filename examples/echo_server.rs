@@ -1,4 +1,4 @@
-//! Says every message back to who sent it: the smallest application.
+//! Sends every message back to its sender: the smallest application.
 //!
 //! `cargo run --release --example echo_server`, then
 //! `cargo run --release --example echo_client -- ws://127.0.0.1:9001/ hello`.
@@ -15,7 +15,7 @@ impl Handler for Echo {
     }
 
     fn message(&self, _session: &mut (), message: Message<'_>, context: &mut Context<'_>) {
-        // An error means that the client is closing, or has not read for a while.
+        // An error means that the client is closing, or does not read.
         let _ = context.send(message);
     }
 }

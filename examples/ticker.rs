@@ -1,8 +1,8 @@
 //! A broadcast of prices to any number of browsers.
 //!
-//! `cargo run --release --example ticker`, then open <http://127.0.0.1:8090/> in
-//! as many tabs as you like. One thread makes up prices and publishes them; a
-//! browser that comes later gets the last ones first.
+//! `cargo run --release --example ticker`, then open <http://127.0.0.1:8090/> in any number of
+//! tabs. One thread generates prices and publishes them. A new browser first receives the last
+//! price of each share.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,7 +31,7 @@ impl Handler for Ticker {
     }
 
     fn opened(&self, _session: &mut (), context: &mut Context<'_>) {
-        // Joined before the snapshot: what is published meanwhile comes after it.
+        // Subscribe before the snapshot: prices published meanwhile follow it.
         context.join(ROOM);
         for (share, cents) in self
             .prices
@@ -44,7 +44,10 @@ impl Handler for Ticker {
     }
 
     fn message(&self, _session: &mut (), _message: Message<'_>, context: &mut Context<'_>) {
-        context.close(CloseCode::POLICY_VIOLATION, "this is a one-way street");
+        context.close(
+            CloseCode::POLICY_VIOLATION,
+            "this server accepts no messages",
+        );
     }
 
     fn http(&self, request: &RequestHead<'_>) -> Response {
@@ -70,12 +73,12 @@ fn main() -> std::io::Result<()> {
     let server = Server::bind(config, handler)?;
     println!("open http://{}/", server.local_address());
     let publisher = server.publisher();
-    thread::spawn(move || make_up_prices(&prices, &publisher));
+    thread::spawn(move || generate_prices(&prices, &publisher));
     server.run()
 }
 
-/// A walk that is random enough for an example.
-fn make_up_prices(prices: &Prices, publisher: &Publisher) {
+/// A random walk, with a generator that is good enough for an example.
+fn generate_prices(prices: &Prices, publisher: &Publisher) {
     let mut random = 88_172_645_463_325_252_u64;
     loop {
         for share in ["KODAMA", "FUJI", "HIBIKI", "TANI"] {
@@ -93,7 +96,7 @@ fn make_up_prices(prices: &Prices, publisher: &Publisher) {
                 .publish(ROOM, Message::Text(&line(share, cents)))
                 .is_err()
             {
-                eprintln!("the server is behind; a price is left out");
+                eprintln!("the server does not keep up; a price was not published");
             }
         }
         thread::sleep(Duration::from_millis(250));

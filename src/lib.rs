@@ -1,20 +1,61 @@
-//! RFC 6455 WebSocket, written by hand to be read, and a server that says one
-//! thing to many clients as cheaply as the kernel allows.
+//! WebSocket (RFC 6455) in Rust, written by hand to be read: a protocol core without I/O, a
+//! broadcast server, and a client.
 //!
-//! Each module is a layer that can be read without the ones beside it:
+//! - **A server**: implement the trait `server::Handler`, and run it with `server::Server`. A
+//!   published message is encoded once for all subscribers of a room.
+//! - **A client**: `client::Client` connects, sends and reads, on one or two threads.
+//! - **The protocol for any I/O**: [`websocket::Connection`] takes bytes and returns events,
+//!   without sockets, clocks or threads.
 //!
-//! | module | feature | what it is | what it never knows |
-//! |---|---|---|---|
-//! | [`websocket`] | always there | the protocol, sans-IO, both roles | sockets, clocks, threads, randomness |
-//! | [`time`] | always there | a point in time, as the protocol and the event loop count it | everything else |
-//! | `broadcast` | `server` (default) | the fan-out: a room's log and its members' cursors | frames, sockets, clocks |
-//! | `reactor` | `reactor` (with `server`) | the event loop: moves bytes and time | WebSocket, rooms |
-//! | `server` | `server` (default) | where these meet: sessions, workers, HTTP on the same port | the chat |
-//! | `client` | `client` (default) | a blocking client on the same core | the server |
-//! | `chat` | `chat` | the chat application, on `server`'s public handler trait | bytes on the wire |
+//! ```
+//! use yamabiko::websocket::{Connection, Event, Limits};
 //!
-//! With `default-features = false` there is the protocol alone: no `mio`, no sockets.
-//! The program `yamabiko` and the load generator are crates of their own.
+//! let mut server = Connection::server(Limits::default());
+//! let mut replies = Vec::new(); // for the socket: pongs, Close
+//! let mut bytes = *b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"; // from the socket
+//! let mut input = &mut bytes[..];
+//! let event = server.receive(&mut input, &mut replies)?;
+//! assert_eq!(event, Some(Event::Text("Hello"))); // a slice of `bytes`
+//! # Ok::<(), yamabiko::websocket::ProtocolError>(())
+//! ```
+//!
+//! # Features
+//!
+//! | feature | contents | default |
+//! |---|---|---|
+//! | (none) | [`websocket`] and [`time`]: the protocol, for any I/O | always |
+//! | `server` | `server`, `broadcast` and `reactor`: the server, and the trait for applications | yes |
+//! | `client` | `client`: the blocking client | yes |
+//! | `reactor` | `reactor`: the event loop on `mio` alone | with `server` |
+//! | `chat` | `chat`: the chat application on the server; enables `server` | no |
+//!
+//! With `default-features = false` the crate is the protocol alone, without `mio` and sockets.
+//! The program `yamabiko` and the load generator are separate crates, `yamabiko-cli` and
+//! `yamabiko-load`.
+//!
+//! # Layers
+//!
+//! Each module is a layer that can be read on its own. A layer uses only the layers below it.
+//!
+//! ```text
+//!     chat       the chat application
+//!       │
+//!     server     connections, rooms, HTTP ┐        client   blocking I/O
+//!       │                                 │           │
+//!   reactor   broadcast                   └─ websocket ┘
+//!   sockets,  logs and                       RFC 6455 and RFC 7692,
+//!   timers    cursors                        without I/O
+//! ```
+//!
+//! | module | what it is | what it does not know |
+//! |---|---|---|
+//! | [`websocket`] | the protocol for both roles: handshake, frames, messages, compression, deadlines | sockets, clocks, threads, randomness |
+//! | [`time`] | points in time, counted in milliseconds | |
+//! | `broadcast` | fan-out: a room's log, the cursors of its subscriptions, a connection's write queue | frames, sockets, clocks |
+//! | `reactor` | the event loop: sockets, timers, messages between threads | WebSocket, rooms |
+//! | `server` | sessions, rooms, workers, lag policies, limits, metrics, HTTP on the same port | applications |
+//! | `client` | a blocking client on the same core | the server |
+//! | `chat` | an application on `server`'s public handler trait | bytes on the wire |
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,5 @@
-// The chat page in a real Chromium against the real server: what a person sees,
-// types and hears. Every wait is for something that must come; none is a sleep.
+// The chat page in a real Chromium with the real server: the input and output of a user, and
+// of a screen reader. Each wait is for an expected event; none is a sleep.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
@@ -10,14 +10,14 @@ const WAIT_MS = 15_000;
 let server;
 let browser;
 let contexts = [];
-/** What the consoles of all tabs complained about. */
+/** The errors and warnings in the consoles of all tabs. */
 let complaints = [];
 
 before(async () => {
   server = await Server.start();
   browser = await launch();
 });
-// A test that stops the server and then fails must not fail those that follow.
+// A test that stops the server and then fails must not make later tests fail.
 beforeEach(async () => {
   if (server.ended) server = await Server.start();
 });
@@ -33,7 +33,7 @@ afterEach(async () => {
   assert.deepEqual(seen, [], "the consoles are clean");
 });
 
-/** A tab of a browser of its own: nothing is shared but the server. */
+/** A tab in its own browser context: only the server is shared. */
 async function tab(options = {}) {
   const context = await browser.newContext({ viewport: { width: 1000, height: 700 }, ...options });
   context.setDefaultTimeout(WAIT_MS);
@@ -51,14 +51,14 @@ async function inRoom(name, room, options) {
 }
 
 const people = (page) => page.getByRole("complementary", { name: /Here now/ });
-/** What a browser writes about requests that were meant to fail is no complaint. */
+/** Console messages about requests that are expected to fail do not count. */
 function forgiveFailedRequests() {
   complaints = complaints.filter((text) => !/WebSocket connection to .* failed|Failed to load resource/.test(text));
 }
 
 const connected = (page) => page.getByText("Connected", { exact: true }).waitFor();
 
-test("two people in one room see each other come and talk, and one sees the other leave", async () => {
+test("two members of a room see each other join, exchange messages, and one sees the other leave", async () => {
   const aiko = await inRoom("Aiko", "talk");
   const bo = await inRoom("Bo", "talk");
   await aiko.getByText("Bo entered.").waitFor();
@@ -78,7 +78,7 @@ test("two people in one room see each other come and talk, and one sees the othe
   await bo.getByRole("button", { name: "Enter the room" }).waitFor();
 });
 
-test("closing the tab is leaving", async () => {
+test("closing the tab leaves the room", async () => {
   const aiko = await inRoom("Aiko", "close");
   const bo = await inRoom("Bo", "close");
   await aiko.getByText("Bo entered.").waitFor();
@@ -86,7 +86,7 @@ test("closing the tab is leaving", async () => {
   await aiko.getByText("Bo left.").waitFor();
 });
 
-test("rooms are apart, and the address names the room", async () => {
+test("rooms are separate, and the address names the room", async () => {
   const aiko = await inRoom("Aiko", "apart-1");
   const bo = await inRoom("Bo", "apart-2");
   assert.equal(new URL(aiko.url()).hash, "#apart-1");
@@ -101,7 +101,7 @@ test("rooms are apart, and the address names the room", async () => {
   await bo.getByRole("heading", { name: "apart-1" }).waitFor();
 });
 
-test("a room can be named in any script, and has the name that the server gives it", async () => {
+test("a room name may be in any script, and the page shows the server's form of it", async () => {
   const aiko = await inRoom("Aiko", "会議室");
   await aiko.getByRole("heading", { name: "会議室" }).waitFor();
   await aiko.waitForURL(/#%E4%BC%9A%E8%AD%B0%E5%AE%A4$/);
@@ -117,7 +117,7 @@ test("a room can be named in any script, and has the name that the server gives 
   await bo.waitForURL(/#caf%C3%A9$/);
 });
 
-test("an address that names no possible room tells why, instead of leading to another one", async () => {
+test("an address with an invalid room name shows the reason instead of another room", async () => {
   const page = await tab();
   const field = page.getByLabel("Room");
   for (const [hash, room] of [["my%20room", "my room"], ["a%2Fb", "a/b"], ["100%", "100%"], ["..", ".."]]) {
@@ -133,7 +133,7 @@ test("an address that names no possible room tells why, instead of leading to an
   forgiveFailedRequests();
 });
 
-test("the address of a room's WebSocket leads to the page with that room", async () => {
+test("the address of a room's WebSocket redirects to the page of this room", async () => {
   const page = await tab();
   for (const room of ["ridge", "会議室"]) {
     await page.goto("about:blank");
@@ -142,7 +142,7 @@ test("the address of a room's WebSocket leads to the page with that room", async
   }
 });
 
-test("the page shows the name that the server has made of the one that was typed", async () => {
+test("the page shows the server's form of the entered name", async () => {
   const page = await inRoom("Ａｉｋｏ", "normal");
   await page.getByText("The server writes your name as Aiko.").waitFor();
   await people(page).getByText("Aiko", { exact: true }).waitFor();
@@ -151,7 +151,7 @@ test("the page shows the name that the server has made of the one that was typed
   assert.match(await said(page, "mine").innerText(), /^Aiko/);
 });
 
-test("after a restart of the server both come back by themselves and talk again", async () => {
+test("after a restart of the server both members reconnect automatically and exchange messages", async () => {
   const aiko = await inRoom("Aiko", "restart");
   const bo = await inRoom("Bo", "restart");
   const { port } = server;
@@ -173,7 +173,7 @@ test("after a restart of the server both come back by themselves and talk again"
   forgiveFailedRequests();
 });
 
-test("what the page tells about a lost connection goes when the connection is back", async () => {
+test("messages about a lost connection disappear when the connection is back", async () => {
   const aiko = await inRoom("Aiko", "lost");
   const bo = await inRoom("Bo", "lost");
   await people(aiko).getByText("Bo", { exact: true }).waitFor();
@@ -205,7 +205,7 @@ test("what the page tells about a lost connection goes when the connection is ba
   forgiveFailedRequests();
 });
 
-test("a fault of the text stays when the connection is back", async () => {
+test("an error of the text stays when the connection is back", async () => {
   const page = await inRoom("Aiko", "fault");
   const { port } = server;
   await page.getByLabel("Message", { exact: true }).fill("山".repeat(1366));
@@ -221,7 +221,7 @@ test("a fault of the text stays when the connection is back", async () => {
   forgiveFailedRequests();
 });
 
-test("an edit at the gate ends the attempt to enter and what was told about it", async () => {
+test("an edit at the gate ends the attempt to enter and removes its status", async () => {
   const page = await tab();
   const { port } = server;
   await page.goto(server.url);
@@ -264,11 +264,11 @@ test("a draft stays in its room", async () => {
   assert.equal(await box.inputValue(), "", "what was sent is no draft");
 });
 
-test("a text of 3,000 lines is folded until the reader asks for all of it", async () => {
+test("a text of 3,000 lines is folded until the user unfolds it", async () => {
   const aiko = await inRoom("Aiko", "fold");
   const bo = await inRoom("Bo", "fold");
   const address = "https://example.org/last";
-  // Chromium needs seconds to type so many lines into any text box, so they are put there.
+  // Chromium needs seconds to type so many lines, so the value is set.
   await bo.getByLabel("Message", { exact: true }).evaluate((box, text) => {
     box.value = text;
     box.focus();
@@ -302,7 +302,7 @@ test("a text of 3,000 lines is folded until the reader asks for all of it", asyn
   assert.ok((await height(entry)) > 3000 * 20, "a link that has the focus can be seen");
 });
 
-test("a text is folded by its height, so also when the window gets narrow", async () => {
+test("a text is folded by its height, also when the window becomes narrow", async () => {
   const page = await inRoom("Aiko", "narrow");
   await say(page, "narrow ".repeat(140));
   await said(page, "narrow").waitFor();
@@ -312,7 +312,7 @@ test("a text is folded by its height, so also when the window gets narrow", asyn
   await button.waitFor();
 });
 
-test("a server that refuses the page is told apart from one that cannot be reached", async () => {
+test("a server that refuses the page is distinguished from an unreachable one", async () => {
   const proxy = await Proxy.start(server);
   try {
     const page = await tab();
@@ -337,7 +337,7 @@ test("a server that refuses the page is told apart from one that cannot be reach
   }
 });
 
-test("a bad name is told in words, at the field, and a taken one with a free one", async () => {
+test("an invalid name is reported at its field, and a taken one with a free suggestion", async () => {
   const aiko = await inRoom("Aiko", "names");
   const other = await tab();
   await other.goto(server.url);
@@ -369,7 +369,7 @@ test("a bad name is told in words, at the field, and a taken one with a free one
   forgiveFailedRequests();
 });
 
-test("what people type stays text, line by line, and addresses become links", async () => {
+test("messages are displayed as text, line by line, and addresses become links", async () => {
   const aiko = await inRoom("Aiko", "text");
   const bo = await inRoom("<b>Bo</b>", "text");
   const markup = "<img src=x onerror=alert(1)> & </article>";
@@ -399,7 +399,7 @@ test("what people type stays text, line by line, and addresses become links", as
   );
 });
 
-test("the newest message is in sight, unless the reader has scrolled up and is told instead", async () => {
+test("the newest message is visible, unless the user has scrolled up: then a button shows the number", async () => {
   const aiko = await inRoom("Aiko", "scroll");
   const bo = await inRoom("Bo", "scroll");
   for (let line = 1; line <= 30; line += 1) await say(bo, `line ${line}.`);
@@ -430,7 +430,7 @@ test("name and room are remembered", async () => {
   assert.equal(await page.getByLabel("Room").inputValue(), "memory");
 });
 
-test("a text that is too long is told and kept", async () => {
+test("a text that is too long is reported and kept", async () => {
   const page = await inRoom("Aiko", "long");
   await page.getByLabel("Message", { exact: true }).fill("山".repeat(1366));
   await page.keyboard.press("Enter");
@@ -440,7 +440,7 @@ test("a text that is too long is told and kept", async () => {
   await said(page, "山山").waitFor();
 });
 
-test("the page tells when the device is offline", async () => {
+test("the page shows when the device is offline", async () => {
   const page = await inRoom("Aiko", "offline");
   await connected(page);
   await page.context().setOffline(true);
@@ -449,7 +449,7 @@ test("the page tells when the device is offline", async () => {
   await connected(page);
 });
 
-test("the keyboard is enough", async () => {
+test("the page can be used with the keyboard alone", async () => {
   const page = await tab();
   await page.goto(server.url);
   await page.keyboard.type("Aiko");
@@ -473,7 +473,7 @@ test("the keyboard is enough", async () => {
   assert.equal(await focused(), "name");
 });
 
-test("a screen reader finds its way", async () => {
+test("a screen reader finds all parts of the page", async () => {
   const page = await inRoom("Aiko", "reader");
   const log = page.getByRole("log", { name: "Messages" });
   assert.equal(await log.getAttribute("aria-live"), "polite");
@@ -512,7 +512,7 @@ for (const colorScheme of ["light", "dark"]) {
   });
 }
 
-/** In the page: every text whose contrast with the ground behind it is below 4.5. */
+/** Runs in the page: each text whose contrast with its background is below 4.5. */
 function faintTexts() {
   const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const rgba = (colour) => {
@@ -574,7 +574,7 @@ for (const width of [320, 360, 414]) {
 test("the page's messages go compressed both ways", async () => {
   const counter = await Counter.start(server);
   const aiko = await tab();
-  // Before the page's own scripts: keeps what they open.
+  // Before the page's own scripts: records the sockets that they open.
   await aiko.addInitScript(() => {
     globalThis.opened = [];
     globalThis.WebSocket = class extends WebSocket {
@@ -598,14 +598,14 @@ test("the page's messages go compressed both ways", async () => {
   await said(aiko, "by Bo").waitFor();
   assert.equal(await said(aiko, "by Bo").locator(".words").innerText(), echoes("Bo"));
   assert.equal(await said(bo, "by Aiko").locator(".words").innerText(), echoes("Aiko"));
-  // 3.5 kB went out, and twice as much came in.
+  // 3.5 kB were sent, and twice as much received.
   assert.ok(counter.sent - sent < 1000, `${counter.sent - sent} bytes were sent`);
   assert.ok(counter.received - received < 2000, `${counter.received - received} bytes were received`);
   await aiko.close();
   counter.stop();
 });
 
-test("messages of every length reach the browser as they were, text and binary, compressed", async () => {
+test("messages of every length reach the browser unchanged, text and binary, compressed", async () => {
   const page = await tab();
   await page.goto(server.url);
   const heard = await page.evaluate(async (lengths) => {
@@ -629,7 +629,7 @@ test("messages of every length reach the browser as they were, text and binary, 
   assert.deepEqual(heard, ["permessage-deflate", ...Array(14).fill(true)]);
 });
 
-test("the page is served with the fields that keep it to itself", async () => {
+test("the page is served with its security headers", async () => {
   const answer = await fetch(server.url);
   assert.equal(answer.status, 200);
   assert.match(answer.headers.get("content-type"), /^text\/html; *charset=utf-8$/i);

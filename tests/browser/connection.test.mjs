@@ -1,5 +1,5 @@
-// When the page tries to connect again. No browser and no waiting: the clock, the
-// network and the sockets are played by this file.
+// When the page reconnects. Without browser and without waiting: this file simulates the clock,
+// the network and the sockets.
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
@@ -31,7 +31,7 @@ afterEach(() => {
   mock.restoreAll();
 });
 
-/** A connection whose every diagnosis is what `find` gives, and the states that it told. */
+/** A connection whose diagnoses are the results of `find`, and its reported states. */
 function connect(find) {
   const states = [];
   const connection = new Connection("ws:", "v1", {
@@ -44,7 +44,7 @@ function connect(find) {
   return { connection, states };
 }
 
-/** The newest socket fails to open. Returns how long the page waits, and why. */
+/** The newest socket fails to open. Returns the delay and the cause. */
 async function fail(states) {
   sockets.at(-1).onclose();
   for (let turn = 0; turn < 5; turn += 1) await null;
@@ -53,7 +53,7 @@ async function fail(states) {
   return { wait: until - Date.now(), cause };
 }
 
-/** Fails so many times, and lets each wait pass. Returns the waits and causes. */
+/** Fails so many times, each time after the delay. Returns the delays and causes. */
 async function failAgain(states, times) {
   const outcomes = [];
   for (let time = 0; time < times; time += 1) {
@@ -68,21 +68,21 @@ async function failAgain(states, times) {
   return outcomes;
 }
 
-test("an unreachable server is tried after waits that double up to half a minute", async () => {
+test("delays double up to half a minute for an unreachable server", async () => {
   const { states } = connect(() => ({ cause: "unreachable" }));
   const outcomes = await failAgain(states, 9);
   assert.deepEqual(outcomes.map(({ wait }) => wait / 1000), [0.5, 1, 2, 4, 8, 16, 30, 30, 30]);
   assert.ok(outcomes.every(({ cause }) => cause === "unreachable"));
 });
 
-test("a server that answers but refuses is tried after waits that double up to five minutes", async () => {
+test("delays double up to five minutes for a server that answers but refuses", async () => {
   const { states } = connect(() => ({ cause: "refused" }));
   const outcomes = await failAgain(states, 10);
   assert.deepEqual(outcomes.map(({ wait }) => wait / 1000), [0.5, 5, 10, 20, 40, 80, 160, 300, 300, 300]);
   assert.deepEqual(outcomes.map(({ cause }) => cause).slice(0, 3), ["failed", "refused", "refused"]);
 });
 
-test("a server that comes up between a try and its diagnosis is tried again at once", async () => {
+test("a server that starts between an attempt and its diagnosis is not regarded as refusing", async () => {
   let cause = "unreachable";
   const { states } = connect(() => ({ cause }));
   await failAgain(states, 1);
@@ -92,7 +92,7 @@ test("a server that comes up between a try and its diagnosis is tried again at o
   assert.equal(states.at(-1).kind, "open");
 });
 
-test("the server's Retry-After is waited for, up to five minutes", async () => {
+test("the server's Retry-After is respected up to five minutes", async () => {
   let retryAfterMs = 120_000;
   const { states } = connect(() => ({ cause: "unavailable", retryAfterMs }));
   const [, second] = await failAgain(states, 2);
@@ -101,7 +101,7 @@ test("the server's Retry-After is waited for, up to five minutes", async () => {
   assert.equal((await failAgain(states, 1))[0].wait, 300_000);
 });
 
-test("a connection that held starts the waits over, and a refusal is counted anew", async () => {
+test("delays and refusals start again after a connection that was open long enough", async () => {
   const { states } = connect(() => ({ cause: "refused" }));
   await failAgain(states, 5);
   sockets.at(-1).onopen();
@@ -112,7 +112,7 @@ test("a connection that held starts the waits over, and a refusal is counted ane
   assert.deepEqual(refused, { wait: 5000, cause: "refused" });
 });
 
-test("a try on request ends the wait, and the diagnosis that belonged to it", async () => {
+test("an attempt on request ends the delay and its diagnosis", async () => {
   let finish;
   const found = new Promise((resolve) => (finish = resolve));
   const states = [];
@@ -126,7 +126,7 @@ test("a try on request ends the wait, and the diagnosis that belonged to it", as
   assert.equal(states.at(-1).kind, "connecting");
 });
 
-/** What is found when the server answers so: a status for each path, 0 for no answer. */
+/** The diagnosis for these responses: a status for each path, 0 for no response. */
 async function found(statuses, fields = {}) {
   globalThis.fetch = async (path) => {
     if (!statuses[path]) throw new TypeError("no answer");
@@ -135,7 +135,7 @@ async function found(statuses, fields = {}) {
   return diagnose("/chat/talk", new AbortController().signal);
 }
 
-test("the cause is found from what /health and the room's path answer", async () => {
+test("the cause is derived from the responses of /health and the room's path", async () => {
   for (const [health, room, cause] of [
     [0, 0, "unreachable"],
     [502, 502, "unreachable"],
@@ -154,7 +154,7 @@ test("the cause is found from what /health and the room's path answer", async ()
   }
 });
 
-test("Retry-After is read in seconds, and passed over in any other form", async () => {
+test("Retry-After is parsed in seconds, and ignored in any other form", async () => {
   for (const [value, retryAfterMs] of [["7", 7000], ["Fri, 31 Dec 1999 23:59:59 GMT", 0], ["-5", 0], ["", 0]]) {
     const { retryAfterMs: read } = await found({ "/health": 503 }, { "Retry-After": value });
     assert.equal(read, retryAfterMs, value);

@@ -1,5 +1,5 @@
-// Which parts of a message become links. No browser is needed: src/chat/page/links.js
-// is a pure function.
+// Which parts of a message become links. Without a browser: src/chat/page/links.js is a pure
+// function.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -9,7 +9,7 @@ const { partsOf } = await pageModule("links.js");
 
 const linksOf = (text) => partsOf(text).filter((part) => part.href).map((part) => part.text);
 
-/** Each rule with its texts: the text, then the links in it. */
+/** Each rule with its cases: a text, then its links. */
 const CASES = {
   "an address is a link, whatever its case, host, port, query and fragment": [
     ["see https://example.org/a?b=c#d now", "https://example.org/a?b=c#d"],
@@ -92,20 +92,20 @@ for (const [rule, cases] of Object.entries(CASES)) {
   });
 }
 
-test("the parts of a text, joined, are the text", () => {
+test("the concatenated parts of a text are the text", () => {
   for (const [text] of Object.values(CASES).flat()) {
     assert.equal(partsOf(text).map((part) => part.text).join(""), text);
   }
 });
 
-test("a link leads to the address that it shows, and without a scheme to https", () => {
+test("the target of a link is the displayed address, with https if it has no scheme", () => {
   for (const { text, href } of Object.values(CASES).flat().flatMap(([text]) => partsOf(text))) {
     if (href) assert.ok(href === text || href === `https://${text}`, href);
   }
   assert.equal(partsOf("www.example.org/a")[0].href, "https://www.example.org/a");
 });
 
-test("a message of nothing but beginnings of addresses stays whole", () => {
+test("a message that consists of beginnings of addresses is not split", () => {
   for (const piece of ["https://", "https://a", "https://a.", "www.", "www.a", "https://a/(", "https://a@", "a."]) {
     const text = piece.repeat(Math.floor(4096 / piece.length));
     assert.equal(partsOf(text).map((part) => part.text).join(""), text);

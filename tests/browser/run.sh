@@ -1,13 +1,13 @@
 #!/bin/sh
-# The chat page in a real Chromium against the real server.
+# Tests the chat page in a real Chromium with the real server.
 #
 #   tests/browser/run.sh                    test
 #   tests/browser/run.sh --screenshot FILE [light|dark] [WIDTHxHEIGHT] [gate]
 #
 # Installs what it needs (Debian's Chromium as root, playwright-core from npm)
 # and builds the binary, unless YAMABIKO_BINARY names one and CHROMIUM another
-# browser. Ends what it started, in four minutes at most, and with 0 only if all
-# is well.
+# browser. Ends all processes that it started, after at most four minutes, and returns 0 only
+# if all tests pass.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -22,7 +22,7 @@ if [ -z "${YAMABIKO_BINARY:-}" ]; then
     (cd "$root" && cargo build --release --locked)
     YAMABIKO_BINARY=${CARGO_TARGET_DIR:-$root/target}/release/yamabiko
 fi
-# The names that follow are read from within another folder.
+# The following paths are used in another folder.
 case ${2:-} in /* | "") ;; *) set -- "$1" "$PWD/$2" "${3:-light}" "${4:-1200x800}" "${5:-room}" ;; esac
 case $YAMABIKO_BINARY in /*) ;; *) YAMABIKO_BINARY=$PWD/$YAMABIKO_BINARY ;; esac
 export CHROMIUM YAMABIKO_BINARY

@@ -1,4 +1,4 @@
-// Draws a picture of a lively conversation: node screenshot.mjs FILE [light|dark] [WIDTHxHEIGHT] [gate]
+// Makes a screenshot of a conversation: node screenshot.mjs FILE [light|dark] [WIDTHxHEIGHT] [gate]
 
 import { Server, enter, launch, said, say } from "./yamabiko.mjs";
 

@@ -16,7 +16,7 @@ const CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--di
 
 /** A running `yamabiko serve`. */
 export class Server {
-  /** @param {number} port 0 for one that is free */
+  /** @param {number} port 0 selects a free one */
   static async start(port = 0) {
     const binary = process.env.YAMABIKO_BINARY;
     if (!binary) throw new Error("YAMABIKO_BINARY must name the binary; run.sh sets it");
@@ -34,7 +34,7 @@ export class Server {
     return this.process.exitCode !== null || this.process.signalCode !== null;
   }
 
-  /** As an operator would: SIGTERM, and it ends by itself. */
+  /** As an operator: sends SIGTERM, and the server ends. */
   async stop() {
     if (this.ended) return;
     const ended = once(this.process, "exit");
@@ -47,7 +47,7 @@ export class Server {
   }
 }
 
-/** Hands every connection on to a server, and counts the bytes of both directions. */
+/** Forwards each connection to a server, and counts the bytes of both directions. */
 export class Counter {
   static async start(server) {
     const counter = new Counter();
@@ -78,9 +78,8 @@ export class Counter {
 }
 
 /**
- * A reverse proxy as an operator can get it wrong: it puts the server's own
- * address into `Host`, so that the page is of another origin for the server.
- * With a `status` it answers in the server's place instead.
+ * A misconfigured reverse proxy: it puts the server's own address into `Host`, so that the
+ * page has another origin for the server. With a `status` it responds instead of the server.
  */
 export class Proxy {
   static async start(server) {
@@ -136,7 +135,7 @@ export function launch() {
   return chromium.launch({ executablePath: CHROMIUM, headless: true, args: CHROMIUM_FLAGS });
 }
 
-/** The first `http://…/` on standard output; what follows is read and dropped. */
+/** The first `http://…/` on standard output; later output is discarded. */
 function addressOf(child) {
   return new Promise((resolve, reject) => {
     child.once("error", reject);
@@ -158,7 +157,7 @@ async function within(limit, promise, complaint) {
   }
 }
 
-/** Enters a room through the gate, as a person would. */
+/** Enters a room by the form, as a user. */
 export async function enter(page, url, name, room) {
   await page.goto(url);
   await page.getByLabel("Your name").fill(name);
@@ -172,12 +171,12 @@ export async function say(page, text) {
   await page.keyboard.press("Enter");
 }
 
-/** The message with this text, once the page shows it as said (not on its way). */
+/** The message with this text, as soon as the page shows it as received. */
 export function said(page, text) {
   return page.locator("article:not(.calling):not(.lost)").filter({ hasText: text });
 }
 
-/** One script of the page as a module, without a browser. It must import no other. */
+/** One script of the page as a module, without a browser. It must not import another one. */
 export async function pageModule(file) {
   const source = await readFile(new URL(`../../src/chat/page/${file}`, import.meta.url), "utf8");
   return import(`data:text/javascript,${encodeURIComponent(source)}`);
