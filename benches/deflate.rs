@@ -15,9 +15,9 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, MessageDeflater, WindowBits};
+use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool, WindowBits};
 use yamabiko::websocket::frame::mask;
-use yamabiko::websocket::{Connection, Event, Limits, Message};
+use yamabiko::websocket::{Connection, Event, Limits, Message, MessageDeflater};
 use zlib_rs::{Deflate, DeflateFlush, Inflate, InflateFlush};
 
 const SIZES: [usize; 4] = [256, 1 << 10, 16 << 10, 64 << 10];
@@ -38,7 +38,11 @@ fn receive(criterion: &mut Criterion) {
         group.throughput(Throughput::Bytes(size as u64));
 
         let config = DeflateConfig::default();
-        let mut server = Connection::server(Limits::default()).with_deflate(NO_TAKEOVER, &config);
+        let mut server = Connection::server(Limits::default()).with_deflate(
+            NO_TAKEOVER,
+            &config,
+            &DeflatePool::default(),
+        );
         let (mut frame, mut replies) = (masked.clone(), Vec::new());
         group.bench_function(BenchmarkId::new("yamabiko", size), |bencher| {
             bencher.iter(|| {
@@ -90,8 +94,11 @@ fn send(criterion: &mut Criterion) {
                 level,
                 ..DeflateConfig::default()
             };
-            let mut server =
-                Connection::server(Limits::default()).with_deflate(NO_TAKEOVER, &config);
+            let mut server = Connection::server(Limits::default()).with_deflate(
+                NO_TAKEOVER,
+                &config,
+                &DeflatePool::default(),
+            );
             group.bench_function(BenchmarkId::new("send/yamabiko", size), |bencher| {
                 bencher.iter(|| {
                     output.clear();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::error::ClientError;
 use crate::websocket::Limits;
-use crate::websocket::deflate::DeflateConfig;
+use crate::websocket::deflate::{DeflateConfig, DeflatePool};
 use crate::websocket::handshake::{ClientHandshake, WebSocketUri};
 
 /// What a [`ClientBuilder`](super::ClientBuilder) collects.
@@ -17,6 +17,7 @@ pub(super) struct Options {
     pub(super) origin: Option<String>,
     pub(super) limits: Limits,
     pub(super) deflate: Option<DeflateConfig>,
+    pub(super) deflate_pool: DeflatePool,
     pub(super) timeouts: ClientTimeouts,
 }
 

@@ -195,10 +195,7 @@ mod tests {
     use crate::websocket::frame::CloseCode;
 
     const CLOSE: Duration = Duration::from_secs(5);
-    const REASON: CloseReason<'static> = CloseReason {
-        code: CloseCode::NORMAL,
-        reason: "",
-    };
+    const REASON: CloseReason<'static> = CloseReason::new(CloseCode::NORMAL, "");
 
     fn opened() -> Protocol {
         let connection = Connection::client(Limits::default(), || [0; 4]);

@@ -27,7 +27,7 @@ use super::shared::Shared;
 use super::stream::is_timeout;
 use crate::time::Timestamp;
 use crate::websocket::frame::{CloseCode, CloseReason};
-use crate::websocket::{Event, Message, OwnedMessage, ProtocolError};
+use crate::websocket::{Event, OwnedMessage, ProtocolError};
 
 /// The delay before a reply is written again that the kernel did not accept.
 const REPLY_RETRY: Duration = Duration::from_millis(20);
@@ -122,9 +122,7 @@ impl Reader {
     /// # Errors
     /// As [`Client::read`](super::Client::read).
     pub fn read(&mut self) -> Result<Option<OwnedMessage>, ClientError> {
-        self.next(self.deadline(), |event| {
-            event.message().map(Message::into_owned)
-        })
+        self.next(self.deadline(), |event| event.into_message())
     }
 
     /// Waits for the next event and lends it to `handle`: a text, a binary message, a
@@ -165,7 +163,7 @@ impl Reader {
     /// [`ClientError::Send`]: the reason has more than 123 bytes. Other failures are part
     /// of [`Ended`].
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Ended, ClientError> {
-        self.shared.start_close(CloseReason { code, reason })?;
+        self.shared.start_close(CloseReason::new(code, reason))?;
         while let Ok(Some(())) = self.next(None, |_| None) {}
         Ok(self.ended().unwrap_or(Ended::LOST))
     }
@@ -303,7 +301,7 @@ impl EventCopy {
         let (kind, bytes) = match event {
             Event::Text(text) => {
                 self.text.clear();
-                self.text.push_str(text);
+                self.text.push_str(&text);
                 return Some(EventKind::Text);
             }
             Event::Binary(bytes) => (EventKind::Binary, bytes),
@@ -312,16 +310,16 @@ impl EventCopy {
             Event::Close(_) => return None,
         };
         self.bytes.clear();
-        self.bytes.extend_from_slice(bytes);
+        self.bytes.extend_from_slice(&bytes);
         Some(kind)
     }
 
     fn event(&self, kind: EventKind) -> Event<'_> {
         match kind {
-            EventKind::Text => Event::Text(&self.text),
-            EventKind::Binary => Event::Binary(&self.bytes),
-            EventKind::Ping => Event::Ping(&self.bytes),
-            EventKind::Pong => Event::Pong(&self.bytes),
+            EventKind::Text => Event::Text(self.text.as_str().into()),
+            EventKind::Binary => Event::Binary(self.bytes.as_slice().into()),
+            EventKind::Ping => Event::Ping(self.bytes.as_slice().into()),
+            EventKind::Pong => Event::Pong(self.bytes.as_slice().into()),
         }
     }
 }

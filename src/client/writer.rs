@@ -67,7 +67,7 @@ impl Writer {
     /// [`ClientError::Lost`], [`ClientError::TimedOut`]: the Close could not be
     /// sent; the connection is lost.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), ClientError> {
-        self.shared.start_close(CloseReason { code, reason })?;
+        self.shared.start_close(CloseReason::new(code, reason))?;
         self.shared.write_waiting()
     }
 

@@ -26,7 +26,7 @@ use crate::reactor::{Io, SocketKey};
 use crate::time::Timestamp;
 use crate::websocket::deadlines::{Awaited, Deadlines, Due, Overdue};
 use crate::websocket::frame::{CloseCode, CloseReason};
-use crate::websocket::{self, Event, Message, State};
+use crate::websocket::{self, Event, State};
 
 /// A WebSocket connection, with the session that the application keeps for it.
 pub(super) struct Connection<S> {
@@ -213,7 +213,7 @@ impl<S> Connection<S> {
         let (state, bytes) = (self.websocket.state(), input.len());
         let replies = self.recipient.buffer();
         let at = replies.len();
-        let message = match self.websocket.receive(input, replies) {
+        let event = match self.websocket.receive(input, replies) {
             Ok(None) => return Step::MoreInput,
             Err(error) => {
                 let failure = Some(Failure::Protocol(error));
@@ -222,13 +222,12 @@ impl<S> Connection<S> {
             Ok(Some(Event::Close(_))) => {
                 return Step::Ended(End::Closed { at, failure: None });
             }
+            Ok(Some(event)) => event,
+        };
+        let Some(message) = event.message() else {
             // A pong has done its work by arriving.
-            Ok(Some(Event::Ping(_) | Event::Pong(_))) => {
-                charge(io, bytes - input.len(), 0);
-                return Step::Event;
-            }
-            Ok(Some(Event::Text(text))) => Message::Text(text),
-            Ok(Some(Event::Binary(bytes))) => Message::Binary(bytes),
+            charge(io, bytes - input.len(), 0);
+            return Step::Event;
         };
         environment.counts.count_received();
         let mut work_bytes = message.as_bytes().len();
@@ -483,7 +482,7 @@ impl<S> Connection<S> {
 
     /// Queues our Close. False: it was queued before.
     fn write_close(&mut self, code: CloseCode, reason: &str) -> bool {
-        let reason = CloseReason { code, reason }.truncated();
+        let reason = CloseReason::new(code, reason).truncated();
         let closed = self.websocket.close(Some(reason), self.recipient.buffer());
         closed.is_ok()
     }

@@ -18,6 +18,7 @@ use super::recipient::Recipient;
 use super::shutdown::Shutdown;
 use crate::reactor::{Io, SocketKey};
 use crate::websocket::deadlines::Timeouts;
+use crate::websocket::deflate::DeflatePool;
 use crate::websocket::handshake::Response;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub(super) struct Environment<H: Handler> {
     pub(super) config: Arc<Config>,
     /// The part of the configuration that the protocol core applies.
     pub(super) timeouts: Timeouts,
+    /// Decompressors for the messages of all connections of the worker.
+    pub(super) deflate_pool: DeflatePool,
     pub(super) fan_out: FanOut,
     pub(super) pending: PendingWrites,
     pub(super) buffers: Buffers,
@@ -56,6 +59,7 @@ impl<H: Handler> Environment<H> {
                 message: None,
                 closing_bytes_max: DISCARDED_BYTES_MAX,
             },
+            deflate_pool: DeflatePool::default(),
             config,
             fan_out,
             pending: PendingWrites::default(),

@@ -12,7 +12,7 @@ use super::rooms::encoding::{negotiable, window_of};
 use crate::broadcast::WriteQueue;
 use crate::reactor::{Io, SocketKey};
 use crate::websocket;
-use crate::websocket::deflate::DeflateParameters;
+use crate::websocket::deflate::{DeflateParameters, DeflatePool};
 use crate::websocket::handshake::{
     HttpVersion, Refusal, RequestHead, RequestReader, Response, Status, Upgrade,
 };
@@ -117,7 +117,8 @@ impl Opening {
             } => {
                 let window = window_of(deflate.as_ref());
                 let recipient = Recipient::new(self.peer_address, window, response);
-                let websocket = websocket_with(deflate, &environment.config);
+                let websocket =
+                    websocket_with(deflate, &environment.config, &environment.deflate_pool);
                 let connection = Connection::new(websocket, session, recipient, io.now());
                 Progress::Opens {
                     connection: Box::new(connection),
@@ -248,11 +249,15 @@ impl<S> Outcome<S> {
     }
 }
 
-fn websocket_with(deflate: Option<DeflateParameters>, config: &Config) -> websocket::Connection {
+fn websocket_with(
+    deflate: Option<DeflateParameters>,
+    config: &Config,
+    pool: &DeflatePool,
+) -> websocket::Connection {
     let websocket = websocket::Connection::server(config.limits);
     match deflate {
         // The worker compresses what is sent.
-        Some(agreed) => websocket.with_inflate(agreed),
+        Some(agreed) => websocket.with_inflate(agreed, pool),
         None => websocket,
     }
 }

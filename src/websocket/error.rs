@@ -19,7 +19,7 @@ pub enum ProtocolError {
     /// A new data frame before the last message has ended (§5.4): 1002.
     MessageInsideMessage,
     /// A Close body of a single octet (§5.5.1): 1002.
-    CloseBodyOneOctet,
+    CloseBodyOneByte,
     /// A status code that must not travel (§7.4): 1002.
     CloseCodeForbidden(u16),
     /// The words of a Close frame are not UTF-8 (§5.5.1): 1007.
@@ -48,7 +48,7 @@ impl ProtocolError {
             Self::Frame(_)
             | Self::ContinuationWithoutMessage
             | Self::MessageInsideMessage
-            | Self::CloseBodyOneOctet
+            | Self::CloseBodyOneByte
             | Self::CloseCodeForbidden(_) => CloseCode::PROTOCOL_ERROR,
             //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
             //# 1007 indicates that an endpoint is terminating the connection
@@ -77,7 +77,7 @@ impl fmt::Display for ProtocolError {
             Self::MessageInsideMessage => {
                 f.write_str("new message before the last has ended (§5.4)")
             }
-            Self::CloseBodyOneOctet => f.write_str("Close body of one octet (§5.5.1)"),
+            Self::CloseBodyOneByte => f.write_str("Close body of one byte (§5.5.1)"),
             Self::CloseCodeForbidden(code) => {
                 write!(f, "close code {code} must not be sent (§7.4)")
             }
@@ -109,7 +109,7 @@ impl From<InvalidUtf8> for ProtocolError {
 impl From<CloseBodyError> for ProtocolError {
     fn from(error: CloseBodyError) -> ProtocolError {
         match error {
-            CloseBodyError::OneOctet => ProtocolError::CloseBodyOneOctet,
+            CloseBodyError::OneByte => ProtocolError::CloseBodyOneByte,
             CloseBodyError::Code(code) => ProtocolError::CloseCodeForbidden(code),
             CloseBodyError::ReasonNotUtf8 => ProtocolError::CloseReasonNotUtf8,
         }

@@ -30,7 +30,7 @@ pub struct Limits {
     /// Default 64 KiB: 500 pongs of full length. Beyond it only the newest ping
     /// is answered, when there is room again (§5.5.3 allows it). One pong is
     /// always written when nothing else waits, however small the bound.
-    pub unsent_reply_bytes_max: usize,
+    pub unsent_reply_bytes_max: u32,
 }
 
 impl Default for Limits {

@@ -8,7 +8,7 @@
 //! | [`frame`] | header, opcode, masking, close codes; a streaming decoder | §5.2, §5.3, §7.4 |
 //! | [`utf8`] | validation that fails at the first impossible octet | §8.1 |
 //! | `message` | [`Message`]: what is sent and received | §5.6 |
-//! | `assembler` | fragments into messages | §5.4 |
+//! | `reassembler` | fragments into messages | §5.4 |
 //! | `connection/` | [`Connection`]: events, automatic pong, the closing handshake | §5 to §7 |
 //! | `key_batch` | [`KeyBatch`]: masking keys from a source of random bytes | §5.3 |
 //! | [`deadlines`] | silence, ping and pong, closing handshake, unfinished message | §5.5.2, §7.1 |
@@ -23,21 +23,26 @@
 //! payload as they arrive, and buffers nothing. [`Connection`] gives whole
 //! messages, and answers what the RFC obliges it to answer.
 
-mod assembler;
+mod compressed_frame;
 mod connection;
 pub mod deadlines;
 pub mod deflate;
 mod error;
+mod event;
 pub mod frame;
 pub mod handshake;
 mod key_batch;
 mod limits;
 mod message;
+mod message_deflater;
+mod reassembler;
 pub mod utf8;
 
-pub use connection::{Connection, Ended, Event, Fragment, MaskingKeys, State};
+pub use connection::{Connection, Ended, Fragment, MaskingKeys, State};
 pub use error::{ProtocolError, SendError};
+pub use event::Event;
 pub use handshake::HeadLimits;
 pub use key_batch::KeyBatch;
 pub use limits::Limits;
 pub use message::{Message, OwnedMessage};
+pub use message_deflater::MessageDeflater;

@@ -743,10 +743,10 @@ fn reader_lends_every_event_and_leaves_the_writer_free_meanwhile() {
 
 fn kind_of(event: Event<'_>) -> char {
     match event {
-        Event::Text("x") => 'T',
-        Event::Binary(b"x") => 'B',
-        Event::Ping(b"x") => 'P',
-        Event::Pong(b"x") => 'p',
+        Event::Text(text) if text == "x" => 'T',
+        Event::Binary(bytes) if *bytes == *b"x" => 'B',
+        Event::Ping(payload) if *payload == *b"x" => 'P',
+        Event::Pong(payload) if *payload == *b"x" => 'p',
         other => panic!("{other:?}"),
     }
 }

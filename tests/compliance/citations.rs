@@ -105,6 +105,9 @@ fn is_in_tests(file: &str) -> bool {
         .starts_with("tests/")
 }
 
+/// Heads a list of citations, with the name of the item that obeys them.
+const LIST_HEADING: &str = "// Also obeyed by `";
+
 fn is_annotation(line: &str) -> bool {
     line.starts_with("//=")
 }
@@ -155,16 +158,24 @@ impl<'a> Source<'a> {
         if quote.is_empty() {
             return Err("a citation quotes its sentence with `//# …`".into());
         }
-        if self.lines.get(end).is_none_or(|line| line.is_empty()) {
-            return Err("a citation stands directly above the code that it is about".into());
-        }
+        let listed_under = self.listed_under(start);
+        let item = match listed_under {
+            Some(name) if !self.defines(name) => {
+                return Err(format!("the file does not define `{name}`"));
+            }
+            Some(name) => name.to_owned(),
+            None if self.lines.get(end).is_none_or(|line| line.is_empty()) => {
+                return Err("a citation stands directly above the code that it is about".into());
+            }
+            None => self.item(start, end),
+        };
         Ok(Citation {
             kind: self.kind(start, annotations)?,
             target: target.into(),
             quote: folded(&quote.join(" ")),
             file: self.file.into(),
             line: start + 1,
-            item: self.item(start, end),
+            item,
         })
     }
 
@@ -196,6 +207,22 @@ impl<'a> Source<'a> {
             }
             _ => Ok(kind),
         }
+    }
+
+    /// The name in the heading of the list that the citation is in, if it is in one. A
+    /// branch has one citation above it; a list at the end of the file has the other
+    /// sentences that the same code obeys.
+    fn listed_under(&self, start: usize) -> Option<&'a str> {
+        let above = self.lines[..start].iter().rev();
+        above
+            .take_while(|line| line.starts_with("//"))
+            .find_map(|line| line.strip_prefix(LIST_HEADING)?.strip_suffix("`:"))
+    }
+
+    fn defines(&self, name: &str) -> bool {
+        let code = self.lines.iter().filter(|line| !line.starts_with("//"));
+        code.filter_map(|line| item_name(line))
+            .any(|item| item == name)
     }
 
     /// The item right below the citation, else the function around it.
@@ -343,6 +370,21 @@ mod tests {
         assert!(problem_of("src/a.rs", &module).ends_with("needs `//= type=test`"));
         let outside = [SECTION, "//= type=test", "//# q", "fn a() {}"];
         assert!(problem_of("src/a.rs", &outside).ends_with("outside of a test module"));
+    }
+
+    #[test]
+    fn citations_in_a_list_belong_to_the_item_in_its_heading() {
+        let code = ["fn a() {}", "fn b() {}", ""];
+        let list = ["// Also obeyed by `a`:", SECTION, "//# q", SECTION, "//# r"];
+        for behind in [&[][..], &["", "#[cfg(test)]", "mod tests {", "fn c() {}"]] {
+            let lines = [&code[..], &list, behind].concat();
+            let (citations, problems) = of_file("src/a.rs", &lines.join("\n"));
+            assert_eq!(problems, [""; 0]);
+            let items: Vec<&str> = citations.iter().map(|one| &*one.item).collect();
+            assert_eq!(items, ["a", "a"]);
+        }
+        let unknown = ["fn a() {}", "", "// Also obeyed by `b`:", SECTION, "//# q"];
+        assert!(problem_of("src/a.rs", &unknown).contains("does not define `b`"));
     }
 
     #[test]

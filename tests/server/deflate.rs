@@ -6,7 +6,7 @@ use std::thread;
 use yamabiko::server::{
     Config, DeflateConfig, LagAction, LagPolicy, Limits, Message, Metrics, RoomLag, WindowBits,
 };
-use yamabiko::websocket::deflate::DeflateParameters;
+use yamabiko::websocket::deflate::{DeflateParameters, DeflatePool};
 use yamabiko::websocket::frame::Opcode;
 use yamabiko::websocket::{self, Connection};
 use yamabiko_testing::inflate::inflate_message;
@@ -642,7 +642,7 @@ impl Compressing {
             ..DeflateConfig::default()
         };
         let connection = Connection::client(Limits::default(), || [1, 2, 3, 4]);
-        Compressing(connection.with_deflate(agreed, &config))
+        Compressing(connection.with_deflate(agreed, &config, &DeflatePool::default()))
     }
 
     fn frame(&mut self, message: websocket::Message<'_>) -> Vec<u8> {

@@ -117,7 +117,7 @@ fn only_a_client_closes_for_want_of_an_extension() {
     let needed = reason(CloseCode::MANDATORY_EXTENSION, "permessage-deflate");
     let mut server = open(Role::Server);
     let mut output = Vec::new();
-    let refused = server.connection.close(needed, &mut output);
+    let refused = server.connection.close(needed.clone(), &mut output);
     assert_eq!(refused, Err(SendError::CloseCodeNotForServer));
     assert_eq!(output, b"");
     assert_eq!(server.connection.state(), State::Open);

@@ -123,7 +123,7 @@ fn pong_is_written_by_the_call_that_gives_the_ping(role: Role) {
     let event = endpoint
         .connection
         .receive(&mut input, &mut endpoint.replies);
-    assert_eq!(event, Ok(Some(Event::Ping(b"first"))));
+    assert_eq!(event, Ok(Some(Event::Ping(b"first"[..].into()))));
     assert_eq!(endpoint.take_replies(), [WireFrame::new(PONG, "first")]);
 }
 

@@ -99,7 +99,9 @@ impl Owner {
             let before = input.len();
             let event = self.connection.receive(&mut input, &mut self.output);
             let event = event.expect("the peer breaks no rule");
-            let is_message = event.is_some_and(|event| event.message().is_some());
+            let is_message = event
+                .as_ref()
+                .is_some_and(|event| event.message().is_some());
             let is_close = matches!(event, Some(Event::Close(_)));
             let taken = before - input.len();
             if let Err(overdue) = self.deadlines.received(taken, &self.timeouts) {

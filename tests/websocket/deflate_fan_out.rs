@@ -1,7 +1,8 @@
 //! RFC 7692 §7.2.1: messages compressed once for many receivers.
 
 use proptest::prelude::*;
-use yamabiko::websocket::deflate::{MessageDeflater, WindowBits};
+use yamabiko::websocket::MessageDeflater;
+use yamabiko::websocket::deflate::WindowBits;
 use yamabiko_testing::inflate::{Inflated, inflate_message};
 use yamabiko_testing::protocol::{Message, TEXT, WireFrame, decode_all};
 

@@ -1,7 +1,8 @@
 //! RFC 7692 §7.2: what becomes of a message on its way, in both directions, with the
 //! RFC's own octets (§7.2.3) first.
 
-use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, MessageDeflater, WindowBits};
+use yamabiko::websocket::MessageDeflater;
+use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool, WindowBits};
 use yamabiko_testing::deflate::{
     EAGER, HELLO, HELLO_AGAIN, HELLO_FINAL, HELLO_FINAL_ALONE, NO_TAKEOVER, TAKEOVER, agreed,
     agreed_within, compressed, fragments, match_of_three, stored, zeros,
@@ -535,7 +536,7 @@ fn with_context_takeover_a_message_refers_to_those_before(role: Role) {
     };
     let plain = Endpoint::new(role, Limits::default()).connection;
     let mut unwilling = agreed(role, TAKEOVER);
-    unwilling.connection = plain.with_deflate(TAKEOVER, &modest);
+    unwilling.connection = plain.with_deflate(TAKEOVER, &modest, &DeflatePool::default());
     endpoint.connection.forget_deflate_context();
     for endpoint in [&mut unwilling, &mut endpoint] {
         assert_eq!(
@@ -576,7 +577,7 @@ fn short_messages_are_not_tried(role: Role) {
         &mut endpoint.connection,
         Connection::server(Limits::default()),
     );
-    endpoint.connection = plain.with_deflate(NO_TAKEOVER, &config);
+    endpoint.connection = plain.with_deflate(NO_TAKEOVER, &config, &DeflatePool::default());
     let zeros = [0; 100];
     assert_eq!(
         sends(&mut endpoint, Message::Binary(&zeros[..99])).rsv,

@@ -2,7 +2,7 @@
 //! wire cuts what they say; and what an end lets the other do, it can read.
 
 use proptest::prelude::*;
-use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, WindowBits};
+use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool, WindowBits};
 use yamabiko_testing::deflate::{
     EAGER, HELLO, HELLO_AGAIN, agreed, agreed_within, compressed, match_of_three, stored,
 };
@@ -118,7 +118,7 @@ proptest! {
             let mut speaker = Endpoint::new(from, Limits::default());
             let plain = Connection::server(Limits::default());
             let connection = std::mem::replace(&mut speaker.connection, plain);
-            speaker.connection = connection.with_deflate(parameters, &config);
+            speaker.connection = connection.with_deflate(parameters, &config, &DeflatePool::default());
 
             let mut wire = Vec::new();
             said.iter().for_each(|said| said.say(&mut speaker, &mut wire));

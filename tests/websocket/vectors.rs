@@ -110,6 +110,6 @@ fn ping_example_is_answered_by_the_pong_example() {
     let mut bytes = *b"\x89\x05\x48\x65\x6c\x6c\x6f";
     let mut replies = Vec::new();
     let event = client.receive(&mut &mut bytes[..], &mut replies);
-    assert_eq!(event, Ok(Some(Event::Ping(b"Hello"))));
+    assert_eq!(event, Ok(Some(Event::Ping(b"Hello"[..].into()))));
     assert_eq!(replies, b"\x8a\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
 }

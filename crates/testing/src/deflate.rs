@@ -3,7 +3,7 @@
 
 use super::properties::wire::{CONTINUATION, WireFrame};
 use super::protocol::{Connection, Endpoint, Limits, Role};
-use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, WindowBits};
+use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool, WindowBits};
 
 /// RFC 7692 §7.2.3.1: "Hello" in one block with fixed codes.
 pub const HELLO: &[u8] = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
@@ -49,7 +49,7 @@ pub fn agreed_within(role: Role, parameters: DeflateParameters, limits: Limits) 
     let mut endpoint = Endpoint::new(role, limits);
     let plain = Connection::server(limits);
     let connection = std::mem::replace(&mut endpoint.connection, plain);
-    endpoint.connection = connection.with_deflate(parameters, &EAGER);
+    endpoint.connection = connection.with_deflate(parameters, &EAGER, &DeflatePool::default());
     endpoint
 }
 

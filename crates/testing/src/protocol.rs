@@ -145,7 +145,7 @@ pub fn close(code: u16, reason: &str) -> Received {
 
 /// The reason of a Close, for `Connection::close`.
 pub fn reason(code: CloseCode, reason: &str) -> Option<CloseReason<'_>> {
-    Some(CloseReason { code, reason })
+    Some(CloseReason::new(code, reason))
 }
 
 /// What `send` wrote: the one frame, unmasked.

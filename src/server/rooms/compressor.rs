@@ -8,7 +8,8 @@
 use super::encoding::{Encoding, is_compressible};
 use crate::server::metrics::CompressionCounts;
 use crate::websocket::Message;
-use crate::websocket::deflate::{DeflateConfig, MessageDeflater, WindowBits};
+use crate::websocket::MessageDeflater;
+use crate::websocket::deflate::{DeflateConfig, WindowBits};
 use crate::websocket::frame::Opcode;
 
 /// Compresses the messages that one worker publishes and sends.
@@ -61,7 +62,7 @@ impl Compressor {
         self.frame.clear();
         self.frame.shrink_to(FRAME_BYTES_KEPT);
         let (deflater, frame) = (&mut self.deflater, &mut self.frame);
-        if !deflater.write(opcode, payload, window, || None, frame) {
+        if !deflater.write(opcode, payload, window, frame) {
             return None;
         }
         self.counts.frames += 1;

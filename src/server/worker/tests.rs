@@ -8,8 +8,9 @@ use super::super::{
 use super::*;
 use crate::reactor::Reactor;
 use crate::server::flush::FLUSHES_PER_TURN_MAX;
-use crate::websocket::deflate::{WindowBits, compressor, write_frame};
+use crate::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
 use crate::websocket::frame::{Opcode, encode};
+use crate::websocket::{self, Limits};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -380,16 +381,16 @@ fn with_deflate() -> Config {
 
 /// A compressed message of so many equal bytes.
 fn bomb(byte: u8, bytes: usize) -> Vec<u8> {
-    let mut deflate = compressor(9, WindowBits::MAX);
+    let config = DeflateConfig {
+        level: 9,
+        ..DeflateConfig::default()
+    };
+    let (agreed, pool) = (DeflateParameters::default(), DeflatePool::default());
+    let client = websocket::Connection::client(Limits::default(), || [0; 4]);
+    let mut client = client.with_deflate(agreed, &config, &pool);
     let mut wire = Vec::new();
-    let key = || Some([0; 4]);
-    assert!(write_frame(
-        &mut deflate,
-        Opcode::Binary,
-        &vec![byte; bytes],
-        key,
-        &mut wire
-    ));
+    let sent = client.send(Message::Binary(&vec![byte; bytes]), &mut wire);
+    sent.expect("the connection is open");
     wire
 }
 

@@ -1,226 +1,360 @@
-//! One end of an established WebSocket connection: octets in, events out;
-//! messages in, octets out (RFC 6455 §5 to §8).
+//! One end of an established WebSocket connection: two halves, and the replies that
+//! receiving makes necessary (RFC 6455 §5 to §8).
 //!
 //! ```text
-//!                      close()                          peer's Close
-//!            ┌────────────────────────▶ Closing ───────────────────────┐
-//!            │                             │                           ▼
-//!          Open ───────────────────────────┼───────────────────────▶ Closed
-//!            │   peer's Close (answered)   │ a rule broken
-//!            └─────────────────────────────┴───────────────────────▶ Failed
+//!            ┌ Connection ──────────────────────────┐
+//!   input ───┼─▶ Receiver ─── events ───────────────┼──▶ application
+//!            │       │ ping, Close, broken rule     │
+//!            │       ▼                              │
+//!  output ◀──┼── Sender ◀──── messages ─────────────┼─── application
+//!            └──────────────────────────────────────┘
 //! ```
 //!
-//! There is no I/O in here, no clock and no randomness: the caller reads and
-//! writes the socket, measures the time and hands in the masking keys. After
-//! `Closed` and `Failed` the caller writes what is left of the replies and
-//! closes TCP: the server at once, the client when the server has.
-//!
-//! A message that lies whole in the caller's buffer is unmasked there and
-//! handed out as a slice of it: no copy, no allocation. What has to wait for
-//! more octets is gathered in [`Assembler`]. An idle connection is this struct,
-//! 88 bytes, and nothing on the heap, except for a client's masking keys, and for
-//! what permessage-deflate keeps where it was agreed on (`compression.rs`).
+//! | file | what is in it |
+//! |---|---|
+//! | `receiver.rs` | bytes into events |
+//! | `sender.rs`, `compression.rs` | messages into bytes |
+//! | `end.rs` | how a connection ends |
+//! | this file | what the application calls; which events are answered, and how |
 
 mod compression;
-mod receive;
-mod send;
+mod end;
+mod receiver;
+mod sender;
 
-pub use receive::Event;
-pub use send::Fragment;
+pub use end::{Ended, State};
+pub use sender::{Fragment, MaskingKeys};
 
-use super::assembler::Assembler;
-use super::deflate::{DeflateConfig, DeflateParameters};
-use super::error::ProtocolError;
-use super::frame::{self, CloseReason, FrameDecoder, Role};
+use super::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
+use super::error::{ProtocolError, SendError};
+use super::event::Event;
+use super::frame::{CloseReason, FrameHeader, Opcode, Role};
 use super::limits::Limits;
-
+use super::message::Message;
 use compression::Compression;
-use send::Sending;
+use end::End;
+use receiver::Receiver;
+use sender::Sender;
 
 /// The protocol state of one connection, for either role.
 ///
+/// Bytes go in and events come out; messages go in and bytes come out. There is no I/O in
+/// here, no clock and no randomness: the caller reads and writes the socket, measures the
+/// time ([`deadlines`](super::deadlines)) and hands in the masking keys.
+///
 /// ```
-/// use yamabiko::websocket::{Connection, Event, Limits, Message};
+/// use yamabiko::websocket::{Connection, Limits};
 ///
-/// let mut server = Connection::server(Limits::default());
-/// let mut client = Connection::client(Limits::default(), || [0x37, 0xfa, 0x21, 0x3d]);
-///
-/// let mut wire = Vec::new();
-/// client.send(Message::Text("Hello"), &mut wire)?;
-/// assert_eq!(wire, b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"); // RFC 6455 §5.7
-///
-/// let (mut input, mut replies) = (&mut wire[..], Vec::new());
-/// assert_eq!(server.receive(&mut input, &mut replies)?, Some(Event::Text("Hello")));
-/// assert_eq!(server.receive(&mut input, &mut replies)?, None); // all is consumed
+/// let mut connection = Connection::server(Limits::default());
+/// let mut bytes = *b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"; // RFC 6455 §5.7
+/// let (mut input, mut output) = (&mut bytes[..], Vec::new());
+/// while let Some(event) = connection.receive(&mut input, &mut output)? {
+///     if let Some(message) = event.message() {
+///         connection.send(message, &mut output)?; // an echo
+///     }
+/// }
+/// assert_eq!(output, b"\x81\x05Hello");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # How a connection closes
+///
+/// ```text
+///                      close()                          peer's Close
+///            ┌────────────────────────▶ Closing ───────────────────────┐
+///            │                             │                           ▼
+///          Open ───────────────────────────┼───────────────────────▶ Closed
+///            │   peer's Close (answered)   │ a rule broken
+///            └─────────────────────────────┴───────────────────────▶ Failed
+/// ```
+///
+/// An endpoint that wants to close sends a Close frame and no data after it. The peer
+/// answers with a Close of its own. Messages that were on their way still arrive before
+/// it. After `Closed` and `Failed` the caller writes the rest of the output and closes
+/// TCP: the server at once, the client when the server has closed it.
+///
+/// # What it costs
+///
+/// A message that lies whole in the caller's buffer is unmasked there, and the event is a
+/// slice of it: no copy, no allocation. A message that is cut, fragmented or compressed is
+/// buffered until it is complete, and the event owns that buffer. An idle connection is
+/// this struct, 88 bytes, and nothing on the heap, except for a client's masking keys,
+/// and for the state of permessage-deflate where it was agreed on
+/// ([its costs](super::deflate#what-it-costs)).
 #[derive(Debug)]
 pub struct Connection {
-    phase: Phase,
     limits: Limits,
-    decoder: FrameDecoder,
-    message: Assembler,
-    /// Boxed, because an idle connection should not pay for it.
-    aside: Option<Box<Aside>>,
-    /// A client's; a server has none, and should not pay for a fat pointer.
-    masking_keys: Option<Box<Keys>>,
-}
-
-/// Where the keys that a client masks its frames with come from.
-///
-/// Any closure `FnMut() -> [u8; 4]` will do. In earnest the keys must be
-/// unpredictable: draw them from the operating system's generator, not from one
-/// whose next number can be told from the last.
-//= https://www.rfc-editor.org/rfc/rfc6455#section-5.3
-//= type=implication
-//# The masking key needs to be unpredictable; thus, the masking key MUST be
-//# derived from a strong source of entropy, and the masking key for a given
-//# frame MUST NOT make it simple for a server/proxy to predict the masking
-//# key for a subsequent frame.
-pub trait MaskingKeys: Send {
-    /// A fresh key; asked once for each frame.
-    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.3
-    //= type=implication
-    //# The masking key is a 32-bit value chosen at random by the client.
-    fn next_key(&mut self) -> [u8; 4];
-}
-
-impl<F: FnMut() -> [u8; 4] + Send> MaskingKeys for F {
-    fn next_key(&mut self) -> [u8; 4] {
-        self()
-    }
-}
-
-/// Where a connection stands; drawn at the top of this file's source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Messages go both ways.
-    Open,
-    /// Our Close is written; the peer's is awaited. Its messages still arrive.
-    Closing,
-    /// Both Closes have travelled. TCP is to be closed.
-    Closed,
-    /// The peer broke a rule. Our Close is written; TCP is to be closed.
-    Failed,
-}
-
-/// How a connection has ended, asked when TCP has (§7.1.4 to §7.1.6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended<'a> {
-    /// Whether the closing handshake was completed.
-    pub clean: bool,
-    /// The code of the first Close received; 1005 if it had none; 1006 if no
-    /// Close was received.
-    pub code: u16,
-    /// The words of that Close; empty if there were none.
-    pub reason: &'a str,
+    receiver: Receiver,
+    sender: Sender,
 }
 
 impl Connection {
     /// A server's end, after the opening handshake.
     pub fn server(limits: Limits) -> Connection {
-        Connection::new(Role::Server, limits, None)
+        Connection {
+            limits,
+            receiver: Receiver::new(Role::Server),
+            sender: Sender::server(),
+        }
     }
 
     /// A client's end, after the opening handshake.
     pub fn client(limits: Limits, masking_keys: impl MaskingKeys + 'static) -> Connection {
-        Connection::new(
-            Role::Client,
-            limits,
-            Some(Box::new(Keys(Box::new(masking_keys)))),
-        )
-    }
-
-    fn new(role: Role, limits: Limits, masking_keys: Option<Box<Keys>>) -> Connection {
         Connection {
-            phase: Phase::Open { sending: None },
             limits,
-            decoder: FrameDecoder::new(role),
-            message: Assembler::default(),
-            aside: None,
-            masking_keys,
+            receiver: Receiver::new(Role::Client),
+            sender: Sender::client(masking_keys),
         }
     }
 
     /// The same end, after a handshake that agreed on permessage-deflate.
     ///
     /// `config` says how this end compresses, and may ask less of it than was
-    /// agreed on: not to take its context over, or a smaller window. A connection
-    /// that takes over neither direction's context costs 96 octets more when it
-    /// is idle. Call it before anything is received or sent.
+    /// agreed on: not to take its context over, or a smaller window. Compressors and
+    /// decompressors come from `pool`. Call it before anything is received or sent.
     ///
     /// ```
     /// # use yamabiko::websocket::{Connection, Event, Limits};
-    /// use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters};
+    /// use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
     ///
-    /// let agreed = DeflateParameters::default();
+    /// let (agreed, config) = (DeflateParameters::default(), DeflateConfig::default());
+    /// let pool = DeflatePool::default();
     /// let mut client = Connection::client(Limits::default(), || [0; 4])
-    ///     .with_deflate(agreed, &DeflateConfig::default());
+    ///     .with_deflate(agreed, &config, &pool);
     /// let mut bytes = *b"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00"; // RFC 7692 §7.2.3.1
-    /// let (mut input, mut replies) = (&mut bytes[..], Vec::new());
-    /// assert_eq!(client.receive(&mut input, &mut replies)?, Some(Event::Text("Hello")));
+    /// let (mut input, mut output) = (&mut bytes[..], Vec::new());
+    /// let event = client.receive(&mut input, &mut output)?;
+    /// assert_eq!(event, Some(Event::Text("Hello".into())));
     /// # Ok::<(), yamabiko::websocket::ProtocolError>(())
     /// ```
     #[must_use]
-    pub fn with_deflate(mut self, agreed: DeflateParameters, config: &DeflateConfig) -> Connection {
-        let role = match self.masking_keys {
-            None => Role::Server,
-            Some(_) => Role::Client,
-        };
-        self.decoder.define_rsv1();
-        self.aside().compression = Some(Compression::new(role, agreed, config));
-        self
+    pub fn with_deflate(
+        mut self,
+        agreed: DeflateParameters,
+        config: &DeflateConfig,
+        pool: &DeflatePool,
+    ) -> Connection {
+        let compression = Compression::new(self.sender.role(), agreed, config, pool);
+        self.sender.compress(compression);
+        self.with_inflate(agreed, pool)
     }
 
-    /// The same for an end that only inflates what comes: whatever it is given to
-    /// [`send`](Connection::send) goes as it is, which is always legal. For a server
+    /// The same for an end that only inflates the messages that it receives: it
+    /// [sends](Connection::send) messages as they are, which is always legal. For a server
     /// that writes compressed frames by other means, such as a
-    /// [`MessageDeflater`](super::deflate::MessageDeflater) for many connections.
+    /// [`MessageDeflater`](super::MessageDeflater) for many connections.
     ///
     /// An idle connection costs nothing more than a plain one, unless the peer takes
     /// its context over.
     ///
     /// ```
     /// # use yamabiko::websocket::{Connection, Event, Limits, Message};
-    /// use yamabiko::websocket::deflate::DeflateParameters;
+    /// use yamabiko::websocket::deflate::{DeflateParameters, DeflatePool};
     ///
-    /// let agreed = DeflateParameters::default();
-    /// let mut client = Connection::client(Limits::default(), || [0; 4]).with_inflate(agreed);
+    /// let (agreed, pool) = (DeflateParameters::default(), DeflatePool::default());
+    /// let mut client = Connection::client(Limits::default(), || [0; 4]).with_inflate(agreed, &pool);
     /// let mut bytes = *b"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00"; // RFC 7692 §7.2.3.1
-    /// let (mut input, mut replies) = (&mut bytes[..], Vec::new());
-    /// assert_eq!(client.receive(&mut input, &mut replies)?, Some(Event::Text("Hello")));
+    /// let (mut input, mut output) = (&mut bytes[..], Vec::new());
+    /// let event = client.receive(&mut input, &mut output)?;
+    /// assert_eq!(event, Some(Event::Text("Hello".into())));
     ///
-    /// let mut wire = Vec::new();
-    /// client.send(Message::Text("Hello"), &mut wire)?;
-    /// assert_eq!(wire, b"\x81\x85\0\0\0\0Hello");
+    /// client.send(Message::Text("Hello"), &mut output)?;
+    /// assert_eq!(output, b"\x81\x85\0\0\0\0Hello");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn with_inflate(mut self, agreed: DeflateParameters) -> Connection {
-        let forgets = match self.masking_keys {
-            None => agreed.client_no_context_takeover,
-            Some(_) => agreed.server_no_context_takeover,
+    pub fn with_inflate(mut self, agreed: DeflateParameters, pool: &DeflatePool) -> Connection {
+        let (no_takeover, window_bits) = match self.sender.role() {
+            Role::Server => (
+                agreed.client_no_context_takeover,
+                agreed.client_max_window_bits,
+            ),
+            Role::Client => (
+                agreed.server_no_context_takeover,
+                agreed.server_max_window_bits,
+            ),
         };
-        if forgets {
-            self.decoder.define_rsv1();
-            return self;
+        let takeover = (!no_takeover).then_some(window_bits);
+        self.receiver.accept_compressed(takeover, pool);
+        self
+    }
+
+    /// The next event, taken from the front of `input`. `None`: all of `input`
+    /// is consumed and kept where it must be; come back with more.
+    ///
+    /// Pongs and the answer to a Close are appended to `output`, which the
+    /// caller sends as soon as it can, and before it closes TCP.
+    ///
+    /// Cost: the payload is unmasked in place and a text is checked, one pass
+    /// each; a message that came in pieces is copied once besides.
+    ///
+    /// # Errors
+    /// The peer broke a rule or a limit. A Close that says so has been appended
+    /// to `output`; the caller sends it and closes TCP. From then on input is
+    /// discarded and the same error comes again.
+    ///
+    /// ```
+    /// # use yamabiko::websocket::{Connection, Event, Limits};
+    /// let mut client = Connection::client(Limits::default(), || [0; 4]);
+    /// let mut bytes = *b"\x89\x02hi\x01\x03Hel\x80\x02lo"; // a ping, then two fragments
+    /// let (mut input, mut output) = (&mut bytes[..], Vec::new());
+    /// while let Some(event) = client.receive(&mut input, &mut output)? {
+    ///     match event {
+    ///         Event::Ping(payload) => assert_eq!(&payload[..], b"hi"),
+    ///         Event::Text(text) => assert_eq!(text, "Hello"),
+    ///         other => unreachable!("{other:?}"),
+    ///     }
+    /// }
+    /// assert_eq!(output, b"\x8a\x82\0\0\0\0hi");
+    /// # Ok::<(), yamabiko::websocket::ProtocolError>(())
+    /// ```
+    pub fn receive<'b>(
+        &mut self,
+        input: &mut &'b mut [u8],
+        output: &mut Vec<u8>,
+    ) -> Result<Option<Event<'b>>, ProtocolError> {
+        if self.receiver.has_unanswered_ping() {
+            self.resume_replies(output);
         }
-        let config = DeflateConfig {
-            threshold_bytes: usize::MAX,
-            ..DeflateConfig::default()
-        };
-        self.with_deflate(agreed, &config)
+        let event = self.advance(input, output);
+        if let Err(error) = event {
+            self.fail(error, input, output);
+        }
+        event
+    }
+
+    /// Whether a ping waits for its answer because the output was full. A caller that
+    /// reads no more until the output has been sent leaves no ping unanswered.
+    ///
+    /// ```
+    /// # use yamabiko::websocket::{Connection, Limits};
+    /// let limits = Limits { unsent_reply_bytes_max: 2, ..Limits::default() };
+    /// let mut client = Connection::client(limits, || [0; 4]);
+    /// let (mut bytes, mut output) = (*b"\x89\x00\x89\x00", Vec::new());
+    /// let mut input = &mut bytes[..];
+    /// while client.receive(&mut input, &mut output)?.is_some() {}
+    /// assert!(client.has_unanswered_ping());
+    /// output.clear(); // it has been sent
+    /// client.resume_replies(&mut output);
+    /// assert!(!client.has_unanswered_ping());
+    /// # Ok::<(), yamabiko::websocket::ProtocolError>(())
+    /// ```
+    #[inline]
+    pub fn has_unanswered_ping(&self) -> bool {
+        self.receiver.has_unanswered_ping()
+    }
+
+    /// Answers the ping that had to wait because the output was full. Call it
+    /// when output has been sent; [`Connection::receive`] does so too.
+    pub fn resume_replies(&mut self, output: &mut Vec<u8>) {
+        if let Some(payload) = self.receiver.take_unanswered_ping() {
+            self.answer_ping(&payload, output);
+        }
+    }
+
+    /// Appends a message to `output`, in one frame; compressed, if that was agreed
+    /// on, the message is long enough, and it gets shorter.
+    ///
+    /// Cost: one copy of the payload; a client also masks it.
+    ///
+    /// # Errors
+    /// The connection is not open, or a fragmented message is under way. Nothing is
+    /// appended then.
+    #[inline]
+    pub fn send(&mut self, message: Message<'_>, output: &mut Vec<u8>) -> Result<(), SendError> {
+        self.sender.send(message, output)
+    }
+
+    /// Appends one frame of a message that is sent in pieces; `last` ends it.
+    /// Pings and pongs may be sent between the pieces. Such a message is never
+    /// compressed: no compressor has to be kept for it.
+    ///
+    /// # Errors
+    /// The connection is not open; the piece is of another type than those
+    /// before; the text is not UTF-8 so far, or not at its end. Nothing is
+    /// appended then, and the message is still under way.
+    ///
+    /// ```
+    /// # use yamabiko::websocket::{Connection, Fragment, Limits};
+    /// let mut server = Connection::server(Limits::default());
+    /// let mut wire = Vec::new();
+    /// server.send_fragment(Fragment::Text(b"Hel"), false, &mut wire)?;
+    /// server.send_fragment(Fragment::Text(b"lo"), true, &mut wire)?;
+    /// assert_eq!(wire, b"\x01\x03Hel\x80\x02lo"); // RFC 6455 §5.7
+    /// # Ok::<(), yamabiko::websocket::SendError>(())
+    /// ```
+    pub fn send_fragment(
+        &mut self,
+        fragment: Fragment<'_>,
+        last: bool,
+        output: &mut Vec<u8>,
+    ) -> Result<(), SendError> {
+        self.sender.send_fragment(fragment, last, output)
+    }
+
+    /// Appends a Ping, which asks the peer for a Pong with the same payload. Allowed
+    /// between the fragments of a message.
+    ///
+    /// # Errors
+    /// The connection is not open; a payload over 125 bytes. Nothing is appended
+    /// then.
+    ///
+    /// ```
+    /// # use yamabiko::websocket::{Connection, Limits};
+    /// let mut server = Connection::server(Limits::default());
+    /// let mut wire = Vec::new();
+    /// server.ping(b"Hello", &mut wire)?;
+    /// assert_eq!(wire, b"\x89\x05Hello"); // RFC 6455 §5.7
+    /// # Ok::<(), yamabiko::websocket::SendError>(())
+    /// ```
+    pub fn ping(&mut self, payload: &[u8], output: &mut Vec<u8>) -> Result<(), SendError> {
+        self.sender.send_control(Opcode::Ping, payload, output)
+    }
+
+    /// Appends a Pong that no Ping has asked for: a sign of life in one direction.
+    /// Pings are answered without it. Allowed between the fragments of a message.
+    ///
+    /// # Errors
+    /// As [`Connection::ping`].
+    pub fn pong(&mut self, payload: &[u8], output: &mut Vec<u8>) -> Result<(), SendError> {
+        self.sender.send_control(Opcode::Pong, payload, output)
+    }
+
+    /// Begins the closing handshake: appends a Close, with or without a reason.
+    ///
+    /// # Errors
+    /// The connection is not open; a reason of more than 123 bytes; 1010 from a
+    /// server. Nothing is appended then.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.2
+    //# To _Start the WebSocket Closing Handshake_ with a status code
+    //# (Section 7.4) /code/ and an optional close reason (Section 7.1.6)
+    //# /reason/, an endpoint MUST send a Close control frame
+    pub fn close(
+        &mut self,
+        reason: Option<CloseReason<'_>>,
+        output: &mut Vec<u8>,
+    ) -> Result<(), SendError> {
+        self.sender.close(reason, output)
+    }
+
+    /// The next message is compressed as if none had been sent before it.
+    ///
+    /// Call it when frames have been sent to the peer that this connection has not
+    /// written, such as those of [`MessageDeflater`](super::MessageDeflater), and this end
+    /// takes its context over: this end does not know the peer's window then.
+    pub fn forget_deflate_context(&mut self) {
+        self.sender.forget_deflate_context();
     }
 
     /// Whether the message under way, or the one that [`Connection::receive`] has just
-    /// handed out, came compressed. Its octets take far more time than others, so a
+    /// handed out, came compressed. Its bytes take far more time than others, so a
     /// caller that serves many connections hands in few of them at once.
     ///
     /// ```
     /// # use yamabiko::websocket::{Connection, Limits};
-    /// # use yamabiko::websocket::deflate::DeflateParameters;
-    /// let agreed = DeflateParameters::default();
-    /// let mut client = Connection::client(Limits::default(), || [0; 4]).with_inflate(agreed);
+    /// # use yamabiko::websocket::deflate::{DeflateParameters, DeflatePool};
+    /// let (agreed, pool) = (DeflateParameters::default(), DeflatePool::default());
+    /// let mut client = Connection::client(Limits::default(), || [0; 4]).with_inflate(agreed, &pool);
     /// let mut bytes = *b"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00"; // RFC 7692 §7.2.3.1
     /// assert!(!client.is_inflating());
     /// client.receive(&mut &mut bytes[..], &mut Vec::new())?;
@@ -228,7 +362,7 @@ impl Connection {
     /// # Ok::<(), yamabiko::websocket::ProtocolError>(())
     /// ```
     pub fn is_inflating(&self) -> bool {
-        self.message.is_compressed()
+        self.receiver.is_inflating()
     }
 
     /// Whether the peer has begun a message or a frame, if only with its first byte, and
@@ -247,16 +381,16 @@ impl Connection {
     /// # Ok::<(), yamabiko::websocket::ProtocolError>(())
     /// ```
     pub fn has_unfinished_input(&self) -> bool {
-        self.decoder.has_unfinished_frame() || self.message.has_unfinished_message()
+        self.receiver.has_unfinished_input()
     }
 
     /// Where the connection stands.
     pub fn state(&self) -> State {
-        match self.phase {
-            Phase::Open { .. } => State::Open,
-            Phase::Closing => State::Closing,
-            Phase::Closed(_) => State::Closed,
-            Phase::Failed(_) => State::Failed,
+        match self.receiver.end() {
+            Some(End::Closed { .. }) => State::Closed,
+            Some(End::Failed(_)) => State::Failed,
+            None if self.sender.is_closed() => State::Closing,
+            None => State::Open,
         }
     }
 
@@ -269,362 +403,143 @@ impl Connection {
     /// assert_eq!((ended.clean, ended.code, ended.reason), (false, 1006, ""));
     /// ```
     pub fn ended(&self) -> Ended<'_> {
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.4
-        //# If the TCP connection was closed after the
-        //# WebSocket closing handshake was completed, the WebSocket connection
-        //# is said to have been closed _cleanly_.
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.4
-        //# When the underlying TCP connection is closed, it is said that _The
-        //# WebSocket Connection is Closed_ and that the WebSocket connection is
-        //# in the CLOSED state.
-        let clean = matches!(self.phase, Phase::Closed(_));
-        let (code, reason) = match &self.phase {
-            Phase::Closed(close) => close.code_and_words(),
-            //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5
-            //# If _The WebSocket
-            //# Connection is Closed_ and no Close control frame was received by the
-            //# endpoint (such as could occur if the underlying transport connection
-            //# is lost), _The WebSocket Connection Close Code_ is considered to be
-            //# 1006.
-            _ => (ABNORMAL_CLOSURE, ""),
-        };
-        Ended {
-            clean,
-            code,
-            reason,
-        }
+        Ended::new(self.receiver.end())
     }
 }
 
-#[derive(Debug)]
-enum Phase {
-    Open {
-        /// The fragmented message that the caller is sending.
-        sending: Option<Sending>,
-    },
-    Closing,
-    Closed(Box<CloseReceived>),
-    Failed(Box<ProtocolError>),
-}
-
-/// What a connection needs now and then. A plain one has none of it while it is idle.
-#[derive(Debug, Default)]
-struct Aside {
-    /// The payload of a control frame that did not come in one piece.
-    control_payload: Vec<u8>,
-    /// The newest ping that `replies` had no room to answer.
-    unanswered_ping: Option<Box<[u8]>>,
-    /// For as long as the connection can send or receive, if it was agreed on.
-    compression: Option<Compression>,
-}
-
-impl Aside {
-    fn is_empty(&self) -> bool {
-        self.is_idle() && self.compression.is_none()
-    }
-
-    fn is_idle(&self) -> bool {
-        self.control_payload.is_empty() && self.unanswered_ping.is_none()
-    }
-}
-
-/// The first Close that came.
-#[derive(Debug)]
-struct CloseReceived {
-    code: Option<frame::CloseCode>,
-    words: Box<str>,
-}
-
-impl CloseReceived {
-    fn new(reason: Option<CloseReason<'_>>) -> CloseReceived {
-        CloseReceived {
-            code: reason.map(|reason| reason.code),
-            //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.6
-            //# If there is no such data in the Close control
-            //# frame, _The WebSocket Connection Close Reason_ is the empty string.
-            //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.6
-            //# _The WebSocket
-            //# Connection Close Reason_ is defined as the UTF-8-encoded data
-            //# following the status code (Section 7.4) contained in the first Close
-            //# control frame received
-            words: reason.map_or("", |reason| reason.reason).into(),
+impl Connection {
+    /// Goes on until an event is ready or `input` is used up.
+    #[inline]
+    fn advance<'b>(
+        &mut self,
+        input: &mut &'b mut [u8],
+        output: &mut Vec<u8>,
+    ) -> Result<Option<Event<'b>>, ProtocolError> {
+        loop {
+            let Some(frame) = self.receiver.next_frame(input, &self.limits)? else {
+                return Ok(None);
+            };
+            if self.receiver.is_whole_message(&frame, input) {
+                return self.receiver.whole_message(frame, input).map(Some);
+            }
+            let event = match frame.opcode.is_control() {
+                false => self.receiver.buffer(frame, input, &self.limits),
+                true => self.control_frame(frame, input, output),
+            };
+            if !matches!(event, Ok(None)) || input.is_empty() {
+                return event;
+            }
         }
     }
 
-    fn reason(&self) -> Option<CloseReason<'_>> {
-        let code = self.code?;
-        Some(CloseReason {
-            code,
-            reason: &self.words,
-        })
+    /// A control frame, and the reply to it.
+    // Out of the way of messages, whose path is inlined.
+    #[inline(never)]
+    fn control_frame<'b>(
+        &mut self,
+        frame: FrameHeader,
+        input: &mut &'b mut [u8],
+        output: &mut Vec<u8>,
+    ) -> Result<Option<Event<'b>>, ProtocolError> {
+        let event = self.receiver.control_frame(frame, input)?;
+        match &event {
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.2
+            //# Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in
+            //# response, unless it already received a Close frame.
+            Some(Event::Ping(payload)) => self.answer_ping(payload, output),
+            Some(Event::Close(reason)) => self.answer_close(reason.as_ref(), output),
+            _ => {}
+        }
+        Ok(event)
     }
 
-    fn code_and_words(&self) -> (u16, &str) {
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5
-        //# If this Close control frame contains no status
-        //# code, _The WebSocket Connection Close Code_ is considered to be 1005.
-        let code = self.code.map_or(NO_STATUS_RECEIVED, frame::CloseCode::get);
-        (code, &self.words)
+    fn answer_ping(&mut self, payload: &[u8], output: &mut Vec<u8>) {
+        let pong_bytes = self.sender.control_frame_bytes(payload);
+        let full = output.len() + pong_bytes > self.limits.unsent_reply_bytes_max as usize;
+        if full && !output.is_empty() {
+            self.receiver.keep_unanswered_ping(payload);
+            return;
+        }
+        // A ping that had no room until now is older: answering it after this one
+        // would reverse the order, so it is not answered.
+        drop(self.receiver.take_unanswered_ping());
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.2
+        //# It SHOULD
+        //# respond with Pong frame as soon as is practical.
+        self.sender.write_pong(payload, output);
+    }
+
+    fn answer_close(&mut self, reason: Option<&CloseReason<'_>>, output: &mut Vec<u8>) {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
+        //# If an endpoint receives a Close frame and did not previously send a
+        //# Close frame, the endpoint MUST send a Close frame in response.
+        let echo = reason.map(|reason| CloseReason::new(reason.code, ""));
+        self.sender.write_close(echo.as_ref(), output);
+    }
+
+    /// Fails the connection: one Close that says why, and nothing more.
+    #[cold]
+    fn fail(&mut self, error: ProtocolError, input: &mut &mut [u8], output: &mut Vec<u8>) {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
+        //# An endpoint MUST NOT continue to attempt to process data
+        //# (including a responding Close frame) from the remote endpoint after
+        //# being instructed to _Fail the WebSocket Connection_.
+        *input = &mut [];
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
+        //# If _The WebSocket Connection is Established_ prior to the point where
+        //# the endpoint is required to _Fail the WebSocket Connection_, the
+        //# endpoint SHOULD send a Close frame with an appropriate status code
+        let reason = error.to_string();
+        let reason = CloseReason::new(error.close_code(), &reason);
+        self.sender.write_close(Some(&reason), output);
+        self.receiver.fail(error);
     }
 }
 
-/// Only so that `Connection` can be printed.
-struct Keys(Box<dyn MaskingKeys>);
+// Also obeyed by `answer_close`:
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
+//# (When
+//# sending a Close frame in response, the endpoint typically echos the
+//# status code it received.)
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
+//# It SHOULD do so as soon as practical.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
+//# After both sending and receiving a Close message, an endpoint
+//# considers the WebSocket connection closed and MUST close the
+//# underlying TCP connection.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
+//# If a client and server both send a Close message at the same time,
+//# both endpoints will have sent and received a Close message and should
+//# consider the WebSocket connection closed
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.2
+//# Once an endpoint has both sent and
+//# received a Close control frame, that endpoint SHOULD _Close the
+//# WebSocket Connection_ as defined in Section 7.1.1.
 
-impl std::fmt::Debug for Keys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Keys")
-    }
-}
+// Also obeyed by `control_frame`:
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.3
+//# A response to an unsolicited Pong frame is
+//# not expected.
 
-/// Told locally, never sent: a Close came without a code (§7.4.1).
-const NO_STATUS_RECEIVED: u16 = 1005;
-/// Told locally, never sent: TCP ended without a Close (§7.4.1).
-const ABNORMAL_CLOSURE: u16 = 1006;
+// Also obeyed by `close`:
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.3
+//# Upon either sending or receiving a Close control frame, it is said
+//# that _The WebSocket Closing Handshake is Started_ and that the
+//# WebSocket connection is in the CLOSING state.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.3
+//# In either case, an endpoint initiates a closure by
+//# following the procedures to _Start the WebSocket Closing Handshake_
+//# (Section 7.1.2).
+
+// Also obeyed by `fail`:
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
+//# the client MUST _Close the WebSocket Connection_
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.1
+//# To do so, the client MUST _Fail the
+//# WebSocket Connection_ as defined in Section 7.1.7.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-10.7
+//# the endpoint SHOULD send a Close
+//# frame with an appropriate status code (Section 7.4)
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::websocket::Message;
-    use crate::websocket::deflate::{MessageDeflater, WindowBits};
-    use crate::websocket::frame::Opcode;
-    use proptest::collection::vec;
-    use proptest::prelude::*;
-
-    #[test]
-    fn an_idle_connection_is_small() {
-        assert!(size_of::<Connection>() <= 88);
-    }
-
-    #[test]
-    fn a_message_whole_in_the_buffer_is_a_slice_of_it() {
-        let mut server = Connection::server(Limits::default());
-        let mut bytes = *b"\x82\x83\x01\x02\x03\x04abc";
-        let range = bytes.as_ptr_range();
-        let mut input = &mut bytes[..];
-        let event = server.receive(&mut input, &mut Vec::new());
-        let Ok(Some(Event::Binary(payload))) = event else {
-            unreachable!("{event:?}");
-        };
-        assert!(range.contains(&payload.as_ptr()));
-    }
-
-    #[test]
-    fn memory_of_a_gathered_message_goes_back_with_the_next_call() {
-        let mut server = Connection::server(Limits::default());
-        let mut stream = Vec::new();
-        frame::encode(
-            true,
-            Opcode::Binary,
-            Some([1, 2, 3, 4]),
-            &[7; 1000],
-            &mut stream,
-        );
-        let (mut first, mut second) = stream.split_at_mut(500);
-        let mut replies = Vec::new();
-        assert_eq!(server.receive(&mut first, &mut replies), Ok(None));
-        assert!(server.message.is_gathering());
-        assert_eq!(
-            server.receive(&mut second, &mut replies),
-            Ok(Some(Event::Binary(&[7; 1000])))
-        );
-        assert_eq!(server.receive(&mut second, &mut replies), Ok(None));
-        assert!(!server.message.is_gathering());
-    }
-
-    #[test]
-    fn memory_of_an_unfinished_message_goes_back_when_the_connection_ends() {
-        for (last, ends) in [
-            (&b"\x88\x80\0\0\0\0"[..], State::Closed),
-            (b"\x83\x80\0\0\0\0", State::Failed),
-        ] {
-            let mut server = Connection::server(Limits::default());
-            let mut stream = [b"\x02\x81\0\0\0\0a\x89\x82\0\0\0\0bc", last].concat();
-            let (mut first, mut second) = stream.split_at_mut(14);
-            let mut replies = Vec::new();
-            assert_eq!(server.receive(&mut first, &mut replies), Ok(None));
-            assert!(server.message.is_gathering() && server.aside.is_some());
-            while let Ok(Some(_)) = server.receive(&mut second, &mut replies) {}
-            assert_eq!(server.state(), ends);
-            assert!(!server.message.is_gathering() && server.aside.is_none());
-        }
-    }
-
-    #[test]
-    fn memory_of_a_control_frame_that_came_in_pieces_goes_back_with_the_next_call() {
-        let mut server = Connection::server(Limits::default());
-        let mut stream = *b"\x89\x83\0\0\0\0abc";
-        let (mut first, mut second) = stream.split_at_mut(7);
-        let mut replies = Vec::new();
-        assert_eq!(server.receive(&mut first, &mut replies), Ok(None));
-        assert!(server.aside.is_some());
-        assert_eq!(
-            server.receive(&mut second, &mut replies),
-            Ok(Some(Event::Ping(b"abc")))
-        );
-        assert_eq!(server.receive(&mut second, &mut replies), Ok(None));
-        assert!(server.aside.is_none());
-    }
-
-    /// Whether the connection is as it was after the handshake: between frames, and
-    /// with nothing on the heap.
-    fn is_idle(connection: &Connection) -> bool {
-        connection.decoder.remaining().is_none()
-            && !connection.message.is_gathering()
-            && connection.aside.is_none()
-    }
-
-    #[test]
-    fn control_frame_cut_behind_its_header_leaves_nothing_behind() {
-        for stream in [&b"\x89\x83\0\0\0\0abc"[..], b"\x8a\x83\0\0\0\0abc"] {
-            let mut server = Connection::server(Limits::default());
-            let mut stream = stream.to_vec();
-            let (mut header, mut payload) = stream.split_at_mut(6);
-            let mut replies = Vec::new();
-            assert_eq!(server.receive(&mut header, &mut replies), Ok(None));
-            assert!(server.aside.is_none());
-            let event = server.receive(&mut payload, &mut replies);
-            assert!(matches!(
-                event,
-                Ok(Some(Event::Ping(b"abc") | Event::Pong(b"abc")))
-            ));
-            assert_eq!(server.receive(&mut payload, &mut replies), Ok(None));
-            assert!(is_idle(&server));
-        }
-    }
-
-    /// A server whose replies are full, so that a ping with 8 bytes waits.
-    fn with_a_ping_that_waits(replies: &mut Vec<u8>) -> Connection {
-        let mut server = Connection::server(Limits {
-            unsent_reply_bytes_max: 10,
-            ..Limits::default()
-        });
-        let mut pings = *b"\x89\x80\0\0\0\0\x89\x88\0\0\0\0waiting!";
-        let input = &mut &mut pings[..];
-        assert_eq!(server.receive(input, replies), Ok(Some(Event::Ping(b""))));
-        let waiting = server.receive(input, replies);
-        assert_eq!(waiting, Ok(Some(Event::Ping(b"waiting!"))));
-        assert!(server.aside.is_some());
-        server
-    }
-
-    #[test]
-    fn ping_that_is_answered_later_leaves_nothing_behind() {
-        let mut replies = Vec::new();
-        let mut server = with_a_ping_that_waits(&mut replies);
-        replies.clear();
-        server.resume_replies(&mut replies);
-        assert_eq!(replies, b"\x8a\x08waiting!");
-        assert!(is_idle(&server));
-    }
-
-    #[test]
-    fn ping_that_a_later_ping_replaces_leaves_nothing_behind() {
-        let mut replies = Vec::new();
-        let mut server = with_a_ping_that_waits(&mut replies);
-        let mut shorter = *b"\x89\x81\0\0\0\0s";
-        let input = &mut &mut shorter[..];
-        let event = server.receive(input, &mut replies);
-        assert_eq!(event, Ok(Some(Event::Ping(b"s"))));
-        assert_eq!(replies, b"\x8a\0\x8a\x01s");
-        assert!(is_idle(&server));
-    }
-
-    /// A whole message or control frame on the wire, compressed where `deflater` is
-    /// there; some messages in two fragments, with a ping between them.
-    fn write(
-        (opcode, length, in_fragments): (Opcode, usize, bool),
-        deflater: &mut Option<MessageDeflater>,
-        wire: &mut Vec<u8>,
-    ) {
-        let key = Some([1, 2, 3, 4]);
-        let payload = vec![b'a'; length];
-        if opcode.is_control() {
-            let length = length.min(125);
-            return frame::encode(true, opcode, key, &payload[..length], wire);
-        }
-        let start = wire.len();
-        if let Some(deflater) = deflater {
-            let message = Message::Binary(&payload);
-            if deflater.write_frame(message, WindowBits::MAX, wire) {
-                // Frames of a server have no mask; a key of zeros changes nothing.
-                let key_at = start + if wire[start + 1] < 126 { 2 } else { 4 };
-                wire[start + 1] |= 0b1000_0000;
-                wire.splice(key_at..key_at, [0; 4]);
-                return;
-            }
-        }
-        if !in_fragments {
-            return frame::encode(true, opcode, key, &payload, wire);
-        }
-        let (first, second) = payload.split_at(length / 2);
-        frame::encode(false, opcode, key, first, wire);
-        frame::encode(true, Opcode::Ping, key, b"between", wire);
-        frame::encode(true, Opcode::Continuation, key, second, wire);
-    }
-
-    fn no_takeover() -> DeflateParameters {
-        DeflateParameters {
-            server_no_context_takeover: true,
-            client_no_context_takeover: true,
-            ..DeflateParameters::default()
-        }
-    }
-
-    proptest! {
-        /// However the input is cut, and whenever the replies are sent.
-        #[test]
-        fn connection_holds_nothing_when_all_that_came_is_complete(
-            said in vec((opcode(), 0..40_000_usize, any::<bool>()), 0..6),
-            cuts in vec(prop_oneof![0..20_usize, 0..30_000_usize], 1..20),
-            sent in vec(any::<bool>(), 1..20),
-            compressed: bool,
-            unsent_reply_bytes_max in prop_oneof![Just(0), 0..300_usize],
-        ) {
-            let mut server = Connection::server(Limits {
-                unsent_reply_bytes_max,
-                ..Limits::default()
-            });
-            let mut deflater = None;
-            if compressed {
-                server = server.with_inflate(no_takeover());
-                deflater = Some(MessageDeflater::new(1));
-            }
-            let mut wire = Vec::new();
-            for message in said {
-                write(message, &mut deflater, &mut wire);
-            }
-            let mut replies = Vec::new();
-            let mut rest = &mut wire[..];
-            let mut turns = cuts.iter().cycle().zip(sent.iter().cycle());
-            while !rest.is_empty() {
-                let Some((&cut, &sent)) = turns.next() else { unreachable!("cycle") };
-                let (mut piece, behind) = rest.split_at_mut(cut.max(1).min(rest.len()));
-                rest = behind;
-                loop {
-                    match server.receive(&mut piece, &mut replies) {
-                        Ok(Some(_)) => {}
-                        Ok(None) => break,
-                        Err(error) => return Err(TestCaseError::fail(error.to_string())),
-                    }
-                }
-                if sent {
-                    replies.clear();
-                    server.resume_replies(&mut replies);
-                }
-            }
-            replies.clear();
-            server.resume_replies(&mut replies);
-            prop_assert!(is_idle(&server));
-        }
-    }
-
-    fn opcode() -> impl Strategy<Value = Opcode> {
-        prop::sample::select(vec![
-            Opcode::Text,
-            Opcode::Binary,
-            Opcode::Ping,
-            Opcode::Pong,
-        ])
-    }
-}
+mod tests;

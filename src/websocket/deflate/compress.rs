@@ -5,96 +5,49 @@
 //!                                 └─ what is sent ───┘└─ removed ─┘
 //! ```
 //!
-//! The flush ends with an empty stored block, which begins in the octet where the
-//! data ends: at most one octet more than the data. Ending the stream instead
-//! (BFINAL, then `00`) is never shorter.
+//! The flush ends with an empty stored block, which begins in the byte in which the data
+//! ends: at most one byte more than the data. Ending the stream instead (BFINAL, then
+//! `00`) is never shorter.
 //!
-//! A compressor of the library costs 1.6 µs before its first octet, whatever the
-//! window: it clears a hash table of 128 KiB. That is half of what 1 KiB of JSON
-//! takes at level 1, and the reason why messages under
-//! [`DeflateConfig::threshold_bytes`](super::DeflateConfig) are not tried.
+//! A compressor of the library costs 1.6 µs before its first byte, whatever the window:
+//! it clears a hash table of 128 KiB. That is half of the time for 1 KiB of JSON at level
+//! 1, and the reason why messages under
+//! [`DeflateConfig::threshold_bytes`](super::DeflateConfig) are not compressed.
 
-use super::super::frame::{FrameHeader, Opcode, mask};
-use super::super::message::Message;
 use super::WindowBits;
-use std::fmt;
 use zlib_rs::{Deflate, DeflateFlush, Status};
 
-/// Compresses messages without reference to earlier ones, each into one frame.
-///
-/// Such a frame is right for every receiver whose window is large enough, with
-/// context takeover or without: compress once, send to all. It makes part of the
-/// window of those that take theirs over: whoever sends it to the peer of a
-/// [`Connection`] that refers to its own earlier messages calls
-/// [`Connection::forget_deflate_context`] before that sends again.
-///
-/// [`Connection`]: crate::websocket::Connection
-/// [`Connection::forget_deflate_context`]: crate::websocket::Connection::forget_deflate_context
-///
-/// Keep one and use it again: the first message allocates 273 KiB, the first that
-/// is longer than a smaller window up to 209 KiB more, later ones nothing.
-///
-/// ```
-/// use yamabiko::websocket::Message;
-/// use yamabiko::websocket::deflate::{MessageDeflater, WindowBits};
-///
-/// let mut deflater = MessageDeflater::new(1);
-/// let mut frame = Vec::new();
-/// let text = "mountain echo, ".repeat(8);
-/// assert!(deflater.write_frame(Message::Text(&text), WindowBits::MAX, &mut frame));
-/// assert_eq!(frame[0], 0b1100_0001); // FIN, RSV1, text
-/// assert!(frame.len() < 30);
-///
-/// // What would not shrink is left to the caller to send as it is.
-/// assert!(!deflater.write_frame(Message::Text("Hi"), WindowBits::MAX, &mut frame));
-/// ```
-pub struct MessageDeflater {
+/// Compresses messages without reference to earlier ones.
+pub(crate) struct Deflater {
     level: u8,
     /// For every message that is not longer than the receiver's window: none of
     /// its distances can be longer than the message.
     widest: Option<Deflate>,
-    /// For longer ones, with the window that was asked for last.
+    /// For longer messages, with the window that was asked for last.
     narrower: Option<(WindowBits, Deflate)>,
 }
 
-impl MessageDeflater {
-    /// A level from 1, the fastest, to 9, the smallest result; what is beyond is
-    /// taken for the nearest. Nothing is allocated yet.
-    pub fn new(level: u8) -> MessageDeflater {
-        MessageDeflater {
+impl Deflater {
+    /// Nothing is allocated yet.
+    pub(crate) fn new(level: u8) -> Deflater {
+        Deflater {
             level,
             widest: None,
             narrower: None,
         }
     }
 
-    /// Appends the message to `output` as one whole unmasked frame with RSV1, for
-    /// receivers with windows of at least `window_bits`.
-    ///
-    /// `false`, and nothing is appended: the message would not get shorter, or it is
-    /// longer than the window and the window is the one of 256 bytes, which the
-    /// library cannot keep to. Send it as it is then.
-    ///
-    /// Cost: 3 µs for 1 KiB of JSON at level 1, 8 at level 2, 9 at level 6.
-    //= https://www.rfc-editor.org/rfc/rfc7692#section-6
-    //# PMCEs operate only on data messages.
-    pub fn write_frame(
-        &mut self,
-        message: Message<'_>,
-        window_bits: WindowBits,
-        output: &mut Vec<u8>,
-    ) -> bool {
-        let (opcode, payload) = (message.opcode(), message.as_bytes());
-        self.write(opcode, payload, window_bits, no_key, output)
+    pub(crate) fn level(&self) -> u8 {
+        self.level
     }
 
-    /// The same, masked with the key that is drawn if the message does shrink.
-    pub(crate) fn write(
+    /// Appends the compressed payload. `false`, and nothing is appended: it would not be
+    /// shorter, or it is longer than a window of 256 bytes, which the library cannot keep
+    /// to.
+    pub(crate) fn compress(
         &mut self,
-        opcode: Opcode,
         payload: &[u8],
         window_bits: WindowBits,
-        masking_key: impl FnOnce() -> Option<[u8; 4]>,
         output: &mut Vec<u8>,
     ) -> bool {
         let Some(deflate) = self.compressor(payload.len(), window_bits) else {
@@ -104,16 +57,8 @@ impl MessageDeflater {
         //# If the "agreed parameters" contain the "client_no_context_takeover"
         //# extension parameter, the client MUST start compressing each new
         //# message with an empty LZ77 sliding window.
-        //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
-        //# If the "agreed parameters" contain the "server_no_context_takeover"
-        //# extension parameter, the server MUST start compressing each new
-        //# message with an empty LZ77 sliding window.
         deflate.reset();
-        write_frame(deflate, opcode, payload, masking_key, output)
-    }
-
-    pub(super) fn level(&self) -> u8 {
-        self.level
+        compress_or_undo(deflate, payload, output)
     }
 
     /// A compressor that refers no further back than `window_bits` allow in a
@@ -122,7 +67,7 @@ impl MessageDeflater {
         let level = self.level;
         if window_bits == WindowBits::MAX || bytes <= window_bits.window_bytes() {
             let widest = &mut self.widest;
-            return Some(widest.get_or_insert_with(|| compressor(level, WindowBits::MAX)));
+            return Some(widest.get_or_insert_with(|| new_deflate(level, WindowBits::MAX)));
         }
         if window_bits == WindowBits::MIN {
             return None;
@@ -130,16 +75,38 @@ impl MessageDeflater {
         self.narrower.take_if(|(bits, _)| *bits != window_bits);
         let narrower = &mut self.narrower;
         let (_, deflate) =
-            narrower.get_or_insert_with(|| (window_bits, compressor(level, window_bits)));
+            narrower.get_or_insert_with(|| (window_bits, new_deflate(level, window_bits)));
         Some(deflate)
     }
 }
 
-impl fmt::Debug for MessageDeflater {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MessageDeflater")
-            .field("level", &self.level)
-            .finish_non_exhaustive()
+/// Compresses messages that refer to the ones before them (context takeover).
+pub(crate) struct DeflateContext {
+    deflate: Deflate,
+}
+
+impl DeflateContext {
+    /// Allocates 147 to 273 KiB: 9 ≤ `window_bits` ≤ 15.
+    pub(crate) fn new(level: u8, window_bits: WindowBits) -> DeflateContext {
+        DeflateContext {
+            deflate: new_deflate(level, window_bits),
+        }
+    }
+
+    /// Appends the compressed payload. `false`, and nothing is appended: it would not be
+    /// shorter.
+    pub(crate) fn compress(&mut self, payload: &[u8], output: &mut Vec<u8>) -> bool {
+        let compressed = compress_or_undo(&mut self.deflate, payload, output);
+        if !compressed {
+            // The message is in its window, and will not be in the peer's.
+            self.forget();
+        }
+        compressed
+    }
+
+    /// The next message is compressed as if none had been before it.
+    pub(crate) fn forget(&mut self) {
+        self.deflate.reset();
     }
 }
 
@@ -147,7 +114,7 @@ impl fmt::Debug for MessageDeflater {
 //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
 //# An endpoint MUST NOT use an LZ77 sliding window longer than 32,768
 //# bytes to compress messages to send.
-pub(crate) fn compressor(level: u8, window_bits: WindowBits) -> Deflate {
+fn new_deflate(level: u8, window_bits: WindowBits) -> Deflate {
     Deflate::new_with_config(zlib_rs::DeflateConfig {
         level: i32::from(level.clamp(1, 9)),
         // Below 0: without a header of zlib's own.
@@ -157,52 +124,26 @@ pub(crate) fn compressor(level: u8, window_bits: WindowBits) -> Deflate {
     })
 }
 
-/// Appends the payload to `output`, compressed and in a frame, or nothing if it
-/// would not shrink. What the compressor remembers is then worth nothing.
-//= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
-//# An endpoint MUST use the following algorithm to send a message in the
-//# form of a compressed message.
-pub(crate) fn write_frame(
-    deflate: &mut Deflate,
-    opcode: Opcode,
-    payload: &[u8],
-    masking_key: impl FnOnce() -> Option<[u8; 4]>,
-    output: &mut Vec<u8>,
-) -> bool {
+/// Appends the compressed payload, or nothing if it would not be shorter. The
+/// compressor's window is then of no use.
+fn compress_or_undo(deflate: &mut Deflate, payload: &[u8], output: &mut Vec<u8>) -> bool {
     let start = output.len();
     if !compress(deflate, payload, output) {
         output.truncate(start);
         end_stream(deflate, output);
         return false;
     }
-    let end = output.len();
-    //= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
-    //# PMCEs do not change the opcode field.
-    let header = FrameHeader {
-        fin: true,
-        rsv: FrameHeader::RSV1,
-        opcode,
-        masking_key: masking_key(),
-        payload_length: (end - start) as u64,
-    };
-    if let Some(key) = header.masking_key {
-        mask(&mut output[start..], key, 0);
-    }
-    // How long the header is depends on what came behind it.
-    header.encode(output);
-    let header_bytes = output.len() - end;
-    output[start..].rotate_right(header_bytes);
     true
 }
 
-/// Appends the compressed payload; `false` if it is no shorter, with what has been
-/// appended so far of no use.
+/// Appends the compressed payload. `false`: it is not shorter, and the bytes appended so
+/// far are of no use.
 //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
 //# Compress all the octets of the payload of the message using
 //# DEFLATE.
 fn compress(deflate: &mut Deflate, payload: &[u8], output: &mut Vec<u8>) -> bool {
     let start = output.len();
-    // One octet more than what is still shorter, to see that it is not.
+    // One byte more than what is still shorter, to see that it is not.
     let bytes_max = payload.len() + TAIL.len();
     let mut rest = payload;
     loop {
@@ -232,7 +173,7 @@ fn compress(deflate: &mut Deflate, payload: &[u8], output: &mut Vec<u8>) -> bool
 /// Brings a compressor that is given up to the end of its stream, writing nothing.
 ///
 /// `Deflate::reset` (zlib-rs 0.6.8) takes for granted that it is there: it forgets
-/// neither that a block is open nor where in its buffer unwritten octets began. The
+/// neither that a block is open nor where in its buffer unwritten bytes began. The
 /// next stream would lack a block's header, or panic for want of room.
 fn end_stream(deflate: &mut Deflate, output: &mut Vec<u8>) {
     let start = output.len();
@@ -257,15 +198,11 @@ fn remove_tail(output: &mut Vec<u8>) -> bool {
     whole
 }
 
-fn no_key() -> Option<[u8; 4]> {
-    None
-}
-
-/// What a flush ends with, and what is not sent of it.
+/// The end of a flush, which is not sent.
 pub(super) const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
-/// How much of the library's output is made room for at once: 1 KiB of JSON fits,
-/// and little is cleared in vain.
+/// The room that is made for the library's output at once: 1 KiB of JSON fits, and little
+/// is cleared in vain.
 const OUTPUT_BLOCK_BYTES: usize = 2 << 10;
 
 /// The library's parameter for how many literals and matches share a block: 2,048.
@@ -273,11 +210,17 @@ const OUTPUT_BLOCK_BYTES: usize = 2 << 10;
 /// 16 KiB on it saves some 5 % of the time.
 const MEMORY_LEVEL: i32 = 5;
 
+// Also obeyed by `compress`:
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+//# If the "agreed parameters" contain the "server_no_context_takeover"
+//# extension parameter, the server MUST start compressing each new
+//# message with an empty LZ77 sliding window.
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Octets that look like chance.
+    /// Bytes that look random.
     fn noise(bytes: usize) -> Vec<u8> {
         let mut state = 0x9e37_79b9_u32;
         let next = || {
@@ -290,23 +233,22 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_does_not_shrink_does_the_next_ones_no_harm() {
+    fn message_that_does_not_shrink_leaves_the_next_ones_as_they_would_be() {
         for level in [1, 2, 6, 9] {
-            let mut deflater = MessageDeflater::new(level);
+            let mut deflater = Deflater::new(level);
             let mut output = Vec::new();
-            let text = Message::Text("one message as any other, as any other");
-            assert!(deflater.write_frame(text, WindowBits::MAX, &mut output));
+            let text = b"one message as any other, as any other";
+            assert!(deflater.compress(text, WindowBits::MAX, &mut output));
             let expected = std::mem::take(&mut output);
             for bytes in [0, 1, 12, 100, 2_044, 2_048, 5_000, 100_000] {
                 let noise = noise(bytes);
                 // Several in a row: one that shrinks hides what they leave behind.
                 for _ in 0..5 {
-                    let message = Message::Binary(&noise);
-                    assert!(!deflater.write_frame(message, WindowBits::MAX, &mut output));
+                    assert!(!deflater.compress(&noise, WindowBits::MAX, &mut output));
                     assert_eq!(output.len(), 0);
                 }
-                assert!(deflater.write_frame(text, WindowBits::MAX, &mut output));
-                assert_eq!(output, expected, "behind {bytes} octets at level {level}");
+                assert!(deflater.compress(text, WindowBits::MAX, &mut output));
+                assert_eq!(output, expected, "behind {bytes} bytes at level {level}");
                 output.clear();
             }
         }

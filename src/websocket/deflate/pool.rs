@@ -1,102 +1,134 @@
-//! Compressors and decompressors that nobody is using, for each thread.
+//! Compressors and decompressors that no message needs at the moment.
 //!
-//! They are large, and a message has them for microseconds. A connection takes one
-//! for as long as a message needs it, and an idle one has none. The bounds are
-//! those of what is kept: whoever asks when the pool is empty gets a new one.
+//! They are large, and a message needs them for microseconds. A connection takes one for as long as a message needs it,
+//! and an idle connection has none. The bounds are those of what is kept: a message that finds the pool empty gets a new
+//! one.
 
-use super::compress::MessageDeflater;
-use super::inflate::{BLOCK_BYTES, Inflater};
-use std::cell::RefCell;
+use super::compress::Deflater;
+use super::inflater::{BLOCK_BYTES, Inflater};
+use std::fmt;
+use std::sync::{Arc, Mutex};
 
-thread_local! {
-    static POOL: RefCell<Pool> = const { RefCell::new(Pool::new()) };
+/// Compressors and decompressors for connections to share. Clones are the same pool.
+///
+/// Give the connections of one thread one pool. It never waits: a connection of another
+/// thread that finds it in use makes a compressor or a decompressor of its own.
+///
+/// It keeps up to 4 decompressors of 47 KiB, a block of 64 KiB, and a compressor of 273
+/// KiB or more (see the [costs](super#what-it-costs)). An unused pool is one small
+/// allocation.
+///
+/// ```
+/// use yamabiko::websocket::deflate::{DeflateParameters, DeflatePool};
+/// use yamabiko::websocket::{Connection, Limits};
+///
+/// let pool = DeflatePool::default();
+/// let agreed = DeflateParameters::default();
+/// let connections = [(); 100].map(|()| {
+///     Connection::server(Limits::default()).with_inflate(agreed, &pool)
+/// });
+/// # drop(connections);
+/// ```
+#[derive(Clone, Default)]
+pub struct DeflatePool {
+    kept: Arc<Mutex<Kept>>,
 }
 
-/// Decompressors that a thread keeps: 47 KiB each. One is enough unless long
-/// messages of several connections are under way.
-const INFLATERS_MAX: usize = 4;
-
-struct Pool {
+#[derive(Default)]
+struct Kept {
     /// 0 ≤ length ≤ [`INFLATERS_MAX`]; boxed as they are handed out.
     #[allow(clippy::vec_box)]
     inflaters: Vec<Box<Inflater>>,
-    /// What is inflated is written to it first: [`BLOCK_BYTES`] octets.
+    /// [`BLOCK_BYTES`], into which the library inflates.
     block: Option<Box<[u8]>>,
-    deflater: Option<MessageDeflater>,
+    deflater: Option<Deflater>,
 }
 
-impl Pool {
-    const fn new() -> Pool {
-        Pool {
-            inflaters: Vec::new(),
-            block: None,
-            deflater: None,
-        }
+impl DeflatePool {
+    pub(super) fn take_inflater(&self) -> Box<Inflater> {
+        let kept = self.with_kept(|kept| kept.inflaters.pop());
+        kept.flatten().unwrap_or_else(|| Box::new(Inflater::new()))
+    }
+
+    pub(super) fn give_inflater(&self, inflater: Box<Inflater>) {
+        self.with_kept(|kept| {
+            if kept.inflaters.len() < INFLATERS_MAX {
+                kept.inflaters.push(inflater);
+            }
+        });
+    }
+
+    /// Lends a block.
+    pub(super) fn with_block<T>(&self, work: impl FnOnce(&mut [u8]) -> T) -> T {
+        let kept = self.with_kept(|kept| kept.block.take()).flatten();
+        let mut block = kept.unwrap_or_else(|| vec![0; BLOCK_BYTES].into_boxed_slice());
+        let done = work(&mut block);
+        self.with_kept(|kept| kept.block = Some(block));
+        done
+    }
+
+    /// Lends a compressor of this level.
+    pub(crate) fn with_deflater<T>(&self, level: u8, work: impl FnOnce(&mut Deflater) -> T) -> T {
+        let kept = self.with_kept(|kept| kept.deflater.take()).flatten();
+        let mut deflater = match kept {
+            Some(deflater) if deflater.level() == level => deflater,
+            _ => Deflater::new(level),
+        };
+        let done = work(&mut deflater);
+        self.with_kept(|kept| kept.deflater = Some(deflater));
+        done
+    }
+
+    /// `None`: another thread is using the pool at this moment. The lock is held for a
+    /// move, never for the work of a compressor.
+    fn with_kept<T>(&self, work: impl FnOnce(&mut Kept) -> T) -> Option<T> {
+        self.kept.try_lock().ok().map(|mut kept| work(&mut kept))
     }
 }
 
-pub(super) fn take_inflater() -> Box<Inflater> {
-    let pooled = with_pool(|pool| pool.inflaters.pop());
-    pooled
-        .flatten()
-        .unwrap_or_else(|| Box::new(Inflater::new()))
+impl fmt::Debug for DeflatePool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DeflatePool")
+    }
 }
 
-pub(super) fn give_inflater(inflater: Box<Inflater>) {
-    with_pool(|pool| {
-        if pool.inflaters.len() < INFLATERS_MAX {
-            pool.inflaters.push(inflater);
-        }
-    });
-}
-
-/// Lends the thread's block.
-pub(super) fn with_block<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
-    let pooled = with_pool(|pool| pool.block.take()).flatten();
-    let mut block = pooled.unwrap_or_else(|| vec![0; BLOCK_BYTES].into_boxed_slice());
-    let done = work(&mut block);
-    with_pool(|pool| pool.block = Some(block));
-    done
-}
-
-/// Has the thread's compressor do something at this level.
-pub(crate) fn with_deflater<T>(level: u8, work: impl FnOnce(&mut MessageDeflater) -> T) -> T {
-    let pooled = with_pool(|pool| pool.deflater.take()).flatten();
-    let mut deflater = match pooled {
-        Some(deflater) if deflater.level() == level => deflater,
-        _ => MessageDeflater::new(level),
-    };
-    let done = work(&mut deflater);
-    with_pool(|pool| pool.deflater = Some(deflater));
-    done
-}
-
-/// `None` when the thread is ending and its pool is gone.
-fn with_pool<T>(work: impl FnOnce(&mut Pool) -> T) -> Option<T> {
-    POOL.try_with(|pool| work(&mut pool.borrow_mut())).ok()
-}
+/// Decompressors that a pool keeps: 47 KiB each. One is enough unless long messages of
+/// several connections are under way.
+const INFLATERS_MAX: usize = 4;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_keeps_so_many_decompressors_and_no_more() {
-        let taken: Vec<_> = (0..=INFLATERS_MAX).map(|_| take_inflater()).collect();
-        taken.into_iter().for_each(give_inflater);
-        assert_eq!(with_pool(|pool| pool.inflaters.len()), Some(INFLATERS_MAX));
-        take_inflater();
-        assert_eq!(
-            with_pool(|pool| pool.inflaters.len()),
-            Some(INFLATERS_MAX - 1)
-        );
+    fn pool_keeps_four_decompressors_and_no_more() {
+        let pool = DeflatePool::default();
+        let taken: Vec<_> = (0..=INFLATERS_MAX).map(|_| pool.take_inflater()).collect();
+        taken.into_iter().for_each(|one| pool.give_inflater(one));
+        let kept = || pool.with_kept(|kept| kept.inflaters.len());
+        assert_eq!(kept(), Some(INFLATERS_MAX));
+        let inflater = pool.take_inflater();
+        assert_eq!(kept(), Some(INFLATERS_MAX - 1));
+        drop(inflater);
     }
 
     #[test]
-    fn a_thread_keeps_one_compressor_of_the_level_that_was_asked_for_last() {
-        with_deflater(3, |deflater| assert_eq!(deflater.level(), 3));
-        with_deflater(5, |deflater| assert_eq!(deflater.level(), 5));
-        let kept = with_pool(|pool| pool.deflater.as_ref().map(MessageDeflater::level));
+    fn pool_keeps_one_compressor_of_the_level_that_was_asked_for_last() {
+        let pool = DeflatePool::default();
+        pool.with_deflater(3, |deflater| assert_eq!(deflater.level(), 3));
+        pool.with_deflater(5, |deflater| assert_eq!(deflater.level(), 5));
+        let kept = pool.with_kept(|kept| kept.deflater.as_ref().map(Deflater::level));
         assert_eq!(kept, Some(Some(5)));
+    }
+
+    #[test]
+    fn pool_that_another_thread_is_using_is_not_waited_for() {
+        let pool = DeflatePool::default();
+        pool.give_inflater(pool.take_inflater());
+        let in_use = pool.kept.lock();
+        let inflater = pool.take_inflater();
+        pool.give_inflater(inflater);
+        drop(in_use);
+        assert_eq!(pool.with_kept(|kept| kept.inflaters.len()), Some(1));
     }
 }

@@ -1,11 +1,11 @@
-//! The body of a Close frame: a status code and a reason in words
+//! The body of a Close frame: a status code and a reason
 //! (RFC 6455 §5.5.1, §7.4).
 //!
 //! ```text
 //!  0                   1
 //!  0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5
 //! +-------------------------------+----------------------- - - -
-//! |   status code (big-endian)    | reason, UTF-8, 0 to 123 octets
+//! |   status code (big-endian)    | reason, UTF-8, 0 to 123 bytes
 //! +-------------------------------+----------------------- - - -
 //! ```
 //!
@@ -13,6 +13,7 @@
 //! not travel (0 to 999, 1004 to 1006, 1015, what the registry has not
 //! assigned below 3000, 5000 and above) cannot be expressed as a [`CloseCode`].
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// A status code that may stand in a Close frame: 1000 to 1003, 1007 to 1014,
@@ -89,32 +90,50 @@ impl fmt::Display for CloseCode {
     }
 }
 
-/// Why a connection is closed: a code for programs, words for people.
+/// Why a connection is closed: a code for programs, and a text for people.
 ///
-/// The words may be empty. They fit a Close frame when they have at most
-/// [`CloseReason::REASON_BYTES_MAX`] octets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The text may be empty. It fits a Close frame when it has at most
+/// [`CloseReason::REASON_BYTES_MAX`] bytes. In an event it is a slice of the input, or
+/// owned if the frame came in pieces.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloseReason<'a> {
     /// The status code.
     pub code: CloseCode,
     /// The reason, for the log and not for decisions; may be empty.
-    pub reason: &'a str,
+    pub reason: Cow<'a, str>,
 }
 
 impl<'a> CloseReason<'a> {
-    /// What is left of a control frame's 125 octets behind the code.
+    /// What is left of a control frame's 125 bytes behind the code.
     pub const REASON_BYTES_MAX: usize = 123;
 
-    /// The same with a reason that fits a Close frame: one that is too long is cut at a character.
+    /// A code and a borrowed text.
+    pub const fn new(code: CloseCode, reason: &'a str) -> CloseReason<'a> {
+        CloseReason {
+            code,
+            reason: Cow::Borrowed(reason),
+        }
+    }
+
+    /// The same with a reason that fits a Close frame: one that is too long is cut at a
+    /// character.
     ///
     /// ```
     /// use yamabiko::websocket::frame::{CloseCode, CloseReason};
     ///
-    /// let long = CloseReason { code: CloseCode::NORMAL, reason: &"山".repeat(100) };
-    /// assert_eq!(long.truncated().reason, "山".repeat(41));
+    /// let long = "山".repeat(100);
+    /// let reason = CloseReason::new(CloseCode::NORMAL, &long).truncated();
+    /// assert_eq!(reason.reason, "山".repeat(41));
     /// ```
+    #[must_use]
     pub fn truncated(self) -> CloseReason<'a> {
-        let reason = truncate(self.reason, Self::REASON_BYTES_MAX);
+        let reason = match self.reason {
+            Cow::Borrowed(reason) => Cow::Borrowed(fitting(reason)),
+            Cow::Owned(mut reason) => {
+                reason.truncate(fitting(&reason).len());
+                Cow::Owned(reason)
+            }
+        };
         CloseReason { reason, ..self }
     }
 
@@ -125,41 +144,49 @@ impl<'a> CloseReason<'a> {
         //# unsigned integer (in network byte order) representing a status code
         let (code, reason) = match body {
             [] => return Ok(None),
-            [_] => return Err(CloseBodyError::OneOctet),
+            [_] => return Err(CloseBodyError::OneByte),
             [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), reason),
         };
         let code = CloseCode::new(code).ok_or(CloseBodyError::Code(code))?;
         let reason = std::str::from_utf8(reason).map_err(|_| CloseBodyError::ReasonNotUtf8)?;
-        Ok(Some(CloseReason { code, reason }))
+        Ok(Some(CloseReason::new(code, reason)))
     }
 
-    /// The body of a Close frame, and how many of its octets are used. A reason
+    /// The body of a Close frame, and how many of its bytes are used. A reason
     /// that is too long is cut at a character.
     pub(crate) fn encode(&self) -> ([u8; 125], usize) {
         let mut body = [0; 125];
-        let reason = self.truncated().reason.as_bytes();
+        let reason = fitting(&self.reason).as_bytes();
         let length = 2 + reason.len();
         body[..2].copy_from_slice(&self.code.get().to_be_bytes());
         body[2..length].copy_from_slice(reason);
         (body, length)
     }
+
+    /// The same, owned.
+    pub fn into_owned(self) -> CloseReason<'static> {
+        CloseReason {
+            code: self.code,
+            reason: Cow::Owned(self.reason.into_owned()),
+        }
+    }
+}
+
+/// As many whole characters of the text as fit a Close frame.
+fn fitting(reason: &str) -> &str {
+    let mut end = reason.len().min(CloseReason::REASON_BYTES_MAX);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    &reason[..end]
 }
 
 /// What can be wrong with the body of a Close frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CloseBodyError {
-    OneOctet,
+    OneByte,
     Code(u16),
     ReasonNotUtf8,
-}
-
-/// The longest prefix of at most `bytes_max` octets that ends at a character.
-fn truncate(text: &str, bytes_max: usize) -> &str {
-    let mut end = text.len().min(bytes_max);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 #[cfg(test)]
@@ -167,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exactly_the_codes_that_may_travel_can_be_made() {
+    fn only_codes_that_may_be_sent_can_be_made() {
         let travelling: Vec<u16> = (0..=u16::MAX)
             .filter(|&code| CloseCode::new(code).is_some())
             .collect();
@@ -179,31 +206,25 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_read_back_as_it_was_written() {
-        let reason = CloseReason {
-            code: CloseCode::GOING_AWAY,
-            reason: "さようなら",
-        };
+    fn body_is_read_back_as_it_was_written() {
+        let reason = CloseReason::new(CloseCode::GOING_AWAY, "さようなら");
         let (body, length) = reason.encode();
         assert_eq!(CloseReason::parse(&body[..length]), Ok(Some(reason)));
     }
 
     #[test]
-    fn a_long_reason_is_cut_at_a_character() {
-        let words = "é".repeat(62); // 124 octets, one too many
-        let reason = CloseReason {
-            code: CloseCode::NORMAL,
-            reason: &words,
-        };
+    fn long_reason_is_cut_at_a_character() {
+        let long = "é".repeat(62); // 124 bytes, one too many
+        let reason = CloseReason::new(CloseCode::NORMAL, &long);
         let (body, length) = reason.encode();
         assert_eq!(length, 2 + 122);
         assert!(CloseReason::parse(&body[..length]).is_ok());
     }
 
     #[test]
-    fn a_body_of_one_octet_or_with_a_bad_reason_is_refused() {
+    fn body_of_one_byte_or_with_a_bad_reason_is_refused() {
         assert_eq!(CloseReason::parse(b""), Ok(None));
-        assert_eq!(CloseReason::parse(b"\x03"), Err(CloseBodyError::OneOctet));
+        assert_eq!(CloseReason::parse(b"\x03"), Err(CloseBodyError::OneByte));
         assert_eq!(
             CloseReason::parse(b"\x03\xed"),
             Err(CloseBodyError::Code(1005))

@@ -1,23 +1,22 @@
 //! A streaming frame decoder: header, then the payload in pieces as they
 //! arrive, unmasked. Nothing of the payload is held back or copied, so a frame
-//! of any length costs the same 24 octets of state (RFC 6455 §5, §6.2).
+//! of any length costs the same 24 bytes of state (RFC 6455 §5, §6.2).
 //!
 //! ```text
-//!             header complete            last octet of payload
+//!             header complete            last byte of payload
 //!   Header ───────────────────▶ Payload ───────────────────────▶ Header
 //! ```
 //!
-//! Within a frame the state is what the header of the rest would be, as if the
-//! rest were a frame of its own: shorter by what has come, and its key turned so
-//! that it begins with the octet that masks the next one.
+//! Mid-frame, the state is a header whose length and masking key are advanced past the
+//! bytes consumed.
 //!
-//! Use it for proxies, for messages too large to be held, and to see what goes
-//! over the wire. It checks each frame by itself; the rules that bind frames
-//! into messages, and all that is to be answered, belong to
-//! [`Connection`](crate::websocket::Connection).
+//! [`FrameDecoder`] is for proxies, for messages too large to be held, and to see the
+//! frames on the wire. It checks each frame by itself. The rules that bind frames into
+//! messages, and the replies, belong to [`Connection`](crate::websocket::Connection),
+//! which has the same [`FrameState`] inside.
 
 use super::mask::{mask, rotate};
-use super::{FrameError, FrameHeader, Role};
+use super::{FrameError, FrameHeader, FrameRules, Role};
 
 /// Reads frames from a stream of octets that may be cut anywhere.
 ///
@@ -40,10 +39,8 @@ use super::{FrameError, FrameHeader, Role};
 /// ```
 #[derive(Clone, Debug)]
 pub struct FrameDecoder {
-    role: Role,
-    /// The reserved bits that an extension defines.
-    defined: u8,
-    state: State,
+    rules: FrameRules,
+    state: FrameState,
 }
 
 /// What [`FrameDecoder::next`] has found.
@@ -57,36 +54,13 @@ pub enum FramePart<'b> {
     End,
 }
 
-#[derive(Clone, Debug)]
-enum State {
-    /// Collecting a header: 0 ≤ length < [`FrameHeader::BYTES_MAX`] octets so far. One
-    /// that breaks a rule stays here, and may have all of its octets.
-    Header {
-        bytes: [u8; FrameHeader::BYTES_MAX],
-        length: u8,
-    },
-    /// Within a frame, of which this is the rest.
-    Payload(FrameHeader),
-}
-
-const BETWEEN_FRAMES: State = State::Header {
-    bytes: [0; FrameHeader::BYTES_MAX],
-    length: 0,
-};
-
 impl FrameDecoder {
     /// A decoder for the endpoint in this role, before the first frame.
     pub const fn new(role: Role) -> FrameDecoder {
         FrameDecoder {
-            role,
-            defined: 0b000,
-            state: BETWEEN_FRAMES,
+            rules: FrameRules::new(role),
+            state: FrameState::BETWEEN_FRAMES,
         }
-    }
-
-    /// From now on the first frame of a data message may have RSV1.
-    pub(crate) fn define_rsv1(&mut self) {
-        self.defined = FrameHeader::RSV1;
     }
 
     /// The next part, taken from the front of `input`. `None`: all of `input`
@@ -102,10 +76,10 @@ impl FrameDecoder {
         &mut self,
         input: &mut &'b mut [u8],
     ) -> Result<Option<FramePart<'b>>, FrameError> {
-        let Some(mut rest) = self.take_rest() else {
-            let header = self.header(input)?;
+        let Some(mut rest) = self.state.take_rest() else {
+            let header = self.state.header(self.rules, input)?;
             if let Some(header) = header {
-                self.keep(header);
+                self.state.keep(header);
             }
             return Ok(header.map(FramePart::Header));
         };
@@ -113,55 +87,76 @@ impl FrameDecoder {
             return Ok(Some(FramePart::End));
         }
         let piece = take_payload(&mut rest, input, usize::MAX);
-        self.keep(rest);
+        self.state.keep(rest);
         Ok((!piece.is_empty()).then_some(FramePart::Payload(piece)))
     }
 
-    /// Octets of the current frame's payload that have not come yet; `None`
+    /// Bytes of the current frame's payload that have not come yet; `None`
     /// between frames.
     pub fn remaining(&self) -> Option<u64> {
-        self.rest().map(|rest| rest.payload_length)
+        self.state.rest().map(|rest| rest.payload_length)
     }
+}
+
+/// Where a stream of frames stands; drawn at the top of this file.
+#[derive(Clone, Debug)]
+pub(crate) enum FrameState {
+    /// Collecting a header: 0 ≤ length < [`FrameHeader::BYTES_MAX`] bytes so far. A
+    /// header that breaks a rule stays here, and may have all of its bytes.
+    Header {
+        bytes: [u8; FrameHeader::BYTES_MAX],
+        length: u8,
+    },
+    /// Within a frame, of which this is the rest.
+    Payload(FrameHeader),
+}
+
+impl FrameState {
+    pub(crate) const BETWEEN_FRAMES: FrameState = FrameState::Header {
+        bytes: [0; FrameHeader::BYTES_MAX],
+        length: 0,
+    };
 
     /// Whether a frame has begun, if only with the first byte of its header, and is not
     /// complete.
     pub(crate) fn has_unfinished_frame(&self) -> bool {
-        !matches!(self.state, State::Header { length: 0, .. })
+        !matches!(self, FrameState::Header { length: 0, .. })
     }
 
     /// What is left of the current frame, as a frame of its own; `None` between
     /// frames.
-    pub(crate) fn rest(&self) -> Option<FrameHeader> {
-        match self.state {
-            State::Header { .. } => None,
-            State::Payload(rest) => Some(rest),
+    fn rest(&self) -> Option<FrameHeader> {
+        match self {
+            FrameState::Header { .. } => None,
+            FrameState::Payload(rest) => Some(*rest),
         }
     }
 
-    /// The same, and the decoder is between frames: whoever does not come to the
-    /// frame's end gives back what is then left with `keep`.
+    /// The same, and the state is between frames: a caller that does not come to the
+    /// frame's end gives back the header of what is left with `keep`.
     #[inline]
     pub(crate) fn take_rest(&mut self) -> Option<FrameHeader> {
         let rest = self.rest()?;
-        self.state = BETWEEN_FRAMES;
+        *self = FrameState::BETWEEN_FRAMES;
         Some(rest)
     }
 
     /// The input ends within a frame: `rest` of it is to come.
     pub(crate) fn keep(&mut self, rest: FrameHeader) {
-        self.state = State::Payload(rest);
+        *self = FrameState::Payload(rest);
     }
 
-    /// Reads and checks a header, between frames. `None`: `input` is used up, and
-    /// what has come breaks no rule of a frame yet.
+    /// Reads and checks a header, between frames. `None`: `input` is used up, and the
+    /// bytes so far break no rule of a frame.
     ///
-    /// The decoder is between frames afterwards too, as with `take_rest`.
+    /// The state is between frames afterwards too, as with `take_rest`.
     #[inline]
     pub(crate) fn header(
         &mut self,
+        rules: FrameRules,
         input: &mut &mut [u8],
     ) -> Result<Option<FrameHeader>, FrameError> {
-        let State::Header { bytes, length } = &mut self.state else {
+        let FrameState::Header { bytes, length } = self else {
             return Ok(None);
         };
         let parsed = match length {
@@ -169,11 +164,11 @@ impl FrameDecoder {
             _ => parse_collected(input, bytes, length),
         };
         let Some(header) = parsed else {
-            return self.check_front().map(|()| None);
+            return self.check_front(rules).map(|()| None);
         };
-        if header.check_extended(self.role, self.defined).is_err() {
+        if header.check_rules(rules).is_err() {
             self.put_back(&header);
-            return self.check_front().map(|()| None);
+            return self.check_front(rules).map(|()| None);
         }
         Ok(Some(header))
     }
@@ -181,14 +176,17 @@ impl FrameDecoder {
     /// The beginnings of the header that has not come whole or that breaks a rule,
     /// from its first byte to all that is here: each as the least header that it
     /// can become.
-    pub(crate) fn beginnings(&self) -> impl Iterator<Item = Result<FrameHeader, FrameError>> {
-        let front = match &self.state {
-            State::Header { bytes, length } => &bytes[..usize::from(*length)],
-            State::Payload(_) => &[],
+    pub(crate) fn beginnings(
+        &self,
+        rules: FrameRules,
+    ) -> impl Iterator<Item = Result<FrameHeader, FrameError>> {
+        let front = match self {
+            FrameState::Header { bytes, length } => &bytes[..usize::from(*length)],
+            FrameState::Payload(_) => &[],
         };
         (1..=front.len()).map(move |come| {
-            let least = FrameHeader::least(front[0], &front[1..come], self.role)?;
-            least.check_extended(self.role, self.defined)?;
+            let least = FrameHeader::least(front[0], &front[1..come], rules)?;
+            least.check_rules(rules)?;
             Ok(least)
         })
     }
@@ -196,8 +194,9 @@ impl FrameDecoder {
     /// The first rule that is broken, in the order of the bytes: the same wherever the
     /// header is cut.
     #[cold]
-    fn check_front(&self) -> Result<(), FrameError> {
-        self.beginnings().try_for_each(|least| least.map(|_| ()))
+    fn check_front(&self, rules: FrameRules) -> Result<(), FrameError> {
+        self.beginnings(rules)
+            .try_for_each(|least| least.map(|_| ()))
     }
 
     /// A whole header that breaks a rule, for `beginnings` to look at.
@@ -207,8 +206,10 @@ impl FrameDecoder {
         header.encode(&mut front);
         let mut bytes = [0; FrameHeader::BYTES_MAX];
         bytes[..front.len()].copy_from_slice(&front);
-        let length = front.len() as u8;
-        self.state = State::Header { bytes, length };
+        *self = FrameState::Header {
+            bytes,
+            length: front.len() as u8,
+        };
     }
 }
 
@@ -323,6 +324,7 @@ mod tests {
     #[test]
     fn decoder_stays_small() {
         assert_eq!(size_of::<FrameDecoder>(), 24);
+        assert_eq!(size_of::<FrameState>(), 16);
     }
 
     proptest! {

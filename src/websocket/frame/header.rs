@@ -27,7 +27,31 @@ pub enum Role {
     Client,
 }
 
-/// Everything that stands before a frame's payload.
+/// What decides whether a header is legal, beside the header itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FrameRules {
+    receiver: Role,
+    /// The reserved bits that an extension defines for the first frame of a data
+    /// message.
+    defined_rsv: u8,
+}
+
+impl FrameRules {
+    /// Those of an endpoint that has negotiated no extension.
+    pub(crate) const fn new(receiver: Role) -> FrameRules {
+        FrameRules {
+            receiver,
+            defined_rsv: 0b000,
+        }
+    }
+
+    /// From now on the first frame of a data message may have RSV1.
+    pub(crate) fn define_rsv1(&mut self) {
+        self.defined_rsv = FrameHeader::RSV1;
+    }
+}
+
+/// The fields in front of a frame's payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
     /// Whether this is the last frame of its message.
@@ -105,9 +129,13 @@ impl FrameHeader {
     ///
     /// # Errors
     /// As [`FrameHeader::parse`].
-    pub(crate) fn least(first: u8, rest: &[u8], receiver: Role) -> Result<FrameHeader, FrameError> {
+    pub(crate) fn least(
+        first: u8,
+        rest: &[u8],
+        rules: FrameRules,
+    ) -> Result<FrameHeader, FrameError> {
         let opcode = parse_opcode(first)?;
-        let lawful_mask = match receiver {
+        let lawful_mask = match rules.receiver {
             Role::Server => 0b1000_0000,
             Role::Client => 0,
         };
@@ -136,46 +164,19 @@ impl FrameHeader {
     /// failed with 1002.
     #[inline]
     pub fn check(&self, receiver: Role) -> Result<(), FrameError> {
-        self.check_extended(receiver, 0b000)
+        self.check_rules(FrameRules::new(receiver))
     }
 
-    /// The same where an extension defines these reserved bits for the first frame
-    /// of a data message.
     #[inline]
-    pub(crate) fn check_extended(&self, receiver: Role, defined: u8) -> Result<(), FrameError> {
+    pub(crate) fn check_rules(&self, rules: FrameRules) -> Result<(), FrameError> {
         let control = self.opcode.is_control();
         let masked = self.masking_key.is_some();
 
         //= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
         //# MUST be 0 unless an extension is negotiated that defines meanings
         //# for non-zero values.
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
-        //# If a nonzero value is
-        //# received and none of the negotiated extensions defines the meaning
-        //# of such a nonzero value, the receiving endpoint MUST _Fail the
-        //# WebSocket Connection_.
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
-        //# frame-rsv1 = %x0 / %x1 ; 1 bit in length, MUST be 0 unless ; negotiated otherwise
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
-        //# frame-rsv2 = %x0 / %x1 ; 1 bit in length, MUST be 0 unless ; negotiated otherwise
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
-        //# frame-rsv3 = %x0 / %x1 ; 1 bit in length, MUST be 0 unless ; negotiated otherwise
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.8
-        //# The endpoints of a connection MUST negotiate the use of any
-        //# extensions during the opening handshake.
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-9.1
-        //= type=implication
-        //# the client is only offering to use any advertised
-        //# extensions and MUST NOT use them unless the server indicates that it
-        //# wishes to use the extension.
-        //= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
-        //# An endpoint MUST NOT set the "Per-Message Compressed" bit of control
-        //# frames and non-first fragments of a data message.
-        //= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
-        //# An endpoint
-        //# receiving such a frame MUST _Fail the WebSocket Connection_.
         let first_of_data = !control && self.opcode != Opcode::Continuation;
-        if self.rsv != 0b000 && !(first_of_data && self.rsv & !defined == 0b000) {
+        if self.rsv != 0b000 && !(first_of_data && self.rsv & !rules.defined_rsv == 0b000) {
             return Err(FrameError::ReservedBits(self.rsv));
         }
         //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
@@ -186,13 +187,13 @@ impl FrameHeader {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
         //# The server MUST close the connection upon receiving a
         //# frame that is not masked.
-        if receiver == Role::Server && !masked {
+        if rules.receiver == Role::Server && !masked {
             return Err(FrameError::NotMasked);
         }
         //= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
         //# A client MUST close a connection if it detects a masked
         //# frame.
-        if receiver == Role::Client && masked {
+        if rules.receiver == Role::Client && masked {
             return Err(FrameError::Masked);
         }
         //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5
@@ -361,6 +362,33 @@ impl fmt::Display for FrameError {
 }
 
 impl std::error::Error for FrameError {}
+
+// Also obeyed by `check_rules`:
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+//# If a nonzero value is
+//# received and none of the negotiated extensions defines the meaning
+//# of such a nonzero value, the receiving endpoint MUST _Fail the
+//# WebSocket Connection_.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+//# frame-rsv1 = %x0 / %x1 ; 1 bit in length, MUST be 0 unless ; negotiated otherwise
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+//# frame-rsv2 = %x0 / %x1 ; 1 bit in length, MUST be 0 unless ; negotiated otherwise
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+//# frame-rsv3 = %x0 / %x1 ; 1 bit in length, MUST be 0 unless ; negotiated otherwise
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.8
+//# The endpoints of a connection MUST negotiate the use of any
+//# extensions during the opening handshake.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-9.1
+//= type=implication
+//# the client is only offering to use any advertised
+//# extensions and MUST NOT use them unless the server indicates that it
+//# wishes to use the extension.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
+//# An endpoint MUST NOT set the "Per-Message Compressed" bit of control
+//# frames and non-first fragments of a data message.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
+//# An endpoint
+//# receiving such a frame MUST _Fail the WebSocket Connection_.
 
 #[cfg(test)]
 mod tests {

@@ -42,7 +42,8 @@ pub use mask::{mask, mask_octet_by_octet};
 pub use opcode::Opcode;
 
 pub(crate) use close::CloseBodyError;
-pub(crate) use decoder::{payload_within, take_payload};
+pub(crate) use decoder::{FrameState, payload_within, take_payload};
+pub(crate) use header::FrameRules;
 
 /// Appends one whole frame to `output`: header, then the payload, masked when
 /// there is a masking key.
@@ -58,6 +59,18 @@ pub(crate) use decoder::{payload_within, take_payload};
 /// assert_eq!(output, b"\x81\x05Hello");
 /// ```
 pub fn encode(
+    fin: bool,
+    opcode: Opcode,
+    masking_key: Option<[u8; 4]>,
+    payload: &[u8],
+    output: &mut Vec<u8>,
+) {
+    encode_inline(fin, opcode, masking_key, payload, output);
+}
+
+/// [`encode`], for the one place where a function call counts.
+#[inline(always)]
+pub(crate) fn encode_inline(
     fin: bool,
     opcode: Opcode,
     masking_key: Option<[u8; 4]>,

@@ -61,10 +61,8 @@ use crate::websocket::frame::{CloseCode, CloseReason};
 ///     connection.close(Some(DEFLATE_REQUIRED), &mut output);
 /// }
 /// ```
-pub const DEFLATE_REQUIRED: CloseReason<'static> = CloseReason {
-    code: CloseCode::MANDATORY_EXTENSION,
-    reason: NAME,
-};
+pub const DEFLATE_REQUIRED: CloseReason<'static> =
+    CloseReason::new(CloseCode::MANDATORY_EXTENSION, NAME);
 
 /// What a client with this configuration offers: one element.
 pub(super) fn offer(config: &DeflateConfig) -> Parameters {

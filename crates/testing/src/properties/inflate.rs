@@ -19,7 +19,8 @@
 //!
 //! A long message is inflated while it comes, any other when all of it is there.
 
-use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, MessageDeflater, WindowBits};
+use yamabiko::websocket::MessageDeflater;
+use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool, WindowBits};
 use zlib_rs::{Inflate, InflateFlush, Status};
 
 use super::input::take_lengths;
@@ -87,7 +88,11 @@ fn endpoint(role: Role, parameters: DeflateParameters, limits: Limits) -> Endpoi
     let mut endpoint = Endpoint::new(role, limits);
     let plain = Connection::server(limits);
     let plain = std::mem::replace(&mut endpoint.connection, plain);
-    endpoint.connection = plain.with_deflate(parameters, &DeflateConfig::default());
+    endpoint.connection = plain.with_deflate(
+        parameters,
+        &DeflateConfig::default(),
+        &DeflatePool::default(),
+    );
     endpoint
 }
 

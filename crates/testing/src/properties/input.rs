@@ -20,7 +20,7 @@ pub fn limits(
     Limits {
         message_bytes_max,
         fragments_max,
-        unsent_reply_bytes_max,
+        unsent_reply_bytes_max: u32::try_from(unsent_reply_bytes_max).unwrap_or(u32::MAX),
     }
 }
 

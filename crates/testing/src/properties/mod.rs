@@ -138,7 +138,7 @@ fn as_the_model_expects(
         (end, failure) => panic!("expected {end:?}, the connection's failure is {failure:?}"),
     }
     assert!(
-        bytes_held <= limits.unsent_reply_bytes_max + PONG_AND_CLOSE_BYTES_MAX,
+        bytes_held <= limits.unsent_reply_bytes_max as usize + PONG_AND_CLOSE_BYTES_MAX,
         "{bytes_held} bytes of replies are held"
     );
     owed_replies_are_given(endpoint, limits, &expected, replies);
@@ -186,7 +186,7 @@ fn owed_replies_are_given(
         assert_eq!(code_of(&closes[0]), code_of(answer), "the code is echoed");
     }
     let bytes_owed: usize = owed.iter().map(|pong| pong.payload.len() + 6).sum();
-    if bytes_owed <= limits.unsent_reply_bytes_max {
+    if bytes_owed <= limits.unsent_reply_bytes_max as usize {
         assert_eq!(given, owed, "every Ping has its own Pong");
     } else {
         assert!(is_subsequence(&given, &owed), "{given:?} out of {owed:?}");

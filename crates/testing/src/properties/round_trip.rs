@@ -162,17 +162,15 @@ impl Side {
     }
 
     fn close(&mut self, code: Option<u16>) {
-        let reason = code.and_then(CloseCode::new).map(|code| CloseReason {
-            code,
-            reason: "good bye",
-        });
+        let code = code.and_then(CloseCode::new);
+        let reason = code.map(|code| CloseReason::new(code, "good bye"));
         let was_open = self.connection.state() == State::Open;
         let mut output = Vec::new();
         let closed = self.connection.close(reason, &mut output);
         assert_eq!(closed.is_ok(), was_open, "one Close from each side");
         assert_eq!(output.is_empty(), !was_open);
         if was_open {
-            let event = reason.map(|close| (close.code.get(), close.reason.to_owned()));
+            let event = code.map(|code| (code.get(), "good bye".to_owned()));
             self.said.push(Received::Close(event));
             self.has_closed = true;
         }

@@ -18,13 +18,13 @@ pub enum Received {
 impl From<Event<'_>> for Received {
     fn from(event: Event<'_>) -> Received {
         match event {
-            Event::Text(text) => Received::Text(text.to_owned()),
-            Event::Binary(bytes) => Received::Binary(bytes.to_vec()),
-            Event::Ping(payload) => Received::Ping(payload.to_vec()),
-            Event::Pong(payload) => Received::Pong(payload.to_vec()),
+            Event::Text(text) => Received::Text(text.into_owned()),
+            Event::Binary(bytes) => Received::Binary(bytes.into_owned()),
+            Event::Ping(payload) => Received::Ping(payload.into_owned()),
+            Event::Pong(payload) => Received::Pong(payload.into_owned()),
             Event::Close(None) => Received::Close(None),
             Event::Close(Some(close)) => {
-                Received::Close(Some((close.code.get(), close.reason.to_owned())))
+                Received::Close(Some((close.code.get(), close.reason.into_owned())))
             }
         }
     }

@@ -1,66 +1,64 @@
-//! Messages out of fragments (RFC 6455 §5.4, §6.2).
+//! Fragments into messages (RFC 6455 §5.4, §6.2).
 //!
 //! ```text
 //!           text or binary, FIN = 0               continuation, FIN = 0
-//!   Idle ─────────────────────────────▶ Gathering ◀──────────────────┐
-//!    ▲                                    │   └─────────────────────┘
-//!    └────────────────────────────────────┘ continuation, FIN = 1
+//!   Idle ─────────────────────────────▶ Unfinished ◀─────────────────┐
+//!    ▲                                    │   └──────────────────────┘
+//!    └────────────────────────────────────┘ continuation, FIN = 1: the message goes out
 //! ```
 //!
-//! A text or binary frame with FIN that lies whole in the caller's buffer never
-//! comes here. What does come is copied once, into a buffer that grows with what
-//! has arrived, at most to twice that, never with what a header claims. Text is gathered as text: each
-//! piece is checked when it comes, so the finished message needs no second look.
-//! An idle assembler is one empty pointer.
+//! A text or binary frame with FIN that lies whole in the caller's buffer never comes
+//! here. All other frames are copied once, into a buffer that grows with the bytes that
+//! have arrived, at most to twice their number, never with the length that a header
+//! claims. A text is buffered as text: each piece is checked when it comes, so the
+//! finished message is not checked again. The finished message is given away with its
+//! buffer. An idle reassembler is one empty pointer.
 //!
-//! A compressed message (RFC 7692) always comes here. Its octets are inflated on
-//! their way, and the limit holds for what comes out; what goes in has a bound of
-//! its own, [`compressed_bytes_max`].
+//! A compressed message (RFC 7692) always comes here. Its bytes are inflated on their
+//! way, and the limit holds for the inflated bytes. The compressed bytes have a limit of
+//! their own, [`compressed_bytes_max`].
 
-use super::deflate::{CompressedMessage, History};
+use super::deflate::{CompressedMessage, DeflatePool, History, InflateError, Inflated};
 use super::error::ProtocolError;
 use super::frame::{FrameHeader, Opcode};
 use super::limits::Limits;
+use super::message::OwnedMessage;
 use super::utf8::Utf8Validator;
 
-/// The message that is under way, if there is one.
+/// The unfinished message, if there is one.
 #[derive(Debug, Default)]
-pub(crate) struct Assembler {
+pub(crate) struct Reassembler {
     /// Boxed, because an idle connection should not pay for it.
-    message: Option<Box<Gathering>>,
+    message: Option<Box<Unfinished>>,
 }
 
 #[derive(Debug)]
-struct Gathering {
+struct Unfinished {
     payload: Payload,
-    /// Of a compressed message, what is not inflated yet.
     compressed: Option<CompressedMessage>,
-    /// Payload octets that the headers so far have announced; within the limit.
+    /// Payload bytes that the headers so far have announced; within the limit.
     announced_bytes: usize,
     /// 0 ≤ arrived_bytes ≤ announced_bytes
     arrived_bytes: usize,
     /// 1 ≤ fragments ≤ fragments_max
     fragments: u32,
-    complete: bool,
-    /// Whether it came compressed; also when nothing of it is to be inflated any more.
-    came_compressed: bool,
 }
 
 /// A message's payload so far.
 #[derive(Debug)]
-pub(crate) enum Payload {
+enum Payload {
     Text(String, Utf8Validator),
     Binary(Vec<u8>),
 }
 
-/// A complete message.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Assembled<'a> {
-    Text(&'a str),
-    Binary(&'a [u8]),
+/// A message is complete.
+pub(crate) struct Finished {
+    pub(crate) message: OwnedMessage,
+    /// What the next compressed message may refer to, if this one was compressed.
+    pub(crate) history: Option<History>,
 }
 
-impl Assembler {
+impl Reassembler {
     /// A data frame begins. Checks the order of the fragments and the limits.
     #[inline]
     pub(crate) fn begin_frame(
@@ -74,7 +72,7 @@ impl Assembler {
         }
     }
 
-    /// What [`Assembler::begin_frame`] would say of this data frame.
+    /// What [`Reassembler::begin_frame`] would give for this data frame.
     pub(crate) fn check_frame(
         &self,
         header: &FrameHeader,
@@ -86,25 +84,16 @@ impl Assembler {
         }
     }
 
-    /// The frame's payload is not all there, or not all of the message: gather
-    /// it. `there` octets of this payload are about to be appended.
+    /// Not all of the frame's payload is there, or not all of the message: it has to be
+    /// buffered. `there` bytes of this payload are about to be appended.
     //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
     //# Upon receiving a data frame (Section 5.6), the endpoint MUST note the
     //# /type/ of the data as defined by the opcode (frame-opcode) from
     //# Section 5.2.
-    pub(crate) fn gather(&mut self, header: &FrameHeader, there: usize) {
-        let message = self.message.get_or_insert_with(|| {
-            Box::new(Gathering {
-                payload: Payload::new(header.opcode),
-                compressed: None,
-                // Within the limit, as `begin_frame` has seen.
-                announced_bytes: usize::try_from(header.payload_length).unwrap_or(usize::MAX),
-                arrived_bytes: 0,
-                fragments: 1,
-                complete: false,
-                came_compressed: false,
-            })
-        });
+    pub(crate) fn buffer(&mut self, header: &FrameHeader, there: usize) {
+        let message = self
+            .message
+            .get_or_insert_with(|| Box::new(Unfinished::new(header, None)));
         message.make_room(header.fin, there);
     }
 
@@ -114,29 +103,15 @@ impl Assembler {
         &mut self,
         header: &FrameHeader,
         history: History,
+        pool: &DeflatePool,
         limits: &Limits,
     ) {
-        self.message = Some(Box::new(Gathering {
-            payload: Payload::new(header.opcode),
-            compressed: Some(CompressedMessage::new(history, limits.message_bytes_max)),
-            announced_bytes: usize::try_from(header.payload_length).unwrap_or(usize::MAX),
-            arrived_bytes: 0,
-            fragments: 1,
-            complete: false,
-            came_compressed: true,
-        }));
+        let compressed = CompressedMessage::new(history, limits.message_bytes_max, pool);
+        self.message = Some(Box::new(Unfinished::new(header, Some(compressed))));
     }
 
-    /// What the next compressed message may refer to: asked once, when one is
-    /// complete.
-    pub(crate) fn take_history(&mut self) -> Option<History> {
-        let message = self.message.as_mut()?;
-        let (octets, _) = message.payload.octets();
-        Some(message.compressed.take()?.history_behind(octets))
-    }
-
-    /// Adds the next piece of the current frame's payload; `last` if none is to
-    /// come of the message.
+    /// Adds the next piece of the current frame's payload; `last` if it is the last of
+    /// the message.
     pub(crate) fn append(&mut self, piece: &[u8], last: bool) -> Result<(), ProtocolError> {
         match &mut self.message {
             Some(message) => message.append(piece, last),
@@ -144,32 +119,16 @@ impl Assembler {
         }
     }
 
-    /// The current frame is complete. With FIN, so is the message.
-    pub(crate) fn end_frame(&mut self, fin: bool) -> Result<(), ProtocolError> {
-        if let (true, Some(message)) = (fin, &mut self.message) {
-            message.finish()?;
-        }
-        Ok(())
-    }
-
-    /// Whether a message is under way.
-    #[inline]
-    pub(crate) fn is_gathering(&self) -> bool {
-        self.message.is_some()
+    /// The last frame is complete, and with it the message. `None`: there was none.
+    pub(crate) fn finish(&mut self) -> Result<Option<Finished>, ProtocolError> {
+        let message = self.message.take();
+        message.map(|mut message| message.finish()).transpose()
     }
 
     /// Whether a message has begun and is not complete.
+    #[inline]
     pub(crate) fn has_unfinished_message(&self) -> bool {
-        let message = self.message.as_ref();
-        message.is_some_and(|message| !message.complete)
-    }
-
-    /// Whether a message is under way, or complete and not given back, that came
-    /// compressed.
-    pub(crate) fn is_compressed(&self) -> bool {
-        self.message
-            .as_ref()
-            .is_some_and(|message| message.came_compressed)
+        self.message.is_some()
     }
 
     #[cfg(test)]
@@ -179,37 +138,24 @@ impl Assembler {
         compressed.is_some_and(CompressedMessage::has_a_decompressor)
     }
 
-    /// The message that has been completed, if it has.
-    pub(crate) fn complete(&self) -> Option<Assembled<'_>> {
-        let message = self.message.as_ref().filter(|message| message.complete)?;
-        Some(match &message.payload {
-            Payload::Text(text, _) => Assembled::Text(text),
-            Payload::Binary(bytes) => Assembled::Binary(bytes),
-        })
-    }
-
-    /// Gives back the memory of a message that has been handed out.
-    //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
-    //# Subsequent data frames MUST be interpreted as belonging to a new
-    //# WebSocket message.
-    #[inline]
-    pub(crate) fn drop_complete(&mut self) {
-        if self
-            .message
-            .as_ref()
-            .is_some_and(|message| message.complete)
-        {
-            self.message = None;
-        }
-    }
-
-    /// Gives back all memory: nothing more will be received.
-    pub(crate) fn drop_all(&mut self) {
+    /// Frees all memory: nothing more will be received.
+    pub(crate) fn discard(&mut self) {
         self.message = None;
     }
 }
 
-impl Gathering {
+impl Unfinished {
+    /// The message that begins with this frame, of which the limits have been checked.
+    fn new(header: &FrameHeader, compressed: Option<CompressedMessage>) -> Unfinished {
+        Unfinished {
+            payload: Payload::new(header.opcode),
+            compressed,
+            announced_bytes: usize::try_from(header.payload_length).unwrap_or(usize::MAX),
+            arrived_bytes: 0,
+            fragments: 1,
+        }
+    }
+
     fn begin_fragment(
         &mut self,
         header: &FrameHeader,
@@ -220,8 +166,8 @@ impl Gathering {
         Ok(())
     }
 
-    /// May this frame be the next of the message? Then it has announced so many
-    /// octets with it.
+    /// May this frame be the next of the message? Gives the number of bytes that the
+    /// headers have then announced.
     fn check_fragment(
         &self,
         header: &FrameHeader,
@@ -243,9 +189,9 @@ impl Gathering {
         announce(self.announced_bytes, header, bytes_max)
     }
 
-    /// Makes room for `there` more octets, by doubling: the buffer never has twice
-    /// as many octets as have arrived. In the last frame the length that the
-    /// message will have is known, and the doubling is such that it ends there.
+    /// Makes room for `there` more bytes, by doubling: the buffer never has twice
+    /// as many bytes as have arrived. In the last frame the length of the whole message
+    /// is known, and the doubling is such that it ends there.
     fn make_room(&mut self, last: bool, there: usize) {
         if self.compressed.is_some() {
             return;
@@ -261,13 +207,6 @@ impl Gathering {
     //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
     //# If the frame is part of a fragmented message, the "Application data"
     //# of the subsequent data frames is concatenated to form the /data/.
-    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
-    //# A fragmented message is conceptually equivalent to a single larger
-    //# message whose payload is equal to the concatenation of the payloads
-    //# of the fragments in order
-    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
-    //# Message fragments MUST be delivered to the recipient in the order
-    //# sent by the sender.
     fn append(&mut self, piece: &[u8], last: bool) -> Result<(), ProtocolError> {
         self.arrived_bytes += piece.len();
         match &mut self.compressed {
@@ -276,13 +215,15 @@ impl Gathering {
         }
     }
 
-    fn finish(&mut self) -> Result<(), ProtocolError> {
+    fn finish(&mut self) -> Result<Finished, ProtocolError> {
+        let mut history = None;
         if let Some(compressed) = &mut self.compressed {
             compressed.finish(&mut self.payload)?;
+            history = Some(compressed.history_behind(self.payload.parts().0));
         }
-        self.payload.finish()?;
-        self.complete = true;
-        Ok(())
+        let payload = std::mem::replace(&mut self.payload, Payload::Binary(Vec::new()));
+        let message = payload.finish()?;
+        Ok(Finished { message, history })
     }
 }
 
@@ -294,23 +235,22 @@ impl Payload {
         }
     }
 
-    /// All octets so far: those gathered, and those of a character that is cut.
-    pub(crate) fn octets(&self) -> (&[u8], &[u8]) {
+    /// All bytes so far: those of whole characters, and those of a character that is cut.
+    fn parts(&self) -> (&[u8], &[u8]) {
         match self {
             Payload::Text(text, validator) => (text.as_bytes(), validator.cut()),
             Payload::Binary(bytes) => (bytes, &[]),
         }
     }
 
-    /// How many octets there are so far.
-    pub(crate) fn bytes(&self) -> usize {
-        let (gathered, cut) = self.octets();
-        gathered.len() + cut.len()
+    fn bytes(&self) -> usize {
+        let (whole, cut) = self.parts();
+        whole.len() + cut.len()
     }
 
-    /// Adds octets whose number nobody has announced: the buffer doubles, and never
+    /// Adds bytes whose number no header has announced: the buffer doubles, and never
     /// has more than `bytes_max`, which they stay within.
-    pub(crate) fn grow(&mut self, piece: &[u8], bytes_max: usize) -> Result<(), ProtocolError> {
+    fn grow(&mut self, piece: &[u8], bytes_max: usize) -> Result<(), ProtocolError> {
         let bytes = self.bytes() + piece.len();
         if bytes > self.capacity() {
             self.reserve((2 * self.capacity()).clamp(bytes, bytes_max.max(bytes)));
@@ -325,7 +265,7 @@ impl Payload {
         }
     }
 
-    /// Makes the buffer so large, if it is not: capacity ≥ the octets so far.
+    /// Makes the buffer so large, if it is not: capacity ≥ the bytes so far.
     fn reserve(&mut self, capacity: usize) {
         match self {
             Payload::Text(text, _) => text.reserve_exact(capacity - text.len()),
@@ -345,18 +285,38 @@ impl Payload {
         Ok(())
     }
 
-    fn finish(&self) -> Result<(), ProtocolError> {
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.6
-        //# Note that a particular text frame might include a partial UTF-8
-        //# sequence; however, the whole message MUST contain valid UTF-8.
-        //= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
-        //# At the receiver, the payload data portion after
-        //# decompression is subject to the constraints for the original data
-        //# type again.
-        if let Payload::Text(_, validator) = self {
-            validator.finish()?;
+    fn finish(self) -> Result<OwnedMessage, ProtocolError> {
+        match self {
+            Payload::Text(text, validator) => {
+                //= https://www.rfc-editor.org/rfc/rfc6455#section-5.6
+                //# Note that a particular text frame might include a partial UTF-8
+                //# sequence; however, the whole message MUST contain valid UTF-8.
+                validator.finish()?;
+                Ok(OwnedMessage::Text(text))
+            }
+            Payload::Binary(bytes) => Ok(OwnedMessage::Binary(bytes)),
         }
-        Ok(())
+    }
+}
+
+impl Inflated for Payload {
+    type Error = ProtocolError;
+
+    fn parts(&self) -> (&[u8], &[u8]) {
+        self.parts()
+    }
+
+    fn add(&mut self, bytes: &[u8], bytes_max: usize) -> Result<(), ProtocolError> {
+        self.grow(bytes, bytes_max)
+    }
+}
+
+impl From<InflateError> for ProtocolError {
+    fn from(error: InflateError) -> ProtocolError {
+        match error {
+            InflateError::Corrupt => ProtocolError::CompressedDataCorrupt,
+            InflateError::TooLong => ProtocolError::MessageTooBig,
+        }
     }
 }
 
@@ -378,7 +338,7 @@ fn check_first(header: &FrameHeader, limits: &Limits) -> Result<(), ProtocolErro
     announce(0, header, bytes_max).map(|_| ())
 }
 
-/// How much the message will have when this frame has come, if that is allowed.
+/// The length of the message with this frame, if that is allowed.
 //= https://www.rfc-editor.org/rfc/rfc6455#section-10.4
 //# Implementations that have implementation- and/or platform-specific
 //# limitations regarding the frame size or total message size after
@@ -393,9 +353,9 @@ fn announce(before: usize, header: &FrameHeader, bytes_max: usize) -> Result<usi
         .ok_or(ProtocolError::MessageTooBig)
 }
 
-/// The most compressed octets that a message may have. None that fits the limit when
-/// it is inflated needs more: the worst codes that are in use make nine bits of
-/// eight, and empty blocks between fragments cost five octets each.
+/// The most compressed bytes that a message may have. No message that is within the limit
+/// when it is inflated needs more: the worst codes that are in use make nine bits of
+/// eight, and empty blocks between fragments cost five bytes each.
 fn compressed_bytes_max(limits: &Limits) -> usize {
     let bytes_max = limits.message_bytes_max;
     bytes_max
@@ -413,10 +373,30 @@ fn halved_down_to(part: usize, whole: usize) -> usize {
     size
 }
 
+// Also obeyed by `append`:
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+//# A fragmented message is conceptually equivalent to a single larger
+//# message whose payload is equal to the concatenation of the payloads
+//# of the fragments in order
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+//# Message fragments MUST be delivered to the recipient in the order
+//# sent by the sender.
+
+// Also obeyed by `begin_frame`:
+//= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
+//# Subsequent data frames MUST be interpreted as belonging to a new
+//# WebSocket message.
+
+// Also obeyed by `finish`:
+//= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
+//# At the receiver, the payload data portion after
+//# decompression is subject to the constraints for the original data
+//# type again.
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::websocket::deflate::{WindowBits, write_frame};
+    use crate::websocket::deflate::{DeflateContext, WindowBits};
 
     fn frame(fin: bool, opcode: Opcode, payload_length: u64) -> FrameHeader {
         FrameHeader {
@@ -429,77 +409,81 @@ mod tests {
     }
 
     fn receive(
-        assembler: &mut Assembler,
+        reassembler: &mut Reassembler,
         fin: bool,
         opcode: Opcode,
         payload: &[u8],
         limits: &Limits,
-    ) -> Result<(), ProtocolError> {
+    ) -> Result<Option<OwnedMessage>, ProtocolError> {
         let header = frame(fin, opcode, payload.len() as u64);
-        assembler.begin_frame(&header, limits)?;
-        assembler.gather(&header, payload.len());
-        assembler.append(payload, fin)?;
-        assembler.end_frame(fin)
+        reassembler.begin_frame(&header, limits)?;
+        reassembler.buffer(&header, payload.len());
+        reassembler.append(payload, fin)?;
+        match fin {
+            true => Ok(reassembler.finish()?.map(|finished| finished.message)),
+            false => Ok(None),
+        }
     }
 
     #[test]
     fn fragments_are_concatenated_in_order() {
-        let (mut assembler, limits) = (Assembler::default(), Limits::default());
+        let (mut reassembler, limits) = (Reassembler::default(), Limits::default());
         let steps = [
-            (false, Opcode::Text, &b"Hel"[..]),
-            (false, Opcode::Continuation, b""),
-            (true, Opcode::Continuation, b"lo"),
+            (false, Opcode::Text, &b"Hel"[..], None),
+            (false, Opcode::Continuation, b"", None),
+            (true, Opcode::Continuation, b"lo", Some("Hello".into())),
         ];
-        for (fin, opcode, payload) in steps {
-            assert_eq!(assembler.complete(), None);
-            assert_eq!(
-                receive(&mut assembler, fin, opcode, payload, &limits),
-                Ok(())
-            );
+        for (fin, opcode, payload, message) in steps {
+            let received = receive(&mut reassembler, fin, opcode, payload, &limits);
+            assert_eq!(received, Ok(message));
         }
-        assert_eq!(assembler.complete(), Some(Assembled::Text("Hello")));
-        assembler.drop_complete();
-        assert!(!assembler.is_gathering());
+        assert!(!reassembler.has_unfinished_message());
     }
 
     #[test]
-    fn the_size_limit_counts_all_fragments_and_is_exact() {
+    fn size_limit_counts_all_fragments_and_is_exact() {
         let limits = Limits {
             message_bytes_max: 5,
             ..Limits::default()
         };
-        let mut assembler = Assembler::default();
+        let mut reassembler = Reassembler::default();
         assert_eq!(
-            receive(&mut assembler, false, Opcode::Binary, b"abc", &limits),
-            Ok(())
+            receive(&mut reassembler, false, Opcode::Binary, b"abc", &limits),
+            Ok(None)
         );
         assert_eq!(
-            receive(&mut assembler, false, Opcode::Continuation, b"de", &limits),
-            Ok(())
+            receive(
+                &mut reassembler,
+                false,
+                Opcode::Continuation,
+                b"de",
+                &limits
+            ),
+            Ok(None)
         );
         assert_eq!(
-            assembler.begin_frame(&frame(true, Opcode::Continuation, 1), &limits),
+            reassembler.begin_frame(&frame(true, Opcode::Continuation, 1), &limits),
             Err(ProtocolError::MessageTooBig)
         );
     }
 
     #[test]
-    fn the_fragment_limit_is_exact() {
+    fn fragment_limit_is_exact() {
         let limits = Limits {
             fragments_max: 2,
             ..Limits::default()
         };
-        let mut assembler = Assembler::default();
+        let mut reassembler = Reassembler::default();
         assert_eq!(
-            receive(&mut assembler, false, Opcode::Binary, b"", &limits),
-            Ok(())
+            receive(&mut reassembler, false, Opcode::Binary, b"", &limits),
+            Ok(None)
         );
         assert_eq!(
-            receive(&mut assembler, false, Opcode::Continuation, b"", &limits),
-            Ok(())
+            receive(&mut reassembler, false, Opcode::Continuation, b"", &limits),
+            Ok(None)
         );
         assert_eq!(
-            receive(&mut assembler, true, Opcode::Continuation, b"", &limits),
+            receive(&mut reassembler, true, Opcode::Continuation, b"", &limits),
             Err(ProtocolError::TooManyFragments)
         );
     }
@@ -510,13 +494,13 @@ mod tests {
             message_bytes_max: usize::MAX,
             ..Limits::default()
         };
-        let mut assembler = Assembler::default();
+        let mut reassembler = Reassembler::default();
         let header = frame(true, Opcode::Binary, announced);
-        assert_eq!(assembler.begin_frame(&header, &limits), Ok(()));
+        assert_eq!(reassembler.begin_frame(&header, &limits), Ok(()));
         let capacity_after = |&piece: &usize| {
-            assembler.gather(&header, piece);
-            assert_eq!(assembler.append(&vec![0; piece], false), Ok(()));
-            match assembler.message.as_ref().map(|message| &message.payload) {
+            reassembler.buffer(&header, piece);
+            assert_eq!(reassembler.append(&vec![0; piece], false), Ok(()));
+            match reassembler.message.as_ref().map(|message| &message.payload) {
                 Some(Payload::Binary(bytes)) => bytes.capacity(),
                 _ => unreachable!("a binary message is under way"),
             }
@@ -525,13 +509,13 @@ mod tests {
     }
 
     #[test]
-    fn a_claimed_length_allocates_nothing() {
+    fn claimed_length_allocates_nothing() {
         assert!(capacities(1 << 62, &[1])[0] < 2);
         assert!(capacities(1 << 62, &[1000])[0] < 2000);
     }
 
     #[test]
-    fn the_buffer_doubles_and_ends_at_the_length_of_the_message() {
+    fn buffer_doubles_and_ends_at_the_length_of_the_message() {
         let capacities = capacities(1000, &[200, 50, 1, 249, 500]);
         assert_eq!(capacities, [250, 250, 500, 500, 1000]);
     }
@@ -558,7 +542,7 @@ mod tests {
                 bytes += piece;
                 assert_eq!((payload.bytes(), payload.capacity()), (bytes, capacity));
             }
-            assert_eq!(payload.octets(), (&[b'a'; 1000][..], &[][..]));
+            assert_eq!(payload.parts(), (&[b'a'; 1000][..], &[][..]));
         }
     }
 
@@ -569,11 +553,11 @@ mod tests {
             assert_eq!(payload.grow(piece, 5), Ok(()));
             assert_eq!(payload.bytes(), bytes);
         }
-        assert_eq!(payload.octets(), ("a山b".as_bytes(), &b""[..]));
+        assert_eq!(payload.parts(), ("a山b".as_bytes(), &b""[..]));
     }
 
     #[test]
-    fn compressed_octets_may_be_a_quarter_and_a_kibibyte_more_than_the_message() {
+    fn compressed_bytes_may_be_a_quarter_and_a_kibibyte_more_than_the_message() {
         for (message_bytes_max, bytes_max) in [
             (0, 1024),
             (3, 1027),
@@ -590,7 +574,7 @@ mod tests {
                 rsv: FrameHeader::RSV1,
                 ..frame(true, Opcode::Binary, length)
             };
-            let begins = |header| Assembler::default().begin_frame(&header, &limits);
+            let begins = |header| Reassembler::default().begin_frame(&header, &limits);
             assert_eq!(begins(compressed(bytes_max as u64)), Ok(()));
             if let Some(one_past) = (bytes_max as u64).checked_add(1) {
                 assert_eq!(
@@ -604,48 +588,40 @@ mod tests {
     }
 
     #[test]
-    fn a_message_inside_a_message_and_a_lone_continuation_are_refused() {
-        let (mut assembler, limits) = (Assembler::default(), Limits::default());
+    fn message_inside_a_message_and_a_lone_continuation_are_refused() {
+        let (mut reassembler, limits) = (Reassembler::default(), Limits::default());
         assert_eq!(
-            receive(&mut assembler, true, Opcode::Continuation, b"", &limits),
+            receive(&mut reassembler, true, Opcode::Continuation, b"", &limits),
             Err(ProtocolError::ContinuationWithoutMessage)
         );
         assert_eq!(
-            receive(&mut assembler, false, Opcode::Text, b"a", &limits),
-            Ok(())
+            receive(&mut reassembler, false, Opcode::Text, b"a", &limits),
+            Ok(None)
         );
         assert_eq!(
-            receive(&mut assembler, true, Opcode::Text, b"b", &limits),
+            receive(&mut reassembler, true, Opcode::Text, b"b", &limits),
             Err(ProtocolError::MessageInsideMessage)
         );
     }
 
     /// A bomb: 1 MiB of zeros in 1 KiB.
     #[test]
-    fn an_inflated_message_never_has_more_room_than_the_limit() {
-        let mut deflate = crate::websocket::deflate::compressor(9, WindowBits::MAX);
-        let mut bomb = Vec::new();
-        let no_key = || None;
-        write_frame(
-            &mut deflate,
-            Opcode::Binary,
-            &vec![0; 1 << 20],
-            no_key,
-            &mut bomb,
-        );
-        let payload = &bomb[4..];
+    fn inflated_message_never_has_more_room_than_the_limit() {
+        let mut payload = Vec::new();
+        assert!(DeflateContext::new(9, WindowBits::MAX).compress(&[0; 1 << 20], &mut payload));
         assert!(payload.len() < 1100);
         for message_bytes_max in [1000, 100_000, (1 << 20) - 1, 1 << 20] {
             let limits = Limits {
                 message_bytes_max,
                 ..Limits::default()
             };
-            let mut assembler = Assembler::default();
+            let mut reassembler = Reassembler::default();
             let header = frame(true, Opcode::Binary, payload.len() as u64);
-            assembler.begin_compressed(&header, History::default(), &limits);
-            let inflated = assembler.append(payload, true);
+            let pool = DeflatePool::default();
+            reassembler.begin_compressed(&header, History::default(), &pool, &limits);
+            let inflated = reassembler.append(&payload, true);
             assert_eq!(inflated.is_ok(), message_bytes_max == 1 << 20);
-            let message = assembler.message.as_ref();
+            let message = reassembler.message.as_ref();
             let capacity = message.map(|message| message.payload.capacity());
             assert!(capacity <= Some(message_bytes_max), "{capacity:?}");
         }

@@ -1,0 +1,64 @@
+//! What a connection has received: [`Event`].
+
+use super::frame::CloseReason;
+use super::message::{Message, OwnedMessage};
+use std::borrow::Cow;
+
+/// What the peer has sent.
+///
+/// An event borrows the caller's input and nothing else. A payload that lies whole in the
+/// input is a slice of it. A message that came in pieces, or compressed, is owned by the
+/// event, with the buffer in which it was put together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event<'b> {
+    /// A whole text message.
+    Text(Cow<'b, str>),
+    /// A whole binary message.
+    Binary(Cow<'b, [u8]>),
+    /// A ping, answered already.
+    Ping(Cow<'b, [u8]>),
+    /// A pong, asked for or not.
+    Pong(Cow<'b, [u8]>),
+    /// The peer's Close, answered already unless it was itself the answer.
+    /// `None`: without a code. No further event comes.
+    Close(Option<CloseReason<'b>>),
+}
+
+impl Event<'_> {
+    /// The message, if the event is one.
+    ///
+    /// ```
+    /// use yamabiko::websocket::{Event, Message};
+    ///
+    /// let event = Event::Text("Hello".into());
+    /// assert_eq!(event.message(), Some(Message::Text("Hello")));
+    /// assert_eq!(Event::Ping(b"Hello".into()).message(), None);
+    /// ```
+    #[inline]
+    pub fn message(&self) -> Option<Message<'_>> {
+        match self {
+            Event::Text(text) => Some(Message::Text(text)),
+            Event::Binary(bytes) => Some(Message::Binary(bytes)),
+            Event::Ping(_) | Event::Pong(_) | Event::Close(_) => None,
+        }
+    }
+
+    /// The message with a payload of its own, if the event is one. A payload that the
+    /// event owns already is not copied.
+    pub fn into_message(self) -> Option<OwnedMessage> {
+        match self {
+            Event::Text(text) => Some(OwnedMessage::Text(text.into_owned())),
+            Event::Binary(bytes) => Some(OwnedMessage::Binary(bytes.into_owned())),
+            Event::Ping(_) | Event::Pong(_) | Event::Close(_) => None,
+        }
+    }
+}
+
+impl From<OwnedMessage> for Event<'_> {
+    fn from(message: OwnedMessage) -> Self {
+        match message {
+            OwnedMessage::Text(text) => Event::Text(Cow::Owned(text)),
+            OwnedMessage::Binary(bytes) => Event::Binary(Cow::Owned(bytes)),
+        }
+    }
+}
