@@ -162,7 +162,7 @@ pub(super) struct Chunk {
     /// How many records were appended to the log before this chunk's first.
     records_before: u64,
     /// Blocked subscriptions whose cursors are in this chunk; it is not trimmed.
-    pub(super) pins: u32,
+    pins: u32,
     content: Content,
 }
 
@@ -181,6 +181,20 @@ impl Chunk {
             pins: 0,
             content,
         }
+    }
+
+    /// A blocked cursor has entered the chunk.
+    pub(super) fn pin(&mut self) {
+        self.pins += 1;
+    }
+
+    /// A blocked cursor has left the chunk.
+    pub(super) fn unpin(&mut self) {
+        self.pins -= 1;
+    }
+
+    pub(super) fn is_pinned(&self) -> bool {
+        self.pins > 0
     }
 
     pub(super) fn into_content(self) -> Content {

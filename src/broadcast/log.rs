@@ -157,7 +157,7 @@ impl Log {
     /// Returns every chunk that ends at or before `to` to the pool.
     pub fn trim(&mut self, to: u64, pool: &mut ChunkPool) {
         while let Some(chunk) = self.chunks.front() {
-            if chunk.end() > to || chunk.pins > 0 {
+            if chunk.end() > to || chunk.is_pinned() {
                 return;
             }
             if let Some(Content::Packed(buffers)) = self.pop() {
@@ -174,14 +174,14 @@ impl Log {
     /// stay until [`unpin`](Log::unpin).
     pub(super) fn pin(&mut self, position: u64) {
         if let Some(chunk) = self.chunk_at_mut(position) {
-            chunk.pins += 1;
+            chunk.pin();
         }
     }
 
     /// A reader that was pinned at `position` continues.
     pub(super) fn unpin(&mut self, position: u64) {
         if let Some(chunk) = self.chunk_at_mut(position) {
-            chunk.pins -= 1;
+            chunk.unpin();
         }
     }
 

@@ -29,18 +29,39 @@ impl SubscriptionId {
     }
 }
 
+/// A cursor in the log, for one connection.
 #[derive(Debug)]
 pub(super) struct Subscription {
-    /// The caller's number for the connection.
-    pub(super) key: u64,
-    /// Everything before this position of the log has been written or is excluded.
-    pub(super) cursor: u64,
-    pub(super) slot: u32,
+    key: u64,
+    cursor: u64,
+    slot: u32,
 }
 
 impl Subscription {
     pub(super) fn id(&self) -> SubscriptionId {
         SubscriptionId(self.slot)
+    }
+
+    /// The caller's number for the connection.
+    #[inline(always)]
+    pub(super) fn key(&self) -> u64 {
+        self.key
+    }
+
+    /// Everything before this position of the log has been written or is excluded.
+    #[inline(always)]
+    pub(super) fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    #[inline(always)]
+    pub(super) fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    #[inline(always)]
+    pub(super) fn move_to(&mut self, position: u64) {
+        self.cursor = position;
     }
 }
 

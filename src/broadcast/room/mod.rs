@@ -117,9 +117,9 @@ impl Room {
         };
         let blocked = self.subscriptions.is_blocked(index);
         let subscription = self.subscriptions.remove(index);
-        self.exclusions.discard(subscription.slot);
+        self.exclusions.discard(subscription.slot());
         if blocked {
-            self.log.unpin(subscription.cursor);
+            self.log.unpin(subscription.cursor());
             self.log.trim(self.flushed, pool);
         }
     }
@@ -141,7 +141,7 @@ impl Room {
 
     /// The key that was given to [`subscribe`](Room::subscribe).
     pub fn key(&self, id: SubscriptionId) -> Option<u64> {
-        self.subscription(id).map(|subscription| subscription.key)
+        self.subscription(id).map(|subscription| subscription.key())
     }
 
     /// The room's log, for its totals and the memory that it holds.
@@ -152,7 +152,7 @@ impl Room {
     /// Ends the room: returns the log's memory to the pool.
     pub fn dissolve(mut self, pool: &mut ChunkPool) {
         for subscription in self.subscriptions.blocked() {
-            self.log.unpin(subscription.cursor);
+            self.log.unpin(subscription.cursor());
         }
         self.log.trim(self.log.head(), pool);
     }
@@ -224,11 +224,11 @@ impl Room {
             return;
         };
         let subscription = self.subscriptions.get_mut(index);
-        if subscription.cursor == start {
-            subscription.cursor = end;
+        if subscription.cursor() == start {
+            subscription.move_to(end);
         } else {
             let span = Span { start, end };
-            self.exclusions.exclude(subscription.slot, span);
+            self.exclusions.exclude(subscription.slot(), span);
         }
     }
 }
@@ -281,7 +281,7 @@ impl Room {
         }
         let newly_blocked = ready_before - self.subscriptions.ready();
         for subscription in &self.subscriptions.blocked()[..newly_blocked] {
-            self.log.pin(subscription.cursor);
+            self.log.pin(subscription.cursor());
         }
         self.flushed = self.log.head();
         self.log.trim(self.flushed, pool);
@@ -313,12 +313,12 @@ impl Room {
         write: impl FnOnce(u64, &[u8]) -> usize,
     ) -> bool {
         let finished = self.move_cursor(id, pool, |log, exclusions, subscription| {
-            let end = log.record_end(subscription.cursor);
-            let rest = log.rest_of_record(subscription.cursor, end);
+            let end = log.record_end(subscription.cursor());
+            let rest = log.rest_of_record(subscription.cursor(), end);
             if rest.is_empty() {
                 return true;
             }
-            let written = write(subscription.key, rest).min(rest.len());
+            let written = write(subscription.key(), rest).min(rest.len());
             advance(subscription, exclusions, written as u64);
             written == rest.len()
         });
@@ -330,7 +330,9 @@ impl Room {
     pub fn unfinished(&self, id: SubscriptionId) -> bool {
         // A ready cursor is between two records.
         match self.blocked_subscription(id) {
-            Some(subscription) => self.log.record_end(subscription.cursor) != subscription.cursor,
+            Some(subscription) => {
+                self.log.record_end(subscription.cursor()) != subscription.cursor()
+            }
             None => false,
         }
     }
@@ -348,12 +350,12 @@ impl Room {
         pool: &mut ChunkPool,
     ) -> Option<Remainder> {
         self.move_cursor(id, pool, |log, exclusions, subscription| {
-            let end = log.record_end(subscription.cursor);
-            let rest = end.checked_sub(subscription.cursor)?;
+            let end = log.record_end(subscription.cursor());
+            let rest = end.checked_sub(subscription.cursor())?;
             if rest == 0 {
                 return None;
             }
-            let (record, written) = log.share_rest(subscription.cursor, end)?;
+            let (record, written) = log.share_rest(subscription.cursor(), end)?;
             advance(subscription, exclusions, rest);
             Some(Remainder::new(record, written))
         })?
@@ -409,14 +411,14 @@ impl Room {
             true => self.subscriptions.blocked(),
             false => &[],
         };
-        let slow = blocked.iter().filter(move |one| one.cursor < oldest);
+        let slow = blocked.iter().filter(move |one| one.cursor() < oldest);
         slow.map(Subscription::id)
     }
 
     /// How far a cursor is from the head. The log keeps this part for it, so excluded
     /// records count as well.
     pub fn lag(&self, id: SubscriptionId) -> Option<Lag> {
-        let cursor = self.subscription(id)?.cursor;
+        let cursor = self.subscription(id)?.cursor();
         Some(Lag {
             bytes: self.log.head() - cursor,
             records: self.log.records_between(cursor, self.log.head()),
@@ -438,7 +440,7 @@ impl Room {
             return Skipped::default();
         };
         let head = self.log.head();
-        let last_excluded = self.exclusions.of(subscription.slot).back();
+        let last_excluded = self.exclusions.of(subscription.slot()).back();
         let end = last_excluded
             .filter(|span| span.end == head)
             .map_or(head, |span| span.start);
@@ -448,16 +450,16 @@ impl Room {
 
     /// `to` is between two records, and not at the start of an excluded span.
     fn skip_to(&mut self, id: SubscriptionId, to: u64, pool: &mut ChunkPool) -> Skipped {
-        let behind = |subscription: &Subscription| subscription.cursor < to;
+        let behind = |subscription: &Subscription| subscription.cursor() < to;
         if !self.subscription(id).is_some_and(behind) {
             return Skipped::default();
         }
         let remainder = self.take_remainder(id, pool);
         let skipped = self.move_cursor(id, pool, |log, exclusions, subscription| {
-            let spans = exclusions.of(subscription.slot);
-            let skipped = skipped_between(log, spans, subscription.cursor, to);
-            exclusions.discard_before(subscription.slot, to);
-            subscription.cursor = to;
+            let spans = exclusions.of(subscription.slot());
+            let skipped = skipped_between(log, spans, subscription.cursor(), to);
+            exclusions.discard_before(subscription.slot(), to);
+            subscription.move_to(to);
             skipped
         });
         Skipped {
@@ -479,9 +481,9 @@ impl Room {
         let index = self.subscriptions.index(id)?;
         let blocked = self.subscriptions.is_blocked(index);
         let subscription = self.subscriptions.get_mut(index);
-        let before = subscription.cursor;
+        let before = subscription.cursor();
         let result = change(&mut self.log, &mut self.exclusions, subscription);
-        let after = subscription.cursor;
+        let after = subscription.cursor();
         if blocked {
             if after < self.log.head() {
                 self.log.pin(after);
@@ -498,7 +500,7 @@ impl Room {
         let Some(index) = self.subscriptions.index(id) else {
             return;
         };
-        let cursor = self.subscriptions.get(index).cursor;
+        let cursor = self.subscriptions.get(index).cursor();
         if cursor < self.log.head() && !self.subscriptions.is_blocked(index) {
             self.subscriptions.block(index);
             self.log.pin(cursor);
@@ -530,14 +532,14 @@ fn offer(
     usual: Option<&Backlog<'_>>,
     write: &mut impl FnMut(u64, Backlog<'_>) -> usize,
 ) -> bool {
-    while subscription.cursor < log.head() {
-        let spans = exclusions.of(subscription.slot);
+    while subscription.cursor() < log.head() {
+        let spans = exclusions.of(subscription.slot());
         let backlog = match usual {
-            Some(usual) if usual.from() == subscription.cursor && spans.is_empty() => *usual,
-            _ => Backlog::new(log, subscription.cursor, spans),
+            Some(usual) if usual.from() == subscription.cursor() && spans.is_empty() => *usual,
+            _ => Backlog::new(log, subscription.cursor(), spans),
         };
         let offered = backlog.bytes();
-        let written = write(subscription.key, backlog).min(offered);
+        let written = write(subscription.key(), backlog).min(offered);
         advance(subscription, exclusions, written as u64);
         if written < offered {
             return false;
@@ -549,5 +551,6 @@ fn offer(
 /// Moves a cursor over `bytes` that were written, and over excluded spans behind them.
 #[inline(always)]
 fn advance(subscription: &mut Subscription, exclusions: &mut Exclusions, bytes: u64) {
-    subscription.cursor = exclusions.step(subscription.slot, subscription.cursor, bytes);
+    let position = exclusions.step(subscription.slot(), subscription.cursor(), bytes);
+    subscription.move_to(position);
 }
