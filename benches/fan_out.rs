@@ -13,7 +13,10 @@ use std::collections::VecDeque;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{
+    BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
+};
 use yamabiko::broadcast::{Backlog, ChunkPool, LogLimits, Room, SubscriptionId};
 
 struct Turn {
@@ -51,32 +54,57 @@ fn count(sink: &mut u64, backlog: Backlog<'_>) -> usize {
     backlog.bytes()
 }
 
-fn room_of(subscriptions: u64) -> (Room, ChunkPool, Vec<SubscriptionId>) {
-    let mut room = Room::new();
-    let subscriptions = (0..subscriptions).map(|key| room.subscribe(key)).collect();
-    (
-        room,
-        ChunkPool::new(LogLimits::default(), 16),
-        subscriptions,
-    )
+/// A room with its subscriptions, and the sink of all sockets.
+struct Fixture {
+    room: Room,
+    pool: ChunkPool,
+    ids: Vec<SubscriptionId>,
+    record: Vec<u8>,
+    sink: u64,
+}
+
+impl Fixture {
+    fn new(turn: &Turn) -> Fixture {
+        let mut room = Room::new();
+        let ids = (0..turn.subscriptions).map(|key| room.subscribe(key));
+        Fixture {
+            ids: ids.collect(),
+            room,
+            pool: ChunkPool::new(LogLimits::default(), 16),
+            record: vec![0x55; turn.bytes],
+            sink: 0,
+        }
+    }
+
+    fn append(&mut self, records: usize) {
+        for _ in 0..records {
+            self.room.append(black_box(&self.record), &mut self.pool);
+        }
+    }
+
+    /// Each socket accepts one part in `parts` of the offered bytes.
+    fn flush(&mut self, parts: usize) {
+        let sink = &mut self.sink;
+        self.room
+            .flush(&mut self.pool, |_, backlog| count(sink, backlog) / parts);
+    }
+}
+
+type Group<'a> = BenchmarkGroup<'a, WallTime>;
+
+fn measure(group: &mut Group<'_>, turn: &Turn, mut one_turn: impl FnMut()) {
+    let deliveries = turn.subscriptions * turn.records as u64;
+    group.throughput(Throughput::Elements(deliveries));
+    group.bench_function(name(turn), |bencher| bencher.iter(&mut one_turn));
 }
 
 fn log_and_cursors(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("log and cursors");
     for turn in &TURNS {
-        let record = vec![0x55; turn.bytes];
-        let (mut room, mut pool, _) = room_of(turn.subscriptions);
-        let mut sink = 0;
-        group.throughput(Throughput::Elements(
-            turn.subscriptions * turn.records as u64,
-        ));
-        group.bench_function(name(turn), |bencher| {
-            bencher.iter(|| {
-                for _ in 0..turn.records {
-                    room.append(black_box(&record), &mut pool);
-                }
-                room.flush(&mut pool, |_, backlog| count(&mut sink, backlog));
-            });
+        let mut fixture = Fixture::new(turn);
+        measure(&mut group, turn, || {
+            fixture.append(turn.records);
+            fixture.flush(1);
         });
     }
     group.finish();
@@ -86,21 +114,17 @@ fn log_and_cursors(criterion: &mut Criterion) {
 fn excluding_the_sender(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("excluding the sender");
     let turn = turn(1000, 640, 64);
-    let record = vec![0x55; turn.bytes];
-    let (mut room, mut pool, subscriptions) = room_of(turn.subscriptions);
-    let mut sink = 0;
-    group.throughput(Throughput::Elements(
-        turn.subscriptions * turn.records as u64,
-    ));
-    group.bench_function(name(&turn), |bencher| {
-        bencher.iter(|| {
-            for sender in subscriptions.iter().step_by(100) {
-                for _ in 0..64 {
-                    room.append_except(*sender, black_box(&record), &mut pool);
-                }
+    let mut fixture = Fixture::new(&turn);
+    measure(&mut group, &turn, || {
+        for sender in fixture.ids.iter().step_by(100) {
+            for _ in 0..64 {
+                let record = black_box(&fixture.record);
+                fixture
+                    .room
+                    .append_except(*sender, record, &mut fixture.pool);
             }
-            room.flush(&mut pool, |_, backlog| count(&mut sink, backlog));
-        });
+        }
+        fixture.flush(1);
     });
     group.finish();
 }
@@ -109,22 +133,20 @@ fn excluding_the_sender(criterion: &mut Criterion) {
 fn blocked_subscriptions(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("blocked subscriptions");
     let turn = turn(1000, 64, 64);
-    let record = vec![0x55; turn.bytes];
-    let (mut room, mut pool, subscriptions) = room_of(turn.subscriptions);
-    let mut sink = 0;
-    group.throughput(Throughput::Elements(
-        turn.subscriptions * turn.records as u64,
-    ));
-    group.bench_function(name(&turn), |bencher| {
-        bencher.iter(|| {
-            for _ in 0..turn.records {
-                room.append(black_box(&record), &mut pool);
-            }
-            room.flush(&mut pool, |_, backlog| count(&mut sink, backlog) / 2);
-            for id in &subscriptions {
-                room.flush_one(*id, &mut pool, |_, backlog| count(&mut sink, backlog));
-            }
-        });
+    let mut fixture = Fixture::new(&turn);
+    measure(&mut group, &turn, || {
+        fixture.append(turn.records);
+        fixture.flush(2);
+        let Fixture {
+            room,
+            pool,
+            ids,
+            sink,
+            ..
+        } = &mut fixture;
+        for id in ids {
+            room.flush_one(*id, pool, |_, backlog| count(sink, backlog));
+        }
     });
     group.finish();
 }
@@ -135,23 +157,18 @@ fn naive_queues(criterion: &mut Criterion) {
         let record = vec![0x55; turn.bytes];
         let mut queues = vec![VecDeque::<Arc<[u8]>>::new(); turn.subscriptions as usize];
         let mut sink = 0;
-        group.throughput(Throughput::Elements(
-            turn.subscriptions * turn.records as u64,
-        ));
-        group.bench_function(name(turn), |bencher| {
-            bencher.iter(|| {
-                for _ in 0..turn.records {
-                    let shared: Arc<[u8]> = black_box(&record).as_slice().into();
-                    for queue in &mut queues {
-                        queue.push_back(Arc::clone(&shared));
-                    }
-                }
+        measure(&mut group, turn, || {
+            for _ in 0..turn.records {
+                let shared: Arc<[u8]> = black_box(&record).as_slice().into();
                 for queue in &mut queues {
-                    for record in queue.drain(..) {
-                        sink += black_box(&record).len() as u64;
-                    }
+                    queue.push_back(Arc::clone(&shared));
                 }
-            });
+            }
+            for queue in &mut queues {
+                for record in queue.drain(..) {
+                    sink += black_box(&record).len() as u64;
+                }
+            }
         });
     }
     group.finish();

@@ -31,56 +31,41 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
      require-trusted-types-for 'script'; trusted-types 'none'";
 
 pub(super) static ASSETS: [Asset; 9] = [
-    Asset {
-        path: "/",
-        content_type: HTML,
-        body: include_str!("page/index.html"),
-    },
-    Asset {
-        path: "/chat.css",
-        content_type: CSS,
-        body: include_str!("page/chat.css"),
-    },
-    Asset {
-        path: "/chat.js",
-        content_type: JAVASCRIPT,
-        body: include_str!("page/chat.js"),
-    },
-    Asset {
-        path: "/connection.js",
-        content_type: JAVASCRIPT,
-        body: include_str!("page/connection.js"),
-    },
-    Asset {
-        path: "/conversation.js",
-        content_type: JAVASCRIPT,
-        body: include_str!("page/conversation.js"),
-    },
-    Asset {
-        path: "/diagnosis.js",
-        content_type: JAVASCRIPT,
-        body: include_str!("page/diagnosis.js"),
-    },
-    Asset {
-        path: "/links.js",
-        content_type: JAVASCRIPT,
-        body: include_str!("page/links.js"),
-    },
-    Asset {
-        path: "/presence.js",
-        content_type: JAVASCRIPT,
-        body: include_str!("page/presence.js"),
-    },
-    Asset {
-        path: "/favicon.svg",
-        content_type: "image/svg+xml",
-        body: include_str!("page/favicon.svg"),
-    },
+    file("/", HTML, include_str!("page/index.html")),
+    file("/chat.css", CSS, include_str!("page/chat.css")),
+    file("/chat.js", JAVASCRIPT, include_str!("page/chat.js")),
+    file(
+        "/connection.js",
+        JAVASCRIPT,
+        include_str!("page/connection.js"),
+    ),
+    file(
+        "/conversation.js",
+        JAVASCRIPT,
+        include_str!("page/conversation.js"),
+    ),
+    file(
+        "/diagnosis.js",
+        JAVASCRIPT,
+        include_str!("page/diagnosis.js"),
+    ),
+    file("/links.js", JAVASCRIPT, include_str!("page/links.js")),
+    file("/presence.js", JAVASCRIPT, include_str!("page/presence.js")),
+    file("/favicon.svg", SVG, include_str!("page/favicon.svg")),
 ];
+
+const fn file(path: &'static str, content_type: &'static str, body: &'static str) -> Asset {
+    Asset {
+        path,
+        content_type,
+        body,
+    }
+}
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
 
 #[cfg(test)]
 mod tests {
