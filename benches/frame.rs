@@ -8,7 +8,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use yamabiko::websocket::frame::{FrameHeader, Opcode, encode, mask, mask_octet_by_octet};
+use yamabiko::websocket::frame::{FrameHeader, Opcode, encode, mask, mask_byte_by_byte};
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
@@ -52,7 +52,7 @@ fn masking(criterion: &mut Criterion) {
             bencher.iter(|| mask(black_box(&mut payload), black_box(KEY), 0));
         });
         group.bench_function(BenchmarkId::new("byte by byte", size), |bencher| {
-            bencher.iter(|| mask_octet_by_octet(black_box(&mut payload), black_box(KEY), 0));
+            bencher.iter(|| mask_byte_by_byte(black_box(&mut payload), black_box(KEY), 0));
         });
         let source = payload.clone();
         group.bench_function(BenchmarkId::new("memcpy", size), |bencher| {

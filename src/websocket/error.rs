@@ -18,7 +18,7 @@ pub enum ProtocolError {
     ContinuationWithoutMessage,
     /// A new data frame before the last message has ended (§5.4): 1002.
     MessageInsideMessage,
-    /// A Close body of a single octet (§5.5.1): 1002.
+    /// A Close body of a single byte (§5.5.1): 1002.
     CloseBodyOneByte,
     /// A status code that must not travel (§7.4): 1002.
     CloseCodeForbidden(u16),
@@ -121,7 +121,7 @@ impl From<CloseBodyError> for ProtocolError {
 pub enum SendError {
     /// The closing handshake has begun, or the connection has failed (§6.1).
     NotOpen,
-    /// A Ping or Pong with more than 125 octets (§5.5).
+    /// A Ping or Pong with more than 125 bytes (§5.5).
     ControlPayloadTooLong,
     /// A fragmented message is under way: end it first (§5.4).
     MessageUnderWay,
@@ -129,7 +129,7 @@ pub enum SendError {
     FragmentOfOtherType,
     /// The fragments do not add up to UTF-8 (§5.6).
     TextNotUtf8,
-    /// A Close reason of more than 123 octets (§5.5).
+    /// A Close reason of more than 123 bytes (§5.5).
     CloseReasonTooLong,
     /// 1010 is for clients only (§7.4.1).
     CloseCodeNotForServer,
@@ -139,11 +139,11 @@ impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotOpen => "the connection is closing or closed",
-            Self::ControlPayloadTooLong => "a ping or pong holds at most 125 octets",
+            Self::ControlPayloadTooLong => "a ping or pong holds at most 125 bytes",
             Self::MessageUnderWay => "a fragmented message is under way",
             Self::FragmentOfOtherType => "a message's fragments are all of one type",
             Self::TextNotUtf8 => "a text message must be UTF-8",
-            Self::CloseReasonTooLong => "a close reason holds at most 123 octets",
+            Self::CloseReasonTooLong => "a close reason holds at most 123 bytes",
             Self::CloseCodeNotForServer => "close code 1010 is for clients only",
         })
     }

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | [`handshake`] | from an HTTP request to a WebSocket, as server and as client | §1.3, §3, §4 |
 //! | [`frame`] | header, opcode, masking, close codes; a streaming decoder | §5.2, §5.3, §7.4 |
-//! | [`utf8`] | validation that fails at the first impossible octet | §8.1 |
+//! | [`utf8`] | validation that fails at the first impossible byte | §8.1 |
 //! | `message` | [`Message`]: what is sent and received | §5.6 |
 //! | `reassembler` | fragments into messages | §5.4 |
 //! | `connection/` | [`Connection`]: events, automatic pong, the closing handshake | §5 to §7 |

@@ -520,7 +520,7 @@ mod tests {
         assert_eq!(capacities, [250, 250, 500, 500, 1000]);
     }
 
-    /// Of octets whose number nobody has announced.
+    /// Of bytes whose number nobody has announced.
     #[test]
     fn buffer_doubles_only_when_it_is_full_and_never_passes_its_bound() {
         for opcode in [Opcode::Text, Opcode::Binary] {

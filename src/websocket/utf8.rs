@@ -1,8 +1,8 @@
 //! UTF-8, checked as it arrives (RFC 6455 §5.6, §8.1; RFC 3629).
 //!
 //! A text message may be cut anywhere, also inside a character. The validator
-//! keeps the 1 to 3 octets of a character that is cut, and says no at the first
-//! octet that no text could have there: it never waits for the end of a frame.
+//! keeps the 1 to 3 bytes of a character that is cut, and says no at the first
+//! byte that no text could have there: it never waits for the end of a frame.
 //!
 //! The bulk of a piece is checked by `simdutf8`, at tens of gigabytes a second
 //! for ASCII; the cut characters at either end by the standard library, whose
@@ -11,7 +11,7 @@
 
 use std::fmt;
 
-/// Checks a stream of octets for UTF-8, in pieces of any size.
+/// Checks a stream of bytes for UTF-8, in pieces of any size.
 ///
 /// ```
 /// use yamabiko::websocket::utf8::Utf8Validator;
@@ -25,7 +25,7 @@ use std::fmt;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Utf8Validator {
-    /// The octets of a character that is not complete: a legal beginning.
+    /// The bytes of a character that is not complete: a legal beginning.
     cut: [u8; 4],
     /// 0 ≤ cut_length ≤ 3
     cut_length: u8,
@@ -40,7 +40,7 @@ pub struct Decoded<'p> {
     pub text: &'p str,
 }
 
-/// The octets are no UTF-8, whatever may follow.
+/// The bytes are no UTF-8, whatever may follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidUtf8;
 
@@ -48,7 +48,7 @@ impl Utf8Validator {
     /// Checks the next piece. Cost: one pass.
     ///
     /// # Errors
-    /// [`InvalidUtf8`] if the piece holds an octet that cannot be right. The
+    /// [`InvalidUtf8`] if the piece holds an byte that cannot be right. The
     /// validator is then of no further use.
     pub fn push(&mut self, piece: &[u8]) -> Result<(), InvalidUtf8> {
         self.decode(piece).map(|_| ())
@@ -79,19 +79,19 @@ impl Utf8Validator {
         }
     }
 
-    /// The octets of a character that is not complete.
+    /// The bytes of a character that is not complete.
     pub(crate) fn cut(&self) -> &[u8] {
         &self.cut[..usize::from(self.cut_length)]
     }
 
-    /// Adds octets to the cut character until it is complete or `piece` ends.
+    /// Adds bytes to the cut character until it is complete or `piece` ends.
     fn complete_cut<'p>(
         &mut self,
         mut piece: &'p [u8],
     ) -> Result<(Option<char>, &'p [u8]), InvalidUtf8> {
-        while let (1.., [octet, rest @ ..]) = (self.cut_length, piece) {
+        while let (1.., [byte, rest @ ..]) = (self.cut_length, piece) {
             let length = usize::from(self.cut_length);
-            self.cut[length] = *octet;
+            self.cut[length] = *byte;
             self.cut_length += 1;
             piece = rest;
             match prefix(&self.cut[..=length])? {
@@ -105,7 +105,7 @@ impl Utf8Validator {
         Ok((None, piece))
     }
 
-    /// Keeps the 1 to 3 octets of a character that goes on in the next piece.
+    /// Keeps the 1 to 3 bytes of a character that goes on in the next piece.
     fn keep_cut(&mut self, rest: &[u8]) -> Result<(), InvalidUtf8> {
         prefix(rest)?;
         self.cut[..rest.len()].copy_from_slice(rest);
@@ -119,27 +119,27 @@ enum Prefix {
     Incomplete,
 }
 
-/// Whether these 1 to 4 octets are one character, or a legal beginning of one.
-fn prefix(octets: &[u8]) -> Result<Prefix, InvalidUtf8> {
-    match std::str::from_utf8(octets) {
+/// Whether these 1 to 4 bytes are one character, or a legal beginning of one.
+fn prefix(bytes: &[u8]) -> Result<Prefix, InvalidUtf8> {
+    match std::str::from_utf8(bytes) {
         Ok(text) => text.chars().next().map(Prefix::Complete).ok_or(InvalidUtf8),
         Err(error) if error.error_len().is_none() => Ok(Prefix::Incomplete),
         Err(_) => Err(InvalidUtf8),
     }
 }
 
-/// Where the last character of `piece` begins if it needs more octets than are
+/// Where the last character of `piece` begins if it needs more bytes than are
 /// there; else the piece's length.
 ///
 /// ```text
-/// 0xxxxxxx              1 octet      1110xxxx 10xxxxxx 10xxxxxx            3
+/// 0xxxxxxx              1 byte      1110xxxx 10xxxxxx 10xxxxxx            3
 /// 110xxxxx 10xxxxxx     2            11110xxx 10xxxxxx 10xxxxxx 10xxxxxx   4
 /// ```
 fn last_cut(piece: &[u8]) -> usize {
     let length = piece.len();
-    for (behind, &octet) in piece.iter().rev().take(3).enumerate() {
-        let needed = match octet {
-            0b1000_0000..=0b1011_1111 => continue, // a lead octet is further left
+    for (behind, &byte) in piece.iter().rev().take(3).enumerate() {
+        let needed = match byte {
+            0b1000_0000..=0b1011_1111 => continue, // a lead byte is further left
             0b1100_0000..=0b1101_1111 => 2,
             0b1110_0000..=0b1110_1111 => 3,
             0b1111_0000.. => 4,
@@ -168,18 +168,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// How many octets can be pushed one at a time before the validator says no.
-    fn accepted(octets: &[u8]) -> usize {
+    /// How many bytes can be pushed one at a time before the validator says no.
+    fn accepted(bytes: &[u8]) -> usize {
         let mut validator = Utf8Validator::default();
-        octets
+        bytes
             .iter()
-            .take_while(|octet| validator.push(&[**octet]).is_ok())
+            .take_while(|byte| validator.push(&[**byte]).is_ok())
             .count()
     }
 
     #[test]
-    fn fails_at_the_first_octet_that_cannot_be_right() {
-        assert_eq!(accepted(b"\xc0\x80"), 0); // overlong, seen at the lead octet
+    fn fails_at_the_first_byte_that_cannot_be_right() {
+        assert_eq!(accepted(b"\xc0\x80"), 0); // overlong, seen at the lead byte
         assert_eq!(accepted(b"\xe0\x80\x80"), 1); // overlong, seen at the second
         assert_eq!(accepted(b"\xed\xa0\x80"), 1); // a surrogate
         assert_eq!(accepted(b"\xf4\x90\x80\x80"), 1); // above U+10FFFF
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn text_may_be_cut_at_every_octet() {
+    fn text_may_be_cut_at_every_byte() {
         let text = "aé山🗻z";
         for cut in 0..=text.len() {
             let (left, right) = text.as_bytes().split_at(cut);
@@ -207,14 +207,14 @@ mod tests {
     proptest! {
         #[test]
         fn any_cutting_says_the_same_as_the_standard_library(
-            octets in prop_oneof![
+            bytes in prop_oneof![
                 prop::collection::vec(any::<u8>(), 0..40),
                 "\\PC{0,40}".prop_map(String::into_bytes),
             ],
             cuts in prop::collection::vec(1..9_usize, 1..9),
         ) {
             let mut validator = Utf8Validator::default();
-            let mut rest = &octets[..];
+            let mut rest = &bytes[..];
             let mut valid = true;
             for cut in cuts.iter().cycle() {
                 if rest.is_empty() || !valid { break; }
@@ -223,7 +223,7 @@ mod tests {
                 rest = behind;
             }
             valid = valid && validator.finish().is_ok();
-            prop_assert_eq!(valid, std::str::from_utf8(&octets).is_ok());
+            prop_assert_eq!(valid, std::str::from_utf8(&bytes).is_ok());
         }
     }
 }

@@ -93,8 +93,8 @@ fn text_of(frame: &Frame, window_bytes: usize) -> String {
     let payload = if frame.compressed {
         let inflated = inflate_message(&[], &frame.payload);
         assert!(inflated.distance_max <= window_bytes, "{frame:?}");
-        assert!(inflated.octets.len() > frame.payload.len());
-        inflated.octets
+        assert!(inflated.bytes.len() > frame.payload.len());
+        inflated.bytes
     } else {
         frame.payload.clone()
     };
@@ -706,7 +706,7 @@ fn message_that_inflates_to_the_limit_passes_and_one_byte_more_is_1009() {
             client.send(&bomb);
             if bytes == 1 << 20 {
                 let echo = client.read_frame();
-                assert!(inflate_message(&[], &echo.payload).octets == zeros);
+                assert!(inflate_message(&[], &echo.payload).bytes == zeros);
             } else {
                 assert_eq!(client.read_close().0, 1009);
                 client.expect_end();

@@ -29,25 +29,25 @@ fn compressed(deflater: &mut MessageDeflater, message: Message<'_>, bits: u8) ->
 }
 
 /// Words from a small list: compressible, with matches from far behind.
-fn prose(octets: usize, seed: u32) -> String {
+fn prose(bytes: usize, seed: u32) -> String {
     let mut state = seed | 1;
     let words = std::iter::repeat_with(|| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         format!("{:x} ", (state >> 16) % 4001)
     });
-    let mut text: String = words.take(octets / 2).collect();
-    text.truncate(octets);
+    let mut text: String = words.take(bytes / 2).collect();
+    text.truncate(bytes);
     text
 }
 
-/// Octets without a pattern.
-fn noise(octets: usize) -> Vec<u8> {
+/// Bytes without a pattern.
+fn noise(bytes: usize) -> Vec<u8> {
     let mut state = 1_u32;
-    let octet = std::iter::repeat_with(|| {
+    let byte = std::iter::repeat_with(|| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 24) as u8
     });
-    octet.take(octets).collect()
+    byte.take(bytes).collect()
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn hello_is_compressed_as_in_the_rfc() {
     assert_eq!(frame.masking_key, None);
     assert_eq!(&frame.payload[..5], b"\xf2\x48\xcd\xc9\xc9", "as §7.2.3.1");
     assert_eq!(
-        inflate_message(b"", &frame.payload).octets,
+        inflate_message(b"", &frame.payload).bytes,
         hellos.as_bytes()
     );
 }
@@ -90,14 +90,14 @@ fn no_match_reaches_behind_the_window_that_was_asked_for() {
         let mut deflater = MessageDeflater::new(level);
         for bits in ALL_WINDOWS {
             let size = window(bits).window_bytes();
-            for octets in [size - 1, size, size + 1, 2 * size + 300] {
-                let text = prose(octets, u32::from(bits));
+            for bytes in [size - 1, size, size + 1, 2 * size + 300] {
+                let text = prose(bytes, u32::from(bits));
                 let Some(frame) = compressed(&mut deflater, Message::Text(&text), bits) else {
-                    assert!(bits == 8 && octets > 256, "{octets} octets, window {bits}");
+                    assert!(bits == 8 && bytes > 256, "{bytes} bytes, window {bits}");
                     continue;
                 };
                 let Inflated {
-                    octets: inflated,
+                    bytes: inflated,
                     distance_max,
                 } = inflate_message(b"", &frame.payload);
                 assert_eq!(inflated, text.as_bytes());
@@ -109,7 +109,7 @@ fn no_match_reaches_behind_the_window_that_was_asked_for() {
 }
 
 #[test]
-fn the_smallest_window_compresses_up_to_256_octets_and_nothing_longer() {
+fn the_smallest_window_compresses_up_to_256_bytes_and_nothing_longer() {
     let mut deflater = MessageDeflater::new(1);
     let zeros = [0; 257];
     assert!(compressed(&mut deflater, Message::Binary(&zeros[..256]), 8).is_some());
@@ -139,12 +139,12 @@ fn whatever_is_given_up_does_no_harm_to_the_next() {
     let (noise, text) = (noise(70_000), prose(70_000, 11));
     for level in [1, 2, 4, 6, 9] {
         let mut deflater = MessageDeflater::new(level);
-        for octets in (1..20_000).step_by(2977).chain([70_000]) {
-            let hopeless = Message::Binary(&noise[..octets]);
+        for bytes in (1..20_000).step_by(2977).chain([70_000]) {
+            let hopeless = Message::Binary(&noise[..bytes]);
             assert_eq!(compressed(&mut deflater, hopeless, 15), None);
             let frame = compressed(&mut deflater, Message::Text(&text), 15).unwrap();
             let inflated = inflate_message(b"", &frame.payload);
-            assert_eq!(inflated.octets, text.as_bytes());
+            assert_eq!(inflated.bytes, text.as_bytes());
         }
     }
 }
@@ -157,7 +157,7 @@ proptest! {
         level in 0..=12_u8,
         bits in ALL_WINDOWS,
     ) {
-        let runs = pieces.iter().flat_map(|&(octet, times)| vec![octet; times]);
+        let runs = pieces.iter().flat_map(|&(byte, times)| vec![byte; times]);
         let (runs, noise_bytes) = (runs.collect::<Vec<u8>>(), noise.len());
         let can_shrink = runs.len() > 1000 && runs.len() > noise_bytes;
         let payload = [runs, noise].concat();
@@ -167,7 +167,7 @@ proptest! {
         if let Some(frame) = frame {
             let inflated = inflate_message(b"", &frame.payload);
             prop_assert!(frame.payload.len() < payload.len());
-            prop_assert_eq!(inflated.octets, payload);
+            prop_assert_eq!(inflated.bytes, payload);
             prop_assert!(inflated.distance_max <= window(bits).window_bytes());
         }
     }

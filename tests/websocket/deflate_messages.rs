@@ -1,5 +1,5 @@
 //! RFC 7692 §7.2: what becomes of a message on its way, in both directions, with the
-//! RFC's own octets (§7.2.3) first.
+//! RFC's own bytes (§7.2.3) first.
 
 use yamabiko::websocket::MessageDeflater;
 use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool, WindowBits};
@@ -66,9 +66,9 @@ fn one_compressed_block_is_inflated(role: Role) {
     let wire = frames.into_iter().flat_map(|frame| peer(role).frame(frame));
     let wire: Vec<u8> = wire.collect();
     assert_eq!(agreed(role, TAKEOVER).receive(&wire), [text("Hello")]);
-    let octets = cut(&wire, &[1]);
+    let bytes = cut(&wire, &[1]);
     assert_eq!(
-        agreed(role, TAKEOVER).receive_in_pieces(octets),
+        agreed(role, TAKEOVER).receive_in_pieces(bytes),
         [text("Hello")]
     );
 }
@@ -145,12 +145,12 @@ both_roles!(a_block_with_bfinal_is_followed_by_others);
 /// Behind the end of a stream the window is that of this message and, as far as it
 /// has room, of those before.
 fn the_window_reaches_across_the_end_of_a_stream(role: Role) {
-    let octets: Vec<u8> = (0..80_000_u32)
+    let bytes: Vec<u8> = (0..80_000_u32)
         .map(|i| (i.wrapping_mul(i) >> 9) as u8)
         .collect();
     let farthest = match_of_three(29, 32_768 - 24_577, 13);
     for ahead_of_end in [0, 1, 100, 32_767, 32_768, 32_769, 40_000] {
-        let (earlier, last) = octets[..32_768 + ahead_of_end].split_at(32_768);
+        let (earlier, last) = bytes[..32_768 + ahead_of_end].split_at(32_768);
         let mut stream = match last {
             [] => b"\x00\x00\x00\xff\xff\x00".to_vec(),
             _ => stored(last),
@@ -160,7 +160,7 @@ fn the_window_reaches_across_the_end_of_a_stream(role: Role) {
         let payloads = [stored(earlier), [stream, farthest.clone()].concat()];
         let frames = payloads.iter().map(|payload| compressed(BINARY, payload));
         let wire: Vec<u8> = frames.flat_map(|frame| peer(role).frame(frame)).collect();
-        let far = &octets[ahead_of_end..ahead_of_end + 3];
+        let far = &bytes[ahead_of_end..ahead_of_end + 3];
         let expected = [binary(earlier), binary([last, far].concat())];
         assert_eq!(agreed(role, TAKEOVER).receive(wire), expected);
     }
@@ -233,7 +233,7 @@ fn a_message_that_is_cut_short_fails_with_1007(role: Role) {
     let long = stored(&[7; 40]);
     for whole in [HELLO, HELLO_FINAL, &long] {
         for length in 0..whole.len() {
-            // One octet of zeros is an empty message.
+            // One byte of zeros is an empty message.
             if whole[..length] != *b"\x00" {
                 fails(CORRUPT, agreed(role, NO_TAKEOVER), &whole[..length]);
                 fails(CORRUPT, agreed(role, TAKEOVER), &whole[..length]);
@@ -244,7 +244,7 @@ fn a_message_that_is_cut_short_fails_with_1007(role: Role) {
 both_roles!(a_message_that_is_cut_short_fails_with_1007);
 
 /// §7.2.1 leaves the header of an empty stored block at the end of each message, so
-/// none is without an octet, and none ends with a block that has BFINAL.
+/// none is without an byte, and none ends with a block that has BFINAL.
 fn compressed_message_without_the_block_at_its_end_fails_with_1007(role: Role) {
     for parameters in [TAKEOVER, NO_TAKEOVER] {
         let long = [&stored(&[7; 20_000])[..20_005], b"\x03\x00"].concat();
@@ -277,14 +277,14 @@ fn what_is_inflated_must_be_utf_8(role: Role) {
         (b"\xed\xa0\x80", false),
         (b"ok\xff", false),
     ];
-    for (octets, legal) in texts {
-        let payload = stored(octets);
+    for (bytes, legal) in texts {
+        let payload = stored(bytes);
         for length in 1..=payload.len() {
             let frames = fragments(TEXT, &[&payload[..length], &payload[length..]]);
             let frames = frames.into_iter();
             let wire: Vec<u8> = frames.flat_map(|frame| peer(role).frame(frame)).collect();
             if legal {
-                let expected = [text(std::str::from_utf8(octets).unwrap())];
+                let expected = [text(std::str::from_utf8(bytes).unwrap())];
                 assert_eq!(agreed(role, NO_TAKEOVER).receive(wire), expected);
             } else {
                 fails_after(&[], CORRUPT, agreed(role, NO_TAKEOVER), wire);
@@ -292,14 +292,14 @@ fn what_is_inflated_must_be_utf_8(role: Role) {
         }
         // As binary it is nobody's business.
         let wire = peer(role).frame(compressed(BINARY, &payload));
-        assert_eq!(agreed(role, NO_TAKEOVER).receive(wire), [binary(octets)]);
+        assert_eq!(agreed(role, NO_TAKEOVER).receive(wire), [binary(bytes)]);
     }
 }
 both_roles!(what_is_inflated_must_be_utf_8);
 
 // ── Limits ──────────────────────────────────────────────────────────────────
 
-fn a_message_is_inflated_to_its_limit_and_not_one_octet_further(role: Role) {
+fn a_message_is_inflated_to_its_limit_and_not_one_byte_further(role: Role) {
     for limit in [
         0,
         1,
@@ -325,9 +325,9 @@ fn a_message_is_inflated_to_its_limit_and_not_one_octet_further(role: Role) {
         }
     }
 }
-both_roles!(a_message_is_inflated_to_its_limit_and_not_one_octet_further);
+both_roles!(a_message_is_inflated_to_its_limit_and_not_one_byte_further);
 
-fn compressed_octets_have_a_limit_of_their_own(role: Role) {
+fn compressed_bytes_have_a_limit_of_their_own(role: Role) {
     let limit = 1000;
     let announced_max = limit + limit / 4 + 1024;
     let within = || agreed_within(role, NO_TAKEOVER, limits(limit, 9, 200));
@@ -363,7 +363,7 @@ fn compressed_octets_have_a_limit_of_their_own(role: Role) {
     let plain = peer(role).header(WireFrame::new(BINARY, b""), limit as u64 + 1);
     fails_after(&[], TOO_BIG, within(), plain);
 }
-both_roles!(compressed_octets_have_a_limit_of_their_own);
+both_roles!(compressed_bytes_have_a_limit_of_their_own);
 
 /// Its end need not have come, nor the end of the frame.
 fn a_long_message_fails_where_it_grows_over_its_limit(role: Role) {
@@ -372,7 +372,7 @@ fn a_long_message_fails_where_it_grows_over_its_limit(role: Role) {
         let mut endpoint = agreed_within(role, NO_TAKEOVER, limits(limit, 9, 200));
         let payload = stored(&vec![7; bytes]);
         let mut wire = peer(role).frame(compressed(BINARY, &payload));
-        // The octet that is missing ends the message.
+        // The byte that is missing ends the message.
         let end = wire.split_off(wire.len() - 1);
         if bytes > limit {
             fails_after(&[], TOO_BIG, endpoint, wire);
@@ -387,10 +387,10 @@ both_roles!(a_long_message_fails_where_it_grows_over_its_limit);
 /// A long message is inflated while it comes, a short one when it is there: the
 /// events are the same however it is cut.
 fn a_long_message_is_the_same_however_it_comes(role: Role) {
-    let octets: Vec<u8> = (0..100_000_u32)
+    let bytes: Vec<u8> = (0..100_000_u32)
         .map(|i| (i.wrapping_mul(i) >> 7) as u8)
         .collect();
-    let payload = stored(&octets);
+    let payload = stored(&bytes);
     let frames = fragments(BINARY, &payload.chunks(30_000).collect::<Vec<_>>());
     let mut wire = Vec::new();
     for frame in frames {
@@ -401,14 +401,14 @@ fn a_long_message_is_the_same_however_it_comes(role: Role) {
         ping("between"),
         ping("between"),
         ping("between"),
-        binary(&octets),
+        binary(&bytes),
         ping("between"),
     ];
     for lengths in [&[][..], &[1], &[250], &[255, 3, 0, 17]] {
         let mut endpoint = agreed(role, TAKEOVER);
         assert_eq!(endpoint.receive_in_pieces(cut(&wire, lengths)), events);
         let again = peer(role).frame(compressed(BINARY, match_of_three(2, 0, 0)));
-        assert_eq!(endpoint.receive(again), [binary(&octets[99_997..])]);
+        assert_eq!(endpoint.receive(again), [binary(&bytes[99_997..])]);
     }
 }
 both_roles!(a_long_message_is_the_same_however_it_comes);
@@ -432,23 +432,23 @@ both_roles!(a_long_message_is_the_same_however_it_comes);
 //# parameters" don't contain the "client_no_context_takeover" extension
 //# parameter.
 fn a_match_reaches_to_the_far_end_of_the_window(role: Role) {
-    let octets: Vec<u8> = (0..32_768_u32)
+    let bytes: Vec<u8> = (0..32_768_u32)
         .map(|i| (i.wrapping_mul(i) >> 9) as u8)
         .collect();
     // Symbol 29 begins at 24,577 and has 13 extra bits.
     let far = match_of_three(29, 32_768 - 24_577, 13);
     for messages in [
-        vec![octets.clone()],
-        octets.chunks(900).map(<[u8]>::to_vec).collect(),
+        vec![bytes.clone()],
+        bytes.chunks(900).map(<[u8]>::to_vec).collect(),
     ] {
         let mut endpoint = agreed(role, TAKEOVER);
         for message in &messages {
             endpoint.receive(peer(role).frame(compressed(BINARY, stored(message))));
         }
-        // Three octets from the far end; then it has moved on by three.
+        // Three bytes from the far end; then it has moved on by three.
         for start in [0, 3, 6] {
             let wire = peer(role).frame(compressed(BINARY, &far));
-            assert_eq!(endpoint.receive(wire), [binary(&octets[start..start + 3])]);
+            assert_eq!(endpoint.receive(wire), [binary(&bytes[start..start + 3])]);
         }
     }
 }
@@ -464,19 +464,19 @@ fn a_smaller_window_forgets_earlier_messages_beyond_it(role: Role) {
     };
     // Symbols 17 and 18 begin at 385 (7 extra bits) and 513 (8).
     let (at_512, at_513) = (match_of_three(17, 127, 7), match_of_three(18, 0, 8));
-    let octets: Vec<u8> = (0..600_u32).map(|i| (i / 7) as u8).collect();
+    let bytes: Vec<u8> = (0..600_u32).map(|i| (i / 7) as u8).collect();
     let first = || {
         let mut endpoint = agreed(role, small);
-        endpoint.receive(peer(role).frame(compressed(BINARY, stored(&octets))));
+        endpoint.receive(peer(role).frame(compressed(BINARY, stored(&bytes))));
         endpoint
     };
     let wire = peer(role).frame(compressed(BINARY, at_512));
-    assert_eq!(first().receive(wire), [binary(&octets[88..91])]);
+    assert_eq!(first().receive(wire), [binary(&bytes[88..91])]);
     fails(CORRUPT, first(), &at_513);
-    let block = &stored(&octets)[..605];
+    let block = &stored(&bytes)[..605];
     let in_one_message = [block, &at_513].concat();
     let received = first().receive(peer(role).frame(compressed(BINARY, in_one_message)));
-    assert_eq!(received, [binary([&octets[..], &octets[87..90]].concat())]);
+    assert_eq!(received, [binary([&bytes[..], &bytes[87..90]].concat())]);
 }
 both_roles!(a_smaller_window_forgets_earlier_messages_beyond_it);
 
@@ -509,10 +509,7 @@ fn without_context_takeover_equal_messages_are_equal_frames(role: Role) {
     let mut endpoint = agreed(role, NO_TAKEOVER);
     let first = sends(&mut endpoint, Message::Text(&words));
     assert_eq!(first.rsv, 0b100);
-    assert_eq!(
-        inflate_message(b"", &first.payload).octets,
-        words.as_bytes()
-    );
+    assert_eq!(inflate_message(b"", &first.payload).bytes, words.as_bytes());
     let second = sends(&mut endpoint, Message::Text(&words));
     assert_eq!(second.payload, first.payload);
 }
@@ -525,7 +522,7 @@ fn with_context_takeover_a_message_refers_to_those_before(role: Role) {
     let second = sends(&mut endpoint, Message::Text(&words));
     assert!(second.payload.len() * 8 < first.payload.len());
     let inflated = inflate_message(words.as_bytes(), &second.payload);
-    assert_eq!(inflated.octets, words.as_bytes());
+    assert_eq!(inflated.bytes, words.as_bytes());
 
     // An end that does not want to need not, and one whose frames others have
     // written may forget.
@@ -552,8 +549,8 @@ both_roles!(with_context_takeover_a_message_refers_to_those_before);
 //# An endpoint MUST use the following algorithm to send a message in the
 //# form of an uncompressed message.
 fn what_would_not_shrink_goes_as_it_is_and_is_not_referred_to(role: Role) {
-    // No three octets occur twice in it.
-    let noise: Vec<u8> = (0..=255_u8).map(|octet| octet.wrapping_mul(167)).collect();
+    // No three bytes occur twice in it.
+    let noise: Vec<u8> = (0..=255_u8).map(|byte| byte.wrapping_mul(167)).collect();
     let twice = noise.repeat(2);
     for parameters in [TAKEOVER, NO_TAKEOVER] {
         let mut endpoint = agreed(role, parameters);
@@ -562,7 +559,7 @@ fn what_would_not_shrink_goes_as_it_is_and_is_not_referred_to(role: Role) {
         // If it were referred to, the peer could not read this.
         let behind = sends(&mut endpoint, Message::Binary(&twice));
         assert_eq!(behind.rsv, 0b100);
-        assert_eq!(inflate_message(b"", &behind.payload).octets, twice);
+        assert_eq!(inflate_message(b"", &behind.payload).bytes, twice);
     }
 }
 both_roles!(what_would_not_shrink_goes_as_it_is_and_is_not_referred_to);
@@ -627,7 +624,7 @@ fn what_is_sent_keeps_to_the_window(role: Role) {
                     continue;
                 }
                 let inflated = inflate_message(&earlier, &frame.payload);
-                assert_eq!(inflated.octets, message);
+                assert_eq!(inflated.bytes, message);
                 assert!(inflated.distance_max <= bits.window_bytes());
                 earlier.extend(message);
             }

@@ -62,14 +62,14 @@ impl Said {
     }
 }
 
-/// Octets with much that comes again, from near and from far.
-fn octets() -> impl Strategy<Value = Vec<u8>> {
+/// Bytes with much that comes again, from near and from far.
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let piece = (any::<u8>(), 1..200_usize, 1..90_u8);
     prop::collection::vec(piece, 0..40).prop_map(|pieces| {
         let runs = pieces.into_iter().map(|(first, times, step)| {
-            let octet =
+            let byte =
                 move |place: usize| first.wrapping_add(((place % 17) as u8).wrapping_mul(step));
-            (0..times).map(octet).collect::<Vec<u8>>()
+            (0..times).map(byte).collect::<Vec<u8>>()
         });
         runs.collect::<Vec<_>>().concat()
     })
@@ -77,10 +77,10 @@ fn octets() -> impl Strategy<Value = Vec<u8>> {
 
 fn said() -> impl Strategy<Value = Said> {
     prop_oneof![
-        3 => octets().prop_map(|octets| Said::Text(octets.iter().map(|&o| o as char).collect())),
-        3 => octets().prop_map(Said::Binary),
+        3 => bytes().prop_map(|bytes| Said::Text(bytes.iter().map(|&o| o as char).collect())),
+        3 => bytes().prop_map(Said::Binary),
         1 => prop::collection::vec(any::<u8>(), 0..9000).prop_map(Said::Binary),
-        1 => prop::collection::vec(octets(), 1..4).prop_map(Said::Fragments),
+        1 => prop::collection::vec(bytes(), 1..4).prop_map(Said::Fragments),
         1 => prop::collection::vec(any::<u8>(), 0..=125).prop_map(Said::Ping),
     ]
 }
@@ -175,26 +175,26 @@ fn reads_with_context_takeover(mut endpoint: Endpoint) {
 /// A match reaches as far as the window: into the message itself, and into earlier
 /// ones with a plain one between them.
 fn reads_within_a_window_of(bits: u8, mut endpoint: Endpoint) {
-    let octets: Vec<u8> = (0..window(bits).window_bytes() as u32)
+    let bytes: Vec<u8> = (0..window(bits).window_bytes() as u32)
         .map(|i| (i.wrapping_mul(i) >> 9) as u8)
         .collect();
     let peer = peer(endpoint.role);
     let bits = usize::from(bits);
     // The last distance of the symbol: a power of 2.
     let far = match_of_three(2 * bits - 1, (1 << (bits - 2)) - 1, bits - 2);
-    let message = stored(&octets);
+    let message = stored(&bytes);
     let whole = [&message[..message.len() - 1], &far].concat();
     let wire = peer.frame(compressed(BINARY, whole));
-    let heard = [&octets[..], &octets[..3]].concat();
+    let heard = [&bytes[..], &bytes[..3]].concat();
     assert_eq!(endpoint.receive(wire), [binary(&heard)]);
 
-    let (first, second) = octets.split_at(100);
+    let (first, second) = bytes.split_at(100);
     for message in [first, second] {
         endpoint.receive(peer.frame(compressed(BINARY, stored(message))));
         endpoint.receive(peer.text("plain"));
     }
     let wire = peer.frame(compressed(BINARY, far));
-    assert_eq!(endpoint.receive(wire), [binary(&octets[..3])]);
+    assert_eq!(endpoint.receive(wire), [binary(&bytes[..3])]);
 }
 
 /// The window that an answer allows its reader; that of the default if it says none.
@@ -347,7 +347,7 @@ fn converse(from: &mut Endpoint, to: &mut Endpoint, forgets: bool, bits: WindowB
         if frame.rsv == 0b100 {
             let before = if forgets { &[] } else { &earlier[..] };
             let inflated = inflate_message(before, &frame.payload);
-            assert_eq!(inflated.octets, words.as_bytes());
+            assert_eq!(inflated.bytes, words.as_bytes());
             assert!(inflated.distance_max <= bits.window_bytes());
             earlier.extend(words.as_bytes());
         }

@@ -171,10 +171,10 @@ fn payload_length_leaves_the_masking_key_out() {
     }
 }
 
-/// The rule of §5.3, octet by octet: the oracle of the fast code.
+/// The rule of §5.3, byte by byte: the oracle of the fast code.
 fn masked_by_the_book(payload: &[u8], key: [u8; 4], offset: usize) -> Vec<u8> {
-    let octets = payload.iter().enumerate();
-    octets.map(|(i, o)| o ^ key[(offset + i) % 4]).collect()
+    let bytes = payload.iter().enumerate();
+    bytes.map(|(i, o)| o ^ key[(offset + i) % 4]).collect()
 }
 
 proptest! {

@@ -291,7 +291,7 @@ fn is_allowed(text: &str) -> bool {
         && consists_of(query, "!$&'()*+,;=:@/[]^`{|}?\\")
 }
 
-/// Unreserved characters, percent-encoded octets, and these.
+/// Unreserved characters, percent-encoded bytes, and these.
 fn consists_of(text: &str, others: &str) -> bool {
     let mut pieces = text.split('%');
     let is_plain = |piece: &str| {

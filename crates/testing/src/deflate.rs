@@ -11,7 +11,7 @@ pub const HELLO: &[u8] = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
 pub const HELLO_AGAIN: &[u8] = b"\xf2\x00\x11\x00\x00";
 /// §7.2.3.4: "Hello" in a block with BFINAL.
 pub const HELLO_FINAL: &[u8] = b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00";
-/// The same without the octet that RFC 7692 adds behind it.
+/// The same without the byte that RFC 7692 adds behind it.
 pub const HELLO_FINAL_ALONE: &[u8] = b"\xf3\x48\xcd\xc9\xc9\x07\x00";
 
 /// Both ends take their context over, with the largest window.
@@ -72,10 +72,10 @@ pub fn fragments<P: AsRef<[u8]>>(opcode: u8, pieces: &[P]) -> Vec<WireFrame> {
     frames
 }
 
-/// Octets as stored blocks, which say nothing shorter: the payload of a message.
-pub fn stored(octets: &[u8]) -> Vec<u8> {
+/// Bytes as stored blocks, which say nothing shorter: the payload of a message.
+pub fn stored(bytes: &[u8]) -> Vec<u8> {
     let mut payload = Vec::new();
-    for block in octets.chunks(65_535) {
+    for block in bytes.chunks(65_535) {
         let length = block.len() as u16;
         payload.push(0);
         payload.extend(length.to_le_bytes());
@@ -86,25 +86,25 @@ pub fn stored(octets: &[u8]) -> Vec<u8> {
     payload
 }
 
-/// So many zeros in a few octets: a block with fixed codes, one literal and then
-/// matches of 258 octets at distance 1, which are 00000001 01000111 in reverse.
-pub fn zeros(octets: usize) -> Vec<u8> {
+/// So many zeros in a few bytes: a block with fixed codes, one literal and then
+/// matches of 258 bytes at distance 1, which are 00000001 01000111 in reverse.
+pub fn zeros(bytes: usize) -> Vec<u8> {
     let mut bits = BitWriter::default();
     bits.put(0b010, 3); // BFINAL 0, BTYPE 01, lowest bit first
     bits.put_reversed(0x30, 8); // the literal 0
-    for _ in 0..(octets - 1) / 258 {
+    for _ in 0..(bytes - 1) / 258 {
         bits.put_reversed(0b1100_0101, 8); // length 258
         bits.put_reversed(0, 5); // distance 1
     }
-    for _ in 0..(octets - 1) % 258 {
+    for _ in 0..(bytes - 1) % 258 {
         bits.put_reversed(0x30, 8);
     }
     bits.put(0, 7); // the end of the block
     bits.put(0b000, 3);
-    bits.octets
+    bits.bytes
 }
 
-/// "abc" and so on at this distance, three octets of it: the payload of a message.
+/// "abc" and so on at this distance, three bytes of it: the payload of a message.
 pub fn match_of_three(distance_symbol: usize, extra: usize, extra_bits: usize) -> Vec<u8> {
     let mut bits = BitWriter::default();
     bits.put(0b010, 3);
@@ -113,12 +113,12 @@ pub fn match_of_three(distance_symbol: usize, extra: usize, extra_bits: usize) -
     bits.put(extra, extra_bits);
     bits.put(0, 7);
     bits.put(0b000, 3);
-    bits.octets
+    bits.bytes
 }
 
 #[derive(Default)]
 struct BitWriter {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     bits: usize,
 }
 
@@ -126,10 +126,10 @@ impl BitWriter {
     fn put(&mut self, value: usize, count: usize) {
         for place in 0..count {
             if self.bits % 8 == 0 {
-                self.octets.push(0);
+                self.bytes.push(0);
             }
             let bit = (value >> place & 1) as u8;
-            *self.octets.last_mut().unwrap() |= bit << (self.bits % 8);
+            *self.bytes.last_mut().unwrap() |= bit << (self.bits % 8);
             self.bits += 1;
         }
     }

@@ -5,7 +5,7 @@
 /// What a stream of blocks holds.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Inflated {
-    pub octets: Vec<u8>,
+    pub bytes: Vec<u8>,
     /// The longest distance of a match; 0 without any.
     pub distance_max: usize,
 }
@@ -19,14 +19,14 @@ pub fn inflate_message(earlier: &[u8], payload: &[u8]) -> Inflated {
             bytes: &bytes,
             at: 0,
         },
-        octets: earlier.to_vec(),
+        bytes: earlier.to_vec(),
         distance_max: 0,
     };
     while reader.bits.at < bytes.len() * 8 {
         reader.block();
     }
     Inflated {
-        octets: reader.octets.split_off(earlier.len()),
+        bytes: reader.bytes.split_off(earlier.len()),
         distance_max: reader.distance_max,
     }
 }
@@ -48,7 +48,7 @@ impl Bits<'_> {
         usize::from(bit)
     }
 
-    fn octet(&mut self) -> u8 {
+    fn byte(&mut self) -> u8 {
         self.take(8) as u8
     }
 }
@@ -84,7 +84,7 @@ impl Code {
 
 struct Reader<'b> {
     bits: Bits<'b>,
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     distance_max: usize,
 }
 
@@ -110,8 +110,8 @@ impl Reader<'_> {
         self.align();
         let (length, complement) = (self.bits.take(16), self.bits.take(16));
         assert_eq!(length, !complement & 0xffff);
-        let stored = (0..length).map(|_| self.bits.octet());
-        self.octets.extend(stored);
+        let stored = (0..length).map(|_| self.bits.byte());
+        self.bytes.extend(stored);
     }
 
     fn align(&mut self) {
@@ -122,7 +122,7 @@ impl Reader<'_> {
     fn compressed(&mut self, literals: &Code, distances: &Code) {
         loop {
             match literals.symbol(&mut self.bits) {
-                literal @ 0..=255 => self.octets.push(literal as u8),
+                literal @ 0..=255 => self.bytes.push(literal as u8),
                 256 => return,
                 length => {
                     let length = self.with_extra_bits(&LENGTHS, length - 257);
@@ -140,10 +140,10 @@ impl Reader<'_> {
     }
 
     fn copy(&mut self, length: usize, distance: usize) {
-        assert!(distance <= self.octets.len(), "too far back");
+        assert!(distance <= self.bytes.len(), "too far back");
         self.distance_max = self.distance_max.max(distance);
         for _ in 0..length {
-            self.octets.push(self.octets[self.octets.len() - distance]);
+            self.bytes.push(self.bytes[self.bytes.len() - distance]);
         }
     }
 

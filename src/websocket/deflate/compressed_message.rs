@@ -3,7 +3,7 @@
 //! ```text
 //!                  16 KiB              32 KiB            64 KiB
 //! compressed ──▶ ┌─────────┐       ┌──────────┐        ┌─────────┐
-//! octets, from   │ waiting │──────▶│ library  │──────▶ │  block  │──▶ the message,
+//! bytes, from   │ waiting │──────▶│ library  │──────▶ │  block  │──▶ the message,
 //! the caller's   └─────────┘       └──────────┘        └─────────┘    text checked
 //! buffer  ───────────────────────────▲ the rest, or all if it is all here
 //! ```
@@ -118,7 +118,7 @@ impl Drop for CompressedMessage {
     }
 }
 
-/// Compressed octets that may wait for the rest of their message: a third of what a
+/// Compressed bytes that may wait for the rest of their message: a third of what a
 /// decompressor costs.
 const WAITING_BYTES_MAX: usize = 16 << 10;
 

@@ -2,9 +2,9 @@
 
 use super::WindowBits;
 
-/// The octets that the next message of a peer with context takeover may refer to.
+/// The bytes that the next message of a peer with context takeover may refer to.
 ///
-/// A peer that refers further back than agreed is not caught as long as the octets
+/// A peer that refers further back than agreed is not caught as long as the bytes
 /// are still there: within a message all distances up to 32 KiB work.
 #[derive(Debug, Default)]
 pub(crate) struct History {
@@ -32,7 +32,7 @@ impl History {
         self.bytes.capacity()
     }
 
-    /// The last octets of all messages.
+    /// The last bytes of all messages.
     pub(super) fn window(&self) -> &[u8] {
         last_of(&self.bytes, self.window_bytes)
     }
@@ -61,8 +61,8 @@ impl History {
 }
 
 /// The last `bytes_max` of these bytes; all, if there are fewer.
-pub(super) fn last_of(octets: &[u8], bytes_max: usize) -> &[u8] {
-    &octets[octets.len().saturating_sub(bytes_max)..]
+pub(super) fn last_of(bytes: &[u8], bytes_max: usize) -> &[u8] {
+    &bytes[bytes.len().saturating_sub(bytes_max)..]
 }
 
 // Also obeyed by `push`:

@@ -98,7 +98,7 @@ impl Inflater {
         }
     }
 
-    /// The message is complete. It is whole if what has come and the four octets that
+    /// The message is complete. It is whole if what has come and the four bytes that
     /// the sender has removed end with an empty block, behind which a last one can
     /// follow. Where a stream has ended (BFINAL) and nothing has come behind it, they
     /// do not: they are the beginning of a block that is cut.
@@ -115,10 +115,10 @@ impl Inflater {
     }
 
     /// One call of the library.
-    fn step(&mut self, octets: &[u8], room: &mut [u8]) -> Step {
+    fn step(&mut self, bytes: &[u8], room: &mut [u8]) -> Step {
         let (taken, written) = (self.inflate.total_in(), self.inflate.total_out());
         let flush = InflateFlush::SyncFlush;
-        let status = self.inflate.decompress(octets, room, flush);
+        let status = self.inflate.decompress(bytes, room, flush);
         Step {
             taken: (self.inflate.total_in() - taken) as usize,
             written: (self.inflate.total_out() - written) as usize,

@@ -1,12 +1,12 @@
 //! What two ends agree on, and what one end is willing to (RFC 7692 §7.1).
 
 /// The base-2 logarithm of an LZ77 sliding window's size: 8 to 15, for windows
-/// of 256 octets to 32 KiB (RFC 7692 §7.1.2).
+/// of 256 bytes to 32 KiB (RFC 7692 §7.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WindowBits(u8);
 
 impl WindowBits {
-    /// 256 octets, the smallest window of RFC 7692.
+    /// 256 bytes, the smallest window of RFC 7692.
     pub const MIN: WindowBits = WindowBits(8);
     /// 32 KiB, the largest window of DEFLATE, and the default of RFC 7692.
     pub const MAX: WindowBits = WindowBits(15);
@@ -24,7 +24,7 @@ impl WindowBits {
         self.0
     }
 
-    /// The window's size in octets: 256 to 32,768.
+    /// The window's size in bytes: 256 to 32,768.
     pub const fn window_bytes(self) -> usize {
         1 << self.0
     }
@@ -73,10 +73,10 @@ pub struct DeflateConfig {
     /// not offered to be told one (`client_max_window_bits`) uses 15 all the same.
     pub client_max_window_bits: WindowBits,
     /// From 1, the fastest, to 9, the smallest result; what is beyond is taken
-    /// for the nearest. Default 2: on JSON a fifth to a quarter fewer octets
+    /// for the nearest. Default 2: on JSON a fifth to a quarter fewer bytes
     /// than 1 for twice its time, and nearly as few as any level above.
     pub level: u8,
-    /// Octets of payload below which a message is sent as it is. Default 64.
+    /// Bytes of payload below which a message is sent as it is. Default 64.
     pub threshold_bytes: usize,
 }
 

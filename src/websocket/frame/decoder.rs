@@ -18,7 +18,7 @@
 use super::mask::{mask, rotate};
 use super::{FrameError, FrameHeader, FrameRules, Role};
 
-/// Reads frames from a stream of octets that may be cut anywhere.
+/// Reads frames from a stream of bytes that may be cut anywhere.
 ///
 /// ```
 /// use yamabiko::websocket::frame::{FrameDecoder, FramePart, Role};
@@ -231,7 +231,7 @@ fn parse_whole(
     None
 }
 
-/// The header was cut: octets are added one at a time until it is complete, or can
+/// The header was cut: bytes are added one at a time until it is complete, or can
 /// have no meaning.
 #[cold]
 fn parse_collected(
@@ -239,10 +239,10 @@ fn parse_collected(
     bytes: &mut [u8; FrameHeader::BYTES_MAX],
     length: &mut u8,
 ) -> Option<FrameHeader> {
-    while let [octet, ..] = **input {
+    while let [byte, ..] = **input {
         // A header that fills the array is one that breaks a rule.
         let next = bytes.get_mut(usize::from(*length))?;
-        *next = octet;
+        *next = byte;
         *length += 1;
         take_front(input, 1);
         match FrameHeader::parse(&bytes[..usize::from(*length)]) {
@@ -258,7 +258,7 @@ fn parse_collected(
 }
 
 /// Takes what is there of the payload behind the header `rest`, at most
-/// `bytes_max` octets of it, and unmasks it; `rest` is then the header of what is
+/// `bytes_max` bytes of it, and unmasks it; `rest` is then the header of what is
 /// left.
 #[inline]
 pub(crate) fn take_payload<'b>(
@@ -279,13 +279,13 @@ pub(crate) fn take_payload<'b>(
     piece
 }
 
-/// How many of the next `bytes` octets are payload behind the header `rest`.
+/// How many of the next `bytes` bytes are payload behind the header `rest`.
 #[inline]
 pub(crate) fn payload_within(rest: &FrameHeader, bytes: usize) -> usize {
     usize::try_from(rest.payload_length).map_or(bytes, |length| length.min(bytes))
 }
 
-/// Cuts `count` octets off the front of `input`: count ≤ input.len().
+/// Cuts `count` bytes off the front of `input`: count ≤ input.len().
 #[inline]
 fn take_front<'b>(input: &mut &'b mut [u8], count: usize) -> &'b mut [u8] {
     let (front, rest) = std::mem::take(input).split_at_mut(count);

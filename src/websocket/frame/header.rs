@@ -1,4 +1,4 @@
-//! The header of a frame: 2 to 14 octets (RFC 6455 §5.2).
+//! The header of a frame: 2 to 14 bytes (RFC 6455 §5.2).
 //!
 //! Reading is in two steps. [`FrameHeader::parse`] shifts bits and refuses what
 //! has no meaning at all; [`FrameHeader::check`] lists the rules that a header
@@ -65,21 +65,21 @@ pub struct FrameHeader {
     //= https://www.rfc-editor.org/rfc/rfc6455#section-5.3
     //# The payload length, indicated in the framing as frame-payload-length,
     //# does NOT include the length of the masking key.
-    /// Octets of payload behind the header: 0 ≤ payload_length < 2^63.
+    /// Bytes of payload behind the header: 0 ≤ payload_length < 2^63.
     pub payload_length: u64,
 }
 
 impl FrameHeader {
     /// RSV1 among the reserved bits.
     pub const RSV1: u8 = 0b100;
-    /// The longest header: 2 octets, 8 of extended length, 4 of masking key.
+    /// The longest header: 2 bytes, 8 of extended length, 4 of masking key.
     pub const BYTES_MAX: usize = 14;
 
     /// The most payload that a control frame may have (§5.5).
     pub const CONTROL_PAYLOAD_BYTES_MAX: u64 = 125;
 
-    /// Reads a header from the front of `bytes`, and tells how many octets it
-    /// took. `None`: more octets are needed.
+    /// Reads a header from the front of `bytes`, and tells how many bytes it
+    /// took. `None`: more bytes are needed.
     ///
     /// # Errors
     /// A reserved opcode, a length that is not written in its shortest form, a
@@ -309,9 +309,9 @@ fn length_bounds(length_7: u8, cut: &[u8]) -> (u64, u64) {
         length => return (u64::from(length), u64::from(length)),
     };
     let padded = |with: u8| {
-        let octets = cut.iter().copied().chain(std::iter::repeat(with));
-        let append = |length, octet| length << 8 | u64::from(octet);
-        octets.take(bytes).fold(0, append)
+        let padded = cut.iter().copied().chain(std::iter::repeat(with));
+        let append = |length, byte| length << 8 | u64::from(byte);
+        padded.take(bytes).fold(0, append)
     };
     (padded(0).max(shortest_from), padded(u8::MAX))
 }
@@ -338,7 +338,7 @@ pub enum FrameError {
     Masked,
     /// A Close, Ping or Pong without FIN (§5.4).
     ControlFrameFragmented,
-    /// A Close, Ping or Pong with more than 125 octets (§5.5).
+    /// A Close, Ping or Pong with more than 125 bytes (§5.5).
     ControlFrameTooLong,
     /// A length that would have fitted a shorter form (§5.2).
     LengthNotMinimal,

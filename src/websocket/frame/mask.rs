@@ -1,19 +1,19 @@
-//! Masking: XOR with a four-octet key that the client draws for each frame
+//! Masking: XOR with a four-byte key that the client draws for each frame
 //! (RFC 6455 §5.3).
 //!
-//! It hides nothing: it keeps a script in a browser from choosing the octets
+//! It hides nothing: it keeps a script in a browser from choosing the bytes
 //! that appear on the wire, which a careless proxy might take for HTTP (§10.3).
 //! The same function masks and unmasks.
 //!
-//! [`mask_octet_by_octet`] is the RFC's sentence as code, and the test of the
-//! fast one. [`mask`] takes four octets at a time, the length of the key, and
+//! [`mask_byte_by_byte`] is the RFC's sentence as code, and the test of the
+//! fast one. [`mask`] takes four bytes at a time, the length of the key, and
 //! the compiler makes vector instructions of it: ten times faster on 1 KiB.
 //! Blocks written out by hand have been no faster at any size, and slower on
 //! short payloads (`cargo bench --bench frame`).
 
 /// Masks or unmasks `payload` in place.
 ///
-/// `offset` is how many octets of the frame's payload came before this piece,
+/// `offset` is how many bytes of the frame's payload came before this piece,
 /// so that a frame may be handled in pieces of any size.
 ///
 /// ```
@@ -37,23 +37,23 @@ pub fn mask(payload: &mut [u8], masking_key: [u8; 4], offset: usize) {
             word.copy_from_slice(&masked.to_ne_bytes());
         }
     }
-    for (octet, key) in words.into_remainder().iter_mut().zip(key) {
-        *octet ^= key;
+    for (byte, key) in words.into_remainder().iter_mut().zip(key) {
+        *byte ^= key;
     }
 }
 
-/// The same as [`mask`], as the RFC says it: one octet after the other.
-pub fn mask_octet_by_octet(payload: &mut [u8], masking_key: [u8; 4], offset: usize) {
+/// The same as [`mask`], as the RFC says it: one byte after the other.
+pub fn mask_byte_by_byte(payload: &mut [u8], masking_key: [u8; 4], offset: usize) {
     //= https://www.rfc-editor.org/rfc/rfc6455#section-5.3
     //# Octet i of the transformed data ("transformed-octet-i") is the XOR of
     //# octet i of the original data ("original-octet-i") with octet at index
     //# i modulo 4 of the masking key
-    for (i, octet) in payload.iter_mut().enumerate() {
-        *octet ^= masking_key[(offset % 4 + i) % 4];
+    for (i, byte) in payload.iter_mut().enumerate() {
+        *byte ^= masking_key[(offset % 4 + i) % 4];
     }
 }
 
-/// The key as the octet at `offset` sees it first.
+/// The key as the byte at `offset` sees it first.
 #[inline]
 pub(super) fn rotate(masking_key: [u8; 4], offset: usize) -> [u8; 4] {
     // One instruction, which rotating the array is only when it is inlined.
@@ -75,7 +75,7 @@ mod tests {
         ) {
             let (mut fast, mut obvious) = (payload.clone(), payload);
             mask(&mut fast, key, offset);
-            mask_octet_by_octet(&mut obvious, key, offset);
+            mask_byte_by_byte(&mut obvious, key, offset);
             prop_assert_eq!(fast, obvious);
         }
     }

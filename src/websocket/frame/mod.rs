@@ -1,4 +1,4 @@
-//! Frames: how a WebSocket cuts a stream of octets into pieces with a meaning
+//! Frames: how a WebSocket cuts a stream of bytes into pieces with a meaning
 //! (RFC 6455 §5.2 to §5.5 and §7.4).
 //!
 //! ```text
@@ -21,8 +21,8 @@
 //! | file | what |
 //! |---|---|
 //! | `opcode.rs` | what a frame is for |
-//! | `header.rs` | the 2 to 14 octets before the payload, read, checked and written |
-//! | `mask.rs` | XOR with the masking key, resumable at any octet |
+//! | `header.rs` | the 2 to 14 bytes before the payload, read, checked and written |
+//! | `mask.rs` | XOR with the masking key, resumable at any byte |
 //! | `close.rs` | the body of a Close frame: code and reason |
 //! | `decoder.rs` | a streaming reader that holds back no payload |
 //!
@@ -38,7 +38,7 @@ mod opcode;
 pub use close::{CloseCode, CloseReason};
 pub use decoder::{FrameDecoder, FramePart};
 pub use header::{FrameError, FrameHeader, Role};
-pub use mask::{mask, mask_octet_by_octet};
+pub use mask::{mask, mask_byte_by_byte};
 pub use opcode::Opcode;
 
 pub(crate) use close::CloseBodyError;

@@ -9,7 +9,7 @@
 //!            │└─ without context takeover
 //!            └── every message again as our own compressor makes it
 //!
-//! a message | 0 0 0 0 . . . . | length, two octets | that many octets of payload
+//! a message | 0 0 0 0 . . . . | length, two bytes | that many bytes of payload
 //!             fragments   ││││
 //!               less one  │││└ text
 //!                         ││└─ compressed
@@ -68,7 +68,7 @@ pub fn inflate(data: &[u8]) {
 /// that is long fails cannot be told: it comes without Pings.
 const INPUT_BYTES_MAX: usize = 8 << 10;
 
-/// Octets of the block that makes a message long: more than an endpoint lets wait.
+/// Bytes of the block that makes a message long: more than an endpoint lets wait.
 const LONG_BLOCK_BYTES: u16 = 17_000;
 
 /// So many messages are long at most; the others are as they would be.
@@ -135,9 +135,9 @@ impl Said {
 
     fn make_long(&mut self) {
         let (length, complement) = (LONG_BLOCK_BYTES, !LONG_BLOCK_BYTES);
-        let octets = [b'a'; LONG_BLOCK_BYTES as usize];
+        let bytes = [b'a'; LONG_BLOCK_BYTES as usize];
         let head = [length.to_le_bytes(), complement.to_le_bytes()].concat();
-        let payload = [&[0], &head[..], &octets, &self.payload].concat();
+        let payload = [&[0], &head[..], &bytes, &self.payload].concat();
         *self = Said {
             text: self.text,
             compressed: true,
@@ -231,13 +231,13 @@ fn expected(
             ping = said.pings.then(|| Received::Ping(vec![number as u8]));
         }
         match heard(said, &earlier, limits.message_bytes_max) {
-            Ok(octets) => {
+            Ok(bytes) => {
                 events.push(match said.text {
-                    true => Received::Text(String::from_utf8(octets.clone()).expect("checked")),
-                    false => Received::Binary(octets.clone()),
+                    true => Received::Text(String::from_utf8(bytes.clone()).expect("checked")),
+                    false => Received::Binary(bytes.clone()),
                 });
                 if said.compressed && !fresh {
-                    earlier.extend(octets);
+                    earlier.extend(bytes);
                     let behind = earlier.len().saturating_sub(window.window_bytes());
                     earlier.drain(..behind);
                 }
@@ -252,56 +252,56 @@ fn expected(
     events
 }
 
-/// The message's octets, or the close code of what comes first: the octets that may
+/// The message's bytes, or the close code of what comes first: the bytes that may
 /// not be, one too many, or the end of what can be inflated.
 fn heard(said: &Said, earlier: &[u8], bytes_max: usize) -> Result<Vec<u8>, u16> {
-    let (octets, whole) = match said.compressed {
+    let (bytes, whole) = match said.compressed {
         true => inflated(earlier, &said.payload, bytes_max + 1),
         false => (said.payload.clone(), true),
     };
-    let within = &octets[..octets.len().min(bytes_max)];
+    let within = &bytes[..bytes.len().min(bytes_max)];
     if said.text && is_hopeless(within) {
         return Err(1007);
     }
-    if octets.len() > bytes_max {
+    if bytes.len() > bytes_max {
         return Err(1009);
     }
-    if !whole || said.text && std::str::from_utf8(&octets).is_err() {
+    if !whole || said.text && std::str::from_utf8(&bytes).is_err() {
         return Err(1007);
     }
-    Ok(octets)
+    Ok(bytes)
 }
 
-/// Whether there is an octet in it that no text could have.
-fn is_hopeless(octets: &[u8]) -> bool {
-    std::str::from_utf8(octets).is_err_and(|error| error.error_len().is_some())
+/// Whether there is an byte in it that no text could have.
+fn is_hopeless(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_some())
 }
 
-/// What the library makes of a payload with its tail, at most so many octets; and
+/// What the library makes of a payload with its tail, at most so many bytes; and
 /// whether it was whole.
 fn inflated(earlier: &[u8], payload: &[u8], bytes_max: usize) -> (Vec<u8>, bool) {
-    let mut octets = Vec::new();
+    let mut bytes = Vec::new();
     let mut rest = payload;
     while !rest.is_empty() {
-        let behind = [earlier, &octets].concat();
+        let behind = [earlier, &bytes].concat();
         let mut library = Inflate::new(false, 15);
         let window = &behind[behind.len().saturating_sub(32_768)..];
         library.set_dictionary(window).expect("there is no header");
-        let mut output = vec![0; bytes_max - octets.len()];
+        let mut output = vec![0; bytes_max - bytes.len()];
         let status = library.decompress(rest, &mut output, InflateFlush::SyncFlush);
-        octets.extend(&output[..library.total_out() as usize]);
-        if octets.len() == bytes_max {
-            return (octets, false);
+        bytes.extend(&output[..library.total_out() as usize]);
+        if bytes.len() == bytes_max {
+            return (bytes, false);
         }
         rest = &rest[library.total_in() as usize..];
         match status {
             Ok(Status::StreamEnd) => {}
-            Ok(_) => return (octets, is_between_blocks(&mut library)),
-            Err(_) => return (octets, false),
+            Ok(_) => return (bytes, is_between_blocks(&mut library)),
+            Err(_) => return (bytes, false),
         }
     }
     // No block is begun that the tail could end.
-    (octets, false)
+    (bytes, false)
 }
 
 /// Whether the tail, which §7.2.2 has us append, is an empty stored block here: then

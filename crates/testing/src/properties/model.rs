@@ -233,6 +233,6 @@ impl Model {
 
 fn unmask(payload: &[u8], masking_key: Option<[u8; 4]>) -> Vec<u8> {
     let key = masking_key.unwrap_or_default();
-    let octets = payload.iter().enumerate();
-    octets.map(|(i, octet)| octet ^ key[i % 4]).collect()
+    let bytes = payload.iter().enumerate();
+    bytes.map(|(i, byte)| byte ^ key[i % 4]).collect()
 }

@@ -137,11 +137,11 @@ impl WireFrame {
         bytes
     }
 
-    /// §5.3, octet by octet: transformed[i] = original[i] XOR key[i mod 4].
+    /// §5.3, byte by byte: transformed[i] = original[i] XOR key[i mod 4].
     fn masked_payload(&self) -> Vec<u8> {
         let key = self.masking_key.unwrap_or_default();
         let masked = self.payload.iter().enumerate();
-        masked.map(|(i, octet)| octet ^ key[i % 4]).collect()
+        masked.map(|(i, byte)| byte ^ key[i % 4]).collect()
     }
 
     /// The status code and the reason of a Close frame that has them.
