@@ -15,7 +15,7 @@
 //! let mut bytes = *b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"; // from the socket
 //! let mut input = &mut bytes[..];
 //! let event = server.receive(&mut input, &mut replies)?;
-//! assert_eq!(event, Some(Event::Text("Hello"))); // a slice of `bytes`
+//! assert_eq!(event, Some(Event::Text("Hello".into()))); // a slice of `bytes`
 //! # Ok::<(), yamabiko::websocket::ProtocolError>(())
 //! ```
 //!
