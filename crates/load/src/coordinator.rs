@@ -93,7 +93,7 @@ struct Coordinator<'a> {
     ended: u32,
 }
 
-/// What was measured.
+/// Measured values.
 struct Measured {
     time: Duration,
     /// `None`: it could not be read.

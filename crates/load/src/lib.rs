@@ -61,7 +61,7 @@
 //!           Report ─▶ table, or any format of serde
 //! ```
 //!
-//! | file | what is in it |
+//! | file | content |
 //! |---|---|
 //! | `plan.rs` | the settings, checked |
 //! | `coordinator.rs`, `commands.rs`, `quiet_timeout.rs` | the phases of a run, and its messages between threads |

@@ -6,13 +6,13 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// What the run is doing.
+    /// The current phase.
     pub phase: Phase,
     /// Messages that all connections have received so far, the warm-up included.
     pub received: u64,
 }
 
-/// What a run is doing: the phases, in order.
+/// The phases of a run, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
@@ -42,7 +42,7 @@ pub enum Phase {
     },
     /// Nothing is published; messages are on their way.
     Draining,
-    /// The slow members read what was held back.
+    /// The slow members read their backlog.
     CatchingUp,
     /// Connections are closed.
     Closing,

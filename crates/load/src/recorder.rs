@@ -35,7 +35,7 @@ pub(super) struct Recorder {
     received: u64,
 }
 
-/// What has been counted.
+/// Counted values.
 pub(super) struct Tally {
     /// Messages sent while measuring.
     pub published: u64,

@@ -95,7 +95,7 @@ impl Schedule {
                 .start_ns
                 .saturating_add((elapsed_ns / TICK_NS + 1).saturating_mul(TICK_NS));
         }
-        // A division may be off by one: step over what is past.
+        // A division may be off by one: skip times that are past.
         let mut k = (elapsed_ns as f64 / self.interval_ns) as u64;
         while self.due_ns(k) <= now_ns {
             k += 1;

@@ -1,5 +1,4 @@
-//! The library from outside: a run against an echo server, what it tells on the way, and
-//! how it ends.
+//! The library from outside: a run with an echo server, its progress, and its end.
 
 use std::error::Error as _;
 use std::io;
@@ -73,7 +72,7 @@ fn run_reports_each_phase_in_order_and_every_message() {
 }
 
 #[test]
-fn interrupt_ends_a_long_run_with_a_report_that_says_so() {
+fn interrupt_ends_a_long_run_with_a_report_marked_as_cut_short() {
     let server = echo();
     let plan = short(&server).duration(Duration::from_secs(86_400));
     let plan = plan.build().expect("sound");
@@ -89,7 +88,7 @@ fn interrupt_ends_a_long_run_with_a_report_that_says_so() {
 }
 
 #[test]
-fn report_is_a_document_of_serde_and_a_table() {
+fn report_is_written_by_serde_and_as_a_table() {
     let server = echo();
     let plan = short(&server).build().expect("sound");
     let report = run(&plan, &Interrupt::new(), |_| {}).expect("a report");
@@ -106,7 +105,7 @@ fn report_is_a_document_of_serde_and_a_table() {
 }
 
 #[test]
-fn server_that_is_not_there_is_an_error_with_its_cause() {
+fn refused_connection_is_an_error_with_its_cause() {
     let address = {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.local_addr().expect("an address")

@@ -1,5 +1,5 @@
-//! A usage error in one line: the option or the environment variable, its value, what was
-//! expected, and where the help is.
+//! A usage error in one line: the option or the environment variable, its value, the
+//! expected form, and the help to read.
 //!
 //! ```text
 //! --workers '0': expected a whole number from 1 (see 'yamabiko serve --help')
@@ -13,7 +13,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::environment::variable;
 
-/// What is wrong with these arguments, which begin with the program's name and a command.
+/// The error in these arguments, which begin with the program's name and a command.
 pub(super) fn one_line(error: &clap::Error, command: &Command, arguments: &[OsString]) -> String {
     let found = arguments.get(1);
     let found = found.and_then(|name| command.find_subcommand(name));

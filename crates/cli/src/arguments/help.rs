@@ -1,4 +1,4 @@
-//! What the help has that no single option has: how a command ends, units, examples.
+//! Texts of the help that belong to no single option: units, examples, the end of a command.
 //!
 //! A paragraph is one line: it is broken for the width of the terminal when it is shown.
 

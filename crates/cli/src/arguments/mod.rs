@@ -2,7 +2,7 @@
 //! variables, over no defaults of its own. An option that is not given stays `None`, and
 //! the layer that it is for has the default.
 //!
-//! | file | what is in it |
+//! | file | content |
 //! |---|---|
 //! | `mod.rs` | the commands, and how arguments become one |
 //! | `settings.rs` | the settings of the servers |
@@ -47,7 +47,7 @@ struct CommandLine {
     command: Command,
 }
 
-/// What the user asked for.
+/// The command that the user has named, with its settings.
 #[derive(Clone, Debug, PartialEq, Subcommand)]
 pub(super) enum Command {
     /// the chat server and its page; the default

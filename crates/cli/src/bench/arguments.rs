@@ -207,7 +207,7 @@ impl Arguments {
         set(plan, self.hello.as_ref(), PlanBuilder::hello)
     }
 
-    /// What is wrong with a plan, in terms of the options.
+    /// The error in a plan, in terms of the options.
     fn explain(&self, error: &Error) -> String {
         match error {
             Error::InvalidSetting {

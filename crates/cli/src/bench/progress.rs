@@ -12,7 +12,7 @@ use yamabiko_load::{Phase, Progress};
 /// See the [module's text](self). Dropping it wipes the line.
 pub(super) struct Line {
     bar: ProgressBar,
-    /// What is shown, and since when.
+    /// The progress that is shown, and since when.
     shown: Option<(Progress, Instant)>,
 }
 

@@ -13,7 +13,7 @@
 //! that is lost is opened again, after the pauses that RFC 6455 §7.2.3 asks for. Messages
 //! that are entered meanwhile are queued.
 //!
-//! | file | what is in it |
+//! | file | content |
 //! |---|---|
 //! | `conversation` | one connection: from the server's messages to lines |
 //! | `shared` | state of all threads: connection, queue, unconfirmed messages |

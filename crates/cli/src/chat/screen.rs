@@ -64,7 +64,7 @@ impl Screen {
         }
     }
 
-    /// One line about the connection or what was typed, on standard error.
+    /// One line about the connection or the input, on standard error.
     pub(super) fn notice(&self, line: &str) {
         let line = format!("yamabiko: {line}");
         // If standard error is closed, the notice is dropped.

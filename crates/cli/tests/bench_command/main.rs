@@ -520,7 +520,7 @@ mod wrong_servers {
         ));
         assert_eq!(code, Some(1));
         assert_eq!(count(&report, "/checks/ended/1001"), 1);
-        // What is sent to nobody is not lost.
+        // A message to no member is not lost.
         assert_eq!(faults(&report), [0; 5]);
         assert_eq!(
             message,
