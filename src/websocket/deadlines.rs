@@ -14,7 +14,7 @@
 //! ```
 //!
 //! A state without input, output or clock, in the shape of quinn-proto: what happens goes in with the time at which it
-//! happened, the next deadline comes out, and when it has come, [`Deadlines::handle_timeout`] tells what is due. So a
+//! happened, the next deadline comes out, and when it has come, [`Deadlines::handle_timeout`] returns what is due. So a
 //! test of an hour takes no time, and server and client keep the same rules.
 //!
 //! # The rules
@@ -68,8 +68,8 @@ use crate::time::Timestamp;
 use std::fmt;
 use std::time::Duration;
 
-/// How long a connection waits for what. One for many connections: a
-/// [`Deadlines`] is given it by reference.
+/// The timeouts of a connection. Connections share one: [`Deadlines`] takes it by
+/// reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// Silence after which a ping is due. Default 25 s: below the 30 and 60 s after
@@ -126,7 +126,7 @@ pub enum Awaited {
     /// For a sign of life while bytes are unsent. The transport watches whether the
     /// peer acknowledges any of them.
     Acknowledgement,
-    /// For the peer's Close, or for what the owner does after it.
+    /// For the peer's Close, and then for the end of TCP.
     Close,
     /// For nothing any more: the connection was given up.
     End,
@@ -187,7 +187,7 @@ impl Deadlines {
         self.awaited
     }
 
-    /// Tells what is due `now`, and goes on to the next deadline.
+    /// Returns what is due `now`, and goes on to the next deadline.
     ///
     /// `has_unsent`: whether bytes that were written have not left this host, in the
     /// owner's buffers or in the kernel's. It is asked when a pong is missing and at no
@@ -221,9 +221,8 @@ impl Deadlines {
     /// The peer has shown that it is there: bytes came from it, or it took bytes that it
     /// was slow to take. Cost: one store.
     ///
-    /// What it gives is what was waited for until now, if that was a sign of life. Then
-    /// set the timer again; after [`Awaited::Acknowledgement`] also have the transport
-    /// stop watching.
+    /// Returns the sign of life that was awaited until now, if one was. Then set the timer
+    /// again; after [`Awaited::Acknowledgement`] also have the transport stop watching.
     #[inline]
     pub fn peer_is_alive(&mut self, now: Timestamp) -> Option<Awaited> {
         match self.awaited {
@@ -252,7 +251,7 @@ impl Deadlines {
     }
 
     /// The owner reads the connection again. As [`Deadlines::peer_is_alive`]: the peer
-    /// was not silent while nobody listened.
+    /// was not silent while it was not read.
     pub fn resume(&mut self, now: Timestamp) -> Option<Awaited> {
         self.paused = false;
         self.message_since = now;
@@ -365,7 +364,7 @@ impl Deadlines {
 }
 
 impl Overdue {
-    /// The code of the Close that tells the peer; `None` where one was sent already.
+    /// The code of the Close to send; `None` where one was sent already.
     pub const fn close_code(self) -> Option<CloseCode> {
         match self {
             Overdue::Pong | Overdue::Message => Some(CloseCode::POLICY_VIOLATION),

@@ -1,8 +1,8 @@
-//! What a peer can do wrong on an established connection, and what the caller
-//! can ask for that is not allowed.
+//! The rules that a peer can break on an established connection, and the calls that are
+//! not allowed.
 //!
-//! Each [`ProtocolError`] names the broken rule and knows its answer: the code
-//! of the Close frame that the core has already written. A normal ending is no
+//! Each [`ProtocolError`] names the broken rule and has the code of the Close frame that
+//! the core has already written. A normal ending is no
 //! error; it is [`Event::Close`](super::Event::Close).
 
 use super::frame::{CloseBodyError, CloseCode, FrameError};
@@ -20,14 +20,14 @@ pub enum ProtocolError {
     MessageInsideMessage,
     /// A Close body of a single byte (§5.5.1): 1002.
     CloseBodyOneByte,
-    /// A status code that must not travel (§7.4): 1002.
+    /// A status code that must not be sent (§7.4): 1002.
     CloseCodeForbidden(u16),
-    /// The words of a Close frame are not UTF-8 (§5.5.1): 1007.
+    /// The reason in a Close frame is not UTF-8 (§5.5.1): 1007.
     CloseReasonNotUtf8,
     /// A text message is not UTF-8 (§8.1): 1007.
     TextNotUtf8,
     /// A compressed message cannot be inflated (RFC 7692 §7.2.2): 1007, because its
-    /// data does not fit what RSV1 says of it.
+    /// data does not fit its RSV1.
     CompressedDataCorrupt,
     /// A message over [`Limits::message_bytes_max`](super::Limits): 1009.
     MessageTooBig,
@@ -36,7 +36,7 @@ pub enum ProtocolError {
 }
 
 impl ProtocolError {
-    /// The status code that tells the peer (§7.4.1).
+    /// The status code of the Close that is sent to the peer (§7.4.1).
     ///
     /// ```
     /// use yamabiko::websocket::{ProtocolError, frame::CloseCode};

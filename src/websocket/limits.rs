@@ -1,8 +1,8 @@
-//! Every bound of the protocol core, with its unit, its default and the reason.
+//! Every limit of the protocol core, with its unit, its default and the reason.
 //!
 //! RFC 6455 §10.4 asks for limits; it leaves the numbers to the implementation.
 
-/// What one connection may cost. Plain numbers; copy it freely.
+/// The limits of one connection.
 ///
 /// ```
 /// use yamabiko::websocket::Limits;

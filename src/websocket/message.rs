@@ -6,7 +6,7 @@
 
 use super::frame::Opcode;
 
-/// A whole message, borrowed: what is sent, and what has been received.
+/// A whole message, borrowed: for sending, and as received.
 ///
 /// ```
 /// use yamabiko::websocket::{Message, OwnedMessage};

@@ -1,8 +1,8 @@
 //! RFC 6455 without I/O, for both roles.
 //!
-//! A file for each thing that the RFC names:
+//! One file for each concept of the RFC:
 //!
-//! | module | what | RFC 6455 |
+//! | module | content | RFC 6455 |
 //! |---|---|---|
 //! | [`handshake`] | from an HTTP request to a WebSocket, as server and as client | §1.3, §3, §4 |
 //! | [`frame`] | header, opcode, masking, close codes; a streaming decoder | §5.2, §5.3, §7.4 |
@@ -12,16 +12,16 @@
 //! | `connection/` | [`Connection`]: events, automatic pong, the closing handshake | §5 to §7 |
 //! | `key_batch` | [`KeyBatch`]: masking keys from a source of random bytes | §5.3 |
 //! | [`deadlines`] | silence, ping and pong, closing handshake, unfinished message | §5.5.2, §7.1 |
-//! | [`deflate`] | messages compressed one by one | RFC 7692 |
-//! | `limits`, `error` | every bound; every rule that a peer can break | §10.4, §7.4.1 |
+//! | [`deflate`] | messages compressed one by one; [`MessageDeflater`] for many receivers | RFC 7692 |
+//! | `limits`, `error` | every limit; every rule that a peer can break | §10.4, §7.4.1 |
 //!
 //! Bytes go in and events come out; messages go in and bytes come out. What is
-//! absent: sockets, clocks, threads, randomness, logging. Time is the caller's,
-//! masking keys and nonces are handed in, so every run can be replayed.
+//! absent: sockets, clocks, threads, randomness, logging. The time, masking keys and
+//! nonces are inputs, so every run can be replayed.
 //!
 //! Two levels are public. [`frame::FrameDecoder`] gives headers and pieces of
 //! payload as they arrive, and buffers nothing. [`Connection`] gives whole
-//! messages, and answers what the RFC obliges it to answer.
+//! messages, and writes the replies that the RFC demands.
 
 mod compressed_frame;
 mod connection;

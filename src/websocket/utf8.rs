@@ -1,13 +1,13 @@
 //! UTF-8, checked as it arrives (RFC 6455 §5.6, §8.1; RFC 3629).
 //!
 //! A text message may be cut anywhere, also inside a character. The validator
-//! keeps the 1 to 3 bytes of a character that is cut, and says no at the first
-//! byte that no text could have there: it never waits for the end of a frame.
+//! keeps the 1 to 3 bytes of a character that is cut, and fails at the first byte that
+//! no text could have there: it never waits for the end of a frame.
 //!
 //! The bulk of a piece is checked by `simdutf8`, at tens of gigabytes a second
 //! for ASCII; the cut characters at either end by the standard library, whose
-//! errors tell "wrong" from "not complete yet". Each piece is looked at once and
-//! comes back as `str`, so that whoever gathers a message need not check again.
+//! errors distinguish "wrong" from "not complete yet". Each piece is checked once and
+//! returned as `str`, so that a buffered message is not checked again.
 
 use std::fmt;
 
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// How many bytes can be pushed one at a time before the validator says no.
+    /// How many bytes can be pushed one at a time before the validator fails.
     fn accepted(bytes: &[u8]) -> usize {
         let mut validator = Utf8Validator::default();
         bytes

@@ -197,8 +197,8 @@ fn empty_close_is_answered_by_an_empty_close(role: Role) {
     assert_eq!(endpoint.connection.state(), State::Closed);
 }
 
-both_roles!(what_follows_a_close_is_ignored);
-fn what_follows_a_close_is_ignored(role: Role) {
+both_roles!(bytes_behind_a_close_are_ignored);
+fn bytes_behind_a_close_are_ignored(role: Role) {
     let peer = peer(role);
     let after = [
         peer.text("data"),
@@ -231,8 +231,8 @@ fn what_follows_a_close_is_ignored(role: Role) {
 //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.2
 //# Once an endpoint has both sent and received a Close control frame, that endpoint SHOULD _Close
 //# the WebSocket Connection_ as defined in Section 7.1.1.
-both_roles!(state_says_closed_when_both_closes_have_travelled);
-fn state_says_closed_when_both_closes_have_travelled(role: Role) {
+both_roles!(state_is_closed_when_both_closes_have_been_sent_and_received);
+fn state_is_closed_when_both_closes_have_been_sent_and_received(role: Role) {
     let mut asked = open(role);
     assert_eq!(asked.connection.state(), State::Open);
     asked.receive(peer(role).close(1000, ""));
@@ -245,8 +245,8 @@ fn state_says_closed_when_both_closes_have_travelled(role: Role) {
     assert_eq!(asking.connection.state(), State::Closed);
 }
 
-both_roles!(application_cannot_close_what_the_peer_has_closed);
-fn application_cannot_close_what_the_peer_has_closed(role: Role) {
+both_roles!(application_cannot_close_a_connection_that_the_peer_has_closed);
+fn application_cannot_close_a_connection_that_the_peer_has_closed(role: Role) {
     let mut endpoint = open(role);
     endpoint.receive(peer(role).close(1000, ""));
     endpoint.replies.clear();
@@ -335,8 +335,8 @@ fn answers_pings_after_its_own_close_until_the_peers_close_comes(role: Role) {
     assert_eq!(endpoint.replies, b"", "our Close was sent before");
 }
 
-both_roles!(hears_the_end_of_the_peers_message_after_its_own_close);
-fn hears_the_end_of_the_peers_message_after_its_own_close(role: Role) {
+both_roles!(receives_the_end_of_the_peers_message_after_its_own_close);
+fn receives_the_end_of_the_peers_message_after_its_own_close(role: Role) {
     let peer = peer(role);
     let mut endpoint = open(role);
     assert_eq!(endpoint.receive(peer.text_begins("on ")), []);
@@ -510,8 +510,8 @@ fn each_failure_sends_exactly_one_close_with_its_code(role: Role) {
 //# To do so, the client MUST _Close the WebSocket Connection_
 //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.1
 //# To do so, the client MUST _Fail the WebSocket Connection_ as defined in Section 7.1.7.
-both_roles!(failed_connection_says_that_tcp_is_to_be_closed);
-fn failed_connection_says_that_tcp_is_to_be_closed(role: Role) {
+both_roles!(state_of_a_failed_connection_is_failed_so_that_tcp_is_closed);
+fn state_of_a_failed_connection_is_failed_so_that_tcp_is_closed(role: Role) {
     for (_, bytes) in offences(role) {
         let mut endpoint = strict(role);
         endpoint.receive(bytes);
@@ -552,8 +552,8 @@ fn events_and_pongs_before_a_failure_are_given_before_it(role: Role) {
     }
 }
 
-both_roles!(failure_is_told_though_there_is_no_room_for_pongs);
-fn failure_is_told_though_there_is_no_room_for_pongs(role: Role) {
+both_roles!(close_of_a_failure_is_sent_when_there_is_no_room_for_pongs);
+fn close_of_a_failure_is_sent_when_there_is_no_room_for_pongs(role: Role) {
     let mut endpoint = Endpoint::new(role, limits(10, 1, 100));
     endpoint.replies = vec![0; 200];
     endpoint.receive(peer(role).ping("waits"));

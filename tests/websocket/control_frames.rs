@@ -265,8 +265,8 @@ fn answers_no_pong(role: Role) {
 
 //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.3
 //# A Pong frame MAY be sent unsolicited.
-both_roles!(application_may_send_a_pong_that_nobody_asked_for);
-fn application_may_send_a_pong_that_nobody_asked_for(role: Role) {
+both_roles!(application_may_send_an_unsolicited_pong);
+fn application_may_send_an_unsolicited_pong(role: Role) {
     let frame = sent_by(&mut open(role), |to, output| to.pong(b"alive", output));
     assert_eq!(frame, WireFrame::new(PONG, "alive"));
 }

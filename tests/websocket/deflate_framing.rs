@@ -103,7 +103,7 @@ both_roles!(plain_messages_and_control_frames_go_between_compressed_ones);
 //= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
 //= type=test
 //# PMCEs do not change the opcode field.
-fn what_is_sent_has_rsv1_with_its_own_opcode_and_on_data_alone(role: Role) {
+fn compressed_messages_have_rsv1_and_their_own_opcode_and_control_frames_do_not(role: Role) {
     let zeros = [0; 125];
     let message = "0".repeat(500);
     type Send<'a> = &'a dyn Fn(&mut Connection, &mut Vec<u8>) -> Result<(), SendError>;
@@ -137,4 +137,4 @@ fn what_is_sent_has_rsv1_with_its_own_opcode_and_on_data_alone(role: Role) {
     endpoint.connection.close(None, &mut output).unwrap();
     assert_eq!(frames_of(role, &output), [WireFrame::new(CLOSE, b"")]);
 }
-both_roles!(what_is_sent_has_rsv1_with_its_own_opcode_and_on_data_alone);
+both_roles!(compressed_messages_have_rsv1_and_their_own_opcode_and_control_frames_do_not);

@@ -211,7 +211,7 @@ both_roles!(empty_messages_and_empty_fragments_are_read);
 
 // ── What is wrong ───────────────────────────────────────────────────────────
 
-fn what_is_no_deflate_fails_with_1007(role: Role) {
+fn payload_that_is_not_deflate_fails_with_1007(role: Role) {
     let reserved_block_type = b"\x07\x00";
     let wrong_complement = b"\x00\x05\x00\xfa\xfe\x48\x65\x6c\x6c\x6f\x00";
     let no_symbol = b"\xff\xff\xff\xff\x00";
@@ -227,7 +227,7 @@ fn what_is_no_deflate_fails_with_1007(role: Role) {
         fails(CORRUPT, agreed(role, TAKEOVER), payload);
     }
 }
-both_roles!(what_is_no_deflate_fails_with_1007);
+both_roles!(payload_that_is_not_deflate_fails_with_1007);
 
 fn a_message_that_is_cut_short_fails_with_1007(role: Role) {
     let long = stored(&[7; 40]);
@@ -269,7 +269,7 @@ both_roles!(compressed_message_without_the_block_at_its_end_fails_with_1007);
 //# At the receiver, the payload data portion after
 //# decompression is subject to the constraints for the original data
 //# type again.
-fn what_is_inflated_must_be_utf_8(role: Role) {
+fn inflated_text_must_be_utf_8(role: Role) {
     let texts: [(&[u8], bool); 5] = [
         ("山彦は返す".as_bytes(), true),
         (b"\xe5\xb1", false),
@@ -295,7 +295,7 @@ fn what_is_inflated_must_be_utf_8(role: Role) {
         assert_eq!(agreed(role, NO_TAKEOVER).receive(wire), [binary(bytes)]);
     }
 }
-both_roles!(what_is_inflated_must_be_utf_8);
+both_roles!(inflated_text_must_be_utf_8);
 
 // ── Limits ──────────────────────────────────────────────────────────────────
 
@@ -456,7 +456,7 @@ both_roles!(a_match_reaches_to_the_far_end_of_the_window);
 
 /// Documented with `Connection::with_deflate`'s receiver: what is gone is gone, what
 /// is still there is not refused.
-fn a_smaller_window_forgets_earlier_messages_beyond_it(role: Role) {
+fn smaller_window_holds_no_earlier_messages_beyond_it(role: Role) {
     let small = DeflateParameters {
         server_max_window_bits: WindowBits::new(9).unwrap(),
         client_max_window_bits: WindowBits::new(9).unwrap(),
@@ -478,7 +478,7 @@ fn a_smaller_window_forgets_earlier_messages_beyond_it(role: Role) {
     let received = first().receive(peer(role).frame(compressed(BINARY, in_one_message)));
     assert_eq!(received, [binary([&bytes[..], &bytes[87..90]].concat())]);
 }
-both_roles!(a_smaller_window_forgets_earlier_messages_beyond_it);
+both_roles!(smaller_window_holds_no_earlier_messages_beyond_it);
 
 // ── Sending ─────────────────────────────────────────────────────────────────
 
@@ -548,7 +548,7 @@ both_roles!(with_context_takeover_a_message_refers_to_those_before);
 //= type=test
 //# An endpoint MUST use the following algorithm to send a message in the
 //# form of an uncompressed message.
-fn what_would_not_shrink_goes_as_it_is_and_is_not_referred_to(role: Role) {
+fn message_that_would_not_shrink_is_sent_as_it_is_and_not_referred_to(role: Role) {
     // No three bytes occur twice in it.
     let noise: Vec<u8> = (0..=255_u8).map(|byte| byte.wrapping_mul(167)).collect();
     let twice = noise.repeat(2);
@@ -562,7 +562,7 @@ fn what_would_not_shrink_goes_as_it_is_and_is_not_referred_to(role: Role) {
         assert_eq!(inflate_message(b"", &behind.payload).bytes, twice);
     }
 }
-both_roles!(what_would_not_shrink_goes_as_it_is_and_is_not_referred_to);
+both_roles!(message_that_would_not_shrink_is_sent_as_it_is_and_not_referred_to);
 
 fn short_messages_are_not_tried(role: Role) {
     let config = DeflateConfig {
@@ -603,7 +603,7 @@ both_roles!(short_messages_are_not_tried);
 //# than one in the "agreed parameters", the client MUST use an LZ77
 //# sliding window of a size that conforms the "agreed parameters" to
 //# compress messages to send.
-fn what_is_sent_keeps_to_the_window(role: Role) {
+fn compressed_messages_keep_to_the_window(role: Role) {
     for bits in 8..=15 {
         let bits = WindowBits::new(bits).unwrap();
         for takeover in [TAKEOVER, NO_TAKEOVER] {
@@ -632,7 +632,7 @@ fn what_is_sent_keeps_to_the_window(role: Role) {
         }
     }
 }
-both_roles!(what_is_sent_keeps_to_the_window);
+both_roles!(compressed_messages_keep_to_the_window);
 
 fn a_message_in_pieces_is_sent_as_it_is(role: Role) {
     let mut endpoint = agreed(role, TAKEOVER);

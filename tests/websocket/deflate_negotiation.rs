@@ -146,7 +146,7 @@ fn server_declines_the_examples_of_section_5_2() {
 //# those parameters MUST be chosen in accordance with the specification of the
 //# extension to which the parameters apply.
 #[test]
-fn server_answers_with_what_was_agreed() {
+fn response_has_the_agreed_parameters() {
     let small = config(0b00, 9, 10);
     let smallest = config(0b00, 8, 8);
     let forgetful = DeflateConfig::default();
@@ -197,7 +197,7 @@ fn server_answers_with_what_was_agreed() {
 //# the server must not accept the offer with an extension negotiation response that
 //# includes the "client_max_window_bits" extension parameter.
 #[test]
-fn server_agrees_to_the_largest_window_of_a_client_that_cannot_be_told_one() {
+fn server_agrees_to_the_largest_window_of_a_client_without_client_max_window_bits() {
     for offer in ["D", "D; SN", "D; SB=8", "D; CN"] {
         let offer = in_full(offer);
         let parameters = choose(&offer, &config(0b00, 8, 8)).expect("a legal offer");
@@ -438,7 +438,7 @@ fn server_declines_where_nothing_is_offered() {
 //# A client MAY include the "client_max_window_bits" extension parameter in an
 //# extension negotiation offer.
 #[test]
-fn client_offers_what_its_configuration_asks_for() {
+fn client_offers_the_parameters_of_its_configuration() {
     let table = [
         (NO_DEMANDS, "D; CB"),
         (DeflateConfig::default(), "D; SN; CN; CB"),
@@ -608,7 +608,7 @@ fn client_goes_on_without_compression_or_closes_with_1010() {
 }
 
 #[test]
-fn errors_name_what_the_server_did() {
+fn errors_name_the_rule_that_the_server_broke() {
     use ClientHandshakeError as Error;
     let table = [
         (Error::RepeatedExtension, "twice"),

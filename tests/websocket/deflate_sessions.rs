@@ -99,7 +99,7 @@ fn parameters() -> impl Strategy<Value = DeflateParameters> {
 
 proptest! {
     #[test]
-    fn what_is_said_is_heard(
+    fn messages_sent_are_received(
         parameters in parameters(),
         said in prop::collection::vec(said(), 1..8),
         lengths in prop::collection::vec(any::<u8>(), 0..8),
@@ -265,7 +265,7 @@ fn client_reads_whatever_a_server_may_send_that_keeps_to_its_offer() {
 //# indicates that the client can decompress a message that the server
 //# built using context takeover.
 #[test]
-fn client_that_does_not_ask_the_server_to_forget_reads_with_context_takeover() {
+fn client_that_does_not_ask_for_no_context_takeover_reads_with_it() {
     for client_no_context_takeover in [false, true] {
         let config = DeflateConfig {
             client_no_context_takeover,
@@ -283,7 +283,7 @@ fn client_that_does_not_ask_the_server_to_forget_reads_with_context_takeover() {
 //# response indicates that the server can decompress messages built by
 //# the client using context takeover.
 #[test]
-fn server_that_does_not_ask_the_client_to_forget_reads_with_context_takeover() {
+fn server_that_does_not_ask_for_no_context_takeover_reads_with_it() {
     for offer in [
         "permessage-deflate",
         "permessage-deflate; server_no_context_takeover; client_max_window_bits",
@@ -301,7 +301,7 @@ fn server_that_does_not_ask_the_client_to_forget_reads_with_context_takeover() {
 //# decompressing) procedure of the PMCE configured with the "agreed
 //# parameters" returned by the server to exchange messages.
 #[test]
-fn both_ends_keep_to_what_the_server_has_answered() {
+fn both_ends_apply_the_parameters_of_the_servers_response() {
     let configs = || {
         (0..4).flat_map(|flags| {
             [8, 9, 12, 15].map(|bits| DeflateConfig {

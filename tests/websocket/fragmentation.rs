@@ -88,8 +88,8 @@ fn sent_in_fragments(role: Role, parts: &[Fragment<'_>]) -> Vec<WireFrame> {
 //# A fragmented message consists of a single frame with the FIN bit clear and an opcode other
 //# than 0, followed by zero or more frames with the FIN bit clear and the opcode set to 0, and
 //# terminated by a single frame with the FIN bit set and an opcode of 0.
-both_roles!(fragmented_message_is_sent_as_its_grammar_says);
-fn fragmented_message_is_sent_as_its_grammar_says(role: Role) {
+both_roles!(fragmented_message_is_sent_in_the_form_of_its_grammar);
+fn fragmented_message_is_sent_in_the_form_of_its_grammar(role: Role) {
     let parts = [b"a", b"b", b"c"].map(|part| Fragment::Text(part));
     let frames = [
         WireFrame::new(TEXT, "a").unfinished(),

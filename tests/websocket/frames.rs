@@ -42,7 +42,7 @@ fn client_fails_connection_on_masked_frame() {
 //= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
 //# In this case, a server MAY send a Close frame with a status code of 1002 (protocol error)
 #[test]
-fn server_tells_why_before_the_payload_of_an_unmasked_frame_comes() {
+fn server_sends_its_close_before_the_payload_of_an_unmasked_frame_comes() {
     let header = WireFrame::new(TEXT, b"").header_claiming(LengthForm::Bits16, 1000);
     fails_with(1002, Role::Server, header);
 }
@@ -50,7 +50,7 @@ fn server_tells_why_before_the_payload_of_an_unmasked_frame_comes() {
 //= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
 //# In this case, it MAY use the status code 1002 (protocol error)
 #[test]
-fn client_tells_why_before_the_payload_of_a_masked_frame_comes() {
+fn client_sends_its_close_before_the_payload_of_a_masked_frame_comes() {
     let frame = WireFrame::new(TEXT, b"").masked(RFC_KEY);
     fails_with(
         1002,
@@ -80,7 +80,7 @@ fn client_masks_every_frame() {
 //= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
 //# masking is done whether or not the WebSocket Protocol is running over TLS
 #[test]
-fn client_masks_though_it_cannot_know_what_carries_its_bytes() {
+fn client_masks_whatever_transport_carries_its_bytes() {
     // The core is told of no transport: the same call makes the same masked frame.
     let connection = || Connection::client(Limits::default(), counting_keys());
     let (mut first, mut second) = (Vec::new(), Vec::new());
@@ -534,8 +534,8 @@ fn check_names_the_first_rule_that_a_header_breaks(role: Role) {
     }
 }
 
-both_roles!(decoder_tells_how_much_of_a_frame_is_to_come);
-fn decoder_tells_how_much_of_a_frame_is_to_come(role: Role) {
+both_roles!(decoder_gives_the_number_of_remaining_payload_bytes);
+fn decoder_gives_the_number_of_remaining_payload_bytes(role: Role) {
     let mut bytes = peer(role).binary([7; 200]);
     let header_bytes = bytes.len() - 200;
     let mut decoder = FrameDecoder::new(role);

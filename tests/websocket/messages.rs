@@ -25,8 +25,8 @@ fn message_is_appended_to_the_output_as_one_frame(role: Role) {
 //= https://www.rfc-editor.org/rfc/rfc6455#section-6.1
 //# The opcode (frame-opcode) of the first frame containing the data MUST be set to the appropriate
 //# value from Section 5.2
-both_roles!(opcode_says_whether_a_message_is_text_or_binary);
-fn opcode_says_whether_a_message_is_text_or_binary(role: Role) {
+both_roles!(opcode_decides_whether_a_message_is_text_or_binary);
+fn opcode_decides_whether_a_message_is_text_or_binary(role: Role) {
     let mut endpoint = open(role);
     assert_eq!(sent(&mut endpoint, Message::Text("a")).opcode, TEXT);
     assert_eq!(sent(&mut endpoint, Message::Binary(b"a")).opcode, BINARY);

@@ -582,7 +582,7 @@ fn client_reads_an_answer_within_bounds() {
 }
 
 #[test]
-fn errors_say_what_is_wrong() {
+fn errors_name_the_broken_rule() {
     let answer = HttpResponse {
         status: 404,
         reason: "Not Found".to_owned(),
@@ -597,9 +597,9 @@ fn errors_say_what_is_wrong() {
         ),
         (
             ClientHandshakeError::RepeatedField("Sec-WebSocket-Accept"),
-            "Sec-WebSocket-Accept twice",
+            "duplicate Sec-WebSocket-Accept",
         ),
-        (ClientHandshakeError::WrongAccept, "does not answer the key"),
+        (ClientHandshakeError::WrongAccept, "does not match the key"),
     ];
     for (error, words) in table {
         assert!(error.to_string().contains(words), "{error}");

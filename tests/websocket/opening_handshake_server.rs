@@ -90,7 +90,7 @@ fn server_answer_has_each_obliged_field_once_and_nothing_else() {
 //= type=test
 //# The server must parse at least part of this handshake
 #[test]
-fn server_reads_what_a_browser_asks() {
+fn server_reads_the_request_of_a_browser() {
     let (head, head_bytes) = read(BROWSER.as_bytes()).expect("valid").expect("complete");
     assert_eq!(head_bytes, BROWSER.len());
     assert_eq!(head.method(), "GET");
@@ -449,7 +449,7 @@ fn server_refuses_a_missing_double_or_wrong_key() {
 //= type=test
 //# Limited to 0-255 range, with no leading zeros
 #[test]
-fn server_speaks_version_13_and_no_other() {
+fn server_supports_version_13_and_no_other() {
     let version = "Sec-WebSocket-Version: 13\r\n";
     let table = [
         ("", 400),
@@ -481,7 +481,7 @@ fn server_speaks_version_13_and_no_other() {
 }
 
 #[test]
-fn server_refuses_what_does_not_ask_for_websocket() {
+fn server_refuses_a_request_without_an_upgrade_to_websocket() {
     let table = [
         ("Upgrade: websocket\r\n", "", 426),
         ("Upgrade: websocket", "Upgrade: h2c", 426),
@@ -704,7 +704,7 @@ fn server_refuses_one_subprotocol_past_the_bound() {
 //# A connection attempt lacking this header field SHOULD NOT be interpreted as
 //# coming from a browser client.
 #[test]
-fn server_tells_a_missing_origin_from_any_origin() {
+fn server_distinguishes_a_missing_origin_from_every_origin() {
     for (line, origin) in [
         ("", None),
         ("Origin: null\r\n", Some("null")),
@@ -728,7 +728,7 @@ fn server_tells_a_missing_origin_from_any_origin() {
 //= type=test
 //# it MUST respond with a |Sec-WebSocket-Version| header field
 #[test]
-fn refusal_426_says_what_is_spoken() {
+fn refusal_426_names_the_protocol_and_its_version() {
     let text = sample_with("Version: 13", "Version: 8");
     let (head, _) = read(text.as_bytes()).expect("valid").expect("complete");
     let refusal = Upgrade::check(&head).expect_err("version 8");
@@ -745,7 +745,7 @@ fn refusal_426_says_what_is_spoken() {
 }
 
 #[test]
-fn refusal_405_says_which_methods_are_allowed() {
+fn refusal_405_lists_the_allowed_methods() {
     let text = sample_with("GET ", "PUT ");
     let (head, _) = read(text.as_bytes()).expect("valid").expect("complete");
     let refusal = Upgrade::check(&head).expect_err("PUT");

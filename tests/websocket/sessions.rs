@@ -133,7 +133,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn any_session_is_understood_as_the_rfc_says_however_it_is_cut(
+    fn any_session_gives_the_events_of_the_model_however_it_is_cut(
         (role, session) in role().prop_flat_map(|role| (Just(role), session(role))),
         lengths in lengths_of_pieces(),
         limits in 0_u8..3,
@@ -142,7 +142,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_understood_as_the_rfc_says_however_they_are_cut(
+    fn any_bytes_give_the_events_of_the_model_however_they_are_cut(
         role in role(),
         input in bytes(200),
         lengths in lengths_of_pieces(),
@@ -207,7 +207,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn each_side_hears_what_the_other_says(steps in vec(step(), 0..30)) {
+    fn client_and_server_receive_each_others_messages(steps in vec(step(), 0..30)) {
         play(&steps);
     }
 

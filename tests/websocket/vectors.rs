@@ -73,7 +73,7 @@ fn each_example_is_understood_whole_and_byte_by_byte() {
 }
 
 #[test]
-fn each_example_is_what_the_sender_writes() {
+fn sender_writes_each_example() {
     for vector in vectors() {
         let sender = match vector.receiver {
             Role::Server => Connection::client(Limits::default(), || RFC_KEY),

@@ -13,7 +13,7 @@ use super::super::deflate::{DeflateConfig, DeflateContext, DeflateParameters, De
 use super::super::frame::{Opcode, Role};
 use std::fmt;
 
-/// How an endpoint compresses what it sends.
+/// How an endpoint compresses its messages.
 pub(super) struct Compression {
     /// Of messages that refer to earlier ones, from the first message on.
     context: Option<Box<DeflateContext>>,

@@ -3,7 +3,7 @@
 use super::super::error::ProtocolError;
 use super::super::frame::{CloseCode, CloseReason};
 
-/// Where a connection stands; drawn on the page of [`Connection`](super::Connection).
+/// The state of a connection; drawn on the page of [`Connection`](super::Connection).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Messages go both ways.

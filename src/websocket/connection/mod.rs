@@ -10,12 +10,12 @@
 //!            └──────────────────────────────────────┘
 //! ```
 //!
-//! | file | what is in it |
+//! | file | content |
 //! |---|---|
 //! | `receiver.rs` | bytes into events |
 //! | `sender.rs`, `compression.rs` | messages into bytes |
 //! | `end.rs` | how a connection ends |
-//! | this file | what the application calls; which events are answered, and how |
+//! | this file | the methods for the application; the replies to events |
 
 mod compression;
 mod end;
@@ -189,8 +189,8 @@ impl Connection {
     /// each; a message that came in pieces is copied once besides.
     ///
     /// # Errors
-    /// The peer broke a rule or a limit. A Close that says so has been appended
-    /// to `output`; the caller sends it and closes TCP. From then on input is
+    /// The peer broke a rule or a limit. A Close with the code has been appended to
+    /// `output`; the caller sends it and closes TCP. From then on input is
     /// discarded and the same error comes again.
     ///
     /// ```
@@ -384,7 +384,7 @@ impl Connection {
         self.receiver.has_unfinished_input()
     }
 
-    /// Where the connection stands.
+    /// The state of the connection.
     pub fn state(&self) -> State {
         match self.receiver.end() {
             Some(End::Closed { .. }) => State::Closed,
@@ -477,7 +477,7 @@ impl Connection {
         self.sender.write_close(echo.as_ref(), output);
     }
 
-    /// Fails the connection: one Close that says why, and nothing more.
+    /// Fails the connection: one Close with the reason, and nothing after it.
     #[cold]
     fn fail(&mut self, error: ProtocolError, input: &mut &mut [u8], output: &mut Vec<u8>) {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7

@@ -87,8 +87,7 @@ impl Receiver {
         }
     }
 
-    /// The frame whose payload comes next: what is left of the one under way, or
-    /// a new one. `None`: `input` is used up.
+    /// The frame whose payload comes next: the rest of the one under way, or a new one. `None`: `input` is used up.
     #[inline]
     pub(super) fn next_frame(
         &mut self,
@@ -342,8 +341,8 @@ impl Receiver {
     }
 }
 
-/// A Close has no body, or one that begins with a code of two bytes: the length alone
-/// tells that it does not.
+/// A Close has no body, or one that begins with a code of two bytes. A length of one byte
+/// shows that it has neither.
 fn check_close_length(header: &FrameHeader) -> Result<(), ProtocolError> {
     if header.opcode == Opcode::Close && header.payload_length == 1 {
         return Err(ProtocolError::CloseBodyOneByte);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! payload ── DEFLATE, flushed ──▶ f2 48 cd c9 c9 07 00│00 00 ff ff
-//!                                 └─ what is sent ───┘└─ removed ─┘
+//!                                 └─── sent ─────────┘└─ removed ─┘
 //! ```
 //!
 //! The flush ends with an empty stored block, which begins in the byte in which the data
@@ -172,9 +172,9 @@ fn compress(deflate: &mut Deflate, payload: &[u8], output: &mut Vec<u8>) -> bool
 
 /// Brings a compressor that is given up to the end of its stream, writing nothing.
 ///
-/// `Deflate::reset` (zlib-rs 0.6.8) takes for granted that it is there: it forgets
-/// neither that a block is open nor where in its buffer unwritten bytes began. The
-/// next stream would lack a block's header, or panic for want of room.
+/// `Deflate::reset` (zlib-rs 0.6.8) assumes that the stream has ended: it resets neither
+/// the open block nor the position of unwritten bytes in its buffer. The next stream
+/// would lack a block's header, or panic because the buffer is too small.
 fn end_stream(deflate: &mut Deflate, output: &mut Vec<u8>) {
     let start = output.len();
     output.resize(start + OUTPUT_BLOCK_BYTES, 0);
@@ -242,7 +242,7 @@ mod tests {
             let expected = std::mem::take(&mut output);
             for bytes in [0, 1, 12, 100, 2_044, 2_048, 5_000, 100_000] {
                 let noise = noise(bytes);
-                // Several in a row: one that shrinks hides what they leave behind.
+                // Several in a row: a message that shrinks hides the state they leave.
                 for _ in 0..5 {
                     assert!(!deflater.compress(&noise, WindowBits::MAX, &mut output));
                     assert_eq!(output.len(), 0);

@@ -3,15 +3,15 @@
 //! ```text
 //!                  16 KiB              32 KiB            64 KiB
 //! compressed ──▶ ┌─────────┐       ┌──────────┐        ┌─────────┐
-//! bytes, from   │ waiting │──────▶│ library  │──────▶ │  block  │──▶ the message,
+//! bytes, from    │ waiting │──────▶│ library  │──────▶ │  block  │──▶ the message,
 //! the caller's   └─────────┘       └──────────┘        └─────────┘    text checked
 //! buffer  ───────────────────────────▲ the rest, or all if it is all here
 //! ```
 //!
 //! A decompressor of the library has 47 KiB. A connection that has begun a compressed
-//! message should not have one for a single byte. So the first bytes wait as they are, and
-//! a decompressor is taken from the pool when the message is complete, or when it is
-//! longer than what may wait.
+//! message should not have one for a single byte. So the first bytes wait as they are. A
+//! decompressor is taken from the pool when the message is complete, or when more than
+//! 16 KiB of it have come.
 //!
 //! Between messages a connection with context takeover keeps the bytes of the window and
 //! a few more: as many as have come, at most five quarters of the size agreed on. They are
@@ -118,8 +118,8 @@ impl Drop for CompressedMessage {
     }
 }
 
-/// Compressed bytes that may wait for the rest of their message: a third of what a
-/// decompressor costs.
+/// Compressed bytes that may wait for the rest of their message: a third of the size of a
+/// decompressor.
 const WAITING_BYTES_MAX: usize = 16 << 10;
 
 #[cfg(test)]

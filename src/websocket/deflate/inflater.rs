@@ -1,4 +1,4 @@
-//! The library's decompressor, and the limit for what comes out of it (RFC 7692 §7.2.2).
+//! The library's decompressor, and the limit of its output (RFC 7692 §7.2.2).
 //!
 //! The size is compared with the limit before the library goes on, block by block: a
 //! message is refused at the first byte over the limit, whatever is still compressed.
@@ -91,7 +91,7 @@ impl Inflater {
                         return Ok(());
                     }
                 }
-                // A full block: there may be more, also of what is read.
+                // A full block: there may be more output, also of bytes taken.
                 Ok(_) if step.written == block_bytes => {}
                 Ok(_) => return Ok(()),
             }

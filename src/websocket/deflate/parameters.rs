@@ -1,4 +1,4 @@
-//! What two ends agree on, and what one end is willing to (RFC 7692 §7.1).
+//! The parameters on which two ends agree, and those that one end accepts (RFC 7692 §7.1).
 
 /// The base-2 logarithm of an LZ77 sliding window's size: 8 to 15, for windows
 /// of 256 bytes to 32 KiB (RFC 7692 §7.1.2).
@@ -49,10 +49,10 @@ pub struct DeflateParameters {
     pub client_max_window_bits: WindowBits,
 }
 
-/// What one end asks for, agrees to, and how it compresses.
+/// What one end asks for and agrees to, and how it compresses.
 ///
-/// The default asks both ends to forget each message when it is over: an idle
-/// connection then costs no memory for compression.
+/// By default both ends are asked to use no context takeover: an idle connection then
+/// costs no memory for compression.
 ///
 /// ```
 /// use yamabiko::websocket::deflate::DeflateConfig;
@@ -67,12 +67,12 @@ pub struct DeflateConfig {
     pub server_no_context_takeover: bool,
     /// Asks that the client do so. Default `true`.
     pub client_no_context_takeover: bool,
-    /// The largest window for what the server sends. Default 15.
+    /// The largest window for the server's messages. Default 15.
     pub server_max_window_bits: WindowBits,
-    /// The largest window for what the client sends. Default 15. A client that has
-    /// not offered to be told one (`client_max_window_bits`) uses 15 all the same.
+    /// The largest window for the client's messages. Default 15. A client that has not
+    /// offered `client_max_window_bits` uses 15 all the same.
     pub client_max_window_bits: WindowBits,
-    /// From 1, the fastest, to 9, the smallest result; what is beyond is taken
+    /// From 1, the fastest, to 9, the smallest result; a number beyond them is taken
     /// for the nearest. Default 2: on JSON a fifth to a quarter fewer bytes
     /// than 1 for twice its time, and nearly as few as any level above.
     pub level: u8,
@@ -115,7 +115,7 @@ mod tests {
     //# To obtain a useful compression ratio, an LZ77 sliding window size of
     //# 1,024 or more is RECOMMENDED.
     #[test]
-    fn nobody_is_asked_for_a_small_window_unless_configured() {
+    fn no_peer_is_asked_for_a_small_window_unless_configured() {
         let config = DeflateConfig::default();
         for window in [config.server_max_window_bits, config.client_max_window_bits] {
             assert!(window.window_bytes() >= 1024);

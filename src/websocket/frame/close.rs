@@ -9,21 +9,21 @@
 //! +-------------------------------+----------------------- - - -
 //! ```
 //!
-//! An empty body is legal too and is told apart here as `None`. Codes that must
-//! not travel (0 to 999, 1004 to 1006, 1015, what the registry has not
-//! assigned below 3000, 5000 and above) cannot be expressed as a [`CloseCode`].
+//! An empty body is legal too, and is `None` here. Codes that must not be sent (0 to
+//! 999, 1004 to 1006, 1015, unassigned ones below 3000, 5000 and above) cannot be
+//! expressed as a [`CloseCode`].
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// A status code that may stand in a Close frame: 1000 to 1003, 1007 to 1014,
+/// A status code that may be sent in a Close frame: 1000 to 1003, 1007 to 1014,
 /// 3000 to 4999.
 ///
 /// ```
 /// use yamabiko::websocket::frame::CloseCode;
 ///
 /// assert_eq!(CloseCode::new(1000), Some(CloseCode::NORMAL));
-/// assert_eq!(CloseCode::new(1006), None); // only ever told locally
+/// assert_eq!(CloseCode::new(1006), None); // never sent: there was no Close
 /// assert_eq!(CloseCode::new(4321).map(CloseCode::get), Some(4321));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,7 +44,7 @@ impl CloseCode {
     pub const POLICY_VIOLATION: CloseCode = CloseCode(1008);
     /// The message is too big to be taken.
     pub const MESSAGE_TOO_BIG: CloseCode = CloseCode(1009);
-    /// A client misses an extension in the server's answer; clients only.
+    /// A client misses an extension in the server's response; clients only.
     pub const MANDATORY_EXTENSION: CloseCode = CloseCode(1010);
     /// A server met something unforeseen.
     pub const INTERNAL_ERROR: CloseCode = CloseCode(1011);
@@ -52,10 +52,10 @@ impl CloseCode {
     pub const SERVICE_RESTART: CloseCode = CloseCode(1012);
     /// The service is overloaded; come back later (IANA registry).
     pub const TRY_AGAIN_LATER: CloseCode = CloseCode(1013);
-    /// A gateway got no valid answer from behind it (IANA registry).
+    /// A gateway got no valid response from its server (IANA registry).
     pub const BAD_GATEWAY: CloseCode = CloseCode(1014);
 
-    /// The code, if it may travel in a Close frame.
+    /// The code, if it may be sent in a Close frame.
     pub const fn new(code: u16) -> Option<CloseCode> {
         match code {
             //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.2

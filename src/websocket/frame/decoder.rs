@@ -98,7 +98,7 @@ impl FrameDecoder {
     }
 }
 
-/// Where a stream of frames stands; drawn at the top of this file.
+/// The position in a stream of frames; drawn at the top of this file.
 #[derive(Clone, Debug)]
 pub(crate) enum FrameState {
     /// Collecting a header: 0 ≤ length < [`FrameHeader::BYTES_MAX`] bytes so far. A
@@ -123,8 +123,7 @@ impl FrameState {
         !matches!(self, FrameState::Header { length: 0, .. })
     }
 
-    /// What is left of the current frame, as a frame of its own; `None` between
-    /// frames.
+    /// The header of the remaining part of the current frame; `None` between frames.
     fn rest(&self) -> Option<FrameHeader> {
         match self {
             FrameState::Header { .. } => None,
@@ -257,9 +256,9 @@ fn parse_collected(
     None
 }
 
-/// Takes what is there of the payload behind the header `rest`, at most
-/// `bytes_max` bytes of it, and unmasks it; `rest` is then the header of what is
-/// left.
+/// Takes the part of the payload behind the header `rest` that is there, at most
+/// `bytes_max` bytes of it, and unmasks it; `rest` is then the header of the remaining
+/// part.
 #[inline]
 pub(crate) fn take_payload<'b>(
     rest: &mut FrameHeader,

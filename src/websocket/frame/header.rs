@@ -1,12 +1,12 @@
 //! The header of a frame: 2 to 14 bytes (RFC 6455 §5.2).
 //!
-//! Reading is in two steps. [`FrameHeader::parse`] shifts bits and refuses what
-//! has no meaning at all; [`FrameHeader::check`] lists the rules that a header
-//! with a meaning may still break, one per line. Both cost a few nanoseconds
+//! Reading is in two steps. [`FrameHeader::parse`] shifts bits and refuses headers
+//! without a meaning; [`FrameHeader::check`] lists the rules that a header with a
+//! meaning may still break, one per line. Both cost a few nanoseconds
 //! and allocate nothing.
 //!
-//! A header that is cut is refused at the first byte that no lawful header has
-//! there, so the rules stand in the order of the bytes that decide them:
+//! A header that is cut is refused at the first byte that no legal header has there.
+//! So the rules are in the order of the bytes that decide them:
 //!
 //! ```text
 //! byte   1            2           3          4              8            then
@@ -78,8 +78,8 @@ impl FrameHeader {
     /// The most payload that a control frame may have (§5.5).
     pub const CONTROL_PAYLOAD_BYTES_MAX: u64 = 125;
 
-    /// Reads a header from the front of `bytes`, and tells how many bytes it
-    /// took. `None`: more bytes are needed.
+    /// Reads a header from the front of `bytes`, and gives the number of its
+    /// bytes. `None`: more bytes are needed.
     ///
     /// # Errors
     /// A reserved opcode, a length that is not written in its shortest form, a
@@ -122,7 +122,7 @@ impl FrameHeader {
     }
 
     /// The least that a header can be which begins with the byte `first` and with
-    /// `rest`: lengths and a mask bit that have not come are as small and as lawful as
+    /// `rest`: lengths and a mask bit that have not come are as small and as legal as
     /// they can be, and a masking key that has not come is zero.
     ///
     /// A rule that this header breaks is broken, whatever comes next.
@@ -245,7 +245,7 @@ fn parse_opcode(first: u8) -> Result<Opcode, FrameError> {
     Opcode::from_bits(bits).ok_or(FrameError::ReservedOpcode(bits))
 }
 
-/// Reads the length that the seven bits announce, and gives what is behind it.
+/// Reads the length that the seven bits announce, and gives the bytes behind it.
 ///
 /// ```text
 /// 0..=125  the length itself        126  16 bits follow        127  64 bits follow

@@ -1,9 +1,8 @@
 //! Masking: XOR with a four-byte key that the client draws for each frame
 //! (RFC 6455 §5.3).
 //!
-//! It hides nothing: it keeps a script in a browser from choosing the bytes
-//! that appear on the wire, which a careless proxy might take for HTTP (§10.3).
-//! The same function masks and unmasks.
+//! The same function masks and unmasks. [`MaskingKeys`](crate::websocket::MaskingKeys)
+//! explains why clients mask.
 //!
 //! [`mask_byte_by_byte`] is the RFC's sentence as code, and the test of the
 //! fast one. [`mask`] takes four bytes at a time, the length of the key, and
@@ -42,7 +41,7 @@ pub fn mask(payload: &mut [u8], masking_key: [u8; 4], offset: usize) {
     }
 }
 
-/// The same as [`mask`], as the RFC says it: one byte after the other.
+/// The same as [`mask`], in the form of the RFC: one byte after the other.
 pub fn mask_byte_by_byte(payload: &mut [u8], masking_key: [u8; 4], offset: usize) {
     //= https://www.rfc-editor.org/rfc/rfc6455#section-5.3
     //# Octet i of the transformed data ("transformed-octet-i") is the XOR of

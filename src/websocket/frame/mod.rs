@@ -1,4 +1,4 @@
-//! Frames: how a WebSocket cuts a stream of bytes into pieces with a meaning
+//! Frames: the pieces of a WebSocket's stream of bytes
 //! (RFC 6455 §5.2 to §5.5 and §7.4).
 //!
 //! ```text
@@ -18,9 +18,9 @@
 //! +-------------------------------- - - - - - - - - - - - - - - - +
 //! ```
 //!
-//! | file | what |
+//! | file | content |
 //! |---|---|
-//! | `opcode.rs` | what a frame is for |
+//! | `opcode.rs` | the kinds of frames |
 //! | `header.rs` | the 2 to 14 bytes before the payload, read, checked and written |
 //! | `mask.rs` | XOR with the masking key, resumable at any byte |
 //! | `close.rs` | the body of a Close frame: code and reason |
@@ -49,7 +49,7 @@ pub(crate) use header::FrameRules;
 /// there is a masking key.
 ///
 /// The cost is one copy of the payload and one pass of XOR over it when masked.
-/// Whether the frame is legal at this point of a connection is not asked here.
+/// It does not check whether the frame is legal at this point of a connection.
 ///
 /// ```
 /// use yamabiko::websocket::frame::{Opcode, encode};
@@ -68,7 +68,7 @@ pub fn encode(
     encode_inline(fin, opcode, masking_key, payload, output);
 }
 
-/// [`encode`], for the one place where a function call counts.
+/// [`encode`], inlined into the send path.
 #[inline(always)]
 pub(crate) fn encode_inline(
     fin: bool,

@@ -1,6 +1,6 @@
-//! Opcodes: what a frame is for (RFC 6455 §5.2, §5.5, §5.6).
+//! Opcodes: the kinds of frames (RFC 6455 §5.2, §5.5, §5.6).
 
-/// The four bits that say how a frame's payload is to be read.
+/// The four bits that define the meaning of a frame's payload.
 ///
 /// The reserved values (0x3 to 0x7 and 0xB to 0xF) cannot be expressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,11 +12,11 @@ pub enum Opcode {
     Text = 0x1,
     /// A binary message, or its first fragment (0x2).
     Binary = 0x2,
-    /// The sender closes (0x8).
+    /// The sender closes the connection (0x8).
     Close = 0x8,
     /// Asks for a Pong (0x9).
     Ping = 0x9,
-    /// Answers a Ping, or just says "still here" (0xA).
+    /// Answers a Ping, or is sent unasked as a sign of life (0xA).
     Pong = 0xA,
 }
 
@@ -39,8 +39,7 @@ impl Opcode {
         self as u8
     }
 
-    /// Whether the frame speaks about the connection and not for the
-    /// application: the most significant of the four bits is 1 (§5.5).
+    /// Whether the frame is about the connection and not for the application: the most significant of the four bits is 1 (§5.5).
     pub const fn is_control(self) -> bool {
         self.bits() & 0b1000 != 0
     }

@@ -1,14 +1,4 @@
 //! Sec-WebSocket-Key and Sec-WebSocket-Accept (RFC 6455 §1.3, §4.2.2).
-//!
-//! The key is no secret and the answer proves no identity: that the server
-//! answers with this hash shows that it has read the request as a WebSocket
-//! handshake, which a web server or a cache that was tricked would not.
-//!
-//! ```text
-//!   nonce   16 random bytes
-//!   key     24 characters: base64(nonce)
-//!   accept  28 characters: base64(SHA-1(key ++ GUID))
-//! ```
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,6 +7,16 @@ use sha1::{Digest, Sha1};
 /// The value of Sec-WebSocket-Accept for a value of Sec-WebSocket-Key: 28
 /// ASCII characters. Costs one SHA-1 of two blocks, some 200 ns; no
 /// allocation.
+///
+/// ```text
+///   nonce   16 random bytes
+///   key     24 characters: base64(nonce)
+///   accept  28 characters: base64(SHA-1(key ++ GUID))
+/// ```
+///
+/// The key is no secret, and the hash proves no identity. It shows that the server has
+/// read the request as a WebSocket handshake: a web server or a cache that an attacker
+/// has tricked into accepting the connection would not send it.
 ///
 /// ```
 /// use yamabiko::websocket::handshake::accept_key;

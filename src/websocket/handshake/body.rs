@@ -1,4 +1,4 @@
-//! The body of an HTTP answer that refuses the handshake, as far as it has come
+//! The body of an HTTP response that refuses the handshake, as far as it has come
 //! (RFC 9112 §6, §7.1).
 //!
 //! ```text
@@ -13,8 +13,8 @@
 //! ```
 //!
 //! A function of all bytes that have come, as the readers of the heads are: the same
-//! however they were cut. It allocates what it hands out, at most a number of bytes
-//! of the caller's choice. Content codings are left as they are: the client asks for
+//! however they were cut. It allocates the body that it returns, at most a number of
+//! bytes that the caller chooses. Content codings are left as they are: the client asks for
 //! none.
 
 use super::token::list_elements;
@@ -130,7 +130,7 @@ fn ended(body: ResponseBody) -> ResponseBody {
     }
 }
 
-/// `chunk-size [ chunk-ext ]`; a size beyond what there can be is as large as can be.
+/// `chunk-size [ chunk-ext ]`; a size over `usize::MAX` is `usize::MAX`.
 fn chunk_size(line: &[u8]) -> Option<usize> {
     let is_digit = |byte: &u8| byte.is_ascii_hexdigit();
     let digits = line.iter().take_while(|byte| is_digit(byte)).count();
@@ -159,7 +159,7 @@ fn front(bytes: &[u8], bytes_max: usize) -> &[u8] {
 const CRLF: &[u8] = b"\r\n";
 
 /// The longest line that announces a chunk, its extensions included: RFC 9112 §7.1.1
-/// wants a limit, and nobody sends any.
+/// demands a limit, and no known server sends extensions.
 const CHUNK_LINE_BYTES_MAX: usize = 256;
 
 #[cfg(test)]

@@ -6,13 +6,13 @@
 //! ```
 //!
 //! After the request nothing may be sent until [`ClientHandshake::receive`] has
-//! given [`Established`]; what lies behind `head_bytes` is the first frame. The
+//! given [`Established`]; the first frame begins behind `head_bytes`. The
 //! 16 bytes of the nonce are handed in: they must come fresh from a random
 //! source for each connection.
 
 use super::accept_key::key_of_nonce;
 use super::client_error::ClientHandshakeError;
-use super::established::{Asked, Established};
+use super::established::{Established, Requested};
 use super::limits::HeadLimits;
 use super::permessage_deflate;
 use super::received_response::ResponseReader;
@@ -37,13 +37,13 @@ use core::fmt;
 /// handshake.write_request(&mut output);
 /// assert!(output.starts_with(b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\n"));
 ///
-/// let answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+/// let response = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
 ///     Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
 ///     Sec-WebSocket-Protocol: chat\r\n\r\n\x81\x02hi";
-/// assert!(handshake.receive(&answer[..50])?.is_none()); // more is to come
-/// let established = handshake.receive(answer)?.expect("the head is complete");
+/// assert!(handshake.receive(&response[..50])?.is_none()); // more is to come
+/// let established = handshake.receive(response)?.expect("the head is complete");
 /// assert_eq!(established.subprotocol.as_deref(), Some("chat"));
-/// assert_eq!(&answer[established.head_bytes..], b"\x81\x02hi");
+/// assert_eq!(&response[established.head_bytes..], b"\x81\x02hi");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -57,13 +57,13 @@ pub struct ClientHandshake {
     fields: Vec<(String, String)>,
     limits: HeadLimits,
     reader: ResponseReader,
-    /// Interim answers that were passed over, and their bytes.
+    /// Interim responses that were passed over, and their bytes.
     interim_answers: usize,
     interim_bytes: usize,
 }
 
 impl ClientHandshake {
-    /// A handshake for this URI with 16 bytes that nobody can predict.
+    /// A handshake for this URI with 16 unpredictable bytes.
     pub fn new(uri: &WebSocketUri, nonce: [u8; 16]) -> Self {
         let limits = HeadLimits::default();
         ClientHandshake {
@@ -113,7 +113,7 @@ impl ClientHandshake {
     ///
     /// What concerns the client itself, its own window and whether it refers to
     /// earlier messages, holds whether or not the server repeats it. What the
-    /// server is asked for, it must agree to: an answer with
+    /// server is asked for, it must agree to: a response with
     /// permessage-deflate and without that fails the handshake (RFC 7692 §7).
     ///
     /// ```
@@ -139,7 +139,7 @@ impl ClientHandshake {
     ///
     /// # Errors
     ///
-    /// [`InvalidRequest::Field`] if it could not stand in a line of its own, or
+    /// [`InvalidRequest::Field`] if it could not be a line of its own, or
     /// if the handshake sets it itself: Host, Upgrade, Connection, Origin (see
     /// [`ClientHandshake::origin`]), Content-Length, Transfer-Encoding and all
     /// that begin with `Sec-WebSocket-`.
@@ -168,7 +168,7 @@ impl ClientHandshake {
         Ok(self)
     }
 
-    /// Reads the answer within these bounds instead of the default ones.
+    /// Reads the response within these bounds instead of the default ones.
     pub fn limits(mut self, limits: HeadLimits) -> Self {
         self.limits = limits;
         self.reader = ResponseReader::new(limits);
@@ -240,7 +240,7 @@ impl ClientHandshake {
     /// Reads on in `bytes`: everything that has come so far, from the first
     /// byte of the connection. `None`: more bytes are needed.
     ///
-    /// Interim answers (100, 103, …) are passed over, a few of them, as HTTP
+    /// Interim responses (100, 103, …) are passed over, a few of them, as HTTP
     /// asks of any client (RFC 9110 §15.2).
     ///
     /// # Errors
@@ -250,8 +250,8 @@ impl ClientHandshake {
     /// answer, whose body may be worth reading before that.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<Option<Established>, ClientHandshakeError> {
         loop {
-            let answer = bytes.get(self.interim_bytes..).unwrap_or_default();
-            let Some((head, head_bytes)) = self.reader.read(answer)? else {
+            let response = bytes.get(self.interim_bytes..).unwrap_or_default();
+            let Some((head, head_bytes)) = self.reader.read(response)? else {
                 //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
                 //# the client MUST wait for a response from the server before
                 //# sending any further data.
@@ -267,8 +267,8 @@ impl ClientHandshake {
         }
     }
 
-    fn asked(&self) -> Asked<'_> {
-        Asked {
+    fn asked(&self) -> Requested<'_> {
+        Requested {
             key: self.key(),
             subprotocols: &self.subprotocols,
             deflate: self.deflate.as_ref(),
@@ -331,5 +331,5 @@ const RESERVED: [&str; 6] = [
     "Transfer-Encoding",
 ];
 
-/// Interim answers that are passed over; one past it is handed out as it is.
+/// Interim responses that are passed over; one past it is handed out as it is.
 const INTERIM_ANSWERS_MAX: usize = 8;

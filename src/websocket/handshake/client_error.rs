@@ -7,13 +7,13 @@ use core::fmt;
 //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.4
 //# If the WebSocket connection could not be established, it is also said
 //# that _The WebSocket Connection is Closed_, but not _cleanly_.
-/// Why the server's answer does not open a WebSocket connection (§4.1).
+/// Why the server's response does not open a WebSocket connection (§4.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientHandshakeError {
-    /// The bytes are no head of an HTTP/1 answer, or one beyond the bounds.
+    /// The bytes are not the head of an HTTP/1 response, or exceed the limits.
     Malformed(HeadError),
-    /// An HTTP answer other than 101.
+    /// An HTTP response other than 101.
     NotSwitched(HttpResponse),
     /// 101 in HTTP/1.0, which has no Upgrade.
     OldHttpVersion,
@@ -23,9 +23,9 @@ pub enum ClientHandshakeError {
     ConnectionIsNotUpgrade,
     /// There is no Sec-WebSocket-Accept.
     MissingAccept,
-    /// Sec-WebSocket-Accept does not answer the key that was sent.
+    /// Sec-WebSocket-Accept does not match the key that was sent.
     WrongAccept,
-    /// A field that must stand once stands twice.
+    /// A duplicate of a field that must be there once.
     RepeatedField(&'static str),
     /// Sec-WebSocket-Extensions breaks its grammar (§9.1).
     MalformedExtensions,
@@ -36,7 +36,7 @@ pub enum ClientHandshakeError {
     /// permessage-deflate is accepted with a parameter that it does not have
     /// (RFC 7692 §7).
     UnknownExtensionParameter,
-    /// This parameter of permessage-deflate stands twice (RFC 7692 §7).
+    /// A duplicate of this parameter of permessage-deflate (RFC 7692 §7).
     RepeatedExtensionParameter(&'static str),
     /// This parameter of permessage-deflate lacks its value, has one that it
     /// must not have, or one that is none of 8 to 15 (RFC 7692 §7).
@@ -62,17 +62,17 @@ impl fmt::Display for ClientHandshakeError {
         use ClientHandshakeError as Error;
         formatter.write_str(match self {
             Error::Malformed(error) => {
-                return write!(formatter, "the server's answer is malformed: {error}");
+                return write!(formatter, "the server's response is malformed: {error}");
             }
-            Error::NotSwitched(answer) => {
+            Error::NotSwitched(response) => {
                 return write!(
                     formatter,
                     "the server answers {} instead of 101",
-                    answer.status
+                    response.status
                 );
             }
             Error::RepeatedField(name) => {
-                return write!(formatter, "the server's answer has {name} twice");
+                return write!(formatter, "duplicate {name} in the server's response");
             }
             Error::RepeatedExtensionParameter(name) => {
                 return write!(
@@ -90,7 +90,7 @@ impl fmt::Display for ClientHandshakeError {
             Error::UpgradeIsNotWebSocket => "the server does not switch to websocket (§4.1)",
             Error::ConnectionIsNotUpgrade => "Connection does not list upgrade (§4.1)",
             Error::MissingAccept => "Sec-WebSocket-Accept is missing (§4.1)",
-            Error::WrongAccept => "Sec-WebSocket-Accept does not answer the key (§4.1)",
+            Error::WrongAccept => "Sec-WebSocket-Accept does not match the key (§4.1)",
             Error::MalformedExtensions => "Sec-WebSocket-Extensions is malformed (§9.1)",
             Error::UnrequestedExtension => "the server uses an extension not offered (§4.1)",
             Error::RepeatedExtension => "permessage-deflate is accepted twice (RFC 7692 §5)",

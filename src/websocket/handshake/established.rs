@@ -1,4 +1,4 @@
-//! What a server's answer must be to open the connection: the list of RFC 6455
+//! The checks of a server's response that opens the connection: the list of RFC 6455
 //! §4.1, one rule after the other.
 
 use super::accept_key::accept_key;
@@ -18,22 +18,22 @@ pub struct Established {
     pub subprotocol: Option<String>,
     /// What was agreed about permessage-deflate (RFC 7692 §7.1). `None`: it was
     /// not offered, or the server declined it; messages go uncompressed. A
-    /// caller who does not want that closes with
+    /// caller that does not want that closes with
     /// [`DEFLATE_REQUIRED`](super::DEFLATE_REQUIRED).
     pub deflate: Option<DeflateParameters>,
     /// Where frames begin in the bytes that were handed in.
     pub head_bytes: usize,
 }
 
-/// What the client asked for.
-pub(super) struct Asked<'c> {
+/// What the client requested.
+pub(super) struct Requested<'c> {
     pub(super) key: &'c str,
     pub(super) subprotocols: &'c [String],
     pub(super) deflate: Option<&'c DeflateConfig>,
 }
 
-impl Asked<'_> {
-    /// Does this answer open the connection? Frames begin at `head_bytes`.
+impl Requested<'_> {
+    /// Checks that this response opens the connection. Frames begin at `head_bytes`.
     pub(super) fn check(
         &self,
         head: &ResponseHead<'_>,
@@ -80,7 +80,7 @@ impl Asked<'_> {
             return Ok(None);
         }
         extensions::check(head.fields).map_err(|_| ClientHandshakeError::MalformedExtensions)?;
-        permessage_deflate::judge(extensions::listed(head.fields), self.deflate)
+        permessage_deflate::agreed_in_response(extensions::listed(head.fields), self.deflate)
     }
 
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
@@ -113,8 +113,8 @@ fn check_status(head: &ResponseHead<'_>, head_bytes: usize) -> Result<(), Client
     //# If the status code received from the server is not 101, the client
     //# handles the response per HTTP [RFC2616] procedures.
     if head.line.status != 101 {
-        let answer = HttpResponse::of(head, head_bytes);
-        return Err(ClientHandshakeError::NotSwitched(answer));
+        let response = HttpResponse::of(head, head_bytes);
+        return Err(ClientHandshakeError::NotSwitched(response));
     }
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
     //# If the server's response does not conform to the requirements for the

@@ -6,7 +6,7 @@
 //!       name            parameter                parameter      value
 //! ```
 //!
-//! The grammar is RFC 2616's, so white space may stand around every separator,
+//! The grammar is RFC 2616's, so white space may be around every separator,
 //! the equals sign included, and a quoted value must be a token once its
 //! backslashes are taken out. What an extension's parameters mean is for the
 //! extension to judge.
@@ -15,7 +15,7 @@ use super::fields::Fields;
 use super::token::is_token_byte;
 use std::borrow::Cow;
 
-/// The name of the field, in requests and answers.
+/// The name of the field, in requests and responses.
 pub(super) const FIELD: &str = "Sec-WebSocket-Extensions";
 
 /// One extension with its parameters, as the peer wrote it; well-formed.

@@ -3,7 +3,7 @@
 //! A head that was read is kept as it came: [`Fields`] is one slice of valid
 //! lines and finds names and values anew each time it is asked. That costs a
 //! walk over some hundred bytes and saves an allocation for each connection.
-//! What the handshake itself needs is gathered in a single walk
+//! The fields that the handshake itself needs are collected in a single walk
 //! ([`KnownFields`]).
 
 use super::token::{find, list_elements};
@@ -58,7 +58,7 @@ impl<'a> Fields<'a> {
         self.get_all(name).flat_map(list_elements)
     }
 
-    /// The value of a field that must not stand twice.
+    /// The value of a field that must not have a duplicate.
     pub(super) fn once(self, name: &str) -> Occurrence<'a> {
         let mut occurrence = Occurrence::Absent;
         self.get_all(name).for_each(|value| occurrence.add(value));
@@ -106,7 +106,7 @@ impl fmt::Debug for Field<'_> {
     }
 }
 
-/// How often a field stands in a head that should have it once.
+/// How often a field is in a head that should have it once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Occurrence<'a> {
     #[default]
@@ -124,7 +124,7 @@ impl<'a> Occurrence<'a> {
     }
 }
 
-/// What a server needs to know of a request, gathered in one walk.
+/// The fields of a request that a server needs, collected in one walk.
 //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
 //# Unknown header fields are ignored, as per [RFC2616].
 #[derive(Clone, Copy, Debug, Default)]
@@ -180,7 +180,7 @@ fn lists(value: &[u8], token: &[u8]) -> bool {
     list_elements(value).any(|element| element.eq_ignore_ascii_case(token))
 }
 
-/// A length that is no number counts as a body: nobody knows where it ends.
+/// A length that is no number counts as a body: its end is unknown.
 fn is_zero(value: &[u8]) -> bool {
     !value.is_empty() && value.iter().all(|&byte| byte == b'0')
 }

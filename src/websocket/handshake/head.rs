@@ -18,13 +18,13 @@
 //! outcome is the same. Nothing is copied or allocated.
 //!
 //! It knows lines, the syntax of fields and the bounds; what a start line or a
-//! field means is for `request.rs` and `answer.rs`.
+//! field means is for `request.rs` and `received_response.rs`.
 
 use super::limits::HeadLimits;
 use super::token::{find, is_control, is_token};
 use core::fmt;
 
-/// Why bytes are no HTTP head, for requests and answers alike.
+/// Why bytes are no HTTP head, for requests and responses alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeadError {
@@ -263,7 +263,7 @@ impl HeadScanner {
         }
     }
 
-    /// Where no byte of this line may be any more, and what is wrong if one is:
+    /// Where no byte of this line may be any more, and the error if one is:
     /// the line's own bound or the head's, whichever comes first.
     fn bound(&self) -> (usize, HeadError) {
         let (line_bytes_max, line_too_long) = match self.part {

@@ -1,13 +1,13 @@
-//! The bounds of an HTTP head: what a stranger may make us read before the
+//! The limits of an HTTP head: how much an unknown peer may make us read before the
 //! handshake is decided. Nothing here is allocated; the bounds protect the
-//! buffer in which the caller gathers the bytes, and the time spent on them.
+//! buffer in which the caller collects the bytes, and the time spent on them.
 
 /// How much of an HTTP head is read before it is refused.
 ///
 /// The lengths are in bytes and leave out the CRLF that ends a line, except
 /// `head_bytes_max`, which counts everything from the first byte to the empty
 /// line that ends the head. A value at its bound is accepted, one past it is
-/// refused with the HTTP status that stands beside it.
+/// refused with the HTTP status beside the limit.
 ///
 /// ```
 /// use yamabiko::websocket::handshake::HeadLimits;
@@ -28,7 +28,7 @@ pub struct HeadLimits {
     /// Field lines; 431 beyond. Default 100; browsers send about 15.
     pub fields_max: usize,
     /// Empty lines in front of a request line, which RFC 9112 §2.2 asks a
-    /// server to ignore; 400 beyond. Default 2. An answer may have none.
+    /// server to ignore; 400 beyond. Default 2. A response may have none.
     pub leading_empty_lines_max: usize,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A WebSocket connection begins as an HTTP/1.1 GET that asks to be upgraded,
 //! and becomes one with the server's 101. Before it has decided, an endpoint
-//! reads bytes from a stranger; so this is the strictest part of the crate.
+//! reads bytes from an unknown peer; so this is the strictest part of the crate.
 //!
 //! ```text
 //!   server   bytes ─ RequestReader ─► RequestHead ─ Upgrade::check ─► Upgrade ─ write_response ─► 101
@@ -19,19 +19,19 @@
 //! and give the same result however the bytes were cut. The caller keeps the
 //! buffer, at most [`HeadLimits::head_bytes_max`] bytes of which are a head.
 //!
-//! | file | what is in it |
+//! | file | content |
 //! |---|---|
 //! | `head.rs` | the lines of a head, incrementally and in bounds, for both roles |
 //! | `fields.rs` | looking fields up in those lines |
 //! | `token.rs`, `authority.rs`, `target.rs` | the small grammars of HTTP |
 //! | `request.rs` | a request's head |
 //! | `upgrade.rs` | is it a WebSocket handshake (§4.2.1), and the 101 (§4.2.2) |
-//! | `response.rs`, `refusal.rs` | all other answers of a server |
+//! | `response.rs`, `refusal.rs` | all other responses of a server |
 //! | `accept_key.rs`, `subprotocol.rs`, `extensions.rs` | the values of three fields |
-//! | `permessage_deflate.rs` | what both roles offer and agree to (RFC 7692 §5, §7.1) |
+//! | `permessage_deflate.rs` | the offers and agreements of both roles (RFC 7692 §5, §7.1) |
 //! | `uri.rs` | `ws:` and `wss:` (§3) |
 //! | `client.rs`, `received_response.rs`, `established.rs` | the client's request; a response's head; the check of it (§4.1) |
-//! | `client_error.rs` | what a response can do wrong |
+//! | `client_error.rs` | the rules that a response can break |
 //! | `body.rs` | the body of a response that is not 101 |
 //! | `limits.rs` | the bounds |
 //!

@@ -5,23 +5,23 @@
 //!   config ─ offer ─► permessage-deflate; client_max_win… ─ agree ◄─ config
 //!      │                                                      │
 //!      │                                                      ▼
-//!   judge ◄───────── permessage-deflate; server_no_conte… ◄─ accept
+//!   agreed_in_response ◄── permessage-deflate; server_no… ◄─ accept
 //!      │                                                      │
 //!      ▼                                                      ▼
 //!   DeflateParameters          the same on both ends          DeflateParameters
 //! ```
 //!
-//! What a parameter means depends on who writes it:
+//! The meaning of a parameter depends on its sender:
 //!
-//! | | in an offer | in an answer |
+//! | | in an offer | in a response |
 //! |---|---|---|
-//! | `server_no_context_takeover` | a demand, which the answer must repeat | the server's own promise, even unasked |
-//! | `server_max_window_bits=N` | a demand: the answer names N or less | the server's own promise, even unasked |
+//! | `server_no_context_takeover` | a demand, which the response must repeat | the server's own promise, even unasked |
+//! | `server_max_window_bits=N` | a demand: the response names N or less | the server's own promise, even unasked |
 //! | `client_no_context_takeover` | a hint: the client does so anyway | a demand, even unasked |
-//! | `client_max_window_bits` | the client can be told a window | not allowed without a value |
+//! | `client_max_window_bits` | the server may choose a window for the client | not allowed without a value |
 //! | `client_max_window_bits=N` | and a hint: it uses N or less anyway | a demand, only of a client that offers it |
 //!
-//! A parameter that is unknown, stands twice, has a value where there is none,
+//! A parameter that is unknown, a duplicate, has a value where there is none,
 //! lacks one or has one other than 8 to 15 (no leading zero) makes the server
 //! pass an offer over, and the client fail the connection. Quoted and unquoted
 //! values are the same. Names are compared as they are, case included.
@@ -39,9 +39,8 @@ use crate::websocket::frame::{CloseCode, CloseReason};
 //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
 //# The list of extensions that are needed SHOULD appear in the /reason/ part of
 //# the Close frame.
-/// What a client closes with that does not want to go on without
-/// permessage-deflate: code 1010, and the name of the extension (RFC 6455
-/// §7.4.1).
+/// The Close of a client that does not want to go on without permessage-deflate: code
+/// 1010, and the name of the extension (RFC 6455 §7.4.1).
 ///
 /// A server is free to decline it. Then
 /// [`Established::deflate`](super::Established::deflate) is `None`, and it is
@@ -127,8 +126,9 @@ pub(super) fn accept<'a>(
     offers(extensions).find_map(|offer| offer.accepted(agreed))
 }
 
-/// What a client that has made its offer, or none, makes of an answer.
-pub(super) fn judge<'a>(
+/// The parameters that a response agrees on, for a client that has made its offer, or
+/// none.
+pub(super) fn agreed_in_response<'a>(
     extensions: impl Iterator<Item = Extension<'a>>,
     config: Option<&DeflateConfig>,
 ) -> Result<Option<DeflateParameters>, ClientHandshakeError> {
@@ -242,13 +242,13 @@ impl Parameters {
             //# using an LZ77 sliding window of up to 32,768 bytes.
             client_max_window_bits: match self.client_max_window_bits {
                 Some(window) => window.max().min(config.client_max_window_bits),
-                // It cannot be told a window, so the largest must do.
+                // The server may not choose a window, so the largest is agreed.
                 None => WindowBits::MAX,
             },
         }
     }
 
-    /// The answer to this offer that says what was agreed, if it allows that.
+    /// The response to this offer with the agreed parameters, if the offer allows them.
     fn accepted(&self, agreed: &DeflateParameters) -> Option<Parameters> {
         //= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.1.1
         //# A server accepts an extension negotiation offer that includes the
@@ -293,7 +293,7 @@ impl Parameters {
         })
     }
 
-    /// May a client that offers this be told to use this window?
+    /// May the server choose this window for a client that offers this?
     fn allows_client(&self, bits: WindowBits) -> bool {
         //= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2.2
         //# If a received extension negotiation offer doesn't have the
@@ -314,7 +314,7 @@ impl Parameters {
     //# A client MUST _Fail the WebSocket Connection_ if the peer server accepted
     //# an extension negotiation offer for this extension with an extension
     //# negotiation response meeting any of the following conditions:
-    /// What is agreed if this is the answer to the offer of `config`.
+    /// What is agreed if this is the response to the offer of `config`.
     fn answered(&self, config: &DeflateConfig) -> Result<DeflateParameters, ClientHandshakeError> {
         //= https://www.rfc-editor.org/rfc/rfc7692#section-7
         //# The client does not support the configuration that the response
@@ -352,7 +352,7 @@ impl Parameters {
             //= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.1.2
             //# A client MUST support the "client_no_context_takeover" extension
             //# parameter in an extension negotiation response.
-            // A hint holds even if the answer does not repeat it.
+            // A hint holds even if the response does not repeat it.
             client_no_context_takeover: self.client_no_context_takeover
                 || config.client_no_context_takeover,
             server_max_window_bits,
@@ -523,7 +523,7 @@ fn take_flag(
     Ok(())
 }
 
-/// `read`: what the value says, if it says anything.
+/// `read` gives the meaning of the value, if it has one.
 fn take_window<W>(
     window: &mut Option<W>,
     name: &'static str,
@@ -560,7 +560,7 @@ fn window_bits(digits: &str) -> Option<WindowBits> {
     }
 }
 
-/// `None` for 15, which is what an absent parameter stands for.
+/// `None` for 15, the meaning of an absent parameter.
 fn below_default(bits: WindowBits) -> Option<WindowBits> {
     (bits < WindowBits::MAX).then_some(bits)
 }

@@ -1,4 +1,4 @@
-//! The head of a server's answer, as a client reads it (RFC 9112 §4).
+//! The head of a server's response, as a client reads it (RFC 9112 §4).
 //!
 //! ```text
 //!   HTTP/1.1 101 Switching Protocols CRLF     status line: three digits; the reason
@@ -7,20 +7,20 @@
 //! ```
 //!
 //! Bounds, line ends and fields are read as a request's are (`head.rs`), but
-//! no empty line may stand in front: that is a courtesy to clients only.
+//! no empty line may come before it: servers allow that to clients only.
 
 use super::body::{self, ResponseBody};
 use super::fields::Fields;
 use super::head::{HeadError, HeadLayout, HeadScanner};
 use super::limits::HeadLimits;
 
-/// An HTTP answer that did not switch to WebSocket, in the caller's hands: what
-/// it means, HTTP says (RFC 9110 §15).
+/// An HTTP response that did not switch to WebSocket. Its meaning is that of HTTP (RFC
+/// 9110 §15).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpResponse {
     /// The status code, 200 to 999, or 100 to 199 after too many of those.
     pub status: u16,
-    /// The reason phrase; what is not UTF-8 is replaced.
+    /// The reason phrase; bytes that are not UTF-8 are replaced.
     pub reason: String,
     /// Names and values in the order in which they came. A value may hold
     /// bytes above ASCII.
@@ -40,10 +40,10 @@ impl HttpResponse {
 
     /// What has come of the body: at most `bytes_max` bytes of it. `bytes` are those
     /// that [`ClientHandshake::receive`](super::ClientHandshake::receive) was given
-    /// when it gave this answer, and what has come since.
+    /// when it gave this response, and those that have come since.
     ///
-    /// A body whose length cannot be told, because Content-Length is no number or
-    /// several, is empty (RFC 9112 §6.3).
+    /// A body whose length is unknown, because Content-Length is no number or several, is
+    /// empty (RFC 9112 §6.3).
     ///
     /// ```
     /// use yamabiko::websocket::handshake::{ClientHandshake, ClientHandshakeError, WebSocketUri};
@@ -52,10 +52,10 @@ impl HttpResponse {
     /// let mut handshake = ClientHandshake::new(&uri, *b"the sample nonce");
     /// let bytes = b"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n\
     ///     8\r\nno room!\r\n0\r\n\r\n";
-    /// let Err(ClientHandshakeError::NotSwitched(answer)) = handshake.receive(bytes) else {
+    /// let Err(ClientHandshakeError::NotSwitched(response)) = handshake.receive(bytes) else {
     ///     unreachable!("it is a 404");
     /// };
-    /// let body = answer.body(bytes, 4096);
+    /// let body = response.body(bytes, 4096);
     /// assert_eq!(body.content, b"no room!");
     /// assert!(body.ended);
     /// # Ok::<(), yamabiko::websocket::handshake::UriError>(())
@@ -79,7 +79,7 @@ impl HttpResponse {
     }
 }
 
-/// Reads the head of one answer, whole or in pieces, in bounded memory.
+/// Reads the head of one response, whole or in pieces, in bounded memory.
 #[derive(Clone, Debug)]
 pub(super) struct ResponseReader {
     scanner: HeadScanner,
@@ -109,7 +109,7 @@ impl ResponseReader {
     }
 }
 
-/// A well-formed answer, borrowed from the bytes that were read.
+/// A well-formed response, borrowed from the bytes that were read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ResponseHead<'a> {
     pub(super) line: StatusLine<'a>,

@@ -1,14 +1,14 @@
-//! The answer to a handshake that is not accepted (RFC 6455 §4.2.2, §10.7).
+//! The response to a handshake that is not accepted (RFC 6455 §4.2.2, §10.7).
 
 use super::response::{InvalidField, Response, Status};
 use core::fmt;
 use std::borrow::Cow;
 
-/// A request refused: an HTTP status, a reason in one line, and what that
-/// status obliges a server to say.
+/// A refused request: an HTTP status, a reason in one line, and the fields that the
+/// status demands.
 ///
 /// The reason is shown to the client as plain text. This crate's own reasons
-/// are fixed words; nothing that the client has sent is repeated to it.
+/// are fixed texts; nothing from the request is repeated in them.
 ///
 /// ```
 /// use yamabiko::websocket::handshake::{Refusal, Status};
@@ -58,7 +58,7 @@ impl Refusal {
         Refusal::of(Status::Forbidden, "this origin is not allowed")
     }
 
-    /// 426: a path that speaks WebSocket was asked for without an upgrade, or
+    /// 426: a WebSocket path was requested without an upgrade, or
     /// with another version.
     pub fn upgrade_required() -> Self {
         Refusal::of(
@@ -92,7 +92,7 @@ impl Refusal {
         &self.reason
     }
 
-    /// The whole answer, for instance to answer a HEAD request without its body.
+    /// The whole response, for instance to answer a HEAD request without its body.
     pub fn to_response(&self) -> Response {
         let text = format!("{}\n", self.reason);
         self.response
@@ -100,9 +100,9 @@ impl Refusal {
             .refusing(text, obliged_fields(self.status()))
     }
 
-    /// Appends the whole answer to `output`. Then close the connection,
+    /// Appends the whole response to `output`. Then close the connection,
     /// reading on for a moment: a socket closed over unread bytes is reset, and
-    /// the reset can overtake the answer.
+    /// the reset can overtake the response.
     pub fn write(&self, output: &mut Vec<u8>) {
         self.to_response().write(false, output);
     }

@@ -1,14 +1,13 @@
 //! The head of a request, read as it arrives (RFC 9112 §2, §3, §5).
 //!
-//! [`RequestReader`] is fed everything that has come and says either that more
-//! is needed, or what was asked, or with which HTTP answer to refuse. What it
-//! hands out borrows from the caller's bytes. It holds for any request, also
-//! for the plain ones that share the port with WebSocket; what makes a request
-//! an opening handshake is in `upgrade.rs`.
+//! [`RequestReader`] takes all bytes that have come. It asks for more, or returns the head
+//! of the request, or the HTTP response that refuses it. The head borrows the caller's
+//! bytes. The reader is for any request, also for plain HTTP on the same port; the checks
+//! of an opening handshake are in `upgrade.rs`.
 //!
 //! It is strict where leniency would let two readers understand two different
-//! requests: line ends are CRLF, the three words of the request line stand
-//! apart by one space each, and Host stands there once.
+//! requests: line ends are CRLF, one space separates the three parts of the request
+//! line, and there is one Host.
 
 use super::authority::Authority;
 use super::fields::{Fields, KnownFields, Occurrence};
@@ -62,7 +61,7 @@ impl RequestReader {
     /// The [`Refusal`] to answer with, as soon as the bytes cannot become a
     /// request any more: 400 for what is malformed, 414 for a request line and
     /// 431 for fields beyond the bounds, 505 for another version than HTTP/1.
-    /// The request ends there: send the answer and close.
+    /// The request ends there: send the response and close.
     pub fn read<'a>(
         &mut self,
         bytes: &'a [u8],
@@ -118,7 +117,7 @@ impl<'a> RequestHead<'a> {
         self.line.target.path
     }
 
-    /// What stands behind the first question mark of the target.
+    /// The part of the target behind its first question mark.
     pub fn query(&self) -> Option<&'a str> {
         self.line.target.query
     }

@@ -1,7 +1,7 @@
-//! Plain HTTP answers: whatever the server says on its port that is not the
+//! Plain HTTP responses: everything that the server sends on its port that is not the
 //! switch to WebSocket (RFC 9110 §15, RFC 9112 §4).
 //!
-//! Every answer ends its connection (`Connection: close`): a server whose
+//! Every response ends its connection (`Connection: close`): a server whose
 //! business is WebSocket gains nothing from keep-alive, and there is no second
 //! request whose beginning could be mistaken. This layer has no clock: the caller
 //! passes the value of Date, which RFC 9110 §6.6.1 requires of a server that has one.
@@ -10,9 +10,9 @@ use super::token::{is_field_value, is_token};
 use core::fmt;
 use std::borrow::Cow;
 
-/// A plain HTTP answer, complete in memory.
+/// A plain HTTP response, complete in memory.
 ///
-/// Field names and values are checked when they are set, so that an answer
+/// Field names and values are checked when they are set, so that a response
 /// with a field of an attacker's making cannot be expressed.
 ///
 /// ```
@@ -37,7 +37,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// An answer without a body.
+    /// A response without a body.
     pub const fn new(status: Status) -> Self {
         Response {
             status,
@@ -48,7 +48,7 @@ impl Response {
         }
     }
 
-    /// An answer with one line or more of plain text.
+    /// A response with one line or more of plain text.
     pub fn text(status: Status, text: impl Into<Cow<'static, str>>) -> Self {
         Response {
             content_type: Some(Cow::Borrowed(PLAIN_TEXT)),
@@ -61,7 +61,7 @@ impl Response {
     ///
     /// # Errors
     ///
-    /// [`InvalidField::Value`] if the type could not stand in a field.
+    /// [`InvalidField::Value`] if the type is not a legal field value.
     pub fn content(
         mut self,
         content_type: impl Into<Cow<'static, str>>,
@@ -76,7 +76,7 @@ impl Response {
         Ok(self)
     }
 
-    /// Adds a field; a name that is there already stands twice then, as
+    /// Adds a field; a name that is there already is then there twice, as
     /// Set-Cookie may.
     ///
     /// # Errors
@@ -124,7 +124,7 @@ impl Response {
         self
     }
 
-    /// Appends the answer to `output`; with `head_only`, for a HEAD request,
+    /// Appends the response to `output`; with `head_only`, for a HEAD request,
     /// everything but the body.
     pub fn write(&self, head_only: bool, output: &mut Vec<u8>) {
         self.write_with_date(None, head_only, output);
@@ -171,7 +171,7 @@ pub enum InvalidField {
     Name,
     /// The value holds a control character, or white space at an end.
     Value,
-    /// The field is set by this crate and by nobody else.
+    /// This crate sets the field; the application must not.
     Reserved,
 }
 
@@ -253,7 +253,7 @@ impl Status {
         self.line().0
     }
 
-    /// The words in the status line.
+    /// The reason phrase in the status line.
     pub const fn reason_phrase(self) -> &'static str {
         self.line().1
     }

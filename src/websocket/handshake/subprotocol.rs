@@ -2,13 +2,13 @@
 //!
 //! ```text
 //!   request   Sec-WebSocket-Protocol: chat.v2, chat.v1     client's preference
-//!   answer    Sec-WebSocket-Protocol: chat.v1              one of them, or no field
+//!   response  Sec-WebSocket-Protocol: chat.v1              one of them, or no field
 //! ```
 
 use super::fields::Fields;
 use super::token::is_token;
 
-/// The name of the field, in requests and answers.
+/// The name of the field, in requests and responses.
 pub(super) const FIELD: &str = "Sec-WebSocket-Protocol";
 
 /// Subprotocols in one request. Each is compared with each, so the number is
@@ -38,7 +38,7 @@ pub(super) fn offered(fields: Fields<'_>) -> impl Iterator<Item = &str> {
 ///
 /// # Errors
 ///
-/// The broken rule in words.
+/// The broken rule.
 pub(super) fn check_offer(fields: Fields<'_>) -> Result<(), &'static str> {
     let mut seen: [&[u8]; SUBPROTOCOLS_MAX] = [&[]; SUBPROTOCOLS_MAX];
     for (count, name) in fields.list(FIELD).enumerate() {

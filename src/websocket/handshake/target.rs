@@ -1,7 +1,7 @@
 //! The request target in its four forms (RFC 9112 §3.2).
 //!
 //! ```text
-//!   /chat?room=1                        origin-form, what nearly everyone sends
+//!   /chat?room=1                        origin-form, sent by nearly all clients
 //!   http://example.com/chat?room=1      absolute-form, to and through proxies
 //!   example.com:443                     authority-form, CONNECT only
 //!   *                                   asterisk-form, OPTIONS only

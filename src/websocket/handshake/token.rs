@@ -1,4 +1,4 @@
-//! The smallest words of HTTP: tokens, and the characters of field values.
+//! The smallest elements of HTTP: tokens, and the characters of field values.
 //!
 //! RFC 6455 leans on the `token` of RFC 2616 §2.2, any visible ASCII
 //! character that is no separator; RFC 9110 §5.6.2 writes the same set as

@@ -13,7 +13,7 @@
 //! [`Upgrade::check`] is the list of §4.2.1, one rule after the other. An
 //! `Upgrade` is a request that has passed it; that is the only way to write a
 //! 101. Of what the client sent, only a subprotocol that the caller chose gets
-//! into that answer, and the hash of its key; and no more is agreed to than was
+//! into that response, and the hash of its key; and no more is agreed to than was
 //! offered.
 
 use super::accept_key::{accept_key, is_canonical_key};
@@ -124,20 +124,20 @@ impl<'a> Upgrade<'a> {
         extensions::listed(self.request.fields())
     }
 
-    /// What comes of the first acceptable offer of permessage-deflate, to be
-    /// handed to [`Upgrade::write_response`] and to the connection. `None`: the
+    /// The parameters that the first acceptable offer of permessage-deflate leads to, for
+    /// [`Upgrade::write_response`] and for the connection. `None`: the
     /// client offers none, or none that RFC 7692 §7 lets a server accept.
     ///
     /// Each demand of the offer is met, so that the server may have to compress
     /// with less than `config` allows it. Beyond that,
     ///
     /// * `server_no_context_takeover` and a smaller `server_max_window_bits` of
-    ///   `config` are told to the client even if it does not ask for them,
+    ///   `config` are sent to the client even if it does not ask for them,
     /// * so is `client_no_context_takeover`, which every client must obey,
     /// * the client's window is the smaller one of `config` and the client's hint
-    ///   if the offer has `client_max_window_bits`. Without that it cannot be
-    ///   told: then 15 is agreed, whatever `config` says, and the connection
-    ///   decompresses with the window that this needs.
+    ///   if the offer has `client_max_window_bits`. Without it the
+    ///   server may not choose: then 15 is agreed, whatever is in `config`, and the
+    ///   connection decompresses with a window of that size.
     ///
     /// Windows of 8 bits are agreed to like all others.
     ///
@@ -226,7 +226,7 @@ impl<'a> Upgrade<'a> {
         Ok(())
     }
 
-    /// Only what was offered, or nothing.
+    /// Nothing that was not offered.
     fn check_choice(&self, subprotocol: Option<&str>) -> Result<(), NotOffered> {
         match subprotocol {
             //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2

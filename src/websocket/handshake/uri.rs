@@ -16,7 +16,7 @@
 use super::authority::{Authority, InvalidAuthority, percent_encoding_is_valid};
 use core::fmt;
 
-/// Where a WebSocket client is to connect, and what it asks for there.
+/// The server and the resource that a WebSocket client connects to.
 ///
 /// ```
 /// use yamabiko::websocket::handshake::WebSocketUri;
