@@ -66,10 +66,10 @@ impl Client {
         self.reader.read()
     }
 
-    /// Waits for the next event and lends it to `handle` out of the read buffer:
-    /// without copy and allocation if the message is one frame that arrived in one
-    /// piece. The event is a text, a binary message, a ping (already answered) or a
-    /// pong. `None`: as [`Client::read`].
+    /// Waits for the next event and passes it to `handle`. The event borrows the read
+    /// buffer: no copy and no allocation if the message is one frame that arrived in one
+    /// piece. It is a text, a binary message, a ping (already answered) or a pong. `None`:
+    /// as [`Client::read`].
     ///
     /// ```no_run
     /// # use yamabiko::{client::Client, websocket::Event};
@@ -91,7 +91,7 @@ impl Client {
         &mut self,
         handle: impl FnOnce(Event<'_>) -> R,
     ) -> Result<Option<R>, ClientError> {
-        self.reader.lend(handle)
+        self.reader.read_with(handle)
     }
 
     /// Sends a message in one frame; returns when the kernel has accepted it. Costs one

@@ -56,7 +56,8 @@
 //! # Costs and limits
 //!
 //! A client takes a buffer of 64 KiB, two more allocations, and no thread. A message is
-//! copied once into its [`OwnedMessage`], and not at all by [`Client::read_with`].
+//! copied once into its [`OwnedMessage`], and not at all by [`Client::read_with`] and
+//! [`Reader::read_with`].
 //! Not supported: TLS, proxies, cookies, redirects.
 //!
 //! | file | contents |

@@ -31,10 +31,10 @@ pub(super) struct Protocol {
 }
 
 /// The result of [`Protocol::decode`].
-pub(super) enum Decoded<R> {
-    /// An event that the caller wanted.
-    Wanted(R),
-    /// No such event: more bytes are needed.
+pub(super) enum Decoded<'b> {
+    /// The next event; not a Close.
+    Event(Event<'b>),
+    /// More bytes are needed.
     NeedsBytes,
     /// The server's Close.
     Close,
@@ -59,37 +59,29 @@ impl Protocol {
         }
     }
 
-    /// Decodes the bytes in `buffer` up to an event for which `handle` returns a value.
-    /// Sends the replies that the kernel accepts at once.
-    ///
-    /// An event has left the buffer when `handle` is called: if that panics, the event
-    /// is not decoded again.
-    pub(super) fn decode<R>(
+    /// Decodes the next event in `buffer`, and sends the replies that the kernel accepts at
+    /// once. The event borrows the buffer and not the protocol state.
+    pub(super) fn decode<'b>(
         &mut self,
-        buffer: &mut ReadBuffer,
+        buffer: &'b mut ReadBuffer,
         stream: &Stream,
-        handle: &mut impl FnMut(Event<'_>) -> Option<R>,
-    ) -> Decoded<R> {
+    ) -> Decoded<'b> {
         let (mut input, start) = buffer.unread();
         let end = *start + input.len();
-        loop {
-            let replies = self.send_buffer.bytes();
-            let received = self.connection.receive(&mut input, replies);
-            *start = end - input.len();
-            let event = match received {
-                Err(error) => return Decoded::Broken(error),
-                Ok(None) => return Decoded::NeedsBytes,
-                Ok(Some(Event::Close(_))) => return Decoded::Close,
-                Ok(Some(event)) => event,
-            };
-            // A sequence of pings is answered by one write.
-            if input.is_empty() || !matches!(event, Event::Ping(_)) {
-                self.send_buffer.flush_now(stream);
-            }
-            if let Some(result) = handle(event) {
-                return Decoded::Wanted(result);
-            }
+        let replies = self.send_buffer.bytes();
+        let received = self.connection.receive(&mut input, replies);
+        *start = end - input.len();
+        let event = match received {
+            Err(error) => return Decoded::Broken(error),
+            Ok(None) => return Decoded::NeedsBytes,
+            Ok(Some(Event::Close(_))) => return Decoded::Close,
+            Ok(Some(event)) => event,
+        };
+        // A sequence of pings is answered by one write.
+        if input.is_empty() || !matches!(event, Event::Ping(_)) {
+            self.send_buffer.flush_now(stream);
         }
+        Decoded::Event(event)
     }
 
     /// Appends a frame to the send buffer.

@@ -47,8 +47,6 @@ pub struct Reader {
     /// this half sleeps in a read.
     beside_writer: bool,
     progress: Progress,
-    /// The event of [`Reader::read_with`], while the lock is free.
-    copy: EventCopy,
 }
 
 /// The state of the reader.
@@ -74,22 +72,6 @@ enum Waited {
     CloseDeadline,
 }
 
-/// A copy of one event. Its buffers are used again for the next event.
-#[derive(Debug, Default)]
-struct EventCopy {
-    text: String,
-    bytes: Vec<u8>,
-}
-
-/// The kind of event in an [`EventCopy`].
-#[derive(Clone, Copy, Debug)]
-enum EventKind {
-    Text,
-    Binary,
-    Ping,
-    Pong,
-}
-
 impl Reader {
     /// `surplus`: the bytes that arrived after the head of the opening handshake.
     pub(super) fn new(
@@ -104,7 +86,6 @@ impl Reader {
             socket_timeout: None,
             beside_writer: false,
             progress: Progress::Open,
-            copy: EventCopy::default(),
         }
     }
 
@@ -125,27 +106,15 @@ impl Reader {
         self.next(self.deadline(), |event| event.into_message())
     }
 
-    /// Waits for the next event and lends it to `handle`: a text, a binary message, a
-    /// ping (already answered) or a pong. `None`: as [`Reader::read`].
+    /// Waits for the next event and passes it to `handle`: a text, a binary message, a ping
+    /// (already answered) or a pong. `None`: as [`Reader::read`].
     ///
-    /// The message is copied once, into a buffer that is used again. So `handle` may take
-    /// its time, and may use the [`Writer`](super::Writer).
+    /// The event borrows the read buffer: no copy and no allocation if the message is one frame
+    /// that arrived in one piece. `handle` may use the [`Writer`](super::Writer).
     ///
     /// # Errors
     /// As [`Client::read`](super::Client::read).
     pub fn read_with<R>(
-        &mut self,
-        handle: impl FnOnce(Event<'_>) -> R,
-    ) -> Result<Option<R>, ClientError> {
-        let mut copy = std::mem::take(&mut self.copy);
-        let kind = self.next(self.deadline(), |event| copy.set(event));
-        self.copy = copy;
-        Ok(kind?.map(|kind| handle(self.copy.event(kind))))
-    }
-
-    /// Waits for the next event and lends it to `handle` out of the buffer. The lock is
-    /// held during the call.
-    pub(super) fn lend<R>(
         &mut self,
         handle: impl FnOnce(Event<'_>) -> R,
     ) -> Result<Option<R>, ClientError> {
@@ -197,10 +166,14 @@ impl Reader {
                 Progress::Lost => return Err(ClientError::Lost(None)),
             }
             let mut protocol = self.shared.lock();
-            let decoded = protocol.decode(&mut self.buffer, self.shared.stream(), &mut handle);
+            let decoded = protocol.decode(&mut self.buffer, self.shared.stream());
             drop(protocol);
             match decoded {
-                Decoded::Wanted(result) => return Ok(Some(result)),
+                Decoded::Event(event) => {
+                    if let Some(result) = handle(event) {
+                        return Ok(Some(result));
+                    }
+                }
                 Decoded::NeedsBytes => self.fill(deadline)?,
                 Decoded::Close => self.end(Progress::Clean, FirstClose::Server),
                 Decoded::Broken(error) => self.end(Progress::Failed(error), FirstClose::Client),
@@ -292,34 +265,5 @@ impl Reader {
             self.socket_timeout = timeout;
         }
         self.buffer.fill(|bytes| stream.read(bytes))
-    }
-}
-
-impl EventCopy {
-    /// Copies an event. `None` for a Close, which is not lent.
-    fn set(&mut self, event: Event<'_>) -> Option<EventKind> {
-        let (kind, bytes) = match event {
-            Event::Text(text) => {
-                self.text.clear();
-                self.text.push_str(&text);
-                return Some(EventKind::Text);
-            }
-            Event::Binary(bytes) => (EventKind::Binary, bytes),
-            Event::Ping(payload) => (EventKind::Ping, payload),
-            Event::Pong(payload) => (EventKind::Pong, payload),
-            Event::Close(_) => return None,
-        };
-        self.bytes.clear();
-        self.bytes.extend_from_slice(&bytes);
-        Some(kind)
-    }
-
-    fn event(&self, kind: EventKind) -> Event<'_> {
-        match kind {
-            EventKind::Text => Event::Text(self.text.as_str().into()),
-            EventKind::Binary => Event::Binary(self.bytes.as_slice().into()),
-            EventKind::Ping => Event::Ping(self.bytes.as_slice().into()),
-            EventKind::Pong => Event::Pong(self.bytes.as_slice().into()),
-        }
     }
 }

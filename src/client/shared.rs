@@ -53,8 +53,8 @@ impl Shared {
         self.close_timeout
     }
 
-    /// A poisoned lock is used: a panic of the application inside
-    /// [`read_with`](super::Client::read_with) leaves the protocol state intact.
+    /// A poisoned lock is used: the application's code never runs under it, and the protocol
+    /// state is consistent whenever it is released.
     pub(super) fn lock(&self) -> MutexGuard<'_, Protocol> {
         self.protocol.lock().unwrap_or_else(PoisonError::into_inner)
     }
