@@ -11,7 +11,7 @@ let server;
 let browser;
 let contexts = [];
 /** The errors and warnings in the consoles of all tabs. */
-let complaints = [];
+let consoleErrors = [];
 
 before(async () => {
   server = await Server.start();
@@ -28,8 +28,8 @@ after(async () => {
 afterEach(async () => {
   await Promise.all(contexts.map((context) => context.close()));
   contexts = [];
-  const seen = complaints;
-  complaints = [];
+  const seen = consoleErrors;
+  consoleErrors = [];
   assert.deepEqual(seen, [], "the consoles are clean");
 });
 
@@ -39,8 +39,8 @@ async function tab(options = {}) {
   context.setDefaultTimeout(WAIT_MS);
   contexts.push(context);
   const page = await context.newPage();
-  page.on("pageerror", (error) => complaints.push(String(error)));
-  page.on("console", (message) => ["error", "warning"].includes(message.type()) && complaints.push(message.text()));
+  page.on("pageerror", (error) => consoleErrors.push(String(error)));
+  page.on("console", (message) => ["error", "warning"].includes(message.type()) && consoleErrors.push(message.text()));
   return page;
 }
 
@@ -53,7 +53,7 @@ async function inRoom(name, room, options) {
 const people = (page) => page.getByRole("complementary", { name: /Here now/ });
 /** Console messages about requests that are expected to fail do not count. */
 function forgiveFailedRequests() {
-  complaints = complaints.filter((text) => !/WebSocket connection to .* failed|Failed to load resource/.test(text));
+  consoleErrors = consoleErrors.filter((text) => !/WebSocket connection to .* failed|Failed to load resource/.test(text));
 }
 
 const connected = (page) => page.getByText("Connected", { exact: true }).waitFor();

@@ -147,9 +147,9 @@ function addressOf(child) {
   });
 }
 
-async function within(limit, promise, complaint) {
+async function within(limit, promise, message) {
   let timer;
-  const late = new Promise((_, reject) => (timer = setTimeout(() => reject(new Error(complaint)), limit)));
+  const late = new Promise((_, reject) => (timer = setTimeout(() => reject(new Error(message)), limit)));
   try {
     return await Promise.race([promise, late]);
   } finally {

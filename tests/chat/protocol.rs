@@ -49,8 +49,8 @@ fn every_example_of_a_client_is_valid_except_the_one_that_shows_an_error() {
     for json in examples("C ").flatten() {
         match Request::parse(json) {
             Ok(request) => types.push(request.message.kind()),
-            Err(complaint) => assert_eq!(
-                (complaint.code, type_of(json).as_str()),
+            Err(reply) => assert_eq!(
+                (reply.code, type_of(json).as_str()),
                 (ErrorCode::UnknownType, "shout")
             ),
         }
@@ -80,11 +80,11 @@ fn every_example_of_the_server_is_written_as_the_server_writes_it() {
 
 #[test]
 fn every_example_of_an_error_is_the_reply_to_the_line_before_it() {
-    let complaint = Request::parse(r#"{"type":"shout"}"#).expect_err("an unknown type");
-    let answer = ServerMessage::Error(complaint).to_json();
+    let reply = Request::parse(r#"{"type":"shout"}"#).expect_err("an unknown type");
+    let json = ServerMessage::Error(reply).to_json();
     assert!(
-        SPECIFICATION.contains(&format!("C {{\"type\":\"shout\"}}\nS {answer}\n")),
-        "{answer}"
+        SPECIFICATION.contains(&format!("C {{\"type\":\"shout\"}}\nS {json}\n")),
+        "{json}"
     );
 }
 
