@@ -17,8 +17,8 @@ use yamabiko_testing::protocol::{
 const CORRUPT: u16 = 1007;
 const TOO_BIG: u16 = 1009;
 
-/// What the endpoint hears when these payloads come, each in one frame.
-fn hears(mut endpoint: Endpoint, payloads: &[&[u8]]) -> Vec<Received> {
+/// What the endpoint receives when these payloads come, each in one frame.
+fn receives(mut endpoint: Endpoint, payloads: &[&[u8]]) -> Vec<Received> {
     let peer = peer(endpoint.role);
     let frames = payloads.iter().map(|payload| compressed(TEXT, payload));
     let wire: Vec<u8> = frames.flat_map(|frame| peer.frame(frame)).collect();
@@ -58,7 +58,10 @@ fn one_compressed_block_is_inflated(role: Role) {
     let whole = b"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00";
     assert_eq!(decode_all(whole), [compressed(TEXT, HELLO)]);
     for parameters in [TAKEOVER, NO_TAKEOVER] {
-        assert_eq!(hears(agreed(role, parameters), &[HELLO]), [text("Hello")]);
+        assert_eq!(
+            receives(agreed(role, parameters), &[HELLO]),
+            [text("Hello")]
+        );
     }
     let in_two = b"\x41\x03\xf2\x48\xcd\x80\x04\xc9\xc9\x07\x00";
     let frames = fragments(TEXT, &[&HELLO[..3], &HELLO[3..]]);
@@ -92,7 +95,7 @@ both_roles!(one_compressed_block_is_inflated);
 fn a_message_may_refer_to_the_last_compressed_one(role: Role) {
     let hellos = [text("Hello"), text("Hello"), text("Hello")];
     let payloads = [HELLO, HELLO_AGAIN, HELLO_AGAIN];
-    assert_eq!(hears(agreed(role, TAKEOVER), &payloads), hellos);
+    assert_eq!(receives(agreed(role, TAKEOVER), &payloads), hellos);
 
     let mut endpoint = agreed(role, TAKEOVER);
     endpoint.receive(peer(role).frame(compressed(TEXT, HELLO)));
@@ -114,31 +117,31 @@ fn a_stored_block_is_read(role: Role) {
     let payload = b"\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00";
     assert_eq!(payload[..], stored(b"Hello"));
     // It is in the window as any other.
-    let heard = hears(agreed(role, TAKEOVER), &[payload, HELLO_AGAIN]);
-    assert_eq!(heard, [text("Hello"), text("Hello")]);
+    let received = receives(agreed(role, TAKEOVER), &[payload, HELLO_AGAIN]);
+    assert_eq!(received, [text("Hello"), text("Hello")]);
 }
 both_roles!(a_stored_block_is_read);
 
 fn a_block_with_bfinal_is_followed_by_others(role: Role) {
     for parameters in [TAKEOVER, NO_TAKEOVER] {
         let endpoint = || agreed(role, parameters);
-        let heard = hears(endpoint(), &[HELLO_FINAL, HELLO_FINAL]);
-        assert_eq!(heard, [text("Hello"), text("Hello")]);
+        let received = receives(endpoint(), &[HELLO_FINAL, HELLO_FINAL]);
+        assert_eq!(received, [text("Hello"), text("Hello")]);
         // Another stream in the same message; and one that refers to the first.
         let two = [HELLO_FINAL_ALONE, HELLO].concat();
-        assert_eq!(hears(endpoint(), &[&two]), [text("HelloHello")]);
+        assert_eq!(receives(endpoint(), &[&two]), [text("HelloHello")]);
         let across = [HELLO_FINAL_ALONE, HELLO_AGAIN].concat();
-        assert_eq!(hears(endpoint(), &[&across]), [text("HelloHello")]);
+        assert_eq!(receives(endpoint(), &[&across]), [text("HelloHello")]);
     }
     // The window outlives the end of a stream, in this message and in the next.
     let across = [HELLO_FINAL_ALONE, HELLO_AGAIN].concat();
     let final_again = b"\xf3\x00\x11\x00\x00";
-    let heard = hears(
+    let received = receives(
         agreed(role, TAKEOVER),
         &[HELLO_FINAL, final_again, &across, HELLO_AGAIN],
     );
     let hello = || text("Hello");
-    assert_eq!(heard, [hello(), hello(), text("HelloHello"), hello()]);
+    assert_eq!(received, [hello(), hello(), text("HelloHello"), hello()]);
 }
 both_roles!(a_block_with_bfinal_is_followed_by_others);
 
@@ -174,15 +177,15 @@ fn a_stream_may_end_inside_a_character(role: Role) {
     // A stored block with its last third, and the rest by reference: 山 again.
     let second = [&b"\x00\x01\x00\xfe\xff\xb1"[..], &match_of_three(2, 0, 0)].concat();
     let payload = [&first[..], &second].concat();
-    let heard = hears(agreed(role, NO_TAKEOVER), &[&payload]);
-    assert_eq!(heard, [text("aaa山山")]);
+    let received = receives(agreed(role, NO_TAKEOVER), &[&payload]);
+    assert_eq!(received, [text("aaa山山")]);
 }
 both_roles!(a_stream_may_end_inside_a_character);
 
 fn two_blocks_in_one_message_are_read(role: Role) {
     let payload = b"\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00";
     assert_eq!(
-        hears(agreed(role, NO_TAKEOVER), &[payload]),
+        receives(agreed(role, NO_TAKEOVER), &[payload]),
         [text("Hello")]
     );
 }
@@ -191,7 +194,7 @@ both_roles!(two_blocks_in_one_message_are_read);
 fn empty_messages_and_empty_fragments_are_read(role: Role) {
     let nothing: [&[u8]; 2] = [b"\x00", b"\x00"];
     assert_eq!(
-        hears(agreed(role, TAKEOVER), &nothing),
+        receives(agreed(role, TAKEOVER), &nothing),
         [text(""), text("")]
     );
 
@@ -258,7 +261,7 @@ fn compressed_message_without_the_block_at_its_end_fails_with_1007(role: Role) {
             }
             // With it the message is whole.
             let whole = [payload, b"\x00"].concat();
-            assert_eq!(hears(endpoint(), &[&whole]).len(), 1);
+            assert_eq!(receives(endpoint(), &[&whole]).len(), 1);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! RFC 7692: whatever two ends have agreed on, they understand each other, however the
-//! wire cuts what they say; and what an end lets the other do, it can read.
+//! RFC 7692: with every result of the negotiation both ends read each other's messages,
+//! however the wire cuts them, and also those of a peer that uses all that was agreed.
 
 use proptest::prelude::*;
 use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool, WindowBits};
@@ -15,9 +15,9 @@ use yamabiko_testing::protocol::{
     decode_all, peer, text,
 };
 
-/// What one end says.
+/// What one end sends.
 #[derive(Clone, Debug)]
-enum Said {
+enum Outgoing {
     Text(String),
     Binary(Vec<u8>),
     /// With a Ping behind each piece but the last.
@@ -25,14 +25,14 @@ enum Said {
     Ping(Vec<u8>),
 }
 
-impl Said {
-    fn say(&self, endpoint: &mut Endpoint, wire: &mut Vec<u8>) {
+impl Outgoing {
+    fn send(&self, endpoint: &mut Endpoint, wire: &mut Vec<u8>) {
         let connection = &mut endpoint.connection;
         let sent = match self {
-            Said::Text(text) => connection.send(Message::Text(text), wire),
-            Said::Binary(bytes) => connection.send(Message::Binary(bytes), wire),
-            Said::Ping(payload) => connection.ping(payload, wire),
-            Said::Fragments(pieces) => {
+            Outgoing::Text(text) => connection.send(Message::Text(text), wire),
+            Outgoing::Binary(bytes) => connection.send(Message::Binary(bytes), wire),
+            Outgoing::Ping(payload) => connection.ping(payload, wire),
+            Outgoing::Fragments(pieces) => {
                 for (number, piece) in pieces.iter().enumerate() {
                     let last = number + 1 == pieces.len();
                     let piece = Fragment::Binary(piece);
@@ -47,16 +47,16 @@ impl Said {
         sent.unwrap();
     }
 
-    fn heard(&self) -> Vec<Received> {
+    fn received(&self) -> Vec<Received> {
         match self {
-            Said::Text(text) => vec![Received::Text(text.clone())],
-            Said::Binary(bytes) => vec![Received::Binary(bytes.clone())],
-            Said::Ping(payload) => vec![Received::Ping(payload.clone())],
-            Said::Fragments(pieces) => {
+            Outgoing::Text(text) => vec![Received::Text(text.clone())],
+            Outgoing::Binary(bytes) => vec![Received::Binary(bytes.clone())],
+            Outgoing::Ping(payload) => vec![Received::Ping(payload.clone())],
+            Outgoing::Fragments(pieces) => {
                 let between = Received::Ping(b"between".to_vec());
-                let mut heard = vec![between; pieces.len() - 1];
-                heard.push(Received::Binary(pieces.concat()));
-                heard
+                let mut received = vec![between; pieces.len() - 1];
+                received.push(Received::Binary(pieces.concat()));
+                received
             }
         }
     }
@@ -75,13 +75,13 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-fn said() -> impl Strategy<Value = Said> {
+fn sent() -> impl Strategy<Value = Outgoing> {
     prop_oneof![
-        3 => bytes().prop_map(|bytes| Said::Text(bytes.iter().map(|&o| o as char).collect())),
-        3 => bytes().prop_map(Said::Binary),
-        1 => prop::collection::vec(any::<u8>(), 0..9000).prop_map(Said::Binary),
-        1 => prop::collection::vec(bytes(), 1..4).prop_map(Said::Fragments),
-        1 => prop::collection::vec(any::<u8>(), 0..=125).prop_map(Said::Ping),
+        3 => bytes().prop_map(|bytes| Outgoing::Text(bytes.iter().map(|&o| o as char).collect())),
+        3 => bytes().prop_map(Outgoing::Binary),
+        1 => prop::collection::vec(any::<u8>(), 0..9000).prop_map(Outgoing::Binary),
+        1 => prop::collection::vec(bytes(), 1..4).prop_map(Outgoing::Fragments),
+        1 => prop::collection::vec(any::<u8>(), 0..=125).prop_map(Outgoing::Ping),
     ]
 }
 
@@ -101,7 +101,7 @@ proptest! {
     #[test]
     fn messages_sent_are_received(
         parameters in parameters(),
-        said in prop::collection::vec(said(), 1..8),
+        sent in prop::collection::vec(sent(), 1..8),
         lengths in prop::collection::vec(any::<u8>(), 0..8),
         level in 1..=9_u8,
         threshold_bytes in prop::sample::select(vec![0, 64, 500]),
@@ -115,18 +115,18 @@ proptest! {
             ..DeflateConfig::default()
         };
         for (from, to) in [(Role::Server, Role::Client), (Role::Client, Role::Server)] {
-            let mut speaker = Endpoint::new(from, Limits::default());
+            let mut sender = Endpoint::new(from, Limits::default());
             let plain = Connection::server(Limits::default());
-            let connection = std::mem::replace(&mut speaker.connection, plain);
-            speaker.connection = connection.with_deflate(parameters, &config, &DeflatePool::default());
+            let connection = std::mem::replace(&mut sender.connection, plain);
+            sender.connection = connection.with_deflate(parameters, &config, &DeflatePool::default());
 
             let mut wire = Vec::new();
-            said.iter().for_each(|said| said.say(&mut speaker, &mut wire));
-            let expected: Vec<Received> = said.iter().flat_map(Said::heard).collect();
-            let mut listener = agreed_within(to, parameters, Limits::default());
-            prop_assert_eq!(listener.receive(&wire), &expected[..]);
-            let mut listener = agreed_within(to, parameters, Limits::default());
-            prop_assert_eq!(listener.receive_in_pieces(cut(&wire, &lengths)), expected);
+            sent.iter().for_each(|sent| sent.send(&mut sender, &mut wire));
+            let expected: Vec<Received> = sent.iter().flat_map(Outgoing::received).collect();
+            let mut receiver = agreed_within(to, parameters, Limits::default());
+            prop_assert_eq!(receiver.receive(&wire), &expected[..]);
+            let mut receiver = agreed_within(to, parameters, Limits::default());
+            prop_assert_eq!(receiver.receive_in_pieces(cut(&wire, &lengths)), expected);
         }
     }
 }
@@ -185,8 +185,8 @@ fn reads_within_a_window_of(bits: u8, mut endpoint: Endpoint) {
     let message = stored(&bytes);
     let whole = [&message[..message.len() - 1], &far].concat();
     let wire = peer.frame(compressed(BINARY, whole));
-    let heard = [&bytes[..], &bytes[..3]].concat();
-    assert_eq!(endpoint.receive(wire), [binary(&heard)]);
+    let received = [&bytes[..], &bytes[..3]].concat();
+    assert_eq!(endpoint.receive(wire), [binary(&received)]);
 
     let (first, second) = bytes.split_at(100);
     for message in [first, second] {
@@ -197,9 +197,9 @@ fn reads_within_a_window_of(bits: u8, mut endpoint: Endpoint) {
     assert_eq!(endpoint.receive(wire), [binary(&bytes[..3])]);
 }
 
-/// The window that an answer allows its reader; that of the default if it says none.
-fn told(answer: &str, parameter: &str) -> u8 {
-    let mut parameters = answer.split("; ");
+/// The window of this parameter in a response; the default if the parameter is absent.
+fn agreed_window(response: &str, parameter: &str) -> u8 {
+    let mut parameters = response.split("; ");
     let value = parameters.find_map(|one| one.strip_prefix(parameter)?.strip_prefix('='));
     value.map_or(15, |digits| digits.parse().unwrap())
 }
@@ -229,7 +229,7 @@ fn server_reads_whatever_a_client_may_send_that_keeps_to_its_answer() {
         ];
         for (offer, expected) in table {
             let (answer, server) = server_offered(offer, &config);
-            assert_eq!(told(&answer, "client_max_window_bits"), expected);
+            assert_eq!(agreed_window(&answer, "client_max_window_bits"), expected);
             reads_within_a_window_of(expected, server);
         }
     }
@@ -254,7 +254,7 @@ fn client_reads_whatever_a_server_may_send_that_keeps_to_its_offer() {
         };
         let answer = format!("permessage-deflate; server_max_window_bits={bits}");
         let (offer, client) = client_answered(&answer, config);
-        assert_eq!(told(&offer, "server_max_window_bits"), bits);
+        assert_eq!(agreed_window(&offer, "server_max_window_bits"), bits);
         reads_within_a_window_of(bits, client);
     }
 }
@@ -330,7 +330,7 @@ fn both_ends_apply_the_parameters_of_the_servers_response() {
     }
 }
 
-/// What one end says is within the bounds, and the other end hears it.
+/// What one end sends is within the bounds, and the other end receives it.
 fn converse(from: &mut Endpoint, to: &mut Endpoint, forgets: bool, bits: WindowBits) {
     let mut earlier = Vec::new();
     for length in [150, 250, 150, 9000, 40] {

@@ -1,15 +1,15 @@
-//! Whole sessions, drawn at random: what one side says the other hears, whatever the
+//! Whole sessions, drawn at random: what one side sends the other receives, whatever the
 //! wire does; and whatever a peer sends, an endpoint makes of it what a plain reading
 //! of RFC 6455 makes of it (`yamabiko_testing::properties::model`), however the input is cut.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
-use yamabiko_testing::properties::round_trip::{Said, Step, play};
+use yamabiko_testing::properties::round_trip::{Outgoing, Step, play};
 use yamabiko_testing::properties::{cut_and_uncut_agree, decode, limits_of, utf8};
 use yamabiko_testing::protocol::*;
 
-/// As many cases as `PROPTEST_CASES` says, 256 if it says nothing; those that failed
+/// The number of cases is `PROPTEST_CASES`, or 256 if it is not set. Cases that failed
 /// once are kept beside this file and tried again first.
 fn config() -> ProptestConfig {
     let file = FileFailurePersistence::Direct("tests/websocket/sessions.proptest-regressions");
@@ -163,14 +163,14 @@ proptest! {
 
 // ── Two of our own ──────────────────────────────────────────────────────────
 
-fn said() -> impl Strategy<Value = Said> {
+fn sent() -> impl Strategy<Value = Outgoing> {
     prop_oneof![
-        words().prop_map(Said::Text),
-        bytes(300).prop_map(Said::Binary),
-        bytes(125).prop_map(Said::Ping),
-        bytes(125).prop_map(Said::Pong),
+        words().prop_map(Outgoing::Text),
+        bytes(300).prop_map(Outgoing::Binary),
+        bytes(125).prop_map(Outgoing::Ping),
+        bytes(125).prop_map(Outgoing::Pong),
         // Both longer forms of a length.
-        (126_usize..70_000).prop_map(|length| Said::Binary(vec![0x5A; length])),
+        (126_usize..70_000).prop_map(|length| Outgoing::Binary(vec![0x5A; length])),
     ]
 }
 
@@ -192,7 +192,7 @@ fn fragments() -> impl Strategy<Value = (bool, Vec<Vec<u8>>)> {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        6 => (role(), said()).prop_map(|(from, said)| Step::Send(from, said)),
+        6 => (role(), sent()).prop_map(|(from, sent)| Step::Send(from, sent)),
         4 => (role(), fragments(), any::<bool>()).prop_map(|(from, (text, parts), pings)| {
             Step::Fragments { from, text, parts, pings }
         }),

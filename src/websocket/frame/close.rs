@@ -63,8 +63,6 @@ impl CloseCode {
             0..=999 => None,
             //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
             //# 1005 is a reserved value and MUST NOT be set as a status code
-            //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
-            //# 1006 is a reserved value and MUST NOT be set as a status code
             1004..=1006 => None,
             //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
             //# 1015 is a reserved value and MUST NOT be set as a status code
@@ -188,6 +186,10 @@ pub(crate) enum CloseBodyError {
     Code(u16),
     ReasonNotUtf8,
 }
+
+// Also obeyed by `new`:
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
+//# 1006 is a reserved value and MUST NOT be set as a status code
 
 #[cfg(test)]
 mod tests {

@@ -90,17 +90,19 @@ pub(crate) fn encode_inline(
     //# the payload
     //# (application-supplied data) of that frame must not be capable of being
     //# modified by the application.
-    //= https://www.rfc-editor.org/rfc/rfc6455#section-10.3
-    //= type=implication
-    //# new or changed data must be
-    //# sent in a new frame and thus with a new masking key.
-    //= https://www.rfc-editor.org/rfc/rfc6455#section-10.3
-    //= type=implication
-    //# once transmission of a frame begins, the contents must not
-    //# be modifiable by the remote script (application).
     let start = output.len();
     output.extend_from_slice(payload);
     if let Some(key) = masking_key {
         mask(&mut output[start..], key, 0);
     }
 }
+
+// Also obeyed by `encode_inline`:
+//= https://www.rfc-editor.org/rfc/rfc6455#section-10.3
+//= type=implication
+//# new or changed data must be
+//# sent in a new frame and thus with a new masking key.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-10.3
+//= type=implication
+//# once transmission of a frame begins, the contents must not
+//# be modifiable by the remote script (application).

@@ -75,8 +75,6 @@ impl ClientHandshake {
             //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
             //# The value of this header field MUST be a nonce consisting of a
             //# randomly selected 16-byte value that has been base64-encoded
-            //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-            //# The nonce MUST be selected randomly for each connection.
             key: key_of_nonce(nonce),
             origin: None,
             subprotocols: Vec::new(),
@@ -179,9 +177,6 @@ impl ClientHandshake {
     pub fn write_request(&self, output: &mut Vec<u8>) {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
         //# the client MUST send an opening handshake to the server.
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-        //# The method of the request MUST be GET, and the HTTP version MUST be
-        //# at least 1.1.
         output.extend_from_slice(b"GET ");
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
         //# The "Request-URI" part of the request MUST match the /resource name/
@@ -208,8 +203,6 @@ impl ClientHandshake {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
         //# The request MUST include a header field with the name
         //# |Sec-WebSocket-Version|.
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-        //# The value of this header field MUST be 13.
         write_field("Sec-WebSocket-Version", "13", output);
         self.write_optional_fields(output);
         output.extend_from_slice(b"\r\n");
@@ -333,3 +326,14 @@ const RESERVED: [&str; 6] = [
 
 /// Interim responses that are passed over; one past it is handed out as it is.
 const INTERIM_ANSWERS_MAX: usize = 8;
+
+// Also obeyed by `new`:
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# The nonce MUST be selected randomly for each connection.
+
+// Also obeyed by `write_request`:
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# The method of the request MUST be GET, and the HTTP version MUST be
+//# at least 1.1.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# The value of this header field MUST be 13.

@@ -147,9 +147,6 @@ impl<'a> Cursor<'a> {
             //= https://www.rfc-editor.org/rfc/rfc6455#section-9.1
             //# When using the quoted-string syntax variant, the value ;after
             //# quoted-string unescaping MUST conform to the ;'token' ABNF.
-            //= https://www.rfc-editor.org/rfc/rfc6455#section-4.3
-            //# When using the quoted-string syntax variant, the value ; after
-            //# quoted-string unescaping MUST conform to the ; 'token' ABNF.
             match *self.rest {
                 [b'"', ref rest @ ..] if !value.is_empty() => {
                     self.rest = rest;
@@ -181,6 +178,11 @@ impl<'a> Cursor<'a> {
         self.rest = self.rest.trim_ascii_start();
     }
 }
+
+// Also obeyed by `quoted`:
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.3
+//# When using the quoted-string syntax variant, the value ; after
+//# quoted-string unescaping MUST conform to the ; 'token' ABNF.
 
 #[cfg(test)]
 mod tests {

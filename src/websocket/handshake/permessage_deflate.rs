@@ -36,9 +36,6 @@ use crate::websocket::frame::{CloseCode, CloseReason};
 
 //= https://www.rfc-editor.org/rfc/rfc7692#section-5.1
 //# Otherwise, the client starts the closing handshake with close code 1010.
-//= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
-//# The list of extensions that are needed SHOULD appear in the /reason/ part of
-//# the Close frame.
 /// The Close of a client that does not want to go on without permessage-deflate: code
 /// 1010, and the name of the extension (RFC 6455 §7.4.1).
 ///
@@ -72,10 +69,6 @@ pub(super) fn offer(config: &DeflateConfig) -> Parameters {
         //# In a PMCE negotiation offer, the client MUST inform the server of its
         //# LZ77 window size so that the server uses an LZ77 window size that is
         //# not greater than the LZ77 window size of the client.
-        //= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2.1
-        //# Absence of this parameter in an extension negotiation offer indicates
-        //# that the client can receive messages compressed using an LZ77 sliding
-        //# window of up to 32,768 bytes.
         server_max_window_bits: below_default(config.server_max_window_bits),
         //= https://www.rfc-editor.org/rfc/rfc7692#section-5
         //# the client MAY inform the server of the maximum LZ77 window size the
@@ -95,24 +88,6 @@ pub(super) fn agree<'a>(
     //= https://www.rfc-editor.org/rfc/rfc7692#section-5
     //# The order of elements is important as it specifies the client's
     //# preference.
-    //= https://www.rfc-editor.org/rfc/rfc7692#section-5
-    //# It is recommended that a server accepts PMCEs with higher preference if
-    //# the server supports them.
-    //= https://www.rfc-editor.org/rfc/rfc7692#section-5
-    //= reason=no other extension is known, so none is ever accepted beside it
-    //# A server MUST NOT accept a PMCE extension negotiation offer together with
-    //# another extension if the PMCE will conflict with the extension on their
-    //# use of the RSV1 bit.
-    //= https://www.rfc-editor.org/rfc/rfc7692#section-5
-    //= reason=no other extension is known, so none is ever accepted beside it
-    //# A server MUST NOT accept a PMCE extension negotiation offer together with
-    //# another extension if the PMCE will be applied to the output of the
-    //# extension and any of the following conditions applies to the extension:
-    //= https://www.rfc-editor.org/rfc/rfc6455#section-9.1
-    //= reason=one extension has one order
-    //# the order of operations on the data should be assumed to be the same as
-    //# the order in which the extensions are listed in the server's response in
-    //# the opening handshake.
     let first = offers(extensions).next()?;
     Some(first.agreed(config))
 }
@@ -141,20 +116,6 @@ pub(super) fn agreed_in_response<'a>(
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
         //# (the server has indicated an extension not requested by the client),
         //# the client MUST _Fail the WebSocket Connection_.
-        //= https://www.rfc-editor.org/rfc/rfc7692#section-5
-        //# If a server gives an invalid response, such as accepting a PMCE that
-        //# the client did not offer, the client MUST _Fail the WebSocket
-        //# Connection_.
-        //= https://www.rfc-editor.org/rfc/rfc7692#section-5
-        //= reason=no other extension is ever offered, whatever bits it would use
-        //# A client that received a response accepting a PMCE extension
-        //# negotiation offer together with such an extension MUST _Fail the
-        //# WebSocket Connection_.
-        //= https://www.rfc-editor.org/rfc/rfc7692#section-5
-        //= reason=no other extension is ever offered, whatever it would ask of frames
-        //# A client that receives a response accepting a PMCE extension
-        //# negotiation offer together with such an extension MUST _Fail the
-        //# WebSocket Connection_.
         let Some(config) = config.filter(|_| extension.name() == NAME) else {
             return Err(ClientHandshakeError::UnrequestedExtension);
         };
@@ -208,11 +169,6 @@ impl Parameters {
     //= type=implication
     //= reason=every legal offer is supported
     //# The server doesn't support the offered configuration.
-    //= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2.1
-    //= type=implication
-    //= reason=it is supported
-    //# A server declines an extension negotiation offer with this parameter if the
-    //# server doesn't support it.
     /// What is agreed if this offer is taken. It can always be: there is no
     /// demand in it that this server could not fulfil.
     fn agreed(&self, config: &DeflateConfig) -> DeflateParameters {
@@ -236,10 +192,6 @@ impl Parameters {
             //= https://www.rfc-editor.org/rfc/rfc7692#section-5
             //# The LZ77 window size of the server must not be less than the LZ77
             //# window size of the client.
-            //= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2.2
-            //# Absence of this extension parameter in an extension negotiation
-            //# response indicates that the server can receive messages compressed
-            //# using an LZ77 sliding window of up to 32,768 bytes.
             client_max_window_bits: match self.client_max_window_bits {
                 Some(window) => window.max().min(config.client_max_window_bits),
                 // The server may not choose a window, so the largest is agreed.
@@ -300,9 +252,6 @@ impl Parameters {
         //# "client_max_window_bits" extension parameter, the corresponding
         //# extension negotiation response to the offer MUST NOT include the
         //# "client_max_window_bits" extension parameter.
-        //= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.3
-        //# the server must not accept the offer with an extension negotiation
-        //# response that includes the "client_max_window_bits" extension parameter.
         self.client_max_window_bits
             .is_some_and(|offered| bits <= offered.max())
     }
@@ -409,9 +358,6 @@ impl Parameters {
             //= https://www.rfc-editor.org/rfc/rfc7692#section-7
             //# The negotiation offer contains an extension parameter not defined
             //# for use in an offer.
-            //= https://www.rfc-editor.org/rfc/rfc7692#section-7
-            //# The negotiation response contains an extension parameter not defined
-            //# for use in a response.
             _ => Err(ParameterError::Unknown),
         }
     }
@@ -434,17 +380,11 @@ impl Parameters {
         output.extend_from_slice(NAME.as_bytes());
         //= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.1.1
         //# This extension parameter has no value.
-        //= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.1.1
-        //# The "server_no_context_takeover" extension parameter in an extension
-        //# negotiation response has no value.
         if self.server_no_context_takeover {
             write_parameter(SERVER_NO_CONTEXT_TAKEOVER, None, output);
         }
         //= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.1.2
         //# This extension parameter has no value.
-        //= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.1.2
-        //# The "client_no_context_takeover" extension parameter in an extension
-        //# negotiation response has no value.
         if self.client_no_context_takeover {
             write_parameter(CLIENT_NO_CONTEXT_TAKEOVER, None, output);
         }
@@ -475,9 +415,6 @@ fn write_parameter(name: &str, bits: Option<WindowBits>, output: &mut Vec<u8>) {
 //# response has a decimal integer value without leading zeroes between 8 to 15,
 //# inclusive, indicating the base-2 logarithm of the LZ77 sliding window size,
 //# and MUST conform to the ABNF below.
-//= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2.2
-//# If a value is specified for this parameter, the value MUST conform to the
-//# ABNF below.
 fn write_bits(bits: WindowBits, output: &mut Vec<u8>) {
     let bits = bits.get();
     if bits >= 10 {
@@ -532,18 +469,12 @@ fn take_window<W>(
     //= https://www.rfc-editor.org/rfc/rfc7692#section-7
     //# The negotiation offer contains an extension parameter with an invalid
     //# value.
-    //= https://www.rfc-editor.org/rfc/rfc7692#section-7
-    //# The negotiation response contains an extension parameter with an invalid
-    //# value.
     if read.is_none() {
         return Err(ParameterError::InvalidValue(name));
     }
     //= https://www.rfc-editor.org/rfc/rfc7692#section-7
     //# The negotiation offer contains multiple extension parameters with the same
     //# name.
-    //= https://www.rfc-editor.org/rfc/rfc7692#section-7
-    //# The negotiation response contains multiple extension parameters with the
-    //# same name.
     if window.is_some() {
         return Err(ParameterError::Repeated(name));
     }
@@ -570,6 +501,95 @@ const SERVER_NO_CONTEXT_TAKEOVER: &str = "server_no_context_takeover";
 const CLIENT_NO_CONTEXT_TAKEOVER: &str = "client_no_context_takeover";
 const SERVER_MAX_WINDOW_BITS: &str = "server_max_window_bits";
 const CLIENT_MAX_WINDOW_BITS: &str = "client_max_window_bits";
+
+// Also obeyed by `DEFLATE_REQUIRED`:
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
+//# The list of extensions that are needed SHOULD appear in the /reason/ part of
+//# the Close frame.
+
+// Also obeyed by `offer`:
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2.1
+//# Absence of this parameter in an extension negotiation offer indicates
+//# that the client can receive messages compressed using an LZ77 sliding
+//# window of up to 32,768 bytes.
+
+// Also obeyed by `agree`:
+//= https://www.rfc-editor.org/rfc/rfc7692#section-5
+//# It is recommended that a server accepts PMCEs with higher preference if
+//# the server supports them.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-5
+//= reason=no other extension is known, so none is ever accepted beside it
+//# A server MUST NOT accept a PMCE extension negotiation offer together with
+//# another extension if the PMCE will conflict with the extension on their
+//# use of the RSV1 bit.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-5
+//= reason=no other extension is known, so none is ever accepted beside it
+//# A server MUST NOT accept a PMCE extension negotiation offer together with
+//# another extension if the PMCE will be applied to the output of the
+//# extension and any of the following conditions applies to the extension:
+//= https://www.rfc-editor.org/rfc/rfc6455#section-9.1
+//= reason=one extension has one order
+//# the order of operations on the data should be assumed to be the same as
+//# the order in which the extensions are listed in the server's response in
+//# the opening handshake.
+
+// Also obeyed by `agreed_in_response`:
+//= https://www.rfc-editor.org/rfc/rfc7692#section-5
+//# If a server gives an invalid response, such as accepting a PMCE that
+//# the client did not offer, the client MUST _Fail the WebSocket
+//# Connection_.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-5
+//= reason=no other extension is ever offered, whatever bits it would use
+//# A client that received a response accepting a PMCE extension
+//# negotiation offer together with such an extension MUST _Fail the
+//# WebSocket Connection_.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-5
+//= reason=no other extension is ever offered, whatever it would ask of frames
+//# A client that receives a response accepting a PMCE extension
+//# negotiation offer together with such an extension MUST _Fail the
+//# WebSocket Connection_.
+
+// Also obeyed by `agreed`:
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2.1
+//= type=implication
+//= reason=it is supported
+//# A server declines an extension negotiation offer with this parameter if the
+//# server doesn't support it.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2.2
+//# Absence of this extension parameter in an extension negotiation
+//# response indicates that the server can receive messages compressed
+//# using an LZ77 sliding window of up to 32,768 bytes.
+
+// Also obeyed by `allows_client`:
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.3
+//# the server must not accept the offer with an extension negotiation
+//# response that includes the "client_max_window_bits" extension parameter.
+
+// Also obeyed by `take`:
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7
+//# The negotiation response contains an extension parameter not defined
+//# for use in a response.
+
+// Also obeyed by `write`:
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.1.1
+//# The "server_no_context_takeover" extension parameter in an extension
+//# negotiation response has no value.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.1.2
+//# The "client_no_context_takeover" extension parameter in an extension
+//# negotiation response has no value.
+
+// Also obeyed by `write_bits`:
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2.2
+//# If a value is specified for this parameter, the value MUST conform to the
+//# ABNF below.
+
+// Also obeyed by `take_window`:
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7
+//# The negotiation response contains an extension parameter with an invalid
+//# value.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7
+//# The negotiation response contains multiple extension parameters with the
+//# same name.
 
 #[cfg(test)]
 mod tests {

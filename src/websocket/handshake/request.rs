@@ -232,7 +232,9 @@ fn check_host(occurrence: Occurrence<'_>, version: HttpVersion) -> Result<Option
         Occurrence::Once(value) => value,
         Occurrence::Absent if version == HttpVersion::Http10 => return Ok(None),
         Occurrence::Absent => return Err(Refusal::of(Status::BadRequest, "Host is missing")),
-        Occurrence::Repeated => return Err(Refusal::of(Status::BadRequest, "Host stands twice")),
+        Occurrence::Repeated => {
+            return Err(Refusal::of(Status::BadRequest, "duplicate Host header"));
+        }
     };
     let host = core::str::from_utf8(value).map_err(|_| INVALID_HOST)?;
     Authority::parse(host).map_err(|_| INVALID_HOST)?;

@@ -190,9 +190,6 @@ impl<'a> Upgrade<'a> {
         self.check_choice(subprotocol)?;
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
         //# Extensions not listed by the client MUST NOT be listed.
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-9
-        //# A server MUST NOT respond with any extension not requested by the
-        //# client.
         let extension = match deflate {
             //= https://www.rfc-editor.org/rfc/rfc7692#section-5
             //# A server declining all offered PMCEs MUST NOT include any element
@@ -336,7 +333,7 @@ fn check_version(occurrence: Occurrence<'_>) -> Result<(), Refusal> {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-11.3.5
         //# the |Sec-WebSocket-Version| header field MUST NOT appear more than
         //# once in an HTTP request.
-        Occurrence::Repeated => Err(bad_request("Sec-WebSocket-Version stands twice")),
+        Occurrence::Repeated => Err(bad_request("duplicate Sec-WebSocket-Version header")),
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
         //# A |Sec-WebSocket-Version| header field, with a value of 13.
         Occurrence::Once(b"13") => Ok(()),
@@ -367,7 +364,7 @@ fn check_key(occurrence: Occurrence<'_>) -> Result<&str, Refusal> {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-11.3.1
         //# The |Sec-WebSocket-Key| header field MUST NOT appear more than once
         //# in an HTTP request.
-        Occurrence::Repeated => Err(bad_request("Sec-WebSocket-Key stands twice")),
+        Occurrence::Repeated => Err(bad_request("duplicate Sec-WebSocket-Key header")),
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
         //# A |Sec-WebSocket-Key| header field with a base64-encoded (see
         //# Section 4 of [RFC4648]) value that, when decoded, is 16 bytes in
@@ -385,7 +382,7 @@ fn check_origin(occurrence: Occurrence<'_>) -> Result<Option<&str>, Refusal> {
         //# A connection attempt lacking this header field SHOULD NOT be
         //# interpreted as coming from a browser client.
         Occurrence::Absent => Ok(None),
-        Occurrence::Repeated => Err(bad_request("Origin stands twice")),
+        Occurrence::Repeated => Err(bad_request("duplicate Origin header")),
         Occurrence::Once(value) => match core::str::from_utf8(value) {
             Ok(origin) if is_origin(origin) => Ok(Some(origin)),
             _ => Err(bad_request("Origin is malformed")),
@@ -420,3 +417,8 @@ const INVALID_KEY: Refusal = Refusal::of(
     Status::BadRequest,
     "Sec-WebSocket-Key is not 16 bytes in base64",
 );
+
+// Also obeyed by `write_response`:
+//= https://www.rfc-editor.org/rfc/rfc6455#section-9
+//# A server MUST NOT respond with any extension not requested by the
+//# client.

@@ -50,9 +50,6 @@ impl WebSocketUri {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-11.1.1
         //# Characters in the host component that are excluded by the syntax
         //# defined above MUST be converted from Unicode to ASCII
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-11.1.2
-        //# Characters in the host component that are excluded by the syntax
-        //# defined above MUST be converted from Unicode to ASCII
         if !text.is_ascii() {
             return Err(UriError::NotAscii);
         }
@@ -137,9 +134,6 @@ pub fn percent_encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-11.1.1
-        //# Characters in other components that are excluded by the syntax
-        //# defined above MUST be converted from Unicode to ASCII
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-11.1.2
         //# Characters in other components that are excluded by the syntax
         //# defined above MUST be converted from Unicode to ASCII
         if is_unreserved(byte) {
@@ -260,3 +254,13 @@ fn is_resource_byte(byte: u8) -> bool {
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
+
+// Also obeyed by `parse`:
+//= https://www.rfc-editor.org/rfc/rfc6455#section-11.1.2
+//# Characters in the host component that are excluded by the syntax
+//# defined above MUST be converted from Unicode to ASCII
+
+// Also obeyed by `percent_encode`:
+//= https://www.rfc-editor.org/rfc/rfc6455#section-11.1.2
+//# Characters in other components that are excluded by the syntax
+//# defined above MUST be converted from Unicode to ASCII

@@ -47,10 +47,10 @@ pub fn inflate(data: &[u8]) {
         message_bytes_max: [1 << 20, 40_000, 300, 5][usize::from(limit % 4)],
         ..Limits::default()
     };
-    let said = messages(rest, flags & 4 != 0);
+    let sent = messages(rest, flags & 4 != 0);
 
-    let wire: Vec<u8> = said.iter().flat_map(|said| said.wire(role)).collect();
-    let expected = expected(role, parameters, &limits, &said);
+    let wire: Vec<u8> = sent.iter().flat_map(|sent| sent.wire(role)).collect();
+    let expected = expected(role, parameters, &limits, &sent);
     let mut uncut = endpoint(role, parameters, limits);
     assert_eq!(uncut.receive(&wire), expected);
     let mut pieces = endpoint(role, parameters, limits);
@@ -97,7 +97,7 @@ fn endpoint(role: Role, parameters: DeflateParameters, limits: Limits) -> Endpoi
 }
 
 /// A message as it goes over the wire.
-struct Said {
+struct Outgoing {
     text: bool,
     compressed: bool,
     pings: bool,
@@ -105,7 +105,7 @@ struct Said {
     payload: Vec<u8>,
 }
 
-impl Said {
+impl Outgoing {
     fn wire(&self, receiver: Role) -> Vec<u8> {
         let mut wire = Vec::new();
         for (number, piece) in self.pieces().into_iter().enumerate() {
@@ -138,7 +138,7 @@ impl Said {
         let bytes = [b'a'; LONG_BLOCK_BYTES as usize];
         let head = [length.to_le_bytes(), complement.to_le_bytes()].concat();
         let payload = [&[0], &head[..], &bytes, &self.payload].concat();
-        *self = Said {
+        *self = Outgoing {
             text: self.text,
             compressed: true,
             pings: false,
@@ -157,14 +157,14 @@ impl Said {
     }
 }
 
-fn messages(mut data: &[u8], again: bool) -> Vec<Said> {
+fn messages(mut data: &[u8], again: bool) -> Vec<Outgoing> {
     let mut deflater = MessageDeflater::new(data.len() as u8);
     let (mut messages, mut long_messages) = (Vec::new(), 0);
     while let [head, high, low, rest @ ..] = data {
         let length = usize::from(u16::from_be_bytes([*high, *low])).min(rest.len());
         let (payload, rest) = rest.split_at(length);
         data = rest;
-        let mut said = Said {
+        let mut sent = Outgoing {
             text: head & 1 != 0,
             compressed: head & 2 != 0,
             pings: head & 4 != 0,
@@ -172,14 +172,14 @@ fn messages(mut data: &[u8], again: bool) -> Vec<Said> {
             payload: payload.to_vec(),
         };
         if head & 8 != 0 && long_messages < LONG_MESSAGES_MAX {
-            said.make_long();
+            sent.make_long();
             long_messages += 1;
         }
-        messages.push(said);
+        messages.push(sent);
         let mut frame = Vec::new();
         let message = Message::Binary(payload);
         if again && deflater.write_frame(message, WindowBits::MAX, &mut frame) {
-            messages.push(Said {
+            messages.push(Outgoing {
                 text: false,
                 compressed: true,
                 pings: false,
@@ -191,12 +191,12 @@ fn messages(mut data: &[u8], again: bool) -> Vec<Said> {
     messages
 }
 
-/// What the endpoint must hear.
+/// What the endpoint must receive.
 fn expected(
     role: Role,
     parameters: DeflateParameters,
     limits: &Limits,
-    said: &[Said],
+    sent: &[Outgoing],
 ) -> Vec<Received> {
     let (fresh, window) = match role {
         Role::Server => (
@@ -209,34 +209,34 @@ fn expected(
         ),
     };
     let (mut events, mut earlier) = (Vec::new(), Vec::new());
-    for said in said {
+    for sent in sent {
         let mut announced = 0;
-        let bytes_max = match said.compressed {
+        let bytes_max = match sent.compressed {
             true => limits.message_bytes_max * 5 / 4 + 1024,
             false => limits.message_bytes_max,
         };
         let mut ping = None;
-        for (number, piece) in said.pieces().into_iter().enumerate() {
+        for (number, piece) in sent.pieces().into_iter().enumerate() {
             events.extend(ping.take());
             announced += piece.len();
             if announced > bytes_max {
                 events.push(Received::Failed(1009));
                 return events;
             }
-            let so_far = &said.payload[..announced];
-            if !said.compressed && said.text && is_hopeless(so_far) {
+            let so_far = &sent.payload[..announced];
+            if !sent.compressed && sent.text && is_hopeless(so_far) {
                 events.push(Received::Failed(1007));
                 return events;
             }
-            ping = said.pings.then(|| Received::Ping(vec![number as u8]));
+            ping = sent.pings.then(|| Received::Ping(vec![number as u8]));
         }
-        match heard(said, &earlier, limits.message_bytes_max) {
+        match received(sent, &earlier, limits.message_bytes_max) {
             Ok(bytes) => {
-                events.push(match said.text {
+                events.push(match sent.text {
                     true => Received::Text(String::from_utf8(bytes.clone()).expect("checked")),
                     false => Received::Binary(bytes.clone()),
                 });
-                if said.compressed && !fresh {
+                if sent.compressed && !fresh {
                     earlier.extend(bytes);
                     let behind = earlier.len().saturating_sub(window.window_bytes());
                     earlier.drain(..behind);
@@ -254,19 +254,19 @@ fn expected(
 
 /// The message's bytes, or the close code of what comes first: the bytes that may
 /// not be, one too many, or the end of what can be inflated.
-fn heard(said: &Said, earlier: &[u8], bytes_max: usize) -> Result<Vec<u8>, u16> {
-    let (bytes, whole) = match said.compressed {
-        true => inflated(earlier, &said.payload, bytes_max + 1),
-        false => (said.payload.clone(), true),
+fn received(sent: &Outgoing, earlier: &[u8], bytes_max: usize) -> Result<Vec<u8>, u16> {
+    let (bytes, whole) = match sent.compressed {
+        true => inflated(earlier, &sent.payload, bytes_max + 1),
+        false => (sent.payload.clone(), true),
     };
     let within = &bytes[..bytes.len().min(bytes_max)];
-    if said.text && is_hopeless(within) {
+    if sent.text && is_hopeless(within) {
         return Err(1007);
     }
     if bytes.len() > bytes_max {
         return Err(1009);
     }
-    if !whole || said.text && std::str::from_utf8(&bytes).is_err() {
+    if !whole || sent.text && std::str::from_utf8(&bytes).is_err() {
         return Err(1007);
     }
     Ok(bytes)
@@ -304,8 +304,8 @@ fn inflated(earlier: &[u8], payload: &[u8], bytes_max: usize) -> (Vec<u8>, bool)
     (bytes, false)
 }
 
-/// Whether the tail, which §7.2.2 has us append, is an empty stored block here: then
-/// one that says "a" can follow.
+/// Whether the tail, which the receiver appends (§7.2.2), is an empty stored block here:
+/// then a stored block with the text "a" can follow.
 fn is_between_blocks(library: &mut Inflate) -> bool {
     let tail_and_a = b"\x00\x00\xff\xff\x01\x01\x00\xfe\xffa";
     let mut output = [0; 2];

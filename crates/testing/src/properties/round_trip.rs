@@ -1,6 +1,6 @@
-//! A client and a server, joined by a wire that carries as much at a time as it
-//! likes. Whatever the two applications do, each hears what the other said, whole
-//! and in order, and nobody fails.
+//! A client and a server, joined by a wire that carries any number of bytes at a time.
+//! Whatever the two applications do, each receives the messages of the other, whole and
+//! in order, and neither connection fails.
 
 use super::session::{Received, counting_keys};
 use super::{
@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 /// What one application, or the wire, does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    Send(Role, Said),
+    Send(Role, Outgoing),
     /// A message in fragments; between two of them the same side sends a Ping if
     /// `pings`.
     Fragments {
@@ -27,7 +27,7 @@ pub enum Step {
 
 /// A message, owned.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum Outgoing {
     Text(String),
     Binary(Vec<u8>),
     Ping(Vec<u8>),
@@ -40,16 +40,16 @@ pub fn round_trip(data: &[u8]) {
 }
 
 /// Plays the steps, lets the wire carry what is left, and compares what each side
-/// heard with what the other said.
+/// received with what the other sent.
 pub fn play(steps: &[Step]) {
     let mut server = Side::new(Role::Server);
     let mut client = Side::new(Role::Client);
     for step in steps {
         match step {
-            Step::Carry(Role::Server, bytes) => server.hear(&mut client, *bytes),
-            Step::Carry(Role::Client, bytes) => client.hear(&mut server, *bytes),
-            Step::Send(Role::Server, said) => server.say(said),
-            Step::Send(Role::Client, said) => client.say(said),
+            Step::Carry(Role::Server, bytes) => server.receive(&mut client, *bytes),
+            Step::Carry(Role::Client, bytes) => client.receive(&mut server, *bytes),
+            Step::Send(Role::Server, sent) => server.send(sent),
+            Step::Send(Role::Client, sent) => client.send(sent),
             Step::Close(Role::Server, code) => server.close(*code),
             Step::Close(Role::Client, code) => client.close(*code),
             Step::Fragments {
@@ -58,19 +58,19 @@ pub fn play(steps: &[Step]) {
                 parts,
                 pings,
             } => match from {
-                Role::Server => server.say_in_fragments(*text, parts, *pings),
-                Role::Client => client.say_in_fragments(*text, parts, *pings),
+                Role::Server => server.send_in_fragments(*text, parts, *pings),
+                Role::Client => client.send_in_fragments(*text, parts, *pings),
             },
         }
     }
     // What is left, the replies to it, and the Close that answers a Close.
     for _ in 0..3 {
-        server.hear(&mut client, usize::MAX);
-        client.hear(&mut server, usize::MAX);
+        server.receive(&mut client, usize::MAX);
+        client.receive(&mut server, usize::MAX);
     }
     assert!(server.wire.is_empty() && client.wire.is_empty());
-    heard_what_was_said(&server, &client);
-    heard_what_was_said(&client, &server);
+    received_all_that_was_sent(&server, &client);
+    received_all_that_was_sent(&client, &server);
     closed_together(&server, &client);
 }
 
@@ -78,8 +78,8 @@ struct Side {
     connection: Connection,
     /// Bytes on their way to the other side.
     wire: VecDeque<u8>,
-    said: Vec<Received>,
-    heard: Vec<Received>,
+    sent: Vec<Received>,
+    received: Vec<Received>,
     has_closed: bool,
 }
 
@@ -92,29 +92,29 @@ impl Side {
         Side {
             connection,
             wire: VecDeque::new(),
-            said: Vec::new(),
-            heard: Vec::new(),
+            sent: Vec::new(),
+            received: Vec::new(),
             has_closed: false,
         }
     }
 
-    fn say(&mut self, said: &Said) {
+    fn send(&mut self, sent: &Outgoing) {
         let mut output = Vec::new();
         let (connection, output_mut) = (&mut self.connection, &mut output);
-        let (sent, event) = match said {
-            Said::Text(text) => (
+        let (sent, event) = match sent {
+            Outgoing::Text(text) => (
                 connection.send(Message::Text(text), output_mut),
                 Received::Text(text.clone()),
             ),
-            Said::Binary(bytes) => (
+            Outgoing::Binary(bytes) => (
                 connection.send(Message::Binary(bytes), output_mut),
                 Received::Binary(bytes.clone()),
             ),
-            Said::Ping(bytes) => (
+            Outgoing::Ping(bytes) => (
                 connection.ping(bytes, output_mut),
                 Received::Ping(bytes.clone()),
             ),
-            Said::Pong(bytes) => (
+            Outgoing::Pong(bytes) => (
                 connection.pong(bytes, output_mut),
                 Received::Pong(bytes.clone()),
             ),
@@ -122,7 +122,7 @@ impl Side {
         self.sent(sent, output, event);
     }
 
-    fn say_in_fragments(&mut self, text: bool, parts: &[Vec<u8>], pings: bool) {
+    fn send_in_fragments(&mut self, text: bool, parts: &[Vec<u8>], pings: bool) {
         let whole = parts.concat();
         let event = match String::from_utf8(whole.clone()) {
             Ok(whole) if text => Received::Text(whole),
@@ -144,18 +144,18 @@ impl Side {
                 self.wire.extend(output);
             }
             if pings && !last {
-                self.say(&Said::Ping(part[..part.len().min(125)].to_vec()));
+                self.send(&Outgoing::Ping(part[..part.len().min(125)].to_vec()));
             }
         }
     }
 
-    /// Before its Close a side may say anything, after it nothing.
+    /// Before its Close a side may send messages, after it none.
     fn sent(&mut self, sent: Result<(), SendError>, output: Vec<u8>, event: Received) {
         if self.connection.state() == State::Open {
             assert_eq!(sent, Ok(()));
         }
         match sent {
-            Ok(()) => self.said.push(event),
+            Ok(()) => self.sent.push(event),
             Err(_) => assert_eq!(output, b"", "what is refused leaves no bytes"),
         }
         self.wire.extend(output);
@@ -171,13 +171,13 @@ impl Side {
         assert_eq!(output.is_empty(), !was_open);
         if was_open {
             let event = code.map(|code| (code.get(), "good bye".to_owned()));
-            self.said.push(Received::Close(event));
+            self.sent.push(Received::Close(event));
             self.has_closed = true;
         }
         self.wire.extend(output);
     }
 
-    fn hear(&mut self, other: &mut Side, bytes_max: usize) {
+    fn receive(&mut self, other: &mut Side, bytes_max: usize) {
         let carried = bytes_max.min(other.wire.len());
         let mut bytes: Vec<u8> = other.wire.drain(..carried).collect();
         let mut input = &mut bytes[..];
@@ -185,7 +185,7 @@ impl Side {
         loop {
             let event = self.connection.receive(&mut input, &mut replies);
             match event.expect("two of our own understand each other") {
-                Some(event) => self.heard.push(Received::from(event)),
+                Some(event) => self.received.push(Received::from(event)),
                 None => break,
             }
         }
@@ -193,21 +193,21 @@ impl Side {
     }
 }
 
-/// Everything that was said was heard, in order. A side that has closed may stop
-/// listening to data, so that only a beginning need be heard; and the other's
-/// automatic answers (Pong, Close) are heard though its application said nothing.
-fn heard_what_was_said(listener: &Side, speaker: &Side) {
+/// All messages that were sent were received, in order. A side that has closed may stop
+/// reading data, so that it need only have received the first ones. The other side's
+/// automatic replies (Pong, Close) are received though its application sent nothing.
+fn received_all_that_was_sent(receiver: &Side, sender: &Side) {
     let data = |received: &&Received| matches!(received, Received::Text(_) | Received::Binary(_));
-    let said: Vec<_> = speaker.said.iter().filter(data).collect();
-    let heard: Vec<_> = listener.heard.iter().filter(data).collect();
-    if listener.has_closed {
-        assert!(said.starts_with(&heard), "{heard:?} of {said:?}");
+    let sent: Vec<_> = sender.sent.iter().filter(data).collect();
+    let received: Vec<_> = receiver.received.iter().filter(data).collect();
+    if receiver.has_closed {
+        assert!(sent.starts_with(&received), "{received:?} of {sent:?}");
     } else {
-        assert_eq!(heard, said);
+        assert_eq!(received, sent);
         let ping = |received: &&Received| matches!(received, Received::Ping(_));
-        let pings_said: Vec<_> = speaker.said.iter().filter(ping).collect();
-        let pings_heard: Vec<_> = listener.heard.iter().filter(ping).collect();
-        assert_eq!(pings_heard, pings_said);
+        let pings_sent: Vec<_> = sender.sent.iter().filter(ping).collect();
+        let pings_received: Vec<_> = receiver.received.iter().filter(ping).collect();
+        assert_eq!(pings_received, pings_sent);
     }
 }
 
@@ -247,10 +247,10 @@ fn steps(mut data: &[u8]) -> Vec<Step> {
         let text = || String::from_utf8_lossy(argument).into_owned();
         let control = argument[..argument.len().min(125)].to_vec();
         steps.push(match (head >> 1) & 0b111 {
-            0 => Step::Send(from, Said::Text(text())),
-            1 => Step::Send(from, Said::Binary(argument.to_vec())),
-            2 => Step::Send(from, Said::Ping(control)),
-            3 => Step::Send(from, Said::Pong(control)),
+            0 => Step::Send(from, Outgoing::Text(text())),
+            1 => Step::Send(from, Outgoing::Binary(argument.to_vec())),
+            2 => Step::Send(from, Outgoing::Ping(control)),
+            3 => Step::Send(from, Outgoing::Pong(control)),
             4 | 5 => Step::Fragments {
                 from,
                 text: head & 0b1_0000 != 0,
