@@ -30,7 +30,7 @@ impl PausedConnections {
         &mut self,
         io: &mut Io,
         key: SocketKey,
-        connections: &mut Connections<H::Session>,
+        connections: &mut Connections<H>,
         environment: &Environment<H>,
     ) {
         if !environment.must_stop_reading() {
@@ -46,7 +46,7 @@ impl PausedConnections {
     pub(super) fn resume<H: Handler>(
         &mut self,
         io: &mut Io,
-        connections: &mut Connections<H::Session>,
+        connections: &mut Connections<H>,
         environment: &Environment<H>,
     ) {
         if self.keys.is_empty() || environment.must_stop_reading() {

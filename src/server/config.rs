@@ -4,6 +4,7 @@ use super::failure::Failure;
 use super::lag::LagPolicy;
 use super::origins::Origins;
 use crate::websocket::Limits;
+use crate::websocket::deadlines::Timeouts;
 use crate::websocket::deflate::DeflateConfig;
 use crate::websocket::handshake::HeadLimits;
 use std::fmt;
@@ -149,6 +150,19 @@ impl fmt::Debug for OnFailure {
     }
 }
 
+impl Config {
+    /// The part of the settings that the protocol core applies.
+    pub(super) fn timeouts(&self) -> Timeouts {
+        Timeouts {
+            ping: self.ping_interval,
+            pong: self.pong_timeout,
+            close: self.close_timeout,
+            message: None,
+            closing_bytes_max: DISCARDED_BYTES_MAX,
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Config {
         Config {
@@ -208,3 +222,7 @@ impl Default for Accept {
         }
     }
 }
+
+/// Bytes that a client may send after our Close, other than its own Close, and again after the end. There may be fewer on
+/// their way in the buffers of two sockets; so only a client that goes on sending gets a RST.
+pub(super) const DISCARDED_BYTES_MAX: u32 = 64 << 20;

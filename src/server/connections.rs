@@ -19,23 +19,23 @@ use crate::reactor::{Io, SocketKey};
 use std::time::Duration;
 
 /// One connection, by its state.
-pub(super) enum ConnectionState<S> {
+pub(super) enum ConnectionState<H: Handler> {
     /// The request's head is arriving.
     Opening(Box<Opening>),
     /// A WebSocket connection.
-    Open(Box<Connection<S>>),
+    Open(Box<Connection<H>>),
     /// The last bytes are on their way out.
     Ending(Box<Ending>),
 }
 
 /// The connections of one worker, by the index of their socket.
-pub(super) struct Connections<S> {
-    slots: Vec<Option<(SocketKey, ConnectionState<S>)>>,
+pub(super) struct Connections<H: Handler> {
+    slots: Vec<Option<(SocketKey, ConnectionState<H>)>>,
     count: usize,
 }
 
-impl<S> Connections<S> {
-    pub(super) fn new() -> Connections<S> {
+impl<H: Handler> Connections<H> {
+    pub(super) fn new() -> Connections<H> {
         Connections {
             slots: Vec::new(),
             count: 0,
@@ -51,7 +51,7 @@ impl<S> Connections<S> {
     }
 
     #[inline(always)]
-    pub(super) fn get_mut(&mut self, key: SocketKey) -> Option<&mut ConnectionState<S>> {
+    pub(super) fn get_mut(&mut self, key: SocketKey) -> Option<&mut ConnectionState<H>> {
         match self.slots.get_mut(key.index())? {
             Some((owner, state)) if *owner == key => Some(state),
             _ => None,
@@ -60,7 +60,7 @@ impl<S> Connections<S> {
 
     /// The connection, if it is open.
     #[inline(always)]
-    pub(super) fn open_mut(&mut self, key: SocketKey) -> Option<&mut Connection<S>> {
+    pub(super) fn open_mut(&mut self, key: SocketKey) -> Option<&mut Connection<H>> {
         match self.get_mut(key)? {
             ConnectionState::Open(connection) => Some(connection),
             _ => None,
@@ -69,7 +69,7 @@ impl<S> Connections<S> {
 }
 
 // Changes of state.
-impl<S> Connections<S> {
+impl<H: Handler> Connections<H> {
     /// TCP was accepted.
     pub(super) fn insert(&mut self, key: SocketKey, opening: Opening) {
         if self.slots.len() <= key.index() {
@@ -80,14 +80,14 @@ impl<S> Connections<S> {
     }
 
     /// The response 101 was queued.
-    pub(super) fn open(&mut self, key: SocketKey, connection: Box<Connection<S>>) {
+    pub(super) fn open(&mut self, key: SocketKey, connection: Box<Connection<H>>) {
         if let Some(state) = self.get_mut(key) {
             *state = ConnectionState::Open(connection);
         }
     }
 
     /// An open connection has ended.
-    pub(super) fn end<H: Handler<Session = S>>(
+    pub(super) fn end(
         &mut self,
         io: &mut Io,
         key: SocketKey,
@@ -149,7 +149,7 @@ impl<S> Connections<S> {
         }
     }
 
-    fn remove(&mut self, key: SocketKey) -> Option<ConnectionState<S>> {
+    fn remove(&mut self, key: SocketKey) -> Option<ConnectionState<H>> {
         let slot = self.slots.get_mut(key.index())?;
         let (_, state) = slot.take_if(|(owner, _)| *owner == key)?;
         self.count -= 1;

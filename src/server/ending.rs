@@ -15,6 +15,7 @@
 //! All of it is limited: in time ([`Config::close_timeout`](super::Config) for each of these steps, and for each write that
 //! the client is slow to take), and in bytes.
 
+use super::config::DISCARDED_BYTES_MAX;
 use super::recipient::flush_write_queue;
 use crate::broadcast::WriteQueue;
 use crate::reactor::{Io, SocketKey};
@@ -109,10 +110,6 @@ pub(super) enum Fate {
     Stay,
     Close,
 }
-
-/// Bytes that a client may send after our Close, other than its own Close, and again after the end. There may be fewer on
-/// their way in the buffers of two sockets; so only a client that goes on sending gets a RST.
-pub(super) const DISCARDED_BYTES_MAX: u32 = 64 << 20;
 
 #[cfg(test)]
 mod tests {

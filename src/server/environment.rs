@@ -7,7 +7,6 @@ use super::buffers::Buffers;
 use super::config::Config;
 use super::context::{CloseRequest, Context};
 use super::date::Date;
-use super::ending::DISCARDED_BYTES_MAX;
 use super::failure::Failure;
 use super::fan_out::FanOut;
 use super::handler::Handler;
@@ -52,13 +51,7 @@ impl<H: Handler> Environment<H> {
     ) -> Environment<H> {
         Environment {
             handler,
-            timeouts: Timeouts {
-                ping: config.ping_interval,
-                pong: config.pong_timeout,
-                close: config.close_timeout,
-                message: None,
-                closing_bytes_max: DISCARDED_BYTES_MAX,
-            },
+            timeouts: config.timeouts(),
             deflate_pool: DeflatePool::default(),
             config,
             fan_out,
@@ -149,7 +142,7 @@ impl<H: Handler> Environment<H> {
 
     /// Publishes the worker's metrics for other threads.
     pub(super) fn publish_metrics(&mut self) {
-        self.snapshot.publish(&self.metrics());
+        self.snapshot.publish(self.metrics());
         self.fan_out.rooms.publish_lags();
     }
 

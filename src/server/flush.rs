@@ -35,7 +35,7 @@ impl Flusher {
     pub(super) fn flush<H: Handler>(
         &mut self,
         io: &mut Io,
-        connections: &mut Connections<H::Session>,
+        connections: &mut Connections<H>,
         environment: &mut Environment<H>,
     ) -> bool {
         for _ in 0..FLUSHES_PER_TURN_MAX {
@@ -56,7 +56,7 @@ impl Flusher {
     pub(super) fn flush_early<H: Handler>(
         &mut self,
         io: &mut Io,
-        connections: &mut Connections<H::Session>,
+        connections: &mut Connections<H>,
         environment: &mut Environment<H>,
     ) {
         flush_write_queues(io, connections, environment);
@@ -67,7 +67,7 @@ impl Flusher {
     fn flush_logs<H: Handler>(
         &mut self,
         io: &mut Io,
-        connections: &mut Connections<H::Session>,
+        connections: &mut Connections<H>,
         environment: &mut Environment<H>,
     ) {
         let dirty = environment.fan_out.rooms.take_dirty();
@@ -88,7 +88,7 @@ impl Flusher {
     fn enforce_ages<H: Handler>(
         &mut self,
         io: &mut Io,
-        connections: &mut Connections<H::Session>,
+        connections: &mut Connections<H>,
         environment: &mut Environment<H>,
     ) {
         for log in environment.fan_out.rooms.take_due(io.now()) {
@@ -101,7 +101,7 @@ impl Flusher {
         &mut self,
         log: LogId,
         io: &mut Io,
-        connections: &mut Connections<H::Session>,
+        connections: &mut Connections<H>,
         environment: &mut Environment<H>,
     ) {
         let rooms = &mut environment.fan_out.rooms;
@@ -118,7 +118,7 @@ impl Flusher {
 
 fn flush_write_queues<H: Handler>(
     io: &mut Io,
-    connections: &mut Connections<H::Session>,
+    connections: &mut Connections<H>,
     environment: &mut Environment<H>,
 ) {
     let pending = environment.pending.take();
@@ -133,7 +133,7 @@ fn flush_write_queues<H: Handler>(
 fn disconnect<H: Handler>(
     slow: &TooSlow,
     io: &mut Io,
-    connections: &mut Connections<H::Session>,
+    connections: &mut Connections<H>,
     environment: &mut Environment<H>,
 ) {
     if connections.open_mut(slow.key).is_some() {
@@ -147,7 +147,7 @@ fn skip<H: Handler>(
     slow: &TooSlow,
     keep_latest: bool,
     io: &mut Io,
-    connections: &mut Connections<H::Session>,
+    connections: &mut Connections<H>,
     environment: &mut Environment<H>,
 ) {
     let Some(connection) = connections.open_mut(slow.key) else {

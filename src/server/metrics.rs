@@ -152,9 +152,9 @@ pub(super) struct MetricsSnapshot {
 
 impl MetricsSnapshot {
     /// Publishes the counts. Only the snapshot's own worker calls this.
-    pub(super) fn publish(&self, metrics: &Metrics) {
-        for (published, count) in self.counts.iter().zip(metrics.counts()) {
-            published.store(count, Ordering::Relaxed);
+    pub(super) fn publish(&self, mut metrics: Metrics) {
+        for (published, count) in self.counts.iter().zip(metrics.counts_mut()) {
+            published.store(*count, Ordering::Relaxed);
         }
     }
 
@@ -172,13 +172,13 @@ impl MetricsSnapshot {
 
     /// The counts of all workers together.
     pub(super) fn sum(snapshots: &[Arc<MetricsSnapshot>]) -> Metrics {
-        let mut sum = [0; COUNTS];
+        let mut sum = Metrics::default();
         for snapshot in snapshots {
-            for (sum, published) in sum.iter_mut().zip(&snapshot.counts) {
-                *sum += published.load(Ordering::Relaxed);
+            for (total, published) in sum.counts_mut().into_iter().zip(&snapshot.counts) {
+                *total += published.load(Ordering::Relaxed);
             }
         }
-        Metrics::from_counts(sum)
+        sum
     }
 
     /// The rooms that are behind, on all workers.
@@ -191,10 +191,9 @@ impl MetricsSnapshot {
     }
 }
 
-const COUNTS: usize = 13;
-
 impl Metrics {
-    fn counts(&self) -> [u64; COUNTS] {
+    /// All counts, in the order of the snapshot.
+    fn counts_mut(&mut self) -> [&mut u64; COUNTS] {
         let Metrics {
             accepted,
             refused,
@@ -209,7 +208,7 @@ impl Metrics {
             compressed,
             compressed_from_bytes,
             compressed_to_bytes,
-        } = *self;
+        } = self;
         [
             accepted,
             refused,
@@ -226,37 +225,27 @@ impl Metrics {
             compressed_to_bytes,
         ]
     }
+}
 
-    fn from_counts(counts: [u64; COUNTS]) -> Metrics {
-        let [
-            accepted,
-            refused,
-            opened,
-            closed,
-            received,
-            deliveries,
-            skipped,
-            abandoned,
-            disconnected,
-            panics,
-            compressed,
-            compressed_from_bytes,
-            compressed_to_bytes,
-        ] = counts;
-        Metrics {
-            accepted,
-            refused,
-            opened,
-            closed,
-            received,
-            deliveries,
-            skipped,
-            abandoned,
-            disconnected,
-            panics,
-            compressed,
-            compressed_from_bytes,
-            compressed_to_bytes,
+const COUNTS: usize = 13;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sum_has_every_count_of_every_worker() {
+        let mut metrics = Metrics::default();
+        for (count, number) in metrics.counts_mut().into_iter().zip(1..) {
+            *count = number;
         }
+        let snapshots = [(); 2].map(|()| Arc::new(MetricsSnapshot::default()));
+        snapshots.iter().for_each(|one| one.publish(metrics));
+        let mut expected = metrics;
+        for count in expected.counts_mut() {
+            *count *= 2;
+        }
+        assert_eq!(MetricsSnapshot::sum(&snapshots), expected);
+        assert_eq!(expected.compressed_to_bytes, 26);
     }
 }

@@ -44,13 +44,14 @@
 //! |---|---|
 //! | `lag.rs`, `failure.rs`, `connection_id.rs`, `origins.rs`, `config.rs` | public settings and values |
 //! | `metrics.rs` | what is counted, and the snapshots that other threads read |
+//! | `shutdown.rs`, `panics.rs`, `buffers.rs`, `date.rs` | small parts of a worker |
 //! | `rooms/` | rooms of one worker: logs by encoding, subscriptions, lag |
 //! | `workers.rs`, `fan_out.rs` | messages between workers; a published message's way into the logs |
 //! | `recipient.rs`, `context.rs`, `handler.rs` | a client to send to; what a handler is given; the trait |
 //! | `pending.rs`, `environment.rs` | what is to be written; all of a worker that is not a connection |
 //! | `opening.rs`, `connection.rs`, `ending.rs` | the three states of a connection |
 //! | `connections.rs` | the table of connections, where states change |
-//! | `flush.rs`, `backpressure.rs`, `shutdown.rs` | writing; not reading; stopping |
+//! | `flush.rs`, `backpressure.rs` | writing; not reading |
 //! | `worker.rs` | which part gets which callback, and the order of a turn's end |
 //!
 //! Absent: the chat, any parsing, any system call.

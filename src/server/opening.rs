@@ -29,12 +29,12 @@ pub(super) struct Opening {
 }
 
 /// What has become of the opening handshake.
-pub(super) enum Progress<S> {
+pub(super) enum Progress<H: Handler> {
     /// The head is not complete.
     Waits,
     /// The WebSocket is open. The last `behind` of the received bytes are its first frames.
     Opens {
-        connection: Box<Connection<S>>,
+        connection: Box<Connection<H>>,
         behind: usize,
     },
     /// An HTTP response was written, and the connection ends.
@@ -65,7 +65,7 @@ impl Opening {
         io: &Io,
         bytes: &[u8],
         environment: &mut Environment<H>,
-    ) -> Progress<H::Session> {
+    ) -> Progress<H> {
         if self.refused {
             return respond(io, &overloaded(), is_head(bytes), environment);
         }
@@ -98,10 +98,10 @@ impl Opening {
     fn conclude<H: Handler>(
         &self,
         io: &Io,
-        outcome: Outcome<H::Session>,
+        outcome: Outcome<H>,
         behind: usize,
         environment: &mut Environment<H>,
-    ) -> Progress<H::Session> {
+    ) -> Progress<H> {
         match outcome {
             //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.2
             //# To do so, the server MUST simply _Close the WebSocket
@@ -145,10 +145,10 @@ impl Opening {
 }
 
 /// What a complete head leads to.
-enum Outcome<S> {
+enum Outcome<H: Handler> {
     /// A 101: the session, the compression that was agreed on, and the response as bytes.
     Switch {
-        session: S,
+        session: H::Session,
         deflate: Option<DeflateParameters>,
         response: Vec<u8>,
     },
@@ -156,12 +156,12 @@ enum Outcome<S> {
     Http { response: Response, head_only: bool },
 }
 
-impl<S> Outcome<S> {
-    fn of<H: Handler<Session = S>>(
+impl<H: Handler> Outcome<H> {
+    fn of(
         request: &RequestHead<'_>,
         peer_address: SocketAddr,
         environment: &mut Environment<H>,
-    ) -> Outcome<S> {
+    ) -> Outcome<H> {
         // RFC 9110 §7.8: a server ignores the Upgrade field of an HTTP/1.0 request, and may
         // ignore any. HEAD asks for the head of the response to GET, and has no meaning for a WebSocket.
         let upgrade_counts = request.version() != HttpVersion::Http10 && request.method() != "HEAD";
@@ -174,11 +174,11 @@ impl<S> Outcome<S> {
     }
 
     /// §4.2.2: the origin, the application, the subprotocol, the extension; then the 101.
-    fn switch<H: Handler<Session = S>>(
+    fn switch(
         upgrade: &Upgrade<'_>,
         peer_address: SocketAddr,
         environment: &mut Environment<H>,
-    ) -> Result<Outcome<S>, Refusal> {
+    ) -> Result<Outcome<H>, Refusal> {
         let host = upgrade.request().host().unwrap_or_default();
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
         //# If the server does not wish to accept this connection, it MUST return
@@ -215,11 +215,11 @@ impl<S> Outcome<S> {
         })
     }
 
-    fn of_http<H: Handler<Session = S>>(
+    fn of_http(
         request: &RequestHead<'_>,
         peer_address: SocketAddr,
         environment: &mut Environment<H>,
-    ) -> Outcome<S> {
+    ) -> Outcome<H> {
         let head_only = match request.method() {
             "GET" => false,
             "HEAD" => true,
@@ -241,7 +241,7 @@ impl<S> Outcome<S> {
         }
     }
 
-    fn refuse(refusal: &Refusal, head_only: bool) -> Outcome<S> {
+    fn refuse(refusal: &Refusal, head_only: bool) -> Outcome<H> {
         Outcome::Http {
             response: refusal.to_response(),
             head_only,
@@ -267,7 +267,7 @@ fn respond<H: Handler>(
     response: &Response,
     head_only: bool,
     environment: &mut Environment<H>,
-) -> Progress<H::Session> {
+) -> Progress<H> {
     Progress::Ends(ending_with(io, response, head_only, environment))
 }
 

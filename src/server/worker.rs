@@ -32,7 +32,7 @@ use std::time::Duration;
 
 /// One thread of the server.
 pub(super) struct Worker<H: Handler> {
-    connections: Connections<H::Session>,
+    connections: Connections<H>,
     environment: Environment<H>,
     flusher: Flusher,
     paused: PausedConnections,

@@ -54,7 +54,7 @@ pub fn config(workers: usize) -> Config {
     }
 }
 
-/// Runs a test with one worker, which has no mail, and with three.
+/// Runs a test with one worker, which sends no cross-worker messages, and with three.
 pub fn with_1_and_3_workers(test: impl Fn(Config)) {
     for workers in [1, 3] {
         test(config(workers));
