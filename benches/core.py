@@ -92,7 +92,7 @@ RECEIVE = """\
 
 Nanoseconds for one message, from masked bytes to a checked event of `Connection::receive`, as
 server. The *floor* is the minimum: the XOR of the masking and, for a text, `simdutf8`, on the
-same bytes, by code that knows where each payload begins and checks nothing else. *Gathered*:
+same bytes, by code that knows where each payload begins and checks nothing else. *Batched*:
 each read of 64 KiB is full of messages, or a read has one larger message. *One by one*: one
 read for each message. *Cut*: one message arrives in reads of 64 KiB; the floor includes the
 copy that reassembles it."""
@@ -127,7 +127,7 @@ cannot enforce a limit while it inflates a message from the network."""
 def receive_table():
     rows = []
     for arrival, prefix, floor in (
-        ("gathered", "", "floor"),
+        ("batched", "", "floor"),
         ("one by one", "one message in a read, ", "floor"),
         ("cut", "cut into reads, ", "floor and copy"),
     ):

@@ -8,7 +8,7 @@
 //! | `floor` | on the same bytes what no server can leave out: the XOR, and `simdutf8` for a text. Where each payload begins is known, nothing is asked |
 //!
 //! The groups `one message in a read` have two calls for a message: the second says
-//! that there is no more. In `cut into reads` a message has to be gathered, so the
+//! that there is no more. In `cut into reads` a message has to be buffered, so the
 //! floor is given twice: as above, and with the copy to a buffer that is there
 //! already.
 //!
@@ -80,12 +80,12 @@ fn cut_into_reads(criterion: &mut Criterion) {
             group.bench_function(BenchmarkId::new("floor", size), |bencher| {
                 bencher.iter(|| floor(kind, *size, &mut bytes));
             });
-            let mut gathered = Vec::with_capacity(bytes.len());
+            let mut buffered = Vec::with_capacity(bytes.len());
             group.bench_function(BenchmarkId::new("floor and copy", size), |bencher| {
                 bencher.iter(|| {
                     floor(kind, *size, &mut bytes);
-                    gathered.clear();
-                    gathered.extend_from_slice(black_box(&bytes));
+                    buffered.clear();
+                    buffered.extend_from_slice(black_box(&bytes));
                 });
             });
         }

@@ -13,8 +13,8 @@ import core
 LIBRARIES = """\
 | arrival, payload | yamabiko | one | two | by hand |
 |---|---|---|---|---|
-| Gathered, ascii 16 B | 17 | 18.5 | – | 9 |
-| Gathered, ascii 65536 B | 4,000 | 3,900 | 5,000 | 3,000 |
+| Batched, ascii 16 B | 17 | 18.5 | – | 9 |
+| Batched, ascii 65536 B | 4,000 | 3,900 | 5,000 | 3,000 |
 """
 
 
@@ -22,7 +22,7 @@ class Losses(unittest.TestCase):
     def test_rows_in_which_a_library_is_faster_are_named_and_the_floor_is_no_library(self):
         lost = core.losses(LIBRARIES).splitlines()
         self.assertEqual(lost[0], "Where we lose:")
-        self.assertEqual(lost[-1], "| Gathered, ascii 65536 B | 4,000 | one 3,900 |")
+        self.assertEqual(lost[-1], "| Batched, ascii 65536 B | 4,000 | one 3,900 |")
         self.assertEqual(len(lost), 5)
 
     def test_it_says_so_when_there_are_none(self):

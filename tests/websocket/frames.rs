@@ -646,9 +646,9 @@ fn each_bit_of_the_first_byte_has_its_place() {
     }
 }
 
-both_roles!(decoder_hands_out_a_payload_as_it_comes_without_gathering_it);
-fn decoder_hands_out_a_payload_as_it_comes_without_gathering_it(role: Role) {
-    let payload = b"a payload that nobody gathers";
+both_roles!(decoder_gives_out_a_payload_as_it_comes_without_buffering_it);
+fn decoder_gives_out_a_payload_as_it_comes_without_buffering_it(role: Role) {
+    let payload = b"a payload that is not buffered";
     let bytes = peer(role).binary(payload);
     for length in 1..=bytes.len() {
         let pieces: Vec<_> = bytes.chunks(length).collect();

@@ -6,8 +6,8 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use yamabiko_libraries::input::{Kind, SIZES, messages_in_a_read};
 use yamabiko_libraries::{Arrival, RECEIVERS, Wire};
 
-fn gathered(criterion: &mut Criterion) {
-    receive(criterion, Arrival::Gathered, &SIZES);
+fn batched(criterion: &mut Criterion) {
+    receive(criterion, Arrival::Batched, &SIZES);
 }
 
 fn one_by_one(criterion: &mut Criterion) {
@@ -32,5 +32,5 @@ fn receive(criterion: &mut Criterion, arrival: Arrival, sizes: &[usize]) {
     }
 }
 
-criterion_group!(benches, gathered, one_by_one);
+criterion_group!(benches, batched, one_by_one);
 criterion_main!(benches);

@@ -17,7 +17,7 @@ fn main() {
     println!("| arrival, payload | {} |", names.join(" | "));
     println!("|---|{}", "---|".repeat(names.len()));
     for (arrival, sizes) in [
-        (Arrival::Gathered, &SIZES[..]),
+        (Arrival::Batched, &SIZES[..]),
         (Arrival::OneByOne, &SIZES[..3]),
     ] {
         for kind in Kind::ALL {

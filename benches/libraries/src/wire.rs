@@ -13,7 +13,7 @@ use crate::input::{Kind, READ_BYTES, frame, messages_in_a_read};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
     /// Up to 64 KiB: many bytes have arrived, and reads end anywhere in a message.
-    Gathered,
+    Batched,
     /// At most one message: the client waits for an answer before it continues.
     OneByOne,
 }
@@ -70,7 +70,7 @@ impl Wire {
 
     fn next_read(&self, bytes_max: usize) -> &[u8] {
         let bytes_max = bytes_max.min(match self.arrival {
-            Arrival::Gathered => READ_BYTES,
+            Arrival::Batched => READ_BYTES,
             Arrival::OneByOne => (self.frame_bytes - self.at % self.frame_bytes).min(READ_BYTES),
         });
         let rest = &self.lap[self.at..];

@@ -146,7 +146,7 @@ pub(super) struct KnownFields<'a> {
 }
 
 impl<'a> KnownFields<'a> {
-    pub(super) fn gather(fields: Fields<'a>) -> Self {
+    pub(super) fn collect(fields: Fields<'a>) -> Self {
         let mut known = KnownFields::default();
         for field in fields.iter() {
             known.take(field);
@@ -244,7 +244,7 @@ mod tests {
             ("Transfer-Encoding: identity\r\n", true),
         ];
         for (lines, announced) in table {
-            let known = KnownFields::gather(fields(lines));
+            let known = KnownFields::collect(fields(lines));
             assert_eq!(known.body_announced, announced, "{lines:?}");
         }
     }

@@ -90,7 +90,7 @@ impl<'a> RequestHead<'a> {
     fn parse(bytes: &'a [u8], layout: HeadLayout) -> Result<Self, Refusal> {
         let line = RequestLine::parse(layout.start_line.of(bytes))?;
         let fields = Fields::of_checked_lines(layout.fields.of(bytes));
-        let known = KnownFields::gather(fields);
+        let known = KnownFields::collect(fields);
         let host_field = check_host(known.host, line.version)?;
         Ok(RequestHead {
             line,
