@@ -19,7 +19,7 @@ use yamabiko::websocket::Message;
 use yamabiko::websocket::frame::CloseCode;
 
 use yamabiko_testing::socket::TestServer;
-use yamabiko_testing::waiting::{Deadline, LOOP_PATIENCE, PATIENCE, bounded, eventually};
+use yamabiko_testing::waiting::{Deadline, LOOP_TIMEOUT, TIMEOUT, bounded, eventually};
 
 const SPECIFICATION: &str = include_str!("../../docs/chat-protocol.md");
 
@@ -146,7 +146,7 @@ impl ChatServer {
             listen: ([127, 0, 0, 1], 0).into(),
             workers: NonZeroUsize::MIN.saturating_add(1),
             drain_timeout: Duration::from_secs(1),
-            handshake_timeout: PATIENCE,
+            handshake_timeout: TIMEOUT,
             ping_interval: None,
             ..Config::default()
         };
@@ -155,8 +155,8 @@ impl ChatServer {
 
     fn builder(&self, path: &str) -> ClientBuilder {
         Client::builder(&self.0.url(path))
-            .read_timeout(PATIENCE)
-            .write_timeout(PATIENCE)
+            .read_timeout(TIMEOUT)
+            .write_timeout(TIMEOUT)
     }
 
     fn connect(&self, path: &str) -> Client {
@@ -187,7 +187,7 @@ fn receive(client: &mut Client) -> Value {
 }
 
 fn receive_type(client: &mut Client, kind: &str) -> Value {
-    let deadline = Deadline::after(LOOP_PATIENCE);
+    let deadline = Deadline::after(LOOP_TIMEOUT);
     loop {
         let message = receive(client);
         if message["type"] == kind {
@@ -605,7 +605,7 @@ fn suggestion_is_the_lowest_free_number_or_none_if_all_are_taken() {
     assert_eq!(answer["code"], "name_taken");
     assert_eq!(answer.get("suggestion"), None);
     drop(held.into_iter().nth(41));
-    eventually("the name that is free is suggested", PATIENCE, || {
+    eventually("the name that is free is suggested", TIMEOUT, || {
         send(&mut asking, &ClientMessage::Join { name: "A".into() });
         let answer = receive(&mut asking);
         answer["suggestion"] == "A 42" || answer["type"] == "welcome"

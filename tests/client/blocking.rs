@@ -17,7 +17,7 @@ use yamabiko::websocket::frame::{CloseCode, FrameError};
 use yamabiko::websocket::handshake::{ClientHandshakeError, UriError, accept_key};
 use yamabiko::websocket::{Event, Limits, Message, ProtocolError, SendError};
 
-use yamabiko_testing::waiting::{PATIENCE, accepted, joined};
+use yamabiko_testing::waiting::{TIMEOUT, accepted, joined};
 
 const TEXT: u8 = 0x1;
 const BINARY: u8 = 0x2;
@@ -506,7 +506,7 @@ fn client_keeps_4_kib_of_a_body_and_waits_a_second_for_it() {
     let (kept, waited) = body_start_of(4095);
     assert_eq!(kept, 4095);
     assert!(
-        waited >= Duration::from_secs(1) && waited < PATIENCE,
+        waited >= Duration::from_secs(1) && waited < TIMEOUT,
         "{waited:?}"
     );
 }
@@ -1014,7 +1014,7 @@ fn dropped_client_closes_tcp_without_a_close_frame() {
 fn send_to_a_server_that_does_not_read_ends_at_the_write_timeout() {
     let (client_is_done, is_done) = channel::<()>();
     let (uri, server) = open_server(move |peer| {
-        let _ = is_done.recv_timeout(PATIENCE);
+        let _ = is_done.recv_timeout(TIMEOUT);
         peer
     });
     let mut client = Client::builder(&uri)
@@ -1215,7 +1215,7 @@ fn sleeping_reader_wakes_at_the_close_timeout_of_a_writers_close() {
 fn reader_closes_while_a_writer_is_blocked() {
     let (client_is_done, is_done) = channel::<()>();
     let (uri, server) = open_server(move |peer| {
-        let _ = is_done.recv_timeout(PATIENCE);
+        let _ = is_done.recv_timeout(TIMEOUT);
         peer
     });
     let (mut reader, mut writer) = Client::builder(&uri)
@@ -1252,9 +1252,9 @@ fn asleep<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinH
         drop::<std::sync::mpsc::Sender<String>>(report);
         work()
     });
-    let thread: Result<String, _> = thread.recv_timeout(PATIENCE);
+    let thread: Result<String, _> = thread.recv_timeout(TIMEOUT);
     #[cfg(target_os = "linux")]
-    yamabiko_testing::waiting::eventually("the thread sleeps", PATIENCE, || {
+    yamabiko_testing::waiting::eventually("the thread sleeps", TIMEOUT, || {
         yamabiko_testing::waiting::is_asleep(thread.as_ref().expect("its name"))
     });
     drop(thread);

@@ -20,7 +20,7 @@ use yamabiko::reactor::{
     Application, End, Full, Io, Mailbox, Reactor, ReactorConfig, SocketKey, listen,
 };
 use yamabiko::time::Timestamp;
-use yamabiko_testing::waiting::{PATIENCE, accepted, bounded, eventually, joined};
+use yamabiko_testing::waiting::{TIMEOUT, accepted, bounded, eventually, joined};
 
 // Bytes in and out.
 
@@ -57,7 +57,7 @@ fn echo_to_slow_readers_returns_every_byte_in_order_with_bounded_memory() {
     };
     let writing: Vec<JoinHandle<()>> = clients.iter().enumerate().map(write_all).collect();
     // No client reads before its echo had to wait: a paused socket is not read again.
-    eventually("each client's echo waits for it", PATIENCE, || {
+    eventually("each client's echo waits for it", TIMEOUT, || {
         blocked.load(Ordering::Relaxed) >= CLIENTS
     });
     let reading = clients.into_iter().enumerate().map(|(number, mut client)| {
@@ -442,13 +442,13 @@ fn end_without_bytes_is_reported_after_a_short_read() {
 fn shutdown_write_sends_fin_and_leaves_reading_open() {
     let mut reactor = Stepping::new(listening());
     let (mut client, key) = reactor.connected();
-    assert_eq!(reactor.io().write(key, b"last words"), 10);
+    assert_eq!(reactor.io().write(key, b"last bytes"), 10);
     reactor.io().shutdown_write(key);
-    let mut words = Vec::new();
-    client.read_to_end(&mut words).unwrap();
-    assert_eq!(words, b"last words");
-    client.write_all(b"heard").unwrap();
-    reactor.until(|seen| *seen == Seen::Received(key, b"heard".to_vec()));
+    let mut bytes = Vec::new();
+    client.read_to_end(&mut bytes).unwrap();
+    assert_eq!(bytes, b"last bytes");
+    client.write_all(b"reply").unwrap();
+    reactor.until(|seen| *seen == Seen::Received(key, b"reply".to_vec()));
 }
 
 #[test]
@@ -1071,7 +1071,7 @@ impl Application for Echo {
 // Reactors for the tests.
 
 /// A reactor whose turns the test makes. A turn that sleeps without limit is ended by a panic,
-/// [`PATIENCE`] after the beginning.
+/// [`TIMEOUT`] after the beginning.
 struct Stepping {
     reactor: Reactor<Message>,
     probe: Probe,
@@ -1177,7 +1177,7 @@ impl RunningReactor {
             sender.send(question(probe, io)).unwrap();
         });
         send_until_taken(&self.mailbox, message);
-        answer.recv_timeout(PATIENCE).expect("no answer")
+        answer.recv_timeout(TIMEOUT).expect("no answer")
     }
 
     fn stop(self) {
@@ -1189,7 +1189,7 @@ impl RunningReactor {
 /// Sends to a mailbox that may be full until the reactor has taken messages from it.
 fn send_until_taken(mailbox: &Mailbox<Message>, message: Message) {
     let mut message = Some(message);
-    eventually("room in the mailbox", PATIENCE, || {
+    eventually("room in the mailbox", TIMEOUT, || {
         let sent = message.take().map(|message| mailbox.send(message));
         if let Some(Err(Full(back))) = sent {
             message = Some(back);
@@ -1201,7 +1201,7 @@ fn send_until_taken(mailbox: &Mailbox<Message>, message: Message) {
 fn watch(mailbox: Mailbox<Message>) -> Sender<()> {
     let (done, is_done) = channel();
     thread::spawn(move || {
-        if is_done.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+        if is_done.recv_timeout(TIMEOUT) == Err(RecvTimeoutError::Timeout) {
             let _ = mailbox.send(Box::new(|_, _| panic!("the reactor sleeps")));
         }
     });

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
 use yamabiko::server::{Accept, Config};
-use yamabiko_testing::socket::{Client, GET, Running, Told, bounded, config, in_time};
+use yamabiko_testing::socket::{Client, GET, Report, Running, bounded, config, in_time};
 
 fn shared(workers: usize) -> Config {
     Config {
@@ -42,12 +42,12 @@ fn shared_listener_gives_each_worker_its_share_of_a_burst() {
     // All of them wait in the backlog before the first of them is served.
     let mut first = Client::open(server.address);
     assert_eq!(first.worker(), 0);
-    let held = server.gate.lock().expect("the gate");
-    first.text("/wait-at-the-gate");
-    server.told_next(|told| *told == Told::AtTheGate);
+    let lock = server.worker_lock.lock().expect("no thread panics");
+    first.text("/wait-for-lock");
+    server.wait_for_report(|report| *report == Report::WaitsForLock);
     let connect = |_| Client::connect(server.address);
     let clients: Vec<Client> = (0..BURST).map(connect).collect();
-    drop(held);
+    drop(lock);
     let mut clients: Vec<Client> = clients
         .into_iter()
         .map(|client| client.upgraded("/"))
@@ -60,11 +60,11 @@ fn shared_listener_gives_each_worker_its_share_of_a_burst() {
 fn room_is_the_same_for_the_clients_of_a_shared_listener_on_every_worker() {
     const WORKERS: usize = 3;
     let server = Running::start(shared(WORKERS));
-    let mut members = server.member_of_each_worker(WORKERS, "hall");
+    let mut subscribers = server.subscriber_of_each_worker(WORKERS, "hall");
     for sender in 0..WORKERS {
-        members[sender].text("/say hall good morning");
-        for member in &mut members {
-            assert_eq!(member.read_text(), "good morning");
+        subscribers[sender].text("/publish hall good morning");
+        for subscriber in &mut subscribers {
+            assert_eq!(subscriber.read_text(), "good morning");
         }
     }
 }
@@ -76,16 +76,16 @@ fn connection_for_a_worker_whose_mailbox_is_full_is_served_by_the_first() {
         ..shared(2)
     });
     let mut clients = [(); 2].map(|()| Client::open(server.address));
-    let held = server.gate.lock().expect("the gate");
-    clients[1].text("/wait-at-the-gate");
-    server.told_next(|told| *told == Told::AtTheGate);
+    let lock = server.worker_lock.lock().expect("no thread panics");
+    clients[1].text("/wait-for-lock");
+    server.wait_for_report(|report| *report == Report::WaitsForLock);
     let mut second = Client::open(server.address);
     assert_eq!(second.worker(), 0);
     // It waits in the mailbox, which is full now.
     let waiting = Client::connect(server.address);
     let mut more = [(); 4].map(|()| Client::open(server.address));
     assert_eq!(clients_of_workers(2, &mut more), [4, 0]);
-    drop(held);
+    drop(lock);
     assert_eq!(waiting.upgraded("/").worker(), 1);
 }
 
@@ -115,25 +115,25 @@ fn shutdown_with_a_shared_listener_closes_every_connection_and_takes_no_more() {
 fn connection_that_was_handed_over_to_a_worker_that_stops_is_closed() {
     let mut server = Running::start(shared(2));
     let mut clients = [(); 2].map(|()| Client::open(server.address));
-    let held = server.gate.lock().expect("the gate");
-    clients[1].text("/wait-at-the-gate");
-    server.told_next(|told| *told == Told::AtTheGate);
+    let lock = server.worker_lock.lock().expect("no thread panics");
+    clients[1].text("/wait-for-lock");
+    server.wait_for_report(|report| *report == Report::WaitsForLock);
     let streams: Vec<TcpStream> = (0..8)
         .map(|_| bounded(TcpStream::connect(server.address).expect("it listens")))
         .collect();
     let mut last = Client::open(server.address);
     assert_eq!(last.worker(), 0);
     server.shutdown();
-    drop(held);
+    drop(lock);
     for (number, mut stream) in streams.into_iter().enumerate() {
         // The first worker may be quick enough to respond. Every other connection waits for the
         // second worker, which was blocked: it ends, or is reset because the request was not read.
         let _ = stream.write_all(GET.as_bytes());
-        let mut answer = Vec::new();
-        if let Err(error) = stream.read_to_end(&mut answer) {
+        let mut response = Vec::new();
+        if let Err(error) = stream.read_to_end(&mut response) {
             assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
         }
-        assert!(number % 2 == 0 || answer.is_empty(), "{number}");
+        assert!(number % 2 == 0 || response.is_empty(), "{number}");
     }
     for client in clients.iter_mut().chain([&mut last]) {
         let close = in_time("a Close", || Some(client.read_until_close()));

@@ -13,8 +13,8 @@ use yamabiko::server::{
 };
 use yamabiko::websocket::frame::Opcode;
 use yamabiko_testing::socket::{
-    Client, Frame, PATIENCE, Running, Told, config, eventually, frame, joined,
-    some_member_is_behind, with_1_and_3_workers,
+    Client, Frame, Report, Running, TIMEOUT, config, eventually, frame, joined,
+    some_subscriber_is_behind, with_1_and_3_workers,
 };
 
 /// An echo that counts its messages.
@@ -52,8 +52,8 @@ fn client_that_does_not_read_its_echoes_is_not_read() {
         let handler = CountingEcho {
             handed_over_bytes: handed_over_bytes.clone(),
         };
-        let (_tell, told) = channel();
-        let server = Running::start_with(config, handler, told);
+        let (_sender, reports) = channel();
+        let server = Running::start_with(config, handler, reports);
         let mut client = Client::open(server.address);
         let wire: Vec<u8> = (0..MESSAGES)
             .flat_map(|number| frame(Opcode::Binary, &numbered_message(number)))
@@ -77,11 +77,11 @@ fn client_that_does_not_read_its_echoes_is_not_read() {
 }
 
 /// Replies to each message with many bytes, or closes with 1013 if they cannot be sent.
-struct Answerer;
+struct Replier;
 
-const ANSWER_BYTES: usize = 140_000;
+const REPLY_BYTES: usize = 140_000;
 
-impl Handler for Answerer {
+impl Handler for Replier {
     type Session = ();
 
     fn admit(&self, _request: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
@@ -90,9 +90,9 @@ impl Handler for Answerer {
 
     fn message(&self, _session: &mut (), message: Message<'_>, context: &mut Context<'_>) {
         let number = message.as_bytes()[0];
-        let answer = vec![number; ANSWER_BYTES];
-        if context.send(Message::Binary(&answer)).is_err() {
-            context.close(CloseCode::TRY_AGAIN_LATER, "too many answers are waiting");
+        let reply = vec![number; REPLY_BYTES];
+        if context.send(Message::Binary(&reply)).is_err() {
+            context.close(CloseCode::TRY_AGAIN_LATER, "too many replies are waiting");
         }
     }
 }
@@ -100,12 +100,12 @@ impl Handler for Answerer {
 #[test]
 fn client_that_reads_gets_every_reply_to_the_messages_of_one_segment() {
     with_1_and_3_workers(|config| {
-        let (_tell, told) = channel();
+        let (_sender, reports) = channel();
         let config = Config {
-            backlog_bytes_max: ANSWER_BYTES - 1,
+            backlog_bytes_max: REPLY_BYTES - 1,
             ..config
         };
-        let server = Running::start_with(config, Answerer, told);
+        let server = Running::start_with(config, Replier, reports);
         // The sockets take none, some or all of the replies at once.
         for mut client in [
             Client::open(server.address),
@@ -115,10 +115,10 @@ fn client_that_reads_gets_every_reply_to_the_messages_of_one_segment() {
             let wire = requests.clone().flat_map(|n| frame(Opcode::Binary, &[n]));
             client.send(wire.collect::<Vec<u8>>());
             for number in requests {
-                let answer = client.read_frame();
+                let reply = client.read_frame();
                 assert!(
-                    answer.payload == [number; ANSWER_BYTES],
-                    "{number}: {answer:?}"
+                    reply.payload == [number; REPLY_BYTES],
+                    "{number}: {reply:?}"
                 );
             }
         }
@@ -140,8 +140,8 @@ fn client_that_floods_and_reads_nothing_is_not_read_and_is_closed() {
             let wire = frame(opcode, &[b'p'; 125]).repeat(1000);
             // The client floods until it is closed.
             let flood = thread::spawn(move || while writer.write_all(&wire).is_ok() {});
-            match server.told_closed() {
-                Told::Closed { failure, .. } => assert!(failure.is_some()),
+            match server.next_closed() {
+                Report::Closed { failure, .. } => assert!(failure.is_some()),
                 other => panic!("{other:?}"),
             }
             drop(client);
@@ -210,10 +210,10 @@ fn subscriber_that_stops_reading_is_closed_with_1013_and_others_are_served() {
         });
         let mut slow = Client::open_narrow(server.address);
         slow.join("hall");
-        let mut reader = server.members(1, "hall").remove(0);
+        let mut reader = server.subscribers(1, "hall").remove(0);
         let mut publisher = Client::open(server.address);
         let clients = [&mut publisher, &mut reader];
-        let closed = "the slow member is disconnected";
+        let closed = "the slow subscriber is disconnected";
         let published = server.publish_until("hall", clients, closed, |handle| {
             handle.metrics().disconnected > 0
         });
@@ -232,14 +232,14 @@ fn subscriber_that_stops_reading_is_closed_with_1013_and_others_are_served() {
         assert_eq!(close.payload[..2], 1013u16.to_be_bytes());
         slow.send(frame(Opcode::Close, &close.payload[..2]));
         slow.expect_end();
-        match server.told_closed() {
-            Told::Closed {
+        match server.next_closed() {
+            Report::Closed {
                 failure: Some(failure),
                 ..
             } => assert!(failure.starts_with("too slow")),
             other => panic!("{other:?}"),
         }
-        reader.text("/say hall and on it goes");
+        reader.text("/publish hall and on it goes");
         assert_eq!(reader.read_text(), "and on it goes");
     });
 }
@@ -258,12 +258,12 @@ fn subscriber_that_was_slow_within_the_limits_gets_every_message_later() {
         let mut slow = Client::open_narrow(server.address);
         slow.join("hall");
         slow.join("garden");
-        let mut reader = server.members(1, "hall").remove(0);
+        let mut reader = server.subscribers(1, "hall").remove(0);
         let mut publisher = Client::open(server.address);
         let clients = [&mut publisher, &mut reader];
-        let behind = "the slow member is behind";
-        let published = server.publish_until("hall", clients, behind, some_member_is_behind);
-        reader.text("/say garden meanwhile in the garden");
+        let behind = "the slow subscriber is behind";
+        let published = server.publish_until("hall", clients, behind, some_subscriber_is_behind);
+        reader.text("/publish garden meanwhile in the garden");
         slow.text("an echo goes out between two messages");
         let (mut big, mut texts) = (0, Vec::new());
         while big < published || texts.len() < 2 {
@@ -294,16 +294,16 @@ fn subscriber_that_leaves_inside_a_message_gets_the_rest_of_it() {
         });
         let mut slow = Client::open_narrow(server.address);
         slow.join("hall");
-        let mut reader = server.members(1, "hall").remove(0);
+        let mut reader = server.subscribers(1, "hall").remove(0);
         let mut publisher = Client::open(server.address);
         let clients = [&mut publisher, &mut reader];
-        let behind = "the slow member is behind";
-        let published = server.publish_until("hall", clients, behind, some_member_is_behind);
+        let behind = "the slow subscriber is behind";
+        let published = server.publish_until("hall", clients, behind, some_subscriber_is_behind);
         // It does not read before the server has done both.
         let received = server.handle.metrics().received;
         slow.text("/leave hall");
         slow.text("/close 4000 bye");
-        eventually("both are received", PATIENCE, || {
+        eventually("both are received", TIMEOUT, || {
             server.handle.metrics().received >= received + 2
         });
         let mut whole = 0;
@@ -343,15 +343,15 @@ fn client_that_was_paused_for_its_write_queue_and_then_for_workers_is_read_again
     let rest = echoer.write_until_refused(&wire);
     assert!(!rest.is_empty());
     // Another worker is blocked, and cross-worker messages for it wait.
-    let gate = server.gate.lock().expect("nobody panics");
-    held_up.text("/wait-at-the-gate");
-    server.told_next(|told| *told == Told::AtTheGate);
+    let lock = server.worker_lock.lock().expect("no thread panics");
+    held_up.text("/wait-for-lock");
+    server.wait_for_report(|report| *report == Report::WaitsForLock);
     for _ in 0..20 {
-        publisher.text("/say-bytes 10 hall");
+        publisher.text("/publish-bytes 10 hall");
     }
     // Now its echoes are written, but it must not cause more cross-worker messages.
-    echoer.read_what_there_is();
-    drop(gate);
+    echoer.read_until_blocked();
+    drop(lock);
 
     thread::scope(|scope| {
         let mut writer = echoer.stream.try_clone().expect("a descriptor");
@@ -376,11 +376,11 @@ fn publisher_gets_an_error_when_the_worker_takes_no_messages() {
             backlog_bytes_max: 0,
             ..config
         });
-        let mut members = server.member_of_each_worker(workers, "hall");
-        let gate = server.gate.lock().expect("nobody panics");
-        for member in &mut members {
-            member.text("/wait-at-the-gate");
-            server.told_next(|told| *told == Told::AtTheGate);
+        let mut subscribers = server.subscriber_of_each_worker(workers, "hall");
+        let lock = server.worker_lock.lock().expect("no thread panics");
+        for subscriber in &mut subscribers {
+            subscriber.text("/wait-for-lock");
+            server.wait_for_report(|report| *report == Report::WaitsForLock);
         }
         // 1 MiB may be in flight: eleven messages are past that.
         let big = Frame::big().payload;
@@ -388,13 +388,13 @@ fn publisher_gets_an_error_when_the_worker_takes_no_messages() {
         let publish = || server.publisher.publish("hall", message);
         let published = (0..100).take_while(|_| publish() == Ok(())).count();
         assert_eq!((published, publish()), (11, Err(MailboxFull)));
-        drop(gate);
-        for member in &mut members {
+        drop(lock);
+        for subscriber in &mut subscribers {
             for _ in 0..published {
-                assert!(member.read_frame() == Frame::big());
+                assert!(subscriber.read_frame() == Frame::big());
             }
-            member.text("read as before");
-            assert_eq!(member.read_text(), "read as before");
+            subscriber.text("read as before");
+            assert_eq!(subscriber.read_text(), "read as before");
         }
     });
 }

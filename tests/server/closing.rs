@@ -11,15 +11,15 @@ use yamabiko::websocket::frame::Opcode;
 #[cfg(unix)]
 use yamabiko_testing::socket::joined;
 use yamabiko_testing::socket::{
-    self, Client, Frame, Running, Told, config, frame, with_1_and_3_workers,
+    self, Client, Frame, Report, Running, config, frame, with_1_and_3_workers,
 };
 
 const TIGHT: Duration = Duration::from_millis(50);
 
 /// The next call of `closed`, without the connection's name.
-fn told_closed(server: &Running) -> (bool, u16, String, Option<String>) {
-    match server.told_closed() {
-        Told::Closed {
+fn next_closed(server: &Running) -> (bool, u16, String, Option<String>) {
+    match server.next_closed() {
+        Report::Closed {
             clean,
             code,
             reason,
@@ -48,8 +48,8 @@ fn server_echoes_the_close_code_and_closes_tcp_first() {
             assert_eq!(client.read_close(), (code, String::new()));
             // The client has not sent FIN: the server has.
             client.expect_end();
-            let heard = if code == 0 { 1005 } else { code };
-            assert_eq!(told_closed(&server), (true, heard, reason.into(), None));
+            let expected = if code == 0 { 1005 } else { code };
+            assert_eq!(next_closed(&server), (true, expected, reason.into(), None));
         }
     });
 }
@@ -63,8 +63,8 @@ fn server_closes_when_the_application_asks_for_it() {
         assert_eq!(client.read_close(), (4000, "that is all".into()));
         client.close(4000, "understood");
         client.expect_end();
-        let told = (true, 4000, "understood".into(), None);
-        assert_eq!(told_closed(&server), told);
+        let expected = (true, 4000, "understood".into(), None);
+        assert_eq!(next_closed(&server), expected);
     });
 }
 
@@ -73,8 +73,8 @@ fn reason_too_long_for_a_close_is_cut_between_two_characters() {
     let server = Running::start(config(1));
     let mut client = Client::open(server.address);
     client.text(&format!("/close 4000 x{}", "ö".repeat(100)));
-    let (code, words) = client.read_close();
-    assert_eq!((code, words), (4000, format!("x{}", "ö".repeat(61))));
+    let (code, reason) = client.read_close();
+    assert_eq!((code, reason), (4000, format!("x{}", "ö".repeat(61))));
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn messages_sent_before_a_close_are_written_before_it_in_their_order() {
     let server = Running::start(config(1));
     let mut client = Client::open(server.address);
     client.join("hall");
-    client.text("/last-words hall");
+    client.text("/send-publish-close hall");
     assert_eq!(client.read_text(), "first");
     assert_eq!(client.read_text(), "second");
     assert_eq!(client.read_close(), (1000, "third".into()));
@@ -116,7 +116,7 @@ fn messages_sent_before_a_close_are_written_before_it_in_their_order() {
     let mut client = Client::open(server.address);
     client.join("hall");
     let mut bytes = frame(Opcode::Text, b"one");
-    bytes.extend_from_slice(&frame(Opcode::Text, b"/say hall two"));
+    bytes.extend_from_slice(&frame(Opcode::Text, b"/publish hall two"));
     bytes.extend_from_slice(&frame(Opcode::Close, &1000u16.to_be_bytes()));
     client.send(bytes);
     assert_eq!(client.read_text(), "one");
@@ -134,7 +134,7 @@ fn both_sides_may_close_at_once() {
     client.send(bytes);
     assert_eq!(client.read_close(), (4000, "server".into()));
     client.expect_end();
-    assert_eq!(told_closed(&server), (true, 4001, String::new(), None));
+    assert_eq!(next_closed(&server), (true, 4001, String::new(), None));
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn closed_reports_1006_when_tcp_ends_without_a_close() {
         let server = Running::start(config);
         drop(Client::open(server.address));
         let failure = Some("TCP ended without a Close".to_owned());
-        assert_eq!(told_closed(&server), (false, 1006, String::new(), failure));
+        assert_eq!(next_closed(&server), (false, 1006, String::new(), failure));
     });
 }
 
@@ -163,7 +163,7 @@ fn closed_reports_a_reset() {
         let server = Running::start(config);
         let client = Client::open(server.address);
         client.reset();
-        let (clean, code, _, failure) = told_closed(&server);
+        let (clean, code, _, failure) = next_closed(&server);
         assert_eq!((clean, code), (false, 1006));
         let failure = failure.expect("a failure");
         assert!(failure.contains("reset"), "{failure}");
@@ -203,8 +203,8 @@ fn broken_rule_is_reported_to_client_application_and_on_failure() {
             client.send(bytes);
             assert_eq!(client.read_close().0, code, "{rule}");
             client.expect_end();
-            let (clean, heard, _, failure) = told_closed(&server);
-            assert_eq!((clean, heard), (false, 1006), "{rule}");
+            let (clean, reported, _, failure) = next_closed(&server);
+            assert_eq!((clean, reported), (false, 1006), "{rule}");
             let failure = failure.expect("a failure");
             assert!(failure.contains(rule), "{failure} instead of {rule}");
         }
@@ -258,23 +258,23 @@ fn unanswered_close_ends_the_connection_after_the_close_timeout() {
         client.text("something else");
         client.expect_gone();
         let failure = "the closing handshake was not answered in time".to_owned();
-        let told = (false, 1006, String::new(), Some(failure));
-        assert_eq!(told_closed(&server), told);
+        let expected = (false, 1006, String::new(), Some(failure));
+        assert_eq!(next_closed(&server), expected);
     });
 }
 
 /// One `closed` for each `opened`, after it, and no other.
-fn expect_each_closed_once(told: &[Told], connections: usize) {
+fn expect_each_closed_once(reports: &[Report], connections: usize) {
     let mut open = BTreeSet::<ConnectionId>::new();
     let mut opened = 0;
-    for told in told {
-        match told {
-            Told::Opened(id) => {
+    for report in reports {
+        match report {
+            Report::Opened(id) => {
                 assert!(open.insert(*id), "{id} has opened twice");
                 opened += 1;
             }
-            Told::Closed { id, .. } => assert!(open.remove(id), "{id} was not open"),
-            Told::AtTheGate => {}
+            Report::Closed { id, .. } => assert!(open.remove(id), "{id} was not open"),
+            Report::WaitsForLock => {}
         }
     }
     assert!(open.is_empty(), "{open:?} have not closed");
@@ -305,8 +305,8 @@ fn closed_is_called_once_for_each_opened_connection_however_it_ends() {
             client.expect_gone();
             held.push(Client::open(server.address));
         }
-        let told = server.all_told();
-        expect_each_closed_once(&told, 30);
+        let reports = server.remaining_reports();
+        expect_each_closed_once(&reports, 30);
         drop(held);
     });
 }
@@ -330,7 +330,7 @@ fn shutdown_sends_1001_to_all_and_returns_when_all_have_answered() {
             client.expect_end();
         }
         drop(clients);
-        expect_each_closed_once(&server.all_told(), connections);
+        expect_each_closed_once(&server.remaining_reports(), connections);
         server.shutdown();
     });
 }
@@ -346,11 +346,11 @@ fn shutdown_closes_a_client_that_never_answers_after_the_drain_timeout() {
         let clients: Vec<_> = (0..6).map(|_| Client::open(server.address)).collect();
         let half_open = Client::connect(server.address);
         // Not before the drain timeout: `run` returns with these still silent.
-        let told = server.all_told();
-        expect_each_closed_once(&told, clients.len());
+        let reports = server.remaining_reports();
+        expect_each_closed_once(&reports, clients.len());
         let gone = "the closing handshake was not answered in time".to_owned();
-        let failed = told.iter().filter(|told| match told {
-            Told::Closed { failure, .. } => failure.as_ref() == Some(&gone),
+        let failed = reports.iter().filter(|report| match report {
+            Report::Closed { failure, .. } => failure.as_ref() == Some(&gone),
             _ => false,
         });
         assert_eq!(failed.count(), clients.len());
@@ -360,10 +360,10 @@ fn shutdown_closes_a_client_that_never_answers_after_the_drain_timeout() {
 
 #[test]
 fn shutdown_before_run_returns_at_once() {
-    let (tell, _told) = std::sync::mpsc::channel();
+    let (sender, _reports) = std::sync::mpsc::channel();
     let server = Server::bind(
         config(3),
-        socket::Application::new(tell, socket::Gate::default()),
+        socket::Application::new(sender, socket::WorkerLock::default()),
     )
     .expect("a free port");
     let handle = server.handle();
@@ -380,8 +380,8 @@ fn shutdown_before_run_returns_at_once() {
 fn waker_shuts_every_worker_down() {
     with_1_and_3_workers(|config| {
         let (waker, signal) = std::os::unix::net::UnixStream::pair().expect("a pair of sockets");
-        let (tell, _told) = std::sync::mpsc::channel();
-        let application = socket::Application::new(tell, socket::Gate::default());
+        let (sender, _reports) = std::sync::mpsc::channel();
+        let application = socket::Application::new(sender, socket::WorkerLock::default());
         let mut server = Server::bind(config, application).expect("a free port");
         server.shutdown_by(waker).expect("it can be watched");
         let address = server.local_address();
@@ -403,14 +403,14 @@ fn port_in_use_is_an_error_with_any_number_of_workers() {
     with_1_and_3_workers(|first| {
         let server = Running::start(first);
         with_1_and_3_workers(|second| {
-            let (tell, _told) = std::sync::mpsc::channel();
+            let (sender, _reports) = std::sync::mpsc::channel();
             let second = Config {
                 listen: server.address,
                 ..second
             };
             let bound = Server::bind(
                 second,
-                socket::Application::new(tell, socket::Gate::default()),
+                socket::Application::new(sender, socket::WorkerLock::default()),
             );
             let error = bound.err().expect("the port is in use");
             assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
@@ -428,8 +428,8 @@ fn close_in_pieces_is_answered_like_a_whole_one() {
     let close = Frame::new(Opcode::Close, vec![0x03, 0xe8]);
     assert_eq!(client.read_frame(), close);
     client.expect_end();
-    let told = (true, 1000, "in pieces".into(), None);
-    assert_eq!(told_closed(&server), told);
+    let expected = (true, 1000, "in pieces".into(), None);
+    assert_eq!(next_closed(&server), expected);
 }
 
 /// `[[a, b], [c]]` into `[a, b, c]`.

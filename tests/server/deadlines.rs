@@ -8,7 +8,7 @@ use yamabiko::websocket::frame::Opcode;
 #[cfg(target_os = "linux")]
 use yamabiko_testing::socket::is_asleep;
 use yamabiko_testing::socket::{
-    Client, Deadline, Frame, LOOP_PATIENCE, PATIENCE, Running, Told, config, eventually, frame,
+    Client, Deadline, Frame, LOOP_TIMEOUT, Report, Running, TIMEOUT, config, eventually, frame,
     in_time, upgrade, with_1_and_3_workers,
 };
 
@@ -28,13 +28,13 @@ fn incomplete_head_is_answered_with_408() {
     with_1_and_3_workers(|config| {
         let server = Running::start(with_handshake_timeout(config));
         // Without a byte before the timeout there is no response; then again.
-        let answer = in_time("an answer to half a head", || {
+        let response = in_time("a response to half a head", || {
             let mut client = Client::connect(server.address);
             client.send(&upgrade("/", "")[..60]);
-            client.try_read_answer()
+            client.try_read_response()
         });
-        answer.expect_whole();
-        assert_eq!(answer.status, 408);
+        response.expect_whole();
+        assert_eq!(response.status, 408);
     });
 }
 
@@ -49,7 +49,7 @@ fn client_that_sends_nothing_is_closed_without_a_response() {
 #[test]
 fn bytes_that_trickle_in_do_not_extend_the_handshake_timeout() {
     let server = Running::start(with_handshake_timeout(config(1)));
-    let answer = in_time("an answer to a trickle", || {
+    let response = in_time("a response to a trickle", || {
         let mut client = Client::connect(server.address);
         client.send("GET / HTTP/1.1\r\nHost: localhost\r\nX-Trickle: ");
         let pause = Some(Duration::from_millis(4));
@@ -62,11 +62,11 @@ fn bytes_that_trickle_in_do_not_extend_the_handshake_timeout() {
         assert!(answered, "the trickle was read to its end");
         client
             .stream
-            .set_read_timeout(Some(PATIENCE))
+            .set_read_timeout(Some(TIMEOUT))
             .expect("a span");
-        client.try_read_answer()
+        client.try_read_response()
     });
-    assert_eq!(answer.status, 408);
+    assert_eq!(response.status, 408);
 }
 
 #[test]
@@ -191,11 +191,11 @@ fn pong_deadline_is_suspended_while_the_client_is_paused_for_other_workers() {
     });
     let mut held_up = client_of_worker(&server, 1);
     let mut publisher = client_of_worker(&server, 0);
-    let gate = server.gate.lock().expect("nobody panics");
-    held_up.text("/wait-at-the-gate");
-    server.told_next(|told| *told == Told::AtTheGate);
+    let lock = server.worker_lock.lock().expect("no thread panics");
+    held_up.text("/wait-for-lock");
+    server.wait_for_report(|report| *report == Report::WaitsForLock);
     for room in ["hall", "garden"] {
-        publisher.text(&format!("/say-bytes 200 {room}"));
+        publisher.text(&format!("/publish-bytes 200 {room}"));
     }
     // From here on it is not read: too many bytes wait for the other worker.
     let ping = publisher.read_frame();
@@ -207,12 +207,12 @@ fn pong_deadline_is_suspended_while_the_client_is_paused_for_other_workers() {
     for client in &later {
         client.stream.set_nonblocking(true).expect("an open socket");
     }
-    eventually("a deadline that began later has come", PATIENCE, || {
+    eventually("a deadline that began later has come", TIMEOUT, || {
         later
             .iter()
             .any(|client| matches!(client.stream.peek(&mut [0]), Ok(0)))
     });
-    drop(gate);
+    drop(lock);
     let mut frames = std::iter::from_fn(|| publisher.next_frame());
     let echo = frames.find(|frame| frame.opcode != Opcode::Ping);
     assert_eq!(echo, Some(Frame::text("not read yet")));
@@ -222,8 +222,8 @@ fn pong_deadline_is_suspended_while_the_client_is_paused_for_other_workers() {
 fn client_of_worker(server: &Running, worker: usize) -> Client {
     for _ in 0..1000 {
         let client = Client::open(server.address);
-        let opened = server.told_next(|told| matches!(told, Told::Opened(_)));
-        let Told::Opened(id) = opened else { continue };
+        let opened = server.wait_for_report(|report| matches!(report, Report::Opened(_)));
+        let Report::Opened(id) = opened else { continue };
         if id.to_string().starts_with(&format!("{worker}-")) {
             return client;
         }
@@ -243,8 +243,8 @@ fn client_that_acknowledges_nothing_is_disconnected() {
             });
             let mut client = Client::open_narrow(server.address);
             client.text("/flood 65536");
-            match server.told_closed() {
-                Told::Closed { failure, .. } => assert!(failure.is_some()),
+            match server.next_closed() {
+                Report::Closed { failure, .. } => assert!(failure.is_some()),
                 other => panic!("{other:?}"),
             }
         }
@@ -261,8 +261,8 @@ fn closed_is_called_when_the_client_is_given_up() {
         });
         // The client reads nothing, and never answers the Close.
         let _lost = Client::open(server.address);
-        match server.told_closed() {
-            Told::Closed { failure, .. } => {
+        match server.next_closed() {
+            Report::Closed { failure, .. } => {
                 assert_eq!(failure.as_deref(), Some("no pong came in time"));
             }
             other => panic!("{other:?}"),
@@ -277,8 +277,8 @@ fn closed_reports_a_missing_pong() {
             pong_timeout: TIGHT,
             ..with_ping_interval(config)
         };
-        let told = |server: &Running| match server.told_closed() {
-            Told::Closed {
+        let next_closed = |server: &Running| match server.next_closed() {
+            Report::Closed {
                 clean,
                 code,
                 failure,
@@ -295,14 +295,14 @@ fn closed_reports_a_missing_pong() {
         let mut dead = Client::open(server.address);
         assert_eq!(dead.read_until_close().0, 1008);
         dead.expect_gone();
-        assert_eq!(told(&server), (false, 1006, failure.clone()));
+        assert_eq!(next_closed(&server), (false, 1006, failure.clone()));
 
         let server = Running::start(silent_to_pings);
         let mut late = Client::open(server.address);
         assert_eq!(late.read_until_close().0, 1008);
         late.close(1008, "");
         late.expect_end();
-        assert_eq!(told(&server), (false, 1006, failure));
+        assert_eq!(next_closed(&server), (false, 1006, failure));
     });
 }
 
@@ -318,7 +318,7 @@ fn client_that_sends_no_fin_after_the_end_is_closed() {
     client.expect_end();
     // A closed socket answers with a reset, an open one takes all bytes.
     let mut refused = None;
-    eventually("a reset", PATIENCE, || {
+    eventually("a reset", TIMEOUT, || {
         refused = client.stream.write_all(b"x").err();
         refused.is_some()
     });
@@ -343,7 +343,7 @@ fn client_that_does_not_take_its_response_is_closed() {
         other.expect_gone();
     }
     let (mut taken, mut buffer) = (0, vec![0; 1 << 20]);
-    let deadline = Deadline::after(LOOP_PATIENCE);
+    let deadline = Deadline::after(LOOP_TIMEOUT);
     while let Ok(count @ 1..) = client.stream.read(&mut buffer) {
         deadline.check("the end of a part of the page");
         taken += count;
@@ -393,7 +393,7 @@ mod idle {
                 let count = || threads.iter().map(|thread| switches(thread)).sum::<u64>();
                 // The last turn may not have ended yet.
                 let mut before = 0;
-                eventually("all workers sleep", PATIENCE, || {
+                eventually("all workers sleep", TIMEOUT, || {
                     before = count();
                     threads.iter().all(|thread| is_asleep(thread)) && before == count()
                 });

@@ -11,7 +11,7 @@ use yamabiko::websocket::frame::Opcode;
 use yamabiko::websocket::{self, Connection};
 use yamabiko_testing::inflate::inflate_message;
 use yamabiko_testing::socket::{
-    self, Client, Deadline, Frame, LOOP_PATIENCE, PATIENCE, Running, eventually, frame,
+    self, Client, Deadline, Frame, LOOP_TIMEOUT, Running, TIMEOUT, eventually, frame,
     with_1_and_3_workers,
 };
 
@@ -33,26 +33,32 @@ fn offering(server: &Running, extension: &str) -> Client {
     Client::connect(server.address).offering(extension)
 }
 
-fn member(server: &Running, room: &str, extension: &str) -> Client {
-    let mut member = offering(server, extension);
-    member.join(room);
-    member
+fn subscriber(server: &Running, room: &str, extension: &str) -> Client {
+    let mut subscriber = offering(server, extension);
+    subscriber.join(room);
+    subscriber
 }
 
 /// A subscriber with compression on each worker.
-fn member_of_each_worker(server: &Running, workers: usize, room: &str) -> Vec<Client> {
-    let mut members = BTreeMap::new();
+fn subscriber_of_each_worker(server: &Running, workers: usize, room: &str) -> Vec<Client> {
+    let mut subscribers = BTreeMap::new();
     for _ in 0..1000 {
         let mut client = offering(server, BROWSER);
-        members.entry(client.worker()).or_insert(client);
-        if members.len() == workers {
+        subscribers.entry(client.worker()).or_insert(client);
+        if subscribers.len() == workers {
             break;
         }
     }
-    assert_eq!(members.len(), workers, "the kernel gives no client to some");
-    let mut members: Vec<Client> = members.into_values().collect();
-    members.iter_mut().for_each(|member| member.join(room));
-    members
+    assert_eq!(
+        subscribers.len(),
+        workers,
+        "the kernel gives no client to some"
+    );
+    let mut subscribers: Vec<Client> = subscribers.into_values().collect();
+    subscribers
+        .iter_mut()
+        .for_each(|subscriber| subscriber.join(room));
+    subscribers
 }
 
 /// Text of this length that can be compressed, different for each seed.
@@ -103,7 +109,7 @@ fn text_of(frame: &Frame, window_bytes: usize) -> String {
 
 fn metrics_when(server: &Running, what: &str, wanted: impl Fn(&Metrics) -> bool) -> Metrics {
     let mut metrics = Metrics::default();
-    eventually(what, PATIENCE, || {
+    eventually(what, TIMEOUT, || {
         metrics = server.handle.metrics();
         wanted(&metrics)
     });
@@ -147,8 +153,8 @@ fn server_never_refers_to_earlier_messages_and_always_negotiates_that() {
         //# response didn't include the "server_no_context_takeover" extension
         //# parameter.
         let mut client = offering(&server, "permessage-deflate");
-        let answer = "permessage-deflate; server_no_context_takeover";
-        assert_eq!(client.extension.as_deref(), Some(answer));
+        let response = "permessage-deflate; server_no_context_takeover";
+        assert_eq!(client.extension.as_deref(), Some(response));
         // The same text twice, which context takeover would make shorter.
         let text = prose(1, 300);
         client.text(&text);
@@ -161,7 +167,7 @@ fn server_never_refers_to_earlier_messages_and_always_negotiates_that() {
 }
 
 /// Every kind of subscriber that a room can have: its offer, and its window.
-fn kinds_of_members() -> Vec<(String, usize)> {
+fn kinds_of_subscribers() -> Vec<(String, usize)> {
     let mut kinds: Vec<_> = (8..=15)
         .map(|bits| (with_window(bits), 1 << bits))
         .collect();
@@ -181,12 +187,12 @@ fn subscribers_of_every_encoding_receive_one_sequence() {
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();
         let server = Running::start(compressing(config));
-        let mut members = Vec::new();
-        for (extension, window_bytes) in kinds_of_members() {
-            members.push((member(&server, "hall", &extension), window_bytes));
+        let mut subscribers = Vec::new();
+        for (extension, window_bytes) in kinds_of_subscribers() {
+            subscribers.push((subscriber(&server, "hall", &extension), window_bytes));
         }
-        for on_a_worker in member_of_each_worker(&server, workers, "hall") {
-            members.push((on_a_worker, 1 << 15));
+        for on_a_worker in subscriber_of_each_worker(&server, workers, "hall") {
+            subscribers.push((on_a_worker, 1 << 15));
         }
         let publishers = 4;
         thread::scope(|scope| {
@@ -194,27 +200,27 @@ fn subscribers_of_every_encoding_receive_one_sequence() {
                 let mut client = Client::open(server.address);
                 scope.spawn(move || {
                     for (number, bytes) in LENGTHS.into_iter().enumerate() {
-                        let words = prose(publisher * 100 + number, bytes);
-                        client.text(&format!("/say hall {publisher} {number} {words}"));
+                        let text = prose(publisher * 100 + number, bytes);
+                        client.text(&format!("/publish hall {publisher} {number} {text}"));
                     }
                 });
             }
             let count = publishers * LENGTHS.len();
-            let frames = members
+            let frames = subscribers
                 .iter_mut()
-                .map(|(member, _)| (0..count).map(|_| member.read_frame()).collect());
+                .map(|(subscriber, _)| (0..count).map(|_| subscriber.read_frame()).collect());
             let frames: Vec<Vec<Frame>> = frames.collect();
-            expect_one_conversation(&members, &frames);
+            expect_one_conversation(&subscribers, &frames);
             expect_each_publishers_order(&frames[0], publishers);
         });
     });
 }
 
-fn expect_one_conversation(members: &[(Client, usize)], frames: &[Vec<Frame>]) {
+fn expect_one_conversation(subscribers: &[(Client, usize)], frames: &[Vec<Frame>]) {
     // The slow inflater reads each frame once for each window.
     let mut known: HashMap<(Vec<u8>, usize), String> = HashMap::new();
     let mut first: Option<Vec<String>> = None;
-    for ((member, window_bytes), frames) in members.iter().zip(frames) {
+    for ((subscriber, window_bytes), frames) in subscribers.iter().zip(frames) {
         let mut texts = Vec::new();
         for frame in frames {
             let key = (frame.payload.clone(), *window_bytes);
@@ -225,10 +231,10 @@ fn expect_one_conversation(members: &[(Client, usize)], frames: &[Vec<Frame>]) {
             );
             // Seven bytes are for the numbers in front.
             let is_long = frames.iter().any(|frame| frame.compressed);
-            assert_eq!(is_long, *window_bytes > 256, "{:?}", member.extension);
+            assert_eq!(is_long, *window_bytes > 256, "{:?}", subscriber.extension);
         }
         let first = first.get_or_insert_with(|| texts.clone());
-        assert!(*first == texts, "{:?} disagrees", member.extension);
+        assert!(*first == texts, "{:?} disagrees", subscriber.extension);
     }
 }
 
@@ -236,8 +242,8 @@ fn expect_each_publishers_order(frames: &[Frame], publishers: usize) {
     let mut next = vec![0; publishers];
     for frame in frames {
         let text = text_of(frame, 1 << 15);
-        let mut words = text.split(' ').map(str::parse);
-        let (Some(Ok(publisher)), Some(Ok(number))) = (words.next(), words.next()) else {
+        let mut numbers = text.split(' ').map(str::parse);
+        let (Some(Ok(publisher)), Some(Ok(number))) = (numbers.next(), numbers.next()) else {
             panic!("{text}");
         };
         let publisher: usize = publisher;
@@ -252,15 +258,15 @@ fn message_is_compressed_once_for_all_subscribers_on_all_workers() {
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();
         let server = Running::start(compressing(config));
-        let mut members = member_of_each_worker(&server, workers, "hall");
-        members.extend((0..6).map(|_| member(&server, "hall", BROWSER)));
-        members.push(member(&server, "hall", &with_window(15)));
+        let mut subscribers = subscriber_of_each_worker(&server, workers, "hall");
+        subscribers.extend((0..6).map(|_| subscriber(&server, "hall", BROWSER)));
+        subscribers.push(subscriber(&server, "hall", &with_window(15)));
         let mut publisher = Client::open(server.address);
         let (mut from, mut to) = (0, 0);
         for number in 0..50 {
             let text = prose(number, 100 + 1000 * number);
-            publisher.text(&format!("/say hall {text}"));
-            let frames: Vec<Frame> = members.iter_mut().map(Client::read_frame).collect();
+            publisher.text(&format!("/publish hall {text}"));
+            let frames: Vec<Frame> = subscribers.iter_mut().map(Client::read_frame).collect();
             assert!(frames.iter().all(|frame| *frame == frames[0]));
             assert!(frames[0].compressed);
             let header_bytes = if frames[0].payload.len() < 126 { 2 } else { 4 };
@@ -268,7 +274,7 @@ fn message_is_compressed_once_for_all_subscribers_on_all_workers() {
             to += (frames[0].payload.len() + header_bytes) as u64;
         }
         // Each worker publishes its metrics at the end of its turn.
-        let deliveries = 50 * members.len() as u64;
+        let deliveries = 50 * subscribers.len() as u64;
         let metrics = metrics_when(&server, "all deliveries are shown", |metrics| {
             metrics.deliveries >= deliveries && metrics.compressed >= 50
         });
@@ -282,17 +288,17 @@ fn message_is_compressed_once_for_all_subscribers_on_all_workers() {
 fn small_windows_share_one_more_frame_and_short_messages_need_none() {
     with_1_and_3_workers(|config| {
         let server = Running::start(compressing(config));
-        let mut members = vec![member(&server, "hall", BROWSER)];
-        members.extend((9..15).map(|bits| member(&server, "hall", &with_window(bits))));
+        let mut subscribers = vec![subscriber(&server, "hall", BROWSER)];
+        subscribers.extend((9..15).map(|bits| subscriber(&server, "hall", &with_window(bits))));
         let mut publisher = Client::open(server.address);
-        let mut say = |text: &str| -> Vec<Frame> {
-            publisher.text(&format!("/say hall {text}"));
-            members.iter_mut().map(Client::read_frame).collect()
+        let mut publish = |text: &str| -> Vec<Frame> {
+            publisher.text(&format!("/publish hall {text}"));
+            subscribers.iter_mut().map(Client::read_frame).collect()
         };
-        let short = say(&prose(1, 512));
+        let short = publish(&prose(1, 512));
         assert!(short.iter().all(|frame| *frame == short[0]));
         assert_eq!(when_compressed(&server, 1).compressed, 1);
-        let long = say(&prose(2, 513));
+        let long = publish(&prose(2, 513));
         assert!(long[1..].iter().all(|frame| *frame == long[1]));
         assert_eq!(text_of(&long[1], 1 << 9), text_of(&long[0], 1 << 15));
         assert_eq!(when_compressed(&server, 3).compressed, 3);
@@ -303,12 +309,12 @@ fn small_windows_share_one_more_frame_and_short_messages_need_none() {
 fn message_is_not_compressed_if_no_subscriber_takes_compression() {
     with_1_and_3_workers(|config| {
         let server = Running::start(compressing(config));
-        let mut plain = server.members(3, "hall");
-        plain.push(member(&server, "hall", &with_window(8)));
+        let mut plain = server.subscribers(3, "hall");
+        plain.push(subscriber(&server, "hall", &with_window(8)));
         let text = prose(1, 1000);
-        plain[0].text(&format!("/say hall {text}"));
-        for member in &mut plain {
-            assert_eq!(member.read_text(), text);
+        plain[0].text(&format!("/publish hall {text}"));
+        for subscriber in &mut plain {
+            assert_eq!(subscriber.read_text(), text);
         }
         let metrics = metrics_when(&server, "all four are served", |metrics| {
             metrics.deliveries >= 4
@@ -328,11 +334,11 @@ fn message_that_is_too_short_or_does_not_shrink_is_sent_uncompressed() {
             }),
             ..config
         });
-        let mut listener = member(&server, "hall", BROWSER);
+        let mut listener = subscriber(&server, "hall", BROWSER);
         let long = "a".repeat(threshold_bytes);
         let short = &long[1..];
         // To a room, by a publisher, and to one client alone.
-        listener.text(&format!("/say hall {short}"));
+        listener.text(&format!("/publish hall {short}"));
         assert_eq!(listener.read_frame(), Frame::text(short));
         let published = server.publisher.publish("hall", Message::Text(short));
         assert_eq!(published, Ok(()));
@@ -340,7 +346,7 @@ fn message_that_is_too_short_or_does_not_shrink_is_sent_uncompressed() {
         listener.text(short);
         assert_eq!(listener.read_frame(), Frame::text(short));
 
-        listener.text(&format!("/say hall {long}"));
+        listener.text(&format!("/publish hall {long}"));
         let compressed = listener.read_frame();
         assert!(compressed.compressed);
         assert_eq!(text_of(&compressed, 1 << 15), long);
@@ -371,13 +377,9 @@ fn direct_message_is_compressed_for_the_window_that_was_agreed_on() {
             for bytes in [64, 256, 257, 600, 40_000] {
                 let text = prose(bytes, bytes);
                 client.text(&text);
-                let answer = client.read_frame();
-                assert_eq!(text_of(&answer, 1 << bits), text);
-                assert_eq!(
-                    answer.compressed,
-                    bits > 8 || bytes <= 256,
-                    "{bits} {bytes}"
-                );
+                let echo = client.read_frame();
+                assert_eq!(text_of(&echo, 1 << bits), text);
+                assert_eq!(echo.compressed, bits > 8 || bytes <= 256, "{bits} {bytes}");
             }
         }
         let mut plain = Client::open(server.address);
@@ -390,30 +392,30 @@ fn direct_message_is_compressed_for_the_window_that_was_agreed_on() {
 fn excepted_subscriber_receives_nothing_and_all_others_do_in_every_encoding() {
     with_1_and_3_workers(|config| {
         let server = Running::start(compressing(config));
-        let mut members = vec![
-            member(&server, "hall", "x-unknown"),
-            member(&server, "hall", "x-unknown"),
-            member(&server, "hall", BROWSER),
-            member(&server, "hall", BROWSER),
-            member(&server, "hall", &with_window(10)),
-            member(&server, "hall", &with_window(11)),
+        let mut subscribers = vec![
+            subscriber(&server, "hall", "x-unknown"),
+            subscriber(&server, "hall", "x-unknown"),
+            subscriber(&server, "hall", BROWSER),
+            subscriber(&server, "hall", BROWSER),
+            subscriber(&server, "hall", &with_window(10)),
+            subscriber(&server, "hall", &with_window(11)),
         ];
         // Long enough to be shared by reference between workers, too.
         for bytes in [300, 1000, 100_000] {
-            for sender in 0..members.len() {
+            for sender in 0..subscribers.len() {
                 let text = hexadecimal(sender as u64, bytes);
-                members[sender].text(&format!("/say-to-others hall {text}"));
-                for (other, member) in members.iter_mut().enumerate() {
+                subscribers[sender].text(&format!("/publish-except hall {text}"));
+                for (other, subscriber) in subscribers.iter_mut().enumerate() {
                     if other != sender {
-                        assert_eq!(text_of(&member.read_frame(), 1 << 15), text);
+                        assert_eq!(text_of(&subscriber.read_frame(), 1 << 15), text);
                     }
                 }
             }
         }
         // And nothing else was sent to any of them.
-        members[0].text("/say hall the end");
-        for member in &mut members {
-            assert_eq!(member.read_text(), "the end");
+        subscribers[0].text("/publish hall the end");
+        for subscriber in &mut subscribers {
+            assert_eq!(subscriber.read_text(), "the end");
         }
     });
 }
@@ -429,21 +431,21 @@ fn room_exists_while_any_encoding_has_a_subscriber() {
     for _ in 0..3 {
         plain.join("hall");
         compressed.join("hall");
-        publisher.text(&format!("/say hall {text}"));
+        publisher.text(&format!("/publish hall {text}"));
         assert_eq!(plain.read_text(), text);
         assert_eq!(text_of(&compressed.read_frame(), 1 << 15), text);
         plain.text("/leave hall");
         assert_eq!(plain.read_text(), "left");
-        publisher.text(&format!("/say hall {text}"));
+        publisher.text(&format!("/publish hall {text}"));
         assert!(compressed.read_frame().compressed);
         plain.join("hall");
         compressed.text("/leave hall");
         assert_eq!(compressed.read_frame(), Frame::text("left"));
-        publisher.text(&format!("/say hall {text}"));
+        publisher.text(&format!("/publish hall {text}"));
         assert_eq!(plain.read_text(), text);
         // To join twice has no effect.
         plain.join("hall");
-        publisher.text("/say hall once");
+        publisher.text("/publish hall once");
         assert_eq!(plain.read_text(), "once");
         plain.text("/leave hall");
         assert_eq!(plain.read_text(), "left");
@@ -451,7 +453,7 @@ fn room_exists_while_any_encoding_has_a_subscriber() {
 }
 
 /// A subscriber with compression whose kernel buffers are small.
-fn slow_member(server: &Running, room: &str, extension: &str) -> Client {
+fn slow_subscriber(server: &Running, room: &str, extension: &str) -> Client {
     let mut slow = Client::connect_narrow(server.address).offering(extension);
     slow.join(room);
     slow
@@ -467,9 +469,9 @@ fn publish_until(
 ) -> Vec<Frame> {
     let mut publisher = Client::open(server.address);
     let mut frames = Vec::new();
-    eventually("the server acts on the slow reader", LOOP_PATIENCE, || {
+    eventually("the server acts on the slow reader", LOOP_TIMEOUT, || {
         let text = hexadecimal(frames.len() as u64, 300_000);
-        publisher.text(&format!("/say {room} {text}"));
+        publisher.text(&format!("/publish {room} {text}"));
         let frame = reader.read_frame();
         assert!(frame.compressed && frame.payload.len() > 100_000);
         frames.push(frame);
@@ -505,13 +507,13 @@ fn read_account(slow: &mut Client, published: &[Frame]) -> (usize, u64) {
 fn slow_subscriber_of_compressed_messages_skips() {
     with_1_and_3_workers(|config| {
         let server = Running::start(compressing(config));
-        let mut slow = slow_member(&server, "skip", BROWSER);
-        let mut reader = member(&server, "skip", BROWSER);
+        let mut slow = slow_subscriber(&server, "skip", BROWSER);
+        let mut reader = subscriber(&server, "skip", BROWSER);
         let acted = |metrics: &Metrics| metrics.skipped > 0;
         let published = publish_until(&server, "skip", &mut reader, acted);
         let (_, missed) = read_account(&mut slow, &published);
         assert!(missed > 0);
-        reader.text("/say skip and it goes on");
+        reader.text("/publish skip and it goes on");
         assert_eq!(slow.read_text(), "and it goes on");
         let metrics = metrics_when(&server, "all that is missed is counted", |metrics| {
             metrics.skipped >= missed
@@ -524,13 +526,13 @@ fn slow_subscriber_of_compressed_messages_skips() {
 fn slow_subscriber_of_compressed_messages_gets_the_latest() {
     with_1_and_3_workers(|config| {
         let server = Running::start(compressing(config));
-        let mut slow = slow_member(&server, "latest", BROWSER);
-        let mut reader = member(&server, "latest", BROWSER);
+        let mut slow = slow_subscriber(&server, "latest", BROWSER);
+        let mut reader = subscriber(&server, "latest", BROWSER);
         let acted = |metrics: &Metrics| metrics.skipped > 0;
         let published = publish_until(&server, "latest", &mut reader, acted);
         let (_, missed) = read_account(&mut slow, &published);
         assert!(missed > 0);
-        reader.text(&format!("/say latest {}", prose(1, 500)));
+        reader.text(&format!("/publish latest {}", prose(1, 500)));
         assert_eq!(text_of(&slow.read_frame(), 1 << 15), prose(1, 500));
     });
 }
@@ -548,8 +550,8 @@ fn slow_subscriber_is_closed_by_the_bytes_of_its_own_encoding() {
             },
             ..compressing(config)
         });
-        let mut slow = slow_member(&server, "hall", BROWSER);
-        let mut reader = member(&server, "hall", BROWSER);
+        let mut slow = slow_subscriber(&server, "hall", BROWSER);
+        let mut reader = subscriber(&server, "hall", BROWSER);
         let acted = |metrics: &Metrics| metrics.disconnected > 0;
         let published = publish_until(&server, "hall", &mut reader, acted);
         let mut whole = 0;
@@ -562,14 +564,14 @@ fn slow_subscriber_is_closed_by_the_bytes_of_its_own_encoding() {
             whole += 1;
         };
         assert_eq!(close.payload[..2], 1013u16.to_be_bytes());
-        let words = String::from_utf8_lossy(&close.payload[2..]);
-        let behind = words.split(' ').find_map(|word| word.parse().ok());
+        let reason = String::from_utf8_lossy(&close.payload[2..]);
+        let behind = reason.split(' ').find_map(|word| word.parse().ok());
         // One message over the limit, in its compressed length.
         let on_the_wire = published[0].payload.len() as u64 * 11 / 10;
         let behind: u64 = behind.expect("how far it was behind");
         assert!(
             (400_001..=400_000 + on_the_wire).contains(&behind),
-            "{words}"
+            "{reason}"
         );
     });
 }
@@ -586,19 +588,19 @@ fn room_that_is_behind_is_one_entry_whatever_its_encodings() {
     });
     let mut slow_plain = Client::open_narrow(server.address);
     slow_plain.join("hall");
-    let mut slow = slow_member(&server, "hall", BROWSER);
-    let mut reader = member(&server, "hall", BROWSER);
-    let mut narrow = member(&server, "hall", &with_window(10));
+    let mut slow = slow_subscriber(&server, "hall", BROWSER);
+    let mut reader = subscriber(&server, "hall", BROWSER);
+    let mut narrow = subscriber(&server, "hall", &with_window(10));
     let mut publisher = Client::open(server.address);
     let mut texts = 0;
     let turn = |client: &mut Client| {
         client.text("the numbers are shown when a turn has ended");
         client.read_text();
     };
-    let deadline = Deadline::after(LOOP_PATIENCE);
+    let deadline = Deadline::after(LOOP_TIMEOUT);
     let lag = loop {
-        deadline.check("both slow members are behind");
-        publisher.text(&format!("/say hall {}", hexadecimal(texts, 200_000)));
+        deadline.check("both slow subscribers are behind");
+        publisher.text(&format!("/publish hall {}", hexadecimal(texts, 200_000)));
         texts += 1;
         reader.read_frame();
         narrow.read_frame();
@@ -617,14 +619,14 @@ fn room_that_is_behind_is_one_entry_whatever_its_encodings() {
     assert!(lag.held_bytes as u64 > lag.bytes);
     // One of them catches up, and then the other.
     (0..texts).for_each(|_| assert!(slow.read_frame().compressed));
-    eventually("one of them has caught up", PATIENCE, || {
+    eventually("one of them has caught up", TIMEOUT, || {
         turn(&mut publisher);
         server.handle.lags().iter().all(|lag| lag.behind < 2)
     });
     let lags = server.handle.lags();
     assert_eq!((lags.len(), lags[0].subscribers), (1, 4));
     (0..texts).for_each(|_| assert_eq!(slow_plain.read_text().len(), 200_000));
-    eventually("both have caught up", PATIENCE, || {
+    eventually("both have caught up", TIMEOUT, || {
         turn(&mut publisher);
         server.handle.lags().is_empty()
     });
@@ -665,9 +667,12 @@ fn clients_may_take_their_context_over_if_the_server_allows_it() {
             ..config
         });
         let mut client = offering(&server, BROWSER);
-        let answer = client.extension.clone().expect("it is agreed on");
-        assert!(!answer.contains("client_no_context_takeover"), "{answer}");
-        assert!(answer.contains("client_max_window_bits=10"), "{answer}");
+        let response = client.extension.clone().expect("it is agreed on");
+        assert!(
+            !response.contains("client_no_context_takeover"),
+            "{response}"
+        );
+        assert!(response.contains("client_max_window_bits=10"), "{response}");
         let mut own = Compressing::with(DeflateParameters {
             client_max_window_bits: WindowBits::new(10).expect("a window"),
             ..DeflateParameters::default()

@@ -5,16 +5,16 @@ use std::net::SocketAddr;
 use yamabiko::server::{Config, Origins};
 use yamabiko::websocket::frame::Opcode;
 use yamabiko_testing::socket::{
-    self, Answer, Client, Running, Told, frame, upgrade, with_1_and_3_workers,
+    self, Client, Report, Response, Running, frame, upgrade, with_1_and_3_workers,
 };
 
 /// The response to a handshake for `path` with further field lines.
-fn refusal(address: SocketAddr, path: &str, fields: &str) -> Answer {
+fn refusal(address: SocketAddr, path: &str, fields: &str) -> Response {
     let mut client = Client::connect(address);
     client.send(upgrade(path, fields));
-    let answer = client.read_answer();
-    answer.expect_whole();
-    answer
+    let response = client.read_response();
+    response.expect_whole();
+    response
 }
 
 /// The head of the 101.
@@ -38,7 +38,7 @@ fn server_accepts_the_handshake_of_section_1_3() {
         assert!(head.contains("\r\nConnection: Upgrade\r\n"));
         assert!(head.contains("\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
         assert!(!head.contains("Sec-WebSocket-Protocol"));
-        assert!(matches!(server.told(), Told::Opened(_)));
+        assert!(matches!(server.next_report(), Report::Opened(_)));
     });
 }
 
@@ -96,7 +96,7 @@ fn response_101_is_written_before_messages_sent_from_opened() {
         let server = Running::start(config);
         let mut client = Client::connect(server.address).upgraded("/announced/hall");
         assert_eq!(client.read_text(), "welcome");
-        assert_eq!(client.read_text(), "someone has come");
+        assert_eq!(client.read_text(), "someone has joined");
 
         // Also if the client's first packet is its last.
         let mut client = Client::connect(server.address);
@@ -106,7 +106,7 @@ fn response_101_is_written_before_messages_sent_from_opened() {
         assert!(client.read_head().starts_with("HTTP/1.1 101 "));
         assert_eq!(client.read_text(), "welcome");
         if workers == 1 {
-            assert_eq!(client.read_text(), "someone has come");
+            assert_eq!(client.read_text(), "someone has joined");
             assert_eq!(client.read_close().0, 1000);
         } else {
             // A room with its owner on another worker may get the message only afterwards.
@@ -136,8 +136,8 @@ fn server_admits_only_pages_of_its_own_host() {
             acceptance(server.address, "/", &format!("Origin: {origin}\r\n"));
         }
         for origin in ["https://evil.example", "http://localhost:81", "null"] {
-            let answer = refusal(server.address, "/", &format!("Origin: {origin}\r\n"));
-            assert_eq!(answer.status, 403, "{origin}");
+            let response = refusal(server.address, "/", &format!("Origin: {origin}\r\n"));
+            assert_eq!(response.status, 403, "{origin}");
         }
     });
 }
@@ -208,6 +208,6 @@ fn handler_is_not_called_for_connections_that_never_opened() {
         refusal(server.address, "/unoffered", "");
         refusal(server.address, "/elsewhere", "");
         Client::connect(server.address).send("GET / HTTP/1.1\r\nHost:");
-        assert_eq!(server.all_told(), []);
+        assert_eq!(server.remaining_reports(), []);
     });
 }

@@ -3,15 +3,17 @@
 
 use std::net::SocketAddr;
 use yamabiko::server::{Config, HeadLimits};
-use yamabiko_testing::socket::{self, Answer, Client, GET, Running, upgrade, with_1_and_3_workers};
+use yamabiko_testing::socket::{
+    self, Client, GET, Response, Running, upgrade, with_1_and_3_workers,
+};
 
 /// Sends a request and reads the response to the end of the stream.
-fn ask(address: SocketAddr, request: &str) -> Answer {
+fn ask(address: SocketAddr, request: &str) -> Response {
     let mut client = Client::connect(address);
     client.send(request);
-    let answer = client.read_answer();
-    answer.expect_whole();
-    answer
+    let response = client.read_response();
+    response.expect_whole();
+    response
 }
 
 fn request(method: &str, target: &str, fields: &str) -> String {
@@ -22,9 +24,9 @@ fn request(method: &str, target: &str, fields: &str) -> String {
 fn server_serves_pages_beside_websockets() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
-        let answer = ask(server.address, &request("GET", "/page", ""));
-        assert_eq!(answer.status, 200);
-        assert_eq!(answer.body, b"a page\n");
+        let response = ask(server.address, &request("GET", "/page", ""));
+        assert_eq!(response.status, 200);
+        assert_eq!(response.body, b"a page\n");
         Client::open(server.address).text("and a WebSocket");
     });
 }
@@ -34,9 +36,9 @@ fn server_answers_head_with_the_head_of_the_page() {
     let server = Running::start(socket::config(1));
     let mut client = Client::connect(server.address);
     client.send(request("HEAD", "/page", ""));
-    let answer = client.read_answer();
-    assert_eq!((answer.status, answer.body.len()), (200, 0));
-    assert_eq!(answer.field("Content-Length"), Some("7"));
+    let response = client.read_response();
+    assert_eq!((response.status, response.body.len()), (200, 0));
+    assert_eq!(response.field("Content-Length"), Some("7"));
 }
 
 #[test]
@@ -55,9 +57,9 @@ fn server_answers_404_where_there_is_no_page() {
 #[test]
 fn server_answers_404_where_the_application_has_no_such_service() {
     let server = Running::start(socket::config(1));
-    let answer = ask(server.address, &upgrade("/elsewhere", ""));
-    assert_eq!(answer.status, 404);
-    assert_eq!(answer.body, b"no such service\n");
+    let response = ask(server.address, &upgrade("/elsewhere", ""));
+    assert_eq!(response.status, 404);
+    assert_eq!(response.body, b"no such service\n");
     Client::connect(server.address).upgraded("/");
 }
 
@@ -65,14 +67,14 @@ fn server_answers_404_where_the_application_has_no_such_service() {
 fn server_names_the_allowed_methods_in_a_405() {
     let server = Running::start(socket::config(1));
     for method in ["POST", "PUT", "DELETE", "PATCH", "BREW"] {
-        let answer = ask(server.address, &request(method, "/page", ""));
-        assert_eq!(answer.status, 405, "{method}");
-        assert_eq!(answer.field("Allow"), Some("GET, HEAD"), "{method}");
+        let response = ask(server.address, &request(method, "/page", ""));
+        assert_eq!(response.status, 405, "{method}");
+        assert_eq!(response.field("Allow"), Some("GET, HEAD"), "{method}");
     }
     // An Upgrade field does not change the methods that the resource allows.
-    let answer = ask(server.address, &upgrade("/", "").replace("GET", "POST"));
-    assert_eq!(answer.status, 405);
-    assert_eq!(answer.field("Allow"), Some("GET, HEAD"));
+    let response = ask(server.address, &upgrade("/", "").replace("GET", "POST"));
+    assert_eq!(response.status, 405);
+    assert_eq!(response.field("Allow"), Some("GET, HEAD"));
 }
 
 #[test]
@@ -92,8 +94,12 @@ fn server_answers_head_without_a_body_also_when_it_refuses() {
     ] {
         let mut client = Client::connect(server.address);
         client.send(&request);
-        let answer = client.read_answer();
-        assert_eq!((answer.status, answer.body.len()), (status, 0), "{request}");
+        let response = client.read_response();
+        assert_eq!(
+            (response.status, response.body.len()),
+            (status, 0),
+            "{request}"
+        );
     }
 }
 
@@ -113,8 +119,8 @@ fn server_ignores_the_upgrade_field_of_an_http_1_0_request() {
 /// Seconds since 1970, by a parser that is independent of the writer.
 fn unix_seconds(imf_fixdate: &str) -> u64 {
     let (weekday, rest) = imf_fixdate.split_once(", ").expect("a day of the week");
-    let words: Vec<&str> = rest.split([' ', ':']).collect();
-    let [day, month, year, hour, minute, second, "GMT"] = words[..] else {
+    let parts: Vec<&str> = rest.split([' ', ':']).collect();
+    let [day, month, year, hour, minute, second, "GMT"] = parts[..] else {
         panic!("no IMF-fixdate: {imf_fixdate}");
     };
     const MONTHS: [&str; 12] = [
@@ -150,20 +156,20 @@ fn every_response_but_101_has_a_date() {
         let before = now();
         let mut client = Client::connect(server.address);
         client.send(&request);
-        let answer = client.read_answer();
-        assert_eq!(answer.status, status);
-        let date = unix_seconds(answer.field("Date").expect("a Date field"));
-        assert!((before..=now()).contains(&date), "{}", answer.head);
+        let response = client.read_response();
+        assert_eq!(response.status, status);
+        let date = unix_seconds(response.field("Date").expect("a Date field"));
+        assert!((before..=now()).contains(&date), "{}", response.head);
     }
 }
 
 #[test]
 fn date_of_the_application_replaces_the_servers() {
     let server = Running::start(socket::config(1));
-    let answer = ask(server.address, &request("GET", "/dated", ""));
-    let dates = answer.head.matches("Date: ").count();
+    let response = ask(server.address, &request("GET", "/dated", ""));
+    let dates = response.head.matches("Date: ").count();
     assert_eq!(
-        (dates, answer.field("Date")),
+        (dates, response.field("Date")),
         (1, Some("Sun, 06 Nov 1994 08:49:37 GMT"))
     );
 }
@@ -194,8 +200,8 @@ fn server_reads_a_head_that_comes_byte_by_byte() {
         for byte in request("GET", "/page", "Accept: */*\r\n").bytes() {
             client.send([byte]);
         }
-        let answer = client.read_answer();
-        assert_eq!((answer.status, answer.body.len()), (200, 7));
+        let response = client.read_response();
+        assert_eq!((response.status, response.body.len()), (200, 7));
     });
 }
 
@@ -246,9 +252,9 @@ fn refusal_arrives_although_the_client_keeps_sending() {
             let mut client = Client::connect(server.address);
             client.send(&request);
             client.send(vec![b'x'; 100 << 10]);
-            let answer = client.read_answer();
-            assert_eq!(answer.status, status, "{request}");
-            answer.expect_whole();
+            let response = client.read_response();
+            assert_eq!(response.status, status, "{request}");
+            response.expect_whole();
         }
     });
 }
@@ -259,15 +265,15 @@ fn refusal_arrives_although_megabytes_of_input_follow() {
     let mut client = Client::connect(server.address);
     client.send("nonsense\r\n\r\n");
     client.send(vec![b'x'; 8 << 20]);
-    assert_eq!(client.read_answer().status, 400);
+    assert_eq!(client.read_response().status, 400);
 }
 
 #[test]
 fn server_sends_a_page_larger_than_the_socket_takes_at_once() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
-        let answer = ask(server.address, &request("GET", "/large", ""));
-        assert_eq!((answer.status, answer.body.len()), (200, 16 << 20));
+        let response = ask(server.address, &request("GET", "/large", ""));
+        assert_eq!((response.status, response.body.len()), (200, 16 << 20));
     });
 }
 
@@ -277,9 +283,9 @@ fn server_sends_the_whole_page_to_a_client_that_sends_fin_after_its_request() {
     let mut client = Client::connect(server.address);
     client.send(request("GET", "/large", ""));
     client.end_output();
-    let answer = client.read_answer();
-    answer.expect_whole();
-    assert_eq!(answer.status, 200);
+    let response = client.read_response();
+    response.expect_whole();
+    assert_eq!(response.status, 200);
 }
 
 /// A request whose head has exactly this many bytes.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use yamabiko::server::{Config, LagAction, LagPolicy, Limits};
 use yamabiko::websocket::frame::Opcode;
 use yamabiko_testing::socket::{
-    Client, Frame, LOOP_PATIENCE, PATIENCE, Running, eventually, frame, some_member_is_behind,
+    Client, Frame, LOOP_TIMEOUT, Running, TIMEOUT, eventually, frame, some_subscriber_is_behind,
     with_1_and_3_workers,
 };
 
@@ -20,24 +20,24 @@ fn publish_until_some_is_skipped(server: &Running, room: &str, clients: [&mut Cl
     })
 }
 
-fn number_behind(words: &str, text: &str) -> Option<u64> {
-    let rest = text.strip_prefix(words)?;
+fn number_after(prefix: &str, text: &str) -> Option<u64> {
+    let rest = text.strip_prefix(prefix)?;
     rest.split(' ').next()?.parse().ok()
 }
 
 /// Reads the messages of a slow subscriber, and the numbers of missed ones, until their sum is
 /// the number of published messages.
-fn read_account(member: &mut Client, published: u64) -> (Vec<String>, u64) {
+fn read_account(subscriber: &mut Client, published: u64) -> (Vec<String>, u64) {
     let (mut big, mut missed, mut texts) = (0, 0, Vec::new());
     while big + missed + (texts.len() as u64) < published {
-        let frame = member.read_frame();
+        let frame = subscriber.read_frame();
         if is_big(&frame) {
             big += 1;
             continue;
         }
         assert_eq!(frame.opcode, Opcode::Text, "a message is torn");
         let text = String::from_utf8(frame.payload).expect("text is UTF-8");
-        match number_behind("missed ", &text) {
+        match number_after("missed ", &text) {
             Some(number) => missed += number,
             None => texts.push(text),
         }
@@ -51,13 +51,13 @@ fn skip_action_reports_the_number_of_missed_messages_and_goes_on() {
         let server = Running::start(config);
         let mut slow = Client::open_narrow(server.address);
         slow.join("skip");
-        let mut reader = server.members(1, "skip").remove(0);
+        let mut reader = server.subscribers(1, "skip").remove(0);
         let mut publisher = Client::open(server.address);
         let published =
             publish_until_some_is_skipped(&server, "skip", [&mut publisher, &mut reader]);
         let (_, missed) = read_account(&mut slow, published);
         assert!(missed > 0);
-        publisher.text("/say skip and it goes on");
+        publisher.text("/publish skip and it goes on");
         assert_eq!(slow.read_text(), "and it goes on");
         slow.text("still here");
         assert_eq!(slow.read_text(), "still here");
@@ -70,17 +70,17 @@ fn latest_action_keeps_only_the_newest_message() {
         let server = Running::start(config);
         let mut slow = Client::open_narrow(server.address);
         slow.join("latest");
-        let mut reader = server.members(1, "latest").remove(0);
+        let mut reader = server.subscribers(1, "latest").remove(0);
         let mut publisher = Client::open(server.address);
         let published =
             publish_until_some_is_skipped(&server, "latest", [&mut publisher, &mut reader]);
         // The sockets were full before, so no part of the last two can have been written.
         for text in ["last but one", "the last"] {
-            publisher.text(&format!("/say latest {text}"));
+            publisher.text(&format!("/publish latest {text}"));
             assert_eq!(reader.read_text(), text);
         }
         // The slow subscriber's worker has appended them, too, before there is room again.
-        eventually("the slow one's worker has the last two", PATIENCE, || {
+        eventually("the slow one's worker has the last two", TIMEOUT, || {
             server.handle.metrics().deliveries >= 2 * (published + 2)
         });
         let (texts, missed) = read_account(&mut slow, published + 2);
@@ -95,7 +95,7 @@ fn every_delivery_is_counted_as_taken_skipped_or_abandoned() {
         let server = Running::start(config);
         let mut slow = Client::open_narrow(server.address);
         slow.join("skip");
-        let mut reader = server.members(1, "skip").remove(0);
+        let mut reader = server.subscribers(1, "skip").remove(0);
         let mut publisher = Client::open(server.address);
         let published =
             publish_until_some_is_skipped(&server, "skip", [&mut publisher, &mut reader]);
@@ -129,15 +129,15 @@ fn subscriber_that_reads_nothing_is_closed_when_messages_are_too_old() {
         });
         let mut slow = Client::open_narrow(server.address);
         slow.join("hall");
-        let mut reader = server.members(1, "hall").remove(0);
+        let mut reader = server.subscribers(1, "hall").remove(0);
         let mut publisher = Client::open(server.address);
         let clients = [&mut publisher, &mut reader];
         let behind = "the slow one is behind, or disconnected by now";
         let published = server.publish_until("hall", clients, behind, |handle| {
-            some_member_is_behind(handle) || handle.metrics().disconnected > 0
+            some_subscriber_is_behind(handle) || handle.metrics().disconnected > 0
         });
         // No message follows: only time passes.
-        eventually("the slow one is disconnected", PATIENCE, || {
+        eventually("the slow one is disconnected", TIMEOUT, || {
             server.handle.metrics().disconnected > 0
         });
         let mut whole = 0;
@@ -174,7 +174,7 @@ fn single_message_over_the_limit_is_no_lag() {
         slow.join("hall");
         let mut publisher = Client::open(server.address);
         let bytes = 1200 * 10_000; // more than the sockets take
-        publisher.text("/say-bytes 1200 hall");
+        publisher.text("/publish-bytes 1200 hall");
         let frame = slow.read_frame();
         assert_eq!(frame.payload.len(), bytes);
         slow.text("still here");
@@ -189,14 +189,14 @@ fn delayed_batch_is_written_later_and_whole() {
             batch_delay: Duration::from_millis(20),
             ..config
         });
-        let mut members = server.members(3, "hall");
+        let mut subscribers = server.subscribers(3, "hall");
         let mut publisher = Client::open(server.address);
         for number in 0..50 {
-            publisher.text(&format!("/say hall {number}"));
+            publisher.text(&format!("/publish hall {number}"));
         }
-        for member in &mut members {
+        for subscriber in &mut subscribers {
             for number in 0..50 {
-                assert_eq!(member.read_text(), number.to_string());
+                assert_eq!(subscriber.read_text(), number.to_string());
             }
         }
     });
@@ -205,7 +205,7 @@ fn delayed_batch_is_written_later_and_whole() {
 #[test]
 fn message_published_from_missed_or_closed_arrives_without_another_event() {
     for (action, expected) in [
-        (LagAction::Disconnect, "someone has gone"),
+        (LagAction::Disconnect, "someone has left"),
         (LagAction::Skip, "too slow for hall"),
         (LagAction::Latest, "too slow for hall"),
     ] {
@@ -221,15 +221,16 @@ fn message_published_from_missed_or_closed_arrives_without_another_event() {
                 ping_interval: None,
                 ..config
             });
-            let mut watchers = server.members(8, "gaps");
+            let mut watchers = server.subscribers(8, "gaps");
             let mut slow = Client::open_narrow(server.address);
-            slow.text("/farewell gaps");
+            slow.text("/publish-when-closed gaps");
             slow.join("hall");
             let mut publisher = Client::open(server.address);
-            eventually("the slow client has been behind", LOOP_PATIENCE, || {
-                publisher.text("/say-bytes 10 hall");
+            eventually("the slow client has been behind", LOOP_TIMEOUT, || {
+                publisher.text("/publish-bytes 10 hall");
                 let metrics = server.handle.metrics();
-                some_member_is_behind(&server.handle) || metrics.skipped + metrics.disconnected > 0
+                some_subscriber_is_behind(&server.handle)
+                    || metrics.skipped + metrics.disconnected > 0
             });
             // From here on only time passes.
             for watcher in &mut watchers {

@@ -8,7 +8,7 @@ use yamabiko::server::{Accept, Config, Limits};
 use yamabiko::websocket::frame::{Opcode, encode};
 use yamabiko::websocket::{Connection, Fragment};
 use yamabiko_testing::socket::{
-    Client, Frame, GET, PATIENCE, Running, config, eventually, frame, upgrade, with_1_and_3_workers,
+    Client, Frame, GET, Running, TIMEOUT, config, eventually, frame, upgrade, with_1_and_3_workers,
 };
 
 const SIZES: [usize; 14] = [
@@ -173,7 +173,7 @@ fn try_to_open(address: SocketAddr) -> (u16, Option<Client>) {
 /// that the server is still ending.
 fn open_all(address: SocketAddr, count: usize) -> Vec<Client> {
     let mut clients = Vec::new();
-    eventually("a place for each", PATIENCE, || {
+    eventually("a place for each", TIMEOUT, || {
         clients.extend(try_to_open(address).1);
         clients.len() == count
     });
@@ -201,15 +201,15 @@ fn connections_beyond_the_limit_of_the_whole_server_get_503_and_none_waits() {
                 opened.push(client);
                 continue;
             }
-            let answer = client.read_answer();
-            answer.expect_whole();
-            assert_eq!(answer.status, 503);
-            assert!(answer.field("Date").is_some(), "{}", answer.head);
-            let retry_after = answer.field("Retry-After").expect("a Retry-After field");
+            let response = client.read_response();
+            response.expect_whole();
+            assert_eq!(response.status, 503);
+            assert!(response.field("Date").is_some(), "{}", response.head);
+            let retry_after = response.field("Retry-After").expect("a Retry-After field");
             assert!(retry_after.parse::<u32>().is_ok(), "{retry_after}");
         }
         assert_eq!(opened.len(), 10);
-        eventually("ten refusals are counted", PATIENCE, || {
+        eventually("ten refusals are counted", TIMEOUT, || {
             server.handle.metrics().refused == 10
         });
         for client in &mut opened {
@@ -253,11 +253,11 @@ fn connection_limit_counts_open_connections_exactly() {
             client.expect_gone();
         }
         drop(open_all(address, PLACES));
-        eventually("all places are free", PATIENCE, || {
+        eventually("all places are free", TIMEOUT, || {
             let mut pages: Vec<Client> = (0..PLACES).map(|_| Client::connect(address)).collect();
             pages.iter_mut().all(|page| {
                 page.send(GET);
-                page.read_answer().status == 404
+                page.read_response().status == 404
             })
         });
         drop(open_all(address, PLACES));
@@ -273,11 +273,11 @@ fn plain_requests_beyond_the_limit_get_503_too_and_head_no_body() {
     let _opened = Client::open(server.address);
     let mut client = Client::connect(server.address);
     client.send(GET);
-    assert_eq!(client.read_answer().status, 503);
+    assert_eq!(client.read_response().status, 503);
     let mut client = Client::connect(server.address);
     client.send(GET.replace("GET", "HEAD"));
-    let answer = client.read_answer();
-    assert_eq!((answer.status, answer.body.len()), (503, 0));
+    let response = client.read_response();
+    assert_eq!((response.status, response.body.len()), (503, 0));
 }
 
 #[test]
@@ -302,7 +302,7 @@ fn concurrent_refusals_are_limited_and_one_more_is_closed() {
     let mut silent: Vec<Client> = (0..REFUSALS)
         .map(|_| Client::connect(server.address))
         .collect();
-    eventually("all are refused", PATIENCE, || {
+    eventually("all are refused", TIMEOUT, || {
         server.handle.metrics().refused == REFUSALS as u64
     });
     let mut one_more = Client::connect(server.address);
@@ -310,10 +310,10 @@ fn concurrent_refusals_are_limited_and_one_more_is_closed() {
     // The connections at the limit get their response and end.
     for client in &mut silent {
         client.send(GET);
-        assert_eq!(client.read_answer().status, 503);
+        assert_eq!(client.read_response().status, 503);
     }
     drop(silent);
-    eventually("a place among the refusals", PATIENCE, || {
+    eventually("a place among the refusals", TIMEOUT, || {
         let mut client = Client::connect(server.address);
         let sent = client.stream.write_all(GET.as_bytes());
         sent.is_ok() && client.stream.peek(&mut [0]).is_ok_and(|count| count > 0)

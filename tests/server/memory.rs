@@ -7,12 +7,12 @@ use yamabiko::server::{
     Admission, Config, Context, Handler, LagAction, LagPolicy, Message, Refusal, Upgrade,
 };
 use yamabiko::websocket::frame::Opcode;
-use yamabiko_testing::socket::{Client, PATIENCE, Running, config, eventually, frame};
+use yamabiko_testing::socket::{Client, Running, TIMEOUT, config, eventually, frame};
 
 /// Publishes 64 KiB to the room for each message.
 struct Amplifier;
 
-const SAID_BYTES: usize = 64 << 10;
+const PUBLISHED_BYTES: usize = 64 << 10;
 
 impl Handler for Amplifier {
     type Session = ();
@@ -26,7 +26,7 @@ impl Handler for Amplifier {
     }
 
     fn message(&self, _session: &mut (), _message: Message<'_>, context: &mut Context<'_>) {
-        context.publish("valley", Message::Binary(&[7; SAID_BYTES]));
+        context.publish("valley", Message::Binary(&[7; PUBLISHED_BYTES]));
     }
 }
 
@@ -47,30 +47,30 @@ fn messages_of_one_read_are_flushed_before_logs_and_cross_worker_queues_grow_lar
             action: LagAction::Skip,
             ..LagPolicy::default()
         };
-        let (_tell, told) = channel();
+        let (_sender, reports) = channel();
         let server = Running::start_with(
             Config {
                 lag_policy,
                 ..config(workers)
             },
             Amplifier,
-            told,
+            reports,
         );
-        let _members_that_do_not_read: Vec<_> =
+        let _subscribers_that_do_not_read: Vec<_> =
             (0..4).map(|_| Client::open(server.address)).collect();
         let mut publisher = Client::open(server.address);
         let messages = 4096;
         let wire = frame(Opcode::Binary, b"!").repeat(messages); // less than one read
         let before = peak_bytes();
         publisher.send(&wire);
-        eventually("all messages are received", PATIENCE, || {
+        eventually("all messages are received", TIMEOUT, || {
             server.handle.metrics().received >= messages as u64
         });
         let grown = peak_bytes() - before;
-        let said = messages * SAID_BYTES;
+        let published = messages * PUBLISHED_BYTES;
         assert!(
-            grown < said / 8,
-            "{workers} workers: {grown} bytes for {said}"
+            grown < published / 8,
+            "{workers} workers: {grown} bytes for {published}"
         );
     }
 }

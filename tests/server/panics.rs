@@ -7,7 +7,7 @@ use yamabiko::server::{
     Refusal, RequestHead, Response, Upgrade,
 };
 use yamabiko_testing::socket::{
-    self, Client, GET, PATIENCE, Running, eventually, upgrade, with_1_and_3_workers,
+    self, Client, GET, Running, TIMEOUT, eventually, upgrade, with_1_and_3_workers,
 };
 
 /// Panics where the path of a request or a message names the place. Every other text is published
@@ -90,7 +90,7 @@ struct Fixture {
 
 impl Fixture {
     fn start(config: Config) -> Fixture {
-        let (closed, told_closed) = channel();
+        let (closed, closed_calls) = channel();
         let (failed, failures) = channel();
         let config = Config {
             on_failure: Some(OnFailure::new(move |address, failure| {
@@ -103,7 +103,7 @@ impl Fixture {
         server.may_panic();
         Fixture {
             server,
-            closed: told_closed,
+            closed: closed_calls,
             failures,
         }
     }
@@ -114,18 +114,18 @@ impl Fixture {
 
     fn next_failure(&self) -> String {
         self.failures
-            .recv_timeout(PATIENCE)
+            .recv_timeout(TIMEOUT)
             .expect("a failure is reported")
     }
 
     fn next_closed(&self) -> String {
         self.closed
-            .recv_timeout(PATIENCE)
+            .recv_timeout(TIMEOUT)
             .expect("closed() is called")
     }
 
     fn expect_panics(&self, count: u64) {
-        eventually("the panic is counted", PATIENCE, || {
+        eventually("the panic is counted", TIMEOUT, || {
             self.server.handle.metrics().panics == count
         });
     }
@@ -189,10 +189,10 @@ fn panic_in_admit_or_http_is_answered_with_500() {
     ] {
         let mut client = Client::connect(fixture.server.address);
         client.send(&request);
-        let answer = client.read_answer();
-        assert_eq!(answer.status, 500, "{place}");
-        answer.expect_whole();
-        assert!(!String::from_utf8_lossy(&answer.body).contains(place));
+        let response = client.read_response();
+        assert_eq!(response.status, 500, "{place}");
+        response.expect_whole();
+        assert!(!String::from_utf8_lossy(&response.body).contains(place));
         assert!(fixture.next_failure().contains(place));
     }
     fixture.expect_panics(2);
@@ -246,7 +246,7 @@ fn panic_in_missed_ends_the_slow_connection_and_the_room_goes_on() {
     let mut publisher = fixture.client("/");
     // The slow subscriber does not read the messages of the room.
     let long = "x".repeat(64 << 10);
-    eventually("the slow member has missed something", PATIENCE, || {
+    eventually("the slow subscriber has missed something", TIMEOUT, || {
         publisher.text(&long);
         assert_eq!(publisher.read_text(), long);
         fixture.server.handle.metrics().panics > 0
@@ -261,7 +261,7 @@ fn panic_in_missed_ends_the_slow_connection_and_the_room_goes_on() {
 
 #[test]
 fn panic_in_on_failure_is_counted_and_ignored() {
-    let (closed, _told) = channel();
+    let (closed, _reports) = channel();
     let config = Config {
         on_failure: Some(OnFailure::new(|_, _| panic!("in on_failure"))),
         pong_timeout: Duration::from_secs(60),
@@ -273,7 +273,7 @@ fn panic_in_on_failure_is_counted_and_ignored() {
     victim.text("panic");
     victim.read_text();
     assert_eq!(victim.read_close().0, 1011);
-    eventually("both panics are counted", PATIENCE, || {
+    eventually("both panics are counted", TIMEOUT, || {
         server.handle.metrics().panics == 2
     });
     let mut other = Client::connect(server.address).upgraded("/");

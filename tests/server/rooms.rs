@@ -6,7 +6,7 @@ use std::thread;
 use yamabiko::server::{Config, LagPolicy, Message};
 use yamabiko::websocket::frame::Opcode;
 use yamabiko_testing::socket::{
-    Client, Frame, PATIENCE, Running, eventually, frame, with_1_and_3_workers,
+    Client, Frame, Running, TIMEOUT, eventually, frame, with_1_and_3_workers,
 };
 
 #[test]
@@ -14,21 +14,21 @@ fn message_reaches_every_subscriber_including_the_sender_and_nobody_else() {
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();
         let server = Running::start(config);
-        let mut members = server.member_of_each_worker(workers, "hall");
-        let mut others = server.member_of_each_worker(workers, "garden");
+        let mut subscribers = server.subscriber_of_each_worker(workers, "hall");
+        let mut others = server.subscriber_of_each_worker(workers, "garden");
         for sender in 0..workers {
-            members[sender].text("/say hall in the hall");
-            for member in &mut members {
-                assert_eq!(member.read_text(), "in the hall");
+            subscribers[sender].text("/publish hall in the hall");
+            for subscriber in &mut subscribers {
+                assert_eq!(subscriber.read_text(), "in the hall");
             }
             // By a publisher.
-            others[sender].text("/say hall at the door");
-            for member in &mut members {
-                assert_eq!(member.read_text(), "at the door");
+            others[sender].text("/publish hall at the door");
+            for subscriber in &mut subscribers {
+                assert_eq!(subscriber.read_text(), "at the door");
             }
         }
         // The garden has received nothing before: the last message comes first.
-        others[0].text("/say garden in the garden");
+        others[0].text("/publish garden in the garden");
         for other in &mut others {
             assert_eq!(other.read_text(), "in the garden");
         }
@@ -53,44 +53,47 @@ const LARGE_DEBATE: Debate = Debate {
     publishers: 10,
     publications: 200,
 };
-const LARGE_DEBATE_MEMBERS: usize = 200;
+const LARGE_DEBATE_SUBSCRIBERS: usize = 200;
 
 impl Debate {
-    /// All publishers, the first of the members, send at once, as fast as they
-    /// can. Returns what each member has received.
-    fn hold(self, members: &mut [Client]) -> Vec<Vec<String>> {
-        self.publish_from_all(members);
-        let read_all = |member| self.read_conversation(member);
-        members.iter_mut().map(read_all).collect()
+    /// All publishers, the first of the subscribers, send at once, as fast as they
+    /// can. Returns what each subscriber has received.
+    fn hold(self, subscribers: &mut [Client]) -> Vec<Vec<String>> {
+        self.publish_from_all(subscribers);
+        let read_all = |subscriber| self.read_conversation(subscriber);
+        subscribers.iter_mut().map(read_all).collect()
     }
 
-    fn publish_from_all(self, members: &mut [Client]) {
-        let publishers = members[..self.publishers].iter_mut().enumerate();
+    fn publish_from_all(self, subscribers: &mut [Client]) {
+        let publishers = subscribers[..self.publishers].iter_mut().enumerate();
         thread::scope(|scope| {
             for (publisher, client) in publishers {
                 scope.spawn(move || {
                     for number in 0..self.publications {
-                        client.text(&format!("/say hall {publisher} {number}"));
+                        client.text(&format!("/publish hall {publisher} {number}"));
                     }
                 });
             }
         });
     }
 
-    fn read_conversation(self, member: &mut Client) -> Vec<String> {
-        let words = 0..self.publishers * self.publications;
-        words.map(|_| member.read_text()).collect()
+    fn read_conversation(self, subscriber: &mut Client) -> Vec<String> {
+        let numbers = 0..self.publishers * self.publications;
+        numbers.map(|_| subscriber.read_text()).collect()
     }
 
     /// Checks that all have received the same, each message once, and each publisher's
     /// messages in their order.
     fn expect_one_conversation(self, conversations: &[Vec<String>]) {
         for conversation in conversations {
-            assert!(*conversation == conversations[0], "two members disagree");
+            assert!(
+                *conversation == conversations[0],
+                "two subscribers disagree"
+            );
         }
         let mut next = BTreeMap::<usize, usize>::new();
-        for words in &conversations[0] {
-            let (publisher, number) = words.split_once(' ').expect("two numbers");
+        for text in &conversations[0] {
+            let (publisher, number) = text.split_once(' ').expect("two numbers");
             let publisher = publisher.parse().expect("a number");
             let expected = next.entry(publisher).or_default();
             assert_eq!(number.parse(), Ok(*expected), "publisher {publisher}");
@@ -107,14 +110,14 @@ fn all_subscribers_on_all_workers_receive_all_messages_in_one_order() {
         let workers = config.workers.get();
         let server = Running::start(config);
         // Every worker serves one of the publishers.
-        let mut members = server.member_of_each_worker(workers, "hall");
-        members.extend(server.members(LARGE_DEBATE_MEMBERS - workers, "hall"));
-        let conversations = LARGE_DEBATE.hold(&mut members);
+        let mut subscribers = server.subscriber_of_each_worker(workers, "hall");
+        subscribers.extend(server.subscribers(LARGE_DEBATE_SUBSCRIBERS - workers, "hall"));
+        let conversations = LARGE_DEBATE.hold(&mut subscribers);
         LARGE_DEBATE.expect_one_conversation(&conversations);
         // And nothing twice: the last message comes next.
-        members[0].text("/say hall the end");
-        for member in &mut members {
-            assert_eq!(member.read_text(), "the end");
+        subscribers[0].text("/publish hall the end");
+        for subscriber in &mut subscribers {
+            assert_eq!(subscriber.read_text(), "the end");
         }
     });
 }
@@ -129,13 +132,13 @@ fn workers_under_backpressure_lose_nothing_and_make_progress() {
                 ping_interval: None,
                 ..config.clone()
             });
-            let mut members = server.members(12, "hall");
-            let conversations = SMALL_DEBATE.hold(&mut members);
+            let mut subscribers = server.subscribers(12, "hall");
+            let conversations = SMALL_DEBATE.hold(&mut subscribers);
             SMALL_DEBATE.expect_one_conversation(&conversations);
             // No client stays paused.
-            for member in &mut members {
-                member.text("still read");
-                assert_eq!(member.read_text(), "still read");
+            for subscriber in &mut subscribers {
+                subscriber.text("still read");
+                assert_eq!(subscriber.read_text(), "still read");
             }
         }
     });
@@ -149,7 +152,7 @@ fn messages_read_before_backpressure_are_delivered_in_order_up_to_the_close() {
             worker_backlog_bytes_max: 256,
             ..config
         });
-        let mut members = server.member_of_each_worker(workers, "hall");
+        let mut subscribers = server.subscriber_of_each_worker(workers, "hall");
         for mut speaker in server
             .clients_of_each_worker(workers, 1)
             .into_iter()
@@ -157,15 +160,15 @@ fn messages_read_before_backpressure_are_delivered_in_order_up_to_the_close() {
         {
             let mut wire = Vec::new();
             for number in 0..500 {
-                let words = format!("/say hall {number} {}", "a".repeat(number % 100));
-                wire.extend(frame(Opcode::Text, words.as_bytes()));
+                let command = format!("/publish hall {number} {}", "a".repeat(number % 100));
+                wire.extend(frame(Opcode::Text, command.as_bytes()));
             }
             wire.extend(frame(Opcode::Close, &1000u16.to_be_bytes()));
             speaker.send(&wire);
-            for member in &mut members {
+            for subscriber in &mut subscribers {
                 for number in 0..500 {
-                    let words = format!("{number} {}", "a".repeat(number % 100));
-                    assert_eq!(member.read_text(), words);
+                    let text = format!("{number} {}", "a".repeat(number % 100));
+                    assert_eq!(subscriber.read_text(), text);
                 }
             }
             assert_eq!(speaker.read_close(), (1000, String::new()));
@@ -180,28 +183,28 @@ fn publish_except_leaves_out_only_the_sender() {
         let workers = config.workers.get();
         let server = Running::start(config);
         // One of the workers owns the room; each is the sender's worker once.
-        let mut members = server.member_of_each_worker(workers, "hall");
-        members.extend(server.members(3, "hall"));
-        let bystander = members.len() - 1;
-        for sender in 0..members.len() {
-            members[sender].text("/say-to-others hall first");
-            members[sender].text("/say hall second");
-            members[sender].text("/say-to-others hall third");
-            members[sender].text("/say hall fourth");
-            for (member, client) in members.iter_mut().enumerate() {
-                let words = match member == sender {
+        let mut subscribers = server.subscriber_of_each_worker(workers, "hall");
+        subscribers.extend(server.subscribers(3, "hall"));
+        let bystander = subscribers.len() - 1;
+        for sender in 0..subscribers.len() {
+            subscribers[sender].text("/publish-except hall first");
+            subscribers[sender].text("/publish hall second");
+            subscribers[sender].text("/publish-except hall third");
+            subscribers[sender].text("/publish hall fourth");
+            for (subscriber, client) in subscribers.iter_mut().enumerate() {
+                let texts = match subscriber == sender {
                     true => &["second", "fourth"][..],
                     false => &["first", "second", "third", "fourth"],
                 };
-                for expected in words {
-                    assert_eq!(client.read_text(), *expected, "{sender} to {member}");
+                for expected in texts {
+                    assert_eq!(client.read_text(), *expected, "{sender} to {subscriber}");
                 }
             }
         }
         // All get the message of a client that is not subscribed.
         let mut stranger = Client::open(server.address);
-        stranger.text("/say-to-others hall from outside");
-        assert_eq!(members[bystander].read_text(), "from outside");
+        stranger.text("/publish-except hall from outside");
+        assert_eq!(subscribers[bystander].read_text(), "from outside");
     });
 }
 
@@ -209,12 +212,12 @@ fn publish_except_leaves_out_only_the_sender() {
 fn connection_that_joins_twice_receives_each_message_once() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
-        let mut member = server.members(1, "hall").remove(0);
-        member.join("hall");
-        member.text("/say hall one");
-        member.text("/say hall two");
-        assert_eq!(member.read_text(), "one");
-        assert_eq!(member.read_text(), "two");
+        let mut subscriber = server.subscribers(1, "hall").remove(0);
+        subscriber.join("hall");
+        subscriber.text("/publish hall one");
+        subscriber.text("/publish hall two");
+        assert_eq!(subscriber.read_text(), "one");
+        assert_eq!(subscriber.read_text(), "two");
     });
 }
 
@@ -223,25 +226,25 @@ fn connection_that_left_receives_nothing_until_it_joins_again() {
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();
         let server = Running::start(config);
-        let mut witnesses = server.member_of_each_worker(workers, "hall");
-        let mut member = server.members(1, "hall").remove(0);
-        let say = |witnesses: &mut Vec<Client>, words: &str| {
-            witnesses[0].text(&format!("/say hall {words}"));
+        let mut witnesses = server.subscriber_of_each_worker(workers, "hall");
+        let mut subscriber = server.subscribers(1, "hall").remove(0);
+        let publish = |witnesses: &mut Vec<Client>, text: &str| {
+            witnesses[0].text(&format!("/publish hall {text}"));
             // Every worker has appended it then.
             for witness in witnesses {
-                assert_eq!(witness.read_text(), words);
+                assert_eq!(witness.read_text(), text);
             }
         };
-        say(&mut witnesses, "one");
-        assert_eq!(member.read_text(), "one");
-        member.text("/leave hall");
-        assert_eq!(member.read_text(), "left");
-        say(&mut witnesses, "two");
-        member.text("/leave hall");
-        assert_eq!(member.read_text(), "left");
-        member.join("hall");
-        say(&mut witnesses, "three");
-        assert_eq!(member.read_text(), "three");
+        publish(&mut witnesses, "one");
+        assert_eq!(subscriber.read_text(), "one");
+        subscriber.text("/leave hall");
+        assert_eq!(subscriber.read_text(), "left");
+        publish(&mut witnesses, "two");
+        subscriber.text("/leave hall");
+        assert_eq!(subscriber.read_text(), "left");
+        subscriber.join("hall");
+        publish(&mut witnesses, "three");
+        assert_eq!(subscriber.read_text(), "three");
     });
 }
 
@@ -250,16 +253,16 @@ fn new_subscriber_does_not_receive_earlier_messages() {
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();
         let server = Running::start(config);
-        let mut witnesses = server.member_of_each_worker(workers, "hall");
+        let mut witnesses = server.subscriber_of_each_worker(workers, "hall");
         for round in 0..10 {
             let before = format!("before {round}");
-            witnesses[round % workers].text(&format!("/say hall {before}"));
+            witnesses[round % workers].text(&format!("/publish hall {before}"));
             for witness in &mut witnesses {
                 assert_eq!(witness.read_text(), before);
             }
-            let mut newcomer = server.members(1, "hall").remove(0);
+            let mut newcomer = server.subscribers(1, "hall").remove(0);
             let after = format!("after {round}");
-            newcomer.text(&format!("/say hall {after}"));
+            newcomer.text(&format!("/publish hall {after}"));
             assert_eq!(newcomer.read_text(), after);
             for witness in &mut witnesses {
                 assert_eq!(witness.read_text(), after);
@@ -272,8 +275,8 @@ fn new_subscriber_does_not_receive_earlier_messages() {
 fn ended_connections_leave_the_room_to_the_others() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
-        let mut members = server.members(9, "hall");
-        for (number, mut leaver) in members.drain(3..).enumerate() {
+        let mut subscribers = server.subscribers(9, "hall");
+        for (number, mut leaver) in subscribers.drain(3..).enumerate() {
             match number % 3 {
                 0 => leaver.reset(),
                 1 => drop(leaver),
@@ -285,11 +288,11 @@ fn ended_connections_leave_the_room_to_the_others() {
             }
         }
         for _ in 0..6 {
-            server.told_closed();
+            server.next_closed();
         }
-        members[0].text("/say hall three are left");
-        for member in &mut members {
-            assert_eq!(member.read_text(), "three are left");
+        subscribers[0].text("/publish hall three are left");
+        for subscriber in &mut subscribers {
+            assert_eq!(subscriber.read_text(), "three are left");
         }
     });
 }
@@ -299,23 +302,23 @@ fn room_can_be_joined_again_after_all_have_left() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
         for round in 0..3 {
-            let mut members = server.members(4, "hall");
+            let mut subscribers = server.subscribers(4, "hall");
             let hello = format!("hello {round}");
-            members[round].text(&format!("/say hall {hello}"));
-            for member in &mut members {
+            subscribers[round].text(&format!("/publish hall {hello}"));
+            for subscriber in &mut subscribers {
                 // A message to the empty room may still be in flight
                 // from another worker.
-                let mut heard = member.read_text();
-                while heard == "is anybody there?" {
-                    heard = member.read_text();
+                let mut received = subscriber.read_text();
+                while received == "is anybody there?" {
+                    received = subscriber.read_text();
                 }
-                assert_eq!(heard, hello);
-                member.text("/leave hall");
-                assert_eq!(member.read_text(), "left");
+                assert_eq!(received, hello);
+                subscriber.text("/leave hall");
+                assert_eq!(subscriber.read_text(), "left");
             }
-            members[round].text("/say hall is anybody there?");
-            members[round].text("no");
-            assert_eq!(members[round].read_text(), "no");
+            subscribers[round].text("/publish hall is anybody there?");
+            subscribers[round].text("no");
+            assert_eq!(subscribers[round].read_text(), "no");
         }
     });
 }
@@ -324,14 +327,14 @@ fn room_can_be_joined_again_after_all_have_left() {
 fn closed_can_publish_to_the_room() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
-        let mut member = server.members(1, "hall").remove(0);
-        let mut leaver = server.members(1, "hall").remove(0);
-        leaver.text("/farewell hall");
+        let mut subscriber = server.subscribers(1, "hall").remove(0);
+        let mut leaver = server.subscribers(1, "hall").remove(0);
+        leaver.text("/publish-when-closed hall");
         leaver.close(1000, "");
         // Its own subscription has ended before the message is published.
         leaver.read_close();
         leaver.expect_end();
-        assert_eq!(member.read_text(), "someone has gone");
+        assert_eq!(subscriber.read_text(), "someone has left");
     });
 }
 
@@ -340,23 +343,23 @@ fn publisher_reaches_all_subscribers_in_the_same_order() {
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();
         let server = Running::start(config);
-        let mut members = server.member_of_each_worker(workers, "hall");
+        let mut subscribers = server.subscriber_of_each_worker(workers, "hall");
         for number in 0..100 {
-            let words = format!("news {number}");
-            eventually("room in the mailboxes", PATIENCE, || {
-                let published = server.publisher.publish("hall", Message::Text(&words));
+            let text = format!("news {number}");
+            eventually("room in the mailboxes", TIMEOUT, || {
+                let published = server.publisher.publish("hall", Message::Text(&text));
                 published.is_ok()
             });
         }
-        for member in &mut members {
+        for subscriber in &mut subscribers {
             for number in 0..100 {
-                assert_eq!(member.read_text(), format!("news {number}"));
+                assert_eq!(subscriber.read_text(), format!("news {number}"));
             }
             // And clients are read again.
-            member.text("thank you");
-            assert_eq!(member.read_text(), "thank you");
-            member.text("and once more");
-            assert_eq!(member.read_text(), "and once more");
+            subscriber.text("thank you");
+            assert_eq!(subscriber.read_text(), "thank you");
+            subscriber.text("and once more");
+            assert_eq!(subscriber.read_text(), "and once more");
         }
     });
 }
@@ -365,20 +368,20 @@ fn publisher_reaches_all_subscribers_in_the_same_order() {
 fn subscriber_of_several_rooms_receives_each_room_in_order() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
-        let mut members = server.members(8, "hall");
-        for member in &mut members {
-            member.join("garden");
+        let mut subscribers = server.subscribers(8, "hall");
+        for subscriber in &mut subscribers {
+            subscriber.join("garden");
         }
         for number in 0..100 {
-            members[0].text(&format!("/say hall hall {number}"));
-            members[1].text(&format!("/say garden garden {number}"));
+            subscribers[0].text(&format!("/publish hall hall {number}"));
+            subscribers[1].text(&format!("/publish garden garden {number}"));
         }
-        for member in &mut members {
-            let heard: Vec<_> = (0..200).map(|_| member.read_text()).collect();
+        for subscriber in &mut subscribers {
+            let received: Vec<_> = (0..200).map(|_| subscriber.read_text()).collect();
             for room in ["hall", "garden"] {
-                let words = heard.iter().filter(|words| words.starts_with(room));
+                let texts = received.iter().filter(|text| text.starts_with(room));
                 let expected = (0..100).map(|number| format!("{room} {number}"));
-                assert!(words.cloned().eq(expected), "{room}");
+                assert!(texts.cloned().eq(expected), "{room}");
             }
         }
     });
@@ -399,33 +402,40 @@ fn big_messages_and_small_ones_arrive_whole_and_in_one_order() {
             },
             ..config
         });
-        let mut members = server.members(9, "hall");
+        let mut subscribers = server.subscribers(9, "hall");
         let mut publishers: Vec<_> = (0..3).map(|_| Client::open(server.address)).collect();
         for number in 0..10 {
             for (publisher, client) in publishers.iter_mut().enumerate() {
-                client.text(&format!("/say hall {publisher} {number}"));
-                client.text("/say-bytes 30 hall");
-                client.text("/say-bytes 2 hall");
+                client.text(&format!("/publish hall {publisher} {number}"));
+                client.text("/publish-bytes 30 hall");
+                client.text("/publish-bytes 2 hall");
             }
         }
-        let read_all =
-            |member: &mut Client| -> Vec<Frame> { (0..90).map(|_| member.read_frame()).collect() };
-        let heard: Vec<Vec<Frame>> = thread::scope(|scope| {
-            let readers: Vec<_> = members
+        let read_all = |subscriber: &mut Client| -> Vec<Frame> {
+            (0..90).map(|_| subscriber.read_frame()).collect()
+        };
+        let received: Vec<Vec<Frame>> = thread::scope(|scope| {
+            let readers: Vec<_> = subscribers
                 .iter_mut()
-                .map(|member| scope.spawn(move || read_all(member)))
+                .map(|subscriber| scope.spawn(move || read_all(subscriber)))
                 .collect();
-            let heard = readers.into_iter().map(|reader| reader.join());
-            heard.map(|frames| frames.expect("whole frames")).collect()
+            let results = readers.into_iter().map(|reader| reader.join());
+            results
+                .map(|frames| frames.expect("whole frames"))
+                .collect()
         });
-        for frames in &heard {
-            assert!(*frames == heard[0], "two members disagree");
+        for frames in &received {
+            assert!(*frames == received[0], "two subscribers disagree");
         }
         for size in [300_000, 20_000] {
-            let big = heard[0].iter().filter(|frame| **frame == big_message(size));
+            let big = received[0]
+                .iter()
+                .filter(|frame| **frame == big_message(size));
             assert_eq!(big.count(), 30);
         }
-        let texts = heard[0].iter().filter(|frame| frame.opcode == Opcode::Text);
+        let texts = received[0]
+            .iter()
+            .filter(|frame| frame.opcode == Opcode::Text);
         let of_first: Vec<_> = texts.filter(|frame| frame.payload[0] == b'0').collect();
         let expected: Vec<_> = (0..10).map(|n| Frame::text(&format!("0 {n}"))).collect();
         assert!(of_first.into_iter().eq(&expected));
@@ -436,13 +446,13 @@ fn big_messages_and_small_ones_arrive_whole_and_in_one_order() {
 fn message_published_just_before_the_publishers_close_is_delivered_to_the_others() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
-        let mut member = server.members(1, "hall").remove(0);
+        let mut subscriber = server.subscribers(1, "hall").remove(0);
         for _ in 0..10 {
             let mut publisher = Client::open(server.address);
-            let mut wire = frame(Opcode::Text, b"/say hall last words");
+            let mut wire = frame(Opcode::Text, b"/publish hall last message");
             wire.extend_from_slice(&frame(Opcode::Close, &1000u16.to_be_bytes()));
             publisher.stream.write_all(&wire).expect("the server reads");
-            assert_eq!(member.read_text(), "last words");
+            assert_eq!(subscriber.read_text(), "last message");
         }
     });
 }

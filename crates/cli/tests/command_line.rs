@@ -19,7 +19,7 @@ use yamabiko::websocket::deflate::DeflateConfig;
 use yamabiko::websocket::frame::CloseCode;
 
 use yamabiko_testing::waiting::{
-    Deadline, LOOP_PATIENCE, PATIENCE, accepted, bounded, exit_status, joined, output_of,
+    Deadline, LOOP_TIMEOUT, TIMEOUT, accepted, bounded, exit_status, joined, output_of,
 };
 
 fn yamabiko(arguments: &[&str]) -> Command {
@@ -36,7 +36,7 @@ fn run(arguments: &[&str]) -> Output {
 
 /// Runs this command to its end.
 fn output(command: &mut Command) -> Output {
-    output_of(command.spawn().expect("the program starts"), PATIENCE)
+    output_of(command.spawn().expect("the program starts"), TIMEOUT)
 }
 
 /// Exit status and standard error of a run that writes nothing to standard output.
@@ -85,12 +85,12 @@ impl Program {
     }
 
     fn line(&self) -> String {
-        self.lines.recv_timeout(PATIENCE).expect("a line")
+        self.lines.recv_timeout(TIMEOUT).expect("a line")
     }
 
     /// Skips lines up to this one.
     fn wait_for(&self, wanted: &str) {
-        let deadline = Deadline::after(LOOP_PATIENCE);
+        let deadline = Deadline::after(LOOP_TIMEOUT);
         while self.line() != wanted {
             deadline.check(wanted);
         }
@@ -112,7 +112,7 @@ impl Program {
     }
 
     fn exit_code(&mut self) -> Option<i32> {
-        exit_status(&mut self.child, PATIENCE).code()
+        exit_status(&mut self.child, TIMEOUT).code()
     }
 }
 
@@ -138,8 +138,8 @@ fn lines_of(pipe: impl Read + Send + 'static) -> Receiver<String> {
 /// A client whose reads and writes have a bound.
 fn client(url: &str) -> Client {
     let builder = Client::builder(url)
-        .read_timeout(PATIENCE)
-        .write_timeout(PATIENCE);
+        .read_timeout(TIMEOUT)
+        .write_timeout(TIMEOUT);
     builder.connect().expect("it listens")
 }
 
@@ -313,7 +313,7 @@ fn bash_accepts_its_completions() {
     let mut input = child.stdin.take().expect("a pipe");
     input.write_all(&script).expect("it reads");
     drop(input);
-    let output = output_of(child, PATIENCE);
+    let output = output_of(child, TIMEOUT);
     assert!(
         output.status.success() && output.stderr.is_empty(),
         "{output:?}"
@@ -365,7 +365,7 @@ fn formatting_warnings(page: &std::path::Path) -> String {
     groff.args(["-man", "-ww", "-z", "-Tutf8"]).arg(page);
     groff.stdout(Stdio::null()).stderr(Stdio::piped());
     match groff.spawn() {
-        Ok(child) => String::from_utf8(output_of(child, PATIENCE).stderr).expect("text"),
+        Ok(child) => String::from_utf8(output_of(child, TIMEOUT).stderr).expect("text"),
         Err(_) => String::new(),
     }
 }
@@ -785,7 +785,7 @@ fn chat_connects_again_after_a_pause_when_the_server_has_restarted() {
     server.signal("TERM");
     assert_eq!(server.exit_code(), Some(0));
     let _server = Program::start(&["serve", "--listen", &address]);
-    let notice = aki.errors.recv_timeout(PATIENCE).expect("a notice");
+    let notice = aki.errors.recv_timeout(TIMEOUT).expect("a notice");
     let goes = "yamabiko: the server closed the connection: it is going away (1001); again in ";
     let pause = notice.strip_prefix(goes).expect(&notice);
     let seconds: f64 = pause.trim_end_matches(" s").parse().expect(&notice);
@@ -807,7 +807,7 @@ fn chat_with_input(url: &str, input: &[u8]) -> Output {
     let input = input.to_owned();
     // The program may end before it has read everything.
     let writing = thread::spawn(move || drop(pipe.write_all(&input)));
-    let output = output_of(child, PATIENCE);
+    let output = output_of(child, TIMEOUT);
     joined("the end of the input", writing);
     output
 }
@@ -873,7 +873,7 @@ fn chat_that_reconnects_to(response: &'static str) -> Program {
     server.signal("TERM");
     assert_eq!(server.exit_code(), Some(0));
     let answering = respond_once(&address, response);
-    let lost = aki.errors.recv_timeout(PATIENCE).expect("a notice");
+    let lost = aki.errors.recv_timeout(TIMEOUT).expect("a notice");
     assert!(lost.contains("(1001); again in "), "{lost}");
     joined("the response", answering);
     aki
@@ -892,7 +892,7 @@ fn permanent_refusal_of_a_new_connection_ends_the_chat_with_its_reason() {
         ),
     ] {
         let mut aki = chat_that_reconnects_to(response);
-        let reported = aki.errors.recv_timeout(PATIENCE).expect("the reason");
+        let reported = aki.errors.recv_timeout(TIMEOUT).expect("the reason");
         assert_eq!(reported, format!("yamabiko: {reason}"));
         assert_eq!(aki.exit_code(), Some(1));
     }
@@ -902,7 +902,7 @@ fn permanent_refusal_of_a_new_connection_ends_the_chat_with_its_reason() {
 fn retry_after_of_the_server_is_the_shortest_pause() {
     let response = "HTTP/1.1 503 Busy\r\nRetry-After: 600\r\nContent-Length: 0\r\n\r\n";
     let mut aki = chat_that_reconnects_to(response);
-    let reported = aki.errors.recv_timeout(PATIENCE).expect("a notice");
+    let reported = aki.errors.recv_timeout(TIMEOUT).expect("a notice");
     let (reason, pause) = reported.split_once("; again in ").expect(&reported);
     assert_eq!(reason, "yamabiko: the server answered 503 Busy");
     let seconds: f64 = pause.trim_end_matches(" s").parse().expect(&reported);

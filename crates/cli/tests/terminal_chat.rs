@@ -20,7 +20,7 @@ use yamabiko::chat::{ClientMessage, SUBPROTOCOL, ServerMessage};
 use yamabiko::client::{Client, OwnedMessage};
 use yamabiko::websocket::Message;
 
-use yamabiko_testing::waiting::{PATIENCE, accepted, exit_status, joined};
+use yamabiko_testing::waiting::{TIMEOUT, accepted, exit_status, joined};
 
 const COLUMNS: u16 = 80;
 const ROWS: u16 = 24;
@@ -80,7 +80,7 @@ impl Member {
     fn join(address: &str, name: &str) -> Member {
         let client = Client::builder(&format!("ws://{address}/chat/lobby"))
             .subprotocol(SUBPROTOCOL)
-            .read_timeout(PATIENCE)
+            .read_timeout(TIMEOUT)
             .connect();
         let mut other = Member(client.expect("it listens"));
         other.send(&ClientMessage::Join { name: name.into() });
@@ -209,7 +209,7 @@ impl Terminal {
 
     /// Waits until the screen meets a condition.
     fn wait_until(&mut self, what: &str, holds: impl Fn(&Terminal) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !holds(self) {
             let rest = deadline.saturating_duration_since(Instant::now());
             match self.output.recv_timeout(rest) {
@@ -233,8 +233,8 @@ impl Terminal {
 
     /// Waits for the end of the program. Returns its exit code.
     fn end(&mut self) -> Option<i32> {
-        let code = exit_status(&mut self.chat.0, PATIENCE).code();
-        while let Ok(bytes) = self.output.recv_timeout(PATIENCE) {
+        let code = exit_status(&mut self.chat.0, TIMEOUT).code();
+        while let Ok(bytes) = self.output.recv_timeout(TIMEOUT) {
             self.show(&bytes);
         }
         code
@@ -292,7 +292,7 @@ fn paste_of_10_000_bytes_arrives_whole_however_the_terminal_sends_it() {
     let (_server, address) = server();
     let url = format!("ws://{address}/broadcast/paste");
     let mut other = Client::builder(&url)
-        .read_timeout(PATIENCE)
+        .read_timeout(TIMEOUT)
         .connect()
         .expect("it listens");
     let mut aki = Terminal::chat(&url, &[]);
@@ -486,6 +486,6 @@ fn terminal_that_is_gone_ends_the_chat_even_if_sighup_is_ignored() {
         // The reading thread keeps the terminal open until its next read fails.
         drop((keyboard, output));
         bo.send_text("hello");
-        exit_status(&mut chat.0, PATIENCE);
+        exit_status(&mut chat.0, TIMEOUT);
     }
 }

@@ -1,13 +1,13 @@
-//! The test harness of the workspace: what the tests of several crates and the fuzz
-//! targets share. Not published.
+//! The test harness that the tests of several crates and the fuzz targets share. It is not
+//! published.
 //!
-//! | module | what is in it | used by |
+//! | module | content | used by |
 //! |---|---|---|
-//! | [`waiting`] | waiting for a fact, with a bound | every test with threads, sockets or processes |
-//! | [`protocol`] | frames by hand, an endpoint under test, a rule for both roles | tests of the core |
-//! | [`deflate`], [`inflate`] | compressed messages for the endpoint; an inflater of its own | tests of compression |
-//! | [`socket`] | a server on a port of its own, a client that speaks bytes, an application that obeys the test | tests of the server, the chat and the load generator |
-//! | [`properties`] | what must hold for every input | fuzz targets and their replay |
+//! | [`waiting`] | waiting for a condition, with a time limit | every test with threads, sockets or processes |
+//! | [`protocol`] | handwritten frames, an endpoint under test, rules for both roles | tests of the core |
+//! | [`deflate`], [`inflate`] | compressed messages for the endpoint; an independent inflater | tests of compression |
+//! | [`socket`] | a server on its own port, a client of raw bytes, an application that executes commands | tests of the server, the chat and the load generator |
+//! | [`properties`] | properties that hold for every input | fuzz targets and their replay |
 //!
 //! `tests/README.md` is the index of the tests.
 

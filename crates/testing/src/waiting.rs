@@ -1,5 +1,5 @@
-//! Waiting for a fact, with a bound. A test never waits for time to pass: it says
-//! what must become true, and fails with those words when it does not.
+//! Waiting for a condition, with a time limit. A test never waits for a fixed time. It names the
+//! condition, and fails with this name if the condition does not become true.
 
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
@@ -8,16 +8,16 @@ use std::process::{Child, ExitStatus, Output};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// The bound of a wait: longer than any one thing takes on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// The limit of one wait: longer than any single step takes on a busy machine.
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The bound of a loop whose steps are work, each of them bounded by itself.
-pub const LOOP_PATIENCE: Duration = Duration::from_secs(300);
+/// The limit of a loop of many steps that each have their own limit.
+pub const LOOP_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// How often [`eventually`] looks.
+/// The time between two checks of [`eventually`].
 const STEP: Duration = Duration::from_millis(1);
 
-/// Waits until `condition` holds; fails with `what` when it does not within `bound`.
+/// Waits until `condition` holds. Fails with `what` if it does not within `bound`.
 #[track_caller]
 pub fn eventually(what: &str, bound: Duration, mut condition: impl FnMut() -> bool) {
     let deadline = Deadline::after(bound);
@@ -27,8 +27,8 @@ pub fn eventually(what: &str, bound: Duration, mut condition: impl FnMut() -> bo
     }
 }
 
-/// The bound of a loop whose steps wait by themselves, such as one that reads until
-/// a certain frame comes.
+/// The time limit of a loop whose steps wait themselves, such as a loop that reads until a certain
+/// frame arrives.
 pub struct Deadline {
     begun: Instant,
     bound: Duration,
@@ -53,36 +53,36 @@ impl Deadline {
     }
 }
 
-/// The result of a thread that must end. Its panic becomes the test's own.
+/// The result of a thread that must end. A panic of the thread fails the test.
 #[track_caller]
 pub fn joined<T>(what: &str, thread: JoinHandle<T>) -> T {
-    eventually(what, PATIENCE, || thread.is_finished());
+    eventually(what, TIMEOUT, || thread.is_finished());
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-/// The next connection, with a bound for it, for each read and for each write.
+/// The next connection. Limits the wait for it and the time of each read and write.
 #[track_caller]
 pub fn accepted(listener: &TcpListener) -> TcpStream {
     listener.set_nonblocking(true).expect("a listener");
     let mut accepted = None;
-    eventually("a connection", PATIENCE, || {
+    eventually("a connection", TIMEOUT, || {
         accepted = listener.accept().ok();
         accepted.is_some()
     });
     listener.set_nonblocking(false).expect("a listener");
-    let (stream, _) = accepted.expect("it was waited for");
+    let (stream, _) = accepted.expect("eventually() has returned");
     stream.set_nonblocking(false).expect("open");
     bounded(stream)
 }
 
-/// The same stream, with a bound for each read and each write.
+/// Limits the time of each read and each write of the stream.
 pub fn bounded(stream: TcpStream) -> TcpStream {
-    stream.set_read_timeout(Some(PATIENCE)).expect("open");
-    stream.set_write_timeout(Some(PATIENCE)).expect("open");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("open");
+    stream.set_write_timeout(Some(TIMEOUT)).expect("open");
     stream
 }
 
-/// Exit status and output of a program that must end; it is killed when it does not.
+/// Exit status and output of a program that must end. It is killed if it does not end in time.
 #[track_caller]
 pub fn output_of(mut child: Child, bound: Duration) -> Output {
     let stdout = child.stdout.take().map(read_to_end);
@@ -99,7 +99,7 @@ pub fn output_of(mut child: Child, bound: Duration) -> Output {
     }
 }
 
-/// The exit status of a program that must end; it is killed when it does not.
+/// The exit status of a program that must end. It is killed if it does not end in time.
 #[track_caller]
 pub fn exit_status(child: &mut Child, bound: Duration) -> ExitStatus {
     let deadline = Deadline::after(bound);
@@ -123,14 +123,14 @@ fn read_to_end(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     })
 }
 
-/// Where Linux tells of this thread: `/proc/<process>/task/<thread>`.
+/// The folder of this thread in Linux's `/proc`: `/proc/<process>/task/<thread>`.
 #[cfg(target_os = "linux")]
 pub fn own_thread() -> String {
     let name = std::fs::read_link("/proc/thread-self").expect("this is Linux");
     format!("/proc/{}", name.display())
 }
 
-/// Whether a thread of this process, as [`own_thread`] names it, waits in the kernel.
+/// Whether a thread sleeps in the kernel. `thread` is the result of [`own_thread`].
 #[cfg(target_os = "linux")]
 pub fn is_asleep(thread: &str) -> bool {
     let status = std::fs::read_to_string(format!("{thread}/status"));

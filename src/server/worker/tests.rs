@@ -51,7 +51,7 @@ impl<H: Handler> ByHand<H> {
     fn turn_until(&mut self, worker: usize, mut is_done: impl FnMut(&mut Self) -> bool) {
         let begun = std::time::Instant::now();
         while !is_done(self) {
-            assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}");
+            assert!(begun.elapsed() < TIMEOUT, "not within {TIMEOUT:?}");
             self.turn(worker);
         }
     }
@@ -69,8 +69,8 @@ impl<H: Handler> ByHand<H> {
         socket.connect(&address.into()).unwrap();
         let mut client = TcpStream::from(socket);
         client.set_nodelay(true).unwrap();
-        client.set_read_timeout(Some(PATIENCE)).unwrap();
-        client.set_write_timeout(Some(PATIENCE)).unwrap();
+        client.set_read_timeout(Some(TIMEOUT)).unwrap();
+        client.set_write_timeout(Some(TIMEOUT)).unwrap();
         let (stream, _) = self.listener.accept().unwrap();
         SockRef::from(&stream)
             .set_send_buffer_size(BUFFER_BYTES)
@@ -116,7 +116,7 @@ fn read_short(client: &mut TcpStream) -> String {
 }
 
 /// Longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// The least that the system gives, so that a client that does not read is behind soon,
 /// and stays so.
 const BUFFER_BYTES: usize = 4 << 10;
@@ -129,7 +129,7 @@ fn upgrade(fields: &str) -> String {
 }
 
 /// Joins the room that a text names, publishes a binary message to `hall`, and
-/// publishes to a room of its choice that a member was too slow.
+/// publishes to a room of its choice that a subscriber was too slow.
 struct Announcer {
     gaps: &'static str,
 }
@@ -153,7 +153,7 @@ impl Handler for Announcer {
     }
 }
 
-/// A member of `hall` that does not read and has missed something, and a watcher of
+/// A subscriber of `hall` that does not read and has missed something, and a watcher of
 /// `gaps`.
 fn with_a_slow_subscriber(
     action: LagAction,
@@ -202,7 +202,7 @@ fn handler_that_always_publishes_from_missed_is_flushed_again_by_an_alarm() {
     let (done, is_done) = std::sync::mpsc::channel::<()>();
     let watchdog = std::thread::spawn(move || {
         let woken =
-            is_done.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout);
+            is_done.recv_timeout(TIMEOUT) == Err(std::sync::mpsc::RecvTimeoutError::Timeout);
         if woken {
             handle.workers.wake_all();
         }
@@ -227,11 +227,11 @@ fn numbered(client: u16, number: u16) -> [u8; 100] {
 }
 
 /// Reads messages of [`numbered`] and sees that each client's come in their order.
-fn expect_all_in_order(member: &mut TcpStream, clients: u16, messages: u16) {
+fn expect_all_in_order(subscriber: &mut TcpStream, clients: u16, messages: u16) {
     let mut next = vec![0; usize::from(clients)];
     for _ in 0..u32::from(clients) * u32::from(messages) {
         let mut frame = [0; 102];
-        member.read_exact(&mut frame).expect("a message");
+        subscriber.read_exact(&mut frame).expect("a message");
         let client = u16::from_be_bytes([frame[2], frame[3]]);
         let number = u16::from_be_bytes([frame[4], frame[5]]);
         assert_eq!(frame[2..], numbered(client, number));
@@ -253,8 +253,8 @@ fn messages_wait_in_the_kernel_in_order_while_another_worker_takes_none() {
         ..Config::default()
     };
     let mut server = ByHand::new(2, config, Announcer { gaps: "gaps" });
-    let mut member = server.client(1);
-    member.write_all(&text("hall")).unwrap();
+    let mut subscriber = server.client(1);
+    subscriber.write_all(&text("hall")).unwrap();
     server.turn_until(1, |server| server.handle.metrics().received == 1);
     let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.client(0)).collect();
     for (number, client) in (0..CLIENTS).zip(&mut clients) {
@@ -268,7 +268,8 @@ fn messages_wait_in_the_kernel_in_order_while_another_worker_takes_none() {
         let held = held_bytes(&mut server);
         assert!(held <= READ_BUFFER_BYTES, "{held} bytes are held");
     }
-    let reader = std::thread::spawn(move || expect_all_in_order(&mut member, CLIENTS, MESSAGES));
+    let reader =
+        std::thread::spawn(move || expect_all_in_order(&mut subscriber, CLIENTS, MESSAGES));
     let all = u64::from(CLIENTS) * u64::from(MESSAGES);
     server.turn_until(1, |server| {
         server.turn(0);

@@ -18,7 +18,7 @@ use yamabiko::chat::Chat;
 use yamabiko::server::Config;
 use yamabiko::websocket::deflate::DeflateConfig;
 use yamabiko_testing::socket::TestServer;
-use yamabiko_testing::waiting::{LOOP_PATIENCE, PATIENCE, output_of};
+use yamabiko_testing::waiting::{LOOP_TIMEOUT, TIMEOUT, output_of};
 use zlib_rs::{Deflate, DeflateFlush};
 
 /// Options of each run besides its scenario: short and without a pause.
@@ -33,7 +33,7 @@ fn bench(arguments: &str) -> Output {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
-    output_of(child.expect("the program starts"), LOOP_PATIENCE)
+    output_of(child.expect("the program starts"), LOOP_TIMEOUT)
 }
 
 /// Runs a short load on a server that loses nothing, with time for all messages on a busy
@@ -663,7 +663,7 @@ mod no_servers {
         let mut shell = Command::new("sh");
         shell.args(["-c", &command]).stdin(Stdio::null());
         let child = shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let output = output_of(child.expect("a shell"), PATIENCE);
+        let output = output_of(child.expect("a shell"), TIMEOUT);
         let message = String::from_utf8(output.stderr).expect("text");
         assert_eq!(output.status.code(), Some(1));
         let expected =
@@ -728,11 +728,11 @@ mod output {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        first.recv_timeout(PATIENCE).expect("a message");
+        first.recv_timeout(TIMEOUT).expect("a message");
         let pid = child.id().to_string();
         let kill = Command::new("kill").args(["-INT", &pid]).status();
         assert!(kill.expect("kill").success());
-        let (code, report, message) = report_of(&output_of(child, PATIENCE));
+        let (code, report, message) = report_of(&output_of(child, TIMEOUT));
         assert_eq!((code, message.as_str()), (Some(0), ""));
         assert_eq!(report["cut_short"], true);
         assert_eq!(faults(&report), [0; 5]);

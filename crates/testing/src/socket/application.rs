@@ -1,5 +1,5 @@
-//! The application under the tests: it says everything back, does what words
-//! with a slash say, and reports what the server told it.
+//! The application of the tests. It echoes each message, executes text messages that begin
+//! with a slash as commands, and reports calls of the server to the test.
 
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
@@ -8,9 +8,9 @@ use yamabiko::server::{
     Missed, NotSent, Refusal, RequestHead, Response, Status, Upgrade,
 };
 
-/// What the server has told the application, in its order.
+/// A call of the application that it reports to the test. Reports arrive in the order of the calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum Report {
     Opened(ConnectionId),
     Closed {
         id: ConnectionId,
@@ -19,22 +19,23 @@ pub enum Told {
         reason: String,
         failure: Option<String>,
     },
-    /// Somebody has told the application to wait for the test.
-    AtTheGate,
+    /// The command `/wait-for-lock` begins to wait.
+    WaitsForLock,
 }
 
-/// By path: `/` is open to all, `/subprotocols` speaks `chat` if it is offered,
-/// `/unoffered` insists on a subprotocol, `/announced/<room>` joins a room and
-/// greets it, all else does not exist. Plain HTTP gets a page for `/page`.
+/// The path selects the behavior: `/` admits every client, `/subprotocols` accepts the
+/// subprotocols `superchat` and `chat`, `/unoffered` always selects one that the client did
+/// not offer, `/announced/<room>` joins a room and publishes to it. Other paths get 404.
+/// Plain HTTP requests get a page for `/page`.
 pub struct Application {
-    tell: Sender<Told>,
-    gate: Gate,
+    reports: Sender<Report>,
+    worker_lock: WorkerLock,
 }
 
-/// While a test holds this, a worker that was told to wait at it stands still.
-pub type Gate = Arc<Mutex<()>>;
+/// The command `/wait-for-lock` blocks its worker while the test holds this lock.
+pub type WorkerLock = Arc<Mutex<()>>;
 
-/// The room that is greeted when the connection opens.
+/// A room: the application publishes to it when the connection has opened and when it has closed.
 pub type Session = Option<String>;
 
 impl Handler for Application {
@@ -57,12 +58,12 @@ impl Handler for Application {
     }
 
     fn opened(&self, session: &mut Session, context: &mut Context<'_>) {
-        self.tell(Told::Opened(context.id()));
+        self.report(Report::Opened(context.id()));
         if let Some(room) = session {
             let greeting = context.send(Message::Text("welcome"));
             greeting.expect("the connection has just opened");
             context.join(room);
-            context.publish(room, Message::Text("someone has come"));
+            context.publish(room, Message::Text("someone has joined"));
         }
     }
 
@@ -72,25 +73,27 @@ impl Handler for Application {
             Message::Binary(_) => None,
         };
         match command {
-            Some("wait-at-the-gate") => {
-                self.tell(Told::AtTheGate);
-                drop(self.gate.lock());
+            Some("wait-for-lock") => {
+                self.report(Report::WaitsForLock);
+                drop(self.worker_lock.lock());
             }
-            Some(words) => obey(words, session, context),
-            // A full backlog would be a broken bound: the echo pauses reading.
-            None => context.send(message).expect("there is room for an echo"),
+            Some(command) => execute(command, session, context),
+            // The server does not read while the write queue is full, so this cannot fail.
+            None => context
+                .send(message)
+                .expect("the write queue takes an echo"),
         }
     }
 
     fn closed(&self, session: Session, closed: &Closed<'_>, context: &mut Context<'_>) {
         if let Some(room) = session {
-            context.publish(&room, Message::Text("someone has gone"));
+            context.publish(&room, Message::Text("someone has left"));
         }
         assert_eq!(
             context.send(Message::Text("too late")),
             Err(NotSent::NotOpen)
         );
-        self.tell(Told::Closed {
+        self.report(Report::Closed {
             id: context.id(),
             clean: closed.clean,
             code: closed.code,
@@ -99,9 +102,10 @@ impl Handler for Application {
         });
     }
 
-    /// The client gets the number, and the room `gaps` the name of the room.
+    /// Sends the number of missed messages to the client, and publishes the name of the room to
+    /// the room `gaps`.
     fn missed(&self, _: &mut Session, room: &str, missed: Missed, context: &mut Context<'_>) {
-        say(context, &format!("missed {} of {room}", missed.messages));
+        send_text(context, &format!("missed {} of {room}", missed.messages));
         context.publish("gaps", Message::Text(&format!("too slow for {room}")));
     }
 
@@ -133,58 +137,63 @@ impl Handler for Application {
 }
 
 impl Application {
-    pub fn new(tell: Sender<Told>, gate: Gate) -> Application {
-        Application { tell, gate }
+    pub fn new(reports: Sender<Report>, worker_lock: WorkerLock) -> Application {
+        Application {
+            reports,
+            worker_lock,
+        }
     }
 
-    /// The test may be over; then nobody listens.
-    fn tell(&self, told: Told) {
-        let _ = self.tell.send(told);
+    /// Fails without effect when the test is over and has dropped the receiver.
+    fn report(&self, report: Report) {
+        let _ = self.reports.send(report);
     }
 }
 
 /// The body of `/page`.
 pub const PAGE: &str = "a page\n";
 
-/// Bytes of the body of `/large`: more than a socket takes at once.
+/// The length of the body of `/large`: more than a socket accepts at once.
 pub const LARGE_PAGE_BYTES: usize = 16 << 20;
 
-fn obey(words: &str, session: &mut Session, context: &mut Context<'_>) {
-    let mut words = words.splitn(3, ' ');
-    let mut word = || words.next().unwrap_or_default();
-    match word() {
-        "id" => say(context, &context.id().to_string()),
+fn execute(command: &str, session: &mut Session, context: &mut Context<'_>) {
+    let mut arguments = command.splitn(3, ' ');
+    let mut argument = || arguments.next().unwrap_or_default();
+    match argument() {
+        "id" => send_text(context, &context.id().to_string()),
         "join" => {
-            context.join(word());
-            say(context, "joined");
+            context.join(argument());
+            send_text(context, "joined");
         }
         "leave" => {
-            context.leave(word());
-            say(context, "left");
+            context.leave(argument());
+            send_text(context, "left");
         }
-        "say" => context.publish(word(), Message::Text(word())),
-        "say-bytes" => {
-            let bytes = vec![0xda; 10_000 * number(word())];
-            context.publish(word(), Message::Binary(&bytes));
+        "publish" => context.publish(argument(), Message::Text(argument())),
+        "publish-bytes" => {
+            let bytes = vec![0xda; 10_000 * number(argument())];
+            context.publish(argument(), Message::Binary(&bytes));
         }
-        "say-to-others" => context.publish_except(word(), Message::Text(word())),
-        // To tell the room that the connection has gone, when it has.
-        "farewell" => *session = Some(word().to_owned()),
+        "publish-except" => context.publish_except(argument(), Message::Text(argument())),
+        // Publishes to the room when the connection has closed.
+        "publish-when-closed" => *session = Some(argument().to_owned()),
         "close" => {
-            let code = u16::try_from(number(word())).ok().and_then(CloseCode::new);
-            context.close(code.expect("a code that may travel"), word());
+            let code = u16::try_from(number(argument()))
+                .ok()
+                .and_then(CloseCode::new);
+            context.close(code.expect("a code that may be sent"), argument());
             assert_eq!(
                 context.send(Message::Text("too late")),
                 Err(NotSent::NotOpen)
             );
         }
-        "last-words" => {
-            say(context, "first");
-            context.publish(word(), Message::Text("second"));
+        "send-publish-close" => {
+            send_text(context, "first");
+            context.publish(argument(), Message::Text("second"));
             context.close(CloseCode::NORMAL, "third");
         }
         "flood" => {
-            let bytes = vec![0xf1; number(word())];
+            let bytes = vec![0xf1; number(argument())];
             let taken = (0u64..).find(|_| context.send(Message::Binary(&bytes)).is_err());
             let refused = context.send(Message::Binary(&[]));
             assert_eq!(refused, Err(NotSent::BacklogFull));
@@ -192,17 +201,17 @@ fn obey(words: &str, session: &mut Session, context: &mut Context<'_>) {
         }
         "thread" => {
             #[cfg(target_os = "linux")]
-            say(context, &super::own_thread());
+            send_text(context, &super::own_thread());
         }
-        other => panic!("the test asks for {other:?}"),
+        other => panic!("unknown command {other:?}"),
     }
 }
 
-fn say(context: &mut Context<'_>, text: &str) {
+fn send_text(context: &mut Context<'_>, text: &str) {
     let sent = context.send(Message::Text(text));
-    sent.expect("there is room for a word");
+    sent.expect("the write queue takes a short text");
 }
 
-fn number(word: &str) -> usize {
-    word.parse().expect("a number")
+fn number(argument: &str) -> usize {
+    argument.parse().expect("a number")
 }

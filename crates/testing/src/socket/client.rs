@@ -1,18 +1,18 @@
-//! A client that speaks bytes: what it sends is what the test wrote, and what
-//! it reads it takes apart by hand, so that no two mistakes of the crate can
-//! cancel out.
+//! A client that sends and parses raw bytes. It sends exactly the bytes that the test writes, and
+//! parses frames with code of its own, so that an error in the library's parser cannot hide an
+//! error in its encoder.
 
-use super::{Deadline, LOOP_PATIENCE, PATIENCE, bounded, eventually};
+use super::{Deadline, LOOP_TIMEOUT, TIMEOUT, bounded, eventually};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 use yamabiko::websocket::frame::{Opcode, encode};
 
-/// A plain request for `/`, which the tests' application does not serve.
+/// A plain HTTP request for `/`. The application of the tests responds with 404.
 pub const GET: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// An opening handshake for `path`, with further field lines.
+/// The request of an opening handshake for `path`, with further field lines.
 pub fn upgrade(path: &str, fields: &str) -> String {
     format!(
         "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
@@ -21,7 +21,7 @@ pub fn upgrade(path: &str, fields: &str) -> String {
     )
 }
 
-/// A client's whole frame: masked, with the key of RFC 6455 §5.7.
+/// A client's frame with FIN, masked with the key of RFC 6455 §5.7.
 pub fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(payload.len() + 14);
     encode(true, opcode, Some(MASKING_KEY), payload, &mut bytes);
@@ -30,40 +30,40 @@ pub fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
 
 const MASKING_KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// One end of a TCP connection to the server.
+/// The client's end of a TCP connection to the server.
 pub struct Client {
     pub stream: TcpStream,
-    /// What was read and not looked at yet.
+    /// Bytes that were read from the socket and not parsed yet.
     unread: Vec<u8>,
-    /// The extension that the server has agreed to, as it wrote that.
+    /// The value of `Sec-WebSocket-Extensions` in the server's response.
     pub extension: Option<String>,
 }
 
-/// An HTTP answer, read to the end of the stream.
+/// An HTTP response, read to the end of the stream.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub head: String,
     pub body: Vec<u8>,
 }
 
-/// A frame as the server sent it: FIN set, RSV2 and RSV3 clear, no mask.
+/// A frame as the server sends it: FIN is set, RSV2 and RSV3 are clear, no mask.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
     pub opcode: Opcode,
-    /// RSV1, and so what the payload is; only where that was agreed on.
+    /// RSV1: the message is compressed. Only set if an extension was agreed on.
     pub compressed: bool,
     pub payload: Vec<u8>,
 }
 
 // Connecting.
 impl Client {
-    /// Connects and says nothing.
+    /// Connects and sends nothing.
     pub fn connect(address: SocketAddr) -> Client {
         Client::of(TcpStream::connect(address).expect("the server accepts"))
     }
 
-    /// As `connect`, with a small window: the kernel keeps little for us.
+    /// As `connect`, with small socket buffers: the kernel buffers little for this client.
     pub fn connect_narrow(address: SocketAddr) -> Client {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         socket.set_recv_buffer_size(NARROW_BYTES).expect("a size");
@@ -86,8 +86,8 @@ impl Client {
         Client::connect(address).upgraded("/")
     }
 
-    /// A WebSocket to `/`, from a server whose handshake timeout is so short that a
-    /// busy machine may pass it: then again.
+    /// A WebSocket to `/`, for a server with a short handshake timeout. Tries again if the
+    /// timeout expires, which can happen on a busy machine.
     pub fn open_in_time(address: SocketAddr) -> Client {
         in_time("an opening handshake", || {
             let mut client = Client::connect(address);
@@ -97,17 +97,17 @@ impl Client {
         })
     }
 
-    /// A WebSocket to `/` whose kernel keeps little for us.
+    /// A WebSocket to `/` with small socket buffers.
     pub fn open_narrow(address: SocketAddr) -> Client {
         Client::connect_narrow(address).upgraded("/")
     }
 
-    /// Makes the opening handshake.
+    /// Performs the opening handshake.
     pub fn upgraded(self, path: &str) -> Client {
         self.upgraded_with(path, "")
     }
 
-    /// Offers an extension in the opening handshake.
+    /// Performs the opening handshake and offers an extension.
     pub fn offering(self, extension: &str) -> Client {
         self.upgraded_with("/", &format!("Sec-WebSocket-Extensions: {extension}\r\n"))
     }
@@ -131,18 +131,18 @@ impl Client {
         worker.parse().expect("the worker's number")
     }
 
-    /// Takes this WebSocket into a room.
+    /// Subscribes this connection to a room.
     pub fn join(&mut self, room: &str) {
         self.text(&format!("/join {room}"));
         assert_eq!(self.read_text(), "joined");
     }
 }
 
-/// Without a byte for so long, a stream is taken to stand still. Where a busy machine
-/// makes that wrong, less is written or read: the test sees less, and does not fail.
-const STANDSTILL: Duration = Duration::from_millis(250);
+/// A stream that transfers no byte for this time counts as blocked. If this is wrong on a busy
+/// machine, less is written or read: the test checks less, and does not fail.
+const BLOCKED_AFTER: Duration = Duration::from_millis(250);
 
-/// The system doubles it, and takes what it needs for its own use.
+/// The size of each socket buffer. Linux doubles it for its own bookkeeping.
 const NARROW_BYTES: usize = 128 << 10;
 
 // Sending.
@@ -157,7 +157,7 @@ impl Client {
         self.send(frame(Opcode::Text, text.as_bytes()));
     }
 
-    /// Sends a Close; code 0 stands for none.
+    /// Sends a Close frame. Code 0: a Close without a body.
     pub fn close(&mut self, code: u16, reason: &str) {
         let mut body = code.to_be_bytes().to_vec();
         body.extend_from_slice(reason.as_bytes());
@@ -165,12 +165,13 @@ impl Client {
         self.send(frame(Opcode::Close, body));
     }
 
-    /// Writes until nothing is taken for a while. Returns what is left.
+    /// Writes until the socket accepts no bytes for [`BLOCKED_AFTER`]. Returns the bytes that
+    /// are left.
     pub fn write_until_refused<'a>(&mut self, mut bytes: &'a [u8]) -> &'a [u8] {
         let set_timeout = |stream: &TcpStream, span| {
             stream.set_write_timeout(Some(span)).expect("a span");
         };
-        set_timeout(&self.stream, STANDSTILL);
+        set_timeout(&self.stream, BLOCKED_AFTER);
         while !bytes.is_empty() {
             match self.stream.write(bytes) {
                 Ok(taken) => bytes = &bytes[taken..],
@@ -178,14 +179,14 @@ impl Client {
                 Err(error) => panic!("{error}"),
             }
         }
-        set_timeout(&self.stream, PATIENCE);
+        set_timeout(&self.stream, TIMEOUT);
         bytes
     }
 
-    /// Says FIN, and can still read.
+    /// Sends FIN. Reading is still possible.
     pub fn end_output(&mut self) {
-        let said = self.stream.shutdown(Shutdown::Write);
-        said.expect("the connection stands");
+        let shut_down = self.stream.shutdown(Shutdown::Write);
+        shut_down.expect("the connection is open");
     }
 
     /// Resets the connection.
@@ -197,7 +198,7 @@ impl Client {
 
 // Reading.
 impl Client {
-    /// Reads more. False: the stream has ended. A reset is a failure.
+    /// Reads more bytes. False: the stream has ended. Fails on a reset.
     fn read_more(&mut self) -> bool {
         let mut buffer = [0; 64 << 10];
         let count = self.stream.read(&mut buffer);
@@ -206,39 +207,40 @@ impl Client {
         count > 0
     }
 
-    /// Reads until nothing comes for a while. It stays unread for the others.
-    pub fn read_what_there_is(&mut self) {
+    /// Reads until no byte arrives for [`BLOCKED_AFTER`]. Keeps the bytes for the other
+    /// functions.
+    pub fn read_until_blocked(&mut self) {
         let set_timeout = |stream: &TcpStream, span| {
             stream.set_read_timeout(Some(span)).expect("a span");
         };
-        set_timeout(&self.stream, STANDSTILL);
+        set_timeout(&self.stream, BLOCKED_AFTER);
         let mut buffer = vec![0; 64 << 10];
-        let deadline = Deadline::after(LOOP_PATIENCE);
+        let deadline = Deadline::after(LOOP_TIMEOUT);
         while let Ok(count @ 1..) = self.stream.read(&mut buffer) {
             deadline.check("the server sends no more");
             self.unread.extend_from_slice(&buffer[..count]);
         }
-        set_timeout(&self.stream, PATIENCE);
+        set_timeout(&self.stream, TIMEOUT);
     }
 
-    /// Everything up to the end of the stream.
+    /// All bytes up to the end of the stream.
     pub fn read_to_end(&mut self) -> Vec<u8> {
-        let deadline = Deadline::after(LOOP_PATIENCE);
+        let deadline = Deadline::after(LOOP_TIMEOUT);
         while self.read_more() {
             deadline.check("the end of the stream");
         }
         std::mem::take(&mut self.unread)
     }
 
-    /// The stream ends here, and not by a reset.
+    /// Checks that the stream ends here with FIN.
     pub fn expect_end(&mut self) {
         let rest = self.read_to_end();
         assert!(rest.is_empty(), "{} bytes before the end", rest.len());
     }
 
-    /// The connection ends, by FIN or by a reset.
+    /// Checks that the connection ends, with FIN or with a reset.
     pub fn expect_gone(&mut self) {
-        let deadline = Deadline::after(LOOP_PATIENCE);
+        let deadline = Deadline::after(LOOP_TIMEOUT);
         let mut buffer = [0; 64 << 10];
         loop {
             match self.stream.read(&mut buffer) {
@@ -250,31 +252,29 @@ impl Client {
         }
     }
 
-    /// Nothing comes for so long.
+    /// Checks that no byte arrives during this time.
     pub fn expect_silence(&mut self, span: Duration) {
         assert!(self.unread.is_empty());
         self.stream.set_read_timeout(Some(span)).expect("a span");
         let read = self.stream.read(&mut [0]);
-        self.stream
-            .set_read_timeout(Some(PATIENCE))
-            .expect("a span");
-        let error = read.expect_err("nothing was to come");
+        self.stream.set_read_timeout(Some(TIMEOUT)).expect("a span");
+        let error = read.expect_err("no byte was expected");
         assert!(is_timeout(error.kind()), "{error}");
     }
 
-    /// A head, which stays unread for the others.
+    /// The head of a response. It is kept for the other functions.
     pub fn peek_head(&mut self) -> String {
         let head = self.read_head();
         self.unread.splice(..0, head.bytes());
         head
     }
 
-    /// A head, up to and with its empty line.
+    /// The head of a response, with its empty line.
     pub fn read_head(&mut self) -> String {
         self.try_read_head().expect("a head before the end")
     }
 
-    /// A head, or `None` where the stream ends without a byte.
+    /// The head of a response, or `None` if the stream ends without a byte.
     pub fn try_read_head(&mut self) -> Option<String> {
         let end = loop {
             if let Some(at) = find(&self.unread, b"\r\n\r\n") {
@@ -289,16 +289,16 @@ impl Client {
         Some(String::from_utf8(head).expect("a head is ASCII"))
     }
 
-    /// A whole HTTP answer, and the end of the stream after it.
-    pub fn read_answer(&mut self) -> Answer {
-        self.try_read_answer().expect("an answer before the end")
+    /// An HTTP response, read to the end of the stream.
+    pub fn read_response(&mut self) -> Response {
+        self.try_read_response().expect("a response before the end")
     }
 
-    /// The same, or `None` where the stream ends without a byte.
-    pub fn try_read_answer(&mut self) -> Option<Answer> {
+    /// An HTTP response, or `None` if the stream ends without a byte.
+    pub fn try_read_response(&mut self) -> Option<Response> {
         let head = self.try_read_head()?;
         let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
-        Some(Answer {
+        Some(Response {
             status: status.expect("a status line"),
             body: self.read_to_end(),
             head,
@@ -316,7 +316,7 @@ impl Client {
             if let Some((frame, taken)) = parse(&self.unread) {
                 self.unread.drain(..taken);
                 let may_be = self.extension.is_some() && !frame.opcode.is_control();
-                assert!(may_be || !frame.compressed, "RSV1 where it may not be");
+                assert!(may_be || !frame.compressed, "RSV1 that was not agreed on");
                 return Some(frame);
             }
             if !self.read_more() {
@@ -326,7 +326,7 @@ impl Client {
         }
     }
 
-    /// The next frame, which is a text as it is.
+    /// The payload of the next frame, which must be an uncompressed text.
     pub fn read_text(&mut self) -> String {
         let frame = self.read_frame();
         assert_eq!(frame.opcode, Opcode::Text, "{frame:?}");
@@ -334,16 +334,16 @@ impl Client {
         String::from_utf8(frame.payload).expect("a text is UTF-8")
     }
 
-    /// The next frame, which is a Close: its code and words; 0 for no code.
+    /// Code and reason of the next frame, which must be a Close. Code 0: it has no body.
     pub fn read_close(&mut self) -> (u16, String) {
         let frame = self.read_frame();
         assert_eq!(frame.opcode, Opcode::Close, "{frame:?}");
         frame.close_reason()
     }
 
-    /// Whatever comes, up to a Close.
+    /// Discards frames up to a Close and returns its code and reason.
     pub fn read_until_close(&mut self) -> (u16, String) {
-        let deadline = Deadline::after(LOOP_PATIENCE);
+        let deadline = Deadline::after(LOOP_TIMEOUT);
         loop {
             deadline.check("a Close frame");
             let frame = self.read_frame();
@@ -354,8 +354,8 @@ impl Client {
     }
 }
 
-impl Answer {
-    /// A field's value.
+impl Response {
+    /// The value of a header field.
     pub fn field(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (other, value) = line.split_once(": ")?;
@@ -363,7 +363,7 @@ impl Answer {
         })
     }
 
-    /// It says that it is the last one, and how long it is; and so it is.
+    /// Checks that the response has `Connection: close` and the right `Content-Length`.
     pub fn expect_whole(&self) {
         let connection = self.field("Connection").expect("a Connection field");
         assert!(connection.contains("close"), "{}", self.head);
@@ -385,7 +385,7 @@ impl Frame {
         Frame::new(Opcode::Text, text.into())
     }
 
-    /// What `/say-bytes 10 <room>` says.
+    /// The message that `/publish-bytes 10 <room>` publishes.
     pub fn big() -> Frame {
         Frame::new(Opcode::Binary, vec![0xda; 100_000])
     }
@@ -393,9 +393,12 @@ impl Frame {
     fn close_reason(&self) -> (u16, String) {
         match self.payload.split_first_chunk() {
             None => (0, String::new()),
-            Some((code, words)) => {
-                let words = String::from_utf8(words.to_vec());
-                (u16::from_be_bytes(*code), words.expect("words in UTF-8"))
+            Some((code, reason)) => {
+                let reason = String::from_utf8(reason.to_vec());
+                (
+                    u16::from_be_bytes(*code),
+                    reason.expect("a reason in UTF-8"),
+                )
             }
         }
     }
@@ -421,11 +424,11 @@ fn parse(bytes: &[u8]) -> Option<(Frame, usize)> {
     assert_eq!(
         first & 0b1011_0000,
         0b1000_0000,
-        "the server fragments nothing"
+        "the server never fragments and sets no RSV2 or RSV3"
     );
     //= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
     //# A server MUST NOT mask any frames that it sends to the client.
-    assert_eq!(second & 0b1000_0000, 0, "a server does not mask");
+    assert_eq!(second & 0b1000_0000, 0, "a server must not mask");
     let opcode = Opcode::from_bits(first & 0b1111).expect("a known opcode");
     let (length, header_bytes) = match second {
         126 => (u64::from(u16::from_be_bytes(*rest.first_chunk()?)), 4),
@@ -448,14 +451,15 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
         .position(|window| window == wanted)
 }
 
-/// What `attempt` gives, which has to be quicker than a deadline of the server.
+/// The result of `attempt`, which must finish before a deadline of the server. Repeats it until
+/// it does.
 pub fn in_time<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
     let mut result = None;
-    eventually(what, LOOP_PATIENCE, || {
+    eventually(what, LOOP_TIMEOUT, || {
         result = attempt();
         result.is_some()
     });
-    result.expect("it was waited for")
+    result.expect("eventually() has returned")
 }
 
 fn is_timeout(kind: ErrorKind) -> bool {

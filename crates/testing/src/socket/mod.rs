@@ -1,28 +1,26 @@
-//! For the tests of the server: a server on a port of its own, a client that speaks
-//! bytes, and an application that obeys the test.
+//! For the tests of the server: a server on its own port, a client that sends and parses raw
+//! bytes, and an application that executes commands of the test.
 //!
 //! ```text
 //!   test ── Client ──── loopback ──── Running: workers ── Application
 //!    ▲                                                        │
-//!    └────────────────── Told, through a channel ─────────────┘
+//!    └────────────── Report, through a channel ──────────────┘
 //! ```
 //!
-//! Nothing here sleeps. A test waits for bytes, for the end of the stream or for
-//! what the application was told, and [`PATIENCE`] only bounds how long a broken
-//! server can hold it up. Deadlines of the server that a test is not about lie
-//! beyond that, so that none of them ends a connection on a busy machine.
+//! No test sleeps. A test waits for bytes, for the end of the stream or for a report of the
+//! application. [`TIMEOUT`] only limits how long a test of a broken server runs. The server's
+//! deadlines are longer than that by default, so that none of them ends a connection on a busy
+//! machine. A test of a deadline sets a short one.
 
 mod application;
 mod client;
 mod running;
 
-pub use crate::waiting::{
-    Deadline, LOOP_PATIENCE, PATIENCE, accepted, bounded, eventually, joined,
-};
+pub use crate::waiting::{Deadline, LOOP_TIMEOUT, TIMEOUT, accepted, bounded, eventually, joined};
 #[cfg(target_os = "linux")]
 pub use crate::waiting::{is_asleep, own_thread};
-pub use application::{Application, Gate, Told};
-pub use client::{Answer, Client, Frame, GET, frame, in_time, upgrade};
+pub use application::{Application, Report, WorkerLock};
+pub use client::{Client, Frame, GET, Response, frame, in_time, upgrade};
 pub use running::{RunResult, TestServer};
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -32,11 +30,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 use yamabiko::server::{Config, Handler, LagPolicy, ServerHandle};
 
-/// For the deadlines of a server that a test is not about: they do not come.
+/// For deadlines that must not expire during a test.
 const NEVER: Duration = Duration::from_secs(3600);
 
-/// Settings for a server with so many workers, on any free port. No deadline comes
-/// while a test runs, and no ping is sent.
+/// The configuration of a server with this number of workers, on any free port. No deadline
+/// expires while a test runs, and no ping is sent.
 pub fn config(workers: usize) -> Config {
     Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -54,24 +52,24 @@ pub fn config(workers: usize) -> Config {
     }
 }
 
-/// Runs a test with one worker, which sends no cross-worker messages, and with three.
+/// Runs a test with one worker, where no cross-worker messages are sent, and with three.
 pub fn with_1_and_3_workers(test: impl Fn(Config)) {
     for workers in [1, 3] {
         test(config(workers));
     }
 }
 
-/// Whether some member is far behind in its room: more than a socket that is read
-/// takes a moment later.
-pub fn some_member_is_behind(handle: &ServerHandle) -> bool {
+/// Whether a subscriber is more than 1 MiB behind in its room. A subscriber that reads is never
+/// that far behind for long.
+pub fn some_subscriber_is_behind(handle: &ServerHandle) -> bool {
     handle.lags().iter().any(|lag| lag.bytes > 1 << 20)
 }
 
 /// A server with the [`Application`] that the tests share.
 pub struct Running {
     server: TestServer,
-    told: Receiver<Told>,
-    pub gate: Gate,
+    reports: Receiver<Report>,
+    pub worker_lock: WorkerLock,
 }
 
 impl Deref for Running {
@@ -85,25 +83,25 @@ impl Deref for Running {
 impl Running {
     /// Runs the [`Application`].
     pub fn start(config: Config) -> Running {
-        let (tell, told) = channel();
-        let gate = Gate::default();
-        let application = Application::new(tell, gate.clone());
+        let (sender, reports) = channel();
+        let worker_lock = WorkerLock::default();
+        let application = Application::new(sender, worker_lock.clone());
         Running {
-            gate,
-            ..Running::start_with(config, application, told)
+            worker_lock,
+            ..Running::start_with(config, application, reports)
         }
     }
 
-    /// Runs another handler, which reports as the [`Application`] does.
-    pub fn start_with(config: Config, handler: impl Handler, told: Receiver<Told>) -> Running {
+    /// Runs another handler. `reports` receives its reports, if it sends any.
+    pub fn start_with(config: Config, handler: impl Handler, reports: Receiver<Report>) -> Running {
         Running {
             server: TestServer::start(config, handler),
-            told,
-            gate: Gate::default(),
+            reports,
+            worker_lock: WorkerLock::default(),
         }
     }
 
-    /// In this test the handler is to panic.
+    /// Allows the handler to panic in this test.
     pub fn may_panic(&mut self) {
         self.server.may_panic();
     }
@@ -113,41 +111,41 @@ impl Running {
         self.server.join()
     }
 
-    /// What the application was told next.
-    pub fn told(&self) -> Told {
-        self.told
-            .recv_timeout(PATIENCE)
-            .expect("the application is told something")
+    /// The next report of the application.
+    pub fn next_report(&self) -> Report {
+        self.reports
+            .recv_timeout(TIMEOUT)
+            .expect("the application sends a report")
     }
 
-    /// The next ending that the application was told of.
-    pub fn told_closed(&self) -> Told {
-        self.told_next(|told| matches!(told, Told::Closed { .. }))
+    /// The next report of a closed connection.
+    pub fn next_closed(&self) -> Report {
+        self.wait_for_report(|report| matches!(report, Report::Closed { .. }))
     }
 
-    /// The next of these that the application was told, others skipped.
-    pub fn told_next(&self, wanted: impl Fn(&Told) -> bool) -> Told {
-        let deadline = Deadline::after(LOOP_PATIENCE);
+    /// The next report that `wanted` accepts. Discards earlier ones.
+    pub fn wait_for_report(&self, wanted: impl Fn(&Report) -> bool) -> Report {
+        let deadline = Deadline::after(LOOP_TIMEOUT);
         loop {
-            let told = self.told();
-            if wanted(&told) {
-                return told;
+            let report = self.next_report();
+            if wanted(&report) {
+                return report;
             }
-            deadline.check("the application is told what the test waits for");
+            deadline.check("the application sends the report that the test waits for");
         }
     }
 
-    /// Everything else that the application was told, when the server is gone.
-    pub fn all_told(&mut self) -> Vec<Told> {
+    /// Shuts the server down and returns all reports that were not read yet.
+    pub fn remaining_reports(&mut self) -> Vec<Report> {
         self.shutdown();
         let ended = self.join().expect("the server has no fault");
         ended.expect("polling does not fail");
         assert_eq!(self.handle.metrics().panics, 0, "no handler panics");
-        self.told.try_iter().collect()
+        self.reports.try_iter().collect()
     }
 
-    /// Clients that the kernel has given to different workers: at least
-    /// `count` for each, in the workers' order.
+    /// At least `count` clients of each worker, by the number of the worker. The kernel chooses
+    /// the worker of a connection, so this opens connections until each worker has enough.
     pub fn clients_of_each_worker(&self, workers: usize, count: usize) -> Vec<Vec<Client>> {
         let mut clients: Vec<Vec<Client>> = (0..workers).map(|_| Vec::new()).collect();
         for _ in 0..1000 {
@@ -158,11 +156,11 @@ impl Running {
                 return clients;
             }
         }
-        panic!("the kernel gives no client to some worker");
+        panic!("a worker gets too few connections from the kernel");
     }
 
-    /// So many members of a room, wherever the kernel puts them.
-    pub fn members(&self, count: usize, room: &str) -> Vec<Client> {
+    /// This number of subscribers of a room, on any worker.
+    pub fn subscribers(&self, count: usize, room: &str) -> Vec<Client> {
         let open_and_join = |_| {
             let mut client = Client::open(self.address);
             client.join(room);
@@ -171,36 +169,36 @@ impl Running {
         (0..count).map(open_and_join).collect()
     }
 
-    /// Publishes big messages to a room, in step with a reader, until what is waited
-    /// for has come of it: so many as the sockets of a member that does not read take,
-    /// whatever the system's buffers hold. Returns how many these were.
+    /// Publishes messages of 100,000 bytes to a room until `condition` holds. Before it publishes
+    /// the next message, `reader` has received the last one, so that only a subscriber that does
+    /// not read falls behind. Returns the number of messages.
     pub fn publish_until(
         &self,
         room: &str,
         [publisher, reader]: [&mut Client; 2],
         what: &str,
-        has_come: impl Fn(&ServerHandle) -> bool,
+        condition: impl Fn(&ServerHandle) -> bool,
     ) -> u64 {
         let mut published = 0;
-        eventually(what, LOOP_PATIENCE, || {
-            publisher.text(&format!("/say-bytes 10 {room}"));
+        eventually(what, LOOP_TIMEOUT, || {
+            publisher.text(&format!("/publish-bytes 10 {room}"));
             assert!(reader.read_frame() == Frame::big());
             published += 1;
-            has_come(&self.handle)
+            condition(&self.handle)
         });
         published
     }
 
-    /// A member of a room on each worker, in the workers' order.
-    pub fn member_of_each_worker(&self, workers: usize, room: &str) -> Vec<Client> {
+    /// A subscriber of a room on each worker, by the number of the worker.
+    pub fn subscriber_of_each_worker(&self, workers: usize, room: &str) -> Vec<Client> {
         let clients = self.clients_of_each_worker(workers, 1);
-        let mut members: Vec<Client> = clients
+        let mut subscribers: Vec<Client> = clients
             .into_iter()
             .filter_map(|of_worker| of_worker.into_iter().next())
             .collect();
-        for member in &mut members {
-            member.join(room);
+        for subscriber in &mut subscribers {
+            subscriber.join(room);
         }
-        members
+        subscribers
     }
 }

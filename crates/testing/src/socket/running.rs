@@ -1,22 +1,22 @@
-//! A server on a thread of its own, with any handler.
+//! A server with any handler, on its own thread.
 
 use std::io;
 use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
 use yamabiko::server::{Config, Handler, Publisher, Server, ServerHandle};
 
-use crate::waiting::{PATIENCE, eventually};
+use crate::waiting::{TIMEOUT, eventually};
 
-/// How [`Server::run`] came back: with its result, or with a panic.
+/// The result of [`Server::run`], or its panic.
 pub type RunResult = thread::Result<io::Result<()>>;
 
-/// A server that runs on a thread of its own. When it is dropped it is shut down, and
-/// has to end without a failure.
+/// A server that runs on its own thread. Dropping it shuts the server down and checks that it
+/// ends without a failure.
 pub struct TestServer {
     pub address: SocketAddr,
     pub handle: ServerHandle,
     pub publisher: Publisher,
-    /// `None`: it was joined.
+    /// `None` after `join`.
     thread: Option<JoinHandle<io::Result<()>>>,
     may_panic: bool,
 }
@@ -33,8 +33,8 @@ impl TestServer {
         }
     }
 
-    /// In this test the handler is to panic. Without this a panic of it, which the server
-    /// survives, fails the test in the end: handlers of tests make assertions.
+    /// Allows the handler to panic in this test. Otherwise a panic of the handler, which the server
+    /// survives, fails the test when the server is dropped: handlers of tests contain assertions.
     pub fn may_panic(&mut self) {
         self.may_panic = true;
     }
@@ -44,16 +44,16 @@ impl TestServer {
         format!("ws://{}{path}", self.address)
     }
 
-    /// Asks it to stop, and does not wait.
+    /// Starts the shutdown and does not wait for its end.
     pub fn shutdown(&self) {
         self.handle.shutdown();
     }
 
-    /// Waits for `run` to return. Once.
+    /// Waits until `run` returns. Can be called once.
     #[track_caller]
     pub fn join(&mut self) -> RunResult {
-        let thread = self.thread.take().expect("it is joined once");
-        eventually("run() returns after shutdown()", PATIENCE, || {
+        let thread = self.thread.take().expect("join is called once");
+        eventually("run() returns after shutdown()", TIMEOUT, || {
             thread.is_finished()
         });
         thread.join()
