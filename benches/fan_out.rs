@@ -17,7 +17,7 @@ use criterion::measurement::WallTime;
 use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
 };
-use yamabiko::broadcast::{Backlog, ChunkPool, LogLimits, Room, SubscriptionId};
+use yamabiko::broadcast::{Backlog, ChunkPool, LogLimits, SharedLog, SubscriptionId};
 
 struct Turn {
     subscriptions: u64,
@@ -54,9 +54,9 @@ fn count(sink: &mut u64, backlog: Backlog<'_>) -> usize {
     backlog.bytes()
 }
 
-/// A room with its subscriptions, and the sink of all sockets.
+/// A log with its subscriptions, and the sink of all sockets.
 struct Fixture {
-    room: Room,
+    shared: SharedLog,
     pool: ChunkPool,
     ids: Vec<SubscriptionId>,
     record: Vec<u8>,
@@ -65,11 +65,11 @@ struct Fixture {
 
 impl Fixture {
     fn new(turn: &Turn) -> Fixture {
-        let mut room = Room::new();
-        let ids = (0..turn.subscriptions).map(|key| room.subscribe(key));
+        let mut shared = SharedLog::new();
+        let ids = (0..turn.subscriptions).map(|key| shared.subscribe(key));
         Fixture {
             ids: ids.collect(),
-            room,
+            shared,
             pool: ChunkPool::new(LogLimits::default(), 16),
             record: vec![0x55; turn.bytes],
             sink: 0,
@@ -78,14 +78,14 @@ impl Fixture {
 
     fn append(&mut self, records: usize) {
         for _ in 0..records {
-            self.room.append(black_box(&self.record), &mut self.pool);
+            self.shared.append(black_box(&self.record), &mut self.pool);
         }
     }
 
     /// Each socket accepts one part in `parts` of the offered bytes.
     fn flush(&mut self, parts: usize) {
         let sink = &mut self.sink;
-        self.room
+        self.shared
             .flush(&mut self.pool, |_, backlog| count(sink, backlog) / parts);
     }
 }
@@ -120,7 +120,7 @@ fn excluding_the_sender(criterion: &mut Criterion) {
             for _ in 0..64 {
                 let record = black_box(&fixture.record);
                 fixture
-                    .room
+                    .shared
                     .append_except(*sender, record, &mut fixture.pool);
             }
         }
@@ -138,14 +138,14 @@ fn blocked_subscriptions(criterion: &mut Criterion) {
         fixture.append(turn.records);
         fixture.flush(2);
         let Fixture {
-            room,
+            shared,
             pool,
             ids,
             sink,
             ..
         } = &mut fixture;
         for id in ids {
-            room.flush_one(*id, pool, |_, backlog| count(sink, backlog));
+            shared.flush_one(*id, pool, |_, backlog| count(sink, backlog));
         }
     });
     group.finish();

@@ -1,4 +1,4 @@
-//! A room gives each member what a queue of its own would: see
+//! A shared log gives each subscription the bytes that a queue of its own would: see
 //! `properties/fan_out.rs`.
 
 #![no_main]

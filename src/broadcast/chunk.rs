@@ -9,9 +9,8 @@
 //!   shared    | one large record, shared by reference       |    Arc<[u8]>
 //! ```
 //!
-//! A record never spans two chunks, so a record is always one slice. Only the
-//! buffers of packed chunks come from the pool and return to it: they all have
-//! one size; large records do not.
+//! A record never spans two chunks, so a record is always one slice. Only packed
+//! chunks are pooled, because only they all have the same size.
 //!
 //! Cost: finding the record at a position is a binary search over `ends`;
 //! taking a chunk and returning it is a pop and a push.

@@ -3,7 +3,7 @@
 //!
 //! Cost: none while no subscription has an excluded span. A span costs 16 bytes
 //! for one subscription until its cursor has passed. Adjacent spans are merged, so
-//! there are never more than half as many as records from the cursor to the head.
+//! there is at most one span for every two records from the cursor to the head.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -18,7 +18,7 @@ pub(super) struct Span {
 /// The spans of a subscription that receives everything.
 pub(super) static NO_SPANS: VecDeque<Span> = VecDeque::new();
 
-/// The excluded spans of all subscriptions of a room, by slot.
+/// The excluded spans of all subscriptions of a log, by slot.
 #[derive(Debug, Default)]
 pub(super) struct Exclusions {
     /// Each list is in order, has gaps between its spans, is not empty, and begins

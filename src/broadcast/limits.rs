@@ -1,6 +1,6 @@
 //! The limits of this layer, each with its unit, default and reason.
 
-/// How a room's log divides its memory into chunks.
+/// How a log divides its memory into chunks.
 ///
 /// [`ChunkPool::new`](super::ChunkPool::new) clamps both fields:
 /// `1 ≤ shared_bytes_min ≤ chunk_bytes ≤ u32::MAX`.
@@ -45,12 +45,12 @@ impl LogLimits {
     }
 }
 
-/// How far a subscription may fall behind. [`Room::lagging`](super::Room::lagging)
+/// How far a subscription may fall behind. [`SharedLog::lagging`](super::SharedLog::lagging)
 /// returns the subscriptions that are *strictly* beyond one of these limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LagLimits {
     /// Bytes of the log from the cursor to the head, 1 MiB: the memory that one
-    /// subscription alone can keep the room from freeing.
+    /// subscription alone can keep the log from freeing.
     pub bytes: u64,
     /// Records that have not been written completely; unlimited by default.
     pub records: u64,

@@ -18,10 +18,11 @@
 //! then over one chunk's records.
 //!
 //! The log does not limit itself: [`LagLimits`](super::LagLimits) limit its
-//! readers, and [`Log::trim`] frees what all readers have passed. It holds at most
-//! `1 + chunk_bytes / shared_bytes_min` times the bytes from tail to head, plus a
-//! chunk. The worst case needs alternating small and large records, since each
-//! large record ends the chunk before it.
+//! readers, and [`Log::trim`] frees the memory that all readers have passed. It holds
+//! at most 5 times the bytes from tail to head plus 64 KiB with the default
+//! [`LogLimits`](super::LogLimits), in general `1 + chunk_bytes / shared_bytes_min`
+//! times plus a chunk. The worst case is small and large records that alternate:
+//! each large record ends the chunk before it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -168,7 +169,7 @@ impl Log {
     }
 }
 
-/// For the room and the backlog.
+/// For the shared log and the backlog.
 impl Log {
     /// A reader stops at `position`, before the head: its chunk and all later ones
     /// stay until [`unpin`](Log::unpin).

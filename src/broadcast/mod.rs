@@ -1,6 +1,6 @@
 //! Fan-out: one published message, written once for all subscribers.
 //!
-//! A [`Room`] has one append-only [`Log`] and, for each subscription, a cursor in it
+//! A [`SharedLog`] has one append-only [`Log`] and, for each subscription, a cursor in it
 //! instead of a queue. Appending costs the same for ten subscriptions and for ten
 //! thousand. At the end of each turn of the event loop a flush offers each
 //! subscription the bytes between its cursor and the head. These are mostly one
@@ -10,12 +10,12 @@
 //!                                     flush: write(key, log[cursor..head])
 //!   append --> | log ................ |  --> subscription 1  cursor = head
 //!              ^         ^            |  --> subscription 2  cursor = head
-//!            tail  subscription 3   head  -/- subscription 3  blocked until writable
+//!            tail  subscription 3   head  --x subscription 3  blocked: not offered
 //! ```
 //!
 //! This layer knows bytes and *records*, which are indivisible runs of bytes. It does
 //! not know frames, sockets, clocks or threads: `write` is a closure, a connection is
-//! a number. A room and its pool belong to one thread.
+//! a number. A log and its pool belong to one thread.
 //!
 //! | file | contents |
 //! |---|---|
@@ -25,7 +25,7 @@
 //! | `exclusions.rs` | records that a subscription does not receive |
 //! | `backlog.rs` | [`Backlog`]: the log from a cursor to the head |
 //! | `subscriptions.rs` | [`SubscriptionId`]: the dense table of cursors |
-//! | `room/` | [`Room`]: append, flush, slow subscriptions |
+//! | `shared_log/` | [`SharedLog`]: append, flush, slow subscriptions |
 //! | `write_queue.rs` | [`WriteQueue`], [`Remainder`]: one connection's own bytes |
 //!
 //! `cargo bench --bench fan_out` measures the cost of a flush without the system
@@ -36,7 +36,7 @@ mod chunk;
 mod exclusions;
 mod limits;
 mod log;
-mod room;
+mod shared_log;
 mod subscriptions;
 mod write_queue;
 
@@ -44,6 +44,6 @@ pub use backlog::Backlog;
 pub use chunk::ChunkPool;
 pub use limits::{LagLimits, LogLimits};
 pub use log::Log;
-pub use room::{Lag, Room, Skipped};
+pub use shared_log::{Lag, SharedLog, Skipped};
 pub use subscriptions::SubscriptionId;
 pub use write_queue::{Remainder, WriteQueue};

@@ -1,4 +1,4 @@
-//! The subscriptions of a room: a dense table that a flush walks, and ids that
+//! The subscriptions of a log: a dense table that a flush walks, and ids that
 //! stay valid while the table is reordered.
 //!
 //! ```text
@@ -15,15 +15,15 @@
 //!
 //! Cost: 24 bytes for a subscription and 4 for its slot; every operation is O(1).
 
-/// Names one subscription of one room: returned by
-/// [`Room::subscribe`](super::Room::subscribe), valid until
-/// [`Room::unsubscribe`](super::Room::unsubscribe). After that the room may give the
+/// Names one subscription of one log: returned by
+/// [`SharedLog::subscribe`](super::SharedLog::subscribe), valid until
+/// [`SharedLog::unsubscribe`](super::SharedLog::unsubscribe). After that the log may give the
 /// same id to a new subscription; until then the id names no subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SubscriptionId(u32);
 
 impl SubscriptionId {
-    /// The number of the slot: small, dense, unique among the room's subscriptions.
+    /// The number of the slot: small, dense, unique among the log's subscriptions.
     pub fn slot(self) -> u32 {
         self.0
     }
@@ -165,7 +165,7 @@ const VACANT: u32 = u32::MAX;
 /// many subscriptions would take 120 GB.
 fn as_number(index: usize) -> u32 {
     let number = u32::try_from(index).unwrap_or(VACANT);
-    assert_ne!(number, VACANT, "a room has 2^32 - 1 subscriptions");
+    assert_ne!(number, VACANT, "a log has 2^32 - 1 subscriptions");
     number
 }
 

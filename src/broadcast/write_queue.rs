@@ -2,15 +2,15 @@
 //!
 //! ```text
 //!   on the wire   ...part of a record | remainder | buffer: pong, close, ... | next record...
-//!                                     ^ the room has written up to here
+//!                                     ^ the log has been written up to here
 //! ```
 //!
-//! The *remainder* of a partly written record goes first: nothing may be written
-//! inside a record. Then the *buffer*: control frames and messages to this
-//! connection alone. They are written before the records that still wait in the
-//! room's log, at the end of a record. So before writing the buffer, ask
-//! [`Room::unfinished`](super::Room::unfinished), and finish that record with
-//! [`Room::finish_record`](super::Room::finish_record).
+//! The order is remainder, buffer, records. The *remainder* is the rest of a partly
+//! written record: nothing may be written inside a record. The *buffer* has control
+//! frames and messages to this connection alone. The records are those that still
+//! wait in a log. Before writing the buffer, ask
+//! [`SharedLog::unfinished`](super::SharedLog::unfinished), and finish that record with
+//! [`SharedLog::finish_record`](super::SharedLog::finish_record).
 //!
 //! Cost: 40 bytes for a connection with an empty queue. The memory of the buffer is
 //! released as soon as it is drained, and can serve the next connection:
@@ -49,7 +49,7 @@ impl Remainder {
     }
 }
 
-/// The bytes that wait for one connection besides its rooms' records.
+/// The bytes that wait for one connection besides the records of its logs.
 ///
 /// ```
 /// use yamabiko::broadcast::WriteQueue;
@@ -85,7 +85,7 @@ impl WriteQueue {
         remainder + self.buffer.len() - self.buffer_written
     }
 
-    /// Whether nothing waits, so that a room may write.
+    /// Whether nothing waits, so that a log may be written.
     pub fn is_empty(&self) -> bool {
         self.bytes() == 0
     }
@@ -104,7 +104,7 @@ impl WriteQueue {
     }
 
     /// Puts the rest of a record before everything else; a second one after the
-    /// first. Must not be called while a frame of the buffer is partly written: rooms
+    /// first. Must not be called while a frame of the buffer is partly written: logs
     /// do not begin a record then.
     pub fn finish_first(&mut self, remainder: Remainder) {
         debug_assert_eq!(self.buffer_written, 0, "a record was begun inside a frame");

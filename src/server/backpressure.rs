@@ -1,11 +1,14 @@
-//! Backpressure between workers: clients are not read while another worker takes no more messages.
+//! Backpressure between workers: clients are not read while too many bytes are in flight to a worker.
 //!
 //! ```text
 //!   a socket is to be read, too many bytes in flight ──▶ paused: what the client sends stays in the kernel
-//!   the turn ends, fewer bytes in flight             ──▶ up to 64 are read on, those that have waited longest first
+//!   the turn ends, fewer bytes in flight             ──▶ reading begins again for up to 64 of them, the longest paused first
 //! ```
 //!
-//! In the middle of a read that has begun, [`Environment::is_full`] decides; then the rest of the read is left for later.
+//! The bytes in flight to this worker count, too: a worker that is behind pauses its own clients like those of the others, and
+//! takes its messages first.
+//!
+//! [`Environment::must_stop_mid_read`] stops a read that has already begun; the rest of the read is left for later.
 
 use super::connections::Connections;
 use super::environment::Environment;
@@ -13,7 +16,7 @@ use super::handler::Handler;
 use crate::reactor::{Io, SocketKey};
 use std::collections::VecDeque;
 
-/// Connections that are not read because of other workers, those that have waited longest first.
+/// Connections that are not read because a worker is behind, the longest paused first.
 #[derive(Debug, Default)]
 pub(super) struct PausedConnections {
     keys: VecDeque<SocketKey>,
@@ -42,7 +45,7 @@ impl PausedConnections {
         }
     }
 
-    /// The turn ends: reads some connections on, if no worker is behind. The next turn shows whether there is room for more.
+    /// The turn ends: begins to read some connections again, if no worker is behind. The next turn shows whether more can follow.
     pub(super) fn resume<H: Handler>(
         &mut self,
         io: &mut Io,
@@ -63,5 +66,5 @@ impl PausedConnections {
     }
 }
 
-/// Connections that are read on in one turn. More of them would only be paused again.
+/// Connections that are read again in one turn. More of them would only be paused again.
 const RESUMED_PER_TURN_MAX: usize = 64;

@@ -26,7 +26,8 @@ use std::time::Duration;
 /// # Compression
 /// With [`Config::deflate`] set, messages of at least `threshold_bytes` are sent
 /// compressed to clients that offer it, if that makes them shorter. A room's message is compressed
-/// once, whatever the number of subscribers and workers. The settings mean to a
+/// once, whatever the number of subscribers and workers, and once more for subscribers with
+/// smaller windows if it has more than 512 bytes. The settings mean to a
 /// server:
 ///
 /// | setting | effect | memory |
@@ -69,7 +70,7 @@ pub struct Config {
     /// The time begins when the ping has been sent. While a slow client has not taken the bytes
     /// before the ping, the connection ends when none of them is acknowledged for this long (on
     /// Linux; elsewhere when the kernel takes none of the waiting bytes). The time stands still
-    /// while the client is not read because other workers are busy.
+    /// while the client is not read because a worker is behind.
     pub pong_timeout: Duration,
     /// The time for the answer to our Close; and at the end, the time in which the client takes
     /// the remaining bytes, and sends FIN after ours. Default 5 s.
@@ -82,7 +83,7 @@ pub struct Config {
     /// outside [`Handler::message`](super::Handler::message), can reach this limit.
     pub backlog_bytes_max: usize,
     /// The bytes of cross-worker messages that may be in flight to one worker. Above
-    /// it the other workers read no client until that worker has taken them, and
+    /// it no worker reads a client until that worker has taken them, and
     /// [`Publisher::publish`](super::Publisher::publish) fails. Default 1 MiB.
     pub worker_backlog_bytes_max: usize,
     /// How far a subscriber may be behind in a room, and what happens beyond that.
@@ -158,7 +159,7 @@ impl Config {
             pong: self.pong_timeout,
             close: self.close_timeout,
             message: None,
-            closing_bytes_max: DISCARDED_BYTES_MAX,
+            closing_bytes_max: CLOSING_BYTES_MAX,
         }
     }
 }
@@ -223,6 +224,7 @@ impl Default for Accept {
     }
 }
 
-/// Bytes that a client may send after our Close, other than its own Close, and again after the end. There may be fewer on
-/// their way in the buffers of two sockets; so only a client that goes on sending gets a RST.
-pub(super) const DISCARDED_BYTES_MAX: u32 = 64 << 20;
+/// Bytes that a client may send while its connection is closing: after our Close until its own (`connection.rs`), and again
+/// after the last bytes for it were queued (`ending.rs`). Fewer can be on their way in the buffers of two sockets, so only a
+/// client that goes on sending gets a RST.
+pub(super) const CLOSING_BYTES_MAX: u32 = 64 << 20;

@@ -7,11 +7,12 @@
 //!   deadline ──▶ ping, or an end
 //! ```
 //!
-//! A method that ends the connection returns an [`End`]. The caller takes the connection out of the table then and calls
+//! A method that ends the connection returns an [`End`]. The caller then removes the connection from the table and calls
 //! [`Connection::end`], which ends its subscriptions and calls the handler.
 //!
-//! Cost of a message: no allocation. Its payload is read in the worker's buffer; replies go into a buffer that connections use
-//! one after the other.
+//! Cost of a message that comes uncompressed and in one read: no allocation here. Its payload is read in the worker's buffer;
+//! replies go into a buffer that connections use one after the other. A message that comes in pieces or compressed is put
+//! together in a buffer of its own, and with several workers a published message has an allocation (`rooms/publication.rs`).
 
 use super::context::{CloseRequest, Context};
 use super::ending::Ending;
@@ -149,7 +150,7 @@ impl<H: Handler> Connection<H> {
         while !flush_first {
             let step = self.receive_step(io, key, input, environment);
             // The messages of one read may make the handler send far more than the size of the read.
-            let mut must_wait = !io.has_budget() || environment.is_full();
+            let mut must_wait = !io.has_budget() || environment.must_stop_mid_read();
             match step {
                 Step::Ended(end) => return Received::Ended(end),
                 Step::MoreInput if input.is_empty() => break,
@@ -188,7 +189,10 @@ impl<H: Handler> Connection<H> {
         };
         if awaits_close {
             let bytes = before - input.len();
-            if let Err(overdue) = self.deadlines.received(bytes, &environment.timeouts) {
+            if let Err(overdue) = self
+                .deadlines
+                .received_while_closing(bytes, &environment.timeouts)
+            {
                 return Step::Ended(end_of(overdue));
             }
         }
@@ -298,7 +302,7 @@ impl<H: Handler> Connection<H> {
         }
     }
 
-    /// Other workers are behind: the connection is not read, and its deadlines stand still. False: it is not read anyway.
+    /// A worker is behind: the connection is not read, and its deadlines stand still. False: it is not read anyway.
     pub(super) fn pause_for_workers(&mut self, io: &mut Io, key: SocketKey) -> bool {
         if self.recipient.is_paused() || self.deadlines.is_paused() {
             return false;
@@ -308,7 +312,7 @@ impl<H: Handler> Connection<H> {
         true
     }
 
-    /// Other workers have caught up. The caller resumes the socket.
+    /// The workers have caught up. The caller resumes the socket.
     pub(super) fn resume_after_workers(
         &mut self,
         io: &mut Io,
@@ -588,12 +592,14 @@ pub(super) fn too_slow(bytes: u64) -> End {
 
 /// The end of a connection from which something has not come in time.
 fn end_of(overdue: Overdue) -> End {
-    match overdue {
-        Overdue::Pong | Overdue::Message => End::Fail {
-            code: CloseCode::POLICY_VIOLATION,
-            failure: Failure::PongTimeout,
-        },
-        Overdue::Close => End::Abandon(Failure::CloseTimeout),
+    let failure = match overdue {
+        Overdue::Pong => Failure::PongTimeout,
+        Overdue::Message => Failure::MessageTimeout,
+        Overdue::Close => Failure::CloseTimeout,
+    };
+    match overdue.close_code() {
+        Some(code) => End::Fail { code, failure },
+        None => End::Abandon(failure),
     }
 }
 

@@ -1,7 +1,7 @@
-//! What a handler can do with the connection that it is called for, and through it with the rooms.
+//! What a handler can do: send to its client, join and leave rooms, publish to rooms, and close the connection.
 
 use super::connection_id::ConnectionId;
-use super::fan_out::FanOut;
+use super::fan_out::{ExceptedConnection, FanOut};
 use super::recipient::Recipient;
 use crate::reactor::SocketKey;
 use crate::websocket::Message;
@@ -109,12 +109,13 @@ impl Context<'_> {
     }
 
     /// Publishes a message to all subscribers of a room, including this connection if it is subscribed. All subscribers get a
-    /// room's messages in the same order. Cost: one copy into the room's log, however many subscribers there are; if some of
-    /// them take compression, also compressing it once.
+    /// room's messages in the same order. Cost: one copy into each log that the room has on this worker, however many
+    /// subscribers there are. If some of them take compression, the message is also compressed once, or a second time for
+    /// subscribers with small windows if it has more than 512 bytes. With several workers: also one frame that they share.
     ///
-    /// With several workers the room's owner puts the message in order, so this connection's own copy comes a turn later. If
-    /// the client sends its Close in the same segment, its connection has ended before that: all others get the message, and
-    /// the client does not.
+    /// If another worker owns the room, it puts the message in order, so this connection's own copy comes a turn later. If the
+    /// client sends its Close in the same segment, its connection has ended before that: all others get the message, and the
+    /// client does not.
     pub fn publish(&mut self, room: &str, message: Message<'_>) {
         self.fan_out.publish(room, message, None);
     }
@@ -123,7 +124,10 @@ impl Context<'_> {
     pub fn publish_except(&mut self, room: &str, message: Message<'_>) {
         let subscriptions = self.recipient.subscriptions();
         let subscription = self.fan_out.rooms.subscription_in(room, subscriptions);
-        let except = (self.id(), subscription);
+        let except = ExceptedConnection {
+            id: self.id(),
+            subscription,
+        };
         self.fan_out.publish(room, message, Some(except));
     }
 

@@ -15,7 +15,7 @@
 //! All of it is limited: in time ([`Config::close_timeout`](super::Config) for each of these steps, and for each write that
 //! the client is slow to take), and in bytes.
 
-use super::config::DISCARDED_BYTES_MAX;
+use super::config::CLOSING_BYTES_MAX;
 use super::recipient::flush_write_queue;
 use crate::broadcast::WriteQueue;
 use crate::reactor::{Io, SocketKey};
@@ -96,7 +96,7 @@ impl Ending {
     pub(super) fn discard(&mut self, bytes: usize) -> Fate {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.discarded_bytes = self.discarded_bytes.saturating_add(bytes);
-        match self.discarded_bytes > DISCARDED_BYTES_MAX {
+        match self.discarded_bytes > CLOSING_BYTES_MAX {
             true => Fate::Close,
             false => Fate::Stay,
         }
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn input_after_the_end_is_discarded_up_to_the_limit_and_closes_the_socket_one_past_it() {
         let mut ending = Ending::new(WriteQueue::new());
-        assert_eq!(ending.discard(DISCARDED_BYTES_MAX as usize - 1), Fate::Stay);
+        assert_eq!(ending.discard(CLOSING_BYTES_MAX as usize - 1), Fate::Stay);
         assert_eq!(ending.discard(1), Fate::Stay);
         assert_eq!(ending.discard(1), Fate::Close);
     }

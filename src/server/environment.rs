@@ -1,7 +1,8 @@
-//! The environment of a worker's connections: everything that is not a connection itself.
+//! The environment: what all connections of a worker share.
 //!
-//! A connection's methods take the environment as an argument, beside the connection that is borrowed in place. The one place
-//! where a [`Context`] is built and the one place where a handler's panic is caught are here.
+//! A connection's methods take the environment as an argument, beside the connection that is borrowed in place. All methods of
+//! the application are called here, so that a panic is caught (`panics.rs`): [`Environment::call`] builds the [`Context`],
+//! [`Environment::ask`] has none, [`Environment::report`] calls [`Config::on_failure`].
 
 use super::buffers::Buffers;
 use super::config::Config;
@@ -22,7 +23,7 @@ use crate::websocket::handshake::Response;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// What the connections of one worker have in common. Each part owns its fields; others call its methods.
+/// What all connections of one worker share. Each part owns its fields; other files call the part's methods.
 pub(super) struct Environment<H: Handler> {
     handler: Arc<H>,
     pub(super) config: Arc<Config>,
@@ -128,14 +129,14 @@ impl<H: Handler> Environment<H> {
         self.pings.to_be_bytes()
     }
 
-    /// Whether the rest of a read waits, because this worker has too many bytes for another one. A server that stops reads
-    /// on: it waits for the clients' Closes only.
+    /// Whether a read that has begun stops now, because this worker has too many new bytes for another one. A server that stops
+    /// goes on reading: it waits for the clients' Closes only.
     #[inline(always)]
-    pub(super) fn is_full(&self) -> bool {
-        !self.shutdown.is_draining() && self.fan_out.outbound.is_full()
+    pub(super) fn must_stop_mid_read(&self) -> bool {
+        !self.shutdown.is_draining() && self.fan_out.outbound.must_stop_mid_read()
     }
 
-    /// Whether no client is read, because too many bytes are in flight to another worker. A server that stops reads on.
+    /// Whether no client is read, because too many bytes are in flight to a worker. A server that stops goes on reading.
     pub(super) fn must_stop_reading(&self) -> bool {
         !self.shutdown.is_draining() && self.fan_out.outbound.must_stop_reading()
     }

@@ -10,6 +10,8 @@ pub enum Failure {
     Protocol(ProtocolError),
     /// After a ping, no byte came from the client for [`Config::pong_timeout`](super::Config).
     PongTimeout,
+    /// A message of the client was not completed in time. (The server sets no such deadline today.)
+    MessageTimeout,
     /// The client did not answer our Close within [`Config::close_timeout`](super::Config), or within `drain_timeout` when
     /// the server stops, or it sent 64 MiB of other data instead.
     CloseTimeout,
@@ -34,6 +36,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::Protocol(error) => error.fmt(f),
             Failure::PongTimeout => f.write_str("no pong came in time"),
+            Failure::MessageTimeout => f.write_str("a message was not completed in time"),
             Failure::CloseTimeout => f.write_str("the closing handshake was not answered in time"),
             Failure::TooSlow { bytes } => write!(f, "too slow: {bytes} bytes behind"),
             Failure::EndOfInput => f.write_str("TCP ended without a Close"),

@@ -24,6 +24,14 @@ pub(super) struct FanOut {
     published_bytes: usize,
 }
 
+/// A connection of this worker that does not receive a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ExceptedConnection {
+    pub(super) id: ConnectionId,
+    /// Its subscription to the message's room, if it has one.
+    pub(super) subscription: Option<Subscription>,
+}
+
 impl FanOut {
     pub(super) fn new(worker: usize, rooms: RoomTable, outbound: OutboundQueues) -> FanOut {
         FanOut {
@@ -45,26 +53,25 @@ impl FanOut {
         self.published_bytes
     }
 
-    /// Publishes a message to all subscribers of a room, on all workers, but `except` (a connection of this worker, and its
-    /// subscription to the room if it has one).
+    /// Publishes a message to all subscribers of a room, on all workers, but `except`.
     pub(super) fn publish(
         &mut self,
         room: &str,
         message: Message<'_>,
-        except: Option<(ConnectionId, Option<Subscription>)>,
+        except: Option<ExceptedConnection>,
     ) {
         let bytes = message.as_bytes().len();
         self.published_bytes = self.published_bytes.wrapping_add(bytes);
-        let excepted = except.and_then(|(_, subscription)| subscription);
+        let except_subscription = except.and_then(|excepted| excepted.subscription);
         if self.outbound.workers() == 1 {
-            self.rooms.append_local(room, message, excepted);
+            self.rooms.append_local(room, message, except_subscription);
             return;
         }
         let compressible = self.rooms.is_compressible(bytes);
-        let except = except.map(|(id, _)| id);
-        let message = SharedMessage::new(room, message, except, compressible);
+        let except_connection = except.map(|excepted| excepted.id);
+        let message = SharedMessage::new(room, message, except_connection, compressible);
         match owner_of(room, self.outbound.workers()) {
-            owner if owner == self.worker => self.order(&message, excepted),
+            owner if owner == self.worker => self.order(&message, except_subscription),
             owner => self.outbound.send_to_owner(owner, message),
         }
     }

@@ -1,4 +1,4 @@
-//! Flushing: all that a turn has brought is written to the sockets, and subscribers that are too slow are dealt with.
+//! Flushing: writes the queues and the logs to the sockets, and enforces the lag policy for subscribers that are too slow.
 //!
 //! ```text
 //!   write queues ──▶ dirty logs ──▶ too slow? ──▶ disconnect, or skip: Handler::missed may publish
@@ -6,12 +6,12 @@
 //!        └────────────────── a flush is owed: at most 4 in a turn ◀─────────────┘
 //! ```
 //!
-//! The write queues go first. A socket that is full refuses until it is writable, so nothing of a room can get into the middle
-//! of a queued frame.
+//! The write queues go first. A full socket takes no bytes until epoll reports it writable, so nothing of a log can get into the
+//! middle of a queued frame.
 //!
 //! Cost: one system call for each connection with a write queue, and one for each subscription of a dirty log, however many
-//! messages the batch has. Between two of these calls no function returns that was entered before the first
-//! (the reason is in `reactor/calls.rs`); so the loops here are inlined down to the call.
+//! messages the batch has. All functions in these loops are inlined: a return across a system call costs 0.4 µs, a tenth of a small
+//! delivery (`reactor/calls.rs`).
 
 use super::connection::too_slow;
 use super::connections::Connections;

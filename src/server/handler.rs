@@ -1,4 +1,4 @@
-//! What an application is: decisions about connections and messages.
+//! The trait that an application implements.
 //!
 //! A [`Handler`] sees requests, messages and ended connections. It does not see frames, sockets or the event loop. Several
 //! workers call it at once, so its own state is behind `&self`. The chat of this crate and the examples are written on it.

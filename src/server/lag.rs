@@ -1,12 +1,11 @@
 //! Lag: how far a subscription is behind its room, the limits of that, and what happens beyond them.
 //!
-//! A slow subscriber costs the others nothing but the log that all share, and that is limited here. Beyond a limit the
-//! room's [`LagPolicy`] decides. Every message that is not delivered is counted ([`Metrics`](super::Metrics)).
+//! A slow subscriber costs the others only memory of the log that all share. [`LagPolicy`] limits that, and decides what
+//! happens beyond a limit. Every message that is not delivered is counted ([`Metrics`](super::Metrics)).
 //!
-//! The age of waiting messages is kept in marks. A mark has the length of the log at the end of a turn that left a
-//! subscription behind, and the time. If a mark is older than the limit, so is every message before it. A log has at
-//! most about 16 marks; so a message can be up to a sixteenth of the limit too old before that is seen, and is never
-//! taken for too old before it is.
+//! A mark is a position in the log and a time, set by a flush that left a subscription behind. Every message before the position
+//! is at least as old as the mark. A new mark follows after a sixteenth of the limit at the earliest. Age is checked by marks,
+//! so an old message is found late by up to 1/16 of the limit, never early.
 //!
 //! `rooms/lag.rs` applies the limits, and `flush.rs` takes the policy's action.
 
@@ -27,7 +26,7 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LagPolicy {
-    /// What happens beyond a limit.
+    /// What happens beyond a limit. [`LagAction::Latest`] has a rule of its own and does not use the limits.
     pub action: LagAction,
     /// Bytes of the room's log that wait for the subscriber, frame headers included, in its encoding (compressed or not).
     /// Default 1 MiB. A single message is no lag, however long it is: a subscriber may finish the newest message that it

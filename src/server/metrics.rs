@@ -52,7 +52,8 @@ pub struct RoomLag {
     pub subscribers: usize,
     /// How many of them are behind.
     pub behind: usize,
-    /// Bytes from the slowest subscriber's position to the newest message, in that subscriber's encoding.
+    /// How far the slowest subscriber is behind, in the bytes of its encoding: from the oldest chunk that the log holds for it
+    /// to the newest message, so up to one chunk (64 KiB) more than it has not received.
     pub bytes: u64,
     /// Memory that the room's logs hold for them.
     pub held_bytes: usize,

@@ -38,23 +38,24 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! The files, each of which names only files above it:
+//! The files, each of which uses only files above it or in its own row:
 //!
 //! | file | what is in it |
 //! |---|---|
 //! | `lag.rs`, `failure.rs`, `connection_id.rs`, `origins.rs`, `config.rs` | public settings and values |
 //! | `metrics.rs` | what is counted, and the snapshots that other threads read |
-//! | `shutdown.rs`, `panics.rs`, `buffers.rs`, `date.rs` | small parts of a worker |
+//! | `shutdown.rs`, `panics.rs`, `buffers.rs`, `date.rs` | the shutdown; panics of the application; buffers to use again; the Date field |
 //! | `rooms/` | rooms of one worker: logs by encoding, subscriptions, lag |
 //! | `workers.rs`, `fan_out.rs` | messages between workers; a published message's way into the logs |
-//! | `recipient.rs`, `context.rs`, `handler.rs` | a client to send to; what a handler is given; the trait |
-//! | `pending.rs`, `environment.rs` | what is to be written; all of a worker that is not a connection |
+//! | `recipient.rs`, `context.rs`, `handler.rs` | the sending side of a connection; what a handler can do; the trait |
+//! | `pending.rs`, `environment.rs` | what is to be written; what all connections of a worker share |
 //! | `opening.rs`, `connection.rs`, `ending.rs` | the three states of a connection |
 //! | `connections.rs` | the table of connections, where states change |
-//! | `flush.rs`, `backpressure.rs` | writing; not reading |
+//! | `flush.rs`, `backpressure.rs` | writing the queues and logs; stopping to read |
 //! | `worker.rs` | which part gets which callback, and the order of a turn's end |
+//! | `publisher.rs`, `mod.rs` | publishing from other threads; [`Server`] and its handle |
 //!
-//! Absent: the chat, any parsing, any system call.
+//! Elsewhere: the chat (`chat/`), frames and HTTP heads as bytes (`websocket/`), reads and writes of sockets (`reactor/`).
 
 mod backpressure;
 mod buffers;
@@ -97,7 +98,7 @@ pub use handler::{Admission, Closed, Handler};
 pub use lag::{LagAction, LagPolicy, Missed};
 pub use metrics::{Metrics, RoomLag};
 pub use origins::{InvalidOrigin, OriginPattern, Origins};
-pub use publisher::{MailboxFull, Publisher};
+pub use publisher::{NotPublished, Publisher};
 
 use crate::reactor::{ConnectionLimit, Reactor, ReactorConfig, listen};
 use environment::Environment;
@@ -280,7 +281,7 @@ impl ServerHandle {
         MetricsSnapshot::sum(&self.snapshots)
     }
 
-    /// The rooms in which a subscription is behind, for each worker. Cost: a lock and
+    /// One entry for each worker and each room in which a subscription on this worker is behind. Cost: a lock and
     /// a copy for each worker.
     pub fn lags(&self) -> Vec<RoomLag> {
         MetricsSnapshot::lags(&self.snapshots)

@@ -1,10 +1,13 @@
 //! Panics in an application's methods: each ends the connection that the method was called for, and nothing else.
 //!
-//! `environment.rs` calls every method of the application through [`catch`]. A panic can leave two things unfinished, and
-//! both are the application's own: its session, which [`Handler::closed`](super::Handler::closed) gets and which is then
-//! dropped, and its shared state behind `&self`. The application has to define what that state is worth after a panic (a
-//! standard `Mutex` is poisoned). The worker's state is changed only by methods of [`Context`](super::Context). Each of
-//! these is complete before the application goes on. So the worker's state is as sound as after a method that returned early.
+//! `environment.rs` calls the application's methods through [`catch`]. The one exception is
+//! [`Handler::lag_policy`](super::Handler::lag_policy): the table of rooms calls it inside [`Context::join`](super::Context::join),
+//! so inside such a call, and before it changes anything for the new log.
+//!
+//! A panic can only damage the application's own data: the session, which [`Handler::closed`](super::Handler::closed) gets and
+//! which is then dropped, and the handler's shared state behind `&self`. The application has to handle that state after a panic
+//! (a standard `Mutex` is poisoned). The worker's data changes only in methods of [`Context`](super::Context), and each of these
+//! is complete before the application goes on.
 //!
 //! A program that is compiled with `panic = "abort"` ends at the first panic.
 

@@ -1,4 +1,4 @@
-//! Pending writes: which connections have something in their write queue, and until when a batch of rooms' messages waits.
+//! Pending writes: which connections have something in their write queue, and when a delayed batch is written.
 //!
 //! The logs with something to write are in the rooms ([`RoomTable::is_dirty`]).
 

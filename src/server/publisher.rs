@@ -28,7 +28,7 @@ pub struct Publisher {
 /// [`Config::mailbox_capacity`](super::Config) cross-worker messages yet, or more than
 /// `worker_backlog_bytes_max` bytes of them. Nothing is lost on the way: try again, or leave this message out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MailboxFull;
+pub struct NotPublished;
 
 impl Publisher {
     pub(super) fn new(workers: Workers, deflate: Option<DeflateConfig>) -> Publisher {
@@ -41,21 +41,21 @@ impl Publisher {
     /// Cost: one copy, a lock, and a wake-up of the worker that owns the room if it sleeps.
     ///
     /// # Errors
-    /// [`MailboxFull`]: that worker does not keep up.
-    pub fn publish(&self, room: &str, message: Message<'_>) -> Result<(), MailboxFull> {
+    /// [`NotPublished`]: that worker does not keep up.
+    pub fn publish(&self, room: &str, message: Message<'_>) -> Result<(), NotPublished> {
         let compressible = is_compressible(self.deflate.as_ref(), message.as_bytes().len());
         let message = SharedMessage::new(room, message, None, compressible);
         match self.workers.publish(message) {
             true => Ok(()),
-            false => Err(MailboxFull),
+            false => Err(NotPublished),
         }
     }
 }
 
-impl fmt::Display for MailboxFull {
+impl fmt::Display for NotPublished {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the worker that owns the room does not keep up with its messages")
     }
 }
 
-impl std::error::Error for MailboxFull {}
+impl std::error::Error for NotPublished {}

@@ -1,8 +1,8 @@
-//! A client as the application and its rooms send to it: its write queue and its subscriptions.
+//! The sending side of one connection: its write queue and its subscriptions.
 //!
-//! The write queue holds what goes to this client alone: pongs, direct messages, the Close. It may overtake what waits in a
-//! room, but only between two frames. Its users write the queue before the rooms; a socket that is full refuses until it is
-//! writable, so nothing of a room can get into the middle of a queued frame.
+//! The write queue holds the bytes for this client alone: pongs, direct messages, the Close. It may overtake messages that wait
+//! in a room, but only between two frames. The queue is written before the rooms. A full socket takes no bytes until epoll
+//! reports it writable, so nothing of a room can get into the middle of a queued frame.
 
 use super::rooms::{RoomTable, Subscriptions, write_frame};
 use crate::broadcast::{Backlog, Remainder, WriteQueue};

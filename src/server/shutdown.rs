@@ -6,8 +6,8 @@
 //!                          └── drain_timeout ──▶ close the rest ──▶ stop
 //! ```
 //!
-//! The flag is shared by all workers. Each worker looks at it at the end of a turn; setting it does not wake a worker, a
-//! cross-worker message does. `worker.rs` takes these steps.
+//! The flag is shared by all workers. Each worker looks at it at the end of a turn. Setting the flag does not wake a worker, so
+//! each worker also gets a cross-worker message that wakes it. `worker.rs` takes these steps.
 
 use crate::time::Timestamp;
 use std::sync::Arc;

@@ -6,13 +6,16 @@
 //!              └─── ending.rs       bytes after the end are discarded
 //!   message ─────── fan_out.rs      publications of other workers
 //!   timer ───────── the connection's one deadline: handshake, silence, pong, Close, FIN
-//!   alarm ───────── a shutdown has taken too long; a flush is owed; messages are too old
+//!   alarm ───────── a shutdown has taken too long: all connections are closed
 //!   woken ───────── a signal: all workers are to stop
-//!   turn_ended ──── workers.rs: cross-worker messages out; flush.rs: everything that waits is written
+//!   turn_ended ──── workers.rs: cross-worker messages out; flush.rs: the queues and logs are written
 //! ```
 //!
+//! The alarm has other reasons, too: a flush is owed, a delayed batch is due, messages become too old. They only start a turn;
+//! `turn_ended` does the work.
+//!
 //! This file decides which part gets which callback, and the order of a turn's end. A connection is borrowed in place, beside the
-//! environment that its methods need. There is no parsing here and no system call.
+//! environment that its methods need.
 
 use super::backpressure::PausedConnections;
 use super::config::Accept;
@@ -146,13 +149,13 @@ impl<H: Handler> Application for Worker<H> {
     fn message(&mut self, io: &mut Io, message: CrossWorkerMessage) {
         match message {
             CrossWorkerMessage::Order(message) => {
-                let except = self.excepted(&message);
+                let except = self.except_subscription(&message);
                 let fan_out = &mut self.environment.fan_out;
                 fan_out.outbound.count_received(&message);
                 fan_out.order(&message, except);
             }
             CrossWorkerMessage::Append(message) => {
-                let except = self.excepted(&message);
+                let except = self.except_subscription(&message);
                 let fan_out = &mut self.environment.fan_out;
                 fan_out.outbound.count_received(&message);
                 fan_out.append(&message, except);
@@ -282,9 +285,9 @@ impl<H: Handler> Worker<H> {
     }
 
     /// The subscription of the connection that does not get a message, if this worker has it.
-    fn excepted(&mut self, message: &SharedMessage) -> Option<Subscription> {
+    fn except_subscription(&mut self, message: &SharedMessage) -> Option<Subscription> {
         let fan_out = &self.environment.fan_out;
-        let key = message.except()?.key_on(fan_out.worker())?;
+        let key = message.except_connection()?.key_on(fan_out.worker())?;
         let connection = self.connections.open_mut(key)?;
         fan_out
             .rooms

@@ -2,10 +2,11 @@
 //!
 //! Each room has an owner: the worker that puts its messages in order. A message that is published on another worker goes
 //! to the owner first, and from there to every worker. All workers append in that order, so that all subscribers of a room
-//! receive the same sequence. Cross-worker messages are collected during a turn and sent once, in a batch.
+//! receive the same sequence. Cross-worker messages are collected during a turn and sent in batches: before the flush, and after
+//! it the messages that the flush has brought.
 //!
-//! A worker cannot refuse a cross-worker message. So each sender sees how many bytes are in flight to each worker; above the
-//! limit it stops reading from publishing clients (`backpressure.rs`).
+//! Nothing is dropped: messages that a full mailbox does not take wait at the sender. Each sender sees how many bytes are in flight
+//! to each worker; above the limit it stops reading its WebSocket clients (`backpressure.rs`).
 
 use super::rooms::SharedMessage;
 use crate::reactor::{AcceptedConnection, Full, Mailbox};
@@ -197,15 +198,16 @@ impl OutboundQueues {
         rest_waits
     }
 
-    /// Whether this worker has so many new bytes for another worker that it stops in the middle of a read. Cost: a comparison
-    /// for each worker.
+    /// Whether this worker has so many new bytes for another worker that it stops a read that has begun. Cost: a comparison for
+    /// each worker.
     #[inline]
-    pub(super) fn is_full(&self) -> bool {
+    pub(super) fn must_stop_mid_read(&self) -> bool {
         let bytes_max = self.workers.in_flight_bytes_max;
         self.queues.iter().any(|queue| queue.new_bytes > bytes_max)
     }
 
-    /// Whether so many bytes are in flight to another worker that no client is to be read.
+    /// Whether so many bytes are in flight to a worker that no client is to be read. Bytes to this worker itself count: its clients
+    /// wait like those of the others while it is behind, and it takes its messages first.
     pub(super) fn must_stop_reading(&self) -> bool {
         let in_flight = self.workers.in_flight_bytes.iter();
         let bytes = self.queues.iter().zip(in_flight);

@@ -293,7 +293,11 @@ impl Deadlines {
     /// [`Overdue::Close`]: the peer has sent more than [`Timeouts::closing_bytes_max`]
     /// since our Close. Give up the connection; no deadline follows.
     #[inline]
-    pub fn received(&mut self, bytes: usize, timeouts: &Timeouts) -> Result<(), Overdue> {
+    pub fn received_while_closing(
+        &mut self,
+        bytes: usize,
+        timeouts: &Timeouts,
+    ) -> Result<(), Overdue> {
         if self.awaited != Awaited::Close {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! Random steps on a room and on its model, `yamabiko_testing::properties::fan_out`: a queue
+//! Random steps on a shared log and on its model, `yamabiko_testing::properties::fan_out`: a queue
 //! of bytes for each subscription. The fuzz target `fan_out` uses the same model.
 
 use proptest::collection::vec;
@@ -50,7 +50,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn room_equals_a_queue_for_each_subscription(
+    fn shared_log_equals_a_queue_for_each_subscription(
         setup in 0..3_u8,
         end in prop_oneof![7 => Just(0), 1 => Just(DISSOLVED)],
         steps in vec(any_step(), 1..120),

@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 use yamabiko::server::{
-    Admission, CloseCode, Config, Context, Handler, LagPolicy, Limits, MailboxFull, Message,
+    Admission, CloseCode, Config, Context, Handler, LagPolicy, Limits, Message, NotPublished,
     Refusal, Upgrade,
 };
 use yamabiko::websocket::frame::Opcode;
@@ -387,7 +387,7 @@ fn publisher_gets_an_error_when_the_worker_takes_no_messages() {
         let message = Message::Binary(&big);
         let publish = || server.publisher.publish("hall", message);
         let published = (0..100).take_while(|_| publish() == Ok(())).count();
-        assert_eq!((published, publish()), (11, Err(MailboxFull)));
+        assert_eq!((published, publish()), (11, Err(NotPublished)));
         drop(lock);
         for subscriber in &mut subscribers {
             for _ in 0..published {

@@ -104,7 +104,7 @@ impl Owner {
                 .is_some_and(|event| event.message().is_some());
             let is_close = matches!(event, Some(Event::Close(_)));
             let taken = before - input.len();
-            if let Err(overdue) = self.deadlines.received(taken, &self.timeouts) {
+            if let Err(overdue) = self.deadlines.received_while_closing(taken, &self.timeouts) {
                 return self.fail(overdue);
             }
             match event {
@@ -602,7 +602,7 @@ proptest! {
                     true
                 }
                 Step::Received(bytes) => {
-                    let within = timed.deadlines.received(bytes.into(), &timeouts);
+                    let within = timed.deadlines.received_while_closing(bytes.into(), &timeouts);
                     if counters.closing.is_some() && !counters.over {
                         counters.closing_bytes += u64::from(bytes);
                         counters.over = counters.closing_bytes > 1000;

@@ -1,20 +1,20 @@
 //! Tests of the protocol core, by the chapters of RFC 6455 and RFC 7692.
 //! [`tests/README.md`](../README.md) is the index.
 
+mod byte_streams;
 mod closing;
 mod control_frames;
 mod deadlines;
+mod deflate_byte_streams;
 mod deflate_fan_out;
 mod deflate_framing;
 mod deflate_messages;
 mod deflate_negotiation;
-mod deflate_sessions;
 mod fragmentation;
 mod frames;
 mod masking;
 mod messages;
 mod opening_handshake_client;
 mod opening_handshake_server;
-mod sessions;
 mod uri;
 mod vectors;

@@ -2,9 +2,11 @@
 //!
 //! | encoding | window agreed on (RFC 7692 §7.1.2) | a message is |
 //! |---|---|---|
-//! | plain | none; or 256 bytes, which the library cannot keep to | not compressed |
+//! | plain | none; or 256 bytes where the server's own is larger | not compressed |
 //! | deflate | at least the server's own (`server_max_window_bits`) | compressed once |
-//! | narrow deflate | a smaller one | up to 512 bytes the same frame as for deflate, else compressed once more |
+//! | narrow deflate | a smaller one, from 512 bytes on | up to 512 bytes the same frame as for deflate; a longer one is compressed so that no reference goes back more than 512 bytes |
+//!
+//! zlib-rs cannot limit its references to 256 bytes.
 
 use crate::websocket::deflate::{DeflateConfig, DeflateParameters, WindowBits};
 
@@ -76,7 +78,7 @@ pub(crate) fn window_of(agreed: Option<&DeflateParameters>) -> Option<WindowBits
     agreed.map(|agreed| agreed.server_max_window_bits)
 }
 
-/// The window of [`Encoding::NarrowDeflate`]: 512 bytes, the smallest that the library can keep to.
+/// The window of [`Encoding::NarrowDeflate`]: 512 bytes, the smallest to which zlib-rs can limit its references.
 const NARROW_WINDOW: WindowBits = match WindowBits::new(9) {
     Some(bits) => bits,
     None => WindowBits::MIN,

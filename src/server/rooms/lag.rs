@@ -11,7 +11,7 @@
 
 use super::log_set::{LogId, LogSet};
 use super::subscription::Subscription;
-use crate::broadcast::{Lag, LagLimits, Room};
+use crate::broadcast::{Lag, LagLimits, SharedLog};
 use crate::reactor::SocketKey;
 use crate::server::lag::{Ages, LagAction, LagPolicy};
 use crate::time::Timestamp;
@@ -69,15 +69,21 @@ impl LogLag {
     }
 
     /// The log has been flushed: a subscription may be behind now.
-    pub(super) fn flushed(&mut self, id: LogId, room: &Room, now: Timestamp, watch: &mut LagWatch) {
-        let is_behind = room.blocked() > 0;
+    pub(super) fn flushed(
+        &mut self,
+        id: LogId,
+        shared: &SharedLog,
+        now: Timestamp,
+        watch: &mut LagWatch,
+    ) {
+        let is_behind = shared.blocked() > 0;
         if !is_behind && !self.watched {
             return;
         }
         watch.changed.insert(id);
         self.watched = true;
         if let Some(age_max) = self.policy.age_max.filter(|_| is_behind) {
-            self.ages.mark(room.log().head(), now, age_max);
+            self.ages.mark(shared.log().head(), now, age_max);
         }
         self.update_due(id, watch);
     }
@@ -90,8 +96,13 @@ impl LogLag {
     }
 
     /// Ends the watch of a log in which no subscription is behind any more.
-    pub(super) fn end_watch_if_caught_up(&mut self, id: LogId, room: &Room, watch: &mut LagWatch) {
-        if room.blocked() == 0 {
+    pub(super) fn end_watch_if_caught_up(
+        &mut self,
+        id: LogId,
+        shared: &SharedLog,
+        watch: &mut LagWatch,
+    ) {
+        if shared.blocked() == 0 {
             self.watched = false;
             self.ages.clear();
             self.update_due(id, watch);
@@ -102,7 +113,7 @@ impl LogLag {
     pub(super) fn find_too_slow(
         &mut self,
         id: LogId,
-        room: &Room,
+        shared: &SharedLog,
         now: Timestamp,
         watch: &mut LagWatch,
         found: &mut Vec<TooSlow>,
@@ -110,9 +121,10 @@ impl LogLag {
         let age_max = self.policy.age_max;
         let too_old = age_max.map_or(0, |age_max| self.ages.too_old(now, age_max));
         self.update_due(id, watch);
-        let head = room.log().head();
-        for subscription in room.lagging(&self.limits(too_old)) {
-            let (Some(key), Some(lag)) = (room.key(subscription), room.lag(subscription)) else {
+        let head = shared.log().head();
+        for subscription in shared.lagging(&self.limits(too_old)) {
+            let (Some(key), Some(lag)) = (shared.key(subscription), shared.lag(subscription))
+            else {
                 continue;
             };
             // A subscriber may finish the newest message in time if it has begun to receive it.

@@ -35,7 +35,7 @@ pub(super) use subscription::{Subscription, Subscriptions};
 
 use super::lag::LagPolicy;
 use super::metrics::{CompressionCounts, MetricsSnapshot, RoomCounts, RoomLag};
-use crate::broadcast::{Backlog, ChunkPool, LogLimits, Remainder, Room, Skipped};
+use crate::broadcast::{Backlog, ChunkPool, LogLimits, Remainder, SharedLog, Skipped};
 use crate::reactor::SocketKey;
 use crate::time::Timestamp;
 use crate::websocket::Message;
@@ -71,7 +71,7 @@ pub(super) struct RoomTable {
 struct EncodedLog {
     name: Arc<str>,
     encoding: Encoding,
-    room: Room,
+    shared: SharedLog,
     lag: LogLag,
 }
 
@@ -116,7 +116,7 @@ impl RoomTable {
         }
         let log = self.log_or_new(name, self.compressor.encoding(window));
         if let Some(subscribed) = log_mut(&mut self.logs, log) {
-            let id = subscribed.room.subscribe(key.to_bits());
+            let id = subscribed.shared.subscribe(key.to_bits());
             subscriptions.add(Subscription { log, id });
         }
         self.subscribers_changed(name);
@@ -127,10 +127,10 @@ impl RoomTable {
     #[must_use = "a message that is partly written has to be finished"]
     pub(super) fn unsubscribe(&mut self, subscription: Subscription) -> Option<Remainder> {
         let log = log_mut(&mut self.logs, subscription.log)?;
-        let missed = log.room.skip_to_end(subscription.id, &mut self.pool);
+        let missed = log.shared.skip_to_end(subscription.id, &mut self.pool);
         self.counts.abandoned += missed.records;
-        log.room.unsubscribe(subscription.id, &mut self.pool);
-        let (name, is_empty) = (log.name.clone(), log.room.is_empty());
+        log.shared.unsubscribe(subscription.id, &mut self.pool);
+        let (name, is_empty) = (log.name.clone(), log.shared.is_empty());
         self.subscribers_changed(&name);
         if is_empty {
             self.remove_log(subscription.log);
@@ -169,7 +169,7 @@ impl RoomTable {
         self.logs[id.index()] = Some(EncodedLog {
             name: name.clone(),
             encoding,
-            room: Room::new(),
+            shared: SharedLog::new(),
             lag,
         });
         logs.add(encoding, id);
@@ -199,7 +199,7 @@ impl RoomTable {
         if log.lag.is_watched() {
             self.publish_room_lag(&log.name);
         }
-        log.room.dissolve(&mut self.pool);
+        log.shared.dissolve(&mut self.pool);
         self.free.push(id);
     }
 }
@@ -232,15 +232,15 @@ impl RoomTable {
             };
             self.dirty.insert(id);
             let except = except.filter(|subscription| subscription.log == id);
-            self.counts.deliveries += receivers(&log.room, except);
-            let before = log.room.log().head();
+            self.counts.deliveries += receivers(&log.shared, except);
+            let before = log.shared.log().head();
             let except = except.map(|subscription| subscription.id);
             frames.frame(encoding, &mut self.compressor).append(
-                &mut log.room,
+                &mut log.shared,
                 except,
                 &mut self.pool,
             );
-            self.unflushed_bytes += log.room.log().head() - before;
+            self.unflushed_bytes += log.shared.log().head() - before;
         }
     }
 
@@ -296,8 +296,8 @@ impl RoomTable {
         let Some(log) = log_mut(&mut self.logs, id) else {
             return;
         };
-        log.room.flush(&mut self.pool, write);
-        log.lag.flushed(id, &log.room, now, &mut self.lag_watch);
+        log.shared.flush(&mut self.pool, write);
+        log.lag.flushed(id, &log.shared, now, &mut self.lag_watch);
     }
 
     /// Offers one subscription all that it has not got, because its socket takes more.
@@ -308,7 +308,7 @@ impl RoomTable {
     ) {
         if let Some(log) = log_mut(&mut self.logs, subscription.log) {
             log.lag.changed(subscription.log, &mut self.lag_watch);
-            log.room.flush_one(subscription.id, &mut self.pool, write);
+            log.shared.flush_one(subscription.id, &mut self.pool, write);
         }
     }
 
@@ -322,7 +322,7 @@ impl RoomTable {
             return true;
         };
         log.lag.changed(subscription.log, &mut self.lag_watch);
-        log.room
+        log.shared
             .finish_record(subscription.id, &mut self.pool, write)
     }
 }
@@ -350,7 +350,7 @@ impl RoomTable {
     pub(super) fn find_too_slow(&mut self, id: LogId, now: Timestamp, found: &mut Vec<TooSlow>) {
         if let Some(log) = log_mut(&mut self.logs, id) {
             log.lag
-                .find_too_slow(id, &log.room, now, &mut self.lag_watch, found);
+                .find_too_slow(id, &log.shared, now, &mut self.lag_watch, found);
         }
     }
 
@@ -360,8 +360,8 @@ impl RoomTable {
             return Skipped::default();
         };
         let skipped = match keep_latest {
-            true => log.room.skip_to_latest(subscription.id, &mut self.pool),
-            false => log.room.skip_to_end(subscription.id, &mut self.pool),
+            true => log.shared.skip_to_latest(subscription.id, &mut self.pool),
+            false => log.shared.skip_to_end(subscription.id, &mut self.pool),
         };
         self.counts.skipped += skipped.records;
         log.lag.changed(subscription.log, &mut self.lag_watch);
@@ -384,7 +384,7 @@ impl RoomTable {
                 continue;
             };
             log.lag
-                .end_watch_if_caught_up(id, &log.room, &mut self.lag_watch);
+                .end_watch_if_caught_up(id, &log.shared, &mut self.lag_watch);
             let name = log.name.clone();
             self.publish_room_lag(&name);
         }
@@ -427,9 +427,9 @@ impl RoomTable {
             held_bytes: 0,
         };
         for log in logs.iter().filter_map(|(_, id)| log_of(&self.logs, id)) {
-            let (room, log) = (&log.room, log.room.log());
-            lag.subscribers += room.len();
-            lag.behind += room.blocked();
+            let (shared, log) = (&log.shared, log.shared.log());
+            lag.subscribers += shared.len();
+            lag.behind += shared.blocked();
             lag.bytes = lag.bytes.max(log.head() - log.tail());
             lag.held_bytes += log.held_bytes();
         }
@@ -446,8 +446,8 @@ fn log_mut(logs: &mut [Option<EncodedLog>], id: LogId) -> Option<&mut EncodedLog
 }
 
 /// How many subscribers a message has in a log.
-fn receivers(room: &Room, except: Option<Subscription>) -> u64 {
-    room.len() as u64 - u64::from(except.is_some())
+fn receivers(shared: &SharedLog, except: Option<Subscription>) -> u64 {
+    shared.len() as u64 - u64::from(except.is_some())
 }
 
 /// Bytes in the logs of a worker that are written in the middle of a turn. One message from a client may add its length to

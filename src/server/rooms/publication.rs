@@ -8,11 +8,11 @@
 //!                                  └── compressed by the first worker that needs it
 //! ```
 //!
-//! A message is compressed only if a subscriber takes it compressed: a room has no logs but those that a subscriber needs.
+//! A message is compressed only if a subscriber takes it compressed: a room has only logs that a subscriber needs.
 
 use super::compressor::Compressor;
 use super::encoding::Encoding;
-use crate::broadcast::{ChunkPool, Room, SubscriptionId};
+use crate::broadcast::{ChunkPool, SharedLog, SubscriptionId};
 use crate::server::connection_id::ConnectionId;
 use crate::websocket::Message;
 use crate::websocket::deflate::WindowBits;
@@ -39,27 +39,27 @@ impl Frame<'_> {
     /// Appends the frame to a log, for all of its subscriptions but `except`.
     pub(super) fn append(
         self,
-        room: &mut Room,
+        log: &mut SharedLog,
         except: Option<SubscriptionId>,
         pool: &mut ChunkPool,
     ) {
         match (self, except) {
             (Frame::Message(message), None) => {
-                let write = |log: &mut Vec<u8>| write_frame(message, log);
-                room.append_with(frame_bytes_max(message), write, pool);
+                let write = |bytes: &mut Vec<u8>| write_frame(message, bytes);
+                log.append_with(frame_bytes_max(message), write, pool);
             }
             (Frame::Message(message), Some(except)) => {
-                let write = |log: &mut Vec<u8>| write_frame(message, log);
-                room.append_with_except(except, frame_bytes_max(message), write, pool);
+                let write = |bytes: &mut Vec<u8>| write_frame(message, bytes);
+                log.append_with_except(except, frame_bytes_max(message), write, pool);
             }
-            (Frame::Bytes(frame), None) => room.append(frame, pool),
-            (Frame::Bytes(frame), Some(except)) => room.append_except(except, frame, pool),
+            (Frame::Bytes(frame), None) => log.append(frame, pool),
+            (Frame::Bytes(frame), Some(except)) => log.append_except(except, frame, pool),
             (Frame::Shared(frame), except) if frame.len() < pool.limits().shared_bytes_min => {
-                Frame::Bytes(frame).append(room, except, pool);
+                Frame::Bytes(frame).append(log, except, pool);
             }
-            (Frame::Shared(frame), None) => room.append_shared(frame.clone(), pool),
+            (Frame::Shared(frame), None) => log.append_shared(frame.clone(), pool),
             (Frame::Shared(frame), Some(except)) => {
-                room.append_shared_except(except, frame.clone(), pool);
+                log.append_shared_except(except, frame.clone(), pool);
             }
         }
     }
@@ -105,7 +105,7 @@ impl EncodedFrames for LocalMessage<'_> {
 #[derive(Clone, Debug)]
 pub(crate) struct SharedMessage {
     room: Arc<str>,
-    except: Option<ConnectionId>,
+    except_connection: Option<ConnectionId>,
     /// The frame that is not compressed.
     plain: Arc<[u8]>,
     /// `None`: no subscriber gets it compressed, because the server compresses nothing or the message is too short.
@@ -128,7 +128,7 @@ impl SharedMessage {
     pub(crate) fn new(
         room: &str,
         message: Message<'_>,
-        except: Option<ConnectionId>,
+        except_connection: Option<ConnectionId>,
         compressible: bool,
     ) -> SharedMessage {
         let plain = encode_frame(message);
@@ -141,7 +141,7 @@ impl SharedMessage {
         });
         SharedMessage {
             room: room.into(),
-            except,
+            except_connection,
             plain,
             compressed,
         }
@@ -153,8 +153,8 @@ impl SharedMessage {
     }
 
     /// The connection that does not get it.
-    pub(crate) fn except(&self) -> Option<ConnectionId> {
-        self.except
+    pub(crate) fn except_connection(&self) -> Option<ConnectionId> {
+        self.except_connection
     }
 
     /// The memory that it takes. Compressed frames are made later and are not counted. With them it can be up to three

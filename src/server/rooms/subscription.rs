@@ -58,14 +58,14 @@ impl Subscriptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broadcast::Room;
+    use crate::broadcast::SharedLog;
 
     #[test]
     fn subscriptions_are_listed_until_they_are_removed() {
-        let mut room = Room::new();
+        let mut shared = SharedLog::new();
         let mut subscription = |log| Subscription {
             log: LogId::new(log),
-            id: room.subscribe(log as u64),
+            id: shared.subscribe(log as u64),
         };
         let (a, b, c) = (subscription(1), subscription(2), subscription(3));
         let mut subscriptions = Subscriptions::default();

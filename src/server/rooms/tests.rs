@@ -50,7 +50,7 @@ fn skip_too_slow(rooms: &mut RoomTable, log: LogId, now: Timestamp) {
 fn expected(rooms: &RoomTable) -> (Option<Timestamp>, Vec<RoomLag>) {
     let behind = || {
         let logs = rooms.logs.iter().flatten();
-        logs.filter(|log| log.room.blocked() > 0)
+        logs.filter(|log| log.shared.blocked() > 0)
     };
     let due = behind().filter_map(|log| log.lag.age_due(AGE_MAX)).min();
     let names: BTreeSet<_> = behind().map(|log| log.name.clone()).collect();

@@ -1,4 +1,4 @@
-//! A room compared with its model: a queue of bytes for each subscription.
+//! A shared log compared with its model: a queue of bytes for each subscription.
 //!
 //! The same steps are applied to both: subscribe, unsubscribe, records of every kind, writes
 //! of every size. After each step every subscription must have received the same bytes, have
@@ -10,7 +10,7 @@
 //! | `steps.rs` | the steps, and their encoding as bytes |
 //! | `reader.rs` | the model of one subscription |
 //! | `seeds.rs` | the first inputs of the fuzzer |
-//! | `fan_out.rs` | the room and all its subscriptions, step by step |
+//! | `fan_out.rs` | the log and all its subscriptions, step by step |
 
 mod reader;
 pub mod seeds;
@@ -18,7 +18,7 @@ mod steps;
 
 use std::collections::BTreeSet;
 
-use yamabiko::broadcast::{ChunkPool, Lag, LagLimits, Room, SubscriptionId};
+use yamabiko::broadcast::{ChunkPool, Lag, LagLimits, SharedLog, SubscriptionId};
 
 use self::reader::{Reader, Record};
 pub use self::steps::{
@@ -39,7 +39,7 @@ const STEPS_MAX: usize = 400;
 const SUBSCRIPTIONS_MAX: usize = 12;
 
 /// Runs the steps and compares after each. At the end all pending records are delivered, or,
-/// with the bit [`DISSOLVED`] in the selector, the room is dissolved.
+/// with the bit [`DISSOLVED`] in the selector, the log is dissolved.
 pub fn run(selector: u8, steps: &[Step]) {
     let mut pair = Pair::new(Setup::of(selector));
     for step in steps {
@@ -55,12 +55,12 @@ pub fn run(selector: u8, steps: &[Step]) {
     }
 }
 
-/// The bit of the selector that dissolves the room at the end.
+/// The bit of the selector that dissolves the log at the end.
 pub const DISSOLVED: u8 = 0b1000_0000;
 
-/// The room and its model.
+/// The log and its model.
 struct Pair {
-    room: Room,
+    shared: SharedLog,
     pool: ChunkPool,
     idle_max: usize,
     /// All records, with their positions in the log.
@@ -77,7 +77,7 @@ struct Pair {
 impl Pair {
     fn new(setup: Setup) -> Pair {
         Pair {
-            room: Room::new(),
+            shared: SharedLog::new(),
             pool: ChunkPool::new(setup.limits, setup.idle_max),
             idle_max: setup.idle_max,
             history: Vec::new(),
@@ -115,7 +115,7 @@ impl Pair {
         let except = except.filter(|_| !self.readers.is_empty());
         let except = except.map(|which| self.index(which));
         let subscription = except.map(|index| self.readers[index].subscription);
-        self.append_to_room(&record, how, subscription);
+        self.append_to_log(&record, how, subscription);
         if record.is_empty() {
             return;
         }
@@ -135,24 +135,24 @@ impl Pair {
         }
     }
 
-    fn append_to_room(&mut self, record: &[u8], how: How, except: Option<SubscriptionId>) {
-        let (room, pool) = (&mut self.room, &mut self.pool);
+    fn append_to_log(&mut self, record: &[u8], how: How, except: Option<SubscriptionId>) {
+        let (shared, pool) = (&mut self.shared, &mut self.pool);
         let encode = |bytes: &mut Vec<u8>| bytes.extend_from_slice(record);
         match (how, except) {
-            (How::Copied, None) => room.append(record, pool),
-            (How::Copied, Some(except)) => room.append_except(except, record, pool),
-            (How::Encoded(hint), None) => room.append_with(hint, encode, pool),
+            (How::Copied, None) => shared.append(record, pool),
+            (How::Copied, Some(except)) => shared.append_except(except, record, pool),
+            (How::Encoded(hint), None) => shared.append_with(hint, encode, pool),
             (How::Encoded(hint), Some(except)) => {
-                room.append_with_except(except, hint, encode, pool);
+                shared.append_with_except(except, hint, encode, pool);
             }
-            (How::Shared, None) => room.append_shared(record.into(), pool),
-            (How::Shared, Some(except)) => room.append_shared_except(except, record.into(), pool),
+            (How::Shared, None) => shared.append_shared(record.into(), pool),
+            (How::Shared, Some(except)) => shared.append_shared_except(except, record.into(), pool),
         }
     }
 
     fn subscribe(&mut self) {
         self.subscribed += 1;
-        let subscription = self.room.subscribe(self.subscribed);
+        let subscription = self.shared.subscribe(self.subscribed);
         let next = self.history.len();
         self.readers
             .push(Reader::new(subscription, self.subscribed, next));
@@ -161,27 +161,27 @@ impl Pair {
     fn unsubscribe(&mut self, index: usize) {
         self.take_remainder(index);
         let mut reader = self.readers.swap_remove(index);
-        self.room.unsubscribe(reader.subscription, &mut self.pool);
-        assert_eq!(self.room.key(reader.subscription), None);
+        self.shared.unsubscribe(reader.subscription, &mut self.pool);
+        assert_eq!(self.shared.key(reader.subscription), None);
         reader.write_own(Accepted::All);
         reader.check_wire(&self.history);
     }
 
     fn flush(&mut self, accepted: &[Accepted]) {
         let mut accepted = accepted.iter().cycle();
-        let new = self.room.pending_bytes() > 0;
+        let new = self.shared.pending_bytes() > 0;
         let readers = &mut self.readers;
         let history = &self.history;
         let mut offered_to = BTreeSet::new();
         let to_offer = keys(readers, |reader| {
             new && !reader.blocked && !reader.queue.is_empty()
         });
-        self.room.flush(&mut self.pool, |key, backlog| {
+        self.shared.flush(&mut self.pool, |key, backlog| {
             offered_to.insert(key);
             let reader = readers.iter_mut().find(|reader| reader.key == key).unwrap();
             reader.write(history, backlog, *accepted.next().unwrap())
         });
-        assert_eq!(self.room.pending_bytes(), 0);
+        assert_eq!(self.shared.pending_bytes(), 0);
         assert_eq!(offered_to, to_offer);
     }
 
@@ -191,7 +191,7 @@ impl Pair {
         reader.blocked = false;
         let subscription = reader.subscription;
         let ready = self
-            .room
+            .shared
             .flush_one(subscription, &mut self.pool, |key, backlog| {
                 assert_eq!(key, reader.key);
                 reader.write(history, backlog, accepted)
@@ -205,7 +205,7 @@ impl Pair {
         let history = &self.history;
         let subscription = reader.subscription;
         let finished = self
-            .room
+            .shared
             .finish_record(subscription, &mut self.pool, |key, rest| {
                 assert_eq!(key, reader.key);
                 assert_eq!(rest, &history[reader.next].bytes[reader.within..]);
@@ -220,7 +220,7 @@ impl Pair {
     fn take_remainder(&mut self, index: usize) {
         let reader = &mut self.readers[index];
         let remainder = self
-            .room
+            .shared
             .take_remainder(reader.subscription, &mut self.pool);
         reader.finish_first(&self.history, remainder);
         reader.unblock_at(self.history.len());
@@ -228,14 +228,14 @@ impl Pair {
 
     fn skip_to_end(&mut self, index: usize) {
         let reader = &mut self.readers[index];
-        let skipped = self.room.skip_to_end(reader.subscription, &mut self.pool);
+        let skipped = self.shared.skip_to_end(reader.subscription, &mut self.pool);
         reader.skip(&self.history, self.history.len(), skipped);
     }
 
     fn skip_to_latest(&mut self, index: usize) {
         let reader = &mut self.readers[index];
         let skipped = self
-            .room
+            .shared
             .skip_to_latest(reader.subscription, &mut self.pool);
         let owed = |number: &usize| !reader.excluded.contains(number);
         let latest = (reader.next..self.history.len()).rev().find(owed);
@@ -251,7 +251,7 @@ impl Pair {
     /// As a connection that writes its own frames before the records that wait.
     fn write_own(&mut self, index: usize, accepted: Accepted) {
         self.finish_record(index, accepted);
-        if !self.room.unfinished(self.readers[index].subscription) {
+        if !self.shared.unfinished(self.readers[index].subscription) {
             self.readers[index].write_own(accepted);
         }
     }
@@ -271,16 +271,16 @@ impl Pair {
     }
 
     fn end(mut self) {
-        assert_eq!((self.room.log().held_bytes(), self.pool.lent()), (0, 0));
+        assert_eq!((self.shared.log().held_bytes(), self.pool.lent()), (0, 0));
         while !self.readers.is_empty() {
             self.unsubscribe(0);
         }
-        assert!(self.room.is_empty());
-        assert_eq!((self.room.log().held_bytes(), self.pool.lent()), (0, 0));
+        assert!(self.shared.is_empty());
+        assert_eq!((self.shared.log().held_bytes(), self.pool.lent()), (0, 0));
     }
 
     fn dissolve(mut self) {
-        self.room.dissolve(&mut self.pool);
+        self.shared.dissolve(&mut self.pool);
         assert_eq!(self.pool.lent(), 0);
         assert!(self.pool.idle() <= self.idle_max);
     }
@@ -289,14 +289,17 @@ impl Pair {
 /// The comparison after each step.
 impl Pair {
     fn compare(&self) {
-        assert_eq!(self.room.log().head(), self.head);
-        assert_eq!(self.room.log().records(), self.history.len() as u64);
-        assert_eq!(self.room.len(), self.readers.len());
-        assert_eq!(self.room.blocked(), self.blocked().count());
+        assert_eq!(self.shared.log().head(), self.head);
+        assert_eq!(self.shared.log().records(), self.history.len() as u64);
+        assert_eq!(self.shared.len(), self.readers.len());
+        assert_eq!(self.shared.blocked(), self.blocked().count());
         for reader in &self.readers {
-            assert_eq!(self.room.key(reader.subscription), Some(reader.key));
-            assert_eq!(self.room.unfinished(reader.subscription), reader.within > 0);
-            assert_eq!(self.room.lag(reader.subscription), Some(self.lag(reader)));
+            assert_eq!(self.shared.key(reader.subscription), Some(reader.key));
+            assert_eq!(
+                self.shared.unfinished(reader.subscription),
+                reader.within > 0
+            );
+            assert_eq!(self.shared.lag(reader.subscription), Some(self.lag(reader)));
             self.compare_lagging(reader);
         }
         self.compare_memory();
@@ -322,20 +325,20 @@ impl Pair {
             lag.bytes > bytes || lag.records > records || self.position(reader) < position
         });
         let slow: BTreeSet<u64> = slow.map(|reader| reader.key).collect();
-        let lagging = self.room.lagging(&LagLimits {
+        let lagging = self.shared.lagging(&LagLimits {
             bytes,
             records,
             position,
         });
-        let lagging: Vec<u64> = lagging.filter_map(|id| self.room.key(id)).collect();
+        let lagging: Vec<u64> = lagging.filter_map(|id| self.shared.key(id)).collect();
         assert_eq!(lagging.len(), slow.len());
         assert_eq!(lagging.into_iter().collect::<BTreeSet<_>>(), slow);
     }
 
     /// The log begins with the chunk of the slowest subscription; without one it is empty.
     fn compare_memory(&self) {
-        let log = self.room.log();
-        let flushed = self.head - self.room.pending_bytes();
+        let log = self.shared.log();
+        let flushed = self.head - self.shared.pending_bytes();
         let needed = self
             .blocked()
             .map(|reader| self.position(reader))

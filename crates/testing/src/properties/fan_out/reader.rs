@@ -6,7 +6,7 @@ use yamabiko::broadcast::{Backlog, Remainder, Skipped, SubscriptionId, WriteQueu
 
 use super::steps::Accepted;
 
-/// A record that was appended to the room.
+/// A record that was appended to the log.
 pub struct Record {
     pub start: u64,
     pub bytes: Vec<u8>,
@@ -16,7 +16,7 @@ pub struct Record {
 pub struct Reader {
     pub subscription: SubscriptionId,
     pub key: u64,
-    /// The bytes of the room's records that it has not received.
+    /// The bytes of the log's records that it has not received.
     pub queue: VecDeque<u8>,
     /// The next record when it subscribed.
     first: usize,
@@ -37,7 +37,7 @@ pub struct Reader {
 /// An item that must not be interrupted on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Sent {
-    /// A record of the room's, by its number.
+    /// A record of the log's, by its number.
     Record(usize),
     /// A frame for this connection alone.
     Own(Vec<u8>),
@@ -87,7 +87,7 @@ impl Reader {
         accepted
     }
 
-    /// The socket accepted these bytes of the room's records.
+    /// The socket accepted these bytes of the log's records.
     pub fn received(&mut self, history: &[Record], bytes: &[u8]) {
         let queued: Vec<u8> = self.queue.drain(..bytes.len()).collect();
         assert_eq!(bytes, queued);

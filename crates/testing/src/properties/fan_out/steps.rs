@@ -1,7 +1,7 @@
-//! The steps that are applied to a room, and their encoding as bytes.
+//! The steps that are applied to a log, and their encoding as bytes.
 //!
 //! ```text
-//! | selector | step | step ...      the limits of the log, and how the room ends
+//! | selector | step | step ...      the limits of the log, and how it ends
 //!
 //! a step:   | which | kind | argument | ...     four bits, four bits, bytes
 //! ```
@@ -18,7 +18,7 @@
 
 use yamabiko::broadcast::LogLimits;
 
-/// A step for the room or for one of its subscriptions.
+/// A step for the log or for one of its subscriptions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     Append {

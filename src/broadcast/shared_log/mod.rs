@@ -1,4 +1,4 @@
-//! A room: one log, and a cursor in it for each subscription.
+//! A log with the cursors of its subscriptions.
 //!
 //! ```text
 //!   log        | chunk 7, pinned by B | chunk 8         |
@@ -7,10 +7,10 @@
 //!                                          A, C, D: ready
 //! ```
 //!
-//! Publishing appends one record. At the end of the turn [`Room::flush`] offers each
+//! Publishing appends one record. At the end of the turn [`SharedLog::flush`] offers each
 //! *ready* subscription everything from its cursor to the head, whatever the number
 //! of records. A subscription whose socket accepted less is *blocked*: no flush
-//! visits it until its socket is writable again and [`Room::flush_one`] has moved
+//! visits it until its socket is writable again and [`SharedLog::flush_one`] has moved
 //! its cursor to the head.
 //!
 //! The costs, for N subscriptions of which B are blocked:
@@ -32,7 +32,7 @@
 //! So the chunks to free are those at the log's front that end before `flushed` and
 //! have no pin.
 //!
-//! Where it stops: the room does not act on a slow subscription. [`Room::lagging`]
+//! Where it stops: the log does not act on a slow subscription. [`SharedLog::lagging`]
 //! returns it, and the caller lets it skip records or unsubscribes it. Until then it
 //! keeps the log from its cursor on, which is at least one chunk.
 
@@ -57,22 +57,22 @@ use super::write_queue::Remainder;
 ///
 /// The caller knows a subscription by a `u64` of its choice (a connection's key),
 /// which is passed to `write`, and by the [`SubscriptionId`] that
-/// [`subscribe`](Room::subscribe) returns. A method that is given the id of an ended
+/// [`subscribe`](SharedLog::subscribe) returns. A method that is given the id of an ended
 /// subscription does nothing.
 ///
 /// ```
-/// use yamabiko::broadcast::{ChunkPool, LogLimits, Room};
+/// use yamabiko::broadcast::{ChunkPool, LogLimits, SharedLog};
 ///
 /// let mut pool = ChunkPool::new(LogLimits::default(), 16);
-/// let mut room = Room::new();
-/// let alice = room.subscribe(1);
-/// let bob = room.subscribe(2);
-/// room.append(b"hello ", &mut pool);
-/// room.append_except(alice, b"all", &mut pool);
+/// let mut shared = SharedLog::new();
+/// let alice = shared.subscribe(1);
+/// let bob = shared.subscribe(2);
+/// shared.append(b"hello ", &mut pool);
+/// shared.append_except(alice, b"all", &mut pool);
 ///
 /// // Bob's socket accepts only eight bytes.
 /// let mut wire = [Vec::new(), Vec::new(), Vec::new()];
-/// room.flush(&mut pool, |key, backlog| {
+/// shared.flush(&mut pool, |key, backlog| {
 ///     let bytes = backlog.contiguous().unwrap();
 ///     let written = if key == 2 { 8 } else { bytes.len() };
 ///     wire[key as usize].extend_from_slice(&bytes[..written]);
@@ -80,15 +80,15 @@ use super::write_queue::Remainder;
 /// });
 /// assert_eq!(wire[1], b"hello ");
 /// assert_eq!(wire[2], b"hello al");
-/// assert!(room.unfinished(bob));
+/// assert!(shared.unfinished(bob));
 ///
 /// // It becomes writable again.
-/// room.flush_one(bob, &mut pool, |_, backlog| backlog.bytes());
-/// assert!(!room.unfinished(bob));
-/// assert_eq!(room.log().held_bytes(), 0);
+/// shared.flush_one(bob, &mut pool, |_, backlog| backlog.bytes());
+/// assert!(!shared.unfinished(bob));
+/// assert_eq!(shared.log().held_bytes(), 0);
 /// ```
 #[derive(Debug, Default)]
-pub struct Room {
+pub struct SharedLog {
     log: Log,
     subscriptions: Subscriptions,
     exclusions: Exclusions,
@@ -98,10 +98,10 @@ pub struct Room {
 }
 
 /// Subscriptions.
-impl Room {
-    /// A room without subscriptions. Allocates nothing.
-    pub fn new() -> Room {
-        Room::default()
+impl SharedLog {
+    /// A log without subscriptions. Allocates nothing.
+    pub fn new() -> SharedLog {
+        SharedLog::default()
     }
 
     /// Adds a subscription that receives every record appended from now on.
@@ -109,8 +109,8 @@ impl Room {
         self.subscriptions.add(key, self.log.head())
     }
 
-    /// Ends a subscription. If a record is [`unfinished`](Room::unfinished) and the
-    /// connection stays open, call [`Room::take_remainder`] first.
+    /// Ends a subscription. If a record is [`unfinished`](SharedLog::unfinished) and the
+    /// connection stays open, call [`SharedLog::take_remainder`] first.
     pub fn unsubscribe(&mut self, id: SubscriptionId, pool: &mut ChunkPool) {
         let Some(index) = self.subscriptions.index(id) else {
             return;
@@ -139,17 +139,17 @@ impl Room {
         self.subscriptions.blocked().len()
     }
 
-    /// The key that was given to [`subscribe`](Room::subscribe).
+    /// The key that was given to [`subscribe`](SharedLog::subscribe).
     pub fn key(&self, id: SubscriptionId) -> Option<u64> {
         self.subscription(id).map(|subscription| subscription.key())
     }
 
-    /// The room's log, for its totals and the memory that it holds.
+    /// The log itself, for its totals and the memory that it holds.
     pub fn log(&self) -> &Log {
         &self.log
     }
 
-    /// Ends the room: returns the log's memory to the pool.
+    /// Ends the log: returns the log's memory to the pool.
     pub fn dissolve(mut self, pool: &mut ChunkPool) {
         for subscription in self.subscriptions.blocked() {
             self.log.unpin(subscription.cursor());
@@ -159,7 +159,7 @@ impl Room {
 }
 
 /// Publishing.
-impl Room {
+impl SharedLog {
     /// Appends a copy of `record`, see [`Log::append`].
     pub fn append(&mut self, record: &[u8], pool: &mut ChunkPool) {
         self.log.append(record, pool);
@@ -180,7 +180,7 @@ impl Room {
         self.log.append_shared(record, pool);
     }
 
-    /// As [`append`](Room::append), but `except` does not receive the record.
+    /// As [`append`](SharedLog::append), but `except` does not receive the record.
     ///
     /// Costs O(1) if nothing else is pending for `except` in this turn. Otherwise the
     /// exclusion takes at most 16 bytes until its cursor has passed the record.
@@ -190,7 +190,7 @@ impl Room {
         self.exclude(except, start);
     }
 
-    /// As [`append_with`](Room::append_with), but `except` does not receive the
+    /// As [`append_with`](SharedLog::append_with), but `except` does not receive the
     /// record.
     pub fn append_with_except(
         &mut self,
@@ -204,7 +204,7 @@ impl Room {
         self.exclude(except, start);
     }
 
-    /// As [`append_shared`](Room::append_shared), but `except` does not receive the
+    /// As [`append_shared`](SharedLog::append_shared), but `except` does not receive the
     /// record.
     pub fn append_shared_except(
         &mut self,
@@ -234,7 +234,7 @@ impl Room {
 }
 
 /// Writing.
-impl Room {
+impl SharedLog {
     /// Bytes that no flush has offered yet. A caller that appends much in one turn
     /// flushes when this reaches its limit.
     pub fn pending_bytes(&self) -> u64 {
@@ -287,7 +287,7 @@ impl Room {
         self.log.trim(self.flushed, pool);
     }
 
-    /// Offers one subscription its backlog, as [`flush`](Room::flush) does: for a
+    /// Offers one subscription its backlog, as [`flush`](SharedLog::flush) does: for a
     /// socket that became writable. Returns whether the subscription is ready now,
     /// with its cursor at the head; if not, its socket accepted less than offered.
     pub fn flush_one(
@@ -338,7 +338,7 @@ impl Room {
     }
 
     /// Takes over the rest of the record that is partly written to this subscription,
-    /// if there is one. The room then regards it as written; the caller writes it
+    /// if there is one. The log then regards it as written; the caller writes it
     /// before anything else, with [`WriteQueue::finish_first`].
     ///
     /// Copies less than `chunk_bytes`, or refers to a large record.
@@ -371,7 +371,7 @@ impl Room {
 ///   skip_to_latest   remainder "ne", then "four";  skipped: "two", "three"
 ///   skip_to_end      remainder "ne";               skipped: all three
 /// ```
-impl Room {
+impl SharedLog {
     /// The blocked subscriptions that are strictly beyond a limit. (The next flush
     /// offers a ready subscription everything up to the head.)
     ///
@@ -379,28 +379,28 @@ impl Room {
     /// cursor is compared with it only if the log reaches further back.
     ///
     /// ```
-    /// use yamabiko::broadcast::{ChunkPool, LagLimits, LogLimits, Room, WriteQueue};
+    /// use yamabiko::broadcast::{ChunkPool, LagLimits, LogLimits, SharedLog, WriteQueue};
     ///
     /// let mut pool = ChunkPool::new(LogLimits::default(), 16);
-    /// let mut room = Room::new();
-    /// let id = room.subscribe(1);
-    /// room.append(b"one", &mut pool);
-    /// room.append(b"two", &mut pool);
-    /// room.flush(&mut pool, |_, _| 2); // the socket accepted "on"
+    /// let mut shared = SharedLog::new();
+    /// let id = shared.subscribe(1);
+    /// shared.append(b"one", &mut pool);
+    /// shared.append(b"two", &mut pool);
+    /// shared.flush(&mut pool, |_, _| 2); // the socket accepted "on"
     ///
     /// let limits = LagLimits { bytes: 3, ..LagLimits::default() };
-    /// let slow: Vec<_> = room.lagging(&limits).collect();
+    /// let slow: Vec<_> = shared.lagging(&limits).collect();
     /// assert_eq!(slow, [id]); // four bytes behind
     ///
     /// // To disconnect it: the rest of the record that was begun, then a Close frame.
     /// let mut write_queue = WriteQueue::new();
-    /// if let Some(remainder) = room.take_remainder(id, &mut pool) {
+    /// if let Some(remainder) = shared.take_remainder(id, &mut pool) {
     ///     write_queue.finish_first(remainder);
     /// }
     /// write_queue.push(b"\x88\x02\x03\xF5");
-    /// room.unsubscribe(id, &mut pool);
+    /// shared.unsubscribe(id, &mut pool);
     /// assert_eq!(write_queue.slices().concat(), b"e\x88\x02\x03\xF5");
-    /// assert_eq!(room.log().held_bytes(), 0);
+    /// assert_eq!(shared.log().held_bytes(), 0);
     /// ```
     pub fn lagging<'a>(
         &'a self,
@@ -469,7 +469,7 @@ impl Room {
     }
 }
 
-impl Room {
+impl SharedLog {
     /// The one place where the cursor of a single subscription is moved. A blocked
     /// subscription stays blocked if its cursor has not reached the head.
     fn move_cursor<R>(

@@ -6,7 +6,7 @@ use crate::broadcast::exclusions::Span;
 use crate::broadcast::log::Log;
 use crate::broadcast::write_queue::Remainder;
 
-/// How far a subscription is behind, see [`Room::lag`](super::Room::lag).
+/// How far a subscription is behind, see [`SharedLog::lag`](super::SharedLog::lag).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lag {
     /// Bytes of the log from its cursor to the head.
@@ -16,7 +16,7 @@ pub struct Lag {
 }
 
 /// The records that a subscription has skipped, see
-/// [`Room::skip_to_end`](super::Room::skip_to_end).
+/// [`SharedLog::skip_to_end`](super::SharedLog::skip_to_end).
 #[derive(Debug, Default)]
 #[must_use = "a partly written record has to be finished"]
 pub struct Skipped {

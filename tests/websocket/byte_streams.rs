@@ -1,4 +1,4 @@
-//! Whole sessions, drawn at random: what one side sends the other receives, whatever the
+//! Random byte streams between two sides: what one side sends the other receives, whatever the
 //! wire does; and whatever a peer sends, an endpoint makes of it what a plain reading
 //! of RFC 6455 makes of it (`yamabiko_testing::properties::model`), however the input is cut.
 
@@ -12,7 +12,7 @@ use yamabiko_testing::protocol::*;
 /// The number of cases is `PROPTEST_CASES`, or 256 if it is not set. Cases that failed
 /// once are kept beside this file and tried again first.
 fn config() -> ProptestConfig {
-    let file = FileFailurePersistence::Direct("tests/websocket/sessions.proptest-regressions");
+    let file = FileFailurePersistence::Direct("tests/websocket/byte_streams.proptest-regressions");
     ProptestConfig {
         failure_persistence: Some(Box::new(file)),
         ..ProptestConfig::default()
