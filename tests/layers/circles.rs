@@ -12,6 +12,8 @@ use crate::code::{Code, Named, module};
 
 /// The files of one package, by their path in the project.
 pub struct Files {
+    /// The folder that they are in.
+    source: String,
     codes: BTreeMap<String, Code>,
     /// Each module's file.
     modules: BTreeMap<String, String>,
@@ -28,14 +30,46 @@ impl Files {
             .keys()
             .map(|file| (module(&below(file)), file.clone()))
             .collect();
-        Files { codes, modules }
+        Files {
+            source: source.to_owned(),
+            codes,
+            modules,
+        }
     }
 
-    /// Each circle as the lines that close it; empty where there is none.
+    /// Each circle between files as the lines that close it; empty where there is none.
     pub fn circles(&self) -> Vec<String> {
-        let needs = self.needs();
+        let file = |file: &str| Some(file.to_owned());
+        self.circles_between(file)
+    }
+
+    /// The same between the modules at the top of the package, each a file or a folder with
+    /// all of its files. The file of the package itself belongs to none.
+    pub fn module_circles(&self) -> Vec<String> {
+        self.circles_between(|file| {
+            let below = file[self.source.len()..].trim_start_matches('/');
+            let (name, is_folder) = match below.split_once('/') {
+                Some((folder, _)) => (folder, true),
+                None => (below.trim_end_matches(".rs"), false),
+            };
+            let is_root = !is_folder && matches!(name, "lib" | "main");
+            (!is_root).then(|| name.to_owned())
+        })
+    }
+
+    /// `part`: the part of the package that a file belongs to.
+    fn circles_between(&self, part: impl Fn(&str) -> Option<String>) -> Vec<String> {
+        let needs: Vec<_> = self
+            .needs()
+            .into_iter()
+            .filter_map(|(from, line, to, path)| {
+                let parts = (part(&from)?, part(&to)?);
+                (parts.0 != parts.1)
+                    .then_some((parts, format!("{from}:{line} needs {to} for {path}")))
+            })
+            .collect();
         let mut graph: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for (from, _, to, _) in &needs {
+        for ((from, to), _) in &needs {
             graph.entry(from).or_default().insert(to);
         }
         let reach: BTreeMap<&str, BTreeSet<&str>> = graph
@@ -46,9 +80,9 @@ impl Files {
         let mut shown = BTreeSet::new();
         needs
             .iter()
-            .filter(|(from, _, to, _)| reaches(to, from))
-            .filter(|(from, _, to, _)| shown.insert((from, to)))
-            .map(|(from, line, to, path)| format!("{from}:{line} needs {to} for {path}"))
+            .filter(|((from, to), _)| reaches(to, from))
+            .filter(|(parts, _)| shown.insert(parts))
+            .map(|(_, line)| line.clone())
             .collect()
     }
 
@@ -148,6 +182,29 @@ mod tests {
             [
                 "src/a/b.rs:1 needs src/a/c.rs for crate::a::c::C",
                 "src/a/c.rs:2 needs src/a/b.rs for crate::a::b::B::new",
+            ]
+        );
+    }
+
+    #[test]
+    fn modules_can_need_each_other_where_no_two_files_do() {
+        let codes = [
+            ("lib.rs", "mod a;\nmod d;"),
+            ("a/mod.rs", "mod b;\nmod c;\npub use c::C;"),
+            ("a/b.rs", "use crate::d::D;\npub struct B(D);"),
+            ("a/c.rs", "pub struct C;"),
+            ("d.rs", "pub struct D(crate::a::C);"),
+        ];
+        let codes = codes
+            .map(|(file, code)| (format!("src/{file}"), Code::read(file, code, &[])))
+            .into();
+        let files = Files::new("src", codes);
+        assert_eq!(files.circles(), [""; 0]);
+        assert_eq!(
+            files.module_circles(),
+            [
+                "src/a/b.rs:1 needs src/d.rs for crate::d::D",
+                "src/d.rs:1 needs src/a/c.rs for crate::a::C",
             ]
         );
     }

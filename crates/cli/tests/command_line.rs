@@ -271,7 +271,7 @@ fn wrong_environment_variable_is_a_usage_error_that_names_it() {
         ),
         (
             "serve",
-            "YAMABIKO_SLOW_READERS",
+            "YAMABIKO_LAG_ACTION",
             "wait",
             "expected disconnect, skip or latest",
         ),

@@ -6,13 +6,13 @@
 //! |---|---|
 //! | `mod.rs` | the commands, and how arguments become one |
 //! | `settings.rs` | the settings of the servers |
+//! | `bench.rs` | the arguments of `bench` |
 //! | `values.rs` | the forms of values |
 //! | `environment.rs` | an environment variable for each option |
 //! | `error.rs` | a usage error in one line |
 //! | `help.rs` | the texts below the options |
-//!
-//! The options of `bench` are in `bench/arguments.rs`.
 
+mod bench;
 mod environment;
 mod error;
 mod help;
@@ -27,7 +27,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use yamabiko::server::Config;
 
-use super::{bench, echo};
+pub(super) use bench::BenchArguments;
 pub(super) use error::see_help;
 pub(super) use settings::ServerSettings;
 
@@ -60,7 +60,7 @@ pub(super) enum Command {
     #[command(after_help = help::CHAT, after_long_help = help::CHAT_LONG)]
     Chat(ChatSettings),
     /// load on any WebSocket server, measured and checked
-    Bench(Box<bench::Arguments>),
+    Bench(Box<BenchArguments>),
     /// shell completions, on standard output
     Completions {
         /// The shell that is to complete
@@ -132,7 +132,7 @@ fn with_command(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> 
 pub(super) fn command() -> clap::Command {
     let serve = settings::defaults(&Config::default(), "pages of the same host");
     let echo = settings::defaults(
-        &echo::defaults(),
+        &settings::echo_defaults(),
         "every page on a loopback address, otherwise pages of the same host",
     );
     let chat = [("name", "guest and a number".to_owned())];
@@ -394,8 +394,8 @@ pub(crate) mod tests {
                 "--workers '0': expected a whole number from 1 (see 'yamabiko serve --help')",
             ),
             (
-                "--slow-readers wait",
-                "--slow-readers 'wait': expected disconnect, skip or latest (see 'yamabiko serve --help')",
+                "--lag-action wait",
+                "--lag-action 'wait': expected disconnect, skip or latest (see 'yamabiko serve --help')",
             ),
             (
                 "completions sh",

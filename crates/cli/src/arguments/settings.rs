@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use yamabiko::server::{Config, DeflateConfig, LagAction, Origins, WindowBits};
+use yamabiko::server::{Config, DeflateConfig, LagAction, Limits, Origins, WindowBits};
 
 use super::values::{
     AllowedOrigin, Interval, address, bytes, bytes_text, count, interval, is_set, level, origin,
@@ -35,17 +35,17 @@ pub(crate) struct ServerSettings {
     pub worker_backlog_bytes_max: Option<usize>,
 
     /// Bytes that may wait for one client, in a room and in its own write queue
-    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = SLOW)]
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = LAG)]
     pub backlog_bytes_max: Option<usize>,
     /// Messages of a room that may wait for one client
-    #[arg(long, value_name = "N", value_parser = count, help_heading = SLOW)]
-    pub slow_messages_max: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = count, help_heading = LAG)]
+    pub lag_messages_max: Option<NonZeroUsize>,
     /// Seconds that a message may wait for one client; 0: no limit
-    #[arg(long, value_name = "SECONDS", value_parser = interval, help_heading = SLOW)]
-    pub slow_age_max: Option<Interval>,
+    #[arg(long, value_name = "SECONDS", value_parser = interval, help_heading = LAG)]
+    pub lag_age_max: Option<Interval>,
     /// What happens to a client that is beyond one of these limits
-    #[arg(long, value_name = "POLICY", value_parser = policies(), help_heading = SLOW)]
-    pub slow_readers: Option<LagAction>,
+    #[arg(long, value_name = "ACTION", value_parser = actions(), help_heading = LAG)]
+    pub lag_action: Option<LagAction>,
 
     /// Seconds for the whole opening handshake
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = TIMES)]
@@ -64,7 +64,7 @@ pub(crate) struct ServerSettings {
     pub drain_timeout: Option<Duration>,
     /// Seconds to collect messages before they are written together; 0: none
     #[arg(long, value_name = "SECONDS", value_parser = interval, help_heading = TIMES)]
-    pub gather_delay: Option<Interval>,
+    pub batch_delay: Option<Interval>,
 
     /// Compress nothing
     ///
@@ -95,7 +95,7 @@ pub(crate) struct ServerSettings {
 }
 
 const LIMITS: &str = "Limits";
-const SLOW: &str = "Slow clients";
+const LAG: &str = "Slow clients";
 const TIMES: &str = "Times";
 const COMPRESSION: &str = "Compression";
 const ORIGINS: &str = "Origins";
@@ -111,15 +111,15 @@ impl ServerSettings {
             message_bytes_max,
             worker_backlog_bytes_max,
             backlog_bytes_max,
-            slow_messages_max,
-            slow_age_max,
-            slow_readers,
+            lag_messages_max,
+            lag_age_max,
+            lag_action,
             handshake_timeout,
             ping_interval,
             pong_timeout,
             close_timeout,
             drain_timeout,
-            gather_delay,
+            batch_delay,
             no_compress: _,
             compress_level: _,
             compress_threshold: _,
@@ -139,17 +139,17 @@ impl ServerSettings {
             worker_backlog_bytes_max,
         );
         set(&mut config.backlog_bytes_max, backlog_bytes_max);
-        let slow = &mut config.lag_policy;
+        let lag = &mut config.lag_policy;
         set(
-            &mut slow.bytes_max,
+            &mut lag.bytes_max,
             backlog_bytes_max.map(|bytes| bytes as u64),
         );
         set(
-            &mut slow.messages_max,
-            slow_messages_max.map(|count| count.get() as u64),
+            &mut lag.messages_max,
+            lag_messages_max.map(|count| count.get() as u64),
         );
-        set(&mut slow.age_max, slow_age_max.map(|interval| interval.0));
-        set(&mut slow.action, slow_readers);
+        set(&mut lag.age_max, lag_age_max.map(|interval| interval.0));
+        set(&mut lag.action, lag_action);
         set(&mut config.handshake_timeout, handshake_timeout);
         set(
             &mut config.ping_interval,
@@ -158,8 +158,20 @@ impl ServerSettings {
         set(&mut config.pong_timeout, pong_timeout);
         set(&mut config.close_timeout, close_timeout);
         set(&mut config.drain_timeout, drain_timeout);
-        set(&mut config.batch_delay, gather_delay.map(Interval::or_zero));
+        set(&mut config.batch_delay, batch_delay.map(Interval::or_zero));
         set(&mut config.origins, origins(allow_origins));
+        config
+    }
+
+    /// The configuration of `echo`. On a loopback address pages of every origin may connect if no origin is named, also
+    /// those of a file (`Origin: null`): a test page can be anywhere, and this server sends a page only what the page has
+    /// sent.
+    pub(crate) fn apply_to_echo(self) -> Config {
+        let names_origins = !self.allow_origins.is_empty();
+        let mut config = self.apply_to(echo_defaults());
+        if !names_origins && config.listen.ip().is_loopback() {
+            config.origins = Origins::Any;
+        }
         config
     }
 
@@ -174,10 +186,23 @@ impl ServerSettings {
     }
 }
 
+/// The defaults of `echo`. Messages of up to 16 MiB: the Autobahn suite sends them.
+pub(super) fn echo_defaults() -> Config {
+    Config {
+        listen: ([127, 0, 0, 1], 9001).into(),
+        limits: Limits {
+            message_bytes_max: 16 << 20,
+            ..Limits::default()
+        },
+        backlog_bytes_max: 64 << 20,
+        ..Config::default()
+    }
+}
+
 /// The defaults that the help names: the option's name and its value.
 pub(super) fn defaults(config: &Config, origins: &str) -> Vec<(&'static str, String)> {
     let deflate = config.deflate.unwrap_or_default();
-    let slow = &config.lag_policy;
+    let lag = &config.lag_policy;
     let interval = |time| Interval(time).to_string();
     vec![
         ("listen", config.listen.to_string()),
@@ -192,15 +217,15 @@ pub(super) fn defaults(config: &Config, origins: &str) -> Vec<(&'static str, Str
             bytes_text(config.worker_backlog_bytes_max),
         ),
         ("backlog_bytes_max", bytes_text(config.backlog_bytes_max)),
-        ("slow_messages_max", "no limit".to_owned()),
-        ("slow_age_max", interval(slow.age_max)),
-        ("slow_readers", format!("{:?}", slow.action).to_lowercase()),
+        ("lag_messages_max", "no limit".to_owned()),
+        ("lag_age_max", interval(lag.age_max)),
+        ("lag_action", format!("{:?}", lag.action).to_lowercase()),
         ("handshake_timeout", seconds_text(config.handshake_timeout)),
         ("ping_interval", interval(config.ping_interval)),
         ("pong_timeout", seconds_text(config.pong_timeout)),
         ("close_timeout", seconds_text(config.close_timeout)),
         ("drain_timeout", seconds_text(config.drain_timeout)),
-        ("gather_delay", seconds_text(config.batch_delay)),
+        ("batch_delay", seconds_text(config.batch_delay)),
         ("compress_level", deflate.level.to_string()),
         ("compress_threshold", deflate.threshold_bytes.to_string()),
         ("compress_takeover", "not at all".to_owned()),
@@ -209,7 +234,7 @@ pub(super) fn defaults(config: &Config, origins: &str) -> Vec<(&'static str, Str
 }
 
 /// The policies by name.
-fn policies() -> impl TypedValueParser<Value = LagAction> {
+fn actions() -> impl TypedValueParser<Value = LagAction> {
     let named = |name, help| PossibleValue::new(name).help(help);
     PossibleValuesParser::new([
         named("disconnect", "close its connection with 1013"),
@@ -250,12 +275,11 @@ mod tests {
     use super::*;
     use crate::arguments::Command;
     use crate::arguments::tests::{parse_line, server};
-    use crate::echo;
 
     fn configured(line: &str) -> Config {
         match parse_line(line) {
             Ok(Command::Serve(settings)) => settings.apply_to(Config::default()),
-            Ok(Command::Echo(settings)) => echo::configure(settings),
+            Ok(Command::Echo(settings)) => settings.apply_to_echo(),
             other => panic!("{line}: {other:?}"),
         }
     }
@@ -264,8 +288,8 @@ mod tests {
     fn every_option_reaches_its_setting() {
         let config = configured(
             "--listen [::1]:9 --workers 2 --message-bytes-max 64KiB --backlog-bytes-max 2MiB \
-             --worker-backlog-bytes-max 3MiB --slow-readers latest --slow-messages-max 100 \
-             --slow-age-max 0 --gather-delay 0.005 --connections-max 7 --handshake-timeout 0.25 \
+             --worker-backlog-bytes-max 3MiB --lag-action latest --lag-messages-max 100 \
+             --lag-age-max 0 --batch-delay 0.005 --connections-max 7 --handshake-timeout 0.25 \
              --ping-interval 20 --pong-timeout 1.5 --close-timeout 1 --drain-timeout 86400 \
              --compress-level 9 --compress-threshold 1KiB --compress-takeover 12 \
              --allow-origin https://A.example:443 --allow-origin https://*.b.example \
@@ -299,7 +323,7 @@ mod tests {
     fn interval_of_0_means_never() {
         assert_eq!(configured("--ping-interval 0").ping_interval, None);
         assert_eq!(server("").ping_interval, None);
-        assert_eq!(configured("--gather-delay 0").batch_delay, Duration::ZERO);
+        assert_eq!(configured("--batch-delay 0").batch_delay, Duration::ZERO);
     }
 
     #[test]
@@ -326,11 +350,11 @@ mod tests {
     /// A default that the help shows is set as an option: nothing changes.
     #[test]
     fn defaults_that_the_help_names_are_those_of_the_server() {
-        for (line, config) in [("serve", Config::default()), ("echo", echo::defaults())] {
+        for (line, config) in [("serve", Config::default()), ("echo", echo_defaults())] {
             let values = defaults(&config, "").into_iter().filter(|(id, _)| {
                 let described = [
                     "workers",
-                    "slow_messages_max",
+                    "lag_messages_max",
                     "compress_takeover",
                     "allow_origins",
                 ];

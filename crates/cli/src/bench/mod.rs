@@ -1,37 +1,34 @@
 //! `yamabiko bench`: the load generator, `yamabiko-load`, on the command line.
 //!
 //! ```text
-//!   Arguments ─▶ Plan ─▶ yamabiko_load::run ─▶ Report ─▶ table, or JSON
-//!                           ▲         └─▶ Progress ─▶ one line on standard error
-//!                  Ctrl-C ──┘
+//!   BenchArguments ─▶ Plan ─▶ yamabiko_load::run ─▶ Report ─▶ table, or JSON
+//!                                ▲         └─▶ Progress ─▶ one line on standard error
+//!                       Ctrl-C ──┘
 //! ```
 
-mod arguments;
 mod progress;
 
 use std::io;
 
 use yamabiko_load::{Error, Interrupt, Plan};
 
-use super::arguments::see_help;
+use super::arguments::{BenchArguments, see_help};
 use super::output::{Failure, chain, print};
 use super::signals;
 use progress::Line;
-
-pub(super) use arguments::{Arguments, defaults};
 
 /// Runs the load and prints the report.
 ///
 /// # Errors
 /// The arguments make no plan, nothing could be measured, or the server has failed, of
 /// which the printed report tells more.
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub(super) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
     let plan = arguments.plan();
     let plan = plan.map_err(|message| Failure::Usage(see_help(&message, Some("bench"))))?;
     Ok(measure(&plan, arguments)?)
 }
 
-fn measure(plan: &Plan, arguments: &Arguments) -> Result<(), String> {
+fn measure(plan: &Plan, arguments: &BenchArguments) -> Result<(), String> {
     let interrupt = Interrupt::new();
     let on_signal = interrupt.clone();
     signals::on_first(move || on_signal.raise())?;

@@ -11,13 +11,13 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use yamabiko_load::{Error, MESSAGE_BYTES, Pace, Payload, Plan, PlanBuilder, RATES, Scenario};
 
-use crate::arguments::values::{Interval, bytes, interval, seconds, seconds_text};
+use super::values::{Interval, bytes, interval, seconds, seconds_text};
 use crate::output::chain;
 
 /// One run, and how it is shown.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_help = UNITS, after_long_help = DETAILS)]
-pub(crate) struct Arguments {
+pub(crate) struct BenchArguments {
     /// What is measured
     #[arg(value_parser = scenarios())]
     pub scenario: Scenario,
@@ -153,7 +153,7 @@ Examples:
   yamabiko bench idle ws://127.0.0.1:8080/broadcast/bench --connections 10000 \\
       --pid $(pgrep -x yamabiko)";
 
-impl Arguments {
+impl BenchArguments {
     /// The plan of these arguments.
     ///
     /// # Errors
@@ -405,7 +405,7 @@ mod tests {
 
     const URL: &str = "ws://127.0.0.1:9/room";
 
-    fn arguments(line: &str) -> Arguments {
+    fn arguments(line: &str) -> BenchArguments {
         match parse_line(line) {
             Ok(Command::Bench(arguments)) => *arguments,
             other => panic!("{line}: {other:?}"),
