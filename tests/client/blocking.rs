@@ -512,7 +512,7 @@ fn client_keeps_4_kib_of_a_body_and_waits_a_second_for_it() {
 }
 
 #[test]
-fn client_bounds_the_whole_handshake_and_not_each_read() {
+fn handshake_timeout_limits_the_whole_handshake_and_not_each_read() {
     let (uri, server) = server(|mut peer| {
         peer.request();
         peer.send_bytes(b"HTTP/1.1 101 ");

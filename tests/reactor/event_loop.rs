@@ -109,7 +109,7 @@ fn partial_write_is_followed_by_writable_and_no_byte_is_lost() {
 }
 
 #[test]
-fn slices_are_written_as_one_whatever_their_number_and_size() {
+fn slices_of_any_number_and_size_are_written_without_gaps() {
     let mut reactor = Stepping::new(listening());
     let (mut client, key) = reactor.connected();
     let bytes = pattern(2, 8 << 20);
@@ -229,7 +229,7 @@ fn socket_paused_in_received_keeps_the_rest_for_later() {
 
 // Budgets and bytes left unread.
 
-/// Processes so many bytes of each read and leaves the rest. Records the bytes that it is
+/// Processes this number of bytes of each read and leaves the rest. Records the bytes that it is
 /// given and the bytes that it processes.
 fn process(bytes: usize, cost: usize) -> OnReceived {
     Box::new(move |io, _, given| {

@@ -1,5 +1,5 @@
-//! One listener for all workers ([`Accept::Shared`]), for systems whose kernel
-//! does not spread connections over several listeners.
+//! One listener for all workers ([`Accept::Shared`]), for systems whose kernel does not distribute
+//! connections among several listeners.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -39,7 +39,7 @@ fn shared_listener_gives_each_worker_its_share_of_a_burst() {
     const WORKERS: usize = 3;
     const BURST: usize = 240;
     let server = Running::start(shared(WORKERS));
-    // All of them wait in the backlog before the first of them is served.
+    // All connections are in the listener's backlog before the first one is accepted.
     let mut first = Client::open(server.address);
     assert_eq!(first.worker(), 0);
     let lock = server.worker_lock.lock().expect("no thread panics");
@@ -57,7 +57,7 @@ fn shared_listener_gives_each_worker_its_share_of_a_burst() {
 }
 
 #[test]
-fn room_is_the_same_for_the_clients_of_a_shared_listener_on_every_worker() {
+fn clients_of_a_shared_listener_share_rooms_across_workers() {
     const WORKERS: usize = 3;
     let server = Running::start(shared(WORKERS));
     let mut subscribers = server.subscriber_of_each_worker(WORKERS, "hall");
@@ -81,7 +81,7 @@ fn connection_for_a_worker_whose_mailbox_is_full_is_served_by_the_first() {
     server.wait_for_report(|report| *report == Report::WaitsForLock);
     let mut second = Client::open(server.address);
     assert_eq!(second.worker(), 0);
-    // It waits in the mailbox, which is full now.
+    // It waits in the other worker's mailbox, which is full now.
     let waiting = Client::connect(server.address);
     let mut more = [(); 4].map(|()| Client::open(server.address));
     assert_eq!(clients_of_workers(2, &mut more), [4, 0]);
@@ -90,7 +90,7 @@ fn connection_for_a_worker_whose_mailbox_is_full_is_served_by_the_first() {
 }
 
 #[test]
-fn shutdown_with_a_shared_listener_closes_every_connection_and_takes_no_more() {
+fn shutdown_with_a_shared_listener_closes_every_connection_and_accepts_no_more() {
     const WORKERS: usize = 3;
     let mut server = Running::start(shared(WORKERS));
     let mut clients: Vec<Client> = (0..2 * WORKERS)
@@ -107,19 +107,19 @@ fn shutdown_with_a_shared_listener_closes_every_connection_and_takes_no_more() {
         .join()
         .expect("no handler panics")
         .expect("polling does not fail");
-    let refused = TcpStream::connect(server.address).expect_err("nobody listens");
+    let refused = TcpStream::connect(server.address).expect_err("no server listens");
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
 }
 
 #[test]
-fn connection_that_was_handed_over_to_a_worker_that_stops_is_closed() {
+fn connection_handed_over_to_a_stopping_worker_is_closed() {
     let mut server = Running::start(shared(2));
     let mut clients = [(); 2].map(|()| Client::open(server.address));
     let lock = server.worker_lock.lock().expect("no thread panics");
     clients[1].text("/wait-for-lock");
     server.wait_for_report(|report| *report == Report::WaitsForLock);
     let streams: Vec<TcpStream> = (0..8)
-        .map(|_| bounded(TcpStream::connect(server.address).expect("it listens")))
+        .map(|_| bounded(TcpStream::connect(server.address).expect("the server listens")))
         .collect();
     let mut last = Client::open(server.address);
     assert_eq!(last.worker(), 0);

@@ -1,5 +1,6 @@
 //! Backpressure: clients that do not read, and workers that do not take their messages.
-//! The slow one waits, gets an error or is closed, and the others are served.
+//! A slow client or worker makes its senders wait, or gets an error, or is closed. The other
+//! clients are served.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use yamabiko_testing::socket::{
 
 /// An echo that counts its messages.
 struct CountingEcho {
-    handed_over_bytes: Arc<AtomicUsize>,
+    received_bytes: Arc<AtomicUsize>,
 }
 
 impl Handler for CountingEcho {
@@ -31,8 +32,10 @@ impl Handler for CountingEcho {
 
     fn message(&self, _session: &mut (), message: Message<'_>, context: &mut Context<'_>) {
         let bytes = message.as_bytes().len();
-        self.handed_over_bytes.fetch_add(bytes, Ordering::Relaxed);
-        context.send(message).expect("reading pauses before that");
+        self.received_bytes.fetch_add(bytes, Ordering::Relaxed);
+        context
+            .send(message)
+            .expect("the server does not read while the write queue is full");
     }
 }
 
@@ -48,9 +51,9 @@ fn numbered_message(number: u32) -> Vec<u8> {
 #[test]
 fn client_that_does_not_read_its_echoes_is_not_read() {
     with_1_and_3_workers(|config| {
-        let handed_over_bytes = Arc::new(AtomicUsize::new(0));
+        let received_bytes = Arc::new(AtomicUsize::new(0));
         let handler = CountingEcho {
-            handed_over_bytes: handed_over_bytes.clone(),
+            received_bytes: received_bytes.clone(),
         };
         let (_sender, reports) = channel();
         let server = Running::start_with(config, handler, reports);
@@ -59,15 +62,15 @@ fn client_that_does_not_read_its_echoes_is_not_read() {
             .flat_map(|number| frame(Opcode::Binary, &numbered_message(number)))
             .collect();
 
-        // The client offers 32 MiB. The messages that the handler has received are in the kernel's
-        // two buffers (4 MiB, and little) and in the write queue (64 KiB, and a read).
+        // The client offers 32 MiB. The echoes of the handler are in the kernel's two buffers (4 MiB,
+        // and a small one) and in the write queue (64 KiB, and the echoes of one read).
         let rest = client.write_until_refused(&wire);
-        let kept = handed_over_bytes.load(Ordering::Relaxed);
+        let kept = received_bytes.load(Ordering::Relaxed);
         assert!(kept < 8 << 20, "{kept} bytes are kept for one client");
 
         let mut writer = client.stream.try_clone().expect("a descriptor");
         thread::scope(|scope| {
-            scope.spawn(move || writer.write_all(rest).expect("it is read again"));
+            scope.spawn(move || writer.write_all(rest).expect("the server reads again"));
             for number in 0..MESSAGES {
                 let payload = client.read_frame().payload;
                 assert!(payload == numbered_message(number), "message {number}");
@@ -166,7 +169,7 @@ fn client_that_does_not_read_its_pongs_is_not_read_and_gets_all_of_them_later() 
     assert!(!rest.is_empty(), "12 MiB of pings were read");
     let mut writer = client.stream.try_clone().expect("a descriptor");
     thread::scope(|scope| {
-        scope.spawn(move || writer.write_all(rest).expect("it is read again"));
+        scope.spawn(move || writer.write_all(rest).expect("the server reads again"));
         for number in 0..pings {
             let pong = client.read_frame();
             assert_eq!(pong.opcode, Opcode::Pong);
@@ -282,7 +285,7 @@ fn subscriber_that_was_slow_within_the_limits_gets_every_message_later() {
 }
 
 #[test]
-fn subscriber_that_leaves_inside_a_message_gets_the_rest_of_it() {
+fn subscriber_that_leaves_during_a_message_gets_the_rest_of_it() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             backlog_bytes_max: 64 << 20,
@@ -299,7 +302,7 @@ fn subscriber_that_leaves_inside_a_message_gets_the_rest_of_it() {
         let clients = [&mut publisher, &mut reader];
         let behind = "the slow subscriber is behind";
         let published = server.publish_until("hall", clients, behind, some_subscriber_is_behind);
-        // It does not read before the server has done both.
+        // The client reads nothing until the server has processed both commands.
         let received = server.handle.metrics().received;
         slow.text("/leave hall");
         slow.text("/close 4000 bye");
@@ -327,8 +330,8 @@ fn client_that_was_paused_for_its_write_queue_and_then_for_workers_is_read_again
         ..config(3)
     });
     let mut clients = server.clients_of_each_worker(3, 2);
-    let mut held_up = clients.remove(1).remove(0);
-    held_up.join("hall");
+    let mut blocked = clients.remove(1).remove(0);
+    blocked.join("hall");
     let mut publisher = clients.remove(0).remove(0);
     publisher.join("hall");
     let mut echoer = (0..1000)
@@ -336,7 +339,7 @@ fn client_that_was_paused_for_its_write_queue_and_then_for_workers_is_read_again
         .find_map(|mut client| (client.worker() == 0).then_some(client))
         .expect("the kernel gives a client to each worker");
 
-    // Its echoes fill the write queue, and it is not read.
+    // Its echoes fill the write queue, so that the server does not read it.
     let echo = frame(Opcode::Binary, &vec![0xec; 30_000]);
     let echoes = 600;
     let wire = echo.repeat(echoes);
@@ -344,7 +347,7 @@ fn client_that_was_paused_for_its_write_queue_and_then_for_workers_is_read_again
     assert!(!rest.is_empty());
     // Another worker is blocked, and cross-worker messages for it wait.
     let lock = server.worker_lock.lock().expect("no thread panics");
-    held_up.text("/wait-for-lock");
+    blocked.text("/wait-for-lock");
     server.wait_for_report(|report| *report == Report::WaitsForLock);
     for _ in 0..20 {
         publisher.text("/publish-bytes 10 hall");
@@ -355,12 +358,12 @@ fn client_that_was_paused_for_its_write_queue_and_then_for_workers_is_read_again
 
     thread::scope(|scope| {
         let mut writer = echoer.stream.try_clone().expect("a descriptor");
-        scope.spawn(move || writer.write_all(rest).expect("it is read again"));
+        scope.spawn(move || writer.write_all(rest).expect("the server reads again"));
         for _ in 0..echoes {
             assert_eq!(echoer.read_frame().payload.len(), 30_000);
         }
     });
-    for client in [&mut publisher, &mut held_up] {
+    for client in [&mut publisher, &mut blocked] {
         for _ in 0..20 {
             assert!(client.read_frame() == Frame::big());
         }

@@ -1,5 +1,5 @@
-//! The end of a connection, from either side and in every way, as the
-//! client and the application see it (RFC 6455 §5.5.1, §7).
+//! All endings of a connection, by the server and by the client, as the client and the
+//! application observe them (RFC 6455 §5.5.1, §7).
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -14,9 +14,9 @@ use yamabiko_testing::socket::{
     self, Client, Frame, Report, Running, config, frame, with_1_and_3_workers,
 };
 
-const TIGHT: Duration = Duration::from_millis(50);
+const SHORT: Duration = Duration::from_millis(50);
 
-/// The next call of `closed`, without the connection's name.
+/// The arguments of the next call of `closed`, without the connection's id.
 fn next_closed(server: &Running) -> (bool, u16, String, Option<String>) {
     match server.next_closed() {
         Report::Closed {
@@ -46,7 +46,7 @@ fn server_echoes_the_close_code_and_closes_tcp_first() {
             let mut client = Client::open(server.address);
             client.close(code, reason);
             assert_eq!(client.read_close(), (code, String::new()));
-            // The client has not sent FIN: the server has.
+            // The server sends FIN; the client has not sent one.
             client.expect_end();
             let expected = if code == 0 { 1005 } else { code };
             assert_eq!(next_closed(&server), (true, expected, reason.into(), None));
@@ -55,7 +55,7 @@ fn server_echoes_the_close_code_and_closes_tcp_first() {
 }
 
 #[test]
-fn server_closes_when_the_application_asks_for_it() {
+fn server_sends_the_close_of_the_application() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
         let mut client = Client::open(server.address);
@@ -112,7 +112,7 @@ fn messages_sent_before_a_close_are_written_before_it_in_their_order() {
     client.close(1000, "");
     client.expect_end();
 
-    // The same, closed by the client: its messages and its Close in one packet.
+    // The client closes: its messages and its Close are in one packet.
     let mut client = Client::open(server.address);
     client.join("hall");
     let mut bytes = frame(Opcode::Text, b"one");
@@ -151,9 +151,9 @@ fn closed_reports_1006_when_tcp_ends_without_a_close() {
 fn client_that_sends_fin_after_its_message_gets_the_reply() {
     let server = Running::start(config(1));
     let mut client = Client::open(server.address);
-    client.text("is anybody there?");
+    client.text("a last message");
     client.end_output();
-    assert_eq!(client.read_text(), "is anybody there?");
+    assert_eq!(client.read_text(), "a last message");
     client.expect_end();
 }
 
@@ -170,7 +170,7 @@ fn closed_reports_a_reset() {
     });
 }
 
-/// Each with the code of the Close that follows.
+/// Input that breaks a rule, with the close code of the server and the section of the rule.
 fn violations() -> [(u16, &'static str, &'static [u8]); 6] {
     [
         (1002, "§5.1", b"\x81\x05Hello"),
@@ -234,7 +234,7 @@ fn close_arrives_although_megabytes_of_input_follow() {
 }
 
 #[test]
-fn client_that_sends_without_end_after_the_close_is_disconnected() {
+fn client_that_never_stops_sending_after_the_close_is_disconnected() {
     let server = Running::start(config(1));
     let mut client = Client::open(server.address);
     client.send(b"\x81\x05Hello");
@@ -249,7 +249,7 @@ fn client_that_sends_without_end_after_the_close_is_disconnected() {
 fn unanswered_close_ends_the_connection_after_the_close_timeout() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
-            close_timeout: TIGHT,
+            close_timeout: SHORT,
             ..config
         });
         let mut client = Client::open(server.address);
@@ -263,7 +263,7 @@ fn unanswered_close_ends_the_connection_after_the_close_timeout() {
     });
 }
 
-/// One `closed` for each `opened`, after it, and no other.
+/// Checks that each `opened` is followed by exactly one `closed`, and that there is no other.
 fn expect_each_closed_once(reports: &[Report], connections: usize) {
     let mut open = BTreeSet::<ConnectionId>::new();
     let mut opened = 0;
@@ -282,11 +282,11 @@ fn expect_each_closed_once(reports: &[Report], connections: usize) {
 }
 
 #[test]
-fn closed_is_called_once_for_each_opened_connection_however_it_ends() {
+fn closed_is_called_once_for_each_opened_connection_and_every_ending() {
     with_1_and_3_workers(|config| {
         let mut server = Running::start(Config {
-            close_timeout: TIGHT,
-            drain_timeout: TIGHT,
+            close_timeout: SHORT,
+            drain_timeout: SHORT,
             ..config
         });
         let mut held = Vec::new();
@@ -323,7 +323,7 @@ fn shutdown_sends_1001_to_all_and_returns_when_all_have_answered() {
             assert_eq!(client.read_close(), (1001, "the server is stopping".into()));
         }
         // Every worker has stopped accepting before it sent the Close.
-        TcpStream::connect(server.address).expect_err("nobody listens any more");
+        TcpStream::connect(server.address).expect_err("no server listens any more");
         server.shutdown();
         for client in &mut clients {
             client.close(1001, "");
@@ -339,13 +339,13 @@ fn shutdown_sends_1001_to_all_and_returns_when_all_have_answered() {
 fn shutdown_closes_a_client_that_never_answers_after_the_drain_timeout() {
     with_1_and_3_workers(|config| {
         let mut server = Running::start(Config {
-            drain_timeout: TIGHT,
+            drain_timeout: SHORT,
             close_timeout: Duration::from_secs(3600),
             ..config
         });
         let clients: Vec<_> = (0..6).map(|_| Client::open(server.address)).collect();
         let half_open = Client::connect(server.address);
-        // Not before the drain timeout: `run` returns with these still silent.
+        // These clients never answer: `run` returns at the drain timeout.
         let reports = server.remaining_reports();
         expect_each_closed_once(&reports, clients.len());
         let gone = "the closing handshake was not answered in time".to_owned();
@@ -383,7 +383,7 @@ fn waker_shuts_every_worker_down() {
         let (sender, _reports) = std::sync::mpsc::channel();
         let application = socket::Application::new(sender, socket::WorkerLock::default());
         let mut server = Server::bind(config, application).expect("a free port");
-        server.shutdown_by(waker).expect("it can be watched");
+        server.shutdown_by(waker).expect("the waker is registered");
         let address = server.local_address();
         let running = std::thread::spawn(|| server.run());
         let mut clients: Vec<_> = (0..12).map(|_| Client::open(address)).collect();
@@ -419,7 +419,7 @@ fn port_in_use_is_an_error_with_any_number_of_workers() {
 }
 
 #[test]
-fn close_in_pieces_is_answered_like_a_whole_one() {
+fn close_in_pieces_is_answered_like_a_whole_close() {
     let server = Running::start(config(1));
     let mut client = Client::open(server.address);
     for byte in frame(Opcode::Close, b"\x03\xe8in pieces") {

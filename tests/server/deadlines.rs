@@ -1,5 +1,5 @@
-//! Deadlines: every wait of the server ends, and nothing else wakes it.
-//! The deadlines are short here. The tests check the order of events.
+//! Deadlines: every wait of the server is limited, and an idle server does not wake. The deadlines
+//! are short here. The tests check the order of events, not durations.
 
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
@@ -12,12 +12,12 @@ use yamabiko_testing::socket::{
     in_time, upgrade, with_1_and_3_workers,
 };
 
-const TIGHT: Duration = Duration::from_millis(40);
-const AMPLE: Duration = Duration::from_secs(3600);
+const SHORT: Duration = Duration::from_millis(40);
+const LONG: Duration = Duration::from_secs(3600);
 
 fn with_handshake_timeout(config: Config) -> Config {
     Config {
-        handshake_timeout: TIGHT,
+        handshake_timeout: SHORT,
         ping_interval: None,
         ..config
     }
@@ -27,8 +27,8 @@ fn with_handshake_timeout(config: Config) -> Config {
 fn incomplete_head_is_answered_with_408() {
     with_1_and_3_workers(|config| {
         let server = Running::start(with_handshake_timeout(config));
-        // Without a byte before the timeout there is no response; then again.
-        let response = in_time("a response to half a head", || {
+        // There is no response if no byte arrives before the timeout; then the test tries again.
+        let response = in_time("a response to an incomplete head", || {
             let mut client = Client::connect(server.address);
             client.send(&upgrade("/", "")[..60]);
             client.try_read_response()
@@ -47,19 +47,19 @@ fn client_that_sends_nothing_is_closed_without_a_response() {
 }
 
 #[test]
-fn bytes_that_trickle_in_do_not_extend_the_handshake_timeout() {
+fn single_bytes_do_not_extend_the_handshake_timeout() {
     let server = Running::start(with_handshake_timeout(config(1)));
-    let response = in_time("a response to a trickle", || {
+    let response = in_time("a response to single bytes", || {
         let mut client = Client::connect(server.address);
-        client.send("GET / HTTP/1.1\r\nHost: localhost\r\nX-Trickle: ");
+        client.send("GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ");
         let pause = Some(Duration::from_millis(4));
         client.stream.set_read_timeout(pause).expect("a span");
-        // A field may have 8 KiB: half a minute, if each byte extended the time.
+        // A field may have 8 KiB: half a minute, if each byte extended the timeout.
         let answered = (0..8000).any(|_| {
             client.send("x");
             client.stream.peek(&mut [0]).is_ok()
         });
-        assert!(answered, "the trickle was read to its end");
+        assert!(answered, "the server has read all bytes");
         client
             .stream
             .set_read_timeout(Some(TIMEOUT))
@@ -83,7 +83,7 @@ fn handshake_timeout_ends_with_the_handshake() {
 
 fn with_ping_interval(config: Config) -> Config {
     Config {
-        ping_interval: Some(TIGHT),
+        ping_interval: Some(SHORT),
         ..config
     }
 }
@@ -97,7 +97,7 @@ fn pong(ping: &Frame) -> Vec<u8> {
 fn silent_client_is_pinged_and_stays_open_while_it_answers() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
-            pong_timeout: AMPLE,
+            pong_timeout: LONG,
             ..with_ping_interval(config)
         });
         let mut client = Client::open(server.address);
@@ -115,8 +115,8 @@ fn silent_client_is_pinged_and_stays_open_while_it_answers() {
     });
 }
 
-// A pong comes behind the message that the client was sending when the ping came. These tests send
-// no pong: a second ping shows that something else was a sign of life.
+// A client can send a pong only after the message that it was sending when the ping arrived. These
+// tests send no pong: a second ping shows that other bytes have extended the deadline.
 
 #[test]
 fn each_piece_of_a_frame_extends_the_pong_deadline() {
@@ -189,15 +189,15 @@ fn pong_deadline_is_suspended_while_the_client_is_paused_for_other_workers() {
         handshake_timeout: 2 * second,
         ..config(2)
     });
-    let mut held_up = client_of_worker(&server, 1);
+    let mut blocked = client_of_worker(&server, 1);
     let mut publisher = client_of_worker(&server, 0);
     let lock = server.worker_lock.lock().expect("no thread panics");
-    held_up.text("/wait-for-lock");
+    blocked.text("/wait-for-lock");
     server.wait_for_report(|report| *report == Report::WaitsForLock);
     for room in ["hall", "garden"] {
         publisher.text(&format!("/publish-bytes 200 {room}"));
     }
-    // From here on it is not read: too many bytes wait for the other worker.
+    // From here on the server does not read it: too many bytes wait for the other worker.
     let ping = publisher.read_frame();
     publisher.send(pong(&ping));
     publisher.text("not read yet");
@@ -207,7 +207,7 @@ fn pong_deadline_is_suspended_while_the_client_is_paused_for_other_workers() {
     for client in &later {
         client.stream.set_nonblocking(true).expect("an open socket");
     }
-    eventually("a deadline that began later has come", TIMEOUT, || {
+    eventually("a later deadline has expired", TIMEOUT, || {
         later
             .iter()
             .any(|client| matches!(client.stream.peek(&mut [0]), Ok(0)))
@@ -228,17 +228,18 @@ fn client_of_worker(server: &Running, worker: usize) -> Client {
             return client;
         }
     }
-    panic!("the kernel gives no client to worker {worker}");
+    panic!("worker {worker} gets no client from the kernel");
 }
 
 #[test]
 fn client_that_acknowledges_nothing_is_disconnected() {
     with_1_and_3_workers(|config| {
-        // The kernel takes all of the first; a part of the second waits in the write queue.
+        // The kernel accepts all of the first backlog. A part of the second one waits in the write
+        // queue.
         for backlog_bytes_max in [1 << 20, 16 << 20] {
             let server = Running::start(Config {
                 backlog_bytes_max,
-                pong_timeout: TIGHT,
+                pong_timeout: SHORT,
                 ..with_ping_interval(config.clone())
             });
             let mut client = Client::open_narrow(server.address);
@@ -252,14 +253,14 @@ fn client_that_acknowledges_nothing_is_disconnected() {
 }
 
 #[test]
-fn closed_is_called_when_the_client_is_given_up() {
+fn closed_is_called_at_the_pong_deadline_before_the_close_is_answered() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
-            pong_timeout: TIGHT,
-            close_timeout: AMPLE,
+            pong_timeout: SHORT,
+            close_timeout: LONG,
             ..with_ping_interval(config)
         });
-        // The client reads nothing, and never answers the Close.
+        // The client reads nothing and never answers the Close.
         let _lost = Client::open(server.address);
         match server.next_closed() {
             Report::Closed { failure, .. } => {
@@ -274,7 +275,7 @@ fn closed_is_called_when_the_client_is_given_up() {
 fn closed_reports_a_missing_pong() {
     with_1_and_3_workers(|config| {
         let silent_to_pings = Config {
-            pong_timeout: TIGHT,
+            pong_timeout: SHORT,
             ..with_ping_interval(config)
         };
         let next_closed = |server: &Running| match server.next_closed() {
@@ -287,9 +288,9 @@ fn closed_reports_a_missing_pong() {
             other => panic!("{other:?}"),
         };
         let failure = "no pong came in time".to_owned();
-        // A client that is gone, and one that answers the Close.
+        // The first client never answers the Close, the second one does.
         let server = Running::start(Config {
-            close_timeout: TIGHT,
+            close_timeout: SHORT,
             ..silent_to_pings.clone()
         });
         let mut dead = Client::open(server.address);
@@ -309,7 +310,7 @@ fn closed_reports_a_missing_pong() {
 #[test]
 fn client_that_sends_no_fin_after_the_end_is_closed() {
     let server = Running::start(Config {
-        close_timeout: TIGHT,
+        close_timeout: SHORT,
         ..config(1)
     });
     let mut client = Client::open(server.address);
@@ -331,12 +332,12 @@ fn client_that_sends_no_fin_after_the_end_is_closed() {
 #[test]
 fn client_that_does_not_take_its_response_is_closed() {
     let server = Running::start(Config {
-        close_timeout: TIGHT,
+        close_timeout: SHORT,
         ..config(1)
     });
     let mut client = Client::connect_narrow(server.address);
     client.send("GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    // The timeout of a later request has passed; and again.
+    // Two timeouts of later connections have expired.
     for _ in 0..2 {
         let mut other = Client::open(server.address);
         other.text("/close 4000 bye");
@@ -348,15 +349,14 @@ fn client_that_does_not_take_its_response_is_closed() {
         deadline.check("the end of a part of the page");
         taken += count;
     }
-    assert!(taken < 16 << 20, "the whole page was kept for it");
+    assert!(taken < 16 << 20, "the server has kept the whole page");
 }
 
 #[cfg(target_os = "linux")]
 mod idle {
     use super::*;
 
-    /// How often the kernel has put this thread to sleep or interrupted it: neither
-    /// changes while the thread makes no turn.
+    /// The number of context switches of this thread. It does not change while the thread sleeps.
     fn switches(thread: &str) -> u64 {
         let status = std::fs::read_to_string(format!("{thread}/status"));
         let status = status.expect("the thread runs");
@@ -367,7 +367,7 @@ mod idle {
         counts.sum()
     }
 
-    /// The workers' threads, each found through a client of its own.
+    /// The thread of each worker. A client of the worker asks for it.
     fn threads(clients: &mut [Vec<Client>]) -> Vec<String> {
         let ask = |client: &mut Client| {
             client.text("/thread");
@@ -382,7 +382,7 @@ mod idle {
     #[test]
     fn idle_server_makes_no_turns_and_sends_pings_only_if_configured() {
         with_1_and_3_workers(|config| {
-            for ping_interval in [None, Some(AMPLE)] {
+            for ping_interval in [None, Some(LONG)] {
                 let workers = config.workers.get();
                 let server = Running::start(Config {
                     ping_interval,
@@ -397,9 +397,9 @@ mod idle {
                     before = count();
                     threads.iter().all(|thread| is_asleep(thread)) && before == count()
                 });
-                // Time for a periodic wake-up, if there were one.
+                // Enough time for a periodic wake-up to show.
                 clients[0][0].expect_silence(Duration::from_millis(150));
-                assert_eq!(count(), before, "a worker has woken");
+                assert_eq!(count(), before, "a worker woke up");
             }
         });
     }

@@ -52,7 +52,7 @@ fn subscriber_of_each_worker(server: &Running, workers: usize, room: &str) -> Ve
     assert_eq!(
         subscribers.len(),
         workers,
-        "the kernel gives no client to some"
+        "a worker gets no client from the kernel"
     );
     let mut subscribers: Vec<Client> = subscribers.into_values().collect();
     subscribers
@@ -61,7 +61,7 @@ fn subscriber_of_each_worker(server: &Running, workers: usize, room: &str) -> Ve
     subscribers
 }
 
-/// Text of this length that can be compressed, different for each seed.
+/// Compressible text of this length, different for each seed.
 fn prose(seed: usize, bytes: usize) -> String {
     let mut text = String::new();
     for number in 0.. {
@@ -155,7 +155,7 @@ fn server_never_refers_to_earlier_messages_and_always_negotiates_that() {
         let mut client = offering(&server, "permessage-deflate");
         let response = "permessage-deflate; server_no_context_takeover";
         assert_eq!(client.extension.as_deref(), Some(response));
-        // The same text twice, which context takeover would make shorter.
+        // With context takeover, the second frame of the same text would be shorter.
         let text = prose(1, 300);
         client.text(&text);
         client.text(&text);
@@ -177,7 +177,7 @@ fn kinds_of_subscribers() -> Vec<(String, usize)> {
     kinds
 }
 
-/// Lengths near each limit: the threshold, the windows, the least length that logs share.
+/// Lengths near each limit: the threshold, the windows, the minimum of a shared record.
 const LENGTHS: [usize; 12] = [
     20, 63, 64, 256, 257, 512, 513, 1_000, 5_000, 30_000, 70_000, 150_000,
 ];
@@ -210,14 +210,14 @@ fn subscribers_of_every_encoding_receive_one_sequence() {
                 .iter_mut()
                 .map(|(subscriber, _)| (0..count).map(|_| subscriber.read_frame()).collect());
             let frames: Vec<Vec<Frame>> = frames.collect();
-            expect_one_conversation(&subscribers, &frames);
+            expect_one_order(&subscribers, &frames);
             expect_each_publishers_order(&frames[0], publishers);
         });
     });
 }
 
-fn expect_one_conversation(subscribers: &[(Client, usize)], frames: &[Vec<Frame>]) {
-    // The slow inflater reads each frame once for each window.
+fn expect_one_order(subscribers: &[(Client, usize)], frames: &[Vec<Frame>]) {
+    // The inflater is slow: it inflates each frame once for each window.
     let mut known: HashMap<(Vec<u8>, usize), String> = HashMap::new();
     let mut first: Option<Vec<String>> = None;
     for ((subscriber, window_bytes), frames) in subscribers.iter().zip(frames) {
@@ -275,7 +275,7 @@ fn message_is_compressed_once_for_all_subscribers_on_all_workers() {
         }
         // Each worker publishes its metrics at the end of its turn.
         let deliveries = 50 * subscribers.len() as u64;
-        let metrics = metrics_when(&server, "all deliveries are shown", |metrics| {
+        let metrics = metrics_when(&server, "all deliveries are counted", |metrics| {
             metrics.deliveries >= deliveries && metrics.compressed >= 50
         });
         assert_eq!((metrics.deliveries, metrics.compressed), (deliveries, 50));
@@ -285,7 +285,7 @@ fn message_is_compressed_once_for_all_subscribers_on_all_workers() {
 }
 
 #[test]
-fn small_windows_share_one_more_frame_and_short_messages_need_none() {
+fn narrow_windows_share_a_second_frame_for_messages_above_512_bytes() {
     with_1_and_3_workers(|config| {
         let server = Running::start(compressing(config));
         let mut subscribers = vec![subscriber(&server, "hall", BROWSER)];
@@ -316,7 +316,7 @@ fn message_is_not_compressed_if_no_subscriber_takes_compression() {
         for subscriber in &mut plain {
             assert_eq!(subscriber.read_text(), text);
         }
-        let metrics = metrics_when(&server, "all four are served", |metrics| {
+        let metrics = metrics_when(&server, "all four deliveries are counted", |metrics| {
             metrics.deliveries >= 4
         });
         assert_eq!(metrics.compressed, 0);
@@ -412,7 +412,7 @@ fn excepted_subscriber_receives_nothing_and_all_others_do_in_every_encoding() {
                 }
             }
         }
-        // And nothing else was sent to any of them.
+        // No other message was sent to any of them.
         subscribers[0].text("/publish hall the end");
         for subscriber in &mut subscribers {
             assert_eq!(subscriber.read_text(), "the end");
@@ -459,8 +459,8 @@ fn slow_subscriber(server: &Running, room: &str, extension: &str) -> Client {
     slow
 }
 
-/// Publishes at the speed of a reader until the server has acted on a subscriber
-/// that does not read. Returns the frames.
+/// Publishes at the speed of a reader until the server has acted on a slow subscriber. Returns the
+/// frames.
 fn publish_until(
     server: &Running,
     room: &str,
@@ -469,14 +469,18 @@ fn publish_until(
 ) -> Vec<Frame> {
     let mut publisher = Client::open(server.address);
     let mut frames = Vec::new();
-    eventually("the server acts on the slow reader", LOOP_TIMEOUT, || {
-        let text = hexadecimal(frames.len() as u64, 300_000);
-        publisher.text(&format!("/publish {room} {text}"));
-        let frame = reader.read_frame();
-        assert!(frame.compressed && frame.payload.len() > 100_000);
-        frames.push(frame);
-        acted(&server.handle.metrics())
-    });
+    eventually(
+        "the server acts on the slow subscriber",
+        LOOP_TIMEOUT,
+        || {
+            let text = hexadecimal(frames.len() as u64, 300_000);
+            publisher.text(&format!("/publish {room} {text}"));
+            let frame = reader.read_frame();
+            assert!(frame.compressed && frame.payload.len() > 100_000);
+            frames.push(frame);
+            acted(&server.handle.metrics())
+        },
+    );
     frames
 }
 
@@ -504,7 +508,7 @@ fn read_account(slow: &mut Client, published: &[Frame]) -> (usize, u64) {
 }
 
 #[test]
-fn slow_subscriber_of_compressed_messages_skips() {
+fn skip_action_skips_compressed_messages() {
     with_1_and_3_workers(|config| {
         let server = Running::start(compressing(config));
         let mut slow = slow_subscriber(&server, "skip", BROWSER);
@@ -515,7 +519,7 @@ fn slow_subscriber_of_compressed_messages_skips() {
         assert!(missed > 0);
         reader.text("/publish skip and it goes on");
         assert_eq!(slow.read_text(), "and it goes on");
-        let metrics = metrics_when(&server, "all that is missed is counted", |metrics| {
+        let metrics = metrics_when(&server, "all missed messages are counted", |metrics| {
             metrics.skipped >= missed
         });
         assert_eq!(metrics.skipped, missed);
@@ -523,7 +527,7 @@ fn slow_subscriber_of_compressed_messages_skips() {
 }
 
 #[test]
-fn slow_subscriber_of_compressed_messages_gets_the_latest() {
+fn latest_action_keeps_only_the_newest_compressed_message() {
     with_1_and_3_workers(|config| {
         let server = Running::start(compressing(config));
         let mut slow = slow_subscriber(&server, "latest", BROWSER);
@@ -538,7 +542,7 @@ fn slow_subscriber_of_compressed_messages_gets_the_latest() {
 }
 
 #[test]
-fn slow_subscriber_is_closed_by_the_bytes_of_its_own_encoding() {
+fn lag_limit_counts_the_bytes_of_the_subscribers_own_encoding() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             // Less than two uncompressed messages, more than two compressed ones.
@@ -577,7 +581,7 @@ fn slow_subscriber_is_closed_by_the_bytes_of_its_own_encoding() {
 }
 
 #[test]
-fn room_that_is_behind_is_one_entry_whatever_its_encodings() {
+fn lags_has_one_entry_for_a_room_with_several_encodings() {
     let server = Running::start(Config {
         lag_policy: LagPolicy {
             bytes_max: u64::MAX,
@@ -594,7 +598,7 @@ fn room_that_is_behind_is_one_entry_whatever_its_encodings() {
     let mut publisher = Client::open(server.address);
     let mut texts = 0;
     let turn = |client: &mut Client| {
-        client.text("the numbers are shown when a turn has ended");
+        client.text("metrics are published at the end of a turn");
         client.read_text();
     };
     let deadline = Deadline::after(LOOP_TIMEOUT);
@@ -632,7 +636,7 @@ fn room_that_is_behind_is_one_entry_whatever_its_encodings() {
     });
 }
 
-/// A client's own compressed messages.
+/// A client that compresses its messages.
 struct Compressing(Connection);
 
 impl Compressing {
@@ -656,7 +660,7 @@ impl Compressing {
 }
 
 #[test]
-fn clients_may_take_their_context_over_if_the_server_allows_it() {
+fn clients_may_use_context_takeover_if_the_server_allows_it() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             deflate: Some(DeflateConfig {
@@ -667,7 +671,7 @@ fn clients_may_take_their_context_over_if_the_server_allows_it() {
             ..config
         });
         let mut client = offering(&server, BROWSER);
-        let response = client.extension.clone().expect("it is agreed on");
+        let response = client.extension.clone().expect("compression is agreed on");
         assert!(
             !response.contains("client_no_context_takeover"),
             "{response}"
@@ -692,7 +696,7 @@ fn clients_may_take_their_context_over_if_the_server_allows_it() {
 }
 
 #[test]
-fn message_that_inflates_to_the_limit_passes_and_one_byte_more_is_1009() {
+fn message_that_inflates_to_the_limit_is_accepted_and_one_byte_more_fails_with_1009() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             limits: Limits {

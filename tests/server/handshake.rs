@@ -1,5 +1,5 @@
-//! The opening handshake over real sockets: cut anywhere, with frames behind
-//! it, by origin and by subprotocol (RFC 6455 §4.2, §10.2).
+//! The opening handshake over sockets: requests in pieces, frames in the packet of a request,
+//! origins and subprotocols (RFC 6455 §4.2, §10.2).
 
 use std::net::SocketAddr;
 use yamabiko::server::{Config, Origins};
@@ -17,7 +17,7 @@ fn refusal(address: SocketAddr, path: &str, fields: &str) -> Response {
     response
 }
 
-/// The head of the 101.
+/// The head of the 101 response to a handshake.
 fn acceptance(address: SocketAddr, path: &str, fields: &str) -> String {
     let mut client = Client::connect(address);
     client.send(upgrade(path, fields));
@@ -76,7 +76,7 @@ fn server_reads_frames_that_come_in_one_packet_with_the_head() {
 }
 
 #[test]
-fn server_reads_a_head_in_two_halves_with_frames_behind_the_second() {
+fn server_reads_a_request_in_two_parts_with_frames_after_the_second() {
     let server = Running::start(socket::config(1));
     let mut bytes = upgrade("/", "").into_bytes();
     bytes.extend_from_slice(&frame(Opcode::Binary, &[7; 70_000]));
@@ -98,7 +98,7 @@ fn response_101_is_written_before_messages_sent_from_opened() {
         assert_eq!(client.read_text(), "welcome");
         assert_eq!(client.read_text(), "someone has joined");
 
-        // Also if the client's first packet is its last.
+        // Also if the packet of the request contains the client's Close.
         let mut client = Client::connect(server.address);
         let mut bytes = upgrade("/announced/hall", "").into_bytes();
         bytes.extend_from_slice(&frame(Opcode::Close, &1000u16.to_be_bytes()));
@@ -109,7 +109,7 @@ fn response_101_is_written_before_messages_sent_from_opened() {
             assert_eq!(client.read_text(), "someone has joined");
             assert_eq!(client.read_close().0, 1000);
         } else {
-            // A room with its owner on another worker may get the message only afterwards.
+            // If another worker owns the room, the message may arrive after the Close.
             assert_eq!(client.read_until_close().0, 1000);
         }
         client.expect_end();
@@ -202,7 +202,7 @@ fn server_answers_500_if_the_application_chooses_a_subprotocol_not_offered() {
 }
 
 #[test]
-fn handler_is_not_called_for_connections_that_never_opened() {
+fn handler_is_not_called_for_connections_that_did_not_open() {
     with_1_and_3_workers(|config| {
         let mut server = Running::start(config);
         refusal(server.address, "/unoffered", "");

@@ -1,5 +1,5 @@
-//! Plain HTTP on the WebSocket port: pages, refusals, and responses that arrive
-//! whole, whatever the client does meanwhile (RFC 6455 §4.2.2, §7.1.1, §10.7).
+//! Plain HTTP on the WebSocket port: pages, refusals, and complete responses to clients that keep
+//! sending or have sent FIN (RFC 6455 §4.2.2, §7.1.1, §10.7).
 
 use std::net::SocketAddr;
 use yamabiko::server::{Config, HeadLimits};
@@ -42,7 +42,7 @@ fn server_answers_head_with_the_head_of_the_page() {
 }
 
 #[test]
-fn server_answers_404_where_there_is_no_page() {
+fn server_answers_404_if_there_is_no_page() {
     let server = Running::start(socket::config(1));
     assert_eq!(ask(server.address, GET).status, 404);
 }
@@ -55,7 +55,7 @@ fn server_answers_404_where_there_is_no_page() {
 //# If the server provides multiple services, then the value should be
 //# derived from the resource name given in the client's handshake
 #[test]
-fn server_answers_404_where_the_application_has_no_such_service() {
+fn server_answers_404_if_the_application_has_no_such_service() {
     let server = Running::start(socket::config(1));
     let response = ask(server.address, &upgrade("/elsewhere", ""));
     assert_eq!(response.status, 404);
@@ -214,7 +214,7 @@ fn server_answers_the_first_request_only() {
     assert_eq!(ask(server.address, &junk).body, b"a page\n");
 }
 
-/// Each with the status of its refusal.
+/// Requests that are refused, each with the status of the response.
 fn bad_requests() -> Vec<(u16, String)> {
     let another_version = upgrade("/", "").replace("Version: 13", "Version: 12");
     let short_key = upgrade("/", "").replace("dGhlIHNhbXBsZSBub25jZQ==", "dGhl");

@@ -1,5 +1,4 @@
-//! Slow subscribers: the action of the room's lag policy, at which limit it is taken, and
-//! the metrics of it.
+//! Slow subscribers: the actions of a room's lag policy, their limits and their metrics.
 
 use std::time::Duration;
 use yamabiko::server::{Config, LagAction, LagPolicy, Limits};
@@ -13,8 +12,12 @@ fn is_big(frame: &Frame) -> bool {
     *frame == Frame::big()
 }
 
-/// Publishes at the speed of a reader until messages of a slow subscriber were skipped.
-fn publish_until_some_is_skipped(server: &Running, room: &str, clients: [&mut Client; 2]) -> u64 {
+/// Publishes at the speed of a reader until a slow subscriber has skipped messages.
+fn publish_until_messages_are_skipped(
+    server: &Running,
+    room: &str,
+    clients: [&mut Client; 2],
+) -> u64 {
     server.publish_until(room, clients, "messages are skipped", |handle| {
         handle.metrics().skipped > 0
     })
@@ -54,7 +57,7 @@ fn skip_action_reports_the_number_of_missed_messages_and_goes_on() {
         let mut reader = server.subscribers(1, "skip").remove(0);
         let mut publisher = Client::open(server.address);
         let published =
-            publish_until_some_is_skipped(&server, "skip", [&mut publisher, &mut reader]);
+            publish_until_messages_are_skipped(&server, "skip", [&mut publisher, &mut reader]);
         let (_, missed) = read_account(&mut slow, published);
         assert!(missed > 0);
         publisher.text("/publish skip and it goes on");
@@ -73,16 +76,18 @@ fn latest_action_keeps_only_the_newest_message() {
         let mut reader = server.subscribers(1, "latest").remove(0);
         let mut publisher = Client::open(server.address);
         let published =
-            publish_until_some_is_skipped(&server, "latest", [&mut publisher, &mut reader]);
+            publish_until_messages_are_skipped(&server, "latest", [&mut publisher, &mut reader]);
         // The sockets were full before, so no part of the last two can have been written.
         for text in ["last but one", "the last"] {
             publisher.text(&format!("/publish latest {text}"));
             assert_eq!(reader.read_text(), text);
         }
-        // The slow subscriber's worker has appended them, too, before there is room again.
-        eventually("the slow one's worker has the last two", TIMEOUT, || {
-            server.handle.metrics().deliveries >= 2 * (published + 2)
-        });
+        // The slow subscriber's worker has appended them, too, before this client reads.
+        eventually(
+            "the slow subscriber's worker has the last two messages",
+            TIMEOUT,
+            || server.handle.metrics().deliveries >= 2 * (published + 2),
+        );
         let (texts, missed) = read_account(&mut slow, published + 2);
         assert!(missed > 0);
         assert_eq!(texts, ["the last"]);
@@ -98,11 +103,11 @@ fn every_delivery_is_counted_as_taken_skipped_or_abandoned() {
         let mut reader = server.subscribers(1, "skip").remove(0);
         let mut publisher = Client::open(server.address);
         let published =
-            publish_until_some_is_skipped(&server, "skip", [&mut publisher, &mut reader]);
+            publish_until_messages_are_skipped(&server, "skip", [&mut publisher, &mut reader]);
         let behind: usize = server.handle.lags().iter().map(|lag| lag.behind).sum();
         assert!(behind <= 1);
         let (_, missed) = read_account(&mut slow, published);
-        slow.text("the numbers are shown when a turn has ended");
+        slow.text("metrics are published at the end of a turn");
         slow.read_text();
         reader.text("on this worker too");
         reader.read_text();
@@ -132,12 +137,12 @@ fn subscriber_that_reads_nothing_is_closed_when_messages_are_too_old() {
         let mut reader = server.subscribers(1, "hall").remove(0);
         let mut publisher = Client::open(server.address);
         let clients = [&mut publisher, &mut reader];
-        let behind = "the slow one is behind, or disconnected by now";
+        let behind = "the slow subscriber is behind or disconnected";
         let published = server.publish_until("hall", clients, behind, |handle| {
             some_subscriber_is_behind(handle) || handle.metrics().disconnected > 0
         });
-        // No message follows: only time passes.
-        eventually("the slow one is disconnected", TIMEOUT, || {
+        // No further message is published: only time passes.
+        eventually("the slow subscriber is disconnected", TIMEOUT, || {
             server.handle.metrics().disconnected > 0
         });
         let mut whole = 0;
@@ -157,7 +162,7 @@ fn subscriber_that_reads_nothing_is_closed_when_messages_are_too_old() {
 }
 
 #[test]
-fn single_message_over_the_limit_is_no_lag() {
+fn single_message_above_the_limit_does_not_count_as_lag() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             lag_policy: LagPolicy {
@@ -232,7 +237,7 @@ fn message_published_from_missed_or_closed_arrives_without_another_event() {
                 some_subscriber_is_behind(&server.handle)
                     || metrics.skipped + metrics.disconnected > 0
             });
-            // From here on only time passes.
+            // No further message is published: only time passes.
             for watcher in &mut watchers {
                 assert_eq!(watcher.read_text(), expected, "{action:?}");
             }

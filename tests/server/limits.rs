@@ -1,5 +1,5 @@
-//! Messages of all sizes and in all pieces, and every limit: at it and one past
-//! it (RFC 6455 §5.4, §5.5, §10.4).
+//! Messages of all sizes, whole and fragmented, and each limit: at the limit and one past it
+//! (RFC 6455 §5.4, §5.5, §10.4).
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -130,7 +130,7 @@ fn message_one_byte_past_the_limit_is_refused_by_its_header_alone() {
         assert_eq!(client.read_close().0, 1009);
         client.expect_end();
 
-        // All fragments together, too.
+        // The limit also holds for the sum of all fragments.
         let fragment = |opcode, payload: &[u8], fin| {
             let mut bytes = Vec::new();
             encode(fin, opcode, Some([1, 2, 3, 4]), payload, &mut bytes);
@@ -173,7 +173,7 @@ fn try_to_open(address: SocketAddr) -> (u16, Option<Client>) {
 /// that the server is still ending.
 fn open_all(address: SocketAddr, count: usize) -> Vec<Client> {
     let mut clients = Vec::new();
-    eventually("a place for each", TIMEOUT, || {
+    eventually("all connections are open", TIMEOUT, || {
         clients.extend(try_to_open(address).1);
         clients.len() == count
     });
@@ -222,50 +222,51 @@ fn connections_beyond_the_limit_of_the_whole_server_get_503_and_none_waits() {
 
 #[test]
 fn connection_limit_counts_open_connections_exactly() {
-    const PLACES: usize = 3;
+    const CONNECTIONS: usize = 3;
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
-            connections_max: PLACES,
+            connections_max: CONNECTIONS,
             close_timeout: Duration::from_millis(20),
             ..config
         });
         let address = server.address;
-        // Each way in which a connection ends, for all of them at once.
-        let mut clients = open_all(address, PLACES);
+        // All connections end at once, for each kind of ending.
+        let mut clients = open_all(address, CONNECTIONS);
         for client in &mut clients {
             client.close(1000, "");
             client.read_close();
         }
         drop(clients);
-        for client in open_all(address, PLACES) {
+        for client in open_all(address, CONNECTIONS) {
             client.reset();
         }
-        let mut clients = open_all(address, PLACES);
+        let mut clients = open_all(address, CONNECTIONS);
         for client in &mut clients {
             client.send([0x83, 0x80]);
             assert_eq!(client.read_close().0, 1002);
         }
         drop(clients);
-        let mut clients = open_all(address, PLACES);
+        let mut clients = open_all(address, CONNECTIONS);
         for client in &mut clients {
             client.text("/close 4000 bye");
             client.end_output();
             client.expect_gone();
         }
-        drop(open_all(address, PLACES));
-        eventually("all places are free", TIMEOUT, || {
-            let mut pages: Vec<Client> = (0..PLACES).map(|_| Client::connect(address)).collect();
+        drop(open_all(address, CONNECTIONS));
+        eventually("the server accepts all connections again", TIMEOUT, || {
+            let mut pages: Vec<Client> =
+                (0..CONNECTIONS).map(|_| Client::connect(address)).collect();
             pages.iter_mut().all(|page| {
                 page.send(GET);
                 page.read_response().status == 404
             })
         });
-        drop(open_all(address, PLACES));
+        drop(open_all(address, CONNECTIONS));
     });
 }
 
 #[test]
-fn plain_requests_beyond_the_limit_get_503_too_and_head_no_body() {
+fn plain_requests_beyond_the_limit_get_503_and_head_requests_get_no_body() {
     let server = Running::start(Config {
         connections_max: 1,
         ..config(1)
@@ -313,11 +314,15 @@ fn concurrent_refusals_are_limited_and_one_more_is_closed() {
         assert_eq!(client.read_response().status, 503);
     }
     drop(silent);
-    eventually("a place among the refusals", TIMEOUT, || {
-        let mut client = Client::connect(server.address);
-        let sent = client.stream.write_all(GET.as_bytes());
-        sent.is_ok() && client.stream.peek(&mut [0]).is_ok_and(|count| count > 0)
-    });
+    eventually(
+        "the server responds to refused clients again",
+        TIMEOUT,
+        || {
+            let mut client = Client::connect(server.address);
+            let sent = client.stream.write_all(GET.as_bytes());
+            sent.is_ok() && client.stream.peek(&mut [0]).is_ok_and(|count| count > 0)
+        },
+    );
     opened.text("served");
     assert_eq!(opened.read_text(), "served");
 }

@@ -1,5 +1,5 @@
-//! Memory of the whole process while the messages of one read publish far more bytes than a room's
-//! log may hold. Alone in its file: another test's memory would be counted too.
+//! Memory of the process while the messages of one read publish far more bytes than a room's log
+//! may hold. This test has its own binary, because the memory of other tests would be counted too.
 #![cfg(all(feature = "server", target_os = "linux"))]
 
 use std::sync::mpsc::channel;
@@ -34,8 +34,8 @@ impl Handler for Amplifier {
 fn peak_bytes() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux has /proc");
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let words = peak.and_then(|words| words.trim().strip_suffix(" kB"));
-    let kibibytes = words.and_then(|number| number.parse::<usize>().ok());
+    let number = peak.and_then(|value| value.trim().strip_suffix(" kB"));
+    let kibibytes = number.and_then(|number| number.parse::<usize>().ok());
     kibibytes.expect("the peak is given in kB") << 10
 }
 

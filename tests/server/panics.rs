@@ -10,8 +10,8 @@ use yamabiko_testing::socket::{
     self, Client, GET, Running, TIMEOUT, eventually, upgrade, with_1_and_3_workers,
 };
 
-/// Panics where the path of a request or a message names the place. Every other text is published
-/// to the room `everyone`.
+/// Panics in the method that a path or a message names. Publishes every other text to the room
+/// `everyone`.
 struct Fragile {
     closed: Sender<String>,
 }
@@ -81,7 +81,7 @@ impl Drop for Session {
     }
 }
 
-/// A server, the calls of `closed`, and the failures that are reported to `on_failure`.
+/// A server, the failures that `closed` receives, and the failures that `on_failure` receives.
 struct Fixture {
     server: Running,
     closed: Receiver<String>,
@@ -136,7 +136,7 @@ fn panicked(place: &str) -> String {
 }
 
 #[test]
-fn panic_in_message_ends_that_connection_with_1011_and_harms_nobody_else() {
+fn panic_in_message_ends_only_that_connection_with_1011() {
     with_1_and_3_workers(|config| {
         let fixture = Fixture::start(config);
         let mut other = fixture.client("/");
@@ -164,7 +164,7 @@ fn panic_in_message_ends_that_connection_with_1011_and_harms_nobody_else() {
 }
 
 #[test]
-fn panic_in_opened_comes_after_the_101_and_keeps_what_was_published_before() {
+fn panic_in_opened_comes_after_the_101_and_keeps_earlier_publications() {
     with_1_and_3_workers(|config| {
         let fixture = Fixture::start(config);
         let mut other = fixture.client("/");
@@ -219,7 +219,7 @@ fn panic_in_closed_or_in_dropping_a_session_is_reported_and_ends_nothing_else() 
 }
 
 #[test]
-fn panic_while_a_room_is_joined_leaves_the_rooms_sound() {
+fn panic_in_lag_policy_ends_the_connection_and_damages_no_room() {
     let fixture = Fixture::start(socket::config(1));
     let mut other = fixture.client("/");
     let mut victim = fixture.client("/");

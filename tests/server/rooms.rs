@@ -10,7 +10,7 @@ use yamabiko_testing::socket::{
 };
 
 #[test]
-fn message_reaches_every_subscriber_including_the_sender_and_nobody_else() {
+fn message_reaches_every_subscriber_including_the_sender_and_no_other_client() {
     with_1_and_3_workers(|config| {
         let workers = config.workers.get();
         let server = Running::start(config);
@@ -21,7 +21,7 @@ fn message_reaches_every_subscriber_including_the_sender_and_nobody_else() {
             for subscriber in &mut subscribers {
                 assert_eq!(subscriber.read_text(), "in the hall");
             }
-            // By a publisher.
+            // From a client that is not subscribed.
             others[sender].text("/publish hall at the door");
             for subscriber in &mut subscribers {
                 assert_eq!(subscriber.read_text(), "at the door");
@@ -35,33 +35,33 @@ fn message_reaches_every_subscriber_including_the_sender_and_nobody_else() {
     });
 }
 
-/// How many clients publish how many messages at once.
+/// The number of clients that publish at once, and the number of their messages.
 #[derive(Clone, Copy)]
-struct Debate {
+struct Workload {
     publishers: usize,
-    /// The messages of each publisher.
+    /// The number of messages of each publisher.
     publications: usize,
 }
 
-const SMALL_DEBATE: Debate = Debate {
+const SMALL_WORKLOAD: Workload = Workload {
     publishers: 6,
     publications: 200,
 };
 
 /// 200 subscribers receive 400 000 messages.
-const LARGE_DEBATE: Debate = Debate {
+const LARGE_WORKLOAD: Workload = Workload {
     publishers: 10,
     publications: 200,
 };
-const LARGE_DEBATE_SUBSCRIBERS: usize = 200;
+const LARGE_WORKLOAD_SUBSCRIBERS: usize = 200;
 
-impl Debate {
-    /// All publishers, the first of the subscribers, send at once, as fast as they
-    /// can. Returns what each subscriber has received.
-    fn hold(self, subscribers: &mut [Client]) -> Vec<Vec<String>> {
+impl Workload {
+    /// The first subscribers publish at once, as fast as they can. Returns the texts that each
+    /// subscriber has received.
+    fn run(self, subscribers: &mut [Client]) -> Vec<Vec<String>> {
         self.publish_from_all(subscribers);
-        let read_all = |subscriber| self.read_conversation(subscriber);
-        subscribers.iter_mut().map(read_all).collect()
+        let read = |subscriber| self.read_all(subscriber);
+        subscribers.iter_mut().map(read).collect()
     }
 
     fn publish_from_all(self, subscribers: &mut [Client]) {
@@ -77,22 +77,19 @@ impl Debate {
         });
     }
 
-    fn read_conversation(self, subscriber: &mut Client) -> Vec<String> {
+    fn read_all(self, subscriber: &mut Client) -> Vec<String> {
         let numbers = 0..self.publishers * self.publications;
         numbers.map(|_| subscriber.read_text()).collect()
     }
 
-    /// Checks that all have received the same, each message once, and each publisher's
-    /// messages in their order.
-    fn expect_one_conversation(self, conversations: &[Vec<String>]) {
-        for conversation in conversations {
-            assert!(
-                *conversation == conversations[0],
-                "two subscribers disagree"
-            );
+    /// Checks that all subscribers have received the same sequence, each message once, and each
+    /// publisher's messages in their order.
+    fn expect_one_order(self, received: &[Vec<String>]) {
+        for texts in received {
+            assert!(*texts == received[0], "two subscribers disagree");
         }
         let mut next = BTreeMap::<usize, usize>::new();
-        for text in &conversations[0] {
+        for text in &received[0] {
             let (publisher, number) = text.split_once(' ').expect("two numbers");
             let publisher = publisher.parse().expect("a number");
             let expected = next.entry(publisher).or_default();
@@ -111,10 +108,10 @@ fn all_subscribers_on_all_workers_receive_all_messages_in_one_order() {
         let server = Running::start(config);
         // Every worker serves one of the publishers.
         let mut subscribers = server.subscriber_of_each_worker(workers, "hall");
-        subscribers.extend(server.subscribers(LARGE_DEBATE_SUBSCRIBERS - workers, "hall"));
-        let conversations = LARGE_DEBATE.hold(&mut subscribers);
-        LARGE_DEBATE.expect_one_conversation(&conversations);
-        // And nothing twice: the last message comes next.
+        subscribers.extend(server.subscribers(LARGE_WORKLOAD_SUBSCRIBERS - workers, "hall"));
+        let received = LARGE_WORKLOAD.run(&mut subscribers);
+        LARGE_WORKLOAD.expect_one_order(&received);
+        // No message is received twice: this message is the next one.
         subscribers[0].text("/publish hall the end");
         for subscriber in &mut subscribers {
             assert_eq!(subscriber.read_text(), "the end");
@@ -133,8 +130,8 @@ fn workers_under_backpressure_lose_nothing_and_make_progress() {
                 ..config.clone()
             });
             let mut subscribers = server.subscribers(12, "hall");
-            let conversations = SMALL_DEBATE.hold(&mut subscribers);
-            SMALL_DEBATE.expect_one_conversation(&conversations);
+            let received = SMALL_WORKLOAD.run(&mut subscribers);
+            SMALL_WORKLOAD.expect_one_order(&received);
             // No client stays paused.
             for subscriber in &mut subscribers {
                 subscriber.text("still read");
@@ -153,7 +150,7 @@ fn messages_read_before_backpressure_are_delivered_in_order_up_to_the_close() {
             ..config
         });
         let mut subscribers = server.subscriber_of_each_worker(workers, "hall");
-        for mut speaker in server
+        for mut publisher in server
             .clients_of_each_worker(workers, 1)
             .into_iter()
             .flatten()
@@ -164,15 +161,15 @@ fn messages_read_before_backpressure_are_delivered_in_order_up_to_the_close() {
                 wire.extend(frame(Opcode::Text, command.as_bytes()));
             }
             wire.extend(frame(Opcode::Close, &1000u16.to_be_bytes()));
-            speaker.send(&wire);
+            publisher.send(&wire);
             for subscriber in &mut subscribers {
                 for number in 0..500 {
                     let text = format!("{number} {}", "a".repeat(number % 100));
                     assert_eq!(subscriber.read_text(), text);
                 }
             }
-            assert_eq!(speaker.read_close(), (1000, String::new()));
-            speaker.expect_end();
+            assert_eq!(publisher.read_close(), (1000, String::new()));
+            publisher.expect_end();
         }
     });
 }
@@ -230,7 +227,7 @@ fn connection_that_left_receives_nothing_until_it_joins_again() {
         let mut subscriber = server.subscribers(1, "hall").remove(0);
         let publish = |witnesses: &mut Vec<Client>, text: &str| {
             witnesses[0].text(&format!("/publish hall {text}"));
-            // Every worker has appended it then.
+            // After that, every worker has appended it.
             for witness in witnesses {
                 assert_eq!(witness.read_text(), text);
             }
@@ -272,7 +269,7 @@ fn new_subscriber_does_not_receive_earlier_messages() {
 }
 
 #[test]
-fn ended_connections_leave_the_room_to_the_others() {
+fn room_serves_the_other_subscribers_after_some_connections_have_ended() {
     with_1_and_3_workers(|config| {
         let server = Running::start(config);
         let mut subscribers = server.subscribers(9, "hall");
@@ -309,14 +306,14 @@ fn room_can_be_joined_again_after_all_have_left() {
                 // A message to the empty room may still be in flight
                 // from another worker.
                 let mut received = subscriber.read_text();
-                while received == "is anybody there?" {
+                while received == "to an empty room" {
                     received = subscriber.read_text();
                 }
                 assert_eq!(received, hello);
                 subscriber.text("/leave hall");
                 assert_eq!(subscriber.read_text(), "left");
             }
-            subscribers[round].text("/publish hall is anybody there?");
+            subscribers[round].text("/publish hall to an empty room");
             subscribers[round].text("no");
             assert_eq!(subscribers[round].read_text(), "no");
         }
@@ -355,7 +352,7 @@ fn publisher_reaches_all_subscribers_in_the_same_order() {
             for number in 0..100 {
                 assert_eq!(subscriber.read_text(), format!("news {number}"));
             }
-            // And clients are read again.
+            // Clients are read again.
             subscriber.text("thank you");
             assert_eq!(subscriber.read_text(), "thank you");
             subscriber.text("and once more");

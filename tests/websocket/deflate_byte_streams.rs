@@ -8,7 +8,7 @@ use yamabiko_testing::deflate::{
 };
 use yamabiko_testing::inflate::inflate_message;
 use yamabiko_testing::properties::negotiation::{
-    answer_with, both_ends_agree, field, judged, offered, request_with, with_upgrade,
+    both_ends_agree, client_result, field, offered, request_with, response_with, with_upgrade,
 };
 use yamabiko_testing::protocol::{
     BINARY, Connection, Endpoint, Fragment, Limits, Message, Received, Role, TEXT, binary, cut,
@@ -160,7 +160,7 @@ fn server_offered(offers: &str, config: &DeflateConfig) -> (String, Endpoint) {
 /// A client that has been answered this: what it has offered, and the connection
 /// behind it.
 fn client_answered(answer: &str, config: DeflateConfig) -> (String, Endpoint) {
-    let taken = judged(Some(config), &answer_with(answer)).unwrap();
+    let taken = client_result(Some(config), &response_with(answer)).unwrap();
     (offered(config), agreed(Role::Client, taken.unwrap()))
 }
 

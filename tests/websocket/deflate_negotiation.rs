@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, WindowBits};
 use yamabiko::websocket::handshake::{ClientHandshakeError, DEFLATE_REQUIRED, NotOffered};
 use yamabiko_testing::properties::negotiation::{
-    answer_with, both_ends_agree, field, judged, offered, request_with, with_upgrade,
+    both_ends_agree, client_result, field, offered, request_with, response_with, with_upgrade,
 };
 use yamabiko_testing::protocol::{Role, frames_of, open};
 
@@ -50,10 +50,13 @@ fn server_can_accept_the_second_option_of_section_7_1_3() {
 
 #[test]
 fn client_takes_the_answers_of_section_7_1_3() {
-    let simplest = judged(Some(NO_DEMANDS), &answer_with(SIMPLEST));
+    let simplest = client_result(Some(NO_DEMANDS), &response_with(SIMPLEST));
     assert_eq!(simplest, Ok(Some(DeflateParameters::default())));
     let small = config(0b00, 10, 15);
-    let accepted = judged(Some(small), &answer_with(&unfolded(SMALL_WINDOW_ACCEPTED)));
+    let accepted = client_result(
+        Some(small),
+        &response_with(&unfolded(SMALL_WINDOW_ACCEPTED)),
+    );
     assert_eq!(accepted, Ok(Some(agreed(0b00, 10, 15))));
 }
 
@@ -75,7 +78,7 @@ fn server_declines_the_examples_of_section_5_2() {
             Some(SIMPLEST),
             "{offer}"
         );
-        let answer = judged(Some(NO_DEMANDS), &answer_with(offer));
+        let answer = client_result(Some(NO_DEMANDS), &response_with(offer));
         assert_eq!(answer, Err(ClientHandshakeError::UnrequestedExtension));
     }
     let of_deflate = "permessage-deflate; x=10, permessage-deflate; x=\"10\"";
@@ -479,8 +482,8 @@ fn client_takes_each_answer_that_its_offer_allows() {
         (small, "D; SB=8; CB=12", agreed(0b00, 8, 9)),
     ];
     for (config, answer, parameters) in table {
-        let judged = judged(Some(config), &answer_with(&in_full(answer)));
-        assert_eq!(judged, Ok(Some(parameters)), "{answer}");
+        let result = client_result(Some(config), &response_with(&in_full(answer)));
+        assert_eq!(result, Ok(Some(parameters)), "{answer}");
     }
 }
 
@@ -499,14 +502,14 @@ fn client_takes_each_answer_that_its_offer_allows() {
 fn client_fails_connection_on_a_wrong_parameter() {
     use ClientHandshakeError as Error;
     for answer in WRONG_PARAMETERS {
-        let judged = judged(Some(NO_DEMANDS), &answer_with(&in_full(answer)));
+        let result = client_result(Some(NO_DEMANDS), &response_with(&in_full(answer)));
         let is_told = matches!(
-            judged,
+            result,
             Err(Error::UnknownExtensionParameter
                 | Error::RepeatedExtensionParameter(_)
                 | Error::InvalidExtensionParameter(_))
         );
-        assert!(is_told, "{answer}: {judged:?}");
+        assert!(is_told, "{answer}: {result:?}");
     }
     let table = [
         ("D; x", Error::UnknownExtensionParameter),
@@ -523,8 +526,8 @@ fn client_fails_connection_on_a_wrong_parameter() {
         ("D; CB", Error::InvalidExtensionParameter(CB)),
     ];
     for (answer, error) in table {
-        let judged = judged(Some(NO_DEMANDS), &answer_with(&in_full(answer)));
-        assert_eq!(judged, Err(error), "{answer}");
+        let result = client_result(Some(NO_DEMANDS), &response_with(&in_full(answer)));
+        assert_eq!(result, Err(error), "{answer}");
     }
 }
 
@@ -547,8 +550,8 @@ fn client_fails_connection_on_an_answer_that_ignores_its_demands() {
         (small, "D; SB=15", Error::ServerWindowTooLarge),
     ];
     for (config, answer, error) in table {
-        let judged = judged(Some(config), &answer_with(&in_full(answer)));
-        assert_eq!(judged, Err(error), "{answer}");
+        let result = client_result(Some(config), &response_with(&in_full(answer)));
+        assert_eq!(result, Err(error), "{answer}");
     }
 }
 
@@ -576,10 +579,10 @@ fn client_fails_connection_on_an_extension_beside_permessage_deflate() {
         ("D; SB=\"10", Error::MalformedExtensions),
     ];
     for (answer, error) in table {
-        let judged = judged(Some(NO_DEMANDS), &answer_with(&in_full(answer)));
-        assert_eq!(judged, Err(error), "{answer}");
+        let result = client_result(Some(NO_DEMANDS), &response_with(&in_full(answer)));
+        assert_eq!(result, Err(error), "{answer}");
     }
-    let without_offer = judged(None, &answer_with(SIMPLEST));
+    let without_offer = client_result(None, &response_with(SIMPLEST));
     assert_eq!(without_offer, Err(Error::UnrequestedExtension));
 }
 
@@ -591,11 +594,17 @@ fn client_fails_connection_on_an_extension_beside_permessage_deflate() {
 //# Otherwise, the client starts the closing handshake with close code 1010.
 #[test]
 fn client_goes_on_without_compression_or_closes_with_1010() {
-    let head = answer_with("x").replace("Sec-WebSocket-Extensions: x\r\n", "");
-    assert_eq!(judged(Some(DeflateConfig::default()), &head), Ok(None));
+    let head = response_with("x").replace("Sec-WebSocket-Extensions: x\r\n", "");
+    assert_eq!(
+        client_result(Some(DeflateConfig::default()), &head),
+        Ok(None)
+    );
     for empty in ["", ",", "\r\nSec-WebSocket-Extensions: ,"] {
-        let head = answer_with(empty);
-        assert_eq!(judged(Some(DeflateConfig::default()), &head), Ok(None));
+        let head = response_with(empty);
+        assert_eq!(
+            client_result(Some(DeflateConfig::default()), &head),
+            Ok(None)
+        );
     }
 
     let mut client = open(Role::Client);
@@ -643,7 +652,7 @@ proptest! {
         let offers = format!("{}{}{}", in_full(extensions_before), offered(client), in_full(fallback));
         let parameters = choose(&offers, &server);
         let answer = answer_to(&offers, &server).expect("a legal offer");
-        prop_assert_eq!(judged(Some(client), &answer_with(&answer)), Ok(parameters));
+        prop_assert_eq!(client_result(Some(client), &response_with(&answer)), Ok(parameters));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! What the tests of permessage-deflate share: endpoints that have agreed on it, and
-//! compressed frames by hand.
+//! Shared by the tests of permessage-deflate: endpoints that have agreed on it, and handwritten
+//! compressed frames.
 
 use super::properties::wire::{CONTINUATION, WireFrame};
 use super::protocol::{Connection, Endpoint, Limits, Role};
@@ -7,14 +7,14 @@ use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool
 
 /// RFC 7692 §7.2.3.1: "Hello" in one block with fixed codes.
 pub const HELLO: &[u8] = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
-/// §7.2.3.2: "Hello" as a reference to the one before.
+/// §7.2.3.2: "Hello" as a reference to the previous message.
 pub const HELLO_AGAIN: &[u8] = b"\xf2\x00\x11\x00\x00";
 /// §7.2.3.4: "Hello" in a block with BFINAL.
 pub const HELLO_FINAL: &[u8] = b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00";
-/// The same without the byte that RFC 7692 adds behind it.
+/// The same without the zero byte that RFC 7692 appends.
 pub const HELLO_FINAL_ALONE: &[u8] = b"\xf3\x48\xcd\xc9\xc9\x07\x00";
 
-/// Both ends take their context over, with the largest window.
+/// Both endpoints use context takeover and the largest window.
 pub const TAKEOVER: DeflateParameters = DeflateParameters {
     server_no_context_takeover: false,
     client_no_context_takeover: false,
@@ -22,14 +22,15 @@ pub const TAKEOVER: DeflateParameters = DeflateParameters {
     client_max_window_bits: WindowBits::MAX,
 };
 
-/// Neither end does.
+/// Neither endpoint uses context takeover.
 pub const NO_TAKEOVER: DeflateParameters = DeflateParameters {
     server_no_context_takeover: true,
     client_no_context_takeover: true,
     ..TAKEOVER
 };
 
-/// An end that does all that was agreed on, and tries every message.
+/// The configuration of an endpoint that uses everything that was agreed on, and tries to compress
+/// every message.
 pub const EAGER: DeflateConfig = DeflateConfig {
     server_no_context_takeover: false,
     client_no_context_takeover: false,
@@ -44,7 +45,7 @@ pub fn agreed(role: Role, parameters: DeflateParameters) -> Endpoint {
     agreed_within(role, parameters, Limits::default())
 }
 
-/// The same with these limits.
+/// As [`agreed`], with these limits.
 pub fn agreed_within(role: Role, parameters: DeflateParameters, limits: Limits) -> Endpoint {
     let mut endpoint = Endpoint::new(role, limits);
     let plain = Connection::server(limits);
@@ -60,7 +61,7 @@ pub fn compressed(opcode: u8, payload: impl AsRef<[u8]>) -> WireFrame {
     frame
 }
 
-/// A compressed message in as many frames as there are pieces.
+/// A compressed message, one frame for each piece.
 pub fn fragments<P: AsRef<[u8]>>(opcode: u8, pieces: &[P]) -> Vec<WireFrame> {
     let mut frames: Vec<_> = pieces
         .iter()
@@ -72,7 +73,7 @@ pub fn fragments<P: AsRef<[u8]>>(opcode: u8, pieces: &[P]) -> Vec<WireFrame> {
     frames
 }
 
-/// Bytes as stored blocks, which say nothing shorter: the payload of a message.
+/// A message's payload that holds these bytes in stored blocks, which do not compress.
 pub fn stored(bytes: &[u8]) -> Vec<u8> {
     let mut payload = Vec::new();
     for block in bytes.chunks(65_535) {
@@ -86,8 +87,8 @@ pub fn stored(bytes: &[u8]) -> Vec<u8> {
     payload
 }
 
-/// So many zeros in a few bytes: a block with fixed codes, one literal and then
-/// matches of 258 bytes at distance 1, which are 00000001 01000111 in reverse.
+/// A short payload that inflates to this number of zeros: a block with fixed codes, one literal
+/// and then matches of 258 bytes at distance 1, which are 00000001 01000111 in reverse.
 pub fn zeros(bytes: usize) -> Vec<u8> {
     let mut bits = BitWriter::default();
     bits.put(0b010, 3); // BFINAL 0, BTYPE 01, lowest bit first
@@ -104,7 +105,7 @@ pub fn zeros(bytes: usize) -> Vec<u8> {
     bits.bytes
 }
 
-/// "abc" and so on at this distance, three bytes of it: the payload of a message.
+/// A message's payload that consists of one match of three bytes at this distance.
 pub fn match_of_three(distance_symbol: usize, extra: usize, extra_bits: usize) -> Vec<u8> {
     let mut bits = BitWriter::default();
     bits.put(0b010, 3);
@@ -134,7 +135,7 @@ impl BitWriter {
         }
     }
 
-    /// A Huffman code: the highest bit first.
+    /// Writes a Huffman code, the highest bit first.
     fn put_reversed(&mut self, code: usize, count: usize) {
         for place in (0..count).rev() {
             self.put(code >> place & 1, 1);

@@ -1,17 +1,16 @@
-//! DEFLATE read the slow way, from RFC 1951 and nothing else, one bit at a time: the
-//! yardstick of what is compressed, and the only one that tells how far back each
-//! match reaches.
+//! A slow inflater that reads one bit at a time, written from RFC 1951 only. Tests compare
+//! compressed data with it. Unlike the library it reports the longest distance of a match.
 
-/// What a stream of blocks holds.
+/// The content of a stream of blocks.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Inflated {
     pub bytes: Vec<u8>,
-    /// The longest distance of a match; 0 without any.
+    /// The longest distance of a match, or 0 if there is no match.
     pub distance_max: usize,
 }
 
-/// Inflates the payload of a compressed message, as RFC 7692 §7.2.2 says, behind
-/// what earlier messages have left. Panics where the payload is wrong.
+/// Inflates the payload of a compressed message (RFC 7692 §7.2.2) after the content of earlier
+/// messages, to which its matches may refer. Panics if the payload is invalid.
 pub fn inflate_message(earlier: &[u8], payload: &[u8]) -> Inflated {
     let bytes = [payload, &[0x00, 0x00, 0xff, 0xff]].concat();
     let mut reader = Reader {
@@ -37,7 +36,7 @@ struct Bits<'b> {
 }
 
 impl Bits<'_> {
-    /// The next bits, the first one lowest (§3.1.1).
+    /// The next bits; the first bit is the lowest (§3.1.1).
     fn take(&mut self, count: usize) -> usize {
         (0..count).fold(0, |value, place| value | self.bit() << place)
     }
@@ -53,11 +52,11 @@ impl Bits<'_> {
     }
 }
 
-/// A Huffman code: for each length in bits the symbols that have it, in order.
+/// A Huffman code: for each length in bits, the symbols with a code of this length, in order.
 struct Code([Vec<usize>; 16]);
 
 impl Code {
-    /// From the length of each symbol; 0 for those that do not occur.
+    /// Takes the length of each symbol's code. Length 0: the symbol does not occur.
     fn new(lengths: &[usize]) -> Code {
         let mut symbols = [const { Vec::new() }; 16];
         for (symbol, &length) in lengths.iter().enumerate() {
@@ -66,8 +65,8 @@ impl Code {
         Code(symbols)
     }
 
-    /// §3.2.2: codes of one length follow each other in the order of the symbols,
-    /// behind all shorter ones.
+    /// §3.2.2: the codes of one length are consecutive in the order of the symbols, and follow
+    /// all shorter codes.
     fn symbol(&self, bits: &mut Bits<'_>) -> usize {
         let (mut code, mut first) = (0, 0);
         for symbols in &self.0[1..] {

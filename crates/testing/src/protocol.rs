@@ -1,8 +1,7 @@
-//! For the tests of the protocol core: frames by hand, an endpoint under test, and a
-//! way to write a rule once and check it as server and as client.
+//! For the tests of the protocol core: handwritten frames, an endpoint under test, and a macro that
+//! checks one rule as server and as client.
 //!
-//! The tools are those of the fuzz targets ([`crate::properties`]); here are the short
-//! names that keep a test readable:
+//! The types are those of the fuzz targets ([`crate::properties`]). This module adds short names:
 //!
 //! ```text
 //! let mut endpoint = open(role);
@@ -46,25 +45,24 @@ pub fn open(role: Role) -> Endpoint {
     Endpoint::new(role, Limits::default())
 }
 
-/// The other side of an endpoint of this role. It masks if the endpoint is a server.
+/// The peer of an endpoint of this role. It masks its frames if the endpoint is a server.
 pub fn peer(role: Role) -> Peer {
     Peer { role }
 }
 
-/// Writes frames as the peer of `role` must: with a mask to a server, without one to
-/// a client.
+/// Writes frames as the peer of an endpoint of `role`: masked for a server, unmasked for a client.
 #[derive(Clone, Copy)]
 pub struct Peer {
     role: Role,
 }
 
 impl Peer {
-    /// The frame as this peer sends it, right or wrong in all but its mask.
+    /// The bytes of the frame with the correct mask. Everything else may be illegal.
     pub fn frame(self, frame: WireFrame) -> Vec<u8> {
         self.masking(frame).bytes()
     }
 
-    /// The frame with the mask that this peer must give it.
+    /// The frame with the mask that this peer must use.
     pub fn masking(self, frame: WireFrame) -> WireFrame {
         match self.role {
             Role::Server => frame.masked(RFC_KEY),
@@ -72,7 +70,7 @@ impl Peer {
         }
     }
 
-    /// A header without its payload, which is claimed to have this length.
+    /// A header that claims this payload length, without the payload.
     pub fn header(self, frame: WireFrame, length: u64) -> Vec<u8> {
         self.masking(frame)
             .header_claiming(LengthForm::minimal(length), length)
@@ -86,17 +84,17 @@ impl Peer {
         self.frame(WireFrame::new(BINARY, payload))
     }
 
-    /// The first frame of a text message that goes on.
+    /// The first frame of a fragmented text message.
     pub fn text_begins(self, payload: impl AsRef<[u8]>) -> Vec<u8> {
         self.frame(WireFrame::new(TEXT, payload).unfinished())
     }
 
-    /// The first frame of a binary message that goes on.
+    /// The first frame of a fragmented binary message.
     pub fn binary_begins(self, payload: impl AsRef<[u8]>) -> Vec<u8> {
         self.frame(WireFrame::new(BINARY, payload).unfinished())
     }
 
-    /// A continuation that is not the last.
+    /// A continuation frame that is not the last.
     pub fn goes_on(self, payload: impl AsRef<[u8]>) -> Vec<u8> {
         self.frame(WireFrame::new(CONTINUATION, payload).unfinished())
     }
@@ -148,14 +146,14 @@ pub fn reason(code: CloseCode, reason: &str) -> Option<CloseReason<'_>> {
     Some(CloseReason::new(code, reason))
 }
 
-/// What `send` wrote: the one frame, unmasked.
+/// The single frame that `Connection::send` writes for this message, unmasked.
 pub fn sent(endpoint: &mut Endpoint, message: Message<'_>) -> WireFrame {
     sent_by(endpoint, |connection, output| {
         connection.send(message, output)
     })
 }
 
-/// The one frame that `send` makes the endpoint write.
+/// The single frame that the endpoint writes in `send`.
 pub fn sent_by(
     endpoint: &mut Endpoint,
     send: impl FnOnce(&mut Connection, &mut Vec<u8>) -> Result<(), SendError>,
@@ -163,20 +161,19 @@ pub fn sent_by(
     let mut output = Vec::new();
     assert_eq!(send(&mut endpoint.connection, &mut output), Ok(()));
     let [frame] = &frames_of(endpoint.role, &output)[..] else {
-        panic!("it is one frame: {output:x?}");
+        panic!("not exactly one frame: {output:x?}");
     };
     frame.clone()
 }
 
-/// Gives `bytes` to a fresh endpoint, which must fail at once with this code, say so
-/// in one Close frame, and never speak or listen again.
+/// Gives `bytes` to a new endpoint. It must fail at once with this code, send it in one Close
+/// frame, and send and process nothing afterwards.
 #[track_caller]
 pub fn fails_with(code: u16, role: Role, bytes: impl AsRef<[u8]>) {
     fails_after(&[], code, open(role), bytes);
 }
 
-/// The same for an endpoint that is in the middle of something; first it gives these
-/// events.
+/// As [`fails_with`], for an endpoint with earlier input. Before the failure it reports these events.
 #[track_caller]
 pub fn fails_after(
     events: &[Received],
@@ -191,14 +188,14 @@ pub fn fails_after(
     assert_eq!(*failure, Received::Failed(code), "for {bytes:x?}");
 
     let replies = endpoint.take_replies();
-    let last = replies.last().expect("a failure is told to the peer");
+    let last = replies.last().expect("a failure sends a Close");
     assert_eq!(last.close_body().map(|body| body.0), Some(code));
     let closes = replies.iter().filter(|frame| frame.opcode == CLOSE).count();
     assert_eq!(closes, 1);
     is_dead(endpoint, code);
 }
 
-/// §7.1.7: an endpoint that has failed processes nothing and says nothing.
+/// §7.1.7: an endpoint that has failed processes nothing and sends nothing.
 #[track_caller]
 pub fn is_dead(mut endpoint: Endpoint, code: u16) {
     let peer = peer(endpoint.role);

@@ -1,5 +1,5 @@
-//! Workers whose turns the test takes itself, on its own thread: what one turn
-//! does, and in which order.
+//! Tests that run the turns of workers on their own thread: the actions of one turn, and their
+//! order.
 
 use super::super::{
     Admission, Config, Context, Handler, LagAction, LagPolicy, Message, Missed, Refusal, Server,
@@ -17,15 +17,15 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 
-/// A server that does nothing between two turns.
-struct ByHand<H: Handler> {
+/// A server whose turns are run by the test.
+struct SteppedServer<H: Handler> {
     workers: Vec<(Reactor<CrossWorkerMessage>, Worker<H>)>,
     handle: super::super::ServerHandle,
     listener: TcpListener,
 }
 
-impl<H: Handler> ByHand<H> {
-    fn new(workers: usize, config: Config, handler: H) -> ByHand<H> {
+impl<H: Handler> SteppedServer<H> {
+    fn new(workers: usize, config: Config, handler: H) -> SteppedServer<H> {
         let config = Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             workers: NonZeroUsize::new(workers).unwrap(),
@@ -33,21 +33,21 @@ impl<H: Handler> ByHand<H> {
             ..config
         };
         let server = Server::bind(config, handler).unwrap();
-        ByHand {
+        SteppedServer {
             workers: server.workers,
             handle: server.handle,
             listener: TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap(),
         }
     }
 
-    /// Takes one turn of this worker, which finds at least a message to wake it.
+    /// Runs one turn of this worker. A message wakes it, so that the turn does not sleep.
     fn turn(&mut self, worker: usize) {
         self.handle.workers.wake_all();
         let (reactor, worker) = &mut self.workers[worker];
         reactor.turn(worker).unwrap();
     }
 
-    /// Takes turns of this worker until something is the case.
+    /// Runs turns of this worker until `is_done` returns true.
     fn turn_until(&mut self, worker: usize, mut is_done: impl FnMut(&mut Self) -> bool) {
         let begun = std::time::Instant::now();
         while !is_done(self) {
@@ -56,12 +56,12 @@ impl<H: Handler> ByHand<H> {
         }
     }
 
-    /// A client of this worker whose opening handshake is done.
+    /// A client of this worker, after the opening handshake.
     fn client(&mut self, worker: usize) -> TcpStream {
         self.client_with(worker, "")
     }
 
-    /// The same, with further field lines in its request.
+    /// As `client`, with further field lines in its request.
     fn client_with(&mut self, worker: usize, fields: &str) -> TcpStream {
         let address = self.listener.local_addr().unwrap();
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -78,7 +78,7 @@ impl<H: Handler> ByHand<H> {
         self.workers[worker].0.io().adopt(stream).unwrap();
         client.write_all(upgrade(fields).as_bytes()).unwrap();
         let opened = self.handle.metrics().opened;
-        self.turn_until(worker, |by_hand| by_hand.handle.metrics().opened > opened);
+        self.turn_until(worker, |server| server.handle.metrics().opened > opened);
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -106,7 +106,7 @@ fn text(text: &str) -> Vec<u8> {
     frame(Opcode::Text, text.as_bytes())
 }
 
-/// The payload of the next frame, which is a short one.
+/// The payload of the next frame, which has at most 125 bytes.
 fn read_short(client: &mut TcpStream) -> String {
     let mut header = [0; 2];
     client.read_exact(&mut header).expect("a frame");
@@ -115,10 +115,9 @@ fn read_short(client: &mut TcpStream) -> String {
     String::from_utf8(payload).unwrap()
 }
 
-/// Longer than anything takes.
+/// The limit of one wait: longer than any single step takes on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// The least that the system gives, so that a client that does not read is behind soon,
-/// and stays so.
+/// A small buffer, so that a client that does not read is behind soon, and stays behind.
 const BUFFER_BYTES: usize = 4 << 10;
 
 fn upgrade(fields: &str) -> String {
@@ -158,7 +157,7 @@ impl Handler for Announcer {
 fn with_a_slow_subscriber(
     action: LagAction,
     gaps: &'static str,
-) -> (ByHand<Announcer>, [TcpStream; 2]) {
+) -> (SteppedServer<Announcer>, [TcpStream; 2]) {
     let lag_policy = LagPolicy {
         action,
         bytes_max: 1,
@@ -168,7 +167,7 @@ fn with_a_slow_subscriber(
         lag_policy,
         ..Config::default()
     };
-    let mut server = ByHand::new(1, config, Announcer { gaps });
+    let mut server = SteppedServer::new(1, config, Announcer { gaps });
     let (mut watcher, mut slow) = (server.client(0), server.client(0));
     let mut publisher = server.client(0);
     watcher.write_all(&text("gaps")).unwrap();
@@ -186,14 +185,14 @@ fn with_a_slow_subscriber(
 fn message_published_from_missed_is_written_in_the_same_turn() {
     for action in [LagAction::Skip, LagAction::Latest] {
         let (_server, [mut watcher, _slow]) = with_a_slow_subscriber(action, "gaps");
-        // No further turn is taken.
+        // No further turn is run.
         assert_eq!(read_short(&mut watcher), "too slow for hall", "{action:?}");
     }
 }
 
 #[test]
 fn handler_that_always_publishes_from_missed_is_flushed_again_by_an_alarm() {
-    // What it publishes is missed, too.
+    // Its own messages are missed, too.
     let (mut server, _clients) = with_a_slow_subscriber(LagAction::Latest, "hall");
     let skipped = server.handle.metrics().skipped;
     assert!(skipped <= 2 * FLUSHES_PER_TURN_MAX as u64, "{skipped}");
@@ -209,7 +208,7 @@ fn handler_that_always_publishes_from_missed_is_flushed_again_by_an_alarm() {
         woken
     });
     let (reactor, worker) = &mut server.workers[0];
-    // The first one finds what is left of wake_all().
+    // The first turn processes the message of wake_all().
     for _ in 0..3 {
         reactor.turn(worker).unwrap();
     }
@@ -226,7 +225,7 @@ fn numbered(client: u16, number: u16) -> [u8; 100] {
     payload
 }
 
-/// Reads messages of [`numbered`] and sees that each client's come in their order.
+/// Reads messages of [`numbered`] and checks that those of each client are in order.
 fn expect_all_in_order(subscriber: &mut TcpStream, clients: u16, messages: u16) {
     let mut next = vec![0; usize::from(clients)];
     for _ in 0..u32::from(clients) * u32::from(messages) {
@@ -252,7 +251,7 @@ fn messages_wait_in_the_kernel_in_order_while_another_worker_takes_none() {
         },
         ..Config::default()
     };
-    let mut server = ByHand::new(2, config, Announcer { gaps: "gaps" });
+    let mut server = SteppedServer::new(2, config, Announcer { gaps: "gaps" });
     let mut subscriber = server.client(1);
     subscriber.write_all(&text("hall")).unwrap();
     server.turn_until(1, |server| server.handle.metrics().received == 1);
@@ -281,16 +280,16 @@ fn messages_wait_in_the_kernel_in_order_while_another_worker_takes_none() {
     drop(clients);
 }
 
-/// Bytes that worker 0 has read and not looked at.
-fn held_bytes<H: Handler>(server: &mut ByHand<H>) -> usize {
+/// Bytes that worker 0 has read and not processed.
+fn held_bytes<H: Handler>(server: &mut SteppedServer<H>) -> usize {
     server.workers[0].0.io().unread_bytes()
 }
 
-/// What one read brings at most.
+/// The maximum of one read.
 const READ_BUFFER_BYTES: usize = 64 << 10;
 
-/// Keeps the first byte of each message, in the order in which they are handled, and
-/// replies to questions. A message that begins with `c` closes its connection.
+/// Records the first byte of each message, in the order in which they are handled. Replies to
+/// messages that begin with `?`. A message that begins with `c` closes its connection.
 #[derive(Clone, Default)]
 struct Recorder(Arc<Mutex<Vec<u8>>>);
 
@@ -304,7 +303,7 @@ impl Handler for Recorder {
     fn message(&self, _session: &mut (), message: Message<'_>, context: &mut Context<'_>) {
         let first = message.as_bytes().first().copied().unwrap_or_default();
         match first {
-            b'?' => context.send(message).expect("there is room for a byte"),
+            b'?' => context.send(message).expect("the write queue takes a byte"),
             b'c' => context.close(CloseCode::NORMAL, "as was asked"),
             _ => {}
         }
@@ -313,7 +312,7 @@ impl Handler for Recorder {
 }
 
 impl Recorder {
-    /// How many messages of this kind have been handled before the first one of the other.
+    /// The number of messages of one kind that were handled before the first one of the other kind.
     fn before(&self, kind: u8, other: u8) -> Option<usize> {
         let handled = self.0.lock().unwrap();
         let end = handled.iter().position(|&first| first == other)?;
@@ -333,8 +332,8 @@ impl Recorder {
 
 #[test]
 fn share_of_a_turn_counts_messages_at_the_limit_and_past_it() {
-    // Each costs MESSAGE_COST_BYTES, until 256 KiB are spent; those of a read that are
-    // not looked at cost their length.
+    // Each message costs MESSAGE_COST_BYTES until 256 KiB are used. The messages of a read that
+    // are not processed cost their length.
     let cases = [
         (b'h', 63, 63),
         (b'h', 64, 64),
@@ -345,7 +344,7 @@ fn share_of_a_turn_counts_messages_at_the_limit_and_past_it() {
     ];
     for (kind, sent, in_first_turn) in cases {
         let recorder = Recorder::default();
-        let mut server = ByHand::new(1, Config::default(), recorder.clone());
+        let mut server = SteppedServer::new(1, Config::default(), recorder.clone());
         let mut client = server.client(0);
         let wire = frame(Opcode::Binary, &[kind]).repeat(sent);
         client.write_all(&wire).unwrap();
@@ -356,9 +355,9 @@ fn share_of_a_turn_counts_messages_at_the_limit_and_past_it() {
 }
 
 #[test]
-fn flood_of_messages_leaves_other_clients_their_share_of_the_turn() {
+fn flood_of_messages_does_not_delay_other_clients() {
     let recorder = Recorder::default();
-    let mut server = ByHand::new(1, Config::default(), recorder.clone());
+    let mut server = SteppedServer::new(1, Config::default(), recorder.clone());
     let (mut hostile, mut other) = (server.client(0), server.client(0));
     let flood = 8000;
     hostile.write_all(&text("h").repeat(flood)).unwrap();
@@ -380,7 +379,7 @@ fn with_deflate() -> Config {
     }
 }
 
-/// A compressed message of so many equal bytes.
+/// A compressed message of equal bytes, which is far shorter than its content.
 fn bomb(byte: u8, bytes: usize) -> Vec<u8> {
     let config = DeflateConfig {
         level: 9,
@@ -396,9 +395,9 @@ fn bomb(byte: u8, bytes: usize) -> Vec<u8> {
 }
 
 #[test]
-fn inflated_bytes_are_charged_and_others_are_served_between_two_bombs() {
+fn inflated_bytes_are_charged_and_others_are_served_between_two_large_messages() {
     let recorder = Recorder::default();
-    let mut server = ByHand::new(1, with_deflate(), recorder.clone());
+    let mut server = SteppedServer::new(1, with_deflate(), recorder.clone());
     let (mut hostile, mut other) = (server.client_with(0, DEFLATE), server.client(0));
     let bomb = bomb(b'h', 1 << 20);
     assert!(bomb.len() < 1100);
@@ -410,12 +409,11 @@ fn inflated_bytes_are_charged_and_others_are_served_between_two_bombs() {
 }
 
 #[test]
-fn compressed_bytes_are_charged_more_and_others_are_served_within_a_hostile_message() {
+fn compressed_bytes_are_charged_more_and_others_are_served_during_a_hostile_message() {
     let recorder = Recorder::default();
-    let mut server = ByHand::new(1, with_deflate(), recorder.clone());
+    let mut server = SteppedServer::new(1, with_deflate(), recorder.clone());
     let (mut hostile, mut other) = (server.client_with(0, DEFLATE), server.client(0));
-    // Streams that end every two bytes, and nothing in them: the dearest bytes that
-    // there are.
+    // Empty streams of two bytes each: compressed bytes with the highest cost for the receiver.
     let mut payload = [0x03, 0x00].repeat(25 << 10);
     payload.push(0x00); // the block of which the sender has removed the end
     let mut wire = frame(Opcode::Binary, &payload);
@@ -431,7 +429,7 @@ fn compressed_bytes_are_charged_more_and_others_are_served_within_a_hostile_mess
 
 #[test]
 fn bytes_after_our_close_are_read_up_to_the_limit_and_one_more_ends_the_connection() {
-    let mut server = ByHand::new(1, Config::default(), Recorder::default());
+    let mut server = SteppedServer::new(1, Config::default(), Recorder::default());
     let mut client = server.client(0);
     client.write_all(&text("close")).unwrap();
     server.turn_until(0, |server| server.handle.metrics().received == 1);

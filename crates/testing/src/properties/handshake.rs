@@ -1,5 +1,5 @@
-//! The opening handshake from outside: the head of a request as a server reads it,
-//! the head of an answer as a client reads it.
+//! Properties of the opening handshake: a server reads the head of a request, and a client reads
+//! the head of a response.
 
 use super::input::take_lengths;
 use super::session::cut;
@@ -8,8 +8,7 @@ use yamabiko::websocket::handshake::{
     RequestHead, RequestReader, ResponseBody, Status, Upgrade, WebSocketUri, accept_key,
 };
 
-/// The limits that the first byte of an input selects. The small ones bring each
-/// bound within the reach of a short input.
+/// The limits that the first byte of an input selects. A short input can reach the small ones.
 fn head_limits(selector: u8) -> HeadLimits {
     if selector % 2 == 0 {
         return HeadLimits::default();
@@ -23,8 +22,8 @@ fn head_limits(selector: u8) -> HeadLimits {
     }
 }
 
-/// A server reads a request in the same way however it is cut; what it accepts has
-/// what §4.2.1 demands; each answer that it writes is HTTP.
+/// A server reads a request in the same way, however the input is cut. An accepted request has
+/// everything that §4.2.1 requires. Each response is valid HTTP.
 pub fn request_head(data: &[u8]) {
     let Some((&selector, rest)) = data.split_first() else {
         return;
@@ -41,7 +40,7 @@ pub fn request_head(data: &[u8]) {
             head.ends_with(b"\r\n\r\n"),
             "a head ends with an empty line"
         );
-        // What follows the head does not change how it is read.
+        // The bytes after the head do not change its meaning.
         assert_eq!(uncut, read_request(limits, &[head], head));
         is_well_formed(request, limits);
     }
@@ -54,7 +53,7 @@ enum Outcome {
     Refused(Status, String),
 }
 
-/// Everything that a `RequestHead` tells.
+/// All public values of a `RequestHead`.
 #[derive(Debug, PartialEq)]
 struct Request {
     head_bytes: usize,
@@ -69,7 +68,7 @@ struct Request {
     answer: String,
 }
 
-/// Hands a reader growing beginnings of `input`.
+/// Gives a reader longer and longer prefixes of `input`.
 fn read_request(limits: HeadLimits, pieces: &[&[u8]], input: &[u8]) -> Outcome {
     let mut reader = RequestReader::new(limits);
     let mut came = 0;
@@ -107,7 +106,7 @@ fn everything_in(head: &RequestHead<'_>, head_bytes: usize) -> Request {
     }
 }
 
-/// The 101 or the refusal.
+/// The 101 response or the refusal.
 fn answer_to(head: &RequestHead<'_>) -> String {
     let upgrade = match Upgrade::check(head) {
         Ok(upgrade) => upgrade,
@@ -145,7 +144,7 @@ fn written(refusal: &Refusal) -> String {
     String::from_utf8(answer).expect("a refusal is UTF-8")
 }
 
-/// Whatever was asked, the answer is one HTTP response, no more and no less.
+/// The response to every request is exactly one HTTP response.
 fn is_http(answer: &str) {
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head has an end");
     let mut lines = head.split("\r\n");
@@ -165,7 +164,7 @@ fn is_http(answer: &str) {
     };
     let length = value("Content-Length").and_then(|length| length.parse().ok());
     assert_eq!(length, Some(body.len()));
-    let connection = value("Connection").expect("what becomes of the connection is said");
+    let connection = value("Connection").expect("a Connection field");
     let connection = connection.to_ascii_lowercase();
     assert!(connection.split(',').any(|option| option.trim() == "close"));
     if status == 426 {
@@ -188,7 +187,7 @@ fn is_switching(head: &RequestHead<'_>, answer: &str) {
     assert!(answer.contains(&format!("\r\nSec-WebSocket-Accept: {accept}\r\n")));
 }
 
-/// §4.2.1: a server that accepts less lets a browser be used against it.
+/// §4.2.1: a server that requires less can be attacked through a browser.
 fn demands_of_section_4_2_1_are_met(head: &RequestHead<'_>) {
     assert_eq!(head.method(), "GET");
     assert!(head.host().is_some());
@@ -205,7 +204,7 @@ fn demands_of_section_4_2_1_are_met(head: &RequestHead<'_>) {
     assert_eq!(values(head, "Sec-WebSocket-Version"), [b"13"]);
     let keys = values(head, "Sec-WebSocket-Key");
     assert_eq!(keys.len(), 1);
-    // 16 bytes in Base64: 22 digits, of which the last has four bits to spare.
+    // 16 bytes in Base64 are 22 digits; four bits of the last digit are unused.
     let digits = keys[0].strip_suffix(b"==").expect("16 bytes end in ==");
     assert_eq!(digits.len(), 22);
     let is_digit = |b: &u8| b.is_ascii_alphanumeric() || [b'+', b'/'].contains(b);
@@ -238,8 +237,8 @@ fn is_well_formed(request: &Request, limits: HeadLimits) {
     }
 }
 
-/// A client reads an answer in the same way however it is cut, and takes none but the
-/// one to its own key, with a subprotocol that it has offered or none.
+/// A client reads a response in the same way, however the input is cut. It accepts only a response
+/// to its own key, with a subprotocol that it has offered or without one.
 pub fn response_head(data: &[u8]) {
     let Some((&selector, rest)) = data.split_first() else {
         return;
@@ -261,8 +260,8 @@ pub fn response_head(data: &[u8]) {
     }
 }
 
-/// The body of an answer is read as it comes: nothing that was read is taken back, and
-/// nothing follows its end.
+/// The body of a response grows as its bytes arrive: bytes that were returned once stay the same,
+/// and no bytes follow the end.
 fn body_grows_with_what_comes(
     answer: &HttpResponse,
     bytes_max: usize,
@@ -280,14 +279,14 @@ fn body_grows_with_what_comes(
         assert!(body.content.len() <= body_bytes.min(bytes_max));
         before = body;
     }
-    // The bound cuts the content and changes nothing else.
+    // The limit shortens the content and has no other effect.
     let whole = answer.body(input, usize::MAX);
     let within = whole.content.len().min(bytes_max);
     assert_eq!(before.content, whole.content[..within]);
     assert_eq!(before.ended, whole.ended);
 }
 
-/// Hands a client growing beginnings of `input`.
+/// Gives a client longer and longer prefixes of `input`.
 fn read_answer(
     limits: HeadLimits,
     pieces: &[&[u8]],
@@ -321,7 +320,7 @@ fn is_the_answer_to_our_key(established: &Established, input: &[u8]) {
         contains(b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
         "§1.3: the accept key"
     );
-    // Interim answers may stand before it.
+    // Interim responses may precede it.
     let head = head.to_ascii_lowercase();
     let mut ends = head.windows(4).enumerate().rev().skip(1);
     let start = ends.find(|(_, part)| part == b"\r\n\r\n");

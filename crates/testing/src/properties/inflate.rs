@@ -1,23 +1,22 @@
-//! Compressed messages (RFC 7692 §7.2.2) as an endpoint receives them, beside the bare
-//! library and `std`: the whole message at once, with no limit but the one asked for
-//! afterwards.
+//! An endpoint that receives compressed messages (RFC 7692 §7.2.2) is compared with the DEFLATE
+//! library and `std`, which process a whole message at once and check the limit afterwards.
 //!
 //! ```text
 //! inflate  | flags | limit | windows | n | n lengths of pieces | messages ...
 //!            │││
 //!            ││└ the endpoint is a client
 //!            │└─ without context takeover
-//!            └── every message again as our own compressor makes it
+//!            └── every message is sent again by our own compressor
 //!
-//! a message | 0 0 0 0 . . . . | length, two bytes | that many bytes of payload
+//! a message | 0 0 0 0 . . . . | length, two bytes | payload of this length
 //!             fragments   ││││
 //!               less one  │││└ text
 //!                         ││└─ compressed
 //!                         │└── a Ping between the fragments
-//!                         └─── long: compressed, in one frame, behind a stored block
+//!                         └─── long: compressed, in one frame, after a stored block
 //! ```
 //!
-//! A long message is inflated while it comes, any other when all of it is there.
+//! A long message is inflated while it arrives, any other message when it is complete.
 
 use yamabiko::websocket::MessageDeflater;
 use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool, WindowBits};
@@ -28,8 +27,7 @@ use super::session::{Endpoint, Received, cut};
 use super::wire::{BINARY, CONTINUATION, PING, PONG, RFC_KEY, TEXT, WireFrame};
 use super::{Connection, Limits, Message, Role};
 
-/// The events and the failure are those of the naive reading, however the input is
-/// cut.
+/// Events and failure equal those of the naive implementation, however the input is cut.
 pub fn inflate(data: &[u8]) {
     let [flags, limit, windows, rest @ ..] = data else {
         return;
@@ -64,14 +62,14 @@ pub fn inflate(data: &[u8]) {
     assert_eq!(pongs.count(), pings.count());
 }
 
-/// Below what an endpoint lets wait, so that a message fails where it ends. Where one
-/// that is long fails cannot be told: it comes without Pings.
+/// Less than an endpoint buffers before it inflates, so that an invalid message fails at its end.
+/// The model does not know at which byte a long message fails: it is sent without Pings.
 const INPUT_BYTES_MAX: usize = 8 << 10;
 
-/// Bytes of the block that makes a message long: more than an endpoint lets wait.
+/// The length of the block that makes a message long: more than an endpoint buffers.
 const LONG_BLOCK_BYTES: u16 = 17_000;
 
-/// So many messages are long at most; the others are as they would be.
+/// The maximum of long messages in an input. The flag has no effect on further messages.
 const LONG_MESSAGES_MAX: usize = 2;
 
 fn parameters(flags: u8, windows: u8) -> DeflateParameters {
@@ -96,7 +94,7 @@ fn endpoint(role: Role, parameters: DeflateParameters, limits: Limits) -> Endpoi
     endpoint
 }
 
-/// A message as it goes over the wire.
+/// A message as it is sent.
 struct Outgoing {
     text: bool,
     compressed: bool,
@@ -147,7 +145,7 @@ impl Outgoing {
         };
     }
 
-    /// The payload in so many pieces, some of them empty if it is short.
+    /// The payload in pieces, one for each fragment. Some are empty if it is short.
     fn pieces(&self) -> Vec<&[u8]> {
         let length = self.payload.len().div_ceil(self.fragments);
         let bound = |number: usize| (number * length).min(self.payload.len());
@@ -191,7 +189,7 @@ fn messages(mut data: &[u8], again: bool) -> Vec<Outgoing> {
     messages
 }
 
-/// What the endpoint must receive.
+/// The events that the endpoint must report.
 fn expected(
     role: Role,
     parameters: DeflateParameters,
@@ -224,7 +222,7 @@ fn expected(
                 return events;
             }
             let so_far = &sent.payload[..announced];
-            if !sent.compressed && sent.text && is_hopeless(so_far) {
+            if !sent.compressed && sent.text && is_invalid_text(so_far) {
                 events.push(Received::Failed(1007));
                 return events;
             }
@@ -252,15 +250,15 @@ fn expected(
     events
 }
 
-/// The message's bytes, or the close code of what comes first: the bytes that may
-/// not be, one too many, or the end of what can be inflated.
+/// The message's bytes, or the close code of the first error: invalid UTF-8, a byte past the limit,
+/// or data that cannot be inflated.
 fn received(sent: &Outgoing, earlier: &[u8], bytes_max: usize) -> Result<Vec<u8>, u16> {
     let (bytes, whole) = match sent.compressed {
         true => inflated(earlier, &sent.payload, bytes_max + 1),
         false => (sent.payload.clone(), true),
     };
     let within = &bytes[..bytes.len().min(bytes_max)];
-    if sent.text && is_hopeless(within) {
+    if sent.text && is_invalid_text(within) {
         return Err(1007);
     }
     if bytes.len() > bytes_max {
@@ -272,13 +270,13 @@ fn received(sent: &Outgoing, earlier: &[u8], bytes_max: usize) -> Result<Vec<u8>
     Ok(bytes)
 }
 
-/// Whether there is an byte in it that no text could have.
-fn is_hopeless(bytes: &[u8]) -> bool {
+/// Whether it is invalid UTF-8 that no further bytes can complete.
+fn is_invalid_text(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_some())
 }
 
-/// What the library makes of a payload with its tail, at most so many bytes; and
-/// whether it was whole.
+/// The library's result for a payload and its tail, up to a maximum of bytes, and whether it was
+/// complete.
 fn inflated(earlier: &[u8], payload: &[u8], bytes_max: usize) -> (Vec<u8>, bool) {
     let mut bytes = Vec::new();
     let mut rest = payload;
@@ -300,12 +298,12 @@ fn inflated(earlier: &[u8], payload: &[u8], bytes_max: usize) -> (Vec<u8>, bool)
             Err(_) => return (bytes, false),
         }
     }
-    // No block is begun that the tail could end.
+    // No incomplete block that the tail could complete.
     (bytes, false)
 }
 
-/// Whether the tail, which the receiver appends (§7.2.2), is an empty stored block here:
-/// then a stored block with the text "a" can follow.
+/// Whether the tail that the receiver appends (§7.2.2) is an empty stored block here. If it is, a
+/// stored block with the text "a" can follow.
 fn is_between_blocks(library: &mut Inflate) -> bool {
     let tail_and_a = b"\x00\x00\xff\xff\x01\x01\x00\xfe\xffa";
     let mut output = [0; 2];
@@ -313,11 +311,10 @@ fn is_between_blocks(library: &mut Inflate) -> bool {
     status == Ok(Status::StreamEnd) && output == *b"a\0"
 }
 
-/// A seed: its name, the head, the lengths of pieces, and each message's head and
-/// payload.
+/// A seed: its name, the head, the lengths of the pieces, and the head and payload of each message.
 type Story<'a> = (&'static str, [u8; 3], &'a [u8], Vec<(u8, &'a [u8])>);
 
-/// The inputs that the fuzzer starts from.
+/// The first inputs of the fuzzer.
 pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     const HELLO: &[u8] = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
     const AGAIN: &[u8] = b"\xf2\x00\x11\x00\x00";
@@ -332,7 +329,7 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let across = [FINAL, AGAIN].concat();
     let to_earlier = [b"\x03\x00", AGAIN].concat();
     let corrupt = [HELLO, b"\x07"].concat();
-    let words = b"the mountain echo, the mountain echo, the mountain echo";
+    let text = b"the mountain echo, the mountain echo, the mountain echo";
     let stories: Vec<Story<'_>> = vec![
         ("one-block", [0, 0, 0xff], &[], vec![(TEXT, HELLO)]),
         (
@@ -378,7 +375,7 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
             vec![(TEXT, b"\0"), (IN_THREE_WITH_PINGS, b"\0"), (TEXT, b"")],
         ),
         (
-            "no-octet",
+            "no-byte",
             [0, 3, 0],
             &[],
             vec![(PLAIN_TEXT, b""), (IN_THREE_WITH_PINGS, b"")],
@@ -419,13 +416,13 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
             "our-own",
             [4, 2, 0],
             &[],
-            vec![(PLAIN_TEXT, words), (PLAIN_TEXT, words)],
+            vec![(PLAIN_TEXT, text), (PLAIN_TEXT, text)],
         ),
         (
             "too-big",
             [4, 3, 0],
             &[7],
-            vec![(0, words), (PLAIN_TEXT, words)],
+            vec![(0, text), (PLAIN_TEXT, text)],
         ),
     ];
     let input = |head: [u8; 3], lengths: &[u8], messages: Vec<(u8, &[u8])>| {

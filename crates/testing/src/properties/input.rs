@@ -2,8 +2,7 @@
 
 use yamabiko::websocket::Limits;
 
-/// The limits that the first byte of a session selects. The small ones bring each
-/// bound within the reach of a short input.
+/// The limits that the first byte of a session selects. A short input can reach the small ones.
 pub fn limits_of(selector: u8) -> Limits {
     match selector % 3 {
         0 => Limits::default(),
@@ -24,7 +23,7 @@ pub fn limits(
     }
 }
 
-/// Takes the lengths of pieces off the front of an input.
+/// Removes the lengths of the pieces from the front of an input.
 pub fn take_lengths(data: &[u8]) -> (&[u8], &[u8]) {
     match data.split_first() {
         Some((&count, rest)) => rest.split_at(usize::from(count).min(rest.len())),

@@ -1,31 +1,30 @@
-//! What must hold for every input: one plain function for each fuzz target. The
-//! targets in `fuzz/fuzz_targets/` call it with the inputs of libFuzzer;
-//! `tests/fuzz_seeds.rs` calls it with the files of `fuzz/seeds/`, so that `cargo test`
-//! on a stable compiler replays them.
+//! Properties that hold for every input: one function for each fuzz target. The targets in
+//! `fuzz/fuzz_targets/` call it with the inputs of libFuzzer. `tests/fuzz_seeds.rs` calls it with
+//! the files of `fuzz/seeds/`, so that `cargo test` on a stable compiler replays them.
 //!
-//! | file | what is in it |
+//! | file | content |
 //! |---|---|
-//! | `wire.rs` | frames by hand, from the drawing in RFC 6455 §5.2 |
-//! | `model.rs` | what an endpoint must make of an input, the obvious way |
-//! | `session.rs` | a `Connection` under test, its events and its replies |
-//! | `handshake.rs` | the heads of a request and of an answer |
-//! | `inflate.rs` | compressed messages, beside the bare library |
-//! | `negotiation.rs` | permessage-deflate, offered and answered |
-//! | `round_trip.rs` | a client and a server on a wire that cuts as it likes |
+//! | `wire.rs` | handwritten frames, from the diagram in RFC 6455 §5.2 |
+//! | `model.rs` | a model of a receiving endpoint, as simple as possible |
+//! | `session.rs` | a `Connection` under test, with its events and replies |
+//! | `handshake.rs` | the heads of a request and of a response |
+//! | `inflate.rs` | compressed messages, compared with the DEFLATE library |
+//! | `negotiation.rs` | the negotiation of permessage-deflate |
+//! | `round_trip.rs` | a client and a server, connected by a wire that cuts anywhere |
 //! | `fan_out.rs` | a room and a queue for each of its members |
-//! | `seeds.rs` | the inputs that the fuzzer starts from |
+//! | `seeds.rs` | the first inputs of the fuzzer |
 //! | `input.rs` | the first bytes of an input |
 //! | `mod.rs` | the properties |
 //!
-//! An input of a property is bytes, and the first ones say how the rest is used:
+//! The input of a property is a sequence of bytes. The first bytes select how the rest is used:
 //!
 //! ```text
 //! request_head      | limits | n | n lengths of pieces | a request ...
-//! response_head     | limits | n | n lengths of pieces | an answer ...
+//! response_head     | limits | n | n lengths of pieces | a response ...
 //! inflate           | flags | limit | windows | n | n lengths of pieces | messages ...
-//! deflate_negotiation | flags | windows | windows | offers LF answer ...
-//! connection_*      | limits | n | n lengths of pieces | what the peer sends ...
-//! frame_decoder     | role   | n | n lengths of pieces | what the peer sends ...
+//! deflate_negotiation | flags | windows | windows | offers LF response ...
+//! connection_*      | limits | n | n lengths of pieces | bytes from the peer ...
+//! frame_decoder     | role   | n | n lengths of pieces | bytes from the peer ...
 //! utf8              |          n | n lengths of pieces | bytes of a text ...
 //! round_trip        | steps, one or more bytes each ...
 //! fan_out           | limits and end | steps, one or more bytes each ...
@@ -56,10 +55,10 @@ use self::model::{End, expected};
 use self::session::{Endpoint, Received, cut, frames_of};
 use self::wire::{CLOSE, PONG, WireFrame, split_header};
 
-/// Takes any bytes; panics where the promise is broken.
+/// Accepts any bytes. Panics if the property does not hold.
 pub type Property = fn(&[u8]);
 
-/// Every property by the name of its fuzz target.
+/// Every property, with the name of its fuzz target.
 pub const ALL: &[(&str, Property)] = &[
     ("request_head", handshake::request_head),
     ("response_head", handshake::response_head),
@@ -73,8 +72,8 @@ pub const ALL: &[(&str, Property)] = &[
     ("fan_out", fan_out::fan_out),
 ];
 
-/// A server gives the same events, failure and replies however its input is cut,
-/// and they are the ones that the model of the RFC expects.
+/// A server has the same events, failure and replies, however its input is cut, and they equal
+/// those of the model of the RFC.
 pub fn connection_server(data: &[u8]) {
     connection(Role::Server, data);
 }
@@ -92,8 +91,7 @@ fn connection(role: Role, data: &[u8]) {
     cut_and_uncut_agree(role, limits_of(selector), lengths, input);
 }
 
-/// Runs one session whole and in pieces, compares the two, and compares them with
-/// the model.
+/// Runs one session with whole input and with input in pieces, and compares both with the model.
 pub fn cut_and_uncut_agree(role: Role, limits: Limits, lengths: &[u8], input: &[u8]) {
     let mut uncut = Endpoint::new(role, limits);
     let events = uncut.receive(input);
@@ -144,20 +142,21 @@ fn as_the_model_expects(
     owed_replies_are_given(endpoint, limits, &expected, replies);
 }
 
-/// The replies end with the one Close of the failure, and the connection is dead.
+/// The replies end with one Close for the failure, and the connection sends and receives nothing
+/// afterwards.
 fn has_failed(endpoint: &mut Endpoint, replies: &[WireFrame], code: u16) {
     assert_eq!(endpoint.connection.state(), State::Failed);
     assert!(!endpoint.connection.ended().clean);
-    let last = replies.last().expect("a failure is told to the peer");
+    let last = replies.last().expect("a failure sends a Close");
     assert_eq!(last.opcode, CLOSE);
     assert_eq!(last.close_body().map(|body| body.0), Some(code));
 
     let written = endpoint.replies.len();
     assert_eq!(endpoint.receive([0x89, 0x00]), [Received::Failed(code)]);
-    assert_eq!(endpoint.replies.len(), written, "one Close, then silence");
+    assert_eq!(endpoint.replies.len(), written, "nothing follows the Close");
 }
 
-/// Each Ping has its Pong, in order; beyond the bound only the newest waits for
+/// Each Ping has its Pong, in order. Beyond the limit only the newest Ping waits for
 /// `resume_replies`. The Close is answered with its own code.
 fn owed_replies_are_given(
     endpoint: &mut Endpoint,
@@ -198,11 +197,11 @@ fn is_subsequence<T: PartialEq>(part: &[T], whole: &[T]) -> bool {
     part.iter().all(|item| whole.any(|other| other == item))
 }
 
-/// The longest Pong and the longest Close, both masked.
+/// The length of the longest Pong and the longest Close, both masked.
 const PONG_AND_CLOSE_BYTES_MAX: usize = 2 * (2 + 4 + 125);
 
-/// An endpoint keeps no more than what has come of one message, and a little; never
-/// what a header merely claims. `live_bytes` tells how much of the heap is in use.
+/// An endpoint keeps the received part of one message and a small constant, but never allocates
+/// the length that a header claims. `live_bytes` returns the number of heap bytes in use.
 pub fn memory_is_bounded(role: Role, data: &[u8], live_bytes: fn() -> usize) {
     let Some((&selector, rest)) = data.split_first() else {
         return;
@@ -225,7 +224,7 @@ pub fn memory_is_bounded(role: Role, data: &[u8], live_bytes: fn() -> usize) {
             held += live_bytes() - endpoint.replies.capacity();
             held -= before;
             let bound = 2 * came.min(limits.message_bytes_max) + CONTROL_STATE_BYTES_MAX;
-            assert!(held <= bound, "{held} bytes for {came} that have come");
+            assert!(held <= bound, "{held} bytes for {came} received bytes");
             if !more {
                 break;
             }
@@ -242,12 +241,12 @@ pub fn memory_is_bounded(role: Role, data: &[u8], live_bytes: fn() -> usize) {
     }
 }
 
-/// A ping that waits, a control frame that is being put together, the reason of a
-/// Close: 125 bytes each at most, in buffers that may have grown by doubling.
+/// A waiting ping, an incomplete control frame and the reason of a Close: at most 125 bytes each,
+/// in buffers that may have grown by doubling.
 const CONTROL_STATE_BYTES_MAX: usize = 1024;
 
-/// A `FrameDecoder` gives the same headers and payloads however its input is cut,
-/// and they are those on the wire.
+/// A `FrameDecoder` returns the same headers and payloads, however its input is cut, and they equal
+/// those on the wire.
 pub fn frame_decoder(data: &[u8]) {
     let Some((&selector, rest)) = data.split_first() else {
         return;
@@ -264,7 +263,7 @@ pub fn frame_decoder(data: &[u8]) {
     header_is_what_was_parsed(input);
 }
 
-/// A frame, as far as it has come.
+/// A frame, as far as it was received.
 #[derive(Debug, PartialEq)]
 pub struct Decoded {
     pub header: FrameHeader,
@@ -272,7 +271,7 @@ pub struct Decoded {
     pub ended: bool,
 }
 
-/// Everything that a decoder makes of these pieces, and its error.
+/// All frames that a decoder returns for these pieces, and its error.
 pub fn decode(role: Role, pieces: &[&[u8]]) -> (Vec<Decoded>, Option<FrameError>) {
     let mut decoder = FrameDecoder::new(role);
     let (mut frames, mut failure) = (Vec::new(), None);
@@ -312,7 +311,7 @@ fn decode_piece(
             }
         }
     }
-    assert!(input.is_empty(), "`None` says that all input is taken");
+    assert!(input.is_empty(), "`None` means that all input was taken");
     Ok(())
 }
 
@@ -351,8 +350,8 @@ fn header_is_what_was_parsed(input: &[u8]) {
     }
 }
 
-/// A `Utf8Validator` agrees with the standard library on any bytes, cut anywhere: it
-/// fails at the push that brings the first impossible byte, not later, not earlier.
+/// A `Utf8Validator` agrees with the standard library for all bytes and all cuts. It fails exactly
+/// at the push that contains the first invalid byte.
 pub fn utf8(data: &[u8]) {
     let (lengths, input) = take_lengths(data);
     let mut validator = Utf8Validator::default();

@@ -1,6 +1,6 @@
-//! The receiving endpoint as RFC 6455 describes it, over the whole input at once:
-//! no state between calls, no bytes in place, no speed. What it says must happen is
-//! compared with what a `Connection` does.
+//! A model of the receiving endpoint of RFC 6455. It processes the whole input at once and copies
+//! its bytes: it needs no state between calls, and no speed. Its result is compared with the
+//! events of a `Connection`.
 
 use super::session::Received;
 use super::wire::{
@@ -8,32 +8,32 @@ use super::wire::{
 };
 use super::{Limits, Role};
 
-/// What an endpoint must make of an input.
+/// The correct result of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
-    /// The events, without the failure that may end them.
+    /// The events, without the failure that may follow them.
     pub events: Vec<Received>,
-    /// The frames that it owes the peer, without masking keys: a Pong for each Ping
-    /// and the answering Close. The Close of a failure is not among them.
+    /// The replies that the endpoint owes the peer, without masking keys: a Pong for each Ping and
+    /// the Close that answers a Close. The Close of a failure is not included.
     pub replies: Vec<WireFrame>,
     pub end: End,
-    /// Whether the input ends behind a whole frame, and no message is under way.
+    /// Whether the input ends after a whole frame, and no message is incomplete.
     pub idle: bool,
 }
 
-/// How things stand where the input ends.
+/// The state of the connection at the end of the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The connection lives.
+    /// The connection is open.
     Open,
-    /// The peer's Close has come; what follows it is ignored.
+    /// The peer's Close was received. The bytes after it are ignored.
     Closed,
-    /// The connection has failed, at the first byte that breaks a rule. Where it breaks
-    /// two, either close code is right.
+    /// The connection has failed at the first byte that breaks a rule. If it breaks two rules,
+    /// both close codes are correct.
     Failed(Vec<u16>),
 }
 
-/// What an endpoint of this role must make of `input`.
+/// The correct result of `input` for an endpoint of this role.
 pub fn expected(role: Role, limits: Limits, input: &[u8]) -> Expected {
     let mut model = Model {
         role,
@@ -52,8 +52,8 @@ pub fn expected(role: Role, limits: Limits, input: &[u8]) -> Expected {
     }
 }
 
-/// §7.4: the codes that may stand in a Close frame. 1012 to 1014 are in the IANA
-/// registry that §11.7 founds.
+/// §7.4: the codes that are allowed in a Close frame. 1012 to 1014 are in the IANA registry that
+/// §11.7 establishes.
 pub fn code_may_travel(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
@@ -67,7 +67,7 @@ struct Model {
     replies: Vec<WireFrame>,
 }
 
-/// A message of which the last frame has not come.
+/// A message whose last frame was not received yet.
 struct Unfinished {
     opcode: u8,
     fragments: u32,
@@ -104,16 +104,16 @@ impl Model {
         End::Open
     }
 
-    /// The close code for the header that `input` begins with, as soon as one of its
-    /// bytes breaks a rule.
+    /// The close code for the header at the front of `input`, as soon as one of its bytes breaks a
+    /// rule.
     fn offence(&self, input: &[u8]) -> Option<u16> {
         let longest = &input[..input.len().min(14)];
-        (1..=longest.len()).find_map(|come| self.offence_of(&longest[..come]))
+        (1..=longest.len()).find_map(|received| self.violation_of(&longest[..received]))
     }
 
-    /// The same for so many of its bytes, of which the last decides.
-    fn offence_of(&self, come: &[u8]) -> Option<u16> {
-        let (first, second) = (come[0], come.get(1).copied());
+    /// The close code for this number of bytes. The last of them breaks the rule.
+    fn violation_of(&self, received: &[u8]) -> Option<u16> {
+        let (first, second) = (received[0], received.get(1).copied());
         let (fin, rsv, opcode) = (first >> 7 == 1, first >> 4 & 0b111, first & 0b1111);
         let control = opcode & 0b1000 != 0;
         let known = [CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG].contains(&opcode);
@@ -144,15 +144,14 @@ impl Model {
             127 => (0x1_0000, 0x7FFF_FFFF_FFFF_FFFF),
             length => (u64::from(length), u64::from(length)),
         };
-        // What the length can still become: with zeros, and with ones, for the bytes
-        // that have not come.
+        // The smallest and the largest possible length: all missing bytes are zeros, or ones.
         let bytes = match length_7 {
             126 => 2,
             127 => 8,
             _ => 0,
         };
         let filled = |with: u8| {
-            let digits = (0..bytes).map(|i| come.get(2 + i).copied().unwrap_or(with));
+            let digits = (0..bytes).map(|i| received.get(2 + i).copied().unwrap_or(with));
             digits.fold(0_u64, |length, digit| length * 256 + u64::from(digit))
         };
         let (least, most) = match bytes {

@@ -1,17 +1,17 @@
-//! permessage-deflate as it is negotiated (RFC 7692 §5, §7.1), from outside: a server
-//! that is offered anything, a client that is answered anything, and the two together.
+//! Properties of the negotiation of permessage-deflate (RFC 7692 §5, §7.1): a server with any
+//! offer, a client with any response, and both together.
 //!
 //! ```text
-//! deflate_negotiation  | flags | server's windows | client's windows | offers LF answer
+//! deflate_negotiation  | flags | server's windows | client's windows | offers LF response
 //!                        ││││
 //!                        │││└ the server asks for server_no_context_takeover
 //!                        ││└─ the server asks for client_no_context_takeover
-//!                        │└── and so does the client
-//!                        └─── and so does the client
+//!                        │└── the client asks for server_no_context_takeover
+//!                        └─── the client asks for client_no_context_takeover
 //! ```
 //!
-//! In a byte of windows the low four bits are the server's window, the high four the
-//! client's: 8 plus their last three bits.
+//! In a byte of windows, the low four bits are the server's window and the high four bits are the
+//! client's. A window is 8 plus the last three of its bits.
 
 use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, WindowBits};
 use yamabiko::websocket::handshake::{
@@ -19,9 +19,9 @@ use yamabiko::websocket::handshake::{
     Upgrade, WebSocketUri,
 };
 
-/// What the server answers is what the rules make of the first legal offer, and it
-/// writes nothing else; the client takes exactly the answers that the rules allow; and
-/// a server and a client of this crate agree on the same.
+/// The server's response follows from the first legal offer by the rules. The client accepts
+/// exactly the responses that the rules allow. A server and a client of this crate agree on the
+/// same parameters.
 pub fn deflate_negotiation(data: &[u8]) {
     let [flags, server_windows, client_windows, text @ ..] = data else {
         return;
@@ -31,24 +31,24 @@ pub fn deflate_negotiation(data: &[u8]) {
     both_ends_agree(&server, &client);
 
     let text = String::from_utf8_lossy(text);
-    let (offers, answer) = text.split_once('\n').unwrap_or((&text, ""));
+    let (offers, response) = text.split_once('\n').unwrap_or((&text, ""));
     with_extensions(offers, |upgrade, offers| {
         server_obeys_the_rules(upgrade, offers, &server);
-        // Any parameters will do here.
+        // Any parameters are possible here.
         server_writes_what_is_allowed(upgrade, offers, &parameters(&client));
     });
-    // Other fields of an answer are none of this property's business.
-    let answer = answer.split('\r').next().unwrap_or_default();
-    with_extensions(answer, |_, answered| {
-        let head = answer_with(answer);
-        let expected = as_answered(answered, &client);
-        assert_eq!(judged(Some(client), &head), expected, "{answer:?}");
+    // This property does not check other fields of a response.
+    let response = response.split('\r').next().unwrap_or_default();
+    with_extensions(response, |_, extensions| {
+        let head = response_with(response);
+        let expected = client_rules(extensions, &client);
+        assert_eq!(client_result(Some(client), &head), expected, "{response:?}");
         // RFC 9110 §5.6.1.2: a list may be empty, and then no extension is in use.
-        let without_offer = match answered {
+        let without_offer = match extensions {
             [] => Ok(None),
             _ => Err(ClientHandshakeError::UnrequestedExtension),
         };
-        assert_eq!(judged(None, &head), without_offer);
+        assert_eq!(client_result(None, &head), without_offer);
     });
 }
 
@@ -74,22 +74,22 @@ fn parameters(config: &DeflateConfig) -> DeflateParameters {
 
 // ── Both ends ───────────────────────────────────────────────────────────────
 
-/// Shakes hands, and gives what both ends have agreed on: of each parameter the
-/// stricter one, since our client can be told any window.
+/// Performs the opening handshake and returns the agreed parameters: the stricter value of each
+/// parameter, because our client accepts every window.
 pub fn both_ends_agree(server: &DeflateConfig, client: &DeflateConfig) -> DeflateParameters {
     let mut handshake = handshake(Some(*client));
     let mut request = Vec::new();
     handshake.write_request(&mut request);
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     let chosen = with_upgrade(&request, |upgrade| {
         let chosen = upgrade.choose_deflate(server).expect("it is offered");
-        let written = upgrade.write_response(None, Some(&chosen), &mut answer);
+        let written = upgrade.write_response(None, Some(&chosen), &mut response);
         assert_eq!(written, Ok(()));
         chosen
     });
     let chosen = chosen.expect("the client writes a legal request");
-    let established = handshake.receive(&answer).expect("a legal answer");
-    let established = established.expect("a whole answer");
+    let established = handshake.receive(&response).expect("a legal response");
+    let established = established.expect("a complete response");
     assert_eq!(established.deflate, Some(chosen));
     let stricter = DeflateParameters {
         server_no_context_takeover: server.server_no_context_takeover
@@ -120,23 +120,23 @@ fn server_obeys_the_rules(upgrade: &Upgrade<'_>, offers: &[Element], config: &De
         assert_eq!(field(&head), None);
         return;
     };
-    // §7.1.1.1, §7.1.2.1: what is asked of the server is kept.
+    // §7.1.1.1, §7.1.2.1: the server obeys the parameters that the client requests.
     let server_bits = offer.server_bits.unwrap_or(15);
     assert!(chosen.server_no_context_takeover || !offer.server_no_context_takeover);
     assert!(chosen.server_no_context_takeover || !config.server_no_context_takeover);
     let wanted = server_bits.min(config.server_max_window_bits.get());
     assert_eq!(chosen.server_max_window_bits.get(), wanted);
-    // §7.1.1.2, §7.1.2.2: the client is only told what it can be told.
+    // §7.1.1.2, §7.1.2.2: the server restricts the client's window only if the offer allows it.
     let client_bits = match offer.client_bits {
         None => 15,
         Some(hint) => hint.unwrap_or(15).min(config.client_max_window_bits.get()),
     };
     assert_eq!(chosen.client_max_window_bits.get(), client_bits);
     assert!(chosen.client_no_context_takeover || !config.client_no_context_takeover);
-    assert_eq!(field(&head), Some(offer.answer(&chosen)));
+    assert_eq!(field(&head), Some(offer.response(&chosen)));
 }
 
-/// Parameters of the application's own are written if one of the offers allows them.
+/// The application's own parameters are written if one of the offers allows them.
 fn server_writes_what_is_allowed(
     upgrade: &Upgrade<'_>,
     offers: &[Element],
@@ -148,7 +148,7 @@ fn server_writes_what_is_allowed(
     match legal.into_iter().find(|offer| offer.allows(agreed)) {
         Some(offer) => {
             assert_eq!(written, Ok(()));
-            assert_eq!(field(&head), Some(offer.answer(agreed)));
+            assert_eq!(field(&head), Some(offer.response(agreed)));
         }
         None => {
             assert_eq!(written, Err(NotOffered::Deflate));
@@ -157,7 +157,7 @@ fn server_writes_what_is_allowed(
     }
 }
 
-/// The value of the one Sec-WebSocket-Extensions field of a 101.
+/// The value of the only Sec-WebSocket-Extensions field of a 101 response.
 pub fn field(head: &[u8]) -> Option<String> {
     let head = std::str::from_utf8(head).expect("a 101 is ASCII");
     let name = "Sec-WebSocket-Extensions: ";
@@ -169,36 +169,36 @@ pub fn field(head: &[u8]) -> Option<String> {
 
 // ── The client ──────────────────────────────────────────────────────────────
 
-/// What a client must make of an answer that lists these extensions.
-fn as_answered(
-    answered: &[Element],
+/// The correct result of a response that lists these extensions.
+fn client_rules(
+    extensions: &[Element],
     config: &DeflateConfig,
 ) -> Result<Option<DeflateParameters>, ClientHandshakeError> {
     type Error = ClientHandshakeError;
     let mut agreed = None;
-    for element in answered {
+    for element in extensions {
         if element.name != "permessage-deflate" {
             return Err(Error::UnrequestedExtension);
         }
         if agreed.is_some() {
             return Err(Error::RepeatedExtension);
         }
-        let answer = element.parameters()?;
-        if config.server_no_context_takeover && !answer.server_no_context_takeover {
+        let response = element.parameters()?;
+        if config.server_no_context_takeover && !response.server_no_context_takeover {
             return Err(Error::ServerContextTakeover);
         }
-        let server_bits = answer.server_bits.unwrap_or(15);
+        let server_bits = response.server_bits.unwrap_or(15);
         if server_bits > config.server_max_window_bits.get() {
             return Err(Error::ServerWindowTooLarge);
         }
-        let client_bits = match answer.client_bits {
+        let client_bits = match response.client_bits {
             Some(None) => return Err(Error::InvalidExtensionParameter("client_max_window_bits")),
             Some(Some(bits)) => bits.min(config.client_max_window_bits.get()),
             None => config.client_max_window_bits.get(),
         };
         agreed = Some(DeflateParameters {
-            server_no_context_takeover: answer.server_no_context_takeover,
-            client_no_context_takeover: answer.client_no_context_takeover
+            server_no_context_takeover: response.server_no_context_takeover,
+            client_no_context_takeover: response.client_no_context_takeover
                 | config.client_no_context_takeover,
             server_max_window_bits: WindowBits::new(server_bits).expect("8 to 15"),
             client_max_window_bits: WindowBits::new(client_bits).expect("8 to 15"),
@@ -207,13 +207,13 @@ fn as_answered(
     Ok(agreed)
 }
 
-/// What a client that offers this, or nothing, makes of an answer.
-pub fn judged(
+/// The client's result for a response, with this offer or without one.
+pub fn client_result(
     config: Option<DeflateConfig>,
     head: &str,
 ) -> Result<Option<DeflateParameters>, ClientHandshakeError> {
     let established = handshake(config).receive(head.as_bytes())?;
-    Ok(established.expect("a whole answer").deflate)
+    Ok(established.expect("a complete response").deflate)
 }
 
 fn handshake(config: Option<DeflateConfig>) -> ClientHandshake {
@@ -225,15 +225,15 @@ fn handshake(config: Option<DeflateConfig>) -> ClientHandshake {
     }
 }
 
-/// The field of a client's request. It is the last one.
+/// The extension field of a client's request. It is the last field.
 pub fn offered(config: DeflateConfig) -> String {
     let mut request = Vec::new();
     handshake(Some(config)).write_request(&mut request);
     field(&request).expect("it offers something")
 }
 
-/// The answer of RFC 6455 §1.3 with this field.
-pub fn answer_with(extensions: &str) -> String {
+/// The response of RFC 6455 §1.3 with this field.
+pub fn response_with(extensions: &str) -> String {
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
@@ -241,7 +241,7 @@ pub fn answer_with(extensions: &str) -> String {
     )
 }
 
-// ── The rules, the obvious way ──────────────────────────────────────────────
+// ── A simple model of the rules ──────────────────────────────────────────────
 
 /// One extension of a list.
 struct Element {
@@ -249,12 +249,12 @@ struct Element {
     written: Vec<(String, Option<String>)>,
 }
 
-/// What the parameters of one permessage-deflate say, if they are legal.
+/// The values of legal parameters of one permessage-deflate.
 struct Legal {
     server_no_context_takeover: bool,
     client_no_context_takeover: bool,
     server_bits: Option<u8>,
-    /// Absent, without a value, with one.
+    /// Absent, without a value, or with a value.
     client_bits: Option<Option<u8>>,
 }
 
@@ -276,8 +276,8 @@ impl Element {
         }
     }
 
-    /// The first fault decides; a fault of a parameter itself goes before its being
-    /// there twice.
+    /// The first error counts. An error inside a parameter comes before the error that it is a
+    /// duplicate.
     fn parameters(&self) -> Result<Legal, ClientHandshakeError> {
         for (position, (name, value)) in self.written.iter().enumerate() {
             let name = *NAMES
@@ -312,7 +312,7 @@ impl Element {
 }
 
 impl Legal {
-    /// May this offer be accepted with these parameters?
+    /// Whether this offer can be accepted with these parameters.
     fn allows(&self, agreed: &DeflateParameters) -> bool {
         let client_bits = agreed.client_max_window_bits.get();
         (agreed.server_no_context_takeover || !self.server_no_context_takeover)
@@ -323,28 +323,28 @@ impl Legal {
             }
     }
 
-    /// How that is said.
-    fn answer(&self, agreed: &DeflateParameters) -> String {
-        let mut answer = String::from("permessage-deflate");
+    /// The extension field of the response with these parameters.
+    fn response(&self, agreed: &DeflateParameters) -> String {
+        let mut response = String::from("permessage-deflate");
         if agreed.server_no_context_takeover {
-            answer += "; server_no_context_takeover";
+            response += "; server_no_context_takeover";
         }
         if agreed.client_no_context_takeover {
-            answer += "; client_no_context_takeover";
+            response += "; client_no_context_takeover";
         }
         let bits = agreed.server_max_window_bits.get();
         if bits < 15 || self.server_bits.is_some() {
-            answer += &format!("; server_max_window_bits={bits}");
+            response += &format!("; server_max_window_bits={bits}");
         }
         let bits = agreed.client_max_window_bits.get();
         if bits < 15 {
-            answer += &format!("; client_max_window_bits={bits}");
+            response += &format!("; client_max_window_bits={bits}");
         }
-        answer
+        response
     }
 }
 
-/// 8 to 15, written as a program would.
+/// 8 to 15, without leading zeros.
 fn bits(digits: &str) -> Option<u8> {
     (8..=15).find(|bits: &u8| bits.to_string() == digits)
 }
@@ -358,7 +358,7 @@ const NAMES: [&str; 4] = [
 
 // ── Requests ────────────────────────────────────────────────────────────────
 
-/// Hands on a request with this field, if it is a legal one.
+/// Calls the function with a request with this field, if the request is legal.
 fn with_extensions(extensions: &str, take: impl FnOnce(&Upgrade<'_>, &[Element])) {
     let request = request_with(extensions);
     with_upgrade(request.as_bytes(), |upgrade| {
@@ -377,11 +377,11 @@ pub fn request_with(extensions: &str) -> String {
     )
 }
 
-/// Reads a request and checks it; `None` if a server would refuse it.
+/// Reads and checks a request. `None`: a server would refuse it.
 pub fn with_upgrade<T>(request: &[u8], take: impl FnOnce(&Upgrade<'_>) -> T) -> Option<T> {
     let mut reader = RequestReader::new(HeadLimits::default());
     let (head, head_bytes) = reader.read(request).ok().flatten()?;
-    // A line end in a field's value would make a second head of the rest.
+    // A line end in the value can end the head early.
     if head_bytes != request.len() {
         return None;
     }

@@ -1,6 +1,6 @@
-//! A client and a server, joined by a wire that carries any number of bytes at a time.
-//! Whatever the two applications do, each receives the messages of the other, whole and
-//! in order, and neither connection fails.
+//! A client and a server, connected by a wire that carries any number of bytes at a time. For all
+//! actions of the two applications, each receives the other's messages whole and in order, and
+//! neither connection fails.
 
 use super::session::{Received, counting_keys};
 use super::{
@@ -8,12 +8,12 @@ use super::{
 };
 use std::collections::VecDeque;
 
-/// What one application, or the wire, does next.
+/// The next action of an application or of the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     Send(Role, Outgoing),
-    /// A message in fragments; between two of them the same side sends a Ping if
-    /// `pings`.
+    /// A message in fragments. If `pings` is set, its sender also sends a Ping between two
+    /// fragments.
     Fragments {
         from: Role,
         text: bool,
@@ -21,11 +21,11 @@ pub enum Step {
         pings: bool,
     },
     Close(Role, Option<u16>),
-    /// The wire carries at most so many bytes to this side.
+    /// The wire carries at most this number of bytes to this side.
     Carry(Role, usize),
 }
 
-/// A message, owned.
+/// An owned message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outgoing {
     Text(String),
@@ -34,13 +34,13 @@ pub enum Outgoing {
     Pong(Vec<u8>),
 }
 
-/// Plays the steps that the bytes of a fuzzer's input describe.
+/// Executes the steps that are encoded in a fuzzer's input.
 pub fn round_trip(data: &[u8]) {
     play(&steps(data));
 }
 
-/// Plays the steps, lets the wire carry what is left, and compares what each side
-/// received with what the other sent.
+/// Executes the steps and delivers all remaining bytes. Then compares the messages that each side
+/// received with the messages that the other side sent.
 pub fn play(steps: &[Step]) {
     let mut server = Side::new(Role::Server);
     let mut client = Side::new(Role::Client);
@@ -63,7 +63,7 @@ pub fn play(steps: &[Step]) {
             },
         }
     }
-    // What is left, the replies to it, and the Close that answers a Close.
+    // The remaining bytes, the replies to them, and the Close that answers a Close.
     for _ in 0..3 {
         server.receive(&mut client, usize::MAX);
         client.receive(&mut server, usize::MAX);
@@ -76,7 +76,7 @@ pub fn play(steps: &[Step]) {
 
 struct Side {
     connection: Connection,
-    /// Bytes on their way to the other side.
+    /// Bytes in flight to the other side.
     wire: VecDeque<u8>,
     sent: Vec<Received>,
     received: Vec<Received>,
@@ -149,7 +149,7 @@ impl Side {
         }
     }
 
-    /// Before its Close a side may send messages, after it none.
+    /// A side can send messages before its Close, and none after it.
     fn sent(&mut self, sent: Result<(), SendError>, output: Vec<u8>, event: Received) {
         if self.connection.state() == State::Open {
             assert_eq!(sent, Ok(()));
@@ -211,7 +211,7 @@ fn received_all_that_was_sent(receiver: &Side, sender: &Side) {
     }
 }
 
-/// Either nobody has closed, or both have and agree that it was clean.
+/// Either no side has closed, or both have closed and report a clean end.
 fn closed_together(server: &Side, client: &Side) {
     let states = (server.connection.state(), client.connection.state());
     if server.has_closed || client.has_closed {
@@ -223,10 +223,10 @@ fn closed_together(server: &Side, client: &Side) {
     }
 }
 
-/// Reads steps from bytes: what is done, by whom, a length, and so many bytes.
+/// Decodes steps from bytes: the action, the side, a length, and this number of bytes.
 ///
 /// ```text
-/// | 0 0 0 0 0 0 | from | ... |   the low bit is the side, the next three the kind
+/// | 0 0 0 0 0 0 | from | ... |   the low bit is the side, the next three bits are the action
 /// ```
 fn steps(mut data: &[u8]) -> Vec<Step> {
     let mut steps = Vec::new();

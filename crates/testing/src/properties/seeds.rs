@@ -1,13 +1,12 @@
-//! What the fuzzer starts from: for each target a few inputs that are interesting to a
-//! reader of RFC 6455, each with a name. The files in `fuzz/seeds/` are written from
-//! this list, never by hand:
+//! The first inputs of the fuzzer: for each target some named inputs that show rules of RFC 6455.
+//! This command writes the files in `fuzz/seeds/` from this list; do not edit them:
 //!
 //! ```text
 //! YAMABIKO_WRITE_SEEDS=1 cargo test --test fuzz_seeds
 //! ```
 //!
-//! A file there that is not in this list is a finding of the fuzzer, kept for good; its
-//! name begins with `found-`.
+//! A file whose name begins with `found-` is not in this list: the fuzzer found it, and it is kept
+//! as a regression test.
 
 use super::Role;
 use super::wire::{
@@ -22,7 +21,7 @@ pub struct Seed {
     pub input: Vec<u8>,
 }
 
-/// The whole list.
+/// All seeds.
 pub fn catalogue() -> Vec<Seed> {
     let mut seeds = Vec::new();
     for (role, target) in [
@@ -78,11 +77,11 @@ const TINY: u8 = 2;
 /// A frame of a session, for either role.
 enum Piece {
     Frame(WireFrame),
-    /// With the mask that the receiver must not accept.
+    /// Masked for the wrong role.
     WronglyMasked(WireFrame),
     /// A header with a length in this form, and no payload.
     Header(WireFrame, LengthForm, u64),
-    /// The first bytes of such a header.
+    /// The first bytes of a header with a length in this form.
     Front(usize, WireFrame, LengthForm, u64),
     Bytes(&'static [u8]),
 }
@@ -437,7 +436,7 @@ fn offences() -> Vec<Session> {
             BYTE_BY_BYTE,
             vec![Piece::Frame(WireFrame::new(
                 TEXT,
-                b"\xed\xa0 and much more that need not come",
+                b"\xed\xa0 and more bytes than are needed",
             ))],
         ),
         (
@@ -462,7 +461,7 @@ fn offences() -> Vec<Session> {
 
 // ── The parts ───────────────────────────────────────────────────────────────
 
-/// Every other session, for a decoder by itself.
+/// The sessions that test frames, for a decoder alone.
 fn frame_decoder_seeds() -> Vec<Seed> {
     let mut seeds = Vec::new();
     for (name, _, lengths, frames) in sessions() {
@@ -555,7 +554,7 @@ fn round_trip_seeds() -> Vec<Seed> {
             ],
         ),
         (
-            "both-speak-at-once",
+            "both-send-at-once",
             vec![
                 short(client | binary, &[7; 200]),
                 vec![server | carry, 100],
@@ -602,7 +601,7 @@ fn round_trip_seeds() -> Vec<Seed> {
                 short(server | text, b"on its way"),
                 vec![server | close, 255],
                 vec![client | carry, 5],
-                short(client | text, b"said before it is heard"),
+                short(client | text, b"sent before it is read."),
             ],
         ),
     ];
@@ -614,7 +613,7 @@ fn round_trip_seeds() -> Vec<Seed> {
 
 // ── Handshakes ──────────────────────────────────────────────────────────────
 
-/// The request of §1.3, with a first frame behind it.
+/// The request of §1.3, followed by a frame.
 const REQUEST: &str = "GET /chat HTTP/1.1\r\n\
     Host: server.example.com\r\n\
     Upgrade: websocket\r\n\
@@ -750,7 +749,7 @@ fn request_seeds() -> Vec<Seed> {
     seeds
 }
 
-/// The answer of §1.3, with a first frame behind it.
+/// The response of §1.3, followed by a frame.
 const ANSWER: &str = "HTTP/1.1 101 Switching Protocols\r\n\
     Upgrade: websocket\r\n\
     Connection: Upgrade\r\n\
@@ -896,7 +895,7 @@ fn response_seeds() -> Vec<Seed> {
 const CHUNKED: &str = "HTTP/1.1 400 Bad Request\r\nTransfer-Encoding: chunked\r\n\r\n\
     5;x=\"y\"\r\nno ro\r\n3\r\nom!\r\n0\r\nTrailer: x\r\n\r\nbehind it";
 
-/// `flags | server's windows | client's windows | offers LF answer`, the layout of
+/// `flags | server's windows | client's windows | offers LF response`, the layout of
 /// `negotiation.rs`.
 fn negotiation_seeds() -> Vec<Seed> {
     const NO_DEMANDS: [u8; 3] = [0b0000, 0x77, 0x77];
@@ -933,7 +932,7 @@ fn negotiation_seeds() -> Vec<Seed> {
             "D; CB=\"1\\1\"",
         ),
         ("hint-below-the-window", SMALL_SERVER, "D; CB=8", "D; CB=14"),
-        ("window-not-told", SMALL_SERVER, "D; SN", "D; CB"),
+        ("window-not-offered", SMALL_SERVER, "D; SN", "D; CB"),
         ("window-too-large", SMALL_CLIENT, "D; SB=9", "D; SN; SB=10"),
         ("window-unasked", SMALL_CLIENT, "D", "D; SN; SB=8"),
         ("takeover-not-declined", NO_TAKEOVER, "D; CN", "D; CN"),

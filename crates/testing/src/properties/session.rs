@@ -1,9 +1,9 @@
-//! One endpoint under test: a [`Connection`], what it was given, what came out.
+//! One endpoint under test: a [`Connection`] with its events and its output.
 
 use super::wire::{WireFrame, decode_all};
 use super::{Connection, Event, Limits, Role};
 
-/// What `receive` gave, in values that outlive its input.
+/// An owned event of `receive`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Received {
     Text(String),
@@ -30,11 +30,11 @@ impl From<Event<'_>> for Received {
     }
 }
 
-/// A connection and all that it has written.
+/// A connection and its output.
 pub struct Endpoint {
     pub role: Role,
     pub connection: Connection,
-    /// The replies that `receive` obliged it to, and nothing else.
+    /// The replies to received frames, without sent messages.
     pub replies: Vec<u8>,
 }
 
@@ -51,8 +51,8 @@ impl Endpoint {
         }
     }
 
-    /// Gives the endpoint `bytes` in one piece. What it makes of them ends with
-    /// `Received::Failed` if they were illegal.
+    /// Gives `bytes` to the endpoint in one piece and returns its events. The last one is
+    /// `Received::Failed` if the bytes are illegal.
     pub fn receive(&mut self, bytes: impl AsRef<[u8]>) -> Vec<Received> {
         let mut bytes = bytes.as_ref().to_vec();
         let events_max = bytes.len() / 2 + 1;
@@ -62,7 +62,7 @@ impl Endpoint {
             match self.connection.receive(&mut input, &mut self.replies) {
                 Ok(Some(event)) => received.push(Received::from(event)),
                 Ok(None) => {
-                    assert!(input.is_empty(), "`None` says that all input is taken");
+                    assert!(input.is_empty(), "`None` means that all input was taken");
                     return received;
                 }
                 Err(error) => {
@@ -78,7 +78,7 @@ impl Endpoint {
         }
     }
 
-    /// Gives the endpoint the same bytes in several pieces.
+    /// Gives the endpoint bytes in several pieces.
     pub fn receive_in_pieces<P: AsRef<[u8]>>(
         &mut self,
         pieces: impl IntoIterator<Item = P>,
@@ -93,16 +93,16 @@ impl Endpoint {
         received
     }
 
-    /// Takes what `receive` has replied so far, as frames that are masked as the
-    /// role demands.
+    /// Removes and returns the replies so far, as frames. Checks that they are masked as the role
+    /// requires.
     pub fn take_replies(&mut self) -> Vec<WireFrame> {
         frames_of(self.role, &std::mem::take(&mut self.replies))
     }
 }
 
-/// The frames in `bytes`, written by an endpoint of this role. They carry what its
-/// role allows and are given without their masking keys, so that the same
-/// expectation serves both roles.
+/// The frames in `bytes`, written by an endpoint of this role. Checks that they are masked as the
+/// role requires, and removes the masking keys, so that a test expects the same frames for both
+/// roles.
 pub fn frames_of(role: Role, bytes: &[u8]) -> Vec<WireFrame> {
     let frames = decode_all(bytes);
     for frame in &frames {
@@ -116,8 +116,7 @@ pub fn frames_of(role: Role, bytes: &[u8]) -> Vec<WireFrame> {
     frames.into_iter().map(WireFrame::unmasked).collect()
 }
 
-/// Masking keys that a test can foresee: never the same twice in a row, and no two
-/// bytes of one alike.
+/// Predictable masking keys: two consecutive keys differ, and the bytes of a key differ.
 pub fn counting_keys() -> impl FnMut() -> [u8; 4] + Send {
     let mut drawn = 0_u8;
     move || {
@@ -126,8 +125,8 @@ pub fn counting_keys() -> impl FnMut() -> [u8; 4] + Send {
     }
 }
 
-/// Cuts `bytes` into pieces whose lengths are `lengths`, over and over. A length of
-/// 0 is an empty piece; where there is no other, `bytes` stay whole.
+/// Cuts `bytes` into pieces of these lengths, which are repeated. A length of 0 is an empty piece.
+/// If all lengths are 0, `bytes` stay whole.
 pub fn cut<'a>(mut bytes: &'a [u8], lengths: &[u8]) -> Vec<&'a [u8]> {
     if lengths.iter().all(|&length| length == 0) {
         return vec![bytes];

@@ -1,9 +1,8 @@
-//! Frames put together and taken apart by hand, from the drawing of RFC 6455 §5.2
-//! and nothing else: the yardstick of the tests must not be cut from the code that
-//! it measures. Slow and obvious on purpose; illegal frames are as easy to write
-//! as legal ones.
+//! An encoder and a decoder of frames for the tests, written from the diagram of RFC 6455 §5.2. It
+//! shares no code with the library, so that it cannot share an error. It is slow and simple, and
+//! can also write illegal frames.
 
-/// The opcodes of §5.2 as they stand in the four low bits of a frame's first byte.
+/// The opcodes of §5.2: the four low bits of a frame's first byte.
 pub const CONTINUATION: u8 = 0x0;
 pub const TEXT: u8 = 0x1;
 pub const BINARY: u8 = 0x2;
@@ -17,7 +16,7 @@ pub const RESERVED_OPCODES: [u8; 10] = [0x3, 0x4, 0x5, 0x6, 0x7, 0xB, 0xC, 0xD, 
 /// The masking key of the examples in §5.7.
 pub const RFC_KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// One frame. `payload` is what the sender means, before masking.
+/// One frame. `payload` is not masked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireFrame {
     pub fin: bool,
@@ -27,7 +26,7 @@ pub struct WireFrame {
     pub payload: Vec<u8>,
 }
 
-/// The three ways of §5.2 to write a payload length.
+/// The three forms of a payload length (§5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LengthForm {
     Bits7,
@@ -36,7 +35,7 @@ pub enum LengthForm {
 }
 
 impl LengthForm {
-    /// The form that §5.2 demands: the shortest.
+    /// The form that §5.2 requires: the shortest.
     pub fn minimal(length: u64) -> LengthForm {
         match length {
             0..=125 => LengthForm::Bits7,
@@ -58,13 +57,13 @@ impl WireFrame {
         }
     }
 
-    /// A Close frame with a status code, whether or not the code may travel.
+    /// A Close frame with any status code, also an illegal one.
     pub fn close(code: u16, reason: impl AsRef<[u8]>) -> WireFrame {
         let body = [&code.to_be_bytes()[..], reason.as_ref()].concat();
         WireFrame::new(CLOSE, body)
     }
 
-    /// The same frame with FIN clear: more of the message follows.
+    /// The same frame without FIN: the message continues.
     pub fn unfinished(self) -> WireFrame {
         WireFrame { fin: false, ..self }
     }
@@ -89,7 +88,7 @@ impl WireFrame {
         }
     }
 
-    /// The frame on the wire, its length in the minimal form.
+    /// The bytes of the frame, with the length in the minimal form.
     pub fn bytes(&self) -> Vec<u8> {
         let length = self.payload.len() as u64;
         let mut bytes = self.header_claiming(LengthForm::minimal(length), length);
@@ -97,7 +96,7 @@ impl WireFrame {
         bytes
     }
 
-    /// The frame on the wire, its true length in a form of the caller's choice.
+    /// The bytes of the frame, with its true length in this form.
     pub fn bytes_in_form(&self, form: LengthForm) -> Vec<u8> {
         let mut bytes = self.header_claiming(form, self.payload.len() as u64);
         bytes.extend(self.masked_payload());
@@ -156,7 +155,7 @@ impl WireFrame {
     }
 }
 
-/// What stands before a payload.
+/// The header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WireHeader {
     pub fin: bool,
@@ -167,8 +166,8 @@ pub struct WireHeader {
     pub payload_length: u64,
 }
 
-/// The header at the front of `bytes` and what follows it; `None` where the header
-/// is not all there. Nothing is judged here.
+/// The header at the front of `bytes`, and the bytes after it. `None`: the header is incomplete.
+/// Does not check whether the header is legal.
 pub fn split_header(bytes: &[u8]) -> Option<(WireHeader, &[u8])> {
     let (&[first, second], rest) = bytes.split_first_chunk()?;
     let (form, payload_length, rest) = match second & 0b0111_1111 {
@@ -203,8 +202,8 @@ pub fn split_header(bytes: &[u8]) -> Option<(WireHeader, &[u8])> {
     Some((header, rest))
 }
 
-/// All frames in `bytes`, which an endpoint has written: there must be whole frames
-/// only, and each must have its length in the minimal form.
+/// All frames in the output of an endpoint. Checks that they are complete, and that each length
+/// has the minimal form.
 pub fn decode_all(mut bytes: &[u8]) -> Vec<WireFrame> {
     let mut frames = Vec::new();
     while !bytes.is_empty() {

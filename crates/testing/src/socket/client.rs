@@ -165,7 +165,7 @@ impl Client {
         self.send(frame(Opcode::Close, body));
     }
 
-    /// Writes until the socket accepts no bytes for [`BLOCKED_AFTER`]. Returns the bytes that
+    /// Writes until the socket accepts no bytes for `BLOCKED_AFTER`. Returns the bytes that
     /// are left.
     pub fn write_until_refused<'a>(&mut self, mut bytes: &'a [u8]) -> &'a [u8] {
         let set_timeout = |stream: &TcpStream, span| {
@@ -207,7 +207,7 @@ impl Client {
         count > 0
     }
 
-    /// Reads until no byte arrives for [`BLOCKED_AFTER`]. Keeps the bytes for the other
+    /// Reads until no byte arrives for `BLOCKED_AFTER`. Keeps the bytes for the other
     /// functions.
     pub fn read_until_blocked(&mut self) {
         let set_timeout = |stream: &TcpStream, span| {
