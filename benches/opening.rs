@@ -10,7 +10,9 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use yamabiko::websocket::handshake::{HeadLimits, RequestReader, Upgrade, accept_key};
+use yamabiko::websocket::handshake::{
+    AcceptOptions, HeadLimits, RequestReader, Upgrade, accept_key,
+};
 
 const REQUEST: &[u8] = b"GET /chat?room=echo HTTP/1.1\r\n\
     Host: server.example.com:8080\r\n\
@@ -69,9 +71,9 @@ fn answer(request: &[u8], output: &mut Vec<u8>) {
     let read = reader.read(request).expect("the request is legal");
     let (head, _) = read.expect("it is all there");
     let upgrade = Upgrade::check(&head).expect("it asks for a WebSocket");
-    let subprotocol = upgrade.choose_subprotocol(&["chat"]);
-    let written = upgrade.write_response(subprotocol, None, output);
-    written.expect("the subprotocol was offered");
+    let options = AcceptOptions::default().subprotocols(&["chat"]);
+    let accepted = upgrade.accept(options);
+    accepted.expect("it is offered").write_response(output);
 }
 
 fn read_in_pieces(request: &[u8], piece_bytes: usize) -> bool {

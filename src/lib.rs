@@ -28,6 +28,7 @@
 //! | `client` | `client`: the blocking client | yes |
 //! | `reactor` | `reactor`: the event loop on `mio` alone | with `server` |
 //! | `chat` | `chat`: the chat application on the server; enables `server` | no |
+//! | `http` | the opening handshake on the types of the crate `http` ([`websocket::handshake`]) | no |
 //!
 //! With `default-features = false` the crate is the protocol alone, without `mio` and sockets.
 //! The program `yamabiko` and the load generator are separate crates, `yamabiko-cli` and

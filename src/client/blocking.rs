@@ -14,8 +14,8 @@ use super::shared::Shared;
 use super::writer::Writer;
 use crate::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
 use crate::websocket::frame::CloseCode;
-use crate::websocket::handshake::WebSocketUri;
-use crate::websocket::{Connection, Event, KeyBatch, Limits, Message, OwnedMessage};
+use crate::websocket::handshake::{Established, Fields, WebSocketUri};
+use crate::websocket::{Event, KeyBatch, Limits, Message, OwnedMessage};
 
 /// An open connection to a server. If it is dropped without [`Client::close`], only
 /// TCP is closed, and the server reports 1006.
@@ -23,8 +23,7 @@ use crate::websocket::{Connection, Event, KeyBatch, Limits, Message, OwnedMessag
 pub struct Client {
     reader: Reader,
     writer: Writer,
-    subprotocol: Option<String>,
-    deflate: Option<DeflateParameters>,
+    established: Established,
     shared: Arc<Shared>,
 }
 
@@ -141,12 +140,23 @@ impl Client {
 
     /// The subprotocol that the server selected from the offered ones.
     pub fn subprotocol(&self) -> Option<&str> {
-        self.subprotocol.as_deref()
+        self.established.subprotocol.as_deref()
     }
 
     /// The negotiated compression; `None` if none was offered or the server declined.
     pub fn deflate(&self) -> Option<DeflateParameters> {
-        self.deflate
+        self.established.deflate
+    }
+
+    /// The header fields of the server's response.
+    ///
+    /// ```no_run
+    /// # let client = yamabiko::client::Client::connect("ws://127.0.0.1:9001/")?;
+    /// println!("cookie: {:?}", client.response_fields().text("Set-Cookie"));
+    /// # Ok::<(), yamabiko::client::ClientError>(())
+    /// ```
+    pub fn response_fields(&self) -> Fields<'_> {
+        self.established.fields.as_fields()
     }
 
     /// The address of the server.
@@ -318,18 +328,15 @@ impl ClientBuilder {
         }
         let handshake = options.handshake(&uri, nonce()?)?;
         let opened = opening::open(&uri, handshake, &options.timeouts)?;
-        let mut connection = Connection::client(options.limits, masking_keys());
-        if let (Some(agreed), Some(config)) = (opened.deflate, &options.deflate) {
-            connection = connection.with_deflate(agreed, config, &options.deflate_pool);
-        }
+        let established = opened.established;
+        let connection = established.connection(options.limits, masking_keys());
         let shared = Shared::new(opened.stream, connection, options.timeouts.close);
         let shared = Arc::new(shared);
         let read_timeout = options.timeouts.read;
         Ok(Client {
             reader: Reader::new(Arc::clone(&shared), &opened.surplus, read_timeout),
             writer: Writer::new(Arc::clone(&shared)),
-            subprotocol: opened.subprotocol,
-            deflate: opened.deflate,
+            established,
             shared,
         })
     }

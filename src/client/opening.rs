@@ -20,7 +20,6 @@ use super::error::{ClientError, HttpRefusal, Step};
 use super::options::ClientTimeouts;
 use super::permit::ConnectPermit;
 use super::stream::{Stream, is_timeout, not_zero};
-use crate::websocket::deflate::DeflateParameters;
 use crate::websocket::handshake::{
     ClientHandshake, ClientHandshakeError, Established, HttpResponse, WebSocketUri,
 };
@@ -37,8 +36,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 /// An open connection: frames follow.
 pub(super) struct Opened {
     pub(super) stream: Stream,
-    pub(super) subprotocol: Option<String>,
-    pub(super) deflate: Option<DeflateParameters>,
+    pub(super) established: Established,
     /// The bytes after the head of the response: the first frames.
     pub(super) surplus: Vec<u8>,
 }
@@ -118,8 +116,7 @@ fn perform_handshake(
         .map_err(failed)?;
     Ok(Opened {
         surplus: bytes.split_off(established.head_bytes),
-        subprotocol: established.subprotocol,
-        deflate: established.deflate,
+        established,
         stream,
     })
 }

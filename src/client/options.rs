@@ -66,7 +66,7 @@ impl Options {
             handshake = handshake.origin(origin)?;
         }
         if let Some(config) = self.deflate {
-            handshake = handshake.deflate(config);
+            handshake = handshake.deflate(config).deflate_pool(&self.deflate_pool);
         }
         Ok(handshake)
     }

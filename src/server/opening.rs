@@ -11,10 +11,9 @@ use super::recipient::Recipient;
 use super::rooms::encoding::{negotiable, window_of};
 use crate::broadcast::WriteQueue;
 use crate::reactor::{Io, SocketKey};
-use crate::websocket;
-use crate::websocket::deflate::{DeflateParameters, DeflatePool};
 use crate::websocket::handshake::{
-    HttpVersion, Refusal, RequestHead, RequestReader, Response, Status, Upgrade,
+    AcceptOptions, Accepted, HttpVersion, Refusal, RequestHead, RequestReader, Response, Status,
+    Upgrade,
 };
 use std::net::SocketAddr;
 
@@ -110,15 +109,12 @@ impl Opening {
                 response,
                 head_only,
             } => respond(io, &response, head_only, environment),
-            Outcome::Switch {
-                session,
-                deflate,
-                response,
-            } => {
-                let window = window_of(deflate.as_ref());
+            Outcome::Switch { session, accepted } => {
+                let mut response = Vec::new();
+                accepted.write_response(&mut response);
+                let window = window_of(accepted.deflate());
                 let recipient = Recipient::new(self.peer_address, window, response);
-                let websocket =
-                    websocket_with(deflate, &environment.config, &environment.deflate_pool);
+                let websocket = accepted.connection(environment.config.limits);
                 let connection = Connection::new(websocket, session, recipient, io.now());
                 Progress::Opens {
                     connection: Box::new(connection),
@@ -146,11 +142,10 @@ impl Opening {
 
 /// What a complete head leads to.
 enum Outcome<H: Handler> {
-    /// A 101: the session, the compression that was agreed on, and the response as bytes.
+    /// A 101, and the session.
     Switch {
         session: H::Session,
-        deflate: Option<DeflateParameters>,
-        response: Vec<u8>,
+        accepted: Accepted,
     },
     /// Any other response, after which the connection ends. `head_only`: without its body.
     Http { response: Response, head_only: bool },
@@ -196,23 +191,21 @@ impl<H: Handler> Outcome<H> {
         //# appropriate HTTP error code (such as 404 Not Found) and abort the
         //# WebSocket handshake.
         let (session, subprotocol) = admitted.map_err(internal_error)??.into_parts();
-        let deflate = environment.config.deflate.as_ref().map(negotiable);
-        let deflate = deflate.and_then(|config| upgrade.choose_deflate(&config));
-        let mut response = Vec::new();
-        if upgrade
-            .write_response(subprotocol, deflate.as_ref(), &mut response)
-            .is_err()
-        {
-            // Dropping it runs the application's code.
-            let _ = environment.ask(peer_address, |_| drop(session));
-            let reason = "the application chose a subprotocol that was not offered";
-            return Err(Refusal::new(Status::InternalServerError, reason));
+        let mut options = AcceptOptions::default()
+            .subprotocol(subprotocol)
+            .deflate_pool(&environment.deflate_pool);
+        if let Some(config) = &environment.config.deflate {
+            // The worker compresses what is sent.
+            options = options.inflate_only(negotiable(config));
         }
-        Ok(Outcome::Switch {
-            session,
-            deflate,
-            response,
-        })
+        match upgrade.accept(options) {
+            Ok(accepted) => Ok(Outcome::Switch { session, accepted }),
+            Err(error) => {
+                // Dropping it runs the application's code.
+                let _ = environment.ask(peer_address, |_| drop(session));
+                Err(error.into())
+            }
+        }
     }
 
     fn of_http(
@@ -246,19 +239,6 @@ impl<H: Handler> Outcome<H> {
             response: refusal.to_response(),
             head_only,
         }
-    }
-}
-
-fn websocket_with(
-    deflate: Option<DeflateParameters>,
-    config: &Config,
-    pool: &DeflatePool,
-) -> websocket::Connection {
-    let websocket = websocket::Connection::server(config.limits);
-    match deflate {
-        // The worker compresses what is sent.
-        Some(agreed) => websocket.with_inflate(agreed, pool),
-        None => websocket,
     }
 }
 

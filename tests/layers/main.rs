@@ -36,7 +36,7 @@ const LAYERS: [Layer; 11] = [
         name: "src/websocket",
         may: &[
             "crate::websocket", "crate::time", "std", "core", "alloc", "std::time::Duration", "sha1",
-            "base64", "simdutf8",
+            "base64", "simdutf8", "http",
         ],
         must_not: &[
             "crate::time::Clock",

@@ -12,7 +12,7 @@ use yamabiko_testing::properties::negotiation::{
 };
 use yamabiko_testing::protocol::{
     BINARY, Connection, Endpoint, Fragment, Limits, Message, Received, Role, TEXT, binary, cut,
-    decode_all, peer, text,
+    decode_all, peer, text, write_response,
 };
 
 /// What one end sends.
@@ -150,7 +150,7 @@ fn server_offered(offers: &str, config: &DeflateConfig) -> (String, Endpoint) {
     let answered = with_upgrade(request.as_bytes(), |upgrade| {
         let chosen = upgrade.choose_deflate(config).unwrap();
         let mut head = Vec::new();
-        let written = upgrade.write_response(None, Some(&chosen), &mut head);
+        let written = write_response(upgrade, None, Some(&chosen), &mut head);
         assert_eq!(written, Ok(()));
         (field(&head).unwrap(), agreed(Role::Server, chosen))
     });

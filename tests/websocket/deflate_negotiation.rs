@@ -9,7 +9,7 @@ use yamabiko::websocket::handshake::{ClientHandshakeError, DEFLATE_REQUIRED, Not
 use yamabiko_testing::properties::negotiation::{
     both_ends_agree, client_result, field, offered, request_with, response_with, with_upgrade,
 };
-use yamabiko_testing::protocol::{Role, frames_of, open};
+use yamabiko_testing::protocol::{Role, frames_of, open, write_response};
 
 // ── The examples of the RFC ─────────────────────────────────────────────────
 
@@ -408,7 +408,7 @@ fn server_declines_where_nothing_is_offered() {
     let request = request_with("x").replace("Sec-WebSocket-Extensions: x\r\n", "");
     let declined = with_upgrade(request.as_bytes(), |upgrade| {
         let mut head = Vec::new();
-        let written = upgrade.write_response(None, Some(&agreed(0, 15, 15)), &mut head);
+        let written = write_response(upgrade, None, Some(&agreed(0, 15, 15)), &mut head);
         assert_eq!((written, head), (Err(NotOffered::Deflate), Vec::new()));
         upgrade.choose_deflate(&NO_DEMANDS).is_none()
     });
@@ -768,14 +768,14 @@ fn write(offers: &str, parameters: &DeflateParameters) -> Result<String, NotOffe
     let request = request_with(offers);
     with_upgrade(request.as_bytes(), |upgrade| {
         let mut head = Vec::new();
-        let written = upgrade.write_response(None, Some(parameters), &mut head);
+        let written = write_response(upgrade, None, Some(parameters), &mut head);
         if let Err(error) = written {
             assert_eq!(head, b"", "nothing is written");
             return Err(error);
         }
         let field = field(&head).expect("the extension is named");
         let mut plain = Vec::new();
-        assert_eq!(upgrade.write_response(None, None, &mut plain), Ok(()));
+        assert_eq!(write_response(upgrade, None, None, &mut plain), Ok(()));
         let line = format!("Sec-WebSocket-Extensions: {field}\r\n");
         let head = String::from_utf8(head).expect("ASCII");
         assert_eq!(head.replace(&line, "").into_bytes(), plain);

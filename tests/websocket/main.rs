@@ -12,6 +12,7 @@ mod deflate_messages;
 mod deflate_negotiation;
 mod fragmentation;
 mod frames;
+mod handshake_to_connection;
 mod masking;
 mod messages;
 mod opening_handshake_client;

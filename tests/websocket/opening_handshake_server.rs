@@ -12,6 +12,7 @@ use yamabiko::websocket::handshake::{
     Status, Upgrade,
 };
 use yamabiko_testing::properties::handshake::request_head;
+use yamabiko_testing::protocol::write_response;
 
 /// The request of §1.3, with the key of that section.
 const SAMPLE: &str = "GET /chat HTTP/1.1\r\n\
@@ -534,13 +535,13 @@ fn server_takes_an_empty_list_for_no_offer() {
         assert_eq!(upgrade.choose_subprotocol(&["chat", ""]), None);
         assert_eq!(upgrade.choose_deflate(&DeflateConfig::default()), None);
         let mut answer = Vec::new();
-        assert_eq!(upgrade.write_response(None, None, &mut answer), Ok(()));
+        assert_eq!(write_response(&upgrade, None, None, &mut answer), Ok(()));
         assert!(
             !String::from_utf8(answer)
                 .expect("text")
                 .contains("Sec-WebSocket-Protocol")
         );
-        let chosen = upgrade.write_response(Some(""), None, &mut Vec::new());
+        let chosen = write_response(&upgrade, Some(""), None, &mut Vec::new());
         assert_eq!(chosen, Err(NotOffered::Subprotocol));
     }
 }
@@ -682,7 +683,7 @@ fn server_answer_names_the_subprotocol_once_or_not_at_all() {
     }
     for wrong in ["", "mqtt", "CHAT", "chat, superchat", "chat\r\nX: y"] {
         let mut output = Vec::new();
-        let refused = upgrade.write_response(Some(wrong), None, &mut output);
+        let refused = write_response(&upgrade, Some(wrong), None, &mut output);
         assert_eq!(refused, Err(NotOffered::Subprotocol), "{wrong:?}");
         assert!(output.is_empty());
     }
@@ -1035,7 +1036,7 @@ proptest! {
         let Ok(Some((head, _))) = read(&bytes) else { return Ok(()) };
         if let Ok(upgrade) = Upgrade::check(&head) {
             let mut output = Vec::new();
-            upgrade.write_response(None, None, &mut output).expect("no subprotocol");
+            write_response(&upgrade, None, None, &mut output).expect("no subprotocol");
             let text = String::from_utf8(output).expect("ASCII");
             prop_assert!(text.starts_with("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"));
             prop_assert_eq!(text.matches("\r\n").count(), 5);
@@ -1146,9 +1147,7 @@ fn answer(bytes: &[u8], subprotocol: Option<&str>) -> String {
     let (head, _) = read(bytes).expect("valid").expect("complete");
     let upgrade = Upgrade::check(&head).expect("a valid handshake");
     let mut output = Vec::new();
-    upgrade
-        .write_response(subprotocol, None, &mut output)
-        .expect("it is offered");
+    write_response(&upgrade, subprotocol, None, &mut output).expect("it is offered");
     String::from_utf8(output).expect("ASCII")
 }
 

@@ -9,6 +9,7 @@
 //! ```
 
 pub use crate::both_roles;
+pub use crate::properties::handshake::write_response;
 pub use crate::properties::session::{Endpoint, Received, counting_keys, cut, frames_of};
 pub use crate::properties::wire::{
     BINARY, CLOSE, CONTINUATION, LengthForm, PING, PONG, RESERVED_OPCODES, RFC_KEY, TEXT,

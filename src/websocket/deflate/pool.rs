@@ -86,6 +86,15 @@ impl DeflatePool {
     }
 }
 
+/// Equal if they are the same pool.
+impl PartialEq for DeflatePool {
+    fn eq(&self, other: &DeflatePool) -> bool {
+        Arc::ptr_eq(&self.kept, &other.kept)
+    }
+}
+
+impl Eq for DeflatePool {}
+
 impl fmt::Debug for DeflatePool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DeflatePool")

@@ -17,7 +17,7 @@
 //! bytes that the caller chooses. Content codings are left as they are: the client asks for
 //! none.
 
-use super::token::list_elements;
+use super::fields::Fields;
 
 /// What has come of a body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct ResponseBody {
 /// `bytes_max` bytes of it. `bytes` are those behind the head.
 pub(super) fn read(
     status: u16,
-    fields: &[(String, Vec<u8>)],
+    fields: Fields<'_>,
     bytes: &[u8],
     bytes_max: usize,
 ) -> ResponseBody {
@@ -55,17 +55,17 @@ pub(super) fn read(
 }
 
 /// RFC 9112 §6.3, without the cases of HEAD and CONNECT.
-fn framing(status: u16, fields: &[(String, Vec<u8>)]) -> Framing {
+fn framing(status: u16, fields: Fields<'_>) -> Framing {
     if matches!(status, 100..=199 | 204 | 304) {
         return Framing::None;
     }
-    if let Some(last) = elements(fields, "Transfer-Encoding").last() {
+    if let Some(last) = fields.list("Transfer-Encoding").last() {
         return match last.eq_ignore_ascii_case(b"chunked") {
             true => Framing::Chunked,
             false => Framing::UntilTheEnd,
         };
     }
-    let mut lengths = elements(fields, "Content-Length");
+    let mut lengths = fields.list("Content-Length");
     let Some(first) = lengths.next() else {
         return Framing::UntilTheEnd;
     };
@@ -73,16 +73,6 @@ fn framing(status: u16, fields: &[(String, Vec<u8>)]) -> Framing {
         Some(length) if lengths.all(|other| other == first) => Framing::Length(length),
         _ => Framing::None,
     }
-}
-
-fn elements<'f>(
-    fields: &'f [(String, Vec<u8>)],
-    name: &'static str,
-) -> impl Iterator<Item = &'f [u8]> {
-    fields
-        .iter()
-        .filter(move |(field_name, _)| field_name.eq_ignore_ascii_case(name))
-        .flat_map(|(_, value)| list_elements(value))
 }
 
 /// How the end of a body is found.
@@ -164,6 +154,7 @@ const CHUNK_LINE_BYTES_MAX: usize = 256;
 
 #[cfg(test)]
 mod tests {
+    use super::super::fields::OwnedFields;
     use super::super::received_response::HttpResponse;
     use super::*;
 
@@ -172,9 +163,8 @@ mod tests {
         HttpResponse {
             status,
             reason: String::new(),
-            fields: fields
-                .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
-                .collect(),
+            fields: OwnedFields::new(fields.map(|(name, value)| (*name, value.as_bytes())))
+                .expect("valid fields"),
             head_bytes: 0,
         }
     }

@@ -11,17 +11,26 @@
 //! source for each connection.
 
 use super::accept_key::key_of_nonce;
+use super::accepted::is_set_by_handshake;
 use super::client_error::ClientHandshakeError;
 use super::established::{Established, Requested};
+use super::extensions;
+use super::fields::OwnedFields;
+use super::head::HeadError;
+#[cfg(feature = "http")]
+use super::http_types;
+use super::invalid_field::InvalidField;
 use super::limits::HeadLimits;
 use super::permessage_deflate;
-use super::received_response::ResponseReader;
-use super::response::{InvalidField, check_field, write_field};
+use super::received_response::{ResponseHead, ResponseReader, StatusLine};
+use super::request::HttpVersion;
+use super::response::{check_field, write_field};
 use super::subprotocol;
 use super::upgrade::is_origin;
 use super::uri::WebSocketUri;
-use crate::websocket::deflate::DeflateConfig;
+use crate::websocket::deflate::{DeflateConfig, DeflatePool};
 use core::fmt;
+use std::borrow::Cow;
 
 /// One attempt to open a WebSocket connection.
 ///
@@ -54,6 +63,7 @@ pub struct ClientHandshake {
     origin: Option<String>,
     subprotocols: Vec<String>,
     deflate: Option<DeflateConfig>,
+    deflate_pool: DeflatePool,
     fields: Vec<(String, String)>,
     limits: HeadLimits,
     reader: ResponseReader,
@@ -79,6 +89,7 @@ impl ClientHandshake {
             origin: None,
             subprotocols: Vec::new(),
             deflate: None,
+            deflate_pool: DeflatePool::default(),
             fields: Vec::new(),
             limits,
             reader: ResponseReader::new(limits),
@@ -133,6 +144,13 @@ impl ClientHandshake {
         self
     }
 
+    /// Shares a pool of compressors and decompressors with other connections. If not set,
+    /// the connection has a pool of its own.
+    pub fn deflate_pool(mut self, pool: &DeflatePool) -> Self {
+        self.deflate_pool = pool.clone();
+        self
+    }
+
     /// Adds a field, for instance Authorization or Cookie.
     ///
     /// # Errors
@@ -183,51 +201,67 @@ impl ClientHandshake {
         //# defined in Section 3
         output.extend_from_slice(self.resource_name.as_bytes());
         output.extend_from_slice(b" HTTP/1.1\r\n");
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-        //# The request MUST contain a |Host| header field whose value contains
-        //# /host/ plus optionally ":" followed by /port/ (when not using the
-        //# default port).
-        write_field("Host", &self.authority, output);
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-        //# The request MUST contain an |Upgrade| header field whose value MUST
-        //# include the "websocket" keyword.
-        write_field("Upgrade", "websocket", output);
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-        //# The request MUST contain a |Connection| header field whose value
-        //# MUST include the "Upgrade" token.
-        write_field("Connection", "Upgrade", output);
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-        //# The request MUST include a header field with the name
-        //# |Sec-WebSocket-Key|.
-        write_field("Sec-WebSocket-Key", self.key(), output);
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-        //# The request MUST include a header field with the name
-        //# |Sec-WebSocket-Version|.
-        write_field("Sec-WebSocket-Version", "13", output);
-        self.write_optional_fields(output);
+        for (name, value) in self.fields() {
+            write_field(name, &value, output);
+        }
         output.extend_from_slice(b"\r\n");
     }
 
-    fn write_optional_fields(&self, output: &mut Vec<u8>) {
-        if let Some(origin) = &self.origin {
-            write_field("Origin", origin, output);
-        }
-        if !self.subprotocols.is_empty() {
+    /// The target of the request, a GET, for another HTTP stack.
+    pub fn resource_name(&self) -> &str {
+        &self.resource_name
+    }
+
+    /// Names and values of the request's fields, for another HTTP stack.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let own = [
             //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-            //# one or more comma-separated subprotocol the client wishes to
-            //# speak, ordered by preference.
-            write_field(subprotocol::FIELD, &self.subprotocols.join(", "), output);
-        }
+            //# The request MUST contain a |Host| header field whose value contains
+            //# /host/ plus optionally ":" followed by /port/ (when not using the
+            //# default port).
+            ("Host", &*self.authority),
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+            //# The request MUST contain an |Upgrade| header field whose value MUST
+            //# include the "websocket" keyword.
+            ("Upgrade", "websocket"),
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+            //# The request MUST contain a |Connection| header field whose value
+            //# MUST include the "Upgrade" token.
+            ("Connection", "Upgrade"),
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+            //# The request MUST include a header field with the name
+            //# |Sec-WebSocket-Key|.
+            ("Sec-WebSocket-Key", self.key()),
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+            //# The request MUST include a header field with the name
+            //# |Sec-WebSocket-Version|.
+            ("Sec-WebSocket-Version", "13"),
+        ];
+        let further = self.fields.iter().map(|(name, value)| (&**name, &**value));
+        let borrowed = |(name, value)| (name, Cow::Borrowed(value));
+        own.into_iter()
+            .chain(self.origin.as_deref().map(|origin| ("Origin", origin)))
+            .map(borrowed)
+            .chain(self.negotiated_fields())
+            .chain(further.map(borrowed))
+    }
+
+    /// What is offered.
+    fn negotiated_fields(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+        //# one or more comma-separated subprotocol the client wishes to
+        //# speak, ordered by preference.
+        let subprotocols = (!self.subprotocols.is_empty())
+            .then(|| (subprotocol::FIELD, self.subprotocols.join(", ").into()));
         //= https://www.rfc-editor.org/rfc/rfc7692#section-5
         //# To offer use of a PMCE, a client MUST include the extension name of the
         //# PMCE in the "Sec-WebSocket-Extensions" header field of its opening
         //# handshake of the WebSocket connection.
-        if let Some(config) = &self.deflate {
-            permessage_deflate::offer(config).write_field(output);
-        }
-        for (name, value) in &self.fields {
-            write_field(name, value, output);
-        }
+        let extensions = self.deflate.as_ref().map(|config| {
+            let offer = permessage_deflate::offer(config).to_string();
+            (extensions::FIELD, offer.into())
+        });
+        subprotocols.into_iter().chain(extensions)
     }
 
     /// Reads on in `bytes`: everything that has come so far, from the first
@@ -260,11 +294,83 @@ impl ClientHandshake {
         }
     }
 
+    /// Checks a response that another HTTP stack has read: its status, version and fields.
+    /// [`Established::head_bytes`] is 0: frames begin with the first byte behind it.
+    ///
+    /// # Errors
+    ///
+    /// As [`ClientHandshake::receive`].
+    pub fn receive_head<'f>(
+        &self,
+        status: u16,
+        version: HttpVersion,
+        fields: impl IntoIterator<Item = (&'f str, &'f [u8])>,
+    ) -> Result<Established, ClientHandshakeError> {
+        let fields = OwnedFields::new(fields).map_err(|error| match error {
+            InvalidField::Name => HeadError::InvalidFieldName,
+            _ => HeadError::ControlCharacter,
+        })?;
+        let head = ResponseHead {
+            line: StatusLine::of_parts(version == HttpVersion::Http10, status),
+            fields: fields.as_fields(),
+        };
+        self.asked().check(&head, 0)
+    }
+
+    /// The request, for another HTTP stack. Its URI has no host: that is in the field
+    /// Host.
+    ///
+    /// ```
+    /// use yamabiko::websocket::handshake::{ClientHandshake, WebSocketUri};
+    ///
+    /// let uri = WebSocketUri::parse("ws://server.example.com/chat")?;
+    /// let handshake = ClientHandshake::new(&uri, *b"the sample nonce");
+    /// let request = handshake.to_http();
+    /// assert_eq!(request.headers()["sec-websocket-key"], "dGhlIHNhbXBsZSBub25jZQ==");
+    ///
+    /// let response = http::Response::builder()
+    ///     .status(101)
+    ///     .header("Upgrade", "websocket")
+    ///     .header("Connection", "Upgrade")
+    ///     .header("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+    ///     .body(())?;
+    /// let established = handshake.receive_http(&response)?;
+    /// assert_eq!(established.subprotocol, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "http")]
+    pub fn to_http(&self) -> http::Request<()> {
+        let mut request = http::Request::new(());
+        if let Ok(target) = self.resource_name().parse() {
+            *request.uri_mut() = target;
+        }
+        *request.headers_mut() = http_types::header_map(self.fields());
+        request
+    }
+
+    /// Checks a response that another HTTP stack has read.
+    ///
+    /// # Errors
+    ///
+    /// As [`ClientHandshake::receive`].
+    #[cfg(feature = "http")]
+    pub fn receive_http<B>(
+        &self,
+        response: &http::Response<B>,
+    ) -> Result<Established, ClientHandshakeError> {
+        let version = HttpVersion::of_http(response.version());
+        // HTTP/2 has no Upgrade either.
+        let version = version.unwrap_or(HttpVersion::Http10);
+        let status = response.status().as_u16();
+        self.receive_head(status, version, http_types::values(response.headers()))
+    }
+
     fn asked(&self) -> Requested<'_> {
         Requested {
             key: self.key(),
             subprotocols: &self.subprotocols,
             deflate: self.deflate.as_ref(),
+            deflate_pool: &self.deflate_pool,
         }
     }
 
@@ -306,23 +412,13 @@ fn is_interim(status: u16) -> bool {
     (100..200).contains(&status) && status != 101
 }
 
+/// Origin has a method of its own.
 fn is_reserved(name: &str) -> bool {
-    let prefix = name.get(..SEC_WEBSOCKET.len()).unwrap_or_default();
-    prefix.eq_ignore_ascii_case(SEC_WEBSOCKET)
-        || RESERVED
+    is_set_by_handshake(name)
+        || ["Host", "Origin"]
             .iter()
             .any(|reserved| name.eq_ignore_ascii_case(reserved))
 }
-
-const SEC_WEBSOCKET: &str = "Sec-WebSocket-";
-const RESERVED: [&str; 6] = [
-    "Host",
-    "Upgrade",
-    "Connection",
-    "Origin",
-    "Content-Length",
-    "Transfer-Encoding",
-];
 
 /// Interim responses that are passed over; one past it is handed out as it is.
 const INTERIM_ANSWERS_MAX: usize = 8;

@@ -2,16 +2,39 @@
 //! §4.1, one rule after the other.
 
 use super::accept_key::accept_key;
+use super::agreement::Agreement;
 use super::client_error::ClientHandshakeError;
 use super::extensions;
-use super::fields::Occurrence;
+use super::fields::{Occurrence, OwnedFields};
 use super::permessage_deflate;
 use super::received_response::{HttpResponse, ResponseHead};
 use super::subprotocol;
-use crate::websocket::deflate::{DeflateConfig, DeflateParameters};
+use crate::websocket::connection::{Connection, MaskingKeys};
+use crate::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
+use crate::websocket::limits::Limits;
 
 /// The connection is open; WebSocket is spoken from here on.
+///
+/// ```
+/// use yamabiko::websocket::handshake::{ClientHandshake, WebSocketUri};
+/// use yamabiko::websocket::{Event, Limits};
+///
+/// let uri = WebSocketUri::parse("ws://server.example.com/chat")?;
+/// let mut handshake = ClientHandshake::new(&uri, *b"the sample nonce");
+/// let mut bytes = *b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+///     Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\
+///     \x81\x02hi";
+/// let established = handshake.receive(&bytes)?.expect("the head is complete");
+///
+/// let masking_keys = || [1, 2, 3, 4]; // from a random source in earnest
+/// let mut connection = established.connection(Limits::default(), masking_keys);
+/// let mut input = &mut bytes[established.head_bytes..];
+/// let event = connection.receive(&mut input, &mut Vec::new())?;
+/// assert_eq!(event, Some(Event::Text("hi".into())));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Established {
     /// The subprotocol that the server chose, one of those offered. `None`:
     /// none is in use; it is for the caller to go on without or to close.
@@ -21,8 +44,26 @@ pub struct Established {
     /// caller that does not want that closes with
     /// [`DEFLATE_REQUIRED`](super::DEFLATE_REQUIRED).
     pub deflate: Option<DeflateParameters>,
+    /// The fields of the response.
+    pub fields: OwnedFields,
     /// Where frames begin in the bytes that were handed in.
     pub head_bytes: usize,
+    agreement: Option<Agreement>,
+}
+
+impl Established {
+    /// The client's end of the connection, with all that was agreed on.
+    pub fn connection(
+        &self,
+        limits: Limits,
+        masking_keys: impl MaskingKeys + 'static,
+    ) -> Connection {
+        let connection = Connection::client(limits, masking_keys);
+        match &self.agreement {
+            Some(agreement) => agreement.apply(connection),
+            None => connection,
+        }
+    }
 }
 
 /// What the client requested.
@@ -30,6 +71,7 @@ pub(super) struct Requested<'c> {
     pub(super) key: &'c str,
     pub(super) subprotocols: &'c [String],
     pub(super) deflate: Option<&'c DeflateConfig>,
+    pub(super) deflate_pool: &'c DeflatePool,
 }
 
 impl Requested<'_> {
@@ -53,7 +95,9 @@ impl Requested<'_> {
         Ok(Established {
             subprotocol,
             deflate,
+            fields: head.fields.into(),
             head_bytes,
+            agreement: deflate.map(|agreed| self.agreement(agreed)),
         })
     }
 
@@ -81,6 +125,10 @@ impl Requested<'_> {
         }
         extensions::check(head.fields).map_err(|_| ClientHandshakeError::MalformedExtensions)?;
         permessage_deflate::agreed_in_response(extensions::listed(head.fields), self.deflate)
+    }
+
+    fn agreement(&self, agreed: DeflateParameters) -> Agreement {
+        Agreement::new(agreed, self.deflate.copied(), self.deflate_pool.clone())
     }
 
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1

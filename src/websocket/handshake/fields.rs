@@ -6,7 +6,8 @@
 //! The fields that the handshake itself needs are collected in a single walk
 //! ([`KnownFields`]).
 
-use super::token::{find, list_elements};
+use super::invalid_field::InvalidField;
+use super::token::{find, is_field_value, is_token, list_elements};
 use core::fmt;
 
 /// The field lines of a head, in the order in which they came.
@@ -16,7 +17,7 @@ use core::fmt;
 ///
 /// let bytes = b"GET / HTTP/1.1\r\nHost: a\r\nAccept: x\r\nACCEPT: y, z\r\n\r\n";
 /// let (head, _) = RequestReader::new(HeadLimits::default()).read(bytes)?.unwrap();
-/// assert_eq!(head.fields().get("host"), Some(&b"a"[..]));
+/// assert_eq!(head.fields().text("host"), Some("a"));
 /// assert_eq!(head.fields().get_all("accept").count(), 2);
 /// assert_eq!(head.fields().list("accept").last(), Some(&b"z"[..]));
 /// # Ok::<(), yamabiko::websocket::handshake::Refusal>(())
@@ -49,6 +50,11 @@ impl<'a> Fields<'a> {
         self.iter()
             .filter(move |field| field.is(name))
             .map(|field| field.value)
+    }
+
+    /// As [`Fields::get`], where the value is text (UTF-8).
+    pub fn text(self, name: &str) -> Option<&'a str> {
+        self.get(name).and_then(as_text)
     }
 
     /// The elements of a comma-separated list, over all fields of this name as
@@ -91,6 +97,11 @@ impl<'a> Field<'a> {
         self.value
     }
 
+    /// The value, where it is text (UTF-8); nearly always it is ASCII.
+    pub fn text(&self) -> Option<&'a str> {
+        as_text(self.value)
+    }
+
     /// Whether this is the field's name, whatever the case of its letters.
     pub fn is(&self, name: &str) -> bool {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
@@ -102,8 +113,84 @@ impl<'a> Field<'a> {
 
 impl fmt::Debug for Field<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}", self.name(), self.value.escape_ascii())
+        let name = self.name();
+        match self.text() {
+            Some(text) => write!(formatter, "{name}: {}", text.escape_debug()),
+            None => write!(formatter, "{name}: {}", self.value.escape_ascii()),
+        }
     }
+}
+
+/// Fields that outlive the bytes they were read from, in one allocation.
+///
+/// ```
+/// use yamabiko::websocket::handshake::{ClientHandshake, WebSocketUri};
+///
+/// let uri = WebSocketUri::parse("ws://server.example.com/chat").unwrap();
+/// let response = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+///     Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+///     Server: example\r\n\r\n";
+/// let mut handshake = ClientHandshake::new(&uri, *b"the sample nonce");
+/// let established = handshake.receive(response)?.expect("it is whole");
+/// assert_eq!(established.fields.as_fields().text("server"), Some("example"));
+/// # Ok::<(), yamabiko::websocket::handshake::ClientHandshakeError>(())
+/// ```
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct OwnedFields {
+    /// As in [`Fields`].
+    lines: Box<[u8]>,
+}
+
+impl OwnedFields {
+    /// Fields that another HTTP stack has read: names and values.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidField`] if a name is no token, or a value holds a control character. White
+    /// space around a value is left out.
+    pub fn new<'f>(
+        fields: impl IntoIterator<Item = (&'f str, &'f [u8])>,
+    ) -> Result<OwnedFields, InvalidField> {
+        let mut lines = Vec::new();
+        for (name, value) in fields {
+            let value = value.trim_ascii();
+            if !is_token(name.as_bytes()) {
+                return Err(InvalidField::Name);
+            }
+            if !is_field_value(value) {
+                return Err(InvalidField::Value);
+            }
+            lines.extend_from_slice(name.as_bytes());
+            lines.extend_from_slice(b": ");
+            lines.extend_from_slice(value);
+            lines.extend_from_slice(b"\r\n");
+        }
+        let lines = lines.into();
+        Ok(OwnedFields { lines })
+    }
+
+    /// The same fields, borrowed, to be looked up.
+    pub fn as_fields(&self) -> Fields<'_> {
+        Fields::of_checked_lines(&self.lines)
+    }
+}
+
+impl From<Fields<'_>> for OwnedFields {
+    fn from(fields: Fields<'_>) -> OwnedFields {
+        OwnedFields {
+            lines: fields.lines.into(),
+        }
+    }
+}
+
+impl fmt::Debug for OwnedFields {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_fields().fmt(formatter)
+    }
+}
+
+fn as_text(value: &[u8]) -> Option<&str> {
+    core::str::from_utf8(value).ok()
 }
 
 /// How often a field is in a head that should have it once.
@@ -254,5 +341,27 @@ mod tests {
         let lines = b"A: \xff\r\n";
         let shown = format!("{:?}", Fields::of_checked_lines(lines));
         assert_eq!(shown, r"[A: \xff]");
+        assert_eq!(Fields::of_checked_lines(lines).text("A"), None);
+    }
+
+    #[test]
+    fn fields_of_another_stack_are_checked() {
+        let lines = |name, value: &[u8]| OwnedFields::new([("A", &b"1"[..]), (name, value)]);
+        let owned = lines("b", b" x y\xff\t").expect("valid fields");
+        assert_eq!(owned.as_fields().get("B"), Some(&b"x y\xff"[..]));
+        for name in ["", "a b", "a:", "a\r\nb"] {
+            assert_eq!(lines(name, b""), Err(InvalidField::Name), "{name:?}");
+        }
+        for value in [&b"a\r\nb: c"[..], b"a\nb", b"a\0b"] {
+            assert_eq!(lines("b", value), Err(InvalidField::Value));
+        }
+    }
+
+    #[test]
+    fn debug_shows_text_as_text() {
+        let lines = "A: 山彦\t\u{202e}x\r\n";
+        let owned = OwnedFields::from(fields(lines));
+        assert_eq!(format!("{owned:?}"), r"[A: 山彦\t\u{202e}x]");
+        assert_eq!(owned.as_fields().text("a"), Some("山彦\t\u{202e}x"));
     }
 }

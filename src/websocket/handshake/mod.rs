@@ -5,14 +5,19 @@
 //! reads bytes from an unknown peer; so this is the strictest part of the crate.
 //!
 //! ```text
-//!   server   bytes ─ RequestReader ─► RequestHead ─ Upgrade::check ─► Upgrade ─ write_response ─► 101
-//!                         │                │                             │
-//!                         └── Refusal ─────┼──────── Refusal ────────────┘        4xx, 5xx
+//!   server   bytes ─ RequestReader ─► RequestHead ─ Upgrade::check ─► Upgrade ─ accept ─► Accepted
+//!                         │                │                             │                  │
+//!                         └── Refusal ─────┼──────── Refusal ────────────┘           101, Connection
 //!                                          └─► Response                           plain HTTP
 //!
 //!   client   WebSocketUri ─► ClientHandshake ─ write_request ─► bytes
-//!            bytes ─ receive ─► Established, or why not
+//!            bytes ─ receive ─► Established ─► Connection
 //! ```
+//!
+//! Another HTTP stack can read and write the heads: [`OwnedRequest`] takes the parts of a
+//! request, [`Accepted::fields`] gives those of the response;
+//! [`ClientHandshake::fields`] and [`ClientHandshake::receive_head`] are the same for a
+//! client. With the feature `http` all four work on the types of the crate `http`.
 //!
 //! The readers are functions of everything that has come so far. They can be
 //! called after each byte, remember how far they have looked, allocate nothing
@@ -22,10 +27,12 @@
 //! | file | content |
 //! |---|---|
 //! | `head.rs` | the lines of a head, incrementally and in bounds, for both roles |
-//! | `fields.rs` | looking fields up in those lines |
+//! | `fields.rs`, `invalid_field.rs` | looking fields up in those lines; the rules for a caller's |
 //! | `token.rs`, `authority.rs`, `target.rs` | the small grammars of HTTP |
 //! | `request.rs` | a request's head |
-//! | `upgrade.rs` | is it a WebSocket handshake (§4.2.1), and the 101 (§4.2.2) |
+//! | `upgrade.rs` | is it a WebSocket handshake (§4.2.1), and is it accepted (§4.2.2) |
+//! | `accepted.rs`, `agreement.rs` | the 101; what was agreed on, and the connection |
+//! | `http_types.rs` | fields on the types of the crate `http` |
 //! | `response.rs`, `refusal.rs` | all other responses of a server |
 //! | `accept_key.rs`, `subprotocol.rs`, `extensions.rs` | the values of three fields |
 //! | `permessage_deflate.rs` | the offers and agreements of both roles (RFC 7692 §5, §7.1) |
@@ -40,6 +47,8 @@
 //! paths are served.
 
 mod accept_key;
+mod accepted;
+mod agreement;
 mod authority;
 mod body;
 mod client;
@@ -48,6 +57,9 @@ mod established;
 mod extensions;
 mod fields;
 mod head;
+#[cfg(feature = "http")]
+mod http_types;
+mod invalid_field;
 mod limits;
 mod permessage_deflate;
 mod received_response;
@@ -61,19 +73,21 @@ mod upgrade;
 mod uri;
 
 pub use accept_key::accept_key;
+pub use accepted::{AcceptOptions, Accepted};
 pub use body::ResponseBody;
 pub use client::{ClientHandshake, InvalidRequest};
 pub use client_error::ClientHandshakeError;
 pub use established::Established;
 pub use extensions::Extension;
-pub use fields::{Field, Fields};
+pub use fields::{Field, Fields, OwnedFields};
 pub use head::HeadError;
+pub use invalid_field::InvalidField;
 pub use limits::HeadLimits;
 pub use permessage_deflate::DEFLATE_REQUIRED;
 pub use received_response::HttpResponse;
 pub use refusal::Refusal;
-pub use request::{HttpVersion, RequestHead, RequestReader};
-pub use response::{InvalidField, Response, Status};
+pub use request::{HttpVersion, OwnedRequest, RequestHead, RequestReader};
+pub use response::{Response, Status};
 pub use subprotocol::SUBPROTOCOLS_MAX;
 pub use upgrade::{NotOffered, Upgrade};
 pub use uri::{UriError, WebSocketUri, percent_encode};

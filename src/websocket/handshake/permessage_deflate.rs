@@ -30,9 +30,10 @@
 //! cost grows with the length of the field, whatever it repeats.
 
 use super::client_error::ClientHandshakeError;
-use super::extensions::{self, Extension};
+use super::extensions::Extension;
 use crate::websocket::deflate::{DeflateConfig, DeflateParameters, WindowBits};
 use crate::websocket::frame::{CloseCode, CloseReason};
+use core::fmt;
 
 //= https://www.rfc-editor.org/rfc/rfc7692#section-5.1
 //# Otherwise, the client starts the closing handshake with close code 1010.
@@ -45,17 +46,21 @@ use crate::websocket::frame::{CloseCode, CloseReason};
 ///
 /// ```
 /// use yamabiko::websocket::handshake::DEFLATE_REQUIRED;
-/// use yamabiko::websocket::{Connection, Limits};
-/// # let established = yamabiko::websocket::handshake::Established {
-/// #     subprotocol: None, deflate: None, head_bytes: 0,
-/// # };
+/// use yamabiko::websocket::Limits;
+/// # use yamabiko::websocket::handshake::{ClientHandshake, WebSocketUri};
+/// # let uri = WebSocketUri::parse("ws://example.com/").unwrap();
+/// # let mut handshake = ClientHandshake::new(&uri, *b"the sample nonce");
+/// # let response = b"HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: upgrade\r\n\
+/// #     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+/// # let established = handshake.receive(response).unwrap().unwrap();
 /// # let masking_keys = || [1, 2, 3, 4];
 ///
-/// let mut connection = Connection::client(Limits::default(), masking_keys);
+/// let mut connection = established.connection(Limits::default(), masking_keys);
 /// let mut output = Vec::new();
 /// if established.deflate.is_none() {
-///     connection.close(Some(DEFLATE_REQUIRED), &mut output);
+///     connection.close(Some(DEFLATE_REQUIRED), &mut output)?;
 /// }
+/// # Ok::<(), yamabiko::websocket::SendError>(())
 /// ```
 pub const DEFLATE_REQUIRED: CloseReason<'static> =
     CloseReason::new(CloseCode::MANDATORY_EXTENSION, NAME);
@@ -363,50 +368,33 @@ impl Parameters {
     }
 }
 
-// Writing.
-impl Parameters {
-    /// Appends the whole field, in the one spelling of this crate.
-    pub(super) fn write_field(&self, output: &mut Vec<u8>) {
-        output.extend_from_slice(extensions::FIELD.as_bytes());
-        output.extend_from_slice(b": ");
-        self.write(output);
-        output.extend_from_slice(b"\r\n");
-    }
-
+/// The value of the field, in the one spelling of this crate.
+impl fmt::Display for Parameters {
     //= https://www.rfc-editor.org/rfc/rfc6455#section-9
     //# those parameters MUST be chosen in accordance with the specification of the
     //# extension to which the parameters apply.
-    fn write(&self, output: &mut Vec<u8>) {
-        output.extend_from_slice(NAME.as_bytes());
+    fn fmt(&self, output: &mut fmt::Formatter<'_>) -> fmt::Result {
+        output.write_str(NAME)?;
         //= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.1.1
         //# This extension parameter has no value.
         if self.server_no_context_takeover {
-            write_parameter(SERVER_NO_CONTEXT_TAKEOVER, None, output);
+            write_parameter(SERVER_NO_CONTEXT_TAKEOVER, None, output)?;
         }
         //= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.1.2
         //# This extension parameter has no value.
         if self.client_no_context_takeover {
-            write_parameter(CLIENT_NO_CONTEXT_TAKEOVER, None, output);
+            write_parameter(CLIENT_NO_CONTEXT_TAKEOVER, None, output)?;
         }
         if let Some(bits) = self.server_max_window_bits {
-            write_parameter(SERVER_MAX_WINDOW_BITS, Some(bits), output);
+            write_parameter(SERVER_MAX_WINDOW_BITS, Some(bits), output)?;
         }
         match self.client_max_window_bits {
-            None => {}
+            None => Ok(()),
             Some(ClientWindow::Supported) => write_parameter(CLIENT_MAX_WINDOW_BITS, None, output),
             Some(ClientWindow::AtMost(bits)) => {
-                write_parameter(CLIENT_MAX_WINDOW_BITS, Some(bits), output);
+                write_parameter(CLIENT_MAX_WINDOW_BITS, Some(bits), output)
             }
         }
-    }
-}
-
-fn write_parameter(name: &str, bits: Option<WindowBits>, output: &mut Vec<u8>) {
-    output.extend_from_slice(b"; ");
-    output.extend_from_slice(name.as_bytes());
-    if let Some(bits) = bits {
-        output.push(b'=');
-        write_bits(bits, output);
     }
 }
 
@@ -415,12 +403,15 @@ fn write_parameter(name: &str, bits: Option<WindowBits>, output: &mut Vec<u8>) {
 //# response has a decimal integer value without leading zeroes between 8 to 15,
 //# inclusive, indicating the base-2 logarithm of the LZ77 sliding window size,
 //# and MUST conform to the ABNF below.
-fn write_bits(bits: WindowBits, output: &mut Vec<u8>) {
-    let bits = bits.get();
-    if bits >= 10 {
-        output.push(b'0' + bits / 10);
+fn write_parameter(
+    name: &str,
+    bits: Option<WindowBits>,
+    output: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    match bits {
+        Some(bits) => write!(output, "; {name}={}", bits.get()),
+        None => write!(output, "; {name}"),
     }
-    output.push(b'0' + bits % 10);
 }
 
 /// Why a parameter cannot be meant. Names are those that §7.1 defines.
@@ -570,7 +561,7 @@ const CLIENT_MAX_WINDOW_BITS: &str = "client_max_window_bits";
 //# The negotiation response contains an extension parameter not defined
 //# for use in a response.
 
-// Also obeyed by `write`:
+// Also obeyed by `fmt`:
 //= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.1.1
 //# The "server_no_context_takeover" extension parameter in an extension
 //# negotiation response has no value.
@@ -578,7 +569,7 @@ const CLIENT_MAX_WINDOW_BITS: &str = "client_max_window_bits";
 //# The "client_no_context_takeover" extension parameter in an extension
 //# negotiation response has no value.
 
-// Also obeyed by `write_bits`:
+// Also obeyed by `write_parameter`:
 //= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2.2
 //# If a value is specified for this parameter, the value MUST conform to the
 //# ABNF below.
@@ -593,6 +584,7 @@ const CLIENT_MAX_WINDOW_BITS: &str = "client_max_window_bits";
 
 #[cfg(test)]
 mod tests {
+    use super::super::extensions;
     use super::*;
 
     #[test]
@@ -652,9 +644,8 @@ mod tests {
     }
 
     fn read_back(parameters: &Parameters) -> Result<Parameters, ParameterError> {
-        let mut line = Vec::new();
-        parameters.write_field(&mut line);
-        let fields = super::super::fields::Fields::of_checked_lines(&line);
+        let line = format!("{}: {parameters}\r\n", extensions::FIELD);
+        let fields = super::super::fields::Fields::of_checked_lines(line.as_bytes());
         let mut elements = extensions::listed(fields);
         let element = elements.next().expect("one element");
         assert!(elements.next().is_none());

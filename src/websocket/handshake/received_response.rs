@@ -10,7 +10,7 @@
 //! no empty line may come before it: servers allow that to clients only.
 
 use super::body::{self, ResponseBody};
-use super::fields::Fields;
+use super::fields::{Fields, OwnedFields};
 use super::head::{HeadError, HeadLayout, HeadScanner};
 use super::limits::HeadLimits;
 
@@ -22,9 +22,8 @@ pub struct HttpResponse {
     pub status: u16,
     /// The reason phrase; bytes that are not UTF-8 are replaced.
     pub reason: String,
-    /// Names and values in the order in which they came. A value may hold
-    /// bytes above ASCII.
-    pub fields: Vec<(String, Vec<u8>)>,
+    /// The fields in the order in which they came.
+    pub fields: OwnedFields,
     /// Where the body begins in the bytes that were handed in.
     pub head_bytes: usize,
 }
@@ -32,10 +31,12 @@ pub struct HttpResponse {
 impl HttpResponse {
     /// The value of the first field of this name, whatever its case.
     pub fn field(&self, name: &str) -> Option<&[u8]> {
-        self.fields
-            .iter()
-            .find(|(field_name, _)| field_name.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_slice())
+        self.fields.as_fields().get(name)
+    }
+
+    /// As [`HttpResponse::field`], where the value is text (UTF-8).
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.fields.as_fields().text(name)
     }
 
     /// What has come of the body: at most `bytes_max` bytes of it. `bytes` are those
@@ -62,18 +63,14 @@ impl HttpResponse {
     /// ```
     pub fn body(&self, bytes: &[u8], bytes_max: usize) -> ResponseBody {
         let bytes = bytes.get(self.head_bytes..).unwrap_or_default();
-        body::read(self.status, &self.fields, bytes, bytes_max)
+        body::read(self.status, self.fields.as_fields(), bytes, bytes_max)
     }
 
     pub(super) fn of(head: &ResponseHead<'_>, head_bytes: usize) -> Self {
         HttpResponse {
             status: head.line.status,
             reason: String::from_utf8_lossy(head.line.reason).into_owned(),
-            fields: head
-                .fields
-                .iter()
-                .map(|field| (field.name().to_owned(), field.value().to_owned()))
-                .collect(),
+            fields: head.fields.into(),
             head_bytes,
         }
     }
@@ -137,6 +134,15 @@ pub(super) struct StatusLine<'a> {
 }
 
 impl<'a> StatusLine<'a> {
+    /// The status line of a response that another HTTP stack has read.
+    pub(super) fn of_parts(is_http10: bool, status: u16) -> StatusLine<'a> {
+        StatusLine {
+            is_http10,
+            status,
+            reason: b"",
+        }
+    }
+
     fn parse(line: &'a [u8]) -> Result<Self, HeadError> {
         let [
             b'H',

@@ -1,6 +1,9 @@
 //! The response to a handshake that is not accepted (RFC 6455 §4.2.2, §10.7).
 
-use super::response::{InvalidField, Response, Status};
+#[cfg(feature = "http")]
+use super::http_types;
+use super::invalid_field::InvalidField;
+use super::response::{Response, Status};
 use core::fmt;
 use std::borrow::Cow;
 
@@ -98,6 +101,27 @@ impl Refusal {
         self.response
             .clone()
             .refusing(text, obliged_fields(self.status()))
+    }
+
+    /// The response, for another HTTP stack. It has no field Connection: whether the
+    /// connection is kept is for that stack to decide.
+    ///
+    /// ```
+    /// use yamabiko::websocket::handshake::{Refusal, Status};
+    ///
+    /// let response = Refusal::new(Status::Forbidden, "members only").to_http();
+    /// assert_eq!(response.status(), 403);
+    /// assert_eq!(response.body(), b"members only\n");
+    /// ```
+    #[cfg(feature = "http")]
+    pub fn to_http(&self) -> http::Response<Vec<u8>> {
+        let plain = self.to_response();
+        let mut response = http::Response::new(plain.body().to_vec());
+        let status = http::StatusCode::from_u16(plain.status().code());
+        *response.status_mut() = status.unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+        *response.headers_mut() = http_types::header_map(plain.fields());
+        response.headers_mut().remove(http::header::CONNECTION);
+        response
     }
 
     /// Appends the whole response to `output`. Then close the connection,

@@ -10,8 +10,10 @@
 //! line, and there is one Host.
 
 use super::authority::Authority;
-use super::fields::{Fields, KnownFields, Occurrence};
+use super::fields::{Fields, KnownFields, Occurrence, OwnedFields};
 use super::head::{HeadError, HeadLayout, HeadScanner};
+#[cfg(feature = "http")]
+use super::http_types;
 use super::limits::HeadLimits;
 use super::refusal::Refusal;
 use super::response::Status;
@@ -88,8 +90,12 @@ pub struct RequestHead<'a> {
 
 impl<'a> RequestHead<'a> {
     fn parse(bytes: &'a [u8], layout: HeadLayout) -> Result<Self, Refusal> {
-        let line = RequestLine::parse(layout.start_line.of(bytes))?;
         let fields = Fields::of_checked_lines(layout.fields.of(bytes));
+        RequestHead::of_parts(layout.start_line.of(bytes), fields)
+    }
+
+    fn of_parts(line: &'a [u8], fields: Fields<'a>) -> Result<Self, Refusal> {
+        let line = RequestLine::parse(line)?;
         let known = KnownFields::collect(fields);
         let host_field = check_host(known.host, line.version)?;
         Ok(RequestHead {
@@ -164,6 +170,93 @@ impl fmt::Debug for RequestHead<'_> {
     }
 }
 
+/// A request that another HTTP stack has read.
+///
+/// ```
+/// use yamabiko::websocket::Limits;
+/// use yamabiko::websocket::handshake::{AcceptOptions, HttpVersion, OwnedRequest, Upgrade};
+///
+/// let fields = [
+///     ("host", &b"server.example.com"[..]),
+///     ("upgrade", b"websocket"),
+///     ("connection", b"keep-alive, Upgrade"),
+///     ("sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+///     ("sec-websocket-version", b"13"),
+/// ];
+/// let request = OwnedRequest::new("GET", "/chat", HttpVersion::Http11, fields)?;
+/// let accepted = Upgrade::check(&request.head()?)?.accept(AcceptOptions::default())?;
+///
+/// // For the other stack, with the status 101:
+/// let (name, value) = accepted.fields().nth(2).unwrap();
+/// assert_eq!(name, "Sec-WebSocket-Accept");
+/// assert_eq!(value, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+/// // For the bytes behind the handshake:
+/// let connection = accepted.connection(Limits::default());
+/// # drop(connection);
+/// # Ok::<(), yamabiko::websocket::handshake::Refusal>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct OwnedRequest {
+    line: String,
+    fields: OwnedFields,
+}
+
+impl OwnedRequest {
+    /// A request of these parts: the target as it was sent, and names and values of the
+    /// fields. One allocation for the request line and one for the fields.
+    ///
+    /// # Errors
+    ///
+    /// The [`Refusal`] to answer with, 400: a field that could not be a line of a head.
+    pub fn new<'f>(
+        method: &str,
+        target: &str,
+        version: HttpVersion,
+        fields: impl IntoIterator<Item = (&'f str, &'f [u8])>,
+    ) -> Result<OwnedRequest, Refusal> {
+        let version = match version {
+            HttpVersion::Http10 => "HTTP/1.0",
+            HttpVersion::Http11 => "HTTP/1.1",
+        };
+        let fields = OwnedFields::new(fields).map_err(|_| MALFORMED_FIELD)?;
+        let line = format!("{method} {target} {version}");
+        Ok(OwnedRequest { line, fields })
+    }
+
+    /// The request's head, after the checks that [`RequestReader`] makes.
+    ///
+    /// # Errors
+    ///
+    /// The [`Refusal`] to answer with: 400.
+    pub fn head(&self) -> Result<RequestHead<'_>, Refusal> {
+        RequestHead::of_parts(self.line.as_bytes(), self.fields.as_fields())
+    }
+}
+
+impl fmt::Debug for OwnedRequest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("OwnedRequest")
+            .field("line", &self.line)
+            .field("fields", &self.fields)
+            .finish()
+    }
+}
+
+#[cfg(feature = "http")]
+/// The request as this crate reads it: [`OwnedRequest::head`] gives it to
+/// [`Upgrade::check`](super::Upgrade::check).
+impl<B> TryFrom<&http::Request<B>> for OwnedRequest {
+    type Error = Refusal;
+
+    fn try_from(request: &http::Request<B>) -> Result<OwnedRequest, Refusal> {
+        let version = HttpVersion::of_http(request.version()).ok_or(OTHER_VERSION)?;
+        let target = request.uri().to_string();
+        let fields = http_types::values(request.headers());
+        OwnedRequest::new(request.method().as_str(), &target, version, fields)
+    }
+}
+
 /// The version of a request that can be answered. Any HTTP/1.x above 1.1 is
 /// spoken as 1.1 (RFC 9110 §2.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,6 +265,18 @@ pub enum HttpVersion {
     Http10,
     /// What a WebSocket handshake needs.
     Http11,
+}
+
+#[cfg(feature = "http")]
+impl HttpVersion {
+    /// `None`: not HTTP/1.
+    pub(super) fn of_http(version: http::Version) -> Option<HttpVersion> {
+        match version {
+            http::Version::HTTP_10 => Some(HttpVersion::Http10),
+            http::Version::HTTP_11 => Some(HttpVersion::Http11),
+            _ => None,
+        }
+    }
 }
 
 /// `method SP request-target SP HTTP-version` (RFC 9112 §3).
@@ -260,4 +365,10 @@ impl From<HeadError> for Refusal {
 const MALFORMED_LINE: Refusal = Refusal::of(Status::BadRequest, "the request line is malformed");
 const MALFORMED_TARGET: Refusal =
     Refusal::of(Status::BadRequest, "the request target is malformed");
+#[cfg(feature = "http")]
+const OTHER_VERSION: Refusal = Refusal::of(
+    Status::HttpVersionNotSupported,
+    "only HTTP/1 is spoken here",
+);
+const MALFORMED_FIELD: Refusal = Refusal::of(Status::BadRequest, "a field is malformed");
 const INVALID_HOST: Refusal = Refusal::of(Status::BadRequest, "Host is not a host and a port");

@@ -6,6 +6,7 @@
 //! request whose beginning could be mistaken. This layer has no clock: the caller
 //! passes the value of Date, which RFC 9110 §6.6.1 requires of a server that has one.
 
+use super::invalid_field::InvalidField;
 use super::token::{is_field_value, is_token};
 use core::fmt;
 use std::borrow::Cow;
@@ -112,6 +113,19 @@ impl Response {
         &self.body
     }
 
+    /// Names and values of all fields, for another HTTP stack; without Date.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let own = self.own_fields.iter().copied();
+        let set = self.fields.iter().map(|(name, value)| (&**name, &**value));
+        let content_type = self.content_type.as_deref();
+        let content_type = content_type.map(|value| ("Content-Type", value));
+        let length = self.status.has_body().then(|| self.body.len().to_string());
+        own.chain(set)
+            .chain(content_type)
+            .map(|(name, value)| (name, Cow::Borrowed(value)))
+            .chain(length.map(|length| ("Content-Length", Cow::Owned(length))))
+    }
+
     /// Replaces the body and the fields that no caller can set.
     pub(super) fn refusing(
         mut self,
@@ -144,17 +158,8 @@ impl Response {
             }
             _ => {}
         }
-        for (name, value) in self.own_fields {
-            write_field(name, value, output);
-        }
-        for (name, value) in &self.fields {
-            write_field(name, value, output);
-        }
-        if let Some(content_type) = &self.content_type {
-            write_field("Content-Type", content_type, output);
-        }
-        if self.status.has_body() {
-            write_field("Content-Length", &self.body.len().to_string(), output);
+        for (name, value) in self.fields() {
+            write_field(name, &value, output);
         }
         output.extend_from_slice(b"\r\n");
         if self.status.has_body() && !head_only {
@@ -162,30 +167,6 @@ impl Response {
         }
     }
 }
-
-/// Why a field may not be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum InvalidField {
-    /// The name is no token (RFC 9110 §5.1).
-    Name,
-    /// The value holds a control character, or white space at an end.
-    Value,
-    /// This crate sets the field; the application must not.
-    Reserved,
-}
-
-impl fmt::Display for InvalidField {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            InvalidField::Name => "the field's name is not a token",
-            InvalidField::Value => "the field's value cannot stand in one line",
-            InvalidField::Reserved => "the field is set by the writer itself",
-        })
-    }
-}
-
-impl core::error::Error for InvalidField {}
 
 /// The statuses that a WebSocket server has use for (RFC 9110 §15, RFC 6585).
 /// 101 is none of them: only [`Upgrade`](super::Upgrade) can say it.

@@ -11,26 +11,31 @@
 //! ```
 //!
 //! [`Upgrade::check`] is the list of §4.2.1, one rule after the other. An
-//! `Upgrade` is a request that has passed it; that is the only way to write a
-//! 101. Of what the client sent, only a subprotocol that the caller chose gets
+//! `Upgrade` is a request that has passed it; [`Upgrade::accept`] is the only way to
+//! a 101. Of what the client sent, only a subprotocol that the caller chose gets
 //! into that response, and the hash of its key; and no more is agreed to than was
 //! offered.
 
 use super::accept_key::{accept_key, is_canonical_key};
+use super::accepted::{AcceptOptions, Accepted, DeflateWanted, SubprotocolChoice};
+use super::agreement::Agreement;
 use super::extensions::{self, Extension};
 use super::fields::Occurrence;
-use super::permessage_deflate;
+use super::permessage_deflate::{self, Parameters};
 use super::refusal::Refusal;
+#[cfg(feature = "http")]
+use super::request::OwnedRequest;
 use super::request::{HttpVersion, RequestHead};
-use super::response::{Status, write_field};
+use super::response::Status;
 use super::subprotocol;
-use crate::websocket::deflate::{DeflateConfig, DeflateParameters};
+use crate::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
 use core::fmt;
 
 /// A valid WebSocket handshake, to be accepted or refused.
 ///
 /// ```
-/// use yamabiko::websocket::handshake::{HeadLimits, RequestReader, Upgrade};
+/// use yamabiko::websocket::Limits;
+/// use yamabiko::websocket::handshake::{AcceptOptions, HeadLimits, RequestReader, Upgrade};
 ///
 /// let bytes = b"GET /chat HTTP/1.1\r\nHost: server.example.com\r\n\
 ///     Upgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -41,13 +46,17 @@ use core::fmt;
 /// let upgrade = Upgrade::check(&head)?;
 /// assert_eq!(upgrade.origin(), Some("http://example.com"));
 ///
-/// let subprotocol = upgrade.choose_subprotocol(&["superchat", "chat"]);
-/// let mut output = Vec::new();
-/// upgrade.write_response(subprotocol, None, &mut output).expect("it was offered");
+/// let options = AcceptOptions::default().subprotocols(&["superchat", "chat"]);
+/// let accepted = upgrade.accept(options)?;
+/// let mut output = Vec::new(); // for the socket
+/// accepted.write_response(&mut output);
 /// assert_eq!(output, b"HTTP/1.1 101 Switching Protocols\r\n\
 ///     Upgrade: websocket\r\nConnection: Upgrade\r\n\
 ///     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
 ///     Sec-WebSocket-Protocol: superchat\r\n\r\n");
+///
+/// let mut connection = accepted.connection(Limits::default());
+/// connection.send("welcome".into(), &mut output).expect("it is open");
 /// # Ok::<(), yamabiko::websocket::handshake::Refusal>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -124,9 +133,8 @@ impl<'a> Upgrade<'a> {
         extensions::listed(self.request.fields())
     }
 
-    /// The parameters that the first acceptable offer of permessage-deflate leads to, for
-    /// [`Upgrade::write_response`] and for the connection. `None`: the
-    /// client offers none, or none that RFC 7692 §7 lets a server accept.
+    /// The parameters that the first acceptable offer of permessage-deflate leads to:
+    /// those of [`AcceptOptions::deflate`]. `None`: the client offers none, or none that RFC 7692 §7 lets a server accept.
     ///
     /// Each demand of the offer is met, so that the server may have to compress
     /// with less than `config` allows it. Beyond that,
@@ -143,7 +151,7 @@ impl<'a> Upgrade<'a> {
     ///
     /// ```
     /// use yamabiko::websocket::deflate::DeflateConfig;
-    /// # use yamabiko::websocket::handshake::{HeadLimits, RequestReader, Upgrade};
+    /// # use yamabiko::websocket::handshake::{AcceptOptions, HeadLimits, RequestReader, Upgrade};
     ///
     /// let bytes = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\
     ///     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
@@ -155,8 +163,11 @@ impl<'a> Upgrade<'a> {
     /// assert_eq!(agreed.server_max_window_bits.get(), 10);
     /// assert_eq!(agreed.client_max_window_bits.get(), 15);
     ///
+    /// let options = AcceptOptions::default().deflate(DeflateConfig::default());
+    /// let accepted = upgrade.accept(options)?;
+    /// assert_eq!(accepted.deflate(), Some(&agreed));
     /// let mut output = Vec::new();
-    /// upgrade.write_response(None, Some(&agreed), &mut output).expect("it is offered");
+    /// accepted.write_response(&mut output);
     /// assert!(output.ends_with(b"\r\nSec-WebSocket-Extensions: permessage-deflate; \
     ///     server_no_context_takeover; client_no_context_takeover; \
     ///     server_max_window_bits=10\r\n\r\n"));
@@ -170,96 +181,114 @@ impl<'a> Upgrade<'a> {
         permessage_deflate::agree(self.extensions(), config)
     }
 
-    /// Appends the 101 to `output`. From its last byte on the connection speaks
-    /// WebSocket, with permessage-deflate if `deflate` is given: those of
-    /// [`Upgrade::choose_deflate`], or others that one of the offers allows.
+    /// Accepts the handshake: chooses what is agreed on, and returns the response and the
+    /// connection together, so that they cannot contradict each other.
     ///
     /// # Errors
     ///
-    /// [`NotOffered`] if the client does not offer `subprotocol` or `deflate`;
-    /// it would have to fail the connection. Nothing is written then.
-    pub fn write_response(
-        &self,
-        subprotocol: Option<&str>,
-        deflate: Option<&DeflateParameters>,
-        output: &mut Vec<u8>,
-    ) -> Result<(), NotOffered> {
+    /// [`NotOffered`] if the client does not offer the subprotocol of `options`, or the
+    /// parameters of permessage-deflate; it would have to fail the connection.
+    pub fn accept(&self, options: AcceptOptions<'_>) -> Result<Accepted, NotOffered> {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
         //# the server MUST complete the following steps to accept the
         //# connection and send the server's opening handshake.
-        self.check_choice(subprotocol)?;
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
-        //# Extensions not listed by the client MUST NOT be listed.
-        let extension = match deflate {
+        let subprotocol = self.subprotocol_of(options.subprotocol)?;
+        let (extension, agreement) = match options.deflate {
             //= https://www.rfc-editor.org/rfc/rfc7692#section-5
             //# A server declining all offered PMCEs MUST NOT include any element
             //# with PMCE names.
-            None => None,
-            //= https://www.rfc-editor.org/rfc/rfc7692#section-5
-            //# The element MUST represent a PMCE that is fully supported by the
-            //# server.
-            Some(agreed) => Some(
-                permessage_deflate::accept(self.extensions(), agreed).ok_or(NotOffered::Deflate)?,
-            ),
+            None => (None, None),
+            Some(wanted) => self.agree(wanted, options.deflate_pool)?,
         };
-        self.write_switch(output);
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-11.3.4
-        //# the |Sec-WebSocket-Protocol| header field MUST NOT appear more than
-        //# once in an HTTP response.
-        if let Some(name) = subprotocol {
-            write_field(subprotocol::FIELD, name, output);
-        }
-        //= https://www.rfc-editor.org/rfc/rfc7692#section-5
-        //# To accept the use of an offered PMCE, a server MUST include the
-        //# extension name of the PMCE in the "Sec-WebSocket-Extensions" header
-        //# field of its opening handshake of the WebSocket connection.
-        if let Some(extension) = extension {
-            extension.write_field(output);
-        }
-        output.extend_from_slice(b"\r\n");
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
-        //# the server considers the WebSocket connection to be established and
-        //# that the WebSocket connection is in the OPEN state.
-        Ok(())
+        let key = accept_key(self.key);
+        let fields = options.fields;
+        Ok(Accepted::new(
+            key,
+            subprotocol,
+            extension,
+            fields,
+            agreement,
+        ))
     }
 
-    /// Nothing that was not offered.
-    fn check_choice(&self, subprotocol: Option<&str>) -> Result<(), NotOffered> {
-        match subprotocol {
+    /// Checks a request that another HTTP stack has read, and accepts it.
+    ///
+    /// The origin of the page that asks is for the caller to check, before: see
+    /// [`Upgrade::origin`].
+    ///
+    /// # Errors
+    ///
+    /// The [`Refusal`] to answer with ([`Refusal::to_http`]).
+    ///
+    /// ```
+    /// use yamabiko::websocket::Limits;
+    /// use yamabiko::websocket::handshake::{AcceptOptions, Upgrade};
+    ///
+    /// let request = http::Request::get("/chat")
+    ///     .header("Host", "server.example.com")
+    ///     .header("Upgrade", "websocket")
+    ///     .header("Connection", "Upgrade")
+    ///     .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+    ///     .header("Sec-WebSocket-Version", "13")
+    ///     .body(())?;
+    /// let accepted = Upgrade::accept_http(&request, AcceptOptions::default())?;
+    /// let response: http::Response<()> = accepted.to_http();
+    /// assert_eq!(response.status(), 101);
+    ///
+    /// // When the stack has sent the response and hands over its bytes:
+    /// let connection = accepted.connection(Limits::default());
+    /// # drop(connection);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "http")]
+    pub fn accept_http<B>(
+        request: &http::Request<B>,
+        options: AcceptOptions<'_>,
+    ) -> Result<Accepted, Refusal> {
+        let request = OwnedRequest::try_from(request)?;
+        let upgrade = Upgrade::check(&request.head()?)?;
+        Ok(upgrade.accept(options)?)
+    }
+
+    /// The subprotocol in use: nothing that was not offered.
+    fn subprotocol_of(&self, choice: SubprotocolChoice<'_>) -> Result<Option<String>, NotOffered> {
+        let chosen = match choice {
+            SubprotocolChoice::FirstOf(supported) => self.choose_subprotocol(supported),
             //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
             //# if the server does not wish to agree to one of the suggested
             //# subprotocols, it MUST NOT send back a |Sec-WebSocket-Protocol|
             //# header field in its response
-            None => Ok(()),
-            Some(name) if self.offers_subprotocol(name) => Ok(()),
+            SubprotocolChoice::Chosen(None) => None,
+            SubprotocolChoice::Chosen(Some(name)) if self.offers_subprotocol(name) => Some(name),
             //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
             //# If the client's handshake did not contain such a header field or
             //# if the server does not agree to any of the client's requested
             //# subprotocols, the only acceptable value is null.
-            Some(_) => Err(NotOffered::Subprotocol),
-        }
+            SubprotocolChoice::Chosen(Some(_)) => return Err(NotOffered::Subprotocol),
+        };
+        Ok(chosen.map(str::to_owned))
     }
 
-    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
-    //# If the server chooses to accept the incoming connection, it MUST reply
-    //# with a valid HTTP response indicating the following.
-    fn write_switch(&self, output: &mut Vec<u8>) {
+    /// The element of the response and what the connection does, if an offer is accepted.
+    fn agree(
+        &self,
+        wanted: DeflateWanted,
+        pool: Option<DeflatePool>,
+    ) -> Result<(Option<Parameters>, Option<Agreement>), NotOffered> {
+        let exact = wanted.parameters;
+        let Some(parameters) = exact.or_else(|| self.choose_deflate(&wanted.config)) else {
+            return Ok((None, None));
+        };
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
-        //# A Status-Line with a 101 response code as per RFC 2616 [RFC2616].
-        output.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
-        //# An |Upgrade| header field with value "websocket" as per RFC 2616
-        //# [RFC2616].
-        output.extend_from_slice(b"Upgrade: websocket\r\n");
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
-        //# A |Connection| header field with value "Upgrade".
-        output.extend_from_slice(b"Connection: Upgrade\r\n");
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-11.3.3
-        //# The |Sec-WebSocket-Accept| header MUST NOT appear more than once in
-        //# an HTTP response.
-        output.extend_from_slice(b"Sec-WebSocket-Accept: ");
-        output.extend_from_slice(&accept_key(self.key));
-        output.extend_from_slice(b"\r\n");
+        //# Extensions not listed by the client MUST NOT be listed.
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-5
+        //# The element MUST represent a PMCE that is fully supported by the
+        //# server.
+        let extension = permessage_deflate::accept(self.extensions(), &parameters);
+        let extension = extension.ok_or(NotOffered::Deflate)?;
+        let config = (!wanted.inflates_only).then_some(wanted.config);
+        let agreement = Agreement::new(parameters, config, pool.unwrap_or_default());
+        Ok((Some(extension), Some(agreement)))
     }
 
     fn offers_subprotocol(&self, name: &str) -> bool {
@@ -291,6 +320,23 @@ impl fmt::Display for NotOffered {
 }
 
 impl core::error::Error for NotOffered {}
+
+/// 500: the choice was the server's own.
+impl From<NotOffered> for Refusal {
+    fn from(error: NotOffered) -> Refusal {
+        Refusal::of(
+            Status::InternalServerError,
+            match error {
+                NotOffered::Subprotocol => {
+                    "the application chose a subprotocol that was not offered"
+                }
+                NotOffered::Deflate => {
+                    "the application chose parameters of permessage-deflate that were not offered"
+                }
+            },
+        )
+    }
+}
 
 //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
 //# An HTTP/1.1 or higher GET request, including a "Request-URI" [RFC2616]
@@ -418,7 +464,7 @@ const INVALID_KEY: Refusal = Refusal::of(
     "Sec-WebSocket-Key is not 16 bytes in base64",
 );
 
-// Also obeyed by `write_response`:
+// Also obeyed by `agree`:
 //= https://www.rfc-editor.org/rfc/rfc6455#section-9
 //# A server MUST NOT respond with any extension not requested by the
 //# client.

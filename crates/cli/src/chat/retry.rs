@@ -46,7 +46,7 @@ impl Retry {
 /// is compared with the server's own `Date` where there is one, so that two clocks that
 /// differ do no harm. What cannot be read asks for nothing.
 fn asked(refusal: &HttpRefusal, now: SystemTime) -> Duration {
-    let field = |name| std::str::from_utf8(refusal.response.field(name)?).ok();
+    let field = |name| refusal.response.text(name);
     let date = |value: &str| httpdate::parse_http_date(value).ok();
     let Some(value) = field("Retry-After").map(str::trim) else {
         return Duration::ZERO;
@@ -66,17 +66,16 @@ fn asked(refusal: &HttpRefusal, now: SystemTime) -> Duration {
 mod tests {
     use super::*;
     use yamabiko::client::Step;
-    use yamabiko::websocket::handshake::HttpResponse;
+    use yamabiko::websocket::handshake::{HttpResponse, OwnedFields};
 
     fn refusal(status: u16, fields: &[(&str, &str)]) -> HttpRefusal {
+        let fields = fields.iter();
         HttpRefusal {
             response: HttpResponse {
                 status,
                 reason: String::new(),
-                fields: fields
-                    .iter()
-                    .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
-                    .collect(),
+                fields: OwnedFields::new(fields.map(|(name, value)| (*name, value.as_bytes())))
+                    .expect("valid fields"),
                 head_bytes: 0,
             },
             body_start: Vec::new(),

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use yamabiko::websocket::deflate::DeflateConfig;
-use yamabiko::websocket::handshake::{HeadLimits, RequestReader, Upgrade};
+use yamabiko::websocket::handshake::{AcceptOptions, HeadLimits, RequestReader, Upgrade};
 use yamabiko::websocket::{Connection, Event, Limits};
 
 /// A server on a free port, until the process ends.
@@ -174,13 +174,13 @@ fn open(stream: &mut TcpStream, state: &Mutex<State>) -> Option<usize> {
         };
         let upgrade = Upgrade::check(&request).expect("an upgrade");
         let mut state = state.lock().expect("sound");
-        let deflate = state
-            .deflate
-            .and_then(|config| upgrade.choose_deflate(&config));
+        let mut options = AcceptOptions::default();
+        if let Some(config) = state.deflate {
+            options = options.deflate(config);
+        }
         let mut response = Vec::new();
-        upgrade
-            .write_response(None, deflate.as_ref(), &mut response)
-            .expect("an response");
+        let accepted = upgrade.accept(options).expect("a response");
+        accepted.write_response(&mut response);
         state.peers.push(stream.peer_addr().ok()?.ip().to_string());
         state
             .requests

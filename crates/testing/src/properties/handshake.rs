@@ -3,10 +3,30 @@
 
 use super::input::take_lengths;
 use super::session::cut;
+use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters};
 use yamabiko::websocket::handshake::{
-    ClientHandshake, ClientHandshakeError, Established, HeadLimits, HttpResponse, Refusal,
-    RequestHead, RequestReader, ResponseBody, Status, Upgrade, WebSocketUri, accept_key,
+    AcceptOptions, ClientHandshake, ClientHandshakeError, Established, HeadLimits, HttpResponse,
+    NotOffered, OwnedRequest, Refusal, RequestHead, RequestReader, ResponseBody, Status, Upgrade,
+    WebSocketUri, accept_key,
 };
+
+/// Accepts a handshake with this subprotocol and these parameters, and appends the 101.
+pub fn write_response(
+    upgrade: &Upgrade<'_>,
+    subprotocol: Option<&str>,
+    deflate: Option<&DeflateParameters>,
+    output: &mut Vec<u8>,
+) -> Result<(), NotOffered> {
+    let mut options = AcceptOptions::default().subprotocol(subprotocol);
+    if let Some(parameters) = deflate {
+        options = options.deflate_with(*parameters, DeflateConfig::default());
+    }
+    let accepted = upgrade.accept(options)?;
+    assert_eq!(accepted.subprotocol(), subprotocol);
+    assert_eq!(accepted.deflate(), deflate);
+    accepted.write_response(output);
+    Ok(())
+}
 
 /// The limits that the first byte of an input selects. A short input can reach the small ones.
 fn head_limits(selector: u8) -> HeadLimits {
@@ -102,8 +122,21 @@ fn everything_in(head: &RequestHead<'_>, head_bytes: usize) -> Request {
         fields: fields
             .map(|field| (field.name().to_owned(), field.value().to_vec()))
             .collect(),
-        answer: answer_to(head),
+        answer: answer_by_every_way(head),
     }
+}
+
+/// A request that another HTTP stack has read gets the same answer.
+fn answer_by_every_way(head: &RequestHead<'_>) -> String {
+    let answer = answer_to(head);
+    let fields = head.fields().iter();
+    let fields = fields.map(|field| (field.name(), field.value()));
+    let parts = OwnedRequest::new(head.method(), head.target(), head.version(), fields);
+    let parts = parts.expect("it was a head");
+    let of_parts = parts.head().expect("it was a head");
+    assert_eq!(of_parts.host(), head.host());
+    assert_eq!(answer_to(&of_parts), answer);
+    answer
 }
 
 /// The 101 response or the refusal.
@@ -118,22 +151,18 @@ fn answer_to(head: &RequestHead<'_>) -> String {
     };
     demands_of_section_4_2_1_are_met(head);
     let mut answer = Vec::new();
-    assert!(upgrade.write_response(None, None, &mut answer).is_ok());
+    assert!(write_response(&upgrade, None, None, &mut answer).is_ok());
     let answer = String::from_utf8(answer).expect("a 101 is ASCII");
     is_switching(head, &answer);
     for name in upgrade.subprotocols() {
         let mut answer = Vec::new();
-        assert!(
-            upgrade
-                .write_response(Some(name), None, &mut answer)
-                .is_ok()
-        );
+        assert!(write_response(&upgrade, Some(name), None, &mut answer).is_ok());
         let answer = String::from_utf8(answer).expect("a 101 is ASCII");
         is_switching(head, &answer);
         assert!(answer.contains(&format!("\r\nSec-WebSocket-Protocol: {name}\r\n")));
     }
     let mut nothing = Vec::new();
-    let unoffered = upgrade.write_response(Some("never offered\r\n"), None, &mut nothing);
+    let unoffered = write_response(&upgrade, Some("never offered\r\n"), None, &mut nothing);
     assert!(unoffered.is_err() && nothing.is_empty());
     answer
 }

@@ -13,6 +13,7 @@
 //! In a byte of windows, the low four bits are the server's window and the high four bits are the
 //! client's. A window is 8 plus the last three of its bits.
 
+use super::handshake::write_response;
 use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, WindowBits};
 use yamabiko::websocket::handshake::{
     ClientHandshake, ClientHandshakeError, Extension, HeadLimits, NotOffered, RequestReader,
@@ -83,7 +84,7 @@ pub fn both_ends_agree(server: &DeflateConfig, client: &DeflateConfig) -> Deflat
     let mut response = Vec::new();
     let chosen = with_upgrade(&request, |upgrade| {
         let chosen = upgrade.choose_deflate(server).expect("it is offered");
-        let written = upgrade.write_response(None, Some(&chosen), &mut response);
+        let written = write_response(upgrade, None, Some(&chosen), &mut response);
         assert_eq!(written, Ok(()));
         chosen
     });
@@ -114,7 +115,7 @@ fn server_obeys_the_rules(upgrade: &Upgrade<'_>, offers: &[Element], config: &De
     let legal = offers.iter().find_map(|offer| offer.as_offer().ok());
     assert_eq!(chosen.is_some(), legal.is_some());
     let mut head = Vec::new();
-    let written = upgrade.write_response(None, chosen.as_ref(), &mut head);
+    let written = write_response(upgrade, None, chosen.as_ref(), &mut head);
     assert_eq!(written, Ok(()), "what is chosen can be written");
     let Some((chosen, offer)) = chosen.zip(legal) else {
         assert_eq!(field(&head), None);
@@ -143,7 +144,7 @@ fn server_writes_what_is_allowed(
     agreed: &DeflateParameters,
 ) {
     let mut head = Vec::new();
-    let written = upgrade.write_response(None, Some(agreed), &mut head);
+    let written = write_response(upgrade, None, Some(agreed), &mut head);
     let legal = offers.iter().filter_map(|offer| offer.as_offer().ok());
     match legal.into_iter().find(|offer| offer.allows(agreed)) {
         Some(offer) => {
