@@ -2,12 +2,12 @@
 
 use yamabiko::server::{Admission, Context, Handler, Message, Refusal, Upgrade};
 
-use super::arguments::ServerSettings;
+use super::arguments::EchoSettings;
 use super::output::NAME_AND_VERSION;
 use super::serving;
 
-pub(super) fn run(settings: ServerSettings) -> Result<(), String> {
-    serving::serve(settings.apply_to_echo(), Echo, |address| {
+pub(super) fn run(settings: EchoSettings) -> Result<(), String> {
+    serving::serve(settings.config(), Echo, |address| {
         format!(
             "{}: echo on {}\n",
             NAME_AND_VERSION,

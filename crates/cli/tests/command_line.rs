@@ -198,7 +198,7 @@ fn usage_error_is_one_line_and_exit_code_2() {
         ),
         (
             &["--ping-interval", "-3"],
-            "--ping-interval '-3': expected seconds from 0.001 to 86400, such as 10 or 0.25 \
+            "--ping-interval '-3': expected 0, or seconds from 0.001 to 86400, such as 10 or 0.25 \
              (see 'yamabiko serve --help')",
         ),
         (

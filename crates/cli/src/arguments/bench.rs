@@ -24,52 +24,52 @@ pub(crate) struct BenchArguments {
     /// The server: ws://HOST[:PORT]/PATH
     pub url: String,
 
-    /// Connections, the members
+    /// Number of connections; each is a member
     #[arg(long, value_name = "N", value_parser = number, help_heading = LOAD)]
     pub connections: Option<u32>,
-    /// Members that publish: the first N
+    /// Number of members that publish (fan-out, slow)
     #[arg(long, value_name = "N", value_parser = number, help_heading = LOAD)]
     pub publishers: Option<u32>,
-    /// Bytes of a message, 40 to 16MiB
+    /// Bytes of a message, 40 to 16MiB (not idle)
     #[arg(long = "bytes", value_name = "BYTES", value_parser = message_bytes, help_heading = LOAD)]
     pub message_bytes: Option<usize>,
     /// Closed loop: messages of a publisher in flight; it sends the next one when it
-    /// receives its own
+    /// receives its own (not idle)
     #[arg(long, value_name = "N", value_parser = window, help_heading = LOAD)]
     pub window: Option<NonZeroU32>,
-    /// Open loop: messages a second, of all publishers together
+    /// Open loop: messages a second, of all publishers together (not idle)
     ///
     /// The latency of a message counts from the time at which it was due, however late it
     /// was sent.
     #[arg(long, value_name = "R", value_parser = rate, conflicts_with = "window", help_heading = LOAD)]
     pub rate: Option<f64>,
-    /// The content of a message
+    /// The content of a message (not idle)
     #[arg(long, value_name = "KIND", value_parser = payloads(), help_heading = LOAD)]
     pub payload: Option<Payload>,
-    /// Text messages, the default
+    /// Text messages, the default (not idle)
     #[arg(long, help_heading = LOAD)]
     pub text: bool,
-    /// Binary messages
+    /// Binary messages (not idle)
     #[arg(long, conflicts_with = "text", help_heading = LOAD)]
     pub binary: bool,
-    /// The server does not send messages back to their publisher
+    /// The server does not send messages back to their publisher (fan-out, slow)
     ///
     /// In closed loop, a publisher is then paced by the receipts of another member.
     #[arg(long, help_heading = LOAD)]
     pub no_echo: bool,
-    /// Scenario slow: percentage of members that stop reading when the measuring begins,
-    /// 1 to 99
+    /// Percentage of members that stop reading when the measuring begins, 1 to 99 (slow)
     ///
-    /// The kernel of a member that does not read still takes 64 KiB for it.
+    /// After a member stops reading, its kernel still accepts up to 64 KiB.
     #[arg(long, value_name = "P", value_parser = percent, help_heading = LOAD)]
     pub slow_percent: Option<u32>,
     /// Seconds that are measured
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = LOAD)]
     pub duration: Option<Duration>,
-    /// Seconds of load before the measuring; 0: none
+    /// Seconds of load before the measuring; 0: none (not idle)
     #[arg(long, value_name = "SECONDS", value_parser = interval, help_heading = LOAD)]
     pub warm_up: Option<Interval>,
-    /// Seconds without a message, at the end, after which missing messages count as lost
+    /// At the end, wait until nothing has arrived for so many seconds; what is missing then
+    /// is lost (not idle)
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = LOAD)]
     pub drain: Option<Duration>,
     /// Threads, each with its share of the members
@@ -133,11 +133,20 @@ const LOAD: &str = "Load";
 const OPENING: &str = "Opening";
 const OUTPUT: &str = "Output";
 
-const UNITS: &str = "\
-Bytes are written as 65536, 64KiB or 1MiB; seconds may have decimals: 0.25.";
+macro_rules! units {
+    () => {
+        "\
+Bytes are written as 65536, 64KiB or 1MiB; seconds may have decimals: 0.25. Scenarios in \
+brackets: the option is for these alone, 'not idle' for all others. Environment variables do \
+not set options of bench. docs/bench.md explains closed loop, open loop and the report."
+    };
+}
 
-const DETAILS: &str = "\
-Bytes are written as 65536, 64KiB or 1MiB; seconds may have decimals: 0.25.
+const UNITS: &str = units!();
+
+const DETAILS: &str = concat!(
+    units!(),
+    "
 
 Every message carries its publisher, its number and its time in 40 bytes, as text. Every number \
 is checked at every member: a message that is lost, doubled, out of order or changed makes the \
@@ -151,7 +160,8 @@ Examples:
   yamabiko bench fan-out ws://127.0.0.1:8080/broadcast/bench --connections 1000
   yamabiko bench echo ws://127.0.0.1:9001/ --rate 5000 --connections 50
   yamabiko bench idle ws://127.0.0.1:8080/broadcast/bench --connections 10000 \\
-      --pid $(pgrep -x yamabiko)";
+      --pid $(pgrep -x yamabiko)"
+);
 
 impl BenchArguments {
     /// The plan of these arguments.

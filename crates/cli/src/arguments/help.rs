@@ -8,15 +8,28 @@ pub(super) fn template(name: &str) -> String {
 }
 
 pub(super) const YAMABIKO: &str = "\
-Without a command it is 'serve', whose options may follow at once.
+Without a command, yamabiko runs 'serve'. Its options can follow directly.
 
 Examples:
   yamabiko                          serve on http://127.0.0.1:8080/
   yamabiko --listen 0.0.0.0:80 --allow-origin https://example.org
   yamabiko chat ws://127.0.0.1:8080/chat/lobby --name Aki
-  yamabiko help serve
+  yamabiko help serve               the options of serve
 
 Exit status: 0 success; 1 failure; 2 usage error; 130 ended at once by a second signal.";
+
+macro_rules! paths {
+    () => {
+        "\
+Paths:
+  /                   the page of the chat; /#ROOM opens it in a room
+  /chat/ROOM          the chat: a WebSocket for clients of its protocol
+  /broadcast/ROOM     a WebSocket: all clients of the room get each message
+  /health             200 and 'ok', for load balancers and monitoring
+
+"
+    };
+}
 
 macro_rules! server {
     () => {
@@ -24,29 +37,36 @@ macro_rules! server {
 Bytes are written as 65536, 64KiB or 1MiB; seconds may have decimals: 0.25.
 
 Each option can be set by an environment variable: --ping-interval by YAMABIKO_PING_INTERVAL, \
---no-compress by YAMABIKO_NO_COMPRESS=true. The option on the command line takes precedence. \
-Each option may be given once, except --allow-origin."
+--no-compress by YAMABIKO_NO_COMPRESS=true. The command line wins. Each option may be \
+given once, except --allow-origin."
     };
 }
 
-pub(super) const SERVER: &str = server!();
-
-pub(super) const SERVER_LONG: &str = concat!(
-    server!(),
-    "
+macro_rules! shutdown {
+    () => {
+        "
 
 The server prints one line with its address when it is ready. Ctrl-C (SIGINT), SIGTERM or \
 SIGHUP (a terminal that closes; not under nohup) closes every connection with 1001. The program \
 ends with status 0 when all connections have ended, at the latest after --drain-timeout. A \
 second SIGINT or SIGTERM ends it at once with 130."
-);
+    };
+}
+
+pub(super) const SERVE: &str = concat!(paths!(), server!());
+
+pub(super) const SERVE_LONG: &str = concat!(paths!(), server!(), shutdown!());
+
+pub(super) const ECHO: &str = server!();
+
+pub(super) const ECHO_LONG: &str = concat!(server!(), shutdown!());
 
 macro_rules! chat {
     () => {
         "\
 The URL is ws://HOST:PORT/chat/ROOM, or ws://HOST:PORT/broadcast/ROOM for a room of plain lines. \
 Ctrl-C leaves the room with Close 1000. The environment variable YAMABIKO_NAME sets the name, \
-too; the option takes precedence."
+too; the command line wins."
     };
 }
 
@@ -68,7 +88,7 @@ entered before; Ctrl-Z suspends. A line that begins with a slash is a command, w
 sent to the room:
   /help                     lists the commands
   /who                      lists the names of the members of the room
-  /quit                     leaves the room, as Ctrl-D does
+  /quit                     leaves the room, as Ctrl-D and Ctrl-C do
   //TEXT                    sends a text that begins with one slash
 
 From a program, each line of standard input is one message, and each message of others is one \

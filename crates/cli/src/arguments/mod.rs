@@ -29,7 +29,7 @@ use yamabiko::server::Config;
 
 pub(super) use bench::BenchArguments;
 pub(super) use error::see_help;
-pub(super) use settings::ServerSettings;
+pub(super) use settings::{EchoSettings, ServeSettings};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -51,11 +51,11 @@ struct CommandLine {
 #[derive(Clone, Debug, PartialEq, Subcommand)]
 pub(super) enum Command {
     /// the chat server and its page; the default
-    #[command(after_help = help::SERVER, after_long_help = help::SERVER_LONG)]
-    Serve(ServerSettings),
+    #[command(after_help = help::SERVE, after_long_help = help::SERVE_LONG)]
+    Serve(ServeSettings),
     /// a server that sends every message back, for tests and load
-    #[command(after_help = help::SERVER, after_long_help = help::SERVER_LONG)]
-    Echo(ServerSettings),
+    #[command(after_help = help::ECHO, after_long_help = help::ECHO_LONG)]
+    Echo(EchoSettings),
     /// a terminal client of the chat
     #[command(after_help = help::CHAT, after_long_help = help::CHAT_LONG)]
     Chat(ChatSettings),
@@ -182,6 +182,7 @@ fn with_defaults(command: clap::Command, defaults: &[(&'static str, String)]) ->
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use super::settings::ServerSettings;
     use super::*;
 
     pub(crate) fn parse_line(line: &str) -> Result<Command, Stop> {
@@ -190,7 +191,7 @@ pub(crate) mod tests {
 
     pub(crate) fn server(line: &str) -> ServerSettings {
         match parse_line(line) {
-            Ok(Command::Serve(settings) | Command::Echo(settings)) => settings,
+            Ok(Command::Serve(settings)) => settings.server,
             other => panic!("{line}: {other:?}"),
         }
     }
@@ -216,14 +217,11 @@ pub(crate) mod tests {
 
     #[test]
     fn program_without_a_command_is_serve_with_every_default() {
-        assert_eq!(
-            parse_line(""),
-            Ok(Command::Serve(ServerSettings::default()))
-        );
+        assert_eq!(parse_line(""), Ok(Command::Serve(ServeSettings::default())));
         assert_eq!(parse_line("serve"), parse_line(""));
         assert_eq!(
             parse_line("echo"),
-            Ok(Command::Echo(ServerSettings::default()))
+            Ok(Command::Echo(EchoSettings::default()))
         );
     }
 

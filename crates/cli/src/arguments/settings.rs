@@ -1,5 +1,6 @@
-//! The settings of `serve` and `echo`: one struct that options and environment variables
-//! fill, and that is applied to the server's own defaults.
+//! The settings of `serve` and `echo`: options and environment variables fill them, and they
+//! are applied to the server's own defaults. [`ServerSettings`] are the settings of both. A
+//! setting without effect on `echo`, which has no rooms, is in [`ServeSettings`] alone.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -14,7 +15,27 @@ use super::values::{
     seconds, seconds_text, window_bits,
 };
 
-/// A setting that is `None` has the default of the server that it is applied to.
+/// The settings of `serve`.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+pub(crate) struct ServeSettings {
+    #[command(flatten)]
+    pub server: ServerSettings,
+    #[command(flatten)]
+    pub rooms: RoomSettings,
+}
+
+/// The settings of `echo`.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+pub(crate) struct EchoSettings {
+    #[command(flatten)]
+    pub server: ServerSettings,
+    /// Bytes that may wait in the write queue of one client
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = LIMITS)]
+    pub backlog_bytes_max: Option<usize>,
+}
+
+/// The settings of every server. A setting that is `None` has the default of the server that
+/// it is applied to.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 pub(crate) struct ServerSettings {
     /// Address to listen on; port 0 takes any free port
@@ -30,22 +51,6 @@ pub(crate) struct ServerSettings {
     /// Longest message; a longer one closes its connection with 1009
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = LIMITS)]
     pub message_bytes_max: Option<usize>,
-    /// Bytes in flight from one worker to another before publishing clients wait
-    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = LIMITS)]
-    pub worker_backlog_bytes_max: Option<usize>,
-
-    /// Bytes that may wait for one client, in a room and in its own write queue
-    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = LAG)]
-    pub backlog_bytes_max: Option<usize>,
-    /// Messages of a room that may wait for one client
-    #[arg(long, value_name = "N", value_parser = count, help_heading = LAG)]
-    pub lag_messages_max: Option<NonZeroUsize>,
-    /// Seconds that a message may wait for one client; 0: no limit
-    #[arg(long, value_name = "SECONDS", value_parser = interval, help_heading = LAG)]
-    pub lag_age_max: Option<Interval>,
-    /// What happens to a client that is beyond one of these limits
-    #[arg(long, value_name = "ACTION", value_parser = actions(), help_heading = LAG)]
-    pub lag_action: Option<LagAction>,
 
     /// Seconds for the whole opening handshake
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = TIMES)]
@@ -62,9 +67,6 @@ pub(crate) struct ServerSettings {
     /// Seconds for the end of all connections at shutdown
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = TIMES)]
     pub drain_timeout: Option<Duration>,
-    /// Seconds to collect messages before they are written together; 0: none
-    #[arg(long, value_name = "SECONDS", value_parser = interval, help_heading = TIMES)]
-    pub batch_delay: Option<Interval>,
 
     /// Compress nothing
     ///
@@ -94,32 +96,104 @@ pub(crate) struct ServerSettings {
     pub allow_origins: Vec<AllowedOrigin>,
 }
 
+/// The settings of rooms.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+pub(crate) struct RoomSettings {
+    /// Bytes in flight to one worker; above it no worker reads from its clients
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = LIMITS)]
+    pub worker_backlog_bytes_max: Option<usize>,
+    /// Seconds to collect messages before they are written together; 0: none
+    #[arg(long, value_name = "SECONDS", value_parser = interval, help_heading = TIMES)]
+    pub batch_delay: Option<Interval>,
+
+    /// Limit for the waiting messages of a room, and again for the client's own write queue
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = LAG)]
+    pub backlog_bytes_max: Option<usize>,
+    /// Messages of a room that may wait for one client
+    #[arg(long, value_name = "N", value_parser = count, help_heading = LAG)]
+    pub lag_messages_max: Option<NonZeroUsize>,
+    /// Seconds that a message may wait for one client; 0: no limit
+    #[arg(long, value_name = "SECONDS", value_parser = interval, help_heading = LAG)]
+    pub lag_age_max: Option<Interval>,
+    /// Action for a client that is too slow for a room
+    #[arg(long, value_name = "ACTION", value_parser = actions(), help_heading = LAG)]
+    pub lag_action: Option<LagAction>,
+}
+
 const LIMITS: &str = "Limits";
 const LAG: &str = "Slow clients";
 const TIMES: &str = "Times";
 const COMPRESSION: &str = "Compression";
 const ORIGINS: &str = "Origins";
 
+impl ServeSettings {
+    /// The configuration of `serve`.
+    pub(crate) fn config(self) -> Config {
+        self.rooms.apply_to(self.server.apply_to(Config::default()))
+    }
+}
+
+impl EchoSettings {
+    /// The configuration of `echo`. On a loopback address pages of every origin may connect if no origin is named, also
+    /// those of a file (`Origin: null`): a test page can be anywhere, and this server sends a page only what the page has
+    /// sent.
+    pub(crate) fn config(self) -> Config {
+        let names_origins = !self.server.allow_origins.is_empty();
+        let mut config = self.server.apply_to(echo_defaults());
+        set(&mut config.backlog_bytes_max, self.backlog_bytes_max);
+        if !names_origins && config.listen.ip().is_loopback() {
+            config.origins = Origins::Any;
+        }
+        config
+    }
+}
+
+impl RoomSettings {
+    /// The configuration with these settings over its own.
+    fn apply_to(self, mut config: Config) -> Config {
+        let RoomSettings {
+            worker_backlog_bytes_max,
+            batch_delay,
+            backlog_bytes_max,
+            lag_messages_max,
+            lag_age_max,
+            lag_action,
+        } = self;
+        set(
+            &mut config.worker_backlog_bytes_max,
+            worker_backlog_bytes_max,
+        );
+        set(&mut config.batch_delay, batch_delay.map(Interval::or_zero));
+        set(&mut config.backlog_bytes_max, backlog_bytes_max);
+        let lag = &mut config.lag_policy;
+        set(
+            &mut lag.bytes_max,
+            backlog_bytes_max.map(|bytes| bytes as u64),
+        );
+        set(
+            &mut lag.messages_max,
+            lag_messages_max.map(|count| count.get() as u64),
+        );
+        set(&mut lag.age_max, lag_age_max.map(|interval| interval.0));
+        set(&mut lag.action, lag_action);
+        config
+    }
+}
+
 impl ServerSettings {
-    /// The configuration with these settings over its defaults.
-    pub(crate) fn apply_to(self, mut config: Config) -> Config {
+    /// The configuration with these settings over its own.
+    fn apply_to(self, mut config: Config) -> Config {
         let deflate = self.deflate();
         let ServerSettings {
             listen,
             workers,
             connections_max,
             message_bytes_max,
-            worker_backlog_bytes_max,
-            backlog_bytes_max,
-            lag_messages_max,
-            lag_age_max,
-            lag_action,
             handshake_timeout,
             ping_interval,
             pong_timeout,
             close_timeout,
             drain_timeout,
-            batch_delay,
             no_compress: _,
             compress_level: _,
             compress_threshold: _,
@@ -134,22 +208,6 @@ impl ServerSettings {
             connections_max.map(NonZeroUsize::get),
         );
         set(&mut config.limits.message_bytes_max, message_bytes_max);
-        set(
-            &mut config.worker_backlog_bytes_max,
-            worker_backlog_bytes_max,
-        );
-        set(&mut config.backlog_bytes_max, backlog_bytes_max);
-        let lag = &mut config.lag_policy;
-        set(
-            &mut lag.bytes_max,
-            backlog_bytes_max.map(|bytes| bytes as u64),
-        );
-        set(
-            &mut lag.messages_max,
-            lag_messages_max.map(|count| count.get() as u64),
-        );
-        set(&mut lag.age_max, lag_age_max.map(|interval| interval.0));
-        set(&mut lag.action, lag_action);
         set(&mut config.handshake_timeout, handshake_timeout);
         set(
             &mut config.ping_interval,
@@ -158,20 +216,7 @@ impl ServerSettings {
         set(&mut config.pong_timeout, pong_timeout);
         set(&mut config.close_timeout, close_timeout);
         set(&mut config.drain_timeout, drain_timeout);
-        set(&mut config.batch_delay, batch_delay.map(Interval::or_zero));
         set(&mut config.origins, origins(allow_origins));
-        config
-    }
-
-    /// The configuration of `echo`. On a loopback address pages of every origin may connect if no origin is named, also
-    /// those of a file (`Origin: null`): a test page can be anywhere, and this server sends a page only what the page has
-    /// sent.
-    pub(crate) fn apply_to_echo(self) -> Config {
-        let names_origins = !self.allow_origins.is_empty();
-        let mut config = self.apply_to(echo_defaults());
-        if !names_origins && config.listen.ip().is_loopback() {
-            config.origins = Origins::Any;
-        }
         config
     }
 
@@ -199,7 +244,8 @@ pub(super) fn echo_defaults() -> Config {
     }
 }
 
-/// The defaults that the help names: the option's name and its value.
+/// The defaults that the help names: the option's name and its value. An option that the
+/// command does not have is not used.
 pub(super) fn defaults(config: &Config, origins: &str) -> Vec<(&'static str, String)> {
     let deflate = config.deflate.unwrap_or_default();
     let lag = &config.lag_policy;
@@ -237,12 +283,18 @@ pub(super) fn defaults(config: &Config, origins: &str) -> Vec<(&'static str, Str
 fn actions() -> impl TypedValueParser<Value = LagAction> {
     let named = |name, help| PossibleValue::new(name).help(help);
     PossibleValuesParser::new([
-        named("disconnect", "close its connection with 1013"),
+        named(
+            "disconnect",
+            "beyond one of these limits, close its connection with 1013",
+        ),
         named(
             "skip",
-            "skip to the newest message, and tell how many were skipped",
+            "beyond one of these limits, skip all waiting messages, and report their number",
         ),
-        named("latest", "keep only the newest message for it"),
+        named(
+            "latest",
+            "as soon as it is behind, keep only the newest message (the limits do not apply)",
+        ),
     ])
     .map(|name| match name.as_str() {
         "skip" => LagAction::Skip,
@@ -274,12 +326,12 @@ fn origins(allowed: Vec<AllowedOrigin>) -> Option<Origins> {
 mod tests {
     use super::*;
     use crate::arguments::Command;
-    use crate::arguments::tests::{parse_line, server};
+    use crate::arguments::tests::{error, parse_line, server};
 
     fn configured(line: &str) -> Config {
         match parse_line(line) {
-            Ok(Command::Serve(settings)) => settings.apply_to(Config::default()),
-            Ok(Command::Echo(settings)) => settings.apply_to_echo(),
+            Ok(Command::Serve(settings)) => settings.config(),
+            Ok(Command::Echo(settings)) => settings.config(),
             other => panic!("{line}: {other:?}"),
         }
     }
@@ -320,6 +372,27 @@ mod tests {
     }
 
     #[test]
+    fn option_without_effect_on_echo_is_refused() {
+        for option in [
+            "--worker-backlog-bytes-max 1MiB",
+            "--batch-delay 0.1",
+            "--lag-messages-max 9",
+            "--lag-age-max 9",
+            "--lag-action skip",
+        ] {
+            assert!(parse_line(&format!("serve {option}")).is_ok(), "{option}");
+            let error = error(&format!("echo {option}"));
+            let name = option.split(' ').next().expect("a name");
+            assert!(
+                error.starts_with(&format!("unexpected argument '{name}' found")),
+                "{error}"
+            );
+        }
+        let config = configured("echo --backlog-bytes-max 2MiB");
+        assert_eq!(config.backlog_bytes_max, 2 << 20);
+    }
+
+    #[test]
     fn interval_of_0_means_never() {
         assert_eq!(configured("--ping-interval 0").ping_interval, None);
         assert_eq!(server("").ping_interval, None);
@@ -351,6 +424,9 @@ mod tests {
     #[test]
     fn defaults_that_the_help_names_are_those_of_the_server() {
         for (line, config) in [("serve", Config::default()), ("echo", echo_defaults())] {
+            let command = crate::arguments::command();
+            let found = command.find_subcommand(line).expect(line);
+            let has = |id: &str| found.get_arguments().any(|option| option.get_id() == id);
             let values = defaults(&config, "").into_iter().filter(|(id, _)| {
                 let described = [
                     "workers",
@@ -358,14 +434,16 @@ mod tests {
                     "compress_takeover",
                     "allow_origins",
                 ];
-                !described.contains(id)
+                has(id) && !described.contains(id)
             });
             let line = values.fold(line.to_owned(), |line, (id, value)| {
                 format!("{line} --{} {value}", id.replace('_', "-"))
             });
             let mut expected = configured(line.split(' ').next().expect("a command"));
             // One option sets both.
-            expected.lag_policy.bytes_max = expected.backlog_bytes_max as u64;
+            if has("lag_action") {
+                expected.lag_policy.bytes_max = expected.backlog_bytes_max as u64;
+            }
             let found = format!("{:?}", configured(&line));
             assert_eq!(found, format!("{expected:?}"), "{line}");
         }

@@ -80,7 +80,9 @@ pub(crate) fn seconds(value: &str) -> Result<Duration, String> {
 pub(crate) fn interval(value: &str) -> Result<Interval, String> {
     match value {
         "0" => Ok(Interval(None)),
-        _ => seconds(value).map(|seconds| Interval(Some(seconds))),
+        _ => seconds(value)
+            .map(|seconds| Interval(Some(seconds)))
+            .map_err(|_| "expected 0, or seconds from 0.001 to 86400, such as 10 or 0.25".into()),
     }
 }
 
