@@ -3,10 +3,21 @@
 //! `cargo run --release --example echo_server`, then
 //! `cargo run --release --example echo_client -- ws://127.0.0.1:9001/ hello`.
 
-use yamabiko::client::{Client, ClientError};
-use yamabiko::websocket::{Message, frame::CloseCode};
+use std::process::ExitCode;
 
-fn main() -> Result<(), ClientError> {
+use yamabiko::client::{Client, ClientError, CloseCode, Message};
+
+fn main() -> ExitCode {
+    match echo() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn echo() -> Result<(), ClientError> {
     let mut arguments = std::env::args().skip(1);
     let uri = arguments
         .next()

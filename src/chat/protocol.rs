@@ -270,7 +270,7 @@ impl ErrorCode {
             ErrorCode::UnknownType => "The type must be join, message, leave or names.".into(),
             ErrorCode::MissingField => "A required field is missing.".into(),
             ErrorCode::WrongField => {
-                format!("A field is not a string, or its id has more than {ID_BYTES_MAX} bytes.")
+                format!("A field is not a string, or the id has more than {ID_BYTES_MAX} bytes.")
                     .into()
             }
             ErrorCode::NotJoined => "Join the room first.".into(),

@@ -60,7 +60,8 @@ impl Client {
     ///   [`Step::ClosingHandshake`](super::Step::ClosingHandshake): the server did not
     ///   answer our Close.
     ///
-    /// After an error that ends the connection, each further read returns it again.
+    /// After [`ClientError::Protocol`] each further read returns the same error. After the other
+    /// errors that end the connection it returns `Lost(None)`: only the first one has the cause.
     pub fn read(&mut self) -> Result<Option<OwnedMessage>, ClientError> {
         self.reader.read()
     }
@@ -316,7 +317,13 @@ impl ClientBuilder {
     /// operating system resolves the name of the host, without a timeout of ours.
     ///
     /// # Errors
-    /// Every variant of [`ClientError`] up to `TimedOut(OpeningHandshake)`.
+    /// - Nothing was sent: [`ClientError::Uri`], [`TlsNotSupported`](ClientError::TlsNotSupported),
+    ///   [`Randomness`](ClientError::Randomness), [`Request`](ClientError::Request),
+    ///   [`Resolve`](ClientError::Resolve), [`Connect`](ClientError::Connect).
+    /// - The opening handshake failed: [`ClientError::Handshake`], [`Refused`](ClientError::Refused),
+    ///   [`EndedInHandshake`](ClientError::EndedInHandshake), and
+    ///   [`TimedOut`](ClientError::TimedOut) with
+    ///   [`Step::OpeningHandshake`](super::Step::OpeningHandshake).
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
     //# it MUST open a connection, send an opening handshake, and read the
     //# server's handshake in response.

@@ -44,7 +44,7 @@ pub enum ClientError {
     TimedOut(Step),
     /// The server broke a rule or a limit; a Close with the reason was sent (§7.1.7).
     Protocol(ProtocolError),
-    /// The message cannot be sent; nothing was sent. The connection stays open.
+    /// The message cannot be sent. Nothing was sent. This error does not end the connection.
     Send(SendError),
     /// TCP ended without a closing handshake: 1006. After this error of a send, a read can
     /// still return messages and the Close that the server sent before.
@@ -81,7 +81,7 @@ pub enum Step {
 ///     }
 /// }
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct HttpRefusal {
     /// Status, reason and header fields.
     pub response: HttpResponse,
@@ -112,6 +112,17 @@ impl ClientError {
             ClientError::Refused(refusal) => Some(refusal),
             _ => None,
         }
+    }
+}
+
+/// The body as text: a `main` that returns [`ClientError`] prints its `Debug`.
+impl fmt::Debug for HttpRefusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("HttpRefusal")
+            .field("response", &self.response)
+            .field("body_start", &self.body_text())
+            .finish()
     }
 }
 

@@ -2,8 +2,7 @@
 //! server.
 //!
 //! ```no_run
-//! use yamabiko::client::{Client, Message, OwnedMessage};
-//! use yamabiko::websocket::frame::CloseCode;
+//! use yamabiko::client::{Client, CloseCode, Message, OwnedMessage};
 //!
 //! let mut client = Client::connect("ws://127.0.0.1:9001/")?;
 //! client.send(Message::Text("やまびこ"))?;
@@ -44,7 +43,7 @@
 //! ```text
 //!   client                                   server
 //!     │ ──────── Close 1000 ─────────────────▶ │   close(); no more messages from here
-//!     │ ◀─────── messages under way ────────── │   still delivered by Reader::read
+//!     │ ◀─────── messages under way ────────── │   Reader::read returns them, Client::close discards them
 //!     │ ◀─────── Close 1000 ────────────────── │
 //!     │ ◀─────── FIN ───────────────────────── │   the client waits for it: TIME_WAIT
 //!     │ ──────── FIN ────────────────────────▶ │   stays with the server
@@ -94,4 +93,4 @@ pub use error::{ClientError, HttpRefusal, Step};
 pub use reader::Reader;
 pub use writer::Writer;
 
-pub use crate::websocket::{Message, OwnedMessage};
+pub use crate::websocket::{CloseCode, Message, OwnedMessage};

@@ -34,8 +34,8 @@ impl Writer {
             .transmit(|connection, output| connection.send(message, output))
     }
 
-    /// Sends one fragment of a message; `last` ends it. Between the fragments only pings
-    /// can be sent, also by clones.
+    /// Sends one fragment of a message; `last` ends it. Until the last fragment, this writer
+    /// and its clones can send only pings.
     ///
     /// # Errors
     /// As [`Client::send`](super::Client::send), and
@@ -57,8 +57,9 @@ impl Writer {
     }
 
     /// Begins the closing handshake: sends a Close and returns. Nothing can be sent after
-    /// it. The reader receives the messages that are under way and then `None`, at the
-    /// latest when the close timeout has passed.
+    /// it. The reader receives the messages that are under way and then `None`. If the
+    /// server's Close has not arrived within the close timeout, the reader gets
+    /// [`ClientError::TimedOut`] with [`Step::ClosingHandshake`](super::Step).
     ///
     /// Does nothing if the closing handshake has begun.
     ///

@@ -33,9 +33,9 @@ use std::time::Duration;
 /// | setting | effect | memory |
 /// |---|---|---|
 /// | `server_no_context_takeover` | always on: a frame for many subscribers cannot refer to the earlier messages of one of them | none for a connection; 273 KiB for a worker that compresses |
-/// | `client_no_context_takeover` | clients do not refer to earlier messages either | none for an idle connection; off: up to 32 KiB for each that has sent a compressed message |
+/// | `client_no_context_takeover` | clients do not refer to earlier messages either | none for an idle connection; without this setting up to 32 KiB for each that has sent a compressed message |
 /// | `server_max_window_bits` | subscribers with smaller windows share a second frame, for windows of 512 bytes; those with 256 bytes get rooms' messages uncompressed | up to 208 KiB more for a worker with such subscribers |
-/// | `client_max_window_bits` | limits how far back clients refer | 2^bits bytes instead of 32 KiB, with the above off |
+/// | `client_max_window_bits` | limits how far back clients refer | 2^bits bytes instead of 32 KiB, without `client_no_context_takeover` |
 /// | `level` | smaller results, for more time | none |
 /// | `threshold_bytes` | shorter messages are not compressed | none |
 ///
@@ -51,7 +51,7 @@ use std::time::Duration;
 pub struct Config {
     /// The address to listen on. Default `127.0.0.1:8080`; port 0: the system chooses one.
     pub listen: SocketAddr,
-    /// Event loops, one thread each. Default: the cores.
+    /// Event loops, one thread each. Default: one for each core.
     pub workers: NonZeroUsize,
     /// How connections are given to the workers. Default: [`Accept::PerWorker`] on Linux,
     /// [`Accept::Shared`] elsewhere. Nothing else depends on it.
@@ -67,10 +67,12 @@ pub struct Config {
     /// after which proxies and NATs drop idle connections. `None`: no pings.
     pub ping_interval: Option<Duration>,
     /// The time in which a sign of life must follow a ping: any byte from the client. Default 20 s.
-    /// The time begins when the ping has been sent. While a slow client has not taken the bytes
-    /// before the ping, the connection ends when none of them is acknowledged for this long (on
-    /// Linux; elsewhere when the kernel takes none of the waiting bytes). The time stands still
-    /// while the client is not read because a worker is behind.
+    ///
+    /// - The time begins when the ping has been sent.
+    /// - While a slow client has not taken the bytes before the ping, the connection ends when
+    ///   none of them is acknowledged for this long. (On systems other than Linux: when the
+    ///   kernel takes none of the waiting bytes.)
+    /// - The time stands still while the client is not read because a worker is behind.
     pub pong_timeout: Duration,
     /// The time for the answer to our Close; and at the end, the time in which the client takes
     /// the remaining bytes, and sends FIN after ours. Default 5 s.
@@ -78,9 +80,9 @@ pub struct Config {
     /// The time in which all connections end after [`ServerHandle::shutdown`](super::ServerHandle).
     /// Default 5 s.
     pub drain_timeout: Duration,
-    /// The bytes for one client alone that may wait for it. Default 1 MiB. From 64 KiB
-    /// on the client is not read, so only the messages that the handler sends because of one message, or
-    /// outside [`Handler::message`](super::Handler::message), can reach this limit.
+    /// Maximum bytes in the write queue of one client. Default 1 MiB. With 64 KiB in the queue
+    /// the client is not read. So only a handler that sends much for one message, or sends
+    /// outside [`Handler::message`](super::Handler::message), reaches this limit.
     pub backlog_bytes_max: usize,
     /// The bytes of cross-worker messages that may be in flight to one worker. Above
     /// it no worker reads a client until that worker has taken them, and
@@ -90,9 +92,9 @@ pub struct Config {
     /// Default: 1 MiB and 30 s, then its connection is closed with 1013.
     pub lag_policy: LagPolicy,
     /// How long published messages wait before they are written, so that
-    /// more of them go out in one write. Default 0: until the worker has read
-    /// all that has come. In whole milliseconds; each message is up to this much
-    /// later. Worth it for rooms with many messages per second from many
+    /// more of them go out in one write. Default 0: they are written when the worker
+    /// has read all that has come. In whole milliseconds; each message is up to this
+    /// much later. Useful for rooms with many messages per second from many
     /// clients, and never needed: under load, turns get longer by themselves.
     pub batch_delay: Duration,
     /// Open connections, all workers together. Default 65,536. Further ones get a 503 with

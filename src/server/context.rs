@@ -94,7 +94,8 @@ impl Context<'_> {
     }
 
     /// Subscribes this connection to a room. Does nothing if it is already subscribed. The connection receives every message
-    /// published from now on, and possibly a message that another worker published just before.
+    /// published from now on, and possibly messages that were published shortly before, this connection's own included: with
+    /// several workers they may still be on their way through the room's owner.
     pub fn join(&mut self, room: &str) {
         if self.open {
             self.recipient

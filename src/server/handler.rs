@@ -66,8 +66,8 @@ pub trait Handler: Send + Sync + 'static {
     /// The connection has ended. Its subscriptions have ended already. The context can
     /// still publish, but no longer send.
     ///
-    /// A connection that failed ([`Closed::failure`]) has ended when that is decided: the
-    /// client gets a Close, and the server does not wait for its answer. A connection that
+    /// If a connection fails ([`Closed::failure`]), `closed` is called immediately. The server
+    /// sends a Close and does not wait for the answer. A connection that
     /// [`Context::close`] or a stopping server closes loses its subscriptions at once. It has
     /// ended when the client has answered, or [`Config::close_timeout`](super::Config) later.
     fn closed(&self, session: Self::Session, closed: &Closed<'_>, context: &mut Context<'_>) {

@@ -175,8 +175,8 @@ impl<H: Handler> Server<H> {
 
     /// Stops the server, as [`ServerHandle::shutdown`] does, when something is
     /// written to the other end of `waker`, or that end is closed. For signals: a signal handler
-    /// may write to a socket, so no thread has to wait for signals. A process of one
-    /// thread makes its system calls a little faster.
+    /// may write to a socket, so no thread has to wait for signals. So the process can have
+    /// one thread, which makes its system calls a little faster.
     ///
     /// # Errors
     /// The system cannot watch it.
@@ -211,7 +211,7 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Publishes from threads that are no workers.
+    /// A handle that publishes from any thread.
     pub fn publisher(&self) -> Publisher {
         Publisher::new(self.handle.workers.clone(), self.deflate)
     }

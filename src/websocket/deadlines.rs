@@ -1,19 +1,21 @@
 //! The deadlines of a connection: silence, a missing pong, an unanswered Close, an unfinished message.
 //!
 //! ```text
-//!             ping_interval without          pong_timeout, all is sent
+//!             `ping` without                 `pong` later, all is sent
 //!             a sign of life                                            ┌──▶ Overdue::Pong
 //!   ┌───────────────────────▶ Pong ─────────────────────────────────────┘
 //!   │                        │   ▲
-//!  Silence ◀── sign of life ─┤   │ pong_timeout, all is sent
+//!  Silence ◀── sign of life ─┤   │ `pong` later, all is sent
 //!   │                        │   │
-//!   │                        ▼   │ pong_timeout, bytes are unsent
+//!   │                        ▼   │ `pong` later, bytes are unsent
 //!   │                        Acknowledgement    (then the transport watches)
 //!   │  any of them: closing()
-//!   └──────────────────────────────────▶ Close ── close_timeout ───────────▶ Overdue::Close
+//!   └──────────────────────────────────▶ Close ── `close` later ───────────▶ Overdue::Close
 //! ```
 //!
-//! A state without input, output or clock, in the shape of quinn-proto: what happens goes in with the time at which it
+//! `ping`, `pong` and `close` are the fields of [`Timeouts`].
+//!
+//! A state without input, output or clock, as the crate quinn-proto does it: an event goes in with the time at which it
 //! happened, the next deadline comes out, and when it has come, [`Deadlines::handle_timeout`] returns what is due. So a
 //! test of an hour takes no time, and server and client keep the same rules.
 //!
@@ -68,8 +70,8 @@ use crate::time::Timestamp;
 use std::fmt;
 use std::time::Duration;
 
-/// The timeouts of a connection. Connections share one: [`Deadlines`] takes it by
-/// reference.
+/// The timeouts of a connection. All connections can share one value: [`Deadlines`] takes it
+/// by reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// Silence after which a ping is due. Default 25 s: below the 30 and 60 s after
@@ -79,13 +81,13 @@ pub struct Timeouts {
     pub pong: Duration,
     /// For the closing handshake, from the first Close on. Default 5 s.
     pub close: Duration,
-    /// For one message, from its first byte to its last, also of its header. Default
+    /// For one message, from its first byte to its last; the header's bytes count. Default
     /// `None`: a message may take any time. With a limit, the slowest link that is to be
     /// served decides: 60 s for 1 MiB need 140 kbit/s.
     pub message: Option<Duration>,
     /// Bytes that may come after our Close without the peer's Close. Default 64 MiB:
     /// more than the buffers of two sockets hold, so that only a peer that keeps
-    /// sending meets a reset.
+    /// sending gets a TCP reset.
     pub closing_bytes_max: u32,
 }
 

@@ -26,8 +26,8 @@ pub enum ProtocolError {
     CloseReasonNotUtf8,
     /// A text message is not UTF-8 (§8.1): 1007.
     TextNotUtf8,
-    /// A compressed message cannot be inflated (RFC 7692 §7.2.2): 1007, because its
-    /// data does not fit its RSV1.
+    /// A compressed message cannot be inflated (RFC 7692 §7.2.2): 1007,
+    /// because RSV1 announced compressed data, and it is not.
     CompressedDataCorrupt,
     /// A message over [`Limits::message_bytes_max`](super::Limits): 1009.
     MessageTooBig,

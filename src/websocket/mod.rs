@@ -41,6 +41,7 @@ pub mod utf8;
 pub use connection::{Connection, Ended, Fragment, MaskingKeys, State};
 pub use error::{ProtocolError, SendError};
 pub use event::Event;
+pub use frame::CloseCode;
 pub use handshake::HeadLimits;
 pub use key_batch::KeyBatch;
 pub use limits::Limits;

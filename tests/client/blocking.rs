@@ -367,6 +367,8 @@ fn client_reports_status_fields_and_body_of_another_response() {
     assert_eq!(refusal.response.status, 404);
     assert_eq!(refusal.response.field("x-why"), Some(&b"gone"[..]));
     assert_eq!(refusal.body_start, b"no room!");
+    let debug = format!("{refusal:?}");
+    assert!(debug.contains(r#"body_start: "no room!""#), "{debug}");
 }
 
 /// The client's report of a response with this status line and these bytes after it. The

@@ -14,8 +14,8 @@
 //! |---|---|
 //! | `receiver.rs` | bytes into events |
 //! | `sender.rs`, `compression.rs` | messages into bytes |
-//! | `end.rs` | how a connection ends |
-//! | this file | the methods for the application; the replies to events |
+//! | `end.rs` | the states of a connection, and how it has ended |
+//! | this file | the methods for the application; the replies to events: pongs, the answer to a Close, the Close after a broken rule |
 
 mod compression;
 mod end;
@@ -109,8 +109,8 @@ impl Connection {
 
     /// The same end, after a handshake that agreed on permessage-deflate.
     ///
-    /// `config` says how this end compresses, and may ask less of it than was
-    /// agreed on: not to take its context over, or a smaller window. Compressors and
+    /// `config` sets how this end compresses. It may use less than was agreed on: no context
+    /// takeover, or a smaller window. Compressors and
     /// decompressors come from `pool`. Call it before anything is received or sent.
     ///
     /// ```
@@ -180,10 +180,12 @@ impl Connection {
     }
 
     /// The next event, taken from the front of `input`. `None`: all of `input`
-    /// is consumed and kept where it must be; come back with more.
+    /// is consumed; unfinished data is kept inside. Call again with more input.
     ///
-    /// Pongs and the answer to a Close are appended to `output`, which the
-    /// caller sends as soon as it can, and before it closes TCP.
+    /// Pongs and the answer to a Close are appended to `output`. The caller sends
+    /// these bytes as soon as it can, and before it closes TCP, and removes the sent bytes
+    /// from `output`. Everything in `output` counts as unsent, messages included: with more
+    /// than [`Limits::unsent_reply_bytes_max`] bytes in it a ping is not answered at once.
     ///
     /// Cost: the payload is unmasked in place and a text is checked, one pass
     /// each; a message that came in pieces is copied once besides.
@@ -223,7 +225,8 @@ impl Connection {
         event
     }
 
-    /// Whether a ping waits for its answer because the output was full. A caller that
+    /// Whether a ping waits for its answer because its pong would bring `output` above
+    /// [`Limits::unsent_reply_bytes_max`] bytes. A caller that
     /// reads no more until the output has been sent leaves no ping unanswered.
     ///
     /// ```
@@ -244,8 +247,8 @@ impl Connection {
         self.receiver.has_unanswered_ping()
     }
 
-    /// Answers the ping that had to wait because the output was full. Call it
-    /// when output has been sent; [`Connection::receive`] does so too.
+    /// Answers the ping that waits ([`Connection::has_unanswered_ping`]). Call it when
+    /// bytes of `output` have been sent and removed; [`Connection::receive`] does so too.
     pub fn resume_replies(&mut self, output: &mut Vec<u8>) {
         if let Some(payload) = self.receiver.take_unanswered_ping() {
             self.answer_ping(&payload, output);
@@ -348,7 +351,7 @@ impl Connection {
 
     /// Whether the message under way, or the one that [`Connection::receive`] has just
     /// handed out, came compressed. Its bytes take far more time than others, so a
-    /// caller that serves many connections hands in few of them at once.
+    /// caller that serves many connections should pass small pieces.
     ///
     /// ```
     /// # use yamabiko::websocket::{Connection, Limits};
