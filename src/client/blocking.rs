@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ended::Ended;
 use super::error::ClientError;
 use super::opening;
 use super::options::Options;
@@ -15,7 +14,7 @@ use super::writer::Writer;
 use crate::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
 use crate::websocket::frame::CloseCode;
 use crate::websocket::handshake::{Established, Fields, WebSocketUri};
-use crate::websocket::{Event, KeyBatch, Limits, Message, OwnedMessage};
+use crate::websocket::{Ended, Event, KeyBatch, Limits, Message, OwnedMessage};
 
 /// An open connection to a server. If it is dropped without [`Client::close`], only
 /// TCP is closed, and the server reports 1006.

@@ -50,7 +50,7 @@
 //! ```
 //!
 //! All of it must be complete within the close timeout. [`Ended`] tells which side
-//! began, and the code and reason of the server's Close.
+//! began, and the code and reason of both Closes.
 //!
 //! # Costs and limits
 //!
@@ -66,14 +66,12 @@
 //! | `opening.rs`, `permit.rs` | resolve, connect, opening handshake; one at a time for each address |
 //! | `reader.rs`, `writer.rs`, `read_buffer.rs` | the two halves |
 //! | `shared.rs`, `protocol.rs`, `send_buffer.rs` | their shared state and its deadlines, and which thread may write |
-//! | `ended.rs` | how a connection has ended |
 //! | `stream.rs` | the socket; TLS will be added here |
 //! | `backoff.rs` | delays between attempts to reconnect |
 //! | `error.rs` | all errors |
 
 mod backoff;
 mod blocking;
-mod ended;
 mod error;
 mod opening;
 mod options;
@@ -88,9 +86,8 @@ mod writer;
 
 pub use backoff::Backoff;
 pub use blocking::{Client, ClientBuilder};
-pub use ended::{Ended, FirstClose};
 pub use error::{ClientError, HttpRefusal, Step};
 pub use reader::Reader;
 pub use writer::Writer;
 
-pub use crate::websocket::{CloseCode, Message, OwnedMessage};
+pub use crate::websocket::{CloseCode, CloseFrame, Ended, Message, OwnedMessage, Side};

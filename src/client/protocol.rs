@@ -7,7 +7,6 @@
 use std::io;
 use std::time::Duration;
 
-use super::ended::{Ended, FirstClose};
 use super::error::ClientError;
 use super::read_buffer::ReadBuffer;
 use super::send_buffer::SendBuffer;
@@ -15,14 +14,13 @@ use super::stream::Stream;
 use crate::time::Timestamp;
 use crate::websocket::deadlines::{Deadlines, Due, Timeouts};
 use crate::websocket::frame::CloseReason;
-use crate::websocket::{Connection, Event, ProtocolError, SendError, State};
+use crate::websocket::{Connection, Ended, Event, ProtocolError, SendError, State};
 
 /// One connection as both halves see it.
 #[derive(Debug)]
 pub(super) struct Protocol {
     connection: Connection,
     send_buffer: SendBuffer,
-    first_close: FirstClose,
     /// A client has a deadline for the closing handshake only.
     deadlines: Deadlines,
     timeouts: Timeouts,
@@ -48,7 +46,6 @@ impl Protocol {
         Protocol {
             connection,
             send_buffer: SendBuffer::default(),
-            first_close: FirstClose::Neither,
             deadlines: Deadlines::new(now),
             timeouts: Timeouts {
                 ping: None,
@@ -89,7 +86,8 @@ impl Protocol {
         &mut self,
         encode: impl FnOnce(&mut Connection, &mut Vec<u8>) -> Result<(), SendError>,
     ) -> Result<(), ClientError> {
-        if self.send_buffer.is_broken() && self.connection.state() == State::Open {
+        let is_lost = matches!(self.connection.state(), State::Open | State::Lost);
+        if self.send_buffer.is_broken() && is_lost {
             return Err(ClientError::Lost(None));
         }
         encode(&mut self.connection, self.send_buffer.bytes()).map_err(ClientError::Send)
@@ -108,16 +106,13 @@ impl Protocol {
         self.connection
             .close(Some(reason), self.send_buffer.bytes())
             .map_err(ClientError::Send)?;
-        self.closing(FirstClose::Client, now);
+        self.closing(now);
         Ok(true)
     }
 
-    /// `by` sent a Close. The first one decides which side began, and starts the time for
-    /// the closing handshake.
-    pub(super) fn closing(&mut self, by: FirstClose, now: Timestamp) {
-        if self.first_close == FirstClose::Neither {
-            self.first_close = by;
-        }
+    /// A Close was sent or received. The first one starts the time for the closing
+    /// handshake.
+    pub(super) fn closing(&mut self, now: Timestamp) {
         self.deadlines.closing(now);
     }
 
@@ -160,6 +155,7 @@ impl Protocol {
     /// TCP has ended: nothing is sent any more.
     pub(super) fn end(&mut self) {
         self.over = true;
+        self.connection.end_of_input();
         if !self.send_buffer.is_writing() {
             self.send_buffer.break_off();
         }
@@ -170,21 +166,15 @@ impl Protocol {
         if !self.over {
             return None;
         }
-        let ended = self.connection.ended();
-        Some(Ended {
-            clean: ended.clean,
-            code: ended.code,
-            reason: ended.reason.to_owned(),
-            first_close: self.first_close,
-        })
+        Some(self.connection.ended())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::websocket::Limits;
     use crate::websocket::frame::CloseCode;
+    use crate::websocket::{Limits, Side};
 
     const CLOSE: Duration = Duration::from_secs(5);
     const REASON: CloseReason<'static> = CloseReason::new(CloseCode::NORMAL, "");
@@ -219,13 +209,16 @@ mod tests {
     #[test]
     fn first_close_starts_the_time_and_tells_which_side_began() {
         let mut protocol = opened();
-        protocol.closing(FirstClose::Server, Timestamp(3_000));
-        protocol.closing(FirstClose::Client, Timestamp(7_000));
+        let close = &mut &mut b"\x88\x00".to_vec()[..];
+        let received = protocol.connection.receive(close, &mut Vec::new());
+        assert_eq!(received, Ok(Some(Event::Close(None))));
+        protocol.closing(Timestamp(3_000));
+        protocol.closing(Timestamp(7_000));
         assert_eq!(protocol.deadline(), Some(Timestamp(8_000)));
         assert_eq!(protocol.ended(), None);
         protocol.end();
         let first_close = protocol.ended().map(|ended| ended.first_close);
-        assert_eq!(first_close, Some(FirstClose::Server));
+        assert_eq!(first_close, Some(Some(Side::Peer)));
     }
 
     #[test]

@@ -19,7 +19,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ended::{Ended, FirstClose};
 use super::error::{ClientError, Step};
 use super::protocol::Decoded;
 use super::read_buffer::ReadBuffer;
@@ -27,7 +26,7 @@ use super::shared::Shared;
 use super::stream::is_timeout;
 use crate::time::Timestamp;
 use crate::websocket::frame::{CloseCode, CloseReason};
-use crate::websocket::{Event, OwnedMessage, ProtocolError};
+use crate::websocket::{Ended, Event, OwnedMessage, ProtocolError};
 
 /// The delay before a reply is written again that the kernel did not accept.
 const REPLY_RETRY: Duration = Duration::from_millis(20);
@@ -134,7 +133,7 @@ impl Reader {
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Ended, ClientError> {
         self.shared.start_close(CloseReason::new(code, reason))?;
         while let Ok(Some(())) = self.next(None, |_| None) {}
-        Ok(self.ended().unwrap_or(Ended::LOST))
+        Ok(self.ended().unwrap_or_default())
     }
 
     /// How the connection has ended; `None` while it is open.
@@ -175,8 +174,8 @@ impl Reader {
                     }
                 }
                 Decoded::NeedsBytes => self.fill(deadline)?,
-                Decoded::Close => self.end(Progress::Clean, FirstClose::Server),
-                Decoded::Broken(error) => self.end(Progress::Failed(error), FirstClose::Client),
+                Decoded::Close => self.end(Progress::Clean),
+                Decoded::Broken(error) => self.end(Progress::Failed(error)),
             }
         }
     }
@@ -202,9 +201,9 @@ impl Reader {
     /// arrive.
     //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1
     //# when a client is instructed to do the same, it SHOULD wait for a TCP Close from the server
-    fn end(&mut self, progress: Progress, close_by: FirstClose) {
+    fn end(&mut self, progress: Progress) {
         self.progress = progress;
-        self.shared.lock().closing(close_by, self.shared.now());
+        self.shared.lock().closing(self.shared.now());
         //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1
         //# An endpoint SHOULD use a method that cleanly closes the TCP connection, as
         //# well as the TLS session, if applicable, discarding any trailing bytes

@@ -8,13 +8,12 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::ended::Ended;
 use super::error::{ClientError, Step};
 use super::protocol::Protocol;
 use super::stream::{Stream, is_timeout};
 use crate::time::{Clock, Timestamp};
 use crate::websocket::frame::CloseReason;
-use crate::websocket::{Connection, SendError};
+use crate::websocket::{Connection, Ended, SendError};
 
 /// One connection, shared by its reader and its writers.
 #[derive(Debug)]

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ended::Ended;
 use super::error::ClientError;
 use super::shared::Shared;
 use crate::websocket::frame::{CloseCode, CloseReason};
-use crate::websocket::{Fragment, Message};
+use crate::websocket::{Ended, Fragment, Message};
 
 /// The sending half of a [`Client`](super::Client). Clones send over the same
 /// connection, from any number of threads; each message is sent whole.

@@ -551,7 +551,7 @@ impl<H: Handler> Connection<H> {
         environment: &mut Environment<H>,
     ) -> WriteQueue {
         let Connection {
-            websocket,
+            mut websocket,
             session,
             mut recipient,
             ..
@@ -565,11 +565,8 @@ impl<H: Handler> Connection<H> {
             environment.report(peer_address, failure);
         }
         environment.counts.count_closed();
-        let ended = websocket.ended();
         let closed = Closed {
-            clean: ended.clean,
-            code: ended.code,
-            reason: ended.reason,
+            ended: websocket.end_of_input(),
             failure: failure.as_ref(),
         };
         let called = environment.call(key, &mut recipient, false, |handler, context| {

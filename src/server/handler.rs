@@ -6,8 +6,8 @@
 use super::context::Context;
 use super::failure::Failure;
 use super::lag::{LagPolicy, Missed};
-use crate::websocket::Message;
 use crate::websocket::handshake::{Refusal, RequestHead, Response, Status, Upgrade};
+use crate::websocket::{Ended, Message};
 
 /// An application on the server.
 ///
@@ -129,15 +129,12 @@ impl<S> Admission<S> {
     }
 }
 
-/// How a connection has ended (RFC 6455 §7.1.4 to §7.1.6).
+/// How a connection has ended.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Closed<'a> {
-    /// Whether the closing handshake was completed.
-    pub clean: bool,
-    /// The code of the client's Close; 1005 without a code, 1006 without a Close.
-    pub code: u16,
-    /// The reason in the client's Close, or empty.
-    pub reason: &'a str,
+    /// Which end closed, with what code and reason, and whether cleanly.
+    pub ended: Ended,
     /// What went wrong, if the connection did not just close.
     pub failure: Option<&'a Failure>,
 }

@@ -89,7 +89,7 @@ pub use crate::websocket::frame::CloseCode;
 pub use crate::websocket::handshake::{
     HeadLimits, InvalidField, Refusal, RequestHead, Response, Status, Upgrade,
 };
-pub use crate::websocket::{Limits, Message, ProtocolError};
+pub use crate::websocket::{CloseFrame, Ended, Limits, Message, ProtocolError, Side};
 pub use config::{Accept, Config, OnFailure};
 pub use connection_id::ConnectionId;
 pub use context::{Context, NotSent};

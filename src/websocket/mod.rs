@@ -38,7 +38,7 @@ mod message_deflater;
 mod reassembler;
 pub mod utf8;
 
-pub use connection::{Connection, Ended, Fragment, MaskingKeys, State};
+pub use connection::{CloseFrame, Connection, Ended, Fragment, MaskingKeys, Side, State};
 pub use error::{ProtocolError, SendError};
 pub use event::Event;
 pub use frame::CloseCode;

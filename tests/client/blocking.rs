@@ -11,7 +11,7 @@ use std::sync::{Arc, Barrier};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use yamabiko::client::{Client, ClientError, Ended, FirstClose, HttpRefusal, OwnedMessage, Step};
+use yamabiko::client::{Client, ClientError, Ended, HttpRefusal, OwnedMessage, Side, Step};
 use yamabiko::websocket::deflate::DeflateConfig;
 use yamabiko::websocket::frame::{CloseCode, FrameError};
 use yamabiko::websocket::handshake::{ClientHandshakeError, UriError, accept_key};
@@ -714,7 +714,7 @@ fn client_lends_every_event_but_close() {
         kinds.push(kind);
     }
     assert_eq!(kinds, "TBPp");
-    assert_eq!(client.ended().expect("it has ended").code, 1005);
+    assert_eq!(client.ended().expect("it has ended").code(), 1005);
 }
 
 #[test]
@@ -811,13 +811,11 @@ fn client_answers_the_servers_close_and_reports_its_code_and_reason() {
     let mut client = Client::connect(&uri).expect("a connection");
     assert_eq!(client.ended(), None);
     assert_eq!(client.read().expect("a clean end"), None);
-    let ended = Ended {
-        clean: true,
-        code: 4000,
-        reason: "enough".to_owned(),
-        first_close: FirstClose::Server,
-    };
-    assert_eq!(client.ended().as_ref(), Some(&ended));
+    let ended = client.ended().expect("it has ended");
+    assert_eq!((ended.clean, ended.first_close), (true, Some(Side::Peer)));
+    assert_eq!((ended.code(), ended.reason()), (4000, "enough"));
+    let sent = ended.sent.as_ref().expect("the client answered");
+    assert_eq!(sent.code, CloseCode::new(4000));
     assert_eq!(client.read().expect("and again"), None);
     assert_eq!(client.close(CloseCode::NORMAL, "").expect("done"), ended);
     let error = client.send(Message::Text("late")).expect_err("closed");
@@ -860,17 +858,17 @@ fn client_that_closes_lets_the_server_close_tcp_first() {
     let close = joined("the script", server);
     assert_eq!(close.first_byte, 0x88);
     assert_eq!(close.payload, [b"\x03\xe8", "またね".as_bytes()].concat());
-    let expected = Ended {
-        clean: true,
-        code: 1000,
-        reason: String::new(),
-        first_close: FirstClose::Client,
-    };
-    assert_eq!(ended, expected);
+    assert_eq!((ended.clean, ended.first_close), (true, Some(Side::Local)));
+    assert_eq!((ended.code(), ended.reason()), (1000, ""));
+    let sent = ended.sent.expect("the client closed");
+    assert_eq!(
+        (sent.code, &*sent.reason),
+        (Some(CloseCode::NORMAL), "またね")
+    );
 }
 
 /// The result of a client's close if the server sends this and keeps TCP open.
-fn close_answered_by(answer: Vec<u8>, close_timeout: Duration) -> (bool, u16, FirstClose) {
+fn close_answered_by(answer: Vec<u8>, close_timeout: Duration) -> (bool, u16, Option<Side>) {
     let (uri, server) = open_server(move |mut peer| {
         let close = peer.frame();
         peer.send_bytes(&answer);
@@ -885,20 +883,20 @@ fn close_answered_by(answer: Vec<u8>, close_timeout: Duration) -> (bool, u16, Fi
     let ended = client.close(CloseCode::GOING_AWAY, "").expect("short");
     assert!(begin.elapsed() >= close_timeout);
     assert!(joined("the script", server), "TCP is dropped");
-    (ended.clean, ended.code, ended.first_close)
+    (ended.clean, ended.code(), ended.first_close)
 }
 
 #[test]
 fn client_that_closes_waits_for_a_silent_server_no_longer_than_the_close_timeout() {
     let ended = close_answered_by(Vec::new(), Duration::from_millis(200));
-    assert_eq!(ended, (false, 1006, FirstClose::Client));
+    assert_eq!(ended, (false, 1006, Some(Side::Local)));
 }
 
 #[test]
 fn client_that_closes_waits_for_the_end_of_tcp_no_longer_than_the_close_timeout() {
     // Long enough for the answer to arrive in time.
     let ended = close_answered_by(frame(CLOSE, b""), Duration::from_secs(2));
-    assert_eq!(ended, (true, 1005, FirstClose::Client));
+    assert_eq!(ended, (true, 1005, Some(Side::Local)));
 }
 
 #[test]
@@ -931,13 +929,9 @@ fn client_reports_a_connection_that_ended_without_a_close() {
     joined("the script", server);
     let error = client.read().expect_err("half a message");
     assert!(matches!(error, ClientError::Lost(None)), "{error:?}");
-    let ended = Ended {
-        clean: false,
-        code: 1006,
-        reason: String::new(),
-        first_close: FirstClose::Neither,
-    };
-    assert_eq!(client.ended().as_ref(), Some(&ended));
+    let ended = client.ended().expect("it has ended");
+    assert_eq!(ended, Ended::default());
+    assert_eq!((ended.clean, ended.code()), (false, 1006));
     assert!(matches!(client.read(), Err(ClientError::Lost(None))));
     let error = client.send(Message::Text("late")).expect_err("lost");
     assert!(matches!(error, ClientError::Lost(_)), "{error:?}");
@@ -956,7 +950,7 @@ fn client_reports_a_reset() {
         panic!("{error:?}");
     };
     assert_eq!(cause.kind(), ErrorKind::ConnectionReset);
-    assert_eq!(client.ended().expect("it has ended").code, 1006);
+    assert_eq!(client.ended().expect("it has ended").code(), 1006);
 }
 
 #[test]
@@ -974,8 +968,8 @@ fn client_fails_the_connection_on_a_masked_frame_and_sends_1002() {
         assert_eq!(rule, ProtocolError::Frame(FrameError::Masked));
     }
     let ended = client.ended().expect("it has ended");
-    assert_eq!((ended.clean, ended.code), (false, 1006));
-    assert_eq!(ended.first_close, FirstClose::Client);
+    assert_eq!((ended.clean, ended.code()), (false, 1006));
+    assert_eq!(ended.first_close, Some(Side::Local));
     let close = joined("the script", server);
     assert_eq!(close.first_byte, 0x88);
     assert_eq!(close.payload[..2], 1002_u16.to_be_bytes());
@@ -1049,7 +1043,7 @@ fn servers_close_can_be_read_after_a_send_to_a_closed_connection() {
     client.send(Message::Text("flood")).expect("open");
     assert_eq!(client.read().expect("a clean end"), None);
     let ended = client.ended().expect("it has ended");
-    assert_eq!((ended.code, &*ended.reason), (1008, "no flooding"));
+    assert_eq!((ended.code(), ended.reason()), (1008, "no flooding"));
     drop(client);
     assert!(joined("the script", server));
 }
@@ -1101,7 +1095,7 @@ fn halves_do_not_block_each_other_while_both_directions_are_full() {
     }
     let writer = joined("the other thread", writing);
     let ended = reader.close(CloseCode::NORMAL, "").expect("short");
-    assert_eq!((ended.clean, ended.code), (true, 1000));
+    assert_eq!((ended.clean, ended.code()), (true, 1000));
     assert_eq!(writer.ended(), Some(ended));
     let pongs = joined("the script", server);
     assert_eq!(pongs, MESSAGES, "every ping was answered");
@@ -1184,7 +1178,7 @@ fn writer_closes_while_the_reader_waits() {
     let (message, end, ended) = joined("the other thread", reading);
     assert_eq!(message.expect("open"), text("last message"));
     assert_eq!(end.expect("a clean end"), None);
-    assert_eq!(ended.expect("it has ended").first_close, FirstClose::Client);
+    assert_eq!(ended.expect("it has ended").first_close, Some(Side::Local));
     let close = joined("the script", server);
     assert_eq!(close, b"\x03\xe8done");
 }
@@ -1228,7 +1222,7 @@ fn reader_closes_while_a_writer_is_blocked() {
     let writing =
         asleep(move || (0..1_000).find_map(|_| writer.send(Message::Binary(&[0; 1 << 20])).err()));
     let ended = reader.close(CloseCode::NORMAL, "").expect("short");
-    assert_eq!((ended.clean, ended.code), (false, 1006));
+    assert_eq!((ended.clean, ended.code()), (false, 1006));
     let error = joined("the other thread", writing).expect("the send has failed");
     assert!(
         matches!(

@@ -51,7 +51,10 @@ fn takes_every_code_that_may_travel_and_echoes_it(role: Role) {
         assert_eq!(received, [close(code, "why")]);
         assert_eq!(answer(&mut endpoint).map(|body| body.0), Some(code));
         let ended = endpoint.connection.ended();
-        assert_eq!((ended.clean, ended.code, ended.reason), (true, code, "why"));
+        assert_eq!(
+            (ended.clean, ended.code(), ended.reason()),
+            (true, code, "why")
+        );
         assert_eq!(CloseCode::new(code).map(CloseCode::get), Some(code));
     }
 }
@@ -85,7 +88,7 @@ fn code_1005_is_never_sent_nor_taken(role: Role) {
     // Where the peer gave no code, 1005 is what we report and not what we answer.
     let mut endpoint = open(role);
     endpoint.receive(peer(role).close_empty());
-    assert_eq!(endpoint.connection.ended().code, 1005);
+    assert_eq!(endpoint.connection.ended().code(), 1005);
     assert_eq!(answer(&mut endpoint), None);
 }
 
@@ -220,7 +223,7 @@ fn bytes_behind_a_close_are_ignored(role: Role) {
     assert_eq!(apart.replies, b"");
     let ended = apart.connection.ended();
     assert_eq!(
-        (ended.clean, ended.code, ended.reason),
+        (ended.clean, ended.code(), ended.reason()),
         (true, 1000, "first")
     );
 }
@@ -363,7 +366,7 @@ fn closes_that_cross_close_the_connection_without_further_frames(role: Role) {
     // §7.1.5: each side sees what the other has sent.
     let ended = endpoint.connection.ended();
     assert_eq!(
-        (ended.clean, ended.code, ended.reason),
+        (ended.clean, ended.code(), ended.reason()),
         (true, 4000, "theirs")
     );
 }
@@ -410,7 +413,7 @@ fn code_and_reason_are_those_of_the_first_close_received(role: Role) {
     assert_eq!(endpoint.receive(bytes.concat()), [close(4001, "first")]);
     let ended = endpoint.connection.ended();
     assert_eq!(
-        (ended.clean, ended.code, ended.reason),
+        (ended.clean, ended.code(), ended.reason()),
         (true, 4001, "first")
     );
 }
@@ -423,7 +426,10 @@ fn code_is_1005_after_a_close_without_a_code(role: Role) {
     let mut endpoint = open(role);
     endpoint.receive(peer(role).close_empty());
     let ended = endpoint.connection.ended();
-    assert_eq!((ended.clean, ended.code, ended.reason), (true, 1005, ""));
+    assert_eq!(
+        (ended.clean, ended.code(), ended.reason()),
+        (true, 1005, "")
+    );
 }
 
 //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5
@@ -434,7 +440,10 @@ fn code_is_1006_when_tcp_ends_without_a_close(role: Role) {
     let peer = peer(role);
     let lost = |endpoint: &Endpoint| {
         let ended = endpoint.connection.ended();
-        assert_eq!((ended.clean, ended.code, ended.reason), (false, 1006, ""));
+        assert_eq!(
+            (ended.clean, ended.code(), ended.reason()),
+            (false, 1006, "")
+        );
     };
     let mut endpoint = open(role);
     lost(&endpoint);
@@ -457,7 +466,7 @@ fn reason_is_empty_after_a_close_without_one(role: Role) {
         endpoint.receive(peer(role).close(1001, "")),
         [close(1001, "")]
     );
-    assert_eq!(endpoint.connection.ended().reason, "");
+    assert_eq!(endpoint.connection.ended().reason(), "");
 }
 
 //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.4
@@ -467,7 +476,7 @@ both_roles!(end_without_any_byte_from_the_peer_is_not_clean);
 fn end_without_any_byte_from_the_peer_is_not_clean(role: Role) {
     let endpoint = open(role);
     assert!(!endpoint.connection.ended().clean);
-    assert_eq!(endpoint.connection.ended().code, 1006);
+    assert_eq!(endpoint.connection.ended().code(), 1006);
 }
 
 // ── Failure (§7.1.7, §10.7) ─────────────────────────────────────────────────
@@ -517,7 +526,7 @@ fn state_of_a_failed_connection_is_failed_so_that_tcp_is_closed(role: Role) {
         endpoint.receive(bytes);
         assert_eq!(endpoint.connection.state(), State::Failed);
         let ended = endpoint.connection.ended();
-        assert_eq!((ended.clean, ended.code), (false, 1006));
+        assert_eq!((ended.clean, ended.code()), (false, 1006));
     }
 }
 
@@ -534,7 +543,11 @@ fn failed_connection_processes_nothing_more(role: Role) {
         let written = endpoint.replies.len();
         assert_eq!(endpoint.receive(more), [Received::Failed(code)]);
         assert_eq!(endpoint.replies.len(), written);
-        assert_eq!(endpoint.connection.ended().code, 1006, "no Close was heard");
+        assert_eq!(
+            endpoint.connection.ended().code(),
+            1006,
+            "no Close was heard"
+        );
     }
 }
 
@@ -576,4 +589,93 @@ fn failure_names_the_broken_rule_and_its_section(role: Role) {
         let words = error.to_string();
         assert!(words.contains('§'), "{words:?} names no section");
     }
+}
+
+// How it ended, as values.
+
+fn code_and_reason(close: Option<&CloseFrame>) -> Option<(Option<u16>, &str)> {
+    let code_of = |close: &CloseFrame| close.code.map(CloseCode::get);
+    close.map(|close| (code_of(close), &*close.reason))
+}
+
+both_roles!(end_that_the_peer_closes_knows_both_closes);
+fn end_that_the_peer_closes_knows_both_closes(role: Role) {
+    for (body, received, sent) in [
+        (
+            &b"\x0f\xa0enough"[..],
+            (Some(4000), "enough"),
+            (Some(4000), ""),
+        ),
+        (b"", (None, ""), (None, "")),
+    ] {
+        let mut endpoint = open(role);
+        endpoint.receive(peer(role).frame(WireFrame::new(CLOSE, body)));
+        let ended = endpoint.connection.ended();
+        assert_eq!((ended.clean, ended.first_close), (true, Some(Side::Peer)));
+        assert_eq!(code_and_reason(ended.received.as_ref()), Some(received));
+        assert_eq!(code_and_reason(ended.sent.as_ref()), Some(sent));
+        // The end of TCP adds nothing.
+        assert_eq!(endpoint.connection.end_of_input(), ended);
+        assert_eq!(endpoint.connection.state(), State::Closed);
+    }
+}
+
+both_roles!(end_that_closes_first_knows_both_closes);
+fn end_that_closes_first_knows_both_closes(role: Role) {
+    let mut endpoint = open(role);
+    let reason = CloseReason::new(CloseCode::GOING_AWAY, "またね");
+    let closed = endpoint.connection.close(Some(reason), &mut Vec::new());
+    assert_eq!(closed, Ok(()));
+    let before = endpoint.connection.ended();
+    assert_eq!(
+        (before.clean, before.first_close),
+        (false, Some(Side::Local))
+    );
+    endpoint.receive(peer(role).frame(WireFrame::new(CLOSE, b"\x03\xe8")));
+    let ended = endpoint.connection.ended();
+    assert_eq!((ended.clean, ended.first_close), (true, Some(Side::Local)));
+    assert_eq!(
+        code_and_reason(ended.received.as_ref()),
+        Some((Some(1000), ""))
+    );
+    assert_eq!(
+        code_and_reason(ended.sent.as_ref()),
+        Some((Some(1001), "またね"))
+    );
+    assert_eq!(ended.error, None);
+}
+
+both_roles!(end_that_fails_the_connection_knows_the_rule_and_its_own_close);
+fn end_that_fails_the_connection_knows_the_rule_and_its_own_close(role: Role) {
+    let mut endpoint = open(role);
+    endpoint.receive(peer(role).frame(WireFrame::new(TEXT, b"\xff")));
+    let ended = endpoint.connection.end_of_input();
+    assert_eq!((ended.clean, ended.first_close), (false, Some(Side::Local)));
+    assert_eq!(ended.error, Some(ProtocolError::TextNotUtf8));
+    assert_eq!((ended.code(), ended.received), (1006, None));
+    let sent = ended.sent.expect("a Close was sent");
+    assert_eq!(sent.code, Some(CloseCode::INVALID_PAYLOAD));
+    assert_eq!(sent.reason, ProtocolError::TextNotUtf8.to_string());
+    assert_eq!(endpoint.connection.state(), State::Failed);
+}
+
+both_roles!(connection_is_lost_if_the_input_ends_without_a_close);
+fn connection_is_lost_if_the_input_ends_without_a_close(role: Role) {
+    let mut endpoint = open(role);
+    // In the middle of a message.
+    endpoint.receive(&peer(role).text("Hello")[..4]);
+    assert!(endpoint.connection.has_unfinished_input());
+    let ended = endpoint.connection.end_of_input();
+    assert_eq!(ended, Ended::default());
+    assert_eq!((ended.code(), ended.reason()), (1006, ""));
+    assert_eq!(endpoint.connection.state(), State::Lost);
+    assert!(!endpoint.connection.has_unfinished_input());
+    let mut output = Vec::new();
+    let sent = endpoint.connection.send(Message::Text("late"), &mut output);
+    assert_eq!(sent, Err(SendError::NotOpen));
+    let closed = endpoint.connection.close(None, &mut output);
+    assert_eq!(closed, Err(SendError::NotOpen));
+    assert!(output.is_empty());
+    assert_eq!(endpoint.receive(peer(role).text("late")), []);
+    assert_eq!(endpoint.connection.end_of_input(), ended);
 }

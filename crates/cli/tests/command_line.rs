@@ -446,7 +446,7 @@ fn signal_ends_a_server_gracefully_with_1001_for_each_connection() {
         server.signal(signal);
         assert_eq!(client.read().expect("a clean end"), None);
         let ended = client.ended().expect("it has");
-        assert_eq!((ended.clean, ended.code), (true, 1001));
+        assert_eq!((ended.clean, ended.code()), (true, 1001));
         assert_eq!(server.exit_code(), Some(0));
     }
 }
@@ -543,7 +543,7 @@ fn echo_sends_back_messages_up_to_its_limit() {
         .send(Message::Binary(&[0; (64 << 10) + 1]))
         .expect("open");
     assert!(!matches!(client.read(), Ok(Some(_))), "one past it");
-    assert_eq!(client.ended().expect("it has").code, 1009);
+    assert_eq!(client.ended().expect("it has").code(), 1009);
 }
 
 #[test]

@@ -16,9 +16,9 @@ pub use crate::properties::wire::{
     WireFrame, decode_all,
 };
 pub use crate::properties::{
-    CloseCode, CloseReason, Connection, Ended, Event, Fragment, FrameDecoder, FrameError,
-    FrameHeader, FramePart, Limits, Message, Opcode, ProtocolError, Role, SendError, State,
-    Utf8Validator, limits, mask,
+    CloseCode, CloseFrame, CloseReason, Connection, Ended, Event, Fragment, FrameDecoder,
+    FrameError, FrameHeader, FramePart, Limits, Message, Opcode, ProtocolError, Role, SendError,
+    Side, State, Utf8Validator, limits, mask,
 };
 
 /// Runs `fn rule(role: Role)` as two tests: `rule::as_server` and `rule::as_client`.

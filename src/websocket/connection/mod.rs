@@ -22,7 +22,7 @@ mod end;
 mod receiver;
 mod sender;
 
-pub use end::{Ended, State};
+pub use end::{CloseFrame, Ended, Side, State};
 pub use sender::{Fragment, MaskingKeys};
 
 use super::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
@@ -32,7 +32,7 @@ use super::frame::{CloseReason, FrameHeader, Opcode, Role};
 use super::limits::Limits;
 use super::message::Message;
 use compression::Compression;
-use end::End;
+use end::{Closing, End};
 use receiver::Receiver;
 use sender::Sender;
 
@@ -65,13 +65,16 @@ use sender::Sender;
 ///            │                             │                           ▼
 ///          Open ───────────────────────────┼───────────────────────▶ Closed
 ///            │   peer's Close (answered)   │ a rule broken
-///            └─────────────────────────────┴───────────────────────▶ Failed
+///            ├─────────────────────────────┼───────────────────────▶ Failed
+///            │                             │ end_of_input()
+///            └─────────────────────────────┴───────────────────────▶ Lost
 /// ```
 ///
 /// An endpoint that wants to close sends a Close frame and no data after it. The peer
 /// answers with a Close of its own. Messages that were on their way still arrive before
 /// it. After `Closed` and `Failed` the caller writes the rest of the output and closes
 /// TCP: the server at once, the client when the server has closed it.
+/// [`Connection::ended`] tells which end closed, and the code and the reason of both Closes.
 ///
 /// # What it costs
 ///
@@ -337,7 +340,9 @@ impl Connection {
         reason: Option<CloseReason<'_>>,
         output: &mut Vec<u8>,
     ) -> Result<(), SendError> {
-        self.sender.close(reason, output)
+        self.sender.check_close(reason.as_ref())?;
+        self.write_close(reason.as_ref(), output);
+        Ok(())
     }
 
     /// The next message is compressed as if none had been sent before it.
@@ -390,23 +395,61 @@ impl Connection {
     /// The state of the connection.
     pub fn state(&self) -> State {
         match self.receiver.end() {
-            Some(End::Closed { .. }) => State::Closed,
+            Some(End::Closed) => State::Closed,
             Some(End::Failed(_)) => State::Failed,
+            Some(End::Lost) => State::Lost,
             None if self.sender.is_closed() => State::Closing,
             None => State::Open,
         }
     }
 
+    /// The input has ended: the peer has ended TCP, or TCP has failed. Without the peer's
+    /// Close the connection is lost then, and nothing more is sent. Returns how the
+    /// connection has ended.
+    ///
+    /// Call it when the last bytes have been received. It frees the memory of an
+    /// unfinished message.
+    ///
+    /// ```
+    /// # use yamabiko::websocket::frame::{CloseCode, CloseReason};
+    /// # use yamabiko::websocket::{Connection, Limits, SendError, Side, State};
+    /// let (mut server, mut output) = (Connection::server(Limits::default()), Vec::new());
+    /// server.close(Some(CloseReason::new(CloseCode::GOING_AWAY, "bye")), &mut output)?;
+    /// let ended = server.end_of_input(); // and no Close has come
+    /// assert_eq!((ended.clean, ended.code(), ended.reason()), (false, 1006, ""));
+    /// assert_eq!(ended.first_close, Some(Side::Local));
+    /// assert_eq!(ended.sent.unwrap().code, Some(CloseCode::GOING_AWAY));
+    /// assert_eq!(server.state(), State::Lost);
+    /// # Ok::<(), SendError>(())
+    /// ```
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.1
+    //# If at any point the underlying transport layer connection is
+    //# unexpectedly lost, the client MUST _Fail the WebSocket Connection_.
+    pub fn end_of_input(&mut self) -> Ended {
+        if self.receiver.end().is_none() {
+            self.receiver.lose();
+            self.sender.stop();
+        }
+        self.ended()
+    }
+
     /// How the connection has ended, if TCP has ended now.
     ///
     /// ```
-    /// # use yamabiko::websocket::{Connection, Limits};
-    /// let connection = Connection::server(Limits::default());
-    /// let ended = connection.ended(); // TCP is gone, and no Close has come
-    /// assert_eq!((ended.clean, ended.code, ended.reason), (false, 1006, ""));
+    /// # use yamabiko::websocket::frame::CloseCode;
+    /// # use yamabiko::websocket::{Connection, Limits, Side};
+    /// let mut server = Connection::server(Limits::default());
+    /// let mut bytes = *b"\x88\x82\0\0\0\0\x03\xe8"; // a Close with 1000
+    /// server.receive(&mut &mut bytes[..], &mut Vec::new())?;
+    /// let ended = server.ended();
+    /// assert_eq!((ended.clean, ended.code(), ended.reason()), (true, 1000, ""));
+    /// assert_eq!(ended.first_close, Some(Side::Peer));
+    /// assert_eq!(ended.sent.unwrap().code, Some(CloseCode::NORMAL));
+    /// # Ok::<(), yamabiko::websocket::ProtocolError>(())
     /// ```
-    pub fn ended(&self) -> Ended<'_> {
-        Ended::new(self.receiver.end())
+    pub fn ended(&self) -> Ended {
+        let closing = self.receiver.closing();
+        closing.map(Closing::ended).unwrap_or_default()
     }
 }
 
@@ -477,7 +520,14 @@ impl Connection {
         //# If an endpoint receives a Close frame and did not previously send a
         //# Close frame, the endpoint MUST send a Close frame in response.
         let echo = reason.map(|reason| CloseReason::new(reason.code, ""));
-        self.sender.write_close(echo.as_ref(), output);
+        self.write_close(echo.as_ref(), output);
+    }
+
+    /// Writes our Close, unless it is written already.
+    fn write_close(&mut self, reason: Option<&CloseReason<'_>>, output: &mut Vec<u8>) {
+        if self.sender.write_close(reason, output) {
+            self.receiver.close_sent(reason);
+        }
     }
 
     /// Fails the connection: one Close with the reason, and nothing after it.
@@ -493,8 +543,8 @@ impl Connection {
         //# the endpoint is required to _Fail the WebSocket Connection_, the
         //# endpoint SHOULD send a Close frame with an appropriate status code
         let reason = error.to_string();
-        let reason = CloseReason::new(error.close_code(), &reason);
-        self.sender.write_close(Some(&reason), output);
+        let reason = CloseReason::new(error.close_code(), &reason).truncated();
+        self.write_close(Some(&reason), output);
         self.receiver.fail(error);
     }
 }

@@ -16,7 +16,7 @@ use super::super::frame::{CloseReason, FrameHeader, FrameRules, FrameState, Opco
 use super::super::frame::{payload_within, take_payload};
 use super::super::limits::Limits;
 use super::super::reassembler::Reassembler;
-use super::end::End;
+use super::end::{Closing, End};
 use std::borrow::Cow;
 use std::mem;
 
@@ -45,8 +45,8 @@ pub(super) struct RareState {
     unanswered_ping: Option<Box<[u8]>>,
     /// What the next compressed message may refer to, of a peer with context takeover.
     history: Option<History>,
-    /// Why nothing more is received.
-    end: Option<End>,
+    /// The Closes, from the first one on.
+    closing: Option<Box<Closing>>,
 }
 
 impl RareState {
@@ -54,7 +54,7 @@ impl RareState {
         self.control_payload.is_empty()
             && self.unanswered_ping.is_none()
             && self.history.is_none()
-            && self.end.is_none()
+            && self.closing.is_none()
     }
 }
 
@@ -97,11 +97,11 @@ impl Receiver {
         match self.end() {
             None => {}
             // §5.5.1: bytes behind the peer's Close are discarded.
-            Some(End::Closed { .. }) => {
+            Some(End::Closed | End::Lost) => {
                 *input = &mut [];
                 return Ok(None);
             }
-            Some(End::Failed(error)) => return Err(*error),
+            Some(End::Failed(error)) => return Err(error),
         }
         if self.inflating && !self.message.has_unfinished_message() {
             self.inflating = false;
@@ -186,9 +186,25 @@ impl Receiver {
         self.finish(End::Failed(error));
     }
 
+    /// Nothing more is received: the input has ended.
+    pub(super) fn lose(&mut self) {
+        self.finish(End::Lost);
+    }
+
     #[inline]
-    pub(super) fn end(&self) -> Option<&End> {
-        self.rare.as_ref()?.end.as_ref()
+    pub(super) fn end(&self) -> Option<End> {
+        self.closing()?.end()
+    }
+
+    /// The Closes so far.
+    #[inline]
+    pub(super) fn closing(&self) -> Option<&Closing> {
+        self.rare.as_ref()?.closing.as_deref()
+    }
+
+    /// Our Close is written.
+    pub(super) fn close_sent(&mut self, reason: Option<&CloseReason<'_>>) {
+        self.closing_mut().sent(reason);
     }
 
     pub(super) fn is_inflating(&self) -> bool {
@@ -312,17 +328,24 @@ impl Receiver {
         //# Connection Close Code_ is defined as the status code (Section 7.4)
         //# contained in the first Close control frame received by the
         //# application implementing this protocol.
-        self.finish(End::closed(reason.as_ref()));
+        self.closing_mut().received(reason.as_ref());
+        self.finish(End::Closed);
         Ok(Event::Close(reason))
     }
 
-    /// Nothing more is received. Frees all memory but the end.
+    /// Nothing more is received. Frees all memory but the Closes.
     fn finish(&mut self, end: End) {
+        self.closing_mut().finish(end);
         self.message.discard();
-        self.rare = Some(Box::new(RareState {
-            end: Some(end),
+        let rare = self.rare();
+        *rare = RareState {
+            closing: rare.closing.take(),
             ..RareState::default()
-        }));
+        };
+    }
+
+    fn closing_mut(&mut self) -> &mut Closing {
+        self.rare().closing.get_or_insert_default()
     }
 
     fn rare(&mut self) -> &mut RareState {
@@ -390,10 +413,10 @@ impl Receiver {
         !self.has_unfinished_input() && self.rare.is_none()
     }
 
-    /// Whether there is rare state other than the end.
+    /// Whether there is rare state other than the Closes.
     pub(super) fn has_rare_state(&self) -> bool {
         let rare = self.rare.as_ref();
-        rare.is_some_and(|rare| rare.end.is_none() || rare.control_payload.capacity() > 0)
+        rare.is_some_and(|rare| rare.closing.is_none() || rare.control_payload.capacity() > 0)
     }
 
     pub(super) fn has_a_decompressor(&self) -> bool {

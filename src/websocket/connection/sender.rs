@@ -58,7 +58,7 @@ pub(super) struct Sender {
     compression: Option<Box<Compression>>,
     /// The fragmented message that is being sent.
     message: Option<FragmentedMessage>,
-    /// Our Close is written: nothing may follow it but pongs.
+    /// Our Close is written: nothing may follow it but pongs. Or the connection is lost.
     closed: bool,
 }
 
@@ -171,29 +171,35 @@ impl Sender {
         self.write_control_frame(Opcode::Pong, payload, output);
     }
 
-    pub(super) fn close(
-        &mut self,
-        reason: Option<CloseReason<'_>>,
-        output: &mut Vec<u8>,
-    ) -> Result<(), SendError> {
+    /// May this Close be sent now?
+    pub(super) fn check_close(&self, reason: Option<&CloseReason<'_>>) -> Result<(), SendError> {
         self.check_open()?;
-        if let Some(reason) = &reason {
-            self.check_close_reason(reason)?;
+        match reason {
+            Some(reason) => self.check_close_reason(reason),
+            None => Ok(()),
         }
-        self.write_close(reason.as_ref(), output);
-        Ok(())
     }
 
-    /// Our Close, unless it is written already.
+    /// Our Close, unless it is written already. Returns whether it is written now.
     //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
     //# The application MUST NOT send any more data frames after sending a
     //# Close frame.
-    pub(super) fn write_close(&mut self, reason: Option<&CloseReason<'_>>, output: &mut Vec<u8>) {
+    pub(super) fn write_close(
+        &mut self,
+        reason: Option<&CloseReason<'_>>,
+        output: &mut Vec<u8>,
+    ) -> bool {
         if self.closed {
-            return;
+            return false;
         }
         let (body, length) = reason.map_or(([0; 125], 0), CloseReason::encode);
         self.write_control_frame(Opcode::Close, &body[..length], output);
+        self.closed = true;
+        true
+    }
+
+    /// Nothing more is sent: the connection is lost.
+    pub(super) fn stop(&mut self) {
         self.closed = true;
     }
 

@@ -291,7 +291,7 @@ fn idle_connection_without_context_takeover_keeps_nothing_of_a_message() {
         assert!(is_idle(&connection));
     }
     assert_eq!(size_of::<Compression>(), 32);
-    assert_eq!(size_of::<receiver::RareState>(), 96);
+    assert_eq!(size_of::<receiver::RareState>(), 80);
 }
 
 #[test]

@@ -18,7 +18,7 @@
 //! | a [`DeflatePool`], for its connections | up to 4 decompressors of 47 KiB, a block of 64 KiB, a compressor as in the next line |
 //! | a [`MessageDeflater`](super::MessageDeflater) | 273 KiB from its first message on, plus 147–209 KiB once a message exceeds a smaller negotiated window |
 //! | an idle connection without context takeover | 32 bytes; none if it [only inflates](super::Connection::with_inflate) |
-//! | the same with the peer's context | 96 bytes more, and the bytes that have come: a window and up to a quarter more, at most 320 bytes to 40 KiB |
+//! | the same with the peer's context | 80 bytes more, and the bytes that have come: a window and up to a quarter more, at most 320 bytes to 40 KiB |
 //! | the same with its own context | a compressor, from its first compressed message on |
 //! | an unfinished compressed message | its bytes; over 16 KiB a decompressor instead, and the inflated bytes |
 //!

@@ -282,7 +282,7 @@ fn outcome(
         // No Close: the user left before the connection was used.
         Ok(None) if leaving => Outcome::Done,
         Ok(ended) => {
-            let code = ended.map_or(1006, |ended| ended.code);
+            let code = ended.map_or(1006, |ended| ended.code());
             closed_by_server(code, leaving, is_for_a_person)
         }
         Err(error) if leaving => Outcome::Failed(explain(&error)),
@@ -335,6 +335,7 @@ fn meaning(code: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use yamabiko::websocket::frame::CloseReason;
 
     const TERMINAL: (bool, bool) = (true, true);
     const PIPES: (bool, bool) = (false, false);
@@ -455,12 +456,14 @@ mod tests {
     }
 
     fn ended(code: u16) -> Result<Option<Ended>, ClientError> {
-        Ok(Some(Ended {
-            clean: true,
-            code,
-            reason: "text of the server".to_owned(),
-            first_close: yamabiko::client::FirstClose::Server,
-        }))
+        let code_of_close = CloseCode::new(code);
+        let close = code_of_close.map(|code| CloseReason::new(code, "text of the server"));
+        let mut ended = Ended::default();
+        // A Close without a code is 1005. The other codes that no Close can have stand for none.
+        if close.is_some() || code == 1005 {
+            ended.received = Some(close.as_ref().into());
+        }
+        Ok(Some(ended))
     }
 
     //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1

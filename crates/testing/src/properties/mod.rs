@@ -46,7 +46,8 @@ pub use yamabiko::websocket::frame::{
 };
 pub use yamabiko::websocket::utf8::Utf8Validator;
 pub use yamabiko::websocket::{
-    Connection, Ended, Event, Fragment, Limits, Message, ProtocolError, SendError, State,
+    CloseFrame, Connection, Ended, Event, Fragment, Limits, Message, ProtocolError, SendError,
+    Side, State,
 };
 
 use self::input::take_lengths;

@@ -95,9 +95,9 @@ impl Handler for Application {
         );
         self.report(Report::Closed {
             id: context.id(),
-            clean: closed.clean,
-            code: closed.code,
-            reason: closed.reason.to_owned(),
+            clean: closed.ended.clean,
+            code: closed.ended.code(),
+            reason: closed.ended.reason().to_owned(),
             failure: closed.failure.map(ToString::to_string),
         });
     }
