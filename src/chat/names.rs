@@ -75,6 +75,7 @@ pub(super) type Skeletons = [Arc<str>; 2];
 
 /// Why a string is not a valid name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NameError {
     /// It has no visible character.
     Empty,

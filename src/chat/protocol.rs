@@ -168,6 +168,7 @@ pub struct ErrorReply<'a> {
 /// The error of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ErrorCode {
     /// A binary message.
     Binary,

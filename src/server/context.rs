@@ -31,6 +31,7 @@ pub(super) struct CloseRequest {
 
 /// Why a message was not sent to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NotSent {
     /// The connection is closing or closed.
     NotOpen,

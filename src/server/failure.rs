@@ -5,6 +5,7 @@ use std::{fmt, io};
 
 /// Why a connection failed: it ended before its closing handshake was complete, or a method of the handler panicked.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Failure {
     /// The client broke a rule. It got a Close with the rule's code.
     Protocol(ProtocolError),
@@ -43,5 +44,33 @@ impl fmt::Display for Failure {
             Failure::Transport(error) => error.fmt(f),
             Failure::Panicked { message } => write!(f, "a handler has panicked: {message}"),
         }
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Failure::Protocol(error) => Some(error),
+            Failure::Transport(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::websocket::frame::FrameError;
+    use std::error::Error;
+
+    #[test]
+    fn failure_is_an_error_with_its_cause_as_the_source() {
+        let frame = FrameError::ReservedOpcode(3);
+        let failure = Failure::Protocol(ProtocolError::Frame(frame));
+        let rule = failure.source().expect("the rule");
+        assert_eq!(rule.to_string(), failure.to_string());
+        let source = rule.source().expect("the rule of a frame");
+        assert_eq!(source.downcast_ref(), Some(&frame));
+        assert!(Failure::EndOfInput.source().is_none());
     }
 }

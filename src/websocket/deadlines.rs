@@ -155,6 +155,7 @@ pub enum Due {
 
 /// What has not come in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Overdue {
     /// A sign of life after a ping.
     Pong,

@@ -11,6 +11,7 @@ use std::fmt;
 
 /// A rule of RFC 6455 that the peer broke, or a limit that it went over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ProtocolError {
     /// A single frame is illegal: 1002.
     Frame(FrameError),
@@ -92,7 +93,14 @@ impl fmt::Display for ProtocolError {
     }
 }
 
-impl std::error::Error for ProtocolError {}
+impl std::error::Error for ProtocolError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Frame(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 impl From<FrameError> for ProtocolError {
     fn from(error: FrameError) -> ProtocolError {
@@ -118,6 +126,7 @@ impl From<CloseBodyError> for ProtocolError {
 
 /// Why a message was not written. Nothing was appended to the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SendError {
     /// The closing handshake has begun, or the connection has failed (§6.1).
     NotOpen,

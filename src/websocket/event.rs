@@ -10,6 +10,7 @@ use std::borrow::Cow;
 /// input is a slice of it. A message that came in pieces, or compressed, is owned by the
 /// event, with the buffer in which it was put together.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event<'b> {
     /// A whole text message.
     Text(Cow<'b, str>),

@@ -5,6 +5,7 @@
 //! their own ([`Connection::ping`](super::Connection::ping), [`Connection::pong`](super::Connection::pong)).
 
 use super::frame::Opcode;
+use std::fmt;
 
 /// A whole message, borrowed: for sending, and as received.
 ///
@@ -98,6 +99,16 @@ impl<'a> From<&'a OwnedMessage> for Message<'a> {
     }
 }
 
+/// A text as it is; of a binary message the number of bytes.
+impl fmt::Display for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Message::Text(text) => f.pad(text),
+            Message::Binary(bytes) => write!(f, "{} bytes", bytes.len()),
+        }
+    }
+}
+
 /// A whole message that owns its payload.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum OwnedMessage {
@@ -165,6 +176,19 @@ impl From<&[u8]> for OwnedMessage {
     }
 }
 
+impl<const LENGTH: usize> From<&[u8; LENGTH]> for OwnedMessage {
+    fn from(bytes: &[u8; LENGTH]) -> OwnedMessage {
+        Message::Binary(bytes).into_owned()
+    }
+}
+
+/// As [`Message`].
+impl fmt::Display for OwnedMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_message().fmt(f)
+    }
+}
+
 /// So that a received message is compared with an expected one as it is written in a test.
 impl PartialEq<Message<'_>> for OwnedMessage {
     fn eq(&self, other: &Message<'_>) -> bool {
@@ -194,6 +218,13 @@ mod tests {
             OwnedMessage::from("山".to_owned())
         );
         assert_eq!(OwnedMessage::from(&bytes[..]), OwnedMessage::from(bytes));
+    }
+
+    #[test]
+    fn display_shows_a_text_and_counts_bytes() {
+        let owned = OwnedMessage::from(&[0; 3]);
+        assert_eq!(owned.to_string(), "3 bytes");
+        assert_eq!(format!("{:>3}", Message::Text("山")), "  山");
     }
 
     #[test]

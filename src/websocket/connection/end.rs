@@ -2,6 +2,7 @@
 
 use super::super::error::ProtocolError;
 use super::super::frame::{CloseCode, CloseReason};
+use std::fmt;
 
 /// The state of a connection; drawn on the page of [`Connection`](super::Connection).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +98,47 @@ impl From<Option<&CloseReason<'_>>> for CloseFrame {
         CloseFrame {
             code: reason.map(|reason| reason.code),
             reason: reason.map_or("", |reason| &reason.reason).to_owned(),
+        }
+    }
+}
+
+/// As it can stand in a log: the text that a peer has sent is escaped.
+impl fmt::Display for CloseFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.code {
+            Some(code) => CloseReason::new(code, &self.reason).fmt(f),
+            None => f.write_str("no code"),
+        }
+    }
+}
+
+/// As it can stand in a log.
+///
+/// ```
+/// # use yamabiko::websocket::{Connection, Limits};
+/// let mut client = Connection::client(Limits::default(), || [0; 4]);
+/// let mut bytes = *b"\x88\x05\x03\xe9bye"; // a Close
+/// client.receive(&mut &mut bytes[..], &mut Vec::new())?;
+/// assert_eq!(client.ended().to_string(), "closed by the peer (1001: bye)");
+/// # Ok::<(), yamabiko::websocket::ProtocolError>(())
+/// ```
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(error) = &self.error {
+            return write!(f, "failed: {error}");
+        }
+        let (side, close) = match self.first_close {
+            None => return f.write_str("lost without a Close"),
+            Some(Side::Local) => ("this end", &self.sent),
+            Some(Side::Peer) => ("the peer", &self.received),
+        };
+        write!(f, "closed by {side}")?;
+        if let Some(close) = close {
+            write!(f, " ({close})")?;
+        }
+        match self.clean {
+            true => Ok(()),
+            false => f.write_str(", and lost before the other Close"),
         }
     }
 }

@@ -101,6 +101,23 @@ pub struct CloseReason<'a> {
     pub reason: Cow<'a, str>,
 }
 
+impl From<CloseCode> for CloseReason<'_> {
+    /// A code without a text.
+    fn from(code: CloseCode) -> Self {
+        CloseReason::new(code, "")
+    }
+}
+
+/// `1000`, or `1000: the text`, as it can stand in a log.
+impl fmt::Display for CloseReason<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.reason {
+            "" => self.code.fmt(f),
+            reason => write!(f, "{}: {}", self.code, reason.escape_debug()),
+        }
+    }
+}
+
 impl<'a> CloseReason<'a> {
     /// What is left of a control frame's 125 bytes behind the code.
     pub const REASON_BYTES_MAX: usize = 123;

@@ -327,6 +327,7 @@ const PAYLOAD_LENGTH_MAX: u64 = u64::MAX >> 1;
 /// A rule of §5 that a single frame breaks. The answer is always to fail the
 /// connection with 1002 (protocol error).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FrameError {
     /// One of the opcodes 0x3 to 0x7 or 0xB to 0xF (§5.2).
     ReservedOpcode(u8),

@@ -406,7 +406,14 @@ impl fmt::Display for InvalidRequest {
     }
 }
 
-impl core::error::Error for InvalidRequest {}
+impl core::error::Error for InvalidRequest {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            InvalidRequest::Field(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 fn is_interim(status: u16) -> bool {
     (100..200).contains(&status) && status != 101

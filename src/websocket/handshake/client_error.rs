@@ -108,4 +108,11 @@ impl fmt::Display for ClientHandshakeError {
     }
 }
 
-impl core::error::Error for ClientHandshakeError {}
+impl core::error::Error for ClientHandshakeError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            ClientHandshakeError::Malformed(error) => Some(error),
+            _ => None,
+        }
+    }
+}

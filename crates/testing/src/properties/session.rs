@@ -26,6 +26,7 @@ impl From<Event<'_>> for Received {
             Event::Close(Some(close)) => {
                 Received::Close(Some((close.code.get(), close.reason.into_owned())))
             }
+            other => unreachable!("an event that no test knows: {other:?}"),
         }
     }
 }
