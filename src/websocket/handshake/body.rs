@@ -17,16 +17,28 @@
 //! bytes that the caller chooses. Content codings are left as they are: the client asks for
 //! none.
 
+use super::debug::TextOrBytes;
 use super::fields::Fields;
+use core::fmt;
 
 /// What has come of a body.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResponseBody {
     /// The content, without the framing of chunks.
     pub content: Vec<u8>,
     /// Nothing more is to be read: this is all of it, or its framing is broken here.
     pub ended: bool,
+}
+
+impl fmt::Debug for ResponseBody {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ResponseBody")
+            .field("content", &TextOrBytes(&self.content))
+            .field("ended", &self.ended)
+            .finish()
+    }
 }
 
 /// What has come of the body of a response with this status and these fields: at most

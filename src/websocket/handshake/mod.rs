@@ -39,6 +39,7 @@
 //! | `uri.rs` | `ws:` and `wss:` (§3) |
 //! | `client.rs`, `received_response.rs`, `established.rs` | the client's request; a response's head; the check of it (§4.1) |
 //! | `client_error.rs` | the rules that a response can break |
+//! | `debug.rs` | text as text in `Debug` |
 //! | `body.rs` | the body of a response that is not 101 |
 //! | `limits.rs` | the bounds |
 //!
@@ -53,6 +54,7 @@ mod authority;
 mod body;
 mod client;
 mod client_error;
+mod debug;
 mod established;
 mod extensions;
 mod fields;

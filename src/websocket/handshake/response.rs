@@ -6,6 +6,7 @@
 //! request whose beginning could be mistaken. This layer has no clock: the caller
 //! passes the value of Date, which RFC 9110 §6.6.1 requires of a server that has one.
 
+use super::debug::TextOrBytes;
 use super::invalid_field::InvalidField;
 use super::token::{is_field_value, is_token};
 use core::fmt;
@@ -27,7 +28,7 @@ use std::borrow::Cow;
 /// assert!(output.ends_with(b"\r\n\r\n<title>hello</title>"));
 /// # Ok::<(), yamabiko::websocket::handshake::InvalidField>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Response {
     status: Status,
     content_type: Option<Cow<'static, str>>,
@@ -165,6 +166,18 @@ impl Response {
         if self.status.has_body() && !head_only {
             output.extend_from_slice(&self.body);
         }
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Response")
+            .field("status", &self.status)
+            .field("content_type", &self.content_type)
+            .field("fields", &self.fields)
+            .field("body", &TextOrBytes(&self.body))
+            .finish_non_exhaustive()
     }
 }
 
