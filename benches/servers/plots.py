@@ -2,7 +2,7 @@
 
 All axes of values are logarithmic. Every line and dot is labelled where it ends, in
 its colour, instead of in a legend. Colours come in pairs, for pages in light and in
-dark; a picture follows the setting of whoever looks at it.
+dark; a plot follows the setting of its reader.
 """
 
 import math
