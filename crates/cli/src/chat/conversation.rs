@@ -95,8 +95,9 @@ impl Conversation {
                 Reaction::Show(line) => show(&line, shared, screen),
                 Reaction::Joined(line, text_bytes_max) => {
                     backoff.reset();
-                    show(&line, shared, screen);
+                    // The state changes first: a command entered after this line needs it.
                     shared.joined(Some(text_bytes_max));
+                    show(&line, shared, screen);
                 }
                 Reaction::Join(line) => {
                     show(&line, shared, screen);
