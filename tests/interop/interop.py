@@ -1,17 +1,19 @@
-"""Real WebSocket libraries against yamabiko, with compression and without, each octet of it read by wire.py.
+"""Tests yamabiko with three WebSocket libraries, with and without compression. wire.py checks every byte on the wire.
 
-    interop.py [unittest's arguments]     run.sh calls it, with everything installed
+    interop.py [arguments of unittest]     run.sh installs the libraries and calls this file
 
-Each library is a program of its own with the same modes, so that this one knows none of them:
+A program for each library (peer_*) has three modes. The tests use the modes only, and depend on no library:
 
-    echo URL DEFLATE FOLDER                  sends each message of FOLDER and wants it back as it was
-    room URL DEFLATE FOLDER HEARD SPEAKERS   sends the first message, waits for an answer, prints `ready`, waits for a
-                                             line of input, sends the others, and writes what it hears into HEARD until
-                                             so many have said that it was the end
-    serve DEFLATE FOLDER                     prints its port; for /runCase sends each message of FOLDER and wants it
-                                             back, as the Autobahn suite does for examples/autobahn_client.rs
+    echo URL DEFLATE FOLDER                     sends each message of FOLDER, and requires an equal message in return
+    room URL DEFLATE FOLDER RECEIVED SENDERS    sends the first message, waits for a message, prints `ready`, and waits
+                                                for a line on standard input. Then sends the other messages, and writes
+                                                each message that it receives to the folder RECEIVED, until it has
+                                                received the last message of as many members as SENDERS gives
+    serve DEFLATE FOLDER                        prints its port; a client of /runCase is sent each message of FOLDER and
+                                                must return an equal one, as examples/autobahn_client.rs does
 
-DEFLATE is `null` or what the library is to offer or to demand, as JSON: the names of RFC 7692 §7.1.
+DEFLATE is `null`, or the parameters that the library offers as client or requires as server, as JSON with the names of
+RFC 7692 §7.1.
 """
 import json
 import os
@@ -28,28 +30,28 @@ from wire import Tap
 HERE = Path(__file__).parent
 YAMABIKO = os.environ.get("YAMABIKO_BINARY", "yamabiko")
 CLIENT = os.environ.get("YAMABIKO_CLIENT", "autobahn_client")
-PEERS = {
+LIBRARIES = {
     "ws": ["node", str(HERE / "peer_ws.mjs")],
     "websockets": [sys.executable, "-B", str(HERE / "peer_websockets.py")],
     "aiohttp": [sys.executable, "-B", str(HERE / "peer_aiohttp.py")],
 }
-SECONDS_MAX = 30  # for any one of them
-# From this length on, what yamabiko sends must be compressed where it can be.
+SECONDS_MAX = 30  # for one program
+# yamabiko must compress a message of this length or more, if compression was agreed on.
 COMPRESSED_FROM = 4096
 
-# What a library offers: to yamabiko both ends may refer to earlier messages, none may, or the windows are small.
-KEEPS = {}
-FORGETS = {"server_no_context_takeover": True, "client_no_context_takeover": True}
-NARROW = {"server_max_window_bits": 9, "client_max_window_bits": 9}
-NARROWEST = {"server_max_window_bits": 8}
+# The parameters that a library offers or requires: context takeover in both directions or in none, or small windows.
+CONTEXT_TAKEOVER = {}
+NO_CONTEXT_TAKEOVER = {"server_no_context_takeover": True, "client_no_context_takeover": True}
+SMALL_WINDOWS = {"server_max_window_bits": 9, "client_max_window_bits": 9}
+SMALLEST_WINDOW = {"server_max_window_bits": 8}
 
 # The server's flags.
 NO_COMPRESSION = ["--no-compress"]
-CLIENT_KEEPS = ["--compress-takeover", "15"]
+CLIENT_TAKEOVER = ["--compress-takeover", "15"]
 
 
 class Program:
-    """A process that `stop` ends, and whose errors are told."""
+    """A process. A failure reports what it wrote to standard error."""
 
     def __init__(self, *command):
         self.command = command
@@ -66,19 +68,19 @@ class Program:
     def line(self):
         return self.process.stdout.readline() or self.fail("printed nothing")
 
-    def say(self, line):
+    def send_line(self, line):
         try:
             print(line, file=self.process.stdin, flush=True)
         except OSError:
-            self.fail("does not listen")
+            self.fail("has closed its standard input")
 
     def succeed(self):
         try:
             self.process.wait(SECONDS_MAX)
         except subprocess.TimeoutExpired:
-            self.fail(f"did not end in {SECONDS_MAX} s")
+            self.fail(f"did not end within {SECONDS_MAX} s")
         if self.process.returncode != 0:
-            self.fail(f"ended with {self.process.returncode}")
+            self.fail(f"ended with exit status {self.process.returncode}")
 
     def fail(self, sentence):
         self.process.kill()
@@ -88,7 +90,7 @@ class Program:
 
 
 class Yamabiko(Program):
-    """A server of ours, and its port."""
+    """A running server of the program, and its port."""
 
     def __init__(self, command, *flags):
         super().__init__(YAMABIKO, command, "--listen", "127.0.0.1:0", *flags)
@@ -96,7 +98,7 @@ class Yamabiko(Program):
 
 
 class Interop(unittest.TestCase):
-    """What all have in common: a folder for the files of a test."""
+    """The parts that all tests share: a temporary folder, the programs and the assertions."""
 
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -108,206 +110,210 @@ class Interop(unittest.TestCase):
         self.addCleanup(program.stop)
         return program
 
-    def folder_of(self, spoken):
+    def folder_of(self, sent):
         self.written += 1
         folder = self.folder / str(self.written)
-        messages.write(folder, spoken)
+        messages.write(folder, sent)
         return folder
 
-    def peer(self, name, mode, *words):
-        words = [word if isinstance(word, str) else json.dumps(word) for word in words]
-        return self.start(Program(*PEERS[name], mode, *words))
+    def start_library(self, name, mode, *arguments):
+        arguments = [argument if isinstance(argument, str) else json.dumps(argument) for argument in arguments]
+        return self.start(Program(*LIBRARIES[name], mode, *arguments))
 
-    def assertSent(self, sent, expected, ours):
-        """That these messages were sent; and if it was yamabiko that compressed them, that it made sense."""
+    def assertSent(self, sent, expected, by_yamabiko):
+        """These messages were sent. If yamabiko sent them, those that it compressed are smaller."""
         lengths = [(kind, len(payload)) for kind, payload in expected]
         self.assertEqual([(one.kind, len(one.payload)) for one in sent], lengths)
         for one, (_, payload) in zip(sent, expected):
-            self.assertTrue(one.payload == payload, f"{one.kind} of {len(payload)} octets differs")
-            if ours and one.compressed:
-                self.assertLess(one.octets_sent, len(one.payload))
+            self.assertTrue(one.payload == payload, f"{one.kind} of {len(payload)} bytes differs")
+            if by_yamabiko and one.compressed:
+                self.assertLess(one.bytes_sent, len(one.payload))
 
     def assertCompressed(self, sent, bits):
-        """That what shrinks was compressed; not with a window of 256 octets, to which the library cannot keep."""
+        """Every long compressible message was compressed, except with a window of 256 bytes, which zlib cannot use."""
         for one in sent:
-            shrinks = one.kind == "text" or one.payload[:2048] == messages.structured(2048)
-            if shrinks and len(one.payload) >= COMPRESSED_FROM and bits > 8:
-                self.assertTrue(one.compressed, f"{one.kind} of {len(one.payload)} octets came plain")
-                # At the lowest level, zlib itself makes little of a window of 512 octets.
-                self.assertLess(one.octets_sent, len(one.payload) / (3 if bits == 15 else 1))
+            compressible = one.kind == "text" or one.payload[:2048] == messages.structured(2048)
+            if compressible and len(one.payload) >= COMPRESSED_FROM and bits > 8:
+                self.assertTrue(one.compressed, f"{one.kind} of {len(one.payload)} bytes was not compressed")
+                # At its lowest level, zlib compresses little with a window of 512 bytes.
+                self.assertLess(one.bytes_sent, len(one.payload) / (3 if bits == 15 else 1))
 
 
-def window(parameters, end):
-    return int(parameters.get(f"{end}_max_window_bits") or 15)
+def window(parameters, endpoint):
+    return int(parameters.get(f"{endpoint}_max_window_bits") or 15)
 
 
 class Echo(Interop):
-    """A library as client of `yamabiko echo`."""
+    """The libraries as clients of `yamabiko echo`."""
 
     def echo(self, name, deflate, *flags):
-        """Returns what was agreed, and how long the second of two equal messages was from either end."""
+        """Returns the agreed parameters, and the length on the wire of the second of two equal messages: as the client
+        sent it, and as the server sent it."""
         server = self.start(Yamabiko("echo", *flags))
         tap = Tap(server.port)
-        spoken = messages.all_lengths()
-        self.peer(name, "echo", f"ws://127.0.0.1:{tap.port}/", deflate, str(self.folder_of(spoken))).succeed()
+        sent = messages.all_lengths()
+        self.start_library(name, "echo", f"ws://127.0.0.1:{tap.port}/", deflate, str(self.folder_of(sent))).succeed()
         (conversation,) = tap.conversations()
         parameters = conversation.parameters
         self.assertEqual(parameters is not None, deflate is not None and list(flags) != NO_COMPRESSION)
-        self.assertSent(conversation.from_client, spoken, ours=False)
-        self.assertSent(conversation.from_server, spoken, ours=True)
+        self.assertSent(conversation.from_client, sent, by_yamabiko=False)
+        self.assertSent(conversation.from_server, sent, by_yamabiko=True)
         if parameters is not None:
             self.assertTrue(any(one.compressed for one in conversation.from_client))
             self.assertCompressed(conversation.from_server, window(parameters, "server"))
-        return parameters, conversation.from_client[-1].octets_sent, conversation.from_server[-1].octets_sent
+        return parameters, conversation.from_client[-1].bytes_sent, conversation.from_server[-1].bytes_sent
 
-    def test_without_compression(self):
-        for name in PEERS:
+    def test_a_client_without_compression_receives_plain_messages(self):
+        for name in LIBRARIES:
             with self.subTest(name):
                 self.assertIsNone(self.echo(name, None)[0])
 
-    def test_a_server_that_is_told_not_to_compress(self):
-        for name in PEERS:
+    def test_the_server_does_not_compress_with_the_option_no_compress(self):
+        for name in LIBRARIES:
             with self.subTest(name):
-                self.assertIsNone(self.echo(name, KEEPS, *NO_COMPRESSION)[0])
+                self.assertIsNone(self.echo(name, CONTEXT_TAKEOVER, *NO_COMPRESSION)[0])
 
-    def test_compression_as_each_library_offers_it(self):
-        for name in PEERS:
+    def test_the_server_compresses_without_context_takeover(self):
+        for name in LIBRARIES:
             with self.subTest(name):
-                parameters, *_ = self.echo(name, KEEPS)
+                parameters, *_ = self.echo(name, CONTEXT_TAKEOVER)
                 self.assertIn("server_no_context_takeover", parameters)
 
-    def test_a_client_that_refers_to_earlier_messages(self):
-        for name in PEERS:
+    def test_a_client_uses_context_takeover_if_the_server_allows_it(self):
+        for name in LIBRARIES:
             with self.subTest(name):
-                parameters, said, heard = self.echo(name, KEEPS, *CLIENT_KEEPS)
+                parameters, from_client, from_server = self.echo(name, CONTEXT_TAKEOVER, *CLIENT_TAKEOVER)
                 self.assertNotIn("client_no_context_takeover", parameters)
-                self.assertLess(said, 100, "the client's context was used")
-                self.assertGreater(heard, 2000, "the server has none")
+                self.assertLess(from_client, 100, "the client does not refer to the message before")
+                self.assertGreater(from_server, 2000, "the server refers to the message before")
 
-    def test_a_client_that_refers_to_earlier_messages_as_far_back_as_the_server_lets_it(self):
-        for name in PEERS:
+    def test_a_client_refers_only_to_the_window_that_the_server_allows(self):
+        for name in LIBRARIES:
             with self.subTest(name):
-                parameters, said, _ = self.echo(name, KEEPS, "--compress-takeover", "10")
+                parameters, from_client, _ = self.echo(name, CONTEXT_TAKEOVER, "--compress-takeover", "10")
                 self.assertEqual(parameters["client_max_window_bits"], "10")
-                self.assertGreater(said, 2000, "what was said before was longer ago")
+                self.assertGreater(from_client, 2000, "the message before is outside the window")
 
-    def test_no_end_refers_to_earlier_messages(self):
+    def test_neither_endpoint_uses_context_takeover_if_that_is_agreed(self):
         for name in ("ws", "websockets"):
             with self.subTest(name):
-                parameters, said, heard = self.echo(name, FORGETS, *CLIENT_KEEPS)
-                self.assertLessEqual(set(FORGETS), set(parameters))
-                self.assertGreater(min(said, heard), 2000)
+                parameters, from_client, from_server = self.echo(name, NO_CONTEXT_TAKEOVER, *CLIENT_TAKEOVER)
+                self.assertLessEqual(set(NO_CONTEXT_TAKEOVER), set(parameters))
+                self.assertGreater(min(from_client, from_server), 2000)
 
-    def test_small_windows(self):
+    def test_the_server_uses_the_small_window_that_a_client_offers(self):
         for name, offer, bits in [
-            ("ws", NARROW, 9), ("websockets", NARROW, 9), ("aiohttp", NARROW, 9),
-            ("ws", NARROWEST, 8), ("websockets", NARROWEST, 8),
+            ("ws", SMALL_WINDOWS, 9), ("websockets", SMALL_WINDOWS, 9), ("aiohttp", SMALL_WINDOWS, 9),
+            ("ws", SMALLEST_WINDOW, 8), ("websockets", SMALLEST_WINDOW, 8),
         ]:
             with self.subTest(name, bits=bits):
-                parameters, *_ = self.echo(name, offer, *CLIENT_KEEPS)
+                parameters, *_ = self.echo(name, offer, *CLIENT_TAKEOVER)
                 self.assertEqual(parameters["server_max_window_bits"], str(bits))
 
 
 class Serve(Interop):
-    """Libraries in the rooms of `yamabiko serve`, with compression and without: everyone hears the same."""
+    """The libraries as members of rooms of `yamabiko serve`, with and without compression."""
 
     MEMBERS = [
-        ("ws", KEEPS), ("ws", None), ("ws", NARROWEST),
-        ("websockets", KEEPS), ("websockets", NARROW),
-        ("aiohttp", KEEPS), ("aiohttp", None),
+        ("ws", CONTEXT_TAKEOVER), ("ws", None), ("ws", SMALLEST_WINDOW),
+        ("websockets", CONTEXT_TAKEOVER), ("websockets", SMALL_WINDOWS),
+        ("aiohttp", CONTEXT_TAKEOVER), ("aiohttp", None),
     ]
 
-    def talk(self, path, script):
-        """Returns what each member heard, and asserts that this is what it was sent, in the way that was agreed."""
+    def run_room(self, path, messages_of):
+        """Returns the messages that each member received. Asserts that the server sent it these messages, compressed as
+        agreed."""
         server = self.start(Yamabiko("serve", "--backlog-bytes-max", "256MiB"))
         taps = [Tap(server.port) for _ in self.MEMBERS]
-        members = [self.enter(path, script, tap, number) for number, tap in enumerate(taps)]
+        members = [self.join(path, messages_of, tap, number) for number, tap in enumerate(taps)]
         for member in members:
             self.assertEqual(member.line(), "ready\n")
         for member in members:
-            member.say("speak")
+            member.send_line("send")
         for member in members:
             member.succeed()
-        return [self.heard(tap, number) for number, tap in enumerate(taps)]
+        return [self.received(tap, number) for number, tap in enumerate(taps)]
 
-    def enter(self, path, script, tap, number):
+    def join(self, path, messages_of, tap, number):
         name, deflate = self.MEMBERS[number]
-        folder, heard = self.folder_of(script(number)), self.folder / f"heard {number}"
+        folder, received = self.folder_of(messages_of(number)), self.folder / f"received {number}"
         url = f"ws://127.0.0.1:{tap.port}{path}"
-        return self.peer(name, "room", url, deflate, str(folder), str(heard), str(len(self.MEMBERS)))
+        return self.start_library(name, "room", url, deflate, str(folder), str(received), str(len(self.MEMBERS)))
 
-    def heard(self, tap, number):
+    def received(self, tap, number):
         _, deflate = self.MEMBERS[number]
         (conversation,) = tap.conversations()
         self.assertEqual(conversation.parameters is not None, deflate is not None)
         if conversation.parameters is not None:
             self.assertCompressed(conversation.from_server, window(conversation.parameters, "server"))
-        heard = messages.read(self.folder / f"heard {number}")
-        # The first was read before the member said that it was ready; after the last, others left.
-        self.assertSent(conversation.from_server[1 : 1 + len(heard)], heard, ours=True)
-        return heard
+        received = messages.read(self.folder / f"received {number}")
+        # The folder does not have the first message, which the member received before it printed `ready`, and the
+        # messages after the last one, which report that other members left.
+        self.assertSent(conversation.from_server[1 : 1 + len(received)], received, by_yamabiko=True)
+        return received
 
-    def assertSame(self, heard, spoken):
-        for one in heard[1:]:
-            self.assertTrue(one == heard[0], "two members heard something else, or in another order")
-        self.assertEqual(len(heard[0]), len(spoken))
-        self.assertTrue(sorted(heard[0]) == sorted(spoken), "what was heard is not what was said")
+    def assertSame(self, received, sent):
+        for one in received[1:]:
+            self.assertTrue(one == received[0], "two members received different messages, or in different orders")
+        self.assertEqual(len(received[0]), len(sent))
+        self.assertTrue(sorted(received[0]) == sorted(sent), "the members did not receive the messages that were sent")
 
-    def test_a_room_of_plain_messages(self):
-        heard = self.talk("/broadcast/all-lengths", messages.broadcast)
-        heard = [[message for message in one if not message[1].endswith(b" is here")] for one in heard]
-        self.assertSame(heard, [message for number in range(len(heard)) for message in messages.broadcast(number)[1:]])
+    def test_all_members_of_a_room_receive_the_same_messages(self):
+        received = self.run_room("/broadcast/all-lengths", messages.broadcast)
+        received = [[message for message in one if not message[1].endswith(b" is here")] for one in received]
+        sent = [message for number in range(len(received)) for message in messages.broadcast(number)[1:]]
+        self.assertSame(received, sent)
 
-    def test_a_chat(self):
-        heard = self.talk("/chat/all-of-us", messages.chat)
-        talks = [[json.loads(text) for _, text in one] for one in heard]
-        talks = [[("text", message["text"]) for message in one if message["type"] == "message"] for one in talks]
-        spoken = [json.loads(text) for number in range(len(heard)) for _, text in messages.chat(number)[1:]]
-        self.assertSame(talks, [("text", message["text"]) for message in spoken])
+    def test_all_members_of_a_chat_receive_the_same_texts(self):
+        received = self.run_room("/chat/all-libraries", messages.chat)
+        received = [[json.loads(text) for _, text in one] for one in received]
+        texts = [[("text", message["text"]) for message in one if message["type"] == "message"] for one in received]
+        sent = [json.loads(text) for number in range(len(received)) for _, text in messages.chat(number)[1:]]
+        self.assertSame(texts, [("text", message["text"]) for message in sent])
 
 
 class Client(Interop):
-    """Our client against the servers of the libraries, which send each message and want it back."""
+    """yamabiko's client with the libraries as servers, which send each message and require an equal one in return."""
 
-    def echo(self, name, demand):
-        """As above; here the library says what is to be agreed on."""
-        server = self.peer(name, "serve", demand, str(self.folder_of(messages.all_lengths())))
+    def echo(self, name, required):
+        """Returns the same as `Echo.echo`. Here the library, as server, chooses the parameters."""
+        server = self.start_library(name, "serve", required, str(self.folder_of(messages.all_lengths())))
         tap = Tap(int(server.line()))
         client = self.start(Program(CLIENT, f"ws://127.0.0.1:{tap.port}", "yamabiko"))
         server.succeed()
         client.succeed()
         (conversation,) = [one for one in tap.conversations() if one.target.startswith("/runCase")]
-        parameters, spoken = conversation.parameters, messages.all_lengths()
-        self.assertEqual(parameters is not None, demand is not None)
-        self.assertSent(conversation.from_server, spoken, ours=False)
-        self.assertSent(conversation.from_client, spoken, ours=True)
+        parameters, sent = conversation.parameters, messages.all_lengths()
+        self.assertEqual(parameters is not None, required is not None)
+        self.assertSent(conversation.from_server, sent, by_yamabiko=False)
+        self.assertSent(conversation.from_client, sent, by_yamabiko=True)
         if parameters is not None:
             self.assertTrue(any(one.compressed for one in conversation.from_server))
             self.assertCompressed(conversation.from_client, window(parameters, "client"))
-        return parameters, conversation.from_client[-1].octets_sent, conversation.from_server[-1].octets_sent
+        return parameters, conversation.from_client[-1].bytes_sent, conversation.from_server[-1].bytes_sent
 
-    def test_a_server_without_compression(self):
-        for name in PEERS:
+    def test_the_client_does_not_compress_if_the_server_does_not(self):
+        for name in LIBRARIES:
             with self.subTest(name):
                 self.assertIsNone(self.echo(name, None)[0])
 
-    def test_compression_as_each_library_answers(self):
-        for name in PEERS:
+    def test_both_endpoints_use_context_takeover_if_it_is_agreed(self):
+        for name in LIBRARIES:
             with self.subTest(name):
-                _, said, heard = self.echo(name, KEEPS)
-                self.assertLess(max(said, heard), 100, "both contexts were used")
+                _, from_client, from_server = self.echo(name, CONTEXT_TAKEOVER)
+                self.assertLess(max(from_client, from_server), 100, "an endpoint does not refer to the message before")
 
-    def test_no_end_refers_to_earlier_messages(self):
+    def test_neither_endpoint_uses_context_takeover_if_that_is_agreed(self):
         for name in ("ws", "websockets"):
             with self.subTest(name):
-                parameters, said, heard = self.echo(name, FORGETS)
-                self.assertLessEqual(set(FORGETS), set(parameters))
-                self.assertGreater(min(said, heard), 2000)
+                parameters, from_client, from_server = self.echo(name, NO_CONTEXT_TAKEOVER)
+                self.assertLessEqual(set(NO_CONTEXT_TAKEOVER), set(parameters))
+                self.assertGreater(min(from_client, from_server), 2000)
 
-    def test_small_windows(self):
+    def test_the_client_uses_the_small_window_that_a_server_requires(self):
         for name in ("ws", "websockets"):
             with self.subTest(name):
-                parameters, *_ = self.echo(name, NARROW)
+                parameters, *_ = self.echo(name, SMALL_WINDOWS)
                 self.assertEqual(parameters["client_max_window_bits"], "9")
 
 

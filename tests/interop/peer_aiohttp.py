@@ -1,10 +1,10 @@
-"""The Python library aiohttp, driven by interop.py, which says what each mode has to do.
+"""Runs the Python library aiohttp for interop.py, which describes the modes.
 
     peer_aiohttp.py echo URL DEFLATE FOLDER
-    peer_aiohttp.py room URL DEFLATE FOLDER HEARD SPEAKERS
+    peer_aiohttp.py room URL DEFLATE FOLDER RECEIVED SENDERS
     peer_aiohttp.py serve DEFLATE FOLDER
 
-Of permessage-deflate its user can choose as client the window alone, and as server nothing.
+Of the parameters of permessage-deflate, this library lets a client choose the window, and a server none.
 """
 import asyncio
 import sys
@@ -44,15 +44,15 @@ async def open_socket(url, deflate):
     return Socket(await session.ws_connect(url, compress=compress, max_msg_size=MESSAGE_BYTES_MAX), session)
 
 
-async def serve(deflate, answer):
-    async def handle(request):
+async def serve(deflate, handle):
+    async def accept(request):
         connection = web.WebSocketResponse(compress=deflate is not None, max_msg_size=MESSAGE_BYTES_MAX)
         await connection.prepare(request)
-        await answer(request.path, Socket(connection))
+        await handle(request.path, Socket(connection))
         return connection
 
     application = web.Application()
-    application.router.add_get("/{path:.*}", handle)
+    application.router.add_get("/{path:.*}", accept)
     runner = web.AppRunner(application)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

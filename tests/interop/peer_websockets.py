@@ -1,7 +1,7 @@
-"""The Python library websockets, driven by interop.py, which says what each mode has to do.
+"""Runs the Python library websockets for interop.py, which describes the modes.
 
     peer_websockets.py echo URL DEFLATE FOLDER
-    peer_websockets.py room URL DEFLATE FOLDER HEARD SPEAKERS
+    peer_websockets.py room URL DEFLATE FOLDER RECEIVED SENDERS
     peer_websockets.py serve DEFLATE FOLDER
 """
 import asyncio
@@ -35,12 +35,12 @@ async def open_socket(url, deflate):
     return Socket(await connect(url, compression=None, extensions=extensions))
 
 
-async def serve(deflate, answer):
-    async def handle(connection):
-        await answer(urlsplit(connection.request.path).path, Socket(connection))
+async def serve(deflate, handle):
+    async def accept(connection):
+        await handle(urlsplit(connection.request.path).path, Socket(connection))
 
     extensions = [ServerPerMessageDeflateFactory(**deflate)] if deflate is not None else None
-    server = await listen(handle, "127.0.0.1", 0, compression=None, extensions=extensions)
+    server = await listen(accept, "127.0.0.1", 0, compression=None, extensions=extensions)
 
     async def stop():
         server.close()

@@ -1,7 +1,7 @@
-// The JavaScript library ws, driven by interop.py, which says what each mode has to do:
+// Runs the JavaScript library ws for interop.py, which describes the modes:
 //
 //     peer_ws.mjs echo URL DEFLATE FOLDER
-//     peer_ws.mjs room URL DEFLATE FOLDER HEARD SPEAKERS
+//     peer_ws.mjs room URL DEFLATE FOLDER RECEIVED SENDERS
 //     peer_ws.mjs serve DEFLATE FOLDER
 
 import { once } from "node:events";
@@ -11,8 +11,8 @@ import { createInterface } from "node:readline";
 import { WebSocket, WebSocketServer } from "ws";
 
 const modes = { echo, room, serve };
-const [mode, ...words] = process.argv.slice(2);
-await modes[mode](...words);
+const [mode, ...parameters] = process.argv.slice(2);
+await modes[mode](...parameters);
 
 async function echo(url, deflate, folder) {
   const socket = connect(url, deflate);
@@ -23,31 +23,31 @@ async function echo(url, deflate, folder) {
   await once(socket, "close");
 }
 
-/** Sends each message of the folder when the one before it has come back as it was. */
+/** Sends the messages of the folder one after another, and requires an equal message in return for each. */
 async function expectEcho(socket, incoming, folder) {
   for (const message of messagesIn(folder)) {
     send(socket, message);
     const { kind, payload } = await incoming.next();
     if (kind !== message.kind || !payload.equals(message.payload)) {
-      throw new Error(`${message.name} came back as ${kind} of ${payload.length} octets`);
+      throw new Error(`${message.name} came back as ${kind} of ${payload.length} bytes`);
     }
   }
 }
 
-async function room(url, deflate, folder, heard, speakers) {
+async function room(url, deflate, folder, received, senders) {
   const socket = connect(url, deflate);
   const incoming = queue(socket);
   await opened(socket);
-  const [hello, ...messages] = messagesIn(folder);
-  send(socket, hello);
+  const [first, ...others] = messagesIn(folder);
+  send(socket, first);
   await incoming.next();
   console.log("ready");
   await once(createInterface({ input: process.stdin }), "line");
-  for (const message of messages) send(socket, message);
-  mkdirSync(heard);
-  for (let count = 0, ended = 0; ended < Number(speakers); count += 1) {
+  for (const message of others) send(socket, message);
+  mkdirSync(received);
+  for (let count = 0, ended = 0; ended < Number(senders); count += 1) {
     const { kind, payload } = await incoming.next();
-    writeFileSync(join(heard, `${String(count).padStart(4, "0")}.${kind}`), payload);
+    writeFileSync(join(received, `${String(count).padStart(4, "0")}.${kind}`), payload);
     if (kind === "text" && payload.length < 300 && payload.includes("the end")) ended += 1;
   }
   socket.close(1000);
@@ -90,7 +90,7 @@ async function opened(socket) {
   await once(socket, "open");
 }
 
-/** What arrives, from now on, in order: {kind, payload}. */
+/** Keeps the messages that arrive from now on, in order: {kind, payload}. */
 function queue(socket) {
   const arrived = [];
   let wake = () => {};

@@ -1,19 +1,18 @@
 #!/bin/sh
-# Real WebSocket libraries against yamabiko, with permessage-deflate and without.
+# Tests yamabiko with three WebSocket libraries, with and without permessage-deflate.
 #
-#   tests/interop/run.sh [TEST...]         such as Echo, or Serve.test_a_chat
+#   tests/interop/run.sh [TEST...]         such as Echo or Client
 #
 # ws (JavaScript), websockets and aiohttp (Python) are clients of `yamabiko echo`
-# and of the rooms of `yamabiko serve`, and servers of our client. Every octet on
-# the wire is read by a third party (wire.py), which knows what was agreed: what it
-# may not find is a reference beyond a window, or to an earlier message where the
-# sender has promised to forget.
+# and of the rooms of `yamabiko serve`, and servers for yamabiko's client. wire.py
+# checks every byte on the wire. It knows the agreed parameters, and finds a reference
+# beyond the window, or to an earlier message if there is no context takeover.
 #
-# Installs what it needs into ignored folders beside this file (npm and pip, each
-# version pinned), and builds the binary and the example client, unless
+# Installs the libraries into folders beside this file that git ignores (npm and pip,
+# pinned versions), and builds the binary and the example client, unless
 # YAMABIKO_BINARY and YAMABIKO_CLIENT name them. Uses free ports of the loopback
-# interface. Ends what it started, in three minutes at most, and with 0 only if all
-# is well. Cost once built and installed: about 25 s.
+# interface. Ends all processes that it started, after at most three minutes. The exit
+# status is 0 only if all tests pass. A run without builds takes about 25 s.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)

@@ -1,4 +1,4 @@
-"""The strict reader reads what is right, and finds each thing that is wrong.
+"""Tests of wire.py: it reads valid connections, and finds each kind of fault.
 
     python3 -m unittest discover --start-directory tests/interop
 """
@@ -26,7 +26,7 @@ def frame(opcode, payload, final=True, reserved=0, key=None, form=None):
         head += length.to_bytes(form - 1, "big")
     if key is None:
         return head + payload
-    return head + key + bytes(octet ^ key[index % 4] for index, octet in enumerate(payload))
+    return head + key + bytes(byte ^ key[index % 4] for index, byte in enumerate(payload))
 
 
 def deflater(bits=15):
@@ -35,9 +35,9 @@ def deflater(bits=15):
 
 def deflated(payload, compressor=None):
     compressor = compressor or deflater()
-    octets = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
-    assert octets.endswith(TAIL)
-    return octets[: -len(TAIL)]
+    data = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    assert data.endswith(TAIL)
+    return data[: -len(TAIL)]
 
 
 def from_server(*frames, parameters="; server_no_context_takeover"):
@@ -48,53 +48,53 @@ def from_client(*frames, parameters=""):
     return Conversation(REQUEST + b"".join(frames), response(parameters)).from_client
 
 
-class WhatIsRight(unittest.TestCase):
-    def test_plain_and_compressed_messages_of_both_ends(self):
+class ValidConnections(unittest.TestCase):
+    def test_reads_plain_and_compressed_messages_of_both_endpoints(self):
         text = "山彦".encode() * 30_000
-        heard = from_server(
+        received = from_server(
             frame(1, b""),
             frame(2, b"ab", False), frame(9, b"?"), frame(0, b"c"),
             frame(1, deflated(text), reserved=4),
         )
-        self.assertEqual([(one.kind, one.payload, one.compressed) for one in heard], [
+        self.assertEqual([(one.kind, one.payload, one.compressed) for one in received], [
             ("text", b"", False), ("binary", b"abc", False), ("text", text, True)])
-        self.assertLess(heard[2].octets_sent, len(text) / 100)
-        said = from_client(frame(1, text, key=b"\x01\x02\x03\x04"), frame(2, deflated(text), reserved=4, key=b"keys"))
-        self.assertEqual([one.payload for one in said], [text, text])
+        self.assertLess(received[2].bytes_sent, len(text) / 100)
+        sent = from_client(frame(1, text, key=b"\x01\x02\x03\x04"), frame(2, deflated(text), reserved=4, key=b"keys"))
+        self.assertEqual([one.payload for one in sent], [text, text])
 
-    def test_a_message_in_fragments_is_marked_in_the_first(self):
-        octets = deflated(b"hello " * 50)
-        heard = from_server(frame(1, octets[:3], False, 4), frame(0, b"", False), frame(0, octets[3:]))
-        self.assertEqual(heard[0].payload, b"hello " * 50)
+    def test_reads_a_compressed_message_with_rsv1_in_its_first_fragment_only(self):
+        compressed = deflated(b"hello " * 50)
+        received = from_server(frame(1, compressed[:3], False, 4), frame(0, b"", False), frame(0, compressed[3:]))
+        self.assertEqual(received[0].payload, b"hello " * 50)
 
-    def test_an_end_that_may_refer_to_earlier_messages(self):
+    def test_reads_references_to_earlier_messages_with_context_takeover(self):
         one = deflater()
         noise = os.urandom(2000)
         frames = [frame(2, deflated(noise, one), reserved=4) for _ in range(2)]
-        heard = from_server(*frames, parameters="")
-        self.assertEqual([message.payload for message in heard], [noise, noise])
-        self.assertLess(heard[1].octets_sent, 100)
+        received = from_server(*frames, parameters="")
+        self.assertEqual([message.payload for message in received], [noise, noise])
+        self.assertLess(received[1].bytes_sent, 100)
 
-    def test_small_windows(self):
+    def test_reads_messages_compressed_for_small_windows(self):
         text = bytes(range(256)) * 20 + os.urandom(3000)
         for bits in (9, 10, 14):
             compressed = frame(2, deflated(text, deflater(bits)), reserved=4)
-            heard = from_server(compressed, parameters=f"; server_max_window_bits={bits}")
-            self.assertEqual(heard[0].payload, text)
+            received = from_server(compressed, parameters=f"; server_max_window_bits={bits}")
+            self.assertEqual(received[0].payload, text)
 
-    def test_handshakes(self):
+    def test_reads_the_target_and_the_extensions_of_a_handshake(self):
         conversation = Conversation(REQUEST, response(None))
         self.assertEqual((conversation.target, conversation.parameters), ("/x", None))
         self.assertEqual(conversation.offers, [("permessage-deflate", {"client_max_window_bits": None})])
         self.assertEqual(extensions('X\r\nsec-websocket-extensions: a;b="9", c'), [("a", {"b": "9"}), ("c", {})])
 
 
-class WhatIsWrong(unittest.TestCase):
-    def breach(self, sentence, *frames, end="server", parameters="; server_no_context_takeover"):
+class Faults(unittest.TestCase):
+    def breach(self, sentence, *frames, endpoint="server", parameters="; server_no_context_takeover"):
         with self.assertRaisesRegex(Breach, sentence):
-            (from_server if end == "server" else from_client)(*frames, parameters=parameters)
+            (from_server if endpoint == "server" else from_client)(*frames, parameters=parameters)
 
-    def test_bits_and_opcodes(self):
+    def test_finds_wrong_header_bits_opcodes_and_fragments(self):
         self.breach("RSV of the server is 4", frame(1, deflated(b"x"), reserved=4), parameters=None)
         self.breach("RSV of the server is 2", frame(1, b"x", reserved=2))
         self.breach("RSV is set in a continuation", frame(1, b"x", False), frame(0, b"y", reserved=4))
@@ -103,60 +103,61 @@ class WhatIsWrong(unittest.TestCase):
         self.breach("control frame", frame(10, b"x" * 126))
         self.breach("opcode 3", frame(3, b""))
         self.breach("opcode 2", frame(1, b"x", False), frame(2, b"y"))
-        self.breach("continues nothing", frame(0, b"y"))
+        self.breach("continues no message", frame(0, b"y"))
         self.breach("did not finish", frame(1, b"y", False))
 
-    def test_masks_and_lengths(self):
-        self.breach("masked", frame(1, b"x", key=b"1234"))
-        self.breach("masked", frame(1, b"x"), end="client")
-        self.breach("longer form", frame(1, b"x" * 125, form=3))
-        self.breach("longer form", frame(1, b"x" * 65535, form=9))
-        self.breach("cut off", frame(1, b"xy")[:-1])
+    def test_finds_wrong_masking_and_lengths(self):
+        self.breach("is not masked", frame(1, b"x", key=b"1234"))
+        self.breach("is not masked", frame(1, b"x"), endpoint="client")
+        self.breach("form that is too long", frame(1, b"x" * 125, form=3))
+        self.breach("form that is too long", frame(1, b"x" * 65535, form=9))
+        self.breach("not complete", frame(1, b"xy")[:-1])
 
-    def test_a_reference_to_an_earlier_message_where_none_may_be(self):
+    def test_finds_a_reference_to_an_earlier_message_without_context_takeover(self):
         one, noise = deflater(), os.urandom(2000)
         frames = [frame(2, deflated(noise, one), reserved=4) for _ in range(2)]
-        self.breach("not as agreed", *frames)
+        self.breach("not compressed as agreed", *frames)
 
-    def test_a_reference_beyond_the_window(self):
+    def test_finds_a_reference_beyond_the_window(self):
         payload = os.urandom(2000)
         for bits in (8, 9, 10):
             compressed = frame(2, deflated(payload * 2), reserved=4)
-            self.breach("not as agreed", compressed, parameters=f"; server_max_window_bits={bits}")
-        # One octet too far: the repetition starts 513 octets after what it repeats.
+            self.breach("not compressed as agreed", compressed, parameters=f"; server_max_window_bits={bits}")
+        # The repetition starts 513 bytes after the original, one byte beyond the window.
         beyond = payload[:513] + payload[:513]
-        self.breach("not as agreed", frame(2, deflated(beyond), reserved=4), parameters="; server_max_window_bits=9")
-        at_it = payload[:512] + payload[:512]
-        heard = from_server(frame(2, deflated(at_it), reserved=4), parameters="; server_max_window_bits=9")
-        self.assertEqual(heard[0].payload, at_it)
+        compressed = frame(2, deflated(beyond), reserved=4)
+        self.breach("not compressed as agreed", compressed, parameters="; server_max_window_bits=9")
+        at_limit = payload[:512] + payload[:512]
+        received = from_server(frame(2, deflated(at_limit), reserved=4), parameters="; server_max_window_bits=9")
+        self.assertEqual(received[0].payload, at_limit)
 
-    def test_what_is_no_deflate_and_no_text(self):
-        self.breach("not as agreed", frame(1, b"\xff\xff\xff", reserved=4))
+    def test_finds_invalid_deflate_data_and_invalid_utf_8(self):
+        self.breach("not compressed as agreed", frame(1, b"\xff\xff\xff", reserved=4))
         with self.assertRaises(UnicodeDecodeError):
             from_server(frame(1, deflated(b"\xff" * 50), reserved=4))
 
-    def test_handshakes(self):
-        for octets, sentence in [
+    def test_finds_failed_incomplete_and_ambiguous_handshakes(self):
+        for head, sentence in [
             (b"HTTP/1.1 400 Bad Request\r\n\r\n", "failed"),
             (b"HTTP/1.1 101 Switching", "not complete"),
-            (response("; a; a"), "twice"),
-            (response(", permessage-deflate"), "the answer has"),
+            (response("; a; a"), "duplicate"),
+            (response(", permessage-deflate"), "the response has the extensions"),
             (response("; server_max_window_bits=7"), "7 bits"),
         ]:
             with self.assertRaisesRegex(Breach, sentence):
-                Conversation(REQUEST, octets)
+                Conversation(REQUEST, head)
 
 
-class TheTap(unittest.TestCase):
-    def test_both_directions_are_handed_on_and_kept(self):
+class Taps(unittest.TestCase):
+    def test_forwards_and_records_both_directions(self):
         server = socket.create_server(("127.0.0.1", 0))
         tap = Tap(server.getsockname()[1])
         client = socket.create_connection(("127.0.0.1", tap.port))
         client.sendall(REQUEST + frame(1, b"ping", key=b"abcd"))
         peer, _ = server.accept()
-        heard = b""
-        while len(heard) < len(REQUEST) + 10:
-            heard += peer.recv(100)
+        received = b""
+        while len(received) < len(REQUEST) + 10:
+            received += peer.recv(100)
         peer.sendall(response() + frame(1, b"pong"))
         peer.shutdown(socket.SHUT_WR)
         while client.recv(100):

@@ -1,13 +1,13 @@
-"""What passed between two ends, read strictly: a tap on the connection, and a second opinion on every octet.
+"""Records the bytes between a client and a server, and checks them against RFC 6455 and RFC 7692.
 
-A tap listens, hands everything on to another address, and keeps it:
+A tap listens, forwards all bytes to another address, and keeps a copy:
 
     client ──► Tap ──► server
            ◄──     ◄──           afterwards: Conversation(from_client, from_server)
 
-The reader is no library under test and none of ours: it parses the frames itself (RFC 6455 §5.2) and inflates with
-zlib, one octet at a time where the window is smaller than the largest, so that a reference beyond it cannot pass
-(RFC 7692 §7.1.2). Anything that the standards forbid is a Breach.
+The check shares no code with yamabiko or with the libraries: it parses the frames itself (RFC 6455 §5.2) and inflates
+with zlib. If the window is smaller than 32 KiB, it inflates one byte at a time, because only then does zlib find a
+reference beyond the window (RFC 7692 §7.1.2). It raises Breach for everything that the two RFCs forbid.
 """
 import socket
 import threading
@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 EXTENSION = "permessage-deflate"
 KINDS = {1: "text", 2: "binary"}
-TAIL = b"\x00\x00\xff\xff"  # §7.2.1 takes it away, §7.2.2 adds it again
+TAIL = b"\x00\x00\xff\xff"  # the sender removes it (RFC 7692 §7.2.1), the receiver adds it again (§7.2.2)
 
 
 class Breach(AssertionError):
-    """A rule of the standards is broken; the sentence says which."""
+    """A rule of an RFC is broken; the message names the rule."""
 
 
 def require(holds, sentence):
@@ -33,13 +33,13 @@ class Message:
     kind: str
     payload: bytes
     compressed: bool
-    octets_sent: int  # of payload, compressed or not
+    bytes_sent: int  # the length of the payload on the wire, compressed or not
 
 
 class Conversation:
-    """One connection: the handshake, and the messages of both ends.
+    """One connection: the opening handshake, and the messages of both endpoints.
 
-    `parameters` is what was agreed of permessage-deflate, name -> value or None, or None without it.
+    `parameters` has the agreed parameters of permessage-deflate (name -> value or None). Without it, it is None.
     """
 
     def __init__(self, from_client, from_server):
@@ -53,8 +53,8 @@ class Conversation:
         self.from_server = list(messages(server_frames, self.parameters, "server"))
 
 
-def split_head(octets):
-    head, separator, rest = bytes(octets).partition(b"\r\n\r\n")
+def split_head(data):
+    head, separator, rest = bytes(data).partition(b"\r\n\r\n")
     require(separator, "the handshake is not complete")
     return head.decode("latin-1"), rest
 
@@ -72,7 +72,7 @@ def extensions(head):
 def element(text):
     name, *parts = text.split(";")
     parameters = dict(map(parameter, parts))
-    require(len(parameters) == len(parts), f"a parameter stands twice: {text}")
+    require(len(parameters) == len(parts), f"duplicate parameter: {text}")
     return name.strip(), parameters
 
 
@@ -81,55 +81,55 @@ def parameter(text):
     return name.strip(), value.strip(' "') if sign else None
 
 
-def agreed(answers):
-    require([name for name, _ in answers] in ([], [EXTENSION]), f"the answer has {answers}")
-    return answers[0][1] if answers else None
+def agreed(accepted):
+    require([name for name, _ in accepted] in ([], [EXTENSION]), f"the response has the extensions {accepted}")
+    return accepted[0][1] if accepted else None
 
 
-def messages(octets, parameters, end):
-    inflater = Inflater(parameters, end) if parameters is not None else None
+def messages(data, parameters, endpoint):
+    inflater = Inflater(parameters, endpoint) if parameters is not None else None
     kind = compressed = None
     payload = b""
-    for final, reserved, opcode, data in frames(octets, masked=end == "client"):
+    for final, reserved, opcode, part in frames(data, masked=endpoint == "client"):
         if opcode >= 8:
-            within = final and not reserved and len(data) <= 125
-            require(within, f"a control frame of the {end} is fragmented, reserved or long")
+            within = final and not reserved and len(part) <= 125
+            require(within, f"a control frame of the {endpoint} is fragmented, too long, or has RSV set")
             continue
         if opcode == 0:
-            require(kind, f"a continuation of the {end} continues nothing")
-            require(not reserved, f"RSV is set in a continuation of the {end}")
+            require(kind, f"a continuation frame of the {endpoint} continues no message")
+            require(not reserved, f"RSV is set in a continuation frame of the {endpoint}")
         else:
-            require(not kind and opcode in KINDS, f"the {end} sends opcode {opcode} where none may be")
-            require(reserved in ((0, 4) if inflater else (0,)), f"RSV of the {end} is {reserved}")
+            require(not kind and opcode in KINDS, f"the {endpoint} sent opcode {opcode}, which is not allowed here")
+            require(reserved in ((0, 4) if inflater else (0,)), f"RSV of the {endpoint} is {reserved}")
             kind, compressed, payload = KINDS[opcode], bool(reserved), b""
-        payload += data
+        payload += part
         if final:
             plain = inflater.inflate(payload) if compressed else payload
             if kind == "text":
                 plain.decode()
             yield Message(kind, plain, compressed, len(payload))
             kind = None
-    require(not kind, f"the {end} did not finish its message")
+    require(not kind, f"the {endpoint} did not finish its message")
 
 
-def frames(octets, masked):
-    """(FIN, RSV1 to RSV3 as a number, opcode, payload) of each frame; what ends within a frame is a breach."""
+def frames(data, masked):
+    """(FIN, RSV1 to RSV3 as a number, opcode, payload) of each frame. The data must end with a whole frame."""
     at = 0
 
     def take(count):
         nonlocal at
         at += count
-        require(at <= len(octets), "a frame is cut off")
-        return octets[at - count : at]
+        require(at <= len(data), "the last frame is not complete")
+        return data[at - count : at]
 
-    while at < len(octets):
+    while at < len(data):
         first, second = take(2)
         length = second & 0x7F
         if length >= 126:
             size, least = (2, 126) if length == 126 else (8, 1 << 16)
             length = int.from_bytes(take(size), "big")
-            require(length >= least, f"a length of {length} has the longer form")
-        require(bool(second & 0x80) == masked, "a frame is masked that may not be, or is not")
+            require(length >= least, f"a length of {length} is encoded in a form that is too long")
+        require(bool(second & 0x80) == masked, "a client's frame is not masked, or a server's frame is masked")
         key = take(4) if masked else bytes(4)
         yield bool(first & 0x80), first >> 4 & 7, first & 15, unmasked(take(length), key)
 
@@ -141,50 +141,50 @@ def unmasked(payload, key):
 
 
 class Inflater:
-    """Of what one end sends: not more lenient than what was agreed."""
+    """Inflates the messages of one endpoint, and accepts only references that the agreed parameters allow."""
 
-    def __init__(self, parameters, end):
-        self.end = end
-        self.bits = int(parameters.get(f"{end}_max_window_bits") or 15)
+    def __init__(self, parameters, endpoint):
+        self.endpoint = endpoint
+        self.bits = int(parameters.get(f"{endpoint}_max_window_bits") or 15)
         require(8 <= self.bits <= 15, f"a window of {self.bits} bits")
-        self.forgets = f"{end}_no_context_takeover" in parameters
+        self.no_context_takeover = f"{endpoint}_no_context_takeover" in parameters
         self.stream = zlib.decompressobj(-self.bits)
 
     def inflate(self, payload):
-        if self.forgets:
+        if self.no_context_takeover:
             self.stream = zlib.decompressobj(-self.bits)
         try:
-            plain = self.all_of(payload + TAIL)
+            plain = self.decompress(payload + TAIL)
         except zlib.error as error:
-            raise Breach(f"what the {self.end} sent is not as agreed: {error}") from error
-        require(not self.stream.eof, f"the {self.end} ended its DEFLATE stream")
+            raise Breach(f"a message of the {self.endpoint} is not compressed as agreed: {error}") from error
+        require(not self.stream.eof, f"the {self.endpoint} ended its DEFLATE stream")
         return plain
 
-    def all_of(self, data):
+    def decompress(self, data):
         if self.bits == 15:
             return self.stream.decompress(data)
-        # What one call puts out is not held to the window; so each puts out one octet.
+        # zlib does not check the window within the output of one call, so each call returns one byte.
         plain = bytearray()
         for start in range(0, len(data), 64):
             rest = data[start : start + 64]
             while True:
-                octet = self.stream.decompress(rest, 1)
+                byte = self.stream.decompress(rest, 1)
                 rest = self.stream.unconsumed_tail
-                plain += octet
-                if not octet and not rest:
+                plain += byte
+                if not byte and not rest:
                     break
         return bytes(plain)
 
 
 class Tap:
-    """Listens on the loopback interface and hands on to 127.0.0.1:port.
+    """Listens on the loopback interface and forwards each connection to 127.0.0.1:port.
 
-    `octets` has both directions of each connection.
+    `recorded` has the bytes of both directions of each connection.
     """
 
     def __init__(self, port):
         self.target = port
-        self.octets = []
+        self.recorded = []
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=16)
         self.port = self.listener.getsockname()[1]
         self.pumps = []
@@ -206,24 +206,24 @@ class Tap:
             server.settimeout(None)
             self.sockets += client, server
             kept = bytearray(), bytearray()
-            self.octets.append(kept)
+            self.recorded.append(kept)
             for source, sink, keep in ((client, server, kept[0]), (server, client, kept[1])):
-                pump = threading.Thread(target=hand_on, args=(source, sink, keep), daemon=True)
+                pump = threading.Thread(target=forward, args=(source, sink, keep), daemon=True)
                 self.pumps.append(pump)
                 pump.start()
 
     def conversations(self, seconds_max=20):
-        """Waits until every connection has ended, then reads all."""
+        """Waits until every connection has ended, then parses all of them."""
         self.close()
         for pump in self.pumps:
             pump.join(seconds_max)
             require(not pump.is_alive(), "a connection did not end")
-        for end in self.sockets:
-            end.close()
-        return [Conversation(*both) for both in self.octets]
+        for connected in self.sockets:
+            connected.close()
+        return [Conversation(*both) for both in self.recorded]
 
     def close(self):
-        # Wakes the thread that waits in accept, which `close` alone would not.
+        # `shutdown` wakes the thread that waits in `accept`; `close` alone does not.
         try:
             self.listener.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -232,16 +232,16 @@ class Tap:
         self.acceptor.join()
 
 
-def hand_on(source, sink, keep):
-    """Until the source ends; then the sink is told the same, and the other direction goes on."""
+def forward(source, sink, keep):
+    """Forwards until the source ends, then ends the sink. The other direction continues."""
     try:
         while data := source.recv(1 << 16):
             keep += data
             sink.sendall(data)
         sink.shutdown(socket.SHUT_WR)
     except OSError:
-        for end in (source, sink):
+        for connected in (source, sink):
             try:
-                end.shutdown(socket.SHUT_RDWR)
+                connected.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
