@@ -1,13 +1,13 @@
-"""What the Autobahn suite contains: its cases, in which of them the peer has to fail the connection, and in which
-it has to compress.
+"""The cases of the Autobahn suite, and the stricter requirements of judge.py: the cases in which the peer must fail the
+connection, and the compression that each case must agree on.
 
     cases.py server SET PART/PARTS URL FOLDER     prints the configuration of the suite's client, which tests a server
     cases.py client SET PART/PARTS URL FOLDER     prints the configuration of the suite's server, which tests a client
 
-`2/3` is the second of three parts that take about as long as each other, to be run at once.
+`2/3` is the second of three parts that take about the same time. All parts run at once.
 
-The judge knows from here what has to be in a report: the suite itself ends
-with success when the peer dies half-way.
+judge.py requires every case of the set in the report: the suite itself reports success even if the peer ends in the
+middle of a run.
 """
 import json
 import os
@@ -47,8 +47,8 @@ SUBGROUPS = {
     "13.1": 18, "13.2": 18, "13.3": 18, "13.4": 18, "13.5": 18, "13.6": 18, "13.7": 18,
 }
 
-# A protocol error: the connection is to be failed with 1002 (RFC 6455 §7.4.1).
-# The suite is content when the peer just drops TCP; the judge is not.
+# Protocol errors: the peer must fail the connection with 1002 (RFC 6455 §7.4.1). The suite also accepts a peer that
+# closes TCP without a Close frame; judge.py does not.
 PROTOCOL_ERRORS = {
     "2": [5],
     "3": range(1, 8),
@@ -58,7 +58,7 @@ PROTOCOL_ERRORS = {
     "7.9": range(1, 10),
 }
 
-# Text that is not UTF-8: the connection is to be failed with 1007 (§8.1).
+# Text that is not UTF-8: the peer must fail the connection with 1007 (§8.1).
 INVALID_TEXTS = {
     "6.3": [1, 2], "6.4": range(1, 5), "6.6": [1, 3, 4, 6, 8, 10], "6.8": [1, 2],
     "6.10": range(1, 4), "6.11": [5], "6.12": range(1, 9), "6.13": range(1, 6),
@@ -66,7 +66,7 @@ INVALID_TEXTS = {
     "6.18": range(1, 6), "6.19": range(1, 6), "6.20": range(1, 8), "6.21": range(1, 9),
 }
 
-# Whatever the peer does in these is right; the suite only tells what it was.
+# The suite accepts every behaviour in these cases, and reports which it was.
 INFORMATIONAL = {"7.1.6", "7.13.1", "7.13.2"}
 
 
@@ -78,26 +78,27 @@ def group_of(case):
     return int(case.split(".")[0])
 
 
-# Case -> the close codes of which the peer has to send one.
+# Case -> the close codes; the peer must send one of them.
 CLOSE_CODES = {
     **{case: {1002} for case in names(PROTOCOL_ERRORS)},
     **{case: {1007} for case in names(INVALID_TEXTS)},
-    # The reason in a Close frame is not UTF-8: either describes it.
+    # The reason in a Close frame is not UTF-8: both codes describe that.
     "7.5.1": {1002, 1007},
 }
 
 ALL = names({subgroup: range(1, count + 1) for subgroup, count in SUBGROUPS.items()})
 COMPRESSION = [case for case in ALL if group_of(case) in (12, 13)]
 
-# What a case of groups 12 and 13 sends 1000 times, by its last number: octets (in 12.1 and 13, characters).
+# The size of the message that a case of groups 12 and 13 sends 1000 times, by the last number of the case: in bytes
+# (in 12.1 and 13, in characters).
 MESSAGE_SIZES = dict(
     enumerate([16, 64, 256, 1 << 10, 4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10], start=1)
 )
-# The same again, in fragments of 256 octets and, at last, of 1, 4 and 32 KiB.
+# These are sent in fragments of 256 bytes, and the last three in fragments of 1, 4 and 32 KiB.
 MESSAGE_SIZES.update(enumerate([8 << 10, 16 << 10, 32 << 10, 64 << 10, *[128 << 10] * 4], start=11))
 
-# What the peer agrees to for the messages that it sends, where the suite asks for it: without reference to earlier
-# ones, and the bits of the largest window (RFC 7692 §7.1). Of the three offers in 13.7, these are the first's.
+# The parameters that the suite requires for the messages of the peer: no context takeover, and the largest window in
+# bits (RFC 7692 §7.1). 13.7 makes three offers; these are the parameters of the first.
 AGREEMENTS = {
     "13.2": {"no_context_takeover": True},
     "13.3": {"max_window_bits": 9},
@@ -107,7 +108,8 @@ AGREEMENTS = {
     "13.7": {"no_context_takeover": True, "max_window_bits": 9},
 }
 
-# Every subgroup with messages up to 4 KiB, and of 8 KiB in fragments; and of the twelve other sizes, one each.
+# The quick set has, of each subgroup, the messages up to 4 KiB, 8 KiB in fragments, and one larger size. Together the
+# subgroups have all larger sizes.
 QUICK_SIZES = [1, 2, 3, 4, 5, 11]
 QUICK_OTHERS = {
     "12.1": 9, "12.2": 7, "12.3": 8, "12.4": 12, "12.5": 6,
@@ -122,17 +124,17 @@ QUICK = [
 BASE = [case for case in ALL if case not in COMPRESSION]
 
 SETS = {
-    # What CI runs: 385 cases, all without compression and 84 with it.
+    # The set of CI: 385 cases, which are all cases without compression and 84 with it.
     "quick": BASE + QUICK,
-    # Every case that there is: 517.
+    # All 517 cases.
     "full": ALL,
-    # The two parts of it: 301 cases that need no extension, and 216 of permessage-deflate.
+    # Its two parts: 301 cases without an extension, and 216 with permessage-deflate.
     "base": BASE,
     "deflate": COMPRESSION,
 }
 
-# Seconds that the 18 cases of a subgroup take together, as measured with another server, by the data that they send:
-# JSON, a bitmap, prose, HTML, a PDF. Only to cut a set into parts.
+# The time in seconds of the 18 cases of a subgroup together, measured with another server. It depends on the data that
+# the subgroup sends: JSON, a bitmap, prose, HTML, a PDF. `part_of` uses it to divide a set into equal parts.
 SECONDS = {"12.1": 37, "12.2": 220, "12.3": 230, "12.4": 72, "12.5": 125}
 SECONDS.update({f"13.{number}": 37 for number in range(1, 8)})
 
@@ -147,7 +149,7 @@ def seconds_of(case):
 def part_of(cases, part, parts):
     """The cases of one part of several (from 1), in the order of the suite.
 
-    They are dealt out from the longest to the shortest, each to the part that has least."""
+    From the longest to the shortest, each case is assigned to the part with the least total time."""
     members = [[] for _ in range(parts)]
     load = [0.0] * parts
     for case in sorted(cases, key=seconds_of, reverse=True):
@@ -158,7 +160,7 @@ def part_of(cases, part, parts):
 
 
 def configuration(role, cases, url, folder):
-    """Names each case: `12.*.1` would run 12.1.10 too, because the suite does not match a pattern to the end."""
+    """Lists each case, because the suite does not match a pattern to the end: `12.*.1` would also run 12.1.10."""
     selection = {"outdir": folder, "cases": cases, "exclude-cases": [], "exclude-agent-cases": {}}
     if role == "server":
         return {"servers": [{"agent": AGENT, "url": url}], **selection}

@@ -3,16 +3,15 @@
 #
 #     tests/autobahn/install.sh FOLDER      afterwards: FOLDER/wstest
 #
-# The suite is written in Python 2.7, which Debian carried for the last time in
-# release 11. So the interpreter and the two libraries that it links are
-# downloaded as Debian packages and unpacked, not installed: nothing outside
-# FOLDER changes, and no privilege is needed. The suite and its dependencies
-# come from the package index that the host's pip uses, each pinned by its hash
-# (requirements*.txt beside this file).
+# The suite needs Python 2.7; the last Debian release with it is 11. The script
+# downloads the interpreter and the two libraries that it links as Debian packages,
+# and unpacks them without installing them: nothing outside FOLDER changes, and no
+# privilege is needed. The suite and its dependencies come from the package index of
+# the host's pip, each pinned by its hash (requirements*.txt beside this file).
 #
-# Cost: about 20 s and 80 MB the first time, nothing the second.
-# Needs: a Debian host on amd64 (apt-get, dpkg), python3 with pip, and a C
-# compiler for the accelerator, which is left out where there is none.
+# The first run takes about 20 s and 80 MB; later runs change nothing.
+# Needs a Debian host on amd64 (apt-get, dpkg), python3 with pip, and a C compiler for
+# the accelerator. Without a C compiler, the suite runs without the accelerator.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -23,7 +22,7 @@ main() {
   [ $# -eq 1 ] || { echo "usage: install.sh FOLDER" >&2; exit 2; }
   mkdir -p "$1"
   folder=$(cd "$1" && pwd)
-  # A change to the pins or to these scripts is a reason to install again.
+  # The suite is installed again if the pinned versions or these scripts change.
   fingerprint=$(cat "$here"/install.sh "$here"/wstest.py "$here"/requirements*.txt | sha256sum)
   if [ "$(cat "$folder/installed" 2>/dev/null)" = "$fingerprint" ]; then return; fi
 
@@ -53,8 +52,8 @@ unpack_interpreter() {
   rm -rf "$python/usr/share" "$python/etc"
 }
 
-# Package lists of Debian 11, kept in $work, from the mirrors that the host
-# itself is set up with.
+# Package lists of Debian 11, stored in $work, from the Debian mirrors in the apt
+# sources of the host.
 write_apt_configuration() {
   local keyring=/usr/share/keyrings/debian-archive-keyring.gpg mirror
   mkdir -p "$work/apt/sources" "$work/apt/lists/partial" "$work/apt/cache/archives/partial"
@@ -81,15 +80,15 @@ Acquire::Check-Valid-Until "false";
 CONFIGURATION
 }
 
-# The mirrors of both forms of apt source: `URIs: …` and `deb [options] …`.
+# The mirrors in both formats of apt sources: `URIs: …` and `deb [options] …`.
 debian_mirrors() {
   cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null |
     sed -nE 's/^URIs:[[:space:]]*//p; s/^deb[[:space:]]+(\[[^]]*\][[:space:]]+)?([^[:space:]]+).*/\2/p' |
     tr ' ' '\n' | sed 's:/*$::' | grep -E '/debian(-security)?$' | sort -u || true
 }
 
-# The host's pip fetches the old one. It is unpacked because, run from its
-# archive, it cannot build the suite's source packages.
+# The host's pip downloads the last pip for Python 2.7. The script unpacks it, because
+# pip cannot build the suite's source packages when it runs from its archive.
 unpack_pip() {
   python3 -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes \
     --only-binary :all: --dest "$work/wheels" --requirement "$here/requirements-pip.txt"
@@ -106,8 +105,8 @@ install_suite() {
   rm -rf "$python/usr/include"
 }
 
-# Into the interpreter's own site folder: namespace packages have .pth files,
-# which are read nowhere else.
+# Installs into the interpreter's own site folder, because Python reads the .pth files
+# of namespace packages only there.
 pip2() {
   env PYTHONHOME="$python/usr" PYTHONPATH="$work/pip" PYTHONNOUSERSITE=1 \
     LD_LIBRARY_PATH="$python/usr/lib/x86_64-linux-gnu" \

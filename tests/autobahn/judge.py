@@ -1,19 +1,19 @@
-"""Judges a report of the Autobahn suite, more strictly than the suite does.
+"""Decides whether a report of the Autobahn suite passes, by stricter rules than the suite's.
 
-    judge.py ROLE SET REPORT SUMMARY     judges the folder REPORT, prints what it found, writes it to the file SUMMARY
+    judge.py ROLE SET REPORT SUMMARY     reads the folder REPORT, prints a summary and writes it to the file SUMMARY
     judge.py --table SUMMARY...          prints the summaries of one or two roles as a Markdown table
 
 A report passes when
-- every case of the set is in it, and no other;
-- every case is OK, in what was exchanged and in how the connection ended. `NON-STRICT` and `UNIMPLEMENTED` are not
-  OK. The three cases that the suite only informs about are the one exception;
-- in every case in which the peer has to fail the connection, it sent a Close frame with a code that tells why;
-- in every case of compression, the handshake agreed on what the case asks for, and the messages were compressed both
-  ways (compression.py).
+- it has every case of the set, and no other case;
+- the suite reports OK for the messages and for the close of every case. `NON-STRICT` and `UNIMPLEMENTED` are not OK.
+  The only exception are the three cases that the suite calls informational;
+- in every case in which the peer must fail the connection, it sent a Close frame with the right close code;
+- in every case of compression, the handshake agreed on the parameters that the case requires, and both endpoints
+  compressed their messages (compression.py).
 
-REPORT has a folder for each part of the set that was run on its own.
+REPORT has a folder for each part of the set.
 
-Ends with 0 when the report passes, 1 when it does not, 2 when there is none to judge.
+The exit status is 0 if the report passes, 1 if it does not, and 2 if there is no report.
 """
 import json
 import os
@@ -25,10 +25,12 @@ from compression import faults_of_compression
 
 
 def faults(results, cases, role="server"):
-    """What keeps the results (case -> entry of the suite's index, and for a case of compression the suite's record of
-    it as `exchange`) of these cases from passing: a list of sentences."""
-    found = [f"{case}: is not in the report" for case in cases if case not in results]
-    found += [f"{case}: was not asked for" for case in results if case not in cases]
+    """The faults in the results of these cases, as sentences.
+
+    `results` has, for each case, its entry in the suite's index. For a case of compression, the entry also has the
+    suite's record of the case, as `exchange`."""
+    found = [f"{case}: not in the report" for case in cases if case not in results]
+    found += [f"{case}: not in the set" for case in results if case not in cases]
     for case in cases:
         if case in results:
             found += [f"{case}: {fault}" for fault in faults_of_case(case, results[case], role)]
@@ -42,9 +44,10 @@ def faults_of_case(case, result, role):
     if result["behaviorClose"] not in accepted:
         yield f"closing behaviour is {result['behaviorClose']}"
     if not close_code_sent(case, result):
-        wanted = " or ".join(map(str, sorted(CLOSE_CODES[case])))
-        yield f"the connection was to be failed with {wanted}, the close code sent is {result.get('remoteCloseCode')}"
-    # An unimplemented case has agreed on nothing, as its behaviour says.
+        required = " or ".join(map(str, sorted(CLOSE_CODES[case])))
+        sent = result.get("remoteCloseCode")
+        yield f"the peer must fail the connection with {required}, but the close code is {sent}"
+    # A case with the behaviour UNIMPLEMENTED has no agreement to check.
     if case in COMPRESSION and result["behavior"] == "OK":
         yield from faults_of_compression(case, role, result["exchange"])
 
@@ -54,7 +57,7 @@ def close_code_sent(case, result):
 
 
 def summary_of(role, set_name, results):
-    """The verdict in a form for machines, small enough to be kept."""
+    """The result and its numbers, for the JSON file."""
     cases = SETS[set_name]
     found = faults(results, cases, role)
     to_be_failed = [case for case in cases if case in CLOSE_CODES]
@@ -77,46 +80,46 @@ def summary_of(role, set_name, results):
 
 
 def compressed(results, cases):
-    """What the peer sent in the cases of compression, in octets before and after."""
+    """The bytes that the peer sent in the cases of compression, before and after compression."""
     traffic = [results[case].get("exchange", {}).get("trafficStats") or {} for case in cases if case in results]
     return {
-        "before": sum(octets.get("incomingOctetsAppLevel", 0) for octets in traffic),
-        "after": sum(octets.get("incomingOctetsWebSocketLevel", 0) for octets in traffic),
+        "before": sum(one.get("incomingOctetsAppLevel", 0) for one in traffic),
+        "after": sum(one.get("incomingOctetsWebSocketLevel", 0) for one in traffic),
     }
 
 
 def behaviours(results, cases):
-    """How many of the cases behaved how: {"OK": 16}."""
+    """The number of cases with each behaviour: {"OK": 16}."""
     return dict(Counter(results[case]["behavior"] if case in results else "MISSING" for case in cases))
 
 
-def print_verdict(summary):
+def print_summary(summary):
     print(f"Autobahn, set {summary['set']}, {summary['agent']} as {summary['role']}")
     for group, counts in summary["groups"].items():
-        print(f"  {group:>2} {GROUPS[int(group)]:<24} {counts['cases']:>4} cases: {in_words(counts)}")
+        print(f"  {group:>2} {GROUPS[int(group)]:<24} {counts['cases']:>4} cases: {text_of(counts)}")
     print(f"  close code sent in {summary['failures_with_close_code']} of {summary['failures']} failed connections")
     if summary["compressed"]["before"]:
-        print(f"  compressed {summary['compressed']['before']:,} octets to {summary['compressed']['after']:,}")
+        print(f"  compressed {summary['compressed']['before']:,} bytes to {summary['compressed']['after']:,}")
     for fault in summary["faults"]:
         print(f"  FAULT {fault}")
-    verdict = "passed" if summary["passed"] else f"FAILED with {len(summary['faults'])} faults"
-    print(f"  {summary['cases']} cases: {verdict}")
+    outcome = "passed" if summary["passed"] else f"FAILED with {len(summary['faults'])} faults"
+    print(f"  {summary['cases']} cases: {outcome}")
 
 
-def in_words(counts):
+def text_of(counts):
     return ", ".join(f"{count} {behaviour}" for behaviour, count in counts.items() if behaviour != "cases")
 
 
 def markdown(summaries):
-    """One row a group, one column a role."""
+    """A table with a row for each group and a column for each role."""
     roles = [f"{summary['agent']} as {summary['role']}" for summary in summaries]
-    lines = [row("group", "what", "cases", *roles), row("--:", "---", "--:", *("---" for _ in roles))]
+    lines = [row("group", "subject", "cases", *roles), row("--:", "---", "--:", *("---" for _ in roles))]
     for group in sorted({group for summary in summaries for group in summary["groups"]}, key=int):
         counts = [summary["groups"].get(group, {"cases": 0}) for summary in summaries]
         cases = max(count["cases"] for count in counts)
-        lines.append(row(group, GROUPS[int(group)], cases, *(in_words(count) or "not run" for count in counts)))
+        lines.append(row(group, GROUPS[int(group)], cases, *(text_of(count) or "not run" for count in counts)))
     totals = [sum((Counter(counts) for counts in summary["groups"].values()), Counter()) for summary in summaries]
-    lines.append(row("all", "", max(total["cases"] for total in totals), *map(in_words, totals)))
+    lines.append(row("all", "", max(total["cases"] for total in totals), *map(text_of, totals)))
     sent = [f"{summary['failures_with_close_code']} of {summary['failures']}" for summary in summaries]
     lines.append(row("", "failed connections with a close code", summaries[0]["failures"], *sent))
     return "\n".join(lines)
@@ -127,7 +130,7 @@ def row(*cells):
 
 
 def results_of(report):
-    """Merges the parts; a case that two of them have is judged by the later one, and none is missed."""
+    """The results of all parts of the report. If two parts have the same case, the later result counts."""
     results = {}
     for part in sorted(os.scandir(report), key=lambda entry: entry.name):
         index = os.path.join(part.path, "index.json")
@@ -155,7 +158,7 @@ def main(arguments):
         return 0
     role, set_name, report, summary_path = arguments
     summary = summary_of(role, set_name, results_of(report))
-    print_verdict(summary)
+    print_summary(summary)
     with open(summary_path, "w", encoding="utf-8") as file:
         json.dump(summary, file, indent=2)
         file.write("\n")

@@ -1,29 +1,29 @@
 #!/usr/bin/env bash
-# Runs the Autobahn test suite against yamabiko and judges the outcome.
+# Tests yamabiko with the Autobahn test suite, and checks the report.
 #
 #     tests/autobahn/run.sh [server|client|both] [SET]
-#     tests/autobahn/run.sh --table      the last outcome as a Markdown table
+#     tests/autobahn/run.sh --table      prints the last results as a Markdown table
 #
 # SET is `quick` (the default: all 301 cases without compression and 84 with it),
-# `full` (all 517), or one of the two parts of that, `base` and `deflate`.
+# `full` (all 517), or one of its two parts, `base` and `deflate`.
 #
-# How: a local Docker image of the suite is used where there is one, else the
-# suite is installed into the ignored folder .autobahn/ (install.sh). The server
-# under test is `yamabiko echo`, the client is examples/autobahn_client.rs, each
-# in its release build. One case uses one connection at a time, so the set is cut
-# into parts (cases.py), one for each core or $AUTOBAHN_JOBS of them, which run at
-# once, each in a process of the suite. What passes is said at the top of judge.py.
-# Reports are in .autobahn/server/PART/ and .autobahn/client/PART/ (open
-# index.html), the outcome for machines in .autobahn/server.json and client.json.
+# The script uses a local Docker image of the suite. If there is none, it installs the
+# suite into the folder .autobahn/, which git ignores (install.sh). The server under
+# test is `yamabiko echo`, the client is examples/autobahn_client.rs, both in release
+# builds. A case uses one connection at a time. Therefore the set is divided into
+# parts (cases.py): one for each core, or $AUTOBAHN_JOBS parts. All parts run at once,
+# each in its own process of the suite. judge.py describes which report passes.
+# The reports are in .autobahn/server/PART/ and .autobahn/client/PART/ (open
+# index.html), the summaries in .autobahn/server.json and .autobahn/client.json.
 #
-# To see another peer judged, say how it is started and give it a name:
+# These variables test another peer:
 #     AUTOBAHN_SERVER_COMMAND   a server that listens on 127.0.0.1:$PORT
 #     AUTOBAHN_CLIENT_COMMAND   a client that runs all cases of $URL as $AGENT
 #     AGENT                     its name in the report, one word
 #
-# Ends with 0 when everything passed. Cost on two cores, once built: a minute a
-# role, for `full` five; no part can take longer than its bound. Uses free ports of
-# the loopback interface and ends only processes that it started.
+# The exit status is 0 if everything passed. On two cores and without builds, a role
+# takes one minute, and five minutes for `full`. Each part has a time limit. The script
+# uses free ports of the loopback interface, and ends only processes that it started.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -33,7 +33,7 @@ image=crossbario/autobahn-testsuite
 export target=${CARGO_TARGET_DIR:-target}
 export message_bytes_max=67108864 # the suite sends messages of 16 MiB
 export AGENT=${AGENT:-yamabiko}
-started=() # processes to end with this script
+started=() # the processes that this script started and must end
 trap 'end_processes' EXIT
 trap 'exit 130' INT TERM
 
@@ -46,7 +46,7 @@ main() {
     *) usage ;;
   esac
   case $set in quick | full | base | deflate) ;; *) usage ;; esac
-  # All 216 cases of compression move 22 GB, and each end compresses them once.
+  # The 216 cases of compression transfer 22 GB, and each endpoint compresses them once.
   case $set in deflate | full) seconds_max=2400 ;; *) seconds_max=300 ;; esac
   jobs=${AUTOBAHN_JOBS:-$(nproc)}
 
@@ -93,7 +93,7 @@ test_server() {
     suites[part]=${started[-1]}
   done
   for part in $(seq "$jobs"); do
-    wait "${suites[part]}" || { fault "the suite gave up" "$report/$part/suite.log"; failed=1; }
+    wait "${suites[part]}" || { fault "the suite failed" "$report/$part/suite.log"; failed=1; }
   done
   return $failed
 }
@@ -135,10 +135,10 @@ configure() {
 
 wstest() {
   local mode=$1 report=$2 options=()
-  # Without it the fuzzing server also serves its pages, on a fixed port.
+  # Without this option, the fuzzing server also serves its pages on a fixed port.
   [ "$mode" = fuzzingclient ] || options=(--webport 0)
   if [ "$suite" = docker ]; then
-    # A signal reaches the suite inside through docker's client and --init.
+    # docker's client and --init pass a signal on to the suite.
     bounded docker run --rm --init --network host --user "$(id -u):$(id -g)" --volume "$PWD/$report:/report" \
       "$image" wstest --mode "$mode" --spec /report/configuration.json "${options[@]}"
   else
@@ -146,8 +146,8 @@ wstest() {
   fi
 }
 
-# Only for the background: takes the place of the shell, so that the process
-# known by its number is the one to end, and hands a signal on.
+# Only for background processes: `exec` replaces the shell, so that the recorded process
+# id is that of `timeout`, which passes signals on.
 bounded() { exec timeout "$seconds_max" "$@"; }
 
 free_port() {
@@ -161,8 +161,8 @@ in_background() {
   started+=("$!")
 }
 
-# Waits until the process started last listens: at most 20 s, and no longer
-# than it lives.
+# Waits until the last started process listens: at most 20 s, and only while the process
+# runs.
 wait_for_port() {
   local port=$1 log=$2 tenth
   for tenth in $(seq 200); do

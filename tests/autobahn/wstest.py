@@ -1,6 +1,6 @@
-# Python 2.7. Starts the suite's `wstest` with every listening socket bound to
-# the loopback interface: as it comes, the fuzzing server listens on all of
-# them, whatever its configured URL says.
+# Python 2.7. Starts the suite's `wstest`, and binds every listening socket to the
+# loopback interface. Without that, the fuzzing server listens on all interfaces,
+# although its configured URL names one.
 from autobahntestsuite import wstest
 from twisted.internet import reactor
 
@@ -9,8 +9,8 @@ LOOPBACK = "127.0.0.1"
 
 def listen_on_loopback(listen):
     def bound(port, factory, *options, **named):
-        # After port and factory come backlog and interface; the suite names
-        # neither, and what is named here wins over any default.
+        # The parameters after port and factory are backlog and interface. The
+        # suite passes neither, so this value replaces the default.
         named["interface"] = LOOPBACK
         return listen(port, factory, *options[:1], **named)
 
