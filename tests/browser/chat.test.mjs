@@ -1,9 +1,9 @@
-// The chat page in a real Chromium with the real server: the input and output of a user, and
-// of a screen reader. Each wait is for an expected event; none is a sleep.
+// Tests the chat page in a real Chromium with the real server, as a user and as a screen reader
+// use it. Each wait ends with an expected event; no test sleeps.
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
-import { Counter, Proxy, Server, enter, launch, said, say } from "./yamabiko.mjs";
+import { Counter, Proxy, Server, enter, launch, messageWith, send } from "./yamabiko.mjs";
 
 const WAIT_MS = 15_000;
 
@@ -30,7 +30,7 @@ afterEach(async () => {
   contexts = [];
   const seen = consoleErrors;
   consoleErrors = [];
-  assert.deepEqual(seen, [], "the consoles are clean");
+  assert.deepEqual(seen, [], "the consoles have no errors and warnings");
 });
 
 /** A tab in its own browser context: only the server is shared. */
@@ -51,8 +51,8 @@ async function inRoom(name, room, options) {
 }
 
 const people = (page) => page.getByRole("complementary", { name: /Here now/ });
-/** Console messages about requests that are expected to fail do not count. */
-function forgiveFailedRequests() {
+/** Discards the console messages about requests that are expected to fail. */
+function ignoreFailedRequests() {
   consoleErrors = consoleErrors.filter((text) => !/WebSocket connection to .* failed|Failed to load resource/.test(text));
 }
 
@@ -65,12 +65,12 @@ test("two members of a room see each other join, exchange messages, and one sees
   await people(aiko).getByText("Bo", { exact: true }).waitFor();
   await people(bo).getByText("Aiko", { exact: true }).waitFor();
 
-  await say(aiko, "Yo-ho!");
-  await said(bo, "Yo-ho!").waitFor();
-  await said(aiko, "Yo-ho!").waitFor();
-  await say(bo, "Yo-ho, yo-ho!");
-  await said(aiko, "Yo-ho, yo-ho!").waitFor();
-  assert.match(await said(aiko, "Yo-ho, yo-ho!").innerText(), /Bo/);
+  await send(aiko, "Yo-ho!");
+  await messageWith(bo, "Yo-ho!").waitFor();
+  await messageWith(aiko, "Yo-ho!").waitFor();
+  await send(bo, "Yo-ho, yo-ho!");
+  await messageWith(aiko, "Yo-ho, yo-ho!").waitFor();
+  assert.match(await messageWith(aiko, "Yo-ho, yo-ho!").innerText(), /Bo/);
 
   await bo.getByRole("button", { name: "Leave" }).click();
   await aiko.getByText("Bo left.").waitFor();
@@ -90,10 +90,10 @@ test("rooms are separate, and the address names the room", async () => {
   const aiko = await inRoom("Aiko", "apart-1");
   const bo = await inRoom("Bo", "apart-2");
   assert.equal(new URL(aiko.url()).hash, "#apart-1");
-  await say(aiko, "only here");
-  await said(aiko, "only here").waitFor();
-  await say(bo, "only there");
-  await said(bo, "only there").waitFor();
+  await send(aiko, "only here");
+  await messageWith(aiko, "only here").waitFor();
+  await send(bo, "only there");
+  await messageWith(bo, "only there").waitFor();
   assert.equal(await bo.getByText("only here").count(), 0);
 
   await bo.evaluate(() => (location.hash = "#apart-1"));
@@ -130,7 +130,7 @@ test("an address with an invalid room name shows the reason instead of another r
     assert.equal(await field.getAttribute("aria-invalid"), "true");
     assert.equal(await field.inputValue(), room);
   }
-  forgiveFailedRequests();
+  ignoreFailedRequests();
 });
 
 test("the address of a room's WebSocket redirects to the page of this room", async () => {
@@ -146,9 +146,9 @@ test("the page shows the server's form of the entered name", async () => {
   const page = await inRoom("Ａｉｋｏ", "normal");
   await page.getByText("The server writes your name as Aiko.").waitFor();
   await people(page).getByText("Aiko", { exact: true }).waitFor();
-  await say(page, "mine");
-  await said(page, "mine").waitFor();
-  assert.match(await said(page, "mine").innerText(), /^Aiko/);
+  await send(page, "mine");
+  await messageWith(page, "mine").waitFor();
+  assert.match(await messageWith(page, "mine").innerText(), /^Aiko/);
 });
 
 test("after a restart of the server both members reconnect automatically and exchange messages", async () => {
@@ -158,19 +158,19 @@ test("after a restart of the server both members reconnect automatically and exc
   for (const page of [aiko, bo]) await connected(page);
   await server.stop();
   for (const page of [aiko, bo]) await page.getByText(/Connection lost/).waitFor();
-  await say(aiko, "into the void");
+  await send(aiko, "during the outage");
   await aiko.getByText("Not connected. Your text is kept here.").waitFor();
-  assert.equal(await aiko.getByLabel("Message", { exact: true }).inputValue(), "into the void");
+  assert.equal(await aiko.getByLabel("Message", { exact: true }).inputValue(), "during the outage");
 
   server = await Server.start(port);
   for (const page of [aiko, bo]) await page.getByText(/You are back/).waitFor();
   for (const page of [aiko, bo]) await connected(page);
   await people(aiko).getByText("Bo", { exact: true }).waitFor();
   await aiko.keyboard.press("Enter");
-  await said(bo, "into the void").waitFor();
-  await say(bo, "and out again");
-  await said(aiko, "and out again").waitFor();
-  forgiveFailedRequests();
+  await messageWith(bo, "during the outage").waitFor();
+  await send(bo, "after the outage");
+  await messageWith(aiko, "after the outage").waitFor();
+  ignoreFailedRequests();
 });
 
 test("messages about a lost connection disappear when the connection is back", async () => {
@@ -186,10 +186,10 @@ test("messages about a lost connection disappear when the connection is back", a
 
   const mark = aiko.getByRole("log").locator(".mark").filter({ hasText: "Disconnected" });
   await mark.waitFor();
-  assert.ok(Date.now() - Date.parse(await mark.locator("time").getAttribute("datetime")) < WAIT_MS, "the mark has the time");
+  assert.ok(Date.now() - Date.parse(await mark.locator("time").getAttribute("datetime")) < WAIT_MS, "the mark shows the time of the loss");
   await people(aiko).getByText("Not known while you are disconnected.").waitFor();
-  assert.equal(await people(aiko).getByText("Chie", { exact: true }).count(), 0, "nobody is shown as present");
-  await say(aiko, "kept");
+  assert.equal(await people(aiko).getByText("Chie", { exact: true }).count(), 0, "no member is shown as present");
+  await send(aiko, "kept");
   const fault = aiko.getByText("Not connected. Your text is kept here.");
   await fault.waitFor();
   await aiko.getByText(/The server cannot be reached/).waitFor();
@@ -199,10 +199,10 @@ test("messages about a lost connection disappear when the connection is back", a
   await fault.waitFor({ state: "hidden" });
   await people(aiko).getByText("Aiko", { exact: true }).waitFor();
   assert.equal(await people(aiko).getByText("Not known").isVisible(), false);
-  assert.equal(await mark.count(), 1, "one mark for one loss, however many tries failed");
+  assert.equal(await mark.count(), 1, "one mark for each loss, not for each failed attempt");
   assert.equal(await aiko.getByLabel("Message", { exact: true }).inputValue(), "kept");
   await chie.close();
-  forgiveFailedRequests();
+  ignoreFailedRequests();
 });
 
 test("an error of the text stays when the connection is back", async () => {
@@ -218,30 +218,30 @@ test("an error of the text stays when the connection is back", async () => {
   await page.getByText(/You are back/).waitFor();
   await connected(page);
   assert.ok(await fault.isVisible());
-  forgiveFailedRequests();
+  ignoreFailedRequests();
 });
 
-test("an edit at the gate ends the attempt to enter and removes its status", async () => {
+test("an edit of the form ends the attempt to enter and removes its status", async () => {
   const page = await tab();
   const { port } = server;
   await page.goto(server.url);
   await server.stop();
   await page.getByLabel("Your name").fill("Aiko");
   await page.getByRole("button", { name: "Enter the room" }).click();
-  const told = page.getByRole("status").filter({ hasText: "The server cannot be reached." });
-  await told.waitFor();
+  const status = page.getByRole("status").filter({ hasText: "The server cannot be reached." });
+  await status.waitFor();
   await page.getByLabel("Room").fill("edited");
-  await told.waitFor({ state: "hidden" });
+  await status.waitFor({ state: "hidden" });
 
   server = await Server.start(port);
-  const witness = await inRoom("Bo", "edited");
+  const bo = await inRoom("Bo", "edited");
   await page.getByRole("button", { name: "Enter the room" }).click();
-  await witness.getByText("Aiko entered.").waitFor();
+  await bo.getByText("Aiko entered.").waitFor();
   await page.waitForURL(/#edited$/);
-  forgiveFailedRequests();
+  ignoreFailedRequests();
 });
 
-test("a draft stays in its room", async () => {
+test("each room keeps its own draft", async () => {
   const page = await inRoom("Aiko", "draft-1");
   const box = page.getByLabel("Message", { exact: true });
   await box.fill("for the first room only");
@@ -255,13 +255,13 @@ test("a draft stays in its room", async () => {
   await page.getByRole("heading", { name: "draft-1" }).waitFor();
   assert.equal(await box.inputValue(), "for the first room only");
   await page.keyboard.press("Enter");
-  await said(page, "for the first room only").waitFor();
+  await messageWith(page, "for the first room only").waitFor();
   await page.evaluate(() => (location.hash = "#draft-2"));
   await page.getByRole("heading", { name: "draft-2" }).waitFor();
   assert.equal(await box.inputValue(), "for the second");
   await page.evaluate(() => (location.hash = "#draft-1"));
   await page.getByRole("heading", { name: "draft-1" }).waitFor();
-  assert.equal(await box.inputValue(), "", "what was sent is no draft");
+  assert.equal(await box.inputValue(), "", "a sent text is not kept as a draft");
 });
 
 test("a text of 3,000 lines is folded until the user unfolds it", async () => {
@@ -274,15 +274,15 @@ test("a text of 3,000 lines is folded until the user unfolds it", async () => {
     box.focus();
   }, `top${"\n".repeat(3000)}${address}`);
   await bo.keyboard.press("Enter");
-  await say(bo, "short");
-  await said(bo, "short").waitFor();
-  await said(aiko, "short").waitFor();
-  const entry = said(aiko, "top");
+  await send(bo, "short");
+  await messageWith(bo, "short").waitFor();
+  await messageWith(aiko, "short").waitFor();
+  const entry = messageWith(aiko, "top");
   const height = (article) => article.evaluate((element) => element.offsetHeight);
   const hasFocus = (control) => control.evaluate((element) => element === document.activeElement);
-  assert.ok((await height(said(bo, "top"))) < 400, "it is folded for its sender");
-  assert.ok((await height(entry)) < 400, "it is folded");
-  assert.equal(await said(aiko, "short").getByRole("button").count(), 0);
+  assert.ok((await height(messageWith(bo, "top"))) < 400, "the message is folded for its sender");
+  assert.ok((await height(entry)) < 400, "the message is folded");
+  assert.equal(await messageWith(aiko, "short").getByRole("button").count(), 0);
 
   const more = entry.getByRole("button", { name: "Show the whole message" });
   assert.equal(await more.getAttribute("aria-expanded"), "false");
@@ -290,22 +290,22 @@ test("a text of 3,000 lines is folded until the user unfolds it", async () => {
   await aiko.keyboard.press("Enter");
   const less = entry.getByRole("button", { name: "Show less" });
   assert.equal(await less.getAttribute("aria-expanded"), "true");
-  assert.ok((await height(entry)) > 3000 * 20, "it is whole");
+  assert.ok((await height(entry)) > 3000 * 20, "the message is unfolded");
   await aiko.keyboard.press("Enter");
-  assert.ok((await height(entry)) < 400, "it is folded again");
+  assert.ok((await height(entry)) < 400, "the message is folded again");
   assert.ok(await hasFocus(more));
   const { y } = await more.boundingBox();
-  assert.ok(y > 0 && y < 700, "the button stays in sight");
+  assert.ok(y > 0 && y < 700, "the button stays visible");
 
   await aiko.keyboard.press("Shift+Tab");
   assert.ok(await hasFocus(entry.getByRole("link", { name: address })));
-  assert.ok((await height(entry)) > 3000 * 20, "a link that has the focus can be seen");
+  assert.ok((await height(entry)) > 3000 * 20, "a link with the focus is visible");
 });
 
 test("a text is folded by its height, also when the window becomes narrow", async () => {
   const page = await inRoom("Aiko", "narrow");
-  await say(page, "narrow ".repeat(140));
-  await said(page, "narrow").waitFor();
+  await send(page, "narrow ".repeat(140));
+  await messageWith(page, "narrow").waitFor();
   const button = page.getByRole("button", { name: "Show the whole message" });
   assert.equal(await button.count(), 0);
   await page.setViewportSize({ width: 320, height: 640 });
@@ -316,28 +316,28 @@ test("a server that refuses the page is distinguished from an unreachable one", 
   const proxy = await Proxy.start(server);
   try {
     const page = await tab();
-    const told = (text) => page.getByRole("status").filter({ hasText: text }).waitFor();
+    const statusHas = (text) => page.getByRole("status").filter({ hasText: text }).waitFor();
     const submit = page.getByRole("button", { name: "Enter the room" });
     await page.goto(proxy.url);
     await page.getByLabel("Your name").fill("Aiko");
     await submit.click();
-    await told(/The server answers, but refuses this page/);
-    await told(`--allow-origin ${new URL(proxy.url).origin}`);
+    await statusHas(/The server answers, but refuses this page/);
+    await statusHas(`--allow-origin ${new URL(proxy.url).origin}`);
 
     proxy.status = 503;
     await submit.click();
-    await told(/The server answers, but accepts no connections now/);
+    await statusHas(/The server answers, but accepts no connections now/);
 
     proxy.stop();
     await submit.click();
-    await told(/The server cannot be reached/);
+    await statusHas(/The server cannot be reached/);
   } finally {
     proxy.stop();
-    forgiveFailedRequests();
+    ignoreFailedRequests();
   }
 });
 
-test("an invalid name is reported at its field, and a taken one with a free suggestion", async () => {
+test("an invalid name is reported at its field, and a taken name with the suggestion of a free one", async () => {
   const aiko = await inRoom("Aiko", "names");
   const other = await tab();
   await other.goto(server.url);
@@ -345,7 +345,7 @@ test("an invalid name is reported at its field, and a taken one with a free sugg
   const submit = other.getByRole("button", { name: "Enter the room" });
   await other.getByLabel("Room").fill("names");
 
-  for (const [typed, told] of [
+  for (const [typed, error] of [
     ["   ", /Tell the mountains your name/],
     ["x".repeat(33), /at most 32 characters/],
     ["a\u200Bb", /invisible/],
@@ -353,7 +353,7 @@ test("an invalid name is reported at its field, and a taken one with a free sugg
   ]) {
     await name.fill(typed);
     await submit.click();
-    await other.getByRole("alert").filter({ hasText: told }).waitFor();
+    await other.getByRole("alert").filter({ hasText: error }).waitFor();
     assert.equal(await name.getAttribute("aria-invalid"), "true");
     assert.ok(await name.evaluate((field) => field === document.activeElement), "the focus is on the field");
   }
@@ -366,15 +366,15 @@ test("an invalid name is reported at its field, and a taken one with a free sugg
   await third.getByLabel("Room").fill("no such/room");
   await third.getByRole("button", { name: "Enter the room" }).click();
   await third.getByRole("alert").filter({ hasText: /room's name/ }).waitFor();
-  forgiveFailedRequests();
+  ignoreFailedRequests();
 });
 
 test("messages are displayed as text, line by line, and addresses become links", async () => {
   const aiko = await inRoom("Aiko", "text");
   const bo = await inRoom("<b>Bo</b>", "text");
   const markup = "<img src=x onerror=alert(1)> & </article>";
-  await say(bo, markup);
-  await said(aiko, markup).waitFor();
+  await send(bo, markup);
+  await messageWith(aiko, markup).waitFor();
   assert.equal(await aiko.locator("#log img, #log b").count(), 0);
   await people(aiko).getByText("<b>Bo</b>").waitFor();
 
@@ -383,15 +383,15 @@ test("messages are displayed as text, line by line, and addresses become links",
   await bo.keyboard.press("Shift+Enter");
   await bo.keyboard.type("see https://example.org/a?b=c.");
   await bo.keyboard.press("Enter");
-  await said(aiko, "first").waitFor();
-  assert.match(await said(aiko, "first").locator(".words").innerText(), /^first\nsee https/);
+  await messageWith(aiko, "first").waitFor();
+  assert.match(await messageWith(aiko, "first").locator(".words").innerText(), /^first\nsee https/);
   const link = aiko.getByRole("link", { name: "https://example.org/a?b=c" });
   assert.equal(await link.getAttribute("href"), "https://example.org/a?b=c");
   assert.match(await link.getAttribute("rel"), /noopener/);
 
-  await say(bo, "見て：https://example.org/道。次 (WWW.example.org/a_(b)) javascript:alert(1)");
-  await said(aiko, "次").waitFor();
-  const links = said(aiko, "次").getByRole("link");
+  await send(bo, "見て：https://example.org/道。次 (WWW.example.org/a_(b)) javascript:alert(1)");
+  await messageWith(aiko, "次").waitFor();
+  const links = messageWith(aiko, "次").getByRole("link");
   assert.deepEqual(await links.allInnerTexts(), ["https://example.org/道", "WWW.example.org/a_(b)"]);
   assert.deepEqual(
     await links.evaluateAll((anchors) => anchors.map(({ href, rel }) => [href, rel.split(" ")[0]])),
@@ -402,8 +402,8 @@ test("messages are displayed as text, line by line, and addresses become links",
 test("the newest message is visible, unless the user has scrolled up: then a button shows the number", async () => {
   const aiko = await inRoom("Aiko", "scroll");
   const bo = await inRoom("Bo", "scroll");
-  for (let line = 1; line <= 30; line += 1) await say(bo, `line ${line}.`);
-  await said(aiko, "line 30.").waitFor();
+  for (let line = 1; line <= 30; line += 1) await send(bo, `line ${line}.`);
+  await messageWith(aiko, "line 30.").waitFor();
   const log = aiko.getByRole("log");
   const atTheEnd = () =>
     aiko.waitForFunction(() => {
@@ -413,16 +413,16 @@ test("the newest message is visible, unless the user has scrolled up: then a but
   await atTheEnd();
 
   await log.evaluate((box) => (box.scrollTop = 0));
-  await say(bo, "news");
+  await send(bo, "news");
   const newer = aiko.getByRole("button", { name: /1 new message/ });
   await newer.waitFor();
-  assert.equal(await log.evaluate((box) => box.scrollTop), 0, "the reader is left where they are");
+  assert.equal(await log.evaluate((box) => box.scrollTop), 0, "the scroll position does not change");
   await newer.click();
   await newer.waitFor({ state: "hidden" });
   await atTheEnd();
 });
 
-test("name and room are remembered", async () => {
+test("the page remembers the name and the room", async () => {
   const page = await inRoom("Aiko", "memory");
   await page.goto("about:blank");
   await page.goto(server.url);
@@ -437,7 +437,7 @@ test("a text that is too long is reported and kept", async () => {
   await page.getByRole("alert").filter({ hasText: "Too long by 2 bytes." }).waitFor();
   await page.keyboard.press("Backspace");
   await page.keyboard.press("Enter");
-  await said(page, "山山").waitFor();
+  await messageWith(page, "山山").waitFor();
 });
 
 test("the page shows when the device is offline", async () => {
@@ -460,7 +460,7 @@ test("the page can be used with the keyboard alone", async () => {
   await page.getByRole("log").waitFor();
   await page.keyboard.type("by hand");
   await page.keyboard.press("Enter");
-  await said(page, "by hand").waitFor();
+  await messageWith(page, "by hand").waitFor();
 
   const focused = () => page.evaluate(() => document.activeElement.id);
   assert.equal(await focused(), "text");
@@ -484,25 +484,25 @@ test("a screen reader finds all parts of the page", async () => {
   await page.getByRole("status").filter({ hasText: "Connected" }).waitFor();
   await page.getByRole("main").waitFor();
   assert.equal(await page.locator("html").getAttribute("lang"), "en");
-  await say(page, "one");
-  await say(page, "two");
-  await said(page, "two").waitFor();
-  assert.match(await said(page, "two").innerText(), /Aiko/, "each message says whose it is, shown or not");
-  const nameless = await page.evaluate(() =>
+  await send(page, "one");
+  await send(page, "two");
+  await messageWith(page, "two").waitFor();
+  assert.match(await messageWith(page, "two").innerText(), /Aiko/, "each message names its sender for a screen reader");
+  const unlabelled = await page.evaluate(() =>
     [...document.querySelectorAll("button, input, textarea")]
       .filter((control) => control.checkVisibility())
       .filter((control) => !(control.labels?.length || control.textContent.trim()))
       .map((control) => control.outerHTML),
   );
-  assert.deepEqual(nameless, []);
+  assert.deepEqual(unlabelled, []);
 });
 
 for (const colorScheme of ["light", "dark"]) {
-  test(`text stands out from its ground at 4.5:1 or more in ${colorScheme}`, async () => {
+  test(`text has a contrast of 4.5:1 or more with its background in ${colorScheme} mode`, async () => {
     const page = await inRoom("Aiko", `contrast-${colorScheme}`, { colorScheme });
     const other = await inRoom("Bo", `contrast-${colorScheme}`);
-    for (const speaker of [page, other]) await say(speaker, "see https://example.org/");
-    await said(page, "see").nth(1).waitFor();
+    for (const sender of [page, other]) await send(sender, "see https://example.org/");
+    await messageWith(page, "see").nth(1).waitFor();
     for (let hue = 0; hue < 360; hue += 15) {
       await page.evaluate((hue) => {
         for (const named of document.querySelectorAll(".name, #you")) named.style.setProperty("--hue", hue);
@@ -545,17 +545,17 @@ function faintTexts() {
 }
 
 for (const width of [320, 360, 414]) {
-  test(`nothing is cut off or scrolls sideways on a phone of ${width} pixels`, async () => {
+  test(`nothing is cut off or scrolls horizontally on a phone of ${width} pixels`, async () => {
     const phone = { viewport: { width, height: 640 }, hasTouch: true, isMobile: true };
     const page = await tab(phone);
-    const sideways = () => page.evaluate(() => document.scrollingElement.scrollWidth - document.documentElement.clientWidth);
+    const overflow = () => page.evaluate(() => document.scrollingElement.scrollWidth - document.documentElement.clientWidth);
     await page.goto(server.url);
-    assert.ok((await sideways()) <= 0, "the gate");
+    assert.ok((await overflow()) <= 0, "the form");
     const room = `phone-${width}-`.padEnd(64, "x");
     await enter(page, server.url, "W".repeat(32), room);
-    await say(page, `${"long".repeat(100)} and so on`);
-    await said(page, "and so on").waitFor();
-    assert.ok((await sideways()) <= 0, "the room");
+    await send(page, `${"long".repeat(100)} and so on`);
+    await messageWith(page, "and so on").waitFor();
+    assert.ok((await overflow()) <= 0, "the room");
     assert.equal(await page.getByRole("log").evaluate((log) => log.scrollWidth - log.clientWidth), 0, "the messages");
     for (const name of ["Leave", "Send", /show who/]) {
       const box = await page.getByRole("button", { name }).boundingBox();
@@ -565,21 +565,21 @@ for (const width of [320, 360, 414]) {
     assert.equal(await people(page).isVisible(), false);
     await page.getByRole("button", { name: /show who/ }).tap();
     await people(page).waitFor();
-    assert.ok((await sideways()) <= 0, "the people");
+    assert.ok((await overflow()) <= 0, "the people");
     await page.keyboard.press("Escape");
     await people(page).waitFor({ state: "hidden" });
   });
 }
 
-test("the page's messages go compressed both ways", async () => {
+test("the page and the server compress their messages", async () => {
   const counter = await Counter.start(server);
   const aiko = await tab();
-  // Before the page's own scripts: records the sockets that they open.
+  // This script runs before the scripts of the page, and records the sockets that they open.
   await aiko.addInitScript(() => {
     globalThis.opened = [];
     globalThis.WebSocket = class extends WebSocket {
-      constructor(...words) {
-        super(...words);
+      constructor(...parameters) {
+        super(...parameters);
         opened.push(this);
       }
     };
@@ -590,15 +590,15 @@ test("the page's messages go compressed both ways", async () => {
   assert.match(await aiko.evaluate(() => opened.at(-1).extensions), /^permessage-deflate\b/);
 
   const { sent, received } = counter;
-  const echoes = (who) => `${"山彦 ".repeat(500)}by ${who}`;
-  await say(aiko, echoes("Aiko"));
-  await said(bo, "by Aiko").waitFor();
-  await said(aiko, "by Aiko").waitFor();
-  await say(bo, echoes("Bo"));
-  await said(aiko, "by Bo").waitFor();
-  assert.equal(await said(aiko, "by Bo").locator(".words").innerText(), echoes("Bo"));
-  assert.equal(await said(bo, "by Aiko").locator(".words").innerText(), echoes("Aiko"));
-  // 3.5 kB were sent, and twice as much received.
+  const longText = (name) => `${"山彦 ".repeat(500)}by ${name}`;
+  await send(aiko, longText("Aiko"));
+  await messageWith(bo, "by Aiko").waitFor();
+  await messageWith(aiko, "by Aiko").waitFor();
+  await send(bo, longText("Bo"));
+  await messageWith(aiko, "by Bo").waitFor();
+  assert.equal(await messageWith(aiko, "by Bo").locator(".words").innerText(), longText("Bo"));
+  assert.equal(await messageWith(bo, "by Aiko").locator(".words").innerText(), longText("Aiko"));
+  // Uncompressed, 3.5 kB would be sent and 7 kB received.
   assert.ok(counter.sent - sent < 1000, `${counter.sent - sent} bytes were sent`);
   assert.ok(counter.received - received < 2000, `${counter.received - received} bytes were received`);
   await aiko.close();
@@ -608,34 +608,34 @@ test("the page's messages go compressed both ways", async () => {
 test("messages of every length reach the browser unchanged, text and binary, compressed", async () => {
   const page = await tab();
   await page.goto(server.url);
-  const heard = await page.evaluate(async (lengths) => {
+  const outcome = await page.evaluate(async (lengths) => {
     const socket = new WebSocket(`ws://${location.host}/broadcast/lengths`);
     socket.binaryType = "arraybuffer";
     await new Promise((resolve, reject) => Object.assign(socket, { onopen: resolve, onerror: reject }));
     const next = () => new Promise((resolve, reject) => Object.assign(socket, { onmessage: resolve, onclose: reject }));
-    const outcome = [socket.extensions.split(";")[0]];
+    const results = [socket.extensions.split(";")[0]];
     const ofText = (length) => `${"山彦🏔é".repeat(length / 12)}${"x".repeat(length % 12)}`;
     const ofBytes = (length) => Uint8Array.from({ length }, (_, index) => (index * index) >> 9);
     for (const length of lengths) {
       socket.send(ofText(length));
-      outcome.push((await next()).data === ofText(length));
+      results.push((await next()).data === ofText(length));
       socket.send(ofBytes(length));
       const bytes = new Uint8Array((await next()).data);
-      outcome.push(bytes.length === length && ofBytes(length).every((byte, index) => byte === bytes[index]));
+      results.push(bytes.length === length && ofBytes(length).every((byte, index) => byte === bytes[index]));
     }
     socket.close();
-    return outcome;
+    return results;
   }, [0, 1, 125, 126, 65535, 65536, 1 << 20]);
-  assert.deepEqual(heard, ["permessage-deflate", ...Array(14).fill(true)]);
+  assert.deepEqual(outcome, ["permessage-deflate", ...Array(14).fill(true)]);
 });
 
 test("the page is served with its security headers", async () => {
-  const answer = await fetch(server.url);
-  assert.equal(answer.status, 200);
-  assert.match(answer.headers.get("content-type"), /^text\/html; *charset=utf-8$/i);
-  assert.match(answer.headers.get("content-security-policy"), /default-src 'none'/);
-  assert.equal(answer.headers.get("x-content-type-options"), "nosniff");
-  assert.equal(answer.headers.get("referrer-policy"), "no-referrer");
+  const response = await fetch(server.url);
+  assert.equal(response.status, 200);
+  assert.match(response.headers.get("content-type"), /^text\/html; *charset=utf-8$/i);
+  assert.match(response.headers.get("content-security-policy"), /default-src 'none'/);
+  assert.equal(response.headers.get("x-content-type-options"), "nosniff");
+  assert.equal(response.headers.get("referrer-policy"), "no-referrer");
   const health = await fetch(new URL("/health", server.url));
   assert.equal(await health.text(), "ok\n");
 });

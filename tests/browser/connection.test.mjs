@@ -1,5 +1,5 @@
-// When the page reconnects. Without browser and without waiting: this file simulates the clock,
-// the network and the sockets.
+// Tests when the page reconnects. They use no browser and no real time: this file simulates the
+// clock, the network and the sockets.
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
@@ -31,7 +31,7 @@ afterEach(() => {
   mock.restoreAll();
 });
 
-/** A connection whose diagnoses are the results of `find`, and its reported states. */
+/** A connection and its reported states. `find` returns its diagnoses. */
 function connect(find) {
   const states = [];
   const connection = new Connection("ws:", "v1", {
@@ -44,7 +44,7 @@ function connect(find) {
   return { connection, states };
 }
 
-/** The newest socket fails to open. Returns the delay and the cause. */
+/** Lets the newest socket fail to open. Returns the delay and the cause. */
 async function fail(states) {
   sockets.at(-1).onclose();
   for (let turn = 0; turn < 5; turn += 1) await null;
@@ -53,7 +53,7 @@ async function fail(states) {
   return { wait: until - Date.now(), cause };
 }
 
-/** Fails so many times, each time after the delay. Returns the delays and causes. */
+/** Lets this number of attempts fail, each after its delay. Returns the delays and causes. */
 async function failAgain(states, times) {
   const outcomes = [];
   for (let time = 0; time < times; time += 1) {
@@ -61,9 +61,9 @@ async function failAgain(states, times) {
     outcomes.push(outcome);
     const opened = sockets.length;
     mock.timers.tick(outcome.wait - 1);
-    assert.equal(sockets.length, opened, "not before the wait is over");
+    assert.equal(sockets.length, opened, "no attempt before the delay is over");
     mock.timers.tick(1);
-    assert.equal(sockets.length, opened + 1, "when the wait is over");
+    assert.equal(sockets.length, opened + 1, "an attempt when the delay is over");
   }
   return outcomes;
 }
@@ -75,7 +75,7 @@ test("delays double up to half a minute for an unreachable server", async () => 
   assert.ok(outcomes.every(({ cause }) => cause === "unreachable"));
 });
 
-test("delays double up to five minutes for a server that answers but refuses", async () => {
+test("delays double up to five minutes for a server that responds but refuses", async () => {
   const { states } = connect(() => ({ cause: "refused" }));
   const outcomes = await failAgain(states, 10);
   assert.deepEqual(outcomes.map(({ wait }) => wait / 1000), [0.5, 5, 10, 20, 40, 80, 160, 300, 300, 300]);
@@ -129,7 +129,7 @@ test("an attempt on request ends the delay and its diagnosis", async () => {
 /** The diagnosis for these responses: a status for each path, 0 for no response. */
 async function found(statuses, fields = {}) {
   globalThis.fetch = async (path) => {
-    if (!statuses[path]) throw new TypeError("no answer");
+    if (!statuses[path]) throw new TypeError("no response");
     return new Response(null, { status: statuses[path], headers: fields });
   };
   return diagnose("/chat/talk", new AbortController().signal);

@@ -1,5 +1,5 @@
-// Which parts of a message become links. Without a browser: src/chat/page/links.js is a pure
-// function.
+// Tests which parts of a message become links. They need no browser, because src/chat/page/links.js
+// is a pure function.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -11,7 +11,7 @@ const linksOf = (text) => partsOf(text).filter((part) => part.href).map((part) =
 
 /** Each rule with its cases: a text, then its links. */
 const CASES = {
-  "an address is a link, whatever its case, host, port, query and fragment": [
+  "an address is a link with any case, host, port, query and fragment": [
     ["see https://example.org/a?b=c#d now", "https://example.org/a?b=c#d"],
     ["HTTPS://EXAMPLE.ORG/A and Http://example.org", "HTTPS://EXAMPLE.ORG/A", "Http://example.org"],
     ["https://x", "https://x"],
@@ -65,7 +65,7 @@ const CASES = {
     ["https://日本語.jp/道", "https://日本語.jp/道"],
     ["https://例え.テスト", "https://例え.テスト"],
   ],
-  "other scripts are treated alike": [
+  "addresses with other scripts follow the same rules": [
     ["https://ru.wikipedia.org/wiki/Эхо, да", "https://ru.wikipedia.org/wiki/Эхо"],
     ["https://de.wikipedia.org/wiki/Straßenbahn „https://bücher.example“", "https://de.wikipedia.org/wiki/Straßenbahn", "https://bücher.example"],
     ["https://fa.wikipedia.org/wiki/می\u200Cخواهم؟", "https://fa.wikipedia.org/wiki/می\u200Cخواهم"],

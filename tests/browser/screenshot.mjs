@@ -1,6 +1,6 @@
 // Makes a screenshot of a conversation: node screenshot.mjs FILE [light|dark] [WIDTHxHEIGHT] [gate]
 
-import { Server, enter, launch, said, say } from "./yamabiko.mjs";
+import { Server, enter, launch, messageWith, send } from "./yamabiko.mjs";
 
 const [file, colorScheme = "light", size = "1200x800", what = "room"] = process.argv.slice(2);
 const [width, height] = size.split("x").map(Number);
@@ -43,7 +43,7 @@ async function converse(shown, tab) {
     await enter(pages[name], server.url, name, ROOM);
   }
   for (const [name, text] of CONVERSATION) {
-    await say(pages[name], text);
-    await said(shown, text).waitFor();
+    await send(pages[name], text);
+    await messageWith(shown, text).waitFor();
   }
 }

@@ -1,4 +1,4 @@
-// Starts the binary and the browser, and ends what it started.
+// Starts and ends the binary, the browser and two proxies, and has the steps of a user.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -34,7 +34,7 @@ export class Server {
     return this.process.exitCode !== null || this.process.signalCode !== null;
   }
 
-  /** As an operator: sends SIGTERM, and the server ends. */
+  /** Sends SIGTERM, as an operator does, and waits until the server has ended. */
   async stop() {
     if (this.ended) return;
     const ended = once(this.process, "exit");
@@ -53,14 +53,14 @@ export class Counter {
     const counter = new Counter();
     counter.sent = counter.received = 0;
     counter.sockets = new Set();
-    counter.listener = createServer((client) => counter.#handOn(client, connect(server.port, "127.0.0.1")));
+    counter.listener = createServer((client) => counter.#forward(client, connect(server.port, "127.0.0.1")));
     counter.listener.listen(0, "127.0.0.1");
     await once(counter.listener, "listening");
     counter.url = `http://127.0.0.1:${counter.listener.address().port}/`;
     return counter;
   }
 
-  #handOn(client, server) {
+  #forward(client, server) {
     client.on("data", (data) => (this.sent += data.length));
     server.on("data", (data) => (this.received += data.length));
     for (const [socket, other] of [[client, server], [server, client]]) {
@@ -79,7 +79,7 @@ export class Counter {
 
 /**
  * A misconfigured reverse proxy: it puts the server's own address into `Host`, so that the
- * page has another origin for the server. With a `status` it responds instead of the server.
+ * server refuses the page's origin. With a `status`, the proxy responds instead of the server.
  */
 export class Proxy {
   static async start(server) {
@@ -87,7 +87,7 @@ export class Proxy {
     proxy.server = server;
     proxy.status = 0;
     proxy.sockets = new Set();
-    proxy.listener = http.createServer((request, response) => proxy.#handOn(request, response));
+    proxy.listener = http.createServer((request, response) => proxy.#forward(request, response));
     proxy.listener.on("upgrade", (request, socket) => proxy.#upgrade(request, socket));
     proxy.listener.on("connection", (socket) => proxy.#keep(socket));
     proxy.listener.listen(0, "127.0.0.1");
@@ -96,28 +96,28 @@ export class Proxy {
     return proxy;
   }
 
-  #ask({ method, url, headers }) {
+  #request({ method, url, headers }) {
     const { port } = this.server;
-    const asked = http.request({ port, host: "127.0.0.1", method, path: url, headers: { ...headers, host: `127.0.0.1:${port}` } });
-    asked.end();
-    return asked;
+    const forwarded = http.request({ port, host: "127.0.0.1", method, path: url, headers: { ...headers, host: `127.0.0.1:${port}` } });
+    forwarded.end();
+    return forwarded;
   }
 
-  #handOn(request, response) {
+  #forward(request, response) {
     if (this.status) return response.writeHead(this.status).end();
-    const asked = this.#ask(request);
-    asked.on("error", () => response.writeHead(502).end());
-    asked.on("response", (answer) => answer.pipe(response.writeHead(answer.statusCode, answer.headers)));
+    const forwarded = this.#request(request);
+    forwarded.on("error", () => response.writeHead(502).end());
+    forwarded.on("response", (reply) => reply.pipe(response.writeHead(reply.statusCode, reply.headers)));
   }
 
   #upgrade(request, socket) {
     const refuse = (status) => socket.end(`HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
     socket.on("error", () => socket.destroy());
     if (this.status) return refuse(this.status);
-    const asked = this.#ask(request);
-    asked.on("error", () => refuse(502));
-    asked.on("response", (answer) => refuse(answer.statusCode));
-    asked.on("upgrade", (answer, upgraded) => refuse(500) && upgraded.destroy());
+    const forwarded = this.#request(request);
+    forwarded.on("error", () => refuse(502));
+    forwarded.on("response", (reply) => refuse(reply.statusCode));
+    forwarded.on("upgrade", (reply, upgraded) => refuse(500) && upgraded.destroy());
   }
 
   #keep(socket) {
@@ -157,7 +157,7 @@ async function within(limit, promise, message) {
   }
 }
 
-/** Enters a room by the form, as a user. */
+/** Fills in the form and enters a room, as a user does. */
 export async function enter(page, url, name, room) {
   await page.goto(url);
   await page.getByLabel("Your name").fill(name);
@@ -166,17 +166,17 @@ export async function enter(page, url, name, room) {
   await page.getByRole("log").waitFor();
 }
 
-export async function say(page, text) {
+export async function send(page, text) {
   await page.getByLabel("Message", { exact: true }).fill(text);
   await page.keyboard.press("Enter");
 }
 
-/** The message with this text, as soon as the page shows it as received. */
-export function said(page, text) {
+/** The message with this text that the page shows as received. */
+export function messageWith(page, text) {
   return page.locator("article:not(.calling):not(.lost)").filter({ hasText: text });
 }
 
-/** One script of the page as a module, without a browser. It must not import another one. */
+/** Loads a script of the page as a module, without a browser. The script must not import another one. */
 export async function pageModule(file) {
   const source = await readFile(new URL(`../../src/chat/page/${file}`, import.meta.url), "utf8");
   return import(`data:text/javascript,${encodeURIComponent(source)}`);
