@@ -1,4 +1,5 @@
-//! As the model of RFC 6455, for any cutting of the input, and in bounded memory: see
+//! The client's connection reports the same events as the model of RFC 6455, however the
+//! input is cut, and uses bounded memory: see
 //! `properties::connection_client` and `properties::memory_is_bounded`.
 
 #![no_main]

@@ -1,4 +1,4 @@
-//! Both ends obey the rules of RFC 7692 §7.1: see `properties/negotiation.rs`.
+//! Client and server obey the rules of RFC 7692 §7.1: see `properties/negotiation.rs`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! A shared log gives each subscription the bytes that a queue of its own would: see
+//! A shared log writes the same bytes to each subscription as one queue for each would: see
 //! `properties/fan_out.rs`.
 
 #![no_main]

@@ -1,4 +1,4 @@
-//! The same frames for any cutting of the input: see `properties::frame_decoder`.
+//! The decoder returns the same frames, however the input is cut: see `properties::frame_decoder`.
 
 #![no_main]
 

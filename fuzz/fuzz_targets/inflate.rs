@@ -1,4 +1,4 @@
-//! As the bare library reads them (RFC 7692 §7.2.2): see `properties/inflate.rs`.
+//! Messages inflate as with the compression library alone (RFC 7692 §7.2.2): see `properties/inflate.rs`.
 
 #![no_main]
 

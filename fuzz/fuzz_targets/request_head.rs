@@ -1,4 +1,4 @@
-//! A request is read in the same way however it is cut: see `properties/handshake.rs`.
+//! A request is parsed in the same way, however it is cut: see `properties/handshake.rs`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! An answer is read in the same way however it is cut: see `properties/handshake.rs`.
+//! A response is parsed in the same way, however it is cut: see `properties/handshake.rs`.
 
 #![no_main]
 

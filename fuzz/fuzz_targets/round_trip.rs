@@ -1,4 +1,5 @@
-//! Two of our own on a wire that cuts as it likes: see `properties/round_trip.rs`.
+//! A client and a server of yamabiko receive each other's messages, however the bytes
+//! between them are cut: see `properties/round_trip.rs`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! As the standard library, at every cut: see `properties::utf8`.
+//! The validator agrees with the standard library, however the text is cut: see `properties::utf8`.
 
 #![no_main]
 

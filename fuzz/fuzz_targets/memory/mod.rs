@@ -1,5 +1,5 @@
-//! Counts the heap: a global allocator that adds up what is allocated and not yet
-//! freed. Only the fuzz targets have it; the crate itself is free of unsafe code.
+//! A global allocator that counts the bytes on the heap. Only the fuzz targets have it,
+//! because it needs unsafe code; the library has none.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,17 +11,17 @@ static LIVE_BYTES: AtomicUsize = AtomicUsize::new(0);
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Bytes on the heap now.
+/// The number of bytes that are on the heap now.
 pub fn live_bytes() -> usize {
     LIVE_BYTES.load(Ordering::Relaxed)
 }
 
-// SAFETY: every call goes to `System` unchanged; counting touches no memory of the
-// caller. `realloc` and `alloc_zeroed` have default bodies that end in these two.
+// SAFETY: every call is passed to `System` unchanged, and counting accesses no memory of
+// the caller. The default bodies of `realloc` and `alloc_zeroed` call these two functions.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LIVE_BYTES.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promises about `layout` are passed on.
+        // SAFETY: the caller guarantees what `System.alloc` requires of `layout`.
         unsafe { System.alloc(layout) }
     }
 
