@@ -23,14 +23,18 @@
 //!
 //! | feature | contents | default |
 //! |---|---|---|
-//! | (none) | [`websocket`] and [`time`]: the protocol, for any I/O | always |
+//! | (none) | [`websocket`] and [`time`]: the protocol, for any I/O; `no_std`, with `alloc` | always |
+//! | `std` | checks UTF-8 by the instructions that the processor turns out to have | yes |
+//! | `deflate` | permessage-deflate ([`websocket::deflate`]); enables `std` | yes |
 //! | `server` | `server`, `broadcast` and `reactor`: the server, and the trait for applications | yes |
 //! | `client` | `client`: the blocking client | yes |
 //! | `reactor` | `reactor`: the event loop on `mio` alone | with `server` |
 //! | `chat` | `chat`: the chat application on the server; enables `server` | no |
 //! | `http` | the opening handshake on the types of the crate `http` ([`websocket::handshake`]) | no |
 //!
-//! With `default-features = false` the crate is the protocol alone, without `mio` and sockets.
+//! `server`, `client` and `http` enable `std`; `server` and `client` enable `deflate`. With
+//! `default-features = false` the crate is the protocol alone, for programs without an operating
+//! system: it needs a global allocator, and nothing else.
 //! The program `yamabiko` and the load generator are separate crates, `yamabiko-cli` and
 //! `yamabiko-load`.
 //!
@@ -59,6 +63,9 @@
 //! | `chat` | an application on `server`'s public handler trait | bytes on the wire |
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(any(feature = "std", test)), no_std)]
+
+extern crate alloc;
 
 #[cfg(feature = "server")]
 pub mod broadcast;
@@ -71,6 +78,11 @@ pub mod reactor;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod time;
+// Without compression some of its parts are not used.
+#[cfg_attr(
+    not(feature = "deflate"),
+    allow(dead_code, unreachable_code, unused_variables)
+)]
 pub mod websocket;
 
 /// The README's examples are compiled and run as tests.

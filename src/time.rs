@@ -5,7 +5,7 @@
 //! a fuzzer: code that takes it as an input needs no clock. The clock of this file is for the layers that do input and
 //! output.
 
-use std::time::Duration;
+use core::time::Duration;
 
 /// A point in time: whole milliseconds since an epoch that the caller has chosen, such as
 /// the moment at which the reactor was made.

@@ -389,14 +389,12 @@ impl Io {
             .map(|at| self.clock.until(at).min(SLEEP_MAX))
     }
 
-    /// Remembers the edges of an event. True: call `writable`.
-    pub(super) fn take_edges(&mut self, key: SocketKey, event: &Event) -> bool {
-        let Some(socket) = self.sockets.get_mut(key) else {
-            return false;
-        };
-        let writable = socket.take_edges(event);
+    /// Remembers the edges of an event. With a key: call `writable` for it.
+    pub(super) fn take_edges(&mut self, event: &Event) -> Option<SocketKey> {
+        let key = self.sockets.key_of(event.token())?;
+        let writable = self.sockets.get_mut(key)?.take_edges(event);
         self.queue(key);
-        writable
+        writable.then_some(key)
     }
 
     pub(super) fn listener_edge(&mut self) {

@@ -66,7 +66,11 @@
 //!
 //! Not included: output buffers (the application keeps the rest of a partial write; it may not
 //! need a copy), more than one deadline per socket, outgoing connections (connect, then
-//! [`Io::adopt`]), UDP, and any protocol. Only 64-bit targets are supported.
+//! [`Io::adopt`]), UDP, and any protocol. On 32-bit systems a reactor has at most 1,047,551
+//! sockets.
+//!
+//! It is public because it is of use without WebSocket: the load generator of this project
+//! is written on it. Its API lasts as that of the rest of the crate does.
 //!
 //! # Example
 //!
@@ -195,6 +199,7 @@ pub trait Application {
 /// How a connection ended. Each is reported at most once for a key, and `Eof` never after
 /// `Failed`.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum End {
     /// The peer has sent its last byte. It may still read: the socket can be written until the
     /// application closes it, or a write fails and `Failed` follows.
@@ -369,9 +374,8 @@ impl<M: Send + 'static> Reactor<M> {
                 MAILBOX => self.messages_wait = true,
                 LISTENER => self.io.listener_edge(),
                 WAKER => application.woken(&mut self.io),
-                token => {
-                    let key = SocketKey::from_token(token);
-                    if self.io.take_edges(key, event) {
+                _ => {
+                    if let Some(key) = self.io.take_edges(event) {
                         application.writable(&mut self.io, key);
                     }
                 }

@@ -79,13 +79,11 @@ impl SocketKey {
         SocketKey((generation as u64) << u32::BITS | slot as u64)
     }
 
-    /// A token has the width of a key: see the assertion at the end of this file.
-    pub(super) const fn from_token(token: mio::Token) -> SocketKey {
-        SocketKey(token.0 as u64)
-    }
-
+    /// What the kernel keeps of the key: all of it, or on a 32-bit system the slot and the
+    /// low bits of the generation.
     pub(super) const fn to_token(self) -> mio::Token {
-        mio::Token(self.0 as usize)
+        let generation = (self.generation() as u64) << TOKEN_SLOT_BITS;
+        mio::Token((generation | self.slot() as u64) as usize)
     }
 }
 
@@ -327,6 +325,21 @@ impl Slab {
         self.get_mut(key).is_some()
     }
 
+    /// The key of the socket for which the kernel has returned this token with an event.
+    ///
+    /// A socket that was closed in this turn can have events behind it. Its token names no
+    /// socket, or on a 32-bit system its slot's next one if that slot has had 4,096 sockets
+    /// in the turn, which has 1,024 events and 64 new connections at most.
+    #[inline(always)]
+    pub(super) fn key_of(&self, token: mio::Token) -> Option<SocketKey> {
+        if TOKEN_HAS_WHOLE_KEY {
+            return Some(SocketKey(token.0 as u64));
+        }
+        let slot = token.0 as u64 & ((1 << TOKEN_SLOT_BITS) - 1);
+        let key = self.key_at(slot as u32)?;
+        (key.to_token() == token).then_some(key)
+    }
+
     /// The key of the socket that is in this slot.
     pub(super) fn key_at(&self, index: u32) -> Option<SocketKey> {
         let slot = self.slots.get(index as usize)?;
@@ -363,8 +376,8 @@ fn retry_interrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T
 }
 
 /// The maximum number of sockets of one reactor: an index, its node in the timer wheel, and
-/// the reactor's own three tokens are all different `u32`s.
-pub(super) const SOCKETS_MAX: usize = (u32::MAX - 1024) as usize;
+/// the reactor's own three tokens are all different numbers of [`TOKEN_SLOT_BITS`].
+pub(super) const SOCKETS_MAX: usize = ((1_u64 << TOKEN_SLOT_BITS) - 1025) as usize;
 const NO_SLOT: u32 = u32::MAX;
 const _: () = assert!(super::wheel::FIRST_SOCKET < 1024);
 
@@ -380,11 +393,10 @@ const SHORT_READ_MEANS_DRAINED: bool = cfg!(any(
     target_os = "dragonfly",
 ));
 
-// A key must fit into the token that the kernel returns with an event.
-const _: () = assert!(
-    usize::BITS == u64::BITS,
-    "the reactor supports 64-bit targets only"
-);
+/// A token is a `usize`: the kernel returns it with an event. With 32 bits it has room for
+/// 20 bits of the slot, which are a million sockets, and for 12 of the generation.
+const TOKEN_SLOT_BITS: u32 = if TOKEN_HAS_WHOLE_KEY { 32 } else { 20 };
+const TOKEN_HAS_WHOLE_KEY: bool = usize::BITS >= u64::BITS;
 
 #[cfg(test)]
 mod tests {
@@ -453,12 +465,36 @@ mod tests {
     }
 
     #[test]
-    fn key_is_the_same_after_conversion_to_a_number_and_a_token() {
+    fn key_is_the_same_after_conversion_to_a_number() {
         let key = SocketKey::new(7, 0x89AB_CDEF);
         assert_eq!(key.to_bits(), 0x89AB_CDEF_0000_0007);
         assert_eq!(SocketKey::from_bits(key.to_bits()), key);
-        assert_eq!(SocketKey::from_token(key.to_token()), key);
         assert_eq!((key.index(), key.generation()), (7, 0x89AB_CDEF));
+    }
+
+    #[test]
+    fn token_names_its_socket_and_not_the_next_one_of_the_slot() {
+        let mut slab = Slab::new();
+        let [first, second] = [0, 1].map(|_| {
+            let key = slab.next_key();
+            slab.insert(pair().0);
+            key
+        });
+        assert_eq!(slab.key_of(first.to_token()), Some(first));
+        assert_eq!(slab.key_of(second.to_token()), Some(second));
+        assert!(slab.remove(first).is_some());
+        let next = slab.next_key();
+        slab.insert(pair().0);
+        assert_eq!(next.index(), first.index());
+        assert_eq!(slab.key_of(next.to_token()), Some(next));
+        let stale = slab.key_of(first.to_token());
+        assert!(stale.is_none_or(|key| !slab.contains(key)));
+    }
+
+    #[test]
+    fn tokens_of_sockets_differ_from_the_tokens_of_the_reactor() {
+        let largest = SocketKey::new(SOCKETS_MAX as u32 - 1, u32::MAX).to_token();
+        assert_eq!(largest.0, usize::MAX - 1025);
     }
 
     #[test]

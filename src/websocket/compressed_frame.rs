@@ -1,6 +1,7 @@
 //! A frame whose payload is compressed while it is written (RFC 7692 §6.1).
 
 use super::frame::{FrameHeader, Opcode, mask};
+use alloc::vec::Vec;
 
 /// Appends a whole message as one frame with RSV1, if `compress` appends its payload.
 /// `false`, and nothing is appended: `compress` did not.

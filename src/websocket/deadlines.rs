@@ -67,8 +67,8 @@
 
 use super::frame::CloseCode;
 use crate::time::Timestamp;
-use std::fmt;
-use std::time::Duration;
+use core::fmt;
+use core::time::Duration;
 
 /// The timeouts of a connection. All connections can share one value: [`Deadlines`] takes it
 /// by reference.
@@ -390,7 +390,7 @@ impl fmt::Display for Overdue {
     }
 }
 
-impl std::error::Error for Overdue {}
+impl core::error::Error for Overdue {}
 
 fn is_past(deadline: Option<Timestamp>, now: Timestamp) -> bool {
     deadline.is_some_and(|deadline| deadline <= now)

@@ -7,7 +7,7 @@
 
 use super::frame::{CloseBodyError, CloseCode, FrameError};
 use super::utf8::InvalidUtf8;
-use std::fmt;
+use core::fmt;
 
 /// A rule of RFC 6455 that the peer broke, or a limit that it went over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,8 +93,8 @@ impl fmt::Display for ProtocolError {
     }
 }
 
-impl std::error::Error for ProtocolError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+impl core::error::Error for ProtocolError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Frame(error) => Some(error),
             _ => None,
@@ -158,4 +158,4 @@ impl fmt::Display for SendError {
     }
 }
 
-impl std::error::Error for SendError {}
+impl core::error::Error for SendError {}

@@ -2,7 +2,7 @@
 
 use super::frame::CloseReason;
 use super::message::{Message, OwnedMessage};
-use std::borrow::Cow;
+use alloc::borrow::Cow;
 
 /// What the peer has sent.
 ///

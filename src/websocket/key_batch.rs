@@ -5,7 +5,9 @@
 //! fetches the random bytes of many keys at a time. The source is an argument: this
 //! crate's protocol core has no randomness of its own.
 
-use std::fmt;
+use alloc::boxed::Box;
+use alloc::vec;
+use core::fmt;
 
 use super::MaskingKeys;
 

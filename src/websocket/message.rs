@@ -5,7 +5,10 @@
 //! their own ([`Connection::ping`](super::Connection::ping), [`Connection::pong`](super::Connection::pong)).
 
 use super::frame::Opcode;
-use std::fmt;
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
 
 /// A whole message, borrowed: for sending, and as received.
 ///

@@ -4,7 +4,8 @@ use super::compressed_frame;
 use super::deflate::{Deflater, WindowBits};
 use super::frame::Opcode;
 use super::message::Message;
-use std::fmt;
+use alloc::vec::Vec;
+use core::fmt;
 
 /// Compresses messages without reference to earlier ones, each into one frame.
 ///

@@ -17,12 +17,14 @@
 //!
 //! Bytes go in and events come out; messages go in and bytes come out. What is
 //! absent: sockets, clocks, threads, randomness, logging. The time, masking keys and
-//! nonces are inputs, so every run can be replayed.
+//! nonces are inputs, so every run can be replayed. Without the features `std` and
+//! `deflate` the module needs no operating system, only `alloc`.
 //!
 //! Two levels are public. [`frame::FrameDecoder`] gives headers and pieces of
 //! payload as they arrive, and buffers nothing. [`Connection`] gives whole
 //! messages, and writes the replies that the RFC demands.
 
+#[cfg(feature = "deflate")]
 mod compressed_frame;
 mod connection;
 pub mod deadlines;
@@ -34,6 +36,7 @@ pub mod handshake;
 mod key_batch;
 mod limits;
 mod message;
+#[cfg(feature = "deflate")]
 mod message_deflater;
 mod reassembler;
 pub mod utf8;
@@ -46,4 +49,5 @@ pub use handshake::HeadLimits;
 pub use key_batch::KeyBatch;
 pub use limits::Limits;
 pub use message::{Message, OwnedMessage};
+#[cfg(feature = "deflate")]
 pub use message_deflater::MessageDeflater;

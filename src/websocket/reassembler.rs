@@ -24,6 +24,9 @@ use super::frame::{FrameHeader, Opcode};
 use super::limits::Limits;
 use super::message::OwnedMessage;
 use super::utf8::Utf8Validator;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 /// The unfinished message, if there is one.
 #[derive(Debug, Default)]
@@ -221,7 +224,7 @@ impl Unfinished {
             compressed.finish(&mut self.payload)?;
             history = Some(compressed.history_behind(self.payload.parts().0));
         }
-        let payload = std::mem::replace(&mut self.payload, Payload::Binary(Vec::new()));
+        let payload = core::mem::replace(&mut self.payload, Payload::Binary(Vec::new()));
         let message = payload.finish()?;
         Ok(Finished { message, history })
     }

@@ -9,7 +9,7 @@
 //! errors distinguish "wrong" from "not complete yet". Each piece is checked once and
 //! returned as `str`, so that a buffered message is not checked again.
 
-use std::fmt;
+use core::fmt;
 
 /// Checks a stream of bytes for UTF-8, in pieces of any size.
 ///
@@ -121,7 +121,7 @@ enum Prefix {
 
 /// Whether these 1 to 4 bytes are one character, or a legal beginning of one.
 fn prefix(bytes: &[u8]) -> Result<Prefix, InvalidUtf8> {
-    match std::str::from_utf8(bytes) {
+    match core::str::from_utf8(bytes) {
         Ok(text) => text.chars().next().map(Prefix::Complete).ok_or(InvalidUtf8),
         Err(error) if error.error_len().is_none() => Ok(Prefix::Incomplete),
         Err(_) => Err(InvalidUtf8),
@@ -161,7 +161,7 @@ impl fmt::Display for InvalidUtf8 {
     }
 }
 
-impl std::error::Error for InvalidUtf8 {}
+impl core::error::Error for InvalidUtf8 {}
 
 #[cfg(test)]
 mod tests {
@@ -223,7 +223,7 @@ mod tests {
                 rest = behind;
             }
             valid = valid && validator.finish().is_ok();
-            prop_assert_eq!(valid, std::str::from_utf8(&bytes).is_ok());
+            prop_assert_eq!(valid, core::str::from_utf8(&bytes).is_ok());
         }
     }
 }

@@ -35,7 +35,7 @@ const LAYERS: [Layer; 11] = [
     Layer {
         name: "src/websocket",
         may: &[
-            "crate::websocket", "crate::time", "std", "core", "alloc", "std::time::Duration", "sha1",
+            "crate::websocket", "crate::time", "core", "alloc", "core::time::Duration", "sha1",
             "base64", "simdutf8", "http",
         ],
         must_not: &[
@@ -524,7 +524,7 @@ mod planted {
         for (file, code) in [
             (
                 "src/websocket/a.rs",
-                "use std::borrow::Cow; use super::limits::Limits; use sha1::Sha1;",
+                "use alloc::borrow::Cow; use super::limits::Limits; use sha1::Sha1;",
             ),
             (
                 "src/websocket/frame/a.rs",

@@ -982,6 +982,7 @@ impl Application for Probe {
         self.seen.push(match end {
             End::Eof => Seen::Eof(key),
             End::Failed(error) => Seen::Failed(key, error.kind()),
+            other => panic!("an unknown end: {other:?}"),
         });
     }
 

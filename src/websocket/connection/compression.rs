@@ -11,7 +11,9 @@ use super::super::compressed_frame;
 use super::super::deflate::WindowBits;
 use super::super::deflate::{DeflateConfig, DeflateContext, DeflateParameters, DeflatePool};
 use super::super::frame::{Opcode, Role};
-use std::fmt;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
 
 /// How an endpoint compresses its messages.
 pub(super) struct Compression {

@@ -2,7 +2,9 @@
 
 use super::super::error::ProtocolError;
 use super::super::frame::{CloseCode, CloseReason};
-use std::fmt;
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use core::fmt;
 
 /// The state of a connection; drawn on the page of [`Connection`](super::Connection).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,26 +13,35 @@
 //! | file | content |
 //! |---|---|
 //! | `receiver.rs` | bytes into events |
-//! | `sender.rs`, `compression.rs` | messages into bytes |
+//! | `sender.rs`, `compression.rs` | messages into bytes; `no_compression.rs` without the feature `deflate` |
 //! | `end.rs` | the states of a connection, and how it has ended |
 //! | this file | the methods for the application; the replies to events: pongs, the answer to a Close, the Close after a broken rule |
 
+#[cfg(feature = "deflate")]
 mod compression;
 mod end;
+#[cfg(not(feature = "deflate"))]
+mod no_compression;
 mod receiver;
 mod sender;
 
 pub use end::{CloseFrame, Ended, Side, State};
 pub use sender::{Fragment, MaskingKeys};
 
+#[cfg(feature = "deflate")]
 use super::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
 use super::error::{ProtocolError, SendError};
 use super::event::Event;
 use super::frame::{CloseReason, FrameHeader, Opcode, Role};
 use super::limits::Limits;
 use super::message::Message;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+#[cfg(feature = "deflate")]
 use compression::Compression;
 use end::{Closing, End};
+#[cfg(not(feature = "deflate"))]
+use no_compression as compression;
 use receiver::Receiver;
 use sender::Sender;
 
@@ -130,6 +139,7 @@ impl Connection {
     /// assert_eq!(event, Some(Event::Text("Hello".into())));
     /// # Ok::<(), yamabiko::websocket::ProtocolError>(())
     /// ```
+    #[cfg(feature = "deflate")]
     #[must_use]
     pub fn with_deflate(
         mut self,
@@ -165,6 +175,7 @@ impl Connection {
     /// assert_eq!(output, b"\x81\x85\0\0\0\0Hello");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[cfg(feature = "deflate")]
     #[must_use]
     pub fn with_inflate(mut self, agreed: DeflateParameters, pool: &DeflatePool) -> Connection {
         let (no_takeover, window_bits) = match self.sender.role() {
@@ -350,6 +361,7 @@ impl Connection {
     /// Call it when frames have been sent to the peer that this connection has not
     /// written, such as those of [`MessageDeflater`](super::MessageDeflater), and this end
     /// takes its context over: this end does not know the peer's window then.
+    #[cfg(feature = "deflate")]
     pub fn forget_deflate_context(&mut self) {
         self.sender.forget_deflate_context();
     }

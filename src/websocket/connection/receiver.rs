@@ -17,8 +17,10 @@ use super::super::frame::{payload_within, take_payload};
 use super::super::limits::Limits;
 use super::super::reassembler::Reassembler;
 use super::end::{Closing, End};
-use std::borrow::Cow;
-use std::mem;
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::mem;
 
 /// What has been received, as far as it is still needed.
 #[derive(Debug)]

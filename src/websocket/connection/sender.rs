@@ -9,6 +9,8 @@ use super::super::frame::{self, CloseCode, CloseReason, FrameHeader, Opcode, Rol
 use super::super::message::Message;
 use super::super::utf8::Utf8Validator;
 use super::compression::Compression;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 /// Where the keys that a client masks its frames with come from.
 ///
@@ -79,10 +81,12 @@ impl Sender {
         }
     }
 
+    #[cfg(feature = "deflate")]
     pub(super) fn compress(&mut self, compression: Compression) {
         self.compression = Some(Box::new(compression));
     }
 
+    #[cfg(feature = "deflate")]
     pub(super) fn forget_deflate_context(&mut self) {
         if let Some(compression) = &mut self.compression {
             compression.forget_context();
@@ -317,8 +321,8 @@ impl Keys {
     }
 }
 
-impl std::fmt::Debug for Keys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("Keys")
     }
 }

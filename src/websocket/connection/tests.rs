@@ -4,9 +4,9 @@ use super::*;
 use crate::websocket::MessageDeflater;
 use crate::websocket::deflate::WindowBits;
 use crate::websocket::frame;
+use alloc::borrow::Cow;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use std::borrow::Cow;
 
 #[test]
 fn idle_connection_has_88_bytes() {

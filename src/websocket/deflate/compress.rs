@@ -15,6 +15,7 @@
 //! [`DeflateConfig::threshold_bytes`](super::DeflateConfig) are not compressed.
 
 use super::WindowBits;
+use alloc::vec::Vec;
 use zlib_rs::{Deflate, DeflateFlush, Status};
 
 /// Compresses messages without reference to earlier ones.
@@ -229,7 +230,7 @@ mod tests {
             state ^= state << 5;
             state as u8
         };
-        std::iter::repeat_with(next).take(bytes).collect()
+        core::iter::repeat_with(next).take(bytes).collect()
     }
 
     #[test]
@@ -239,7 +240,7 @@ mod tests {
             let mut output = Vec::new();
             let text = b"one message as any other, as any other";
             assert!(deflater.compress(text, WindowBits::MAX, &mut output));
-            let expected = std::mem::take(&mut output);
+            let expected = core::mem::take(&mut output);
             for bytes in [0, 1, 12, 100, 2_044, 2_048, 5_000, 100_000] {
                 let noise = noise(bytes);
                 // Several in a row: a message that shrinks hides the state they leave.

@@ -19,9 +19,12 @@
 //! happens where a stream ends inside a message (BFINAL), with the window at that place.
 
 use super::history::History;
-use super::inflater::{InflateError, Inflated, Inflater};
+use super::inflated::{InflateError, Inflated};
+use super::inflater::Inflater;
 use super::pool::DeflatePool;
-use std::mem;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::mem;
 
 /// A compressed message that is under way.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! What the next message of a peer with context takeover may refer to (RFC 7692 §7.2.2).
 
 use super::WindowBits;
+use alloc::vec::Vec;
 
 /// The bytes that the next message of a peer with context takeover may refer to.
 ///

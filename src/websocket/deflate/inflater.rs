@@ -6,28 +6,8 @@
 use super::WindowBits;
 use super::compress::TAIL;
 use super::history::{History, last_of};
+use super::inflated::{InflateError, Inflated};
 use zlib_rs::{Inflate, InflateFlush, Status};
-
-/// Where the inflated bytes of one message go.
-pub(crate) trait Inflated {
-    /// What can be wrong with them.
-    type Error: From<InflateError>;
-
-    /// All bytes so far, in two parts.
-    fn parts(&self) -> (&[u8], &[u8]);
-
-    /// Adds bytes. With them there are at most `bytes_max`.
-    fn add(&mut self, bytes: &[u8], bytes_max: usize) -> Result<(), Self::Error>;
-}
-
-/// Why a message cannot be inflated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum InflateError {
-    /// The data is not DEFLATE, or its end is missing.
-    Corrupt,
-    /// The message is longer than the limit.
-    TooLong,
-}
 
 /// The library's decompressor.
 pub(crate) struct Inflater {
@@ -134,8 +114,8 @@ struct Step {
     status: Result<Status, zlib_rs::InflateError>,
 }
 
-impl std::fmt::Debug for Inflater {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Debug for Inflater {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("Inflater")
     }
 }

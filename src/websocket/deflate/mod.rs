@@ -4,9 +4,13 @@
 //! |---|---|---|
 //! | `parameters.rs` | what two ends agree on, and what one end accepts | §7.1 |
 //! | `compress.rs` | messages into compressed payloads | §7.2.1 |
-//! | `compressed_message.rs`, `inflater.rs` | compressed payloads into messages | §7.2.2 |
+//! | `compressed_message.rs`, `inflater.rs`, `inflated.rs` | compressed payloads into messages | §7.2.2 |
 //! | `history.rs` | what the next message may refer to | §7.2.2 |
 //! | `pool.rs` | compressors and decompressors for connections to share | |
+//! | `absent.rs` | the same types without the feature `deflate` | |
+//!
+//! Compression needs the feature `deflate`. Without it a connection never agrees on
+//! compression, and of this module only the parameters are left.
 //!
 //! The algorithm itself, DEFLATE (RFC 1951), is a library's. This module knows bytes and
 //! windows, and neither messages nor connections: those are built on it.
@@ -42,16 +46,28 @@
 //! thousand times their number, 0.1 µs; a message of streams that end every two bytes
 //! (BFINAL) 0.4 µs, because 32 KiB are copied at each end.
 
+#[cfg(not(feature = "deflate"))]
+mod absent;
+#[cfg(feature = "deflate")]
 mod compress;
+#[cfg(feature = "deflate")]
 mod compressed_message;
 mod history;
+mod inflated;
+#[cfg(feature = "deflate")]
 mod inflater;
 mod parameters;
+#[cfg(feature = "deflate")]
 mod pool;
 
+#[cfg(not(feature = "deflate"))]
+pub(crate) use absent::{CompressedMessage, DeflatePool};
+#[cfg(feature = "deflate")]
 pub(crate) use compress::{DeflateContext, Deflater};
+#[cfg(feature = "deflate")]
 pub(crate) use compressed_message::CompressedMessage;
 pub(crate) use history::History;
-pub(crate) use inflater::{InflateError, Inflated};
+pub(crate) use inflated::{InflateError, Inflated};
 pub use parameters::{DeflateConfig, DeflateParameters, WindowBits};
+#[cfg(feature = "deflate")]
 pub use pool::DeflatePool;

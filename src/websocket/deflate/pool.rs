@@ -6,7 +6,10 @@
 
 use super::compress::Deflater;
 use super::inflater::{BLOCK_BYTES, Inflater};
-use std::fmt;
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
 use std::sync::{Arc, Mutex};
 
 /// Compressors and decompressors for connections to share. Clones are the same pool.
@@ -45,6 +48,11 @@ struct Kept {
 }
 
 impl DeflatePool {
+    /// A pool that no other connection shares.
+    pub(crate) fn for_one_connection() -> Option<DeflatePool> {
+        Some(DeflatePool::default())
+    }
+
     pub(super) fn take_inflater(&self) -> Box<Inflater> {
         let kept = self.with_kept(|kept| kept.inflaters.pop());
         kept.flatten().unwrap_or_else(|| Box::new(Inflater::new()))

@@ -13,8 +13,8 @@
 //! 999, 1004 to 1006, 1015, unassigned ones below 3000, 5000 and above) cannot be
 //! expressed as a [`CloseCode`].
 
-use std::borrow::Cow;
-use std::fmt;
+use alloc::borrow::Cow;
+use core::fmt;
 
 /// A status code that may be sent in a Close frame: 1000 to 1003, 1007 to 1014,
 /// 3000 to 4999.
@@ -163,7 +163,7 @@ impl<'a> CloseReason<'a> {
             [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), reason),
         };
         let code = CloseCode::new(code).ok_or(CloseBodyError::Code(code))?;
-        let reason = std::str::from_utf8(reason).map_err(|_| CloseBodyError::ReasonNotUtf8)?;
+        let reason = core::str::from_utf8(reason).map_err(|_| CloseBodyError::ReasonNotUtf8)?;
         Ok(Some(CloseReason::new(code, reason)))
     }
 

@@ -17,6 +17,7 @@
 
 use super::mask::{mask, rotate};
 use super::{FrameError, FrameHeader, FrameRules, Role};
+use alloc::vec::Vec;
 
 /// Reads frames from a stream of bytes that may be cut anywhere.
 ///
@@ -287,7 +288,7 @@ pub(crate) fn payload_within(rest: &FrameHeader, bytes: usize) -> usize {
 /// Cuts `count` bytes off the front of `input`: count ≤ input.len().
 #[inline]
 fn take_front<'b>(input: &mut &'b mut [u8], count: usize) -> &'b mut [u8] {
-    let (front, rest) = std::mem::take(input).split_at_mut(count);
+    let (front, rest) = core::mem::take(input).split_at_mut(count);
     *input = rest;
     front
 }

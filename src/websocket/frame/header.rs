@@ -16,7 +16,8 @@
 //! ```
 
 use super::Opcode;
-use std::fmt;
+use alloc::vec::Vec;
+use core::fmt;
 
 /// Which end of the connection this endpoint is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -309,7 +310,7 @@ fn length_bounds(length_7: u8, cut: &[u8]) -> (u64, u64) {
         length => return (u64::from(length), u64::from(length)),
     };
     let padded = |with: u8| {
-        let padded = cut.iter().copied().chain(std::iter::repeat(with));
+        let padded = cut.iter().copied().chain(core::iter::repeat(with));
         let append = |length, byte| length << 8 | u64::from(byte);
         padded.take(bytes).fold(0, append)
     };
@@ -362,7 +363,7 @@ impl fmt::Display for FrameError {
     }
 }
 
-impl std::error::Error for FrameError {}
+impl core::error::Error for FrameError {}
 
 // Also obeyed by `check_rules`:
 //= https://www.rfc-editor.org/rfc/rfc6455#section-5.2

@@ -35,6 +35,7 @@ mod header;
 mod mask;
 mod opcode;
 
+use alloc::vec::Vec;
 pub use close::{CloseCode, CloseReason};
 pub use decoder::{FrameDecoder, FramePart};
 pub use header::{FrameError, FrameHeader, Role};

@@ -22,7 +22,9 @@ use super::subprotocol;
 use crate::websocket::connection::Connection;
 use crate::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
 use crate::websocket::limits::Limits;
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 /// What a server wants of the connection that it accepts. The default: no subprotocol, no
 /// compression, no further field.
@@ -92,6 +94,7 @@ impl<'o> AcceptOptions<'o> {
     /// Accepts permessage-deflate if the client offers it, with the parameters of
     /// [`Upgrade::choose_deflate`](super::Upgrade::choose_deflate). The connection
     /// compresses as `config` says.
+    #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(mut self, config: DeflateConfig) -> Self {
         self.deflate = Some(DeflateWanted {
@@ -104,6 +107,7 @@ impl<'o> AcceptOptions<'o> {
 
     /// As [`AcceptOptions::deflate`], with these parameters. The handshake is not accepted
     /// if none of the client's offers allows them.
+    #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate_with(self, parameters: DeflateParameters, config: DeflateConfig) -> Self {
         let mut options = self.deflate(config);
@@ -116,6 +120,7 @@ impl<'o> AcceptOptions<'o> {
     /// As [`AcceptOptions::deflate`], for a server that compresses by other means, such as
     /// a [`MessageDeflater`](crate::websocket::MessageDeflater) for many connections: the
     /// connection only inflates, and sends messages as they are.
+    #[cfg(feature = "deflate")]
     #[must_use]
     pub fn inflate_only(self, config: DeflateConfig) -> Self {
         let mut options = self.deflate(config);
@@ -127,6 +132,7 @@ impl<'o> AcceptOptions<'o> {
 
     /// Shares a pool of compressors and decompressors with other connections. If not set,
     /// the connection has a pool of its own.
+    #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate_pool(mut self, pool: &DeflatePool) -> Self {
         self.deflate_pool = Some(pool.clone());

@@ -30,10 +30,17 @@ impl Agreement {
     }
 
     /// The same connection, with compression.
+    #[cfg(feature = "deflate")]
     pub(super) fn apply(&self, connection: Connection) -> Connection {
         match &self.config {
             Some(config) => connection.with_deflate(self.parameters, config, &self.pool),
             None => connection.with_inflate(self.parameters, &self.pool),
         }
+    }
+
+    /// There is no agreement without a pool.
+    #[cfg(not(feature = "deflate"))]
+    pub(super) fn apply(&self, _: Connection) -> Connection {
+        match self.pool {}
     }
 }

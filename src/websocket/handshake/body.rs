@@ -19,6 +19,7 @@
 
 use super::debug::TextOrBytes;
 use super::fields::Fields;
+use alloc::vec::Vec;
 use core::fmt;
 
 /// What has come of a body.
@@ -141,7 +142,7 @@ fn chunk_size(line: &[u8]) -> Option<usize> {
     if digits.is_empty() || !(extensions.is_empty() || extensions.starts_with(b";")) {
         return None;
     }
-    let digits = std::str::from_utf8(digits).ok()?;
+    let digits = core::str::from_utf8(digits).ok()?;
     Some(usize::from_str_radix(digits, 16).unwrap_or(usize::MAX))
 }
 
@@ -150,7 +151,7 @@ fn length(digits: &[u8]) -> Option<usize> {
     if !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let digits = std::str::from_utf8(digits).ok()?;
+    let digits = core::str::from_utf8(digits).ok()?;
     Some(digits.parse().unwrap_or(usize::MAX))
 }
 

@@ -29,8 +29,10 @@ use super::subprotocol;
 use super::upgrade::is_origin;
 use super::uri::WebSocketUri;
 use crate::websocket::deflate::{DeflateConfig, DeflatePool};
+use alloc::borrow::{Cow, ToOwned};
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::fmt;
-use std::borrow::Cow;
 
 /// One attempt to open a WebSocket connection.
 ///
@@ -63,7 +65,7 @@ pub struct ClientHandshake {
     origin: Option<String>,
     subprotocols: Vec<String>,
     deflate: Option<DeflateConfig>,
-    deflate_pool: DeflatePool,
+    deflate_pool: Option<DeflatePool>,
     fields: Vec<(String, String)>,
     limits: HeadLimits,
     reader: ResponseReader,
@@ -89,7 +91,7 @@ impl ClientHandshake {
             origin: None,
             subprotocols: Vec::new(),
             deflate: None,
-            deflate_pool: DeflatePool::default(),
+            deflate_pool: DeflatePool::for_one_connection(),
             fields: Vec::new(),
             limits,
             reader: ResponseReader::new(limits),
@@ -139,6 +141,7 @@ impl ClientHandshake {
     ///     client_max_window_bits\r\n\r\n"));
     /// # Ok::<(), yamabiko::websocket::handshake::UriError>(())
     /// ```
+    #[cfg(feature = "deflate")]
     pub fn deflate(mut self, config: DeflateConfig) -> Self {
         self.deflate = Some(config);
         self
@@ -146,8 +149,9 @@ impl ClientHandshake {
 
     /// Shares a pool of compressors and decompressors with other connections. If not set,
     /// the connection has a pool of its own.
+    #[cfg(feature = "deflate")]
     pub fn deflate_pool(mut self, pool: &DeflatePool) -> Self {
-        self.deflate_pool = pool.clone();
+        self.deflate_pool = Some(pool.clone());
         self
     }
 
@@ -370,7 +374,7 @@ impl ClientHandshake {
             key: self.key(),
             subprotocols: &self.subprotocols,
             deflate: self.deflate.as_ref(),
-            deflate_pool: &self.deflate_pool,
+            deflate_pool: self.deflate_pool.as_ref(),
         }
     }
 

@@ -12,6 +12,7 @@ use super::subprotocol;
 use crate::websocket::connection::{Connection, MaskingKeys};
 use crate::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
 use crate::websocket::limits::Limits;
+use alloc::string::String;
 
 /// The connection is open; WebSocket is spoken from here on.
 ///
@@ -71,7 +72,7 @@ pub(super) struct Requested<'c> {
     pub(super) key: &'c str,
     pub(super) subprotocols: &'c [String],
     pub(super) deflate: Option<&'c DeflateConfig>,
-    pub(super) deflate_pool: &'c DeflatePool,
+    pub(super) deflate_pool: Option<&'c DeflatePool>,
 }
 
 impl Requested<'_> {
@@ -97,7 +98,7 @@ impl Requested<'_> {
             deflate,
             fields: head.fields.into(),
             head_bytes,
-            agreement: deflate.map(|agreed| self.agreement(agreed)),
+            agreement: deflate.and_then(|agreed| self.agreement(agreed)),
         })
     }
 
@@ -127,8 +128,9 @@ impl Requested<'_> {
         permessage_deflate::agreed_in_response(extensions::listed(head.fields), self.deflate)
     }
 
-    fn agreement(&self, agreed: DeflateParameters) -> Agreement {
-        Agreement::new(agreed, self.deflate.copied(), self.deflate_pool.clone())
+    fn agreement(&self, agreed: DeflateParameters) -> Option<Agreement> {
+        let pool = self.deflate_pool?.clone();
+        Some(Agreement::new(agreed, self.deflate.copied(), pool))
     }
 
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1

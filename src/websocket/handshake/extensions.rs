@@ -13,7 +13,7 @@
 
 use super::fields::Fields;
 use super::token::is_token_byte;
-use std::borrow::Cow;
+use alloc::borrow::Cow;
 
 /// The name of the field, in requests and responses.
 pub(super) const FIELD: &str = "Sec-WebSocket-Extensions";

@@ -8,6 +8,8 @@
 
 use super::invalid_field::InvalidField;
 use super::token::{find, is_field_value, is_token, list_elements};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::fmt;
 
 /// The field lines of a head, in the order in which they came.

@@ -6,8 +6,8 @@
 //!            http::Response ─ receive_http ─► Established
 //! ```
 
+use alloc::borrow::Cow;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use std::borrow::Cow;
 
 /// Names and values, as the handshake takes them.
 pub(super) fn values(headers: &HeaderMap) -> impl Iterator<Item = (&str, &[u8])> {

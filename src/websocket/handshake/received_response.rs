@@ -13,6 +13,7 @@ use super::body::{self, ResponseBody};
 use super::fields::{Fields, OwnedFields};
 use super::head::{HeadError, HeadLayout, HeadScanner};
 use super::limits::HeadLimits;
+use alloc::string::String;
 
 /// An HTTP response that did not switch to WebSocket. Its meaning is that of HTTP (RFC
 /// 9110 §15).

@@ -4,8 +4,10 @@
 use super::http_types;
 use super::invalid_field::InvalidField;
 use super::response::{Response, Status};
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::vec::Vec;
 use core::fmt;
-use std::borrow::Cow;
 
 /// A refused request: an HTTP status, a reason in one line, and the fields that the
 /// status demands.

@@ -19,6 +19,8 @@ use super::refusal::Refusal;
 use super::response::Status;
 use super::target::Target;
 use super::token::is_token;
+use alloc::format;
+use alloc::string::String;
 use core::fmt;
 
 /// Reads the head of one request, whole or in any number of pieces.

@@ -9,8 +9,10 @@
 use super::debug::TextOrBytes;
 use super::invalid_field::InvalidField;
 use super::token::{is_field_value, is_token};
+use alloc::borrow::Cow;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::fmt;
-use std::borrow::Cow;
 
 /// A plain HTTP response, complete in memory.
 ///

@@ -29,6 +29,8 @@ use super::request::{HttpVersion, RequestHead};
 use super::response::Status;
 use super::subprotocol;
 use crate::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
+use alloc::borrow::ToOwned;
+use alloc::string::String;
 use core::fmt;
 
 /// A valid WebSocket handshake, to be accepted or refused.
@@ -193,12 +195,15 @@ impl<'a> Upgrade<'a> {
         //# the server MUST complete the following steps to accept the
         //# connection and send the server's opening handshake.
         let subprotocol = self.subprotocol_of(options.subprotocol)?;
-        let (extension, agreement) = match options.deflate {
+        let shared = options.deflate_pool;
+        let pool = || shared.or_else(DeflatePool::for_one_connection);
+        let wanted = options.deflate.and_then(|wanted| Some((wanted, pool()?)));
+        let (extension, agreement) = match wanted {
             //= https://www.rfc-editor.org/rfc/rfc7692#section-5
             //# A server declining all offered PMCEs MUST NOT include any element
             //# with PMCE names.
             None => (None, None),
-            Some(wanted) => self.agree(wanted, options.deflate_pool)?,
+            Some((wanted, pool)) => self.agree(wanted, pool)?,
         };
         let key = accept_key(self.key);
         let fields = options.fields;
@@ -273,7 +278,7 @@ impl<'a> Upgrade<'a> {
     fn agree(
         &self,
         wanted: DeflateWanted,
-        pool: Option<DeflatePool>,
+        pool: DeflatePool,
     ) -> Result<(Option<Parameters>, Option<Agreement>), NotOffered> {
         let exact = wanted.parameters;
         let Some(parameters) = exact.or_else(|| self.choose_deflate(&wanted.config)) else {
@@ -287,7 +292,7 @@ impl<'a> Upgrade<'a> {
         let extension = permessage_deflate::accept(self.extensions(), &parameters);
         let extension = extension.ok_or(NotOffered::Deflate)?;
         let config = (!wanted.inflates_only).then_some(wanted.config);
-        let agreement = Agreement::new(parameters, config, pool.unwrap_or_default());
+        let agreement = Agreement::new(parameters, config, pool);
         Ok((Some(extension), Some(agreement)))
     }
 

@@ -14,6 +14,8 @@
 //! that `?a[]=1` can be asked for and the request is still a URI.
 
 use super::authority::{Authority, InvalidAuthority, percent_encoding_is_valid};
+use alloc::format;
+use alloc::string::String;
 use core::fmt;
 
 /// The server and the resource that a WebSocket client connects to.

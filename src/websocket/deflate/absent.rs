@@ -1,0 +1,45 @@
+//! What stands for compression where the feature `deflate` is left out.
+//!
+//! Types without a value. A connection has none of them, so that it has agreed on no
+//! compression, and the compiler removes the code that would use one.
+
+use super::history::History;
+use super::inflated::Inflated;
+
+/// No pool can be made, and no compressor without one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum DeflatePool {}
+
+impl DeflatePool {
+    /// `None`: there is no compression.
+    pub(crate) fn for_one_connection() -> Option<DeflatePool> {
+        None
+    }
+}
+
+/// No compressed message can begin.
+#[derive(Debug)]
+pub(crate) enum CompressedMessage {}
+
+impl CompressedMessage {
+    pub(crate) fn new(_: History, _: usize, pool: &DeflatePool) -> Self {
+        match *pool {}
+    }
+
+    pub(crate) fn push<I: Inflated>(
+        &mut self,
+        _: &[u8],
+        _: bool,
+        _: &mut I,
+    ) -> Result<(), I::Error> {
+        match *self {}
+    }
+
+    pub(crate) fn finish<I: Inflated>(&mut self, _: &mut I) -> Result<(), I::Error> {
+        match *self {}
+    }
+
+    pub(crate) fn history_behind(&mut self, _: &[u8]) -> History {
+        match *self {}
+    }
+}
