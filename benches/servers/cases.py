@@ -1,7 +1,7 @@
-"""The cases that are measured, and the servers with their settings.
+"""The measured cases, and the servers with their settings.
 
 A case is a scenario of `yamabiko bench` with its settings; a server is a command
-for each scenario. Nothing here runs anything.
+for each scenario. This file only describes them, and runs nothing.
 """
 
 import json
@@ -19,17 +19,19 @@ LIMIT = "limit"
 LIMIT_EACH = "limit, each"
 
 
-# A compressed message to all clients, so rarely that every server has time for it.
+# Compressed messages to all clients: a rate that every server can sustain.
 HEARTBEATS_PER_SECOND = 1
 
 
 @dataclass(frozen=True)
 class Case:
-    """One line of a table. Sizes in bytes; `window` is in flight per publisher.
+    """One row of a table. Sizes are in bytes; `window` is the number of messages that each
+    publisher has in flight.
 
     `slow` with a `slow_percent` of 0 is the same load without slow readers. `compressed`
-    is fan-out with permessage-deflate; `compressed-idle` is that, too, and
-    what is looked at is the memory after every connection has had a few messages.
+    is fan-out with permessage-deflate. `compressed-idle` is also fan-out with
+    permessage-deflate; it measures the memory after every connection has received a few
+    messages.
     """
 
     scenario: str
@@ -42,7 +44,7 @@ class Case:
 
     @property
     def name(self):
-        """Also the name of its files: `fan-out-1000-10-64-64`."""
+        """The name of the case, also in file names: `fan-out-1000-10-64-64`."""
         numbers = {
             "fan-out": (self.publishers, self.message_bytes, self.window),
             "echo": (self.message_bytes, self.window),
@@ -72,23 +74,23 @@ class Case:
         is_control = self.scenario == "slow" and not self.slow_percent
         return "fan-out" if self.is_compressed or is_control else self.scenario
 
-    def words(self, warm_up_seconds, seconds):
+    def arguments(self, warm_up_seconds, seconds):
         """The arguments for `yamabiko bench`, without the URL and the process."""
-        words = ["--connections", self.connections, "--duration", seconds]
+        arguments = ["--connections", self.connections, "--duration", seconds]
         if self.scenario == "idle":
-            return [str(word) for word in words]
-        words += ["--bytes", self.message_bytes, "--warm-up", warm_up_seconds]
+            return [str(argument) for argument in arguments]
+        arguments += ["--bytes", self.message_bytes, "--warm-up", warm_up_seconds]
         if self.scenario != "echo":
-            words += ["--publishers", self.publishers]
+            arguments += ["--publishers", self.publishers]
         if self.window:
-            words += ["--window", self.window]
+            arguments += ["--window", self.window]
         if self.rate_per_second:
-            words += ["--rate", self.rate_per_second]
+            arguments += ["--rate", self.rate_per_second]
         if self.is_compressed:
-            words += ["--payload", "json", "--compress"]
+            arguments += ["--payload", "json", "--compress"]
         if self.slow_percent:
-            words += ["--slow-percent", self.slow_percent]
-        return [str(word) for word in words]
+            arguments += ["--slow-percent", self.slow_percent]
+        return [str(argument) for argument in arguments]
 
 
 def fan_out(connections, publishers, message_bytes, window):
@@ -146,7 +148,7 @@ QUICK = [
 
 @dataclass(frozen=True)
 class Level:
-    """The amount of measuring. Times in seconds, except for `minutes_max`."""
+    """A set of cases and the time for them. Times are in seconds, except `minutes_max`."""
 
     cases: list
     rounds: int
@@ -164,9 +166,9 @@ LEVELS = {
 
 @dataclass(frozen=True)
 class Server:
-    """`{port}` and `{mode}` are put into the command; it serves the scenarios that have
-    a mode. `files` are the program and what it reads: when one of them changes, the
-    server is measured again.
+    """`{port}` and `{mode}` in the command are replaced. `modes` maps each supported mode to
+    the server's argument. `files` are the program and the files that it reads: if one of
+    them changes, the server is measured again.
     """
 
     name: str
@@ -212,7 +214,7 @@ def servers(yamabiko, yamabiko_version, node_version):
         Server(
             LIMIT,
             [str(limit), "{port}", "{mode}"],
-            {"broadcast": "gathered", "echo": "echo"},
+            {"broadcast": "batched", "echo": "echo"},
             "",
             "not another server: one `send` per client and turn, and nothing else",
             files=[limit],
@@ -299,5 +301,5 @@ def servers(yamabiko, yamabiko_version, node_version):
 
 
 def locked_versions(cargo_lock):
-    """Name to version, from the text of a Cargo.lock."""
+    """Package name → version, from the text of a Cargo.lock."""
     return dict(re.findall(r'name = "([^"]+)"\nversion = "([^"]+)"', cargo_lock))

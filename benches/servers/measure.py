@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Runs the matrix: every round visits every case, every case visits all servers.
+"""Runs the matrix: in every round, each case is measured with all servers.
 
     measure.py quick|full --yamabiko PATH [--rounds N] [--minutes M] [--fresh]
 
 Each run starts a server on one core, loads it from another with `yamabiko bench`,
-and writes bench's report to results/LEVEL/CASE--SERVER--ROUND.json. A run of the same
-program whose file exists is not repeated: an interrupted matrix continues where it was.
-`check` tests each server first; a server that fails in a mode, or was not built, is left
-out, with a message.
+and writes bench's report to results/LEVEL/CASE--SERVER--ROUND.json. If this file exists
+for the same program, the run is not repeated, so an interrupted matrix can be continued.
+`check` tests each server first. A server that fails in a mode, or is not built, is left
+out, and a message names it.
 
-It ends only processes that it has started, by their ids. When the minutes are used
-up it starts no more runs.
+The script ends only processes that it has started, by their ids. After the given number of
+minutes it starts no more runs.
 """
 
 import argparse
@@ -38,30 +38,30 @@ END_SECONDS_MAX = 5
 
 
 def main():
-    words = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    words.add_argument("level", choices=cases.LEVELS)
-    words.add_argument("--yamabiko", type=pathlib.Path, required=True)
-    words.add_argument("--rounds", type=int)
-    words.add_argument("--minutes", type=float)
-    words.add_argument("--fresh", action="store_true", help="repeat what is there")
-    words.add_argument("--server-core", type=int, default=0)
-    words.add_argument("--load-core", type=int, default=1)
-    words = words.parse_args()
-    level = cases.LEVELS[words.level]
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("level", choices=cases.LEVELS)
+    parser.add_argument("--yamabiko", type=pathlib.Path, required=True)
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--minutes", type=float)
+    parser.add_argument("--fresh", action="store_true", help="repeat the runs that have a result")
+    parser.add_argument("--server-core", type=int, default=0)
+    parser.add_argument("--load-core", type=int, default=1)
+    arguments = parser.parse_args()
+    level = cases.LEVELS[arguments.level]
     raise_open_files_limit(needed=max(case.connections for case in level.cases) + 200)
-    bench = Bench(words.yamabiko.resolve(), words.server_core, words.load_core)
-    folder = RESULTS / words.level
+    bench = Bench(arguments.yamabiko.resolve(), arguments.server_core, arguments.load_core)
+    folder = RESULTS / arguments.level
     folder.mkdir(parents=True, exist_ok=True)
-    servers = available(all_servers(words.yamabiko.resolve()))
-    servers = [server for server in (as_far_as_right(s, bench) for s in servers) if server.modes]
-    planned = list(runs(level, words.rounds or level.rounds, servers))
-    write_json(folder / "machine.json", machine(words, servers, len(planned)))
-    deadline = time.monotonic() + 60 * (words.minutes or level.minutes_max)
+    servers = available(all_servers(arguments.yamabiko.resolve()))
+    servers = [server for server in (with_correct_modes(s, bench) for s in servers) if server.modes]
+    planned = list(runs(level, arguments.rounds or level.rounds, servers))
+    write_json(folder / "machine.json", machine(arguments, servers, len(planned)))
+    deadline = time.monotonic() + 60 * (arguments.minutes or level.minutes_max)
     for run in planned:
-        if not words.fresh and run.is_done(folder):
+        if not arguments.fresh and run.is_done(folder):
             continue
         if time.monotonic() > deadline:
-            print("The time is used up. Run again to go on.")
+            print("The time is over. Run the command again to continue.")
             return
         measure(run, level, bench, folder)
 
@@ -109,7 +109,7 @@ def is_left_out(case, server):
         return True
     if server.name == cases.TWO_WORKERS:
         return (case.scenario, case.connections, case.message_bytes) != ("fan-out", 1000, 64)
-    # One send per message is another limit only where there are several to send.
+    # A turn with one message is the same load for both limits.
     is_single = case.publishers * case.window <= 1 and case.scenario == "fan-out"
     return server.name == cases.LIMIT_EACH and (is_single or case.scenario != "fan-out")
 
@@ -132,19 +132,19 @@ def measure(run, level, bench, folder):
         "report": report,
     }
     write_json(run.file(folder), result)
-    what = f"{run.round_number + 1} {run.case.name:24} {run.server.name:18}"
-    print(what, glance(result), flush=True)
+    name = f"{run.round_number + 1} {run.case.name:24} {run.server.name:18}"
+    print(name, summary_of(result), flush=True)
 
 
 def bench_report(case, level, duration, bench, pid, port):
-    """The report of `bench` (`None`: there is none), its exit status, and its errors."""
+    """The report of `bench` (`None` without a report), its exit status, and its errors."""
     command = [
         *("taskset", "-c", bench.load_core, str(bench.program), "bench", case.bench_scenario),
         f"ws://127.0.0.1:{port}{path_of(case.mode)}/bench",
-        *case.words(level.warm_up, duration),
+        *case.arguments(level.warm_up, duration),
         *("--pid", str(pid), "--json", "--no-progress"),
     ]
-    # Opening, warm-up, draining: generous, but bounded.
+    # Time for opening, warm-up and draining; more than a run needs.
     seconds_max = 60 + 3 * (level.warm_up + duration)
     try:
         done = subprocess.run(
@@ -160,8 +160,8 @@ def bench_report(case, level, duration, bench, pid, port):
 
 @contextlib.contextmanager
 def started(server, mode, bench):
-    """The server's process id and port, while it runs."""
-    command = [word.format(port=0, mode=server.modes[mode]) for word in server.command]
+    """Runs the server, and gives its process id and port."""
+    command = [argument.format(port=0, mode=server.modes[mode]) for argument in server.command]
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(
             ["taskset", "-c", bench.server_core, *command],
@@ -186,22 +186,26 @@ def announced_port(process, output):
     deadline = time.monotonic() + READY_SECONDS_MAX
     text = ""
     while time.monotonic() < deadline and process.poll() is None:
-        # pread: the server writes at the offset that it shares with us.
+        # pread does not move the offset, at which the server writes.
         text = os.pread(output.fileno(), 4096, 0).decode(errors="replace")
         if port := re.search(r"127\.0\.0\.1:(\d+)/?\n", text):
             return int(port[1])
         time.sleep(0.02)
-    raise RuntimeError(f"{process.args}: not ready; it said: {text!r}")
+    raise RuntimeError(f"{process.args}: not ready; its output: {text!r}")
 
 
-def as_far_as_right(server, bench):
-    """The server with the modes in which it is correct."""
-    modes = {mode: word for mode, word in server.modes.items() if is_right(server, mode, bench)}
+def with_correct_modes(server, bench):
+    """The server, with only the modes that `check` finds correct."""
+    modes = {
+        mode: argument
+        for mode, argument in server.modes.items()
+        if is_correct(server, mode, bench)
+    }
     return dataclasses.replace(server, modes=modes)
 
 
-def is_right(server, mode, bench):
-    """Whether `check` finds every message at every member."""
+def is_correct(server, mode, bench):
+    """Whether every member receives every message, according to `check`."""
     try:
         with started(server, mode, bench) as (_, port):
             command = [str(cases.PROGRAMS / "check"), str(port), mode, f"{path_of(mode)}/check"]
@@ -220,7 +224,7 @@ def is_right(server, mode, bench):
 
 
 def available(servers):
-    """The servers whose files exist; prints the others."""
+    """The servers that are built. Prints the names of the others."""
     found = []
     for server in servers:
         missing = [str(file) for file in server.files if not file.exists()]
@@ -232,28 +236,28 @@ def available(servers):
 
 
 def all_servers(yamabiko):
-    version = said_by([str(yamabiko), "--version"]).removeprefix("yamabiko ")
-    commit = said_by(["git", "-C", str(cases.HERE), "describe", "--always", "--dirty"])
-    node = said_by(["node", "--version"]).lstrip("v")
+    version = output_of([str(yamabiko), "--version"]).removeprefix("yamabiko ")
+    commit = output_of(["git", "-C", str(cases.HERE), "describe", "--always", "--dirty"])
+    node = output_of(["node", "--version"]).lstrip("v")
     return cases.servers(yamabiko, f"{version} ({commit})", node)
 
 
-def machine(words, servers, runs_planned):
-    """Where and how this was measured."""
+def machine(arguments, servers, runs_planned):
+    """The machine and the settings of the measurement."""
     return {
         "date": datetime.date.today().isoformat(),
-        "command": f"benches/servers/run.sh {words.level}",
+        "command": f"benches/servers/run.sh {arguments.level}",
         "processor": processor(),
         "cores": os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30),
         "virtual": "hypervisor" in pathlib.Path("/proc/cpuinfo").read_text(),
         "kernel": f"{platform.system()} {platform.release()}",
-        "compiler": said_by(["rustc", "--version"]),
-        "server_core": words.server_core,
-        "load_core": words.load_core,
-        "rounds": words.rounds or cases.LEVELS[words.level].rounds,
+        "compiler": output_of(["rustc", "--version"]),
+        "server_core": arguments.server_core,
+        "load_core": arguments.load_core,
+        "rounds": arguments.rounds or cases.LEVELS[arguments.level].rounds,
         "runs_planned": runs_planned,
-        "seconds": cases.LEVELS[words.level].duration,
+        "seconds": cases.LEVELS[arguments.level].duration,
         "servers": {
             server.name: {"version": server.version, "tuning": server.tuning} for server in servers
         },
@@ -265,7 +269,7 @@ def processor():
     return model[1] if model else platform.machine()
 
 
-def said_by(command):
+def output_of(command):
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except OSError:
@@ -274,7 +278,7 @@ def said_by(command):
 
 
 def fingerprint(server):
-    """Changes when the program, or a script that it runs, changes."""
+    """A value that changes if the command, the program, or a script that it runs changes."""
     digest = hashlib.sha256(" ".join(server.command).encode())
     for file in server.files:
         digest.update(file.read_bytes())
@@ -282,7 +286,7 @@ def fingerprint(server):
 
 
 def raise_open_files_limit(needed):
-    """For this process and all processes that it starts."""
+    """Raises the limit for this process and the processes that it starts."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < needed:
         sys.exit(f"{needed} open files are needed, and {hard} are allowed (ulimit -Hn)")
@@ -290,12 +294,12 @@ def raise_open_files_limit(needed):
 
 
 def path_of(mode):
-    """yamabiko serves by path; the others accept any. The client offers compression."""
+    """The path for the mode, which yamabiko requires. Other servers accept every path."""
     return "/echo" if mode == "echo" else "/broadcast"
 
 
-def glance(result):
-    """One run in one line."""
+def summary_of(result):
+    """The result of a run in one line."""
     report = result["report"]
     if report is None or result["exit_status"] != 0:
         return f"FAILED: {result['errors'] or (report and report['checks'])}"

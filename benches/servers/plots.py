@@ -1,20 +1,20 @@
-"""Three kinds of plot as SVG text, written by hand: no library, no script.
+"""Writes three kinds of plot as SVG text, without a library.
 
-All axes of values are logarithmic. Every line and dot is labelled where it ends, in
-its colour, instead of in a legend. Colours come in pairs, for pages in light and in
-dark; a plot follows the setting of its reader.
+All axes of values are logarithmic. The label of a line or dot is at its end, in its
+colour; there is no legend. Each colour has a variant for dark pages, which the SVG
+selects by the reader's setting.
 """
 
 import math
 from html import escape
 
 WIDTH = 760
-# Of the area between the axes.
+# The borders of the area between the axes.
 LEFT, RIGHT, TOP, BOTTOM = 64, WIDTH - 150, 56, 380
 ROW_HEIGHT = 26
 LABEL_HEIGHT = 14
 
-# Name: colour on light, colour on dark, width of the line.
+# Name → colour on light pages, colour on dark pages, width of the line.
 STYLES = {
     "yamabiko": ("#d1242f", "#ff7b72", 3),
     "limit": ("#6e7781", "#9198a1", 2),
@@ -33,9 +33,9 @@ YARDSTICKS = ("limit", "limit, each")
 
 
 def lines(heading, horizontal, vertical, lines_by_name):
-    """Lines over a logarithmic horizontal axis whose points are the ticks.
+    """Lines over a logarithmic horizontal axis. The ticks are at the points of the lines.
 
-    `lines_by_name`: name to points `(x, y)`, x rising.
+    `lines_by_name`: name → points `(x, y)`, with rising x.
     """
     xs = sorted({x for points in lines_by_name.values() for x, _ in points})
     ys = [y for points in lines_by_name.values() for _, y in points]
@@ -59,7 +59,7 @@ def lines(heading, horizontal, vertical, lines_by_name):
 
 
 def spans(heading, horizontal, rows):
-    """A bar from low to high in each row: `(name, low, high)`."""
+    """One bar for each row `(name, low, high)`, from low to high."""
     bottom = TOP + ROW_HEIGHT * len(rows)
     values = [value for _, low, high in rows for value in (low, high)]
     across = Scale(*rounded_out(min(values), max(values)), LEFT + 90, RIGHT + 60)
@@ -78,9 +78,9 @@ def spans(heading, horizontal, rows):
 
 
 def dots(heading, horizontal, rows):
-    """A dot in each row: `(name, value, value to text)`."""
+    """One dot for each row `(name, value, value to text)`."""
     bottom = TOP + ROW_HEIGHT * len(rows)
-    # Zero has no place on this axis: what is below one byte is drawn as one.
+    # A logarithmic axis has no zero: values below one byte are drawn as one byte.
     values = [max(value, 1) for _, value, _ in rows]
     across = Scale(*rounded_out(min(values), max(values)), LEFT + 90, RIGHT + 60)
     parts = [horizontal_axis(across, bottom, horizontal)]
@@ -94,7 +94,7 @@ def dots(heading, horizontal, rows):
 
 
 class Scale:
-    """Values from low to high on places from start to end, logarithmically."""
+    """Maps values from low to high to positions from start to end, logarithmically."""
 
     def __init__(self, low, high, start, end):
         self.low, self.high, self.start, self.end = low, high, start, end
@@ -106,7 +106,7 @@ class Scale:
         return self.start + share * (self.end - self.start)
 
     def ticks(self):
-        """1, 2 and 5 of each power of ten; the powers alone where those are many."""
+        """1, 2 and 5 of each power of ten; only the powers if there are more than four."""
         found = []
         decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         steps = (1, 2, 5) if len(decades) <= 4 else (1,)
@@ -117,7 +117,7 @@ class Scale:
 
 
 def rounded_out(low, high):
-    """The next ticks outside of both."""
+    """The nearest ticks outside of the two values."""
     steps = [step * 10.0**d for d in range(-6, 10) for step in (1, 2, 5)]
     below = max((s for s in steps if s <= low), default=low)
     above = min((s for s in steps if s >= high), default=high)
@@ -125,7 +125,7 @@ def rounded_out(low, high):
 
 
 def spread(places, distance):
-    """Moves labels apart so that none covers another, in their order, above the axis."""
+    """Moves overlapping labels apart. They keep their order and stay above the axis."""
     names = sorted(places, key=places.get)
     moved = [places[name] for name in names]
     for _ in range(200):
@@ -134,7 +134,7 @@ def spread(places, distance):
             if overlap > 0:
                 moved[upper] -= overlap / 2
                 moved[upper + 1] += overlap / 2
-    # The lowest may stand at the axis, not below it.
+    # The lowest label may be at the axis, but not below it.
     too_low = max(moved[-1] - BOTTOM, 0) if moved else 0
     return {name: place - too_low for name, place in zip(names, moved)}
 
@@ -177,7 +177,7 @@ def style_class(name):
 
 
 def picture(heading, height, parts, names):
-    """The whole file. `names`: the servers whose colours are needed."""
+    """The whole file. `names`: the servers in the plot, for their colours."""
     light, dark = [], []
     for name in names:
         on_light, on_dark, width = STYLES.get(name, OTHER)

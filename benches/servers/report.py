@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes docs/benchmarks.md and its plots from what measure.py has found.
+"""Writes docs/benchmarks.md and its plots from the results of measure.py.
 
     report.py RESULTS_FOLDER DOCS_FOLDER
 
@@ -21,7 +21,7 @@ import plots
 
 MIB = 1 << 20
 YARDSTICKS = (cases.LIMIT, cases.LIMIT_EACH)
-NO_RIVALS = (*YARDSTICKS, cases.OURSELVES, cases.TWO_WORKERS)
+NOT_OTHER_SERVERS = (*YARDSTICKS, cases.OURSELVES, cases.TWO_WORKERS)
 
 
 def main(results, docs):
@@ -36,28 +36,28 @@ def main(results, docs):
 
 @dataclass
 class Results:
-    """What was read: the machine, the measurements and the faults."""
+    """The results of all runs: the machine, the measurements and the faults."""
 
     machine: dict
     # (case name, server, metric) -> one value for each round
     values: dict
-    # (case name, server, what)
+    # (case name, server, description)
     faults: list
     # (case name, server) -> close codes of members that did not read
     slow_endings: dict
     loads_before: list
 
     def median(self, case, server, metric):
-        """`None` where nothing was measured."""
+        """The median over the rounds, or `None` without a measurement."""
         values = self.values.get((case.name, server, metric))
         return statistics.median(values) if values else None
 
     def servers(self, case, metric):
-        """Those with a measurement, in the order of the machine's list."""
+        """The servers with a measurement, in the order of the machine's list."""
         return [s for s in self.machine["servers"] if self.median(case, s, metric) is not None]
 
     def limit(self, case, metric):
-        """The floor: the better of the two ways to send, where both were measured."""
+        """The better of the two limits, if both were measured."""
         floors = [self.median(case, server, metric) for server in YARDSTICKS]
         return min((floor for floor in floors if floor is not None), default=None)
 
@@ -86,7 +86,7 @@ def collect(machine, runs):
 
 
 def fault_of(run):
-    """Why a run is no measurement; `None`: it is one."""
+    """The reason for which a run does not count; `None` if it counts."""
     if run["report"] is None:
         return run["errors"] or "no report"
     checks = run["report"]["checks"]
@@ -114,7 +114,7 @@ def metrics(report):
     if traffic and traffic["delivered"]:
         found["cpu_us"] = 1e6 * server["cpu"]["seconds"] / traffic["delivered"]
         found["per_second"] = traffic["delivered_per_second"]
-        # There is none if no message that was sent while measuring came that soon.
+        # A run has no latency if no message was both sent and received while measuring.
         if latency := traffic["latency_us"]:
             found["p50_ms"] = latency["p50"] / 1e3
             found["p99_ms"] = latency["p99"] / 1e3
@@ -272,7 +272,7 @@ def compressed_table(results, case):
                 server,
                 "once" if server in COMPRESSING_ONCE else "each",
                 number(cpu_us),
-                f"{cpu_us / best_rival(results, case, 'cpu_us', cpu_us):.2f}×",
+                f"{cpu_us / best_other(results, case, 'cpu_us', cpu_us):.2f}×",
                 number(results.median(case, server, "wire_bytes")),
                 f"{results.median(case, server, 'compression'):.2f}",
                 number(results.median(case, server, "per_second")),
@@ -295,18 +295,18 @@ def compressed_table(results, case):
 COMPRESSING_ONCE = (cases.OURSELVES, "gorilla")
 
 
-def best_rival(results, case, metric, otherwise):
-    """The lowest median of a server that is not ours; `otherwise`: there is none."""
+def best_other(results, case, metric, otherwise):
+    """The lowest median of the other servers, or `otherwise` if there is none."""
     values = [
         results.median(case, server, metric)
         for server in results.servers(case, metric)
-        if server not in NO_RIVALS
+        if server not in NOT_OTHER_SERVERS
     ]
     return min(values, default=otherwise)
 
 
 def context_text():
-    """What all of them give away, and why they do."""
+    """The cost of working without context takeover."""
     rows = []
     for message_bytes in (256, 1024, 16_384):
         for level in (1, 6):
@@ -436,7 +436,7 @@ COMPARED = {
 
 
 def losses(results, of_cases):
-    """Every other server whose median is better than ours; the limit is not a server."""
+    """Every other server with a better median than yamabiko. The limit is not a server."""
     found = []
     for case in of_cases:
         for metric, (_, more_is_better) in COMPARED.items():
@@ -445,7 +445,7 @@ def losses(results, of_cases):
             ours = results.median(case, cases.OURSELVES, metric)
             for server in results.servers(case, metric):
                 theirs = results.median(case, server, metric)
-                if ours is None or server in NO_RIVALS:
+                if ours is None or server in NOT_OTHER_SERVERS:
                     continue
                 if (theirs > ours) if more_is_better else (theirs < ours):
                     spread = overlaps(
@@ -458,14 +458,14 @@ def losses(results, of_cases):
 
 def is_compared(case, metric):
     if case.scenario == "slow":
-        # An open loop: who has disconnected more delivers less.
+        # The rate of messages is fixed: a server that disconnects more members delivers less.
         return metric not in ("cpu_us", "per_second")
-    # The others of its metrics belong to a load that is hardly one.
+    # Its load is too small for the other metrics.
     return (case.scenario == "compressed-idle") == (metric == "used_bytes")
 
 
 def overlaps(ours, theirs):
-    """Whether the rounds of two servers lie in each other's range."""
+    """Whether the ranges of the two servers' rounds overlap."""
     return min(ours) <= max(theirs) and min(theirs) <= max(ours)
 
 
@@ -480,8 +480,8 @@ def losses_section(found):
     for loss in sorted(found, key=lambda loss: abs(loss.theirs - loss.ours), reverse=True):
         share = 100 * abs(loss.theirs - loss.ours) / max(loss.ours, 1e-9)
         noise = " ~" if loss.is_within_spread else ""
-        words = f"{loss.server} {number(loss.theirs)} ({share:.0f} %{noise})"
-        others[(loss.case, loss.metric, loss.ours)].append(words)
+        text = f"{loss.server} {number(loss.theirs)} ({share:.0f} %{noise})"
+        others[(loss.case, loss.metric, loss.ours)].append(text)
     rows = [
         (title(case), COMPARED[metric][0], number(ours), ", ".join(others[(case, metric, ours)]))
         for case, metric, ours in sorted(
@@ -532,7 +532,7 @@ METHOD = """\
 
 
 def comparison(results, of_cases, metric, with_ratio=False):
-    """One line for each case, one column for each server."""
+    """A table with a row for each case and a column for each server."""
     columns = [s for s in results.machine["servers"] if any_value(results, of_cases, s, metric)]
     rows = []
     for case in of_cases:
@@ -581,7 +581,7 @@ def by_value(results, case, metric):
 
 
 def title(case):
-    """The case as the tables' first column has it."""
+    """The case as the first column of the tables shows it."""
     numbers = {
         "fan-out": (case.connections, case.publishers, case.message_bytes, case.window),
         "echo": (case.connections, case.message_bytes, case.window),
@@ -594,7 +594,7 @@ def title(case):
 
 
 def number(value):
-    """Three digits that matter; thousands in full."""
+    """Three significant digits; all digits from 10,000 on."""
     if value >= 10_000:
         return f"{value:,.0f}"
     if value >= 100:
@@ -622,7 +622,7 @@ def image(drawings, name, alternative):
 
 
 def draw(results, of):
-    """The plots for which there are enough points."""
+    """The plots that have enough points."""
     drawings = {}
     one_at_a_time = [
         c for c in of["fan-out"] if (c.publishers, c.message_bytes, c.window) == (1, 64, 1)
@@ -667,7 +667,7 @@ def draw(results, of):
 
 
 def cost_plot(results, of_cases, position, heading, horizontal):
-    """`None` where one point would be no line."""
+    """`None` if there are fewer than two cases, because one point is not a line."""
     if len(of_cases) < 2:
         return None
     lines = {}

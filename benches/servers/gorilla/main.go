@@ -3,14 +3,15 @@
 // once for all clients, at its default level, which is 1, and never with context
 // takeover.
 //
-// As its chat example does: a reading and a writing goroutine for each client, and one hub
-// that distributes. As its documentation recommends for broadcasts, each message is a
-// PreparedMessage, framed once, and for many connections, write buffers are pooled. gorilla
-// writes each message separately; bufferedConn makes one write of all messages that a
-// writing goroutine has taken. The hub yields once before it distributes, so that a turn has
-// all messages that have arrived.
+// Each client has a reading and a writing goroutine, and one hub distributes the messages,
+// as in gorilla's chat example. Each message is a PreparedMessage, framed once, and write
+// buffers are pooled, as the documentation recommends for broadcasts and for many
+// connections. gorilla writes each message separately; bufferedConn makes one write of all
+// messages that a writing goroutine has taken. The hub yields once before it distributes, so
+// that a batch has all messages that have arrived.
 //
-// A client that is 1 MiB behind is disconnected. One thread (GOMAXPROCS=1).
+// A client with a backlog of more than 1 MiB is disconnected. The server uses one thread
+// (GOMAXPROCS=1).
 package main
 
 import (
@@ -74,8 +75,8 @@ func usage() {
 	os.Exit(2)
 }
 
-// echo answers all messages of one read by one write, because bufferedConn flushes before it
-// reads again.
+// echo sends back all messages of one read with one write, because bufferedConn flushes
+// before it reads again.
 func echo(connection *websocket.Conn) {
 	defer connection.Close()
 	buffered := connection.UnderlyingConn().(*bufferedConn)
@@ -96,7 +97,7 @@ type message struct {
 	bytes    int
 }
 
-// A turn's messages, shared by all clients.
+// batch has the messages of one turn, shared by all clients.
 type batch struct {
 	messages []*websocket.PreparedMessage
 	bytes    int64
@@ -105,22 +106,22 @@ type batch struct {
 type client struct {
 	connection *websocket.Conn
 	batches    chan batch
-	behind     atomic.Int64
+	backlog    atomic.Int64
 }
 
 type hub struct {
-	join    chan *client
-	leave   chan *client
-	said    chan message
-	clients map[*client]struct{}
+	join      chan *client
+	leave     chan *client
+	published chan message
+	clients   map[*client]struct{}
 }
 
 func newHub() *hub {
 	return &hub{
-		join:    make(chan *client),
-		leave:   make(chan *client),
-		said:    make(chan message, 4096),
-		clients: make(map[*client]struct{}),
+		join:      make(chan *client),
+		leave:     make(chan *client),
+		published: make(chan message, 4096),
+		clients:   make(map[*client]struct{}),
 	}
 }
 
@@ -131,7 +132,7 @@ func (hub *hub) run() {
 			hub.clients[client] = struct{}{}
 		case client := <-hub.leave:
 			hub.remove(client)
-		case first := <-hub.said:
+		case first := <-hub.published:
 			runtime.Gosched()
 			hub.fanOut(first)
 		}
@@ -140,13 +141,13 @@ func (hub *hub) run() {
 
 func (hub *hub) fanOut(first message) {
 	turn := batch{[]*websocket.PreparedMessage{first.prepared}, int64(first.bytes)}
-	for waiting := len(hub.said); waiting > 0; waiting-- {
-		next := <-hub.said
+	for waiting := len(hub.published); waiting > 0; waiting-- {
+		next := <-hub.published
 		turn.messages = append(turn.messages, next.prepared)
 		turn.bytes += int64(next.bytes)
 	}
 	for client := range hub.clients {
-		if client.behind.Add(turn.bytes) > backlogBytesMax+turn.bytes {
+		if client.backlog.Add(turn.bytes) > backlogBytesMax+turn.bytes {
 			hub.remove(client)
 			continue
 		}
@@ -160,7 +161,7 @@ func (hub *hub) fanOut(first message) {
 
 // remove ends both goroutines of a client.
 func (hub *hub) remove(client *client) {
-	if _, isHere := hub.clients[client]; isHere {
+	if _, isMember := hub.clients[client]; isMember {
 		delete(hub.clients, client)
 		close(client.batches)
 		client.connection.Close()
@@ -180,7 +181,7 @@ func (hub *hub) serve(connection *websocket.Conn) {
 		if err != nil {
 			break
 		}
-		hub.said <- message{prepared, len(data)}
+		hub.published <- message{prepared, len(data)}
 	}
 	hub.leave <- client
 }
@@ -201,7 +202,7 @@ func (client *client) write() {
 		}
 		// The next read of the connection reports the error again.
 		_ = buffered.flush()
-		client.behind.Add(-taken)
+		client.backlog.Add(-taken)
 	}
 }
 

@@ -13,28 +13,28 @@ const directBytesMin = 8 * 1024
 // flushes before it reads. Its buffer comes from a pool while it is in use; a large write
 // into an empty buffer goes to the socket at once.
 //
-// gorilla may write pongs from another goroutine; hence the lock, which the flush does not
-// hold while it writes.
+// The lock is needed because gorilla may write pongs from another goroutine. The flush does
+// not hold the lock while it writes.
 type bufferedConn struct {
 	net.Conn
 	lock        sync.Mutex
 	unsent      *[]byte
-	isGathering bool
+	isHolding bool
 }
 
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// hold keeps the following writes.
+// hold starts to hold written bytes.
 func (conn *bufferedConn) hold() {
 	conn.lock.Lock()
 	defer conn.lock.Unlock()
-	conn.isGathering = true
+	conn.isHolding = true
 }
 
 func (conn *bufferedConn) Write(bytes []byte) (int, error) {
 	conn.lock.Lock()
 	isLarge := conn.unsent == nil && len(bytes) >= directBytesMin
-	if !conn.isGathering || isLarge {
+	if !conn.isHolding || isLarge {
 		conn.lock.Unlock()
 		return conn.Conn.Write(bytes)
 	}
@@ -58,12 +58,12 @@ func (conn *bufferedConn) Read(bytes []byte) (int, error) {
 func (conn *bufferedConn) flush() error {
 	err := conn.send()
 	conn.lock.Lock()
-	conn.isGathering = false
+	conn.isHolding = false
 	conn.lock.Unlock()
 	if err != nil {
 		return err
 	}
-	// Bytes that were written meanwhile.
+	// Other goroutines may have written bytes in the meantime.
 	return conn.send()
 }
 

@@ -1,16 +1,17 @@
 // Broadcast and echo on bun: `bun bun.js PORT broadcast|echo|compressed`. The last one
 // is broadcast with permessage-deflate.
 //
-// bun's server is uWebSockets (see ../uwebsockets/server.cpp, which this file follows): the
-// messages of one turn of the loop are collected and sent in `setImmediate`, one message by
-// `server.publish`, several by a corked `send` to each socket. Echo:
-// bun corks a socket while its handler runs.
+// bun's server is uWebSockets, and this file does the same as ../uwebsockets/server.cpp: it
+// collects the messages of one turn of the loop and sends them in `setImmediate`, one message
+// by `server.publish`, several by a corked `send` to each socket. In echo mode, bun corks a
+// socket while its handler runs.
 //
-// Compressed: with its shared compressor, which keeps no context and costs a
-// connection no memory; each message is compressed for each client. The level
-// cannot be set.
+// In compressed mode, bun uses its shared compressor, which has no context takeover and needs
+// no memory for a connection. It compresses each message for each client. The level cannot
+// be set.
 //
-// A client that is 1 MiB behind is disconnected (`closeOnBackpressureLimit`); the idle timeout and the automatic pings have their defaults.
+// A client with a backlog of more than 1 MiB is disconnected (`closeOnBackpressureLimit`). The
+// idle timeout and the automatic pings have their defaults.
 
 const [port, mode] = process.argv.slice(2);
 if (!["broadcast", "echo", "compressed"].includes(mode)) {

@@ -1,18 +1,18 @@
 // Broadcast and echo on ws: `node ws.js PORT broadcast|echo|compressed`. The last one is
 // broadcast with permessage-deflate.
 //
-// The messages of one turn of the loop are collected and sent in `setImmediate`: each
-// client's socket is corked, gets every message, and is uncorked, which is one `writev`.
-// UTF-8 is checked.
+// The server collects the messages of one turn of the loop and sends them in `setImmediate`:
+// it corks the socket of each client, writes every message, and uncorks the socket, which
+// makes one `writev`. ws validates UTF-8.
 //
-// Compressed: ws compresses each message for each client, in Node's thread pool, ten
-// at a time, as its documentation recommends. Each is written when it is ready, so that
-// there is nothing to collect. Level 1, no context takeover, and memLevel and chunkSize
-// as in its documentation; with the default threshold of 1024 bytes, shorter
-// messages would not be compressed. Messages that wait for compression do not count as the
-// client's backlog: the server is late, not the client.
+// In compressed mode, ws compresses each message for each client, in Node's thread pool, ten
+// at a time, as its documentation recommends. It writes each message as soon as it is
+// compressed, so messages are not batched. The settings are level 1, no context takeover, and
+// memLevel and chunkSize as in the documentation of ws. The threshold is 64 bytes, because the
+// default of 1024 bytes leaves shorter messages uncompressed. Messages that wait for
+// compression do not count as the client's backlog, because the server causes that delay.
 //
-// A client that is 1 MiB behind (`bufferedAmount`) is disconnected.
+// A client with a backlog of more than 1 MiB (`bufferedAmount`) is disconnected.
 
 "use strict";
 
@@ -65,8 +65,8 @@ function fanOut() {
   turn = [];
   for (const [client, socket] of members) {
     if (client.readyState !== WebSocket.OPEN) continue;
-    const behind = IS_COMPRESSED ? socket.writableLength : client.bufferedAmount;
-    if (behind > BACKLOG_BYTES_MAX) {
+    const backlogBytes = IS_COMPRESSED ? socket.writableLength : client.bufferedAmount;
+    if (backlogBytes > BACKLOG_BYTES_MAX) {
       client.terminate();
       continue;
     }
@@ -76,8 +76,8 @@ function fanOut() {
   }
 }
 
-// The messages that one read brings are emitted one after the other; corked until
-// all of them have been answered.
+// ws emits the messages of one read one after another. The socket stays corked until all of
+// them have been sent back.
 function echo(client, socket) {
   let isCorked = false;
   const uncork = () => {

@@ -1,5 +1,5 @@
-//! The connected clients, and the messages of this turn: the best form of batching for a
-//! library whose connection is a `Stream` and `Sink` of messages.
+//! The connected clients and the messages of the current turn. The hub batches as well as
+//! possible for a library whose connection is a `Stream` and `Sink` of messages.
 //!
 //! ```text
 //!  readable sockets -> reader tasks -> batch -> hub task, once per turn:
@@ -12,7 +12,7 @@
 //! member: the hub calls the library's `start_send` for each message and
 //! `poll_flush` once. Everything is on one thread, without a lock.
 //!
-//! Where it stops: messages that a member's library does not accept yet are kept, up to
+//! Limit: messages that a member's library does not accept yet are kept, up to
 //! [`BACKLOG_BYTES_MAX`]; beyond that the member is disconnected.
 
 use std::cell::{Cell, RefCell};
@@ -237,7 +237,7 @@ where
     hub.leave(number);
 }
 
-/// Sends every message back: reads all messages that have arrived, then queues all answers
+/// Sends every message back: reads all messages that have arrived, then queues all replies
 /// and flushes once. (tokio-websockets flushes whenever it reads while something is
 /// queued, so nothing is queued before everything is read.)
 pub async fn echo<S, M, E>(socket: S, data_bytes: fn(&M) -> Option<usize>)
@@ -247,19 +247,19 @@ where
     let mut echo = Echo {
         socket,
         data_bytes,
-        answers: VecDeque::new(),
+        replies: VecDeque::new(),
     };
     // Every ending is the end of the client.
     let _ = poll_fn(|context| echo.poll(context)).await;
 }
 
-/// Maximum of waiting answers of one connection; beyond it the connection is not read.
-const ANSWERS_MAX: usize = 1024;
+/// Maximum of waiting replies of one connection; beyond it the connection is not read.
+const REPLIES_MAX: usize = 1024;
 
 struct Echo<S, M> {
     socket: S,
     data_bytes: fn(&M) -> Option<usize>,
-    answers: VecDeque<M>,
+    replies: VecDeque<M>,
 }
 
 impl<S, M, E> Echo<S, M>
@@ -269,7 +269,7 @@ where
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Gone> {
         loop {
             let read = self.read(context);
-            if !self.answer(context) {
+            if !self.reply(context) {
                 return match read {
                     Poll::Ready(Err(Gone)) => Poll::Ready(Gone),
                     _ => Poll::Pending,
@@ -285,10 +285,10 @@ where
 
     /// All messages that have arrived, or as many as may wait.
     fn read(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Gone>> {
-        while self.answers.len() < ANSWERS_MAX {
+        while self.replies.len() < REPLIES_MAX {
             match ready!(Pin::new(&mut self.socket).poll_next(context)) {
                 Some(Ok(message)) if (self.data_bytes)(&message).is_some() => {
-                    self.answers.push_back(message);
+                    self.replies.push_back(message);
                 }
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return Poll::Ready(Err(Gone)),
@@ -297,22 +297,22 @@ where
         Poll::Ready(Ok(()))
     }
 
-    /// Whether all answers have been written. The next read reports an error.
-    fn answer(&mut self, context: &mut Context<'_>) -> bool {
-        self.try_answer(context).unwrap_or_else(|Gone| {
-            self.answers.clear();
+    /// Whether all replies have been written. The next read reports an error.
+    fn reply(&mut self, context: &mut Context<'_>) -> bool {
+        self.try_reply(context).unwrap_or_else(|Gone| {
+            self.replies.clear();
             true
         })
     }
 
-    fn try_answer(&mut self, context: &mut Context<'_>) -> Result<bool, Gone> {
+    fn try_reply(&mut self, context: &mut Context<'_>) -> Result<bool, Gone> {
         let mut socket = Pin::new(&mut self.socket);
-        while !self.answers.is_empty() && is_ready(socket.as_mut().poll_ready(context))? {
-            if let Some(answer) = self.answers.pop_front() {
-                socket.as_mut().start_send(answer).map_err(|_| Gone)?;
+        while !self.replies.is_empty() && is_ready(socket.as_mut().poll_ready(context))? {
+            if let Some(reply) = self.replies.pop_front() {
+                socket.as_mut().start_send(reply).map_err(|_| Gone)?;
             }
         }
         let is_flushed = is_ready(socket.as_mut().poll_flush(context))?;
-        Ok(is_flushed && self.answers.is_empty())
+        Ok(is_flushed && self.replies.is_empty())
     }
 }

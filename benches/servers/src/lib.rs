@@ -1,7 +1,7 @@
-//! Code that the servers in Rust share: their command line, and the hub with the best form
-//! of batching for each library.
+//! Code that the servers in Rust share: the command line, and the hub, which batches as well
+//! as possible for each library.
 
 pub mod arguments;
-pub mod write_buffer;
 pub mod hub;
 pub mod serve;
+pub mod write_buffer;

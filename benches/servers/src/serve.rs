@@ -18,25 +18,25 @@ where
     Connection: Fn(TcpStream) -> Task,
     Task: Future<Output = ()> + 'static,
 {
-    serve_words(&["broadcast", "echo"], |word| {
-        start(match word {
+    serve_modes(&["broadcast", "echo"], |mode| {
+        start(match mode {
             "echo" => Mode::Echo,
             _ => Mode::Broadcast,
         })
     })
 }
 
-/// The same with other names of modes: `start` gets the one that was given.
+/// The same with other modes: `start` receives the mode of the command line.
 ///
-/// Tasks are unconstrained, as tokio-websockets' documentation advises for all
-/// that is bound by its sockets: a task gives way when there is nothing to read.
-pub fn serve_words<Start, Connection, Task>(words: &[&str], start: Start) -> io::Result<()>
+/// The tasks are unconstrained, as tokio-websockets' documentation recommends for programs
+/// that mostly wait for sockets: a task yields when there is nothing to read.
+pub fn serve_modes<Start, Connection, Task>(modes: &[&str], start: Start) -> io::Result<()>
 where
     Start: FnOnce(&str) -> Connection,
     Connection: Fn(TcpStream) -> Task,
     Task: Future<Output = ()> + 'static,
 {
-    let arguments = Arguments::from_command_line(words);
+    let arguments = Arguments::from_command_line(modes);
     let runtime = Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {
         let listener = listen(arguments.port)?;

@@ -1,13 +1,13 @@
 #!/bin/sh
 # build.sh OUT_DIR: compiles server.cpp with the uWebSockets of crates.io, without
-# TLS, to OUT_DIR/uwebsockets. The flags are those of its Makefile; libdeflate, which
-# its source takes for short messages when it is given it, is compiled in. zlib is the
-# system's.
+# TLS, to OUT_DIR/uwebsockets. The flags are those of its Makefile. libdeflate, an
+# optional library that uWebSockets uses for short messages, is compiled in. zlib is that
+# of the system.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 out=$1
 mkdir -p "$out"
-# Built once: another build of the same would be measured as another program.
+# An unchanged server is not built again: a second build would count as a new program.
 if [ "$out/uwebsockets" -nt "$here/server.cpp" ] && [ "$out/uwebsockets" -nt "$0" ] &&
     [ "$out/uwebsockets" -nt "$here/Cargo.lock" ]; then
     exit 0

@@ -1,19 +1,20 @@
 // Broadcast and echo on uWebSockets: `uwebsockets PORT broadcast|echo|compressed`. The
 // last one is broadcast with permessage-deflate.
 //
-// Its topic tree sends up to 32 messages to a subscriber as one write. Publishing
-// in a message handler costs more: the sender's socket holds the one cork buffer, so that a
-// subscriber with 32 pending messages gets each by a separate write. So the messages of one
-// turn are collected and sent in the loop's post handler: one message by publish, several by
-// a corked send to each socket, which fills the cork buffer of 16 KiB for each write. (Measured: publishing up to 8 or 32 costs as
-// much or more.)
+// The library's topic tree sends up to 32 messages to a subscriber in one write. Publishing
+// in a message handler costs more: the sender's socket holds the only cork buffer, so the
+// library sends each message to a subscriber with 32 pending messages in a separate write.
+// Therefore this server collects the messages of one turn and sends them in the loop's post
+// handler: one message by publish, several by a corked send to each socket, which fills the
+// cork buffer of 16 KiB for each write. (Measured: publishing up to 8 or 32 messages costs
+// the same or more.)
 //
-// Compressed: with its shared compressor, which keeps no context and costs a connection
-// no memory. Only the state is shared: each message is compressed for each
-// subscriber, by libdeflate where the result has at most 1 KiB, at level 6; both are set
-// in its source.
+// In compressed mode, the library uses its shared compressor, which has no context takeover
+// and needs no memory for a connection. Only the compressor's state is shared: each message
+// is compressed for each subscriber, at level 6, and by libdeflate if the result has at most
+// 1 KiB. The library's source sets both values.
 //
-// A client that is 1 MiB behind is disconnected. Automatic pings and the idle
+// A client with a backlog of more than 1 MiB is disconnected. Automatic pings and the idle
 // timeout of two minutes have their defaults.
 
 #include <cstdio>
@@ -78,10 +79,10 @@ struct Room {
 
 }
 
-int main(int count, char **words) {
-    std::string_view mode = count == 3 ? words[2] : "";
+int main(int count, char **arguments) {
+    std::string_view mode = count == 3 ? arguments[2] : "";
     if (mode != "broadcast" && mode != "echo" && mode != "compressed") {
-        fprintf(stderr, "usage: %s PORT broadcast|echo|compressed\n", words[0]);
+        fprintf(stderr, "usage: %s PORT broadcast|echo|compressed\n", arguments[0]);
         return 2;
     }
     bool is_echo = mode == "echo";
@@ -113,7 +114,7 @@ int main(int count, char **words) {
             }
         },
     });
-    app.listen("127.0.0.1", atoi(words[1]), [](us_listen_socket_t *listening) {
+    app.listen("127.0.0.1", atoi(arguments[1]), [](us_listen_socket_t *listening) {
         if (!listening) {
             fprintf(stderr, "cannot listen\n");
             exit(1);

@@ -2,15 +2,15 @@
 //!
 //! `check PORT broadcast|echo|compressed [PATH]`
 //!
-//! Broadcast: 40 members, 4 of which send 300 messages each without waiting, of
-//! lengths on both sides of every length form, text and binary in turn. Every
-//! member, the senders included, must receive every message, each sender's in
-//! order, byte for byte and with its opcode. Echo: 8 connections do the same by
-//! themselves. A member that receives nothing for ten seconds fails the check.
+//! Broadcast: there are 40 members. 4 of them send 300 messages each without waiting,
+//! alternately text and binary, with lengths on both sides of every length encoding. Every
+//! member, including the senders, must receive every message unchanged and with its opcode,
+//! and the messages of each sender in order. Echo: 8 connections do the same, each alone. A
+//! member that receives nothing for ten seconds fails the check.
 //!
-//! Compressed: as broadcast, with permessage-deflate, which the server has to accept
-//! without context takeover. Each compressed message must inflate without the others to the
-//! message that was sent, and messages of 1000 bytes or more must be compressed.
+//! Compressed: the same as broadcast, with permessage-deflate, which the server must accept
+//! without context takeover. Each compressed message must inflate alone to the message that
+//! was sent, and messages of 1000 bytes or more must be compressed.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -61,10 +61,10 @@ fn main() -> ExitCode {
         }
     }
     if failures > 0 {
-        println!("WRONG {}: {failures} of {members} members", arguments.mode);
+        println!("failed {}: {failures} of {members} members", arguments.mode);
         return ExitCode::FAILURE;
     }
-    println!("right {}: {members} members", arguments.mode);
+    println!("passed {}: {members} members", arguments.mode);
     ExitCode::SUCCESS
 }
 
@@ -116,7 +116,7 @@ fn member(url: &str, number: usize, mode: Mode, joined: &Barrier) -> Result<(), 
 
 type Failure = Box<dyn std::error::Error>;
 
-/// The connection's half that reads.
+/// The half of the connection that reads.
 enum Reader {
     Plain(Box<WebSocket<TcpStream>>),
     Compressed(TcpStream),
@@ -135,7 +135,7 @@ impl Reader {
     }
 }
 
-/// The connection, and a second half of it that only writes.
+/// Opens a connection, and returns its reading and its writing half.
 fn open(url: &str) -> Result<(Reader, WebSocket<TcpStream>), Failure> {
     let (socket, _) = client(url, connect(url)?)?;
     let writer = writer(socket.get_ref())?;
@@ -155,7 +155,7 @@ fn open_compressed(url: &str) -> Result<(Reader, WebSocket<TcpStream>), Failure>
         address(url),
     );
     stream.write_all(request.as_bytes())?;
-    check_answer(&read_head(&mut stream)?)?;
+    check_response(&read_head(&mut stream)?)?;
     let writer = writer(&stream)?;
     Ok((Reader::Compressed(stream), writer))
 }
@@ -177,7 +177,7 @@ fn writer(stream: &TcpStream) -> std::io::Result<WebSocket<TcpStream>> {
     Ok(WebSocket::from_raw_socket(stream, Role::Client, None))
 }
 
-/// One byte at a time, so that no frame is read with it.
+/// Reads one byte at a time, so that it reads no byte of a frame.
 fn read_head(stream: &mut TcpStream) -> Result<String, Failure> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") && head.len() < 4096 {
@@ -188,7 +188,7 @@ fn read_head(stream: &mut TcpStream) -> Result<String, Failure> {
     Ok(String::from_utf8(head)?)
 }
 
-fn check_answer(head: &str) -> Result<(), Failure> {
+fn check_response(head: &str) -> Result<(), Failure> {
     let field = |name: &str| {
         let mut fields = head.lines().filter_map(|line| line.split_once(':'));
         fields
@@ -203,11 +203,11 @@ fn check_answer(head: &str) -> Result<(), Failure> {
         && agreed.contains(&"server_no_context_takeover");
     match is_right {
         true => Ok(()),
-        false => Err(format!("not the answer that was asked for: {head}").into()),
+        false => Err(format!("not the expected response: {head}").into()),
     }
 }
 
-/// `None`: a ping, which needs no answer in so short a time.
+/// The next message; `None` for a ping, which needs no pong in such a short time.
 fn read_frame(stream: &mut TcpStream) -> Result<Option<Message>, Failure> {
     let [first, second] = read_array(stream)?;
     let length = match second {
@@ -242,8 +242,8 @@ fn read_array<const BYTES: usize>(stream: &mut TcpStream) -> std::io::Result<[u8
     Ok(bytes)
 }
 
-/// By itself: behind it the block that the sender has cut off, and one that ends the
-/// stream.
+/// Inflates a message alone. Appends the block that the sender has removed, and a block that
+/// ends the stream.
 fn inflate(mut payload: Vec<u8>) -> Result<Vec<u8>, Failure> {
     payload.extend_from_slice(b"\x00\x00\xff\xff\x01\x00\x00\xff\xff");
     decompress_to_vec_with_limit(&payload, MESSAGE_BYTES_MAX)
@@ -254,7 +254,7 @@ fn send_all(mut writer: WebSocket<TcpStream>, sender: usize) -> Result<(), Strin
     for sequence in 0..MESSAGES {
         let sent = writer.write(message(sender, sequence));
         sent.map_err(|error| format!("write: {error}"))?;
-        // Bursts of 32, which are flushed together.
+        // 32 messages are flushed together.
         if sequence % 32 == 31 {
             writer.flush().map_err(|error| format!("flush: {error}"))?;
         }

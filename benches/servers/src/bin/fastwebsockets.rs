@@ -1,9 +1,9 @@
 //! Broadcast and echo on fastwebsockets.
 //!
-//! As its documentation recommends: the upgrade by hyper, messages reassembled and checked by
-//! its `FragmentCollector`. The two halves are used separately (`unstable-split`), on the
-//! plain socket instead of hyper's boxed one. The library writes each frame separately;
-//! `WriteBuffer` makes one write of all frames of a turn.
+//! hyper handles the upgrade, and `FragmentCollector` reassembles and validates messages, as
+//! the library's documentation recommends. The two halves of a connection are used separately
+//! (`unstable-split`), with the plain socket instead of hyper's boxed one. The library writes
+//! each frame separately; `WriteBuffer` makes one write of all frames of a turn.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn, ready};
@@ -28,9 +28,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::task::spawn_local;
-use yamabiko_servers::write_buffer::WriteBuffer;
 use yamabiko_servers::hub::{Hub, Library};
 use yamabiko_servers::serve::{Mode, serve};
+use yamabiko_servers::write_buffer::WriteBuffer;
 
 fn main() -> io::Result<()> {
     serve(|mode| {
@@ -44,7 +44,7 @@ fn main() -> io::Result<()> {
 
 type Room = Rc<Hub<Writer, Message>>;
 
-/// The HTTP part, which ends when the connection has been upgraded.
+/// The HTTP part of a connection. It ends after the upgrade.
 async fn accept(stream: TcpStream, mode: Mode, hub: Room) {
     let service = service_fn(|mut request: Request<Incoming>| {
         let upgraded = upgrade(&mut request);
@@ -68,12 +68,13 @@ async fn connection(upgrading: UpgradeFut, mode: Mode, hub: Room) {
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
         return;
     };
-    // No client here sends before it has the response.
+    // The clients of this benchmark send nothing before they have received the response.
     if !parts.read_buf.is_empty() {
         return;
     }
     let (read_half, write_half) = parts.io.into_inner().into_split();
-    let (reader, writer) = after_handshake_split(read_half, WriteBuffer::new(write_half), Role::Server);
+    let (reader, writer) =
+        after_handshake_split(read_half, WriteBuffer::new(write_half), Role::Server);
     let reader = FragmentCollectorRead::new(reader);
     let writer = Rc::new(RefCell::new(Writer::new(writer)));
     match mode {
@@ -89,15 +90,15 @@ async fn connection(upgrading: UpgradeFut, mode: Mode, hub: Room) {
             hub.leave(number);
         }
         Mode::Echo => {
-            let answer = |message, writer: &RefCell<Writer>| {
+            let reply = |message, writer: &RefCell<Writer>| {
                 let _ = Pin::new(&mut *writer.borrow_mut()).start_send(message);
             };
-            read(reader, writer, answer, || {}).await;
+            read(reader, writer, reply, || {}).await;
         }
     }
 }
 
-/// Passes each message on; when there are no more for now, flushes the answers.
+/// Passes each message on. Flushes the replies when no more messages have arrived.
 async fn read(
     mut reader: FragmentCollectorRead<OwnedReadHalf>,
     writer: Rc<RefCell<Writer>>,
@@ -149,11 +150,11 @@ struct Message {
 }
 
 /// The writing half as a `Sink`: writing a frame never waits, because [`WriteBuffer`]
-/// accepts it until the flush; if it accepts no more, the client is too far behind.
+/// accepts it until the flush. If the buffer is full, the client is too far behind.
 struct Writer {
     inner: WebSocketWrite<WriteBuffer<OwnedWriteHalf>>,
     is_disconnected: bool,
-    /// Woken to notice the disconnection.
+    /// Wakes the reader after a disconnection.
     reader: Option<Waker>,
 }
 
@@ -167,7 +168,7 @@ impl Writer {
     }
 
     fn write(&mut self, frame: Frame<'_>) -> Result<(), WebSocketError> {
-        // Lives shorter than the `'f` of `write_frame` wants it to.
+        // The payload does not live as long as `'f` of `write_frame` requires.
         let frame = Frame::new(frame.fin, frame.opcode, None, frame.payload);
         self.inner
             .write_frame(frame)
@@ -175,7 +176,7 @@ impl Writer {
             .unwrap_or(Err(WebSocketError::ConnectionClosed))
     }
 
-    /// The reader has nothing more for now.
+    /// The reader has read all messages that have arrived.
     fn poll_idle(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
         if self.is_disconnected {
             return Poll::Ready(Err(WebSocketError::ConnectionClosed));

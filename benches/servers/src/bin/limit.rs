@@ -1,16 +1,17 @@
-//! The minimum of kernel calls of any broadcast server, as a reference.
+//! A reference for the benchmark: it makes only the kernel calls that every broadcast server
+//! needs.
 //!
 //! It parses and unmasks frames, and then either calls `send` once for each
 //! message and client (`each`), or collects all messages of one turn of its loop and calls
-//! `send` once for each client (`gathered`, contiguous bytes). It does nothing else: no
+//! `send` once for each client (`batched`, contiguous bytes). It does nothing else: no
 //! checks of UTF-8 or of the request, no fragments, no timers, no rooms. It is not a server
 //! for use.
 //!
-//! `limit PORT each|gathered|echo`
+//! `limit PORT each|batched|echo`
 //!
-//! Where it stops: a frame is final and is text or binary (others end the
-//! connection, a ping is passed over); a client that is more than 1 MiB behind
-//! is dropped.
+//! Limits: it accepts only unfragmented text and binary frames. It ignores pings and pongs,
+//! and ends the connection on any other frame. It drops a client with a backlog of more than
+//! 1 MiB.
 
 use std::io;
 use std::net::TcpListener;
@@ -23,11 +24,11 @@ use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send, so
 use yamabiko_servers::arguments::{Arguments, BACKLOG_BYTES_MAX, announce};
 
 fn main() -> io::Result<()> {
-    let arguments = Arguments::from_command_line(&["each", "gathered", "echo"]);
+    let arguments = Arguments::from_command_line(&["each", "batched", "echo"]);
     let mode = match arguments.mode.as_str() {
         "each" => Mode::Each,
         "echo" => Mode::Echo,
-        _ => Mode::Gathered,
+        _ => Mode::Batched,
     };
     let listener = TcpListener::bind(("127.0.0.1", arguments.port))?;
     rustix::net::listen(&listener, 4096)?;
@@ -39,13 +40,13 @@ fn main() -> io::Result<()> {
 #[derive(Clone, Copy, PartialEq)]
 enum Mode {
     Each,
-    Gathered,
+    Batched,
     Echo,
 }
 
 /// The listener's token; clients have their index in `clients`.
 const LISTENER: u64 = u64::MAX;
-/// Room for the events of one turn in which every client sends.
+/// Enough for a turn in which every client sends.
 const EVENTS_PER_TURN: usize = 4096;
 const READ_BUFFER_BYTES: usize = 256 * 1024;
 
@@ -55,17 +56,14 @@ struct Server {
     mode: Mode,
     clients: Vec<Option<Client>>,
     vacant: Vec<usize>,
-    /// The frames of this turn, one behind the other, as they go out.
+    /// The frames of this turn, one after another, as they are sent.
     turn: Vec<u8>,
-    /// Where each frame of `turn` ends.
+    /// The end of each frame in `turn`.
     frame_ends: Vec<usize>,
 }
 
 /// 24 bytes; the boxed parts exist only while they are needed.
-#[expect(
-    clippy::box_collection,
-    reason = "a pointer instead of three words each"
-)]
+#[expect(clippy::box_collection, reason = "a pointer is smaller than a vector")]
 struct Client {
     socket: OwnedFd,
     is_open: bool,
@@ -104,7 +102,7 @@ impl Server {
                 Err(error) => return Err(error.into()),
             }
             for event in &events {
-                // Copied out first: the kernel's struct is packed.
+                // Copies the fields first, because the kernel's struct is packed.
                 let (token, flags) = (event.data, event.flags);
                 match token.u64() {
                     LISTENER => self.accept()?,
@@ -164,7 +162,7 @@ impl Server {
         let whole = [self.turn.len()];
         let ends: &[usize] = match self.mode {
             Mode::Each => &self.frame_ends,
-            Mode::Gathered | Mode::Echo => &whole,
+            Mode::Batched | Mode::Echo => &whole,
         };
         let mut gone = Vec::new();
         let mut start = 0;
@@ -187,7 +185,7 @@ impl Server {
         }
     }
 
-    /// Closes the socket, which also takes it out of the epoll.
+    /// Closes the socket, which also removes it from epoll.
     fn remove(&mut self, index: usize) {
         if self.clients[index].take().is_some() {
             self.vacant.push(index);
@@ -340,7 +338,8 @@ fn take_frames(
     Ok(taken)
 }
 
-/// Bytes before the masking key, and of the payload. `None`: more are needed.
+/// The number of bytes before the masking key, and in the payload. `None` if the frame is too
+/// short to contain them.
 fn measure(frame: &[u8]) -> Result<Option<(usize, usize)>, Gone> {
     let Some(&[_, second]) = frame.get(..2) else {
         return Ok(None);
@@ -398,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_come_out_unmasked_however_the_input_is_cut() {
+    fn frames_are_unmasked_however_the_input_is_cut() {
         let mut input = masked(1, b"hello");
         input.extend(masked(2, &[7; 300]));
         let mut expected = b"\x81\x05hello\x82\x7e\x01\x2c".to_vec();

@@ -1,15 +1,16 @@
-//! Broadcast and echo on sockudo-ws; with "compressed" instead of "broadcast" the
-//! same with permessage-deflate.
+//! Broadcast and echo on sockudo-ws. The mode `compressed` is broadcast with
+//! permessage-deflate.
 //!
-//! As its documentation recommends: `feed` for each message and one `flush` at the end
-//! of a batch. The threshold at which it accepts no more before a write is 128 KiB
-//! instead of 64: with 640 messages of 64 bytes in a turn both are one write, with
-//! 640 of 1 KiB this costs the least (16, 64, 128 KiB, 1 MiB were tried). Its own pub/sub (a lock, an
-//! unbounded channel and a task for each subscriber) costs more and is not used.
+//! The server calls `feed` for each message and `flush` once at the end of a batch, as the
+//! library's documentation recommends. The high-water mark, at which the library writes before
+//! it accepts more, is 128 KiB instead of 64: 640 messages of 64 bytes in a turn are one write
+//! with both, and for 640 messages of 1 KiB it costs the least (16, 64, 128 KiB and 1 MiB were
+//! tried). The library's pub/sub (a lock, an unbounded channel and a task for each subscriber)
+//! costs more and is not used.
 //!
-//! Compressed: level 1 and no context takeover, with the default window. Its
-//! connections compress each message separately; the interface does not accept a frame that
-//! is compressed already. There the threshold cannot be set.
+//! Compressed mode has level 1, no context takeover, and the default window. Each connection
+//! compresses each message; the library has no interface for a frame that is already
+//! compressed. In this mode the high-water mark cannot be set.
 
 use std::io;
 use std::pin::Pin;
@@ -24,7 +25,7 @@ use sockudo_ws::{CompressedWebSocketStream, Config, Message, WebSocketStream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use yamabiko_servers::hub::{self, Hub, Library};
-use yamabiko_servers::serve::serve_words;
+use yamabiko_servers::serve::serve_modes;
 
 const HIGH_WATER_BYTES: usize = 128 * 1024;
 const REQUEST_BYTES_MAX: usize = 8 * 1024;
@@ -37,8 +38,8 @@ enum Mode {
 }
 
 fn main() -> io::Result<()> {
-    serve_words(&["broadcast", "echo", "compressed"], |word| {
-        let mode = match word {
+    serve_modes(&["broadcast", "echo", "compressed"], |mode| {
+        let mode = match mode {
             "echo" => Mode::Echo,
             "compressed" => Mode::Compressed,
             _ => Mode::Broadcast,
@@ -92,8 +93,8 @@ async fn open(mut stream: TcpStream) -> Option<WebSocketStream<TcpStream>> {
     Some(socket)
 }
 
-/// Its handshake negotiates no extension by itself; its parts do. `None`: the client
-/// offers none.
+/// The library's handshake negotiates no extension, but the library has the parts for it.
+/// Returns `None` if the client offers no extension.
 async fn open_compressed(mut stream: TcpStream) -> Option<Compressed> {
     let config = DeflateConfig {
         compression_level: 1,
@@ -128,8 +129,8 @@ async fn open_compressed(mut stream: TcpStream) -> Option<Compressed> {
     }
 }
 
-/// A compressing connection does not give access to its socket, so that a client that is too
-/// far behind is disconnected by ending its reader.
+/// A compressing connection gives no access to its socket. Therefore a client that is too far
+/// behind is disconnected by ending its reader.
 struct Compressed {
     socket: CompressedWebSocketStream<TcpStream>,
     is_disconnected: bool,

@@ -1,8 +1,8 @@
 //! Broadcast and echo on tokio-tungstenite.
 //!
-//! As its documentation recommends for many connections: a small read buffer (8 KiB
-//! here; the default of 128 KiB for each connection empties the caches and costs
-//! ten times as much). Its write buffer has the default size: it holds
+//! The read buffer is small, as the library's documentation recommends for many connections:
+//! 8 KiB. The default of 128 KiB for each connection costs ten times as much, because the
+//! buffers do not fit into the caches. The write buffer has its default size, and holds
 //! messages until the flush.
 
 use std::io;

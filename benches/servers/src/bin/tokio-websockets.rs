@@ -1,8 +1,8 @@
 //! Broadcast and echo on tokio-websockets.
 //!
-//! As its benchmark and its echo example do: one frame per message of any length,
-//! tasks unconstrained. It writes up to 64 slices of its queue, which are 32 messages, per
-//! write; `WriteBuffer` makes one write of any number of them.
+//! One frame for each message of any length, and unconstrained tasks, as in the library's
+//! benchmark and its echo example. The library writes up to 64 slices of its queue, which are
+//! 32 messages, in one write; `WriteBuffer` makes one write of any number of messages.
 
 use std::io;
 use std::rc::Rc;
@@ -11,9 +11,9 @@ use futures_util::SinkExt;
 use tokio::net::TcpStream;
 use tokio_websockets::{Config, Message, ServerBuilder, WebSocketStream};
 use yamabiko_servers::arguments::BACKLOG_BYTES_MAX;
-use yamabiko_servers::write_buffer::WriteBuffer;
 use yamabiko_servers::hub::{self, Hub, Library};
 use yamabiko_servers::serve::{Mode, serve};
+use yamabiko_servers::write_buffer::WriteBuffer;
 
 type Socket = WebSocketStream<WriteBuffer<TcpStream>>;
 
@@ -38,7 +38,7 @@ async fn connection(stream: TcpStream, mode: Mode, hub: Rc<Hub<Socket, Message>>
     let Ok((_, mut socket)) = accepted else {
         return;
     };
-    // The answer to the handshake is written, but not flushed.
+    // The library has written the response to the handshake, but has not flushed it.
     if socket.flush().await.is_err() {
         return;
     }
