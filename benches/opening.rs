@@ -1,11 +1,11 @@
-//! The opening handshake of a server: from the bytes of a request to those of the
-//! 101, and the steps in between.
+//! The cost of a server's opening handshake, from the bytes of the request to the bytes of the
+//! 101 response, and of its steps.
 //!
 //! `cargo bench --bench opening`
 //!
-//! The request is a browser's, with the fields that one sends by itself and a
-//! cookie. `cut into ...` gives the head to the reader in pieces, all that has come
-//! so far each time, as the server does.
+//! The request is that of a browser: the fields that browsers add, and a cookie. In
+//! `cut into ...`, the head arrives in pieces, and the reader is called after each piece with
+//! all bytes so far, as in the server.
 
 use std::hint::black_box;
 

@@ -1,16 +1,16 @@
-//! Four libraries for DEFLATE (RFC 1951), as permessage-deflate needs them: a message
-//! at a time, without reference to earlier ones, on a state that is used again.
+//! Four libraries for DEFLATE (RFC 1951), used as permessage-deflate needs them: one message at
+//! a time, without references to earlier ones, with a state that is reused.
 //!
-//! | library | is | taken as |
+//! | library | description | interface |
 //! |---|---|---|
 //! | zlib-rs | zlib in Rust | `Deflate`, `Inflate`: reset, sync flush |
 //! | miniz_oxide | miniz in Rust, without unsafe code | its streams: reset, sync flush |
 //! | zlib-ng | zlib in C, made faster | by `flate2`: reset, sync flush |
 //! | libdeflate | whole buffers only, in C | a stream with a final block, and `00` |
 //!
-//! libdeflate is no choice for what comes from a peer in pieces, nor for a cap on what
-//! comes out of a stream: it is here as what can be reached by doing less. It needs
-//! what the sender has cut off put back, with a final block, so its input is copied.
+//! libdeflate cannot read a message that arrives in pieces, and cannot limit the output of a
+//! stream. It shows the speed that is possible without these two. Its input must have the bytes
+//! that the sender has removed, and a final block, so the input is copied.
 
 pub mod message;
 
@@ -23,18 +23,18 @@ use zlib_rs::{Deflate, DeflateFlush, Inflate, InflateFlush};
 
 /// Compresses messages one by one.
 pub trait Deflating {
-    /// What is sent of this message (RFC 7692 §7.2.1): it begins `output`, which has room
-    /// for it, and is so long.
+    /// Writes the payload of this message (RFC 7692 §7.2.1) to the beginning of `output`, which
+    /// is large enough, and returns its length.
     fn deflate(&mut self, message: &[u8], output: &mut [u8]) -> usize;
 }
 
 /// Inflates messages one by one.
 pub trait Inflating {
-    /// Undoes it. `payload` is what was sent.
+    /// Inflates the payload of a message into `output`. Returns the length of the message.
     fn inflate(&mut self, payload: &[u8], output: &mut [u8]) -> usize;
 }
 
-/// How a library is begun, with a level from 1 to 9.
+/// A library, with the functions that create its states. A level is from 1 to 9.
 #[derive(Clone, Copy)]
 pub struct Library {
     pub name: &'static str,
@@ -42,7 +42,7 @@ pub struct Library {
     pub inflating: fn() -> Box<dyn Inflating>,
 }
 
-/// All that are compared.
+/// The libraries of the comparison.
 pub const LIBRARIES: [Library; 4] = [
     Library {
         name: "zlib-rs",
@@ -118,7 +118,7 @@ impl Inflating for Miniz {
         self.0.reset(DataFormat::Raw);
         let mut written = 0;
         for mut input in [payload, &EMPTY_BLOCK] {
-            // It gives at most a window at a time.
+            // The library returns at most one window at a time.
             loop {
                 let output = &mut output[written..];
                 let result = miniz_oxide::inflate::stream::inflate(
@@ -160,7 +160,7 @@ impl Inflating for Decompress {
 }
 
 impl Deflating for Compressor {
-    /// A final block ends the stream; what the receiver puts behind it must be a block
+    /// A final block ends the stream. The bytes that the receiver appends must be a block
     /// (RFC 7692 §7.2.3.4).
     fn deflate(&mut self, message: &[u8], output: &mut [u8]) -> usize {
         let written = self.deflate_compress(message, output).expect("room");

@@ -1,9 +1,9 @@
-//! `cargo run --release`, in this folder: tables of what each library costs.
+//! `cargo run --release`, in this folder, prints tables of the cost of each library.
 //!
-//! The libraries take turns of a few milliseconds, so that what else the machine does
-//! hits all of them alike; a number is the median of a library's turns. Words after the
-//! command select rows: `cargo run --release -- inflate 1024`. Memory is measured in
-//! a process of its own for each library (Linux).
+//! The libraries take turns of a few milliseconds, so that other work of the machine affects all
+//! of them equally. A number is the median of a library's turns. Arguments select rows:
+//! `cargo run --release -- inflate 1024`. Memory is measured in a separate process for each
+//! library (Linux).
 
 use std::fs;
 use std::process::Command;
@@ -15,17 +15,17 @@ const SIZES: [usize; 3] = [256, 1024, 65_536];
 const LEVELS: [u8; 2] = [1, 6];
 const TURN: Duration = Duration::from_millis(4);
 const TURNS: usize = 61;
-/// So many that what the program itself takes does not count.
+/// The number of states; with so many, the memory of the program itself is negligible.
 const STATES: usize = 400;
 
 fn main() {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    if let [memory, name, what] = &words[..] {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [memory, name, what] = &arguments[..] {
         if memory == "memory-of" {
             return println!("{}", memory_of_state(name, what));
         }
     }
-    let is_wanted = |row: &str| words.iter().all(|word| row.contains(word.as_str()));
+    let is_wanted = |row: &str| arguments.iter().all(|part| row.contains(part.as_str()));
     times(&is_wanted);
     lengths(&is_wanted);
     memory(&is_wanted);
@@ -44,7 +44,7 @@ fn times(is_wanted: &dyn Fn(&str) -> bool) {
     }
     for level in LEVELS {
         for bytes in SIZES {
-            // All inflate the same: what zlib-rs has made.
+            // All libraries inflate the payload that zlib-rs has compressed.
             row(
                 is_wanted,
                 &format!("inflate, of level {level}, {bytes} B"),
@@ -75,7 +75,7 @@ fn memory(is_wanted: &dyn Fn(&str) -> bool) {
     for what in ["deflate 1", "deflate 6", "inflate"] {
         row(is_wanted, &format!("memory, {what}"), || {
             LIBRARIES.map(|library| {
-                let bytes = memory_in_a_process_of_its_own(library.name, what);
+                let bytes = memory_in_a_separate_process(library.name, what);
                 bytes.map_or("–".to_owned(), |bytes| in_three_figures(bytes / 1024.0))
             })
         });
@@ -98,7 +98,7 @@ fn row<const CELLS: usize>(
     }
 }
 
-/// Does its work once.
+/// A function that does the measured work once.
 type Work = Box<dyn FnMut()>;
 
 fn deflating(library: Library, level: u8, bytes: usize) -> Work {
@@ -123,7 +123,7 @@ fn compressed(library: Library, level: u8, message: &[u8]) -> Vec<u8> {
     payload
 }
 
-/// Microseconds, for each library.
+/// The median time of each library, in microseconds.
 fn medians(work: impl Fn(Library) -> Work) -> [f64; LIBRARIES.len()] {
     let mut work = LIBRARIES.map(work);
     let times = work.each_mut().map(times_of_a_turn);
@@ -141,7 +141,7 @@ fn medians(work: impl Fn(Library) -> Work) -> [f64; LIBRARIES.len()] {
     })
 }
 
-/// How often the work makes a turn long enough.
+/// The number of repetitions that make a turn long enough.
 fn times_of_a_turn(work: &mut Work) -> u32 {
     let mut times = 1;
     loop {
@@ -154,14 +154,14 @@ fn times_of_a_turn(work: &mut Work) -> u32 {
     }
 }
 
-fn memory_in_a_process_of_its_own(name: &str, what: &str) -> Option<f64> {
+fn memory_in_a_separate_process(name: &str, what: &str) -> Option<f64> {
     let program = std::env::current_exe().ok()?;
     let mut command = Command::new(program);
     let output = command.args(["memory-of", name, what]).output().ok()?;
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()
 }
 
-/// Bytes, or words.
+/// The number of bytes, or an error message.
 fn memory_of_state(name: &str, what: &str) -> String {
     let Some(library) = LIBRARIES.into_iter().find(|library| library.name == name) else {
         return format!("there is no library {name}");
@@ -185,9 +185,9 @@ fn memory_of_state(name: &str, what: &str) -> String {
     bytes.map_or("there is no /proc".to_owned(), |bytes| bytes.to_string())
 }
 
-/// What resident memory grows by for each of many that are kept.
+/// The growth of resident memory for each state, if many are kept.
 fn growth_for_each<State>(mut state: impl FnMut() -> State) -> Option<u64> {
-    // What is allocated once.
+    // The library allocates some memory only once; the first state causes that.
     drop(state());
     let before = resident_bytes()?;
     let states: Vec<State> = (0..STATES).map(|_| state()).collect();

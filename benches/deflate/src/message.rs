@@ -1,6 +1,6 @@
-//! What is compressed: JSON such as servers hand out, without two lines alike.
+//! The compressed messages: JSON as servers send it, without two equal lines.
 
-/// About so many bytes of a list of prices, at most; always the same.
+/// A list of prices of about this length, and not more; always the same for a length.
 pub fn json(bytes: usize) -> Vec<u8> {
     let mut text = String::from(BEGIN);
     for number in 0.. {
@@ -26,7 +26,7 @@ fn quote(number: u32) -> String {
     )
 }
 
-/// A number whose bits look like chance (the last step of MurmurHash3).
+/// A number whose bits look random (the last step of MurmurHash3).
 fn scattered(number: u32) -> u32 {
     let number = number.wrapping_add(0x9E37_79B9);
     let number = (number ^ number >> 16).wrapping_mul(0x85EB_CA6B);
