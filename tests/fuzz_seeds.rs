@@ -1,5 +1,5 @@
-//! Replays the seeds of the fuzz targets through the targets' own properties, so that
-//! `cargo test` on a stable compiler checks what the fuzzer starts from.
+//! Checks the property of each fuzz target with the target's seeds, so that `cargo test`
+//! finds a failing seed without a fuzzer.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -37,7 +37,7 @@ fn property_of_each_target_holds_for_each_of_its_seeds() {
 }
 
 #[test]
-fn each_property_takes_inputs_that_end_early() {
+fn each_property_accepts_truncated_seeds() {
     for &(target, property) in ALL {
         for (_, input) in files(target) {
             for end in 0..input.len().min(40) {
@@ -48,7 +48,7 @@ fn each_property_takes_inputs_that_end_early() {
 }
 
 #[test]
-fn seed_files_are_those_of_the_catalogue_and_findings() {
+fn seed_files_are_the_seeds_of_the_catalogue_and_the_found_ones() {
     if std::env::var_os("YAMABIKO_WRITE_SEEDS").is_some() {
         write_seeds();
     }

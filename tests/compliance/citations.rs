@@ -1,26 +1,26 @@
 //! The quotations of the RFCs in the code.
 //!
 //! ```text
-//! .../= https://www.rfc-editor.org/rfc/rfc6455#section-5.1     whose sentence
-//! .../= type=test                                              what stands below it (optional)
+//! .../= https://www.rfc-editor.org/rfc/rfc6455#section-5.1     the section
+//! .../= type=test                                              the kind of citation (optional)
 //! .../= reason=…                                               a remark (optional)
 //! .../# The server MUST close the connection upon receiving    the quotation, verbatim,
-//! .../# a frame that is not masked.                            white space folded
+//! .../# a frame that is not masked.                            with white space folded
 //! ```
 //!
-//! (with `//` for the dots: written out here, it would be read as a citation).
+//! The three dots stand for `//`: with `//`, the parser would read this example as a citation.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What the code below a citation does with the requirement.
+/// The relation of the code below a citation to the requirement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Obeys it: the default in `src/` and `crates/*/src/`.
+    /// The code obeys it: the default in `src/` and `crates/*/src/`.
     Implementation,
-    /// Checks it: the default in `tests/`, `crates/*/tests/` and `crates/testing/`.
+    /// The code checks it: the default in `tests/`, `crates/*/tests/` and `crates/testing/`.
     Test,
-    /// Obeys it in such a way that no test could fail: counts as both.
+    /// The code obeys it in such a way that no test can fail: counts as both.
     Implication,
 }
 
@@ -30,18 +30,18 @@ pub struct Citation {
     pub kind: Kind,
     /// Address of the section.
     pub target: String,
-    /// White space folded.
+    /// The quotation, with white space folded.
     pub quote: String,
-    /// Path from the project's folder, with `/`.
+    /// The path from the project's folder, with `/`.
     pub file: String,
     /// Counted from 1.
     pub line: usize,
-    /// The function or other item that the citation stands in or above; a name
-    /// without line number, so that the table does not change with every edit.
+    /// The function or other item that contains the citation or follows it. The table
+    /// has this name instead of the line number, which changes with every edit.
     pub item: String,
 }
 
-/// All citations in the code of the workspace, and what is wrong with their form.
+/// All citations in the code of the workspace, and the faults in their form.
 pub fn of_tree(project: &Path) -> (Vec<Citation>, Vec<String>) {
     let mut citations = Vec::new();
     let mut problems = Vec::new();
@@ -57,7 +57,8 @@ pub fn of_tree(project: &Path) -> (Vec<Citation>, Vec<String>) {
     (citations, problems)
 }
 
-/// The citations of one file, whose path decides what they are by default.
+/// The citations of one file, and the faults in their form. The path decides their
+/// default kind.
 pub fn of_file(file: &str, text: &str) -> (Vec<Citation>, Vec<String>) {
     let source = Source::new(file, text);
     let mut citations = Vec::new();
@@ -81,8 +82,8 @@ pub fn folded(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// How many lines from the first belong to one citation: annotations, then
-/// quotation. An annotation after a quotation opens the next citation.
+/// The number of lines, from the first, that belong to one citation: annotations, then
+/// the quotation. An annotation after a quotation starts the next citation.
 fn block_length(lines: &[&str]) -> usize {
     let annotations = lines.iter().take_while(|line| is_annotation(line)).count();
     let quotations = lines[annotations..]
@@ -92,7 +93,8 @@ fn block_length(lines: &[&str]) -> usize {
     annotations + quotations
 }
 
-/// In `tests/` of the library or of a crate (`crates/cli/tests/a.rs`), or in the harness.
+/// Whether the file is in `tests/` of the library or of a crate
+/// (`crates/cli/tests/a.rs`), or in the harness.
 fn is_in_tests(file: &str) -> bool {
     if file.starts_with("crates/testing/") {
         return true;
@@ -105,7 +107,7 @@ fn is_in_tests(file: &str) -> bool {
         .starts_with("tests/")
 }
 
-/// Heads a list of citations, with the name of the item that obeys them.
+/// The first line of a list of citations; the name of the item that obeys them follows.
 const LIST_HEADING: &str = "// Also obeyed by `";
 
 fn is_annotation(line: &str) -> bool {
@@ -116,13 +118,13 @@ fn is_quotation(line: &str) -> bool {
     line.starts_with("//#")
 }
 
-/// A source file, as far as it matters to its citations.
+/// The parts of a source file that its citations depend on.
 struct Source<'a> {
     file: &'a str,
-    /// Without indentation.
+    /// The lines without indentation.
     lines: Vec<&'a str>,
-    /// Where the test module begins. By the habit of the house it is the last
-    /// thing in its file, or the whole of a file `tests.rs`.
+    /// The first line of the test module, which is by convention the last item of its
+    /// file, or a whole file `tests.rs`.
     test_module: usize,
 }
 
@@ -149,7 +151,7 @@ impl<'a> Source<'a> {
         let target = block[0]
             .strip_prefix("//= ")
             .filter(|target| target.starts_with("https://"))
-            .ok_or("a citation opens with `//= https://…`")?;
+            .ok_or("a citation begins with `//= https://…`")?;
         let annotations = block.iter().skip(1).filter(|line| is_annotation(line));
         let quote: Vec<&str> = block
             .iter()
@@ -165,7 +167,7 @@ impl<'a> Source<'a> {
             }
             Some(name) => name.to_owned(),
             None if self.lines.get(end).is_none_or(|line| line.is_empty()) => {
-                return Err("a citation stands directly above the code that it is about".into());
+                return Err("a citation must be directly above the code that it is about".into());
             }
             None => self.item(start, end),
         };
@@ -209,9 +211,9 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The name in the heading of the list that the citation is in, if it is in one. A
-    /// branch has one citation above it; a list at the end of the file has the other
-    /// sentences that the same code obeys.
+    /// If the citation is in a list, the name in the heading of the list. A branch has one
+    /// citation above it; the other sentences that the same code obeys are in a list at
+    /// the end of the file.
     fn listed_under(&self, start: usize) -> Option<&'a str> {
         let above = self.lines[..start].iter().rev();
         above
@@ -225,7 +227,7 @@ impl<'a> Source<'a> {
             .any(|item| item == name)
     }
 
-    /// The item right below the citation, else the function around it.
+    /// The item directly below the citation, or else the function that contains it.
     fn item(&self, start: usize, end: usize) -> String {
         let below = self.lines[end..]
             .iter()
@@ -241,7 +243,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// `pub(crate) const fn parse<'a>(` declares `parse`.
+/// The name of the item that a line declares: `parse` in `pub(crate) const fn parse<'a>(`.
 fn item_name(line: &str) -> Option<String> {
     const ITEMS: [&str; 7] = ["fn", "struct", "enum", "const", "static", "trait", "type"];
     let mut words = line.split_whitespace().peekable();
@@ -259,7 +261,7 @@ fn item_name(line: &str) -> Option<String> {
     None
 }
 
-/// Every `.rs` file under the folder, in a settled order.
+/// Every `.rs` file in the folder and its subfolders, sorted.
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut entries: Vec<PathBuf> = fs::read_dir(folder)
         .into_iter()
@@ -298,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quotation_over_several_lines_is_folded() {
+    fn white_space_in_a_quotation_of_several_lines_is_folded() {
         let (citations, problems) = sample(
             "src/a.rs",
             &[
@@ -320,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn citations_may_stand_on_one_another() {
+    fn several_citations_may_be_above_one_item() {
         let lines = [SECTION, "//# one", SECTION, "//# two", "fn both() {}"];
         let (citations, _) = sample("src/a.rs", &lines);
         let quotes: Vec<_> = citations.iter().map(|citation| &*citation.quote).collect();
@@ -329,9 +331,9 @@ mod tests {
     }
 
     #[test]
-    fn the_place_and_the_annotation_decide_the_kind() {
+    fn path_and_annotation_decide_the_kind() {
         let kind = |file, lines: &[&str]| sample(file, lines).0[0].kind;
-        let remark = "//= reason=masking knows no TLS";
+        let remark = "//= reason=masking does not depend on TLS";
         assert_eq!(
             kind("src/a.rs", &[SECTION, remark, "//# q", "fn a() {}"]),
             Kind::Implementation
@@ -365,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_test_module_and_the_annotation_for_tests_go_together() {
+    fn annotation_for_tests_is_required_in_test_modules_and_refused_elsewhere() {
         let module = ["#[cfg(test)]", "mod tests {", SECTION, "//# q", "fn a() {}"];
         assert!(problem_of("src/a.rs", &module).ends_with("needs `//= type=test`"));
         let outside = [SECTION, "//= type=test", "//# q", "fn a() {}"];
@@ -388,25 +390,25 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_annotation_is_a_problem() {
+    fn unknown_annotation_is_a_problem() {
         let lines = [SECTION, "//= type=todo", "//# q", "fn a() {}"];
         let problem = problem_of("src/a.rs", &lines);
         assert_eq!(problem, "src/a.rs:1: unknown annotation `//= type=todo`");
     }
 
     #[test]
-    fn a_citation_without_address_quotation_or_code_is_a_problem() {
+    fn citation_without_address_quotation_or_code_is_a_problem() {
         let code = "fn a() {}";
         let problem = |lines: &[&str]| problem_of("src/a.rs", lines);
-        assert!(problem(&["//# quoted from nowhere", code]).contains("opens with"));
-        assert!(problem(&["//=https://no.space", "//# q", code]).contains("opens with"));
+        assert!(problem(&["//# quoted from nowhere", code]).contains("begins with"));
+        assert!(problem(&["//=https://no.space", "//# q", code]).contains("begins with"));
         assert!(problem(&[SECTION, code]).contains("quotes its sentence"));
         assert!(problem(&[SECTION, "//# q", "", code]).contains("directly above"));
         assert!(problem(&[SECTION, "//# q"]).contains("directly above"));
     }
 
     #[test]
-    fn the_item_is_the_one_below_or_the_function_around() {
+    fn name_of_an_item_is_read_from_its_declaration() {
         for (line, name) in [
             ("pub(crate) const fn parse<'a>(", Some("parse")),
             ("pub struct Limits {", Some("Limits")),

@@ -1,4 +1,4 @@
-//! Citations against requirements: which sentence each quotes, and what is missing.
+//! Assigns the citations to the requirements, and finds the requirements that lack one.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::path::Path;
 use crate::citations::{self, Citation, Kind};
 use crate::requirements::{Requirement, Requirements};
 
-/// The words of BCP 14 that oblige.
+/// The keywords of BCP 14 that oblige.
 const KEYWORDS: [&str; 5] = ["MUST", "SHOULD", "SHALL", "REQUIRED", "RECOMMENDED"];
 
-/// What stands where for one requirement.
+/// The citations of one requirement.
 #[derive(Clone, Debug, Default)]
 pub struct Coverage {
     pub implementations: Vec<Citation>,
@@ -31,26 +31,26 @@ impl Coverage {
     }
 }
 
-/// Where a requirement stands.
+/// The state of a requirement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing<'a> {
     Done,
-    /// Binds us, is due, and lacks an implementation or a test.
+    /// Binding, due, and without an implementation or a test.
     Missing,
-    /// Comes with the milestone of this name.
+    /// Part of the milestone of this name.
     Later(&'a str),
-    /// Addresses somebody else, for this reason.
+    /// Not binding, for this reason in the list of exceptions.
     Excepted(&'a str),
-    /// A permission, or nothing that an endpoint can be tested for.
+    /// A permission, or a requirement that no test of an endpoint can check.
     NotBinding,
 }
 
-/// The requirements with all that cites them.
+/// The requirements and their citations.
 #[derive(Debug)]
 pub struct Gate {
     pub requirements: Requirements,
     coverage: BTreeMap<String, Coverage>,
-    /// Of the lists and the citations, before it is asked what is missing.
+    /// The problems of the lists and of the citations, without the missing citations.
     problems: Vec<String>,
 }
 
@@ -109,7 +109,7 @@ impl Gate {
         }
     }
 
-    /// All that keeps the gate shut, one line each.
+    /// Every reason for which the gate fails, one line each.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = self.problems.clone();
         for requirement in self.requirements.all() {
@@ -127,7 +127,7 @@ impl Gate {
                     problems.push(format!("{id} {level}: cited by no {missing}: {summary}"));
                 }
                 Standing::Later(_) if coverage.complete() => problems.push(format!(
-                    "milestones.csv: {id} is implemented and tested: take it off the list"
+                    "milestones.csv: {id} is implemented and tested: remove it from the list"
                 )),
                 _ => {}
             }
@@ -136,8 +136,8 @@ impl Gate {
     }
 }
 
-/// The requirements of the one sentence that is quoted. Those that come from the
-/// same sentence (ids that end in `a`, `b`, …) are cited together.
+/// The requirements of the quoted sentence. Requirements of the same sentence (ids that
+/// end in `a`, `b`, …) are cited together.
 fn cited<'a>(
     requirements: &'a Requirements,
     citation: &Citation,
@@ -149,18 +149,18 @@ fn cited<'a>(
         .filter(|requirement| contains_words(&requirement.sentence, &citation.quote))
         .collect();
     let Some(first) = quoted.first() else {
-        return Err("this is in no requirement of that section");
+        return Err("no requirement of that section has this text");
     };
     if quoted.iter().any(|other| other.sentence != first.sentence) {
-        return Err("this is in several sentences of that section; quote more of it");
+        return Err("several sentences of that section have this text; quote more");
     }
     if has_keyword(&first.sentence) && !has_keyword(&citation.quote) {
-        return Err("this leaves out the MUST or SHOULD of its sentence");
+        return Err("the MUST or SHOULD of the sentence is missing");
     }
     Ok(quoted)
 }
 
-/// Contiguous, and not cut inside a word.
+/// Whether the sentence contains the part, with whole words at both ends.
 fn contains_words(sentence: &str, part: &str) -> bool {
     let inside_word = |character: Option<char>| character.is_some_and(char::is_alphanumeric);
     sentence.match_indices(part).any(|(start, _)| {
@@ -209,7 +209,7 @@ x-5,1,6,1,MUST,keyword,both,server,,yes,MUST,encrypts,,,https://rfc/x#section-6,
         Gate::new(requirements, citations)
     }
 
-    /// Everything that is due, cited as it should be.
+    /// A correct citation for every requirement that is due.
     fn all_due() -> Vec<Citation> {
         vec![
             citation(Kind::Implementation, 5, "An endpoint MUST close at once."),
@@ -229,12 +229,12 @@ x-5,1,6,1,MUST,keyword,both,server,,yes,MUST,encrypts,,,https://rfc/x#section-6,
     }
 
     #[test]
-    fn the_gate_opens_when_all_that_is_due_is_implemented_and_tested() {
+    fn gate_passes_if_every_requirement_that_is_due_is_implemented_and_tested() {
         assert_eq!(problems(&all_due()), [""; 0]);
     }
 
     #[test]
-    fn a_requirement_without_implementation_keeps_it_shut() {
+    fn requirement_without_implementation_fails() {
         assert_eq!(
             problems(&all_due()[1..]),
             ["x-1 MUST: cited by no implementation: closes"]
@@ -242,7 +242,7 @@ x-5,1,6,1,MUST,keyword,both,server,,yes,MUST,encrypts,,,https://rfc/x#section-6,
     }
 
     #[test]
-    fn a_requirement_without_test_keeps_it_shut() {
+    fn requirement_without_test_fails() {
         let mut citations = all_due();
         citations.remove(1);
         assert_eq!(problems(&citations), ["x-1 MUST: cited by no test: closes"]);
@@ -256,7 +256,7 @@ x-5,1,6,1,MUST,keyword,both,server,,yes,MUST,encrypts,,,https://rfc/x#section-6,
     }
 
     #[test]
-    fn permissions_and_requirements_of_others_are_not_asked_for() {
+    fn permissions_and_requirements_for_browsers_are_not_binding() {
         let gate = gate(NO_EXCEPTIONS, TLS_LATER, &[]);
         let standing = |number: usize| gate.standing(&gate.requirements.all()[number]);
         assert_eq!(standing(3), Standing::NotBinding);
@@ -266,14 +266,14 @@ x-5,1,6,1,MUST,keyword,both,server,,yes,MUST,encrypts,,,https://rfc/x#section-6,
     }
 
     #[test]
-    fn an_exception_is_not_asked_for() {
-        let exceptions = "id,reason\nx-1,binds somebody else\n";
+    fn requirement_in_the_list_of_exceptions_needs_no_citation() {
+        let exceptions = "id,reason\nx-1,addresses the browser\n";
         let gate = gate(exceptions, TLS_LATER, &all_due()[2..]);
         assert_eq!(gate.problems(), [""; 0]);
     }
 
     #[test]
-    fn a_quotation_of_no_requirement_is_a_problem() {
+    fn quotation_of_no_requirement_is_a_problem() {
         for (section, quote) in [
             (5, "An endpoint MUST close soon."),
             (6, "An endpoint MUST close at once."),
@@ -283,43 +283,43 @@ x-5,1,6,1,MUST,keyword,both,server,,yes,MUST,encrypts,,,https://rfc/x#section-6,
             assert_eq!(
                 problems_with(citation(Kind::Test, section, quote)),
                 [format!(
-                    "src/a.rs:7: this is in no requirement of that section: {quote}"
+                    "src/a.rs:7: no requirement of that section has this text: {quote}"
                 )]
             );
         }
     }
 
     #[test]
-    fn a_quotation_of_two_sentences_is_a_problem() {
+    fn quotation_of_two_sentences_is_a_problem() {
         let found = problems_with(citation(Kind::Test, 5, "An endpoint"));
         assert_eq!(found.len(), 1);
-        assert!(found[0].contains("in several sentences"), "{found:?}");
+        assert!(found[0].contains("several sentences"), "{found:?}");
     }
 
     #[test]
-    fn a_quotation_without_the_deciding_word_is_a_problem() {
+    fn quotation_without_its_keyword_is_a_problem() {
         let found = problems_with(citation(Kind::Test, 5, "close at once."));
         assert_eq!(found.len(), 1);
-        assert!(found[0].contains("leaves out the MUST"), "{found:?}");
+        assert!(found[0].contains("the MUST or SHOULD"), "{found:?}");
     }
 
     #[test]
-    fn a_milestone_that_has_been_reached_is_a_problem() {
+    fn completed_requirement_in_the_list_of_milestones_is_a_problem() {
         assert_eq!(
             problems_with(citation(Kind::Implication, 6, "A server MUST use TLS.")),
-            ["milestones.csv: x-5 is implemented and tested: take it off the list"]
+            ["milestones.csv: x-5 is implemented and tested: remove it from the list"]
         );
     }
 
     #[test]
-    fn lists_that_name_unknown_or_unbound_requirements_are_a_problem() {
+    fn lists_with_unknown_or_not_binding_requirements_are_a_problem() {
         let exceptions = "id,reason\nx-9,gone\n";
         let milestones = "id,milestone,reason\nx-5,tls,\nx-3,later,a permission\nx-8,later,gone\n";
         assert_eq!(
             gate(exceptions, milestones, &all_due()).problems(),
             [
                 "exceptions.csv: there is no requirement x-9",
-                "milestones.csv: x-3 does not bind us",
+                "milestones.csv: x-3 is not binding",
                 "milestones.csv: x-5 has no milestone or no reason",
                 "milestones.csv: there is no requirement x-8",
             ]

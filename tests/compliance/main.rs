@@ -1,26 +1,25 @@
-//! The requirement gate: what the RFC demands, where it is obeyed, where it is
-//! tested.
+//! The requirement gate: it checks that every requirement of the RFCs is implemented
+//! and tested.
 //!
-//! `specs/requirements-*.csv` has one row for each requirement of the RFCs, with
-//! the sentence it comes from. A comment in the code quotes that sentence, or the
-//! part of it that decides, right above the branch that obeys it (in `src/`) or
-//! above the test that checks it (in `tests/`, or in a test module of `src/` with
-//! the second line `= type=test`). The crates in `crates/` have the same two
-//! folders. The form is that of the tool duvet, which can
-//! draw a report from the same comments (see `.duvet/config.toml`).
+//! `specs/requirements-*.csv` has one row for each requirement of the RFCs, with its
+//! sentence. A comment in the code quotes that sentence, or the deciding part of it,
+//! directly above the branch that obeys it (in `src/`) or above the test that checks
+//! it (in `tests/`, or in a test module of `src/` with the second line `= type=test`).
+//! The crates in `crates/` have the same two folders. The format of the comments is
+//! that of the tool duvet, which creates a report from them (see `.duvet/config.toml`).
 //!
-//! A requirement binds us when it is no mere permission, an endpoint can be tested
-//! for it, and `specs/exceptions.csv` does not say why it addresses somebody else.
-//! Each one that binds needs an implementation and a test, unless
-//! `specs/milestones.csv` says with what it will come; a requirement that is listed
-//! there and complete all the same fails the gate, so that the list stays true.
+//! A requirement binds yamabiko if it is not a permission, an endpoint can be tested
+//! for it, and `specs/exceptions.csv` does not list it with a reason. Each binding
+//! requirement needs an implementation and a test, unless `specs/milestones.csv` names
+//! the milestone that will bring them. The gate fails if a requirement in that list is
+//! already implemented and tested, so the list stays correct.
 //!
-//! `docs/compliance.md` is the outcome as a table. It is written by
-//! `COMPLIANCE_WRITE=1 cargo test --test compliance`, and the gate fails when it is
+//! `docs/compliance.md` shows the result as a table.
+//! `COMPLIANCE_WRITE=1 cargo test --test compliance` writes it; the gate fails if it is
 //! out of date.
 //!
-//! Where it stops: it proves that a quotation stands above code, not that the code
-//! does what is quoted. That remains for the reader and for the named test.
+//! Limit: the gate proves that a quotation is above some code. It does not prove that
+//! the code obeys the quoted sentence; reviewers and the named test check that.
 
 mod citations;
 mod gate;
@@ -37,7 +36,7 @@ use requirements::Requirements;
 const TABLE: &str = "docs/compliance.md";
 
 #[test]
-fn every_requirement_that_is_due_is_implemented_and_tested() {
+fn every_binding_requirement_is_implemented_and_tested() {
     let gate = Gate::of_tree(project());
     let problems = gate.problems();
     assert!(
@@ -49,7 +48,7 @@ fn every_requirement_that_is_due_is_implemented_and_tested() {
 }
 
 #[test]
-fn the_compliance_table_is_up_to_date() {
+fn compliance_table_is_up_to_date() {
     let table = report::markdown(&Gate::of_tree(project()));
     let path = project().join(TABLE);
     if std::env::var_os("COMPLIANCE_WRITE").is_some() {
@@ -63,9 +62,9 @@ fn the_compliance_table_is_up_to_date() {
     );
 }
 
-/// The texts are evidence: what is quoted must be in them, letter by letter.
+/// Each sentence is in the text of its RFC, letter by letter.
 #[test]
-fn every_sentence_of_the_tables_stands_in_the_text_of_its_rfc() {
+fn every_sentence_of_the_tables_is_in_the_text_of_its_rfc() {
     for rfc in ["6455", "7692"] {
         let text = fs::read_to_string(project().join(format!("specs/rfc{rfc}.txt")))
             .expect("the RFC is in the tree");
@@ -87,8 +86,7 @@ fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The running text: an RFC is set in pages, each with a footer, a form feed and
-/// a header.
+/// The text without the footer, the form feed and the header of each page.
 fn without_page_breaks(text: &str) -> String {
     let lines = text.lines().filter(|line| {
         let footer = line.contains("Standards Track") && line.ends_with(']');

@@ -1,4 +1,4 @@
-//! `docs/compliance.md`: the outcome for readers.
+//! Writes `docs/compliance.md`, the result of the gate as a table.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -54,12 +54,12 @@ fn totals(gate: &Gate) -> String {
             table,
             "| {rfc} | {all} | {bind} | {done} | {missing} | {later} |"
         )
-        .expect("a string takes everything");
+        .expect("writing to a string cannot fail");
     }
     table
 }
 
-/// All requirements of one section of the first order: `5` has 5.1, 5.2, …
+/// All requirements of one top-level section: `5` has 5.1, 5.2, …
 fn chapter(gate: &Gate, rfc: &str, section: &str) -> String {
     let mut text = format!(
         "\n## RFC {rfc} §{section}\n\n| id | level | requirement | code | test |\n| --- | --- | --- | --- | --- |\n"
@@ -96,7 +96,8 @@ fn row(gate: &Gate, requirement: &Requirement) -> String {
     )
 }
 
-/// The item in its file, without a line number that each edit would change.
+/// A link to the file, with the name of the item. It has no line number, which would
+/// change with every edit.
 fn place(citation: &Citation) -> String {
     let Citation { file, item, .. } = citation;
     let name = match item.is_empty() {
@@ -132,7 +133,7 @@ fn top_section(requirement: &Requirement) -> String {
 }
 
 #[test]
-fn a_row_names_the_code_and_the_test() {
+fn row_links_to_the_code_and_the_test() {
     use crate::citations::Kind;
     use crate::requirements::Requirements;
 

@@ -1,4 +1,4 @@
-//! What the RFCs demand, and what of it we say is not ours or not due.
+//! The requirements of the RFCs, and the lists of those that are not binding or not yet due.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,23 +10,23 @@ use crate::table::{self, Row};
 /// One row of `specs/requirements-*.csv`.
 #[derive(Clone, Debug)]
 pub struct Requirement {
-    /// RFC, section, number of the sentence in it; `a`, `b`, … where one sentence
-    /// has several: `rfc6455-5.5-01a`.
+    /// RFC, section, and number of the sentence in the section; then `a`, `b`, … if one
+    /// sentence has several requirements: `rfc6455-5.5-01a`.
     pub id: String,
     pub rfc: String,
     pub section: String,
     /// `MUST`, `SHOULD`, …, after the verified errata.
     pub level: String,
     pub summary: String,
-    /// Address of the section, as a citation names it.
+    /// The address of the section, as in a citation.
     pub target: String,
-    /// The whole sentence, white space folded.
+    /// The whole sentence, with white space folded.
     pub sentence: String,
-    /// An endpoint can be held to it, and tested for it.
+    /// Whether it binds endpoints and a test can check it.
     pub testable: bool,
 }
 
-/// What `specs/milestones.csv` says of a requirement that is not due yet.
+/// The row of `specs/milestones.csv` for a requirement that is not due yet.
 #[derive(Clone, Debug)]
 pub struct Milestone {
     pub name: String,
@@ -37,9 +37,9 @@ pub struct Milestone {
 #[derive(Debug, Default)]
 pub struct Requirements {
     all: Vec<Requirement>,
-    /// id → why it does not bind us.
+    /// id → the reason for which it is not binding.
     pub exceptions: BTreeMap<String, String>,
-    /// id → with what it will come.
+    /// id → the milestone that it is part of.
     pub milestones: BTreeMap<String, Milestone>,
 }
 
@@ -78,14 +78,14 @@ impl Requirements {
         &self.all
     }
 
-    /// Binds us, today or with a later milestone.
+    /// Whether it is binding, now or with a later milestone.
     pub fn binds(&self, requirement: &Requirement) -> bool {
         requirement.testable
             && requirement.level != "MAY"
             && !self.exceptions.contains_key(&requirement.id)
     }
 
-    /// What the lists themselves have wrong.
+    /// The faults of the lists.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         for id in self.exceptions.keys() {
@@ -97,7 +97,7 @@ impl Requirements {
             match self.all.iter().find(|requirement| requirement.id == *id) {
                 None => problems.push(format!("milestones.csv: there is no requirement {id}")),
                 Some(requirement) if !self.binds(requirement) => {
-                    problems.push(format!("milestones.csv: {id} does not bind us"));
+                    problems.push(format!("milestones.csv: {id} is not binding"));
                 }
                 Some(_) if milestone.name.is_empty() || milestone.reason.is_empty() => {
                     problems.push(format!(

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-/// A line of a table: column name to field.
+/// A row of a table: name of the column → field.
 pub type Row = BTreeMap<String, String>;
 
-/// The lines of a table whose first line names the columns.
+/// The rows of a table. Its first line names the columns.
 ///
 /// # Panics
-/// On a line with more or fewer fields than there are columns.
+/// If a row has more or fewer fields than there are columns.
 pub fn rows(table: &str) -> Vec<Row> {
     let mut reader = csv::Reader::from_reader(table.as_bytes());
     let rows: Result<_, _> = reader.deserialize().collect();

@@ -1,5 +1,5 @@
-//! Circles between files: a file that needs a second one which, directly or by
-//! way of others, needs the first. Neither can be read or changed alone.
+//! Circles between files: a file needs a second one that needs the first, directly or
+//! through other files. None of them can be understood or changed alone.
 //!
 //! A file needs another one if it names an item that is defined there. A name that
 //! is re-exported counts for the file that defines it. An inherent `impl` block
@@ -12,10 +12,10 @@ use crate::code::{Code, Named, module};
 
 /// The files of one package, by their path in the project.
 pub struct Files {
-    /// The folder that they are in.
+    /// The folder that contains them.
     source: String,
     codes: BTreeMap<String, Code>,
-    /// Each module's file.
+    /// Module → file.
     modules: BTreeMap<String, String>,
 }
 
@@ -23,7 +23,7 @@ pub struct Files {
 type Need = (String, usize, String, String);
 
 impl Files {
-    /// `source` is the folder that they are in.
+    /// `source` is the folder that contains them.
     pub fn new(source: &str, codes: BTreeMap<String, Code>) -> Files {
         let below = |file: &str| file[source.len()..].trim_start_matches('/').to_string();
         let modules = codes
@@ -37,14 +37,14 @@ impl Files {
         }
     }
 
-    /// Each circle between files as the lines that close it; empty where there is none.
+    /// The circles between files, each as the lines that make it; empty without circles.
     pub fn circles(&self) -> Vec<String> {
         let file = |file: &str| Some(file.to_owned());
         self.circles_between(file)
     }
 
-    /// The same between the modules at the top of the package, each a file or a folder with
-    /// all of its files. The file of the package itself belongs to none.
+    /// The circles between the modules at the top of the package. A module is a file, or a
+    /// folder with all its files. The root file of the package belongs to no module.
     pub fn module_circles(&self) -> Vec<String> {
         self.circles_between(|file| {
             let below = file[self.source.len()..].trim_start_matches('/');
@@ -57,7 +57,7 @@ impl Files {
         })
     }
 
-    /// `part`: the part of the package that a file belongs to.
+    /// `part` returns the part of the package to which a file belongs.
     fn circles_between(&self, part: impl Fn(&str) -> Option<String>) -> Vec<String> {
         let needs: Vec<_> = self
             .needs()
@@ -109,8 +109,8 @@ impl Files {
         needs
     }
 
-    /// The file that defines the item which the path leads to. `None`: no item of
-    /// this crate, or a module as a whole.
+    /// The file that defines the item of this path. `None` for an item of another crate,
+    /// and for a whole module.
     fn defined_in(&self, path: &str, depth: usize) -> Option<&str> {
         let mut names = path.split("::").peekable();
         let mut module = names.next().filter(|&first| first == "crate")?.to_string();
@@ -154,7 +154,7 @@ fn reachable<'a>(graph: &BTreeMap<&'a str, BTreeSet<&'a str>>, from: &'a str) ->
     seen
 }
 
-/// Longer chains of re-exports do not occur.
+/// The maximum length of a chain of re-exports.
 const RE_EXPORTS_MAX: usize = 8;
 
 #[cfg(test)]

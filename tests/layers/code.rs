@@ -1,8 +1,8 @@
-//! Rust code, parsed by `syn`: which paths a file names, which items it defines
-//! or re-exports, and what it keeps in globals.
+//! Rust code, parsed by `syn`: the paths that a file names, the items that it defines
+//! or re-exports, and its globals.
 //!
-//! Code under `#[cfg(test)]`, and files called `tests.rs`, are left out: tests may
-//! use more than the code that they test.
+//! Code under `#[cfg(test)]` and files with the name `tests.rs` are ignored, because
+//! tests may use more than the code that they test.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
-/// What one source file says about names.
+/// The names in one source file.
 #[derive(Default)]
 pub struct Code {
-    /// The paths that it names, from their crate on: `std::net::TcpStream`.
+    /// The paths that it names, beginning with the crate: `std::net::TcpStream`.
     pub paths: Vec<Named>,
     /// The names of the items that it defines at its top level.
     pub defines: Vec<String>,
@@ -23,7 +23,7 @@ pub struct Code {
     pub globs: Vec<String>,
     /// The types that it has inherent `impl` blocks for.
     pub implements: Vec<Named>,
-    /// The `static` items that can change, and the `thread_local!` tables that it has.
+    /// Its `static` items that can change, and its `thread_local!` tables.
     pub globals: Vec<Named>,
 }
 
@@ -32,7 +32,7 @@ pub struct Code {
 pub struct Named {
     pub line: usize,
     pub path: String,
-    /// It stands in a `pub use`: the file passes the name on and does not use it.
+    /// The path is in a `pub use`: the file re-exports the name and does not use it.
     pub re_export: bool,
 }
 
@@ -51,7 +51,7 @@ impl Code {
             modules: parsed.items.iter().filter_map(declared_module).collect(),
             bare: Vec::new(),
         };
-        // Imports first: they hold for the whole file, wherever they stand.
+        // Reads the imports first, because they apply to the whole file.
         for item in &parsed.items {
             reader.collect(item);
         }
@@ -76,12 +76,12 @@ struct Reader<'a> {
     code: Code,
     /// The modules that the file declares: `mod a;`.
     modules: Vec<String>,
-    /// Paths as they stand in the code, to be resolved with all imports known.
+    /// Paths as they are in the code. They are resolved when all imports are known.
     bare: Vec<(usize, String)>,
 }
 
 impl Reader<'_> {
-    /// Notes what an item of the file's top level imports or defines.
+    /// Records the names that an item at the top level of the file imports or defines.
     fn collect(&mut self, item: &syn::Item) {
         if is_test(attributes(item)) {
             return;
@@ -168,7 +168,7 @@ impl Reader<'_> {
         });
     }
 
-    /// The path from its crate on; `None` for a name of the file's own.
+    /// The path, beginning with its crate; `None` for a name that the file defines.
     fn resolved(&self, path: &str, absolute: bool) -> Option<String> {
         let (first, rest) = path.split_once("::").unwrap_or((path, ""));
         match first {
@@ -187,7 +187,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A path behind `super::`, which may begin with `super::` again.
+    /// The path after `super::`, which may begin with `super::` again.
     fn above(&self, mut path: &str) -> String {
         let parent = |module: &str| {
             let parent = module.rsplit_once("::").map(|(parent, _)| parent);
@@ -261,11 +261,11 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         }
     }
 
-    /// Attributes name no code, but for the arguments of derives, which `syn`'s
-    /// visitor leaves out as well.
+    /// Attributes name no code, except in the arguments of derives, which `syn`'s visitor
+    /// does not visit either.
     fn visit_attribute(&mut self, _: &'ast syn::Attribute) {}
 
-    /// `pub(in crate::a)` says who may see, not what is used.
+    /// `pub(in crate::a)` restricts the visibility of an item, and uses nothing.
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
@@ -290,7 +290,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     }
 }
 
-/// The name behind the `::` that the tokens begin with.
+/// The name after the `::` at the beginning of the tokens.
 fn segment(tokens: &[TokenTree]) -> Option<String> {
     match tokens {
         [
@@ -303,7 +303,7 @@ fn segment(tokens: &[TokenTree]) -> Option<String> {
     }
 }
 
-/// The path's names without their arguments.
+/// The names of the path, without generic arguments.
 fn text(path: &syn::Path) -> String {
     let names: Vec<String> = path
         .segments
@@ -325,7 +325,7 @@ fn joined(path: &str, name: &str) -> String {
     }
 }
 
-/// `#[cfg(test)]`, also within `all(…)`.
+/// Whether there is a `#[cfg(test)]`, also within `all(…)`.
 fn is_test(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let syn::Meta::List(list) = &attribute.meta else {
@@ -353,8 +353,8 @@ fn attributes(item: &syn::Item) -> &[syn::Attribute] {
     }
 }
 
-/// Whether a `static` can have another value later: it is `mut`, or its type has a name
-/// of the standard library's for that.
+/// Whether the value of a `static` can change: it is `mut`, or its type has the name of a type
+/// with interior mutability in the standard library.
 fn is_changed(item: &syn::ItemStatic) -> bool {
     struct Names(bool);
     impl Visit<'_> for Names {
@@ -369,7 +369,7 @@ fn is_changed(item: &syn::ItemStatic) -> bool {
     names.0
 }
 
-/// The name in `mod a;`.
+/// The name of the module in `mod a;`.
 fn declared_module(item: &syn::Item) -> Option<String> {
     match item {
         syn::Item::Mod(module) if module.content.is_none() => Some(module.ident.to_string()),
@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn imported_names_stand_for_their_paths() {
+    fn imported_names_are_replaced_by_their_paths() {
         let code = "use std::net;\nuse std::time::Instant as Now;\nfn f() { net::TcpStream::connect(a); Now::now(); }";
         let found = paths("a/b.rs", code);
         for path in ["std::net::TcpStream::connect", "std::time::Instant::now"] {
@@ -477,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn test_code_is_left_out() {
+    fn test_code_is_ignored() {
         let code = "use std::fmt;\n#[cfg(test)]\nmod tests {\n    use std::net::TcpStream;\n}\n#[cfg(test)]\nuse std::io;";
         assert_eq!(paths("a/b.rs", code), ["std::fmt"]);
         assert_eq!(paths("a/tests.rs", "use std::net::TcpStream;"), [""; 0]);

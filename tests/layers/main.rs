@@ -1,14 +1,14 @@
 //! The layers: which modules, crates and parts of the standard library each folder may use.
 //!
 //! Each folder of `src/` is a layer, and so is each crate in `crates/`. The table
-//! below says which modules, crates and parts of the standard library its code may
-//! name. The test reads the code (`use` lines and paths written in full, without
-//! comments, strings and test modules), resolves what is imported or relative, and
-//! fails where a layer names something outside its row. It also fails where files, or
-//! the modules at the top of a package, use each other in a circle.
+//! below lists the modules, crates and parts of the standard library that its code may
+//! name. The test parses the code (`use` lines and full paths, without comments,
+//! strings and test modules), resolves imported and relative names, and fails if a
+//! layer names something that its row does not allow. It also fails if files, or the
+//! modules at the top of a package, use each other in a circle.
 //!
-//! Where it stops: it reads names, not types. What a layer is handed by value and
-//! never names goes unseen, and so do names that a macro makes.
+//! Limits: the test reads names, not types. It does not find a type that a layer
+//! receives as a value and never names, or a name that a macro creates.
 
 mod circles;
 mod code;
@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 use circles::Files;
 use code::{Code, Named};
 
-/// What the code of one folder may name; `name` is its path in the project. Of all listed prefixes of a path the
-/// longest decides; a path without any must not be named.
+/// The paths that the code of one folder may name; `name` is the path of the folder in the project. The longest
+/// listed prefix of a path decides; a path without a listed prefix is not allowed.
 struct Layer {
     name: &'static str,
     may: &'static [&'static str],
@@ -144,11 +144,11 @@ const LAYERS: [Layer; 11] = [
     },
 ];
 
-/// The files of the library's root, which only say what there is.
+/// The files of the library's root, which only declare the modules.
 const OUTSIDE: [&str; 1] = ["src/lib.rs"];
 
 #[test]
-fn no_layer_names_what_it_must_not_know() {
+fn no_layer_names_a_path_that_its_row_does_not_allow() {
     let mut violations = Vec::new();
     let mut seen = BTreeSet::new();
     for package in Package::all() {
@@ -177,7 +177,7 @@ fn every_file_of_the_code_is_in_a_layer() {
     }
 }
 
-/// State that no caller hands in makes the same input give different results.
+/// With global state, the same input could have different results.
 #[test]
 fn sans_io_layers_have_no_globals() {
     let mut globals = Vec::new();
@@ -203,7 +203,7 @@ fn no_modules_at_the_top_of_a_package_need_each_other_in_a_circle() {
 }
 
 #[test]
-fn no_files_need_each_other_in_a_circle_but_those_that_are_listed() {
+fn no_files_need_each_other_in_a_circle_except_the_listed_ones() {
     let mut circles = Vec::new();
     for package in Package::all() {
         circles.extend(package.read_all().circles());
@@ -217,16 +217,16 @@ fn no_files_need_each_other_in_a_circle_but_those_that_are_listed() {
     let opened: Vec<&String> = listed.difference(&in_circles).collect();
     assert!(
         opened.is_empty(),
-        "no longer in a circle, to be taken off the list: {opened:?}"
+        "no longer in a circle, remove from the list: {opened:?}"
     );
 }
 
 /// A package of the workspace that has layers.
 struct Package {
-    /// The folder of its code, as a path in the project: `crates/cli/src`.
+    /// The path of its code in the project: `crates/cli/src`.
     source: String,
-    /// The crates that a path may begin with: the standard library's, our own by
-    /// its name, and the dependencies.
+    /// The crates that a path may begin with: those of the standard library, `yamabiko`,
+    /// and the dependencies.
     crates: Vec<String>,
 }
 
@@ -249,7 +249,7 @@ impl Package {
         let mut is_dependency = false;
         for line in manifest.lines() {
             if line.starts_with('[') {
-                // Also those of one target: `[target.'cfg(unix)'.dependencies]`.
+                // Includes the dependencies of one target: `[target.'cfg(unix)'.dependencies]`.
                 is_dependency = line == "[dependencies]" || line.ends_with(".dependencies]");
             } else if let Some((name, _)) = line.split_once(" = ").filter(|_| is_dependency) {
                 crates.push(name.replace('-', "_"));
@@ -267,7 +267,7 @@ impl Package {
         Package::of(folder)
     }
 
-    /// Path in the project and text of every `.rs` file of the code.
+    /// The path in the project and the text of every `.rs` file of the code.
     fn files(&self) -> Vec<(String, String)> {
         let with_text = |path: PathBuf| {
             let file = path.strip_prefix(project()).expect("it is in the project");
@@ -295,7 +295,7 @@ impl Package {
     }
 }
 
-/// The innermost folder in the table that the file is in.
+/// The innermost folder of the table that contains the file.
 fn find_layer(file: &str) -> Option<&'static Layer> {
     let around = |layer: &&Layer| Path::new(file).starts_with(layer.name);
     LAYERS
@@ -309,7 +309,7 @@ fn layer_of(file: &str) -> &'static Layer {
 }
 
 impl Layer {
-    /// What the layer names and must not know, each where it comes in first.
+    /// The paths that the layer names and must not name, each at its first line.
     fn violations(&self, file: &str, text: &str, package: &Package) -> Vec<String> {
         let mut forbidden: Vec<(usize, String)> = Vec::new();
         for Named { line, path, .. } in package.read(file, text).paths {
@@ -320,7 +320,7 @@ impl Layer {
         }
         forbidden
             .into_iter()
-            .map(|(line, path)| format!("{file}:{line}: {} must not know {path}", self.name))
+            .map(|(line, path)| format!("{file}:{line}: {} must not name {path}", self.name))
             .collect()
     }
 
@@ -329,12 +329,12 @@ impl Layer {
             let prefixes = list.iter().filter(|prefix| is_prefix(prefix, path));
             prefixes.map(|prefix| prefix.len()).max()
         };
-        // `None`, no prefix at all, is less than any length.
+        // `None`, which is no prefix, is less than any length.
         longest(self.may) > longest(self.must_not)
     }
 }
 
-/// By whole segments: `std::net` is a prefix of `std::net::TcpStream`, but not of
+/// Compares whole segments: `std::net` is a prefix of `std::net::TcpStream`, but not of
 /// `std::network`.
 fn is_prefix(prefix: &str, path: &str) -> bool {
     path.strip_prefix(prefix)
@@ -345,7 +345,7 @@ fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every `.rs` file under the folder.
+/// Every `.rs` file in the folder and its subfolders.
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten() {
@@ -360,7 +360,7 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 mod planted {
-    //! The test is tested: what must not pass is put into a layer and found.
+    //! Tests of the test: it finds invalid code in each layer, and accepts valid code.
 
     use super::*;
 
@@ -369,7 +369,7 @@ mod planted {
     }
 
     #[test]
-    fn every_layer_is_kept_from_its_neighbours() {
+    fn each_path_that_is_not_allowed_is_found() {
         for (file, code, path) in [
             (
                 "src/websocket/a.rs",
@@ -502,25 +502,25 @@ mod planted {
             ),
         ] {
             let layer = layer_of(file).name;
-            let expected = format!("{file}:1: {layer} must not know {path}");
+            let expected = format!("{file}:1: {layer} must not name {path}");
             assert_eq!(violations(file, code), [expected], "{code}");
         }
     }
 
     #[test]
-    fn a_listener_may_be_handed_on_but_not_bound_by_the_server() {
+    fn server_may_pass_a_listener_on_and_not_bind_one() {
         let code =
             "use std::net::{SocketAddr, TcpListener};\nstruct S { a: SocketAddr, l: TcpListener }";
         assert_eq!(violations("src/server/a.rs", code), [""; 0]);
         let code = format!("{code}\nfn f() {{ TcpListener::bind(a) }}");
         assert_eq!(
             violations("src/server/a.rs", &code),
-            ["src/server/a.rs:3: src/server must not know std::net::TcpListener::bind"]
+            ["src/server/a.rs:3: src/server must not name std::net::TcpListener::bind"]
         );
     }
 
     #[test]
-    fn what_a_layer_may_know_passes() {
+    fn allowed_paths_are_accepted() {
         for (file, code) in [
             (
                 "src/websocket/a.rs",
