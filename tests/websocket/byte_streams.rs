@@ -1,6 +1,6 @@
-//! Random byte streams between two sides: what one side sends the other receives, whatever the
-//! wire does; and whatever a peer sends, an endpoint makes of it what a plain reading
-//! of RFC 6455 makes of it (`yamabiko_testing::properties::model`), however the input is cut.
+//! Random byte streams between two endpoints. Each endpoint receives the messages that the other
+//! one sends, however the bytes between them are cut. For any input, an endpoint has the events
+//! of the model of RFC 6455 (`yamabiko_testing::properties::model`), however the input is cut.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -9,8 +9,8 @@ use yamabiko_testing::properties::round_trip::{Outgoing, Step, play};
 use yamabiko_testing::properties::{cut_and_uncut_agree, decode, limits_of, utf8};
 use yamabiko_testing::protocol::*;
 
-/// The number of cases is `PROPTEST_CASES`, or 256 if it is not set. Cases that failed
-/// once are kept beside this file and tried again first.
+/// The number of cases is `PROPTEST_CASES`, or 256 if it is not set. Cases that failed are
+/// saved beside this file, and run first the next time.
 fn config() -> ProptestConfig {
     let file = FileFailurePersistence::Direct("tests/websocket/byte_streams.proptest-regressions");
     ProptestConfig {
@@ -19,7 +19,7 @@ fn config() -> ProptestConfig {
     }
 }
 
-// ── What a peer may send ────────────────────────────────────────────────────
+// ── The input of a peer ─────────────────────────────────────────────────────
 
 fn role() -> impl Strategy<Value = Role> {
     prop_oneof![Just(Role::Server), Just(Role::Client)]
@@ -30,7 +30,7 @@ fn bytes(length_max: usize) -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// Texts with characters of each length.
-fn words() -> impl Strategy<Value = String> {
+fn texts() -> impl Strategy<Value = String> {
     let character = prop_oneof![
         Just('a'),
         Just('\u{e9}'),
@@ -41,10 +41,10 @@ fn words() -> impl Strategy<Value = String> {
     vec(character, 0..40).prop_map(String::from_iter)
 }
 
-/// A lawful message in one frame or more, control frames in between.
+/// A valid message in one frame or several, with control frames in between.
 fn message() -> impl Strategy<Value = Vec<WireFrame>> {
     let payload = prop_oneof![
-        words().prop_map(|text| (TEXT, text.into_bytes())),
+        texts().prop_map(|text| (TEXT, text.into_bytes())),
         bytes(150).prop_map(|bytes| (BINARY, bytes)),
     ];
     (payload, 1_usize..200, vec(control_frame(), 0..3)).prop_map(
@@ -85,14 +85,14 @@ fn close_frame() -> impl Strategy<Value = WireFrame> {
     prop_oneof![
         Just(WireFrame::new(CLOSE, b"")),
         Just(WireFrame::new(CLOSE, b"\x03")),
-        (code.clone(), words()).prop_map(|(code, words)| {
-            WireFrame::close(code, words.chars().take(30).collect::<String>())
+        (code.clone(), texts()).prop_map(|(code, text)| {
+            WireFrame::close(code, text.chars().take(30).collect::<String>())
         }),
         (code, bytes(20)).prop_map(|(code, bytes)| WireFrame::close(code, bytes)),
     ]
 }
 
-/// Any first byte and any payload: mostly against some rule.
+/// Any first byte and any payload. Most of these frames break a rule.
 fn any_frame() -> impl Strategy<Value = WireFrame> {
     (any::<u8>(), bytes(150)).prop_map(|(first, payload)| WireFrame {
         fin: first & 0x80 != 0,
@@ -101,8 +101,8 @@ fn any_frame() -> impl Strategy<Value = WireFrame> {
     })
 }
 
-/// A session as a peer of this role's endpoint sends it: mostly lawful, with a
-/// possible offence of any kind at any place.
+/// The frames of a peer of an endpoint with this role: most are valid, and one may break any
+/// rule at any place.
 fn session(role: Role) -> impl Strategy<Value = Vec<u8>> {
     let frames = prop_oneof![
         8 => message(),
@@ -117,9 +117,9 @@ fn session(role: Role) -> impl Strategy<Value = Vec<u8>> {
         });
         frames.flat_map(|frame| frame.bytes()).collect::<Vec<u8>>()
     };
-    let lawful = (frames, any::<[u8; 4]>());
+    let valid = (frames, any::<[u8; 4]>());
     let piece = prop_oneof![
-        12 => lawful.prop_map(move |(frames, key)| masked(frames, key)),
+        12 => valid.prop_map(move |(frames, key)| masked(frames, key)),
         1 => bytes(30), // no frame at all
     ];
     vec(piece, 0..8).prop_map(|pieces| pieces.concat())
@@ -133,7 +133,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn any_session_gives_the_events_of_the_model_however_it_is_cut(
+    fn any_session_has_the_events_of_the_model_however_it_is_cut(
         (role, session) in role().prop_flat_map(|role| (Just(role), session(role))),
         lengths in lengths_of_pieces(),
         limits in 0_u8..3,
@@ -142,7 +142,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_give_the_events_of_the_model_however_they_are_cut(
+    fn any_bytes_have_the_events_of_the_model_however_they_are_cut(
         role in role(),
         input in bytes(200),
         lengths in lengths_of_pieces(),
@@ -152,24 +152,24 @@ proptest! {
     }
 
     #[test]
-    fn session_broken_off_anywhere_is_understood_as_far_as_it_came(
+    fn truncated_session_has_the_events_of_the_bytes_that_arrived(
         (role, session) in role().prop_flat_map(|role| (Just(role), session(role))),
         end: prop::sample::Index,
     ) {
-        let came = &session[..end.index(session.len() + 1)];
-        cut_and_uncut_agree(role, Limits::default(), &[1], came);
+        let prefix = &session[..end.index(session.len() + 1)];
+        cut_and_uncut_agree(role, Limits::default(), &[1], prefix);
     }
 }
 
-// ── Two of our own ──────────────────────────────────────────────────────────
+// ── Two endpoints ───────────────────────────────────────────────────────────
 
 fn sent() -> impl Strategy<Value = Outgoing> {
     prop_oneof![
-        words().prop_map(Outgoing::Text),
+        texts().prop_map(Outgoing::Text),
         bytes(300).prop_map(Outgoing::Binary),
         bytes(125).prop_map(Outgoing::Ping),
         bytes(125).prop_map(Outgoing::Pong),
-        // Both longer forms of a length.
+        // Both longer encodings of a length.
         (126_usize..70_000).prop_map(|length| Outgoing::Binary(vec![0x5A; length])),
     ]
 }
@@ -177,7 +177,7 @@ fn sent() -> impl Strategy<Value = Outgoing> {
 /// A text or bytes, cut into parts at any byte, empty parts included.
 fn fragments() -> impl Strategy<Value = (bool, Vec<Vec<u8>>)> {
     let payload = prop_oneof![
-        words().prop_map(|words| (true, words.into_bytes())),
+        texts().prop_map(|text| (true, text.into_bytes())),
         bytes(200).prop_map(|bytes| (false, bytes)),
     ];
     (payload, vec(0_u8..12, 0..6)).prop_map(|((text, payload), lengths)| {
@@ -267,10 +267,10 @@ fn header() -> impl Strategy<Value = FrameHeader> {
     )
 }
 
-/// Bytes that are UTF-8 here and there.
+/// Bytes that are partly UTF-8.
 fn nearly_utf8() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
-        3 => words().prop_map(String::into_bytes),
+        3 => texts().prop_map(String::into_bytes),
         1 => bytes(3),
         1 => vec(prop_oneof![0x80..=0xBF_u8, 0xC0..=0xFF_u8], 0..4),
         1 => Just(vec![b'a'; 70]),
@@ -293,7 +293,7 @@ proptest! {
     }
 
     #[test]
-    fn decoder_gives_the_frames_of_the_wire_however_they_are_cut(
+    fn decoder_returns_the_frames_on_the_wire_however_they_are_cut(
         role in role(),
         messages in vec(message(), 0..4),
         lengths in lengths_of_pieces(),

@@ -3,20 +3,20 @@
 
 use yamabiko_testing::protocol::*;
 
-/// Codes that may stand in a Close frame: §7.4.1, what the IANA registry of §11.7 has
-/// added since (1012 to 1014), and the ranges of §7.4.2.
+/// Codes that are valid in a Close frame: those of §7.4.1, those that the IANA registry of
+/// §11.7 has added (1012 to 1014), and the ranges of §7.4.2.
 const MAY_TRAVEL: [u16; 18] = [
     1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3001, 3999, 4000,
     4001, 4999,
 ];
 
-/// Codes that may not: unused, reserved, or not yet given a meaning.
+/// Codes that are invalid in a Close frame: unused, reserved, or without a meaning yet.
 const MAY_NOT_TRAVEL: [u16; 18] = [
     0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1099, 1100, 1999, 2000, 2999, 5000, 5001, 9999, 32768,
     65535,
 ];
 
-/// Starts the closing handshake; gives the Close that was written.
+/// Starts the closing handshake. Returns the Close that was written.
 fn closes(endpoint: &mut Endpoint, reason: Option<CloseReason<'_>>) -> WireFrame {
     let mut output = Vec::new();
     let closed = endpoint.connection.close(reason, &mut output);
@@ -43,8 +43,8 @@ fn answer(endpoint: &mut Endpoint) -> Option<(u16, String)> {
 //# representing a status code with value /code/ defined in Section 7.4.
 //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.2
 //# Status codes in the range 1000-2999 are reserved for definition by this protocol
-both_roles!(takes_every_code_that_may_travel_and_echoes_it);
-fn takes_every_code_that_may_travel_and_echoes_it(role: Role) {
+both_roles!(accepts_and_echoes_every_code_that_is_valid_in_a_close);
+fn accepts_and_echoes_every_code_that_is_valid_in_a_close(role: Role) {
     for code in MAY_TRAVEL {
         let mut endpoint = open(role);
         let received = endpoint.receive(peer(role).close(code, "why"));
@@ -61,8 +61,8 @@ fn takes_every_code_that_may_travel_and_echoes_it(role: Role) {
 
 //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.2
 //# Status codes in the range 0-999 are not used.
-both_roles!(fails_connection_on_every_code_that_may_not_travel);
-fn fails_connection_on_every_code_that_may_not_travel(role: Role) {
+both_roles!(fails_connection_on_every_code_that_is_invalid_in_a_close);
+fn fails_connection_on_every_code_that_is_invalid_in_a_close(role: Role) {
     for code in MAY_NOT_TRAVEL {
         fails_with(1002, role, peer(role).close(code, ""));
         fails_with(1002, role, peer(role).close(code, "why"));
@@ -71,7 +71,7 @@ fn fails_connection_on_every_code_that_may_not_travel(role: Role) {
 }
 
 #[test]
-fn codes_that_may_travel_are_those_of_the_registry_and_no_other() {
+fn valid_codes_are_exactly_those_of_the_registry() {
     for code in 0..=u16::MAX {
         let may_travel = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
         assert_eq!(CloseCode::new(code).is_some(), may_travel, "{code}");
@@ -81,11 +81,11 @@ fn codes_that_may_travel_are_those_of_the_registry_and_no_other() {
 //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
 //# 1005 is a reserved value and MUST NOT be set as a status code in a Close control frame by an
 //# endpoint.
-both_roles!(code_1005_is_never_sent_nor_taken);
-fn code_1005_is_never_sent_nor_taken(role: Role) {
+both_roles!(code_1005_is_never_sent_and_never_accepted);
+fn code_1005_is_never_sent_and_never_accepted(role: Role) {
     assert_eq!(CloseCode::new(1005), None);
     fails_with(1002, role, peer(role).close(1005, ""));
-    // Where the peer gave no code, 1005 is what we report and not what we answer.
+    // If the peer sends no code, the endpoint reports 1005, but does not send it.
     let mut endpoint = open(role);
     endpoint.receive(peer(role).close_empty());
     assert_eq!(endpoint.connection.ended().code(), 1005);
@@ -95,8 +95,8 @@ fn code_1005_is_never_sent_nor_taken(role: Role) {
 //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
 //# 1006 is a reserved value and MUST NOT be set as a status code in a Close control frame by an
 //# endpoint.
-both_roles!(code_1006_is_never_sent_nor_taken);
-fn code_1006_is_never_sent_nor_taken(role: Role) {
+both_roles!(code_1006_is_never_sent_and_never_accepted);
+fn code_1006_is_never_sent_and_never_accepted(role: Role) {
     assert_eq!(CloseCode::new(1006), None);
     fails_with(1002, role, peer(role).close(1006, ""));
 }
@@ -104,8 +104,8 @@ fn code_1006_is_never_sent_nor_taken(role: Role) {
 //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
 //# 1015 is a reserved value and MUST NOT be set as a status code in a Close control frame by an
 //# endpoint.
-both_roles!(code_1015_is_never_sent_nor_taken);
-fn code_1015_is_never_sent_nor_taken(role: Role) {
+both_roles!(code_1015_is_never_sent_and_never_accepted);
+fn code_1015_is_never_sent_and_never_accepted(role: Role) {
     assert_eq!(CloseCode::new(1015), None);
     fails_with(1002, role, peer(role).close(1015, ""));
 }
@@ -116,7 +116,7 @@ fn code_1015_is_never_sent_nor_taken(role: Role) {
 //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
 //# The list of extensions that are needed SHOULD appear in the /reason/ part of the Close frame.
 #[test]
-fn only_a_client_closes_for_want_of_an_extension() {
+fn only_a_client_closes_with_1010() {
     let needed = reason(CloseCode::MANDATORY_EXTENSION, "permessage-deflate");
     let mut server = open(Role::Server);
     let mut output = Vec::new();
@@ -200,8 +200,8 @@ fn empty_close_is_answered_by_an_empty_close(role: Role) {
     assert_eq!(endpoint.connection.state(), State::Closed);
 }
 
-both_roles!(bytes_behind_a_close_are_ignored);
-fn bytes_behind_a_close_are_ignored(role: Role) {
+both_roles!(bytes_after_a_close_are_ignored);
+fn bytes_after_a_close_are_ignored(role: Role) {
     let peer = peer(role);
     let after = [
         peer.text("data"),
@@ -259,7 +259,7 @@ fn application_cannot_close_a_connection_that_the_peer_has_closed(role: Role) {
     assert_eq!(output, b"");
 }
 
-// ── We close (§7.1.2, §7.3) ─────────────────────────────────────────────────
+// ── The endpoint closes (§7.1.2, §7.3) ──────────────────────────────────────
 
 //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.2
 //# an endpoint MUST send a Close control frame, as described in Section 5.5.1, whose status code is
@@ -274,9 +274,9 @@ fn close_carries_the_code_and_the_reason_of_the_application(role: Role) {
             continue;
         }
         let code = CloseCode::new(code).unwrap();
-        for words in ["", "because", "さようなら"] {
-            let frame = closes(&mut open(role), reason(code, words));
-            assert_eq!(frame, WireFrame::close(code.get(), words));
+        for text in ["", "because", "さようなら"] {
+            let frame = closes(&mut open(role), reason(code, text));
+            assert_eq!(frame, WireFrame::close(code.get(), text));
         }
     }
     let frame = closes(&mut open(role), None);
@@ -301,10 +301,10 @@ fn sends_no_data_after_its_close(role: Role) {
     let mut endpoint = open(role);
     let mut output = Vec::new();
     let fragment = Fragment::Text(b"a message under way");
-    let begun = endpoint
+    let started = endpoint
         .connection
         .send_fragment(fragment, false, &mut output);
-    assert_eq!(begun, Ok(()));
+    assert_eq!(started, Ok(()));
     closes(&mut endpoint, reason(CloseCode::NORMAL, ""));
 
     output.clear();
@@ -319,8 +319,8 @@ fn sends_no_data_after_its_close(role: Role) {
     assert_eq!(output, b"");
 }
 
-both_roles!(answers_pings_after_its_own_close_until_the_peers_close_comes);
-fn answers_pings_after_its_own_close_until_the_peers_close_comes(role: Role) {
+both_roles!(answers_pings_after_its_own_close_until_the_peers_close_arrives);
+fn answers_pings_after_its_own_close_until_the_peers_close_arrives(role: Role) {
     let peer = peer(role);
     let mut endpoint = open(role);
     closes(&mut endpoint, reason(CloseCode::NORMAL, ""));
@@ -344,7 +344,7 @@ fn receives_the_end_of_the_peers_message_after_its_own_close(role: Role) {
     let mut endpoint = open(role);
     assert_eq!(endpoint.receive(peer.text_begins("on ")), []);
     closes(&mut endpoint, reason(CloseCode::NORMAL, ""));
-    // The peer may finish its message before it answers (§5.5.1).
+    // The peer may finish its message before it answers the Close (§5.5.1).
     let bytes = [peer.ends("its way"), peer.close(1000, "")].concat();
     let events = [text("on its way"), close(1000, "")];
     assert_eq!(endpoint.receive(bytes), events);
@@ -381,7 +381,7 @@ fn failure_after_its_own_close_sends_no_second_close(role: Role) {
     is_dead(endpoint, 1002);
 }
 
-// ── How it ended (§7.1.4 to §7.1.6) ─────────────────────────────────────────
+// ── The end (§7.1.4 to §7.1.6) ──────────────────────────────────────────────
 
 //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.4
 //# If the TCP connection was closed after the WebSocket closing handshake was completed, the
@@ -481,8 +481,8 @@ fn end_without_any_byte_from_the_peer_is_not_clean(role: Role) {
 
 // ── Failure (§7.1.7, §10.7) ─────────────────────────────────────────────────
 
-/// One offence for each close code that a failing endpoint sends.
-fn offences(role: Role) -> [(u16, Vec<u8>); 4] {
+/// One fault for each close code that a failing endpoint sends.
+fn faults(role: Role) -> [(u16, Vec<u8>); 4] {
     let fragments = [peer(role).text_begins(""), peer(role).goes_on("")].concat();
     [
         (1002, peer(role).frame(WireFrame::new(0xB, ""))),
@@ -492,7 +492,7 @@ fn offences(role: Role) -> [(u16, Vec<u8>); 4] {
     ]
 }
 
-/// An endpoint to which each of these is an offence.
+/// An endpoint that fails on each of these.
 fn strict(role: Role) -> Endpoint {
     Endpoint::new(role, limits(10, 1, 1000))
 }
@@ -507,8 +507,8 @@ fn strict(role: Role) -> Endpoint {
 //# proceeding to _Close the WebSocket Connection_.
 both_roles!(each_failure_sends_exactly_one_close_with_its_code);
 fn each_failure_sends_exactly_one_close_with_its_code(role: Role) {
-    for (code, bytes) in offences(role) {
-        // Asserts the one Close, its code, and silence after it.
+    for (code, bytes) in faults(role) {
+        // Asserts that there is one Close with this code, and nothing after it.
         fails_after(&[], code, strict(role), bytes);
     }
 }
@@ -521,7 +521,7 @@ fn each_failure_sends_exactly_one_close_with_its_code(role: Role) {
 //# To do so, the client MUST _Fail the WebSocket Connection_ as defined in Section 7.1.7.
 both_roles!(state_of_a_failed_connection_is_failed_so_that_tcp_is_closed);
 fn state_of_a_failed_connection_is_failed_so_that_tcp_is_closed(role: Role) {
-    for (_, bytes) in offences(role) {
+    for (_, bytes) in faults(role) {
         let mut endpoint = strict(role);
         endpoint.receive(bytes);
         assert_eq!(endpoint.connection.state(), State::Failed);
@@ -535,7 +535,7 @@ fn state_of_a_failed_connection_is_failed_so_that_tcp_is_closed(role: Role) {
 //# from the remote endpoint after being instructed to _Fail the WebSocket Connection_.
 both_roles!(failed_connection_processes_nothing_more);
 fn failed_connection_processes_nothing_more(role: Role) {
-    for (code, bytes) in offences(role) {
+    for (code, bytes) in faults(role) {
         let mut endpoint = strict(role);
         let more = [peer(role).text("a"), peer(role).close(1000, "")].concat();
         let received = endpoint.receive([bytes, more.clone()].concat());
@@ -546,14 +546,14 @@ fn failed_connection_processes_nothing_more(role: Role) {
         assert_eq!(
             endpoint.connection.ended().code(),
             1006,
-            "no Close was heard"
+            "no Close was received"
         );
     }
 }
 
-both_roles!(events_and_pongs_before_a_failure_are_given_before_it);
-fn events_and_pongs_before_a_failure_are_given_before_it(role: Role) {
-    for (code, bytes) in offences(role) {
+both_roles!(events_and_pongs_before_a_failure_are_delivered_before_it);
+fn events_and_pongs_before_a_failure_are_delivered_before_it(role: Role) {
+    for (code, bytes) in faults(role) {
         let mut endpoint = strict(role);
         let before = [peer(role).text("a"), peer(role).ping("b")].concat();
         let received = endpoint.receive([before, bytes].concat());
@@ -579,27 +579,27 @@ fn close_of_a_failure_is_sent_when_there_is_no_room_for_pongs(role: Role) {
 
 both_roles!(failure_names_the_broken_rule_and_its_section);
 fn failure_names_the_broken_rule_and_its_section(role: Role) {
-    for (_, mut bytes) in offences(role) {
+    for (_, mut bytes) in faults(role) {
         let mut endpoint = strict(role);
         let mut input = &mut bytes[..];
         let error = endpoint
             .connection
             .receive(&mut input, &mut endpoint.replies)
-            .expect_err("an offence");
-        let words = error.to_string();
-        assert!(words.contains('§'), "{words:?} names no section");
+            .expect_err("a fault");
+        let message = error.to_string();
+        assert!(message.contains('§'), "{message:?} names no section");
     }
 }
 
-// How it ended, as values.
+// The values that describe the end.
 
 fn code_and_reason(close: Option<&CloseFrame>) -> Option<(Option<u16>, &str)> {
     let code_of = |close: &CloseFrame| close.code.map(CloseCode::get);
     close.map(|close| (code_of(close), &*close.reason))
 }
 
-both_roles!(end_that_the_peer_closes_knows_both_closes);
-fn end_that_the_peer_closes_knows_both_closes(role: Role) {
+both_roles!(endpoint_that_receives_the_first_close_reports_both_closes);
+fn endpoint_that_receives_the_first_close_reports_both_closes(role: Role) {
     for (body, received, sent) in [
         (
             &b"\x0f\xa0enough"[..],
@@ -620,8 +620,8 @@ fn end_that_the_peer_closes_knows_both_closes(role: Role) {
     }
 }
 
-both_roles!(end_that_closes_first_knows_both_closes);
-fn end_that_closes_first_knows_both_closes(role: Role) {
+both_roles!(endpoint_that_sends_the_first_close_reports_both_closes);
+fn endpoint_that_sends_the_first_close_reports_both_closes(role: Role) {
     let mut endpoint = open(role);
     let reason = CloseReason::new(CloseCode::GOING_AWAY, "またね");
     let closed = endpoint.connection.close(Some(reason), &mut Vec::new());
@@ -645,8 +645,8 @@ fn end_that_closes_first_knows_both_closes(role: Role) {
     assert_eq!(ended.error, None);
 }
 
-both_roles!(end_that_fails_the_connection_knows_the_rule_and_its_own_close);
-fn end_that_fails_the_connection_knows_the_rule_and_its_own_close(role: Role) {
+both_roles!(endpoint_that_fails_the_connection_reports_the_rule_and_its_own_close);
+fn endpoint_that_fails_the_connection_reports_the_rule_and_its_own_close(role: Role) {
     let mut endpoint = open(role);
     endpoint.receive(peer(role).frame(WireFrame::new(TEXT, b"\xff")));
     let ended = endpoint.connection.end_of_input();

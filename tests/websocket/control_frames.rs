@@ -1,5 +1,5 @@
-//! Control frames (RFC 6455 §5.5): their form, Ping and Pong. Close has a chapter of
-//! its own in `closing.rs`. Every rule is checked as server and as client.
+//! Control frames (RFC 6455 §5.5): their form, Ping and Pong. The tests of Close are in
+//! `closing.rs`. Every rule is checked as server and as client.
 
 use yamabiko_testing::protocol::*;
 
@@ -11,15 +11,15 @@ both_roles!(fails_connection_on_a_control_frame_over_125_bytes);
 fn fails_connection_on_a_control_frame_over_125_bytes(role: Role) {
     for opcode in [CLOSE, PING, PONG] {
         for length in [126, 127, 65_535, 65_536, i64::MAX as u64] {
-            // By the header alone: the payload need not come.
+            // The header alone is refused, before the payload arrives.
             let header = peer(role).header(WireFrame::new(opcode, b""), length);
             fails_with(1002, role, header);
         }
     }
 }
 
-both_roles!(takes_control_frames_of_up_to_125_bytes);
-fn takes_control_frames_of_up_to_125_bytes(role: Role) {
+both_roles!(accepts_control_frames_of_up_to_125_bytes);
+fn accepts_control_frames_of_up_to_125_bytes(role: Role) {
     for length in [0, 1, 124, 125] {
         let payload = vec![b'c'; length];
         let received = open(role).receive(peer(role).ping(&payload));
@@ -65,8 +65,8 @@ fn application_cannot_send_a_control_frame_over_125_bytes(role: Role) {
 //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
 //# If a control frame (Section 5.5) is received, the frame MUST be handled as defined by
 //# Section 5.5.
-both_roles!(handles_each_control_frame_wherever_the_input_is_cut);
-fn handles_each_control_frame_wherever_the_input_is_cut(role: Role) {
+both_roles!(handles_each_control_frame_however_the_input_is_cut);
+fn handles_each_control_frame_however_the_input_is_cut(role: Role) {
     let peer = peer(role);
     let bytes = [
         peer.ping("ping"),
@@ -104,7 +104,7 @@ fn answers_a_ping_with_a_pong(role: Role) {
 //# replied to.
 both_roles!(pong_has_the_application_data_of_its_ping);
 fn pong_has_the_application_data_of_its_ping(role: Role) {
-    // A Ping carries any bytes: here each value of a byte, and none that is UTF-8 only.
+    // A Ping may have any bytes: here every value of a byte, which is not UTF-8.
     let all: Vec<u8> = (0..=255).collect();
     for payload in all.chunks(125) {
         let mut endpoint = open(role);
@@ -115,8 +115,8 @@ fn pong_has_the_application_data_of_its_ping(role: Role) {
 
 //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.2
 //# It SHOULD respond with Pong frame as soon as is practical.
-both_roles!(pong_is_written_by_the_call_that_gives_the_ping);
-fn pong_is_written_by_the_call_that_gives_the_ping(role: Role) {
+both_roles!(pong_is_written_by_the_call_that_returns_the_ping);
+fn pong_is_written_by_the_call_that_returns_the_ping(role: Role) {
     let mut endpoint = open(role);
     let mut bytes = [peer(role).ping("first"), peer(role).text("after")].concat();
     let mut input = &mut bytes[..];
@@ -163,8 +163,8 @@ fn unsent_pongs_are_bounded_and_the_newest_ping_is_answered_later(role: Role) {
     assert_eq!(endpoint.take_replies(), [WireFrame::new(PONG, "next")]);
 }
 
-both_roles!(pong_may_fill_the_bound_and_not_one_byte_more);
-fn pong_may_fill_the_bound_and_not_one_byte_more(role: Role) {
+both_roles!(unsent_pongs_may_fill_their_bound_and_not_exceed_it);
+fn unsent_pongs_may_fill_their_bound_and_not_exceed_it(role: Role) {
     let pong_bytes = match role {
         Role::Server => 2 + 5,
         Role::Client => 2 + 4 + 5,
@@ -187,24 +187,24 @@ fn pong_may_fill_the_bound_and_not_one_byte_more(role: Role) {
     assert_eq!(one_past.take_replies(), [WireFrame::new(PONG, "Hello")]);
 }
 
-both_roles!(ping_that_finds_room_takes_the_place_of_one_that_waits);
-fn ping_that_finds_room_takes_the_place_of_one_that_waits(role: Role) {
+both_roles!(ping_that_is_answered_at_once_replaces_a_waiting_one);
+fn ping_that_is_answered_at_once_replaces_a_waiting_one(role: Role) {
     let mut endpoint = Endpoint::new(role, limits(1000, 4, 200));
     endpoint.replies = vec![0; 150];
     let bytes = [peer(role).ping([b'x'; 100]), peer(role).ping("newest")];
     endpoint.receive(bytes.concat());
     let mut pongs = frames_of(role, &endpoint.replies.split_off(150));
 
-    // The older one must not be answered after the newer.
+    // The older Ping must not be answered after the newer one.
     endpoint.replies.clear();
     endpoint.connection.resume_replies(&mut endpoint.replies);
     pongs.extend(endpoint.take_replies());
     assert_eq!(pongs, [WireFrame::new(PONG, "newest")]);
 }
 
-both_roles!(bound_below_one_pong_still_lets_one_through);
-fn bound_below_one_pong_still_lets_one_through(role: Role) {
-    // No bound lifts the duty of §5.5.2.
+both_roles!(one_pong_is_written_even_if_it_exceeds_the_bound);
+fn one_pong_is_written_even_if_it_exceeds_the_bound(role: Role) {
+    // §5.5.2 requires a Pong with any bound.
     let mut endpoint = Endpoint::new(role, limits(1000, 4, 0));
     assert_eq!(endpoint.receive(peer(role).ping("Hello")), [ping("Hello")]);
     let mut pongs = endpoint.take_replies();
@@ -213,8 +213,8 @@ fn bound_below_one_pong_still_lets_one_through(role: Role) {
     assert_eq!(pongs, [WireFrame::new(PONG, "Hello")]);
 }
 
-both_roles!(close_is_answered_though_there_is_no_room_for_pongs);
-fn close_is_answered_though_there_is_no_room_for_pongs(role: Role) {
+both_roles!(close_is_answered_even_without_room_for_pongs);
+fn close_is_answered_even_without_room_for_pongs(role: Role) {
     let mut endpoint = Endpoint::new(role, limits(1000, 4, 100));
     let held = vec![0; 200];
     endpoint.replies.clone_from(&held);

@@ -1,5 +1,5 @@
-//! The deadlines of a connection: silence, pong, closing handshake, unfinished message. In simulated time, as server
-//! and as client.
+//! The deadlines of a connection: silence, pong, closing handshake, unfinished message. Every rule is checked with
+//! simulated time, as server and as client.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -83,7 +83,7 @@ impl Owner {
     }
 
     fn fail(&mut self, overdue: Overdue) {
-        assert_eq!(self.overdue.replace(overdue), None, "given up once");
+        assert_eq!(self.overdue.replace(overdue), None, "reported once");
         if let Some(code) = overdue.close_code() {
             let closed = self.connection.close(reason(code, ""), &mut self.output);
             assert_eq!(closed, Ok(()));
@@ -162,7 +162,7 @@ const PING_FRAME: fn() -> WireFrame = || WireFrame::new(PING, "");
 
 // ── Silence and pong ────────────────────────────────────────────────────────
 
-fn silent_peer_is_pinged_and_given_up_with_1008(role: Role) {
+fn silent_peer_is_pinged_and_then_failed_with_1008(role: Role) {
     let mut owner = Owner::new(role, TIMEOUTS);
     owner.wait_until(24);
     assert_eq!(owner.take_output(), []);
@@ -175,23 +175,27 @@ fn silent_peer_is_pinged_and_given_up_with_1008(role: Role) {
     assert_eq!(owner.take_output(), [WireFrame::close(1008, "")]);
     assert_eq!(owner.timer, None, "nothing follows");
 }
-both_roles!(silent_peer_is_pinged_and_given_up_with_1008);
+both_roles!(silent_peer_is_pinged_and_then_failed_with_1008);
 
 fn each_byte_of_a_slow_frame_is_a_sign_of_life(role: Role) {
     let mut owner = Owner::new(role, TIMEOUTS);
     for (index, byte) in peer(role).text("slow").into_iter().enumerate() {
-        // Each comes just before the ping is given up.
+        // Each byte arrives just before the deadline of the pong.
         owner.wait_until(44 * (index as u64 + 1));
         if index < 2 {
             owner.receive([byte]);
             assert_eq!(owner.take_output(), [PING_FRAME()]);
         }
     }
-    assert_eq!(owner.overdue, Some(Overdue::Pong), "the third did not come");
+    assert_eq!(
+        owner.overdue,
+        Some(Overdue::Pong),
+        "the third byte did not arrive"
+    );
 }
 both_roles!(each_byte_of_a_slow_frame_is_a_sign_of_life);
 
-fn pong_begins_the_silence_anew(role: Role) {
+fn pong_restarts_the_time_until_the_next_ping(role: Role) {
     let mut owner = Owner::new(role, TIMEOUTS);
     for round in 0..5 {
         owner.wait_until(round * 30 + 25);
@@ -201,7 +205,7 @@ fn pong_begins_the_silence_anew(role: Role) {
     }
     assert_eq!(owner.overdue, None);
 }
-both_roles!(pong_begins_the_silence_anew);
+both_roles!(pong_restarts_the_time_until_the_next_ping);
 
 #[test]
 fn endpoints_that_answer_each_others_pings_live_for_an_hour() {
@@ -408,7 +412,7 @@ both_roles!(message_may_take_any_time_unless_a_limit_is_set);
 
 // ── Any order of events, compared with counters ─────────────────────────────
 
-/// What can happen between two milliseconds.
+/// An event between two milliseconds.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Wait(u8),

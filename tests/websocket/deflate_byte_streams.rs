@@ -1,5 +1,6 @@
-//! RFC 7692: with every result of the negotiation both ends read each other's messages,
-//! however the wire cuts them, and also those of a peer that uses all that was agreed.
+//! RFC 7692: with every result of the negotiation, both endpoints read each other's messages,
+//! however they are cut on the wire, and the messages of a peer that uses everything that was
+//! agreed.
 
 use proptest::prelude::*;
 use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool, WindowBits};
@@ -15,12 +16,12 @@ use yamabiko_testing::protocol::{
     decode_all, peer, text, write_response,
 };
 
-/// What one end sends.
+/// The messages that one endpoint sends.
 #[derive(Clone, Debug)]
 enum Outgoing {
     Text(String),
     Binary(Vec<u8>),
-    /// With a Ping behind each piece but the last.
+    /// With a Ping after each piece except the last.
     Fragments(Vec<Vec<u8>>),
     Ping(Vec<u8>),
 }
@@ -62,7 +63,7 @@ impl Outgoing {
     }
 }
 
-/// Bytes with much that comes again, from near and from far.
+/// Bytes with many repetitions at short and long distances.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let piece = (any::<u8>(), 1..200_usize, 1..90_u8);
     prop::collection::vec(piece, 0..40).prop_map(|pieces| {
@@ -131,9 +132,9 @@ proptest! {
     }
 }
 
-// ── From the handshake on ───────────────────────────────────────────────────
+// ── With the handshake ──────────────────────────────────────────────────────
 
-/// An end that wants nothing in particular.
+/// The configuration of an endpoint without demands.
 const NO_DEMANDS: DeflateConfig = DeflateConfig {
     server_no_context_takeover: false,
     client_no_context_takeover: false,
@@ -144,7 +145,7 @@ fn window(bits: u8) -> WindowBits {
     WindowBits::new(bits).unwrap()
 }
 
-/// A server that has been offered this: what it answers, and the connection behind it.
+/// The response of a server to this offer, and its connection.
 fn server_offered(offers: &str, config: &DeflateConfig) -> (String, Endpoint) {
     let request = request_with(offers);
     let answered = with_upgrade(request.as_bytes(), |upgrade| {
@@ -157,10 +158,9 @@ fn server_offered(offers: &str, config: &DeflateConfig) -> (String, Endpoint) {
     answered.unwrap()
 }
 
-/// A client that has been answered this: what it has offered, and the connection
-/// behind it.
-fn client_answered(answer: &str, config: DeflateConfig) -> (String, Endpoint) {
-    let taken = client_result(Some(config), &response_with(answer)).unwrap();
+/// The offer of a client that receives this response, and its connection.
+fn client_with_response(response: &str, config: DeflateConfig) -> (String, Endpoint) {
+    let taken = client_result(Some(config), &response_with(response)).unwrap();
     (offered(config), agreed(Role::Client, taken.unwrap()))
 }
 
@@ -172,15 +172,15 @@ fn reads_with_context_takeover(mut endpoint: Endpoint) {
     }
 }
 
-/// A match reaches as far as the window: into the message itself, and into earlier
-/// ones with a plain one between them.
+/// A match may reach as far as the window: within the message, and into earlier messages, even
+/// with a plain message between them.
 fn reads_within_a_window_of(bits: u8, mut endpoint: Endpoint) {
     let bytes: Vec<u8> = (0..window(bits).window_bytes() as u32)
         .map(|i| (i.wrapping_mul(i) >> 9) as u8)
         .collect();
     let peer = peer(endpoint.role);
     let bits = usize::from(bits);
-    // The last distance of the symbol: a power of 2.
+    // The last distance of the symbol is a power of 2.
     let far = match_of_three(2 * bits - 1, (1 << (bits - 2)) - 1, bits - 2);
     let message = stored(&bytes);
     let whole = [&message[..message.len() - 1], &far].concat();
@@ -214,7 +214,7 @@ fn agreed_window(response: &str, parameter: &str) -> u8 {
 //# response indicates that the server can receive messages compressed
 //# using an LZ77 sliding window of up to 32,768 bytes.
 #[test]
-fn server_reads_whatever_a_client_may_send_that_keeps_to_its_answer() {
+fn server_reads_every_message_that_its_response_allows() {
     for bits in 8..=15 {
         let config = DeflateConfig {
             client_max_window_bits: window(bits),
@@ -224,17 +224,17 @@ fn server_reads_whatever_a_client_may_send_that_keeps_to_its_answer() {
             ("permessage-deflate; client_max_window_bits", bits),
             ("permessage-deflate; client_max_window_bits=15", bits),
             ("permessage-deflate; client_max_window_bits=8", 8),
-            // It cannot be told a window, and uses the largest.
+            // The response must not limit the window of this client, so it uses the largest.
             ("permessage-deflate", 15),
         ];
         for (offer, expected) in table {
-            let (answer, server) = server_offered(offer, &config);
-            assert_eq!(agreed_window(&answer, "client_max_window_bits"), expected);
+            let (response, server) = server_offered(offer, &config);
+            assert_eq!(agreed_window(&response, "client_max_window_bits"), expected);
             reads_within_a_window_of(expected, server);
         }
     }
-    let (answer, _) = server_offered("permessage-deflate; client_max_window_bits", &NO_DEMANDS);
-    assert_eq!(answer, "permessage-deflate");
+    let (response, _) = server_offered("permessage-deflate; client_max_window_bits", &NO_DEMANDS);
+    assert_eq!(response, "permessage-deflate");
 }
 
 //= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2.1
@@ -243,8 +243,8 @@ fn server_reads_whatever_a_client_may_send_that_keeps_to_its_answer() {
 //# that the client can receive messages compressed using an LZ77 sliding
 //# window of up to 32,768 bytes.
 #[test]
-fn client_reads_whatever_a_server_may_send_that_keeps_to_its_offer() {
-    let (offer, client) = client_answered("permessage-deflate", NO_DEMANDS);
+fn client_reads_every_message_that_its_offer_allows() {
+    let (offer, client) = client_with_response("permessage-deflate", NO_DEMANDS);
     assert!(!offer.contains("server_max_window_bits"), "{offer}");
     reads_within_a_window_of(15, client);
     for bits in 8..15 {
@@ -252,8 +252,8 @@ fn client_reads_whatever_a_server_may_send_that_keeps_to_its_offer() {
             server_max_window_bits: window(bits),
             ..NO_DEMANDS
         };
-        let answer = format!("permessage-deflate; server_max_window_bits={bits}");
-        let (offer, client) = client_answered(&answer, config);
+        let response = format!("permessage-deflate; server_max_window_bits={bits}");
+        let (offer, client) = client_with_response(&response, config);
         assert_eq!(agreed_window(&offer, "server_max_window_bits"), bits);
         reads_within_a_window_of(bits, client);
     }
@@ -265,13 +265,13 @@ fn client_reads_whatever_a_server_may_send_that_keeps_to_its_offer() {
 //# indicates that the client can decompress a message that the server
 //# built using context takeover.
 #[test]
-fn client_that_does_not_ask_for_no_context_takeover_reads_with_it() {
+fn client_that_does_not_exclude_context_takeover_reads_with_it() {
     for client_no_context_takeover in [false, true] {
         let config = DeflateConfig {
             client_no_context_takeover,
             ..NO_DEMANDS
         };
-        let (offer, client) = client_answered("permessage-deflate", config);
+        let (offer, client) = client_with_response("permessage-deflate", config);
         assert!(!offer.contains("server_no_context_takeover"), "{offer}");
         reads_with_context_takeover(client);
     }
@@ -283,13 +283,16 @@ fn client_that_does_not_ask_for_no_context_takeover_reads_with_it() {
 //# response indicates that the server can decompress messages built by
 //# the client using context takeover.
 #[test]
-fn server_that_does_not_ask_for_no_context_takeover_reads_with_it() {
+fn server_that_does_not_exclude_context_takeover_reads_with_it() {
     for offer in [
         "permessage-deflate",
         "permessage-deflate; server_no_context_takeover; client_max_window_bits",
     ] {
-        let (answer, server) = server_offered(offer, &NO_DEMANDS);
-        assert!(!answer.contains("client_no_context_takeover"), "{answer}");
+        let (response, server) = server_offered(offer, &NO_DEMANDS);
+        assert!(
+            !response.contains("client_no_context_takeover"),
+            "{response}"
+        );
         reads_with_context_takeover(server);
     }
 }
@@ -301,7 +304,7 @@ fn server_that_does_not_ask_for_no_context_takeover_reads_with_it() {
 //# decompressing) procedure of the PMCE configured with the "agreed
 //# parameters" returned by the server to exchange messages.
 #[test]
-fn both_ends_apply_the_parameters_of_the_servers_response() {
+fn both_endpoints_apply_the_parameters_of_the_servers_response() {
     let configs = || {
         (0..4).flat_map(|flags| {
             [8, 9, 12, 15].map(|bits| DeflateConfig {
@@ -317,41 +320,45 @@ fn both_ends_apply_the_parameters_of_the_servers_response() {
         let parameters = both_ends_agree(&server, &client);
         let [mut server, mut client] =
             [Role::Server, Role::Client].map(|role| agreed(role, parameters));
-        let (forgets, bits) = (
+        let (no_context_takeover, bits) = (
             parameters.server_no_context_takeover,
             parameters.server_max_window_bits,
         );
-        converse(&mut server, &mut client, forgets, bits);
-        let (forgets, bits) = (
+        converse(&mut server, &mut client, no_context_takeover, bits);
+        let (no_context_takeover, bits) = (
             parameters.client_no_context_takeover,
             parameters.client_max_window_bits,
         );
-        converse(&mut client, &mut server, forgets, bits);
+        converse(&mut client, &mut server, no_context_takeover, bits);
     }
 }
 
-/// What one end sends is within the bounds, and the other end receives it.
-fn converse(from: &mut Endpoint, to: &mut Endpoint, forgets: bool, bits: WindowBits) {
+/// The messages of one endpoint obey the agreed bounds, and the other endpoint receives them.
+fn converse(from: &mut Endpoint, to: &mut Endpoint, no_context_takeover: bool, bits: WindowBits) {
     let mut earlier = Vec::new();
     for length in [150, 250, 150, 9000, 40] {
-        let words: String = (0..length)
+        let content: String = (0..length)
             .map(|i| format!("{:x} ", i * i % 4001))
             .collect();
-        let words = &words[..length];
+        let content = &content[..length];
         let mut wire = Vec::new();
-        let sent = from.connection.send(Message::Text(words), &mut wire);
+        let sent = from.connection.send(Message::Text(content), &mut wire);
         assert_eq!(sent, Ok(()));
         let [frame] = &decode_all(&wire)[..] else {
             panic!("one message is one frame");
         };
         if frame.rsv == 0b100 {
-            let before = if forgets { &[] } else { &earlier[..] };
+            let before = if no_context_takeover {
+                &[]
+            } else {
+                &earlier[..]
+            };
             let inflated = inflate_message(before, &frame.payload);
-            assert_eq!(inflated.bytes, words.as_bytes());
+            assert_eq!(inflated.bytes, content.as_bytes());
             assert!(inflated.distance_max <= bits.window_bytes());
-            earlier.extend(words.as_bytes());
+            earlier.extend(content.as_bytes());
         }
-        assert_eq!(to.receive(wire), [text(words)]);
+        assert_eq!(to.receive(wire), [text(content)]);
     }
     assert!(!earlier.is_empty(), "some were compressed");
 }

@@ -28,7 +28,7 @@ fn compressed(deflater: &mut MessageDeflater, message: Message<'_>, bits: u8) ->
     Some(frame.clone())
 }
 
-/// Words from a small list: compressible, with matches from far behind.
+/// Words from a small list. The text is compressible, with matches at long distances.
 fn prose(bytes: usize, seed: u32) -> String {
     let mut state = seed | 1;
     let words = std::iter::repeat_with(|| {
@@ -57,7 +57,11 @@ fn hello_is_compressed_as_in_the_rfc() {
     let frame = compressed(&mut deflater, Message::Text(&hellos), 15).unwrap();
     assert_eq!((frame.fin, frame.rsv, frame.opcode), (true, 0b100, TEXT));
     assert_eq!(frame.masking_key, None);
-    assert_eq!(&frame.payload[..5], b"\xf2\x48\xcd\xc9\xc9", "as §7.2.3.1");
+    assert_eq!(
+        &frame.payload[..5],
+        b"\xf2\x48\xcd\xc9\xc9",
+        "the bytes of §7.2.3.1"
+    );
     assert_eq!(
         inflate_message(b"", &frame.payload).bytes,
         hellos.as_bytes()
@@ -65,17 +69,17 @@ fn hello_is_compressed_as_in_the_rfc() {
 }
 
 #[test]
-fn message_that_would_not_shrink_is_left_alone() {
+fn message_that_would_not_become_shorter_is_not_compressed() {
     let mut deflater = MessageDeflater::new(9);
     let random = noise(4000);
-    let hopeless = [
+    let incompressible = [
         Message::Text(""),
         Message::Binary(b""),
         Message::Text("Hello"),
         Message::Binary(&random[..100]),
         Message::Binary(&random),
     ];
-    for message in hopeless {
+    for message in incompressible {
         assert_eq!(compressed(&mut deflater, message, 15), None, "{message:?}");
     }
 }
@@ -85,7 +89,7 @@ fn message_that_would_not_shrink_is_left_alone() {
 //# An endpoint MUST NOT use an LZ77 sliding window longer than 32,768
 //# bytes to compress messages to send.
 #[test]
-fn no_match_reaches_behind_the_window_that_was_asked_for() {
+fn no_match_reaches_beyond_the_requested_window() {
     for level in [1, 2, 6, 9] {
         let mut deflater = MessageDeflater::new(level);
         for bits in ALL_WINDOWS {
@@ -102,14 +106,14 @@ fn no_match_reaches_behind_the_window_that_was_asked_for() {
                 } = inflate_message(b"", &frame.payload);
                 assert_eq!(inflated, text.as_bytes());
                 assert!(distance_max <= size, "{distance_max} in a window of {size}");
-                assert!(distance_max > 0, "there was something to match");
+                assert!(distance_max > 0, "the text has repetitions");
             }
         }
     }
 }
 
 #[test]
-fn the_smallest_window_compresses_up_to_256_bytes_and_nothing_longer() {
+fn smallest_window_compresses_messages_of_up_to_256_bytes_only() {
     let mut deflater = MessageDeflater::new(1);
     let zeros = [0; 257];
     assert!(compressed(&mut deflater, Message::Binary(&zeros[..256]), 8).is_some());
@@ -118,11 +122,11 @@ fn the_smallest_window_compresses_up_to_256_bytes_and_nothing_longer() {
 }
 
 #[test]
-fn each_message_is_compressed_without_reference_to_those_before() {
+fn each_message_is_compressed_without_reference_to_earlier_ones() {
     let text = prose(3000, 3);
     let mut deflater = MessageDeflater::new(6);
     let first = compressed(&mut deflater, Message::Text(&text), 15);
-    // Whatever came between, also what was given up halfway.
+    // With any message in between, also one whose compression was abandoned.
     for (other, bits) in [
         (prose(40_000, 5), 15),
         (prose(3000, 9), 9),
@@ -133,15 +137,15 @@ fn each_message_is_compressed_without_reference_to_those_before() {
     }
 }
 
-/// The library keeps a part of its buffer across a reset if it still had to write it.
+/// The library keeps unwritten bytes in its buffer across a reset.
 #[test]
-fn whatever_is_given_up_does_no_harm_to_the_next() {
+fn abandoned_message_does_not_change_the_next_one() {
     let (noise, text) = (noise(70_000), prose(70_000, 11));
     for level in [1, 2, 4, 6, 9] {
         let mut deflater = MessageDeflater::new(level);
         for bytes in (1..20_000).step_by(2977).chain([70_000]) {
-            let hopeless = Message::Binary(&noise[..bytes]);
-            assert_eq!(compressed(&mut deflater, hopeless, 15), None);
+            let incompressible = Message::Binary(&noise[..bytes]);
+            assert_eq!(compressed(&mut deflater, incompressible, 15), None);
             let frame = compressed(&mut deflater, Message::Text(&text), 15).unwrap();
             let inflated = inflate_message(b"", &frame.payload);
             assert_eq!(inflated.bytes, text.as_bytes());
@@ -151,7 +155,7 @@ fn whatever_is_given_up_does_no_harm_to_the_next() {
 
 proptest! {
     #[test]
-    fn a_frame_holds_the_message_and_is_shorter(
+    fn frame_inflates_to_the_message_and_is_shorter(
         pieces in prop::collection::vec((any::<u8>(), 1..300_usize), 0..40),
         noise in prop::collection::vec(any::<u8>(), 0..3000),
         level in 0..=12_u8,

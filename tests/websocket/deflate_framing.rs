@@ -1,4 +1,4 @@
-//! RFC 7692 §6: which frames may say that their message is compressed.
+//! RFC 7692 §6: the frames in which RSV1 may mark a compressed message.
 
 use yamabiko_testing::deflate::{HELLO, NO_TAKEOVER, TAKEOVER, agreed, compressed, fragments};
 use yamabiko_testing::protocol::{
@@ -13,7 +13,7 @@ fn with_rsv(rsv: u8, mut frame: WireFrame) -> WireFrame {
     frame
 }
 
-fn rsv1_means_nothing_where_it_was_not_agreed_on(role: Role) {
+fn fails_connection_on_rsv1_without_permessage_deflate(role: Role) {
     for opcode in [TEXT, BINARY] {
         fails_with(
             PROTOCOL_ERROR,
@@ -22,16 +22,16 @@ fn rsv1_means_nothing_where_it_was_not_agreed_on(role: Role) {
         );
     }
 }
-both_roles!(rsv1_means_nothing_where_it_was_not_agreed_on);
+both_roles!(fails_connection_on_rsv1_without_permessage_deflate);
 
-fn the_other_reserved_bits_mean_nothing_still(role: Role) {
+fn fails_connection_on_rsv2_and_rsv3_with_permessage_deflate(role: Role) {
     for rsv in [0b001, 0b010, 0b011, 0b101, 0b110, 0b111] {
         let wire = peer(role).frame(with_rsv(rsv, WireFrame::new(TEXT, HELLO)));
         fails_after(&[], PROTOCOL_ERROR, agreed(role, TAKEOVER), &wire);
         fails_after(&[], PROTOCOL_ERROR, agreed(role, TAKEOVER), &wire[..1]);
     }
 }
-both_roles!(the_other_reserved_bits_mean_nothing_still);
+both_roles!(fails_connection_on_rsv2_and_rsv3_with_permessage_deflate);
 
 //= https://www.rfc-editor.org/rfc/rfc7692#section-6
 //= type=test
@@ -44,7 +44,7 @@ both_roles!(the_other_reserved_bits_mean_nothing_still);
 //= type=test
 //# An endpoint
 //# receiving such a frame MUST _Fail the WebSocket Connection_.
-fn rsv1_is_for_the_first_frame_of_a_data_message(role: Role) {
+fn fails_connection_on_rsv1_except_in_the_first_frame_of_a_data_message(role: Role) {
     for opcode in [PING, PONG, CLOSE] {
         let wire = peer(role).frame(compressed(opcode, b""));
         fails_after(&[], PROTOCOL_ERROR, agreed(role, TAKEOVER), &wire);
@@ -60,13 +60,13 @@ fn rsv1_is_for_the_first_frame_of_a_data_message(role: Role) {
         fails_after(&[], PROTOCOL_ERROR, endpoint, &wire[..1]);
     }
 }
-both_roles!(rsv1_is_for_the_first_frame_of_a_data_message);
+both_roles!(fails_connection_on_rsv1_except_in_the_first_frame_of_a_data_message);
 
 //= https://www.rfc-editor.org/rfc/rfc7692#section-6.2
 //= type=test
 //# An endpoint MUST use the following algorithm to receive a message in
 //# the form of an uncompressed message.
-fn plain_messages_and_control_frames_go_between_compressed_ones(role: Role) {
+fn plain_messages_and_control_frames_may_be_between_compressed_messages(role: Role) {
     let peer = peer(role);
     let mut wire = peer.frame(compressed(TEXT, HELLO));
     wire.extend(peer.text("plain"));
@@ -94,7 +94,7 @@ fn plain_messages_and_control_frames_go_between_compressed_ones(role: Role) {
     assert_eq!(endpoint.receive(wire), expected);
     assert_eq!(endpoint.take_replies(), [WireFrame::new(PONG, "1")]);
 }
-both_roles!(plain_messages_and_control_frames_go_between_compressed_ones);
+both_roles!(plain_messages_and_control_frames_may_be_between_compressed_messages);
 
 //= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
 //= type=test

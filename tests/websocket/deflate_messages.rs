@@ -1,5 +1,5 @@
-//! RFC 7692 §7.2: what becomes of a message on its way, in both directions, with the
-//! RFC's own bytes (§7.2.3) first.
+//! RFC 7692 §7.2: compression and decompression of messages, beginning with the RFC's own
+//! examples (§7.2.3).
 
 use yamabiko::websocket::MessageDeflater;
 use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool, WindowBits};
@@ -17,7 +17,7 @@ use yamabiko_testing::protocol::{
 const CORRUPT: u16 = 1007;
 const TOO_BIG: u16 = 1009;
 
-/// What the endpoint receives when these payloads come, each in one frame.
+/// The events of the endpoint for these payloads, each in one frame.
 fn receives(mut endpoint: Endpoint, payloads: &[&[u8]]) -> Vec<Received> {
     let peer = peer(endpoint.role);
     let frames = payloads.iter().map(|payload| compressed(TEXT, payload));
@@ -30,7 +30,7 @@ fn fails(code: u16, endpoint: Endpoint, payload: impl AsRef<[u8]>) {
     fails_after(&[], code, endpoint, wire);
 }
 
-/// The payload of the one frame that the endpoint sends: with RSV1 or without.
+/// The one frame that the endpoint sends for this message, with RSV1 or without.
 fn sends(endpoint: &mut Endpoint, message: Message<'_>) -> WireFrame {
     let mut output = Vec::new();
     endpoint.connection.send(message, &mut output).unwrap();
@@ -92,7 +92,7 @@ both_roles!(one_compressed_block_is_inflated);
 //# Note that even if some uncompressed messages (with the RSV1 bit
 //# unset) are inserted between the two "Hello" messages, they don't
 //# affect the LZ77 sliding window.
-fn a_message_may_refer_to_the_last_compressed_one(role: Role) {
+fn message_may_refer_to_the_last_compressed_one(role: Role) {
     let hellos = [text("Hello"), text("Hello"), text("Hello")];
     let payloads = [HELLO, HELLO_AGAIN, HELLO_AGAIN];
     assert_eq!(receives(agreed(role, TAKEOVER), &payloads), hellos);
@@ -103,37 +103,37 @@ fn a_message_may_refer_to_the_last_compressed_one(role: Role) {
     let again = peer(role).frame(compressed(TEXT, HELLO_AGAIN));
     assert_eq!(endpoint.receive(again), [text("Hello")]);
 }
-both_roles!(a_message_may_refer_to_the_last_compressed_one);
+both_roles!(message_may_refer_to_the_last_compressed_one);
 
-fn without_context_takeover_there_is_nothing_to_refer_to(role: Role) {
+fn reference_to_an_earlier_message_fails_without_context_takeover(role: Role) {
     let mut endpoint = agreed(role, NO_TAKEOVER);
     endpoint.receive(peer(role).frame(compressed(TEXT, HELLO)));
     fails(CORRUPT, endpoint, HELLO_AGAIN);
     fails(CORRUPT, agreed(role, TAKEOVER), HELLO_AGAIN);
 }
-both_roles!(without_context_takeover_there_is_nothing_to_refer_to);
+both_roles!(reference_to_an_earlier_message_fails_without_context_takeover);
 
-fn a_stored_block_is_read(role: Role) {
+fn stored_block_is_read(role: Role) {
     let payload = b"\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00";
     assert_eq!(payload[..], stored(b"Hello"));
-    // It is in the window as any other.
+    // A later message may refer to a stored block too.
     let received = receives(agreed(role, TAKEOVER), &[payload, HELLO_AGAIN]);
     assert_eq!(received, [text("Hello"), text("Hello")]);
 }
-both_roles!(a_stored_block_is_read);
+both_roles!(stored_block_is_read);
 
-fn a_block_with_bfinal_is_followed_by_others(role: Role) {
+fn block_with_bfinal_may_be_followed_by_others(role: Role) {
     for parameters in [TAKEOVER, NO_TAKEOVER] {
         let endpoint = || agreed(role, parameters);
         let received = receives(endpoint(), &[HELLO_FINAL, HELLO_FINAL]);
         assert_eq!(received, [text("Hello"), text("Hello")]);
-        // Another stream in the same message; and one that refers to the first.
+        // A second stream in the same message, and one that refers to the first.
         let two = [HELLO_FINAL_ALONE, HELLO].concat();
         assert_eq!(receives(endpoint(), &[&two]), [text("HelloHello")]);
         let across = [HELLO_FINAL_ALONE, HELLO_AGAIN].concat();
         assert_eq!(receives(endpoint(), &[&across]), [text("HelloHello")]);
     }
-    // The window outlives the end of a stream, in this message and in the next.
+    // The window remains after the end of a stream, in this message and in the next.
     let across = [HELLO_FINAL_ALONE, HELLO_AGAIN].concat();
     let final_again = b"\xf3\x00\x11\x00\x00";
     let received = receives(
@@ -143,11 +143,11 @@ fn a_block_with_bfinal_is_followed_by_others(role: Role) {
     let hello = || text("Hello");
     assert_eq!(received, [hello(), hello(), text("HelloHello"), hello()]);
 }
-both_roles!(a_block_with_bfinal_is_followed_by_others);
+both_roles!(block_with_bfinal_may_be_followed_by_others);
 
-/// Behind the end of a stream the window is that of this message and, as far as it
-/// has room, of those before.
-fn the_window_reaches_across_the_end_of_a_stream(role: Role) {
+/// After the end of a stream, the window has the bytes of this message and, if there is room,
+/// of the messages before.
+fn window_reaches_across_the_end_of_a_stream(role: Role) {
     let bytes: Vec<u8> = (0..80_000_u32)
         .map(|i| (i.wrapping_mul(i) >> 9) as u8)
         .collect();
@@ -168,10 +168,10 @@ fn the_window_reaches_across_the_end_of_a_stream(role: Role) {
         assert_eq!(agreed(role, TAKEOVER).receive(wire), expected);
     }
 }
-both_roles!(the_window_reaches_across_the_end_of_a_stream);
+both_roles!(window_reaches_across_the_end_of_a_stream);
 
-/// A character that a stream's end cuts is in the window too.
-fn a_stream_may_end_inside_a_character(role: Role) {
+/// A character that the end of a stream divides is in the window too.
+fn stream_may_end_inside_a_character(role: Role) {
     // A stored block with BFINAL: "aaa", and two thirds of 山.
     let first = b"\x01\x05\x00\xfa\xff\x61\x61\x61\xe5\xb1";
     // A stored block with its last third, and the rest by reference: 山 again.
@@ -180,7 +180,7 @@ fn a_stream_may_end_inside_a_character(role: Role) {
     let received = receives(agreed(role, NO_TAKEOVER), &[&payload]);
     assert_eq!(received, [text("aaa山山")]);
 }
-both_roles!(a_stream_may_end_inside_a_character);
+both_roles!(stream_may_end_inside_a_character);
 
 fn two_blocks_in_one_message_are_read(role: Role) {
     let payload = b"\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00";
@@ -198,7 +198,7 @@ fn empty_messages_and_empty_fragments_are_read(role: Role) {
         [text(""), text("")]
     );
 
-    // §7.2.3.6: the end was not known when all that there was had been flushed.
+    // §7.2.3.6: the sender had flushed all data before it knew the end of the message.
     let flushed = [HELLO, &[0x00, 0x00, 0xff, 0xff]].concat();
     for pieces in [
         vec![&flushed[..], b"\x00"],
@@ -212,7 +212,7 @@ fn empty_messages_and_empty_fragments_are_read(role: Role) {
 }
 both_roles!(empty_messages_and_empty_fragments_are_read);
 
-// ── What is wrong ───────────────────────────────────────────────────────────
+// ── Invalid data ────────────────────────────────────────────────────────────
 
 fn payload_that_is_not_deflate_fails_with_1007(role: Role) {
     let reserved_block_type = b"\x07\x00";
@@ -232,7 +232,7 @@ fn payload_that_is_not_deflate_fails_with_1007(role: Role) {
 }
 both_roles!(payload_that_is_not_deflate_fails_with_1007);
 
-fn a_message_that_is_cut_short_fails_with_1007(role: Role) {
+fn truncated_message_fails_with_1007(role: Role) {
     let long = stored(&[7; 40]);
     for whole in [HELLO, HELLO_FINAL, &long] {
         for length in 0..whole.len() {
@@ -244,10 +244,10 @@ fn a_message_that_is_cut_short_fails_with_1007(role: Role) {
         }
     }
 }
-both_roles!(a_message_that_is_cut_short_fails_with_1007);
+both_roles!(truncated_message_fails_with_1007);
 
-/// §7.2.1 leaves the header of an empty stored block at the end of each message, so
-/// none is without an byte, and none ends with a block that has BFINAL.
+/// By §7.2.1, each message ends with the header of an empty stored block. So no message is
+/// empty, and no message ends with a block with BFINAL.
 fn compressed_message_without_the_block_at_its_end_fails_with_1007(role: Role) {
     for parameters in [TAKEOVER, NO_TAKEOVER] {
         let long = [&stored(&[7; 20_000])[..20_005], b"\x03\x00"].concat();
@@ -259,7 +259,7 @@ fn compressed_message_without_the_block_at_its_end_fails_with_1007(role: Role) {
                 let wire: Vec<u8> = frames.flat_map(|frame| peer(role).frame(frame)).collect();
                 fails_after(&[], CORRUPT, endpoint(), wire);
             }
-            // With it the message is whole.
+            // With the block, the message is complete.
             let whole = [payload, b"\x00"].concat();
             assert_eq!(receives(endpoint(), &[&whole]).len(), 1);
         }
@@ -293,7 +293,7 @@ fn inflated_text_must_be_utf_8(role: Role) {
                 fails_after(&[], CORRUPT, agreed(role, NO_TAKEOVER), wire);
             }
         }
-        // As binary it is nobody's business.
+        // A binary message may have any bytes.
         let wire = peer(role).frame(compressed(BINARY, &payload));
         assert_eq!(agreed(role, NO_TAKEOVER).receive(wire), [binary(bytes)]);
     }
@@ -302,7 +302,7 @@ both_roles!(inflated_text_must_be_utf_8);
 
 // ── Limits ──────────────────────────────────────────────────────────────────
 
-fn a_message_is_inflated_to_its_limit_and_not_one_byte_further(role: Role) {
+fn message_may_inflate_to_its_limit_and_not_one_byte_more(role: Role) {
     for limit in [
         0,
         1,
@@ -328,25 +328,25 @@ fn a_message_is_inflated_to_its_limit_and_not_one_byte_further(role: Role) {
         }
     }
 }
-both_roles!(a_message_is_inflated_to_its_limit_and_not_one_byte_further);
+both_roles!(message_may_inflate_to_its_limit_and_not_one_byte_more);
 
-fn compressed_bytes_have_a_limit_of_their_own(role: Role) {
+fn compressed_bytes_have_their_own_limit(role: Role) {
     let limit = 1000;
     let announced_max = limit + limit / 4 + 1024;
     let within = || agreed_within(role, NO_TAKEOVER, limits(limit, 9, 200));
-    // Empty blocks, which come to nothing, and a short one.
+    // Empty blocks, which inflate to no bytes, and a short block.
     let empty_blocks = b"\x00\x00\x00\xff\xff".repeat(announced_max / 5 - 1);
     let at = [empty_blocks, stored(b"abc")].concat();
     assert_eq!(at.len(), announced_max);
     let wire = peer(role).frame(compressed(BINARY, &at));
     assert_eq!(within().receive(wire), [binary(b"abc")]);
 
-    // Told from the header, before anything of it has come.
+    // The header alone is refused, before the payload arrives.
     let header = |bytes: usize| peer(role).header(compressed(BINARY, b""), bytes as u64);
     assert_eq!(within().receive(header(announced_max)), []);
     fails_after(&[], TOO_BIG, within(), header(announced_max + 1));
 
-    // All fragments together.
+    // The limit is for all fragments together.
     let in_two = fragments(BINARY, &[&at[..2000], &at[2000..]]);
     let [first, second] = &in_two[..] else {
         unreachable!("two pieces");
@@ -362,20 +362,20 @@ fn compressed_bytes_have_a_limit_of_their_own(role: Role) {
     let header = peer(role).header(second.clone(), one_more);
     fails_after(&[], TOO_BIG, after_first(), header);
 
-    // A plain message keeps to the plain limit.
+    // A plain message has only the limit for messages.
     let plain = peer(role).header(WireFrame::new(BINARY, b""), limit as u64 + 1);
     fails_after(&[], TOO_BIG, within(), plain);
 }
-both_roles!(compressed_bytes_have_a_limit_of_their_own);
+both_roles!(compressed_bytes_have_their_own_limit);
 
-/// Its end need not have come, nor the end of the frame.
-fn a_long_message_fails_where_it_grows_over_its_limit(role: Role) {
+/// It fails before the end of the message, and before the end of the frame.
+fn long_message_fails_at_the_byte_that_exceeds_its_limit(role: Role) {
     let limit = 40_000;
     for bytes in [limit, limit + 1] {
         let mut endpoint = agreed_within(role, NO_TAKEOVER, limits(limit, 9, 200));
         let payload = stored(&vec![7; bytes]);
         let mut wire = peer(role).frame(compressed(BINARY, &payload));
-        // The byte that is missing ends the message.
+        // Without its last byte, the message is not complete.
         let end = wire.split_off(wire.len() - 1);
         if bytes > limit {
             fails_after(&[], TOO_BIG, endpoint, wire);
@@ -385,11 +385,11 @@ fn a_long_message_fails_where_it_grows_over_its_limit(role: Role) {
         }
     }
 }
-both_roles!(a_long_message_fails_where_it_grows_over_its_limit);
+both_roles!(long_message_fails_at_the_byte_that_exceeds_its_limit);
 
-/// A long message is inflated while it comes, a short one when it is there: the
-/// events are the same however it is cut.
-fn a_long_message_is_the_same_however_it_comes(role: Role) {
+/// A long message is inflated while it arrives, a short one when it is complete. The events
+/// are the same, however the input is cut.
+fn long_message_has_the_same_events_however_it_is_cut(role: Role) {
     let bytes: Vec<u8> = (0..100_000_u32)
         .map(|i| (i.wrapping_mul(i) >> 7) as u8)
         .collect();
@@ -414,7 +414,7 @@ fn a_long_message_is_the_same_however_it_comes(role: Role) {
         assert_eq!(endpoint.receive(again), [binary(&bytes[99_997..])]);
     }
 }
-both_roles!(a_long_message_is_the_same_however_it_comes);
+both_roles!(long_message_has_the_same_events_however_it_is_cut);
 
 // ── Windows of the peer ─────────────────────────────────────────────────────
 
@@ -434,7 +434,7 @@ both_roles!(a_long_message_is_the_same_however_it_comes);
 //# window used to process the last compressed message if the "agreed
 //# parameters" don't contain the "client_no_context_takeover" extension
 //# parameter.
-fn a_match_reaches_to_the_far_end_of_the_window(role: Role) {
+fn match_may_reach_to_the_far_end_of_the_window(role: Role) {
     let bytes: Vec<u8> = (0..32_768_u32)
         .map(|i| (i.wrapping_mul(i) >> 9) as u8)
         .collect();
@@ -448,14 +448,14 @@ fn a_match_reaches_to_the_far_end_of_the_window(role: Role) {
         for message in &messages {
             endpoint.receive(peer(role).frame(compressed(BINARY, stored(message))));
         }
-        // Three bytes from the far end; then it has moved on by three.
+        // Three bytes from the far end of the window, which then moves on by three bytes.
         for start in [0, 3, 6] {
             let wire = peer(role).frame(compressed(BINARY, &far));
             assert_eq!(endpoint.receive(wire), [binary(&bytes[start..start + 3])]);
         }
     }
 }
-both_roles!(a_match_reaches_to_the_far_end_of_the_window);
+both_roles!(match_may_reach_to_the_far_end_of_the_window);
 
 /// Documented with `Connection::with_deflate`'s receiver: what is gone is gone, what
 /// is still there is not refused.
@@ -507,7 +507,7 @@ both_roles!(smaller_window_holds_no_earlier_messages_beyond_it);
 //# If the "agreed parameters" contain the "server_no_context_takeover"
 //# extension parameter, the server MUST start compressing each new
 //# message with an empty LZ77 sliding window.
-fn without_context_takeover_equal_messages_are_equal_frames(role: Role) {
+fn equal_messages_are_equal_frames_without_context_takeover(role: Role) {
     let words = "mountain echo, ".repeat(10);
     let mut endpoint = agreed(role, NO_TAKEOVER);
     let first = sends(&mut endpoint, Message::Text(&words));
@@ -516,9 +516,9 @@ fn without_context_takeover_equal_messages_are_equal_frames(role: Role) {
     let second = sends(&mut endpoint, Message::Text(&words));
     assert_eq!(second.payload, first.payload);
 }
-both_roles!(without_context_takeover_equal_messages_are_equal_frames);
+both_roles!(equal_messages_are_equal_frames_without_context_takeover);
 
-fn with_context_takeover_a_message_refers_to_those_before(role: Role) {
+fn message_refers_to_earlier_ones_with_context_takeover(role: Role) {
     let words: String = (0..60).map(|i| format!("{:x} ", i * i * 7919)).collect();
     let mut endpoint = agreed(role, TAKEOVER);
     let first = sends(&mut endpoint, Message::Text(&words));
@@ -527,8 +527,8 @@ fn with_context_takeover_a_message_refers_to_those_before(role: Role) {
     let inflated = inflate_message(words.as_bytes(), &second.payload);
     assert_eq!(inflated.bytes, words.as_bytes());
 
-    // An end that does not want to need not, and one whose frames others have
-    // written may forget.
+    // An endpoint may work without context takeover, also if other endpoints have written its
+    // frames.
     let modest = DeflateConfig {
         threshold_bytes: 0,
         level: 6,
@@ -545,29 +545,29 @@ fn with_context_takeover_a_message_refers_to_those_before(role: Role) {
         );
     }
 }
-both_roles!(with_context_takeover_a_message_refers_to_those_before);
+both_roles!(message_refers_to_earlier_ones_with_context_takeover);
 
 //= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
 //= type=test
 //# An endpoint MUST use the following algorithm to send a message in the
 //# form of an uncompressed message.
-fn message_that_would_not_shrink_is_sent_as_it_is_and_not_referred_to(role: Role) {
-    // No three bytes occur twice in it.
+fn message_that_would_not_become_shorter_is_sent_plain_and_not_referred_to(role: Role) {
+    // No three bytes occur twice in the message.
     let noise: Vec<u8> = (0..=255_u8).map(|byte| byte.wrapping_mul(167)).collect();
     let twice = noise.repeat(2);
     for parameters in [TAKEOVER, NO_TAKEOVER] {
         let mut endpoint = agreed(role, parameters);
         let plain = sends(&mut endpoint, Message::Binary(&noise));
         assert_eq!((plain.rsv, &plain.payload), (0b000, &noise));
-        // If it were referred to, the peer could not read this.
+        // If this message referred to it, the peer could not read it.
         let behind = sends(&mut endpoint, Message::Binary(&twice));
         assert_eq!(behind.rsv, 0b100);
         assert_eq!(inflate_message(b"", &behind.payload).bytes, twice);
     }
 }
-both_roles!(message_that_would_not_shrink_is_sent_as_it_is_and_not_referred_to);
+both_roles!(message_that_would_not_become_shorter_is_sent_plain_and_not_referred_to);
 
-fn short_messages_are_not_tried(role: Role) {
+fn short_messages_are_not_compressed(role: Role) {
     let config = DeflateConfig {
         threshold_bytes: 100,
         ..EAGER
@@ -585,7 +585,7 @@ fn short_messages_are_not_tried(role: Role) {
     );
     assert_eq!(sends(&mut endpoint, Message::Binary(&zeros)).rsv, 0b100);
 }
-both_roles!(short_messages_are_not_tried);
+both_roles!(short_messages_are_not_compressed);
 
 //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
 //= type=test
@@ -637,7 +637,7 @@ fn compressed_messages_keep_to_the_window(role: Role) {
 }
 both_roles!(compressed_messages_keep_to_the_window);
 
-fn a_message_in_pieces_is_sent_as_it_is(role: Role) {
+fn message_in_fragments_is_sent_plain(role: Role) {
     let mut endpoint = agreed(role, TAKEOVER);
     let mut output = Vec::new();
     for last in [false, false, true] {
@@ -654,11 +654,11 @@ fn a_message_in_pieces_is_sent_as_it_is(role: Role) {
     last.fin = true;
     assert_eq!(frames, [first, piece, last]);
 }
-both_roles!(a_message_in_pieces_is_sent_as_it_is);
+both_roles!(message_in_fragments_is_sent_plain);
 
-/// A frame for many, between those of the connection itself.
+/// A frame for many receivers, between frames of the connection itself.
 #[test]
-fn a_shared_frame_is_read_with_and_without_context_takeover() {
+fn shared_frame_is_read_with_and_without_context_takeover() {
     let words = "from the mountain ".repeat(20);
     let mut shared = Vec::new();
     let mut deflater = MessageDeflater::new(6);

@@ -1,7 +1,7 @@
-//! The negotiation of permessage-deflate (RFC 7692 §5, §7.1): what a server agrees to
-//! and writes, what a client offers and takes. Below, `D` in an offer or an answer
-//! stands for the extension's name and `SN`, `CN`, `SB`, `CB` for its parameters; the
-//! examples of the RFC are written as the RFC has them.
+//! The negotiation of permessage-deflate (RFC 7692 §5, §7.1): the responses of a server, and the
+//! offers of a client and the responses that it accepts. Below, `D` in an offer or a response
+//! stands for the name of the extension, and `SN`, `CN`, `SB`, `CB` for its parameters. The
+//! examples of the RFC are written out in full.
 
 use proptest::prelude::*;
 use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, WindowBits};
@@ -33,9 +33,9 @@ fn server_answers_the_examples_of_section_7_1_3_as_they_do() {
         (SMALL_WINDOW, SMALL_WINDOW_ACCEPTED),
         (SMALL_WINDOW_WITH_FALLBACK, SMALL_WINDOW_ACCEPTED),
     ];
-    for (offer, answer) in table {
-        let written = answer_to(&unfolded(offer), &NO_DEMANDS);
-        assert_eq!(written, Some(unfolded(answer)), "{offer}");
+    for (offer, response) in table {
+        let written = response_to(&unfolded(offer), &NO_DEMANDS);
+        assert_eq!(written, Some(unfolded(response)), "{offer}");
     }
 }
 
@@ -49,7 +49,7 @@ fn server_can_accept_the_second_option_of_section_7_1_3() {
 }
 
 #[test]
-fn client_takes_the_answers_of_section_7_1_3() {
+fn client_accepts_the_responses_of_section_7_1_3() {
     let simplest = client_result(Some(NO_DEMANDS), &response_with(SIMPLEST));
     assert_eq!(simplest, Ok(Some(DeflateParameters::default())));
     let small = config(0b00, 10, 15);
@@ -60,8 +60,8 @@ fn client_takes_the_answers_of_section_7_1_3() {
     assert_eq!(accepted, Ok(Some(agreed(0b00, 10, 15))));
 }
 
-/// The permessage-foo and permessage-bar of the examples are unknown to everybody, and
-/// their parameters to permessage-deflate.
+/// The extensions permessage-foo and permessage-bar of the examples do not exist, and
+/// permessage-deflate does not have their parameters.
 #[test]
 fn server_declines_the_examples_of_section_5_2() {
     for offer in [
@@ -71,18 +71,18 @@ fn server_declines_the_examples_of_section_5_2() {
         "permessage-foo, permessage-bar",
         "permessage-foo; use_y, permessage-foo",
     ] {
-        assert_eq!(answer_to(offer, &NO_DEMANDS), None, "{offer}");
-        let behind = format!("{offer}, permessage-deflate");
+        assert_eq!(response_to(offer, &NO_DEMANDS), None, "{offer}");
+        let list = format!("{offer}, permessage-deflate");
         assert_eq!(
-            answer_to(&behind, &NO_DEMANDS).as_deref(),
+            response_to(&list, &NO_DEMANDS).as_deref(),
             Some(SIMPLEST),
             "{offer}"
         );
-        let answer = client_result(Some(NO_DEMANDS), &response_with(offer));
-        assert_eq!(answer, Err(ClientHandshakeError::UnrequestedExtension));
+        let response = client_result(Some(NO_DEMANDS), &response_with(offer));
+        assert_eq!(response, Err(ClientHandshakeError::UnrequestedExtension));
     }
     let of_deflate = "permessage-deflate; x=10, permessage-deflate; x=\"10\"";
-    assert_eq!(answer_to(of_deflate, &NO_DEMANDS), None);
+    assert_eq!(response_to(of_deflate, &NO_DEMANDS), None);
 }
 
 // ── The server ──────────────────────────────────────────────────────────────
@@ -154,17 +154,17 @@ fn response_has_the_agreed_parameters() {
     let smallest = config(0b00, 8, 8);
     let forgetful = DeflateConfig::default();
     let table = [
-        // What is not asked for need not be said.
+        // The response needs no parameter that the client does not request.
         (NO_DEMANDS, "D", "D"),
         (NO_DEMANDS, "D; CB", "D"),
         (NO_DEMANDS, "D; CB=15", "D"),
-        // What is asked of the server is repeated, the default as well.
+        // The response repeats the parameters requested of the server, also with default values.
         (NO_DEMANDS, "D; SN", "D; SN"),
         (NO_DEMANDS, "D; SB=15", "D; SB=15"),
         (NO_DEMANDS, "D; SB=9", "D; SB=9"),
         (NO_DEMANDS, "D; SB=8", "D; SB=8"),
         (NO_DEMANDS, "D; SN; SB=12", "D; SN; SB=12"),
-        // Hints are taken.
+        // The server accepts the client's hints.
         (NO_DEMANDS, "D; CN", "D; CN"),
         (NO_DEMANDS, "D; CB=14", "D; CB=14"),
         (NO_DEMANDS, "D; CB=8", "D; CB=8"),
@@ -173,7 +173,7 @@ fn response_has_the_agreed_parameters() {
             "D; SB=10; CB=11; CN; SN",
             "D; SN; CN; SB=10; CB=11",
         ),
-        // What the server wants, it says unasked …
+        // The server adds its own parameters, even if they are not requested …
         (forgetful, "D", "D; SN; CN"),
         (forgetful, "D; SN", "D; SN; CN"),
         (forgetful, "D; CB; SB=10", "D; SN; CN; SB=10"),
@@ -182,13 +182,13 @@ fn response_has_the_agreed_parameters() {
         (small, "D; CB=9; SB=10", "D; SB=9; CB=9"),
         (small, "D; CB=11; SB=8", "D; SB=8; CB=10"),
         (smallest, "D; CB", "D; SB=8; CB=8"),
-        // … but a window only to a client that offers to be told.
+        // … but `client_max_window_bits` only if the client offers it.
         (small, "D", "D; SB=9"),
         (smallest, "D; SN", "D; SN; SB=8"),
     ];
-    for (config, offer, answer) in table {
-        let written = answer_to(&in_full(offer), &config);
-        assert_eq!(written, Some(in_full(answer)), "{offer}");
+    for (config, offer, response) in table {
+        let written = response_to(&in_full(offer), &config);
+        assert_eq!(written, Some(in_full(response)), "{offer}");
     }
 }
 
@@ -205,14 +205,14 @@ fn server_agrees_to_the_largest_window_of_a_client_without_client_max_window_bit
         let offer = in_full(offer);
         let parameters = choose(&offer, &config(0b00, 8, 8)).expect("a legal offer");
         assert_eq!(parameters.client_max_window_bits, WindowBits::MAX);
-        let answer = write(&offer, &parameters).expect("what was chosen");
-        assert!(!answer.contains("client_max_window_bits"), "{answer}");
+        let response = write(&offer, &parameters).expect("what was chosen");
+        assert!(!response.contains("client_max_window_bits"), "{response}");
         for bits in 8..15 {
-            let told = DeflateParameters {
+            let parameters = DeflateParameters {
                 client_max_window_bits: window(bits),
                 ..parameters
             };
-            assert_eq!(write(&offer, &told), Err(NotOffered::Deflate));
+            assert_eq!(write(&offer, &parameters), Err(NotOffered::Deflate));
         }
     }
 }
@@ -247,21 +247,21 @@ fn server_agrees_to_the_largest_window_of_a_client_without_client_max_window_bit
 //= https://www.rfc-editor.org/rfc/rfc6455#section-9.1
 //# The parameters supplied with any given extension MUST be defined for that extension.
 #[test]
-fn server_declines_an_offer_with_a_wrong_parameter_and_takes_the_next() {
+fn server_declines_an_offer_with_a_wrong_parameter_and_accepts_the_next() {
     for offer in WRONG_PARAMETERS.into_iter().chain(["D; SB", "D; SB; CB"]) {
         let offer = in_full(offer);
-        assert_eq!(answer_to(&offer, &NO_DEMANDS), None, "{offer}");
+        assert_eq!(response_to(&offer, &NO_DEMANDS), None, "{offer}");
         for any in [agreed(0b00, 15, 15), agreed(0b11, 8, 15)] {
             let refused = write(&offer, &any);
             assert_eq!(refused, Err(NotOffered::Deflate), "{offer}");
         }
         let with_fallback = in_full(&format!("{offer}, x; y, D; SB=11"));
-        let written = answer_to(&with_fallback, &NO_DEMANDS);
+        let written = response_to(&with_fallback, &NO_DEMANDS);
         assert_eq!(written, Some(in_full("D; SB=11")), "{offer}");
     }
 }
 
-/// Neither in an offer nor in an answer.
+/// Parameters that are invalid in an offer and in a response.
 const WRONG_PARAMETERS: [&str; 33] = [
     "D; x",
     "D; x=10",
@@ -299,7 +299,7 @@ const WRONG_PARAMETERS: [&str; 33] = [
 ];
 
 #[test]
-fn server_takes_a_quoted_value_for_the_same_and_any_order_of_parameters() {
+fn server_accepts_quoted_values_and_any_order_of_parameters() {
     let table = [
         ("D; SB=\"10\"", "D; SB=10"),
         ("D; CB=\"9\"", "D; CB=9"),
@@ -307,9 +307,9 @@ fn server_takes_a_quoted_value_for_the_same_and_any_order_of_parameters() {
         ("D;CB=10;SB=\"1\\2\";CN;SN", "D; SN; CN; SB=12; CB=10"),
         ("D ;\tSN ; CN\t", "D; SN; CN"),
     ];
-    for (offer, answer) in table {
-        let written = answer_to(&in_full(offer), &NO_DEMANDS);
-        assert_eq!(written, Some(in_full(answer)), "{offer}");
+    for (offer, response) in table {
+        let written = response_to(&in_full(offer), &NO_DEMANDS);
+        assert_eq!(written, Some(in_full(response)), "{offer}");
     }
 }
 
@@ -333,9 +333,9 @@ fn server_accepts_the_first_legal_offer_in_the_order_of_the_client() {
             "D; SN",
         ),
     ];
-    for (offers, answer) in table {
-        let written = answer_to(&in_full(offers), &NO_DEMANDS);
-        assert_eq!(written, Some(in_full(answer)), "{offers}");
+    for (offers, response) in table {
+        let written = response_to(&in_full(offers), &NO_DEMANDS);
+        assert_eq!(written, Some(in_full(response)), "{offers}");
     }
 }
 
@@ -352,13 +352,13 @@ fn server_accepts_the_first_legal_offer_in_the_order_of_the_client() {
 #[test]
 fn server_accepts_permessage_deflate_alone() {
     for offers in ["x, D, y", "mux; a=b, x-webkit-deflate-frame, D", "D, D"] {
-        let written = answer_to(&in_full(offers), &NO_DEMANDS);
+        let written = response_to(&in_full(offers), &NO_DEMANDS);
         assert_eq!(written.as_deref(), Some(SIMPLEST), "{offers}");
     }
 }
 
 #[test]
-fn server_knows_the_extension_by_its_exact_name() {
+fn server_accepts_the_extension_only_by_its_exact_name() {
     for offers in [
         "Permessage-Deflate",
         "PERMESSAGE-DEFLATE",
@@ -367,7 +367,7 @@ fn server_knows_the_extension_by_its_exact_name() {
         "deflate",
         "permessage",
     ] {
-        assert_eq!(answer_to(offers, &NO_DEMANDS), None, "{offers}");
+        assert_eq!(response_to(offers, &NO_DEMANDS), None, "{offers}");
     }
 }
 
@@ -395,16 +395,16 @@ fn server_writes_only_parameters_that_an_offer_allows() {
         ("D; SB=10", agreed(0b01, 8, 15), "D; SN; SB=8"),
         ("D; SN, D; CB", agreed(0b00, 15, 12), "D; CB=12"),
     ];
-    for (offers, parameters, answer) in written {
+    for (offers, parameters, response) in written {
         let written = write(&in_full(offers), &parameters);
-        assert_eq!(written, Ok(in_full(answer)), "{offers}");
+        assert_eq!(written, Ok(in_full(response)), "{offers}");
     }
     let error = NotOffered::Deflate.to_string();
     assert!(error.contains("permessage-deflate"), "{error}");
 }
 
 #[test]
-fn server_declines_where_nothing_is_offered() {
+fn server_declines_if_nothing_is_offered() {
     let request = request_with("x").replace("Sec-WebSocket-Extensions: x\r\n", "");
     let declined = with_upgrade(request.as_bytes(), |upgrade| {
         let mut head = Vec::new();
@@ -460,7 +460,7 @@ fn client_offers_the_parameters_of_its_configuration() {
 //# A client MUST support the "client_no_context_takeover" extension parameter in an
 //# extension negotiation response.
 #[test]
-fn client_takes_each_answer_that_its_offer_allows() {
+fn client_accepts_each_response_that_its_offer_allows() {
     let forgetful = DeflateConfig::default();
     let small = config(0b00, 10, 9);
     let table = [
@@ -475,15 +475,15 @@ fn client_takes_each_answer_that_its_offer_allows() {
             agreed(0b11, 9, 10),
         ),
         (forgetful, "D; SN; CN", agreed(0b11, 15, 15)),
-        // Its own hints hold if the server says nothing, or more.
+        // The client's own hints apply if the server sends no value or a larger one.
         (forgetful, "D; SN", agreed(0b11, 15, 15)),
         (small, "D; SB=10", agreed(0b00, 10, 9)),
         (small, "D; SB=9; CB=8", agreed(0b00, 9, 8)),
         (small, "D; SB=8; CB=12", agreed(0b00, 8, 9)),
     ];
-    for (config, answer, parameters) in table {
-        let result = client_result(Some(config), &response_with(&in_full(answer)));
-        assert_eq!(result, Ok(Some(parameters)), "{answer}");
+    for (config, response, parameters) in table {
+        let result = client_result(Some(config), &response_with(&in_full(response)));
+        assert_eq!(result, Ok(Some(parameters)), "{response}");
     }
 }
 
@@ -501,15 +501,15 @@ fn client_takes_each_answer_that_its_offer_allows() {
 #[test]
 fn client_fails_connection_on_a_wrong_parameter() {
     use ClientHandshakeError as Error;
-    for answer in WRONG_PARAMETERS {
-        let result = client_result(Some(NO_DEMANDS), &response_with(&in_full(answer)));
-        let is_told = matches!(
+    for response in WRONG_PARAMETERS {
+        let result = client_result(Some(NO_DEMANDS), &response_with(&in_full(response)));
+        let names_the_rule = matches!(
             result,
             Err(Error::UnknownExtensionParameter
                 | Error::RepeatedExtensionParameter(_)
                 | Error::InvalidExtensionParameter(_))
         );
-        assert!(is_told, "{answer}: {result:?}");
+        assert!(names_the_rule, "{response}: {result:?}");
     }
     let table = [
         ("D; x", Error::UnknownExtensionParameter),
@@ -522,12 +522,12 @@ fn client_fails_connection_on_a_wrong_parameter() {
         ("D; SB=7", Error::InvalidExtensionParameter(SB)),
         ("D; CB=16", Error::InvalidExtensionParameter(CB)),
         ("D; SB", Error::InvalidExtensionParameter(SB)),
-        // In an offer this would be legal.
+        // This would be legal in an offer.
         ("D; CB", Error::InvalidExtensionParameter(CB)),
     ];
-    for (answer, error) in table {
-        let result = client_result(Some(NO_DEMANDS), &response_with(&in_full(answer)));
-        assert_eq!(result, Err(error), "{answer}");
+    for (response, error) in table {
+        let result = client_result(Some(NO_DEMANDS), &response_with(&in_full(response)));
+        assert_eq!(result, Err(error), "{response}");
     }
 }
 
@@ -537,7 +537,7 @@ fn client_fails_connection_on_a_wrong_parameter() {
 //= https://www.rfc-editor.org/rfc/rfc7692#section-7
 //# The client does not support the configuration that the response represents.
 #[test]
-fn client_fails_connection_on_an_answer_that_ignores_its_demands() {
+fn client_fails_connection_on_a_response_that_ignores_its_demands() {
     use ClientHandshakeError as Error;
     let forgetful = DeflateConfig::default();
     let small = config(0b00, 10, 15);
@@ -549,9 +549,9 @@ fn client_fails_connection_on_an_answer_that_ignores_its_demands() {
         (small, "D; SB=11", Error::ServerWindowTooLarge),
         (small, "D; SB=15", Error::ServerWindowTooLarge),
     ];
-    for (config, answer, error) in table {
-        let result = client_result(Some(config), &response_with(&in_full(answer)));
-        assert_eq!(result, Err(error), "{answer}");
+    for (config, response, error) in table {
+        let result = client_result(Some(config), &response_with(&in_full(response)));
+        assert_eq!(result, Err(error), "{response}");
     }
 }
 
@@ -578,9 +578,9 @@ fn client_fails_connection_on_an_extension_beside_permessage_deflate() {
         ("D;", Error::MalformedExtensions),
         ("D; SB=\"10", Error::MalformedExtensions),
     ];
-    for (answer, error) in table {
-        let result = client_result(Some(NO_DEMANDS), &response_with(&in_full(answer)));
-        assert_eq!(result, Err(error), "{answer}");
+    for (response, error) in table {
+        let result = client_result(Some(NO_DEMANDS), &response_with(&in_full(response)));
+        assert_eq!(result, Err(error), "{response}");
     }
     let without_offer = client_result(None, &response_with(SIMPLEST));
     assert_eq!(without_offer, Err(Error::UnrequestedExtension));
@@ -593,7 +593,7 @@ fn client_fails_connection_on_an_extension_beside_permessage_deflate() {
 //= https://www.rfc-editor.org/rfc/rfc7692#section-5.1
 //# Otherwise, the client starts the closing handshake with close code 1010.
 #[test]
-fn client_goes_on_without_compression_or_closes_with_1010() {
+fn client_continues_without_compression_or_closes_with_1010() {
     let head = response_with("x").replace("Sec-WebSocket-Extensions: x\r\n", "");
     assert_eq!(
         client_result(Some(DeflateConfig::default()), &head),
@@ -633,17 +633,17 @@ fn errors_name_the_rule_that_the_server_broke() {
     }
 }
 
-// ── Both ends ───────────────────────────────────────────────────────────────
+// ── Both endpoints ──────────────────────────────────────────────────────────
 
 proptest! {
     #[test]
-    fn both_ends_agree_on_the_stricter_of_each(server in configs(), client in configs()) {
+    fn both_endpoints_agree_on_the_stricter_value_of_each_parameter(server in configs(), client in configs()) {
         both_ends_agree(&server, &client);
     }
 
-    /// Whatever a server answers, a client that has made that offer takes it.
+    /// A client accepts every response of the server to its offer.
     #[test]
-    fn client_takes_whatever_our_server_answers_to_its_offer(
+    fn client_accepts_every_response_of_the_server_to_its_offer(
         server in configs(),
         client in configs(),
         extensions_before in prop::sample::select(vec!["", "x, ", "D; y, ", "D; SB, x; z=1, "]),
@@ -651,8 +651,8 @@ proptest! {
     ) {
         let offers = format!("{}{}{}", in_full(extensions_before), offered(client), in_full(fallback));
         let parameters = choose(&offers, &server);
-        let answer = answer_to(&offers, &server).expect("a legal offer");
-        prop_assert_eq!(client_result(Some(client), &response_with(&answer)), Ok(parameters));
+        let response = response_to(&offers, &server).expect("a legal offer");
+        prop_assert_eq!(client_result(Some(client), &response_with(&response)), Ok(parameters));
     }
 
     #[test]
@@ -669,7 +669,7 @@ fn configs() -> impl Strategy<Value = DeflateConfig> {
         .prop_map(|(flags, server, client)| config(flags, server, client))
 }
 
-/// Offers of permessage-deflate with parameters right and wrong, and other extensions.
+/// Offers of permessage-deflate with valid and invalid parameters, and of other extensions.
 fn offers() -> impl Strategy<Value = String> {
     let parameter = prop::sample::select(vec![
         "; SN",
@@ -697,7 +697,7 @@ const CN: &str = "client_no_context_takeover";
 const SB: &str = "server_max_window_bits";
 const CB: &str = "client_max_window_bits";
 
-/// An end that wants nothing in particular.
+/// The configuration of an endpoint without demands.
 const NO_DEMANDS: DeflateConfig = DeflateConfig {
     server_no_context_takeover: false,
     client_no_context_takeover: false,
@@ -707,7 +707,7 @@ const NO_DEMANDS: DeflateConfig = DeflateConfig {
     threshold_bytes: 64,
 };
 
-/// The lowest bit of the flags is the server's.
+/// The lowest bit of the flags is for the server.
 fn config(flags: u8, server_bits: u8, client_bits: u8) -> DeflateConfig {
     DeflateConfig {
         server_no_context_takeover: flags & 0b01 != 0,
@@ -731,7 +731,7 @@ fn window(bits: u8) -> WindowBits {
     WindowBits::new(bits).expect("8 to 15")
 }
 
-/// Writes the names out.
+/// Replaces the short forms with the full names.
 fn in_full(text: &str) -> String {
     let is_letter = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
     let mut in_full = String::new();
@@ -750,20 +750,20 @@ fn in_full(text: &str) -> String {
     in_full
 }
 
-/// In one line, as it is sent.
+/// The field in one line, as it is sent.
 fn unfolded(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// What a server agrees to.
+/// The parameters that a server chooses.
 fn choose(offers: &str, config: &DeflateConfig) -> Option<DeflateParameters> {
     let request = request_with(offers);
     with_upgrade(request.as_bytes(), |upgrade| upgrade.choose_deflate(config))
         .expect("a legal request")
 }
 
-/// The field that a server writes for these parameters; without them the rest of its
-/// answer is the same.
+/// The field that a server writes for these parameters. The rest of the response is the same as
+/// without them.
 fn write(offers: &str, parameters: &DeflateParameters) -> Result<String, NotOffered> {
     let request = request_with(offers);
     with_upgrade(request.as_bytes(), |upgrade| {
@@ -784,8 +784,8 @@ fn write(offers: &str, parameters: &DeflateParameters) -> Result<String, NotOffe
     .expect("a legal request")
 }
 
-/// What a server answers, if anything.
-fn answer_to(offers: &str, config: &DeflateConfig) -> Option<String> {
+/// The response of a server, or `None` if it declines.
+fn response_to(offers: &str, config: &DeflateConfig) -> Option<String> {
     let parameters = choose(offers, config)?;
     Some(write(offers, &parameters).expect("what was chosen"))
 }

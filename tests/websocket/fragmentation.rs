@@ -1,5 +1,5 @@
-//! Fragmentation (RFC 6455 §5.4) and the two limits that fragments could be used to
-//! get around (§10.4). Every rule is checked as server and as client.
+//! Fragmentation (RFC 6455 §5.4), and the limits on the size of a message and on the number of
+//! its fragments (§10.4). Every rule is checked as server and as client.
 
 use yamabiko_testing::protocol::*;
 
@@ -73,7 +73,7 @@ fn unfragmented_message_is_sent_in_one_frame_with_fin(role: Role) {
     assert_eq!(frame, WireFrame::new(BINARY, "one"));
 }
 
-/// What `send_fragment` writes for a message in these parts.
+/// The frames that `send_fragment` writes for a message in these parts.
 fn sent_in_fragments(role: Role, parts: &[Fragment<'_>]) -> Vec<WireFrame> {
     let mut connection = open(role).connection;
     let mut output = Vec::new();
@@ -144,7 +144,7 @@ fn fragments_keep_their_order(role: Role) {
     assert_eq!(open(role).receive(bytes), [text(digits.concat())]);
 }
 
-// ── Frames out of place ─────────────────────────────────────────────────────
+// ── Misplaced frames ────────────────────────────────────────────────────────
 
 both_roles!(fails_connection_on_a_continuation_of_nothing);
 fn fails_connection_on_a_continuation_of_nothing(role: Role) {
@@ -268,7 +268,7 @@ fn close_between_fragments_ends_the_unfinished_message(role: Role) {
     let bytes = [
         peer.text_begins("never "),
         peer.close(1001, "bye"),
-        peer.ends("heard"),
+        peer.ends("received"),
     ];
     assert_eq!(endpoint.receive(bytes.concat()), [close(1001, "bye")]);
     let replies = endpoint.take_replies();
@@ -335,16 +335,16 @@ both_roles!(limit_on_a_message_counts_all_its_fragments);
 fn limit_on_a_message_counts_all_its_fragments(role: Role) {
     let peer = peer(role);
     let endpoint = || Endpoint::new(role, limits(1000, 10, 1000));
-    let begun = [peer.binary_begins([1; 600]), peer.goes_on([2; 300])].concat();
-    let whole = [&begun[..], &peer.ends([3; 100])].concat();
+    let begins = [peer.binary_begins([1; 600]), peer.goes_on([2; 300])].concat();
+    let whole = [&begins[..], &peer.ends([3; 100])].concat();
     let data = [&[1; 600][..], &[2; 300], &[3; 100]].concat();
     assert_eq!(endpoint().receive(whole), [binary(data)]);
 
     let one_past = peer.header(WireFrame::new(CONTINUATION, b""), 101);
-    fails_after(&[], 1009, endpoint(), [&begun[..], &one_past].concat());
-    // Also when the fragments' sum does not fit 64 bits.
+    fails_after(&[], 1009, endpoint(), [&begins[..], &one_past].concat());
+    // Also if the sum of the fragments' lengths exceeds 64 bits.
     let huge = peer.header(WireFrame::new(CONTINUATION, b""), i64::MAX as u64);
-    fails_after(&[], 1009, endpoint(), [&begun[..], &huge].concat());
+    fails_after(&[], 1009, endpoint(), [&begins[..], &huge].concat());
 }
 
 both_roles!(limit_is_for_one_message_and_not_for_the_connection);
@@ -358,8 +358,8 @@ fn limit_is_for_one_message_and_not_for_the_connection(role: Role) {
     }
 }
 
-both_roles!(limit_on_messages_is_none_on_control_frames);
-fn limit_on_messages_is_none_on_control_frames(role: Role) {
+both_roles!(limit_on_messages_does_not_apply_to_control_frames);
+fn limit_on_messages_does_not_apply_to_control_frames(role: Role) {
     let mut endpoint = Endpoint::new(role, limits(0, 1, 1000));
     let payload = [b'p'; 125];
     assert_eq!(endpoint.receive(peer(role).ping(payload)), [ping(payload)]);
@@ -381,9 +381,9 @@ fn message_may_have_as_many_fragments_as_the_limit_and_not_one_more(role: Role) 
     }
 }
 
-both_roles!(default_limits_let_a_mebibyte_in_65_537_fragments_through);
-fn default_limits_let_a_mebibyte_in_65_537_fragments_through(role: Role) {
-    // What the Autobahn suite sends (9.3.1, 9.4.1), scaled down to the default limit.
+both_roles!(default_limits_accept_a_mebibyte_in_65_537_fragments);
+fn default_limits_accept_a_mebibyte_in_65_537_fragments(role: Role) {
+    // The Autobahn suite sends such messages (9.3.1, 9.4.1), but with more bytes.
     let part = [b'f'; 16];
     let mut bytes = peer(role).binary_begins(part);
     bytes.extend(peer(role).goes_on(part).repeat(65_535));
@@ -405,8 +405,8 @@ fn control_frames_are_not_counted_as_fragments(role: Role) {
 
 both_roles!(claimed_length_allocates_nothing);
 fn claimed_length_allocates_nothing(role: Role) {
-    // Within a limit that allows it such a claim is believed, but memory is for bytes
-    // that have come: setting 2^62 bytes aside would abort this test.
+    // The limit allows this length, but memory is allocated only for bytes that have arrived:
+    // an allocation of 2^62 bytes would abort this test.
     let mut endpoint = Endpoint::new(role, limits(usize::MAX, u32::MAX, 0));
     let frame = WireFrame::new(BINARY, b"").unfinished();
     assert_eq!(endpoint.receive(peer(role).header(frame, 1 << 62)), []);

@@ -1,10 +1,10 @@
-//! Frames (RFC 6455 §5.1, §5.2, §5.5): what an endpoint writes, and which headers it
-//! refuses. Every rule is checked as server and as client.
+//! Frames (RFC 6455 §5.1, §5.2, §5.5): the frames that an endpoint writes, and the headers that
+//! it refuses. Every rule is checked as server and as client.
 
 use yamabiko_testing::properties;
 use yamabiko_testing::protocol::*;
 
-/// The two lengths at each border of the three forms of §5.2.
+/// The two lengths at each border of the three encodings of §5.2.
 const BORDER_LENGTHS: [(u64, LengthForm); 7] = [
     (0, LengthForm::Bits7),
     (1, LengthForm::Bits7),
@@ -42,7 +42,7 @@ fn client_fails_connection_on_masked_frame() {
 //= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
 //# In this case, a server MAY send a Close frame with a status code of 1002 (protocol error)
 #[test]
-fn server_sends_its_close_before_the_payload_of_an_unmasked_frame_comes() {
+fn server_sends_its_close_before_the_payload_of_an_unmasked_frame_arrives() {
     let header = WireFrame::new(TEXT, b"").header_claiming(LengthForm::Bits16, 1000);
     fails_with(1002, Role::Server, header);
 }
@@ -50,7 +50,7 @@ fn server_sends_its_close_before_the_payload_of_an_unmasked_frame_comes() {
 //= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
 //# In this case, it MAY use the status code 1002 (protocol error)
 #[test]
-fn client_sends_its_close_before_the_payload_of_a_masked_frame_comes() {
+fn client_sends_its_close_before_the_payload_of_a_masked_frame_arrives() {
     let frame = WireFrame::new(TEXT, b"").masked(RFC_KEY);
     fails_with(
         1002,
@@ -80,8 +80,8 @@ fn client_masks_every_frame() {
 //= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
 //# masking is done whether or not the WebSocket Protocol is running over TLS
 #[test]
-fn client_masks_whatever_transport_carries_its_bytes() {
-    // The core is told of no transport: the same call makes the same masked frame.
+fn client_masks_frames_for_any_transport() {
+    // The core does not know the transport: it always masks.
     let connection = || Connection::client(Limits::default(), counting_keys());
     let (mut first, mut second) = (Vec::new(), Vec::new());
     assert_eq!(connection().send(Message::Text("a"), &mut first), Ok(()));
@@ -90,8 +90,8 @@ fn client_masks_whatever_transport_carries_its_bytes() {
     assert!(decode_all(&first)[0].masking_key.is_some());
 }
 
-/// One frame of each kind that an endpoint writes: by its application's will, as a
-/// reply, and in failure.
+/// One frame of each kind that an endpoint writes: for its application, as a reply, and in a
+/// failure.
 fn every_kind_of_frame_from(role: Role) -> Vec<WireFrame> {
     let mut output = Vec::new();
     let mut endpoint = open(role);
@@ -186,8 +186,8 @@ fn fails_connection_on_rsv3(role: Role) {
 //= https://www.rfc-editor.org/rfc/rfc6455#section-5.8
 //# The endpoints of a connection MUST negotiate the use of any extensions during the
 //# opening handshake.
-both_roles!(takes_no_frame_of_an_extension_that_was_not_negotiated);
-fn takes_no_frame_of_an_extension_that_was_not_negotiated(role: Role) {
+both_roles!(fails_connection_on_a_frame_of_an_extension_that_was_not_negotiated);
+fn fails_connection_on_a_frame_of_an_extension_that_was_not_negotiated(role: Role) {
     // "Hello" as permessage-deflate would send it (RFC 7692 §7.2.3.1).
     let deflated = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
     let frame = WireFrame::new(TEXT, deflated).rsv(0b100);
@@ -242,15 +242,15 @@ fn opcodes_are_the_six_of_the_registry() {
 
 //= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
 //# Multibyte length quantities are expressed in network byte order.
-both_roles!(takes_messages_of_every_border_length);
-fn takes_messages_of_every_border_length(role: Role) {
+both_roles!(accepts_messages_of_every_border_length);
+fn accepts_messages_of_every_border_length(role: Role) {
     for (length, form) in BORDER_LENGTHS {
         let payload = vec![b'x'; length as usize];
         let frame = WireFrame::new(BINARY, &payload);
         assert_eq!(LengthForm::minimal(length), form);
         let bytes = peer(role).frame(frame);
         assert_eq!(open(role).receive(&bytes), [binary(&payload)]);
-        // In two pieces at each place in and about the header.
+        // Cut in two pieces at each place in the header and near it.
         for at in 0..bytes.len().min(16) {
             let pieces = [&bytes[..at], &bytes[at..]];
             assert_eq!(open(role).receive_in_pieces(pieces), [binary(&payload)]);
@@ -264,7 +264,7 @@ both_roles!(writes_every_length_in_its_shortest_form);
 fn writes_every_length_in_its_shortest_form(role: Role) {
     for (length, _) in BORDER_LENGTHS {
         let payload = vec![0xA5; length as usize];
-        // `sent` decodes the frame and asserts the shortest form.
+        // `sent` decodes the frame and asserts the shortest encoding.
         let frame = sent(&mut open(role), Message::Binary(&payload));
         assert_eq!(frame, WireFrame::new(BINARY, &payload));
     }
@@ -290,7 +290,7 @@ fn fails_connection_on_a_length_that_is_not_minimal(role: Role) {
 //# be 0) are the payload length.
 both_roles!(fails_connection_on_a_64_bit_length_with_the_top_bit_set);
 fn fails_connection_on_a_64_bit_length_with_the_top_bit_set(role: Role) {
-    // The limit allows anything: it is the form that is refused.
+    // The limit allows this length, so the endpoint refuses the encoding.
     for length in [1 << 63, (1 << 63) + 1, u64::MAX] {
         let endpoint = Endpoint::new(role, limits(usize::MAX, u32::MAX, 0));
         let frame = peer(role).masking(WireFrame::new(BINARY, b""));
@@ -301,8 +301,8 @@ fn fails_connection_on_a_64_bit_length_with_the_top_bit_set(role: Role) {
 
 // ── The byte that decides ───────────────────────────────────────────────────
 
-/// Gives an endpoint a header byte by byte: it waits up to the byte before `deciding`,
-/// fails at that byte, and says the same when all of the header comes at once.
+/// Passes a header to an endpoint byte by byte. The endpoint must fail exactly at the byte
+/// `deciding`, and with the same result if the whole header arrives at once.
 #[track_caller]
 fn fails_at_byte(deciding: usize, code: u16, open: impl Fn() -> Endpoint, header: &[u8]) {
     let (before, decided) = (&header[..deciding - 1], &header[..deciding]);
@@ -328,7 +328,7 @@ fn header(role: Role, frame: WireFrame, form: LengthForm, length: u64) -> Vec<u8
     peer(role).masking(frame).header_claiming(form, length)
 }
 
-// Every illegal first byte, with lawful bytes and with further offences behind it.
+// Every invalid first byte, followed by valid bytes or by further faults.
 both_roles!(header_is_refused_at_its_first_byte);
 fn header_is_refused_at_its_first_byte(role: Role) {
     let (bits16, bits64) = (LengthForm::Bits16, LengthForm::Bits64);
@@ -411,7 +411,7 @@ fn header_is_refused_at_its_second_byte(role: Role) {
             fails_at_byte(2, 1002, start, &header);
         }
     }
-    // A Close has a code of two bytes, or nothing.
+    // The body of a Close has a code of two bytes, or is empty.
     let close = header(role, WireFrame::new(CLOSE, b""), LengthForm::Bits7, 1);
     fails_at_byte(2, 1002, start, &close);
 }
@@ -453,7 +453,7 @@ fn message_too_big_is_refused_at_the_byte_that_decides(role: Role) {
 }
 
 #[test]
-fn header_that_cannot_be_parsed_any_more_is_refused_at_that_byte() {
+fn header_is_refused_at_the_byte_that_makes_it_invalid() {
     use FrameError::{LengthNotMinimal, LengthOver63Bits, ReservedOpcode};
     for (front, error) in [
         (&b"\x83"[..], ReservedOpcode(3)),
@@ -503,17 +503,17 @@ fn check_names_the_first_rule_that_a_header_breaks(role: Role) {
         Role::Server => (Some(RFC_KEY), None, Error::NotMasked),
         Role::Client => (None, Some(RFC_KEY), Error::Masked),
     };
-    let lawful = |opcode, payload_length| FrameHeader {
+    let valid = |opcode, payload_length| FrameHeader {
         fin: true,
         rsv: 0b000,
         opcode,
         masking_key: masked,
         payload_length,
     };
-    let ping = lawful(Opcode::Ping, 125);
-    let text = lawful(Opcode::Text, u64::MAX >> 1);
+    let ping = valid(Opcode::Ping, 125);
+    let text = valid(Opcode::Text, u64::MAX >> 1);
     let fragment = FrameHeader { fin: false, ..text };
-    for header in [ping, text, fragment, lawful(Opcode::Continuation, 0)] {
+    for header in [ping, text, fragment, valid(Opcode::Continuation, 0)] {
         assert_eq!(header.check(role), Ok(()));
         for rsv in 0b001..=0b111 {
             let header = FrameHeader { rsv, ..header };
@@ -527,15 +527,15 @@ fn check_names_the_first_rule_that_a_header_breaks(role: Role) {
         assert_eq!(header.check(role), Err(wrong_mask));
     }
     for opcode in [Opcode::Close, Opcode::Ping, Opcode::Pong] {
-        let long = lawful(opcode, 126);
+        let long = valid(opcode, 126);
         assert_eq!(long.check(role), Err(Error::ControlFrameTooLong));
         let fragmented = FrameHeader { fin: false, ..long };
         assert_eq!(fragmented.check(role), Err(Error::ControlFrameFragmented));
     }
 }
 
-both_roles!(decoder_gives_the_number_of_remaining_payload_bytes);
-fn decoder_gives_the_number_of_remaining_payload_bytes(role: Role) {
+both_roles!(decoder_reports_the_number_of_remaining_payload_bytes);
+fn decoder_reports_the_number_of_remaining_payload_bytes(role: Role) {
     let mut bytes = peer(role).binary([7; 200]);
     let header_bytes = bytes.len() - 200;
     let mut decoder = FrameDecoder::new(role);
@@ -558,8 +558,8 @@ fn decoder_gives_the_number_of_remaining_payload_bytes(role: Role) {
     assert_eq!(decoder.remaining(), None);
 }
 
-both_roles!(decoder_repeats_its_error_whatever_comes);
-fn decoder_repeats_its_error_whatever_comes(role: Role) {
+both_roles!(decoder_repeats_its_error_for_any_further_input);
+fn decoder_repeats_its_error_for_any_further_input(role: Role) {
     for form in [LengthForm::Bits7, LengthForm::Bits16, LengthForm::Bits64] {
         let length = match form {
             LengthForm::Bits7 => 5,
@@ -572,9 +572,9 @@ fn decoder_repeats_its_error_whatever_comes(role: Role) {
                 ..WireFrame::new(PING, b"").unfinished()
             };
             let header = frame.header_claiming(form, length);
-            for come in 1..=header.len() {
+            for arrived in 1..=header.len() {
                 let mut decoder = FrameDecoder::new(role);
-                let mut front = header[..come].to_vec();
+                let mut front = header[..arrived].to_vec();
                 let error = decoder.next(&mut &mut front[..]);
                 assert_eq!(error, Err(FrameError::ControlFrameFragmented));
                 for _ in 0..3 {
@@ -587,10 +587,10 @@ fn decoder_repeats_its_error_whatever_comes(role: Role) {
     }
 }
 
-// ── The header by itself ────────────────────────────────────────────────────
+// ── The header alone ────────────────────────────────────────────────────────
 
 #[test]
-fn header_asks_for_more_bytes_at_every_place_where_it_may_be_cut() {
+fn parser_needs_more_bytes_for_every_incomplete_header() {
     for (length, form) in BORDER_LENGTHS {
         for key in [None, Some(RFC_KEY)] {
             let masking_key = key;
@@ -626,7 +626,7 @@ fn header_asks_for_more_bytes_at_every_place_where_it_may_be_cut() {
 //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
 //# Incoming data MUST be parsed as WebSocket frames as defined in Section 5.2.
 #[test]
-fn each_bit_of_the_first_byte_has_its_place() {
+fn each_part_of_the_first_byte_has_its_own_bits() {
     for fin in [false, true] {
         for (opcode, bits) in [(Opcode::Text, TEXT), (Opcode::Continuation, CONTINUATION)] {
             let first = if fin { 0b1000_0000 | bits } else { bits };
@@ -646,8 +646,8 @@ fn each_bit_of_the_first_byte_has_its_place() {
     }
 }
 
-both_roles!(decoder_gives_out_a_payload_as_it_comes_without_buffering_it);
-fn decoder_gives_out_a_payload_as_it_comes_without_buffering_it(role: Role) {
+both_roles!(decoder_returns_a_payload_as_it_arrives_without_buffering_it);
+fn decoder_returns_a_payload_as_it_arrives_without_buffering_it(role: Role) {
     let payload = b"a payload that is not buffered";
     let bytes = peer(role).binary(payload);
     for length in 1..=bytes.len() {

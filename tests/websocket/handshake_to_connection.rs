@@ -1,5 +1,5 @@
-//! From the opening handshake to the connection, in both roles: what was agreed on is what
-//! the connection does, also when another HTTP stack reads and writes the heads.
+//! From the opening handshake to the connection, in both roles: the connection does what was
+//! agreed, also if another HTTP stack reads and writes the heads.
 
 use yamabiko::websocket::deflate::{DeflateConfig, DeflatePool, WindowBits};
 use yamabiko::websocket::handshake::{
@@ -16,7 +16,7 @@ fn handshake() -> ClientHandshake {
         .expect("a token")
 }
 
-/// By bytes: what both ends make of the handshake.
+/// The results of both endpoints for a handshake in bytes.
 fn open(mut client: ClientHandshake, options: AcceptOptions<'_>) -> (Accepted, Established) {
     let mut request = Vec::new();
     client.write_request(&mut request);
@@ -49,7 +49,7 @@ fn exchange(sender: &mut Connection, receiver: &mut Connection) -> usize {
 }
 
 #[test]
-fn both_connections_have_the_compression_that_was_agreed_on() {
+fn both_connections_have_the_agreed_compression() {
     let small = DeflateConfig {
         server_max_window_bits: WindowBits::MIN,
         ..DeflateConfig::default()
@@ -68,7 +68,7 @@ fn both_connections_have_the_compression_that_was_agreed_on() {
 }
 
 #[test]
-fn neither_connection_compresses_unless_both_ends_want_it() {
+fn neither_connection_compresses_unless_both_endpoints_enable_it() {
     let config = DeflateConfig::default();
     let offers = [handshake(), handshake().deflate(config)];
     let options = [
@@ -85,7 +85,7 @@ fn neither_connection_compresses_unless_both_ends_want_it() {
 }
 
 #[test]
-fn server_that_only_inflates_sends_messages_as_they_are() {
+fn server_that_only_inflates_sends_plain_messages() {
     let (config, pool) = (DeflateConfig::default(), DeflatePool::default());
     let options = AcceptOptions::default().inflate_only(config);
     let client = handshake().deflate(config).deflate_pool(&pool);
@@ -220,7 +220,7 @@ fn response_of_another_stack_is_checked_as_bytes_are() {
     assert_eq!(missing, Err(ClientHandshakeError::MissingAccept));
     let other = check(403, HttpVersion::Http11, &[("retry-after", "5")]);
     let Err(ClientHandshakeError::NotSwitched(response)) = other else {
-        panic!("403 is no 101: {other:?}");
+        panic!("403 is not 101: {other:?}");
     };
     assert_eq!(
         (response.status, response.text("Retry-After")),

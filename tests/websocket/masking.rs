@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use std::sync::{Arc, Mutex};
 use yamabiko_testing::protocol::*;
 
-/// A client whose masking keys are `1, 2, 3 ...`, and the list of those drawn.
+/// A client with the masking keys `1, 2, 3 ...`, and the list of the keys that it has drawn.
 fn client_with_a_record_of_its_keys() -> (Endpoint, Arc<Mutex<Vec<[u8; 4]>>>) {
     let drawn = Arc::new(Mutex::new(Vec::new()));
     let record = Arc::clone(&drawn);
@@ -22,7 +22,7 @@ fn client_with_a_record_of_its_keys() -> (Endpoint, Arc<Mutex<Vec<[u8; 4]>>>) {
     (client, drawn)
 }
 
-/// A client that has written a frame of every kind: what it wrote, which keys it drew.
+/// The frames of a client that has written one of every kind, and the keys that it has drawn.
 fn frames_and_keys() -> (Vec<WireFrame>, Vec<[u8; 4]>) {
     let (mut client, drawn) = client_with_a_record_of_its_keys();
     let mut output = Vec::new();
@@ -87,9 +87,9 @@ fn masked_frame_has_the_mask_bit_set() {
 //# the masking key for a given frame MUST NOT make it simple for a server/proxy to predict the
 //# masking key for a subsequent frame.
 #[test]
-fn client_adds_nothing_of_its_own_to_the_keys_that_it_is_given() {
-    // The core has no entropy: whoever makes a client hands it the source. Each key
-    // goes out as it was drawn, so the strength of the source is what the wire has.
+fn client_uses_the_given_keys_unchanged() {
+    // The core has no source of entropy; the caller passes one. Each key is used unchanged, so
+    // the keys on the wire are as unpredictable as the source.
     let (frames, drawn) = frames_and_keys();
     assert_eq!((frames.len(), drawn.len()), (9, 9));
     for (frame, key) in frames.iter().zip(drawn) {
@@ -144,7 +144,7 @@ fn frame_keeps_its_contents_when_the_application_changes_its_data() {
 //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
 //# A server MUST remove masking for data frames received from a client as described in Section 5.3.
 #[test]
-fn server_unmasks_whatever_the_key_and_the_cutting() {
+fn server_unmasks_with_any_key_however_the_input_is_cut() {
     let payload: Vec<u8> = (0..=255).collect();
     for key in [[0; 4], RFC_KEY, [0xFF; 4], [1, 0, 0, 0], [0, 0, 0, 1]] {
         let bytes = WireFrame::new(BINARY, &payload).masked(key).bytes();
@@ -160,19 +160,19 @@ fn server_unmasks_whatever_the_key_and_the_cutting() {
 //# The payload length, indicated in the framing as frame-payload-length, does NOT include the
 //# length of the masking key.
 #[test]
-fn payload_length_leaves_the_masking_key_out() {
+fn payload_length_does_not_include_the_masking_key() {
     for length in [0, 1, 4, 125, 126, 65_535, 65_536] {
         let payload = vec![7; length];
         let frame = sent(&mut open(Role::Client), Message::Binary(&payload));
-        // `sent` reads header, key and payload by the book: nothing is left over.
+        // `sent` parses the header, the key and the payload; no byte is left over.
         assert_eq!(frame.payload, payload);
         let bytes = WireFrame::new(BINARY, &payload).masked(RFC_KEY).bytes();
         assert_eq!(open(Role::Server).receive(bytes), [binary(&payload)]);
     }
 }
 
-/// The rule of §5.3, byte by byte: the oracle of the fast code.
-fn masked_by_the_book(payload: &[u8], key: [u8; 4], offset: usize) -> Vec<u8> {
+/// The rule of §5.3, byte by byte, for comparison with the fast code.
+fn masked_by_the_rule(payload: &[u8], key: [u8; 4], offset: usize) -> Vec<u8> {
     let bytes = payload.iter().enumerate();
     bytes.map(|(i, o)| o ^ key[(offset + i) % 4]).collect()
 }
@@ -182,7 +182,7 @@ proptest! {
     //# Octet i of the transformed data ("transformed-octet-i") is the XOR of octet i of the original
     //# data ("original-octet-i") with octet at index i modulo 4 of the masking key
     #[test]
-    fn mask_is_the_xor_of_the_book_at_any_offset_and_alignment(
+    fn mask_equals_the_rule_of_the_rfc_at_any_offset_and_alignment(
         bytes in prop::collection::vec(any::<u8>(), 0..300),
         skip in 0_usize..40,
         key: [u8; 4],
@@ -192,7 +192,7 @@ proptest! {
         let skip = skip.min(bytes.len()); // another alignment in memory
         mask(&mut masked[skip..], key, offset);
         prop_assert_eq!(&masked[..skip], &bytes[..skip]);
-        prop_assert_eq!(&masked[skip..], &masked_by_the_book(&bytes[skip..], key, offset));
+        prop_assert_eq!(&masked[skip..], &masked_by_the_rule(&bytes[skip..], key, offset));
     }
 
     //= https://www.rfc-editor.org/rfc/rfc6455#section-5.3
@@ -223,6 +223,6 @@ proptest! {
             offset += piece.len();
             in_pieces.extend(piece);
         }
-        prop_assert_eq!(in_pieces, masked_by_the_book(&bytes, key, 0));
+        prop_assert_eq!(in_pieces, masked_by_the_rule(&bytes, key, 0));
     }
 }

@@ -66,8 +66,8 @@ fn fin_is_set_on_the_last_frame_and_on_no_other(role: Role) {
 
 //= https://www.rfc-editor.org/rfc/rfc6455#section-6.1
 //# the endpoint MAY alternately encapsulate the data in a series of frames as defined in Section 5.4.
-both_roles!(data_not_yet_complete_may_be_sent_as_it_comes);
-fn data_not_yet_complete_may_be_sent_as_it_comes(role: Role) {
+both_roles!(message_may_be_sent_before_its_data_is_complete);
+fn message_may_be_sent_before_its_data_is_complete(role: Role) {
     let mut connection = open(role).connection;
     for part in ["one ", "two "] {
         let mut output = Vec::new();
@@ -134,8 +134,8 @@ fn sends_nothing(endpoint: &mut Endpoint) {
 //= https://www.rfc-editor.org/rfc/rfc6455#section-6.1
 //# If at any point the state of the WebSocket connection changes, the endpoint MUST abort the
 //# following steps.
-both_roles!(fragmented_message_is_broken_off_when_the_peer_closes);
-fn fragmented_message_is_broken_off_when_the_peer_closes(role: Role) {
+both_roles!(fragmented_message_ends_unfinished_when_the_peer_closes);
+fn fragmented_message_ends_unfinished_when_the_peer_closes(role: Role) {
     let mut endpoint = open(role);
     let mut output = Vec::new();
     let fragment = Fragment::Text(b"a");
@@ -168,8 +168,8 @@ fn message_has_the_type_of_its_first_frame(role: Role) {
 //# the "Application data" of the subsequent data frames is concatenated to form the /data/.
 //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
 //# it is said that _A WebSocket Message Has Been Received_ with data /data/
-both_roles!(message_is_received_when_its_last_frame_has_come_and_not_before);
-fn message_is_received_when_its_last_frame_has_come_and_not_before(role: Role) {
+both_roles!(message_is_received_when_its_last_frame_has_arrived_and_not_before);
+fn message_is_received_when_its_last_frame_has_arrived_and_not_before(role: Role) {
     let peer = peer(role);
     let mut endpoint = open(role);
     assert_eq!(endpoint.receive(peer.text_begins("1")), []);
@@ -197,8 +197,8 @@ fn frames_after_a_message_belong_to_a_new_one(role: Role) {
     assert_eq!(open(role).receive(bytes.concat()), events);
 }
 
-both_roles!(one_byte_at_a_time_gives_the_same_messages);
-fn one_byte_at_a_time_gives_the_same_messages(role: Role) {
+both_roles!(messages_are_the_same_when_bytes_arrive_one_at_a_time);
+fn messages_are_the_same_when_bytes_arrive_one_at_a_time(role: Role) {
     let peer = peer(role);
     let bytes = [
         peer.text("Hello"),
@@ -219,8 +219,8 @@ fn one_byte_at_a_time_gives_the_same_messages(role: Role) {
     assert_eq!(open(role).receive_in_pieces(bytes.chunks(1)), events);
 }
 
-both_roles!(message_that_lies_whole_in_the_input_is_a_slice_of_it);
-fn message_that_lies_whole_in_the_input_is_a_slice_of_it(role: Role) {
+both_roles!(message_that_is_whole_in_the_input_is_a_slice_of_it);
+fn message_that_is_whole_in_the_input_is_a_slice_of_it(role: Role) {
     for message in [peer(role).text("in place"), peer(role).binary("in place")] {
         let mut bytes = message;
         let range = bytes.as_ptr_range();
@@ -241,8 +241,8 @@ fn message_that_lies_whole_in_the_input_is_a_slice_of_it(role: Role) {
 
 // ── UTF-8 (§5.6, §8.1) ──────────────────────────────────────────────────────
 
-/// What is not UTF-8 (RFC 3629 §3, §4), and how many of its bytes can stand before
-/// the first impossible one.
+/// Bytes that are not UTF-8 (RFC 3629 §3, §4), with the number of bytes before the first
+/// impossible one.
 const NOT_UTF8: &[(&str, &[u8], usize)] = &[
     ("a continuation byte alone", b"\x80", 0),
     ("the last continuation byte alone", b"\xbf", 0),
@@ -300,7 +300,7 @@ const TRUNCATED: &[&[u8]] = &[
     b"Hello \xe2\x82",
 ];
 
-/// Where UTF-8 begins, ends and leaves something out.
+/// The characters at the borders of the ranges of UTF-8.
 const BORDERS: &[&str] = &[
     "\0",
     "\u{7f}",
@@ -329,7 +329,7 @@ fn fails_connection_on_a_text_that_is_not_utf8(role: Role) {
     let vectors = NOT_UTF8.iter().map(|(_, bytes, _)| *bytes);
     for bytes in vectors.chain(TRUNCATED.iter().copied()) {
         fails_with(1007, role, peer(role).text(bytes));
-        // Far into a text, where a validator reads in wide steps.
+        // Far from the beginning of a text, where a validator reads several bytes at once.
         let long = [&[b'a'; 1000][..], bytes].concat();
         fails_with(1007, role, peer(role).text(long));
         let surrounded = [&[b'a'; 61][..], bytes, &[b'z'; 61]].concat();
@@ -354,7 +354,7 @@ fn fails_connection_on_a_fragmented_text_that_is_not_utf8(role: Role) {
 both_roles!(text_fails_at_the_first_impossible_byte_of_an_unfinished_frame);
 fn text_fails_at_the_first_impossible_byte_of_an_unfinished_frame(role: Role) {
     for (what, bytes, possible) in NOT_UTF8 {
-        // 100 more bytes are promised, and never come.
+        // The header announces 100 more bytes, which never arrive.
         let payload = [bytes, &[b'x'; 100][..]].concat();
         let frame = peer(role).text(&payload);
         let header_bytes = frame.len() - payload.len();
@@ -363,7 +363,7 @@ fn text_fails_at_the_first_impossible_byte_of_an_unfinished_frame(role: Role) {
         let mut endpoint = open(role);
         assert_eq!(endpoint.receive(possible), [], "{what}: too early");
         fails_after(&[], 1007, endpoint, &rest[..1]);
-        // Each byte by itself makes no difference.
+        // The result is the same if the bytes arrive one at a time.
         let mut endpoint = open(role);
         let received = endpoint.receive_in_pieces(possible.chunks(1));
         assert_eq!(received, [], "{what}: too early");
@@ -435,15 +435,15 @@ fn control_frame_inside_a_character_leaves_it_whole(role: Role) {
     assert_eq!(open(role).receive(bytes.concat()), events);
 }
 
-both_roles!(utf8_is_asked_of_texts_only);
-fn utf8_is_asked_of_texts_only(role: Role) {
+both_roles!(utf8_is_validated_in_texts_only);
+fn utf8_is_validated_in_texts_only(role: Role) {
     let peer = peer(role);
     for (_, bytes, _) in NOT_UTF8 {
         assert_eq!(open(role).receive(peer.binary(bytes)), [binary(bytes)]);
         assert_eq!(open(role).receive(peer.ping(bytes)), [ping(bytes)]);
         assert_eq!(open(role).receive(peer.pong(bytes)), [pong(bytes)]);
     }
-    // A text leaves nothing behind that a later message would be judged by.
+    // A text does not change the validation of a later message.
     let mut endpoint = open(role);
     assert_eq!(endpoint.receive(peer.text("\u{e9}")), [text("\u{e9}")]);
     assert_eq!(endpoint.receive(peer.binary(b"\xff")), [binary(b"\xff")]);
@@ -474,7 +474,7 @@ fn application_cannot_send_a_text_in_fragments_that_is_not_utf8(role: Role) {
 }
 
 #[test]
-fn validator_knows_every_vector_at_every_cut() {
+fn validator_decides_every_vector_however_it_is_cut() {
     for (what, bytes, possible) in NOT_UTF8 {
         for at in 0..=bytes.len() {
             let mut validator = Utf8Validator::default();

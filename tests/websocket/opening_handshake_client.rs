@@ -1,6 +1,6 @@
-//! The client's half of the opening handshake: the request that it writes and
-//! what it makes of the answer (RFC 6455 §4.1). Answers are read whole, byte
-//! by byte, and cut in two at each place, with the same outcome.
+//! The client's part of the opening handshake: the request that it writes, and the responses
+//! that it accepts or refuses (RFC 6455 §4.1). Each response is read whole, byte by byte, and
+//! cut in two at each place, with the same result.
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -15,7 +15,7 @@ use yamabiko_testing::protocol::write_response;
 /// The nonce of §1.3.
 const NONCE: [u8; 16] = *b"the sample nonce";
 
-/// The answer of §1.3.
+/// The response of §1.3.
 const SAMPLE: &str = "HTTP/1.1 101 Switching Protocols\r\n\
     Upgrade: websocket\r\n\
     Connection: Upgrade\r\n\
@@ -200,14 +200,14 @@ fn client_request_is_one_that_the_server_accepts() {
         .expect("complete");
     assert_eq!(head_bytes, text.len());
     let upgrade = Upgrade::check(&head).expect("a valid handshake");
-    let mut answer = Vec::new();
-    write_response(&upgrade, Some("superchat"), None, &mut answer).expect("it is offered");
+    let mut response = Vec::new();
+    write_response(&upgrade, Some("superchat"), None, &mut response).expect("it is offered");
     let established = handshake()
-        .receive(&answer)
+        .receive(&response)
         .expect("valid")
         .expect("complete");
     assert_eq!(established.subprotocol.as_deref(), Some("superchat"));
-    assert_eq!(established.head_bytes, answer.len());
+    assert_eq!(established.head_bytes, response.len());
 }
 
 //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
@@ -277,7 +277,7 @@ fn client_accepts_every_spelling_that_the_rfcs_allow() {
             (established.deflate, established.head_bytes),
             (None, text.len())
         );
-        // The first frame behind it is left to the caller.
+        // The first frame after the response is left to the caller.
         let more = text + "\u{1}\u{5}Hello\r\n\r\n";
         assert_eq!(receive(more.as_bytes()), Ok(Some(established)), "{to:?}");
     }
@@ -288,7 +288,7 @@ fn client_accepts_every_spelling_that_the_rfcs_allow() {
 //# the client MUST wait for a response from the server before sending any
 //# further data.
 #[test]
-fn client_waits_for_every_byte_of_the_answer() {
+fn client_waits_for_every_byte_of_the_response() {
     for end in 0..SAMPLE.len() {
         assert_eq!(
             handshake().receive(&SAMPLE.as_bytes()[..end]),
@@ -328,7 +328,7 @@ fn client_fails_connection_on_another_upgrade() {
 //# match for the value "Upgrade", the client MUST _Fail the WebSocket
 //# Connection_.
 #[test]
-fn client_fails_connection_on_an_answer_without_connection_upgrade() {
+fn client_fails_connection_on_a_response_without_connection_upgrade() {
     let table = [
         ("Connection: Upgrade\r\n", ""),
         ("Connection: Upgrade", "Connection:"),
@@ -345,7 +345,7 @@ fn client_fails_connection_on_an_answer_without_connection_upgrade() {
 //# but ignoring any leading and trailing whitespace, the client MUST _Fail the
 //# WebSocket Connection_.
 #[test]
-fn client_fails_connection_on_a_missing_wrong_or_double_accept() {
+fn client_fails_connection_on_a_missing_wrong_or_duplicate_accept() {
     let line = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
     assert_fails(line, "", &ClientHandshakeError::MissingAccept);
     let twice = ClientHandshakeError::RepeatedField("Sec-WebSocket-Accept");
@@ -421,7 +421,7 @@ fn client_fails_connection_on_a_subprotocol_not_requested() {
 //# If the status code received from the server is not 101, the client handles
 //# the response per HTTP [RFC2616] procedures.
 #[test]
-fn client_hands_out_any_other_answer() {
+fn client_reports_any_other_response() {
     let table = [
         ("HTTP/1.1 200 OK", 200, "OK"),
         ("HTTP/1.0 302 Found", 302, "Found"),
@@ -433,21 +433,24 @@ fn client_hands_out_any_other_answer() {
         let head =
             format!("{line}\r\nLocation: /else\r\nContent-Length: 3\r\nX: caf\u{e9}\r\n\r\n");
         let text = format!("{head}why");
-        let Err(ClientHandshakeError::NotSwitched(answer)) = receive(text.as_bytes()) else {
+        let Err(ClientHandshakeError::NotSwitched(response)) = receive(text.as_bytes()) else {
             panic!("{line} is not 101");
         };
-        assert_eq!((answer.status, answer.reason.as_str()), (status, reason));
-        assert_eq!(answer.field("location"), Some(&b"/else"[..]));
-        assert_eq!(answer.field("Retry-After"), None);
-        assert_eq!(answer.text("x"), Some("caf\u{e9}"));
-        let names = answer.fields.as_fields().iter().map(|field| field.name());
+        assert_eq!(
+            (response.status, response.reason.as_str()),
+            (status, reason)
+        );
+        assert_eq!(response.field("location"), Some(&b"/else"[..]));
+        assert_eq!(response.field("Retry-After"), None);
+        assert_eq!(response.text("x"), Some("caf\u{e9}"));
+        let names = response.fields.as_fields().iter().map(|field| field.name());
         assert!(names.eq(["Location", "Content-Length", "X"]));
-        assert_eq!(&text[answer.head_bytes..], "why");
+        assert_eq!(&text[response.head_bytes..], "why");
     }
 }
 
 #[test]
-fn client_passes_over_a_bounded_number_of_interim_answers() {
+fn client_skips_a_bounded_number_of_interim_responses() {
     let interim = "HTTP/1.1 100 Continue\r\n\r\n";
     let text = interim.repeat(8) + SAMPLE;
     let established = receive(text.as_bytes()).expect("valid").expect("complete");
@@ -471,7 +474,7 @@ fn client_passes_over_a_bounded_number_of_interim_answers() {
 //# server's handshake as defined in this section and in Section 4.2.2, the
 //# client MUST _Fail the WebSocket Connection_.
 #[test]
-fn client_fails_connection_on_a_malformed_answer() {
+fn client_fails_connection_on_a_malformed_response() {
     let line = "HTTP/1.1 101 Switching Protocols";
     let table = [
         (line, "\r\nHTTP/1.1 101 x", HeadError::TooManyEmptyLines),
@@ -519,7 +522,7 @@ fn client_fails_connection_on_a_malformed_answer() {
 }
 
 #[test]
-fn client_reads_an_answer_within_bounds() {
+fn client_reads_a_response_within_limits() {
     let limits = HeadLimits {
         request_line_bytes_max: 20,
         field_bytes_max: 10,
@@ -577,14 +580,14 @@ fn client_reads_an_answer_within_bounds() {
 
 #[test]
 fn errors_name_the_broken_rule() {
-    let answer = HttpResponse {
+    let response = HttpResponse {
         status: 404,
         reason: "Not Found".to_owned(),
         fields: OwnedFields::default(),
         head_bytes: 0,
     };
     let table = [
-        (ClientHandshakeError::NotSwitched(answer), "404"),
+        (ClientHandshakeError::NotSwitched(response), "404"),
         (
             ClientHandshakeError::Malformed(HeadError::BareLineFeed),
             "line feed",
@@ -595,19 +598,19 @@ fn errors_name_the_broken_rule() {
         ),
         (ClientHandshakeError::WrongAccept, "does not match the key"),
     ];
-    for (error, words) in table {
-        assert!(error.to_string().contains(words), "{error}");
+    for (error, part) in table {
+        assert!(error.to_string().contains(part), "{error}");
     }
 }
 
 proptest! {
     #[test]
-    fn any_answer_is_read_the_same_however_it_is_cut_and_taken_only_if_it_is_to_our_key(
+    fn any_response_is_read_the_same_however_it_is_cut_and_accepted_only_with_the_accept_of_our_key(
         bytes in hostile_bytes(),
         lengths in prop::collection::vec(1..=60_u8, 0..5),
         small in 0..=1_u8,
     ) {
-        // The property of the fuzz target looks into what was taken.
+        // The property of the fuzz target checks the accepted response.
         response_head(&[&[small, lengths.len() as u8][..], &lengths, &bytes].concat());
         // `receive` compares all cuttings.
         if let Ok(Some(established)) = receive(&bytes) {
@@ -615,7 +618,7 @@ proptest! {
         }
     }
 
-    /// The Accept is checked against the key that was sent and no other.
+    /// The client compares Accept with the key that it sent.
     #[test]
     fn client_and_server_agree_for_any_nonce(nonce: [u8; 16], other: [u8; 16]) {
         let target = uri("wss://a/b?c");
@@ -624,19 +627,19 @@ proptest! {
         let mut reader = RequestReader::new(HeadLimits::default());
         let (head, _) = reader.read(text.as_bytes()).expect("valid").expect("complete");
         let upgrade = Upgrade::check(&head).expect("a valid handshake");
-        let mut answer = Vec::new();
-        write_response(&upgrade, None, None, &mut answer).expect("no subprotocol");
-        let established = client.receive(&answer).expect("valid").expect("complete");
+        let mut response = Vec::new();
+        write_response(&upgrade, None, None, &mut response).expect("no subprotocol");
+        let established = client.receive(&response).expect("valid").expect("complete");
         prop_assert_eq!(established.subprotocol, None);
-        prop_assert_eq!((established.deflate, established.head_bytes), (None, answer.len()));
+        prop_assert_eq!((established.deflate, established.head_bytes), (None, response.len()));
         if nonce != other {
-            let refused = ClientHandshake::new(&target, other).receive(&answer);
+            let refused = ClientHandshake::new(&target, other).receive(&response);
             prop_assert_eq!(refused, Err(ClientHandshakeError::WrongAccept));
         }
     }
 }
 
-/// Pieces of answers, whole and broken, and noise between them.
+/// Pieces of responses, valid and invalid, and random bytes between them.
 fn pieces(count_max: usize) -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         4 => prop::sample::select(vec![
@@ -650,21 +653,21 @@ fn pieces(count_max: usize) -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..=count_max).prop_map(|pieces| pieces.concat())
 }
 
-/// An answer that the client takes, or one of another status, with pieces put in before
-/// a line or in its place; or pieces alone.
+/// A response that the client accepts, or one with another status, with pieces inserted before a
+/// line or instead of it; or pieces alone.
 fn hostile_bytes() -> impl Strategy<Value = Vec<u8>> {
     let lines = SAMPLE.split_inclusive("\r\n").count();
     let status = prop::sample::select(vec!["101", "101", "404"]);
     let changed = (status, 0..lines, any::<bool>(), pieces(3)).prop_map(
         |(status, line, is_removed, pieces)| {
-            let answer = SAMPLE.replacen("101", status, 1);
-            let lines: Vec<&str> = answer.split_inclusive("\r\n").collect();
-            let (before, behind) = lines.split_at(line);
-            let behind = &behind[usize::from(is_removed)..];
+            let response = SAMPLE.replacen("101", status, 1);
+            let lines: Vec<&str> = response.split_inclusive("\r\n").collect();
+            let (before, after) = lines.split_at(line);
+            let after = &after[usize::from(is_removed)..];
             [
                 before.concat().as_bytes(),
                 &pieces,
-                behind.concat().as_bytes(),
+                after.concat().as_bytes(),
             ]
             .concat()
         },
@@ -673,7 +676,7 @@ fn hostile_bytes() -> impl Strategy<Value = Vec<u8>> {
 }
 
 #[test]
-fn hostile_answers_are_of_every_outcome() {
+fn hostile_responses_have_every_outcome() {
     let mut runner = TestRunner::deterministic();
     let (mut incomplete, mut other_status, mut refused, mut taken) = (0, 0, 0, 0);
     for _ in 0..1000 {
@@ -698,8 +701,8 @@ fn receive(bytes: &[u8]) -> Outcome {
     receive_by(&handshake(), bytes)
 }
 
-/// Reads whole, a byte at a time, and in two pieces cut at each place; the
-/// outcomes must agree.
+/// Reads the bytes whole, one at a time, and in two pieces cut at each place. The results must
+/// be equal.
 fn receive_by(handshake: &ClientHandshake, bytes: &[u8]) -> Outcome {
     let whole = handshake.clone().receive(bytes);
     let mut bytewise = handshake.clone();
@@ -715,7 +718,7 @@ fn receive_by(handshake: &ClientHandshake, bytes: &[u8]) -> Outcome {
             early => early,
         };
         assert_eq!(result, whole, "cut at {cut}");
-        assert_eq!(reader.receive(bytes), whole, "asked again");
+        assert_eq!(reader.receive(bytes), whole, "called again");
     }
     whole
 }

@@ -1,7 +1,6 @@
-//! The server's half of the opening handshake: which requests are accepted,
-//! and with which answer each of the others is refused (RFC 6455 §4.2,
-//! RFC 9112). Every table is read whole, byte by byte, and cut in two at each
-//! place, and must give the same each time.
+//! The server's part of the opening handshake: the requests that it accepts, and the response
+//! with which it refuses each other request (RFC 6455 §4.2, RFC 9112). Each request is read
+//! whole, byte by byte, and cut in two at each place, with the same result.
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -25,7 +24,8 @@ const SAMPLE: &str = "GET /chat HTTP/1.1\r\n\
     Sec-WebSocket-Version: 13\r\n\
     \r\n";
 
-/// What a browser sends, in its own order and with fields that say nothing here.
+/// The request of a browser, with its order of the fields and with fields that the handshake
+/// does not need.
 const BROWSER: &str = "GET /rooms/general?token=a%20b HTTP/1.1\r\n\
     Host: chat.example.com:8443\r\n\
     Connection: keep-alive, Upgrade\r\n\
@@ -48,7 +48,7 @@ fn server_answers_the_sample_request_of_the_rfc() {
         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
         Sec-WebSocket-Protocol: chat\r\n\
         \r\n";
-    assert_eq!(answer(SAMPLE.as_bytes(), Some("chat")), expected);
+    assert_eq!(response(SAMPLE.as_bytes(), Some("chat")), expected);
 }
 
 //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
@@ -77,14 +77,14 @@ fn server_answers_the_sample_request_of_the_rfc() {
 //# the server considers the WebSocket connection to be established and that the
 //# WebSocket connection is in the OPEN state.
 #[test]
-fn server_answer_has_each_obliged_field_once_and_nothing_else() {
-    // The Accept is that of the key of §4.1, as erratum 3150 corrects it.
+fn response_has_each_required_field_once_and_no_other() {
+    // Accept belongs to the key of §4.1, as erratum 3150 corrects it.
     let expected = "HTTP/1.1 101 Switching Protocols\r\n\
         Upgrade: websocket\r\n\
         Connection: Upgrade\r\n\
         Sec-WebSocket-Accept: C/0nmHhBztSRGR1CwL6Tf4ZjwpY=\r\n\
         \r\n";
-    assert_eq!(answer(BROWSER.as_bytes(), None), expected);
+    assert_eq!(response(BROWSER.as_bytes(), None), expected);
 }
 
 //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
@@ -132,7 +132,7 @@ fn server_waits_for_every_byte_of_the_head() {
 }
 
 #[test]
-fn reader_gives_the_same_again_when_it_is_asked_again() {
+fn reader_returns_the_same_result_when_it_is_called_again() {
     let mut reader = RequestReader::new(HeadLimits::default());
     for _ in 0..3 {
         let (head, head_bytes) = reader
@@ -151,16 +151,16 @@ fn reader_gives_the_same_again_when_it_is_asked_again() {
 }
 
 #[test]
-fn reader_makes_no_head_of_bytes_that_were_taken_back() {
+fn reader_returns_no_head_if_bytes_are_missing_again() {
     let bytes = SAMPLE.as_bytes();
-    for came in 0..=bytes.len() {
-        for left in 0..came {
+    for received in 0..=bytes.len() {
+        for left in 0..received {
             let mut reader = RequestReader::new(HeadLimits::default());
-            let complete = reader.read(&bytes[..came]).expect("valid").is_some();
-            assert_eq!(complete, came == bytes.len());
+            let complete = reader.read(&bytes[..received]).expect("valid").is_some();
+            assert_eq!(complete, received == bytes.len());
             let head = reader.read(&bytes[..left]).expect("nothing is wrong");
-            assert!(head.is_none(), "{left} of {came} bytes");
-            // When they are back, it is the head that it would have been.
+            assert!(head.is_none(), "{left} of {received} bytes");
+            // With all bytes again, the reader returns the same head.
             let (head, head_bytes) = reader.read(bytes).expect("valid").expect("complete");
             assert_eq!((head.path(), head_bytes), ("/chat", bytes.len()));
             assert_eq!(head.fields().iter().count(), 7);
@@ -243,9 +243,9 @@ fn server_accepts_every_spelling_that_the_rfcs_allow() {
     }
 }
 
-/// RFC 9112 §3.2.2: the authority of the target takes the place of Host.
+/// RFC 9112 §3.2.2: the authority of the target replaces Host.
 #[test]
-fn server_takes_the_host_from_an_absolute_target() {
+fn server_reads_the_host_from_an_absolute_target() {
     let table = [
         (
             "GET http://a.example/chat?x=1 HTTP/1.1",
@@ -351,7 +351,7 @@ fn server_refuses_a_malformed_head() {
 //= type=test
 //# A |Host| header field containing the server's authority.
 #[test]
-fn server_refuses_a_missing_double_or_invalid_host() {
+fn server_refuses_a_missing_duplicate_or_invalid_host() {
     let host = "Host: server.example.com\r\n";
     let table = [
         "",
@@ -415,7 +415,7 @@ fn server_refuses_a_handshake_by_another_method_or_version() {
 //# The |Sec-WebSocket-Key| header field MUST NOT appear more than once in an
 //# HTTP request.
 #[test]
-fn server_refuses_a_missing_double_or_wrong_key() {
+fn server_refuses_a_missing_duplicate_or_wrong_key() {
     let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let table = [
         String::new(),
@@ -498,7 +498,7 @@ fn server_refuses_a_request_without_an_upgrade_to_websocket() {
     }
 }
 
-/// Its bytes would be taken for frames, or the other way round.
+/// The server could read the body as frames, or frames as the body.
 #[test]
 fn server_refuses_a_handshake_with_a_body_and_reports_it_for_other_requests() {
     let table = [
@@ -522,9 +522,9 @@ fn server_refuses_a_handshake_with_a_body_and_reports_it_for_other_requests() {
     }
 }
 
-/// RFC 9110 §5.6.1.2: a recipient takes a list without elements.
+/// RFC 9110 §5.6.1.2: a recipient accepts a list without elements.
 #[test]
-fn server_takes_an_empty_list_for_no_offer() {
+fn server_reads_an_empty_list_as_no_offer() {
     for empty in ["", ",", " , ,\t,"] {
         let fields = format!("Sec-WebSocket-Protocol:{empty}\r\nSec-WebSocket-Extensions:{empty}");
         let text = sample_with("Sec-WebSocket-Protocol: chat, superchat", &fields);
@@ -534,10 +534,10 @@ fn server_takes_an_empty_list_for_no_offer() {
         assert_eq!(upgrade.extensions().count(), 0);
         assert_eq!(upgrade.choose_subprotocol(&["chat", ""]), None);
         assert_eq!(upgrade.choose_deflate(&DeflateConfig::default()), None);
-        let mut answer = Vec::new();
-        assert_eq!(write_response(&upgrade, None, None, &mut answer), Ok(()));
+        let mut response = Vec::new();
+        assert_eq!(write_response(&upgrade, None, None, &mut response), Ok(()));
         assert!(
-            !String::from_utf8(answer)
+            !String::from_utf8(response)
                 .expect("text")
                 .contains("Sec-WebSocket-Protocol")
         );
@@ -547,7 +547,7 @@ fn server_takes_an_empty_list_for_no_offer() {
 }
 
 #[test]
-fn server_refuses_lists_against_their_grammar() {
+fn server_refuses_lists_with_invalid_grammar() {
     let protocol = "Sec-WebSocket-Protocol: chat, superchat";
     let table = [
         (protocol, "Sec-WebSocket-Protocol: a b"),
@@ -616,9 +616,9 @@ fn server_sees_extensions_in_the_order_of_the_client() {
 //= type=test
 //# A server MUST NOT respond with any extension not requested by the client.
 #[test]
-fn server_answer_lists_no_extension() {
+fn response_has_no_extension() {
     for request in [SAMPLE, BROWSER] {
-        let text = answer(request.as_bytes(), None).to_ascii_lowercase();
+        let text = response(request.as_bytes(), None).to_ascii_lowercase();
         assert!(!text.contains("sec-websocket-extensions"), "{text}");
     }
 }
@@ -674,11 +674,11 @@ fn server_chooses_a_subprotocol_in_its_own_order() {
 //# the |Sec-WebSocket-Protocol| header field MUST NOT appear more than once in
 //# an HTTP response.
 #[test]
-fn server_answer_names_the_subprotocol_once_or_not_at_all() {
+fn response_has_the_subprotocol_once_or_not_at_all() {
     let (head, _) = read(SAMPLE.as_bytes()).expect("valid").expect("complete");
     let upgrade = Upgrade::check(&head).expect("a valid handshake");
     for (name, count) in [(None, 0), (Some("chat"), 1)] {
-        let text = answer(SAMPLE.as_bytes(), name);
+        let text = response(SAMPLE.as_bytes(), name);
         assert_eq!(text.matches("Sec-WebSocket-Protocol").count(), count);
     }
     for wrong in ["", "mqtt", "CHAT", "chat, superchat", "chat\r\nX: y"] {
@@ -690,7 +690,7 @@ fn server_answer_names_the_subprotocol_once_or_not_at_all() {
 }
 
 #[test]
-fn server_refuses_one_subprotocol_past_the_bound() {
+fn server_refuses_one_subprotocol_above_the_limit() {
     let names: Vec<String> = (0..=SUBPROTOCOLS_MAX)
         .map(|number| format!("p{number}"))
         .collect();
@@ -801,7 +801,7 @@ fn refusal_by_an_application_is_one_line_and_may_have_fields() {
     assert!(refusal.field("Location", "a\r\nSet-Cookie: b").is_err());
 }
 
-/// A request whose every word is the attacker's: none of it comes back.
+/// An attacker may have written every part of a request, so no part is in the response.
 #[test]
 fn refusal_repeats_nothing_that_the_client_sent() {
     let mark = "EvilMark";
@@ -857,7 +857,7 @@ fn plain_request_by_http_1_0_needs_no_host() {
     assert_eq!((head.version(), head.host()), (HttpVersion::Http10, None));
 }
 
-// Bounds: each at its limit and one past it.
+// Limits: each at its value and one above it.
 
 const SMALL: HeadLimits = HeadLimits {
     request_line_bytes_max: 40,
@@ -932,7 +932,7 @@ fn head_is_bounded() {
         assert_eq!(text.len(), length);
         assert_eq!(code_within(limits, text.as_bytes()), expected, "{length}");
     }
-    // A frame behind the head is no part of it.
+    // A frame after the head is not a part of it.
     let text = request(120) + "\u{1}\u{2}\u{3}";
     assert_eq!(code_within(limits, text.as_bytes()), Ok(()));
 }
@@ -958,8 +958,7 @@ fn number_of_leading_empty_lines_is_bounded() {
     }
 }
 
-/// A slow or endless sender is refused with what it has sent, not with what
-/// it may send.
+/// The reader refuses a slow or endless sender as soon as the received bytes exceed a limit.
 #[test]
 fn reader_refuses_at_the_first_byte_that_is_too_much() {
     let table: [(&[u8], &[u8], u16); 9] = [
@@ -990,8 +989,7 @@ fn reader_refuses_at_the_first_byte_that_is_too_much() {
     }
 }
 
-/// Were the head searched from its start for each byte, this would look at
-/// 34 GB.
+/// If the reader searched the head from its start for each byte, it would read 34 GB.
 #[test]
 fn reading_byte_by_byte_costs_linear_time() {
     let limits = HeadLimits {
@@ -1011,14 +1009,14 @@ fn reading_byte_by_byte_costs_linear_time() {
 
 proptest! {
     #[test]
-    fn any_request_is_read_the_same_however_it_is_cut_and_accepted_only_as_section_4_2_1_demands(
+    fn any_request_is_read_the_same_however_it_is_cut_and_accepted_only_as_section_4_2_1_requires(
         bytes in hostile_bytes(),
         lengths in prop::collection::vec(1..=60_u8, 0..5),
         small in 0..=1_u8,
     ) {
-        // The property of the fuzz target looks into each answer as well.
+        // The property of the fuzz target also checks each response.
         request_head(&[&[small, lengths.len() as u8][..], &lengths, &bytes].concat());
-        // These compare all cuttings.
+        // These calls compare all ways to cut the input.
         for result in [read(&bytes), read_within(SMALL, &bytes)] {
             if let Ok(Some((_, head_bytes))) = result {
                 prop_assert!(bytes[..head_bytes].ends_with(b"\r\n\r\n"));
@@ -1027,7 +1025,7 @@ proptest! {
     }
 
     #[test]
-    fn server_answer_is_the_same_for_any_damaged_handshake_that_is_accepted(
+    fn response_is_the_same_for_any_damaged_handshake_that_is_accepted(
         at in 0..SAMPLE.len(),
         byte in any::<u8>(),
     ) {
@@ -1044,7 +1042,7 @@ proptest! {
     }
 }
 
-/// Pieces of heads, whole and broken, and noise between them.
+/// Pieces of heads, valid and invalid, and random bytes between them.
 fn pieces(count_max: usize) -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         4 => prop::sample::select(vec![
@@ -1060,18 +1058,18 @@ fn pieces(count_max: usize) -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..=count_max).prop_map(|pieces| pieces.concat())
 }
 
-/// A head that the server accepts, with pieces put in before a line or in its place; or
+/// A head that the server accepts, with pieces inserted before a line or instead of it; or
 /// pieces alone.
 fn hostile_bytes() -> impl Strategy<Value = Vec<u8>> {
     let lines = SAMPLE.split_inclusive("\r\n").count();
     let changed = (0..lines, any::<bool>(), pieces(3)).prop_map(|(line, is_removed, pieces)| {
         let lines: Vec<&str> = SAMPLE.split_inclusive("\r\n").collect();
-        let (before, behind) = lines.split_at(line);
-        let behind = &behind[usize::from(is_removed)..];
+        let (before, after) = lines.split_at(line);
+        let after = &after[usize::from(is_removed)..];
         [
             before.concat().as_bytes(),
             &pieces,
-            behind.concat().as_bytes(),
+            after.concat().as_bytes(),
         ]
         .concat()
     });
@@ -1079,7 +1077,7 @@ fn hostile_bytes() -> impl Strategy<Value = Vec<u8>> {
 }
 
 #[test]
-fn hostile_requests_are_of_every_outcome() {
+fn hostile_requests_have_every_outcome() {
     let mut runner = TestRunner::deterministic();
     let (mut incomplete, mut malformed, mut refused, mut accepted) = (0, 0, 0, 0);
     for _ in 0..1000 {
@@ -1098,7 +1096,7 @@ fn hostile_requests_are_of_every_outcome() {
     assert!(outcomes.iter().all(|&count| count >= 20), "{outcomes:?}");
 }
 
-// Reading in all cuttings.
+// Reading, with the input cut in all ways.
 
 type Head<'a> = yamabiko::websocket::handshake::RequestHead<'a>;
 
@@ -1106,8 +1104,8 @@ fn read(bytes: &[u8]) -> Result<Option<(Head<'_>, usize)>, Refusal> {
     read_within(HeadLimits::default(), bytes)
 }
 
-/// Reads whole, a byte at a time, and in two pieces cut at each place; the
-/// results must agree. A piece too few must give `None` or the same refusal.
+/// Reads the bytes whole, one at a time, and in two pieces cut at each place. The results must be
+/// equal. For a part of the bytes, the result must be `None` or the same refusal.
 fn read_within(limits: HeadLimits, bytes: &[u8]) -> Result<Option<(Head<'_>, usize)>, Refusal> {
     let whole = RequestReader::new(limits).read(bytes);
     let mut bytewise = RequestReader::new(limits);
@@ -1116,7 +1114,7 @@ fn read_within(limits: HeadLimits, bytes: &[u8]) -> Result<Option<(Head<'_>, usi
         .find(|result| !matches!(result, Ok(None)))
         .unwrap_or(Ok(None));
     assert_eq!(shown(&first), shown(&whole), "byte by byte");
-    // Long inputs are cut around their ends and here and there in between.
+    // Long inputs are cut near both ends and at some places in between.
     let step = (bytes.len() / 200).max(1);
     for cut in (0..=bytes.len()).step_by(step) {
         let mut reader = RequestReader::new(limits);
@@ -1133,7 +1131,7 @@ fn shown(result: &Result<Option<(Head<'_>, usize)>, Refusal>) -> String {
     format!("{result:?}")
 }
 
-/// Reads and checks; the status code if it is refused.
+/// Reads and checks a request. Returns the status code of a refusal.
 fn check(bytes: &[u8]) -> Result<(), u16> {
     let refused = |refusal: Refusal| {
         assert_one_line(&refusal);
@@ -1143,7 +1141,7 @@ fn check(bytes: &[u8]) -> Result<(), u16> {
     Upgrade::check(&head).map(|_| ()).map_err(refused)
 }
 
-fn answer(bytes: &[u8], subprotocol: Option<&str>) -> String {
+fn response(bytes: &[u8], subprotocol: Option<&str>) -> String {
     let (head, _) = read(bytes).expect("valid").expect("complete");
     let upgrade = Upgrade::check(&head).expect("a valid handshake");
     let mut output = Vec::new();
@@ -1157,7 +1155,7 @@ fn written(refusal: &Refusal) -> String {
     String::from_utf8(output).expect("ASCII")
 }
 
-/// The body is the reason and a line end, as long as Content-Length says.
+/// The body is the reason and a line end, and Content-Length is its length.
 fn assert_one_line(refusal: &Refusal) {
     let text = written(refusal);
     let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");

@@ -160,7 +160,7 @@ fn uri_with_a_fragment_is_refused() {
 //# Characters in other components that are excluded by the syntax defined above
 //# MUST be converted from Unicode to ASCII
 #[test]
-fn any_text_can_be_made_part_of_a_uri() {
+fn any_text_can_be_encoded_as_part_of_a_uri() {
     let table = [
         ("room #1", "room%20%231"),
         ("caf\u{e9}", "caf%C3%A9"),
@@ -193,9 +193,9 @@ fn uri_with_a_host_in_unicode_is_refused_until_it_is_converted() {
     }
 }
 
-/// What browsers take as it is, and RFC 3986 leaves out: it goes out encoded.
+/// Browsers accept these characters, and RFC 3986 does not. The client sends them encoded.
 #[test]
-fn characters_that_browsers_take_are_percent_encoded() {
+fn characters_that_browsers_accept_are_percent_encoded() {
     let table = [
         ("/?a[]=1", "/?a%5B%5D=1"),
         ("/?a=1|2", "/?a=1%7C2"),
@@ -218,7 +218,7 @@ fn characters_that_browsers_take_are_percent_encoded() {
 }
 
 #[test]
-fn uri_is_shown_in_its_shortest_form() {
+fn uri_is_displayed_in_its_shortest_form() {
     let table = [
         ("WS://A:80", "ws://a/", "a"),
         ("wss://a:443?b", "wss://a/?b", "a"),
@@ -232,7 +232,7 @@ fn uri_is_shown_in_its_shortest_form() {
     }
 }
 
-// A URI from any allowed parts, and one character of it changed.
+// URIs of any allowed parts, and the same with one character changed.
 
 /// `reg-name`, or an address in brackets.
 fn any_host() -> impl Strategy<Value = String> {
@@ -251,7 +251,7 @@ fn any_resource() -> impl Strategy<Value = String> {
     (path, query).prop_map(|(path, query)| path + &query)
 }
 
-/// The scheme in any letters, the host, the port as it is written, and the rest.
+/// The scheme in any case, the host, the port if it is written, and the rest.
 fn any_parts() -> impl Strategy<Value = (String, String, Option<u16>, String)> {
     let port = proptest::option::of(1..=u16::MAX);
     ("[wW][sS]{1,2}", any_host(), port, any_resource())
@@ -262,9 +262,9 @@ fn written((scheme, host, port, resource): &(String, String, Option<u16>, String
     format!("{scheme}://{host}{port}{resource}")
 }
 
-/// Whether RFC 6455 §3 allows this text, by the grammar of RFC 3986 read piece by
-/// piece, and by what browsers take besides. Simpler than the parser: it gives no
-/// parts and no reason.
+/// Whether RFC 6455 §3 allows this text, by the grammar of RFC 3986 and with the characters that
+/// browsers also accept. It is simpler than the parser, because it returns no parts and no
+/// reason.
 fn is_allowed(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once("://") else {
         return false;
@@ -291,7 +291,7 @@ fn is_allowed(text: &str) -> bool {
         && consists_of(query, "!$&'()*+,;=:@/[]^`{|}?\\")
 }
 
-/// Unreserved characters, percent-encoded bytes, and these.
+/// Whether the text has only unreserved characters, percent-encoded bytes, and these.
 fn consists_of(text: &str, others: &str) -> bool {
     let mut pieces = text.split('%');
     let is_plain = |piece: &str| {
@@ -305,13 +305,13 @@ fn consists_of(text: &str, others: &str) -> bool {
         && pieces.all(|piece| begins_with_two_digits(piece) && is_plain(piece))
 }
 
-/// A mark of the syntax more often than any other character.
+/// Any character; a delimiter of the syntax is more frequent than others.
 fn any_character() -> impl Strategy<Value = char> {
     let marks: Vec<char> = ":/?#%@[]|\\ 0z".chars().collect();
     prop_oneof![any::<char>(), prop::sample::select(marks)]
 }
 
-/// Nothing, a colon alone, or a colon and a number from 1 to 65535.
+/// Whether the text is empty, a colon, or a colon and a number from 1 to 65535.
 fn is_port(text: &str) -> bool {
     let Some(digits) = text.strip_prefix(':') else {
         return text.is_empty();
@@ -327,7 +327,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn uri_is_read_as_the_parts_that_it_was_written_from(parts in any_parts()) {
+    fn uri_is_parsed_into_the_parts_that_it_was_written_from(parts in any_parts()) {
         let uri = WebSocketUri::parse(&written(&parts)).expect("the parts are allowed");
         let (scheme, host, port, resource) = parts;
         let secure = scheme.len() == 3;
@@ -339,10 +339,10 @@ proptest! {
     }
 
     #[test]
-    fn uri_that_was_read_survives_being_written(parts in any_parts()) {
+    fn written_uri_is_parsed_as_the_same_uri(parts in any_parts()) {
         let uri = WebSocketUri::parse(&written(&parts)).expect("the parts are allowed");
         prop_assert_eq!(WebSocketUri::parse(&uri.to_string()), Ok(uri.clone()));
-        // It is one line of a request.
+        // It fits into one line of a request.
         let mut output = Vec::new();
         ClientHandshake::new(&uri, [7; 16]).write_request(&mut output);
         let text = String::from_utf8(output).expect("ASCII");

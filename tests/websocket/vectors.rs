@@ -1,5 +1,5 @@
-//! The examples of RFC 6455 §5.7, read from `tests/vectors/rfc6455-5.7.txt` and tried
-//! both ways: what the bytes mean, and that the same meaning gives the same bytes.
+//! The examples of RFC 6455 §5.7 in `vectors/rfc6455-5.7.txt`, in both directions: an endpoint
+//! receives the event of the bytes, and sends these bytes for the event.
 
 use yamabiko_testing::protocol::*;
 
@@ -17,20 +17,20 @@ fn vectors() -> Vec<Vector> {
 }
 
 fn vector(line: &str) -> Vector {
-    let mut words = line.split_whitespace();
-    let mut word = || words.next().expect("four columns");
-    let receiver = match word() {
+    let mut columns = line.split_whitespace();
+    let mut column = || columns.next().expect("four columns");
+    let receiver = match column() {
         "server" => Role::Server,
         "client" => Role::Client,
         role => panic!("{role}"),
     };
-    let (event, payload) = (word(), word());
+    let (event, payload) = (column(), column());
     let zeros = payload
         .strip_suffix("x00")
         .map(|n| vec![0; n.parse().unwrap()]);
-    let mut frames: Vec<_> = words.map(hexadecimal).collect();
+    let mut frames: Vec<_> = columns.map(hexadecimal).collect();
     if let Some(zeros) = &zeros {
-        // Of these two the RFC writes the header only.
+        // The RFC shows only the headers of these two examples.
         frames[0].extend(zeros);
     }
     let payload = zeros.unwrap_or_else(|| hexadecimal(payload));
@@ -62,7 +62,7 @@ fn file_has_all_seven_examples() {
 }
 
 #[test]
-fn each_example_is_understood_whole_and_byte_by_byte() {
+fn each_example_is_received_whole_and_byte_by_byte() {
     for vector in vectors() {
         let wire = vector.frames.concat();
         let expected = [vector.event];
@@ -105,7 +105,7 @@ fn written(mut sender: Connection, vector: &Vector) -> Vec<u8> {
 
 #[test]
 fn ping_example_is_answered_by_the_pong_example() {
-    // §5.7 has them as a pair: the unmasked Ping, and the masked Pong in response.
+    // §5.7 has an unmasked Ping, and the masked Pong in response.
     let mut client = Connection::client(Limits::default(), || RFC_KEY);
     let mut bytes = *b"\x89\x05\x48\x65\x6c\x6c\x6f";
     let mut replies = Vec::new();
