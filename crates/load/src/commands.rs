@@ -13,7 +13,7 @@ use super::time::Timeline;
 
 /// A command to a thread.
 pub(super) enum Command {
-    /// Take this open member. `surplus`: the bytes behind the head of the response.
+    /// Take this open member. `surplus`: the bytes after the head of the response.
     Member {
         number: u32,
         stream: TcpStream,

@@ -180,7 +180,7 @@ impl<'a> Coordinator<'a> {
         Some(event)
     }
 
-    /// Waits, unless the run is cut short.
+    /// Waits, unless the run is ended early.
     fn wait_until(&mut self, phase: impl Fn(Duration) -> Phase, at_ns: u64) {
         while !self.cut_short() {
             let left = self.clock.until(at_ns);
@@ -389,8 +389,7 @@ fn spent(before: Option<Duration>, after: Option<Duration>) -> Option<Duration> 
 
 /// Time for all threads to get ready.
 const LEAD_NS: u64 = 20_000_000;
-/// How long the coordinator waits for an event before it looks at the time and the
-/// interrupt.
+/// The maximum wait for an event. Then the coordinator checks the time and the interrupt.
 const GLANCE: Duration = Duration::from_millis(50);
 /// Slow members that receive nothing for this time have caught up.
 const SLOW_SILENCE: Duration = Duration::from_secs(1);

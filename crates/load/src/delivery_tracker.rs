@@ -23,7 +23,7 @@ use std::ops::{AddAssign, Range};
 pub(super) struct DeliveryTracker {
     publishers: usize,
     next: Vec<u32>,
-    /// Cell and first missing number, to the number behind the last.
+    /// Cell and first missing number → the number after the last missing one.
     missing: BTreeMap<(usize, u32), u32>,
 }
 

@@ -1,4 +1,4 @@
-//! Why a plan cannot be made, or a run gives no report.
+//! The errors of a plan, and of a run without a report.
 
 use std::error;
 use std::fmt;
@@ -7,16 +7,16 @@ use std::net::{IpAddr, SocketAddr};
 
 use yamabiko::websocket::handshake::{ClientHandshakeError, InvalidRequest, UriError};
 
-/// Why a plan cannot be made, or a run gives no report. A server that fails under the
-/// load is no error: its report says so ([`Report::failure`](crate::Report::failure)).
+/// An error of a plan, or of a run without a report. A server that fails under the load is
+/// not an error: the report describes it ([`Report::failure`](crate::Report::failure)).
 ///
-/// `Display` names what failed; the cause is in [`source`](error::Error::source).
+/// `Display` names the failed operation; the cause is in [`source`](error::Error::source).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// The URL is not that of a WebSocket server.
     Url {
-        /// As it was given.
+        /// The URL of the plan.
         url: String,
         /// The error.
         source: UriError,
@@ -24,7 +24,7 @@ pub enum Error {
     /// The URL begins with `wss`. TLS is not supported: load the server behind the
     /// proxy.
     Secure {
-        /// As it was given.
+        /// The URL of the plan.
         url: String,
     },
     /// A request must not have this header field, origin or subprotocol.

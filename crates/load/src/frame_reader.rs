@@ -1,19 +1,18 @@
 //! The frames of one member: messages are checked and not kept.
 //!
-//! Frames are parsed in the read buffer. A message that lies there whole, as nearly all
-//! small ones do, is checked there: nothing is copied, allocated or checked for UTF-8.
-//! Of a message that is cut, or sent in several frames, only the head is kept; the rest
-//! is compared piece by piece, so that messages of any size need the same 144 bytes of
-//! state. A compressed message that is cut is reassembled: [`super::inflater`] needs
-//! all of it.
+//! Frames are parsed in the read buffer. A message that is whole in the buffer, as nearly
+//! all small ones are, is checked there: nothing is copied, allocated or checked for
+//! UTF-8. If a message is cut, or sent in several frames, the reader keeps only the head
+//! and compares the rest piece by piece, so that messages of any size need the same 144
+//! bytes of state. A compressed message that is cut is reassembled, because
+//! [`super::inflater`] needs all of it.
 //!
-//! With permessage-deflate, RSV1 on the first frame of a message says that it is
-//! compressed (RFC 7692 §6). That bit is cleared before the frame is read further;
-//! anywhere else it breaks a rule, as it does without permessage-deflate.
+//! With permessage-deflate, RSV1 in the first frame of a message marks it as compressed
+//! (RFC 7692 §6). The reader clears that bit before it parses the frame. In any other
+//! frame, RSV1 breaks a rule, as it does without permessage-deflate.
 //!
-//! Of RFC 6455 the server has to keep every rule of a single frame, and the order of
-//! fragments. The comparison with the message that was sent also finds texts that are
-//! not UTF-8.
+//! The reader checks the rules of RFC 6455 for single frames and for the order of
+//! fragments. The comparison with the sent message also finds texts that are not UTF-8.
 
 use std::fmt;
 
@@ -223,7 +222,7 @@ impl Fragments {
         }
     }
 
-    /// The bytes before the head, the head, and the bytes behind it.
+    /// The bytes before the head, the head, and the bytes after it.
     fn compare(&mut self, piece: &[u8], template: &Template) {
         let head_at = template.head_at();
         let (before, rest) = split(piece, head_at.saturating_sub(self.bytes));
@@ -275,8 +274,8 @@ impl fmt::Display for Broken {
     }
 }
 
-/// Checks the message at the front of `input`, if it lies there whole and in one frame,
-/// and returns how many bytes it takes.
+/// Checks the message at the front of `input`, if it is there whole and in one frame, and
+/// returns its length in `input`.
 #[inline]
 fn whole_message(input: &[u8], checker: &mut Checker) -> Result<Option<(Reading, usize)>, Broken> {
     let Some((mut header, header_bytes)) = FrameHeader::parse(input).map_err(Broken::Frame)? else {

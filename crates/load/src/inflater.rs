@@ -10,7 +10,7 @@
 //!                          └─▶ inflate ─▶ Template::read ─▶ Reading, remembered
 //! ```
 //!
-//! For one KiB of JSON that takes some 0.05 µs instead of 2, so that a thread can check
+//! For one KiB of JSON, the comparison takes about 0.05 µs, inflating 2 µs, so that a thread can check
 //! the messages of a thousand members. A server that compresses for each member
 //! separately may send equal bytes, too; the check is the same.
 //!
@@ -91,7 +91,7 @@ impl Inflater {
     fn inflate(&mut self, payload: &[u8]) -> Result<usize, NotDeflate> {
         self.inflate.reset(false);
         let mut filled = 0;
-        // RFC 7692 §7.2.2: the sender has cut this off.
+        // RFC 7692 §7.2.2: the sender has removed these bytes.
         for mut input in [payload, &EMPTY_BLOCK] {
             while !input.is_empty() && filled < self.message.len() {
                 let (taken, given, ended) = self.step(input, filled)?;
@@ -273,7 +273,7 @@ pub(super) mod tests {
         for place in 0..payload.len() {
             let mut changed = payload.clone();
             changed[place] ^= 0x10;
-            // The last byte may hold bits that mean nothing.
+            // The last byte may have unused bits.
             if inflater.read(&changed, &template) == ours {
                 assert_eq!(place, payload.len() - 1);
             }
@@ -288,7 +288,7 @@ pub(super) mod tests {
         let mut stored = vec![0x00, 0x2C, 0x01, 0xD3, 0xFE];
         stored.extend_from_slice(&message);
         stored.push(0x00);
-        // BFINAL, and an empty block behind it (RFC 7692 §7.2.3.4).
+        // BFINAL, and an empty block after it (RFC 7692 §7.2.3.4).
         let mut deflate = Deflate::new(6, false, WINDOW_BITS);
         let mut with_end = with_flush(&mut deflate, &message, DeflateFlush::Finish);
         with_end.push(0x00);
@@ -328,7 +328,7 @@ pub(super) mod tests {
         with_flush(&mut deflate, &message, DeflateFlush::SyncFlush);
         let second = with_flush(&mut deflate, &message, DeflateFlush::SyncFlush);
         assert_eq!(inflater.read(&second, &template), Err(NotDeflate));
-        // And it goes on.
+        // The next message can be read.
         let payload = compressed(&message);
         let reading = inflater.read(&payload, &template);
         assert_eq!(reading, Ok(Reading::Ours(head(0))));

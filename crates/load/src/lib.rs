@@ -1,11 +1,11 @@
 //! Load for any WebSocket server: it opens connections, sends messages, checks every
 //! delivery, and reports rates, latencies and faults.
 //!
-//! A measuring instrument checks what it measures. Every message carries its publisher,
-//! its number and its time; what a server loses, doubles, reorders, changes or delivers
-//! to the wrong connection is counted, and latencies are those of every delivery.
-//! `yamabiko bench` is this crate on the command line; what it measures and where it
-//! stops is in `docs/bench.md` of the repository.
+//! Every message contains its publisher, its number and its time. The load counts the
+//! messages that a server loses, doubles, reorders, changes or delivers to the wrong
+//! connection, and records the latency of every delivery. `yamabiko bench` is this crate
+//! on the command line; `docs/bench.md` of the repository describes its measurements and
+//! its limits.
 //!
 //! ```
 //! use std::time::Duration;
@@ -46,10 +46,9 @@
 //! # }
 //! ```
 //!
-//! It reads no arguments, no environment and no signals, and prints nothing: settings
-//! come in a [`Plan`], the end before time by an [`Interrupt`], and how far the run is
-//! goes to a callback as [`Progress`]. Of the machine it reads `/proc`, for CPU time and
-//! memory (Linux).
+//! The crate reads no arguments, no environment and no signals, and prints nothing. The
+//! settings are in a [`Plan`], an [`Interrupt`] ends a run early, and a callback receives
+//! the [`Progress`]. On Linux, it reads CPU time and memory from `/proc`.
 //!
 //! # How it works
 //!
@@ -65,7 +64,7 @@
 //! |---|---|
 //! | `plan.rs` | the settings, checked |
 //! | `coordinator.rs`, `commands.rs`, `quiet_timeout.rs` | the phases of a run, and its messages between threads |
-//! | `interrupt.rs`, `progress.rs`, `error.rs` | what else goes in and out |
+//! | `interrupt.rs`, `progress.rs`, `error.rs` | the early end of a run; its progress; errors |
 //! | `opening.rs` | TCP and the opening handshake |
 //! | `load.rs`, `partition.rs`, `member.rs` | one thread's members, on the same reactor as the server |
 //! | `publishers.rs`, `pacer.rs`, `time.rs` | which publisher sends when: closed loop, open loop |

@@ -14,7 +14,7 @@
 //! recorded ([`Recorder`]). Then each publisher that may continue sends all messages that
 //! it may send, with one write.
 //!
-//! A member takes some 330 bytes, here and in the reactor, and has no buffer unless
+//! A member needs about 330 bytes, here and in the reactor, and has no buffer unless
 //! the kernel took only a part of a write.
 
 use std::net::{SocketAddr, TcpStream};

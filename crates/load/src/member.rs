@@ -13,7 +13,7 @@ pub(super) struct Member {
     pub reader: FrameReader,
     /// Bytes that the kernel had no room for: a batch of messages, and pongs up to
     /// [`PONG_BYTES_MAX`].
-    outbox: Vec<u8>,
+    unsent: Vec<u8>,
     /// Of the bytes that wait.
     pong_bytes: usize,
     /// The newest ping that arrived when there was no room for its pong.
@@ -27,7 +27,7 @@ impl Member {
         Member {
             key,
             reader: FrameReader::new(),
-            outbox: Vec::new(),
+            unsent: Vec::new(),
             pong_bytes: 0,
             unanswered_ping: None,
             closing: false,
@@ -41,34 +41,34 @@ impl Member {
 
     /// It may publish: the kernel has all bytes that were written before.
     pub(super) fn is_clear(&self) -> bool {
-        self.outbox.is_empty() && !self.closing
+        self.unsent.is_empty() && !self.closing
     }
 
     /// Writes frames; no bytes wait.
     pub(super) fn write(&mut self, io: &mut Io, frames: &[u8]) {
         let written = io.write(self.key, frames);
-        self.outbox.extend_from_slice(&frames[written..]);
+        self.unsent.extend_from_slice(&frames[written..]);
     }
 
-    /// Writes one frame behind the bytes that wait.
+    /// Writes one frame after the bytes that wait.
     pub(super) fn send(&mut self, io: &mut Io, keys: &mut Keys, opcode: Opcode, payload: &[u8]) {
         encode(
             true,
             opcode,
             Some(keys.next_key()),
             payload,
-            &mut self.outbox,
+            &mut self.unsent,
         );
         self.flush(io, keys);
     }
 
     /// Writes the bytes that wait, as many as the kernel accepts.
     pub(super) fn flush(&mut self, io: &mut Io, keys: &mut Keys) {
-        let written = io.write(self.key, &self.outbox);
-        self.outbox.drain(..written);
-        if self.outbox.is_empty() {
+        let written = io.write(self.key, &self.unsent);
+        self.unsent.drain(..written);
+        if self.unsent.is_empty() {
             self.pong_bytes = 0;
-            self.outbox.shrink_to(OUTBOX_BYTES_KEPT);
+            self.unsent.shrink_to(QUEUE_BYTES_KEPT);
             if let Some(payload) = self.unanswered_ping.take() {
                 self.send(io, keys, Opcode::Pong, &payload);
             }
@@ -90,8 +90,8 @@ impl Member {
         self.send(io, keys, Opcode::Pong, &payload);
     }
 
-    /// Sends a Close with this code, unless one has been sent; without a code if
-    /// this one may not travel.
+    /// Sends a Close with this code, unless one has been sent. The Close
+    /// has no code if this one is invalid in a Close frame.
     pub(super) fn close(&mut self, io: &mut Io, keys: &mut Keys, code: u16) {
         if self.closing {
             return;
@@ -108,18 +108,18 @@ impl Member {
     pub(super) fn close_code(&self) -> u16 {
         match self.reader.control_payload() {
             [high, low, ..] => u16::from_be_bytes([*high, *low]),
-            _ => NO_CODE_CAME,
+            _ => NO_CODE_RECEIVED,
         }
     }
 }
 
-/// Pongs that wait; beyond it they are answered one at a time.
+/// The maximum number of bytes of waiting pongs. Beyond it, only the newest ping is answered.
 const PONG_BYTES_MAX: usize = 16 << 10;
 /// A control frame's header with its key.
 const FRAME_BYTES: usize = 6;
-const OUTBOX_BYTES_KEPT: usize = 4 << 10;
+const QUEUE_BYTES_KEPT: usize = 4 << 10;
 /// A Close without a body (RFC 6455 §7.1.5).
-const NO_CODE_CAME: u16 = 1005;
+const NO_CODE_RECEIVED: u16 = 1005;
 
 #[cfg(test)]
 mod tests {

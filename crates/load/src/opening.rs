@@ -30,7 +30,7 @@ use super::randomness;
 #[derive(Debug)]
 pub(super) struct Opened {
     pub stream: TcpStream,
-    /// The bytes behind the response's head: the first frames.
+    /// The bytes after the response's head: the first frames.
     pub surplus: Vec<u8>,
 }
 

@@ -1,5 +1,5 @@
-//! Which members belong to which thread: member `m` to thread `m` modulo the number of
-//! threads. A thread knows its own members by a dense index.
+//! The assignment of members to threads: member `m` belongs to thread `m` modulo the number
+//! of threads. A thread knows its own members by a dense index.
 //!
 //! ```text
 //!   number of a member   0  1  2  3  4  5  6     publisher 2 is member 2

@@ -1,4 +1,4 @@
-//! The messages of the load: how they are written, and checked when they come back.
+//! The messages of the load: writing them, and checking the received ones.
 //!
 //! ```text
 //!  0       8           16         24                  40
@@ -34,13 +34,13 @@ pub(super) const JSON_BYTES_MIN: usize =
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Payload {
-    /// Letters behind the head.
+    /// Letters after the head.
     Letters,
     /// A JSON document with the head in it, to be compressed.
     Json,
 }
 
-/// A head, read.
+/// A parsed head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub publisher: u32,
@@ -65,7 +65,7 @@ pub(super) enum Reading {
     Foreign,
 }
 
-/// The message that all messages of a run are, but for their heads.
+/// The common content of all messages of a run, which differ only in their heads.
 #[derive(Clone, Debug)]
 pub(super) struct Template {
     bytes: Box<[u8]>,

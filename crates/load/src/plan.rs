@@ -29,10 +29,10 @@ pub enum Scenario {
 #[non_exhaustive]
 pub enum Pace {
     /// Closed loop: each publisher has this many messages in flight. It sends the next one
-    /// when one comes back.
+    /// when it receives one of them.
     Window(NonZeroU32),
     /// Open loop: this many messages a second of all publishers together, whether earlier
-    /// messages have come back or not. Within [`RATES`].
+    /// messages have been received or not. Within [`RATES`].
     Rate(f64),
 }
 
@@ -342,8 +342,8 @@ impl PlanBuilder {
         self
     }
 
-    /// Connections that are opened at the same time: at least 1, which is what RFC 6455
-    /// §4.1 asks of clients. Default: 32.
+    /// Connections that are opened at the same time: at least 1, which RFC 6455 §4.1
+    /// requires of clients. Default: 32.
     pub fn opening_at_once(mut self, count: u32) -> PlanBuilder {
         self.opening.at_once = count;
         self

@@ -58,7 +58,7 @@ impl Process {
 }
 
 /// The number of files that this process may have open, and the number that it may raise
-/// this limit to. `None`: the system does not say.
+/// this limit to. `None` if the system does not report it.
 pub(super) fn open_files_limits() -> Option<(u64, u64)> {
     let limits = Limits::from_file("/proc/self/limits").ok()?;
     let files = limits.max_open_files;

@@ -1,8 +1,8 @@
-//! How far a run has come, for a callback.
+//! The progress of a run, for a callback.
 
 use std::time::Duration;
 
-/// How far a run has come. [`run`](crate::run) hands one out at least every 50 ms.
+/// The progress of a run. [`run`](crate::run) calls the callback at least every 50 ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {

@@ -9,10 +9,9 @@
 //! ```
 //!
 //! A publisher is the member of the same number. In closed loop it has a window of
-//! messages in flight and sends the next one when one of them comes back: the load
-//! never exceeds the server's capacity. In
-//! open loop messages are due by the [`Schedule`], in turn for each publisher of the
-//! run.
+//! messages in flight, and sends the next one when it receives one of them: the load
+//! never exceeds the server's capacity. In open loop, messages are due by the
+//! [`Schedule`], in turn for each publisher of the run.
 //!
 //! If the server does not send a publisher's messages back to it, the receipts of
 //! another member of the same thread pace it.

@@ -29,7 +29,7 @@ pub(super) fn fill(bytes: &mut [u8]) -> Result<(), Error> {
     getrandom::fill(bytes).map_err(|error| Error::Randomness(io::Error::other(error.to_string())))
 }
 
-/// One system call provides so many keys.
+/// The number of keys that one system call provides.
 const KEYS_PER_BATCH: usize = 1024;
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 //! once for each read and each batch of writes, not for each message.
 //!
 //! In open loop, message `k` of the run is due at a certain time, and its latency counts
-//! from that time even if it is sent later: a server that stops for a second is charged
-//! for all messages that had to wait (without that, the latencies suffer from
+//! from that time even if it is sent later. So the waiting time counts for all messages
+//! that wait while a server stops (otherwise, the latencies suffer from
 //! *coordinated omission*). Above 10,000 messages a second, those of 100 µs are due
 //! together at the end of these 100 µs: the operating system does not wake a thread
 //! more precisely.

@@ -52,7 +52,7 @@ fn run_reports_each_phase_in_order_and_every_message() {
     assert!(!report.cut_short);
     let traffic = report.traffic.as_ref().expect("an echo has traffic");
     assert!(traffic.published > 0);
-    let latency = traffic.latency_us.as_ref().expect("messages came back");
+    let latency = traffic.latency_us.as_ref().expect("messages were received");
     assert_eq!(latency.samples, traffic.published);
 
     let number = |phase: &Phase| match phase {
@@ -112,7 +112,7 @@ fn refused_connection_is_an_error_with_its_cause() {
     };
     let plan = Plan::builder(Scenario::Idle, format!("ws://{address}/"));
     let plan = plan.connections(2).build().expect("sound");
-    let error = run(&plan, &Interrupt::new(), |_| {}).expect_err("nobody listens");
+    let error = run(&plan, &Interrupt::new(), |_| {}).expect_err("no server listens");
     let Error::Opening {
         opened: 0,
         connections: 2,
