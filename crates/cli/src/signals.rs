@@ -7,7 +7,7 @@
 //! | SIGHUP | the same | nothing: shell and kernel both send one when a terminal closes |
 //!
 //! SIGHUP stays ignored if it was ignored when the program started, as `nohup` does. Only
-//! Linux tells this; on other systems SIGHUP keeps its default.
+//! Linux reports this; on other systems SIGHUP keeps its default.
 
 use std::io;
 use std::os::unix::net::UnixStream;

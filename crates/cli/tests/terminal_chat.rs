@@ -64,7 +64,7 @@ fn server_at(listen: &str, flags: &[&str]) -> (Process, String) {
     let server = Process(child);
     let mut line = String::new();
     let mut output = BufReader::new(output);
-    output.read_line(&mut line).expect("it tells its address");
+    output.read_line(&mut line).expect("it prints its address");
     let (_, rest) = line.trim_end().split_once("://").expect("an address");
     (server, rest.trim_end_matches('/').to_owned())
 }

@@ -1,7 +1,7 @@
 //! The arguments of `bench`, and the plan that they make.
 //!
-//! Each option is a setting of [`PlanBuilder`], which has the defaults and checks what the
-//! settings say about each other; its errors are reported in terms of the options.
+//! Each option is a setting of [`PlanBuilder`], which has the defaults and checks that the
+//! settings fit each other. Its errors are reported with the names of the options.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::{NonZeroU32, NonZeroUsize};

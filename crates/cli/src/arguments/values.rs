@@ -1,6 +1,6 @@
 //! The forms of the values: numbers, bytes, seconds, addresses, origins.
 //!
-//! Each function reads one value. Its error says what was expected; the name of the option
+//! Each function reads one value. Its error names the expected value; the name of the option
 //! and the value are put in front of it by [`super::error`].
 
 use std::fmt;

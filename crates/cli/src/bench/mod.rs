@@ -20,8 +20,8 @@ use progress::Line;
 /// Runs the load and prints the report.
 ///
 /// # Errors
-/// The arguments make no plan, nothing could be measured, or the server has failed, of
-/// which the printed report tells more.
+/// The arguments make no plan, nothing could be measured, or the server has failed. The
+/// printed report describes the failure of the server.
 pub(super) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
     let plan = arguments.plan();
     let plan = plan.map_err(|message| Failure::Usage(see_help(&message, Some("bench"))))?;

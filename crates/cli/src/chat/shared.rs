@@ -447,7 +447,7 @@ mod tests {
         assert_eq!(shared.confirm(Some("0")), None, "once");
         let refused = shared.refuse(Some("1")).map(|sent| sent.text);
         assert_eq!((refused, shared.failures()), (Some("two".into()), 1));
-        assert_eq!(shared.refuse(Some("of somebody else")), None);
+        assert_eq!(shared.refuse(Some("of another member")), None);
         let lost = shared.disconnected();
         assert_eq!((lost.len(), lost[0].text.as_str()), (1, "three"));
         assert!(shared.disconnected().is_empty());
