@@ -62,7 +62,7 @@ impl Reader {
         }
     }
 
-    /// The socket accepts so much of the backlog. The backlog must be the front of the model's
+    /// The socket accepts a part of the backlog. The backlog must be the front of the model's
     /// queue: all of it, unless it consists of many slices. The socket accepts nothing while
     /// the write queue is not empty.
     pub fn write(&mut self, history: &[Record], backlog: Backlog<'_>, accepted: Accepted) -> usize {
@@ -129,7 +129,7 @@ impl Reader {
         self.own.push_back((Sent::Own(frame.clone()), frame));
     }
 
-    /// The socket accepts so much of the write queue, which must equal that of the model.
+    /// The socket accepts a part of the write queue, which must equal that of the model.
     pub fn write_own(&mut self, accepted: Accepted) {
         let waiting = self.write_queue.slices().concat();
         let expected: Vec<&[u8]> = self.own.iter().map(|(_, bytes)| &bytes[..]).collect();

@@ -35,7 +35,7 @@ pub enum Step {
     TakeRemainder(Which),
     SkipToEnd(Which),
     SkipToLatest(Which),
-    /// A frame of so many bytes for this connection alone.
+    /// A frame of this number of bytes for this connection alone.
     QueueOwn(Which, usize),
     /// Writes the connection's own frames, after a partly written record.
     WriteOwn(Which, Accepted),
@@ -126,7 +126,7 @@ impl Setup {
             0 => setup(32, 12, 3),
             // Many records in a chunk, and none is large.
             1 => setup(256, 48, 1),
-            // Each record has a chunk of its own.
+            // Each record has its own chunk.
             _ => setup(1, 1, 0),
         }
     }
