@@ -95,10 +95,12 @@ From a program, each line of standard input is one message, and each message of 
 line, with a line feed as \\u{a}. A line of more than 64 KiB is sent as several messages, cut \
 between two characters. Bytes that are not UTF-8 are sent as U+FFFD, with a warning. The program \
 leaves when the input has ended and everything is sent. It ends with status 1 if a line was not \
-sent, was refused or may be lost, or if the server closes with a code other than 1000 and 1001.
+sent, was refused or may be lost, if the server does not let it join within 10 seconds, or if the \
+server closes with a code other than 1000 and 1001.
 
 A connection that is lost is opened again: after 0 to 5 seconds, then after increasing pauses up \
 to two minutes, and not before the server's Retry-After (up to an hour). An HTTP response of 3xx \
-or 4xx ends the attempts, except 408, 425 and 429. Lines that are entered meanwhile are queued, \
-and sent on the new connection."
+or 4xx ends the attempts, except 408, 425 and 429. At a terminal, a server that does not answer the request \
+to join is tried again, too. Lines that are entered meanwhile are queued, and sent on the new \
+connection."
 );

@@ -1,9 +1,10 @@
 //! One connection of the chat: from the server's messages to lines on the screen.
 
 use std::borrow::Cow;
+use std::time::{Duration, Instant};
 
 use yamabiko::chat::{ClientMessage, ErrorCode, ErrorReply, SUBPROTOCOL, ServerMessage};
-use yamabiko::client::{Backoff, Client, ClientError, Ended, OwnedMessage, Writer};
+use yamabiko::client::{Backoff, Client, ClientError, Ended, OwnedMessage, Reader, Step, Writer};
 use yamabiko::websocket::Message;
 use yamabiko::websocket::frame::CloseCode;
 
@@ -14,6 +15,9 @@ use super::text::{excerpt, printable};
 
 /// How often a name that is in use is replaced by the server's suggestion.
 const NAMES_TRIED_MAX: u32 = 5;
+
+/// How long the server may take from the opened connection until the user is in the room.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The user's name, kept from one connection to the next.
 #[derive(Debug)]
@@ -26,6 +30,7 @@ pub(super) struct Conversation {
     /// The revision of the list of names in the welcome message. Older changes are part of
     /// that list, although they may arrive later.
     revision: u64,
+    join_timeout: Duration,
 }
 
 /// What follows the end of a connection.
@@ -62,6 +67,7 @@ impl Conversation {
             name,
             names_tried: 0,
             revision: 0,
+            join_timeout: JOIN_TIMEOUT,
         }
     }
 
@@ -80,12 +86,16 @@ impl Conversation {
         let (mut reader, mut writer) = client.split();
         shared.connected(writer.clone(), format);
         self.begin();
+        let mut join_deadline = None;
         match format {
-            Format::Chat => self.join(&mut writer),
+            Format::Chat => {
+                join_deadline = Some(Instant::now() + self.join_timeout);
+                self.join(&mut writer);
+            }
             Format::Plain => shared.joined(None),
         }
         let end = loop {
-            let reaction = match reader.read() {
+            let reaction = match read(&mut reader, join_deadline) {
                 Ok(Some(message)) => self.handle(&message, format, screen),
                 Ok(None) => break Ok(reader.ended()),
                 Err(error) => break Err(error),
@@ -95,6 +105,7 @@ impl Conversation {
                 Reaction::Show(line) => show(&line, shared, screen),
                 Reaction::Joined(line, text_bytes_max) => {
                     backoff.reset();
+                    join_deadline = None;
                     // The state changes first: a command entered after this line needs it.
                     shared.joined(Some(text_bytes_max));
                     show(&line, shared, screen);
@@ -119,6 +130,10 @@ impl Conversation {
                 }
             }
         };
+        if matches!(end, Err(ClientError::TimedOut(Step::Read))) {
+            // The result of closing changes nothing.
+            let _ = reader.close(CloseCode::NORMAL, "");
+        }
         let (unconfirmed, leaving) = (shared.disconnected(), shared.is_leaving());
         let outcome = outcome(end, leaving, screen.is_for_a_person());
         if outcome != Outcome::Done || !leaving {
@@ -218,6 +233,19 @@ impl Conversation {
     }
 }
 
+/// Waits for the next message, until the deadline.
+fn read(
+    reader: &mut Reader,
+    deadline: Option<Instant>,
+) -> Result<Option<OwnedMessage>, ClientError> {
+    let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    if left.is_some_and(|left| left.is_zero()) {
+        return Err(ClientError::TimedOut(Step::Read));
+    }
+    reader.set_read_timeout(left);
+    reader.read()
+}
+
 /// Leaves if the screen is gone (`| head`).
 fn show(line: &str, shared: &Shared, screen: &Screen) {
     if screen.show(line).is_err() {
@@ -286,9 +314,20 @@ fn outcome(
             let code = ended.map_or(1006, |ended| ended.code());
             closed_by_server(code, leaving, is_for_a_person)
         }
+        Err(ClientError::TimedOut(Step::Read)) => not_joined(leaving, is_for_a_person),
         Err(error) if leaving => Outcome::Failed(explain(&error)),
         Err(ClientError::Lost(cause)) => Outcome::Lost(explain(&ClientError::Lost(cause))),
         Err(error) => Outcome::Failed(explain(&error)),
+    }
+}
+
+/// The deadline of joining has passed. A program gets the error at once, as for a close code
+/// that says that the server cannot serve now.
+fn not_joined(leaving: bool, is_for_a_person: bool) -> Outcome {
+    let why = "the server does not answer the request to join".to_owned();
+    match is_for_a_person && !leaving {
+        true => Outcome::Lost(why),
+        false => Outcome::Failed(why),
     }
 }
 
@@ -336,7 +375,9 @@ fn meaning(code: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use yamabiko::server::{Admission, Context, Handler, Refusal, Upgrade};
     use yamabiko::websocket::frame::CloseReason;
+    use yamabiko_testing::socket::{TestServer, config};
 
     const TERMINAL: (bool, bool) = (true, true);
     const PIPES: (bool, bool) = (false, false);
@@ -498,6 +539,41 @@ mod tests {
             outcome(ended(1001), false, false),
             Outcome::Lost(_)
         ));
+    }
+
+    /// Accepts the subprotocol of the chat, and never answers a message.
+    struct Silent;
+
+    impl Handler for Silent {
+        type Session = ();
+
+        fn admit(&self, request: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
+            let chosen = request.choose_subprotocol(&[SUBPROTOCOL]);
+            Ok(Admission::new(()).subprotocol(chosen))
+        }
+
+        fn message(&self, _: &mut (), _: Message<'_>, _: &mut Context<'_>) {}
+    }
+
+    #[test]
+    fn server_that_does_not_answer_the_request_to_join_is_left_at_the_deadline() {
+        let server = TestServer::start(config(1), Silent);
+        let no_answer = "the server does not answer the request to join".to_owned();
+        for (is_for_a_person, expected) in [
+            (true, Outcome::Lost(no_answer.clone())),
+            (false, Outcome::Failed(no_answer)),
+        ] {
+            let client = Client::builder(&server.url("/chat/lobby")).subprotocol(SUBPROTOCOL);
+            let client = client.connect().expect("it listens");
+            let mut conversation = Conversation {
+                join_timeout: Duration::from_millis(10),
+                ..aki()
+            };
+            let screen = Screen::plain(is_for_a_person, is_for_a_person);
+            let (shared, backoff) = (Shared::default(), &mut Backoff::new());
+            let outcome = conversation.run(client, &shared, &screen, backoff);
+            assert_eq!(outcome, expected);
+        }
     }
 
     #[test]
