@@ -131,7 +131,7 @@ const LAYERS: [Layer; 11] = [
         name: "crates/cli/src",
         may: &[
             "crate", "yamabiko", "yamabiko_load", "std", "core", "alloc", "clap", "clap_complete", "clap_mangen",
-            "signal_hook", "procfs_core", "ctrlc", "console", "indicatif", "serde_json", "getrandom", "httpdate", "crossterm",
+            "signal_hook", "procfs_core", "ctrlc", "indicatif", "serde_json", "getrandom", "httpdate", "crossterm",
             "unicode_segmentation", "unicode_width",
         ],
         must_not: &["yamabiko::reactor", "yamabiko::broadcast"],

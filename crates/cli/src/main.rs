@@ -24,6 +24,7 @@ mod serve;
 mod serving;
 #[cfg(unix)]
 mod signals;
+mod terminal;
 
 use std::env;
 use std::process::ExitCode;

@@ -54,7 +54,12 @@ pub(crate) fn print(text: &str) -> Result<(), String> {
 
 /// Prints one line on standard error. If that is closed, the exit status remains.
 pub(crate) fn report_error(message: &str) {
-    let _ = writeln!(io::stderr(), "yamabiko: {message}");
+    report_line(&format!("yamabiko: {message}"));
+}
+
+/// Prints one line on standard error, without the program's name.
+pub(crate) fn report_line(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// An error and its causes in one line, separated by colons.

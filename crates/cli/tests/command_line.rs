@@ -5,9 +5,11 @@
 
 #![cfg(unix)]
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -21,6 +23,8 @@ use yamabiko::websocket::frame::CloseCode;
 use yamabiko_testing::waiting::{
     Deadline, LOOP_TIMEOUT, TIMEOUT, accepted, bounded, exit_status, joined, output_of,
 };
+
+const NAME_AND_VERSION: &str = concat!("yamabiko ", env!("CARGO_PKG_VERSION"));
 
 fn yamabiko(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_yamabiko"));
@@ -158,7 +162,7 @@ fn ask(address: &str, request: &str) -> String {
 
 #[test]
 fn version_and_help_are_written_to_standard_output() {
-    let version = concat!("yamabiko ", env!("CARGO_PKG_VERSION"), "\n");
+    let version = format!("{NAME_AND_VERSION}\n");
     assert_eq!(run(&["--version"]).stdout, version.as_bytes());
     for (arguments, first_line) in [
         (&["--help"][..], "yamabiko: a WebSocket broadcast server"),
@@ -194,7 +198,8 @@ fn usage_error_is_one_line_and_exit_code_2() {
         ),
         (
             &["chat"],
-            "the following required arguments were not provided: <URL> (see 'yamabiko chat --help')",
+            "missing <URL>, as in 'yamabiko chat ws://127.0.0.1:8080/chat/lobby' \
+             (see 'yamabiko chat --help')",
         ),
         (
             &["--ping-interval", "-3"],
@@ -259,12 +264,6 @@ fn wrong_environment_variable_is_a_usage_error_that_names_it() {
         ),
         (
             "serve",
-            "YAMABIKO_WORKERS",
-            "",
-            "expected a whole number from 1",
-        ),
-        (
-            "serve",
             "YAMABIKO_NO_COMPRESS",
             "maybe",
             "expected true or false",
@@ -287,6 +286,32 @@ fn wrong_environment_variable_is_a_usage_error_that_names_it() {
             reported.1
         );
     }
+}
+
+#[test]
+fn empty_environment_variable_counts_as_not_set() {
+    let mut program = yamabiko(&["serve", "--listen", "127.0.0.1:0"]);
+    for variable in [
+        "WORKERS",
+        "NO_COMPRESS",
+        "LAG_ACTION",
+        "ALLOW_ORIGIN",
+        "LISTEN",
+    ] {
+        program.env(format!("YAMABIKO_{variable}"), "");
+    }
+    let program = Program::start_command(&mut program);
+    assert!(program.line().contains("open http://127.0.0.1:"));
+}
+
+#[test]
+fn environment_variable_that_is_not_utf_8_is_a_usage_error_that_names_it() {
+    let value = OsStr::from_bytes(b"Aki\xff");
+    let mut chat = yamabiko(&["chat", "ws://127.0.0.1:9/chat/lobby"]);
+    let reported = failure(output(chat.env("YAMABIKO_NAME", value)));
+    let message = "yamabiko: YAMABIKO_NAME 'Aki\u{fffd}': expected UTF-8 \
+                   (see 'yamabiko chat --help')\n";
+    assert_eq!(reported, (Some(2), message.to_owned()));
 }
 
 #[test]
@@ -320,6 +345,41 @@ fn bash_accepts_its_completions() {
     );
 }
 
+#[test]
+fn bash_completes_the_options_of_serve_without_a_command() {
+    let folder = Folder::new("completions");
+    std::fs::create_dir(&folder.0).expect("a new folder");
+    let script = folder.0.join("yamabiko.bash");
+    std::fs::write(&script, run(&["completions", "bash"]).stdout).expect("a new file");
+    let complete = r#"
+        source "$0" || exit
+        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+        _yamabiko yamabiko "${@: -1}" "${@: -2:1}"
+        echo "${COMPREPLY[@]}""#;
+    for (words, expected) in [
+        (&["yamabiko", "--ping"][..], "--ping-interval\n"),
+        (&["yamabiko", "--lag-action", "s"], "skip\n"),
+        (&["yamabiko", "ser"], "serve\n"),
+        (&["yamabiko", "bench", "--slow"], "--slow-percent\n"),
+    ] {
+        let mut bash = Command::new("bash");
+        bash.args(["-c", complete]).arg(&script).args(words);
+        bash.stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        // A system without bash needs none.
+        let Ok(child) = bash.spawn() else {
+            return;
+        };
+        let output = output_of(child, TIMEOUT);
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            expected,
+            "{output:?}"
+        );
+    }
+}
+
 /// A folder, which is removed when the value is dropped.
 struct Folder(std::path::PathBuf);
 
@@ -342,8 +402,19 @@ fn manual_has_a_page_for_each_command_with_all_its_options() {
     let output = run(&["man", folder.0.to_str().expect("text")]);
     assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]));
     for (page, texts) in [
-        ("yamabiko", &["yamabiko", "serve", "bench"][..]),
-        ("yamabiko-serve", &["ping\\-interval", "127.0.0.1:8080"]),
+        (
+            "yamabiko",
+            &["yamabiko", "serve", "bench", ".SH EXAMPLES"][..],
+        ),
+        (
+            "yamabiko-serve",
+            &[
+                "ping\\-interval",
+                "127.0.0.1:8080",
+                ".SH PATHS",
+                ".SH NOTES",
+            ],
+        ),
         ("yamabiko-echo", &["ping\\-interval", "127.0.0.1:9001"]),
         ("yamabiko-chat", &["name", "/who"]),
         ("yamabiko-bench", &["slow\\-percent", "fan\\-out"]),
@@ -355,6 +426,8 @@ fn manual_has_a_page_for_each_command_with_all_its_options() {
         for expected in texts {
             assert!(text.contains(expected), "{page}: {expected}");
         }
+        let footer = format!(".TH {page} 1  \"{NAME_AND_VERSION}\" \"Manual of yamabiko\"\n");
+        assert!(text.contains(&footer) && !text.contains("EXTRA"), "{text}");
         assert_eq!(formatting_warnings(&path), "", "{page}");
     }
 }

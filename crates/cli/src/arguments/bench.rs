@@ -522,11 +522,11 @@ mod tests {
         for (line, expected) in [
             (
                 "bench",
-                "the following required arguments were not provided: <SCENARIO> <URL>",
+                "missing <SCENARIO> <URL>, as in 'yamabiko bench fan-out ws:",
             ),
             (
                 "bench fan-out",
-                "the following required arguments were not provided: <URL>",
+                "missing <URL>, as in 'yamabiko bench fan-out ws:",
             ),
             (
                 "bench sing ws://h/",

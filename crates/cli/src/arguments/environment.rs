@@ -1,14 +1,18 @@
 //! An environment variable for each option: its name, and how the command reads it.
 
-/// Each option of this command can be set by its environment variable.
+use std::env;
+
+/// Each option of this command can be set by its environment variable. An empty variable
+/// counts as not set: that is how a script or a unit file takes a setting back.
 pub(super) fn read(command: clap::Command) -> clap::Command {
-    command.mut_args(|argument| match argument.get_long() {
-        Some(long) => {
-            let variable = variable(long);
+    command.mut_args(|argument| {
+        let variable = argument.get_long().map(variable);
+        let is_empty = |name: &String| env::var_os(name).is_some_and(|value| value.is_empty());
+        match variable.filter(|name| !is_empty(name)) {
             // The text below the options has the rule.
-            argument.env(variable).hide_env(true)
+            Some(variable) => argument.env(variable).hide_env(true),
+            None => argument,
         }
-        None => argument,
     })
 }
 

@@ -3,8 +3,10 @@
 //!
 //! ```text
 //! --workers '0': expected a whole number from 1 (see 'yamabiko serve --help')
+//! missing <URL>, as in 'yamabiko chat ws://127.0.0.1:8080/chat/lobby' (see …)
 //! ```
 
+use std::env;
 use std::error::Error;
 use std::ffi::{OsStr, OsString};
 
@@ -12,14 +14,18 @@ use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::environment::variable;
+use super::help::example;
 
 /// The error in these arguments, which begin with the program's name and a command.
 pub(super) fn one_line(error: &clap::Error, command: &Command, arguments: &[OsString]) -> String {
-    let found = arguments.get(1);
-    let found = found.and_then(|name| command.find_subcommand(name));
-    let name = found.map(Command::get_name);
-    let message = invalid_value(error, arguments).unwrap_or_else(|| first_sentences(error));
-    see_help(&message, name.filter(|name| *name != "help"))
+    let named = arguments.get(1);
+    let named = named.and_then(|name| command.find_subcommand(name));
+    let named = named.filter(|command| command.get_name() != "help");
+    let message = invalid_value(error, arguments)
+        .or_else(|| missing_argument(error, named?))
+        .or_else(|| not_utf_8(error, named?, arguments))
+        .unwrap_or_else(|| first_sentences(error));
+    see_help(&message, named.map(Command::get_name))
 }
 
 /// A usage error, and the help of the command that it is about.
@@ -72,6 +78,63 @@ fn setting(argument: &str, arguments: &[OsString]) -> String {
     }
 }
 
+/// Arguments that the command needs, and a command line that has them.
+fn missing_argument(error: &clap::Error, command: &Command) -> Option<String> {
+    let missing = match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(names))) => names.join(" "),
+        _ => return None,
+    };
+    let example = example(command.get_name())?;
+    Some(format!("missing {missing}, as in '{example}'"))
+}
+
+/// A value that is not UTF-8. The parser's error does not say where it stands.
+fn not_utf_8(error: &clap::Error, command: &Command, arguments: &[OsString]) -> Option<String> {
+    if error.kind() != ErrorKind::InvalidUtf8 {
+        return None;
+    }
+    let (name, value) =
+        argument_not_utf_8(command, arguments).or_else(|| variable_not_utf_8(command))?;
+    Some(format!("{name} '{value}': expected UTF-8"))
+}
+
+/// The first argument that is not UTF-8: its option, and its value with replacements.
+fn argument_not_utf_8(command: &Command, arguments: &[OsString]) -> Option<(String, String)> {
+    let index = arguments
+        .iter()
+        .position(|given| given.to_str().is_none())?;
+    let given = arguments[index].to_string_lossy();
+    if let Some((name, value)) = given.split_once('=').filter(|_| given.starts_with("--")) {
+        return Some((name.to_owned(), value.to_owned()));
+    }
+    let before = index
+        .checked_sub(1)
+        .and_then(|index| arguments[index].to_str());
+    let option = before.filter(|before| takes_value(command, before));
+    let name = option.unwrap_or("argument").to_owned();
+    Some((name, given.into_owned()))
+}
+
+/// Whether this argument is an option whose value is the next argument.
+fn takes_value(command: &Command, argument: &str) -> bool {
+    let long = argument.strip_prefix("--");
+    let mut options = command
+        .get_arguments()
+        .filter(|option| !option.is_positional());
+    options.any(|option| option.get_long() == long && option.get_action().takes_values())
+}
+
+/// The first environment variable of the command that is not UTF-8, and its value with
+/// replacements.
+fn variable_not_utf_8(command: &Command) -> Option<(String, String)> {
+    command.get_arguments().find_map(|option| {
+        let name = option.get_env()?;
+        let value = env::var_os(name).filter(|value| value.to_str().is_none())?;
+        let text = |text: &OsStr| text.to_string_lossy().into_owned();
+        Some((text(name), text(&value)))
+    })
+}
+
 /// `a, b or c`
 fn alternatives(names: &[String]) -> String {
     match names {
@@ -81,7 +144,8 @@ fn alternatives(names: &[String]) -> String {
     }
 }
 
-/// The error and its tips without the usage that follows, in one line.
+/// The error and its tips without the usage that follows, in one line. The tip to pass an
+/// unknown option as a value is left out: no value of ours begins with a hyphen.
 fn first_sentences(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let paragraphs = text
@@ -90,6 +154,7 @@ fn first_sentences(error: &clap::Error) -> String {
         .take_while(|paragraph| {
             !paragraph.starts_with("Usage:") && !paragraph.starts_with("For more information")
         })
+        .filter(|paragraph| !paragraph.trim_start().starts_with("tip: to pass "))
         .map(|paragraph| {
             let lines: Vec<&str> = paragraph.lines().map(str::trim).collect();
             lines.join(" ").replace("tip: ", "")

@@ -7,6 +7,17 @@ pub(super) fn template(name: &str) -> String {
     format!("{name}: {{about}}\n\n{{usage-heading}} {{usage}}\n\n{{all-args}}{{after-help}}")
 }
 
+/// A command line of this command with all arguments that it needs; `None`: it needs none.
+pub(super) fn example(command: &str) -> Option<&'static str> {
+    match command {
+        "chat" => Some("yamabiko chat ws://127.0.0.1:8080/chat/lobby"),
+        "bench" => Some("yamabiko bench fan-out ws://127.0.0.1:8080/broadcast/bench"),
+        "completions" => Some("yamabiko completions bash"),
+        "man" => Some("yamabiko man ./man1"),
+        _ => None,
+    }
+}
+
 pub(super) const YAMABIKO: &str = "\
 Without a command, yamabiko runs 'serve'. Its options can follow directly.
 
@@ -37,8 +48,8 @@ macro_rules! server {
 Bytes are written as 65536, 64KiB or 1MiB; seconds may have decimals: 0.25.
 
 Each option can be set by an environment variable: --ping-interval by YAMABIKO_PING_INTERVAL, \
---no-compress by YAMABIKO_NO_COMPRESS=true. The command line wins. Each option may be \
-given once, except --allow-origin."
+--no-compress by YAMABIKO_NO_COMPRESS=true. An empty variable counts as not set. The command \
+line wins. Each option may be given once, except --allow-origin."
     };
 }
 
@@ -66,7 +77,7 @@ macro_rules! chat {
         "\
 The URL is ws://HOST:PORT/chat/ROOM, or ws://HOST:PORT/broadcast/ROOM for a room of plain lines. \
 Ctrl-C leaves the room with Close 1000. The environment variable YAMABIKO_NAME sets the name, \
-too; the command line wins."
+too, unless it is empty; the command line wins."
     };
 }
 

@@ -99,7 +99,7 @@ pub(super) enum Stop {
 /// Reads the arguments after the program's name, and environment variables.
 pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Stop> {
     let arguments = with_command(arguments);
-    let command = &mut command();
+    let command = &mut with_plain_help_command(command());
     let parsed = command
         .try_get_matches_from_mut(&arguments)
         .and_then(|matches| CommandLine::from_arg_matches(&matches));
@@ -126,6 +126,24 @@ fn with_command(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> 
         .chain(serve)
         .chain(arguments)
         .collect()
+}
+
+/// The description of `help`, which the parser adds, in the form of the other commands.
+fn with_plain_help_command(mut command: clap::Command) -> clap::Command {
+    command.build();
+    command.mut_subcommand("help", |help| {
+        help.about("this text, or the help of a command")
+    })
+}
+
+/// The command line for shell completions: without a command, the options of `serve` follow.
+pub(super) fn completed_command() -> clap::Command {
+    let command = command();
+    let serve = command.find_subcommand("serve").cloned();
+    match serve {
+        Some(serve) => command.args(serve.get_arguments()),
+        None => command,
+    }
 }
 
 /// The commands with their options, environment variables and defaults.
@@ -288,7 +306,6 @@ pub(crate) mod tests {
         ] {
             assert_eq!(parse_line(line), Ok(Command::Chat(chat.clone())));
         }
-        assert!(error("chat").contains("were not provided: <URL>"));
         assert!(error("chat ws://a ws://b").starts_with("unexpected argument 'ws://b' found"));
     }
 
@@ -312,6 +329,18 @@ pub(crate) mod tests {
         ] {
             assert!(help(line).starts_with(about), "{line}: {}", help(line));
         }
+    }
+
+    #[test]
+    fn every_command_in_the_help_is_described_in_the_same_form() {
+        let text = help("--help");
+        let (_, commands) = text.split_once("Commands:\n").expect("a list");
+        let (commands, _) = commands.split_once("\n\n").expect("an end");
+        for line in commands.lines() {
+            let about = line.trim().split_once("  ").expect("a description").1;
+            assert!(about.trim().starts_with(char::is_lowercase), "{line}");
+        }
+        assert!(commands.contains("  help         this text, or the help of a command"));
     }
 
     #[test]
@@ -405,6 +434,60 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn error_about_a_missing_argument_has_an_example() {
+        let url = "yamabiko chat ws://127.0.0.1:8080/chat/lobby";
+        let load = "yamabiko bench fan-out ws://127.0.0.1:8080/broadcast/bench";
+        for (line, missing, example) in [
+            ("chat", "<URL>", url),
+            ("chat --name Aki", "<URL>", url),
+            ("bench", "<SCENARIO> <URL>", load),
+            ("bench echo", "<URL>", load),
+            ("completions", "<SHELL>", "yamabiko completions bash"),
+            ("man", "<DIR>", "yamabiko man ./man1"),
+        ] {
+            let command = line.split(' ').next().expect("a command");
+            let expected =
+                format!("missing {missing}, as in '{example}' (see 'yamabiko {command} --help')");
+            assert_eq!(error(line), expected);
+            assert!(parse_line(&example.replacen("yamabiko ", "", 1)).is_ok());
+        }
+    }
+
+    #[test]
+    fn tip_for_an_unknown_option_names_an_option_that_exists() {
+        let help = "(see 'yamabiko chat --help')";
+        for (line, expected) in [
+            (
+                "chat ws://h/ --bad",
+                format!("unexpected argument '--bad' found {help}"),
+            ),
+            (
+                "chat --bad",
+                format!("unexpected argument '--bad' found {help}"),
+            ),
+            (
+                "chat --nam Aki ws://h/",
+                format!(
+                    "unexpected argument '--nam' found; a similar argument exists: '--name' {help}"
+                ),
+            ),
+        ] {
+            assert_eq!(error(line), expected);
+        }
+    }
+
+    #[test]
+    fn completions_offer_the_options_of_serve_without_a_command() {
+        let command = completed_command();
+        let serve = command.find_subcommand("serve").expect("a command");
+        for option in serve.get_arguments() {
+            let same = |other: &clap::Arg| other.get_long() == option.get_long();
+            assert!(command.get_arguments().any(same), "{:?}", option.get_long());
+        }
+        command.debug_assert();
+    }
+
+    #[test]
     fn value_out_of_range_is_refused() {
         for line in [
             "--listen 8080",
@@ -437,16 +520,28 @@ pub(crate) mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn argument_that_is_not_utf_8_is_an_error_and_no_panic() {
+    fn argument_that_is_not_utf_8_is_an_error_that_names_its_option() {
         use std::os::unix::ffi::OsStringExt;
-        let garbage = || OsString::from_vec(vec![0xff, 0xfe]);
-        for arguments in [
-            vec![garbage()],
-            vec!["chat".into(), garbage()],
-            vec!["--listen".into(), garbage()],
+        let bytes = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+        let name_of_user = vec![
+            "chat".into(),
+            "ws://h/".into(),
+            "--name".into(),
+            bytes(b"\xff"),
+        ];
+        for (arguments, name) in [
+            (vec!["chat".into(), bytes(b"\xff")], "argument"),
+            (vec!["--listen".into(), bytes(b"\xff")], "--listen"),
+            (vec![bytes(b"--listen=\xff")], "--listen"),
+            (name_of_user, "--name"),
         ] {
-            assert!(matches!(parse(arguments), Err(Stop::Usage(_))));
+            let Err(Stop::Usage(message)) = parse(arguments) else {
+                panic!("{name}: a usage error");
+            };
+            let expected = format!("{name} '\u{fffd}': expected UTF-8 (see 'yamabiko ");
+            assert!(message.starts_with(&expected), "{message}");
         }
+        assert!(matches!(parse([bytes(b"\xff")]), Err(Stop::Usage(_))));
     }
 
     #[test]

@@ -1,35 +1,47 @@
-//! The progress of a run on standard error: the phase, and the rate of messages, in one line.
-//! It is shown on a terminal only, unless it is asked for.
+//! The progress of a run on standard error: the phase, and the rate of messages.
+//!
+//! | standard error | form | shown |
+//! |---|---|---|
+//! | a terminal that can move its cursor | one line, which changes and is wiped at the end | unless it is declined |
+//! | any other terminal | plain lines | unless it is declined |
+//! | no terminal: a file, a pipe | plain lines | if it is asked for |
 
+use std::io::{self, IsTerminal};
 use std::mem;
 use std::time::{Duration, Instant};
 
-use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use yamabiko_load::numbers::grouped;
 use yamabiko_load::{Phase, Progress};
 
-/// See the [module's text](self). Dropping it wipes the line.
+use crate::output::report_line;
+use crate::terminal::can_move_cursor;
+
+/// See the [module's text](self). Dropping it wipes the line that changes.
 pub(super) struct Line {
-    bar: ProgressBar,
+    form: Form,
     /// The progress that is shown, and since when.
     shown: Option<(Progress, Instant)>,
+}
+
+enum Form {
+    Hidden,
+    /// One line that changes.
+    Changing(ProgressBar),
+    /// A new line each time.
+    Plain,
 }
 
 impl Line {
     /// `None`: if standard error is a terminal.
     pub(super) fn new(wanted: Option<bool>) -> Line {
-        let target = match wanted {
-            None => ProgressDrawTarget::stderr(),
-            Some(true) => ProgressDrawTarget::term_like(Box::new(Term::stderr())),
-            Some(false) => ProgressDrawTarget::hidden(),
+        let is_terminal = io::stderr().is_terminal();
+        let form = match wanted.unwrap_or(is_terminal) {
+            false => Form::Hidden,
+            true if is_terminal && can_move_cursor() => Form::Changing(changing_line()),
+            true => Form::Plain,
         };
-        let message_alone = ProgressStyle::with_template("{msg}");
-        let style = message_alone.unwrap_or_else(|_| ProgressStyle::default_spinner());
-        Line {
-            bar: ProgressBar::with_draw_target(None, target).with_style(style),
-            shown: None,
-        }
+        Line { form, shown: None }
     }
 
     /// Shows the progress, if it is time. A new phase is shown at once.
@@ -40,7 +52,7 @@ impl Line {
             .shown
             .filter(|(shown, _)| kind(shown) == kind(&progress));
         let since = before.map(|(shown, at)| (shown, now.duration_since(at)));
-        if since.is_some_and(|(_, since)| since < INTERVAL) {
+        if since.is_some_and(|(_, since)| since < self.form.interval()) {
             return;
         }
         let mut line = describe(progress.phase);
@@ -49,15 +61,37 @@ impl Line {
             let rate = received as f64 / since.as_secs_f64();
             line.push_str(&format!("   {} messages/s received", grouped(rate as u64)));
         }
-        self.bar.set_message(line);
+        match &self.form {
+            Form::Hidden => {}
+            Form::Changing(bar) => bar.set_message(line),
+            Form::Plain => report_line(&line),
+        }
         self.shown = Some((progress, now));
     }
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        if let Form::Changing(bar) = &self.form {
+            bar.finish_and_clear();
+        }
     }
+}
+
+impl Form {
+    /// The time between two lines about one phase.
+    fn interval(&self) -> Duration {
+        match self {
+            Form::Hidden | Form::Changing(_) => Duration::from_millis(250),
+            Form::Plain => Duration::from_secs(5),
+        }
+    }
+}
+
+fn changing_line() -> ProgressBar {
+    let message_alone = ProgressStyle::with_template("{msg}");
+    let style = message_alone.unwrap_or_else(|_| ProgressStyle::default_spinner());
+    ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style)
 }
 
 fn describe(phase: Phase) -> String {
@@ -77,5 +111,3 @@ fn describe(phase: Phase) -> String {
         _ => String::new(),
     }
 }
-
-const INTERVAL: Duration = Duration::from_millis(250);

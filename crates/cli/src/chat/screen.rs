@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::layout::INDENT;
 use super::prompt::Prompt;
 use super::text::printable;
+use crate::terminal::can_move_cursor;
 
 /// Standard output and standard error, as the user sees them.
 #[derive(Clone, Debug)]
@@ -99,14 +100,6 @@ impl Screen {
         } else {
             printable(text)
         }
-    }
-}
-
-/// Unix names the terminal in TERM; Windows has no such name.
-fn can_move_cursor() -> bool {
-    match std::env::var("TERM") {
-        Ok(name) => !name.is_empty() && name != "dumb",
-        Err(_) => cfg!(windows),
     }
 }
 

@@ -18,6 +18,8 @@ use yamabiko::chat::Chat;
 use yamabiko::server::Config;
 use yamabiko::websocket::deflate::DeflateConfig;
 use yamabiko_testing::socket::TestServer;
+#[cfg(target_os = "linux")]
+use yamabiko_testing::waiting::joined;
 use yamabiko_testing::waiting::{LOOP_TIMEOUT, TIMEOUT, output_of};
 use zlib_rs::{Deflate, DeflateFlush};
 
@@ -701,12 +703,87 @@ mod output {
 
         let shown = bench(&format!("{arguments} --progress"));
         let progress = String::from_utf8(shown.stderr).expect("text");
-        let start = progress.trim_start();
+        assert_eq!(phases(&progress), PHASES);
+    }
+
+    /// The phases of a short run, as plain lines name them.
+    const PHASES: [&str; 5] = ["opening", "starting", "measuring", "draining", "closing"];
+
+    /// The first word of each line. Each is a whole line of text alone.
+    fn phases(progress: &str) -> Vec<&str> {
         assert!(
-            start.starts_with("opening 0 of 4 connections"),
+            progress.ends_with('\n') && !progress.contains('\x1b'),
             "{progress:?}"
         );
-        assert!(progress.contains("measuring: "), "{progress:?}");
+        let mut phases: Vec<&str> = progress
+            .lines()
+            .map(|line| {
+                assert_eq!(line, line.trim(), "{progress:?}");
+                line.split([' ', ':']).next().expect("a phase")
+            })
+            .collect();
+        // On a busy machine a phase may have several lines.
+        phases.dedup();
+        phases
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn terminal_that_cannot_move_its_cursor_shows_plain_lines() {
+        let server = server(|_| {});
+        let arguments = format!(
+            "bench fan-out {} --connections 4 {}",
+            server.url(ROOM),
+            SHORT
+        );
+        for term in [None, Some(""), Some("dumb"), Some("xterm")] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_yamabiko"));
+            command
+                .args(arguments.split_whitespace())
+                .env_remove("TERM");
+            command.envs(term.map(|term| ("TERM", term)));
+            let shown = shown_on_a_terminal(&mut command).replace("\r\n", "\n");
+            match term {
+                Some("xterm") => assert!(shown.contains('\x1b'), "{shown:?}"),
+                _ => assert_eq!(phases(&shown), PHASES),
+            }
+        }
+    }
+
+    /// The bytes that a program writes to standard error, which is a terminal.
+    #[cfg(target_os = "linux")]
+    fn shown_on_a_terminal(command: &mut Command) -> String {
+        use std::fs::File;
+        use std::io::Read;
+        use std::thread;
+
+        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let master = openpt(flags).expect("a terminal");
+        grantpt(&master).expect("ours");
+        unlockpt(&master).expect("ours");
+        let name = ptsname(&master, Vec::new()).expect("a terminal");
+        let name = name.to_str().expect("a path");
+        let end = File::options()
+            .read(true)
+            .write(true)
+            .open(name)
+            .expect("a terminal");
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(end);
+        let child = command.spawn().expect("the program starts");
+        // This process must hold no end of the terminal: the reader would never see its end.
+        command.stderr(Stdio::null());
+        let reading = thread::spawn(move || {
+            let (mut shown, mut master) = (Vec::new(), File::from(master));
+            // The terminal ends with an error when nobody has it open any more.
+            let _ = master.read_to_end(&mut shown);
+            String::from_utf8(shown).expect("text")
+        });
+        assert!(output_of(child, TIMEOUT).status.success());
+        joined("the end of the terminal", reading)
     }
 
     #[test]
