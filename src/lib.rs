@@ -24,7 +24,7 @@
 //! | feature | contents | default |
 //! |---|---|---|
 //! | (none) | [`websocket`] and [`time`]: the protocol, for any I/O; `no_std`, with `alloc` | always |
-//! | `std` | checks UTF-8 by the instructions that the processor turns out to have | yes |
+//! | `std` | masks and checks UTF-8 by the instructions that the processor turns out to have | yes |
 //! | `deflate` | permessage-deflate ([`websocket::deflate`]); enables `std` | yes |
 //! | `server` | `server`, `broadcast` and `reactor`: the server, and the trait for applications | yes |
 //! | `client` | `client`: the blocking client | yes |

@@ -1,6 +1,7 @@
 //! Messages (RFC 6455 §5.6, §6) and UTF-8 in them (§8.1). Every rule is checked as
 //! server and as client.
 
+use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
 use yamabiko_testing::protocol::*;
 
 // ── Sending (§6.1) ──────────────────────────────────────────────────────────
@@ -20,6 +21,49 @@ fn message_is_appended_to_the_output_as_one_frame(role: Role) {
     assert_eq!(output[..before], *b"what was there before");
     let frames = frames_of(role, &output[before..]);
     assert_eq!(frames, [WireFrame::new(TEXT, "Hello")]);
+}
+
+both_roles!(message_without_its_copy_has_the_same_bytes_on_the_wire);
+fn message_without_its_copy_has_the_same_bytes_on_the_wire(role: Role) {
+    for bytes in [0, 125, 126, 65_535, 65_536] {
+        let payload = vec![7; bytes];
+        let message = Message::Binary(&payload);
+        let (mut copied, mut output) = (Vec::new(), Vec::new());
+        assert_eq!(open(role).connection.send(message, &mut copied), Ok(()));
+        let behind = open(role).connection.send_vectored(message, &mut output);
+        let behind = behind.expect("the connection is open");
+        assert_eq!([&output, behind].concat(), copied);
+        // A server does not copy; a client has to, because it masks.
+        let expected = if role == Role::Server { bytes } else { 0 };
+        assert_eq!(behind.len(), expected);
+    }
+}
+
+both_roles!(compressed_message_is_never_returned_without_a_copy);
+fn compressed_message_is_never_returned_without_a_copy(role: Role) {
+    let connection = open(role).connection;
+    let (agreed, config) = (DeflateParameters::default(), DeflateConfig::default());
+    let mut connection = connection.with_deflate(agreed, &config, &DeflatePool::default());
+    for text in ["short", &"long enough to be compressed ".repeat(20)] {
+        let mut output = Vec::new();
+        let behind = connection.send_vectored(Message::Text(text), &mut output);
+        assert_eq!(behind, Ok(&b""[..]));
+        assert_eq!(output[0] & 0b0000_1111, TEXT);
+    }
+}
+
+both_roles!(message_without_its_copy_is_refused_like_any_other);
+fn message_without_its_copy_is_refused_like_any_other(role: Role) {
+    let (mut connection, mut output) = (open(role).connection, Vec::new());
+    let begun = connection.send_fragment(Fragment::Text(b"a"), false, &mut output);
+    assert_eq!(begun, Ok(()));
+    let (before, message) = (output.clone(), Message::Text("b"));
+    let refused = connection.send_vectored(message, &mut output);
+    assert_eq!(refused, Err(SendError::MessageUnderWay));
+    assert_eq!(output, before);
+    assert_eq!(connection.close(None, &mut output), Ok(()));
+    let refused = connection.send_vectored(message, &mut output);
+    assert_eq!(refused, Err(SendError::NotOpen));
 }
 
 //= https://www.rfc-editor.org/rfc/rfc6455#section-6.1

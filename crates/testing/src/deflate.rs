@@ -126,7 +126,7 @@ struct BitWriter {
 impl BitWriter {
     fn put(&mut self, value: usize, count: usize) {
         for place in 0..count {
-            if self.bits % 8 == 0 {
+            if self.bits.is_multiple_of(8) {
                 self.bytes.push(0);
             }
             let bit = (value >> place & 1) as u8;

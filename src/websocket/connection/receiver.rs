@@ -89,6 +89,29 @@ impl Receiver {
         }
     }
 
+    /// The two usual cases: nothing is under way, and a whole message lies in the input as
+    /// one plain frame, or the input is used up. `None`: it is another case, and nothing is
+    /// taken.
+    ///
+    /// It asks only the questions that these cases need. All else is left to
+    /// [`Receiver::next_frame`], which would lead to the same event.
+    #[inline]
+    pub(super) fn usual_case<'b>(
+        &self,
+        input: &mut &'b mut [u8],
+        limits: &Limits,
+    ) -> Option<Result<Option<Event<'b>>, ProtocolError>> {
+        let is_between_messages = !self.message.has_unfinished_message() && !self.inflating;
+        if self.rare.is_some() || !is_between_messages {
+            return None;
+        }
+        let bytes_max = limits.message_bytes_max;
+        match self.frames.plain_header(self.rules, input, bytes_max) {
+            Some(frame) => Some(self.whole_message(frame, input).map(Some)),
+            None => input.is_empty().then_some(Ok(None)),
+        }
+    }
+
     /// The frame whose payload comes next: the rest of the one under way, or a new one. `None`: `input` is used up.
     #[inline]
     pub(super) fn next_frame(

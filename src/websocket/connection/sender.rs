@@ -113,10 +113,7 @@ impl Sender {
         message: Message<'_>,
         output: &mut Vec<u8>,
     ) -> Result<(), SendError> {
-        self.check_open()?;
-        if self.message.is_some() {
-            return Err(SendError::MessageUnderWay);
-        }
+        self.check_between_messages()?;
         let (opcode, payload) = (message.opcode(), message.as_bytes());
         if self.compression.is_some() && self.write_compressed(opcode, payload, output) {
             return Ok(());
@@ -126,6 +123,28 @@ impl Sender {
         //# bit set (Section 5.2) and an opcode other than 0.
         self.write_frame(true, opcode, payload, output);
         Ok(())
+    }
+
+    /// [`Sender::send`] without the payload, if the payload can go as it is. Returns what
+    /// has not been appended.
+    pub(super) fn send_vectored<'m>(
+        &mut self,
+        message: Message<'m>,
+        output: &mut Vec<u8>,
+    ) -> Result<&'m [u8], SendError> {
+        if self.masking_keys.is_some() || self.compression.is_some() {
+            return self.send(message, output).map(|()| &[][..]);
+        }
+        self.check_between_messages()?;
+        let header = FrameHeader {
+            fin: true,
+            rsv: 0b000,
+            opcode: message.opcode(),
+            masking_key: None,
+            payload_length: message.as_bytes().len() as u64,
+        };
+        header.encode(output);
+        Ok(message.as_bytes())
     }
 
     pub(super) fn send_fragment(
@@ -222,6 +241,15 @@ impl Sender {
         match self.closed {
             false => Ok(()),
             true => Err(SendError::NotOpen),
+        }
+    }
+
+    /// May a message begin now?
+    fn check_between_messages(&self) -> Result<(), SendError> {
+        self.check_open()?;
+        match self.message {
+            None => Ok(()),
+            Some(_) => Err(SendError::MessageUnderWay),
         }
     }
 

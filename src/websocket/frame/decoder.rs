@@ -146,6 +146,28 @@ impl FrameState {
         *self = FrameState::Payload(rest);
     }
 
+    /// Takes the header of a message of at most `bytes_max` bytes that lies in `input` as
+    /// one whole frame, unchanged by an extension. `None`: it is another case, and nothing
+    /// is taken.
+    #[inline]
+    pub(crate) fn plain_header(
+        &self,
+        rules: FrameRules,
+        input: &mut &mut [u8],
+        bytes_max: usize,
+    ) -> Option<FrameHeader> {
+        let FrameState::Header { length: 0, .. } = self else {
+            return None;
+        };
+        let (header, header_bytes) = FrameHeader::parse_plain(input, rules)?;
+        let payload_max = bytes_max.min(input.len() - header_bytes);
+        if header.payload_length > payload_max as u64 {
+            return None;
+        }
+        take_front(input, header_bytes);
+        Some(header)
+    }
+
     /// Reads and checks a header, between frames. `None`: `input` is used up, and the
     /// bytes so far break no rule of a frame.
     ///

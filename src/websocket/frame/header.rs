@@ -46,6 +46,15 @@ impl FrameRules {
         }
     }
 
+    /// The mask bit that frames must have, in its place in the second byte.
+    #[inline]
+    const fn lawful_mask(self) -> u8 {
+        match self.receiver {
+            Role::Server => 0b1000_0000,
+            Role::Client => 0,
+        }
+    }
+
     /// From now on the first frame of a data message may have RSV1.
     pub(crate) fn define_rsv1(&mut self) {
         self.defined_rsv = FrameHeader::RSV1;
@@ -122,6 +131,43 @@ impl FrameHeader {
         Ok(Some((header, bytes.len() - rest.len())))
     }
 
+    /// Reads the header of a message that is one frame and that no extension has changed:
+    /// FIN, a text or binary opcode, no reserved bit. `None`: it is another header, or is
+    /// cut, or breaks a rule. [`FrameHeader::parse`] and [`FrameHeader::check`] tell these
+    /// apart.
+    ///
+    /// For the usual frame it asks far fewer questions than these two.
+    #[inline]
+    pub(crate) fn parse_plain(bytes: &[u8], rules: FrameRules) -> Option<(FrameHeader, usize)> {
+        let (&[first, second], rest) = bytes.split_first_chunk()?;
+        let opcode = match first {
+            PLAIN_TEXT => Opcode::Text,
+            PLAIN_BINARY => Opcode::Binary,
+            _ => return None,
+        };
+        // A mask bit that breaks the rule makes the length greater than 127.
+        let (payload_length, rest) = match second ^ rules.lawful_mask() {
+            length @ ..=LENGTH_7_MAX => (u64::from(length), rest),
+            length @ (LENGTH_16 | LENGTH_64) => parse_length(length, rest).ok()??,
+            _ => return None,
+        };
+        let (masking_key, rest) = match rules.receiver {
+            Role::Server => {
+                let (&key, rest) = rest.split_first_chunk()?;
+                (Some(key), rest)
+            }
+            Role::Client => (None, rest),
+        };
+        let header = FrameHeader {
+            fin: true,
+            rsv: 0b000,
+            opcode,
+            masking_key,
+            payload_length,
+        };
+        Some((header, bytes.len() - rest.len()))
+    }
+
     /// The least that a header can be which begins with the byte `first` and with
     /// `rest`: lengths and a mask bit that have not come are as small and as legal as
     /// they can be, and a masking key that has not come is zero.
@@ -136,12 +182,8 @@ impl FrameHeader {
         rules: FrameRules,
     ) -> Result<FrameHeader, FrameError> {
         let opcode = parse_opcode(first)?;
-        let lawful_mask = match rules.receiver {
-            Role::Server => 0b1000_0000,
-            Role::Client => 0,
-        };
         let (second, length) = match rest {
-            [] => (lawful_mask, &[][..]),
+            [] => (rules.lawful_mask(), &[][..]),
             [second, length @ ..] => (*second, length),
         };
         let payload_length = match parse_length(second & 0b0111_1111, length)? {
@@ -317,6 +359,9 @@ fn length_bounds(length_7: u8, cut: &[u8]) -> (u64, u64) {
     (padded(0).max(shortest_from), padded(u8::MAX))
 }
 
+/// The first bytes of a message in one frame.
+const PLAIN_TEXT: u8 = 0b1000_0000 | Opcode::Text.bits();
+const PLAIN_BINARY: u8 = 0b1000_0000 | Opcode::Binary.bits();
 const LENGTH_7_MAX: u8 = 125;
 const LENGTH_16: u8 = 126;
 const LENGTH_64: u8 = 127;
@@ -464,6 +509,36 @@ mod tests {
             for cut in 0..bytes.len() {
                 prop_assert_eq!(FrameHeader::parse(&bytes[..cut]), Ok(None));
             }
+        }
+
+        /// Of every first and second byte, with lengths at their borders.
+        #[test]
+        fn plain_header_is_a_legal_header_of_a_whole_message(
+            first: u8,
+            second: u8,
+            length in prop::sample::select(vec![0_u64, 125, 126, 65_535, 65_536, 1 << 62, 1 << 63]),
+            bytes in 0..=FrameHeader::BYTES_MAX,
+            receiver in prop::sample::select(vec![Role::Server, Role::Client]),
+            defined: bool,
+        ) {
+            let mut header = vec![first, second];
+            match second & 0x7f {
+                126 => header.extend((length as u16).to_be_bytes()),
+                127 => header.extend(length.to_be_bytes()),
+                _ => {}
+            }
+            header.extend([1, 2, 3, 4]);
+            header.truncate(bytes);
+            let mut rules = FrameRules::new(receiver);
+            if defined {
+                rules.define_rsv1();
+            }
+            let legal = FrameHeader::parse(&header).ok().flatten().filter(|(header, _)| {
+                let is_whole = header.fin && header.rsv == 0b000;
+                let is_data = matches!(header.opcode, Opcode::Text | Opcode::Binary);
+                is_whole && is_data && header.check_rules(rules).is_ok()
+            });
+            prop_assert_eq!(FrameHeader::parse_plain(&header, rules), legal);
         }
     }
 }

@@ -22,7 +22,7 @@
 //! |---|---|
 //! | `opcode.rs` | the kinds of frames |
 //! | `header.rs` | the 2 to 14 bytes before the payload, read, checked and written |
-//! | `mask.rs` | XOR with the masking key, resumable at any byte |
+//! | `mask.rs`, `wide.rs` | XOR with the masking key, resumable at any byte; the vectors for it |
 //! | `close.rs` | the body of a Close frame: code and reason |
 //! | `decoder.rs` | a streaming reader that holds back no payload |
 //!
@@ -34,6 +34,7 @@ mod decoder;
 mod header;
 mod mask;
 mod opcode;
+mod wide;
 
 use alloc::vec::Vec;
 pub use close::{CloseCode, CloseReason};
@@ -46,10 +47,12 @@ pub(crate) use close::CloseBodyError;
 pub(crate) use decoder::{FrameState, payload_within, take_payload};
 pub(crate) use header::FrameRules;
 
+use mask::append_masked;
+
 /// Appends one whole frame to `output`: header, then the payload, masked when
 /// there is a masking key.
 ///
-/// The cost is one copy of the payload and one pass of XOR over it when masked.
+/// The cost is one copy of the payload, which masks it on its way when there is a key.
 /// It does not check whether the frame is legal at this point of a connection.
 ///
 /// ```
@@ -91,10 +94,9 @@ pub(crate) fn encode_inline(
     //# the payload
     //# (application-supplied data) of that frame must not be capable of being
     //# modified by the application.
-    let start = output.len();
-    output.extend_from_slice(payload);
-    if let Some(key) = masking_key {
-        mask(&mut output[start..], key, 0);
+    match masking_key {
+        None => output.extend_from_slice(payload),
+        Some(key) => append_masked(payload, key, output),
     }
 }
 

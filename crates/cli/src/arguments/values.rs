@@ -58,7 +58,10 @@ pub(crate) fn bytes(value: &str) -> Result<usize, String> {
 
 /// A number of bytes as [`bytes`] reads it, in the largest unit without a fraction.
 pub(crate) fn bytes_text(bytes: usize) -> String {
-    match UNITS.into_iter().find(|(_, unit)| bytes % unit == 0) {
+    match UNITS
+        .into_iter()
+        .find(|(_, unit)| bytes.is_multiple_of(*unit))
+    {
         Some((suffix, unit)) if bytes > 0 => format!("{}{suffix}", bytes / unit),
         _ => bytes.to_string(),
     }

@@ -30,7 +30,7 @@ pub fn write_response(
 
 /// The limits that the first byte of an input selects. A short input can reach the small ones.
 fn head_limits(selector: u8) -> HeadLimits {
-    if selector % 2 == 0 {
+    if selector.is_multiple_of(2) {
         return HeadLimits::default();
     }
     HeadLimits {

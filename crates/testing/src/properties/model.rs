@@ -177,12 +177,11 @@ impl Model {
         message.data.extend(payload);
         let finished = whole && header.fin;
 
-        if message.opcode == TEXT {
-            if let Err(error) = std::str::from_utf8(&message.data) {
-                if finished || error.error_len().is_some() {
-                    return Some(End::Failed(vec![1007]));
-                }
-            }
+        if message.opcode == TEXT
+            && let Err(error) = std::str::from_utf8(&message.data)
+            && (finished || error.error_len().is_some())
+        {
+            return Some(End::Failed(vec![1007]));
         }
         if !finished {
             self.message = Some(message);
