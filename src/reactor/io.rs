@@ -14,7 +14,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token};
 
 use super::calls::{has_unsent, send, set_acknowledgement_timeout};
-use super::limit::ConnectionLimit;
+use super::limit::{ConnectionLimit, CountedConnections};
 use super::listener::{Accepted, AcceptedConnection, Acceptor};
 use super::socket::{ReadOutcome, SOCKETS_MAX, Slab, Socket, SocketKey};
 use super::unread::{Unread, UnreadRest};
@@ -32,8 +32,8 @@ pub struct Io {
     turns: u64,
     sockets: Slab,
     sockets_max: usize,
-    limit: Option<ConnectionLimit>,
-    /// Open sockets that `limit` does not count: they were refused.
+    counted: CountedConnections,
+    /// Open sockets that are not among `counted`: they were refused.
     refused: usize,
     wheel: Wheel,
     alarm: Option<Timestamp>,
@@ -156,8 +156,8 @@ impl Io {
         };
         if !socket.counted() {
             self.refused -= 1;
-        } else if let Some(limit) = &self.limit {
-            limit.release();
+        } else {
+            self.counted.closed(key.index());
         }
         self.wheel.clear(key.slot());
         drop(self.unread.take(key));
@@ -184,10 +184,10 @@ impl Io {
         }
         let peer = stream.peer_addr()?;
         stream.set_nonblocking(true)?;
-        if !self.acquire() {
+        if !self.counted.acquire(peer, self.now) {
             return Err(io::Error::other("the connection limit is reached"));
         }
-        let key = self.insert(TcpStream::from_std(stream), true)?;
+        let key = self.insert(TcpStream::from_std(stream), peer, true)?;
         self.deferred.push_back(Deferred::Opened(key, peer));
         Ok(key)
     }
@@ -204,10 +204,10 @@ impl Io {
         if !self.has_room() {
             return Err(no_room());
         }
-        let counted = self.acquire();
-        let key = self.insert(connection.stream, counted)?;
-        self.deferred
-            .push_back(Deferred::Opened(key, connection.peer));
+        let peer = connection.peer;
+        let counted = self.counted.acquire(peer, self.now);
+        let key = self.insert(connection.stream, peer, counted)?;
+        self.deferred.push_back(Deferred::Opened(key, peer));
         Ok(key)
     }
 
@@ -335,7 +335,7 @@ impl Io {
         limit: Option<ConnectionLimit>,
     ) -> Io {
         Io {
-            limit,
+            counted: CountedConnections::new(limit),
             refused: 0,
             poll,
             clock: Clock::start(),
@@ -414,8 +414,9 @@ impl Io {
 
     /// Registers a connection that was accepted here.
     pub(super) fn register(&mut self, connection: AcceptedConnection) -> Option<SocketKey> {
-        let counted = self.acquire();
-        if let Ok(key) = self.insert(connection.stream, counted) {
+        let peer = connection.peer;
+        let counted = self.counted.acquire(peer, self.now);
+        if let Ok(key) = self.insert(connection.stream, peer, counted) {
             return Some(key);
         }
         // The kernel cannot register another socket; this connection is lost.
@@ -429,11 +430,6 @@ impl Io {
         self.sockets.len() < self.sockets_max
     }
 
-    /// Counts a connection, if the limit allows it. True if there is no limit.
-    fn acquire(&self) -> bool {
-        self.limit.as_ref().is_none_or(ConnectionLimit::acquire)
-    }
-
     /// Whether the limit counts this socket; if not, it was refused.
     pub(super) fn is_counted(&mut self, key: SocketKey) -> bool {
         self.sockets
@@ -442,9 +438,14 @@ impl Io {
     }
 
     /// The one place where a socket is added: registered for both directions as long as it is
-    /// open. `counted`: the result of `acquire`. If the socket cannot be registered, the count
+    /// open. `counted`: whether the limit allows it. If the socket cannot be registered, the count
     /// is released.
-    fn insert(&mut self, mut stream: TcpStream, counted: bool) -> io::Result<SocketKey> {
+    fn insert(
+        &mut self,
+        mut stream: TcpStream,
+        peer: SocketAddr,
+        counted: bool,
+    ) -> io::Result<SocketKey> {
         // Small messages must not wait for each other. An error means that the connection has
         // ended, which the next read reports.
         let _ = stream.set_nodelay(true);
@@ -454,13 +455,16 @@ impl Io {
             .registry()
             .register(&mut stream, key.to_token(), interests);
         if let Err(error) = registered {
-            if let Some(limit) = self.limit.as_ref().filter(|_| counted) {
-                limit.release();
+            if counted {
+                self.counted.release(peer);
             }
             return Err(error);
         }
         self.sockets.insert(Socket::new(stream, counted));
-        self.refused += usize::from(!counted);
+        match counted {
+            true => self.counted.opened(key.index(), peer),
+            false => self.refused += 1,
+        }
         Ok(key)
     }
 
@@ -608,9 +612,9 @@ impl Io {
 /// Open sockets are no longer counted.
 impl Drop for Io {
     fn drop(&mut self) {
-        if let Some(limit) = &self.limit {
-            for _ in self.refused..self.sockets.len() {
-                limit.release();
+        for key in self.sockets.keys() {
+            if self.is_counted(key) {
+                self.counted.closed(key.index());
             }
         }
     }
@@ -655,6 +659,7 @@ const SLEEP_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::num::NonZeroUsize;
 
     fn io() -> Io {
         Io::new(Poll::new().unwrap(), None, 1, None)
@@ -771,6 +776,23 @@ mod tests {
         assert!(other.adopt(connection().0).is_err());
         drop(other);
         assert_eq!(limit.open(), 0);
+    }
+
+    #[test]
+    fn connections_of_an_address_are_counted_while_they_are_open_in_any_reactor() {
+        let limit = ConnectionLimit::new(9).per_address(NonZeroUsize::new(2));
+        let io = || Io::new(Poll::new().unwrap(), None, 9, Some(limit.clone()));
+        let (mut one, mut other) = (io(), io());
+        let key = one.adopt(connection().0).unwrap();
+        assert!(other.adopt(connection().0).is_ok());
+        assert!(one.adopt(connection().0).is_err());
+        one.close(key);
+        one.close(key);
+        assert!(one.adopt(connection().0).is_ok());
+        assert!(other.adopt(connection().0).is_err());
+        drop(other);
+        assert!(one.adopt(connection().0).is_ok());
+        assert!(one.adopt(connection().0).is_err());
     }
 
     #[test]

@@ -1,75 +1,366 @@
-//! A limit of connections that several reactors share.
+//! Limits of connections that several reactors share: in all, of one address, and in a second.
+//!
+//! ```text
+//!   accept ──▶ acquire ──┬─ open < max            one atomic number
+//!                        ├─ of this address       one of 16 maps, each behind a lock
+//!                        └─ new in this second    one atomic number
+//!   close  ──▶ release      the first two
+//! ```
+//!
+//! They cost nothing between accepting a connection and closing it, and a limit that is not set costs nothing at all. The limit of
+//! one address costs 16 bytes for each socket and about 32 for each address.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use crate::time::Timestamp;
+use std::collections::HashMap;
+use std::collections::hash_map::{Entry, RandomState};
+use std::hash::BuildHasher;
+use std::net::{IpAddr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-/// The maximum number of open connections of all reactors that share it: see
+/// The maximum numbers of connections of all reactors that share it: see
 /// [`ReactorConfig::connection_limit`](super::ReactorConfig). Clones are the same limit. A
 /// connection is counted when it is accepted or adopted, and no longer when its socket is
-/// closed: one atomic operation each.
+/// closed.
+///
+/// ```
+/// use std::num::{NonZeroU32, NonZeroUsize};
+/// use yamabiko::reactor::ConnectionLimit;
+///
+/// let limit = ConnectionLimit::new(1000)
+///     .per_address(NonZeroUsize::new(20))
+///     .per_second(NonZeroU32::new(100));
+/// assert_eq!(limit.open(), 0);
+/// ```
 #[derive(Clone, Debug)]
-pub struct ConnectionLimit(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
+pub struct ConnectionLimit {
     max: usize,
     /// 0 ≤ open ≤ max
-    open: AtomicUsize,
+    open: Arc<AtomicUsize>,
+    addresses: Option<Arc<AddressCounts>>,
+    new: Option<Arc<NewConnections>>,
 }
 
 impl ConnectionLimit {
-    /// A limit without open connections.
+    /// A limit of the open connections in all, without open connections.
     #[must_use]
     pub fn new(max: usize) -> ConnectionLimit {
-        let open = AtomicUsize::new(0);
-        ConnectionLimit(Arc::new(Shared { max, open }))
+        ConnectionLimit {
+            max,
+            open: Arc::default(),
+            addresses: None,
+            new: None,
+        }
+    }
+
+    /// Also limits the open connections of each IPv4 address, and of each /64 of IPv6 addresses: that is the least that a
+    /// host or a household gets. An IPv4 address that is mapped to IPv6 counts as itself. To be called before the limit is cloned.
+    #[must_use]
+    pub fn per_address(mut self, max: Option<NonZeroUsize>) -> ConnectionLimit {
+        self.addresses = max.map(|max| Arc::new(AddressCounts::new(max.get())));
+        self
+    }
+
+    /// Also limits the new connections per second; as many may come at once after a pause of a second. To be called before the
+    /// limit is cloned.
+    #[must_use]
+    pub fn per_second(mut self, max: Option<NonZeroU32>) -> ConnectionLimit {
+        self.new = max.map(|max| Arc::new(NewConnections::new(max)));
+        self
     }
 
     /// How many connections are counted.
     #[must_use]
     pub fn open(&self) -> usize {
-        self.0.open.load(Ordering::Relaxed)
+        self.open.load(Ordering::Relaxed)
     }
 
-    /// Counts one more connection, if the limit allows it. The count protects no other
+    /// Counts one more connection, if all limits allow it. The count protects no other
     /// memory, so the order of these operations does not matter.
-    pub(super) fn acquire(&self) -> bool {
-        let one_more = |open| (open < self.0.max).then_some(open + 1);
-        let open = &self.0.open;
-        open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
-            .is_ok()
+    fn acquire(&self, peer: SocketAddr, now: Timestamp) -> bool {
+        let one_more = |open| (open < self.max).then_some(open + 1);
+        let counted = self
+            .open
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        if counted.is_err() {
+            return false;
+        }
+        let addresses = self.addresses.as_ref();
+        if addresses.is_some_and(|addresses| !addresses.acquire(Address::of(peer))) {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+            return false;
+        }
+        if self.new.as_ref().is_some_and(|new| !new.acquire(now)) {
+            self.release(Address::of(peer));
+            return false;
+        }
+        true
     }
 
     /// A counted connection has ended.
-    pub(super) fn release(&self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    fn release(&self, address: Address) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        if let Some(addresses) = &self.addresses {
+            addresses.release(address);
+        }
     }
 }
+
+/// One reactor's connections that a limit counts, by the slot of the socket.
+#[derive(Debug)]
+pub(super) struct CountedConnections {
+    limit: Option<ConnectionLimit>,
+    /// Empty if the limit does not count addresses.
+    addresses: Vec<Address>,
+}
+
+impl CountedConnections {
+    pub(super) fn new(limit: Option<ConnectionLimit>) -> CountedConnections {
+        CountedConnections {
+            limit,
+            addresses: Vec::new(),
+        }
+    }
+
+    /// Counts one more connection, if the limit allows it. True if there is no limit.
+    pub(super) fn acquire(&self, peer: SocketAddr, now: Timestamp) -> bool {
+        let limit = self.limit.as_ref();
+        limit.is_none_or(|limit| limit.acquire(peer, now))
+    }
+
+    /// A counted connection got no socket.
+    pub(super) fn release(&self, peer: SocketAddr) {
+        if let Some(limit) = &self.limit {
+            limit.release(Address::of(peer));
+        }
+    }
+
+    /// A counted connection has this slot now.
+    pub(super) fn opened(&mut self, slot: usize, peer: SocketAddr) {
+        let limit = self.limit.as_ref();
+        if limit.is_none_or(|limit| limit.addresses.is_none()) {
+            return;
+        }
+        if self.addresses.len() <= slot {
+            self.addresses.resize(slot + 1, Address::NONE);
+        }
+        self.addresses[slot] = Address::of(peer);
+    }
+
+    /// The counted connection in this slot has ended.
+    pub(super) fn closed(&self, slot: usize) {
+        if let Some(limit) = &self.limit {
+            let address = self.addresses.get(slot).copied();
+            limit.release(address.unwrap_or(Address::NONE));
+        }
+    }
+}
+
+/// What counts as one address: an IPv4 address, or a /64 of IPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Address {
+    V4(u32),
+    V6(u64),
+}
+
+impl Address {
+    /// Any address, where addresses are not counted.
+    const NONE: Address = Address::V4(0);
+
+    fn of(peer: SocketAddr) -> Address {
+        match peer.ip().to_canonical() {
+            IpAddr::V4(address) => Address::V4(address.to_bits()),
+            IpAddr::V6(address) => Address::V6((address.to_bits() >> 64) as u64),
+        }
+    }
+}
+
+/// How many connections each address has open.
+#[derive(Debug)]
+struct AddressCounts {
+    max: usize,
+    /// An attacker cannot choose addresses that fall into one shard, or into one bucket of its map.
+    hasher: RandomState,
+    /// 1 ≤ count ≤ max; an address without connections is not here.
+    shards: [Mutex<HashMap<Address, usize>>; SHARDS],
+}
+
+impl AddressCounts {
+    fn new(max: usize) -> AddressCounts {
+        AddressCounts {
+            max,
+            hasher: RandomState::new(),
+            shards: std::array::from_fn(|_| Mutex::default()),
+        }
+    }
+
+    fn acquire(&self, address: Address) -> bool {
+        self.with_shard(address, |counts| {
+            let count = counts.entry(address).or_insert(0);
+            // It has one already if it is at the limit, which is at least 1.
+            let is_within = *count < self.max;
+            *count += usize::from(is_within);
+            is_within
+        })
+    }
+
+    fn release(&self, address: Address) {
+        self.with_shard(address, |counts| {
+            if let Entry::Occupied(mut count) = counts.entry(address) {
+                match count.get() {
+                    0 | 1 => drop(count.remove()),
+                    _ => *count.get_mut() -= 1,
+                }
+            }
+        });
+    }
+
+    fn with_shard<R>(
+        &self,
+        address: Address,
+        run: impl FnOnce(&mut HashMap<Address, usize>) -> R,
+    ) -> R {
+        let shard = self.hasher.hash_one(address) as usize % SHARDS;
+        let shard = self.shards[shard].lock();
+        run(&mut shard.unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The new connections in a second, as the time up to which the allowed ones are used (the generic cell rate algorithm).
+#[derive(Debug)]
+struct NewConnections {
+    /// Nanoseconds for one connection.
+    interval: u64,
+    used_until: AtomicU64,
+}
+
+impl NewConnections {
+    fn new(per_second: NonZeroU32) -> NewConnections {
+        NewConnections {
+            interval: SECOND.div_ceil(per_second.get().into()),
+            used_until: AtomicU64::new(0),
+        }
+    }
+
+    /// `now`: of the reactor. The clocks of reactors that were made together differ by the time that it took to make them.
+    fn acquire(&self, now: Timestamp) -> bool {
+        let now = Duration::from_millis(now.0).as_nanos();
+        // A second's worth has passed before the server began.
+        let now = u64::try_from(now)
+            .unwrap_or(u64::MAX)
+            .saturating_add(SECOND);
+        let one_more = |used_until: u64| {
+            let next = used_until.max(now - SECOND).checked_add(self.interval)?;
+            (next <= now).then_some(next)
+        };
+        let used_until = &self.used_until;
+        used_until
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
+            .is_ok()
+    }
+}
+
+/// Locks that many workers seldom want at the same time.
+const SHARDS: usize = 16;
+
+/// In nanoseconds.
+const SECOND: u64 = 1_000_000_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const NOW: Timestamp = Timestamp(7);
+
+    fn peer(address: &str) -> SocketAddr {
+        SocketAddr::new(address.parse().unwrap(), 1)
+    }
+
+    fn acquire(limit: &ConnectionLimit, address: &str) -> bool {
+        limit.acquire(peer(address), NOW)
+    }
+
     #[test]
     fn limit_counts_up_to_its_maximum_and_down_once_for_each_connection() {
         let limit = ConnectionLimit::new(2);
         let same = limit.clone();
-        assert!(limit.acquire() && same.acquire());
-        assert!(!limit.acquire() && !same.acquire());
-        same.release();
+        assert!(acquire(&limit, "::1") && acquire(&same, "::1"));
+        assert!(!acquire(&limit, "::1") && !acquire(&same, "::1"));
+        same.release(Address::NONE);
         assert_eq!(limit.open(), 1);
-        assert!(limit.acquire() && !limit.acquire());
-        assert!(!ConnectionLimit::new(0).acquire());
+        assert!(acquire(&limit, "::1") && !acquire(&limit, "::1"));
+        assert!(!acquire(&ConnectionLimit::new(0), "::1"));
     }
 
     #[test]
     fn threads_together_do_not_exceed_the_limit() {
-        let limit = ConnectionLimit::new(1000);
+        let limit = ConnectionLimit::new(1000).per_address(NonZeroUsize::new(900));
         let acquired: usize = std::thread::scope(|scope| {
-            let acquire_all = || (0..1000).filter(|_| limit.acquire()).count();
+            let acquire_all = || (0..1000).filter(|_| acquire(&limit, "192.0.2.1")).count();
             let threads = [(); 3].map(|()| scope.spawn(acquire_all));
             threads.map(|thread| thread.join().unwrap()).iter().sum()
         });
-        assert_eq!((acquired, limit.open()), (1000, 1000));
+        assert_eq!((acquired, limit.open()), (900, 900));
+    }
+
+    #[test]
+    fn address_has_its_maximum_and_one_more_is_refused_while_others_have_their_own() {
+        let limit = ConnectionLimit::new(100).per_address(NonZeroUsize::new(2));
+        for address in ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8:0:1::1"] {
+            assert!(acquire(&limit, address) && acquire(&limit, address));
+            assert!(!acquire(&limit, address), "{address}");
+        }
+        assert_eq!(limit.open(), 8);
+        limit.release(Address::of(peer("192.0.2.1")));
+        assert!(acquire(&limit, "192.0.2.1") && !acquire(&limit, "192.0.2.1"));
+        assert!(!acquire(&limit, "192.0.2.2"));
+    }
+
+    #[test]
+    fn addresses_of_a_64_bit_prefix_are_one_and_a_mapped_ipv4_address_is_itself() {
+        let limit = ConnectionLimit::new(100).per_address(NonZeroUsize::new(2));
+        assert!(acquire(&limit, "2001:db8::1") && acquire(&limit, "2001:db8::ffff:0:0:2"));
+        assert!(!acquire(&limit, "2001:db8::3"));
+        assert!(acquire(&limit, "2001:db8:0:1::3"));
+        assert!(acquire(&limit, "192.0.2.1") && acquire(&limit, "::ffff:192.0.2.1"));
+        assert!(!acquire(&limit, "::ffff:192.0.2.1") && !acquire(&limit, "192.0.2.1"));
+        assert!(acquire(&limit, "::ffff:192.0.2.2"));
+    }
+
+    #[test]
+    fn address_without_connections_costs_nothing() {
+        let counts = AddressCounts::new(1);
+        let held = |counts: &AddressCounts| -> usize {
+            let shards = counts.shards.iter();
+            shards.map(|shard| shard.lock().unwrap().len()).sum()
+        };
+        for number in 0..1000 {
+            assert!(counts.acquire(Address::V4(number)));
+            assert!(!counts.acquire(Address::V4(number)));
+        }
+        assert_eq!(held(&counts), 1000);
+        (0..1000).for_each(|number| counts.release(Address::V4(number)));
+        assert_eq!(held(&counts), 0);
+    }
+
+    #[test]
+    fn new_connections_have_a_second_of_their_rate_at_once_and_then_an_interval_each() {
+        let limit = ConnectionLimit::new(100).per_second(NonZeroU32::new(4));
+        let at = |millis| limit.acquire(peer("::1"), Timestamp(millis));
+        for _ in 0..4 {
+            assert!(at(0));
+        }
+        assert!(!at(0) && !at(249));
+        assert!(at(250) && !at(250) && !at(499));
+        assert!(at(500));
+        // After a pause there are four again, and not more.
+        for _ in 0..4 {
+            assert!(at(90_000));
+        }
+        assert!(!at(90_000));
+        // A refused connection is not open.
+        assert_eq!(limit.open(), 10);
     }
 }

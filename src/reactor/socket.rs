@@ -349,6 +349,12 @@ impl Slab {
         }
     }
 
+    /// The keys of all open sockets.
+    pub(super) fn keys(&self) -> Vec<SocketKey> {
+        let slots = 0..self.slots.len() as u32;
+        slots.filter_map(|index| self.key_at(index)).collect()
+    }
+
     pub(super) fn remove(&mut self, key: SocketKey) -> Option<Socket> {
         if !self.contains(key) {
             return None;

@@ -3,13 +3,14 @@
 use super::failure::Failure;
 use super::lag::LagPolicy;
 use super::origins::Origins;
+use super::rates::RateLimits;
 use crate::websocket::Limits;
 use crate::websocket::deadlines::Timeouts;
 use crate::websocket::deflate::DeflateConfig;
 use crate::websocket::handshake::HeadLimits;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,6 +75,17 @@ pub struct Config {
     ///   kernel takes none of the waiting bytes.)
     /// - The time stands still while the client is not read because a worker is behind.
     pub pong_timeout: Duration,
+    /// The time for one message of a client, from its first byte to its last. It begins again
+    /// with each part of the message that comes at [`Config::message_bytes_per_second_min`] or
+    /// faster. Default 30 s, so that the memory of a message is not held for a client that
+    /// sends a byte now and then. It stands still while the client is not read because a worker
+    /// is behind. `None`: a message may take any time, for applications whose clients send the
+    /// fragments of a message over minutes.
+    pub message_timeout: Option<Duration>,
+    /// The least rate of an unfinished message, in bytes per second; fragments count, pings
+    /// between them do not. Default 1,024, so 30 KiB in each 30 s: a fourth of what the slowest
+    /// mobile links bring. 0: each message must be whole within [`Config::message_timeout`].
+    pub message_bytes_per_second_min: u32,
     /// The time for the answer to our Close; and at the end, the time in which the client takes
     /// the remaining bytes, and sends FIN after ours. Default 5 s.
     pub close_timeout: Duration,
@@ -91,6 +103,9 @@ pub struct Config {
     /// How far a subscriber may be behind in a room, and what happens beyond that.
     /// Default: 1 MiB and 30 s, then its connection is closed with 1013.
     pub lag_policy: LagPolicy,
+    /// How much each client may send per second. Default: no limit. A client beyond it is not
+    /// read for a while, or its connection is closed.
+    pub rates: RateLimits,
     /// How long published messages wait before they are written, so that
     /// more of them go out in one write. Default 0: they are written when the worker
     /// has read all that has come. In whole milliseconds; each message is up to this
@@ -100,6 +115,15 @@ pub struct Config {
     /// Open connections, all workers together. Default 65,536. Further ones get a 503 with
     /// `Retry-After`, up to 256 at a time on each worker; any more are closed.
     pub connections_max: usize,
+    /// Open connections of one IPv4 address, or of one /64 of IPv6 addresses, all workers
+    /// together. Further ones get the same 503. Default `None`: no limit, because all clients
+    /// behind a proxy, or behind the address translation of a company or a mobile network,
+    /// have one address. With a limit, loopback addresses have it, too.
+    pub connections_per_address: Option<NonZeroUsize>,
+    /// New connections per second, all workers together; as many at once after a pause of a
+    /// second. Further ones get the same 503. Default `None`: no limit, because after a restart
+    /// all clients come back at once.
+    pub connections_per_second: Option<NonZeroU32>,
     /// The messages from other workers that one worker keeps until its next
     /// turn. Default 65,536; more wait on the sending worker. At least 1.
     pub mailbox_capacity: usize,
@@ -160,7 +184,8 @@ impl Config {
             ping: self.ping_interval,
             pong: self.pong_timeout,
             close: self.close_timeout,
-            message: None,
+            message: self.message_timeout,
+            message_bytes_per_second_min: self.message_bytes_per_second_min,
             closing_bytes_max: CLOSING_BYTES_MAX,
         }
     }
@@ -177,13 +202,18 @@ impl Default for Config {
             handshake_timeout: Duration::from_secs(10),
             ping_interval: Some(Duration::from_secs(25)),
             pong_timeout: Duration::from_secs(20),
+            message_timeout: Some(Duration::from_secs(30)),
+            message_bytes_per_second_min: 1 << 10,
             close_timeout: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(5),
             backlog_bytes_max: 1 << 20,
             worker_backlog_bytes_max: 1 << 20,
             lag_policy: LagPolicy::default(),
+            rates: RateLimits::default(),
             batch_delay: Duration::ZERO,
             connections_max: 1 << 16,
+            connections_per_address: None,
+            connections_per_second: None,
             mailbox_capacity: 1 << 16,
             deflate: None,
             origins: Origins::default(),

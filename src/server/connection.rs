@@ -20,6 +20,7 @@ use super::environment::Environment;
 use super::failure::Failure;
 use super::handler::{Closed, Handler};
 use super::lag::Missed;
+use super::rates::{Rate, RateAction};
 use super::recipient::Recipient;
 use super::rooms::Subscriptions;
 use crate::broadcast::{Skipped, WriteQueue};
@@ -89,6 +90,7 @@ impl<H: Handler> Connection<H> {
         environment: &mut Environment<H>,
     ) -> Result<(), End> {
         environment.counts.count_opened();
+        environment.rates.opened(key.index(), io.now());
         self.set_timer(io, key, environment);
         self.call(io, key, environment, |handler, session, context| {
             handler.opened(session, context);
@@ -135,7 +137,7 @@ impl<H: Handler> Connection<H> {
 // Receiving.
 impl<H: Handler> Connection<H> {
     /// Bytes of frames. All are consumed, unless the client's share of the turn is used up, or it does not take its replies, or
-    /// this worker has too many bytes for another one: then the rest is left for later. `input` becomes what is to be
+    /// it exceeds a rate, or this worker has too many bytes for another one: then the rest is left for later. `input` becomes what is to be
     /// received after a flush.
     pub(super) fn receive(
         &mut self,
@@ -146,21 +148,31 @@ impl<H: Handler> Connection<H> {
     ) -> Received {
         self.is_alive(io, key, environment);
         self.recipient.offer_buffer(|| environment.buffers.take());
+        environment.rates.begin();
         let mut flush_first = false;
         while !flush_first {
+            let (before, joins_before) = (input.len(), environment.fan_out.rooms.joins());
             let step = self.receive_step(io, key, input, environment);
             // The messages of one read may make the handler send far more than the size of the read.
+            let mut all_received = false;
             let mut must_wait = !io.has_budget() || environment.must_stop_mid_read();
             match step {
                 Step::Ended(end) => return Received::Ended(end),
-                Step::MoreInput if input.is_empty() => break,
-                Step::MoreInput => {}
+                Step::MoreInput => all_received = input.is_empty(),
                 Step::Event => {
                     flush_first = environment.fan_out.rooms.must_flush();
                     must_wait |= !flush_first && self.queue_stays_long(io, key, environment);
                 }
             }
-            if must_wait && leave_rest(io, input) && !flush_first {
+            if environment.rates.is_limited() {
+                let joins = environment.fan_out.rooms.joins().wrapping_sub(joins_before);
+                let bytes = before - input.len();
+                match self.enforce_rates(io, key, bytes, joins, environment) {
+                    Ok(exceeds) => must_wait |= exceeds,
+                    Err(end) => return Received::Ended(end),
+                }
+            }
+            if all_received || must_wait && leave_rest(io, input) && !flush_first {
                 break;
             }
         }
@@ -242,6 +254,7 @@ impl<H: Handler> Connection<H> {
             Ok(Some(Event::Binary(bytes))) => Message::Binary(bytes),
             // A pong has done its work by arriving.
             Ok(Some(Event::Ping(_) | Event::Pong(_))) => {
+                environment.rates.count_control_frame();
                 charge(io, bytes - input.len(), 0);
                 return Step::Event;
             }
@@ -253,7 +266,14 @@ impl<H: Handler> Connection<H> {
             }
         };
         environment.counts.count_received();
+        self.deadlines.message_is_finished();
         let mut work_bytes = message.as_bytes().len();
+        let inflated_bytes = if self.websocket.is_inflating() {
+            work_bytes
+        } else {
+            0
+        };
+        environment.rates.count_message(inflated_bytes);
         // After our own Close the application gets no messages.
         if state == State::Open {
             let published_before = environment.fan_out.published_bytes();
@@ -292,6 +312,10 @@ impl<H: Handler> Connection<H> {
     /// The messages may have brought something to write, or too much.
     #[inline(always)]
     fn after_receiving(&mut self, io: &mut Io, key: SocketKey, environment: &mut Environment<H>) {
+        match self.websocket.has_unfinished_input() {
+            true => self.message_is_unfinished(io, key, environment),
+            false => self.deadlines.message_is_finished(),
+        }
         let stays_long = self.queue_stays_long(io, key, environment);
         match self.recipient.take_idle_buffer() {
             Some(buffer) => environment.buffers.give(buffer),
@@ -299,6 +323,46 @@ impl<H: Handler> Connection<H> {
         }
         if stays_long {
             self.recipient.pause_reading(io, key);
+        }
+    }
+
+    /// The client has sent so many bytes, and joined so many rooms, besides the messages that are counted already. True: it
+    /// exceeds a rate, and is not read for a while.
+    #[inline(never)]
+    fn enforce_rates(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        bytes: usize,
+        joins: usize,
+        environment: &mut Environment<H>,
+    ) -> Result<bool, End> {
+        let excess = environment.rates.pay(key.index(), bytes, joins, io.now());
+        // The end of the closing handshake is awaited, and has limits of its own.
+        let Some(excess) = excess.filter(|_| self.websocket.state() == State::Open) else {
+            return Ok(false);
+        };
+        match environment.rates.action() {
+            RateAction::Close => Err(too_fast(excess.rate)),
+            RateAction::Wait => {
+                if environment.rates.begin_wait(key.index()) {
+                    environment.counts.count_slowed();
+                    self.deadlines.pause();
+                    io.pause_reading(key);
+                }
+                self.set_timer(io, key, environment);
+                Ok(true)
+            }
+        }
+    }
+
+    /// The client is within its rates, or closes: it is read again, unless it does not take its replies.
+    fn end_wait(&mut self, io: &mut Io, key: SocketKey, environment: &Environment<H>) {
+        if !self.recipient.is_paused() {
+            io.resume_reading(key);
+        }
+        if let Some(awaited) = self.deadlines.resume(io.now()) {
+            self.after_sign_of_life(io, key, awaited, environment);
         }
     }
 
@@ -362,6 +426,9 @@ impl<H: Handler> Connection<H> {
             // The time without reading is no silence.
             if !self.has_long_queue() && self.recipient.resume_reading(io, key) {
                 self.is_alive(io, key, environment);
+                if environment.rates.wait_ends_at(key.index()).is_some() {
+                    io.pause_reading(key);
+                }
             }
         }
     }
@@ -425,9 +492,21 @@ impl<H: Handler> Connection<H> {
     }
 
     fn set_timer(&self, io: &mut Io, key: SocketKey, environment: &Environment<H>) {
-        match self.deadlines.deadline(&environment.timeouts) {
+        let wait_ends_at = environment.rates.wait_ends_at(key.index());
+        let deadlines = [self.deadlines.deadline(&environment.timeouts), wait_ends_at];
+        match deadlines.into_iter().flatten().min() {
             Some(at) => io.set_deadline(key, at),
             None => io.clear_deadline(key),
+        }
+    }
+
+    /// A read has left a message unfinished: its time runs.
+    #[inline(never)]
+    fn message_is_unfinished(&mut self, io: &mut Io, key: SocketKey, environment: &Environment<H>) {
+        let bytes = self.websocket.unfinished_message_bytes();
+        let (now, timeouts) = (io.now(), &environment.timeouts);
+        if self.deadlines.message_is_unfinished(now, bytes, timeouts) {
+            self.set_timer(io, key, environment);
         }
     }
 
@@ -439,6 +518,9 @@ impl<H: Handler> Connection<H> {
         environment: &mut Environment<H>,
     ) -> Result<(), End> {
         let (now, timeouts) = (io.now(), environment.timeouts);
+        if environment.rates.end_wait_if_due(key.index(), now) {
+            self.end_wait(io, key, environment);
+        }
         let queued_bytes = self.recipient.queued_bytes();
         let has_unsent = || queued_bytes > 0 || io.has_unsent(key);
         match self.deadlines.handle_timeout(now, &timeouts, has_unsent) {
@@ -480,6 +562,9 @@ impl<H: Handler> Connection<H> {
     ) {
         let rooms = &mut environment.fan_out.rooms;
         self.recipient.unsubscribe_all(io, key, rooms);
+        if environment.rates.end_wait(key.index()) {
+            self.end_wait(io, key, environment);
+        }
         // §7.4.1: 1010 is only for clients.
         let code = match code {
             CloseCode::MANDATORY_EXTENSION => CloseCode::INTERNAL_ERROR,
@@ -584,6 +669,14 @@ pub(super) fn too_slow(bytes: u64) -> End {
     End::Fail {
         code: CloseCode::TRY_AGAIN_LATER,
         failure: Failure::TooSlow { bytes },
+    }
+}
+
+/// The end of a connection that exceeds a rate.
+fn too_fast(rate: Rate) -> End {
+    End::Fail {
+        code: CloseCode::POLICY_VIOLATION,
+        failure: Failure::TooFast { rate },
     }
 }
 

@@ -14,6 +14,7 @@ use super::handler::Handler;
 use super::metrics::{ConnectionCounts, Metrics, MetricsSnapshot};
 use super::panics;
 use super::pending::PendingWrites;
+use super::rates::Rates;
 use super::recipient::Recipient;
 use super::shutdown::Shutdown;
 use crate::reactor::{Io, SocketKey};
@@ -35,6 +36,7 @@ pub(super) struct Environment<H: Handler> {
     pub(super) pending: PendingWrites,
     pub(super) buffers: Buffers,
     pub(super) counts: ConnectionCounts,
+    pub(super) rates: Rates,
     pub(super) shutdown: Shutdown,
     snapshot: Arc<MetricsSnapshot>,
     date: Date,
@@ -54,6 +56,7 @@ impl<H: Handler> Environment<H> {
             handler,
             timeouts: config.timeouts(),
             deflate_pool: DeflatePool::default(),
+            rates: Rates::new(config.rates),
             config,
             fan_out,
             pending: PendingWrites::default(),

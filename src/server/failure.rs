@@ -1,5 +1,6 @@
 //! Failures: why the server ended a connection before the closing handshake was complete.
 
+use super::rates::Rate;
 use crate::websocket::ProtocolError;
 use std::{fmt, io};
 
@@ -11,7 +12,8 @@ pub enum Failure {
     Protocol(ProtocolError),
     /// After a ping, no byte came from the client for [`Config::pong_timeout`](super::Config).
     PongTimeout,
-    /// A message of the client was not completed in time. (The server sets no such deadline today.)
+    /// A message of the client was not completed in time, and did not come at the least rate: see
+    /// [`Config::message_timeout`](super::Config). The client got a Close with 1008.
     MessageTimeout,
     /// The client did not answer our Close within [`Config::close_timeout`](super::Config), or within `drain_timeout` when
     /// the server stops, or it sent 64 MiB of other data instead.
@@ -20,6 +22,12 @@ pub enum Failure {
     TooSlow {
         /// How many bytes of a room's log were waiting for it.
         bytes: u64,
+    },
+    /// The client sent more than a rate of [`Config::rates`](super::Config) allows, and the action is
+    /// [`RateAction::Close`](super::RateAction). It got a Close with 1008.
+    TooFast {
+        /// The rate.
+        rate: Rate,
     },
     /// TCP ended without a Close.
     EndOfInput,
@@ -40,6 +48,7 @@ impl fmt::Display for Failure {
             Failure::MessageTimeout => f.write_str("a message was not completed in time"),
             Failure::CloseTimeout => f.write_str("the closing handshake was not answered in time"),
             Failure::TooSlow { bytes } => write!(f, "too slow: {bytes} bytes behind"),
+            Failure::TooFast { rate } => write!(f, "too fast: too many {rate} in a second"),
             Failure::EndOfInput => f.write_str("TCP ended without a Close"),
             Failure::Transport(error) => error.fmt(f),
             Failure::Panicked { message } => write!(f, "a handler has panicked: {message}"),

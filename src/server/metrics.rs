@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Metrics {
     /// TCP connections that were accepted and served.
     pub accepted: u64,
-    /// TCP connections beyond [`Config::connections_max`](super::Config), which were
-    /// answered with 503 or closed. They are not among the `accepted`.
+    /// TCP connections beyond [`Config::connections_max`](super::Config), `connections_per_address`
+    /// or `connections_per_second`, which were answered with 503 or closed. They are not among the `accepted`.
     pub refused: u64,
     /// WebSocket connections that were opened.
     pub opened: u64,
@@ -32,6 +32,9 @@ pub struct Metrics {
     pub abandoned: u64,
     /// Connections that were closed because a subscription was too slow.
     pub disconnected: u64,
+    /// Times that a client was not read for a while, because it exceeded a rate
+    /// ([`Config::rates`](super::Config)).
+    pub slowed: u64,
     /// Panics in the application's methods. Each has ended one connection.
     pub panics: u64,
     /// Compressed frames that were made, each once for all of its receivers: one for
@@ -68,6 +71,7 @@ pub(super) struct ConnectionCounts {
     closed: u64,
     received: u64,
     disconnected: u64,
+    slowed: u64,
     panics: u64,
 }
 
@@ -103,6 +107,11 @@ impl ConnectionCounts {
         self.disconnected += 1;
     }
 
+    /// A client is not read for a while, because it exceeded a rate.
+    pub(super) fn count_slowed(&mut self) {
+        self.slowed += 1;
+    }
+
     /// A method of the application has panicked.
     pub(super) fn count_panic(&mut self) {
         self.panics += 1;
@@ -120,6 +129,7 @@ impl ConnectionCounts {
             skipped: rooms.skipped,
             abandoned: rooms.abandoned,
             disconnected: self.disconnected,
+            slowed: self.slowed,
             panics: self.panics,
             compressed: compressed.frames,
             compressed_from_bytes: compressed.from_bytes,
@@ -205,6 +215,7 @@ impl Metrics {
             skipped,
             abandoned,
             disconnected,
+            slowed,
             panics,
             compressed,
             compressed_from_bytes,
@@ -220,6 +231,7 @@ impl Metrics {
             skipped,
             abandoned,
             disconnected,
+            slowed,
             panics,
             compressed,
             compressed_from_bytes,
@@ -228,7 +240,7 @@ impl Metrics {
     }
 }
 
-const COUNTS: usize = 13;
+const COUNTS: usize = 14;
 
 #[cfg(test)]
 mod tests {
@@ -247,6 +259,6 @@ mod tests {
             *count *= 2;
         }
         assert_eq!(MetricsSnapshot::sum(&snapshots), expected);
-        assert_eq!(expected.compressed_to_bytes, 26);
+        assert_eq!(expected.compressed_to_bytes, 28);
     }
 }

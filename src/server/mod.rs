@@ -42,7 +42,7 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | `lag.rs`, `failure.rs`, `connection_id.rs`, `origins.rs`, `config.rs` | public settings and values |
+//! | `lag.rs`, `rates.rs`, `failure.rs`, `connection_id.rs`, `origins.rs`, `config.rs` | public settings and values; the token buckets of the rates |
 //! | `metrics.rs` | what is counted, and the snapshots that other threads read |
 //! | `shutdown.rs`, `panics.rs`, `buffers.rs`, `date.rs` | the shutdown; panics of the application; buffers to use again; the Date field |
 //! | `rooms/` | rooms of one worker: logs by encoding, subscriptions, lag |
@@ -78,6 +78,7 @@ mod origins;
 mod panics;
 mod pending;
 mod publisher;
+mod rates;
 mod recipient;
 mod rooms;
 mod shutdown;
@@ -99,6 +100,7 @@ pub use lag::{LagAction, LagPolicy, Missed};
 pub use metrics::{Metrics, RoomLag};
 pub use origins::{InvalidOrigin, OriginPattern, Origins};
 pub use publisher::{NotPublished, Publisher};
+pub use rates::{Rate, RateAction, RateLimits};
 
 use crate::reactor::{ConnectionLimit, Reactor, ReactorConfig, listen};
 use environment::Environment;
@@ -136,7 +138,9 @@ impl<H: Handler> Server<H> {
             Some(Some(listener)) => listener.local_addr()?,
             _ => config.listen,
         };
-        let connection_limit = ConnectionLimit::new(config.connections_max);
+        let connection_limit = ConnectionLimit::new(config.connections_max)
+            .per_address(config.connections_per_address)
+            .per_second(config.connections_per_second);
         let mut reactors = Vec::new();
         for listener in listeners {
             reactors.push(Reactor::new(ReactorConfig {

@@ -31,7 +31,9 @@
 //!   may lie in the kernel. The time stands still, except that of the closing handshake.
 //! - **Closing handshake.** [`Timeouts::close`] after the first Close the connection is given up, and earlier if the
 //!   peer sends more than [`Timeouts::closing_bytes_max`] instead of its Close.
-//! - **Unfinished message.** [`Timeouts::message`] after the first byte of a message its last one must have come.
+//! - **Unfinished message.** [`Timeouts::message`] after the first byte of a message its last one must have come. The
+//!   time begins again with each part that comes at [`Timeouts::message_bytes_per_second_min`] or faster: a long message
+//!   may take long, and has to go on. Pings between its fragments do not count.
 //!
 //! # How it is used
 //!
@@ -81,10 +83,15 @@ pub struct Timeouts {
     pub pong: Duration,
     /// For the closing handshake, from the first Close on. Default 5 s.
     pub close: Duration,
-    /// For one message, from its first byte to its last; the header's bytes count. Default
-    /// `None`: a message may take any time. With a limit, the slowest link that is to be
-    /// served decides: 60 s for 1 MiB need 140 kbit/s.
+    /// For one message, from its first byte to its last; the header's bytes count. The time
+    /// begins again whenever so much of the message has come that it comes at
+    /// `message_bytes_per_second_min`. Default 30 s. `None`: a message may take any time.
     pub message: Option<Duration>,
+    /// The least rate of an unfinished message, in bytes of payload (compressed, if they are)
+    /// per second. Default 1,024, so 30 KiB in each 30 s: the slowest mobile link is four
+    /// times as fast. Without this rate a peer could keep the memory of a message for as long
+    /// as it sends a byte now and then. 0: whatever comes, the time does not begin again.
+    pub message_bytes_per_second_min: u32,
     /// Bytes that may come after our Close without the peer's Close. Default 64 MiB:
     /// more than the buffers of two sockets hold, so that only a peer that keeps
     /// sending gets a TCP reset.
@@ -97,7 +104,8 @@ impl Default for Timeouts {
             ping: Some(Duration::from_secs(25)),
             pong: Duration::from_secs(20),
             close: Duration::from_secs(5),
-            message: None,
+            message: Some(Duration::from_secs(30)),
+            message_bytes_per_second_min: 1 << 10,
             closing_bytes_max: 64 << 20,
         }
     }
@@ -110,11 +118,12 @@ pub struct Deadlines {
     paused: bool,
     /// Whether `message_since` means something.
     message_unfinished: bool,
-    /// What has been received since our Close.
-    closing_bytes: u32,
+    /// While a message is unfinished: its bytes that had come at `message_since`, modulo 2^32.
+    /// After our Close: what has been received since.
+    bytes: u32,
     /// When the time for `awaited` began.
     since: Timestamp,
-    /// When the unfinished message began.
+    /// When the time for the unfinished message began.
     message_since: Timestamp,
 }
 
@@ -172,7 +181,7 @@ impl Deadlines {
             awaited: Awaited::Silence,
             paused: false,
             message_unfinished: false,
-            closing_bytes: 0,
+            bytes: 0,
             since: now,
             message_since: now,
         }
@@ -264,16 +273,31 @@ impl Deadlines {
     /// A message, or a frame, has begun and is not complete: to be called at the end of
     /// each read that leaves one unfinished
     /// ([`Connection::has_unfinished_input`](super::Connection::has_unfinished_input)).
-    /// Set the timer again if [`Timeouts::message`] is set and this gives `true`: the
-    /// message is new.
-    #[inline]
-    pub fn message_is_unfinished(&mut self, now: Timestamp) -> bool {
-        if self.message_unfinished {
+    /// `message_bytes`: how many bytes of its payload have come so far
+    /// ([`Connection::unfinished_message_bytes`](super::Connection)).
+    ///
+    /// Returns whether to set the timer again: the message is new, and its deadline is the
+    /// first one. (With the default timeouts it never is.)
+    pub fn message_is_unfinished(
+        &mut self,
+        now: Timestamp,
+        message_bytes: usize,
+        timeouts: &Timeouts,
+    ) -> bool {
+        if self.is_closing() {
             return false;
         }
-        self.message_unfinished = true;
-        self.message_since = now;
-        true
+        // Only differences count, so the number may wrap around.
+        let bytes = message_bytes as u32;
+        let is_new = !self.message_unfinished;
+        let progress = u64::from(bytes.wrapping_sub(self.bytes));
+        if is_new || progress >= timeouts.message_progress_bytes() {
+            self.message_unfinished = true;
+            self.message_since = now;
+            self.bytes = bytes;
+        }
+        let others = self.awaited_at(timeouts).unwrap_or(Timestamp(u64::MAX));
+        is_new && self.message_at(timeouts).is_some_and(|at| at < others)
     }
 
     /// The message is complete, or no message is under way.
@@ -285,8 +309,10 @@ impl Deadlines {
     /// The closing handshake has begun: a Close was sent or received. The first call
     /// counts. Set the timer again.
     pub fn closing(&mut self, now: Timestamp) {
-        if !matches!(self.awaited, Awaited::Close | Awaited::End) {
+        if !self.is_closing() {
             self.wait_for(Awaited::Close, now);
+            self.message_unfinished = false;
+            self.bytes = 0;
         }
     }
 
@@ -305,8 +331,8 @@ impl Deadlines {
             return Ok(());
         }
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        self.closing_bytes = self.closing_bytes.saturating_add(bytes);
-        if self.closing_bytes <= timeouts.closing_bytes_max {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes <= timeouts.closing_bytes_max {
             return Ok(());
         }
         self.awaited = Awaited::End;
@@ -327,13 +353,16 @@ impl Deadlines {
 
     /// A connection that closes has [`Timeouts::close`] for all that still comes.
     fn message_at(&self, timeouts: &Timeouts) -> Option<Timestamp> {
-        let waits = !matches!(self.awaited, Awaited::Close | Awaited::End);
         match timeouts.message {
-            Some(timeout) if waits && self.message_unfinished => {
+            Some(timeout) if self.message_unfinished && !self.is_closing() => {
                 Some(self.message_since.plus(timeout))
             }
             _ => None,
         }
+    }
+
+    fn is_closing(&self) -> bool {
+        matches!(self.awaited, Awaited::Close | Awaited::End)
     }
 
     fn pong_is_missing(&mut self, now: Timestamp, has_unsent: impl FnOnce() -> bool) -> Due {
@@ -367,6 +396,21 @@ impl Deadlines {
     fn fail(&mut self, overdue: Overdue) -> Due {
         self.awaited = Awaited::End;
         Due::Fail(overdue)
+    }
+}
+
+impl Timeouts {
+    /// The bytes of an unfinished message with which its time begins again.
+    fn message_progress_bytes(&self) -> u64 {
+        match (self.message, self.message_bytes_per_second_min) {
+            (None, _) | (_, 0) => u64::MAX,
+            (Some(timeout), rate) => {
+                let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+                let bytes = millis.saturating_mul(rate.into()).div_ceil(1000);
+                // At most half of the range in which the number of bytes wraps around.
+                bytes.clamp(1, 1 << 31)
+            }
+        }
     }
 }
 

@@ -32,6 +32,8 @@ pub enum ProtocolError {
     CompressedDataCorrupt,
     /// A message over [`Limits::message_bytes_max`](super::Limits): 1009.
     MessageTooBig,
+    /// A compressed message over [`Limits::inflate_ratio_max`](super::Limits): 1009.
+    InflatedTooMuch,
     /// A message over [`Limits::fragments_max`](super::Limits): 1008.
     TooManyFragments,
 }
@@ -62,7 +64,7 @@ impl ProtocolError {
             //# 1009 indicates that an endpoint is terminating the connection
             //# because it has received a message that is too big for it to
             //# process.
-            Self::MessageTooBig => CloseCode::MESSAGE_TOO_BIG,
+            Self::MessageTooBig | Self::InflatedTooMuch => CloseCode::MESSAGE_TOO_BIG,
             Self::TooManyFragments => CloseCode::POLICY_VIOLATION,
         }
     }
@@ -88,6 +90,9 @@ impl fmt::Display for ProtocolError {
                 f.write_str("compressed message is corrupt (RFC 7692 §7.2.2)")
             }
             Self::MessageTooBig => f.write_str("message over the size limit (§10.4)"),
+            Self::InflatedTooMuch => {
+                f.write_str("compressed message over the limit of its ratio (§10.4)")
+            }
             Self::TooManyFragments => f.write_str("message in too many fragments (§10.4)"),
         }
     }

@@ -22,6 +22,12 @@ pub struct Limits {
     /// while it is inflated, and its compressed bytes to a quarter and 1 KiB
     /// more. Over it: 1009.
     pub message_bytes_max: usize,
+    /// How many bytes each byte of a compressed message may become. Default 256: text and
+    /// JSON reach 5 to 50, and DEFLATE itself 1,032, with which a peer sends 1 KiB and makes
+    /// this end write 1 MiB for each receiver. Any message may become 64 KiB. The bytes
+    /// count that the headers have announced so far, so that it does not matter how the
+    /// input is cut. 1,032 or more: no limit. Over it: 1009.
+    pub inflate_ratio_max: u32,
     /// Fragments of one message. The memory is bounded by `message_bytes_max`;
     /// this bounds what empty fragments cost in time. Default 131,072: twice
     /// the 65,537 that the Autobahn suite sends. Over it: 1008.
@@ -33,12 +39,90 @@ pub struct Limits {
     pub unsent_reply_bytes_max: u32,
 }
 
+impl Limits {
+    /// How long a message may be, of which so many compressed bytes have been announced,
+    /// when it is inflated.
+    pub(crate) fn inflated_bytes_max(&self, compressed_bytes: usize) -> usize {
+        let ratio = usize::try_from(self.inflate_ratio_max).unwrap_or(usize::MAX);
+        let by_ratio = compressed_bytes.saturating_mul(ratio);
+        self.message_bytes_max
+            .min(by_ratio.max(INFLATED_BYTES_FREE))
+    }
+}
+
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
             message_bytes_max: 1 << 20,
+            inflate_ratio_max: 256,
             fragments_max: 1 << 17,
             unsent_reply_bytes_max: 64 << 10,
         }
+    }
+}
+
+/// The limits without that of the ratio, in 16 bytes: each connection has them, and the
+/// receiver has room for the ratio beside its other small fields.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LimitsWithoutRatio {
+    message_bytes_max: usize,
+    fragments_max: u32,
+    unsent_reply_bytes_max: u32,
+}
+
+impl LimitsWithoutRatio {
+    pub(crate) fn of(limits: Limits) -> LimitsWithoutRatio {
+        LimitsWithoutRatio {
+            message_bytes_max: limits.message_bytes_max,
+            fragments_max: limits.fragments_max,
+            unsent_reply_bytes_max: limits.unsent_reply_bytes_max,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn with_ratio(self, inflate_ratio_max: u32) -> Limits {
+        Limits {
+            message_bytes_max: self.message_bytes_max,
+            inflate_ratio_max,
+            fragments_max: self.fragments_max,
+            unsent_reply_bytes_max: self.unsent_reply_bytes_max,
+        }
+    }
+}
+
+/// What any compressed message may become, so that a short text of one repeated character is
+/// no offence.
+const INFLATED_BYTES_FREE: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inflated_message_has_the_least_of_both_limits_and_at_least_64_kib() {
+        let limits = Limits::default();
+        for (compressed_bytes, inflated_bytes_max) in [
+            (0, 65_536),
+            (256, 65_536),
+            (257, 65_792),
+            (1_033, 264_448),
+            (4_096, 1 << 20),
+            (usize::MAX, 1 << 20),
+        ] {
+            assert_eq!(
+                limits.inflated_bytes_max(compressed_bytes),
+                inflated_bytes_max
+            );
+        }
+        let short = Limits {
+            message_bytes_max: 1000,
+            ..limits
+        };
+        assert_eq!(short.inflated_bytes_max(4_096), 1000);
+        let any_ratio = Limits {
+            inflate_ratio_max: 1032,
+            ..limits
+        };
+        assert_eq!(any_ratio.inflated_bytes_max(1_033), 1 << 20);
     }
 }

@@ -16,7 +16,10 @@
 //!
 //! A compressed message (RFC 7692) always comes here. Its bytes are inflated on their
 //! way, and the limit holds for the inflated bytes. The compressed bytes have a limit of
-//! their own, [`compressed_bytes_max`].
+//! their own, [`compressed_bytes_max`]. The inflated bytes have a second limit, in proportion
+//! to the compressed bytes that the headers have announced. They, and not those that have
+//! come, so that it does not matter how the input is cut: a message that is handed out is
+//! within the ratio, and an unfinished one within the size.
 
 use super::deflate::{CompressedMessage, DeflatePool, History, InflateError, Inflated};
 use super::error::ProtocolError;
@@ -39,6 +42,8 @@ pub(crate) struct Reassembler {
 struct Unfinished {
     payload: Payload,
     compressed: Option<CompressedMessage>,
+    /// The ratio limits the inflated bytes, and not the size of a message.
+    ratio_counts: bool,
     /// Payload bytes that the headers so far have announced; within the limit.
     announced_bytes: usize,
     /// 0 ≤ arrived_bytes ≤ announced_bytes
@@ -110,7 +115,9 @@ impl Reassembler {
         limits: &Limits,
     ) {
         let compressed = CompressedMessage::new(history, limits.message_bytes_max, pool);
-        self.message = Some(Box::new(Unfinished::new(header, Some(compressed))));
+        let mut message = Unfinished::new(header, Some(compressed));
+        message.limit_inflated_bytes(limits);
+        self.message = Some(Box::new(message));
     }
 
     /// Adds the next piece of the current frame's payload; `last` if it is the last of
@@ -134,6 +141,12 @@ impl Reassembler {
         self.message.is_some()
     }
 
+    /// Payload bytes of the unfinished message that have come, as they came.
+    pub(crate) fn arrived_bytes(&self) -> usize {
+        let message = self.message.as_ref();
+        message.map_or(0, |message| message.arrived_bytes)
+    }
+
     #[cfg(test)]
     pub(crate) fn has_a_decompressor(&self) -> bool {
         let message = self.message.as_ref();
@@ -153,6 +166,7 @@ impl Unfinished {
         Unfinished {
             payload: Payload::new(header.opcode),
             compressed,
+            ratio_counts: false,
             announced_bytes: usize::try_from(header.payload_length).unwrap_or(usize::MAX),
             arrived_bytes: 0,
             fragments: 1,
@@ -166,7 +180,17 @@ impl Unfinished {
     ) -> Result<(), ProtocolError> {
         self.announced_bytes = self.check_fragment(header, limits)?;
         self.fragments += 1;
+        self.limit_inflated_bytes(limits);
         Ok(())
+    }
+
+    /// More of the message is announced.
+    fn limit_inflated_bytes(&mut self, limits: &Limits) {
+        if let Some(compressed) = &mut self.compressed {
+            let bytes_max = limits.inflated_bytes_max(self.announced_bytes);
+            compressed.set_bytes_max(bytes_max);
+            self.ratio_counts = bytes_max < limits.message_bytes_max;
+        }
     }
 
     /// May this frame be the next of the message? Gives the number of bytes that the
@@ -214,14 +238,27 @@ impl Unfinished {
         self.arrived_bytes += piece.len();
         match &mut self.compressed {
             None => self.payload.push(piece),
-            Some(compressed) => compressed.push(piece, last, &mut self.payload),
+            Some(compressed) => {
+                let pushed = compressed.push(piece, last, &mut self.payload);
+                pushed.map_err(|error| self.limit_named(error))
+            }
+        }
+    }
+
+    /// The error with the limit that counts.
+    fn limit_named(&self, error: ProtocolError) -> ProtocolError {
+        match error {
+            ProtocolError::MessageTooBig if self.ratio_counts => ProtocolError::InflatedTooMuch,
+            error => error,
         }
     }
 
     fn finish(&mut self) -> Result<Finished, ProtocolError> {
         let mut history = None;
         if let Some(compressed) = &mut self.compressed {
-            compressed.finish(&mut self.payload)?;
+            if let Err(error) = compressed.finish(&mut self.payload) {
+                return Err(self.limit_named(error));
+            }
             history = Some(compressed.history_behind(self.payload.parts().0));
         }
         let payload = core::mem::replace(&mut self.payload, Payload::Binary(Vec::new()));
@@ -607,6 +644,34 @@ mod tests {
         );
     }
 
+    #[test]
+    fn announced_bytes_of_all_fragments_count_for_the_ratio() {
+        let mut payload = Vec::new();
+        assert!(DeflateContext::new(9, WindowBits::MAX).compress(&[0; 1 << 20], &mut payload));
+        let limits = Limits::default();
+        // Stored blocks without a byte make the message long enough, or one byte too short.
+        for (announced, expected) in [
+            ((1 << 20) / 256, Ok(())),
+            ((1 << 20) / 256 - 1, Err(ProtocolError::InflatedTooMuch)),
+        ] {
+            let mut reassembler = Reassembler::default();
+            let first = frame(false, Opcode::Binary, payload.len() as u64);
+            let pool = DeflatePool::default();
+            reassembler.begin_compressed(&first, History::default(), &pool, &limits);
+            // It waits for the rest, because it is short.
+            assert_eq!(reassembler.append(&payload, false), Ok(()));
+            let rest = vec![0; announced - payload.len()];
+            let last = frame(true, Opcode::Continuation, rest.len() as u64);
+            assert_eq!(reassembler.begin_frame(&last, &limits), Ok(()));
+            let outcome = match reassembler.append(&rest, true) {
+                // Zeros are no DEFLATE data; the limit is found first.
+                Err(ProtocolError::CompressedDataCorrupt) => Ok(()),
+                outcome => outcome,
+            };
+            assert_eq!(outcome, expected);
+        }
+    }
+
     /// A bomb: 1 MiB of zeros in 1 KiB.
     #[test]
     fn inflated_message_never_has_more_room_than_the_limit() {
@@ -616,6 +681,7 @@ mod tests {
         for message_bytes_max in [1000, 100_000, (1 << 20) - 1, 1 << 20] {
             let limits = Limits {
                 message_bytes_max,
+                inflate_ratio_max: 1032,
                 ..Limits::default()
             };
             let mut reassembler = Reassembler::default();

@@ -152,6 +152,41 @@ fn each_message_extends_the_pong_deadline() {
     });
 }
 
+#[test]
+fn half_messages_with_a_byte_now_and_then_end_with_1008() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(Config {
+            message_timeout: Some(SHORT),
+            // More than all of the rest that is sent.
+            message_bytes_per_second_min: 1 << 20,
+            ..config
+        });
+        let message = frame(Opcode::Binary, &[0xda; 1 << 20]);
+        let (half, rest) = message.split_at(512 << 10);
+        let mut clients: Vec<Client> = (0..20).map(|_| Client::open(server.address)).collect();
+        clients.iter_mut().for_each(|client| client.send(half));
+        for client in &mut clients {
+            let pause = Some(Duration::from_millis(4));
+            client.stream.set_read_timeout(pause).expect("a span");
+            let ended = rest[..8000].chunks(1).any(|byte| {
+                client.send(byte);
+                client.stream.peek(&mut [0]).is_ok()
+            });
+            assert!(ended, "the server has read all bytes");
+            client
+                .stream
+                .set_read_timeout(Some(TIMEOUT))
+                .expect("a span");
+            let reason = "a message was not completed in time".to_owned();
+            assert_eq!(client.read_close(), (1008, reason));
+        }
+        // A message that comes at once has no deadline.
+        let mut client = Client::open(server.address);
+        client.text("whole");
+        assert_eq!(client.read_text(), "whole");
+    });
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn pong_deadline_begins_when_a_slow_reader_has_taken_the_bytes_before_the_ping() {

@@ -701,6 +701,7 @@ fn message_that_inflates_to_the_limit_is_accepted_and_one_byte_more_fails_with_1
         let server = Running::start(Config {
             limits: Limits {
                 message_bytes_max: 1 << 20,
+                inflate_ratio_max: u32::MAX,
                 ..Limits::default()
             },
             ..compressing(config)
@@ -718,6 +719,32 @@ fn message_that_inflates_to_the_limit_is_accepted_and_one_byte_more_fails_with_1
                 assert!(inflate_message(&[], &echo.payload).bytes == zeros);
             } else {
                 assert_eq!(client.read_close().0, 1009);
+                client.expect_end();
+            }
+        }
+        witness.text("still here");
+        assert_eq!(witness.read_text(), "still here");
+    });
+}
+
+#[test]
+fn message_of_1033_bytes_that_would_become_1_mib_is_refused() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(compressing(config));
+        let mut witness = offering(&server, BROWSER);
+        for (bytes, is_within) in [(64 << 10, true), (1 << 20, false)] {
+            let mut own = Compressing::with(DeflateParameters::default());
+            let bomb = own.frame(websocket::Message::Binary(&vec![0; bytes]));
+            assert!(bomb.len() < 1_100);
+            let mut client = offering(&server, BROWSER);
+            client.send(&bomb);
+            if is_within {
+                let echo = client.read_frame();
+                assert_eq!(inflate_message(&[], &echo.payload).bytes.len(), bytes);
+            } else {
+                let (code, reason) = client.read_close();
+                assert_eq!(code, 1009);
+                assert!(reason.contains("ratio"), "{reason}");
                 client.expect_end();
             }
         }

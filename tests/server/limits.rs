@@ -1,8 +1,11 @@
 //! Messages of all sizes, whole and fragmented, and each limit: at the limit and one past it
 //! (RFC 6455 §5.4, §5.5, §10.4).
 
+#[cfg(target_os = "linux")]
+use socket2::{Domain, Socket, Type};
 use std::io::Write;
 use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 use yamabiko::server::{Accept, Config, Limits};
 use yamabiko::websocket::frame::{Opcode, encode};
@@ -262,6 +265,86 @@ fn connection_limit_counts_open_connections_exactly() {
             })
         });
         drop(open_all(address, CONNECTIONS));
+    });
+}
+
+/// Connects from this loopback address, and returns the status of the response with the client.
+#[cfg(target_os = "linux")]
+fn open_from(host: u8, server: SocketAddr) -> (u16, Client) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    let own = SocketAddr::from(([127, 0, 0, host], 0));
+    socket.bind(&own.into()).expect("a loopback address");
+    socket.connect(&server.into()).expect("the server accepts");
+    let mut client = Client::of(socket.into());
+    client.send(upgrade("/", ""));
+    let head = client.read_head();
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    (status.expect("a status"), client)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn sixth_connection_of_an_address_gets_503_and_other_addresses_are_served() {
+    for (accept, workers) in [
+        (Accept::PerWorker, 1),
+        (Accept::PerWorker, 3),
+        (Accept::Shared, 3),
+    ] {
+        let server = Running::start(Config {
+            accept,
+            connections_per_address: NonZeroUsize::new(5),
+            ..config(workers)
+        });
+        let open = |host| open_from(host, server.address);
+        for host in [1, 2] {
+            let mut clients: Vec<Client> = (0..5)
+                .map(|_| {
+                    let (status, client) = open(host);
+                    assert_eq!(status, 101);
+                    client
+                })
+                .collect();
+            for _ in 0..3 {
+                assert_eq!(open(host).0, 503, "one past five");
+            }
+            // A place is free as soon as one of them has ended.
+            let mut first = clients.remove(0);
+            first.close(1000, "");
+            first.read_close();
+            drop(first);
+            eventually("the sixth is accepted", TIMEOUT, || {
+                let (status, client) = open(host);
+                clients.extend((status == 101).then_some(client));
+                clients.len() == 5
+            });
+            for client in &mut clients {
+                client.text("served");
+                assert_eq!(client.read_text(), "served");
+            }
+        }
+        assert!(server.handle.metrics().refused >= 6);
+    }
+}
+
+#[test]
+fn new_connections_beyond_the_rate_get_503_and_open_ones_are_served() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(Config {
+            connections_per_second: NonZeroU32::new(2),
+            ..config
+        });
+        let mut opened = Client::open(server.address);
+        let mut refused = 0;
+        // More than two in a second, whatever this machine does meanwhile.
+        eventually("a connection is refused", TIMEOUT, || {
+            refused += usize::from(try_to_open(server.address).0 == 503);
+            refused > 0
+        });
+        opened.text("served");
+        assert_eq!(opened.read_text(), "served");
     });
 }
 

@@ -13,4 +13,5 @@ mod http;
 mod lag;
 mod limits;
 mod panics;
+mod rates;
 mod rooms;

@@ -13,6 +13,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     pong: Duration::from_millis(20),
     close: Duration::from_millis(5),
     message: Some(Duration::from_millis(100)),
+    message_bytes_per_second_min: 0,
     closing_bytes_max: 1000,
 };
 
@@ -115,7 +116,11 @@ impl Owner {
             }
         }
         if self.connection.has_unfinished_input() {
-            if self.deadlines.message_is_unfinished(self.now) {
+            let bytes = self.connection.unfinished_message_bytes();
+            if self
+                .deadlines
+                .message_is_unfinished(self.now, bytes, &self.timeouts)
+            {
                 self.set_timer();
             }
         } else {
@@ -395,12 +400,85 @@ fn each_message_has_the_time_limit_for_itself(role: Role) {
 }
 both_roles!(each_message_has_the_time_limit_for_itself);
 
-fn message_may_take_any_time_unless_a_limit_is_set(role: Role) {
+/// 20 bytes in each 100 ms.
+const WITH_RATE: Timeouts = Timeouts {
+    message_bytes_per_second_min: 200,
+    ..TIMEOUTS
+};
+
+fn message_may_take_long_if_it_comes_at_the_least_rate(role: Role) {
+    let mut owner = Owner::new(role, WITH_RATE);
+    let message = peer(role).binary([0; 120]);
+    let (header, payload) = message.split_at(message.len() - 120);
+    owner.receive(header);
+    for (piece, at) in payload.chunks(20).zip((99..).step_by(99)) {
+        for before in [80, 60, 40, 20, 0] {
+            owner.wait_until(at - before);
+            owner.acknowledge();
+        }
+        owner.receive(piece);
+    }
+    assert_eq!(owner.overdue, None);
+    assert!(!owner.connection.has_unfinished_input());
+}
+both_roles!(message_may_take_long_if_it_comes_at_the_least_rate);
+
+fn message_that_comes_one_byte_below_the_least_rate_is_given_up(role: Role) {
+    for (bytes, survives) in [(20, true), (19, false)] {
+        let mut owner = Owner::new(role, WITH_RATE);
+        let message = peer(role).binary([0; 1000]);
+        // Half of it comes at once, and that does not help later.
+        let (first, rest) = message.split_at(500);
+        owner.receive(first);
+        for (index, byte) in rest.iter().take(bytes).enumerate() {
+            owner.wait_until(4 * (index as u64 + 1));
+            owner.receive([*byte]);
+        }
+        for at in [99, 101] {
+            owner.wait_until(at);
+            owner.acknowledge();
+        }
+        assert_eq!(owner.overdue.is_none(), survives, "{bytes} bytes");
+    }
+}
+both_roles!(message_that_comes_one_byte_below_the_least_rate_is_given_up);
+
+fn pings_between_fragments_are_no_progress_of_the_message(role: Role) {
+    let mut owner = Owner::new(role, WITH_RATE);
+    owner.receive(peer(role).binary_begins([0; 50]));
+    for at in (4..100).step_by(4) {
+        owner.wait_until(at);
+        owner.receive(peer(role).ping([0; 125]));
+    }
+    assert_eq!(owner.overdue, None);
+    owner.wait_until(100);
+    assert_eq!(owner.overdue, Some(Overdue::Message));
+}
+both_roles!(pings_between_fragments_are_no_progress_of_the_message);
+
+#[test]
+fn default_time_of_a_message_is_30_s_for_each_30_kib() {
+    let timeouts = Timeouts::default();
+    let mut deadlines = Deadlines::new(Timestamp(0));
+    deadlines.message_is_unfinished(Timestamp(0), 1, &timeouts);
+    let overdue = |deadlines: &mut Deadlines, at| {
+        let due = deadlines.handle_timeout(Timestamp(at), &timeouts, || false);
+        due == Due::Fail(Overdue::Message)
+    };
+    deadlines.message_is_unfinished(Timestamp(29_999), 30 << 10, &timeouts);
+    assert!(!overdue(&mut deadlines.clone(), 29_999));
+    assert!(overdue(&mut deadlines.clone(), 30_000), "a byte is missing");
+    deadlines.message_is_unfinished(Timestamp(29_999), (30 << 10) + 1, &timeouts);
+    let _ = deadlines.peer_is_alive(Timestamp(50_000));
+    assert!(!overdue(&mut deadlines.clone(), 59_998));
+    assert!(overdue(&mut deadlines, 59_999));
+}
+
+fn message_may_take_any_time_if_the_limit_is_switched_off(role: Role) {
     let timeouts = Timeouts {
         message: None,
         ..TIMEOUTS
     };
-    assert_eq!(Timeouts::default().message, None);
     let mut owner = Owner::new(role, timeouts);
     for (index, &byte) in peer(role).binary([0; 200]).iter().enumerate() {
         owner.wait_until(20 * index as u64);
@@ -408,7 +486,7 @@ fn message_may_take_any_time_unless_a_limit_is_set(role: Role) {
     }
     assert_eq!(owner.overdue, None);
 }
-both_roles!(message_may_take_any_time_unless_a_limit_is_set);
+both_roles!(message_may_take_any_time_if_the_limit_is_switched_off);
 
 // ── Any order of events, compared with counters ─────────────────────────────
 
@@ -420,7 +498,8 @@ enum Step {
     Unsent(bool),
     Pause,
     Resume,
-    MessageIsUnfinished,
+    /// So many bytes of it more than at the step before.
+    MessageIsUnfinished(u8),
     MessageIsFinished,
     Closing,
     Received(u16),
@@ -433,7 +512,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<bool>().prop_map(Step::Unsent),
         1 => Just(Step::Pause),
         2 => Just(Step::Resume),
-        2 => Just(Step::MessageIsUnfinished),
+        3 => (0..20_u8).prop_map(Step::MessageIsUnfinished),
         2 => Just(Step::MessageIsFinished),
         1 => Just(Step::Closing),
         1 => (0..600_u16).prop_map(Step::Received),
@@ -450,11 +529,27 @@ struct Counters {
     closing: Option<u64>,
     closing_bytes: u64,
     message: Option<u64>,
+    /// Bytes of the message since its counter began.
+    message_bytes: u64,
     paused: bool,
     over: bool,
 }
 
 impl Counters {
+    fn message_is_unfinished(&mut self, new_bytes: u8, timeouts: &Timeouts) {
+        if self.closing.is_some() || self.over {
+            return;
+        }
+        self.message_bytes += u64::from(new_bytes);
+        let millis = timeouts.message.unwrap_or_default().as_millis() as u64;
+        let rate = u64::from(timeouts.message_bytes_per_second_min);
+        let goes_on = rate > 0 && self.message_bytes >= (rate * millis).div_ceil(1000).max(1);
+        if self.message.is_none() || goes_on {
+            self.message = Some(0);
+            self.message_bytes = 0;
+        }
+    }
+
     /// One millisecond passes; what is due at its end.
     fn tick(&mut self, timeouts: &Timeouts, has_unsent: bool) -> Vec<Due> {
         let millis = |timeout: Duration| timeout.as_millis() as u64;
@@ -536,12 +631,14 @@ proptest! {
         pong in 1..50_u64,
         close in 1..50_u64,
         message in prop::option::of(1..90_u64),
+        rate in prop_oneof![Just(0), 1..500_u32],
     ) {
         let timeouts = Timeouts {
             ping: ping.map(Duration::from_millis),
             pong: Duration::from_millis(pong),
             close: Duration::from_millis(close),
             message: message.map(Duration::from_millis),
+            message_bytes_per_second_min: rate,
             closing_bytes_max: 1000,
         };
         let mut now = Timestamp(0);
@@ -550,6 +647,8 @@ proptest! {
         let mut timed = Timed { deadlines, timer };
         let mut counters = Counters::default();
         let mut has_unsent = false;
+        // Near the number at which it wraps around.
+        let mut message_bytes = u32::MAX as usize - 30;
         for step in steps {
             let set_timer = match step {
                 Step::Wait(millis) => {
@@ -587,11 +686,10 @@ proptest! {
                     counters.message = counters.message.map(|_| 0);
                     awaited.is_some()
                 }
-                Step::MessageIsUnfinished => {
-                    let is_new = timed.deadlines.message_is_unfinished(now);
-                    prop_assert_eq!(is_new, counters.message.is_none());
-                    counters.message.get_or_insert(0);
-                    is_new
+                Step::MessageIsUnfinished(new_bytes) => {
+                    message_bytes += usize::from(new_bytes);
+                    counters.message_is_unfinished(new_bytes, &timeouts);
+                    timed.deadlines.message_is_unfinished(now, message_bytes, &timeouts)
                 }
                 Step::MessageIsFinished => {
                     timed.deadlines.message_is_finished();

@@ -330,6 +330,69 @@ fn message_may_inflate_to_its_limit_and_not_one_byte_more(role: Role) {
 }
 both_roles!(message_may_inflate_to_its_limit_and_not_one_byte_more);
 
+/// A payload of so many bytes that inflates to this number of zeros: empty blocks, up to four zeros as they are, and
+/// the rest compressed.
+fn zeros_within(compressed_bytes: usize, bytes: usize) -> Vec<u8> {
+    let mut deflater = MessageDeflater::new(9);
+    let header_bytes = 4;
+    for stored_bytes in 0..5 {
+        let mut frame = Vec::new();
+        let message = vec![0; bytes - stored_bytes];
+        assert!(deflater.write_frame(Message::Binary(&message), WindowBits::MAX, &mut frame));
+        let payload = &frame[header_bytes..];
+        let length = [stored_bytes as u8, 0, !stored_bytes as u8, 0xff];
+        let block = [&[0][..], &length, &vec![0; stored_bytes]].concat();
+        let missing = compressed_bytes - payload.len() - block.len();
+        if missing.is_multiple_of(5) {
+            let empty_blocks = b"\x00\x00\x00\xff\xff".repeat(missing / 5);
+            return [&empty_blocks[..], &block, payload].concat();
+        }
+    }
+    unreachable!("one of five lengths in succession is a multiple of five");
+}
+
+fn compressed_bytes_become_at_most_256_times_as_many_and_not_one_byte_more(role: Role) {
+    let any = || agreed(role, NO_TAKEOVER);
+    let bytes_max = 1_033 * 256;
+    let at = zeros_within(1_033, bytes_max);
+    assert_eq!(at.len(), 1_033);
+    let wire = peer(role).frame(compressed(BINARY, &at));
+    let expected = [binary(vec![0; bytes_max])];
+    assert_eq!(any().receive(&wire), expected);
+    assert_eq!(any().receive_in_pieces(wire.chunks(1)), expected);
+    let one_past = zeros_within(1_033, bytes_max + 1);
+    fails(TOO_BIG, any(), &one_past);
+    // Of 1,033 bytes that could be 1 MiB.
+    fails(TOO_BIG, any(), zeros_within(1_033, 1_000_000));
+
+    // The bytes that the headers announce count, also in fragments.
+    let frames = fragments(BINARY, &at.chunks(100).collect::<Vec<_>>());
+    let wire: Vec<u8> = frames
+        .into_iter()
+        .flat_map(|f| peer(role).frame(f))
+        .collect();
+    assert_eq!(any().receive_in_pieces(wire.chunks(7)), expected);
+    let frames = fragments(BINARY, &one_past.chunks(100).collect::<Vec<_>>());
+    let wire: Vec<u8> = frames
+        .into_iter()
+        .flat_map(|f| peer(role).frame(f))
+        .collect();
+    fails_after(&[], TOO_BIG, any(), wire);
+
+    // Any message may become 64 KiB.
+    let mut short = Vec::new();
+    let free = vec![0; 64 << 10];
+    assert!(MessageDeflater::new(9).write_frame(
+        Message::Binary(&free),
+        WindowBits::MAX,
+        &mut short
+    ));
+    assert!(short.len() < 100);
+    let wire = peer(role).frame(compressed(BINARY, &short[2..]));
+    assert_eq!(any().receive(wire), [binary(free)]);
+}
+both_roles!(compressed_bytes_become_at_most_256_times_as_many_and_not_one_byte_more);
+
 fn compressed_bytes_have_their_own_limit(role: Role) {
     let limit = 1000;
     let announced_max = limit + limit / 4 + 1024;

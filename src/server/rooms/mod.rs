@@ -65,6 +65,8 @@ pub(super) struct RoomTable {
     compressor: Compressor,
     pool: ChunkPool,
     counts: RoomCounts,
+    /// How many subscriptions have begun; wraps around.
+    joins: usize,
 }
 
 /// The subscriptions of a room that have one encoding, and their log.
@@ -93,7 +95,14 @@ impl RoomTable {
             compressor: Compressor::new(deflate),
             pool: ChunkPool::new(LogLimits::default(), IDLE_CHUNKS_MAX),
             counts: RoomCounts::default(),
+            joins: 0,
         }
+    }
+
+    /// How many subscriptions have begun; wraps around.
+    #[inline(always)]
+    pub(super) fn joins(&self) -> usize {
+        self.joins
     }
 
     pub(super) fn counts(&self) -> (RoomCounts, CompressionCounts) {
@@ -115,6 +124,7 @@ impl RoomTable {
             return;
         }
         let log = self.log_or_new(name, self.compressor.encoding(window));
+        self.joins = self.joins.wrapping_add(1);
         if let Some(subscribed) = log_mut(&mut self.logs, log) {
             let id = subscribed.shared.subscribe(key.to_bits());
             subscriptions.add(Subscription { log, id });

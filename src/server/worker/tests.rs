@@ -375,6 +375,10 @@ const DEFLATE: &str =
 fn with_deflate() -> Config {
     Config {
         deflate: Some(super::super::DeflateConfig::default()),
+        limits: Limits {
+            inflate_ratio_max: u32::MAX,
+            ..Limits::default()
+        },
         ..Config::default()
     }
 }

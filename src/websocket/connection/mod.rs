@@ -33,7 +33,7 @@ use super::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
 use super::error::{ProtocolError, SendError};
 use super::event::Event;
 use super::frame::{CloseReason, FrameHeader, Opcode, Role};
-use super::limits::Limits;
+use super::limits::{Limits, LimitsWithoutRatio};
 use super::message::Message;
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -95,7 +95,7 @@ use sender::Sender;
 /// ([its costs](super::deflate#what-it-costs)).
 #[derive(Debug)]
 pub struct Connection {
-    limits: Limits,
+    limits: LimitsWithoutRatio,
     receiver: Receiver,
     sender: Sender,
 }
@@ -104,8 +104,8 @@ impl Connection {
     /// A server's end, after the opening handshake.
     pub fn server(limits: Limits) -> Connection {
         Connection {
-            limits,
-            receiver: Receiver::new(Role::Server),
+            limits: LimitsWithoutRatio::of(limits),
+            receiver: Receiver::new(Role::Server, limits.inflate_ratio_max),
             sender: Sender::server(),
         }
     }
@@ -113,8 +113,8 @@ impl Connection {
     /// A client's end, after the opening handshake.
     pub fn client(limits: Limits, masking_keys: impl MaskingKeys + 'static) -> Connection {
         Connection {
-            limits,
-            receiver: Receiver::new(Role::Client),
+            limits: LimitsWithoutRatio::of(limits),
+            receiver: Receiver::new(Role::Client, limits.inflate_ratio_max),
             sender: Sender::client(masking_keys),
         }
     }
@@ -229,7 +229,7 @@ impl Connection {
         input: &mut &'b mut [u8],
         output: &mut Vec<u8>,
     ) -> Result<Option<Event<'b>>, ProtocolError> {
-        match self.receiver.usual_case(input, &self.limits) {
+        match self.receiver.usual_case(input, &self.limits()) {
             Some(Ok(event)) => Ok(event),
             Some(Err(error)) => Err(self.fail(error, input, output)),
             None => self.receive_any(input, output),
@@ -427,8 +427,25 @@ impl Connection {
     /// }
     /// # Ok::<(), yamabiko::websocket::ProtocolError>(())
     /// ```
+    #[inline]
     pub fn has_unfinished_input(&self) -> bool {
         self.receiver.has_unfinished_input()
+    }
+
+    /// How many bytes of the unfinished message's payload have come, as they came: compressed,
+    /// if they are. For the least rate of a message
+    /// ([`Deadlines::message_is_unfinished`](super::deadlines::Deadlines)).
+    ///
+    /// ```
+    /// # use yamabiko::websocket::{Connection, Limits};
+    /// let mut client = Connection::client(Limits::default(), || [0; 4]);
+    /// let mut bytes = *b"\x01\x03Hel\x80\x02l"; // a fragment, and a part of the next one
+    /// client.receive(&mut &mut bytes[..], &mut Vec::new())?;
+    /// assert_eq!(client.unfinished_message_bytes(), 4);
+    /// # Ok::<(), yamabiko::websocket::ProtocolError>(())
+    /// ```
+    pub fn unfinished_message_bytes(&self) -> usize {
+        self.receiver.unfinished_message_bytes()
     }
 
     /// The state of the connection.
@@ -493,6 +510,11 @@ impl Connection {
 }
 
 impl Connection {
+    #[inline(always)]
+    fn limits(&self) -> Limits {
+        self.limits.with_ratio(self.receiver.inflate_ratio_max())
+    }
+
     /// [`Connection::receive`] without the short way of the usual cases.
     // Out of their way, which is inlined.
     #[inline(never)]
@@ -515,15 +537,16 @@ impl Connection {
         input: &mut &'b mut [u8],
         output: &mut Vec<u8>,
     ) -> Result<Option<Event<'b>>, ProtocolError> {
+        let limits = self.limits();
         loop {
-            let Some(frame) = self.receiver.next_frame(input, &self.limits)? else {
+            let Some(frame) = self.receiver.next_frame(input, &limits)? else {
                 return Ok(None);
             };
             if self.receiver.is_whole_message(&frame, input) {
                 return self.receiver.whole_message(frame, input).map(Some);
             }
             let event = match frame.opcode.is_control() {
-                false => self.receiver.buffer(frame, input, &self.limits),
+                false => self.receiver.buffer(frame, input, &limits),
                 true => self.control_frame(frame, input, output),
             };
             if !matches!(event, Ok(None)) || input.is_empty() {
@@ -555,7 +578,7 @@ impl Connection {
 
     fn answer_ping(&mut self, payload: &[u8], output: &mut Vec<u8>) {
         let pong_bytes = self.sender.control_frame_bytes(payload);
-        let full = output.len() + pong_bytes > self.limits.unsent_reply_bytes_max as usize;
+        let full = output.len() + pong_bytes > self.limits().unsent_reply_bytes_max as usize;
         if full && !output.is_empty() {
             self.receiver.keep_unanswered_ping(payload);
             return;

@@ -30,6 +30,7 @@ pub(super) struct Receiver {
     /// Whether the message under way, or the one that was just handed out, came
     /// compressed.
     inflating: bool,
+    inflate_ratio_max: u32,
     message: Reassembler,
     /// Rarely used state, boxed to keep idle connections small.
     rare: Option<Box<RareState>>,
@@ -61,11 +62,12 @@ impl RareState {
 }
 
 impl Receiver {
-    pub(super) fn new(role: Role) -> Receiver {
+    pub(super) fn new(role: Role, inflate_ratio_max: u32) -> Receiver {
         Receiver {
             frames: FrameState::BETWEEN_FRAMES,
             rules: FrameRules::new(role),
             inflating: false,
+            inflate_ratio_max,
             message: Reassembler::default(),
             rare: None,
             pool: None,
@@ -236,9 +238,20 @@ impl Receiver {
         self.inflating
     }
 
+    #[inline]
     pub(super) fn has_unfinished_input(&self) -> bool {
         let is_within = self.frames.has_unfinished_frame() || self.message.has_unfinished_message();
         is_within && self.end().is_none()
+    }
+
+    /// The limit of compressed messages.
+    #[inline(always)]
+    pub(super) fn inflate_ratio_max(&self) -> u32 {
+        self.inflate_ratio_max
+    }
+
+    pub(super) fn unfinished_message_bytes(&self) -> usize {
+        self.message.arrived_bytes()
     }
 
     #[inline]

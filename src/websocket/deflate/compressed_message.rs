@@ -49,6 +49,12 @@ impl CompressedMessage {
         }
     }
 
+    /// The most bytes that the message may have, now that more of it is announced. It never
+    /// becomes less.
+    pub(crate) fn set_bytes_max(&mut self, bytes_max: usize) {
+        self.bytes_max = bytes_max;
+    }
+
     /// Takes the next compressed bytes; `last` if no more will come.
     //= https://www.rfc-editor.org/rfc/rfc7692#section-6.2
     //# An endpoint MUST use the following algorithm to receive a message in

@@ -3,16 +3,16 @@
 //! setting without effect on `echo`, which has no rooms, is in [`ServeSettings`] alone.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use yamabiko::server::{Config, DeflateConfig, LagAction, Limits, Origins, WindowBits};
+use yamabiko::server::{Config, DeflateConfig, LagAction, Limits, Origins, RateAction, WindowBits};
 
 use super::values::{
-    AllowedOrigin, Interval, address, bytes, bytes_text, count, interval, is_set, level, origin,
-    seconds, seconds_text, window_bits,
+    AllowedOrigin, Interval, address, bytes, bytes_per_second, bytes_text, count, interval, is_set,
+    level, origin, per_second, rate, ratio, seconds, seconds_text, window_bits,
 };
 
 /// The settings of `serve`.
@@ -48,9 +48,18 @@ pub(crate) struct ServerSettings {
     /// Maximum open connections; further ones get 503
     #[arg(long, value_name = "N", value_parser = count, help_heading = LIMITS)]
     pub connections_max: Option<NonZeroUsize>,
+    /// Open connections of one address, or of one /64 of IPv6; further ones get 503
+    #[arg(long, value_name = "N", value_parser = count, help_heading = LIMITS)]
+    pub connections_per_address: Option<NonZeroUsize>,
+    /// New connections per second; further ones get 503
+    #[arg(long, value_name = "N", value_parser = per_second, help_heading = LIMITS)]
+    pub connections_per_second: Option<NonZeroU32>,
     /// Longest message; a longer one closes its connection with 1009
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = LIMITS)]
     pub message_bytes_max: Option<usize>,
+    /// Bytes that each byte of a compressed message may become; 1032: no limit
+    #[arg(long, value_name = "N", value_parser = ratio, help_heading = LIMITS)]
+    pub inflate_ratio_max: Option<u32>,
 
     /// Seconds for the whole opening handshake
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = TIMES)]
@@ -61,12 +70,37 @@ pub(crate) struct ServerSettings {
     /// Seconds to wait for an answer to a ping
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = TIMES)]
     pub pong_timeout: Option<Duration>,
+    /// Seconds for one message, and again for each part at the least rate; 0: any time
+    #[arg(long, value_name = "SECONDS", value_parser = interval, help_heading = TIMES)]
+    pub message_timeout: Option<Interval>,
+    /// Bytes per second at which an unfinished message must come; 0: no rate extends its time
+    #[arg(long, value_name = "BYTES", value_parser = rate, help_heading = TIMES)]
+    pub message_rate_min: Option<u32>,
     /// Seconds for the closing handshake of a connection
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = TIMES)]
     pub close_timeout: Option<Duration>,
     /// Seconds for the end of all connections at shutdown
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = TIMES)]
     pub drain_timeout: Option<Duration>,
+
+    /// Messages that one client may send per second
+    #[arg(long, value_name = "N", value_parser = per_second, help_heading = RATES)]
+    pub messages_per_second: Option<NonZeroU32>,
+    /// Bytes that one client may send per second
+    #[arg(long, value_name = "BYTES", value_parser = bytes_per_second, help_heading = RATES)]
+    pub bytes_per_second: Option<NonZeroU32>,
+    /// Bytes per second of one client's compressed messages, after they are inflated
+    #[arg(long, value_name = "BYTES", value_parser = bytes_per_second, help_heading = RATES)]
+    pub inflated_bytes_per_second: Option<NonZeroU32>,
+    /// Pings and pongs that one client may send per second
+    #[arg(long, value_name = "N", value_parser = per_second, help_heading = RATES)]
+    pub control_frames_per_second: Option<NonZeroU32>,
+    /// Seconds' worth of its rate that a client may send at once
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = RATES)]
+    pub rate_burst: Option<Duration>,
+    /// Action for a client that exceeds a rate
+    #[arg(long, value_name = "ACTION", value_parser = rate_actions(), help_heading = RATES)]
+    pub rate_action: Option<RateAction>,
 
     /// Compress nothing
     ///
@@ -106,6 +140,10 @@ pub(crate) struct RoomSettings {
     #[arg(long, value_name = "SECONDS", value_parser = interval, help_heading = TIMES)]
     pub batch_delay: Option<Interval>,
 
+    /// Rooms that one client may join per second
+    #[arg(long, value_name = "N", value_parser = per_second, help_heading = RATES)]
+    pub joins_per_second: Option<NonZeroU32>,
+
     /// Limit for the waiting messages of a room, and again for the client's own write queue
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = LAG)]
     pub backlog_bytes_max: Option<usize>,
@@ -121,6 +159,7 @@ pub(crate) struct RoomSettings {
 }
 
 const LIMITS: &str = "Limits";
+const RATES: &str = "Rates of each client";
 const LAG: &str = "Slow clients";
 const TIMES: &str = "Times";
 const COMPRESSION: &str = "Compression";
@@ -154,6 +193,7 @@ impl RoomSettings {
         let RoomSettings {
             worker_backlog_bytes_max,
             batch_delay,
+            joins_per_second,
             backlog_bytes_max,
             lag_messages_max,
             lag_age_max,
@@ -165,6 +205,7 @@ impl RoomSettings {
         );
         set(&mut config.batch_delay, batch_delay.map(Interval::or_zero));
         set(&mut config.backlog_bytes_max, backlog_bytes_max);
+        config.rates.joins = joins_per_second.or(config.rates.joins);
         let lag = &mut config.lag_policy;
         set(
             &mut lag.bytes_max,
@@ -188,12 +229,23 @@ impl ServerSettings {
             listen,
             workers,
             connections_max,
+            connections_per_address,
+            connections_per_second,
             message_bytes_max,
+            inflate_ratio_max,
             handshake_timeout,
             ping_interval,
             pong_timeout,
+            message_timeout,
+            message_rate_min,
             close_timeout,
             drain_timeout,
+            messages_per_second,
+            bytes_per_second,
+            inflated_bytes_per_second,
+            control_frames_per_second,
+            rate_burst,
+            rate_action,
             no_compress: _,
             compress_level: _,
             compress_threshold: _,
@@ -207,16 +259,31 @@ impl ServerSettings {
             &mut config.connections_max,
             connections_max.map(NonZeroUsize::get),
         );
+        config.connections_per_address = connections_per_address.or(config.connections_per_address);
+        config.connections_per_second = connections_per_second.or(config.connections_per_second);
         set(&mut config.limits.message_bytes_max, message_bytes_max);
+        set(&mut config.limits.inflate_ratio_max, inflate_ratio_max);
         set(&mut config.handshake_timeout, handshake_timeout);
         set(
             &mut config.ping_interval,
             ping_interval.map(|interval| interval.0),
         );
         set(&mut config.pong_timeout, pong_timeout);
+        set(
+            &mut config.message_timeout,
+            message_timeout.map(|interval| interval.0),
+        );
+        set(&mut config.message_bytes_per_second_min, message_rate_min);
         set(&mut config.close_timeout, close_timeout);
         set(&mut config.drain_timeout, drain_timeout);
         set(&mut config.origins, origins(allow_origins));
+        let rates = &mut config.rates;
+        rates.messages = messages_per_second.or(rates.messages);
+        rates.bytes = bytes_per_second.or(rates.bytes);
+        rates.inflated_bytes = inflated_bytes_per_second.or(rates.inflated_bytes);
+        rates.control_frames = control_frames_per_second.or(rates.control_frames);
+        set(&mut rates.burst, rate_burst);
+        set(&mut rates.action, rate_action);
         config
     }
 
@@ -231,12 +298,14 @@ impl ServerSettings {
     }
 }
 
-/// The defaults of `echo`. Messages of up to 16 MiB: the Autobahn suite sends them.
+/// The defaults of `echo`. Messages of up to 16 MiB: the Autobahn suite sends them. Compressed
+/// messages of any ratio: a test may send one byte a million times.
 pub(super) fn echo_defaults() -> Config {
     Config {
         listen: ([127, 0, 0, 1], 9001).into(),
         limits: Limits {
             message_bytes_max: 16 << 20,
+            inflate_ratio_max: INFLATE_RATIO_UNLIMITED,
             ..Limits::default()
         },
         backlog_bytes_max: 64 << 20,
@@ -254,29 +323,65 @@ pub(super) fn defaults(config: &Config, origins: &str) -> Vec<(&'static str, Str
         ("listen", config.listen.to_string()),
         ("workers", "one for each core".to_owned()),
         ("connections_max", config.connections_max.to_string()),
+        ("connections_per_address", NO_LIMIT.to_owned()),
+        ("connections_per_second", NO_LIMIT.to_owned()),
         (
             "message_bytes_max",
             bytes_text(config.limits.message_bytes_max),
+        ),
+        (
+            "inflate_ratio_max",
+            config.limits.inflate_ratio_max.to_string(),
         ),
         (
             "worker_backlog_bytes_max",
             bytes_text(config.worker_backlog_bytes_max),
         ),
         ("backlog_bytes_max", bytes_text(config.backlog_bytes_max)),
-        ("lag_messages_max", "no limit".to_owned()),
+        ("lag_messages_max", NO_LIMIT.to_owned()),
         ("lag_age_max", interval(lag.age_max)),
         ("lag_action", format!("{:?}", lag.action).to_lowercase()),
         ("handshake_timeout", seconds_text(config.handshake_timeout)),
         ("ping_interval", interval(config.ping_interval)),
         ("pong_timeout", seconds_text(config.pong_timeout)),
+        ("message_timeout", interval(config.message_timeout)),
+        (
+            "message_rate_min",
+            bytes_text(config.message_bytes_per_second_min as usize),
+        ),
         ("close_timeout", seconds_text(config.close_timeout)),
         ("drain_timeout", seconds_text(config.drain_timeout)),
         ("batch_delay", seconds_text(config.batch_delay)),
+        ("messages_per_second", NO_LIMIT.to_owned()),
+        ("bytes_per_second", NO_LIMIT.to_owned()),
+        ("inflated_bytes_per_second", NO_LIMIT.to_owned()),
+        ("control_frames_per_second", NO_LIMIT.to_owned()),
+        ("joins_per_second", NO_LIMIT.to_owned()),
+        ("rate_burst", seconds_text(config.rates.burst)),
+        (
+            "rate_action",
+            format!("{:?}", config.rates.action).to_lowercase(),
+        ),
         ("compress_level", deflate.level.to_string()),
         ("compress_threshold", deflate.threshold_bytes.to_string()),
         ("compress_takeover", "not at all".to_owned()),
         ("allow_origins", origins.to_owned()),
     ]
+}
+
+const NO_LIMIT: &str = "no limit";
+
+/// The actions of rates by name.
+fn rate_actions() -> impl TypedValueParser<Value = RateAction> {
+    let named = |name, help| PossibleValue::new(name).help(help);
+    PossibleValuesParser::new([
+        named("wait", "read nothing of it until it is within the rate"),
+        named("close", "close its connection with 1008"),
+    ])
+    .map(|name| match name.as_str() {
+        "close" => RateAction::Close,
+        _ => RateAction::Wait,
+    })
 }
 
 /// The policies by name.
@@ -303,6 +408,9 @@ fn actions() -> impl TypedValueParser<Value = LagAction> {
     })
 }
 
+/// DEFLATE reaches no more.
+const INFLATE_RATIO_UNLIMITED: u32 = 1032;
+
 fn set<T>(setting: &mut T, given: Option<T>) {
     if let Some(value) = given {
         *setting = value;
@@ -327,6 +435,7 @@ mod tests {
     use super::*;
     use crate::arguments::Command;
     use crate::arguments::tests::{error, parse_line, server};
+    use yamabiko::server::RateLimits;
 
     fn configured(line: &str) -> Config {
         match parse_line(line) {
@@ -341,8 +450,11 @@ mod tests {
         let config = configured(
             "--listen [::1]:9 --workers 2 --message-bytes-max 64KiB --backlog-bytes-max 2MiB \
              --worker-backlog-bytes-max 3MiB --lag-action latest --lag-messages-max 100 \
-             --lag-age-max 0 --batch-delay 0.005 --connections-max 7 --handshake-timeout 0.25 \
-             --ping-interval 20 --pong-timeout 1.5 --close-timeout 1 --drain-timeout 86400 \
+             --lag-age-max 0 --batch-delay 0.005 --connections-max 7 --connections-per-address 5 --connections-per-second 6 --inflate-ratio-max 100 --handshake-timeout 0.25 \
+             --ping-interval 20 --pong-timeout 1.5 \
+             --message-timeout 9 --message-rate-min 2KiB --close-timeout 1 --drain-timeout 86400 \
+             --messages-per-second 20 --bytes-per-second 1MiB --inflated-bytes-per-second 4MiB \
+             --control-frames-per-second 2 --joins-per-second 3 --rate-burst 2.5 --rate-action close \
              --compress-level 9 --compress-threshold 1KiB --compress-takeover 12 \
              --allow-origin https://A.example:443 --allow-origin https://*.b.example \
              --allow-origin null",
@@ -350,6 +462,7 @@ mod tests {
         assert_eq!(config.listen.to_string(), "[::1]:9");
         assert_eq!(Some(config.workers), NonZeroUsize::new(2));
         assert_eq!(config.limits.message_bytes_max, 65_536);
+        assert_eq!(config.limits.inflate_ratio_max, 100);
         assert_eq!(config.backlog_bytes_max, 2 << 20);
         assert_eq!(config.worker_backlog_bytes_max, 3 << 20);
         assert_eq!(config.lag_policy.action, LagAction::Latest);
@@ -358,11 +471,25 @@ mod tests {
         assert_eq!(config.lag_policy.age_max, None);
         assert_eq!(config.batch_delay, Duration::from_millis(5));
         assert_eq!(config.connections_max, 7);
+        assert_eq!(config.connections_per_address, NonZeroUsize::new(5));
+        assert_eq!(config.connections_per_second, NonZeroU32::new(6));
         assert_eq!(config.handshake_timeout, Duration::from_millis(250));
         assert_eq!(config.ping_interval, Some(Duration::from_secs(20)));
         assert_eq!(config.pong_timeout, Duration::from_millis(1_500));
+        assert_eq!(config.message_timeout, Some(Duration::from_secs(9)));
+        assert_eq!(config.message_bytes_per_second_min, 2048);
         assert_eq!(config.close_timeout, Duration::from_secs(1));
         assert_eq!(config.drain_timeout, Duration::from_secs(86_400));
+        let expected = RateLimits {
+            messages: NonZeroU32::new(20),
+            bytes: NonZeroU32::new(1 << 20),
+            inflated_bytes: NonZeroU32::new(4 << 20),
+            control_frames: NonZeroU32::new(2),
+            joins: NonZeroU32::new(3),
+            burst: Duration::from_millis(2_500),
+            action: RateAction::Close,
+        };
+        assert_eq!(config.rates, expected);
         let deflate = config.deflate.expect("compression");
         assert_eq!((deflate.level, deflate.threshold_bytes), (9, 1 << 10));
         assert!(!deflate.client_no_context_takeover);
@@ -376,6 +503,7 @@ mod tests {
         for option in [
             "--worker-backlog-bytes-max 1MiB",
             "--batch-delay 0.1",
+            "--joins-per-second 9",
             "--lag-messages-max 9",
             "--lag-age-max 9",
             "--lag-action skip",
@@ -396,6 +524,7 @@ mod tests {
     fn interval_of_0_means_never() {
         assert_eq!(configured("--ping-interval 0").ping_interval, None);
         assert_eq!(server("").ping_interval, None);
+        assert_eq!(configured("--message-timeout 0").message_timeout, None);
         assert_eq!(configured("--batch-delay 0").batch_delay, Duration::ZERO);
     }
 
@@ -428,14 +557,10 @@ mod tests {
             let found = command.find_subcommand(line).expect(line);
             let has = |id: &str| found.get_arguments().any(|option| option.get_id() == id);
             let values = defaults(&config, "").into_iter().filter(|(id, _)| {
-                let described = [
-                    "workers",
-                    "lag_messages_max",
-                    "compress_takeover",
-                    "allow_origins",
-                ];
+                let described = ["workers", "compress_takeover", "allow_origins"];
                 has(id) && !described.contains(id)
             });
+            let values = values.filter(|(_, value)| value != NO_LIMIT);
             let line = values.fold(line.to_owned(), |line, (id, value)| {
                 format!("{line} --{} {value}", id.replace('_', "-"))
             });

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use yamabiko::server::{InvalidOrigin, OriginPattern, WindowBits};
@@ -54,6 +54,36 @@ pub(crate) fn bytes(value: &str) -> Result<usize, String> {
         .ok()
         .and_then(|count| count.get().checked_mul(unit))
         .ok_or_else(|| "expected a number of bytes such as 65536, 64KiB or 1MiB".to_owned())
+}
+
+/// Bytes for each compressed byte.
+pub(crate) fn ratio(value: &str) -> Result<u32, String> {
+    let ratio = value.parse().ok().filter(|ratio| *ratio > 0);
+    ratio.ok_or_else(|| "expected a whole number from 1".to_owned())
+}
+
+/// Bytes per second as [`bytes`] reads them, or `0`: less than 4 GiB.
+pub(crate) fn rate(value: &str) -> Result<u32, String> {
+    let bytes = match value {
+        "0" => Some(0),
+        _ => bytes(value)
+            .ok()
+            .and_then(|bytes| u32::try_from(bytes).ok()),
+    };
+    bytes.ok_or_else(|| "expected bytes per second, 0 or such as 1024, 64KiB or 1MiB".to_owned())
+}
+
+/// A rate, from 1.
+pub(crate) fn per_second(value: &str) -> Result<NonZeroU32, String> {
+    value
+        .parse()
+        .map_err(|_| "expected a whole number from 1".to_owned())
+}
+
+/// A rate in bytes, as [`rate`] reads it, from 1.
+pub(crate) fn bytes_per_second(value: &str) -> Result<NonZeroU32, String> {
+    let bytes = rate(value).ok().and_then(NonZeroU32::new);
+    bytes.ok_or_else(|| "expected bytes per second such as 65536, 64KiB or 1MiB".to_owned())
 }
 
 /// A number of bytes as [`bytes`] reads it, in the largest unit without a fraction.

@@ -43,6 +43,7 @@ pub fn inflate(data: &[u8]) {
     let parameters = parameters(*flags, *windows);
     let limits = Limits {
         message_bytes_max: [1 << 20, 40_000, 300, 5][usize::from(limit % 4)],
+        inflate_ratio_max: u32::MAX,
         ..Limits::default()
     };
     let sent = messages(rest, flags & 4 != 0);

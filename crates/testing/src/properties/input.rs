@@ -11,6 +11,7 @@ pub fn limits_of(selector: u8) -> Limits {
     }
 }
 
+/// Limits without that of the ratio of compressed messages.
 pub fn limits(
     message_bytes_max: usize,
     fragments_max: u32,
@@ -18,6 +19,7 @@ pub fn limits(
 ) -> Limits {
     Limits {
         message_bytes_max,
+        inflate_ratio_max: u32::MAX,
         fragments_max,
         unsent_reply_bytes_max: u32::try_from(unsent_reply_bytes_max).unwrap_or(u32::MAX),
     }

@@ -72,7 +72,8 @@ impl Client {
         Client::of(socket.into())
     }
 
-    fn of(stream: TcpStream) -> Client {
+    /// A client with a connection that the test has made.
+    pub fn of(stream: TcpStream) -> Client {
         stream.set_nodelay(true).expect("an open socket");
         Client {
             stream: bounded(stream),

@@ -42,6 +42,7 @@ pub fn config(workers: usize) -> Config {
         handshake_timeout: NEVER,
         ping_interval: None,
         pong_timeout: NEVER,
+        message_timeout: None,
         close_timeout: NEVER,
         drain_timeout: NEVER,
         lag_policy: LagPolicy {
