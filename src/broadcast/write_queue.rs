@@ -85,6 +85,13 @@ impl WriteQueue {
         remainder + self.buffer.len() - self.buffer_written
     }
 
+    /// The memory of what waits.
+    #[inline]
+    pub fn held_bytes(&self) -> usize {
+        let remainder = self.remainder.as_ref().map_or(0, |rest| rest.record.len());
+        remainder + self.buffer.capacity()
+    }
+
     /// Whether nothing waits, so that a log may be written.
     pub fn is_empty(&self) -> bool {
         self.bytes() == 0
@@ -162,6 +169,7 @@ mod tests {
 
     #[test]
     fn empty_write_queue_is_small_and_holds_no_memory() {
+        assert_eq!(WriteQueue::new().held_bytes(), 0);
         assert!(size_of::<WriteQueue>() <= 40);
         let mut write_queue = WriteQueue::new();
         write_queue.push(b"pong");

@@ -96,6 +96,12 @@ pub struct Config {
     /// the client is not read. So only a handler that sends much for one message, or sends
     /// outside [`Handler::message`](super::Handler::message), reaches this limit.
     pub backlog_bytes_max: usize,
+    /// The memory budget of the process for what clients make it hold: unfinished messages,
+    /// write queues, windows of compression, and the logs that slow subscribers hold. From seven
+    /// eighths of it on, new connections get 503. Beyond it, the longest unfinished messages and
+    /// then the slowest readers end with 1013, until a sixteenth is free; everyone else goes on.
+    /// Default 1 GiB: a thousand messages of the longest kind. `None`: no budget.
+    pub memory_bytes_max: Option<usize>,
     /// The bytes of cross-worker messages that may be in flight to one worker. Above
     /// it no worker reads a client until that worker has taken them, and
     /// [`Publisher::publish`](super::Publisher::publish) fails. Default 1 MiB.
@@ -207,6 +213,7 @@ impl Default for Config {
             close_timeout: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(5),
             backlog_bytes_max: 1 << 20,
+            memory_bytes_max: Some(1 << 30),
             worker_backlog_bytes_max: 1 << 20,
             lag_policy: LagPolicy::default(),
             rates: RateLimits::default(),

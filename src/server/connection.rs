@@ -312,10 +312,6 @@ impl<H: Handler> Connection<H> {
     /// The messages may have brought something to write, or too much.
     #[inline(always)]
     fn after_receiving(&mut self, io: &mut Io, key: SocketKey, environment: &mut Environment<H>) {
-        match self.websocket.has_unfinished_input() {
-            true => self.message_is_unfinished(io, key, environment),
-            false => self.deadlines.message_is_finished(),
-        }
         let stays_long = self.queue_stays_long(io, key, environment);
         match self.recipient.take_idle_buffer() {
             Some(buffer) => environment.buffers.give(buffer),
@@ -323,6 +319,14 @@ impl<H: Handler> Connection<H> {
         }
         if stays_long {
             self.recipient.pause_reading(io, key);
+        }
+        if self.websocket.has_unfinished_input() {
+            self.message_is_unfinished(io, key, environment);
+        } else {
+            self.deadlines.message_is_finished();
+            if self.recipient.is_counted() {
+                self.count_held(environment);
+            }
         }
     }
 
@@ -431,6 +435,29 @@ impl<H: Handler> Connection<H> {
                 }
             }
         }
+        self.count_held(environment);
+    }
+
+    /// Tells the memory budget what the connection holds now.
+    #[inline(always)]
+    fn count_held(&mut self, environment: &mut Environment<H>) {
+        let held_bytes = self.websocket.held_bytes() + self.recipient.held_bytes();
+        if let Some((before, now)) = self.recipient.count_held(held_bytes) {
+            environment.memory.changed(before, now);
+        }
+    }
+
+    /// The memory of the write queue.
+    pub(super) fn queue_bytes(&self) -> usize {
+        self.recipient.held_bytes()
+    }
+
+    /// The memory of an unfinished message.
+    pub(super) fn unfinished_bytes(&self) -> usize {
+        match self.websocket.has_unfinished_input() {
+            true => self.websocket.held_bytes(),
+            false => 0,
+        }
     }
 
     /// Whether so much waits for this client alone that it is not read before it has taken some of that. Pongs that have no room
@@ -502,7 +529,13 @@ impl<H: Handler> Connection<H> {
 
     /// A read has left a message unfinished: its time runs.
     #[inline(never)]
-    fn message_is_unfinished(&mut self, io: &mut Io, key: SocketKey, environment: &Environment<H>) {
+    fn message_is_unfinished(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        environment: &mut Environment<H>,
+    ) {
+        self.count_held(environment);
         let bytes = self.websocket.unfinished_message_bytes();
         let (now, timeouts) = (io.now(), &environment.timeouts);
         if self.deadlines.message_is_unfinished(now, bytes, timeouts) {
@@ -642,6 +675,9 @@ impl<H: Handler> Connection<H> {
             ..
         } = self;
         recipient.unsubscribe_all(io, key, &mut environment.fan_out.rooms);
+        if let Some((before, now)) = recipient.count_held(0) {
+            environment.memory.changed(before, now);
+        }
         //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
         //# the server MUST _Close the WebSocket Connection_, and SHOULD log the
         //# problem.
@@ -669,6 +705,14 @@ pub(super) fn too_slow(bytes: u64) -> End {
     End::Fail {
         code: CloseCode::TRY_AGAIN_LATER,
         failure: Failure::TooSlow { bytes },
+    }
+}
+
+/// The end of a connection whose memory others need.
+pub(super) fn overloaded() -> End {
+    End::Fail {
+        code: CloseCode::TRY_AGAIN_LATER,
+        failure: Failure::Overloaded,
     }
 }
 

@@ -11,6 +11,7 @@ use super::date::Date;
 use super::failure::Failure;
 use super::fan_out::FanOut;
 use super::handler::Handler;
+use super::memory::MemoryBudget;
 use super::metrics::{ConnectionCounts, Metrics, MetricsSnapshot};
 use super::panics;
 use super::pending::PendingWrites;
@@ -37,6 +38,7 @@ pub(super) struct Environment<H: Handler> {
     pub(super) buffers: Buffers,
     pub(super) counts: ConnectionCounts,
     pub(super) rates: Rates,
+    pub(super) memory: MemoryBudget,
     pub(super) shutdown: Shutdown,
     snapshot: Arc<MetricsSnapshot>,
     date: Date,
@@ -50,6 +52,7 @@ impl<H: Handler> Environment<H> {
         config: Arc<Config>,
         fan_out: FanOut,
         shutdown: Shutdown,
+        memory: MemoryBudget,
         snapshot: Arc<MetricsSnapshot>,
     ) -> Environment<H> {
         Environment {
@@ -63,6 +66,7 @@ impl<H: Handler> Environment<H> {
             buffers: Buffers::default(),
             counts: ConnectionCounts::default(),
             shutdown,
+            memory,
             snapshot,
             date: Date::default(),
             pings: 0,
@@ -148,6 +152,13 @@ impl<H: Handler> Environment<H> {
     pub(super) fn publish_metrics(&mut self) {
         self.snapshot.publish(self.metrics());
         self.fan_out.rooms.publish_lags();
+    }
+
+    /// Publishes what this worker holds for other threads. `unread_bytes`: of input that was left for later.
+    pub(super) fn publish_memory(&mut self, unread_bytes: usize) {
+        let rooms_bytes = self.fan_out.rooms.held_bytes();
+        self.memory
+            .publish(rooms_bytes.saturating_add(unread_bytes));
     }
 
     pub(super) fn metrics(&self) -> Metrics {

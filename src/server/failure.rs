@@ -29,6 +29,9 @@ pub enum Failure {
         /// The rate.
         rate: Rate,
     },
+    /// The server had used up its memory budget ([`Config::memory_bytes_max`](super::Config)), and this connection had the
+    /// longest unfinished message, or was the slowest reader. It got a Close with 1013, unless it took nothing.
+    Overloaded,
     /// TCP ended without a Close.
     EndOfInput,
     /// TCP failed.
@@ -49,6 +52,7 @@ impl fmt::Display for Failure {
             Failure::CloseTimeout => f.write_str("the closing handshake was not answered in time"),
             Failure::TooSlow { bytes } => write!(f, "too slow: {bytes} bytes behind"),
             Failure::TooFast { rate } => write!(f, "too fast: too many {rate} in a second"),
+            Failure::Overloaded => f.write_str("the server has no memory left"),
             Failure::EndOfInput => f.write_str("TCP ended without a Close"),
             Failure::Transport(error) => error.fmt(f),
             Failure::Panicked { message } => write!(f, "a handler has panicked: {message}"),

@@ -161,6 +161,21 @@ pub(super) struct MetricsSnapshot {
     lags: Mutex<HashMap<Arc<str>, RoomLag>>,
 }
 
+/// The memory of the logs of rooms in which a subscription is behind: all that a worker's logs hold between two turns.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LaggingBytes(usize);
+
+impl LaggingBytes {
+    pub(super) fn get(self) -> usize {
+        self.0
+    }
+
+    fn change(&mut self, before: Option<RoomLag>, now: usize) {
+        let before = before.map_or(0, |lag| lag.held_bytes);
+        self.0 = self.0.wrapping_sub(before).wrapping_add(now);
+    }
+}
+
 impl MetricsSnapshot {
     /// Publishes the counts. Only the snapshot's own worker calls this.
     pub(super) fn publish(&self, mut metrics: Metrics) {
@@ -170,15 +185,16 @@ impl MetricsSnapshot {
     }
 
     /// Publishes how far a room is behind.
-    pub(super) fn publish_lag(&self, lag: RoomLag) {
+    pub(super) fn publish_lag(&self, lag: RoomLag, bytes: &mut LaggingBytes) {
         let mut lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
-        lags.insert(lag.room.clone(), lag);
+        let held_bytes = lag.held_bytes;
+        bytes.change(lags.insert(lag.room.clone(), lag), held_bytes);
     }
 
     /// Publishes that nobody in the room is behind.
-    pub(super) fn remove_lag(&self, room: &str) {
+    pub(super) fn remove_lag(&self, room: &str, bytes: &mut LaggingBytes) {
         let mut lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
-        lags.remove(room);
+        bytes.change(lags.remove(room), 0);
     }
 
     /// The counts of all workers together.

@@ -44,6 +44,7 @@
 //! |---|---|
 //! | `lag.rs`, `rates.rs`, `failure.rs`, `connection_id.rs`, `origins.rs`, `config.rs` | public settings and values; the token buckets of the rates |
 //! | `metrics.rs` | what is counted, and the snapshots that other threads read |
+//! | `memory.rs` | the memory budget of all workers |
 //! | `shutdown.rs`, `panics.rs`, `buffers.rs`, `date.rs` | the shutdown; panics of the application; buffers to use again; the Date field |
 //! | `rooms/` | rooms of one worker: logs by encoding, subscriptions, lag |
 //! | `workers.rs`, `fan_out.rs` | messages between workers; a published message's way into the logs |
@@ -51,7 +52,7 @@
 //! | `pending.rs`, `environment.rs` | what is to be written; what all connections of a worker share |
 //! | `opening.rs`, `connection.rs`, `ending.rs` | the three states of a connection |
 //! | `connections.rs` | the table of connections, where states change |
-//! | `flush.rs`, `backpressure.rs` | writing the queues and logs; stopping to read |
+//! | `flush.rs`, `backpressure.rs`, `overload.rs` | writing the queues and logs; stopping to read; freeing memory |
 //! | `worker.rs` | which part gets which callback, and the order of a turn's end |
 //! | `publisher.rs`, `mod.rs` | publishing from other threads; [`Server`] and its handle |
 //!
@@ -72,9 +73,11 @@ mod fan_out;
 mod flush;
 mod handler;
 mod lag;
+mod memory;
 mod metrics;
 mod opening;
 mod origins;
+mod overload;
 mod panics;
 mod pending;
 mod publisher;
@@ -105,6 +108,7 @@ pub use rates::{Rate, RateAction, RateLimits};
 use crate::reactor::{ConnectionLimit, Reactor, ReactorConfig, listen};
 use environment::Environment;
 use fan_out::FanOut;
+use memory::{HeldBytes, MemoryBudget};
 use metrics::MetricsSnapshot;
 use rooms::{LagPolicyOf, RoomTable};
 use shutdown::Shutdown;
@@ -155,6 +159,7 @@ impl<H: Handler> Server<H> {
         let handle = ServerHandle {
             stopping: Arc::new(AtomicBool::new(false)),
             snapshots: reactors.iter().map(|_| Arc::default()).collect(),
+            held: HeldBytes::new(reactors.len()),
             workers: Workers::new(mailboxes, config.worker_backlog_bytes_max),
         };
         let deflate = config.deflate;
@@ -267,6 +272,7 @@ pub struct ServerHandle {
     stopping: Arc<AtomicBool>,
     workers: Workers,
     snapshots: Arc<[Arc<MetricsSnapshot>]>,
+    held: HeldBytes,
 }
 
 impl ServerHandle {
@@ -283,6 +289,12 @@ impl ServerHandle {
     /// Cost: a few loads for each worker.
     pub fn metrics(&self) -> Metrics {
         MetricsSnapshot::sum(&self.snapshots)
+    }
+
+    /// The bytes that count for [`Config::memory_bytes_max`], as the workers have published them at the end of their last
+    /// turns. Cost: a load for each worker.
+    pub fn held_bytes(&self) -> usize {
+        self.held.total()
     }
 
     /// One entry for each worker and each room in which a subscription on this worker is behind. Cost: a lock and
@@ -322,6 +334,7 @@ fn build_workers<H: Handler>(
             config.clone(),
             FanOut::new(index, rooms, outbound),
             Shutdown::new(handle.stopping.clone()),
+            MemoryBudget::new(config.memory_bytes_max, handle.held.clone(), index),
             snapshot,
         );
         (reactor, Worker::new(environment))

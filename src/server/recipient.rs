@@ -21,6 +21,8 @@ pub(super) struct Recipient {
     window: Option<WindowBits>,
     /// The client is not read until its queue is short.
     is_paused: bool,
+    /// What the memory budget has counted for the connection, in bytes.
+    counted_bytes: u32,
 }
 
 impl Recipient {
@@ -38,6 +40,7 @@ impl Recipient {
             subscriptions: Subscriptions::default(),
             window,
             is_paused: false,
+            counted_bytes: 0,
         }
     }
 
@@ -58,6 +61,29 @@ impl Recipient {
     #[inline(always)]
     pub(super) fn queued_bytes(&self) -> usize {
         self.queue.bytes()
+    }
+
+    /// The memory of the queue.
+    #[inline(always)]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.queue.held_bytes()
+    }
+
+    /// Whether the memory budget has counted anything for the connection.
+    #[inline(always)]
+    pub(super) fn is_counted(&self) -> bool {
+        self.counted_bytes > 0
+    }
+
+    /// The connection holds so many bytes now. Returns how many were counted before and are now, if that has changed.
+    #[inline(always)]
+    pub(super) fn count_held(&mut self, held_bytes: usize) -> Option<(usize, usize)> {
+        let now = u32::try_from(held_bytes).unwrap_or(u32::MAX);
+        if now == self.counted_bytes {
+            return None;
+        }
+        let before = std::mem::replace(&mut self.counted_bytes, now);
+        Some((before as usize, now as usize))
     }
 
     /// The queue's buffer, to append whole frames to.

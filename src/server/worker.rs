@@ -26,6 +26,7 @@ use super::failure::Failure;
 use super::flush::Flusher;
 use super::handler::Handler;
 use super::opening::{Opening, Progress};
+use super::overload::keep_budget;
 use super::rooms::{SharedMessage, Subscription};
 use super::workers::CrossWorkerMessage;
 use crate::reactor::{self, AcceptedConnection, Application, Io, SocketKey};
@@ -63,8 +64,12 @@ impl<H: Handler> Application for Worker<H> {
     }
 
     fn opened(&mut self, io: &mut Io, key: SocketKey, peer_address: SocketAddr) {
-        self.environment.counts.count_accepted();
-        self.begin_opening(io, key, peer_address, false);
+        let refused = self.environment.memory.is_nearly_used();
+        match refused {
+            true => self.environment.counts.count_refused(),
+            false => self.environment.counts.count_accepted(),
+        }
+        self.begin_opening(io, key, peer_address, refused);
     }
 
     fn refused(&mut self, io: &mut Io, key: SocketKey, peer_address: SocketAddr) {
@@ -83,7 +88,12 @@ impl<H: Handler> Application for Worker<H> {
 
     fn received(&mut self, io: &mut Io, key: SocketKey, bytes: &mut [u8]) {
         match self.connections.get_mut(key) {
-            Some(ConnectionState::Open(_)) => self.receive_frames(io, key, bytes),
+            Some(ConnectionState::Open(_)) => {
+                self.receive_frames(io, key, bytes);
+                if self.environment.memory.must_publish() {
+                    self.keep_budget(io);
+                }
+            }
             Some(ConnectionState::Opening(_)) => self.receive_head(io, key, bytes),
             Some(ConnectionState::Ending(ending)) => {
                 let fate = ending.discard(bytes.len());
@@ -195,6 +205,7 @@ impl<H: Handler> Application for Worker<H> {
             io.stop();
         }
         self.environment.publish_metrics();
+        self.keep_budget(io);
         // There is no event for "another worker has taken its messages".
         let retry = messages_wait || owes_flush || !self.paused.is_empty();
         let alarms = [
@@ -277,6 +288,10 @@ impl<H: Handler> Worker<H> {
 
     fn end(&mut self, io: &mut Io, key: SocketKey, end: End) {
         self.connections.end(io, key, end, &mut self.environment);
+    }
+
+    fn keep_budget(&mut self, io: &mut Io) {
+        keep_budget(io, &mut self.connections, &mut self.environment);
     }
 
     fn flush_early(&mut self, io: &mut Io) {

@@ -147,6 +147,13 @@ impl Reassembler {
         message.map_or(0, |message| message.arrived_bytes)
     }
 
+    /// The memory of the unfinished message.
+    #[inline]
+    pub(crate) fn held_bytes(&self) -> usize {
+        let message = self.message.as_ref();
+        message.map_or(0, |message| message.held_bytes())
+    }
+
     #[cfg(test)]
     pub(crate) fn has_a_decompressor(&self) -> bool {
         let message = self.message.as_ref();
@@ -171,6 +178,11 @@ impl Unfinished {
             arrived_bytes: 0,
             fragments: 1,
         }
+    }
+
+    fn held_bytes(&self) -> usize {
+        let compressed = self.compressed.as_ref();
+        self.payload.capacity() + compressed.map_or(0, CompressedMessage::held_bytes)
     }
 
     fn begin_fragment(

@@ -12,6 +12,7 @@ mod handshake;
 mod http;
 mod lag;
 mod limits;
+mod overload;
 mod panics;
 mod rates;
 mod rooms;

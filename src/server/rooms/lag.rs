@@ -142,6 +142,28 @@ impl LogLag {
         }
     }
 
+    /// The subscriptions that are further behind than the half of what the log holds.
+    pub(super) fn slowest(&self, id: LogId, shared: &SharedLog) -> Vec<TooSlow> {
+        let log = shared.log();
+        let limits = LagLimits {
+            bytes: (log.head() - log.tail()) / 2,
+            records: u64::MAX,
+            position: 0,
+        };
+        let too_slow = |subscription| {
+            Some(TooSlow {
+                key: SocketKey::from_bits(shared.key(subscription)?),
+                subscription: Subscription {
+                    log: id,
+                    id: subscription,
+                },
+                action: LagAction::Disconnect,
+                lag: shared.lag(subscription)?,
+            })
+        };
+        shared.lagging(&limits).filter_map(too_slow).collect()
+    }
+
     /// The policy's limits as positions and counts; messages before `too_old` are too old.
     fn limits(&self, too_old: u64) -> LagLimits {
         match self.policy.action {

@@ -34,7 +34,7 @@ pub(super) use publication::{SharedMessage, write_frame};
 pub(super) use subscription::{Subscription, Subscriptions};
 
 use super::lag::LagPolicy;
-use super::metrics::{CompressionCounts, MetricsSnapshot, RoomCounts, RoomLag};
+use super::metrics::{CompressionCounts, LaggingBytes, MetricsSnapshot, RoomCounts, RoomLag};
 use crate::broadcast::{Backlog, ChunkPool, LogLimits, Remainder, SharedLog, Skipped};
 use crate::reactor::SocketKey;
 use crate::time::Timestamp;
@@ -65,6 +65,7 @@ pub(super) struct RoomTable {
     compressor: Compressor,
     pool: ChunkPool,
     counts: RoomCounts,
+    lagging_bytes: LaggingBytes,
     /// How many subscriptions have begun; wraps around.
     joins: usize,
 }
@@ -95,6 +96,7 @@ impl RoomTable {
             compressor: Compressor::new(deflate),
             pool: ChunkPool::new(LogLimits::default(), IDLE_CHUNKS_MAX),
             counts: RoomCounts::default(),
+            lagging_bytes: LaggingBytes::default(),
             joins: 0,
         }
     }
@@ -402,16 +404,32 @@ impl RoomTable {
     }
 
     /// Publishes how far a room is behind, or that none of its subscriptions is.
-    fn publish_room_lag(&self, name: &str) {
+    fn publish_room_lag(&mut self, name: &str) {
         let logs = self.by_name.get(name).copied().unwrap_or(RoomLogs::NONE);
         let is_watched = |(_, id)| log_of(&self.logs, id).is_some_and(|log| log.lag.is_watched());
-        match logs.iter().any(is_watched) {
-            true => self
-                .room_lag(name)
-                .into_iter()
-                .for_each(|lag| self.snapshot.publish_lag(lag)),
-            false => self.snapshot.remove_lag(name),
+        let is_watched = logs.iter().any(is_watched);
+        let lag = is_watched.then(|| self.room_lag(name)).flatten();
+        let bytes = &mut self.lagging_bytes;
+        match lag {
+            Some(lag) => self.snapshot.publish_lag(lag, bytes),
+            None => self.snapshot.remove_lag(name, bytes),
         }
+    }
+
+    /// The memory that slow subscriptions make the logs hold, as it was published last.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.lagging_bytes.get()
+    }
+
+    /// The subscriptions that make a log hold the most memory: all in the log with the most that are further behind than the
+    /// half of it.
+    pub(super) fn slowest(&self) -> Vec<TooSlow> {
+        let logs = self.logs.iter().zip(0..);
+        let logs = logs.filter_map(|(log, id)| Some((log.as_ref()?, LogId::new(id))));
+        let behind = logs.filter(|(log, _)| log.shared.blocked() > 0);
+        let held = |(log, _): &(&EncodedLog, LogId)| log.shared.log().held_bytes();
+        let slowest = behind.max_by_key(held);
+        slowest.map_or_else(Vec::new, |(log, id)| log.lag.slowest(id, &log.shared))
     }
 
     /// The number of the room's subscribers has changed. A published lag contains it.

@@ -448,6 +448,24 @@ impl Connection {
         self.receiver.unfinished_message_bytes()
     }
 
+    /// The memory that the connection holds for what it has received, in bytes: the unfinished
+    /// message, and the window of a peer that refers to its earlier messages. For a budget
+    /// of many connections.
+    ///
+    /// ```
+    /// # use yamabiko::websocket::{Connection, Limits};
+    /// let mut client = Connection::client(Limits::default(), || [0; 4]);
+    /// assert_eq!(client.held_bytes(), 0);
+    /// let mut bytes = *b"\x01\x03Hel"; // a fragment
+    /// client.receive(&mut &mut bytes[..], &mut Vec::new())?;
+    /// assert_eq!(client.held_bytes(), 4);
+    /// # Ok::<(), yamabiko::websocket::ProtocolError>(())
+    /// ```
+    #[inline]
+    pub fn held_bytes(&self) -> usize {
+        self.receiver.held_bytes()
+    }
+
     /// The state of the connection.
     pub fn state(&self) -> State {
         match self.receiver.end() {

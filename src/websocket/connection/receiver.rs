@@ -59,6 +59,11 @@ impl RareState {
             && self.history.is_none()
             && self.closing.is_none()
     }
+
+    fn held_bytes(&self) -> usize {
+        let history = self.history.as_ref();
+        self.control_payload.capacity() + history.map_or(0, History::capacity)
+    }
 }
 
 impl Receiver {
@@ -248,6 +253,12 @@ impl Receiver {
     #[inline(always)]
     pub(super) fn inflate_ratio_max(&self) -> u32 {
         self.inflate_ratio_max
+    }
+
+    #[inline]
+    pub(super) fn held_bytes(&self) -> usize {
+        let rare = self.rare.as_ref();
+        self.message.held_bytes() + rare.map_or(0, |rare| rare.held_bytes())
     }
 
     pub(super) fn unfinished_message_bytes(&self) -> usize {

@@ -30,6 +30,10 @@ impl CompressedMessage {
         match *self {}
     }
 
+    pub(crate) fn held_bytes(&self) -> usize {
+        match *self {}
+    }
+
     pub(crate) fn push<I: Inflated>(
         &mut self,
         _: &[u8],

@@ -55,6 +55,15 @@ impl CompressedMessage {
         self.bytes_max = bytes_max;
     }
 
+    /// The memory of what waits, of the window and of the decompressor.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let inflater_bytes = match self.inflater {
+            Some(_) => INFLATER_BYTES,
+            None => 0,
+        };
+        self.waiting.capacity() + self.history.capacity() + inflater_bytes
+    }
+
     /// Takes the next compressed bytes; `last` if no more will come.
     //= https://www.rfc-editor.org/rfc/rfc7692#section-6.2
     //# An endpoint MUST use the following algorithm to receive a message in
@@ -126,6 +135,9 @@ impl Drop for CompressedMessage {
         }
     }
 }
+
+/// The memory of a decompressor of the library, about.
+const INFLATER_BYTES: usize = 47 << 10;
 
 /// Compressed bytes that may wait for the rest of their message: a third of the size of a
 /// decompressor.

@@ -28,7 +28,7 @@ impl History {
         }
     }
 
-    #[cfg(test)]
+    /// The memory of the bytes that are kept.
     pub(crate) fn capacity(&self) -> usize {
         self.bytes.capacity()
     }

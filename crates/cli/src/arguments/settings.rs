@@ -11,8 +11,8 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use yamabiko::server::{Config, DeflateConfig, LagAction, Limits, Origins, RateAction, WindowBits};
 
 use super::values::{
-    AllowedOrigin, Interval, address, bytes, bytes_per_second, bytes_text, count, interval, is_set,
-    level, origin, per_second, rate, ratio, seconds, seconds_text, window_bits,
+    AllowedOrigin, Budget, Interval, address, budget, bytes, bytes_per_second, bytes_text, count,
+    interval, is_set, level, origin, per_second, rate, ratio, seconds, seconds_text, window_bits,
 };
 
 /// The settings of `serve`.
@@ -57,6 +57,9 @@ pub(crate) struct ServerSettings {
     /// Longest message; a longer one closes its connection with 1009
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = LIMITS)]
     pub message_bytes_max: Option<usize>,
+    /// Memory for what clients make the server hold; beyond it the largest end with 1013; 0: no budget
+    #[arg(long, value_name = "BYTES", value_parser = budget, help_heading = LIMITS)]
+    pub memory_bytes_max: Option<Budget>,
     /// Bytes that each byte of a compressed message may become; 1032: no limit
     #[arg(long, value_name = "N", value_parser = ratio, help_heading = LIMITS)]
     pub inflate_ratio_max: Option<u32>,
@@ -232,6 +235,7 @@ impl ServerSettings {
             connections_per_address,
             connections_per_second,
             message_bytes_max,
+            memory_bytes_max,
             inflate_ratio_max,
             handshake_timeout,
             ping_interval,
@@ -262,6 +266,10 @@ impl ServerSettings {
         config.connections_per_address = connections_per_address.or(config.connections_per_address);
         config.connections_per_second = connections_per_second.or(config.connections_per_second);
         set(&mut config.limits.message_bytes_max, message_bytes_max);
+        set(
+            &mut config.memory_bytes_max,
+            memory_bytes_max.map(|budget| budget.0),
+        );
         set(&mut config.limits.inflate_ratio_max, inflate_ratio_max);
         set(&mut config.handshake_timeout, handshake_timeout);
         set(
@@ -299,7 +307,7 @@ impl ServerSettings {
 }
 
 /// The defaults of `echo`. Messages of up to 16 MiB: the Autobahn suite sends them. Compressed
-/// messages of any ratio: a test may send one byte a million times.
+/// messages of any ratio: a test may send one byte a million times. No memory budget: a load test decides what it sends.
 pub(super) fn echo_defaults() -> Config {
     Config {
         listen: ([127, 0, 0, 1], 9001).into(),
@@ -309,6 +317,7 @@ pub(super) fn echo_defaults() -> Config {
             ..Limits::default()
         },
         backlog_bytes_max: 64 << 20,
+        memory_bytes_max: None,
         ..Config::default()
     }
 }
@@ -338,6 +347,10 @@ pub(super) fn defaults(config: &Config, origins: &str) -> Vec<(&'static str, Str
             bytes_text(config.worker_backlog_bytes_max),
         ),
         ("backlog_bytes_max", bytes_text(config.backlog_bytes_max)),
+        (
+            "memory_bytes_max",
+            bytes_text(config.memory_bytes_max.unwrap_or(0)),
+        ),
         ("lag_messages_max", NO_LIMIT.to_owned()),
         ("lag_age_max", interval(lag.age_max)),
         ("lag_action", format!("{:?}", lag.action).to_lowercase()),
@@ -450,7 +463,7 @@ mod tests {
         let config = configured(
             "--listen [::1]:9 --workers 2 --message-bytes-max 64KiB --backlog-bytes-max 2MiB \
              --worker-backlog-bytes-max 3MiB --lag-action latest --lag-messages-max 100 \
-             --lag-age-max 0 --batch-delay 0.005 --connections-max 7 --connections-per-address 5 --connections-per-second 6 --inflate-ratio-max 100 --handshake-timeout 0.25 \
+             --lag-age-max 0 --batch-delay 0.005 --connections-max 7 --connections-per-address 5 --connections-per-second 6 --inflate-ratio-max 100 --memory-bytes-max 3GiB --handshake-timeout 0.25 \
              --ping-interval 20 --pong-timeout 1.5 \
              --message-timeout 9 --message-rate-min 2KiB --close-timeout 1 --drain-timeout 86400 \
              --messages-per-second 20 --bytes-per-second 1MiB --inflated-bytes-per-second 4MiB \
@@ -463,6 +476,7 @@ mod tests {
         assert_eq!(Some(config.workers), NonZeroUsize::new(2));
         assert_eq!(config.limits.message_bytes_max, 65_536);
         assert_eq!(config.limits.inflate_ratio_max, 100);
+        assert_eq!(config.memory_bytes_max, Some(3 << 30));
         assert_eq!(config.backlog_bytes_max, 2 << 20);
         assert_eq!(config.worker_backlog_bytes_max, 3 << 20);
         assert_eq!(config.lag_policy.action, LagAction::Latest);
@@ -525,6 +539,7 @@ mod tests {
         assert_eq!(configured("--ping-interval 0").ping_interval, None);
         assert_eq!(server("").ping_interval, None);
         assert_eq!(configured("--message-timeout 0").message_timeout, None);
+        assert_eq!(configured("--memory-bytes-max 0").memory_bytes_max, None);
         assert_eq!(configured("--batch-delay 0").batch_delay, Duration::ZERO);
     }
 

@@ -22,6 +22,10 @@ pub(crate) enum AllowedOrigin {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Interval(pub Option<Duration>);
 
+/// A number of bytes. `None`, written `0`: no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Budget(pub Option<usize>);
+
 /// An option without a value, set by an environment variable.
 pub(crate) fn is_set(value: &str) -> Result<bool, String> {
     match value {
@@ -54,6 +58,16 @@ pub(crate) fn bytes(value: &str) -> Result<usize, String> {
         .ok()
         .and_then(|count| count.get().checked_mul(unit))
         .ok_or_else(|| "expected a number of bytes such as 65536, 64KiB or 1MiB".to_owned())
+}
+
+/// Bytes as [`bytes`] reads them, or `0`: no limit.
+pub(crate) fn budget(value: &str) -> Result<Budget, String> {
+    match value {
+        "0" => Ok(Budget(None)),
+        _ => bytes(value)
+            .map(|bytes| Budget(Some(bytes)))
+            .map_err(|_| "expected 0, or a number of bytes such as 65536, 64KiB or 1MiB".into()),
+    }
 }
 
 /// Bytes for each compressed byte.

@@ -1,0 +1,195 @@
+//! One memory budget for the buffers of all connections and rooms of the process.
+//!
+//! ```text
+//!   worker 0: held ─┐
+//!   worker 1: held ─┼─▶ sum ── 7/8 of the budget ──▶ new connections get 503
+//!        …         ─┘      ├── the budget ─────────▶ the worker that holds the most frees the excess
+//!                           └── 17/16 of it ────────▶ each worker frees its share of the excess
+//! ```
+//!
+//! Counted are unfinished messages, write queues, the windows of compression, the logs that slow subscribers hold, and input
+//! that was left for a later turn. Not counted is what has a limit for each worker or for each connection without regard to what
+//! it does: the connection itself, request heads, cross-worker messages, buffers for reuse.
+//!
+//! Each worker counts for itself and publishes its sum at the end of a turn, and in the middle of one whenever it has grown by
+//! 1 MiB. So the budget can be exceeded by that much for each worker, and for as long as a turn takes.
+//!
+//! It costs two additions for a read or a write that leaves something in a buffer, and a comparison for all others.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What each worker of the server holds, in bytes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct HeldBytes(Arc<[AtomicUsize]>);
+
+impl HeldBytes {
+    pub(super) fn new(workers: usize) -> HeldBytes {
+        HeldBytes((0..workers).map(|_| AtomicUsize::new(0)).collect())
+    }
+
+    /// Of all workers together.
+    pub(super) fn total(&self) -> usize {
+        let held = self.0.iter().map(|held| held.load(Ordering::Relaxed));
+        held.fold(0, usize::saturating_add)
+    }
+}
+
+/// One worker's view of the budget.
+#[derive(Debug)]
+pub(super) struct MemoryBudget {
+    /// `None`: no budget.
+    max: Option<usize>,
+    held: HeldBytes,
+    own: usize,
+    /// Held by this worker's connections.
+    connections_bytes: usize,
+    /// How much they have grown since the last publication.
+    grown_bytes: usize,
+    /// The worker has told the others that the budget is exceeded.
+    has_told: bool,
+}
+
+impl MemoryBudget {
+    pub(super) fn new(max: Option<usize>, held: HeldBytes, own: usize) -> MemoryBudget {
+        MemoryBudget {
+            max,
+            held,
+            own,
+            connections_bytes: 0,
+            grown_bytes: 0,
+            has_told: false,
+        }
+    }
+
+    /// A connection of this worker holds `now` bytes instead of `before`.
+    #[inline(always)]
+    pub(super) fn changed(&mut self, before: usize, now: usize) {
+        self.connections_bytes = self
+            .connections_bytes
+            .wrapping_sub(before)
+            .wrapping_add(now);
+        self.grown_bytes = self.grown_bytes.saturating_add(now.saturating_sub(before));
+    }
+
+    /// Whether to publish in the middle of a turn.
+    #[inline(always)]
+    pub(super) fn must_publish(&self) -> bool {
+        self.grown_bytes >= GROWN_BYTES_MAX
+    }
+
+    /// Publishes what this worker holds: its connections, and `other_bytes`.
+    pub(super) fn publish(&mut self, other_bytes: usize) {
+        self.grown_bytes = 0;
+        if let Some(held) = self.held.0.get(self.own) {
+            let bytes = self.connections_bytes.saturating_add(other_bytes);
+            // Most turns change nothing, and the other workers read it.
+            if held.load(Ordering::Relaxed) != bytes {
+                held.store(bytes, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Whether new connections are refused.
+    pub(super) fn is_nearly_used(&self) -> bool {
+        self.max
+            .is_some_and(|max| self.held.total() >= max - max / REFUSED_PART)
+    }
+
+    /// How many bytes this worker has to free once the budget is exceeded: what is held beyond fifteen sixteenths of it, so that
+    /// the search for what to free is not repeated at once. The worker that holds the most frees all of it, so that not each of
+    /// them ends a connection; unless that is not enough, because this worker is blocked or others grow faster.
+    pub(super) fn excess(&mut self) -> usize {
+        let Some(max) = self.max else { return 0 };
+        let total = self.held.total();
+        if total <= max {
+            self.has_told = false;
+            return 0;
+        }
+        let held = |held: &AtomicUsize| held.load(Ordering::Relaxed);
+        let own = self.held.0.get(self.own).map_or(0, held);
+        let excess = total - (max - max / FREED_PART);
+        if self.held.0.iter().all(|other| held(other) <= own) {
+            return excess;
+        }
+        if total - max <= max / FREED_PART {
+            return 0;
+        }
+        // own ≤ total, so the share is at most the excess.
+        let share = (excess as u128 * own as u128).div_ceil(total as u128);
+        usize::try_from(share).unwrap_or(usize::MAX)
+    }
+
+    /// True once while the budget is exceeded: the other workers are to be woken, because a worker without events does not look.
+    pub(super) fn must_tell(&mut self) -> bool {
+        !std::mem::replace(&mut self.has_told, true)
+    }
+}
+
+/// From the budget less this part of it on, new connections are refused.
+const REFUSED_PART: usize = 8;
+/// Beyond the budget, this part of it is freed, too.
+const FREED_PART: usize = 16;
+/// A worker that has grown by so much publishes that before its turn ends.
+const GROWN_BYTES_MAX: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budgets(max: usize) -> [MemoryBudget; 2] {
+        let held = HeldBytes::new(2);
+        [0, 1].map(|own| MemoryBudget::new(Some(max), held.clone(), own))
+    }
+
+    #[test]
+    fn connections_are_refused_from_seven_eighths_on_and_memory_is_freed_past_the_budget() {
+        let [mut one, mut other] = budgets(1600);
+        one.changed(0, 1000);
+        one.publish(0);
+        other.changed(0, 399);
+        other.publish(0);
+        assert!(!one.is_nearly_used() && !other.is_nearly_used());
+        other.publish(1);
+        assert!(one.is_nearly_used() && other.is_nearly_used());
+        other.changed(399, 600);
+        other.publish(0);
+        assert_eq!((one.excess(), other.excess()), (0, 0), "at the budget");
+        other.publish(1);
+        // 101 bytes beyond 1,500.
+        assert_eq!((one.excess(), other.excess()), (101, 0));
+        other.publish(100);
+        assert_eq!((one.excess(), other.excess()), (200, 0));
+        other.publish(101);
+        assert_eq!((one.excess(), other.excess()), (201, 83));
+        assert!(one.must_tell() && !one.must_tell() && other.must_tell());
+        one.changed(1000, 800);
+        one.publish(0);
+        assert_eq!((one.excess(), other.excess()), (0, 0));
+        assert!(one.must_tell());
+    }
+
+    #[test]
+    fn without_a_budget_nothing_is_refused_or_freed() {
+        let held = HeldBytes::new(1);
+        let mut memory = MemoryBudget::new(None, held.clone(), 0);
+        memory.changed(0, usize::MAX / 2);
+        memory.publish(usize::MAX);
+        assert_eq!(held.total(), usize::MAX);
+        assert!(!memory.is_nearly_used());
+        assert_eq!(memory.excess(), 0);
+    }
+
+    #[test]
+    fn worker_publishes_in_the_middle_of_a_turn_when_it_has_grown_by_1_mib() {
+        let [mut one, _] = budgets(1);
+        one.changed(0, GROWN_BYTES_MAX - 1);
+        assert!(!one.must_publish());
+        one.changed(GROWN_BYTES_MAX - 1, 0);
+        assert!(!one.must_publish());
+        one.changed(0, 1);
+        assert!(one.must_publish());
+        one.publish(0);
+        assert!(!one.must_publish());
+    }
+}

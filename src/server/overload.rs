@@ -1,0 +1,113 @@
+//! Overload: which connections end when the memory budget is exceeded.
+//!
+//! ```text
+//!   the longest unfinished messages ──▶ the slowest subscribers ──▶ the longest write queues    until enough is free
+//! ```
+//!
+//! A connection ends with 1013. One with a long write queue ends without it: the Close would wait behind the queue, which is the
+//! memory that is needed. Cost: nothing while the budget is kept; then one look at each connection and each log of the worker, and
+//! not again before a sixteenth of the budget has been used.
+
+use super::connection::{Connection, End, overloaded};
+use super::connections::Connections;
+use super::environment::Environment;
+use super::failure::Failure;
+use super::handler::Handler;
+use crate::reactor::{Io, SocketKey};
+
+/// Publishes what this worker holds, and frees what it has to.
+pub(super) fn keep_budget<H: Handler>(
+    io: &mut Io,
+    connections: &mut Connections<H>,
+    environment: &mut Environment<H>,
+) {
+    environment.publish_memory(io.unread_bytes());
+    let excess = environment.memory.excess();
+    if excess == 0 {
+        return;
+    }
+    if environment.memory.must_tell() {
+        environment.fan_out.outbound.wake_all();
+    }
+    let mut freed = end_unfinished_messages(excess, io, connections, environment);
+    if freed < excess {
+        freed += end_slow_subscribers(excess - freed, io, connections, environment);
+    }
+    if freed < excess {
+        end_long_queues(excess - freed, io, connections, environment);
+    }
+    environment.fan_out.rooms.publish_lags();
+    environment.publish_memory(io.unread_bytes());
+}
+
+fn end_unfinished_messages<H: Handler>(
+    excess: usize,
+    io: &mut Io,
+    connections: &mut Connections<H>,
+    environment: &mut Environment<H>,
+) -> usize {
+    let longest = by_bytes(connections, Connection::unfinished_bytes);
+    let mut freed = 0;
+    for (bytes, key) in longest {
+        if freed >= excess {
+            break;
+        }
+        connections.end(io, key, overloaded(), environment);
+        freed += bytes;
+    }
+    freed
+}
+
+fn end_slow_subscribers<H: Handler>(
+    excess: usize,
+    io: &mut Io,
+    connections: &mut Connections<H>,
+    environment: &mut Environment<H>,
+) -> usize {
+    let mut freed = 0;
+    while freed < excess {
+        let slowest = environment.fan_out.rooms.slowest();
+        let Some(bytes) = slowest.iter().map(|slow| slow.lag.bytes).max() else {
+            break;
+        };
+        for slow in slowest {
+            environment.counts.count_disconnected();
+            connections.end(io, slow.key, overloaded(), environment);
+        }
+        let bytes = usize::try_from(bytes / 2).unwrap_or(usize::MAX);
+        freed = freed.saturating_add(bytes.max(1));
+    }
+    freed
+}
+
+fn end_long_queues<H: Handler>(
+    excess: usize,
+    io: &mut Io,
+    connections: &mut Connections<H>,
+    environment: &mut Environment<H>,
+) {
+    let mut freed = 0;
+    for (bytes, key) in by_bytes(connections, Connection::queue_bytes) {
+        if freed >= excess {
+            break;
+        }
+        connections.end(io, key, End::Abandon(Failure::Overloaded), environment);
+        freed += bytes;
+    }
+}
+
+/// The connections that hold something, the largest first.
+fn by_bytes<H: Handler>(
+    connections: &mut Connections<H>,
+    bytes_of: impl Fn(&Connection<H>) -> usize,
+) -> Vec<(usize, SocketKey)> {
+    let mut found = Vec::new();
+    for key in connections.keys() {
+        let bytes = connections.open_mut(key).map_or(0, |open| bytes_of(open));
+        if bytes > 0 {
+            found.push((bytes, key));
+        }
+    }
+    found.sort_unstable_by(|one, other| other.cmp(one));
+    found
+}

@@ -1,0 +1,170 @@
+//! The memory budget: who ends when it is exceeded, and that everyone else goes on.
+
+use std::time::Duration;
+use yamabiko::server::{Config, LagPolicy};
+use yamabiko::websocket::frame::Opcode;
+use yamabiko_testing::socket::{
+    Client, GET, Report, Running, TIMEOUT, config, eventually, frame, with_1_and_3_workers,
+};
+
+const BUDGET: usize = 4 << 20;
+
+fn with_budget(config: Config) -> Config {
+    Config {
+        memory_bytes_max: Some(BUDGET),
+        lag_policy: LagPolicy {
+            bytes_max: 64 << 20,
+            age_max: None,
+            ..LagPolicy::default()
+        },
+        close_timeout: Duration::from_millis(100),
+        ..config
+    }
+}
+
+/// A message of 1 MiB in two parts, of which the first holds all of the memory.
+fn parts() -> (Vec<u8>, Vec<u8>) {
+    let mut first = frame(Opcode::Binary, &[0xda; 1 << 20]);
+    let rest = first.split_off(900_000);
+    (first, rest)
+}
+
+#[test]
+fn unfinished_messages_beyond_the_budget_end_with_1013_and_everyone_else_goes_on() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(with_budget(config));
+        let mut witness = Client::open(server.address);
+        let (first, rest) = parts();
+        let mut clients: Vec<Client> = (0..4).map(|_| Client::open(server.address)).collect();
+        clients.iter_mut().for_each(|client| client.send(&first));
+        eventually("the budget is used up", TIMEOUT, || {
+            server.handle.held_bytes() == BUDGET
+        });
+        assert_eq!(server.handle.metrics().closed, 0, "at the budget");
+        witness.send(&first);
+        let reason = "the server has no memory left".to_owned();
+        match server.next_closed() {
+            Report::Closed { failure, .. } => assert_eq!(failure, Some(reason.clone())),
+            other => panic!("{other:?}"),
+        }
+        eventually("the memory is free", TIMEOUT, || {
+            server.handle.held_bytes() <= BUDGET - BUDGET / 16
+        });
+        clients.push(witness);
+        let mut ended = 0;
+        for mut client in clients {
+            // An ended client may have been reset meanwhile.
+            let sent = std::io::Write::write_all(&mut client.stream, &rest);
+            if sent.is_ok() && client.stream.peek(&mut [0]).is_ok() {
+                let reply = client.read_frame();
+                if reply.opcode == Opcode::Binary {
+                    assert_eq!(reply.payload.len(), 1 << 20);
+                    client.text("still here");
+                    assert_eq!(client.read_text(), "still here");
+                    continue;
+                }
+                assert_eq!(reply.opcode, Opcode::Close);
+                assert_eq!(reply.payload[..2], 1013_u16.to_be_bytes());
+            }
+            ended += 1;
+        }
+        assert!((1..=3).contains(&ended), "{ended} of 5 had to end");
+    });
+}
+
+#[test]
+fn new_connections_get_503_while_the_budget_is_nearly_used() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(with_budget(config));
+        let (first, _) = parts();
+        let mut clients: Vec<Client> = (0..4).map(|_| Client::open(server.address)).collect();
+        clients.iter_mut().for_each(|client| client.send(&first));
+        eventually("the budget is used up", TIMEOUT, || {
+            server.handle.held_bytes() == BUDGET
+        });
+        let status = || {
+            let mut client = Client::connect(server.address);
+            client.send(GET);
+            let response = client.read_response();
+            (response.status, response.field("Retry-After").is_some())
+        };
+        assert_eq!(status(), (503, true));
+        drop(clients);
+        eventually("new connections are served", TIMEOUT, || {
+            status() == (404, false)
+        });
+        eventually("the memory is free", TIMEOUT, || {
+            server.handle.held_bytes() == 0
+        });
+    });
+}
+
+#[test]
+fn slowest_subscriber_ends_when_the_budget_is_exceeded_and_the_others_receive_everything() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(with_budget(config));
+        let mut slow = Client::open_narrow(server.address);
+        slow.join("valley");
+        let mut reader = Client::open(server.address);
+        reader.join("valley");
+        let mut publisher = Client::open(server.address);
+        let clients = [&mut publisher, &mut reader];
+        let what = "the slow subscriber is closed";
+        let published = server.publish_until("valley", clients, what, |handle| {
+            handle.metrics().disconnected == 1
+        });
+        assert!(published * 100_000 > BUDGET as u64);
+        match server.next_closed() {
+            Report::Closed { failure, .. } => {
+                assert_eq!(failure.as_deref(), Some("the server has no memory left"));
+            }
+            other => panic!("{other:?}"),
+        }
+        publisher.text("/publish valley goes on");
+        assert_eq!(reader.read_text(), "goes on");
+        eventually("the memory is free", TIMEOUT, || {
+            server.handle.held_bytes() == 0
+        });
+    });
+}
+
+#[test]
+fn longest_write_queue_ends_when_the_budget_is_exceeded() {
+    let server = Running::start(Config {
+        backlog_bytes_max: 16 << 20,
+        ..with_budget(config(1))
+    });
+    let mut witness = Client::open(server.address);
+    let mut slow = Client::open_narrow(server.address);
+    slow.text("/flood 65536");
+    match server.next_closed() {
+        Report::Closed { failure, .. } => {
+            assert_eq!(failure.as_deref(), Some("the server has no memory left"));
+        }
+        other => panic!("{other:?}"),
+    }
+    eventually("the memory is free", TIMEOUT, || {
+        server.handle.held_bytes() == 0
+    });
+    witness.text("still here");
+    assert_eq!(witness.read_text(), "still here");
+    slow.expect_gone();
+}
+
+#[test]
+fn without_a_budget_nobody_ends() {
+    let server = Running::start(Config {
+        memory_bytes_max: None,
+        ..with_budget(config(1))
+    });
+    let (first, rest) = parts();
+    let mut clients: Vec<Client> = (0..8).map(|_| Client::open(server.address)).collect();
+    clients.iter_mut().for_each(|client| client.send(&first));
+    eventually("all messages are there", TIMEOUT, || {
+        server.handle.held_bytes() == 2 * BUDGET
+    });
+    for client in &mut clients {
+        client.send(&rest);
+        assert_eq!(client.read_frame().payload.len(), 1 << 20);
+    }
+}
