@@ -132,7 +132,7 @@ const LAYERS: [Layer; 11] = [
         may: &[
             "crate", "yamabiko", "yamabiko_load", "std", "core", "alloc", "clap", "clap_complete", "clap_mangen",
             "signal_hook", "procfs_core", "ctrlc", "indicatif", "serde_json", "getrandom", "httpdate", "crossterm",
-            "unicode_segmentation", "unicode_width",
+            "toml", "unicode_segmentation", "unicode_width",
         ],
         must_not: &["yamabiko::reactor", "yamabiko::broadcast"],
     },

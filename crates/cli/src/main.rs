@@ -54,6 +54,7 @@ fn main() -> ExitCode {
 fn obey(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(settings) => serve::run(settings)?,
+        Command::Config(settings) => print(&arguments::effective(settings))?,
         Command::Echo(settings) => echo::run(settings)?,
         Command::Chat(settings) => chat::run(settings)?,
         Command::Bench(arguments) => bench::run(&arguments)?,

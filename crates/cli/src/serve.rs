@@ -3,10 +3,13 @@
 use yamabiko::chat::Chat;
 
 use super::arguments::ServeSettings;
-use super::output::NAME_AND_VERSION;
+use super::output::{NAME_AND_VERSION, print};
 use super::serving;
 
 pub(super) fn run(settings: ServeSettings) -> Result<(), String> {
+    if settings.check {
+        return print("the settings are valid\n");
+    }
     serving::serve(settings.config(), Chat::new(), |address| {
         format!(
             "{}: open {}\n",

@@ -21,7 +21,7 @@ use yamabiko::websocket::deflate::DeflateConfig;
 use yamabiko::websocket::frame::CloseCode;
 
 use yamabiko_testing::waiting::{
-    Deadline, LOOP_TIMEOUT, TIMEOUT, accepted, bounded, exit_status, joined, output_of,
+    Deadline, LOOP_TIMEOUT, TIMEOUT, accepted, bounded, eventually, exit_status, joined, output_of,
 };
 
 const NAME_AND_VERSION: &str = concat!("yamabiko ", env!("CARGO_PKG_VERSION"));
@@ -315,6 +315,69 @@ fn environment_variable_that_is_not_utf_8_is_a_usage_error_that_names_it() {
 }
 
 #[test]
+fn settings_that_config_prints_are_a_file_that_serve_checks_and_reads() {
+    let folder = Folder::new("settings");
+    std::fs::create_dir_all(&folder.0).expect("a temporary folder");
+    let file = folder.0.join("yamabiko.toml");
+    let path = file.to_str().expect("text");
+    let printed = run(&["config", "--connections-per-address", "5", "--workers", "1"]);
+    assert_eq!(
+        (printed.status.code(), &*printed.stderr),
+        (Some(0), &b""[..])
+    );
+    std::fs::write(&file, &printed.stdout).expect("a folder for it");
+
+    let checked = run(&["serve", "--config", path, "--check"]);
+    assert_eq!(checked.stdout, b"the settings are valid\n");
+    assert_eq!(
+        (checked.status.code(), &*checked.stderr),
+        (Some(0), &b""[..])
+    );
+
+    let (_program, address) = Program::server(&["serve", "--config", path]);
+    let five: Vec<TcpStream> = (0..5)
+        .map(|_| TcpStream::connect(&address).expect("it listens"))
+        .collect();
+    let health = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let sixth = ask(&address, health);
+    assert!(sixth.starts_with("HTTP/1.1 503 "), "{sixth}");
+    assert!(sixth.contains("\r\nRetry-After: "), "{sixth}");
+    drop(five);
+    eventually("the sixth is served", TIMEOUT, || {
+        ask(&address, health).starts_with("HTTP/1.1 200 ")
+    });
+}
+
+#[test]
+fn wrong_settings_file_is_one_line_that_names_the_setting_and_exit_code_2() {
+    let folder = Folder::new("wrong-settings");
+    std::fs::create_dir_all(&folder.0).expect("a temporary folder");
+    let file = folder.0.join("yamabiko.toml");
+    let path = file.to_str().expect("text");
+    for (text, reason) in [
+        (
+            "workers = 0",
+            "workers '0': expected a whole number from 1 (see 'yamabiko serve --help')",
+        ),
+        (
+            "wrokers = 1",
+            "there is no setting 'wrokers' (see 'yamabiko serve --help')",
+        ),
+    ] {
+        std::fs::write(&file, text).expect("a folder for it");
+        for arguments in [
+            &["serve", "--config", path][..],
+            &["serve", "--config", path, "--check"],
+            &["--config", path],
+            &["config", "--config", path],
+        ] {
+            let expected = format!("yamabiko: {path}: {reason}\n");
+            assert_eq!(failure(run(arguments)), (Some(2), expected));
+        }
+    }
+}
+
+#[test]
 fn completions_for_each_shell_name_commands_and_options() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let output = run(&["completions", shell]);
@@ -415,6 +478,7 @@ fn manual_has_a_page_for_each_command_with_all_its_options() {
                 ".SH NOTES",
             ],
         ),
+        ("yamabiko-config", &["ping\\-interval", "TOML"]),
         ("yamabiko-echo", &["ping\\-interval", "127.0.0.1:9001"]),
         ("yamabiko-chat", &["name", "/who"]),
         ("yamabiko-bench", &["slow\\-percent", "fan\\-out"]),

@@ -68,6 +68,15 @@ pub(super) const SERVE: &str = concat!(paths!(), server!());
 
 pub(super) const SERVE_LONG: &str = concat!(paths!(), server!(), shutdown!());
 
+pub(super) const CONFIG: &str = "\
+Examples:
+  yamabiko config --workers 4 > yamabiko.toml
+  yamabiko serve --config yamabiko.toml
+
+A key of the file is the name of an option of 'serve'. The command line wins over the \
+environment, and the environment over the file. 'yamabiko serve --config FILE --check' checks \
+a file without serving.";
+
 pub(super) const ECHO: &str = server!();
 
 pub(super) const ECHO_LONG: &str = concat!(server!(), shutdown!());

@@ -9,12 +9,14 @@
 //! | `bench.rs` | the arguments of `bench` |
 //! | `values.rs` | the forms of values |
 //! | `environment.rs` | an environment variable for each option |
+//! | `file.rs` | the settings file of `serve` |
 //! | `error.rs` | a usage error in one line |
 //! | `help.rs` | the texts below the options |
 
 mod bench;
 mod environment;
 mod error;
+mod file;
 mod help;
 mod settings;
 pub(crate) mod values;
@@ -23,13 +25,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use yamabiko::server::Config;
 
 pub(super) use bench::BenchArguments;
 pub(super) use error::see_help;
-pub(super) use settings::{EchoSettings, ServeSettings};
+pub(super) use settings::{EchoSettings, ServeSettings, effective};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -53,6 +55,9 @@ pub(super) enum Command {
     /// the chat server and its page; the default
     #[command(after_help = help::SERVE, after_long_help = help::SERVE_LONG)]
     Serve(ServeSettings),
+    /// the settings of serve in effect, as a TOML file
+    #[command(after_help = help::CONFIG)]
+    Config(ServeSettings),
     /// a server that sends every message back, for tests and load
     #[command(after_help = help::ECHO, after_long_help = help::ECHO_LONG)]
     Echo(EchoSettings),
@@ -100,16 +105,22 @@ pub(super) enum Stop {
 pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Stop> {
     let arguments = with_command(arguments);
     let command = &mut with_plain_help_command(command());
-    let parsed = command
-        .try_get_matches_from_mut(&arguments)
-        .and_then(|matches| CommandLine::from_arg_matches(&matches));
-    parsed
+    let mut matches = matches(command, &arguments)?;
+    if let Some(merged) = file::with_file(command, &arguments, &matches).map_err(Stop::Usage)? {
+        matches = self::matches(command, &merged)?;
+    }
+    CommandLine::from_arg_matches(&matches)
         .map(|line| line.command)
-        .map_err(|error| match error.kind() {
-            ErrorKind::DisplayHelp => Stop::Help(error.render().to_string()),
-            ErrorKind::DisplayVersion => Stop::Version,
-            _ => Stop::Usage(error::one_line(&error, command, &arguments)),
-        })
+        .map_err(|error| Stop::Usage(error::one_line(&error, command, &arguments)))
+}
+
+fn matches(command: &mut clap::Command, arguments: &[OsString]) -> Result<ArgMatches, Stop> {
+    let matches = command.try_get_matches_from_mut(arguments);
+    matches.map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp => Stop::Help(error.render().to_string()),
+        ErrorKind::DisplayVersion => Stop::Version,
+        _ => Stop::Usage(error::one_line(&error, command, arguments)),
+    })
 }
 
 /// The program's name in front, and `serve` where no command is named.
@@ -158,6 +169,10 @@ pub(super) fn command() -> clap::Command {
         .help_template(help::template("yamabiko"))
         .mut_subcommand("serve", |command| {
             environment::read(with_defaults(command, &serve))
+        })
+        .mut_subcommand("config", |command| {
+            environment::read(with_defaults(command, &serve))
+                .mut_arg("check", |argument| argument.hide(true))
         })
         .mut_subcommand("echo", |command| {
             environment::read(with_defaults(command, &echo))
@@ -324,6 +339,7 @@ pub(crate) mod tests {
             ("bench --help", "yamabiko bench: load on any"),
             ("bench fan-out -h", "yamabiko bench: load on any"),
             ("help bench", "yamabiko bench: load on any"),
+            ("config -h", "yamabiko config: the settings of serve"),
             ("completions -h", "yamabiko completions: "),
             ("man -h", "yamabiko man: "),
         ] {
@@ -359,7 +375,16 @@ pub(crate) mod tests {
 
     #[test]
     fn every_line_of_the_help_fits_a_terminal_and_the_text_ends_in_a_line_break() {
-        for name in ["", "serve", "echo", "chat", "bench", "completions", "man"] {
+        for name in [
+            "",
+            "serve",
+            "config",
+            "echo",
+            "chat",
+            "bench",
+            "completions",
+            "man",
+        ] {
             for flag in ["-h", "--help"] {
                 let text = help(format!("{name} {flag}").trim());
                 assert!(text.ends_with('\n'));

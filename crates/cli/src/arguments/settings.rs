@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -22,6 +23,12 @@ pub(crate) struct ServeSettings {
     pub server: ServerSettings,
     #[command(flatten)]
     pub rooms: RoomSettings,
+    /// File with settings, in TOML: keys are the names of the options
+    #[arg(long = "config", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Check all settings and end
+    #[arg(long, value_parser = is_set)]
+    pub check: bool,
 }
 
 /// The settings of `echo`.
@@ -325,15 +332,41 @@ pub(super) fn echo_defaults() -> Config {
 /// The defaults that the help names: the option's name and its value. An option that the
 /// command does not have is not used.
 pub(super) fn defaults(config: &Config, origins: &str) -> Vec<(&'static str, String)> {
+    let mut defaults = values(config);
+    for (id, text) in [
+        ("workers", "one for each core"),
+        ("allow_origins", origins),
+        ("file", "none"),
+    ] {
+        defaults.retain(|(other, _)| *other != id);
+        defaults.push((id, text.to_owned()));
+    }
+    defaults
+}
+
+/// Each option with its value in a configuration, as it is written; a text in place of the
+/// value if the option is not set.
+fn values(config: &Config) -> Vec<(&'static str, String)> {
     let deflate = config.deflate.unwrap_or_default();
-    let lag = &config.lag_policy;
+    let (lag, rates) = (&config.lag_policy, &config.rates);
     let interval = |time| Interval(time).to_string();
+    let takeover = (!deflate.client_no_context_takeover).then_some(deflate.client_max_window_bits);
+    let lag_messages_max = (lag.messages_max < u64::MAX).then_some(lag.messages_max);
+    let bytes_limit = |rate: Option<NonZeroU32>| {
+        rate.map_or(NO_LIMIT.to_owned(), |rate| bytes_text(rate.get() as usize))
+    };
     vec![
         ("listen", config.listen.to_string()),
-        ("workers", "one for each core".to_owned()),
+        ("workers", config.workers.to_string()),
         ("connections_max", config.connections_max.to_string()),
-        ("connections_per_address", NO_LIMIT.to_owned()),
-        ("connections_per_second", NO_LIMIT.to_owned()),
+        (
+            "connections_per_address",
+            limit(config.connections_per_address),
+        ),
+        (
+            "connections_per_second",
+            limit(config.connections_per_second),
+        ),
         (
             "message_bytes_max",
             bytes_text(config.limits.message_bytes_max),
@@ -343,17 +376,27 @@ pub(super) fn defaults(config: &Config, origins: &str) -> Vec<(&'static str, Str
             config.limits.inflate_ratio_max.to_string(),
         ),
         (
+            "memory_bytes_max",
+            bytes_text(config.memory_bytes_max.unwrap_or(0)),
+        ),
+        (
             "worker_backlog_bytes_max",
             bytes_text(config.worker_backlog_bytes_max),
         ),
         ("backlog_bytes_max", bytes_text(config.backlog_bytes_max)),
-        (
-            "memory_bytes_max",
-            bytes_text(config.memory_bytes_max.unwrap_or(0)),
-        ),
-        ("lag_messages_max", NO_LIMIT.to_owned()),
+        ("lag_messages_max", limit(lag_messages_max)),
         ("lag_age_max", interval(lag.age_max)),
         ("lag_action", format!("{:?}", lag.action).to_lowercase()),
+        ("messages_per_second", limit(rates.messages)),
+        ("bytes_per_second", bytes_limit(rates.bytes)),
+        (
+            "inflated_bytes_per_second",
+            bytes_limit(rates.inflated_bytes),
+        ),
+        ("control_frames_per_second", limit(rates.control_frames)),
+        ("joins_per_second", limit(rates.joins)),
+        ("rate_burst", seconds_text(rates.burst)),
+        ("rate_action", format!("{:?}", rates.action).to_lowercase()),
         ("handshake_timeout", seconds_text(config.handshake_timeout)),
         ("ping_interval", interval(config.ping_interval)),
         ("pong_timeout", seconds_text(config.pong_timeout)),
@@ -365,23 +408,76 @@ pub(super) fn defaults(config: &Config, origins: &str) -> Vec<(&'static str, Str
         ("close_timeout", seconds_text(config.close_timeout)),
         ("drain_timeout", seconds_text(config.drain_timeout)),
         ("batch_delay", seconds_text(config.batch_delay)),
-        ("messages_per_second", NO_LIMIT.to_owned()),
-        ("bytes_per_second", NO_LIMIT.to_owned()),
-        ("inflated_bytes_per_second", NO_LIMIT.to_owned()),
-        ("control_frames_per_second", NO_LIMIT.to_owned()),
-        ("joins_per_second", NO_LIMIT.to_owned()),
-        ("rate_burst", seconds_text(config.rates.burst)),
-        (
-            "rate_action",
-            format!("{:?}", config.rates.action).to_lowercase(),
-        ),
+        ("no_compress", config.deflate.is_none().to_string()),
         ("compress_level", deflate.level.to_string()),
         ("compress_threshold", deflate.threshold_bytes.to_string()),
-        ("compress_takeover", "not at all".to_owned()),
-        ("allow_origins", origins.to_owned()),
+        (
+            "compress_takeover",
+            takeover.map_or(NOT_AT_ALL.to_owned(), |bits| bits.get().to_string()),
+        ),
+        ("allow_origins", origins_text(&config.origins)),
     ]
 }
 
+/// A limit that may be missing.
+fn limit(limit: Option<impl ToString>) -> String {
+    limit.map_or(NO_LIMIT.to_owned(), |limit| limit.to_string())
+}
+
+/// The origins as they are written in a settings file.
+fn origins_text(origins: &Origins) -> String {
+    match origins {
+        Origins::Any => "[\"*\"]".to_owned(),
+        Origins::SameHostAnd(patterns) => {
+            let patterns = patterns.iter().map(|pattern| format!("\"{pattern}\""));
+            format!("[{}]", patterns.collect::<Vec<_>>().join(", "))
+        }
+        _ => "[]".to_owned(),
+    }
+}
+
+/// The settings file that has the same effect as these settings of `serve`, with each option's
+/// help as a comment.
+pub(crate) fn effective(settings: ServeSettings) -> String {
+    let values = values(&settings.config());
+    let command = ServeSettings::augment_args(clap::Command::new("serve"));
+    let mut text = String::from(EFFECTIVE);
+    let mut heading = None;
+    for option in command.get_arguments() {
+        let id = option.get_id().as_str();
+        let Some((_, value)) = values.iter().find(|(other, _)| *other == id) else {
+            continue;
+        };
+        if heading != option.get_help_heading() {
+            heading = option.get_help_heading();
+            text.push_str(&format!("\n# ── {} ──\n", heading.unwrap_or_default()));
+        }
+        let help = option.get_help().map(ToString::to_string);
+        let key = option.get_long().unwrap_or_default();
+        text.push_str(&format!("\n# {}\n", help.unwrap_or_default()));
+        text.push_str(&line(key, value));
+    }
+    text
+}
+
+/// A setting as a line of a settings file; one that is not set as a comment.
+fn line(key: &str, value: &str) -> String {
+    let is_bare = value.parse::<f64>().is_ok()
+        || value.starts_with('[') && value.ends_with(']')
+        || ["true", "false"].contains(&value);
+    match value {
+        NO_LIMIT | NOT_AT_ALL => format!("# {key}: {value}\n"),
+        value if is_bare => format!("{key} = {value}\n"),
+        value => format!("{key} = \"{value}\"\n"),
+    }
+}
+
+const EFFECTIVE: &str = "\
+# The settings of 'yamabiko serve' as they are in effect. This is a settings file:
+# 'yamabiko serve --config FILE' reads it. The command line and environment variables win.
+";
+
+const NOT_AT_ALL: &str = "not at all";
 const NO_LIMIT: &str = "no limit";
 
 /// The actions of rates by name.
@@ -572,10 +668,10 @@ mod tests {
             let found = command.find_subcommand(line).expect(line);
             let has = |id: &str| found.get_arguments().any(|option| option.get_id() == id);
             let values = defaults(&config, "").into_iter().filter(|(id, _)| {
-                let described = ["workers", "compress_takeover", "allow_origins"];
+                let described = ["workers", "allow_origins", "file", "no_compress"];
                 has(id) && !described.contains(id)
             });
-            let values = values.filter(|(_, value)| value != NO_LIMIT);
+            let values = values.filter(|(_, value)| ![NO_LIMIT, NOT_AT_ALL].contains(&&value[..]));
             let line = values.fold(line.to_owned(), |line, (id, value)| {
                 format!("{line} --{} {value}", id.replace('_', "-"))
             });
@@ -589,6 +685,56 @@ mod tests {
         }
     }
 
+    /// The file is read as a settings file by `file.rs`, option by option.
+    #[test]
+    fn effective_settings_are_a_file_with_the_same_effect() {
+        for line in [
+            "serve",
+            "serve --workers 3 --connections-per-address 5 --bytes-per-second 64KiB --no-compress --lag-age-max 0 \
+             --allow-origin https://a.example --allow-origin null --lag-messages-max 7 --rate-action close",
+            "serve --allow-origin * --compress-takeover 12 --ping-interval 0 --memory-bytes-max 0",
+        ] {
+            let Ok(Command::Serve(settings)) = parse_line(line) else {
+                panic!("{line}");
+            };
+            let expected = format!("{:?}", settings.clone().config());
+            let text = effective(settings);
+            let table: toml::Table = text.parse().expect("TOML");
+            let mut options = vec!["serve".to_owned()];
+            for (key, value) in table {
+                match value {
+                    toml::Value::Boolean(false) => {}
+                    toml::Value::Boolean(true) => options.push(format!("--{key}")),
+                    toml::Value::String(text) => options.push(format!("--{key}={text}")),
+                    toml::Value::Array(values) => options.extend(
+                        values
+                            .iter()
+                            .map(|value| format!("--{key}={}", value.as_str().expect("a text"))),
+                    ),
+                    toml::Value::Integer(number) => options.push(format!("--{key}={number}")),
+                    toml::Value::Float(number) => options.push(format!("--{key}={number}")),
+                    other => panic!("{key}: {other:?}"),
+                }
+            }
+            let found = configured(&options.join(" "));
+            assert_eq!(format!("{found:?}"), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_setting_of_serve_is_in_the_effective_settings_with_a_comment() {
+        let text = effective(ServeSettings::default());
+        let command = crate::arguments::command();
+        let serve = command.find_subcommand("serve").expect("serve");
+        let not_settings = ["config", "check", "help", "version"];
+        for option in serve.get_arguments() {
+            let long = option.get_long().expect("an option");
+            let is_listed =
+                text.contains(&format!("\n{long} = ")) || text.contains(&format!("\n# {long}: "));
+            assert_eq!(is_listed, !not_settings.contains(&long), "{long}");
+        }
+    }
+
     #[test]
     fn every_setting_has_a_default_in_the_help() {
         let command = crate::arguments::command();
@@ -596,7 +742,7 @@ mod tests {
             let found = command.find_subcommand(name).expect(name);
             for option in found
                 .get_arguments()
-                .filter(|found| found.get_id() != "no_compress")
+                .filter(|found| !["no_compress", "check"].contains(&found.get_id().as_str()))
             {
                 let help = option.get_help().expect("a text").to_string();
                 assert!(help.contains(" [default: "), "{help}");

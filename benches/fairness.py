@@ -1,0 +1,233 @@
+#!/usr/bin/env python3
+"""Measures how much one hostile client delays the others of its worker.
+
+    benches/fairness.py                     the built program, target/release/yamabiko
+    benches/fairness.py PROGRAM [OPTIONS]   another one, with options of 'serve'
+
+The server has one worker, so that all clients share it. Eight clients in a room of their own measure the time from a message
+to its copy. Each kind of hostile client runs beside them for a few seconds, in a process of its own, at full speed. The healthy
+clients are measured without it before and after, because the machine's own noise differs from minute to minute. The table has
+the times in milliseconds and the ratio of the 99th percentiles. Let nothing else run; needs two cores.
+"""
+
+import base64
+import multiprocessing
+import os
+import pathlib
+import re
+import select
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import time
+import zlib
+
+PROGRAM = pathlib.Path(__file__).resolve().parent.parent / "target" / "release" / "yamabiko"
+SECONDS = 4
+HEALTHY = 8
+KEY = b"\x0a\x01\x06\x02"
+
+
+def main():
+    program, *options = sys.argv[1:] or [str(PROGRAM)]
+    command = [program, "serve", "--listen", "127.0.0.1:0", "--workers", "1", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            port = int(re.search(r":(\d+)/", server.stdout.readline()).group(1))
+            print("| beside | p50 | p99 | p99 alone | ratio |\n|---|---:|---:|---:|---:|")
+            for hostile in HOSTILE:
+                print(row(port, hostile), flush=True)
+        finally:
+            server.terminate()
+
+
+def row(port, hostile):
+    before = measured(port)
+    process = multiprocessing.Process(target=hostile, args=(port,), daemon=True)
+    process.start()
+    time.sleep(0.5)
+    beside = measured(port)
+    process.kill()
+    process.join()
+    time.sleep(0.5)
+    alone = before + measured(port)
+    ratio = p99(beside) / p99(alone)
+    p50 = statistics.median(beside)
+    name = hostile.__doc__.rstrip(".")
+    return f"| {name} | {p50:.2f} | {p99(beside):.2f} | {p99(alone):.2f} | {ratio:.1f} |"
+
+
+def p99(times):
+    return sorted(times)[len(times) * 99 // 100]
+
+
+def measured(port):
+    """Milliseconds from sending a message to receiving its copy, one client after the other."""
+    clients = [WebSocket(port, f"/broadcast/healthy-{number}") for number in range(HEALTHY)]
+    times, end = [], time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        for client in clients:
+            begun = time.perf_counter()
+            client.send(b"how long does it take?")
+            client.receive()
+            times.append((time.perf_counter() - begun) * 1000)
+    return times
+
+
+class WebSocket:
+    def __init__(self, port, path, extension=None):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        key = base64.b64encode(os.urandom(16)).decode()
+        offer = f"Sec-WebSocket-Extensions: {extension}\r\n" if extension else ""
+        self.socket.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n".encode()
+        )
+        self.buffer = b""
+        while b"\r\n\r\n" not in self.buffer:
+            self.buffer += self.socket.recv(65536)
+        head, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
+        if b" 101 " not in head:
+            raise ConnectionError(head.decode())
+
+    def send(self, payload):
+        self.socket.sendall(frame(0x82, payload))
+
+    def receive(self):
+        while len(self.buffer) < 2 or len(self.buffer) < 2 + self.buffer[1]:
+            received = self.socket.recv(65536)
+            if not received:
+                raise ConnectionError("closed")
+            self.buffer += received
+        length = 2 + self.buffer[1]
+        payload, self.buffer = self.buffer[2:length], self.buffer[length:]
+        return payload
+
+    def flood(self, data):
+        """Sends this again and again, and discards what comes, until the process is killed."""
+        self.socket.setblocking(False)
+        rest = memoryview(data)
+        while True:
+            readable, writable, _ = select.select([self.socket], [self.socket], [])
+            if readable and not self.socket.recv(1 << 20):
+                return
+            if writable:
+                rest = rest[self.socket.send(rest):] or memoryview(data)
+
+
+def frame(first, payload):
+    length = len(payload)
+    if length < 126:
+        head = struct.pack("!BB", first, 0x80 | length)
+    elif length < 65536:
+        head = struct.pack("!BBH", first, 0x80 | 126, length)
+    else:
+        head = struct.pack("!BBQ", first, 0x80 | 127, length)
+    mask = (KEY * (length // 4 + 1))[:length]
+    masked = int.from_bytes(payload, "big") ^ int.from_bytes(mask, "big")
+    return head + KEY + masked.to_bytes(length, "big")
+
+
+def deflated(data):
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return (packer.compress(data) + packer.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+def small_messages(port):
+    """messages of 6 bytes."""
+    WebSocket(port, "/broadcast/flood").flood(frame(0x82, b"flood!") * 10000)
+
+
+def pings(port):
+    """pings of 125 bytes."""
+    WebSocket(port, "/broadcast/flood").flood(frame(0x89, bytes(125)) * 2000)
+
+
+def taken_names(port):
+    """joins under a name that is taken a hundred times."""
+    join = b'{"type":"join","name":"%s"}'
+    holders = []
+    for number in range(1, 101):
+        holder = WebSocket(port, "/chat/full")
+        name = b"a" if number == 1 else b"a %d" % number
+        holder.socket.sendall(frame(0x81, join % name))
+        holders.append(holder)
+    WebSocket(port, "/chat/full").flood(frame(0x81, join % b"a") * 1000)
+
+
+def joins(port):
+    """joins and leaves."""
+    pair = frame(0x81, b'{"type":"join","name":"b"}') + frame(0x81, b'{"type":"leave"}')
+    WebSocket(port, "/chat/empty").flood(pair * 1000)
+
+
+def names_of_a_room(port):
+    """requests for a thousand names."""
+    members = []
+    for number in range(1000):
+        member = WebSocket(port, "/chat/names")
+        name = b"n%d-%s" % (number, b"x" * 20)
+        member.socket.sendall(frame(0x81, b'{"type":"join","name":"%s"}' % name))
+        members.append(member)
+    members[0].flood(frame(0x81, b'{"type":"names"}') * 1000)
+
+
+def inflation(port):
+    """compressed messages of 250 KiB in 1 KiB."""
+    payload = b"\0\0\0\xff\xff" * 150 + deflated(bytes(250 << 10))
+    WebSocket(port, "/broadcast/flood", "permessage-deflate").flood(frame(0xC2, payload) * 50)
+
+
+def hostile_deflate(port):
+    """DEFLATE data of empty streams."""
+    payload = b"\x03\0" * (25 << 10) + b"\0"
+    WebSocket(port, "/broadcast/flood", "permessage-deflate").flood(frame(0xC2, payload) * 5)
+
+
+def large_broadcasts(port):
+    """messages of 1 MiB to fifty readers."""
+    readers = [WebSocket(port, "/broadcast/large") for _ in range(50)]
+    for reader in readers:
+        reader.socket.setblocking(False)
+    publisher = WebSocket(port, "/broadcast/large")
+    publisher.socket.setblocking(False)
+    data = frame(0x82, bytes((1 << 20) - 100))
+    rest = memoryview(data)
+    sockets = [publisher.socket, *(reader.socket for reader in readers)]
+    while True:
+        readable, writable, _ = select.select(sockets, [publisher.socket], [])
+        for ready in readable:
+            ready.recv(1 << 20)
+        if writable:
+            rest = rest[publisher.socket.send(rest):] or memoryview(data)
+
+
+def half_messages(port):
+    """500 clients with half a message and a byte now and then."""
+    half = frame(0x82, bytes(1 << 20))[: 512 << 10]
+    clients = [WebSocket(port, "/broadcast/half") for _ in range(500)]
+    for client in clients:
+        client.socket.sendall(half)
+    while True:
+        for client in clients:
+            client.socket.sendall(b"\0")
+        time.sleep(1)
+
+
+HOSTILE = [
+    small_messages,
+    pings,
+    taken_names,
+    joins,
+    names_of_a_room,
+    inflation,
+    hostile_deflate,
+    large_broadcasts,
+    half_messages,
+]
+
+if __name__ == "__main__":
+    main()
