@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use yamabiko::client::{Client, ClientError, CloseCode, Message};
+use yamabiko::client::{Client, ClientError, CloseCode};
 
 fn main() -> ExitCode {
     match echo() {
@@ -24,7 +24,7 @@ fn echo() -> Result<(), ClientError> {
         .unwrap_or("ws://127.0.0.1:9001/".to_owned());
     let text = arguments.next().unwrap_or("やまびこ".to_owned());
     let mut client = Client::connect(&uri)?;
-    client.send(Message::Text(&text))?;
+    client.send(&text)?;
     println!("{:?}", client.read()?);
     println!("{:?}", client.close(CloseCode::NORMAL, "")?);
     Ok(())

@@ -24,7 +24,7 @@ impl Handler for Ticker {
     type Session = ();
 
     fn admit(&self, request: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
-        match request.request().path() {
+        match request.path() {
             "/prices" => Ok(Admission::new(())),
             _ => Err(Refusal::new(Status::NotFound, "prices are at /prices")),
         }
@@ -39,7 +39,7 @@ impl Handler for Ticker {
             .unwrap_or_else(PoisonError::into_inner)
             .iter()
         {
-            let _ = context.send(Message::Text(&line(share, *cents)));
+            let _ = context.send(&line(share, *cents));
         }
     }
 
@@ -92,10 +92,7 @@ fn generate_prices(prices: &Prices, publisher: &Publisher) {
                 *cents = (*cents + step).max(1);
                 *cents
             };
-            if publisher
-                .publish(ROOM, Message::Text(&line(share, cents)))
-                .is_err()
-            {
+            if publisher.publish(ROOM, &line(share, cents)).is_err() {
                 eprintln!("the server does not keep up; a price was not published");
             }
         }

@@ -26,17 +26,25 @@
 //! | (none) | [`websocket`] and [`time`]: the protocol, for any I/O; `no_std`, with `alloc` | always |
 //! | `std` | masks and checks UTF-8 by the instructions that the processor turns out to have | yes |
 //! | `deflate` | permessage-deflate ([`websocket::deflate`]); enables `std` | yes |
-//! | `server` | `server`, `broadcast` and `reactor`: the server, and the trait for applications | yes |
+//! | `server` | `server` and `reactor`: the server, and the trait for applications | yes |
 //! | `client` | `client`: the blocking client | yes |
 //! | `reactor` | `reactor`: the event loop on `mio` alone | with `server` |
 //! | `chat` | `chat`: the chat application on the server; enables `server` | no |
 //! | `http` | the opening handshake on the types of the crate `http` ([`websocket::handshake`]) | no |
+//! | `internals` | `broadcast`: the fan-out inside the server, for its tests and benchmarks | no |
 //!
 //! `server`, `client` and `http` enable `std`; `server` and `client` enable `deflate`. With
 //! `default-features = false` the crate is the protocol alone, for programs without an operating
 //! system: it needs a global allocator, and nothing else.
 //! The program `yamabiko` and the load generator are separate crates, `yamabiko-cli` and
 //! `yamabiko-load`.
+//!
+//! # What stays
+//!
+//! The public items follow [Semantic Versioning](https://semver.org/spec/v2.0.0.html), with two
+//! exceptions: `chat` is an application, which changes with the program `yamabiko`; and what is
+//! behind the feature `internals` may change in any release. Errors and events are
+//! `#[non_exhaustive]`: a later version can add kinds and fields.
 //!
 //! # Layers
 //!
@@ -67,8 +75,12 @@
 
 extern crate alloc;
 
-#[cfg(feature = "server")]
+#[cfg(all(feature = "server", feature = "internals"))]
 pub mod broadcast;
+// What only its tests and benchmarks use is not used then.
+#[cfg(all(feature = "server", not(feature = "internals")))]
+#[allow(dead_code, unused_imports)]
+mod broadcast;
 #[cfg(feature = "chat")]
 pub mod chat;
 #[cfg(feature = "client")]

@@ -28,6 +28,9 @@
 //! | `shared_log/` | [`SharedLog`]: append, flush, slow subscriptions |
 //! | `write_queue.rs` | [`WriteQueue`], [`Remainder`]: one connection's own bytes |
 //!
+//! The module is a part of the server. It is public with the feature `internals` only, for its
+//! tests and benchmarks, and may change in any release.
+//!
 //! `cargo bench --bench fan_out` measures the cost of a flush without the system
 //! calls.
 

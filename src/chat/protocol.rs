@@ -32,6 +32,7 @@ pub const NAMES_LISTED_MAX: usize = 1000;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ClientMessage<'a> {
     /// Join the room with this name.
     Join {
@@ -52,6 +53,7 @@ pub enum ClientMessage<'a> {
 /// A message of the server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ServerMessage<'a> {
     /// You have joined.
     Welcome {
@@ -126,6 +128,7 @@ pub enum ServerMessage<'a> {
 
 /// The limits that a client should know before it sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ChatLimits {
     /// [`NAME_CHARACTERS_MAX`].
     pub name_characters_max: usize,
@@ -146,6 +149,7 @@ impl ChatLimits {
 
 /// Why a request was not executed. The connection stays open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ErrorReply<'a> {
     /// The `id` of the request, if it could be parsed.
     #[serde(skip_serializing_if = "Option::is_none", default)]

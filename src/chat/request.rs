@@ -23,6 +23,7 @@ use super::protocol::{ClientMessage, ErrorCode, ErrorReply, ID_BYTES_MAX, MESSAG
 /// # Ok::<(), Box<yamabiko::chat::ErrorReply<'static>>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Request<'a> {
     /// The message.
     pub message: ClientMessage<'a>,

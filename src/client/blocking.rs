@@ -59,8 +59,8 @@ impl Client {
     ///   [`Step::ClosingHandshake`](super::Step::ClosingHandshake): the server did not
     ///   answer our Close.
     ///
-    /// After [`ClientError::Protocol`] each further read returns the same error. After the other
-    /// errors that end the connection it returns `Lost(None)`: only the first one has the cause.
+    /// After an error that ends the connection each further read returns the same error, with
+    /// the same cause.
     pub fn read(&mut self) -> Result<Option<OwnedMessage>, ClientError> {
         self.reader.read()
     }
@@ -94,7 +94,16 @@ impl Client {
     }
 
     /// Sends a message in one frame; returns when the kernel has accepted it. Costs one
-    /// copy of the payload, which is masked in the copy.
+    /// copy of the payload, which is masked in the copy. Strings are texts, and bytes are
+    /// binary messages.
+    ///
+    /// ```no_run
+    /// # let mut client = yamabiko::client::Client::connect("ws://127.0.0.1:9001/")?;
+    /// client.send("a text")?;
+    /// client.send(&[1, 2, 3])?;
+    /// client.send(&format!("the answer is {}", 42))?;
+    /// # Ok::<(), yamabiko::client::ClientError>(())
+    /// ```
     ///
     /// # Errors
     /// - [`ClientError::Send`]: the connection is closing, or a fragmented message is
@@ -107,7 +116,7 @@ impl Client {
     /// # Panics
     /// If the operating system, which returned random bytes for the handshake, returns none
     /// for the masking keys.
-    pub fn send(&mut self, message: Message<'_>) -> Result<(), ClientError> {
+    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), ClientError> {
         self.writer.send(message)
     }
 
@@ -183,9 +192,9 @@ impl Client {
     /// Splits the client into two halves, for two threads.
     ///
     /// ```no_run
-    /// # use yamabiko::{client::Client, websocket::Message};
+    /// # use yamabiko::client::Client;
     /// let (mut reader, mut writer) = Client::connect("ws://127.0.0.1:9001/")?.split();
-    /// let writing = std::thread::spawn(move || writer.send(Message::Text("hello")));
+    /// let writing = std::thread::spawn(move || writer.send("hello"));
     /// let first = reader.read()?;
     /// # let _ = (first, writing);
     /// # Ok::<(), yamabiko::client::ClientError>(())
@@ -230,8 +239,7 @@ impl ClientBuilder {
     /// Adds a header field to the request. The fields of the handshake itself cannot be
     /// set: then connecting fails with [`ClientError::Request`].
     pub fn field(mut self, name: &str, value: &str) -> ClientBuilder {
-        let field = (name.to_owned(), value.to_owned());
-        self.options.fields.push(field);
+        self.options.fields.push(name, value);
         self
     }
 

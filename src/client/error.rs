@@ -6,6 +6,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::websocket::handshake::{ClientHandshakeError, HttpResponse, InvalidRequest, UriError};
 use crate::websocket::{ProtocolError, SendError};
@@ -46,9 +47,10 @@ pub enum ClientError {
     Protocol(ProtocolError),
     /// The message cannot be sent. Nothing was sent. This error does not end the connection.
     Send(SendError),
-    /// TCP ended without a closing handshake: 1006. After this error of a send, a read can
-    /// still return messages and the Close that the server sent before.
-    Lost(Option<io::Error>),
+    /// TCP ended without a closing handshake: 1006. With the error of the system call, if it
+    /// was one; each further read or send returns the same. After this error of a send, a
+    /// read can still return messages and the Close that the server sent before.
+    Lost(Option<Arc<io::Error>>),
 }
 
 /// The step whose timeout has passed.
@@ -82,6 +84,7 @@ pub enum Step {
 /// }
 /// ```
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HttpRefusal {
     /// Status, reason and header fields.
     pub response: HttpResponse,
@@ -91,6 +94,14 @@ pub struct HttpRefusal {
 }
 
 impl HttpRefusal {
+    /// A response with the beginning of its body: for a test of code that handles refusals.
+    pub fn new(response: HttpResponse, body_start: Vec<u8>) -> HttpRefusal {
+        HttpRefusal {
+            response,
+            body_start,
+        }
+    }
+
     /// The value of the first header field with this name, without regard to case; bytes
     /// that are not UTF-8 are replaced. Escape it before it is displayed: the server chose
     /// it. [`HttpResponse::fields`] has all fields as they were received.
@@ -150,7 +161,7 @@ impl fmt::Display for ClientError {
             ClientError::EndedInHandshake(error) => {
                 formatter
                     .write_str("the server ended the connection during the opening handshake")?;
-                write_cause(error, formatter)
+                write_cause(error.as_ref(), formatter)
             }
             ClientError::TimedOut(step) => step.fmt(formatter),
             ClientError::Protocol(error) => {
@@ -159,7 +170,7 @@ impl fmt::Display for ClientError {
             ClientError::Send(error) => error.fmt(formatter),
             ClientError::Lost(error) => {
                 formatter.write_str("the connection was lost without a closing handshake")?;
-                write_cause(error, formatter)
+                write_cause(error.as_deref(), formatter)
             }
         }
     }
@@ -174,9 +185,8 @@ impl Error for ClientError {
             ClientError::Protocol(error) => Some(error),
             ClientError::Send(error) => Some(error),
             ClientError::Randomness(error) | ClientError::Resolve { error, .. } => Some(error),
-            ClientError::EndedInHandshake(error) | ClientError::Lost(error) => {
-                error.as_ref().map(|error| error as _)
-            }
+            ClientError::EndedInHandshake(error) => error.as_ref().map(|error| error as _),
+            ClientError::Lost(error) => error.as_deref().map(|error| error as _),
             ClientError::Connect(attempts) => attempts.last().map(|(_, error)| error as _),
             ClientError::TlsNotSupported | ClientError::Refused(_) | ClientError::TimedOut(_) => {
                 None
@@ -217,7 +227,7 @@ fn write_attempts(
     Ok(())
 }
 
-fn write_cause(cause: &Option<io::Error>, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn write_cause(cause: Option<&io::Error>, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
     match cause {
         Some(error) => write!(formatter, ": {error}"),
         None => Ok(()),

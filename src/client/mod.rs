@@ -2,10 +2,10 @@
 //! server.
 //!
 //! ```no_run
-//! use yamabiko::client::{Client, CloseCode, Message, OwnedMessage};
+//! use yamabiko::client::{Client, CloseCode, OwnedMessage};
 //!
 //! let mut client = Client::connect("ws://127.0.0.1:9001/")?;
-//! client.send(Message::Text("やまびこ"))?;
+//! client.send("やまびこ")?;
 //! while let Some(message) = client.read()? {
 //!     if let OwnedMessage::Text(text) = message {
 //!         println!("{text}");

@@ -1,6 +1,7 @@
 //! The settings of a connection: what the request contains, limits, compression,
 //! timeouts.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::error::ClientError;
@@ -12,13 +13,30 @@ use crate::websocket::handshake::{ClientHandshake, WebSocketUri};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Options {
     pub(super) subprotocols: Vec<String>,
-    /// Further header fields: name and value.
-    pub(super) fields: Vec<(String, String)>,
+    pub(super) fields: RequestFields,
     pub(super) origin: Option<String>,
     pub(super) limits: Limits,
     pub(super) deflate: Option<DeflateConfig>,
     pub(super) deflate_pool: DeflatePool,
     pub(super) timeouts: ClientTimeouts,
+}
+
+/// Further header fields: name and value.
+#[derive(Clone, Default)]
+pub(super) struct RequestFields(Vec<(String, String)>);
+
+impl RequestFields {
+    pub(super) fn push(&mut self, name: &str, value: &str) {
+        self.0.push((name.to_owned(), value.to_owned()));
+    }
+}
+
+/// The names: a value can be a credential.
+impl fmt::Debug for RequestFields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.0.iter().map(|(name, _)| name);
+        f.debug_list().entries(names).finish()
+    }
 }
 
 /// How long a client waits; `None`: without limit.
@@ -59,7 +77,7 @@ impl Options {
         for name in &self.subprotocols {
             handshake = handshake.subprotocol(name)?;
         }
-        for (name, value) in &self.fields {
+        for (name, value) in &self.fields.0 {
             handshake = handshake.field(name, value)?;
         }
         if let Some(origin) = &self.origin {

@@ -5,6 +5,7 @@
 //! are those that the kernel accepts at once.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::ClientError;
@@ -88,7 +89,7 @@ impl Protocol {
     ) -> Result<(), ClientError> {
         let is_lost = matches!(self.connection.state(), State::Open | State::Lost);
         if self.send_buffer.is_broken() && is_lost {
-            return Err(ClientError::Lost(None));
+            return Err(ClientError::Lost(self.send_buffer.cause()));
         }
         encode(&mut self.connection, self.send_buffer.bytes()).map_err(ClientError::Send)
     }
@@ -148,7 +149,7 @@ impl Protocol {
     }
 
     /// As [`SendBuffer::batch_written`].
-    pub(super) fn batch_written(&mut self, batch: Vec<u8>, written: &io::Result<()>) {
+    pub(super) fn batch_written(&mut self, batch: Vec<u8>, written: &Result<(), Arc<io::Error>>) {
         self.send_buffer.batch_written(batch, written);
     }
 
@@ -157,7 +158,7 @@ impl Protocol {
         self.over = true;
         self.connection.end_of_input();
         if !self.send_buffer.is_writing() {
-            self.send_buffer.break_off();
+            self.send_buffer.break_off(None);
         }
     }
 

@@ -49,7 +49,7 @@ pub struct Reader {
 }
 
 /// The state of the reader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Progress {
     /// Messages may arrive.
     Open,
@@ -57,8 +57,10 @@ enum Progress {
     Clean,
     /// The server broke a rule.
     Failed(ProtocolError),
-    /// TCP has ended without a Close.
-    Lost,
+    /// TCP has ended without a Close; the error of the read, if it was one.
+    Lost(Option<Arc<io::Error>>),
+    /// The server did not complete the closing handshake in time.
+    GivenUp,
 }
 
 /// The result of waiting for bytes.
@@ -158,11 +160,12 @@ impl Reader {
         mut handle: impl FnMut(Event<'_>) -> Option<R>,
     ) -> Result<Option<R>, ClientError> {
         loop {
-            match self.progress {
+            match &self.progress {
                 Progress::Open => {}
                 Progress::Clean => return Ok(None),
-                Progress::Failed(error) => return Err(ClientError::Protocol(error)),
-                Progress::Lost => return Err(ClientError::Lost(None)),
+                Progress::Failed(error) => return Err(ClientError::Protocol(*error)),
+                Progress::Lost(cause) => return Err(ClientError::Lost(cause.clone())),
+                Progress::GivenUp => return Err(ClientError::TimedOut(Step::ClosingHandshake)),
             }
             let mut protocol = self.shared.lock();
             let decoded = protocol.decode(&mut self.buffer, self.shared.stream());
@@ -180,20 +183,19 @@ impl Reader {
         }
     }
 
-    /// Waits for more bytes, or returns the reason why none arrive.
+    /// Waits for more bytes. If none can arrive any more, [`Reader::next`] tells why.
     fn fill(&mut self, deadline: Option<Timestamp>) -> Result<(), ClientError> {
-        let error = match self.wait(deadline) {
+        self.progress = match self.wait(deadline) {
             Waited::Bytes => return Ok(()),
             Waited::ReadDeadline => return Err(ClientError::TimedOut(Step::Read)),
-            Waited::CloseDeadline => ClientError::TimedOut(Step::ClosingHandshake),
+            Waited::CloseDeadline => Progress::GivenUp,
             //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.1
             //# If at any point the underlying transport layer connection is
             //# unexpectedly lost, the client MUST _Fail the WebSocket Connection_.
-            Waited::End(cause) => ClientError::Lost(cause),
+            Waited::End(cause) => Progress::Lost(cause.map(Arc::new)),
         };
-        self.progress = Progress::Lost;
         self.shared.shut_down();
-        Err(error)
+        Ok(())
     }
 
     /// The server's Close has arrived, or our Close tells the server which rule it broke.

@@ -21,8 +21,9 @@
 
 use std::io;
 use std::mem;
+use std::sync::Arc;
 
-use super::stream::Stream;
+use super::stream::{Stream, is_timeout};
 
 /// A larger buffer, grown for one large message, is not kept.
 const KEPT_BYTES_MAX: usize = 256 << 10;
@@ -35,6 +36,8 @@ pub(super) struct SendBuffer {
     /// The buffer of the last batch, empty, for the next one.
     spare: Vec<u8>,
     socket: Socket,
+    /// The error of the write that has failed.
+    cause: Option<Arc<io::Error>>,
 }
 
 /// Which thread may write to the socket.
@@ -81,11 +84,21 @@ impl SendBuffer {
         Some(mem::replace(&mut self.bytes, spare))
     }
 
+    /// The error of the write that has failed, if one has.
+    pub(super) fn cause(&self) -> Option<Arc<io::Error>> {
+        self.cause.clone()
+    }
+
     /// The write of the batch has ended, with this result.
-    pub(super) fn batch_written(&mut self, mut batch: Vec<u8>, written: &io::Result<()>) {
+    pub(super) fn batch_written(
+        &mut self,
+        mut batch: Vec<u8>,
+        written: &Result<(), Arc<io::Error>>,
+    ) {
         self.socket = Socket::Free;
-        if written.is_err() {
-            self.break_off();
+        if let Err(error) = written {
+            // A timeout is reported as one, and is no cause of anything else.
+            self.break_off(Some(error.clone()).filter(|error| !is_timeout(error)));
         } else if batch.capacity() <= KEPT_BYTES_MAX {
             batch.clear();
             self.spare = batch;
@@ -100,13 +113,14 @@ impl SendBuffer {
         }
         match stream.write_now(&self.bytes) {
             Ok(written) => drop(self.bytes.drain(..written)),
-            Err(_) => self.break_off(),
+            Err(error) => self.break_off(Some(Arc::new(error))),
         }
     }
 
-    /// Discards all bytes; nothing can be sent any more.
-    pub(super) fn break_off(&mut self) {
+    /// Discards all bytes; nothing can be sent any more. The first cause is kept.
+    pub(super) fn break_off(&mut self, cause: Option<Arc<io::Error>>) {
         self.socket = Socket::Broken;
+        self.cause = self.cause.take().or(cause);
         self.bytes = Vec::new();
         self.spare = Vec::new();
     }
@@ -136,8 +150,12 @@ mod tests {
         buffer.bytes.extend_from_slice(b"first");
         let batch = buffer.take_batch().expect("bytes wait");
         buffer.bytes.extend_from_slice(b"pong");
-        buffer.batch_written(batch, &Err(io::ErrorKind::BrokenPipe.into()));
+        let broken_pipe = io::Error::from(io::ErrorKind::BrokenPipe);
+        buffer.batch_written(batch, &Err(Arc::new(broken_pipe)));
         assert!(buffer.is_broken() && buffer.bytes.is_empty());
+        buffer.break_off(Some(Arc::new(io::ErrorKind::ConnectionReset.into())));
+        let cause = buffer.cause().map(|error| error.kind());
+        assert_eq!(cause, Some(io::ErrorKind::BrokenPipe));
         buffer.bytes.extend_from_slice(b"late");
         assert_eq!(buffer.take_batch(), None);
     }

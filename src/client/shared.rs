@@ -5,7 +5,7 @@
 //! it sleeps in a system call. So a writer that waits (the server does not read) does
 //! not block the reader, and the reader's pongs cannot get into the middle of a frame.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::error::{ClientError, Step};
@@ -96,7 +96,7 @@ impl Shared {
     ) -> Result<(), ClientError> {
         while let Some(batch) = protocol.take_batch() {
             drop(protocol);
-            let written = self.stream.write_all(&batch);
+            let written = self.stream.write_all(&batch).map_err(Arc::new);
             protocol = self.lock();
             protocol.batch_written(batch, &written);
             self.batch_written.notify_all();

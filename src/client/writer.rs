@@ -28,7 +28,8 @@ impl Writer {
     ///
     /// # Errors
     /// As [`Client::send`](super::Client::send).
-    pub fn send(&mut self, message: Message<'_>) -> Result<(), ClientError> {
+    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), ClientError> {
+        let message = message.into();
         self.shared
             .transmit(|connection, output| connection.send(message, output))
     }

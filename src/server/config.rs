@@ -238,6 +238,7 @@ impl Default for Config {
 /// let config = Config { accept: Accept::Shared, ..Config::default() };
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Accept {
     /// Each worker has a listener of its own on the address (`SO_REUSEPORT`), and the kernel
     /// gives each connection to one of them, by a hash of its addresses. Accepting is as

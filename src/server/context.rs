@@ -83,7 +83,12 @@ impl Context<'_> {
     /// # Errors
     /// The connection is closing, or too many bytes wait for it already. This limit is checked before the message is added, so
     /// that a message of any size can be sent to a client that keeps up.
-    pub fn send(&mut self, message: Message<'_>) -> Result<(), NotSent> {
+    #[inline]
+    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), NotSent> {
+        self.send_message(message.into())
+    }
+
+    fn send_message(&mut self, message: Message<'_>) -> Result<(), NotSent> {
         if !self.open {
             return Err(NotSent::NotOpen);
         }
@@ -118,12 +123,22 @@ impl Context<'_> {
     /// If another worker owns the room, it puts the message in order, so this connection's own copy comes a turn later. If the
     /// client sends its Close in the same segment, its connection has ended before that: all others get the message, and the
     /// client does not.
-    pub fn publish(&mut self, room: &str, message: Message<'_>) {
-        self.fan_out.publish(room, message, None);
+    #[inline]
+    pub fn publish<'m>(&mut self, room: &str, message: impl Into<Message<'m>>) {
+        self.publish_message(room, message.into());
     }
 
     /// As [`Context::publish`], to all subscribers but this connection.
-    pub fn publish_except(&mut self, room: &str, message: Message<'_>) {
+    #[inline]
+    pub fn publish_except<'m>(&mut self, room: &str, message: impl Into<Message<'m>>) {
+        self.publish_message_except(room, message.into());
+    }
+
+    fn publish_message(&mut self, room: &str, message: Message<'_>) {
+        self.fan_out.publish(room, message, None);
+    }
+
+    fn publish_message_except(&mut self, room: &str, message: Message<'_>) {
         let subscriptions = self.recipient.subscriptions();
         let subscription = self.fan_out.rooms.subscription_in(room, subscriptions);
         let except = ExceptedConnection {

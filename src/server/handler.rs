@@ -6,8 +6,11 @@
 use super::context::Context;
 use super::failure::Failure;
 use super::lag::{LagPolicy, Missed};
-use crate::websocket::handshake::{Refusal, RequestHead, Response, Status, Upgrade};
+use crate::websocket::handshake::{
+    AcceptOptions, InvalidField, Refusal, RequestHead, Response, Status, Upgrade,
+};
 use crate::websocket::{Ended, Message};
+use std::borrow::Cow;
 
 /// An application on the server.
 ///
@@ -105,7 +108,7 @@ pub trait Handler: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct Admission<S> {
     session: S,
-    subprotocol: Option<&'static str>,
+    options: AcceptOptions<'static>,
 }
 
 impl<S> Admission<S> {
@@ -113,19 +116,40 @@ impl<S> Admission<S> {
     pub fn new(session: S) -> Admission<S> {
         Admission {
             session,
-            subprotocol: None,
+            options: AcceptOptions::default(),
         }
     }
 
     /// Chooses the subprotocol: one that the client has offered, as
     /// [`Upgrade::choose_subprotocol`] returns it. Any other is refused with 500.
     pub fn subprotocol(mut self, subprotocol: Option<&'static str>) -> Admission<S> {
-        self.subprotocol = subprotocol;
+        self.options = self.options.subprotocol(subprotocol);
         self
     }
 
-    pub(super) fn into_parts(self) -> (S, Option<&'static str>) {
-        (self.session, self.subprotocol)
+    /// Adds a field to the response 101, for instance a cookie.
+    ///
+    /// ```
+    /// use yamabiko::server::Admission;
+    ///
+    /// let admission = Admission::new(()).field("Set-Cookie", "session=51d2; HttpOnly")?;
+    /// # drop(admission);
+    /// # Ok::<(), yamabiko::server::InvalidField>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`AcceptOptions::field`].
+    pub fn field(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<Cow<'static, str>>,
+    ) -> Result<Admission<S>, InvalidField> {
+        self.options = self.options.field(name, value)?;
+        Ok(self)
+    }
+
+    pub(super) fn into_parts(self) -> (S, AcceptOptions<'static>) {
+        (self.session, self.options)
     }
 }
 

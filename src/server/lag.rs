@@ -32,14 +32,15 @@ pub struct LagPolicy {
     /// Default 1 MiB. A single message is no lag, however long it is: a subscriber may finish the newest message that it
     /// has begun to receive.
     pub bytes_max: u64,
-    /// Messages that wait for the subscriber. Default: no limit.
-    pub messages_max: u64,
-    /// How long the oldest of these messages has waited. Default 30 s.
+    /// Messages that wait for the subscriber. Default `None`: no limit.
+    pub messages_max: Option<u64>,
+    /// How long the oldest of these messages has waited. Default 30 s. `None`: no limit.
     pub age_max: Option<Duration>,
 }
 
 /// What happens to a subscriber that is too slow. A message that is partly written is finished in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LagAction {
     /// Its connection is closed with 1013 and a reason that has the number of bytes that it was behind.
     #[default]
@@ -53,6 +54,7 @@ pub enum LagAction {
 
 /// What a subscriber did not get of a room, because it was too slow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Missed {
     /// Whole messages.
     pub messages: u64,
@@ -65,7 +67,7 @@ impl Default for LagPolicy {
         LagPolicy {
             action: LagAction::Disconnect,
             bytes_max: 1 << 20,
-            messages_max: u64::MAX,
+            messages_max: None,
             age_max: Some(Duration::from_secs(30)),
         }
     }

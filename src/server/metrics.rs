@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Every message that was published to a room is a delivery for each subscriber. A delivery ends in one of three ways: the
 /// kernel took it, it was `skipped`, or it was `abandoned`. Until then it waits in the room's log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Metrics {
     /// TCP connections that were accepted and served.
     pub accepted: u64,
@@ -48,6 +49,7 @@ pub struct Metrics {
 
 /// A room in which a subscription is behind, on one worker. All encodings are counted together.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RoomLag {
     /// The room.
     pub room: Arc<str>,

@@ -12,8 +12,7 @@ use super::rooms::encoding::{negotiable, window_of};
 use crate::broadcast::WriteQueue;
 use crate::reactor::{Io, SocketKey};
 use crate::websocket::handshake::{
-    AcceptOptions, Accepted, HttpVersion, Refusal, RequestHead, RequestReader, Response, Status,
-    Upgrade,
+    Accepted, HttpVersion, Refusal, RequestHead, RequestReader, Response, Status, Upgrade,
 };
 use std::net::SocketAddr;
 
@@ -190,10 +189,8 @@ impl<H: Handler> Outcome<H> {
         //# If the requested service is not available, the server MUST send an
         //# appropriate HTTP error code (such as 404 Not Found) and abort the
         //# WebSocket handshake.
-        let (session, subprotocol) = admitted.map_err(internal_error)??.into_parts();
-        let mut options = AcceptOptions::default()
-            .subprotocol(subprotocol)
-            .deflate_pool(&environment.deflate_pool);
+        let (session, options) = admitted.map_err(internal_error)??.into_parts();
+        let mut options = options.deflate_pool(&environment.deflate_pool);
         if let Some(config) = &environment.config.deflate {
             // The worker compresses what is sent.
             options = options.inflate_only(negotiable(config));

@@ -23,6 +23,7 @@ use std::str::FromStr;
 /// without `Origin` is no browser, and is admitted by every policy: the
 /// field protects the user of a browser, not the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Origins {
     /// Pages of any site.
     Any,

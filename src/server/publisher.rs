@@ -10,10 +10,10 @@ use std::fmt;
 /// Publishes from any thread of the program. Cheap to clone.
 ///
 /// ```
-/// use yamabiko::server::{Message, Publisher};
+/// use yamabiko::server::Publisher;
 ///
 /// fn announce(publisher: &Publisher, price: u32) {
-///     if publisher.publish("prices", Message::Text(&price.to_string())).is_err() {
+///     if publisher.publish("prices", &price.to_string()).is_err() {
 ///         eprintln!("the server is behind; this price is left out");
 ///     }
 /// }
@@ -28,6 +28,7 @@ pub struct Publisher {
 /// [`Config::mailbox_capacity`](super::Config) cross-worker messages yet, or more than
 /// `worker_backlog_bytes_max` bytes of them. Nothing is lost on the way: try again, or leave this message out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NotPublished;
 
 impl Publisher {
@@ -42,7 +43,12 @@ impl Publisher {
     ///
     /// # Errors
     /// [`NotPublished`]: that worker does not keep up.
-    pub fn publish(&self, room: &str, message: Message<'_>) -> Result<(), NotPublished> {
+    pub fn publish<'m>(
+        &self,
+        room: &str,
+        message: impl Into<Message<'m>>,
+    ) -> Result<(), NotPublished> {
+        let message = message.into();
         let compressible = is_compressible(self.deflate.as_ref(), message.as_bytes().len());
         let message = SharedMessage::new(room, message, None, compressible);
         match self.workers.publish(message) {

@@ -129,6 +129,7 @@ pub struct Deadlines {
 
 /// What a connection waits for; drawn on the [module's page](self).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Awaited {
     /// For nothing: silence is measured.
     Silence,
@@ -146,6 +147,7 @@ pub enum Awaited {
 /// What is due: [`Deadlines::handle_timeout`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
+#[non_exhaustive]
 pub enum Due {
     /// Nothing: the deadline has moved.
     Nothing,

@@ -5,12 +5,16 @@
 //! their own ([`Connection::ping`](super::Connection::ping), [`Connection::pong`](super::Connection::pong)).
 
 use super::frame::Opcode;
-use alloc::borrow::ToOwned;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
 /// A whole message, borrowed: for sending, and as received.
+///
+/// Where a message is sent, anything that borrows as one will do: a `&str`, a `&String` and
+/// a `&Cow<str>` are texts; a `&[u8]`, an array of bytes, a `&Vec<u8>` and a `&Cow<[u8]>`
+/// are binary messages; and so is an `&OwnedMessage`, of either kind.
 ///
 /// ```
 /// use yamabiko::websocket::{Message, OwnedMessage};
@@ -96,6 +100,18 @@ impl<'a> From<&'a Vec<u8>> for Message<'a> {
     }
 }
 
+impl<'a> From<&'a Cow<'_, str>> for Message<'a> {
+    fn from(text: &'a Cow<'_, str>) -> Message<'a> {
+        Message::Text(text)
+    }
+}
+
+impl<'a> From<&'a Cow<'_, [u8]>> for Message<'a> {
+    fn from(bytes: &'a Cow<'_, [u8]>) -> Message<'a> {
+        Message::Binary(bytes)
+    }
+}
+
 impl<'a> From<&'a OwnedMessage> for Message<'a> {
     fn from(message: &'a OwnedMessage) -> Message<'a> {
         message.as_message()
@@ -167,6 +183,18 @@ impl From<&str> for OwnedMessage {
     }
 }
 
+impl From<Cow<'_, str>> for OwnedMessage {
+    fn from(text: Cow<'_, str>) -> OwnedMessage {
+        OwnedMessage::Text(text.into_owned())
+    }
+}
+
+impl From<Cow<'_, [u8]>> for OwnedMessage {
+    fn from(bytes: Cow<'_, [u8]>) -> OwnedMessage {
+        OwnedMessage::Binary(bytes.into_owned())
+    }
+}
+
 impl From<Vec<u8>> for OwnedMessage {
     fn from(bytes: Vec<u8>) -> OwnedMessage {
         OwnedMessage::Binary(bytes)
@@ -205,7 +233,11 @@ mod tests {
 
     #[test]
     fn strings_are_texts_and_byte_strings_are_binary() {
-        for message in [Message::from("山"), Message::from(&String::from("山"))] {
+        for message in [
+            Message::from("山"),
+            Message::from(&String::from("山")),
+            Message::from(&Cow::from("山")),
+        ] {
             assert_eq!(message, Message::Text("山"));
         }
         let bytes = vec![1, 2];
@@ -213,6 +245,7 @@ mod tests {
             Message::from(&[1, 2]),
             Message::from(&bytes),
             Message::from(&bytes[..]),
+            Message::from(&Cow::from(&bytes[..])),
         ] {
             assert_eq!(message, Message::Binary(&[1, 2]));
         }
@@ -220,7 +253,13 @@ mod tests {
             OwnedMessage::from("山"),
             OwnedMessage::from("山".to_owned())
         );
-        assert_eq!(OwnedMessage::from(&bytes[..]), OwnedMessage::from(bytes));
+        let owned = OwnedMessage::from(Cow::from(&bytes[..]));
+        assert_eq!(OwnedMessage::from(&bytes[..]), owned);
+        assert_eq!(owned, OwnedMessage::from(bytes));
+        assert_eq!(
+            OwnedMessage::from(Cow::from("山")),
+            OwnedMessage::from("山")
+        );
     }
 
     #[test]

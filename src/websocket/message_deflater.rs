@@ -23,17 +23,17 @@ use core::fmt;
 ///
 /// ```
 /// use yamabiko::websocket::deflate::WindowBits;
-/// use yamabiko::websocket::{Message, MessageDeflater};
+/// use yamabiko::websocket::MessageDeflater;
 ///
 /// let mut deflater = MessageDeflater::new(1);
 /// let mut frame = Vec::new();
 /// let text = "mountain echo, ".repeat(8);
-/// assert!(deflater.write_frame(Message::Text(&text), WindowBits::MAX, &mut frame));
+/// assert!(deflater.write_frame(&text, WindowBits::MAX, &mut frame));
 /// assert_eq!(frame[0], 0b1100_0001); // FIN, RSV1, text
 /// assert!(frame.len() < 30);
 ///
 /// // A message that would not shrink is left to the caller, to send it as it is.
-/// assert!(!deflater.write_frame(Message::Text("Hi"), WindowBits::MAX, &mut frame));
+/// assert!(!deflater.write_frame("Hi", WindowBits::MAX, &mut frame));
 /// ```
 pub struct MessageDeflater {
     deflater: Deflater,
@@ -58,12 +58,13 @@ impl MessageDeflater {
     /// Cost: 3 µs for 1 KiB of JSON at level 1, 8 at level 2, 9 at level 6.
     //= https://www.rfc-editor.org/rfc/rfc7692#section-6
     //# PMCEs operate only on data messages.
-    pub fn write_frame(
+    pub fn write_frame<'m>(
         &mut self,
-        message: Message<'_>,
+        message: impl Into<Message<'m>>,
         window_bits: WindowBits,
         output: &mut Vec<u8>,
     ) -> bool {
+        let message = message.into();
         self.write(message.opcode(), message.as_bytes(), window_bits, output)
     }
 

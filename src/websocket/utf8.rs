@@ -33,6 +33,7 @@ pub struct Utf8Validator {
 
 /// What a piece of valid text consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Decoded<'p> {
     /// The character that earlier pieces began and this one completed.
     pub carried: Option<char>,
@@ -42,6 +43,7 @@ pub struct Decoded<'p> {
 
 /// The bytes are no UTF-8, whatever may follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct InvalidUtf8;
 
 impl Utf8Validator {

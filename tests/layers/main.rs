@@ -36,7 +36,7 @@ const LAYERS: [Layer; 11] = [
         name: "src/websocket",
         may: &[
             "crate::websocket", "crate::time", "core", "alloc", "core::time::Duration", "sha1",
-            "base64", "simdutf8", "http",
+            "base64", "simdutf8", "http", "percent_encoding", "form_urlencoded",
         ],
         must_not: &[
             "crate::time::Clock",

@@ -9,8 +9,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 use yamabiko::server::{
-    Admission, CloseCode, Config, Context, Handler, LagPolicy, Limits, Message, NotPublished,
-    Refusal, Upgrade,
+    Admission, CloseCode, Config, Context, Handler, LagPolicy, Limits, Message, Refusal, Upgrade,
 };
 use yamabiko::websocket::frame::Opcode;
 use yamabiko_testing::socket::{
@@ -390,7 +389,7 @@ fn publisher_gets_an_error_when_the_worker_takes_no_messages() {
         let message = Message::Binary(&big);
         let publish = || server.publisher.publish("hall", message);
         let published = (0..100).take_while(|_| publish() == Ok(())).count();
-        assert_eq!((published, publish()), (11, Err(NotPublished)));
+        assert_eq!((published, publish().is_err()), (11, true));
         drop(lock);
         for subscriber in &mut subscribers {
             for _ in 0..published {

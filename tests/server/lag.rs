@@ -126,7 +126,7 @@ fn subscriber_that_reads_nothing_is_closed_when_messages_are_too_old() {
             lag_policy: LagPolicy {
                 action: LagAction::Disconnect,
                 bytes_max: u64::MAX,
-                messages_max: u64::MAX,
+                messages_max: None,
                 age_max: Some(Duration::from_millis(200)),
             },
             ping_interval: None,
@@ -219,7 +219,7 @@ fn message_published_from_missed_or_closed_arrives_without_another_event() {
                 lag_policy: LagPolicy {
                     action,
                     bytes_max: u64::MAX,
-                    messages_max: u64::MAX,
+                    messages_max: None,
                     age_max: Some(Duration::from_millis(200)),
                 },
                 close_timeout: Duration::from_millis(200),

@@ -4,6 +4,7 @@
 #![cfg(feature = "server")]
 
 mod accept;
+mod admission;
 mod backpressure;
 mod closing;
 mod deadlines;

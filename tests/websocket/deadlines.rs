@@ -78,6 +78,7 @@ impl Owner {
                 Due::WatchAcknowledgements => self.watches = true,
                 Due::UnwatchAcknowledgements => self.watches = false,
                 Due::Fail(overdue) => self.fail(overdue),
+                other => panic!("an unknown deadline: {other:?}"),
             }
             self.set_timer();
         }

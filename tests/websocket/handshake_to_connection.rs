@@ -4,8 +4,8 @@
 use yamabiko::websocket::deflate::{DeflateConfig, DeflatePool, WindowBits};
 use yamabiko::websocket::handshake::{
     AcceptOptions, Accepted, ClientHandshake, ClientHandshakeError, Established, HeadLimits,
-    HttpVersion, InvalidField, NotOffered, OwnedRequest, Refusal, RequestReader, Status, Upgrade,
-    WebSocketUri,
+    HttpVersion, InvalidField, NotOffered, OwnedRequest, Refusal, RequestReader, Response, Status,
+    Upgrade, WebSocketUri,
 };
 use yamabiko::websocket::{Connection, Event, Limits, Message};
 
@@ -116,12 +116,13 @@ fn further_fields_of_the_response_reach_the_client_as_text() {
     let options = AcceptOptions::default()
         .field("Set-Cookie", "a=山; HttpOnly")
         .and_then(|options| options.field("Set-Cookie", "b=2"))
+        .and_then(|options| options.field("X-Greeting", "山彦"))
         .expect("valid fields");
     let (_, established) = open(handshake(), options);
     let fields = established.fields.as_fields();
     assert_eq!(fields.text("set-cookie"), Some("a=山; HttpOnly"));
     assert_eq!(fields.get_all("Set-Cookie").last(), Some(&b"b=2"[..]));
-    assert!(format!("{established:?}").contains("Set-Cookie: a=山; HttpOnly"));
+    assert!(format!("{established:?}").contains("X-Greeting: 山彦"));
 }
 
 #[test]
@@ -276,4 +277,46 @@ mod with_the_crate_http {
         assert_eq!(older.headers()["sec-websocket-version"], "13");
         assert!(!older.headers().contains_key("connection"));
     }
+}
+
+#[test]
+fn debug_hides_credentials_and_shows_keys_as_text() {
+    let uri = WebSocketUri::parse("ws://server.example.com/chat").expect("a URI");
+    let client = ClientHandshake::new(&uri, *b"the sample nonce")
+        .field("Authorization", "Bearer 51d2")
+        .and_then(|client| client.field("Accept-Language", "ja"))
+        .expect("valid fields");
+    let shown = format!("{client:?}");
+    assert!(!shown.contains("51d2"), "{shown}");
+    for text in [
+        "dGhlIHNhbXBsZSBub25jZQ==",
+        "Accept-Language: ja",
+        "Authorization: [hidden]",
+    ] {
+        assert!(shown.contains(text), "{shown}");
+    }
+    let options = AcceptOptions::default().field("Set-Cookie", "session=51d2");
+    let options = options.expect("a valid field");
+    assert!(format!("{options:?}").contains("Set-Cookie: [hidden]"));
+    let fields = [
+        ("host", &b"server.example.com"[..]),
+        ("upgrade", b"websocket"),
+        ("connection", b"Upgrade"),
+        ("cookie", b"session=51d2"),
+        ("sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+        ("sec-websocket-version", b"13"),
+    ];
+    let request = OwnedRequest::new("GET", "/chat", HttpVersion::Http11, fields).expect("valid");
+    let upgrade = Upgrade::check(&request.head().expect("valid")).expect("a handshake");
+    let accepted = upgrade.accept(options).expect("nothing is chosen");
+    let response = Response::new(Status::Ok).field("Set-Cookie", "session=51d2");
+    for shown in [
+        format!("{request:?}"),
+        format!("{upgrade:?}"),
+        format!("{accepted:?}"),
+        format!("{response:?}"),
+    ] {
+        assert!(!shown.contains("51d2"), "{shown}");
+    }
+    assert!(format!("{accepted:?}").contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
 }

@@ -17,5 +17,6 @@ mod masking;
 mod messages;
 mod opening_handshake_client;
 mod opening_handshake_server;
+mod replay;
 mod uri;
 mod vectors;

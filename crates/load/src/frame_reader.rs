@@ -132,6 +132,7 @@ impl FrameReader {
                         return Ok(Some(arrival));
                     }
                 }
+                Some(_) => {}
                 None => {
                     // The bytes are the start of a header.
                     if bytes_are_left {

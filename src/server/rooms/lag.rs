@@ -174,7 +174,7 @@ impl LogLag {
             },
             LagAction::Disconnect | LagAction::Skip => LagLimits {
                 bytes: self.policy.bytes_max,
-                records: self.policy.messages_max,
+                records: self.policy.messages_max.unwrap_or(u64::MAX),
                 position: too_old,
             },
         }

@@ -196,7 +196,7 @@ fn is_too_slow(rooms: &mut RoomTable, log: LogId, now: Timestamp) -> bool {
 fn subscription_is_too_slow_past_each_limit_and_not_at_it() {
     let unlimited = LagPolicy {
         bytes_max: u64::MAX,
-        messages_max: u64::MAX,
+        messages_max: None,
         age_max: None,
         ..LagPolicy::default()
     };
@@ -206,7 +206,7 @@ fn subscription_is_too_slow_past_each_limit_and_not_at_it() {
         ..unlimited
     };
     let messages = |messages_max| LagPolicy {
-        messages_max,
+        messages_max: Some(messages_max),
         ..unlimited
     };
     for (policy, expected) in [

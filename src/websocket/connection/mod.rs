@@ -269,14 +269,30 @@ impl Connection {
     /// Appends a message to `output`, in one frame; compressed, if that was agreed
     /// on, the message is long enough, and it gets shorter.
     ///
+    /// Strings are texts, and bytes are binary messages ([`Message`]).
+    ///
     /// Cost: one copy of the payload; a client also masks it.
     ///
     /// # Errors
     /// The connection is not open, or a fragmented message is under way. Nothing is
     /// appended then.
+    ///
+    /// ```
+    /// # use yamabiko::websocket::{Connection, Limits};
+    /// let mut server = Connection::server(Limits::default());
+    /// let mut wire = Vec::new();
+    /// server.send("Hello", &mut wire)?;
+    /// server.send(b"\x01\x02", &mut wire)?;
+    /// assert_eq!(wire, b"\x81\x05Hello\x82\x02\x01\x02");
+    /// # Ok::<(), yamabiko::websocket::SendError>(())
+    /// ```
     #[inline]
-    pub fn send(&mut self, message: Message<'_>, output: &mut Vec<u8>) -> Result<(), SendError> {
-        self.sender.send(message, output)
+    pub fn send<'m>(
+        &mut self,
+        message: impl Into<Message<'m>>,
+        output: &mut Vec<u8>,
+    ) -> Result<(), SendError> {
+        self.sender.send(message.into(), output)
     }
 
     /// The same without a copy of the payload, where that is possible. What is returned

@@ -94,6 +94,7 @@ impl fmt::Display for CloseCode {
 /// [`CloseReason::REASON_BYTES_MAX`] bytes. In an event it is a slice of the input, or
 /// owned if the frame came in pieces.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CloseReason<'a> {
     /// The status code.
     pub code: CloseCode,

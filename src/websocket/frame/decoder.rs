@@ -33,6 +33,7 @@ use alloc::vec::Vec;
 ///         FramePart::Header(header) => assert_eq!(header.payload_length, 5),
 ///         FramePart::Payload(piece) => text.extend_from_slice(piece),
 ///         FramePart::End => break,
+///         _ => {}
 ///     }
 /// }
 /// assert_eq!(text, b"Hello");
@@ -46,6 +47,7 @@ pub struct FrameDecoder {
 
 /// What [`FrameDecoder::next`] has found.
 #[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FramePart<'b> {
     /// A frame begins.
     Header(FrameHeader),

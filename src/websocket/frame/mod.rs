@@ -40,7 +40,10 @@ use alloc::vec::Vec;
 pub use close::{CloseCode, CloseReason};
 pub use decoder::{FrameDecoder, FramePart};
 pub use header::{FrameError, FrameHeader, Role};
-pub use mask::{mask, mask_byte_by_byte};
+pub use mask::mask;
+// The test of `mask`, and its place in the benchmarks.
+#[doc(hidden)]
+pub use mask::mask_byte_by_byte;
 pub use opcode::Opcode;
 
 pub(crate) use close::CloseBodyError;

@@ -12,6 +12,7 @@
 //! each other. An allocation is made for a subprotocol, and for fields of the caller.
 
 use super::agreement::Agreement;
+use super::debug::{FieldLines, TextOrBytes};
 use super::extensions;
 #[cfg(feature = "http")]
 use super::http_types;
@@ -25,6 +26,7 @@ use crate::websocket::limits::Limits;
 use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt;
 
 /// What a server wants of the connection that it accepts. The default: no subprotocol, no
 /// compression, no further field.
@@ -42,7 +44,7 @@ use alloc::vec::Vec;
 /// # drop(options);
 /// # Ok::<(), yamabiko::websocket::handshake::InvalidField>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct AcceptOptions<'o> {
     pub(super) subprotocol: SubprotocolChoice<'o>,
     pub(super) deflate: Option<DeflateWanted>,
@@ -166,7 +168,7 @@ impl<'o> AcceptOptions<'o> {
 /// First write the response, by [`Accepted::write_response`] or by another HTTP stack
 /// with [`Accepted::fields`]. From its last byte on the connection speaks WebSocket. The
 /// example is at [`Upgrade`](super::Upgrade).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "the client waits for the response"]
 pub struct Accepted {
     accept_key: [u8; 28],
@@ -274,6 +276,29 @@ impl Accepted {
     fn extension_field(&self) -> Option<(&str, Cow<'_, str>)> {
         let extension = self.extension.as_ref()?;
         Some((extensions::FIELD, Cow::Owned(extension.to_string())))
+    }
+}
+
+impl fmt::Debug for AcceptOptions<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("AcceptOptions")
+            .field("subprotocol", &self.subprotocol)
+            .field("deflate", &self.deflate)
+            .field("fields", &FieldLines(&self.fields))
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Accepted {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Accepted")
+            .field("accept_key", &TextOrBytes(&self.accept_key))
+            .field("subprotocol", &self.subprotocol)
+            .field("deflate", &self.deflate())
+            .field("fields", &FieldLines(&self.fields))
+            .finish_non_exhaustive()
     }
 }
 

@@ -13,6 +13,7 @@
 use super::accept_key::key_of_nonce;
 use super::accepted::is_set_by_handshake;
 use super::client_error::ClientHandshakeError;
+use super::debug::FieldLines;
 use super::established::{Established, Requested};
 use super::extensions;
 use super::fields::OwnedFields;
@@ -57,7 +58,7 @@ use core::fmt;
 /// assert_eq!(&response[established.head_bytes..], b"\x81\x02hi");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ClientHandshake {
     resource_name: String,
     authority: String,
@@ -380,6 +381,21 @@ impl ClientHandshake {
 
     fn key(&self) -> &str {
         core::str::from_utf8(&self.key).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for ClientHandshake {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ClientHandshake")
+            .field("resource_name", &self.resource_name)
+            .field("authority", &self.authority)
+            .field("key", &self.key())
+            .field("origin", &self.origin)
+            .field("subprotocols", &self.subprotocols)
+            .field("deflate", &self.deflate)
+            .field("fields", &FieldLines(&self.fields))
+            .finish_non_exhaustive()
     }
 }
 

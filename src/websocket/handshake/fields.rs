@@ -6,6 +6,7 @@
 //! The fields that the handshake itself needs are collected in a single walk
 //! ([`KnownFields`]).
 
+use super::debug::FieldLine;
 use super::invalid_field::InvalidField;
 use super::token::{find, is_field_value, is_token, list_elements};
 use alloc::boxed::Box;
@@ -113,13 +114,12 @@ impl<'a> Field<'a> {
     }
 }
 
+/// As a line of the head, in which the value of a credential is hidden: Authorization,
+/// Proxy-Authorization, Cookie, Set-Cookie.
 impl fmt::Debug for Field<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.name();
-        match self.text() {
-            Some(text) => write!(formatter, "{name}: {}", text.escape_debug()),
-            None => write!(formatter, "{name}: {}", self.value.escape_ascii()),
-        }
+        let (name, value) = (self.name(), self.value);
+        FieldLine { name, value }.fmt(formatter)
     }
 }
 

@@ -29,7 +29,7 @@
 //! | `head.rs` | the lines of a head, incrementally and in bounds, for both roles |
 //! | `fields.rs`, `invalid_field.rs` | looking fields up in those lines; the rules for a caller's |
 //! | `token.rs`, `authority.rs`, `target.rs` | the small grammars of HTTP |
-//! | `request.rs` | a request's head |
+//! | `request.rs`, `query.rs` | a request's head; its path and query, decoded |
 //! | `upgrade.rs` | is it a WebSocket handshake (§4.2.1), and is it accepted (§4.2.2) |
 //! | `accepted.rs`, `agreement.rs` | the 101; what was agreed on, and the connection |
 //! | `http_types.rs` | fields on the types of the crate `http` |
@@ -64,6 +64,7 @@ mod http_types;
 mod invalid_field;
 mod limits;
 mod permessage_deflate;
+mod query;
 mod received_response;
 mod refusal;
 mod request;

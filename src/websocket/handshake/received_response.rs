@@ -18,6 +18,7 @@ use alloc::string::String;
 /// An HTTP response that did not switch to WebSocket. Its meaning is that of HTTP (RFC
 /// 9110 §15).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HttpResponse {
     /// The status code, 200 to 999, or 100 to 199 after too many of those.
     pub status: u16,
@@ -30,6 +31,17 @@ pub struct HttpResponse {
 }
 
 impl HttpResponse {
+    /// A response with this status and these fields, and without a reason phrase: for a test
+    /// of code that handles refusals. The body begins with the first byte.
+    pub fn new(status: u16, fields: OwnedFields) -> HttpResponse {
+        HttpResponse {
+            status,
+            reason: String::new(),
+            fields,
+            head_bytes: 0,
+        }
+    }
+
     /// The value of the first field of this name, whatever its case.
     pub fn field(&self, name: &str) -> Option<&[u8]> {
         self.fields.as_fields().get(name)

@@ -15,10 +15,12 @@ use super::head::{HeadError, HeadLayout, HeadScanner};
 #[cfg(feature = "http")]
 use super::http_types;
 use super::limits::HeadLimits;
+use super::query;
 use super::refusal::Refusal;
 use super::response::Status;
 use super::target::Target;
 use super::token::is_token;
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
@@ -128,6 +130,43 @@ impl<'a> RequestHead<'a> {
     /// The part of the target behind its first question mark.
     pub fn query(&self) -> Option<&'a str> {
         self.line.target.query
+    }
+
+    /// The segments of the path, decoded. An encoded slash does not separate two of them.
+    /// Bytes that are not UTF-8 are replaced by U+FFFD.
+    ///
+    /// ```
+    /// # use yamabiko::websocket::handshake::{HeadLimits, RequestReader};
+    /// let bytes = b"GET /room/caf%C3%A9 HTTP/1.1\r\nHost: a\r\n\r\n";
+    /// let (head, _) = RequestReader::new(HeadLimits::default()).read(bytes)?.unwrap();
+    /// assert!(head.path_segments().eq(["room", "café"]));
+    /// # Ok::<(), yamabiko::websocket::handshake::Refusal>(())
+    /// ```
+    pub fn path_segments(&self) -> impl Iterator<Item = Cow<'a, str>> + use<'a> {
+        query::segments(self.path())
+    }
+
+    /// The names and values of the query, decoded as those of a form: `+` is a space. Bytes
+    /// that are not UTF-8 are replaced by U+FFFD.
+    ///
+    /// ```
+    /// # use yamabiko::websocket::handshake::{HeadLimits, RequestReader};
+    /// let bytes = b"GET /?name=Kai+M.&admin HTTP/1.1\r\nHost: a\r\n\r\n";
+    /// let (head, _) = RequestReader::new(HeadLimits::default()).read(bytes)?.unwrap();
+    /// let pairs: Vec<_> = head.query_pairs().collect();
+    /// assert_eq!(pairs, [("name".into(), "Kai M.".into()), ("admin".into(), "".into())]);
+    /// # Ok::<(), yamabiko::websocket::handshake::Refusal>(())
+    /// ```
+    pub fn query_pairs(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
+        query::pairs(self.query())
+    }
+
+    /// The value of the first pair of the query with this name.
+    pub fn query_value(&self, name: &str) -> Option<Cow<'a, str>> {
+        let mut pairs = self.query_pairs();
+        pairs
+            .find(|(found, _)| found == name)
+            .map(|(_, value)| value)
     }
 
     /// HTTP/1.0 or HTTP/1.1.

@@ -6,7 +6,7 @@
 //! request whose beginning could be mistaken. This layer has no clock: the caller
 //! passes the value of Date, which RFC 9110 §6.6.1 requires of a server that has one.
 
-use super::debug::TextOrBytes;
+use super::debug::{FieldLines, TextOrBytes};
 use super::invalid_field::InvalidField;
 use super::token::{is_field_value, is_token};
 use alloc::borrow::Cow;
@@ -177,7 +177,7 @@ impl fmt::Debug for Response {
             .debug_struct("Response")
             .field("status", &self.status)
             .field("content_type", &self.content_type)
-            .field("fields", &self.fields)
+            .field("fields", &FieldLines(&self.fields))
             .field("body", &TextOrBytes(&self.body))
             .finish_non_exhaustive()
     }

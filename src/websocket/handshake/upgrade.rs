@@ -29,7 +29,7 @@ use super::request::{HttpVersion, RequestHead};
 use super::response::Status;
 use super::subprotocol;
 use crate::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
-use alloc::borrow::ToOwned;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::string::String;
 use core::fmt;
 
@@ -58,7 +58,7 @@ use core::fmt;
 ///     Sec-WebSocket-Protocol: superchat\r\n\r\n");
 ///
 /// let mut connection = accepted.connection(Limits::default());
-/// connection.send("welcome".into(), &mut output).expect("it is open");
+/// connection.send("welcome", &mut output).expect("it is open");
 /// # Ok::<(), yamabiko::websocket::handshake::Refusal>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +97,43 @@ impl<'a> Upgrade<'a> {
     /// The request itself.
     pub fn request(&self) -> &RequestHead<'a> {
         &self.request
+    }
+
+    /// The path that is asked for, percent-encoding kept.
+    pub fn path(&self) -> &'a str {
+        self.request.path()
+    }
+
+    /// The segments of the path, decoded: see [`RequestHead::path_segments`].
+    ///
+    /// ```
+    /// use yamabiko::websocket::handshake::{Refusal, Status, Upgrade};
+    ///
+    /// fn room(upgrade: &Upgrade<'_>) -> Result<String, Refusal> {
+    ///     let segments: Vec<_> = upgrade.path_segments().collect();
+    ///     match &segments[..] {
+    ///         [first, room] if first == "room" => Ok(room.to_string()),
+    ///         _ => Err(Refusal::new(Status::NotFound, "there is nothing here")),
+    ///     }
+    /// }
+    /// ```
+    pub fn path_segments(&self) -> impl Iterator<Item = Cow<'a, str>> + use<'a> {
+        self.request.path_segments()
+    }
+
+    /// The query of the request, as it was sent.
+    pub fn query(&self) -> Option<&'a str> {
+        self.request.query()
+    }
+
+    /// The names and values of the query, decoded: see [`RequestHead::query_pairs`].
+    pub fn query_pairs(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
+        self.request.query_pairs()
+    }
+
+    /// The value of the first pair of the query with this name.
+    pub fn query_value(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.request.query_value(name)
     }
 
     /// The origin of the page that asks, for instance `https://example.com` or

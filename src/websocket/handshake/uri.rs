@@ -17,6 +17,7 @@ use super::authority::{Authority, InvalidAuthority, percent_encoding_is_valid};
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode_byte, utf8_percent_encode};
 
 /// The server and the resource that a WebSocket client connects to.
 ///
@@ -133,23 +134,18 @@ pub fn percent_encode(text: &str) -> String {
     //= https://www.rfc-editor.org/rfc/rfc6455#section-3
     //# the character "#", when not indicating the start of a fragment, MUST be
     //# escaped as %23.
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-11.1.1
-        //# Characters in other components that are excluded by the syntax
-        //# defined above MUST be converted from Unicode to ASCII
-        if is_unreserved(byte) {
-            encoded.push(char::from(byte));
-        } else {
-            push_encoded(byte, &mut encoded);
-        }
-    }
-    encoded
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-11.1.1
+    //# Characters in other components that are excluded by the syntax
+    //# defined above MUST be converted from Unicode to ASCII
+    utf8_percent_encode(text, ALL_BUT_UNRESERVED).collect()
 }
 
-fn push_encoded(byte: u8, encoded: &mut String) {
-    encoded.push_str(&format!("%{byte:02X}"));
-}
+/// Unreserved are letters, digits and these (RFC 3986 §2.3).
+const ALL_BUT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// Why a text is no WebSocket URI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,7 +230,7 @@ fn parse_resource_name(text: &str) -> Result<String, UriError> {
         if is_resource_byte(byte) {
             resource_name.push(char::from(byte));
         } else if is_encoded_for_the_caller(byte, in_query) {
-            push_encoded(byte, &mut resource_name);
+            resource_name.push_str(percent_encode_byte(byte));
         } else {
             return Err(UriError::Character);
         }

@@ -223,7 +223,7 @@ impl RoomSettings {
         );
         set(
             &mut lag.messages_max,
-            lag_messages_max.map(|count| count.get() as u64),
+            lag_messages_max.map(|count| Some(count.get() as u64)),
         );
         set(&mut lag.age_max, lag_age_max.map(|interval| interval.0));
         set(&mut lag.action, lag_action);
@@ -577,7 +577,7 @@ mod tests {
         assert_eq!(config.worker_backlog_bytes_max, 3 << 20);
         assert_eq!(config.lag_policy.action, LagAction::Latest);
         assert_eq!(config.lag_policy.bytes_max, 2 << 20);
-        assert_eq!(config.lag_policy.messages_max, 100);
+        assert_eq!(config.lag_policy.messages_max, Some(100));
         assert_eq!(config.lag_policy.age_max, None);
         assert_eq!(config.batch_delay, Duration::from_millis(5));
         assert_eq!(config.connections_max, 7);

@@ -210,7 +210,8 @@ impl Conversation {
             )),
             ServerMessage::Error(reply) => self.handle_error(*reply),
             ServerMessage::Names { names, count, .. } => Reaction::Show(members(&names, count)),
-            ServerMessage::Unknown => Reaction::Nothing,
+            // Of a later version.
+            _ => Reaction::Nothing,
         }
     }
 

@@ -70,16 +70,9 @@ mod tests {
 
     fn refusal(status: u16, fields: &[(&str, &str)]) -> HttpRefusal {
         let fields = fields.iter();
-        HttpRefusal {
-            response: HttpResponse {
-                status,
-                reason: String::new(),
-                fields: OwnedFields::new(fields.map(|(name, value)| (*name, value.as_bytes())))
-                    .expect("valid fields"),
-                head_bytes: 0,
-            },
-            body_start: Vec::new(),
-        }
+        let fields = OwnedFields::new(fields.map(|(name, value)| (*name, value.as_bytes())))
+            .expect("valid fields");
+        HttpRefusal::new(HttpResponse::new(status, fields), Vec::new())
     }
 
     #[test]

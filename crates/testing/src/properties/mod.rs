@@ -310,6 +310,7 @@ fn decode_piece(
                 assert!(!frame.ended);
                 frame.ended = true;
             }
+            other => panic!("an unknown part: {other:?}"),
         }
     }
     assert!(input.is_empty(), "`None` means that all input was taken");

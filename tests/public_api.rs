@@ -1,0 +1,148 @@
+//! The public types of the library that a later version cannot extend: a public enum, or a
+//! struct with public fields only, without `#[non_exhaustive]`.
+//!
+//! Errors and events must be able to grow, so none of them may be such a type. The others are
+//! listed below with the reason. `cargo public-api` shows the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use syn::{Attribute, Fields, Item, ItemEnum, ItemStruct, Visibility};
+
+/// The types that are exhaustive on purpose.
+const EXHAUSTIVE: [(&str, &[&str]); 6] = [
+    (
+        "settings: they are made with `..Default::default()`, so a new field breaks no program",
+        &[
+            "Config",
+            "DeflateConfig",
+            "HeadLimits",
+            "LagLimits",
+            "LagPolicy",
+            "Limits",
+            "LogLimits",
+            "ReactorConfig",
+            "Timeouts",
+        ],
+    ),
+    (
+        "the RFC has these and no other",
+        &[
+            "DeflateParameters",
+            "Fragment",
+            "FrameHeader",
+            "Message",
+            "Opcode",
+            "OwnedMessage",
+            "Role",
+        ],
+    ),
+    ("a connection has two ends", &["Side"]),
+    ("gives back the message that was refused", &["Full"]),
+    (
+        "a number, or a choice of two that is complete",
+        &["HttpVersion", "Timestamp"],
+    ),
+    (
+        "behind the feature `internals`, which promises nothing",
+        &["Lag", "Skipped"],
+    ),
+];
+
+#[test]
+fn errors_and_events_can_grow() {
+    let found = exhaustive_types();
+    let listed: BTreeSet<&str> = EXHAUSTIVE
+        .iter()
+        .flat_map(|(_, names)| *names)
+        .copied()
+        .collect();
+    let unlisted: Vec<_> = found
+        .iter()
+        .filter(|(name, _)| !listed.contains(&***name))
+        .collect();
+    assert!(
+        unlisted.is_empty(),
+        "add #[non_exhaustive], or a reason to the list in this test: {unlisted:?}"
+    );
+    let gone: Vec<_> = listed
+        .iter()
+        .filter(|name| !found.contains_key(**name))
+        .collect();
+    assert!(
+        gone.is_empty(),
+        "no longer exhaustive, to be taken off the list: {gone:?}"
+    );
+}
+
+/// Name and file of each.
+fn exhaustive_types() -> BTreeMap<String, PathBuf> {
+    let mut found = BTreeMap::new();
+    for file in rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        let text = fs::read_to_string(&file).expect("a source file can be read");
+        let parsed = syn::parse_file(&text).expect("the library is Rust");
+        for name in parsed.items.iter().filter_map(exhaustive) {
+            found.insert(name, file.clone());
+        }
+    }
+    found
+}
+
+/// The item's name, if it is such a type.
+fn exhaustive(item: &Item) -> Option<String> {
+    let (name, is_exhaustive) = match item {
+        Item::Enum(ItemEnum {
+            ident, vis, attrs, ..
+        }) => (ident, is_open(vis, attrs)),
+        Item::Struct(ItemStruct {
+            ident,
+            vis,
+            attrs,
+            fields,
+            ..
+        }) => (ident, is_open(vis, attrs) && all_public(fields)),
+        _ => return None,
+    };
+    is_exhaustive.then(|| name.to_string())
+}
+
+fn is_open(visibility: &Visibility, attributes: &[Attribute]) -> bool {
+    let is_public = matches!(visibility, Visibility::Public(_));
+    is_public
+        && !attributes
+            .iter()
+            .any(|attribute| attribute.path().is_ident("non_exhaustive"))
+}
+
+fn all_public(fields: &Fields) -> bool {
+    fields
+        .iter()
+        .all(|field| matches!(field.vis, Visibility::Public(_)))
+}
+
+/// Every `.rs` file under the folder.
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder can be listed") {
+        let path = entry.expect("a folder can be listed").path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+#[test]
+fn each_kind_of_exhaustive_type_is_found() {
+    let names = |code: &str| -> Vec<String> {
+        let parsed = syn::parse_file(code).expect("it is Rust");
+        parsed.items.iter().filter_map(exhaustive).collect()
+    };
+    let found = "pub enum A { B } pub struct C { pub d: u8 } pub struct E; pub struct F(pub u8);";
+    assert_eq!(names(found), ["A", "C", "E", "F"]);
+    let closed = "pub(crate) enum A {} enum B {} pub struct C { pub d: u8, e: u8 } \
+        #[non_exhaustive] pub struct F; #[non_exhaustive] pub enum G { H } pub struct I(u8);";
+    assert_eq!(names(closed), [""; 0]);
+}
