@@ -10,13 +10,17 @@
 //! | `send/yamabiko` | `Connection::send` as server, without context takeover |
 //! | `*/library` | reset and compress, with the same parameters, into a buffer that is there already |
 //!
+//! The groups with `takeover` do the same with context takeover, where no state is reset:
+//! each message may refer to the 32 KiB before it. An iteration is one of a few messages of
+//! the same size, in turn.
+//!
 //! The input is JSON as a ticker would send it. Throughput is in its bytes.
 
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool, WindowBits};
-use yamabiko::websocket::frame::mask;
+use yamabiko::websocket::frame::{FrameHeader, mask};
 use yamabiko::websocket::{Connection, Event, Limits, Message, MessageDeflater};
 use zlib_rs::{Deflate, DeflateFlush, Inflate, InflateFlush};
 
@@ -126,6 +130,133 @@ fn send(criterion: &mut Criterion) {
     }
 }
 
+/// Messages of one size that refer to one another.
+const TAKEOVER_MESSAGES: usize = 8;
+
+fn receive_takeover(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("receive, takeover");
+    for size in SIZES {
+        let frames = frames_with_takeover(size);
+        group.throughput(Throughput::Bytes(size as u64));
+
+        let config = DeflateConfig::default();
+        let pool = DeflatePool::default();
+        let server = Connection::server(Limits::default());
+        let mut server = server.with_deflate(DeflateParameters::default(), &config, &pool);
+        let (mut frame, mut replies) = (Vec::new(), Vec::new());
+        let mut turns = frames.iter().cycle();
+        group.bench_function(BenchmarkId::new("yamabiko", size), |bencher| {
+            bencher.iter(|| {
+                frame.clear();
+                frame.extend(turns.next().expect("a cycle does not end"));
+                let mut input = &mut frame[..];
+                let event = server.receive(&mut input, &mut replies);
+                assert!(matches!(event, Ok(Some(Event::Text(text))) if text.len() == size));
+                assert_eq!(server.receive(&mut input, &mut replies), Ok(None));
+            });
+        });
+        let payloads: Vec<_> = frames.iter().map(|frame| unmasked_payload(frame)).collect();
+        let mut inflate = Inflate::new(false, 15);
+        let mut bytes = Vec::new();
+        let mut inflated = vec![0; size + 1];
+        let mut turns = payloads.iter().cycle();
+        group.bench_function(BenchmarkId::new("library", size), |bencher| {
+            bencher.iter(|| {
+                bytes.clear();
+                bytes.extend(turns.next().expect("a cycle does not end"));
+                let before = inflate.total_out();
+                for bytes in [&bytes[..], &[0x00, 0x00, 0xff, 0xff]] {
+                    let written = (inflate.total_out() - before) as usize;
+                    let room = &mut inflated[written..];
+                    let inflated = inflate.decompress(bytes, room, InflateFlush::SyncFlush);
+                    assert!(inflated.is_ok());
+                }
+                let text = simdutf8::basic::from_utf8(black_box(&inflated[..size]));
+                assert!(text.is_ok());
+            });
+        });
+    }
+    group.finish();
+}
+
+fn send_takeover(criterion: &mut Criterion) {
+    for level in LEVELS {
+        let mut group = criterion.benchmark_group(format!("send, takeover, level {level}"));
+        for size in SIZES {
+            let texts = texts(size);
+            let mut output = Vec::with_capacity(size + 100);
+            group.throughput(Throughput::Bytes(size as u64));
+
+            let config = DeflateConfig {
+                level,
+                ..DeflateConfig::default()
+            };
+            let pool = DeflatePool::default();
+            let server = Connection::server(Limits::default());
+            let mut server = server.with_deflate(DeflateParameters::default(), &config, &pool);
+            let mut turns = texts.iter().cycle();
+            group.bench_function(BenchmarkId::new("send/yamabiko", size), |bencher| {
+                bencher.iter(|| {
+                    output.clear();
+                    let text = turns.next().expect("a cycle does not end");
+                    let sent = server.send(Message::Text(black_box(text)), &mut output);
+                    assert_eq!(sent, Ok(()));
+                });
+            });
+            let mut deflate = Deflate::new_with_config(zlib_rs::DeflateConfig {
+                level: i32::from(level),
+                window_bits: -15,
+                mem_level: 5,
+                ..zlib_rs::DeflateConfig::default()
+            });
+            let mut room = vec![0; size + 100];
+            let mut turns = texts.iter().cycle();
+            group.bench_function(BenchmarkId::new("library", size), |bencher| {
+                bencher.iter(|| {
+                    let text = black_box(turns.next().expect("a cycle does not end").as_bytes());
+                    let compressed = deflate.compress(text, &mut room, DeflateFlush::SyncFlush);
+                    assert!(compressed.is_ok());
+                });
+            });
+        }
+        group.finish();
+    }
+}
+
+fn texts(size: usize) -> Vec<String> {
+    let all = json(size * TAKEOVER_MESSAGES);
+    let text = |message: usize| all[message * size..][..size].to_owned();
+    (0..TAKEOVER_MESSAGES).map(text).collect()
+}
+
+/// As a client with context takeover sends them.
+fn frames_with_takeover(size: usize) -> Vec<Vec<u8>> {
+    let config = DeflateConfig {
+        level: 6,
+        ..DeflateConfig::default()
+    };
+    let client = Connection::client(Limits::default(), || KEY);
+    let parameters = DeflateParameters::default();
+    let mut client = client.with_deflate(parameters, &config, &DeflatePool::default());
+    let frame = |text: &String| {
+        let mut frame = Vec::new();
+        let sent = client.send(Message::Text(text), &mut frame);
+        assert_eq!(sent, Ok(()));
+        frame
+    };
+    texts(size).iter().map(frame).collect()
+}
+
+fn unmasked_payload(frame: &[u8]) -> Vec<u8> {
+    let (header, header_bytes) = FrameHeader::parse(frame)
+        .expect("the frame is legal")
+        .expect("it is all there");
+    assert_eq!(header.rsv, FrameHeader::RSV1, "it is compressed");
+    let mut payload = frame[header_bytes..].to_vec();
+    mask(&mut payload, KEY, 0);
+    payload
+}
+
 /// A text of this size as a peer compresses it.
 fn compressed(size: usize) -> Vec<u8> {
     let mut frame = Vec::new();
@@ -176,5 +307,5 @@ fn json(size: usize) -> String {
     text
 }
 
-criterion_group!(benches, receive, send);
+criterion_group!(benches, receive, send, receive_takeover, send_takeover);
 criterion_main!(benches);

@@ -1,5 +1,5 @@
 //! What the benchmarks of the receive path are given: frames as a browser masks
-//! them, in one buffer.
+//! them, in one buffer; and the least that any receiver has to do with them.
 //!
 //! ```text
 //! | header | key | payload ^ key | header | key | payload ^ key | ...
@@ -11,11 +11,13 @@
 //! buffer, and what is measured is the receiver alone.
 
 // Each benchmark needs another part of it.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
-use std::hint::black_box;
+mod floor;
 
 use yamabiko::websocket::frame::{Opcode, encode};
+
+pub use floor::{copy_masked, floor, floor_copying, mask_at_full_width};
 
 /// What the payload is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,32 +79,6 @@ pub fn frame(kind: Kind, payload_bytes: usize) -> Vec<u8> {
     frame.extend(masked);
     assert_eq!(frame.len(), frame_bytes(payload_bytes));
     frame
-}
-
-/// What no receiver can leave out: the XOR, and the check of a text. `frames` have
-/// payloads of so many bytes, at their ends.
-pub fn floor(kind: Kind, payload_bytes: usize, frames: &mut [u8]) {
-    for frame in frames.chunks_exact_mut(frame_bytes(payload_bytes)) {
-        let payload = &mut frame[frame_bytes(payload_bytes) - payload_bytes..];
-        xor(payload);
-        match kind {
-            Kind::Binary => drop(black_box(payload)),
-            _ => drop(black_box(simdutf8::basic::from_utf8(payload))),
-        }
-    }
-}
-
-/// As plain as it can be while the compiler still makes vector instructions of it.
-fn xor(payload: &mut [u8]) {
-    let key_word = u32::from_ne_bytes(KEY);
-    let mut words = payload.chunks_exact_mut(4);
-    for word in &mut words {
-        let masked = u32::from_ne_bytes([word[0], word[1], word[2], word[3]]) ^ key_word;
-        word.copy_from_slice(&masked.to_ne_bytes());
-    }
-    for (byte, key) in words.into_remainder().iter_mut().zip(KEY) {
-        *byte ^= key;
-    }
 }
 
 /// The length of a masked frame (RFC 6455 §5.2).

@@ -4,7 +4,8 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use yamabiko_libraries::input::{Kind, SIZES, messages_in_a_read};
-use yamabiko_libraries::{Arrival, RECEIVERS, Wire};
+use yamabiko_libraries::receive::RECEIVERS;
+use yamabiko_libraries::{Arrival, Wire};
 
 fn batched(criterion: &mut Criterion) {
     receive(criterion, Arrival::Batched, &SIZES);

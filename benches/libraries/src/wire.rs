@@ -1,7 +1,10 @@
-//! A replacement for a socket: frames that can always be read.
+//! Replacements for a socket: [`Wire`], from which frames can always be read, [`Drain`],
+//! which takes everything, and [`Script`], which plays the other end of a handshake.
 
-use std::io::{self, Read, Write};
+use std::cell::Cell;
+use std::io::{self, IoSlice, Read, Write};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
@@ -123,6 +126,192 @@ impl AsyncWrite for Wire {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The messages of one flush.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// As many as 64 KiB hold, and at least one.
+    Batched,
+    /// One.
+    OneByOne,
+}
+
+impl Departure {
+    pub fn messages(self, payload_bytes: usize) -> usize {
+        match self {
+            Departure::Batched => messages_in_a_read(payload_bytes),
+            Departure::OneByOne => 1,
+        }
+    }
+}
+
+/// Copies what is written into a buffer of its own, as a kernel does, and counts it.
+pub struct Drain {
+    buffer: Vec<u8>,
+    bytes: Rc<Cell<usize>>,
+}
+
+impl Default for Drain {
+    fn default() -> Drain {
+        Drain {
+            buffer: vec![0; READ_BYTES],
+            bytes: Rc::default(),
+        }
+    }
+}
+
+impl Drain {
+    pub fn put(&mut self, bytes: &[u8]) {
+        for part in bytes.chunks(self.buffer.len()) {
+            self.buffer[..part.len()].copy_from_slice(part);
+        }
+        self.bytes.set(self.bytes.get() + bytes.len());
+    }
+
+    /// Bytes so far.
+    pub fn bytes(&self) -> usize {
+        self.bytes.get()
+    }
+
+    /// Their number, also when the Drain is out of reach.
+    pub fn counter(&self) -> Rc<Cell<usize>> {
+        self.bytes.clone()
+    }
+}
+
+impl Write for Drain {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.put(bytes);
+        Ok(bytes.len())
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        for bytes in slices {
+            self.put(bytes);
+        }
+        Ok(slices.iter().map(|bytes| bytes.len()).sum())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl AsyncWrite for Drain {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.put(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        for bytes in slices {
+            self.put(bytes);
+        }
+        Poll::Ready(Ok(slices.iter().map(|bytes| bytes.len()).sum()))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+// Some of the libraries ask for a stream that can be read, though they only write here.
+impl Read for Drain {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Ok(0)
+    }
+}
+
+impl AsyncRead for Drain {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Has one text to be read, at once, and takes everything that is written.
+pub struct Script {
+    text: &'static [u8],
+    written: usize,
+}
+
+impl Script {
+    pub fn new(text: &'static [u8]) -> Script {
+        Script { text, written: 0 }
+    }
+
+    /// Bytes that were written so far.
+    pub fn written(&self) -> usize {
+        self.written
+    }
+}
+
+impl Read for Script {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.text.read(buffer)
+    }
+}
+
+impl Write for Script {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.written += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl AsyncRead for Script {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let (now, later) = self.text.split_at(self.text.len().min(buffer.remaining()));
+        buffer.put_slice(now);
+        self.text = later;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Script {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(self.write(bytes))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
