@@ -21,6 +21,7 @@ const EXHAUSTIVE: [(&str, &[&str]); 6] = [
             "LagPolicy",
             "Limits",
             "LogLimits",
+            "RateLimits",
             "ReactorConfig",
             "Timeouts",
         ],

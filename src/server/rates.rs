@@ -54,6 +54,7 @@ pub struct RateLimits {
 
 /// What happens to a client that exceeds a rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RateAction {
     /// The client is not read until it is within the rate again. Its deadlines stand still meanwhile.
     #[default]

@@ -158,7 +158,9 @@ impl Session {
         }
         match self.connection.has_unfinished_input() {
             true => {
-                self.deadlines.message_is_unfinished(self.now);
+                let bytes = self.connection.unfinished_message_bytes();
+                self.deadlines
+                    .message_is_unfinished(self.now, bytes, &self.timeouts);
             }
             false => self.deadlines.message_is_finished(),
         }

@@ -351,7 +351,6 @@ fn values(config: &Config) -> Vec<(&'static str, String)> {
     let (lag, rates) = (&config.lag_policy, &config.rates);
     let interval = |time| Interval(time).to_string();
     let takeover = (!deflate.client_no_context_takeover).then_some(deflate.client_max_window_bits);
-    let lag_messages_max = (lag.messages_max < u64::MAX).then_some(lag.messages_max);
     let bytes_limit = |rate: Option<NonZeroU32>| {
         rate.map_or(NO_LIMIT.to_owned(), |rate| bytes_text(rate.get() as usize))
     };
@@ -384,7 +383,7 @@ fn values(config: &Config) -> Vec<(&'static str, String)> {
             bytes_text(config.worker_backlog_bytes_max),
         ),
         ("backlog_bytes_max", bytes_text(config.backlog_bytes_max)),
-        ("lag_messages_max", limit(lag_messages_max)),
+        ("lag_messages_max", limit(lag.messages_max)),
         ("lag_age_max", interval(lag.age_max)),
         ("lag_action", format!("{:?}", lag.action).to_lowercase()),
         ("messages_per_second", limit(rates.messages)),
