@@ -656,14 +656,19 @@ fn hangup_that_nohup_ignores_stays_ignored() {
 
 #[test]
 fn first_line_names_an_address_that_can_be_opened() {
-    let program = Program::start(&["serve", "--listen", "0.0.0.0:0"]);
-    let line = program.line();
-    let (_, url) = line.split_once("open http://").expect(&line);
-    let (address, rest) = url.split_once('/').expect(&line);
-    let port = address.strip_prefix("127.0.0.1:").expect(&line);
-    assert_eq!(rest, format!(" (listening on 0.0.0.0:{port})"));
-    let page = ask(address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
+    for listen in ["0.0.0.0:0", ":0", "localhost:0"] {
+        let program = Program::start(&["serve", "--listen", listen]);
+        let line = program.line();
+        let (_, url) = line.split_once("open http://").expect(&line);
+        let (address, rest) = url.split_once('/').expect(&line);
+        let port = address.strip_prefix("127.0.0.1:").expect(&line);
+        match listen {
+            "localhost:0" => assert_eq!(rest, ""),
+            _ => assert_eq!(rest, format!(" (listening on 0.0.0.0:{port})")),
+        }
+        let page = ask(address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
+    }
 }
 
 #[test]

@@ -516,7 +516,7 @@ pub(crate) mod tests {
     fn value_out_of_range_is_refused() {
         for line in [
             "--listen 8080",
-            "--listen localhost:8080",
+            "--listen example.org:8080",
             "--listen --workers",
             "--workers -1",
             "--workers two",

@@ -45,7 +45,7 @@ pub(crate) struct EchoSettings {
 /// it is applied to.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 pub(crate) struct ServerSettings {
-    /// Address to listen on; port 0 takes any free port
+    /// Address to listen on; ':8080' is all IPv4 addresses; port 0 takes any free port
     #[arg(long, value_name = "IP:PORT", value_parser = address)]
     pub listen: Option<SocketAddr>,
     /// Threads, each with its own event loop

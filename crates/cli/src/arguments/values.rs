@@ -35,10 +35,18 @@ pub(crate) fn is_set(value: &str) -> Result<bool, String> {
     }
 }
 
+/// An address to listen on. `:8080` is that port of all IPv4 addresses, and `localhost` is
+/// 127.0.0.1: browsers try this address for the name, whether or not there is IPv6.
 pub(crate) fn address(value: &str) -> Result<SocketAddr, String> {
-    value
-        .parse()
-        .map_err(|_| "expected IP:PORT such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:0".to_owned())
+    let with_host = match value.rsplit_once(':') {
+        Some(("", port)) => format!("0.0.0.0:{port}"),
+        Some((host, port)) if host.eq_ignore_ascii_case("localhost") => format!("127.0.0.1:{port}"),
+        _ => value.to_owned(),
+    };
+    with_host.parse().map_err(|_| {
+        "expected IP:PORT such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:0, localhost:PORT or :PORT"
+            .to_owned()
+    })
 }
 
 /// A number from 1.
@@ -179,6 +187,32 @@ impl fmt::Display for Interval {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn address_has_an_ip_or_localhost_or_stands_for_all_addresses() {
+        for (text, expected) in [
+            ("127.0.0.1:8080", "127.0.0.1:8080"),
+            ("[::1]:0", "[::1]:0"),
+            (":8080", "0.0.0.0:8080"),
+            ("localhost:80", "127.0.0.1:80"),
+            ("LocalHost:80", "127.0.0.1:80"),
+        ] {
+            assert_eq!(address(text), Ok(expected.parse().expect("an address")));
+        }
+        for text in [
+            "8080",
+            "",
+            ":",
+            "localhost",
+            "localhost:",
+            ":65536",
+            "example.org:80",
+            "::1:80",
+            "[localhost]:80",
+        ] {
+            assert!(address(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn bytes_are_written_as_they_are_read() {
