@@ -129,10 +129,35 @@ impl Io {
             return 0;
         };
         let (written, failure) = socket.write(total, write);
+        if written < total {
+            self.not_written(key, failure);
+        }
+        written
+    }
+
+    /// A write was partial, because the kernel accepts no more or the connection has failed.
+    #[cold]
+    fn not_written(&mut self, key: SocketKey, failure: Option<io::Error>) {
+        let failure = failure.or_else(|| self.watch_writable(key).err());
         if let Some(error) = failure {
             self.deferred.push_back(Deferred::Failed(key, error));
         }
-        written
+    }
+
+    /// Registers a socket for write edges, if the kernel has accepted all its writes so far. It
+    /// stays registered.
+    fn watch_writable(&mut self, key: SocketKey) -> io::Result<()> {
+        let Some(socket) = self.sockets.get_mut(key) else {
+            return Ok(());
+        };
+        if !socket.begin_watching() {
+            return Ok(());
+        }
+        let (token, interests) = (key.to_token(), Interest::READABLE | Interest::WRITABLE);
+        let stream = socket.stream_mut();
+        let registered = self.poll.registry().reregister(stream, token, interests);
+        // Without write edges the socket would stay blocked for ever.
+        registered.map_err(|error| socket.broken(error))
     }
 
     /// Ends writing: sends FIN after the written bytes. Reading continues; a write afterwards
@@ -184,6 +209,9 @@ impl Io {
         }
         let peer = stream.peer_addr()?;
         stream.set_nonblocking(true)?;
+        // Small messages must not wait for each other. An error means that the connection has
+        // ended, which the next read reports.
+        let _ = stream.set_nodelay(true);
         if !self.counted.acquire(peer, self.now) {
             return Err(io::Error::other("the connection limit is reached"));
         }
@@ -437,23 +465,19 @@ impl Io {
             .is_some_and(|socket| socket.counted())
     }
 
-    /// The one place where a socket is added: registered for both directions as long as it is
-    /// open. `counted`: whether the limit allows it. If the socket cannot be registered, the count
-    /// is released.
+    /// The one place where a socket is added: registered for reading as long as it is open, and
+    /// for writing from its first blocked write on. `counted`: whether the limit allows it. If the
+    /// socket cannot be registered, the count is released.
     fn insert(
         &mut self,
         mut stream: TcpStream,
         peer: SocketAddr,
         counted: bool,
     ) -> io::Result<SocketKey> {
-        // Small messages must not wait for each other. An error means that the connection has
-        // ended, which the next read reports.
-        let _ = stream.set_nodelay(true);
         let key = self.sockets.next_key();
-        let interests = Interest::READABLE | Interest::WRITABLE;
         let registered = self
             .registry()
-            .register(&mut stream, key.to_token(), interests);
+            .register(&mut stream, key.to_token(), Interest::READABLE);
         if let Err(error) = registered {
             if counted {
                 self.counted.release(peer);

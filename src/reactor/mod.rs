@@ -55,9 +55,9 @@
 //!
 //! # Costs
 //!
-//! A socket is registered once, edge-triggered, for both directions: a message needs no
-//! `epoll_ctl` and, when the vectors have grown, no allocation. An incoming message is a part
-//! of one `epoll_wait` and one `read`; an outgoing message is one `send` or `writev`. An open
+//! A socket is registered, edge-triggered, when it is accepted, and once more when the kernel
+//! does not take all of a write for the first time: a message needs no `epoll_ctl` and, when
+//! the vectors have grown, no allocation. An incoming message is a part of one `epoll_wait` and one `read`; an outgoing message is one `send` or `writev`. An open
 //! socket takes 32 bytes here (a test allows at most 64), and no buffer. Only bytes that
 //! [`Application::received`] leaves unread are copied: less than one read buffer for a socket,
 //! and at most 4 KiB when the unread bytes of all sockets exceed 1 MiB.

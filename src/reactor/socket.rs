@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | `readable` | a read edge | a read that finds no more bytes |
 //! | `read_closed` | an edge that announces the end | never |
-//! | `write_blocked` | a write that the kernel did not accept | a write edge |
+//! | `writing` is blocked | a write that the kernel did not accept | a write edge |
 //! | `unread` | the application, which left a part of a read | when that part is used up |
 //! | `paused` | the application | the application |
 //! | `queued` | entering the ready list | leaving it |
@@ -19,6 +19,16 @@
 //!            read returns 0               write fails
 //!   Open ───────────────────► PeerEnded ──────────────► Broken
 //!     └────────── read or write fails ──────────────────►
+//! ```
+//!
+//! Write edges are reported from the first write on that the kernel did not accept: most
+//! sockets never have one.
+//!
+//! ```text
+//!             WouldBlock              registered           write edge
+//!   Unwatched ──────────► NewlyBlocked ────────► Blocked ─────────────► Free
+//!                                                   ▲    WouldBlock      │
+//!                                                   └────────────────────┘
 //! ```
 //!
 //! # The slab
@@ -95,10 +105,23 @@ pub(super) struct Socket {
     readable: bool,
     unread: bool,
     read_closed: bool,
-    write_blocked: bool,
+    writing: Writing,
     queued: bool,
     /// Whether the [`ConnectionLimit`](super::ConnectionLimit) counts it.
     counted: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Writing {
+    /// The kernel has accepted all writes so far. Write edges are not reported.
+    Unwatched,
+    /// The kernel has not accepted a write for the first time: register the socket for write
+    /// edges.
+    NewlyBlocked,
+    /// A write edge will follow.
+    Blocked,
+    /// Write edges are reported, and the kernel accepts bytes.
+    Free,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -130,7 +153,7 @@ impl Socket {
             readable: false,
             unread: false,
             read_closed: false,
-            write_blocked: false,
+            writing: Writing::Unwatched,
             queued: false,
         }
     }
@@ -149,9 +172,25 @@ impl Socket {
         self.read_closed |= closed;
         self.readable |= event.is_readable() || closed;
         let writable = event.is_writable() || event.is_write_closed() || event.is_error();
-        let was_blocked = self.write_blocked && writable && self.life != Life::Broken;
-        self.write_blocked &= !writable;
-        was_blocked
+        if !writable || !self.is_blocked() {
+            return false;
+        }
+        self.writing = Writing::Free;
+        self.life != Life::Broken
+    }
+
+    #[inline(always)]
+    fn is_blocked(&self) -> bool {
+        matches!(self.writing, Writing::Blocked | Writing::NewlyBlocked)
+    }
+
+    /// Whether the socket has to be registered for write edges, which the caller then does.
+    pub(super) fn begin_watching(&mut self) -> bool {
+        let begins = self.writing == Writing::NewlyBlocked;
+        if begins {
+            self.writing = Writing::Blocked;
+        }
+        begins
     }
 
     /// Readable, not paused, and open.
@@ -225,7 +264,7 @@ impl Socket {
         mut write: impl FnMut(&mut TcpStream, usize) -> io::Result<usize>,
     ) -> (usize, Option<io::Error>) {
         let mut written = 0;
-        if self.write_blocked || self.life == Life::Broken {
+        if self.is_blocked() || self.life == Life::Broken {
             return (written, None);
         }
         while written < total {
@@ -233,7 +272,10 @@ impl Socket {
                 Ok(0) => return (written, Some(self.broken(io::ErrorKind::WriteZero.into()))),
                 Ok(count) => written += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.write_blocked = true;
+                    self.writing = match self.writing {
+                        Writing::Unwatched => Writing::NewlyBlocked,
+                        _ => Writing::Blocked,
+                    };
                     break;
                 }
                 Err(error) => return (written, Some(self.broken(error))),
@@ -242,7 +284,8 @@ impl Socket {
         (written, None)
     }
 
-    fn broken(&mut self, error: io::Error) -> io::Error {
+    /// The socket cannot be used any more, because of this error.
+    pub(super) fn broken(&mut self, error: io::Error) -> io::Error {
         self.life = Life::Broken;
         error
     }
@@ -590,5 +633,20 @@ mod tests {
         assert!(written == 4 && failure.is_none());
         let (written, failure) = socket.write(10, |_, _| unreachable!("it is blocked"));
         assert!(written == 0 && failure.is_none());
+    }
+
+    #[test]
+    fn socket_is_watched_from_its_first_blocked_write_on() {
+        let (mut socket, _peer) = pair();
+        let blocked = || Err(io::ErrorKind::WouldBlock.into());
+        socket.write(10, |_, _| Ok(10));
+        assert!(!socket.begin_watching());
+        socket.write(10, |_, _| blocked());
+        assert!(socket.begin_watching());
+        assert!(!socket.begin_watching(), "once");
+        // As after a write edge.
+        socket.writing = Writing::Free;
+        socket.write(10, |_, _| blocked());
+        assert!(!socket.begin_watching());
     }
 }

@@ -850,7 +850,7 @@ fn at_most_64_connections_are_accepted_per_turn() {
 }
 
 #[test]
-fn accepted_sockets_do_not_delay_small_writes() {
+fn adopted_sockets_do_not_delay_small_writes() {
     let mut reactor = Stepping::new(listening());
     let (peer, stream) = connection();
     let copy = stream.try_clone().unwrap();
