@@ -23,7 +23,7 @@
 
 use super::deflate::{CompressedMessage, DeflatePool, History, InflateError, Inflated};
 use super::error::ProtocolError;
-use super::frame::{FrameHeader, Opcode};
+use super::frame::{self, FrameHeader, Opcode};
 use super::limits::Limits;
 use super::message::OwnedMessage;
 use super::utf8::Utf8Validator;
@@ -126,6 +126,19 @@ impl Reassembler {
         match &mut self.message {
             Some(message) => message.append(piece, last),
             None => Ok(()),
+        }
+    }
+
+    /// The same for a piece that is masked with this key.
+    pub(crate) fn append_masked(
+        &mut self,
+        piece: &mut [u8],
+        key: Option<[u8; 4]>,
+        last: bool,
+    ) -> Result<(), ProtocolError> {
+        match (&mut self.message, key) {
+            (Some(message), Some(key)) => message.append_masked(piece, key, last),
+            _ => self.append(piece, last),
         }
     }
 
@@ -255,6 +268,23 @@ impl Unfinished {
                 pushed.map_err(|error| self.limit_named(error))
             }
         }
+    }
+
+    /// Binary data that are not compressed are unmasked by the copy into the buffer, all
+    /// else before it is checked or inflated.
+    fn append_masked(
+        &mut self,
+        piece: &mut [u8],
+        key: [u8; 4],
+        last: bool,
+    ) -> Result<(), ProtocolError> {
+        if let (Payload::Binary(bytes), None) = (&mut self.payload, &self.compressed) {
+            frame::append_masked(piece, key, bytes);
+            self.arrived_bytes += piece.len();
+            return Ok(());
+        }
+        frame::mask(piece, key, 0);
+        self.append(piece, last)
     }
 
     /// The error with the limit that counts.

@@ -13,7 +13,7 @@ use super::super::deflate::{DeflatePool, History, WindowBits};
 use super::super::error::ProtocolError;
 use super::super::event::Event;
 use super::super::frame::{CloseReason, FrameHeader, FrameRules, FrameState, Opcode, Role};
-use super::super::frame::{payload_within, take_payload};
+use super::super::frame::{payload_within, take_masked_payload, take_payload};
 use super::super::limits::Limits;
 use super::super::reassembler::Reassembler;
 use super::end::{Closing, End};
@@ -325,9 +325,9 @@ impl Receiver {
         let here = payload_within(&frame, input.len());
         self.message.buffer(&frame, here);
         while payload_within(&frame, input.len()) > 0 {
-            let block = take_payload(&mut frame, input, BLOCK_BYTES);
+            let (block, key) = take_masked_payload(&mut frame, input, BLOCK_BYTES);
             let last = frame.fin && frame.payload_length == 0;
-            self.message.append(block, last)?;
+            self.message.append_masked(block, key, last)?;
         }
         if !is_all_here {
             self.frames.keep(frame);
@@ -427,10 +427,10 @@ fn is_all_here(frame: &FrameHeader, input: &[u8]) -> bool {
     frame.payload_length <= input.len() as u64
 }
 
-/// A payload that has to be buffered is unmasked, checked and copied in blocks of this
+/// A text that has to be buffered is unmasked, checked and copied in blocks of this
 /// size, so that the second and the third pass find the bytes, and the copy's
 /// destination, in the nearest cache: an eighth less time than in blocks of twice the
-/// size.
+/// size. The copy of binary data unmasks them.
 const BLOCK_BYTES: usize = 16 << 10;
 
 // Also obeyed by `buffer`:

@@ -290,17 +290,28 @@ pub(crate) fn take_payload<'b>(
     input: &mut &'b mut [u8],
     bytes_max: usize,
 ) -> &'b mut [u8] {
-    let taken = payload_within(rest, input.len().min(bytes_max));
-    let piece = take_front(input, taken);
+    let (piece, key) = take_masked_payload(rest, input, bytes_max);
     //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
     //# A server MUST remove masking for data frames received from a client
     //# as described in Section 5.3.
-    if let Some(key) = &mut rest.masking_key {
-        mask(piece, *key, 0);
-        *key = rotate(*key, taken);
+    if let Some(key) = key {
+        mask(piece, key, 0);
     }
-    rest.payload_length -= taken as u64;
     piece
+}
+
+/// The same, still masked, and the key for it.
+#[inline]
+pub(crate) fn take_masked_payload<'b>(
+    rest: &mut FrameHeader,
+    input: &mut &'b mut [u8],
+    bytes_max: usize,
+) -> (&'b mut [u8], Option<[u8; 4]>) {
+    let taken = payload_within(rest, input.len().min(bytes_max));
+    let key = rest.masking_key;
+    rest.masking_key = key.map(|key| rotate(key, taken));
+    rest.payload_length -= taken as u64;
+    (take_front(input, taken), key)
 }
 
 /// How many of the next `bytes` bytes are payload behind the header `rest`.

@@ -59,7 +59,7 @@ pub fn mask(payload: &mut [u8], masking_key: [u8; 4], offset: usize) {
 ///
 /// Cost: one pass; for long payloads little more than that of the copy alone.
 #[inline]
-pub(super) fn append_masked(payload: &[u8], key: [u8; 4], output: &mut Vec<u8>) {
+pub(crate) fn append_masked(payload: &[u8], key: [u8; 4], output: &mut Vec<u8>) {
     match payload.len() {
         ..LONG_FROM => append_short(payload, key, output),
         _ => append_long(payload, key, output),

@@ -47,10 +47,10 @@ pub use mask::mask_byte_by_byte;
 pub use opcode::Opcode;
 
 pub(crate) use close::CloseBodyError;
-pub(crate) use decoder::{FrameState, payload_within, take_payload};
+pub(crate) use decoder::{FrameState, payload_within, take_masked_payload, take_payload};
 pub(crate) use header::FrameRules;
 
-use mask::append_masked;
+pub(crate) use mask::append_masked;
 
 /// Appends one whole frame to `output`: header, then the payload, masked when
 /// there is a masking key.
