@@ -5,7 +5,9 @@
 use socket2::{Domain, Socket, Type};
 use std::io::Write;
 use std::net::SocketAddr;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroU32;
+#[cfg(target_os = "linux")]
+use std::num::NonZeroUsize;
 use std::time::Duration;
 use yamabiko::server::{Accept, Config, Limits};
 use yamabiko::websocket::frame::{Opcode, encode};
