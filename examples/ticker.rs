@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 use yamabiko::server::{
-    Admission, CloseCode, Config, Context, Handler, Message, Publisher, Refusal, RequestHead,
-    Response, Server, Status, Upgrade,
+    Admission, CloseCode, Config, Context, Handler, Message, Publisher, Refusal, Request, Response,
+    Server, Status, Upgrade,
 };
 
 /// The last price of each share, in cents.
@@ -50,13 +50,14 @@ impl Handler for Ticker {
         );
     }
 
-    fn http(&self, request: &RequestHead<'_>) -> Response {
-        match request.path() {
-            "/" => Response::new(Status::Ok)
+    fn http(&self, request: &Request<'_>) -> Response {
+        match (request.method(), request.path()) {
+            ("GET" | "HEAD", "/") => Response::new(Status::Ok)
                 .content("text/html; charset=utf-8", PAGE.as_bytes())
                 .expect("a media type without line ends"),
-            "/prices" => Refusal::upgrade_required().to_response(),
-            _ => Refusal::new(Status::NotFound, "the page is at /").to_response(),
+            ("GET" | "HEAD", "/prices") => Refusal::upgrade_required().to_response(),
+            ("GET" | "HEAD", _) => Refusal::new(Status::NotFound, "the page is at /").to_response(),
+            _ => Refusal::new(Status::MethodNotAllowed, "only GET and HEAD").to_response(),
         }
     }
 }

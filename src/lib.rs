@@ -23,7 +23,7 @@
 //!
 //! | feature | contents | default |
 //! |---|---|---|
-//! | (none) | [`websocket`] and [`time`]: the protocol, for any I/O; `no_std`, with `alloc` | always |
+//! | (none) | [`websocket`], [`http`](mod@http) and [`time`]: the protocols, for any I/O; `no_std`, with `alloc` | always |
 //! | `std` | masks and checks UTF-8 by the instructions that the processor turns out to have | yes |
 //! | `deflate` | permessage-deflate ([`websocket::deflate`]); enables `std` | yes |
 //! | `server` | `server` and `reactor`: the server, and the trait for applications | yes |
@@ -53,20 +53,21 @@
 //! ```text
 //!     chat       the chat application
 //!       │
-//!     server     connections, rooms, HTTP ┐        client   blocking I/O
+//!     server     connections, rooms ──────┐        client   blocking I/O
 //!       │                                 │           │
-//!   reactor   broadcast                   └─ websocket ┘
-//!   sockets,  logs and                       RFC 6455 and RFC 7692,
-//!   timers    cursors                        without I/O
+//!   reactor   broadcast                   └─ websocket ┘   RFC 6455 and RFC 7692, without I/O
+//!   sockets,  logs and                           │
+//!   timers    cursors                          http        HTTP/1.1, without I/O
 //! ```
 //!
 //! | module | what it is | what it does not know |
 //! |---|---|---|
 //! | [`websocket`] | the protocol for both roles: handshake, frames, messages, compression, deadlines | sockets, clocks, threads, randomness |
+//! | [`http`](mod@http) | HTTP/1.1: requests with bodies, responses, conditional requests | sockets, clocks, WebSocket frames |
 //! | [`time`] | points in time, counted in milliseconds | |
 //! | `broadcast` | fan-out: a room's log, the cursors of its subscriptions, a connection's write queue | frames, sockets, clocks |
 //! | `reactor` | the event loop: sockets, timers, messages between threads | WebSocket, rooms |
-//! | `server` | sessions, rooms, workers, lag policies, limits, metrics, HTTP on the same port | applications |
+//! | `server` | sessions, rooms, workers, lag policies, limits, metrics, plain HTTP on the same port | applications |
 //! | `client` | a blocking client on the same core | the server |
 //! | `chat` | an application on `server`'s public handler trait | bytes on the wire |
 
@@ -85,6 +86,7 @@ mod broadcast;
 pub mod chat;
 #[cfg(feature = "client")]
 pub mod client;
+pub mod http;
 #[cfg(feature = "reactor")]
 pub mod reactor;
 #[cfg(feature = "server")]

@@ -7,14 +7,14 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::member::{Member, Sink};
-use super::page::{ASSET_FIELDS, Asset};
+use super::page::Page;
 use super::protocol::SUBPROTOCOL;
 use super::room::RoomDirectory;
 use super::room_name::ROOM_CHARACTERS_MAX;
 use super::route::{Route, page_of_room};
 use crate::server::{
-    Admission, CloseCode, Closed, Context, Handler, Message, Missed, NotSent, Refusal, RequestHead,
-    Response, Status, Upgrade,
+    Admission, CloseCode, Closed, Context, Handler, Message, Missed, NotSent, Refusal, Request,
+    RequestHead, Response, Status, Upgrade,
 };
 
 /// The chat application, the handler of a [`Server`](crate::server::Server).
@@ -34,9 +34,10 @@ use crate::server::{
 /// server.run()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Chat {
     rooms: RoomDirectory,
+    page: Page,
 }
 
 /// What the chat keeps for one connection.
@@ -53,9 +54,19 @@ enum Kind {
 }
 
 impl Chat {
-    /// A chat without rooms. A room exists while it has members.
+    /// A chat without rooms. A room exists while it has members. Compresses the files of the
+    /// page: some milliseconds.
     pub fn new() -> Chat {
-        Chat::default()
+        Chat {
+            rooms: RoomDirectory::default(),
+            page: Page::new(),
+        }
+    }
+}
+
+impl Default for Chat {
+    fn default() -> Chat {
+        Chat::new()
     }
 }
 
@@ -112,11 +123,14 @@ impl Handler for Chat {
         }
     }
 
-    fn http(&self, request: &RequestHead<'_>) -> Response {
+    fn http(&self, request: &Request<'_>) -> Response {
+        if !matches!(request.method(), "GET" | "HEAD") {
+            return Refusal::new(Status::MethodNotAllowed, "only GET and HEAD").to_response();
+        }
         match Route::of(request.path()) {
-            Route::Asset(asset) => asset_response(asset),
+            Route::Asset(asset) => self.page.respond(asset, request.head()),
             Route::Health => health_response(),
-            Route::Chat(room) if wants_html(request) => page_response(&room),
+            Route::Chat(room) if wants_html(request.head()) => page_response(&room),
             Route::Chat(_) | Route::Broadcast(_) => Refusal::upgrade_required().to_response(),
             Route::InvalidRoomName => invalid_room_name().to_response(),
             Route::InvalidEncoding => invalid_encoding().to_response(),
@@ -220,16 +234,6 @@ fn page_response(room: &str) -> Response {
         .unwrap_or_else(|_| Response::new(Status::InternalServerError))
 }
 
-fn asset_response(asset: &'static Asset) -> Response {
-    let add = |response: Response, (name, value): &(&'static str, &'static str)| {
-        response.field(*name, *value)
-    };
-    Response::new(Status::Ok)
-        .content(asset.content_type, asset.body.as_bytes())
-        .and_then(|response| ASSET_FIELDS.iter().try_fold(response, add))
-        .unwrap_or_else(|_| Response::new(Status::InternalServerError))
-}
-
 fn health_response() -> Response {
     Response::text(Status::Ok, "ok\n")
         .field("Cache-Control", "no-store")
@@ -246,17 +250,22 @@ fn now() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::page::ASSETS;
+    use super::super::page::{ASSET_FIELDS, ASSETS};
     use super::*;
+    use crate::http::RequestReader;
     use crate::server::HeadLimits;
-    use crate::websocket::handshake::RequestReader;
 
     /// The response to `GET path`.
     fn get(path: &str) -> (u16, String) {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        ask("GET", path)
+    }
+
+    fn ask(method: &str, path: &str) -> (u16, String) {
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let mut reader = RequestReader::new(HeadLimits::default());
         let (head, _) = reader.read(request.as_bytes()).unwrap().unwrap();
-        let response = Chat::new().http(&head);
+        let peer_address = ([127, 0, 0, 1], 50_000).into();
+        let response = Chat::new().http(&Request::new(head, b"", peer_address));
         let mut written = Vec::new();
         response.write(false, &mut written);
         (
@@ -296,6 +305,15 @@ mod tests {
                 assert!(written.contains(&format!("{name}: {value}\r\n")), "{name}");
             }
             assert!(written.ends_with(asset.body));
+        }
+    }
+
+    #[test]
+    fn resources_can_only_be_read() {
+        for path in ["/", "/health", "/chat/lobby", "/nothing"] {
+            let (status, written) = ask("POST", path);
+            assert_eq!(status, 405, "{path}");
+            assert!(written.contains("\r\nAllow: GET, HEAD\r\n"), "{written}");
         }
     }
 

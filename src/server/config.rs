@@ -4,10 +4,10 @@ use super::failure::Failure;
 use super::lag::LagPolicy;
 use super::origins::Origins;
 use super::rates::RateLimits;
+use crate::http::{HeadLimits, HttpLimits};
 use crate::websocket::Limits;
 use crate::websocket::deadlines::Timeouts;
 use crate::websocket::deflate::DeflateConfig;
-use crate::websocket::handshake::HeadLimits;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -61,7 +61,10 @@ pub struct Config {
     pub limits: Limits,
     /// Limits of a request's head. Default: 16 KiB in all.
     pub head_limits: HeadLimits,
-    /// The time from the TCP connection to the end of the request's head. Default 10 s,
+    /// Limits of plain HTTP: bodies, requests on a connection, and times. Default: bodies of up to 1 MiB.
+    pub http: HttpLimits,
+    /// The time from the TCP connection to the end of the first request's head; and from the first byte
+    /// of each further head to its end. Default 10 s,
     /// in all and not for each byte, so that a client cannot keep a connection open by sending slowly.
     pub handshake_timeout: Duration,
     /// The time of silence after which a ping is sent. Default 25 s: below the 30 and 60 s
@@ -205,6 +208,7 @@ impl Default for Config {
             accept: Accept::default(),
             limits: Limits::default(),
             head_limits: HeadLimits::default(),
+            http: HttpLimits::default(),
             handshake_timeout: Duration::from_secs(10),
             ping_interval: Some(Duration::from_secs(25)),
             pong_timeout: Duration::from_secs(20),

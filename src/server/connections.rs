@@ -3,8 +3,8 @@
 //! ```text
 //!   TCP accepted        101 queued                      both Closes, or a failure
 //!  ────────────▶ Opening ───────▶ Open ─────────────────────────────┐
-//!                   │                                               ▼
-//!                   └───────────── an HTTP response ───────────▶ Ending ───▶ gone
+//!                 │   ▲ │                                           ▼
+//!    an HTTP response ┘ └───── the last HTTP response ───────────▶ Ending ───▶ gone
 //! ```
 //!
 //! The worker borrows a connection in place and calls a method of its state. The state is boxed, so that an entry of the table
@@ -20,7 +20,7 @@ use std::time::Duration;
 
 /// One connection, by its state.
 pub(super) enum ConnectionState<H: Handler> {
-    /// The request's head is arriving.
+    /// HTTP requests are arriving.
     Opening(Box<Opening>),
     /// A WebSocket connection.
     Open(Box<Connection<H>>),

@@ -18,10 +18,10 @@ use super::pending::PendingWrites;
 use super::rates::Rates;
 use super::recipient::Recipient;
 use super::shutdown::Shutdown;
+use crate::http::{Persistence, Response, WriteOptions};
 use crate::reactor::{Io, SocketKey};
 use crate::websocket::deadlines::Timeouts;
 use crate::websocket::deflate::DeflatePool;
-use crate::websocket::handshake::Response;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -125,9 +125,15 @@ impl<H: Handler> Environment<H> {
         io: &Io,
         response: &Response,
         head_only: bool,
+        persistence: Persistence,
         output: &mut Vec<u8>,
     ) {
-        response.write_with_date(self.date.at(io.wall_clock()), head_only, output);
+        let options = WriteOptions {
+            date: self.date.at(io.wall_clock()),
+            head_only,
+            persistence,
+        };
+        response.write_with(&options, output);
     }
 
     /// The payload of the next ping.

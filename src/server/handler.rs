@@ -6,9 +6,9 @@
 use super::context::Context;
 use super::failure::Failure;
 use super::lag::{LagPolicy, Missed};
-use crate::websocket::handshake::{
-    AcceptOptions, InvalidField, Refusal, RequestHead, Response, Status, Upgrade,
-};
+use super::request::Request;
+use crate::http::{InvalidField, Refusal, Response, Status};
+use crate::websocket::handshake::{AcceptOptions, Upgrade};
 use crate::websocket::{Ended, Message};
 use std::borrow::Cow;
 
@@ -97,8 +97,12 @@ pub trait Handler: Send + Sync + 'static {
         None
     }
 
-    /// A plain HTTP request, GET or HEAD, on the same port. Default: 404.
-    fn http(&self, request: &RequestHead<'_>) -> Response {
+    /// A plain HTTP request on the same port: any method but CONNECT, with its whole body
+    /// ([`Config::http`](super::Config) bounds it). Default: 404.
+    ///
+    /// The server writes the response as the request demands: HEAD without the body, with Date,
+    /// and with `Connection: close` if the client or the limits want the connection to end.
+    fn http(&self, request: &Request<'_>) -> Response {
         let _ = request;
         Refusal::new(Status::NotFound, "there is nothing here").to_response()
     }

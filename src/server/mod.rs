@@ -48,7 +48,7 @@
 //! | `shutdown.rs`, `panics.rs`, `buffers.rs`, `date.rs` | the shutdown; panics of the application; buffers to use again; the Date field |
 //! | `rooms/` | rooms of one worker: logs by encoding, subscriptions, lag |
 //! | `workers.rs`, `fan_out.rs` | messages between workers; a published message's way into the logs |
-//! | `recipient.rs`, `context.rs`, `handler.rs` | the sending side of a connection; what a handler can do; the trait |
+//! | `recipient.rs`, `context.rs`, `request.rs`, `handler.rs` | the sending side of a connection; what a handler can do; an HTTP request; the trait |
 //! | `pending.rs`, `environment.rs` | what is to be written; what all connections of a worker share |
 //! | `opening.rs`, `connection.rs`, `ending.rs` | the three states of a connection |
 //! | `connections.rs` | the table of connections, where states change |
@@ -56,7 +56,8 @@
 //! | `worker.rs` | which part gets which callback, and the order of a turn's end |
 //! | `publisher.rs`, `mod.rs` | publishing from other threads; [`Server`] and its handle |
 //!
-//! Elsewhere: the chat (`chat/`), frames and HTTP heads as bytes (`websocket/`), reads and writes of sockets (`reactor/`).
+//! Elsewhere: the chat (`chat/`), frames as bytes (`websocket/`), requests and responses as bytes (`http/`), reads and writes of
+//! sockets (`reactor/`).
 
 mod backpressure;
 mod buffers;
@@ -83,16 +84,18 @@ mod pending;
 mod publisher;
 mod rates;
 mod recipient;
+mod request;
 mod rooms;
 mod shutdown;
 mod worker;
 mod workers;
 
+pub use crate::http::{
+    Body, HeadLimits, HttpLimits, InvalidField, Refusal, RequestHead, Response, StaticFile, Status,
+};
 pub use crate::websocket::deflate::{DeflateConfig, WindowBits};
 pub use crate::websocket::frame::CloseCode;
-pub use crate::websocket::handshake::{
-    HeadLimits, InvalidField, Refusal, RequestHead, Response, Status, Upgrade,
-};
+pub use crate::websocket::handshake::Upgrade;
 pub use crate::websocket::{CloseFrame, Ended, Limits, Message, ProtocolError, Side};
 pub use config::{Accept, Config, OnFailure};
 pub use connection_id::ConnectionId;
@@ -104,6 +107,7 @@ pub use metrics::{Metrics, RoomLag};
 pub use origins::{InvalidOrigin, OriginPattern, Origins};
 pub use publisher::{NotPublished, Publisher};
 pub use rates::{Rate, RateAction, RateLimits};
+pub use request::Request;
 
 use crate::reactor::{ConnectionLimit, Reactor, ReactorConfig, listen};
 use environment::Environment;

@@ -1,46 +1,63 @@
-//! A connection's first request: a WebSocket, a page, or a refusal.
+//! A connection that speaks HTTP: requests are answered one after the other, until one of them
+//! becomes a WebSocket, or the connection ends.
 //!
-//! Every response but 101 ends the connection: there is no keep-alive and no request body to read.
+//! ```text
+//!   bytes ─▶ http::RequestStream ─┬─ a head that asks for a WebSocket ─▶ admit ─┬─▶ 101, Connection
+//!                                 │                                             └─▶ a refusal, Ending
+//!                                 ├─ a whole request ─▶ handler.http ─▶ response ─┬─▶ the next request
+//!                                 │                                               └─▶ Ending
+//!                                 └─ no request ─▶ a refusal, Ending
+//! ```
+//!
+//! Pipelined requests are answered in order. Responses are written at once. While the client does
+//! not take them, it is read up to [`HttpLimits::pipelined_requests_max`] further requests, or
+//! until 64 KiB wait; then not before it has taken them all. The bytes that it sends meanwhile stay
+//! with the reactor and in the kernel. So a connection holds that much and one response.
+//!
+//! [`HttpLimits::pipelined_requests_max`]: crate::http::HttpLimits::pipelined_requests_max
 
 use super::config::Config;
 use super::connection::Connection;
 use super::ending::Ending;
 use super::environment::{Environment, Panicked};
 use super::handler::Handler;
-use super::recipient::Recipient;
+use super::recipient::{Recipient, flush_write_queue};
+use super::request::Request;
 use super::rooms::encoding::{negotiable, window_of};
 use crate::broadcast::WriteQueue;
-use crate::reactor::{Io, SocketKey};
-use crate::websocket::handshake::{
-    Accepted, HttpVersion, Refusal, RequestHead, RequestReader, Response, Status, Upgrade,
+use crate::http::{
+    self, CONTINUE, HttpVersion, Persistence, Refusal, RequestHead, RequestStream, Response, Status,
 };
+use crate::reactor::{Io, SocketKey};
+use crate::time::Timestamp;
+use crate::websocket::handshake::{Accepted, Upgrade};
 use std::net::SocketAddr;
+use std::time::Duration;
 
-/// A connection whose request's head is arriving.
+/// A connection that speaks HTTP.
 pub(super) struct Opening {
-    reader: RequestReader,
-    /// The part of the head that came before, if it did not come in one piece.
-    head: Vec<u8>,
+    requests: RequestStream,
+    responses: Responses,
     peer_address: SocketAddr,
     /// The server is full: the client gets a 503 for any request.
     refused: bool,
 }
 
-/// What has become of the opening handshake.
+/// What has become of input.
 pub(super) enum Progress<H: Handler> {
-    /// The head is not complete.
+    /// It is consumed, or left for later.
     Waits,
     /// The WebSocket is open. The last `behind` of the received bytes are its first frames.
     Opens {
         connection: Box<Connection<H>>,
         behind: usize,
     },
-    /// An HTTP response was written, and the connection ends.
+    /// The last response was written, and the connection ends.
     Ends(Ending),
 }
 
 impl Opening {
-    /// A connection begins, and its request is awaited. `refused`: the server is full.
+    /// A connection begins, and its first request is awaited. `refused`: the server is full.
     pub(super) fn new(
         io: &mut Io,
         key: SocketKey,
@@ -48,216 +65,343 @@ impl Opening {
         refused: bool,
         config: &Config,
     ) -> Opening {
-        io.set_deadline(key, io.now().plus(config.handshake_timeout));
-        Opening {
-            reader: RequestReader::new(config.head_limits),
-            head: Vec::new(),
+        let (head_limits, head_timeout) = (config.head_limits, config.handshake_timeout);
+        let opening = Opening {
+            requests: RequestStream::new(head_limits, config.http, head_timeout, io.now()),
+            responses: Responses::default(),
             peer_address,
             refused,
-        }
+        };
+        opening.set_timer(io, key);
+        opening
     }
 
-    /// Bytes of the request's head, and maybe of the first frames behind it.
+    /// Bytes of requests, and maybe of the first frames behind an upgrade.
     pub(super) fn receive<H: Handler>(
         &mut self,
-        io: &Io,
+        io: &mut Io,
+        key: SocketKey,
         bytes: &[u8],
         environment: &mut Environment<H>,
     ) -> Progress<H> {
+        let mut input = bytes;
+        loop {
+            match self.step(io, &mut input, environment) {
+                Ok(Step::MoreInput) => break,
+                Ok(Step::Continues) => {}
+                Ok(Step::Responded) if self.must_wait(io, key, environment) => {
+                    io.leave_unread(input.len());
+                    break;
+                }
+                Ok(Step::Responded) => {}
+                Ok(Step::Ends) => return Progress::Ends(self.take_ending()),
+                Ok(Step::Switches { session, accepted }) => {
+                    return self.open(io, session, &accepted, input.len(), environment);
+                }
+                Err(refusal) => {
+                    self.respond_last(io, &refusal, environment);
+                    return Progress::Ends(self.take_ending());
+                }
+            }
+        }
+        self.write(io, key, environment);
+        Progress::Waits
+    }
+
+    /// Takes at most one event from the input, and acts on it.
+    ///
+    /// # Errors
+    /// The last response of the connection.
+    fn step<H: Handler>(
+        &mut self,
+        io: &mut Io,
+        input: &mut &[u8],
+        environment: &mut Environment<H>,
+    ) -> Result<Step<H>, Refusal> {
         if self.refused {
-            return respond(io, &overloaded(), is_head(bytes), environment);
+            // For the method alone: whatever the request is, it is not served.
+            let _ = self.requests.receive(input, io.now());
+            return Err(overloaded());
         }
-        // Bounded: the reader refuses a head beyond its limits, and a read adds at most one buffer to it.
-        let mut head = std::mem::take(&mut self.head);
-        let whole = match head.is_empty() {
-            true => bytes,
-            false => {
-                head.extend_from_slice(bytes);
-                &head
+        match self.requests.receive(input, io.now())? {
+            http::Progress::Incomplete => Ok(Step::MoreInput),
+            http::Progress::Head(head) if asks_for_websocket(&head) => {
+                switch(&head, self.peer_address, environment)
             }
-        };
-        let (outcome, behind) = match self.reader.read(whole) {
-            Ok(None) => {
-                if head.is_empty() {
-                    head.extend_from_slice(bytes);
+            http::Progress::Head(head) => {
+                // It may be left out if the body has begun to come (RFC 9110 §10.1.1).
+                if head.expects_continue() && input.is_empty() {
+                    self.responses.queue.push(CONTINUE);
                 }
-                self.head = head;
-                return Progress::Waits;
+                Ok(Step::Continues)
             }
-            Ok(Some((request, taken))) => {
-                let outcome = Outcome::of(&request, self.peer_address, environment);
-                (outcome, whole.len() - taken)
-            }
-            Err(refusal) => (Outcome::refuse(&refusal, is_head(whole)), 0),
-        };
-        self.conclude(io, outcome, behind, environment)
-    }
-
-    fn conclude<H: Handler>(
-        &self,
-        io: &Io,
-        outcome: Outcome<H>,
-        behind: usize,
-        environment: &mut Environment<H>,
-    ) -> Progress<H> {
-        match outcome {
-            //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.2
-            //# To do so, the server MUST simply _Close the WebSocket
-            //# Connection_ (Section 7.1.1).
-            Outcome::Http {
-                response,
-                head_only,
-            } => respond(io, &response, head_only, environment),
-            Outcome::Switch { session, accepted } => {
-                let mut response = Vec::new();
-                accepted.write_response(&mut response);
-                let window = window_of(accepted.deflate());
-                let recipient = Recipient::new(self.peer_address, window, response);
-                let websocket = accepted.connection(environment.config.limits);
-                let connection = Connection::new(websocket, session, recipient, io.now());
-                Progress::Opens {
-                    connection: Box::new(connection),
-                    behind,
+            http::Progress::Request {
+                head,
+                body,
+                persistence,
+            } => {
+                let request = Request::new(head, body, self.peer_address);
+                let (response, persistence) = ask(&request, persistence, environment);
+                let head_only = request.method() == "HEAD";
+                let buffer = self.responses.begin(io);
+                environment.write_response(io, &response, head_only, persistence, buffer);
+                self.requests.next(io.now());
+                match persistence {
+                    Persistence::Close => Ok(Step::Ends),
+                    Persistence::Persist | Persistence::KeepAlive => Ok(Step::Responded),
                 }
             }
         }
     }
 
-    /// The head did not come in time. A client that has sent a part of it gets a 408. One that has sent nothing may not be
-    /// speaking HTTP: `None`, the socket is to be closed.
-    pub(super) fn timed_out<H: Handler>(
-        &self,
-        io: &Io,
+    /// A response after which the connection ends.
+    fn respond_last<H: Handler>(
+        &mut self,
+        io: &mut Io,
+        refusal: &Refusal,
         environment: &mut Environment<H>,
-    ) -> Option<Ending> {
-        if self.head.is_empty() {
-            return None;
-        }
-        let refusal = Refusal::new(Status::RequestTimeout, "the request did not come in time");
+    ) {
         let response = refusal.to_response();
-        Some(ending_with(io, &response, is_head(&self.head), environment))
+        let (head_only, buffer) = (self.requests.method_is_head(), self.responses.begin(io));
+        environment.write_response(io, &response, head_only, Persistence::Close, buffer);
+    }
+
+    /// HTTP ends, and the WebSocket begins. Earlier responses that still wait go first.
+    fn open<H: Handler>(
+        &mut self,
+        io: &Io,
+        session: H::Session,
+        accepted: &Accepted,
+        behind: usize,
+        environment: &Environment<H>,
+    ) -> Progress<H> {
+        let mut response = std::mem::take(self.responses.queue.buffer());
+        accepted.write_response(&mut response);
+        let window = window_of(accepted.deflate());
+        let recipient = Recipient::new(self.peer_address, window, response);
+        let websocket = accepted.connection(environment.config.limits);
+        let connection = Connection::new(websocket, session, recipient, io.now());
+        Progress::Opens {
+            connection: Box::new(connection),
+            behind,
+        }
+    }
+
+    fn take_ending(&mut self) -> Ending {
+        Ending::new(std::mem::take(&mut self.responses.queue))
     }
 }
 
-/// What a complete head leads to.
-enum Outcome<H: Handler> {
+// Writing, and the deadlines.
+impl Opening {
+    /// Whether the rest of the input waits: the client's share of the turn is used up, or it
+    /// does not take the responses.
+    fn must_wait<H: Handler>(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        environment: &Environment<H>,
+    ) -> bool {
+        let pipelined_max = environment.config.http.pipelined_requests_max.max(1);
+        if self.responses.are_many(pipelined_max) {
+            self.responses
+                .write(io, key, environment.config.close_timeout);
+            if self.responses.are_many(pipelined_max) {
+                self.responses.pause(io, key);
+                return true;
+            }
+        }
+        !io.has_budget()
+    }
+
+    /// Writes what the socket takes.
+    pub(super) fn write<H: Handler>(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        environment: &Environment<H>,
+    ) {
+        if self
+            .responses
+            .write(io, key, environment.config.close_timeout)
+        {
+            self.requests.responses_written(io.now());
+        }
+        self.set_timer(io, key);
+    }
+
+    /// While the client is not read, nothing is awaited of it but that it takes the responses.
+    fn set_timer(&self, io: &mut Io, key: SocketKey) {
+        let request = match self.responses.is_paused {
+            true => None,
+            false => self.requests.deadline(),
+        };
+        match request.into_iter().chain(self.responses.deadline).min() {
+            Some(at) => io.set_deadline(key, at),
+            None => io.clear_deadline(key),
+        }
+    }
+
+    /// The deadline has come. A client that has sent a part of a request gets a 408. One that has
+    /// sent nothing may not be speaking HTTP, and one that does not take its responses would not
+    /// take this one either: `None`, the socket is to be closed.
+    pub(super) fn timed_out<H: Handler>(
+        &mut self,
+        io: &mut Io,
+        environment: &mut Environment<H>,
+    ) -> Option<Ending> {
+        if self.responses.deadline.is_some_and(|at| at <= io.now()) {
+            return None;
+        }
+        let refusal = self.requests.timed_out()?;
+        self.respond_last(io, &refusal, environment);
+        Some(self.take_ending())
+    }
+
+    /// The client has sent FIN, or the server stops. `None`: no response waits, and the socket
+    /// is to be closed.
+    pub(super) fn end(&mut self, client_ended: bool) -> Option<Ending> {
+        let queue = std::mem::take(&mut self.responses.queue);
+        match (queue.is_empty(), client_ended) {
+            (true, _) => None,
+            (false, true) => Some(Ending::after_client(queue)),
+            (false, false) => Some(Ending::new(queue)),
+        }
+    }
+}
+
+/// The responses that the client has not taken.
+#[derive(Default)]
+struct Responses {
+    queue: WriteQueue,
+    /// Responses that were added since the queue was empty.
+    count: usize,
+    /// When the client must have taken some bytes.
+    deadline: Option<Timestamp>,
+    /// The client is not read until the queue is empty.
+    is_paused: bool,
+}
+
+impl Responses {
+    /// The buffer to append a response to.
+    fn begin(&mut self, io: &mut Io) -> &mut Vec<u8> {
+        io.charge(REQUEST_COST_BYTES);
+        self.count += 1;
+        self.queue.buffer()
+    }
+
+    /// Whether so many wait that the client is not read before it has taken them.
+    fn are_many(&self, count_max: usize) -> bool {
+        !self.queue.is_empty() && (self.count >= count_max || self.queue.bytes() > BYTES_MAX)
+    }
+
+    /// Writes what the socket takes. True: nothing waits now.
+    fn write(&mut self, io: &mut Io, key: SocketKey, timeout: Duration) -> bool {
+        let before = self.queue.bytes();
+        if before > 0 {
+            flush_write_queue(io, key, &mut self.queue);
+        }
+        if self.queue.is_empty() {
+            (self.count, self.deadline) = (0, None);
+            if std::mem::take(&mut self.is_paused) {
+                io.resume_reading(key);
+            }
+            return true;
+        }
+        if self.queue.bytes() < before || self.deadline.is_none() {
+            self.deadline = Some(io.now().plus(timeout));
+        }
+        false
+    }
+
+    fn pause(&mut self, io: &mut Io, key: SocketKey) {
+        self.is_paused = true;
+        io.pause_reading(key);
+    }
+}
+
+/// What one event leads to.
+enum Step<H: Handler> {
+    /// All input is consumed.
+    MoreInput,
+    /// The same request goes on.
+    Continues,
+    /// A request was answered, and another one may follow.
+    Responded,
     /// A 101, and the session.
-    Switch {
+    Switches {
         session: H::Session,
         accepted: Accepted,
     },
-    /// Any other response, after which the connection ends. `head_only`: without its body.
-    Http { response: Response, head_only: bool },
+    /// The last response is in the queue.
+    Ends,
 }
 
-impl<H: Handler> Outcome<H> {
-    fn of(
-        request: &RequestHead<'_>,
-        peer_address: SocketAddr,
-        environment: &mut Environment<H>,
-    ) -> Outcome<H> {
-        // RFC 9110 §7.8: a server ignores the Upgrade field of an HTTP/1.0 request, and may
-        // ignore any. HEAD asks for the head of the response to GET, and has no meaning for a WebSocket.
-        let upgrade_counts = request.version() != HttpVersion::Http10 && request.method() != "HEAD";
-        if !request.wants_websocket() || !upgrade_counts {
-            return Outcome::of_http(request, peer_address, environment);
-        }
-        let switched = Upgrade::check(request)
-            .and_then(|upgrade| Outcome::switch(&upgrade, peer_address, environment));
-        switched.unwrap_or_else(|refusal| Outcome::refuse(&refusal, false))
-    }
-
-    /// §4.2.2: the origin, the application, the subprotocol, the extension; then the 101.
-    fn switch(
-        upgrade: &Upgrade<'_>,
-        peer_address: SocketAddr,
-        environment: &mut Environment<H>,
-    ) -> Result<Outcome<H>, Refusal> {
-        let host = upgrade.request().host().unwrap_or_default();
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
-        //# If the server does not wish to accept this connection, it MUST return
-        //# an appropriate HTTP error code (e.g., 403 Forbidden) and abort the
-        //# WebSocket handshake described in this section.
-        if !environment.config.origins.allow(upgrade.origin(), host) {
-            return Err(forbidden(upgrade.origin().unwrap_or_default(), host));
-        }
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
-        //# If the server provides multiple services, then the value should be
-        //# derived from the resource name given in the client's handshake
-        let admitted = environment.ask(peer_address, |handler| handler.admit(upgrade));
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
-        //# If the requested service is not available, the server MUST send an
-        //# appropriate HTTP error code (such as 404 Not Found) and abort the
-        //# WebSocket handshake.
-        let (session, options) = admitted.map_err(internal_error)??.into_parts();
-        let mut options = options.deflate_pool(&environment.deflate_pool);
-        if let Some(config) = &environment.config.deflate {
-            // The worker compresses what is sent.
-            options = options.inflate_only(negotiable(config));
-        }
-        match upgrade.accept(options) {
-            Ok(accepted) => Ok(Outcome::Switch { session, accepted }),
-            Err(error) => {
-                // Dropping it runs the application's code.
-                let _ = environment.ask(peer_address, |_| drop(session));
-                Err(error.into())
-            }
-        }
-    }
-
-    fn of_http(
-        request: &RequestHead<'_>,
-        peer_address: SocketAddr,
-        environment: &mut Environment<H>,
-    ) -> Outcome<H> {
-        let head_only = match request.method() {
-            "GET" => false,
-            "HEAD" => true,
-            _ => {
-                let refusal = Refusal::new(Status::MethodNotAllowed, "only GET and HEAD");
-                return Outcome::refuse(&refusal, false);
-            }
-        };
-        if request.body_announced() {
-            let reason = "a request with a body is not served here";
-            return Outcome::refuse(&Refusal::new(Status::BadRequest, reason), head_only);
-        }
-        let response = environment
-            .ask(peer_address, |handler| handler.http(request))
-            .unwrap_or_else(|panicked| internal_error(panicked).to_response());
-        Outcome::Http {
-            response,
-            head_only,
-        }
-    }
-
-    fn refuse(refusal: &Refusal, head_only: bool) -> Outcome<H> {
-        Outcome::Http {
-            response: refusal.to_response(),
-            head_only,
-        }
-    }
+/// RFC 9110 §7.8: a server ignores the Upgrade field of an HTTP/1.0 request, and may ignore any.
+/// HEAD asks for the head of the response to GET, and has no meaning for a WebSocket.
+fn asks_for_websocket(request: &RequestHead<'_>) -> bool {
+    request.wants_websocket()
+        && request.version() != HttpVersion::Http10
+        && request.method() != "HEAD"
 }
 
-fn respond<H: Handler>(
-    io: &Io,
-    response: &Response,
-    head_only: bool,
+/// §4.2.2: the origin, the application, the subprotocol, the extension; then the 101.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.2
+//# To do so, the server MUST simply _Close the WebSocket
+//# Connection_ (Section 7.1.1).
+fn switch<H: Handler>(
+    request: &RequestHead<'_>,
+    peer_address: SocketAddr,
     environment: &mut Environment<H>,
-) -> Progress<H> {
-    Progress::Ends(ending_with(io, response, head_only, environment))
+) -> Result<Step<H>, Refusal> {
+    let upgrade = &Upgrade::check(request)?;
+    let host = request.host().unwrap_or_default();
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+    //# If the server does not wish to accept this connection, it MUST return
+    //# an appropriate HTTP error code (e.g., 403 Forbidden) and abort the
+    //# WebSocket handshake described in this section.
+    if !environment.config.origins.allow(upgrade.origin(), host) {
+        return Err(forbidden(upgrade.origin().unwrap_or_default(), host));
+    }
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+    //# If the server provides multiple services, then the value should be
+    //# derived from the resource name given in the client's handshake
+    let admitted = environment.ask(peer_address, |handler| handler.admit(upgrade));
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+    //# If the requested service is not available, the server MUST send an
+    //# appropriate HTTP error code (such as 404 Not Found) and abort the
+    //# WebSocket handshake.
+    let (session, options) = admitted.map_err(internal_error)??.into_parts();
+    let mut options = options.deflate_pool(&environment.deflate_pool);
+    if let Some(config) = &environment.config.deflate {
+        // The worker compresses what is sent.
+        options = options.inflate_only(negotiable(config));
+    }
+    match upgrade.accept(options) {
+        Ok(accepted) => Ok(Step::Switches { session, accepted }),
+        Err(error) => {
+            // Dropping it runs the application's code.
+            let _ = environment.ask(peer_address, |_| drop(session));
+            Err(error.into())
+        }
+    }
 }
 
-/// The response, with the date, is the connection's last bytes.
-fn ending_with<H: Handler>(
-    io: &Io,
-    response: &Response,
-    head_only: bool,
+/// The application's response, and what becomes of the connection.
+fn ask<H: Handler>(
+    request: &Request<'_>,
+    persistence: Persistence,
     environment: &mut Environment<H>,
-) -> Ending {
-    let mut queue = WriteQueue::new();
-    environment.write_response(io, response, head_only, queue.buffer());
-    Ending::new(queue)
+) -> (Response, Persistence) {
+    // A proxy's method: a response 200 would begin a tunnel.
+    if request.method() == "CONNECT" {
+        let refusal = Refusal::new(Status::NotImplemented, "this server is no proxy");
+        return (refusal.to_response(), Persistence::Close);
+    }
+    match environment.ask(request.peer_address(), |handler| handler.http(request)) {
+        Ok(response) => (response, persistence),
+        Err(panicked) => (internal_error(panicked).to_response(), Persistence::Close),
+    }
 }
 
 /// The response where a method panicked that was to return one.
@@ -287,23 +431,40 @@ fn shortened(value: &str) -> String {
 
 /// 503, for any request when the server is full. It is sent when the first bytes have come and
 /// not before: to many clients a response without a request is an error.
-fn overloaded() -> Response {
-    Response::text(
-        Status::ServiceUnavailable,
-        "too many connections are open\n",
-    )
-    .field("Retry-After", RETRY_AFTER_SECONDS)
-    .unwrap_or_else(|_| Response::new(Status::ServiceUnavailable))
+fn overloaded() -> Refusal {
+    let refusal = Refusal::new(Status::ServiceUnavailable, "too many connections are open");
+    let without_field = refusal.clone();
+    refusal
+        .field("Retry-After", RETRY_AFTER_SECONDS)
+        .unwrap_or(without_field)
 }
 
 /// Long enough for some connections to end, short enough to wait for.
 const RETRY_AFTER_SECONDS: &str = "5";
 
-/// Whether a head, however malformed it may be behind that, begins as a HEAD request:
-/// the response has no body (RFC 9110 §9.3.2).
-/// Empty lines before the request are skipped, as the parser skips them (RFC 9112 §2.2).
-fn is_head(bytes: &[u8]) -> bool {
-    let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
-    let begin = bytes.iter().take_while(|byte| is_line_end(byte)).count();
-    bytes[begin..].starts_with(b"HEAD ")
+/// The bytes of responses above which the client is not read.
+const BYTES_MAX: usize = 64 << 10;
+
+/// What a request costs of a read budget, as a message that gets a reply does (`connection.rs`).
+const REQUEST_COST_BYTES: usize = 8 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn client_is_read_up_to_the_limits_of_waiting_responses_and_not_one_past_them() {
+        let waiting = |count, bytes: usize| {
+            let mut responses = Responses::default();
+            responses.queue.push(&vec![b'x'; bytes]);
+            responses.count = count;
+            responses.are_many(16)
+        };
+        assert!(!waiting(15, 1));
+        assert!(waiting(16, 1));
+        assert!(!waiting(1, BYTES_MAX));
+        assert!(waiting(1, BYTES_MAX + 1));
+        // Nothing waits, however many were written.
+        assert!(!waiting(100, 0));
+    }
 }

@@ -1,11 +1,11 @@
 //! One worker: an event loop's connections and its part of the rooms.
 //!
 //! ```text
-//!   received ────── opening.rs      a head is complete: 101, or an HTTP response
+//!   received ────── opening.rs      a request is complete: 101, or an HTTP response
 //!              └─── connection.rs   frames: replies, the handler, its publications
 //!              └─── ending.rs       bytes after the end are discarded
 //!   message ─────── fan_out.rs      publications of other workers
-//!   timer ───────── the connection's one deadline: handshake, silence, pong, Close, FIN
+//!   timer ───────── the connection's one deadline: head, body, next request, silence, pong, Close, FIN
 //!   alarm ───────── a shutdown has taken too long: all connections are closed
 //!   woken ───────── a signal: all workers are to stop
 //!   turn_ended ──── workers.rs: cross-worker messages out; flush.rs: the queues and logs are written
@@ -21,6 +21,7 @@ use super::backpressure::PausedConnections;
 use super::config::Accept;
 use super::connection::{End, Received};
 use super::connections::{ConnectionState, Connections};
+use super::ending::Ending;
 use super::environment::Environment;
 use super::failure::Failure;
 use super::flush::Flusher;
@@ -94,7 +95,7 @@ impl<H: Handler> Application for Worker<H> {
                     self.keep_budget(io);
                 }
             }
-            Some(ConnectionState::Opening(_)) => self.receive_head(io, key, bytes),
+            Some(ConnectionState::Opening(_)) => self.receive_requests(io, key, bytes),
             Some(ConnectionState::Ending(ending)) => {
                 let fate = ending.discard(bytes.len());
                 self.connections.apply(io, key, fate);
@@ -111,6 +112,10 @@ impl<H: Handler> Application for Worker<H> {
             // The client may still be reading.
             (Some(ConnectionState::Open(_)), reactor::End::Eof) => {
                 self.end(io, key, End::InputEnded)
+            }
+            (Some(ConnectionState::Opening(opening)), reactor::End::Eof) => {
+                let ending = opening.end(true);
+                self.end_opening(io, key, ending);
             }
             (Some(ConnectionState::Ending(ending)), reactor::End::Eof) => {
                 let close_timeout = self.environment.config.close_timeout;
@@ -130,7 +135,10 @@ impl<H: Handler> Application for Worker<H> {
                 let fate = ending.write(io, key, self.environment.config.close_timeout);
                 self.connections.apply(io, key, fate);
             }
-            Some(ConnectionState::Opening(_)) | None => {}
+            Some(ConnectionState::Opening(opening)) => {
+                opening.write(io, key, &self.environment);
+            }
+            None => {}
         }
     }
 
@@ -146,12 +154,10 @@ impl<H: Handler> Application for Worker<H> {
                     self.end(io, key, end);
                 }
             }
-            Some(ConnectionState::Opening(opening)) => match opening.timed_out(io, environment) {
-                Some(ending) => {
-                    connections.refuse(io, key, ending, environment.config.close_timeout)
-                }
-                None => connections.close(io, key),
-            },
+            Some(ConnectionState::Opening(opening)) => {
+                let ending = opening.timed_out(io, environment);
+                self.end_opening(io, key, ending);
+            }
             Some(ConnectionState::Ending(_)) | None => connections.close(io, key),
         }
     }
@@ -240,7 +246,7 @@ impl<H: Handler> Worker<H> {
         self.connections.insert(key, opening);
     }
 
-    fn receive_head(&mut self, io: &mut Io, key: SocketKey, bytes: &mut [u8]) {
+    fn receive_requests(&mut self, io: &mut Io, key: SocketKey, bytes: &mut [u8]) {
         let Worker {
             connections,
             environment,
@@ -249,11 +255,9 @@ impl<H: Handler> Worker<H> {
         let Some(ConnectionState::Opening(opening)) = connections.get_mut(key) else {
             return;
         };
-        match opening.receive(io, bytes, environment) {
+        match opening.receive(io, key, bytes, environment) {
             Progress::Waits => {}
-            Progress::Ends(ending) => {
-                connections.refuse(io, key, ending, environment.config.close_timeout);
-            }
+            Progress::Ends(ending) => self.end_opening(io, key, Some(ending)),
             Progress::Opens {
                 mut connection,
                 behind,
@@ -268,6 +272,15 @@ impl<H: Handler> Worker<H> {
                     Err(end) => self.end(io, key, end),
                 }
             }
+        }
+    }
+
+    /// A connection ends that was not opened. `ending`: its last bytes, if there are any.
+    fn end_opening(&mut self, io: &mut Io, key: SocketKey, ending: Option<Ending>) {
+        let close_timeout = self.environment.config.close_timeout;
+        match ending {
+            Some(ending) => self.connections.refuse(io, key, ending, close_timeout),
+            None => self.connections.close(io, key),
         }
     }
 }
@@ -330,7 +343,12 @@ impl<H: Handler> Worker<H> {
                     let code = CloseCode::GOING_AWAY;
                     connection.begin_close(io, key, environment, code, STOPPING);
                 }
-                Some(ConnectionState::Opening(_)) => connections.close(io, key),
+                Some(ConnectionState::Opening(opening)) => match opening.end(false) {
+                    Some(ending) => {
+                        connections.refuse(io, key, ending, environment.config.close_timeout);
+                    }
+                    None => connections.close(io, key),
+                },
                 Some(ConnectionState::Ending(_)) | None => {}
             }
         }

@@ -523,7 +523,7 @@ fn get(server: &ChatServer, path: &str, accept: &str) -> (String, String) {
     let mut stream = bounded(TcpStream::connect(server.0.address).expect("it accepts"));
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: {accept}\r\n\r\n",
+        "GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: {accept}\r\nConnection: close\r\n\r\n",
         server.0.address
     )
     .expect("it is sent");

@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 use yamabiko::server::{
     Admission, Closed, Config, Context, Handler, LagAction, LagPolicy, Message, Missed, OnFailure,
-    Refusal, RequestHead, Response, Upgrade,
+    Refusal, Request, Response, Upgrade,
 };
 use yamabiko_testing::socket::{
     self, Client, GET, Running, TIMEOUT, eventually, upgrade, with_1_and_3_workers,
@@ -69,7 +69,7 @@ impl Handler for Fragile {
         assert_ne!(session.0, "/closed", "in closed");
     }
 
-    fn http(&self, request: &RequestHead<'_>) -> Response {
+    fn http(&self, request: &Request<'_>) -> Response {
         assert_ne!(request.target(), "/http", "in http");
         Refusal::new(yamabiko::server::Status::NotFound, "nothing here").to_response()
     }

@@ -553,7 +553,7 @@ fn program_without_a_command_serves_the_page_and_the_chat() {
     let (mut server, address) = Program::server(&["--workers", "2"]);
     let page = ask(
         &address,
-        &format!("GET / HTTP/1.1\r\nHost: {address}\r\n\r\n"),
+        &format!("GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"),
     );
     assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
     assert!(page.contains("text/html"), "{page}");
@@ -666,7 +666,8 @@ fn first_line_names_an_address_that_can_be_opened() {
             "localhost:0" => assert_eq!(rest, ""),
             _ => assert_eq!(rest, format!(" (listening on 0.0.0.0:{port})")),
         }
-        let page = ask(address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        let request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        let page = ask(address, request);
         assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
     }
 }

@@ -12,14 +12,14 @@
 //! each other. An allocation is made for a subprotocol, and for fields of the caller.
 
 use super::agreement::Agreement;
-use super::debug::{FieldLines, TextOrBytes};
 use super::extensions;
-#[cfg(feature = "http")]
-use super::http_types;
-use super::invalid_field::InvalidField;
 use super::permessage_deflate::Parameters;
-use super::response::{check_field, write_field};
 use super::subprotocol;
+use crate::http::InvalidField;
+use crate::http::debug::{FieldLines, TextOrBytes};
+#[cfg(feature = "http")]
+use crate::http::http_types;
+use crate::http::response::{check_field, write_field};
 use crate::websocket::connection::Connection;
 use crate::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
 use crate::websocket::limits::Limits;

@@ -13,22 +13,18 @@
 use super::accept_key::key_of_nonce;
 use super::accepted::is_set_by_handshake;
 use super::client_error::ClientHandshakeError;
-use super::debug::FieldLines;
 use super::established::{Established, Requested};
 use super::extensions;
-use super::fields::OwnedFields;
-use super::head::HeadError;
-#[cfg(feature = "http")]
-use super::http_types;
-use super::invalid_field::InvalidField;
-use super::limits::HeadLimits;
 use super::permessage_deflate;
-use super::received_response::{ResponseHead, ResponseReader, StatusLine};
-use super::request::HttpVersion;
-use super::response::{check_field, write_field};
 use super::subprotocol;
 use super::upgrade::is_origin;
 use super::uri::WebSocketUri;
+use crate::http::debug::FieldLines;
+#[cfg(feature = "http")]
+use crate::http::http_types;
+use crate::http::received_response::{ResponseHead, ResponseReader, StatusLine};
+use crate::http::response::{check_field, write_field};
+use crate::http::{HeadError, HeadLimits, HttpVersion, InvalidField, OwnedFields};
 use crate::websocket::deflate::{DeflateConfig, DeflatePool};
 use alloc::borrow::{Cow, ToOwned};
 use alloc::string::{String, ToString};

@@ -1,7 +1,6 @@
 //! Why a client does not go on after the server's response (RFC 6455 §4.1).
 
-use super::head::HeadError;
-use super::received_response::HttpResponse;
+use crate::http::{HeadError, HttpResponse};
 use core::fmt;
 
 //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.4

@@ -11,8 +11,8 @@
 //! backslashes are taken out. What an extension's parameters mean is for the
 //! extension to judge.
 
-use super::fields::Fields;
-use super::token::is_token_byte;
+use crate::http::Fields;
+use crate::http::token::is_token_byte;
 use alloc::borrow::Cow;
 
 /// The name of the field, in requests and responses.

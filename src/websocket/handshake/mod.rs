@@ -24,24 +24,17 @@
 //! and give the same result however the bytes were cut. The caller keeps the
 //! buffer, at most [`HeadLimits::head_bytes_max`] bytes of which are a head.
 //!
+//! The messages are those of HTTP ([`http`](mod@crate::http)), whose types are named here, too.
+//!
 //! | file | content |
 //! |---|---|
-//! | `head.rs` | the lines of a head, incrementally and in bounds, for both roles |
-//! | `fields.rs`, `invalid_field.rs` | looking fields up in those lines; the rules for a caller's |
-//! | `token.rs`, `authority.rs`, `target.rs` | the small grammars of HTTP |
-//! | `request.rs`, `query.rs` | a request's head; its path and query, decoded |
-//! | `upgrade.rs` | is it a WebSocket handshake (§4.2.1), and is it accepted (§4.2.2) |
+//! | `upgrade.rs`, `handshake_fields.rs` | is it a WebSocket handshake (§4.2.1), and is it accepted (§4.2.2) |
 //! | `accepted.rs`, `agreement.rs` | the 101; what was agreed on, and the connection |
-//! | `http_types.rs` | fields on the types of the crate `http` |
-//! | `response.rs`, `refusal.rs` | all other responses of a server |
 //! | `accept_key.rs`, `subprotocol.rs`, `extensions.rs` | the values of three fields |
 //! | `permessage_deflate.rs` | the offers and agreements of both roles (RFC 7692 §5, §7.1) |
 //! | `uri.rs` | `ws:` and `wss:` (§3) |
-//! | `client.rs`, `received_response.rs`, `established.rs` | the client's request; a response's head; the check of it (§4.1) |
+//! | `client.rs`, `established.rs` | the client's request; the check of the response to it (§4.1) |
 //! | `client_error.rs` | the rules that a response can break |
-//! | `debug.rs` | text as text in `Debug` |
-//! | `body.rs` | the body of a response that is not 101 |
-//! | `limits.rs` | the bounds |
 //!
 //! Left to the layers above: opening the TCP connection and TLS, one attempt
 //! at a time for each host (§4.1), time limits, IDNA, and which origins and
@@ -50,47 +43,27 @@
 mod accept_key;
 mod accepted;
 mod agreement;
-mod authority;
-mod body;
 mod client;
 mod client_error;
-mod debug;
 mod established;
 mod extensions;
-mod fields;
-mod head;
-#[cfg(feature = "http")]
-mod http_types;
-mod invalid_field;
-mod limits;
+mod handshake_fields;
 mod permessage_deflate;
-mod query;
-mod received_response;
-mod refusal;
-mod request;
-mod response;
 mod subprotocol;
-mod target;
-mod token;
 mod upgrade;
 mod uri;
 
+pub use crate::http::{
+    Field, Fields, HeadError, HeadLimits, HttpResponse, HttpVersion, InvalidField, OwnedFields,
+    OwnedRequest, Refusal, RequestHead, RequestReader, Response, ResponseBody, Status,
+};
 pub use accept_key::accept_key;
 pub use accepted::{AcceptOptions, Accepted};
-pub use body::ResponseBody;
 pub use client::{ClientHandshake, InvalidRequest};
 pub use client_error::ClientHandshakeError;
 pub use established::Established;
 pub use extensions::Extension;
-pub use fields::{Field, Fields, OwnedFields};
-pub use head::HeadError;
-pub use invalid_field::InvalidField;
-pub use limits::HeadLimits;
 pub use permessage_deflate::DEFLATE_REQUIRED;
-pub use received_response::HttpResponse;
-pub use refusal::Refusal;
-pub use request::{HttpVersion, OwnedRequest, RequestHead, RequestReader};
-pub use response::{Response, Status};
 pub use subprotocol::SUBPROTOCOLS_MAX;
 pub use upgrade::{NotOffered, Upgrade};
 pub use uri::{UriError, WebSocketUri, percent_encode};

@@ -645,7 +645,7 @@ mod tests {
 
     fn read_back(parameters: &Parameters) -> Result<Parameters, ParameterError> {
         let line = format!("{}: {parameters}\r\n", extensions::FIELD);
-        let fields = super::super::fields::Fields::of_checked_lines(line.as_bytes());
+        let fields = crate::http::Fields::of_checked_lines(line.as_bytes());
         let mut elements = extensions::listed(fields);
         let element = elements.next().expect("one element");
         assert!(elements.next().is_none());

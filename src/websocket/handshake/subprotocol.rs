@@ -5,8 +5,8 @@
 //!   response  Sec-WebSocket-Protocol: chat.v1              one of them, or no field
 //! ```
 
-use super::fields::Fields;
-use super::token::is_token;
+use crate::http::Fields;
+use crate::http::token::is_token;
 
 /// The name of the field, in requests and responses.
 pub(super) const FIELD: &str = "Sec-WebSocket-Protocol";

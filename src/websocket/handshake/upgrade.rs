@@ -20,14 +20,13 @@ use super::accept_key::{accept_key, is_canonical_key};
 use super::accepted::{AcceptOptions, Accepted, DeflateWanted, SubprotocolChoice};
 use super::agreement::Agreement;
 use super::extensions::{self, Extension};
-use super::fields::Occurrence;
+use super::handshake_fields::HandshakeFields;
 use super::permessage_deflate::{self, Parameters};
-use super::refusal::Refusal;
-#[cfg(feature = "http")]
-use super::request::OwnedRequest;
-use super::request::{HttpVersion, RequestHead};
-use super::response::Status;
 use super::subprotocol;
+#[cfg(feature = "http")]
+use crate::http::OwnedRequest;
+use crate::http::fields::Occurrence;
+use crate::http::{HttpVersion, Refusal, RequestHead, Status};
 use crate::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
 use alloc::borrow::{Cow, ToOwned};
 use alloc::string::String;
@@ -82,11 +81,12 @@ impl<'a> Upgrade<'a> {
         //# HTTP response with an appropriate error code (such as 400 Bad
         //# Request).
         check_request_line(request)?;
-        check_upgrade(request)?;
-        check_version(request.known.version)?;
-        let key = check_key(request.known.key)?;
-        let origin = check_origin(request.known.origin)?;
-        check_lists(request)?;
+        let known = HandshakeFields::collect(request.fields());
+        check_upgrade(request, &known)?;
+        check_version(known.version)?;
+        let key = check_key(known.key)?;
+        let origin = check_origin(known.origin)?;
+        check_lists(request, &known)?;
         Ok(Upgrade {
             request: *request,
             key,
@@ -395,7 +395,7 @@ fn check_request_line(request: &RequestHead<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn check_upgrade(request: &RequestHead<'_>) -> Result<(), Refusal> {
+fn check_upgrade(request: &RequestHead<'_>, known: &HandshakeFields<'_>) -> Result<(), Refusal> {
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
     //# An |Upgrade| header field containing the value "websocket", treated as
     //# an ASCII case-insensitive value.
@@ -405,7 +405,7 @@ fn check_upgrade(request: &RequestHead<'_>) -> Result<(), Refusal> {
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
     //# A |Connection| header field that includes the token "Upgrade", treated
     //# as an ASCII case-insensitive value.
-    if !request.known.connection_lists_upgrade {
+    if !known.connection_lists_upgrade {
         return Err(bad_request("Connection does not list Upgrade"));
     }
     // Its bytes would be read as frames.
@@ -484,14 +484,14 @@ pub(super) fn is_origin(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_printable)
 }
 
-fn check_lists(request: &RequestHead<'_>) -> Result<(), Refusal> {
-    if request.known.protocol {
+fn check_lists(request: &RequestHead<'_>, known: &HandshakeFields<'_>) -> Result<(), Refusal> {
+    if known.protocol {
         subprotocol::check_offer(request.fields()).map_err(bad_request)?;
     }
     //= https://www.rfc-editor.org/rfc/rfc6455#section-9.1
     //# the recipient of such malformed data MUST immediately _Fail the
     //# WebSocket Connection_.
-    if request.known.extensions && extensions::check(request.fields()).is_err() {
+    if known.extensions && extensions::check(request.fields()).is_err() {
         return Err(bad_request("Sec-WebSocket-Extensions is malformed"));
     }
     Ok(())

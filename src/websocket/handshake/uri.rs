@@ -13,7 +13,7 @@
 //! they are (``[ ] ^ ` { | }``, and `\` in a query) are taken and percent-encoded, so
 //! that `?a[]=1` can be asked for and the request is still a URI.
 
-use super::authority::{Authority, InvalidAuthority, percent_encoding_is_valid};
+use crate::http::authority::{Authority, InvalidAuthority, percent_encoding_is_valid};
 use alloc::format;
 use alloc::string::String;
 use core::fmt;

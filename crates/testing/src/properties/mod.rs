@@ -8,6 +8,7 @@
 //! | `model.rs` | a model of a receiving endpoint, as simple as possible |
 //! | `session.rs` | a `Connection` under test, with its events and replies |
 //! | `handshake.rs` | the heads of a request and of a response |
+//! | `http_requests.rs` | the requests of an HTTP connection |
 //! | `inflate.rs` | compressed messages, compared with the DEFLATE library |
 //! | `negotiation.rs` | the negotiation of permessage-deflate |
 //! | `round_trip.rs` | a client and a server, connected by a wire that cuts anywhere |
@@ -21,6 +22,7 @@
 //! ```text
 //! request_head      | limits | n | n lengths of pieces | a request ...
 //! response_head     | limits | n | n lengths of pieces | a response ...
+//! http_requests     | limits | n | n lengths of pieces | requests ...
 //! inflate           | flags | limit | windows | n | n lengths of pieces | messages ...
 //! deflate_negotiation | flags | windows | windows | offers LF response ...
 //! connection_*      | limits | n | n lengths of pieces | bytes from the peer ...
@@ -32,6 +34,7 @@
 
 pub mod fan_out;
 pub mod handshake;
+pub mod http_requests;
 pub mod inflate;
 pub mod input;
 pub mod model;
@@ -63,6 +66,7 @@ pub type Property = fn(&[u8]);
 pub const ALL: &[(&str, Property)] = &[
     ("request_head", handshake::request_head),
     ("response_head", handshake::response_head),
+    ("http_requests", http_requests::http_requests),
     ("inflate", inflate::inflate),
     ("deflate_negotiation", negotiation::deflate_negotiation),
     ("frame_decoder", frame_decoder),

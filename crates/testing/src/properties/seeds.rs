@@ -44,6 +44,8 @@ pub fn catalogue() -> Vec<Seed> {
     seeds.extend(request_seeds());
     seeds.extend(response_seeds());
     seeds.extend(negotiation_seeds());
+    let http = super::http_requests::seeds::seeds();
+    seeds.extend(http.map(|(name, input)| seed("http_requests", name, input)));
     let inflate = super::inflate::seeds().into_iter();
     seeds.extend(inflate.map(|(name, input)| seed("inflate", name, input)));
     seeds.extend(super::fan_out::seeds::seeds().map(|(name, input)| seed("fan_out", name, input)));

@@ -5,7 +5,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use yamabiko::server::{
     Admission, CloseCode, Closed, ConnectionId, Context, Handler, LagAction, LagPolicy, Message,
-    Missed, NotSent, Refusal, RequestHead, Response, Status, Upgrade,
+    Missed, NotSent, Refusal, Request, Response, StaticFile, Status, Upgrade,
 };
 
 /// A call of the application that it reports to the test. Reports arrive in the order of the calls.
@@ -26,10 +26,12 @@ pub enum Report {
 /// The path selects the behavior: `/` admits every client, `/subprotocols` accepts the
 /// subprotocols `superchat` and `chat`, `/unoffered` always selects one that the client did
 /// not offer, `/announced/<room>` joins a room and publishes to it. Other paths get 404.
-/// Plain HTTP requests get a page for `/page`.
+/// Plain HTTP requests get a page for `/page`, a file with an entity tag for `/file`, their own
+/// body for `/echo`, and the client's address for `/peer`.
 pub struct Application {
     reports: Sender<Report>,
     worker_lock: WorkerLock,
+    file: StaticFile,
 }
 
 /// The command `/wait-for-lock` blocks its worker while the test holds this lock.
@@ -124,23 +126,35 @@ impl Handler for Application {
         })
     }
 
-    fn http(&self, request: &RequestHead<'_>) -> Response {
-        match request.path() {
-            "/page" => Response::text(Status::Ok, PAGE),
-            "/dated" => Response::text(Status::Ok, PAGE)
+    fn http(&self, request: &Request<'_>) -> Response {
+        match (request.method(), request.path()) {
+            ("GET" | "HEAD" | "POST", "/echo") => Response::new(Status::Ok)
+                .content("application/octet-stream", request.body().to_vec())
+                .expect("a valid type"),
+            ("GET" | "HEAD", "/page") => Response::text(Status::Ok, PAGE),
+            ("GET" | "HEAD", "/peer") => {
+                Response::text(Status::Ok, request.peer_address().to_string())
+            }
+            ("GET" | "HEAD", "/dated") => Response::text(Status::Ok, PAGE)
                 .field("Date", "Sun, 06 Nov 1994 08:49:37 GMT")
                 .expect("a valid field"),
-            "/large" => Response::text(Status::Ok, "x".repeat(LARGE_PAGE_BYTES)),
-            _ => Refusal::new(Status::NotFound, "there is nothing here").to_response(),
+            ("GET" | "HEAD", "/large") => Response::text(Status::Ok, "x".repeat(LARGE_PAGE_BYTES)),
+            (_, "/file") => self.file.respond(request.head()),
+            ("GET" | "HEAD", _) => {
+                Refusal::new(Status::NotFound, "there is nothing here").to_response()
+            }
+            _ => Refusal::new(Status::MethodNotAllowed, "only GET and HEAD").to_response(),
         }
     }
 }
 
 impl Application {
     pub fn new(reports: Sender<Report>, worker_lock: WorkerLock) -> Application {
+        let file = StaticFile::new("text/plain", FILE.as_bytes());
         Application {
             reports,
             worker_lock,
+            file: file.expect("a valid type"),
         }
     }
 
@@ -149,6 +163,9 @@ impl Application {
         let _ = self.reports.send(report);
     }
 }
+
+/// The body of `/file`: compressing makes it shorter.
+pub const FILE: &str = "a file a file a file a file a file a file a file a file a file a file";
 
 /// The body of `/page`.
 pub const PAGE: &str = "a page\n";

@@ -9,8 +9,9 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 use yamabiko::websocket::frame::{Opcode, encode};
 
-/// A plain HTTP request for `/`. The application of the tests responds with 404.
-pub const GET: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+/// A plain HTTP request for `/`, the only one of its connection. The application of the tests
+/// responds with 404.
+pub const GET: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 /// The request of an opening handshake for `path`, with further field lines.
 pub fn upgrade(path: &str, fields: &str) -> String {
@@ -39,7 +40,7 @@ pub struct Client {
     pub extension: Option<String>,
 }
 
-/// An HTTP response, read to the end of the stream.
+/// An HTTP response.
 #[derive(Debug)]
 pub struct Response {
     pub status: u16,
@@ -304,6 +305,27 @@ impl Client {
             body: self.read_to_end(),
             head,
         })
+    }
+
+    /// An HTTP response with a body of the length that it states, of a connection that may
+    /// stay. `head_only`: the request was a HEAD.
+    pub fn read_one_response(&mut self, head_only: bool) -> Response {
+        let head = self.read_head();
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+        let mut response = Response {
+            status: status.expect("a status line"),
+            body: Vec::new(),
+            head,
+        };
+        if !head_only {
+            let length = response.field("Content-Length").map(str::parse);
+            let length = length.map_or(0, |length| length.expect("a number"));
+            while self.unread.len() < length {
+                assert!(self.read_more(), "the stream ends inside a body");
+            }
+            response.body = self.unread.drain(..length).collect();
+        }
+        response
     }
 
     /// The next frame.

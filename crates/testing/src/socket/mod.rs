@@ -19,7 +19,7 @@ mod running;
 pub use crate::waiting::{Deadline, LOOP_TIMEOUT, TIMEOUT, accepted, bounded, eventually, joined};
 #[cfg(target_os = "linux")]
 pub use crate::waiting::{is_asleep, own_thread};
-pub use application::{Application, Report, WorkerLock};
+pub use application::{Application, FILE, PAGE, Report, WorkerLock};
 pub use client::{Client, Frame, GET, Response, frame, in_time, upgrade};
 pub use running::{RunResult, TestServer};
 
@@ -28,7 +28,7 @@ use std::num::NonZeroUsize;
 use std::ops::Deref;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
-use yamabiko::server::{Config, Handler, LagPolicy, ServerHandle};
+use yamabiko::server::{Config, Handler, HttpLimits, LagPolicy, ServerHandle};
 
 /// For deadlines that must not expire during a test.
 const NEVER: Duration = Duration::from_secs(3600);
@@ -45,6 +45,11 @@ pub fn config(workers: usize) -> Config {
         message_timeout: None,
         close_timeout: NEVER,
         drain_timeout: NEVER,
+        http: HttpLimits {
+            body_timeout: NEVER,
+            idle_timeout: NEVER,
+            ..HttpLimits::default()
+        },
         lag_policy: LagPolicy {
             age_max: None,
             ..LagPolicy::default()

@@ -3,7 +3,7 @@
 use core::fmt;
 
 /// A string literal, of bytes where they are not UTF-8.
-pub(super) struct TextOrBytes<'a>(pub(super) &'a [u8]);
+pub(crate) struct TextOrBytes<'a>(pub(crate) &'a [u8]);
 
 impl fmt::Debug for TextOrBytes<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -15,9 +15,9 @@ impl fmt::Debug for TextOrBytes<'_> {
 }
 
 /// A field as a line, without the value of a credential.
-pub(super) struct FieldLine<'a> {
-    pub(super) name: &'a str,
-    pub(super) value: &'a [u8],
+pub(crate) struct FieldLine<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) value: &'a [u8],
 }
 
 impl fmt::Debug for FieldLine<'_> {
@@ -34,7 +34,7 @@ impl fmt::Debug for FieldLine<'_> {
 }
 
 /// Names and values that are text, as a list of lines.
-pub(super) struct FieldLines<'a, N, V>(pub(super) &'a [(N, V)]);
+pub(crate) struct FieldLines<'a, N, V>(pub(crate) &'a [(N, V)]);
 
 impl<N: AsRef<str>, V: AsRef<str>> fmt::Debug for FieldLines<'_, N, V> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -20,7 +20,7 @@
 //! It knows lines, the syntax of fields and the bounds; what a start line or a
 //! field means is for `request.rs` and `received_response.rs`.
 
-use super::limits::HeadLimits;
+use super::head_limits::HeadLimits;
 use super::token::{find, is_control, is_token};
 use core::fmt;
 
@@ -165,6 +165,15 @@ impl HeadScanner {
             self.part = self.part_after(line, line.of(bytes), &check_start_line)?;
             self.line_start = line.end + CRLF_BYTES;
             self.scanned = self.line_start;
+        }
+    }
+
+    /// Where the start line begins, behind the empty lines that have come.
+    pub(super) fn start_line_start(&self) -> usize {
+        match self.part {
+            Part::StartLine { .. } => self.line_start,
+            Part::Fields { start_line, .. } => start_line.start,
+            Part::End(layout) => layout.start_line.start,
         }
     }
 

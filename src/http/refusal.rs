@@ -1,9 +1,10 @@
-//! The response to a handshake that is not accepted (RFC 6455 §4.2.2, §10.7).
+//! The response to a request that is refused (RFC 9110 §15.5, RFC 6455 §4.2.2, §10.7).
 
 #[cfg(feature = "http")]
 use super::http_types;
 use super::invalid_field::InvalidField;
-use super::response::{Response, Status};
+use super::response::Response;
+use super::status::Status;
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::vec::Vec;
@@ -16,7 +17,7 @@ use core::fmt;
 /// are fixed texts; nothing from the request is repeated in them.
 ///
 /// ```
-/// use yamabiko::websocket::handshake::{Refusal, Status};
+/// use yamabiko::http::{Refusal, Status};
 ///
 /// let mut output = Vec::new();
 /// Refusal::new(Status::NotFound, "there is no such room").write(&mut output);
@@ -48,7 +49,7 @@ impl Refusal {
     }
 
     /// As `new`, for a reason known beforehand.
-    pub(super) const fn of(status: Status, reason: &'static str) -> Self {
+    pub(crate) const fn of(status: Status, reason: &'static str) -> Self {
         Refusal {
             response: Response::new(status),
             reason: Cow::Borrowed(reason),
@@ -73,7 +74,7 @@ impl Refusal {
     }
 
     /// Adds a field: Location for a redirect, WWW-Authenticate for 401,
-    /// Retry-After for 503.
+    /// Allow for 405 (`GET, HEAD` if it is left out), Retry-After for 503.
     ///
     /// # Errors
     ///
@@ -109,7 +110,7 @@ impl Refusal {
     /// connection is kept is for that stack to decide.
     ///
     /// ```
-    /// use yamabiko::websocket::handshake::{Refusal, Status};
+    /// use yamabiko::http::{Refusal, Status};
     ///
     /// let response = Refusal::new(Status::Forbidden, "members only").to_http();
     /// assert_eq!(response.status(), 403);
@@ -122,7 +123,6 @@ impl Refusal {
         let status = http::StatusCode::from_u16(plain.status().code());
         *response.status_mut() = status.unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
         *response.headers_mut() = http_types::header_map(plain.fields());
-        response.headers_mut().remove(http::header::CONNECTION);
         response
     }
 
@@ -142,18 +142,34 @@ impl fmt::Display for Refusal {
 
 impl core::error::Error for Refusal {}
 
-/// The fields that a status must come with (RFC 9110 §7.8, §15.5.6, §15.5.22).
-/// `Allow` is about the resource, which also answers a HEAD without an upgrade.
+/// The fields that a status must come with (RFC 9110 §7.8, §15.5.6, §15.5.22), unless the
+/// caller has set them. `Allow` is about the resource, which also answers a HEAD without an
+/// upgrade.
 fn obliged_fields(status: Status) -> &'static [(&'static str, &'static str)] {
     match status {
-        Status::MethodNotAllowed => &[("Connection", "close"), ("Allow", "GET, HEAD")],
+        Status::MethodNotAllowed => &[("Allow", "GET, HEAD")],
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.4
         //# it MUST respond with a |Sec-WebSocket-Version| header field
-        Status::UpgradeRequired => &[
-            ("Connection", "Upgrade, close"),
-            ("Upgrade", "websocket"),
-            ("Sec-WebSocket-Version", "13"),
-        ],
-        _ => &[("Connection", "close")],
+        Status::UpgradeRequired => &[("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")],
+        _ => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn field_of_the_caller_replaces_one_that_the_status_demands() {
+        let allow = |refusal: &Refusal| {
+            let response = refusal.to_response();
+            let fields = response.fields().filter(|(name, _)| *name == "Allow");
+            let values: Vec<_> = fields.map(|(_, value)| value.into_owned()).collect();
+            values
+        };
+        let refusal = Refusal::new(Status::MethodNotAllowed, "no");
+        assert_eq!(allow(&refusal), ["GET, HEAD"]);
+        let refusal = refusal.field("Allow", "POST").expect("a valid field");
+        assert_eq!(allow(&refusal), ["POST"]);
     }
 }

@@ -10,7 +10,7 @@
 /// refused with the HTTP status beside the limit.
 ///
 /// ```
-/// use yamabiko::websocket::handshake::HeadLimits;
+/// use yamabiko::http::HeadLimits;
 ///
 /// let limits = HeadLimits { head_bytes_max: 4096, ..HeadLimits::default() };
 /// assert_eq!(limits.fields_max, 100);

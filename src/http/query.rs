@@ -84,7 +84,7 @@ mod tests {
         fn decoded_text_is_what_was_encoded(
             texts in prop::collection::vec("\\PC{0,12}", 1..6),
         ) {
-            let encode = super::super::percent_encode;
+            let encode = crate::websocket::handshake::percent_encode;
             let encoded: Vec<String> = texts.iter().map(|text| encode(text)).collect();
             let path = format!("/{}", encoded.join("/"));
             prop_assert_eq!(segments(&path).collect::<Vec<_>>(), texts.clone());

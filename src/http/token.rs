@@ -6,31 +6,31 @@
 //! parameters are all made of it.
 
 /// One or more token characters and nothing else.
-pub(super) fn is_token(bytes: &[u8]) -> bool {
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
 }
 
 /// A letter, a digit or one of ``!#$%&'*+-.^_`|~``.
-pub(super) fn is_token_byte(byte: u8) -> bool {
+pub(crate) fn is_token_byte(byte: u8) -> bool {
     TOKEN_BYTES[usize::from(byte)]
 }
 
 /// What may be sent as a field value: visible characters, bytes above ASCII,
 /// and white space between them (RFC 9110 §5.5). CR, LF and NUL cannot pass,
 /// so that a value never becomes a second field.
-pub(super) fn is_field_value(bytes: &[u8]) -> bool {
+pub(crate) fn is_field_value(bytes: &[u8]) -> bool {
     bytes.trim_ascii().len() == bytes.len() && !bytes.iter().copied().any(is_control)
 }
 
 /// The bytes that no line of a head may contain: the control characters
 /// without the tab. CR and LF are among them; they only end lines.
-pub(super) fn is_control(byte: u8) -> bool {
+pub(crate) fn is_control(byte: u8) -> bool {
     (byte < 0x20) & (byte != b'\t') | (byte == 0x7F)
 }
 
 /// Splits a comma-separated list and leaves out its empty elements, as a
 /// recipient must (RFC 9110 §5.6.1.2). Only for lists without quoted strings.
-pub(super) fn list_elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn list_elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value
         .split(|&byte| byte == b',')
         // In a line that was read, only SP and HTAB are left of ASCII's white space.
@@ -41,7 +41,7 @@ pub(super) fn list_elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// `iter().position()`, faster: looks at blocks without a branch for each byte,
 /// which the compiler turns into vector comparisons. That takes a quarter off
 /// the time to read a browser's head.
-pub(super) fn find(bytes: &[u8], matches: impl Fn(u8) -> bool) -> Option<usize> {
+pub(crate) fn find(bytes: &[u8], matches: impl Fn(u8) -> bool) -> Option<usize> {
     let mut start = 0;
     for block in bytes.chunks(16) {
         if block.iter().fold(false, |any, &byte| any | matches(byte)) {

@@ -1,15 +1,12 @@
-//! The body of an HTTP response that refuses the handshake, as far as it has come
-//! (RFC 9112 §6, §7.1).
+//! The body of a response, as far as a client has received it (RFC 9112 §6.3).
 //!
 //! ```text
-//!   Content-Length: 8                     Transfer-Encoding: chunked
+//!   Content-Length: 8                     Transfer-Encoding: chunked (chunked.rs)
 //!
-//!   no room!                              5;note=x CRLF     size, extensions ignored
-//!                                         no ro CRLF
-//!   neither field: all that comes         3 CRLF
-//!   until the server ends TCP             om! CRLF
-//!                                         0 CRLF            the last chunk
-//!                                         …                 trailer: not looked at
+//!   no room!                              8 CRLF
+//!                                         no room! CRLF
+//!   neither field: all that comes         0 CRLF            the last chunk
+//!   until the server ends TCP             …                 trailer: not looked at
 //! ```
 //!
 //! A function of all bytes that have come, as the readers of the heads are: the same
@@ -17,6 +14,7 @@
 //! bytes that the caller chooses. Content codings are left as they are: the client asks for
 //! none.
 
+use super::chunked::ChunkedDecoder;
 use super::debug::TextOrBytes;
 use super::fields::Fields;
 use alloc::vec::Vec;
@@ -96,57 +94,22 @@ enum Framing {
     UntilTheEnd,
 }
 
-/// `chunked-body = *chunk last-chunk trailer-section CRLF` (RFC 9112 §7.1), up to the
-/// last chunk.
+/// The content up to the last chunk. Where the framing is broken, the body ends.
 fn unchunked(mut bytes: &[u8], bytes_max: usize) -> ResponseBody {
-    let mut body = ResponseBody::default();
-    loop {
-        let line_end = bytes.windows(CRLF.len()).position(|pair| pair == CRLF);
-        let line = match line_end {
-            Some(end) if end <= CHUNK_LINE_BYTES_MAX => &bytes[..end],
-            None if bytes.len() < CHUNK_LINE_BYTES_MAX + CRLF.len() => return body,
-            _ => return ended(body),
-        };
-        let size = match chunk_size(line) {
-            Some(0) | None => return ended(body),
-            Some(size) => size,
-        };
-        let data = &bytes[line.len() + CRLF.len()..];
-        let room = bytes_max - body.content.len();
-        body.content.extend_from_slice(front(data, size.min(room)));
-        let Some(behind) = data.get(size..) else {
-            return body;
-        };
-        match behind {
-            [b'\r', b'\n', rest @ ..] => bytes = rest,
-            [] | [b'\r'] => return body,
-            _ => return ended(body),
+    let mut decoder = ChunkedDecoder::new(u64::MAX, u64::MAX);
+    let mut content = Vec::new();
+    let broken = loop {
+        match decoder.decode(&mut bytes) {
+            Ok(Some(part)) => content.extend_from_slice(front(part, bytes_max - content.len())),
+            Ok(None) => break false,
+            Err(_) => break true,
         }
-    }
+    };
+    let ended = broken || decoder.content_has_ended();
+    ResponseBody { content, ended }
 }
 
-/// Behind the last chunk, and behind framing that is broken, there is nothing to read.
-fn ended(body: ResponseBody) -> ResponseBody {
-    ResponseBody {
-        ended: true,
-        ..body
-    }
-}
-
-/// `chunk-size [ chunk-ext ]`; a size over `usize::MAX` is `usize::MAX`.
-fn chunk_size(line: &[u8]) -> Option<usize> {
-    let is_digit = |byte: &u8| byte.is_ascii_hexdigit();
-    let digits = line.iter().take_while(|byte| is_digit(byte)).count();
-    let (digits, extensions) = line.split_at(digits);
-    let extensions = extensions.trim_ascii_start();
-    if digits.is_empty() || !(extensions.is_empty() || extensions.starts_with(b";")) {
-        return None;
-    }
-    let digits = core::str::from_utf8(digits).ok()?;
-    Some(usize::from_str_radix(digits, 16).unwrap_or(usize::MAX))
-}
-
-/// A number in decimal digits and nothing else; as above.
+/// A number in decimal digits and nothing else; one over `usize::MAX` is `usize::MAX`.
 fn length(digits: &[u8]) -> Option<usize> {
     if !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -159,17 +122,11 @@ fn front(bytes: &[u8], bytes_max: usize) -> &[u8] {
     &bytes[..bytes.len().min(bytes_max)]
 }
 
-const CRLF: &[u8] = b"\r\n";
-
-/// The longest line that announces a chunk, its extensions included: RFC 9112 §7.1.1
-/// demands a limit, and no known server sends extensions.
-const CHUNK_LINE_BYTES_MAX: usize = 256;
-
 #[cfg(test)]
 mod tests {
+    use super::super::chunked::CHUNK_LINE_BYTES_MAX;
     use super::super::fields::OwnedFields;
     use super::super::received_response::HttpResponse;
-    use super::*;
 
     fn answer(status: u16, fields: &[(&str, &str)]) -> HttpResponse {
         let fields = fields.iter();
@@ -215,7 +172,7 @@ mod tests {
         }
         assert_eq!(chunked("2\r\nokay\r\n", 100), ("ok".to_owned(), true));
         assert_eq!(chunked("2\r\nok\rx", 100), ("ok".to_owned(), true));
-        assert_eq!(chunked("2\nok\n0\n", 100), (String::new(), false));
+        assert_eq!(chunked("2\nok\n0\n", 100), (String::new(), true));
     }
 
     #[test]
@@ -228,7 +185,7 @@ mod tests {
         for end in 0..longest.len() {
             assert_eq!(chunked(&longest[..end], 100), (String::new(), false));
         }
-        let unfinished = "1".repeat(CHUNK_LINE_BYTES_MAX + CRLF.len());
+        let unfinished = "1".repeat(CHUNK_LINE_BYTES_MAX + 1);
         assert!(chunked(&unfinished, 100).1);
         assert!(!chunked(&unfinished[1..], 100).1);
     }

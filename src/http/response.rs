@@ -1,26 +1,28 @@
-//! Plain HTTP responses: everything that the server sends on its port that is not the
-//! switch to WebSocket (RFC 9110 §15, RFC 9112 §4).
+//! Responses of a server (RFC 9110 §15, RFC 9112 §4): all but the switch to WebSocket.
 //!
-//! Every response ends its connection (`Connection: close`): a server whose
-//! business is WebSocket gains nothing from keep-alive, and there is no second
-//! request whose beginning could be mistaken. This layer has no clock: the caller
-//! passes the value of Date, which RFC 9110 §6.6.1 requires of a server that has one.
+//! A [`Response`] is what an application says: status, fields, body. What depends on the
+//! request and the connection comes in when it is written ([`WriteOptions`]): whether the body
+//! is left out, whether another request may follow, and the time. This layer has no clock: the
+//! caller passes the value of Date, which RFC 9110 §6.6.1 requires of a server that has one.
 
-use super::debug::{FieldLines, TextOrBytes};
+use super::body::Body;
+use super::debug::FieldLines;
 use super::invalid_field::InvalidField;
+use super::persistence::Persistence;
+use super::status::Status;
 use super::token::{is_field_value, is_token};
 use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
-/// A plain HTTP response, complete in memory.
+/// An HTTP response, complete in memory.
 ///
 /// Field names and values are checked when they are set, so that a response
 /// with a field of an attacker's making cannot be expressed.
 ///
 /// ```
-/// use yamabiko::websocket::handshake::{Response, Status};
+/// use yamabiko::http::{Response, Status};
 ///
 /// let page = Response::new(Status::Ok)
 ///     .content("text/html; charset=utf-8", b"<title>hello</title>")?
@@ -28,16 +30,30 @@ use core::fmt;
 /// let mut output = Vec::new();
 /// page.write(false, &mut output);
 /// assert!(output.ends_with(b"\r\n\r\n<title>hello</title>"));
-/// # Ok::<(), yamabiko::websocket::handshake::InvalidField>(())
+/// # Ok::<(), yamabiko::http::InvalidField>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Response {
     status: Status,
     content_type: Option<Cow<'static, str>>,
     fields: Vec<(Cow<'static, str>, Cow<'static, str>)>,
-    body: Cow<'static, [u8]>,
-    /// Fields that no caller can set.
-    own_fields: &'static [(&'static str, &'static str)],
+    body: Body,
+    /// Fields that the status demands, where no caller has set them.
+    obliged_fields: &'static [(&'static str, &'static str)],
+}
+
+/// How a response is written: what depends on the request and the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriteOptions<'o> {
+    /// The current time as an IMF-fixdate (`Sun, 06 Nov 1994 08:49:37 GMT`); a server with a
+    /// clock sends it in every response of the classes 2xx, 3xx and 4xx (RFC 9110 §6.6.1). A
+    /// Date that was set with [`Response::field`] is sent instead of it. A value that is not
+    /// valid in a field is left out.
+    pub date: Option<&'o str>,
+    /// Without the body, for a HEAD request.
+    pub head_only: bool,
+    /// Whether another request may follow.
+    pub persistence: Persistence,
 }
 
 impl Response {
@@ -47,16 +63,34 @@ impl Response {
             status,
             content_type: None,
             fields: Vec::new(),
-            body: Cow::Borrowed(&[]),
-            own_fields: &[("Connection", "close")],
+            body: Body::empty(),
+            obliged_fields: &[],
         }
     }
 
     /// A response with one line or more of plain text.
     pub fn text(status: Status, text: impl Into<Cow<'static, str>>) -> Self {
+        let text: Cow<'static, str> = text.into();
         Response {
             content_type: Some(Cow::Borrowed(PLAIN_TEXT)),
-            body: bytes_of(text.into()),
+            body: text.into(),
+            ..Response::new(status)
+        }
+    }
+
+    /// A response with JSON, as text that is complete already.
+    ///
+    /// ```
+    /// use yamabiko::http::{Response, Status};
+    ///
+    /// let created = Response::json(Status::Created, r#"{"sequence":7}"#);
+    /// assert_eq!(created.body(), br#"{"sequence":7}"#);
+    /// ```
+    pub fn json(status: Status, json: impl Into<Cow<'static, str>>) -> Self {
+        let json: Cow<'static, str> = json.into();
+        Response {
+            content_type: Some(Cow::Borrowed(JSON)),
+            body: json.into(),
             ..Response::new(status)
         }
     }
@@ -69,7 +103,7 @@ impl Response {
     pub fn content(
         mut self,
         content_type: impl Into<Cow<'static, str>>,
-        body: impl Into<Cow<'static, [u8]>>,
+        body: impl Into<Body>,
     ) -> Result<Self, InvalidField> {
         let content_type = content_type.into();
         if content_type.is_empty() || !is_field_value(content_type.as_bytes()) {
@@ -116,59 +150,104 @@ impl Response {
         &self.body
     }
 
-    /// Names and values of all fields, for another HTTP stack; without Date.
+    /// Names and values of all fields, for another HTTP stack; without Date and Connection.
     pub fn fields(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
-        let own = self.own_fields.iter().copied();
+        let obliged = self.obliged_fields.iter().copied();
+        let obliged = obliged.filter(move |(name, _)| !self.sets(name));
         let set = self.fields.iter().map(|(name, value)| (&**name, &**value));
         let content_type = self.content_type.as_deref();
         let content_type = content_type.map(|value| ("Content-Type", value));
         let length = self.status.has_body().then(|| self.body.len().to_string());
-        own.chain(set)
+        obliged
+            .chain(set)
             .chain(content_type)
             .map(|(name, value)| (name, Cow::Borrowed(value)))
             .chain(length.map(|length| ("Content-Length", Cow::Owned(length))))
     }
 
-    /// Replaces the body and the fields that no caller can set.
+    /// Replaces the body, and sets the fields that the status demands.
     pub(super) fn refusing(
         mut self,
         text: String,
-        own_fields: &'static [(&'static str, &'static str)],
+        obliged_fields: &'static [(&'static str, &'static str)],
     ) -> Self {
         self.content_type = Some(Cow::Borrowed(PLAIN_TEXT));
-        self.body = Cow::Owned(text.into_bytes());
-        self.own_fields = own_fields;
+        self.body = text.into();
+        self.obliged_fields = obliged_fields;
         self
     }
 
-    /// Appends the response to `output`; with `head_only`, for a HEAD request,
-    /// everything but the body.
+    /// Appends the response to `output`, as the last one of its connection and without a
+    /// date; with `head_only`, for a HEAD request, everything but the body.
     pub fn write(&self, head_only: bool, output: &mut Vec<u8>) {
-        self.write_with_date(None, head_only, output);
+        let options = WriteOptions {
+            date: None,
+            head_only,
+            persistence: Persistence::Close,
+        };
+        self.write_with(&options, output);
     }
 
-    /// As [`write`](Response::write), with a Date field. `date` is the current time as
-    /// an IMF-fixdate (`Sun, 06 Nov 1994 08:49:37 GMT`); a server with a clock sends it
-    /// in every response of the classes 2xx, 3xx and 4xx (RFC 9110 §6.6.1). A Date that
-    /// was set with [`field`](Response::field) is sent instead of it. A value that is
-    /// not valid in a field is left out.
-    pub fn write_with_date(&self, date: Option<&str>, head_only: bool, output: &mut Vec<u8>) {
+    /// Appends the response to `output`.
+    ///
+    /// ```
+    /// use yamabiko::http::{Persistence, Response, Status, WriteOptions};
+    ///
+    /// let mut output = Vec::new();
+    /// let options = WriteOptions {
+    ///     date: Some("Sun, 06 Nov 1994 08:49:37 GMT"),
+    ///     head_only: false,
+    ///     persistence: Persistence::Persist,
+    /// };
+    /// Response::text(Status::Ok, "hi").write_with(&options, &mut output);
+    /// assert_eq!(output, b"HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+    ///     Content-Type: text/plain; charset=utf-8\r\nContent-Length: 2\r\n\r\nhi");
+    /// ```
+    pub fn write_with(&self, options: &WriteOptions<'_>, output: &mut Vec<u8>) {
         write_status_line(self.status.code(), self.status.reason_phrase(), output);
-        let is_date = |(name, _): &(Cow<'_, str>, _)| name.eq_ignore_ascii_case("Date");
-        match date {
-            Some(date) if is_field_value(date.as_bytes()) && !self.fields.iter().any(is_date) => {
+        match options.date {
+            Some(date) if is_field_value(date.as_bytes()) && !self.sets("Date") => {
                 write_field("Date", date, output);
             }
             _ => {}
         }
+        self.write_connection(options.persistence, output);
         for (name, value) in self.fields() {
             write_field(name, &value, output);
         }
         output.extend_from_slice(b"\r\n");
-        if self.status.has_body() && !head_only {
+        if self.status.has_body() && !options.head_only {
             output.extend_from_slice(&self.body);
         }
     }
+
+    /// RFC 9110 §7.8: a sender of Upgrade must list it in Connection.
+    fn write_connection(&self, persistence: Persistence, output: &mut Vec<u8>) {
+        let obliged = |name| {
+            self.obliged_fields
+                .iter()
+                .any(|(own, _)| is_name(own, name))
+        };
+        let upgrade = self.sets("Upgrade") || obliged("Upgrade");
+        match (upgrade, persistence.option()) {
+            (false, None) => {}
+            (false, Some(option)) => write_field("Connection", option, output),
+            (true, None) => write_field("Connection", "Upgrade", output),
+            (true, Some(option)) => {
+                output.extend_from_slice(b"Connection: Upgrade, ");
+                output.extend_from_slice(option.as_bytes());
+                output.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
+    fn sets(&self, name: &str) -> bool {
+        self.fields.iter().any(|(set, _)| is_name(set, name))
+    }
+}
+
+fn is_name(name: &str, other: &str) -> bool {
+    name.eq_ignore_ascii_case(other)
 }
 
 impl fmt::Debug for Response {
@@ -178,127 +257,13 @@ impl fmt::Debug for Response {
             .field("status", &self.status)
             .field("content_type", &self.content_type)
             .field("fields", &FieldLines(&self.fields))
-            .field("body", &TextOrBytes(&self.body))
+            .field("body", &self.body)
             .finish_non_exhaustive()
     }
 }
 
-/// The statuses that a WebSocket server has use for (RFC 9110 §15, RFC 6585).
-/// 101 is none of them: only [`Upgrade`](super::Upgrade) can say it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-#[rustfmt::skip]
-pub enum Status {
-    /// 200
-    Ok,
-    /// 204
-    NoContent,
-    /// 301
-    MovedPermanently,
-    /// 302
-    Found,
-    /// 303
-    SeeOther,
-    /// 304
-    NotModified,
-    /// 307
-    TemporaryRedirect,
-    /// 308
-    PermanentRedirect,
-    /// 400
-    BadRequest,
-    /// 401
-    Unauthorized,
-    /// 403
-    Forbidden,
-    /// 404
-    NotFound,
-    /// 405
-    MethodNotAllowed,
-    /// 408
-    RequestTimeout,
-    /// 409
-    Conflict,
-    /// 410
-    Gone,
-    /// 413
-    ContentTooLarge,
-    /// 414
-    UriTooLong,
-    /// 426
-    UpgradeRequired,
-    /// 429
-    TooManyRequests,
-    /// 431
-    RequestHeaderFieldsTooLarge,
-    /// 500
-    InternalServerError,
-    /// 501
-    NotImplemented,
-    /// 502
-    BadGateway,
-    /// 503
-    ServiceUnavailable,
-    /// 505
-    HttpVersionNotSupported,
-}
-
-impl Status {
-    /// The number in the status line.
-    pub const fn code(self) -> u16 {
-        self.line().0
-    }
-
-    /// The reason phrase in the status line.
-    pub const fn reason_phrase(self) -> &'static str {
-        self.line().1
-    }
-
-    /// RFC 9110 §8.6, §15.4.5: neither a body nor its length is sent with these.
-    const fn has_body(self) -> bool {
-        !matches!(self, Status::NoContent | Status::NotModified)
-    }
-
-    const fn line(self) -> (u16, &'static str) {
-        match self {
-            Status::Ok => (200, "OK"),
-            Status::NoContent => (204, "No Content"),
-            Status::MovedPermanently => (301, "Moved Permanently"),
-            Status::Found => (302, "Found"),
-            Status::SeeOther => (303, "See Other"),
-            Status::NotModified => (304, "Not Modified"),
-            Status::TemporaryRedirect => (307, "Temporary Redirect"),
-            Status::PermanentRedirect => (308, "Permanent Redirect"),
-            Status::BadRequest => (400, "Bad Request"),
-            Status::Unauthorized => (401, "Unauthorized"),
-            Status::Forbidden => (403, "Forbidden"),
-            Status::NotFound => (404, "Not Found"),
-            Status::MethodNotAllowed => (405, "Method Not Allowed"),
-            Status::RequestTimeout => (408, "Request Timeout"),
-            Status::Conflict => (409, "Conflict"),
-            Status::Gone => (410, "Gone"),
-            Status::ContentTooLarge => (413, "Content Too Large"),
-            Status::UriTooLong => (414, "URI Too Long"),
-            Status::UpgradeRequired => (426, "Upgrade Required"),
-            Status::TooManyRequests => (429, "Too Many Requests"),
-            Status::RequestHeaderFieldsTooLarge => (431, "Request Header Fields Too Large"),
-            Status::InternalServerError => (500, "Internal Server Error"),
-            Status::NotImplemented => (501, "Not Implemented"),
-            Status::BadGateway => (502, "Bad Gateway"),
-            Status::ServiceUnavailable => (503, "Service Unavailable"),
-            Status::HttpVersionNotSupported => (505, "HTTP Version Not Supported"),
-        }
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {}", self.code(), self.reason_phrase())
-    }
-}
-
 /// The rules for any field that is sent, in either role.
-pub(super) fn check_field(name: &str, value: &str) -> Result<(), InvalidField> {
+pub(crate) fn check_field(name: &str, value: &str) -> Result<(), InvalidField> {
     if !is_token(name.as_bytes()) {
         return Err(InvalidField::Name);
     }
@@ -308,7 +273,7 @@ pub(super) fn check_field(name: &str, value: &str) -> Result<(), InvalidField> {
     Ok(())
 }
 
-pub(super) fn write_status_line(code: u16, reason_phrase: &str, output: &mut Vec<u8>) {
+pub(crate) fn write_status_line(code: u16, reason_phrase: &str, output: &mut Vec<u8>) {
     output.extend_from_slice(b"HTTP/1.1 ");
     output.extend_from_slice(code.to_string().as_bytes());
     output.push(b' ');
@@ -317,21 +282,15 @@ pub(super) fn write_status_line(code: u16, reason_phrase: &str, output: &mut Vec
 }
 
 /// The caller has checked name and value.
-pub(super) fn write_field(name: &str, value: &str, output: &mut Vec<u8>) {
+pub(crate) fn write_field(name: &str, value: &str, output: &mut Vec<u8>) {
     output.extend_from_slice(name.as_bytes());
     output.extend_from_slice(b": ");
     output.extend_from_slice(value.as_bytes());
     output.extend_from_slice(b"\r\n");
 }
 
-fn bytes_of(text: Cow<'static, str>) -> Cow<'static, [u8]> {
-    match text {
-        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-    }
-}
-
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
 const RESERVED: [&str; 4] = [
     "Connection",
     "Content-Type",
@@ -377,7 +336,12 @@ mod tests {
     fn response_carries_the_date_that_the_caller_passes_exactly_once() {
         let with_date = |response: &Response, date| {
             let mut output = Vec::new();
-            response.write_with_date(date, false, &mut output);
+            let options = WriteOptions {
+                date,
+                head_only: false,
+                persistence: Persistence::Close,
+            };
+            response.write_with(&options, &mut output);
             String::from_utf8(output).expect("written from text")
         };
         let date = "Sun, 06 Nov 1994 08:49:37 GMT";
@@ -390,6 +354,42 @@ mod tests {
         let dated = response.field("date", date).expect("a valid field");
         let text = with_date(&dated, Some("Mon, 07 Nov 1994 08:49:37 GMT"));
         assert_eq!(text, written(&dated, false));
+    }
+
+    #[test]
+    fn connection_field_says_what_follows_and_lists_upgrade() {
+        let connection = |response: &Response, persistence| {
+            let mut output = Vec::new();
+            let options = WriteOptions {
+                date: None,
+                head_only: false,
+                persistence,
+            };
+            response.write_with(&options, &mut output);
+            let text = String::from_utf8(output).expect("written from text");
+            let mut fields = text.lines().filter_map(|line| line.split_once(": "));
+            let field = fields.find(|(name, _)| *name == "Connection");
+            field.map(|(_, value)| value.to_owned())
+        };
+        let plain = Response::text(Status::Ok, "x");
+        let upgrade = Response::new(Status::UpgradeRequired)
+            .field("upgrade", "websocket")
+            .expect("a valid field");
+        for (persistence, of_plain, of_upgrade) in [
+            (Persistence::Close, Some("close"), "Upgrade, close"),
+            (Persistence::Persist, None, "Upgrade"),
+            (
+                Persistence::KeepAlive,
+                Some("keep-alive"),
+                "Upgrade, keep-alive",
+            ),
+        ] {
+            assert_eq!(connection(&plain, persistence).as_deref(), of_plain);
+            assert_eq!(
+                connection(&upgrade, persistence).as_deref(),
+                Some(of_upgrade)
+            );
+        }
     }
 
     #[test]

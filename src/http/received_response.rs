@@ -9,10 +9,10 @@
 //! Bounds, line ends and fields are read as a request's are (`head.rs`), but
 //! no empty line may come before it: servers allow that to clients only.
 
-use super::body::{self, ResponseBody};
 use super::fields::{Fields, OwnedFields};
 use super::head::{HeadError, HeadLayout, HeadScanner};
-use super::limits::HeadLimits;
+use super::head_limits::HeadLimits;
+use super::response_body::{self, ResponseBody};
 use alloc::string::String;
 
 /// An HTTP response that did not switch to WebSocket. Its meaning is that of HTTP (RFC
@@ -53,7 +53,7 @@ impl HttpResponse {
     }
 
     /// What has come of the body: at most `bytes_max` bytes of it. `bytes` are those
-    /// that [`ClientHandshake::receive`](super::ClientHandshake::receive) was given
+    /// that [`ClientHandshake::receive`](crate::websocket::handshake::ClientHandshake::receive) was given
     /// when it gave this response, and those that have come since.
     ///
     /// A body whose length is unknown, because Content-Length is no number or several, is
@@ -76,10 +76,10 @@ impl HttpResponse {
     /// ```
     pub fn body(&self, bytes: &[u8], bytes_max: usize) -> ResponseBody {
         let bytes = bytes.get(self.head_bytes..).unwrap_or_default();
-        body::read(self.status, self.fields.as_fields(), bytes, bytes_max)
+        response_body::read(self.status, self.fields.as_fields(), bytes, bytes_max)
     }
 
-    pub(super) fn of(head: &ResponseHead<'_>, head_bytes: usize) -> Self {
+    pub(crate) fn of(head: &ResponseHead<'_>, head_bytes: usize) -> Self {
         HttpResponse {
             status: head.line.status,
             reason: String::from_utf8_lossy(head.line.reason).into_owned(),
@@ -91,12 +91,12 @@ impl HttpResponse {
 
 /// Reads the head of one response, whole or in pieces, in bounded memory.
 #[derive(Clone, Debug)]
-pub(super) struct ResponseReader {
+pub(crate) struct ResponseReader {
     scanner: HeadScanner,
 }
 
 impl ResponseReader {
-    pub(super) fn new(limits: HeadLimits) -> Self {
+    pub(crate) fn new(limits: HeadLimits) -> Self {
         ResponseReader {
             scanner: HeadScanner::new(HeadLimits {
                 leading_empty_lines_max: 0,
@@ -106,7 +106,7 @@ impl ResponseReader {
     }
 
     /// As [`RequestReader::read`](super::RequestReader::read).
-    pub(super) fn read<'a>(
+    pub(crate) fn read<'a>(
         &mut self,
         bytes: &'a [u8],
     ) -> Result<Option<(ResponseHead<'a>, usize)>, HeadError> {
@@ -121,9 +121,9 @@ impl ResponseReader {
 
 /// A well-formed response, borrowed from the bytes that were read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ResponseHead<'a> {
-    pub(super) line: StatusLine<'a>,
-    pub(super) fields: Fields<'a>,
+pub(crate) struct ResponseHead<'a> {
+    pub(crate) line: StatusLine<'a>,
+    pub(crate) fields: Fields<'a>,
 }
 
 impl<'a> ResponseHead<'a> {
@@ -138,17 +138,17 @@ impl<'a> ResponseHead<'a> {
 /// `HTTP-version SP 3DIGIT SP [ reason-phrase ]`, also without the second space if
 /// there is no reason (RFC 9112 §4 lets a recipient be so lenient).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct StatusLine<'a> {
+pub(crate) struct StatusLine<'a> {
     /// HTTP/1.0, which cannot upgrade.
-    pub(super) is_http10: bool,
+    pub(crate) is_http10: bool,
     /// 100 to 999.
-    pub(super) status: u16,
+    pub(crate) status: u16,
     reason: &'a [u8],
 }
 
 impl<'a> StatusLine<'a> {
     /// The status line of a response that another HTTP stack has read.
-    pub(super) fn of_parts(is_http10: bool, status: u16) -> StatusLine<'a> {
+    pub(crate) fn of_parts(is_http10: bool, status: u16) -> StatusLine<'a> {
         StatusLine {
             is_http10,
             status,

@@ -11,16 +11,16 @@ use core::net::Ipv6Addr;
 
 /// A host that is not empty, and a port if one is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Authority<'a> {
+pub(crate) struct Authority<'a> {
     /// With its brackets if it is an IPv6 address.
-    pub(super) host: &'a str,
+    pub(crate) host: &'a str,
     /// `None` also where the colon is followed by nothing.
-    pub(super) port: Option<u16>,
+    pub(crate) port: Option<u16>,
 }
 
 /// Why a text is no authority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum InvalidAuthority {
+pub(crate) enum InvalidAuthority {
     Host,
     Port,
 }
@@ -29,7 +29,7 @@ impl<'a> Authority<'a> {
     /// User information, an empty host, a character that does not belong into
     /// a host, a zone or future form of IP address, and a port that is no
     /// 16-bit number are refused.
-    pub(super) fn parse(text: &'a str) -> Result<Self, InvalidAuthority> {
+    pub(crate) fn parse(text: &'a str) -> Result<Self, InvalidAuthority> {
         let (host, port) = match text.strip_prefix('[') {
             Some(bracketed) => split_ip_literal(text, bracketed)?,
             None => split_name(text)?,
@@ -41,7 +41,7 @@ impl<'a> Authority<'a> {
 
 /// Is this a percent sign and two hexadecimal digits wherever a percent sign
 /// stands?
-pub(super) fn percent_encoding_is_valid(text: &str) -> bool {
+pub(crate) fn percent_encoding_is_valid(text: &str) -> bool {
     text.split('%').skip(1).all(|rest| {
         let digits = rest.as_bytes().get(..2).unwrap_or_default();
         digits.len() == 2 && digits.iter().all(u8::is_ascii_hexdigit)

@@ -10,13 +10,13 @@ use alloc::borrow::Cow;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 /// Names and values, as the handshake takes them.
-pub(super) fn values(headers: &HeaderMap) -> impl Iterator<Item = (&str, &[u8])> {
+pub(crate) fn values(headers: &HeaderMap) -> impl Iterator<Item = (&str, &[u8])> {
     let fields = headers.iter();
     fields.map(|(name, value)| (name.as_str(), value.as_bytes()))
 }
 
 /// Names and values have been checked by the same rules.
-pub(super) fn header_map<'f>(fields: impl Iterator<Item = (&'f str, Cow<'f, str>)>) -> HeaderMap {
+pub(crate) fn header_map<'f>(fields: impl Iterator<Item = (&'f str, Cow<'f, str>)>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
         let name = HeaderName::from_bytes(name.as_bytes());

@@ -2,9 +2,9 @@
 //!
 //! A head that was read is kept as it came: [`Fields`] is one slice of valid
 //! lines and finds names and values anew each time it is asked. That costs a
-//! walk over some hundred bytes and saves an allocation for each connection.
-//! The fields that the handshake itself needs are collected in a single walk
-//! ([`KnownFields`]).
+//! walk over some hundred bytes and saves an allocation for each request.
+//! The fields that a reader itself needs are collected in a single walk
+//! (`known_fields.rs`).
 
 use super::debug::FieldLine;
 use super::invalid_field::InvalidField;
@@ -16,14 +16,14 @@ use core::fmt;
 /// The field lines of a head, in the order in which they came.
 ///
 /// ```
-/// use yamabiko::websocket::handshake::{HeadLimits, RequestReader};
+/// use yamabiko::http::{HeadLimits, RequestReader};
 ///
 /// let bytes = b"GET / HTTP/1.1\r\nHost: a\r\nAccept: x\r\nACCEPT: y, z\r\n\r\n";
 /// let (head, _) = RequestReader::new(HeadLimits::default()).read(bytes)?.unwrap();
 /// assert_eq!(head.fields().text("host"), Some("a"));
 /// assert_eq!(head.fields().get_all("accept").count(), 2);
 /// assert_eq!(head.fields().list("accept").last(), Some(&b"z"[..]));
-/// # Ok::<(), yamabiko::websocket::handshake::Refusal>(())
+/// # Ok::<(), yamabiko::http::Refusal>(())
 /// ```
 #[derive(Clone, Copy)]
 pub struct Fields<'a> {
@@ -32,7 +32,7 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn of_checked_lines(lines: &'a [u8]) -> Self {
+    pub(crate) fn of_checked_lines(lines: &'a [u8]) -> Self {
         Fields { lines }
     }
 
@@ -68,7 +68,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The value of a field that must not have a duplicate.
-    pub(super) fn once(self, name: &str) -> Occurrence<'a> {
+    pub(crate) fn once(self, name: &str) -> Occurrence<'a> {
         let mut occurrence = Occurrence::Absent;
         self.get_all(name).for_each(|value| occurrence.add(value));
         occurrence
@@ -92,6 +92,11 @@ impl<'a> Field<'a> {
     /// The name as it was sent: a token.
     pub fn name(&self) -> &'a str {
         core::str::from_utf8(self.name).unwrap_or_default()
+    }
+
+    /// The length of the name, without a check of its bytes.
+    pub(crate) fn name_bytes(&self) -> usize {
+        self.name.len()
     }
 
     /// The value without the white space around it: no control character but
@@ -197,7 +202,7 @@ fn as_text(value: &[u8]) -> Option<&str> {
 
 /// How often a field is in a head that should have it once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Occurrence<'a> {
+pub(crate) enum Occurrence<'a> {
     #[default]
     Absent,
     Once(&'a [u8]),
@@ -205,73 +210,12 @@ pub(super) enum Occurrence<'a> {
 }
 
 impl<'a> Occurrence<'a> {
-    fn add(&mut self, value: &'a [u8]) {
+    pub(crate) fn add(&mut self, value: &'a [u8]) {
         *self = match self {
             Occurrence::Absent => Occurrence::Once(value),
             Occurrence::Once(_) | Occurrence::Repeated => Occurrence::Repeated,
         };
     }
-}
-
-/// The fields of a request that a server needs, collected in one walk.
-//= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
-//# Unknown header fields are ignored, as per [RFC2616].
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct KnownFields<'a> {
-    pub(super) host: Occurrence<'a>,
-    pub(super) origin: Occurrence<'a>,
-    pub(super) key: Occurrence<'a>,
-    pub(super) version: Occurrence<'a>,
-    /// `Upgrade` lists `websocket`.
-    pub(super) upgrade_lists_websocket: bool,
-    /// `Connection` lists `upgrade`.
-    pub(super) connection_lists_upgrade: bool,
-    /// `Transfer-Encoding`, or a `Content-Length` other than zero.
-    pub(super) body_announced: bool,
-    /// There is a `Sec-WebSocket-Protocol` field.
-    pub(super) protocol: bool,
-    /// There is a `Sec-WebSocket-Extensions` field.
-    pub(super) extensions: bool,
-}
-
-impl<'a> KnownFields<'a> {
-    pub(super) fn collect(fields: Fields<'a>) -> Self {
-        let mut known = KnownFields::default();
-        for field in fields.iter() {
-            known.take(field);
-        }
-        known
-    }
-
-    /// Sorted by the length of the name, which most fields differ in: one
-    /// comparison of letters for each field, seldom two.
-    fn take(&mut self, field: Field<'a>) {
-        let value = field.value;
-        match field.name.len() {
-            4 if field.is("Host") => self.host.add(value),
-            6 if field.is("Origin") => self.origin.add(value),
-            7 if field.is("Upgrade") => self.upgrade_lists_websocket |= lists(value, b"websocket"),
-            10 if field.is("Connection") => {
-                self.connection_lists_upgrade |= lists(value, b"upgrade")
-            }
-            14 if field.is("Content-Length") => self.body_announced |= !is_zero(value),
-            17 if field.is("Sec-WebSocket-Key") => self.key.add(value),
-            17 if field.is("Transfer-Encoding") => self.body_announced = true,
-            21 if field.is("Sec-WebSocket-Version") => self.version.add(value),
-            22 if field.is("Sec-WebSocket-Protocol") => self.protocol = true,
-            24 if field.is("Sec-WebSocket-Extensions") => self.extensions = true,
-            _ => {}
-        }
-    }
-}
-
-fn lists(value: &[u8], token: &[u8]) -> bool {
-    list_elements(value).any(|element| element.eq_ignore_ascii_case(token))
-}
-
-/// A length that is no number counts as a body: its end is unknown.
-fn is_zero(value: &[u8]) -> bool {
-    !value.is_empty() && value.iter().all(|&byte| byte == b'0')
 }
 
 /// Cuts the first line off `lines`. In checked lines a CR only ends a line,
@@ -317,25 +261,6 @@ mod tests {
         assert_eq!(fields.once("C"), Occurrence::Absent);
         assert_eq!(fields.once("b"), Occurrence::Once(b"2"));
         assert_eq!(fields.once("A"), Occurrence::Repeated);
-    }
-
-    #[test]
-    fn body_is_announced_by_all_but_a_zero_length() {
-        let table = [
-            ("Content-Length: 0\r\n", false),
-            ("Content-Length: 00\r\nContent-Length: 0\r\n", false),
-            ("Accept: */*\r\n", false),
-            ("Content-Length: 1\r\n", true),
-            ("Content-Length: 0\r\nContent-Length: 5\r\n", true),
-            ("Content-Length: 0, 0\r\n", true),
-            ("Content-Length: +0\r\n", true),
-            ("Content-Length:\r\n", true),
-            ("Transfer-Encoding: identity\r\n", true),
-        ];
-        for (lines, announced) in table {
-            let known = KnownFields::collect(fields(lines));
-            assert_eq!(known.body_announced, announced, "{lines:?}");
-        }
     }
 
     #[test]

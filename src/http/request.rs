@@ -2,24 +2,29 @@
 //!
 //! [`RequestReader`] takes all bytes that have come. It asks for more, or returns the head
 //! of the request, or the HTTP response that refuses it. The head borrows the caller's
-//! bytes. The reader is for any request, also for plain HTTP on the same port; the checks
-//! of an opening handshake are in `upgrade.rs`.
+//! bytes. The reader is for any request; the checks of a WebSocket's opening handshake are
+//! in `websocket/handshake/upgrade.rs`.
 //!
 //! It is strict where leniency would let two readers understand two different
 //! requests: line ends are CRLF, one space separates the three parts of the request
 //! line, and there is one Host.
 
 use super::authority::Authority;
-use super::fields::{Fields, KnownFields, Occurrence, OwnedFields};
+use super::body_framing::{BodyFraming, InvalidFraming};
+use super::expectation::Expectation;
+use super::fields::{Fields, Occurrence, OwnedFields};
 use super::head::{HeadError, HeadLayout, HeadScanner};
+use super::head_limits::HeadLimits;
 #[cfg(feature = "http")]
 use super::http_types;
-use super::limits::HeadLimits;
+use super::known_fields::KnownFields;
+use super::persistence::Persistence;
 use super::query;
 use super::refusal::Refusal;
-use super::response::Status;
+use super::status::Status;
 use super::target::Target;
 use super::token::is_token;
+use super::version::HttpVersion;
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
@@ -31,7 +36,7 @@ use core::fmt;
 /// nothing is allocated.
 ///
 /// ```
-/// use yamabiko::websocket::handshake::{HeadLimits, RequestReader};
+/// use yamabiko::http::{HeadLimits, RequestReader};
 ///
 /// let bytes = b"GET /chat?room=1 HTTP/1.1\r\nHost: example.com\r\n\r\n\x81\x85";
 /// let mut reader = RequestReader::new(HeadLimits::default());
@@ -41,7 +46,7 @@ use core::fmt;
 /// assert_eq!((head.method(), head.path(), head.query()), ("GET", "/chat", Some("room=1")));
 /// assert_eq!(head.host(), Some("example.com"));
 /// assert_eq!(&bytes[head_bytes..], b"\x81\x85"); // the first frame
-/// # Ok::<(), yamabiko::websocket::handshake::Refusal>(())
+/// # Ok::<(), yamabiko::http::Refusal>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct RequestReader {
@@ -72,14 +77,26 @@ impl RequestReader {
         &mut self,
         bytes: &'a [u8],
     ) -> Result<Option<(RequestHead<'a>, usize)>, Refusal> {
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
-        //# The server must parse at least part of this handshake
-        let check = |line: &[u8]| RequestLine::parse(line).map(|_| ());
-        let Some(layout) = self.scanner.read(bytes, check)? else {
+        let Some(layout) = self.read_layout(bytes)? else {
             return Ok(None);
         };
         let head = RequestHead::parse(bytes, layout)?;
         Ok(Some((head, layout.head_bytes)))
+    }
+
+    /// Where the parts of the head lie in `bytes`. `None`: more bytes are needed.
+    pub(super) fn read_layout(&mut self, bytes: &[u8]) -> Result<Option<HeadLayout>, Refusal> {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
+        //# The server must parse at least part of this handshake
+        let check = |line: &[u8]| RequestLine::parse(line).map(|_| ());
+        self.scanner.read(bytes, check)
+    }
+
+    /// Whether the request is a HEAD, however malformed it may be behind the method: the
+    /// response to it has no body (RFC 9110 §9.3.2). `bytes` as for [`RequestReader::read`].
+    pub fn method_is_head(&self, bytes: &[u8]) -> bool {
+        let start_line = bytes.get(self.scanner.start_line_start()..);
+        start_line.is_some_and(|line| line.starts_with(b"HEAD "))
     }
 }
 
@@ -88,12 +105,13 @@ impl RequestReader {
 pub struct RequestHead<'a> {
     line: RequestLine<'a>,
     fields: Fields<'a>,
-    pub(super) known: KnownFields<'a>,
+    known: KnownFields<'a>,
     host: Option<&'a str>,
 }
 
 impl<'a> RequestHead<'a> {
-    fn parse(bytes: &'a [u8], layout: HeadLayout) -> Result<Self, Refusal> {
+    /// The head at these places of `bytes`.
+    pub(super) fn parse(bytes: &'a [u8], layout: HeadLayout) -> Result<Self, Refusal> {
         let fields = Fields::of_checked_lines(layout.fields.of(bytes));
         RequestHead::of_parts(layout.start_line.of(bytes), fields)
     }
@@ -136,11 +154,11 @@ impl<'a> RequestHead<'a> {
     /// Bytes that are not UTF-8 are replaced by U+FFFD.
     ///
     /// ```
-    /// # use yamabiko::websocket::handshake::{HeadLimits, RequestReader};
+    /// # use yamabiko::http::{HeadLimits, RequestReader};
     /// let bytes = b"GET /room/caf%C3%A9 HTTP/1.1\r\nHost: a\r\n\r\n";
     /// let (head, _) = RequestReader::new(HeadLimits::default()).read(bytes)?.unwrap();
     /// assert!(head.path_segments().eq(["room", "café"]));
-    /// # Ok::<(), yamabiko::websocket::handshake::Refusal>(())
+    /// # Ok::<(), yamabiko::http::Refusal>(())
     /// ```
     pub fn path_segments(&self) -> impl Iterator<Item = Cow<'a, str>> + use<'a> {
         query::segments(self.path())
@@ -150,12 +168,12 @@ impl<'a> RequestHead<'a> {
     /// that are not UTF-8 are replaced by U+FFFD.
     ///
     /// ```
-    /// # use yamabiko::websocket::handshake::{HeadLimits, RequestReader};
+    /// # use yamabiko::http::{HeadLimits, RequestReader};
     /// let bytes = b"GET /?name=Kai+M.&admin HTTP/1.1\r\nHost: a\r\n\r\n";
     /// let (head, _) = RequestReader::new(HeadLimits::default()).read(bytes)?.unwrap();
     /// let pairs: Vec<_> = head.query_pairs().collect();
     /// assert_eq!(pairs, [("name".into(), "Kai M.".into()), ("admin".into(), "".into())]);
-    /// # Ok::<(), yamabiko::websocket::handshake::Refusal>(())
+    /// # Ok::<(), yamabiko::http::Refusal>(())
     /// ```
     pub fn query_pairs(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
         query::pairs(self.query())
@@ -186,16 +204,54 @@ impl<'a> RequestHead<'a> {
     }
 
     /// Does the Upgrade field list `websocket`? If not, this is a plain HTTP
-    /// request; if so, [`Upgrade::check`](super::Upgrade::check) decides.
+    /// request; if so, [`Upgrade::check`](crate::websocket::handshake::Upgrade::check) decides.
     pub fn wants_websocket(&self) -> bool {
         self.known.upgrade_lists_websocket
     }
 
     /// Is a body to follow: a Content-Length other than zero (also one that is
     /// malformed or contradicts another), or any Transfer-Encoding? Its bytes
-    /// come behind the head and are nothing that this crate reads.
+    /// come behind the head.
     pub fn body_announced(&self) -> bool {
-        self.known.body_announced
+        !self.body_framing().is_ok_and(BodyFraming::is_empty)
+    }
+
+    /// How the end of the body is found (RFC 9112 §6.3).
+    ///
+    /// # Errors
+    ///
+    /// The [`Refusal`] to answer with, because nobody can tell where the body ends: 400, 413
+    /// for a length that no number can hold, 501 for a transfer coding other than chunked.
+    /// Then close: the bytes behind the head have no meaning.
+    ///
+    /// ```
+    /// use yamabiko::http::{BodyFraming, HeadLimits, RequestReader};
+    ///
+    /// let bytes = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+    /// let (head, _) = RequestReader::new(HeadLimits::default()).read(bytes)?.unwrap();
+    /// assert_eq!(head.body_framing()?, BodyFraming::Length(5));
+    /// # Ok::<(), yamabiko::http::Refusal>(())
+    /// ```
+    pub fn body_framing(&self) -> Result<BodyFraming, Refusal> {
+        Ok(self.known.body_framing(self.version())?)
+    }
+
+    /// Does the client wait for `100 Continue` before it sends its body? An HTTP/1.0 client
+    /// does not know that response (RFC 9110 §10.1.1).
+    pub fn expects_continue(&self) -> bool {
+        self.known.expectation == Expectation::Continue
+            && self.version() == HttpVersion::Http11
+            && self.body_announced()
+    }
+
+    /// Does the client expect something that no server knows? Then it gets a 417.
+    pub(super) fn has_unknown_expectation(&self) -> bool {
+        self.known.expectation == Expectation::Unknown
+    }
+
+    /// Whether another request may follow this one on the same connection.
+    pub fn persistence(&self) -> Persistence {
+        Persistence::of_request(self.version(), self.known.connection)
     }
 }
 
@@ -234,7 +290,7 @@ impl fmt::Debug for RequestHead<'_> {
 /// // For the bytes behind the handshake:
 /// let connection = accepted.connection(Limits::default());
 /// # drop(connection);
-/// # Ok::<(), yamabiko::websocket::handshake::Refusal>(())
+/// # Ok::<(), yamabiko::http::Refusal>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct OwnedRequest {
@@ -286,7 +342,7 @@ impl fmt::Debug for OwnedRequest {
 
 #[cfg(feature = "http")]
 /// The request as this crate reads it: [`OwnedRequest::head`] gives it to
-/// [`Upgrade::check`](super::Upgrade::check).
+/// [`Upgrade::check`](crate::websocket::handshake::Upgrade::check).
 impl<B> TryFrom<&http::Request<B>> for OwnedRequest {
     type Error = Refusal;
 
@@ -295,28 +351,6 @@ impl<B> TryFrom<&http::Request<B>> for OwnedRequest {
         let target = request.uri().to_string();
         let fields = http_types::values(request.headers());
         OwnedRequest::new(request.method().as_str(), &target, version, fields)
-    }
-}
-
-/// The version of a request that can be answered. Any HTTP/1.x above 1.1 is
-/// spoken as 1.1 (RFC 9110 §2.5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HttpVersion {
-    /// Has neither an obligatory Host nor Upgrade.
-    Http10,
-    /// What a WebSocket handshake needs.
-    Http11,
-}
-
-#[cfg(feature = "http")]
-impl HttpVersion {
-    /// `None`: not HTTP/1.
-    pub(super) fn of_http(version: http::Version) -> Option<HttpVersion> {
-        match version {
-            http::Version::HTTP_10 => Some(HttpVersion::Http10),
-            http::Version::HTTP_11 => Some(HttpVersion::Http11),
-            _ => None,
-        }
     }
 }
 
@@ -385,6 +419,12 @@ fn check_host(occurrence: Occurrence<'_>, version: HttpVersion) -> Result<Option
     let host = core::str::from_utf8(value).map_err(|_| INVALID_HOST)?;
     Authority::parse(host).map_err(|_| INVALID_HOST)?;
     Ok(Some(host))
+}
+
+impl From<InvalidFraming> for Refusal {
+    fn from(framing: InvalidFraming) -> Self {
+        Refusal::of(framing.status, framing.reason)
+    }
 }
 
 impl From<HeadError> for Refusal {
