@@ -250,6 +250,12 @@ impl FrameHeader {
 
     /// Appends the header to `output`, its length in the shortest form.
     pub fn encode(&self, output: &mut Vec<u8>) {
+        self.encode_inline(output);
+    }
+
+    /// [`FrameHeader::encode`], inlined into the send path, where most fields are known.
+    #[inline(always)]
+    pub(super) fn encode_inline(&self, output: &mut Vec<u8>) {
         let first = u8::from(self.fin) << 7 | (self.rsv & 0b111) << 4 | self.opcode.bits();
         //= https://www.rfc-editor.org/rfc/rfc6455#section-5.3
         //# A masked frame MUST have the field frame-masked set to 1, as defined

@@ -91,7 +91,7 @@ pub(crate) fn encode_inline(
         masking_key,
         payload_length: payload.len() as u64,
     };
-    header.encode(output);
+    header.encode_inline(output);
     //= https://www.rfc-editor.org/rfc/rfc6455#section-10.3
     //= type=implication
     //# the payload
