@@ -14,7 +14,7 @@ use super::writer::Writer;
 use crate::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
 use crate::websocket::frame::CloseCode;
 use crate::websocket::handshake::{Established, Fields, WebSocketUri};
-use crate::websocket::{Ended, Event, KeyBatch, Limits, Message, OwnedMessage};
+use crate::websocket::{Ended, Event, Fragment, KeyBatch, Limits, Message, OwnedMessage};
 
 /// An open connection to a server. If it is dropped without [`Client::close`], only
 /// TCP is closed, and the server reports 1006.
@@ -58,6 +58,9 @@ impl Client {
     /// - [`ClientError::TimedOut`] with
     ///   [`Step::ClosingHandshake`](super::Step::ClosingHandshake): the server did not
     ///   answer our Close.
+    /// - [`ClientError::InPieces`]: the client hands out messages in pieces
+    ///   ([`ClientBuilder::pieces`]), and [`Client::read_with`] returns them. Nothing was
+    ///   read.
     ///
     /// After an error that ends the connection each further read returns the same error, with
     /// the same cause.
@@ -67,8 +70,9 @@ impl Client {
 
     /// Waits for the next event and passes it to `handle`. The event borrows the read
     /// buffer: no copy and no allocation if the message is one frame that arrived in one
-    /// piece. It is a text, a binary message, a ping (already answered) or a pong. `None`:
-    /// as [`Client::read`].
+    /// piece. It is a text, a binary message, a ping (already answered) or a pong; with
+    /// [`ClientBuilder::pieces`] a piece of a message instead of a whole one. `None`: as
+    /// [`Client::read`].
     ///
     /// ```no_run
     /// # use yamabiko::{client::Client, websocket::Event};
@@ -118,6 +122,34 @@ impl Client {
     /// for the masking keys.
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), ClientError> {
         self.writer.send(message)
+    }
+
+    /// Sends one fragment of a message; `last` ends it. For a message that is longer than
+    /// what is to be held. Until the last fragment, only pings can be sent.
+    ///
+    /// ```no_run
+    /// # use yamabiko::client::Client;
+    /// use std::io::Read;
+    /// use yamabiko::websocket::Fragment;
+    ///
+    /// # let mut client = Client::connect("ws://127.0.0.1:9001/")?;
+    /// let mut file = std::fs::File::open("large.bin")?;
+    /// let mut bytes = vec![0; 64 << 10];
+    /// loop {
+    ///     let count = file.read(&mut bytes)?;
+    ///     client.send_fragment(Fragment::Binary(&bytes[..count]), count == 0)?;
+    ///     if count == 0 {
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Client::send`], and [`SendError`](crate::websocket::SendError) for a fragment of
+    /// the wrong type, or text that is not UTF-8.
+    pub fn send_fragment(&mut self, fragment: Fragment<'_>, last: bool) -> Result<(), ClientError> {
+        self.writer.send_fragment(fragment, last)
     }
 
     /// Sends a ping with at most 125 bytes. Its pong is an event of
@@ -189,6 +221,15 @@ impl Client {
         self.reader.set_read_timeout(timeout);
     }
 
+    /// How long a send waits while the server does not read, from now on; `None`: without
+    /// limit.
+    ///
+    /// # Errors
+    /// The error of the system call.
+    pub fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.writer.set_write_timeout(timeout)
+    }
+
     /// Splits the client into two halves, for two threads.
     ///
     /// ```no_run
@@ -253,6 +294,41 @@ impl ClientBuilder {
     /// The limits for messages from the server: [`Limits::default`] if not set.
     pub fn limits(mut self, limits: Limits) -> ClientBuilder {
         self.options.limits = limits;
+        self
+    }
+
+    /// Hands out messages in pieces, as they come: [`Client::read_with`] returns
+    /// [`Event::Piece`]. For messages that are longer than what is to be held: only the
+    /// client's read buffer of 64 KiB is, and the decompressor of a compressed message.
+    ///
+    /// The limits bound the length of the message and not the memory, so set them as high as
+    /// a message may be.
+    ///
+    /// ```no_run
+    /// use yamabiko::client::Client;
+    /// use yamabiko::websocket::{Event, Limits};
+    ///
+    /// let mut client = Client::builder("ws://127.0.0.1:9001/")
+    ///     .limits(Limits { message_bytes_max: 1 << 34, fragments_max: u32::MAX, ..Limits::default() })
+    ///     .pieces()
+    ///     .connect()?;
+    /// let mut message_bytes = 0;
+    /// while let Some(is_whole) = client.read_with(|event| match event {
+    ///     Event::Piece(piece) => {
+    ///         message_bytes += piece.as_bytes().len();
+    ///         piece.is_last()
+    ///     }
+    ///     _ => false,
+    /// })? {
+    ///     if is_whole {
+    ///         println!("a message of {message_bytes} bytes");
+    ///         message_bytes = 0;
+    ///     }
+    /// }
+    /// # Ok::<(), yamabiko::client::ClientError>(())
+    /// ```
+    pub fn pieces(mut self) -> ClientBuilder {
+        self.options.in_pieces = true;
         self
     }
 
@@ -343,12 +419,16 @@ impl ClientBuilder {
         let handshake = options.handshake(&uri, nonce()?)?;
         let opened = opening::open(&uri, handshake, &options.timeouts)?;
         let established = opened.established;
-        let connection = established.connection(options.limits, masking_keys());
+        let mut connection = established.connection(options.limits, masking_keys());
+        if options.in_pieces {
+            connection = connection.with_pieces();
+        }
         let shared = Shared::new(opened.stream, connection, options.timeouts.close);
         let shared = Arc::new(shared);
         let read_timeout = options.timeouts.read;
         Ok(Client {
-            reader: Reader::new(Arc::clone(&shared), &opened.surplus, read_timeout),
+            reader: Reader::new(Arc::clone(&shared), &opened.surplus, read_timeout)
+                .in_pieces(options.in_pieces),
             writer: Writer::new(Arc::clone(&shared)),
             established,
             shared,

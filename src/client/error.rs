@@ -51,6 +51,10 @@ pub enum ClientError {
     /// was one; each further read or send returns the same. After this error of a send, a
     /// read can still return messages and the Close that the server sent before.
     Lost(Option<Arc<io::Error>>),
+    /// [`Client::read`](super::Client::read) returns whole messages, and this client hands
+    /// out pieces ([`ClientBuilder::pieces`](super::ClientBuilder::pieces)). This error does
+    /// not end the connection.
+    InPieces,
 }
 
 /// The step whose timeout has passed.
@@ -172,6 +176,8 @@ impl fmt::Display for ClientError {
                 formatter.write_str("the connection was lost without a closing handshake")?;
                 write_cause(error.as_deref(), formatter)
             }
+            ClientError::InPieces => formatter
+                .write_str("messages come in pieces: read them as events, not as whole messages"),
         }
     }
 }
@@ -188,9 +194,10 @@ impl Error for ClientError {
             ClientError::EndedInHandshake(error) => error.as_ref().map(|error| error as _),
             ClientError::Lost(error) => error.as_deref().map(|error| error as _),
             ClientError::Connect(attempts) => attempts.last().map(|(_, error)| error as _),
-            ClientError::TlsNotSupported | ClientError::Refused(_) | ClientError::TimedOut(_) => {
-                None
-            }
+            ClientError::TlsNotSupported
+            | ClientError::Refused(_)
+            | ClientError::TimedOut(_)
+            | ClientError::InPieces => None,
         }
     }
 }

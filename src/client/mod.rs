@@ -56,7 +56,9 @@
 //!
 //! A client takes a buffer of 64 KiB, two more allocations, and no thread. A message is
 //! copied once into its [`OwnedMessage`], and not at all by [`Client::read_with`] and
-//! [`Reader::read_with`].
+//! [`Reader::read_with`]. A message of any length passes through the same buffer if the
+//! client hands it out in pieces ([`ClientBuilder::pieces`]) or sends it in fragments
+//! ([`Client::send_fragment`]).
 //! Not supported: TLS, proxies, cookies, redirects.
 //!
 //! | file | contents |

@@ -18,6 +18,8 @@ pub(super) struct Options {
     pub(super) limits: Limits,
     pub(super) deflate: Option<DeflateConfig>,
     pub(super) deflate_pool: DeflatePool,
+    /// Messages are handed out in pieces.
+    pub(super) in_pieces: bool,
     pub(super) timeouts: ClientTimeouts,
 }
 

@@ -64,6 +64,7 @@ impl Protocol {
         buffer: &'b mut ReadBuffer,
         stream: &Stream,
     ) -> Decoded<'b> {
+        let more_may_wait = buffer.is_full();
         let (mut input, start) = buffer.unread();
         let end = *start + input.len();
         let replies = self.send_buffer.bytes();
@@ -71,6 +72,7 @@ impl Protocol {
         *start = end - input.len();
         let event = match received {
             Err(error) => return Decoded::Broken(error),
+            Ok(None) if more_may_wait => return self.read_large(stream),
             Ok(None) => return Decoded::NeedsBytes,
             Ok(Some(Event::Close(_))) => return Decoded::Close,
             Ok(Some(event)) => event,
@@ -80,6 +82,22 @@ impl Protocol {
             self.send_buffer.flush_now(stream);
         }
         Decoded::Event(event)
+    }
+
+    /// Reads what else has arrived of a large frame straight into its message, without
+    /// waiting. The end of TCP, or its failure, is found by the next read that waits.
+    fn read_large(&mut self, stream: &Stream) -> Decoded<'static> {
+        while let Some(buffer) = self.connection.lend() {
+            let room = buffer.capacity() - buffer.len();
+            let arrived = stream.read_now(buffer).unwrap_or(0);
+            if let Some(event) = self.connection.filled() {
+                return Decoded::Event(event);
+            }
+            if arrived < room {
+                break;
+            }
+        }
+        Decoded::NeedsBytes
     }
 
     /// Appends a frame to the send buffer.

@@ -32,6 +32,11 @@ impl ReadBuffer {
         (&mut self.bytes[self.start..self.end], &mut self.start)
     }
 
+    /// Whether the last read has filled the buffer, so that more bytes may have arrived.
+    pub(super) fn is_full(&self) -> bool {
+        self.end == self.bytes.len()
+    }
+
     /// Replaces the content, which is decoded, by one read. Returns its result.
     pub(super) fn fill(
         &mut self,

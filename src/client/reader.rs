@@ -10,7 +10,8 @@
 //! ```
 //!
 //! Bytes are read into one buffer of 64 KiB. A message that is complete in this buffer
-//! is not copied before the caller receives it. The replies that the protocol requires
+//! is not copied before the caller receives it. On Linux, what else has arrived of a large
+//! binary message is read straight into the message. The replies that the protocol requires
 //! are written when an event is returned and before each wait. The reader does not wait
 //! for these writes: if the kernel does not accept a reply, the reader tries again every
 //! [`REPLY_RETRY`], unless a writer is active, which sends it with its own batch.
@@ -45,6 +46,8 @@ pub struct Reader {
     /// There is a writer on another thread, which can begin the closing handshake while
     /// this half sleeps in a read.
     beside_writer: bool,
+    /// Messages are handed out in pieces.
+    in_pieces: bool,
     progress: Progress,
 }
 
@@ -86,8 +89,14 @@ impl Reader {
             read_timeout,
             socket_timeout: None,
             beside_writer: false,
+            in_pieces: false,
             progress: Progress::Open,
         }
+    }
+
+    /// Whether messages are handed out in pieces.
+    pub(super) fn in_pieces(self, in_pieces: bool) -> Reader {
+        Reader { in_pieces, ..self }
     }
 
     /// From now on a writer on another thread can begin the closing handshake.
@@ -104,11 +113,16 @@ impl Reader {
     /// # Errors
     /// As [`Client::read`](super::Client::read).
     pub fn read(&mut self) -> Result<Option<OwnedMessage>, ClientError> {
+        if self.in_pieces {
+            return Err(ClientError::InPieces);
+        }
         self.next(self.deadline(), |event| event.into_message())
     }
 
     /// Waits for the next event and passes it to `handle`: a text, a binary message, a ping
-    /// (already answered) or a pong. `None`: as [`Reader::read`].
+    /// (already answered) or a pong; with
+    /// [`ClientBuilder::pieces`](super::ClientBuilder::pieces) a piece of a message instead
+    /// of a whole one. `None`: as [`Reader::read`].
     ///
     /// The event borrows the read buffer: no copy and no allocation if the message is one frame
     /// that arrived in one piece. `handle` may use the [`Writer`](super::Writer).

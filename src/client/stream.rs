@@ -21,6 +21,23 @@ impl Stream {
         retry_interrupted(|| self.tcp().read(buffer))
     }
 
+    /// Appends what has arrived to `buffer`, as much as it has room for, without waiting.
+    #[cfg(target_os = "linux")]
+    pub(super) fn read_now(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        use rustix::buffer::spare_capacity;
+        use rustix::net::{RecvFlags, recv};
+        retry_interrupted(|| {
+            let (count, _) = recv(self.tcp(), spare_capacity(buffer), RecvFlags::DONTWAIT)?;
+            Ok(count)
+        })
+    }
+
+    /// The standard library cannot do that: nothing, and the next read gets the bytes.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn read_now(&self, _buffer: &mut Vec<u8>) -> io::Result<usize> {
+        Ok(0)
+    }
+
     /// Writes all bytes; each wait is limited by the write timeout.
     pub(super) fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {

@@ -27,6 +27,15 @@ pub(super) fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize
     Ok(count)
 }
 
+/// Appends the available bytes to `buffer`, as many as it has room for.
+#[cfg(target_os = "linux")]
+pub(super) fn receive_into(stream: &TcpStream, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    use rustix::buffer::spare_capacity;
+    use rustix::net::{RecvFlags, recv};
+    let (count, _) = recv(stream, spare_capacity(buffer), RecvFlags::empty())?;
+    Ok(count)
+}
+
 /// Writes as many of `bytes` as the kernel accepts.
 #[cfg(target_os = "linux")]
 #[inline(always)]
@@ -72,6 +81,16 @@ pub(super) fn set_acknowledgement_timeout(_: &TcpStream, _: Option<Duration>) ->
 #[cfg(not(target_os = "linux"))]
 pub(super) fn receive(mut stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     io::Read::read(&mut stream, buffer)
+}
+
+/// The room is written with zeros first.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn receive_into(stream: &TcpStream, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    let before = buffer.len();
+    buffer.resize(buffer.capacity(), 0);
+    let received = receive(stream, &mut buffer[before..]);
+    buffer.truncate(before + received.as_ref().map_or(0, |count| *count));
+    received
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -601,6 +601,14 @@ impl Io {
         }
     }
 
+    /// As `read`, into the room at the end of `buffer`, which has some.
+    pub(super) fn read_into(&mut self, key: SocketKey, buffer: &mut Vec<u8>) -> ReadOutcome {
+        match self.sockets.get_mut(key) {
+            Some(socket) => socket.read_into(buffer),
+            None => ReadOutcome::Nothing,
+        }
+    }
+
     /// The next deferred event of a socket that is still open.
     pub(super) fn next_deferred(&mut self) -> Option<Deferred> {
         while let Some(deferred) = self.deferred.pop_front() {

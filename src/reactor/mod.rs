@@ -20,6 +20,7 @@
 //!    │                a write to the waker of set_waker() ──► woken()
 //!    │   4  read      every ready socket, up to its budget ► before_read(),
 //!    │                                                       received(), ended()
+//!    │                into the application's own buffer   ► lend(), filled()
 //!    │   5  accept    at most 64 connections             ──► accepted(),
 //!    │                                                       opened(), refused()
 //!    │   6  messages  all that other threads have sent   ──► message()
@@ -57,8 +58,10 @@
 //!
 //! A socket is registered, edge-triggered, when it is accepted, and once more when the kernel
 //! does not take all of a write for the first time: a message needs no `epoll_ctl` and, when
-//! the vectors have grown, no allocation. An incoming message is a part of one `epoll_wait` and one `read`; an outgoing message is one `send` or `writev`. An open
-//! socket takes 32 bytes here (a test allows at most 64), and no buffer. Only bytes that
+//! the vectors have grown, no allocation. An incoming message is a part of one `epoll_wait` and
+//! one `read`; an outgoing message is one `send` or `writev`. An open socket takes 32 bytes here
+//! (a test allows at most 64), and no buffer. What is too large for the shared buffer can be
+//! read into a buffer of the application ([`Application::lend`]). Only bytes that
 //! [`Application::received`] leaves unread are copied: less than one read buffer for a socket,
 //! and at most 4 KiB when the unread bytes of all sockets exceed 1 MiB.
 //!
@@ -172,6 +175,19 @@ pub trait Application {
     /// changed there, and are valid during the call only, except those that
     /// [`Io::leave_unread`] keeps.
     fn received(&mut self, io: &mut Io, key: SocketKey, bytes: &mut [u8]);
+
+    /// A read has filled the shared buffer, and [`received`](Application::received) has
+    /// processed all of it, so the socket probably has more. The application can lend a
+    /// buffer of its own here: what comes next is read into the room at its end (capacity −
+    /// length), and [`filled`](Application::filled) is called. Not used if the room is larger
+    /// than the socket's budget. Default: `None`, and the shared buffer is used again.
+    fn lend(&mut self, _key: SocketKey) -> Option<&mut Vec<u8>> {
+        None
+    }
+
+    /// So many bytes were appended to the buffer that the application has
+    /// [lent](Application::lend).
+    fn filled(&mut self, _io: &mut Io, _key: SocketKey, _count: usize) {}
 
     /// The connection has ended, completely or on the peer's side: see [`End`].
     fn ended(&mut self, io: &mut Io, key: SocketKey, end: End);
@@ -422,9 +438,39 @@ impl<M: Send + 'static> Reactor<M> {
                         self.io.keep_unread(key, left);
                         return;
                     }
+                    if count == size {
+                        self.read_lent(application, key);
+                    }
                 }
                 ReadOutcome::Ended => application.ended(&mut self.io, key, End::Eof),
                 ReadOutcome::Failed(error) => self.failed(application, key, error),
+            }
+        }
+    }
+
+    /// Reads on into a buffer of the application, as long as it lends one and the socket has
+    /// more.
+    // Out of the way of small messages, which are read into the shared buffer.
+    #[inline(never)]
+    fn read_lent(&mut self, application: &mut impl Application<Message = M>, key: SocketKey) {
+        while self.io.budget() > 0 {
+            application.before_read(&mut self.io, key);
+            let budget = self.io.budget();
+            let has_room = |buffer: &&mut Vec<u8>| {
+                let room = buffer.capacity() - buffer.len();
+                (1..=budget).contains(&room)
+            };
+            let Some(buffer) = application.lend(key).filter(has_room) else {
+                return;
+            };
+            match self.io.read_into(key, buffer) {
+                ReadOutcome::Nothing => return,
+                ReadOutcome::Bytes(count) => {
+                    self.io.charge(count);
+                    application.filled(&mut self.io, key, count);
+                }
+                ReadOutcome::Ended => return application.ended(&mut self.io, key, End::Eof),
+                ReadOutcome::Failed(error) => return self.failed(application, key, error),
             }
         }
     }

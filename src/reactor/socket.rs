@@ -47,7 +47,7 @@ use std::net::Shutdown;
 use mio::event::Event;
 use mio::net::TcpStream;
 
-use super::calls::receive;
+use super::calls::{receive, receive_into};
 
 /// Names one socket of one reactor: index and generation. The key of a closed socket names
 /// no socket, and using it has no effect. It is not used again before its slot has had 2^32
@@ -227,16 +227,31 @@ impl Socket {
     /// edge: then reading continues.
     #[inline(always)]
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> ReadOutcome {
+        self.read_with(buffer.len(), |stream| receive(stream, buffer))
+    }
+
+    /// As [`Socket::read`], into the room at the end of `buffer`, which has some.
+    pub(super) fn read_into(&mut self, buffer: &mut Vec<u8>) -> ReadOutcome {
+        let room = buffer.capacity() - buffer.len();
+        self.read_with(room, |stream| receive_into(stream, buffer))
+    }
+
+    #[inline(always)]
+    fn read_with(
+        &mut self,
+        size: usize,
+        mut receive: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> ReadOutcome {
         if !self.wants_read() {
             return ReadOutcome::Nothing;
         }
-        match retry_interrupted(|| receive(&self.stream, buffer)) {
+        match retry_interrupted(|| receive(&self.stream)) {
             Ok(0) => {
                 self.life = Life::PeerEnded;
                 ReadOutcome::Ended
             }
             Ok(count) => {
-                let drained = SHORT_READ_MEANS_DRAINED && count < buffer.len();
+                let drained = SHORT_READ_MEANS_DRAINED && count < size;
                 self.readable = !drained || self.read_closed;
                 ReadOutcome::Bytes(count)
             }

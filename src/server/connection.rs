@@ -11,8 +11,9 @@
 //! [`Connection::end`], which ends its subscriptions and calls the handler.
 //!
 //! Cost of a message that comes uncompressed and in one read: no allocation here. Its payload is read in the worker's buffer;
-//! replies go into a buffer that connections use one after the other. A message that comes in pieces or compressed is put
-//! together in a buffer of its own, and with several workers a published message has an allocation (`rooms/publication.rs`).
+//! replies go into a buffer that connections use one after the other. A message that comes in several reads, in fragments or
+//! compressed is put together in a buffer of its own, and with several workers a published message has an allocation
+//! (`rooms/publication.rs`). A connection whose messages are received in pieces has no such buffer.
 
 use super::context::{CloseRequest, Context};
 use super::ending::Ending;
@@ -28,7 +29,7 @@ use crate::reactor::{Io, SocketKey};
 use crate::time::Timestamp;
 use crate::websocket::deadlines::{Awaited, Deadlines, Due, Overdue};
 use crate::websocket::frame::{CloseCode, CloseReason};
-use crate::websocket::{self, Event, Message, State};
+use crate::websocket::{self, Event, Message, Piece, State};
 
 /// A WebSocket connection, with the session that the application keeps for it.
 pub(super) struct Connection<H: Handler> {
@@ -184,6 +185,85 @@ impl<H: Handler> Connection<H> {
         Received::All
     }
 
+    /// The buffer of the large message that is under way, to be read into.
+    pub(super) fn lend(&mut self) -> Option<&mut Vec<u8>> {
+        self.websocket.lend()
+    }
+
+    /// So many bytes were read into the buffer that was lent. The message may be whole now.
+    pub(super) fn receive_lent(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        count: usize,
+        environment: &mut Environment<H>,
+    ) -> Received {
+        self.is_alive(io, key, environment);
+        if let Err(end) = self.count_while_closing(count, environment) {
+            return Received::Ended(end);
+        }
+        self.recipient.offer_buffer(|| environment.buffers.take());
+        environment.rates.begin();
+        let joins_before = environment.fan_out.rooms.joins();
+        let event = self.websocket.filled();
+        if let Some(message) = event.as_ref().and_then(Event::message) {
+            if let Step::Ended(end) = self.receive_whole(io, key, message, count, environment) {
+                return Received::Ended(end);
+            }
+        }
+        if environment.rates.is_limited() {
+            let joins = environment.fan_out.rooms.joins().wrapping_sub(joins_before);
+            if let Err(end) = self.enforce_rates(io, key, count, joins, environment) {
+                return Received::Ended(end);
+            }
+        }
+        if environment.fan_out.rooms.must_flush() {
+            environment.pending.add(key);
+            return Received::FlushFirst;
+        }
+        self.after_receiving(io, key, environment);
+        Received::All
+    }
+
+    /// A message that was read into its own buffer is whole.
+    fn receive_whole(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        message: Message<'_>,
+        taken_bytes: usize,
+        environment: &mut Environment<H>,
+    ) -> Step {
+        environment.counts.count_received();
+        self.deadlines.message_is_finished();
+        environment.rates.count_message(0);
+        let work = Work {
+            is_open: self.websocket.state() == State::Open,
+            at: self.recipient.buffer().len(),
+            taken_bytes,
+            payload_bytes: message.as_bytes().len(),
+        };
+        self.hand_over(io, key, work, environment, |handler, session, context| {
+            handler.message(session, message, context);
+        })
+    }
+
+    /// After our Close, bytes that come instead of the client's Close are counted.
+    #[inline(always)]
+    fn count_while_closing(
+        &mut self,
+        bytes: usize,
+        environment: &Environment<H>,
+    ) -> Result<(), End> {
+        if self.deadlines.awaited() != Awaited::Close {
+            return Ok(());
+        }
+        let counted = self
+            .deadlines
+            .received_while_closing(bytes, &environment.timeouts);
+        counted.map_err(end_of)
+    }
+
     /// Takes at most one event from the input, and counts the bytes that come instead of the client's Close.
     #[inline(always)]
     fn receive_step(
@@ -197,7 +277,7 @@ impl<H: Handler> Connection<H> {
         let awaits_close = self.deadlines.awaited() == Awaited::Close;
         let step = match self.recipient.has_compression() {
             false => self.receive_event(io, key, input, environment),
-            true => self.receive_piece(io, key, input, environment),
+            true => self.receive_compressed(io, key, input, environment),
         };
         if awaits_close {
             let bytes = before - input.len();
@@ -212,10 +292,10 @@ impl<H: Handler> Connection<H> {
     }
 
     /// As [`Connection::receive_event`], from the first few bytes of the input: where compression was agreed on, few bytes may
-    /// be much work, and the budget is checked after each piece.
+    /// be much work, and the budget is checked after each part of the input.
     // Not inlined, so that plain messages have the shorter path.
     #[inline(never)]
-    fn receive_piece(
+    fn receive_compressed(
         &mut self,
         io: &mut Io,
         key: SocketKey,
@@ -223,10 +303,10 @@ impl<H: Handler> Connection<H> {
         environment: &mut Environment<H>,
     ) -> Step {
         let whole = std::mem::take(input);
-        let bytes = whole.len().min(INFLATED_PIECE_BYTES_MAX);
-        let mut piece = &mut whole[..bytes];
-        let step = self.receive_event(io, key, &mut piece, environment);
-        let taken_bytes = bytes - piece.len();
+        let bytes = whole.len().min(COMPRESSED_BYTES_MAX);
+        let mut front = &mut whole[..bytes];
+        let step = self.receive_event(io, key, &mut front, environment);
+        let taken_bytes = bytes - front.len();
         *input = &mut whole[taken_bytes..];
         if self.websocket.is_inflating() {
             // They have been charged as other bytes are.
@@ -249,13 +329,22 @@ impl<H: Handler> Connection<H> {
         let at = replies.len();
         // Matched where it is: an event that is moved costs some 30 instructions.
         let received = self.websocket.receive(input, replies);
+        let work = Work {
+            is_open: state == State::Open,
+            at,
+            taken_bytes: bytes - input.len(),
+            payload_bytes: 0,
+        };
         let message = match &received {
             Ok(Some(Event::Text(text))) => Message::Text(text),
             Ok(Some(Event::Binary(bytes))) => Message::Binary(bytes),
+            Ok(Some(Event::Piece(piece))) => {
+                return self.receive_piece(io, key, piece, work, environment);
+            }
             // A pong has done its work by arriving.
             Ok(Some(Event::Ping(_) | Event::Pong(_))) => {
                 environment.rates.count_control_frame();
-                charge(io, bytes - input.len(), 0);
+                charge(io, work.taken_bytes, 0);
                 return Step::Event;
             }
             Ok(None) => return Step::MoreInput,
@@ -267,29 +356,72 @@ impl<H: Handler> Connection<H> {
         };
         environment.counts.count_received();
         self.deadlines.message_is_finished();
-        let mut work_bytes = message.as_bytes().len();
-        let inflated_bytes = if self.websocket.is_inflating() {
-            work_bytes
-        } else {
-            0
-        };
-        environment.rates.count_message(inflated_bytes);
+        let work = work.with_payload(message.as_bytes());
+        environment.rates.count_message(self.inflated_bytes(work));
+        self.hand_over(io, key, work, environment, |handler, session, context| {
+            handler.message(session, message, context);
+        })
+    }
+
+    /// A piece of a message, which counts as received when it is whole.
+    // Out of the way of whole messages, whose path is inlined.
+    #[inline(never)]
+    fn receive_piece(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        piece: &Piece<'_>,
+        work: Work,
+        environment: &mut Environment<H>,
+    ) -> Step {
+        let work = work.with_payload(piece.as_bytes());
+        environment.rates.count_inflated(self.inflated_bytes(work));
+        if piece.is_last() {
+            environment.counts.count_received();
+            environment.rates.count_message(0);
+            self.deadlines.message_is_finished();
+        }
+        self.hand_over(io, key, work, environment, |handler, session, context| {
+            handler.piece(session, piece, context);
+        })
+    }
+
+    /// The payload's length, if it came compressed.
+    #[inline(always)]
+    fn inflated_bytes(&self, work: Work) -> usize {
+        match self.websocket.is_inflating() {
+            true => work.payload_bytes,
+            false => 0,
+        }
+    }
+
+    /// Calls the handler's method for what has come, and charges what that has cost.
+    #[inline(always)]
+    fn hand_over(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        work: Work,
+        environment: &mut Environment<H>,
+        method: impl FnOnce(&H, &mut H::Session, &mut Context<'_>),
+    ) -> Step {
+        let mut work_bytes = work.payload_bytes;
         // After our own Close the application gets no messages.
-        if state == State::Open {
+        if work.is_open {
             let published_before = environment.fan_out.published_bytes();
             let (session, recipient) = (&mut self.session, &mut self.recipient);
             let called = environment.call(key, recipient, true, |handler, context| {
-                handler.message(session, message, context);
+                method(handler, session, context);
             });
             if let Err(end) = self.after_call(io, key, environment, called) {
                 return Step::Ended(end);
             }
-            let sent_bytes = self.recipient.queued_bytes().saturating_sub(at);
+            let sent_bytes = self.recipient.queued_bytes().saturating_sub(work.at);
             let published_after = environment.fan_out.published_bytes();
             let published_bytes = published_after.wrapping_sub(published_before);
             work_bytes = work_bytes.max(output_cost(sent_bytes, published_bytes));
         }
-        charge(io, bytes - input.len(), work_bytes);
+        charge(io, work.taken_bytes, work_bytes);
         Step::Event
     }
 
@@ -744,6 +876,28 @@ fn panicked(failure: Failure) -> End {
     }
 }
 
+/// What is known of a message, or a piece of one, before the application is called.
+#[derive(Clone, Copy)]
+struct Work {
+    /// Our Close has not been sent.
+    is_open: bool,
+    /// The length of the write queue.
+    at: usize,
+    /// Bytes of the input.
+    taken_bytes: usize,
+    payload_bytes: usize,
+}
+
+impl Work {
+    #[inline(always)]
+    fn with_payload(self, payload: &[u8]) -> Work {
+        Work {
+            payload_bytes: payload.len(),
+            ..self
+        }
+    }
+}
+
 /// What one event leads to.
 enum Step {
     Event,
@@ -793,7 +947,7 @@ const MESSAGE_COST_BYTES: usize = 4 << 10;
 const INFLATED_BYTE_COST: usize = 64;
 
 /// The most that is inflated before the budget is checked.
-const INFLATED_PIECE_BYTES_MAX: usize = 4 << 10;
+const COMPRESSED_BYTES_MAX: usize = 4 << 10;
 
 /// The reason in the Close after a panic. The text of the panic is not for the client.
 const INTERNAL_ERROR: &str = "internal error";

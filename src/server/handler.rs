@@ -9,12 +9,12 @@ use super::lag::{LagPolicy, Missed};
 use super::request::Request;
 use crate::http::{InvalidField, Refusal, Response, Status};
 use crate::websocket::handshake::{AcceptOptions, Upgrade};
-use crate::websocket::{Ended, Message};
+use crate::websocket::{Ended, Limits, Message, Piece};
 use std::borrow::Cow;
 
 /// An application on the server.
 ///
-/// `opened`, `message` and `closed` of one connection are called in this order, on one
+/// `opened`, `message` (or `piece`) and `closed` of one connection are called in this order, on one
 /// thread, and `closed` once for each `opened`. They run inside the event loop:
 /// a handler that blocks stops every connection of its worker.
 ///
@@ -63,8 +63,20 @@ pub trait Handler: Send + Sync + 'static {
         let _ = (session, context);
     }
 
-    /// A whole message has come. It borrows the worker's read buffer.
+    /// A whole message has come. It borrows the worker's read buffer. Not called for a
+    /// connection that was admitted [in pieces](Admission::pieces).
     fn message(&self, session: &mut Self::Session, message: Message<'_>, context: &mut Context<'_>);
+
+    /// A piece of a message has come, on a connection that was admitted
+    /// [in pieces](Admission::pieces). It borrows the worker's read buffer. Default: nothing
+    /// is done with it.
+    ///
+    /// [`Piece::is_last`] tells that the message is whole. If the connection ends before, or
+    /// the client breaks a rule in the middle of the message, `closed` follows and no last
+    /// piece.
+    fn piece(&self, session: &mut Self::Session, piece: &Piece<'_>, context: &mut Context<'_>) {
+        let _ = (session, piece, context);
+    }
 
     /// The connection has ended. Its subscriptions have ended already. The context can
     /// still publish, but no longer send.
@@ -113,6 +125,7 @@ pub trait Handler: Send + Sync + 'static {
 pub struct Admission<S> {
     session: S,
     options: AcceptOptions<'static>,
+    pieces: Option<Limits>,
 }
 
 impl<S> Admission<S> {
@@ -121,6 +134,7 @@ impl<S> Admission<S> {
         Admission {
             session,
             options: AcceptOptions::default(),
+            pieces: None,
         }
     }
 
@@ -152,9 +166,64 @@ impl<S> Admission<S> {
         Ok(self)
     }
 
-    pub(super) fn into_parts(self) -> (S, AcceptOptions<'static>) {
-        (self.session, self.options)
+    /// Receives this client's messages in pieces, as they come: [`Handler::piece`] is called
+    /// instead of [`Handler::message`]. For messages that are longer than what is to be
+    /// held, such as uploads: only the worker's read buffer of 64 KiB is, and the
+    /// decompressor of a compressed message.
+    ///
+    /// `limits` replace [`Config::limits`](super::Config) for this connection. They bound
+    /// the length of a message and not the memory, so they may be as high as a message may
+    /// be.
+    ///
+    /// ```
+    /// use yamabiko::server::{Admission, Context, Handler, Limits, Message, Piece, Refusal, Upgrade};
+    ///
+    /// /// Counts the bytes of each upload.
+    /// struct Uploads;
+    ///
+    /// impl Handler for Uploads {
+    ///     type Session = usize;
+    ///
+    ///     fn admit(&self, _: &Upgrade<'_>) -> Result<Admission<usize>, Refusal> {
+    ///         let limits = Limits {
+    ///             message_bytes_max: 4 << 30,
+    ///             fragments_max: u32::MAX,
+    ///             ..Limits::default()
+    ///         };
+    ///         Ok(Admission::new(0).pieces(limits))
+    ///     }
+    ///
+    ///     fn piece(&self, bytes: &mut usize, piece: &Piece<'_>, context: &mut Context<'_>) {
+    ///         *bytes += piece.as_bytes().len();
+    ///         if piece.is_last() {
+    ///             let _ = context.send(Message::Text(&format!("{bytes} bytes")));
+    ///             *bytes = 0;
+    ///         }
+    ///     }
+    ///
+    ///     fn message(&self, _: &mut usize, _: Message<'_>, _: &mut Context<'_>) {}
+    /// }
+    /// ```
+    pub fn pieces(mut self, limits: Limits) -> Admission<S> {
+        self.pieces = Some(limits);
+        self
     }
+
+    pub(super) fn into_parts(self) -> AdmissionParts<S> {
+        AdmissionParts {
+            session: self.session,
+            options: self.options,
+            pieces: self.pieces,
+        }
+    }
+}
+
+/// What an [`Admission`] says.
+pub(super) struct AdmissionParts<S> {
+    pub(super) session: S,
+    pub(super) options: AcceptOptions<'static>,
+    /// The limits of a connection whose messages are received in pieces.
+    pub(super) pieces: Option<Limits>,
 }
 
 /// How a connection has ended.

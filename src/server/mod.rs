@@ -96,7 +96,7 @@ pub use crate::http::{
 pub use crate::websocket::deflate::{DeflateConfig, WindowBits};
 pub use crate::websocket::frame::CloseCode;
 pub use crate::websocket::handshake::Upgrade;
-pub use crate::websocket::{CloseFrame, Ended, Limits, Message, ProtocolError, Side};
+pub use crate::websocket::{CloseFrame, Ended, Limits, Message, Piece, ProtocolError, Side};
 pub use config::{Accept, Config, OnFailure};
 pub use connection_id::ConnectionId;
 pub use context::{Context, NotSent};

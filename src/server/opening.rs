@@ -20,7 +20,7 @@ use super::config::Config;
 use super::connection::Connection;
 use super::ending::Ending;
 use super::environment::{Environment, Panicked};
-use super::handler::Handler;
+use super::handler::{AdmissionParts, Handler};
 use super::recipient::{Recipient, flush_write_queue};
 use super::request::Request;
 use super::rooms::encoding::{negotiable, window_of};
@@ -30,6 +30,7 @@ use crate::http::{
 };
 use crate::reactor::{Io, SocketKey};
 use crate::time::Timestamp;
+use crate::websocket::Limits;
 use crate::websocket::handshake::{Accepted, Upgrade};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -95,8 +96,8 @@ impl Opening {
                 }
                 Ok(Step::Responded) => {}
                 Ok(Step::Ends) => return Progress::Ends(self.take_ending()),
-                Ok(Step::Switches { session, accepted }) => {
-                    return self.open(io, session, &accepted, input.len(), environment);
+                Ok(Step::Switches(switched)) => {
+                    return self.open(io, switched, input.len(), environment);
                 }
                 Err(refusal) => {
                     self.respond_last(io, &refusal, environment);
@@ -170,16 +171,23 @@ impl Opening {
     fn open<H: Handler>(
         &mut self,
         io: &Io,
-        session: H::Session,
-        accepted: &Accepted,
+        switched: Switched<H::Session>,
         behind: usize,
         environment: &Environment<H>,
     ) -> Progress<H> {
+        let Switched {
+            session,
+            accepted,
+            pieces,
+        } = switched;
         let mut response = std::mem::take(self.responses.queue.buffer());
         accepted.write_response(&mut response);
         let window = window_of(accepted.deflate());
         let recipient = Recipient::new(self.peer_address, window, response);
-        let websocket = accepted.connection(environment.config.limits);
+        let websocket = match pieces {
+            Some(limits) => accepted.connection(limits).with_pieces(),
+            None => accepted.connection(environment.config.limits),
+        };
         let connection = Connection::new(websocket, session, recipient, io.now());
         Progress::Opens {
             connection: Box::new(connection),
@@ -329,12 +337,17 @@ enum Step<H: Handler> {
     /// A request was answered, and another one may follow.
     Responded,
     /// A 101, and the session.
-    Switches {
-        session: H::Session,
-        accepted: Accepted,
-    },
+    Switches(Switched<H::Session>),
     /// The last response is in the queue.
     Ends,
+}
+
+/// A WebSocket that the application has admitted.
+struct Switched<S> {
+    session: S,
+    accepted: Accepted,
+    /// The limits of a connection whose messages are received in pieces.
+    pieces: Option<Limits>,
 }
 
 /// RFC 9110 §7.8: a server ignores the Upgrade field of an HTTP/1.0 request, and may ignore any.
@@ -371,14 +384,22 @@ fn switch<H: Handler>(
     //# If the requested service is not available, the server MUST send an
     //# appropriate HTTP error code (such as 404 Not Found) and abort the
     //# WebSocket handshake.
-    let (session, options) = admitted.map_err(internal_error)??.into_parts();
+    let AdmissionParts {
+        session,
+        options,
+        pieces,
+    } = admitted.map_err(internal_error)??.into_parts();
     let mut options = options.deflate_pool(&environment.deflate_pool);
     if let Some(config) = &environment.config.deflate {
         // The worker compresses what is sent.
         options = options.inflate_only(negotiable(config));
     }
     match upgrade.accept(options) {
-        Ok(accepted) => Ok(Step::Switches { session, accepted }),
+        Ok(accepted) => Ok(Step::Switches(Switched {
+            session,
+            accepted,
+            pieces,
+        })),
         Err(error) => {
             // Dropping it runs the application's code.
             let _ = environment.ask(peer_address, |_| drop(session));

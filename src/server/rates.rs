@@ -219,6 +219,12 @@ impl Rates {
         self.unpaid.inflated_bytes = self.unpaid.inflated_bytes.saturating_add(inflated_bytes);
     }
 
+    /// A piece of a message has come, with so many inflated bytes.
+    #[inline(always)]
+    pub(super) fn count_inflated(&mut self, bytes: usize) {
+        self.unpaid.inflated_bytes = self.unpaid.inflated_bytes.saturating_add(bytes);
+    }
+
     /// A ping or a pong has come.
     #[inline(always)]
     pub(super) fn count_control_frame(&mut self) {

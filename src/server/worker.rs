@@ -104,6 +104,24 @@ impl<H: Handler> Application for Worker<H> {
         }
     }
 
+    fn lend(&mut self, key: SocketKey) -> Option<&mut Vec<u8>> {
+        self.connections.open_mut(key)?.lend()
+    }
+
+    fn filled(&mut self, io: &mut Io, key: SocketKey, count: usize) {
+        let Some(connection) = self.connections.open_mut(key) else {
+            return;
+        };
+        match connection.receive_lent(io, key, count, &mut self.environment) {
+            Received::All => {}
+            Received::FlushFirst => {
+                self.flush_early(io);
+                self.receive_frames(io, key, &mut []);
+            }
+            Received::Ended(end) => self.end(io, key, end),
+        }
+    }
+
     fn ended(&mut self, io: &mut Io, key: SocketKey, end: reactor::End) {
         match (self.connections.get_mut(key), end) {
             (Some(ConnectionState::Open(_)), reactor::End::Failed(error)) => {

@@ -2,6 +2,7 @@
 
 use super::frame::CloseReason;
 use super::message::{Message, OwnedMessage};
+use super::piece::Piece;
 use alloc::borrow::Cow;
 
 /// What the peer has sent.
@@ -19,6 +20,10 @@ pub enum Event<'b> {
     Text(Cow<'b, str>),
     /// A whole binary message.
     Binary(Cow<'b, [u8]>),
+    /// A piece of a message; only from a connection that was made to hand out messages in
+    /// pieces ([`Connection::with_pieces`](super::Connection::with_pieces)), which has no
+    /// `Text` and no `Binary`.
+    Piece(Piece<'b>),
     /// A ping, answered already.
     Ping(Cow<'b, [u8]>),
     /// A pong, asked for or not.
@@ -29,7 +34,7 @@ pub enum Event<'b> {
 }
 
 impl Event<'_> {
-    /// The message, if the event is one.
+    /// The message, if the event is a whole one.
     ///
     /// ```
     /// use yamabiko::websocket::{Event, Message};
@@ -43,17 +48,17 @@ impl Event<'_> {
         match self {
             Event::Text(text) => Some(Message::Text(text)),
             Event::Binary(bytes) => Some(Message::Binary(bytes)),
-            Event::Ping(_) | Event::Pong(_) | Event::Close(_) => None,
+            Event::Piece(_) | Event::Ping(_) | Event::Pong(_) | Event::Close(_) => None,
         }
     }
 
-    /// The message with a payload of its own, if the event is one. A payload that the
+    /// The message with a payload of its own, if the event is a whole one. A payload that the
     /// event owns already is not copied.
     pub fn into_message(self) -> Option<OwnedMessage> {
         match self {
             Event::Text(text) => Some(OwnedMessage::Text(text.into_owned())),
             Event::Binary(bytes) => Some(OwnedMessage::Binary(bytes.into_owned())),
-            Event::Ping(_) | Event::Pong(_) | Event::Close(_) => None,
+            Event::Piece(_) | Event::Ping(_) | Event::Pong(_) | Event::Close(_) => None,
         }
     }
 }

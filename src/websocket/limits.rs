@@ -20,7 +20,9 @@ pub struct Limits {
     /// below, and a thousand peers at the limit are 1 GiB. Decided from the
     /// header, before the payload has come. A compressed message is held to it
     /// while it is inflated, and its compressed bytes to a quarter and 1 KiB
-    /// more. Over it: 1009.
+    /// more. A connection that hands out pieces
+    /// ([`Connection::with_pieces`](super::Connection::with_pieces)) buffers none of it, so
+    /// there it may be far higher. Over it: 1009.
     pub message_bytes_max: usize,
     /// How many bytes each byte of a compressed message may become. Default 256: text and
     /// JSON reach 5 to 50, and DEFLATE itself 1,032, with which a peer sends 1 KiB and makes

@@ -8,7 +8,8 @@
 //! | [`frame`] | header, opcode, masking, close codes; a streaming decoder | §5.2, §5.3, §7.4 |
 //! | [`utf8`] | validation that fails at the first impossible byte | §8.1 |
 //! | `message` | [`Message`]: what is sent and received | §5.6 |
-//! | `reassembler` | fragments into messages | §5.4 |
+//! | `reassembler`, `extent` | fragments into messages; how long they may be | §5.4, §10.4 |
+//! | `pieces` | [`Piece`]: a message that is received before it is whole | §5.4 |
 //! | `connection/` | [`Connection`]: events, automatic pong, the closing handshake | §5 to §7 |
 //! | `key_batch` | [`KeyBatch`]: masking keys from a source of random bytes | §5.3 |
 //! | [`deadlines`] | silence, ping and pong, closing handshake, unfinished message | §5.5.2, §7.1 |
@@ -20,9 +21,10 @@
 //! nonces are inputs, so every run can be replayed. Without the features `std` and
 //! `deflate` the module needs no operating system, only `alloc`.
 //!
-//! Two levels are public. [`frame::FrameDecoder`] gives headers and pieces of
-//! payload as they arrive, and buffers nothing. [`Connection`] gives whole
-//! messages, and writes the replies that the RFC demands.
+//! Two levels are public. [`frame::FrameDecoder`] gives headers and parts of
+//! payloads as they arrive, and buffers nothing. [`Connection`] gives whole
+//! messages, or their pieces as they come ([`Connection::with_pieces`]), and writes the
+//! replies that the RFC demands.
 
 #[cfg(feature = "deflate")]
 mod compressed_frame;
@@ -31,6 +33,7 @@ pub mod deadlines;
 pub mod deflate;
 mod error;
 mod event;
+mod extent;
 pub mod frame;
 pub mod handshake;
 mod key_batch;
@@ -38,6 +41,8 @@ mod limits;
 mod message;
 #[cfg(feature = "deflate")]
 mod message_deflater;
+mod piece;
+mod pieces;
 mod reassembler;
 pub mod utf8;
 
@@ -51,3 +56,4 @@ pub use limits::Limits;
 pub use message::{Message, OwnedMessage};
 #[cfg(feature = "deflate")]
 pub use message_deflater::MessageDeflater;
+pub use piece::Piece;

@@ -10,22 +10,25 @@
 //! A text or binary frame with FIN that lies whole in the caller's buffer never comes
 //! here. All other frames are copied once, into a buffer that grows with the bytes that
 //! have arrived, at most to twice their number, never with the length that a header
-//! claims. A text is buffered as text: each piece is checked when it comes, so the
+//! claims. Where the caller can read into that buffer ([`Reassembler::lend`]), a plain
+//! binary message is not copied. A text is buffered as text: each piece is checked when it comes, so the
 //! finished message is not checked again. The finished message is given away with its
 //! buffer. An idle reassembler is one empty pointer.
 //!
 //! A compressed message (RFC 7692) always comes here. Its bytes are inflated on their
 //! way, and the limit holds for the inflated bytes. The compressed bytes have a limit of
-//! their own, [`compressed_bytes_max`]. The inflated bytes have a second limit, in proportion
+//! their own (`extent.rs`). The inflated bytes have a second limit, in proportion
 //! to the compressed bytes that the headers have announced. They, and not those that have
 //! come, so that it does not matter how the input is cut: a message that is handed out is
 //! within the ratio, and an unfinished one within the size.
 
 use super::deflate::{CompressedMessage, DeflatePool, History, InflateError, Inflated};
 use super::error::ProtocolError;
+use super::extent::{Extent, check_first};
 use super::frame::{self, FrameHeader, Opcode};
 use super::limits::Limits;
 use super::message::OwnedMessage;
+use super::pieces::Pieces;
 use super::utf8::Utf8Validator;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -34,22 +37,28 @@ use alloc::vec::Vec;
 /// The unfinished message, if there is one.
 #[derive(Debug, Default)]
 pub(crate) struct Reassembler {
-    /// Boxed, because an idle connection should not pay for it.
-    message: Option<Box<Unfinished>>,
+    /// Boxed, because an idle connection should not pay for it. A connection that hands
+    /// out pieces always has one, so that no message of it takes the path of those that
+    /// are whole in the input.
+    message: Option<Box<UnderWay>>,
 }
 
+#[derive(Debug)]
+enum UnderWay {
+    Whole(Unfinished),
+    InPieces(Pieces),
+}
+
+/// A message that is put together.
 #[derive(Debug)]
 struct Unfinished {
     payload: Payload,
     compressed: Option<CompressedMessage>,
     /// The ratio limits the inflated bytes, and not the size of a message.
     ratio_counts: bool,
-    /// Payload bytes that the headers so far have announced; within the limit.
-    announced_bytes: usize,
-    /// 0 ≤ arrived_bytes ≤ announced_bytes
+    extent: Extent,
+    /// 0 ≤ arrived_bytes ≤ the announced bytes
     arrived_bytes: usize,
-    /// 1 ≤ fragments ≤ fragments_max
-    fragments: u32,
 }
 
 /// A message's payload so far.
@@ -74,9 +83,10 @@ impl Reassembler {
         header: &FrameHeader,
         limits: &Limits,
     ) -> Result<(), ProtocolError> {
-        match &mut self.message {
+        match self.message.as_deref_mut() {
             None => check_first(header, limits),
-            Some(message) => message.begin_fragment(header, limits),
+            Some(UnderWay::Whole(message)) => message.begin_fragment(header, limits),
+            Some(UnderWay::InPieces(pieces)) => pieces.begin_frame(header, limits),
         }
     }
 
@@ -86,9 +96,26 @@ impl Reassembler {
         header: &FrameHeader,
         limits: &Limits,
     ) -> Result<(), ProtocolError> {
-        match &self.message {
+        match self.message.as_deref() {
             None => check_first(header, limits),
-            Some(message) => message.check_fragment(header, limits).map(|_| ()),
+            Some(UnderWay::Whole(message)) => {
+                message.extent.check_fragment(header, limits).map(|_| ())
+            }
+            Some(UnderWay::InPieces(pieces)) => pieces.check_frame(header, limits),
+        }
+    }
+
+    /// From now on messages are handed out in pieces.
+    pub(crate) fn hand_out_pieces(&mut self) {
+        self.message = Some(Box::new(UnderWay::InPieces(Pieces::default())));
+    }
+
+    /// The message that is handed out in pieces, on a connection that does so.
+    #[inline]
+    pub(crate) fn pieces(&mut self) -> Option<&mut Pieces> {
+        match self.message.as_deref_mut() {
+            Some(UnderWay::InPieces(pieces)) => Some(pieces),
+            _ => None,
         }
     }
 
@@ -101,8 +128,20 @@ impl Reassembler {
     pub(crate) fn buffer(&mut self, header: &FrameHeader, there: usize) {
         let message = self
             .message
-            .get_or_insert_with(|| Box::new(Unfinished::new(header, None)));
-        message.make_room(header.fin, there);
+            .get_or_insert_with(|| Box::new(UnderWay::Whole(Unfinished::new(header, None))));
+        if let UnderWay::Whole(message) = &mut **message {
+            message.make_room(header.fin, there);
+        }
+    }
+
+    /// Whether this frame begins a compressed message that has no decompressor yet.
+    pub(crate) fn begins_compressed(&self, header: &FrameHeader) -> bool {
+        header.rsv != 0b000
+            && match self.message.as_deref() {
+                None => true,
+                Some(UnderWay::Whole(_)) => false,
+                Some(UnderWay::InPieces(pieces)) => !pieces.has_a_decompressor(),
+            }
     }
 
     /// A compressed message begins with this frame; `history` is what it may refer
@@ -114,16 +153,19 @@ impl Reassembler {
         pool: &DeflatePool,
         limits: &Limits,
     ) {
+        if let Some(pieces) = self.pieces() {
+            return pieces.begin_compressed(history, pool, limits);
+        }
         let compressed = CompressedMessage::new(history, limits.message_bytes_max, pool);
         let mut message = Unfinished::new(header, Some(compressed));
         message.limit_inflated_bytes(limits);
-        self.message = Some(Box::new(message));
+        self.message = Some(Box::new(UnderWay::Whole(message)));
     }
 
     /// Adds the next piece of the current frame's payload; `last` if it is the last of
     /// the message.
     pub(crate) fn append(&mut self, piece: &[u8], last: bool) -> Result<(), ProtocolError> {
-        match &mut self.message {
+        match self.unfinished() {
             Some(message) => message.append(piece, last),
             None => Ok(()),
         }
@@ -136,7 +178,7 @@ impl Reassembler {
         key: Option<[u8; 4]>,
         last: bool,
     ) -> Result<(), ProtocolError> {
-        match (&mut self.message, key) {
+        match (self.unfinished(), key) {
             (Some(message), Some(key)) => message.append_masked(piece, key, last),
             _ => self.append(piece, last),
         }
@@ -144,34 +186,77 @@ impl Reassembler {
 
     /// The last frame is complete, and with it the message. `None`: there was none.
     pub(crate) fn finish(&mut self) -> Result<Option<Finished>, ProtocolError> {
-        let message = self.message.take();
-        message.map(|mut message| message.finish()).transpose()
+        let message = self.unfinished().map(Unfinished::finish).transpose()?;
+        if message.is_some() {
+            self.message = None;
+        }
+        Ok(message)
+    }
+
+    /// The end of the buffer in which the message is put together, for the caller to read
+    /// the payload behind this header into. `None`: it is to be received by `append`.
+    pub(crate) fn lend(&mut self, rest: &FrameHeader) -> Option<&mut Vec<u8>> {
+        self.unfinished()?.lend(rest)
+    }
+
+    /// The caller has appended bytes to the buffer that was lent to it. Unmasks them and
+    /// gives their number. `None`: no buffer can have been lent.
+    pub(crate) fn filled(&mut self, rest: &FrameHeader) -> Option<usize> {
+        self.unfinished()?.filled(rest)
+    }
+
+    /// Whether no message has begun, and none is handed out in pieces: a message that is
+    /// whole in the input need not come here.
+    #[inline]
+    pub(crate) fn is_unused(&self) -> bool {
+        self.message.is_none()
     }
 
     /// Whether a message has begun and is not complete.
-    #[inline]
     pub(crate) fn has_unfinished_message(&self) -> bool {
-        self.message.is_some()
+        match self.message.as_deref() {
+            None => false,
+            Some(UnderWay::Whole(_)) => true,
+            Some(UnderWay::InPieces(pieces)) => pieces.is_under_way(),
+        }
+    }
+
+    fn unfinished(&mut self) -> Option<&mut Unfinished> {
+        match self.message.as_deref_mut() {
+            Some(UnderWay::Whole(message)) => Some(message),
+            _ => None,
+        }
     }
 
     /// Payload bytes of the unfinished message that have come, as they came.
     pub(crate) fn arrived_bytes(&self) -> usize {
-        let message = self.message.as_ref();
-        message.map_or(0, |message| message.arrived_bytes)
+        match self.message.as_deref() {
+            None => 0,
+            Some(UnderWay::Whole(message)) => message.arrived_bytes,
+            Some(UnderWay::InPieces(pieces)) => pieces.arrived_bytes(),
+        }
     }
 
     /// The memory of the unfinished message.
     #[inline]
     pub(crate) fn held_bytes(&self) -> usize {
-        let message = self.message.as_ref();
-        message.map_or(0, |message| message.held_bytes())
+        match self.message.as_deref() {
+            None => 0,
+            Some(UnderWay::Whole(message)) => message.held_bytes(),
+            Some(UnderWay::InPieces(pieces)) => pieces.held_bytes(),
+        }
     }
 
     #[cfg(test)]
     pub(crate) fn has_a_decompressor(&self) -> bool {
-        let message = self.message.as_ref();
-        let compressed = message.and_then(|message| message.compressed.as_ref());
-        compressed.is_some_and(CompressedMessage::has_a_decompressor)
+        match self.message.as_deref() {
+            Some(UnderWay::Whole(message)) => {
+                let compressed = message.compressed.as_ref();
+                compressed.is_some_and(CompressedMessage::has_a_decompressor)
+            }
+            Some(UnderWay::InPieces(pieces)) => pieces.has_a_decompressor(),
+            None => false,
+        }
     }
 
     /// Frees all memory: nothing more will be received.
@@ -187,9 +272,8 @@ impl Unfinished {
             payload: Payload::new(header.opcode),
             compressed,
             ratio_counts: false,
-            announced_bytes: usize::try_from(header.payload_length).unwrap_or(usize::MAX),
+            extent: Extent::first(header),
             arrived_bytes: 0,
-            fragments: 1,
         }
     }
 
@@ -203,8 +287,7 @@ impl Unfinished {
         header: &FrameHeader,
         limits: &Limits,
     ) -> Result<(), ProtocolError> {
-        self.announced_bytes = self.check_fragment(header, limits)?;
-        self.fragments += 1;
+        self.extent.begin_fragment(header, limits)?;
         self.limit_inflated_bytes(limits);
         Ok(())
     }
@@ -212,33 +295,10 @@ impl Unfinished {
     /// More of the message is announced.
     fn limit_inflated_bytes(&mut self, limits: &Limits) {
         if let Some(compressed) = &mut self.compressed {
-            let bytes_max = limits.inflated_bytes_max(self.announced_bytes);
+            let bytes_max = limits.inflated_bytes_max(self.extent.announced_bytes());
             compressed.set_bytes_max(bytes_max);
             self.ratio_counts = bytes_max < limits.message_bytes_max;
         }
-    }
-
-    /// May this frame be the next of the message? Gives the number of bytes that the
-    /// headers have then announced.
-    fn check_fragment(
-        &self,
-        header: &FrameHeader,
-        limits: &Limits,
-    ) -> Result<usize, ProtocolError> {
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
-        //# The fragments of one message MUST NOT be interleaved between the
-        //# fragments of another message
-        if header.opcode != Opcode::Continuation {
-            return Err(ProtocolError::MessageInsideMessage);
-        }
-        if self.fragments >= limits.fragments_max {
-            return Err(ProtocolError::TooManyFragments);
-        }
-        let bytes_max = match self.compressed {
-            None => limits.message_bytes_max,
-            Some(_) => compressed_bytes_max(limits),
-        };
-        announce(self.announced_bytes, header, bytes_max)
     }
 
     /// Makes room for `there` more bytes, by doubling: the buffer never has twice
@@ -250,10 +310,55 @@ impl Unfinished {
         }
         let arrived = self.arrived_bytes + there;
         let capacity = match last {
-            true => halved_down_to(arrived, self.announced_bytes),
+            true => halved_down_to(arrived, self.extent.announced_bytes()),
             false => arrived.next_power_of_two(),
         };
         self.payload.reserve(capacity);
+    }
+
+    /// See [`Reassembler::lend`]. The buffer grows to twice the bytes in it, at most by the
+    /// rest of the frame.
+    ///
+    /// Not a text: its buffer is a `String`, which takes only text, and the payload is
+    /// masked, or not checked, when it arrives. Not a compressed message either.
+    fn lend(&mut self, rest: &FrameHeader) -> Option<&mut Vec<u8>> {
+        let bytes = self.lendable()?;
+        let rest_bytes = usize::try_from(rest.payload_length).ok()?;
+        if rest_bytes < LENT_BYTES_MIN {
+            return None;
+        }
+        if bytes.capacity() - bytes.len() < LENT_BYTES_MIN {
+            bytes.reserve_exact(bytes.len().min(rest_bytes));
+        }
+        let room = bytes.capacity() - bytes.len();
+        // With more room the caller could read bytes behind the frame into it.
+        (LENT_BYTES_MIN..=rest_bytes)
+            .contains(&room)
+            .then_some(bytes)
+    }
+
+    /// See [`Reassembler::filled`].
+    fn filled(&mut self, rest: &FrameHeader) -> Option<usize> {
+        let arrived_bytes = self.arrived_bytes;
+        let bytes = self.lendable()?;
+        // More than the frame has would be a fault of the caller.
+        let rest_bytes = usize::try_from(rest.payload_length).unwrap_or(usize::MAX);
+        bytes.truncate(arrived_bytes.saturating_add(rest_bytes));
+        let new = bytes.get_mut(arrived_bytes..).unwrap_or_default();
+        if let Some(key) = rest.masking_key {
+            frame::mask(new, key, 0);
+        }
+        let new_bytes = new.len();
+        self.arrived_bytes += new_bytes;
+        Some(new_bytes)
+    }
+
+    /// The buffer, if bytes can be received in it as they are.
+    fn lendable(&mut self) -> Option<&mut Vec<u8>> {
+        match (&mut self.payload, &self.compressed) {
+            (Payload::Binary(bytes), None) => Some(bytes),
+            _ => None,
+        }
     }
 
     //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
@@ -402,49 +507,6 @@ impl From<InflateError> for ProtocolError {
     }
 }
 
-/// May this frame be the first of a message?
-#[inline]
-fn check_first(header: &FrameHeader, limits: &Limits) -> Result<(), ProtocolError> {
-    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
-    //# A fragmented message consists of a single frame with the FIN bit
-    //# clear and an opcode other than 0, followed by zero or more frames
-    //# with the FIN bit clear and the opcode set to 0, and terminated by
-    //# a single frame with the FIN bit set and an opcode of 0.
-    if header.opcode == Opcode::Continuation {
-        return Err(ProtocolError::ContinuationWithoutMessage);
-    }
-    let bytes_max = match header.rsv {
-        0 => limits.message_bytes_max,
-        _ => compressed_bytes_max(limits),
-    };
-    announce(0, header, bytes_max).map(|_| ())
-}
-
-/// The length of the message with this frame, if that is allowed.
-//= https://www.rfc-editor.org/rfc/rfc6455#section-10.4
-//# Implementations that have implementation- and/or platform-specific
-//# limitations regarding the frame size or total message size after
-//# reassembly from multiple frames MUST protect themselves against
-//# exceeding those limits.
-#[inline]
-fn announce(before: usize, header: &FrameHeader, bytes_max: usize) -> Result<usize, ProtocolError> {
-    usize::try_from(header.payload_length)
-        .ok()
-        .and_then(|length| before.checked_add(length))
-        .filter(|&total| total <= bytes_max)
-        .ok_or(ProtocolError::MessageTooBig)
-}
-
-/// The most compressed bytes that a message may have. No message that is within the limit
-/// when it is inflated needs more: the worst codes that are in use make nine bits of
-/// eight, and empty blocks between fragments cost five bytes each.
-fn compressed_bytes_max(limits: &Limits) -> usize {
-    let bytes_max = limits.message_bytes_max;
-    bytes_max
-        .saturating_add(bytes_max / 4)
-        .saturating_add(1 << 10)
-}
-
 /// The smallest of `whole`, its half, its quarter and so on that `part` fits in:
 /// part ≤ whole.
 fn halved_down_to(part: usize, whole: usize) -> usize {
@@ -455,6 +517,11 @@ fn halved_down_to(part: usize, whole: usize) -> usize {
     size
 }
 
+/// The least that is read straight into a message's buffer. A shorter rest of a frame is
+/// read with the frames behind it by one call of the system; copying it costs less than a
+/// second call.
+const LENT_BYTES_MIN: usize = 16 << 10;
+
 // Also obeyed by `append`:
 //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
 //# A fragmented message is conceptually equivalent to a single larger
@@ -463,11 +530,6 @@ fn halved_down_to(part: usize, whole: usize) -> usize {
 //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
 //# Message fragments MUST be delivered to the recipient in the order
 //# sent by the sender.
-
-// Also obeyed by `begin_frame`:
-//= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
-//# Subsequent data frames MUST be interpreted as belonging to a new
-//# WebSocket message.
 
 // Also obeyed by `finish`:
 //= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
@@ -479,6 +541,7 @@ fn halved_down_to(part: usize, whole: usize) -> usize {
 mod tests {
     use super::*;
     use crate::websocket::deflate::{DeflateContext, WindowBits};
+    use crate::websocket::extent::compressed_bytes_max;
 
     fn frame(fin: bool, opcode: Opcode, payload_length: u64) -> FrameHeader {
         FrameHeader {
@@ -570,6 +633,13 @@ mod tests {
         );
     }
 
+    fn payload_of(reassembler: &Reassembler) -> &Payload {
+        match reassembler.message.as_deref() {
+            Some(UnderWay::Whole(message)) => &message.payload,
+            other => unreachable!("a message is put together: {other:?}"),
+        }
+    }
+
     /// The buffer's size after each of these pieces of one frame.
     fn capacities(announced: u64, pieces: &[usize]) -> Vec<usize> {
         let limits = Limits {
@@ -582,10 +652,7 @@ mod tests {
         let capacity_after = |&piece: &usize| {
             reassembler.buffer(&header, piece);
             assert_eq!(reassembler.append(&vec![0; piece], false), Ok(()));
-            match reassembler.message.as_ref().map(|message| &message.payload) {
-                Some(Payload::Binary(bytes)) => bytes.capacity(),
-                _ => unreachable!("a binary message is under way"),
-            }
+            payload_of(&reassembler).capacity()
         };
         pieces.iter().map(capacity_after).collect()
     }
@@ -732,9 +799,102 @@ mod tests {
             reassembler.begin_compressed(&header, History::default(), &pool, &limits);
             let inflated = reassembler.append(&payload, true);
             assert_eq!(inflated.is_ok(), message_bytes_max == 1 << 20);
-            let message = reassembler.message.as_ref();
-            let capacity = message.map(|message| message.payload.capacity());
-            assert!(capacity <= Some(message_bytes_max), "{capacity:?}");
+            let capacity = payload_of(&reassembler).capacity();
+            assert!(capacity <= message_bytes_max, "{capacity}");
         }
+    }
+
+    /// A frame of which part has come, in a buffer of its own.
+    fn begun(header: &FrameHeader, part: &[u8]) -> Reassembler {
+        let mut reassembler = Reassembler::default();
+        let limits = Limits::default();
+        assert_eq!(reassembler.begin_frame(header, &limits), Ok(()));
+        reassembler.buffer(header, part.len());
+        assert_eq!(reassembler.append(part, false), Ok(()));
+        reassembler
+    }
+
+    fn rest_of(header: &FrameHeader, taken: usize) -> FrameHeader {
+        FrameHeader {
+            payload_length: header.payload_length - taken as u64,
+            ..*header
+        }
+    }
+
+    #[test]
+    fn lent_buffer_never_has_twice_what_has_arrived_nor_room_past_the_frame() {
+        let header = frame(true, Opcode::Binary, 1 << 20);
+        let mut reassembler = begun(&header, &[7; 100_000]);
+        let mut arrived = 100_000;
+        while arrived < 1 << 20 {
+            let rest = rest_of(&header, arrived);
+            let Some(buffer) = reassembler.lend(&rest) else {
+                break;
+            };
+            assert_eq!(buffer.len(), arrived);
+            assert!(buffer.capacity() <= 2 * arrived && buffer.capacity() <= 1 << 20);
+            let room = buffer.capacity() - arrived;
+            buffer.extend_from_slice(&[7; 200_000][..room.min(200_000)]);
+            let filled = reassembler.filled(&rest);
+            assert_eq!(filled, Some(room.min(200_000)));
+            arrived += room.min(200_000);
+        }
+        assert_eq!(arrived, 1 << 20);
+        let finished = reassembler.finish();
+        let Ok(Some(Finished { message, .. })) = finished else {
+            unreachable!("the message is whole");
+        };
+        assert!(message.as_bytes() == [7; 1 << 20]);
+    }
+
+    #[test]
+    fn buffer_is_lent_from_16_kib_on_and_not_one_byte_below() {
+        let part = [0; LENT_BYTES_MIN];
+        for (rest, lent) in [(LENT_BYTES_MIN, true), (LENT_BYTES_MIN - 1, false)] {
+            let header = frame(true, Opcode::Binary, (part.len() + rest) as u64);
+            let mut reassembler = begun(&header, &part);
+            let rest = rest_of(&header, part.len());
+            assert_eq!(reassembler.lend(&rest).is_some(), lent);
+        }
+        for (part, lent) in [(&part[..], true), (&part[1..], false)] {
+            let header = frame(true, Opcode::Binary, 1 << 20);
+            let mut reassembler = begun(&header, part);
+            let rest = rest_of(&header, part.len());
+            // One byte less has come: the buffer may not double to that.
+            let room = reassembler
+                .lend(&rest)
+                .map(|one| one.capacity() - one.len());
+            assert_eq!(room.is_some(), lent, "{room:?}");
+        }
+    }
+
+    #[test]
+    fn buffer_of_a_text_or_of_a_compressed_message_is_not_lent() {
+        let header = frame(true, Opcode::Text, 1 << 20);
+        let mut reassembler = begun(&header, &[b'a'; 100_000]);
+        assert_eq!(reassembler.lend(&rest_of(&header, 100_000)), None);
+
+        let header = frame(true, Opcode::Binary, 1 << 20);
+        let (pool, limits) = (DeflatePool::default(), Limits::default());
+        let mut reassembler = Reassembler::default();
+        reassembler.begin_compressed(&header, History::default(), &pool, &limits);
+        assert_eq!(reassembler.append(&[0; 1000], false), Ok(()));
+        assert_eq!(reassembler.lend(&rest_of(&header, 1000)), None);
+        assert_eq!(reassembler.lend(&header), None);
+    }
+
+    /// Faults of the caller: no panic, and nothing past the frame.
+    #[test]
+    fn bytes_past_the_frame_or_taken_back_do_not_count() {
+        let header = frame(true, Opcode::Binary, 60_000);
+        let mut reassembler = begun(&header, &[7; 30_000]);
+        let rest = rest_of(&header, 30_000);
+        let buffer = reassembler.lend(&rest).expect("30,000 bytes are missing");
+        buffer.extend_from_slice(&[7; 30_001]);
+        assert_eq!(reassembler.filled(&rest), Some(30_000));
+        let mut reassembler = begun(&header, &[7; 30_000]);
+        let buffer = reassembler.lend(&rest).expect("30,000 bytes are missing");
+        buffer.clear();
+        assert_eq!(reassembler.filled(&rest), Some(0));
     }
 }

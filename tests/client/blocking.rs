@@ -15,7 +15,7 @@ use yamabiko::client::{Client, ClientError, Ended, HttpRefusal, OwnedMessage, Si
 use yamabiko::websocket::deflate::DeflateConfig;
 use yamabiko::websocket::frame::{CloseCode, FrameError};
 use yamabiko::websocket::handshake::{ClientHandshakeError, UriError, accept_key};
-use yamabiko::websocket::{Event, Limits, Message, ProtocolError, SendError};
+use yamabiko::websocket::{Event, Fragment, Limits, Message, ProtocolError, SendError};
 
 use yamabiko_testing::waiting::{TIMEOUT, accepted, joined};
 
@@ -1001,6 +1001,111 @@ fn client_accepts_a_message_at_its_limit_and_fails_one_byte_above() {
     assert_eq!(close.payload[..2], 1009_u16.to_be_bytes());
 }
 
+/// A binary frame with FIN, of any length.
+fn large_frame(payload: &[u8]) -> Vec<u8> {
+    let length = (payload.len() as u64).to_be_bytes();
+    [&[0x80 | BINARY, 127], &length[..], payload].concat()
+}
+
+fn pattern(bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|place| (place / 3 % 251) as u8).collect()
+}
+
+#[test]
+fn large_message_arrives_whole_with_what_is_behind_it() {
+    const BYTES: usize = 5_000_000;
+    let (uri, server) = open_server(|mut peer| {
+        for _ in 0..3 {
+            peer.send_bytes(&large_frame(&pattern(BYTES)));
+            peer.send_bytes(&frame(TEXT, b"behind it"));
+        }
+        peer.send_bytes(&large_frame(&pattern(BYTES))[..BYTES]);
+    });
+    let mut client = Client::builder(&uri)
+        .limits(Limits {
+            message_bytes_max: BYTES,
+            ..Limits::default()
+        })
+        .connect()
+        .expect("a connection");
+    for _ in 0..3 {
+        let message = client.read().expect("open");
+        assert!(message == Some(OwnedMessage::Binary(pattern(BYTES))));
+        assert_eq!(client.read().expect("open"), text("behind it"));
+    }
+    // TCP ends in the middle of the fourth.
+    joined("the script", server);
+    assert!(matches!(client.read(), Err(ClientError::Lost(None))));
+}
+
+#[test]
+fn client_hands_out_pieces_of_a_message_above_its_buffer() {
+    const BYTES: usize = 1_000_000;
+    let (uri, server) = open_server(|mut peer| {
+        peer.send_bytes(&large_frame(&pattern(BYTES)));
+        peer.send_bytes(b"\x01\x02\xe5\xb1");
+        peer.send_bytes(&frame(PING, b"between"));
+        peer.send_bytes(b"\x80\x02\xb1!");
+        peer.frame()
+    });
+    let limits = Limits {
+        message_bytes_max: BYTES,
+        ..Limits::default()
+    };
+    let builder = Client::builder(&uri).limits(limits).pieces();
+    let mut client = builder.connect().expect("a connection");
+    // Whole messages cannot be read. Nothing is lost by trying.
+    assert!(matches!(client.read(), Err(ClientError::InPieces)));
+    let (mut bytes, mut text, mut ends) = (Vec::new(), String::new(), 0);
+    while ends < 2 {
+        let read = client.read_with(|event| match event {
+            Event::Piece(piece) => {
+                match piece.as_text() {
+                    Some(part) => text.push_str(part),
+                    None => bytes.extend_from_slice(piece.as_bytes()),
+                }
+                assert!(piece.as_bytes().len() <= 64 << 10);
+                ends += usize::from(piece.is_last());
+            }
+            Event::Ping(payload) => assert_eq!(*payload, *b"between"),
+            other => panic!("{other:?}"),
+        });
+        assert!(matches!(read, Ok(Some(()))), "{read:?}");
+    }
+    assert!(bytes == pattern(BYTES));
+    assert_eq!(text, "山!");
+    let pong = joined("the script", server);
+    assert_eq!(
+        (pong.first_byte, &*pong.payload),
+        (0x80 | PONG, &b"between"[..])
+    );
+}
+
+#[test]
+fn client_sends_a_message_in_fragments() {
+    let (uri, server) = open_server(|mut peer| [(); 3].map(|()| peer.frame()));
+    let mut client = Client::connect(&uri).expect("a connection");
+    client
+        .send_fragment(Fragment::Text(b"\xe5\xb1"), false)
+        .expect("open");
+    let inside = client.send(Message::Text("inside"));
+    assert!(matches!(
+        inside,
+        Err(ClientError::Send(SendError::MessageUnderWay))
+    ));
+    client.ping(b"").expect("open");
+    client
+        .send_fragment(Fragment::Text(b"\xb1"), true)
+        .expect("open");
+    let frames = joined("the script", server).map(|frame| (frame.first_byte, frame.payload));
+    let expected = [
+        (TEXT, b"\xe5\xb1".to_vec()),
+        (0x80 | PING, Vec::new()),
+        (0x80, b"\xb1".to_vec()),
+    ];
+    assert_eq!(frames, expected);
+}
+
 #[test]
 fn dropped_client_closes_tcp_without_a_close_frame() {
     let (uri, server) = open_server(|mut peer| peer.sees_end());
@@ -1015,10 +1120,10 @@ fn send_to_a_server_that_does_not_read_ends_at_the_write_timeout() {
         let _ = is_done.recv_timeout(TIMEOUT);
         peer
     });
-    let mut client = Client::builder(&uri)
-        .write_timeout(Duration::from_millis(50))
-        .connect()
-        .expect("a connection");
+    let builder = Client::builder(&uri).write_timeout(Duration::from_secs(3600));
+    let mut client = builder.connect().expect("a connection");
+    let timeout = Some(Duration::from_millis(50));
+    client.set_write_timeout(timeout).expect("open");
     let error = (0..1_000)
         .find_map(|_| client.send(Message::Binary(&[0; 1 << 20])).err())
         .expect("no kernel accepts a GiB");

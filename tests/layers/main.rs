@@ -125,7 +125,10 @@ const LAYERS: [Layer; 13] = [
     // The same core over a blocking socket.
     Layer {
         name: "src/client",
-        may: &["crate::client", "crate::websocket", "crate::time", "std", "core", "alloc", "getrandom"],
+        may: &[
+            "crate::client", "crate::websocket", "crate::time", "std", "core", "alloc", "getrandom",
+            "rustix",
+        ],
         must_not: &["std::fs", "std::env", "std::process", "std::print!"],
     },
     // The load generator: an application on the event loop, beside the server. Its

@@ -75,6 +75,89 @@ fn echo_to_slow_readers_returns_every_byte_in_order_with_bounded_memory() {
     joined("the end of the reactor", running);
 }
 
+/// Lends a buffer as soon as a read has filled the shared one.
+#[derive(Default)]
+struct Lender {
+    bytes: Vec<u8>,
+    /// What can be lent of `bytes`.
+    lends: usize,
+    lent_bytes: usize,
+    largest_turn: usize,
+    turn_bytes: usize,
+    ended: bool,
+}
+
+impl Application for Lender {
+    type Message = ();
+
+    fn opened(&mut self, _: &mut Io, _: SocketKey, _: SocketAddr) {}
+
+    fn received(&mut self, _: &mut Io, _: SocketKey, bytes: &mut [u8]) {
+        self.bytes.extend_from_slice(bytes);
+        self.turn_bytes += bytes.len();
+    }
+
+    fn lend(&mut self, _: SocketKey) -> Option<&mut Vec<u8>> {
+        self.bytes.shrink_to_fit();
+        self.bytes.reserve_exact(self.lends);
+        (self.lends > 0).then_some(&mut self.bytes)
+    }
+
+    fn filled(&mut self, _: &mut Io, _: SocketKey, count: usize) {
+        self.lent_bytes += count;
+        self.turn_bytes += count;
+    }
+
+    fn ended(&mut self, io: &mut Io, key: SocketKey, end: End) {
+        assert!(matches!(end, End::Eof), "{end:?}");
+        self.ended = true;
+        io.close(key);
+    }
+
+    fn turn_ended(&mut self, io: &mut Io) {
+        self.largest_turn = self.largest_turn.max(self.turn_bytes);
+        self.turn_bytes = 0;
+        if self.ended {
+            io.stop();
+        }
+    }
+}
+
+#[test]
+fn bytes_behind_a_full_read_go_into_a_lent_buffer_within_the_budget() {
+    const BYTES: usize = 4 << 20;
+    for (lends, is_used) in [
+        (0, false),
+        (100_000, true),
+        (192 << 10, true),
+        (193 << 10, false),
+    ] {
+        let listener = listen("127.0.0.1:0".parse().unwrap(), false).unwrap();
+        let address = listener.local_addr().unwrap();
+        let config = ReactorConfig {
+            listener: Some(listener),
+            ..ReactorConfig::default()
+        };
+        let mut reactor = Reactor::new(config).unwrap();
+        let mut client = TcpStream::connect(address).unwrap();
+        let writing = thread::spawn(move || client.write_all(&pattern(3, BYTES)).unwrap());
+        let mut lender = Lender {
+            lends,
+            ..Lender::default()
+        };
+        let running = thread::spawn(move || {
+            reactor.run(&mut lender).unwrap();
+            lender
+        });
+        joined("all is written", writing);
+        let lender = joined("the end of the client", running);
+        assert!(lender.bytes == pattern(3, BYTES));
+        assert!(lender.largest_turn <= 256 << 10, "{}", lender.largest_turn);
+        // A kernel may never have more than one read's bytes.
+        assert!(is_used || lender.lent_bytes == 0, "{lends}");
+    }
+}
+
 #[test]
 fn partial_write_is_followed_by_writable_and_no_byte_is_lost() {
     let mut reactor = Stepping::new(listening());

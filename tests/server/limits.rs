@@ -16,8 +16,8 @@ use yamabiko_testing::socket::{
     Client, Frame, GET, Running, TIMEOUT, config, eventually, frame, upgrade, with_1_and_3_workers,
 };
 
-const SIZES: [usize; 14] = [
-    0, 1, 2, 124, 125, 126, 127, 1_000, 65_535, 65_536, 65_537, 65_550, 131_072, 200_000,
+const SIZES: [usize; 15] = [
+    0, 1, 2, 124, 125, 126, 127, 1_000, 65_535, 65_536, 65_537, 65_550, 131_072, 200_000, 1_048_576,
 ];
 
 fn bytes_of(size: usize) -> Vec<u8> {

@@ -16,6 +16,7 @@ mod lag;
 mod limits;
 mod overload;
 mod panics;
+mod pieces;
 mod rates;
 mod rooms;
 mod smuggling;

@@ -89,7 +89,9 @@ use sender::Sender;
 ///
 /// A message that lies whole in the caller's buffer is unmasked there, and the event is a
 /// slice of it: no copy, no allocation. A message that is cut, fragmented or compressed is
-/// buffered until it is complete, and the event owns that buffer. An idle connection is
+/// buffered until it is complete, and the event owns that buffer. A large one can be read
+/// straight into it ([`Connection::lend`]), or be received in pieces, without a buffer
+/// ([`Connection::with_pieces`]). An idle connection is
 /// this struct, 88 bytes, and nothing on the heap, except for a client's masking keys,
 /// and for the state of permessage-deflate where it was agreed on
 /// ([its costs](super::deflate#what-it-costs)).
@@ -193,6 +195,39 @@ impl Connection {
         self
     }
 
+    /// The same end, which hands out messages in pieces, as they come
+    /// ([`Event::Piece`]), instead of whole ([`Event::Text`], [`Event::Binary`]). For
+    /// messages that are longer than what is to be held, or that are used before they are
+    /// whole. Call it before anything is received.
+    ///
+    /// All rules hold as they do for whole messages. [`Limits::message_bytes_max`] and
+    /// [`Limits::fragments_max`] bound the message and not the memory, so they can be as
+    /// high as the application likes: a gibibyte passes through the caller's buffer of
+    /// 64 KiB.
+    ///
+    /// Cost: one allocation here, and none for a plain piece, which is a slice of the
+    /// input. While a compressed message is under way: a decompressor, its window, and a
+    /// buffer for each piece ([costs](super::deflate#what-it-costs)).
+    ///
+    /// ```
+    /// # use yamabiko::websocket::{Connection, Event, Limits};
+    /// let limits = Limits { message_bytes_max: usize::MAX, fragments_max: u32::MAX, ..Limits::default() };
+    /// let mut client = Connection::client(limits, || [0; 4]).with_pieces();
+    /// let mut bytes = *b"\x82\x7f\0\0\0\x01\0\0\0\0the first of 4 GiB";
+    /// let (mut input, mut output) = (&mut bytes[..], Vec::new());
+    /// while let Some(event) = client.receive(&mut input, &mut output)? {
+    ///     let Event::Piece(piece) = event else { continue };
+    ///     assert_eq!(piece.as_bytes(), b"the first of 4 GiB");
+    ///     assert!(piece.is_first() && !piece.is_last());
+    /// }
+    /// # Ok::<(), yamabiko::websocket::ProtocolError>(())
+    /// ```
+    #[must_use]
+    pub fn with_pieces(mut self) -> Connection {
+        self.receiver.hand_out_pieces();
+        self
+    }
+
     /// The next event, taken from the front of `input`. `None`: all of `input`
     /// is consumed; unfinished data is kept inside. Call again with more input.
     ///
@@ -234,6 +269,70 @@ impl Connection {
             Some(Err(error)) => Err(self.fail(error, input, output)),
             None => self.receive_any(input, output),
         }
+    }
+
+    /// Lends the buffer in which the frame under way is put together, so that the caller
+    /// reads what comes next straight into it, without a copy. `None`: read into a buffer
+    /// of your own and pass it to [`Connection::receive`].
+    ///
+    /// Append bytes, at most as many as the buffer has room for (capacity − length), and
+    /// then call [`Connection::filled`]. Its room is at most the rest of the frame, and
+    /// grows with what has come: the buffer never has twice as many bytes as have
+    /// arrived, nor more than [`Limits::message_bytes_max`]. `rustix::buffer::spare_capacity`
+    /// and `tokio::io::AsyncReadExt::read_buf` read into such room.
+    ///
+    /// It is lent for a binary message of which at least 16 KiB have come and 16 KiB or
+    /// more of the current frame are missing. Not for a text, whose buffer takes only what
+    /// has been checked; not for a compressed message, which is inflated into its buffer;
+    /// not in pieces, which need no buffer. Encrypted input cannot be read this way either,
+    /// unless the TLS library decrypts into a buffer of the caller.
+    ///
+    /// ```
+    /// # use yamabiko::websocket::{Connection, Event, Limits};
+    /// use std::io::Read;
+    ///
+    /// # let payload = vec![7; 100_000];
+    /// # let mut wire = Vec::new();
+    /// # Connection::server(Limits::default()).send(&payload, &mut wire)?;
+    /// # let mut socket = &wire[..];
+    /// let mut client = Connection::client(Limits::default(), || [0; 4]);
+    /// let (mut bytes, mut output) = (vec![0; 32 << 10], Vec::new());
+    /// let message = loop {
+    ///     let event = match client.lend() {
+    ///         Some(buffer) => {
+    ///             let room = buffer.capacity() - buffer.len();
+    ///             Read::by_ref(&mut socket).take(room as u64).read_to_end(buffer)?;
+    ///             client.filled()
+    ///         }
+    ///         None => {
+    ///             let count = socket.read(&mut bytes)?;
+    ///             client.receive(&mut &mut bytes[..count], &mut output)?
+    ///         }
+    ///     };
+    ///     if let Some(event) = event {
+    ///         break event.into_message();
+    ///     }
+    /// };
+    /// assert_eq!(message, Some(payload.into()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn lend(&mut self) -> Option<&mut Vec<u8>> {
+        match self.receiver.end() {
+            None => self.receiver.lend(),
+            Some(_) => None,
+        }
+    }
+
+    /// Bytes have been appended to the buffer that [`Connection::lend`] has lent: unmasks
+    /// them there. Returns the message, if it is whole now.
+    ///
+    /// Bytes beyond the room of the buffer are discarded.
+    ///
+    /// Cost: one pass over the new bytes.
+    pub fn filled(&mut self) -> Option<Event<'static>> {
+        // A binary message breaks no rule of its payload.
+        self.receiver.filled().ok().flatten()
     }
 
     /// Whether a ping waits for its answer because its pong would bring `output` above

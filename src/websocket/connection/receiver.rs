@@ -3,7 +3,8 @@
 //! ```text
 //!               ┌ control frame ─────────────────────────────▶ Ping, Pong, Close
 //! input ─ frame ┼ data, whole in the input ──────────────────▶ Text, Binary: a slice
-//!               └ data, cut, fragmented or compressed ─ Reassembler ─▶ Text, Binary: owned
+//!               ├ data, cut, fragmented or compressed ─ Reassembler ─▶ Text, Binary: owned
+//!               └ all data, in the mode for pieces ──── Pieces ──────▶ Piece
 //! ```
 //!
 //! It checks and hands out, frame by frame, and answers nothing: the replies are in
@@ -13,7 +14,8 @@ use super::super::deflate::{DeflatePool, History, WindowBits};
 use super::super::error::ProtocolError;
 use super::super::event::Event;
 use super::super::frame::{CloseReason, FrameHeader, FrameRules, FrameState, Opcode, Role};
-use super::super::frame::{payload_within, take_masked_payload, take_payload};
+use super::super::frame::{offer_payload, payload_within, skip_payload};
+use super::super::frame::{take_masked_payload, take_payload};
 use super::super::limits::Limits;
 use super::super::reassembler::Reassembler;
 use super::end::{Closing, End};
@@ -96,6 +98,11 @@ impl Receiver {
         }
     }
 
+    /// From now on messages are handed out in pieces.
+    pub(super) fn hand_out_pieces(&mut self) {
+        self.message.hand_out_pieces();
+    }
+
     /// The two usual cases: nothing is under way, and a whole message lies in the input as
     /// one plain frame, or the input is used up. `None`: it is another case, and nothing is
     /// taken.
@@ -108,7 +115,7 @@ impl Receiver {
         input: &mut &'b mut [u8],
         limits: &Limits,
     ) -> Option<Result<Option<Event<'b>>, ProtocolError>> {
-        let is_between_messages = !self.message.has_unfinished_message() && !self.inflating;
+        let is_between_messages = self.message.is_unused() && !self.inflating;
         if self.rare.is_some() || !is_between_messages {
             return None;
         }
@@ -158,7 +165,7 @@ impl Receiver {
     pub(super) fn is_whole_message(&self, frame: &FrameHeader, input: &[u8]) -> bool {
         let is_plain_data = !frame.opcode.is_control() && frame.rsv == 0b000;
         let is_whole = frame.fin && is_all_here(frame, input);
-        is_plain_data && is_whole && !self.message.has_unfinished_message()
+        is_plain_data && is_whole && self.message.is_unused()
     }
 
     /// The message that is whole in the input, as a slice of it.
@@ -319,8 +326,14 @@ impl Receiver {
             self.frames.keep(frame);
             return Ok(None);
         }
-        if frame.rsv != 0b000 && !self.message.has_unfinished_message() {
+        if self.message.begins_compressed(&frame) {
             self.begin_compressed(&frame, limits);
+        }
+        if self.message.pieces().is_some() {
+            return match self.inflating {
+                false => self.plain_piece(frame, input),
+                true => self.inflated_piece(frame, input),
+            };
         }
         let here = payload_within(&frame, input.len());
         self.message.buffer(&frame, here);
@@ -347,12 +360,95 @@ impl Receiver {
         let Some(finished) = self.message.finish()? else {
             return Ok(None);
         };
-        if let (Some(history), Some(rare)) = (finished.history, &mut self.rare) {
+        self.keep_history(finished.history);
+        Ok(Some(finished.message.into()))
+    }
+
+    /// What the next compressed message may refer to, if the peer takes its context over.
+    fn keep_history(&mut self, history: Option<History>) {
+        if let (Some(history), Some(rare)) = (history, &mut self.rare) {
             if let Some(kept) = &mut rare.history {
                 *kept = history;
             }
         }
-        Ok(Some(finished.message.into()))
+    }
+
+    /// The next piece of a plain message.
+    fn plain_piece<'b>(
+        &mut self,
+        mut frame: FrameHeader,
+        input: &mut &'b mut [u8],
+    ) -> Result<Option<Event<'b>>, ProtocolError> {
+        let Some(pieces) = self.message.pieces() else {
+            return Ok(None);
+        };
+        let bytes = take_payload(&mut frame, input, pieces.bytes_max());
+        let is_frame_whole = frame.payload_length == 0;
+        if !is_frame_whole {
+            self.frames.keep(frame);
+        }
+        let piece = pieces.plain(bytes, is_frame_whole && frame.fin)?;
+        Ok(piece.map(Event::Piece))
+    }
+
+    /// The next piece of a compressed message: at most a block, although a few bytes can
+    /// inflate to far more. The rest stays in the input, or in the decompressor.
+    fn inflated_piece<'b>(
+        &mut self,
+        mut frame: FrameHeader,
+        input: &mut &'b mut [u8],
+    ) -> Result<Option<Event<'b>>, ProtocolError> {
+        let Some(pieces) = self.message.pieces() else {
+            return Ok(None);
+        };
+        let inflated = offer_payload(&mut frame, input, BLOCK_BYTES, |bytes| {
+            let inflated = pieces.inflate(bytes);
+            (inflated.taken, inflated)
+        });
+        let content = inflated.content?;
+        let is_frame_whole = frame.payload_length == 0 && !inflated.has_more;
+        if !is_frame_whole {
+            self.frames.keep(frame);
+        }
+        let last = is_frame_whole && frame.fin;
+        let history = match last {
+            true => pieces.finish_compressed()?,
+            false => None,
+        };
+        let piece = pieces.hand_out(content, last)?;
+        self.keep_history(history);
+        Ok(piece.map(Event::Piece))
+    }
+
+    /// The end of the buffer in which the frame under way is put together, for the caller
+    /// to read into.
+    pub(super) fn lend(&mut self) -> Option<&mut Vec<u8>> {
+        let rest = self
+            .frames
+            .rest()
+            .filter(|rest| !rest.opcode.is_control())?;
+        self.message.lend(&rest)
+    }
+
+    /// The caller has appended bytes to the buffer that was lent to it.
+    pub(super) fn filled(&mut self) -> Result<Option<Event<'static>>, ProtocolError> {
+        let rest = self.frames.rest();
+        let Some(mut rest) = rest.filter(|rest| !rest.opcode.is_control()) else {
+            return Ok(None);
+        };
+        let Some(new_bytes) = self.message.filled(&rest) else {
+            return Ok(None);
+        };
+        skip_payload(&mut rest, new_bytes);
+        if rest.payload_length > 0 {
+            self.frames.keep(rest);
+            return Ok(None);
+        }
+        self.frames.take_rest();
+        match rest.fin {
+            true => self.finish_message(),
+            false => Ok(None),
+        }
     }
 
     /// A compressed message begins with this frame.

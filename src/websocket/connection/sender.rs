@@ -7,6 +7,7 @@
 use super::super::error::SendError;
 use super::super::frame::{self, CloseCode, CloseReason, FrameHeader, Opcode, Role};
 use super::super::message::Message;
+use super::super::piece::Piece;
 use super::super::utf8::Utf8Validator;
 use super::compression::Compression;
 use alloc::boxed::Box;
@@ -49,6 +50,16 @@ pub enum Fragment<'a> {
     Text(&'a [u8]),
     /// A piece of a binary message.
     Binary(&'a [u8]),
+}
+
+/// A piece that was received, to be sent on.
+impl<'a> From<&'a Piece<'_>> for Fragment<'a> {
+    fn from(piece: &'a Piece<'_>) -> Fragment<'a> {
+        match piece.is_text() {
+            true => Fragment::Text(piece.as_bytes()),
+            false => Fragment::Binary(piece.as_bytes()),
+        }
+    }
 }
 
 /// What a connection needs to send.

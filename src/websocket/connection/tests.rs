@@ -27,6 +27,47 @@ fn message_whole_in_the_input_is_a_slice_of_it() {
 }
 
 #[test]
+fn plain_piece_is_a_slice_of_the_input() {
+    for opcode in [Opcode::Binary, Opcode::Text] {
+        let mut server = Connection::server(Limits::default()).with_pieces();
+        let mut stream = Vec::new();
+        frame::encode(true, opcode, Some([1, 2, 3, 4]), &[7; 1000], &mut stream);
+        let range = stream.as_ptr_range();
+        for mut input in stream.chunks_mut(300) {
+            let event = server.receive(&mut input, &mut Vec::new());
+            let Ok(Some(Event::Piece(piece))) = event else {
+                unreachable!("{event:?}");
+            };
+            assert!(range.contains(&piece.as_bytes().as_ptr()));
+        }
+        assert!(is_idle(&server));
+    }
+}
+
+#[test]
+fn pieces_make_neither_a_connection_nor_an_event_larger() {
+    assert_eq!(size_of::<Connection>(), 88);
+    assert_eq!(size_of::<super::super::piece::Piece<'_>>(), 24);
+    assert!(size_of::<Event<'_>>() <= size_of::<Option<CloseReason<'_>>>() + 8);
+}
+
+#[test]
+fn compressed_message_in_pieces_keeps_a_decompressor_while_it_is_under_way_only() {
+    let (limits, pool) = (Limits::default(), DeflatePool::default());
+    let server = Connection::server(limits).with_inflate(NO_TAKEOVER, &pool);
+    let mut server = server.with_pieces();
+    let mut stream = *b"\xc1\x87\0\0\0\0\xf2\x48\xcd\xc9\xc9\x07\x00"; // "Hello"
+    let (mut first, mut second) = stream.split_at_mut(9);
+    let mut replies = Vec::new();
+    let event = server.receive(&mut first, &mut replies);
+    assert!(matches!(event, Ok(Some(Event::Piece(piece))) if piece.as_text() == Some("He")));
+    assert!(server.receiver.has_a_decompressor());
+    let event = server.receive(&mut second, &mut replies);
+    assert!(matches!(event, Ok(Some(Event::Piece(piece))) if piece.is_last()));
+    assert!(!server.receiver.has_a_decompressor() && is_idle(&server));
+}
+
+#[test]
 fn buffer_of_a_message_goes_to_the_application_with_the_event() {
     let mut server = Connection::server(Limits::default());
     let mut stream = Vec::new();

@@ -4,7 +4,7 @@
 //! compression, and the compiler removes the code that would use one.
 
 use super::history::History;
-use super::inflated::Inflated;
+use super::inflated::{InflateError, Inflated, Inflation};
 
 /// No pool can be made, and no compressor without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,5 +49,31 @@ impl CompressedMessage {
 
     pub(crate) fn history_behind(&mut self, _: &[u8]) -> History {
         match *self {}
+    }
+}
+
+/// No compressed message can be handed out in pieces.
+#[derive(Debug)]
+pub(crate) enum CompressedPieces {}
+
+impl CompressedPieces {
+    pub(crate) fn new(_: History, _: usize, pool: &DeflatePool) -> Self {
+        match *pool {}
+    }
+
+    pub(crate) fn set_bytes_max(&mut self, _: usize) {
+        match *self {}
+    }
+
+    pub(crate) fn held_bytes(&self) -> usize {
+        match *self {}
+    }
+
+    pub(crate) fn inflate<T>(&mut self, _: &[u8], _: impl FnOnce(&[u8]) -> T) -> Inflation<T> {
+        match *self {}
+    }
+
+    pub(crate) fn finish(self) -> Result<History, InflateError> {
+        match self {}
     }
 }

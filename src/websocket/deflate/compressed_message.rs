@@ -20,7 +20,7 @@
 
 use super::history::History;
 use super::inflated::{InflateError, Inflated};
-use super::inflater::Inflater;
+use super::inflater::{INFLATER_BYTES, Inflater};
 use super::pool::DeflatePool;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -135,9 +135,6 @@ impl Drop for CompressedMessage {
         }
     }
 }
-
-/// The memory of a decompressor of the library, about.
-const INFLATER_BYTES: usize = 47 << 10;
 
 /// Compressed bytes that may wait for the rest of their message: a third of the size of a
 /// decompressor.

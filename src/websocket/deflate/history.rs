@@ -59,6 +59,13 @@ impl History {
         }
         self.bytes.extend_from_slice(new);
     }
+
+    /// The same for all messages so far together: `bytes` end with the last one, and have
+    /// those before it as far as they count.
+    pub(super) fn replace(&mut self, bytes: &[u8]) {
+        self.bytes.clear();
+        self.push(bytes);
+    }
 }
 
 /// The last `bytes_max` of these bytes; all, if there are fewer.

@@ -20,3 +20,32 @@ pub(crate) enum InflateError {
     /// The message is longer than the limit.
     TooLong,
 }
+
+/// What one block of inflated bytes took.
+pub(crate) struct Inflation<T> {
+    pub(crate) taken: usize,
+    /// The block is full. There may be more output, also of the bytes that have been taken.
+    pub(crate) has_more: bool,
+    /// What the caller has made of the block.
+    pub(crate) used: T,
+    /// An error behind the bytes of the block.
+    pub(crate) result: Result<(), InflateError>,
+}
+
+impl<T> Inflation<T> {
+    pub(super) fn nothing(used: T) -> Inflation<T> {
+        Inflation {
+            taken: 0,
+            has_more: false,
+            used,
+            result: Ok(()),
+        }
+    }
+
+    pub(super) fn failed(used: T, error: InflateError) -> Inflation<T> {
+        Inflation {
+            result: Err(error),
+            ..Inflation::nothing(used)
+        }
+    }
+}

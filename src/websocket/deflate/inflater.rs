@@ -78,6 +78,47 @@ impl Inflater {
         }
     }
 
+    /// Inflates from the front of `bytes` until they are used up or `block` is full, at most
+    /// `room` bytes and one more, which is an error. `window` gets what is inflated.
+    pub(super) fn fill(
+        &mut self,
+        bytes: &[u8],
+        window: &mut History,
+        room: usize,
+        block: &mut [u8],
+    ) -> Filled {
+        let block_bytes = block.len().min(room.saturating_add(1));
+        let (mut taken, mut written) = (0, 0);
+        let result = loop {
+            let step = self.step(&bytes[taken..], &mut block[written..block_bytes]);
+            window.push(&block[written..written + step.written]);
+            taken += step.taken;
+            written += step.written;
+            if written > room {
+                break Err(InflateError::TooLong);
+            }
+            let is_used_up = taken == bytes.len();
+            match step.status {
+                Err(_) => break Err(InflateError::Corrupt),
+                Ok(Status::StreamEnd) => match self.start([window.window(), &[], &[]]) {
+                    Ok(()) if is_used_up => break Ok(false),
+                    Ok(()) if written < block_bytes => {}
+                    started => break started.map(|()| true),
+                },
+                Ok(_) if written == block_bytes => break Ok(true),
+                Ok(_) if is_used_up => break Ok(false),
+                // The library takes all bytes for which there is room.
+                Ok(_) => break Err(InflateError::Corrupt),
+            }
+        };
+        Filled {
+            taken,
+            written,
+            is_full: result == Ok(true),
+            result: result.map(|_| ()),
+        }
+    }
+
     /// The message is complete. It is whole if what has come and the four bytes that
     /// the sender has removed end with an empty block, behind which a last one can
     /// follow. Where a stream has ended (BFINAL) and nothing has come behind it, they
@@ -107,6 +148,16 @@ impl Inflater {
     }
 }
 
+/// What [`Inflater::fill`] has done.
+pub(super) struct Filled {
+    pub(super) taken: usize,
+    pub(super) written: usize,
+    /// There may be more output, also of bytes that have been taken.
+    pub(super) is_full: bool,
+    /// An error behind what was written.
+    pub(super) result: Result<(), InflateError>,
+}
+
 /// What one call of the library has done.
 struct Step {
     taken: usize,
@@ -127,6 +178,9 @@ fn inflated_bytes(inflated: &impl Inflated) -> usize {
 
 /// What a decompressor can be given to refer to.
 const WINDOW_BYTES_MAX: usize = WindowBits::MAX.window_bytes();
+
+/// The memory of a decompressor of the library, about.
+pub(super) const INFLATER_BYTES: usize = 47 << 10;
 
 /// The library writes so much at once. It has all but long messages in one call,
 /// and is a tenth faster with 64 KiB of JSON than in four.

@@ -5,6 +5,7 @@
 //! | `parameters.rs` | what two ends agree on, and what one end accepts | §7.1 |
 //! | `compress.rs` | messages into compressed payloads | §7.2.1 |
 //! | `compressed_message.rs`, `inflater.rs`, `inflated.rs` | compressed payloads into messages | §7.2.2 |
+//! | `compressed_pieces.rs` | the same for messages that are handed out in pieces | §7.2.2 |
 //! | `history.rs` | what the next message may refer to | §7.2.2 |
 //! | `pool.rs` | compressors and decompressors for connections to share | |
 //! | `absent.rs` | the same types without the feature `deflate` | |
@@ -25,6 +26,7 @@
 //! | the same with the peer's context | 80 bytes more, and the bytes that have come: a window and up to a quarter more, at most 320 bytes to 40 KiB |
 //! | the same with its own context | a compressor, from its first compressed message on |
 //! | an unfinished compressed message | its bytes; over 16 KiB a decompressor instead, and the inflated bytes |
+//! | the same, [in pieces](super::Connection::with_pieces) | a decompressor of 47 KiB from its first byte on, up to 40 KiB of window, a piece of up to 64 KiB |
 //!
 //! Buffers grow by doubling: they have room for up to twice the bytes in them.
 //!
@@ -52,6 +54,8 @@ mod absent;
 mod compress;
 #[cfg(feature = "deflate")]
 mod compressed_message;
+#[cfg(feature = "deflate")]
+mod compressed_pieces;
 mod history;
 mod inflated;
 #[cfg(feature = "deflate")]
@@ -61,13 +65,15 @@ mod parameters;
 mod pool;
 
 #[cfg(not(feature = "deflate"))]
-pub(crate) use absent::{CompressedMessage, DeflatePool};
+pub(crate) use absent::{CompressedMessage, CompressedPieces, DeflatePool};
 #[cfg(feature = "deflate")]
 pub(crate) use compress::{DeflateContext, Deflater};
 #[cfg(feature = "deflate")]
 pub(crate) use compressed_message::CompressedMessage;
+#[cfg(feature = "deflate")]
+pub(crate) use compressed_pieces::CompressedPieces;
 pub(crate) use history::History;
-pub(crate) use inflated::{InflateError, Inflated};
+pub(crate) use inflated::{InflateError, Inflated, Inflation};
 pub use parameters::{DeflateConfig, DeflateParameters, WindowBits};
 #[cfg(feature = "deflate")]
 pub use pool::DeflatePool;

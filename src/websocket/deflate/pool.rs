@@ -87,6 +87,11 @@ impl DeflatePool {
         done
     }
 
+    #[cfg(test)]
+    pub(super) fn decompressors(&self) -> usize {
+        self.with_kept(|kept| kept.inflaters.len()).unwrap_or(0)
+    }
+
     /// `None`: another thread is using the pool at this moment. The lock is held for a
     /// move, never for the work of a compressor.
     fn with_kept<T>(&self, work: impl FnOnce(&mut Kept) -> T) -> Option<T> {

@@ -127,7 +127,7 @@ impl FrameState {
     }
 
     /// The header of the remaining part of the current frame; `None` between frames.
-    fn rest(&self) -> Option<FrameHeader> {
+    pub(crate) fn rest(&self) -> Option<FrameHeader> {
         match self {
             FrameState::Header { .. } => None,
             FrameState::Payload(rest) => Some(*rest),
@@ -314,6 +314,35 @@ pub(crate) fn take_masked_payload<'b>(
     (take_front(input, taken), key)
 }
 
+/// Unmasks the part of the payload behind the header `rest` that is there, at most
+/// `bytes_max` bytes of it, and offers it to `take`, which returns how many bytes it has
+/// taken from the front. The others stay in the input, masked as before.
+pub(crate) fn offer_payload<T>(
+    rest: &mut FrameHeader,
+    input: &mut &mut [u8],
+    bytes_max: usize,
+    take: impl FnOnce(&[u8]) -> (usize, T),
+) -> T {
+    let offered = payload_within(rest, input.len().min(bytes_max));
+    let payload = &mut input[..offered];
+    let key = rest.masking_key.unwrap_or_default();
+    mask(payload, key, 0);
+    let (taken, result) = take(payload);
+    mask(&mut payload[taken..], key, taken);
+    take_front(input, taken);
+    skip_payload(rest, taken);
+    result
+}
+
+/// So many bytes of the payload behind the header `rest` are taken: `rest` is then the
+/// header of the remaining part.
+pub(crate) fn skip_payload(rest: &mut FrameHeader, taken: usize) {
+    if let Some(key) = &mut rest.masking_key {
+        *key = rotate(*key, taken);
+    }
+    rest.payload_length -= taken as u64;
+}
+
 /// How many of the next `bytes` bytes are payload behind the header `rest`.
 #[inline]
 pub(crate) fn payload_within(rest: &FrameHeader, bytes: usize) -> usize {
@@ -360,6 +389,32 @@ mod tests {
     fn decoder_stays_small() {
         assert_eq!(size_of::<FrameDecoder>(), 24);
         assert_eq!(size_of::<FrameState>(), 16);
+    }
+
+    #[test]
+    fn offered_bytes_that_are_not_taken_stay_as_they_were() {
+        for key in [None, Some([1, 2, 3, 4])] {
+            let mut bytes = *b"the mountain echo";
+            mask(&mut bytes, key.unwrap_or_default(), 0);
+            let mut rest = FrameHeader {
+                fin: true,
+                rsv: 0,
+                opcode: Opcode::Text,
+                masking_key: key,
+                payload_length: bytes.len() as u64 + 3,
+            };
+            let (mut input, mut taken) = (&mut bytes[..], Vec::new());
+            while !input.is_empty() {
+                let take = |offered: &[u8]| {
+                    assert!(offered.len() <= 7);
+                    let front = &offered[..offered.len().min(5)];
+                    (front.len(), front.to_vec())
+                };
+                taken.extend(offer_payload(&mut rest, &mut input, 7, take));
+            }
+            assert_eq!(taken, b"the mountain echo");
+            assert_eq!(rest.payload_length, 3);
+        }
     }
 
     proptest! {

@@ -47,7 +47,8 @@ pub use mask::mask_byte_by_byte;
 pub use opcode::Opcode;
 
 pub(crate) use close::CloseBodyError;
-pub(crate) use decoder::{FrameState, payload_within, take_masked_payload, take_payload};
+pub(crate) use decoder::{FrameState, offer_payload, payload_within, skip_payload};
+pub(crate) use decoder::{take_masked_payload, take_payload};
 pub(crate) use header::FrameRules;
 
 pub(crate) use mask::append_masked;

@@ -41,11 +41,7 @@ pub fn inflate(data: &[u8]) {
         _ => Role::Client,
     };
     let parameters = parameters(*flags, *windows);
-    let limits = Limits {
-        message_bytes_max: [1 << 20, 40_000, 300, 5][usize::from(limit % 4)],
-        inflate_ratio_max: u32::MAX,
-        ..Limits::default()
-    };
+    let limits = limits_of(*limit);
     let sent = messages(rest, flags & 4 != 0);
 
     let wire: Vec<u8> = sent.iter().flat_map(|sent| sent.wire(role)).collect();
@@ -65,7 +61,7 @@ pub fn inflate(data: &[u8]) {
 
 /// Less than an endpoint buffers before it inflates, so that an invalid message fails at its end.
 /// The model does not know at which byte a long message fails: it is sent without Pings.
-const INPUT_BYTES_MAX: usize = 8 << 10;
+pub(super) const INPUT_BYTES_MAX: usize = 8 << 10;
 
 /// The length of the block that makes a message long: more than an endpoint buffers.
 const LONG_BLOCK_BYTES: u16 = 17_000;
@@ -73,7 +69,15 @@ const LONG_BLOCK_BYTES: u16 = 17_000;
 /// The maximum of long messages in an input. The flag has no effect on further messages.
 const LONG_MESSAGES_MAX: usize = 2;
 
-fn parameters(flags: u8, windows: u8) -> DeflateParameters {
+pub(super) fn limits_of(limit: u8) -> Limits {
+    Limits {
+        message_bytes_max: [1 << 20, 40_000, 300, 5][usize::from(limit % 4)],
+        inflate_ratio_max: u32::MAX,
+        ..Limits::default()
+    }
+}
+
+pub(super) fn parameters(flags: u8, windows: u8) -> DeflateParameters {
     let bits = |nibble: u8| WindowBits::new(8 + nibble % 8).expect("8 to 15");
     DeflateParameters {
         server_no_context_takeover: flags & 2 != 0,
@@ -83,7 +87,7 @@ fn parameters(flags: u8, windows: u8) -> DeflateParameters {
     }
 }
 
-fn endpoint(role: Role, parameters: DeflateParameters, limits: Limits) -> Endpoint {
+pub(super) fn endpoint(role: Role, parameters: DeflateParameters, limits: Limits) -> Endpoint {
     let mut endpoint = Endpoint::new(role, limits);
     let plain = Connection::server(limits);
     let plain = std::mem::replace(&mut endpoint.connection, plain);
@@ -96,7 +100,7 @@ fn endpoint(role: Role, parameters: DeflateParameters, limits: Limits) -> Endpoi
 }
 
 /// A message as it is sent.
-struct Outgoing {
+pub(super) struct Outgoing {
     text: bool,
     compressed: bool,
     pings: bool,
@@ -105,7 +109,7 @@ struct Outgoing {
 }
 
 impl Outgoing {
-    fn wire(&self, receiver: Role) -> Vec<u8> {
+    pub(super) fn wire(&self, receiver: Role) -> Vec<u8> {
         let mut wire = Vec::new();
         for (number, piece) in self.pieces().into_iter().enumerate() {
             let opcode = match (number, self.text) {
@@ -156,7 +160,7 @@ impl Outgoing {
     }
 }
 
-fn messages(mut data: &[u8], again: bool) -> Vec<Outgoing> {
+pub(super) fn messages(mut data: &[u8], again: bool) -> Vec<Outgoing> {
     let mut deflater = MessageDeflater::new(data.len() as u8);
     let (mut messages, mut long_messages) = (Vec::new(), 0);
     while let [head, high, low, rest @ ..] = data {

@@ -10,6 +10,7 @@
 //! | `handshake.rs` | the heads of a request and of a response |
 //! | `http_requests.rs` | the requests of an HTTP connection |
 //! | `inflate.rs` | compressed messages, compared with the DEFLATE library |
+//! | `pieces.rs` | messages in pieces, compared with whole ones |
 //! | `negotiation.rs` | the negotiation of permessage-deflate |
 //! | `round_trip.rs` | a client and a server, connected by a wire that cuts anywhere |
 //! | `fan_out.rs` | a room and a queue for each of its members |
@@ -24,6 +25,7 @@
 //! response_head     | limits | n | n lengths of pieces | a response ...
 //! http_requests     | limits | n | n lengths of pieces | requests ...
 //! inflate           | flags | limit | windows | n | n lengths of pieces | messages ...
+//! pieces          | flags | limit | windows | n | n lengths of pieces | messages ...
 //! deflate_negotiation | flags | windows | windows | offers LF response ...
 //! connection_*      | limits | n | n lengths of pieces | bytes from the peer ...
 //! frame_decoder     | role   | n | n lengths of pieces | bytes from the peer ...
@@ -39,6 +41,7 @@ pub mod inflate;
 pub mod input;
 pub mod model;
 pub mod negotiation;
+pub mod pieces;
 pub mod round_trip;
 pub mod seeds;
 pub mod session;
@@ -49,8 +52,8 @@ pub use yamabiko::websocket::frame::{
 };
 pub use yamabiko::websocket::utf8::Utf8Validator;
 pub use yamabiko::websocket::{
-    CloseFrame, Connection, Ended, Event, Fragment, Limits, Message, ProtocolError, SendError,
-    Side, State,
+    CloseFrame, Connection, Ended, Event, Fragment, Limits, Message, Piece, ProtocolError,
+    SendError, Side, State,
 };
 
 use self::input::take_lengths;
@@ -68,6 +71,7 @@ pub const ALL: &[(&str, Property)] = &[
     ("response_head", handshake::response_head),
     ("http_requests", http_requests::http_requests),
     ("inflate", inflate::inflate),
+    ("pieces", pieces::pieces),
     ("deflate_negotiation", negotiation::deflate_negotiation),
     ("frame_decoder", frame_decoder),
     ("connection_server", connection_server),

@@ -48,6 +48,8 @@ pub fn catalogue() -> Vec<Seed> {
     seeds.extend(http.map(|(name, input)| seed("http_requests", name, input)));
     let inflate = super::inflate::seeds().into_iter();
     seeds.extend(inflate.map(|(name, input)| seed("inflate", name, input)));
+    let pieces = super::pieces::seeds().into_iter();
+    seeds.extend(pieces.map(|(name, input)| seed("pieces", name, input)));
     seeds.extend(super::fan_out::seeds::seeds().map(|(name, input)| seed("fan_out", name, input)));
     seeds
 }
