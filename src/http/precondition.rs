@@ -11,6 +11,7 @@ use super::status::Status;
 
 /// What the conditions of a request lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Precondition {
     /// There is none, or it holds: the request is to be answered.
     Holds,

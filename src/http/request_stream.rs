@@ -55,6 +55,7 @@ use core::time::Duration;
 ///             answered.push((head.path().to_owned(), body.to_vec()));
 ///             requests.next(now);
 ///         }
+///         _ => {}
 ///     }
 /// }
 /// assert_eq!(answered, [("/a".to_owned(), b"hi".to_vec()), ("/b".to_owned(), Vec::new())]);
@@ -89,6 +90,7 @@ enum Phase {
 
 /// What bytes have led to.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Progress<'a> {
     /// All input is consumed, and more is needed.
     Incomplete,

@@ -104,6 +104,7 @@ fn receive((head_limits, limits): (HeadLimits, HttpLimits), pieces: &[&[u8]]) ->
                         return Received { requests, end };
                     }
                 }
+                Ok(other) => panic!("an unknown step: {other:?}"),
                 Err(refusal) => {
                     let end = End::Refused {
                         status: refusal.status().code(),
