@@ -47,17 +47,28 @@ pub(super) fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
 
 /// Whether the kernel holds bytes that it has not sent, because the peer or the path to it
 /// accepts no more at the moment. With `TCP_NOTSENT_LOWAT` = 1, "writable" means that there
-/// are none.
+/// are none. The option is set for the length of the question.
 #[cfg(target_os = "linux")]
 pub(super) fn has_unsent(stream: &TcpStream) -> io::Result<bool> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    const SYSTEM_DEFAULT: u32 = 0;
     let socket = socket2::SockRef::from(stream);
+    let unsent_bytes_max = socket.tcp_notsent_lowat()?;
     socket.set_tcp_notsent_lowat(1)?;
     let mut polled = [PollFd::new(stream, PollFlags::OUT)];
     let count = poll(&mut polled, Some(&Timespec::default()));
-    socket.set_tcp_notsent_lowat(SYSTEM_DEFAULT)?;
+    socket.set_tcp_notsent_lowat(unsent_bytes_max)?;
     Ok(count? == 0)
+}
+
+/// Limits the bytes that the kernel keeps without having sent them. `None`: no limit but that
+/// of the send buffer.
+#[cfg(target_os = "linux")]
+pub(super) fn set_unsent_bytes_max(
+    socket: &impl std::os::fd::AsFd,
+    bytes: Option<u32>,
+) -> io::Result<()> {
+    let set = |bytes| socket2::SockRef::from(socket).set_tcp_notsent_lowat(bytes);
+    bytes.map_or(Ok(()), set)
 }
 
 /// Makes the kernel end the connection if nothing is acknowledged for `timeout`; `None`: the
@@ -71,6 +82,11 @@ pub(super) fn set_acknowledgement_timeout(stream: &TcpStream, timeout: Option<Du
 #[cfg(not(target_os = "linux"))]
 pub(super) fn has_unsent(_stream: &TcpStream) -> io::Result<bool> {
     Ok(false)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn set_unsent_bytes_max(_: &TcpStream, _: Option<u32>) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -13,7 +13,7 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token};
 
-use super::calls::{has_unsent, send, set_acknowledgement_timeout};
+use super::calls::{has_unsent, send, set_acknowledgement_timeout, set_unsent_bytes_max};
 use super::limit::{ConnectionLimit, CountedConnections};
 use super::listener::{Accepted, AcceptedConnection, Acceptor};
 use super::socket::{ReadOutcome, SOCKETS_MAX, Slab, Socket, SocketKey};
@@ -32,6 +32,8 @@ pub struct Io {
     turns: u64,
     sockets: Slab,
     sockets_max: usize,
+    /// Of a socket that is adopted; the others have it from their listener.
+    unsent_bytes_max: Option<u32>,
     counted: CountedConnections,
     /// Open sockets that are not among `counted`: they were refused.
     refused: usize,
@@ -212,10 +214,12 @@ impl Io {
         // Small messages must not wait for each other. An error means that the connection has
         // ended, which the next read reports.
         let _ = stream.set_nodelay(true);
+        let stream = TcpStream::from_std(stream);
+        set_unsent_bytes_max(&stream, self.unsent_bytes_max)?;
         if !self.counted.acquire(peer, self.now) {
             return Err(io::Error::other("the connection limit is reached"));
         }
-        let key = self.insert(TcpStream::from_std(stream), peer, true)?;
+        let key = self.insert(stream, peer, true)?;
         self.deferred.push_back(Deferred::Opened(key, peer));
         Ok(key)
     }
@@ -297,7 +301,7 @@ impl Io {
 
     /// Whether written bytes have not been sent, because the peer or the path to it accepts no
     /// more at the moment. Always false on systems other than Linux, which cannot tell. Costs
-    /// four system calls: use it when a deadline has come, not for each message.
+    /// some system calls: use it when a deadline has come, not for each message.
     pub fn has_unsent(&mut self, key: SocketKey) -> bool {
         let socket = self.sockets.get_mut(key);
         socket.is_some_and(|socket| has_unsent(socket.stream_mut()).unwrap_or(false))
@@ -361,8 +365,10 @@ impl Io {
         acceptor: Option<Acceptor>,
         connections_max: usize,
         limit: Option<ConnectionLimit>,
+        unsent_bytes_max: Option<u32>,
     ) -> Io {
         Io {
+            unsent_bytes_max,
             counted: CountedConnections::new(limit),
             refused: 0,
             poll,
@@ -694,7 +700,7 @@ mod tests {
     use std::num::NonZeroUsize;
 
     fn io() -> Io {
-        Io::new(Poll::new().unwrap(), None, 1, None)
+        Io::new(Poll::new().unwrap(), None, 1, None, None)
     }
 
     fn connection() -> (std::net::TcpStream, std::net::TcpStream) {
@@ -765,6 +771,27 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
+    fn limit_of_unsent_bytes_makes_the_kernel_accept_less_for_a_peer_that_does_not_read() {
+        let accepted_with = |limit| {
+            let mut io = io();
+            io.unsent_bytes_max = limit;
+            let (stream, _peer) = connection();
+            let same = stream.try_clone().unwrap();
+            let key = io.adopt(stream).unwrap();
+            let chunk = [0; 16 << 10];
+            let writes = std::iter::repeat_with(|| io.write(key, &chunk));
+            let accepted: usize = writes.take_while(|&written| written == chunk.len()).sum();
+            // The question does not change the limit.
+            assert!(io.has_unsent(key));
+            let socket = socket2::SockRef::from(&same);
+            assert_eq!(socket.tcp_notsent_lowat().unwrap(), limit.unwrap_or(0));
+            accepted
+        };
+        assert!(accepted_with(Some(16 << 10)) < accepted_with(None));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
     fn acknowledgement_timeout_is_set_and_removed() {
         let mut io = io();
         let (stream, _peer) = connection();
@@ -796,7 +823,7 @@ mod tests {
     #[test]
     fn reactors_with_a_shared_limit_are_limited_together() {
         let limit = ConnectionLimit::new(2);
-        let io = || Io::new(Poll::new().unwrap(), None, 9, Some(limit.clone()));
+        let io = || Io::new(Poll::new().unwrap(), None, 9, Some(limit.clone()), None);
         let (mut one, mut other) = (io(), io());
         let key = one.adopt(connection().0).unwrap();
         assert!(other.adopt(connection().0).is_ok());
@@ -813,7 +840,7 @@ mod tests {
     #[test]
     fn connections_of_an_address_are_counted_while_they_are_open_in_any_reactor() {
         let limit = ConnectionLimit::new(9).per_address(NonZeroUsize::new(2));
-        let io = || Io::new(Poll::new().unwrap(), None, 9, Some(limit.clone()));
+        let io = || Io::new(Poll::new().unwrap(), None, 9, Some(limit.clone()), None);
         let (mut one, mut other) = (io(), io());
         let key = one.adopt(connection().0).unwrap();
         assert!(other.adopt(connection().0).is_ok());
@@ -830,7 +857,7 @@ mod tests {
     #[test]
     fn connection_that_another_reactor_accepted_is_refused_beyond_the_limit() {
         let limit = Some(ConnectionLimit::new(1));
-        let mut io = Io::new(Poll::new().unwrap(), None, 2, limit);
+        let mut io = Io::new(Poll::new().unwrap(), None, 2, limit, None);
         let mut peers = Vec::new();
         let mut accepted = || {
             let (stream, client) = connection();

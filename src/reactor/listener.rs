@@ -29,6 +29,8 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
+#[cfg(target_os = "linux")]
+use super::calls::set_unsent_bytes_max;
 use crate::time::Timestamp;
 
 /// Creates a listening socket for [`ReactorConfig`](super::ReactorConfig): non-blocking, with
@@ -91,11 +93,12 @@ pub(super) struct Acceptor {
 impl Acceptor {
     pub(super) fn new(
         listener: std::net::TcpListener,
+        unsent_bytes_max: Option<u32>,
         registry: &Registry,
         token: Token,
     ) -> io::Result<Acceptor> {
         listener.set_nonblocking(true)?;
-        set_inherited_options(&listener)?;
+        set_inherited_options(&listener, unsent_bytes_max)?;
         let mut listener = TcpListener::from_std(listener);
         registry.register(&mut listener, token, Interest::READABLE)?;
         let gate = Gate::AwaitingEdge;
@@ -119,17 +122,22 @@ impl Acceptor {
 }
 
 /// Small messages must not wait for each other: Linux hands `TCP_NODELAY` of a listener down to
-/// its connections, which saves a system call for each.
+/// its connections, which saves a system call for each. The same holds for the limit of unsent
+/// bytes.
 #[cfg(target_os = "linux")]
-fn set_inherited_options(listener: &std::net::TcpListener) -> io::Result<()> {
-    socket2::SockRef::from(listener).set_tcp_nodelay(true)
+fn set_inherited_options(
+    listener: &std::net::TcpListener,
+    unsent_bytes_max: Option<u32>,
+) -> io::Result<()> {
+    socket2::SockRef::from(listener).set_tcp_nodelay(true)?;
+    set_unsent_bytes_max(listener, unsent_bytes_max)
 }
 
 #[cfg(target_os = "linux")]
 fn set_own_options(_: &TcpStream) {}
 
 #[cfg(not(target_os = "linux"))]
-fn set_inherited_options(_: &std::net::TcpListener) -> io::Result<()> {
+fn set_inherited_options(_: &std::net::TcpListener, _: Option<u32>) -> io::Result<()> {
     Ok(())
 }
 
@@ -264,17 +272,23 @@ mod tests {
     }
 
     #[test]
-    fn accepted_connection_does_not_delay_small_writes() {
+    fn accepted_connection_has_the_options_of_its_reactor() {
         let poll = mio::Poll::new().unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let mut acceptor = Acceptor::new(listener, poll.registry(), Token(0)).unwrap();
+        let registry = poll.registry();
+        let mut acceptor = Acceptor::new(listener, Some(4_321), registry, Token(0)).unwrap();
         let _peer = std::net::TcpStream::connect(address).unwrap();
         acceptor.gate.edge();
         let Accepted::Connection(connection) = acceptor.accept(NOW, true) else {
             panic!("a connection waits");
         };
         assert!(connection.stream.nodelay().unwrap());
+        #[cfg(target_os = "linux")]
+        {
+            let socket = socket2::SockRef::from(&connection.stream);
+            assert_eq!(socket.tcp_notsent_lowat().unwrap(), 4_321);
+        }
     }
 
     #[test]

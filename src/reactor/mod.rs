@@ -244,6 +244,10 @@ pub struct ReactorConfig {
     /// A limit that is shared with other reactors. Connections beyond it are accepted and
     /// [refused](Application::refused). Default: none.
     pub connection_limit: Option<ConnectionLimit>,
+    /// How many bytes of one socket the kernel keeps that it has not sent: beyond that it
+    /// accepts no more (`TCP_NOTSENT_LOWAT`; Linux only). Default: none; then the kernel keeps
+    /// what fits into the socket's send buffer, which it lets grow to some MiB.
+    pub unsent_bytes_max: Option<u32>,
 }
 
 impl Default for ReactorConfig {
@@ -255,6 +259,7 @@ impl Default for ReactorConfig {
             mailbox_capacity: 4096,
             connections_max: 1 << 20,
             connection_limit: None,
+            unsent_bytes_max: None,
         }
     }
 }
@@ -293,16 +298,17 @@ impl<M: Send + 'static> Reactor<M> {
         }
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), MAILBOX)?;
-        let acceptor = match config.listener {
-            Some(listener) => Some(Acceptor::new(listener, poll.registry(), LISTENER)?),
-            None => None,
-        };
+        let unsent_bytes_max = config.unsent_bytes_max;
+        let acceptor =
+            |listener| Acceptor::new(listener, unsent_bytes_max, poll.registry(), LISTENER);
+        let acceptor = config.listener.map(acceptor).transpose()?;
         Ok(Reactor {
             io: Io::new(
                 poll,
                 acceptor,
                 config.connections_max,
                 config.connection_limit,
+                unsent_bytes_max,
             ),
             #[cfg(unix)]
             waker: None,

@@ -118,6 +118,7 @@ use rooms::{LagPolicyOf, RoomTable};
 use shutdown::Shutdown;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -156,6 +157,7 @@ impl<H: Handler> Server<H> {
                 // A worker that gets no message would never stop.
                 mailbox_capacity: config.mailbox_capacity.max(1),
                 connection_limit: Some(connection_limit.clone()),
+                unsent_bytes_max: config.unsent_bytes_max.map(NonZeroU32::get),
                 ..ReactorConfig::default()
             })?);
         }

@@ -13,7 +13,8 @@ use yamabiko::server::{Config, DeflateConfig, LagAction, Limits, Origins, RateAc
 
 use super::values::{
     AllowedOrigin, Budget, Interval, address, budget, bytes, bytes_per_second, bytes_text, count,
-    interval, is_set, level, origin, per_second, rate, ratio, seconds, seconds_text, window_bits,
+    interval, is_set, level, origin, per_second, rate, ratio, seconds, seconds_text, unsent_bytes,
+    window_bits,
 };
 
 /// The settings of `serve`.
@@ -70,6 +71,13 @@ pub(crate) struct ServerSettings {
     /// Bytes that each byte of a compressed message may become; 1032: no limit
     #[arg(long, value_name = "N", value_parser = ratio, help_heading = LIMITS)]
     pub inflate_ratio_max: Option<u32>,
+
+    /// Bytes that the kernel keeps unsent for one client (Linux)
+    ///
+    /// Beyond that they wait in the server, where the limits for slow clients count them.
+    /// Without this option the kernel keeps up to some MiB.
+    #[arg(long, value_name = "BYTES", value_parser = unsent_bytes, help_heading = LIMITS)]
+    pub unsent_bytes_max: Option<NonZeroU32>,
 
     /// Seconds for the whole opening handshake
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = TIMES)]
@@ -244,6 +252,7 @@ impl ServerSettings {
             message_bytes_max,
             memory_bytes_max,
             inflate_ratio_max,
+            unsent_bytes_max,
             handshake_timeout,
             ping_interval,
             pong_timeout,
@@ -278,6 +287,7 @@ impl ServerSettings {
             memory_bytes_max.map(|budget| budget.0),
         );
         set(&mut config.limits.inflate_ratio_max, inflate_ratio_max);
+        set(&mut config.unsent_bytes_max, unsent_bytes_max.map(Some));
         set(&mut config.handshake_timeout, handshake_timeout);
         set(
             &mut config.ping_interval,
@@ -396,6 +406,7 @@ fn values(config: &Config) -> Vec<(&'static str, String)> {
         ("joins_per_second", limit(rates.joins)),
         ("rate_burst", seconds_text(rates.burst)),
         ("rate_action", format!("{:?}", rates.action).to_lowercase()),
+        ("unsent_bytes_max", bytes_limit(config.unsent_bytes_max)),
         ("handshake_timeout", seconds_text(config.handshake_timeout)),
         ("ping_interval", interval(config.ping_interval)),
         ("pong_timeout", seconds_text(config.pong_timeout)),
@@ -558,7 +569,7 @@ mod tests {
         let config = configured(
             "--listen [::1]:9 --workers 2 --message-bytes-max 64KiB --backlog-bytes-max 2MiB \
              --worker-backlog-bytes-max 3MiB --lag-action latest --lag-messages-max 100 \
-             --lag-age-max 0 --batch-delay 0.005 --connections-max 7 --connections-per-address 5 --connections-per-second 6 --inflate-ratio-max 100 --memory-bytes-max 3GiB --handshake-timeout 0.25 \
+             --lag-age-max 0 --batch-delay 0.005 --connections-max 7 --unsent-bytes-max 128KiB --connections-per-address 5 --connections-per-second 6 --inflate-ratio-max 100 --memory-bytes-max 3GiB --handshake-timeout 0.25 \
              --ping-interval 20 --pong-timeout 1.5 \
              --message-timeout 9 --message-rate-min 2KiB --close-timeout 1 --drain-timeout 86400 \
              --messages-per-second 20 --bytes-per-second 1MiB --inflated-bytes-per-second 4MiB \
@@ -582,6 +593,7 @@ mod tests {
         assert_eq!(config.connections_max, 7);
         assert_eq!(config.connections_per_address, NonZeroUsize::new(5));
         assert_eq!(config.connections_per_second, NonZeroU32::new(6));
+        assert_eq!(config.unsent_bytes_max, NonZeroU32::new(128 << 10));
         assert_eq!(config.handshake_timeout, Duration::from_millis(250));
         assert_eq!(config.ping_interval, Some(Duration::from_secs(20)));
         assert_eq!(config.pong_timeout, Duration::from_millis(1_500));

@@ -108,6 +108,12 @@ pub(crate) fn bytes_per_second(value: &str) -> Result<NonZeroU32, String> {
     bytes.ok_or_else(|| "expected bytes per second such as 65536, 64KiB or 1MiB".to_owned())
 }
 
+/// As [`bytes`], up to what the option of a socket can have.
+pub(crate) fn unsent_bytes(value: &str) -> Result<NonZeroU32, String> {
+    let bytes = u32::try_from(bytes(value)?).unwrap_or(u32::MAX);
+    NonZeroU32::new(bytes).ok_or_else(|| "expected a number of bytes from 1".to_owned())
+}
+
 /// A number of bytes as [`bytes`] reads it, in the largest unit without a fraction.
 pub(crate) fn bytes_text(bytes: usize) -> String {
     match UNITS
