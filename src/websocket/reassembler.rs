@@ -11,9 +11,9 @@
 //! here. All other frames are copied once, into a buffer that grows with the bytes that
 //! have arrived, at most to twice their number, never with the length that a header
 //! claims. Where the caller can read into that buffer ([`Reassembler::lend`]), a plain
-//! binary message is not copied. A text is buffered as text: each piece is checked when it comes, so the
-//! finished message is not checked again. The finished message is given away with its
-//! buffer. An idle reassembler is one empty pointer.
+//! binary message is not copied. A text is buffered as text: each part is checked when it
+//! comes, so the finished message is not checked again. The finished message is given away
+//! with its buffer. An idle reassembler is one empty pointer.
 //!
 //! A compressed message (RFC 7692) always comes here. Its bytes are inflated on their
 //! way, and the limit holds for the inflated bytes. The compressed bytes have a limit of

@@ -203,7 +203,8 @@ impl Connection {
     /// All rules hold as they do for whole messages. [`Limits::message_bytes_max`] and
     /// [`Limits::fragments_max`] bound the message and not the memory, so they can be as
     /// high as the application likes: a gibibyte passes through the caller's buffer of
-    /// 64 KiB.
+    /// 64 KiB. [`Limits::inflate_ratio_max`] holds in each fragment: what has come is
+    /// inflated at once, and does not wait for the bytes that a later header announces.
     ///
     /// Cost: one allocation here, and none for a plain piece, which is a slice of the
     /// input. While a compressed message is under way: a decompressor, its window, and a
