@@ -72,6 +72,11 @@ impl RequestBody {
         }
     }
 
+    /// Its memory.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.content.capacity()
+    }
+
     /// The content that has come.
     pub(super) fn content(&self) -> &[u8] {
         &self.content

@@ -188,6 +188,15 @@ impl RequestStream {
         Some(Refusal::of(Status::RequestTimeout, reason))
     }
 
+    /// The memory of the current request.
+    pub fn held_bytes(&self) -> usize {
+        let body_bytes = match &self.phase {
+            Phase::Body { body, .. } => body.held_bytes(),
+            Phase::Idle | Phase::Head => 0,
+        };
+        self.head.capacity() + body_bytes
+    }
+
     /// Whether the current request, as far as it has come, is a HEAD: the response to it has
     /// no body.
     pub fn method_is_head(&self) -> bool {
@@ -429,7 +438,9 @@ mod tests {
             (post("/", 2) + "xy").as_bytes(),
             Timestamp(0),
         );
-        assert_eq!(requests.head.capacity(), 0);
-        assert!(matches!(requests.phase, Phase::Idle));
+        assert_eq!(requests.held_bytes(), 0);
+        let half = post("/", 2) + "x";
+        receive_all(&mut requests, half.as_bytes(), Timestamp(0));
+        assert!((half.len()..2 * half.len()).contains(&requests.held_bytes()));
     }
 }

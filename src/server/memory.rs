@@ -7,7 +7,7 @@
 //!                           └── 17/16 of it ────────▶ each worker frees its share of the excess
 //! ```
 //!
-//! Counted are unfinished messages, write queues, the windows of compression, the logs that slow subscribers hold, and input
+//! Counted are unfinished messages and HTTP requests, write queues, the windows of compression, the logs that slow subscribers hold, and input
 //! that was left for a later turn. Not counted is what has a limit for each worker or for each connection without regard to what
 //! it does: the connection itself, request heads, cross-worker messages, buffers for reuse.
 //!

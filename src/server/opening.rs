@@ -42,6 +42,8 @@ pub(super) struct Opening {
     peer_address: SocketAddr,
     /// The server is full: the client gets a 503 for any request.
     refused: bool,
+    /// What the memory budget knows of this connection.
+    counted_bytes: usize,
 }
 
 /// What has become of input.
@@ -72,6 +74,7 @@ impl Opening {
             responses: Responses::default(),
             peer_address,
             refused,
+            counted_bytes: 0,
         };
         opening.set_timer(io, key);
         opening
@@ -95,13 +98,14 @@ impl Opening {
                     break;
                 }
                 Ok(Step::Responded) => {}
-                Ok(Step::Ends) => return Progress::Ends(self.take_ending()),
+                Ok(Step::Ends) => return Progress::Ends(self.take_ending(environment)),
                 Ok(Step::Switches(switched)) => {
+                    self.release(environment);
                     return self.open(io, switched, input.len(), environment);
                 }
                 Err(refusal) => {
                     self.respond_last(io, &refusal, environment);
-                    return Progress::Ends(self.take_ending());
+                    return Progress::Ends(self.take_ending(environment));
                 }
             }
         }
@@ -195,8 +199,45 @@ impl Opening {
         }
     }
 
-    fn take_ending(&mut self) -> Ending {
+    fn take_ending<H: Handler>(&mut self, environment: &mut Environment<H>) -> Ending {
+        self.release(environment);
         Ending::new(std::mem::take(&mut self.responses.queue))
+    }
+}
+
+// Memory.
+impl Opening {
+    /// The memory of the request and of the waiting responses.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.requests.held_bytes() + self.responses.queue.held_bytes()
+    }
+
+    /// Tells the memory budget what the connection holds now.
+    fn count_held<H: Handler>(&mut self, environment: &mut Environment<H>) {
+        let (before, now) = (self.counted_bytes, self.held_bytes());
+        self.counted_bytes = now;
+        environment.memory.changed(before, now);
+    }
+
+    /// The connection leaves this state, and what it holds is freed or counted elsewhere.
+    fn release<H: Handler>(&mut self, environment: &mut Environment<H>) {
+        let before = std::mem::take(&mut self.counted_bytes);
+        environment.memory.changed(before, 0);
+    }
+
+    /// The memory budget is exceeded. A client whose request is not whole gets a 503. `None`: it does
+    /// not take its responses, and the socket is to be closed.
+    pub(super) fn end_overloaded<H: Handler>(
+        &mut self,
+        io: &mut Io,
+        environment: &mut Environment<H>,
+    ) -> Option<Ending> {
+        if !self.responses.queue.is_empty() {
+            self.release(environment);
+            return None;
+        }
+        self.respond_last(io, &out_of_memory(), environment);
+        Some(self.take_ending(environment))
     }
 }
 
@@ -227,7 +268,7 @@ impl Opening {
         &mut self,
         io: &mut Io,
         key: SocketKey,
-        environment: &Environment<H>,
+        environment: &mut Environment<H>,
     ) {
         if self
             .responses
@@ -235,6 +276,7 @@ impl Opening {
         {
             self.requests.responses_written(io.now());
         }
+        self.count_held(environment);
         self.set_timer(io, key);
     }
 
@@ -258,17 +300,23 @@ impl Opening {
         io: &mut Io,
         environment: &mut Environment<H>,
     ) -> Option<Ending> {
+        self.release(environment);
         if self.responses.deadline.is_some_and(|at| at <= io.now()) {
             return None;
         }
         let refusal = self.requests.timed_out()?;
         self.respond_last(io, &refusal, environment);
-        Some(self.take_ending())
+        Some(self.take_ending(environment))
     }
 
     /// The client has sent FIN, or the server stops. `None`: no response waits, and the socket
     /// is to be closed.
-    pub(super) fn end(&mut self, client_ended: bool) -> Option<Ending> {
+    pub(super) fn end<H: Handler>(
+        &mut self,
+        client_ended: bool,
+        environment: &mut Environment<H>,
+    ) -> Option<Ending> {
+        self.release(environment);
         let queue = std::mem::take(&mut self.responses.queue);
         match (queue.is_empty(), client_ended) {
             (true, _) => None,
@@ -453,7 +501,16 @@ fn shortened(value: &str) -> String {
 /// 503, for any request when the server is full. It is sent when the first bytes have come and
 /// not before: to many clients a response without a request is an error.
 fn overloaded() -> Refusal {
-    let refusal = Refusal::new(Status::ServiceUnavailable, "too many connections are open");
+    unavailable("too many connections are open")
+}
+
+/// 503, for a request that the memory budget leaves no room for.
+fn out_of_memory() -> Refusal {
+    unavailable("the server has no memory left for this request")
+}
+
+fn unavailable(reason: &'static str) -> Refusal {
+    let refusal = Refusal::new(Status::ServiceUnavailable, reason);
     let without_field = refusal.clone();
     refusal
         .field("Retry-After", RETRY_AFTER_SECONDS)

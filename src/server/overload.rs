@@ -1,15 +1,16 @@
 //! Overload: which connections end when the memory budget is exceeded.
 //!
 //! ```text
-//!   the longest unfinished messages ──▶ the slowest subscribers ──▶ the longest write queues    until enough is free
+//!   HTTP connections that hold the most ──▶ the longest unfinished messages ──▶ the slowest subscribers
+//!     ──▶ the longest write queues                                              until enough is free
 //! ```
 //!
-//! A connection ends with 1013. One with a long write queue ends without it: the Close would wait behind the queue, which is the
+//! An unfinished HTTP request gets a 503. A connection ends with 1013. One with a long write queue ends without it: the Close would wait behind the queue, which is the
 //! memory that is needed. Cost: nothing while the budget is kept; then one look at each connection and each log of the worker, and
 //! not again before a sixteenth of the budget has been used.
 
 use super::connection::{Connection, End, overloaded};
-use super::connections::Connections;
+use super::connections::{ConnectionState, Connections};
 use super::environment::Environment;
 use super::failure::Failure;
 use super::handler::Handler;
@@ -29,7 +30,10 @@ pub(super) fn keep_budget<H: Handler>(
     if environment.memory.must_tell() {
         environment.fan_out.outbound.wake_all();
     }
-    let mut freed = end_unfinished_messages(excess, io, connections, environment);
+    let mut freed = end_http(excess, io, connections, environment);
+    if freed < excess {
+        freed += end_unfinished_messages(excess - freed, io, connections, environment);
+    }
     if freed < excess {
         freed += end_slow_subscribers(excess - freed, io, connections, environment);
     }
@@ -38,6 +42,31 @@ pub(super) fn keep_budget<H: Handler>(
     }
     environment.fan_out.rooms.publish_lags();
     environment.publish_memory(io.unread_bytes());
+}
+
+/// Those with an unfinished request, or with responses that the client does not take.
+fn end_http<H: Handler>(
+    excess: usize,
+    io: &mut Io,
+    connections: &mut Connections<H>,
+    environment: &mut Environment<H>,
+) -> usize {
+    let close_timeout = environment.config.close_timeout;
+    let mut freed = 0;
+    for (bytes, key) in http_by_bytes(connections) {
+        if freed >= excess {
+            break;
+        }
+        let Some(ConnectionState::Opening(opening)) = connections.get_mut(key) else {
+            continue;
+        };
+        match opening.end_overloaded(io, environment) {
+            Some(ending) => connections.refuse(io, key, ending, close_timeout),
+            None => connections.close(io, key),
+        }
+        freed += bytes;
+    }
+    freed
 }
 
 fn end_unfinished_messages<H: Handler>(
@@ -94,6 +123,19 @@ fn end_long_queues<H: Handler>(
         connections.end(io, key, End::Abandon(Failure::Overloaded), environment);
         freed += bytes;
     }
+}
+
+/// The HTTP connections that hold something, the largest first.
+fn http_by_bytes<H: Handler>(connections: &mut Connections<H>) -> Vec<(usize, SocketKey)> {
+    let mut found = Vec::new();
+    for key in connections.keys() {
+        if let Some(ConnectionState::Opening(opening)) = connections.get_mut(key) {
+            found.push((opening.held_bytes(), key));
+        }
+    }
+    found.retain(|(bytes, _)| *bytes > 0);
+    found.sort_unstable_by(|one, other| other.cmp(one));
+    found
 }
 
 /// The connections that hold something, the largest first.

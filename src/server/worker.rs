@@ -131,9 +131,10 @@ impl<H: Handler> Application for Worker<H> {
             (Some(ConnectionState::Open(_)), reactor::End::Eof) => {
                 self.end(io, key, End::InputEnded)
             }
-            (Some(ConnectionState::Opening(opening)), reactor::End::Eof) => {
-                let ending = opening.end(true);
-                self.end_opening(io, key, ending);
+            (Some(ConnectionState::Opening(opening)), end) => {
+                let ending = opening.end(true, &mut self.environment);
+                let can_write = matches!(end, reactor::End::Eof);
+                self.end_opening(io, key, ending.filter(|_| can_write));
             }
             (Some(ConnectionState::Ending(ending)), reactor::End::Eof) => {
                 let close_timeout = self.environment.config.close_timeout;
@@ -154,7 +155,7 @@ impl<H: Handler> Application for Worker<H> {
                 self.connections.apply(io, key, fate);
             }
             Some(ConnectionState::Opening(opening)) => {
-                opening.write(io, key, &self.environment);
+                opening.write(io, key, &mut self.environment);
             }
             None => {}
         }
@@ -361,7 +362,7 @@ impl<H: Handler> Worker<H> {
                     let code = CloseCode::GOING_AWAY;
                     connection.begin_close(io, key, environment, code, STOPPING);
                 }
-                Some(ConnectionState::Opening(opening)) => match opening.end(false) {
+                Some(ConnectionState::Opening(opening)) => match opening.end(false, environment) {
                     Some(ending) => {
                         connections.refuse(io, key, ending, environment.config.close_timeout);
                     }

@@ -291,3 +291,27 @@ fn stopping_server_closes_idle_connections_and_finishes_responses() {
     let ran = server.join().expect("no worker panics");
     ran.expect("the server stops");
 }
+
+#[test]
+fn bodies_count_in_the_memory_budget_and_the_longest_gets_503() {
+    let budget = 4 << 20;
+    let server = Running::start(Config {
+        memory_bytes_max: Some(budget),
+        http: HttpLimits {
+            body_bytes_max: 2 * budget,
+            ..config(1).http
+        },
+        ..config(1)
+    });
+    let mut small = Client::connect(server.address);
+    small.send(request("POST", "/echo", "Content-Length: 5\r\n") + "hell");
+    let mut large = Client::connect(server.address);
+    let fields = format!("Content-Length: {}\r\n", 2 * budget);
+    large.send(request("POST", "/echo", &fields));
+    large.send(vec![b'x'; 2 * budget - 1]);
+    let response = large.read_response();
+    assert_eq!(response.status, 503);
+    assert!(response.field("Retry-After").is_some());
+    small.send("o");
+    assert_eq!(small.read_one_response(false).body, b"hello");
+}
