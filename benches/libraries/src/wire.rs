@@ -71,6 +71,14 @@ impl Wire {
         self.advance(count);
     }
 
+    /// Appends the bytes of one read to `buffer`, as many as it has room for.
+    pub fn fill(&mut self, buffer: &mut Vec<u8>) {
+        let taken = self.next_read(buffer.capacity() - buffer.len());
+        buffer.extend_from_slice(taken);
+        let count = taken.len();
+        self.advance(count);
+    }
+
     fn next_read(&self, bytes_max: usize) -> &[u8] {
         let bytes_max = bytes_max.min(match self.arrival {
             Arrival::Batched => READ_BYTES,
