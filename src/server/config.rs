@@ -57,7 +57,8 @@ pub struct Config {
     /// How connections are given to the workers. Default: [`Accept::PerWorker`] on Linux,
     /// [`Accept::Shared`] elsewhere. Nothing else depends on it.
     pub accept: Accept,
-    /// Limits of one connection's messages. Default: messages of up to 1 MiB.
+    /// Limits of one connection's messages. Default: messages of up to 1 MiB, and
+    /// [`Limits::INFLATE_RATIO_FOR_STRANGERS`].
     pub limits: Limits,
     /// Limits of a request's head. Default: 16 KiB in all.
     pub head_limits: HeadLimits,
@@ -215,7 +216,10 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             accept: Accept::default(),
-            limits: Limits::default(),
+            limits: Limits {
+                inflate_ratio_max: Limits::INFLATE_RATIO_FOR_STRANGERS,
+                ..Limits::default()
+            },
             head_limits: HeadLimits::default(),
             http: HttpLimits::default(),
             handshake_timeout: Duration::from_secs(10),

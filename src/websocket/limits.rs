@@ -24,11 +24,12 @@ pub struct Limits {
     /// ([`Connection::with_pieces`](super::Connection::with_pieces)) buffers none of it, so
     /// there it may be far higher. Over it: 1009.
     pub message_bytes_max: usize,
-    /// How many bytes each byte of a compressed message may become. Default 256: text and
-    /// JSON reach 5 to 50, and DEFLATE itself 1,032, with which a peer sends 1 KiB and makes
-    /// this end write 1 MiB for each receiver. Any message may become 64 KiB. The bytes
+    /// How many bytes each byte of a compressed message may become. Default 1,032, which is
+    /// no limit, because DEFLATE reaches no more: `message_bytes_max` bounds the memory. The
+    /// server's default is 256
+    /// ([`Limits::INFLATE_RATIO_FOR_STRANGERS`]). Any message may become 64 KiB. The bytes
     /// count that the headers have announced so far, so that it does not matter how the
-    /// input is cut. 1,032 or more: no limit. Over it: 1009.
+    /// input is cut. Over it: 1009.
     pub inflate_ratio_max: u32,
     /// Fragments of one message. The memory is bounded by `message_bytes_max`;
     /// this bounds what empty fragments cost in time. Default 131,072: twice
@@ -42,6 +43,11 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// A ratio for peers that nobody knows. Text and JSON reach 5 to 50. Only a long run of one
+    /// pattern reaches more than 256: with it a peer sends 1 KiB and makes a server write
+    /// 1 MiB to each subscriber of a room.
+    pub const INFLATE_RATIO_FOR_STRANGERS: u32 = 256;
+
     /// How long a message may be, of which so many compressed bytes have been announced,
     /// when it is inflated.
     pub(crate) fn inflated_bytes_max(&self, compressed_bytes: usize) -> usize {
@@ -56,7 +62,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             message_bytes_max: 1 << 20,
-            inflate_ratio_max: 256,
+            inflate_ratio_max: 1032,
             fragments_max: 1 << 17,
             unsent_reply_bytes_max: 64 << 10,
         }
@@ -102,7 +108,10 @@ mod tests {
 
     #[test]
     fn inflated_message_has_the_least_of_both_limits_and_at_least_64_kib() {
-        let limits = Limits::default();
+        let limits = Limits {
+            inflate_ratio_max: 256,
+            ..Limits::default()
+        };
         for (compressed_bytes, inflated_bytes_max) in [
             (0, 65_536),
             (256, 65_536),

@@ -21,7 +21,9 @@ export class Server {
     const binary = process.env.YAMABIKO_BINARY;
     if (!binary) throw new Error("YAMABIKO_BINARY must name the binary; run.sh sets it");
     const server = new Server();
-    server.process = spawn(binary, ["serve", "--listen", `127.0.0.1:${port}`], { stdio: ["ignore", "pipe", "inherit"] });
+    // No limit of the ratio: long test messages repeat one pattern.
+    const settings = ["--listen", `127.0.0.1:${port}`, "--inflate-ratio-max", "1032"];
+    server.process = spawn(binary, ["serve", ...settings], { stdio: ["ignore", "pipe", "inherit"] });
     server.url = await within(START_MAX_MS, addressOf(server.process), "the server printed no address");
     return server;
   }

@@ -352,7 +352,11 @@ fn zeros_within(compressed_bytes: usize, bytes: usize) -> Vec<u8> {
 }
 
 fn compressed_bytes_become_at_most_256_times_as_many_and_not_one_byte_more(role: Role) {
-    let any = || agreed(role, NO_TAKEOVER);
+    let limits = Limits {
+        inflate_ratio_max: Limits::INFLATE_RATIO_FOR_STRANGERS,
+        ..Limits::default()
+    };
+    let any = || agreed_within(role, NO_TAKEOVER, limits);
     let bytes_max = 1_033 * 256;
     let at = zeros_within(1_033, bytes_max);
     assert_eq!(at.len(), 1_033);
