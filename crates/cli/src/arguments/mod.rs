@@ -199,6 +199,10 @@ pub(super) fn command() -> clap::Command {
 /// The options' defaults behind their help.
 fn with_defaults(command: clap::Command, defaults: &[(&'static str, String)]) -> clap::Command {
     command.mut_args(|argument| {
+        // Without it an option that takes no value is off.
+        if !argument.get_action().takes_values() {
+            return argument;
+        }
         let found = defaults.iter().find(|(id, _)| argument.get_id() == id);
         let Some((_, default)) = found else {
             return argument;
