@@ -56,6 +56,10 @@ class Page(unittest.TestCase):
     def test_ports_of_one_address_are_too_few_for_a_million_clients(self):
         self.assertIn("needs 36 addresses", scale.page(self.measured()))
 
+    def test_one_start_that_is_far_off_does_not_count(self):
+        starts = [{"process": one, "slab": 8000} for one in (45, 313, 315)]
+        self.assertEqual(scale.median_of(starts), {"process": 313, "slab": 8000})
+
     def test_size_in_the_memory_report_is_in_kilobytes(self):
         self.assertEqual(scale.kilobytes("Slab", "MemFree: 1 kB\nSlab:     12 kB\n"), 12_288)
 
