@@ -27,7 +27,7 @@ pub struct Limits {
     /// How many bytes each byte of a compressed message may become. Default 1,032, which is
     /// no limit, because DEFLATE reaches no more: `message_bytes_max` bounds the memory. The
     /// server's default is 256
-    /// ([`Limits::INFLATE_RATIO_FOR_STRANGERS`]). Any message may become 64 KiB. The bytes
+    /// ([`Limits::SERVER_INFLATE_RATIO_MAX`]). Any message may become 64 KiB. The bytes
     /// count that the headers have announced so far, so that it does not matter how the
     /// input is cut. Over it: 1009.
     pub inflate_ratio_max: u32,
@@ -43,10 +43,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// A ratio for peers that nobody knows. Text and JSON reach 5 to 50. Only a long run of one
+    /// The server's default for `inflate_ratio_max`. Text and JSON reach 5 to 50. Only a long run of one
     /// pattern reaches more than 256: with it a peer sends 1 KiB and makes a server write
     /// 1 MiB to each subscriber of a room.
-    pub const INFLATE_RATIO_FOR_STRANGERS: u32 = 256;
+    pub const SERVER_INFLATE_RATIO_MAX: u32 = 256;
 
     /// How long a message may be, of which so many compressed bytes have been announced,
     /// when it is inflated.
@@ -98,8 +98,8 @@ impl LimitsWithoutRatio {
     }
 }
 
-/// What any compressed message may become, so that a short text of one repeated character is
-/// no offence.
+/// Any compressed message may become this long, so that a short text of one repeated
+/// character is accepted.
 const INFLATED_BYTES_FREE: usize = 64 << 10;
 
 #[cfg(test)]

@@ -353,7 +353,7 @@ fn zeros_within(compressed_bytes: usize, bytes: usize) -> Vec<u8> {
 
 fn compressed_bytes_become_at_most_256_times_as_many_and_not_one_byte_more(role: Role) {
     let limits = Limits {
-        inflate_ratio_max: Limits::INFLATE_RATIO_FOR_STRANGERS,
+        inflate_ratio_max: Limits::SERVER_INFLATE_RATIO_MAX,
         ..Limits::default()
     };
     let any = || agreed_within(role, NO_TAKEOVER, limits);
