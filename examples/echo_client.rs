@@ -26,6 +26,6 @@ fn echo() -> Result<(), ClientError> {
     let mut client = Client::connect(&uri)?;
     client.send(&text)?;
     println!("{:?}", client.read()?);
-    println!("{:?}", client.close(CloseCode::NORMAL, "")?);
+    println!("{:?}", client.close(CloseCode::NORMAL)?);
     Ok(())
 }

@@ -81,13 +81,13 @@ fn upload(bytes: u64) -> Result<(), Box<dyn Error>> {
     let mut sent = Checksum::default();
     send_in_fragments(bytes, |block, last| {
         sent.add(block);
-        client.send_fragment(Fragment::Binary(block), last)
+        client.send_fragment(Fragment::binary(block).last_if(last))
     })?;
     if let Some(OwnedMessage::Text(received)) = client.read()? {
         assert_eq!(received, sent.to_string());
         println!("the server has received {received}");
     }
-    client.close(CloseCode::NORMAL, "")?;
+    client.close(CloseCode::NORMAL)?;
     handle.shutdown();
     serving.join().expect("the server has no fault")?;
     Ok(())
@@ -112,7 +112,7 @@ fn download(bytes: u64) -> Result<(), Box<dyn Error>> {
         _ => false,
     };
     while client.read_with(&mut add)? == Some(false) {}
-    client.close(CloseCode::NORMAL, "")?;
+    client.close(CloseCode::NORMAL)?;
     let sent = sending.join().expect("the sender has no fault");
     assert_eq!(received.to_string(), sent.to_string());
     println!("the client has received {received}");
@@ -138,7 +138,7 @@ fn send_to_one_client(listener: &TcpListener, bytes: u64) -> Result<Checksum, Bo
     let mut sent = Checksum::default();
     send_in_fragments(bytes, |block, last| {
         sent.add(block);
-        connection.send_fragment(Fragment::Binary(block), last, &mut output)?;
+        connection.send_fragment(Fragment::binary(block).last_if(last), &mut output)?;
         stream.write_all(&output)?;
         output.clear();
         Ok::<(), Box<dyn Error>>(())

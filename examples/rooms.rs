@@ -43,20 +43,20 @@ impl Handler for Rooms {
 
     fn opened(&self, visitor: &mut Visitor, context: &mut Context<'_>) {
         context.join(&visitor.room);
-        context.publish(&visitor.room, &format!("{} is here", visitor.name));
+        context.publish(&visitor.room, format!("{} is here", visitor.name));
     }
 
     fn message(&self, visitor: &mut Visitor, message: Message<'_>, context: &mut Context<'_>) {
         match message {
             Message::Text(text) => {
-                context.publish(&visitor.room, &format!("{}: {text}", visitor.name));
+                context.publish(&visitor.room, format!("{}: {text}", visitor.name));
             }
-            Message::Binary(_) => context.close(CloseCode::UNSUPPORTED_DATA, "texts only"),
+            Message::Binary(_) => context.close((CloseCode::UNSUPPORTED_DATA, "texts only")),
         }
     }
 
     fn closed(&self, visitor: Visitor, _closed: &Closed<'_>, context: &mut Context<'_>) {
-        context.publish(&visitor.room, &format!("{} has left", visitor.name));
+        context.publish(&visitor.room, format!("{} has left", visitor.name));
     }
 }
 

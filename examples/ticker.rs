@@ -39,15 +39,15 @@ impl Handler for Ticker {
             .unwrap_or_else(PoisonError::into_inner)
             .iter()
         {
-            let _ = context.send(&line(share, *cents));
+            let _ = context.send(line(share, *cents));
         }
     }
 
     fn message(&self, _session: &mut (), _message: Message<'_>, context: &mut Context<'_>) {
-        context.close(
+        context.close((
             CloseCode::POLICY_VIOLATION,
             "this server accepts no messages",
-        );
+        ));
     }
 
     fn http(&self, request: &Request<'_>) -> Response {
@@ -93,7 +93,7 @@ fn generate_prices(prices: &Prices, publisher: &Publisher) {
                 *cents = (*cents + step).max(1);
                 *cents
             };
-            if publisher.publish(ROOM, &line(share, cents)).is_err() {
+            if publisher.publish(ROOM, line(share, cents)).is_err() {
                 eprintln!("the server does not keep up; a price was not published");
             }
         }

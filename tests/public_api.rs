@@ -32,7 +32,6 @@ const EXHAUSTIVE: [(&str, &[&str]); 7] = [
         &[
             "BodyFraming",
             "DeflateParameters",
-            "Fragment",
             "FrameHeader",
             "Message",
             "Opcode",

@@ -143,10 +143,10 @@ impl Sink for Context<'_> {
     fn send(&mut self, json: &str) {
         // A reply that does not fit into the write queue must not be lost without notice.
         if Context::send(self, Message::Text(json)) == Err(NotSent::BacklogFull) {
-            self.close(
+            self.close((
                 CloseCode::TRY_AGAIN_LATER,
                 "too many replies are waiting for this client",
-            );
+            ));
         }
     }
 
@@ -267,7 +267,7 @@ mod tests {
         let peer_address = ([127, 0, 0, 1], 50_000).into();
         let response = Chat::new().http(&Request::new(head, b"", peer_address));
         let mut written = Vec::new();
-        response.write(false, &mut written);
+        response.write(&mut written);
         (
             response.status().code(),
             String::from_utf8(written).unwrap(),

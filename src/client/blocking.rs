@@ -12,9 +12,9 @@ use super::reader::Reader;
 use super::shared::Shared;
 use super::writer::Writer;
 use crate::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
-use crate::websocket::frame::CloseCode;
+use crate::websocket::frame::CloseFrame;
 use crate::websocket::handshake::{Established, Fields, WebSocketUri};
-use crate::websocket::{Ended, Event, Fragment, KeyBatch, Limits, Message, OwnedMessage};
+use crate::websocket::{AsMessage, Ended, Event, Fragment, KeyBatch, Limits, OwnedMessage};
 
 /// An open connection to a server. If it is dropped without [`Client::close`], only
 /// TCP is closed, and the server reports 1006.
@@ -105,7 +105,7 @@ impl Client {
     /// # let mut client = yamabiko::client::Client::connect("ws://127.0.0.1:9001/")?;
     /// client.send("a text")?;
     /// client.send(&[1, 2, 3])?;
-    /// client.send(&format!("the answer is {}", 42))?;
+    /// client.send(format!("the answer is {}", 42))?;
     /// # Ok::<(), yamabiko::client::ClientError>(())
     /// ```
     ///
@@ -120,12 +120,12 @@ impl Client {
     /// # Panics
     /// If the operating system, which returned random bytes for the handshake, returns none
     /// for the masking keys.
-    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), ClientError> {
+    pub fn send(&mut self, message: impl AsMessage) -> Result<(), ClientError> {
         self.writer.send(message)
     }
 
-    /// Sends one fragment of a message; `last` ends it. For a message that is longer than
-    /// what is to be held. Until the last fragment, only pings can be sent.
+    /// Sends one fragment of a message. For a message that is longer than what is to be held.
+    /// Until the last fragment ([`Fragment::last`]), only pings can be sent.
     ///
     /// ```no_run
     /// # use yamabiko::client::Client;
@@ -137,7 +137,7 @@ impl Client {
     /// let mut bytes = vec![0; 64 << 10];
     /// loop {
     ///     let count = file.read(&mut bytes)?;
-    ///     client.send_fragment(Fragment::Binary(&bytes[..count]), count == 0)?;
+    ///     client.send_fragment(Fragment::binary(&bytes[..count]).last_if(count == 0))?;
     ///     if count == 0 {
     ///         break;
     ///     }
@@ -148,8 +148,8 @@ impl Client {
     /// # Errors
     /// As [`Client::send`], and [`SendError`](crate::websocket::SendError) for a fragment of
     /// the wrong type, or text that is not UTF-8.
-    pub fn send_fragment(&mut self, fragment: Fragment<'_>, last: bool) -> Result<(), ClientError> {
-        self.writer.send_fragment(fragment, last)
+    pub fn send_fragment(&mut self, fragment: Fragment<'_>) -> Result<(), ClientError> {
+        self.writer.send_fragment(fragment)
     }
 
     /// Sends a ping with at most 125 bytes. Its pong is an event of
@@ -170,8 +170,25 @@ impl Client {
     /// # Errors
     /// [`ClientError::Send`]: the reason has more than 123 bytes. Other failures are
     /// part of [`Ended`].
-    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Ended, ClientError> {
-        self.reader.close(code, reason)
+    pub fn close<'f>(&mut self, close: impl Into<CloseFrame<'f>>) -> Result<Ended, ClientError> {
+        self.reader.close(close)
+    }
+
+    /// Whether messages can be sent: no Close has been sent or received, and TCP has not
+    /// ended. Messages of the server still come while this end closes, so a loop that answers
+    /// them asks first.
+    ///
+    /// ```no_run
+    /// # let mut client = yamabiko::client::Client::connect("ws://127.0.0.1:9001/")?;
+    /// while let Some(message) = client.read()? {
+    ///     if client.is_open() {
+    ///         client.send(message)?; // an echo
+    ///     }
+    /// }
+    /// # Ok::<(), yamabiko::client::ClientError>(())
+    /// ```
+    pub fn is_open(&self) -> bool {
+        self.shared.is_open()
     }
 
     /// How the connection has ended; `None` while it is open.

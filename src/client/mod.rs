@@ -9,7 +9,7 @@
 //! while let Some(message) = client.read()? {
 //!     if let OwnedMessage::Text(text) = message {
 //!         println!("{text}");
-//!         client.close(CloseCode::NORMAL, "")?;
+//!         client.close(CloseCode::NORMAL)?;
 //!     }
 //! }
 //! # Ok::<(), yamabiko::client::ClientError>(())
@@ -92,4 +92,4 @@ pub use error::{ClientError, HttpRefusal, Step};
 pub use reader::Reader;
 pub use writer::Writer;
 
-pub use crate::websocket::{CloseCode, CloseFrame, Ended, Message, OwnedMessage, Side};
+pub use crate::websocket::{AsMessage, CloseCode, CloseFrame, Ended, Message, OwnedMessage, Side};

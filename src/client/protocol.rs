@@ -14,7 +14,7 @@ use super::send_buffer::SendBuffer;
 use super::stream::Stream;
 use crate::time::Timestamp;
 use crate::websocket::deadlines::{Deadlines, Due, Timeouts};
-use crate::websocket::frame::CloseReason;
+use crate::websocket::frame::CloseFrame;
 use crate::websocket::{Connection, Ended, Event, ProtocolError, SendError, State};
 
 /// One connection as both halves see it.
@@ -116,14 +116,14 @@ impl Protocol {
     /// closing handshake has begun.
     pub(super) fn start_close(
         &mut self,
-        reason: CloseReason<'_>,
+        close: CloseFrame<'_>,
         now: Timestamp,
     ) -> Result<bool, ClientError> {
         if self.over || self.connection.state() != State::Open {
             return Ok(false);
         }
         self.connection
-            .close(Some(reason), self.send_buffer.bytes())
+            .close(close, self.send_buffer.bytes())
             .map_err(ClientError::Send)?;
         self.closing(now);
         Ok(true)
@@ -180,6 +180,11 @@ impl Protocol {
         }
     }
 
+    /// Whether messages can be sent.
+    pub(super) fn is_open(&self) -> bool {
+        !self.over && !self.send_buffer.is_broken() && self.connection.is_open()
+    }
+
     /// How the connection has ended, if it has.
     pub(super) fn ended(&self) -> Option<Ended> {
         if !self.over {
@@ -196,7 +201,7 @@ mod tests {
     use crate::websocket::{Limits, Side};
 
     const CLOSE: Duration = Duration::from_secs(5);
-    const REASON: CloseReason<'static> = CloseReason::new(CloseCode::NORMAL, "");
+    const NORMAL: CloseFrame<'static> = CloseFrame::new(CloseCode::NORMAL, "");
 
     fn opened() -> Protocol {
         let connection = Connection::client(Limits::default(), || [0; 4]);
@@ -215,7 +220,7 @@ mod tests {
         let mut protocol = opened();
         assert!(
             protocol
-                .start_close(REASON, Timestamp(3_000))
+                .start_close(NORMAL, Timestamp(3_000))
                 .expect("open")
         );
         assert_eq!(protocol.deadline(), Some(Timestamp(8_000)));
@@ -230,7 +235,7 @@ mod tests {
         let mut protocol = opened();
         let close = &mut &mut b"\x88\x00".to_vec()[..];
         let received = protocol.connection.receive(close, &mut Vec::new());
-        assert_eq!(received, Ok(Some(Event::Close(None))));
+        assert_eq!(received, Ok(Some(Event::Close(CloseFrame::EMPTY))));
         protocol.closing(Timestamp(3_000));
         protocol.closing(Timestamp(7_000));
         assert_eq!(protocol.deadline(), Some(Timestamp(8_000)));
@@ -245,13 +250,13 @@ mod tests {
         let mut protocol = opened();
         assert!(
             protocol
-                .start_close(REASON, Timestamp(3_000))
+                .start_close(NORMAL, Timestamp(3_000))
                 .expect("open")
         );
         let waiting = protocol.send_buffer.bytes().clone();
         assert!(
             !protocol
-                .start_close(REASON, Timestamp(4_000))
+                .start_close(NORMAL, Timestamp(4_000))
                 .expect("closing")
         );
         assert_eq!(protocol.deadline(), Some(Timestamp(8_000)));

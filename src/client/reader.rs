@@ -26,7 +26,7 @@ use super::read_buffer::ReadBuffer;
 use super::shared::Shared;
 use super::stream::is_timeout;
 use crate::time::Timestamp;
-use crate::websocket::frame::{CloseCode, CloseReason};
+use crate::websocket::frame::CloseFrame;
 use crate::websocket::{Ended, Event, OwnedMessage, ProtocolError};
 
 /// The delay before a reply is written again that the kernel did not accept.
@@ -146,8 +146,8 @@ impl Reader {
     /// # Errors
     /// [`ClientError::Send`]: the reason has more than 123 bytes. Other failures are part
     /// of [`Ended`].
-    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Ended, ClientError> {
-        self.shared.start_close(CloseReason::new(code, reason))?;
+    pub fn close<'f>(&mut self, close: impl Into<CloseFrame<'f>>) -> Result<Ended, ClientError> {
+        self.shared.start_close(close.into())?;
         while let Ok(Some(())) = self.next(None, |_| None) {}
         Ok(self.ended().unwrap_or_default())
     }

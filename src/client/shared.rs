@@ -12,7 +12,7 @@ use super::error::{ClientError, Step};
 use super::protocol::Protocol;
 use super::stream::{Stream, is_timeout};
 use crate::time::{Clock, Timestamp};
-use crate::websocket::frame::CloseReason;
+use crate::websocket::frame::CloseFrame;
 use crate::websocket::{Connection, Ended, SendError};
 
 /// One connection, shared by its reader and its writers.
@@ -76,8 +76,8 @@ impl Shared {
     }
 
     /// Appends a Close after all waiting bytes, unless the closing handshake has begun.
-    pub(super) fn start_close(&self, reason: CloseReason<'_>) -> Result<(), ClientError> {
-        if self.lock().start_close(reason, self.now())? {
+    pub(super) fn start_close(&self, close: CloseFrame<'_>) -> Result<(), ClientError> {
+        if self.lock().start_close(close, self.now())? {
             // This Close is the last frame, and it has as much time. An error means
             // that the connection has ended.
             let _ = self.stream.set_write_timeout(Some(self.close_timeout));
@@ -118,6 +118,11 @@ impl Shared {
     pub(super) fn shut_down(&self) {
         self.lock().end();
         self.stream.shut_down();
+    }
+
+    /// Whether messages can be sent.
+    pub(super) fn is_open(&self) -> bool {
+        self.lock().is_open()
     }
 
     /// How the connection has ended, if it has.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::error::ClientError;
 use super::shared::Shared;
-use crate::websocket::frame::{CloseCode, CloseReason};
-use crate::websocket::{Ended, Fragment, Message};
+use crate::websocket::frame::CloseFrame;
+use crate::websocket::{AsMessage, Ended, Fragment};
 
 /// The sending half of a [`Client`](super::Client). Clones send over the same
 /// connection, from any number of threads; each message is sent whole.
@@ -28,22 +28,22 @@ impl Writer {
     ///
     /// # Errors
     /// As [`Client::send`](super::Client::send).
-    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), ClientError> {
-        let message = message.into();
+    pub fn send(&mut self, message: impl AsMessage) -> Result<(), ClientError> {
+        let message = message.as_message();
         self.shared
             .transmit(|connection, output| connection.send(message, output))
     }
 
-    /// Sends one fragment of a message; `last` ends it. Until the last fragment, this writer
-    /// and its clones can send only pings.
+    /// Sends one fragment of a message. Until the last fragment ([`Fragment::last`]), this
+    /// writer and its clones can send only pings.
     ///
     /// # Errors
     /// As [`Client::send`](super::Client::send), and
     /// [`SendError`](crate::websocket::SendError) for a fragment of the wrong type, or
     /// text that is not UTF-8.
-    pub fn send_fragment(&mut self, fragment: Fragment<'_>, last: bool) -> Result<(), ClientError> {
+    pub fn send_fragment(&mut self, fragment: Fragment<'_>) -> Result<(), ClientError> {
         self.shared
-            .transmit(|connection, output| connection.send_fragment(fragment, last, output))
+            .transmit(|connection, output| connection.send_fragment(fragment, output))
     }
 
     /// Sends a ping with at most 125 bytes. Its pong is an event of
@@ -67,9 +67,18 @@ impl Writer {
     /// [`ClientError::Send`]: the reason has more than 123 bytes.
     /// [`ClientError::Lost`], [`ClientError::TimedOut`]: the Close could not be
     /// sent; the connection is lost.
-    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), ClientError> {
-        self.shared.start_close(CloseReason::new(code, reason))?;
+    pub fn close<'f>(&mut self, close: impl Into<CloseFrame<'f>>) -> Result<(), ClientError> {
+        self.shared.start_close(close.into())?;
         self.shared.write_waiting()
+    }
+
+    /// Whether messages can be sent: no Close has been sent or received, and TCP has not
+    /// ended. Messages of the server still come while this end closes, so a loop that answers
+    /// them asks first.
+    /// Another thread can begin to close between this call and a send, which then fails with
+    /// [`SendError::NotOpen`](crate::websocket::SendError::NotOpen).
+    pub fn is_open(&self) -> bool {
+        self.shared.is_open()
     }
 
     /// How the connection has ended; `None` while it is open.

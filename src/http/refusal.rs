@@ -130,7 +130,7 @@ impl Refusal {
     /// reading on for a moment: a socket closed over unread bytes is reset, and
     /// the reset can overtake the response.
     pub fn write(&self, output: &mut Vec<u8>) {
-        self.to_response().write(false, output);
+        self.to_response().write(output);
     }
 }
 
@@ -141,6 +141,33 @@ impl fmt::Display for Refusal {
 }
 
 impl core::error::Error for Refusal {}
+
+/// 500: the application has set a field that cannot be sent. So `?` works where an application
+/// makes a response and refuses otherwise.
+///
+/// ```
+/// use yamabiko::http::{Refusal, Response, Status};
+///
+/// fn page(language: &str) -> Result<Response, Refusal> {
+///     let page = Response::text(Status::Ok, "やまびこ");
+///     Ok(page.field("Content-Language", language.to_owned())?)
+/// }
+/// assert!(page("ja").is_ok());
+/// let refusal = page("ja\r\nSet-Cookie: a=b").unwrap_err();
+/// assert_eq!(refusal.status(), Status::InternalServerError);
+/// ```
+impl From<InvalidField> for Refusal {
+    fn from(error: InvalidField) -> Refusal {
+        Refusal::of(
+            Status::InternalServerError,
+            match error {
+                InvalidField::Name => "the application set a field whose name is not a token",
+                InvalidField::Value => "the application set a field whose value is not valid",
+                InvalidField::Reserved => "the application set a field that the server sets",
+            },
+        )
+    }
+}
 
 /// The fields that a status must come with (RFC 9110 §7.8, §15.5.6, §15.5.22), unless the
 /// caller has set them. `Allow` is about the resource, which also answers a HEAD without an

@@ -28,7 +28,7 @@ use core::fmt;
 ///     .content("text/html; charset=utf-8", b"<title>hello</title>")?
 ///     .field("Cache-Control", "no-cache")?;
 /// let mut output = Vec::new();
-/// page.write(false, &mut output);
+/// page.write(&mut output);
 /// assert!(output.ends_with(b"\r\n\r\n<title>hello</title>"));
 /// # Ok::<(), yamabiko::http::InvalidField>(())
 /// ```
@@ -54,6 +54,17 @@ pub struct WriteOptions<'o> {
     pub head_only: bool,
     /// Whether another request may follow.
     pub persistence: Persistence,
+}
+
+/// The last response of its connection, without a date and with its body.
+impl Default for WriteOptions<'_> {
+    fn default() -> Self {
+        WriteOptions {
+            date: None,
+            head_only: false,
+            persistence: Persistence::Close,
+        }
+    }
 }
 
 impl Response {
@@ -177,15 +188,10 @@ impl Response {
         self
     }
 
-    /// Appends the response to `output`, as the last one of its connection and without a
-    /// date; with `head_only`, for a HEAD request, everything but the body.
-    pub fn write(&self, head_only: bool, output: &mut Vec<u8>) {
-        let options = WriteOptions {
-            date: None,
-            head_only,
-            persistence: Persistence::Close,
-        };
-        self.write_with(&options, output);
+    /// Appends the response to `output`, as the last one of its connection, without a date
+    /// and with its body.
+    pub fn write(&self, output: &mut Vec<u8>) {
+        self.write_with(&WriteOptions::default(), output);
     }
 
     /// Appends the response to `output`.
@@ -304,7 +310,11 @@ mod tests {
 
     fn written(response: &Response, head_only: bool) -> String {
         let mut output = Vec::new();
-        response.write(head_only, &mut output);
+        let options = WriteOptions {
+            head_only,
+            ..WriteOptions::default()
+        };
+        response.write_with(&options, &mut output);
         String::from_utf8(output).expect("written from text")
     }
 

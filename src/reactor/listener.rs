@@ -39,30 +39,43 @@ use crate::time::Timestamp;
 /// TIME_WAIT. Port 0 selects a free one. The system decides whether an IPv6 socket also
 /// serves IPv4.
 ///
-/// With `reuse_port` several sockets can listen on the address, one for each worker, and the
-/// kernel distributes the connections to them.
+/// # Errors
+///
+/// The errors of `socket`, `bind` and `listen`.
+pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    listen_as(address, |_| Ok(()))
+}
+
+/// As [`listen`], with `SO_REUSEPORT`: several sockets can listen on the address, one for each
+/// worker, and the kernel distributes the connections to them.
 ///
 /// # Errors
 ///
-/// The errors of `socket`, `bind` and `listen`; [`ErrorKind::Unsupported`] for `reuse_port`
-/// on systems without `SO_REUSEPORT`.
+/// As [`listen`]; [`ErrorKind::Unsupported`] on systems without `SO_REUSEPORT`.
 ///
 /// ```
-/// let listener = yamabiko::reactor::listen("127.0.0.1:0".parse()?, true)?;
-/// let second = yamabiko::reactor::listen(listener.local_addr()?, true)?;
+/// use yamabiko::reactor::listen_reusing_port;
+///
+/// let listener = listen_reusing_port("127.0.0.1:0".parse()?)?;
+/// let second = listen_reusing_port(listener.local_addr()?)?;
 /// assert_eq!(listener.local_addr()?, second.local_addr()?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn listen(address: SocketAddr, reuse_port: bool) -> io::Result<std::net::TcpListener> {
+pub fn listen_reusing_port(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    listen_as(address, set_reuse_port)
+}
+
+fn listen_as(
+    address: SocketAddr,
+    set_options: impl FnOnce(&Socket) -> io::Result<()>,
+) -> io::Result<std::net::TcpListener> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     // On Windows the option would let another process take over the port.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
-    if reuse_port {
-        set_reuse_port(&socket)?;
-    }
+    set_options(&socket)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())

@@ -99,7 +99,7 @@
 //!     }
 //! }
 //!
-//! let listener = listen("127.0.0.1:0".parse()?, false)?;
+//! let listener = listen("127.0.0.1:0".parse()?)?;
 //! let address = listener.local_addr()?;
 //! let config = ReactorConfig { listener: Some(listener), ..ReactorConfig::default() };
 //! let mut reactor = Reactor::new(config)?;
@@ -138,7 +138,7 @@ use self::unread::UnreadRest;
 
 pub use self::io::Io;
 pub use self::limit::ConnectionLimit;
-pub use self::listener::{AcceptedConnection, listen};
+pub use self::listener::{AcceptedConnection, listen, listen_reusing_port};
 pub use self::mailbox::{Full, Mailbox};
 pub use self::socket::SocketKey;
 

@@ -15,7 +15,7 @@
 //! compressed is put together in a buffer of its own, and with several workers a published message has an allocation
 //! (`rooms/publication.rs`). A connection whose messages are received in pieces has no such buffer.
 
-use super::context::{CloseRequest, Context};
+use super::context::Context;
 use super::ending::Ending;
 use super::environment::Environment;
 use super::failure::Failure;
@@ -28,7 +28,7 @@ use crate::broadcast::{Skipped, WriteQueue};
 use crate::reactor::{Io, SocketKey};
 use crate::time::Timestamp;
 use crate::websocket::deadlines::{Awaited, Deadlines, Due, Overdue};
-use crate::websocket::frame::{CloseCode, CloseReason};
+use crate::websocket::frame::{CloseCode, CloseFrame};
 use crate::websocket::{self, Event, Message, Piece, State};
 
 /// A WebSocket connection, with the session that the application keeps for it.
@@ -122,12 +122,12 @@ impl<H: Handler> Connection<H> {
         io: &mut Io,
         key: SocketKey,
         environment: &mut Environment<H>,
-        called: Result<Option<CloseRequest>, Failure>,
+        called: Result<Option<CloseFrame<'static>>, Failure>,
     ) -> Result<(), End> {
         match called {
             Ok(None) => Ok(()),
-            Ok(Some(CloseRequest { code, reason })) => {
-                self.begin_close(io, key, environment, code, &reason);
+            Ok(Some(close)) => {
+                self.begin_close(io, key, environment, close);
                 Ok(())
             }
             Err(failure) => Err(panicked(failure)),
@@ -722,20 +722,14 @@ impl<H: Handler> Connection<H> {
         io: &mut Io,
         key: SocketKey,
         environment: &mut Environment<H>,
-        code: CloseCode,
-        reason: &str,
+        close: CloseFrame<'_>,
     ) {
         let rooms = &mut environment.fan_out.rooms;
         self.recipient.unsubscribe_all(io, key, rooms);
         if environment.rates.end_wait(key.index()) {
             self.end_wait(io, key, environment);
         }
-        // §7.4.1: 1010 is only for clients.
-        let code = match code {
-            CloseCode::MANDATORY_EXTENSION => CloseCode::INTERNAL_ERROR,
-            code => code,
-        };
-        if self.write_close(code, reason) {
+        if self.write_close(close) {
             self.deadlines.closing(io.now());
             self.set_timer(io, key, environment);
         }
@@ -743,9 +737,17 @@ impl<H: Handler> Connection<H> {
     }
 
     /// Queues our Close. False: it was queued before.
-    fn write_close(&mut self, code: CloseCode, reason: &str) -> bool {
-        let reason = CloseReason::new(code, reason).truncated();
-        let closed = self.websocket.close(Some(reason), self.recipient.buffer());
+    fn write_close(&mut self, close: CloseFrame<'_>) -> bool {
+        // §7.4.1: 1010 is only for clients.
+        let close = match close.code() {
+            Some(CloseCode::MANDATORY_EXTENSION) => {
+                CloseFrame::new(CloseCode::INTERNAL_ERROR, close.reason())
+            }
+            _ => close,
+        };
+        let closed = self
+            .websocket
+            .close(close.truncated(), self.recipient.buffer());
         closed.is_ok()
     }
 
@@ -774,8 +776,10 @@ impl<H: Handler> Connection<H> {
             End::Fail { code, failure } => {
                 self.recipient.unsubscribe_all(io, key, rooms);
                 match &failure {
-                    Failure::Panicked { .. } => self.write_close(code, INTERNAL_ERROR),
-                    failure => self.write_close(code, &failure.to_string()),
+                    Failure::Panicked { .. } => {
+                        self.write_close(CloseFrame::new(code, INTERNAL_ERROR))
+                    }
+                    failure => self.write_close(CloseFrame::new(code, &failure.to_string())),
                 };
                 let failure = Some(failure);
                 Some(Ending::new(self.finish(io, key, failure, environment)))

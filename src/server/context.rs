@@ -4,8 +4,8 @@ use super::connection_id::ConnectionId;
 use super::fan_out::{ExceptedConnection, FanOut};
 use super::recipient::Recipient;
 use crate::reactor::SocketKey;
-use crate::websocket::Message;
-use crate::websocket::frame::CloseCode;
+use crate::websocket::frame::CloseFrame;
+use crate::websocket::{AsMessage, Message};
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -20,13 +20,8 @@ pub struct Context<'a> {
     backlog_bytes_max: usize,
     recipient: &'a mut Recipient,
     fan_out: &'a mut FanOut,
-    close: Option<CloseRequest>,
-}
-
-/// The handler wants the connection to be closed.
-pub(super) struct CloseRequest {
-    pub(super) code: CloseCode,
-    pub(super) reason: String,
+    /// The handler wants the connection to be closed.
+    close: Option<CloseFrame<'static>>,
 }
 
 /// Why a message was not sent to a client.
@@ -61,7 +56,7 @@ impl<'a> Context<'a> {
 
     /// What the handler wants to be done when it has returned.
     #[inline(always)]
-    pub(super) fn into_close_request(self) -> Option<CloseRequest> {
+    pub(super) fn into_close_request(self) -> Option<CloseFrame<'static>> {
         self.close
     }
 }
@@ -84,8 +79,8 @@ impl Context<'_> {
     /// The connection is closing, or too many bytes wait for it already. This limit is checked before the message is added, so
     /// that a message of any size can be sent to a client that keeps up.
     #[inline]
-    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), NotSent> {
-        self.send_message(message.into())
+    pub fn send(&mut self, message: impl AsMessage) -> Result<(), NotSent> {
+        self.send_message(message.as_message())
     }
 
     fn send_message(&mut self, message: Message<'_>) -> Result<(), NotSent> {
@@ -124,14 +119,14 @@ impl Context<'_> {
     /// client sends its Close in the same segment, its connection has ended before that: all others get the message, and the
     /// client does not.
     #[inline]
-    pub fn publish<'m>(&mut self, room: &str, message: impl Into<Message<'m>>) {
-        self.publish_message(room, message.into());
+    pub fn publish(&mut self, room: &str, message: impl AsMessage) {
+        self.publish_message(room, message.as_message());
     }
 
     /// As [`Context::publish`], to all subscribers but this connection.
     #[inline]
-    pub fn publish_except<'m>(&mut self, room: &str, message: impl Into<Message<'m>>) {
-        self.publish_message_except(room, message.into());
+    pub fn publish_except(&mut self, room: &str, message: impl AsMessage) {
+        self.publish_message_except(room, message.as_message());
     }
 
     fn publish_message(&mut self, room: &str, message: Message<'_>) {
@@ -151,12 +146,28 @@ impl Context<'_> {
     /// Closes the connection when the handler returns: its subscriptions end, the client gets a Close with this code and
     /// reason (cut at 123 bytes), and the handler gets no more of its messages. 1010, which only clients may send, is sent as
     /// 1011. The first of several calls counts.
-    pub fn close(&mut self, code: CloseCode, reason: &str) {
+    ///
+    /// ```
+    /// use yamabiko::server::{CloseCode, Context, Message};
+    ///
+    /// fn message(message: Message<'_>, context: &mut Context<'_>) {
+    ///     match message {
+    ///         Message::Text("bye") => context.close(CloseCode::NORMAL),
+    ///         Message::Text(_) => {}
+    ///         Message::Binary(_) => context.close((CloseCode::UNSUPPORTED_DATA, "texts only")),
+    ///     }
+    /// }
+    /// ```
+    pub fn close<'f>(&mut self, close: impl Into<CloseFrame<'f>>) {
         self.open = false;
-        self.close.get_or_insert_with(|| CloseRequest {
-            code,
-            reason: reason.to_owned(),
-        });
+        if self.close.is_none() {
+            self.close = Some(close.into().into_owned());
+        }
+    }
+
+    /// Whether messages can be sent to the client: the connection is not closing.
+    pub fn is_open(&self) -> bool {
+        self.open
     }
 }
 

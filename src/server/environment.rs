@@ -6,7 +6,7 @@
 
 use super::buffers::Buffers;
 use super::config::Config;
-use super::context::{CloseRequest, Context};
+use super::context::Context;
 use super::date::Date;
 use super::failure::Failure;
 use super::fan_out::FanOut;
@@ -20,6 +20,7 @@ use super::recipient::Recipient;
 use super::shutdown::Shutdown;
 use crate::http::{Persistence, Response, WriteOptions};
 use crate::reactor::{Io, SocketKey};
+use crate::websocket::CloseFrame;
 use crate::websocket::deadlines::Timeouts;
 use crate::websocket::deflate::DeflatePool;
 use std::net::SocketAddr;
@@ -84,7 +85,7 @@ impl<H: Handler> Environment<H> {
         recipient: &mut Recipient,
         open: bool,
         method: impl FnOnce(&H, &mut Context<'_>),
-    ) -> Result<Option<CloseRequest>, Failure> {
+    ) -> Result<Option<CloseFrame<'static>>, Failure> {
         let (handler, bytes_max) = (&*self.handler, self.config.backlog_bytes_max);
         let mut context = Context::new(key, open, bytes_max, recipient, &mut self.fan_out);
         panics::catch(|| method(handler, &mut context))?;

@@ -96,7 +96,9 @@ pub use crate::http::{
 pub use crate::websocket::deflate::{DeflateConfig, WindowBits};
 pub use crate::websocket::frame::CloseCode;
 pub use crate::websocket::handshake::Upgrade;
-pub use crate::websocket::{CloseFrame, Ended, Limits, Message, Piece, ProtocolError, Side};
+pub use crate::websocket::{
+    AsMessage, CloseFrame, Ended, Limits, Message, Piece, ProtocolError, Side,
+};
 pub use config::{Accept, Config, OnFailure};
 pub use connection_id::ConnectionId;
 pub use context::{Context, NotSent};
@@ -109,7 +111,7 @@ pub use publisher::{NotPublished, Publisher};
 pub use rates::{Rate, RateAction, RateLimits};
 pub use request::Request;
 
-use crate::reactor::{ConnectionLimit, Reactor, ReactorConfig, listen};
+use crate::reactor::{ConnectionLimit, Reactor, ReactorConfig, listen, listen_reusing_port};
 use environment::Environment;
 use fan_out::FanOut;
 use memory::{HeldBytes, MemoryBudget};
@@ -354,18 +356,18 @@ fn build_workers<H: Handler>(
 fn listeners(config: &Config) -> io::Result<Vec<Option<TcpListener>>> {
     let workers = config.workers.get();
     if workers == 1 || config.accept == Accept::Shared {
-        let first = listen(config.listen, false)?;
+        let first = listen(config.listen)?;
         let others = std::iter::repeat_with(|| None).take(workers - 1);
         return Ok(std::iter::once(Some(first)).chain(others).collect());
     }
     // With SO_REUSEPORT a port that another server uses would be no error: bind
     // without it first.
-    drop(listen(config.listen, false)?);
-    let first = listen(config.listen, true)?;
+    drop(listen(config.listen)?);
+    let first = listen_reusing_port(config.listen)?;
     let address = first.local_addr()?;
     let mut listeners = vec![Some(first)];
     for _ in 1..workers {
-        listeners.push(Some(listen(address, true)?));
+        listeners.push(Some(listen_reusing_port(address)?));
     }
     Ok(listeners)
 }

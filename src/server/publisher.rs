@@ -3,7 +3,7 @@
 use super::rooms::SharedMessage;
 use super::rooms::encoding::is_compressible;
 use super::workers::Workers;
-use crate::websocket::Message;
+use crate::websocket::AsMessage;
 use crate::websocket::deflate::DeflateConfig;
 use std::fmt;
 
@@ -13,7 +13,7 @@ use std::fmt;
 /// use yamabiko::server::Publisher;
 ///
 /// fn announce(publisher: &Publisher, price: u32) {
-///     if publisher.publish("prices", &price.to_string()).is_err() {
+///     if publisher.publish("prices", price.to_string()).is_err() {
 ///         eprintln!("the server is behind; this price is left out");
 ///     }
 /// }
@@ -43,12 +43,8 @@ impl Publisher {
     ///
     /// # Errors
     /// [`NotPublished`]: that worker does not keep up.
-    pub fn publish<'m>(
-        &self,
-        room: &str,
-        message: impl Into<Message<'m>>,
-    ) -> Result<(), NotPublished> {
-        let message = message.into();
+    pub fn publish(&self, room: &str, message: impl AsMessage) -> Result<(), NotPublished> {
+        let message = message.as_message();
         let compressible = is_compressible(self.deflate.as_ref(), message.as_bytes().len());
         let message = SharedMessage::new(room, message, None, compressible);
         match self.workers.publish(message) {

@@ -31,7 +31,7 @@ use super::overload::keep_budget;
 use super::rooms::{SharedMessage, Subscription};
 use super::workers::CrossWorkerMessage;
 use crate::reactor::{self, AcceptedConnection, Application, Io, SocketKey};
-use crate::websocket::frame::CloseCode;
+use crate::websocket::frame::{CloseCode, CloseFrame};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -360,7 +360,7 @@ impl<H: Handler> Worker<H> {
             match connections.get_mut(key) {
                 Some(ConnectionState::Open(connection)) => {
                     let code = CloseCode::GOING_AWAY;
-                    connection.begin_close(io, key, environment, code, STOPPING);
+                    connection.begin_close(io, key, environment, CloseFrame::new(code, STOPPING));
                 }
                 Some(ConnectionState::Opening(opening)) => match opening.end(false, environment) {
                     Some(ending) => {

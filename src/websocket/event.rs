@@ -1,6 +1,6 @@
 //! What a connection has received: [`Event`].
 
-use super::frame::CloseReason;
+use super::frame::CloseFrame;
 use super::message::{Message, OwnedMessage};
 use super::piece::Piece;
 use alloc::borrow::Cow;
@@ -28,9 +28,9 @@ pub enum Event<'b> {
     Ping(Cow<'b, [u8]>),
     /// A pong, asked for or not.
     Pong(Cow<'b, [u8]>),
-    /// The peer's Close, answered already unless it was itself the answer.
-    /// `None`: without a code. No further event comes.
-    Close(Option<CloseReason<'b>>),
+    /// The peer's Close, answered already unless it was itself the answer. No further event
+    /// comes.
+    Close(CloseFrame<'b>),
 }
 
 impl Event<'_> {

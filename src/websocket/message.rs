@@ -12,9 +12,7 @@ use core::fmt;
 
 /// A whole message, borrowed: for sending, and as received.
 ///
-/// Where a message is sent, anything that borrows as one will do: a `&str`, a `&String` and
-/// a `&Cow<str>` are texts; a `&[u8]`, an array of bytes, a `&Vec<u8>` and a `&Cow<[u8]>`
-/// are binary messages; and so is an `&OwnedMessage`, of either kind.
+/// Where a message is sent, strings and bytes will do as they are ([`AsMessage`]).
 ///
 /// ```
 /// use yamabiko::websocket::{Message, OwnedMessage};
@@ -115,6 +113,105 @@ impl<'a> From<&'a Cow<'_, [u8]>> for Message<'a> {
 impl<'a> From<&'a OwnedMessage> for Message<'a> {
     fn from(message: &'a OwnedMessage) -> Message<'a> {
         message.as_message()
+    }
+}
+
+/// A value that can be sent as a message: strings are texts, bytes are binary messages.
+///
+/// | text | binary | either |
+/// |---|---|---|
+/// | `str`, `String`, `Cow<str>` | `[u8]`, `[u8; N]`, `Vec<u8>`, `Cow<[u8]>` | [`Message`], [`OwnedMessage`] |
+///
+/// Each of them, and a reference to it. A type of the application can implement it, too.
+///
+/// ```
+/// use yamabiko::websocket::{Connection, Limits};
+///
+/// let mut server = Connection::server(Limits::default());
+/// let mut output = Vec::new();
+/// let text = format!("{} mountains", 3);
+/// server.send(&text, &mut output)?; // borrowed
+/// server.send(text, &mut output)?; // or given away
+/// server.send([1, 2, 3], &mut output)?;
+/// # Ok::<(), yamabiko::websocket::SendError>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be sent as a message",
+    note = "strings are sent as texts and bytes (`&[u8]`, `Vec<u8>`) as binary messages; \
+            other values have to be encoded first, for example with `to_string()`"
+)]
+pub trait AsMessage {
+    /// The value as a message.
+    fn as_message(&self) -> Message<'_>;
+}
+
+impl<T: AsMessage + ?Sized> AsMessage for &T {
+    #[inline]
+    fn as_message(&self) -> Message<'_> {
+        (**self).as_message()
+    }
+}
+
+impl AsMessage for Message<'_> {
+    #[inline]
+    fn as_message(&self) -> Message<'_> {
+        *self
+    }
+}
+
+impl AsMessage for OwnedMessage {
+    #[inline]
+    fn as_message(&self) -> Message<'_> {
+        OwnedMessage::as_message(self)
+    }
+}
+
+impl AsMessage for str {
+    #[inline]
+    fn as_message(&self) -> Message<'_> {
+        Message::Text(self)
+    }
+}
+
+impl AsMessage for String {
+    #[inline]
+    fn as_message(&self) -> Message<'_> {
+        Message::Text(self)
+    }
+}
+
+impl AsMessage for Cow<'_, str> {
+    #[inline]
+    fn as_message(&self) -> Message<'_> {
+        Message::Text(self)
+    }
+}
+
+impl AsMessage for [u8] {
+    #[inline]
+    fn as_message(&self) -> Message<'_> {
+        Message::Binary(self)
+    }
+}
+
+impl<const LENGTH: usize> AsMessage for [u8; LENGTH] {
+    #[inline]
+    fn as_message(&self) -> Message<'_> {
+        Message::Binary(self)
+    }
+}
+
+impl AsMessage for Vec<u8> {
+    #[inline]
+    fn as_message(&self) -> Message<'_> {
+        Message::Binary(self)
+    }
+}
+
+impl AsMessage for Cow<'_, [u8]> {
+    #[inline]
+    fn as_message(&self) -> Message<'_> {
+        Message::Binary(self)
     }
 }
 
@@ -260,6 +357,36 @@ mod tests {
             OwnedMessage::from(Cow::from("山")),
             OwnedMessage::from("山")
         );
+    }
+
+    #[test]
+    fn strings_and_bytes_are_sent_owned_and_borrowed() {
+        fn sent(message: impl AsMessage) -> OwnedMessage {
+            message.as_message().into_owned()
+        }
+        let (text, owned, bytes) = ("山".to_owned(), OwnedMessage::from("山"), vec![1, 2]);
+        assert_eq!(sent(&text), Message::Text("山"));
+        assert_eq!(sent(&owned), Message::Text("山"));
+        assert_eq!(sent(&bytes), Message::Binary(&[1, 2]));
+        for text in [
+            sent("山"),
+            sent(String::from("山")),
+            sent("山".to_owned().as_str()),
+            sent(Cow::from("山")),
+            sent(Message::Text("山")),
+            sent(OwnedMessage::from("山")),
+        ] {
+            assert_eq!(text, Message::Text("山"));
+        }
+        for bytes in [
+            sent([1, 2]),
+            sent(b"\x01\x02"),
+            sent(vec![1, 2]),
+            sent(&[1, 2][..]),
+            sent(Cow::from(&[1, 2][..])),
+        ] {
+            assert_eq!(bytes, Message::Binary(&[1, 2]));
+        }
     }
 
     #[test]

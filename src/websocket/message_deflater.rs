@@ -3,7 +3,7 @@
 use super::compressed_frame;
 use super::deflate::{Deflater, WindowBits};
 use super::frame::Opcode;
-use super::message::Message;
+use super::message::AsMessage;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -58,13 +58,13 @@ impl MessageDeflater {
     /// Cost: 3 µs for 1 KiB of JSON at level 1, 8 at level 2, 9 at level 6.
     //= https://www.rfc-editor.org/rfc/rfc7692#section-6
     //# PMCEs operate only on data messages.
-    pub fn write_frame<'m>(
+    pub fn write_frame(
         &mut self,
-        message: impl Into<Message<'m>>,
+        message: impl AsMessage,
         window_bits: WindowBits,
         output: &mut Vec<u8>,
     ) -> bool {
-        let message = message.into();
+        let message = message.as_message();
         self.write(message.opcode(), message.as_bytes(), window_bits, output)
     }
 

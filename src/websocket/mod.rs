@@ -34,6 +34,7 @@ pub mod deflate;
 mod error;
 mod event;
 mod extent;
+mod fragment;
 pub mod frame;
 pub mod handshake;
 mod key_batch;
@@ -46,14 +47,15 @@ mod pieces;
 mod reassembler;
 pub mod utf8;
 
-pub use connection::{CloseFrame, Connection, Ended, Fragment, MaskingKeys, Side, State};
+pub use connection::{Connection, Ended, MaskingKeys, Side, State};
 pub use error::{ProtocolError, SendError};
 pub use event::Event;
-pub use frame::CloseCode;
+pub use fragment::Fragment;
+pub use frame::{CloseCode, CloseFrame};
 pub use handshake::HeadLimits;
 pub use key_batch::KeyBatch;
 pub use limits::Limits;
-pub use message::{Message, OwnedMessage};
+pub use message::{AsMessage, Message, OwnedMessage};
 #[cfg(feature = "deflate")]
 pub use message_deflater::MessageDeflater;
 pub use piece::Piece;

@@ -29,8 +29,7 @@ use core::fmt;
 ///     let mut input = bytes;
 ///     while let Some(event) = connection.receive(&mut input, &mut output)? {
 ///         if let Event::Piece(piece) = event {
-///             let fragment = Fragment::from(&piece);
-///             connection.send_fragment(fragment, piece.is_last(), &mut output)?;
+///             connection.send_fragment(Fragment::from(&piece), &mut output)?;
 ///         }
 ///     }
 /// }

@@ -391,7 +391,7 @@ fn broadcast_publishes_every_message_unchanged_to_all_and_not_to_the_chat() {
         "in the chat",
         "and nothing before it"
     );
-    one.close(CloseCode::NORMAL, "").expect("a clean end");
+    one.close(CloseCode::NORMAL).expect("a clean end");
 }
 
 /// Waits until both receive each other's messages: a connection is subscribed when its worker

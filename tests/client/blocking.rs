@@ -789,7 +789,9 @@ fn client_that_cannot_send_reports_why_and_stays_open() {
         ClientError::Send(SendError::ControlPayloadTooLong)
     ));
     let reason = "x".repeat(124);
-    let error = client.close(CloseCode::NORMAL, &reason).expect_err("long");
+    let error = client
+        .close((CloseCode::NORMAL, &*reason))
+        .expect_err("long");
     assert!(matches!(
         error,
         ClientError::Send(SendError::CloseReasonTooLong)
@@ -815,9 +817,9 @@ fn client_answers_the_servers_close_and_reports_its_code_and_reason() {
     assert_eq!((ended.clean, ended.first_close), (true, Some(Side::Peer)));
     assert_eq!((ended.code(), ended.reason()), (4000, "enough"));
     let sent = ended.sent.as_ref().expect("the client answered");
-    assert_eq!(sent.code, CloseCode::new(4000));
+    assert_eq!(sent.code(), CloseCode::new(4000));
     assert_eq!(client.read().expect("and again"), None);
-    assert_eq!(client.close(CloseCode::NORMAL, "").expect("done"), ended);
+    assert_eq!(client.close(CloseCode::NORMAL).expect("done"), ended);
     let error = client.send(Message::Text("late")).expect_err("closed");
     assert!(
         matches!(error, ClientError::Send(SendError::NotOpen)),
@@ -854,7 +856,7 @@ fn client_that_closes_lets_the_server_close_tcp_first() {
         close
     });
     let mut client = Client::connect(&uri).expect("a connection");
-    let ended = client.close(CloseCode::NORMAL, "またね").expect("short");
+    let ended = client.close((CloseCode::NORMAL, "またね")).expect("short");
     let close = joined("the script", server);
     assert_eq!(close.first_byte, 0x88);
     assert_eq!(close.payload, [b"\x03\xe8", "またね".as_bytes()].concat());
@@ -862,7 +864,7 @@ fn client_that_closes_lets_the_server_close_tcp_first() {
     assert_eq!((ended.code(), ended.reason()), (1000, ""));
     let sent = ended.sent.expect("the client closed");
     assert_eq!(
-        (sent.code, &*sent.reason),
+        (sent.code(), sent.reason()),
         (Some(CloseCode::NORMAL), "またね")
     );
 }
@@ -880,7 +882,7 @@ fn close_answered_by(answer: Vec<u8>, close_timeout: Duration) -> (bool, u16, Op
         .connect()
         .expect("a connection");
     let begin = Instant::now();
-    let ended = client.close(CloseCode::GOING_AWAY, "").expect("short");
+    let ended = client.close(CloseCode::GOING_AWAY).expect("short");
     assert!(begin.elapsed() >= close_timeout);
     assert!(joined("the script", server), "TCP is dropped");
     (ended.clean, ended.code(), ended.first_close)
@@ -935,7 +937,7 @@ fn client_reports_a_connection_that_ended_without_a_close() {
     assert!(matches!(client.read(), Err(ClientError::Lost(None))));
     let error = client.send(Message::Text("late")).expect_err("lost");
     assert!(matches!(error, ClientError::Lost(_)), "{error:?}");
-    assert_eq!(client.close(CloseCode::NORMAL, "").expect("done"), ended);
+    assert_eq!(client.close(CloseCode::NORMAL).expect("done"), ended);
 }
 
 #[test]
@@ -1086,7 +1088,7 @@ fn client_sends_a_message_in_fragments() {
     let (uri, server) = open_server(|mut peer| [(); 3].map(|()| peer.frame()));
     let mut client = Client::connect(&uri).expect("a connection");
     client
-        .send_fragment(Fragment::Text(b"\xe5\xb1"), false)
+        .send_fragment(Fragment::text(b"\xe5\xb1"))
         .expect("open");
     let inside = client.send(Message::Text("inside"));
     assert!(matches!(
@@ -1095,7 +1097,7 @@ fn client_sends_a_message_in_fragments() {
     ));
     client.ping(b"").expect("open");
     client
-        .send_fragment(Fragment::Text(b"\xb1"), true)
+        .send_fragment(Fragment::text(b"\xb1").last())
         .expect("open");
     let frames = joined("the script", server).map(|frame| (frame.first_byte, frame.payload));
     let expected = [
@@ -1201,7 +1203,7 @@ fn halves_do_not_block_each_other_while_both_directions_are_full() {
         assert!(echo == OwnedMessage::Binary(payload(index)), "echo {index}");
     }
     let writer = joined("the other thread", writing);
-    let ended = reader.close(CloseCode::NORMAL, "").expect("short");
+    let ended = reader.close(CloseCode::NORMAL).expect("short");
     assert_eq!((ended.clean, ended.code()), (true, 1000));
     assert_eq!(writer.ended(), Some(ended));
     let pongs = joined("the script", server);
@@ -1275,8 +1277,12 @@ fn writer_closes_while_the_reader_waits() {
     });
     let (mut reader, mut writer) = Client::connect(&uri).expect("a connection").split();
     let reading = thread::spawn(move || (reader.read(), reader.read(), reader.ended()));
-    writer.close(CloseCode::NORMAL, "done").expect("open");
-    writer.close(CloseCode::GOING_AWAY, "twice").expect("no-op");
+    assert!(writer.is_open());
+    writer.close((CloseCode::NORMAL, "done")).expect("open");
+    assert!(!writer.is_open());
+    writer
+        .close((CloseCode::GOING_AWAY, "twice"))
+        .expect("no-op");
     let error = writer.send(Message::Text("late")).expect_err("closing");
     assert!(
         matches!(error, ClientError::Send(SendError::NotOpen)),
@@ -1303,7 +1309,7 @@ fn sleeping_reader_wakes_at_the_close_timeout_of_a_writers_close() {
         .split();
     let reading = asleep(move || (reader.read(), Instant::now()));
     let begin = Instant::now();
-    writer.close(CloseCode::NORMAL, "").expect("open");
+    writer.close(CloseCode::NORMAL).expect("open");
     let (end, woke) = joined("the other thread", reading);
     let error = end.expect_err("the server never answers");
     assert!(
@@ -1328,7 +1334,7 @@ fn reader_closes_while_a_writer_is_blocked() {
         .split();
     let writing =
         asleep(move || (0..1_000).find_map(|_| writer.send(Message::Binary(&[0; 1 << 20])).err()));
-    let ended = reader.close(CloseCode::NORMAL, "").expect("short");
+    let ended = reader.close(CloseCode::NORMAL).expect("short");
     assert_eq!((ended.clean, ended.code()), (false, 1006));
     let error = joined("the other thread", writing).expect("the send has failed");
     assert!(

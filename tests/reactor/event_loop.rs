@@ -18,6 +18,7 @@ use std::time::Duration;
 use socket2::SockRef;
 use yamabiko::reactor::{
     Application, End, Full, Io, Mailbox, Reactor, ReactorConfig, SocketKey, listen,
+    listen_reusing_port,
 };
 use yamabiko::time::Timestamp;
 use yamabiko_testing::waiting::{TIMEOUT, accepted, bounded, eventually, joined};
@@ -28,7 +29,7 @@ use yamabiko_testing::waiting::{TIMEOUT, accepted, bounded, eventually, joined};
 fn echo_to_slow_readers_returns_every_byte_in_order_with_bounded_memory() {
     const CLIENTS: usize = 3;
     const BYTES: usize = 24 << 20;
-    let listener = listen("127.0.0.1:0".parse().unwrap(), false).unwrap();
+    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let mut reactor = Reactor::new(ReactorConfig {
         listener: Some(listener),
@@ -132,7 +133,7 @@ fn bytes_behind_a_full_read_go_into_a_lent_buffer_within_the_budget() {
         (192 << 10, true),
         (193 << 10, false),
     ] {
-        let listener = listen("127.0.0.1:0".parse().unwrap(), false).unwrap();
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let config = ReactorConfig {
             listener: Some(listener),
@@ -876,19 +877,19 @@ fn waker_written_before_it_was_set_calls_woken_and_a_replaced_one_does_not() {
 #[test]
 fn address_is_bound_twice_with_reuse_port_and_once_without() {
     let any = "127.0.0.1:0".parse().unwrap();
-    let first = listen(any, true).unwrap();
+    let first = listen_reusing_port(any).unwrap();
     let address = first.local_addr().unwrap();
-    let second = listen(address, true).unwrap();
+    let second = listen_reusing_port(address).unwrap();
     assert_eq!(second.local_addr().unwrap(), address);
 
-    let alone = listen(any, false).unwrap();
-    let error = listen(alone.local_addr().unwrap(), false).unwrap_err();
+    let alone = listen(any).unwrap();
+    let error = listen(alone.local_addr().unwrap()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AddrInUse);
 }
 
 #[test]
 fn listening_on_ipv6_loopback_accepts() {
-    let Ok(listener) = listen("[::1]:0".parse().unwrap(), false) else {
+    let Ok(listener) = listen("[::1]:0".parse().unwrap()) else {
         // This machine has no IPv6; listen returns an error and does not panic.
         return;
     };
@@ -1294,7 +1295,7 @@ fn watch(mailbox: Mailbox<Message>) -> Sender<()> {
 
 fn listening() -> ReactorConfig {
     ReactorConfig {
-        listener: Some(listen("127.0.0.1:0".parse().unwrap(), false).unwrap()),
+        listener: Some(listen("127.0.0.1:0".parse().unwrap()).unwrap()),
         ..ReactorConfig::default()
     }
 }

@@ -94,7 +94,7 @@ impl Handler for Replier {
         let number = message.as_bytes()[0];
         let reply = vec![number; REPLY_BYTES];
         if context.send(Message::Binary(&reply)).is_err() {
-            context.close(CloseCode::TRY_AGAIN_LATER, "too many replies are waiting");
+            context.close((CloseCode::TRY_AGAIN_LATER, "too many replies are waiting"));
         }
     }
 }

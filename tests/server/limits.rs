@@ -64,7 +64,7 @@ fn fragmented_messages_are_echoed_whole_and_pings_between_are_answered() {
             loop {
                 let piece = pieces.next().unwrap_or_default();
                 let last = pieces.peek().is_none();
-                let sent = connection.send_fragment(Fragment::Text(piece), last, &mut wire);
+                let sent = connection.send_fragment(Fragment::text(piece).last_if(last), &mut wire);
                 sent.expect("a legal fragment");
                 if last {
                     break;

@@ -45,7 +45,7 @@ impl Handler for Uploads {
         upload.bytes += piece.as_bytes().len();
         upload.longest = upload.longest.max(piece.as_bytes().len());
         if piece.as_text() == Some("close") {
-            context.close(CloseCode::NORMAL, "enough");
+            context.close((CloseCode::NORMAL, "enough"));
         }
         if piece.is_last() {
             assert!(upload.longest <= 64 << 10);
@@ -88,12 +88,12 @@ fn fragments_and_pings_between_them_are_received_in_pieces() {
     let mut wire = Vec::new();
     let text = "山彦".repeat(100_000);
     for part in text.as_bytes().chunks(50_001) {
-        let part = Fragment::Text(part);
-        connection.send_fragment(part, false, &mut wire).unwrap();
+        let part = Fragment::text(part);
+        connection.send_fragment(part, &mut wire).unwrap();
         connection.ping(b"between", &mut wire).unwrap();
     }
     connection
-        .send_fragment(Fragment::Text(b""), true, &mut wire)
+        .send_fragment(Fragment::text(b"").last(), &mut wire)
         .unwrap();
     client.send(wire);
     for _ in 0..text.len().div_ceil(50_001) {

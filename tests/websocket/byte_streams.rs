@@ -221,8 +221,8 @@ proptest! {
         let mut wire = Vec::new();
         for (i, part) in parts.iter().enumerate() {
             let last = i + 1 == parts.len();
-            let fragment = if text { Fragment::Text(part) } else { Fragment::Binary(part) };
-            let sent = sender.connection.send_fragment(fragment, last, &mut wire);
+            let fragment = if text { Fragment::text(part) } else { Fragment::binary(part) };
+            let sent = sender.connection.send_fragment(fragment.last_if(last), &mut wire);
             prop_assert_eq!(sent, Ok(()));
         }
         let whole = parts.concat();

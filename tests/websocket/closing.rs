@@ -17,9 +17,9 @@ const MAY_NOT_TRAVEL: [u16; 18] = [
 ];
 
 /// Starts the closing handshake. Returns the Close that was written.
-fn closes(endpoint: &mut Endpoint, reason: Option<CloseReason<'_>>) -> WireFrame {
+fn closes<'f>(endpoint: &mut Endpoint, close: impl Into<CloseFrame<'f>>) -> WireFrame {
     let mut output = Vec::new();
-    let closed = endpoint.connection.close(reason, &mut output);
+    let closed = endpoint.connection.close(close, &mut output);
     assert_eq!(closed, Ok(()));
     let [frame] = &frames_of(endpoint.role, &output)[..] else {
         panic!("one Close and nothing else: {output:x?}");
@@ -117,10 +117,10 @@ fn code_1015_is_never_sent_and_never_accepted(role: Role) {
 //# The list of extensions that are needed SHOULD appear in the /reason/ part of the Close frame.
 #[test]
 fn only_a_client_closes_with_1010() {
-    let needed = reason(CloseCode::MANDATORY_EXTENSION, "permessage-deflate");
+    let needed = (CloseCode::MANDATORY_EXTENSION, "permessage-deflate");
     let mut server = open(Role::Server);
     let mut output = Vec::new();
-    let refused = server.connection.close(needed.clone(), &mut output);
+    let refused = server.connection.close(needed, &mut output);
     assert_eq!(refused, Err(SendError::CloseCodeNotForServer));
     assert_eq!(output, b"");
     assert_eq!(server.connection.state(), State::Open);
@@ -162,7 +162,7 @@ fn fails_connection_on_a_reason_that_is_not_utf8(role: Role) {
 fn client_masks_its_close() {
     let mut client = Connection::client(Limits::default(), || RFC_KEY);
     let mut output = Vec::new();
-    let normal = reason(CloseCode::NORMAL, "");
+    let normal = (CloseCode::NORMAL, "");
     assert_eq!(client.close(normal, &mut output), Ok(()));
     assert_eq!(output, b"\x88\x82\x37\xfa\x21\x3d\x34\x12");
     fails_with(1002, Role::Server, WireFrame::close(1000, "").bytes());
@@ -185,8 +185,8 @@ fn close_is_answered_at_once_with_its_own_code(role: Role) {
     let event = endpoint
         .connection
         .receive(&mut input, &mut endpoint.replies);
-    let reason = reason(CloseCode::GOING_AWAY, "going away");
-    assert_eq!(event, Ok(Some(Event::Close(reason))));
+    let close = CloseFrame::new(CloseCode::GOING_AWAY, "going away");
+    assert_eq!(event, Ok(Some(Event::Close(close))));
     assert_eq!(answer(&mut endpoint).map(|body| body.0), Some(1001));
     assert_eq!(endpoint.connection.state(), State::Closed);
 }
@@ -242,7 +242,7 @@ fn state_is_closed_when_both_closes_have_been_sent_and_received(role: Role) {
     assert_eq!(asked.connection.state(), State::Closed);
 
     let mut asking = open(role);
-    closes(&mut asking, reason(CloseCode::NORMAL, ""));
+    closes(&mut asking, CloseCode::NORMAL);
     assert_eq!(asking.connection.state(), State::Closing);
     asking.receive(peer(role).close(1000, ""));
     assert_eq!(asking.connection.state(), State::Closed);
@@ -254,7 +254,7 @@ fn application_cannot_close_a_connection_that_the_peer_has_closed(role: Role) {
     endpoint.receive(peer(role).close(1000, ""));
     endpoint.replies.clear();
     let mut output = Vec::new();
-    let closed = endpoint.connection.close(None, &mut output);
+    let closed = endpoint.connection.close(CloseFrame::EMPTY, &mut output);
     assert_eq!(closed, Err(SendError::NotOpen));
     assert_eq!(output, b"");
 }
@@ -275,11 +275,11 @@ fn close_carries_the_code_and_the_reason_of_the_application(role: Role) {
         }
         let code = CloseCode::new(code).unwrap();
         for text in ["", "because", "さようなら"] {
-            let frame = closes(&mut open(role), reason(code, text));
+            let frame = closes(&mut open(role), (code, text));
             assert_eq!(frame, WireFrame::close(code.get(), text));
         }
     }
-    let frame = closes(&mut open(role), None);
+    let frame = closes(&mut open(role), CloseFrame::EMPTY);
     assert_eq!(frame, WireFrame::new(CLOSE, ""));
 }
 
@@ -289,7 +289,7 @@ fn close_carries_the_code_and_the_reason_of_the_application(role: Role) {
 both_roles!(sending_a_close_starts_the_closing_handshake);
 fn sending_a_close_starts_the_closing_handshake(role: Role) {
     let mut endpoint = open(role);
-    closes(&mut endpoint, reason(CloseCode::NORMAL, ""));
+    closes(&mut endpoint, CloseCode::NORMAL);
     assert_eq!(endpoint.connection.state(), State::Closing);
     assert!(!endpoint.connection.ended().clean, "not yet");
 }
@@ -300,30 +300,85 @@ both_roles!(sends_no_data_after_its_close);
 fn sends_no_data_after_its_close(role: Role) {
     let mut endpoint = open(role);
     let mut output = Vec::new();
-    let fragment = Fragment::Text(b"a message under way");
-    let started = endpoint
-        .connection
-        .send_fragment(fragment, false, &mut output);
+    let fragment = Fragment::text(b"a message under way");
+    let started = endpoint.connection.send_fragment(fragment, &mut output);
     assert_eq!(started, Ok(()));
-    closes(&mut endpoint, reason(CloseCode::NORMAL, ""));
+    closes(&mut endpoint, CloseCode::NORMAL);
 
     output.clear();
     let connection = &mut endpoint.connection;
     let refused = [
         connection.send(Message::Text("a"), &mut output),
         connection.send(Message::Binary(b"a"), &mut output),
-        connection.send_fragment(Fragment::Text(b"a"), true, &mut output),
-        connection.close(None, &mut output),
+        connection.send_fragment(Fragment::text(b"a").last(), &mut output),
+        connection.close(CloseFrame::EMPTY, &mut output),
     ];
     assert_eq!(refused, [Err(SendError::NotOpen); 4]);
     assert_eq!(output, b"");
+}
+
+both_roles!(loop_that_echoes_while_the_connection_is_open_completes_the_closing_handshake);
+fn loop_that_echoes_while_the_connection_is_open_completes_the_closing_handshake(role: Role) {
+    let peer = peer(role);
+    let mut endpoint = open(role);
+    assert!(endpoint.connection.is_open());
+    closes(&mut endpoint, CloseCode::NORMAL);
+    assert!(!endpoint.connection.is_open());
+
+    let mut bytes = [peer.text("on its way"), peer.close(1000, "")].concat();
+    let (mut input, mut output) = (&mut bytes[..], Vec::new());
+    let mut messages = 0;
+    while let Some(event) = endpoint
+        .connection
+        .receive(&mut input, &mut output)
+        .unwrap()
+    {
+        if let Some(message) = event.message() {
+            messages += 1;
+            if endpoint.connection.is_open() {
+                endpoint.connection.send(message, &mut output).unwrap();
+            }
+        }
+    }
+    assert_eq!((messages, &output[..]), (1, &b""[..]));
+    assert!(endpoint.connection.ended().clean);
+}
+
+both_roles!(connection_that_has_failed_or_is_lost_is_not_open);
+fn connection_that_has_failed_or_is_lost_is_not_open(role: Role) {
+    let mut failed = open(role);
+    failed.receive(peer(role).frame(WireFrame::new(TEXT, b"\xff")));
+    assert!(!failed.connection.is_open());
+    let mut lost = open(role);
+    lost.connection.end_of_input();
+    assert!(!lost.connection.is_open());
+}
+
+both_roles!(close_that_was_received_can_be_sent_on_another_connection);
+fn close_that_was_received_can_be_sent_on_another_connection(role: Role) {
+    for bytes in [
+        peer(role).close(4001, "moved"),
+        peer(role).frame(WireFrame::new(CLOSE, "")),
+    ] {
+        let mut bytes = bytes;
+        let event = open(role)
+            .connection
+            .receive(&mut &mut bytes[..], &mut Vec::new());
+        let Ok(Some(Event::Close(close))) = event else {
+            panic!("a Close has come: {event:?}");
+        };
+        let code = close.code().map(CloseCode::get);
+        let expected = code.map(|code| (code, close.reason().to_owned()));
+        let passed_on = closes(&mut open(role), close);
+        assert_eq!(passed_on.close_body(), expected);
+    }
 }
 
 both_roles!(answers_pings_after_its_own_close_until_the_peers_close_arrives);
 fn answers_pings_after_its_own_close_until_the_peers_close_arrives(role: Role) {
     let peer = peer(role);
     let mut endpoint = open(role);
-    closes(&mut endpoint, reason(CloseCode::NORMAL, ""));
+    closes(&mut endpoint, CloseCode::NORMAL);
     assert_eq!(
         endpoint.receive(peer.ping("still there?")),
         [ping("still there?")]
@@ -343,7 +398,7 @@ fn receives_the_end_of_the_peers_message_after_its_own_close(role: Role) {
     let peer = peer(role);
     let mut endpoint = open(role);
     assert_eq!(endpoint.receive(peer.text_begins("on ")), []);
-    closes(&mut endpoint, reason(CloseCode::NORMAL, ""));
+    closes(&mut endpoint, CloseCode::NORMAL);
     // The peer may finish its message before it answers the Close (§5.5.1).
     let bytes = [peer.ends("its way"), peer.close(1000, "")].concat();
     let events = [text("on its way"), close(1000, "")];
@@ -358,7 +413,7 @@ fn receives_the_end_of_the_peers_message_after_its_own_close(role: Role) {
 both_roles!(closes_that_cross_close_the_connection_without_further_frames);
 fn closes_that_cross_close_the_connection_without_further_frames(role: Role) {
     let mut endpoint = open(role);
-    closes(&mut endpoint, reason(CloseCode::NORMAL, "ours"));
+    closes(&mut endpoint, (CloseCode::NORMAL, "ours"));
     let received = endpoint.receive(peer(role).close(4000, "theirs"));
     assert_eq!(received, [close(4000, "theirs")]);
     assert_eq!(endpoint.replies, b"", "both have sent one already");
@@ -374,7 +429,7 @@ fn closes_that_cross_close_the_connection_without_further_frames(role: Role) {
 both_roles!(failure_after_its_own_close_sends_no_second_close);
 fn failure_after_its_own_close_sends_no_second_close(role: Role) {
     let mut endpoint = open(role);
-    closes(&mut endpoint, reason(CloseCode::NORMAL, ""));
+    closes(&mut endpoint, CloseCode::NORMAL);
     let received = endpoint.receive(peer(role).frame(WireFrame::new(0x3, "")));
     assert_eq!(received, [Received::Failed(1002)]);
     assert_eq!(endpoint.replies, b"", "§7.1.5: no further Close frames");
@@ -393,7 +448,7 @@ both_roles!(end_is_clean_after_the_closing_handshake_and_never_before);
 fn end_is_clean_after_the_closing_handshake_and_never_before(role: Role) {
     let mut endpoint = open(role);
     assert!(!endpoint.connection.ended().clean);
-    closes(&mut endpoint, reason(CloseCode::NORMAL, ""));
+    closes(&mut endpoint, CloseCode::NORMAL);
     assert!(!endpoint.connection.ended().clean);
     endpoint.receive(peer(role).close(1000, ""));
     assert!(endpoint.connection.ended().clean);
@@ -452,7 +507,7 @@ fn code_is_1006_when_tcp_ends_without_a_close(role: Role) {
     let close = peer.close(1000, "cut off");
     endpoint.receive(&close[..close.len() - 1]);
     lost(&endpoint);
-    closes(&mut endpoint, reason(CloseCode::NORMAL, "our own"));
+    closes(&mut endpoint, (CloseCode::NORMAL, "our own"));
     lost(&endpoint);
 }
 
@@ -593,9 +648,9 @@ fn failure_names_the_broken_rule_and_its_section(role: Role) {
 
 // The values that describe the end.
 
-fn code_and_reason(close: Option<&CloseFrame>) -> Option<(Option<u16>, &str)> {
-    let code_of = |close: &CloseFrame| close.code.map(CloseCode::get);
-    close.map(|close| (code_of(close), &*close.reason))
+fn code_and_reason<'e>(close: Option<&'e CloseFrame<'_>>) -> Option<(Option<u16>, &'e str)> {
+    let code_of = |close: &CloseFrame<'_>| close.code().map(CloseCode::get);
+    close.map(|close| (code_of(close), close.reason()))
 }
 
 both_roles!(endpoint_that_receives_the_first_close_reports_both_closes);
@@ -623,8 +678,8 @@ fn endpoint_that_receives_the_first_close_reports_both_closes(role: Role) {
 both_roles!(endpoint_that_sends_the_first_close_reports_both_closes);
 fn endpoint_that_sends_the_first_close_reports_both_closes(role: Role) {
     let mut endpoint = open(role);
-    let reason = CloseReason::new(CloseCode::GOING_AWAY, "またね");
-    let closed = endpoint.connection.close(Some(reason), &mut Vec::new());
+    let close = (CloseCode::GOING_AWAY, "またね");
+    let closed = endpoint.connection.close(close, &mut Vec::new());
     assert_eq!(closed, Ok(()));
     let before = endpoint.connection.ended();
     assert_eq!(
@@ -654,8 +709,8 @@ fn endpoint_that_fails_the_connection_reports_the_rule_and_its_own_close(role: R
     assert_eq!(ended.error, Some(ProtocolError::TextNotUtf8));
     assert_eq!((ended.code(), ended.received), (1006, None));
     let sent = ended.sent.expect("a Close was sent");
-    assert_eq!(sent.code, Some(CloseCode::INVALID_PAYLOAD));
-    assert_eq!(sent.reason, ProtocolError::TextNotUtf8.to_string());
+    assert_eq!(sent.code(), Some(CloseCode::INVALID_PAYLOAD));
+    assert_eq!(sent.reason(), ProtocolError::TextNotUtf8.to_string());
     assert_eq!(endpoint.connection.state(), State::Failed);
 }
 
@@ -673,7 +728,7 @@ fn connection_is_lost_if_the_input_ends_without_a_close(role: Role) {
     let mut output = Vec::new();
     let sent = endpoint.connection.send(Message::Text("late"), &mut output);
     assert_eq!(sent, Err(SendError::NotOpen));
-    let closed = endpoint.connection.close(None, &mut output);
+    let closed = endpoint.connection.close(CloseFrame::EMPTY, &mut output);
     assert_eq!(closed, Err(SendError::NotOpen));
     assert!(output.is_empty());
     assert_eq!(endpoint.receive(peer(role).text("late")), []);

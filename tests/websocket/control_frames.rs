@@ -49,7 +49,7 @@ fn application_cannot_send_a_control_frame_over_125_bytes(role: Role) {
     assert_eq!(connection.ping(&[0; 126], &mut output), too_long);
     assert_eq!(connection.pong(&[0; 126], &mut output), too_long);
     let too_long = "r".repeat(124);
-    let too_long = reason(CloseCode::NORMAL, &too_long);
+    let too_long = (CloseCode::NORMAL, &too_long);
     assert!(endpoint.connection.close(too_long, &mut output).is_err());
     assert_eq!(output, b"", "what is refused leaves no bytes");
     assert_eq!(endpoint.connection.state(), State::Open);
@@ -57,7 +57,7 @@ fn application_cannot_send_a_control_frame_over_125_bytes(role: Role) {
     let longest = "r".repeat(123);
     let closed = endpoint
         .connection
-        .close(reason(CloseCode::NORMAL, &longest), &mut output);
+        .close((CloseCode::NORMAL, &longest), &mut output);
     assert_eq!(closed, Ok(()));
     assert_eq!(frames_of(role, &output)[0].payload.len(), 125);
 }

@@ -87,7 +87,7 @@ impl Owner {
     fn fail(&mut self, overdue: Overdue) {
         assert_eq!(self.overdue.replace(overdue), None, "reported once");
         if let Some(code) = overdue.close_code() {
-            let closed = self.connection.close(reason(code, ""), &mut self.output);
+            let closed = self.connection.close((code, ""), &mut self.output);
             assert_eq!(closed, Ok(()));
         }
     }
@@ -149,7 +149,7 @@ impl Owner {
     }
 
     fn close(&mut self) {
-        let closed = self.connection.close(None, &mut self.output);
+        let closed = self.connection.close(CloseFrame::EMPTY, &mut self.output);
         assert_eq!(closed, Ok(()));
         self.close_has_begun();
     }

@@ -36,8 +36,8 @@ impl Outgoing {
             Outgoing::Fragments(pieces) => {
                 for (number, piece) in pieces.iter().enumerate() {
                     let last = number + 1 == pieces.len();
-                    let piece = Fragment::Binary(piece);
-                    connection.send_fragment(piece, last, wire).unwrap();
+                    let piece = Fragment::binary(piece);
+                    connection.send_fragment(piece.last_if(last), wire).unwrap();
                     if !last {
                         connection.ping(b"between", wire).unwrap();
                     }

@@ -2,8 +2,9 @@
 
 use yamabiko_testing::deflate::{HELLO, NO_TAKEOVER, TAKEOVER, agreed, compressed, fragments};
 use yamabiko_testing::protocol::{
-    BINARY, CLOSE, CONTINUATION, Connection, Message, PING, PONG, Role, SendError, TEXT, WireFrame,
-    both_roles, decode_all, fails_after, fails_with, frames_of, peer, ping, pong, text,
+    BINARY, CLOSE, CONTINUATION, CloseFrame, Connection, Message, PING, PONG, Role, SendError,
+    TEXT, WireFrame, both_roles, decode_all, fails_after, fails_with, frames_of, peer, ping, pong,
+    text,
 };
 
 const PROTOCOL_ERROR: u16 = 1002;
@@ -134,7 +135,10 @@ fn compressed_messages_have_rsv1_and_their_own_opcode_and_control_frames_do_not(
     }
     let mut endpoint = agreed(role, TAKEOVER);
     let mut output = Vec::new();
-    endpoint.connection.close(None, &mut output).unwrap();
+    endpoint
+        .connection
+        .close(CloseFrame::EMPTY, &mut output)
+        .unwrap();
     assert_eq!(frames_of(role, &output), [WireFrame::new(CLOSE, b"")]);
 }
 both_roles!(compressed_messages_have_rsv1_and_their_own_opcode_and_control_frames_do_not);

@@ -708,10 +708,10 @@ fn message_in_fragments_is_sent_plain(role: Role) {
     let mut endpoint = agreed(role, TAKEOVER);
     let mut output = Vec::new();
     for last in [false, false, true] {
-        let piece = Fragment::Binary(&[0; 500]);
+        let piece = Fragment::binary(&[0; 500]);
         endpoint
             .connection
-            .send_fragment(piece, last, &mut output)
+            .send_fragment(piece.last_if(last), &mut output)
             .unwrap();
     }
     let frames = frames_of(role, &output);

@@ -609,7 +609,7 @@ fn client_continues_without_compression_or_closes_with_1010() {
 
     let mut client = open(Role::Client);
     let mut output = Vec::new();
-    let closed = client.connection.close(Some(DEFLATE_REQUIRED), &mut output);
+    let closed = client.connection.close(DEFLATE_REQUIRED, &mut output);
     assert_eq!(closed, Ok(()));
     let frames = frames_of(Role::Client, &output);
     let body = Some((1010, SIMPLEST.to_owned()));

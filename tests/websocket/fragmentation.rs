@@ -79,7 +79,10 @@ fn sent_in_fragments(role: Role, parts: &[Fragment<'_>]) -> Vec<WireFrame> {
     let mut output = Vec::new();
     for (i, part) in parts.iter().enumerate() {
         let last = i + 1 == parts.len();
-        assert_eq!(connection.send_fragment(*part, last, &mut output), Ok(()));
+        assert_eq!(
+            connection.send_fragment(part.last_if(last), &mut output),
+            Ok(())
+        );
     }
     frames_of(role, &output)
 }
@@ -90,7 +93,7 @@ fn sent_in_fragments(role: Role, parts: &[Fragment<'_>]) -> Vec<WireFrame> {
 //# terminated by a single frame with the FIN bit set and an opcode of 0.
 both_roles!(fragmented_message_is_sent_in_the_form_of_its_grammar);
 fn fragmented_message_is_sent_in_the_form_of_its_grammar(role: Role) {
-    let parts = [b"a", b"b", b"c"].map(|part| Fragment::Text(part));
+    let parts = [b"a", b"b", b"c"].map(|part| Fragment::text(part));
     let frames = [
         WireFrame::new(TEXT, "a").unfinished(),
         WireFrame::new(CONTINUATION, "b").unfinished(),
@@ -98,7 +101,7 @@ fn fragmented_message_is_sent_in_the_form_of_its_grammar(role: Role) {
     ];
     assert_eq!(sent_in_fragments(role, &parts), frames);
 
-    let parts = [b"a", b"b"].map(|part| Fragment::Binary(part));
+    let parts = [b"a", b"b"].map(|part| Fragment::binary(part));
     let frames = [
         WireFrame::new(BINARY, "a").unfinished(),
         WireFrame::new(CONTINUATION, "b"),
@@ -110,7 +113,7 @@ fn fragmented_message_is_sent_in_the_form_of_its_grammar(role: Role) {
 //# The first fragment MAY also be the final fragment.
 both_roles!(first_fragment_may_be_the_last);
 fn first_fragment_may_be_the_last(role: Role) {
-    let frames = sent_in_fragments(role, &[Fragment::Text(b"only")]);
+    let frames = sent_in_fragments(role, &[Fragment::text(b"only")]);
     assert_eq!(frames, [WireFrame::new(TEXT, "only")]);
 }
 
@@ -120,7 +123,7 @@ both_roles!(fragments_may_have_any_size);
 fn fragments_may_have_any_size(role: Role) {
     let sizes = [0, 1, 125, 126, 65_535, 65_536];
     let payloads = sizes.map(|size| vec![b'f'; size]);
-    let parts = payloads.each_ref().map(|part| Fragment::Binary(part));
+    let parts = payloads.each_ref().map(|part| Fragment::binary(part));
     let frames = sent_in_fragments(role, &parts);
     let lengths: Vec<_> = frames.iter().map(|frame| frame.payload.len()).collect();
     assert_eq!(lengths, sizes);
@@ -184,17 +187,17 @@ both_roles!(application_cannot_send_a_message_inside_a_message);
 fn application_cannot_send_a_message_inside_a_message(role: Role) {
     let mut connection = open(role).connection;
     let mut output = Vec::new();
-    let first = connection.send_fragment(Fragment::Text(b"a"), false, &mut output);
+    let first = connection.send_fragment(Fragment::text(b"a"), &mut output);
     assert_eq!(first, Ok(()));
     let written = output.len();
     for message in [Message::Text("b"), Message::Binary(b"b")] {
         assert!(connection.send(message, &mut output).is_err());
     }
-    let other_type = connection.send_fragment(Fragment::Binary(b"b"), true, &mut output);
+    let other_type = connection.send_fragment(Fragment::binary(b"b").last(), &mut output);
     assert!(other_type.is_err());
     assert_eq!(output.len(), written, "what is refused leaves no bytes");
 
-    let last = connection.send_fragment(Fragment::Text(b"c"), true, &mut output);
+    let last = connection.send_fragment(Fragment::text(b"c").last(), &mut output);
     assert_eq!(last, Ok(()));
     let frames = [
         WireFrame::new(TEXT, "a").unfinished(),
@@ -246,10 +249,10 @@ fn application_may_ping_between_its_fragments(role: Role) {
     let mut connection = open(role).connection;
     let mut output = Vec::new();
     let send = [
-        connection.send_fragment(Fragment::Text(b"a"), false, &mut output),
+        connection.send_fragment(Fragment::text(b"a"), &mut output),
         connection.ping(b"?", &mut output),
         connection.pong(b"!", &mut output),
-        connection.send_fragment(Fragment::Text(b"b"), true, &mut output),
+        connection.send_fragment(Fragment::text(b"b").last(), &mut output),
     ];
     assert_eq!(send, [Ok(()); 4]);
     let frames = [

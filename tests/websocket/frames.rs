@@ -105,17 +105,17 @@ fn every_kind_of_frame_from(role: Role) -> Vec<WireFrame> {
     assert_eq!(endpoint.connection.ping(b"Hello", &mut output), Ok(()));
     assert_eq!(endpoint.connection.pong(b"Hello", &mut output), Ok(()));
     for (fragment, last) in [("Hel", false), ("l", false), ("o", true)] {
-        let fragment = Fragment::Text(fragment.as_bytes());
+        let fragment = Fragment::text(fragment.as_bytes());
         let sent = endpoint
             .connection
-            .send_fragment(fragment, last, &mut output);
+            .send_fragment(fragment.last_if(last), &mut output);
         assert_eq!(sent, Ok(()));
     }
     endpoint.receive(peer(role).ping("Hello"));
     output.append(&mut endpoint.replies);
     let closed = endpoint
         .connection
-        .close(reason(CloseCode::NORMAL, "Hello"), &mut output);
+        .close((CloseCode::NORMAL, "Hello"), &mut output);
     assert_eq!(closed, Ok(()));
 
     let mut answering = open(role);

@@ -3,7 +3,7 @@
 //! the crate `allocation_counter` brings the allocator that counts.
 
 use yamabiko::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool, WindowBits};
-use yamabiko::websocket::frame::{CloseCode, CloseReason};
+use yamabiko::websocket::frame::{CloseCode, CloseFrame};
 use yamabiko::websocket::{Connection, Limits, State};
 use yamabiko_testing::both_roles;
 use yamabiko_testing::deflate::{EAGER, NO_TAKEOVER, TAKEOVER};
@@ -159,9 +159,9 @@ fn closing_connection_keeps_the_closes_and_nothing_else(role: Role) {
     let bound = opened + 2 * reason.len() + BOX_BYTES_MAX;
     // This end closes, in the middle of a message of the peer; the peer answers.
     let (mut measured, peer) = (Measured::plain(role, Limits::default()), peer(role));
-    let close = CloseReason::new(CloseCode::NORMAL, &reason);
+    let close = CloseFrame::new(CloseCode::NORMAL, &reason);
     let closing = measured.after(|connection, output| {
-        connection.close(Some(close), output).expect("it is open");
+        connection.close(close, output).expect("it is open");
     });
     assert!(
         closing > opened + reason.len() && closing <= bound,

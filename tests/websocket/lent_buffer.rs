@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use yamabiko_testing::protocol::{
     CloseCode, Endpoint, Event, Fragment, Limits, Message, Received, Role, State, both_roles, open,
-    peer, reason,
+    peer,
 };
 
 /// Receives all of `wire`, at most `reads` bytes at a time, into the lent buffer where there is
@@ -73,8 +73,8 @@ fn nothing_is_lent_between_messages_in_a_control_frame_and_after_the_end(role: R
     assert!(endpoint.connection.lend().is_some());
     // Our own Close does not end what the peer is sending.
     let mut output = Vec::new();
-    let reason = reason(CloseCode::NORMAL, "");
-    endpoint.connection.close(reason, &mut output).unwrap();
+    let close = (CloseCode::NORMAL, "");
+    endpoint.connection.close(close, &mut output).unwrap();
     assert!(endpoint.connection.lend().is_some());
     endpoint.connection.end_of_input();
     assert_eq!(endpoint.connection.state(), State::Lost);
@@ -118,8 +118,8 @@ proptest! {
                 for (fragments, pings) in &messages {
                     for (number, length) in fragments.iter().enumerate() {
                         let part = bytes(*length);
-                        let (part, last) = (Fragment::Binary(&part), number + 1 == fragments.len());
-                        sender.connection.send_fragment(part, last, wire).unwrap();
+                        let (part, last) = (Fragment::binary(&part), number + 1 == fragments.len());
+                        sender.connection.send_fragment(part.last_if(last), wire).unwrap();
                         if *pings {
                             sender.connection.ping(b"between", wire).unwrap();
                         }

@@ -31,8 +31,10 @@ fn frames_and_keys() -> (Vec<WireFrame>, Vec<[u8; 4]>) {
         assert_eq!(client.connection.send(message, &mut output), Ok(()));
     }
     for last in [false, false, true] {
-        let fragment = Fragment::Binary(b"the same bytes");
-        let sent = client.connection.send_fragment(fragment, last, &mut output);
+        let fragment = Fragment::binary(b"the same bytes");
+        let sent = client
+            .connection
+            .send_fragment(fragment.last_if(last), &mut output);
         assert_eq!(sent, Ok(()));
     }
     let server = peer(Role::Client);

@@ -55,13 +55,13 @@ fn compressed_message_is_never_returned_without_a_copy(role: Role) {
 both_roles!(message_without_its_copy_is_refused_like_any_other);
 fn message_without_its_copy_is_refused_like_any_other(role: Role) {
     let (mut connection, mut output) = (open(role).connection, Vec::new());
-    let begun = connection.send_fragment(Fragment::Text(b"a"), false, &mut output);
+    let begun = connection.send_fragment(Fragment::text(b"a"), &mut output);
     assert_eq!(begun, Ok(()));
     let (before, message) = (output.clone(), Message::Text("b"));
     let refused = connection.send_vectored(message, &mut output);
     assert_eq!(refused, Err(SendError::MessageUnderWay));
     assert_eq!(output, before);
-    assert_eq!(connection.close(None, &mut output), Ok(()));
+    assert_eq!(connection.close(CloseFrame::EMPTY, &mut output), Ok(()));
     let refused = connection.send_vectored(message, &mut output);
     assert_eq!(refused, Err(SendError::NotOpen));
 }
@@ -76,10 +76,10 @@ fn opcode_decides_whether_a_message_is_text_or_binary(role: Role) {
     assert_eq!(sent(&mut endpoint, Message::Binary(b"a")).opcode, BINARY);
 
     let mut output = Vec::new();
-    for fragment in [Fragment::Text(b"a"), Fragment::Binary(b"a")] {
+    for fragment in [Fragment::text(b"a"), Fragment::binary(b"a")] {
         let connection = &mut endpoint.connection;
-        let first = connection.send_fragment(fragment, false, &mut output);
-        let last = connection.send_fragment(fragment, true, &mut output);
+        let first = connection.send_fragment(fragment, &mut output);
+        let last = connection.send_fragment(fragment.last(), &mut output);
         assert_eq!((first, last), (Ok(()), Ok(())));
     }
     let frames = frames_of(role, &output);
@@ -97,10 +97,10 @@ fn fin_is_set_on_the_last_frame_and_on_no_other(role: Role) {
 
     let mut output = Vec::new();
     for last in [false, false, true] {
-        let fragment = Fragment::Binary(b"part");
+        let fragment = Fragment::binary(b"part");
         let sent = endpoint
             .connection
-            .send_fragment(fragment, last, &mut output);
+            .send_fragment(fragment.last_if(last), &mut output);
         assert_eq!(sent, Ok(()));
     }
     let frames = frames_of(role, &output);
@@ -115,11 +115,8 @@ fn message_may_be_sent_before_its_data_is_complete(role: Role) {
     let mut connection = open(role).connection;
     for part in ["one ", "two "] {
         let mut output = Vec::new();
-        let fragment = Fragment::Text(part.as_bytes());
-        assert_eq!(
-            connection.send_fragment(fragment, false, &mut output),
-            Ok(())
-        );
+        let fragment = Fragment::text(part.as_bytes());
+        assert_eq!(connection.send_fragment(fragment, &mut output), Ok(()));
         assert_eq!(frames_of(role, &output)[0].payload, part.as_bytes());
     }
 }
@@ -132,8 +129,11 @@ fn client_masks_a_message_whole_or_in_fragments() {
     let mut output = Vec::new();
     assert_eq!(client.send(Message::Text("Hello"), &mut output), Ok(()));
     for last in [false, true] {
-        let fragment = Fragment::Text(b"Hello");
-        assert_eq!(client.send_fragment(fragment, last, &mut output), Ok(()));
+        let fragment = Fragment::text(b"Hello");
+        assert_eq!(
+            client.send_fragment(fragment.last_if(last), &mut output),
+            Ok(())
+        );
     }
     let masked = b"\x7f\x9f\x4d\x51\x58"; // "Hello" under RFC_KEY, §5.7
     assert_eq!(output.windows(5).filter(|w| w == masked).count(), 3);
@@ -147,7 +147,7 @@ fn sends_no_message_unless_the_connection_is_open(role: Role) {
     let peer = peer(role);
     let closing = |endpoint: &mut Endpoint| {
         let mut output = Vec::new();
-        let closed = endpoint.connection.close(None, &mut output);
+        let closed = endpoint.connection.close(CloseFrame::EMPTY, &mut output);
         assert_eq!(closed, Ok(()));
     };
     let closed = |endpoint: &mut Endpoint| drop(endpoint.receive(peer.close_empty()));
@@ -168,8 +168,8 @@ fn sends_nothing(endpoint: &mut Endpoint) {
         let sent = connection.send(message, &mut output);
         assert_eq!(sent, Err(SendError::NotOpen));
     }
-    for fragment in [Fragment::Text(b"a"), Fragment::Binary(b"a")] {
-        let sent = connection.send_fragment(fragment, true, &mut output);
+    for fragment in [Fragment::text(b"a"), Fragment::binary(b"a")] {
+        let sent = connection.send_fragment(fragment.last(), &mut output);
         assert_eq!(sent, Err(SendError::NotOpen));
     }
     assert_eq!(output, b"");
@@ -182,10 +182,8 @@ both_roles!(fragmented_message_ends_unfinished_when_the_peer_closes);
 fn fragmented_message_ends_unfinished_when_the_peer_closes(role: Role) {
     let mut endpoint = open(role);
     let mut output = Vec::new();
-    let fragment = Fragment::Text(b"a");
-    let first = endpoint
-        .connection
-        .send_fragment(fragment, false, &mut output);
+    let fragment = Fragment::text(b"a");
+    let first = endpoint.connection.send_fragment(fragment, &mut output);
     assert_eq!(first, Ok(()));
     endpoint.receive(peer(role).close(1000, ""));
     sends_nothing(&mut endpoint);
@@ -499,19 +497,19 @@ fn application_cannot_send_a_text_in_fragments_that_is_not_utf8(role: Role) {
     for (what, bytes, _) in NOT_UTF8 {
         let mut output = Vec::new();
         let mut connection = open(role).connection;
-        let fragment = Fragment::Text(bytes);
-        let sent = connection.send_fragment(fragment, false, &mut output);
+        let fragment = Fragment::text(bytes);
+        let sent = connection.send_fragment(fragment, &mut output);
         assert_eq!(sent, Err(SendError::TextNotUtf8), "{what}");
         assert_eq!(output, b"");
     }
     for bytes in TRUNCATED {
         let mut output = Vec::new();
         let mut connection = open(role).connection;
-        let fragment = Fragment::Text(bytes);
-        let sent = connection.send_fragment(fragment, false, &mut output);
+        let fragment = Fragment::text(bytes);
+        let sent = connection.send_fragment(fragment, &mut output);
         assert_eq!(sent, Ok(()), "it may still become UTF-8");
         let written = output.len();
-        let sent = connection.send_fragment(Fragment::Text(b""), true, &mut output);
+        let sent = connection.send_fragment(Fragment::text(b"").last(), &mut output);
         assert_eq!(sent, Err(SendError::TextNotUtf8));
         assert_eq!(output.len(), written);
     }

@@ -5,6 +5,7 @@
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
+use yamabiko::http::WriteOptions;
 use yamabiko::websocket::deflate::DeflateConfig;
 use yamabiko::websocket::handshake::{
     HeadLimits, HttpVersion, NotOffered, Refusal, RequestReader, Response, SUBPROTOCOLS_MAX,
@@ -759,7 +760,11 @@ fn refusal_405_lists_the_allowed_methods() {
         a WebSocket handshake is a GET\n";
     assert_eq!(written(&refusal), expected);
     let mut head_only = Vec::new();
-    refusal.to_response().write(true, &mut head_only);
+    let options = WriteOptions {
+        head_only: true,
+        ..WriteOptions::default()
+    };
+    refusal.to_response().write_with(&options, &mut head_only);
     assert!(expected.as_bytes().starts_with(&head_only));
     assert!(head_only.ends_with(b"\r\n\r\n"));
 }
@@ -839,7 +844,11 @@ fn plain_request_is_answered_by_a_plain_response() {
         .and_then(|response| response.field("Cache-Control", "no-cache"))
         .expect("valid fields");
     let mut output = Vec::new();
-    response.write(head.method() == "HEAD", &mut output);
+    let options = WriteOptions {
+        head_only: head.method() == "HEAD",
+        ..WriteOptions::default()
+    };
+    response.write_with(&options, &mut output);
     let expected = "HTTP/1.1 200 OK\r\n\
         Connection: close\r\n\
         Cache-Control: no-cache\r\n\

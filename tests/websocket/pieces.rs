@@ -211,7 +211,7 @@ fn piece_is_sent_on_as_a_fragment(role: Role) {
         };
         let sent = endpoint
             .connection
-            .send_fragment((&piece).into(), piece.is_last(), &mut output);
+            .send_fragment((&piece).into(), &mut output);
         assert_eq!(sent, Ok(()));
     }
     let frames = yamabiko_testing::protocol::frames_of(role, &output);
@@ -230,10 +230,10 @@ fn close_in_the_middle_of_a_message_is_answered(role: Role) {
     let event = endpoint
         .connection
         .receive(&mut &mut wire[..], &mut endpoint.replies);
-    let Ok(Some(Event::Close(Some(reason)))) = event else {
+    let Ok(Some(Event::Close(close))) = event else {
         panic!("{event:?}");
     };
-    assert_eq!(reason.code, CloseCode::NORMAL);
+    assert_eq!(close.code(), Some(CloseCode::NORMAL));
     assert_eq!(endpoint.connection.state(), State::Closed);
     assert!(!endpoint.connection.has_unfinished_input());
 }
@@ -358,8 +358,8 @@ impl Sent {
             Sent::InFragments(parts) => {
                 for (number, part) in parts.iter().enumerate() {
                     let last = number + 1 == parts.len();
-                    let part = Fragment::Binary(part);
-                    connection.send_fragment(part, last, wire).unwrap();
+                    let part = Fragment::binary(part);
+                    connection.send_fragment(part.last_if(last), wire).unwrap();
                     connection.ping(b"between", wire).unwrap();
                 }
                 Ok(())

@@ -104,9 +104,11 @@ impl Session {
                 self.called(|connection, output| connection.send(&bytes, output));
             }
             "fragment" | "last" => {
-                let piece = Fragment::Text(rest.as_bytes());
+                let piece = Fragment::text(rest.as_bytes());
                 let last = verb == "last";
-                self.called(|connection, output| connection.send_fragment(piece, last, output));
+                self.called(|connection, output| {
+                    connection.send_fragment(piece.last_if(last), output)
+                });
             }
             "ping" => self.called(|connection, output| connection.ping(rest.as_bytes(), output)),
             "pong" => self.called(|connection, output| connection.pong(rest.as_bytes(), output)),
@@ -170,8 +172,8 @@ impl Session {
     fn close(&mut self, arguments: &str) {
         let (code, reason) = arguments.split_once(' ').unwrap_or((arguments, ""));
         let code = code.parse().ok().and_then(CloseCode::new);
-        let reason = code.map(|code| CloseReason::new(code, reason));
-        self.called(|connection, output| connection.close(reason, output));
+        let close = code.map_or(CloseFrame::EMPTY, |code| CloseFrame::new(code, reason));
+        self.called(|connection, output| connection.close(close, output));
         if self.connection.state() != State::Open {
             self.deadlines.closing(self.now);
         }

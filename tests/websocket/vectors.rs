@@ -96,8 +96,11 @@ fn written(mut sender: Connection, vector: &Vector) -> Vec<u8> {
         assert_eq!(sent, Ok(()));
     } else {
         for (part, last) in [("Hel", false), ("lo", true)] {
-            let fragment = Fragment::Text(part.as_bytes());
-            assert_eq!(sender.send_fragment(fragment, last, &mut output), Ok(()));
+            let fragment = Fragment::text(part.as_bytes());
+            assert_eq!(
+                sender.send_fragment(fragment.last_if(last), &mut output),
+                Ok(())
+            );
         }
     }
     output

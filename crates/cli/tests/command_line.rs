@@ -887,7 +887,7 @@ fn chat_sends_and_shows_plain_lines_in_a_broadcast_room() {
     while other.read().expect("open") != Some(OwnedMessage::Text("tock".to_owned())) {}
     other.send(Message::Binary(&[1, 2, 3])).expect("open");
     one.wait_for("! binary message of 3 bytes");
-    other.close(CloseCode::NORMAL, "").expect("short");
+    other.close(CloseCode::NORMAL).expect("short");
 }
 
 #[test]

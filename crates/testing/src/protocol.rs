@@ -16,9 +16,9 @@ pub use crate::properties::wire::{
     WireFrame, decode_all,
 };
 pub use crate::properties::{
-    CloseCode, CloseFrame, CloseReason, Connection, Ended, Event, Fragment, FrameDecoder,
-    FrameError, FrameHeader, FramePart, Limits, Message, Opcode, ProtocolError, Role, SendError,
-    Side, State, Utf8Validator, limits, mask,
+    CloseCode, CloseFrame, Connection, Ended, Event, Fragment, FrameDecoder, FrameError,
+    FrameHeader, FramePart, Limits, Message, Opcode, ProtocolError, Role, SendError, Side, State,
+    Utf8Validator, limits, mask,
 };
 
 /// Runs `fn rule(role: Role)` as two tests: `rule::as_server` and `rule::as_client`.
@@ -140,11 +140,6 @@ pub fn pong(payload: impl AsRef<[u8]>) -> Received {
 
 pub fn close(code: u16, reason: &str) -> Received {
     Received::Close(Some((code, reason.to_owned())))
-}
-
-/// The reason of a Close, for `Connection::close`.
-pub fn reason(code: CloseCode, reason: &str) -> Option<CloseReason<'_>> {
-    Some(CloseReason::new(code, reason))
 }
 
 /// The single frame that `Connection::send` writes for this message, unmasked.

@@ -304,7 +304,7 @@ impl Handler for Recorder {
         let first = message.as_bytes().first().copied().unwrap_or_default();
         match first {
             b'?' => context.send(message).expect("the write queue takes a byte"),
-            b'c' => context.close(CloseCode::NORMAL, "as was asked"),
+            b'c' => context.close((CloseCode::NORMAL, "as was asked")),
             _ => {}
         }
         self.0.lock().unwrap().push(first);

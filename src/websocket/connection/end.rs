@@ -1,9 +1,7 @@
 //! How a connection ends (RFC 6455 §7.1.4 to §7.1.6).
 
 use super::super::error::ProtocolError;
-use super::super::frame::{CloseCode, CloseReason};
-use alloc::borrow::ToOwned;
-use alloc::string::String;
+use super::super::frame::{CloseCode, CloseFrame};
 use core::fmt;
 
 /// The state of a connection; drawn on the page of [`Connection`](super::Connection).
@@ -41,9 +39,9 @@ pub struct Ended {
     /// The end that sent the first Close. `None`: neither did.
     pub first_close: Option<Side>,
     /// The first Close that was received.
-    pub received: Option<CloseFrame>,
+    pub received: Option<CloseFrame<'static>>,
     /// The Close that this end has sent.
-    pub sent: Option<CloseFrame>,
+    pub sent: Option<CloseFrame<'static>>,
     /// The rule that the peer broke.
     pub error: Option<ProtocolError>,
 }
@@ -57,22 +55,12 @@ pub enum Side {
     Peer,
 }
 
-/// What a Close frame says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CloseFrame {
-    /// The status code, if it has one.
-    pub code: Option<CloseCode>,
-    /// The reason, for a log and not for decisions; may be empty.
-    pub reason: String,
-}
-
 impl Ended {
     /// The WebSocket connection close code: that of the Close that was received; 1005 if
     /// it had none; 1006 if no Close was received.
     pub fn code(&self) -> u16 {
         match &self.received {
-            Some(close) => close.code.map_or(NO_STATUS_RECEIVED, CloseCode::get),
+            Some(close) => close.code().map_or(NO_STATUS_RECEIVED, CloseCode::get),
             //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5
             //# If _The WebSocket
             //# Connection is Closed_ and no Close control frame was received by the
@@ -86,31 +74,7 @@ impl Ended {
     /// The WebSocket connection close reason: that of the Close that was received, or
     /// empty.
     pub fn reason(&self) -> &str {
-        self.received.as_ref().map_or("", |close| &close.reason)
-    }
-}
-
-impl From<Option<&CloseReason<'_>>> for CloseFrame {
-    fn from(reason: Option<&CloseReason<'_>>) -> CloseFrame {
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.6
-        //# _The WebSocket
-        //# Connection Close Reason_ is defined as the UTF-8-encoded data
-        //# following the status code (Section 7.4) contained in the first Close
-        //# control frame received
-        CloseFrame {
-            code: reason.map(|reason| reason.code),
-            reason: reason.map_or("", |reason| &reason.reason).to_owned(),
-        }
-    }
-}
-
-/// As it can stand in a log: the text that a peer has sent is escaped.
-impl fmt::Display for CloseFrame {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.code {
-            Some(code) => CloseReason::new(code, &self.reason).fmt(f),
-            None => f.write_str("no code"),
-        }
+        self.received.as_ref().map_or("", CloseFrame::reason)
     }
 }
 
@@ -149,8 +113,8 @@ impl fmt::Display for Ended {
 #[derive(Debug, Default)]
 pub(super) struct Closing {
     first: Option<Side>,
-    received: Option<CloseFrame>,
-    sent: Option<CloseFrame>,
+    received: Option<CloseFrame<'static>>,
+    sent: Option<CloseFrame<'static>>,
     end: Option<End>,
 }
 
@@ -167,15 +131,20 @@ pub(super) enum End {
 
 impl Closing {
     /// Our Close is written.
-    pub(super) fn sent(&mut self, reason: Option<&CloseReason<'_>>) {
+    pub(super) fn sent(&mut self, close: &CloseFrame<'_>) {
         self.first.get_or_insert(Side::Local);
-        self.sent = Some(reason.into());
+        self.sent = Some(close.clone().into_owned());
     }
 
     /// The peer's Close has come.
-    pub(super) fn received(&mut self, reason: Option<&CloseReason<'_>>) {
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.6
+    //# _The WebSocket
+    //# Connection Close Reason_ is defined as the UTF-8-encoded data
+    //# following the status code (Section 7.4) contained in the first Close
+    //# control frame received
+    pub(super) fn received(&mut self, close: &CloseFrame<'_>) {
         self.first.get_or_insert(Side::Peer);
-        self.received = Some(reason.into());
+        self.received = Some(close.clone().into_owned());
     }
 
     /// The first end counts.

@@ -25,16 +25,17 @@ mod no_compression;
 mod receiver;
 mod sender;
 
-pub use end::{CloseFrame, Ended, Side, State};
-pub use sender::{Fragment, MaskingKeys};
+pub use end::{Ended, Side, State};
+pub use sender::MaskingKeys;
 
 #[cfg(feature = "deflate")]
 use super::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
 use super::error::{ProtocolError, SendError};
 use super::event::Event;
-use super::frame::{CloseReason, FrameHeader, Opcode, Role};
+use super::fragment::Fragment;
+use super::frame::{CloseFrame, FrameHeader, Opcode, Role};
 use super::limits::{Limits, LimitsWithoutRatio};
-use super::message::Message;
+use super::message::{AsMessage, Message};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 #[cfg(feature = "deflate")]
@@ -369,7 +370,7 @@ impl Connection {
     /// Appends a message to `output`, in one frame; compressed, if that was agreed
     /// on, the message is long enough, and it gets shorter.
     ///
-    /// Strings are texts, and bytes are binary messages ([`Message`]).
+    /// Strings are texts, and bytes are binary messages ([`AsMessage`]).
     ///
     /// Cost: one copy of the payload; a client also masks it.
     ///
@@ -387,12 +388,8 @@ impl Connection {
     /// # Ok::<(), yamabiko::websocket::SendError>(())
     /// ```
     #[inline]
-    pub fn send<'m>(
-        &mut self,
-        message: impl Into<Message<'m>>,
-        output: &mut Vec<u8>,
-    ) -> Result<(), SendError> {
-        self.sender.send(message.into(), output)
+    pub fn send(&mut self, message: impl AsMessage, output: &mut Vec<u8>) -> Result<(), SendError> {
+        self.sender.send(message.as_message(), output)
     }
 
     /// The same without a copy of the payload, where that is possible. What is returned
@@ -425,12 +422,15 @@ impl Connection {
         self.sender.send_vectored(message, output)
     }
 
-    /// Appends one frame of a message that is sent in pieces; `last` ends it.
-    /// Pings and pongs may be sent between the pieces. Such a message is never
-    /// compressed: no compressor has to be kept for it.
+    /// Appends one frame of a message that is sent in fragments, for a message that is longer
+    /// than what is to be held, or that is not complete yet. Pings and pongs may be sent
+    /// between the fragments, and no other message before the last one. Such a message is
+    /// never compressed: no compressor has to be kept for it.
+    ///
+    /// Cost: one copy of the fragment; a client also masks it, and a text is checked.
     ///
     /// # Errors
-    /// The connection is not open; the piece is of another type than those
+    /// The connection is not open; the fragment is of another type than those
     /// before; the text is not UTF-8 so far, or not at its end. Nothing is
     /// appended then, and the message is still under way.
     ///
@@ -438,18 +438,17 @@ impl Connection {
     /// # use yamabiko::websocket::{Connection, Fragment, Limits};
     /// let mut server = Connection::server(Limits::default());
     /// let mut wire = Vec::new();
-    /// server.send_fragment(Fragment::Text(b"Hel"), false, &mut wire)?;
-    /// server.send_fragment(Fragment::Text(b"lo"), true, &mut wire)?;
+    /// server.send_fragment(Fragment::text(b"Hel"), &mut wire)?;
+    /// server.send_fragment(Fragment::text(b"lo").last(), &mut wire)?;
     /// assert_eq!(wire, b"\x01\x03Hel\x80\x02lo"); // RFC 6455 §5.7
     /// # Ok::<(), yamabiko::websocket::SendError>(())
     /// ```
     pub fn send_fragment(
         &mut self,
         fragment: Fragment<'_>,
-        last: bool,
         output: &mut Vec<u8>,
     ) -> Result<(), SendError> {
-        self.sender.send_fragment(fragment, last, output)
+        self.sender.send_fragment(fragment, output)
     }
 
     /// Appends a Ping, which asks the peer for a Pong with the same payload. Allowed
@@ -480,7 +479,21 @@ impl Connection {
         self.sender.send_control(Opcode::Pong, payload, output)
     }
 
-    /// Begins the closing handshake: appends a Close, with or without a reason.
+    /// Begins the closing handshake: appends a Close. A code will do, a code with a text, or
+    /// a Close that was received on another connection ([`CloseFrame`]).
+    ///
+    /// Go on receiving: the peer's messages that are on their way still come, and then its
+    /// Close. Nothing can be sent any more ([`Connection::is_open`]).
+    ///
+    /// ```
+    /// # use yamabiko::websocket::{CloseCode, CloseFrame, Connection, Limits, State};
+    /// let mut server = Connection::server(Limits::default());
+    /// let mut wire = Vec::new();
+    /// server.close((CloseCode::GOING_AWAY, "bye"), &mut wire)?;
+    /// assert_eq!(wire, b"\x88\x05\x03\xe9bye");
+    /// assert_eq!(server.state(), State::Closing);
+    /// # Ok::<(), yamabiko::websocket::SendError>(())
+    /// ```
     ///
     /// # Errors
     /// The connection is not open; a reason of more than 123 bytes; 1010 from a
@@ -489,13 +502,14 @@ impl Connection {
     //# To _Start the WebSocket Closing Handshake_ with a status code
     //# (Section 7.4) /code/ and an optional close reason (Section 7.1.6)
     //# /reason/, an endpoint MUST send a Close control frame
-    pub fn close(
+    pub fn close<'f>(
         &mut self,
-        reason: Option<CloseReason<'_>>,
+        close: impl Into<CloseFrame<'f>>,
         output: &mut Vec<u8>,
     ) -> Result<(), SendError> {
-        self.sender.check_close(reason.as_ref())?;
-        self.write_close(reason.as_ref(), output);
+        let close = close.into();
+        self.sender.check_close(&close)?;
+        self.write_close(&close, output);
         Ok(())
     }
 
@@ -582,6 +596,30 @@ impl Connection {
         self.receiver.held_bytes()
     }
 
+    /// Whether messages can be sent: no Close has been sent or received yet, and the peer has
+    /// broken no rule. A loop that echoes what it receives asks this, because messages still
+    /// come when this end has begun to close.
+    ///
+    /// ```
+    /// # use yamabiko::websocket::{CloseCode, Connection, Limits};
+    /// let (mut server, mut output) = (Connection::server(Limits::default()), Vec::new());
+    /// server.close(CloseCode::NORMAL, &mut output)?;
+    /// let mut bytes = *b"\x81\x82\0\0\0\0hi\x88\x82\0\0\0\0\x03\xe8"; // "hi", and a Close
+    /// let mut input = &mut bytes[..];
+    /// while let Some(event) = server.receive(&mut input, &mut output)? {
+    ///     match event.message() {
+    ///         Some(message) if server.is_open() => server.send(message, &mut output)?,
+    ///         _ => {}
+    ///     }
+    /// }
+    /// assert!(server.ended().clean);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn is_open(&self) -> bool {
+        self.receiver.end().is_none() && !self.sender.is_closed()
+    }
+
     /// The state of the connection.
     pub fn state(&self) -> State {
         match self.receiver.end() {
@@ -601,14 +639,13 @@ impl Connection {
     /// unfinished message.
     ///
     /// ```
-    /// # use yamabiko::websocket::frame::{CloseCode, CloseReason};
-    /// # use yamabiko::websocket::{Connection, Limits, SendError, Side, State};
+    /// # use yamabiko::websocket::{CloseCode, Connection, Limits, SendError, Side, State};
     /// let (mut server, mut output) = (Connection::server(Limits::default()), Vec::new());
-    /// server.close(Some(CloseReason::new(CloseCode::GOING_AWAY, "bye")), &mut output)?;
+    /// server.close((CloseCode::GOING_AWAY, "bye"), &mut output)?;
     /// let ended = server.end_of_input(); // and no Close has come
     /// assert_eq!((ended.clean, ended.code(), ended.reason()), (false, 1006, ""));
     /// assert_eq!(ended.first_close, Some(Side::Local));
-    /// assert_eq!(ended.sent.unwrap().code, Some(CloseCode::GOING_AWAY));
+    /// assert_eq!(ended.sent.unwrap().code(), Some(CloseCode::GOING_AWAY));
     /// assert_eq!(server.state(), State::Lost);
     /// # Ok::<(), SendError>(())
     /// ```
@@ -634,7 +671,7 @@ impl Connection {
     /// let ended = server.ended();
     /// assert_eq!((ended.clean, ended.code(), ended.reason()), (true, 1000, ""));
     /// assert_eq!(ended.first_close, Some(Side::Peer));
-    /// assert_eq!(ended.sent.unwrap().code, Some(CloseCode::NORMAL));
+    /// assert_eq!(ended.sent.unwrap().code(), Some(CloseCode::NORMAL));
     /// # Ok::<(), yamabiko::websocket::ProtocolError>(())
     /// ```
     pub fn ended(&self) -> Ended {
@@ -704,7 +741,7 @@ impl Connection {
             //# Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in
             //# response, unless it already received a Close frame.
             Some(Event::Ping(payload)) => self.answer_ping(payload, output),
-            Some(Event::Close(reason)) => self.answer_close(reason.as_ref(), output),
+            Some(Event::Close(close)) => self.answer_close(close, output),
             _ => {}
         }
         Ok(event)
@@ -726,18 +763,17 @@ impl Connection {
         self.sender.write_pong(payload, output);
     }
 
-    fn answer_close(&mut self, reason: Option<&CloseReason<'_>>, output: &mut Vec<u8>) {
+    fn answer_close(&mut self, close: &CloseFrame<'_>, output: &mut Vec<u8>) {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
         //# If an endpoint receives a Close frame and did not previously send a
         //# Close frame, the endpoint MUST send a Close frame in response.
-        let echo = reason.map(|reason| CloseReason::new(reason.code, ""));
-        self.write_close(echo.as_ref(), output);
+        self.write_close(&close.answer(), output);
     }
 
     /// Writes our Close, unless it is written already.
-    fn write_close(&mut self, reason: Option<&CloseReason<'_>>, output: &mut Vec<u8>) {
-        if self.sender.write_close(reason, output) {
-            self.receiver.close_sent(reason);
+    fn write_close(&mut self, close: &CloseFrame<'_>, output: &mut Vec<u8>) {
+        if self.sender.write_close(close, output) {
+            self.receiver.close_sent(close);
         }
     }
 
@@ -760,8 +796,8 @@ impl Connection {
         //# the endpoint is required to _Fail the WebSocket Connection_, the
         //# endpoint SHOULD send a Close frame with an appropriate status code
         let reason = error.to_string();
-        let reason = CloseReason::new(error.close_code(), &reason).truncated();
-        self.write_close(Some(&reason), output);
+        let close = CloseFrame::new(error.close_code(), &reason).truncated();
+        self.write_close(&close, output);
         self.receiver.fail(error);
         error
     }

@@ -13,7 +13,7 @@
 use super::super::deflate::{DeflatePool, History, WindowBits};
 use super::super::error::ProtocolError;
 use super::super::event::Event;
-use super::super::frame::{CloseReason, FrameHeader, FrameRules, FrameState, Opcode, Role};
+use super::super::frame::{CloseFrame, FrameHeader, FrameRules, FrameState, Opcode, Role};
 use super::super::frame::{offer_payload, payload_within, skip_payload};
 use super::super::frame::{take_masked_payload, take_payload};
 use super::super::limits::Limits;
@@ -242,8 +242,8 @@ impl Receiver {
     }
 
     /// Our Close is written.
-    pub(super) fn close_sent(&mut self, reason: Option<&CloseReason<'_>>) {
-        self.closing_mut().sent(reason);
+    pub(super) fn close_sent(&mut self, close: &CloseFrame<'_>) {
+        self.closing_mut().sent(close);
     }
 
     pub(super) fn is_inflating(&self) -> bool {
@@ -464,18 +464,18 @@ impl Receiver {
     }
 
     fn close<'b>(&mut self, body: Cow<'b, [u8]>) -> Result<Event<'b>, ProtocolError> {
-        let reason = match body {
-            Cow::Borrowed(body) => CloseReason::parse(body)?,
-            Cow::Owned(body) => CloseReason::parse(&body)?.map(CloseReason::into_owned),
+        let close = match body {
+            Cow::Borrowed(body) => CloseFrame::parse(body)?,
+            Cow::Owned(body) => CloseFrame::parse(&body)?.into_owned(),
         };
         //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5
         //# _The WebSocket
         //# Connection Close Code_ is defined as the status code (Section 7.4)
         //# contained in the first Close control frame received by the
         //# application implementing this protocol.
-        self.closing_mut().received(reason.as_ref());
+        self.closing_mut().received(&close);
         self.finish(End::Closed);
-        Ok(Event::Close(reason))
+        Ok(Event::Close(close))
     }
 
     /// Nothing more is received. Frees all memory but the Closes.

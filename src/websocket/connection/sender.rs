@@ -5,10 +5,9 @@
 //! it is written.
 
 use super::super::error::SendError;
-use super::super::frame::{self, CloseCode, CloseReason, FrameHeader, Opcode, Role};
+use super::super::fragment::{Fragment, FragmentedMessage};
+use super::super::frame::{self, CloseCode, CloseFrame, FrameHeader, Opcode, Role};
 use super::super::message::Message;
-use super::super::piece::Piece;
-use super::super::utf8::Utf8Validator;
 use super::compression::Compression;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -43,25 +42,6 @@ impl<F: FnMut() -> [u8; 4] + Send> MaskingKeys for F {
     }
 }
 
-/// A piece of a message that is sent in several frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fragment<'a> {
-    /// A piece of a text; may be cut inside a character.
-    Text(&'a [u8]),
-    /// A piece of a binary message.
-    Binary(&'a [u8]),
-}
-
-/// A piece that was received, to be sent on.
-impl<'a> From<&'a Piece<'_>> for Fragment<'a> {
-    fn from(piece: &'a Piece<'_>) -> Fragment<'a> {
-        match piece.is_text() {
-            true => Fragment::Text(piece.as_bytes()),
-            false => Fragment::Binary(piece.as_bytes()),
-        }
-    }
-}
-
 /// What a connection needs to send.
 #[derive(Debug)]
 pub(super) struct Sender {
@@ -70,7 +50,7 @@ pub(super) struct Sender {
     /// If compression was agreed on, and this end compresses.
     compression: Option<Box<Compression>>,
     /// The fragmented message that is being sent.
-    message: Option<FragmentedMessage>,
+    message: FragmentedMessage,
     /// Our Close is written: nothing may follow it but pongs. Or the connection is lost.
     closed: bool,
 }
@@ -80,7 +60,7 @@ impl Sender {
         Sender {
             masking_keys: None,
             compression: None,
-            message: None,
+            message: FragmentedMessage::default(),
             closed: false,
         }
     }
@@ -161,23 +141,11 @@ impl Sender {
     pub(super) fn send_fragment(
         &mut self,
         fragment: Fragment<'_>,
-        last: bool,
         output: &mut Vec<u8>,
     ) -> Result<(), SendError> {
         self.check_open()?;
-        let (opcode, payload) = match fragment {
-            Fragment::Text(piece) => (Opcode::Text, piece),
-            Fragment::Binary(piece) => (Opcode::Binary, piece),
-        };
-        let first = self.message.is_none();
-        let so_far = self.message.unwrap_or(FragmentedMessage::new(opcode));
-        let continued = so_far.continued(opcode, payload, last)?;
-        self.message = if last { None } else { Some(continued) };
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-6.1
-        //# The opcode (frame-opcode) of the first frame containing the
-        //# data MUST be set to the appropriate value from Section 5.2
-        let opcode = if first { opcode } else { Opcode::Continuation };
-        self.write_frame(last, opcode, payload, output);
+        let opcode = self.message.add(fragment)?;
+        self.write_frame(fragment.is_last(), opcode, fragment.as_bytes(), output);
         Ok(())
     }
 
@@ -206,27 +174,30 @@ impl Sender {
     }
 
     /// May this Close be sent now?
-    pub(super) fn check_close(&self, reason: Option<&CloseReason<'_>>) -> Result<(), SendError> {
+    pub(super) fn check_close(&self, close: &CloseFrame<'_>) -> Result<(), SendError> {
         self.check_open()?;
-        match reason {
-            Some(reason) => self.check_close_reason(reason),
-            None => Ok(()),
+        if close.reason().len() > CloseFrame::REASON_BYTES_MAX {
+            return Err(SendError::CloseReasonTooLong);
         }
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
+        //# Note that this status code is not used by the
+        //# server, because it can fail the WebSocket handshake instead.
+        let is_for_clients = close.code() == Some(CloseCode::MANDATORY_EXTENSION);
+        if is_for_clients && self.masking_keys.is_none() {
+            return Err(SendError::CloseCodeNotForServer);
+        }
+        Ok(())
     }
 
     /// Our Close, unless it is written already. Returns whether it is written now.
     //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
     //# The application MUST NOT send any more data frames after sending a
     //# Close frame.
-    pub(super) fn write_close(
-        &mut self,
-        reason: Option<&CloseReason<'_>>,
-        output: &mut Vec<u8>,
-    ) -> bool {
+    pub(super) fn write_close(&mut self, close: &CloseFrame<'_>, output: &mut Vec<u8>) -> bool {
         if self.closed {
             return false;
         }
-        let (body, length) = reason.map_or(([0; 125], 0), CloseReason::encode);
+        let (body, length) = close.encode();
         self.write_control_frame(Opcode::Close, &body[..length], output);
         self.closed = true;
         true
@@ -258,23 +229,10 @@ impl Sender {
     /// May a message begin now?
     fn check_between_messages(&self) -> Result<(), SendError> {
         self.check_open()?;
-        match self.message {
-            None => Ok(()),
-            Some(_) => Err(SendError::MessageUnderWay),
+        match self.message.is_under_way() {
+            false => Ok(()),
+            true => Err(SendError::MessageUnderWay),
         }
-    }
-
-    fn check_close_reason(&self, reason: &CloseReason<'_>) -> Result<(), SendError> {
-        if reason.reason.len() > CloseReason::REASON_BYTES_MAX {
-            return Err(SendError::CloseReasonTooLong);
-        }
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
-        //# Note that this status code is not used by the
-        //# server, because it can fail the WebSocket handshake instead.
-        if reason.code == CloseCode::MANDATORY_EXTENSION && self.masking_keys.is_none() {
-            return Err(SendError::CloseCodeNotForServer);
-        }
-        Ok(())
     }
 
     /// Appends the message as a compressed frame. `false`, and nothing is appended: it is
@@ -304,46 +262,6 @@ impl Sender {
         //# sends to the server
         let masking_key = self.masking_keys.as_mut().map(Keys::next);
         frame::encode_inline(fin, opcode, masking_key, payload, output);
-    }
-}
-
-/// The state of a message that is sent in fragments.
-#[derive(Clone, Copy, Debug)]
-struct FragmentedMessage {
-    opcode: Opcode,
-    utf8: Utf8Validator,
-}
-
-impl FragmentedMessage {
-    fn new(opcode: Opcode) -> FragmentedMessage {
-        FragmentedMessage {
-            opcode,
-            utf8: Utf8Validator::default(),
-        }
-    }
-
-    /// The message with one more piece, if it may be added.
-    fn continued(
-        self,
-        opcode: Opcode,
-        piece: &[u8],
-        last: bool,
-    ) -> Result<FragmentedMessage, SendError> {
-        let mut utf8 = self.utf8;
-        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
-        //# the type
-        //# for all fragments in a message MUST be either text, binary, or one
-        //# of the reserved opcodes.
-        if opcode != self.opcode {
-            return Err(SendError::FragmentOfOtherType);
-        }
-        if opcode == Opcode::Text {
-            utf8.push(piece).map_err(|_| SendError::TextNotUtf8)?;
-        }
-        if last {
-            utf8.finish().map_err(|_| SendError::TextNotUtf8)?;
-        }
-        Ok(FragmentedMessage { opcode, utf8 })
     }
 }
 

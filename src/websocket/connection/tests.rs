@@ -48,7 +48,7 @@ fn plain_piece_is_a_slice_of_the_input() {
 fn pieces_make_neither_a_connection_nor_an_event_larger() {
     assert_eq!(size_of::<Connection>(), 88);
     assert_eq!(size_of::<super::super::piece::Piece<'_>>(), 24);
-    assert!(size_of::<Event<'_>>() <= size_of::<Option<CloseReason<'_>>>() + 8);
+    assert!(size_of::<Event<'_>>() <= size_of::<CloseFrame<'_>>() + 8);
 }
 
 #[test]

@@ -9,7 +9,7 @@
 //! +-------------------------------+----------------------- - - -
 //! ```
 //!
-//! An empty body is legal too, and is `None` here. Codes that must not be sent (0 to
+//! An empty body is legal too ([`CloseFrame::EMPTY`]). Codes that must not be sent (0 to
 //! 999, 1004 to 1006, 1015, unassigned ones below 3000, 5000 and above) cannot be
 //! expressed as a [`CloseCode`].
 
@@ -88,109 +88,151 @@ impl fmt::Display for CloseCode {
     }
 }
 
-/// Why a connection is closed: a code for programs, and a text for people.
+/// The content of a Close frame: a code for programs and a text for people, or nothing.
 ///
-/// The text may be empty. It fits a Close frame when it has at most
-/// [`CloseReason::REASON_BYTES_MAX`] bytes. In an event it is a slice of the input, or
-/// owned if the frame came in pieces.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CloseReason<'a> {
-    /// The status code.
-    pub code: CloseCode,
-    /// The reason, for the log and not for decisions; may be empty.
-    pub reason: Cow<'a, str>,
-}
+/// The same type is received ([`Event::Close`](crate::websocket::Event::Close)), sent
+/// ([`Connection::close`](crate::websocket::Connection::close)) and reported
+/// ([`Ended`](crate::websocket::Ended)), so that a Close can be passed on. Where one is sent, a
+/// [`CloseCode`] alone will do, and a code with a text:
+///
+/// ```
+/// use yamabiko::websocket::{CloseCode, CloseFrame};
+///
+/// let close = CloseFrame::from((CloseCode::GOING_AWAY, "the server stops"));
+/// assert_eq!(close.code(), Some(CloseCode::GOING_AWAY));
+/// assert_eq!(close.reason(), "the server stops");
+/// assert_eq!(CloseFrame::from(CloseCode::NORMAL).reason(), "");
+/// assert_eq!(CloseFrame::EMPTY.code(), None);
+/// ```
+///
+/// The text fits a Close frame if it has at most [`CloseFrame::REASON_BYTES_MAX`] bytes. In an
+/// event it is a slice of the input, or owned if the frame was cut.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct CloseFrame<'a>(Option<(CloseCode, Cow<'a, str>)>);
 
-impl From<CloseCode> for CloseReason<'_> {
+impl From<CloseCode> for CloseFrame<'_> {
     /// A code without a text.
     fn from(code: CloseCode) -> Self {
-        CloseReason::new(code, "")
+        CloseFrame::new(code, "")
     }
 }
 
-/// `1000`, or `1000: the text`, as it can stand in a log.
-impl fmt::Display for CloseReason<'_> {
+/// A code and a text, borrowed or owned.
+impl<'a, R: Into<Cow<'a, str>>> From<(CloseCode, R)> for CloseFrame<'a> {
+    fn from((code, reason): (CloseCode, R)) -> Self {
+        CloseFrame(Some((code, reason.into())))
+    }
+}
+
+/// `1000`, or `1000: the text`, as it can stand in a log: the text is escaped.
+impl fmt::Display for CloseFrame<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.reason {
-            "" => self.code.fmt(f),
-            reason => write!(f, "{}: {}", self.code, reason.escape_debug()),
+        match &self.0 {
+            None => f.write_str("no code"),
+            Some((code, reason)) if reason.is_empty() => code.fmt(f),
+            Some((code, reason)) => write!(f, "{code}: {}", reason.escape_debug()),
         }
     }
 }
 
-impl<'a> CloseReason<'a> {
-    /// What is left of a control frame's 125 bytes behind the code.
+impl fmt::Debug for CloseFrame<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CloseFrame")
+            .field("code", &self.code().map(CloseCode::get))
+            .field("reason", &self.reason())
+            .finish()
+    }
+}
+
+impl<'a> CloseFrame<'a> {
+    /// A Close without a code and without a text. Its receiver reports the code 1005.
+    pub const EMPTY: CloseFrame<'static> = CloseFrame(None);
+
+    /// The bytes of a control frame that the code leaves to the text.
     pub const REASON_BYTES_MAX: usize = 123;
 
-    /// A code and a borrowed text.
-    pub const fn new(code: CloseCode, reason: &'a str) -> CloseReason<'a> {
-        CloseReason {
-            code,
-            reason: Cow::Borrowed(reason),
-        }
+    /// A code and a borrowed text, which may be empty.
+    pub const fn new(code: CloseCode, reason: &'a str) -> CloseFrame<'a> {
+        CloseFrame(Some((code, Cow::Borrowed(reason))))
+    }
+
+    /// The status code, if the frame has one.
+    pub fn code(&self) -> Option<CloseCode> {
+        self.0.as_ref().map(|(code, _)| *code)
+    }
+
+    /// The reason, for a log and not for decisions; may be empty.
+    pub fn reason(&self) -> &str {
+        self.0.as_ref().map_or("", |(_, reason)| reason)
     }
 
     /// The same with a reason that fits a Close frame: one that is too long is cut at a
     /// character.
     ///
     /// ```
-    /// use yamabiko::websocket::frame::{CloseCode, CloseReason};
+    /// use yamabiko::websocket::{CloseCode, CloseFrame};
     ///
     /// let long = "山".repeat(100);
-    /// let reason = CloseReason::new(CloseCode::NORMAL, &long).truncated();
-    /// assert_eq!(reason.reason, "山".repeat(41));
+    /// let close = CloseFrame::new(CloseCode::NORMAL, &long).truncated();
+    /// assert_eq!(close.reason(), "山".repeat(41));
     /// ```
     #[must_use]
-    pub fn truncated(self) -> CloseReason<'a> {
-        let reason = match self.reason {
-            Cow::Borrowed(reason) => Cow::Borrowed(fitting(reason)),
+    pub fn truncated(self) -> CloseFrame<'a> {
+        CloseFrame(self.0.map(|(code, reason)| match reason {
+            Cow::Borrowed(reason) => (code, Cow::Borrowed(fitting(reason))),
             Cow::Owned(mut reason) => {
                 reason.truncate(fitting(&reason).len());
-                Cow::Owned(reason)
+                (code, Cow::Owned(reason))
             }
-        };
-        CloseReason { reason, ..self }
+        }))
     }
 
-    /// Reads the body of a Close frame. An empty body is `None`.
-    pub(crate) fn parse(body: &'a [u8]) -> Result<Option<CloseReason<'a>>, CloseBodyError> {
+    /// Reads the body of a Close frame.
+    pub(crate) fn parse(body: &'a [u8]) -> Result<CloseFrame<'a>, CloseBodyError> {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
         //# If there is a body, the first two bytes of the body MUST be a 2-byte
         //# unsigned integer (in network byte order) representing a status code
         let (code, reason) = match body {
-            [] => return Ok(None),
+            [] => return Ok(CloseFrame::EMPTY),
             [_] => return Err(CloseBodyError::OneByte),
             [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), reason),
         };
         let code = CloseCode::new(code).ok_or(CloseBodyError::Code(code))?;
         let reason = core::str::from_utf8(reason).map_err(|_| CloseBodyError::ReasonNotUtf8)?;
-        Ok(Some(CloseReason::new(code, reason)))
+        Ok(CloseFrame::new(code, reason))
     }
 
-    /// The body of a Close frame, and how many of its bytes are used. A reason
-    /// that is too long is cut at a character.
+    /// The body of the frame, and how many of its bytes are used. A reason that is too long
+    /// is cut at a character.
     pub(crate) fn encode(&self) -> ([u8; 125], usize) {
         let mut body = [0; 125];
-        let reason = fitting(&self.reason).as_bytes();
+        let Some((code, reason)) = &self.0 else {
+            return (body, 0);
+        };
+        let reason = fitting(reason).as_bytes();
         let length = 2 + reason.len();
-        body[..2].copy_from_slice(&self.code.get().to_be_bytes());
+        body[..2].copy_from_slice(&code.get().to_be_bytes());
         body[2..length].copy_from_slice(reason);
         (body, length)
     }
 
-    /// The same, owned.
-    pub fn into_owned(self) -> CloseReason<'static> {
-        CloseReason {
-            code: self.code,
-            reason: Cow::Owned(self.reason.into_owned()),
-        }
+    /// The answer to this Close: its code, without the text.
+    pub(crate) fn answer(&self) -> CloseFrame<'static> {
+        self.code().map_or(CloseFrame::EMPTY, CloseFrame::from)
+    }
+
+    /// The same with a text of its own.
+    pub fn into_owned(self) -> CloseFrame<'static> {
+        CloseFrame(
+            self.0
+                .map(|(code, reason)| (code, Cow::Owned(reason.into_owned()))),
+        )
     }
 }
 
 /// As many whole characters of the text as fit a Close frame.
 fn fitting(reason: &str) -> &str {
-    let mut end = reason.len().min(CloseReason::REASON_BYTES_MAX);
+    let mut end = reason.len().min(CloseFrame::REASON_BYTES_MAX);
     while !reason.is_char_boundary(end) {
         end -= 1;
     }
@@ -227,31 +269,49 @@ mod tests {
 
     #[test]
     fn body_is_read_back_as_it_was_written() {
-        let reason = CloseReason::new(CloseCode::GOING_AWAY, "さようなら");
-        let (body, length) = reason.encode();
-        assert_eq!(CloseReason::parse(&body[..length]), Ok(Some(reason)));
+        let close = CloseFrame::new(CloseCode::GOING_AWAY, "さようなら");
+        let (body, length) = close.encode();
+        assert_eq!(CloseFrame::parse(&body[..length]), Ok(close));
     }
 
     #[test]
     fn long_reason_is_cut_at_a_character() {
         let long = "é".repeat(62); // 124 bytes, one too many
-        let reason = CloseReason::new(CloseCode::NORMAL, &long);
-        let (body, length) = reason.encode();
+        let close = CloseFrame::new(CloseCode::NORMAL, &long);
+        let (body, length) = close.encode();
         assert_eq!(length, 2 + 122);
-        assert!(CloseReason::parse(&body[..length]).is_ok());
+        assert!(CloseFrame::parse(&body[..length]).is_ok());
     }
 
     #[test]
     fn body_of_one_byte_or_with_a_bad_reason_is_refused() {
-        assert_eq!(CloseReason::parse(b""), Ok(None));
-        assert_eq!(CloseReason::parse(b"\x03"), Err(CloseBodyError::OneByte));
+        assert_eq!(CloseFrame::parse(b""), Ok(CloseFrame::EMPTY));
+        assert_eq!(CloseFrame::parse(b"\x03"), Err(CloseBodyError::OneByte));
         assert_eq!(
-            CloseReason::parse(b"\x03\xed"),
+            CloseFrame::parse(b"\x03\xed"),
             Err(CloseBodyError::Code(1005))
         );
         assert_eq!(
-            CloseReason::parse(b"\x03\xe8\xff"),
+            CloseFrame::parse(b"\x03\xe8\xff"),
             Err(CloseBodyError::ReasonNotUtf8)
         );
+    }
+
+    #[test]
+    fn answer_has_the_code_and_no_reason() {
+        let close = CloseFrame::new(CloseCode::GOING_AWAY, "bye");
+        assert_eq!(close.answer(), CloseFrame::from(CloseCode::GOING_AWAY));
+        assert_eq!(CloseFrame::EMPTY.answer(), CloseFrame::EMPTY);
+    }
+
+    #[test]
+    fn display_and_debug_show_the_code_as_a_number() {
+        let close = CloseFrame::new(CloseCode::GOING_AWAY, "a\nb");
+        assert_eq!(close.to_string(), "1001: a\\nb");
+        assert_eq!(
+            format!("{close:?}"),
+            "CloseFrame { code: Some(1001), reason: \"a\\nb\" }"
+        );
+        assert_eq!(CloseFrame::EMPTY.to_string(), "no code");
     }
 }

@@ -37,7 +37,7 @@ mod opcode;
 mod wide;
 
 use alloc::vec::Vec;
-pub use close::{CloseCode, CloseReason};
+pub use close::{CloseCode, CloseFrame};
 pub use decoder::{FrameDecoder, FramePart};
 pub use header::{FrameError, FrameHeader, Role};
 pub use mask::mask;

@@ -32,7 +32,7 @@
 use super::client_error::ClientHandshakeError;
 use super::extensions::Extension;
 use crate::websocket::deflate::{DeflateConfig, DeflateParameters, WindowBits};
-use crate::websocket::frame::{CloseCode, CloseReason};
+use crate::websocket::frame::{CloseCode, CloseFrame};
 use core::fmt;
 
 //= https://www.rfc-editor.org/rfc/rfc7692#section-5.1
@@ -58,12 +58,12 @@ use core::fmt;
 /// let mut connection = established.connection(Limits::default(), masking_keys);
 /// let mut output = Vec::new();
 /// if established.deflate.is_none() {
-///     connection.close(Some(DEFLATE_REQUIRED), &mut output)?;
+///     connection.close(DEFLATE_REQUIRED, &mut output)?;
 /// }
 /// # Ok::<(), yamabiko::websocket::SendError>(())
 /// ```
-pub const DEFLATE_REQUIRED: CloseReason<'static> =
-    CloseReason::new(CloseCode::MANDATORY_EXTENSION, NAME);
+pub const DEFLATE_REQUIRED: CloseFrame<'static> =
+    CloseFrame::new(CloseCode::MANDATORY_EXTENSION, NAME);
 
 /// What a client with this configuration offers: one element.
 pub(super) fn offer(config: &DeflateConfig) -> Parameters {

@@ -124,7 +124,7 @@ impl Conversation {
                 }
                 Reaction::Fail(why) => {
                     // The result of closing changes nothing.
-                    let _ = reader.close(CloseCode::NORMAL, "");
+                    let _ = reader.close(CloseCode::NORMAL);
                     shared.disconnected();
                     return Outcome::Failed(why);
                 }
@@ -132,7 +132,7 @@ impl Conversation {
         };
         if matches!(end, Err(ClientError::TimedOut(Step::Read))) {
             // The result of closing changes nothing.
-            let _ = reader.close(CloseCode::NORMAL, "");
+            let _ = reader.close(CloseCode::NORMAL);
         }
         let (unconfirmed, leaving) = (shared.disconnected(), shared.is_leaving());
         let outcome = outcome(end, leaving, screen.is_for_a_person());
@@ -377,7 +377,7 @@ fn meaning(code: u16) -> &'static str {
 mod tests {
     use super::*;
     use yamabiko::server::{Admission, Context, Handler, Refusal, Upgrade};
-    use yamabiko::websocket::frame::CloseReason;
+    use yamabiko::websocket::CloseFrame;
     use yamabiko_testing::socket::{TestServer, config};
 
     const TERMINAL: (bool, bool) = (true, true);
@@ -500,12 +500,13 @@ mod tests {
 
     fn ended(code: u16) -> Result<Option<Ended>, ClientError> {
         let code_of_close = CloseCode::new(code);
-        let close = code_of_close.map(|code| CloseReason::new(code, "text of the server"));
+        let close = code_of_close.map(|code| CloseFrame::new(code, "text of the server"));
         let mut ended = Ended::default();
         // A Close without a code is 1005. The other codes that no Close can have stand for none.
-        if close.is_some() || code == 1005 {
-            ended.received = Some(close.as_ref().into());
-        }
+        ended.received = match code {
+            1005 => Some(CloseFrame::EMPTY),
+            _ => close,
+        };
         Ok(Some(ended))
     }
 

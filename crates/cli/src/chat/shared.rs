@@ -385,7 +385,7 @@ fn send(writer: &mut Writer, format: Format, message: &Outgoing) -> Result<(), C
 /// The reader waits for the rest of the closing handshake, and notices a Close that could
 /// not be sent.
 fn close(writer: &mut Writer) {
-    let _ = writer.close(CloseCode::NORMAL, "");
+    let _ = writer.close(CloseCode::NORMAL);
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ pub mod session;
 pub mod wire;
 
 pub use yamabiko::websocket::frame::{
-    CloseCode, CloseReason, FrameDecoder, FrameError, FrameHeader, FramePart, Opcode, Role, mask,
+    CloseCode, FrameDecoder, FrameError, FrameHeader, FramePart, Opcode, Role, mask,
 };
 pub use yamabiko::websocket::utf8::Utf8Validator;
 pub use yamabiko::websocket::{

@@ -3,9 +3,7 @@
 //! neither connection fails.
 
 use super::session::{Received, counting_keys};
-use super::{
-    CloseCode, CloseReason, Connection, Fragment, Limits, Message, Role, SendError, State,
-};
+use super::{CloseCode, CloseFrame, Connection, Fragment, Limits, Message, Role, SendError, State};
 use std::collections::VecDeque;
 
 /// The next action of an application or of the wire.
@@ -132,12 +130,14 @@ impl Side {
         for (i, part) in parts.iter().enumerate() {
             let last = i + 1 == parts.len();
             let fragment = if is_text {
-                Fragment::Text(part)
+                Fragment::text(part)
             } else {
-                Fragment::Binary(part)
+                Fragment::binary(part)
             };
             let mut output = Vec::new();
-            let sent = self.connection.send_fragment(fragment, last, &mut output);
+            let sent = self
+                .connection
+                .send_fragment(fragment.last_if(last), &mut output);
             if last {
                 self.sent(sent, output, event.clone());
             } else {
@@ -163,10 +163,10 @@ impl Side {
 
     fn close(&mut self, code: Option<u16>) {
         let code = code.and_then(CloseCode::new);
-        let reason = code.map(|code| CloseReason::new(code, "good bye"));
+        let close = code.map_or(CloseFrame::EMPTY, |code| CloseFrame::new(code, "good bye"));
         let was_open = self.connection.state() == State::Open;
         let mut output = Vec::new();
-        let closed = self.connection.close(reason, &mut output);
+        let closed = self.connection.close(close, &mut output);
         assert_eq!(closed.is_ok(), was_open, "one Close from each side");
         assert_eq!(output.is_empty(), !was_open);
         if was_open {

@@ -1,7 +1,7 @@
 //! One endpoint under test: a [`Connection`] with its events and its output.
 
 use super::wire::{WireFrame, decode_all};
-use super::{Connection, Event, Limits, Role};
+use super::{CloseCode, Connection, Event, Limits, Role};
 
 /// An owned event of `receive`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,9 +22,9 @@ impl From<Event<'_>> for Received {
             Event::Binary(bytes) => Received::Binary(bytes.into_owned()),
             Event::Ping(payload) => Received::Ping(payload.into_owned()),
             Event::Pong(payload) => Received::Pong(payload.into_owned()),
-            Event::Close(None) => Received::Close(None),
-            Event::Close(Some(close)) => {
-                Received::Close(Some((close.code.get(), close.reason.into_owned())))
+            Event::Close(close) => {
+                let body = |code: CloseCode| (code.get(), close.reason().to_owned());
+                Received::Close(close.code().map(body))
             }
             other => unreachable!("an event that no test knows: {other:?}"),
         }

@@ -198,7 +198,9 @@ fn execute(command: &str, session: &mut Session, context: &mut Context<'_>) {
             let code = u16::try_from(number(argument()))
                 .ok()
                 .and_then(CloseCode::new);
-            context.close(code.expect("a code that may be sent"), argument());
+            assert!(context.is_open());
+            context.close((code.expect("a code that may be sent"), argument()));
+            assert!(!context.is_open());
             assert_eq!(
                 context.send(Message::Text("too late")),
                 Err(NotSent::NotOpen)
@@ -207,7 +209,7 @@ fn execute(command: &str, session: &mut Session, context: &mut Context<'_>) {
         "send-publish-close" => {
             send_text(context, "first");
             context.publish(argument(), Message::Text("second"));
-            context.close(CloseCode::NORMAL, "third");
+            context.close((CloseCode::NORMAL, "third"));
         }
         "flood" => {
             let bytes = vec![0xf1; number(argument())];
