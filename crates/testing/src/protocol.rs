@@ -47,7 +47,7 @@ pub fn open(role: Role) -> Endpoint {
 }
 
 /// The peer of an endpoint of this role. It masks its frames if the endpoint is a server.
-pub fn peer(role: Role) -> Peer {
+pub const fn peer(role: Role) -> Peer {
     Peer { role }
 }
 

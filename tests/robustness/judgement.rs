@@ -1,0 +1,51 @@
+//! Executes a behaviour and checks what holds after each of them: the program runs, all
+//! descriptors of clients are closed, a fresh client is served, and the memory stayed within
+//! the limit. Descriptors and memory are measured on Linux only.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use libtest_mimic::Failed;
+
+use crate::behaviours::Behaviour;
+use crate::program::{Program, Programs};
+use crate::steps::{Stage, Step};
+
+/// # Errors
+/// The step that failed, and the reason. The program is not used again.
+pub fn judge(behaviour: &Behaviour, programs: &Programs) -> Result<(), Failed> {
+    let mut program = programs.take(behaviour.settings);
+    let memory_bytes_before = program.start_counting_memory();
+    perform(&behaviour.steps, &program)?;
+    attempt("afterwards", || {
+        program.is_healthy();
+        program.closes_all_descriptors();
+        program.serves_a_fresh_client();
+        let grown = program.memory_bytes_peak() - memory_bytes_before;
+        let max = behaviour.memory_bytes_max;
+        assert!(
+            grown <= max,
+            "{grown} bytes of memory, and the limit is {max}"
+        );
+    })?;
+    programs.give_back(program);
+    Ok(())
+}
+
+/// All clients have closed their connections when this returns.
+fn perform(steps: &[Step], program: &Program) -> Result<(), Failed> {
+    let mut stage = Stage::new(program.address);
+    for (index, step) in steps.iter().enumerate() {
+        let title = format!("step {} of {}, {step}", index + 1, steps.len());
+        attempt(&title, || step.execute(&mut stage))?;
+    }
+    Ok(())
+}
+
+/// Adds the title to a failed assertion.
+fn attempt(title: &str, action: impl FnOnce()) -> Result<(), Failed> {
+    catch_unwind(AssertUnwindSafe(action)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let reason = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Failed::from(format!("{title}: {}", reason.unwrap_or("a panic")))
+    })
+}

@@ -1,0 +1,168 @@
+//! The program under test, as a process of its own: started when it is needed, and kept for the
+//! next behaviour that needs the same settings.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use yamabiko_testing::socket::Client;
+use yamabiko_testing::waiting::{TIMEOUT, eventually};
+
+/// The command and the options of the program, without the address.
+pub type Settings = &'static [&'static str];
+
+/// The programs that no behaviour uses at the moment, by their settings.
+#[derive(Default)]
+pub struct Programs {
+    idle: Mutex<HashMap<Settings, Vec<Program>>>,
+}
+
+impl Programs {
+    /// A program that nobody else uses.
+    pub fn take(&self, settings: Settings) -> Program {
+        let idle = locked(&self.idle).get_mut(settings).and_then(Vec::pop);
+        idle.unwrap_or_else(|| Program::start(settings))
+    }
+
+    /// Keeps a program for the next behaviour.
+    pub fn give_back(&self, program: Program) {
+        let mut idle = locked(&self.idle);
+        idle.entry(program.settings).or_default().push(program);
+    }
+}
+
+/// A running program. It is killed when the value is dropped.
+pub struct Program {
+    child: Child,
+    settings: Settings,
+    pub address: SocketAddr,
+    /// Lines of standard error that report a panic.
+    panics: Arc<Mutex<Vec<String>>>,
+    /// Open descriptors without a client.
+    descriptors_idle: usize,
+}
+
+impl Program {
+    fn start(settings: Settings) -> Program {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_yamabiko"))
+            .args(settings)
+            .args(["--listen", "127.0.0.1:0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let panics = Arc::default();
+        collect_panics(child.stderr.take().expect("a pipe"), Arc::clone(&panics));
+        let address = address_of(child.stdout.take().expect("a pipe"));
+        let mut program = Program {
+            descriptors_idle: descriptors_of(&child),
+            child,
+            settings,
+            address,
+            panics,
+        };
+        // Memory that the program allocates once is allocated now.
+        program.serves_a_fresh_client();
+        program
+    }
+
+    /// Fails if the program has ended or reported a panic.
+    pub fn is_healthy(&mut self) {
+        let panics = locked(&self.panics);
+        assert!(panics.is_empty(), "the program panicked: {panics:?}");
+        let ended = self.child.try_wait().expect("our child");
+        assert_eq!(ended, None, "the program has ended");
+    }
+
+    /// A new client gets the message back that it sends.
+    pub fn serves_a_fresh_client(&mut self) {
+        let path = match self.settings.first() {
+            Some(&"serve") => "/broadcast/fresh",
+            _ => "/",
+        };
+        let mut client = Client::connect(self.address).upgraded(path);
+        client.text("fresh");
+        assert_eq!(client.read_text(), "fresh");
+    }
+
+    /// Fails if descriptors of clients stay open.
+    pub fn closes_all_descriptors(&self) {
+        eventually("all descriptors of clients are closed", TIMEOUT, || {
+            descriptors_of(&self.child) <= self.descriptors_idle
+        });
+    }
+
+    /// The memory in use, in bytes, and from now on the peak is counted anew.
+    pub fn start_counting_memory(&self) -> usize {
+        // proc(5): 5 sets the peak to the current value.
+        if MEASURES {
+            let written = std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5");
+            written.expect("the process is ours");
+        }
+        self.status_bytes("VmRSS:")
+    }
+
+    /// The peak of the memory in use since then, in bytes.
+    pub fn memory_bytes_peak(&self) -> usize {
+        self.status_bytes("VmHWM:")
+    }
+
+    fn status_bytes(&self, name: &str) -> usize {
+        if !MEASURES {
+            return 0;
+        }
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("the program runs");
+        let value = status.lines().find_map(|line| line.strip_prefix(name));
+        let number = value.and_then(|value| value.trim().strip_suffix(" kB"));
+        let kibibytes = number.and_then(|number| number.parse::<usize>().ok());
+        kibibytes.expect("the value is given in kB") << 10
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn descriptors_of(process: &Child) -> usize {
+    if !MEASURES {
+        return 0;
+    }
+    let folder = std::fs::read_dir(format!("/proc/{}/fd", process.id()));
+    folder.expect("the process runs").count()
+}
+
+/// Memory and descriptors of another process are read from `/proc`. Elsewhere they are 0.
+const MEASURES: bool = cfg!(target_os = "linux");
+
+/// The address in the program's first line: `… http://127.0.0.1:4000/`.
+fn address_of(output: impl Read) -> SocketAddr {
+    let mut line = String::new();
+    let read = BufReader::new(output).read_line(&mut line);
+    read.expect("a line of text");
+    let (_, rest) = line.split_once("://").expect("a line with an address");
+    let address = rest.split('/').next().unwrap_or_default();
+    address.parse().expect("an address")
+}
+
+fn collect_panics(errors: impl Read + Send + 'static, panics: Arc<Mutex<Vec<String>>>) {
+    thread::spawn(move || {
+        for line in BufReader::new(errors).lines().map_while(Result::ok) {
+            if line.contains("panicked") {
+                locked(&panics).push(line);
+            }
+        }
+    });
+}
+
+/// A failed behaviour does not fail the others.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,493 @@
+//! The steps of a behaviour. A step is data, so that a failure can name it.
+//!
+//! A step acts on the current client. [`client`] selects another one, and connects it if it is
+//! new. A step that sends does not fail if the server has closed the connection: the steps that
+//! expect something decide.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
+
+use yamabiko::websocket::frame::Opcode;
+use yamabiko_testing::inflate::inflate_message;
+use yamabiko_testing::socket::{Client, Response, frame, upgrade};
+
+/// The clients of a behaviour.
+pub struct Stage {
+    address: SocketAddr,
+    clients: BTreeMap<usize, Client>,
+    current: usize,
+    /// The last HTTP response.
+    response: Option<Response>,
+}
+
+/// One step of a behaviour.
+pub enum Step {
+    Select {
+        client: usize,
+        narrow: bool,
+    },
+    Send(Vec<u8>),
+    SendInSingleBytes(Vec<u8>),
+    /// Sends the bytes again and again, until so many are sent or the socket takes no more.
+    Flood {
+        bytes: Vec<u8>,
+        total: usize,
+    },
+    /// As `Flood`, and reads meanwhile, until the server ends the connection.
+    FloodUntilEnd {
+        bytes: Vec<u8>,
+    },
+    Open {
+        path: &'static str,
+        fields: &'static str,
+    },
+    HalfClose,
+    Reset,
+    HangUp,
+    Drain,
+    /// Expects a Ping and sends a Pong with its payload.
+    AnswerPing,
+    Group(Vec<Step>),
+    Expect(Expected),
+}
+
+/// What the server has to do next.
+pub enum Expected {
+    /// The status of the next HTTP response. `head_only`: the request was a HEAD.
+    Status {
+        code: u16,
+        head_only: bool,
+    },
+    /// A part of the last response's head or body.
+    Contains(&'static str),
+    /// A field that the last response does not have.
+    NoField(&'static str),
+    Frame {
+        opcode: Opcode,
+        payload: Vec<u8>,
+    },
+    /// A Ping with any payload.
+    Ping,
+    /// A Pong with this payload; skips frames before it.
+    PongEventually(&'static str),
+    /// A text message that has this part.
+    TextWith(&'static str),
+    /// As `TextWith`; skips messages before it.
+    TextWithEventually(&'static str),
+    /// A Close with this code; `None`: without one.
+    Close(Option<u16>),
+    /// As `Close`; skips frames before it.
+    CloseEventually(u16),
+    /// The end of the stream, with FIN and without another byte.
+    End,
+    /// The end of the connection, with FIN or with a reset, after any bytes.
+    Gone,
+}
+
+/// The client that the next steps are about.
+pub fn client(client: usize) -> Step {
+    let narrow = false;
+    Step::Select { client, narrow }
+}
+
+/// As [`client`], with small socket buffers.
+pub fn narrow_client(client: usize) -> Step {
+    let narrow = true;
+    Step::Select { client, narrow }
+}
+
+pub fn send(bytes: impl AsRef<[u8]>) -> Step {
+    Step::Send(bytes.as_ref().to_vec())
+}
+
+pub fn in_single_bytes(bytes: impl AsRef<[u8]>) -> Step {
+    Step::SendInSingleBytes(bytes.as_ref().to_vec())
+}
+
+pub fn flood(bytes: impl AsRef<[u8]>, total: usize) -> Step {
+    let bytes = bytes.as_ref().to_vec();
+    Step::Flood { bytes, total }
+}
+
+pub fn flood_until_end(bytes: impl AsRef<[u8]>) -> Step {
+    let bytes = bytes.as_ref().to_vec();
+    Step::FloodUntilEnd { bytes }
+}
+
+/// The opening handshake, which the server accepts.
+pub fn open(path: &'static str) -> Step {
+    Step::Open { path, fields: "" }
+}
+
+/// As [`open`], with further fields.
+pub fn open_with(path: &'static str, fields: &'static str) -> Step {
+    Step::Open { path, fields }
+}
+
+/// Sends FIN and can read on.
+pub fn half_close() -> Step {
+    Step::HalfClose
+}
+
+/// Sends RST.
+pub fn reset() -> Step {
+    Step::Reset
+}
+
+/// Closes the socket.
+pub fn hang_up() -> Step {
+    Step::HangUp
+}
+
+/// Reads until no byte arrives for a moment. The bytes are kept.
+pub fn drain() -> Step {
+    Step::Drain
+}
+
+pub fn group(steps: Vec<Step>) -> Step {
+    Step::Group(steps)
+}
+
+/// For each place at which the bytes can be cut in two, a new client that sends them in two
+/// pieces. `then` follows for each.
+pub fn at_every_cut(bytes: impl AsRef<[u8]>, then: impl Fn() -> Vec<Step>) -> Step {
+    let bytes = bytes.as_ref();
+    let steps = (1..bytes.len()).flat_map(|cut| {
+        let (first, second) = bytes.split_at(cut);
+        let mut steps = vec![client(cut), send(first), send(second)];
+        steps.extend(then());
+        steps.push(hang_up());
+        steps
+    });
+    group(steps.collect())
+}
+
+pub fn status(code: u16) -> Step {
+    let head_only = false;
+    Step::Expect(Expected::Status { code, head_only })
+}
+
+pub fn status_of_head(code: u16) -> Step {
+    let head_only = true;
+    Step::Expect(Expected::Status { code, head_only })
+}
+
+pub fn contains(part: &'static str) -> Step {
+    Step::Expect(Expected::Contains(part))
+}
+
+pub fn no_field(name: &'static str) -> Step {
+    Step::Expect(Expected::NoField(name))
+}
+
+/// A status, after which the server closes the connection.
+pub fn refused(code: u16) -> Step {
+    group(vec![status(code), contains("Connection: close"), end()])
+}
+
+pub fn text(payload: impl AsRef<[u8]>) -> Step {
+    expect_frame(Opcode::Text, payload)
+}
+
+pub fn binary(payload: impl AsRef<[u8]>) -> Step {
+    expect_frame(Opcode::Binary, payload)
+}
+
+pub fn pong(payload: impl AsRef<[u8]>) -> Step {
+    expect_frame(Opcode::Pong, payload)
+}
+
+pub fn pong_eventually(payload: &'static str) -> Step {
+    Step::Expect(Expected::PongEventually(payload))
+}
+
+pub fn ping() -> Step {
+    Step::Expect(Expected::Ping)
+}
+
+/// Expects a Ping and sends a Pong with its payload.
+pub fn answer_ping() -> Step {
+    Step::AnswerPing
+}
+
+fn expect_frame(opcode: Opcode, payload: impl AsRef<[u8]>) -> Step {
+    let payload = payload.as_ref().to_vec();
+    Step::Expect(Expected::Frame { opcode, payload })
+}
+
+pub fn text_with(part: &'static str) -> Step {
+    Step::Expect(Expected::TextWith(part))
+}
+
+pub fn text_with_eventually(part: &'static str) -> Step {
+    Step::Expect(Expected::TextWithEventually(part))
+}
+
+pub fn close(code: u16) -> Step {
+    Step::Expect(Expected::Close(Some(code)))
+}
+
+pub fn close_without_code() -> Step {
+    Step::Expect(Expected::Close(None))
+}
+
+pub fn close_eventually(code: u16) -> Step {
+    Step::Expect(Expected::CloseEventually(code))
+}
+
+/// The server fails the connection: a Close with this code, then the end.
+pub fn fails(code: u16) -> Step {
+    group(vec![close(code), end()])
+}
+
+pub fn end() -> Step {
+    Step::Expect(Expected::End)
+}
+
+pub fn gone() -> Step {
+    Step::Expect(Expected::Gone)
+}
+
+impl Stage {
+    pub fn new(address: SocketAddr) -> Stage {
+        Stage {
+            address,
+            clients: BTreeMap::new(),
+            current: 0,
+            response: None,
+        }
+    }
+
+    fn client(&mut self) -> &mut Client {
+        let connect = || Client::connect(self.address);
+        self.clients.entry(self.current).or_insert_with(connect)
+    }
+
+    fn select(&mut self, client: usize, narrow: bool) {
+        self.current = client;
+        let address = self.address;
+        let connect = || match narrow {
+            true => Client::connect_narrow(address),
+            false => Client::connect(address),
+        };
+        self.clients.entry(client).or_insert_with(connect);
+    }
+
+    fn remove_client(&mut self) -> Client {
+        let client = self.clients.remove(&self.current);
+        client.unwrap_or_else(|| Client::connect(self.address))
+    }
+
+    fn open(&mut self, path: &str, fields: &str) {
+        let client = self.client();
+        client.send(upgrade(path, fields));
+        let head = client.read_head();
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        client.extension = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Sec-WebSocket-Extensions: "))
+            .map(str::to_owned);
+    }
+}
+
+impl Step {
+    /// Fails with an assertion.
+    pub fn execute(&self, stage: &mut Stage) {
+        match self {
+            Step::Select { client, narrow } => stage.select(*client, *narrow),
+            Step::Send(bytes) => {
+                let _ = stage.client().stream.write_all(bytes);
+            }
+            Step::SendInSingleBytes(bytes) => {
+                let stream = &mut stage.client().stream;
+                let _ = bytes.iter().try_for_each(|byte| stream.write_all(&[*byte]));
+            }
+            Step::Flood { bytes, total } => flood_client(stage.client(), bytes, *total),
+            Step::FloodUntilEnd { bytes } => flood_client_until_end(stage.client(), bytes),
+            Step::Open { path, fields } => stage.open(path, fields),
+            Step::HalfClose => {
+                let _ = stage.client().stream.shutdown(Shutdown::Write);
+            }
+            Step::Reset => stage.remove_client().reset(),
+            Step::HangUp => drop(stage.remove_client()),
+            Step::Drain => stage.client().read_until_blocked(),
+            Step::AnswerPing => {
+                let payload = read_ping(stage.client());
+                stage.client().send(frame(Opcode::Pong, &payload));
+            }
+            Step::Group(steps) => {
+                for step in steps {
+                    step.execute(stage);
+                }
+            }
+            Step::Expect(expected) => expected.check(stage),
+        }
+    }
+}
+
+impl Expected {
+    fn check(&self, stage: &mut Stage) {
+        match self {
+            Expected::Status { code, head_only } => {
+                let response = stage.client().read_one_response(*head_only);
+                assert_eq!(response.status, *code, "{}", response.head);
+                stage.response = Some(response);
+            }
+            Expected::Contains(part) => {
+                let response = stage.response.as_ref().expect("a status was expected");
+                let body = String::from_utf8_lossy(&response.body);
+                let found = response.head.contains(part) || body.contains(part);
+                assert!(found, "{}{body}", response.head);
+            }
+            Expected::NoField(name) => {
+                let response = stage.response.as_ref().expect("a status was expected");
+                assert_eq!(response.field(name), None);
+            }
+            Expected::Frame { opcode, payload } => {
+                let frame = stage.client().read_frame();
+                let sent = match frame.compressed {
+                    true => &inflate_message(&[], &frame.payload).bytes,
+                    false => &frame.payload,
+                };
+                assert!(frame.opcode == *opcode && sent == payload, "{frame:?}");
+            }
+            Expected::Ping => {
+                read_ping(stage.client());
+            }
+            Expected::PongEventually(payload) => {
+                let is_expected = |client: &mut Client| {
+                    let frame = client.read_frame();
+                    frame.opcode == Opcode::Pong && frame.payload == payload.as_bytes()
+                };
+                while !is_expected(stage.client()) {}
+            }
+            Expected::TextWith(part) => {
+                let text = stage.client().read_text();
+                assert!(text.contains(part), "{text}");
+            }
+            Expected::TextWithEventually(part) => {
+                while !stage.client().read_text().contains(part) {}
+            }
+            Expected::Close(code) => {
+                let (sent, reason) = stage.client().read_close();
+                assert_eq!(sent, code.unwrap_or(0), "{reason}");
+            }
+            Expected::CloseEventually(code) => {
+                let (sent, reason) = stage.client().read_until_close();
+                assert_eq!(sent, *code, "{reason}");
+            }
+            Expected::End => stage.client().expect_end(),
+            Expected::Gone => stage.client().expect_gone(),
+        }
+    }
+}
+
+/// The payload of the next frame, which must be a Ping.
+fn read_ping(client: &mut Client) -> Vec<u8> {
+    let frame = client.read_frame();
+    assert_eq!(frame.opcode, Opcode::Ping, "{frame:?}");
+    frame.payload
+}
+
+/// Writes without waiting for the server: a socket that takes nothing for this time is full.
+const FULL_AFTER: Duration = Duration::from_millis(100);
+
+fn flood_client(client: &mut Client, bytes: &[u8], total: usize) {
+    let stream = &mut client.stream;
+    stream.set_write_timeout(Some(FULL_AFTER)).expect("open");
+    let many = bytes.repeat((64 << 10) / bytes.len() + 1);
+    let mut left = total;
+    while left > 0 {
+        match stream.write(&many[..many.len().min(left)]) {
+            Ok(count) => left -= count,
+            Err(_) => break,
+        }
+    }
+}
+
+/// At most this many bytes: the server must have ended the connection before.
+const FLOOD_BYTES_MAX: usize = 1 << 30;
+
+fn flood_client_until_end(client: &mut Client, bytes: &[u8]) {
+    let stream = &mut client.stream;
+    stream.set_nonblocking(true).expect("open");
+    let many = bytes.repeat((64 << 10) / bytes.len() + 1);
+    let mut buffer = vec![0; 64 << 10];
+    let (mut sent, mut offset) = (0, 0);
+    loop {
+        assert!(sent < FLOOD_BYTES_MAX, "the server takes bytes without end");
+        match stream.write(&many[offset..]) {
+            Ok(count) => {
+                sent += count;
+                offset = (offset + count) % many.len();
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::yield_now(),
+            Err(_) => break,
+        }
+        match stream.read(&mut buffer) {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => break,
+            Ok(0) => break,
+            _ => {}
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Select { client, .. } => write!(f, "selects client {client}"),
+            Step::Send(bytes) => write!(f, "sends {}", Beginning(bytes)),
+            Step::SendInSingleBytes(bytes) => write!(f, "sends {} in bytes", Beginning(bytes)),
+            Step::Flood { bytes, .. } => write!(f, "sends many {}", Beginning(bytes)),
+            Step::FloodUntilEnd { bytes } => write!(f, "sends {} until the end", Beginning(bytes)),
+            Step::Open { path, fields } => write!(f, "opens {path} {fields:?}"),
+            Step::HalfClose => f.write_str("sends FIN"),
+            Step::Reset => f.write_str("resets"),
+            Step::HangUp => f.write_str("closes the socket"),
+            Step::Drain => f.write_str("reads"),
+            Step::AnswerPing => f.write_str("answers a Ping"),
+            Step::Group(steps) => {
+                for (index, step) in steps.iter().take(4).enumerate() {
+                    write!(f, "{}{step}", if index > 0 { ", " } else { "" })?;
+                }
+                Ok(())
+            }
+            Step::Expect(expected) => write!(f, "expects {expected}"),
+        }
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Expected::Status { code, .. } => write!(f, "status {code}"),
+            Expected::Contains(part) => write!(f, "{part:?} in the response"),
+            Expected::NoField(name) => write!(f, "no field {name}"),
+            Expected::Frame { opcode, payload } => write!(f, "{opcode:?} {}", Beginning(payload)),
+            Expected::Ping => f.write_str("a Ping"),
+            Expected::PongEventually(payload) => write!(f, "Pong {payload:?}"),
+            Expected::TextWith(part) | Expected::TextWithEventually(part) => {
+                write!(f, "a text with {part:?}")
+            }
+            Expected::Close(Some(code)) | Expected::CloseEventually(code) => {
+                write!(f, "Close {code}")
+            }
+            Expected::Close(None) => f.write_str("Close without a code"),
+            Expected::End => f.write_str("FIN"),
+            Expected::Gone => f.write_str("the end"),
+        }
+    }
+}
+
+/// The first bytes, for a person.
+struct Beginning<'a>(&'a [u8]);
+
+impl fmt::Display for Beginning<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = &self.0[..self.0.len().min(40)];
+        write!(f, "{} bytes \"{}\"", self.0.len(), shown.escape_ascii())
+    }
+}

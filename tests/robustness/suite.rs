@@ -1,0 +1,52 @@
+//! Hostile and broken clients against the built program, over sockets.
+//!
+//! ```text
+//!   behaviours/    a name, which states the rule; the settings of the server; the steps
+//!   steps.rs       the steps of a client, such as "send these bytes" and "expect this Close"
+//!   program.rs     `yamabiko serve` and `yamabiko echo` as processes; their memory and descriptors
+//!   judgement.rs   executes the steps, then checks memory, descriptors and a fresh client
+//! ```
+//!
+//! Each behaviour is a test of its own. A program serves many behaviours one after the other, and
+//! eight behaviours run at a time, each with a program that no other one uses meanwhile. So memory
+//! and descriptors that are missing afterwards belong to the behaviour.
+//!
+//! ```text
+//! cargo test -p yamabiko-cli --test robustness                  all behaviours
+//! cargo test -p yamabiko-cli --test robustness -- --list        their names
+//! cargo test -p yamabiko-cli --test robustness -- compression   those with this word in the name
+//! ```
+//!
+//! Each wait has a time limit, so that the suite cannot hang.
+
+mod behaviours;
+mod judgement;
+mod program;
+mod steps;
+
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Trial};
+
+use program::Programs;
+
+/// Most of the time a behaviour waits for the program.
+const BEHAVIOURS_AT_A_TIME: usize = 8;
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(BEHAVIOURS_AT_A_TIME);
+    let programs = Arc::new(Programs::default());
+    let trials = behaviours::all()
+        .into_iter()
+        .map(|(category, behaviour)| {
+            let programs = Arc::clone(&programs);
+            let name = format!("{category}::{}", behaviour.name);
+            Trial::test(name, move || judgement::judge(&behaviour, &programs))
+        })
+        .collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    // `exit` runs no destructors, and these end the programs.
+    drop(programs);
+    conclusion.exit();
+}
