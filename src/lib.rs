@@ -103,3 +103,25 @@ pub mod websocket;
 #[cfg(all(doctest, feature = "server"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So are those of docs/learn.
+#[cfg(all(doctest, feature = "server", feature = "client"))]
+mod learn {
+    macro_rules! chapters {
+        ($($name:ident: $file:literal,)*) => {
+            $(#[doc = include_str!(concat!("../docs/learn/", $file))] struct $name;)*
+        };
+    }
+    chapters! {
+        ByteByByte: "byte-by-byte.md",
+        Closing: "closing.md",
+        Compression: "compression.md",
+        Fragments: "fragments.md",
+        Frames: "frames.md",
+        KeepAlive: "keep-alive.md",
+        Masking: "masking.md",
+        OpeningHandshake: "opening-handshake.md",
+        Utf8: "utf8.md",
+        WhoMayConnect: "who-may-connect.md",
+    }
+}

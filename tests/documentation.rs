@@ -1,0 +1,237 @@
+//! The Markdown pages of the repository: their links lead somewhere, and the book in docs/ has all
+//! pages of the folder.
+//!
+//! - A link to a file or folder of the repository exists, and so does the heading that it names.
+//! - A link from a name in code font to a source file names something in that file:
+//!   [`accept_key`](../src/websocket/handshake/accept_key.rs) fails when the function is renamed.
+//! - A link to another site has the form of an https address. No test fetches it.
+
+use pulldown_cmark::{Event, LinkType, Options, Parser, Tag, TagEnd};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+#[test]
+fn links_lead_somewhere() {
+    let pages: BTreeMap<PathBuf, Page> = markdown_files()
+        .into_iter()
+        .map(|path| (path.clone(), Page::read(&path)))
+        .collect();
+    let mut faults = Vec::new();
+    for (path, page) in &pages {
+        for link in &page.links {
+            if let Err(fault) = check(path, link, &pages) {
+                faults.push(format!("{}: {}: {fault}", path.display(), link.target));
+            }
+        }
+    }
+    assert!(pages.len() > 30, "only {} pages were found", pages.len());
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+#[test]
+fn book_has_every_page_of_docs() {
+    let summary = Path::new("docs/SUMMARY.md");
+    let listed: BTreeSet<PathBuf> = Page::read(summary)
+        .links
+        .iter()
+        .map(|link| normal(&Path::new("docs").join(&link.target)))
+        .collect();
+    let missing: Vec<PathBuf> = markdown_files()
+        .into_iter()
+        .filter(|path| path.starts_with("docs") && path != summary && !listed.contains(path))
+        .collect();
+    assert!(missing.is_empty(), "not in docs/SUMMARY.md: {missing:?}");
+}
+
+/// What the checks need of one page.
+struct Page {
+    links: Vec<Link>,
+    /// The headings, as the part of an address behind `#`.
+    anchors: BTreeSet<String>,
+}
+
+struct Link {
+    target: String,
+    /// The text of the link, if it is one piece of code.
+    code: Option<String>,
+}
+
+impl Page {
+    fn read(path: &Path) -> Page {
+        let text = fs::read_to_string(path).expect("a page is UTF-8");
+        let mut page = Page {
+            links: Vec::new(),
+            anchors: BTreeSet::new(),
+        };
+        let mut heading: Option<String> = None;
+        let mut link: Option<(Link, bool)> = None;
+        for event in Parser::new_ext(&text, Options::ENABLE_TABLES) {
+            match event {
+                Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
+                Event::End(TagEnd::Heading(_)) => {
+                    page.add_anchor(&heading.take().unwrap_or_default());
+                }
+                Event::Start(Tag::Link {
+                    link_type,
+                    dest_url,
+                    ..
+                }) if link_type != LinkType::Email => {
+                    let target = dest_url.to_string();
+                    link = Some((Link { target, code: None }, false));
+                }
+                Event::Start(Tag::Image { dest_url, .. }) => page.links.push(Link {
+                    target: dest_url.to_string(),
+                    code: None,
+                }),
+                Event::End(TagEnd::Link) => {
+                    if let Some((mut link, has_text)) = link.take() {
+                        link.code = link.code.filter(|_| !has_text);
+                        page.links.push(link);
+                    }
+                }
+                Event::Code(code) => {
+                    if let Some(heading) = &mut heading {
+                        heading.push_str(&code);
+                    }
+                    if let Some((link, _)) = &mut link {
+                        link.code = Some(code.to_string());
+                    }
+                }
+                Event::Text(text) => {
+                    if let Some(heading) = &mut heading {
+                        heading.push_str(&text);
+                    }
+                    if let Some((_, has_text)) = &mut link {
+                        *has_text = true;
+                    }
+                }
+                _ => {}
+            }
+        }
+        page
+    }
+
+    /// A heading that occurs again gets a number.
+    fn add_anchor(&mut self, heading: &str) {
+        let anchor: String = heading
+            .to_lowercase()
+            .chars()
+            .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
+            .map(|c| if c == ' ' { '-' } else { c })
+            .collect();
+        let mut numbered = anchor.clone();
+        let mut number = 0;
+        while !self.anchors.insert(numbered.clone()) {
+            number += 1;
+            numbered = format!("{anchor}-{number}");
+        }
+    }
+}
+
+fn check(page: &Path, link: &Link, pages: &BTreeMap<PathBuf, Page>) -> Result<(), String> {
+    if let Some(address) = link.target.strip_prefix("https://") {
+        let is_address = address.contains('.') && !address.contains(char::is_whitespace);
+        return is_address.then_some(()).ok_or("not an address".to_owned());
+    }
+    // Examples of addresses on this machine.
+    if link.target.starts_with("http://127.0.0.1") || link.target.starts_with("ws://") {
+        return Ok(());
+    }
+    if link.target.contains("://") || link.target.starts_with("mailto:") {
+        return Err("neither https nor a file".to_owned());
+    }
+    let (file, anchor) = match link.target.split_once('#') {
+        Some((file, anchor)) => (file, Some(anchor)),
+        None => (&*link.target, None),
+    };
+    let file = match file {
+        "" => page.to_owned(),
+        _ => normal(&page.parent().expect("a page is in a folder").join(file)),
+    };
+    if !file.exists() && !file.as_os_str().is_empty() {
+        return Err("no such file".to_owned());
+    }
+    if let Some(anchor) = anchor {
+        let has_anchor = pages
+            .get(&file)
+            .is_some_and(|page| page.anchors.contains(anchor));
+        return has_anchor
+            .then_some(())
+            .ok_or(format!("no heading #{anchor}"));
+    }
+    match &link.code {
+        Some(code) if is_source(&file) && is_name(code) => check_name(code, &file),
+        _ => Ok(()),
+    }
+}
+
+fn is_source(file: &Path) -> bool {
+    matches!(
+        file.extension().and_then(|extension| extension.to_str()),
+        Some("rs" | "js" | "py")
+    )
+}
+
+/// `name` or `Type::name`, and not the name of a file.
+fn is_name(code: &str) -> bool {
+    code.chars()
+        .all(|c| c.is_alphanumeric() || matches!(c, '_' | ':'))
+}
+
+/// Each part of `code` stands in the file as a word.
+fn check_name(code: &str, file: &Path) -> Result<(), String> {
+    let text = fs::read_to_string(file).map_err(|error| error.to_string())?;
+    let words: BTreeSet<&str> = text
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .collect();
+    for name in code.split("::") {
+        if !words.contains(name) {
+            return Err(format!("`{name}` is not in it"));
+        }
+    }
+    Ok(())
+}
+
+/// The Markdown files of the repository, relative to it.
+fn markdown_files() -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        let shown = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            &folder
+        };
+        for entry in fs::read_dir(shown).expect("a folder can be read") {
+            let entry = entry.expect("an entry can be read");
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let path = folder.join(&name);
+            if name.starts_with('.') || ["target", "node_modules", "book"].contains(&&*name) {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else if name.ends_with(".md") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Without `.` and `..`.
+fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => {
+                normal.pop();
+            }
+            Component::CurDir => {}
+            component => normal.push(component),
+        }
+    }
+    normal
+}
