@@ -30,6 +30,7 @@
 //! | `client` | `client`: the blocking client | yes |
 //! | `reactor` | `reactor`: the event loop on `mio` alone | with `server` |
 //! | `chat` | `chat`: the chat application on the server; enables `server` | no |
+//! | `tokens` | `tokens`: JSON Web Tokens and shared keys, checked for the server or any other program; enables `std` | no |
 //! | `http` | the opening handshake on the types of the crate `http` ([`websocket::handshake`]) | no |
 //! | `internals` | `broadcast`: the fan-out inside the server, for its tests and benchmarks | no |
 //!
@@ -65,6 +66,7 @@
 //! | [`websocket`] | the protocol for both roles: handshake, frames, messages, compression, deadlines | sockets, clocks, threads, randomness |
 //! | [`http`](mod@http) | HTTP/1.1: requests with bodies, responses, conditional requests | sockets, clocks, WebSocket frames |
 //! | [`time`] | points in time, counted in milliseconds | |
+//! | `tokens` | what a client may do, by the token of its request | sockets, clocks, WebSocket |
 //! | `broadcast` | fan-out: a room's log, the cursors of its subscriptions, a connection's write queue | frames, sockets, clocks |
 //! | `reactor` | the event loop: sockets, timers, messages between threads | WebSocket, rooms |
 //! | `server` | sessions, rooms, workers, lag policies, limits, metrics, plain HTTP on the same port | applications |
@@ -92,6 +94,8 @@ pub mod reactor;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod time;
+#[cfg(feature = "tokens")]
+pub mod tokens;
 // Without compression some of its parts are not used.
 #[cfg_attr(
     not(feature = "deflate"),

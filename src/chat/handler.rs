@@ -285,7 +285,7 @@ mod tests {
         );
         let mut reader = RequestReader::new(HeadLimits::default());
         let (head, _) = reader.read(request.as_bytes()).unwrap().unwrap();
-        let upgrade = Upgrade::check(&head).unwrap();
+        let upgrade = Upgrade::check(&head, ([127, 0, 0, 1], 50_000).into()).unwrap();
         Chat::new()
             .admit(&upgrade)
             .map_err(|refusal| refusal.status().code())?;

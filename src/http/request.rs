@@ -11,6 +11,7 @@
 
 use super::authority::Authority;
 use super::body_framing::{BodyFraming, InvalidFraming};
+use super::debug::WithoutToken;
 use super::expectation::Expectation;
 use super::fields::{Fields, Occurrence, OwnedFields};
 use super::head::{HeadError, HeadLayout, HeadScanner};
@@ -260,7 +261,7 @@ impl fmt::Debug for RequestHead<'_> {
         formatter
             .debug_struct("RequestHead")
             .field("method", &self.method())
-            .field("target", &self.target())
+            .field("target", &WithoutToken(self.target()))
             .field("version", &self.version())
             .field("fields", &self.fields)
             .finish()
@@ -334,7 +335,7 @@ impl fmt::Debug for OwnedRequest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("OwnedRequest")
-            .field("line", &self.line)
+            .field("line", &WithoutToken(&self.line))
             .field("fields", &self.fields)
             .finish()
     }

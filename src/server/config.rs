@@ -5,6 +5,8 @@ use super::lag::LagPolicy;
 use super::origins::Origins;
 use super::rates::RateLimits;
 use crate::http::{HeadLimits, HttpLimits};
+#[cfg(feature = "tokens")]
+use crate::tokens::Tokens;
 use crate::websocket::Limits;
 use crate::websocket::deadlines::Timeouts;
 use crate::websocket::deflate::DeflateConfig;
@@ -151,6 +153,12 @@ pub struct Config {
     pub deflate: Option<DeflateConfig>,
     /// The origins whose pages may connect. Default: pages of the same host.
     pub origins: Origins,
+    /// The keys and rules of the tokens by which clients show what they may do. A WebSocket without a valid token is refused
+    /// with 401, unless tokens are [optional](Tokens::optional); its connection is closed with 3000 when its
+    /// token expires. [`Upgrade::grant`](super::Upgrade::grant) has what the token grants: the handler decides about rooms. For
+    /// plain HTTP the handler asks [`Request::grant`](super::Request::grant). Default `None`: no tokens.
+    #[cfg(feature = "tokens")]
+    pub tokens: Option<Tokens>,
     /// Called for each connection that failed, and for each panic in a handler. Default `None`.
     pub on_failure: Option<OnFailure>,
 }
@@ -242,6 +250,8 @@ impl Default for Config {
             mailbox_capacity: 1 << 16,
             deflate: None,
             origins: Origins::default(),
+            #[cfg(feature = "tokens")]
+            tokens: None,
             on_failure: None,
         }
     }

@@ -651,8 +651,11 @@ impl<H: Handler> Connection<H> {
     }
 
     fn set_timer(&self, io: &mut Io, key: SocketKey, environment: &Environment<H>) {
-        let wait_ends_at = environment.rates.wait_ends_at(key.index());
-        let deadlines = [self.deadlines.deadline(&environment.timeouts), wait_ends_at];
+        let deadlines = [
+            self.deadlines.deadline(&environment.timeouts),
+            environment.rates.wait_ends_at(key.index()),
+            environment.lifetimes.ends_at(key.index()),
+        ];
         match deadlines.into_iter().flatten().min() {
             Some(at) => io.set_deadline(key, at),
             None => io.clear_deadline(key),
@@ -685,6 +688,10 @@ impl<H: Handler> Connection<H> {
         let (now, timeouts) = (io.now(), environment.timeouts);
         if environment.rates.end_wait_if_due(key.index(), now) {
             self.end_wait(io, key, environment);
+        }
+        if environment.lifetimes.end_if_due(key.index(), now) {
+            let close = CloseFrame::new(CloseCode::UNAUTHORIZED, EXPIRED);
+            self.begin_close(io, key, environment, close);
         }
         let queued_bytes = self.recipient.queued_bytes();
         let has_unsent = || queued_bytes > 0 || io.has_unsent(key);
@@ -952,6 +959,9 @@ const INFLATED_BYTE_COST: usize = 64;
 
 /// The most that is inflated before the budget is checked.
 const COMPRESSED_BYTES_MAX: usize = 4 << 10;
+
+/// The reason in the Close of a connection that has reached its end.
+const EXPIRED: &str = "the token has expired";
 
 /// The reason in the Close after a panic. The text of the panic is not for the client.
 const INTERNAL_ERROR: &str = "internal error";

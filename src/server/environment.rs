@@ -11,6 +11,7 @@ use super::date::Date;
 use super::failure::Failure;
 use super::fan_out::FanOut;
 use super::handler::Handler;
+use super::lifetimes::Lifetimes;
 use super::memory::MemoryBudget;
 use super::metrics::{ConnectionCounts, Metrics, MetricsSnapshot};
 use super::panics;
@@ -39,6 +40,7 @@ pub(super) struct Environment<H: Handler> {
     pub(super) buffers: Buffers,
     pub(super) counts: ConnectionCounts,
     pub(super) rates: Rates,
+    pub(super) lifetimes: Lifetimes,
     pub(super) memory: MemoryBudget,
     pub(super) shutdown: Shutdown,
     snapshot: Arc<MetricsSnapshot>,
@@ -66,6 +68,7 @@ impl<H: Handler> Environment<H> {
             pending: PendingWrites::default(),
             buffers: Buffers::default(),
             counts: ConnectionCounts::default(),
+            lifetimes: Lifetimes::default(),
             shutdown,
             memory,
             snapshot,

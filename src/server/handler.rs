@@ -7,8 +7,9 @@ use super::context::Context;
 use super::failure::Failure;
 use super::lag::{LagPolicy, Missed};
 use super::request::Request;
+use super::upgrade::Upgrade;
 use crate::http::{InvalidField, Refusal, Response, Status};
-use crate::websocket::handshake::{AcceptOptions, Upgrade};
+use crate::websocket::handshake::AcceptOptions;
 use crate::websocket::{Ended, Limits, Message, Piece};
 use std::borrow::Cow;
 
@@ -52,7 +53,8 @@ pub trait Handler: Send + Sync + 'static {
     type Session: Send;
 
     /// Admits a correct upgrade request, or refuses it with an HTTP status.
-    /// The origin has been checked already ([`Config::origins`](super::Config)).
+    /// The origin has been checked already ([`Config::origins`](super::Config)), and the token, if the server has
+    /// any ([`Config::tokens`](super::Config)).
     ///
     /// # Errors
     /// The refusal is sent to the client, and TCP is closed.
@@ -124,6 +126,7 @@ pub trait Handler: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct Admission<S> {
     session: S,
+    subprotocol: Option<&'static str>,
     options: AcceptOptions<'static>,
     pieces: Option<Limits>,
 }
@@ -133,15 +136,16 @@ impl<S> Admission<S> {
     pub fn new(session: S) -> Admission<S> {
         Admission {
             session,
+            subprotocol: None,
             options: AcceptOptions::default(),
             pieces: None,
         }
     }
 
     /// Chooses the subprotocol: one that the client has offered, as
-    /// [`Upgrade::choose_subprotocol`] returns it. Any other is refused with 500.
+    /// [`choose_subprotocol`](crate::websocket::handshake::Upgrade::choose_subprotocol) returns it. Any other is refused with 500.
     pub fn subprotocol(mut self, subprotocol: Option<&'static str>) -> Admission<S> {
-        self.options = self.options.subprotocol(subprotocol);
+        self.subprotocol = subprotocol;
         self
     }
 
@@ -212,6 +216,7 @@ impl<S> Admission<S> {
     pub(super) fn into_parts(self) -> AdmissionParts<S> {
         AdmissionParts {
             session: self.session,
+            subprotocol: self.subprotocol,
             options: self.options,
             pieces: self.pieces,
         }
@@ -221,6 +226,7 @@ impl<S> Admission<S> {
 /// What an [`Admission`] says.
 pub(super) struct AdmissionParts<S> {
     pub(super) session: S,
+    pub(super) subprotocol: Option<&'static str>,
     pub(super) options: AcceptOptions<'static>,
     /// The limits of a connection whose messages are received in pieces.
     pub(super) pieces: Option<Limits>,

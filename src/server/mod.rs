@@ -45,10 +45,11 @@
 //! | `lag.rs`, `rates.rs`, `failure.rs`, `connection_id.rs`, `origins.rs`, `config.rs` | public settings and values; the token buckets of the rates |
 //! | `metrics.rs` | what is counted, and the snapshots that other threads read |
 //! | `memory.rs` | the memory budget of all workers |
-//! | `shutdown.rs`, `panics.rs`, `buffers.rs`, `date.rs` | the shutdown; panics of the application; buffers to use again; the Date field |
+//! | `shutdown.rs`, `panics.rs`, `buffers.rs`, `date.rs`, `lifetimes.rs` | the shutdown; panics of the application; buffers to use again; the Date field; ends of connections |
+//! | `access.rs` | the token of a request |
 //! | `rooms/` | rooms of one worker: logs by encoding, subscriptions, lag |
 //! | `workers.rs`, `fan_out.rs` | messages between workers; a published message's way into the logs |
-//! | `recipient.rs`, `context.rs`, `request.rs`, `handler.rs` | the sending side of a connection; what a handler can do; an HTTP request; the trait |
+//! | `recipient.rs`, `context.rs`, `request.rs`, `upgrade.rs`, `handler.rs` | the sending side of a connection; what a handler can do; requests of HTTP and for a WebSocket; the trait |
 //! | `pending.rs`, `environment.rs` | what is to be written; what all connections of a worker share |
 //! | `opening.rs`, `connection.rs`, `ending.rs` | the three states of a connection |
 //! | `connections.rs` | the table of connections, where states change |
@@ -59,6 +60,7 @@
 //! Elsewhere: the chat (`chat/`), frames as bytes (`websocket/`), requests and responses as bytes (`http/`), reads and writes of
 //! sockets (`reactor/`).
 
+mod access;
 mod backpressure;
 mod buffers;
 mod config;
@@ -74,6 +76,7 @@ mod fan_out;
 mod flush;
 mod handler;
 mod lag;
+mod lifetimes;
 mod memory;
 mod metrics;
 mod opening;
@@ -87,6 +90,7 @@ mod recipient;
 mod request;
 mod rooms;
 mod shutdown;
+mod upgrade;
 mod worker;
 mod workers;
 
@@ -95,7 +99,6 @@ pub use crate::http::{
 };
 pub use crate::websocket::deflate::{DeflateConfig, WindowBits};
 pub use crate::websocket::frame::CloseCode;
-pub use crate::websocket::handshake::Upgrade;
 pub use crate::websocket::{
     AsMessage, CloseFrame, Ended, Limits, Message, Piece, ProtocolError, Side,
 };
@@ -110,6 +113,7 @@ pub use origins::{InvalidOrigin, OriginPattern, Origins};
 pub use publisher::{NotPublished, Publisher};
 pub use rates::{Rate, RateAction, RateLimits};
 pub use request::Request;
+pub use upgrade::Upgrade;
 
 use crate::reactor::{ConnectionLimit, Reactor, ReactorConfig, listen, listen_reusing_port};
 use environment::Environment;

@@ -16,6 +16,7 @@
 //!
 //! [`HttpLimits::pipelined_requests_max`]: crate::http::HttpLimits::pipelined_requests_max
 
+use super::access::Granted;
 use super::config::Config;
 use super::connection::Connection;
 use super::ending::Ending;
@@ -24,6 +25,7 @@ use super::handler::{AdmissionParts, Handler};
 use super::recipient::{Recipient, flush_write_queue};
 use super::request::Request;
 use super::rooms::encoding::{negotiable, window_of};
+use super::upgrade::Upgrade;
 use crate::broadcast::WriteQueue;
 use crate::http::{
     self, CONTINUE, HttpVersion, Persistence, Refusal, RequestHead, RequestStream, Response, Status,
@@ -31,7 +33,7 @@ use crate::http::{
 use crate::reactor::{Io, SocketKey};
 use crate::time::Timestamp;
 use crate::websocket::Limits;
-use crate::websocket::handshake::{Accepted, Upgrade};
+use crate::websocket::handshake::Accepted;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -54,6 +56,8 @@ pub(super) enum Progress<H: Handler> {
     Opens {
         connection: Box<Connection<H>>,
         behind: usize,
+        /// When it is to be closed.
+        ends_at: Option<Timestamp>,
     },
     /// The last response was written, and the connection ends.
     Ends(Ending),
@@ -131,7 +135,7 @@ impl Opening {
         match self.requests.receive(input, io.now())? {
             http::Progress::Incomplete => Ok(Step::MoreInput),
             http::Progress::Head(head) if asks_for_websocket(&head) => {
-                switch(&head, self.peer_address, environment)
+                switch(io, &head, self.peer_address, environment)
             }
             http::Progress::Head(head) => {
                 // It may be left out if the body has begun to come (RFC 9110 §10.1.1).
@@ -146,6 +150,8 @@ impl Opening {
                 persistence,
             } => {
                 let request = Request::new(head, body, self.peer_address);
+                let config = environment.config.clone();
+                let request = with_tokens(io, request, &config);
                 let (response, persistence) = ask(&request, persistence, environment);
                 let head_only = request.method() == "HEAD";
                 let buffer = self.responses.begin(io);
@@ -183,6 +189,7 @@ impl Opening {
             session,
             accepted,
             pieces,
+            lifetime,
         } = switched;
         let mut response = std::mem::take(self.responses.queue.buffer());
         accepted.write_response(&mut response);
@@ -196,6 +203,7 @@ impl Opening {
         Progress::Opens {
             connection: Box::new(connection),
             behind,
+            ends_at: lifetime.map(|lifetime| io.now().plus(lifetime)),
         }
     }
 
@@ -396,6 +404,8 @@ struct Switched<S> {
     accepted: Accepted,
     /// The limits of a connection whose messages are received in pieces.
     pieces: Option<Limits>,
+    /// How long it may stay open.
+    lifetime: Option<Duration>,
 }
 
 /// RFC 9110 §7.8: a server ignores the Upgrade field of an HTTP/1.0 request, and may ignore any.
@@ -406,16 +416,17 @@ fn asks_for_websocket(request: &RequestHead<'_>) -> bool {
         && request.method() != "HEAD"
 }
 
-/// §4.2.2: the origin, the application, the subprotocol, the extension; then the 101.
+/// §4.2.2: the origin, the token, the application, the subprotocol, the extension; then the 101.
 //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.2
 //# To do so, the server MUST simply _Close the WebSocket
 //# Connection_ (Section 7.1.1).
 fn switch<H: Handler>(
+    io: &Io,
     request: &RequestHead<'_>,
     peer_address: SocketAddr,
     environment: &mut Environment<H>,
 ) -> Result<Step<H>, Refusal> {
-    let upgrade = &Upgrade::check(request)?;
+    let upgrade = Upgrade::check(request, peer_address)?;
     let host = request.host().unwrap_or_default();
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
     //# If the server does not wish to accept this connection, it MUST return
@@ -424,19 +435,24 @@ fn switch<H: Handler>(
     if !environment.config.origins.allow(upgrade.origin(), host) {
         return Err(forbidden(upgrade.origin().unwrap_or_default(), host));
     }
+    let granted = Granted::check(request, &environment.config, io.wall_clock())?;
+    let upgrade = upgrade.granted(&granted);
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
     //# If the server provides multiple services, then the value should be
     //# derived from the resource name given in the client's handshake
-    let admitted = environment.ask(peer_address, |handler| handler.admit(upgrade));
+    let admitted = environment.ask(peer_address, |handler| handler.admit(&upgrade));
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
     //# If the requested service is not available, the server MUST send an
     //# appropriate HTTP error code (such as 404 Not Found) and abort the
     //# WebSocket handshake.
     let AdmissionParts {
         session,
+        subprotocol,
         options,
         pieces,
     } = admitted.map_err(internal_error)??.into_parts();
+    let subprotocol = subprotocol.or_else(|| granted.subprotocol(&upgrade));
+    let options = options.subprotocol(subprotocol);
     let mut options = options.deflate_pool(&environment.deflate_pool);
     if let Some(config) = &environment.config.deflate {
         // The worker compresses what is sent.
@@ -447,6 +463,7 @@ fn switch<H: Handler>(
             session,
             accepted,
             pieces,
+            lifetime: granted.lifetime(io.wall_clock()),
         })),
         Err(error) => {
             // Dropping it runs the application's code.
@@ -454,6 +471,20 @@ fn switch<H: Handler>(
             Err(error.into())
         }
     }
+}
+
+/// A request that can be asked what its token grants.
+#[cfg(feature = "tokens")]
+fn with_tokens<'a>(io: &Io, request: Request<'a>, config: &'a Config) -> Request<'a> {
+    match &config.tokens {
+        Some(tokens) => request.with_tokens(tokens, io.wall_clock()),
+        None => request,
+    }
+}
+
+#[cfg(not(feature = "tokens"))]
+fn with_tokens<'a>(_: &Io, request: Request<'a>, _: &'a Config) -> Request<'a> {
+    request
 }
 
 /// The application's response, and what becomes of the connection.

@@ -1,8 +1,12 @@
 //! A plain HTTP request, as a handler gets it.
 
 use crate::http::{Fields, RequestHead};
+#[cfg(feature = "tokens")]
+use crate::tokens::{Grant, TokenError, Tokens};
 use std::borrow::Cow;
 use std::net::SocketAddr;
+#[cfg(feature = "tokens")]
+use std::time::SystemTime;
 
 /// A whole request: its head, its body, and the client's address. Valid during the call.
 ///
@@ -31,6 +35,9 @@ pub struct Request<'a> {
     head: RequestHead<'a>,
     body: &'a [u8],
     peer_address: SocketAddr,
+    /// The server's, and the time of the request.
+    #[cfg(feature = "tokens")]
+    tokens: Option<(&'a Tokens, SystemTime)>,
 }
 
 impl<'a> Request<'a> {
@@ -52,7 +59,43 @@ impl<'a> Request<'a> {
             head,
             body,
             peer_address,
+            #[cfg(feature = "tokens")]
+            tokens: None,
         }
+    }
+
+    /// The same request on a server with these tokens, at this time.
+    #[cfg(feature = "tokens")]
+    #[must_use]
+    pub fn with_tokens(mut self, tokens: &'a Tokens, now: SystemTime) -> Request<'a> {
+        self.tokens = Some((tokens, now));
+        self
+    }
+
+    /// What the token of the request grants. Checked when it is asked for, so that requests that need no token are
+    /// served whatever token they have.
+    ///
+    /// ```
+    /// use yamabiko::server::{Refusal, Request, Response, Status};
+    /// use yamabiko::tokens::TokenError;
+    ///
+    /// fn publish(request: &Request<'_>, room: &str) -> Result<Response, Refusal> {
+    ///     if !request.grant()?.may_publish(room) {
+    ///         return Err(TokenError::NotAllowed.into());
+    ///     }
+    ///     Ok(Response::new(Status::Accepted))
+    /// }
+    /// # let _ = publish;
+    /// ```
+    ///
+    /// # Errors
+    /// The token is not valid, or there is none. Without [`Config::tokens`](super::Config): always
+    /// [`TokenError::Missing`].
+    #[cfg(feature = "tokens")]
+    pub fn grant(&self) -> Result<Grant, TokenError> {
+        let (tokens, now) = self.tokens.ok_or(TokenError::Missing)?;
+        let grant = tokens.authenticate(&self.head, now)?;
+        grant.ok_or(TokenError::Missing)
     }
 
     /// The head, with all that is known of it.

@@ -280,7 +280,9 @@ impl<H: Handler> Worker<H> {
             Progress::Opens {
                 mut connection,
                 behind,
+                ends_at,
             } => {
+                environment.lifetimes.opened(key.index(), ends_at);
                 let opened = connection.opened(io, key, environment);
                 connections.open(key, connection);
                 match opened {

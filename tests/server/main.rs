@@ -20,3 +20,5 @@ mod pieces;
 mod rates;
 mod rooms;
 mod smuggling;
+#[cfg(feature = "tokens")]
+mod tokens;

@@ -54,6 +54,11 @@ impl CloseCode {
     pub const TRY_AGAIN_LATER: CloseCode = CloseCode(1013);
     /// A gateway got no valid response from its server (IANA registry).
     pub const BAD_GATEWAY: CloseCode = CloseCode(1014);
+    /// The client has not shown who it is, or its permission has ended; as HTTP's 401 (IANA
+    /// registry).
+    pub const UNAUTHORIZED: CloseCode = CloseCode(3000);
+    /// The client may not do this; as HTTP's 403 (IANA registry).
+    pub const FORBIDDEN: CloseCode = CloseCode(3003);
 
     /// The code, if it may be sent in a Close frame.
     pub const fn new(code: u16) -> Option<CloseCode> {

@@ -19,7 +19,7 @@ use super::permessage_deflate;
 use super::subprotocol;
 use super::upgrade::is_origin;
 use super::uri::WebSocketUri;
-use crate::http::debug::FieldLines;
+use crate::http::debug::{FieldLines, WithoutToken};
 #[cfg(feature = "http")]
 use crate::http::http_types;
 use crate::http::received_response::{ResponseHead, ResponseReader, StatusLine};
@@ -384,7 +384,7 @@ impl fmt::Debug for ClientHandshake {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("ClientHandshake")
-            .field("resource_name", &self.resource_name)
+            .field("resource_name", &WithoutToken(&self.resource_name))
             .field("authority", &self.authority)
             .field("key", &self.key())
             .field("origin", &self.origin)

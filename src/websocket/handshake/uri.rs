@@ -14,6 +14,7 @@
 //! that `?a[]=1` can be asked for and the request is still a URI.
 
 use crate::http::authority::{Authority, InvalidAuthority, percent_encoding_is_valid};
+use crate::http::debug::WithoutToken;
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
@@ -30,7 +31,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode_byte, utf8_per
 /// assert_eq!(uri.resource_name(), "/chat?room=1");
 /// # Ok::<(), yamabiko::websocket::handshake::UriError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct WebSocketUri {
     secure: bool,
     host: String,
@@ -110,6 +111,18 @@ impl fmt::Display for WebSocketUri {
         let scheme = if self.secure { "wss" } else { "ws" };
         let (authority, resource_name) = (self.authority(), &self.resource_name);
         write!(formatter, "{scheme}://{authority}{resource_name}")
+    }
+}
+
+/// Without the value of `access_token` in the query.
+impl fmt::Debug for WebSocketUri {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("WebSocketUri")
+            .field("secure", &self.secure)
+            .field("authority", &self.authority())
+            .field("resource_name", &WithoutToken(&self.resource_name))
+            .finish()
     }
 }
 
