@@ -42,10 +42,11 @@ impl<'a> Authority<'a> {
 /// Is this a percent sign and two hexadecimal digits wherever a percent sign
 /// stands?
 pub(crate) fn percent_encoding_is_valid(text: &str) -> bool {
-    text.split('%').skip(1).all(|rest| {
-        let digits = rest.as_bytes().get(..2).unwrap_or_default();
-        digits.len() == 2 && digits.iter().all(u8::is_ascii_hexdigit)
-    })
+    !text.as_bytes().contains(&b'%')
+        || text.split('%').skip(1).all(|rest| {
+            let digits = rest.as_bytes().get(..2).unwrap_or_default();
+            digits.len() == 2 && digits.iter().all(u8::is_ascii_hexdigit)
+        })
 }
 
 fn split_ip_literal<'a>(
@@ -65,15 +66,18 @@ fn split_ip_literal<'a>(
 }
 
 fn split_name(text: &str) -> Result<(&str, Option<&str>), InvalidAuthority> {
-    let (host, port) = match text.split_once(':') {
-        Some((host, port)) => (host, Some(port)),
-        None => (text, None),
-    };
-    let is_name = !host.is_empty() && host.bytes().all(is_name_byte);
-    if !is_name || !percent_encoding_is_valid(host) {
+    let host_bytes = text.bytes().take_while(|&byte| is_name_byte(byte)).count();
+    let (host, rest) = text
+        .split_at_checked(host_bytes)
+        .ok_or(InvalidAuthority::Host)?;
+    if host.is_empty() || !percent_encoding_is_valid(host) {
         return Err(InvalidAuthority::Host);
     }
-    Ok((host, port))
+    match rest.strip_prefix(':') {
+        None if rest.is_empty() => Ok((host, None)),
+        None => Err(InvalidAuthority::Host),
+        port => Ok((host, port)),
+    }
 }
 
 fn parse_port(digits: Option<&str>) -> Result<Option<u16>, InvalidAuthority> {
@@ -90,9 +94,20 @@ fn parse_port(digits: Option<&str>) -> Result<Option<u16>, InvalidAuthority> {
 /// `reg-name = *( unreserved / pct-encoded / sub-delims )`: the characters of
 /// a token without four of them, and five that are separators in HTTP.
 fn is_name_byte(byte: u8) -> bool {
-    let mark = matches!(byte, b'(' | b')' | b',' | b';' | b'=');
-    mark || is_token_byte(byte) && !matches!(byte, b'#' | b'^' | b'`' | b'|')
+    NAME_BYTES[usize::from(byte)]
 }
+
+const NAME_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 0x7F {
+        let mark = matches!(byte, b'(' | b')' | b',' | b';' | b'=');
+        let is_name_byte = is_token_byte(byte) && !matches!(byte, b'#' | b'^' | b'`' | b'|');
+        table[byte as usize] = mark || is_name_byte;
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@
 
 use super::debug::FieldLine;
 use super::invalid_field::InvalidField;
-use super::token::{find, is_field_value, is_token, list_elements};
+use super::token::{find, is_field_value, is_same, is_token, list_elements};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
@@ -89,14 +89,35 @@ pub struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
+    /// A checked name, and what stands behind its colon.
+    #[inline]
+    pub(super) fn new(name: &'a [u8], value: &'a [u8]) -> Self {
+        // Nearly always there is one space before the value, and none behind it.
+        let usual = value.strip_prefix(b" ").unwrap_or(value);
+        let value = match usual {
+            [b' ' | b'\t', ..] | [.., b' ' | b'\t'] => usual.trim_ascii(),
+            _ => usual,
+        };
+        Field { name, value }
+    }
+
     /// The name as it was sent: a token.
     pub fn name(&self) -> &'a str {
         core::str::from_utf8(self.name).unwrap_or_default()
     }
 
-    /// The length of the name, without a check of its bytes.
-    pub(crate) fn name_bytes(&self) -> usize {
-        self.name.len()
+    /// The length of the name, and its first letter in lower case: nearly all names differ in
+    /// these.
+    #[inline]
+    pub(crate) fn name_key(&self) -> (usize, u8) {
+        let first = self.name.first().map_or(0, u8::to_ascii_lowercase);
+        (self.name.len(), first)
+    }
+
+    /// [`Field::is`] for a name in lower case: see [`is_same`].
+    #[inline]
+    pub(crate) fn is_lower<const BYTES: usize>(&self, name: &[u8; BYTES]) -> bool {
+        is_same(self.name, name)
     }
 
     /// The value without the white space around it: no control character but
@@ -225,10 +246,7 @@ fn next_field<'a>(lines: &mut &'a [u8]) -> Option<Field<'a>> {
     let (line, rest) = lines.split_at(line_end);
     *lines = rest.get(2..).unwrap_or_default();
     let colon = line.iter().position(|&byte| byte == b':')?;
-    Some(Field {
-        name: &line[..colon],
-        value: line[colon + 1..].trim_ascii(),
-    })
+    Some(Field::new(&line[..colon], &line[colon + 1..]))
 }
 
 #[cfg(test)]

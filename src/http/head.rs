@@ -13,15 +13,20 @@
 //!
 //! The caller hands in everything that has come so far, each time from the
 //! first byte. The scanner remembers where the unfinished line begins and how
-//! far that line was searched, and no byte is searched twice: a head that
-//! comes one byte at a time costs as much as one that comes whole, and its
-//! outcome is the same. Nothing is copied or allocated.
+//! far that line was searched, and no byte is searched twice: the outcome is the
+//! same however the head is cut. Nothing is copied or allocated.
+//!
+//! Two bytes of each line are looked for: the one behind the field's name, and the one
+//! that ends the line. `byte_classes.rs` finds both. If the first is a colon and the second
+//! the CR of a CRLF, the line is right as it is.
 //!
 //! It knows lines, the syntax of fields and the bounds; what a start line or a
-//! field means is for `request.rs` and `received_response.rs`.
+//! field means is for `request.rs` and `received_response.rs`. They see each line as soon
+//! as it is complete ([`Lines`]), so that the fields are walked once.
 
+use super::byte_classes::{ClassifiedBytes, Controls};
+use super::fields::Field;
 use super::head_limits::HeadLimits;
-use super::token::{find, is_control, is_token};
 use core::fmt;
 
 /// Why bytes are no HTTP head, for requests and responses alike.
@@ -110,6 +115,17 @@ impl Span {
     }
 }
 
+/// What a reader does with the lines of a head, as they become complete.
+pub(super) trait Lines<'a> {
+    type Error: From<HeadError>;
+
+    /// The start line. It is refused before the fields have come.
+    fn start_line(&mut self, line: &'a [u8]) -> Result<(), Self::Error>;
+
+    /// A field line.
+    fn field(&mut self, field: Field<'a>);
+}
+
 /// See the head of this file.
 #[derive(Clone, Debug)]
 pub(super) struct HeadScanner {
@@ -118,6 +134,8 @@ pub(super) struct HeadScanner {
     line_start: usize,
     /// `line_start ≤ scanned`: no line ends before this byte.
     scanned: usize,
+    /// Where the name of the field ends in this line, if that is known.
+    name_end: Option<usize>,
     part: Part,
 }
 
@@ -138,34 +156,75 @@ impl HeadScanner {
             limits,
             line_start: 0,
             scanned: 0,
+            name_end: None,
             part: Part::StartLine { empty_lines: 0 },
         }
     }
 
     /// Reads on. `None`: the empty line has not come yet, or is not among the
-    /// bytes any more because the caller took some back. The start line is
-    /// shown to `check_start_line` as soon as it is complete, so that a wrong
-    /// one is refused before the fields have come. After an error every call
-    /// with the same bytes gives the same error.
-    pub(super) fn read<E: From<HeadError>>(
+    /// bytes any more because the caller took some back. `lines` is shown each line that
+    /// this call completes. After an error every call with the same bytes gives the same
+    /// error.
+    #[inline]
+    pub(super) fn read<'a, L: Lines<'a>>(
         &mut self,
-        bytes: &[u8],
-        check_start_line: impl Fn(&[u8]) -> Result<(), E>,
-    ) -> Result<Option<HeadLayout>, E> {
+        bytes: &'a [u8],
+        lines: &mut L,
+    ) -> Result<Option<HeadLayout>, L::Error> {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-10.7
         //# Incoming data MUST always be validated by both clients and servers.
+        let mut classified = ClassifiedBytes::new(self.within_bound(bytes));
         loop {
+            self.read_usual_fields(bytes, &mut classified, lines);
             if let Part::End(layout) = self.part {
                 let is_whole = layout.head_bytes <= bytes.len();
                 return Ok(is_whole.then_some(layout));
             }
-            let Some(line) = self.next_line(bytes)? else {
+            let Some(line) = self.next_line(bytes, &mut classified)? else {
                 return Ok(None);
             };
-            self.part = self.part_after(line, line.of(bytes), &check_start_line)?;
+            self.part = self.part_after(line, bytes, lines)?;
             self.line_start = line.end + CRLF_BYTES;
             self.scanned = self.line_start;
+            self.name_end = None;
         }
+    }
+
+    /// Takes field lines that are complete and break no rule: nearly all lines, and without
+    /// the questions that the others need. The first other line is left to
+    /// [`HeadScanner::next_line`].
+    #[inline]
+    fn read_usual_fields<'a, L: Lines<'a>>(
+        &mut self,
+        bytes: &'a [u8],
+        classified: &mut ClassifiedBytes<'_>,
+        lines: &mut L,
+    ) {
+        let Part::Fields {
+            mut fields,
+            start_line,
+        } = self.part
+        else {
+            return;
+        };
+        if self.scanned != self.line_start {
+            return;
+        }
+        let mut start = self.line_start;
+        let Some(mut controls) = classified.controls(start) else {
+            return;
+        };
+        while fields < self.limits.fields_max {
+            let Some((field, end)) = usual_field(bytes, start, &self.limits, &mut controls) else {
+                break;
+            };
+            lines.field(field);
+            start = end;
+            fields += 1;
+        }
+        self.part = Part::Fields { start_line, fields };
+        self.line_start = start;
+        self.scanned = start;
     }
 
     /// Where the start line begins, behind the empty lines that have come.
@@ -177,13 +236,21 @@ impl HeadScanner {
         }
     }
 
+    /// The bytes that decide: one past the bound of the head shows that it is too long.
+    fn within_bound<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        let bytes_max = self.limits.head_bytes_max.saturating_add(1);
+        &bytes[..bytes.len().min(bytes_max)]
+    }
+
     /// What the line that has just been completed leads to.
-    fn part_after<E: From<HeadError>>(
+    #[inline]
+    fn part_after<'a, L: Lines<'a>>(
         &self,
         line: Span,
-        text: &[u8],
-        check_start_line: impl Fn(&[u8]) -> Result<(), E>,
-    ) -> Result<Part, E> {
+        bytes: &'a [u8],
+        lines: &mut L,
+    ) -> Result<Part, L::Error> {
+        let text = line.of(bytes);
         match self.part {
             Part::StartLine { empty_lines } if text.is_empty() => {
                 if empty_lines >= self.limits.leading_empty_lines_max {
@@ -194,7 +261,7 @@ impl HeadScanner {
                 })
             }
             Part::StartLine { .. } => {
-                check_start_line(text)?;
+                lines.start_line(text)?;
                 Ok(Part::Fields {
                     start_line: line,
                     fields: 0,
@@ -209,7 +276,8 @@ impl HeadScanner {
                 head_bytes: line.end + CRLF_BYTES,
             })),
             Part::Fields { start_line, fields } => {
-                check_field_line(text)?;
+                let name_end = self.name_end.unwrap_or(line.end);
+                lines.field(field(text, name_end - line.start)?);
                 Ok(Part::Fields {
                     start_line,
                     fields: fields + 1,
@@ -221,28 +289,39 @@ impl HeadScanner {
 
     /// The line that begins at `line_start`, or `None` while its CRLF has not
     /// come.
-    fn next_line(&mut self, bytes: &[u8]) -> Result<Option<Span>, HeadError> {
+    #[inline]
+    fn next_line(
+        &mut self,
+        bytes: &[u8],
+        classified: &mut ClassifiedBytes<'_>,
+    ) -> Result<Option<Span>, HeadError> {
         self.check_first_byte(bytes)?;
         let (bound, too_long) = self.bound();
-        let searched_end = bytes.len().min(bound.saturating_add(1));
-        let Some(unsearched) = bytes.get(self.scanned..searched_end) else {
-            return Ok(None);
-        };
-        match find(unsearched, is_control) {
-            Some(offset) => {
-                self.scanned += offset;
-                self.line_ending_at(bytes, self.scanned)
-            }
-            None if searched_end > bound => Err(too_long),
-            None => {
-                self.scanned = searched_end;
+        match self.line_end(classified) {
+            Some(end) if end <= bound => self.line_ending_at(bytes, end),
+            _ if bytes.len() > bound => Err(too_long),
+            _ => {
+                self.scanned = self.scanned.max(bytes.len());
                 Ok(None)
             }
         }
     }
 
+    /// The first control character of the line, and where the name of its field ends.
+    #[inline]
+    fn line_end(&mut self, classified: &mut ClassifiedBytes<'_>) -> Option<usize> {
+        if self.name_end.is_none() && matches!(self.part, Part::Fields { .. }) {
+            self.name_end = classified.next_not_in_token(self.scanned);
+        }
+        let from = self
+            .name_end
+            .map_or(self.scanned, |name_end| name_end.max(self.scanned));
+        classified.next_control(from)
+    }
+
     /// `end` is the first control character of the line: it must be its CRLF.
-    fn line_ending_at(&self, bytes: &[u8], end: usize) -> Result<Option<Span>, HeadError> {
+    fn line_ending_at(&mut self, bytes: &[u8], end: usize) -> Result<Option<Span>, HeadError> {
+        self.scanned = end;
         let arrived = bytes.get(end..).unwrap_or_default();
         let room = self.limits.head_bytes_max.saturating_sub(end);
         match arrived {
@@ -292,21 +371,46 @@ impl HeadScanner {
     }
 }
 
+/// The field line that begins here, and where the next one begins. `None`: it is not complete,
+/// breaks a rule, ends the head, or is very long.
+#[inline(always)]
+fn usual_field<'a>(
+    bytes: &'a [u8],
+    start: usize,
+    limits: &HeadLimits,
+    controls: &mut Controls<'_>,
+) -> Option<(Field<'a>, usize)> {
+    let (_cr, lf) = (controls.next()?, controls.next()?);
+    let (end, next) = (lf - 1, lf + 1);
+    if end - start > limits.field_bytes_max || next > limits.head_bytes_max {
+        return None;
+    }
+    let line = bytes.get(start..next)?.strip_suffix(b"\r\n")?;
+    let name_end = controls.near_end_of_token(start)?;
+    Some((field(line, name_end - start).ok()?, next))
+}
+
 /// `field-line = field-name ":" OWS field-value OWS` (RFC 9112 §5). The value
-/// is right as it stands: the scanner has let no control character through.
-fn check_field_line(line: &[u8]) -> Result<(), HeadError> {
-    let colon = line
-        .iter()
-        .position(|&byte| byte == b':')
-        .ok_or(HeadError::MissingColon)?;
-    let name = &line[..colon];
-    if name.ends_with(b" ") || name.ends_with(b"\t") {
-        return Err(HeadError::WhitespaceBeforeColon);
+/// is right as it stands: the scanner has let no control character through. Before
+/// `name_end`, all is a token.
+#[inline]
+fn field(line: &[u8], name_end: usize) -> Result<Field<'_>, HeadError> {
+    match line.split_at_checked(name_end) {
+        Some((name, [b':', value @ ..])) if !name.is_empty() => Ok(Field::new(name, value)),
+        _ => Err(broken_rule(line)),
     }
-    if !is_token(name) {
-        return Err(HeadError::InvalidFieldName);
+}
+
+/// Why this is no field line.
+#[cold]
+fn broken_rule(line: &[u8]) -> HeadError {
+    let Some(colon) = line.iter().position(|&byte| byte == b':') else {
+        return HeadError::MissingColon;
+    };
+    match line[..colon] {
+        [.., b' ' | b'\t'] => HeadError::WhitespaceBeforeColon,
+        _ => HeadError::InvalidFieldName,
     }
-    Ok(())
 }
 
 const CRLF_BYTES: usize = 2;

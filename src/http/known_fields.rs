@@ -1,11 +1,15 @@
-//! The fields of a request that HTTP itself acts on, collected in one walk over the lines.
+//! The fields of a request that HTTP and the opening handshake of a WebSocket act on, collected
+//! as the lines come.
+//!
+//! HTTP gives the handshake's fields no meaning: `websocket/handshake/upgrade.rs` does. They
+//! are collected here because a walk of their own would take as long as this one.
 
 use super::body_framing::{BodyFraming, InvalidFraming};
 use super::content_length::ContentLength;
 use super::expectation::Expectation;
 use super::fields::{Field, Fields, Occurrence};
 use super::persistence::ConnectionOptions;
-use super::token::list_elements;
+use super::token::{is_same, list_elements};
 use super::transfer_coding::TransferCoding;
 use super::version::HttpVersion;
 
@@ -16,10 +20,25 @@ pub(super) struct KnownFields<'a> {
     pub(super) host: Occurrence<'a>,
     pub(super) connection: ConnectionOptions,
     pub(super) expectation: Expectation,
-    /// `Upgrade` lists `websocket`.
-    pub(super) upgrade_lists_websocket: bool,
+    pub(super) handshake: HandshakeFields<'a>,
     content_length: ContentLength,
     transfer_coding: TransferCoding,
+}
+
+/// The fields of an opening handshake (RFC 6455 §4.2.1), but for Host.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
+//# Unknown header fields are ignored, as per [RFC2616].
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct HandshakeFields<'a> {
+    pub(crate) origin: Occurrence<'a>,
+    pub(crate) key: Occurrence<'a>,
+    pub(crate) version: Occurrence<'a>,
+    /// `Upgrade` lists `websocket`.
+    pub(crate) upgrade_lists_websocket: bool,
+    /// There is a `Sec-WebSocket-Protocol` field.
+    pub(crate) protocol: bool,
+    /// There is a `Sec-WebSocket-Extensions` field.
+    pub(crate) extensions: bool,
 }
 
 impl<'a> KnownFields<'a> {
@@ -31,19 +50,28 @@ impl<'a> KnownFields<'a> {
         known
     }
 
-    /// Sorted by the length of the name, in which most fields differ: one
-    /// comparison of letters for each field, seldom two.
-    fn take(&mut self, field: Field<'a>) {
+    #[inline]
+    pub(super) fn take(&mut self, field: Field<'a>) {
         let value = field.value();
-        match field.name_bytes() {
-            4 if field.is("Host") => self.host.add(value),
-            6 if field.is("Expect") => self.expectation.add(value),
-            7 if field.is("Upgrade") => {
-                self.upgrade_lists_websocket |= lists(value, b"websocket");
+        let handshake = &mut self.handshake;
+        match field.name_key() {
+            (4, b'h') if field.is_lower(b"host") => self.host.add(value),
+            (6, b'e') if field.is_lower(b"expect") => self.expectation.add(value),
+            (6, b'o') if field.is_lower(b"origin") => handshake.origin.add(value),
+            (7, b'u') if field.is_lower(b"upgrade") => {
+                let mut protocols = list_elements(value);
+                handshake.upgrade_lists_websocket |=
+                    protocols.any(|name| is_same(name, b"websocket"));
             }
-            10 if field.is("Connection") => self.connection.add(value),
-            14 if field.is("Content-Length") => self.content_length.add(value),
-            17 if field.is("Transfer-Encoding") => self.transfer_coding.add(value),
+            (10, b'c') if field.is_lower(b"connection") => self.connection.add(value),
+            (14, b'c') if field.is_lower(b"content-length") => self.content_length.add(value),
+            (17, b's') if field.is_lower(b"sec-websocket-key") => handshake.key.add(value),
+            (17, b't') if field.is_lower(b"transfer-encoding") => self.transfer_coding.add(value),
+            (21, b's') if field.is_lower(b"sec-websocket-version") => handshake.version.add(value),
+            (22, b's') if field.is_lower(b"sec-websocket-protocol") => handshake.protocol = true,
+            (24, b's') if field.is_lower(b"sec-websocket-extensions") => {
+                handshake.extensions = true;
+            }
             _ => {}
         }
     }
@@ -52,10 +80,6 @@ impl<'a> KnownFields<'a> {
     pub(super) fn body_framing(&self, version: HttpVersion) -> Result<BodyFraming, InvalidFraming> {
         BodyFraming::of_request(version, self.transfer_coding, self.content_length)
     }
-}
-
-fn lists(value: &[u8], token: &[u8]) -> bool {
-    list_elements(value).any(|element| element.eq_ignore_ascii_case(token))
 }
 
 #[cfg(test)]
@@ -70,7 +94,7 @@ mod tests {
     fn names_and_tokens_match_in_any_case() {
         let known = known("HOST: a\r\nupgrade: x, WebSocket\r\nEXPECT: 100-Continue\r\n");
         assert_eq!(known.host, Occurrence::Once(b"a"));
-        assert!(known.upgrade_lists_websocket);
+        assert!(known.handshake.upgrade_lists_websocket);
         assert_eq!(known.expectation, Expectation::Continue);
     }
 

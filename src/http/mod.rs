@@ -31,8 +31,8 @@
 //! |---|---|
 //! | `request_stream.rs` | the requests of a connection: states, deadlines, limits |
 //! | `request.rs`, `version.rs`, `target.rs`, `authority.rs`, `query.rs` | a request's head; its path and query, decoded |
-//! | `head.rs`, `fields.rs`, `token.rs` | the lines of a head, incrementally and in bounds, for both roles |
-//! | `known_fields.rs` | the fields of a request that HTTP itself acts on; their values: `content_length.rs`, `transfer_coding.rs`, `expectation.rs`, `persistence.rs` |
+//! | `head.rs`, `byte_classes.rs`, `fields.rs`, `token.rs` | the lines of a head, incrementally and in bounds, for both roles |
+//! | `known_fields.rs` | the fields of a request that HTTP itself and the upgrade act on; their values: `content_length.rs`, `transfer_coding.rs`, `expectation.rs`, `persistence.rs` |
 //! | `body_framing.rs`, `request_body.rs`, `chunked.rs` | where a body ends, and what has come of it |
 //! | `response.rs`, `status.rs`, `body.rs`, `refusal.rs`, `invalid_field.rs` | responses, and the rules for an application's fields |
 //! | `entity_tag.rs`, `precondition.rs`, `accept_encoding.rs` | conditional requests, and content codings |
@@ -51,6 +51,7 @@ mod accept_encoding;
 pub(crate) mod authority;
 mod body;
 mod body_framing;
+mod byte_classes;
 mod chunked;
 mod content_length;
 pub(crate) mod debug;
@@ -64,7 +65,7 @@ mod head_limits;
 #[cfg(feature = "http")]
 pub(crate) mod http_types;
 mod invalid_field;
-mod known_fields;
+pub(crate) mod known_fields;
 mod limits;
 mod persistence;
 mod precondition;

@@ -8,7 +8,7 @@
 //!   HTTP/1.0, Connection: keep-alive          it stays                 Connection: keep-alive
 //! ```
 
-use super::token::list_elements;
+use super::token::{is_same, list_elements};
 use super::version::HttpVersion;
 
 /// What becomes of a connection after a response.
@@ -48,14 +48,17 @@ impl Persistence {
 pub(super) struct ConnectionOptions {
     close: bool,
     keep_alive: bool,
+    /// The protocol may be changed.
+    pub(super) upgrade: bool,
 }
 
 impl ConnectionOptions {
     /// A further field.
     pub(super) fn add(&mut self, value: &[u8]) {
         for option in list_elements(value) {
-            self.close |= option.eq_ignore_ascii_case(b"close");
-            self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+            self.close |= is_same(option, b"close");
+            self.keep_alive |= is_same(option, b"keep-alive");
+            self.upgrade |= is_same(option, b"upgrade");
         }
     }
 }

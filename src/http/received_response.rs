@@ -9,8 +9,8 @@
 //! Bounds, line ends and fields are read as a request's are (`head.rs`), but
 //! no empty line may come before it: servers allow that to clients only.
 
-use super::fields::{Fields, OwnedFields};
-use super::head::{HeadError, HeadLayout, HeadScanner};
+use super::fields::{Field, Fields, OwnedFields};
+use super::head::{HeadError, HeadLayout, HeadScanner, Lines};
 use super::head_limits::HeadLimits;
 use super::response_body::{self, ResponseBody};
 use alloc::string::String;
@@ -110,13 +110,25 @@ impl ResponseReader {
         &mut self,
         bytes: &'a [u8],
     ) -> Result<Option<(ResponseHead<'a>, usize)>, HeadError> {
-        let check = |line: &[u8]| StatusLine::parse(line).map(|_| ());
-        let Some(layout) = self.scanner.read(bytes, check)? else {
+        let Some(layout) = self.scanner.read(bytes, &mut StatusLineCheck)? else {
             return Ok(None);
         };
         let head = ResponseHead::parse(bytes, layout)?;
         Ok(Some((head, layout.head_bytes)))
     }
+}
+
+/// The status line is refused before the fields have come.
+struct StatusLineCheck;
+
+impl<'a> Lines<'a> for StatusLineCheck {
+    type Error = HeadError;
+
+    fn start_line(&mut self, line: &'a [u8]) -> Result<(), HeadError> {
+        StatusLine::parse(line).map(|_| ())
+    }
+
+    fn field(&mut self, _: Field<'a>) {}
 }
 
 /// A well-formed response, borrowed from the bytes that were read.

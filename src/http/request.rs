@@ -13,18 +13,18 @@ use super::authority::Authority;
 use super::body_framing::{BodyFraming, InvalidFraming};
 use super::debug::WithoutToken;
 use super::expectation::Expectation;
-use super::fields::{Fields, Occurrence, OwnedFields};
-use super::head::{HeadError, HeadLayout, HeadScanner};
+use super::fields::{Field, Fields, Occurrence, OwnedFields};
+use super::head::{HeadError, HeadLayout, HeadScanner, Lines};
 use super::head_limits::HeadLimits;
 #[cfg(feature = "http")]
 use super::http_types;
-use super::known_fields::KnownFields;
+use super::known_fields::{HandshakeFields, KnownFields};
 use super::persistence::Persistence;
 use super::query;
 use super::refusal::Refusal;
 use super::status::Status;
 use super::target::Target;
-use super::token::is_token;
+use super::token::{is_token, split_at_byte};
 use super::version::HttpVersion;
 use alloc::borrow::Cow;
 use alloc::format;
@@ -33,8 +33,8 @@ use core::fmt;
 
 /// Reads the head of one request, whole or in any number of pieces.
 ///
-/// A head of 500 bytes takes about half a microsecond, however it is cut;
-/// nothing is allocated.
+/// A head of 600 bytes takes a quarter of a microsecond; nothing is allocated. A head that
+/// comes in pieces takes a little more: its fields are walked once more at the end.
 ///
 /// ```
 /// use yamabiko::http::{HeadLimits, RequestReader};
@@ -74,23 +74,38 @@ impl RequestReader {
     /// request any more: 400 for what is malformed, 414 for a request line and
     /// 431 for fields beyond the bounds, 505 for another version than HTTP/1.
     /// The request ends there: send the response and close.
+    #[inline]
     pub fn read<'a>(
         &mut self,
         bytes: &'a [u8],
     ) -> Result<Option<(RequestHead<'a>, usize)>, Refusal> {
-        let Some(layout) = self.read_layout(bytes)? else {
+        let mut lines = RequestLines::default();
+        let Some(layout) = self.read_lines(bytes, &mut lines)? else {
             return Ok(None);
         };
-        let head = RequestHead::parse(bytes, layout)?;
-        Ok(Some((head, layout.head_bytes)))
+        Ok(Some((lines.head(bytes, layout)?, layout.head_bytes)))
     }
 
-    /// Where the parts of the head lie in `bytes`. `None`: more bytes are needed.
-    pub(super) fn read_layout(&mut self, bytes: &[u8]) -> Result<Option<HeadLayout>, Refusal> {
+    /// The same with the places of the head's parts in `bytes`.
+    pub(super) fn read_layout<'a>(
+        &mut self,
+        bytes: &'a [u8],
+    ) -> Result<Option<(RequestHead<'a>, HeadLayout)>, Refusal> {
+        let mut lines = RequestLines::default();
+        let Some(layout) = self.read_lines(bytes, &mut lines)? else {
+            return Ok(None);
+        };
+        Ok(Some((lines.head(bytes, layout)?, layout)))
+    }
+
+    fn read_lines<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        lines: &mut RequestLines<'a>,
+    ) -> Result<Option<HeadLayout>, Refusal> {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
         //# The server must parse at least part of this handshake
-        let check = |line: &[u8]| RequestLine::parse(line).map(|_| ());
-        self.scanner.read(bytes, check)
+        self.scanner.read(bytes, lines)
     }
 
     /// Whether the request is a HEAD, however malformed it may be behind the method: the
@@ -98,6 +113,41 @@ impl RequestReader {
     pub fn method_is_head(&self, bytes: &[u8]) -> bool {
         let start_line = bytes.get(self.scanner.start_line_start()..);
         start_line.is_some_and(|line| line.starts_with(b"HEAD "))
+    }
+}
+
+/// The lines of a head that one call of the scanner has found.
+#[derive(Default)]
+struct RequestLines<'a> {
+    line: Option<RequestLine<'a>>,
+    /// Of all fields, if there is a request line: it comes before them.
+    known: KnownFields<'a>,
+}
+
+impl<'a> RequestLines<'a> {
+    fn head(self, bytes: &'a [u8], layout: HeadLayout) -> Result<RequestHead<'a>, Refusal> {
+        match self.line {
+            Some(line) => {
+                let fields = Fields::of_checked_lines(layout.fields.of(bytes));
+                RequestHead::new(line, fields, self.known)
+            }
+            // The request line came earlier, and maybe some of the fields.
+            None => RequestHead::parse(bytes, layout),
+        }
+    }
+}
+
+impl<'a> Lines<'a> for RequestLines<'a> {
+    type Error = Refusal;
+
+    fn start_line(&mut self, line: &'a [u8]) -> Result<(), Refusal> {
+        self.line = Some(RequestLine::parse(line)?);
+        Ok(())
+    }
+
+    #[inline]
+    fn field(&mut self, field: Field<'a>) {
+        self.known.take(field);
     }
 }
 
@@ -118,8 +168,19 @@ impl<'a> RequestHead<'a> {
     }
 
     fn of_parts(line: &'a [u8], fields: Fields<'a>) -> Result<Self, Refusal> {
-        let line = RequestLine::parse(line)?;
-        let known = KnownFields::collect(fields);
+        RequestHead::new(
+            RequestLine::parse(line)?,
+            fields,
+            KnownFields::collect(fields),
+        )
+    }
+
+    #[inline]
+    fn new(
+        line: RequestLine<'a>,
+        fields: Fields<'a>,
+        known: KnownFields<'a>,
+    ) -> Result<Self, Refusal> {
         let host_field = check_host(known.host, line.version)?;
         Ok(RequestHead {
             line,
@@ -207,7 +268,17 @@ impl<'a> RequestHead<'a> {
     /// Does the Upgrade field list `websocket`? If not, this is a plain HTTP
     /// request; if so, [`Upgrade::check`](crate::websocket::handshake::Upgrade::check) decides.
     pub fn wants_websocket(&self) -> bool {
-        self.known.upgrade_lists_websocket
+        self.known.handshake.upgrade_lists_websocket
+    }
+
+    /// Does the Connection field list `upgrade`?
+    pub(crate) fn connection_lists_upgrade(&self) -> bool {
+        self.known.connection.upgrade
+    }
+
+    /// What the opening handshake asks for.
+    pub(crate) fn handshake_fields(&self) -> &HandshakeFields<'a> {
+        &self.known.handshake
     }
 
     /// Is a body to follow: a Content-Length other than zero (also one that is
@@ -369,18 +440,16 @@ impl<'a> RequestLine<'a> {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-8.1
         //# This rule applies both during the opening handshake and during
         //# subsequent data exchange.
-        let line = core::str::from_utf8(line).map_err(|_| MALFORMED_LINE)?;
-        let mut words = line.split(' ');
-        let (Some(method), Some(target_text), Some(version), None) =
-            (words.next(), words.next(), words.next(), words.next())
-        else {
+        let Some((method, target_text, version)) = split_line(line) else {
             return Err(MALFORMED_LINE);
         };
         if !is_token(method.as_bytes()) {
             return Err(Refusal::of(Status::BadRequest, "the method is not a token"));
         }
         let version = parse_version(version)?;
-        let target = Target::parse(method, target_text).ok_or(MALFORMED_TARGET)?;
+        let Some(target) = Target::parse(method, target_text) else {
+            return Err(MALFORMED_TARGET);
+        };
         Ok(RequestLine {
             method,
             target_text,
@@ -388,6 +457,15 @@ impl<'a> RequestLine<'a> {
             version,
         })
     }
+}
+
+/// The three words of a line that has two spaces.
+fn split_line(line: &[u8]) -> Option<(&str, &str, &str)> {
+    let line = core::str::from_utf8(line).ok()?;
+    let (method, rest) = split_at_byte(line, b' ')?;
+    let (target, version) = split_at_byte(rest, b' ')?;
+    let is_last = !version.bytes().any(|byte| byte == b' ');
+    is_last.then_some((method, target, version))
 }
 
 fn parse_version(word: &str) -> Result<HttpVersion, Refusal> {

@@ -220,13 +220,17 @@ impl RequestStream {
         }
         self.begin_head(now);
         let had_bytes = self.copy_head(input);
-        let Some(layout) = self.reader.read_layout(&self.head)? else {
+        let Some((head, layout)) = self.reader.read_layout(&self.head)? else {
             *input = &[];
             return Ok(Progress::Incomplete);
         };
         let of_head = layout.head_bytes.saturating_sub(had_bytes);
         *input = input.get(of_head..).unwrap_or_default();
-        self.begin_body(layout, now)
+        let body = body_of(&head, &self.limits)?;
+        self.requests += 1;
+        self.phase = Phase::Body { layout, body };
+        self.deadline = Some(now.plus(self.limits.body_timeout));
+        Ok(Progress::Head(head))
     }
 
     /// The time for the first head has begun with the connection.
@@ -250,24 +254,6 @@ impl RequestStream {
         had_bytes
     }
 
-    /// The head is whole.
-    fn begin_body(&mut self, layout: HeadLayout, now: Timestamp) -> Result<Progress<'_>, Refusal> {
-        self.head.truncate(layout.head_bytes);
-        let body = self.body_of(layout)?;
-        self.requests += 1;
-        self.phase = Phase::Body { layout, body };
-        self.deadline = Some(now.plus(self.limits.body_timeout));
-        RequestHead::parse(&self.head, layout).map(Progress::Head)
-    }
-
-    fn body_of(&self, layout: HeadLayout) -> Result<RequestBody, Refusal> {
-        let head = RequestHead::parse(&self.head, layout)?;
-        if head.has_unknown_expectation() {
-            return Err(UNKNOWN_EXPECTATION);
-        }
-        RequestBody::new(head.body_framing()?, &self.limits)
-    }
-
     /// The body is whole, too.
     fn whole_request(&mut self) -> Result<Progress<'_>, Refusal> {
         self.deadline = None;
@@ -285,6 +271,13 @@ impl RequestStream {
             },
         })
     }
+}
+
+fn body_of(head: &RequestHead<'_>, limits: &HttpLimits) -> Result<RequestBody, Refusal> {
+    if head.has_unknown_expectation() {
+        return Err(UNKNOWN_EXPECTATION);
+    }
+    RequestBody::new(head.body_framing()?, limits)
 }
 
 const UNKNOWN_EXPECTATION: Refusal = Refusal::of(

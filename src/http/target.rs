@@ -8,6 +8,7 @@
 //! ```
 
 use super::authority::Authority;
+use super::token::split_at_byte;
 
 /// A target in parts. A form that names no path has an empty one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +57,7 @@ impl<'a> Target<'a> {
     }
 
     fn resource(authority: Option<&'a str>, text: &'a str) -> Self {
-        let (path, query) = match text.split_once('?') {
+        let (path, query) = match split_at_byte(text, b'?') {
             Some((path, query)) => (path, Some(query)),
             None => (text, None),
         };
@@ -77,8 +78,19 @@ const SCHEMES: [&str; 4] = ["http", "https", "ws", "wss"];
 /// harm here, where nothing is decoded and nothing is sent back. `#` would
 /// begin a fragment, which is never sent.
 fn is_target_byte(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !matches!(byte, b'#' | b'"' | b'<' | b'>')
+    TARGET_BYTES[usize::from(byte)]
 }
+
+const TARGET_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte: u8 = 0;
+    while byte < 0x7F {
+        let excluded = matches!(byte, b'#' | b'"' | b'<' | b'>');
+        table[byte as usize] = byte.is_ascii_graphic() && !excluded;
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

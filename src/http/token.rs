@@ -11,8 +11,8 @@ pub(crate) fn is_token(bytes: &[u8]) -> bool {
 }
 
 /// A letter, a digit or one of ``!#$%&'*+-.^_`|~``.
-pub(crate) fn is_token_byte(byte: u8) -> bool {
-    TOKEN_BYTES[usize::from(byte)]
+pub(crate) const fn is_token_byte(byte: u8) -> bool {
+    TOKEN_BYTES[byte as usize]
 }
 
 /// What may be sent as a field value: visible characters, bytes above ASCII,
@@ -36,6 +36,35 @@ pub(crate) fn list_elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
         // In a line that was read, only SP and HTAB are left of ASCII's white space.
         .map(<[u8]>::trim_ascii)
         .filter(|element| !element.is_empty())
+}
+
+/// Is this a name or an option, whatever the case of its letters? `lower_case` has letters, digits
+/// and hyphens; `bytes` no control characters. Its length is known to the compiler, so that eight
+/// bytes are compared at a time: with 0x20 a letter is in lower case, digits and hyphens stay the
+/// same, and no other byte becomes one of them but a control character.
+#[inline]
+pub(crate) fn is_same<const BYTES: usize>(bytes: &[u8], lower_case: &[u8; BYTES]) -> bool {
+    let Some((own, [])) = bytes.split_first_chunk::<BYTES>() else {
+        return false;
+    };
+    let (own_words, own_rest) = own.as_chunks::<8>();
+    let (words, rest) = lower_case.as_chunks::<8>();
+    let (own_halves, own_bytes) = own_rest.as_chunks::<4>();
+    let (halves, bytes) = rest.as_chunks::<4>();
+    let lower = |word: &[u8; 8]| u64::from_ne_bytes(*word) | 0x2020_2020_2020_2020;
+    let lower_half = |half: &[u8; 4]| u32::from_ne_bytes(*half) | 0x2020_2020;
+    let mut words = own_words.iter().zip(words);
+    let mut halves = own_halves.iter().zip(halves);
+    let mut bytes = own_bytes.iter().zip(bytes);
+    words.all(|(own, word)| lower(own) == u64::from_ne_bytes(*word))
+        && halves.all(|(own, half)| lower_half(own) == u32::from_ne_bytes(*half))
+        && bytes.all(|(own, byte)| own | 0x20 == *byte)
+}
+
+/// `split_once` for a byte of ASCII, faster for the short texts of a head.
+pub(crate) fn split_at_byte(text: &str, separator: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|byte| byte == separator)?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 /// `iter().position()`, faster: looks at blocks without a branch for each byte,
@@ -122,6 +151,27 @@ mod tests {
                 assert_eq!(find(&bytes, is_control), position, "{at} of {length}");
             }
         }
+    }
+
+    /// One byte of a name is replaced by each byte that is no control character.
+    #[test]
+    fn same_name_is_one_in_any_case() {
+        fn check<const BYTES: usize>(name: &[u8; BYTES]) {
+            let texts = (0..BYTES).flat_map(|at| {
+                let bytes = (0..=u8::MAX).filter(|&byte| !is_control(byte));
+                bytes.map(move |byte| (at, byte))
+            });
+            for (at, byte) in texts {
+                let mut text = *name;
+                text[at] = byte;
+                assert_eq!(is_same(&text, name), text.eq_ignore_ascii_case(name));
+            }
+            assert!(!is_same(&name[1..], name));
+            assert!(!is_same(&[&name[..], b"a"].concat(), name));
+        }
+        check(b"a");
+        check(b"100-continue");
+        check(b"sec-websocket-version");
     }
 
     #[test]

@@ -28,7 +28,7 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `upgrade.rs`, `handshake_fields.rs` | is it a WebSocket handshake (§4.2.1), and is it accepted (§4.2.2) |
+//! | `upgrade.rs` | is it a WebSocket handshake (§4.2.1), and is it accepted (§4.2.2) |
 //! | `accepted.rs`, `agreement.rs` | the 101; what was agreed on, and the connection |
 //! | `accept_key.rs`, `subprotocol.rs`, `extensions.rs` | the values of three fields |
 //! | `permessage_deflate.rs` | the offers and agreements of both roles (RFC 7692 §5, §7.1) |
@@ -47,7 +47,6 @@ mod client;
 mod client_error;
 mod established;
 mod extensions;
-mod handshake_fields;
 mod permessage_deflate;
 mod subprotocol;
 mod upgrade;

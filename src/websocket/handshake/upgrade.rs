@@ -20,12 +20,12 @@ use super::accept_key::{accept_key, is_canonical_key};
 use super::accepted::{AcceptOptions, Accepted, DeflateWanted, SubprotocolChoice};
 use super::agreement::Agreement;
 use super::extensions::{self, Extension};
-use super::handshake_fields::HandshakeFields;
 use super::permessage_deflate::{self, Parameters};
 use super::subprotocol;
 #[cfg(feature = "http")]
 use crate::http::OwnedRequest;
 use crate::http::fields::Occurrence;
+use crate::http::known_fields::HandshakeFields;
 use crate::http::{HttpVersion, Refusal, RequestHead, Status};
 use crate::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
 use alloc::borrow::{Cow, ToOwned};
@@ -81,12 +81,12 @@ impl<'a> Upgrade<'a> {
         //# HTTP response with an appropriate error code (such as 400 Bad
         //# Request).
         check_request_line(request)?;
-        let known = HandshakeFields::collect(request.fields());
-        check_upgrade(request, &known)?;
+        let known = request.handshake_fields();
+        check_upgrade(request)?;
         check_version(known.version)?;
         let key = check_key(known.key)?;
         let origin = check_origin(known.origin)?;
-        check_lists(request, &known)?;
+        check_lists(request, known)?;
         Ok(Upgrade {
             request: *request,
             key,
@@ -395,7 +395,7 @@ fn check_request_line(request: &RequestHead<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn check_upgrade(request: &RequestHead<'_>, known: &HandshakeFields<'_>) -> Result<(), Refusal> {
+fn check_upgrade(request: &RequestHead<'_>) -> Result<(), Refusal> {
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
     //# An |Upgrade| header field containing the value "websocket", treated as
     //# an ASCII case-insensitive value.
@@ -405,7 +405,7 @@ fn check_upgrade(request: &RequestHead<'_>, known: &HandshakeFields<'_>) -> Resu
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
     //# A |Connection| header field that includes the token "Upgrade", treated
     //# as an ASCII case-insensitive value.
-    if !known.connection_lists_upgrade {
+    if !request.connection_lists_upgrade() {
         return Err(bad_request("Connection does not list Upgrade"));
     }
     // Its bytes would be read as frames.
