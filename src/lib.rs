@@ -108,6 +108,11 @@ pub mod websocket;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+/// So is that of the README in Japanese.
+#[cfg(all(doctest, feature = "server"))]
+#[doc = include_str!("../README.ja.md")]
+struct ReadmeInJapanese;
+
 /// So are those of docs/learn.
 #[cfg(all(doctest, feature = "server", feature = "client"))]
 mod learn {

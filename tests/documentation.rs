@@ -5,8 +5,12 @@
 //! - A link from a name in code font to a source file names something in that file:
 //!   [`accept_key`](../src/websocket/handshake/accept_key.rs) fails when the function is renamed.
 //! - A link to another site has the form of an https address. No test fetches it.
+//!
+//! The chapters in Japanese name the state of the English chapter that they translate. A test names
+//! those that have fallen behind.
 
 use pulldown_cmark::{Event, LinkType, Options, Parser, Tag, TagEnd};
+use sha1::{Digest, Sha1};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -42,6 +46,63 @@ fn book_has_every_page_of_docs() {
         .filter(|path| path.starts_with("docs") && path != summary && !listed.contains(path))
         .collect();
     assert!(missing.is_empty(), "not in docs/SUMMARY.md: {missing:?}");
+}
+
+#[test]
+fn chapters_in_japanese_are_in_step_with_the_english_ones() {
+    let chapters = |folder: &str| -> BTreeSet<String> {
+        let files = fs::read_dir(folder).expect("a folder can be read");
+        files
+            .map(|file| {
+                file.expect("an entry can be read")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect()
+    };
+    assert_eq!(chapters("docs/learn"), chapters("docs/ja"));
+    let faults: Vec<String> = chapters("docs/learn")
+        .into_iter()
+        .filter_map(|name| translation_fault(&name).map(|fault| format!("docs/ja/{name}: {fault}")))
+        .collect();
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+/// What readers see at the top of a chapter that nobody has brought up to date yet.
+const BEHIND: &str = "> この章は英語版より古い内容です。";
+
+fn translation_fault(name: &str) -> Option<String> {
+    let read = |folder: &str| {
+        fs::read_to_string(format!("docs/{folder}/{name}")).expect("a page is UTF-8")
+    };
+    let (original, translation) = (read("learn"), read("ja"));
+    if translation.contains(BEHIND) {
+        return None;
+    }
+    let digest = Sha1::digest(&original);
+    let hash: String = digest
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let mark = format!("<!-- translates docs/learn/{name}, {hash} -->");
+    if !translation.ends_with(&format!("{mark}\n")) {
+        return Some(format!(
+            "the English chapter has changed. Bring this one up to date and end it with {mark:?}, or begin it with {BEHIND:?}"
+        ));
+    }
+    let differs = code(&original) != code(&translation);
+    differs.then(|| "its code is not that of the English chapter".to_owned())
+}
+
+/// The blocks of code. Drawings and output are marked `text`, and may be translated.
+fn code(page: &str) -> Vec<&str> {
+    page.split("\n```")
+        .skip(1)
+        .step_by(2)
+        .filter(|block| !block.starts_with("text\n"))
+        .collect()
 }
 
 /// What the checks need of one page.
