@@ -21,10 +21,13 @@ const EXHAUSTIVE: [(&str, &[&str]); 7] = [
             "LagLimits",
             "LagPolicy",
             "Limits",
+            "ListenOptions",
             "LogLimits",
             "RateLimits",
             "ReactorConfig",
             "Timeouts",
+            "UnixListen",
+            "UnixSocketPermissions",
         ],
     ),
     (

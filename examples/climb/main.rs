@@ -24,8 +24,9 @@ mod naive;
 mod queues;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
-use yamabiko::reactor::{Application, End, Io, Reactor, ReactorConfig, SocketKey, listen};
+use yamabiko::reactor::{
+    Application, End, Io, PeerAddress, Reactor, ReactorConfig, SocketKey, listen,
+};
 use yamabiko::websocket::handshake::{AcceptOptions, HeadLimits, RequestReader, Upgrade};
 use yamabiko::websocket::{Connection, Limits, Message, State};
 
@@ -64,7 +65,7 @@ enum Stage {
 impl<F: FanOut> Application for Room<F> {
     type Message = ();
 
-    fn opened(&mut self, _io: &mut Io, key: SocketKey, _peer: SocketAddr) {
+    fn opened(&mut self, _io: &mut Io, key: SocketKey, _peer: PeerAddress) {
         let reader = RequestReader::new(HeadLimits::default());
         let opening = Stage::Opening(reader, Vec::new());
         self.connections.insert(key, opening);
@@ -173,7 +174,7 @@ fn serve(fan_out: impl FanOut) -> std::io::Result<()> {
     let listener = listen(([127, 0, 0, 1], 8070).into())?;
     println!("listening on ws://{}/", listener.local_addr()?);
     let config = ReactorConfig {
-        listener: Some(listener),
+        listeners: vec![listener.into()],
         ..ReactorConfig::default()
     };
     Reactor::new(config)?.run(&mut Room {

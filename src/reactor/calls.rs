@@ -18,6 +18,10 @@ use std::time::Duration;
 
 use mio::net::TcpStream;
 
+/// Connections that a listener holds until they are accepted: the default of `net.core.somaxconn`
+/// on Linux.
+pub(super) const BACKLOG: i32 = 4096;
+
 /// Reads the available bytes into `buffer`.
 #[cfg(target_os = "linux")]
 #[inline(always)]

@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use mio::event::Event;
@@ -15,7 +14,8 @@ use mio::{Events, Interest, Poll, Registry, Token};
 
 use super::calls::{has_unsent, send, set_acknowledgement_timeout, set_unsent_bytes_max};
 use super::limit::{ConnectionLimit, CountedConnections};
-use super::listener::{Accepted, AcceptedConnection, Acceptor};
+use super::listener::{Accepted, AcceptedConnection, Acceptors, LISTENERS_MAX};
+use super::peer_address::PeerAddress;
 use super::socket::{ReadOutcome, SOCKETS_MAX, Slab, Socket, SocketKey};
 use super::unread::{Unread, UnreadRest};
 use super::wheel::Wheel;
@@ -39,7 +39,7 @@ pub struct Io {
     refused: usize,
     wheel: Wheel,
     alarm: Option<Timestamp>,
-    acceptor: Option<Acceptor>,
+    acceptors: Acceptors,
     /// Sockets with bytes to read, each once; some may have been closed.
     ready: Vec<SocketKey>,
     /// Sockets that had more to read than their budget of a turn, each once.
@@ -58,7 +58,7 @@ pub struct Io {
 
 /// An event that is delivered later in the turn.
 pub(super) enum Deferred {
-    Opened(SocketKey, SocketAddr),
+    Opened(SocketKey, PeerAddress),
     Failed(SocketKey, io::Error),
 }
 
@@ -191,9 +191,7 @@ impl Io {
         // Closing the descriptor deregisters it, unless it was duplicated before it was
         // adopted. An error means that it is not registered any more.
         let _ = self.poll.registry().deregister(socket.stream_mut());
-        if let Some(acceptor) = &mut self.acceptor {
-            acceptor.gate.socket_closed();
-        }
+        self.acceptors.socket_closed();
     }
 
     /// Adds a connected stream to the reactor as if it had been accepted here: it counts as a
@@ -209,7 +207,7 @@ impl Io {
         if !self.has_room() {
             return Err(no_room());
         }
-        let peer = stream.peer_addr()?;
+        let peer = PeerAddress::from(stream.peer_addr()?);
         stream.set_nonblocking(true)?;
         // Small messages must not wait for each other. An error means that the connection has
         // ended, which the next read reports.
@@ -343,12 +341,10 @@ impl Io {
         self.alarm = at;
     }
 
-    /// Closes the listener: the system refuses new connections and resets those in its
-    /// backlog. Open sockets stay.
+    /// Closes the listeners: the system refuses new connections and resets those in the
+    /// backlog. The files of Unix sockets are removed. Open sockets stay.
     pub fn stop_accepting(&mut self) {
-        if let Some(acceptor) = self.acceptor.take() {
-            acceptor.deregister(self.poll.registry());
-        }
+        self.acceptors.close(self.poll.registry());
     }
 
     /// Makes [`run`](super::Reactor::run) return at the end of this turn. Sockets stay open,
@@ -362,7 +358,7 @@ impl Io {
 impl Io {
     pub(super) fn new(
         poll: Poll,
-        acceptor: Option<Acceptor>,
+        acceptors: Acceptors,
         connections_max: usize,
         limit: Option<ConnectionLimit>,
         unsent_bytes_max: Option<u32>,
@@ -379,7 +375,7 @@ impl Io {
             sockets_max: connections_max.min(SOCKETS_MAX),
             wheel: Wheel::new(),
             alarm: None,
-            acceptor,
+            acceptors,
             ready: Vec::new(),
             again: Vec::new(),
             postponed_again: false,
@@ -404,9 +400,7 @@ impl Io {
         self.turns += 1;
         self.now = self.clock.now();
         self.wheel.advance(self.now);
-        if let Some(acceptor) = &mut self.acceptor {
-            acceptor.gate.advance(self.now);
-        }
+        self.acceptors.advance(self.now);
         Ok(())
     }
 
@@ -415,7 +409,7 @@ impl Io {
         if !(self.ready.is_empty() && self.again.is_empty() && self.deferred.is_empty()) {
             return Some(Duration::ZERO);
         }
-        let attempt = self.acceptor.as_ref().and_then(|a| a.gate.next_attempt());
+        let attempt = self.acceptors.next_attempt();
         [self.wheel.next_deadline(), self.alarm, attempt]
             .into_iter()
             .flatten()
@@ -431,19 +425,14 @@ impl Io {
         writable.then_some(key)
     }
 
-    pub(super) fn listener_edge(&mut self) {
-        if let Some(acceptor) = &mut self.acceptor {
-            acceptor.gate.edge();
-        }
+    pub(super) fn listener_edge(&mut self, token: Token) {
+        self.acceptors.edge(FIRST_LISTENER, token);
     }
 
     /// The next connection, which is not registered yet.
     pub(super) fn accept(&mut self) -> Accepted<AcceptedConnection> {
         let room = self.has_room();
-        match &mut self.acceptor {
-            Some(acceptor) => acceptor.accept(self.now, room),
-            None => Accepted::Nothing,
-        }
+        self.acceptors.accept(self.now, room)
     }
 
     /// Registers a connection that was accepted here.
@@ -454,9 +443,7 @@ impl Io {
             return Some(key);
         }
         // The kernel cannot register another socket; this connection is lost.
-        if let Some(acceptor) = &mut self.acceptor {
-            acceptor.gate.back_off(self.now);
-        }
+        self.acceptors.back_off(self.now);
         None
     }
 
@@ -477,7 +464,7 @@ impl Io {
     fn insert(
         &mut self,
         mut stream: TcpStream,
-        peer: SocketAddr,
+        peer: PeerAddress,
         counted: bool,
     ) -> io::Result<SocketKey> {
         let key = self.sockets.next_key();
@@ -685,8 +672,11 @@ fn write_from(
 }
 
 pub(super) const MAILBOX: Token = Token(usize::MAX);
-pub(super) const LISTENER: Token = Token(usize::MAX - 1);
-pub(super) const WAKER: Token = Token(usize::MAX - 2);
+pub(super) const WAKER: Token = Token(usize::MAX - 1);
+/// Of the first listener; the others have the tokens below it.
+pub(super) const FIRST_LISTENER: Token = Token(usize::MAX - 2);
+/// The tokens of listeners are above this number, and those of sockets below it.
+pub(super) const LISTENERS_ABOVE: usize = FIRST_LISTENER.0 - LISTENERS_MAX;
 /// With more unread bytes than this, reads are small: otherwise many sockets that leave bytes
 /// could make the reactor hold a buffer for each of them.
 const UNREAD_BYTES_MAX: usize = 1 << 20;
@@ -700,7 +690,7 @@ mod tests {
     use std::num::NonZeroUsize;
 
     fn io() -> Io {
-        Io::new(Poll::new().unwrap(), None, 1, None, None)
+        Io::new(Poll::new().unwrap(), Acceptors::default(), 1, None, None)
     }
 
     fn connection() -> (std::net::TcpStream, std::net::TcpStream) {
@@ -823,7 +813,15 @@ mod tests {
     #[test]
     fn reactors_with_a_shared_limit_are_limited_together() {
         let limit = ConnectionLimit::new(2);
-        let io = || Io::new(Poll::new().unwrap(), None, 9, Some(limit.clone()), None);
+        let io = || {
+            Io::new(
+                Poll::new().unwrap(),
+                Acceptors::default(),
+                9,
+                Some(limit.clone()),
+                None,
+            )
+        };
         let (mut one, mut other) = (io(), io());
         let key = one.adopt(connection().0).unwrap();
         assert!(other.adopt(connection().0).is_ok());
@@ -840,7 +838,15 @@ mod tests {
     #[test]
     fn connections_of_an_address_are_counted_while_they_are_open_in_any_reactor() {
         let limit = ConnectionLimit::new(9).per_address(NonZeroUsize::new(2));
-        let io = || Io::new(Poll::new().unwrap(), None, 9, Some(limit.clone()), None);
+        let io = || {
+            Io::new(
+                Poll::new().unwrap(),
+                Acceptors::default(),
+                9,
+                Some(limit.clone()),
+                None,
+            )
+        };
         let (mut one, mut other) = (io(), io());
         let key = one.adopt(connection().0).unwrap();
         assert!(other.adopt(connection().0).is_ok());
@@ -857,11 +863,11 @@ mod tests {
     #[test]
     fn connection_that_another_reactor_accepted_is_refused_beyond_the_limit() {
         let limit = Some(ConnectionLimit::new(1));
-        let mut io = Io::new(Poll::new().unwrap(), None, 2, limit, None);
+        let mut io = Io::new(Poll::new().unwrap(), Acceptors::default(), 2, limit, None);
         let mut peers = Vec::new();
         let mut accepted = || {
             let (stream, client) = connection();
-            let peer = client.local_addr().unwrap();
+            let peer = client.local_addr().unwrap().into();
             peers.push(client);
             let stream = TcpStream::from_std(stream);
             AcceptedConnection { stream, peer }

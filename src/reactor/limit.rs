@@ -10,11 +10,12 @@
 //! They cost nothing between accepting a connection and closing it, and a limit that is not set costs nothing at all. The limit of
 //! one address costs 16 bytes for each socket and about 32 for each address.
 
+use super::peer_address::PeerAddress;
 use crate::time::Timestamp;
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
 use std::hash::BuildHasher;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -56,7 +57,8 @@ impl ConnectionLimit {
     }
 
     /// Also limits the open connections of each IPv4 address, and of each /64 of IPv6 addresses: that is the least that a
-    /// host or a household gets. An IPv4 address that is mapped to IPv6 counts as itself. To be called before the limit is cloned.
+    /// host or a household gets. An IPv4 address that is mapped to IPv6 counts as itself. Connections of a Unix socket have no
+    /// address and are not limited by this. To be called before the limit is cloned.
     #[must_use]
     pub fn per_address(mut self, max: Option<NonZeroUsize>) -> ConnectionLimit {
         self.addresses = max.map(|max| Arc::new(AddressCounts::new(max.get())));
@@ -79,7 +81,7 @@ impl ConnectionLimit {
 
     /// Counts one more connection, if all limits allow it. The count protects no other
     /// memory, so the order of these operations does not matter.
-    fn acquire(&self, peer: SocketAddr, now: Timestamp) -> bool {
+    fn acquire(&self, peer: PeerAddress, now: Timestamp) -> bool {
         let one_more = |open| (open < self.max).then_some(open + 1);
         let counted = self
             .open
@@ -125,26 +127,26 @@ impl CountedConnections {
     }
 
     /// Counts one more connection, if the limit allows it. True if there is no limit.
-    pub(super) fn acquire(&self, peer: SocketAddr, now: Timestamp) -> bool {
+    pub(super) fn acquire(&self, peer: PeerAddress, now: Timestamp) -> bool {
         let limit = self.limit.as_ref();
         limit.is_none_or(|limit| limit.acquire(peer, now))
     }
 
     /// A counted connection got no socket.
-    pub(super) fn release(&self, peer: SocketAddr) {
+    pub(super) fn release(&self, peer: PeerAddress) {
         if let Some(limit) = &self.limit {
             limit.release(Address::of(peer));
         }
     }
 
     /// A counted connection has this slot now.
-    pub(super) fn opened(&mut self, slot: usize, peer: SocketAddr) {
+    pub(super) fn opened(&mut self, slot: usize, peer: PeerAddress) {
         let limit = self.limit.as_ref();
         if limit.is_none_or(|limit| limit.addresses.is_none()) {
             return;
         }
         if self.addresses.len() <= slot {
-            self.addresses.resize(slot + 1, Address::NONE);
+            self.addresses.resize(slot + 1, Address::None);
         }
         self.addresses[slot] = Address::of(peer);
     }
@@ -153,7 +155,7 @@ impl CountedConnections {
     pub(super) fn closed(&self, slot: usize) {
         if let Some(limit) = &self.limit {
             let address = self.addresses.get(slot).copied();
-            limit.release(address.unwrap_or(Address::NONE));
+            limit.release(address.unwrap_or(Address::None));
         }
     }
 }
@@ -163,16 +165,16 @@ impl CountedConnections {
 enum Address {
     V4(u32),
     V6(u64),
+    /// Of a Unix socket, or not known because addresses are not counted.
+    None,
 }
 
 impl Address {
-    /// Any address, where addresses are not counted.
-    const NONE: Address = Address::V4(0);
-
-    fn of(peer: SocketAddr) -> Address {
-        match peer.ip().to_canonical() {
-            IpAddr::V4(address) => Address::V4(address.to_bits()),
-            IpAddr::V6(address) => Address::V6((address.to_bits() >> 64) as u64),
+    fn of(peer: PeerAddress) -> Address {
+        match peer.ip().map(|address| address.to_canonical()) {
+            Some(IpAddr::V4(address)) => Address::V4(address.to_bits()),
+            Some(IpAddr::V6(address)) => Address::V6((address.to_bits() >> 64) as u64),
+            None => Address::None,
         }
     }
 }
@@ -196,7 +198,11 @@ impl AddressCounts {
         }
     }
 
+    /// Connections without an address have no limit here.
     fn acquire(&self, address: Address) -> bool {
+        if address == Address::None {
+            return true;
+        }
         self.with_shard(address, |counts| {
             let count = counts.entry(address).or_insert(0);
             // It has one already if it is at the limit, which is at least 1.
@@ -207,6 +213,9 @@ impl AddressCounts {
     }
 
     fn release(&self, address: Address) {
+        if address == Address::None {
+            return;
+        }
         self.with_shard(address, |counts| {
             if let Entry::Occupied(mut count) = counts.entry(address) {
                 match count.get() {
@@ -271,11 +280,12 @@ const SECOND: u64 = 1_000_000_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
 
     const NOW: Timestamp = Timestamp(7);
 
-    fn peer(address: &str) -> SocketAddr {
-        SocketAddr::new(address.parse().unwrap(), 1)
+    fn peer(address: &str) -> PeerAddress {
+        SocketAddr::new(address.parse().unwrap(), 1).into()
     }
 
     fn acquire(limit: &ConnectionLimit, address: &str) -> bool {
@@ -288,7 +298,7 @@ mod tests {
         let same = limit.clone();
         assert!(acquire(&limit, "::1") && acquire(&same, "::1"));
         assert!(!acquire(&limit, "::1") && !acquire(&same, "::1"));
-        same.release(Address::NONE);
+        same.release(Address::None);
         assert_eq!(limit.open(), 1);
         assert!(acquire(&limit, "::1") && !acquire(&limit, "::1"));
         assert!(!acquire(&ConnectionLimit::new(0), "::1"));
@@ -316,6 +326,15 @@ mod tests {
         limit.release(Address::of(peer("192.0.2.1")));
         assert!(acquire(&limit, "192.0.2.1") && !acquire(&limit, "192.0.2.1"));
         assert!(!acquire(&limit, "192.0.2.2"));
+    }
+
+    #[test]
+    fn connections_of_a_unix_socket_have_no_address_to_count_and_count_in_all() {
+        let limit = ConnectionLimit::new(3).per_address(NonZeroUsize::new(1));
+        let acquire = || limit.acquire(PeerAddress::Unix, NOW);
+        assert!(acquire() && acquire() && acquire() && !acquire());
+        limit.release(Address::of(PeerAddress::Unix));
+        assert!(acquire() && !acquire());
     }
 
     #[test]

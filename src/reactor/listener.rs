@@ -1,4 +1,4 @@
-//! Listening and accepting.
+//! Listening and accepting: on any number of addresses and Unix sockets.
 //!
 //! A reactor does not accept a connection only to drop it: while it has no room, connections
 //! stay in the kernel's backlog. (Beyond a limit that reactors share,
@@ -23,14 +23,23 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use mio::event::Source;
 use mio::net::{TcpListener, TcpStream};
+#[cfg(unix)]
+use mio::net::{UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::calls::BACKLOG;
 #[cfg(target_os = "linux")]
 use super::calls::set_unsent_bytes_max;
+use super::peer_address::PeerAddress;
+#[cfg(unix)]
+use super::unix_socket::{SocketFile, UnixSocket};
 use crate::time::Timestamp;
 
 /// Creates a listening socket for [`ReactorConfig`](super::ReactorConfig): non-blocking, with
@@ -43,31 +52,28 @@ use crate::time::Timestamp;
 ///
 /// The errors of `socket`, `bind` and `listen`.
 pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    listen_as(address, |_| Ok(()))
+    listen_with(address, ListenOptions::default())
 }
 
-/// As [`listen`], with `SO_REUSEPORT`: several sockets can listen on the address, one for each
-/// worker, and the kernel distributes the connections to them.
+/// As [`listen`], with options.
 ///
 /// # Errors
 ///
-/// As [`listen`]; [`ErrorKind::Unsupported`] on systems without `SO_REUSEPORT`.
+/// As [`listen`]; [`ErrorKind::Unsupported`] for [`ListenOptions::reuse_port`] on systems without
+/// `SO_REUSEPORT`.
 ///
 /// ```
-/// use yamabiko::reactor::listen_reusing_port;
+/// use yamabiko::reactor::{ListenOptions, listen_with};
 ///
-/// let listener = listen_reusing_port("127.0.0.1:0".parse()?)?;
-/// let second = listen_reusing_port(listener.local_addr()?)?;
+/// let options = ListenOptions { reuse_port: true, ..ListenOptions::default() };
+/// let listener = listen_with("127.0.0.1:0".parse()?, options)?;
+/// let second = listen_with(listener.local_addr()?, options)?;
 /// assert_eq!(listener.local_addr()?, second.local_addr()?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn listen_reusing_port(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    listen_as(address, set_reuse_port)
-}
-
-fn listen_as(
+pub fn listen_with(
     address: SocketAddr,
-    set_options: impl FnOnce(&Socket) -> io::Result<()>,
+    options: ListenOptions,
 ) -> io::Result<std::net::TcpListener> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
@@ -75,10 +81,26 @@ fn listen_as(
     // On Windows the option would let another process take over the port.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
-    set_options(&socket)?;
+    if options.reuse_port {
+        set_reuse_port(&socket)?;
+    }
+    if options.ipv6_only && address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// How [`listen_with`] sets up its socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListenOptions {
+    /// Several sockets can listen on the address, one for each worker, and the kernel distributes
+    /// the connections to them. Default: no.
+    pub reuse_port: bool,
+    /// An IPv6 socket does not serve IPv4, so that another socket can listen on the same port of
+    /// IPv4. Default: the system decides whether `[::]` also serves IPv4; Linux mostly does it.
+    pub ipv6_only: bool,
 }
 
 #[cfg(all(
@@ -97,41 +119,203 @@ fn set_reuse_port(_socket: &Socket) -> io::Result<()> {
     Err(ErrorKind::Unsupported.into())
 }
 
-/// A reactor's listener and its gate.
-pub(super) struct Acceptor {
-    listener: TcpListener,
-    pub(super) gate: Gate,
+/// A listening socket of a [reactor](super::ReactorConfig). The reactor sets it to non-blocking.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Listener {
+    /// Of an IP address: see [`listen`].
+    Tcp(std::net::TcpListener),
+    /// Of a Unix socket: see [`listen_unix`](super::listen_unix).
+    #[cfg(unix)]
+    Unix(UnixSocket),
 }
 
-impl Acceptor {
+impl From<std::net::TcpListener> for Listener {
+    fn from(listener: std::net::TcpListener) -> Listener {
+        Listener::Tcp(listener)
+    }
+}
+
+#[cfg(unix)]
+impl From<UnixSocket> for Listener {
+    fn from(socket: UnixSocket) -> Listener {
+        Listener::Unix(socket)
+    }
+}
+
+/// All listeners of a reactor. One connection of each is accepted in turn, so that a busy one
+/// does not delay the others.
+#[derive(Default)]
+pub(super) struct Acceptors {
+    all: Vec<Acceptor>,
+    /// The one that is asked next.
+    next: usize,
+}
+
+impl Acceptors {
+    /// Registers the listeners, with the tokens from `first_token` downwards.
     pub(super) fn new(
-        listener: std::net::TcpListener,
+        listeners: Vec<Listener>,
         unsent_bytes_max: Option<u32>,
         registry: &Registry,
-        token: Token,
-    ) -> io::Result<Acceptor> {
-        listener.set_nonblocking(true)?;
-        set_inherited_options(&listener, unsent_bytes_max)?;
-        let mut listener = TcpListener::from_std(listener);
-        registry.register(&mut listener, token, Interest::READABLE)?;
-        let gate = Gate::AwaitingEdge;
-        Ok(Acceptor { listener, gate })
+        first_token: Token,
+    ) -> io::Result<Acceptors> {
+        if listeners.len() > LISTENERS_MAX {
+            return Err(ErrorKind::InvalidInput.into());
+        }
+        let acceptor = |(index, listener)| {
+            let token = Token(first_token.0 - index);
+            Acceptor::new(listener, unsent_bytes_max, registry, token)
+        };
+        let all = listeners.into_iter().enumerate().map(acceptor);
+        let all = all.collect::<io::Result<_>>()?;
+        Ok(Acceptors { all, next: 0 })
     }
 
     /// The next connection, if there is one and `room` for it.
     pub(super) fn accept(&mut self, now: Timestamp, room: bool) -> Accepted<AcceptedConnection> {
-        let Acceptor { listener, gate } = self;
-        gate.accept(now, room, || {
-            let (stream, peer) = listener.accept()?;
-            set_own_options(&stream);
-            Ok(AcceptedConnection { stream, peer })
-        })
+        for _ in 0..self.all.len() {
+            let index = self.next;
+            self.next = (index + 1) % self.all.len();
+            match self.all[index].accept(now, room) {
+                Accepted::Nothing => {}
+                accepted => return accepted,
+            }
+        }
+        Accepted::Nothing
     }
 
-    pub(super) fn deregister(mut self, registry: &Registry) {
-        // If this fails: closing the descriptor deregisters it as well.
-        let _ = registry.deregister(&mut self.listener);
+    /// The kernel reports a connection on the listener with this token.
+    pub(super) fn edge(&mut self, first_token: Token, token: Token) {
+        let index = first_token.0.checked_sub(token.0);
+        if let Some(acceptor) = index.and_then(|index| self.all.get_mut(index)) {
+            acceptor.gate.edge();
+        }
     }
+
+    pub(super) fn socket_closed(&mut self) {
+        self.all.iter_mut().for_each(|one| one.gate.socket_closed());
+    }
+
+    pub(super) fn advance(&mut self, now: Timestamp) {
+        self.all.iter_mut().for_each(|one| one.gate.advance(now));
+    }
+
+    /// The system could not watch another socket.
+    pub(super) fn back_off(&mut self, now: Timestamp) {
+        self.all.iter_mut().for_each(|one| one.gate.back_off(now));
+    }
+
+    /// When to accept again without an edge; in the past: immediately.
+    pub(super) fn next_attempt(&self) -> Option<Timestamp> {
+        let attempts = self.all.iter().filter_map(|one| one.gate.next_attempt());
+        attempts.min()
+    }
+
+    /// Closes all listeners.
+    pub(super) fn close(&mut self, registry: &Registry) {
+        for acceptor in self.all.drain(..) {
+            acceptor.deregister(registry);
+        }
+        self.next = 0;
+    }
+}
+
+/// A reactor's listener and its gate.
+struct Acceptor {
+    listener: Watched,
+    gate: Gate,
+}
+
+/// A listener that the kernel watches for the reactor.
+enum Watched {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix {
+        /// Removed before the listener is closed: see [`UnixSocket`].
+        _file: SocketFile,
+        listener: UnixListener,
+    },
+}
+
+impl Acceptor {
+    fn new(
+        listener: Listener,
+        unsent_bytes_max: Option<u32>,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Acceptor> {
+        let mut listener = Watched::new(listener, unsent_bytes_max)?;
+        registry.register(listener.source(), token, Interest::READABLE)?;
+        let gate = Gate::AwaitingEdge;
+        Ok(Acceptor { listener, gate })
+    }
+
+    fn accept(&mut self, now: Timestamp, room: bool) -> Accepted<AcceptedConnection> {
+        let Acceptor { listener, gate } = self;
+        gate.accept(now, room, || listener.accept())
+    }
+
+    fn deregister(mut self, registry: &Registry) {
+        // If this fails: closing the descriptor deregisters it as well.
+        let _ = registry.deregister(self.listener.source());
+    }
+}
+
+impl Watched {
+    fn new(listener: Listener, unsent_bytes_max: Option<u32>) -> io::Result<Watched> {
+        match listener {
+            Listener::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                set_inherited_options(&listener, unsent_bytes_max)?;
+                Ok(Watched::Tcp(TcpListener::from_std(listener)))
+            }
+            #[cfg(unix)]
+            Listener::Unix(socket) => {
+                let (file, listener) = socket.into_parts();
+                listener.set_nonblocking(true)?;
+                let listener = UnixListener::from_std(listener);
+                Ok(Watched::Unix {
+                    _file: file,
+                    listener,
+                })
+            }
+        }
+    }
+
+    fn source(&mut self) -> &mut dyn Source {
+        match self {
+            Watched::Tcp(listener) => listener,
+            #[cfg(unix)]
+            Watched::Unix { listener, .. } => listener,
+        }
+    }
+
+    fn accept(&self) -> io::Result<AcceptedConnection> {
+        match self {
+            Watched::Tcp(listener) => {
+                let (stream, peer) = listener.accept()?;
+                set_own_options(&stream);
+                let peer = peer.into();
+                Ok(AcceptedConnection { stream, peer })
+            }
+            #[cfg(unix)]
+            Watched::Unix { listener, .. } => {
+                let (stream, _) = listener.accept()?;
+                let stream = as_tcp_stream(stream);
+                let peer = PeerAddress::Unix;
+                Ok(AcceptedConnection { stream, peer })
+            }
+        }
+    }
+}
+
+/// The reactor holds every stream as a `TcpStream`: reading, writing and closing are the same
+/// system calls for both families. Options of TCP fail on a Unix socket, and nothing depends on them.
+#[cfg(unix)]
+fn as_tcp_stream(stream: UnixStream) -> TcpStream {
+    let descriptor = OwnedFd::from(stream);
+    TcpStream::from_std(std::net::TcpStream::from(descriptor))
 }
 
 /// Small messages must not wait for each other: Linux hands `TCP_NODELAY` of a listener down to
@@ -165,7 +349,15 @@ fn set_own_options(stream: &TcpStream) {
 #[derive(Debug)]
 pub struct AcceptedConnection {
     pub(super) stream: TcpStream,
-    pub(super) peer: SocketAddr,
+    pub(super) peer: PeerAddress,
+}
+
+impl AcceptedConnection {
+    /// The address of the other end.
+    #[must_use]
+    pub const fn peer(&self) -> PeerAddress {
+        self.peer
+    }
 }
 
 /// Whether and when to accept: see the description of this file.
@@ -256,8 +448,8 @@ impl Gate {
     }
 }
 
-/// The default of `net.core.somaxconn` on Linux.
-const BACKLOG: i32 = 4096;
+/// Each listener has a token of its own, beside those of the sockets.
+pub(super) const LISTENERS_MAX: usize = 512;
 /// Long enough not to spin, short enough not to be noticed by a user.
 const BACK_OFF: Duration = Duration::from_millis(100);
 /// Errors of `accept` that concern the connection and not the listener: Linux returns
@@ -290,7 +482,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let registry = poll.registry();
-        let mut acceptor = Acceptor::new(listener, Some(4_321), registry, Token(0)).unwrap();
+        let mut acceptor = Acceptor::new(listener.into(), Some(4_321), registry, Token(0)).unwrap();
         let _peer = std::net::TcpStream::connect(address).unwrap();
         acceptor.gate.edge();
         let Accepted::Connection(connection) = acceptor.accept(NOW, true) else {

@@ -79,15 +79,17 @@
 //!
 //! ```
 //! use std::io::{Read, Write};
-//! use std::net::{SocketAddr, TcpStream};
-//! use yamabiko::reactor::{Application, End, Io, Reactor, ReactorConfig, SocketKey, listen};
+//! use std::net::TcpStream;
+//! use yamabiko::reactor::{
+//!     Application, End, Io, PeerAddress, Reactor, ReactorConfig, SocketKey, listen,
+//! };
 //!
 //! /// Sends everything back. (A real one keeps the rest of a partial write.)
 //! struct Echo;
 //!
 //! impl Application for Echo {
 //!     type Message = ();
-//!     fn opened(&mut self, _io: &mut Io, _key: SocketKey, _peer: SocketAddr) {}
+//!     fn opened(&mut self, _io: &mut Io, _key: SocketKey, _peer: PeerAddress) {}
 //!     fn received(&mut self, io: &mut Io, key: SocketKey, bytes: &mut [u8]) {
 //!         io.write(key, bytes);
 //!     }
@@ -101,7 +103,7 @@
 //!
 //! let listener = listen("127.0.0.1:0".parse()?)?;
 //! let address = listener.local_addr()?;
-//! let config = ReactorConfig { listener: Some(listener), ..ReactorConfig::default() };
+//! let config = ReactorConfig { listeners: vec![listener.into()], ..ReactorConfig::default() };
 //! let mut reactor = Reactor::new(config)?;
 //! let mailbox = reactor.mailbox();
 //! let thread = std::thread::spawn(move || reactor.run(&mut Echo));
@@ -122,25 +124,30 @@ mod io;
 mod limit;
 mod listener;
 mod mailbox;
+mod peer_address;
 mod socket;
+#[cfg(unix)]
+mod unix_socket;
 mod unread;
 mod wheel;
 
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
 
 use mio::{Events, Poll, Waker};
 
-use self::io::{Deferred, LISTENER, MAILBOX, WAKER};
-use self::listener::{Accepted, Acceptor};
+use self::io::{Deferred, FIRST_LISTENER, LISTENERS_ABOVE, MAILBOX, WAKER};
+use self::listener::{Accepted, Acceptors};
 use self::socket::ReadOutcome;
 use self::unread::UnreadRest;
 
 pub use self::io::Io;
 pub use self::limit::ConnectionLimit;
-pub use self::listener::{AcceptedConnection, listen, listen_reusing_port};
+pub use self::listener::{AcceptedConnection, ListenOptions, Listener, listen, listen_with};
 pub use self::mailbox::{Full, Mailbox};
+pub use self::peer_address::PeerAddress;
 pub use self::socket::SocketKey;
+#[cfg(unix)]
+pub use self::unix_socket::{UnixSocket, UnixSocketPermissions, listen_unix};
 
 /// The callbacks of a [`Reactor`], in the order of the [turn](self#the-turn), on the thread of
 /// [`Reactor::run`].
@@ -148,7 +155,7 @@ pub trait Application {
     /// The messages that other threads send: see [`Mailbox`].
     type Message: Send + 'static;
 
-    /// The listener has accepted a connection, which is not registered yet. Default: returns
+    /// A listener has accepted a connection, which is not registered yet. Default: returns
     /// it; it stays in this reactor, and [`opened`](Application::opened) follows. If several
     /// reactors share one listener, the application can keep it instead and send it to another
     /// reactor, which adds it with [`Io::adopt_accepted`].
@@ -158,7 +165,7 @@ pub trait Application {
 
     /// A connection was accepted, or adopted by [`Io::adopt`]. The application has to call
     /// [`Io::close`] for it.
-    fn opened(&mut self, io: &mut Io, key: SocketKey, peer: SocketAddr);
+    fn opened(&mut self, io: &mut Io, key: SocketKey, peer: PeerAddress);
 
     /// Called before the socket is read. If the application pauses it here
     /// ([`Io::pause_reading`]), it is not read: its bytes stay in the kernel.
@@ -167,7 +174,7 @@ pub trait Application {
     /// A connection was accepted beyond [`ReactorConfig::connection_limit`]. It is otherwise
     /// like one that was [`opened`](Application::opened): the application can write to it, and
     /// has to call [`Io::close`]. Default: closes it.
-    fn refused(&mut self, io: &mut Io, key: SocketKey, _peer: SocketAddr) {
+    fn refused(&mut self, io: &mut Io, key: SocketKey, _peer: PeerAddress) {
         io.close(key);
     }
 
@@ -228,8 +235,8 @@ pub enum End {
 /// The settings and limits of a [`Reactor`].
 #[derive(Debug)]
 pub struct ReactorConfig {
-    /// The listener; see [`listen`]. It is set to non-blocking. Default: none.
-    pub listener: Option<TcpListener>,
+    /// The listeners, at most 512: see [`listen`] and `listen_unix`. Default: none.
+    pub listeners: Vec<Listener>,
     /// The size of the shared read buffer: the maximum of one `received`. Not 0. Default
     /// 64 KiB: few calls for a busy socket, and the buffer stays in the cache.
     pub read_buffer_bytes: usize,
@@ -253,7 +260,7 @@ pub struct ReactorConfig {
 impl Default for ReactorConfig {
     fn default() -> Self {
         ReactorConfig {
-            listener: None,
+            listeners: Vec::new(),
             read_buffer_bytes: 64 * 1024,
             read_budget_bytes: 256 * 1024,
             mailbox_capacity: 4096,
@@ -299,13 +306,16 @@ impl<M: Send + 'static> Reactor<M> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), MAILBOX)?;
         let unsent_bytes_max = config.unsent_bytes_max;
-        let acceptor =
-            |listener| Acceptor::new(listener, unsent_bytes_max, poll.registry(), LISTENER);
-        let acceptor = config.listener.map(acceptor).transpose()?;
+        let acceptors = Acceptors::new(
+            config.listeners,
+            unsent_bytes_max,
+            poll.registry(),
+            FIRST_LISTENER,
+        )?;
         Ok(Reactor {
             io: Io::new(
                 poll,
-                acceptor,
+                acceptors,
                 config.connections_max,
                 config.connection_limit,
                 unsent_bytes_max,
@@ -394,8 +404,8 @@ impl<M: Send + 'static> Reactor<M> {
         for event in &self.events {
             match event.token() {
                 MAILBOX => self.messages_wait = true,
-                LISTENER => self.io.listener_edge(),
                 WAKER => application.woken(&mut self.io),
+                token if token.0 > LISTENERS_ABOVE => self.io.listener_edge(token),
                 _ => {
                     if let Some(key) = self.io.take_edges(event) {
                         application.writable(&mut self.io, key);
@@ -533,7 +543,7 @@ impl<M: Send + 'static> Reactor<M> {
         &mut self,
         application: &mut impl Application<Message = M>,
         key: SocketKey,
-        peer: SocketAddr,
+        peer: PeerAddress,
     ) {
         match self.io.is_counted(key) {
             true => application.opened(&mut self.io, key, peer),

@@ -440,7 +440,8 @@ fn retry_interrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T
 }
 
 /// The maximum number of sockets of one reactor: an index, its node in the timer wheel, and
-/// the reactor's own three tokens are all different numbers of [`TOKEN_SLOT_BITS`].
+/// the reactor's own tokens (512 listeners and two others) are all different numbers of
+/// [`TOKEN_SLOT_BITS`].
 pub(super) const SOCKETS_MAX: usize = ((1_u64 << TOKEN_SLOT_BITS) - 1025) as usize;
 const NO_SLOT: u32 = u32::MAX;
 const _: () = assert!(super::wheel::FIRST_SOCKET < 1024);

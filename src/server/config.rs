@@ -2,16 +2,18 @@
 
 use super::failure::Failure;
 use super::lag::LagPolicy;
+use super::listen::ListenAddresses;
 use super::origins::Origins;
 use super::rates::RateLimits;
 use crate::http::{HeadLimits, HttpLimits};
+use crate::reactor::PeerAddress;
 #[cfg(feature = "tokens")]
 use crate::tokens::Tokens;
 use crate::websocket::Limits;
 use crate::websocket::deadlines::Timeouts;
 use crate::websocket::deflate::DeflateConfig;
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,8 +54,10 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The address to listen on. Default `127.0.0.1:8080`; port 0: the system chooses one.
-    pub listen: SocketAddr,
+    /// The addresses to listen on, at least one and at most 512. Default `127.0.0.1:8080`; port 0: the system chooses one.
+    /// `"127.0.0.1:8080".parse()`, `([127, 0, 0, 1], 8080).into()` and [`UnixListen::into`](super::UnixListen) make one;
+    /// several are collected.
+    pub listen: ListenAddresses,
     /// Event loops, one thread each. Default: one for each core.
     pub workers: NonZeroUsize,
     /// How connections are given to the workers. Default: [`Accept::PerWorker`] on Linux,
@@ -185,15 +189,15 @@ pub struct Config {
 #[derive(Clone)]
 pub struct OnFailure(Arc<Report>);
 
-type Report = dyn Fn(SocketAddr, &Failure) + Send + Sync;
+type Report = dyn Fn(PeerAddress, &Failure) + Send + Sync;
 
 impl OnFailure {
     /// Calls this function with the client's address and the failure.
-    pub fn new(function: impl Fn(SocketAddr, &Failure) + Send + Sync + 'static) -> OnFailure {
+    pub fn new(function: impl Fn(PeerAddress, &Failure) + Send + Sync + 'static) -> OnFailure {
         OnFailure(Arc::new(function))
     }
 
-    pub(super) fn call(&self, peer_address: SocketAddr, failure: &Failure) {
+    pub(super) fn call(&self, peer_address: PeerAddress, failure: &Failure) {
         (self.0)(peer_address, failure);
     }
 }
@@ -221,7 +225,7 @@ impl Config {
 impl Default for Config {
     fn default() -> Config {
         Config {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            listen: (Ipv4Addr::LOCALHOST, 8080).into(),
             workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             accept: Accept::default(),
             limits: Limits {

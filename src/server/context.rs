@@ -3,11 +3,10 @@
 use super::connection_id::ConnectionId;
 use super::fan_out::{ExceptedConnection, FanOut};
 use super::recipient::Recipient;
-use crate::reactor::SocketKey;
+use crate::reactor::{PeerAddress, SocketKey};
 use crate::websocket::frame::CloseFrame;
 use crate::websocket::{AsMessage, Message};
 use std::fmt;
-use std::net::SocketAddr;
 
 /// The connection that a [`Handler`](super::Handler)'s method was called for.
 ///
@@ -68,7 +67,7 @@ impl Context<'_> {
     }
 
     /// The client's address.
-    pub fn peer_address(&self) -> SocketAddr {
+    pub fn peer_address(&self) -> PeerAddress {
         self.recipient.peer_address()
     }
 

@@ -20,11 +20,10 @@ use super::rates::Rates;
 use super::recipient::Recipient;
 use super::shutdown::Shutdown;
 use crate::http::{Persistence, Response, WriteOptions};
-use crate::reactor::{Io, SocketKey};
+use crate::reactor::{Io, PeerAddress, SocketKey};
 use crate::websocket::CloseFrame;
 use crate::websocket::deadlines::Timeouts;
 use crate::websocket::deflate::DeflatePool;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// What all connections of one worker share. Each part owns its fields; other files call the part's methods.
@@ -101,7 +100,7 @@ impl<H: Handler> Environment<H> {
     /// The method panicked.
     pub(super) fn ask<R>(
         &mut self,
-        peer_address: SocketAddr,
+        peer_address: PeerAddress,
         method: impl FnOnce(&H) -> R,
     ) -> Result<R, Panicked> {
         panics::catch(|| method(&self.handler)).map_err(|failure| {
@@ -111,7 +110,7 @@ impl<H: Handler> Environment<H> {
     }
 
     /// Reports a failure to [`Config::on_failure`], and counts a panic.
-    pub(super) fn report(&mut self, peer_address: SocketAddr, failure: &Failure) {
+    pub(super) fn report(&mut self, peer_address: PeerAddress, failure: &Failure) {
         if matches!(failure, Failure::Panicked { .. }) {
             self.counts.count_panic();
         }

@@ -91,13 +91,12 @@ impl FanOut {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reactor::{Application, End, Io, Reactor, ReactorConfig, SocketKey};
+    use crate::reactor::{Application, End, Io, PeerAddress, Reactor, ReactorConfig, SocketKey};
     use crate::server::lag::LagPolicy;
     use crate::server::rooms::Subscriptions;
     use crate::server::workers::{CrossWorkerMessage, Workers};
     use crate::time::Timestamp;
     use proptest::prelude::*;
-    use std::net::SocketAddr;
     use std::sync::Arc;
 
     const WORKERS: usize = 3;
@@ -143,7 +142,7 @@ mod tests {
     impl Application for Worker {
         type Message = CrossWorkerMessage;
 
-        fn opened(&mut self, _: &mut Io, _: SocketKey, _: SocketAddr) {}
+        fn opened(&mut self, _: &mut Io, _: SocketKey, _: PeerAddress) {}
         fn received(&mut self, _: &mut Io, _: SocketKey, _: &mut [u8]) {}
         fn ended(&mut self, _: &mut Io, _: SocketKey, _: End) {}
 

@@ -42,7 +42,8 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | `lag.rs`, `rates.rs`, `failure.rs`, `connection_id.rs`, `origins.rs`, `config.rs` | public settings and values; the token buckets of the rates |
+//! | `lag.rs`, `rates.rs`, `failure.rs`, `connection_id.rs`, `origins.rs`, `listen.rs`, `config.rs` | public settings and values; the token buckets of the rates |
+//! | `listeners.rs` | binding the addresses |
 //! | `metrics.rs` | what is counted, and the snapshots that other threads read |
 //! | `memory.rs` | the memory budget of all workers |
 //! | `shutdown.rs`, `panics.rs`, `buffers.rs`, `date.rs`, `lifetimes.rs` | the shutdown; panics of the application; buffers to use again; the Date field; ends of connections |
@@ -77,6 +78,8 @@ mod flush;
 mod handler;
 mod lag;
 mod lifetimes;
+mod listen;
+mod listeners;
 mod memory;
 mod metrics;
 mod opening;
@@ -97,6 +100,7 @@ mod workers;
 pub use crate::http::{
     Body, HeadLimits, HttpLimits, InvalidField, Refusal, RequestHead, Response, StaticFile, Status,
 };
+pub use crate::reactor::PeerAddress;
 pub use crate::websocket::deflate::{DeflateConfig, WindowBits};
 pub use crate::websocket::frame::CloseCode;
 pub use crate::websocket::{
@@ -108,6 +112,8 @@ pub use context::{Context, NotSent};
 pub use failure::Failure;
 pub use handler::{Admission, Closed, Handler};
 pub use lag::{LagAction, LagPolicy, Missed};
+pub use listen::{InvalidListenAddress, ListenAddress, ListenAddresses, UnixListen};
+pub use listeners::CannotListen;
 pub use metrics::{Metrics, RoomLag};
 pub use origins::{InvalidOrigin, OriginPattern, Origins};
 pub use publisher::{NotPublished, Publisher};
@@ -115,15 +121,16 @@ pub use rates::{Rate, RateAction, RateLimits};
 pub use request::Request;
 pub use upgrade::Upgrade;
 
-use crate::reactor::{ConnectionLimit, Reactor, ReactorConfig, listen, listen_reusing_port};
+use crate::reactor::{ConnectionLimit, Reactor, ReactorConfig};
 use environment::Environment;
 use fan_out::FanOut;
+use listeners::Listening;
 use memory::{HeldBytes, MemoryBudget};
 use metrics::MetricsSnapshot;
 use rooms::{LagPolicyOf, RoomTable};
 use shutdown::Shutdown;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -131,35 +138,34 @@ use std::thread;
 use worker::Worker;
 use workers::{CrossWorkerMessage, OutboundQueues, Workers};
 
-/// A server that is bound to its address and not running yet.
+/// A server that is bound to its addresses and not running yet.
 pub struct Server<H: Handler> {
-    local_address: SocketAddr,
+    addresses: ListenAddresses,
     workers: Vec<(Reactor<CrossWorkerMessage>, Worker<H>)>,
     handle: ServerHandle,
     deflate: Option<DeflateConfig>,
 }
 
 impl<H: Handler> Server<H> {
-    /// Binds the address and prepares the workers. Clients that connect from
+    /// Binds the addresses and prepares the workers. Clients that connect from
     /// now on wait until [`Server::run`].
     ///
     /// # Errors
-    /// The address is in use or is not an address of this host, or the system is out of descriptors.
+    /// An address is in use or is not an address of this host ([`CannotListen`] names it), or the system is out of descriptors.
     /// [`Unsupported`](io::ErrorKind::Unsupported): the configuration has [`Accept::PerWorker`],
     /// which this system cannot do.
     pub fn bind(config: Config, handler: H) -> io::Result<Server<H>> {
-        let listeners = listeners(&config)?;
-        let local_address = match listeners.first() {
-            Some(Some(listener)) => listener.local_addr()?,
-            _ => config.listen,
-        };
+        let Listening {
+            of_workers,
+            addresses,
+        } = Listening::bind(&config)?;
         let connection_limit = ConnectionLimit::new(config.connections_max)
             .per_address(config.connections_per_address)
             .per_second(config.connections_per_second);
         let mut reactors = Vec::new();
-        for listener in listeners {
+        for listeners in of_workers {
             reactors.push(Reactor::new(ReactorConfig {
-                listener,
+                listeners,
                 // A worker that gets no message would never stop.
                 mailbox_capacity: config.mailbox_capacity.max(1),
                 connection_limit: Some(connection_limit.clone()),
@@ -178,15 +184,22 @@ impl<H: Handler> Server<H> {
         let workers = build_workers(reactors, config, handler, &handle);
         Ok(Server {
             deflate,
-            local_address,
+            addresses,
             workers,
             handle,
         })
     }
 
-    /// The address to connect to, with the port that the system chose for port 0.
+    /// The first IP address that the server listens on, with the port that the system chose for port 0. For a server
+    /// that listens on Unix sockets only: the address 0.0.0.0 with port 0, which is no address to connect to.
     pub fn local_address(&self) -> SocketAddr {
-        self.local_address
+        let unspecified = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        self.addresses.first_ip().unwrap_or(unspecified)
+    }
+
+    /// All addresses that the server listens on, with the ports that the system chose for port 0.
+    pub fn local_addresses(&self) -> &ListenAddresses {
+        &self.addresses
     }
 
     /// A handle that other threads use to stop the server and to read its metrics.
@@ -352,26 +365,4 @@ fn build_workers<H: Handler>(
         (reactor, Worker::new(environment))
     };
     reactors.into_iter().enumerate().map(worker).collect()
-}
-
-/// The listener of each worker, if it has one: see [`Accept`]. Two reactors cannot watch one
-/// listener: systems differ in whether a copy of its descriptor is watched on its own, and with
-/// edge-triggered events each reactor would have to accept until nothing is left, which is no fair share.
-fn listeners(config: &Config) -> io::Result<Vec<Option<TcpListener>>> {
-    let workers = config.workers.get();
-    if workers == 1 || config.accept == Accept::Shared {
-        let first = listen(config.listen)?;
-        let others = std::iter::repeat_with(|| None).take(workers - 1);
-        return Ok(std::iter::once(Some(first)).chain(others).collect());
-    }
-    // With SO_REUSEPORT a port that another server uses would be no error: bind
-    // without it first.
-    drop(listen(config.listen)?);
-    let first = listen_reusing_port(config.listen)?;
-    let address = first.local_addr()?;
-    let mut listeners = vec![Some(first)];
-    for _ in 1..workers {
-        listeners.push(Some(listen_reusing_port(address)?));
-    }
-    Ok(listeners)
 }

@@ -30,18 +30,17 @@ use crate::broadcast::WriteQueue;
 use crate::http::{
     self, CONTINUE, HttpVersion, Persistence, Refusal, RequestHead, RequestStream, Response, Status,
 };
-use crate::reactor::{Io, SocketKey};
+use crate::reactor::{Io, PeerAddress, SocketKey};
 use crate::time::Timestamp;
 use crate::websocket::Limits;
 use crate::websocket::handshake::Accepted;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// A connection that speaks HTTP.
 pub(super) struct Opening {
     requests: RequestStream,
     responses: Responses,
-    peer_address: SocketAddr,
+    peer_address: PeerAddress,
     /// The server is full: the client gets a 503 for any request.
     refused: bool,
     /// What the memory budget knows of this connection.
@@ -68,7 +67,7 @@ impl Opening {
     pub(super) fn new(
         io: &mut Io,
         key: SocketKey,
-        peer_address: SocketAddr,
+        peer_address: PeerAddress,
         refused: bool,
         config: &Config,
     ) -> Opening {
@@ -423,7 +422,7 @@ fn asks_for_websocket(request: &RequestHead<'_>) -> bool {
 fn switch<H: Handler>(
     io: &Io,
     request: &RequestHead<'_>,
-    peer_address: SocketAddr,
+    peer_address: PeerAddress,
     environment: &mut Environment<H>,
 ) -> Result<Step<H>, Refusal> {
     let upgrade = Upgrade::check(request, peer_address)?;

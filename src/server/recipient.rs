@@ -6,7 +6,7 @@
 
 use super::rooms::{RoomTable, Subscriptions, write_frame};
 use crate::broadcast::{Backlog, Remainder, WriteQueue};
-use crate::reactor::{Io, SocketKey};
+use crate::reactor::{Io, PeerAddress, SocketKey};
 use crate::websocket::Message;
 use crate::websocket::deflate::WindowBits;
 use std::io::IoSlice;
@@ -14,7 +14,7 @@ use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 
 /// One client to send to.
 pub(super) struct Recipient {
-    peer_address: PeerAddress,
+    peer_address: CompactAddress,
     queue: WriteQueue,
     subscriptions: Subscriptions,
     /// For compressed messages, if compression was agreed on.
@@ -28,7 +28,7 @@ pub(super) struct Recipient {
 impl Recipient {
     /// `response`: the first bytes to send.
     pub(super) fn new(
-        peer_address: SocketAddr,
+        peer_address: PeerAddress,
         window: Option<WindowBits>,
         response: Vec<u8>,
     ) -> Recipient {
@@ -44,7 +44,7 @@ impl Recipient {
         }
     }
 
-    pub(super) fn peer_address(&self) -> SocketAddr {
+    pub(super) fn peer_address(&self) -> PeerAddress {
         self.peer_address.get()
     }
 
@@ -229,27 +229,30 @@ pub(super) fn write_backlog(io: &mut Io, key: SocketKey, backlog: Backlog<'_>) -
     io.write_slices(key, &slices[..count])
 }
 
-/// A client's address, in half the size of a [`SocketAddr`] for IPv4.
+/// A client's address, in half the size of a [`PeerAddress`] for IPv4.
 #[derive(Clone, Debug)]
-enum PeerAddress {
+enum CompactAddress {
     V4(SocketAddrV4),
     V6(Box<SocketAddrV6>),
+    Unix,
 }
 
-impl From<SocketAddr> for PeerAddress {
-    fn from(address: SocketAddr) -> PeerAddress {
-        match address {
-            SocketAddr::V4(address) => PeerAddress::V4(address),
-            SocketAddr::V6(address) => PeerAddress::V6(Box::new(address)),
+impl From<PeerAddress> for CompactAddress {
+    fn from(address: PeerAddress) -> CompactAddress {
+        match address.socket_address() {
+            Some(SocketAddr::V4(address)) => CompactAddress::V4(address),
+            Some(SocketAddr::V6(address)) => CompactAddress::V6(Box::new(address)),
+            None => CompactAddress::Unix,
         }
     }
 }
 
-impl PeerAddress {
-    fn get(&self) -> SocketAddr {
+impl CompactAddress {
+    fn get(&self) -> PeerAddress {
         match self {
-            PeerAddress::V4(address) => SocketAddr::V4(*address),
-            PeerAddress::V6(address) => SocketAddr::V6(**address),
+            CompactAddress::V4(address) => SocketAddr::V4(*address).into(),
+            CompactAddress::V6(address) => SocketAddr::V6(**address).into(),
+            CompactAddress::Unix => PeerAddress::Unix,
         }
     }
 }

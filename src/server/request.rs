@@ -1,10 +1,10 @@
 //! A plain HTTP request, as a handler gets it.
 
 use crate::http::{Fields, RequestHead};
+use crate::reactor::PeerAddress;
 #[cfg(feature = "tokens")]
 use crate::tokens::{Grant, TokenError, Tokens};
 use std::borrow::Cow;
-use std::net::SocketAddr;
 #[cfg(feature = "tokens")]
 use std::time::SystemTime;
 
@@ -34,7 +34,7 @@ use std::time::SystemTime;
 pub struct Request<'a> {
     head: RequestHead<'a>,
     body: &'a [u8],
-    peer_address: SocketAddr,
+    peer_address: PeerAddress,
     /// The server's, and the time of the request.
     #[cfg(feature = "tokens")]
     tokens: Option<(&'a Tokens, SystemTime)>,
@@ -49,12 +49,12 @@ impl<'a> Request<'a> {
     ///
     /// let fields = [("host", &b"localhost"[..])];
     /// let parts = OwnedRequest::new("GET", "/rooms/a?limit=5", HttpVersion::Http11, fields)?;
-    /// let request = Request::new(parts.head()?, b"", "192.0.2.1:50000".parse().unwrap());
+    /// let request = Request::new(parts.head()?, b"", ([192, 0, 2, 1], 50_000).into());
     /// assert!(request.path_segments().eq(["rooms", "a"]));
     /// assert_eq!(request.query_value("limit").as_deref(), Some("5"));
     /// # Ok::<(), yamabiko::server::Refusal>(())
     /// ```
-    pub fn new(head: RequestHead<'a>, body: &'a [u8], peer_address: SocketAddr) -> Request<'a> {
+    pub fn new(head: RequestHead<'a>, body: &'a [u8], peer_address: PeerAddress) -> Request<'a> {
         Request {
             head,
             body,
@@ -150,8 +150,8 @@ impl<'a> Request<'a> {
         core::str::from_utf8(self.body).ok()
     }
 
-    /// The address of the client, or of the last proxy.
-    pub fn peer_address(&self) -> SocketAddr {
+    /// The address of the client, or of the last proxy: see [`PeerAddress`].
+    pub fn peer_address(&self) -> PeerAddress {
         self.peer_address
     }
 }

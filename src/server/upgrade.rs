@@ -2,10 +2,10 @@
 
 use super::access::Granted;
 use crate::http::{Refusal, RequestHead};
+use crate::reactor::PeerAddress;
 #[cfg(feature = "tokens")]
 use crate::tokens::Grant;
 use crate::websocket::handshake;
-use std::net::SocketAddr;
 use std::ops::Deref;
 
 /// A correct upgrade request, with the client's address and what its token grants. It has all methods of
@@ -15,7 +15,7 @@ use std::ops::Deref;
 /// use yamabiko::server::{Refusal, Status, Upgrade};
 ///
 /// fn check(request: &Upgrade<'_>) -> Result<(), Refusal> {
-///     match (request.path(), request.peer_address().ip().is_loopback()) {
+///     match (request.path(), request.peer_address().is_local()) {
 ///         ("/admin", false) => Err(Refusal::new(Status::Forbidden, "only from this machine")),
 ///         _ => Ok(()),
 ///     }
@@ -25,7 +25,7 @@ use std::ops::Deref;
 #[derive(Clone, Copy, Debug)]
 pub struct Upgrade<'a> {
     upgrade: handshake::Upgrade<'a>,
-    peer_address: SocketAddr,
+    peer_address: PeerAddress,
     #[cfg(feature = "tokens")]
     grant: Option<&'a Grant>,
 }
@@ -45,14 +45,14 @@ impl<'a> Upgrade<'a> {
     ///     ("sec-websocket-version", b"13"),
     /// ];
     /// let request = OwnedRequest::new("GET", "/chat", HttpVersion::Http11, fields)?;
-    /// let upgrade = Upgrade::check(&request.head()?, "192.0.2.1:50000".parse().unwrap())?;
+    /// let upgrade = Upgrade::check(&request.head()?, ([192, 0, 2, 1], 50_000).into())?;
     /// assert_eq!(upgrade.path(), "/chat");
     /// # Ok::<(), yamabiko::server::Refusal>(())
     /// ```
     ///
     /// # Errors
     /// As [`handshake::Upgrade::check`].
-    pub fn check(head: &RequestHead<'a>, peer_address: SocketAddr) -> Result<Self, Refusal> {
+    pub fn check(head: &RequestHead<'a>, peer_address: PeerAddress) -> Result<Self, Refusal> {
         Ok(Upgrade {
             upgrade: handshake::Upgrade::check(head)?,
             peer_address,
@@ -80,7 +80,7 @@ impl<'a> Upgrade<'a> {
     }
 
     /// The address of the client.
-    pub fn peer_address(&self) -> SocketAddr {
+    pub fn peer_address(&self) -> PeerAddress {
         self.peer_address
     }
 

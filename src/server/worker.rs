@@ -18,7 +18,6 @@
 //! environment that its methods need.
 
 use super::backpressure::PausedConnections;
-use super::config::Accept;
 use super::connection::{End, Received};
 use super::connections::{ConnectionState, Connections};
 use super::ending::Ending;
@@ -26,13 +25,13 @@ use super::environment::Environment;
 use super::failure::Failure;
 use super::flush::Flusher;
 use super::handler::Handler;
+use super::listeners::is_shared;
 use super::opening::{Opening, Progress};
 use super::overload::keep_budget;
 use super::rooms::{SharedMessage, Subscription};
 use super::workers::CrossWorkerMessage;
-use crate::reactor::{self, AcceptedConnection, Application, Io, SocketKey};
+use crate::reactor::{self, AcceptedConnection, Application, Io, PeerAddress, SocketKey};
 use crate::websocket::frame::{CloseCode, CloseFrame};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// One thread of the server.
@@ -58,13 +57,13 @@ impl<H: Handler> Application for Worker<H> {
     type Message = CrossWorkerMessage;
 
     fn accepted(&mut self, connection: AcceptedConnection) -> Option<AcceptedConnection> {
-        match self.environment.config.accept {
-            Accept::PerWorker => Some(connection),
-            Accept::Shared => self.environment.fan_out.outbound.hand_over(connection),
+        match is_shared(&connection, self.environment.config.accept) {
+            false => Some(connection),
+            true => self.environment.fan_out.outbound.hand_over(connection),
         }
     }
 
-    fn opened(&mut self, io: &mut Io, key: SocketKey, peer_address: SocketAddr) {
+    fn opened(&mut self, io: &mut Io, key: SocketKey, peer_address: PeerAddress) {
         let refused = self.environment.memory.is_nearly_used();
         match refused {
             true => self.environment.counts.count_refused(),
@@ -73,7 +72,7 @@ impl<H: Handler> Application for Worker<H> {
         self.begin_opening(io, key, peer_address, refused);
     }
 
-    fn refused(&mut self, io: &mut Io, key: SocketKey, peer_address: SocketAddr) {
+    fn refused(&mut self, io: &mut Io, key: SocketKey, peer_address: PeerAddress) {
         self.environment.counts.count_refused();
         if io.refused_sockets() > REFUSALS_MAX {
             io.close(key);
@@ -258,7 +257,7 @@ impl<H: Handler> Worker<H> {
         &mut self,
         io: &mut Io,
         key: SocketKey,
-        peer_address: SocketAddr,
+        peer_address: PeerAddress,
         refused: bool,
     ) {
         let opening = Opening::new(io, key, peer_address, refused, &self.environment.config);

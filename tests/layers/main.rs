@@ -29,7 +29,7 @@ struct Layer {
 }
 
 #[rustfmt::skip]
-const LAYERS: [Layer; 14] = [
+const LAYERS: [Layer; 15] = [
     // Sans-IO: the same bytes in give the same bytes out, on any machine. Maps
     // that hash with a random seed would break that, too.
     Layer {
@@ -111,6 +111,12 @@ const LAYERS: [Layer; 14] = [
         may: &["crate::reactor", "crate::time", "std", "core", "alloc", "mio", "rustix", "socket2"],
         must_not: &["std::fs", "std::env", "std::process", "std::print!"],
     },
+    // The file of a Unix socket.
+    Layer {
+        name: "src/reactor/unix_socket.rs",
+        may: &["crate::reactor", "std", "core", "alloc", "socket2"],
+        must_not: &["std::env", "std::process", "std::print!"],
+    },
     // Where they meet: addresses, and a listener to hand on; no calls of its own.
     Layer {
         name: "src/server",
@@ -164,7 +170,7 @@ const LAYERS: [Layer; 14] = [
         may: &[
             "crate", "yamabiko", "yamabiko_load", "std", "core", "alloc", "clap", "clap_complete", "clap_mangen",
             "signal_hook", "procfs_core", "ctrlc", "indicatif", "serde_json", "getrandom", "httpdate", "crossterm",
-            "toml", "unicode_segmentation", "unicode_width",
+            "toml", "unicode_segmentation", "unicode_width", "nix",
         ],
         must_not: &["yamabiko::reactor", "yamabiko::broadcast"],
     },

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use yamabiko::reactor::{
-    Application, End, Full, Io, Mailbox, Reactor, ReactorConfig, SocketKey, listen,
-    listen_reusing_port,
+    Application, End, Full, Io, ListenOptions, Listener, Mailbox, PeerAddress, Reactor,
+    ReactorConfig, SocketKey, listen, listen_with,
 };
 use yamabiko::time::Timestamp;
 use yamabiko_testing::waiting::{TIMEOUT, accepted, bounded, eventually, joined};
@@ -32,7 +32,7 @@ fn echo_to_slow_readers_returns_every_byte_in_order_with_bounded_memory() {
     let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let mut reactor = Reactor::new(ReactorConfig {
-        listener: Some(listener),
+        listeners: vec![listener.into()],
         read_buffer_bytes: Echo::BACKLOG_BYTES_MAX,
         ..ReactorConfig::default()
     })
@@ -91,7 +91,7 @@ struct Lender {
 impl Application for Lender {
     type Message = ();
 
-    fn opened(&mut self, _: &mut Io, _: SocketKey, _: SocketAddr) {}
+    fn opened(&mut self, _: &mut Io, _: SocketKey, _: PeerAddress) {}
 
     fn received(&mut self, _: &mut Io, _: SocketKey, bytes: &mut [u8]) {
         self.bytes.extend_from_slice(bytes);
@@ -136,7 +136,7 @@ fn bytes_behind_a_full_read_go_into_a_lent_buffer_within_the_budget() {
         let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let config = ReactorConfig {
-            listener: Some(listener),
+            listeners: vec![listener.into()],
             ..ReactorConfig::default()
         };
         let mut reactor = Reactor::new(config).unwrap();
@@ -877,9 +877,13 @@ fn waker_written_before_it_was_set_calls_woken_and_a_replaced_one_does_not() {
 #[test]
 fn address_is_bound_twice_with_reuse_port_and_once_without() {
     let any = "127.0.0.1:0".parse().unwrap();
-    let first = listen_reusing_port(any).unwrap();
+    let shared = ListenOptions {
+        reuse_port: true,
+        ..ListenOptions::default()
+    };
+    let first = listen_with(any, shared).unwrap();
     let address = first.local_addr().unwrap();
-    let second = listen_reusing_port(address).unwrap();
+    let second = listen_with(address, shared).unwrap();
     assert_eq!(second.local_addr().unwrap(), address);
 
     let alone = listen(any).unwrap();
@@ -894,7 +898,7 @@ fn listening_on_ipv6_loopback_accepts() {
         return;
     };
     let mut reactor = Stepping::new(ReactorConfig {
-        listener: Some(listener),
+        listeners: vec![listener.into()],
         ..ReactorConfig::default()
     });
     let (_client, key) = reactor.connected();
@@ -1051,7 +1055,7 @@ struct Probe {
 impl Application for Probe {
     type Message = Message;
 
-    fn opened(&mut self, _: &mut Io, key: SocketKey, _: SocketAddr) {
+    fn opened(&mut self, _: &mut Io, key: SocketKey, _: PeerAddress) {
         self.seen.push(Seen::Opened(key));
     }
 
@@ -1116,8 +1120,8 @@ impl Echo {
 impl Application for Echo {
     type Message = ();
 
-    fn opened(&mut self, _: &mut Io, key: SocketKey, peer: SocketAddr) {
-        assert!(peer.ip().is_loopback());
+    fn opened(&mut self, _: &mut Io, key: SocketKey, peer: PeerAddress) {
+        assert!(peer.ip().unwrap().is_loopback());
         assert!(self.backlogs.insert(key, Vec::new()).is_none());
     }
 
@@ -1293,18 +1297,22 @@ fn watch(mailbox: Mailbox<Message>) -> Sender<()> {
     done
 }
 
+fn loopback_listener() -> TcpListener {
+    listen("127.0.0.1:0".parse().unwrap()).unwrap()
+}
+
 fn listening() -> ReactorConfig {
     ReactorConfig {
-        listener: Some(listen("127.0.0.1:0".parse().unwrap()).unwrap()),
+        listeners: vec![loopback_listener().into()],
         ..ReactorConfig::default()
     }
 }
 
 /// The address of the listener; an unused address if there is none.
 fn address_of(config: &ReactorConfig) -> SocketAddr {
-    match &config.listener {
-        Some(listener) => listener.local_addr().unwrap(),
-        None => "127.0.0.1:0".parse().unwrap(),
+    match config.listeners.first() {
+        Some(Listener::Tcp(listener)) => listener.local_addr().unwrap(),
+        _ => "127.0.0.1:0".parse().unwrap(),
     }
 }
 

@@ -192,7 +192,10 @@ fn broken_rule_is_reported_to_client_application_and_on_failure() {
     with_1_and_3_workers(|config| {
         let server = Running::start(Config {
             on_failure: Some(OnFailure::new(|address, failure| {
-                assert!(address.ip().is_loopback() && !failure.to_string().is_empty());
+                assert!(
+                    address.ip().is_some_and(|ip| ip.is_loopback())
+                        && !failure.to_string().is_empty()
+                );
                 FAILURES_LOGGED.fetch_add(1, Ordering::Relaxed);
             })),
             ..config
@@ -405,7 +408,7 @@ fn port_in_use_is_an_error_with_any_number_of_workers() {
         with_1_and_3_workers(|second| {
             let (sender, _reports) = std::sync::mpsc::channel();
             let second = Config {
-                listen: server.address,
+                listen: server.address.into(),
                 ..second
             };
             let bound = Server::bind(

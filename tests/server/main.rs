@@ -14,6 +14,7 @@ mod http;
 mod http_connections;
 mod lag;
 mod limits;
+mod listeners;
 mod overload;
 mod panics;
 mod pieces;

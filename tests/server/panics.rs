@@ -94,7 +94,7 @@ impl Fixture {
         let (failed, failures) = channel();
         let config = Config {
             on_failure: Some(OnFailure::new(move |address, failure| {
-                assert!(address.ip().is_loopback());
+                assert!(address.ip().is_some_and(|ip| ip.is_loopback()));
                 let _ = failed.send(failure.to_string());
             })),
             ..config

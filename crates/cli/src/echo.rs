@@ -3,17 +3,10 @@
 use yamabiko::server::{Admission, Context, Handler, Message, Refusal, Upgrade};
 
 use super::arguments::EchoSettings;
-use super::output::NAME_AND_VERSION;
 use super::serving;
 
 pub(super) fn run(settings: EchoSettings) -> Result<(), String> {
-    serving::serve(settings.config(), Echo, |address| {
-        format!(
-            "{}: echo on {}\n",
-            NAME_AND_VERSION,
-            serving::url("ws", address)
-        )
-    })
+    serving::serve(settings.config(), Echo, "echo on", "ws")
 }
 
 struct Echo;

@@ -3,18 +3,12 @@
 use yamabiko::chat::Chat;
 
 use super::arguments::ServeSettings;
-use super::output::{NAME_AND_VERSION, print};
+use super::output::print;
 use super::serving;
 
 pub(super) fn run(settings: ServeSettings) -> Result<(), String> {
     if settings.check {
         return print("the settings are valid\n");
     }
-    serving::serve(settings.config(), Chat::new(), |address| {
-        format!(
-            "{}: open {}\n",
-            NAME_AND_VERSION,
-            serving::url("http", address)
-        )
-    })
+    serving::serve(settings.config(), Chat::new(), "open", "http")
 }

@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -207,8 +208,8 @@ fn usage_error_is_one_line_and_exit_code_2() {
              (see 'yamabiko serve --help')",
         ),
         (
-            &["--listen", "127.0.0.1:0", "--listen", "127.0.0.1:1"],
-            "the argument '--listen <IP:PORT>' cannot be used multiple times (see 'yamabiko serve --help')",
+            &["--workers", "1", "--workers", "2"],
+            "the argument '--workers <N>' cannot be used multiple times (see 'yamabiko serve --help')",
         ),
         (
             &["bench", "idle", "ws://h/", "--rate", "3"],
@@ -670,6 +671,57 @@ fn first_line_names_an_address_that_can_be_opened() {
         let page = ask(address, request);
         assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
     }
+}
+
+#[test]
+fn every_address_is_listened_on_and_named_in_the_first_line() {
+    let folder = Folder::new("listen");
+    std::fs::create_dir_all(&folder.0).expect("a temporary folder");
+    let path = folder.0.join("x.sock");
+    let unix = format!("unix:{}", path.display());
+    let arguments = [
+        "--listen",
+        "127.0.0.1:0",
+        "--listen",
+        "127.0.0.1:0",
+        "--listen",
+        &unix,
+    ];
+    let mut program = Program::start(&[&arguments[..], &["--unix-mode", "606"]].concat());
+    let line = program.line();
+    let (_, url) = line.split_once("open http://").expect(&line);
+    let (address, rest) = url.split_once("/ (listening on ").expect(&line);
+    let addresses: Vec<&str> = rest.trim_end_matches(')').split(", ").collect();
+    assert_eq!((addresses.len(), addresses[0]), (3, address));
+    assert_eq!(addresses[2], unix);
+    let request = "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    for address in &addresses[..2] {
+        assert!(ask(address, request).ends_with("\r\n\r\nok\n"));
+    }
+    let mut stream = UnixStream::connect(&path).expect("it listens");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a time");
+    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).expect("text");
+    assert!(response.ends_with("\r\n\r\nok\n"), "{response}");
+    let metadata = std::fs::metadata(&path).expect("a socket");
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o606);
+    program.signal("TERM");
+    assert_eq!(program.exit_code(), Some(0));
+    assert!(!path.exists());
+}
+
+#[test]
+fn first_line_of_a_server_on_a_unix_socket_alone_names_it() {
+    let folder = Folder::new("unix-only");
+    std::fs::create_dir_all(&folder.0).expect("a temporary folder");
+    let unix = format!("unix:{}", folder.0.join("x.sock").display());
+    let program = Program::start(&["echo", "--listen", &unix]);
+    let expected = format!("{NAME_AND_VERSION}: listening on {unix}");
+    assert_eq!(program.line(), expected);
+    let taken = failure(run(&["serve", "--listen", &unix]));
+    let message = format!("yamabiko: cannot listen on {unix}: address in use\n");
+    assert_eq!(taken, (Some(1), message));
 }
 
 #[test]

@@ -17,12 +17,12 @@
 //! A member needs about 330 bytes, here and in the reactor, and has no buffer unless
 //! the kernel took only a part of a write.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use yamabiko::reactor::{Application, End, Io, Reactor, SocketKey};
+use yamabiko::reactor::{Application, End, Io, PeerAddress, Reactor, SocketKey};
 use yamabiko::websocket::MaskingKeys;
 use yamabiko::websocket::frame::{CloseCode, Opcode, encode};
 
@@ -119,7 +119,7 @@ impl Application for Load {
     type Message = Command;
 
     /// `take_in` has done this part.
-    fn opened(&mut self, _io: &mut Io, _key: SocketKey, _peer: SocketAddr) {}
+    fn opened(&mut self, _io: &mut Io, _key: SocketKey, _peer: PeerAddress) {}
 
     fn received(&mut self, io: &mut Io, key: SocketKey, bytes: &mut [u8]) {
         if let Some(&member) = self.by_slot.get(key.index()) {

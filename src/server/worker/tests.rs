@@ -27,7 +27,7 @@ struct SteppedServer<H: Handler> {
 impl<H: Handler> SteppedServer<H> {
     fn new(workers: usize, config: Config, handler: H) -> SteppedServer<H> {
         let config = Config {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
             workers: NonZeroUsize::new(workers).unwrap(),
             ping_interval: None,
             ..config

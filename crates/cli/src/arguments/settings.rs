@@ -2,19 +2,21 @@
 //! are applied to the server's own defaults. [`ServerSettings`] are the settings of both. A
 //! setting without effect on `echo`, which has no rooms, is in [`ServeSettings`] alone.
 
-use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use yamabiko::server::{Config, DeflateConfig, LagAction, Limits, Origins, RateAction, WindowBits};
+use yamabiko::server::{
+    Config, DeflateConfig, LagAction, Limits, ListenAddress, ListenAddresses, Origins, RateAction,
+    UnixListen, WindowBits,
+};
 
 use super::values::{
-    AllowedOrigin, Budget, Interval, address, budget, bytes, bytes_per_second, bytes_text, count,
-    interval, is_set, level, origin, per_second, rate, ratio, seconds, seconds_text, unsent_bytes,
-    window_bits,
+    AllowedOrigin, Budget, Interval, Mode, Owner, address, budget, bytes, bytes_per_second,
+    bytes_text, count, interval, is_set, level, mode, origin, owner, per_second, rate, ratio,
+    seconds, seconds_text, unsent_bytes, window_bits,
 };
 
 /// The settings of `serve`.
@@ -46,9 +48,18 @@ pub(crate) struct EchoSettings {
 /// it is applied to.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 pub(crate) struct ServerSettings {
-    /// Address to listen on; ':8080' is all IPv4 addresses; port 0 takes any free port
-    #[arg(long, value_name = "IP:PORT", value_parser = address)]
-    pub listen: Option<SocketAddr>,
+    /// Address to listen on; ':8080' is all IPv4 addresses; may be repeated
+    ///
+    /// IP:PORT, localhost:PORT, :PORT (all IPv4 addresses), [::]:PORT (all addresses) or
+    /// unix:PATH. Port 0 takes any free port. Several are separated by commas.
+    #[arg(long, value_name = "ADDRESS", value_parser = address, value_delimiter = ',')]
+    pub listen: Vec<ListenAddress>,
+    /// Mode of the files of Unix sockets: a client needs the permission to write
+    #[arg(long, value_name = "MODE", value_parser = mode)]
+    pub unix_mode: Option<Mode>,
+    /// Owner of the files of Unix sockets: USER, USER:GROUP or :GROUP
+    #[arg(long, value_name = "OWNER", value_parser = owner)]
+    pub unix_owner: Option<Owner>,
     /// Threads, each with its own event loop
     #[arg(long, value_name = "N", value_parser = count)]
     pub workers: Option<NonZeroUsize>,
@@ -198,7 +209,7 @@ impl EchoSettings {
         let names_origins = !self.server.allow_origins.is_empty();
         let mut config = self.server.apply_to(echo_defaults());
         set(&mut config.backlog_bytes_max, self.backlog_bytes_max);
-        if !names_origins && config.listen.ip().is_loopback() {
+        if !names_origins && config.listen.are_local() {
             config.origins = Origins::Any;
         }
         config
@@ -243,8 +254,11 @@ impl ServerSettings {
     /// The configuration with these settings over its own.
     fn apply_to(self, mut config: Config) -> Config {
         let deflate = self.deflate();
+        set(&mut config.listen, self.listen_addresses());
         let ServerSettings {
-            listen,
+            listen: _,
+            unix_mode: _,
+            unix_owner: _,
             workers,
             connections_max,
             connections_per_address,
@@ -273,7 +287,6 @@ impl ServerSettings {
             allow_origins,
         } = self;
         config.deflate = deflate;
-        set(&mut config.listen, listen);
         set(&mut config.workers, workers);
         set(
             &mut config.connections_max,
@@ -310,6 +323,20 @@ impl ServerSettings {
         set(&mut rates.burst, rate_burst);
         set(&mut rates.action, rate_action);
         config
+    }
+
+    /// `None`: no address is given.
+    fn listen_addresses(&self) -> Option<ListenAddresses> {
+        let given = self.listen.iter().cloned().map(|address| match address {
+            ListenAddress::Unix(socket) => ListenAddress::Unix(UnixListen {
+                mode: self.unix_mode.map(|mode| mode.0),
+                owner: self.unix_owner.and_then(|owner| owner.user),
+                group: self.unix_owner.and_then(|owner| owner.group),
+                ..socket
+            }),
+            address => address,
+        });
+        Some(given.collect()).filter(|_| !self.listen.is_empty())
     }
 
     /// Compression: on by default.
@@ -365,7 +392,12 @@ fn values(config: &Config) -> Vec<(&'static str, String)> {
         rate.map_or(NO_LIMIT.to_owned(), |rate| bytes_text(rate.get() as usize))
     };
     vec![
-        ("listen", config.listen.to_string()),
+        ("listen", listen_text(&config.listen)),
+        (
+            "unix_mode",
+            unix_text(config, |socket| socket.mode.map(Mode)),
+        ),
+        ("unix_owner", unix_text(config, owner_of)),
         ("workers", config.workers.to_string()),
         ("connections_max", config.connections_max.to_string()),
         (
@@ -434,6 +466,34 @@ fn limit(limit: Option<impl ToString>) -> String {
     limit.map_or(NO_LIMIT.to_owned(), |limit| limit.to_string())
 }
 
+/// One address, or several as they are written in a settings file.
+fn listen_text(addresses: &ListenAddresses) -> String {
+    match addresses.as_slice() {
+        [address] => address.to_string(),
+        several => {
+            let quoted = several.iter().map(|address| format!("\"{address}\""));
+            format!("[{}]", quoted.collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+/// A setting of the Unix sockets, which all have the same.
+fn unix_text<T: ToString>(config: &Config, of: impl Fn(&UnixListen) -> Option<T>) -> String {
+    let mut addresses = config.listen.as_slice().iter();
+    let socket = addresses.find_map(|address| match address {
+        ListenAddress::Unix(socket) => Some(socket),
+        _ => None,
+    });
+    let text = socket.and_then(of).map(|value| value.to_string());
+    text.unwrap_or(BY_THE_SYSTEM.to_owned())
+}
+
+fn owner_of(socket: &UnixListen) -> Option<Owner> {
+    let UnixListen { owner, group, .. } = *socket;
+    let is_set = owner.is_some() || group.is_some();
+    is_set.then_some(Owner { user: owner, group })
+}
+
 /// The origins as they are written in a settings file.
 fn origins_text(origins: &Origins) -> String {
     match origins {
@@ -476,7 +536,7 @@ fn line(key: &str, value: &str) -> String {
         || value.starts_with('[') && value.ends_with(']')
         || ["true", "false"].contains(&value);
     match value {
-        NO_LIMIT | NOT_AT_ALL => format!("# {key}: {value}\n"),
+        NO_LIMIT | NOT_AT_ALL | BY_THE_SYSTEM => format!("# {key}: {value}\n"),
         value if is_bare => format!("{key} = {value}\n"),
         value => format!("{key} = \"{value}\"\n"),
     }
@@ -487,6 +547,7 @@ const EFFECTIVE: &str = "\
 # 'yamabiko serve --config FILE' reads it. The command line and environment variables win.
 ";
 
+const BY_THE_SYSTEM: &str = "as the system sets it";
 const NOT_AT_ALL: &str = "not at all";
 const NO_LIMIT: &str = "no limit";
 
@@ -682,7 +743,8 @@ mod tests {
                 let described = ["workers", "allow_origins", "file", "no_compress"];
                 has(id) && !described.contains(id)
             });
-            let values = values.filter(|(_, value)| ![NO_LIMIT, NOT_AT_ALL].contains(&&value[..]));
+            let values = values
+                .filter(|(_, value)| ![NO_LIMIT, NOT_AT_ALL, BY_THE_SYSTEM].contains(&&value[..]));
             let line = values.fold(line.to_owned(), |line, (id, value)| {
                 format!("{line} --{} {value}", id.replace('_', "-"))
             });

@@ -4,11 +4,12 @@
 //! and the value are put in front of it by [`super::error`].
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use yamabiko::server::{InvalidOrigin, OriginPattern, WindowBits};
+use yamabiko::server::{
+    InvalidListenAddress, InvalidOrigin, ListenAddress, OriginPattern, WindowBits,
+};
 
 /// A value of `--allow-origin`.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +17,17 @@ pub(crate) enum AllowedOrigin {
     /// `*`
     Any,
     Pattern(OriginPattern),
+}
+
+/// The mode of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mode(pub u32);
+
+/// The numbers of a file's user and group; `None`: as the system sets them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub user: Option<u32>,
+    pub group: Option<u32>,
 }
 
 /// A time after which something happens. `None`, written `0`: it never happens.
@@ -35,18 +47,70 @@ pub(crate) fn is_set(value: &str) -> Result<bool, String> {
     }
 }
 
-/// An address to listen on. `:8080` is that port of all IPv4 addresses, and `localhost` is
-/// 127.0.0.1: browsers try this address for the name, whether or not there is IPv6.
-pub(crate) fn address(value: &str) -> Result<SocketAddr, String> {
-    let with_host = match value.rsplit_once(':') {
-        Some(("", port)) => format!("0.0.0.0:{port}"),
-        Some((host, port)) if host.eq_ignore_ascii_case("localhost") => format!("127.0.0.1:{port}"),
-        _ => value.to_owned(),
+/// An address to listen on.
+pub(crate) fn address(value: &str) -> Result<ListenAddress, String> {
+    let parsed = value.parse();
+    parsed.map_err(|error: InvalidListenAddress| error.to_string())
+}
+
+/// The mode of a Unix socket's file: three octal digits, or four that begin with 0.
+pub(crate) fn mode(value: &str) -> Result<Mode, String> {
+    let digits = match value.len() {
+        4 => value.strip_prefix('0').unwrap_or(value),
+        _ => value,
     };
-    with_host.parse().map_err(|_| {
-        "expected IP:PORT such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:0, localhost:PORT or :PORT"
-            .to_owned()
+    let is_octal = digits.len() == 3 && digits.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+    let mode = is_octal
+        .then(|| u32::from_str_radix(digits, 8).ok())
+        .flatten();
+    mode.map(Mode)
+        .ok_or_else(|| "expected three octal digits such as 660 or 666".to_owned())
+}
+
+/// `USER`, `USER:GROUP` or `:GROUP`, by names or numbers.
+pub(crate) fn owner(value: &str) -> Result<Owner, String> {
+    let (user, group) = value.split_once(':').unwrap_or((value, ""));
+    if user.is_empty() && group.is_empty() {
+        return Err("expected USER, USER:GROUP or :GROUP, by names or numbers".to_owned());
+    }
+    Ok(Owner {
+        user: number(user, "user", user_number)?,
+        group: number(group, "group", group_number)?,
     })
+}
+
+/// A number as it is, and the number of a name; `None`: nothing is given.
+fn number(text: &str, kind: &str, find: fn(&str) -> Option<u32>) -> Result<Option<u32>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let number = text.parse().ok().or_else(|| find(text));
+    match number {
+        Some(number) => Ok(Some(number)),
+        None => Err(format!("there is no {kind} of the name '{text}'")),
+    }
+}
+
+#[cfg(unix)]
+fn user_number(name: &str) -> Option<u32> {
+    let found = nix::unistd::User::from_name(name).ok().flatten();
+    found.map(|user| user.uid.as_raw())
+}
+
+#[cfg(unix)]
+fn group_number(name: &str) -> Option<u32> {
+    let found = nix::unistd::Group::from_name(name).ok().flatten();
+    found.map(|group| group.gid.as_raw())
+}
+
+#[cfg(not(unix))]
+fn user_number(_: &str) -> Option<u32> {
+    None
+}
+
+#[cfg(not(unix))]
+fn group_number(_: &str) -> Option<u32> {
+    None
 }
 
 /// A number from 1.
@@ -184,6 +248,22 @@ impl Interval {
     }
 }
 
+impl fmt::Display for Mode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:o}", self.0)
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |number: Option<u32>| number.map_or(String::new(), |number| number.to_string());
+        match self.group {
+            None => formatter.write_str(&text(self.user)),
+            group => write!(formatter, "{}:{}", text(self.user), text(group)),
+        }
+    }
+}
+
 impl fmt::Display for Interval {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&seconds_text(self.or_zero()))
@@ -195,29 +275,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn address_has_an_ip_or_localhost_or_stands_for_all_addresses() {
+    fn mode_is_three_octal_digits() {
+        for (text, mode) in [("660", 0o660), ("0666", 0o666), ("007", 0o007)] {
+            assert_eq!(super::mode(text), Ok(Mode(mode)), "{text}");
+        }
+        for text in ["", "6", "66", "678", "1777", "04755", "-66", "+66", "0o660"] {
+            assert!(mode(text).is_err(), "{text}");
+        }
+        assert_eq!(Mode(0o660).to_string(), "660");
+    }
+
+    #[test]
+    fn owner_is_a_user_a_group_or_both() {
+        let numbers = |user, group| Ok(Owner { user, group });
         for (text, expected) in [
-            ("127.0.0.1:8080", "127.0.0.1:8080"),
-            ("[::1]:0", "[::1]:0"),
-            (":8080", "0.0.0.0:8080"),
-            ("localhost:80", "127.0.0.1:80"),
-            ("LocalHost:80", "127.0.0.1:80"),
+            ("1000", numbers(Some(1000), None)),
+            ("1000:33", numbers(Some(1000), Some(33))),
+            (":33", numbers(None, Some(33))),
         ] {
-            assert_eq!(address(text), Ok(expected.parse().expect("an address")));
+            assert_eq!(owner(text), expected, "{text}");
+            assert_eq!(expected.map(|owner| owner.to_string()), Ok(text.to_owned()));
         }
-        for text in [
-            "8080",
-            "",
-            ":",
-            "localhost",
-            "localhost:",
-            ":65536",
-            "example.org:80",
-            "::1:80",
-            "[localhost]:80",
-        ] {
-            assert!(address(text).is_err(), "{text}");
+        for text in ["", ":", "no-such-user-here", ":no-such-group-here"] {
+            assert!(owner(text).is_err(), "{text}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn owner_may_be_named() {
+        let named = owner("root").expect("every system has it");
+        assert_eq!(named.user, Some(0));
     }
 
     #[test]

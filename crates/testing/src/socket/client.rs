@@ -76,6 +76,18 @@ impl Client {
     /// A client with a connection that the test has made.
     pub fn of(stream: TcpStream) -> Client {
         stream.set_nodelay(true).expect("an open socket");
+        Client::of_any(stream)
+    }
+
+    /// Connects to a Unix socket. A `TcpStream` makes the same system calls.
+    #[cfg(unix)]
+    pub fn connect_unix(path: &std::path::Path) -> Client {
+        let stream = std::os::unix::net::UnixStream::connect(path);
+        let descriptor = std::os::fd::OwnedFd::from(stream.expect("the server accepts"));
+        Client::of_any(descriptor.into())
+    }
+
+    fn of_any(stream: TcpStream) -> Client {
         Client {
             stream: bounded(stream),
             unread: Vec::new(),
@@ -131,6 +143,12 @@ impl Client {
         let id = self.read_text();
         let (worker, _) = id.split_once('-').expect("worker and key");
         worker.parse().expect("the worker's number")
+    }
+
+    /// This connection, subscribed to a room.
+    pub fn joined_to(mut self, room: &str) -> Client {
+        self.join(room);
+        self
     }
 
     /// Subscribes this connection to a room.

@@ -23,7 +23,7 @@ pub use application::{Application, FILE, PAGE, Report, WorkerLock};
 pub use client::{Client, Frame, GET, Response, frame, in_time, upgrade};
 pub use running::{RunResult, TestServer};
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::num::NonZeroUsize;
 use std::ops::Deref;
 use std::sync::mpsc::{Receiver, channel};
@@ -37,7 +37,7 @@ const NEVER: Duration = Duration::from_secs(3600);
 /// expires while a test runs, and no ping is sent.
 pub fn config(workers: usize) -> Config {
     Config {
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        listen: (Ipv4Addr::LOCALHOST, 0).into(),
         workers: NonZeroUsize::new(workers).expect("there is at least one worker"),
         handshake_timeout: NEVER,
         ping_interval: None,

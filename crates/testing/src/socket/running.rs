@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
-use yamabiko::server::{Config, Handler, Publisher, Server, ServerHandle};
+use yamabiko::server::{Config, Handler, ListenAddresses, Publisher, Server, ServerHandle};
 
 use crate::waiting::{TIMEOUT, eventually};
 
@@ -13,7 +13,9 @@ pub type RunResult = thread::Result<io::Result<()>>;
 /// A server that runs on its own thread. Dropping it shuts the server down and checks that it
 /// ends without a failure.
 pub struct TestServer {
+    /// The first IP address.
     pub address: SocketAddr,
+    pub addresses: ListenAddresses,
     pub handle: ServerHandle,
     pub publisher: Publisher,
     /// `None` after `join`.
@@ -26,6 +28,7 @@ impl TestServer {
         let server = Server::bind(config, handler).expect("a free port can be bound");
         TestServer {
             address: server.local_address(),
+            addresses: server.local_addresses().clone(),
             handle: server.handle(),
             publisher: server.publisher(),
             thread: Some(thread::spawn(move || server.run())),
