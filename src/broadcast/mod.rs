@@ -17,22 +17,24 @@
 //! not know frames, sockets, clocks or threads: `write` is a closure, a connection is
 //! a number. A log and its pool belong to one thread.
 //!
-//! | file | contents |
-//! |---|---|
-//! | `limits.rs` | the limits, with their reasons |
-//! | `chunk.rs` | [`ChunkPool`]: the memory, in chunks of whole records |
-//! | `log.rs` | [`Log`]: chunks at absolute positions |
-//! | `exclusions.rs` | records that a subscription does not receive |
-//! | `backlog.rs` | [`Backlog`]: the log from a cursor to the head |
-//! | `subscriptions.rs` | [`SubscriptionId`]: the dense table of cursors |
-//! | `shared_log/` | [`SharedLog`]: append, flush, slow subscriptions |
-//! | `write_queue.rs` | [`WriteQueue`], [`Remainder`]: one connection's own bytes |
-//!
 //! The module is a part of the server. It is public with the feature `internals` only, for its
 //! tests and benchmarks, and may change in any release.
 //!
 //! `cargo bench --bench fan_out` measures the cost of a flush without the system
 //! calls.
+
+// The files of this module:
+//
+// | file | contents |
+// |---|---|
+// | `limits.rs` | the limits, with their reasons |
+// | `chunk.rs` | [`ChunkPool`]: the memory, in chunks of whole records |
+// | `log.rs` | [`Log`]: chunks at absolute positions |
+// | `exclusions.rs` | records that a subscription does not receive |
+// | `backlog.rs` | [`Backlog`]: the log from a cursor to the head |
+// | `subscriptions.rs` | [`SubscriptionId`]: the dense table of cursors |
+// | `shared_log/` | [`SharedLog`]: append, flush, slow subscriptions |
+// | `write_queue.rs` | [`WriteQueue`], [`Remainder`]: one connection's own bytes |
 
 mod backlog;
 mod chunk;

@@ -5,23 +5,25 @@
 //! members in the same order. The messages are those of the subprotocol
 //! [`yamabiko.chat.v1`](SUBPROTOCOL), specified in `docs/chat-protocol.md`.
 //!
-//! | file | contents |
-//! |---|---|
-//! | `handler` | [`Chat`]: the server's handler |
-//! | `route` | the paths |
-//! | `page`, `page/` | the page: HTML, CSS, scripts |
-//! | `protocol` | the messages of both sides |
-//! | `request` | parsing the messages of a client |
-//! | `member` | one connection: its requests and their effects |
-//! | `characters` | properties of Unicode characters |
-//! | `names` | the rules for members' names |
-//! | `room_name` | the rules for rooms' names |
-//! | `room` | the members of each room: the state that all workers share |
-//! | `presence` | the members of a room as a client reconstructs them |
-//!
 //! A message is parsed once and written as JSON once; it takes no lock. A connection costs
 //! its session (less than 100 bytes), and in a room also the forms of its name (some hundred
 //! bytes).
+
+// The files of this module:
+//
+// | file | contents |
+// |---|---|
+// | `handler` | [`Chat`]: the server's handler |
+// | `route` | the paths |
+// | `page`, `page/` | the page: HTML, CSS, scripts |
+// | `protocol` | the messages of both sides |
+// | `request` | parsing the messages of a client |
+// | `member` | one connection: its requests and their effects |
+// | `characters` | properties of Unicode characters |
+// | `names` | the rules for members' names |
+// | `room_name` | the rules for rooms' names |
+// | `room` | the members of each room: the state that all workers share |
+// | `presence` | the members of a room as a client reconstructs them |
 
 mod characters;
 mod handler;

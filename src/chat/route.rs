@@ -9,14 +9,12 @@
 //! | any other path | 404, or 400 if it is not valid UTF-8 |
 //!
 //! Paths are compared after percent-decoding, so `/chat/%61` is `/chat/a` (RFC 3986
-//! §6.2.2.2). Unreserved characters are decoded first, which never changes the meaning of a
-//! path; then the rest of a room's name, which is UTF-8. A room's name cannot contain `/`, so
-//! both `%2F` and `/` in it are rejected.
-
-use std::borrow::Cow;
+//! §6.2.2.2). They are split at their slashes before. A room's name is UTF-8 and cannot contain
+//! `/`, so both `%2F` and `/` in it are rejected.
 
 use super::page::{Asset, asset};
 use super::room_name::room_name;
+use crate::server::{percent_decode, percent_encode};
 
 /// The resource of a path.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,18 +35,17 @@ pub(super) enum Route {
 impl Route {
     /// The resource of a path without its query.
     pub(super) fn of(path: &str) -> Route {
-        let path = decode_unreserved(path);
-        if let Some(asset) = asset(&path) {
-            return Route::Asset(asset);
-        }
-        if let Some(room) = path.strip_prefix("/chat/") {
-            return Route::into_room(room, Route::Chat);
-        }
-        if let Some(room) = path.strip_prefix("/broadcast/") {
-            return Route::into_room(room, Route::Broadcast);
-        }
-        match &*path {
-            "/health" => Route::Health,
+        let Some((first, rest)) = path.strip_prefix('/').map(split_segment) else {
+            return Route::NotFound;
+        };
+        match (percent_decode(first).as_deref(), rest) {
+            (Some("chat"), Some(room)) => Route::into_room(room, Route::Chat),
+            (Some("broadcast"), Some(room)) => Route::into_room(room, Route::Broadcast),
+            (Some("health"), None) => Route::Health,
+            (Some(file), None) => match asset(&format!("/{file}")) {
+                Some(asset) => Route::Asset(asset),
+                None => Route::NotFound,
+            },
             _ => Route::NotFound,
         }
     }
@@ -64,71 +61,17 @@ impl Route {
     }
 }
 
+/// The first segment of a path, and the rest behind its slash.
+fn split_segment(path: &str) -> (&str, Option<&str>) {
+    match path.split_once('/') {
+        Some((segment, rest)) => (segment, Some(rest)),
+        None => (path, None),
+    }
+}
+
 /// The address of the page of this room. The name is in its normal form.
 pub(super) fn page_of_room(room: &str) -> String {
-    let mut address = String::from("/#");
-    for byte in room.bytes() {
-        if is_unreserved(byte) {
-            address.push(char::from(byte));
-        } else {
-            address.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    address
-}
-
-/// Decodes the unreserved characters only.
-fn decode_unreserved(path: &str) -> Cow<'_, str> {
-    if !path.contains('%') {
-        return Cow::Borrowed(path);
-    }
-    let mut decoded = String::with_capacity(path.len());
-    let mut rest = path;
-    while let Some((before, encoded)) = rest.split_once('%') {
-        decoded.push_str(before);
-        match hexadecimal_byte(encoded).filter(|byte| is_unreserved(*byte)) {
-            Some(byte) => {
-                decoded.push(char::from(byte));
-                rest = &encoded[2..];
-            }
-            None => {
-                decoded.push('%');
-                rest = encoded;
-            }
-        }
-    }
-    decoded.push_str(rest);
-    Cow::Owned(decoded)
-}
-
-/// `None` for a `%` without two hexadecimal digits, and if the result is not UTF-8: overlong
-/// forms, surrogates, Latin-1.
-fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains('%') {
-        return Some(Cow::Borrowed(text));
-    }
-    let mut pieces = text.split('%');
-    let mut bytes = pieces.next()?.as_bytes().to_vec();
-    for piece in pieces {
-        bytes.push(hexadecimal_byte(piece)?);
-        bytes.extend_from_slice(&piece.as_bytes()[2..]);
-    }
-    String::from_utf8(bytes).ok().map(Cow::Owned)
-}
-
-/// The byte of the two hexadecimal digits after a `%`.
-fn hexadecimal_byte(digits: &str) -> Option<u8> {
-    let digits = digits.get(..2)?;
-    // `from_str_radix` also accepts a sign.
-    let is_hexadecimal = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-    is_hexadecimal
-        .then(|| u8::from_str_radix(digits, 16).ok())
-        .flatten()
-}
-
-/// RFC 3986 §2.3.
-fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+    format!("/#{}", percent_encode(room))
 }
 
 #[cfg(test)]

@@ -60,17 +60,19 @@
 //! client hands it out in pieces ([`ClientBuilder::pieces`]) or sends it in fragments
 //! ([`Client::send_fragment`]).
 //! Not supported: TLS, proxies, cookies, redirects.
-//!
-//! | file | contents |
-//! |---|---|
-//! | `blocking.rs` | [`Client`] and [`ClientBuilder`] |
-//! | `options.rs` | the settings of a connection |
-//! | `opening.rs`, `permit.rs` | resolve, connect, opening handshake; one at a time for each address |
-//! | `reader.rs`, `writer.rs`, `read_buffer.rs` | the two halves |
-//! | `shared.rs`, `protocol.rs`, `send_buffer.rs` | their shared state and its deadlines, and which thread may write |
-//! | `stream.rs` | the socket; TLS will be added here |
-//! | `backoff.rs` | delays between attempts to reconnect |
-//! | `error.rs` | all errors |
+
+// The files of this module:
+//
+// | file | contents |
+// |---|---|
+// | `blocking.rs` | [`Client`] and [`ClientBuilder`] |
+// | `options.rs` | the settings of a connection |
+// | `opening.rs`, `permit.rs` | resolve, connect, opening handshake; one at a time for each address |
+// | `reader.rs`, `writer.rs`, `read_buffer.rs` | the two halves |
+// | `shared.rs`, `protocol.rs`, `send_buffer.rs` | their shared state and its deadlines, and which thread may write |
+// | `stream.rs` | the socket; TLS will be added here |
+// | `backoff.rs` | delays between attempts to reconnect |
+// | `error.rs` | all errors |
 
 mod backoff;
 mod blocking;

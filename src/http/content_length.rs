@@ -4,7 +4,7 @@
 //! (request smuggling, RFC 9112 §11.2). So a length is decimal digits and nothing else: no
 //! sign, no white space inside, no empty element of a list. Equal lengths are one.
 
-/// What the Content-Length fields of a message say together.
+/// The meaning of all Content-Length fields of a message together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum ContentLength {
     #[default]

@@ -3,7 +3,7 @@
 
 use super::token::list_elements;
 
-/// What the Expect fields of a request say together.
+/// The meaning of all Expect fields of a request together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Expectation {
     #[default]

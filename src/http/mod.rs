@@ -27,24 +27,26 @@
 //! connection, and times. Memory grows with the bytes that have come, never with a length that
 //! was announced. Time is an input (`now`), and deadlines are an output.
 //!
-//! | file | content |
-//! |---|---|
-//! | `request_stream.rs` | the requests of a connection: states, deadlines, limits |
-//! | `request.rs`, `version.rs`, `target.rs`, `authority.rs`, `query.rs` | a request's head; its path and query, decoded |
-//! | `head.rs`, `byte_classes.rs`, `fields.rs`, `token.rs` | the lines of a head, incrementally and in bounds, for both roles |
-//! | `known_fields.rs` | the fields of a request that HTTP itself and the upgrade act on; their values: `content_length.rs`, `transfer_coding.rs`, `expectation.rs`, `persistence.rs` |
-//! | `body_framing.rs`, `request_body.rs`, `chunked.rs` | where a body ends, and what has come of it |
-//! | `response.rs`, `status.rs`, `body.rs`, `refusal.rs`, `invalid_field.rs` | responses, and the rules for an application's fields |
-//! | `entity_tag.rs`, `precondition.rs`, `accept_encoding.rs` | conditional requests, and content codings |
-//! | `static_file.rs`, `gzip.rs` | files of the program, compressed beforehand |
-//! | `received_response.rs`, `response_body.rs` | a response, as a client reads it |
-//! | `head_limits.rs`, `limits.rs` | the bounds |
-//! | `debug.rs`, `http_types.rs` | text as text in `Debug`; fields on the types of the crate `http` |
-//!
 //! # Where it stops
 //!
 //! Responses are complete in memory: the server sends no chunks. Not here: sockets, routing,
 //! proxies' methods (CONNECT), content negotiation beyond gzip, byte ranges, HTTP/2.
+
+// The files of this module:
+//
+// | file | content |
+// |---|---|
+// | `request_stream.rs` | the requests of a connection: states, deadlines, limits |
+// | `request.rs`, `version.rs`, `target.rs`, `authority.rs`, `query.rs` | a request's head; its path and query, decoded |
+// | `head.rs`, `byte_classes.rs`, `fields.rs`, `token.rs` | the lines of a head, incrementally and in bounds, for both roles |
+// | `known_fields.rs` | the fields of a request that HTTP itself and the upgrade act on; their values: `content_length.rs`, `transfer_coding.rs`, `expectation.rs`, `persistence.rs` |
+// | `body_framing.rs`, `request_body.rs`, `chunked.rs` | where a body ends, and what has come of it |
+// | `response.rs`, `status.rs`, `body.rs`, `refusal.rs`, `invalid_field.rs` | responses, and the rules for an application's fields |
+// | `entity_tag.rs`, `precondition.rs`, `accept_encoding.rs` | conditional requests, and content codings |
+// | `static_file.rs`, `gzip.rs` | files of the program, compressed beforehand |
+// | `received_response.rs`, `response_body.rs` | a response, as a client reads it |
+// | `head_limits.rs`, `limits.rs` | the bounds |
+// | `debug.rs`, `http_types.rs` | text as text in `Debug`; fields on the types of the crate `http` |
 
 #[cfg(feature = "server")]
 mod accept_encoding;

@@ -1,7 +1,7 @@
 //! Responses of a server (RFC 9110 §15, RFC 9112 §4): all but the switch to WebSocket.
 //!
-//! A [`Response`] is what an application says: status, fields, body. What depends on the
-//! request and the connection comes in when it is written ([`WriteOptions`]): whether the body
+//! A [`Response`] has status, fields and body, as the application sets them. All that depends on
+//! the request and the connection is given when it is written ([`WriteOptions`]): whether the body
 //! is left out, whether another request may follow, and the time. This layer has no clock: the
 //! caller passes the value of Date, which RFC 9110 §6.6.1 requires of a server that has one.
 

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Two forms are two sequences of bytes, and so have two strong entity tags (RFC 9110 §8.8.3.3).
-//! All responses say that they depend on Accept-Encoding (`Vary`), for caches. A file is
+//! All responses have `Vary: Accept-Encoding`, for caches. A file is
 //! compressed once, when the program starts; a response shares its bytes.
 
 use super::accept_encoding::prefers_gzip;

@@ -2,9 +2,8 @@
 
 use core::fmt;
 
-/// The statuses that a server here has use for.
-/// 101 is none of them: only the acceptance of an upgrade says it
-/// ([`Upgrade::accept`](crate::websocket::handshake::Upgrade::accept)).
+/// The statuses of responses. 101 is not one of them: only an accepted upgrade is answered with
+/// it ([`Upgrade::accept`](crate::websocket::handshake::Upgrade::accept)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[rustfmt::skip]

@@ -5,7 +5,7 @@
 
 use super::token::list_elements;
 
-/// What the Transfer-Encoding fields of a request say together.
+/// The meaning of all Transfer-Encoding fields of a request together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum TransferCoding {
     #[default]

@@ -206,10 +206,10 @@ impl<H: Handler> Connection<H> {
         environment.rates.begin();
         let joins_before = environment.fan_out.rooms.joins();
         let event = self.websocket.filled();
-        if let Some(message) = event.as_ref().and_then(Event::message) {
-            if let Step::Ended(end) = self.receive_whole(io, key, message, count, environment) {
-                return Received::Ended(end);
-            }
+        if let Some(message) = event.as_ref().and_then(Event::message)
+            && let Step::Ended(end) = self.receive_whole(io, key, message, count, environment)
+        {
+            return Received::Ended(end);
         }
         if environment.rates.is_limited() {
             let joins = environment.fan_out.rooms.joins().wrapping_sub(joins_before);

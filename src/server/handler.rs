@@ -223,7 +223,7 @@ impl<S> Admission<S> {
     }
 }
 
-/// What an [`Admission`] says.
+/// The parts of an [`Admission`].
 pub(super) struct AdmissionParts<S> {
     pub(super) session: S,
     pub(super) subprotocol: Option<&'static str>,

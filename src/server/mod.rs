@@ -37,29 +37,29 @@
 //! server.run()?;
 //! # Ok::<(), std::io::Error>(())
 //! ```
-//!
-//! The files, each of which uses only files above it or in its own row:
-//!
-//! | file | what is in it |
-//! |---|---|
-//! | `lag.rs`, `rates.rs`, `failure.rs`, `connection_id.rs`, `origins.rs`, `listen.rs`, `config.rs` | public settings and values; the token buckets of the rates |
-//! | `listeners.rs` | binding the addresses |
-//! | `metrics.rs` | what is counted, and the snapshots that other threads read |
-//! | `memory.rs` | the memory budget of all workers |
-//! | `shutdown.rs`, `panics.rs`, `buffers.rs`, `date.rs`, `lifetimes.rs` | the shutdown; panics of the application; buffers to use again; the Date field; ends of connections |
-//! | `access.rs` | the token of a request |
-//! | `rooms/` | rooms of one worker: logs by encoding, subscriptions, lag |
-//! | `workers.rs`, `fan_out.rs` | messages between workers; a published message's way into the logs |
-//! | `recipient.rs`, `context.rs`, `request.rs`, `upgrade.rs`, `handler.rs` | the sending side of a connection; what a handler can do; requests of HTTP and for a WebSocket; the trait |
-//! | `pending.rs`, `environment.rs` | what is to be written; what all connections of a worker share |
-//! | `opening.rs`, `connection.rs`, `ending.rs` | the three states of a connection |
-//! | `connections.rs` | the table of connections, where states change |
-//! | `flush.rs`, `backpressure.rs`, `overload.rs` | writing the queues and logs; stopping to read; freeing memory |
-//! | `worker.rs` | which part gets which callback, and the order of a turn's end |
-//! | `publisher.rs`, `mod.rs` | publishing from other threads; [`Server`] and its handle |
-//!
-//! Elsewhere: the chat (`chat/`), frames as bytes (`websocket/`), requests and responses as bytes (`http/`), reads and writes of
-//! sockets (`reactor/`).
+
+// Elsewhere: the chat (`chat/`), frames as bytes (`websocket/`), requests and responses as bytes (`http/`), reads and writes of
+// sockets (`reactor/`).
+//
+// The files of this module. Each uses only files above it or in its own row.
+//
+// | file | what is in it |
+// |---|---|
+// | `lag.rs`, `rates.rs`, `failure.rs`, `connection_id.rs`, `origins.rs`, `listen.rs`, `config.rs` | public settings and values; the token buckets of the rates |
+// | `listeners.rs` | binding the addresses |
+// | `metrics.rs` | what is counted, and the snapshots that other threads read |
+// | `memory.rs` | the memory budget of all workers |
+// | `shutdown.rs`, `panics.rs`, `buffers.rs`, `date.rs`, `lifetimes.rs` | the shutdown; panics of the application; buffers to use again; the Date field; ends of connections |
+// | `access.rs` | the token of a request |
+// | `rooms/` | rooms of one worker: logs by encoding, subscriptions, lag |
+// | `workers.rs`, `fan_out.rs` | messages between workers; a published message's way into the logs |
+// | `recipient.rs`, `context.rs`, `request.rs`, `upgrade.rs`, `handler.rs` | the sending side of a connection; what a handler can do; requests of HTTP and for a WebSocket; the trait |
+// | `pending.rs`, `environment.rs` | what is to be written; what all connections of a worker share |
+// | `opening.rs`, `connection.rs`, `ending.rs` | the three states of a connection |
+// | `connections.rs` | the table of connections, where states change |
+// | `flush.rs`, `backpressure.rs`, `overload.rs` | writing the queues and logs; stopping to read; freeing memory |
+// | `worker.rs` | which part gets which callback, and the order of a turn's end |
+// | `publisher.rs`, `mod.rs` | publishing from other threads; [`Server`] and its handle |
 
 mod access;
 mod backpressure;
@@ -103,6 +103,7 @@ pub use crate::http::{
 pub use crate::reactor::PeerAddress;
 pub use crate::websocket::deflate::{DeflateConfig, WindowBits};
 pub use crate::websocket::frame::CloseCode;
+pub use crate::websocket::handshake::{percent_decode, percent_encode};
 pub use crate::websocket::{
     AsMessage, CloseFrame, Ended, Limits, Message, Piece, ProtocolError, Side,
 };

@@ -1,30 +1,39 @@
 //! RFC 6455 without I/O, for both roles.
 //!
-//! One file for each concept of the RFC:
-//!
-//! | module | content | RFC 6455 |
-//! |---|---|---|
-//! | [`handshake`] | from an HTTP request to a WebSocket, as server and as client | §1.3, §3, §4 |
-//! | [`frame`] | header, opcode, masking, close codes; a streaming decoder | §5.2, §5.3, §7.4 |
-//! | [`utf8`] | validation that fails at the first impossible byte | §8.1 |
-//! | `message` | [`Message`]: what is sent and received | §5.6 |
-//! | `reassembler`, `extent` | fragments into messages; how long they may be | §5.4, §10.4 |
-//! | `pieces` | [`Piece`]: a message that is received before it is whole | §5.4 |
-//! | `connection/` | [`Connection`]: events, automatic pong, the closing handshake | §5 to §7 |
-//! | `key_batch` | [`KeyBatch`]: masking keys from a source of random bytes | §5.3 |
-//! | [`deadlines`] | silence, ping and pong, closing handshake, unfinished message | §5.5.2, §7.1 |
-//! | [`deflate`] | messages compressed one by one; [`MessageDeflater`] for many receivers | RFC 7692 |
-//! | `limits`, `error` | every limit; every rule that a peer can break | §10.4, §7.4.1 |
-//!
 //! Bytes go in and events come out; messages go in and bytes come out. What is
 //! absent: sockets, clocks, threads, randomness, logging. The time, masking keys and
 //! nonces are inputs, so every run can be replayed. Without the features `std` and
 //! `deflate` the module needs no operating system, only `alloc`.
 //!
+//! | | content | RFC 6455 |
+//! |---|---|---|
+//! | [`Connection`] | one end of an open connection: events, automatic pong, the closing handshake | §5 to §7 |
+//! | [`Message`], [`Piece`], [`Fragment`] | what is sent and received: whole, or before it is complete | §5.4, §5.6 |
+//! | [`CloseFrame`], [`Ended`] | a Close, and how a connection has ended | §5.5.1, §7.1 |
+//! | [`Limits`], [`ProtocolError`] | every limit; every rule that a peer can break | §10.4, §7.4.1 |
+//! | [`KeyBatch`] | masking keys from a source of random bytes | §5.3 |
+//! | [`handshake`] | from an HTTP request to a connection, as server and as client | §1.3, §3, §4 |
+//! | [`deadlines`] | silence, ping and pong, closing handshake, unfinished message | §5.5.2, §7.1 |
+//! | [`deflate`] | messages compressed one by one, or once for many receivers | RFC 7692 |
+//! | [`frame`] | header, opcode, masking, close codes; a streaming decoder | §5.2, §5.3, §7.4 |
+//! | [`utf8`] | validation that fails at the first impossible byte | §8.1 |
+//!
+//! `examples/core_echo.rs` of the repository is a whole program on sockets of the standard
+//! library, for both roles: handshake, messages, deadlines and the end.
+//!
 //! Two levels are public. [`frame::FrameDecoder`] gives headers and parts of
 //! payloads as they arrive, and buffers nothing. [`Connection`] gives whole
 //! messages, or their pieces as they come ([`Connection::with_pieces`]), and writes the
 //! replies that the RFC demands.
+
+// Files that are not in the table above:
+//
+// | file | content | RFC 6455 |
+// |---|---|---|
+// | `reassembler.rs`, `extent.rs` | fragments into messages; how long they may be | §5.4, §10.4 |
+// | `pieces.rs` | the same, handed out as they come | §5.4 |
+// | `fragment.rs` | messages that are sent in fragments | §5.4 |
+// | `compressed_frame.rs`, `message_deflater.rs` | a compressed message as a frame; for many receivers | RFC 7692 §6 |
 
 #[cfg(feature = "deflate")]
 mod compressed_frame;

@@ -1359,10 +1359,10 @@ fn fill(io: &mut Io, key: SocketKey, bytes: &[u8]) -> usize {
 fn received(seen: &[Seen], from: SocketKey) -> Vec<u8> {
     let mut bytes = Vec::new();
     for seen in seen {
-        if let Seen::Received(key, piece) = seen {
-            if *key == from {
-                bytes.extend(piece);
-            }
+        if let Seen::Received(key, piece) = seen
+            && *key == from
+        {
+            bytes.extend(piece);
         }
     }
     bytes

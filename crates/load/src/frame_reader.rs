@@ -100,11 +100,12 @@ impl FrameReader {
         input: &mut &mut [u8],
         checker: &mut Checker,
     ) -> Result<Option<Arrival>, Broken> {
-        if self.stage == Stage::Between && !self.message.open {
-            if let Some((reading, rest)) = whole_message(input, checker)? {
-                skip(input, rest);
-                return Ok(Some(Arrival::Message(reading)));
-            }
+        if self.stage == Stage::Between
+            && !self.message.open
+            && let Some((reading, rest)) = whole_message(input, checker)?
+        {
+            skip(input, rest);
+            return Ok(Some(Arrival::Message(reading)));
         }
         self.next_in_pieces(input, checker)
     }

@@ -250,10 +250,10 @@ impl Recorder {
 
     #[inline]
     fn arrived(&mut self, member: usize, count: u64) {
-        if let Some(outstanding) = &mut self.outstanding {
-            if !self.partition.is_slow(member) {
-                *outstanding = outstanding.saturating_sub(count);
-            }
+        if let Some(outstanding) = &mut self.outstanding
+            && !self.partition.is_slow(member)
+        {
+            *outstanding = outstanding.saturating_sub(count);
         }
     }
 

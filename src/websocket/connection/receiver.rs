@@ -366,10 +366,10 @@ impl Receiver {
 
     /// What the next compressed message may refer to, if the peer takes its context over.
     fn keep_history(&mut self, history: Option<History>) {
-        if let (Some(history), Some(rare)) = (history, &mut self.rare) {
-            if let Some(kept) = &mut rare.history {
-                *kept = history;
-            }
+        if let (Some(history), Some(rare)) = (history, &mut self.rare)
+            && let Some(kept) = &mut rare.history
+        {
+            *kept = history;
         }
     }
 

@@ -1,15 +1,5 @@
 //! permessage-deflate: messages compressed one by one (RFC 7692 §7).
 //!
-//! | file | what is in it | RFC 7692 |
-//! |---|---|---|
-//! | `parameters.rs` | what two ends agree on, and what one end accepts | §7.1 |
-//! | `compress.rs` | messages into compressed payloads | §7.2.1 |
-//! | `compressed_message.rs`, `inflater.rs`, `inflated.rs` | compressed payloads into messages | §7.2.2 |
-//! | `compressed_pieces.rs` | the same for messages that are handed out in pieces | §7.2.2 |
-//! | `history.rs` | what the next message may refer to | §7.2.2 |
-//! | `pool.rs` | compressors and decompressors for connections to share | |
-//! | `absent.rs` | the same types without the feature `deflate` | |
-//!
 //! Compression needs the feature `deflate`. Without it a connection never agrees on
 //! compression, and of this module only the parameters are left.
 //!
@@ -20,9 +10,9 @@
 //!
 //! | owner | memory |
 //! |---|---|
-//! | a [`DeflatePool`], for its connections | up to 4 decompressors of 47 KiB, a block of 64 KiB, a compressor as in the next line |
-//! | a [`MessageDeflater`](super::MessageDeflater) | 273 KiB from its first message on, plus 147–209 KiB once a message exceeds a smaller negotiated window |
-//! | an idle connection without context takeover | 32 bytes; none if it [only inflates](super::Connection::with_inflate) |
+//! | a `DeflatePool`, for its connections | up to 4 decompressors of 47 KiB, a block of 64 KiB, a compressor as in the next line |
+//! | a `MessageDeflater` | 273 KiB from its first message on, plus 147–209 KiB once a message exceeds a smaller negotiated window |
+//! | an idle connection without context takeover | 32 bytes; none if it only inflates (`Connection::with_inflate`) |
 //! | the same with the peer's context | 80 bytes more, and the bytes that have come: a window and up to a quarter more, at most 320 bytes to 40 KiB |
 //! | the same with its own context | a compressor, from its first compressed message on |
 //! | an unfinished compressed message | its bytes; over 16 KiB a decompressor instead, and the inflated bytes |
@@ -47,6 +37,18 @@
 //! per compressed byte: a plain message 0.03 µs; a message of zeros, which inflate to a
 //! thousand times their number, 0.1 µs; a message of streams that end every two bytes
 //! (BFINAL) 0.4 µs, because 32 KiB are copied at each end.
+
+// The files of this module:
+//
+// | file | what is in it | RFC 7692 |
+// |---|---|---|
+// | `parameters.rs` | what two ends agree on, and what one end accepts | §7.1 |
+// | `compress.rs` | messages into compressed payloads | §7.2.1 |
+// | `compressed_message.rs`, `inflater.rs`, `inflated.rs` | compressed payloads into messages | §7.2.2 |
+// | `compressed_pieces.rs` | the same for messages that are handed out in pieces | §7.2.2 |
+// | `history.rs` | what the next message may refer to | §7.2.2 |
+// | `pool.rs` | compressors and decompressors for connections to share | |
+// | `absent.rs` | the same types without the feature `deflate` | |
 
 #[cfg(not(feature = "deflate"))]
 mod absent;

@@ -18,16 +18,18 @@
 //! +-------------------------------- - - - - - - - - - - - - - - - +
 //! ```
 //!
-//! | file | content |
-//! |---|---|
-//! | `opcode.rs` | the kinds of frames |
-//! | `header.rs` | the 2 to 14 bytes before the payload, read, checked and written |
-//! | `mask.rs`, `wide.rs` | XOR with the masking key, resumable at any byte; the vectors for it |
-//! | `close.rs` | the body of a Close frame: code and reason |
-//! | `decoder.rs` | a streaming reader that holds back no payload |
-//!
 //! This is the lower of the two public levels: it knows single frames, not
 //! messages. [`Connection`](crate::websocket::Connection) is built on it.
+
+// The files of this module:
+//
+// | file | content |
+// |---|---|
+// | `opcode.rs` | the kinds of frames |
+// | `header.rs` | the 2 to 14 bytes before the payload, read, checked and written |
+// | `mask.rs`, `wide.rs` | XOR with the masking key, resumable at any byte; the vectors for it |
+// | `close.rs` | the body of a Close frame: code and reason |
+// | `decoder.rs` | a streaming reader that holds back no payload |
 
 mod close;
 mod decoder;

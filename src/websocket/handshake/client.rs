@@ -37,7 +37,7 @@ use core::fmt;
 /// use yamabiko::websocket::handshake::{ClientHandshake, WebSocketUri};
 ///
 /// let uri = WebSocketUri::parse("ws://server.example.com/chat")?;
-/// let nonce = *b"the sample nonce"; // 16 random bytes in earnest
+/// let nonce = *b"the sample nonce"; // in a program: 16 random bytes
 /// let mut handshake = ClientHandshake::new(&uri, nonce)
 ///     .subprotocol("chat")?
 ///     .field("Authorization", "Bearer 123")?;
@@ -129,7 +129,7 @@ impl ClientHandshake {
     /// use yamabiko::websocket::handshake::{ClientHandshake, WebSocketUri};
     ///
     /// let uri = WebSocketUri::parse("ws://server.example.com/chat")?;
-    /// let nonce = *b"the sample nonce"; // 16 random bytes in earnest
+    /// let nonce = *b"the sample nonce"; // in a program: 16 random bytes
     /// let handshake = ClientHandshake::new(&uri, nonce).deflate(DeflateConfig::default());
     /// let mut output = Vec::new();
     /// handshake.write_request(&mut output);

@@ -28,7 +28,7 @@ use alloc::string::String;
 ///     \x81\x02hi";
 /// let established = handshake.receive(&bytes)?.expect("the head is complete");
 ///
-/// let masking_keys = || [1, 2, 3, 4]; // from a random source in earnest
+/// let masking_keys = || [1, 2, 3, 4]; // in a program: from a random source
 /// let mut connection = established.connection(Limits::default(), masking_keys);
 /// let mut input = &mut bytes[established.head_bytes..];
 /// let event = connection.receive(&mut input, &mut Vec::new())?;

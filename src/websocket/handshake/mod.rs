@@ -26,19 +26,21 @@
 //!
 //! The messages are those of HTTP ([`http`](mod@crate::http)), whose types are named here, too.
 //!
-//! | file | content |
-//! |---|---|
-//! | `upgrade.rs` | is it a WebSocket handshake (§4.2.1), and is it accepted (§4.2.2) |
-//! | `accepted.rs`, `agreement.rs` | the 101; what was agreed on, and the connection |
-//! | `accept_key.rs`, `subprotocol.rs`, `extensions.rs` | the values of three fields |
-//! | `permessage_deflate.rs` | the offers and agreements of both roles (RFC 7692 §5, §7.1) |
-//! | `uri.rs` | `ws:` and `wss:` (§3) |
-//! | `client.rs`, `established.rs` | the client's request; the check of the response to it (§4.1) |
-//! | `client_error.rs` | the rules that a response can break |
-//!
-//! Left to the layers above: opening the TCP connection and TLS, one attempt
-//! at a time for each host (§4.1), time limits, IDNA, and which origins and
-//! paths are served.
+//! Not included, because they need I/O or a decision of the application: the TCP connection
+//! and TLS, one attempt at a time for each host (§4.1), time limits, IDNA, and which origins
+//! and paths are served.
+
+// The files of this module:
+//
+// | file | content |
+// |---|---|
+// | `upgrade.rs` | is it a WebSocket handshake (§4.2.1), and is it accepted (§4.2.2) |
+// | `accepted.rs`, `agreement.rs` | the 101; what was agreed on, and the connection |
+// | `accept_key.rs`, `subprotocol.rs`, `extensions.rs` | the values of three fields |
+// | `permessage_deflate.rs` | the offers and agreements of both roles (RFC 7692 §5, §7.1) |
+// | `uri.rs` | `ws:` and `wss:` (§3) |
+// | `client.rs`, `established.rs` | the client's request; the check of the response to it (§4.1) |
+// | `client_error.rs` | the rules that a response can break |
 
 mod accept_key;
 mod accepted;
@@ -65,4 +67,4 @@ pub use extensions::Extension;
 pub use permessage_deflate::DEFLATE_REQUIRED;
 pub use subprotocol::SUBPROTOCOLS_MAX;
 pub use upgrade::{NotOffered, Upgrade};
-pub use uri::{UriError, WebSocketUri, percent_encode};
+pub use uri::{UriError, WebSocketUri, percent_decode, percent_encode};

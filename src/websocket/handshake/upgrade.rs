@@ -173,7 +173,7 @@ impl<'a> Upgrade<'a> {
     }
 
     /// The parameters that the first acceptable offer of permessage-deflate leads to:
-    /// those of [`AcceptOptions::deflate`]. `None`: the client offers none, or none that RFC 7692 §7 lets a server accept.
+    /// those of `AcceptOptions::deflate`. `None`: the client offers none, or none that RFC 7692 §7 lets a server accept.
     ///
     /// Each demand of the offer is met, so that the server may have to compress
     /// with less than `config` allows it. Beyond that,

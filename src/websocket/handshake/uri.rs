@@ -6,19 +6,22 @@
 //!   secure    host    port  resource name
 //! ```
 //!
-//! A URI is ASCII. What is not must be made so by whoever has the text: the
-//! host by IDNA, which is not done here, the rest by [`percent_encode`].
+//! A URI is ASCII. The caller converts other text first: the host by IDNA, which is not done
+//! here, and the rest by [`percent_encode`].
 //!
-//! Of the ASCII characters that RFC 3986 leaves out, those that a browser takes as
-//! they are (``[ ] ^ ` { | }``, and `\` in a query) are taken and percent-encoded, so
-//! that `?a[]=1` can be asked for and the request is still a URI.
+//! Some ASCII characters are not allowed by RFC 3986 and accepted by browsers
+//! (``[ ] ^ ` { | }``, and `\` in a query). They are accepted here, too, and percent-encoded, so
+//! that `?a[]=1` can be requested and the request has a valid URI.
 
 use crate::http::authority::{Authority, InvalidAuthority, percent_encoding_is_valid};
 use crate::http::debug::WithoutToken;
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode_byte, utf8_percent_encode};
+use percent_encoding::{
+    AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode_byte, utf8_percent_encode,
+};
 
 /// The server and the resource that a WebSocket client connects to.
 ///
@@ -151,6 +154,27 @@ pub fn percent_encode(text: &str) -> String {
     //# Characters in other components that are excluded by the syntax
     //# defined above MUST be converted from Unicode to ASCII
     utf8_percent_encode(text, ALL_BUT_UNRESERVED).collect()
+}
+
+/// The text that a segment of a path stands for: the opposite of [`percent_encode`]. `None`: a
+/// percent sign without two hexadecimal digits, or bytes that are not UTF-8. Split a path at its
+/// slashes first.
+///
+/// [`Upgrade::path_segments`](super::Upgrade::path_segments) does both for a request, and
+/// replaces what is not UTF-8.
+///
+/// ```
+/// use yamabiko::websocket::handshake::percent_decode;
+///
+/// assert_eq!(percent_decode("caf%C3%A9%20%231").as_deref(), Some("caf\u{e9} #1"));
+/// assert_eq!(percent_decode("%C3"), None);
+/// assert_eq!(percent_decode("100%"), None);
+/// ```
+pub fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
+    if !percent_encoding_is_valid(text) {
+        return None;
+    }
+    percent_decode_str(text).decode_utf8().ok()
 }
 
 /// Unreserved are letters, digits and these (RFC 3986 §2.3).
