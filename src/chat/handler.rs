@@ -137,6 +137,12 @@ impl Handler for Chat {
             Route::NotFound => not_found().to_response(),
         }
     }
+
+    /// Monitoring gets its answer from a full server, too.
+    fn http_when_full(&self, request: &Request<'_>) -> Option<Response> {
+        let is_health = Route::of(request.path()) == Route::Health;
+        (is_health && matches!(request.method(), "GET" | "HEAD")).then(health_response)
+    }
 }
 
 impl Sink for Context<'_> {
@@ -164,6 +170,10 @@ impl Sink for Context<'_> {
 
     fn leave(&mut self, topic: &str) {
         Context::leave(self, topic);
+    }
+
+    fn refuse_join(&mut self) {
+        Context::refuse_join(self);
     }
 }
 

@@ -36,6 +36,8 @@ pub(super) trait Sink {
     fn join(&mut self, topic: &str);
     /// Unsubscribes this connection.
     fn leave(&mut self, topic: &str);
+    /// A join is refused. It counts as one.
+    fn refuse_join(&mut self);
 }
 
 /// A connection to a room of the chat: less than 100 bytes.
@@ -129,7 +131,10 @@ impl Member {
         }
         let name =
             Name::parse(name).map_err(|error| ErrorReply::of(error.into()).with_field("name"))?;
-        rooms.check_free(self.room(), &name).map_err(taken)?;
+        if let Err(name_taken) = rooms.check_free(self.room(), &name) {
+            sink.refuse_join();
+            return Err(taken(name_taken));
+        }
         // Before the name gets its revision: every later change is then published to this
         // connection too.
         sink.join(&self.topic);

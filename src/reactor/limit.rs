@@ -160,6 +160,24 @@ impl CountedConnections {
     }
 }
 
+/// How many descriptors the process can open besides those that are open now: its soft limit (`ulimit -n`) less their number.
+/// `None`: there is no limit, or the system does not tell.
+///
+/// Cost: it lists the open descriptors.
+#[must_use]
+pub fn free_descriptors() -> Option<usize> {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit};
+        let limit = usize::try_from(getrlimit(Resource::Nofile).current?).ok()?;
+        // The list itself has one.
+        let open = std::fs::read_dir("/dev/fd").ok()?.count().saturating_sub(1);
+        Some(limit.saturating_sub(open))
+    }
+    #[cfg(not(unix))]
+    None
+}
+
 /// What counts as one address: an IPv4 address, or a /64 of IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Address {
@@ -302,6 +320,19 @@ mod tests {
         assert_eq!(limit.open(), 1);
         assert!(acquire(&limit, "::1") && !acquire(&limit, "::1"));
         assert!(!acquire(&ConnectionLimit::new(0), "::1"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn open_files_leave_fewer_free_descriptors() {
+        // Other tests open and close files meanwhile, but not so many.
+        let before = free_descriptors().expect("a limit");
+        let file = || std::fs::File::open("/dev/null").unwrap();
+        let files: Vec<_> = (0..2000).map(|_| file()).collect();
+        let with_files = free_descriptors().expect("a limit");
+        assert!(with_files < before - 1000, "{before}, {with_files}");
+        drop(files);
+        assert!(free_descriptors().expect("a limit") > with_files + 1000);
     }
 
     #[test]

@@ -141,7 +141,7 @@ use self::socket::ReadOutcome;
 use self::unread::UnreadRest;
 
 pub use self::io::Io;
-pub use self::limit::ConnectionLimit;
+pub use self::limit::{ConnectionLimit, free_descriptors};
 pub use self::listener::{AcceptedConnection, ListenOptions, Listener, listen, listen_with};
 pub use self::mailbox::{Full, Mailbox};
 pub use self::peer_address::PeerAddress;

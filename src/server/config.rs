@@ -89,7 +89,8 @@ pub struct Config {
     /// with each part of the message that comes at [`Config::message_bytes_per_second_min`] or
     /// faster. Default 30 s, so that the memory of a message is not held for a client that
     /// sends a byte now and then. It stands still while the client is not read because a worker
-    /// is behind. `None`: a message may take any time, for applications whose clients send the
+    /// is behind. While the client waits for its rate ([`Config::rates`]) it goes on, and is longer by the
+    /// time that the bytes of the message take at that rate. `None`: a message may take any time, for applications whose clients send the
     /// fragments of a message over minutes.
     pub message_timeout: Option<Duration>,
     /// The least rate of an unfinished message, in bytes per second; fragments count, pings
@@ -108,7 +109,8 @@ pub struct Config {
     pub backlog_bytes_max: usize,
     /// The memory budget of the process for what clients make it hold: unfinished messages,
     /// write queues, windows of compression, and the logs that slow subscribers hold. From seven
-    /// eighths of it on, new connections get 503. Beyond it, the longest unfinished messages and
+    /// eighths of it on, new connections get 503, and messages that have stood still for a second
+    /// make room for the next ones. Beyond it, the longest unfinished messages and
     /// then the slowest readers end with 1013, until a sixteenth is free; everyone else goes on.
     /// Default 1 GiB: a thousand messages of the longest kind. `None`: no budget.
     pub memory_bytes_max: Option<usize>,
@@ -138,7 +140,8 @@ pub struct Config {
     /// clients, and never needed: under load, turns get longer by themselves.
     pub batch_delay: Duration,
     /// Open connections, all workers together. Default 65,536. Further ones get a 503 with
-    /// `Retry-After`, up to 256 at a time on each worker; any more are closed.
+    /// `Retry-After`, up to 256 at a time on each worker; any more are closed. If the process has
+    /// fewer descriptors, fewer connections are open, so that some are left for these responses.
     pub connections_max: usize,
     /// Open connections of one IPv4 address, or of one /64 of IPv6 addresses, all workers
     /// together. Further ones get the same 503. Default `None`: no limit, because all clients

@@ -30,6 +30,7 @@ use crate::time::Timestamp;
 use crate::websocket::deadlines::{Awaited, Deadlines, Due, Overdue};
 use crate::websocket::frame::{CloseCode, CloseFrame};
 use crate::websocket::{self, Event, Message, Piece, State};
+use std::time::Duration;
 
 /// A WebSocket connection, with the session that the application keeps for it.
 pub(super) struct Connection<H: Handler> {
@@ -153,6 +154,7 @@ impl<H: Handler> Connection<H> {
         let mut flush_first = false;
         while !flush_first {
             let (before, joins_before) = (input.len(), environment.fan_out.rooms.joins());
+            let unfinished_before = self.websocket.unfinished_message_bytes();
             let step = self.receive_step(io, key, input, environment);
             // The messages of one read may make the handler send far more than the size of the read.
             let mut all_received = false;
@@ -168,6 +170,7 @@ impl<H: Handler> Connection<H> {
             if environment.rates.is_limited() {
                 let joins = environment.fan_out.rooms.joins().wrapping_sub(joins_before);
                 let bytes = before - input.len();
+                self.count_unfinished(unfinished_before, environment);
                 match self.enforce_rates(io, key, bytes, joins, environment) {
                     Ok(exceeds) => must_wait |= exceeds,
                     Err(end) => return Received::Ended(end),
@@ -205,6 +208,7 @@ impl<H: Handler> Connection<H> {
         self.recipient.offer_buffer(|| environment.buffers.take());
         environment.rates.begin();
         let joins_before = environment.fan_out.rooms.joins();
+        let unfinished_before = self.websocket.unfinished_message_bytes();
         let event = self.websocket.filled();
         if let Some(message) = event.as_ref().and_then(Event::message)
             && let Step::Ended(end) = self.receive_whole(io, key, message, count, environment)
@@ -213,6 +217,7 @@ impl<H: Handler> Connection<H> {
         }
         if environment.rates.is_limited() {
             let joins = environment.fan_out.rooms.joins().wrapping_sub(joins_before);
+            self.count_unfinished(unfinished_before, environment);
             if let Err(end) = self.enforce_rates(io, key, count, joins, environment) {
                 return Received::Ended(end);
             }
@@ -462,6 +467,19 @@ impl<H: Handler> Connection<H> {
         }
     }
 
+    /// Counts what has come of an unfinished message: it may take the time that this takes at the allowed rate.
+    fn count_unfinished(&self, bytes_before: usize, environment: &mut Environment<H>) {
+        match self.websocket.has_unfinished_input() {
+            true => {
+                let bytes = self.websocket.unfinished_message_bytes();
+                environment
+                    .rates
+                    .count_unfinished(bytes.saturating_sub(bytes_before));
+            }
+            false => environment.rates.forget_unfinished(),
+        }
+    }
+
     /// The client has sent so many bytes, and joined so many rooms, besides the messages that are counted already. True: it
     /// exceeds a rate, and is not read for a while.
     #[inline(never)]
@@ -483,7 +501,7 @@ impl<H: Handler> Connection<H> {
             RateAction::Wait => {
                 if environment.rates.begin_wait(key.index()) {
                     environment.counts.count_slowed();
-                    self.deadlines.pause();
+                    self.deadlines.throttle();
                     io.pause_reading(key);
                 }
                 self.set_timer(io, key, environment);
@@ -497,8 +515,14 @@ impl<H: Handler> Connection<H> {
         if !self.recipient.is_paused() {
             io.resume_reading(key);
         }
-        if let Some(awaited) = self.deadlines.resume(io.now()) {
-            self.after_sign_of_life(io, key, awaited, environment);
+        self.resume_deadlines(io, key, environment);
+    }
+
+    /// The connection is read again.
+    fn resume_deadlines(&mut self, io: &mut Io, key: SocketKey, environment: &Environment<H>) {
+        match self.deadlines.resume(io.now()) {
+            Some(awaited) => self.after_sign_of_life(io, key, awaited, environment),
+            None => self.set_timer(io, key, environment),
         }
     }
 
@@ -507,7 +531,7 @@ impl<H: Handler> Connection<H> {
         if self.recipient.is_paused() || self.deadlines.is_paused() {
             return false;
         }
-        self.deadlines.pause();
+        self.deadlines.pause(io.now());
         io.pause_reading(key);
         true
     }
@@ -519,9 +543,7 @@ impl<H: Handler> Connection<H> {
         key: SocketKey,
         environment: &Environment<H>,
     ) {
-        if let Some(awaited) = self.deadlines.resume(io.now()) {
-            self.after_sign_of_life(io, key, awaited, environment);
-        }
+        self.resume_deadlines(io, key, environment);
     }
 }
 
@@ -590,6 +612,11 @@ impl<H: Handler> Connection<H> {
             true => self.websocket.held_bytes(),
             false => 0,
         }
+    }
+
+    /// How long the unfinished message has made no progress.
+    pub(super) fn message_stands_for(&self, now: Timestamp) -> Duration {
+        self.deadlines.message_stands_for(now)
     }
 
     /// Whether so much waits for this client alone that it is not read before it has taken some of that. Pongs that have no room
@@ -673,7 +700,11 @@ impl<H: Handler> Connection<H> {
         self.count_held(environment);
         let bytes = self.websocket.unfinished_message_bytes();
         let (now, timeouts) = (io.now(), &environment.timeouts);
-        if self.deadlines.message_is_unfinished(now, bytes, timeouts) {
+        let is_first = self.deadlines.message_is_unfinished(now, bytes, timeouts);
+        if let Some(time) = environment.rates.unfinished_time() {
+            self.deadlines.extend_message(time);
+        }
+        if is_first {
             self.set_timer(io, key, environment);
         }
     }

@@ -103,6 +103,12 @@ impl Context<'_> {
         }
     }
 
+    /// Counts as a join for [`RateLimits::joins`](super::RateLimits): for a join that the application refuses, which costs it as
+    /// much as one that it allows.
+    pub fn refuse_join(&mut self) {
+        self.fan_out.rooms.count_join();
+    }
+
     /// Unsubscribes this connection from a room. Does nothing if it is not subscribed. Messages published in the current turn
     /// that have not been written are not delivered to it.
     pub fn leave(&mut self, room: &str) {

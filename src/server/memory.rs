@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!   worker 0: held ─┐
-//!   worker 1: held ─┼─▶ sum ── 7/8 of the budget ──▶ new connections get 503
-//!        …         ─┘      ├── the budget ─────────▶ the worker that holds the most frees the excess
+//!   worker 1: held ─┼─▶ sum ── 7/8 of the budget ──▶ new connections get 503, and then the worker that holds the most frees
+//!        …         ─┘      │                          memory for the next ones
+//!                           ├── the budget ─────────▶ that worker frees the excess
 //!                           └── 17/16 of it ────────▶ each worker frees its share of the excess
 //! ```
 //!
@@ -17,20 +18,40 @@
 //! It costs two additions for a read or a write that leaves something in a buffer, and a comparison for all others.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// What each worker of the server holds, in bytes.
 #[derive(Clone, Debug, Default)]
-pub(super) struct HeldBytes(Arc<[AtomicUsize]>);
+pub(super) struct HeldBytes {
+    workers: Arc<[AtomicUsize]>,
+    /// The budget was exceeded, and not enough has been freed since.
+    is_exceeded: Arc<AtomicBool>,
+    /// A new connection was refused, and no worker has freed memory since.
+    newcomer_was_refused: Arc<AtomicBool>,
+}
+
+/// What a worker has to free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    Nothing,
+    /// So many bytes, for new connections: from clients that stand still.
+    ForNewcomers(usize),
+    /// So many bytes, from any client.
+    ForAll(usize),
+}
 
 impl HeldBytes {
     pub(super) fn new(workers: usize) -> HeldBytes {
-        HeldBytes((0..workers).map(|_| AtomicUsize::new(0)).collect())
+        HeldBytes {
+            workers: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
+            is_exceeded: Arc::default(),
+            newcomer_was_refused: Arc::default(),
+        }
     }
 
     /// Of all workers together.
     pub(super) fn total(&self) -> usize {
-        let held = self.0.iter().map(|held| held.load(Ordering::Relaxed));
+        let held = self.workers.iter().map(|held| held.load(Ordering::Relaxed));
         held.fold(0, usize::saturating_add)
     }
 }
@@ -81,7 +102,7 @@ impl MemoryBudget {
     /// Publishes what this worker holds: its connections, and `other_bytes`.
     pub(super) fn publish(&mut self, other_bytes: usize) {
         self.grown_bytes = 0;
-        if let Some(held) = self.held.0.get(self.own) {
+        if let Some(held) = self.held.workers.get(self.own) {
             let bytes = self.connections_bytes.saturating_add(other_bytes);
             // Most turns change nothing, and the other workers read it.
             if held.load(Ordering::Relaxed) != bytes {
@@ -93,31 +114,84 @@ impl MemoryBudget {
     /// Whether new connections are refused.
     pub(super) fn is_nearly_used(&self) -> bool {
         self.max
-            .is_some_and(|max| self.held.total() >= max - max / REFUSED_PART)
+            .is_some_and(|max| self.held.total() >= refused_from(max))
     }
 
-    /// How many bytes this worker has to free once the budget is exceeded: what is held beyond fifteen sixteenths of it, so that
-    /// the search for what to free is not repeated at once. The worker that holds the most frees all of it, so that not each of
-    /// them ends a connection; unless that is not enough, because this worker is blocked or others grow faster.
-    pub(super) fn excess(&mut self) -> usize {
-        let Some(max) = self.max else { return 0 };
+    /// A new connection is refused. True: the other workers are to be woken, because one of them may hold the most.
+    pub(super) fn newcomer_is_refused(&self) -> bool {
+        let before = self.held.newcomer_was_refused.swap(true, Ordering::Relaxed);
+        !before
+    }
+
+    /// What this worker has to free.
+    ///
+    /// Once the budget is exceeded: what is held beyond fifteen sixteenths of it, so that the search for what to free is not repeated
+    /// at once. The worker that holds the most frees all of it, so that not each of them ends a connection; unless that is not
+    /// enough, because this worker is blocked or others grow faster.
+    ///
+    /// Once a new connection was refused: a sixteenth of the budget, so that the next ones find room.
+    pub(super) fn need(&mut self) -> Need {
+        let Some(max) = self.max else {
+            return Need::Nothing;
+        };
         let total = self.held.total();
-        if total <= max {
+        if !self.is_exceeded(max, total) {
             self.has_told = false;
-            return 0;
+            return self.need_of_newcomers(max, total);
         }
-        let held = |held: &AtomicUsize| held.load(Ordering::Relaxed);
-        let own = self.held.0.get(self.own).map_or(0, held);
+        let own = self.own_bytes();
         let excess = total - (max - max / FREED_PART);
-        if self.held.0.iter().all(|other| held(other) <= own) {
-            return excess;
+        if self.holds_the_most(own) {
+            return Need::ForAll(excess);
         }
-        if total - max <= max / FREED_PART {
-            return 0;
+        if total <= max + max / FREED_PART {
+            return Need::Nothing;
         }
         // own ≤ total, so the share is at most the excess.
         let share = (excess as u128 * own as u128).div_ceil(total as u128);
-        usize::try_from(share).unwrap_or(usize::MAX)
+        Need::ForAll(usize::try_from(share).unwrap_or(usize::MAX))
+    }
+
+    /// From one byte more than the budget until a sixteenth of it is free.
+    fn is_exceeded(&self, max: usize, total: usize) -> bool {
+        let is_exceeded = &self.held.is_exceeded;
+        if total > max {
+            is_exceeded.store(true, Ordering::Relaxed);
+        } else if total <= max - max / FREED_PART {
+            // Nearly always it is false already, and other workers read it.
+            if is_exceeded.load(Ordering::Relaxed) {
+                is_exceeded.store(false, Ordering::Relaxed);
+            }
+        }
+        is_exceeded.load(Ordering::Relaxed)
+    }
+
+    /// There was nothing to free.
+    pub(super) fn nothing_was_freed(&self) {
+        self.held.is_exceeded.store(false, Ordering::Relaxed);
+    }
+
+    fn need_of_newcomers(&self, max: usize, total: usize) -> Need {
+        let was_refused = &self.held.newcomer_was_refused;
+        if !was_refused.load(Ordering::Relaxed) || !self.holds_the_most(self.own_bytes()) {
+            return Need::Nothing;
+        }
+        was_refused.store(false, Ordering::Relaxed);
+        let room_from = refused_from(max) - max / FREED_PART;
+        match total >= refused_from(max) {
+            true => Need::ForNewcomers(total - room_from),
+            false => Need::Nothing,
+        }
+    }
+
+    fn own_bytes(&self) -> usize {
+        let own = self.held.workers.get(self.own);
+        own.map_or(0, |held| held.load(Ordering::Relaxed))
+    }
+
+    fn holds_the_most(&self, own: usize) -> bool {
+        let mut workers = self.held.workers.iter();
+        workers.all(|held| held.load(Ordering::Relaxed) <= own)
     }
 
     /// True once while the budget is exceeded: the other workers are to be woken, because a worker without events does not look.
@@ -126,9 +200,14 @@ impl MemoryBudget {
     }
 }
 
+/// From so many bytes on, new connections are refused.
+fn refused_from(max: usize) -> usize {
+    max - max / REFUSED_PART
+}
+
 /// From the budget less this part of it on, new connections are refused.
 const REFUSED_PART: usize = 8;
-/// Beyond the budget, this part of it is freed, too.
+/// This part of the budget is freed beyond the excess, and for new connections.
 const FREED_PART: usize = 16;
 /// A worker that has grown by so much publishes that before its turn ends.
 const GROWN_BYTES_MAX: usize = 1 << 20;
@@ -154,19 +233,61 @@ mod tests {
         assert!(one.is_nearly_used() && other.is_nearly_used());
         other.changed(399, 600);
         other.publish(0);
-        assert_eq!((one.excess(), other.excess()), (0, 0), "at the budget");
+        assert_eq!(
+            (one.need(), other.need()),
+            (Need::Nothing, Need::Nothing),
+            "at the budget"
+        );
         other.publish(1);
         // 101 bytes beyond 1,500.
-        assert_eq!((one.excess(), other.excess()), (101, 0));
+        assert_eq!(
+            (one.need(), other.need()),
+            (Need::ForAll(101), Need::Nothing)
+        );
         other.publish(100);
-        assert_eq!((one.excess(), other.excess()), (200, 0));
+        assert_eq!(
+            (one.need(), other.need()),
+            (Need::ForAll(200), Need::Nothing)
+        );
         other.publish(101);
-        assert_eq!((one.excess(), other.excess()), (201, 83));
+        assert_eq!(
+            (one.need(), other.need()),
+            (Need::ForAll(201), Need::ForAll(83))
+        );
         assert!(one.must_tell() && !one.must_tell() && other.must_tell());
         one.changed(1000, 800);
         one.publish(0);
-        assert_eq!((one.excess(), other.excess()), (0, 0));
+        // Within the budget, but not yet a sixteenth below it.
+        assert_eq!((one.need(), other.need()), (Need::ForAll(1), Need::Nothing));
+        one.changed(800, 799);
+        one.publish(0);
+        assert_eq!((one.need(), other.need()), (Need::Nothing, Need::Nothing));
         assert!(one.must_tell());
+    }
+
+    #[test]
+    fn refused_newcomer_makes_the_worker_that_holds_the_most_free_a_sixteenth_of_the_budget() {
+        let [mut one, mut other] = budgets(1600);
+        one.changed(0, 800);
+        one.publish(0);
+        other.publish(599);
+        assert!(one.newcomer_is_refused() && !other.newcomer_is_refused());
+        assert_eq!((other.need(), one.need()), (Need::Nothing, Need::Nothing));
+        other.publish(600);
+        assert_eq!(one.need(), Need::Nothing, "nobody was refused since");
+        assert!(other.newcomer_is_refused());
+        // 1,400 is seven eighths, and 1,300 a sixteenth less.
+        assert_eq!(
+            (other.need(), one.need()),
+            (Need::Nothing, Need::ForNewcomers(100))
+        );
+        assert_eq!(one.need(), Need::Nothing, "once");
+        assert!(one.newcomer_is_refused());
+        other.publish(801);
+        assert_eq!(
+            (one.need(), other.need()),
+            (Need::Nothing, Need::ForAll(101))
+        );
     }
 
     #[test]
@@ -177,7 +298,7 @@ mod tests {
         memory.publish(usize::MAX);
         assert_eq!(held.total(), usize::MAX);
         assert!(!memory.is_nearly_used());
-        assert_eq!(memory.excess(), 0);
+        assert_eq!(memory.need(), Need::Nothing);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct Metrics {
     pub closed: u64,
     /// Messages that came from clients.
     pub received: u64,
+    /// Plain HTTP requests that the application has answered.
+    pub requests: u64,
     /// Published messages, each times the number of its subscribers.
     pub deliveries: u64,
     /// Deliveries that were skipped because the subscriber was too slow.
@@ -72,6 +74,7 @@ pub(super) struct ConnectionCounts {
     opened: u64,
     closed: u64,
     received: u64,
+    requests: u64,
     disconnected: u64,
     slowed: u64,
     panics: u64,
@@ -104,6 +107,11 @@ impl ConnectionCounts {
         self.received += 1;
     }
 
+    /// A plain HTTP request was answered.
+    pub(super) fn count_request(&mut self) {
+        self.requests += 1;
+    }
+
     /// A connection was closed because a subscription was too slow.
     pub(super) fn count_disconnected(&mut self) {
         self.disconnected += 1;
@@ -127,6 +135,7 @@ impl ConnectionCounts {
             opened: self.opened,
             closed: self.closed,
             received: self.received,
+            requests: self.requests,
             deliveries: rooms.deliveries,
             skipped: rooms.skipped,
             abandoned: rooms.abandoned,
@@ -229,6 +238,7 @@ impl Metrics {
             opened,
             closed,
             received,
+            requests,
             deliveries,
             skipped,
             abandoned,
@@ -245,6 +255,7 @@ impl Metrics {
             opened,
             closed,
             received,
+            requests,
             deliveries,
             skipped,
             abandoned,
@@ -258,7 +269,7 @@ impl Metrics {
     }
 }
 
-const COUNTS: usize = 14;
+const COUNTS: usize = 15;
 
 #[cfg(test)]
 mod tests {
@@ -277,6 +288,6 @@ mod tests {
             *count *= 2;
         }
         assert_eq!(MetricsSnapshot::sum(&snapshots), expected);
-        assert_eq!(expected.compressed_to_bytes, 28);
+        assert_eq!(expected.compressed_to_bytes, 30);
     }
 }

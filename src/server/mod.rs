@@ -70,6 +70,7 @@ mod connection_id;
 mod connections;
 mod context;
 mod date;
+mod descriptors;
 mod ending;
 mod environment;
 mod failure;
@@ -123,6 +124,7 @@ pub use request::Request;
 pub use upgrade::Upgrade;
 
 use crate::reactor::{ConnectionLimit, Reactor, ReactorConfig};
+use descriptors::SocketLimits;
 use environment::Environment;
 use fan_out::FanOut;
 use listeners::Listening;
@@ -160,7 +162,8 @@ impl<H: Handler> Server<H> {
             of_workers,
             addresses,
         } = Listening::bind(&config)?;
-        let connection_limit = ConnectionLimit::new(config.connections_max)
+        let socket_limits = SocketLimits::new(config.connections_max, config.workers.get());
+        let connection_limit = ConnectionLimit::new(socket_limits.connections_max)
             .per_address(config.connections_per_address)
             .per_second(config.connections_per_second);
         let mut reactors = Vec::new();
@@ -182,7 +185,8 @@ impl<H: Handler> Server<H> {
             workers: Workers::new(mailboxes, config.worker_backlog_bytes_max),
         };
         let deflate = config.deflate;
-        let workers = build_workers(reactors, config, handler, &handle);
+        let refusals_max = socket_limits.refusals_max;
+        let workers = build_workers(reactors, config, refusals_max, handler, &handle);
         Ok(Server {
             deflate,
             addresses,
@@ -344,6 +348,7 @@ impl Drop for StopAll {
 fn build_workers<H: Handler>(
     reactors: Vec<Reactor<CrossWorkerMessage>>,
     config: Config,
+    refusals_max: usize,
     handler: H,
     handle: &ServerHandle,
 ) -> Vec<(Reactor<CrossWorkerMessage>, Worker<H>)> {
@@ -363,7 +368,7 @@ fn build_workers<H: Handler>(
             MemoryBudget::new(config.memory_bytes_max, handle.held.clone(), index),
             snapshot,
         );
-        (reactor, Worker::new(environment))
+        (reactor, Worker::new(environment, refusals_max))
     };
     reactors.into_iter().enumerate().map(worker).collect()
 }

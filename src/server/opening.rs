@@ -41,7 +41,7 @@ pub(super) struct Opening {
     requests: RequestStream,
     responses: Responses,
     peer_address: PeerAddress,
-    /// The server is full: the client gets a 503 for any request.
+    /// The server is full: the client gets one response, and nearly always a 503.
     refused: bool,
     /// What the memory budget knows of this connection.
     counted_bytes: usize,
@@ -127,9 +127,7 @@ impl Opening {
         environment: &mut Environment<H>,
     ) -> Result<Step<H>, Refusal> {
         if self.refused {
-            // For the method alone: whatever the request is, it is not served.
-            let _ = self.requests.receive(input, io.now());
-            return Err(overloaded());
+            return self.step_refused(io, input, environment);
         }
         match self.requests.receive(input, io.now())? {
             http::Progress::Incomplete => Ok(Step::MoreInput),
@@ -152,6 +150,7 @@ impl Opening {
                 let config = environment.config.clone();
                 let request = with_tokens(io, request, &config);
                 let (response, persistence) = ask(&request, persistence, environment);
+                environment.counts.count_request();
                 let head_only = request.method() == "HEAD";
                 let buffer = self.responses.begin(io);
                 environment.write_response(io, &response, head_only, persistence, buffer);
@@ -162,6 +161,36 @@ impl Opening {
                 }
             }
         }
+    }
+
+    /// The server is full. The application answers what must be answered at any time; all else gets a 503.
+    fn step_refused<H: Handler>(
+        &mut self,
+        io: &mut Io,
+        input: &mut &[u8],
+        environment: &mut Environment<H>,
+    ) -> Result<Step<H>, Refusal> {
+        let peer_address = self.peer_address;
+        let answered = match self.requests.receive(input, io.now()) {
+            Ok(http::Progress::Incomplete) => return Ok(Step::MoreInput),
+            Ok(http::Progress::Head(head))
+                if !asks_for_websocket(&head) && !head.body_announced() =>
+            {
+                return Ok(Step::Continues);
+            }
+            Ok(http::Progress::Request { head, body, .. }) => {
+                let request = Request::new(head, body, peer_address);
+                let asked =
+                    environment.ask(peer_address, |handler| handler.http_when_full(&request));
+                asked.ok().flatten()
+            }
+            Ok(http::Progress::Head(_)) | Err(_) => None,
+        };
+        let response = answered.ok_or_else(overloaded)?;
+        environment.counts.count_request();
+        let (head_only, buffer) = (self.requests.method_is_head(), self.responses.begin(io));
+        environment.write_response(io, &response, head_only, Persistence::Close, buffer);
+        Ok(Step::Ends)
     }
 
     /// A response after which the connection ends.
@@ -528,7 +557,7 @@ fn shortened(value: &str) -> String {
     }
 }
 
-/// 503, for any request when the server is full. It is sent when the first bytes have come and
+/// 503, for nearly any request when the server is full. It is sent when the head has come and
 /// not before: to many clients a response without a request is an error.
 fn overloaded() -> Refusal {
     unavailable("too many connections are open")

@@ -1,4 +1,4 @@
-//! Overload: which connections end when the memory budget is exceeded.
+//! Overload: which connections end when the memory budget is exceeded, or new connections need a part of it.
 //!
 //! ```text
 //!   HTTP connections that hold the most ──▶ the longest unfinished messages ──▶ the slowest subscribers
@@ -6,7 +6,8 @@
 //! ```
 //!
 //! An unfinished HTTP request gets a 503. A connection ends with 1013. One with a long write queue ends without it: the Close would wait behind the queue, which is the
-//! memory that is needed. Cost: nothing while the budget is kept; then one look at each connection and each log of the worker, and
+//! memory that is needed. For new connections a message ends only if it has stood still for a second: one that is on its way will be
+//! complete soon. Cost: nothing while the budget is kept; then one look at each connection and each log of the worker, and
 //! not again before a sixteenth of the budget has been used.
 
 use super::connection::{Connection, End, overloaded};
@@ -14,7 +15,9 @@ use super::connections::{ConnectionState, Connections};
 use super::environment::Environment;
 use super::failure::Failure;
 use super::handler::Handler;
+use super::memory::Need;
 use crate::reactor::{Io, SocketKey};
+use std::time::Duration;
 
 /// Publishes what this worker holds, and frees what it has to.
 pub(super) fn keep_budget<H: Handler>(
@@ -23,22 +26,28 @@ pub(super) fn keep_budget<H: Handler>(
     environment: &mut Environment<H>,
 ) {
     environment.publish_memory(io.unread_bytes());
-    let excess = environment.memory.excess();
-    if excess == 0 {
-        return;
-    }
-    if environment.memory.must_tell() {
-        environment.fan_out.outbound.wake_all();
-    }
+    let (excess, standing) = match environment.memory.need() {
+        Need::Nothing => return,
+        Need::ForNewcomers(bytes) => (bytes, STANDING),
+        Need::ForAll(bytes) => {
+            if environment.memory.must_tell() {
+                environment.fan_out.outbound.wake_all();
+            }
+            (bytes, Duration::ZERO)
+        }
+    };
     let mut freed = end_http(excess, io, connections, environment);
     if freed < excess {
-        freed += end_unfinished_messages(excess - freed, io, connections, environment);
+        freed += end_unfinished_messages(excess - freed, standing, io, connections, environment);
     }
     if freed < excess {
         freed += end_slow_subscribers(excess - freed, io, connections, environment);
     }
     if freed < excess {
-        end_long_queues(excess - freed, io, connections, environment);
+        freed += end_long_queues(excess - freed, io, connections, environment);
+    }
+    if freed == 0 {
+        environment.memory.nothing_was_freed();
     }
     environment.fan_out.rooms.publish_lags();
     environment.publish_memory(io.unread_bytes());
@@ -69,13 +78,21 @@ fn end_http<H: Handler>(
     freed
 }
 
+/// Those that have stood still for so long.
 fn end_unfinished_messages<H: Handler>(
     excess: usize,
+    standing: Duration,
     io: &mut Io,
     connections: &mut Connections<H>,
     environment: &mut Environment<H>,
 ) -> usize {
-    let longest = by_bytes(connections, Connection::unfinished_bytes);
+    let now = io.now();
+    let longest = by_bytes(connections, |connection| {
+        match connection.message_stands_for(now) >= standing {
+            true => connection.unfinished_bytes(),
+            false => 0,
+        }
+    });
     let mut freed = 0;
     for (bytes, key) in longest {
         if freed >= excess {
@@ -114,7 +131,7 @@ fn end_long_queues<H: Handler>(
     io: &mut Io,
     connections: &mut Connections<H>,
     environment: &mut Environment<H>,
-) {
+) -> usize {
     let mut freed = 0;
     for (bytes, key) in by_bytes(connections, Connection::queue_bytes) {
         if freed >= excess {
@@ -123,7 +140,11 @@ fn end_long_queues<H: Handler>(
         connections.end(io, key, End::Abandon(Failure::Overloaded), environment);
         freed += bytes;
     }
+    freed
 }
+
+/// New connections end an unfinished message that has made no progress for so long.
+const STANDING: Duration = Duration::from_secs(1);
 
 /// The HTTP connections that hold something, the largest first.
 fn http_by_bytes<H: Handler>(connections: &mut Connections<H>) -> Vec<(usize, SocketKey)> {

@@ -43,7 +43,8 @@ pub struct RateLimits {
     pub inflated_bytes: Option<NonZeroU32>,
     /// Pings and pongs per second.
     pub control_frames: Option<NonZeroU32>,
-    /// Calls of [`Context::join`](super::Context::join) per second that subscribe the connection to a room.
+    /// Calls of [`Context::join`](super::Context::join) per second that subscribe the connection to a room, and of
+    /// [`Context::refuse_join`](super::Context::refuse_join).
     pub joins: Option<NonZeroU32>,
     /// How much a client may send at once after a pause: as much as in this time at its rate, at least one message (byte, and so on).
     /// Default 10 s.
@@ -56,7 +57,8 @@ pub struct RateLimits {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RateAction {
-    /// The client is not read until it is within the rate again. Its deadlines stand still meanwhile.
+    /// The client is not read until it is within the rate again. Meanwhile it does not miss a pong, but the time of an unfinished
+    /// message goes on: such a message has as much more time as its own bytes take at the rate.
     #[default]
     Wait,
     /// Its connection is closed with 1008. The reason names the rate.
@@ -151,6 +153,15 @@ pub(super) struct Rates {
     buckets: Vec<Buckets>,
     /// What the connection that is being received has done and not paid for.
     unpaid: Unpaid,
+    /// What has come of its unfinished message, in this call.
+    unfinished: Unfinished,
+}
+
+/// A part of an unfinished message.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unfinished {
+    bytes: usize,
+    inflated_bytes: usize,
 }
 
 /// What a connection has done and not paid for.
@@ -179,6 +190,7 @@ impl Rates {
             is_limited: limits.is_limited(),
             buckets: Vec::new(),
             unpaid: Unpaid::default(),
+            unfinished: Unfinished::default(),
         }
     }
 
@@ -209,6 +221,7 @@ impl Rates {
     pub(super) fn begin(&mut self) {
         if self.is_limited {
             self.unpaid = Unpaid::default();
+            self.unfinished = Unfinished::default();
         }
     }
 
@@ -223,6 +236,32 @@ impl Rates {
     #[inline(always)]
     pub(super) fn count_inflated(&mut self, bytes: usize) {
         self.unpaid.inflated_bytes = self.unpaid.inflated_bytes.saturating_add(bytes);
+        self.unfinished.inflated_bytes = self.unfinished.inflated_bytes.saturating_add(bytes);
+    }
+
+    /// So many bytes of a message have come that is unfinished.
+    pub(super) fn count_unfinished(&mut self, bytes: usize) {
+        self.unfinished.bytes = self.unfinished.bytes.saturating_add(bytes);
+    }
+
+    /// No message is unfinished.
+    pub(super) fn forget_unfinished(&mut self) {
+        self.unfinished = Unfinished::default();
+    }
+
+    /// The time that what has come of the unfinished message takes at the allowed rates, if they make a client wait: so much longer the
+    /// message may take. What else the client sends gives it no time.
+    pub(super) fn unfinished_time(&self) -> Option<Duration> {
+        if !self.is_limited || self.limits.action != RateAction::Wait {
+            return None;
+        }
+        let millis = |count: usize, per_second: Option<NonZeroU32>| {
+            let per_second = per_second.map_or(u64::MAX, |rate| rate.get().into());
+            (count as u64).saturating_mul(1000) / per_second
+        };
+        let bytes = millis(self.unfinished.bytes, self.limits.bytes);
+        let inflated = millis(self.unfinished.inflated_bytes, self.limits.inflated_bytes);
+        Some(Duration::from_millis(bytes.max(inflated)))
     }
 
     /// A ping or a pong has come.
@@ -452,6 +491,38 @@ mod tests {
             (excess.rate, excess.until),
             (Rate::ControlFrames, Timestamp(7_000))
         );
+    }
+
+    #[test]
+    fn unfinished_message_gets_the_time_of_its_own_bytes_and_of_nothing_else() {
+        let limits = RateLimits {
+            bytes: NonZeroU32::new(1000),
+            inflated_bytes: NonZeroU32::new(4000),
+            control_frames: NonZeroU32::new(1),
+            ..RateLimits::default()
+        };
+        let mut rates = opened(limits);
+        let time = |rates: &Rates| rates.unfinished_time().expect("a limit").as_millis();
+        rates.begin();
+        (0..9).for_each(|_| rates.count_control_frame());
+        rates.pay(0, 90_000, 0, NOW);
+        assert_eq!(time(&rates), 0);
+        rates.count_unfinished(1500);
+        rates.count_unfinished(500);
+        assert_eq!(time(&rates), 2000);
+        rates.count_inflated(12_000);
+        assert_eq!(time(&rates), 3000);
+        rates.forget_unfinished();
+        assert_eq!(time(&rates), 0);
+        rates.count_unfinished(100);
+        rates.begin();
+        assert_eq!(time(&rates), 0);
+        let closing = RateLimits {
+            action: RateAction::Close,
+            ..limits
+        };
+        assert_eq!(opened(closing).unfinished_time(), None);
+        assert_eq!(opened(RateLimits::default()).unfinished_time(), None);
     }
 
     #[test]

@@ -40,15 +40,19 @@ pub(super) struct Worker<H: Handler> {
     environment: Environment<H>,
     flusher: Flusher,
     paused: PausedConnections,
+    /// Connections beyond a limit that get a response at a time. Any further one is closed without a response. Each costs a
+    /// descriptor, at most for the time of a handshake and of an ending.
+    refusals_max: usize,
 }
 
 impl<H: Handler> Worker<H> {
-    pub(super) fn new(environment: Environment<H>) -> Self {
+    pub(super) fn new(environment: Environment<H>, refusals_max: usize) -> Self {
         Worker {
             connections: Connections::new(),
             environment,
             flusher: Flusher::default(),
             paused: PausedConnections::default(),
+            refusals_max,
         }
     }
 }
@@ -66,7 +70,7 @@ impl<H: Handler> Application for Worker<H> {
     fn opened(&mut self, io: &mut Io, key: SocketKey, peer_address: PeerAddress) {
         let refused = self.environment.memory.is_nearly_used();
         match refused {
-            true => self.environment.counts.count_refused(),
+            true => self.refuse_for_memory(),
             false => self.environment.counts.count_accepted(),
         }
         self.begin_opening(io, key, peer_address, refused);
@@ -74,7 +78,7 @@ impl<H: Handler> Application for Worker<H> {
 
     fn refused(&mut self, io: &mut Io, key: SocketKey, peer_address: PeerAddress) {
         self.environment.counts.count_refused();
-        if io.refused_sockets() > REFUSALS_MAX {
+        if io.refused_sockets() > self.refusals_max {
             io.close(key);
         } else {
             self.begin_opening(io, key, peer_address, true);
@@ -253,6 +257,14 @@ impl<H: Handler> Worker<H> {
         }
     }
 
+    /// A new connection gets 503, and the worker that holds the most frees memory for the next one.
+    fn refuse_for_memory(&mut self) {
+        self.environment.counts.count_refused();
+        if self.environment.memory.newcomer_is_refused() {
+            self.environment.fan_out.outbound.wake_all();
+        }
+    }
+
     fn begin_opening(
         &mut self,
         io: &mut Io,
@@ -388,10 +400,6 @@ impl<H: Handler> Worker<H> {
 
 /// The reason in the Close of a server that stops.
 const STOPPING: &str = "the server is stopping";
-
-/// Connections beyond [`Config::connections_max`](super::Config) that get a 503 at a time. Any further one is closed without a
-/// response. Each costs a descriptor, at most for the time of a handshake and of an ending.
-const REFUSALS_MAX: usize = 256;
 
 /// The time until cross-worker messages are sent again that found a mailbox full, and until a flush that a turn still owes.
 const RETRY_DELAY: Duration = Duration::from_millis(1);

@@ -29,6 +29,10 @@
 //!   anything (on Linux `TCP_USER_TIMEOUT`), and the time for the pong begins again when all has been sent.
 //! - **Pause.** While the owner does not read the connection because of something else than the peer, the peer's pong
 //!   may lie in the kernel. The time stands still, except that of the closing handshake.
+//! - **Throttle.** While the owner does not read the connection because the peer sends too much, the time for the pong
+//!   stands still, and that of an unfinished message goes on: otherwise a peer that always sends too much could keep an
+//!   unfinished message for ever. The owner adds the time that the message itself takes at the allowed rate. In place of
+//!   [`Overdue::Pong`] another ping is due: the transport reports a peer that is gone when something is sent to it.
 //! - **Closing handshake.** [`Timeouts::close`] after the first Close the connection is given up, and earlier if the
 //!   peer sends more than [`Timeouts::closing_bytes_max`] instead of its Close.
 //! - **Unfinished message.** [`Timeouts::message`] after the first byte of a message its last one must have come. The
@@ -115,7 +119,7 @@ impl Default for Timeouts {
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
     awaited: Awaited,
-    paused: bool,
+    pause: Pause,
     /// Whether `message_since` means something.
     message_unfinished: bool,
     /// While a message is unfinished: its bytes that had come at `message_since`, modulo 2^32.
@@ -123,8 +127,19 @@ pub struct Deadlines {
     bytes: u32,
     /// When the time for `awaited` began.
     since: Timestamp,
-    /// When the time for the unfinished message began.
+    /// When the time for the unfinished message began; in [`Pause::ByOwner`] how much of it had passed before.
     message_since: Timestamp,
+}
+
+/// Why the owner does not read the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pause {
+    /// It does.
+    No,
+    /// The peer sends too much.
+    ByPeer,
+    /// Something else than the peer.
+    ByOwner,
 }
 
 /// What a connection waits for; drawn on the [module's page](self).
@@ -181,7 +196,7 @@ impl Deadlines {
     pub const fn new(now: Timestamp) -> Deadlines {
         Deadlines {
             awaited: Awaited::Silence,
-            paused: false,
+            pause: Pause::No,
             message_unfinished: false,
             bytes: 0,
             since: now,
@@ -213,10 +228,7 @@ impl Deadlines {
         has_unsent: impl FnOnce() -> bool,
     ) -> Due {
         if is_past(self.message_at(timeouts), now) {
-            if !self.paused {
-                return self.fail(Overdue::Message);
-            }
-            self.message_since = now;
+            return self.fail(Overdue::Message);
         }
         if !is_past(self.awaited_at(timeouts), now) {
             return Due::Nothing;
@@ -255,20 +267,34 @@ impl Deadlines {
 
     /// The owner reads the connection no more, because of something else than the peer:
     /// for example other workers have too much to do.
-    pub fn pause(&mut self) {
-        self.paused = true;
+    pub fn pause(&mut self, now: Timestamp) {
+        if self.pause != Pause::ByOwner {
+            self.pause = Pause::ByOwner;
+            self.message_since = Timestamp(now.0.saturating_sub(self.message_since.0));
+        }
     }
 
-    /// Whether [`Deadlines::pause`] holds.
+    /// The owner does not read the connection for a while, because the peer exceeds a rate. The
+    /// time of an unfinished message goes on; see [`Deadlines::extend_message`].
+    pub fn throttle(&mut self) {
+        if self.pause == Pause::No {
+            self.pause = Pause::ByPeer;
+        }
+    }
+
+    /// Whether [`Deadlines::pause`] or [`Deadlines::throttle`] holds.
     pub const fn is_paused(&self) -> bool {
-        self.paused
+        !matches!(self.pause, Pause::No)
     }
 
     /// The owner reads the connection again. As [`Deadlines::peer_is_alive`]: the peer
-    /// was not silent while it was not read.
+    /// was not silent while it was not read. Set the timer again.
     pub fn resume(&mut self, now: Timestamp) -> Option<Awaited> {
-        self.paused = false;
-        self.message_since = now;
+        if self.pause == Pause::ByOwner {
+            let passed = self.message_since;
+            self.message_since = Timestamp(now.0.saturating_sub(passed.0));
+        }
+        self.pause = Pause::No;
         self.peer_is_alive(now)
     }
 
@@ -295,11 +321,31 @@ impl Deadlines {
         let progress = u64::from(bytes.wrapping_sub(self.bytes));
         if is_new || progress >= timeouts.message_progress_bytes() {
             self.message_unfinished = true;
-            self.message_since = now;
+            self.message_since = match self.pause {
+                Pause::ByOwner => Timestamp(0),
+                Pause::No | Pause::ByPeer => now,
+            };
             self.bytes = bytes;
         }
         let others = self.awaited_at(timeouts).unwrap_or(Timestamp(u64::MAX));
         is_new && self.message_at(timeouts).is_some_and(|at| at < others)
+    }
+
+    /// The peer may take so much longer for the unfinished message: the time that what has come of
+    /// it takes at the rate that the owner allows. The timer need not be set.
+    pub fn extend_message(&mut self, by: Duration) {
+        if self.pause != Pause::ByOwner {
+            self.message_since = self.message_since.plus(by);
+        }
+    }
+
+    /// How long the unfinished message has made no progress: since its first byte, or since the last of its parts that came at the
+    /// least rate. Zero if no message is unfinished, or the owner does not read it.
+    pub fn message_stands_for(&self, now: Timestamp) -> Duration {
+        match self.message_runs() {
+            true => now.since(self.message_since),
+            false => Duration::ZERO,
+        }
     }
 
     /// The message is complete, or no message is under way.
@@ -356,11 +402,13 @@ impl Deadlines {
     /// A connection that closes has [`Timeouts::close`] for all that still comes.
     fn message_at(&self, timeouts: &Timeouts) -> Option<Timestamp> {
         match timeouts.message {
-            Some(timeout) if self.message_unfinished && !self.is_closing() => {
-                Some(self.message_since.plus(timeout))
-            }
+            Some(timeout) if self.message_runs() => Some(self.message_since.plus(timeout)),
             _ => None,
         }
+    }
+
+    fn message_runs(&self) -> bool {
+        self.message_unfinished && self.pause != Pause::ByOwner && !self.is_closing()
     }
 
     fn is_closing(&self) -> bool {
@@ -368,7 +416,7 @@ impl Deadlines {
     }
 
     fn pong_is_missing(&mut self, now: Timestamp, has_unsent: impl FnOnce() -> bool) -> Due {
-        if self.paused {
+        if self.pause == Pause::ByOwner {
             self.since = now;
             return Due::Nothing;
         }
@@ -385,6 +433,10 @@ impl Deadlines {
             (Awaited::Acknowledgement, false) => {
                 self.wait_for(Awaited::Pong, now);
                 Due::UnwatchAcknowledgements
+            }
+            (_, false) if self.pause == Pause::ByPeer => {
+                self.since = now;
+                Due::Ping
             }
             (_, false) => self.fail(Overdue::Pong),
         }

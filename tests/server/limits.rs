@@ -13,7 +13,8 @@ use yamabiko::server::{Accept, Config, Limits};
 use yamabiko::websocket::frame::{Opcode, encode};
 use yamabiko::websocket::{Connection, Fragment};
 use yamabiko_testing::socket::{
-    Client, Frame, GET, Running, TIMEOUT, config, eventually, frame, upgrade, with_1_and_3_workers,
+    Client, Frame, GET, PAGE, Running, TIMEOUT, config, eventually, frame, upgrade,
+    with_1_and_3_workers,
 };
 
 const SIZES: [usize; 15] = [
@@ -364,6 +365,46 @@ fn plain_requests_beyond_the_limit_get_503_and_head_requests_get_no_body() {
     client.send(GET.replace("GET", "HEAD"));
     let response = client.read_response();
     assert_eq!((response.status, response.body.len()), (503, 0));
+}
+
+#[test]
+fn full_server_answers_what_the_application_answers_at_any_time() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(Config {
+            connections_max: 1,
+            ..config
+        });
+        let mut opened = Client::open(server.address);
+        let respond = |request: &[&str]| {
+            let mut client = Client::connect(server.address);
+            for part in request {
+                client.send(part);
+            }
+            let response = client.read_response();
+            (response.status, response.body.len())
+        };
+        let health = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        for _ in 0..3 {
+            // It ends the connection, though the client does not ask for that.
+            assert_eq!(respond(&[health]), (200, PAGE.len()));
+        }
+        assert_eq!(respond(&[&health[..20], &health[20..]]), (200, PAGE.len()));
+        assert_eq!(respond(&[&health.replace("GET", "HEAD")]), (200, 0));
+        // A request with a body, an upgrade, another path, and no request at all.
+        let with_body = health.replace("\r\n\r\n", "\r\nContent-Length: 2\r\n\r\nhi");
+        assert_eq!(respond(&[&with_body]).0, 503);
+        assert_eq!(respond(&[&upgrade("/health", "")]).0, 503);
+        assert_eq!(respond(&[GET]).0, 503);
+        assert_eq!(respond(&["no request\r\n\r\n"]).0, 503);
+        opened.text("served");
+        assert_eq!(opened.read_text(), "served");
+        let metrics = server.handle.metrics();
+        assert_eq!((metrics.accepted, metrics.opened), (1, 1));
+        eventually("requests are counted", TIMEOUT, || {
+            let metrics = server.handle.metrics();
+            metrics.refused == 9 && metrics.requests == 5
+        });
+    });
 }
 
 #[test]

@@ -100,6 +100,42 @@ fn new_connections_get_503_while_the_budget_is_nearly_used() {
 }
 
 #[test]
+fn unfinished_messages_that_stand_still_make_room_for_new_connections() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(with_budget(config));
+        let mut witness = Client::open(server.address);
+        let (first, _) = parts();
+        let mut clients: Vec<Client> = (0..4).map(|_| Client::open(server.address)).collect();
+        clients.iter_mut().for_each(|client| client.send(&first));
+        eventually("the budget is used up", TIMEOUT, || {
+            server.handle.held_bytes() == BUDGET
+        });
+        let status = |request: &str| {
+            let mut client = Client::connect(server.address);
+            client.send(request);
+            client.read_response().status
+        };
+        // The memory is within the budget, and nobody sends anything more.
+        assert_eq!(status(GET), 503);
+        assert_eq!(status(&GET.replace(" / ", " /health ")), 200);
+        eventually("new connections are served", TIMEOUT, || status(GET) == 404);
+        match server.next_closed() {
+            Report::Closed { failure, .. } => {
+                assert_eq!(failure.as_deref(), Some("the server has no memory left"));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(server.handle.held_bytes() < BUDGET - BUDGET / 8);
+        let mut newcomer = Client::open(server.address);
+        for client in [&mut witness, &mut newcomer] {
+            client.text("still here");
+            assert_eq!(client.read_text(), "still here");
+        }
+        assert!(server.handle.metrics().closed < 4, "not all have to end");
+    });
+}
+
+#[test]
 fn slowest_subscriber_ends_when_the_budget_is_exceeded_and_the_others_receive_everything() {
     with_1_and_3_workers(|config| {
         let server = Running::start(with_budget(config));

@@ -82,6 +82,55 @@ fn client_that_waits_is_closed_by_a_server_that_stops() {
     });
 }
 
+#[test]
+fn unfinished_message_of_a_client_that_waits_for_its_rate_ends_with_1008() {
+    with_1_and_3_workers(|config| {
+        let rates = RateLimits {
+            control_frames: NonZeroU32::new(20),
+            burst: Duration::from_millis(50),
+            ..RateLimits::default()
+        };
+        let config = Config {
+            message_timeout: Some(Duration::from_millis(500)),
+            ..with_rates(rates, config)
+        };
+        let server = Running::start(config);
+        let mut client = Client::open(server.address);
+        client.send([&[0x02, 0x83, 0, 0, 0, 0], &b"cut"[..]].concat());
+        // Each ping makes it wait.
+        let pings = frame(Opcode::Ping, b"").repeat(500);
+        client.send(pings);
+        let reason = "a message was not completed in time".to_owned();
+        assert_eq!(client.read_until_close(), (1008, reason));
+        assert!(server.handle.metrics().slowed > 0);
+    });
+}
+
+#[test]
+fn message_may_take_the_time_that_its_bytes_take_at_the_allowed_rate() {
+    with_1_and_3_workers(|config| {
+        let rates = RateLimits {
+            bytes: NonZeroU32::new(100_000),
+            burst: Duration::from_millis(10),
+            ..RateLimits::default()
+        };
+        let config = Config {
+            // Shorter than the wait after the first read.
+            message_timeout: Some(Duration::from_millis(300)),
+            message_bytes_per_second_min: 0,
+            ..with_rates(rates, config)
+        };
+        let server = Running::start(config);
+        for opcode in [Opcode::Binary, Opcode::Text] {
+            let mut client = Client::open(server.address);
+            let message = vec![b'x'; 150_000];
+            client.send(frame(opcode, &message));
+            assert_eq!(client.read_frame().payload, message);
+        }
+        assert!(server.handle.metrics().slowed > 0);
+    });
+}
+
 /// `count` at once. A rate is 1 per second, so that no token comes back while one segment is received.
 fn closing(count: u32) -> RateLimits {
     RateLimits {
@@ -143,6 +192,9 @@ fn each_rate_allows_its_burst_and_closes_with_1008_one_past_it() {
     // To join a room again does nothing.
     let within = [join("hall"), join("garden"), join("hall")].concat();
     expect_limit(joins, &within, &join("attic"), "joins");
+    // Neither does one that the application refuses cost less.
+    let refused = frame(Opcode::Text, b"/refuse-join");
+    expect_limit(joins, &refused.repeat(2), &refused, "joins");
 
     let mut compressed = Vec::new();
     let config = DeflateConfig::default();

@@ -146,6 +146,7 @@ impl Owner {
     fn resume(&mut self) {
         let awaited = self.deadlines.resume(self.now);
         self.after_sign_of_life(awaited);
+        self.set_timer();
     }
 
     fn close(&mut self) {
@@ -290,7 +291,7 @@ fn peer_that_is_not_read_is_not_given_up(role: Role) {
     let mut owner = Owner::new(role, TIMEOUTS);
     owner.receive(&peer(role).text("cut")[..3]);
     owner.wait_until(30);
-    owner.deadlines.pause();
+    owner.deadlines.pause(owner.now);
     owner.wait_until(1000);
     assert_eq!(owner.overdue, None);
     owner.resume();
@@ -301,9 +302,73 @@ fn peer_that_is_not_read_is_not_given_up(role: Role) {
 }
 both_roles!(peer_that_is_not_read_is_not_given_up);
 
+fn unfinished_message_is_given_up_while_its_sender_is_throttled_but_its_pong_is_not_missed(
+    role: Role,
+) {
+    let mut owner = Owner::new(role, TIMEOUTS);
+    owner.receive(&peer(role).text("cut")[..3]);
+    owner.wait_until(10);
+    owner.deadlines.throttle();
+    owner.wait_until(99);
+    assert_eq!(owner.overdue, None);
+    owner.wait_until(100);
+    assert_eq!(owner.overdue, Some(Overdue::Message));
+}
+both_roles!(
+    unfinished_message_is_given_up_while_its_sender_is_throttled_but_its_pong_is_not_missed
+);
+
+fn throttled_peer_is_pinged_again_and_again_and_given_up_when_it_is_read_and_silent(role: Role) {
+    let mut owner = Owner::new(role, TIMEOUTS);
+    owner.deadlines.throttle();
+    owner.wait_until(24);
+    assert_eq!(owner.take_output(), []);
+    for pings in 0..10 {
+        owner.wait_until(25 + 20 * pings);
+        assert_ne!(owner.take_output(), [], "ping {pings}");
+    }
+    assert_eq!(owner.overdue, None);
+    owner.resume();
+    let resumed_at = owner.now.0;
+    owner.wait_until(resumed_at + 44);
+    assert_eq!(owner.overdue, None);
+    owner.wait_until(resumed_at + 45);
+    assert_eq!(owner.overdue, Some(Overdue::Pong));
+}
+both_roles!(throttled_peer_is_pinged_again_and_again_and_given_up_when_it_is_read_and_silent);
+
+fn time_of_an_unfinished_message_stands_still_in_a_pause_and_does_not_begin_again(role: Role) {
+    let mut owner = Owner::new(role, TIMEOUTS);
+    owner.receive(&peer(role).text("cut")[..3]);
+    for pause in 0..9 {
+        owner.wait_until(1000 * pause + 10);
+        owner.deadlines.pause(owner.now);
+        owner.wait_until(1000 * (pause + 1));
+        owner.resume();
+    }
+    // 90 of 100 ms have passed.
+    owner.wait_until(9009);
+    assert_eq!(owner.overdue, None);
+    owner.wait_until(9010);
+    assert_eq!(owner.overdue, Some(Overdue::Message));
+}
+both_roles!(time_of_an_unfinished_message_stands_still_in_a_pause_and_does_not_begin_again);
+
+fn unfinished_message_gets_the_time_that_it_takes_at_the_allowed_rate(role: Role) {
+    let mut owner = Owner::new(role, TIMEOUTS);
+    owner.receive(&peer(role).text("cut")[..3]);
+    owner.deadlines.throttle();
+    owner.deadlines.extend_message(Duration::from_millis(70));
+    owner.wait_until(169);
+    assert_eq!(owner.overdue, None);
+    owner.wait_until(170);
+    assert_eq!(owner.overdue, Some(Overdue::Message));
+}
+both_roles!(unfinished_message_gets_the_time_that_it_takes_at_the_allowed_rate);
+
 fn closing_handshake_is_given_up_also_when_it_is_not_read(role: Role) {
     let mut owner = Owner::new(role, TIMEOUTS);
-    owner.deadlines.pause();
+    owner.deadlines.pause(owner.now);
     owner.close();
     owner.wait_until(5);
     assert_eq!(owner.overdue, Some(Overdue::Close));
@@ -475,6 +540,27 @@ fn default_time_of_a_message_is_30_s_for_each_30_kib() {
     assert!(overdue(&mut deadlines, 59_999));
 }
 
+#[test]
+fn message_stands_from_its_first_byte_or_its_last_progress_on() {
+    let timeouts = WITH_RATE;
+    let mut deadlines = Deadlines::new(Timestamp(0));
+    let stands =
+        |deadlines: &Deadlines, at| deadlines.message_stands_for(Timestamp(at)).as_millis();
+    assert_eq!(stands(&deadlines, 50), 0);
+    deadlines.message_is_unfinished(Timestamp(50), 1, &timeouts);
+    assert_eq!(stands(&deadlines, 60), 10);
+    deadlines.message_is_unfinished(Timestamp(60), 2, &timeouts);
+    assert_eq!(stands(&deadlines, 60), 10);
+    deadlines.message_is_unfinished(Timestamp(60), 10_000, &timeouts);
+    assert_eq!(stands(&deadlines, 65), 5);
+    deadlines.pause(Timestamp(65));
+    assert_eq!(stands(&deadlines, 90), 0);
+    let _ = deadlines.resume(Timestamp(100));
+    assert_eq!(stands(&deadlines, 100), 5);
+    deadlines.message_is_finished();
+    assert_eq!(stands(&deadlines, 200), 0);
+}
+
 fn message_may_take_any_time_if_the_limit_is_switched_off(role: Role) {
     let timeouts = Timeouts {
         message: None,
@@ -498,6 +584,7 @@ enum Step {
     SignOfLife,
     Unsent(bool),
     Pause,
+    Throttle,
     Resume,
     /// So many bytes of it more than at the step before.
     MessageIsUnfinished(u8),
@@ -512,6 +599,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::SignOfLife),
         2 => any::<bool>().prop_map(Step::Unsent),
         1 => Just(Step::Pause),
+        1 => Just(Step::Throttle),
         2 => Just(Step::Resume),
         3 => (0..20_u8).prop_map(Step::MessageIsUnfinished),
         2 => Just(Step::MessageIsFinished),
@@ -533,6 +621,7 @@ struct Counters {
     /// Bytes of the message since its counter began.
     message_bytes: u64,
     paused: bool,
+    throttled: bool,
     over: bool,
 }
 
@@ -591,6 +680,7 @@ impl Counters {
                 (true, true) => {}
                 (false, true) => due.push(Due::WatchAcknowledgements),
                 (true, false) => due.push(Due::UnwatchAcknowledgements),
+                (false, false) if self.throttled => due.push(Due::Ping),
                 (false, false) => {
                     self.over = true;
                     due.push(Due::Fail(Overdue::Pong));
@@ -676,16 +766,21 @@ proptest! {
                     false
                 }
                 Step::Pause => {
-                    timed.deadlines.pause();
+                    timed.deadlines.pause(now);
                     counters.paused = true;
+                    false
+                }
+                Step::Throttle => {
+                    timed.deadlines.throttle();
+                    counters.throttled = true;
                     false
                 }
                 Step::Resume => {
                     let awaited = timed.deadlines.resume(now);
                     prop_assert_eq!(awaited, counters.sign_of_life());
                     counters.paused = false;
-                    counters.message = counters.message.map(|_| 0);
-                    awaited.is_some()
+                    counters.throttled = false;
+                    true
                 }
                 Step::MessageIsUnfinished(new_bytes) => {
                     message_bytes += usize::from(new_bytes);

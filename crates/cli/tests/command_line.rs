@@ -741,6 +741,58 @@ fn echo_sends_back_messages_up_to_its_limit() {
     assert_eq!(client.ended().expect("it has").code(), 1009);
 }
 
+/// The status of the response to a request, or `None` if there is none.
+#[cfg(unix)]
+fn status(stream: &mut TcpStream, request: &str) -> Option<String> {
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a socket");
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).ok()?;
+    let status = head.strip_prefix(b"HTTP/1.1 ")?;
+    String::from_utf8(status.to_vec()).ok()
+}
+
+#[cfg(unix)]
+#[test]
+fn server_with_few_descriptors_answers_every_client_and_its_monitoring() {
+    for workers in ["1", "2"] {
+        let program = env!("CARGO_BIN_EXE_yamabiko");
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!(
+            "ulimit -n 100; exec {program} serve --listen 127.0.0.1:0 --workers {workers}"
+        ));
+        let server = Program::start_command(&mut shell);
+        let line = server.line();
+        let (_, rest) = line.split_once("://").expect("an address");
+        let address = rest.trim_end_matches('/').to_owned();
+        let upgrade = "GET /broadcast/x HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n\
+             Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             Sec-WebSocket-Version: 13\r\n\r\n";
+        let health = "GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+        let connect = || TcpStream::connect(&address).expect("a connection");
+        let mut open = Vec::new();
+        let mut refused = 0;
+        for _ in 0..150 {
+            let mut stream = connect();
+            match status(&mut stream, upgrade).as_deref() {
+                Some("101") => open.push(stream),
+                Some("503") => refused += 1,
+                other => panic!("{other:?} after {} connections", open.len()),
+            }
+        }
+        assert!(
+            open.len() > 40 && refused > 40,
+            "{} and {refused}",
+            open.len()
+        );
+        assert_eq!(status(&mut connect(), health).as_deref(), Some("200"));
+        open.truncate(open.len() - 10);
+        eventually("new connections are served again", TIMEOUT, || {
+            status(&mut connect(), upgrade).as_deref() == Some("101")
+        });
+    }
+}
+
 #[test]
 fn servers_compress_for_clients_that_offer_it_unless_they_are_told_not_to() {
     let agreed = |flags: &[&str]| {

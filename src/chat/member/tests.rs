@@ -65,6 +65,8 @@ impl Sink for TestSink<'_> {
             .or_default()
             .remove(&self.own);
     }
+
+    fn refuse_join(&mut self) {}
 }
 
 impl Connections {
@@ -377,6 +379,10 @@ impl<F: FnMut()> Sink for Interrupted<'_, F> {
 
     fn leave(&mut self, topic: &str) {
         self.sink.leave(topic);
+    }
+
+    fn refuse_join(&mut self) {
+        self.sink.refuse_join();
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) struct RoomTable {
     pool: ChunkPool,
     counts: RoomCounts,
     lagging_bytes: LaggingBytes,
-    /// How many subscriptions have begun; wraps around.
+    /// How many subscriptions have begun, or were refused by the application; wraps around.
     joins: usize,
 }
 
@@ -101,10 +101,15 @@ impl RoomTable {
         }
     }
 
-    /// How many subscriptions have begun; wraps around.
+    /// How many subscriptions have begun, or were refused by the application; wraps around.
     #[inline(always)]
     pub(super) fn joins(&self) -> usize {
         self.joins
+    }
+
+    /// A subscription has begun, or the application has refused it.
+    pub(super) fn count_join(&mut self) {
+        self.joins = self.joins.wrapping_add(1);
     }
 
     pub(super) fn counts(&self) -> (RoomCounts, CompressionCounts) {
@@ -126,7 +131,7 @@ impl RoomTable {
             return;
         }
         let log = self.log_or_new(name, self.compressor.encoding(window));
-        self.joins = self.joins.wrapping_add(1);
+        self.count_join();
         if let Some(subscribed) = log_mut(&mut self.logs, log) {
             let id = subscribed.shared.subscribe(key.to_bits());
             subscriptions.add(Subscription { log, id });

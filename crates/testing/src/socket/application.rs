@@ -27,7 +27,7 @@ pub enum Report {
 /// subprotocols `superchat` and `chat`, `/unoffered` always selects one that the client did
 /// not offer, `/announced/<room>` joins a room and publishes to it. Other paths get 404.
 /// Plain HTTP requests get a page for `/page`, a file with an entity tag for `/file`, their own
-/// body for `/echo`, and the client's address for `/peer`.
+/// body for `/echo`, and the client's address for `/peer`. A full server answers `/health`.
 pub struct Application {
     reports: Sender<Report>,
     worker_lock: WorkerLock,
@@ -146,6 +146,11 @@ impl Handler for Application {
             _ => Refusal::new(Status::MethodNotAllowed, "only GET and HEAD").to_response(),
         }
     }
+
+    fn http_when_full(&self, request: &Request<'_>) -> Option<Response> {
+        let is_health = matches!(request.method(), "GET" | "HEAD") && request.path() == "/health";
+        is_health.then(|| Response::text(Status::Ok, PAGE))
+    }
 }
 
 impl Application {
@@ -182,6 +187,7 @@ fn execute(command: &str, session: &mut Session, context: &mut Context<'_>) {
             context.join(argument());
             send_text(context, "joined");
         }
+        "refuse-join" => context.refuse_join(),
         "leave" => {
             context.leave(argument());
             send_text(context, "left");
