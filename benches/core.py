@@ -245,14 +245,21 @@ SEND_LIBRARIES = """\
 ### Sending
 
 Nanoseconds for one message, including the copy into the simulated socket. *Batched*: one write
-for as many messages as 64 KiB hold, if the library can do that. *One by one*: a write for each
-message. A client masks; its keys come from a cryptographic generator."""
+for as many messages as 64 KiB hold; `–`: the library writes each frame by itself. *One by one*:
+a write for each message. A client masks; its keys come from a cryptographic generator. All
+libraries send the same bytes from the same place. Of a large message, nothing but the copy into
+the socket remains if the library makes no copy of its own; then all numbers are those of
+`memcpy`."""
 
 OPEN_LIBRARIES = """\
 ### The opening handshake
 
 Nanoseconds for one handshake, or for the first step of it. The request is a browser's, of 16
-lines. `–`: the library does not do this, or cannot be measured (`benches/libraries/src/open.rs`)."""
+lines. `–`: the library does not do this, or cannot be measured (`benches/libraries/src/open.rs`).
+
+httparse finds the fields and checks their syntax. To *read the head*, yamabiko also checks the
+request target, Host, the limit of each line and that no two readers can find two ends of the
+request, and collects the fields that decide about the body, the next request and the upgrade."""
 
 DEFLATE = """\
 ## permessage-deflate, compared with zlib-rs alone

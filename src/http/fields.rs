@@ -92,11 +92,10 @@ impl<'a> Field<'a> {
     /// A checked name, and what stands behind its colon.
     #[inline]
     pub(super) fn new(name: &'a [u8], value: &'a [u8]) -> Self {
-        // Nearly always there is one space before the value, and none behind it.
-        let usual = value.strip_prefix(b" ").unwrap_or(value);
-        let value = match usual {
-            [b' ' | b'\t', ..] | [.., b' ' | b'\t'] => usual.trim_ascii(),
-            _ => usual,
+        let value = match value {
+            // Nearly always there is one space before the value, and none behind it.
+            [b' ', first, .., last] if *first > b' ' && *last > b' ' => &value[1..],
+            _ => value.trim_ascii(),
         };
         Field { name, value }
     }
@@ -106,11 +105,11 @@ impl<'a> Field<'a> {
         core::str::from_utf8(self.name).unwrap_or_default()
     }
 
-    /// The length of the name, and its first letter in lower case: nearly all names differ in
-    /// these.
+    /// The length of the name, and its first byte with a letter in lower case: nearly all names
+    /// differ in these.
     #[inline]
     pub(crate) fn name_key(&self) -> (usize, u8) {
-        let first = self.name.first().map_or(0, u8::to_ascii_lowercase);
+        let first = self.name.first().map_or(0, |first| first | 0x20);
         (self.name.len(), first)
     }
 

@@ -214,8 +214,11 @@ impl HeadScanner {
         let Some(mut controls) = classified.controls(start) else {
             return;
         };
+        let bytes = &bytes[..bytes.len().min(self.limits.head_bytes_max)];
+        let line_bytes_max = self.limits.field_bytes_max;
         while fields < self.limits.fields_max {
-            let Some((field, end)) = usual_field(bytes, start, &self.limits, &mut controls) else {
+            let Some((field, end)) = usual_field(bytes, start, line_bytes_max, &mut controls)
+            else {
                 break;
             };
             lines.field(field);
@@ -377,17 +380,14 @@ impl HeadScanner {
 fn usual_field<'a>(
     bytes: &'a [u8],
     start: usize,
-    limits: &HeadLimits,
+    line_bytes_max: usize,
     controls: &mut Controls<'_>,
 ) -> Option<(Field<'a>, usize)> {
     let (_cr, lf) = (controls.next()?, controls.next()?);
-    let (end, next) = (lf - 1, lf + 1);
-    if end - start > limits.field_bytes_max || next > limits.head_bytes_max {
-        return None;
-    }
-    let line = bytes.get(start..next)?.strip_suffix(b"\r\n")?;
+    let line = bytes.get(start..=lf)?.strip_suffix(b"\r\n")?;
     let name_end = controls.near_end_of_token(start)?;
-    Some((field(line, name_end - start).ok()?, next))
+    let field = field(line, name_end - start).ok()?;
+    (line.len() <= line_bytes_max).then_some((field, lf + 1))
 }
 
 /// `field-line = field-name ":" OWS field-value OWS` (RFC 9112 §5). The value

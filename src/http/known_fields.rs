@@ -59,9 +59,7 @@ impl<'a> KnownFields<'a> {
             (6, b'e') if field.is_lower(b"expect") => self.expectation.add(value),
             (6, b'o') if field.is_lower(b"origin") => handshake.origin.add(value),
             (7, b'u') if field.is_lower(b"upgrade") => {
-                let mut protocols = list_elements(value);
-                handshake.upgrade_lists_websocket |=
-                    protocols.any(|name| is_same(name, b"websocket"));
+                handshake.upgrade_lists_websocket |= lists_websocket(value);
             }
             (10, b'c') if field.is_lower(b"connection") => self.connection.add(value),
             (14, b'c') if field.is_lower(b"content-length") => self.content_length.add(value),
@@ -80,6 +78,12 @@ impl<'a> KnownFields<'a> {
     pub(super) fn body_framing(&self, version: HttpVersion) -> Result<BodyFraming, InvalidFraming> {
         BodyFraming::of_request(version, self.transfer_coding, self.content_length)
     }
+}
+
+// Out of the way of the other fields.
+#[inline(never)]
+fn lists_websocket(value: &[u8]) -> bool {
+    list_elements(value).any(|name| is_same(name, b"websocket"))
 }
 
 #[cfg(test)]

@@ -8,12 +8,19 @@
 //! |---|---|---|---|
 //! | yamabiko | `Connection::send` into a `Vec`, which is written; `send_vectored` from 4 KiB on | one write | `KeyBatch` on `rand` |
 //! | tungstenite | `WebSocket::write`, `flush` | one `flush` | `rand` |
-//! | fastwebsockets | `WebSocket::write_frame` | it cannot: a write for each frame | `rand` |
+//! | fastwebsockets | `WebSocket::write_frame` | it cannot | `rand` |
 //! | tokio-websockets | `WebSocketStream` as a `Sink` | one flush | `rand` |
 //! | sockudo-ws stream | `WebSocketStream` as a `Sink` | one flush | `rand` |
 //! | sockudo-ws protocol | `Protocol::encode_message` into a `BytesMut`, which is written | one write | `rand` |
-//! | web-socket | `WebSocket::send` | it cannot: a write for each frame | `rand` |
+//! | web-socket | `WebSocket::send` | it cannot | `rand` |
 //! | by hand | the header of known length, and the payload copied and masked at once | one write | none: the key is fixed |
+//!
+//! A library that writes each frame by itself is measured one by one only: here a write costs
+//! nothing, but that of a kernel costs more than the copy that a batch needs.
+//!
+//! All send the same bytes from the same place, and all [`Drain`]s begin at an address of the
+//! same form. For large messages nothing but the copy is measured, and its time depends on the
+//! addresses.
 //!
 //! All libraries that have a choice draw masking keys from the cryptographic generator of
 //! the crate `rand`: RFC 6455 §10.3 asks for keys that nobody can predict.
@@ -47,15 +54,32 @@ pub struct Plan {
     pub kind: Kind,
     pub payload_bytes: usize,
     pub departure: Departure,
+    /// The same bytes for all.
+    payload: Bytes,
 }
 
 impl Plan {
-    fn payload(&self) -> Bytes {
-        payload(self.kind, self.payload_bytes).into()
+    pub fn new(role: Role, kind: Kind, payload_bytes: usize, departure: Departure) -> Plan {
+        Plan {
+            role,
+            kind,
+            payload_bytes,
+            departure,
+            payload: payload(kind, payload_bytes).into(),
+        }
     }
 
-    fn text(&self) -> String {
-        String::from_utf8(payload(self.kind, self.payload_bytes)).expect("it is a text")
+    fn payload(&self) -> Bytes {
+        self.payload.clone()
+    }
+
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.payload).expect("it is a text")
+    }
+
+    /// Nothing to measure for a library that writes each frame by itself.
+    fn one_by_one(self) -> Option<Plan> {
+        (self.departure == Departure::OneByOne).then_some(self)
     }
 
     /// The numbers of messages in the batches of so many messages.
@@ -73,31 +97,34 @@ pub trait Sender {
     fn send(&mut self, messages: usize) -> usize;
 }
 
-/// Makes a sender.
-pub type Make = fn(Plan) -> Box<dyn Sender>;
+/// Makes a sender, if the library can send in this way.
+pub type Make = fn(Plan) -> Option<Box<dyn Sender>>;
 
 /// All senders.
 pub const SENDERS: [(&str, Make); 8] = [
-    ("yamabiko", |plan| Box::new(Yamabiko::new(plan))),
-    ("tungstenite", |plan| Box::new(Tungstenite::new(plan))),
-    ("fastwebsockets", |plan| Box::new(FastWebSockets::new(plan))),
+    ("yamabiko", |plan| Some(Box::new(Yamabiko::new(plan)))),
+    ("tungstenite", |plan| Some(Box::new(Tungstenite::new(plan)))),
+    ("fastwebsockets", |plan| {
+        Some(Box::new(FastWebSockets::new(plan.one_by_one()?)))
+    }),
     ("tokio-websockets", |plan| {
-        Box::new(TokioWebSockets::new(plan))
+        Some(Box::new(TokioWebSockets::new(plan)))
     }),
     ("sockudo-ws stream", |plan| {
-        Box::new(SockudoStream::new(plan))
+        Some(Box::new(SockudoStream::new(plan)))
     }),
     ("sockudo-ws protocol", |plan| {
-        Box::new(SockudoProtocol::new(plan))
+        Some(Box::new(SockudoProtocol::new(plan)))
     }),
-    ("web-socket", |plan| Box::new(WebSocket::new(plan))),
-    ("by hand", |plan| Box::new(ByHand::new(plan))),
+    ("web-socket", |plan| {
+        Some(Box::new(WebSocket::new(plan.one_by_one()?)))
+    }),
+    ("by hand", |plan| Some(Box::new(ByHand::new(plan)))),
 ];
 
 struct Yamabiko {
     plan: Plan,
     connection: yamabiko::websocket::Connection,
-    text: String,
     output: Vec<u8>,
     drain: Drain,
 }
@@ -111,7 +138,6 @@ impl Yamabiko {
                 Role::Server => Connection::server(Limits::default()),
                 Role::Client => Connection::client(Limits::default(), KeyBatch::new(64, random)),
             },
-            text: plan.text(),
             output: Vec::new(),
             drain: Drain::default(),
             plan,
@@ -125,7 +151,7 @@ impl Sender for Yamabiko {
         let before = self.drain.bytes();
         if self.plan.payload_bytes >= VECTORED_FROM {
             for _ in 0..messages {
-                let message = Message::Binary(self.text.as_bytes());
+                let message = Message::Binary(&self.plan.payload);
                 let behind = self.connection.send_vectored(message, &mut self.output);
                 let behind = behind.expect("the connection is open");
                 let slices = [IoSlice::new(&self.output), IoSlice::new(behind)];
@@ -138,8 +164,8 @@ impl Sender for Yamabiko {
         for batch in self.plan.batches(messages) {
             for _ in 0..batch {
                 let message = match self.plan.kind {
-                    Kind::Binary => Message::Binary(self.text.as_bytes()),
-                    _ => Message::Text(&self.text),
+                    Kind::Binary => Message::Binary(&self.plan.payload),
+                    _ => Message::Text(self.plan.text()),
                 };
                 let sent = self.connection.send(message, &mut self.output);
                 sent.expect("the connection is open");
@@ -251,7 +277,7 @@ impl TokioWebSockets {
             },
             message: match plan.kind {
                 Kind::Binary => Message::binary(plan.payload()),
-                _ => Message::text(plan.text()),
+                _ => Message::text(plan.text().to_owned()),
             },
             plan,
         }
@@ -361,7 +387,6 @@ fn sockudo_message(plan: &Plan) -> sockudo_ws::Message {
 struct WebSocket {
     plan: Plan,
     socket: web_socket::WebSocket<Drain>,
-    text: String,
 }
 
 impl WebSocket {
@@ -371,7 +396,6 @@ impl WebSocket {
                 Role::Server => web_socket::WebSocket::server(Drain::default()),
                 Role::Client => web_socket::WebSocket::client(Drain::default()),
             },
-            text: plan.text(),
             plan,
         }
     }
@@ -383,8 +407,8 @@ impl Sender for WebSocket {
         at_once(async {
             for _ in 0..messages {
                 let sent = match self.plan.kind {
-                    Kind::Binary => self.socket.send(self.text.as_bytes()).await,
-                    _ => self.socket.send(&*self.text).await,
+                    Kind::Binary => self.socket.send(&self.plan.payload[..]).await,
+                    _ => self.socket.send(self.plan.text()).await,
                 };
                 sent.expect("a Drain takes everything");
             }

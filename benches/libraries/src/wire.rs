@@ -165,14 +165,18 @@ impl Departure {
 
 /// Copies what is written into a buffer of its own, as a kernel does, and counts it.
 pub struct Drain {
-    buffer: Vec<u8>,
+    buffer: Box<Buffer>,
     bytes: Rc<Cell<usize>>,
 }
+
+/// As a kernel's pages: where it begins makes no difference between two libraries.
+#[repr(align(4096))]
+struct Buffer([u8; READ_BYTES]);
 
 impl Default for Drain {
     fn default() -> Drain {
         Drain {
-            buffer: vec![0; READ_BYTES],
+            buffer: Box::new(Buffer([0; READ_BYTES])),
             bytes: Rc::default(),
         }
     }
@@ -180,8 +184,8 @@ impl Default for Drain {
 
 impl Drain {
     pub fn put(&mut self, bytes: &[u8]) {
-        for part in bytes.chunks(self.buffer.len()) {
-            self.buffer[..part.len()].copy_from_slice(part);
+        for part in bytes.chunks(READ_BYTES) {
+            self.buffer.0[..part.len()].copy_from_slice(part);
         }
         self.bytes.set(self.bytes.get() + bytes.len());
     }

@@ -271,12 +271,13 @@ impl FrameHeader {
                 output.extend_from_slice(&[first, masked | length])
             }
             (_, Ok(length)) => {
-                output.extend_from_slice(&[first, masked | LENGTH_16]);
-                output.extend_from_slice(&length.to_be_bytes());
+                let [a, b] = length.to_be_bytes();
+                output.extend_from_slice(&[first, masked | LENGTH_16, a, b]);
             }
             _ => {
-                output.extend_from_slice(&[first, masked | LENGTH_64]);
-                output.extend_from_slice(&self.payload_length.to_be_bytes());
+                let [a, b, c, d, e, f, g, h] = self.payload_length.to_be_bytes();
+                let second = masked | LENGTH_64;
+                output.extend_from_slice(&[first, second, a, b, c, d, e, f, g, h]);
             }
         }
         if let Some(key) = self.masking_key {

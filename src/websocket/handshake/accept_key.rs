@@ -28,7 +28,11 @@ pub fn accept_key(key: &str) -> [u8; 28] {
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
     //# taking the SHA-1 hash of this concatenated value to obtain a 20-byte
     //# value
-    let digest = Sha1::new().chain_update(key).chain_update(GUID).finalize();
+    let digest = match key.as_bytes().try_into() {
+        Ok(key) => Sha1::digest(with_guid(key)),
+        // It is none that a client may send.
+        Err(_) => Sha1::new().chain_update(key).chain_update(GUID).finalize(),
+    };
     let mut accept = [0; 28];
     STANDARD
         .encode_slice(digest, &mut accept)
@@ -36,9 +40,18 @@ pub fn accept_key(key: &str) -> [u8; 28] {
     accept
 }
 
+/// In one piece, which takes the hash less time than two.
+fn with_guid(key: [u8; KEY_BYTES]) -> [u8; KEY_BYTES + GUID.len()] {
+    let mut text = [0; KEY_BYTES + GUID.len()];
+    let (start, end) = text.split_at_mut(KEY_BYTES);
+    start.copy_from_slice(&key);
+    end.copy_from_slice(GUID.as_bytes());
+    text
+}
+
 /// The key that a client sends for its nonce.
-pub(super) fn key_of_nonce(nonce: [u8; 16]) -> [u8; 24] {
-    let mut key = [0; 24];
+pub(super) fn key_of_nonce(nonce: [u8; 16]) -> [u8; KEY_BYTES] {
+    let mut key = [0; KEY_BYTES];
     STANDARD
         .encode_slice(nonce, &mut key)
         .expect("16 bytes are 24 characters of base64");
@@ -59,6 +72,8 @@ pub(super) fn is_canonical_key(value: &[u8]) -> bool {
 fn is_base64_byte(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
 }
+
+const KEY_BYTES: usize = 24;
 
 /// The text that makes the hash one of WebSocket and of nothing else (§1.3).
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";

@@ -224,6 +224,7 @@ impl Accepted {
     pub fn write_response(&self, output: &mut Vec<u8>) {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
         //# A Status-Line with a 101 response code as per RFC 2616 [RFC2616].
+        output.reserve(USUAL_RESPONSE_BYTES);
         output.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
         for (name, value) in self.fields() {
             write_field(name, &value, output);
@@ -310,6 +311,9 @@ pub(super) fn is_set_by_handshake(name: &str) -> bool {
             .iter()
             .any(|reserved| name.eq_ignore_ascii_case(reserved))
 }
+
+/// A response without fields of the caller: one allocation.
+const USUAL_RESPONSE_BYTES: usize = 256;
 
 const SEC_WEBSOCKET: &str = "Sec-WebSocket-";
 const RESERVED: [&str; 4] = [
