@@ -33,7 +33,7 @@ use core::fmt;
 
 /// Reads the head of one request, whole or in any number of pieces.
 ///
-/// A head of 600 bytes takes a quarter of a microsecond; nothing is allocated. A head that
+/// A head of 600 bytes takes less than a quarter of a microsecond; nothing is allocated. A head that
 /// comes in pieces takes a little more: its fields are walked once more at the end.
 ///
 /// ```
