@@ -113,24 +113,27 @@ struct Readme;
 #[doc = include_str!("../README.ja.md")]
 struct ReadmeInJapanese;
 
-/// So are those of docs/learn.
+/// So are those of the book in docs.
 #[cfg(all(doctest, feature = "server", feature = "client"))]
-mod learn {
-    macro_rules! chapters {
+mod book {
+    macro_rules! pages {
         ($($name:ident: $file:literal,)*) => {
-            $(#[doc = include_str!(concat!("../docs/learn/", $file))] struct $name;)*
+            $(#[doc = include_str!(concat!("../docs/", $file))] struct $name;)*
         };
     }
-    chapters! {
-        ByteByByte: "byte-by-byte.md",
-        Closing: "closing.md",
-        Compression: "compression.md",
-        Fragments: "fragments.md",
-        Frames: "frames.md",
-        KeepAlive: "keep-alive.md",
-        Masking: "masking.md",
-        OpeningHandshake: "opening-handshake.md",
-        Utf8: "utf8.md",
-        WhoMayConnect: "who-may-connect.md",
+    pages! {
+        ByteByByte: "learn/byte-by-byte.md",
+        Closing: "learn/closing.md",
+        Compression: "learn/compression.md",
+        Fragments: "learn/fragments.md",
+        Frames: "learn/frames.md",
+        KeepAlive: "learn/keep-alive.md",
+        Masking: "learn/masking.md",
+        OpeningHandshake: "learn/opening-handshake.md",
+        Utf8: "learn/utf8.md",
+        WhoMayConnect: "learn/who-may-connect.md",
+        BlockingSockets: "guides/blocking-sockets.md",
+        Handler: "guides/handler.md",
+        TestingAHandler: "guides/testing-a-handler.md",
     }
 }
