@@ -29,7 +29,7 @@
 //! | `server` | `server` and `reactor`: the server, and the trait for applications | yes |
 //! | `client` | `client`: the blocking client | yes |
 //! | `reactor` | `reactor`: the event loop on `mio` alone | with `server` |
-//! | `chat` | `chat`: the chat application on the server; enables `server` | no |
+//! | `chat` | `chat`: the chat application on the server; enables `server` and `tokens` | no |
 //! | `tokens` | `tokens`: JSON Web Tokens and shared keys, checked for the server or any other program; enables `std` | no |
 //! | `http` | the opening handshake on the types of the crate `http` ([`websocket::handshake`]) | no |
 //! | `internals` | `broadcast`: the fan-out inside the server, for its tests and benchmarks | no |

@@ -6,6 +6,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::access::{Access, Rights};
 use super::member::{Member, Sink};
 use super::page::Page;
 use super::protocol::SUBPROTOCOL;
@@ -16,6 +17,7 @@ use crate::server::{
     Admission, CloseCode, Closed, Context, Handler, Message, Missed, NotSent, Refusal, Request,
     RequestHead, Response, Status, Upgrade,
 };
+use crate::tokens::TokenError;
 
 /// The chat application, the handler of a [`Server`](crate::server::Server).
 ///
@@ -38,6 +40,8 @@ use crate::server::{
 pub struct Chat {
     rooms: RoomDirectory,
     page: Page,
+    chat: Access,
+    broadcast: Access,
 }
 
 /// What the chat keeps for one connection.
@@ -50,6 +54,7 @@ enum Kind {
     /// Each message is published to the topic unchanged.
     Broadcast {
         topic: Box<str>,
+        rights: Rights,
     },
 }
 
@@ -60,7 +65,25 @@ impl Chat {
         Chat {
             rooms: RoomDirectory::default(),
             page: Page::new(),
+            chat: Access::Open,
+            broadcast: Access::Open,
         }
+    }
+
+    /// Who may use `/chat/{room}`. Default: [`Access::Open`].
+    ///
+    /// The server's tokens must be [optional](crate::tokens::Tokens::optional) if one of the two paths is open.
+    #[must_use]
+    pub fn chat_access(mut self, access: Access) -> Chat {
+        self.chat = access;
+        self
+    }
+
+    /// Who may use `/broadcast/{room}`. Default: [`Access::Open`].
+    #[must_use]
+    pub fn broadcast_access(mut self, access: Access) -> Chat {
+        self.broadcast = access;
+        self
     }
 }
 
@@ -76,15 +99,18 @@ impl Handler for Chat {
     fn admit(&self, request: &Upgrade<'_>) -> Result<Admission<Session>, Refusal> {
         match Route::of(request.request().path()) {
             Route::Chat(room) => {
+                let rights = self.chat.check(request, &format!("/chat/{room}"))?;
+                if !rights.subscribe {
+                    return Err(TokenError::NotAllowed.into());
+                }
                 let subprotocol = choose_subprotocol(request)?;
-                Ok(
-                    Admission::new(Session(Kind::Chat(Member::new(&room))))
-                        .subprotocol(subprotocol),
-                )
+                let member = Member::new(&room, rights.publish);
+                Ok(Admission::new(Session(Kind::Chat(member))).subprotocol(subprotocol))
             }
             Route::Broadcast(room) => {
-                let topic = format!("/broadcast/{room}").into();
-                Ok(Admission::new(Session(Kind::Broadcast { topic })))
+                let topic: Box<str> = format!("/broadcast/{room}").into();
+                let rights = self.broadcast.check(request, &topic)?;
+                Ok(Admission::new(Session(Kind::Broadcast { topic, rights })))
             }
             Route::InvalidRoomName => Err(invalid_room_name()),
             Route::InvalidEncoding => Err(invalid_encoding()),
@@ -96,14 +122,19 @@ impl Handler for Chat {
     }
 
     fn opened(&self, session: &mut Session, context: &mut Context<'_>) {
-        if let Kind::Broadcast { topic } = &session.0 {
+        if let Kind::Broadcast { topic, rights } = &session.0
+            && rights.subscribe
+        {
             context.join(topic);
         }
     }
 
     fn message(&self, session: &mut Session, message: Message<'_>, context: &mut Context<'_>) {
         match (&mut session.0, message) {
-            (Kind::Broadcast { topic }, message) => context.publish(topic, message),
+            (Kind::Broadcast { topic, rights }, message) => match rights.publish {
+                true => context.publish(topic, message),
+                false => context.close((CloseCode::FORBIDDEN, "the token allows no messages here")),
+            },
             (Kind::Chat(member), Message::Text(json)) => {
                 member.handle_text(json, now(), &self.rooms, context)
             }
@@ -130,6 +161,8 @@ impl Handler for Chat {
         match Route::of(request.path()) {
             Route::Asset(asset) => self.page.respond(asset, request.head()),
             Route::Health => health_response(),
+            Route::Chat(_) if self.chat == Access::Off => not_found().to_response(),
+            Route::Broadcast(_) if self.broadcast == Access::Off => not_found().to_response(),
             Route::Chat(room) if wants_html(request.head()) => page_response(&room),
             Route::Chat(_) | Route::Broadcast(_) => Refusal::upgrade_required().to_response(),
             Route::InvalidRoomName => invalid_room_name().to_response(),

@@ -45,6 +45,8 @@ pub(super) trait Sink {
 pub(super) struct Member {
     topic: Box<str>,
     state: State,
+    /// Whether texts of this client are published.
+    may_publish: bool,
 }
 
 #[derive(Debug)]
@@ -55,8 +57,9 @@ enum State {
 
 impl Member {
     /// A connection to this room. The name of the room has been checked.
-    pub(super) fn new(room: &str) -> Member {
+    pub(super) fn new(room: &str, may_publish: bool) -> Member {
         Member {
+            may_publish,
             topic: format!("{TOPIC_PREFIX}{room}").into(),
             state: State::Outside,
         }
@@ -156,6 +159,9 @@ impl Member {
         let State::Inside(name) = &self.state else {
             return Err(ErrorReply::of(ErrorCode::NotJoined));
         };
+        if !self.may_publish {
+            return Err(ErrorReply::of(ErrorCode::Forbidden));
+        }
         check_text(&text).map_err(|code| ErrorReply::of(code).with_field("text"))?;
         let message = ServerMessage::Message {
             id,

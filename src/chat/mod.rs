@@ -15,6 +15,7 @@
 // |---|---|
 // | `handler` | [`Chat`]: the server's handler |
 // | `route` | the paths |
+// | `access` | who may use the WebSockets of a path |
 // | `page`, `page/` | the page: HTML, CSS, scripts |
 // | `protocol` | the messages of both sides |
 // | `request` | parsing the messages of a client |
@@ -25,6 +26,7 @@
 // | `room` | the members of each room: the state that all workers share |
 // | `presence` | the members of a room as a client reconstructs them |
 
+mod access;
 mod characters;
 mod handler;
 mod member;
@@ -37,6 +39,7 @@ mod room;
 mod room_name;
 mod route;
 
+pub use access::Access;
 pub use handler::{Chat, Session};
 pub use names::{NAME_CHARACTERS_MAX, Name, NameError};
 pub use presence::Presence;

@@ -204,6 +204,8 @@ pub enum ErrorCode {
     TextTooLong,
     /// Control characters other than tab and line ends.
     TextInvalid,
+    /// The client's token allows to read the room only.
+    Forbidden,
     /// A code that this version does not know.
     #[serde(other)]
     Unknown,
@@ -294,6 +296,7 @@ impl ErrorCode {
             ErrorCode::TextTooLong => {
                 format!("A text may have at most {TEXT_BYTES_MAX} bytes.").into()
             }
+            ErrorCode::Forbidden => "You may read this room, and not write in it.".into(),
             ErrorCode::TextInvalid => {
                 "A text must not contain control characters other than tabs and line ends.".into()
             }

@@ -43,6 +43,7 @@
 // | `body_framing.rs`, `request_body.rs`, `chunked.rs` | where a body ends, and what has come of it |
 // | `response.rs`, `status.rs`, `body.rs`, `refusal.rs`, `invalid_field.rs` | responses, and the rules for an application's fields |
 // | `entity_tag.rs`, `precondition.rs`, `accept_encoding.rs` | conditional requests, and content codings |
+// | `origins.rs`, `hosts.rs` | which pages may connect, and by which names of this server |
 // | `static_file.rs`, `gzip.rs` | files of the program, compressed beforehand |
 // | `received_response.rs`, `response_body.rs` | a response, as a client reads it |
 // | `head_limits.rs`, `limits.rs` | the bounds |
@@ -64,11 +65,13 @@ pub(crate) mod fields;
 mod gzip;
 mod head;
 mod head_limits;
+mod hosts;
 #[cfg(feature = "http")]
 pub(crate) mod http_types;
 mod invalid_field;
 pub(crate) mod known_fields;
 mod limits;
+mod origins;
 mod persistence;
 mod precondition;
 mod query;
@@ -94,8 +97,10 @@ pub use expectation::CONTINUE;
 pub use fields::{Field, Fields, OwnedFields};
 pub use head::HeadError;
 pub use head_limits::HeadLimits;
+pub use hosts::{HostPattern, Hosts, InvalidHost};
 pub use invalid_field::InvalidField;
 pub use limits::HttpLimits;
+pub use origins::{InvalidOrigin, OriginPattern, Origins};
 pub use persistence::Persistence;
 pub use precondition::Precondition;
 pub use received_response::HttpResponse;

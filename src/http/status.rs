@@ -54,6 +54,8 @@ pub enum Status {
     UnsupportedMediaType,
     /// 417
     ExpectationFailed,
+    /// 421
+    MisdirectedRequest,
     /// 422
     UnprocessableContent,
     /// 426
@@ -115,6 +117,7 @@ impl Status {
             Status::UriTooLong => (414, "URI Too Long"),
             Status::UnsupportedMediaType => (415, "Unsupported Media Type"),
             Status::ExpectationFailed => (417, "Expectation Failed"),
+            Status::MisdirectedRequest => (421, "Misdirected Request"),
             Status::UnprocessableContent => (422, "Unprocessable Content"),
             Status::UpgradeRequired => (426, "Upgrade Required"),
             Status::TooManyRequests => (429, "Too Many Requests"),

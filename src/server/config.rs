@@ -3,9 +3,8 @@
 use super::failure::Failure;
 use super::lag::LagPolicy;
 use super::listen::ListenAddresses;
-use super::origins::Origins;
 use super::rates::RateLimits;
-use crate::http::{HeadLimits, HttpLimits};
+use crate::http::{HeadLimits, Hosts, HttpLimits, Origins};
 use crate::reactor::PeerAddress;
 #[cfg(feature = "tokens")]
 use crate::tokens::Tokens;
@@ -160,6 +159,10 @@ pub struct Config {
     pub deflate: Option<DeflateConfig>,
     /// The origins whose pages may connect. Default: pages of the same host.
     pub origins: Origins,
+    /// The names of this server. A request for another one, of whatever kind, gets 421. Default `None`: loopback
+    /// names ([`Hosts::Loopback`]) if all IP addresses that the server listens on are loopback addresses, otherwise every name.
+    /// A Unix socket answers for every name then, because no browser connects to it.
+    pub hosts: Option<Hosts>,
     /// The keys and rules of the tokens by which clients show what they may do. A WebSocket without a valid token is refused
     /// with 401, unless tokens are [optional](Tokens::optional); its connection is closed with 3000 when its
     /// token expires. [`Upgrade::grant`](super::Upgrade::grant) has what the token grants: the handler decides about rooms. For
@@ -212,6 +215,16 @@ impl fmt::Debug for OnFailure {
 }
 
 impl Config {
+    /// The names of this server for a client at this address.
+    pub(super) fn hosts_for(&self, peer_address: PeerAddress) -> &Hosts {
+        match &self.hosts {
+            Some(hosts) => hosts,
+            None if peer_address.ip().is_none() => &Hosts::Any,
+            None if self.listen.are_local() => &Hosts::Loopback,
+            None => &Hosts::Any,
+        }
+    }
+
     /// The part of the settings that the protocol core applies.
     pub(super) fn timeouts(&self) -> Timeouts {
         Timeouts {
@@ -257,6 +270,7 @@ impl Default for Config {
             mailbox_capacity: 1 << 16,
             deflate: None,
             origins: Origins::default(),
+            hosts: None,
             #[cfg(feature = "tokens")]
             tokens: None,
             on_failure: None,

@@ -45,7 +45,7 @@
 //
 // | file | what is in it |
 // |---|---|
-// | `lag.rs`, `rates.rs`, `failure.rs`, `connection_id.rs`, `origins.rs`, `listen.rs`, `config.rs` | public settings and values; the token buckets of the rates |
+// | `lag.rs`, `rates.rs`, `failure.rs`, `connection_id.rs`, `listen.rs`, `config.rs` | public settings and values; the token buckets of the rates |
 // | `listeners.rs` | binding the addresses |
 // | `metrics.rs` | what is counted, and the snapshots that other threads read |
 // | `memory.rs` | the memory budget of all workers |
@@ -84,7 +84,6 @@ mod listeners;
 mod memory;
 mod metrics;
 mod opening;
-mod origins;
 mod overload;
 mod panics;
 mod pending;
@@ -99,7 +98,8 @@ mod worker;
 mod workers;
 
 pub use crate::http::{
-    Body, HeadLimits, HttpLimits, InvalidField, Refusal, RequestHead, Response, StaticFile, Status,
+    Body, HeadLimits, HostPattern, Hosts, HttpLimits, InvalidField, InvalidHost, InvalidOrigin,
+    OriginPattern, Origins, Refusal, RequestHead, Response, StaticFile, Status,
 };
 pub use crate::reactor::PeerAddress;
 pub use crate::websocket::deflate::{DeflateConfig, WindowBits};
@@ -117,7 +117,6 @@ pub use lag::{LagAction, LagPolicy, Missed};
 pub use listen::{InvalidListenAddress, ListenAddress, ListenAddresses, UnixListen};
 pub use listeners::CannotListen;
 pub use metrics::{Metrics, RoomLag};
-pub use origins::{InvalidOrigin, OriginPattern, Origins};
 pub use publisher::{NotPublished, Publisher};
 pub use rates::{Rate, RateAction, RateLimits};
 pub use request::Request;

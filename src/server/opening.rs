@@ -28,7 +28,8 @@ use super::rooms::encoding::{negotiable, window_of};
 use super::upgrade::Upgrade;
 use crate::broadcast::WriteQueue;
 use crate::http::{
-    self, CONTINUE, HttpVersion, Persistence, Refusal, RequestHead, RequestStream, Response, Status,
+    self, CONTINUE, Hosts, HttpVersion, Persistence, Refusal, RequestHead, RequestStream, Response,
+    Status,
 };
 use crate::reactor::{Io, PeerAddress, SocketKey};
 use crate::time::Timestamp;
@@ -131,10 +132,11 @@ impl Opening {
         }
         match self.requests.receive(input, io.now())? {
             http::Progress::Incomplete => Ok(Step::MoreInput),
-            http::Progress::Head(head) if asks_for_websocket(&head) => {
-                switch(io, &head, self.peer_address, environment)
-            }
             http::Progress::Head(head) => {
+                check_host(&head, environment.config.hosts_for(self.peer_address))?;
+                if asks_for_websocket(&head) {
+                    return switch(io, &head, self.peer_address, environment);
+                }
                 // It may be left out if the body has begun to come (RFC 9110 §10.1.1).
                 if head.expects_continue() && input.is_empty() {
                     self.responses.queue.push(CONTINUE);
@@ -174,7 +176,9 @@ impl Opening {
         let answered = match self.requests.receive(input, io.now()) {
             Ok(http::Progress::Incomplete) => return Ok(Step::MoreInput),
             Ok(http::Progress::Head(head))
-                if !asks_for_websocket(&head) && !head.body_announced() =>
+                if !asks_for_websocket(&head)
+                    && !head.body_announced()
+                    && check_host(&head, environment.config.hosts_for(peer_address)).is_ok() =>
             {
                 return Ok(Step::Continues);
             }
@@ -455,14 +459,13 @@ fn switch<H: Handler>(
     environment: &mut Environment<H>,
 ) -> Result<Step<H>, Refusal> {
     let upgrade = Upgrade::check(request, peer_address)?;
-    let host = request.host().unwrap_or_default();
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
     //# If the server does not wish to accept this connection, it MUST return
     //# an appropriate HTTP error code (e.g., 403 Forbidden) and abort the
     //# WebSocket handshake described in this section.
-    if !environment.config.origins.allow(upgrade.origin(), host) {
-        return Err(forbidden(upgrade.origin().unwrap_or_default(), host));
-    }
+    upgrade
+        .check_origin(&environment.config.origins)
+        .map_err(forbidden)?;
     let granted = Granted::check(request, &environment.config, io.wall_clock())?;
     let upgrade = upgrade.granted(&granted);
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
@@ -537,25 +540,30 @@ fn internal_error(_: Panicked) -> Refusal {
     Refusal::new(Status::InternalServerError, "internal error")
 }
 
-/// 403, with the setting that an operator has to change. Both values are known to be
-/// printable, and the response is plain text.
-fn forbidden(origin: &str, host: &str) -> Refusal {
-    let (origin, host) = (shortened(origin), shortened(host));
+/// 403, with the setting that an operator has to change.
+fn forbidden(refusal: Refusal) -> Refusal {
     let reason = format!(
-        "pages of the origin {origin} may not connect to the host {host}; \
-         --allow-origin (Config::origins) lets further origins in"
+        "{}; --allow-origin (Config::origins) lets further origins in",
+        refusal.reason()
     );
-    Refusal::new(Status::Forbidden, reason)
+    Refusal::new(refusal.status(), reason)
 }
 
-/// The beginning of a value that is longer than any real origin.
-fn shortened(value: &str) -> String {
-    const BYTES_MAX: usize = 300;
-    match value.get(..BYTES_MAX) {
-        Some(beginning) if value.len() > BYTES_MAX => format!("{beginning}..."),
-        _ => value.to_owned(),
+/// 421: the request is for another server, so the page that made it may be an attacker's (`http/hosts.rs`).
+fn check_host(request: &RequestHead<'_>, hosts: &Hosts) -> Result<(), Refusal> {
+    if hosts.allow(request.host()) {
+        return Ok(());
     }
+    let host = request.host().unwrap_or_default();
+    let host = host.get(..HOST_BYTES_MAX).unwrap_or(host);
+    let reason = format!(
+        "this server does not answer for the host {host}; --allow-host (Config::hosts) adds a host"
+    );
+    Err(Refusal::new(Status::MisdirectedRequest, reason))
 }
+
+/// A name of DNS has 253 bytes at most.
+const HOST_BYTES_MAX: usize = 300;
 
 /// 503, for nearly any request when the server is full. It is sent when the head has come and
 /// not before: to many clients a response without a request is an error.

@@ -3,4 +3,5 @@
 
 #![cfg(all(feature = "chat", feature = "client"))]
 
+mod access;
 mod protocol;

@@ -140,7 +140,7 @@ const LAYERS: [Layer; 15] = [
     Layer {
         name: "src/chat",
         may: &[
-            "crate::chat", "crate::server", "std", "core", "alloc", "serde", "serde_json",
+            "crate::chat", "crate::server", "crate::tokens", "std", "core", "alloc", "serde", "serde_json",
             "icu_casemap", "icu_properties", "unicode_normalization", "unicode_security",
             "std::net::SocketAddr", "std::net::IpAddr",
         ],

@@ -10,6 +10,7 @@ mod closing;
 mod deadlines;
 mod deflate;
 mod handshake;
+mod hosts;
 mod http;
 mod http_connections;
 mod lag;

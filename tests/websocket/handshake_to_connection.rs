@@ -232,6 +232,31 @@ fn response_of_another_stack_is_checked_as_bytes_are() {
 #[cfg(feature = "http")]
 mod with_the_crate_http {
     use super::*;
+    use yamabiko::http::Origins;
+
+    #[test]
+    fn page_of_another_origin_is_refused() {
+        let mut request = handshake().to_http();
+        let mut status = |origin: &str| {
+            let origin = origin.parse().expect("a value");
+            request.headers_mut().insert("origin", origin);
+            let origins = Origins::same_host_and(["https://*.example.org"]).expect("a pattern");
+            let accepted = Upgrade::accept_http(&request, &origins, AcceptOptions::default());
+            accepted.map_or_else(|refusal| refusal.status().code(), |_| 101)
+        };
+        let own = format!(
+            "http://{}",
+            handshake().to_http().headers()["host"].to_str().unwrap()
+        );
+        for (origin, expected) in [
+            (&*own, 101),
+            ("https://a.example.org", 101),
+            ("https://evil.example", 403),
+            ("null", 403),
+        ] {
+            assert_eq!(status(origin), expected, "{origin}");
+        }
+    }
 
     #[test]
     fn request_and_response_lead_to_the_same_connections() {
@@ -243,7 +268,7 @@ mod with_the_crate_http {
             .deflate(DeflateConfig::default())
             .field("X-Text", "山")
             .expect("a valid field");
-        let accepted = Upgrade::accept_http(&request, options).expect("valid");
+        let accepted = Upgrade::accept_http(&request, &Origins::SameHost, options).expect("valid");
         let established = client.receive_http(&accepted.to_http()).expect("valid");
         assert_eq!(established.subprotocol.as_deref(), Some("chat"));
         assert_eq!(established.fields.as_fields().text("x-text"), Some("山"));
@@ -258,7 +283,8 @@ mod with_the_crate_http {
         let refused = |change: fn(&mut http::Request<()>)| {
             let mut request = valid.clone();
             change(&mut request);
-            let refused = Upgrade::accept_http(&request, AcceptOptions::default());
+            let refused =
+                Upgrade::accept_http(&request, &Origins::SameHost, AcceptOptions::default());
             refused.map(drop).expect_err("it is no handshake").to_http()
         };
         let newer = refused(|request| *request.version_mut() = http::Version::HTTP_2);

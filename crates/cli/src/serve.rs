@@ -1,14 +1,19 @@
 //! `yamabiko serve`: the chat and its page.
 
-use yamabiko::chat::Chat;
+use yamabiko::server::Config;
 
 use super::arguments::ServeSettings;
 use super::output::print;
 use super::serving;
 
 pub(super) fn run(settings: ServeSettings) -> Result<(), String> {
+    let (chat, tokens) = settings.access.build()?;
     if settings.check {
         return print("the settings are valid\n");
     }
-    serving::serve(settings.config(), Chat::new(), "open", "http")
+    let config = Config {
+        tokens,
+        ..settings.config()
+    };
+    serving::serve(config, chat, "open", "http")
 }

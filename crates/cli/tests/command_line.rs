@@ -598,7 +598,7 @@ fn server_delayed_after(signal: &str) -> (Program, TcpStream) {
     let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13";
     write!(
         mute,
-        "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{key}\r\n\r\n"
+        "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{key}\r\n\r\n"
     )
     .expect("open");
     let mut received = Vec::new();
@@ -667,7 +667,7 @@ fn first_line_names_an_address_that_can_be_opened() {
             "localhost:0" => assert_eq!(rest, ""),
             _ => assert_eq!(rest, format!(" (listening on 0.0.0.0:{port})")),
         }
-        let request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        let request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         let page = ask(address, request);
         assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
     }
@@ -919,6 +919,79 @@ fn echo_on_loopback_accepts_pages_of_any_origin_unless_origins_are_named() {
     let (_server, address) = Program::server(&named);
     assert_eq!(connect_from(&address, "null"), 403);
     assert_eq!(connect_from(&address, "https://app.example"), 101);
+}
+
+#[test]
+fn request_for_another_host_is_refused_unless_it_is_allowed() {
+    let status = |address: &str, host: &str| {
+        let request = format!("GET /health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let response = ask(address, &request);
+        response[9..12].parse::<u16>().expect("a status")
+    };
+    for command in ["serve", "echo"] {
+        let (_server, address) = Program::server(&[command]);
+        assert_eq!(status(&address, "evil.example:8080"), 421, "{command}");
+        assert_ne!(status(&address, "localhost:8080"), 421, "{command}");
+    }
+    let (_server, address) =
+        Program::server(&["serve", "--allow-host", "chat.example,*.example.org"]);
+    assert_eq!(status(&address, "chat.example"), 200);
+    assert_eq!(status(&address, "a.example.org:81"), 200);
+    assert_eq!(status(&address, "evil.example"), 421);
+    let (_server, address) = Program::server(&["serve", "--allow-host", "*"]);
+    assert_eq!(status(&address, "evil.example"), 200);
+}
+
+#[test]
+fn keys_in_a_file_or_in_the_environment_are_needed_to_connect() {
+    let path = std::env::temp_dir().join(format!("yamabiko-keys-{}", std::process::id()));
+    std::fs::write(&path, "0123456789abcdef\n").expect("a file");
+    let file = path.to_str().expect("UTF-8");
+    let connect = |address: &str, token: Option<&str>| {
+        let mut builder = Client::builder(&format!("ws://{address}/broadcast/a"));
+        if let Some(token) = token {
+            builder = builder.field("Authorization", &format!("Bearer {token}"));
+        }
+        match builder.connect() {
+            Ok(_) => 101,
+            Err(ClientError::Refused(refusal)) => refusal.response.status,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let (_server, address) = Program::server(&["serve", "--shared-keys-file", file]);
+    assert_eq!(connect(&address, None), 401);
+    assert_eq!(connect(&address, Some("0123456789abcdef")), 101);
+    let open = ["serve", "--shared-keys-file", file, "--broadcast", "open"];
+    let (_server, address) = Program::server(&open);
+    assert_eq!(connect(&address, None), 101);
+    let mut command = yamabiko(&["serve", "--listen", "127.0.0.1:0", "--broadcast", "token"]);
+    command.env("YAMABIKO_SHARED_KEYS", "fedcba9876543210");
+    let server = Program::start_command(&mut command);
+    let line = server.line();
+    let (_, rest) = line.split_once("://").expect("an address");
+    let address = rest.trim_end_matches('/');
+    assert_eq!(connect(address, None), 401);
+    assert_eq!(connect(address, Some("fedcba9876543210")), 101);
+    std::fs::remove_file(&path).expect("it is there");
+}
+
+#[test]
+fn wrong_keys_are_an_error_at_start_that_does_not_show_them() {
+    let mut command = yamabiko(&["serve", "--check"]);
+    command.env("YAMABIKO_JWT_SECRET", "short-secret");
+    let (code, message) = failure(output(&mut command));
+    assert_eq!(code, Some(1));
+    assert!(message.contains("YAMABIKO_JWT_SECRET") && !message.contains("short-secret"));
+    let (code, message) = failure(run(&[
+        "serve",
+        "--check",
+        "--jwt-keys-file",
+        "/nowhere/keys",
+    ]));
+    assert_eq!(code, Some(1));
+    assert!(message.contains("cannot read /nowhere/keys: "), "{message}");
+    let (_, message) = failure(run(&["serve", "--check", "--broadcast", "token"]));
+    assert!(message.contains("--shared-keys-file"), "{message}");
 }
 
 // ---------------------------------------------------------------------------

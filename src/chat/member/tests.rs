@@ -74,7 +74,9 @@ impl Connections {
         let inboxes = vec![Vec::new(); connections];
         Connections {
             rooms: RoomDirectory::default(),
-            members: (0..connections).map(|_| Member::new("lobby")).collect(),
+            members: (0..connections)
+                .map(|_| Member::new("lobby", true))
+                .collect(),
             deliveries: Deliveries {
                 inboxes,
                 ..Deliveries::default()
@@ -126,7 +128,7 @@ impl Connections {
     }
 
     fn closes(&mut self, own: usize) {
-        let member = std::mem::replace(&mut self.members[own], Member::new("lobby"));
+        let member = std::mem::replace(&mut self.members[own], Member::new("lobby", true));
         self.deliveries.topics.values_mut().for_each(|topic| {
             topic.remove(&own);
         });
@@ -175,7 +177,7 @@ fn message_reaches_all_members_including_its_sender() {
 #[test]
 fn message_stays_in_its_room() {
     let mut connections = Connections::of(2);
-    connections.members[1] = Member::new("attic");
+    connections.members[1] = Member::new("attic", true);
     connections.sends(0, r#"{"type":"join","name":"Aiko"}"#);
     connections.sends(1, r#"{"type":"join","name":"Aiko"}"#);
     connections.received(1);
@@ -264,7 +266,7 @@ fn list_is_truncated_at_names_listed_max_and_the_count_is_not() {
 #[test]
 fn taken_name_is_refused_with_a_free_suggestion() {
     let mut connections = Connections::with(&["Aiko"]);
-    connections.members.push(Member::new("lobby"));
+    connections.members.push(Member::new("lobby", true));
     connections.deliveries.inboxes.push(Vec::new());
     connections.sends(1, r#"{"type":"join","name":"AIKO","id":"j"}"#);
     let error = r#"{"type":"error","id":"j","code":"name_taken","text":"A member of this room has this name, or a name that looks like it.","about":"join","field":"name","suggestion":"AIKO 2"}"#;
@@ -403,7 +405,7 @@ impl Connections {
 #[test]
 fn connection_that_loses_a_race_for_a_name_is_refused_and_receives_nothing_of_the_room() {
     let mut connections = Connections::with(&["Bo"]);
-    connections.members.push(Member::new("lobby"));
+    connections.members.push(Member::new("lobby", true));
     connections.deliveries.inboxes.push(Vec::new());
     connections.sends_while(1, r#"{"type":"join","name":"Aiko"}"#, |rooms| {
         let other = Name::parse("AIKO").expect("a name");
@@ -419,7 +421,7 @@ fn connection_that_loses_a_race_for_a_name_is_refused_and_receives_nothing_of_th
 #[test]
 fn panic_during_a_join_leaves_no_name_behind() {
     let mut connections = Connections::with(&["Bo"]);
-    connections.members.push(Member::new("lobby"));
+    connections.members.push(Member::new("lobby", true));
     connections.deliveries.inboxes.push(Vec::new());
     let join = r#"{"type":"join","name":"Aiko"}"#;
     let panics = std::panic::AssertUnwindSafe(|| {

@@ -26,9 +26,10 @@ use super::subprotocol;
 use crate::http::OwnedRequest;
 use crate::http::fields::Occurrence;
 use crate::http::known_fields::HandshakeFields;
-use crate::http::{HttpVersion, Refusal, RequestHead, Status};
+use crate::http::{HttpVersion, Origins, Refusal, RequestHead, Status};
 use crate::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
 use alloc::borrow::{Cow, ToOwned};
+use alloc::format;
 use alloc::string::String;
 use core::fmt;
 
@@ -137,11 +138,45 @@ impl<'a> Upgrade<'a> {
     }
 
     /// The origin of the page that asks, for instance `https://example.com` or
-    /// `null`: printable ASCII. Browsers always send it; compare it with those
-    /// that you serve and answer others with [`Refusal::forbidden_origin`].
+    /// `null`: printable ASCII. Browsers always send it: see [`Upgrade::check_origin`].
     /// Without it the client is no browser (and can lie in any field).
     pub fn origin(&self) -> Option<&'a str> {
         self.origin
+    }
+
+    /// Checks that the page that asks is of an origin that may connect. [`Origins::SameHost`] compares with the host
+    /// that was asked for; behind a proxy that is the host that the proxy names.
+    ///
+    /// # Errors
+    ///
+    /// The [`Refusal`] to answer with, 403. It names the origin and the host.
+    ///
+    /// ```
+    /// # use yamabiko::websocket::handshake::{HeadLimits, RequestReader, Upgrade};
+    /// use yamabiko::http::Origins;
+    ///
+    /// # let bytes = b"GET / HTTP/1.1\r\nHost: chat.example\r\nUpgrade: websocket\r\n\
+    /// #     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    /// #     Sec-WebSocket-Version: 13\r\nOrigin: https://chat.example\r\n\r\n";
+    /// # let (head, _) = RequestReader::new(HeadLimits::default()).read(bytes)?.unwrap();
+    /// # let upgrade = Upgrade::check(&head)?;
+    /// upgrade.check_origin(&Origins::SameHost)?;
+    /// # Ok::<(), yamabiko::websocket::handshake::Refusal>(())
+    /// ```
+    pub fn check_origin(&self, origins: &Origins) -> Result<(), Refusal> {
+        let host = self.request.host().unwrap_or_default();
+        if origins.allow(self.origin, host) {
+            return Ok(());
+        }
+        let origin = shortened(self.origin.unwrap_or_default());
+        let host = shortened(host);
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-10.2
+        //# it SHOULD respond to the WebSocket handshake with a reply containing
+        //# HTTP 403 Forbidden status code.
+        Err(Refusal::new(
+            Status::Forbidden,
+            format!("pages of the origin {origin} may not connect to the host {host}"),
+        ))
     }
 
     /// The subprotocols that the client offers, the most wanted first:
@@ -253,16 +288,14 @@ impl<'a> Upgrade<'a> {
         ))
     }
 
-    /// Checks a request that another HTTP stack has read, and accepts it.
-    ///
-    /// The origin of the page that asks is for the caller to check, before: see
-    /// [`Upgrade::origin`].
+    /// Checks a request that another HTTP stack has read, and the origin of the page that asks, and accepts it.
     ///
     /// # Errors
     ///
     /// The [`Refusal`] to answer with ([`Refusal::to_http`]).
     ///
     /// ```
+    /// use yamabiko::http::Origins;
     /// use yamabiko::websocket::Limits;
     /// use yamabiko::websocket::handshake::{AcceptOptions, Upgrade};
     ///
@@ -273,7 +306,7 @@ impl<'a> Upgrade<'a> {
     ///     .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
     ///     .header("Sec-WebSocket-Version", "13")
     ///     .body(())?;
-    /// let accepted = Upgrade::accept_http(&request, AcceptOptions::default())?;
+    /// let accepted = Upgrade::accept_http(&request, &Origins::SameHost, AcceptOptions::default())?;
     /// let response: http::Response<()> = accepted.to_http();
     /// assert_eq!(response.status(), 101);
     ///
@@ -285,10 +318,12 @@ impl<'a> Upgrade<'a> {
     #[cfg(feature = "http")]
     pub fn accept_http<B>(
         request: &http::Request<B>,
+        origins: &Origins,
         options: AcceptOptions<'_>,
     ) -> Result<Accepted, Refusal> {
         let request = OwnedRequest::try_from(request)?;
         let upgrade = Upgrade::check(&request.head()?)?;
+        upgrade.check_origin(origins)?;
         Ok(upgrade.accept(options)?)
     }
 
@@ -377,6 +412,15 @@ impl From<NotOffered> for Refusal {
                 }
             },
         )
+    }
+}
+
+/// The beginning of a value that is longer than any real origin.
+fn shortened(value: &str) -> String {
+    const BYTES_MAX: usize = 300;
+    match value.get(..BYTES_MAX) {
+        Some(beginning) if value.len() > BYTES_MAX => format!("{beginning}..."),
+        _ => value.to_owned(),
     }
 }
 

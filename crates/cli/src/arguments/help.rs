@@ -49,7 +49,7 @@ Bytes are written as 65536, 64KiB or 1MiB; seconds may have decimals: 0.25.
 
 Each option can be set by an environment variable: --ping-interval by YAMABIKO_PING_INTERVAL, \
 --no-compress by YAMABIKO_NO_COMPRESS=true. An empty variable counts as not set. The command \
-line wins. Each option may be given once, except --allow-origin."
+line wins. Each option may be given once, except those that may be repeated."
     };
 }
 
@@ -64,9 +64,18 @@ second SIGINT or SIGTERM ends it at once with 130."
     };
 }
 
-pub(super) const SERVE: &str = concat!(paths!(), server!());
+macro_rules! secrets {
+    () => {
+        "
 
-pub(super) const SERVE_LONG: &str = concat!(paths!(), server!(), shutdown!());
+Keys of tokens can also be in environment variables: YAMABIKO_JWT_KEYS (a JWK set, or PEM), \
+YAMABIKO_JWT_SECRET (a secret of HS256) and YAMABIKO_SHARED_KEYS (lines). No option takes a secret."
+    };
+}
+
+pub(super) const SERVE: &str = concat!(paths!(), server!(), secrets!());
+
+pub(super) const SERVE_LONG: &str = concat!(paths!(), server!(), secrets!(), shutdown!());
 
 pub(super) const CONFIG: &str = "\
 Examples:

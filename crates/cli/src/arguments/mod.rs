@@ -5,7 +5,7 @@
 //! | file | content |
 //! |---|---|
 //! | `mod.rs` | the commands, and how arguments become one |
-//! | `settings.rs` | the settings of the servers |
+//! | `settings.rs`, `access.rs` | the settings of the servers; who may use the WebSockets of `serve` |
 //! | `bench.rs` | the arguments of `bench` |
 //! | `values.rs` | the forms of values |
 //! | `environment.rs` | an environment variable for each option |
@@ -13,6 +13,7 @@
 //! | `error.rs` | a usage error in one line |
 //! | `help.rs` | the texts below the options |
 
+mod access;
 mod bench;
 mod environment;
 mod error;
@@ -159,7 +160,8 @@ pub(super) fn completed_command() -> clap::Command {
 
 /// The commands with their options, environment variables and defaults.
 pub(super) fn command() -> clap::Command {
-    let serve = settings::defaults(&Config::default(), "pages of the same host");
+    let mut serve = settings::defaults(&Config::default(), "pages of the same host");
+    serve.extend(access::AccessSettings::defaults());
     let echo = settings::defaults(
         &settings::echo_defaults(),
         "every page on a loopback address, otherwise pages of the same host",
@@ -541,6 +543,10 @@ pub(crate) mod tests {
             "--allow-origin example.org",
             "--allow-origin https://example.org/",
             "--allow-origin https://",
+            "--allow-host a:80",
+            "--allow-host *.",
+            "--broadcast closed",
+            "--token-leeway -1",
         ] {
             let (option, value) = line.split_once(' ').expect("option and value");
             let start = format!("{option} '{value}': ");

@@ -9,14 +9,15 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use yamabiko::server::{
-    Config, DeflateConfig, LagAction, Limits, ListenAddress, ListenAddresses, Origins, RateAction,
-    UnixListen, WindowBits,
+    Config, DeflateConfig, Hosts, LagAction, Limits, ListenAddress, ListenAddresses, Origins,
+    RateAction, UnixListen, WindowBits,
 };
 
+use super::access::{ACCESS, AccessSettings, NONE};
 use super::values::{
-    AllowedOrigin, Budget, Interval, Mode, Owner, address, budget, bytes, bytes_per_second,
-    bytes_text, count, interval, is_set, level, mode, origin, owner, per_second, rate, ratio,
-    seconds, seconds_text, unsent_bytes, window_bits,
+    AllowedHost, AllowedOrigin, Budget, Interval, Mode, Owner, address, budget, bytes,
+    bytes_per_second, bytes_text, count, host, interval, is_set, level, mode, origin, owner,
+    per_second, rate, ratio, seconds, seconds_text, unsent_bytes, window_bits,
 };
 
 /// The settings of `serve`.
@@ -26,6 +27,8 @@ pub(crate) struct ServeSettings {
     pub server: ServerSettings,
     #[command(flatten)]
     pub rooms: RoomSettings,
+    #[command(flatten)]
+    pub access: AccessSettings,
     /// File with settings, in TOML: keys are the names of the options
     #[arg(long = "config", value_name = "FILE")]
     pub file: Option<PathBuf>,
@@ -155,8 +158,15 @@ pub(crate) struct ServerSettings {
     /// An origin is written https://example.org; 'https://*.example.org' is all its
     /// subdomains, and '*' is every page. Several are separated by commas. Clients that are
     /// not browsers send no origin and may always connect.
-    #[arg(long = "allow-origin", value_name = "ORIGIN", value_parser = origin, value_delimiter = ',', help_heading = ORIGINS)]
+    #[arg(long = "allow-origin", value_name = "ORIGIN", value_parser = origin, value_delimiter = ',', help_heading = ACCESS)]
     pub allow_origins: Vec<AllowedOrigin>,
+    /// Answer requests for this host, too; may be repeated
+    ///
+    /// A host is a name or an address, without a port; '*.example.org' is all names below
+    /// example.org, and '*' is every host. Several are separated by commas. Loopback names
+    /// are always answered. A request for any other host gets 421.
+    #[arg(long = "allow-host", value_name = "HOST", value_parser = host, value_delimiter = ',', help_heading = ACCESS)]
+    pub allow_hosts: Vec<AllowedHost>,
 }
 
 /// The settings of rooms.
@@ -192,7 +202,6 @@ const RATES: &str = "Rates of each client";
 const LAG: &str = "Slow clients";
 const TIMES: &str = "Times";
 const COMPRESSION: &str = "Compression";
-const ORIGINS: &str = "Origins";
 
 impl ServeSettings {
     /// The configuration of `serve`.
@@ -285,6 +294,7 @@ impl ServerSettings {
             compress_threshold: _,
             compress_takeover: _,
             allow_origins,
+            allow_hosts,
         } = self;
         config.deflate = deflate;
         set(&mut config.workers, workers);
@@ -315,6 +325,7 @@ impl ServerSettings {
         set(&mut config.close_timeout, close_timeout);
         set(&mut config.drain_timeout, drain_timeout);
         set(&mut config.origins, origins(allow_origins));
+        set(&mut config.hosts, hosts(allow_hosts).map(Some));
         let rates = &mut config.rates;
         rates.messages = messages_per_second.or(rates.messages);
         rates.bytes = bytes_per_second.or(rates.bytes);
@@ -373,6 +384,10 @@ pub(super) fn defaults(config: &Config, origins: &str) -> Vec<(&'static str, Str
     for (id, text) in [
         ("workers", "one for each core"),
         ("allow_origins", origins),
+        (
+            "allow_hosts",
+            "on loopback addresses loopback names, otherwise every host",
+        ),
         ("file", "none"),
     ] {
         defaults.retain(|(other, _)| *other != id);
@@ -458,6 +473,7 @@ fn values(config: &Config) -> Vec<(&'static str, String)> {
             takeover.map_or(NOT_AT_ALL.to_owned(), |bits| bits.get().to_string()),
         ),
         ("allow_origins", origins_text(&config.origins)),
+        ("allow_hosts", hosts_text(config.hosts.as_ref())),
     ]
 }
 
@@ -506,10 +522,23 @@ fn origins_text(origins: &Origins) -> String {
     }
 }
 
+/// The hosts as they are written in a settings file.
+fn hosts_text(hosts: Option<&Hosts>) -> String {
+    match hosts {
+        Some(Hosts::Any) => "[\"*\"]".to_owned(),
+        Some(Hosts::LoopbackAnd(patterns)) => {
+            let patterns = patterns.iter().map(|pattern| format!("\"{pattern}\""));
+            format!("[{}]", patterns.collect::<Vec<_>>().join(", "))
+        }
+        _ => "[]".to_owned(),
+    }
+}
+
 /// The settings file that has the same effect as these settings of `serve`, with each option's
 /// help as a comment.
 pub(crate) fn effective(settings: ServeSettings) -> String {
-    let values = values(&settings.config());
+    let mut values = settings.access.values();
+    values.extend(self::values(&settings.config()));
     let command = ServeSettings::augment_args(clap::Command::new("serve"));
     let mut text = String::from(EFFECTIVE);
     let mut heading = None;
@@ -536,8 +565,8 @@ fn line(key: &str, value: &str) -> String {
         || value.starts_with('[') && value.ends_with(']')
         || ["true", "false"].contains(&value);
     match value {
-        NO_LIMIT | NOT_AT_ALL | BY_THE_SYSTEM => format!("# {key}: {value}\n"),
-        value if is_bare => format!("{key} = {value}\n"),
+        NO_LIMIT | NOT_AT_ALL | BY_THE_SYSTEM | NONE => format!("# {key}: {value}\n"),
+        value if is_bare || value.starts_with('"') => format!("{key} = {value}\n"),
         value => format!("{key} = \"{value}\"\n"),
     }
 }
@@ -608,6 +637,19 @@ fn origins(allowed: Vec<AllowedOrigin>) -> Option<Origins> {
     };
     let patterns: Option<Vec<_>> = allowed.into_iter().map(pattern).collect();
     Some(patterns.map_or(Origins::Any, Origins::SameHostAnd))
+}
+
+/// `None`: no host is given.
+fn hosts(allowed: Vec<AllowedHost>) -> Option<Hosts> {
+    if allowed.is_empty() {
+        return None;
+    }
+    let pattern = |allowed| match allowed {
+        AllowedHost::Any => None,
+        AllowedHost::Pattern(pattern) => Some(pattern),
+    };
+    let patterns: Option<Vec<_>> = allowed.into_iter().map(pattern).collect();
+    Some(patterns.map_or(Hosts::Any, Hosts::LoopbackAnd))
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use yamabiko::server::{
-    InvalidListenAddress, InvalidOrigin, ListenAddress, OriginPattern, WindowBits,
+    HostPattern, InvalidHost, InvalidListenAddress, InvalidOrigin, ListenAddress, OriginPattern,
+    WindowBits,
 };
 
 /// A value of `--allow-origin`.
@@ -28,6 +29,14 @@ pub(crate) struct Mode(pub u32);
 pub(crate) struct Owner {
     pub user: Option<u32>,
     pub group: Option<u32>,
+}
+
+/// A value of `--allow-host`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum AllowedHost {
+    /// `*`
+    Any,
+    Pattern(HostPattern),
 }
 
 /// A time after which something happens. `None`, written `0`: it never happens.
@@ -238,6 +247,17 @@ pub(crate) fn origin(value: &str) -> Result<AllowedOrigin, String> {
             .parse()
             .map(AllowedOrigin::Pattern)
             .map_err(|error: InvalidOrigin| error.to_string()),
+    }
+}
+
+/// A name or an address of the server, all names below one, or `*` for all of them.
+pub(crate) fn host(value: &str) -> Result<AllowedHost, String> {
+    match value {
+        "*" => Ok(AllowedHost::Any),
+        _ => value
+            .parse()
+            .map(AllowedHost::Pattern)
+            .map_err(|error: InvalidHost| error.to_string()),
     }
 }
 

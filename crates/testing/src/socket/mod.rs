@@ -28,7 +28,7 @@ use std::num::NonZeroUsize;
 use std::ops::Deref;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
-use yamabiko::server::{Config, Handler, HttpLimits, LagPolicy, ServerHandle};
+use yamabiko::server::{Config, Handler, Hosts, HttpLimits, LagPolicy, ServerHandle};
 
 /// For deadlines that must not expire during a test.
 const NEVER: Duration = Duration::from_secs(3600);
@@ -54,6 +54,8 @@ pub fn config(workers: usize) -> Config {
             age_max: None,
             ..LagPolicy::default()
         },
+        // Tests of the host itself set it back.
+        hosts: Some(Hosts::Any),
         ..Config::default()
     }
 }

@@ -12,10 +12,14 @@
 //! without regard to case, the default port of `http` and `https` is the same as none,
 //! and IPv6 addresses are compared as numbers. A pattern that can match no browser's field
 //! is an error when it is parsed.
+//!
+//! A name that resolves to another address the next time is not found out here: see `hosts.rs`.
 
-use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
-use std::str::FromStr;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::{Ipv4Addr, Ipv6Addr};
+use core::str::FromStr;
 
 /// Which values of the `Origin` header field are admitted (RFC 6455 §4.2.2, §10.2).
 ///
@@ -41,7 +45,7 @@ impl Origins {
     /// The first pattern that no origin can match.
     ///
     /// ```
-    /// use yamabiko::server::{InvalidOrigin, Origins};
+    /// use yamabiko::http::{InvalidOrigin, Origins};
     ///
     /// let origins = Origins::same_host_and(["https://app.example", "https://*.example.org"])?;
     /// assert!(Origins::same_host_and(["https://example.org/chat"]).is_err());
@@ -54,7 +58,15 @@ impl Origins {
         Ok(Origins::SameHostAnd(patterns.collect::<Result<_, _>>()?))
     }
 
-    /// Whether a request for `host` from a page of `origin` is admitted.
+    /// Whether a request for `host` (a Host field, or the authority of the target) from a page of `origin` is admitted.
+    ///
+    /// ```
+    /// use yamabiko::http::Origins;
+    ///
+    /// let origins = Origins::SameHost;
+    /// assert!(origins.allow(Some("https://chat.example"), "chat.example"));
+    /// assert!(!origins.allow(Some("https://evil.example"), "chat.example"));
+    /// ```
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
     //# A connection attempt lacking this header field SHOULD NOT be interpreted
     //# as coming from a browser client.
@@ -62,7 +74,7 @@ impl Origins {
     //# Servers that are not intended to process input from any web page but
     //# only for certain sites SHOULD verify the |Origin| field is an origin
     //# they expect.
-    pub(super) fn allow(&self, origin: Option<&str>, host: &str) -> bool {
+    pub fn allow(&self, origin: Option<&str>, host: &str) -> bool {
         let Some(origin) = origin else { return true };
         let listed: &[OriginPattern] = match self {
             Origins::Any => return true,
@@ -79,7 +91,7 @@ impl Origins {
 /// An origin, all subdomains of one, or `null`: an item of [`Origins::SameHostAnd`].
 ///
 /// ```
-/// use yamabiko::server::{InvalidOrigin, OriginPattern};
+/// use yamabiko::http::{InvalidOrigin, OriginPattern};
 ///
 /// let pattern: OriginPattern = "HTTPS://*.Example.org:443".parse()?;
 /// assert_eq!(pattern.to_string(), "https://*.example.org");
@@ -355,7 +367,7 @@ impl fmt::Display for InvalidOrigin {
     }
 }
 
-impl std::error::Error for InvalidOrigin {}
+impl core::error::Error for InvalidOrigin {}
 
 #[cfg(test)]
 mod tests {
