@@ -4,7 +4,8 @@
 //!
 //! The whole loop is compiled for vectors of 32 bytes and chosen once for all frames, so
 //! that the choice costs nothing. A payload is masked 128 bytes at a time, then 32, and its
-//! last 32 or 16 bytes at once, over bytes that the step before has masked already. The
+//! last 32 or 16 bytes at once, over bytes that the step before has masked already. One of
+//! [`ALIGNED_FROM`] bytes or more is masked at aligned addresses. The
 //! key does not change and every length is the same, so that the processor predicts every
 //! branch.
 
@@ -77,6 +78,9 @@ fn check(kind: Kind, payload: &[u8]) {
 
 #[inline(always)]
 fn xor(payload: &mut [u8]) {
+    if payload.len() >= ALIGNED_FROM {
+        return xor_aligned(payload);
+    }
     let done = xor_over_end::<32>(payload)
         || xor_over_end::<16>(payload)
         || xor_over_end::<8>(payload)
@@ -88,6 +92,23 @@ fn xor(payload: &mut [u8]) {
             .for_each(|(byte, key)| *byte ^= key);
     }
 }
+
+/// In vectors that lie in one line of the cache each.
+#[inline(always)]
+fn xor_aligned(payload: &mut [u8]) {
+    let front = payload.as_ptr().align_offset(32).min(32);
+    let first = masked_piece(&payload.first_chunk::<32>().copied().unwrap_or([0; 32]), 0);
+    let end = payload.len();
+    let last = masked_piece(&payload.last_chunk::<64>().copied().unwrap_or([0; 64]), end);
+    for piece in payload[front..].as_chunks_mut::<64>().0 {
+        *piece = masked_piece(piece, front);
+    }
+    payload[..32].copy_from_slice(&first);
+    payload[end - 64..].copy_from_slice(&last);
+}
+
+/// From this length on aligned addresses are worth their overlaps.
+const ALIGNED_FROM: usize = 1 << 10;
 
 /// `false`: the payload is shorter than `BYTES`.
 #[inline(always)]

@@ -8,6 +8,7 @@
 //! | | content | RFC 6455 |
 //! |---|---|---|
 //! | [`Connection`] | one end of an open connection: events, automatic pong, the closing handshake | §5 to §7 |
+//! | [`ReadBuffer`] | bytes that were read and not received yet, where messages are put together without a copy | |
 //! | [`Message`], [`Piece`], [`Fragment`] | what is sent and received: whole, or before it is complete | §5.4, §5.6 |
 //! | [`CloseFrame`], [`Ended`] | a Close, and how a connection has ended | §5.5.1, §7.1 |
 //! | [`Limits`], [`ProtocolError`] | every limit; every rule that a peer can break | §10.4, §7.4.1 |
@@ -53,6 +54,7 @@ mod message;
 mod message_deflater;
 mod piece;
 mod pieces;
+mod read_buffer;
 mod reassembler;
 pub mod utf8;
 
@@ -68,3 +70,4 @@ pub use message::{AsMessage, Message, OwnedMessage};
 #[cfg(feature = "deflate")]
 pub use message_deflater::MessageDeflater;
 pub use piece::Piece;
+pub use read_buffer::ReadBuffer;

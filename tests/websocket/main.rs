@@ -19,6 +19,7 @@ mod messages;
 mod opening_handshake_client;
 mod opening_handshake_server;
 mod pieces;
+mod read_buffer;
 mod replay;
 mod uri;
 mod vectors;

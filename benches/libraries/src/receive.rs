@@ -7,7 +7,7 @@
 //!
 //! | library | taken as | the text is checked by |
 //! |---|---|---|
-//! | yamabiko | `Connection::receive` on a buffer of 64 KiB, and on the buffer that it lends, as its server does it | itself |
+//! | yamabiko | `Connection::receive_from` on a `ReadBuffer` | itself |
 //! | tungstenite | `WebSocket::read` | itself |
 //! | fastwebsockets | `FragmentCollector::read_frame` | itself |
 //! | tokio-websockets | `WebSocketStream` as a `Stream` | itself |
@@ -58,9 +58,7 @@ pub const RECEIVERS: [(&str, Make); 8] = [
 struct Yamabiko {
     wire: Wire,
     connection: yamabiko::websocket::Connection,
-    buffer: Vec<u8>,
-    /// 0 ≤ received.start ≤ received.end ≤ READ_BYTES: read and not yet received.
-    received: std::ops::Range<usize>,
+    buffer: yamabiko::websocket::ReadBuffer,
     replies: Vec<u8>,
 }
 
@@ -69,8 +67,7 @@ impl Yamabiko {
         Yamabiko {
             wire,
             connection: yamabiko::websocket::Connection::server(Default::default()),
-            buffer: vec![0; READ_BYTES],
-            received: 0..0,
+            buffer: yamabiko::websocket::ReadBuffer::default(),
             replies: Vec::new(),
         }
     }
@@ -81,9 +78,10 @@ impl Receiver for Yamabiko {
         use yamabiko::websocket::Event;
         let (mut received, mut bytes) = (0, 0);
         loop {
-            let mut input = &mut self.buffer[self.received.clone()];
             while received < messages {
-                let event = self.connection.receive(&mut input, &mut self.replies);
+                let event = self
+                    .connection
+                    .receive_from(&mut self.buffer, &mut self.replies);
                 match event.expect("the input is legal") {
                     Some(Event::Text(text)) => bytes += black_box(text).len(),
                     Some(Event::Binary(binary)) => bytes += black_box(binary).len(),
@@ -92,20 +90,11 @@ impl Receiver for Yamabiko {
                 }
                 received += 1;
             }
-            self.received.start = self.received.end - input.len();
-            while received < messages
-                && let Some(buffer) = self.connection.lend()
-            {
-                self.wire.fill(buffer);
-                if let Some(Event::Binary(binary)) = self.connection.filled() {
-                    bytes += black_box(binary).len();
-                    received += 1;
-                }
-            }
             if received == messages {
                 return bytes;
             }
-            self.received = 0..self.wire.take(&mut self.buffer);
+            let count = self.wire.take(self.buffer.room());
+            self.buffer.filled(count);
         }
     }
 }

@@ -17,8 +17,8 @@ pub use crate::properties::wire::{
 };
 pub use crate::properties::{
     CloseCode, CloseFrame, Connection, Ended, Event, Fragment, FrameDecoder, FrameError,
-    FrameHeader, FramePart, Limits, Message, Opcode, ProtocolError, Role, SendError, Side, State,
-    Utf8Validator, limits, mask,
+    FrameHeader, FramePart, Limits, Message, Opcode, ProtocolError, ReadBuffer, Role, SendError,
+    Side, State, Utf8Validator, limits, mask,
 };
 
 /// Runs `fn rule(role: Role)` as two tests: `rule::as_server` and `rule::as_client`.

@@ -36,10 +36,12 @@ use super::fragment::Fragment;
 use super::frame::{CloseFrame, FrameHeader, Opcode, Role};
 use super::limits::{Limits, LimitsWithoutRatio};
 use super::message::{AsMessage, Message};
+use super::read_buffer::{ReadBuffer, Unread};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 #[cfg(feature = "deflate")]
 use compression::Compression;
+use core::mem;
 use end::{Closing, End};
 #[cfg(not(feature = "deflate"))]
 use no_compression as compression;
@@ -90,9 +92,10 @@ use sender::Sender;
 ///
 /// A message that lies whole in the caller's buffer is unmasked there, and the event is a
 /// slice of it: no copy, no allocation. A message that is cut, fragmented or compressed is
-/// buffered until it is complete, and the event owns that buffer. A large one can be read
-/// straight into it ([`Connection::lend`]), or be received in pieces, without a buffer
-/// ([`Connection::with_pieces`]). An idle connection is
+/// buffered until it is complete, and the event owns that buffer. From a [`ReadBuffer`] a
+/// message of many reads is received without a copy, too ([`Connection::receive_from`]). A
+/// large one can be read straight into its own buffer ([`Connection::lend`]), or be received
+/// in pieces, without a buffer ([`Connection::with_pieces`]). An idle connection is
 /// this struct, 88 bytes, and nothing on the heap, except for a client's masking keys,
 /// and for the state of permessage-deflate where it was agreed on
 /// ([its costs](super::deflate#what-it-costs)).
@@ -239,7 +242,8 @@ impl Connection {
     /// than [`Limits::unsent_reply_bytes_max`] bytes in it a ping is not answered at once.
     ///
     /// Cost: the payload is unmasked in place and a text is checked, one pass
-    /// each; a message that came in pieces is copied once besides.
+    /// each; a message that came in pieces is copied once besides. From 64 KiB on
+    /// [`Connection::receive_from`] is faster where the caller reads whole buffers.
     ///
     /// # Errors
     /// The peer broke a rule or a limit. A Close with the code has been appended to
@@ -271,6 +275,45 @@ impl Connection {
             Some(Err(error)) => Err(self.fail(error, input, output)),
             None => self.receive_any(input, output),
         }
+    }
+
+    /// The next event, taken from the front of `buffer`. `None`: read more.
+    ///
+    /// As [`Connection::receive`], but a message that more than one read brings is not
+    /// copied, if it came in one frame, was not compressed, and fits into the buffer: its
+    /// beginning stays in the buffer as long as the socket has more to read
+    /// ([`ReadBuffer`]). The events are the same.
+    ///
+    /// What stays in the buffer does not count in [`Connection::has_unfinished_input`],
+    /// [`Connection::unfinished_message_bytes`] and [`Connection::held_bytes`].
+    ///
+    /// # Errors
+    /// As [`Connection::receive`]. Of a text that is not UTF-8 at the latest when the socket
+    /// has nothing more to read.
+    #[inline]
+    pub fn receive_from<'b>(
+        &mut self,
+        buffer: &'b mut ReadBuffer,
+        output: &mut Vec<u8>,
+    ) -> Result<Option<Event<'b>>, ProtocolError> {
+        let Unread {
+            mut input,
+            start,
+            unmasked_bytes,
+            frame_bytes_max,
+        } = buffer.unread();
+        let end = *start + input.len();
+        let usual_case = match *unmasked_bytes {
+            0 => self.receiver.usual_case(&mut input, &self.limits()),
+            _ => None,
+        };
+        let event = match usual_case {
+            Some(Ok(event)) => Ok(event),
+            Some(Err(error)) => Err(self.fail(error, &mut input, output)),
+            None => self.receive_or_leave(&mut input, unmasked_bytes, frame_bytes_max, output),
+        };
+        *start = end - input.len();
+        event
     }
 
     /// Lends the buffer in which the frame under way is put together, so that the caller
@@ -699,6 +742,35 @@ impl Connection {
         }
         let event = self.advance(input, output);
         event.map_err(|error| self.fail(error, input, output))
+    }
+
+    /// [`Connection::receive_any`]; but a message that is not whole, in a frame of at most so
+    /// many bytes, is left in the input, and a message that was left is received.
+    // Out of the way of the usual cases, which is inlined.
+    #[inline(never)]
+    fn receive_or_leave<'b>(
+        &mut self,
+        input: &mut &'b mut [u8],
+        unmasked_bytes: &mut usize,
+        frame_bytes_max: Option<usize>,
+        output: &mut Vec<u8>,
+    ) -> Result<Option<Event<'b>>, ProtocolError> {
+        let limits = self.limits();
+        let leave = |bytes_max| {
+            self.receiver
+                .leave(input, unmasked_bytes, &limits, bytes_max)
+        };
+        if frame_bytes_max.is_some_and(leave) {
+            return Ok(None);
+        }
+        if let left @ 1.. = mem::take(unmasked_bytes) {
+            match self.receiver.left_message(input, left, &limits) {
+                Ok(None) => {}
+                Ok(Some(event)) => return Ok(Some(event)),
+                Err(error) => return Err(self.fail(error, input, output)),
+            }
+        }
+        self.receive_any(input, output)
     }
 
     /// Goes on until an event is ready or `input` is used up.

@@ -14,8 +14,8 @@ use super::super::deflate::{DeflatePool, History, WindowBits};
 use super::super::error::ProtocolError;
 use super::super::event::Event;
 use super::super::frame::{CloseFrame, FrameHeader, FrameRules, FrameState, Opcode, Role};
-use super::super::frame::{offer_payload, payload_within, skip_payload};
-use super::super::frame::{take_masked_payload, take_payload};
+use super::super::frame::{PlainFront, mask, offer_payload, payload_within, skip_payload};
+use super::super::frame::{take_front, take_masked_payload, take_payload};
 use super::super::limits::Limits;
 use super::super::reassembler::Reassembler;
 use super::end::{Closing, End};
@@ -124,6 +124,67 @@ impl Receiver {
             Some(frame) => Some(self.whole_message(frame, input).map(Some)),
             None => input.is_empty().then_some(Ok(None)),
         }
+    }
+
+    /// Leaves a message in the input that is one plain frame of at most `frame_bytes_max`
+    /// bytes and that is not whole: unmasks its payload where it lies, as soon as it comes,
+    /// while it is in the nearest cache. `unmasked_bytes` of it are unmasked before and
+    /// after. `false`: it is another case, and nothing is done.
+    pub(super) fn leave(
+        &self,
+        input: &mut [u8],
+        unmasked_bytes: &mut usize,
+        limits: &Limits,
+        frame_bytes_max: usize,
+    ) -> bool {
+        if !self.message.is_unused() || self.has_unanswered_ping() || self.end().is_some() {
+            return false;
+        }
+        let (header, header_bytes) = match self.frames.plain_front(self.rules, input) {
+            PlainFront::Header(header, header_bytes) => (header, header_bytes),
+            PlainFront::Cut => return true,
+            PlainFront::Other => return false,
+        };
+        let payload = &mut input[header_bytes..];
+        let payload_max = frame_bytes_max.saturating_sub(header_bytes);
+        let payload_max = payload_max.min(limits.message_bytes_max) as u64;
+        let is_whole = header.payload_length <= payload.len() as u64;
+        if is_whole || header.payload_length > payload_max {
+            return false;
+        }
+        if let Some(key) = header.masking_key {
+            unmask_behind(payload, key, *unmasked_bytes);
+            *unmasked_bytes = payload.len();
+        }
+        true
+    }
+
+    /// The message that was left, of which so many bytes are unmasked: it is handed out if it
+    /// is whole. `None`: it is buffered, and its frame is under way.
+    pub(super) fn left_message<'b>(
+        &mut self,
+        input: &mut &'b mut [u8],
+        unmasked_bytes: usize,
+        limits: &Limits,
+    ) -> Result<Option<Event<'b>>, ProtocolError> {
+        let front = self.frames.plain_front(self.rules, input);
+        let (PlainFront::Header(mut frame, header_bytes), None) = (front, self.end()) else {
+            return Ok(None);
+        };
+        take_front(input, header_bytes);
+        let here = payload_within(&frame, input.len());
+        if is_all_here(&frame, input) {
+            if let Some(key) = frame.masking_key.take() {
+                unmask_behind(&mut input[..here], key, unmasked_bytes);
+            }
+            return self.whole_message(frame, input).map(Some);
+        }
+        self.message.begin_frame(&frame, limits)?;
+        self.message.buffer(&frame, here);
+        let (unmasked, _) = take_masked_payload(&mut frame, input, unmasked_bytes);
+        self.frames.keep(frame);
+        self.message.append(unmasked, false)?;
+        Ok(None)
     }
 
     /// The frame whose payload comes next: the rest of the one under way, or a new one. `None`: `input` is used up.
@@ -516,6 +577,12 @@ fn check_close_length(header: &FrameHeader) -> Result<(), ProtocolError> {
         return Err(ProtocolError::CloseBodyOneByte);
     }
     Ok(())
+}
+
+/// Unmasks the bytes behind the first `unmasked_bytes`, which are unmasked.
+fn unmask_behind(payload: &mut [u8], key: [u8; 4], unmasked_bytes: usize) {
+    let masked = payload.get_mut(unmasked_bytes..).unwrap_or_default();
+    mask(masked, key, unmasked_bytes);
 }
 
 #[inline]

@@ -114,6 +114,17 @@ pub(crate) enum FrameState {
     Payload(FrameHeader),
 }
 
+/// What lies at the front of the input, between frames.
+pub(crate) enum PlainFront {
+    /// The header of a message that is one frame, unchanged by an extension, and the number
+    /// of the header's bytes.
+    Header(FrameHeader, usize),
+    /// A header that is cut, and has no byte yet that is without a meaning.
+    Cut,
+    /// Another header, or the rest of a frame.
+    Other,
+}
+
 impl FrameState {
     pub(crate) const BETWEEN_FRAMES: FrameState = FrameState::Header {
         bytes: [0; FrameHeader::BYTES_MAX],
@@ -168,6 +179,18 @@ impl FrameState {
         }
         take_front(input, header_bytes);
         Some(header)
+    }
+
+    /// Looks at the header of the next frame, and takes nothing.
+    pub(crate) fn plain_front(&self, rules: FrameRules, input: &[u8]) -> PlainFront {
+        if self.has_unfinished_frame() {
+            return PlainFront::Other;
+        }
+        match FrameHeader::parse_plain(input, rules) {
+            Some((header, header_bytes)) => PlainFront::Header(header, header_bytes),
+            None if FrameHeader::parse(input) == Ok(None) => PlainFront::Cut,
+            None => PlainFront::Other,
+        }
     }
 
     /// Reads and checks a header, between frames. `None`: `input` is used up, and the
@@ -351,7 +374,7 @@ pub(crate) fn payload_within(rest: &FrameHeader, bytes: usize) -> usize {
 
 /// Cuts `count` bytes off the front of `input`: count ≤ input.len().
 #[inline]
-fn take_front<'b>(input: &mut &'b mut [u8], count: usize) -> &'b mut [u8] {
+pub(crate) fn take_front<'b>(input: &mut &'b mut [u8], count: usize) -> &'b mut [u8] {
     let (front, rest) = core::mem::take(input).split_at_mut(count);
     *input = rest;
     front

@@ -9,7 +9,8 @@
 //! under 16 bytes     4 bytes at a time
 //! under LONG_FROM    32 or 16 bytes at a time, with the vectors that every processor of
 //!                    the target has (16 bytes on x86-64 and AArch64)
-//! longer             64 bytes at a time, with wider vectors if there are any (`wide.rs`)
+//! longer             64 bytes at a time, at aligned addresses, with wider vectors if there are
+//!                    any (`wide.rs`)
 //! ```
 //!
 //! The last piece overlaps the piece before it, so that no rest is left for smaller steps:
@@ -20,6 +21,9 @@
 //! ```
 //!
 //! [`mask_byte_by_byte`] is the RFC's sentence as code, and the oracle of the tests.
+//! A vector that lies in two lines of the cache takes twice the time. So the pieces of a long
+//! payload begin at aligned addresses, and its first piece overlaps as the last one does.
+//!
 //! docs/decisions.md has the measurements behind the widths; `cargo bench --bench frame`
 //! repeats them.
 
@@ -97,10 +101,40 @@ fn mask_short(payload: &mut [u8], key: [u8; 4]) {
 fn mask_long(payload: &mut [u8], key: [u8; 4]) {
     let wide = wide::run(
         #[inline(always)]
-        || mask_in_pieces::<LONG_PIECE>(payload, key),
+        || mask_aligned::<LONG_PIECE>(payload, key),
     );
     if wide.is_none() {
-        mask_in_pieces::<LONG_PIECE>(payload, key);
+        mask_aligned::<LONG_PIECE>(payload, key);
+    }
+}
+
+/// Masks in pieces of so many bytes, which begin at addresses that are multiples of
+/// [`ALIGNMENT`]: no vector lies in two lines of the cache. The first and the last piece
+/// overlap the others. The payload is at least twice as long as a piece.
+#[inline(always)]
+fn mask_aligned<const BYTES: usize>(payload: &mut [u8], key: [u8; 4]) {
+    let front_bytes = match payload.as_ptr().align_offset(ALIGNMENT) {
+        bytes @ ..ALIGNMENT => bytes,
+        _ => 0, // An address that is not known, as in an interpreter.
+    };
+    let (Some(&(mut first)), Some(&(mut last))) = (
+        payload.first_chunk::<BYTES>(),
+        payload.last_chunk::<BYTES>(),
+    ) else {
+        return mask_words(payload, key);
+    };
+    mask_words(&mut first, key);
+    mask_words(&mut last, rotate(key, payload.len()));
+    let aligned_key = rotate(key, front_bytes);
+    for piece in payload[front_bytes..].as_chunks_mut::<BYTES>().0 {
+        mask_words(piece, aligned_key);
+    }
+    // These bytes have all been masked alike by now, or not at all.
+    if let Some(front) = payload.first_chunk_mut() {
+        *front = first;
+    }
+    if let Some(end) = payload.last_chunk_mut() {
+        *end = last;
     }
 }
 
@@ -180,6 +214,9 @@ const LONG_FROM: usize = 1 << 10;
 
 /// Two or four vectors, so that the instructions of the loop cost nothing beside them.
 const LONG_PIECE: usize = 64;
+
+/// The bytes of the widest vectors that are used.
+const ALIGNMENT: usize = 32;
 
 /// A `Vec` checks its capacity for each piece, so that these pieces are longer.
 const LONG_COPIED_PIECE: usize = 256;

@@ -49,7 +49,8 @@ pub use mask::mask_byte_by_byte;
 pub use opcode::Opcode;
 
 pub(crate) use close::CloseBodyError;
-pub(crate) use decoder::{FrameState, offer_payload, payload_within, skip_payload};
+pub(crate) use decoder::{FrameState, PlainFront};
+pub(crate) use decoder::{offer_payload, payload_within, skip_payload, take_front};
 pub(crate) use decoder::{take_masked_payload, take_payload};
 pub(crate) use header::FrameRules;
 

@@ -53,7 +53,7 @@ pub use yamabiko::websocket::frame::{
 pub use yamabiko::websocket::utf8::Utf8Validator;
 pub use yamabiko::websocket::{
     CloseFrame, Connection, Ended, Event, Fragment, Limits, Message, Piece, ProtocolError,
-    SendError, Side, State,
+    ReadBuffer, SendError, Side, State,
 };
 
 use self::input::take_lengths;
@@ -100,7 +100,8 @@ fn connection(role: Role, data: &[u8]) {
     cut_and_uncut_agree(role, limits_of(selector), lengths, input);
 }
 
-/// Runs one session with whole input and with input in pieces, and compares both with the model.
+/// Runs one session with whole input, with input in pieces, and with pieces in a buffer, and
+/// compares them with the model.
 pub fn cut_and_uncut_agree(role: Role, limits: Limits, lengths: &[u8], input: &[u8]) {
     let mut uncut = Endpoint::new(role, limits);
     let events = uncut.receive(input);
@@ -114,6 +115,14 @@ pub fn cut_and_uncut_agree(role: Role, limits: Limits, lengths: &[u8], input: &[
     );
     assert_eq!(uncut.connection.state(), pieces.connection.state());
     assert_eq!(uncut.connection.ended(), pieces.connection.ended());
+
+    for is_dry in [false, true] {
+        let mut buffered = Endpoint::new(role, limits);
+        let events_of_buffer = buffered.read_in_pieces(cut(input, lengths), is_dry);
+        assert_eq!(events, events_of_buffer, "the same events from a buffer");
+        assert_eq!(uncut.replies, buffered.replies);
+        assert_eq!(uncut.connection.ended(), buffered.connection.ended());
+    }
 
     as_the_model_expects(&mut uncut, limits, input, events);
 }

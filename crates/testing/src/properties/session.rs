@@ -1,7 +1,7 @@
 //! One endpoint under test: a [`Connection`] with its events and its output.
 
 use super::wire::{WireFrame, decode_all};
-use super::{CloseCode, Connection, Event, Limits, Role};
+use super::{CloseCode, Connection, Event, Limits, ReadBuffer, Role};
 
 /// An owned event of `receive`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +92,51 @@ impl Endpoint {
             }
         }
         received
+    }
+
+    /// Reads the bytes of each piece into a [`ReadBuffer`]. `is_dry`: after each piece there is
+    /// nothing more to read for now; otherwise only after the last one.
+    pub fn read_in_pieces<P: AsRef<[u8]>>(
+        &mut self,
+        pieces: impl IntoIterator<Item = P>,
+        is_dry: bool,
+    ) -> Vec<Received> {
+        let (mut buffer, mut received) = (ReadBuffer::default(), Vec::new());
+        for piece in pieces {
+            let mut rest = piece.as_ref();
+            while !rest.is_empty() {
+                let room = buffer.room();
+                let (read, behind) = rest.split_at(room.len().min(rest.len()));
+                room[..read.len()].copy_from_slice(read);
+                buffer.filled(read.len());
+                if !is_dry {
+                    buffer.expect_more();
+                }
+                rest = behind;
+                self.receive_from(&mut buffer, &mut received);
+                if let Some(Received::Failed(_)) = received.last() {
+                    return received;
+                }
+            }
+        }
+        buffer.room();
+        buffer.filled(0);
+        self.receive_from(&mut buffer, &mut received);
+        assert!(buffer.is_empty(), "all is received when there is no more");
+        received
+    }
+
+    fn receive_from(&mut self, buffer: &mut ReadBuffer, received: &mut Vec<Received>) {
+        loop {
+            match self.connection.receive_from(buffer, &mut self.replies) {
+                Ok(Some(event)) => received.push(Received::from(event)),
+                Ok(None) => return,
+                Err(error) => {
+                    assert!(buffer.is_empty(), "what follows a failure is dropped");
+                    return received.push(Received::Failed(error.close_code().get()));
+                }
+            }
+        }
     }
 
     /// Removes and returns the replies so far, as frames. Checks that they are masked as the role

@@ -1,0 +1,338 @@
+//! Bytes that have been read and not received: [`ReadBuffer`].
+//!
+//! ```text
+//! 0        start                    end                     length
+//! │ received │ not received yet      │ room for the next read  │
+//! ```
+//!
+//! The beginning of a message stays here until the next reads have brought its end; then
+//! the message is handed out where it lies. Nothing is copied, except for the bytes of a
+//! message that is cut where the buffer ends: they are moved to the front.
+//!
+//! The buffer grows by doubling when the bytes that stay fill a large part of it. So it
+//! grows with the bytes that have arrived, never with the length that a header claims, and
+//! has a limit. It shrinks when it has been too large for a while.
+//!
+//! It does not know frames. [`Connection::receive_from`](super::Connection::receive_from)
+//! decides which bytes stay.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+/// A buffer to read a socket into; [`Connection::receive_from`] receives from it.
+///
+/// With it no message is copied that fits into the buffer, however many reads it takes: a
+/// message of 1 MiB takes half the time that it takes when
+/// [`Connection::receive`] gets each read by itself.
+///
+/// ```text
+/// read into room()  ──▶  filled(count)  ──▶  receive_from() until None
+///        ▲                                        │
+///        └────────────────────────────────────────┘
+/// ```
+///
+/// ```
+/// use std::io::Read;
+/// use yamabiko::websocket::{Connection, Limits, ReadBuffer};
+///
+/// # let mut socket = &b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"[..];
+/// let mut connection = Connection::server(Limits::default());
+/// let (mut buffer, mut output) = (ReadBuffer::default(), Vec::new());
+/// loop {
+///     let count = socket.read(buffer.room())?;
+///     buffer.filled(count);
+///     while let Some(event) = connection.receive_from(&mut buffer, &mut output)? {
+///         if let Some(message) = event.message() {
+///             connection.send(message, &mut output)?; // an echo
+///         }
+///     }
+///     if count == 0 {
+///         break; // the end of TCP
+///     }
+/// }
+/// assert_eq!(output, b"\x81\x05Hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A read that fills its room shows that there may be more to read, and then the beginning
+/// of a message waits here for the next read. After any other read there is nothing more
+/// for now, and the connection takes all bytes: it checks a text at once, up to the last
+/// byte that has arrived. So the buffer is empty whenever a socket has nothing to read, and
+/// one buffer is enough for all connections of a thread.
+///
+/// Cost: 64 KiB from the first read on, and more while messages need it, up to the limit.
+///
+/// [`Connection::receive_from`]: super::Connection::receive_from
+/// [`Connection::receive`]: super::Connection::receive
+pub struct ReadBuffer {
+    /// All of it has been written to, so that it can be lent as a slice.
+    bytes: Vec<u8>,
+    /// 0 ≤ start ≤ end ≤ bytes.len(): `bytes[start..end]` is not received yet.
+    start: usize,
+    end: usize,
+    /// So many bytes of the payload of the message at `start` are unmasked.
+    unmasked_bytes: usize,
+    /// The room of the next read: end + room_bytes ≤ bytes.len().
+    room_bytes: usize,
+    /// The last read has filled its room, so that there may be more to read.
+    may_have_more: bool,
+    /// READ_BYTES ≤ bytes_max
+    bytes_max: usize,
+    /// The greatest `end` since `reads` was 0.
+    used_bytes: usize,
+    /// 0 ≤ reads < READS_UNTIL_SHRINK
+    reads: u32,
+}
+
+/// The bytes of a buffer that are not received yet, and what is known of them.
+pub(super) struct Unread<'b> {
+    pub(super) input: &'b mut [u8],
+    /// The index of the first one: to be advanced by the number of received bytes.
+    pub(super) start: &'b mut usize,
+    /// So many bytes of the payload of the first message are unmasked.
+    pub(super) unmasked_bytes: &'b mut usize,
+    /// How long a frame may be that stays here. `None`: nothing may stay.
+    pub(super) frame_bytes_max: Option<usize>,
+}
+
+impl ReadBuffer {
+    /// A buffer that grows to at most `bytes_max` bytes, at least 64 KiB. It takes no memory
+    /// before it is used.
+    ///
+    /// A message in one frame that is longer than the buffer may become is buffered by the
+    /// connection ([`Connection::lend`](super::Connection::lend) reads it without a copy).
+    pub fn new(bytes_max: usize) -> ReadBuffer {
+        ReadBuffer {
+            bytes: Vec::new(),
+            start: 0,
+            end: 0,
+            unmasked_bytes: 0,
+            room_bytes: 0,
+            may_have_more: false,
+            bytes_max: bytes_max.max(READ_BYTES),
+            used_bytes: 0,
+            reads: 0,
+        }
+    }
+
+    /// Where the next read goes: at most 64 KiB, and at least one byte if the events have been
+    /// received until `None`. Then call [`ReadBuffer::filled`].
+    #[inline]
+    pub fn room(&mut self) -> &mut [u8] {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+        if self.start > 0 || self.bytes.len() - self.end < READ_BYTES {
+            self.make_room();
+        }
+        self.room_bytes = READ_BYTES.min(self.bytes.len() - self.end);
+        &mut self.bytes[self.end..self.end + self.room_bytes]
+    }
+
+    /// The first `count` bytes of the room have been read. 0: there is nothing to read for
+    /// now, or the input has ended.
+    #[inline]
+    pub fn filled(&mut self, count: usize) {
+        let count = count.min(self.room_bytes);
+        self.may_have_more = count > 0 && count == self.room_bytes;
+        self.end += count;
+        self.room_bytes = 0;
+        self.used_bytes = self.used_bytes.max(self.end);
+        self.reads += 1;
+        if self.reads == READS_UNTIL_SHRINK {
+            self.shrink();
+        }
+    }
+
+    /// There is more to read although the last read did not fill its room, because the
+    /// bytes come in smaller parts, as those of TLS do. Call it after
+    /// [`ReadBuffer::filled`].
+    pub fn expect_more(&mut self) {
+        self.may_have_more = true;
+    }
+
+    /// Whether all bytes are received.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// The memory that the buffer takes, in bytes.
+    pub fn held_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    #[inline]
+    pub(super) fn unread(&mut self) -> Unread<'_> {
+        Unread {
+            input: &mut self.bytes[self.start..self.end],
+            start: &mut self.start,
+            unmasked_bytes: &mut self.unmasked_bytes,
+            frame_bytes_max: self.may_have_more.then_some(self.bytes_max),
+        }
+    }
+
+    /// Makes room for a read behind the bytes that stay.
+    fn make_room(&mut self) {
+        let staying = self.end - self.start;
+        // For every few messages one is cut, and is to be moved: a larger buffer moves less.
+        let moves_often = staying >= self.start / 4;
+        // Few bytes to move, and the front is in a nearer cache than the end.
+        if staying <= self.start / 8 {
+            self.move_to_front();
+        }
+        if self.bytes.len() - self.end >= READ_BYTES {
+            return;
+        }
+        self.move_to_front();
+        if moves_often {
+            let length = (2 * self.bytes.len()).clamp(READ_BYTES, self.bytes_max);
+            self.bytes.reserve_exact(length - self.bytes.len());
+            self.bytes.resize(length, 0);
+        }
+    }
+
+    fn move_to_front(&mut self) {
+        self.bytes.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+    }
+
+    /// Halves the buffer if a quarter of it was enough for a while.
+    #[cold]
+    fn shrink(&mut self) {
+        let half = self.bytes.len() / 2;
+        if self.used_bytes <= half / 2 && half >= READ_BYTES {
+            self.bytes.truncate(half);
+            self.bytes.shrink_to_fit();
+        }
+        (self.used_bytes, self.reads) = (self.end, 0);
+    }
+}
+
+/// A buffer that grows to 1 MiB and 128 KiB: enough for each message that the default of
+/// [`Limits::message_bytes_max`](super::Limits::message_bytes_max) permits.
+impl Default for ReadBuffer {
+    fn default() -> ReadBuffer {
+        ReadBuffer::new((1 << 20) + 2 * READ_BYTES)
+    }
+}
+
+impl fmt::Debug for ReadBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadBuffer")
+            .field("unread_bytes", &(self.end - self.start))
+            .field("held_bytes", &self.held_bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What one read can bring.
+const READ_BYTES: usize = 64 << 10;
+
+/// A buffer of which a quarter was enough for so many reads is halved.
+const READS_UNTIL_SHRINK: u32 = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Takes so many bytes from the front, as a connection does.
+    fn receive(buffer: &mut ReadBuffer, count: usize) -> Vec<u8> {
+        let Unread { input, start, .. } = buffer.unread();
+        *start += count;
+        input[..count].to_vec()
+    }
+
+    fn read(buffer: &mut ReadBuffer, bytes: &[u8]) -> usize {
+        let room = buffer.room();
+        let count = room.len().min(bytes.len());
+        room[..count].copy_from_slice(&bytes[..count]);
+        buffer.filled(count);
+        count
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_come_out_as_they_went_in_and_the_buffer_stays_within_its_limit(
+            steps in prop::collection::vec((0..90_000_usize, 0..90_000_usize), 1..24),
+            bytes_max in 0..400_000_usize,
+        ) {
+            let stream: Vec<u8> = (0..READ_BYTES * 32).map(|place| (place % 251) as u8).collect();
+            let mut buffer = ReadBuffer::new(bytes_max);
+            let (mut taken, mut read_to) = (0, 0);
+            for (read_bytes, take) in steps {
+                // The longest frame that stays is one byte longer than what is here.
+                if read_to - taken < bytes_max.max(READ_BYTES) {
+                    prop_assert!((1..=READ_BYTES).contains(&buffer.room().len()));
+                    read_to += read(&mut buffer, &stream[read_to..read_to + read_bytes]);
+                }
+                let take = take.min(read_to - taken);
+                let received = receive(&mut buffer, take);
+                prop_assert!(received == stream[taken..taken + take]);
+                taken += take;
+                prop_assert!(buffer.held_bytes() <= bytes_max.max(READ_BYTES));
+                prop_assert_eq!(buffer.is_empty(), taken == read_to);
+            }
+        }
+    }
+
+    #[test]
+    fn buffer_doubles_when_a_message_fills_it_and_not_past_its_limit() {
+        let mut buffer = ReadBuffer::new(200_000);
+        assert_eq!(buffer.held_bytes(), 0);
+        for (arrived, held) in [(1, 1), (2, 2), (3, 200_000), (3, 200_000)] {
+            read(&mut buffer, &[0; READ_BYTES]);
+            let held = if held < 3 { held * READ_BYTES } else { held };
+            assert_eq!(buffer.held_bytes(), held, "{arrived} reads");
+        }
+    }
+
+    #[test]
+    fn short_messages_need_one_read_of_memory_though_each_read_cuts_one() {
+        let mut buffer = ReadBuffer::default();
+        for _ in 0..100 {
+            read(&mut buffer, &[0; READ_BYTES]);
+            let unread = buffer.unread().input.len();
+            receive(&mut buffer, unread - 100);
+        }
+        assert_eq!(buffer.held_bytes(), READ_BYTES);
+    }
+
+    #[test]
+    fn buffer_shrinks_again_when_a_quarter_is_enough() {
+        let mut buffer = ReadBuffer::default();
+        for _ in 0..8 {
+            read(&mut buffer, &[0; READ_BYTES]);
+        }
+        receive(&mut buffer, 8 * READ_BYTES);
+        assert_eq!(buffer.held_bytes(), 8 * READ_BYTES);
+        for _ in 0..4 * READS_UNTIL_SHRINK {
+            read(&mut buffer, &[0; 100]);
+            receive(&mut buffer, 100);
+        }
+        assert_eq!(buffer.held_bytes(), READ_BYTES);
+    }
+
+    #[test]
+    fn read_that_fills_its_room_shows_that_there_may_be_more() {
+        let mut buffer = ReadBuffer::default();
+        for (count, may_have_more) in [(READ_BYTES, true), (READ_BYTES - 1, false), (0, false)] {
+            read(&mut buffer, &[0; READ_BYTES][..count]);
+            let bytes_max = buffer.unread().frame_bytes_max;
+            assert_eq!(bytes_max.is_some(), may_have_more, "{count}");
+        }
+        buffer.expect_more();
+        assert!(buffer.unread().frame_bytes_max.is_some());
+    }
+
+    /// A fault of the caller.
+    #[test]
+    fn bytes_past_the_room_do_not_count() {
+        let mut buffer = ReadBuffer::default();
+        buffer.filled(1);
+        assert!(buffer.is_empty());
+        let room = buffer.room().len();
+        buffer.filled(room + 1);
+        assert_eq!(buffer.unread().input.len(), room);
+    }
+}
