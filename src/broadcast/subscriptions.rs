@@ -189,8 +189,13 @@ mod tests {
     }
 
     #[test]
-    fn subscription_takes_24_bytes() {
-        assert_eq!(size_of::<Subscription>(), 24);
+    fn subscription_takes_24_bytes_and_20_on_32_bit_systems() {
+        let expected = if cfg!(target_pointer_width = "64") {
+            24
+        } else {
+            20
+        };
+        assert_eq!(size_of::<Subscription>(), expected);
     }
 
     #[test]

@@ -589,6 +589,11 @@ impl<H: Handler> Connection<H> {
                 }
             }
         }
+        // A full socket: the rooms follow when it is writable.
+        if self.recipient.take_rooms_wait() && self.recipient.queued_bytes() == 0 {
+            let rooms = &mut environment.fan_out.rooms;
+            self.recipient.flush_rooms(io, key, rooms);
+        }
         self.count_held(environment);
     }
 

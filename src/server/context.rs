@@ -5,7 +5,7 @@ use super::fan_out::{ExceptedConnection, FanOut};
 use super::recipient::Recipient;
 use crate::reactor::{PeerAddress, SocketKey};
 use crate::websocket::frame::CloseFrame;
-use crate::websocket::{AsMessage, Message};
+use crate::websocket::{AsMessage, Fragment, Message, SendError};
 use std::fmt;
 
 /// The connection that a [`Handler`](super::Handler)'s method was called for.
@@ -31,6 +31,10 @@ pub enum NotSent {
     NotOpen,
     /// More than [`Config::backlog_bytes_max`](super::Config) wait for it already.
     BacklogFull,
+    /// A message in fragments is under way: end it first ([`Context::send_fragment`]).
+    MessageUnderWay,
+    /// The fragment cannot follow those before it: it is of the other type, or the text is not UTF-8.
+    Fragment(SendError),
 }
 
 impl<'a> Context<'a> {
@@ -75,7 +79,7 @@ impl Context<'_> {
     /// compressing it where [`Config::deflate`](super::Config) and the client ask for that.
     ///
     /// # Errors
-    /// The connection is closing, or too many bytes wait for it already. This limit is checked before the message is added, so
+    /// The connection is closing, too many bytes wait for it already, or a message in fragments is under way. The limit is checked before the message is added, so
     /// that a message of any size can be sent to a client that keeps up.
     #[inline]
     pub fn send(&mut self, message: impl AsMessage) -> Result<(), NotSent> {
@@ -83,14 +87,52 @@ impl Context<'_> {
     }
 
     fn send_message(&mut self, message: Message<'_>) -> Result<(), NotSent> {
+        self.check_sendable()?;
+        if self.recipient.is_sending_fragments() {
+            return Err(NotSent::MessageUnderWay);
+        }
+        self.recipient.send(message, &mut self.fan_out.rooms);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn check_sendable(&self) -> Result<(), NotSent> {
         if !self.open {
             return Err(NotSent::NotOpen);
         }
         if self.recipient.queued_bytes() > self.backlog_bytes_max {
             return Err(NotSent::BacklogFull);
         }
-        self.recipient.send(message, &mut self.fan_out.rooms);
         Ok(())
+    }
+
+    /// Sends one fragment of a message to this client alone: for a message that is longer than what is to be held, or that is not
+    /// complete yet. The last one ends it ([`Fragment::last`]). Cost: one copy; such a message is never compressed.
+    ///
+    /// Until the last fragment no other message can be sent to this client, and its rooms' messages wait, as they do for a client
+    /// that is slow ([`Config::lag_policy`](super::Config)). The fragments themselves wait in the write queue: a handler that
+    /// sends them for pieces that it receives ([`Handler::piece`](super::Handler::piece)) is read no faster than its client takes
+    /// them.
+    ///
+    /// ```
+    /// use yamabiko::server::{Context, Fragment, Piece};
+    ///
+    /// /// An echo of messages of any length. In a handler: `Handler::piece`.
+    /// fn piece(piece: &Piece<'_>, context: &mut Context<'_>) {
+    ///     // An error means that the connection is closing, or that the client is too slow.
+    ///     let _ = context.send_fragment(Fragment::from(piece));
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Context::send`], and [`NotSent::Fragment`] for a fragment that cannot follow those before it. The fragment was not
+    /// sent, and the message is still under way.
+    pub fn send_fragment(&mut self, fragment: Fragment<'_>) -> Result<(), NotSent> {
+        self.check_sendable()?;
+        let rooms = &mut self.fan_out.rooms;
+        self.recipient
+            .send_fragment(fragment, self.key, rooms)
+            .map_err(NotSent::Fragment)
     }
 
     /// Subscribes this connection to a room. Does nothing if it is already subscribed. The connection receives every message
@@ -189,8 +231,17 @@ impl fmt::Display for NotSent {
         f.write_str(match self {
             NotSent::NotOpen => "the connection is closing",
             NotSent::BacklogFull => "too many bytes are waiting for the client already",
+            NotSent::MessageUnderWay => "a message in fragments is under way",
+            NotSent::Fragment(error) => return error.fmt(f),
         })
     }
 }
 
-impl std::error::Error for NotSent {}
+impl std::error::Error for NotSent {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            NotSent::Fragment(error) => Some(error),
+            _ => None,
+        }
+    }
+}

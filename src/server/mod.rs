@@ -106,7 +106,7 @@ pub use crate::websocket::deflate::{DeflateConfig, WindowBits};
 pub use crate::websocket::frame::CloseCode;
 pub use crate::websocket::handshake::{percent_decode, percent_encode};
 pub use crate::websocket::{
-    AsMessage, CloseFrame, Ended, Limits, Message, Piece, ProtocolError, Side,
+    AsMessage, CloseFrame, Ended, Fragment, Limits, Message, Piece, ProtocolError, SendError, Side,
 };
 pub use config::{Accept, Config, OnFailure};
 pub use connection_id::ConnectionId;

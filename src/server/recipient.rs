@@ -4,11 +4,11 @@
 //! in a room, but only between two frames. The queue is written before the rooms. A full socket takes no bytes until epoll
 //! reports it writable, so nothing of a room can get into the middle of a queued frame.
 
-use super::rooms::{RoomTable, Subscriptions, write_frame};
+use super::rooms::{RoomTable, Subscriptions, write_fragment, write_frame};
 use crate::broadcast::{Backlog, Remainder, WriteQueue};
 use crate::reactor::{Io, PeerAddress, SocketKey};
-use crate::websocket::Message;
 use crate::websocket::deflate::WindowBits;
+use crate::websocket::{Fragment, FragmentedMessage, Message, SendError};
 use std::io::IoSlice;
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 
@@ -19,6 +19,10 @@ pub(super) struct Recipient {
     subscriptions: Subscriptions,
     /// For compressed messages, if compression was agreed on.
     window: Option<WindowBits>,
+    /// The message that is sent in fragments. Until it ends, no frame of a room can be written.
+    message: FragmentedMessage,
+    /// It has ended, and what the rooms have is to be written.
+    rooms_wait: bool,
     /// The client is not read until its queue is short.
     is_paused: bool,
     /// What the memory budget has counted for the connection, in bytes.
@@ -39,6 +43,8 @@ impl Recipient {
             queue,
             subscriptions: Subscriptions::default(),
             window,
+            message: FragmentedMessage::default(),
+            rooms_wait: false,
             is_paused: false,
             counted_bytes: 0,
         }
@@ -136,6 +142,39 @@ impl Recipient {
         }
     }
 
+    /// Whether a message in fragments has begun and not ended.
+    #[inline(always)]
+    pub(super) fn is_sending_fragments(&self) -> bool {
+        self.message.is_under_way()
+    }
+
+    /// Queues one fragment of a message, uncompressed. From the first one to the last, the rooms write nothing to the client.
+    pub(super) fn send_fragment(
+        &mut self,
+        fragment: Fragment<'_>,
+        key: SocketKey,
+        rooms: &mut RoomTable,
+    ) -> Result<(), SendError> {
+        let was_under_way = self.message.is_under_way();
+        let opcode = self.message.add(fragment)?;
+        write_fragment(fragment, opcode, self.queue.buffer());
+        match (was_under_way, self.message.is_under_way()) {
+            (false, true) => rooms.hold(key),
+            (true, false) => {
+                rooms.release(key);
+                self.rooms_wait = true;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether a message in fragments has ended, so that what the rooms have is to be written. True once for each message.
+    #[inline(always)]
+    pub(super) fn take_rooms_wait(&mut self) -> bool {
+        std::mem::take(&mut self.rooms_wait)
+    }
+
     /// Puts the rest of a partly written message before all else in the queue.
     pub(super) fn finish_first(&mut self, rest: Remainder) {
         self.queue.finish_first(rest);
@@ -165,6 +204,10 @@ impl Recipient {
             if let Some(rest) = rooms.unsubscribe(subscription) {
                 self.queue.finish_first(rest);
             }
+        }
+        if self.message.is_under_way() {
+            self.message = FragmentedMessage::default();
+            rooms.release(key);
         }
     }
 

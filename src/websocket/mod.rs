@@ -62,6 +62,8 @@ pub use connection::{Connection, Ended, MaskingKeys, Side, State};
 pub use error::{ProtocolError, SendError};
 pub use event::Event;
 pub use fragment::Fragment;
+#[cfg(feature = "server")]
+pub(crate) use fragment::FragmentedMessage;
 pub use frame::{CloseCode, CloseFrame};
 pub use handshake::HeadLimits;
 pub use key_batch::KeyBatch;

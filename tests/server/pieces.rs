@@ -1,12 +1,13 @@
-//! Messages that the server receives in pieces: `Admission::pieces`, `Handler::piece`.
+//! Messages that the server receives in pieces (`Admission::pieces`, `Handler::piece`) and sends in fragments
+//! (`Context::send_fragment`).
 
 use yamabiko::server::{
-    Admission, CloseCode, Config, Context, DeflateConfig, Handler, Limits, Message, Piece, Refusal,
-    Upgrade,
+    Admission, CloseCode, Config, Context, DeflateConfig, Fragment, Handler, LagPolicy, Limits,
+    Message, NotSent, Piece, Refusal, SendError, Upgrade,
 };
+use yamabiko::websocket::Connection;
 use yamabiko::websocket::deflate::{DeflateParameters, DeflatePool};
 use yamabiko::websocket::frame::{Opcode, encode};
-use yamabiko::websocket::{Connection, Fragment};
 use yamabiko_testing::socket::{Client, TestServer, config, frame, with_1_and_3_workers};
 
 /// Counts bytes. A text "close" in a piece closes the connection.
@@ -174,4 +175,220 @@ fn compressed_message_is_received_in_pieces_of_a_block() {
     client.send(wire);
     let close = client.read_frame();
     assert_eq!(close.payload[..2], 1009_u16.to_be_bytes());
+}
+
+/// Sends a message in fragments as the client says: `begin`, `more` and `end` are its fragments,
+/// and a message for the room is published.
+struct Fragments;
+
+impl Handler for Fragments {
+    type Session = ();
+
+    fn admit(&self, _: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
+        Ok(Admission::new(()))
+    }
+
+    fn opened(&self, _: &mut (), context: &mut Context<'_>) {
+        context.join("room");
+    }
+
+    fn message(&self, _: &mut (), message: Message<'_>, context: &mut Context<'_>) {
+        let fragment = Fragment::text(message.as_bytes());
+        match message.as_text() {
+            Some("begin" | "more") => {
+                assert_eq!(context.send_fragment(fragment), Ok(()));
+                assert_eq!(context.send("whole"), Err(NotSent::MessageUnderWay));
+                let other_type = context.send_fragment(Fragment::binary(b"x"));
+                let expected = NotSent::Fragment(SendError::FragmentOfOtherType);
+                assert_eq!(other_type, Err(expected));
+            }
+            Some("end") => assert_eq!(context.send_fragment(fragment.last()), Ok(())),
+            Some("close") => {
+                context.close(CloseCode::NORMAL);
+                assert_eq!(context.send_fragment(fragment), Err(NotSent::NotOpen));
+            }
+            Some("rejoin") => {
+                context.leave("room");
+                context.join("room");
+                context.join("another room");
+            }
+            Some(other) => context.publish("room", other),
+            None => context.publish("another room", message),
+        }
+    }
+}
+
+fn next(client: &mut Client) -> (bool, Opcode, String) {
+    let frame = client.read_frame();
+    let text = String::from_utf8(frame.payload).expect("a text");
+    (frame.fin, frame.opcode, text)
+}
+
+fn first(text: &str) -> (bool, Opcode, String) {
+    (false, Opcode::Text, text.to_owned())
+}
+
+fn continued(fin: bool, text: &str) -> (bool, Opcode, String) {
+    (fin, Opcode::Continuation, text.to_owned())
+}
+
+fn whole(text: &str) -> (bool, Opcode, String) {
+    (true, Opcode::Text, text.to_owned())
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+//# The fragments of one message MUST NOT be interleaved between the
+//# fragments of another message unless an extension has been negotiated
+//# that can interpret the interleaving.
+#[test]
+fn messages_of_rooms_wait_until_a_message_in_fragments_has_ended() {
+    with_1_and_3_workers(|config| {
+        let server = TestServer::start(config, Fragments);
+        let mut client = Client::open(server.address).expecting_fragments();
+        let mut other = Client::open(server.address);
+        for round in 0..3 {
+            client.text("begin");
+            assert_eq!(next(&mut client), first("begin"));
+            for number in 0..5 {
+                let text = format!("round {round}, message {number}");
+                other.text(&text);
+                assert_eq!(next(&mut other), whole(&text));
+            }
+            client.text("more");
+            assert_eq!(next(&mut client), continued(false, "more"));
+            client.text("end");
+            assert_eq!(next(&mut client), continued(true, "end"));
+            for number in 0..5 {
+                let text = format!("round {round}, message {number}");
+                assert_eq!(next(&mut client), whole(&text));
+            }
+        }
+    });
+}
+
+#[test]
+fn room_that_is_joined_between_two_fragments_waits_too() {
+    let server = TestServer::start(config(1), Fragments);
+    let mut client = Client::open(server.address).expecting_fragments();
+    let mut other = Client::open(server.address);
+    client.text("begin");
+    assert_eq!(next(&mut client), first("begin"));
+    client.text("rejoin");
+    // The answer shows that the rooms have been joined.
+    client.text("more");
+    assert_eq!(next(&mut client), continued(false, "more"));
+    other.send(frame(Opcode::Binary, b"another"));
+    other.text("for all");
+    assert_eq!(next(&mut other), whole("for all"));
+    client.text("end");
+    assert_eq!(next(&mut client), continued(true, "end"));
+    let mut texts = [next(&mut client).2, next(&mut client).2];
+    texts.sort();
+    assert_eq!(texts, ["another", "for all"]);
+}
+
+#[test]
+fn message_in_fragments_that_one_message_of_the_client_causes_is_not_interleaved() {
+    let server = TestServer::start(config(1), Fragments);
+    let mut client = Client::open(server.address).expecting_fragments();
+    let wire: Vec<u8> = ["for all", "begin", "for all", "end", "for all"]
+        .into_iter()
+        .flat_map(|text| frame(Opcode::Text, text.as_bytes()))
+        .collect();
+    client.send(wire);
+    let mut received: Vec<_> = (0..5).map(|_| next(&mut client)).collect();
+    let begin = received.iter().position(|one| *one == first("begin"));
+    let begin = begin.expect("the first fragment");
+    assert_eq!(received.remove(begin + 1), continued(true, "end"));
+    received.remove(begin);
+    assert_eq!(
+        received,
+        [whole("for all"), whole("for all"), whole("for all")]
+    );
+}
+
+#[test]
+fn client_in_a_message_in_fragments_is_slow_for_its_rooms() {
+    let config = Config {
+        lag_policy: LagPolicy {
+            bytes_max: 1000,
+            ..LagPolicy::default()
+        },
+        ..config(1)
+    };
+    let server = TestServer::start(config, Fragments);
+    let mut client = Client::open(server.address).expecting_fragments();
+    let mut other = Client::open(server.address);
+    client.text("begin");
+    assert_eq!(next(&mut client), first("begin"));
+    for _ in 0..2 {
+        other.text(&"x".repeat(600));
+        next(&mut other);
+    }
+    assert_eq!(client.read_close().0, 1013);
+    client.expect_end();
+}
+
+#[test]
+fn handler_can_close_between_two_fragments() {
+    let server = TestServer::start(config(1), Fragments);
+    let mut client = Client::open(server.address).expecting_fragments();
+    client.text("begin");
+    assert_eq!(next(&mut client), first("begin"));
+    let mut other = Client::open(server.address);
+    other.text("for all");
+    assert_eq!(next(&mut other), whole("for all"));
+    client.text("close");
+    assert_eq!(client.read_close().0, 1000);
+}
+
+/// An echo of pieces.
+struct SendsOn;
+
+impl Handler for SendsOn {
+    type Session = ();
+
+    fn admit(&self, _: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
+        Ok(Admission::new(()).pieces(Limits {
+            message_bytes_max: 64 << 20,
+            ..Limits::default()
+        }))
+    }
+
+    fn message(&self, _: &mut (), _: Message<'_>, _: &mut Context<'_>) {}
+
+    fn piece(&self, _: &mut (), piece: &Piece<'_>, context: &mut Context<'_>) {
+        let sent = context.send_fragment(Fragment::from(piece));
+        assert_eq!(
+            sent,
+            Ok(()),
+            "a client that sends is read no faster than it takes"
+        );
+    }
+}
+
+#[test]
+fn pieces_are_sent_on_as_fragments_of_one_message() {
+    let server = TestServer::start(config(1), SendsOn);
+    for opcode in [Opcode::Text, Opcode::Binary] {
+        let mut client = Client::open(server.address).expecting_fragments();
+        let message = "山彦".repeat(400_000);
+        for message in [&message[..], "short", ""] {
+            client.send(frame(opcode, message.as_bytes()));
+            let mut received = Vec::new();
+            loop {
+                let fragment = client.read_frame();
+                let expected = match received.is_empty() {
+                    true => opcode,
+                    false => Opcode::Continuation,
+                };
+                assert_eq!(fragment.opcode, expected);
+                received.extend(fragment.payload);
+                if fragment.fin {
+                    break;
+                }
+            }
+            assert_eq!(received, message.as_bytes());
+        }
+    }
 }

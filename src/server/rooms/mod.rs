@@ -30,7 +30,7 @@ mod subscription;
 
 pub(super) use lag::{LagPolicyOf, TooSlow};
 pub(super) use log_set::LogId;
-pub(super) use publication::{SharedMessage, write_frame};
+pub(super) use publication::{SharedMessage, write_fragment, write_frame};
 pub(super) use subscription::{Subscription, Subscriptions};
 
 use super::lag::LagPolicy;
@@ -46,7 +46,7 @@ use lag::{LagWatch, LogLag};
 use log_set::LogSet;
 use publication::{EncodedFrames, LocalMessage};
 use room_logs::RoomLogs;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// All rooms of one worker.
@@ -68,6 +68,8 @@ pub(super) struct RoomTable {
     lagging_bytes: LaggingBytes,
     /// How many subscriptions have begun, or were refused by the application; wraps around.
     joins: usize,
+    /// The connections to which no room writes, because a message in fragments is under way.
+    held: HashSet<u64>,
 }
 
 /// The subscriptions of a room that have one encoding, and their log.
@@ -98,6 +100,7 @@ impl RoomTable {
             counts: RoomCounts::default(),
             lagging_bytes: LaggingBytes::default(),
             joins: 0,
+            held: HashSet::new(),
         }
     }
 
@@ -313,7 +316,8 @@ impl RoomTable {
         let Some(log) = log_mut(&mut self.logs, id) else {
             return;
         };
-        log.shared.flush(&mut self.pool, write);
+        log.shared
+            .flush(&mut self.pool, unless_held(&self.held, write));
         log.lag.flushed(id, &log.shared, now, &mut self.lag_watch);
     }
 
@@ -325,8 +329,20 @@ impl RoomTable {
     ) {
         if let Some(log) = log_mut(&mut self.logs, subscription.log) {
             log.lag.changed(subscription.log, &mut self.lag_watch);
+            let write = unless_held(&self.held, write);
             log.shared.flush_one(subscription.id, &mut self.pool, write);
         }
+    }
+
+    /// Writes no messages of rooms to this connection until [`RoomTable::release`]; the rest of a message that is partly written
+    /// is not held. The subscriptions fall behind meanwhile, as those of a slow client do.
+    pub(super) fn hold(&mut self, key: SocketKey) {
+        self.held.insert(key.to_bits());
+    }
+
+    /// The rooms write to the connection again. The caller flushes its subscriptions.
+    pub(super) fn release(&mut self, key: SocketKey) {
+        self.held.remove(&key.to_bits());
     }
 
     /// Offers one subscription the rest of the message that is partly written to it. True: nothing is partly written now.
@@ -467,6 +483,18 @@ impl RoomTable {
             lag.held_bytes += log.held_bytes();
         }
         Some(lag)
+    }
+}
+
+/// The same `write`, which takes nothing for a connection that is held. Nearly always none is, and then this costs a comparison.
+#[inline(always)]
+fn unless_held(
+    held: &HashSet<u64>,
+    mut write: impl FnMut(u64, Backlog<'_>) -> usize,
+) -> impl FnMut(u64, Backlog<'_>) -> usize {
+    move |subscriber, backlog| match !held.is_empty() && held.contains(&subscriber) {
+        false => write(subscriber, backlog),
+        true => 0,
     }
 }
 

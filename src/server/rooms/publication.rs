@@ -14,9 +14,9 @@ use super::compressor::Compressor;
 use super::encoding::Encoding;
 use crate::broadcast::{ChunkPool, SharedLog, SubscriptionId};
 use crate::server::connection_id::ConnectionId;
-use crate::websocket::Message;
 use crate::websocket::deflate::WindowBits;
 use crate::websocket::frame::{Opcode, encode};
+use crate::websocket::{Fragment, Message};
 use std::sync::{Arc, OnceLock};
 
 /// A message that has a frame for each encoding.
@@ -194,6 +194,17 @@ impl EncodedFrames for &SharedMessage {
 /// Appends a whole message as a server sends it: one frame, not masked.
 pub(crate) fn write_frame(message: Message<'_>, output: &mut Vec<u8>) {
     encode(true, message.opcode(), None, message.as_bytes(), output);
+}
+
+/// Appends one frame of a message that is sent in fragments.
+pub(crate) fn write_fragment(fragment: Fragment<'_>, opcode: Opcode, output: &mut Vec<u8>) {
+    encode(
+        fragment.is_last(),
+        opcode,
+        None,
+        fragment.as_bytes(),
+        output,
+    );
 }
 
 /// The same frame, as one allocation that workers share.

@@ -38,6 +38,7 @@ pub struct Client {
     unread: Vec<u8>,
     /// The value of `Sec-WebSocket-Extensions` in the server's response.
     pub extension: Option<String>,
+    expects_fragments: bool,
 }
 
 /// An HTTP response.
@@ -48,9 +49,11 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
-/// A frame as the server sends it: FIN is set, RSV2 and RSV3 are clear, no mask.
+/// A frame as the server sends it: RSV2 and RSV3 are clear, no mask.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
+    /// The last frame of its message.
+    pub fin: bool,
     pub opcode: Opcode,
     /// RSV1: the message is compressed. Only set if an extension was agreed on.
     pub compressed: bool,
@@ -92,6 +95,15 @@ impl Client {
             stream: bounded(stream),
             unread: Vec::new(),
             extension: None,
+            expects_fragments: false,
+        }
+    }
+
+    /// The application sends messages in fragments. Otherwise a frame without FIN is a fault.
+    pub fn expecting_fragments(self) -> Client {
+        Client {
+            expects_fragments: true,
+            ..self
         }
     }
 
@@ -358,6 +370,8 @@ impl Client {
                 self.unread.drain(..taken);
                 let may_be = self.extension.is_some() && !frame.opcode.is_control();
                 assert!(may_be || !frame.compressed, "RSV1 that was not agreed on");
+                let may_be = self.expects_fragments && !frame.opcode.is_control();
+                assert!(may_be || frame.fin, "a fragment");
                 return Some(frame);
             }
             if !self.read_more() {
@@ -416,6 +430,7 @@ impl Response {
 impl Frame {
     pub fn new(opcode: Opcode, payload: Vec<u8>) -> Frame {
         Frame {
+            fin: true,
             opcode,
             compressed: false,
             payload,
@@ -462,11 +477,7 @@ fn parse(bytes: &[u8]) -> Option<(Frame, usize)> {
     let [first, second, rest @ ..] = bytes else {
         return None;
     };
-    assert_eq!(
-        first & 0b1011_0000,
-        0b1000_0000,
-        "the server never fragments and sets no RSV2 or RSV3"
-    );
+    assert_eq!(first & 0b0011_0000, 0, "the server sets no RSV2 or RSV3");
     //= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
     //# A server MUST NOT mask any frames that it sends to the client.
     assert_eq!(second & 0b1000_0000, 0, "a server must not mask");
@@ -479,6 +490,7 @@ fn parse(bytes: &[u8]) -> Option<(Frame, usize)> {
     let end = header_bytes + usize::try_from(length).expect("a length");
     let payload = bytes.get(header_bytes..end)?.to_vec();
     let frame = Frame {
+        fin: first & 0b1000_0000 != 0,
         opcode,
         compressed: first & 0b0100_0000 != 0,
         payload,
