@@ -12,11 +12,12 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
+use yamabiko::http::Origins;
 use yamabiko::time::Timestamp;
 use yamabiko::websocket::deadlines::{Deadlines, Due, Timeouts};
 use yamabiko::websocket::frame::Role;
 use yamabiko::websocket::handshake::{
-    AcceptOptions, ClientHandshake, HeadLimits, Refusal, RequestReader, Upgrade, WebSocketUri,
+    AcceptOptions, ClientHandshake, HeadLimits, RequestReader, Upgrade, WebSocketUri,
 };
 use yamabiko::websocket::{
     CloseCode, Connection, Ended, KeyBatch, Limits, Message, SendError, State,
@@ -68,10 +69,10 @@ fn accept(socket: &mut TcpStream) -> Result<(Connection, Vec<u8>), Box<dyn Error
         let accepted = match reader.read(&bytes) {
             Ok(None) => continue,
             Ok(Some((request, head_bytes))) => Upgrade::check(&request)
-                .and_then(|upgrade| match upgrade.origin() {
-                    // This server is for programs. A request from a browser has an origin.
-                    Some(_) => Err(Refusal::forbidden_origin()),
-                    None => Ok(upgrade.accept(AcceptOptions::default())?),
+                .and_then(|upgrade| {
+                    // Web pages of other sites may not connect.
+                    upgrade.check_origin(&Origins::SameHost)?;
+                    Ok(upgrade.accept(AcceptOptions::default())?)
                 })
                 .map(|accepted| (accepted, head_bytes)),
             Err(refusal) => Err(refusal),
