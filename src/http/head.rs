@@ -100,6 +100,19 @@ pub(super) struct HeadLayout {
     pub(super) head_bytes: usize,
 }
 
+impl HeadLayout {
+    fn new(start_line: Span, empty_line: usize) -> Self {
+        HeadLayout {
+            start_line,
+            fields: Span {
+                start: start_line.end + CRLF_BYTES,
+                end: empty_line,
+            },
+            head_bytes: empty_line + CRLF_BYTES,
+        }
+    }
+}
+
 /// A range of the bytes that were read; kept instead of a slice, because the
 /// caller's buffer may move between two calls.
 #[derive(Clone, Copy, Debug)]
@@ -190,9 +203,9 @@ impl HeadScanner {
         }
     }
 
-    /// Takes field lines that are complete and break no rule: nearly all lines, and without
-    /// the questions that the others need. The first other line is left to
-    /// [`HeadScanner::next_line`].
+    /// Takes field lines that are complete and break no rule, and the empty line behind them:
+    /// nearly all lines, and without the questions that the others need. The first other line is
+    /// left to [`HeadScanner::next_line`].
     #[inline]
     fn read_usual_fields<'a, L: Lines<'a>>(
         &mut self,
@@ -225,7 +238,10 @@ impl HeadScanner {
             start = end;
             fields += 1;
         }
-        self.part = Part::Fields { start_line, fields };
+        self.part = match bytes.get(start..start + CRLF_BYTES) {
+            Some(b"\r\n") => Part::End(HeadLayout::new(start_line, start)),
+            _ => Part::Fields { start_line, fields },
+        };
         self.line_start = start;
         self.scanned = start;
     }
@@ -270,14 +286,9 @@ impl HeadScanner {
                     fields: 0,
                 })
             }
-            Part::Fields { start_line, .. } if text.is_empty() => Ok(Part::End(HeadLayout {
-                start_line,
-                fields: Span {
-                    start: start_line.end + CRLF_BYTES,
-                    end: line.start,
-                },
-                head_bytes: line.end + CRLF_BYTES,
-            })),
+            Part::Fields { start_line, .. } if text.is_empty() => {
+                Ok(Part::End(HeadLayout::new(start_line, line.start)))
+            }
             Part::Fields { start_line, fields } => {
                 let name_end = self.name_end.unwrap_or(line.end);
                 lines.field(field(text, name_end - line.start)?);

@@ -125,6 +125,7 @@ struct RequestLines<'a> {
 }
 
 impl<'a> RequestLines<'a> {
+    #[inline]
     fn head(self, bytes: &'a [u8], layout: HeadLayout) -> Result<RequestHead<'a>, Refusal> {
         match self.line {
             Some(line) => {
@@ -464,7 +465,7 @@ fn split_line(line: &[u8]) -> Option<(&str, &str, &str)> {
     let line = core::str::from_utf8(line).ok()?;
     let (method, rest) = split_at_byte(line, b' ')?;
     let (target, version) = split_at_byte(rest, b' ')?;
-    let is_last = !version.bytes().any(|byte| byte == b' ');
+    let is_last = version == "HTTP/1.1" || !version.contains(' ');
     is_last.then_some((method, target, version))
 }
 

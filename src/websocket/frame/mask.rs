@@ -138,13 +138,27 @@ fn mask_aligned<const BYTES: usize>(payload: &mut [u8], key: [u8; 4]) {
     }
 }
 
-/// In pieces that become smaller. The output is not masked in place: its last bytes were
-/// just written, in other pieces than those in which they would be read.
+/// In pieces that become smaller; the last one overlaps the one before it. The output is not
+/// masked in place: its last bytes were just written, in other pieces than those in which they
+/// would be read.
 #[inline]
 fn append_short(payload: &[u8], key: [u8; 4], output: &mut Vec<u8>) {
     let rest = append_pieces::<64>(payload, key, output);
     let rest = append_pieces::<16>(rest, key, output);
-    let rest = append_pieces::<4>(rest, key, output);
+    match payload.last_chunk::<16>() {
+        Some(&(mut last)) if !rest.is_empty() => {
+            mask_words(&mut last, rotate(key, payload.len()));
+            output.truncate(output.len() - (last.len() - rest.len()));
+            output.extend_from_slice(&last);
+        }
+        _ => append_few(rest, key, output),
+    }
+}
+
+/// Less than 16 bytes.
+#[inline]
+fn append_few(payload: &[u8], key: [u8; 4], output: &mut Vec<u8>) {
+    let rest = append_pieces::<4>(payload, key, output);
     for (byte, key) in rest.iter().zip(key) {
         output.push(byte ^ key);
     }
