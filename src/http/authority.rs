@@ -66,18 +66,28 @@ fn split_ip_literal<'a>(
 }
 
 fn split_name(text: &str) -> Result<(&str, Option<&str>), InvalidAuthority> {
-    let host_bytes = text.bytes().take_while(|&byte| is_name_byte(byte)).count();
-    let (host, rest) = text
-        .split_at_checked(host_bytes)
-        .ok_or(InvalidAuthority::Host)?;
-    if host.is_empty() || !percent_encoding_is_valid(host) {
-        return Err(InvalidAuthority::Host);
-    }
+    let (host, rest) = split_host(text).ok_or(InvalidAuthority::Host)?;
     match rest.strip_prefix(':') {
+        _ if host.is_empty() => Err(InvalidAuthority::Host),
         None if rest.is_empty() => Ok((host, None)),
         None => Err(InvalidAuthority::Host),
         port => Ok((host, port)),
     }
+}
+
+/// Splits behind the last byte that may be in a name. `None`: a percent sign without two digits.
+fn split_host(text: &str) -> Option<(&str, &str)> {
+    let plain_bytes = count_while(text, is_name_byte);
+    if text.as_bytes().get(plain_bytes) != Some(&b'%') {
+        return text.split_at_checked(plain_bytes);
+    }
+    let host_bytes = count_while(text, |byte| byte == b'%' || is_name_byte(byte));
+    let (host, rest) = text.split_at_checked(host_bytes)?;
+    percent_encoding_is_valid(host).then_some((host, rest))
+}
+
+fn count_while(text: &str, matches: impl Fn(u8) -> bool) -> usize {
+    text.bytes().take_while(|&byte| matches(byte)).count()
 }
 
 fn parse_port(digits: Option<&str>) -> Result<Option<u16>, InvalidAuthority> {
@@ -91,8 +101,8 @@ fn parse_port(digits: Option<&str>) -> Result<Option<u16>, InvalidAuthority> {
     }
 }
 
-/// `reg-name = *( unreserved / pct-encoded / sub-delims )`: the characters of
-/// a token without four of them, and five that are separators in HTTP.
+/// `reg-name = *( unreserved / pct-encoded / sub-delims )`, but for the percent sign: the
+/// characters of a token without five of them, and five that are separators in HTTP.
 fn is_name_byte(byte: u8) -> bool {
     NAME_BYTES[usize::from(byte)]
 }
@@ -102,7 +112,7 @@ const NAME_BYTES: [bool; 256] = {
     let mut byte = 0;
     while byte < 0x7F {
         let mark = matches!(byte, b'(' | b')' | b',' | b';' | b'=');
-        let is_name_byte = is_token_byte(byte) && !matches!(byte, b'#' | b'^' | b'`' | b'|');
+        let is_name_byte = is_token_byte(byte) && !matches!(byte, b'#' | b'%' | b'^' | b'`' | b'|');
         table[byte as usize] = mark || is_name_byte;
         byte += 1;
     }
