@@ -4,18 +4,21 @@
 //! The server checks the origin of a connection
 //! ([`Config::origins`](crate::server::Config)); the chat does not check it again.
 
+use std::num::NonZeroU32;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::access::{Access, Rights};
+use super::api::{Api, BROADCAST_PREFIX, Resource, Rooms};
 use super::member::{Member, Sink};
 use super::page::Page;
 use super::protocol::SUBPROTOCOL;
 use super::room::RoomDirectory;
 use super::room_name::ROOM_CHARACTERS_MAX;
-use super::route::{Route, page_of_room};
+use super::route::{ALL_METHODS, Route, page_of_room};
+use super::subscribers::Subscribers;
 use crate::server::{
-    Admission, CloseCode, Closed, Context, Handler, Message, Missed, NotSent, Refusal, Request,
-    RequestHead, Response, Status, Upgrade,
+    Admission, CloseCode, Closed, Context, Handler, Message, Missed, NotSent, Publisher, Refusal,
+    Request, RequestHead, Response, Status, Upgrade,
 };
 use crate::tokens::TokenError;
 
@@ -39,9 +42,11 @@ use crate::tokens::TokenError;
 #[derive(Debug)]
 pub struct Chat {
     rooms: RoomDirectory,
+    subscribers: Subscribers,
     page: Page,
     chat: Access,
     broadcast: Access,
+    api: Api,
 }
 
 /// What the chat keeps for one connection.
@@ -64,9 +69,64 @@ impl Chat {
     pub fn new() -> Chat {
         Chat {
             rooms: RoomDirectory::default(),
+            subscribers: Subscribers::default(),
             page: Page::new(),
             chat: Access::Open,
             broadcast: Access::Open,
+            api: Api::default(),
+        }
+    }
+
+    /// Who may ask who is in the rooms (`GET /rooms`, `GET /rooms/{room}`). Default: [`Access::Open`]. With
+    /// [`Access::Token`] a client sees the rooms that its token lets it subscribe to.
+    #[must_use]
+    pub fn presence_access(mut self, access: Access) -> Chat {
+        self.api.presence = access;
+        self
+    }
+
+    /// How many messages may be published by HTTP per second, of all publishers together; a second's worth may come at once.
+    /// Further ones get 429. Default `None`: no limit.
+    #[must_use]
+    pub fn publish_rate(mut self, per_second: Option<NonZeroU32>) -> Chat {
+        self.api.set_rate(per_second);
+        self
+    }
+
+    /// The resource of a path, if it is not switched off.
+    fn route(&self, path: &str) -> Route {
+        let route = Route::of(path);
+        let access = match &route {
+            Route::Chat(_) | Route::Api(Resource::Messages(_)) => self.chat,
+            Route::Broadcast(_) => self.broadcast,
+            _ => Access::Open,
+        };
+        match access {
+            Access::Off => Route::NotFound,
+            _ => route,
+        }
+    }
+
+    /// The response to a method of this resource.
+    fn respond(&self, route: Route, request: &Request<'_>) -> Result<Response, Refusal> {
+        match route {
+            Route::Broadcast(room) if request.method() == "POST" => {
+                self.api.publish_body(&room, request)
+            }
+            Route::Api(resource) => {
+                let rooms = Rooms {
+                    members: &self.rooms,
+                    subscribers: &self.subscribers,
+                };
+                self.api.respond(&resource, request, now(), &rooms)
+            }
+            Route::Asset(asset) => Ok(self.page.respond(asset, request.head())),
+            Route::Health => Ok(health_response()),
+            Route::Chat(room) if wants_html(request.head()) => Ok(page_response(&room)),
+            Route::Chat(_) | Route::Broadcast(_) => Err(Refusal::upgrade_required()),
+            Route::InvalidRoomName => Err(invalid_room_name()),
+            Route::InvalidEncoding => Err(invalid_encoding()),
+            Route::NotFound => Err(not_found()),
         }
     }
 
@@ -108,13 +168,13 @@ impl Handler for Chat {
                 Ok(Admission::new(Session(Kind::Chat(member))).subprotocol(subprotocol))
             }
             Route::Broadcast(room) => {
-                let topic: Box<str> = format!("/broadcast/{room}").into();
+                let topic: Box<str> = format!("{BROADCAST_PREFIX}{room}").into();
                 let rights = self.broadcast.check(request, &topic)?;
                 Ok(Admission::new(Session(Kind::Broadcast { topic, rights })))
             }
             Route::InvalidRoomName => Err(invalid_room_name()),
             Route::InvalidEncoding => Err(invalid_encoding()),
-            Route::Asset(_) | Route::Health | Route::NotFound => Err(Refusal::new(
+            Route::Api(_) | Route::Asset(_) | Route::Health | Route::NotFound => Err(Refusal::new(
                 Status::NotFound,
                 "there is no WebSocket at this path",
             )),
@@ -126,6 +186,7 @@ impl Handler for Chat {
             && rights.subscribe
         {
             context.join(topic);
+            self.subscribers.add(broadcast_room(topic));
         }
     }
 
@@ -143,8 +204,12 @@ impl Handler for Chat {
     }
 
     fn closed(&self, session: Session, _: &Closed<'_>, context: &mut Context<'_>) {
-        if let Kind::Chat(member) = session.0 {
-            member.closed(&self.rooms, context);
+        match session.0 {
+            Kind::Chat(member) => member.closed(&self.rooms, context),
+            Kind::Broadcast { topic, rights } if rights.subscribe => {
+                self.subscribers.remove(broadcast_room(&topic));
+            }
+            Kind::Broadcast { .. } => {}
         }
     }
 
@@ -155,20 +220,24 @@ impl Handler for Chat {
     }
 
     fn http(&self, request: &Request<'_>) -> Response {
-        if !matches!(request.method(), "GET" | "HEAD") {
-            return Refusal::new(Status::MethodNotAllowed, "only GET and HEAD").to_response();
-        }
-        match Route::of(request.path()) {
-            Route::Asset(asset) => self.page.respond(asset, request.head()),
-            Route::Health => health_response(),
-            Route::Chat(_) if self.chat == Access::Off => not_found().to_response(),
-            Route::Broadcast(_) if self.broadcast == Access::Off => not_found().to_response(),
-            Route::Chat(room) if wants_html(request.head()) => page_response(&room),
-            Route::Chat(_) | Route::Broadcast(_) => Refusal::upgrade_required().to_response(),
-            Route::InvalidRoomName => invalid_room_name().to_response(),
-            Route::InvalidEncoding => invalid_encoding().to_response(),
-            Route::NotFound => not_found().to_response(),
-        }
+        let route = self.route(request.path());
+        let methods = match request.target() {
+            "*" => ALL_METHODS,
+            _ => route.methods(),
+        };
+        let response = match request.method() {
+            "OPTIONS" if route.exists() || request.target() == "*" => allowed_methods(methods),
+            method if methods.split(", ").any(|allowed| allowed == method) => {
+                self.respond(route, request)
+            }
+            _ if route.has_invalid_name() => self.respond(route, request),
+            _ => Err(method_not_allowed(methods)),
+        };
+        response.unwrap_or_else(|refusal| refusal.to_response())
+    }
+
+    fn bound(&self, publisher: Publisher) {
+        self.api.set_publisher(publisher);
     }
 
     /// Monitoring gets its answer from a full server, too.
@@ -223,6 +292,22 @@ fn choose_subprotocol(request: &Upgrade<'_>) -> Result<Option<&'static str>, Ref
             "the only subprotocol here is yamabiko.chat.v1",
         )),
     }
+}
+
+fn broadcast_room(topic: &str) -> &str {
+    topic.strip_prefix(BROADCAST_PREFIX).unwrap_or(topic)
+}
+
+/// The answer to OPTIONS: for no other site, so without fields of CORS.
+fn allowed_methods(methods: &'static str) -> Result<Response, Refusal> {
+    Ok(Response::new(Status::NoContent).field("Allow", methods)?)
+}
+
+fn method_not_allowed(methods: &'static str) -> Refusal {
+    let reason = format!("the methods of this path are {methods}");
+    let refusal = Refusal::new(Status::MethodNotAllowed, reason);
+    let without_field = refusal.clone();
+    refusal.field("Allow", methods).unwrap_or(without_field)
 }
 
 fn invalid_room_name() -> Refusal {
@@ -356,7 +441,10 @@ mod tests {
         for path in ["/", "/health", "/chat/lobby", "/nothing"] {
             let (status, written) = ask("POST", path);
             assert_eq!(status, 405, "{path}");
-            assert!(written.contains("\r\nAllow: GET, HEAD\r\n"), "{written}");
+            assert!(
+                written.contains("\r\nAllow: GET, HEAD, OPTIONS\r\n"),
+                "{written}"
+            );
         }
     }
 

@@ -215,13 +215,24 @@ type Id<'a> = Option<Cow<'a, str>>;
 
 /// The rooms of the chat and those of `/broadcast` are topics of one server; the path
 /// distinguishes them.
-const TOPIC_PREFIX: &str = "/chat/";
+pub(super) const TOPIC_PREFIX: &str = "/chat/";
 
 fn send_error(reply: Box<ErrorReply<'_>>, sink: &mut impl Sink) {
     sink.send(&ServerMessage::Error(reply).to_json());
 }
 
-fn check_text(text: &str) -> Result<(), ErrorCode> {
+/// A text that is not from a member, as JSON. It has been checked.
+pub(super) fn text_message(name: &Name, text: &str, time: u64) -> String {
+    let message = ServerMessage::Message {
+        id: None,
+        from: name.as_str().into(),
+        text: text.into(),
+        time,
+    };
+    message.to_json()
+}
+
+pub(super) fn check_text(text: &str) -> Result<(), ErrorCode> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(ErrorCode::TextTooLong);
     }

@@ -15,7 +15,8 @@
 // |---|---|
 // | `handler` | [`Chat`]: the server's handler |
 // | `route` | the paths |
-// | `access` | who may use the WebSockets of a path |
+// | `access` | who may use a path |
+// | `api`, `subscribers`, `first_by_name` | the HTTP interface: publishing and presence |
 // | `page`, `page/` | the page: HTML, CSS, scripts |
 // | `protocol` | the messages of both sides |
 // | `request` | parsing the messages of a client |
@@ -27,7 +28,9 @@
 // | `presence` | the members of a room as a client reconstructs them |
 
 mod access;
+mod api;
 mod characters;
+mod first_by_name;
 mod handler;
 mod member;
 mod names;
@@ -38,6 +41,7 @@ mod request;
 mod room;
 mod room_name;
 mod route;
+mod subscribers;
 
 pub use access::Access;
 pub use handler::{Chat, Session};

@@ -26,6 +26,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use super::first_by_name::FirstByName;
 use super::names::{Name, SUGGESTED_NUMBER_MAX, Stem, numbered_skeleton};
 use super::protocol::{NAMES_LISTED_MAX, json};
 
@@ -144,6 +145,28 @@ impl RoomDirectory {
     /// The names of a room, if it has members.
     pub(super) fn roster(&self, room: &str) -> Option<Roster> {
         self.with_room(room, ChatRoom::roster)
+    }
+
+    /// How many rooms behind `after` there are of those that `sees` accepts, and the first `max` of them with their numbers of
+    /// members.
+    pub(super) fn list(
+        &self,
+        after: &str,
+        max: usize,
+        sees: impl Fn(&str) -> bool,
+    ) -> (usize, Vec<(Box<str>, usize)>) {
+        let mut first = FirstByName::new(max);
+        for (room, shared) in &*lock(&self.directory) {
+            if **room > *after && sees(room) {
+                first.add(room, shared.clone());
+            }
+        }
+        let (total, rooms) = first.finish();
+        let count = |(room, shared): (Box<str>, SharedRoom)| {
+            let members = lock(&shared).names.len();
+            (room, members)
+        };
+        (total, rooms.into_iter().map(count).collect())
     }
 
     /// A free name instead of a taken one. The cost does not depend on how many names are taken,

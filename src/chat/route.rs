@@ -6,12 +6,14 @@
 //! | `/health` | 200 and `ok`, for monitoring |
 //! | `/chat/{room}` | a WebSocket with [`yamabiko.chat.v1`](super::SUBPROTOCOL); a browser is redirected to the page |
 //! | `/broadcast/{room}` | a WebSocket: each message is published to all connections unchanged |
+//! | `/rooms`, `/rooms/{room}`, `/rooms/{room}/messages` | the HTTP interface: presence, publishing |
 //! | any other path | 404, or 400 if it is not valid UTF-8 |
 //!
 //! Paths are compared after percent-decoding, so `/chat/%61` is `/chat/a` (RFC 3986
 //! §6.2.2.2). They are split at their slashes before. A room's name is UTF-8 and cannot contain
 //! `/`, so both `%2F` and `/` in it are rejected.
 
+use super::api::Resource;
 use super::page::{Asset, asset};
 use super::room_name::room_name;
 use crate::server::{percent_decode, percent_encode};
@@ -23,8 +25,10 @@ pub(super) enum Route {
     Health,
     /// The WebSocket of this room of the chat; the name is in its normal form.
     Chat(String),
-    /// The WebSocket of this broadcast room.
+    /// The WebSocket of this broadcast room, and publishing to it by HTTP.
     Broadcast(String),
+    /// The HTTP interface.
+    Api(Resource),
     /// The room's name is invalid.
     InvalidRoomName,
     /// The room's name is not percent-encoded UTF-8.
@@ -41,6 +45,8 @@ impl Route {
         match (percent_decode(first).as_deref(), rest) {
             (Some("chat"), Some(room)) => Route::into_room(room, Route::Chat),
             (Some("broadcast"), Some(room)) => Route::into_room(room, Route::Broadcast),
+            (Some("rooms"), None) => Route::Api(Resource::Rooms),
+            (Some("rooms"), Some(rest)) => Route::below_rooms(rest),
             (Some("health"), None) => Route::Health,
             (Some(file), None) => match asset(&format!("/{file}")) {
                 Some(asset) => Route::Asset(asset),
@@ -48,6 +54,39 @@ impl Route {
             },
             _ => Route::NotFound,
         }
+    }
+
+    /// Whether there is a resource.
+    pub(super) fn exists(&self) -> bool {
+        !self.has_invalid_name() && *self != Route::NotFound
+    }
+
+    /// Whether the name of a room is invalid, so that no method helps.
+    pub(super) fn has_invalid_name(&self) -> bool {
+        matches!(self, Route::InvalidRoomName | Route::InvalidEncoding)
+    }
+
+    /// The methods of the resource, as the field Allow lists them.
+    pub(super) fn methods(&self) -> &'static str {
+        match self {
+            Route::Api(resource) => resource.methods(),
+            Route::Broadcast(_) => ALL_METHODS,
+            _ => "GET, HEAD, OPTIONS",
+        }
+    }
+
+    /// `encoded`: the path behind `/rooms/`.
+    fn below_rooms(encoded: &str) -> Route {
+        let decoded: Option<Vec<_>> = encoded.split('/').map(percent_decode).collect();
+        let Some(decoded) = decoded else {
+            return Route::InvalidEncoding;
+        };
+        let segments: Vec<&str> = decoded.iter().map(|segment| &**segment).collect();
+        match segments.get(1..) {
+            Some([] | ["messages"]) => {}
+            _ => return Route::NotFound,
+        }
+        Resource::of(&segments).map_or(Route::InvalidRoomName, Route::Api)
     }
 
     fn into_room(encoded: &str, route: impl FnOnce(String) -> Route) -> Route {
@@ -68,6 +107,9 @@ fn split_segment(path: &str) -> (&str, Option<&str>) {
         None => (path, None),
     }
 }
+
+/// All methods of all resources.
+pub(super) const ALL_METHODS: &str = "GET, HEAD, POST, OPTIONS";
 
 /// The address of the page of this room. The name is in its normal form.
 pub(super) fn page_of_room(room: &str) -> String {
@@ -140,6 +182,22 @@ mod tests {
         ] {
             assert_eq!(Route::of(path), Route::InvalidEncoding, "{path}");
         }
+    }
+
+    #[test]
+    fn interface_is_below_rooms() {
+        let room = |name: &str| Route::Api(Resource::Room(name.to_owned()));
+        assert_eq!(Route::of("/rooms"), Route::Api(Resource::Rooms));
+        assert_eq!(Route::of("/rooms/caf%C3%A9"), room("café"));
+        let messages = Resource::Messages("lobby".to_owned());
+        assert_eq!(Route::of("/rooms/lobby/messages"), Route::Api(messages));
+        for path in ["/rooms/", "/rooms/a%20b", "/rooms/a%2Fb/messages"] {
+            assert_eq!(Route::of(path), Route::InvalidRoomName, "{path}");
+        }
+        for path in ["/roomsx", "/rooms/a/b", "/rooms/a/messages/", "/Rooms"] {
+            assert_eq!(Route::of(path), Route::NotFound, "{path}");
+        }
+        assert_eq!(Route::of("/rooms/%FF"), Route::InvalidEncoding);
     }
 
     #[test]

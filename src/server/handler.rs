@@ -6,6 +6,7 @@
 use super::context::Context;
 use super::failure::Failure;
 use super::lag::{LagPolicy, Missed};
+use super::publisher::Publisher;
 use super::request::Request;
 use super::upgrade::Upgrade;
 use crate::http::{InvalidField, Refusal, Response, Status};
@@ -109,6 +110,12 @@ pub trait Handler: Send + Sync + 'static {
     fn lag_policy(&self, room: &str) -> Option<LagPolicy> {
         let _ = room;
         None
+    }
+
+    /// The server is bound and does not run yet. Called once, before all other methods. `publisher` publishes from any thread: from
+    /// [`Handler::http`], which has no [`Context`], and from threads of the application. Default: nothing is done with it.
+    fn bound(&self, publisher: Publisher) {
+        let _ = publisher;
     }
 
     /// A plain HTTP request on the same port: any method but CONNECT, with its whole body

@@ -184,6 +184,7 @@ impl<H: Handler> Server<H> {
             workers: Workers::new(mailboxes, config.worker_backlog_bytes_max),
         };
         let deflate = config.deflate;
+        handler.bound(Publisher::new(handle.workers.clone(), deflate));
         let refusals_max = socket_limits.refusals_max;
         let workers = build_workers(reactors, config, refusals_max, handler, &handle);
         Ok(Server {

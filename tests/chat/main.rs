@@ -4,4 +4,5 @@
 #![cfg(all(feature = "chat", feature = "client"))]
 
 mod access;
+mod http_api;
 mod protocol;
