@@ -71,7 +71,7 @@ def wanted(options, now):
 def keep(part, numbers):
     found = {
         "processor": f"{measure.processor()}, {os.cpu_count()} cores",
-        "compiler": measure.said_by(["rustc", "--version"]),
+        "compiler": measure.output_of(["rustc", "--version"]),
         "yamabiko": commit(),
         "date": datetime.date.today().isoformat(),
         "numbers": numbers,
@@ -93,7 +93,7 @@ def kept_in(part):
 
 
 def commit():
-    return measure.said_by(["git", "-C", str(ROOT), "describe", "--always", "--dirty"])
+    return measure.output_of(["git", "-C", str(ROOT), "describe", "--always", "--dirty"])
 
 
 # Measuring. Each of these returns what its part of the page needs: the tables that a

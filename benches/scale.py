@@ -63,9 +63,9 @@ def measure_all():
     return {
         "machine": {
             "processor": f"{measure.processor()}, {os.cpu_count()} cores",
-            "kernel": measure.said_by(["uname", "-sr"]),
-            "compiler": measure.said_by(["rustc", "--version"]),
-            "yamabiko": measure.said_by(
+            "kernel": measure.output_of(["uname", "-sr"]),
+            "compiler": measure.output_of(["rustc", "--version"]),
+            "yamabiko": measure.output_of(
                 ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
             ),
             "date": datetime.date.today().isoformat(),

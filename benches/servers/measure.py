@@ -236,9 +236,9 @@ def available(servers):
 
 
 def all_servers(yamabiko):
-    version = said_by([str(yamabiko), "--version"]).removeprefix("yamabiko ")
-    commit = said_by(["git", "-C", str(cases.HERE), "describe", "--always", "--dirty"])
-    node = said_by(["node", "--version"]).lstrip("v")
+    version = output_of([str(yamabiko), "--version"]).removeprefix("yamabiko ")
+    commit = output_of(["git", "-C", str(cases.HERE), "describe", "--always", "--dirty"])
+    node = output_of(["node", "--version"]).lstrip("v")
     return cases.servers(yamabiko, f"{version} ({commit})", node)
 
 
@@ -252,7 +252,7 @@ def machine(arguments, servers, runs_planned):
         "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30),
         "virtual": "hypervisor" in pathlib.Path("/proc/cpuinfo").read_text(),
         "kernel": f"{platform.system()} {platform.release()}",
-        "compiler": said_by(["rustc", "--version"]),
+        "compiler": output_of(["rustc", "--version"]),
         "server_core": arguments.server_core,
         "load_core": arguments.load_core,
         "rounds": arguments.rounds or cases.LEVELS[arguments.level].rounds,
@@ -269,7 +269,7 @@ def processor():
     return model[1] if model else platform.machine()
 
 
-def said_by(command):
+def output_of(command):
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except OSError:

@@ -346,7 +346,7 @@ test("an invalid name is reported at its field, and a taken name with the sugges
   await other.getByLabel("Room").fill("names");
 
   for (const [typed, error] of [
-    ["   ", /Tell the mountains your name/],
+    ["   ", /Enter your name/],
     ["x".repeat(33), /at most 32 characters/],
     ["a\u200Bb", /invisible/],
     ["AIKO", /has this name/],
@@ -384,7 +384,7 @@ test("messages are displayed as text, line by line, and addresses become links",
   await bo.keyboard.type("see https://example.org/a?b=c.");
   await bo.keyboard.press("Enter");
   await messageWith(aiko, "first").waitFor();
-  assert.match(await messageWith(aiko, "first").locator(".words").innerText(), /^first\nsee https/);
+  assert.match(await messageWith(aiko, "first").locator(".message-text").innerText(), /^first\nsee https/);
   const link = aiko.getByRole("link", { name: "https://example.org/a?b=c" });
   assert.equal(await link.getAttribute("href"), "https://example.org/a?b=c");
   assert.match(await link.getAttribute("rel"), /noopener/);
@@ -539,7 +539,7 @@ function faintTexts() {
     const [low, high] = [luminance(over(rgba(getComputedStyle(node).color), below)), luminance(below)].sort((a, b) => a - b);
     return (high + 0.05) / (low + 0.05);
   };
-  const shown = [...document.querySelectorAll("#chat *")].filter((node) => node.checkVisibility() && !node.closest(".spoken"));
+  const shown = [...document.querySelectorAll("#chat *")].filter((node) => node.checkVisibility() && !node.closest(".visually-hidden"));
   const texts = shown.filter((node) => [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim()));
   return texts.filter((node) => contrast(node) < 4.5).map((node) => `${node.textContent.trim()}: ${contrast(node).toFixed(2)}`);
 }
@@ -596,8 +596,8 @@ test("the page and the server compress their messages", async () => {
   await messageWith(aiko, "by Aiko").waitFor();
   await send(bo, longText("Bo"));
   await messageWith(aiko, "by Bo").waitFor();
-  assert.equal(await messageWith(aiko, "by Bo").locator(".words").innerText(), longText("Bo"));
-  assert.equal(await messageWith(bo, "by Aiko").locator(".words").innerText(), longText("Aiko"));
+  assert.equal(await messageWith(aiko, "by Bo").locator(".message-text").innerText(), longText("Bo"));
+  assert.equal(await messageWith(bo, "by Aiko").locator(".message-text").innerText(), longText("Aiko"));
   // Uncompressed, 3.5 kB would be sent and 7 kB received.
   assert.ok(counter.sent - sent < 1000, `${counter.sent - sent} bytes were sent`);
   assert.ok(counter.received - received < 2000, `${counter.received - received} bytes were received`);

@@ -28,10 +28,24 @@ use yamabiko_testing::waiting::{
 const NAME_AND_VERSION: &str = concat!("yamabiko ", env!("CARGO_PKG_VERSION"));
 
 fn yamabiko(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_yamabiko"));
+    let mut command = program();
     command.args(arguments).stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
+}
+
+/// The built program. SIGHUP has its default, whatever the tests run under: below `nohup` a program would
+/// inherit that it is ignored. `env` replaces itself by the program.
+#[cfg(target_os = "linux")]
+fn program() -> Command {
+    let mut command = Command::new("env");
+    command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_yamabiko")]);
+    command
+}
+
+#[cfg(not(target_os = "linux"))]
+fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_yamabiko"))
 }
 
 /// Runs the program to its end.

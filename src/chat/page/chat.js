@@ -84,7 +84,7 @@ function enter(name, room) {
   room = room.trim();
   gateFault("");
   giveUp();
-  if (!name) return gateFault("Tell the mountains your name.", gate.name);
+  if (!name) return gateFault("Enter your name.", gate.name);
   if (!room) return gateFault("Give the room a name.", gate.room);
   if (!pathOf(room)) return gateFault(ROOM_REFUSED, gate.room);
   gate.name.value = name;
@@ -302,14 +302,14 @@ function presenceChanged({ type, name }) {
   showPeople();
 }
 
-function textReceived({ id, from, text: words, time }) {
+function textReceived({ id, from, text: received, time }) {
   const mine = from === own.name;
   const call = mine && calls.get(id);
   if (call) {
     calls.delete(id);
-    conversation.answered(call.article, { from, text: words, time });
+    conversation.answered(call.article, { from, text: received, time });
   } else {
-    conversation.add({ from, text: words, time, mine });
+    conversation.add({ from, text: received, time, mine });
   }
   if (document.hidden) showUnseen(unseen + 1);
 }
@@ -344,16 +344,16 @@ function joinRefused(code, reason, suggestion) {
 
 composer.addEventListener("submit", (event) => {
   event.preventDefault();
-  const words = text.value.replace(/[^\P{Cc}\n\t]/gu, "");
-  if (!words.trim()) return text.focus();
-  const excess = new TextEncoder().encode(words).length - textBytesMax;
+  const draft = text.value.replace(/[^\P{Cc}\n\t]/gu, "");
+  if (!draft.trim()) return text.focus();
+  const excess = new TextEncoder().encode(draft).length - textBytesMax;
   if (excess > 0) return showComposerFault(`Too long by ${excess} bytes.`);
   if (status.all.dataset.state !== "connected") {
     showComposerFault("Not connected. Your text is kept here.");
     faultOfConnection = true;
     return;
   }
-  call(words);
+  call(draft);
   write("");
 });
 
@@ -368,10 +368,10 @@ text.addEventListener("input", () => {
   fit();
 });
 
-function call(words) {
+function call(draft) {
   const id = `c${(lastId += 1)}`;
-  if (!connection?.send({ type: "message", text: words, id })) return;
-  calls.set(id, { text: words, article: conversation.call(words, own.name) });
+  if (!connection?.send({ type: "message", text: draft, id })) return;
+  calls.set(id, { text: draft, article: conversation.call(draft, own.name) });
 }
 
 function loseCalls() {
@@ -388,8 +388,8 @@ function unanswered(lost, reason) {
 }
 
 /** Sets the text of the message box, and removes the error of the previous text. */
-function write(words) {
-  text.value = words;
+function write(draft) {
+  text.value = draft;
   showComposerFault("");
   fit();
 }

@@ -114,7 +114,7 @@ export class Conversation {
   #message({ from, text, time, mine }, follows) {
     const article = element("article", mine ? "message mine" : "message");
     article.classList.toggle("follows", follows);
-    article.append(speaker(from, time, mine, follows), words(text));
+    article.append(speaker(from, time, mine, follows), messageText(text));
     if (mine) article.append(echo());
     return article;
   }
@@ -149,21 +149,21 @@ export class Conversation {
   /** Folds texts that are too high. Reads all heights before it changes one. */
   #fold(articles) {
     const highest = LINES_WHOLE_MAX * parseFloat(getComputedStyle(this.#log).lineHeight);
-    const high = [...articles].filter((article) => article.querySelector(".words").scrollHeight > highest);
+    const high = [...articles].filter((article) => article.querySelector(".message-text").scrollHeight > highest);
     for (const article of high) if (!article.querySelector(".fold")) this.#addFold(article);
   }
 
   #addFold(article) {
-    const words = article.querySelector(".words");
+    const shown = article.querySelector(".message-text");
     const button = element("button", "link fold");
-    words.id = `words-${(this.#folds += 1)}`;
+    shown.id = `message-text-${(this.#folds += 1)}`;
     button.type = "button";
-    button.setAttribute("aria-controls", words.id);
+    button.setAttribute("aria-controls", shown.id);
     const show = (whole) => {
       article.classList.toggle("folded", !whole);
       button.setAttribute("aria-expanded", String(whole));
       button.textContent = whole ? "Show less" : "Show the whole message";
-      words.scrollTop = 0;
+      shown.scrollTop = 0;
     };
     button.addEventListener("click", () => {
       const whole = article.classList.contains("folded");
@@ -172,12 +172,12 @@ export class Conversation {
       this.#scrolled();
     });
     // A link with the keyboard focus must be visible.
-    words.addEventListener("focusin", ({ target }) => {
+    shown.addEventListener("focusin", ({ target }) => {
       if (!article.classList.contains("folded") || !target.matches(":focus-visible")) return;
       show(true);
       target.scrollIntoView({ block: "nearest" });
     });
-    words.after(button);
+    shown.after(button);
     show(false);
   }
 
@@ -230,12 +230,12 @@ function hashOf(name) {
 }
 
 function speaker(from, time, mine, follows) {
-  const line = element("p", follows ? "speaker spoken" : "speaker");
+  const line = element("p", follows ? "speaker visually-hidden" : "speaker");
   const name = element("strong", "name", from);
   name.dir = "auto";
   colour(name, from);
   if (!follows) line.append(peak(from));
-  line.append(name, mine ? element("span", "spoken", " (you)") : "", " ", when(time));
+  line.append(name, mine ? element("span", "visually-hidden", " (you)") : "", " ", when(time));
   return line;
 }
 
@@ -248,8 +248,8 @@ function when(time) {
 }
 
 /** The text, with web addresses as links. */
-function words(text) {
-  const paragraph = element("p", "words");
+function messageText(text) {
+  const paragraph = element("p", "message-text");
   paragraph.dir = "auto";
   for (const part of partsOf(text)) paragraph.append(part.href ? link(part) : part.text);
   return paragraph;
