@@ -52,6 +52,14 @@ fn main() -> ExitCode {
 }
 
 fn obey(command: Command) -> Result<(), Failure> {
+    let unknown = arguments::unknown_variables();
+    match (&command, unknown.first()) {
+        (Command::Serve(settings), Some(first)) if settings.check => {
+            return Err(Failure::Usage(first.clone()));
+        }
+        // It may belong to another version of the program: no reason not to serve.
+        _ => unknown.iter().for_each(|line| report_error(line)),
+    }
     match command {
         Command::Serve(settings) => serve::run(settings)?,
         Command::Config(settings) => print(&arguments::effective(settings))?,

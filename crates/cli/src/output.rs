@@ -54,7 +54,19 @@ pub(crate) fn print(text: &str) -> Result<(), String> {
 
 /// Prints one line on standard error. If that is closed, the exit status remains.
 pub(crate) fn report_error(message: &str) {
-    report_line(&format!("yamabiko: {message}"));
+    report_line(&format!("yamabiko: {}", visible(message)));
+}
+
+/// A message with its control characters escaped: names and values of a user cannot add lines, or move the cursor.
+fn visible(message: &str) -> String {
+    let mut visible = String::with_capacity(message.len());
+    for character in message.chars() {
+        match character.is_control() {
+            true => visible.extend(character.escape_default()),
+            false => visible.push(character),
+        }
+    }
+    visible
 }
 
 /// Prints one line on standard error, without the program's name.
@@ -101,6 +113,12 @@ pub(crate) fn without_numbers(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn control_characters_of_an_error_are_escaped() {
+        assert_eq!(visible("a\nb\u{1b}[31mé\t"), "a\\nb\\u{1b}[31mé\\t");
+        assert_eq!(visible("no setting 'x\\y'"), "no setting 'x\\y'");
+    }
 
     #[test]
     fn errors_of_the_system_read_as_part_of_a_sentence() {

@@ -353,14 +353,98 @@ fn settings_that_config_prints_are_a_file_that_serve_checks_and_reads() {
     let five: Vec<TcpStream> = (0..5)
         .map(|_| TcpStream::connect(&address).expect("it listens"))
         .collect();
-    let health = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    let sixth = ask(&address, health);
+    let page = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let sixth = ask(&address, page);
     assert!(sixth.starts_with("HTTP/1.1 503 "), "{sixth}");
     assert!(sixth.contains("\r\nRetry-After: "), "{sixth}");
     drop(five);
     eventually("the sixth is served", TIMEOUT, || {
-        ask(&address, health).starts_with("HTTP/1.1 200 ")
+        ask(&address, page).starts_with("HTTP/1.1 200 ")
     });
+}
+
+/// A page of `docs/`.
+fn page(name: &str) -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/");
+    std::fs::read_to_string(format!("{folder}{name}")).expect(name)
+}
+
+/// The settings of `serve` without any that is set, as keys and values.
+fn defaults() -> Vec<(String, String)> {
+    let printed = run(&["config"]);
+    let text = String::from_utf8(printed.stdout).expect("text");
+    let settings = text.lines().filter_map(|line| line.split_once(" = "));
+    settings
+        .map(|(key, value)| (key.to_owned(), value.trim_matches('"').to_owned()))
+        .collect()
+}
+
+/// A value of a settings file as `docs/limits.md` writes it.
+fn as_documented(key: &str, value: &str) -> String {
+    let is_time = ["-timeout", "-interval", "-burst", "-age-max"];
+    match value {
+        "none" => "off".to_owned(),
+        value if is_time.iter().any(|end| key.ends_with(end)) => format!("{value} s"),
+        value => match value.find(|c: char| !c.is_ascii_digit()) {
+            // 64KiB
+            Some(unit) => format!("{} {}", &value[..unit], &value[unit..]),
+            None if value.len() > 3 => {
+                let (thousands, rest) = value.split_at(value.len() - 3);
+                format!("{thousands},{rest}")
+            }
+            None => value.to_owned(),
+        },
+    }
+}
+
+#[test]
+fn page_about_limits_has_the_defaults_of_the_program() {
+    let page = page("limits.md");
+    let (limits, _) = page
+        .split_once("## The fields of the library")
+        .expect("a section");
+    let defaults = defaults();
+    let mut compared = 0;
+    for row in limits.lines().filter(|line| line.starts_with("| `")) {
+        let mut cells = row.split('|').map(str::trim);
+        let key = cells.nth(1).unwrap_or_default().trim_matches('`');
+        let documented = cells.next().unwrap_or_default();
+        let (_, value) = defaults.iter().find(|(other, _)| other == key).expect(key);
+        let expected = as_documented(key, value);
+        assert!(documented.starts_with(&expected), "{row}: {expected}");
+        compared += 1;
+    }
+    assert!(compared > 25, "{compared}");
+}
+
+#[test]
+fn every_setting_is_in_the_pages_for_operators() {
+    let pages = ["limits.md", "operating.md", "access.md"]
+        .map(page)
+        .concat();
+    for (key, _) in defaults() {
+        let is_named = [format!("`{key}`"), format!("--{key}"), format!("{key} =")];
+        assert!(is_named.iter().any(|name| pages.contains(name)), "{key}");
+    }
+}
+
+#[test]
+fn misspelt_environment_variable_is_reported_and_an_error_of_check() {
+    let mut checked = yamabiko(&["serve", "--check"]);
+    let reported = failure(output(checked.env("YAMABIKO_PING_INTERVALL", "3")));
+    let message = "yamabiko: no option has the environment variable YAMABIKO_PING_INTERVALL\n";
+    assert_eq!(reported, (Some(2), message.to_owned()));
+    let mut printed = yamabiko(&["config"]);
+    let printed = output(printed.env("YAMABIKO_PING_INTERVALL", "3"));
+    assert_eq!(printed.status.code(), Some(0));
+    assert_eq!(printed.stderr, message.as_bytes());
+}
+
+#[test]
+fn settings_file_without_an_end_is_an_error() {
+    let reported = failure(run(&["serve", "--config", "/dev/zero", "--check"]));
+    let message = "yamabiko: cannot read /dev/zero: a settings file has at most 1 MiB\n";
+    assert_eq!(reported, (Some(2), message.to_owned()));
 }
 
 #[test]
@@ -372,7 +456,7 @@ fn wrong_settings_file_is_one_line_that_names_the_setting_and_exit_code_2() {
     for (text, reason) in [
         (
             "workers = 0",
-            "workers '0': expected a whole number from 1 (see 'yamabiko serve --help')",
+            "workers '0': expected a whole number from 1 to 1024 (see 'yamabiko serve --help')",
         ),
         (
             "wrokers = 1",

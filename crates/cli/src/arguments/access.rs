@@ -6,6 +6,7 @@
 use std::env;
 use std::fs::File;
 use std::io::Read;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -13,7 +14,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use yamabiko::chat::{Access, Chat};
 use yamabiko::tokens::{InvalidKeys, Tokens};
 
-use super::values::{Interval, interval};
+use super::values::{Interval, NONE, Optional, interval, optional, per_second};
 use crate::output::in_sentence;
 
 #[derive(Args, Clone, Debug, Default, PartialEq)]
@@ -24,21 +25,27 @@ pub(crate) struct AccessSettings {
     /// Who may use the WebSockets of /broadcast/ROOM
     #[arg(long, value_name = "WHO", value_parser = access(), help_heading = ACCESS)]
     pub broadcast: Option<Access>,
+    /// Who may ask who is in the rooms: GET /rooms
+    #[arg(long, value_name = "WHO", value_parser = access(), help_heading = ACCESS)]
+    pub presence: Option<Access>,
+    /// Messages that may be published by HTTP per second; further ones get 429
+    #[arg(long, value_name = "N", value_parser = optional(per_second), help_heading = ACCESS)]
+    pub publish_per_second: Option<Optional<NonZeroU32>>,
     /// File with keys of JSON Web Tokens: a JWK set, or a public key in PEM; may be repeated
     #[arg(long = "jwt-keys-file", value_name = "FILE", help_heading = ACCESS)]
     pub jwt_keys_files: Vec<PathBuf>,
     /// File with the secret of JSON Web Tokens with HS256
-    #[arg(long, value_name = "FILE", help_heading = ACCESS)]
-    pub jwt_secret_file: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", value_parser = optional(path), help_heading = ACCESS)]
+    pub jwt_secret_file: Option<Optional<PathBuf>>,
     /// File with shared keys, one on each line; may be repeated
     #[arg(long = "shared-keys-file", value_name = "FILE", help_heading = ACCESS)]
     pub shared_keys_files: Vec<PathBuf>,
     /// Audience that a JSON Web Token must be for (aud)
-    #[arg(long, value_name = "NAME", help_heading = ACCESS)]
-    pub token_audience: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = optional(text), help_heading = ACCESS)]
+    pub token_audience: Option<Optional<String>>,
     /// Issuer that a JSON Web Token must be from (iss)
-    #[arg(long, value_name = "NAME", help_heading = ACCESS)]
-    pub token_issuer: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = optional(text), help_heading = ACCESS)]
+    pub token_issuer: Option<Optional<String>>,
     /// Seconds by which the clocks of issuer and server may differ
     #[arg(long, value_name = "SECONDS", value_parser = interval, help_heading = ACCESS)]
     pub token_leeway: Option<Interval>,
@@ -54,24 +61,28 @@ impl AccessSettings {
     /// A file or a variable, and what is wrong in it, in one line.
     pub(crate) fn build(&self) -> Result<(Chat, Option<Tokens>), String> {
         let tokens = self.tokens(|name| env::var(name).ok())?;
-        let [chat, broadcast] = self.paths(tokens.is_some());
-        if tokens.is_none() && [chat, broadcast].contains(&Access::Token) {
+        let [chat, broadcast, presence] = self.paths(tokens.is_some());
+        if tokens.is_none() && [chat, broadcast, presence].contains(&Access::Token) {
             return Err(format!(
                 "'token' needs keys: --jwt-keys-file, --jwt-secret-file or --shared-keys-file, \
                  or the environment variable {JWT_KEYS}, {JWT_SECRET} or {SHARED_KEYS}"
             ));
         }
-        let application = Chat::new().chat_access(chat).broadcast_access(broadcast);
+        let application = Chat::new()
+            .chat_access(chat)
+            .broadcast_access(broadcast)
+            .presence_access(presence)
+            .publish_rate(self.publish_per_second.and_then(|rate| rate.0));
         Ok((application, tokens))
     }
 
-    /// Who may use `/chat` and `/broadcast`. With keys both need a token, if nothing else is set.
-    fn paths(&self, has_keys: bool) -> [Access; 2] {
+    /// Who may use `/chat` and `/broadcast`, and who may see presence. With keys all need a token, if nothing else is set.
+    fn paths(&self, has_keys: bool) -> [Access; 3] {
         let default = match has_keys {
             true => Access::Token,
             false => Access::Open,
         };
-        [self.chat, self.broadcast].map(|access| access.unwrap_or(default))
+        [self.chat, self.broadcast, self.presence].map(|access| access.unwrap_or(default))
     }
 
     /// `None`: there are no keys.
@@ -92,7 +103,7 @@ impl AccessSettings {
             let text = read(path)?;
             add(&|tokens| tokens.jwt_keys(&text).map_err(|error| in_file(path, error)))?;
         }
-        if let Some(path) = &self.jwt_secret_file {
+        if let Some(path) = given(&self.jwt_secret_file) {
             let secret = read(path)?;
             let secret = secret.trim_end_matches(['\r', '\n']).as_bytes();
             add(&|tokens| {
@@ -135,10 +146,10 @@ impl AccessSettings {
     }
 
     fn with_expectations(&self, mut tokens: Tokens) -> Tokens {
-        if let Some(audience) = &self.token_audience {
+        if let Some(audience) = given(&self.token_audience) {
             tokens = tokens.audience(audience.as_str());
         }
-        if let Some(issuer) = &self.token_issuer {
+        if let Some(issuer) = given(&self.token_issuer) {
             tokens = tokens.issuer(issuer.as_str());
         }
         if let Some(leeway) = self.token_leeway {
@@ -151,15 +162,19 @@ impl AccessSettings {
     pub(super) fn values(&self) -> Vec<(&'static str, String)> {
         let variables = [JWT_KEYS, JWT_SECRET, SHARED_KEYS];
         let is_set = |name: &&str| env::var_os(name).is_some_and(|value| !value.is_empty());
-        let has_keys = self.jwt_secret_file.is_some()
+        let has_keys = given(&self.jwt_secret_file).is_some()
             || !self.jwt_keys_files.is_empty()
             || !self.shared_keys_files.is_empty()
             || variables.iter().any(is_set);
-        let [chat, broadcast] = self.paths(has_keys).map(|access| name(access).to_owned());
+        let [chat, broadcast, presence] =
+            self.paths(has_keys).map(|access| name(access).to_owned());
+        let rate = self.publish_per_second.and_then(|rate| rate.0);
         let leeway = self
             .token_leeway
             .map_or("30".to_owned(), |leeway| leeway.to_string());
-        let text = |text: &Option<String>| text.as_deref().map_or(NONE.to_owned(), quoted);
+        let text = |text: &Option<Optional<String>>| {
+            given(text).map_or(NONE.to_owned(), |text| quoted(text))
+        };
         let path = |path: &PathBuf| quoted(&path.to_string_lossy());
         let paths = |paths: &[PathBuf]| {
             format!(
@@ -170,10 +185,15 @@ impl AccessSettings {
         vec![
             ("chat", chat),
             ("broadcast", broadcast),
+            ("presence", presence),
+            (
+                "publish_per_second",
+                rate.map_or(NONE.to_owned(), |rate| rate.to_string()),
+            ),
             ("jwt_keys_files", paths(&self.jwt_keys_files)),
             (
                 "jwt_secret_file",
-                self.jwt_secret_file.as_ref().map_or(NONE.to_owned(), path),
+                given(&self.jwt_secret_file).map_or(NONE.to_owned(), path),
             ),
             ("shared_keys_files", paths(&self.shared_keys_files)),
             ("token_audience", text(&self.token_audience)),
@@ -183,18 +203,36 @@ impl AccessSettings {
     }
 
     /// The defaults that the help names.
-    pub(super) fn defaults() -> [(&'static str, String); 8] {
+    pub(super) fn defaults() -> [(&'static str, String); 10] {
         [
             ("chat", "token if there are keys, otherwise open"),
             ("broadcast", "token if there are keys, otherwise open"),
+            ("presence", "token if there are keys, otherwise open"),
+            ("publish_per_second", NONE),
             ("jwt_keys_files", NONE),
             ("jwt_secret_file", NONE),
             ("shared_keys_files", NONE),
             ("token_audience", NONE),
-            ("token_issuer", "any"),
+            ("token_issuer", NONE),
             ("token_leeway", "30"),
         ]
         .map(|(id, text)| (id, text.to_owned()))
+    }
+}
+
+/// The value of a setting that can be switched off.
+fn given<T>(setting: &Option<Optional<T>>) -> Option<&T> {
+    setting.as_ref().and_then(|setting| setting.0.as_ref())
+}
+
+fn path(value: &str) -> Result<PathBuf, String> {
+    text(value).map(PathBuf::from)
+}
+
+fn text(value: &str) -> Result<String, String> {
+    match value {
+        "" => Err("expected a text".to_owned()),
+        text => Ok(text.to_owned()),
     }
 }
 
@@ -213,17 +251,16 @@ fn read(path: &Path) -> Result<String, String> {
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// A text in the quotation marks of TOML.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
-
-/// The value of an option that is not set.
-pub(super) const NONE: &str = "none";
 
 /// The environment variables with keys.
 const JWT_KEYS: &str = "YAMABIKO_JWT_KEYS";
 const JWT_SECRET: &str = "YAMABIKO_JWT_SECRET";
 const SHARED_KEYS: &str = "YAMABIKO_SHARED_KEYS";
+/// All of them; they are no options.
+pub(super) const SECRETS: [&str; 3] = [JWT_KEYS, JWT_SECRET, SHARED_KEYS];
 
 fn access() -> impl TypedValueParser<Value = Access> {
     let named = |name, help| PossibleValue::new(name).help(help);
@@ -293,14 +330,15 @@ mod tests {
     #[test]
     fn paths_need_a_token_if_there_are_keys_and_nothing_else_is_set() {
         let settings = AccessSettings::default();
-        assert_eq!(settings.paths(false), [Access::Open; 2]);
-        assert_eq!(settings.paths(true), [Access::Token; 2]);
+        assert_eq!(settings.paths(false), [Access::Open; 3]);
+        assert_eq!(settings.paths(true), [Access::Token; 3]);
         let settings = AccessSettings {
             chat: Some(Access::Open),
             broadcast: Some(Access::Off),
             ..settings
         };
-        assert_eq!(settings.paths(true), [Access::Open, Access::Off]);
+        let expected = [Access::Open, Access::Off, Access::Token];
+        assert_eq!(settings.paths(true), expected);
     }
 
     #[test]

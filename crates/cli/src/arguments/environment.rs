@@ -2,6 +2,8 @@
 
 use std::env;
 
+use super::access::SECRETS;
+
 /// Each option of this command can be set by its environment variable. An empty variable
 /// counts as not set: that is how a script or a unit file takes a setting back.
 pub(super) fn read(command: clap::Command) -> clap::Command {
@@ -16,7 +18,56 @@ pub(super) fn read(command: clap::Command) -> clap::Command {
     })
 }
 
+/// The environment variables that begin as ours and that no command reads: misspelt ones. Empty variables count as not set.
+pub(super) fn unknown(command: &clap::Command) -> Vec<String> {
+    let set = env::vars_os().filter(|(_, value)| !value.is_empty());
+    let names = set.filter_map(|(name, _)| name.into_string().ok());
+    unknown_of(command, names)
+}
+
+fn unknown_of(command: &clap::Command, names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut options = Vec::new();
+    for command in command.get_subcommands() {
+        options.extend(
+            command
+                .get_arguments()
+                .filter_map(|option| option.get_long()),
+        );
+    }
+    let known: Vec<String> = options.into_iter().map(variable).collect();
+    let mut unknown: Vec<String> = names
+        .filter(|name| name.starts_with(PREFIX))
+        .filter(|name| !known.contains(name) && !SECRETS.contains(&name.as_str()))
+        .collect();
+    unknown.sort_unstable();
+    unknown
+}
+
 /// `YAMABIKO_PING_INTERVAL` for `ping-interval`.
 pub(super) fn variable(long: &str) -> String {
-    format!("YAMABIKO_{}", long.replace('-', "_").to_uppercase())
+    format!("{PREFIX}{}", long.replace('-', "_").to_uppercase())
+}
+
+const PREFIX: &str = "YAMABIKO_";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variable_that_no_command_reads_is_unknown() {
+        let names = [
+            "YAMABIKO_PING_INTERVAL",
+            "YAMABIKO_NAME",
+            "YAMABIKO_JWT_SECRET",
+            "YAMABIKO_PING_INTERVALL",
+            "PATH",
+            "YAMABIKO_LISTENS",
+        ];
+        let found = unknown_of(
+            &crate::arguments::command(),
+            names.map(str::to_owned).into_iter(),
+        );
+        assert_eq!(found, ["YAMABIKO_LISTENS", "YAMABIKO_PING_INTERVALL"]);
+    }
 }

@@ -64,7 +64,7 @@ fn invalid_value(error: &clap::Error, arguments: &[OsString]) -> Option<String> 
 /// `--listen <IP:PORT>` as `--listen`, and `<SCENARIO>` as `SCENARIO`. An option that is not
 /// among the arguments has its value from an environment variable.
 fn setting(argument: &str, arguments: &[OsString]) -> String {
-    let name = argument.split([' ', '=']).next().unwrap_or(argument);
+    let name = argument.split([' ', '=', '[']).next().unwrap_or(argument);
     let is_given = |given: &OsStr| {
         let rest = given
             .as_encoded_bytes()

@@ -12,11 +12,12 @@
 //! same checks and the same errors as the options.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use toml::{Table, Value};
 
 use super::error;
@@ -53,46 +54,83 @@ pub(super) fn with_file(
 }
 
 fn read(path: &Path) -> Result<Table, String> {
-    let text = fs::read_to_string(path)
+    let text = read_text(path)
         .map_err(|error| format!("cannot read {}: {}", path.display(), in_sentence(&error)))?;
     text.parse().map_err(|error: toml::de::Error| {
-        let before = error.span().map_or("", |span| &text[..span.start]);
-        let line = 1 + before.matches('\n').count();
-        let reason = error.message().lines().next().unwrap_or_default();
-        format!("{}:{line}: {reason}", path.display())
+        let start = error.span().map_or(0, |span| span.start);
+        let (line, key) = place(&text, start);
+        let reason = error.message().lines().collect::<Vec<_>>().join(", ");
+        format!("{}:{line}: {key}{reason}", path.display())
     })
 }
 
-/// The option of this name. Underscores are as good as hyphens.
-fn option<'a>(command: &'a Command, key: &str) -> Result<&'a Arg, String> {
-    let long = key.replace('_', "-");
-    let is_setting = |option: &&Arg| {
-        let id = option.get_id().as_str();
-        option.get_long() == Some(&long) && ![FILE, CHECK, "help", "version"].contains(&id)
+/// The whole file, if it is not longer than any settings file.
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let file = File::open(path)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    match text.len() as u64 <= FILE_BYTES_MAX {
+        true => Ok(text),
+        false => Err(io::Error::other("a settings file has at most 1 MiB")),
+    }
+}
+
+/// The line of this byte, and the key of the setting there with a colon, if there is one.
+fn place(text: &str, start: usize) -> (usize, String) {
+    let before = text.get(..start).unwrap_or(text);
+    let line = 1 + before.matches('\n').count();
+    let content = text.lines().nth(line - 1).unwrap_or_default();
+    let key = content.split_once('=').map_or("", |(key, _)| key.trim());
+    let is_key = |key: &str| {
+        let mut characters = key.chars();
+        !key.is_empty() && characters.all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
     };
-    command
-        .get_arguments()
-        .find(is_setting)
-        .ok_or_else(|| format!("there is no setting '{key}' (see 'yamabiko serve --help')"))
+    match key.trim_matches('"') {
+        key if is_key(key) => (line, format!("{key}: ")),
+        _ => (line, String::new()),
+    }
+}
+
+/// The option of this name.
+fn option<'a>(command: &'a Command, key: &str) -> Result<&'a Arg, String> {
+    let named = |name: &str| {
+        command.get_arguments().find(|option| {
+            let id = option.get_id().as_str();
+            option.get_long() == Some(name) && ![FILE, CHECK, "help", "version"].contains(&id)
+        })
+    };
+    let with_hyphens = key.replace('_', "-");
+    named(key).ok_or_else(|| match named(&with_hyphens) {
+        Some(_) => format!("there is no setting '{key}'; it is written '{with_hyphens}'"),
+        None => format!("there is no setting '{key}' (see 'yamabiko serve --help')"),
+    })
 }
 
 /// The arguments that set the option to this value.
 fn arguments_of(option: &Arg, key: &str, value: &Value) -> Result<Vec<OsString>, String> {
     let long = option.get_long().unwrap_or_default();
-    if !option.get_action().takes_values() {
+    if option.get_id() == NO_COMPRESS {
         return match value {
-            Value::Boolean(true) => Ok(vec![format!("--{long}").into()]),
-            Value::Boolean(false) => Ok(Vec::new()),
+            Value::Boolean(value) => Ok(vec![format!("--{long}={value}").into()]),
             _ => Err(format!("{key}: expected true or false")),
         };
     }
     let values = match value {
+        Value::Array(_) if !matches!(option.get_action(), ArgAction::Append) => {
+            return Err(format!("{key}: expected one value and no list"));
+        }
         Value::Array(values) => values.as_slice(),
         value => std::slice::from_ref(value),
     };
     let argument = |value: &Value| {
         let text = match value {
             Value::String(text) => text.clone(),
+            // 0o660 is 432: the digits as they are written are lost.
+            Value::Integer(_) if long == UNIX_MODE => {
+                return Err(format!(
+                    "{key}: expected a text in quotation marks, such as \"660\""
+                ));
+            }
             Value::Integer(number) => number.to_string(),
             Value::Float(number) => number.to_string(),
             _ => {
@@ -129,6 +167,12 @@ fn is_set(option: &Arg, matches: &ArgMatches) -> bool {
 const FILE: &str = "file";
 /// The option that checks the settings.
 const CHECK: &str = "check";
+/// The option that is true or false.
+const NO_COMPRESS: &str = "no_compress";
+/// A setting whose digits are not a decimal number.
+pub(super) const UNIX_MODE: &str = "unix-mode";
+/// More than any settings file has, and little to read.
+const FILE_BYTES_MAX: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -179,7 +223,7 @@ mod tests {
 
     #[test]
     fn keys_of_the_file_are_the_options_and_the_command_line_wins() {
-        let text = "listen = \"127.0.0.1:9\"\nworkers = 3 # a comment\nmessage_bytes_max = \"64KiB\"\n\
+        let text = "listen = \"127.0.0.1:9\"\nworkers = 3 # a comment\nmessage-bytes-max = \"64KiB\"\n\
                     ping-interval = 2.5\nno-compress = true\nlag-action = \"skip\"\n\
                     allow-origin = [\"https://a.example\", \"null\"]\n";
         let file = File::new("keys", text);
@@ -194,8 +238,11 @@ mod tests {
             settings.file = Some(file.0.clone());
         }
         assert_eq!(Ok(Command::Serve(with_file)), options);
-        let file = File::new("off", "no_compress = false");
-        assert!(!file.settings("").server.no_compress);
+        let file = File::new("off", "no-compress = false");
+        assert_eq!(file.settings("").server.no_compress, Some(false));
+        let file = File::new("on", "no-compress = true");
+        let overruled = file.settings("--no-compress=false").server.no_compress;
+        assert_eq!(overruled, Some(false));
     }
 
     #[test]
@@ -204,7 +251,7 @@ mod tests {
             (
                 "value",
                 "workers = 0",
-                "F: workers '0': expected a whole number from 1 (see 'yamabiko serve --help')",
+                "F: workers '0': expected a whole number from 1 to 1024 (see 'yamabiko serve --help')",
             ),
             (
                 "name",
@@ -226,16 +273,64 @@ mod tests {
                 "workers = true",
                 "F: workers: expected a number or a text in quotation marks",
             ),
+            (
+                "list",
+                "message-bytes-max = [1]",
+                "F: message-bytes-max: expected one value and no list",
+            ),
+            (
+                "lists",
+                "workers = [1, 2]",
+                "F: workers: expected one value and no list",
+            ),
+            (
+                "underscore",
+                "ping_interval = 1",
+                "F: there is no setting 'ping_interval'; it is written 'ping-interval'",
+            ),
+            (
+                "mode",
+                "unix-mode = 0o660",
+                "F: unix-mode: expected a text in quotation marks, such as \"660\"",
+            ),
+            (
+                "control",
+                "\"a\\nb\" = 1",
+                "F: there is no setting 'a\nb' (see 'yamabiko serve --help')",
+            ),
         ] {
             assert_eq!(File::new(name, text).error(), expected);
+        }
+        for (name, text, start) in [
+            (
+                "large",
+                "workers = 1\nmessage-bytes-max = 99999999999999999999\n",
+                "F:2: message-bytes-max: ",
+            ),
+            (
+                "above",
+                "connections-max = 18446744073709551615",
+                "F:1: connections-max: ",
+            ),
+            ("quoted", "listen = \"127.0.0.1:8080\n", "F:1: listen: "),
+            ("duplicate", "workers = 1\nworkers = 2", "F:2: "),
+            ("no-value", "workers = \n", "F:1: workers: "),
+        ] {
+            let error = File::new(name, text).error();
+            assert!(error.starts_with(start) && !error.contains('\n'), "{error}");
         }
         let error = File::new("syntax", "workers = 1\nlisten = 127.0.0.1:9\n").error();
         assert!(
             error.starts_with("F:2: ") && !error.contains('\n'),
             "{error}"
         );
-        let error = File::new("twice", "workers = [1, 2]").error();
-        assert!(error.contains("cannot be used multiple times"), "{error}");
+        let error = File::new("long", &format!("#{}", "x".repeat(1 << 20))).error();
+        assert_eq!(error, "cannot read F: a settings file has at most 1 MiB");
+        let longest = format!("#{}", "x".repeat((1 << 20) - 1));
+        assert_eq!(
+            File::new("longest", &longest).settings("").server.workers,
+            None
+        );
         let missing = parse(["serve", "--config", "/nowhere/yamabiko.toml"].map(OsString::from));
         match missing {
             Err(Stop::Usage(message)) => {

@@ -47,6 +47,29 @@ pub(crate) struct Interval(pub Option<Duration>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Budget(pub Option<usize>);
 
+/// A setting that can be switched off. `None`, written `none`: it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Optional<T>(pub Option<T>);
+
+/// A value that `parse` reads, or `none`.
+pub(crate) fn optional<T>(
+    parse: fn(&str) -> Result<T, String>,
+) -> impl Fn(&str) -> Result<Optional<T>, String> + Clone + Send + Sync + 'static
+where
+    T: 'static,
+{
+    move |value| match value {
+        NONE => Ok(Optional(None)),
+        value => match parse(value) {
+            Ok(parsed) => Ok(Optional(Some(parsed))),
+            Err(expected) => Err(format!("{expected}, or {NONE}")),
+        },
+    }
+}
+
+/// A setting that is switched off, as it is written.
+pub(crate) const NONE: &str = "none";
+
 /// An option without a value, set by an environment variable.
 pub(crate) fn is_set(value: &str) -> Result<bool, String> {
     match value {
@@ -127,6 +150,12 @@ pub(crate) fn count(value: &str) -> Result<NonZeroUsize, String> {
     value
         .parse()
         .map_err(|_| "expected a whole number from 1".to_owned())
+}
+
+/// A number of threads. Each has descriptors of its own: far more than there are cores is a mistake.
+pub(crate) fn workers(value: &str) -> Result<NonZeroUsize, String> {
+    let workers = count(value).ok().filter(|count| count.get() <= 1024);
+    workers.ok_or_else(|| "expected a whole number from 1 to 1024".to_owned())
 }
 
 /// A number of bytes: `65536`, `64KiB`, `1MiB`, `1GiB`.

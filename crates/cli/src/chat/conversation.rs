@@ -131,8 +131,8 @@ impl Conversation {
             }
         };
         if matches!(end, Err(ClientError::TimedOut(Step::Read))) {
-            // The result of closing changes nothing.
-            let _ = reader.close(CloseCode::NORMAL);
+            // Without waiting for the answer: a server that answers nothing else does not answer this.
+            let _ = writer.close(CloseCode::NORMAL);
         }
         let (unconfirmed, leaving) = (shared.disconnected(), shared.is_leaving());
         let outcome = outcome(end, leaving, screen.is_for_a_person());
