@@ -16,12 +16,23 @@ use super::{KEY, Kind, frame_bytes};
 /// The XOR in place, and the check of a text. `frames` have payloads of so many bytes, at
 /// their ends.
 pub fn floor(kind: Kind, payload_bytes: usize, frames: &mut [u8]) {
+    match payload_bytes {
+        ..ALIGNED_FROM => mask_and_check::<false>(kind, payload_bytes, frames),
+        _ => mask_and_check::<true>(kind, payload_bytes, frames),
+    }
+}
+
+#[inline(always)]
+fn mask_and_check<const ALIGNED: bool>(kind: Kind, payload_bytes: usize, frames: &mut [u8]) {
     at_full_width(
         #[inline(always)]
         || {
             for frame in frames.chunks_exact_mut(frame_bytes(payload_bytes)) {
                 let payload = &mut frame[frame_bytes(payload_bytes) - payload_bytes..];
-                xor(payload);
+                match ALIGNED {
+                    false => xor(payload),
+                    true => xor_aligned(payload),
+                }
                 check(kind, payload);
             }
         },
@@ -36,9 +47,13 @@ pub fn floor_copying(kind: Kind, payload_bytes: usize, frame: &[u8], message: &m
 
 /// Masks in place, as [`floor`] does.
 pub fn mask_at_full_width(payload: &mut [u8]) {
+    let is_short = payload.len() < ALIGNED_FROM;
     at_full_width(
         #[inline(always)]
-        || xor(payload),
+        || match is_short {
+            true => xor(payload),
+            false => xor_aligned(payload),
+        },
     );
 }
 
@@ -78,9 +93,6 @@ fn check(kind: Kind, payload: &[u8]) {
 
 #[inline(always)]
 fn xor(payload: &mut [u8]) {
-    if payload.len() >= ALIGNED_FROM {
-        return xor_aligned(payload);
-    }
     let done = xor_over_end::<32>(payload)
         || xor_over_end::<16>(payload)
         || xor_over_end::<8>(payload)
