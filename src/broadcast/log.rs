@@ -444,8 +444,9 @@ mod tests {
         let mut pool = pool();
         let log = log_of(&[2, 30, 3, 60, 1], &mut pool);
         let ends = [2, 32, 35, 95, 96];
-        for from in 0..=96 {
-            for until in from..=96 {
+        let step = if cfg!(miri) { 8 } else { 1 };
+        for from in (0..=96).step_by(step) {
+            for until in (from..=96).step_by(step) {
                 let between = ends.iter().filter(|end| from < **end && **end <= until);
                 assert_eq!(log.records_between(from, until), between.count() as u64);
             }

@@ -182,7 +182,8 @@ mod tests {
         assert_eq!(chunked(&longest, 100), ("a".to_owned(), false));
         assert_eq!(chunked(&too_long, 100), (String::new(), true));
         // Wherever the line is cut, between CR and LF too.
-        for end in 0..longest.len() {
+        let step = if cfg!(miri) { 50 } else { 1 };
+        for end in (0..longest.len()).step_by(step) {
             assert_eq!(chunked(&longest[..end], 100), (String::new(), false));
         }
         let unfinished = "1".repeat(CHUNK_LINE_BYTES_MAX + 1);

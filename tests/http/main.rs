@@ -2,3 +2,4 @@
 //! [`tests/README.md`](../README.md) is the index.
 
 mod byte_streams;
+mod values;

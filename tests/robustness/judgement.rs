@@ -5,9 +5,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use libtest_mimic::Failed;
+use yamabiko_testing::program::Program;
 
 use crate::behaviours::Behaviour;
-use crate::program::{Program, Programs};
+use crate::programs::Programs;
 use crate::steps::{Stage, Step};
 
 /// # Errors
@@ -18,7 +19,7 @@ pub fn judge(behaviour: &Behaviour, programs: &Programs) -> Result<(), Failed> {
     perform(&behaviour.steps, &program)?;
     attempt("afterwards", || {
         program.is_healthy();
-        program.closes_all_descriptors();
+        program.closes_all_descriptors_but(0);
         program.serves_a_fresh_client();
         let grown = program.memory_bytes_peak() - memory_bytes_before;
         let max = behaviour.memory_bytes_max;
@@ -27,7 +28,7 @@ pub fn judge(behaviour: &Behaviour, programs: &Programs) -> Result<(), Failed> {
             "{grown} bytes of memory, and the limit is {max}"
         );
     })?;
-    programs.give_back(program);
+    programs.give_back(behaviour.settings, program);
     Ok(())
 }
 

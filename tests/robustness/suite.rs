@@ -3,7 +3,7 @@
 //! ```text
 //!   behaviours/    a name, which states the rule; the settings of the server; the steps
 //!   steps.rs       the steps of a client, such as "send these bytes" and "expect this Close"
-//!   program.rs     `yamabiko serve` and `yamabiko echo` as processes; their memory and descriptors
+//!   programs.rs    `yamabiko serve` and `yamabiko echo`, each used by one behaviour at a time
 //!   judgement.rs   executes the steps, then checks memory, descriptors and a fresh client
 //! ```
 //!
@@ -21,14 +21,14 @@
 
 mod behaviours;
 mod judgement;
-mod program;
+mod programs;
 mod steps;
 
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Trial};
 
-use program::Programs;
+use programs::Programs;
 
 /// Most of the time a behaviour waits for the program.
 const BEHAVIOURS_AT_A_TIME: usize = 8;

@@ -18,7 +18,7 @@ mod tcp;
 mod text;
 mod upgrade;
 
-use crate::program::Settings;
+use crate::programs::Settings;
 use crate::steps::Step;
 use yamabiko_testing::protocol::{Peer, Role, peer};
 

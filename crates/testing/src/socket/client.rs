@@ -138,7 +138,8 @@ impl Client {
         self.upgraded_with("/", &format!("Sec-WebSocket-Extensions: {extension}\r\n"))
     }
 
-    fn upgraded_with(mut self, path: &str, fields: &str) -> Client {
+    /// Performs the opening handshake with further field lines.
+    pub fn upgraded_with(mut self, path: &str, fields: &str) -> Client {
         self.send(upgrade(path, fields));
         let head = self.read_head();
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");

@@ -1,43 +1,21 @@
-//! The program under test, as a process of its own: started when it is needed, and kept for the
-//! next behaviour that needs the same settings.
+//! The program `yamabiko` as a process, for tests of clients that it must survive: its memory, its
+//! descriptors and its panics.
 
-use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use yamabiko_testing::socket::Client;
-use yamabiko_testing::waiting::{TIMEOUT, eventually};
-
-/// The command and the options of the program, without the address.
-pub type Settings = &'static [&'static str];
-
-/// The programs that no behaviour uses at the moment, by their settings.
-#[derive(Default)]
-pub struct Programs {
-    idle: Mutex<HashMap<Settings, Vec<Program>>>,
-}
-
-impl Programs {
-    /// A program that nobody else uses.
-    pub fn take(&self, settings: Settings) -> Program {
-        let idle = locked(&self.idle).get_mut(settings).and_then(Vec::pop);
-        idle.unwrap_or_else(|| Program::start(settings))
-    }
-
-    /// Keeps a program for the next behaviour.
-    pub fn give_back(&self, program: Program) {
-        let mut idle = locked(&self.idle);
-        idle.entry(program.settings).or_default().push(program);
-    }
-}
+use crate::socket::Client;
+use crate::waiting::{TIMEOUT, eventually};
 
 /// A running program. It is killed when the value is dropped.
 pub struct Program {
     child: Child,
-    settings: Settings,
+    /// A path that takes WebSockets and sends each message back.
+    echo_path: &'static str,
     pub address: SocketAddr,
     /// Lines of standard error that report a panic.
     panics: Arc<Mutex<Vec<String>>>,
@@ -46,9 +24,10 @@ pub struct Program {
 }
 
 impl Program {
-    fn start(settings: Settings) -> Program {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_yamabiko"))
-            .args(settings)
+    /// Starts the file with a command (`serve` or `echo`) and options, on any free port.
+    pub fn start(file: impl AsRef<OsStr>, arguments: &[&str]) -> Program {
+        let mut child = Command::new(file)
+            .args(arguments)
             .args(["--listen", "127.0.0.1:0"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -58,10 +37,13 @@ impl Program {
         let panics = Arc::default();
         collect_panics(child.stderr.take().expect("a pipe"), Arc::clone(&panics));
         let address = address_of(child.stdout.take().expect("a pipe"));
-        let mut program = Program {
+        let program = Program {
             descriptors_idle: descriptors_of(&child),
             child,
-            settings,
+            echo_path: match arguments.first() {
+                Some(&"serve") => "/broadcast/fresh",
+                _ => "/",
+            },
             address,
             panics,
         };
@@ -79,20 +61,16 @@ impl Program {
     }
 
     /// A new client gets the message back that it sends.
-    pub fn serves_a_fresh_client(&mut self) {
-        let path = match self.settings.first() {
-            Some(&"serve") => "/broadcast/fresh",
-            _ => "/",
-        };
-        let mut client = Client::connect(self.address).upgraded(path);
+    pub fn serves_a_fresh_client(&self) {
+        let mut client = Client::connect(self.address).upgraded(self.echo_path);
         client.text("fresh");
         assert_eq!(client.read_text(), "fresh");
     }
 
-    /// Fails if descriptors of clients stay open.
-    pub fn closes_all_descriptors(&self) {
+    /// Fails if more descriptors stay open than those of so many clients.
+    pub fn closes_all_descriptors_but(&self, clients: usize) {
         eventually("all descriptors of clients are closed", TIMEOUT, || {
-            descriptors_of(&self.child) <= self.descriptors_idle
+            descriptors_of(&self.child) <= self.descriptors_idle + clients
         });
     }
 
@@ -103,6 +81,11 @@ impl Program {
             let written = std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5");
             written.expect("the process is ours");
         }
+        self.memory_bytes()
+    }
+
+    /// The memory in use, in bytes.
+    pub fn memory_bytes(&self) -> usize {
         self.status_bytes("VmRSS:")
     }
 
