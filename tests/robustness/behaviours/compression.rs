@@ -122,6 +122,16 @@ pub fn behaviours() -> Vec<Behaviour> {
             "server_max_window_bits=10",
         ),
         echo(
+            "client_with_the_smallest_window_receives_messages_of_any_length",
+            vec![
+                open_with("/", offer!("; server_max_window_bits=8")),
+                send(CLIENT.binary([7; 200])),
+                binary([7; 200]),
+                send(CLIENT.binary([7; 50_000])),
+                binary([7; 50_000]),
+            ],
+        ),
+        echo(
             "compressed_message_is_inflated",
             vec![open_with("/", OFFER), send(hello()), text("Hello")],
         ),

@@ -47,6 +47,13 @@ fn ignores(name: &'static str, fields: &str, field: &'static str) -> Behaviour {
     echo(name, steps)
 }
 
+/// A page of this origin is refused.
+fn refuses_page(name: &'static str, origin: &str) -> Behaviour {
+    let request = with_fields(&format!("Origin: {origin}\r\n"));
+    let request = request.replace(" / ", " /broadcast/a ");
+    serve(name, vec![send(request), refused(403)])
+}
+
 pub fn behaviours() -> Vec<Behaviour> {
     let key = |value: &str| format!("Sec-WebSocket-Key: {value}\r\n");
     let version = |value: &str| format!("Sec-WebSocket-Version: {value}\r\n");
@@ -202,41 +209,15 @@ pub fn behaviours() -> Vec<Behaviour> {
             "Origin: http://\u{e9}\r\n",
             400,
         ),
-        serve(
-            "page_of_another_site_gets_403",
-            vec![
-                send(
-                    with_fields("Origin: http://evil.example\r\n").replace(" / ", " /broadcast/a "),
-                ),
-                refused(403),
-            ],
-        ),
-        serve(
+        refuses_page("page_of_another_site_gets_403", "http://evil.example"),
+        refuses_page(
             "page_whose_host_begins_with_ours_gets_403",
-            vec![
-                send(
-                    with_fields("Origin: http://localhost.evil.example\r\n")
-                        .replace(" / ", " /broadcast/a "),
-                ),
-                refused(403),
-            ],
+            "http://localhost.evil.example",
         ),
-        serve(
-            "page_without_an_origin_of_its_own_gets_403",
-            vec![
-                send(with_fields("Origin: null\r\n").replace(" / ", " /broadcast/a ")),
-                refused(403),
-            ],
-        ),
-        serve(
-            "page_of_another_port_gets_403",
-            vec![
-                send(
-                    with_fields("Origin: http://localhost:81\r\n").replace(" / ", " /broadcast/a "),
-                ),
-                refused(403),
-            ],
-        ),
+        refuses_page("page_without_an_origin_of_its_own_gets_403", "null"),
+        refuses_page("page_of_another_port_gets_403", "http://localhost:81"),
+        refuses_page("page_of_an_ip_address_gets_403", "http://127.0.0.1"),
+        refuses_page("origin_that_is_no_url_gets_403", "://["),
         refuses_with(
             "subprotocol_that_is_no_token_gets_400",
             "Sec-WebSocket-Protocol: a b\r\n",
@@ -253,6 +234,11 @@ pub fn behaviours() -> Vec<Behaviour> {
             400,
         ),
         refuses_with("hundreds_of_subprotocols_get_400", &offers(500), 400),
+        refuses_with(
+            "subprotocol_with_thousands_of_spaces_gets_400",
+            &format!("Sec-WebSocket-Protocol: b{}x\r\n", " ".repeat(7000)),
+            400,
+        ),
         ignores(
             "unknown_subprotocol_is_not_selected",
             "Sec-WebSocket-Protocol: mqtt\r\n",
@@ -267,6 +253,19 @@ pub fn behaviours() -> Vec<Behaviour> {
             "extension_with_an_open_quotation_gets_400",
             "Sec-WebSocket-Extensions: a; b=\"c\r\n",
             400,
+        ),
+        refuses_with(
+            "extension_with_thousands_of_escapes_in_an_open_quotation_gets_400",
+            &format!(
+                "Sec-WebSocket-Extensions: a; b=\"{}\r\n",
+                "\\c".repeat(3500)
+            ),
+            400,
+        ),
+        ignores(
+            "extension_with_the_name_of_an_object_property_is_unknown",
+            "Sec-WebSocket-Extensions: constructor; __proto__=toString, hasOwnProperty\r\n",
+            "Sec-WebSocket-Extensions",
         ),
         refuses_with(
             "extension_parameter_without_a_name_gets_400",
