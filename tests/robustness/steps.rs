@@ -63,6 +63,8 @@ pub enum Expected {
     },
     /// A part of the last response's head or body.
     Contains(&'static str),
+    /// A part that the last response does not have.
+    Lacks(&'static str),
     /// A field that the last response does not have.
     NoField(&'static str),
     Frame {
@@ -179,6 +181,10 @@ pub fn contains(part: &'static str) -> Step {
     Step::Expect(Expected::Contains(part))
 }
 
+pub fn lacks(part: &'static str) -> Step {
+    Step::Expect(Expected::Lacks(part))
+}
+
 pub fn no_field(name: &'static str) -> Step {
     Step::Expect(Expected::NoField(name))
 }
@@ -281,6 +287,12 @@ impl Stage {
         client.unwrap_or_else(|| Client::connect(self.address))
     }
 
+    /// Head and body of the last response.
+    fn last_response(&self) -> String {
+        let response = self.response.as_ref().expect("a status was expected");
+        response.head.clone() + &String::from_utf8_lossy(&response.body)
+    }
+
     fn open(&mut self, path: &str, fields: &str) {
         let client = self.client();
         client.send(upgrade(path, fields));
@@ -337,10 +349,12 @@ impl Expected {
                 stage.response = Some(response);
             }
             Expected::Contains(part) => {
-                let response = stage.response.as_ref().expect("a status was expected");
-                let body = String::from_utf8_lossy(&response.body);
-                let found = response.head.contains(part) || body.contains(part);
-                assert!(found, "{}{body}", response.head);
+                let response = stage.last_response();
+                assert!(response.contains(part), "{response}");
+            }
+            Expected::Lacks(part) => {
+                let response = stage.last_response();
+                assert!(!response.contains(part), "{response}");
             }
             Expected::NoField(name) => {
                 let response = stage.response.as_ref().expect("a status was expected");
@@ -465,6 +479,7 @@ impl fmt::Display for Expected {
         match self {
             Expected::Status { code, .. } => write!(f, "status {code}"),
             Expected::Contains(part) => write!(f, "{part:?} in the response"),
+            Expected::Lacks(part) => write!(f, "no {part:?} in the response"),
             Expected::NoField(name) => write!(f, "no field {name}"),
             Expected::Frame { opcode, payload } => write!(f, "{opcode:?} {}", Beginning(payload)),
             Expected::Ping => f.write_str("a Ping"),

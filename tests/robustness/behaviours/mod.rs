@@ -1,5 +1,6 @@
 //! All behaviours, one file for each category.
 
+mod access;
 mod bodies;
 mod broadcast;
 mod chat;
@@ -38,6 +39,7 @@ pub fn all() -> Vec<(&'static str, Behaviour)> {
         ("request_line", request_line::behaviours()),
         ("fields", fields::behaviours()),
         ("paths", paths::behaviours()),
+        ("access", access::behaviours()),
         ("bodies", bodies::behaviours()),
         ("pipelining", pipelining::behaviours()),
         ("upgrade", upgrade::behaviours()),
