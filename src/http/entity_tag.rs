@@ -6,7 +6,8 @@
 //!   If-None-Match: "x", W/"y"     If-Match: *
 //! ```
 
-/// An entity tag: a strong one stands for bytes, a weak one for a meaning.
+/// An entity tag. A strong one names the exact bytes of a response; a weak one names its content,
+/// which may be written in other bytes.
 ///
 /// ```
 /// use yamabiko::http::EntityTag;

@@ -42,8 +42,8 @@ impl<'a> Fields<'a> {
         core::iter::from_fn(move || next_field(&mut lines))
     }
 
-    /// The value of the first field of this name, whatever the case of its
-    /// letters, without the white space around it.
+    /// The value of the first field of this name, without the white space around it. Case does
+    /// not matter in names.
     pub fn get(self, name: &str) -> Option<&'a [u8]> {
         self.get_all(name).next()
     }

@@ -42,7 +42,7 @@ impl HttpResponse {
         }
     }
 
-    /// The value of the first field of this name, whatever its case.
+    /// The value of the first field of this name. Case does not matter in names.
     pub fn field(&self, name: &str) -> Option<&[u8]> {
         self.fields.as_fields().get(name)
     }

@@ -62,8 +62,8 @@ impl RequestReader {
         }
     }
 
-    /// Reads on in `bytes`: everything that has come so far, from the first
-    /// byte of the connection, with whatever follows the head.
+    /// Continues to read in `bytes`: everything that has come so far, from the first
+    /// byte of the connection on, also bytes behind the head.
     ///
     /// `None`: more bytes are needed. Otherwise the head and its length; the
     /// bytes behind it belong to what comes next, a frame for example.
@@ -293,7 +293,7 @@ impl<'a> RequestHead<'a> {
     ///
     /// # Errors
     ///
-    /// The [`Refusal`] to answer with, because nobody can tell where the body ends: 400, 413
+    /// The [`Refusal`] to answer with, because the end of the body cannot be found: 400, 413
     /// for a length that no number can hold, 501 for a transfer coding other than chunked.
     /// Then close: the bytes behind the head have no meaning.
     ///

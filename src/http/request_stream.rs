@@ -13,9 +13,10 @@
 //! [`RequestStream::next`]. Bytes of the next request stay in its input meanwhile, so that
 //! pipelined requests are answered in order. The events do not depend on how the bytes are cut.
 //!
-//! Time is an input: `now` goes in, and [`RequestStream::deadline`] comes out. The deadlines are
-//! for a part of a request in all, and no byte extends them, so that nobody can hold a
-//! connection by sending slowly. On a new connection the time for the head begins at once.
+//! Time is an input: `now` goes in, and [`RequestStream::deadline`] comes out. Each
+//! deadline is for a whole part of a request (its head, its body). A byte that comes does not
+//! extend it, so that a client cannot hold a connection by sending slowly. On a new connection
+//! the time for the head begins immediately.
 //!
 //! Memory: a head within [`HeadLimits`], and a body within [`HttpLimits`], as far as they have
 //! come. Between two requests nothing is held.
@@ -136,9 +137,9 @@ impl RequestStream {
     /// # Errors
     ///
     /// The refusal to respond with: 400 for bytes that are no request and for a body whose end
-    /// nobody can find, 413, 414 and 431 beyond the limits, 417 for an unknown expectation, 501
+    /// cannot be found, 413, 414 and 431 beyond the limits, 417 for an unknown expectation, 501
     /// for an unknown transfer coding, 505 for another version than HTTP/1. The response is the
-    /// last one of the connection: nobody knows where the next request begins. See
+    /// last one of the connection, because the beginning of the next request is unknown. See
     /// [`RequestStream::method_is_head`] for its body.
     pub fn receive<'a>(
         &'a mut self,

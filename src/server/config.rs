@@ -110,7 +110,7 @@ pub struct Config {
     /// write queues, windows of compression, and the logs that slow subscribers hold. From seven
     /// eighths of it on, new connections get 503, and messages that have stood still for a second
     /// make room for the next ones. Beyond it, the longest unfinished messages and
-    /// then the slowest readers end with 1013, until a sixteenth is free; everyone else goes on.
+    /// then the slowest readers end with 1013, until a sixteenth is free; all other connections go on.
     /// Default 1 GiB: a thousand messages of the longest kind. `None`: no budget.
     pub memory_bytes_max: Option<usize>,
     /// The bytes of cross-worker messages that may be in flight to one worker. Above
@@ -159,7 +159,7 @@ pub struct Config {
     pub deflate: Option<DeflateConfig>,
     /// The origins whose pages may connect. Default: pages of the same host.
     pub origins: Origins,
-    /// The names of this server. A request for another one, of whatever kind, gets 421. Default `None`: loopback
+    /// The names of this server. Any request for another name gets 421. Default `None`: loopback
     /// names ([`Hosts::Loopback`]) if all IP addresses that the server listens on are loopback addresses, otherwise every name.
     /// A Unix socket answers for every name then, because no browser connects to it.
     pub hosts: Option<Hosts>,

@@ -129,7 +129,7 @@ pub trait Handler: Send + Sync + 'static {
     }
 
     /// A plain HTTP request without a body, on a connection beyond a limit: of connections, descriptors or memory. The response is
-    /// the last one on its connection. For requests that must be answered whatever the load is, as those of a monitoring system.
+    /// the last one on its connection. For requests that must be answered under any load, as those of a monitoring system.
     /// Default, `None`: 503 with `Retry-After`, as for all other requests.
     fn http_when_full(&self, request: &Request<'_>) -> Option<Response> {
         let _ = request;

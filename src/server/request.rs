@@ -72,8 +72,8 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// What the token of the request grants. Checked when it is asked for, so that requests that need no token are
-    /// served whatever token they have.
+    /// What the token of the request grants. The token is checked when this method is called, so that requests that need no
+    /// token are served with any token.
     ///
     /// ```
     /// use yamabiko::server::{Refusal, Request, Response, Status};

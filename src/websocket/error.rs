@@ -133,7 +133,9 @@ impl From<CloseBodyError> for ProtocolError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The closing handshake has begun, or the connection has failed (§6.1).
+    /// A Close has been sent or received, or the connection has failed (§6.1). Messages of the
+    /// peer may still come: a loop that answers them asks
+    /// [`Connection::is_open`](super::Connection::is_open) first.
     NotOpen,
     /// A Ping or Pong with more than 125 bytes (§5.5).
     ControlPayloadTooLong,

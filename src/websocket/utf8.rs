@@ -41,7 +41,7 @@ pub struct Decoded<'p> {
     pub text: &'p str,
 }
 
-/// The bytes are no UTF-8, whatever may follow.
+/// The bytes are not UTF-8, and no further bytes can change that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InvalidUtf8;
@@ -50,8 +50,8 @@ impl Utf8Validator {
     /// Checks the next piece. Cost: one pass.
     ///
     /// # Errors
-    /// [`InvalidUtf8`] if the piece holds an byte that cannot be right. The
-    /// validator is then of no further use.
+    /// [`InvalidUtf8`] if a byte of the piece cannot be part of UTF-8 at its place. Do not use
+    /// the validator after that.
     pub fn push(&mut self, piece: &[u8]) -> Result<(), InvalidUtf8> {
         self.decode(piece).map(|_| ())
     }

@@ -560,7 +560,7 @@ impl Connection {
     ///
     /// Call it when frames have been sent to the peer that this connection has not
     /// written, such as those of [`MessageDeflater`](super::MessageDeflater), and this end
-    /// takes its context over: this end does not know the peer's window then.
+    /// uses context takeover: it does not know what is in the peer's window then.
     #[cfg(feature = "deflate")]
     pub fn forget_deflate_context(&mut self) {
         self.sender.forget_deflate_context();
