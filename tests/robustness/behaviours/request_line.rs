@@ -104,9 +104,9 @@ pub fn behaviours() -> Vec<Behaviour> {
             400,
         ),
         answers(
-            "options_of_the_whole_server_gets_405",
+            "options_of_the_whole_server_gets_204",
             "OPTIONS * HTTP/1.1",
-            405,
+            204,
         ),
         answers(
             "later_minor_version_is_served_as_1_1",
