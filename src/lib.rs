@@ -66,6 +66,7 @@
 //! | [`websocket`] | the protocol for both roles: handshake, frames, messages, compression, deadlines | sockets, clocks, threads, randomness |
 //! | [`http`](mod@http) | HTTP/1.1: requests with bodies, responses, conditional requests | sockets, clocks, WebSocket frames |
 //! | [`time`] | points in time, counted in milliseconds | |
+//! | `proxy` | what a proxy tells of a client, and when that is believed | sockets, WebSocket |
 //! | `tokens` | what a client may do, by the token of its request | sockets, clocks, WebSocket |
 //! | `broadcast` | fan-out: a room's log, the cursors of its subscriptions, a connection's write queue | frames, sockets, clocks |
 //! | `reactor` | the event loop: sockets, timers, messages between threads | WebSocket, rooms |
@@ -89,6 +90,8 @@ pub mod chat;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod http;
+#[cfg(feature = "server")]
+pub mod proxy;
 #[cfg(feature = "reactor")]
 pub mod reactor;
 #[cfg(feature = "server")]

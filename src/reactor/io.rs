@@ -241,6 +241,14 @@ impl Io {
         Ok(key)
     }
 
+    /// The connection is of another other end than its socket shows, such as a client of the proxy at that address:
+    /// from now on the [limit of each address](super::ConnectionLimit::per_address) counts it for that one. False: that address has its
+    /// maximum already, and nothing has changed.
+    pub fn count_for(&mut self, key: SocketKey, peer: PeerAddress) -> bool {
+        // One that was refused is not counted at all.
+        !self.is_counted(key) || self.counted.count_for(key.index(), peer)
+    }
+
     /// Stops reading. When the kernel's buffer is full, the peer has to wait. A failure of the
     /// connection is reported only when it is read or written again.
     pub fn pause_reading(&mut self, key: SocketKey) {

@@ -14,6 +14,7 @@ use super::peer_address::PeerAddress;
 use crate::time::Timestamp;
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
+use std::fmt;
 use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -41,6 +42,7 @@ pub struct ConnectionLimit {
     /// 0 ≤ open ≤ max
     open: Arc<AtomicUsize>,
     addresses: Option<Arc<AddressCounts>>,
+    except: Option<Except>,
     new: Option<Arc<NewConnections>>,
 }
 
@@ -52,6 +54,7 @@ impl ConnectionLimit {
             max,
             open: Arc::default(),
             addresses: None,
+            except: None,
             new: None,
         }
     }
@@ -62,6 +65,16 @@ impl ConnectionLimit {
     #[must_use]
     pub fn per_address(mut self, max: Option<NonZeroUsize>) -> ConnectionLimit {
         self.addresses = max.map(|max| Arc::new(AddressCounts::new(max.get())));
+        self
+    }
+
+    /// No limit for each of these addresses. To be called before the limit is cloned.
+    #[must_use]
+    pub fn except(
+        mut self,
+        addresses: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
+    ) -> ConnectionLimit {
+        self.except = Some(Except(Arc::new(addresses)));
         self
     }
 
@@ -79,6 +92,15 @@ impl ConnectionLimit {
         self.open.load(Ordering::Relaxed)
     }
 
+    /// What counts as the address of this other end.
+    fn address_of(&self, peer: PeerAddress) -> Address {
+        let except = self.except.as_ref().zip(peer.ip());
+        match except.is_some_and(|(except, address)| (except.0)(address)) {
+            true => Address::None,
+            false => Address::of(peer),
+        }
+    }
+
     /// Counts one more connection, if all limits allow it. The count protects no other
     /// memory, so the order of these operations does not matter.
     fn acquire(&self, peer: PeerAddress, now: Timestamp) -> bool {
@@ -90,12 +112,12 @@ impl ConnectionLimit {
             return false;
         }
         let addresses = self.addresses.as_ref();
-        if addresses.is_some_and(|addresses| !addresses.acquire(Address::of(peer))) {
+        if addresses.is_some_and(|addresses| !addresses.acquire(self.address_of(peer))) {
             self.open.fetch_sub(1, Ordering::Relaxed);
             return false;
         }
         if self.new.as_ref().is_some_and(|new| !new.acquire(now)) {
-            self.release(Address::of(peer));
+            self.release(self.address_of(peer));
             return false;
         }
         true
@@ -135,20 +157,43 @@ impl CountedConnections {
     /// A counted connection got no socket.
     pub(super) fn release(&self, peer: PeerAddress) {
         if let Some(limit) = &self.limit {
-            limit.release(Address::of(peer));
+            limit.release(limit.address_of(peer));
         }
     }
 
     /// A counted connection has this slot now.
     pub(super) fn opened(&mut self, slot: usize, peer: PeerAddress) {
-        let limit = self.limit.as_ref();
-        if limit.is_none_or(|limit| limit.addresses.is_none()) {
+        let Some(limit) = self
+            .limit
+            .as_ref()
+            .filter(|limit| limit.addresses.is_some())
+        else {
             return;
-        }
+        };
         if self.addresses.len() <= slot {
             self.addresses.resize(slot + 1, Address::None);
         }
-        self.addresses[slot] = Address::of(peer);
+        self.addresses[slot] = limit.address_of(peer);
+    }
+
+    /// The connection in this slot is one of this other end. False: its address has its maximum already, and the
+    /// connection counts as before.
+    pub(super) fn count_for(&mut self, slot: usize, peer: PeerAddress) -> bool {
+        let Some(limit) = &self.limit else {
+            return true;
+        };
+        let (Some(counts), Some(counted)) = (&limit.addresses, self.addresses.get_mut(slot)) else {
+            return true;
+        };
+        let address = limit.address_of(peer);
+        if address != *counted {
+            if !counts.acquire(address) {
+                return false;
+            }
+            counts.release(*counted);
+            *counted = address;
+        }
+        true
     }
 
     /// The counted connection in this slot has ended.
@@ -176,6 +221,16 @@ pub fn free_descriptors() -> Option<usize> {
     }
     #[cfg(not(unix))]
     None
+}
+
+/// Addresses without a limit of their own.
+#[derive(Clone)]
+struct Except(Arc<dyn Fn(IpAddr) -> bool + Send + Sync>);
+
+impl fmt::Debug for Except {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Except")
+    }
 }
 
 /// What counts as one address: an IPv4 address, or a /64 of IPv6.
@@ -366,6 +421,29 @@ mod tests {
         assert!(acquire() && acquire() && acquire() && !acquire());
         limit.release(Address::of(PeerAddress::Unix));
         assert!(acquire() && !acquire());
+    }
+
+    #[test]
+    fn excepted_address_has_no_maximum_and_its_connection_can_count_for_another_address() {
+        let proxy: IpAddr = "10.0.0.1".parse().unwrap();
+        let limit = ConnectionLimit::new(100).per_address(NonZeroUsize::new(1));
+        let limit = limit.except(move |address| address == proxy);
+        let mut counted = CountedConnections::new(Some(limit.clone()));
+        for slot in 0..3 {
+            assert!(counted.acquire(peer("10.0.0.1"), NOW));
+            counted.opened(slot, peer("10.0.0.1"));
+        }
+        assert!(counted.count_for(0, peer("192.0.2.1")));
+        assert!(counted.count_for(0, peer("192.0.2.1")));
+        assert!(!counted.count_for(1, peer("192.0.2.1")));
+        assert!(!counted.acquire(peer("192.0.2.1"), NOW));
+        assert!(counted.count_for(1, peer("192.0.2.2")));
+        counted.closed(0);
+        assert!(counted.count_for(2, peer("192.0.2.1")));
+        counted.closed(1);
+        counted.closed(2);
+        assert_eq!(limit.open(), 0);
+        assert!(acquire(&limit, "192.0.2.1") && acquire(&limit, "192.0.2.2"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::lag::LagPolicy;
 use super::listen::ListenAddresses;
 use super::rates::RateLimits;
 use crate::http::{HeadLimits, Hosts, HttpLimits, Origins};
+use crate::proxy::Proxies;
 use crate::reactor::PeerAddress;
 #[cfg(feature = "tokens")]
 use crate::tokens::Tokens;
@@ -143,7 +144,8 @@ pub struct Config {
     /// fewer descriptors, fewer connections are open, so that some are left for these responses.
     pub connections_max: usize,
     /// Open connections of one IPv4 address, or of one /64 of IPv6 addresses, all workers
-    /// together. Further ones get the same 503. Default `None`: no limit, because all clients
+    /// together. Further ones get the same 503. Connections of [`Config::proxies`] count for the client that the proxy names,
+    /// once it is known, and Unix sockets not at all. Default `None`: no limit, because all clients
     /// behind a proxy, or behind the address translation of a company or a mobile network,
     /// have one address. With a limit, loopback addresses have it, too.
     pub connections_per_address: Option<NonZeroUsize>,
@@ -163,6 +165,9 @@ pub struct Config {
     /// names ([`Hosts::Loopback`]) if all IP addresses that the server listens on are loopback addresses, otherwise every name.
     /// A Unix socket answers for every name then, because no browser connects to it.
     pub hosts: Option<Hosts>,
+    /// The proxies in front of the server, whose word about a client's address and host counts. Default: none, so that
+    /// `X-Forwarded-For` and its like have no effect.
+    pub proxies: Proxies,
     /// The keys and rules of the tokens by which clients show what they may do. A WebSocket without a valid token is refused
     /// with 401, unless tokens are [optional](Tokens::optional); its connection is closed with 3000 when its
     /// token expires. [`Upgrade::grant`](super::Upgrade::grant) has what the token grants: the handler decides about rooms. For
@@ -215,11 +220,11 @@ impl fmt::Debug for OnFailure {
 }
 
 impl Config {
-    /// The names of this server for a client at this address.
-    pub(super) fn hosts_for(&self, peer_address: PeerAddress) -> &Hosts {
+    /// The names of this server for a connection of a Unix socket or of an IP address.
+    pub(super) fn hosts_for(&self, is_unix: bool) -> &Hosts {
         match &self.hosts {
             Some(hosts) => hosts,
-            None if peer_address.ip().is_none() => &Hosts::Any,
+            None if is_unix => &Hosts::Any,
             None if self.listen.are_local() => &Hosts::Loopback,
             None => &Hosts::Any,
         }
@@ -271,6 +276,7 @@ impl Default for Config {
             deflate: None,
             origins: Origins::default(),
             hosts: None,
+            proxies: Proxies::default(),
             #[cfg(feature = "tokens")]
             tokens: None,
             on_failure: None,

@@ -50,7 +50,7 @@
 // | `metrics.rs` | what is counted, and the snapshots that other threads read |
 // | `memory.rs` | the memory budget of all workers |
 // | `shutdown.rs`, `panics.rs`, `buffers.rs`, `date.rs`, `lifetimes.rs` | the shutdown; panics of the application; buffers to use again; the Date field; ends of connections |
-// | `access.rs` | the token of a request |
+// | `access.rs`, `preface.rs` | the token of a request; the header of the PROXY protocol |
 // | `rooms/` | rooms of one worker: logs by encoding, subscriptions, lag |
 // | `workers.rs`, `fan_out.rs` | messages between workers; a published message's way into the logs |
 // | `recipient.rs`, `context.rs`, `request.rs`, `upgrade.rs`, `handler.rs` | the sending side of a connection; what a handler can do; requests of HTTP and for a WebSocket; the trait |
@@ -87,6 +87,7 @@ mod opening;
 mod overload;
 mod panics;
 mod pending;
+mod preface;
 mod publisher;
 mod rates;
 mod recipient;
@@ -101,6 +102,7 @@ pub use crate::http::{
     Body, HeadLimits, HostPattern, Hosts, HttpLimits, InvalidField, InvalidHost, InvalidOrigin,
     OriginPattern, Origins, Refusal, RequestHead, Response, StaticFile, Status,
 };
+pub use crate::proxy::{ForwardedFields, InvalidNetwork, Network, Proxies};
 pub use crate::reactor::PeerAddress;
 pub use crate::websocket::deflate::{DeflateConfig, WindowBits};
 pub use crate::websocket::frame::CloseCode;
@@ -132,7 +134,7 @@ use metrics::MetricsSnapshot;
 use rooms::{LagPolicyOf, RoomTable};
 use shutdown::Shutdown;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -164,6 +166,7 @@ impl<H: Handler> Server<H> {
         let socket_limits = SocketLimits::new(config.connections_max, config.workers.get());
         let connection_limit = ConnectionLimit::new(socket_limits.connections_max)
             .per_address(config.connections_per_address)
+            .except(not_of_proxies(&config.proxies))
             .per_second(config.connections_per_second);
         let mut reactors = Vec::new();
         for listeners in of_workers {
@@ -342,6 +345,12 @@ impl Drop for StopAll {
     fn drop(&mut self) {
         self.0.shutdown();
     }
+}
+
+/// The addresses that have no limit of their own: all clients of a proxy have its address.
+fn not_of_proxies(proxies: &Proxies) -> impl Fn(IpAddr) -> bool + Send + Sync + 'static {
+    let proxies = proxies.clone();
+    move |address| proxies.contain(address)
 }
 
 /// Builds the worker of each event loop.

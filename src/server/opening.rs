@@ -22,25 +22,30 @@ use super::connection::Connection;
 use super::ending::Ending;
 use super::environment::{Environment, Panicked};
 use super::handler::{AdmissionParts, Handler};
+use super::preface::Preface;
 use super::recipient::{Recipient, flush_write_queue};
 use super::request::Request;
 use super::rooms::encoding::{negotiable, window_of};
 use super::upgrade::Upgrade;
 use crate::broadcast::WriteQueue;
 use crate::http::{
-    self, CONTINUE, Hosts, HttpVersion, Persistence, Refusal, RequestHead, RequestStream, Response,
-    Status,
+    self, CONTINUE, HttpVersion, Persistence, Refusal, RequestHead, RequestStream, Response, Status,
 };
+use crate::proxy::InvalidHeader;
 use crate::reactor::{Io, PeerAddress, SocketKey};
 use crate::time::Timestamp;
 use crate::websocket::Limits;
 use crate::websocket::handshake::Accepted;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// A connection that speaks HTTP.
 pub(super) struct Opening {
+    /// A named proxy has to send the address of its client first.
+    preface: Option<Preface>,
     requests: RequestStream,
     responses: Responses,
+    /// Of the socket's other end, or of the client whom the header of the PROXY protocol names.
     peer_address: PeerAddress,
     /// The server is full: the client gets one response, and nearly always a 503.
     refused: bool,
@@ -61,6 +66,8 @@ pub(super) enum Progress<H: Handler> {
     },
     /// The last response was written, and the connection ends.
     Ends(Ending),
+    /// The socket is to be closed without a response.
+    Fails,
 }
 
 impl Opening {
@@ -73,7 +80,9 @@ impl Opening {
         config: &Config,
     ) -> Opening {
         let (head_limits, head_timeout) = (config.head_limits, config.handshake_timeout);
+        let has_header = config.proxies.expect_header(peer_address.ip());
         let opening = Opening {
+            preface: has_header.then(Preface::default),
             requests: RequestStream::new(head_limits, config.http, head_timeout, io.now()),
             responses: Responses::default(),
             peer_address,
@@ -93,8 +102,19 @@ impl Opening {
         environment: &mut Environment<H>,
     ) -> Progress<H> {
         let mut input = bytes;
+        match self.receive_preface(io, key, &mut input, environment) {
+            Ok(true) => {}
+            Ok(false) => {
+                self.count_held(environment);
+                return Progress::Waits;
+            }
+            Err(InvalidHeader { .. }) => {
+                self.release(environment);
+                return Progress::Fails;
+            }
+        }
         loop {
-            match self.step(io, &mut input, environment) {
+            match self.step(io, key, &mut input, environment) {
                 Ok(Step::MoreInput) => break,
                 Ok(Step::Continues) => {}
                 Ok(Step::Responded) if self.must_wait(io, key, environment) => {
@@ -117,6 +137,31 @@ impl Opening {
         Progress::Waits
     }
 
+    /// Takes the header of the PROXY protocol off the input. False: it is not whole.
+    fn receive_preface<H: Handler>(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        input: &mut &[u8],
+        environment: &mut Environment<H>,
+    ) -> Result<bool, InvalidHeader> {
+        let Some(preface) = &mut self.preface else {
+            return Ok(true);
+        };
+        let Some(header) = preface.receive(input)? else {
+            return Ok(false);
+        };
+        self.preface = None;
+        if let Some(source) = header.source {
+            self.peer_address = source.into();
+            if !io.count_for(key, self.peer_address) {
+                self.refused = true;
+                environment.counts.count_refused();
+            }
+        }
+        Ok(true)
+    }
+
     /// Takes at most one event from the input, and acts on it.
     ///
     /// # Errors
@@ -124,18 +169,25 @@ impl Opening {
     fn step<H: Handler>(
         &mut self,
         io: &mut Io,
+        key: SocketKey,
         input: &mut &[u8],
         environment: &mut Environment<H>,
     ) -> Result<Step<H>, Refusal> {
         if self.refused {
             return self.step_refused(io, input, environment);
         }
+        let peer_address = self.peer_address;
         match self.requests.receive(input, io.now())? {
             http::Progress::Incomplete => Ok(Step::MoreInput),
             http::Progress::Head(head) => {
-                check_host(&head, environment.config.hosts_for(self.peer_address))?;
+                let client = Client::of(&head, peer_address, &environment.config);
+                client.check_host(&environment.config)?;
                 if asks_for_websocket(&head) {
-                    return switch(io, &head, self.peer_address, environment);
+                    if !io.count_for(key, client.address) {
+                        environment.counts.count_refused();
+                        return Err(overloaded());
+                    }
+                    return switch(io, &head, &client, environment);
                 }
                 // It may be left out if the body has begun to come (RFC 9110 §10.1.1).
                 if head.expects_continue() && input.is_empty() {
@@ -148,8 +200,9 @@ impl Opening {
                 body,
                 persistence,
             } => {
-                let request = Request::new(head, body, self.peer_address);
                 let config = environment.config.clone();
+                let client = Client::of(&head, peer_address, &config);
+                let request = Request::new(head, body, client.address);
                 let request = with_tokens(io, request, &config);
                 let (response, persistence) = ask(&request, persistence, environment);
                 environment.counts.count_request();
@@ -178,12 +231,15 @@ impl Opening {
             Ok(http::Progress::Head(head))
                 if !asks_for_websocket(&head)
                     && !head.body_announced()
-                    && check_host(&head, environment.config.hosts_for(peer_address)).is_ok() =>
+                    && Client::of(&head, peer_address, &environment.config)
+                        .check_host(&environment.config)
+                        .is_ok() =>
             {
                 return Ok(Step::Continues);
             }
             Ok(http::Progress::Request { head, body, .. }) => {
-                let request = Request::new(head, body, peer_address);
+                let client = Client::of(&head, peer_address, &environment.config);
+                let request = Request::new(head, body, client.address);
                 let asked =
                     environment.ask(peer_address, |handler| handler.http_when_full(&request));
                 asked.ok().flatten()
@@ -218,6 +274,7 @@ impl Opening {
         environment: &Environment<H>,
     ) -> Progress<H> {
         let Switched {
+            peer_address,
             session,
             accepted,
             pieces,
@@ -226,7 +283,7 @@ impl Opening {
         let mut response = std::mem::take(self.responses.queue.buffer());
         accepted.write_response(&mut response);
         let window = window_of(accepted.deflate());
-        let recipient = Recipient::new(self.peer_address, window, response);
+        let recipient = Recipient::new(peer_address, window, response);
         let websocket = match pieces {
             Some(limits) => accepted.connection(limits).with_pieces(),
             None => accepted.connection(environment.config.limits),
@@ -249,7 +306,8 @@ impl Opening {
 impl Opening {
     /// The memory of the request and of the waiting responses.
     pub(super) fn held_bytes(&self) -> usize {
-        self.requests.held_bytes() + self.responses.queue.held_bytes()
+        let preface_bytes = self.preface.as_ref().map_or(0, Preface::held_bytes);
+        preface_bytes + self.requests.held_bytes() + self.responses.queue.held_bytes()
     }
 
     /// Tells the memory budget what the connection holds now.
@@ -432,6 +490,8 @@ enum Step<H: Handler> {
 
 /// A WebSocket that the application has admitted.
 struct Switched<S> {
+    /// Of the client.
+    peer_address: PeerAddress,
     session: S,
     accepted: Accepted,
     /// The limits of a connection whose messages are received in pieces.
@@ -455,16 +515,20 @@ fn asks_for_websocket(request: &RequestHead<'_>) -> bool {
 fn switch<H: Handler>(
     io: &Io,
     request: &RequestHead<'_>,
-    peer_address: PeerAddress,
+    client: &Client<'_>,
     environment: &mut Environment<H>,
 ) -> Result<Step<H>, Refusal> {
+    let peer_address = client.address;
     let upgrade = Upgrade::check(request, peer_address)?;
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
     //# If the server does not wish to accept this connection, it MUST return
     //# an appropriate HTTP error code (e.g., 403 Forbidden) and abort the
     //# WebSocket handshake described in this section.
     upgrade
-        .check_origin(&environment.config.origins)
+        .check_origin_for(
+            &environment.config.origins,
+            client.host.as_deref().unwrap_or_default(),
+        )
         .map_err(forbidden)?;
     let granted = Granted::check(request, &environment.config, io.wall_clock())?;
     let upgrade = upgrade.granted(&granted);
@@ -491,6 +555,7 @@ fn switch<H: Handler>(
     }
     match upgrade.accept(options) {
         Ok(accepted) => Ok(Step::Switches(Switched {
+            peer_address,
             session,
             accepted,
             pieces,
@@ -501,6 +566,42 @@ fn switch<H: Handler>(
             let _ = environment.ask(peer_address, |_| drop(session));
             Err(error.into())
         }
+    }
+}
+
+/// Who sends a request, and to which host, as the named proxies tell it.
+struct Client<'a> {
+    address: PeerAddress,
+    host: Option<Cow<'a, str>>,
+    /// It came through a Unix socket.
+    is_local: bool,
+}
+
+impl<'a> Client<'a> {
+    fn of(request: &RequestHead<'a>, peer_address: PeerAddress, config: &Config) -> Client<'a> {
+        let told = config.proxies.read(request, peer_address.ip());
+        Client {
+            address: told.client.map_or(peer_address, PeerAddress::from),
+            host: told.host.or(request.host().map(Cow::Borrowed)),
+            is_local: peer_address.ip().is_none(),
+        }
+    }
+
+    /// 421: the request is for another server, so the page that made it may be an attacker's (`http/hosts.rs`).
+    fn check_host(&self, config: &Config) -> Result<(), Refusal> {
+        if config.hosts_for(self.is_local).allow(self.host.as_deref()) {
+            return Ok(());
+        }
+        let host = self.host.as_deref().unwrap_or_default();
+        let host = host.get(..HOST_BYTES_MAX).unwrap_or(host);
+        let host: Cow<'_, str> = match host.bytes().all(|byte| byte.is_ascii_graphic()) {
+            true => Cow::Borrowed(host),
+            false => host.escape_default().to_string().into(),
+        };
+        let reason = format!(
+            "this server does not answer for the host {host}; --allow-host (Config::hosts) adds a host"
+        );
+        Err(Refusal::new(Status::MisdirectedRequest, reason))
     }
 }
 
@@ -547,19 +648,6 @@ fn forbidden(refusal: Refusal) -> Refusal {
         refusal.reason()
     );
     Refusal::new(refusal.status(), reason)
-}
-
-/// 421: the request is for another server, so the page that made it may be an attacker's (`http/hosts.rs`).
-fn check_host(request: &RequestHead<'_>, hosts: &Hosts) -> Result<(), Refusal> {
-    if hosts.allow(request.host()) {
-        return Ok(());
-    }
-    let host = request.host().unwrap_or_default();
-    let host = host.get(..HOST_BYTES_MAX).unwrap_or(host);
-    let reason = format!(
-        "this server does not answer for the host {host}; --allow-host (Config::hosts) adds a host"
-    );
-    Err(Refusal::new(Status::MisdirectedRequest, reason))
 }
 
 /// A name of DNS has 253 bytes at most.

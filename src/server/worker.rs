@@ -288,6 +288,7 @@ impl<H: Handler> Worker<H> {
         match opening.receive(io, key, bytes, environment) {
             Progress::Waits => {}
             Progress::Ends(ending) => self.end_opening(io, key, Some(ending)),
+            Progress::Fails => self.end_opening(io, key, None),
             Progress::Opens {
                 mut connection,
                 behind,

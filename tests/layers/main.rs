@@ -29,7 +29,7 @@ struct Layer {
 }
 
 #[rustfmt::skip]
-const LAYERS: [Layer; 15] = [
+const LAYERS: [Layer; 16] = [
     // Sans-IO: the same bytes in give the same bytes out, on any machine. Maps
     // that hash with a random seed would break that, too.
     Layer {
@@ -73,6 +73,12 @@ const LAYERS: [Layer; 15] = [
             "std::collections::HashSet", "std::collections::hash_map",
             "std::collections::hash_set",
         ],
+    },
+    // Sans-IO, too: what a proxy tells of a client.
+    Layer {
+        name: "src/proxy",
+        may: &["crate::proxy", "crate::http", "core", "alloc"],
+        must_not: &["core::time"],
     },
     // Sans-IO, too: what a request's token grants at a time that is an input.
     Layer {
@@ -126,7 +132,7 @@ const LAYERS: [Layer; 15] = [
         name: "src/server",
         may: &[
             "crate::server", "crate::websocket", "crate::http", "crate::broadcast", "crate::reactor", "crate::time",
-            "crate::tokens",
+            "crate::tokens", "crate::proxy",
             "httpdate", "std", "core", "alloc", "std::net::SocketAddr", "std::net::SocketAddrV4",
             "std::time::SystemTime", "std::net::SocketAddrV6", "std::net::IpAddr", "std::net::Ipv4Addr",
             "std::net::Ipv6Addr", "std::net::TcpListener",

@@ -19,6 +19,7 @@ mod listeners;
 mod overload;
 mod panics;
 mod pieces;
+mod proxies;
 mod rates;
 mod rooms;
 mod smuggling;

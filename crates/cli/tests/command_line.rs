@@ -1041,6 +1041,27 @@ fn request_for_another_host_is_refused_unless_it_is_allowed() {
 }
 
 #[test]
+fn address_that_a_named_proxy_tells_counts_for_its_limit() {
+    let limited = ["serve", "--connections-per-address", "1"];
+    let open = |address: &str, client: &str| {
+        let builder = Client::builder(&format!("ws://{address}/chat/lobby"));
+        match builder.field("X-Forwarded-For", client).connect() {
+            Ok(client) => Ok(client),
+            Err(ClientError::Refused(refusal)) => Err(refusal.response.status),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let (_server, address) = Program::server(&[&limited[..], &["--proxy", "127.0.0.1"]].concat());
+    let _first = open(&address, "192.0.2.1").expect("the first of its address");
+    let _second = open(&address, "192.0.2.2").expect("the first of its address");
+    assert_eq!(open(&address, "192.0.2.1").err(), Some(503));
+    // Without a named proxy the field has no effect, and the limit holds for loopback addresses, too.
+    let (_server, address) = Program::server(&limited);
+    let _first = open(&address, "192.0.2.1").expect("the first of its address");
+    assert_eq!(open(&address, "192.0.2.2").err(), Some(503));
+}
+
+#[test]
 fn keys_in_a_file_or_in_the_environment_are_needed_to_connect() {
     let path = std::env::temp_dir().join(format!("yamabiko-keys-{}", std::process::id()));
     std::fs::write(&path, "0123456789abcdef\n").expect("a file");

@@ -164,7 +164,11 @@ impl<'a> Upgrade<'a> {
     /// # Ok::<(), yamabiko::websocket::handshake::Refusal>(())
     /// ```
     pub fn check_origin(&self, origins: &Origins) -> Result<(), Refusal> {
-        let host = self.request.host().unwrap_or_default();
+        self.check_origin_for(origins, self.request.host().unwrap_or_default())
+    }
+
+    /// As [`Upgrade::check_origin`], if a proxy has been asked for this host.
+    pub(crate) fn check_origin_for(&self, origins: &Origins, host: &str) -> Result<(), Refusal> {
         if origins.allow(self.origin, host) {
             return Ok(());
         }

@@ -6,11 +6,11 @@
 use std::num::NonZeroU32;
 
 use clap::{Arg, Args};
-use yamabiko::server::{Config, Hosts, ListenAddresses, Origins};
+use yamabiko::server::{Config, Hosts, ListenAddresses, Origins, Proxies};
 
 use super::access::quoted;
 use super::file::UNIX_MODE;
-use super::settings::{ServeSettings, ServerSettings};
+use super::settings::{ServeSettings, ServerSettings, fields_name};
 use super::values::{Interval, NONE, bytes_text, seconds_text};
 
 /// The defaults that the help names: the option's name and its value. An option that the
@@ -20,6 +20,7 @@ pub(super) fn defaults(config: &Config, origins: &str) -> Vec<(&'static str, Str
     for (id, text) in [
         ("workers", "one for each core"),
         ("allow_origins", origins),
+        ("proxies", NONE),
         (
             "allow_hosts",
             "on loopback addresses loopback names, otherwise every host",
@@ -129,6 +130,15 @@ fn values(config: &Config, settings: &ServerSettings) -> Vec<(&'static str, Stri
         ),
         ("allow_origins", origins_text(&config.origins)),
         ("allow_hosts", hosts_text(config.hosts.as_ref())),
+        ("proxies", proxies_text(&config.proxies)),
+        (
+            "proxy_fields",
+            fields_name(config.proxies.set_fields()).to_owned(),
+        ),
+        (
+            "proxy_protocol",
+            config.proxies.use_proxy_protocol().to_string(),
+        ),
     ]
 }
 
@@ -158,6 +168,14 @@ fn origins_text(origins: &Origins) -> String {
         }
         _ => "[]".to_owned(),
     }
+}
+
+/// The proxies as they are written in a settings file.
+fn proxies_text(proxies: &Proxies) -> String {
+    let networks = proxies.networks().iter().map(ToString::to_string);
+    let unix = proxies.include_unix().then(|| "unix".to_owned());
+    let texts = networks.chain(unix).map(|text| format!("\"{text}\""));
+    format!("[{}]", texts.collect::<Vec<_>>().join(", "))
 }
 
 /// The hosts as they are written in a settings file.

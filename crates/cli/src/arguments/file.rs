@@ -109,7 +109,7 @@ fn option<'a>(command: &'a Command, key: &str) -> Result<&'a Arg, String> {
 /// The arguments that set the option to this value.
 fn arguments_of(option: &Arg, key: &str, value: &Value) -> Result<Vec<OsString>, String> {
     let long = option.get_long().unwrap_or_default();
-    if option.get_id() == NO_COMPRESS {
+    if SWITCHES.iter().any(|switch| option.get_id() == switch) {
         return match value {
             Value::Boolean(value) => Ok(vec![format!("--{long}={value}").into()]),
             _ => Err(format!("{key}: expected true or false")),
@@ -167,8 +167,8 @@ fn is_set(option: &Arg, matches: &ArgMatches) -> bool {
 const FILE: &str = "file";
 /// The option that checks the settings.
 const CHECK: &str = "check";
-/// The option that is true or false.
-const NO_COMPRESS: &str = "no_compress";
+/// The options that are true or false.
+const SWITCHES: [&str; 2] = ["no_compress", "proxy_protocol"];
 /// A setting whose digits are not a decimal number.
 pub(super) const UNIX_MODE: &str = "unix-mode";
 /// More than any settings file has, and little to read.

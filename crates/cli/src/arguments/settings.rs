@@ -9,15 +9,15 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use yamabiko::server::{
-    Config, DeflateConfig, Hosts, LagAction, Limits, ListenAddress, ListenAddresses, Origins,
-    RateAction, UnixListen, WindowBits,
+    Config, DeflateConfig, ForwardedFields, Hosts, LagAction, Limits, ListenAddress,
+    ListenAddresses, Origins, Proxies, RateAction, UnixListen, WindowBits,
 };
 
 use super::access::{ACCESS, AccessSettings};
 use super::values::{
-    AllowedHost, AllowedOrigin, Budget, Interval, Mode, Optional, Owner, address, budget, bytes,
-    bytes_per_second, count, host, interval, is_set, level, mode, optional, origin, owner,
-    per_second, rate, ratio, seconds, unsent_bytes, window_bits, workers,
+    AllowedHost, AllowedOrigin, Budget, Interval, Mode, NamedProxy, Optional, Owner, address,
+    budget, bytes, bytes_per_second, count, host, interval, is_set, level, mode, optional, origin,
+    owner, per_second, proxy, rate, ratio, seconds, unsent_bytes, window_bits, workers,
 };
 
 /// The settings of `serve`.
@@ -186,6 +186,19 @@ pub(crate) struct ServerSettings {
     /// are always answered. A request for any other host gets 421.
     #[arg(long = "allow-host", value_name = "HOST", value_parser = host, value_delimiter = ',', help_heading = ACCESS)]
     pub allow_hosts: Vec<AllowedHost>,
+    /// Believe this proxy about its clients; may be repeated
+    ///
+    /// An address or a network such as 10.0.0.0/8; 'unix' is what connects to a Unix socket.
+    /// Several are separated by commas. The address that a proxy names then counts for
+    /// --connections-per-address, and the proxy itself does not.
+    #[arg(long = "proxy", value_name = "NETWORK", value_parser = proxy, value_delimiter = ',', help_heading = ACCESS)]
+    pub proxies: Vec<NamedProxy>,
+    /// Fields in which the proxies name their clients
+    #[arg(long, value_name = "FIELDS", value_parser = proxy_fields(), help_heading = ACCESS)]
+    pub proxy_fields: Option<ForwardedFields>,
+    /// The proxies begin each connection with a header of the PROXY protocol
+    #[arg(long, value_name = "BOOL", value_parser = is_set, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = ACCESS)]
+    pub proxy_protocol: Option<bool>,
 }
 
 /// The settings of rooms.
@@ -321,6 +334,9 @@ impl ServerSettings {
             compress_takeover: _,
             allow_origins,
             allow_hosts,
+            proxies,
+            proxy_fields,
+            proxy_protocol,
         } = self;
         config.deflate = deflate;
         set(&mut config.workers, workers);
@@ -368,6 +384,9 @@ impl ServerSettings {
         set(&mut config.drain_timeout, drain_timeout);
         set(&mut config.origins, origins(allow_origins));
         set(&mut config.hosts, hosts(allow_hosts).map(Some));
+        config.proxies = named_proxies(&proxies)
+            .fields(proxy_fields.unwrap_or_default())
+            .proxy_protocol(proxy_protocol.unwrap_or(false));
         let rates = &mut config.rates;
         set_optional(&mut rates.messages, messages_per_second);
         set_optional(&mut rates.bytes, bytes_per_second);
@@ -489,6 +508,43 @@ fn origins(allowed: Vec<AllowedOrigin>) -> Option<Origins> {
     };
     let patterns: Option<Vec<_>> = allowed.into_iter().map(pattern).collect();
     Some(patterns.map_or(Origins::Any, Origins::SameHostAnd))
+}
+
+fn named_proxies(named: &[NamedProxy]) -> Proxies {
+    let networks = named.iter().filter_map(|proxy| match proxy {
+        NamedProxy::Network(network) => Some(*network),
+        NamedProxy::Unix => None,
+    });
+    Proxies::new(networks).unix(named.contains(&NamedProxy::Unix))
+}
+
+/// The fields of proxies by name.
+fn proxy_fields() -> impl TypedValueParser<Value = ForwardedFields> {
+    let named = |fields, help| PossibleValue::new(fields_name(fields)).help(help);
+    PossibleValuesParser::new([
+        named(
+            ForwardedFields::XForwarded,
+            "X-Forwarded-For and X-Forwarded-Host",
+        ),
+        named(ForwardedFields::Forwarded, "Forwarded (RFC 7239)"),
+        named(
+            ForwardedFields::None,
+            "no field: the proxy works below HTTP",
+        ),
+    ])
+    .map(|name| match name.as_str() {
+        "forwarded" => ForwardedFields::Forwarded,
+        "none" => ForwardedFields::None,
+        _ => ForwardedFields::XForwarded,
+    })
+}
+
+pub(super) fn fields_name(fields: ForwardedFields) -> &'static str {
+    match fields {
+        ForwardedFields::Forwarded => "forwarded",
+        ForwardedFields::None => "none",
+        _ => "x-forwarded",
+    }
 }
 
 /// `None`: no host is given.

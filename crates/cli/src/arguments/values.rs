@@ -8,8 +8,8 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use yamabiko::server::{
-    HostPattern, InvalidHost, InvalidListenAddress, InvalidOrigin, ListenAddress, OriginPattern,
-    WindowBits,
+    HostPattern, InvalidHost, InvalidListenAddress, InvalidNetwork, InvalidOrigin, ListenAddress,
+    Network, OriginPattern, WindowBits,
 };
 
 /// A value of `--allow-origin`.
@@ -37,6 +37,14 @@ pub(crate) enum AllowedHost {
     /// `*`
     Any,
     Pattern(HostPattern),
+}
+
+/// A value of `--proxy`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum NamedProxy {
+    /// What connects to a Unix socket.
+    Unix,
+    Network(Network),
 }
 
 /// A time after which something happens. `None`, written `0`: it never happens.
@@ -287,6 +295,17 @@ pub(crate) fn host(value: &str) -> Result<AllowedHost, String> {
             .parse()
             .map(AllowedHost::Pattern)
             .map_err(|error: InvalidHost| error.to_string()),
+    }
+}
+
+/// An address or a network of proxies, or `unix`.
+pub(crate) fn proxy(value: &str) -> Result<NamedProxy, String> {
+    match value {
+        "unix" => Ok(NamedProxy::Unix),
+        _ => value
+            .parse()
+            .map(NamedProxy::Network)
+            .map_err(|error: InvalidNetwork| format!("{error}, or unix")),
     }
 }
 

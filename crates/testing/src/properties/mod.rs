@@ -10,6 +10,7 @@
 //! | `handshake.rs` | the heads of a request and of a response |
 //! | `http_requests.rs` | the requests of an HTTP connection |
 //! | `inflate.rs` | compressed messages, compared with the DEFLATE library |
+//! | `proxy_header.rs` | the header of the PROXY protocol |
 //! | `pieces.rs` | messages in pieces, compared with whole ones |
 //! | `negotiation.rs` | the negotiation of permessage-deflate |
 //! | `round_trip.rs` | a client and a server, connected by a wire that cuts anywhere |
@@ -27,6 +28,7 @@
 //! inflate           | flags | limit | windows | n | n lengths of pieces | messages ...
 //! pieces          | flags | limit | windows | n | n lengths of pieces | messages ...
 //! deflate_negotiation | flags | windows | windows | offers LF response ...
+//! proxy_header      | bytes of a connection ...
 //! connection_*      | limits | n | n lengths of pieces | bytes from the peer ...
 //! frame_decoder     | role   | n | n lengths of pieces | bytes from the peer ...
 //! utf8              |          n | n lengths of pieces | bytes of a text ...
@@ -42,6 +44,7 @@ pub mod input;
 pub mod model;
 pub mod negotiation;
 pub mod pieces;
+pub mod proxy_header;
 pub mod round_trip;
 pub mod seeds;
 pub mod session;
@@ -72,6 +75,7 @@ pub const ALL: &[(&str, Property)] = &[
     ("http_requests", http_requests::http_requests),
     ("inflate", inflate::inflate),
     ("pieces", pieces::pieces),
+    ("proxy_header", proxy_header::proxy_header),
     ("deflate_negotiation", negotiation::deflate_negotiation),
     ("frame_decoder", frame_decoder),
     ("connection_server", connection_server),

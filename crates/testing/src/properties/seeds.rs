@@ -50,6 +50,8 @@ pub fn catalogue() -> Vec<Seed> {
     seeds.extend(inflate.map(|(name, input)| seed("inflate", name, input)));
     let pieces = super::pieces::seeds().into_iter();
     seeds.extend(pieces.map(|(name, input)| seed("pieces", name, input)));
+    let proxy = super::proxy_header::seeds().into_iter();
+    seeds.extend(proxy.map(|(name, input)| seed("proxy_header", name, input)));
     seeds.extend(super::fan_out::seeds::seeds().map(|(name, input)| seed("fan_out", name, input)));
     seeds
 }

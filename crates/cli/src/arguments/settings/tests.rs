@@ -132,7 +132,7 @@ fn defaults_that_the_help_names_are_those_of_the_server() {
         let found = command.find_subcommand(line).expect(line);
         let has = |id: &str| found.get_arguments().any(|option| option.get_id() == id);
         let values = defaults(&config, "").into_iter().filter(|(id, _)| {
-            let described = ["workers", "allow_origins", "allow_hosts", "file"];
+            let described = ["workers", "allow_origins", "allow_hosts", "proxies", "file"];
             has(id) && !described.contains(id)
         });
         let line = values.fold(line.to_owned(), |line, (id, value)| {
