@@ -149,7 +149,10 @@ impl MemoryBudget {
         }
         // own ≤ total, so the share is at most the excess.
         let share = (excess as u128 * own as u128).div_ceil(total as u128);
-        Need::ForAll(usize::try_from(share).unwrap_or(usize::MAX))
+        match usize::try_from(share).unwrap_or(usize::MAX) {
+            0 => Need::Nothing,
+            share => Need::ForAll(share),
+        }
     }
 
     /// From one byte more than the budget until a sixteenth of it is free.
@@ -166,9 +169,11 @@ impl MemoryBudget {
         is_exceeded.load(Ordering::Relaxed)
     }
 
-    /// There was nothing to free.
+    /// There was nothing to free on this worker. If it holds the most, the search is not repeated before the budget is exceeded again.
     pub(super) fn nothing_was_freed(&self) {
-        self.held.is_exceeded.store(false, Ordering::Relaxed);
+        if self.holds_the_most(self.own_bytes()) {
+            self.held.is_exceeded.store(false, Ordering::Relaxed);
+        }
     }
 
     fn need_of_newcomers(&self, max: usize, total: usize) -> Need {
@@ -259,10 +264,26 @@ mod tests {
         one.publish(0);
         // Within the budget, but not yet a sixteenth below it.
         assert_eq!((one.need(), other.need()), (Need::ForAll(1), Need::Nothing));
+        other.nothing_was_freed();
+        assert_eq!(one.need(), Need::ForAll(1), "another worker has something");
         one.changed(800, 799);
         one.publish(0);
         assert_eq!((one.need(), other.need()), (Need::Nothing, Need::Nothing));
         assert!(one.must_tell());
+    }
+
+    #[test]
+    fn worker_that_holds_nothing_has_no_share_and_one_with_nothing_to_free_searches_once() {
+        let [mut one, mut other] = budgets(1600);
+        one.publish(1800);
+        assert_eq!(
+            (other.need(), one.need()),
+            (Need::Nothing, Need::ForAll(300))
+        );
+        one.publish(1600);
+        assert_eq!(one.need(), Need::ForAll(100));
+        one.nothing_was_freed();
+        assert_eq!(one.need(), Need::Nothing);
     }
 
     #[test]
