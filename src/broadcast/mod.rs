@@ -49,6 +49,6 @@ pub use backlog::Backlog;
 pub use chunk::ChunkPool;
 pub use limits::{LagLimits, LogLimits};
 pub use log::Log;
-pub use shared_log::{Lag, SharedLog, Skipped};
+pub use shared_log::{FlushBudget, Lag, SharedLog, Skipped};
 pub use subscriptions::SubscriptionId;
 pub use write_queue::{Remainder, WriteQueue};

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   table      | ready | ready | ready | ready | blocked | blocked |
-//!                                              ^ready
+//!                              ^offered        ^ready
 //!   indices    [2, vacant, 0, 5, 1, 3, 4]      slot -> index in the table
 //! ```
 //!
@@ -12,6 +12,8 @@
 //! blocked ones. So a flush visits no blocked subscription, and a search for slow
 //! ones visits only these. Moving a subscription from one part to the other swaps
 //! two entries.
+//!
+//! A flush may stop in the middle of the ready ones. It has *offered* the first of them what was new; the next flush begins with the others.
 //!
 //! Cost: 24 bytes for a subscription and 4 for its slot; every operation is O(1).
 
@@ -70,6 +72,8 @@ pub(super) struct Subscriptions {
     table: Vec<Subscription>,
     /// `table[..ready]` are ready, `table[ready..]` are blocked.
     ready: usize,
+    /// `table[..offered]` were visited by a flush that has not visited all ready ones. 0 ≤ offered ≤ ready
+    offered: usize,
     /// For each slot the index of its subscription in `table`, or `VACANT`.
     indices: Vec<u32>,
     /// The slots without a subscription.
@@ -84,6 +88,23 @@ impl Subscriptions {
     /// How many are ready: the indices `0..ready()`.
     pub(super) fn ready(&self) -> usize {
         self.ready
+    }
+
+    /// How many of the ready ones the current flush has visited: the indices `0..offered()`.
+    #[inline(always)]
+    pub(super) fn offered(&self) -> usize {
+        self.offered
+    }
+
+    /// The flush has visited the next one, and it stays ready.
+    #[inline(always)]
+    pub(super) fn advance_offered(&mut self) {
+        self.offered += 1;
+    }
+
+    /// The flush has visited all of them.
+    pub(super) fn end_offers(&mut self) {
+        self.offered = 0;
     }
 
     pub(super) fn blocked(&self) -> &[Subscription] {
@@ -134,14 +155,19 @@ impl Subscriptions {
     }
 
     /// Makes a ready subscription the first blocked one and returns its new index.
-    /// The last ready one moves to its old index.
-    pub(super) fn block(&mut self, index: usize) -> usize {
+    /// The last ready one, and possibly the last offered one, move.
+    pub(super) fn block(&mut self, mut index: usize) -> usize {
+        if index < self.offered {
+            self.offered -= 1;
+            self.swap(index, self.offered);
+            index = self.offered;
+        }
         self.ready -= 1;
         self.swap(index, self.ready);
         self.ready
     }
 
-    /// Makes a blocked subscription the last ready one.
+    /// Makes a blocked subscription the last ready one, which is not offered.
     pub(super) fn unblock(&mut self, index: usize) {
         self.swap(index, self.ready);
         self.ready += 1;
@@ -215,6 +241,33 @@ mod tests {
             (blocked, subscriptions.ready(), subscriptions.len()),
             (vec![3], 3, 4)
         );
+    }
+
+    #[test]
+    fn offered_ones_stay_before_the_others_while_any_are_blocked_removed_and_added() {
+        let (mut subscriptions, ids) = subscriptions_of(0..6);
+        (0..3).for_each(|_| subscriptions.advance_offered());
+        let offered = |subscriptions: &Subscriptions| {
+            let table = &subscriptions.table[..subscriptions.offered()];
+            let mut keys: Vec<u64> = table.iter().map(|one| one.key).collect();
+            keys.sort_unstable();
+            keys
+        };
+        assert_eq!(offered(&subscriptions), [0, 1, 2]);
+        subscriptions.block(index(&subscriptions, ids[1]));
+        subscriptions.block(index(&subscriptions, ids[4]));
+        assert_eq!(offered(&subscriptions), [0, 2]);
+        subscriptions.unblock(index(&subscriptions, ids[1]));
+        subscriptions.remove(index(&subscriptions, ids[0]));
+        subscriptions.remove(index(&subscriptions, ids[5]));
+        subscriptions.add(7, 0);
+        assert_eq!(offered(&subscriptions), [2]);
+        assert_eq!((subscriptions.ready(), subscriptions.len()), (4, 5));
+        for id in [1, 2, 3, 4] {
+            assert_eq!(key(&subscriptions, ids[id]), Some(id as u64));
+        }
+        subscriptions.end_offers();
+        assert!(offered(&subscriptions).is_empty());
     }
 
     #[test]

@@ -15,9 +15,9 @@
 //!    │      clock     read once: it is Io::now() for the whole turn
 //!    │   2  deferred  opened()    of adopted sockets
 //!    │                ended()     of writes that failed in turn_ended()
-//!    │   3  events    read edges are remembered;
-//!    │                write edges                        ──► writable()
+//!    │   3  events    edges are remembered;
 //!    │                a write to the waker of set_waker() ──► woken()
+//!    │                writable sockets, up to a budget    ──► writable()
 //!    │   4  read      every ready socket, up to its budget ► before_read(),
 //!    │                                                       received(), ended()
 //!    │                into the application's own buffer   ► lend(), filled()
@@ -48,6 +48,8 @@
 //!   before it reads again. Sockets that become ready have a turn before the sockets that had
 //!   more to read than their budget, but not two turns in succession. The number of accepted
 //!   connections in a turn is limited too.
+//! - Sockets that can be written again are served in this order, until what they write has used up the turn's budget of 512 KiB (a
+//!   call costs 16 KiB besides its bytes). The others stay blocked until the next turn.
 //! - The application charges further work to the budget ([`Io::charge`]). When the budget is
 //!   used up, it leaves the rest of its bytes ([`Io::leave_unread`]) and receives them first
 //!   when the socket is read again.
@@ -199,7 +201,8 @@ pub trait Application {
     /// The connection has ended, completely or on the peer's side: see [`End`].
     fn ended(&mut self, io: &mut Io, key: SocketKey, end: End);
 
-    /// A write was partial, and the kernel has room again: possibly little, or (rarely) none.
+    /// A write was partial, and the kernel has room again: possibly little, or (rarely) none. A later turn calls this if many other
+    /// sockets can be written, too; until then a write returns 0.
     fn writable(&mut self, _io: &mut Io, _key: SocketKey) {}
 
     /// The socket's deadline ([`Io::set_deadline`]) has come. It is cleared.
@@ -388,6 +391,7 @@ impl<M: Send + 'static> Reactor<M> {
         self.io.sleep(&mut self.events)?;
         self.deliver_deferred(application);
         self.take_events(application);
+        self.serve_writable(application);
         self.read_ready(application);
         self.accept(application);
         self.deliver_messages(application);
@@ -406,12 +410,18 @@ impl<M: Send + 'static> Reactor<M> {
                 MAILBOX => self.messages_wait = true,
                 WAKER => application.woken(&mut self.io),
                 token if token.0 > LISTENERS_ABOVE => self.io.listener_edge(token),
-                _ => {
-                    if let Some(key) = self.io.take_edges(event) {
-                        application.writable(&mut self.io, key);
-                    }
-                }
+                _ => self.io.take_edges(event),
             }
+        }
+    }
+
+    fn serve_writable(&mut self, application: &mut impl Application<Message = M>) {
+        let begun = self.io.write_cost();
+        while self.io.write_cost().wrapping_sub(begun) < WRITABLE_BUDGET_BYTES {
+            let Some(key) = self.io.next_writable() else {
+                return;
+            };
+            application.writable(&mut self.io, key);
         }
     }
 
@@ -586,5 +596,7 @@ impl<M> Drop for Reactor<M> {
 
 /// Maximum number of events of one `epoll_wait`; further ones follow with the next.
 const EVENTS_PER_TURN_MAX: usize = 1024;
+/// What the sockets that can be written again may write in a turn, before other sockets are read.
+const WRITABLE_BUDGET_BYTES: usize = 512 << 10;
 /// A limit, so that many new connections do not delay the open ones.
 const ACCEPTS_PER_TURN_MAX: usize = 64;

@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | `readable` | a read edge | a read that finds no more bytes |
 //! | `read_closed` | an edge that announces the end | never |
-//! | `writing` is blocked | a write that the kernel did not accept | a write edge |
+//! | `writing` is blocked | a write that the kernel did not accept | the turn that uses a write edge |
 //! | `unread` | the application, which left a part of a read | when that part is used up |
 //! | `paused` | the application | the application |
 //! | `queued` | entering the ready list | leaving it |
@@ -25,11 +25,14 @@
 //! sockets never have one.
 //!
 //! ```text
-//!             WouldBlock              registered           write edge
-//!   Unwatched ──────────► NewlyBlocked ────────► Blocked ─────────────► Free
-//!                                                   ▲    WouldBlock      │
-//!                                                   └────────────────────┘
+//!             WouldBlock              registered           write edge              its turn
+//!   Unwatched ──────────► NewlyBlocked ────────► Blocked ─────────────► Writable ─────────► Free
+//!                                                   ▲              WouldBlock                │
+//!                                                   └────────────────────────────────────────┘
 //! ```
+//!
+//! A turn does not serve all writable sockets if they have much to write. Until a socket is served it stays blocked: what it was
+//! to write before has to come first.
 //!
 //! # The slab
 //!
@@ -120,6 +123,8 @@ enum Writing {
     NewlyBlocked,
     /// A write edge will follow.
     Blocked,
+    /// The kernel accepts bytes again, and the application does not know yet.
+    Writable,
     /// Write edges are reported, and the kernel accepts bytes.
     Free,
 }
@@ -166,22 +171,33 @@ impl Socket {
         &mut self.stream
     }
 
-    /// Remembers the edges of an event. True: a blocked writer can continue.
+    /// Remembers the edges of an event. True: a blocked writer can continue, when its turn comes ([`Socket::end_block`]).
     pub(super) fn take_edges(&mut self, event: &Event) -> bool {
         let closed = event.is_read_closed() || event.is_error();
         self.read_closed |= closed;
         self.readable |= event.is_readable() || closed;
         let writable = event.is_writable() || event.is_write_closed() || event.is_error();
-        if !writable || !self.is_blocked() {
+        if !writable || !self.is_blocked() || self.writing == Writing::Writable {
             return false;
         }
-        self.writing = Writing::Free;
+        self.writing = Writing::Writable;
+        true
+    }
+
+    /// The turn of a writable socket has come. False: it is broken.
+    pub(super) fn end_block(&mut self) -> bool {
+        if self.writing == Writing::Writable {
+            self.writing = Writing::Free;
+        }
         self.life != Life::Broken
     }
 
     #[inline(always)]
     fn is_blocked(&self) -> bool {
-        matches!(self.writing, Writing::Blocked | Writing::NewlyBlocked)
+        matches!(
+            self.writing,
+            Writing::Blocked | Writing::NewlyBlocked | Writing::Writable
+        )
     }
 
     /// Whether the socket has to be registered for write edges, which the caller then does.

@@ -414,6 +414,7 @@ impl<H: Handler> Connection<H> {
         // After our own Close the application gets no messages.
         if work.is_open {
             let published_before = environment.fan_out.published_bytes();
+            let joins_before = environment.fan_out.rooms.joins();
             let (session, recipient) = (&mut self.session, &mut self.recipient);
             let called = environment.call(key, recipient, true, |handler, context| {
                 method(handler, session, context);
@@ -424,7 +425,9 @@ impl<H: Handler> Connection<H> {
             let sent_bytes = self.recipient.queued_bytes().saturating_sub(work.at);
             let published_after = environment.fan_out.published_bytes();
             let published_bytes = published_after.wrapping_sub(published_before);
+            let joins = environment.fan_out.rooms.joins().wrapping_sub(joins_before);
             work_bytes = work_bytes.max(output_cost(sent_bytes, published_bytes));
+            work_bytes = work_bytes.saturating_add(joins.saturating_mul(JOIN_COST_BYTES));
         }
         charge(io, work.taken_bytes, work_bytes);
         Step::Event
@@ -526,7 +529,8 @@ impl<H: Handler> Connection<H> {
         }
     }
 
-    /// A worker is behind: the connection is not read, and its deadlines stand still. False: it is not read anyway.
+    /// A worker, or the flush of a log, is behind: the connection is not read, and its deadlines stand still. False: it is not read
+    /// anyway.
     pub(super) fn pause_for_workers(&mut self, io: &mut Io, key: SocketKey) -> bool {
         if self.recipient.is_paused() || self.deadlines.is_paused() {
             return false;
@@ -536,7 +540,7 @@ impl<H: Handler> Connection<H> {
         true
     }
 
-    /// The workers have caught up. The caller resumes the socket.
+    /// The workers, or the flush, have caught up. The caller resumes the socket.
     pub(super) fn resume_after_workers(
         &mut self,
         io: &mut Io,
@@ -988,6 +992,10 @@ const READ_PAUSE_BYTES: usize = 64 << 10;
 /// The least that a message or a control frame costs of a read budget, however short it is, and what a reply costs. With the
 /// budget of 256 KiB a client has 64 messages in a turn, or 32 that get a reply.
 const MESSAGE_COST_BYTES: usize = 4 << 10;
+
+/// What each join costs besides its message: it changes tables of the application and of the server. With the budget of 256 KiB a client
+/// has ten joins in a turn.
+const JOIN_COST_BYTES: usize = 16 << 10;
 
 /// The cost of a compressed byte, whatever it inflates to: 0.03 µs and up to 0.4 µs (see [`crate::websocket::deflate`]), which
 /// is about 60 times the cost of a plain one.

@@ -91,6 +91,7 @@ impl FanOut {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broadcast::FlushBudget;
     use crate::reactor::{Application, End, Io, PeerAddress, Reactor, ReactorConfig, SocketKey};
     use crate::server::lag::LagPolicy;
     use crate::server::rooms::Subscriptions;
@@ -128,7 +129,8 @@ mod tests {
             let rooms = &mut self.fan_out.rooms;
             let dirty = rooms.take_dirty();
             for &log in &dirty {
-                rooms.flush(log, Timestamp(0), |subscriber, backlog| {
+                let mut budget = FlushBudget::UNLIMITED;
+                rooms.flush(log, Timestamp(0), &mut budget, |subscriber, backlog| {
                     let received = &mut self.received[subscriber as usize];
                     backlog
                         .slices()

@@ -6,6 +6,13 @@
 //!        └────────────────── a flush is owed: at most 4 in a turn ◀─────────────┘
 //! ```
 //!
+//! A turn has a budget for the logs: 1 MiB, where each write costs 16 KiB besides its bytes. Each dirty log gets a share of 128 KiB in
+//! turn, until the budget is used up. The next turn goes on where this one stopped, after it has read the sockets. So a large
+//! broadcast does not make the other clients wait for all of its writes.
+//!
+//! Clients that publish to a log of which 1 MiB is not flushed are not read until it is: otherwise they could fill the memory. With 16 MiB
+//! in all logs, or when another worker's messages fill a log, the flush knows no budget.
+//!
 //! The write queues go first. A full socket takes no bytes until epoll reports it writable, so nothing of a log can get into the
 //! middle of a queued frame.
 //!
@@ -20,36 +27,79 @@ use super::handler::Handler;
 use super::lag::LagAction;
 use super::recipient::write_backlog;
 use super::rooms::{LogId, TooSlow};
+use crate::broadcast::FlushBudget;
 use crate::reactor::{Io, SocketKey};
 
 /// Writes what waits in the write queues and the logs of one worker.
-#[derive(Default)]
 pub(super) struct Flusher {
+    /// What the logs may write in the rest of this turn.
+    budget: FlushBudget,
+    /// The budget of this turn was too small for all logs.
+    is_behind: bool,
+    /// Clients that are not read, each with the log to which it has published.
+    waiting: Vec<(SocketKey, LogId)>,
     /// Subscriptions beyond a limit; empty between two calls, kept for its memory.
     too_slow: Vec<TooSlow>,
+    /// Logs that have used up their share, and have more to write; empty between two calls.
+    unfinished: Vec<LogId>,
+}
+
+/// Whether something still waits when the turn ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owed {
+    Nothing,
+    /// A flush after a short time: a handler that publishes whenever messages were skipped could go on for ever.
+    Later,
+    /// A flush in the next turn, which begins at once.
+    NextTurn,
 }
 
 impl Flusher {
-    /// Writes everything that waits, also the messages that handlers publish and send meanwhile because messages were skipped.
-    /// True: the turn still owes a flush. A handler that publishes whenever messages were skipped could go on for ever.
+    pub(super) fn new() -> Flusher {
+        Flusher {
+            budget: TURN_BUDGET,
+            is_behind: false,
+            waiting: Vec::new(),
+            too_slow: Vec::new(),
+            unfinished: Vec::new(),
+        }
+    }
+
+    /// Writes what waits when the turn ends, as far as the budget allows, also the messages that handlers publish and send meanwhile
+    /// because messages were skipped.
     pub(super) fn flush<H: Handler>(
         &mut self,
         io: &mut Io,
         connections: &mut Connections<H>,
         environment: &mut Environment<H>,
-    ) -> bool {
+    ) -> Owed {
+        let owed = self.flush_until_nothing_is_owed(io, connections, environment);
+        self.budget = TURN_BUDGET;
+        self.resume_publishers(io, connections, environment);
+        owed
+    }
+
+    fn flush_until_nothing_is_owed<H: Handler>(
+        &mut self,
+        io: &mut Io,
+        connections: &mut Connections<H>,
+        environment: &mut Environment<H>,
+    ) -> Owed {
         for _ in 0..FLUSHES_PER_TURN_MAX {
             flush_write_queues(io, connections, environment);
             let (rooms, delay) = (&environment.fan_out.rooms, environment.config.batch_delay);
-            if environment.pending.batch_is_due(rooms, io.now(), delay) {
+            if self.is_behind || environment.pending.batch_is_due(rooms, io.now(), delay) {
                 self.flush_logs(io, connections, environment);
             }
             self.enforce_ages(io, connections, environment);
+            if self.is_behind {
+                return Owed::NextTurn;
+            }
             if !environment.pending.owes_flush(&environment.fan_out.rooms) {
-                return false;
+                return Owed::Nothing;
             }
         }
-        true
+        Owed::Later
     }
 
     /// Writes in the middle of a turn, because the logs would grow beyond their bound.
@@ -59,29 +109,126 @@ impl Flusher {
         connections: &mut Connections<H>,
         environment: &mut Environment<H>,
     ) {
+        if environment.fan_out.rooms.must_flush_all() {
+            return self.flush_all(io, connections, environment);
+        }
         flush_write_queues(io, connections, environment);
         environment.pending.end_batch();
         self.flush_logs(io, connections, environment);
     }
 
+    /// The same without a budget.
+    pub(super) fn flush_all<H: Handler>(
+        &mut self,
+        io: &mut Io,
+        connections: &mut Connections<H>,
+        environment: &mut Environment<H>,
+    ) {
+        let budget = std::mem::replace(&mut self.budget, FlushBudget::UNLIMITED);
+        flush_write_queues(io, connections, environment);
+        environment.pending.end_batch();
+        self.flush_logs(io, connections, environment);
+        self.budget = budget;
+    }
+
+    /// Each dirty log in turn gets a share of the budget, until all are flushed or the budget is used up.
     fn flush_logs<H: Handler>(
         &mut self,
         io: &mut Io,
         connections: &mut Connections<H>,
         environment: &mut Environment<H>,
     ) {
-        let dirty = environment.fan_out.rooms.take_dirty();
-        for &log in &dirty {
-            let now = io.now();
-            environment
-                .fan_out
-                .rooms
-                .flush(log, now, |subscriber, backlog| {
-                    write_backlog(io, SocketKey::from_bits(subscriber), backlog)
-                });
+        let mut logs = environment.fan_out.rooms.take_dirty();
+        let mut served = 0;
+        while served < logs.len() && self.budget.bytes > 0 {
+            let log = logs[served];
+            served += 1;
+            if !self.flush_log(log, io, environment) {
+                self.unfinished.push(log);
+            }
             self.enforce(log, io, connections, environment);
+            if served == logs.len() {
+                logs.clear();
+                logs.append(&mut self.unfinished);
+                served = 0;
+            }
         }
-        environment.fan_out.rooms.reuse_dirty(dirty);
+        let unserved = logs.drain(served..);
+        let waiting = unserved.chain(self.unfinished.drain(..));
+        self.is_behind = false;
+        for log in waiting {
+            self.is_behind = true;
+            environment.fan_out.rooms.still_dirty(log);
+        }
+        environment.fan_out.rooms.reuse_dirty(logs);
+    }
+
+    /// Writes one log's share. False: it has more to write.
+    #[inline(always)]
+    fn flush_log<H: Handler>(
+        &mut self,
+        log: LogId,
+        io: &mut Io,
+        environment: &mut Environment<H>,
+    ) -> bool {
+        let share = match self.budget == FlushBudget::UNLIMITED {
+            true => self.budget.bytes,
+            false => self.budget.bytes.min(LOG_SHARE_BYTES),
+        };
+        let mut budget = FlushBudget {
+            bytes: share,
+            ..self.budget
+        };
+        let (rooms, now) = (&mut environment.fan_out.rooms, io.now());
+        let finished = rooms.flush(log, now, &mut budget, |subscriber, backlog| {
+            write_backlog(io, SocketKey::from_bits(subscriber), backlog)
+        });
+        self.budget.bytes -= share - budget.bytes;
+        finished
+    }
+
+    /// A client has published to a log. True: too much of the log is not flushed, and the client is not read until it is.
+    pub(super) fn publisher_waits<H: Handler>(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        connections: &mut Connections<H>,
+        environment: &mut Environment<H>,
+    ) -> bool {
+        let rooms = &mut environment.fan_out.rooms;
+        let Some(log) = rooms.take_overfull().filter(|&log| rooms.is_overfull(log)) else {
+            return false;
+        };
+        if environment.shutdown.is_draining() {
+            return false;
+        }
+        let connection = connections.open_mut(key);
+        if connection.is_some_and(|connection| connection.pause_for_workers(io, key)) {
+            self.waiting.push((key, log));
+        }
+        true
+    }
+
+    /// Clients are read again whose messages have been flushed.
+    fn resume_publishers<H: Handler>(
+        &mut self,
+        io: &mut Io,
+        connections: &mut Connections<H>,
+        environment: &mut Environment<H>,
+    ) {
+        let draining = environment.shutdown.is_draining();
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.retain(|&(key, log)| {
+            if environment.fan_out.rooms.is_overfull(log) && !draining {
+                return true;
+            }
+            if let Some(connection) = connections.open_mut(key) {
+                connection.resume_after_workers(io, key, environment);
+                io.resume_reading(key);
+            }
+            false
+        });
+        self.waiting = waiting;
     }
 
     /// Enforces the lag policy where nothing was published: waiting messages get older, too.
@@ -162,6 +309,15 @@ fn skip<H: Handler>(
         connections.end(io, slow.key, end, environment);
     }
 }
+
+/// What the logs of a worker may write in a turn: 250 µs on the machine where a short write takes 4 µs.
+const TURN_BUDGET: FlushBudget = FlushBudget {
+    bytes: 1 << 20,
+    call_bytes: 16 << 10,
+};
+
+/// A log's share of it, before the next log is served: eight short messages.
+const LOG_SHARE_BYTES: usize = 128 << 10;
 
 /// Flushes at the end of one turn: the first one, one for what handlers have published when messages were skipped, and two
 /// more for what follows from that.

@@ -23,7 +23,7 @@ use super::connections::{ConnectionState, Connections};
 use super::ending::Ending;
 use super::environment::Environment;
 use super::failure::Failure;
-use super::flush::Flusher;
+use super::flush::{Flusher, Owed};
 use super::handler::Handler;
 use super::listeners::is_shared;
 use super::opening::{Opening, Progress};
@@ -50,7 +50,7 @@ impl<H: Handler> Worker<H> {
         Worker {
             connections: Connections::new(),
             environment,
-            flusher: Flusher::default(),
+            flusher: Flusher::new(),
             paused: PausedConnections::default(),
             refusals_max,
         }
@@ -93,6 +93,7 @@ impl<H: Handler> Application for Worker<H> {
     fn received(&mut self, io: &mut Io, key: SocketKey, bytes: &mut [u8]) {
         match self.connections.get_mut(key) {
             Some(ConnectionState::Open(_)) => {
+                self.environment.fan_out.rooms.take_overfull();
                 self.receive_frames(io, key, bytes);
                 if self.environment.memory.must_publish() {
                     self.keep_budget(io);
@@ -115,10 +116,12 @@ impl<H: Handler> Application for Worker<H> {
         let Some(connection) = self.connections.open_mut(key) else {
             return;
         };
+        self.environment.fan_out.rooms.take_overfull();
         match connection.receive_lent(io, key, count, &mut self.environment) {
             Received::All => {}
             Received::FlushFirst => {
                 self.flush_early(io);
+                self.publisher_waits(io, key);
                 self.receive_frames(io, key, &mut []);
             }
             Received::Ended(end) => self.end(io, key, end),
@@ -202,7 +205,8 @@ impl<H: Handler> Application for Worker<H> {
             CrossWorkerMessage::Wake => {}
         }
         if self.environment.fan_out.rooms.must_flush() {
-            self.flush_early(io);
+            self.environment.fan_out.rooms.take_overfull();
+            self.flush_all(io);
         }
     }
 
@@ -224,7 +228,7 @@ impl<H: Handler> Application for Worker<H> {
         self.environment.fan_out.outbound.send();
         self.paused
             .resume(io, &mut self.connections, &self.environment);
-        let owes_flush = self
+        let owed = self
             .flusher
             .flush(io, &mut self.connections, &mut self.environment);
         // `Handler::missed` may have published, too.
@@ -235,10 +239,11 @@ impl<H: Handler> Application for Worker<H> {
         self.environment.publish_metrics();
         self.keep_budget(io);
         // There is no event for "another worker has taken its messages".
-        let retry = messages_wait || owes_flush || !self.paused.is_empty();
+        let retry = messages_wait || owed == Owed::Later || !self.paused.is_empty();
         let alarms = [
             self.environment.shutdown.ends_at(),
             retry.then(|| io.now().plus(RETRY_DELAY)),
+            (owed == Owed::NextTurn).then(|| io.now()),
             self.environment.pending.batch_ends_at(),
             self.environment.fan_out.rooms.next_due(),
         ];
@@ -326,7 +331,14 @@ impl<H: Handler> Worker<H> {
         while let Some(connection) = self.connections.open_mut(key) {
             match connection.receive(io, key, &mut input, &mut self.environment) {
                 Received::All => return,
-                Received::FlushFirst => self.flush_early(io),
+                Received::FlushFirst => {
+                    self.flush_early(io);
+                    // Perhaps the connection has left it already.
+                    if self.publisher_waits(io, key) && !input.is_empty() {
+                        io.leave_unread(input.len());
+                        input = &mut [];
+                    }
+                }
                 Received::Ended(end) => return self.end(io, key, end),
             }
         }
@@ -343,6 +355,17 @@ impl<H: Handler> Worker<H> {
     fn flush_early(&mut self, io: &mut Io) {
         self.flusher
             .flush_early(io, &mut self.connections, &mut self.environment);
+    }
+
+    fn flush_all(&mut self, io: &mut Io) {
+        self.flusher
+            .flush_all(io, &mut self.connections, &mut self.environment);
+    }
+
+    /// Whether a client is not read for a while, because it has published faster than the messages are written.
+    fn publisher_waits(&mut self, io: &mut Io, key: SocketKey) -> bool {
+        self.flusher
+            .publisher_waits(io, key, &mut self.connections, &mut self.environment)
     }
 
     /// The subscription of the connection that does not get a message, if this worker has it.

@@ -15,6 +15,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Subscribe),
         1 => any_which().prop_map(Step::Unsubscribe),
         4 => vec(any_accepted(), 1..=SOCKETS_MAX).prop_map(Step::Flush),
+        4 => (any::<u8>(), vec(any_accepted(), 1..=SOCKETS_MAX))
+            .prop_map(|(budget, accepted)| Step::FlushWithin(budget, accepted)),
         3 => (any_which(), any_accepted()).prop_map(|(which, accepted)| Step::FlushOne(which, accepted)),
         1 => (any_which(), any_accepted()).prop_map(|(which, accepted)| Step::FinishRecord(which, accepted)),
         1 => any_which().prop_map(Step::TakeRemainder),

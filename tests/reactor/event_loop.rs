@@ -76,6 +76,82 @@ fn echo_to_slow_readers_returns_every_byte_in_order_with_bounded_memory() {
     joined("the end of the reactor", running);
 }
 
+/// Fills the sockets that it adopts, and writes 16 KiB to each that can be written again.
+#[derive(Default)]
+struct Refill {
+    adopted: Vec<SocketKey>,
+    refilled: usize,
+}
+
+impl Refill {
+    /// As many as a call costs besides: 16 calls use up a turn's budget of 512 KiB.
+    const BYTES: usize = 16 << 10;
+}
+
+impl Application for Refill {
+    type Message = ();
+
+    fn opened(&mut self, io: &mut Io, key: SocketKey, _: PeerAddress) {
+        while io.write(key, &[0; 64 << 10]) == 64 << 10 {}
+        self.adopted.push(key);
+    }
+
+    fn received(&mut self, _: &mut Io, _: SocketKey, _: &mut [u8]) {}
+
+    fn ended(&mut self, _: &mut Io, _: SocketKey, _: End) {}
+
+    fn writable(&mut self, io: &mut Io, key: SocketKey) {
+        assert_eq!(io.write(key, &[1; Refill::BYTES]), Refill::BYTES);
+        self.refilled += 1;
+    }
+}
+
+#[test]
+fn sockets_that_can_be_written_again_are_served_up_to_a_budget_and_the_others_in_later_turns() {
+    const SOCKETS: usize = 40;
+    let mut reactor = Reactor::<()>::new(ReactorConfig::default()).unwrap();
+    let mut refill = Refill::default();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut peers = Vec::new();
+    for _ in 0..SOCKETS {
+        peers.push(connect_narrow(listener.local_addr().unwrap()));
+        let stream = accepted(&listener);
+        SockRef::from(&stream)
+            .set_send_buffer_size(64 << 10)
+            .unwrap();
+        reactor.io().adopt(stream).unwrap();
+    }
+    reactor.turn(&mut refill).unwrap();
+    assert_eq!(refill.adopted.len(), SOCKETS);
+    for peer in &mut peers {
+        peer.set_nonblocking(true).unwrap();
+        eventually("the peer has read everything", TIMEOUT, || {
+            while peer.read(&mut [0; 64 << 10]).is_ok() {}
+            peer.peek(&mut [0])
+                .is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+        });
+    }
+    let mailbox = reactor.mailbox();
+    let mut turns = 0;
+    while refill.refilled < SOCKETS {
+        // What the kernel still holds arrives meanwhile.
+        for peer in &mut peers {
+            while peer.read(&mut [0; 64 << 10]).is_ok() {}
+        }
+        mailbox.send(()).unwrap();
+        let before = refill.refilled;
+        reactor.turn(&mut refill).unwrap();
+        assert!(
+            refill.refilled - before <= 16,
+            "{}",
+            refill.refilled - before
+        );
+        turns += 1;
+        assert!(turns < 100_000, "not all become writable");
+    }
+    assert!(turns >= 3);
+}
+
 /// Lends a buffer as soon as a read has filled the shared one.
 #[derive(Default)]
 struct Lender {

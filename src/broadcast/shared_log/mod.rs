@@ -13,6 +13,9 @@
 //! visits it until its socket is writable again and [`SharedLog::flush_one`] has moved
 //! its cursor to the head.
 //!
+//! A flush can have a budget ([`SharedLog::flush_within`]). It then stops in the middle of the ready subscriptions,
+//! and the next one goes on behind them.
+//!
 //! The costs, for N subscriptions of which B are blocked:
 //!
 //! | | cost |
@@ -92,9 +95,36 @@ pub struct SharedLog {
     log: Log,
     subscriptions: Subscriptions,
     exclusions: Exclusions,
-    /// The head at the last flush. A ready cursor is at or after it, between two
+    /// The head at the beginning of the last flush that visited all. A ready cursor is at or after it, between two
     /// records; a blocked cursor's chunk is pinned.
     flushed: u64,
+    /// The head at the beginning of the current flush: offered cursors are at or after it. It means something while a
+    /// subscription is offered.
+    flushing: u64,
+}
+
+/// How much a flush may write: see [`SharedLog::flush_within`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlushBudget {
+    /// What is left.
+    pub bytes: usize,
+    /// What each call of `write` costs besides the bytes that it wrote.
+    pub call_bytes: usize,
+}
+
+impl FlushBudget {
+    /// A budget without a limit.
+    pub const UNLIMITED: FlushBudget = FlushBudget {
+        bytes: usize::MAX,
+        call_bytes: 0,
+    };
+
+    #[inline(always)]
+    fn charge(&mut self, written: usize) {
+        self.bytes = self
+            .bytes
+            .saturating_sub(written.saturating_add(self.call_bytes));
+    }
 }
 
 /// Subscriptions.
@@ -235,7 +265,7 @@ impl SharedLog {
 
 /// Writing.
 impl SharedLog {
-    /// Bytes that no flush has offered yet. A caller that appends much in one turn
+    /// Bytes that a ready subscription may not have been offered yet. A caller that appends much in one turn
     /// flushes when this reaches its limit.
     pub fn pending_bytes(&self) -> u64 {
         self.log.head() - self.flushed
@@ -257,23 +287,41 @@ impl SharedLog {
         pool: &mut ChunkPool,
         mut write: impl FnMut(u64, Backlog<'_>) -> usize,
     ) {
+        let mut budget = FlushBudget::UNLIMITED;
+        // A second time if the first one completed a flush that had begun before.
+        while !self.flush_within(pool, &mut budget, &mut write) {}
+    }
+
+    /// As [`flush`](SharedLog::flush), until the budget is used up: the last call of `write` may exceed it. Returns whether
+    /// everything was offered to all; if not, the next flush goes on with the subscriptions that this one has not visited.
+    /// Records that are appended meanwhile are offered to those at once, and to the others by the flush after that.
+    #[inline(always)]
+    pub fn flush_within(
+        &mut self,
+        pool: &mut ChunkPool,
+        budget: &mut FlushBudget,
+        mut write: impl FnMut(u64, Backlog<'_>) -> usize,
+    ) -> bool {
         if self.pending_bytes() == 0 {
-            return;
+            return true;
         }
-        // Most cursors are where the last flush left them.
-        let usual = Backlog::new(&self.log, self.flushed, &NO_SPANS);
+        if self.subscriptions.offered() == 0 {
+            self.flushing = self.log.head();
+        }
+        // Most cursors are where the last flush left them, or where it left their neighbours.
+        let mut usual = Backlog::new(&self.log, self.flushed, &NO_SPANS);
         let ready_before = self.subscriptions.ready();
-        let mut index = 0;
-        while index < self.subscriptions.ready() {
+        let mut index = self.subscriptions.offered();
+        while index < self.subscriptions.ready() && budget.bytes > 0 {
             let subscription = self.subscriptions.get_mut(index);
             let exclusions = &mut self.exclusions;
-            if offer(
-                &self.log,
-                exclusions,
-                subscription,
-                Some(&usual),
-                &mut write,
-            ) {
+            let write = |key, backlog: Backlog<'_>| {
+                let written = write(key, backlog);
+                budget.charge(written);
+                written
+            };
+            if offer(&self.log, exclusions, subscription, Some(&mut usual), write) {
+                self.subscriptions.advance_offered();
                 index += 1;
             } else {
                 self.subscriptions.block(index);
@@ -283,8 +331,13 @@ impl SharedLog {
         for subscription in &self.subscriptions.blocked()[..newly_blocked] {
             self.log.pin(subscription.cursor());
         }
-        self.flushed = self.log.head();
+        if index < self.subscriptions.ready() {
+            return false;
+        }
+        self.subscriptions.end_offers();
+        self.flushed = self.flushing;
         self.log.trim(self.flushed, pool);
+        self.pending_bytes() == 0
     }
 
     /// Offers one subscription its backlog, as [`flush`](SharedLog::flush) does: for a
@@ -522,21 +575,25 @@ impl SharedLog {
 /// Offers a subscription its backlog until its cursor is at the head (`true`), or the
 /// socket accepts less than offered (`false`). One offer, unless there are many slices.
 ///
-/// `usual` is a backlog that was built before and may also be that of this
-/// subscription.
+/// `usual` is a backlog without excluded spans that was built before. It may also be that of this
+/// subscription, and becomes it.
 #[inline(always)]
-fn offer(
-    log: &Log,
+fn offer<'a>(
+    log: &'a Log,
     exclusions: &mut Exclusions,
     subscription: &mut Subscription,
-    usual: Option<&Backlog<'_>>,
-    write: &mut impl FnMut(u64, Backlog<'_>) -> usize,
+    mut usual: Option<&mut Backlog<'a>>,
+    mut write: impl FnMut(u64, Backlog<'_>) -> usize,
 ) -> bool {
     while subscription.cursor() < log.head() {
         let spans = exclusions.of(subscription.slot());
-        let backlog = match usual {
-            Some(usual) if usual.from() == subscription.cursor() && spans.is_empty() => *usual,
-            _ => Backlog::new(log, subscription.cursor(), spans),
+        let backlog = match usual.take().filter(|_| spans.is_empty()) {
+            Some(usual) if usual.from() == subscription.cursor() => *usual,
+            Some(usual) => {
+                *usual = Backlog::new(log, subscription.cursor(), &NO_SPANS);
+                *usual
+            }
+            None => Backlog::new(log, subscription.cursor(), spans),
         };
         let offered = backlog.bytes();
         let written = write(subscription.key(), backlog).min(offered);

@@ -35,7 +35,7 @@ pub(super) use subscription::{Subscription, Subscriptions};
 
 use super::lag::LagPolicy;
 use super::metrics::{CompressionCounts, LaggingBytes, MetricsSnapshot, RoomCounts, RoomLag};
-use crate::broadcast::{Backlog, ChunkPool, LogLimits, Remainder, SharedLog, Skipped};
+use crate::broadcast::{Backlog, ChunkPool, FlushBudget, LogLimits, Remainder, SharedLog, Skipped};
 use crate::reactor::SocketKey;
 use crate::time::Timestamp;
 use crate::websocket::Message;
@@ -57,8 +57,10 @@ pub(super) struct RoomTable {
     free: Vec<LogId>,
     /// Logs with something to flush.
     dirty: LogSet,
-    /// Bytes that were appended to logs since the last flush.
+    /// Bytes of all logs that no flush has offered to all subscriptions.
     unflushed_bytes: u64,
+    /// A log with many of them, to which a message was appended.
+    overfull: Option<LogId>,
     lag_watch: LagWatch,
     lag_policy_of: LagPolicyOf,
     snapshot: Arc<MetricsSnapshot>,
@@ -92,6 +94,7 @@ impl RoomTable {
             free: Vec::new(),
             dirty: LogSet::default(),
             unflushed_bytes: 0,
+            overfull: None,
             lag_watch: LagWatch::default(),
             lag_policy_of,
             snapshot,
@@ -215,6 +218,7 @@ impl RoomTable {
             }
         }
         self.dirty.remove(id);
+        self.unflushed_bytes -= log.shared.pending_bytes();
         self.lag_watch.forget(id, &log.lag);
         if log.lag.is_watched() {
             self.publish_room_lag(&log.name);
@@ -261,6 +265,9 @@ impl RoomTable {
                 &mut self.pool,
             );
             self.unflushed_bytes += log.shared.log().head() - before;
+            if log.shared.pending_bytes() >= LOG_UNFLUSHED_BYTES_MAX {
+                self.overfull = Some(id);
+            }
         }
     }
 
@@ -288,14 +295,44 @@ impl RoomTable {
 
     /// Whether the logs are to be flushed before more is read: a turn reads from every client, and the number of messages
     /// from each is not limited.
+    #[inline(always)]
     pub(super) fn must_flush(&self) -> bool {
+        self.overfull.is_some() || self.must_flush_all()
+    }
+
+    /// Whether all logs are to be flushed, however long that takes.
+    #[inline(always)]
+    pub(super) fn must_flush_all(&self) -> bool {
         self.unflushed_bytes >= UNFLUSHED_BYTES_MAX
     }
 
-    /// Takes the logs with something to flush. The caller flushes each of them.
+    /// Takes the log that has made a flush necessary, if one has.
+    pub(super) fn take_overfull(&mut self) -> Option<LogId> {
+        self.overfull.take()
+    }
+
+    /// Whether so much of a log is not flushed that who publishes to it has to wait.
+    pub(super) fn is_overfull(&self, log: LogId) -> bool {
+        let pending = |log: &EncodedLog| log.shared.pending_bytes() >= LOG_UNFLUSHED_BYTES_MAX;
+        log_of(&self.logs, log).is_some_and(pending)
+    }
+
+    /// Bytes of all logs that no flush has offered to all subscriptions.
+    pub(super) fn unflushed_bytes(&self) -> u64 {
+        self.unflushed_bytes
+    }
+
+    /// Takes the logs with something to flush, the one that has waited longest first. The caller flushes each of them, and gives back
+    /// those that are not finished.
     pub(super) fn take_dirty(&mut self) -> Vec<LogId> {
-        self.unflushed_bytes = 0;
         self.dirty.take()
+    }
+
+    /// The log has something to flush, because the last flush was not finished.
+    pub(super) fn still_dirty(&mut self, log: LogId) {
+        if log_of(&self.logs, log).is_some() {
+            self.dirty.insert(log);
+        }
     }
 
     /// Takes back the vector that [`RoomTable::take_dirty`] returned, to use its memory again.
@@ -303,7 +340,8 @@ impl RoomTable {
         self.dirty.reuse(logs);
     }
 
-    /// Offers each subscription of a log that keeps up all that is new to it. `write` returns how many bytes it took.
+    /// Offers each subscription of a log that keeps up all that is new to it, until the budget is used up. `write` returns how many
+    /// bytes it took. False: the log has more to flush.
     ///
     /// Inlined, as everything between two system calls is (the reason is in `reactor/calls.rs`).
     #[inline(always)]
@@ -311,14 +349,18 @@ impl RoomTable {
         &mut self,
         id: LogId,
         now: Timestamp,
+        budget: &mut FlushBudget,
         write: impl FnMut(u64, Backlog<'_>) -> usize,
-    ) {
+    ) -> bool {
         let Some(log) = log_mut(&mut self.logs, id) else {
-            return;
+            return true;
         };
-        log.shared
-            .flush(&mut self.pool, unless_held(&self.held, write));
+        let before = log.shared.pending_bytes();
+        let write = unless_held(&self.held, write);
+        let finished = log.shared.flush_within(&mut self.pool, budget, write);
+        self.unflushed_bytes -= before - log.shared.pending_bytes();
         log.lag.flushed(id, &log.shared, now, &mut self.lag_watch);
+        finished
     }
 
     /// Offers one subscription all that it has not got, because its socket takes more.
@@ -511,9 +553,12 @@ fn receivers(shared: &SharedLog, except: Option<Subscription>) -> u64 {
     shared.len() as u64 - u64::from(except.is_some())
 }
 
-/// Bytes in the logs of a worker that are written in the middle of a turn. One message from a client may add its length to
-/// that.
-const UNFLUSHED_BYTES_MAX: u64 = 1 << 20;
+/// Bytes of one log that wait for a flush: from so many on, a client that publishes to it is not read. Each such client may add one
+/// message to that.
+const LOG_UNFLUSHED_BYTES_MAX: u64 = 1 << 20;
+
+/// Bytes of all logs of a worker that wait for a flush: from so many on, they are flushed at once, whatever the turn's budget is.
+const UNFLUSHED_BYTES_MAX: u64 = 16 << 20;
 
 /// Chunks of 64 KiB that a worker keeps for reuse: 4 MiB.
 const IDLE_CHUNKS_MAX: usize = 64;

@@ -28,7 +28,7 @@ fn end_turn(
 ) {
     let dirty = rooms.take_dirty();
     for &log in &dirty {
-        rooms.flush(log, now, &mut take);
+        rooms.flush(log, now, &mut { FlushBudget::UNLIMITED }, &mut take);
         skip_too_slow(rooms, log, now);
     }
     rooms.reuse_dirty(dirty);
@@ -181,7 +181,7 @@ fn behind(policy: LagPolicy, messages: usize, now: Timestamp) -> (RoomTable, Log
         rooms.append_local("hall", Message::Binary(&[7; 100]), None);
     }
     let dirty = rooms.take_dirty();
-    rooms.flush(dirty[0], now, |_, _| 0);
+    rooms.flush(dirty[0], now, &mut { FlushBudget::UNLIMITED }, |_, _| 0);
     (rooms, dirty[0])
 }
 

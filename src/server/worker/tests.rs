@@ -450,3 +450,94 @@ fn bytes_after_our_close_are_read_up_to_the_limit_and_one_more_ends_the_connecti
     assert_eq!((worker.connections.len(), reactor.io().sockets()), (0, 0));
     assert_eq!(worker.environment.metrics().closed, 1);
 }
+
+/// How many clients have something to read.
+fn readable(clients: &[TcpStream]) -> usize {
+    let has_bytes = |client: &&TcpStream| {
+        client.set_nonblocking(true).unwrap();
+        let peeked = client.peek(&mut [0]);
+        client.set_nonblocking(false).unwrap();
+        peeked.is_ok_and(|count| count > 0)
+    };
+    clients.iter().filter(has_bytes).count()
+}
+
+/// A client publishes for so many members of `hall`.
+fn with_members<H: Handler>(
+    count: u64,
+    handler: H,
+) -> (SteppedServer<H>, Vec<TcpStream>, [TcpStream; 2]) {
+    let config = Config {
+        lag_policy: LagPolicy {
+            bytes_max: u64::MAX,
+            ..LagPolicy::default()
+        },
+        ..Config::default()
+    };
+    let mut server = SteppedServer::new(1, config, handler);
+    let mut members: Vec<_> = (0..count).map(|_| server.client(0)).collect();
+    for member in &mut members {
+        member.write_all(&text("hall")).unwrap();
+    }
+    let others = [server.client(0), server.client(0)];
+    server.turn_until(0, |server| server.handle.metrics().received == count);
+    (server, members, others)
+}
+
+#[test]
+fn message_to_many_is_written_in_parts_and_others_are_served_between_them() {
+    // The budget of a turn is 64 short messages.
+    let announcer = Announcer { gaps: "gaps" };
+    let (mut server, members, [mut publisher, mut other]) = with_members(150, announcer);
+    let wide = frame(Opcode::Binary, b"wide");
+    publisher.write_all(&wide).unwrap();
+    server.turn_until(0, |server| server.handle.metrics().received == 151);
+    assert_eq!(readable(&members), 64);
+    other.write_all(&frame(Opcode::Ping, b"served")).unwrap();
+    server.turn(0);
+    assert_eq!(read_short(&mut other), "served");
+    assert_eq!(readable(&members), 128);
+    // What is published meanwhile reaches all, too.
+    publisher.write_all(&wide).unwrap();
+    for _ in 0..4 {
+        server.turn(0);
+    }
+    for mut member in members {
+        assert_eq!(read_short(&mut member), "wide");
+        assert_eq!(read_short(&mut member), "wide");
+    }
+}
+
+/// Joins the room that a text names. For each binary message it publishes 600,000 bytes to `hall`.
+struct Amplifier;
+
+impl Handler for Amplifier {
+    type Session = ();
+
+    fn admit(&self, _request: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
+        Ok(Admission::new(()))
+    }
+
+    fn message(&self, _session: &mut (), message: Message<'_>, context: &mut Context<'_>) {
+        match message {
+            Message::Text(room) => context.join(room),
+            Message::Binary(_) => context.publish("hall", Message::Binary(&[0xda; 600_000])),
+        }
+    }
+}
+
+#[test]
+fn publisher_waits_while_1_mib_of_its_room_is_not_offered_to_all_and_nobody_else_does() {
+    let (mut server, _members, [mut publisher, mut other]) = with_members(200, Amplifier);
+    let received = |server: &SteppedServer<Amplifier>| server.handle.metrics().received - 200;
+    let message = frame(Opcode::Binary, b"amplify");
+    publisher.write_all(&message.repeat(3)).unwrap();
+    server.turn_until(0, |server| received(server) == 2);
+    // The first message is not offered to all, so 1.2 MB are pending.
+    server.turn(0);
+    assert_eq!(received(&server), 2);
+    other.write_all(&text("garden")).unwrap();
+    server.turn(0);
+    assert_eq!(received(&server), 3, "another client is served");
+    server.turn_until(0, |server| received(server) == 4);
+}

@@ -18,7 +18,7 @@ mod steps;
 
 use std::collections::BTreeSet;
 
-use yamabiko::broadcast::{ChunkPool, Lag, LagLimits, SharedLog, SubscriptionId};
+use yamabiko::broadcast::{ChunkPool, FlushBudget, Lag, LagLimits, SharedLog, SubscriptionId};
 
 use self::reader::{Reader, Record};
 pub use self::steps::{
@@ -94,6 +94,7 @@ impl Pair {
             Step::Subscribe if self.readers.len() < SUBSCRIPTIONS_MAX => self.subscribe(),
             Step::Subscribe => {}
             Step::Flush(ref accepted) => self.flush(accepted),
+            Step::FlushWithin(budget, ref accepted) => self.flush_within(budget, accepted),
             _ if self.readers.is_empty() => {}
             Step::Unsubscribe(which) => self.unsubscribe(self.index(which)),
             Step::FlushOne(which, accepted) => self.flush_one(self.index(which), accepted),
@@ -183,6 +184,34 @@ impl Pair {
         });
         assert_eq!(self.shared.pending_bytes(), 0);
         assert_eq!(offered_to, to_offer);
+    }
+
+    /// Some of the readers that a flush would visit are visited, each once unless it has many slices.
+    fn flush_within(&mut self, budget: u8, accepted: &[Accepted]) {
+        let mut accepted = accepted.iter().cycle();
+        let (readers, history) = (&mut self.readers, &self.history);
+        let mut to_offer = keys(readers, |reader| {
+            !reader.blocked && !reader.queue.is_empty()
+        });
+        let mut budget = FlushBudget {
+            bytes: budget.into(),
+            call_bytes: 1,
+        };
+        let mut left = budget.bytes;
+        let all = self
+            .shared
+            .flush_within(&mut self.pool, &mut budget, |key, backlog| {
+                assert!(left > 0 || !to_offer.contains(&key), "beyond the budget");
+                to_offer.remove(&key);
+                let reader = readers.iter_mut().find(|reader| reader.key == key).unwrap();
+                let written = reader.write(history, backlog, *accepted.next().unwrap());
+                left = left.saturating_sub(written + 1);
+                written
+            });
+        assert_eq!(budget.bytes, left);
+        assert_eq!(all, self.shared.pending_bytes() == 0);
+        let waits = |reader: &Reader| !reader.blocked && !reader.queue.is_empty();
+        assert!(!all || !self.readers.iter().any(waits));
     }
 
     fn flush_one(&mut self, index: usize, accepted: Accepted) {

@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | 0 to 5 | append: copied, encoded, shared; odd: except `which` | length; hint if encoded |
 //! | 6, 7 | subscribe; unsubscribe | |
-//! | 8 | flush, with `which` + 1 sockets in turn (the low two of its four bits) | accepted, for each socket |
+//! | 8 | flush, with `which` + 1 sockets in turn (the low two of its four bits) | budget, if the highest bit of `which` is set; accepted, for each socket |
 //! | 9, 10 | flush one, finish record | accepted |
 //! | 11, 12, 13 | take remainder, skip to end, skip to latest | |
 //! | 14 | a frame for this connection alone | length |
@@ -30,6 +30,8 @@ pub enum Step {
     Unsubscribe(Which),
     /// The sockets that are offered bytes accept so much, in turn.
     Flush(Vec<Accepted>),
+    /// The same with a budget of bytes, of which each write costs one more.
+    FlushWithin(u8, Vec<Accepted>),
     FlushOne(Which, Accepted),
     FinishRecord(Which, Accepted),
     TakeRemainder(Which),
@@ -100,6 +102,8 @@ pub const RECORD_BYTES_MAX: usize = 47;
 pub const OWN_BYTES_MAX: usize = 31;
 /// Larger than any record.
 pub const HINT_MAX: usize = 63;
+/// In `which` of a flush: it has a budget.
+const WITHIN: u8 = 0b1000;
 /// Maximum number of different amounts that sockets accept in one flush.
 pub const SOCKETS_MAX: usize = 4;
 
@@ -157,11 +161,13 @@ fn step(head: u8, argument: &mut impl FnMut() -> u8) -> Step {
         7 => Step::Unsubscribe(which),
         8 => {
             let sockets = usize::from(which.0) % SOCKETS_MAX + 1;
-            Step::Flush(
-                (0..sockets)
-                    .map(|_| Accepted::from_byte(argument()))
-                    .collect(),
-            )
+            let budget = (which.0 & WITHIN != 0).then(&mut *argument);
+            let accepted = (0..sockets).map(|_| Accepted::from_byte(argument()));
+            let accepted = accepted.collect();
+            match budget {
+                Some(budget) => Step::FlushWithin(budget, accepted),
+                None => Step::Flush(accepted),
+            }
         }
         9 => Step::FlushOne(which, Accepted::from_byte(argument())),
         10 => Step::FinishRecord(which, Accepted::from_byte(argument())),
@@ -194,6 +200,11 @@ impl Step {
                 let head = head(Which(accepted.len() as u8 - 1), 8);
                 let accepted = accepted.iter().map(|accepted| accepted.byte());
                 std::iter::once(head).chain(accepted).collect()
+            }
+            Step::FlushWithin(budget, accepted) => {
+                let head = head(Which(WITHIN | (accepted.len() as u8 - 1)), 8);
+                let accepted = accepted.iter().map(|accepted| accepted.byte());
+                [head, *budget].into_iter().chain(accepted).collect()
             }
             Step::FlushOne(which, accepted) => vec![head(*which, 9), accepted.byte()],
             Step::FinishRecord(which, accepted) => vec![head(*which, 10), accepted.byte()],
