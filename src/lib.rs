@@ -37,8 +37,8 @@
 //! `server`, `client` and `http` enable `std`; `server` and `client` enable `deflate`. With
 //! `default-features = false` the crate is the protocol alone, for programs without an operating
 //! system: it needs a global allocator, and nothing else.
-//! The program `yamabiko` and the load generator are separate crates, `yamabiko-cli` and
-//! `yamabiko-load`.
+//! The program `yamabiko`, the load generator and the conformance suite are separate crates,
+//! `yamabiko-cli`, `yamabiko-load` and `yamabiko-conform`.
 //!
 //! # What stays
 //!

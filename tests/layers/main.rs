@@ -29,7 +29,7 @@ struct Layer {
 }
 
 #[rustfmt::skip]
-const LAYERS: [Layer; 16] = [
+const LAYERS: [Layer; 17] = [
     // Sans-IO: the same bytes in give the same bytes out, on any machine. Maps
     // that hash with a random seed would break that, too.
     Layer {
@@ -174,11 +174,22 @@ const LAYERS: [Layer; 16] = [
             "std::io::stderr",
         ],
     },
+    // The conformance suite: sockets and bytes, and nothing of what it tests.
+    Layer {
+        name: "crates/conform/src",
+        may: &[
+            "crate", "std", "core", "alloc", "base64", "getrandom", "mio", "serde", "serde_json", "sha1", "socket2",
+        ],
+        must_not: &[
+            "std::env", "std::process", "std::print!", "std::io::stdin", "std::io::stdout",
+            "std::io::stderr",
+        ],
+    },
     // The program, which knows the libraries by their names.
     Layer {
         name: "crates/cli/src",
         may: &[
-            "crate", "yamabiko", "yamabiko_load", "std", "core", "alloc", "clap", "clap_complete", "clap_mangen",
+            "crate", "yamabiko", "yamabiko_conform", "yamabiko_load", "std", "core", "alloc", "clap", "clap_complete", "clap_mangen",
             "signal_hook", "procfs_core", "ctrlc", "indicatif", "serde_json", "getrandom", "httpdate", "crossterm",
             "toml", "unicode_segmentation", "unicode_width", "nix",
         ],

@@ -15,6 +15,7 @@
 mod arguments;
 mod bench;
 mod chat;
+mod conform;
 #[cfg(windows)]
 mod console;
 mod echo;
@@ -66,6 +67,7 @@ fn obey(command: Command) -> Result<(), Failure> {
         Command::Echo(settings) => echo::run(settings)?,
         Command::Chat(settings) => chat::run(settings)?,
         Command::Bench(arguments) => bench::run(&arguments)?,
+        Command::Conform(arguments) => conform::run(&arguments)?,
         Command::Completions { shell } => generate::completions(shell)?,
         Command::Man { directory } => generate::manual(&directory)?,
     }

@@ -581,6 +581,7 @@ fn manual_has_a_page_for_each_command_with_all_its_options() {
         ("yamabiko-echo", &["ping\\-interval", "127.0.0.1:9001"]),
         ("yamabiko-chat", &["name", "/who"]),
         ("yamabiko-bench", &["slow\\-percent", "fan\\-out"]),
+        ("yamabiko-conform", &["fail\\-on", "utf8/"]),
         ("yamabiko-completions", &["zsh"]),
         ("yamabiko-man", &["DIR"]),
     ] {

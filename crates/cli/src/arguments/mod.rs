@@ -7,7 +7,7 @@
 //! | `mod.rs` | the commands, and how arguments become one |
 //! | `settings.rs`, `access.rs` | the settings of the servers; who may use the WebSockets of `serve` |
 //! | `effective.rs` | the settings in effect as a file, and the defaults that the help names |
-//! | `bench.rs` | the arguments of `bench` |
+//! | `bench.rs`, `conform.rs` | the arguments of `bench` and `conform` |
 //! | `values.rs` | the forms of values |
 //! | `environment.rs` | an environment variable for each option |
 //! | `file.rs` | the settings file of `serve` |
@@ -16,6 +16,7 @@
 
 mod access;
 mod bench;
+mod conform;
 mod effective;
 mod environment;
 mod error;
@@ -33,6 +34,7 @@ use clap_complete::Shell;
 use yamabiko::server::Config;
 
 pub(super) use bench::BenchArguments;
+pub(super) use conform::{ConformArguments, Role};
 pub(super) use effective::effective;
 pub(super) use error::see_help;
 pub(super) use settings::{EchoSettings, ServeSettings};
@@ -70,6 +72,8 @@ pub(super) enum Command {
     Chat(ChatSettings),
     /// load on any WebSocket server, measured and checked
     Bench(Box<BenchArguments>),
+    /// a conformance suite for any WebSocket server or client
+    Conform(Box<ConformArguments>),
     /// shell completions, on standard output
     Completions {
         /// The shell that is to complete
@@ -195,6 +199,9 @@ pub(super) fn command() -> clap::Command {
         })
         .mut_subcommand("bench", |command| {
             with_defaults(command, &bench::defaults())
+        })
+        .mut_subcommand("conform", |command| {
+            with_defaults(command, &conform::defaults())
         })
         .mut_subcommands(|command| {
             let template = help::template(&format!("yamabiko {}", command.get_name()));

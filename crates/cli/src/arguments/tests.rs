@@ -125,6 +125,8 @@ fn help_is_about_the_command_that_was_named() {
         ("bench --help", "yamabiko bench: load on any"),
         ("bench fan-out -h", "yamabiko bench: load on any"),
         ("help bench", "yamabiko bench: load on any"),
+        ("conform -h", "yamabiko conform: a conformance suite"),
+        ("help conform", "yamabiko conform: a conformance suite"),
         ("config -h", "yamabiko config: the settings of serve"),
         ("completions -h", "yamabiko completions: "),
         ("man -h", "yamabiko man: "),
@@ -154,6 +156,7 @@ fn version_is_asked_for_anywhere() {
         "echo -V",
         "chat -V",
         "bench -V",
+        "conform -V",
     ] {
         assert_eq!(parse_line(line), Err(Stop::Version), "{line}");
     }
@@ -168,6 +171,7 @@ fn every_line_of_the_help_fits_a_terminal_and_the_text_ends_in_a_line_break() {
         "echo",
         "chat",
         "bench",
+        "conform",
         "completions",
         "man",
     ] {

@@ -1,0 +1,794 @@
+//! Plays a script on one connection, and finds out how the peer does.
+//!
+//! Each expectation has `patience`, a time in which something must happen; every byte in
+//! either direction begins it anew. An answer may take five times as long: a busy machine is
+//! no fault, and a good peer costs no patience. A whole connection has a time limit as well, so that a
+//! peer that sends a byte now and then cannot hold a case for ever.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::frame::Frame;
+use crate::http::{Head, Template, Values, accept_of, key_of};
+use crate::random::random;
+use crate::reader::{Fault, Reader, Received};
+use crate::script::{Codes, Cut, Expected, HeadRule, Item, Opening, Script, Step};
+use crate::socket::{Ended, Socket};
+use crate::transcript::{Line, Transcript};
+use crate::words::{alternatives, head_lines, quoted};
+
+/// The side that is tested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// A server: the suite connects to it.
+    Server,
+    /// A client: it connects to the suite.
+    Client,
+}
+
+/// The peer, and how patient the suite is with it.
+#[derive(Clone, Debug)]
+pub(crate) struct Endpoint {
+    pub peer: Peer,
+    /// Where a server listens; of a client its own address.
+    pub address: SocketAddr,
+    /// Authority and target of the URL.
+    pub host: String,
+    pub target: String,
+    pub patience: Duration,
+}
+
+/// How a script ended.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Outcome {
+    Pass,
+    Fail(String),
+    NotApplicable(String),
+}
+
+/// The result of a script and what happened on its connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Played {
+    pub outcome: Outcome,
+    pub lines: Vec<Line>,
+}
+
+/// A request that a client has sent, and the bytes behind it.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub head: Head,
+    pub surplus: Vec<u8>,
+    /// No other request of a client had its key.
+    pub is_key_new: bool,
+}
+
+/// Plays a script against a server.
+pub(crate) fn play_server(script: &Script, endpoint: &Endpoint) -> Played {
+    match Socket::connect(endpoint.address, endpoint.patience) {
+        Ok(socket) => Player::new(endpoint, socket).play(script),
+        Err(error) => Played {
+            outcome: Outcome::Fail(format!("cannot connect: {error}")),
+            lines: Vec::new(),
+        },
+    }
+}
+
+/// Plays a script against a client that has sent its request.
+pub(crate) fn play_client(
+    script: &Script,
+    endpoint: &Endpoint,
+    socket: Socket,
+    asked: Asked,
+) -> Played {
+    let mut player = Player::new(endpoint, socket);
+    let words = format!("{}, {} fields", asked.head.first, asked.head.fields.len());
+    player.transcript.peer(words);
+    let key = asked.head.values("sec-websocket-key");
+    player.values.key = key
+        .first()
+        .map_or_else(String::new, |key| (*key).to_owned());
+    player.reader.input().extend_from_slice(&asked.surplus);
+    player.is_key_new = asked.is_key_new;
+    player.request = Some(asked.head);
+    player.play(script)
+}
+
+struct Player<'a> {
+    endpoint: &'a Endpoint,
+    /// `None` after a RST of the suite.
+    socket: Option<Socket>,
+    reader: Reader,
+    transcript: Transcript,
+    values: Values,
+    /// Of a client.
+    request: Option<Head>,
+    is_key_new: bool,
+    /// Sec-WebSocket-Accept of a server.
+    accept: String,
+    /// The heads of HTTP are behind us: frames follow.
+    is_open: bool,
+    messages: VecDeque<(bool, Vec<u8>)>,
+    pongs: VecDeque<Vec<u8>>,
+    close: Option<Option<u16>>,
+    fault: Option<Fault>,
+    close_sent: bool,
+    needs_code: bool,
+    /// The time limit of the whole connection.
+    until: Instant,
+}
+
+/// A script that ends before its last step.
+enum Stop {
+    Fail(String),
+    NotApplicable(String),
+}
+
+type Progress = Result<(), Stop>;
+
+impl<'a> Player<'a> {
+    fn new(endpoint: &'a Endpoint, socket: Socket) -> Player<'a> {
+        Player {
+            endpoint,
+            socket: Some(socket),
+            reader: Reader::default(),
+            transcript: Transcript::new(),
+            values: Values {
+                host: endpoint.host.clone(),
+                target: endpoint.target.clone(),
+                key: key_of(random()),
+            },
+            request: None,
+            is_key_new: false,
+            accept: String::new(),
+            is_open: false,
+            messages: VecDeque::new(),
+            pongs: VecDeque::new(),
+            close: None,
+            fault: None,
+            close_sent: false,
+            needs_code: false,
+            until: Instant::now() + CONNECTION_TIME_MAX,
+        }
+    }
+
+    fn play(mut self, script: &Script) -> Played {
+        self.needs_code = script.needs_code;
+        let played = self
+            .open(&script.opening)
+            .and_then(|()| script.steps.iter().try_for_each(|step| self.step(step)))
+            .and_then(|()| self.no_fault());
+        self.leave();
+        let outcome = match played {
+            Ok(()) => Outcome::Pass,
+            Err(Stop::Fail(words)) => Outcome::Fail(words),
+            Err(Stop::NotApplicable(words)) => Outcome::NotApplicable(words),
+        };
+        Played {
+            outcome,
+            lines: self.transcript.into_lines(),
+        }
+    }
+
+    fn is_client(&self) -> bool {
+        self.endpoint.peer == Peer::Server
+    }
+
+    /// The opening handshake.
+    fn open(&mut self, opening: &Opening) -> Progress {
+        match (opening, self.endpoint.peer) {
+            (Opening::ByHand, _) => Ok(()),
+            (Opening::Standard, Peer::Server) => {
+                self.send(&[Item::Head(Template::request())], Cut::Whole)?;
+                self.accepted(|_| Ok(()))
+            }
+            (Opening::Standard, Peer::Client) => {
+                self.send(&[Item::Head(Template::response())], Cut::Whole)?;
+                self.is_open = true;
+                Ok(())
+            }
+        }
+    }
+
+    fn step(&mut self, step: &Step) -> Progress {
+        match step {
+            Step::Send { items, cut } => self.send(items, *cut),
+            Step::Expect(expected) => self.expect(expected),
+            Step::EndSending => {
+                self.flush()?;
+                self.transcript.suite("FIN");
+                self.socket.iter().for_each(Socket::end_sending);
+                Ok(())
+            }
+            Step::Reset => {
+                self.transcript.suite("RST");
+                self.socket.take().into_iter().for_each(Socket::reset);
+                Ok(())
+            }
+            Step::Pause(is_paused) => {
+                let words = if *is_paused {
+                    "stops reading"
+                } else {
+                    "reads again"
+                };
+                self.transcript.suite(words);
+                self.socket
+                    .iter_mut()
+                    .for_each(|socket| socket.pause(*is_paused));
+                Ok(())
+            }
+        }
+    }
+
+    fn send(&mut self, items: &[Item], cut: Cut) -> Progress {
+        let mut bytes = Vec::new();
+        for item in items {
+            self.write(item, &mut bytes);
+        }
+        match cut {
+            Cut::Whole => self.send_bytes(&bytes),
+            Cut::Pieces(size) => {
+                let size = size.max(1);
+                self.transcript
+                    .suite(format!("… in pieces of {}", crate::words::bytes(size)));
+                bytes
+                    .chunks(size)
+                    .try_for_each(|piece| self.send_piece(piece))
+            }
+            Cut::At(first) => {
+                let (first, rest) = bytes.split_at(first.min(bytes.len()));
+                let words = crate::words::bytes(first.len());
+                self.transcript
+                    .suite(format!("… {words} first, then the rest"));
+                self.send_piece(first)?;
+                self.send_piece(rest)
+            }
+        }
+    }
+
+    fn send_piece(&mut self, piece: &[u8]) -> Progress {
+        self.send_bytes(piece)?;
+        self.flush()
+    }
+
+    fn write(&mut self, item: &Item, bytes: &mut Vec<u8>) {
+        match item {
+            Item::Frame(frame) => {
+                self.close_sent |= frame.opcode == crate::frame::CLOSE;
+                frame.encode(self.is_client(), random(), bytes);
+                self.transcript.suite(frame.to_string());
+            }
+            Item::Part { frame, missing } => {
+                frame.encode(self.is_client(), random(), bytes);
+                bytes.truncate(bytes.len().saturating_sub(*missing));
+                self.transcript.suite(format!(
+                    "{frame}, without its last {}",
+                    crate::words::bytes(*missing)
+                ));
+            }
+            Item::Repeat { frame, count } => {
+                let key = random();
+                (0..*count).for_each(|_| frame.encode(self.is_client(), key, bytes));
+                self.transcript.suite(format!("{count} times {frame}"));
+            }
+            Item::Bytes(raw, words) => {
+                bytes.extend_from_slice(raw);
+                self.transcript.suite(format!("{words}: {}", quoted(raw)));
+            }
+            Item::Head(template) => {
+                let head = template.bytes(&self.values);
+                self.transcript.suite(head_lines(&head));
+                bytes.extend(head);
+                self.is_open |= self.endpoint.peer == Peer::Client;
+            }
+        }
+    }
+
+    fn send_bytes(&mut self, bytes: &[u8]) -> Progress {
+        if let Some(socket) = &mut self.socket {
+            socket.queue().extend_from_slice(bytes);
+        }
+        self.pump(Instant::now()).map(drop)
+    }
+
+    /// Gives everything to the kernel, unless the peer takes nothing for too long.
+    fn flush(&mut self) -> Progress {
+        let is_flushed = |player: &Player| player.socket.as_ref().is_none_or(Socket::is_flushed);
+        match self.wait_for_answer(is_flushed)? {
+            true => Ok(()),
+            false => fail("the peer does not read"),
+        }
+    }
+
+    fn expect(&mut self, expected: &Expected) -> Progress {
+        match expected {
+            Expected::Message { is_binary, payload } => self.message(*is_binary, payload),
+            Expected::Messages { count, payload } => {
+                (0..*count).try_for_each(|_| self.message(true, payload))
+            }
+            Expected::MessageOrFailure { is_binary, payload } => {
+                self.message_or_failure(*is_binary, payload)
+            }
+            Expected::Pong(payload) => self.pong(payload),
+            Expected::PongsUntil(payloads) => self.pongs_until(payloads),
+            Expected::PongAfter { last, others } => self.pong_after(last, others),
+            Expected::Failure(codes) => self.failure(codes, false),
+            Expected::FailureBy(codes) => self.failure(codes, true),
+            Expected::Close(codes) => self.closing(*codes),
+            Expected::NothingElse => self.nothing_else(),
+            Expected::End => self.end(),
+            Expected::NoEnd => self.no_end(),
+            Expected::Accepted(rule) => self.accepted(*rule),
+            Expected::Accept => self.accept_is_right(),
+            Expected::AcceptedUnless(reason) => self.accepted_unless(reason),
+            Expected::NotAccepted => self.not_accepted(),
+            Expected::Refused(statuses, rule) => self.refused(statuses, *rule),
+            Expected::Request(rule) => self.request(*rule),
+            Expected::NewKey if self.is_key_new => Ok(()),
+            Expected::NewKey => fail("another request had the same Sec-WebSocket-Key"),
+            Expected::Quiet => self.quiet(),
+            Expected::Frames(rule) => rule(self.reader.frames()).or_else(fail),
+            Expected::FreshConnection => self.fresh_connection(),
+            Expected::EndWithin(time) => self.end_within(*time),
+        }
+    }
+
+    fn message(&mut self, is_binary: bool, payload: &[u8]) -> Progress {
+        let wanted = || format!("expected the {} {}", kind(is_binary), quoted(payload));
+        self.wait_for_answer(|player| !player.messages.is_empty() || player.is_over())?;
+        let Some((found_binary, found)) = self.messages.pop_front() else {
+            return fail(format!("{}; {}", wanted(), self.situation()));
+        };
+        match found_binary == is_binary && found == payload {
+            true => Ok(()),
+            false => fail(format!(
+                "{}; the peer sent the {} {}{}",
+                wanted(),
+                kind(found_binary),
+                quoted(&found),
+                difference(payload, &found)
+            )),
+        }
+    }
+
+    fn message_or_failure(&mut self, is_binary: bool, payload: &[u8]) -> Progress {
+        self.wait_for_answer(|player| !player.messages.is_empty() || player.is_over())?;
+        match self.messages.is_empty() {
+            true if self.is_over() => self.no_fault(),
+            _ => self.message(is_binary, payload),
+        }
+    }
+
+    fn pong(&mut self, payload: &[u8]) -> Progress {
+        self.wait_for_answer(|player| !player.pongs.is_empty() || player.is_over())?;
+        let wanted = format!("expected a pong with {}", quoted(payload));
+        match self.pongs.pop_front() {
+            Some(found) if found == payload => Ok(()),
+            Some(found) => fail(format!(
+                "{wanted}; the peer sent a pong with {}",
+                quoted(&found)
+            )),
+            None => fail(format!("{wanted}; {}", self.situation())),
+        }
+    }
+
+    fn pongs_until(&mut self, payloads: &[Vec<u8>]) -> Progress {
+        let mut rest = payloads;
+        while let [.., last] = rest {
+            self.wait_for_answer(|player| !player.pongs.is_empty() || player.is_over())?;
+            let wanted = format!("expected a pong with {}", quoted(last));
+            let Some(found) = self.pongs.pop_front() else {
+                return fail(format!("{wanted}; {}", self.situation()));
+            };
+            let Some(at) = rest.iter().position(|payload| *payload == found) else {
+                return fail(format!(
+                    "{wanted}; the peer sent a pong with {}",
+                    quoted(&found)
+                ));
+            };
+            rest = &rest[at + 1..];
+        }
+        Ok(())
+    }
+
+    fn pong_after(&mut self, last: &[u8], others: &[u8]) -> Progress {
+        loop {
+            self.wait_for_answer(|player| !player.pongs.is_empty() || player.is_over())?;
+            match self.pongs.front() {
+                Some(found) if found == others => drop(self.pongs.pop_front()),
+                _ => return self.pong(last),
+            }
+        }
+    }
+
+    /// The peer fails the connection (RFC 6455 §7.1.7).
+    fn failure(&mut self, codes: &[u16], is_by_code: bool) -> Progress {
+        let is_answered = |player: &Player| !player.messages.is_empty() || !player.pongs.is_empty();
+        self.wait_for(|player| is_answered(player) || player.is_over())?;
+        let wanted = "expected that the peer fails the connection";
+        if is_answered(self) {
+            let answer = self.answer();
+            return fail(format!("{wanted}; it sent {answer}"));
+        }
+        self.no_fault()?;
+        if self.needs_code || is_by_code && self.close.is_some() {
+            self.failure_code(codes)?;
+        }
+        if self.needs_code {
+            return Ok(());
+        }
+        if self.close.is_some() {
+            self.answer_close()?;
+        }
+        self.wait_for(|player| player.ended().is_some())?;
+        match self.ended() {
+            Some(_) => Ok(()),
+            None if self.close.is_some() => {
+                fail(format!("{wanted}; it sent Close and does not end TCP"))
+            }
+            None => fail(format!("{wanted}; {}", self.situation())),
+        }
+    }
+
+    fn failure_code(&mut self, codes: &[u16]) -> Progress {
+        let wanted = format!("expected a Close frame with {}", alternatives(codes));
+        match self.close {
+            Some(Some(code)) if codes.contains(&code) => Ok(()),
+            Some(Some(code)) => fail(format!("{wanted}; the peer sent {code}")),
+            Some(None) => fail(format!("{wanted}; the peer sent one without a code")),
+            None => fail(format!("{wanted}; {}", self.situation())),
+        }
+    }
+
+    fn closing(&mut self, codes: Codes) -> Progress {
+        self.wait_for(|player| player.is_over())?;
+        let fits = |code: Option<u16>| match codes {
+            Codes::Any => true,
+            Codes::OneOf(codes) => codes.contains(&code.unwrap_or(1005)),
+            Codes::Exactly(expected) => code == Some(expected),
+        };
+        match self.close {
+            Some(code) if fits(code) => Ok(()),
+            Some(code) => {
+                let code = code.map_or("no code".to_owned(), |code| code.to_string());
+                fail(format!(
+                    "expected a Close frame with {}; the peer sent {code}",
+                    codes.words()
+                ))
+            }
+            None => fail(format!("expected a Close frame; {}", self.situation())),
+        }
+    }
+
+    fn nothing_else(&mut self) -> Progress {
+        match self.messages.is_empty() && self.pongs.is_empty() {
+            true => self.no_fault(),
+            false => {
+                let answer = self.answer();
+                fail(format!("the peer also sent {answer}"))
+            }
+        }
+    }
+
+    fn end(&mut self) -> Progress {
+        self.wait_for(|player| player.ended().is_some())?;
+        match self.ended() {
+            Some(_) => self.nothing_else(),
+            None => fail(format!("expected the end of TCP; {}", self.situation())),
+        }
+    }
+
+    fn end_within(&mut self, time: Duration) -> Progress {
+        let until = Instant::now() + time;
+        while self.ended().is_none() && self.pump(until)? {}
+        match self.ended() {
+            Some(_) => Ok(()),
+            None => fail(format!(
+                "the peer does not end TCP within {} s",
+                time.as_secs()
+            )),
+        }
+    }
+
+    fn quiet(&mut self) -> Progress {
+        let until = Instant::now() + SHORT_TIME;
+        while self.pump(until)? {}
+        match self.reader.input().len() {
+            0 => Ok(()),
+            count => fail(format!(
+                "the peer sent {} too early",
+                crate::words::bytes(count)
+            )),
+        }
+    }
+
+    fn no_end(&mut self) -> Progress {
+        let until = Instant::now() + SHORT_TIME;
+        while self.pump(until)? {}
+        match self.ended() {
+            Some(_) => fail("the peer has ended TCP first"),
+            None => Ok(()),
+        }
+    }
+
+    fn accepted(&mut self, rule: HeadRule) -> Progress {
+        match self.response()? {
+            Some(head) if head.status() == Some(101) => self.opened(&head, rule),
+            Some(head) => fail(format!(
+                "expected the response 101; the peer sent '{}'",
+                head.first
+            )),
+            None => fail(format!("expected the response 101; {}", self.situation())),
+        }
+    }
+
+    fn accepted_unless(&mut self, reason: &str) -> Progress {
+        match self.response()? {
+            Some(head) if head.status() == Some(101) => self.opened(&head, |_| Ok(())),
+            Some(_) => Err(Stop::NotApplicable(reason.to_owned())),
+            None => fail(format!("expected a response; {}", self.situation())),
+        }
+    }
+
+    /// After the response 101.
+    fn opened(&mut self, head: &Head, rule: HeadRule) -> Progress {
+        self.is_open = true;
+        self.accept = head.values("sec-websocket-accept").join(", ");
+        self.read()?;
+        rule(head).or_else(fail)
+    }
+
+    fn accept_is_right(&self) -> Progress {
+        let accept = accept_of(&self.values.key);
+        match self.accept == accept {
+            true => Ok(()),
+            false => fail(format!(
+                "expected Sec-WebSocket-Accept: {accept}; the peer sent '{}'",
+                self.accept
+            )),
+        }
+    }
+
+    fn not_accepted(&mut self) -> Progress {
+        match self.response()? {
+            Some(head) if head.status() == Some(101) => fail("the peer has accepted the request"),
+            Some(_) => Ok(()),
+            None if self.ended().is_some() => Ok(()),
+            None => fail("the peer neither responds nor ends TCP"),
+        }
+    }
+
+    fn refused(&mut self, statuses: &[u16], rule: HeadRule) -> Progress {
+        let wanted = match statuses {
+            [] => "expected a response 4xx or 5xx".to_owned(),
+            statuses => format!("expected the response {}", alternatives(statuses)),
+        };
+        let Some(head) = self.response()? else {
+            return fail(format!("{wanted}; {}", self.situation()));
+        };
+        let status = head.status().unwrap_or_default();
+        let fits = match statuses {
+            [] => (400..=599).contains(&status),
+            statuses => statuses.contains(&status),
+        };
+        match fits {
+            true => rule(&head).or_else(fail),
+            false => fail(format!("{wanted}; the peer sent '{}'", head.first)),
+        }
+    }
+
+    fn request(&mut self, rule: HeadRule) -> Progress {
+        match &self.request {
+            Some(head) => rule(head).or_else(fail),
+            None => Ok(()),
+        }
+    }
+
+    /// The next response of HTTP; interim ones are skipped.
+    fn response(&mut self) -> Result<Option<Head>, Stop> {
+        loop {
+            let has_head = |player: &mut Player| {
+                let head = Head::parse(player.reader.input());
+                !matches!(head, Ok(None))
+            };
+            while !has_head(self) {
+                let until = Instant::now() + self.endpoint.patience;
+                if !self.pump(until)? {
+                    return Ok(None);
+                }
+            }
+            let head = Head::parse(self.reader.input());
+            let Some((head, bytes)) = head.or_else(fail)? else {
+                return Ok(None);
+            };
+            self.transcript
+                .peer(head_lines(&self.reader.input()[..bytes]));
+            self.reader.skip(bytes);
+            match head.status() {
+                Some(100 | 102..=199) => {}
+                Some(_) => return Ok(Some(head)),
+                None => return fail(format!("'{}' is no status line", head.first)),
+            }
+        }
+    }
+
+    /// Another connection with an echo, as long as the first one exists.
+    fn fresh_connection(&mut self) -> Progress {
+        if self.endpoint.peer == Peer::Client {
+            return Ok(());
+        }
+        let echo = Script::new().echo("fresh").closes();
+        match play_server(&echo, self.endpoint).outcome {
+            Outcome::Pass => Ok(()),
+            Outcome::Fail(words) | Outcome::NotApplicable(words) => {
+                fail(format!("a fresh connection is not served: {words}"))
+            }
+        }
+    }
+
+    /// Ends the connection in a way that a peer can bear, without a verdict.
+    fn leave(&mut self) {
+        if self.socket.is_none() {
+            return;
+        }
+        if self.is_open && !self.close_sent && self.ended().is_none() {
+            let _ = self.send(&[Item::Frame(Frame::close(1000, ""))], Cut::Whole);
+        }
+        let until = Instant::now() + SHORT_TIME.min(self.endpoint.patience);
+        while self.is_open && self.close.is_none() && matches!(self.pump(until), Ok(true)) {}
+        self.socket.iter().for_each(Socket::end_sending);
+        // A client sees the end of the case before the suite turns to the next one.
+        while self.ended().is_none() && matches!(self.pump(until), Ok(true)) {}
+    }
+
+    fn answer_close(&mut self) -> Progress {
+        if !self.close_sent {
+            self.send(&[Item::Frame(Frame::close(1000, ""))], Cut::Whole)?;
+        }
+        if self.endpoint.peer == Peer::Client {
+            self.flush()?;
+            self.socket.iter().for_each(Socket::end_sending);
+        }
+        Ok(())
+    }
+
+    fn no_fault(&self) -> Progress {
+        match &self.fault {
+            Some(Fault(words)) => fail(format!("the peer sent {words}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Nothing more can come: a Close, the end of TCP or a fault.
+    fn is_over(&self) -> bool {
+        self.close.is_some() || self.ended().is_some() || self.fault.is_some()
+    }
+
+    fn ended(&self) -> Option<Ended> {
+        self.socket
+            .as_ref()
+            .and_then(|socket| socket.ended().cloned())
+    }
+
+    /// Waits until `is_met`, and for nothing longer than the patience.
+    fn wait_for(&mut self, is_met: impl Fn(&Player) -> bool) -> Result<bool, Stop> {
+        self.wait(self.endpoint.patience, is_met)
+    }
+
+    /// Waits for an answer: a busy peer may take longer for it than for an end.
+    fn wait_for_answer(&mut self, is_met: impl Fn(&Player) -> bool) -> Result<bool, Stop> {
+        self.wait(self.endpoint.patience * ANSWER_PATIENCE, is_met)
+    }
+
+    fn wait(&mut self, patience: Duration, is_met: impl Fn(&Player) -> bool) -> Result<bool, Stop> {
+        while !is_met(self) {
+            let until = Instant::now() + patience;
+            if Instant::now() > self.until {
+                return fail("the case takes too long");
+            }
+            if !self.pump(until)? {
+                return Ok(is_met(self));
+            }
+        }
+        Ok(true)
+    }
+
+    /// One exchange with the socket; whether anything happened before `until`.
+    fn pump(&mut self, until: Instant) -> Result<bool, Stop> {
+        let Some(socket) = &mut self.socket else {
+            return Ok(false);
+        };
+        let had_ended = socket.ended().is_some();
+        let is_moved = socket
+            .exchange(self.reader.input(), until)
+            .or_else(|error| fail(format!("the system cannot wait: {error}")))?;
+        if let Some(ended) = socket.ended().filter(|_| !had_ended) {
+            let words = if *ended == Ended::Fin { "FIN" } else { "RST" };
+            self.read()?;
+            self.transcript.peer(words);
+        }
+        self.read()?;
+        Ok(is_moved)
+    }
+
+    /// Sorts what has arrived.
+    fn read(&mut self) -> Progress {
+        if !self.is_open || self.fault.is_some() {
+            return Ok(());
+        }
+        let Player {
+            reader, transcript, ..
+        } = self;
+        self.fault = reader.read(|words| transcript.peer(words)).err();
+        while let Some(received) = self.reader.next() {
+            match received {
+                Received::Message { is_binary, payload } => {
+                    self.messages.push_back((is_binary, payload));
+                }
+                Received::Pong(payload) => self.pongs.push_back(payload),
+                Received::Close(code, _) => self.close = Some(code),
+                Received::Ping(payload) if !self.close_sent => {
+                    let mut bytes = Vec::new();
+                    self.write(&Item::Frame(Frame::pong(payload)), &mut bytes);
+                    if let Some(socket) = &mut self.socket {
+                        socket.queue().extend_from_slice(&bytes);
+                    }
+                }
+                Received::Ping(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What the peer did instead of the expected.
+    fn situation(&self) -> String {
+        match (&self.fault, self.close, self.ended()) {
+            (Some(Fault(words)), _, _) => format!("the peer sent {words}"),
+            (None, Some(Some(code)), _) => format!("the peer sent Close {code}"),
+            (None, Some(None), _) => "the peer sent Close without a code".to_owned(),
+            (None, None, Some(Ended::Fin)) => "the peer ended TCP (FIN)".to_owned(),
+            (None, None, Some(Ended::Reset)) => "the peer ended TCP (RST)".to_owned(),
+            (None, None, None) => "nothing came".to_owned(),
+        }
+    }
+
+    /// The first message or pong that no step has taken.
+    fn answer(&mut self) -> String {
+        if let Some((is_binary, payload)) = self.messages.pop_front() {
+            return format!("the {} {}", kind(is_binary), quoted(&payload));
+        }
+        let pong = self.pongs.pop_front().unwrap_or_default();
+        format!("a pong with {}", quoted(&pong))
+    }
+}
+
+fn fail<T>(words: impl Into<String>) -> Result<T, Stop> {
+    Err(Stop::Fail(words.into()))
+}
+
+fn kind(is_binary: bool) -> &'static str {
+    if is_binary {
+        "binary message"
+    } else {
+        "text message"
+    }
+}
+
+/// Where two payloads that begin alike are different.
+fn difference(wanted: &[u8], found: &[u8]) -> String {
+    let same = wanted
+        .iter()
+        .zip(found)
+        .take_while(|(wanted, found)| wanted == found);
+    match same.count() {
+        0..=40 => String::new(),
+        at => format!(" (different from byte {at} on)"),
+    }
+}
+
+/// For what must not happen, and for a peer's part of an end that is not judged.
+const SHORT_TIME: Duration = Duration::from_millis(300);
+/// An answer may take so many times the patience.
+const ANSWER_PATIENCE: u32 = 5;
+/// Of one connection.
+const CONNECTION_TIME_MAX: Duration = Duration::from_secs(120);

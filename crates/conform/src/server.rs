@@ -1,0 +1,170 @@
+//! Tests a server: many connections at a time, each with one run of a case.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::interrupt::Interrupt;
+use crate::plan::Plan;
+use crate::player::{Endpoint, Outcome, Peer, play_server};
+use crate::progress::Progress;
+use crate::report::{Report, RunResult};
+use crate::script::Script;
+use crate::suite::{Suite, Task};
+use crate::url::Url;
+
+/// Runs the cases of the plan against the echo server at this URL, and calls `report` after
+/// each connection.
+///
+/// # Errors
+/// There is no WebSocket server that echoes, or the plan names no case.
+pub fn test_server(
+    plan: &Plan,
+    url: &str,
+    interrupt: &Interrupt,
+    mut report: impl FnMut(Progress),
+) -> Result<Report, Error> {
+    let started = Instant::now();
+    let suite = Suite::new(plan, Peer::Server)?;
+    let endpoint = endpoint(plan, &Url::parse(url)?)?;
+    probe(&endpoint)?;
+    let results = run(plan, &suite, &endpoint, interrupt, &mut report)?;
+    let agent = plan.agent.clone().unwrap_or_else(|| url.to_owned());
+    let seconds = started.elapsed().as_secs_f64();
+    let cases = suite.reports(results);
+    Ok(Report::new(
+        Peer::Server,
+        agent,
+        url.to_owned(),
+        seconds,
+        cases,
+    ))
+}
+
+fn endpoint(plan: &Plan, url: &Url) -> Result<Endpoint, Error> {
+    let addresses = (url.host.as_str(), url.port).to_socket_addrs();
+    let addresses = addresses.map_err(|error| Error::Resolve(url.host.clone(), error))?;
+    let addresses: Vec<SocketAddr> = addresses.collect();
+    Ok(Endpoint {
+        peer: Peer::Server,
+        address: first_that_connects(&addresses, plan.patience, &url.host)?,
+        host: url.authority.clone(),
+        target: url.target.clone(),
+        patience: plan.patience,
+    })
+}
+
+/// A name such as `localhost` can have an address on which nobody listens.
+fn first_that_connects(
+    addresses: &[SocketAddr],
+    timeout: Duration,
+    host: &str,
+) -> Result<SocketAddr, Error> {
+    let mut error = Error::Resolve(host.to_owned(), std::io::ErrorKind::NotFound.into());
+    for &address in addresses {
+        match std::net::TcpStream::connect_timeout(&address, timeout) {
+            Ok(_) => return Ok(address),
+            Err(cause) => error = Error::Connect(address, cause),
+        }
+    }
+    Err(error)
+}
+
+/// The suite says nothing about a server that does not echo at all.
+fn probe(endpoint: &Endpoint) -> Result<(), Error> {
+    let endpoint = Endpoint {
+        patience: endpoint.patience.max(PROBE_PATIENCE),
+        ..endpoint.clone()
+    };
+    match play_server(&Script::new().echo("Hello"), &endpoint).outcome {
+        Outcome::Pass => Ok(()),
+        Outcome::Fail(words) | Outcome::NotApplicable(words) => Err(Error::NotEcho(words)),
+    }
+}
+
+fn run(
+    plan: &Plan,
+    suite: &Suite,
+    endpoint: &Endpoint,
+    interrupt: &Interrupt,
+    report: &mut impl FnMut(Progress),
+) -> Result<Vec<RunResult>, Error> {
+    let runs = suite.tasks().len();
+    let queue = Queue::new(suite);
+    let (sender, receiver) = mpsc::channel();
+    let work = |sender: mpsc::Sender<RunResult>, takes_heavy: bool| {
+        while let Some(task) = queue.next(takes_heavy).filter(|_| !interrupt.is_raised()) {
+            let _ = sender.send(play(task, endpoint));
+        }
+    };
+    thread::scope(|scope| {
+        for number in 0..plan.at_once.min(runs) {
+            let sender = sender.clone();
+            let thread = thread::Builder::new().stack_size(STACK_BYTES);
+            let work = move || work(sender, number < HEAVY_AT_ONCE);
+            thread.spawn_scoped(scope, work).map_err(Error::Thread)?;
+        }
+        drop(sender);
+        let mut results = Vec::new();
+        for result in receiver {
+            results.push(result);
+            report(Progress {
+                done: results.len(),
+                runs,
+            });
+        }
+        Ok(results)
+    })
+}
+
+fn play(task: &Task, endpoint: &Endpoint) -> RunResult {
+    let started = Instant::now();
+    RunResult {
+        case: task.case,
+        run: task.run,
+        label: task.script.label.clone(),
+        played: play_server(&task.script.script(), endpoint),
+        duration: started.elapsed(),
+    }
+}
+
+/// The runs that no thread has taken yet.
+struct Queue<'a> {
+    heavy: Vec<&'a Task>,
+    light: Vec<&'a Task>,
+    next_heavy: AtomicUsize,
+    next_light: AtomicUsize,
+}
+
+impl<'a> Queue<'a> {
+    fn new(suite: &'a Suite) -> Queue<'a> {
+        let (heavy, light) = suite.tasks().iter().partition(|task| suite.is_heavy(task));
+        Queue {
+            heavy,
+            light,
+            next_heavy: AtomicUsize::new(0),
+            next_light: AtomicUsize::new(0),
+        }
+    }
+
+    /// The next run; a thread that takes heavy ones takes these first.
+    fn next(&self, takes_heavy: bool) -> Option<&'a Task> {
+        let take = |tasks: &[&'a Task], next: &AtomicUsize| {
+            tasks.get(next.fetch_add(1, Ordering::Relaxed)).copied()
+        };
+        let heavy = takes_heavy.then(|| take(&self.heavy, &self.next_heavy));
+        heavy
+            .flatten()
+            .or_else(|| take(&self.light, &self.next_light))
+    }
+}
+
+/// A server that has just been started may be slow once.
+const PROBE_PATIENCE: Duration = Duration::from_secs(5);
+/// Connections at a time that move megabytes: more of them only wait for each other.
+const HEAVY_AT_ONCE: usize = 2;
+/// Of a thread that plays scripts: it reads into 64 KiB on the stack.
+const STACK_BYTES: usize = 512 << 10;
