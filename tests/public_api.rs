@@ -52,7 +52,7 @@ const EXHAUSTIVE: [(&str, &[&str]); 7] = [
     ),
     (
         "behind the feature `internals`, which promises nothing",
-        &["Lag", "Skipped"],
+        &["FlushBudget", "Lag", "Skipped"],
     ),
 ];
 
