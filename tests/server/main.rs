@@ -15,6 +15,8 @@ mod http;
 mod http_connections;
 mod lag;
 mod limits;
+// Most of it is about Unix sockets.
+#[cfg_attr(not(unix), allow(dead_code, unused_imports))]
 mod listeners;
 mod overload;
 mod panics;
