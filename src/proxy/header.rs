@@ -69,21 +69,26 @@ fn parse_text(bytes: &[u8]) -> Result<Option<(ProxyHeader, usize)>, InvalidHeade
         return Err(INVALID);
     }
     let line = &bytes[..bytes.len().min(LINE_BYTES_MAX)];
-    let Some(end) = line.iter().position(|byte| *byte == b'\r') else {
-        let is_text = line.iter().all(|byte| matches!(byte, b' '..=b'~'));
-        return match is_text && line.len() < LINE_BYTES_MAX {
-            true => Ok(None),
-            false => Err(INVALID),
-        };
+    let text_bytes = line.iter().position(|byte| *byte == b'\r');
+    let (text, line_end) = line.split_at(text_bytes.unwrap_or(line.len()));
+    let Some(text) = printable(text) else {
+        return Err(INVALID);
     };
-    match line.get(end + 1) {
-        Some(b'\n') => {}
-        None if line.len() < LINE_BYTES_MAX => return Ok(None),
+    match line_end {
+        [b'\r', b'\n', ..] => {}
+        [] | [b'\r'] if line.len() < LINE_BYTES_MAX => return Ok(None),
         _ => return Err(INVALID),
     }
-    let text = core::str::from_utf8(&line[BEGINNING.len().min(end)..end]).map_err(|_| INVALID)?;
+    let header_bytes = text.len() + 2;
+    let text = text.get(BEGINNING.len()..).ok_or(INVALID)?;
     let source = parse_line(text)?;
-    Ok(Some((ProxyHeader { source }, end + 2)))
+    Ok(Some((ProxyHeader { source }, header_bytes)))
+}
+
+/// The bytes as text, if all of them are printable ASCII.
+fn printable(bytes: &[u8]) -> Option<&str> {
+    let is_printable = bytes.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    core::str::from_utf8(bytes).ok().filter(|_| is_printable)
 }
 
 /// What stands behind `PROXY `.
@@ -290,6 +295,9 @@ mod tests {
             text("PROXY TCP4 198.51.100.7 203.0.113.1 1 2\n"),
             text("PROXY TCP4 198.51.100.7 203.0.113.1 1 2\rx"),
             text("PROXY \u{e9}"),
+            text("PROXY UNKNOWN \u{e9}\r\n"),
+            text("PROXY UNKNOWN\n\r\n"),
+            text("PROXY UNKNOWN \0\r\n"),
             version_2(0x11, 0x11, &IPV4),
             version_2(0x22, 0x11, &IPV4),
             version_2(0x21, 0x12, &IPV4),

@@ -61,6 +61,7 @@ pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
             "text-port-too-large",
             text("PROXY TCP4 198.51.100.7 203.0.113.1 65536 443"),
         ),
+        ("text-unknown-not-ascii", text("PROXY UNKNOWN \u{e9}")),
         ("text-unfinished", b"PROXY TCP4 198.51.100.7".to_vec()),
         ("binary-ipv4", binary([0x21, 0x11], &ipv4)),
         ("binary-ipv6", binary([0x21, 0x21], &[0x20; 36])),
