@@ -1,5 +1,5 @@
 //! The public types of the library that a later version cannot extend: a public enum, or a
-//! struct with public fields only, without `#[non_exhaustive]`.
+//! struct with public fields only, without `#[non_exhaustive]`. And the handler that has to have every method of its trait.
 //!
 //! Errors and events must be able to grow, so none of them may be such a type. The others are
 //! listed below with the reason. `cargo public-api` shows the same.
@@ -7,7 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use syn::{Attribute, Fields, Item, ItemEnum, ItemStruct, Visibility};
+use syn::{
+    Attribute, Fields, ImplItem, Item, ItemEnum, ItemImpl, ItemStruct, ItemTrait, TraitItem,
+    Visibility,
+};
 
 /// The types that are exhaustive on purpose.
 const EXHAUSTIVE: [(&str, &[&str]); 7] = [
@@ -152,4 +155,43 @@ fn each_kind_of_exhaustive_type_is_found() {
     let closed = "pub(crate) enum A {} enum B {} pub struct C { pub d: u8, e: u8 } \
         #[non_exhaustive] pub struct F; #[non_exhaustive] pub enum G { H } pub struct I(u8);";
     assert_eq!(names(closed), [""; 0]);
+}
+
+/// A method that has a default in the trait would be lost, if the handler around the application did not have it.
+#[test]
+fn monitored_handler_of_the_program_passes_on_every_method_of_the_trait() {
+    let trait_methods = methods("src/server/handler.rs", |item| match item {
+        Item::Trait(item) if item.ident == "Handler" => Some(names_in_trait(item)),
+        _ => None,
+    });
+    let passed_on = methods("crates/cli/src/monitoring.rs", |item| match item {
+        Item::Impl(item) if item.trait_.is_some() => Some(names_in_impl(item)),
+        _ => None,
+    });
+    assert!(trait_methods.len() > 9, "{trait_methods:?}");
+    assert_eq!(passed_on, trait_methods);
+}
+
+/// The methods of the first item of a file that `of` accepts.
+fn methods(file: &str, of: impl Fn(&Item) -> Option<BTreeSet<String>>) -> BTreeSet<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let text = fs::read_to_string(&path).expect(file);
+    let parsed = syn::parse_file(&text).expect("it is Rust");
+    parsed.items.iter().find_map(of).expect(file)
+}
+
+fn names_in_trait(item: &ItemTrait) -> BTreeSet<String> {
+    let methods = item.items.iter().filter_map(|item| match item {
+        TraitItem::Fn(method) => Some(method.sig.ident.to_string()),
+        _ => None,
+    });
+    methods.collect()
+}
+
+fn names_in_impl(item: &ItemImpl) -> BTreeSet<String> {
+    let methods = item.items.iter().filter_map(|item| match item {
+        ImplItem::Fn(method) => Some(method.sig.ident.to_string()),
+        _ => None,
+    });
+    methods.collect()
 }

@@ -182,6 +182,7 @@ impl<H: Handler> Server<H> {
         let mailboxes = reactors.iter().map(Reactor::mailbox);
         let handle = ServerHandle {
             stopping: Arc::new(AtomicBool::new(false)),
+            unready: Arc::new(AtomicBool::new(false)),
             snapshots: reactors.iter().map(|_| Arc::default()).collect(),
             held: HeldBytes::new(reactors.len()),
             workers: Workers::new(mailboxes, config.worker_backlog_bytes_max),
@@ -303,6 +304,8 @@ impl<H: Handler> Server<H> {
 #[derive(Clone, Debug)]
 pub struct ServerHandle {
     stopping: Arc<AtomicBool>,
+    /// [`ServerHandle::set_ready`] has been called with `false`.
+    unready: Arc<AtomicBool>,
     workers: Workers,
     snapshots: Arc<[Arc<MetricsSnapshot>]>,
     held: HeldBytes,
@@ -316,6 +319,29 @@ impl ServerHandle {
     pub fn shutdown(&self) {
         self.stopping.store(true, Ordering::Release);
         self.workers.wake_all();
+    }
+
+    /// Whether a load balancer should send new clients: the server does not stop, and nobody has set it to not ready. An application
+    /// answers a path such as `/ready` with this.
+    pub fn is_ready(&self) -> bool {
+        !self.unready.load(Ordering::Acquire) && !self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Sets whether the server is ready for new clients. It serves all clients as before: this only changes what
+    /// [`ServerHandle::is_ready`] returns, so that load balancers send new clients elsewhere before the server stops.
+    ///
+    /// ```
+    /// # use yamabiko::server::ServerHandle;
+    /// fn leave(server: &ServerHandle) {
+    ///     server.set_ready(false);
+    ///     assert!(!server.is_ready());
+    ///     // Later, when the load balancers have noticed:
+    ///     server.shutdown();
+    /// }
+    /// # let _ = leave;
+    /// ```
+    pub fn set_ready(&self, ready: bool) {
+        self.unready.store(!ready, Ordering::Release);
     }
 
     /// What the server has done so far, without the workers' current turns.

@@ -20,6 +20,7 @@ mod conform;
 mod console;
 mod echo;
 mod generate;
+mod monitoring;
 mod output;
 mod serve;
 mod serving;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use yamabiko::server::{CannotListen, Config, Handler, ListenAddress, ListenAddresses, Server};
 
+use super::monitoring::{Monitored, Monitoring};
 use super::output::{NAME_AND_VERSION, in_sentence, print};
 use super::signals;
 
@@ -17,7 +18,10 @@ pub(super) fn serve(
     offer: &str,
     scheme: &str,
 ) -> Result<(), String> {
+    let monitoring = Monitoring::default();
+    let handler = Monitored::new(handler, monitoring.clone());
     let mut server = Server::bind(config, handler).map_err(|error| cannot_listen(&error))?;
+    monitoring.watch(server.handle());
     signals::shut_down_on_first(&mut server)?;
     let ready = ready(offer, scheme, server.local_addresses());
     print(&format!("{NAME_AND_VERSION}: {ready}\n"))?;

@@ -419,7 +419,7 @@ fn page_about_limits_has_the_defaults_of_the_program() {
 
 #[test]
 fn every_setting_is_in_the_pages_for_operators() {
-    let pages = ["limits.md", "operating.md", "access.md"]
+    let pages = ["limits.md", "operating.md", "access.md", "monitoring.md"]
         .map(page)
         .concat();
     for (key, _) in defaults() {
@@ -663,6 +663,31 @@ fn program_without_a_command_serves_the_page_and_the_chat() {
 }
 
 #[test]
+fn every_server_answers_the_paths_of_monitoring() {
+    for command in ["serve", "echo"] {
+        let (_server, address) = Program::server(&[command]);
+        let get = |path| {
+            let fields = "Host: localhost\r\nConnection: close";
+            ask(
+                &address,
+                &format!("GET {path} HTTP/1.1\r\n{fields}\r\n\r\n"),
+            )
+        };
+        let version = env!("CARGO_PKG_VERSION");
+        let version = format!("{{\"name\":\"yamabiko\",\"version\":\"{version}\"}}\n");
+        for (path, text) in [
+            ("/health", "ok\n"),
+            ("/ready", "ready\n"),
+            ("/version", &version),
+        ] {
+            let response = get(path);
+            assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+            assert!(response.ends_with(text), "{response}");
+        }
+    }
+}
+
+#[test]
 fn first_line_names_program_version_and_address() {
     for (command, says) in [("serve", "open http"), ("echo", "echo on ws")] {
         let program = Program::start(&[command, "--listen", "127.0.0.1:0"]);
@@ -885,6 +910,8 @@ fn server_with_few_descriptors_answers_every_client_and_its_monitoring() {
             open.len()
         );
         assert_eq!(status(&mut connect(), health).as_deref(), Some("200"));
+        let ready = "GET /ready HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+        assert_eq!(status(&mut connect(), ready).as_deref(), Some("503"));
         open.truncate(open.len() - 10);
         eventually("new connections are served again", TIMEOUT, || {
             status(&mut connect(), upgrade).as_deref() == Some("101")

@@ -38,6 +38,8 @@ Paths:
   /chat/ROOM          the chat: a WebSocket for clients of its protocol
   /broadcast/ROOM     a WebSocket: all clients of the room get each message
   /health             200 and 'ok', for load balancers and monitoring
+  /ready              200 while the server takes new clients, otherwise 503
+  /version            name and version, as JSON
 
 "
     };
