@@ -7,7 +7,7 @@ use super::output::print;
 use super::serving;
 
 pub(super) fn run(settings: ServeSettings) -> Result<(), String> {
-    let (chat, tokens) = settings.access.build()?;
+    let (chat, tokens) = settings.settings.access.build()?;
     if settings.check {
         return print("the settings are valid\n");
     }

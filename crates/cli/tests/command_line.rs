@@ -369,14 +369,31 @@ fn page(name: &str) -> String {
     std::fs::read_to_string(format!("{folder}{name}")).expect(name)
 }
 
-/// The settings of `serve` without any that is set, as keys and values.
-fn defaults() -> Vec<(String, String)> {
+/// A setting of `serve` as `yamabiko config` prints it.
+struct Setting {
+    key: String,
+    default: String,
+    /// The reason of the default; may be empty.
+    reason: String,
+}
+
+/// The settings of `serve` without any that is set.
+fn settings() -> Vec<Setting> {
     let printed = run(&["config"]);
     let text = String::from_utf8(printed.stdout).expect("text");
-    let settings = text.lines().filter_map(|line| line.split_once(" = "));
-    settings
-        .map(|(key, value)| (key.to_owned(), value.trim_matches('"').to_owned()))
-        .collect()
+    let paragraphs = text.split("\n\n");
+    paragraphs.filter_map(setting_of).collect()
+}
+
+fn setting_of(paragraph: &str) -> Option<Setting> {
+    let (comment, setting) = paragraph.trim_end().rsplit_once('\n')?;
+    let (key, default) = setting.split_once(" = ")?;
+    let reason = comment.split_once("\n# Reason of the default: ");
+    Some(Setting {
+        key: key.to_owned(),
+        default: default.trim_matches('"').to_owned(),
+        reason: reason.map_or("", |(_, reason)| reason).to_owned(),
+    })
 }
 
 /// A value of a settings file as `docs/limits.md` writes it.
@@ -398,23 +415,38 @@ fn as_documented(key: &str, value: &str) -> String {
 }
 
 #[test]
-fn page_about_limits_has_the_defaults_of_the_program() {
+fn page_about_limits_has_the_defaults_of_the_program_and_their_reasons() {
     let page = page("limits.md");
     let (limits, _) = page
         .split_once("## The fields of the library")
         .expect("a section");
-    let defaults = defaults();
+    let rows: Vec<&str> = limits
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
     let mut compared = 0;
-    for row in limits.lines().filter(|line| line.starts_with("| `")) {
-        let mut cells = row.split('|').map(str::trim);
-        let key = cells.nth(1).unwrap_or_default().trim_matches('`');
-        let documented = cells.next().unwrap_or_default();
-        let (_, value) = defaults.iter().find(|(other, _)| other == key).expect(key);
-        let expected = as_documented(key, value);
-        assert!(documented.starts_with(&expected), "{row}: {expected}");
+    for Setting {
+        key,
+        default,
+        reason,
+    } in settings()
+    {
+        let row = rows
+            .iter()
+            .find(|row| row.starts_with(&format!("| `{key}` |")));
+        let cells: Vec<&str> =
+            row.map_or(Vec::new(), |row| row.split('|').map(str::trim).collect());
+        let [_, _, documented, _, why, ..] = cells[..] else {
+            assert_eq!(reason, "", "{key} has no row");
+            continue;
+        };
+        let expected = as_documented(&key, &default);
+        assert!(documented.starts_with(&expected), "{key}: {expected}");
+        assert!(why.contains(&reason), "{key}: {reason}");
         compared += 1;
     }
-    assert!(compared > 25, "{compared}");
+    // Limits that are no settings are in parentheses.
+    assert_eq!(compared, rows.len());
 }
 
 #[test]
@@ -422,7 +454,7 @@ fn every_setting_is_in_the_pages_for_operators() {
     let pages = ["limits.md", "operating.md", "access.md", "monitoring.md"]
         .map(page)
         .concat();
-    for (key, _) in defaults() {
+    for Setting { key, .. } in settings() {
         let is_named = [format!("`{key}`"), format!("--{key}"), format!("{key} =")];
         assert!(is_named.iter().any(|name| pages.contains(name)), "{key}");
     }

@@ -8,51 +8,27 @@ use std::fs::File;
 use std::io::Read;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use clap::Args;
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use yamabiko::chat::{Access, Chat};
 use yamabiko::tokens::{InvalidKeys, Tokens};
 
-use super::values::{Interval, NONE, Optional, interval, optional, per_second};
 use crate::output::in_sentence;
 
-#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct AccessSettings {
-    /// Who may use the WebSockets of /chat/ROOM
-    #[arg(long, value_name = "WHO", value_parser = access(), help_heading = ACCESS)]
+    /// `None`: with keys a token, otherwise open.
     pub chat: Option<Access>,
-    /// Who may use the WebSockets of /broadcast/ROOM
-    #[arg(long, value_name = "WHO", value_parser = access(), help_heading = ACCESS)]
     pub broadcast: Option<Access>,
-    /// Who may ask who is in the rooms: GET /rooms
-    #[arg(long, value_name = "WHO", value_parser = access(), help_heading = ACCESS)]
     pub presence: Option<Access>,
-    /// Messages that may be published by HTTP per second; further ones get 429
-    #[arg(long, value_name = "N", value_parser = optional(per_second), help_heading = ACCESS)]
-    pub publish_per_second: Option<Optional<NonZeroU32>>,
-    /// File with keys of JSON Web Tokens: a JWK set, or a public key in PEM; may be repeated
-    #[arg(long = "jwt-keys-file", value_name = "FILE", help_heading = ACCESS)]
+    pub publish_per_second: Option<NonZeroU32>,
     pub jwt_keys_files: Vec<PathBuf>,
-    /// File with the secret of JSON Web Tokens with HS256
-    #[arg(long, value_name = "FILE", value_parser = optional(path), help_heading = ACCESS)]
-    pub jwt_secret_file: Option<Optional<PathBuf>>,
-    /// File with shared keys, one on each line; may be repeated
-    #[arg(long = "shared-keys-file", value_name = "FILE", help_heading = ACCESS)]
+    pub jwt_secret_file: Option<PathBuf>,
     pub shared_keys_files: Vec<PathBuf>,
-    /// Audience that a JSON Web Token must be for (aud)
-    #[arg(long, value_name = "NAME", value_parser = optional(text), help_heading = ACCESS)]
-    pub token_audience: Option<Optional<String>>,
-    /// Issuer that a JSON Web Token must be from (iss)
-    #[arg(long, value_name = "NAME", value_parser = optional(text), help_heading = ACCESS)]
-    pub token_issuer: Option<Optional<String>>,
-    /// Seconds by which the clocks of issuer and server may differ
-    #[arg(long, value_name = "SECONDS", value_parser = interval, help_heading = ACCESS)]
-    pub token_leeway: Option<Interval>,
+    pub token_audience: Option<String>,
+    pub token_issuer: Option<String>,
+    pub token_leeway: Duration,
 }
-
-/// The heading of options about who may connect.
-pub(super) const ACCESS: &str = "Who may connect";
 
 impl AccessSettings {
     /// The chat, and the tokens that its server has to check.
@@ -72,7 +48,7 @@ impl AccessSettings {
             .chat_access(chat)
             .broadcast_access(broadcast)
             .presence_access(presence)
-            .publish_rate(self.publish_per_second.and_then(|rate| rate.0));
+            .publish_rate(self.publish_per_second);
         Ok((application, tokens))
     }
 
@@ -87,153 +63,94 @@ impl AccessSettings {
 
     /// `None`: there are no keys.
     fn tokens(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Tokens>, String> {
-        let variable = |name| variable(name).filter(|value| !value.is_empty());
-        let named = |name: &str, error: InvalidKeys| format!("{name}: {error}");
-        let in_file = |path: &Path, error: InvalidKeys| format!("{}: {error}", path.display());
-        let mut tokens = None;
-        let mut add = |add: &dyn Fn(Tokens) -> Result<Tokens, String>| -> Result<(), String> {
-            // A path that is open has no tokens: the chat decides.
-            let before = tokens
-                .take()
-                .unwrap_or_else(|| Tokens::new().optional(true));
-            tokens = Some(add(before)?);
-            Ok(())
+        let files = |add: AddKeys, files: &[PathBuf]| -> Vec<(AddKeys, PathBuf)> {
+            files.iter().map(|path| (add, path.clone())).collect()
         };
-        for path in &self.jwt_keys_files {
-            let text = read(path)?;
-            add(&|tokens| tokens.jwt_keys(&text).map_err(|error| in_file(path, error)))?;
+        let secret: Vec<PathBuf> = self.jwt_secret_file.iter().cloned().collect();
+        let files = [
+            files(Tokens::jwt_keys, &self.jwt_keys_files),
+            files(hs256_line, &secret),
+            files(Tokens::shared_keys, &self.shared_keys_files),
+        ];
+        let mut sources = Vec::new();
+        for (add, path) in files.concat() {
+            sources.push((add, path.display().to_string(), read(&path)?));
         }
-        if let Some(path) = given(&self.jwt_secret_file) {
-            let secret = read(path)?;
-            let secret = secret.trim_end_matches(['\r', '\n']).as_bytes();
-            add(&|tokens| {
-                tokens
-                    .hs256_secret(secret)
-                    .map_err(|error| in_file(path, error))
-            })?;
+        let variables: [(AddKeys, &str); 3] = [
+            (Tokens::jwt_keys, JWT_KEYS),
+            (hs256, JWT_SECRET),
+            (Tokens::shared_keys, SHARED_KEYS),
+        ];
+        for (add, name) in variables {
+            let text = variable(name).filter(|text| !text.is_empty());
+            sources.extend(text.map(|text| (add, name.to_owned(), text)));
         }
-        for path in &self.shared_keys_files {
-            let text = read(path)?;
-            add(&|tokens| {
-                tokens
-                    .shared_keys(&text)
-                    .map_err(|error| in_file(path, error))
-            })?;
+        if sources.is_empty() {
+            return Ok(None);
         }
-        if let Some(text) = variable(JWT_KEYS) {
-            add(&|tokens| {
-                tokens
-                    .jwt_keys(&text)
-                    .map_err(|error| named(JWT_KEYS, error))
-            })?;
+        // A path that is open has no tokens: the chat decides.
+        let mut tokens = Tokens::new().optional(true);
+        for (add, source, text) in sources {
+            tokens = add(tokens, &text).map_err(|error| format!("{source}: {error}"))?;
         }
-        if let Some(text) = variable(JWT_SECRET) {
-            let secret = text.as_bytes();
-            add(&|tokens| {
-                tokens
-                    .hs256_secret(secret)
-                    .map_err(|error| named(JWT_SECRET, error))
-            })?;
-        }
-        if let Some(text) = variable(SHARED_KEYS) {
-            add(&|tokens| {
-                tokens
-                    .shared_keys(&text)
-                    .map_err(|error| named(SHARED_KEYS, error))
-            })?;
-        }
-        Ok(tokens.map(|tokens| self.with_expectations(tokens)))
+        Ok(Some(self.with_expectations(tokens)))
     }
 
     fn with_expectations(&self, mut tokens: Tokens) -> Tokens {
-        if let Some(audience) = given(&self.token_audience) {
+        if let Some(audience) = &self.token_audience {
             tokens = tokens.audience(audience.as_str());
         }
-        if let Some(issuer) = given(&self.token_issuer) {
+        if let Some(issuer) = &self.token_issuer {
             tokens = tokens.issuer(issuer.as_str());
         }
-        if let Some(leeway) = self.token_leeway {
-            tokens = tokens.leeway(leeway.or_zero());
-        }
-        tokens
+        tokens.leeway(self.token_leeway)
     }
 
-    /// Each option with its value, as it is written in a settings file.
-    pub(super) fn values(&self) -> Vec<(&'static str, String)> {
+    /// The same, with what the keys decide where nothing is set.
+    pub(super) fn resolved(self) -> AccessSettings {
         let variables = [JWT_KEYS, JWT_SECRET, SHARED_KEYS];
         let is_set = |name: &&str| env::var_os(name).is_some_and(|value| !value.is_empty());
-        let has_keys = given(&self.jwt_secret_file).is_some()
+        let has_keys = self.jwt_secret_file.is_some()
             || !self.jwt_keys_files.is_empty()
             || !self.shared_keys_files.is_empty()
             || variables.iter().any(is_set);
-        let [chat, broadcast, presence] =
-            self.paths(has_keys).map(|access| name(access).to_owned());
-        let rate = self.publish_per_second.and_then(|rate| rate.0);
-        let leeway = self
-            .token_leeway
-            .map_or("30".to_owned(), |leeway| leeway.to_string());
-        let text = |text: &Option<Optional<String>>| {
-            given(text).map_or(NONE.to_owned(), |text| quoted(text))
-        };
-        let path = |path: &PathBuf| quoted(&path.to_string_lossy());
-        let paths = |paths: &[PathBuf]| {
-            format!(
-                "[{}]",
-                paths.iter().map(path).collect::<Vec<_>>().join(", ")
-            )
-        };
-        vec![
-            ("chat", chat),
-            ("broadcast", broadcast),
-            ("presence", presence),
-            (
-                "publish_per_second",
-                rate.map_or(NONE.to_owned(), |rate| rate.to_string()),
-            ),
-            ("jwt_keys_files", paths(&self.jwt_keys_files)),
-            (
-                "jwt_secret_file",
-                given(&self.jwt_secret_file).map_or(NONE.to_owned(), path),
-            ),
-            ("shared_keys_files", paths(&self.shared_keys_files)),
-            ("token_audience", text(&self.token_audience)),
-            ("token_issuer", text(&self.token_issuer)),
-            ("token_leeway", leeway),
-        ]
-    }
-
-    /// The defaults that the help names.
-    pub(super) fn defaults() -> [(&'static str, String); 10] {
-        [
-            ("chat", "token if there are keys, otherwise open"),
-            ("broadcast", "token if there are keys, otherwise open"),
-            ("presence", "token if there are keys, otherwise open"),
-            ("publish_per_second", NONE),
-            ("jwt_keys_files", NONE),
-            ("jwt_secret_file", NONE),
-            ("shared_keys_files", NONE),
-            ("token_audience", NONE),
-            ("token_issuer", NONE),
-            ("token_leeway", "30"),
-        ]
-        .map(|(id, text)| (id, text.to_owned()))
+        let [chat, broadcast, presence] = self.paths(has_keys).map(Some);
+        AccessSettings {
+            chat,
+            broadcast,
+            presence,
+            ..self
+        }
     }
 }
 
-/// The value of a setting that can be switched off.
-fn given<T>(setting: &Option<Optional<T>>) -> Option<&T> {
-    setting.as_ref().and_then(|setting| setting.0.as_ref())
-}
-
-fn path(value: &str) -> Result<PathBuf, String> {
-    text(value).map(PathBuf::from)
-}
-
-fn text(value: &str) -> Result<String, String> {
-    match value {
-        "" => Err("expected a text".to_owned()),
-        text => Ok(text.to_owned()),
+impl Default for AccessSettings {
+    fn default() -> AccessSettings {
+        AccessSettings {
+            chat: None,
+            broadcast: None,
+            presence: None,
+            publish_per_second: None,
+            jwt_keys_files: Vec::new(),
+            jwt_secret_file: None,
+            shared_keys_files: Vec::new(),
+            token_audience: None,
+            token_issuer: None,
+            token_leeway: Duration::from_secs(30),
+        }
     }
+}
+
+/// Adds the keys of a text.
+type AddKeys = fn(Tokens, &str) -> Result<Tokens, InvalidKeys>;
+
+fn hs256(tokens: Tokens, secret: &str) -> Result<Tokens, InvalidKeys> {
+    tokens.hs256_secret(secret.as_bytes())
+}
+
+/// The secret of a file, which may end in a line break.
+fn hs256_line(tokens: Tokens, text: &str) -> Result<Tokens, InvalidKeys> {
+    hs256(tokens, text.trim_end_matches(['\r', '\n']))
 }
 
 /// The text of a file with keys, in at most 1 MiB.
@@ -250,39 +167,12 @@ fn read(path: &Path) -> Result<String, String> {
 
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// A text in the quotation marks of TOML.
-pub(super) fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-}
-
 /// The environment variables with keys.
 const JWT_KEYS: &str = "YAMABIKO_JWT_KEYS";
 const JWT_SECRET: &str = "YAMABIKO_JWT_SECRET";
 const SHARED_KEYS: &str = "YAMABIKO_SHARED_KEYS";
 /// All of them; they are no options.
 pub(super) const SECRETS: [&str; 3] = [JWT_KEYS, JWT_SECRET, SHARED_KEYS];
-
-fn access() -> impl TypedValueParser<Value = Access> {
-    let named = |name, help| PossibleValue::new(name).help(help);
-    PossibleValuesParser::new([
-        named("open", "every client"),
-        named("token", "clients whose token grants the room"),
-        named("off", "nobody: the path does not exist"),
-    ])
-    .map(|name| match name.as_str() {
-        "token" => Access::Token,
-        "off" => Access::Off,
-        _ => Access::Open,
-    })
-}
-
-fn name(access: Access) -> &'static str {
-    match access {
-        Access::Token => "token",
-        Access::Off => "off",
-        _ => "open",
-    }
-}
 
 #[cfg(test)]
 mod tests {

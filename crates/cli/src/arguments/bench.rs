@@ -11,7 +11,7 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use yamabiko_load::{Error, MESSAGE_BYTES, Pace, Payload, Plan, PlanBuilder, RATES, Scenario};
 
-use super::values::{Interval, bytes, interval, seconds, seconds_text};
+use super::values::{bytes, seconds, seconds_or_zero, seconds_text};
 use crate::output::chain;
 
 /// One run, and how it is shown.
@@ -66,8 +66,8 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = LOAD)]
     pub duration: Option<Duration>,
     /// Seconds of load before the measuring; 0: none (not idle)
-    #[arg(long, value_name = "SECONDS", value_parser = interval, help_heading = LOAD)]
-    pub warm_up: Option<Interval>,
+    #[arg(long, value_name = "SECONDS", value_parser = seconds_or_zero, help_heading = LOAD)]
+    pub warm_up: Option<Duration>,
     /// At the end, wait until nothing has arrived for so many seconds; what is missing then
     /// is lost (not idle)
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = LOAD)]
@@ -92,8 +92,8 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = OPENING)]
     pub open_timeout: Option<Duration>,
     /// Seconds between the last opening and the load
-    #[arg(long, value_name = "SECONDS", value_parser = interval, help_heading = OPENING)]
-    pub settle: Option<Interval>,
+    #[arg(long, value_name = "SECONDS", value_parser = seconds_or_zero, help_heading = OPENING)]
+    pub settle: Option<Duration>,
     /// Connect from N addresses in turn, 127.0.0.2 and following, or from these addresses,
     /// separated by commas: each has some 28,000 ports
     #[arg(long, value_name = "N|IPS", value_parser = addresses, help_heading = OPENING)]
@@ -190,7 +190,7 @@ impl BenchArguments {
         let plan = set_if(plan, self.no_echo, PlanBuilder::no_echo);
         let plan = set(plan, self.slow_percent, PlanBuilder::slow_percent);
         let plan = set(plan, self.duration, PlanBuilder::duration);
-        let warm_up = self.warm_up.map(Interval::or_zero);
+        let warm_up = self.warm_up;
         let plan = set(plan, warm_up, PlanBuilder::warm_up);
         let plan = set(plan, self.drain, PlanBuilder::drain);
         let plan = set(plan, self.threads, PlanBuilder::threads);
@@ -202,7 +202,7 @@ impl BenchArguments {
         let plan = set(plan, self.connect_rate, PlanBuilder::connect_rate);
         let plan = set(plan, self.opening_at_once, PlanBuilder::opening_at_once);
         let plan = set(plan, self.open_timeout, PlanBuilder::open_timeout);
-        let settle = self.settle.map(Interval::or_zero);
+        let settle = self.settle;
         let plan = set(plan, settle, PlanBuilder::settle);
         let addresses = self.source_addresses.clone().map(|addresses| addresses.0);
         let plan = set(plan, addresses, PlanBuilder::source_addresses);

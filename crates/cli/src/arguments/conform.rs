@@ -10,7 +10,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use yamabiko_conform::{Depth, Level, Plan};
 
 use super::help::example;
-use super::values::{bytes, count, seconds};
+use super::values::{bytes, seconds, whole_number};
 
 /// One run of the suite, and how it is reported.
 #[derive(Args, Clone, Debug, PartialEq)]
@@ -53,7 +53,7 @@ pub(crate) struct ConformArguments {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = RUN)]
     pub timeout: Option<Duration>,
     /// Connections at a time
-    #[arg(long, value_name = "N", value_parser = count, help_heading = RUN)]
+    #[arg(long, value_name = "N", value_parser = whole_number::<NonZeroUsize>, help_heading = RUN)]
     pub connections: Option<NonZeroUsize>,
 
     /// Fail if a rule of this level is broken, or of a more binding one

@@ -20,7 +20,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use toml::{Table, Value};
 
-use super::error;
+use super::{error, table};
 use crate::output::in_sentence;
 
 /// The arguments, and behind them those of the settings file that these arguments or the environment name. `None`: they name
@@ -109,7 +109,8 @@ fn option<'a>(command: &'a Command, key: &str) -> Result<&'a Arg, String> {
 /// The arguments that set the option to this value.
 fn arguments_of(option: &Arg, key: &str, value: &Value) -> Result<Vec<OsString>, String> {
     let long = option.get_long().unwrap_or_default();
-    if SWITCHES.iter().any(|switch| option.get_id() == switch) {
+    let mut rows = table::table().into_iter();
+    if rows.any(|row| row.name == long && row.is_switch()) {
         return match value {
             Value::Boolean(value) => Ok(vec![format!("--{long}={value}").into()]),
             _ => Err(format!("{key}: expected true or false")),
@@ -167,16 +168,14 @@ fn is_set(option: &Arg, matches: &ArgMatches) -> bool {
 const FILE: &str = "file";
 /// The option that checks the settings.
 const CHECK: &str = "check";
-/// The options that are true or false.
-const SWITCHES: [&str; 2] = ["no_compress", "proxy_protocol"];
 /// A setting whose digits are not a decimal number.
-pub(super) const UNIX_MODE: &str = "unix-mode";
+const UNIX_MODE: &str = "unix-mode";
 /// More than any settings file has, and little to read.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {
-    use super::super::settings::ServeSettings;
+    use super::super::settings::{ServeSettings, Settings};
     use super::super::{Command, Stop, parse};
     use std::ffi::OsString;
     use std::fs;
@@ -239,10 +238,10 @@ mod tests {
         }
         assert_eq!(Ok(Command::Serve(with_file)), options);
         let file = File::new("off", "no-compress = false");
-        assert_eq!(file.settings("").server.no_compress, Some(false));
+        assert!(!file.settings("").settings.no_compress);
         let file = File::new("on", "no-compress = true");
-        let overruled = file.settings("--no-compress=false").server.no_compress;
-        assert_eq!(overruled, Some(false));
+        let overruled = file.settings("--no-compress=false");
+        assert!(!overruled.settings.no_compress);
     }
 
     #[test]
@@ -328,8 +327,8 @@ mod tests {
         assert_eq!(error, "cannot read F: a settings file has at most 1 MiB");
         let longest = format!("#{}", "x".repeat((1 << 20) - 1));
         assert_eq!(
-            File::new("longest", &longest).settings("").server.workers,
-            None
+            File::new("longest", &longest).settings("").settings,
+            Settings::default()
         );
         let missing = parse(["serve", "--config", "/nowhere/yamabiko.toml"].map(OsString::from));
         match missing {

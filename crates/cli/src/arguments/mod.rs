@@ -5,8 +5,10 @@
 //! | file | content |
 //! |---|---|
 //! | `mod.rs` | the commands, and how arguments become one |
-//! | `settings.rs`, `access.rs` | the settings of the servers; who may use the WebSockets of `serve` |
-//! | `effective.rs` | the settings in effect as a file, and the defaults that the help names |
+//! | `table.rs`, `setting.rs` | the table of the settings of the servers; a row of it, and its option |
+//! | `settings.rs` | the values of these settings, and the configuration that they make |
+//! | `access.rs` | who may use the WebSockets of `serve`: the tokens |
+//! | `effective.rs` | the settings in effect as a file |
 //! | `bench.rs`, `conform.rs` | the arguments of `bench` and `conform` |
 //! | `values.rs` | the forms of values |
 //! | `environment.rs` | an environment variable for each option |
@@ -22,7 +24,9 @@ mod environment;
 mod error;
 mod file;
 mod help;
+mod setting;
 mod settings;
+mod table;
 pub(crate) mod values;
 
 use std::ffi::OsString;
@@ -31,7 +35,6 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
-use yamabiko::server::Config;
 
 pub(super) use bench::BenchArguments;
 pub(super) use conform::{ConformArguments, Role};
@@ -175,25 +178,14 @@ pub(super) fn completed_command() -> clap::Command {
 
 /// The commands with their options, environment variables and defaults.
 pub(super) fn command() -> clap::Command {
-    let mut serve = effective::defaults(&Config::default(), "pages of the same host");
-    serve.extend(access::AccessSettings::defaults());
-    let echo = effective::defaults(
-        &settings::echo_defaults(),
-        "every page on a loopback address, otherwise pages of the same host",
-    );
     let chat = [("name", "guest and a number".to_owned())];
     CommandLine::command()
         .help_template(help::template("yamabiko"))
-        .mut_subcommand("serve", |command| {
-            environment::read(with_defaults(command, &serve))
-        })
+        .mut_subcommand("serve", environment::read)
         .mut_subcommand("config", |command| {
-            environment::read(with_defaults(command, &serve))
-                .mut_arg("check", |argument| argument.hide(true))
+            environment::read(command).mut_arg("check", |argument| argument.hide(true))
         })
-        .mut_subcommand("echo", |command| {
-            environment::read(with_defaults(command, &echo))
-        })
+        .mut_subcommand("echo", environment::read)
         .mut_subcommand("chat", |command| {
             environment::read(with_defaults(command, &chat))
         })

@@ -1,15 +1,15 @@
 //! The command line: commands, options, errors, help.
 
-use super::settings::ServerSettings;
+use super::settings::Settings;
 use super::*;
 
 pub(crate) fn parse_line(line: &str) -> Result<Command, Stop> {
     parse(line.split_whitespace().map(OsString::from))
 }
 
-pub(crate) fn server(line: &str) -> ServerSettings {
+pub(crate) fn server(line: &str) -> Settings {
     match parse_line(line) {
-        Ok(Command::Serve(settings)) => settings.server,
+        Ok(Command::Serve(settings)) => settings.settings,
         other => panic!("{line}: {other:?}"),
     }
 }
@@ -49,7 +49,7 @@ fn options_without_a_command_belong_to_serve() {
     assert_eq!(parse_line(line), parse_line(&format!("serve {line}")));
     let settings = server(line);
     assert_eq!(settings.listen, [([127, 0, 0, 1], 0).into()]);
-    assert_eq!(settings.workers, std::num::NonZeroUsize::new(3));
+    assert_eq!(settings.config.workers.get(), 3);
 }
 
 #[test]

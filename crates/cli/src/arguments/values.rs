@@ -1,23 +1,79 @@
 //! The forms of the values: numbers, bytes, seconds, addresses, origins.
 //!
-//! Each function reads one value. Its error names the expected value; the name of the option
-//! and the value are put in front of it by [`super::error`].
+//! A [`Form`] reads a value from text and writes it, so that each value can be read again. The error of reading names the
+//! expected value; the name of the option and the value are put in front of it by [`super::error`].
 
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use yamabiko::server::{
-    HostPattern, InvalidHost, InvalidListenAddress, InvalidNetwork, InvalidOrigin, ListenAddress,
-    Network, OriginPattern, WindowBits,
+    HostPattern, InvalidListenAddress, InvalidNetwork, ListenAddress, Network, OriginPattern,
+    WindowBits,
 };
 
-/// A value of `--allow-origin`.
+/// How the values of a setting are written.
+#[derive(Clone, Copy)]
+pub(crate) struct Form<T> {
+    /// What the help names the value.
+    pub unit: &'static str,
+    /// The value of a text, or the expected form.
+    pub read: fn(&str) -> Result<T, String>,
+    pub write: fn(&T) -> Value,
+}
+
+/// A value as a settings file has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Value {
+    /// A number, true or false.
+    Bare(String),
+    /// A text, which is in quotation marks in a file.
+    Text(String),
+    List(Vec<String>),
+}
+
+pub(crate) const BYTES: Form<usize> = form("BYTES", bytes, |bytes| Value::bytes(*bytes));
+pub(crate) const RATE: Form<u32> = form("BYTES", rate, |bytes| Value::bytes(*bytes as usize));
+pub(crate) const SMALL_BYTES: Form<NonZeroU32> = form("BYTES", small_bytes, |bytes| {
+    Value::bytes(bytes.get() as usize)
+});
+pub(crate) const SECONDS: Form<Duration> =
+    form("SECONDS", seconds, |time| Value::Bare(seconds_text(*time)));
+pub(crate) const SECONDS_OR_ZERO: Form<Duration> = form("SECONDS", seconds_or_zero, |time| {
+    Value::Bare(seconds_text(*time))
+});
+pub(crate) const WORKERS: Form<NonZeroUsize> = form("N", workers, Value::number_or_text);
+pub(crate) const LEVEL: Form<u8> = form("LEVEL", level, Value::number_or_text);
+pub(crate) const BITS: Form<WindowBits> = form("BITS", window_bits, |bits| {
+    Value::number_or_text(&bits.get())
+});
+pub(crate) const ADDRESS: Form<ListenAddress> = form("ADDRESS", address, Value::text);
+pub(crate) const MODE: Form<Mode> = form("MODE", mode, Value::text);
+pub(crate) const OWNER: Form<Owner> = form("OWNER", owner, Value::text);
+pub(crate) const ORIGIN: Form<Allowed<OriginPattern>> = form("ORIGIN", allowed, Value::text);
+pub(crate) const HOST: Form<Allowed<HostPattern>> = form("HOST", allowed, Value::text);
+pub(crate) const PROXY: Form<NamedProxy> = form("NETWORK", proxy, Value::text);
+pub(crate) const FILE: Form<PathBuf> = form("FILE", path, |path| {
+    Value::Text(path.to_string_lossy().into_owned())
+});
+pub(crate) const NAME: Form<String> = form("NAME", text, Value::text);
+
+const fn form<T>(
+    unit: &'static str,
+    read: fn(&str) -> Result<T, String>,
+    write: fn(&T) -> Value,
+) -> Form<T> {
+    Form { unit, read, write }
+}
+
+/// A value of `--allow-origin` or `--allow-host`.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum AllowedOrigin {
+pub(crate) enum Allowed<T> {
     /// `*`
     Any,
-    Pattern(OriginPattern),
+    Pattern(T),
 }
 
 /// The mode of a file.
@@ -31,48 +87,12 @@ pub(crate) struct Owner {
     pub group: Option<u32>,
 }
 
-/// A value of `--allow-host`.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum AllowedHost {
-    /// `*`
-    Any,
-    Pattern(HostPattern),
-}
-
 /// A value of `--proxy`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum NamedProxy {
     /// What connects to a Unix socket.
     Unix,
     Network(Network),
-}
-
-/// A time after which something happens. `None`, written `0`: it never happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Interval(pub Option<Duration>);
-
-/// A number of bytes. `None`, written `0`: no limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Budget(pub Option<usize>);
-
-/// A setting that can be switched off. `None`, written `none`: it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Optional<T>(pub Option<T>);
-
-/// A value that `parse` reads, or `none`.
-pub(crate) fn optional<T>(
-    parse: fn(&str) -> Result<T, String>,
-) -> impl Fn(&str) -> Result<Optional<T>, String> + Clone + Send + Sync + 'static
-where
-    T: 'static,
-{
-    move |value| match value {
-        NONE => Ok(Optional(None)),
-        value => match parse(value) {
-            Ok(parsed) => Ok(Optional(Some(parsed))),
-            Err(expected) => Err(format!("{expected}, or {NONE}")),
-        },
-    }
 }
 
 /// A setting that is switched off, as it is written.
@@ -88,13 +108,13 @@ pub(crate) fn is_set(value: &str) -> Result<bool, String> {
 }
 
 /// An address to listen on.
-pub(crate) fn address(value: &str) -> Result<ListenAddress, String> {
+fn address(value: &str) -> Result<ListenAddress, String> {
     let parsed = value.parse();
     parsed.map_err(|error: InvalidListenAddress| error.to_string())
 }
 
 /// The mode of a Unix socket's file: three octal digits, or four that begin with 0.
-pub(crate) fn mode(value: &str) -> Result<Mode, String> {
+fn mode(value: &str) -> Result<Mode, String> {
     let digits = match value.len() {
         4 => value.strip_prefix('0').unwrap_or(value),
         _ => value,
@@ -108,7 +128,7 @@ pub(crate) fn mode(value: &str) -> Result<Mode, String> {
 }
 
 /// `USER`, `USER:GROUP` or `:GROUP`, by names or numbers.
-pub(crate) fn owner(value: &str) -> Result<Owner, String> {
+fn owner(value: &str) -> Result<Owner, String> {
     let (user, group) = value.split_once(':').unwrap_or((value, ""));
     if user.is_empty() && group.is_empty() {
         return Err("expected USER, USER:GROUP or :GROUP, by names or numbers".to_owned());
@@ -154,15 +174,20 @@ fn group_number(_: &str) -> Option<u32> {
 }
 
 /// A number from 1.
-pub(crate) fn count(value: &str) -> Result<NonZeroUsize, String> {
-    value
-        .parse()
-        .map_err(|_| "expected a whole number from 1".to_owned())
+pub(crate) fn count<T: FromStr + ToString>() -> Form<T> {
+    form("N", whole_number, Value::number_or_text)
+}
+
+pub(crate) fn whole_number<T: FromStr>(value: &str) -> Result<T, String> {
+    let is_zero = value.bytes().all(|digit| b"+0".contains(&digit));
+    let number = value.parse().ok().filter(|_| !is_zero);
+    number.ok_or_else(|| "expected a whole number from 1".to_owned())
 }
 
 /// A number of threads. Each has descriptors of its own: far more than there are cores is a mistake.
-pub(crate) fn workers(value: &str) -> Result<NonZeroUsize, String> {
-    let workers = count(value).ok().filter(|count| count.get() <= 1024);
+fn workers(value: &str) -> Result<NonZeroUsize, String> {
+    let workers = whole_number(value).ok();
+    let workers = workers.filter(|workers: &NonZeroUsize| workers.get() <= 1024);
     workers.ok_or_else(|| "expected a whole number from 1 to 1024".to_owned())
 }
 
@@ -172,30 +197,14 @@ pub(crate) fn bytes(value: &str) -> Result<usize, String> {
         .into_iter()
         .find_map(|(suffix, unit)| Some((value.strip_suffix(suffix)?, unit)))
         .unwrap_or((value, 1));
-    count(digits)
+    whole_number::<usize>(digits)
         .ok()
-        .and_then(|count| count.get().checked_mul(unit))
+        .and_then(|count| count.checked_mul(unit))
         .ok_or_else(|| "expected a number of bytes such as 65536, 64KiB or 1MiB".to_owned())
 }
 
-/// Bytes as [`bytes`] reads them, or `0`: no limit.
-pub(crate) fn budget(value: &str) -> Result<Budget, String> {
-    match value {
-        "0" => Ok(Budget(None)),
-        _ => bytes(value)
-            .map(|bytes| Budget(Some(bytes)))
-            .map_err(|_| "expected 0, or a number of bytes such as 65536, 64KiB or 1MiB".into()),
-    }
-}
-
-/// Bytes for each compressed byte.
-pub(crate) fn ratio(value: &str) -> Result<u32, String> {
-    let ratio = value.parse().ok().filter(|ratio| *ratio > 0);
-    ratio.ok_or_else(|| "expected a whole number from 1".to_owned())
-}
-
 /// Bytes per second as [`bytes`] reads them, or `0`: less than 4 GiB.
-pub(crate) fn rate(value: &str) -> Result<u32, String> {
+fn rate(value: &str) -> Result<u32, String> {
     let bytes = match value {
         "0" => Some(0),
         _ => bytes(value)
@@ -205,23 +214,10 @@ pub(crate) fn rate(value: &str) -> Result<u32, String> {
     bytes.ok_or_else(|| "expected bytes per second, 0 or such as 1024, 64KiB or 1MiB".to_owned())
 }
 
-/// A rate, from 1.
-pub(crate) fn per_second(value: &str) -> Result<NonZeroU32, String> {
-    value
-        .parse()
-        .map_err(|_| "expected a whole number from 1".to_owned())
-}
-
-/// A rate in bytes, as [`rate`] reads it, from 1.
-pub(crate) fn bytes_per_second(value: &str) -> Result<NonZeroU32, String> {
+/// Bytes as [`bytes`] reads them, from 1 and less than 4 GiB.
+fn small_bytes(value: &str) -> Result<NonZeroU32, String> {
     let bytes = rate(value).ok().and_then(NonZeroU32::new);
-    bytes.ok_or_else(|| "expected bytes per second such as 65536, 64KiB or 1MiB".to_owned())
-}
-
-/// As [`bytes`], up to what the option of a socket can have.
-pub(crate) fn unsent_bytes(value: &str) -> Result<NonZeroU32, String> {
-    let bytes = u32::try_from(bytes(value)?).unwrap_or(u32::MAX);
-    NonZeroU32::new(bytes).ok_or_else(|| "expected a number of bytes from 1".to_owned())
+    bytes.ok_or_else(|| "expected a number of bytes such as 65536, 64KiB or 1MiB".to_owned())
 }
 
 /// A number of bytes as [`bytes`] reads it, in the largest unit without a fraction.
@@ -248,71 +244,62 @@ pub(crate) fn seconds(value: &str) -> Result<Duration, String> {
 }
 
 /// As [`seconds`], or `0`.
-pub(crate) fn interval(value: &str) -> Result<Interval, String> {
+pub(crate) fn seconds_or_zero(value: &str) -> Result<Duration, String> {
     match value {
-        "0" => Ok(Interval(None)),
+        "0" => Ok(Duration::ZERO),
         _ => seconds(value)
-            .map(|seconds| Interval(Some(seconds)))
             .map_err(|_| "expected 0, or seconds from 0.001 to 86400, such as 10 or 0.25".into()),
     }
 }
 
-/// A time as [`interval`] reads it.
+/// A time as [`seconds_or_zero`] reads it.
 pub(crate) fn seconds_text(time: Duration) -> String {
     time.as_secs_f64().to_string()
 }
 
 /// How much a compressor tries.
-pub(crate) fn level(value: &str) -> Result<u8, String> {
+fn level(value: &str) -> Result<u8, String> {
     match value.parse() {
         Ok(level @ 1..=9) => Ok(level),
         _ => Err("expected a level from 1 (fastest) to 9 (smallest result)".to_owned()),
     }
 }
 
-pub(crate) fn window_bits(value: &str) -> Result<WindowBits, String> {
+fn window_bits(value: &str) -> Result<WindowBits, String> {
     let bits = value.parse().ok().and_then(WindowBits::new);
     bits.ok_or_else(|| "expected a window from 8 (256 bytes) to 15 (32 KiB)".to_owned())
 }
 
-/// An origin as a browser writes it in `Origin`, all subdomains of one, `null`, or `*`
-/// for all of them.
-pub(crate) fn origin(value: &str) -> Result<AllowedOrigin, String> {
+fn path(value: &str) -> Result<PathBuf, String> {
+    text(value).map(PathBuf::from)
+}
+
+fn text(value: &str) -> Result<String, String> {
     match value {
-        "*" => Ok(AllowedOrigin::Any),
-        _ => value
-            .parse()
-            .map(AllowedOrigin::Pattern)
-            .map_err(|error: InvalidOrigin| error.to_string()),
+        "" => Err("expected a text".to_owned()),
+        text => Ok(text.to_owned()),
     }
 }
 
-/// A name or an address of the server, all names below one, or `*` for all of them.
-pub(crate) fn host(value: &str) -> Result<AllowedHost, String> {
+/// An origin as a browser writes it, a name or an address of the server, all names below one, or `*` for all of them.
+fn allowed<T: FromStr<Err: fmt::Display>>(value: &str) -> Result<Allowed<T>, String> {
     match value {
-        "*" => Ok(AllowedHost::Any),
+        "*" => Ok(Allowed::Any),
         _ => value
             .parse()
-            .map(AllowedHost::Pattern)
-            .map_err(|error: InvalidHost| error.to_string()),
+            .map(Allowed::Pattern)
+            .map_err(|error: T::Err| error.to_string()),
     }
 }
 
 /// An address or a network of proxies, or `unix`.
-pub(crate) fn proxy(value: &str) -> Result<NamedProxy, String> {
+fn proxy(value: &str) -> Result<NamedProxy, String> {
     match value {
         "unix" => Ok(NamedProxy::Unix),
         _ => value
             .parse()
             .map(NamedProxy::Network)
             .map_err(|error: InvalidNetwork| format!("{error}, or unix")),
-    }
-}
-
-impl Interval {
-    /// No time at all is 0.
-    pub(crate) fn or_zero(self) -> Duration {
-        self.0.unwrap_or_default()
     }
 }
 
@@ -332,10 +319,81 @@ impl fmt::Display for Owner {
     }
 }
 
-impl fmt::Display for Interval {
+impl<T: fmt::Display> fmt::Display for Allowed<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&seconds_text(self.or_zero()))
+        match self {
+            Allowed::Any => formatter.write_str("*"),
+            Allowed::Pattern(pattern) => pattern.fmt(formatter),
+        }
     }
+}
+
+impl fmt::Display for NamedProxy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NamedProxy::Unix => formatter.write_str("unix"),
+            NamedProxy::Network(network) => network.fmt(formatter),
+        }
+    }
+}
+
+impl Value {
+    pub(crate) fn text(value: &impl ToString) -> Value {
+        Value::Text(value.to_string())
+    }
+
+    /// A number, if a file can have it: the numbers of TOML end at 2^63.
+    pub(crate) fn number_or_text(value: &(impl ToString + ?Sized)) -> Value {
+        let text = value.to_string();
+        let is_decimal =
+            text.contains('.') && text.bytes().all(|byte| b".0123456789".contains(&byte));
+        match is_decimal || text.parse::<i64>().is_ok() {
+            true => Value::Bare(text),
+            false => Value::Text(text),
+        }
+    }
+
+    fn bytes(bytes: usize) -> Value {
+        Value::number_or_text(&bytes_text(bytes))
+    }
+
+    /// As a settings file has it.
+    pub(crate) fn in_file(&self) -> String {
+        match self {
+            Value::Bare(text) => text.clone(),
+            Value::Text(text) => quoted(text),
+            Value::List(texts) => {
+                let quoted: Vec<String> = texts.iter().map(|text| self::quoted(text)).collect();
+                format!("[{}]", quoted.join(", "))
+            }
+        }
+    }
+}
+
+/// As an option has it.
+impl fmt::Display for Value {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Bare(text) | Value::Text(text) => formatter.write_str(text),
+            Value::List(texts) if texts.is_empty() => formatter.write_str(NONE),
+            Value::List(texts) => formatter.write_str(&texts.join(", ")),
+        }
+    }
+}
+
+/// A text in the quotation marks of TOML.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            control if control.is_control() => {
+                quoted.push_str(&format!("\\u{:04x}", u32::from(control)));
+            }
+            other => quoted.push(other),
+        }
+    }
+    quoted + "\""
 }
 
 #[cfg(test)]

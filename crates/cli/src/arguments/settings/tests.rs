@@ -1,10 +1,13 @@
-//! The options of servers, and the configuration that they make.
+//! The table of settings, and the configuration that they make.
 
 use super::*;
 use crate::arguments::Command;
-use crate::arguments::effective::defaults;
-use crate::arguments::tests::{error, parse_line, server};
-use yamabiko::server::RateLimits;
+use crate::arguments::table::{rows, table};
+use crate::arguments::tests::{error, parse_line};
+use crate::arguments::values::Value;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+use yamabiko::server::{LagAction, RateAction, RateLimits};
 
 fn configured(line: &str) -> Config {
     match parse_line(line) {
@@ -94,7 +97,6 @@ fn option_without_effect_on_echo_is_refused() {
 #[test]
 fn interval_of_0_means_never() {
     assert_eq!(configured("--ping-interval 0").ping_interval, None);
-    assert_eq!(server("").ping_interval, None);
     assert_eq!(configured("--message-timeout 0").message_timeout, None);
     assert_eq!(configured("--memory-bytes-max 0").memory_bytes_max, None);
     assert_eq!(configured("--batch-delay 0").batch_delay, Duration::ZERO);
@@ -124,27 +126,44 @@ fn only_pages_of_the_same_host_may_connect_unless_others_are_allowed() {
     assert_eq!(any.origins, Origins::Any);
 }
 
-/// A default that the help shows is set as an option: nothing changes.
+/// The value of each setting is given as an option: nothing changes.
 #[test]
-fn defaults_that_the_help_names_are_those_of_the_server() {
-    for (line, config) in [("serve", Config::default()), ("echo", echo_defaults())] {
-        let command = crate::arguments::command();
-        let found = command.find_subcommand(line).expect(line);
-        let has = |id: &str| found.get_arguments().any(|option| option.get_id() == id);
-        let values = defaults(&config, "").into_iter().filter(|(id, _)| {
-            let described = ["workers", "allow_origins", "allow_hosts", "proxies", "file"];
-            has(id) && !described.contains(id)
-        });
-        let line = values.fold(line.to_owned(), |line, (id, value)| {
-            format!("{line} --{}={value}", id.replace('_', "-"))
-        });
-        let mut expected = configured(line.split(' ').next().expect("a command"));
-        // One option sets both.
-        if has("lag_action") {
-            expected.lag_policy.bytes_max = expected.backlog_bytes_max as u64;
+fn every_value_is_written_in_the_form_in_which_its_option_reads_it() {
+    for (command, mut defaults) in [
+        ("serve", Settings::default()),
+        ("echo", EchoSettings::default().0),
+    ] {
+        let before = format!("{:?}", defaults.clone().config());
+        let mut line = command.to_owned();
+        for row in rows(defaults.is_echo) {
+            let value = row.value(&mut defaults);
+            // An empty list cannot be given. Keys decide about a path for which nothing is set.
+            if !matches!(&value, Value::List(values) if values.is_empty())
+                && value != Value::Text(String::new())
+            {
+                line.push_str(&format!(" --{}={value}", row.name));
+            }
         }
-        let found = format!("{:?}", configured(&line));
-        assert_eq!(found, format!("{expected:?}"), "{line}");
+        let after = match parse_line(&line) {
+            Ok(Command::Serve(given)) => given.settings,
+            Ok(Command::Echo(given)) => given.0,
+            other => panic!("{line}: {other:?}"),
+        };
+        assert_eq!(after, defaults, "{line}");
+        assert_eq!(format!("{:?}", after.config()), before, "{line}");
+    }
+}
+
+#[test]
+fn every_setting_is_in_the_table_once_with_a_help_text() {
+    let mut names: Vec<&str> = table().iter().map(|row| row.name).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
+    for row in table() {
+        assert!(row.help.starts_with(char::is_uppercase), "{}", row.name);
+        assert!(!row.reason.ends_with('.'), "{}", row.name);
     }
 }
 
