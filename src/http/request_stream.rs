@@ -189,6 +189,12 @@ impl RequestStream {
         Some(Refusal::of(Status::RequestTimeout, reason))
     }
 
+    /// Whether a request has been answered, and nothing of a further one has come: the connection can be
+    /// closed without refusing a request.
+    pub fn is_between_requests(&self) -> bool {
+        matches!(self.phase, Phase::Idle) && self.requests > 0
+    }
+
     /// The memory of the current request.
     pub fn held_bytes(&self) -> usize {
         let body_bytes = match &self.phase {

@@ -24,6 +24,7 @@ use super::lag::Missed;
 use super::rates::{Rate, RateAction};
 use super::recipient::Recipient;
 use super::rooms::Subscriptions;
+use super::shutdown::DrainedAs;
 use crate::broadcast::{Skipped, WriteQueue};
 use crate::reactor::{Io, SocketKey};
 use crate::time::Timestamp;
@@ -869,6 +870,11 @@ impl<H: Handler> Connection<H> {
             environment.report(peer_address, failure);
         }
         environment.counts.count_closed();
+        environment.shutdown.count_end(match &failure {
+            None => DrainedAs::Closed,
+            Some(Failure::CloseTimeout) => DrainedAs::Cut,
+            Some(_) => DrainedAs::Lost,
+        });
         let closed = Closed {
             ended: websocket.end_of_input(),
             failure: failure.as_ref(),

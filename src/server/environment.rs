@@ -145,16 +145,16 @@ impl<H: Handler> Environment<H> {
         self.pings.to_be_bytes()
     }
 
-    /// Whether a read that has begun stops now, because this worker has too many new bytes for another one. A server that stops
-    /// goes on reading: it waits for the clients' Closes only.
+    /// Whether a read that has begun stops now, because this worker has too many new bytes for another one. A server that has
+    /// closed all its connections goes on reading: it waits for the clients' Closes only.
     #[inline(always)]
     pub(super) fn must_stop_mid_read(&self) -> bool {
-        !self.shutdown.is_draining() && self.fan_out.outbound.must_stop_mid_read()
+        !self.shutdown.awaits_answers() && self.fan_out.outbound.must_stop_mid_read()
     }
 
-    /// Whether no client is read, because too many bytes are in flight to a worker. A server that stops goes on reading.
+    /// Whether no client is read, because too many bytes are in flight to a worker. A server that has closed all its connections goes on reading.
     pub(super) fn must_stop_reading(&self) -> bool {
-        !self.shutdown.is_draining() && self.fan_out.outbound.must_stop_reading()
+        !self.shutdown.awaits_answers() && self.fan_out.outbound.must_stop_reading()
     }
 
     /// Publishes the worker's metrics for other threads.

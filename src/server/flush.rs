@@ -199,7 +199,7 @@ impl Flusher {
         let Some(log) = rooms.take_overfull().filter(|&log| rooms.is_overfull(log)) else {
             return false;
         };
-        if environment.shutdown.is_draining() {
+        if environment.shutdown.awaits_answers() {
             return false;
         }
         let connection = connections.open_mut(key);
@@ -216,10 +216,10 @@ impl Flusher {
         connections: &mut Connections<H>,
         environment: &mut Environment<H>,
     ) {
-        let draining = environment.shutdown.is_draining();
+        let awaits_answers = environment.shutdown.awaits_answers();
         let mut waiting = std::mem::take(&mut self.waiting);
         waiting.retain(|&(key, log)| {
-            if environment.fan_out.rooms.is_overfull(log) && !draining {
+            if environment.fan_out.rooms.is_overfull(log) && !awaits_answers {
                 return true;
             }
             if let Some(connection) = connections.open_mut(key) {

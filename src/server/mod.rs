@@ -122,6 +122,7 @@ pub use metrics::{Metrics, RoomLag};
 pub use publisher::{NotPublished, Publisher};
 pub use rates::{Rate, RateAction, RateLimits};
 pub use request::Request;
+pub use shutdown::Drained;
 pub use upgrade::Upgrade;
 
 use crate::reactor::{ConnectionLimit, Reactor, ReactorConfig};
@@ -132,13 +133,14 @@ use listeners::Listening;
 use memory::{HeldBytes, MemoryBudget};
 use metrics::MetricsSnapshot;
 use rooms::{LagPolicyOf, RoomTable};
-use shutdown::Shutdown;
+use shutdown::{Drain, Outlook, Shutdown, Stopping};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 use worker::Worker;
 use workers::{CrossWorkerMessage, OutboundQueues, Workers};
 
@@ -181,7 +183,7 @@ impl<H: Handler> Server<H> {
         }
         let mailboxes = reactors.iter().map(Reactor::mailbox);
         let handle = ServerHandle {
-            stopping: Arc::new(AtomicBool::new(false)),
+            stopping: Arc::new(Stopping::new(reactors.len())),
             unready: Arc::new(AtomicBool::new(false)),
             snapshots: reactors.iter().map(|_| Arc::default()).collect(),
             held: HeldBytes::new(reactors.len()),
@@ -248,10 +250,27 @@ impl<H: Handler> Server<H> {
     /// ```
     #[cfg(unix)]
     pub fn shutdown_by(&mut self, waker: std::os::unix::net::UnixStream) -> io::Result<()> {
-        match self.workers.first_mut() {
-            Some((reactor, _)) => reactor.set_waker(waker),
-            None => Ok(()),
-        }
+        let handle = self.handle();
+        self.on_wake(waker, move || handle.shutdown())
+    }
+
+    /// Calls a function when something is written to the other end of `waker`, or that end is closed: on the thread of the
+    /// first worker, so it must not block. For signals that do not all mean the same: see [`Server::shutdown_by`]. Replaces a
+    /// function and a waker that were set before.
+    ///
+    /// # Errors
+    /// The system cannot watch it.
+    #[cfg(unix)]
+    pub fn on_wake(
+        &mut self,
+        waker: std::os::unix::net::UnixStream,
+        woken: impl FnMut() + Send + 'static,
+    ) -> io::Result<()> {
+        let Some((reactor, worker)) = self.workers.first_mut() else {
+            return Ok(());
+        };
+        worker.set_on_wake(Box::new(woken));
+        reactor.set_waker(waker)
     }
 
     /// A handle that publishes from any thread.
@@ -303,7 +322,7 @@ impl<H: Handler> Server<H> {
 /// Stops a running server and reads its metrics, from any thread. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ServerHandle {
-    stopping: Arc<AtomicBool>,
+    stopping: Arc<Stopping>,
     /// [`ServerHandle::set_ready`] has been called with `false`.
     unready: Arc<AtomicBool>,
     workers: Workers,
@@ -315,16 +334,16 @@ impl ServerHandle {
     /// Stops the server gracefully: no new connections, a Close with 1001 to
     /// every client, and a wait for their answers of at most
     /// [`Config::drain_timeout`]. Then [`Server::run`] returns. This call does not wait.
-    /// Calling it again has no effect.
+    /// Calling it again has no effect. During [`ServerHandle::drain`] it closes the remaining connections now.
     pub fn shutdown(&self) {
-        self.stopping.store(true, Ordering::Release);
+        self.stopping.request_at_once();
         self.workers.wake_all();
     }
 
     /// Whether a load balancer should send new clients: the server does not stop, and nobody has set it to not ready. An application
     /// answers a path such as `/ready` with this.
     pub fn is_ready(&self) -> bool {
-        !self.unready.load(Ordering::Acquire) && !self.stopping.load(Ordering::Acquire)
+        !self.unready.load(Ordering::Acquire) && !self.stopping.is_requested()
     }
 
     /// Sets whether the server is ready for new clients. It serves all clients as before: this only changes what
@@ -342,6 +361,44 @@ impl ServerHandle {
     /// ```
     pub fn set_ready(&self, ready: bool) {
         self.unready.store(!ready, Ordering::Release);
+    }
+
+    /// Stops the server gracefully, over a time: no new connections from now on, and a Close with 1001 to each client at a
+    /// random time, so that the rate of Closes is even and not all clients come back at once. The last responses of
+    /// HTTP connections say `Connection: close`. When the time is over, the server waits for the clients' answers as
+    /// [`ServerHandle::shutdown`] does. This call does not wait. The first call counts.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use yamabiko::server::ServerHandle;
+    ///
+    /// fn stop(handle: &ServerHandle) {
+    ///     handle.drain(Duration::from_secs(30));
+    /// }
+    /// ```
+    pub fn drain(&self, over: Duration) {
+        let outlook = Outlook::Stops;
+        self.stopping.request(Drain { over, outlook });
+        self.workers.wake_all();
+    }
+
+    /// As [`ServerHandle::drain`], when another process serves the same addresses already: each Close has the code 1012
+    /// (Service Restart), and a connection that this server has accepted gets its first response.
+    pub fn drain_for_successor(&self, over: Duration) {
+        let outlook = Outlook::Restarts;
+        self.stopping.request(Drain { over, outlook });
+        self.workers.wake_all();
+    }
+
+    /// Ends every connection now, without closing handshakes. Then [`Server::run`] returns. This call does not wait.
+    pub fn cut(&self) {
+        self.stopping.request_cut();
+        self.workers.wake_all();
+    }
+
+    /// How connections have ended since the server was told to stop. Read it when [`Server::run`] has returned.
+    pub fn drained(&self) -> Drained {
+        self.stopping.drained()
     }
 
     /// What the server has done so far, without the workers' current turns.
@@ -369,6 +426,7 @@ struct StopAll(ServerHandle);
 
 impl Drop for StopAll {
     fn drop(&mut self) {
+        self.0.stopping.worker_ended();
         self.0.shutdown();
     }
 }

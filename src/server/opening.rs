@@ -201,6 +201,10 @@ impl Opening {
                 persistence,
             } => {
                 let config = environment.config.clone();
+                let persistence = match environment.shutdown.is_draining() {
+                    true => Persistence::Close,
+                    false => persistence,
+                };
                 let client = Client::of(&head, peer_address, &config);
                 let request = Request::new(head, body, client.address);
                 let request = with_tokens(io, request, &config);
@@ -405,6 +409,21 @@ impl Opening {
         let refusal = self.requests.timed_out()?;
         self.respond_last(io, &refusal, environment);
         Some(self.take_ending(environment))
+    }
+
+    /// Whether the client has all its responses, and has sent nothing of a further request.
+    pub(super) fn is_between_requests(&self) -> bool {
+        self.responses.queue.is_empty() && self.requests.is_between_requests()
+    }
+
+    /// Whether a request has begun to come, or a response waits.
+    pub(super) fn is_serving(&self) -> bool {
+        !self.responses.queue.is_empty() || self.requests.timed_out().is_some()
+    }
+
+    /// The server ends the connection between two requests. A request that is on its way is discarded, and the client sees FIN.
+    pub(super) fn end_idle<H: Handler>(&mut self, environment: &mut Environment<H>) -> Ending {
+        self.take_ending(environment)
     }
 
     /// The client has sent FIN, or the server stops. `None`: no response waits, and the socket

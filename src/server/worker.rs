@@ -6,13 +6,10 @@
 //!              └─── ending.rs       bytes after the end are discarded
 //!   message ─────── fan_out.rs      publications of other workers
 //!   timer ───────── the connection's one deadline: head, body, next request, silence, pong, Close, FIN
-//!   alarm ───────── a shutdown has taken too long: all connections are closed
-//!   woken ───────── a signal: all workers are to stop
-//!   turn_ended ──── workers.rs: cross-worker messages out; flush.rs: the queues and logs are written
+//!   alarm ───────── only starts a turn: a flush is owed, a batch is due, messages are too old, the next Close of a drain
+//!   woken ───────── a signal: the program's own function
+//!   turn_ended ──── shutdown.rs: what is due; workers.rs: cross-worker messages out; flush.rs: queues and logs are written
 //! ```
-//!
-//! The alarm has other reasons, too: a flush is owed, a delayed batch is due, messages become too old. They only start a turn;
-//! `turn_ended` does the work.
 //!
 //! This file decides which part gets which callback, and the order of a turn's end. A connection is borrowed in place, beside the
 //! environment that its methods need.
@@ -29,9 +26,9 @@ use super::listeners::is_shared;
 use super::opening::{Opening, Progress};
 use super::overload::keep_budget;
 use super::rooms::{SharedMessage, Subscription};
+use super::shutdown::{DrainedAs, MayStop, Step};
 use super::workers::CrossWorkerMessage;
 use crate::reactor::{self, AcceptedConnection, Application, Io, PeerAddress, SocketKey};
-use crate::websocket::frame::{CloseCode, CloseFrame};
 use std::time::Duration;
 
 /// One thread of the server.
@@ -43,11 +40,17 @@ pub(super) struct Worker<H: Handler> {
     /// Connections beyond a limit that get a response at a time. Any further one is closed without a response. Each costs a
     /// descriptor, at most for the time of a handshake and of an ending.
     refusals_max: usize,
+    /// Called when the reactor is woken.
+    on_wake: Option<OnWake>,
 }
+
+/// A function that the first worker calls: see [`Server::on_wake`](super::Server::on_wake).
+pub(super) type OnWake = Box<dyn FnMut() + Send>;
 
 impl<H: Handler> Worker<H> {
     pub(super) fn new(environment: Environment<H>, refusals_max: usize) -> Self {
         Worker {
+            on_wake: None,
             connections: Connections::new(),
             environment,
             flusher: Flusher::new(),
@@ -55,16 +58,32 @@ impl<H: Handler> Worker<H> {
             refusals_max,
         }
     }
+
+    pub(super) fn set_on_wake(&mut self, on_wake: OnWake) {
+        self.on_wake = Some(on_wake);
+    }
 }
 
 impl<H: Handler> Application for Worker<H> {
     type Message = CrossWorkerMessage;
 
     fn accepted(&mut self, connection: AcceptedConnection) -> Option<AcceptedConnection> {
-        match is_shared(&connection, self.environment.config.accept) {
-            false => Some(connection),
-            true => self.environment.fan_out.outbound.hand_over(connection),
+        let Environment {
+            config,
+            fan_out,
+            shutdown,
+            ..
+        } = &mut self.environment;
+        // A worker that drains may stop at any time.
+        if !is_shared(&connection, config.accept) || shutdown.is_requested() {
+            return Some(connection);
         }
+        shutdown.sends_connection();
+        let kept = fan_out.outbound.hand_over(connection);
+        if kept.is_some() {
+            shutdown.keeps_connection();
+        }
+        kept
     }
 
     fn opened(&mut self, io: &mut Io, key: SocketKey, peer_address: PeerAddress) {
@@ -210,20 +229,17 @@ impl<H: Handler> Application for Worker<H> {
         }
     }
 
-    fn alarm(&mut self, io: &mut Io) {
-        let ends_at = self.environment.shutdown.ends_at();
-        if ends_at.is_some_and(|at| at <= io.now()) {
-            self.close_all(io);
+    /// It has begun a turn: `turn_ended` does the work.
+    fn alarm(&mut self, _io: &mut Io) {}
+
+    fn woken(&mut self, _io: &mut Io) {
+        if let Some(on_wake) = &mut self.on_wake {
+            on_wake();
         }
     }
 
-    fn woken(&mut self, _io: &mut Io) {
-        self.environment.shutdown.request();
-        self.environment.fan_out.outbound.wake_all();
-    }
-
     fn turn_ended(&mut self, io: &mut Io) {
-        self.drain_if_requested(io);
+        self.take_shutdown_steps(io);
         // Before all else, so that the other workers write while this one does.
         self.environment.fan_out.outbound.send();
         self.paused
@@ -233,15 +249,20 @@ impl<H: Handler> Application for Worker<H> {
             .flush(io, &mut self.connections, &mut self.environment);
         // `Handler::missed` may have published, too.
         let messages_wait = self.environment.fan_out.outbound.send();
-        if self.environment.shutdown.is_draining() && self.connections.len() == 0 {
-            io.stop();
+        match self.environment.shutdown.may_stop(self.connections.len()) {
+            MayStop::No => {}
+            MayStop::Yes => io.stop(),
+            MayStop::YesAndTheOthers => {
+                self.environment.fan_out.outbound.wake_all();
+                io.stop();
+            }
         }
         self.environment.publish_metrics();
         self.keep_budget(io);
         // There is no event for "another worker has taken its messages".
         let retry = messages_wait || owed == Owed::Later || !self.paused.is_empty();
         let alarms = [
-            self.environment.shutdown.ends_at(),
+            self.environment.shutdown.next_at(),
             retry.then(|| io.now().plus(RETRY_DELAY)),
             (owed == Owed::NextTurn).then(|| io.now()),
             self.environment.pending.batch_ends_at(),
@@ -255,8 +276,9 @@ impl<H: Handler> Application for Worker<H> {
 impl<H: Handler> Worker<H> {
     /// A connection that another worker has accepted.
     fn serve(&mut self, io: &mut Io, connection: AcceptedConnection) {
-        // When this worker drains, it is closed without a response, as those in the backlog are.
-        if !self.environment.shutdown.is_draining() {
+        self.environment.shutdown.connection_arrived();
+        // In a shutdown without a drain it is closed without a response, as those in the backlog are.
+        if self.environment.shutdown.serves_newcomers() {
             // An error means that the system cannot watch one socket more. The connection is closed then.
             drop(io.adopt_accepted(connection));
         }
@@ -300,6 +322,7 @@ impl<H: Handler> Worker<H> {
                 ends_at,
             } => {
                 environment.lifetimes.opened(key.index(), ends_at);
+                environment.shutdown.schedule(io.now(), key);
                 let opened = connection.opened(io, key, environment);
                 connections.open(key, connection);
                 match opened {
@@ -381,49 +404,70 @@ impl<H: Handler> Worker<H> {
 
 // Shutdown.
 impl<H: Handler> Worker<H> {
-    /// Begins to stop, once: no new connections, Close 1001 to all.
-    fn drain_if_requested(&mut self, io: &mut Io) {
+    /// Does what a shutdown asks of this worker in this turn.
+    fn take_shutdown_steps(&mut self, io: &mut Io) {
+        let drain_timeout = self.environment.config.drain_timeout;
+        while let Some(step) = self.environment.shutdown.next(io.now(), drain_timeout) {
+            match step {
+                Step::Begin => {
+                    io.stop_accepting();
+                    let keys = self.connections.keys();
+                    let shutdown = &mut self.environment.shutdown;
+                    shutdown.begin(io.now(), keys, drain_timeout);
+                }
+                Step::Close(key) => self.close_for_shutdown(io, key),
+                Step::Cut => return self.cut_all(io),
+            }
+        }
+    }
+
+    /// Begins the end of a connection, because the server stops.
+    fn close_for_shutdown(&mut self, io: &mut Io, key: SocketKey) {
         let Worker {
             connections,
             environment,
             ..
         } = self;
-        let drain_timeout = environment.config.drain_timeout;
-        if !environment.shutdown.begins(io.now(), drain_timeout) {
-            return;
-        }
-        io.stop_accepting();
-        for key in connections.keys() {
-            match connections.get_mut(key) {
-                Some(ConnectionState::Open(connection)) => {
-                    let code = CloseCode::GOING_AWAY;
-                    connection.begin_close(io, key, environment, CloseFrame::new(code, STOPPING));
-                }
-                Some(ConnectionState::Opening(opening)) => match opening.end(false, environment) {
-                    Some(ending) => {
-                        connections.refuse(io, key, ending, environment.config.close_timeout);
-                    }
-                    None => connections.close(io, key),
-                },
-                Some(ConnectionState::Ending(_)) | None => {}
+        let close_timeout = environment.config.close_timeout;
+        match connections.get_mut(key) {
+            Some(ConnectionState::Open(connection)) => {
+                let close = environment.shutdown.close_frame();
+                connection.begin_close(io, key, environment, close);
             }
+            Some(ConnectionState::Opening(opening)) if environment.shutdown.serves_newcomers() => {
+                // Another one gets the response to its request, and ends with it.
+                if opening.is_between_requests() {
+                    let ending = opening.end_idle(environment);
+                    connections.refuse(io, key, ending, close_timeout);
+                }
+            }
+            Some(ConnectionState::Opening(opening)) => match opening.end(false, environment) {
+                Some(ending) => connections.refuse(io, key, ending, close_timeout),
+                None => connections.close(io, key),
+            },
+            Some(ConnectionState::Ending(_)) | None => {}
         }
     }
 
-    /// The shutdown has taken too long: the remaining connections are closed without more.
-    fn close_all(&mut self, io: &mut Io) {
+    /// The shutdown has taken too long, or is to end now: the remaining connections are closed without more.
+    fn cut_all(&mut self, io: &mut Io) {
         for key in self.connections.keys() {
-            match self.connections.open_mut(key) {
-                Some(_) => self.end(io, key, End::Abandon(Failure::CloseTimeout)),
-                None => self.connections.close(io, key),
+            match self.connections.get_mut(key) {
+                Some(ConnectionState::Open(_)) => {
+                    self.end(io, key, End::Abandon(Failure::CloseTimeout));
+                }
+                Some(ConnectionState::Opening(opening)) => {
+                    if opening.is_serving() {
+                        self.environment.shutdown.count_end(DrainedAs::Cut);
+                    }
+                    self.connections.close(io, key);
+                }
+                Some(ConnectionState::Ending(_)) | None => self.connections.close(io, key),
             }
         }
         io.stop();
     }
 }
-
-/// The reason in the Close of a server that stops.
-const STOPPING: &str = "the server is stopping";
 
 /// The time until cross-worker messages are sent again that found a mailbox full, and until a flush that a turn still owes.
 const RETRY_DELAY: Duration = Duration::from_millis(1);

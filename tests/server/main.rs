@@ -9,6 +9,7 @@ mod backpressure;
 mod closing;
 mod deadlines;
 mod deflate;
+mod draining;
 mod handshake;
 mod hosts;
 mod http;

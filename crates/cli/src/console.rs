@@ -8,6 +8,7 @@
 
 use std::process;
 use std::thread;
+use std::time::Duration;
 
 use yamabiko::server::{Handler, Server};
 
@@ -28,11 +29,25 @@ pub(super) fn on_first(stop: impl FnOnce() + Send + 'static) -> Result<(), Strin
     ctrlc::set_handler(handle).map_err(|error| format!("cannot listen to signals: {error}"))
 }
 
-/// The same for a server, which these events end gracefully.
+/// The same for a server, which these events end gracefully. There is no event that asks to close its connections over a
+/// time.
 ///
 /// # Errors
 /// The error of the operating system, as text.
-pub(super) fn shut_down_on_first(server: &mut Server<impl Handler>) -> Result<(), String> {
+pub(super) fn end_server(
+    server: &mut Server<impl Handler>,
+    _drain: Duration,
+) -> Result<EndedAtOnce, String> {
     let handle = server.handle();
-    on_first(move || handle.shutdown())
+    on_first(move || handle.shutdown())?;
+    Ok(EndedAtOnce)
+}
+
+/// A second event ends the process, so the server never reports it.
+pub(super) struct EndedAtOnce;
+
+impl EndedAtOnce {
+    pub(super) fn get(&self) -> bool {
+        false
+    }
 }

@@ -3,10 +3,12 @@
 use yamabiko::server::{Admission, Context, Handler, Message, Refusal, Upgrade};
 
 use super::arguments::EchoSettings;
+use super::output::Failure;
 use super::serving;
 
-pub(super) fn run(settings: EchoSettings) -> Result<(), String> {
-    serving::serve(settings.config(), Echo, "echo on", "ws")
+pub(super) fn run(settings: EchoSettings) -> Result<(), Failure> {
+    let drain = settings.0.drain;
+    serving::serve(settings.config(), Echo, drain, "echo on", "ws")
 }
 
 struct Echo;

@@ -8,6 +8,7 @@
 //! | 0 | success |
 //! | 1 | failure |
 //! | 2 | usage error |
+//! | 3 | a server has cut off connections at the end of its drain |
 //! | 130 | a second signal ended it at once |
 
 #![forbid(unsafe_code)]

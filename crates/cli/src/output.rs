@@ -7,19 +7,31 @@ use std::io::{self, Write};
 pub(crate) const NAME_AND_VERSION: &str = concat!("yamabiko ", env!("CARGO_PKG_VERSION"));
 
 /// The exit status after a second signal: 128 and the number of SIGINT, as shells have it.
-pub(crate) const INTERRUPTED: i32 = 130;
+pub(crate) const INTERRUPTED: i32 = INTERRUPTED_STATUS as i32;
+
+const INTERRUPTED_STATUS: u8 = 130;
+
+/// The exit status of a server that has cut off connections at the end of its drain.
+const CUT: u8 = 3;
 
 /// Why a command did not succeed: one line, without the program's name.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Failure {
     Failed(String),
     Usage(String),
+    /// A server has cut off connections at its end.
+    Cut(String),
+    /// A second signal has ended a server at once.
+    Interrupted(String),
 }
 
 impl Failure {
     pub(crate) fn message(&self) -> &str {
         match self {
-            Failure::Failed(message) | Failure::Usage(message) => message,
+            Failure::Failed(message)
+            | Failure::Usage(message)
+            | Failure::Cut(message)
+            | Failure::Interrupted(message) => message,
         }
     }
 
@@ -27,6 +39,8 @@ impl Failure {
         match self {
             Failure::Failed(_) => 1,
             Failure::Usage(_) => 2,
+            Failure::Cut(_) => CUT,
+            Failure::Interrupted(_) => INTERRUPTED_STATUS,
         }
     }
 }

@@ -3,17 +3,18 @@
 use yamabiko::server::Config;
 
 use super::arguments::ServeSettings;
-use super::output::print;
+use super::output::{Failure, print};
 use super::serving;
 
-pub(super) fn run(settings: ServeSettings) -> Result<(), String> {
+pub(super) fn run(settings: ServeSettings) -> Result<(), Failure> {
     let (chat, tokens) = settings.settings.access.build()?;
     if settings.check {
-        return print("the settings are valid\n");
+        return Ok(print("the settings are valid\n")?);
     }
+    let drain = settings.settings.drain;
     let config = Config {
         tokens,
         ..settings.config()
     };
-    serving::serve(config, chat, "open", "http")
+    serving::serve(config, chat, drain, "open", "http")
 }

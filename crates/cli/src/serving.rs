@@ -1,33 +1,57 @@
 //! What `serve` and `echo` share: one line when the server is ready, and its end by a signal.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
-use yamabiko::server::{CannotListen, Config, Handler, ListenAddress, ListenAddresses, Server};
+use yamabiko::server::{
+    CannotListen, Config, Drained, Handler, ListenAddress, ListenAddresses, Server,
+};
 
 use super::monitoring::{Monitored, Monitoring};
-use super::output::{NAME_AND_VERSION, in_sentence, print};
+use super::output::{Failure, NAME_AND_VERSION, in_sentence, print, report_error};
 use super::signals;
 
-/// Serves until a signal arrives. `offer` and `scheme` are for the first line: `open http://…`.
+/// Serves until a signal arrives. `offer` and `scheme` are for the first line: `open http://…`. `drain`: the time over which
+/// SIGTERM closes the connections.
 ///
 /// # Errors
-/// The reason, as text.
+/// The reason, as text; or connections were cut off at the end.
 pub(super) fn serve(
     config: Config,
     handler: impl Handler,
+    drain: Duration,
     offer: &str,
     scheme: &str,
-) -> Result<(), String> {
+) -> Result<(), Failure> {
     let monitoring = Monitoring::default();
     let handler = Monitored::new(handler, monitoring.clone());
     let mut server = Server::bind(config, handler).map_err(|error| cannot_listen(&error))?;
     monitoring.watch(server.handle());
-    signals::shut_down_on_first(&mut server)?;
+    let ended_at_once = signals::end_server(&mut server, drain)?;
+    let handle = server.handle();
     let ready = ready(offer, scheme, server.local_addresses());
     print(&format!("{NAME_AND_VERSION}: {ready}\n"))?;
     server
         .run()
-        .map_err(|error| format!("the server failed: {}", in_sentence(&error)))
+        .map_err(|error| format!("the server failed: {}", in_sentence(&error)))?;
+    report_end(handle.drained(), ended_at_once.get())
+}
+
+/// One line about the connections that were open at the end, if there were any.
+fn report_end(drained: Drained, at_once: bool) -> Result<(), Failure> {
+    let Drained {
+        closed, lost, cut, ..
+    } = drained;
+    let counts = format!("{closed} connections closed, {lost} lost, {cut} cut off");
+    match (at_once, closed + lost + cut, cut) {
+        (true, ..) => Err(Failure::Interrupted(format!("stopped at once: {counts}"))),
+        (false, 0, _) => Ok(()),
+        (false, _, 0) => {
+            report_error(&format!("stopped: {counts}"));
+            Ok(())
+        }
+        _ => Err(Failure::Cut(format!("stopped: {counts}"))),
+    }
 }
 
 fn cannot_listen(error: &std::io::Error) -> String {

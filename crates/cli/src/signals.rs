@@ -1,27 +1,32 @@
 //! Ctrl-C, `kill` and a terminal that closes: the first signal ends the program gracefully,
-//! the second one at once.
+//! a later one at once.
 //!
-//! | signal | first | after another one |
-//! |---|---|---|
-//! | SIGINT, SIGTERM | graceful end | the process ends at once, with 130 |
-//! | SIGHUP | the same | nothing: shell and kernel both send one when a terminal closes |
+//! | signal | a client | a server | after another one |
+//! |---|---|---|---|
+//! | SIGINT | ends | closes all connections | the program ends at once, with 130 |
+//! | SIGTERM | ends | closes them over the time of `--drain` | the same |
+//! | SIGHUP | ends | as SIGTERM | nothing: shell and kernel both send one when a terminal closes |
+//!
+//! A server that is told to end at once cuts its connections and still says how many those were. If it does not get
+//! to that, a third signal ends the process.
 //!
 //! SIGHUP stays ignored if it was ignored when the program started, as `nohup` does. Only
 //! Linux reports this; on other systems SIGHUP keeps its default.
 
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::process;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use procfs_core::FromRead;
 use procfs_core::process::Status;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::{flag, low_level};
-use yamabiko::server::{Handler, Server};
+use yamabiko::server::{Handler, Server, ServerHandle};
 
 use super::output::{INTERRUPTED, in_sentence};
 
@@ -51,37 +56,104 @@ pub(super) fn on_first(stop: impl FnOnce() + Send + 'static) -> Result<(), Strin
     start().map_err(cannot_listen)
 }
 
-/// The same for a server, without a thread.
+/// The signals of a server, without a thread. `drain`: the time over which SIGTERM and SIGHUP close its connections.
 ///
 /// # Errors
 /// The error of the operating system, as text.
-pub(super) fn shut_down_on_first(server: &mut Server<impl Handler>) -> Result<(), String> {
-    server.shutdown_by(signal_socket()?).map_err(cannot_listen)
-}
-
-/// A socket that becomes readable when one of these signals arrives.
-fn signal_socket() -> Result<UnixStream, String> {
-    let start = || -> io::Result<UnixStream> {
+pub(super) fn end_server(
+    server: &mut Server<impl Handler>,
+    drain: Duration,
+) -> Result<EndedAtOnce, String> {
+    let mut start = || -> io::Result<EndedAtOnce> {
         let (receiver, sender) = UnixStream::pair()?;
-        let is_second = Arc::new(AtomicBool::new(false));
-        for signal in graceful_signals() {
-            // The handlers of a signal run in the order of their registration.
-            if IMMEDIATE_END.contains(&signal) {
-                flag::register_conditional_shutdown(signal, INTERRUPTED, is_second.clone())?;
-            }
-            flag::register(signal, is_second.clone())?;
-            low_level::pipe::register(signal, sender.try_clone()?)?;
-        }
-        Ok(receiver)
+        let mut ending = Ending::new(server.handle(), drain);
+        let at_once = ending.at_once.clone();
+        ending.listen(&sender)?;
+        server.on_wake(receiver, move || ending.signalled())?;
+        Ok(EndedAtOnce(at_once))
     };
     start().map_err(cannot_listen)
+}
+
+/// Whether a second signal has ended the server at once.
+pub(super) struct EndedAtOnce(Arc<AtomicBool>);
+
+impl EndedAtOnce {
+    pub(super) fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How far signals have brought a server to its end.
+struct Ending {
+    handle: ServerHandle,
+    drain: Duration,
+    /// The handler of a signal writes a byte to its own socket, and then one to the socket that wakes the server.
+    signals: Vec<(i32, UnixStream)>,
+    /// A signal has come.
+    has_begun: bool,
+    /// A second SIGINT or SIGTERM has come: the handler of the next one ends the process.
+    at_once: Arc<AtomicBool>,
+}
+
+impl Ending {
+    fn new(handle: ServerHandle, drain: Duration) -> Ending {
+        Ending {
+            handle,
+            drain,
+            signals: Vec::new(),
+            has_begun: false,
+            at_once: Arc::default(),
+        }
+    }
+
+    fn listen(&mut self, wakes: &UnixStream) -> io::Result<()> {
+        for signal in graceful_signals() {
+            let (receiver, sender) = UnixStream::pair()?;
+            receiver.set_nonblocking(true)?;
+            // The handlers of a signal run in the order of their registration.
+            if IMMEDIATE_END.contains(&signal) {
+                flag::register_conditional_shutdown(signal, INTERRUPTED, self.at_once.clone())?;
+            }
+            low_level::pipe::register(signal, sender)?;
+            low_level::pipe::register(signal, wakes.try_clone()?)?;
+            self.signals.push((signal, receiver));
+        }
+        Ok(())
+    }
+
+    /// Some signals have come, or none: two wakes may be one.
+    fn signalled(&mut self) {
+        let [interrupts, terminations, hangups] =
+            [SIGINT, SIGTERM, SIGHUP].map(|signal| self.take(signal));
+        let mut immediate = interrupts + terminations;
+        if !self.has_begun && immediate + hangups > 0 {
+            self.has_begun = true;
+            immediate = immediate.saturating_sub(usize::from(hangups == 0));
+            match interrupts > 0 {
+                true => self.handle.shutdown(),
+                false => self.handle.drain(self.drain),
+            }
+        }
+        if immediate > 0 {
+            self.at_once.store(true, Ordering::Relaxed);
+            self.handle.cut();
+        }
+    }
+
+    /// How many signals of this kind have come since the last call.
+    fn take(&mut self, signal: i32) -> usize {
+        let mut bytes = [0; 16];
+        let of_signal = self.signals.iter_mut().find(|(other, _)| *other == signal);
+        of_signal.map_or(0, |(_, socket)| socket.read(&mut bytes).unwrap_or(0))
+    }
 }
 
 fn cannot_listen(error: io::Error) -> String {
     format!("cannot listen to signals: {}", in_sentence(&error))
 }
 
-/// Signals that end the process at once if they are not the first.
+/// Signals that end the program at once if they are not the first.
 const IMMEDIATE_END: [i32; 2] = [SIGINT, SIGTERM];
 
 /// Signals that end the program gracefully.

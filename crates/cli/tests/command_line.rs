@@ -451,9 +451,15 @@ fn page_about_limits_has_the_defaults_of_the_program_and_their_reasons() {
 
 #[test]
 fn every_setting_is_in_the_pages_for_operators() {
-    let pages = ["limits.md", "operating.md", "access.md", "monitoring.md"]
-        .map(page)
-        .concat();
+    let pages = [
+        "limits.md",
+        "operating.md",
+        "access.md",
+        "monitoring.md",
+        "restart.md",
+    ]
+    .map(page)
+    .concat();
     for Setting { key, .. } in settings() {
         let is_named = [format!("`{key}`"), format!("--{key}"), format!("{key} =")];
         assert!(is_named.iter().any(|name| pages.contains(name)), "{key}");
@@ -772,12 +778,51 @@ fn server_delayed_after(signal: &str) -> (Program, TcpStream) {
 }
 
 #[test]
-fn second_signal_ends_a_server_at_once_with_130() {
-    for signal in ["INT", "HUP"] {
+fn second_signal_ends_a_server_at_once_with_130_and_says_what_was_cut_off() {
+    for (signal, second) in [("INT", "INT"), ("HUP", "INT"), ("TERM", "TERM")] {
         let (mut server, _mute) = server_delayed_after(signal);
-        server.signal("INT");
+        server.signal(second);
         assert_eq!(server.exit_code(), Some(130));
+        let expected = "yamabiko: stopped at once: 0 connections closed, 0 lost, 1 cut off";
+        assert_eq!(server.errors.recv_timeout(TIMEOUT).as_deref(), Ok(expected));
     }
+}
+
+#[test]
+fn termination_closes_connections_over_the_time_of_drain_and_counts_them() {
+    let (mut server, address) = Program::server(&["echo", "--drain", "0.3", "--workers", "2"]);
+    let url = format!("ws://{address}/");
+    let mut clients: Vec<_> = (0..20).map(|_| client(&url)).collect();
+    server.signal("TERM");
+    for client in &mut clients {
+        assert_eq!(client.read().expect("a clean end"), None);
+        assert_eq!(client.ended().expect("it has").code(), 1001);
+    }
+    assert_eq!(server.exit_code(), Some(0));
+    let expected = "yamabiko: stopped: 20 connections closed, 0 lost, 0 cut off";
+    assert_eq!(server.errors.recv_timeout(TIMEOUT).as_deref(), Ok(expected));
+}
+
+#[test]
+fn interrupt_does_not_wait_for_the_time_of_drain() {
+    let (mut server, address) = Program::server(&["echo", "--drain", "86400"]);
+    let mut client = client(&format!("ws://{address}/"));
+    server.signal("INT");
+    assert_eq!(client.read().expect("a clean end"), None);
+    assert_eq!(server.exit_code(), Some(0));
+}
+
+#[test]
+fn server_that_cuts_connections_off_says_how_many_and_ends_with_3() {
+    let timeouts = ["--drain-timeout", "0.2", "--close-timeout", "600"];
+    let (mut server, address) = Program::server(&[&["echo"][..], &timeouts].concat());
+    // It does not read, so it does not answer the Close.
+    let mute = client(&format!("ws://{address}/"));
+    server.signal("TERM");
+    assert_eq!(server.exit_code(), Some(3));
+    let expected = "yamabiko: stopped: 0 connections closed, 0 lost, 1 cut off";
+    assert_eq!(server.errors.recv_timeout(TIMEOUT).as_deref(), Ok(expected));
+    drop(mute);
 }
 
 // Shell and kernel both send SIGHUP when a terminal closes.
@@ -807,6 +852,8 @@ fn hangup_that_nohup_ignores_stays_ignored() {
     let mut client = client(&format!("ws://{rest}"));
     client.send(Message::Text("still here")).expect("open");
     assert!(client.read().expect("open").is_some());
+    // It would not answer the Close.
+    drop(client);
     server.signal("TERM");
     assert_eq!(server.exit_code(), Some(0));
 }

@@ -9,7 +9,7 @@ use super::*;
 use crate::reactor::Reactor;
 use crate::server::flush::FLUSHES_PER_TURN_MAX;
 use crate::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
-use crate::websocket::frame::{Opcode, encode};
+use crate::websocket::frame::{CloseCode, Opcode, encode};
 use crate::websocket::{self, Limits};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::io::{Read, Write};

@@ -28,7 +28,8 @@ Examples:
   yamabiko chat ws://127.0.0.1:8080/chat/lobby --name Aki
   yamabiko help serve               the options of serve
 
-Exit status: 0 success; 1 failure; 2 usage error; 130 ended at once by a second signal.";
+Exit status: 0 success; 1 failure; 2 usage error; 3 a server has \
+cut off connections at its end; 130 ended at once by a second signal.";
 
 macro_rules! paths {
     () => {
@@ -60,10 +61,11 @@ macro_rules! shutdown {
     () => {
         "
 
-The server prints one line with its address when it is ready. Ctrl-C (SIGINT), SIGTERM or \
-SIGHUP (a terminal that closes; not under nohup) closes every connection with 1001. The program \
-ends with status 0 when all connections have ended, at the latest after --drain-timeout. A \
-second SIGINT or SIGTERM ends it at once with 130."
+The server prints one line with its address when it is ready. Ctrl-C (SIGINT) closes every \
+connection with 1001. SIGTERM or SIGHUP (a terminal that closes; not under nohup) does so over the \
+time of --drain. The program ends when all connections have ended, with status 0, or after \
+--drain-timeout, with status 3 if connections were cut off. A second SIGINT or SIGTERM ends it at \
+once with 130."
     };
 }
 

@@ -5,6 +5,7 @@
 
 use clap::Args;
 use std::path::PathBuf;
+use std::time::Duration;
 use yamabiko::server::{
     Config, DeflateConfig, ForwardedFields, HostPattern, Hosts, Limits, ListenAddress,
     OriginPattern, Origins, Proxies, UnixListen, WindowBits,
@@ -35,6 +36,8 @@ pub(crate) struct EchoSettings(pub Settings);
 pub(crate) struct Settings {
     pub config: Config,
     pub listen: Vec<ListenAddress>,
+    /// The time over which SIGTERM closes the connections.
+    pub drain: Duration,
     pub unix_mode: Option<Mode>,
     pub unix_owner: Option<Owner>,
     pub no_compress: bool,
@@ -79,6 +82,7 @@ impl Settings {
         Settings {
             listen: config.listen.as_slice().to_vec(),
             config,
+            drain: Duration::ZERO,
             unix_mode: None,
             unix_owner: None,
             no_compress: false,

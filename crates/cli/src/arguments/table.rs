@@ -137,8 +137,10 @@ fn times() -> Vec<Setting> {
             .reason("a quarter of the slowest mobile link"),
         value("close-timeout", SECONDS, |s| &mut s.config.close_timeout)
             .help("Seconds for the closing handshake of a connection"),
+        value("drain", SECONDS_OR_ZERO, |s| &mut s.drain)
+            .help("Seconds over which SIGTERM closes the connections, at random times; 0: all at once"),
         value("drain-timeout", SECONDS, |s| &mut s.config.drain_timeout)
-            .help("Seconds for the end of all connections at shutdown"),
+            .help("Seconds for the end of all connections at shutdown, after --drain"),
         value("batch-delay", SECONDS_OR_ZERO, |s| &mut s.config.batch_delay)
             .help("Seconds to collect messages before they are written together; 0: none")
             .only_serve(),

@@ -24,7 +24,7 @@ fn every_option_reaches_its_setting() {
          --worker-backlog-bytes-max 3MiB --lag-action latest --lag-messages-max 100 \
          --lag-age-max 0 --batch-delay 0.005 --connections-max 7 --unsent-bytes-max 128KiB --connections-per-address 5 --connections-per-second 6 --inflate-ratio-max 100 --memory-bytes-max 3GiB --handshake-timeout 0.25 \
          --ping-interval 20 --pong-timeout 1.5 \
-         --message-timeout 9 --message-rate-min 2KiB --close-timeout 1 --drain-timeout 86400 \
+         --message-timeout 9 --message-rate-min 2KiB --close-timeout 1 --drain-timeout 86400 --drain 30 \
          --messages-per-second 20 --bytes-per-second 1MiB --inflated-bytes-per-second 4MiB \
          --control-frames-per-second 2 --joins-per-second 3 --rate-burst 2.5 --rate-action close \
          --compress-level 9 --compress-threshold 1KiB --compress-takeover 12 \
