@@ -94,6 +94,7 @@ pub mod http;
 pub mod proxy;
 #[cfg(feature = "reactor")]
 pub mod reactor;
+mod read_buffer;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod time;

@@ -57,6 +57,12 @@ pub struct Io {
     budget: usize,
     /// How many of the bytes in the current `received` the application leaves.
     left_bytes: usize,
+    /// How many of them stay in the buffer, for the next read.
+    staying_bytes: usize,
+    /// How many of the first of them have stayed in the buffer before.
+    stayed_bytes: usize,
+    /// How many bytes further reads may bring behind them, if the budget lets them.
+    room_bytes: usize,
     stopping: bool,
 }
 
@@ -306,6 +312,35 @@ impl Io {
         self.left_bytes = count;
     }
 
+    /// In [`received`](super::Application::received): how many bytes of this socket may still
+    /// come in this turn behind those that were passed. 0: the socket had no more, its budget
+    /// is used up, or the buffer is full.
+    #[must_use]
+    #[inline]
+    pub fn more_bytes_max(&self) -> usize {
+        self.room_bytes.min(self.budget)
+    }
+
+    /// In [`received`](super::Application::received): the last `count` bytes are the beginning
+    /// of something that is not whole. They stay where they are, the next read comes behind
+    /// them, and both are passed together. If the socket has no more in this turn, they are
+    /// passed once more by themselves, and [`Io::more_bytes_max`] is 0.
+    ///
+    /// Not if it is 0 now: then they are taken as processed.
+    #[inline]
+    pub fn await_more(&mut self, count: usize) {
+        if self.room_bytes > 0 {
+            self.staying_bytes = count;
+        }
+    }
+
+    /// In [`received`](super::Application::received): how many of the first bytes have been
+    /// passed before, and have [stayed](Io::await_more). 0 when it is called again.
+    #[inline]
+    pub fn take_stayed_bytes(&mut self) -> usize {
+        std::mem::take(&mut self.stayed_bytes)
+    }
+
     /// The memory of the unread bytes of all sockets.
     #[must_use]
     pub fn unread_bytes(&self) -> usize {
@@ -400,6 +435,9 @@ impl Io {
             unread: Unread::default(),
             budget: 0,
             left_bytes: 0,
+            staying_bytes: 0,
+            stayed_bytes: 0,
+            room_bytes: 0,
             stopping: false,
         }
     }
@@ -583,17 +621,32 @@ impl Io {
         }
     }
 
-    /// `count` bytes are passed to the application.
+    /// `count` bytes are passed to the application. Behind `stayed` others that were passed
+    /// before, and with room for so many more.
     #[inline(always)]
-    pub(super) fn begin_received(&mut self, count: usize) {
+    pub(super) fn begin_received(&mut self, count: usize, stayed: usize, room_bytes: usize) {
         self.charge(count);
         self.left_bytes = 0;
+        self.staying_bytes = 0;
+        self.stayed_bytes = stayed;
+        self.room_bytes = room_bytes;
+    }
+
+    /// How many of the bytes that were passed stay in the buffer.
+    #[inline(always)]
+    pub(super) fn staying_bytes(&self) -> usize {
+        self.staying_bytes
     }
 
     /// How many of them the application has left.
     #[inline(always)]
     pub(super) fn left_unread(&self, count: usize) -> usize {
         self.left_bytes.min(count)
+    }
+
+    /// Whether the socket is open.
+    pub(super) fn is_open(&mut self, key: SocketKey) -> bool {
+        self.sockets.contains(key)
     }
 
     /// Keeps the bytes that the application has left of a read.

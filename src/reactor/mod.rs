@@ -20,6 +20,7 @@
 //!    │                writable sockets, up to a budget    ──► writable()
 //!    │   4  read      every ready socket, up to its budget ► before_read(),
 //!    │                                                       received(), ended()
+//!    │                behind bytes that stay              ► received()
 //!    │                into the application's own buffer   ► lend(), filled()
 //!    │   5  accept    at most 64 connections             ──► accepted(),
 //!    │                                                       opened(), refused()
@@ -62,10 +63,12 @@
 //! does not take all of a write for the first time: a message needs no `epoll_ctl` and, when
 //! the vectors have grown, no allocation. An incoming message is a part of one `epoll_wait` and
 //! one `read`; an outgoing message is one `send` or `writev`. An open socket takes 32 bytes here
-//! (a test allows at most 64), and no buffer. What is too large for the shared buffer can be
-//! read into a buffer of the application ([`Application::lend`]). Only bytes that
-//! [`Application::received`] leaves unread are copied: less than one read buffer for a socket,
-//! and at most 4 KiB when the unread bytes of all sockets exceed 1 MiB.
+//! (a test allows at most 64), and no buffer. The beginning of what needs several reads can stay
+//! in the shared buffer until its end has come ([`Io::await_more`]): the buffer grows with it, to
+//! at most a socket's budget and one read, and shrinks when it has not needed that for a while.
+//! What is larger can be read into a buffer of the application ([`Application::lend`]). Only
+//! bytes that [`Application::received`] leaves unread are copied: less than one read buffer for a
+//! socket, and at most 4 KiB when the unread bytes of all sockets exceed 1 MiB.
 //!
 //! # Where it stops
 //!
@@ -141,6 +144,7 @@ use self::io::{Deferred, FIRST_LISTENER, LISTENERS_ABOVE, MAILBOX, WAKER};
 use self::listener::{Accepted, Acceptors};
 use self::socket::ReadOutcome;
 use self::unread::UnreadRest;
+use crate::read_buffer::{ReadBuffer, Unread};
 
 pub use self::io::Io;
 pub use self::limit::{ConnectionLimit, free_descriptors};
@@ -182,7 +186,7 @@ pub trait Application {
 
     /// Bytes have arrived: at least one. They are in the reactor's shared buffer, may be
     /// changed there, and are valid during the call only, except those that
-    /// [`Io::leave_unread`] keeps.
+    /// [`Io::leave_unread`] keeps or [`Io::await_more`] lets stay.
     fn received(&mut self, io: &mut Io, key: SocketKey, bytes: &mut [u8]);
 
     /// A read has filled the shared buffer, and [`received`](Application::received) has
@@ -240,8 +244,8 @@ pub enum End {
 pub struct ReactorConfig {
     /// The listeners, at most 512: see [`listen`] and `listen_unix`. Default: none.
     pub listeners: Vec<Listener>,
-    /// The size of the shared read buffer: the maximum of one `received`. Not 0. Default
-    /// 64 KiB: few calls for a busy socket, and the buffer stays in the cache.
+    /// The maximum of one read, and of one `received` if no bytes [stay](Io::await_more). Not 0.
+    /// Default 64 KiB: few calls for a busy socket, and the buffer stays in the cache.
     pub read_buffer_bytes: usize,
     /// How many bytes one socket may read in a turn before other sockets are read. What the
     /// application [charges](Io::charge) is included. Not 0. Default 256 KiB: four buffers.
@@ -284,7 +288,7 @@ pub struct Reactor<M> {
     #[cfg(unix)]
     waker: Option<mio::net::UnixStream>,
     events: Events,
-    read_buffer: Box<[u8]>,
+    read_buffer: ReadBuffer,
     read_budget_bytes: usize,
     /// The ready list while it is processed; empty between turns.
     reading: Vec<SocketKey>,
@@ -306,6 +310,9 @@ impl<M: Send + 'static> Reactor<M> {
         if config.read_buffer_bytes == 0 || config.read_budget_bytes == 0 {
             return Err(ErrorKind::InvalidInput.into());
         }
+        let buffer_bytes_max = config
+            .read_buffer_bytes
+            .saturating_add(config.read_budget_bytes);
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), MAILBOX)?;
         let unsent_bytes_max = config.unsent_bytes_max;
@@ -326,7 +333,7 @@ impl<M: Send + 'static> Reactor<M> {
             #[cfg(unix)]
             waker: None,
             events: Events::with_capacity(EVENTS_PER_TURN_MAX),
-            read_buffer: vec![0; config.read_buffer_bytes].into_boxed_slice(),
+            read_buffer: ReadBuffer::with_reads_of(config.read_buffer_bytes, buffer_bytes_max),
             read_budget_bytes: config.read_budget_bytes,
             reading: Vec::new(),
             mailbox: Mailbox::new(config.mailbox_capacity, waker),
@@ -451,27 +458,76 @@ impl<M: Send + 'static> Reactor<M> {
                 }
                 return;
             }
-            let size = self.io.read_size(self.read_buffer.len());
-            match self.io.read(key, &mut self.read_buffer[..size]) {
-                ReadOutcome::Nothing => return,
+            let room = self.read_buffer.room();
+            let size = self.io.read_size(room.len());
+            match self.io.read(key, &mut room[..size]) {
+                ReadOutcome::Nothing => break,
                 ReadOutcome::Bytes(count) => {
-                    let bytes = &mut self.read_buffer[..count];
-                    self.io.begin_received(count);
-                    application.received(&mut self.io, key, bytes);
-                    let left = self.io.left_unread(count);
-                    if left > 0 {
-                        let left = &self.read_buffer[count - left..count];
-                        self.io.keep_unread(key, left);
-                        return;
-                    }
-                    if count == size {
-                        self.read_lent(application, key);
+                    self.read_buffer.filled(count);
+                    match self.pass(application, key, count) {
+                        Passed::All if count == size => self.read_lent(application, key),
+                        Passed::All | Passed::Stays => {}
+                        Passed::Left => return,
                     }
                 }
-                ReadOutcome::Ended => application.ended(&mut self.io, key, End::Eof),
-                ReadOutcome::Failed(error) => self.failed(application, key, error),
+                ReadOutcome::Ended => {
+                    self.pass_rest(application, key);
+                    application.ended(&mut self.io, key, End::Eof);
+                }
+                ReadOutcome::Failed(error) => {
+                    self.read_buffer.leave(0);
+                    self.failed(application, key, error);
+                }
             }
         }
+        self.pass_rest(application, key);
+    }
+
+    /// Passes the bytes that are in the buffer: the last `count` of them are new.
+    #[inline(always)]
+    fn pass(
+        &mut self,
+        application: &mut impl Application<Message = M>,
+        key: SocketKey,
+        count: usize,
+    ) -> Passed {
+        let Unread {
+            input,
+            left_bytes,
+            more_bytes_max,
+            ..
+        } = self.read_buffer.unread();
+        self.io.begin_received(count, *left_bytes, more_bytes_max);
+        application.received(&mut self.io, key, input);
+        let left = self.io.left_unread(input.len());
+        if left > 0 {
+            self.io.keep_unread(key, &input[input.len() - left..]);
+            self.read_buffer.leave(0);
+            return Passed::Left;
+        }
+        let staying = self.io.staying_bytes();
+        self.read_buffer.leave(staying);
+        match staying {
+            0 => Passed::All,
+            _ => Passed::Stays,
+        }
+    }
+
+    /// Passes the bytes that have stayed in the buffer, without others behind them.
+    #[inline(always)]
+    fn pass_rest(&mut self, application: &mut impl Application<Message = M>, key: SocketKey) {
+        if !self.read_buffer.is_empty() {
+            self.pass_stayed(application, key);
+        }
+    }
+
+    #[inline(never)]
+    fn pass_stayed(&mut self, application: &mut impl Application<Message = M>, key: SocketKey) {
+        self.read_buffer.filled(0);
+        if self.io.is_open(key) {
+            self.pass(application, key, 0);
+        }
+        self.read_buffer.leave(0);
     }
 
     /// Reads on into a buffer of the application, as long as it lends one and the socket has
@@ -511,7 +567,7 @@ impl<M: Send + 'static> Reactor<M> {
     ) -> bool {
         let bytes = rest.next(self.io.budget());
         let count = bytes.len();
-        self.io.begin_received(count);
+        self.io.begin_received(count, 0, 0);
         application.received(&mut self.io, key, bytes);
         let left = self.io.left_unread(count);
         rest.advance(count - left);
@@ -585,6 +641,16 @@ impl<M: Send + 'static> Reactor<M> {
             }
         }
     }
+}
+
+/// What has become of the bytes that were passed to the application.
+enum Passed {
+    /// All are processed.
+    All,
+    /// Some stay in the buffer, for the next read.
+    Stays,
+    /// Some are left for a later turn.
+    Left,
 }
 
 /// From now on messages to it are dropped: see [`Mailbox`].

@@ -11,7 +11,8 @@
 //! [`Connection::end`], which ends its subscriptions and calls the handler.
 //!
 //! Cost of a message that comes uncompressed and in one read: no allocation here. Its payload is read in the worker's buffer;
-//! replies go into a buffer that connections use one after the other. A message that comes in several reads, in fragments or
+//! replies go into a buffer that connections use one after the other. The same holds for a message of several reads, if its
+//! rest is within the client's budget for the turn (`Io::await_more`). A message that comes in several turns, in fragments or
 //! compressed is put together in a buffer of its own, and with several workers a published message has an allocation
 //! (`rooms/publication.rs`). A connection whose messages are received in pieces has no such buffer.
 
@@ -153,16 +154,17 @@ impl<H: Handler> Connection<H> {
         self.recipient.offer_buffer(|| environment.buffers.take());
         environment.rates.begin();
         let mut flush_first = false;
+        let mut left_bytes = io.take_stayed_bytes();
         while !flush_first {
             let (before, joins_before) = (input.len(), environment.fan_out.rooms.joins());
             let unfinished_before = self.websocket.unfinished_message_bytes();
-            let step = self.receive_step(io, key, input, environment);
+            let step = self.receive_step(io, key, input, &mut left_bytes, environment);
             // The messages of one read may make the handler send far more than the size of the read.
             let mut all_received = false;
             let mut must_wait = !io.has_budget() || environment.must_stop_mid_read();
             match step {
                 Step::Ended(end) => return Received::Ended(end),
-                Step::MoreInput => all_received = input.is_empty(),
+                Step::MoreInput => all_received = left_bytes > 0 || input.is_empty(),
                 Step::Event => {
                     flush_first = environment.fan_out.rooms.must_flush();
                     must_wait |= !flush_first && self.queue_stays_long(io, key, environment);
@@ -176,6 +178,9 @@ impl<H: Handler> Connection<H> {
                     Ok(exceeds) => must_wait |= exceeds,
                     Err(end) => return Received::Ended(end),
                 }
+            }
+            if left_bytes > 0 {
+                io.await_more(left_bytes);
             }
             if all_received || must_wait && leave_rest(io, input) && !flush_first {
                 break;
@@ -277,12 +282,16 @@ impl<H: Handler> Connection<H> {
         io: &mut Io,
         key: SocketKey,
         input: &mut &mut [u8],
+        left_bytes: &mut usize,
         environment: &mut Environment<H>,
     ) -> Step {
         let before = input.len();
         let awaits_close = self.deadlines.awaited() == Awaited::Close;
         let step = match self.recipient.has_compression() {
-            false => self.receive_event(io, key, input, environment),
+            false => {
+                let more_bytes_max = io.more_bytes_max();
+                self.receive_event(io, key, input, left_bytes, more_bytes_max, environment)
+            }
             true => self.receive_compressed(io, key, input, environment),
         };
         if awaits_close {
@@ -311,7 +320,7 @@ impl<H: Handler> Connection<H> {
         let whole = std::mem::take(input);
         let bytes = whole.len().min(COMPRESSED_BYTES_MAX);
         let mut front = &mut whole[..bytes];
-        let step = self.receive_event(io, key, &mut front, environment);
+        let step = self.receive_event(io, key, &mut front, &mut 0, 0, environment);
         let taken_bytes = bytes - front.len();
         *input = &mut whole[taken_bytes..];
         if self.websocket.is_inflating() {
@@ -328,13 +337,17 @@ impl<H: Handler> Connection<H> {
         io: &mut Io,
         key: SocketKey,
         input: &mut &mut [u8],
+        left_bytes: &mut usize,
+        more_bytes_max: usize,
         environment: &mut Environment<H>,
     ) -> Step {
         let (state, bytes) = (self.websocket.state(), input.len());
         let replies = self.recipient.buffer();
         let at = replies.len();
         // Matched where it is: an event that is moved costs some 30 instructions.
-        let received = self.websocket.receive(input, replies);
+        let received = self
+            .websocket
+            .receive_or_leave(input, left_bytes, more_bytes_max, replies);
         let work = Work {
             is_open: state == State::Open,
             at,

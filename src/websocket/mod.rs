@@ -54,10 +54,10 @@ mod message;
 mod message_deflater;
 mod piece;
 mod pieces;
-mod read_buffer;
 mod reassembler;
 pub mod utf8;
 
+pub use crate::read_buffer::ReadBuffer;
 pub use connection::{Connection, Ended, MaskingKeys, Side, State};
 pub use error::{ProtocolError, SendError};
 pub use event::Event;
@@ -72,4 +72,3 @@ pub use message::{AsMessage, Message, OwnedMessage};
 #[cfg(feature = "deflate")]
 pub use message_deflater::MessageDeflater;
 pub use piece::Piece;
-pub use read_buffer::ReadBuffer;

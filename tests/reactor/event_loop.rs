@@ -9,9 +9,9 @@ use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -542,6 +542,131 @@ fn memory_of_unread_bytes_is_bounded() {
     // 1 MiB and a read of 64 KiB, then 4 KiB for each socket.
     let bound = (1 << 20) + (64 << 10) + SOCKETS * (4 << 10);
     assert!((1 << 20) < most && most <= bound, "{most} bytes");
+}
+
+// Bytes that stay in the buffer until the next read.
+
+/// Of each `received`: the bytes that had stayed, all bytes, and how many may come behind them.
+type Passed = Arc<Mutex<Vec<(usize, Vec<u8>, usize)>>>;
+
+/// Lets all bytes stay, and records what is passed. `then` is called behind it.
+fn stay(mut then: impl FnMut(&mut Io, SocketKey) + Send + 'static) -> (Passed, OnReceived) {
+    let passed = Passed::default();
+    let record = Arc::clone(&passed);
+    let on_received = Box::new(move |io: &mut Io, key: SocketKey, given: &mut [u8]| {
+        let (stayed, more) = (io.take_stayed_bytes(), io.more_bytes_max());
+        record.lock().unwrap().push((stayed, given.to_vec(), more));
+        io.await_more(given.len());
+        then(io, key);
+    });
+    (passed, on_received)
+}
+
+/// Reads of 100 bytes, and a budget of 250.
+fn small_reads() -> ReactorConfig {
+    ReactorConfig {
+        read_buffer_bytes: 100,
+        read_budget_bytes: 250,
+        ..listening()
+    }
+}
+
+/// What is passed in the turn in which so many bytes have come at once.
+fn passed_of(bytes: usize) -> Vec<(usize, usize, usize)> {
+    let mut reactor = Stepping::new(small_reads());
+    let (passed, on_received) = stay(|_, _| {});
+    reactor.probe.on_received = Some(on_received);
+    let (mut client, key) = reactor.connected();
+    client.write_all(&pattern(9, bytes)).unwrap();
+    until_received(&mut reactor, key);
+    let passed = passed.lock().unwrap();
+    let lengths = passed.iter().map(|(stayed, given, more)| {
+        assert!(pattern(9, bytes).starts_with(given));
+        (*stayed, given.len(), *more)
+    });
+    lengths.collect()
+}
+
+#[test]
+fn bytes_that_stay_are_passed_again_with_the_next_read_behind_them() {
+    assert_eq!(passed_of(99), [(0, 99, 0)]);
+    assert_eq!(
+        passed_of(230),
+        [(0, 100, 150), (100, 200, 50), (200, 230, 0)]
+    );
+}
+
+#[test]
+fn bytes_that_stay_are_passed_once_more_by_themselves_if_the_socket_has_no_more() {
+    assert_eq!(passed_of(100), [(0, 100, 150), (100, 100, 0)]);
+    assert_eq!(
+        passed_of(200),
+        [(0, 100, 150), (100, 200, 50), (200, 200, 0)]
+    );
+}
+
+#[test]
+fn bytes_stay_until_the_budget_of_the_turn_is_used_up_and_no_longer() {
+    let turn = [(0, 100, 150), (100, 200, 50), (200, 250, 0)];
+    assert_eq!(passed_of(250), turn);
+    assert_eq!(passed_of(251), turn);
+}
+
+#[test]
+fn bytes_that_stay_are_passed_before_the_socket_waits() {
+    for charged in [false, true] {
+        let mut reactor = Stepping::new(small_reads());
+        let (passed, on_received) = stay(move |io, key| match charged {
+            true => io.charge(1000),
+            false => io.pause_reading(key),
+        });
+        reactor.probe.on_received = Some(on_received);
+        let (mut client, key) = reactor.connected();
+        client.write_all(&pattern(9, 300)).unwrap();
+        until_received(&mut reactor, key);
+        let passed = passed.lock().unwrap();
+        let lengths: Vec<_> = passed
+            .iter()
+            .map(|(stayed, given, more)| (*stayed, given.len(), *more))
+            .collect();
+        assert_eq!(lengths, [(0, 100, 150), (100, 100, 0)]);
+    }
+}
+
+#[test]
+fn closed_socket_is_not_passed_its_bytes_that_stay_and_neither_is_another_one() {
+    let mut reactor = Stepping::new(small_reads());
+    let (passed, on_received) = stay(|io, key| io.close(key));
+    reactor.probe.on_received = Some(on_received);
+    let mut clients: Vec<_> = (0..2).map(|_| reactor.connected()).collect();
+    for (client, key) in &mut clients {
+        client.write_all(&pattern(9, 300)).unwrap();
+        until_received(&mut reactor, *key);
+    }
+    let passed = passed.lock().unwrap();
+    assert_eq!(passed.len(), 2);
+    assert!(
+        passed
+            .iter()
+            .all(|(stayed, given, _)| (*stayed, given.len()) == (0, 100))
+    );
+}
+
+#[test]
+fn bytes_that_stayed_can_be_left_for_a_later_turn() {
+    let mut reactor = Stepping::new(small_reads());
+    reactor.probe.on_received = Some(Box::new(|io, _, given| match io.take_stayed_bytes() {
+        0 if given.len() == 100 => io.await_more(60),
+        0 => {}
+        _ => io.leave_unread(given.len() - 10),
+    }));
+    let (mut client, key) = reactor.connected();
+    let bytes = pattern(9, 130);
+    client.write_all(&bytes).unwrap();
+    let seen = until_received(&mut reactor, key);
+    assert_eq!(received(&seen, key), [&bytes[..100], &bytes[40..]].concat());
+    assert_eq!(reactor.io().unread_bytes(), 80);
+    assert_eq!(received(&reactor.turn(), key), bytes[50..]);
 }
 
 #[test]

@@ -36,7 +36,7 @@ use super::fragment::Fragment;
 use super::frame::{CloseFrame, FrameHeader, Opcode, Role};
 use super::limits::{Limits, LimitsWithoutRatio};
 use super::message::{AsMessage, Message};
-use super::read_buffer::{ReadBuffer, Unread};
+use crate::read_buffer::{ReadBuffer, Unread};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 #[cfg(feature = "deflate")]
@@ -299,21 +299,37 @@ impl Connection {
         let Unread {
             mut input,
             start,
-            unmasked_bytes,
-            frame_bytes_max,
+            left_bytes,
+            more_bytes_max,
         } = buffer.unread();
         let end = *start + input.len();
-        let usual_case = match *unmasked_bytes {
-            0 => self.receiver.usual_case(&mut input, &self.limits()),
-            _ => None,
-        };
-        let event = match usual_case {
-            Some(Ok(event)) => Ok(event),
-            Some(Err(error)) => Err(self.fail(error, &mut input, output)),
-            None => self.receive_or_leave(&mut input, unmasked_bytes, frame_bytes_max, output),
-        };
+        let event = self.receive_or_leave(&mut input, left_bytes, more_bytes_max, output);
         *start = end - input.len();
         event
+    }
+
+    /// As [`Connection::receive_from`], of input that lies in a buffer of the caller, which
+    /// may bring at most `more_bytes_max` bytes behind it. If bytes stay in the input and
+    /// there is no event, they are to be received again when more have come, or with
+    /// `more_bytes_max` = 0. `left_bytes` goes with them: so many of the first ones were
+    /// left before, and are now.
+    #[inline]
+    pub(crate) fn receive_or_leave<'b>(
+        &mut self,
+        input: &mut &'b mut [u8],
+        left_bytes: &mut usize,
+        more_bytes_max: usize,
+        output: &mut Vec<u8>,
+    ) -> Result<Option<Event<'b>>, ProtocolError> {
+        let usual_case = match *left_bytes {
+            0 => self.receiver.usual_case(input, &self.limits()),
+            _ => None,
+        };
+        match usual_case {
+            Some(Ok(event)) => Ok(event),
+            Some(Err(error)) => Err(self.fail(error, input, output)),
+            None => self.receive_any_or_leave(input, left_bytes, more_bytes_max, output),
+        }
     }
 
     /// Lends the buffer in which the frame under way is put together, so that the caller
@@ -744,26 +760,24 @@ impl Connection {
         event.map_err(|error| self.fail(error, input, output))
     }
 
-    /// [`Connection::receive_any`]; but a message that is not whole, in a frame of at most so
-    /// many bytes, is left in the input, and a message that was left is received.
+    /// [`Connection::receive_any`]; but a message that is not whole, and of which at most so
+    /// many bytes are missing, is left in the input, and a message that was left is received.
     // Out of the way of the usual cases, which is inlined.
     #[inline(never)]
-    fn receive_or_leave<'b>(
+    fn receive_any_or_leave<'b>(
         &mut self,
         input: &mut &'b mut [u8],
-        unmasked_bytes: &mut usize,
-        frame_bytes_max: Option<usize>,
+        left_bytes: &mut usize,
+        more_bytes_max: usize,
         output: &mut Vec<u8>,
     ) -> Result<Option<Event<'b>>, ProtocolError> {
         let limits = self.limits();
-        let leave = |bytes_max| {
-            self.receiver
-                .leave(input, unmasked_bytes, &limits, bytes_max)
-        };
-        if frame_bytes_max.is_some_and(leave) {
+        let left = mem::take(left_bytes);
+        if more_bytes_max > 0 && self.receiver.leave(input, left, &limits, more_bytes_max) {
+            *left_bytes = input.len();
             return Ok(None);
         }
-        if let left @ 1.. = mem::take(unmasked_bytes) {
+        if left > 0 {
             match self.receiver.left_message(input, left, &limits) {
                 Ok(None) => {}
                 Ok(Some(event)) => return Ok(Some(event)),

@@ -126,16 +126,16 @@ impl Receiver {
         }
     }
 
-    /// Leaves a message in the input that is one plain frame of at most `frame_bytes_max`
-    /// bytes and that is not whole: unmasks its payload where it lies, as soon as it comes,
-    /// while it is in the nearest cache. `unmasked_bytes` of it are unmasked before and
-    /// after. `false`: it is another case, and nothing is done.
+    /// Leaves a message in the input that is one plain frame and that is not whole, if its
+    /// rest is at most `more_bytes_max` bytes: unmasks its payload where it lies, as soon as
+    /// it comes, while it is in the nearest cache. Of the first `left_bytes` of the input
+    /// the payload is unmasked already. `false`: it is another case, and nothing is done.
     pub(super) fn leave(
         &self,
         input: &mut [u8],
-        unmasked_bytes: &mut usize,
+        left_bytes: usize,
         limits: &Limits,
-        frame_bytes_max: usize,
+        more_bytes_max: usize,
     ) -> bool {
         if !self.message.is_unused() || self.has_unanswered_ping() || self.end().is_some() {
             return false;
@@ -146,25 +146,24 @@ impl Receiver {
             PlainFront::Other => return false,
         };
         let payload = &mut input[header_bytes..];
-        let payload_max = frame_bytes_max.saturating_sub(header_bytes);
+        let payload_max = payload.len().saturating_add(more_bytes_max);
         let payload_max = payload_max.min(limits.message_bytes_max) as u64;
         let is_whole = header.payload_length <= payload.len() as u64;
         if is_whole || header.payload_length > payload_max {
             return false;
         }
         if let Some(key) = header.masking_key {
-            unmask_behind(payload, key, *unmasked_bytes);
-            *unmasked_bytes = payload.len();
+            unmask_behind(payload, key, left_bytes.saturating_sub(header_bytes));
         }
         true
     }
 
-    /// The message that was left, of which so many bytes are unmasked: it is handed out if it
-    /// is whole. `None`: it is buffered, and its frame is under way.
+    /// The message of which the first `left_bytes` of the input were left: it is handed out
+    /// if it is whole. `None`: it is buffered, and its frame is under way.
     pub(super) fn left_message<'b>(
         &mut self,
         input: &mut &'b mut [u8],
-        unmasked_bytes: usize,
+        left_bytes: usize,
         limits: &Limits,
     ) -> Result<Option<Event<'b>>, ProtocolError> {
         let front = self.frames.plain_front(self.rules, input);
@@ -172,6 +171,7 @@ impl Receiver {
             return Ok(None);
         };
         take_front(input, header_bytes);
+        let unmasked_bytes = left_bytes.saturating_sub(header_bytes);
         let here = payload_within(&frame, input.len());
         if is_all_here(&frame, input) {
             if let Some(key) = frame.masking_key.take() {

@@ -13,8 +13,9 @@
 //! grows with the bytes that have arrived, never with the length that a header claims, and
 //! has a limit. It shrinks when it has been too large for a while.
 //!
-//! It does not know frames. [`Connection::receive_from`](super::Connection::receive_from)
-//! decides which bytes stay.
+//! It knows neither frames nor sockets. A connection decides which bytes stay
+//! ([`Connection::receive_from`](crate::websocket::Connection::receive_from)); the event loop has
+//! one buffer for all sockets of its thread.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -62,21 +63,23 @@ use core::fmt;
 ///
 /// Cost: 64 KiB from the first read on, and more while messages need it, up to the limit.
 ///
-/// [`Connection::receive_from`]: super::Connection::receive_from
-/// [`Connection::receive`]: super::Connection::receive
+/// [`Connection::receive_from`]: crate::websocket::Connection::receive_from
+/// [`Connection::receive`]: crate::websocket::Connection::receive
 pub struct ReadBuffer {
     /// All of it has been written to, so that it can be lent as a slice.
     bytes: Vec<u8>,
     /// 0 ≤ start ≤ end ≤ bytes.len(): `bytes[start..end]` is not received yet.
     start: usize,
     end: usize,
-    /// So many bytes of the payload of the message at `start` are unmasked.
-    unmasked_bytes: usize,
+    /// So many of the bytes at `start` were left there when they were offered.
+    left_bytes: usize,
     /// The room of the next read: end + room_bytes ≤ bytes.len().
     room_bytes: usize,
+    /// The most that one read brings; not 0.
+    read_bytes: usize,
     /// The last read has filled its room, so that there may be more to read.
     may_have_more: bool,
-    /// READ_BYTES ≤ bytes_max
+    /// read_bytes ≤ bytes_max
     bytes_max: usize,
     /// The greatest `end` since `reads` was 0.
     used_bytes: usize,
@@ -85,14 +88,14 @@ pub struct ReadBuffer {
 }
 
 /// The bytes of a buffer that are not received yet, and what is known of them.
-pub(super) struct Unread<'b> {
-    pub(super) input: &'b mut [u8],
+pub(crate) struct Unread<'b> {
+    pub(crate) input: &'b mut [u8],
     /// The index of the first one: to be advanced by the number of received bytes.
-    pub(super) start: &'b mut usize,
-    /// So many bytes of the payload of the first message are unmasked.
-    pub(super) unmasked_bytes: &'b mut usize,
-    /// How long a frame may be that stays here. `None`: nothing may stay.
-    pub(super) frame_bytes_max: Option<usize>,
+    pub(crate) start: &'b mut usize,
+    /// So many of the first ones were left here when they were offered.
+    pub(crate) left_bytes: &'b mut usize,
+    /// How many bytes the next reads may bring behind them. 0: nothing may stay.
+    pub(crate) more_bytes_max: usize,
 }
 
 impl ReadBuffer {
@@ -100,16 +103,24 @@ impl ReadBuffer {
     /// before it is used.
     ///
     /// A message in one frame that is longer than the buffer may become is buffered by the
-    /// connection ([`Connection::lend`](super::Connection::lend) reads it without a copy).
+    /// connection ([`Connection::lend`](crate::websocket::Connection::lend) reads it without a
+    /// copy).
     pub fn new(bytes_max: usize) -> ReadBuffer {
+        ReadBuffer::with_reads_of(READ_BYTES, bytes_max)
+    }
+
+    /// The same, with reads of at most `read_bytes` (at least 1) instead of 64 KiB.
+    pub(crate) fn with_reads_of(read_bytes: usize, bytes_max: usize) -> ReadBuffer {
+        let read_bytes = read_bytes.max(1);
         ReadBuffer {
             bytes: Vec::new(),
             start: 0,
             end: 0,
-            unmasked_bytes: 0,
+            left_bytes: 0,
             room_bytes: 0,
+            read_bytes,
             may_have_more: false,
-            bytes_max: bytes_max.max(READ_BYTES),
+            bytes_max: bytes_max.max(read_bytes),
             used_bytes: 0,
             reads: 0,
         }
@@ -122,10 +133,10 @@ impl ReadBuffer {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
         }
-        if self.start > 0 || self.bytes.len() - self.end < READ_BYTES {
+        if self.start > 0 || self.bytes.len() - self.end < self.read_bytes {
             self.make_room();
         }
-        self.room_bytes = READ_BYTES.min(self.bytes.len() - self.end);
+        self.room_bytes = self.read_bytes.min(self.bytes.len() - self.end);
         &mut self.bytes[self.end..self.end + self.room_bytes]
     }
 
@@ -162,13 +173,25 @@ impl ReadBuffer {
     }
 
     #[inline]
-    pub(super) fn unread(&mut self) -> Unread<'_> {
+    pub(crate) fn unread(&mut self) -> Unread<'_> {
+        let more_bytes_max = match self.may_have_more {
+            true => self.bytes_max - (self.end - self.start),
+            false => 0,
+        };
         Unread {
             input: &mut self.bytes[self.start..self.end],
             start: &mut self.start,
-            unmasked_bytes: &mut self.unmasked_bytes,
-            frame_bytes_max: self.may_have_more.then_some(self.bytes_max),
+            left_bytes: &mut self.left_bytes,
+            more_bytes_max,
         }
+    }
+
+    /// All bytes are received but the last `count`, which stay for the next read.
+    #[inline]
+    #[cfg(feature = "reactor")]
+    pub(crate) fn leave(&mut self, count: usize) {
+        self.left_bytes = count.min(self.end - self.start);
+        self.start = self.end - self.left_bytes;
     }
 
     /// Makes room for a read behind the bytes that stay.
@@ -180,12 +203,12 @@ impl ReadBuffer {
         if staying <= self.start / 8 {
             self.move_to_front();
         }
-        if self.bytes.len() - self.end >= READ_BYTES {
+        if self.bytes.len() - self.end >= self.read_bytes {
             return;
         }
         self.move_to_front();
         if moves_often {
-            let length = (2 * self.bytes.len()).clamp(READ_BYTES, self.bytes_max);
+            let length = (2 * self.bytes.len()).clamp(self.read_bytes, self.bytes_max);
             self.bytes.reserve_exact(length - self.bytes.len());
             self.bytes.resize(length, 0);
         }
@@ -200,7 +223,7 @@ impl ReadBuffer {
     #[cold]
     fn shrink(&mut self) {
         let half = self.bytes.len() / 2;
-        if self.used_bytes <= half / 2 && half >= READ_BYTES {
+        if self.used_bytes <= half / 2 && half >= self.read_bytes {
             self.bytes.truncate(half);
             self.bytes.shrink_to_fit();
         }
@@ -209,7 +232,7 @@ impl ReadBuffer {
 }
 
 /// A buffer that grows to 1 MiB and 128 KiB: enough for each message that the default of
-/// [`Limits::message_bytes_max`](super::Limits::message_bytes_max) permits.
+/// [`Limits::message_bytes_max`](crate::websocket::Limits::message_bytes_max) permits.
 impl Default for ReadBuffer {
     fn default() -> ReadBuffer {
         ReadBuffer::new((1 << 20) + 2 * READ_BYTES)
@@ -225,7 +248,7 @@ impl fmt::Debug for ReadBuffer {
     }
 }
 
-/// What one read can bring.
+/// What one read brings at most, if nothing else is asked for.
 const READ_BYTES: usize = 64 << 10;
 
 /// A buffer of which a quarter was enough for so many reads is halved.
@@ -318,11 +341,11 @@ mod tests {
         let mut buffer = ReadBuffer::default();
         for (count, may_have_more) in [(READ_BYTES, true), (READ_BYTES - 1, false), (0, false)] {
             read(&mut buffer, &[0; READ_BYTES][..count]);
-            let bytes_max = buffer.unread().frame_bytes_max;
-            assert_eq!(bytes_max.is_some(), may_have_more, "{count}");
+            let more_bytes_max = buffer.unread().more_bytes_max;
+            assert_eq!(more_bytes_max > 0, may_have_more, "{count}");
         }
         buffer.expect_more();
-        assert!(buffer.unread().frame_bytes_max.is_some());
+        assert!(buffer.unread().more_bytes_max > 0);
     }
 
     /// A fault of the caller.
