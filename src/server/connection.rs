@@ -47,7 +47,8 @@ pub(super) struct Connection<H: Handler> {
 pub(super) enum Received {
     /// It is consumed, or left for later.
     All,
-    /// The rooms' logs are to be flushed while no connection is borrowed. Then the rest of the input is to be received.
+    /// The rooms' logs are to be flushed while no connection is borrowed, or the client has to wait because of what it has published.
+    /// Then the rest of the input is to be received.
     FlushFirst,
     Ended(End),
 }
@@ -166,7 +167,8 @@ impl<H: Handler> Connection<H> {
                 Step::Ended(end) => return Received::Ended(end),
                 Step::MoreInput => all_received = left_bytes > 0 || input.is_empty(),
                 Step::Event => {
-                    flush_first = environment.fan_out.rooms.must_flush();
+                    let rooms = &environment.fan_out.rooms;
+                    flush_first = rooms.must_flush() || rooms.publisher_may_wait();
                     must_wait |= !flush_first && self.queue_stays_long(io, key, environment);
                 }
             }
@@ -228,7 +230,8 @@ impl<H: Handler> Connection<H> {
                 return Received::Ended(end);
             }
         }
-        if environment.fan_out.rooms.must_flush() {
+        let rooms = &environment.fan_out.rooms;
+        if rooms.must_flush() || rooms.publisher_may_wait() {
             environment.pending.add(key);
             return Received::FlushFirst;
         }
@@ -543,7 +546,7 @@ impl<H: Handler> Connection<H> {
         }
     }
 
-    /// A worker, or the flush of a log, is behind: the connection is not read, and its deadlines stand still. False: it is not read
+    /// A worker, the flush of a log, or a subscriber is behind: the connection is not read, and its deadlines stand still. False: it is not read
     /// anyway.
     pub(super) fn pause_for_workers(&mut self, io: &mut Io, key: SocketKey) -> bool {
         if self.recipient.is_paused() || self.deadlines.is_paused() {
@@ -554,7 +557,7 @@ impl<H: Handler> Connection<H> {
         true
     }
 
-    /// The workers, or the flush, have caught up. The caller resumes the socket.
+    /// It has caught up. The caller resumes the socket.
     pub(super) fn resume_after_workers(
         &mut self,
         io: &mut Io,

@@ -63,6 +63,7 @@ impl FanOut {
         let bytes = message.as_bytes().len();
         self.published_bytes = self.published_bytes.wrapping_add(bytes);
         let except_subscription = except.and_then(|excepted| excepted.subscription);
+        self.rooms.published(room);
         if self.outbound.workers() == 1 {
             self.rooms.append_local(room, message, except_subscription);
             return;
@@ -94,7 +95,7 @@ mod tests {
     use crate::broadcast::FlushBudget;
     use crate::reactor::{Application, End, Io, PeerAddress, Reactor, ReactorConfig, SocketKey};
     use crate::server::lag::LagPolicy;
-    use crate::server::rooms::Subscriptions;
+    use crate::server::rooms::{RoomBackpressure, Subscriptions};
     use crate::server::workers::{CrossWorkerMessage, Workers};
     use crate::time::Timestamp;
     use proptest::prelude::*;
@@ -112,7 +113,8 @@ mod tests {
     impl Worker {
         fn new(index: usize, workers: &Workers) -> Worker {
             let policy_of = Arc::new(|_: &str| LagPolicy::default());
-            let mut rooms = RoomTable::new(policy_of, Arc::default(), None);
+            let mut rooms =
+                RoomTable::new(policy_of, RoomBackpressure::default(), Arc::default(), None);
             for (number, room) in ROOMS.iter().enumerate() {
                 let key = SocketKey::from_bits(number as u64);
                 rooms.subscribe(room, key, None, &mut Subscriptions::default());

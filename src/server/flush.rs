@@ -11,7 +11,8 @@
 //! broadcast does not make the other clients wait for all of its writes.
 //!
 //! Clients that publish to a log of which 1 MiB is not flushed are not read until it is: otherwise they could fill the memory. With 16 MiB
-//! in all logs, or when another worker's messages fill a log, the flush knows no budget.
+//! in all logs, or when another worker's messages fill a log, the flush knows no budget. Clients that publish to a room with
+//! a healthy subscriber that is behind are not read either (`rooms/waits.rs`).
 //!
 //! The write queues go first. A full socket takes no bytes until epoll reports it writable, so nothing of a log can get into the
 //! middle of a queued frame.
@@ -26,7 +27,7 @@ use super::environment::Environment;
 use super::handler::Handler;
 use super::lag::LagAction;
 use super::recipient::write_backlog;
-use super::rooms::{LogId, TooSlow};
+use super::rooms::{LogId, PublisherWait, TooSlow};
 use crate::broadcast::FlushBudget;
 use crate::reactor::{Io, SocketKey};
 
@@ -37,7 +38,11 @@ pub(super) struct Flusher {
     /// The budget of this turn was too small for all logs.
     is_behind: bool,
     /// Clients that are not read, each with the log to which it has published.
-    waiting: Vec<(SocketKey, LogId)>,
+    waiting: Vec<(SocketKey, PublisherWait)>,
+    /// Clients that are not read, each with the room to whose subscribers it has published.
+    waiting_for_subscribers: Vec<(SocketKey, PublisherWait)>,
+    /// How often the publishers of a room could go on when these clients were looked at last.
+    backpressure_ends: usize,
     /// Subscriptions beyond a limit; empty between two calls, kept for its memory.
     too_slow: Vec<TooSlow>,
     /// Logs that have used up their share, and have more to write; empty between two calls.
@@ -60,6 +65,8 @@ impl Flusher {
             budget: TURN_BUDGET,
             is_behind: false,
             waiting: Vec::new(),
+            waiting_for_subscribers: Vec::new(),
+            backpressure_ends: 0,
             too_slow: Vec::new(),
             unfinished: Vec::new(),
         }
@@ -75,6 +82,9 @@ impl Flusher {
     ) -> Owed {
         let owed = self.flush_until_nothing_is_owed(io, connections, environment);
         self.budget = TURN_BUDGET;
+        if environment.fan_out.rooms.update_waits(io.now()) {
+            environment.fan_out.outbound.wake_others();
+        }
         self.resume_publishers(io, connections, environment);
         owed
     }
@@ -102,13 +112,16 @@ impl Flusher {
         Owed::Later
     }
 
-    /// Writes in the middle of a turn, because the logs would grow beyond their bound.
+    /// Writes in the middle of a turn, if the logs would grow beyond their bound.
     pub(super) fn flush_early<H: Handler>(
         &mut self,
         io: &mut Io,
         connections: &mut Connections<H>,
         environment: &mut Environment<H>,
     ) {
+        if !environment.fan_out.rooms.must_flush() {
+            return;
+        }
         if environment.fan_out.rooms.must_flush_all() {
             return self.flush_all(io, connections, environment);
         }
@@ -187,7 +200,8 @@ impl Flusher {
         finished
     }
 
-    /// A client has published to a log. True: too much of the log is not flushed, and the client is not read until it is.
+    /// A client has published. True: too much of a log is not flushed, or a subscriber is behind, and the client is not read until that
+    /// has changed.
     pub(super) fn publisher_waits<H: Handler>(
         &mut self,
         io: &mut Io,
@@ -195,8 +209,7 @@ impl Flusher {
         connections: &mut Connections<H>,
         environment: &mut Environment<H>,
     ) -> bool {
-        let rooms = &mut environment.fan_out.rooms;
-        let Some(log) = rooms.take_overfull().filter(|&log| rooms.is_overfull(log)) else {
+        let Some(wait) = environment.fan_out.rooms.take_publisher_wait() else {
             return false;
         };
         if environment.shutdown.awaits_answers() {
@@ -204,31 +217,32 @@ impl Flusher {
         }
         let connection = connections.open_mut(key);
         if connection.is_some_and(|connection| connection.pause_for_workers(io, key)) {
-            self.waiting.push((key, log));
+            match wait {
+                PublisherWait::Flush(_) => self.waiting.push((key, wait)),
+                PublisherWait::Subscribers(_) => self.waiting_for_subscribers.push((key, wait)),
+            }
         }
         true
     }
 
-    /// Clients are read again whose messages have been flushed.
+    /// Clients are read again that have nothing to wait for any more.
     fn resume_publishers<H: Handler>(
         &mut self,
         io: &mut Io,
         connections: &mut Connections<H>,
         environment: &mut Environment<H>,
     ) {
-        let awaits_answers = environment.shutdown.awaits_answers();
-        let mut waiting = std::mem::take(&mut self.waiting);
-        waiting.retain(|&(key, log)| {
-            if environment.fan_out.rooms.is_overfull(log) && !awaits_answers {
-                return true;
-            }
-            if let Some(connection) = connections.open_mut(key) {
-                connection.resume_after_workers(io, key, environment);
-                io.resume_reading(key);
-            }
-            false
-        });
-        self.waiting = waiting;
+        resume(&mut self.waiting, io, connections, environment);
+        let ends = environment.fan_out.rooms.backpressure_ends();
+        if ends != self.backpressure_ends || environment.shutdown.awaits_answers() {
+            self.backpressure_ends = ends;
+            resume(
+                &mut self.waiting_for_subscribers,
+                io,
+                connections,
+                environment,
+            );
+        }
     }
 
     /// Enforces the lag policy where nothing was published: waiting messages get older, too.
@@ -261,6 +275,26 @@ impl Flusher {
             }
         }
     }
+}
+
+/// Reads those clients again that have nothing to wait for any more.
+fn resume<H: Handler>(
+    waiting: &mut Vec<(SocketKey, PublisherWait)>,
+    io: &mut Io,
+    connections: &mut Connections<H>,
+    environment: &mut Environment<H>,
+) {
+    let awaits_answers = environment.shutdown.awaits_answers();
+    waiting.retain(|(key, wait)| {
+        if environment.fan_out.rooms.must_wait(wait) && !awaits_answers {
+            return true;
+        }
+        if let Some(connection) = connections.open_mut(*key) {
+            connection.resume_after_workers(io, *key, environment);
+            io.resume_reading(*key);
+        }
+        false
+    });
 }
 
 fn flush_write_queues<H: Handler>(

@@ -36,6 +36,11 @@ pub struct LagPolicy {
     pub messages_max: Option<u64>,
     /// How long the oldest of these messages has waited. Default 30 s. `None`: no limit.
     pub age_max: Option<Duration>,
+    /// How long clients that publish to the room wait for a subscriber that is behind by more than half of `bytes_max` or of
+    /// `messages_max`, with [`LagAction::Disconnect`]. The server does not read these clients meanwhile, so that a subscriber that
+    /// reads is not disconnected because another client publishes faster. Up to eight times these limits, it stays connected
+    /// while they wait. Default 5 s. Zero: they do not wait. A [`Publisher`](super::Publisher) never waits.
+    pub publisher_wait_max: Duration,
 }
 
 /// What happens to a subscriber that is too slow. A message that is partly written is finished in any case.
@@ -69,6 +74,7 @@ impl Default for LagPolicy {
             bytes_max: 1 << 20,
             messages_max: None,
             age_max: Some(Duration::from_secs(30)),
+            publisher_wait_max: Duration::from_secs(5),
         }
     }
 }

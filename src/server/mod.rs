@@ -132,7 +132,7 @@ use fan_out::FanOut;
 use listeners::Listening;
 use memory::{HeldBytes, MemoryBudget};
 use metrics::MetricsSnapshot;
-use rooms::{LagPolicyOf, RoomTable};
+use rooms::{LagPolicyOf, RoomBackpressure, RoomTable};
 use shutdown::{Drain, Outlook, Shutdown, Stopping};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -449,9 +449,15 @@ fn build_workers<H: Handler>(
     let (default, asked) = (config.lag_policy, handler.clone());
     let lag_policy_of: LagPolicyOf =
         Arc::new(move |room| asked.lag_policy(room).unwrap_or(default));
+    let backpressure = RoomBackpressure::default();
     let worker = |(index, reactor): (usize, _)| {
         let snapshot = handle.snapshots.get(index).cloned().unwrap_or_default();
-        let rooms = RoomTable::new(lag_policy_of.clone(), snapshot.clone(), config.deflate);
+        let rooms = RoomTable::new(
+            lag_policy_of.clone(),
+            backpressure.clone(),
+            snapshot.clone(),
+            config.deflate,
+        );
         let outbound = OutboundQueues::new(index, handle.workers.clone());
         let environment = Environment::new(
             handler.clone(),

@@ -78,7 +78,7 @@ impl PendingWrites {
 mod tests {
     use super::*;
     use crate::server::lag::LagPolicy;
-    use crate::server::rooms::Subscriptions;
+    use crate::server::rooms::{RoomBackpressure, Subscriptions};
     use crate::websocket::Message;
     use std::sync::Arc;
 
@@ -87,7 +87,8 @@ mod tests {
     /// A room with a subscriber; what is published to it is to be written.
     fn rooms() -> RoomTable {
         let policy_of = Arc::new(|_: &str| LagPolicy::default());
-        let mut rooms = RoomTable::new(policy_of, Arc::default(), None);
+        let mut rooms =
+            RoomTable::new(policy_of, RoomBackpressure::default(), Arc::default(), None);
         let key = SocketKey::from_bits(0);
         rooms.subscribe("hall", key, None, &mut Subscriptions::default());
         rooms

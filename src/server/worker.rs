@@ -112,7 +112,7 @@ impl<H: Handler> Application for Worker<H> {
     fn received(&mut self, io: &mut Io, key: SocketKey, bytes: &mut [u8]) {
         match self.connections.get_mut(key) {
             Some(ConnectionState::Open(_)) => {
-                self.environment.fan_out.rooms.take_overfull();
+                self.environment.fan_out.rooms.forget_publications();
                 self.receive_frames(io, key, bytes);
                 if self.environment.memory.must_publish() {
                     self.keep_budget(io);
@@ -135,7 +135,7 @@ impl<H: Handler> Application for Worker<H> {
         let Some(connection) = self.connections.open_mut(key) else {
             return;
         };
-        self.environment.fan_out.rooms.take_overfull();
+        self.environment.fan_out.rooms.forget_publications();
         match connection.receive_lent(io, key, count, &mut self.environment) {
             Received::All => {}
             Received::FlushFirst => {
@@ -224,7 +224,7 @@ impl<H: Handler> Application for Worker<H> {
             CrossWorkerMessage::Wake => {}
         }
         if self.environment.fan_out.rooms.must_flush() {
-            self.environment.fan_out.rooms.take_overfull();
+            self.environment.fan_out.rooms.forget_publications();
             self.flush_all(io);
         }
     }

@@ -127,6 +127,15 @@ impl OutboundQueues {
         self.workers.wake_all();
     }
 
+    /// Wakes the other workers.
+    pub(super) fn wake_others(&self) {
+        let mailboxes = self.workers.mailboxes.iter().enumerate();
+        for (_, mailbox) in mailboxes.filter(|(worker, _)| *worker != self.own) {
+            // A full one has woken its worker already.
+            let _ = mailbox.send(CrossWorkerMessage::Wake);
+        }
+    }
+
     /// Gives a connection to the worker whose turn it is. By number and not by load: a worker's connections do not show how
     /// busy it is.
     ///

@@ -128,6 +128,7 @@ fn subscriber_that_reads_nothing_is_closed_when_messages_are_too_old() {
                 bytes_max: u64::MAX,
                 messages_max: None,
                 age_max: Some(Duration::from_millis(200)),
+                publisher_wait_max: Duration::ZERO,
             },
             ping_interval: None,
             ..config
@@ -221,6 +222,7 @@ fn message_published_from_missed_or_closed_arrives_without_another_event() {
                     bytes_max: u64::MAX,
                     messages_max: None,
                     age_max: Some(Duration::from_millis(200)),
+                    publisher_wait_max: Duration::ZERO,
                 },
                 close_timeout: Duration::from_millis(200),
                 ping_interval: None,

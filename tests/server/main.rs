@@ -23,6 +23,7 @@ mod overload;
 mod panics;
 mod pieces;
 mod proxies;
+mod publisher_waits;
 mod rates;
 mod rooms;
 mod smuggling;

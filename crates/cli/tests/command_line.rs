@@ -398,7 +398,7 @@ fn setting_of(paragraph: &str) -> Option<Setting> {
 
 /// A value of a settings file as `docs/limits.md` writes it.
 fn as_documented(key: &str, value: &str) -> String {
-    let is_time = ["-timeout", "-interval", "-burst", "-age-max"];
+    let is_time = ["-timeout", "-interval", "-burst", "-age-max", "-wait-max"];
     match value {
         "none" => "off".to_owned(),
         value if is_time.iter().any(|end| key.ends_with(end)) => format!("{value} s"),

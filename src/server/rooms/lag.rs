@@ -6,17 +6,21 @@
 //!   the turn ends                        ──▶ the lags of changed logs are published; a log that caught up is no longer watched
 //! ```
 //!
+//! Which subscriptions the publishers wait for is in `waits.rs`.
+//!
 //! Cost: a log in which all subscriptions keep up costs one comparison per flush. The due times of all logs are in one ordered
 //! set, so a turn looks at the first one only, however many logs are watched.
 
 use super::log_set::{LogId, LogSet};
 use super::subscription::Subscription;
-use crate::broadcast::{Lag, LagLimits, SharedLog};
+use super::waits::{LogWaits, RoomBackpressure};
+use crate::broadcast::{Lag, LagLimits, SharedLog, SubscriptionId};
 use crate::reactor::SocketKey;
 use crate::server::lag::{Ages, LagAction, LagPolicy};
 use crate::time::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The lag policy of a room, by its name.
 pub(crate) type LagPolicyOf = Arc<dyn Fn(&str) -> LagPolicy + Send + Sync>;
@@ -37,6 +41,9 @@ pub(super) struct LogLag {
     /// A subscription is behind, or was when the turn began.
     watched: bool,
     ages: Ages,
+    waits: LogWaits,
+    /// Whether the log is counted in [`RoomBackpressure`].
+    has_backpressure: bool,
     /// The log's time in `LagWatch::due`.
     due: Option<Timestamp>,
 }
@@ -44,9 +51,14 @@ pub(super) struct LogLag {
 /// The watched logs of one worker.
 #[derive(Debug, Default)]
 pub(super) struct LagWatch {
+    backpressure: RoomBackpressure,
+    /// The publishers of a room may go on, and the other workers do not know it yet.
+    backpressure_ended: bool,
     /// Logs whose published lag is out of date.
     changed: LogSet,
-    /// When a subscription will be too old, for each log that has such a time.
+    /// Logs in which the subscriptions for which publishers wait may have changed.
+    waits_changed: LogSet,
+    /// When a subscription will be too old, or the publishers will have waited long enough for it, for each log that has such a time.
     due: BTreeSet<(Timestamp, LogId)>,
 }
 
@@ -56,6 +68,8 @@ impl LogLag {
             policy,
             watched: false,
             ages: Ages::default(),
+            waits: LogWaits::default(),
+            has_backpressure: false,
             due: None,
         }
     }
@@ -93,6 +107,37 @@ impl LogLag {
         if self.watched {
             watch.changed.insert(id);
         }
+        if !self.waits.is_empty() {
+            watch.waits_changed.insert(id);
+        }
+    }
+
+    /// A subscription has ended.
+    pub(super) fn unsubscribed(&mut self, subscription: SubscriptionId) {
+        self.waits.forget(subscription);
+    }
+
+    /// Finds the subscriptions again for which the publishers wait, and tells the other workers.
+    pub(super) fn update_waits(
+        &mut self,
+        id: LogId,
+        room: &Arc<str>,
+        shared: &SharedLog,
+        now: Timestamp,
+        watch: &mut LagWatch,
+    ) {
+        if shared.blocked() == 0 && self.waits.is_empty() && !self.has_backpressure {
+            return;
+        }
+        self.waits.update(&self.policy, shared, now);
+        self.update_due(id, watch);
+        let waits = self.waits.ends_at().is_some();
+        match (self.has_backpressure, waits) {
+            (false, true) => watch.backpressure.begin(room),
+            (true, false) => watch.end_backpressure(room),
+            _ => {}
+        }
+        self.has_backpressure = waits;
     }
 
     /// Ends the watch of a log in which no subscription is behind any more.
@@ -127,8 +172,11 @@ impl LogLag {
             else {
                 continue;
             };
+            let is_too_old = head - lag.bytes < too_old;
             // A subscriber may finish the newest message in time if it has begun to receive it.
-            if lag.records > 1 || head - lag.bytes < too_old {
+            let is_beyond =
+                lag.records > 1 && !self.waits.spare(subscription, lag, &self.policy, now);
+            if is_beyond || is_too_old {
                 found.push(TooSlow {
                     key: SocketKey::from_bits(key),
                     subscription: Subscription {
@@ -188,7 +236,9 @@ impl LogLag {
     /// Brings the log's time in the worker's ordered set up to date.
     fn update_due(&mut self, id: LogId, watch: &mut LagWatch) {
         let age_max = self.policy.age_max.filter(|_| self.watched);
-        let due = age_max.and_then(|age_max| self.ages.due(age_max));
+        let too_old = age_max.and_then(|age_max| self.ages.due(age_max));
+        let waited = self.waits.ends_at().map(|end| end.plus(MILLISECOND));
+        let due = too_old.into_iter().chain(waited).min();
         if due == self.due {
             return;
         }
@@ -198,6 +248,9 @@ impl LogLag {
         watch.due.extend(due.map(|at| (at, id)));
     }
 }
+
+/// The wait for a subscriber is over when its end has passed.
+const MILLISECOND: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
 impl LogLag {
@@ -222,7 +275,14 @@ impl LagWatch {
 }
 
 impl LagWatch {
-    /// When the first subscription will be too old.
+    pub(super) fn new(backpressure: RoomBackpressure) -> LagWatch {
+        LagWatch {
+            backpressure,
+            ..LagWatch::default()
+        }
+    }
+
+    /// When the first subscription will be too old, or the publishers will have waited long enough for it.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         self.due.first().map(|&(at, _)| at)
     }
@@ -247,8 +307,36 @@ impl LagWatch {
         !self.changed.is_empty()
     }
 
+    /// Takes the logs in which the subscriptions for which publishers wait may have changed.
+    pub(super) fn take_waits_changed(&mut self) -> Vec<LogId> {
+        self.waits_changed.take()
+    }
+
+    /// Takes back the vector that [`LagWatch::take_waits_changed`] returned, to use its memory again.
+    pub(super) fn reuse_waits_changed(&mut self, logs: Vec<LogId>) {
+        self.waits_changed.reuse(logs);
+    }
+
+    /// The publishers of a log's room do not wait for its subscribers any more.
+    fn end_backpressure(&mut self, room: &str) {
+        self.backpressure_ended |= self.backpressure.end(room);
+    }
+
+    /// True, once: the publishers of a room may go on, also those on other workers.
+    pub(super) fn take_backpressure_ended(&mut self) -> bool {
+        std::mem::take(&mut self.backpressure_ended)
+    }
+
+    pub(super) fn backpressure(&self) -> &RoomBackpressure {
+        &self.backpressure
+    }
+
     /// The log is gone.
-    pub(super) fn forget(&mut self, id: LogId, lag: &LogLag) {
+    pub(super) fn forget(&mut self, id: LogId, room: &str, lag: &LogLag) {
+        if lag.has_backpressure {
+            self.end_backpressure(room);
+        }
+        self.waits_changed.remove(id);
         self.changed.remove(id);
         if let Some(due) = lag.due {
             self.due.remove(&(due, id));

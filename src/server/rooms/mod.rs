@@ -10,6 +10,7 @@
 //! | `subscription.rs` | [`Subscription`], [`Subscriptions`]: which rooms a connection is in |
 //! | `publication.rs`, `compressor.rs` | a message's frames, each made once |
 //! | `lag.rs` | which subscriptions are too slow |
+//! | `waits.rs` | for which of them the publishers of a room wait |
 //!
 //! A subscription's life:
 //!
@@ -27,11 +28,13 @@ mod log_set;
 mod publication;
 mod room_logs;
 mod subscription;
+mod waits;
 
 pub(super) use lag::{LagPolicyOf, TooSlow};
 pub(super) use log_set::LogId;
 pub(super) use publication::{SharedMessage, write_fragment, write_frame};
 pub(super) use subscription::{Subscription, Subscriptions};
+pub(super) use waits::RoomBackpressure;
 
 use super::lag::LagPolicy;
 use super::metrics::{CompressionCounts, LaggingBytes, MetricsSnapshot, RoomCounts, RoomLag};
@@ -61,6 +64,8 @@ pub(super) struct RoomTable {
     unflushed_bytes: u64,
     /// A log with many of them, to which a message was appended.
     overfull: Option<LogId>,
+    /// A room with a subscriber for which publishers wait, to which a message was published.
+    published_under_backpressure: Option<Arc<str>>,
     lag_watch: LagWatch,
     lag_policy_of: LagPolicyOf,
     snapshot: Arc<MetricsSnapshot>,
@@ -74,6 +79,15 @@ pub(super) struct RoomTable {
     held: HashSet<u64>,
 }
 
+/// For what a client waits that has published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum PublisherWait {
+    /// The flush of a log of which too much is not written.
+    Flush(LogId),
+    /// Subscribers of a room that are behind.
+    Subscribers(Arc<str>),
+}
+
 /// The subscriptions of a room that have one encoding, and their log.
 struct EncodedLog {
     name: Arc<str>,
@@ -85,6 +99,7 @@ struct EncodedLog {
 impl RoomTable {
     pub(super) fn new(
         lag_policy_of: LagPolicyOf,
+        backpressure: RoomBackpressure,
         snapshot: Arc<MetricsSnapshot>,
         deflate: Option<DeflateConfig>,
     ) -> RoomTable {
@@ -95,7 +110,8 @@ impl RoomTable {
             dirty: LogSet::default(),
             unflushed_bytes: 0,
             overfull: None,
-            lag_watch: LagWatch::default(),
+            published_under_backpressure: None,
+            lag_watch: LagWatch::new(backpressure),
             lag_policy_of,
             snapshot,
             compressor: Compressor::new(deflate),
@@ -153,6 +169,7 @@ impl RoomTable {
         let missed = log.shared.skip_to_end(subscription.id, &mut self.pool);
         self.counts.abandoned += missed.records;
         log.shared.unsubscribe(subscription.id, &mut self.pool);
+        log.lag.unsubscribed(subscription.id);
         let (name, is_empty) = (log.name.clone(), log.shared.is_empty());
         self.subscribers_changed(&name);
         if is_empty {
@@ -219,7 +236,7 @@ impl RoomTable {
         }
         self.dirty.remove(id);
         self.unflushed_bytes -= log.shared.pending_bytes();
-        self.lag_watch.forget(id, &log.lag);
+        self.lag_watch.forget(id, &log.name, &log.lag);
         if log.lag.is_watched() {
             self.publish_room_lag(&log.name);
         }
@@ -306,15 +323,48 @@ impl RoomTable {
         self.unflushed_bytes >= UNFLUSHED_BYTES_MAX
     }
 
-    /// Takes the log that has made a flush necessary, if one has.
-    pub(super) fn take_overfull(&mut self) -> Option<LogId> {
-        self.overfull.take()
+    /// A client of this worker has published to a room.
+    #[inline]
+    pub(super) fn published(&mut self, room: &str) {
+        if let Some(room) = self.lag_watch.backpressure().on(room) {
+            self.published_under_backpressure = Some(room);
+        }
     }
 
-    /// Whether so much of a log is not flushed that who publishes to it has to wait.
-    pub(super) fn is_overfull(&self, log: LogId) -> bool {
-        let pending = |log: &EncodedLog| log.shared.pending_bytes() >= LOG_UNFLUSHED_BYTES_MAX;
-        log_of(&self.logs, log).is_some_and(pending)
+    /// Whether a client has published something for which it may have to wait.
+    #[inline(always)]
+    pub(super) fn publisher_may_wait(&self) -> bool {
+        self.overfull.is_some() || self.published_under_backpressure.is_some()
+    }
+
+    /// A client is about to be received: what others have published is not its matter.
+    #[inline(always)]
+    pub(super) fn forget_publications(&mut self) {
+        self.overfull = None;
+        self.published_under_backpressure = None;
+    }
+
+    /// What the client has to wait for that has published, if there is anything.
+    pub(super) fn take_publisher_wait(&mut self) -> Option<PublisherWait> {
+        let overfull = self.overfull.take().map(PublisherWait::Flush);
+        let room = self.published_under_backpressure.take();
+        let slow = room.map(PublisherWait::Subscribers);
+        let mut waits = overfull.into_iter().chain(slow);
+        waits.find(|wait| self.must_wait(wait))
+    }
+
+    /// Whether a client still has to wait.
+    pub(super) fn must_wait(&self, wait: &PublisherWait) -> bool {
+        let overfull = |log: &EncodedLog| log.shared.pending_bytes() >= LOG_UNFLUSHED_BYTES_MAX;
+        match wait {
+            PublisherWait::Flush(log) => log_of(&self.logs, *log).is_some_and(overfull),
+            PublisherWait::Subscribers(room) => self.lag_watch.backpressure().on(room).is_some(),
+        }
+    }
+
+    /// How often the publishers of a room could go on, on any worker; wraps around.
+    pub(super) fn backpressure_ends(&self) -> usize {
+        self.lag_watch.backpressure().ends()
     }
 
     /// Bytes of all logs that no flush has offered to all subscriptions.
@@ -404,12 +454,12 @@ impl RoomTable {
 
 // Lag.
 impl RoomTable {
-    /// When the first subscription will be too old.
+    /// When the first subscription will be too old, or the publishers will have waited long enough for one.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         self.lag_watch.next_due()
     }
 
-    /// Takes the logs in which a subscription may be too old by now.
+    /// Takes the logs in which a subscription may be too old by now, or the publishers may have waited long enough for one.
     pub(super) fn take_due(&mut self, now: Timestamp) -> Vec<LogId> {
         let mut taken = Vec::new();
         while let Some(id) = self.lag_watch.take_due(now) {
@@ -424,9 +474,24 @@ impl RoomTable {
     /// Adds the subscriptions of a log that are beyond a limit of the room's policy.
     pub(super) fn find_too_slow(&mut self, id: LogId, now: Timestamp, found: &mut Vec<TooSlow>) {
         if let Some(log) = log_mut(&mut self.logs, id) {
-            log.lag
-                .find_too_slow(id, &log.shared, now, &mut self.lag_watch, found);
+            let watch = &mut self.lag_watch;
+            log.lag.update_waits(id, &log.name, &log.shared, now, watch);
+            log.lag.find_too_slow(id, &log.shared, now, watch, found);
         }
+    }
+
+    /// Finds the subscriptions again for which publishers wait, in the logs where that may have changed. True: the publishers of
+    /// a room may go on, also those on other workers.
+    pub(super) fn update_waits(&mut self, now: Timestamp) -> bool {
+        let changed = self.lag_watch.take_waits_changed();
+        for &id in &changed {
+            if let Some(log) = log_mut(&mut self.logs, id) {
+                let watch = &mut self.lag_watch;
+                log.lag.update_waits(id, &log.name, &log.shared, now, watch);
+            }
+        }
+        self.lag_watch.reuse_waits_changed(changed);
+        self.lag_watch.take_backpressure_ended()
     }
 
     /// Skips the messages that wait for a subscription, all or, with `keep_latest`, all but the newest.

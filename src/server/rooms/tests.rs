@@ -17,7 +17,12 @@ fn rooms() -> RoomTable {
         ..LagPolicy::default()
     };
     let policy_of = Arc::new(move |_: &str| policy);
-    RoomTable::new(policy_of, Arc::default(), Some(DeflateConfig::default()))
+    RoomTable::new(
+        policy_of,
+        RoomBackpressure::default(),
+        Arc::default(),
+        Some(DeflateConfig::default()),
+    )
 }
 
 /// What the end of a turn does with the rooms; `take` is how many bytes a socket takes.
@@ -174,7 +179,12 @@ fn turn_without_changes_looks_at_no_log_however_many_are_watched() {
 
 /// A log with this lag policy, one subscription, and messages of 100 bytes (102 with their header) that wait for it.
 fn behind(policy: LagPolicy, messages: usize, now: Timestamp) -> (RoomTable, LogId) {
-    let mut rooms = RoomTable::new(Arc::new(move |_: &str| policy), Arc::default(), None);
+    let mut rooms = RoomTable::new(
+        Arc::new(move |_: &str| policy),
+        RoomBackpressure::default(),
+        Arc::default(),
+        None,
+    );
     let mut subscriptions = Subscriptions::default();
     rooms.subscribe("hall", SocketKey::from_bits(7), None, &mut subscriptions);
     for _ in 0..messages {
@@ -198,6 +208,7 @@ fn subscription_is_too_slow_past_each_limit_and_not_at_it() {
         bytes_max: u64::MAX,
         messages_max: None,
         age_max: None,
+        publisher_wait_max: Duration::ZERO,
         ..LagPolicy::default()
     };
     let now = Timestamp(1000);
@@ -253,4 +264,116 @@ fn latest_action_keeps_only_the_newest_message() {
     rooms.find_too_slow(log, Timestamp(0), &mut found);
     let skipped = rooms.skip(found[0].subscription, true);
     assert_eq!((skipped.records, skipped.bytes), (1, 102));
+}
+
+/// A policy whose limit is four messages: half of it are two, and a quarter is one.
+const WAITING: LagPolicy = LagPolicy {
+    action: LagAction::Disconnect,
+    bytes_max: 4 * 102,
+    messages_max: None,
+    age_max: None,
+    publisher_wait_max: Duration::from_millis(500),
+};
+
+fn publishers_wait(rooms: &RoomTable) -> bool {
+    rooms.lag_watch.backpressure().on("hall").is_some()
+}
+
+#[test]
+fn publishers_wait_past_half_of_a_limit_and_not_at_it() {
+    let by_messages = LagPolicy {
+        bytes_max: u64::MAX,
+        messages_max: Some(4),
+        ..WAITING
+    };
+    for policy in [WAITING, by_messages] {
+        for (messages, expected) in [(2, false), (3, true)] {
+            let (mut rooms, log) = behind(policy, messages, Timestamp(0));
+            assert!(!is_too_slow(&mut rooms, log, Timestamp(0)));
+            assert_eq!(publishers_wait(&rooms), expected, "{messages}: {policy:?}");
+        }
+    }
+    // With these there is nothing to wait for.
+    let skip = LagPolicy {
+        action: LagAction::Skip,
+        ..WAITING
+    };
+    let never = LagPolicy {
+        publisher_wait_max: Duration::ZERO,
+        ..WAITING
+    };
+    for policy in [skip, never] {
+        let (mut rooms, log) = behind(policy, 3, Timestamp(0));
+        is_too_slow(&mut rooms, log, Timestamp(0));
+        assert!(!publishers_wait(&rooms), "{policy:?}");
+    }
+}
+
+#[test]
+fn publishers_go_on_when_a_quarter_of_the_limit_is_left_or_the_subscription_ends() {
+    for (taken, expected) in [(203, true), (204, false)] {
+        let (mut rooms, log) = behind(WAITING, 3, Timestamp(0));
+        is_too_slow(&mut rooms, log, Timestamp(0));
+        let id = subscription_of(&rooms, log);
+        rooms.flush_one(id, |_, _| taken);
+        assert_eq!(rooms.update_waits(Timestamp(0)), !expected);
+        assert_eq!(publishers_wait(&rooms), expected, "{taken}");
+    }
+    let (mut rooms, log) = behind(WAITING, 3, Timestamp(0));
+    is_too_slow(&mut rooms, log, Timestamp(0));
+    let id = subscription_of(&rooms, log);
+    let _ = rooms.unsubscribe(id);
+    assert!(rooms.update_waits(Timestamp(0)) && !publishers_wait(&rooms));
+    assert!(!rooms.update_waits(Timestamp(0)), "once");
+}
+
+/// The one subscription of the log.
+fn subscription_of(rooms: &RoomTable, log: LogId) -> Subscription {
+    let log_limits = crate::broadcast::LagLimits {
+        bytes: 0,
+        ..crate::broadcast::LagLimits::default()
+    };
+    let shared = &log_of(&rooms.logs, log).expect("a log").shared;
+    let id = shared.lagging(&log_limits).next().expect("it is behind");
+    Subscription { log, id }
+}
+
+#[test]
+fn subscription_beyond_a_limit_is_spared_while_publishers_wait_for_it_and_not_longer() {
+    let (mut rooms, log) = behind(WAITING, 5, Timestamp(1000));
+    assert!(!is_too_slow(&mut rooms, log, Timestamp(1000)));
+    assert_eq!(rooms.next_due(), Some(Timestamp(1501)));
+    assert!(!is_too_slow(&mut rooms, log, Timestamp(1500)) && publishers_wait(&rooms));
+    assert_eq!(rooms.take_due(Timestamp(1500)), []);
+    assert_eq!(rooms.take_due(Timestamp(1501)), [log]);
+    assert!(is_too_slow(&mut rooms, log, Timestamp(1501)));
+    assert!(!publishers_wait(&rooms) && rooms.update_waits(Timestamp(1501)));
+    // Within the limit it stays, and nobody waits for it.
+    let (mut rooms, log) = behind(WAITING, 4, Timestamp(1000));
+    assert!(!is_too_slow(&mut rooms, log, Timestamp(1000)));
+    assert!(!is_too_slow(&mut rooms, log, Timestamp(1501)));
+    assert!(!publishers_wait(&rooms));
+    assert_eq!(rooms.next_due(), None);
+}
+
+#[test]
+fn subscription_is_spared_up_to_eight_times_a_limit_and_not_past_it() {
+    for (messages, expected) in [(32, false), (33, true)] {
+        let (mut rooms, log) = behind(WAITING, messages, Timestamp(0));
+        assert_eq!(is_too_slow(&mut rooms, log, Timestamp(0)), expected);
+    }
+}
+
+#[test]
+fn publishers_of_a_room_go_on_when_none_of_its_logs_makes_them_wait() {
+    let backpressure = RoomBackpressure::default();
+    let (hall, garden) = (Arc::from("hall"), Arc::from("garden"));
+    for room in [&hall, &hall, &garden] {
+        backpressure.begin(room);
+    }
+    assert!(!backpressure.end("hall") && backpressure.on("hall").is_some());
+    assert!(backpressure.end("hall") && backpressure.on("hall").is_none());
+    assert!(backpressure.on("garden").is_some());
+    assert!(backpressure.end("garden") && backpressure.on("garden").is_none());
+    assert_eq!(backpressure.ends(), 2);
 }

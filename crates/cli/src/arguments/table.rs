@@ -199,6 +199,18 @@ fn slow_clients() -> Vec<Setting> {
             .help("Seconds that a message may wait for one client; 0: no limit")
             .reason("older chat messages are better asked for again")
             .only_serve(),
+        value("publisher-wait-max", SECONDS_OR_ZERO, |s| {
+            &mut s.config.lag_policy.publisher_wait_max
+        })
+        .help(
+            "Seconds that clients wait that publish to a room in which a client is behind; 0: none",
+        )
+        .details(
+            "The server does not read them until that client has caught up to a quarter of these \
+             limits. A client that needs longer is not waited for.",
+        )
+        .reason("nobody is closed because another client publishes faster")
+        .only_serve(),
         choice("lag-action", "ACTION", &LAG_ACTIONS, |s| {
             &mut s.config.lag_policy.action
         })

@@ -52,6 +52,7 @@ pub fn config(workers: usize) -> Config {
         },
         lag_policy: LagPolicy {
             age_max: None,
+            publisher_wait_max: Duration::ZERO,
             ..LagPolicy::default()
         },
         // Tests of the host itself set it back.

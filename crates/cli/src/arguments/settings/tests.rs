@@ -22,7 +22,7 @@ fn every_option_reaches_its_setting() {
     let config = configured(
         "--listen [::1]:9 --workers 2 --message-bytes-max 64KiB --backlog-bytes-max 2MiB \
          --worker-backlog-bytes-max 3MiB --lag-action latest --lag-messages-max 100 \
-         --lag-age-max 0 --batch-delay 0.005 --connections-max 7 --unsent-bytes-max 128KiB --connections-per-address 5 --connections-per-second 6 --inflate-ratio-max 100 --memory-bytes-max 3GiB --handshake-timeout 0.25 \
+         --lag-age-max 0 --publisher-wait-max 1.5 --batch-delay 0.005 --connections-max 7 --unsent-bytes-max 128KiB --connections-per-address 5 --connections-per-second 6 --inflate-ratio-max 100 --memory-bytes-max 3GiB --handshake-timeout 0.25 \
          --ping-interval 20 --pong-timeout 1.5 \
          --message-timeout 9 --message-rate-min 2KiB --close-timeout 1 --drain-timeout 86400 --drain 30 \
          --messages-per-second 20 --bytes-per-second 1MiB --inflated-bytes-per-second 4MiB \
@@ -42,6 +42,8 @@ fn every_option_reaches_its_setting() {
     assert_eq!(config.lag_policy.bytes_max, 2 << 20);
     assert_eq!(config.lag_policy.messages_max, Some(100));
     assert_eq!(config.lag_policy.age_max, None);
+    let wait_max = config.lag_policy.publisher_wait_max;
+    assert_eq!(wait_max, Duration::from_millis(1_500));
     assert_eq!(config.batch_delay, Duration::from_millis(5));
     assert_eq!(config.connections_max, 7);
     assert_eq!(config.connections_per_address, NonZeroUsize::new(5));
@@ -80,6 +82,7 @@ fn option_without_effect_on_echo_is_refused() {
         "--joins-per-second 9",
         "--lag-messages-max 9",
         "--lag-age-max 9",
+        "--publisher-wait-max 9",
         "--lag-action skip",
     ] {
         assert!(parse_line(&format!("serve {option}")).is_ok(), "{option}");
