@@ -91,6 +91,7 @@ mod writer;
 pub use backoff::Backoff;
 pub use blocking::{Client, ClientBuilder};
 pub use error::{ClientError, HttpRefusal, Step};
+pub use permit::{AcquirePermit, ConnectPermit};
 pub use reader::Reader;
 pub use writer::Writer;
 

@@ -3,117 +3,205 @@
 //! While a connection is in the CONNECTING state (TCP connect and opening handshake),
 //! every other attempt of this process to the same IP address waits, whatever the host
 //! name or the port. A [`ConnectPermit`] allows one attempt; dropping it lets the next
-//! one begin.
+//! one begin, in the order in which they came.
 //!
 //! ```text
-//! ADDRESSES:  192.0.2.1    ─ waiting: 2 ─ condvar      an entry exists while
-//!             2001:db8::7  ─ waiting: 0 ─ condvar      its permit is taken
+//! ADDRESSES:  192.0.2.1    ─ granted: –    ─ waiting: 7, 8    an entry exists while
+//!             2001:db8::7  ─ granted: 4    ─ waiting: 6       its permit is taken
 //! ```
+//!
+//! A task waits for a permit by a future, and a thread by the same future and a waker that
+//! unparks it: so clients of both kinds wait in one queue, and no executor is blocked.
 //!
 //! Costs one lock of a small table for each attempt, and nothing afterwards. The rule
 //! holds within the process: two processes do not know of each other. This is the one
 //! global of the client: the RFC's rule is about all connections of the host.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
 use std::net::IpAddr;
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::pin::Pin;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 use std::time::Instant;
 
 /// Each address to which a connection of this process is in the CONNECTING state.
 static ADDRESSES: LazyLock<Mutex<HashMap<IpAddr, Attempts>>> = LazyLock::new(Mutex::default);
 
-/// Permission to connect to one address. At most one exists for each address.
+/// Permission to connect to one address: at most one exists in a process for each address. Hold
+/// it until the opening handshake has succeeded or failed. For a client on other I/O than that of
+/// [`Client`](super::Client), which does so by itself.
+///
+/// ```
+/// use yamabiko::client::ConnectPermit;
+///
+/// # async fn example() {
+/// let address = "192.0.2.1".parse().expect("an address");
+/// let permit = ConnectPermit::acquire(address).await;
+/// // TCP, the request, the response.
+/// drop(permit);
+/// # }
+/// ```
 #[derive(Debug)]
-pub(super) struct ConnectPermit {
+#[must_use = "the next attempt begins when this is dropped"]
+pub struct ConnectPermit {
     address: IpAddr,
 }
 
-/// The attempts to one address: one has the permit, `waiting` wait for it.
+/// The attempts to one address: one has the permit, or it was granted and not taken yet; the
+/// others wait.
 #[derive(Debug, Default)]
 struct Attempts {
-    taken: bool,
-    waiting: usize,
-    next: Arc<Condvar>,
+    /// The number of the waiting attempt that is the next one.
+    granted: Option<u64>,
+    waiting: VecDeque<(u64, Waker)>,
+    last_number: u64,
 }
 
 impl ConnectPermit {
+    /// Waits, without blocking the thread, until no other connection to `address` is being
+    /// opened. There is no limit of time: that is for the caller, who drops the future.
+    pub fn acquire(address: IpAddr) -> AcquirePermit {
+        AcquirePermit {
+            // ::ffff:192.0.2.1 is the same host as 192.0.2.1.
+            address: address.to_canonical(),
+            number: None,
+        }
+    }
+
     /// Waits until no other connection to `address` is being opened; `None`: the deadline
     /// has passed.
-    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-    //# If multiple connections to the same IP address are attempted
-    //# simultaneously, the client MUST serialize them
     pub(super) fn wait(address: IpAddr, deadline: Instant) -> Option<ConnectPermit> {
-        // ::ffff:192.0.2.1 is the same host as 192.0.2.1.
-        let address = address.to_canonical();
-        let mut addresses = addresses();
-        let attempts = addresses.entry(address).or_default();
-        if attempts.taken {
-            let next = Arc::clone(&attempts.next);
-            attempts.waiting += 1;
-            addresses = wait_for_permit(addresses, address, &next, deadline);
+        let mut permit = ConnectPermit::acquire(address);
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        loop {
+            let context = &mut Context::from_waker(&waker);
+            if let Poll::Ready(permit) = Pin::new(&mut permit).poll(context) {
+                return Some(permit);
+            }
+            let rest = deadline.saturating_duration_since(Instant::now());
+            if rest.is_zero() {
+                return None;
+            }
+            thread::park_timeout(rest);
         }
-        take(&mut addresses, address)
     }
 }
 
 impl Drop for ConnectPermit {
     fn drop(&mut self) {
-        if let Entry::Occupied(mut attempts) = addresses().entry(self.address) {
-            if attempts.get().waiting == 0 {
-                attempts.remove();
-                return;
+        grant_next(self.address);
+    }
+}
+
+/// The permit when it is free: [`ConnectPermit::acquire`]. Dropping it gives up the place in the
+/// queue.
+#[derive(Debug)]
+#[must_use = "a future does nothing until it is polled"]
+pub struct AcquirePermit {
+    address: IpAddr,
+    /// The place in the queue, if it waits.
+    number: Option<u64>,
+}
+
+impl Future for AcquirePermit {
+    type Output = ConnectPermit;
+
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+    //# If multiple connections to the same IP address are attempted
+    //# simultaneously, the client MUST serialize them
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<ConnectPermit> {
+        let mut addresses = addresses();
+        let is_free = match addresses.entry(self.address) {
+            Entry::Vacant(entry) => {
+                entry.insert(Attempts::default());
+                true
             }
-            attempts.get_mut().taken = false;
-            attempts.get().next.notify_one();
+            Entry::Occupied(mut attempts) => {
+                attempts.get_mut().is_granted(&mut self.number, context)
+            }
+        };
+        if !is_free {
+            return Poll::Pending;
+        }
+        self.number = None;
+        let address = self.address;
+        Poll::Ready(ConnectPermit { address })
+    }
+}
+
+impl Drop for AcquirePermit {
+    fn drop(&mut self) {
+        let Some(number) = self.number else { return };
+        let mut addresses = addresses();
+        let Some(attempts) = addresses.get_mut(&self.address) else {
+            return;
+        };
+        attempts.waiting.retain(|(waiting, _)| *waiting != number);
+        let was_granted = attempts.granted == Some(number);
+        drop(addresses);
+        if was_granted {
+            grant_next(self.address);
         }
     }
 }
 
-/// Sleeps until the permit for `address` is free or the deadline has passed.
-fn wait_for_permit<'a>(
-    mut addresses: MutexGuard<'a, HashMap<IpAddr, Attempts>>,
-    address: IpAddr,
-    next: &Condvar,
-    deadline: Instant,
-) -> MutexGuard<'a, HashMap<IpAddr, Attempts>> {
+impl Attempts {
+    /// Whether the permit was granted to the attempt with this number; otherwise it waits.
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
     //# the client MUST wait until that connection has been established or for
     //# that connection to have failed.
-    addresses = next
-        .wait_timeout_while(
-            addresses,
-            deadline.saturating_duration_since(Instant::now()),
-            |addresses| {
-                addresses
-                    .get(&address)
-                    .is_some_and(|attempts| attempts.taken)
-            },
-        )
-        .unwrap_or_else(PoisonError::into_inner)
-        .0;
-    if let Some(attempts) = addresses.get_mut(&address) {
-        attempts.waiting -= 1;
+    fn is_granted(&mut self, number: &mut Option<u64>, context: &Context<'_>) -> bool {
+        let waker = context.waker().clone();
+        let Some(number) = *number else {
+            self.last_number += 1;
+            *number = Some(self.last_number);
+            self.waiting.push_back((self.last_number, waker));
+            return false;
+        };
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+        //# There MUST be no more than one connection in a CONNECTING state.
+        if self.granted == Some(number) {
+            self.granted = None;
+            return true;
+        }
+        let place = self.waiting.iter_mut().find(|(place, _)| *place == number);
+        if let Some((_, kept)) = place {
+            *kept = waker;
+        }
+        false
     }
-    addresses
 }
 
-/// Takes the permit if it is free. It is also taken if it became free at the deadline, so
-/// that no wake-up is lost.
-fn take(addresses: &mut HashMap<IpAddr, Attempts>, address: IpAddr) -> Option<ConnectPermit> {
-    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-    //# There MUST be no more than one connection in a CONNECTING state.
-    let attempts = addresses.entry(address).or_default();
-    if attempts.taken {
-        return None;
-    }
-    attempts.taken = true;
-    Some(ConnectPermit { address })
+/// The permit for `address` is free: it is granted to the next attempt.
+fn grant_next(address: IpAddr) {
+    let mut addresses = addresses();
+    let Entry::Occupied(mut attempts) = addresses.entry(address) else {
+        return;
+    };
+    let Some((number, waker)) = attempts.get_mut().waiting.pop_front() else {
+        attempts.remove();
+        return;
+    };
+    attempts.get_mut().granted = Some(number);
+    drop(addresses);
+    waker.wake();
 }
 
 /// A poisoned lock is used: the table is consistent whenever its lock is released.
 fn addresses() -> MutexGuard<'static, HashMap<IpAddr, Attempts>> {
     ADDRESSES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Wakes a thread that waits.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
 }
 
 #[cfg(test)]
@@ -176,7 +264,7 @@ mod tests {
             let waits = || {
                 addresses()
                     .get(&address(2))
-                    .is_some_and(|attempts| attempts.waiting > 0)
+                    .is_some_and(|attempts| !attempts.waiting.is_empty())
             };
             while !waits() {
                 assert!(!second.is_finished(), "the second one did not wait");
@@ -206,5 +294,40 @@ mod tests {
     fn attempts_to_other_addresses_do_not_wait() {
         let _one = ConnectPermit::wait(address(4), soon()).expect("the permit is free");
         assert!(ConnectPermit::wait(address(5), Instant::now()).is_some());
+    }
+
+    #[test]
+    fn attempts_get_the_permit_in_the_order_in_which_they_came() {
+        let context = &mut Context::from_waker(Waker::noop());
+        let mut poll = |permit: &mut AcquirePermit| Pin::new(permit).poll(context);
+        let mut attempts: Vec<_> = (0..4).map(|_| ConnectPermit::acquire(address(6))).collect();
+        let first = poll(&mut attempts[0]);
+        assert!(
+            attempts[1..]
+                .iter_mut()
+                .all(|attempt| poll(attempt).is_pending())
+        );
+        drop(first);
+        assert!(poll(&mut attempts[2]).is_pending(), "it is not its turn");
+        let second = poll(&mut attempts[1]);
+        assert!(second.is_ready());
+        drop(attempts.remove(2)); // gives up its place
+        drop(second);
+        assert!(poll(&mut attempts[2]).is_ready());
+    }
+
+    #[test]
+    fn future_that_is_dropped_with_a_permit_passes_it_on() {
+        let context = &mut Context::from_waker(Waker::noop());
+        let mut poll = |permit: &mut AcquirePermit| Pin::new(permit).poll(context);
+        let [mut first, mut second, mut third] =
+            [(); 3].map(|()| ConnectPermit::acquire(address(7)));
+        let permit = poll(&mut first);
+        assert!(poll(&mut second).is_pending() && poll(&mut third).is_pending());
+        drop(permit); // granted to the second one
+        drop(second);
+        assert!(poll(&mut third).is_ready());
+        drop(third);
+        assert!(!addresses().contains_key(&address(7)));
     }
 }

@@ -254,7 +254,7 @@ fn item_name(line: &str) -> Option<String> {
             let letters = name.find(|c: char| !c.is_alphanumeric() && c != '_');
             return Some(name[..letters.unwrap_or(name.len())].to_string());
         }
-        if !word.starts_with("pub") && !const_fn {
+        if !word.starts_with("pub") && word != "async" && !const_fn {
             return None;
         }
     }

@@ -29,7 +29,7 @@ struct Layer {
 }
 
 #[rustfmt::skip]
-const LAYERS: [Layer; 18] = [
+const LAYERS: [Layer; 19] = [
     // Sans-IO: the same bytes in give the same bytes out, on any machine. Maps
     // that hash with a random seed would break that, too.
     Layer {
@@ -189,6 +189,19 @@ const LAYERS: [Layer; 18] = [
         must_not: &[
             "std::env", "std::process", "std::print!", "std::io::stdin", "std::io::stdout",
             "std::io::stderr",
+        ],
+    },
+    // The same core on asynchronous streams: the runtime has the sockets and the clock.
+    Layer {
+        name: "crates/tokio/src",
+        may: &[
+            "crate", "yamabiko", "std", "core", "alloc", "tokio", "futures_core", "futures_sink", "futures_io", "getrandom", "http", "hyper",
+            "hyper_util", "axum_core",
+        ],
+        must_not: &[
+            "yamabiko::server", "yamabiko::reactor", "yamabiko::broadcast", "yamabiko::chat",
+            "std::net::TcpStream", "std::net::TcpListener", "std::fs", "std::env", "std::process", "std::thread",
+            "std::print!",
         ],
     },
     // The program, which knows the libraries by their names.

@@ -97,6 +97,34 @@ impl ClientHandshake {
         }
     }
 
+    /// The same request with a nonce of its own, for another attempt: each needs 16 fresh
+    /// unpredictable bytes.
+    ///
+    /// ```
+    /// use yamabiko::websocket::handshake::{ClientHandshake, WebSocketUri};
+    ///
+    /// let uri = WebSocketUri::parse("ws://server.example.com/chat")?;
+    /// let first = ClientHandshake::new(&uri, *b"the sample nonce").subprotocol("chat")?;
+    /// let second = first.again(*b"the second nonce");
+    /// let value = |handshake: &ClientHandshake, name| {
+    ///     handshake.fields().find(|(field, _)| *field == name).unwrap().1.into_owned()
+    /// };
+    /// let (key, subprotocol) = ("Sec-WebSocket-Key", "Sec-WebSocket-Protocol");
+    /// assert_ne!(value(&first, key), value(&second, key));
+    /// assert_eq!(value(&first, subprotocol), value(&second, subprotocol));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn again(&self, nonce: [u8; 16]) -> Self {
+        ClientHandshake {
+            key: key_of_nonce(nonce),
+            reader: ResponseReader::new(self.limits),
+            interim_answers: 0,
+            interim_bytes: 0,
+            ..self.clone()
+        }
+    }
+
     /// Offers one more subprotocol, less wanted than those before it.
     ///
     /// # Errors

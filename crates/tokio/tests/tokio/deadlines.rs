@@ -1,0 +1,151 @@
+//! Keep-alive and the other deadlines, by a clock that stands still while a task can run.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::time::Instant;
+use yamabiko::websocket::deadlines::Overdue;
+use yamabiko::websocket::{CloseCode, Connection, Limits};
+use yamabiko_tokio::{Error, Options, WebSocket};
+
+use crate::pipe::connected;
+
+/// A server, and its client as bytes.
+fn server() -> (DuplexStream, WebSocket<DuplexStream>) {
+    let (peer, server) = tokio::io::duplex(1 << 16);
+    let connection = Connection::server(Limits::default());
+    let server = WebSocket::server(server, connection, Options::default());
+    (peer, server)
+}
+
+async fn bytes(peer: &mut DuplexStream, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    peer.read_exact(&mut bytes).await.expect("so many bytes");
+    bytes
+}
+
+#[tokio::test(start_paused = true)]
+async fn silent_peer_gets_a_ping_and_without_a_pong_it_is_given_up() {
+    let start = Instant::now();
+    let (mut peer, mut server) = server();
+    let watching = async {
+        assert_eq!(bytes(&mut peer, 2).await, b"\x89\x00"); // a ping
+        assert_eq!(start.elapsed().as_secs(), 25);
+        assert_eq!(bytes(&mut peer, 4).await[2..], [0x03, 0xf0]); // Close 1008
+        assert_eq!(start.elapsed().as_secs(), 45);
+    };
+    let (read, ()) = tokio::join!(server.read(), watching);
+    assert!(
+        matches!(read, Err(Error::TimedOut(Overdue::Pong))),
+        "{read:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn pong_begins_the_silence_anew() {
+    let start = Instant::now();
+    let (mut peer, mut server) = server();
+    let watching = async {
+        for seconds in [25, 51, 77] {
+            assert_eq!(bytes(&mut peer, 2).await, b"\x89\x00");
+            assert_eq!(start.elapsed().as_secs(), seconds);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            peer.write_all(b"\x8a\x80\0\0\0\0").await.expect("room");
+        }
+        peer.write_all(b"\x81\x81\0\0\0\0x").await.expect("room");
+    };
+    let (read, ()) = tokio::join!(server.read(), watching);
+    assert_eq!(read.expect("no error"), Some("x".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_connections_keep_each_other_for_an_hour() {
+    let (mut client, mut server) = connected(1000);
+    let waiting = async {
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+    };
+    tokio::select! {
+        read = client.read() => panic!("{read:?}"),
+        read = server.read() => panic!("{read:?}"),
+        () = waiting => {}
+    }
+    assert!(client.is_open() && server.is_open());
+}
+
+#[tokio::test(start_paused = true)]
+async fn unanswered_close_ends_after_the_close_timeout() {
+    let start = Instant::now();
+    let (peer, mut server) = server();
+    let ended = server.close(CloseCode::NORMAL).await.expect("no reason");
+    assert!(!ended.clean);
+    assert_eq!(start.elapsed().as_secs(), 5);
+    let read = server.read().await;
+    assert!(
+        matches!(read, Err(Error::TimedOut(Overdue::Close))),
+        "{read:?}"
+    );
+    drop(peer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn close_of_the_writer_brings_the_deadline_of_a_reader_that_waits_forward() {
+    let start = Instant::now();
+    let (peer, server) = server();
+    let (mut reader, mut writer) = server.split();
+    let closing = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        writer.close(CloseCode::NORMAL).await.expect("no reason");
+    };
+    let (read, ()) = tokio::join!(reader.read(), closing);
+    assert!(
+        matches!(read, Err(Error::TimedOut(Overdue::Close))),
+        "{read:?}"
+    );
+    assert_eq!(start.elapsed().as_secs(), 6);
+    drop(peer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn message_that_makes_no_progress_is_given_up() {
+    let start = Instant::now();
+    let (mut peer, mut server) = server();
+    let watching = async {
+        // A text in two fragments; pings between them do not help.
+        peer.write_all(b"\x01\x81\0\0\0\0x").await.expect("room");
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_secs(7)).await;
+            _ = peer.write_all(b"\x89\x80\0\0\0\0").await;
+        }
+    };
+    let (read, ()) = tokio::join!(
+        async {
+            let read = server.read().await;
+            assert_eq!(start.elapsed().as_secs(), 30);
+            read
+        },
+        watching
+    );
+    assert!(
+        matches!(read, Err(Error::TimedOut(Overdue::Message))),
+        "{read:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn peer_that_takes_bytes_slowly_is_alive() {
+    let (mut peer, server) = tokio::io::duplex(10);
+    let connection = Connection::server(Limits::default());
+    let server = WebSocket::server(server, connection, Options::default());
+    let (mut reader, mut writer) = server.split();
+    let sending = async { writer.send([0; 100]).await };
+    let taking = async {
+        for _ in 0..12 {
+            tokio::time::sleep(Duration::from_secs(15)).await;
+            bytes(&mut peer, 8).await;
+        }
+    };
+    tokio::select! {
+        read = reader.read() => panic!("{read:?}"),
+        ((), sent) = async { tokio::join!(taking, sending) } => sent.expect("it is open"),
+    }
+}

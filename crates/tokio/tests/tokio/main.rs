@@ -1,0 +1,12 @@
+//! The adapter between two ends of a pipe in memory, and over sockets.
+
+mod cancel;
+mod connection;
+mod deadlines;
+#[cfg(all(unix, feature = "futures-io"))]
+mod futures_io;
+mod opening;
+mod pipe;
+mod split;
+#[cfg(feature = "axum")]
+mod upgrade;
