@@ -349,12 +349,15 @@ mod tests {
         Some(from + offset)
     }
 
-    const ENDS: [usize; 10] = [0, 1, 63, 64, 65, 1023, 1024, 1025, 2048, 2500];
+    const ENDS: &[usize] = match cfg!(miri) {
+        true => &[0, 1, 64, 65, 1025],
+        false => &[0, 1, 63, 64, 65, 1023, 1024, 1025, 2048, 2500],
+    };
 
     #[test]
     fn next_of_a_class_agrees_with_position() {
         let bytes = bytes_of_all_classes();
-        for bytes in ENDS.map(|end| &bytes[..end]) {
+        for bytes in ENDS.iter().map(|&end| &bytes[..end]) {
             let mut classified = ClassifiedBytes::new(bytes);
             for from in (0..=bytes.len()).step_by(STEP) {
                 let control = position(bytes, from, is_control);
@@ -368,7 +371,7 @@ mod tests {
     #[test]
     fn controls_are_all_that_are_known_from_a_place_on() {
         let bytes = bytes_of_all_classes();
-        for bytes in ENDS.map(|end| &bytes[..end]) {
+        for bytes in ENDS.iter().map(|&end| &bytes[..end]) {
             let mut classified = ClassifiedBytes::new(bytes);
             for from in (0..bytes.len()).step_by(STEP) {
                 let controls = classified.controls(from).expect("there are bytes");

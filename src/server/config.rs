@@ -1,5 +1,6 @@
 //! Every setting of the server, with unit, default and reason.
 
+use super::descriptors::SocketLimits;
 use super::failure::Failure;
 use super::lag::LagPolicy;
 use super::listen::ListenAddresses;
@@ -228,6 +229,19 @@ impl Config {
             None if self.listen.are_local() => &Hosts::Loopback,
             None => &Hosts::Any,
         }
+    }
+
+    /// The descriptors that the process needs for as many connections as [`Config::connections_max`], besides those that are
+    /// open before the server starts. With fewer the server has fewer connections: [`Server::connections_max`](super::Server).
+    ///
+    /// ```
+    /// use yamabiko::server::Config;
+    ///
+    /// let config = Config { connections_max: 100_000, ..Config::default() };
+    /// assert!(config.descriptors() > 100_000);
+    /// ```
+    pub fn descriptors(&self) -> usize {
+        SocketLimits::descriptors(self.connections_max, self.workers.get())
     }
 
     /// The part of the settings that the protocol core applies.

@@ -28,6 +28,12 @@ impl SocketLimits {
         SocketLimits::within(connections_max, workers, free_descriptors())
     }
 
+    /// The free descriptors with which this configuration stays as it is.
+    pub(super) fn descriptors(connections_max: usize, workers: usize) -> usize {
+        let of_workers = workers.saturating_mul(REFUSALS_MAX + KEPT_OF_A_WORKER);
+        connections_max.saturating_add(of_workers + KEPT)
+    }
+
     /// `free`: descriptors that can be opened, if the system tells.
     fn within(connections_max: usize, workers: usize, free: Option<usize>) -> SocketLimits {
         let Some(free) = free else {
@@ -80,6 +86,19 @@ mod tests {
         let unlimited = SocketLimits::within(65_536, 4, None);
         assert_eq!(unlimited.connections_max, 65_536);
         assert_eq!(unlimited.refusals_max, REFUSALS_MAX);
+    }
+
+    #[test]
+    fn needed_descriptors_leave_the_configuration_as_it_is_and_one_less_does_not() {
+        for (connections_max, workers) in [(1, 1), (100, 3), (65_536, 2), (1 << 20, 64)] {
+            let needed = SocketLimits::descriptors(connections_max, workers);
+            let found = within(connections_max, workers, needed);
+            assert_eq!(found.0, connections_max);
+        }
+        // With few connections, fewer refusals need fewer descriptors.
+        let needed = SocketLimits::descriptors(65_536, 2);
+        assert_eq!(within(65_536, 2, needed), (65_536, REFUSALS_MAX));
+        assert_eq!(within(65_536, 2, needed - 1).0, 65_535);
     }
 
     #[test]

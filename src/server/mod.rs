@@ -150,6 +150,7 @@ pub struct Server<H: Handler> {
     workers: Vec<(Reactor<CrossWorkerMessage>, Worker<H>)>,
     handle: ServerHandle,
     deflate: Option<DeflateConfig>,
+    connections_max: usize,
 }
 
 impl<H: Handler> Server<H> {
@@ -195,6 +196,7 @@ impl<H: Handler> Server<H> {
         let workers = build_workers(reactors, config, refusals_max, handler, &handle);
         Ok(Server {
             deflate,
+            connections_max: socket_limits.connections_max,
             addresses,
             workers,
             handle,
@@ -211,6 +213,12 @@ impl<H: Handler> Server<H> {
     /// All addresses that the server listens on, with the ports that the system chose for port 0.
     pub fn local_addresses(&self) -> &ListenAddresses {
         &self.addresses
+    }
+
+    /// The connections that can be open at a time: [`Config::connections_max`], or fewer if the process has too few
+    /// descriptors for them ([`Config::descriptors`]).
+    pub fn connections_max(&self) -> usize {
+        self.connections_max
     }
 
     /// A handle that other threads use to stop the server and to read its metrics.

@@ -89,11 +89,11 @@ impl<'a> Request<'a> {
     /// ```
     ///
     /// # Errors
-    /// The token is not valid, or there is none. Without [`Config::tokens`](super::Config): always
-    /// [`TokenError::Missing`].
+    /// The token is not valid, or there is none ([`TokenError::Missing`]). Without [`Config::tokens`](super::Config): always
+    /// [`TokenError::NoKeys`].
     #[cfg(feature = "tokens")]
     pub fn grant(&self) -> Result<Grant, TokenError> {
-        let (tokens, now) = self.tokens.ok_or(TokenError::Missing)?;
+        let (tokens, now) = self.tokens.ok_or(TokenError::NoKeys)?;
         let grant = tokens.authenticate(&self.head, now)?;
         grant.ok_or(TokenError::Missing)
     }

@@ -13,6 +13,8 @@ use std::fmt;
 pub enum TokenError {
     /// The request has no token.
     Missing,
+    /// The server has no keys, so no token can be valid.
+    NoKeys,
     /// The request has two tokens, or a place for one has two.
     Several {
         /// Where the first one is.
@@ -48,7 +50,7 @@ impl TokenError {
     /// The code of RFC 6750 §3.1. A request without a token gets none.
     fn code(self) -> Option<&'static str> {
         match self {
-            TokenError::Missing => None,
+            TokenError::Missing | TokenError::NoKeys => None,
             TokenError::Several { .. } | TokenError::Unreadable(_) => Some("invalid_request"),
             TokenError::NotAllowed => Some("insufficient_scope"),
             _ => Some("invalid_token"),
@@ -68,6 +70,10 @@ impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             TokenError::Missing => "a token is needed",
+            TokenError::NoKeys => {
+                "a token is needed, and this server has no keys; --shared-keys-file, --jwt-keys-file or \
+                 --jwt-secret-file (Config::tokens) has them"
+            }
             TokenError::Several { first, second } if first == second => {
                 return write!(f, "there are two tokens in {first}");
             }

@@ -386,7 +386,7 @@ fn body_at_its_limit_is_published_and_one_byte_more_is_not() {
 }
 
 #[test]
-fn server_without_keys_publishes_nothing_by_http() {
+fn server_without_keys_publishes_nothing_by_http_and_names_the_options_of_keys() {
     let server = TestServer::start(
         Config {
             tokens: None,
@@ -395,12 +395,16 @@ fn server_without_keys_publishes_nothing_by_http() {
         Chat::new(),
     );
     for path in ["/broadcast/ticks", "/rooms/tea/messages?name=Bo"] {
-        assert_eq!(post(&server, path, "", TEXT, b"a").status, 401, "{path}");
-        assert_eq!(
-            post(&server, path, EVERYTHING, TEXT, b"a").status,
-            401,
-            "{path}"
-        );
+        for key in ["", EVERYTHING] {
+            let refused = post(&server, path, key, TEXT, b"a");
+            assert_eq!(refused.status, 401, "{path}");
+            let line = String::from_utf8(refused.body).expect("a line");
+            assert!(
+                line.contains("--shared-keys-file, --jwt-keys-file or --jwt-secret-file")
+                    && line.lines().count() == 1,
+                "{line}"
+            );
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! `ws:` and `wss:` URIs (RFC 6455 §3, §11.1).
 
 use proptest::prelude::*;
-use yamabiko::websocket::handshake::{ClientHandshake, UriError, WebSocketUri, percent_encode};
+use yamabiko::websocket::handshake::{
+    ClientHandshake, UriError, WebSocketUri, hide_credentials, percent_encode,
+};
 
 //= https://www.rfc-editor.org/rfc/rfc6455#section-3
 //= type=test
@@ -376,5 +378,26 @@ proptest! {
     ) {
         let text = format!("{start}{rest}");
         prop_assert_eq!(WebSocketUri::parse(&text).is_ok(), is_allowed(&text), "{:?}", text);
+    }
+}
+
+#[test]
+fn credentials_of_a_uri_are_not_printed_also_if_it_cannot_be_parsed() {
+    for (uri, expected) in [
+        (
+            "ws://h/?access_token=51d2&a",
+            "ws://h/?access_token=[hidden]&a",
+        ),
+        ("wss://u:51d2@h/a", "wss://[hidden]@h/a"),
+        ("ws://u@51d2@h:1?a", "ws://[hidden]@h:1?a"),
+        (
+            "ws://h h/?access_token=51d2#f",
+            "ws://h h/?access_token=[hidden]",
+        ),
+        ("51d2@h", "[hidden]@h"),
+        ("ws://h/a@b?c@d", "ws://h/a@b?c@d"),
+        ("", ""),
+    ] {
+        assert_eq!(hide_credentials(uri), expected);
     }
 }

@@ -19,6 +19,7 @@ mod chat;
 mod conform;
 #[cfg(windows)]
 mod console;
+mod descriptors;
 mod echo;
 mod generate;
 mod monitoring;

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::io::{self, Write};
 
+use yamabiko::websocket::handshake::hide_credentials;
+
 /// Name and version, as the program prints them.
 pub(crate) const NAME_AND_VERSION: &str = concat!("yamabiko ", env!("CARGO_PKG_VERSION"));
 
@@ -66,9 +68,15 @@ pub(crate) fn print(text: &str) -> Result<(), String> {
     }
 }
 
-/// Prints one line on standard error. If that is closed, the exit status remains.
+/// Prints one line on standard error. If that is closed, the exit status remains. A token of a URL among the arguments is not
+/// printed.
 pub(crate) fn report_error(message: &str) {
-    report_line(&format!("yamabiko: {}", visible(message)));
+    let has_token = message.contains("access_token=");
+    let message = match has_token {
+        true => hide_credentials(message),
+        false => message.to_owned(),
+    };
+    report_line(&format!("yamabiko: {}", visible(&message)));
 }
 
 /// A message with its control characters escaped: names and values of a user cannot add lines, or move the cursor.

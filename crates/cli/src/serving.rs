@@ -7,6 +7,7 @@ use yamabiko::server::{
     CannotListen, Config, Drained, Handler, ListenAddress, ListenAddresses, Server,
 };
 
+use super::descriptors;
 use super::monitoring::{Monitored, Monitoring};
 use super::output::{Failure, NAME_AND_VERSION, in_sentence, print, report_error};
 use super::signals;
@@ -25,7 +26,7 @@ pub(super) fn serve(
 ) -> Result<(), Failure> {
     let monitoring = Monitoring::default();
     let handler = Monitored::new(handler, monitoring.clone());
-    let mut server = Server::bind(config, handler).map_err(|error| cannot_listen(&error))?;
+    let mut server = bind(config, handler)?;
     monitoring.watch(server.handle());
     let ended_at_once = signals::end_server(&mut server, drain)?;
     let handle = server.handle();
@@ -35,6 +36,17 @@ pub(super) fn serve(
         .run()
         .map_err(|error| format!("the server failed: {}", in_sentence(&error)))?;
     report_end(handle.drained(), ended_at_once.get())
+}
+
+/// The server, with as many descriptors as the system allows it.
+fn bind<H: Handler>(config: Config, handler: H) -> Result<Server<H>, String> {
+    let (wanted, listeners) = (config.connections_max, config.listen.as_slice().len());
+    descriptors::raise(config.descriptors() + listeners * config.workers.get());
+    let server = Server::bind(config, handler).map_err(|error| cannot_listen(&error))?;
+    if let Some(line) = descriptors::lowered(wanted, server.connections_max()) {
+        report_error(&line);
+    }
+    Ok(server)
 }
 
 /// One line about the connections that were open at the end, if there were any.

@@ -88,7 +88,7 @@ impl Program {
         Program {
             input: child.stdin.take(),
             lines: lines_of(child.stdout.take().expect("a pipe")),
-            errors: lines_of(child.stderr.take().expect("a pipe")),
+            errors: error_lines_of(child.stderr.take().expect("a pipe")),
             child,
         }
     }
@@ -140,6 +140,21 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The lines of standard error, without the one about the descriptors of this machine.
+fn error_lines_of(pipe: impl Read + Send + 'static) -> Receiver<String> {
+    let is_of_this_machine = |line: &String| {
+        line.starts_with("yamabiko: connections-max is ") && line.contains(" and not 65536: ")
+    };
+    let (sender, filtered) = channel();
+    let lines = lines_of(pipe);
+    thread::spawn(move || {
+        for line in lines.iter().filter(|line| !is_of_this_machine(line)) {
+            let _ = sender.send(line);
+        }
+    });
+    filtered
 }
 
 fn lines_of(pipe: impl Read + Send + 'static) -> Receiver<String> {
@@ -998,6 +1013,55 @@ fn server_with_few_descriptors_answers_every_client_and_its_monitoring() {
     }
 }
 
+/// A server that a shell starts with these limits of open files.
+fn server_with_descriptors(limits: &str, options: &str) -> Program {
+    let program = env!("CARGO_BIN_EXE_yamabiko");
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(format!(
+        "{limits}; exec {program} serve --listen 127.0.0.1:0 --workers 1 {options}"
+    ));
+    Program::start_command(&mut shell)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn soft_limit_of_descriptors_is_raised_as_far_as_the_connections_need() {
+    let limits = "ulimit -Sn 100; ulimit -Hn 3000";
+    let server = server_with_descriptors(limits, "--connections-max 300");
+    server.line();
+    let limits = format!("/proc/{}/limits", server.child.id());
+    let limits = std::fs::read_to_string(limits).expect("Linux has it");
+    let files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let numbers = files.expect("a limit").split_whitespace().skip(3);
+    let numbers: Vec<u32> = numbers
+        .take(2)
+        .map(|text| text.parse().expect(text))
+        .collect();
+    assert!((560..=700).contains(&numbers[0]), "{numbers:?}");
+    assert_eq!(numbers[1], 3000);
+    assert_eq!(server.errors.try_recv().ok(), None);
+}
+
+#[test]
+fn number_of_connections_that_the_descriptors_do_not_allow_is_lowered_and_reported_in_one_line() {
+    let server = server_with_descriptors("ulimit -n 100", "--connections-max 300");
+    let reported = server.errors.recv_timeout(TIMEOUT).expect("a line");
+    let (number, rest) = reported
+        .strip_prefix("yamabiko: connections-max is ")
+        .and_then(|rest| rest.split_once(" and not 300: "))
+        .expect(&reported);
+    let number: u32 = number.parse().expect(&reported);
+    assert!((40..100).contains(&number), "{reported}");
+    assert!(
+        rest.starts_with("the limit of open files is too low"),
+        "{reported}"
+    );
+    server.line();
+    assert_eq!(server.errors.try_recv().ok(), None);
+}
+
 #[test]
 fn servers_compress_for_clients_that_offer_it_unless_they_are_told_not_to() {
     let agreed = |flags: &[&str]| {
@@ -1455,6 +1519,74 @@ fn retry_after_of_the_server_is_the_shortest_pause() {
     assert!((600.0..=605.0).contains(&seconds), "{reported}");
     aki.signal("INT");
     assert_eq!(aki.exit_code(), Some(0));
+}
+
+#[test]
+fn end_of_the_input_ends_the_wait_for_a_new_connection() {
+    let response = "HTTP/1.1 503 Busy\r\nRetry-After: 600\r\nContent-Length: 0\r\n\r\n";
+    let mut aki = chat_that_reconnects_to(response);
+    let reported = aki.errors.recv_timeout(TIMEOUT).expect("a notice");
+    assert!(reported.contains("; again in 60"), "{reported}");
+    aki.end_input();
+    assert_eq!(aki.exit_code(), Some(0));
+}
+
+#[test]
+fn line_that_waits_for_a_new_connection_is_reported_as_not_sent_when_the_chat_is_ended() {
+    let response = "HTTP/1.1 503 Busy\r\nRetry-After: 600\r\nContent-Length: 0\r\n\r\n";
+    let mut aki = chat_that_reconnects_to(response);
+    let reported = aki.errors.recv_timeout(TIMEOUT).expect("a notice");
+    assert!(reported.contains("; again in 60"), "{reported}");
+    aki.type_line("hello");
+    aki.end_input();
+    aki.signal("INT");
+    assert_eq!(aki.exit_code(), Some(1));
+    let reported = aki.errors.recv_timeout(TIMEOUT).expect("a notice");
+    assert_eq!(reported, "yamabiko: not sent: \"hello\"");
+}
+
+#[test]
+fn token_in_a_url_is_never_printed() {
+    let token = "Tr6vZ1q8yXw0sB4k";
+    let (_server, address) = Program::server(&["serve"]);
+    for (command, url) in [
+        (
+            "chat",
+            format!("ws://{address}/nowhere?access_token={token}"),
+        ),
+        (
+            "chat",
+            format!("ws://{address}/broadcast/x?access_token={token}"),
+        ),
+        ("chat", format!("wss://127.0.0.1:1/?access_token={token}")),
+        ("chat", format!("ws://h h/?access_token={token}#x")),
+        ("chat", format!("ws://u:{token}@127.0.0.1:1/")),
+        ("bench echo", format!("ws://h h/?access_token={token}")),
+        ("bench echo", format!("wss://h h/?access_token={token}")),
+        ("bench echo", format!("ws://u:{token}@127.0.0.1:1/")),
+        (
+            "bench echo",
+            format!("ws://127.0.0.1:1/?access_token={token}"),
+        ),
+        ("bench echo --bad", format!("ws://h/?access_token={token}")),
+        (
+            "bench echo ws://h/",
+            format!("ws://h/?access_token={token}"),
+        ),
+        ("chat ws://h/", format!("ws://h/?access_token={token}")),
+        ("conform server", format!("ws://h h/?access_token={token}")),
+        (
+            "conform server",
+            format!("ws://127.0.0.1:1/?access_token={token}"),
+        ),
+    ] {
+        let mut arguments: Vec<&str> = command.split(' ').collect();
+        arguments.push(&url);
+        let printed = run(&arguments);
+        let all = [printed.stdout, printed.stderr].concat();
+        let all = String::from_utf8(all).expect("text");
+        assert!(!all.contains(token), "{command} {url}: {all}");
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::progress::Progress;
 use crate::report::{Report, RunResult};
 use crate::script::Script;
 use crate::suite::{Suite, Task};
-use crate::url::Url;
+use crate::url::{Url, printable};
 
 /// Runs the cases of the plan against the echo server at this URL, and calls `report` after
 /// each connection.
@@ -32,13 +32,13 @@ pub fn test_server(
     let endpoint = endpoint(plan, &Url::parse(url)?)?;
     probe(&endpoint)?;
     let results = run(plan, &suite, &endpoint, interrupt, &mut report)?;
-    let agent = plan.agent.clone().unwrap_or_else(|| url.to_owned());
+    let agent = plan.agent.clone().unwrap_or_else(|| printable(url));
     let seconds = started.elapsed().as_secs_f64();
     let cases = suite.reports(results);
     Ok(Report::new(
         Peer::Server,
         agent,
-        url.to_owned(),
+        printable(url),
         seconds,
         cases,
     ))

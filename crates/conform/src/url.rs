@@ -20,12 +20,12 @@ impl Url {
     /// # Errors
     /// It has another form, or begins with `wss`.
     pub(crate) fn parse(url: &str) -> Result<Url, Error> {
-        let wrong = || Error::Url(url.to_owned());
+        let wrong = || Error::Url(printable(url));
         if url
             .get(..6)
             .is_some_and(|scheme| scheme.eq_ignore_ascii_case("wss://"))
         {
-            return Err(Error::Secure(url.to_owned()));
+            return Err(Error::Secure(printable(url)));
         }
         let scheme = url.get(..5).ok_or_else(wrong)?;
         if !scheme.eq_ignore_ascii_case("ws://") || url.contains(['#', ' ']) {
@@ -44,6 +44,19 @@ impl Url {
         })
     }
 }
+
+/// A URL as it is printed and reported: the value of `access_token` (RFC 6750 §2.3) is hidden.
+pub(crate) fn printable(url: &str) -> String {
+    match url.split_once(TOKEN) {
+        None => url.to_owned(),
+        Some((before, value)) => {
+            let rest = value.find('&').map_or("", |at| &value[at..]);
+            format!("{before}{TOKEN}[hidden]{}", printable(rest))
+        }
+    }
+}
+
+const TOKEN: &str = "access_token=";
 
 fn host_and_port(authority: &str) -> Option<(&str, u16)> {
     let (host, port) = match authority.strip_prefix('[') {
@@ -75,6 +88,14 @@ mod tests {
         assert_eq!(parts("WS://[::1]:9/a?b"), expected);
         let expected = ("h".into(), 80, "h".into(), "/?q".into());
         assert_eq!(parts("ws://h?q"), expected);
+    }
+
+    #[test]
+    fn token_of_a_url_is_not_printed() {
+        let url = "ws://h/?a=1&access_token=51d2&b=2&access_token=51d2";
+        let expected = "ws://h/?a=1&access_token=[hidden]&b=2&access_token=[hidden]";
+        assert_eq!(printable(url), expected);
+        assert_eq!(printable("ws://h/a?b=c"), "ws://h/a?b=c");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use yamabiko::websocket::handshake::{ClientHandshakeError, InvalidRequest, UriEr
 pub enum Error {
     /// The URL is not that of a WebSocket server.
     Url {
-        /// The URL of the plan.
+        /// The URL of the plan, without credentials.
         url: String,
         /// The error.
         source: UriError,
@@ -24,7 +24,7 @@ pub enum Error {
     /// The URL begins with `wss`. TLS is not supported: load the server behind the
     /// proxy.
     Secure {
-        /// The URL of the plan.
+        /// The URL of the plan, without credentials.
         url: String,
     },
     /// A request must not have this header field, origin or subprotocol.

@@ -5,7 +5,9 @@ use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use yamabiko::websocket::handshake::{ClientHandshake, InvalidRequest, WebSocketUri};
+use yamabiko::websocket::handshake::{
+    ClientHandshake, InvalidRequest, WebSocketUri, hide_credentials,
+};
 
 use super::error::Error;
 use super::payload::{HEAD_BYTES, JSON_BYTES_MIN, Payload};
@@ -613,7 +615,7 @@ impl Scenario {
 }
 
 fn websocket_url(text: &str) -> Result<WebSocketUri, Error> {
-    let url = || text.to_owned();
+    let url = || hide_credentials(text);
     match WebSocketUri::parse(text) {
         Ok(uri) if uri.secure() => Err(Error::Secure { url: url() }),
         Ok(uri) => Ok(uri),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
+use yamabiko::websocket::handshake::hide_credentials;
 
 use super::commands::Outcome;
 use super::delivery_tracker::Faults;
@@ -23,7 +24,7 @@ pub struct Report {
     pub yamabiko: &'static str,
     /// The scenario's name.
     pub scenario: &'static str,
-    /// The server's URL.
+    /// The server's URL, without credentials.
     pub url: String,
     /// The plan's settings.
     pub settings: Settings,
@@ -214,7 +215,7 @@ impl Report {
         Report {
             yamabiko: env!("CARGO_PKG_VERSION"),
             scenario: plan.scenario.name(),
-            url: plan.url.to_string(),
+            url: hide_credentials(&plan.url.to_string()),
             settings: Settings::of(plan),
             opening: Opened {
                 connections: 0,

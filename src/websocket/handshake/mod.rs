@@ -67,4 +67,4 @@ pub use extensions::Extension;
 pub use permessage_deflate::DEFLATE_REQUIRED;
 pub use subprotocol::SUBPROTOCOLS_MAX;
 pub use upgrade::{NotOffered, Upgrade};
-pub use uri::{UriError, WebSocketUri, percent_decode, percent_encode};
+pub use uri::{UriError, WebSocketUri, hide_credentials, percent_decode, percent_encode};

@@ -137,6 +137,25 @@ impl core::str::FromStr for WebSocketUri {
     }
 }
 
+/// A URI, or what should be one, as programs may print it: the value of `access_token` in the query (RFC 6750 §2.3) and what
+/// stands before an `@` in the authority are `[hidden]`.
+///
+/// ```
+/// use yamabiko::websocket::handshake::hide_credentials;
+///
+/// let uri = "ws://example.com/chat?room=1&access_token=mF_9.B5f";
+/// assert_eq!(hide_credentials(uri), "ws://example.com/chat?room=1&access_token=[hidden]");
+/// ```
+pub fn hide_credentials(uri: &str) -> String {
+    let authority = uri.find("://").map_or(0, |at| at + "://".len());
+    let rest = &uri[authority..];
+    let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..authority_end].rfind('@') {
+        Some(at) => format!("{}[hidden]{}", &uri[..authority], WithoutToken(&rest[at..])),
+        None => format!("{}", WithoutToken(uri)),
+    }
+}
+
 /// Writes any text so that it can be one segment of a path, or a name or value
 /// in a query: all but letters, digits and `-._~` becomes `%XX` for each byte
 /// of its UTF-8.

@@ -787,6 +787,26 @@ mod output {
     }
 
     #[test]
+    fn token_in_the_url_is_in_no_report_and_no_progress() {
+        let fake = Fake::start(|members, from, payload| members.text(from, payload));
+        let query = "/?a=1&access_token=Tr6vZ1q8yXw0sB4k ";
+        let url = fake.url().replacen("/ ", query, 1);
+        for format in ["--json", "--progress"] {
+            let output = bench(&format!("echo {url} --connections 2 {SHORT} {format}"));
+            assert_eq!(output.status.code(), Some(0));
+            let all = String::from_utf8([output.stdout, output.stderr].concat()).expect("text");
+            assert!(all.contains("?a=1&access_token=[hidden]"), "{all}");
+            assert!(!all.contains("Tr6vZ1q8yXw0sB4k"), "{all}");
+        }
+        let requested = "?a=1&access_token=Tr6vZ1q8yXw0sB4k HTTP/1.1";
+        assert!(
+            fake.requests()
+                .iter()
+                .all(|request| request.contains(requested))
+        );
+    }
+
+    #[test]
     fn interrupt_ends_the_measuring_and_prints_the_report_so_far() {
         let (messages, first) = channel();
         let fake = Fake::start(move |members, from, payload| {
