@@ -34,7 +34,7 @@ pub fn judge(behaviour: &Behaviour, programs: &Programs) -> Result<(), Failed> {
 
 /// All clients have closed their connections when this returns.
 fn perform(steps: &[Step], program: &Program) -> Result<(), Failed> {
-    let mut stage = Stage::new(program.address);
+    let mut stage = Stage::new(program);
     for (index, step) in steps.iter().enumerate() {
         let title = format!("step {} of {}, {step}", index + 1, steps.len());
         attempt(&title, || step.execute(&mut stage))?;

@@ -7,16 +7,17 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown};
 use std::time::Duration;
 
 use yamabiko::websocket::frame::Opcode;
 use yamabiko_testing::inflate::inflate_message;
+use yamabiko_testing::program::Program;
 use yamabiko_testing::socket::{Client, Response, frame, upgrade};
 
 /// The clients of a behaviour.
-pub struct Stage {
-    address: SocketAddr,
+pub struct Stage<'p> {
+    program: &'p Program,
     clients: BTreeMap<usize, Client>,
     current: usize,
     /// The last HTTP response.
@@ -27,7 +28,7 @@ pub struct Stage {
 pub enum Step {
     Select {
         client: usize,
-        narrow: bool,
+        way: Way,
     },
     Send(Vec<u8>),
     SendInSingleBytes(Vec<u8>),
@@ -52,6 +53,20 @@ pub enum Step {
     AnswerPing,
     Group(Vec<Step>),
     Expect(Expected),
+}
+
+/// How a client connects.
+#[derive(Clone, Copy)]
+pub enum Way {
+    Usual,
+    /// With small socket buffers.
+    Narrow,
+    /// To the program's Unix socket.
+    UnixSocket,
+    /// To the last of the program's IP addresses.
+    LastAddress,
+    /// From 127.0.0.3, the address of a proxy.
+    FromProxy,
 }
 
 /// What the server has to do next.
@@ -91,14 +106,32 @@ pub enum Expected {
 
 /// The client that the next steps are about.
 pub fn client(client: usize) -> Step {
-    let narrow = false;
-    Step::Select { client, narrow }
+    let way = Way::Usual;
+    Step::Select { client, way }
 }
 
 /// As [`client`], with small socket buffers.
 pub fn narrow_client(client: usize) -> Step {
-    let narrow = true;
-    Step::Select { client, narrow }
+    let way = Way::Narrow;
+    Step::Select { client, way }
+}
+
+/// As [`client`], which connects to the program's Unix socket.
+pub fn client_of_the_unix_socket(client: usize) -> Step {
+    let way = Way::UnixSocket;
+    Step::Select { client, way }
+}
+
+/// As [`client`], which connects to the last IP address that the program listens on.
+pub fn client_of_the_last_address(client: usize) -> Step {
+    let way = Way::LastAddress;
+    Step::Select { client, way }
+}
+
+/// As [`client`], which connects from 127.0.0.3.
+pub fn proxy_client(client: usize) -> Step {
+    let way = Way::FromProxy;
+    Step::Select { client, way }
 }
 
 pub fn send(bytes: impl AsRef<[u8]>) -> Step {
@@ -257,10 +290,10 @@ pub fn gone() -> Step {
     Step::Expect(Expected::Gone)
 }
 
-impl Stage {
-    pub fn new(address: SocketAddr) -> Stage {
+impl Stage<'_> {
+    pub fn new(program: &Program) -> Stage<'_> {
         Stage {
-            address,
+            program,
             clients: BTreeMap::new(),
             current: 0,
             response: None,
@@ -268,23 +301,19 @@ impl Stage {
     }
 
     fn client(&mut self) -> &mut Client {
-        let connect = || Client::connect(self.address);
+        let connect = || Way::Usual.connect(self.program);
         self.clients.entry(self.current).or_insert_with(connect)
     }
 
-    fn select(&mut self, client: usize, narrow: bool) {
+    fn select(&mut self, client: usize, way: Way) {
         self.current = client;
-        let address = self.address;
-        let connect = || match narrow {
-            true => Client::connect_narrow(address),
-            false => Client::connect(address),
-        };
+        let connect = || way.connect(self.program);
         self.clients.entry(client).or_insert_with(connect);
     }
 
     fn remove_client(&mut self) -> Client {
         let client = self.clients.remove(&self.current);
-        client.unwrap_or_else(|| Client::connect(self.address))
+        client.unwrap_or_else(|| Way::Usual.connect(self.program))
     }
 
     /// Head and body of the last response.
@@ -305,11 +334,27 @@ impl Stage {
     }
 }
 
+impl Way {
+    fn connect(self, program: &Program) -> Client {
+        let last = program.addresses.last().unwrap_or(&program.address);
+        match self {
+            Way::Usual => Client::connect(program.address),
+            Way::Narrow => Client::connect_narrow(program.address),
+            Way::UnixSocket => Client::connect_unix(&program.socket),
+            Way::LastAddress => Client::connect(*last),
+            Way::FromProxy => Client::connect_from(PROXY.into(), program.address),
+        }
+    }
+}
+
+/// Every address of 127.0.0.0/8 is one of the machine, on Linux.
+const PROXY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
+
 impl Step {
     /// Fails with an assertion.
-    pub fn execute(&self, stage: &mut Stage) {
+    pub fn execute(&self, stage: &mut Stage<'_>) {
         match self {
-            Step::Select { client, narrow } => stage.select(*client, *narrow),
+            Step::Select { client, way } => stage.select(*client, *way),
             Step::Send(bytes) => {
                 let _ = stage.client().stream.write_all(bytes);
             }
@@ -341,7 +386,7 @@ impl Step {
 }
 
 impl Expected {
-    fn check(&self, stage: &mut Stage) {
+    fn check(&self, stage: &mut Stage<'_>) {
         match self {
             Expected::Status { code, head_only } => {
                 let response = stage.client().read_one_response(*head_only);

@@ -530,6 +530,57 @@ fn wrong_settings_file_is_one_line_that_names_the_setting_and_exit_code_2() {
 }
 
 #[test]
+fn settings_file_that_cannot_be_read_is_one_line_and_exit_code_2() {
+    let folder = Folder::new("unreadable-settings");
+    std::fs::create_dir_all(&folder.0).expect("a temporary folder");
+    let not_text = folder.0.join("not-text.toml");
+    std::fs::write(&not_text, b"workers = 1 # \xff").expect("a folder for it");
+    for (path, reason) in [
+        (folder.0.join("none.toml"), "no such file or directory"),
+        (folder.0.clone(), "is a directory"),
+        (not_text, "stream did not contain valid UTF-8"),
+    ] {
+        let path = path.to_str().expect("text");
+        let expected = format!("yamabiko: cannot read {path}: {reason}\n");
+        assert_eq!(
+            failure(run(&["serve", "--config", path])),
+            (Some(2), expected)
+        );
+    }
+}
+
+/// The file is read once: at the start.
+#[test]
+fn settings_file_that_becomes_wrong_changes_no_running_server_and_stops_the_next_start() {
+    let folder = Folder::new("changed-settings");
+    std::fs::create_dir_all(&folder.0).expect("a temporary folder");
+    let file = folder.0.join("yamabiko.toml");
+    let path = file.to_str().expect("text");
+    std::fs::write(&file, "workers = 1\nconnections-max = 2").expect("a folder for it");
+    let (mut server, address) = Program::server(&["serve", "--config", path]);
+    let page = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    for change in ["connections-max = 0", "wrokers = 1", "connections-max = ["] {
+        std::fs::write(&file, change).expect("a folder for it");
+        assert!(ask(&address, page).starts_with("HTTP/1.1 200 "));
+        let (code, message) = failure(run(&["serve", "--config", path, "--check"]));
+        assert_eq!(
+            (code, message.matches('\n').count()),
+            (Some(2), 1),
+            "{message}"
+        );
+    }
+    std::fs::remove_file(&file).expect("the file");
+    assert!(ask(&address, page).starts_with("HTTP/1.1 200 "));
+    let open: Vec<TcpStream> = (0..2)
+        .map(|_| TcpStream::connect(&address).expect("it listens"))
+        .collect();
+    assert!(ask(&address, page).starts_with("HTTP/1.1 503 "));
+    drop(open);
+    server.signal("TERM");
+    assert_eq!(server.exit_code(), Some(0));
+}
+
+#[test]
 fn completions_for_each_shell_name_commands_and_options() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let output = run(&["completions", shell]);

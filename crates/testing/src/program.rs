@@ -4,7 +4,9 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -16,7 +18,12 @@ pub struct Program {
     child: Child,
     /// A path that takes WebSockets and sends each message back.
     echo_path: &'static str,
+    /// The first IP address that it listens on.
     pub address: SocketAddr,
+    /// All of them.
+    pub addresses: Vec<SocketAddr>,
+    /// The file in place of `{socket}` in the options.
+    pub socket: PathBuf,
     /// Lines of standard error that report a panic.
     panics: Arc<Mutex<Vec<String>>>,
     /// Open descriptors without a client.
@@ -24,10 +31,16 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts the file with a command (`serve` or `echo`) and options, on any free port.
+    /// Starts the file with a command (`serve` or `echo`) and options, on any free port. `{socket}` in an option becomes the path
+    /// of a file that no other program uses.
     pub fn start(file: impl AsRef<OsStr>, arguments: &[&str]) -> Program {
+        let socket = unused_path();
+        let path = socket.to_str().expect("text");
+        let options = arguments
+            .iter()
+            .map(|option| option.replace("{socket}", path));
         let mut child = Command::new(file)
-            .args(arguments)
+            .args(options)
             .args(["--listen", "127.0.0.1:0"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -36,7 +49,7 @@ impl Program {
             .expect("the program starts");
         let panics = Arc::default();
         collect_panics(child.stderr.take().expect("a pipe"), Arc::clone(&panics));
-        let address = address_of(child.stdout.take().expect("a pipe"));
+        let addresses = addresses_of(child.stdout.take().expect("a pipe"));
         let program = Program {
             descriptors_idle: descriptors_of(&child),
             child,
@@ -44,7 +57,9 @@ impl Program {
                 Some(&"serve") => "/broadcast/fresh",
                 _ => "/",
             },
-            address,
+            address: addresses[0],
+            addresses,
+            socket,
             panics,
         };
         // Memory that the program allocates once is allocated now.
@@ -111,7 +126,16 @@ impl Drop for Program {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // A program that is killed leaves the file of its socket.
+        let _ = std::fs::remove_file(&self.socket);
     }
+}
+
+/// A path in the temporary directory that is short enough for a Unix socket.
+fn unused_path() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    std::env::temp_dir().join(format!("yamabiko-{process}-{number}.sock"))
 }
 
 fn descriptors_of(process: &Child) -> usize {
@@ -125,14 +149,21 @@ fn descriptors_of(process: &Child) -> usize {
 /// Memory and descriptors of another process are read from `/proc`. Elsewhere they are 0.
 const MEASURES: bool = cfg!(target_os = "linux");
 
-/// The address in the program's first line: `… http://127.0.0.1:4000/`.
-fn address_of(output: impl Read) -> SocketAddr {
+/// The addresses in the program's first line: `… http://127.0.0.1:4000/`, or behind that
+/// `(listening on 127.0.0.1:4000, unix:/run/x, 127.0.0.2:4001)`.
+fn addresses_of(output: impl Read) -> Vec<SocketAddr> {
     let mut line = String::new();
     let read = BufReader::new(output).read_line(&mut line);
     read.expect("a line of text");
     let (_, rest) = line.split_once("://").expect("a line with an address");
-    let address = rest.split('/').next().unwrap_or_default();
-    address.parse().expect("an address")
+    let (first, rest) = rest.split_once('/').expect("the end of the address");
+    let all = rest
+        .split_once("(listening on ")
+        .map_or(first, |(_, all)| all);
+    let addresses = all.trim_end().trim_end_matches(')').split(", ");
+    let addresses: Vec<SocketAddr> = addresses.filter_map(|text| text.parse().ok()).collect();
+    assert!(!addresses.is_empty(), "{line}");
+    addresses
 }
 
 fn collect_panics(errors: impl Read + Send + 'static, panics: Arc<Mutex<Vec<String>>>) {

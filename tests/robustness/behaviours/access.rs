@@ -6,7 +6,7 @@ use super::{Behaviour, CLIENT, Settings, serve, with};
 use crate::steps::*;
 
 /// The chat needs a token, broadcast rooms do not.
-const KEYS: Settings = &[
+pub(super) const KEYS: Settings = &[
     "serve",
     "--workers",
     "1",
@@ -142,6 +142,95 @@ pub fn behaviours() -> Vec<Behaviour> {
             "key_in_a_cookie_is_admitted",
             "/chat/a",
             "Cookie: a=b; yamabiko_token=a-key-of-the-robustness-suite\r\n",
+        ),
+        admits(
+            "key_as_a_subprotocol_is_admitted",
+            "/chat/a",
+            "Sec-WebSocket-Protocol: yamabiko.chat.v1, yamabiko.token.a-key-of-the-robustness-suite\r\n",
+        ),
+        with(
+            KEYS,
+            "subprotocol_that_is_a_token_is_not_sent_back",
+            vec![
+                send(chat(
+                    "/chat/a",
+                    "Sec-WebSocket-Protocol: yamabiko.chat.v1, yamabiko.token.a-key-of-the-robustness-suite\r\n",
+                )),
+                status(101),
+                lacks("a-key-of-the-robustness-suite"),
+            ],
+        ),
+        with(
+            KEYS,
+            "page_that_offers_no_other_subprotocol_gets_the_one_without_the_token",
+            vec![
+                send(upgrade(
+                    "/broadcast/a",
+                    "Sec-WebSocket-Protocol: yamabiko.token, yamabiko.token.a-key-of-the-robustness-suite\r\n",
+                )),
+                status(101),
+                contains("Sec-WebSocket-Protocol: yamabiko.token\r\n"),
+            ],
+        ),
+        with(
+            KEYS,
+            "page_that_offers_no_subprotocol_of_the_chat_gets_400",
+            vec![
+                send(chat(
+                    "/chat/a",
+                    "Sec-WebSocket-Protocol: yamabiko.token, yamabiko.token.a-key-of-the-robustness-suite\r\n",
+                )),
+                refused(400),
+            ],
+        ),
+        refuses(
+            "unknown_key_in_a_cookie_gets_401",
+            "/chat/a",
+            "Cookie: yamabiko_token=nobodys-key-0123456789\r\n",
+            401,
+        ),
+        refuses(
+            "unknown_key_in_the_query_gets_401",
+            "/chat/a?access_token=nobodys-key-0123456789",
+            "",
+            401,
+        ),
+        refuses(
+            "unknown_key_as_a_subprotocol_gets_401",
+            "/chat/a",
+            "Sec-WebSocket-Protocol: yamabiko.token, yamabiko.token.nobodys-key-0123456789\r\n",
+            401,
+        ),
+        refuses(
+            "key_in_a_cookie_beside_one_as_authorization_gets_400",
+            "/chat/a",
+            "Authorization: Bearer a-key-of-the-robustness-suite\r\n\
+             Cookie: yamabiko_token=a-key-of-the-robustness-suite\r\n",
+            400,
+        ),
+        refuses(
+            "two_cookies_with_a_key_get_400",
+            "/chat/a",
+            "Cookie: yamabiko_token=a-key-of-the-robustness-suite; yamabiko_token=x\r\n",
+            400,
+        ),
+        refuses(
+            "token_of_4097_bytes_gets_401",
+            "/chat/a",
+            &format!("Authorization: Bearer {}\r\n", "k".repeat(4097)),
+            401,
+        ),
+        refuses(
+            "empty_token_in_the_query_gets_400",
+            "/chat/a?access_token=",
+            "",
+            400,
+        ),
+        refuses(
+            "key_in_a_cookie_of_another_name_gets_401",
+            "/chat/a",
+            "Cookie: token=a-key-of-the-robustness-suite\r\n",
+            401,
         ),
         with(
             KEYS,

@@ -12,8 +12,12 @@ mod fields;
 mod fragments;
 mod frames;
 mod limits;
+mod listeners;
 mod paths;
 mod pipelining;
+mod presence;
+mod proxies;
+mod publishing;
 mod request_line;
 mod tcp;
 mod text;
@@ -54,6 +58,10 @@ pub fn all() -> Vec<(&'static str, Behaviour)> {
         ("broadcast", broadcast::behaviours()),
         ("limits", limits::behaviours()),
         ("deadlines", deadlines::behaviours()),
+        ("publishing", publishing::behaviours()),
+        ("presence", presence::behaviours()),
+        ("listeners", listeners::behaviours()),
+        ("proxies", proxies::behaviours()),
     ];
     let named = |(category, behaviours): (_, Vec<Behaviour>)| {
         behaviours

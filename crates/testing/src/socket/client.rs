@@ -5,7 +5,7 @@
 use super::{Deadline, LOOP_TIMEOUT, TIMEOUT, bounded, eventually};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 use yamabiko::websocket::frame::{Opcode, encode};
 
@@ -72,6 +72,16 @@ impl Client {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         socket.set_recv_buffer_size(NARROW_BYTES).expect("a size");
         socket.set_send_buffer_size(NARROW_BYTES).expect("a size");
+        socket.connect(&address.into()).expect("the server accepts");
+        Client::of(socket.into())
+    }
+
+    /// As `connect`, from this address of the own machine.
+    pub fn connect_from(source: IpAddr, address: SocketAddr) -> Client {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None);
+        let socket = socket.expect("a socket");
+        let bound = socket.bind(&SocketAddr::new(source, 0).into());
+        bound.expect("an address of this machine");
         socket.connect(&address.into()).expect("the server accepts");
         Client::of(socket.into())
     }
