@@ -31,6 +31,7 @@
 //! | `reactor` | `reactor`: the event loop on `mio` alone | with `server` |
 //! | `chat` | `chat`: the chat application on the server; enables `server` and `tokens` | no |
 //! | `tokens` | `tokens`: JSON Web Tokens and shared keys, checked for the server or any other program; enables `std` | no |
+//! | `tracing` | `server` reports ends of connections, refusals and limits as events of the crate `tracing`; enables `server` | no |
 //! | `http` | the opening handshake on the types of the crate `http` ([`websocket::handshake`]) | no |
 //! | `internals` | `broadcast`: the fan-out inside the server, for its tests and benchmarks | no |
 //!

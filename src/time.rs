@@ -58,7 +58,12 @@ impl Clock {
 
     /// Rounded down: a deadline is never taken to have come before it has.
     pub(crate) fn now(&self) -> Timestamp {
-        let millis = self.epoch.elapsed().as_millis();
+        self.at(std::time::Instant::now())
+    }
+
+    /// The point in time of this instant, rounded down.
+    pub(crate) fn at(&self, instant: std::time::Instant) -> Timestamp {
+        let millis = instant.saturating_duration_since(self.epoch).as_millis();
         Timestamp(u64::try_from(millis).unwrap_or(u64::MAX))
     }
 

@@ -6,14 +6,14 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token};
 
 use super::calls::{has_unsent, send, set_acknowledgement_timeout, set_unsent_bytes_max};
-use super::limit::{ConnectionLimit, CountedConnections};
+use super::limit::{ConnectionLimit, CountedConnections, LimitReached};
 use super::listener::{Accepted, AcceptedConnection, Acceptors, LISTENERS_MAX};
 use super::peer_address::PeerAddress;
 use super::socket::{ReadOutcome, SOCKETS_MAX, Slab, Socket, SocketKey};
@@ -29,6 +29,8 @@ pub struct Io {
     poll: Poll,
     clock: Clock,
     now: Timestamp,
+    /// The same to the nanosecond.
+    woken_at: Instant,
     turns: u64,
     sockets: Slab,
     sockets_max: usize,
@@ -48,8 +50,11 @@ pub struct Io {
     postponed_again: bool,
     /// Sockets that can be written again, and that the application has not been told of, each once.
     writable: VecDeque<SocketKey>,
-    /// Bytes that were written, with the cost of each call; wraps around.
-    write_cost: usize,
+    /// Bytes that were written, and calls of `write`; both wrap around.
+    written_bytes: u64,
+    writes: u64,
+    /// Bytes that were read; wraps around.
+    read_bytes: u64,
     deferred: VecDeque<Deferred>,
     /// Bytes that were read and that the application left.
     unread: Unread,
@@ -98,6 +103,37 @@ impl Io {
         self.sockets.len()
     }
 
+    /// How long this turn has taken so far. Cost: it reads the clock.
+    #[must_use]
+    pub fn elapsed_in_turn(&self) -> Duration {
+        self.woken_at.elapsed()
+    }
+
+    /// Bytes that the kernel has taken of all sockets; wraps around.
+    #[must_use]
+    pub fn written_bytes(&self) -> u64 {
+        self.written_bytes
+    }
+
+    /// Calls of [`write`](Io::write) and [`write_slices`](Io::write_slices), nearly always one system call each; wraps
+    /// around.
+    #[must_use]
+    pub fn writes(&self) -> u64 {
+        self.writes
+    }
+
+    /// Bytes that have come from all sockets; wraps around.
+    #[must_use]
+    pub fn read_bytes(&self) -> u64 {
+        self.read_bytes
+    }
+
+    /// The limit that a [refused](super::Application::refused) socket was beyond. `None`: it was not refused.
+    #[must_use]
+    pub fn refused_by(&mut self, key: SocketKey) -> Option<LimitReached> {
+        self.sockets.get_mut(key)?.refused_by()
+    }
+
     /// The number of open sockets that were [refused](super::Application::refused).
     #[must_use]
     pub fn refused_sockets(&self) -> usize {
@@ -141,9 +177,8 @@ impl Io {
             return 0;
         };
         let (written, failure) = socket.write(total, write);
-        self.write_cost = self
-            .write_cost
-            .wrapping_add(written.wrapping_add(WRITE_CALL_COST_BYTES));
+        self.written_bytes = self.written_bytes.wrapping_add(written as u64);
+        self.writes = self.writes.wrapping_add(1);
         if written < total {
             self.not_written(key, failure);
         }
@@ -227,10 +262,10 @@ impl Io {
         let _ = stream.set_nodelay(true);
         let stream = TcpStream::from_std(stream);
         set_unsent_bytes_max(&stream, self.unsent_bytes_max)?;
-        if !self.counted.acquire(peer, self.now) {
+        if self.counted.acquire(peer, self.now).is_err() {
             return Err(io::Error::other("the connection limit is reached"));
         }
-        let key = self.insert(stream, peer, true)?;
+        let key = self.insert(stream, peer, None)?;
         self.deferred.push_back(Deferred::Opened(key, peer));
         Ok(key)
     }
@@ -248,8 +283,8 @@ impl Io {
             return Err(no_room());
         }
         let peer = connection.peer;
-        let counted = self.counted.acquire(peer, self.now);
-        let key = self.insert(connection.stream, peer, counted)?;
+        let refused_by = self.counted.acquire(peer, self.now).err();
+        let key = self.insert(connection.stream, peer, refused_by)?;
         self.deferred.push_back(Deferred::Opened(key, peer));
         Ok(key)
     }
@@ -420,6 +455,7 @@ impl Io {
             poll,
             clock: Clock::start(),
             now: Timestamp(0),
+            woken_at: Instant::now(),
             turns: 0,
             sockets: Slab::new(),
             sockets_max: connections_max.min(SOCKETS_MAX),
@@ -430,7 +466,9 @@ impl Io {
             again: Vec::new(),
             postponed_again: false,
             writable: VecDeque::new(),
-            write_cost: 0,
+            written_bytes: 0,
+            writes: 0,
+            read_bytes: 0,
             deferred: VecDeque::new(),
             unread: Unread::default(),
             budget: 0,
@@ -453,7 +491,8 @@ impl Io {
             }
         }
         self.turns += 1;
-        self.now = self.clock.now();
+        self.woken_at = Instant::now();
+        self.now = self.clock.at(self.woken_at);
         self.wheel.advance(self.now);
         self.acceptors.advance(self.now);
         Ok(())
@@ -500,7 +539,8 @@ impl Io {
 
     /// What all writes have cost so far: their bytes, and [`WRITE_CALL_COST_BYTES`] each; wraps around.
     pub(super) fn write_cost(&self) -> usize {
-        self.write_cost
+        let calls = (self.writes as usize).wrapping_mul(WRITE_CALL_COST_BYTES);
+        (self.written_bytes as usize).wrapping_add(calls)
     }
 
     pub(super) fn listener_edge(&mut self, token: Token) {
@@ -516,8 +556,8 @@ impl Io {
     /// Registers a connection that was accepted here.
     pub(super) fn register(&mut self, connection: AcceptedConnection) -> Option<SocketKey> {
         let peer = connection.peer;
-        let counted = self.counted.acquire(peer, self.now);
-        if let Ok(key) = self.insert(connection.stream, peer, counted) {
+        let refused_by = self.counted.acquire(peer, self.now).err();
+        if let Ok(key) = self.insert(connection.stream, peer, refused_by) {
             return Some(key);
         }
         // The kernel cannot register another socket; this connection is lost.
@@ -537,28 +577,28 @@ impl Io {
     }
 
     /// The one place where a socket is added: registered for reading as long as it is open, and
-    /// for writing from its first blocked write on. `counted`: whether the limit allows it. If the
+    /// for writing from its first blocked write on. `refused_by`: the limit that does not allow it. If the
     /// socket cannot be registered, the count is released.
     fn insert(
         &mut self,
         mut stream: TcpStream,
         peer: PeerAddress,
-        counted: bool,
+        refused_by: Option<LimitReached>,
     ) -> io::Result<SocketKey> {
         let key = self.sockets.next_key();
         let registered = self
             .registry()
             .register(&mut stream, key.to_token(), Interest::READABLE);
         if let Err(error) = registered {
-            if counted {
+            if refused_by.is_none() {
                 self.counted.release(peer);
             }
             return Err(error);
         }
-        self.sockets.insert(Socket::new(stream, counted));
-        match counted {
-            true => self.counted.opened(key.index(), peer),
-            false => self.refused += 1,
+        self.sockets.insert(Socket::new(stream, refused_by));
+        match refused_by {
+            None => self.counted.opened(key.index(), peer),
+            Some(_) => self.refused += 1,
         }
         Ok(key)
     }
@@ -681,17 +721,28 @@ impl Io {
 
     #[inline(always)]
     pub(super) fn read(&mut self, key: SocketKey, buffer: &mut [u8]) -> ReadOutcome {
-        match self.sockets.get_mut(key) {
+        let outcome = match self.sockets.get_mut(key) {
             Some(socket) => socket.read(buffer),
-            None => ReadOutcome::Nothing,
-        }
+            None => return ReadOutcome::Nothing,
+        };
+        self.count_read(&outcome);
+        outcome
     }
 
     /// As `read`, into the room at the end of `buffer`, which has some.
     pub(super) fn read_into(&mut self, key: SocketKey, buffer: &mut Vec<u8>) -> ReadOutcome {
-        match self.sockets.get_mut(key) {
+        let outcome = match self.sockets.get_mut(key) {
             Some(socket) => socket.read_into(buffer),
-            None => ReadOutcome::Nothing,
+            None => return ReadOutcome::Nothing,
+        };
+        self.count_read(&outcome);
+        outcome
+    }
+
+    #[inline(always)]
+    fn count_read(&mut self, outcome: &ReadOutcome) {
+        if let ReadOutcome::Bytes(count) = outcome {
+            self.read_bytes = self.read_bytes.wrapping_add(*count as u64);
         }
     }
 

@@ -103,24 +103,24 @@ impl ConnectionLimit {
 
     /// Counts one more connection, if all limits allow it. The count protects no other
     /// memory, so the order of these operations does not matter.
-    fn acquire(&self, peer: PeerAddress, now: Timestamp) -> bool {
+    fn acquire(&self, peer: PeerAddress, now: Timestamp) -> Result<(), LimitReached> {
         let one_more = |open| (open < self.max).then_some(open + 1);
         let counted = self
             .open
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
         if counted.is_err() {
-            return false;
+            return Err(LimitReached::Connections);
         }
         let addresses = self.addresses.as_ref();
         if addresses.is_some_and(|addresses| !addresses.acquire(self.address_of(peer))) {
             self.open.fetch_sub(1, Ordering::Relaxed);
-            return false;
+            return Err(LimitReached::ConnectionsPerAddress);
         }
         if self.new.as_ref().is_some_and(|new| !new.acquire(now)) {
             self.release(self.address_of(peer));
-            return false;
+            return Err(LimitReached::ConnectionsPerSecond);
         }
-        true
+        Ok(())
     }
 
     /// A counted connection has ended.
@@ -130,6 +130,18 @@ impl ConnectionLimit {
             addresses.release(address);
         }
     }
+}
+
+/// Which part of a [`ConnectionLimit`] a connection was beyond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LimitReached {
+    /// Of the open connections in all.
+    Connections,
+    /// Of the open connections of its address: [`ConnectionLimit::per_address`].
+    ConnectionsPerAddress,
+    /// Of the new connections per second: [`ConnectionLimit::per_second`].
+    ConnectionsPerSecond,
 }
 
 /// One reactor's connections that a limit counts, by the slot of the socket.
@@ -148,10 +160,12 @@ impl CountedConnections {
         }
     }
 
-    /// Counts one more connection, if the limit allows it. True if there is no limit.
-    pub(super) fn acquire(&self, peer: PeerAddress, now: Timestamp) -> bool {
-        let limit = self.limit.as_ref();
-        limit.is_none_or(|limit| limit.acquire(peer, now))
+    /// Counts one more connection, if the limit allows it, or if there is none.
+    pub(super) fn acquire(&self, peer: PeerAddress, now: Timestamp) -> Result<(), LimitReached> {
+        match &self.limit {
+            Some(limit) => limit.acquire(peer, now),
+            None => Ok(()),
+        }
     }
 
     /// A counted connection got no socket.
@@ -362,7 +376,7 @@ mod tests {
     }
 
     fn acquire(limit: &ConnectionLimit, address: &str) -> bool {
-        limit.acquire(peer(address), NOW)
+        limit.acquire(peer(address), NOW).is_ok()
     }
 
     #[test]
@@ -417,7 +431,7 @@ mod tests {
     #[test]
     fn connections_of_a_unix_socket_have_no_address_to_count_and_count_in_all() {
         let limit = ConnectionLimit::new(3).per_address(NonZeroUsize::new(1));
-        let acquire = || limit.acquire(PeerAddress::Unix, NOW);
+        let acquire = || limit.acquire(PeerAddress::Unix, NOW).is_ok();
         assert!(acquire() && acquire() && acquire() && !acquire());
         limit.release(Address::of(PeerAddress::Unix));
         assert!(acquire() && !acquire());
@@ -430,13 +444,13 @@ mod tests {
         let limit = limit.except(move |address| address == proxy);
         let mut counted = CountedConnections::new(Some(limit.clone()));
         for slot in 0..3 {
-            assert!(counted.acquire(peer("10.0.0.1"), NOW));
+            assert!(counted.acquire(peer("10.0.0.1"), NOW).is_ok());
             counted.opened(slot, peer("10.0.0.1"));
         }
         assert!(counted.count_for(0, peer("192.0.2.1")));
         assert!(counted.count_for(0, peer("192.0.2.1")));
         assert!(!counted.count_for(1, peer("192.0.2.1")));
-        assert!(!counted.acquire(peer("192.0.2.1"), NOW));
+        assert!(counted.acquire(peer("192.0.2.1"), NOW).is_err());
         assert!(counted.count_for(1, peer("192.0.2.2")));
         counted.closed(0);
         assert!(counted.count_for(2, peer("192.0.2.1")));
@@ -476,7 +490,7 @@ mod tests {
     #[test]
     fn new_connections_have_a_second_of_their_rate_at_once_and_then_an_interval_each() {
         let limit = ConnectionLimit::new(100).per_second(NonZeroU32::new(4));
-        let at = |millis| limit.acquire(peer("::1"), Timestamp(millis));
+        let at = |millis| limit.acquire(peer("::1"), Timestamp(millis)).is_ok();
         for _ in 0..4 {
             assert!(at(0));
         }

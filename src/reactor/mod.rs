@@ -147,7 +147,7 @@ use self::unread::UnreadRest;
 use crate::read_buffer::{ReadBuffer, Unread};
 
 pub use self::io::Io;
-pub use self::limit::{ConnectionLimit, free_descriptors};
+pub use self::limit::{ConnectionLimit, LimitReached, free_descriptors};
 pub use self::listener::{AcceptedConnection, ListenOptions, Listener, listen, listen_with};
 pub use self::mailbox::{Full, Mailbox};
 pub use self::peer_address::PeerAddress;

@@ -51,6 +51,7 @@ use mio::event::Event;
 use mio::net::TcpStream;
 
 use super::calls::{receive, receive_into};
+use super::limit::LimitReached;
 
 /// Names one socket of one reactor: index and generation. The key of a closed socket names
 /// no socket, and using it has no effect. It is not used again before its slot has had 2^32
@@ -110,8 +111,8 @@ pub(super) struct Socket {
     read_closed: bool,
     writing: Writing,
     queued: bool,
-    /// Whether the [`ConnectionLimit`](super::ConnectionLimit) counts it.
-    counted: bool,
+    /// `None`: the [`ConnectionLimit`](super::ConnectionLimit) counts it.
+    refused_by: Option<LimitReached>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -149,9 +150,9 @@ pub(super) enum ReadOutcome {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, counted: bool) -> Socket {
+    pub(super) fn new(stream: TcpStream, refused_by: Option<LimitReached>) -> Socket {
         Socket {
-            counted,
+            refused_by,
             stream,
             life: Life::Open,
             paused: false,
@@ -164,7 +165,11 @@ impl Socket {
     }
 
     pub(super) fn counted(&self) -> bool {
-        self.counted
+        self.refused_by.is_none()
+    }
+
+    pub(super) fn refused_by(&self) -> Option<LimitReached> {
+        self.refused_by
     }
 
     pub(super) fn stream_mut(&mut self) -> &mut TcpStream {
@@ -491,7 +496,7 @@ mod tests {
         let ours = StdTcpStream::connect(listener.local_addr().unwrap()).unwrap();
         ours.set_nonblocking(true).unwrap();
         let (theirs, _) = listener.accept().unwrap();
-        (Socket::new(TcpStream::from_std(ours), true), theirs)
+        (Socket::new(TcpStream::from_std(ours), None), theirs)
     }
 
     #[test]

@@ -17,6 +17,7 @@
 //! (`rooms/publication.rs`). A connection whose messages are received in pieces has no such buffer.
 
 use super::context::Context;
+use super::diagnostics;
 use super::ending::Ending;
 use super::environment::Environment;
 use super::failure::Failure;
@@ -95,6 +96,8 @@ impl<H: Handler> Connection<H> {
         environment: &mut Environment<H>,
     ) -> Result<(), End> {
         environment.counts.count_opened();
+        environment.totals.opened(key.index(), io.now());
+        diagnostics::connection_opened(self.recipient.peer_address());
         environment.rates.opened(key.index(), io.now());
         self.set_timer(io, key, environment);
         self.call(io, key, environment, |handler, session, context| {
@@ -210,6 +213,7 @@ impl<H: Handler> Connection<H> {
         environment: &mut Environment<H>,
     ) -> Received {
         self.is_alive(io, key, environment);
+        environment.totals.received(key.index(), count);
         if let Err(end) = self.count_while_closing(count, environment) {
             return Received::Ended(end);
         }
@@ -249,6 +253,7 @@ impl<H: Handler> Connection<H> {
         environment: &mut Environment<H>,
     ) -> Step {
         environment.counts.count_received();
+        environment.totals.message(key.index());
         self.deadlines.message_is_finished();
         environment.rates.count_message(0);
         let work = Work {
@@ -357,6 +362,7 @@ impl<H: Handler> Connection<H> {
             taken_bytes: bytes - input.len(),
             payload_bytes: 0,
         };
+        environment.totals.received(key.index(), work.taken_bytes);
         let message = match &received {
             Ok(Some(Event::Text(text))) => Message::Text(text),
             Ok(Some(Event::Binary(bytes))) => Message::Binary(bytes),
@@ -377,6 +383,7 @@ impl<H: Handler> Connection<H> {
             }
         };
         environment.counts.count_received();
+        environment.totals.message(key.index());
         self.deadlines.message_is_finished();
         let work = work.with_payload(message.as_bytes());
         environment.rates.count_message(self.inflated_bytes(work));
@@ -400,6 +407,7 @@ impl<H: Handler> Connection<H> {
         environment.rates.count_inflated(self.inflated_bytes(work));
         if piece.is_last() {
             environment.counts.count_received();
+            environment.totals.message(key.index());
             environment.rates.count_message(0);
             self.deadlines.message_is_finished();
         }
@@ -521,6 +529,7 @@ impl<H: Handler> Connection<H> {
             RateAction::Wait => {
                 if environment.rates.begin_wait(key.index()) {
                     environment.counts.count_slowed();
+                    diagnostics::client_slowed(self.recipient.peer_address(), excess.rate);
                     self.deadlines.throttle();
                     io.pause_reading(key);
                 }
@@ -669,6 +678,7 @@ impl<H: Handler> Connection<H> {
             bytes: skipped.bytes,
         };
         if missed.messages > 0 {
+            diagnostics::messages_skipped(self.recipient.peer_address(), room, missed);
             self.call(io, key, environment, |handler, session, context| {
                 handler.missed(session, room, missed, context);
             })?;
@@ -885,15 +895,17 @@ impl<H: Handler> Connection<H> {
         if let Some(failure) = &failure {
             environment.report(peer_address, failure);
         }
-        environment.counts.count_closed();
         environment.shutdown.count_end(match &failure {
             None => DrainedAs::Closed,
             Some(Failure::CloseTimeout) => DrainedAs::Cut,
             Some(_) => DrainedAs::Lost,
         });
+        let ended = websocket.end_of_input();
+        let totals = environment.count_closed(io, key, peer_address, &ended, failure.as_ref());
         let closed = Closed {
-            ended: websocket.end_of_input(),
+            ended,
             failure: failure.as_ref(),
+            totals,
         };
         let called = environment.call(key, &mut recipient, false, |handler, context| {
             handler.closed(session, &closed, context);

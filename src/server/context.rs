@@ -91,7 +91,8 @@ impl Context<'_> {
         if self.recipient.is_sending_fragments() {
             return Err(NotSent::MessageUnderWay);
         }
-        self.recipient.send(message, &mut self.fan_out.rooms);
+        self.recipient
+            .send(message, self.key, &mut self.fan_out.rooms);
         Ok(())
     }
 

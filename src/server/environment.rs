@@ -8,22 +8,26 @@ use super::buffers::Buffers;
 use super::config::Config;
 use super::context::Context;
 use super::date::Date;
+use super::diagnostics::{self, ConnectionClosed, RequestRefused};
 use super::failure::Failure;
 use super::fan_out::FanOut;
 use super::handler::Handler;
 use super::lifetimes::Lifetimes;
 use super::memory::MemoryBudget;
-use super::metrics::{ConnectionCounts, Metrics, MetricsSnapshot};
+use super::metrics::{ConnectionCounts, Metrics, MetricsSnapshot, SocketCounts};
 use super::panics;
 use super::pending::PendingWrites;
 use super::rates::Rates;
 use super::recipient::Recipient;
+use super::refusal_reason::RefusalReason;
 use super::shutdown::Shutdown;
+use super::totals::{ConnectionTotals, Totals};
+use super::turn_times::TurnTimes;
 use crate::http::{Persistence, Response, WriteOptions};
 use crate::reactor::{Io, PeerAddress, SocketKey};
-use crate::websocket::CloseFrame;
 use crate::websocket::deadlines::Timeouts;
 use crate::websocket::deflate::DeflatePool;
+use crate::websocket::{CloseFrame, Ended};
 use std::sync::Arc;
 
 /// What all connections of one worker share. Each part owns its fields; other files call the part's methods.
@@ -42,6 +46,8 @@ pub(super) struct Environment<H: Handler> {
     pub(super) lifetimes: Lifetimes,
     pub(super) memory: MemoryBudget,
     pub(super) shutdown: Shutdown,
+    pub(super) totals: Totals,
+    turn_times: TurnTimes,
     snapshot: Arc<MetricsSnapshot>,
     date: Date,
     /// The number of the last ping, so that each ping has a payload of its own.
@@ -52,16 +58,19 @@ impl<H: Handler> Environment<H> {
     pub(super) fn new(
         handler: Arc<H>,
         config: Arc<Config>,
-        fan_out: FanOut,
+        mut fan_out: FanOut,
         shutdown: Shutdown,
         memory: MemoryBudget,
         snapshot: Arc<MetricsSnapshot>,
     ) -> Environment<H> {
+        fan_out.rooms.count_sent(config.connection_totals);
         Environment {
             handler,
             timeouts: config.timeouts(),
             deflate_pool: DeflatePool::default(),
             rates: Rates::new(config.rates),
+            totals: Totals::new(config.connection_totals),
+            turn_times: TurnTimes::default(),
             config,
             fan_out,
             pending: PendingWrites::default(),
@@ -113,6 +122,7 @@ impl<H: Handler> Environment<H> {
     pub(super) fn report(&mut self, peer_address: PeerAddress, failure: &Failure) {
         if matches!(failure, Failure::Panicked { .. }) {
             self.counts.count_panic();
+            diagnostics::handler_panicked(peer_address, failure);
         }
         let Some(on_failure) = &self.config.on_failure else {
             return;
@@ -157,9 +167,53 @@ impl<H: Handler> Environment<H> {
         !self.shutdown.awaits_answers() && self.fan_out.outbound.must_stop_reading()
     }
 
-    /// Publishes the worker's metrics for other threads.
-    pub(super) fn publish_metrics(&mut self) {
-        self.snapshot.publish(self.metrics());
+    /// A connection is beyond a limit.
+    pub(super) fn refuse_connection(&mut self, address: PeerAddress, reason: RefusalReason) {
+        self.counts.count_refused();
+        self.drop_connection(address, reason);
+    }
+
+    /// A connection ends without a response.
+    pub(super) fn drop_connection(&self, address: PeerAddress, reason: RefusalReason) {
+        self.snapshot.count_refusal(reason);
+        diagnostics::connection_refused(address, reason);
+    }
+
+    /// A request is answered by a refusal.
+    pub(super) fn refuse_request(&self, refused: &RequestRefused<'_>) {
+        self.snapshot.count_refusal(refused.reason);
+        diagnostics::request_refused(refused);
+    }
+
+    /// A WebSocket has ended. Returns what it has received and sent, if that is counted.
+    pub(super) fn count_closed(
+        &mut self,
+        io: &Io,
+        key: SocketKey,
+        address: PeerAddress,
+        ended: &Ended,
+        failure: Option<&Failure>,
+    ) -> Option<ConnectionTotals> {
+        self.counts.count_closed();
+        self.snapshot.count_close(ended, failure);
+        let (sent, room) = self.fan_out.rooms.take_sent(key);
+        let totals = self.totals.closed(key.index(), sent, io.now());
+        diagnostics::connection_closed(&ConnectionClosed {
+            address,
+            ended,
+            failure,
+            totals: totals.as_ref(),
+            room: room.as_deref(),
+        });
+        totals
+    }
+
+    /// Publishes the worker's metrics for other threads, when it has written what the turn has brought.
+    pub(super) fn publish_metrics(&mut self, io: &Io) {
+        let rooms = &self.fan_out.rooms;
+        self.turn_times
+            .turn_ended(io, rooms.deliveries(), rooms.is_dirty(), &self.snapshot);
+        self.snapshot.publish(self.metrics(io));
         self.fan_out.rooms.publish_lags();
     }
 
@@ -172,9 +226,15 @@ impl<H: Handler> Environment<H> {
             .publish(rooms_bytes.saturating_add(unread_bytes));
     }
 
-    pub(super) fn metrics(&self) -> Metrics {
+    pub(super) fn metrics(&self, io: &Io) -> Metrics {
         let (rooms, compressed) = self.fan_out.rooms.counts();
-        self.counts.with_rooms(rooms, compressed)
+        let sockets = SocketCounts {
+            received_bytes: io.read_bytes(),
+            sent_bytes: io.written_bytes(),
+            writes: io.writes(),
+            open: io.sockets() as u64,
+        };
+        self.counts.with_others(rooms, compressed, sockets)
     }
 }
 

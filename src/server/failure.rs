@@ -43,6 +43,42 @@ pub enum Failure {
     },
 }
 
+impl Failure {
+    /// The names of all kinds of failures, in the order of [`Failure::index`].
+    pub(super) const NAMES: [&'static str; 10] = [
+        "protocol",
+        "pong_timeout",
+        "message_timeout",
+        "close_timeout",
+        "too_slow",
+        "too_fast",
+        "overloaded",
+        "end_of_input",
+        "transport",
+        "panic",
+    ];
+
+    /// The name of its kind, in logs and metrics: `protocol`, `pong_timeout`, `too_slow` and their like.
+    pub fn name(&self) -> &'static str {
+        Failure::NAMES[self.index()]
+    }
+
+    pub(super) fn index(&self) -> usize {
+        match self {
+            Failure::Protocol(_) => 0,
+            Failure::PongTimeout => 1,
+            Failure::MessageTimeout => 2,
+            Failure::CloseTimeout => 3,
+            Failure::TooSlow { .. } => 4,
+            Failure::TooFast { .. } => 5,
+            Failure::Overloaded => 6,
+            Failure::EndOfInput => 7,
+            Failure::Transport(_) => 8,
+            Failure::Panicked { .. } => 9,
+        }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -75,6 +111,21 @@ mod tests {
     use super::*;
     use crate::websocket::frame::FrameError;
     use std::error::Error;
+
+    #[test]
+    fn every_kind_of_failure_has_a_name_of_its_own() {
+        let mut names = Failure::NAMES.to_vec();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Failure::NAMES.len());
+        assert_eq!(
+            Failure::Panicked {
+                message: String::new()
+            }
+            .name(),
+            "panic"
+        );
+    }
 
     #[test]
     fn failure_is_an_error_with_its_cause_as_the_source() {

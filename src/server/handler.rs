@@ -8,6 +8,7 @@ use super::failure::Failure;
 use super::lag::{LagPolicy, Missed};
 use super::publisher::Publisher;
 use super::request::Request;
+use super::totals::ConnectionTotals;
 use super::upgrade::Upgrade;
 use crate::http::{InvalidField, Refusal, Response, Status};
 use crate::websocket::handshake::AcceptOptions;
@@ -255,4 +256,6 @@ pub struct Closed<'a> {
     pub ended: Ended,
     /// What went wrong, if the connection did not just close.
     pub failure: Option<&'a Failure>,
+    /// What the connection has received and sent, with [`Config::connection_totals`](super::Config).
+    pub totals: Option<ConnectionTotals>,
 }

@@ -46,12 +46,15 @@
 // | file | what is in it |
 // |---|---|
 // | `lag.rs`, `rates.rs`, `failure.rs`, `connection_id.rs`, `listen.rs`, `config.rs` | public settings and values; the token buckets of the rates |
+// | `close_counts.rs`, `refusal_reason.rs`, `histogram.rs` | how connections end, why requests are refused, how long something takes: as counts |
 // | `listeners.rs` | binding the addresses |
 // | `metrics.rs` | what is counted, and the snapshots that other threads read |
+// | `turn_times.rs` | how long turns and deliveries take |
 // | `memory.rs` | the memory budget of all workers |
 // | `shutdown.rs`, `panics.rs`, `buffers.rs`, `date.rs`, `lifetimes.rs` | the shutdown; panics of the application; buffers to use again; the Date field; ends of connections |
 // | `access.rs`, `preface.rs` | the token of a request; the header of the PROXY protocol |
 // | `rooms/` | rooms of one worker: logs by encoding, subscriptions, lag |
+// | `totals.rs`, `diagnostics.rs` | what each connection has received and sent; what the program's log gets |
 // | `workers.rs`, `fan_out.rs` | messages between workers; a published message's way into the logs |
 // | `recipient.rs`, `context.rs`, `request.rs`, `upgrade.rs`, `handler.rs` | the sending side of a connection; what a handler can do; requests of HTTP and for a WebSocket; the trait |
 // | `pending.rs`, `environment.rs` | what is to be written; what all connections of a worker share |
@@ -64,6 +67,7 @@
 mod access;
 mod backpressure;
 mod buffers;
+mod close_counts;
 mod config;
 mod connection;
 mod connection_id;
@@ -71,12 +75,14 @@ mod connections;
 mod context;
 mod date;
 mod descriptors;
+mod diagnostics;
 mod ending;
 mod environment;
 mod failure;
 mod fan_out;
 mod flush;
 mod handler;
+mod histogram;
 mod lag;
 mod lifetimes;
 mod listen;
@@ -91,9 +97,12 @@ mod preface;
 mod publisher;
 mod rates;
 mod recipient;
+mod refusal_reason;
 mod request;
 mod rooms;
 mod shutdown;
+mod totals;
+mod turn_times;
 mod upgrade;
 mod worker;
 mod workers;
@@ -110,19 +119,23 @@ pub use crate::websocket::handshake::{percent_decode, percent_encode};
 pub use crate::websocket::{
     AsMessage, CloseFrame, Ended, Fragment, Limits, Message, Piece, ProtocolError, SendError, Side,
 };
+pub use close_counts::ClosedBy;
 pub use config::{Accept, Config, OnFailure};
 pub use connection_id::ConnectionId;
 pub use context::{Context, NotSent};
 pub use failure::Failure;
 pub use handler::{Admission, Closed, Handler};
+pub use histogram::Histogram;
 pub use lag::{LagAction, LagPolicy, Missed};
 pub use listen::{InvalidListenAddress, ListenAddress, ListenAddresses, UnixListen};
 pub use listeners::CannotListen;
 pub use metrics::{Metrics, RoomLag};
 pub use publisher::{NotPublished, Publisher};
 pub use rates::{Rate, RateAction, RateLimits};
+pub use refusal_reason::RefusalReason;
 pub use request::Request;
 pub use shutdown::Drained;
+pub use totals::ConnectionTotals;
 pub use upgrade::Upgrade;
 
 use crate::reactor::{ConnectionLimit, Reactor, ReactorConfig};

@@ -19,11 +19,13 @@
 use super::access::Granted;
 use super::config::Config;
 use super::connection::Connection;
+use super::diagnostics::RequestRefused;
 use super::ending::Ending;
 use super::environment::{Environment, Panicked};
 use super::handler::{AdmissionParts, Handler};
 use super::preface::Preface;
 use super::recipient::{Recipient, flush_write_queue};
+use super::refusal_reason::RefusalReason;
 use super::request::Request;
 use super::rooms::encoding::{negotiable, window_of};
 use super::upgrade::Upgrade;
@@ -109,6 +111,7 @@ impl Opening {
                 return Progress::Waits;
             }
             Err(InvalidHeader { .. }) => {
+                environment.drop_connection(self.peer_address, RefusalReason::ProxyHeader);
                 self.release(environment);
                 return Progress::Fails;
             }
@@ -156,7 +159,8 @@ impl Opening {
             self.peer_address = source.into();
             if !io.count_for(key, self.peer_address) {
                 self.refused = true;
-                environment.counts.count_refused();
+                let reason = RefusalReason::ConnectionsPerAddress;
+                environment.refuse_connection(self.peer_address, reason);
             }
         }
         Ok(true)
@@ -177,23 +181,24 @@ impl Opening {
             return self.step_refused(io, input, environment);
         }
         let peer_address = self.peer_address;
-        match self.requests.receive(input, io.now())? {
+        let progress = self.requests.receive(input, io.now());
+        let progress = progress.map_err(|refusal| {
+            let refused = Refused::new(RefusalReason::Request, refusal);
+            refused.reported(peer_address, None, None, environment)
+        })?;
+        match progress {
             http::Progress::Incomplete => Ok(Step::MoreInput),
             http::Progress::Head(head) => {
                 let client = Client::of(&head, peer_address, &environment.config);
-                client.check_host(&environment.config)?;
-                if asks_for_websocket(&head) {
-                    if !io.count_for(key, client.address) {
-                        environment.counts.count_refused();
-                        return Err(overloaded());
-                    }
-                    return switch(io, &head, &client, environment);
-                }
+                let admitted = admit(io, key, &head, &client, environment).map_err(|refused| {
+                    let host = client.host.as_deref();
+                    refused.reported(client.address, Some(&head), host, environment)
+                })?;
                 // It may be left out if the body has begun to come (RFC 9110 §10.1.1).
-                if head.expects_continue() && input.is_empty() {
+                if admitted.is_none() && head.expects_continue() && input.is_empty() {
                     self.responses.queue.push(CONTINUE);
                 }
-                Ok(Step::Continues)
+                Ok(admitted.map_or(Step::Continues, Step::Switches))
             }
             http::Progress::Request {
                 head,
@@ -338,7 +343,9 @@ impl Opening {
             self.release(environment);
             return None;
         }
-        self.respond_last(io, &out_of_memory(), environment);
+        let refused = Refused::new(RefusalReason::Memory, out_of_memory());
+        let refusal = refused.reported(self.peer_address, None, None, environment);
+        self.respond_last(io, &refusal, environment);
         Some(self.take_ending(environment))
     }
 }
@@ -407,6 +414,8 @@ impl Opening {
             return None;
         }
         let refusal = self.requests.timed_out()?;
+        let refused = Refused::new(RefusalReason::Timeout, refusal);
+        let refusal = refused.reported(self.peer_address, None, None, environment);
         self.respond_last(io, &refusal, environment);
         Some(self.take_ending(environment))
     }
@@ -527,6 +536,61 @@ fn asks_for_websocket(request: &RequestHead<'_>) -> bool {
         && request.method() != "HEAD"
 }
 
+/// A request that is refused, and why.
+struct Refused {
+    reason: RefusalReason,
+    refusal: Box<Refusal>,
+}
+
+impl Refused {
+    fn new(reason: RefusalReason, refusal: Refusal) -> Refused {
+        Refused {
+            reason,
+            refusal: Box::new(refusal),
+        }
+    }
+
+    /// The refusal, when it is counted and in the log. `host`: as the client, or a named proxy, tells it.
+    fn reported<H: Handler>(
+        self,
+        address: PeerAddress,
+        head: Option<&RequestHead<'_>>,
+        host: Option<&str>,
+        environment: &Environment<H>,
+    ) -> Refusal {
+        environment.refuse_request(&RequestRefused {
+            address,
+            reason: self.reason,
+            refusal: &self.refusal,
+            head,
+            host,
+        });
+        *self.refusal
+    }
+}
+
+/// Checks a head whose request may be served. `None`: it asks for no WebSocket.
+fn admit<H: Handler>(
+    io: &mut Io,
+    key: SocketKey,
+    head: &RequestHead<'_>,
+    client: &Client<'_>,
+    environment: &mut Environment<H>,
+) -> Result<Option<Switched<H::Session>>, Refused> {
+    client
+        .check_host(&environment.config)
+        .map_err(|refusal| Refused::new(RefusalReason::Host, refusal))?;
+    if !asks_for_websocket(head) {
+        return Ok(None);
+    }
+    if !io.count_for(key, client.address) {
+        environment.counts.count_refused();
+        let reason = RefusalReason::ConnectionsPerAddress;
+        return Err(Refused::new(reason, overloaded()));
+    }
+    switch(io, head, client, environment).map(Some)
+}
+
 /// §4.2.2: the origin, the token, the application, the subprotocol, the extension; then the 101.
 //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.2
 //# To do so, the server MUST simply _Close the WebSocket
@@ -536,9 +600,11 @@ fn switch<H: Handler>(
     request: &RequestHead<'_>,
     client: &Client<'_>,
     environment: &mut Environment<H>,
-) -> Result<Step<H>, Refusal> {
+) -> Result<Switched<H::Session>, Refused> {
+    let because = |reason| move |refusal| Refused::new(reason, refusal);
     let peer_address = client.address;
-    let upgrade = Upgrade::check(request, peer_address)?;
+    let upgrade =
+        Upgrade::check(request, peer_address).map_err(because(RefusalReason::Handshake))?;
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
     //# If the server does not wish to accept this connection, it MUST return
     //# an appropriate HTTP error code (e.g., 403 Forbidden) and abort the
@@ -548,8 +614,10 @@ fn switch<H: Handler>(
             &environment.config.origins,
             client.host.as_deref().unwrap_or_default(),
         )
-        .map_err(forbidden)?;
-    let granted = Granted::check(request, &environment.config, io.wall_clock())?;
+        .map_err(forbidden)
+        .map_err(because(RefusalReason::Origin))?;
+    let granted = Granted::check(request, &environment.config, io.wall_clock())
+        .map_err(because(RefusalReason::Token))?;
     let upgrade = upgrade.granted(&granted);
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
     //# If the server provides multiple services, then the value should be
@@ -564,7 +632,11 @@ fn switch<H: Handler>(
         subprotocol,
         options,
         pieces,
-    } = admitted.map_err(internal_error)??.into_parts();
+    } = admitted
+        .map_err(internal_error)
+        .map_err(because(RefusalReason::Panic))?
+        .map_err(because(RefusalReason::Application))?
+        .into_parts();
     let subprotocol = subprotocol.or_else(|| granted.subprotocol(&upgrade));
     let options = options.subprotocol(subprotocol);
     let mut options = options.deflate_pool(&environment.deflate_pool);
@@ -573,17 +645,17 @@ fn switch<H: Handler>(
         options = options.inflate_only(negotiable(config));
     }
     match upgrade.accept(options) {
-        Ok(accepted) => Ok(Step::Switches(Switched {
+        Ok(accepted) => Ok(Switched {
             peer_address,
             session,
             accepted,
             pieces,
             lifetime: granted.lifetime(io.wall_clock()),
-        })),
+        }),
         Err(error) => {
             // Dropping it runs the application's code.
             let _ = environment.ask(peer_address, |_| drop(session));
-            Err(error.into())
+            Err(Refused::new(RefusalReason::Handshake, error.into()))
         }
     }
 }

@@ -135,11 +135,13 @@ impl Recipient {
     }
 
     /// Queues a message, compressed if that was agreed on and makes it shorter.
-    pub(super) fn send(&mut self, message: Message<'_>, rooms: &mut RoomTable) {
+    pub(super) fn send(&mut self, message: Message<'_>, key: SocketKey, rooms: &mut RoomTable) {
+        let before = self.queue.bytes();
         match rooms.compress_for(self.window, message) {
             Some(frame) => self.queue.push(frame),
             None => write_frame(message, self.queue.buffer()),
         }
+        rooms.count_frame(key, self.queue.bytes() - before, true);
     }
 
     /// Whether a message in fragments has begun and not ended.
@@ -157,7 +159,10 @@ impl Recipient {
     ) -> Result<(), SendError> {
         let was_under_way = self.message.is_under_way();
         let opcode = self.message.add(fragment)?;
+        let before = self.queue.bytes();
         write_fragment(fragment, opcode, self.queue.buffer());
+        let (bytes, is_last) = (self.queue.bytes() - before, !self.message.is_under_way());
+        rooms.count_frame(key, bytes, is_last);
         match (was_under_way, self.message.is_under_way()) {
             (false, true) => rooms.hold(key),
             (true, false) => {
@@ -200,7 +205,11 @@ impl Recipient {
     pub(super) fn unsubscribe_all(&mut self, io: &mut Io, key: SocketKey, rooms: &mut RoomTable) {
         flush_write_queue(io, key, &mut self.queue);
         self.flush_rooms(io, key, rooms);
-        for &subscription in std::mem::take(&mut self.subscriptions).as_slice() {
+        let subscriptions = std::mem::take(&mut self.subscriptions);
+        if let Some(first) = subscriptions.as_slice().first() {
+            rooms.leaves(key, *first);
+        }
+        for &subscription in subscriptions.as_slice() {
             if let Some(rest) = rooms.unsubscribe(subscription) {
                 self.queue.finish_first(rest);
             }

@@ -25,6 +25,7 @@ use super::handler::Handler;
 use super::listeners::is_shared;
 use super::opening::{Opening, Progress};
 use super::overload::keep_budget;
+use super::refusal_reason::RefusalReason;
 use super::rooms::{SharedMessage, Subscription};
 use super::shutdown::{DrainedAs, MayStop, Step};
 use super::workers::CrossWorkerMessage;
@@ -89,14 +90,16 @@ impl<H: Handler> Application for Worker<H> {
     fn opened(&mut self, io: &mut Io, key: SocketKey, peer_address: PeerAddress) {
         let refused = self.environment.memory.is_nearly_used();
         match refused {
-            true => self.refuse_for_memory(),
+            true => self.refuse_for_memory(peer_address),
             false => self.environment.counts.count_accepted(),
         }
         self.begin_opening(io, key, peer_address, refused);
     }
 
     fn refused(&mut self, io: &mut Io, key: SocketKey, peer_address: PeerAddress) {
-        self.environment.counts.count_refused();
+        let limit = io.refused_by(key);
+        let reason = limit.map_or(RefusalReason::Connections, RefusalReason::from);
+        self.environment.refuse_connection(peer_address, reason);
         if io.refused_sockets() > self.refusals_max {
             io.close(key);
         } else {
@@ -257,7 +260,7 @@ impl<H: Handler> Application for Worker<H> {
                 io.stop();
             }
         }
-        self.environment.publish_metrics();
+        self.environment.publish_metrics(io);
         self.keep_budget(io);
         // There is no event for "another worker has taken its messages".
         let retry = messages_wait || owed == Owed::Later || !self.paused.is_empty();
@@ -285,8 +288,9 @@ impl<H: Handler> Worker<H> {
     }
 
     /// A new connection gets 503, and the worker that holds the most frees memory for the next one.
-    fn refuse_for_memory(&mut self) {
-        self.environment.counts.count_refused();
+    fn refuse_for_memory(&mut self, peer_address: PeerAddress) {
+        self.environment
+            .refuse_connection(peer_address, RefusalReason::Memory);
         if self.environment.memory.newcomer_is_refused() {
             self.environment.fan_out.outbound.wake_all();
         }

@@ -139,7 +139,7 @@ const LAYERS: [Layer; 19] = [
         may: &[
             "crate::server", "crate::websocket", "crate::http", "crate::broadcast", "crate::reactor", "crate::time",
             "crate::tokens", "crate::proxy",
-            "httpdate", "std", "core", "alloc", "std::net::SocketAddr", "std::net::SocketAddrV4",
+            "httpdate", "tracing", "std", "core", "alloc", "std::net::SocketAddr", "std::net::SocketAddrV4",
             "std::time::SystemTime", "std::net::SocketAddrV6", "std::net::IpAddr", "std::net::Ipv4Addr",
             "std::net::Ipv6Addr", "std::net::TcpListener",
         ],
@@ -210,7 +210,7 @@ const LAYERS: [Layer; 19] = [
         may: &[
             "crate", "yamabiko", "yamabiko_conform", "yamabiko_load", "std", "core", "alloc", "clap", "clap_complete", "clap_mangen",
             "signal_hook", "procfs_core", "ctrlc", "indicatif", "serde_json", "getrandom", "httpdate", "crossterm",
-            "toml", "unicode_segmentation", "unicode_width", "nix",
+            "toml", "unicode_segmentation", "unicode_width", "nix", "tracing", "tracing_subscriber",
         ],
         must_not: &["yamabiko::reactor", "yamabiko::broadcast"],
     },

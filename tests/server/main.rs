@@ -19,6 +19,7 @@ mod limits;
 // Most of it is about Unix sockets.
 #[cfg_attr(not(unix), allow(dead_code, unused_imports))]
 mod listeners;
+mod metrics;
 mod overload;
 mod panics;
 mod pieces;

@@ -3,12 +3,14 @@
 use yamabiko::server::{Admission, Context, Handler, Message, Refusal, Upgrade};
 
 use super::arguments::EchoSettings;
+use super::logging::Log;
 use super::output::Failure;
 use super::serving;
 
 pub(super) fn run(settings: EchoSettings) -> Result<(), Failure> {
+    let log = Log::start(settings.0.log)?;
     let drain = settings.0.drain;
-    serving::serve(settings.config(), Echo, drain, "echo on", "ws")
+    serving::serve(settings.config(), Echo, &log, drain, "echo on", "ws")
 }
 
 struct Echo;

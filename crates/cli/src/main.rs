@@ -22,6 +22,7 @@ mod console;
 mod descriptors;
 mod echo;
 mod generate;
+mod logging;
 mod monitoring;
 mod output;
 mod serve;

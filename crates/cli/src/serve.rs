@@ -3,6 +3,7 @@
 use yamabiko::server::Config;
 
 use super::arguments::ServeSettings;
+use super::logging::Log;
 use super::output::{Failure, print};
 use super::serving;
 
@@ -11,10 +12,11 @@ pub(super) fn run(settings: ServeSettings) -> Result<(), Failure> {
     if settings.check {
         return Ok(print("the settings are valid\n")?);
     }
+    let log = Log::start(settings.settings.log)?;
     let drain = settings.settings.drain;
     let config = Config {
         tokens,
         ..settings.config()
     };
-    serving::serve(config, chat, drain, "open", "http")
+    serving::serve(config, chat, &log, drain, "open", "http")
 }

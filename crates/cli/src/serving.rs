@@ -8,6 +8,7 @@ use yamabiko::server::{
 };
 
 use super::descriptors;
+use super::logging::Log;
 use super::monitoring::{Monitored, Monitoring};
 use super::output::{Failure, NAME_AND_VERSION, in_sentence, print, report_error};
 use super::signals;
@@ -20,6 +21,7 @@ use super::signals;
 pub(super) fn serve(
     config: Config,
     handler: impl Handler,
+    log: &Log,
     drain: Duration,
     offer: &str,
     scheme: &str,
@@ -32,9 +34,19 @@ pub(super) fn serve(
     let handle = server.handle();
     let ready = ready(offer, scheme, server.local_addresses());
     print(&format!("{NAME_AND_VERSION}: {ready}\n"))?;
-    server
-        .run()
-        .map_err(|error| format!("the server failed: {}", in_sentence(&error)))?;
+    let addresses = server.local_addresses().to_string();
+    tracing::info!(
+        name: "server_started", version = env!("CARGO_PKG_VERSION"), addresses, "server started"
+    );
+    let ended = server.run();
+    let (metrics, lines) = (handle.metrics(), log.counts());
+    tracing::info!(
+        name: "server_stopped", connections = metrics.opened, received = metrics.received,
+        deliveries = metrics.deliveries, lines_dropped = lines.dropped,
+        lines_suppressed = lines.suppressed, "server stopped"
+    );
+    log.finish();
+    ended.map_err(|error| format!("the server failed: {}", in_sentence(&error)))?;
     report_end(handle.drained(), ended_at_once.get())
 }
 

@@ -993,6 +993,143 @@ fn first_line_of_a_server_on_a_unix_socket_alone_names_it() {
     assert_eq!(taken, (Some(1), message));
 }
 
+/// The next line of the log with this text. It is read as JSON.
+fn logged(server: &Program, text: &str) -> serde_json::Value {
+    let deadline = Deadline::after(LOOP_TIMEOUT);
+    loop {
+        deadline.check(text);
+        let line = server.errors.recv_timeout(TIMEOUT).expect(text);
+        if line.contains(text) {
+            return serde_json::from_str(&line).expect(&line);
+        }
+    }
+}
+
+#[test]
+fn end_of_a_connection_is_one_line_with_who_closed_and_how_much_it_sent() {
+    let (server, address) = Program::server(&["serve", "--log-format", "json"]);
+    let started = logged(&server, "server started");
+    assert_eq!(started["addresses"], address);
+    let mut client = client(&format!("ws://{address}/broadcast/x?token=secret"));
+    client.send(Message::Text("hello")).expect("open");
+    let back = client.read().expect("open");
+    assert_eq!(back, Some(OwnedMessage::Text("hello".to_owned())));
+    // The reason tries to begin a line, and to clear a terminal.
+    let reason = "bye\r\n{}\u{1b}[2J";
+    let close = (CloseCode::GOING_AWAY, reason);
+    client.close(close).expect("a clean end");
+    let line = logged(&server, "connection closed");
+    for (field, value) in [("by", "client"), ("level", "info"), ("reason", reason)] {
+        assert_eq!(line[field], value, "{line}");
+    }
+    assert_eq!(
+        (&line["code"], &line["clean"]),
+        (&1001.into(), &true.into())
+    );
+    assert_eq!(line["room"], "/broadcast/x");
+    assert_eq!(
+        (&line["messages_received"], &line["messages_sent"]),
+        (&1.into(), &1.into())
+    );
+    assert_eq!(line["bytes_sent"], 7);
+    assert!(
+        line["seconds"]
+            .as_f64()
+            .is_some_and(|seconds| seconds < 600.0)
+    );
+    assert!(
+        line["address"]
+            .as_str()
+            .is_some_and(|address| address.starts_with("127.0.0.1:"))
+    );
+}
+
+#[test]
+fn refusal_is_one_line_with_what_was_compared_and_no_secret() {
+    let (server, address) = Program::server(&["serve", "--log-format", "json"]);
+    let mut stream = bounded(TcpStream::connect(&address).expect("it listens"));
+    write!(
+        stream,
+        "GET /chat/lobby?token=secret HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\n\
+         Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nOrigin: https://other.example\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nCookie: token=secret\r\n\
+         Authorization: Bearer secret\r\nSec-WebSocket-Protocol: token.secret\r\n\r\n"
+    )
+    .expect("open");
+    let line = logged(&server, "request refused");
+    for (field, value) in [
+        ("reason", "origin"),
+        ("level", "warn"),
+        ("origin", "https://other.example"),
+        ("host", &address),
+        ("path", "/chat/lobby"),
+        ("method", "GET"),
+    ] {
+        assert_eq!(line[field], value, "{line}");
+    }
+    assert_eq!(line["status"], 403);
+    let text = line.to_string();
+    assert!(
+        text.contains("--allow-origin") && !text.contains("secret"),
+        "{text}"
+    );
+}
+
+#[test]
+fn connection_beyond_a_limit_is_a_line_that_names_the_setting() {
+    let arguments = [
+        "serve",
+        "--log-level",
+        "warn",
+        "--log-format",
+        "json",
+        "--connections-max",
+        "1",
+    ];
+    let (server, address) = Program::server(&arguments);
+    let _only = client(&format!("ws://{address}/broadcast/x"));
+    let response = ask(&address, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert!(response.starts_with("HTTP/1.1 503 "), "{response}");
+    let line = logged(&server, "connection refused");
+    assert_eq!(line["reason"], "connections");
+    let setting = line["setting"].as_str().unwrap_or_default();
+    assert!(setting.starts_with("--connections-max"), "{line}");
+}
+
+#[test]
+fn log_that_is_off_has_no_line() {
+    let (mut server, address) = Program::server(&["echo", "--log-level", "off"]);
+    drop(client(&format!("ws://{address}/")));
+    server.signal("TERM");
+    assert_eq!(server.exit_code(), Some(0));
+    assert!(server.errors.recv_timeout(TIMEOUT).is_err());
+}
+
+#[test]
+fn log_that_nobody_reads_costs_lines_and_no_answer() {
+    let arguments = ["--listen", "127.0.0.1:0", "--log-lines-per-second", "none"];
+    // Standard error is a pipe that is never read.
+    let mut child = yamabiko(&[&["echo"][..], &arguments].concat());
+    let mut child = child.spawn().expect("the program starts");
+    let lines = lines_of(child.stdout.take().expect("a pipe"));
+    let line = lines.recv_timeout(TIMEOUT).expect("a line");
+    let (_, rest) = line.split_once("://").expect("an address");
+    let address = rest.trim_end_matches('/');
+    // Far more lines than a pipe holds.
+    for _ in 0..1_000 {
+        let response = ask(address, "GET / HTTP/1.0\r\nHost: a b\r\n\r\n");
+        assert!(response.starts_with("HTTP/1.1 400 "), "{response}");
+    }
+    let mut program = Program {
+        input: None,
+        errors: lines_of(std::io::empty()),
+        lines,
+        child,
+    };
+    program.signal("TERM");
+    assert_eq!(program.exit_code(), Some(0));
+}
+
 #[test]
 fn echo_sends_back_messages_up_to_its_limit() {
     let (_server, address) = Program::server(&["echo", "--message-bytes-max", "64KiB"]);

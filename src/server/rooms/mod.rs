@@ -11,6 +11,7 @@
 //! | `publication.rs`, `compressor.rs` | a message's frames, each made once |
 //! | `lag.rs` | which subscriptions are too slow |
 //! | `waits.rs` | for which of them the publishers of a room wait |
+//! | `sent.rs` | what each connection was sent, if that is counted |
 //!
 //! A subscription's life:
 //!
@@ -27,17 +28,19 @@ mod lag;
 mod log_set;
 mod publication;
 mod room_logs;
+mod sent;
 mod subscription;
 mod waits;
 
 pub(super) use lag::{LagPolicyOf, TooSlow};
 pub(super) use log_set::LogId;
 pub(super) use publication::{SharedMessage, write_fragment, write_frame};
+pub(super) use sent::Sent;
 pub(super) use subscription::{Subscription, Subscriptions};
 pub(super) use waits::RoomBackpressure;
 
 use super::lag::LagPolicy;
-use super::metrics::{CompressionCounts, LaggingBytes, MetricsSnapshot, RoomCounts, RoomLag};
+use super::metrics::{CompressionCounts, Lagging, MetricsSnapshot, RoomCounts, RoomLag};
 use crate::broadcast::{Backlog, ChunkPool, FlushBudget, LogLimits, Remainder, SharedLog, Skipped};
 use crate::reactor::SocketKey;
 use crate::time::Timestamp;
@@ -49,6 +52,7 @@ use lag::{LagWatch, LogLag};
 use log_set::LogSet;
 use publication::{EncodedFrames, LocalMessage};
 use room_logs::RoomLogs;
+use sent::{Beginnings, SentTable};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -72,7 +76,9 @@ pub(super) struct RoomTable {
     compressor: Compressor,
     pool: ChunkPool,
     counts: RoomCounts,
-    lagging_bytes: LaggingBytes,
+    lagging: Lagging,
+    /// What each connection was sent, if that is counted.
+    sent: SentTable,
     /// How many subscriptions have begun, or were refused by the application; wraps around.
     joins: usize,
     /// The connections to which no room writes, because a message in fragments is under way.
@@ -94,6 +100,7 @@ struct EncodedLog {
     encoding: Encoding,
     shared: SharedLog,
     lag: LogLag,
+    beginnings: Beginnings,
 }
 
 impl RoomTable {
@@ -117,7 +124,8 @@ impl RoomTable {
             compressor: Compressor::new(deflate),
             pool: ChunkPool::new(LogLimits::default(), IDLE_CHUNKS_MAX),
             counts: RoomCounts::default(),
-            lagging_bytes: LaggingBytes::default(),
+            lagging: Lagging::default(),
+            sent: SentTable::default(),
             joins: 0,
             held: HashSet::new(),
         }
@@ -135,7 +143,41 @@ impl RoomTable {
     }
 
     pub(super) fn counts(&self) -> (RoomCounts, CompressionCounts) {
-        (self.counts, self.compressor.counts())
+        let rooms = RoomCounts {
+            rooms: self.by_name.len() as u64,
+            lagging: self.lagging,
+            ..self.counts
+        };
+        (rooms, self.compressor.counts())
+    }
+
+    /// Published messages so far, each times the number of its subscribers.
+    pub(super) fn deliveries(&self) -> u64 {
+        self.counts.deliveries
+    }
+
+    /// From now on counts what each connection is sent. To be called before the first subscription.
+    pub(super) fn count_sent(&mut self, is_on: bool) {
+        self.sent = SentTable::new(is_on);
+    }
+
+    /// A frame for one client was queued, of so many bytes. `is_last`: the message ends with it.
+    #[inline(always)]
+    pub(super) fn count_frame(&mut self, key: SocketKey, bytes: usize, is_last: bool) {
+        self.counts.sent += u64::from(is_last);
+        self.sent.frame(key.index(), bytes, is_last);
+    }
+
+    /// Takes what a connection that ends was sent, and the room that it was in.
+    pub(super) fn take_sent(&mut self, key: SocketKey) -> (Sent, Option<Arc<str>>) {
+        self.sent.take(key.index(), key.to_bits())
+    }
+
+    /// All subscriptions of a connection end; this is the first of them.
+    pub(super) fn leaves(&mut self, key: SocketKey, first: Subscription) {
+        if let Some(log) = log_of(&self.logs, first.log) {
+            self.sent.left(key.to_bits(), &log.name);
+        }
     }
 }
 
@@ -156,7 +198,11 @@ impl RoomTable {
         self.count_join();
         if let Some(subscribed) = log_mut(&mut self.logs, log) {
             let id = subscribed.shared.subscribe(key.to_bits());
-            subscriptions.add(Subscription { log, id });
+            let subscription = Subscription { log, id };
+            subscriptions.add(subscription);
+            self.counts.subscriptions += 1;
+            let (shared, beginnings) = (&subscribed.shared, &mut subscribed.beginnings);
+            self.sent.subscribed(subscription, shared, beginnings);
         }
         self.subscribers_changed(name);
     }
@@ -168,6 +214,13 @@ impl RoomTable {
         let log = log_mut(&mut self.logs, subscription.log)?;
         let missed = log.shared.skip_to_end(subscription.id, &mut self.pool);
         self.counts.abandoned += missed.records;
+        self.counts.subscriptions -= 1;
+        if let Some(key) = log.shared.key(subscription.id) {
+            let (index, missed) = (SocketKey::from_bits(key).index(), Sent::from(&missed));
+            let (shared, beginnings) = (&log.shared, &mut log.beginnings);
+            self.sent
+                .unsubscribed(index, subscription, missed, shared, beginnings);
+        }
         log.shared.unsubscribe(subscription.id, &mut self.pool);
         log.lag.unsubscribed(subscription.id);
         let (name, is_empty) = (log.name.clone(), log.shared.is_empty());
@@ -211,6 +264,7 @@ impl RoomTable {
             encoding,
             shared: SharedLog::new(),
             lag,
+            beginnings: Beginnings::default(),
         });
         logs.add(encoding, id);
         self.by_name.insert(name, logs);
@@ -275,13 +329,18 @@ impl RoomTable {
             let except = except.filter(|subscription| subscription.log == id);
             self.counts.deliveries += receivers(&log.shared, except);
             let before = log.shared.log().head();
-            let except = except.map(|subscription| subscription.id);
             frames.frame(encoding, &mut self.compressor).append(
                 &mut log.shared,
-                except,
+                except.map(|subscription| subscription.id),
                 &mut self.pool,
             );
-            self.unflushed_bytes += log.shared.log().head() - before;
+            let bytes = log.shared.log().head() - before;
+            self.unflushed_bytes += bytes;
+            if let Some(subscription) = except {
+                let messages = 1;
+                self.sent
+                    .excepted(subscription, Sent { messages, bytes }, &mut log.beginnings);
+            }
             if log.shared.pending_bytes() >= LOG_UNFLUSHED_BYTES_MAX {
                 self.overfull = Some(id);
             }
@@ -504,6 +563,8 @@ impl RoomTable {
             false => log.shared.skip_to_end(subscription.id, &mut self.pool),
         };
         self.counts.skipped += skipped.records;
+        self.sent
+            .excepted(subscription, Sent::from(&skipped), &mut log.beginnings);
         log.lag.changed(subscription.log, &mut self.lag_watch);
         skipped
     }
@@ -537,16 +598,16 @@ impl RoomTable {
         let is_watched = |(_, id)| log_of(&self.logs, id).is_some_and(|log| log.lag.is_watched());
         let is_watched = logs.iter().any(is_watched);
         let lag = is_watched.then(|| self.room_lag(name)).flatten();
-        let bytes = &mut self.lagging_bytes;
+        let all = &mut self.lagging;
         match lag {
-            Some(lag) => self.snapshot.publish_lag(lag, bytes),
-            None => self.snapshot.remove_lag(name, bytes),
+            Some(lag) => self.snapshot.publish_lag(lag, all),
+            None => self.snapshot.remove_lag(name, all),
         }
     }
 
     /// The memory that slow subscriptions make the logs hold, as it was published last.
     pub(super) fn held_bytes(&self) -> usize {
-        self.lagging_bytes.get()
+        self.lagging.held_bytes()
     }
 
     /// The subscriptions that make a log hold the most memory: all in the log with the most that are further behind than the

@@ -448,7 +448,7 @@ fn bytes_after_our_close_are_read_up_to_the_limit_and_one_more_ends_the_connecti
     assert_eq!((worker.connections.len(), reactor.io().sockets()), (1, 1));
     worker.received(reactor.io(), key, &mut frame[..1].to_vec());
     assert_eq!((worker.connections.len(), reactor.io().sockets()), (0, 0));
-    assert_eq!(worker.environment.metrics().closed, 1);
+    assert_eq!(worker.environment.metrics(reactor.io()).closed, 1);
 }
 
 /// How many clients have something to read.

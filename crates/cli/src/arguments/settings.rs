@@ -13,6 +13,7 @@ use yamabiko::server::{
 
 use super::access::AccessSettings;
 use super::values::{Allowed, Mode, NamedProxy, Owner, is_set};
+use crate::logging::{LevelFilter, LogSettings};
 
 /// The settings of `serve`.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
@@ -49,6 +50,7 @@ pub(crate) struct Settings {
     pub proxy_fields: ForwardedFields,
     pub proxy_protocol: bool,
     pub access: AccessSettings,
+    pub log: LogSettings,
     /// The settings are those of `echo`.
     pub is_echo: bool,
 }
@@ -94,6 +96,7 @@ impl Settings {
             proxy_fields: ForwardedFields::default(),
             proxy_protocol: false,
             access: AccessSettings::default(),
+            log: LogSettings::default(),
             is_echo: false,
         }
     }
@@ -108,6 +111,7 @@ impl Settings {
             proxies: named_proxies(&self.proxies)
                 .fields(self.proxy_fields)
                 .proxy_protocol(self.proxy_protocol),
+            connection_totals: self.log.level >= LevelFilter::INFO,
             ..self.config
         }
     }

@@ -16,6 +16,7 @@ use super::values::{
     ADDRESS, BITS, BYTES, FILE, HOST, LEVEL, MODE, NAME, ORIGIN, OWNER, PROXY, RATE, SECONDS,
     SECONDS_OR_ZERO, SMALL_BYTES, WORKERS, count,
 };
+use crate::logging::{Format, LevelFilter};
 
 /// All settings, in the order of the help.
 pub(super) fn table() -> Vec<Setting> {
@@ -30,6 +31,7 @@ pub(super) fn table() -> Vec<Setting> {
         (Some("Compression"), compression()),
         (Some("Who may connect"), who_may_connect()),
         (Some("Who may connect"), who_may_do_what()),
+        (Some("Log"), log()),
     ] {
         table.extend(settings.into_iter().map(|row| row.under(heading)));
     }
@@ -311,6 +313,21 @@ fn who_may_do_what() -> Vec<Setting> {
     settings.into_iter().map(Setting::only_serve).collect()
 }
 
+fn log() -> Vec<Setting> {
+    vec![
+        choice("log-level", "LEVEL", &LOG_LEVELS, |s| &mut s.log.level)
+            .help("Least important lines of the log that are written, on standard error")
+            .details(
+                "From 'info' on, each connection takes 40 bytes more: for its line of the log, what it \
+                 receives and sends is counted.",
+            ),
+        choice("log-format", "FORMAT", &LOG_FORMATS, |s| &mut s.log.format)
+            .help("Form of the lines of the log"),
+        optional("log-lines-per-second", count(), |s| &mut s.log.lines_per_second)
+            .help("Lines of the log of each kind in a second; the others are counted"),
+    ]
+}
+
 /// The options are the rows of the table. Those of `echo` are the rows that it has.
 impl Args for Settings {
     fn augment_args(command: Command) -> Command {
@@ -386,6 +403,31 @@ impl fmt::Debug for Settings {
         formatter.debug_map().entries(values).finish()
     }
 }
+
+const LOG_LEVELS: [(LevelFilter, &str, &str); 5] = [
+    (LevelFilter::OFF, "off", "no lines, and no thread for them"),
+    (LevelFilter::ERROR, "error", "faults of the server: panics"),
+    (
+        LevelFilter::WARN,
+        "warn",
+        "also limits that are reached, and foreign origins and hosts",
+    ),
+    (
+        LevelFilter::INFO,
+        "info",
+        "also ends of connections, and refused requests",
+    ),
+    (LevelFilter::DEBUG, "debug", "also connections that open"),
+];
+
+const LOG_FORMATS: [(Format, &str, &str); 2] = [
+    (
+        Format::Text,
+        "text",
+        "time, level, message, and fields as NAME=VALUE",
+    ),
+    (Format::Json, "json", "an object for each line"),
+];
 
 const RATE_ACTIONS: [(RateAction, &str, &str); 2] = [
     (
