@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use syn::{
-    Attribute, Fields, ImplItem, Item, ItemEnum, ItemImpl, ItemStruct, ItemTrait, TraitItem,
+    Attribute, Fields, ImplItem, Item, ItemEnum, ItemImpl, ItemStruct, ItemTrait, TraitItem, Type,
     Visibility,
 };
 
@@ -164,8 +164,10 @@ fn monitored_handler_of_the_program_passes_on_every_method_of_the_trait() {
         Item::Trait(item) if item.ident == "Handler" => Some(names_in_trait(item)),
         _ => None,
     });
-    let passed_on = methods("crates/cli/src/monitoring.rs", |item| match item {
-        Item::Impl(item) if item.trait_.is_some() => Some(names_in_impl(item)),
+    let passed_on = methods("crates/cli/src/monitoring/mod.rs", |item| match item {
+        Item::Impl(item) if is_of(item, "Monitored") && item.trait_.is_some() => {
+            Some(names_in_impl(item))
+        }
         _ => None,
     });
     assert!(trait_methods.len() > 9, "{trait_methods:?}");
@@ -178,6 +180,17 @@ fn methods(file: &str, of: impl Fn(&Item) -> Option<BTreeSet<String>>) -> BTreeS
     let text = fs::read_to_string(&path).expect(file);
     let parsed = syn::parse_file(&text).expect("it is Rust");
     parsed.items.iter().find_map(of).expect(file)
+}
+
+/// Whether the block is for a type of this name.
+fn is_of(item: &ItemImpl, name: &str) -> bool {
+    let Type::Path(path) = &*item.self_ty else {
+        return false;
+    };
+    path.path
+        .segments
+        .last()
+        .is_some_and(|last| last.ident == name)
 }
 
 fn names_in_trait(item: &ItemTrait) -> BTreeSet<String> {

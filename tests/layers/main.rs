@@ -210,7 +210,7 @@ const LAYERS: [Layer; 19] = [
         may: &[
             "crate", "yamabiko", "yamabiko_conform", "yamabiko_load", "std", "core", "alloc", "clap", "clap_complete", "clap_mangen",
             "signal_hook", "procfs_core", "ctrlc", "indicatif", "serde_json", "getrandom", "httpdate", "crossterm",
-            "toml", "unicode_segmentation", "unicode_width", "nix", "tracing", "tracing_subscriber",
+            "toml", "unicode_segmentation", "unicode_width", "nix", "tracing", "tracing_subscriber", "prometheus_client",
         ],
         must_not: &["yamabiko::reactor", "yamabiko::broadcast"],
     },

@@ -3,14 +3,18 @@
 use yamabiko::server::{Admission, Context, Handler, Message, Refusal, Upgrade};
 
 use super::arguments::EchoSettings;
-use super::logging::Log;
 use super::output::Failure;
-use super::serving;
+use super::serving::{self, Serving};
 
 pub(super) fn run(settings: EchoSettings) -> Result<(), Failure> {
-    let log = Log::start(settings.0.log)?;
-    let drain = settings.0.drain;
-    serving::serve(settings.config(), Echo, &log, drain, "echo on", "ws")
+    let serving = Serving {
+        log: settings.0.log,
+        monitoring: settings.0.monitoring.clone(),
+        drain: settings.0.drain,
+        offer: "echo on",
+        scheme: "ws",
+    };
+    serving::serve(settings.config(), Echo, serving)
 }
 
 struct Echo;

@@ -8,32 +8,54 @@ use yamabiko::server::{
 };
 
 use super::descriptors;
-use super::logging::Log;
-use super::monitoring::{Monitored, Monitoring};
+use super::logging::{Log, LogSettings};
+use super::monitoring::{Administration, Monitored, Monitoring, MonitoringSettings};
 use super::output::{Failure, NAME_AND_VERSION, in_sentence, print, report_error};
 use super::signals;
 
-/// Serves until a signal arrives. `offer` and `scheme` are for the first line: `open http://…`. `drain`: the time over which
-/// SIGTERM closes the connections.
+/// What a server has besides its configuration.
+pub(super) struct Serving<'a> {
+    pub(super) log: LogSettings,
+    pub(super) monitoring: MonitoringSettings,
+    /// The time over which SIGTERM closes the connections.
+    pub(super) drain: Duration,
+    /// With `scheme` for the first line: `open http://…`.
+    pub(super) offer: &'a str,
+    pub(super) scheme: &'a str,
+}
+
+/// Serves until a signal arrives.
 ///
 /// # Errors
 /// The reason, as text; or connections were cut off at the end.
 pub(super) fn serve(
     config: Config,
     handler: impl Handler,
-    log: &Log,
-    drain: Duration,
-    offer: &str,
-    scheme: &str,
+    serving: Serving<'_>,
 ) -> Result<(), Failure> {
-    let monitoring = Monitoring::default();
-    let handler = Monitored::new(handler, monitoring.clone());
+    let Serving {
+        log,
+        monitoring: settings,
+        drain,
+        offer,
+        scheme,
+    } = serving;
+    let log = Log::start(log)?;
+    let monitoring = Monitoring::new(&config, &log);
+    let handler = Monitored::new(handler, monitoring.clone(), &settings);
     let mut server = bind(config, handler)?;
-    monitoring.watch(server.handle());
+    monitoring.watch(&server);
+    let administration = Administration::start(&settings, &monitoring);
+    let administration = administration.map_err(|error| cannot_listen(&error))?;
     let ended_at_once = signals::end_server(&mut server, drain)?;
     let handle = server.handle();
     let ready = ready(offer, scheme, server.local_addresses());
-    print(&format!("{NAME_AND_VERSION}: {ready}\n"))?;
+    let for_operators = administration
+        .as_ref()
+        .map_or_else(String::new, |(_, addresses)| {
+            format!(" (for operators: {addresses})")
+        });
+    print(&format!("{NAME_AND_VERSION}: {ready}{for_operators}\n"))?;
     let addresses = server.local_addresses().to_string();
     tracing::info!(
         name: "server_started", version = env!("CARGO_PKG_VERSION"), addresses, "server started"

@@ -115,6 +115,12 @@ impl Program {
         }
     }
 
+    /// The next line of standard error that is none of the log.
+    fn error_line(&self) -> Option<String> {
+        let mut lines = std::iter::from_fn(|| self.errors.recv_timeout(TIMEOUT).ok());
+        lines.find(|line| line.starts_with("yamabiko: "))
+    }
+
     fn type_line(&mut self, line: &str) {
         let input = self.input.as_mut().expect("not ended");
         writeln!(input, "{line}").expect("it reads");
@@ -850,7 +856,7 @@ fn second_signal_ends_a_server_at_once_with_130_and_says_what_was_cut_off() {
         server.signal(second);
         assert_eq!(server.exit_code(), Some(130));
         let expected = "yamabiko: stopped at once: 0 connections closed, 0 lost, 1 cut off";
-        assert_eq!(server.errors.recv_timeout(TIMEOUT).as_deref(), Ok(expected));
+        assert_eq!(server.error_line().as_deref(), Some(expected));
     }
 }
 
@@ -866,7 +872,7 @@ fn termination_closes_connections_over_the_time_of_drain_and_counts_them() {
     }
     assert_eq!(server.exit_code(), Some(0));
     let expected = "yamabiko: stopped: 20 connections closed, 0 lost, 0 cut off";
-    assert_eq!(server.errors.recv_timeout(TIMEOUT).as_deref(), Ok(expected));
+    assert_eq!(server.error_line().as_deref(), Some(expected));
 }
 
 #[test]
@@ -887,7 +893,7 @@ fn server_that_cuts_connections_off_says_how_many_and_ends_with_3() {
     server.signal("TERM");
     assert_eq!(server.exit_code(), Some(3));
     let expected = "yamabiko: stopped: 0 connections closed, 0 lost, 1 cut off";
-    assert_eq!(server.errors.recv_timeout(TIMEOUT).as_deref(), Ok(expected));
+    assert_eq!(server.error_line().as_deref(), Some(expected));
     drop(mute);
 }
 
@@ -1094,6 +1100,65 @@ fn connection_beyond_a_limit_is_a_line_that_names_the_setting() {
     assert_eq!(line["reason"], "connections");
     let setting = line["setting"].as_str().unwrap_or_default();
     assert!(setting.starts_with("--connections-max"), "{line}");
+}
+
+#[test]
+fn metrics_are_on_the_addresses_for_operators_and_not_on_the_others() {
+    let get = |address: &str, path: &str| {
+        let fields = "Host: localhost\r\nConnection: close";
+        ask(address, &format!("GET {path} HTTP/1.1\r\n{fields}\r\n\r\n"))
+    };
+    let arguments = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin-listen",
+        "127.0.0.1:0",
+    ];
+    let mut server = Program::start(&arguments);
+    let line = server.line();
+    let (public, admin) = line.split_once("/ (for operators: ").expect(&line);
+    let (_, public) = public.split_once("://").expect(&line);
+    let admin = admin.trim_end_matches(')');
+    let mut client = client(&format!("ws://{public}/broadcast/x"));
+    client.send(Message::Text("hello")).expect("open");
+    assert!(client.read().expect("open").is_some());
+    eventually("the delivery is counted", TIMEOUT, || {
+        let metrics = get(admin, "/metrics");
+        let has = |sample: &str| metrics.lines().any(|line| line == sample);
+        metrics.starts_with("HTTP/1.1 200 ")
+            && has("yamabiko_deliveries_total 1")
+            && has("yamabiko_websockets 1.0")
+            && has("yamabiko_delivery_seconds_count 1")
+            && has("# EOF")
+    });
+    for path in ["/metrics", "/version"] {
+        let response = get(public, path);
+        assert!(response.starts_with("HTTP/1.1 404 "), "{response}");
+    }
+    for path in ["/ready", "/version"] {
+        let response = get(admin, path);
+        assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    }
+    client.close(CloseCode::NORMAL).expect("a clean end");
+    server.signal("INT");
+    assert_eq!(server.exit_code(), Some(0));
+}
+
+#[test]
+fn metrics_are_on_the_same_addresses_if_that_is_asked_for() {
+    for (arguments, status) in [(&["echo", "--metrics"][..], 200), (&["echo"], 404)] {
+        let (_server, address) = Program::server(arguments);
+        let fields = "Host: localhost\r\nConnection: close";
+        let response = ask(
+            &address,
+            &format!("GET /metrics HTTP/1.1\r\n{fields}\r\n\r\n"),
+        );
+        assert!(
+            response.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{response}"
+        );
+    }
 }
 
 #[test]

@@ -41,6 +41,7 @@ Paths:
   /health             200 and 'ok', for load balancers and monitoring
   /ready              200 while the server takes new clients, otherwise 503
   /version            name and version, as JSON
+  /metrics            metrics for Prometheus: with --metrics or --admin-listen
 
 "
     };

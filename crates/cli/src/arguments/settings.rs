@@ -14,6 +14,7 @@ use yamabiko::server::{
 use super::access::AccessSettings;
 use super::values::{Allowed, Mode, NamedProxy, Owner, is_set};
 use crate::logging::{LevelFilter, LogSettings};
+use crate::monitoring::MonitoringSettings;
 
 /// The settings of `serve`.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
@@ -51,6 +52,7 @@ pub(crate) struct Settings {
     pub proxy_protocol: bool,
     pub access: AccessSettings,
     pub log: LogSettings,
+    pub monitoring: MonitoringSettings,
     /// The settings are those of `echo`.
     pub is_echo: bool,
 }
@@ -97,6 +99,7 @@ impl Settings {
             proxy_protocol: false,
             access: AccessSettings::default(),
             log: LogSettings::default(),
+            monitoring: MonitoringSettings::default(),
             is_echo: false,
         }
     }

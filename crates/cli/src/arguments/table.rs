@@ -32,6 +32,7 @@ pub(super) fn table() -> Vec<Setting> {
         (Some("Who may connect"), who_may_connect()),
         (Some("Who may connect"), who_may_do_what()),
         (Some("Log"), log()),
+        (Some("Monitoring"), monitoring()),
     ] {
         table.extend(settings.into_iter().map(|row| row.under(heading)));
     }
@@ -325,6 +326,20 @@ fn log() -> Vec<Setting> {
             .help("Form of the lines of the log"),
         optional("log-lines-per-second", count(), |s| &mut s.log.lines_per_second)
             .help("Lines of the log of each kind in a second; the others are counted"),
+    ]
+}
+
+fn monitoring() -> Vec<Setting> {
+    vec![
+        switch("metrics", |s| &mut s.monitoring.metrics)
+            .help("Offer metrics for Prometheus at /metrics")
+            .details("Anybody who reaches the server can then read them. See also --admin-listen."),
+        list("admin-listen", ADDRESS, |s| &mut s.monitoring.admin_listen)
+            .help("Address for operators, with /metrics; may be repeated")
+            .details(
+                "It has /health, /ready, /version and /metrics. The other addresses then have only \
+                 the first two of these. Written as for --listen.",
+            ),
     ]
 }
 

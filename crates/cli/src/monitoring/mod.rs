@@ -5,30 +5,67 @@
 //! | `/health` | 200 and `ok`: the process answers. Also from a full server |
 //! | `/ready` | 200 and `ready`, or 503 and the reason: the server stops, or it is full |
 //! | `/version` | 200 and `{"name":"yamabiko","version":"0.1.0"}` |
+//! | `/metrics` | 200 and the metrics in the format OpenMetrics (`exposition.rs`): with `--metrics`, or on the addresses of `--admin-listen` |
 //!
 //! [`Monitored`] is a handler around the application's own. It answers these paths, and passes all else on. Paths are compared after
-//! percent-decoding. A full server answers them, too ([`Handler::http_when_full`]).
+//! percent-decoding. A full server answers them, too ([`Handler::http_when_full`]). [`Administration`] is the server for operators: it has
+//! these paths and nothing else, on addresses and a thread of its own, also while the other server stops.
 //!
 //! `/ready` is 503 as soon as [`ServerHandle::is_ready`] is false: [`ServerHandle::set_ready`] and [`ServerHandle::shutdown`] do that.
 
+mod exposition;
+mod process;
+
+use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
+use std::time::SystemTime;
 
 use yamabiko::server::{
-    Admission, Closed, Context, Handler, LagPolicy, Message, Missed, Piece, Publisher, Refusal,
-    Request, Response, ServerHandle, Status, Upgrade,
+    Admission, Closed, Config, Context, Handler, InvalidField, LagPolicy, ListenAddress,
+    ListenAddresses, Message, Missed, Piece, Publisher, Refusal, Request, Response, Server,
+    ServerHandle, Status, Upgrade,
 };
+
+use self::exposition::{Numbers, OPEN_METRICS};
+use self::process::Process;
+use crate::logging::Log;
+
+/// The settings of monitoring.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct MonitoringSettings {
+    /// The metrics are on the addresses of the server.
+    pub metrics: bool,
+    /// The addresses for operators; they have all paths.
+    pub admin_listen: Vec<ListenAddress>,
+}
 
 /// An application, with the paths of monitoring in front of its own.
 pub(crate) struct Monitored<H> {
     application: H,
     monitoring: Monitoring,
+    paths: Paths,
+}
+
+/// Which paths there are besides `/health` and `/ready`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Paths {
+    version: bool,
+    metrics: bool,
 }
 
 /// What the paths tell. Cheap to clone.
-#[derive(Clone, Default)]
-pub(crate) struct Monitoring {
+#[derive(Clone)]
+pub(crate) struct Monitoring(Arc<Watched>);
+
+struct Watched {
     /// Set when the server is bound, before it answers the first request.
-    server: Arc<OnceLock<ServerHandle>>,
+    server: OnceLock<ServerHandle>,
+    log: Log,
+    memory_bytes_max: Option<usize>,
+    /// As for `server`.
+    connections_max: OnceLock<usize>,
+    started: SystemTime,
 }
 
 /// A resource of monitoring.
@@ -37,18 +74,31 @@ enum Resource {
     Health,
     Ready,
     Version,
+    Metrics,
 }
 
 impl Monitoring {
+    /// Of a server with this configuration.
+    pub(crate) fn new(config: &Config, log: &Log) -> Monitoring {
+        Monitoring(Arc::new(Watched {
+            server: OnceLock::new(),
+            log: log.clone(),
+            memory_bytes_max: config.memory_bytes_max,
+            connections_max: OnceLock::new(),
+            started: SystemTime::now(),
+        }))
+    }
+
     /// Answers for this server from now on.
-    pub(crate) fn watch(&self, server: ServerHandle) {
+    pub(crate) fn watch<H: Handler>(&self, server: &Server<H>) {
         // A second server would need paths of its own.
-        let _ = self.server.set(server);
+        let _ = self.0.server.set(server.handle());
+        let _ = self.0.connections_max.set(server.connections_max());
     }
 
     /// `None`: the path is none of monitoring.
-    fn respond(&self, request: &Request<'_>, is_full: bool) -> Option<Response> {
-        let resource = Resource::of(request)?;
+    fn respond(&self, request: &Request<'_>, paths: Paths, is_full: bool) -> Option<Response> {
+        let resource = Resource::of(request).filter(|resource| paths.have(*resource))?;
         let response = match request.method() {
             "GET" | "HEAD" => self.resource(resource, is_full),
             "OPTIONS" => Response::new(Status::NoContent).field("Allow", METHODS),
@@ -60,19 +110,44 @@ impl Monitoring {
         Some(response.unwrap_or_else(|_| Response::new(Status::InternalServerError)))
     }
 
-    fn resource(
-        &self,
-        resource: Resource,
-        is_full: bool,
-    ) -> Result<Response, yamabiko::server::InvalidField> {
-        let is_ready = self.server.get().is_some_and(ServerHandle::is_ready);
+    fn resource(&self, resource: Resource, is_full: bool) -> Result<Response, InvalidField> {
+        let server = self.0.server.get();
+        let is_ready = server.is_some_and(ServerHandle::is_ready);
         Ok(match resource {
             Resource::Health => Response::text(Status::Ok, "ok\n"),
             Resource::Version => Response::json(Status::Ok, VERSION),
             Resource::Ready if !is_ready => unready("stopping\n"),
             Resource::Ready if is_full => unready("full\n"),
             Resource::Ready => Response::text(Status::Ok, "ready\n"),
+            Resource::Metrics => {
+                let text = self.numbers(server, is_ready).exposition();
+                Response::new(Status::Ok).content(OPEN_METRICS, text.into_bytes())?
+            }
         })
+    }
+
+    fn numbers(&self, server: Option<&ServerHandle>, is_ready: bool) -> Numbers {
+        let watched = &self.0;
+        Numbers {
+            metrics: server.map(ServerHandle::metrics).unwrap_or_default(),
+            is_ready,
+            held_bytes: server.map_or(0, ServerHandle::held_bytes),
+            memory_bytes_max: watched.memory_bytes_max,
+            connections_max: watched.connections_max.get().copied().unwrap_or(0),
+            log: watched.log.counts(),
+            process: Process::read(),
+            started: watched.started,
+        }
+    }
+}
+
+impl Paths {
+    fn have(self, resource: Resource) -> bool {
+        match resource {
+            Resource::Health | Resource::Ready => true,
+            Resource::Version => self.version,
+            Resource::Metrics => self.metrics,
+        }
     }
 }
 
@@ -86,6 +161,7 @@ impl Resource {
             "health" => Some(Resource::Health),
             "ready" => Some(Resource::Ready),
             "version" => Some(Resource::Version),
+            "metrics" => Some(Resource::Metrics),
             _ => None,
         }
     }
@@ -106,13 +182,100 @@ const VERSION: &str = concat!(
 );
 
 impl<H> Monitored<H> {
-    pub(crate) fn new(application: H, monitoring: Monitoring) -> Monitored<H> {
+    /// Where there are addresses for operators, the version and the metrics are there alone.
+    pub(crate) fn new(
+        application: H,
+        monitoring: Monitoring,
+        settings: &MonitoringSettings,
+    ) -> Monitored<H> {
+        let is_alone = settings.admin_listen.is_empty();
         Monitored {
             application,
             monitoring,
+            paths: Paths {
+                version: is_alone,
+                metrics: is_alone && settings.metrics,
+            },
         }
     }
 }
+
+/// The server for operators. It ends when the value is dropped.
+pub(crate) struct Administration {
+    server: ServerHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// An application without paths.
+struct Nothing;
+
+impl Administration {
+    /// Serves on the addresses of `--admin-listen`, if there are any.
+    ///
+    /// # Errors
+    /// As [`Server::bind`].
+    pub(crate) fn start(
+        settings: &MonitoringSettings,
+        monitoring: &Monitoring,
+    ) -> std::io::Result<Option<(Administration, ListenAddresses)>> {
+        if settings.admin_listen.is_empty() {
+            return Ok(None);
+        }
+        let config = Config {
+            listen: settings.admin_listen.iter().cloned().collect(),
+            workers: NonZeroUsize::MIN,
+            connections_max: ADMIN_CONNECTIONS_MAX,
+            memory_bytes_max: None,
+            ..Config::default()
+        };
+        let handler = Monitored {
+            application: Nothing,
+            monitoring: monitoring.clone(),
+            paths: Paths {
+                version: true,
+                metrics: true,
+            },
+        };
+        let server = Server::bind(config, handler)?;
+        let (handle, addresses) = (server.handle(), server.local_addresses().clone());
+        let run = move || {
+            if let Err(error) = server.run() {
+                tracing::error!(name: "admin_failed", %error, "the server for operators failed");
+            }
+        };
+        let thread = thread::Builder::new().name("admin".to_owned()).spawn(run)?;
+        let administration = Administration {
+            server: handle,
+            thread: Some(thread),
+        };
+        Ok(Some((administration, addresses)))
+    }
+}
+
+impl Drop for Administration {
+    fn drop(&mut self) {
+        self.server.shutdown();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Handler for Nothing {
+    type Session = ();
+
+    fn admit(&self, _: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
+        Err(Refusal::new(
+            Status::NotFound,
+            "there is no WebSocket on this address",
+        ))
+    }
+
+    fn message(&self, _: &mut (), _: Message<'_>, _: &mut Context<'_>) {}
+}
+
+/// Operators and their monitoring systems, and not clients.
+const ADMIN_CONNECTIONS_MAX: usize = 64;
 
 // All methods of the trait are here: `tests/public_api.rs` compares them.
 impl<H: Handler> Handler for Monitored<H> {
@@ -157,14 +320,14 @@ impl<H: Handler> Handler for Monitored<H> {
     }
 
     fn http(&self, request: &Request<'_>) -> Response {
-        match self.monitoring.respond(request, false) {
+        match self.monitoring.respond(request, self.paths, false) {
             Some(response) => response,
             None => self.application.http(request),
         }
     }
 
     fn http_when_full(&self, request: &Request<'_>) -> Option<Response> {
-        let response = self.monitoring.respond(request, true);
+        let response = self.monitoring.respond(request, self.paths, true);
         response.or_else(|| self.application.http_when_full(request))
     }
 }
@@ -172,32 +335,29 @@ impl<H: Handler> Handler for Monitored<H> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logging::{LevelFilter, LogSettings};
     use yamabiko::http::{HttpVersion, OwnedRequest};
-    use yamabiko::server::{Config, Server};
-
-    struct Nothing;
-
-    impl Handler for Nothing {
-        type Session = ();
-
-        fn admit(&self, _: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
-            Ok(Admission::new(()))
-        }
-
-        fn message(&self, _: &mut (), _: Message<'_>, _: &mut Context<'_>) {}
-    }
 
     /// A monitored server that does not run.
-    fn server() -> (Monitored<Nothing>, ServerHandle) {
+    fn server_with(settings: &MonitoringSettings) -> (Monitored<Nothing>, ServerHandle) {
         let listen = "127.0.0.1:0".parse().expect("an address");
         let config = Config {
             listen,
             ..Config::default()
         };
+        let log = Log::start(LogSettings {
+            level: LevelFilter::OFF,
+            ..LogSettings::default()
+        });
+        let monitoring = Monitoring::new(&config, &log.expect("a log"));
         let server = Server::bind(config, Nothing).expect("a server");
-        let monitoring = Monitoring::default();
-        monitoring.watch(server.handle());
-        (Monitored::new(Nothing, monitoring), server.handle())
+        monitoring.watch(&server);
+        let monitored = Monitored::new(Nothing, monitoring, settings);
+        (monitored, server.handle())
+    }
+
+    fn server() -> (Monitored<Nothing>, ServerHandle) {
+        server_with(&MonitoringSettings::default())
     }
 
     /// The status and the text of the response.
@@ -280,6 +440,38 @@ mod tests {
         assert!(response.ends_with("full\n"), "{response}");
         for path in ["/health", "/version"] {
             assert_eq!(ask_when(&monitored, "GET", path, true).0, 200, "{path}");
+        }
+    }
+
+    #[test]
+    fn metrics_are_there_only_if_they_are_asked_for() {
+        let (monitored, _) = server();
+        assert_eq!(ask(&monitored, "GET", "/metrics").0, 404);
+        let settings = MonitoringSettings {
+            metrics: true,
+            admin_listen: Vec::new(),
+        };
+        let (monitored, _) = server_with(&settings);
+        let (status, response) = ask(&monitored, "GET", "/metrics");
+        assert_eq!(status, 200);
+        assert!(response.contains(OPEN_METRICS), "{response}");
+        assert!(response.ends_with("# EOF\n"), "{response}");
+    }
+
+    #[test]
+    fn version_and_metrics_are_on_the_addresses_for_operators_alone() {
+        let settings = MonitoringSettings {
+            metrics: true,
+            admin_listen: vec!["127.0.0.1:0".parse().expect("an address")],
+        };
+        let (monitored, _) = server_with(&settings);
+        for (path, status) in [
+            ("/health", 200),
+            ("/ready", 200),
+            ("/version", 404),
+            ("/metrics", 404),
+        ] {
+            assert_eq!(ask(&monitored, "GET", path).0, status, "{path}");
         }
     }
 }
