@@ -1,9 +1,10 @@
-//! docs/security.md names code and tests. They must exist.
+//! docs/security.md and docs/limits.md name code and tests. They must exist.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const PAGE: &str = "docs/security.md";
+const LIMITS: &str = "docs/limits.md";
 
 #[test]
 fn everything_that_the_security_page_names_exists() {
@@ -27,6 +28,34 @@ fn each_record_of_the_security_page_has_a_source_code_and_a_test() {
         assert!(names_in(tests).next().is_some(), "no test: {record}");
     }
 }
+
+/// A row of a limit begins with its name: that of a setting, or one in parentheses.
+#[test]
+fn each_limit_has_a_test_at_it_and_one_past_it() {
+    let page = read(LIMITS);
+    let (limits, rest) = page.split_once(TESTS_OF_LIMITS).expect("a section");
+    let (tests, _) = rest.split_once("\n## ").expect("the next section");
+    let is_row = |line: &&str| line.starts_with("| `") || line.starts_with("| (");
+    let names = |text: &str| -> Vec<String> {
+        let rows = text.lines().filter(is_row);
+        rows.filter_map(|row| Some(row.split('|').nth(1)?.trim().to_owned()))
+            .collect()
+    };
+    assert_eq!(names(limits), names(tests), "limits, and those with tests");
+    for row in tests.lines().filter(is_row) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').collect();
+        let [_, at, past] = cells[..] else {
+            panic!("not three cells: {row}");
+        };
+        for cell in [at, past] {
+            let tests: Vec<&str> = names_in(cell).collect();
+            assert_eq!(tests.len(), 1, "not one test: {row}");
+            assert!(exists(tests[0]), "{LIMITS} names {}", tests[0]);
+        }
+    }
+}
+
+const TESTS_OF_LIMITS: &str = "## The tests of each limit";
 
 /// The parts in backticks that have a path with `::`.
 fn names_in(text: &str) -> impl Iterator<Item = &str> {

@@ -636,6 +636,12 @@ impl<H: Handler> Connection<H> {
         }
     }
 
+    /// Bytes that wait for this client alone.
+    #[cfg(test)]
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.recipient.queued_bytes()
+    }
+
     /// The memory of the write queue.
     pub(super) fn queue_bytes(&self) -> usize {
         self.recipient.held_bytes()

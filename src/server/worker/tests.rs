@@ -541,3 +541,97 @@ fn publisher_waits_while_1_mib_of_its_room_is_not_offered_to_all_and_nobody_else
     assert_eq!(received(&server), 3, "another client is served");
     server.turn_until(0, |server| received(server) == 4);
 }
+
+/// Replies with as many bytes as the message says, and joins as many rooms. Counts the messages.
+#[derive(Clone, Default)]
+struct Replier(Arc<Mutex<usize>>);
+
+impl Replier {
+    fn handled(&self) -> usize {
+        *self.0.lock().unwrap()
+    }
+}
+
+impl Handler for Replier {
+    type Session = ();
+
+    fn admit(&self, _request: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
+        Ok(Admission::new(()))
+    }
+
+    fn message(&self, _session: &mut (), message: Message<'_>, context: &mut Context<'_>) {
+        *self.0.lock().unwrap() += 1;
+        match message {
+            Message::Text(room) => context.join(room),
+            Message::Binary(length) => {
+                let length: [u8; 4] = length.try_into().expect("a number of four bytes");
+                let reply = vec![0xda; u32::from_be_bytes(length) as usize];
+                context
+                    .send(Message::Binary(&reply))
+                    .expect("the write queue has room");
+            }
+        }
+    }
+}
+
+/// A request for a reply of so many bytes, with its header.
+fn request_for(reply_bytes: usize) -> Vec<u8> {
+    let header_bytes = match reply_bytes {
+        0..=127 => 2,
+        128..=65_539 => 4,
+        _ => 10,
+    };
+    let payload_bytes = u32::try_from(reply_bytes - header_bytes).unwrap();
+    frame(Opcode::Binary, &payload_bytes.to_be_bytes())
+}
+
+#[test]
+fn client_is_read_while_64_kib_wait_for_it_alone_and_not_with_one_byte_more() {
+    for (past, is_read) in [(0, true), (1, false)] {
+        let replier = Replier::default();
+        let mut server = SteppedServer::new(1, Config::default(), replier.clone());
+        let mut client = server.client(0);
+        let mut handled = 0;
+        let mut send = |server: &mut SteppedServer<Replier>, wire: Vec<u8>| {
+            client.write_all(&wire).unwrap();
+            handled += 1;
+            server.turn_until(0, |_| replier.handled() == handled);
+        };
+        // The client reads nothing. The sockets take some KiB.
+        while queued_bytes(&mut server) == 0 {
+            send(&mut server, request_for(1 << 10));
+        }
+        let waiting = queued_bytes(&mut server);
+        send(&mut server, request_for((64 << 10) + past - waiting));
+        assert_eq!(queued_bytes(&mut server), (64 << 10) + past);
+        client.write_all(&request_for(2)).unwrap();
+        for _ in 0..20 {
+            server.turn(0);
+        }
+        assert_eq!(replier.handled(), handled + usize::from(is_read));
+    }
+}
+
+/// The write queue of the only connection.
+fn queued_bytes<H: Handler>(server: &mut SteppedServer<H>) -> usize {
+    let connections = &mut server.workers[0].1.connections;
+    let key = connections.keys()[0];
+    connections
+        .open_mut(key)
+        .expect("it is open")
+        .queued_bytes()
+}
+
+#[test]
+fn share_of_a_turn_counts_joins_at_the_limit_and_past_it() {
+    for (sent, in_first_turn) in [(15, 15), (16, 16), (17, 16)] {
+        let replier = Replier::default();
+        let mut server = SteppedServer::new(1, Config::default(), replier.clone());
+        let mut client = server.client(0);
+        let wire: Vec<u8> = (0..sent).flat_map(|room| text(&room.to_string())).collect();
+        client.write_all(&wire).unwrap();
+        server.turn_until(0, |_| replier.handled() > 0);
+        assert_eq!(replier.handled(), in_first_turn, "of {sent}");
+        server.turn_until(0, |_| replier.handled() == sent);
+    }
+}
