@@ -69,6 +69,7 @@
 //! | [`time`] | points in time, counted in milliseconds | |
 //! | `proxy` | what a proxy tells of a client, and when that is believed | sockets, WebSocket |
 //! | `tokens` | what a client may do, by the token of its request | sockets, clocks, WebSocket |
+//! | `tls` | TLS for both roles, by rustls | sockets, HTTP, WebSocket |
 //! | `broadcast` | fan-out: a room's log, the cursors of its subscriptions, a connection's write queue | frames, sockets, clocks |
 //! | `reactor` | the event loop: sockets, timers, messages between threads | WebSocket, rooms |
 //! | `server` | sessions, rooms, workers, lag policies, limits, metrics, plain HTTP on the same port | applications |
@@ -99,6 +100,8 @@ mod read_buffer;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod time;
+#[cfg(feature = "tls")]
+pub mod tls;
 #[cfg(feature = "tokens")]
 pub mod tokens;
 // Without compression some of its parts are not used.
@@ -117,6 +120,11 @@ struct Readme;
 #[cfg(all(doctest, feature = "server"))]
 #[doc = include_str!("../README.ja.md")]
 struct ReadmeInJapanese;
+
+/// So is that of the page about TLS.
+#[cfg(all(doctest, feature = "server", feature = "tls"))]
+#[doc = include_str!("../docs/tls.md")]
+struct TlsPage;
 
 /// So are those of the book in docs.
 #[cfg(all(doctest, feature = "server", feature = "client"))]

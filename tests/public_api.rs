@@ -13,7 +13,7 @@ use syn::{
 };
 
 /// The types that are exhaustive on purpose.
-const EXHAUSTIVE: [(&str, &[&str]); 7] = [
+const EXHAUSTIVE: [(&str, &[&str]); 8] = [
     (
         "settings: they are made with `..Default::default()`, so a new field breaks no program",
         &[
@@ -49,6 +49,7 @@ const EXHAUSTIVE: [(&str, &[&str]); 7] = [
     ("a connection has two ends", &["Side"]),
     ("gives back the message that was refused", &["Full"]),
     ("the arguments of one method", &["WriteOptions"]),
+    ("made by implementations of a trait", &["ChannelInput"]),
     (
         "a number, or a choice of two that is complete",
         &["HttpVersion", "Timestamp"],

@@ -13,6 +13,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token};
 
 use super::calls::{has_unsent, send, set_acknowledgement_timeout, set_unsent_bytes_max};
+use super::channel::{Channel, SecuredSockets};
 use super::limit::{ConnectionLimit, CountedConnections, LimitReached};
 use super::listener::{Accepted, AcceptedConnection, Acceptors, LISTENERS_MAX};
 use super::peer_address::PeerAddress;
@@ -58,6 +59,7 @@ pub struct Io {
     deferred: VecDeque<Deferred>,
     /// Bytes that were read and that the application left.
     unread: Unread,
+    secured: SecuredSockets,
     /// The remaining budget of the socket that is being read, in bytes.
     budget: usize,
     /// How many of the bytes in the current `received` the application leaves.
@@ -151,6 +153,9 @@ impl Io {
     /// here.
     #[inline(always)]
     pub fn write(&mut self, key: SocketKey, bytes: &[u8]) -> usize {
+        if self.is_secured(key) {
+            return self.write_secured(key, &[IoSlice::new(bytes)]);
+        }
         self.write_with(key, bytes.len(), |stream, written| {
             send(stream, &bytes[written..])
         })
@@ -160,6 +165,9 @@ impl Io {
     /// also empty slices. One `writev` call for as many as the system accepts at once (1024 on
     /// Linux).
     pub fn write_slices(&mut self, key: SocketKey, slices: &[IoSlice<'_>]) -> usize {
+        if self.is_secured(key) {
+            return self.write_secured(key, slices);
+        }
         let total = slices.iter().map(|slice| slice.len()).sum();
         self.write_with(key, total, |stream, written| {
             write_from(stream, slices, written)
@@ -212,9 +220,16 @@ impl Io {
 
     /// Ends writing: sends FIN after the written bytes. Reading continues; a write afterwards
     /// fails.
+    ///
+    /// Of a [secured](Io::secure) socket: FIN follows the sealed bytes and the channel's end.
     pub fn shutdown_write(&mut self, key: SocketKey) {
-        if let Some(socket) = self.sockets.get_mut(key) {
-            socket.shutdown_write();
+        match self.sockets.get_mut(key) {
+            Some(socket) if socket.is_secured() => {
+                let failure = self.secured.shutdown(key, socket);
+                self.after_secured(key, failure);
+            }
+            Some(socket) => socket.shutdown_write(),
+            None => {}
         }
     }
 
@@ -225,10 +240,18 @@ impl Io {
     /// kernel resets the connection, and the peer may lose bytes that it has not read yet. To
     /// avoid this, call [`shutdown_write`](Io::shutdown_write), and close after
     /// [`ended`](super::Application::ended).
+    ///
+    /// Sealed bytes of a [secured](Io::secure) socket that the kernel has not accepted
+    /// ([`has_sealed`](Io::has_sealed)) are lost. If there are none, the channel's end is sent.
     pub fn close(&mut self, key: SocketKey) {
         let Some(mut socket) = self.sockets.remove(key) else {
             return;
         };
+        if socket.is_secured() {
+            // An error means that the connection has ended.
+            let _ = self.secured.shutdown(key, &mut socket);
+            self.secured.remove(key);
+        }
         if !socket.counted() {
             self.refused -= 1;
         } else {
@@ -265,7 +288,7 @@ impl Io {
         if self.counted.acquire(peer, self.now).is_err() {
             return Err(io::Error::other("the connection limit is reached"));
         }
-        let key = self.insert(stream, peer, None)?;
+        let key = self.insert(stream, peer, None, 0)?;
         self.deferred.push_back(Deferred::Opened(key, peer));
         Ok(key)
     }
@@ -284,7 +307,7 @@ impl Io {
         }
         let peer = connection.peer;
         let refused_by = self.counted.acquire(peer, self.now).err();
-        let key = self.insert(connection.stream, peer, refused_by)?;
+        let key = self.insert(connection.stream, peer, refused_by, connection.label)?;
         self.deferred.push_back(Deferred::Opened(key, peer));
         Ok(key)
     }
@@ -382,10 +405,60 @@ impl Io {
         self.unread.bytes()
     }
 
+    /// Secures a socket: from now on `channel` opens what comes from the peer and seals what is
+    /// written. `received`: bytes of the peer that were received already and are for the channel.
+    /// The reads of the reactor must have 32 KiB
+    /// ([`ReactorConfig::read_buffer_bytes`](super::ReactorConfig::read_buffer_bytes)).
+    ///
+    /// A write returns 0 until the channel is established;
+    /// [`writable`](super::Application::writable) is called then.
+    pub fn secure(&mut self, key: SocketKey, channel: Box<dyn Channel>, received: &[u8]) {
+        let Some(socket) = self.sockets.get_mut(key) else {
+            return;
+        };
+        let failure = self.secured.insert(key, socket, channel, received);
+        self.after_secured(key, failure);
+        self.queue(key);
+    }
+
+    /// Whether the socket is [secured](Io::secure).
+    #[inline(always)]
+    pub fn is_secured(&mut self, key: SocketKey) -> bool {
+        let socket = self.sockets.get_mut(key);
+        socket.is_some_and(|socket| socket.is_secured())
+    }
+
+    /// Whether bytes of a [secured](Io::secure) socket are sealed and wait for the kernel.
+    #[must_use]
+    pub fn has_sealed(&self, key: SocketKey) -> bool {
+        self.secured.has_output(key)
+    }
+
+    /// The memory of secured sockets besides their channels: records that have arrived in part, and sealed bytes that wait for
+    /// the kernel.
+    #[must_use]
+    pub fn secured_bytes(&self) -> usize {
+        self.secured.bytes()
+    }
+
+    /// The same of one socket.
+    #[must_use]
+    pub fn secured_bytes_of(&self, key: SocketKey) -> usize {
+        self.secured.bytes_of(key)
+    }
+
+    /// The [label](super::Listener::with_label) of the listener that has accepted the socket; 0 for one that was adopted.
+    pub fn label(&mut self, key: SocketKey) -> u8 {
+        self.sockets.get_mut(key).map_or(0, |socket| socket.label())
+    }
+
     /// Whether written bytes have not been sent, because the peer or the path to it accepts no
     /// more at the moment. Always false on systems other than Linux, which cannot tell. Costs
     /// some system calls: use it when a deadline has come, not for each message.
     pub fn has_unsent(&mut self, key: SocketKey) -> bool {
+        if self.secured.has_output(key) {
+            return true;
+        }
         let socket = self.sockets.get_mut(key);
         socket.is_some_and(|socket| has_unsent(socket.stream_mut()).unwrap_or(false))
     }
@@ -471,6 +544,7 @@ impl Io {
             read_bytes: 0,
             deferred: VecDeque::new(),
             unread: Unread::default(),
+            secured: SecuredSockets::default(),
             budget: 0,
             left_bytes: 0,
             staying_bytes: 0,
@@ -491,6 +565,7 @@ impl Io {
             }
         }
         self.turns += 1;
+        self.secured.begin_turn();
         self.woken_at = Instant::now();
         self.now = self.clock.at(self.woken_at);
         self.wheel.advance(self.now);
@@ -531,6 +606,7 @@ impl Io {
     pub(super) fn next_writable(&mut self) -> Option<SocketKey> {
         while let Some(key) = self.writable.pop_front() {
             if self.sockets.get_mut(key).is_some_and(Socket::end_block) {
+                self.send_sealed(key);
                 return Some(key);
             }
         }
@@ -557,7 +633,8 @@ impl Io {
     pub(super) fn register(&mut self, connection: AcceptedConnection) -> Option<SocketKey> {
         let peer = connection.peer;
         let refused_by = self.counted.acquire(peer, self.now).err();
-        if let Ok(key) = self.insert(connection.stream, peer, refused_by) {
+        let AcceptedConnection { stream, label, .. } = connection;
+        if let Ok(key) = self.insert(stream, peer, refused_by, label) {
             return Some(key);
         }
         // The kernel cannot register another socket; this connection is lost.
@@ -584,6 +661,7 @@ impl Io {
         mut stream: TcpStream,
         peer: PeerAddress,
         refused_by: Option<LimitReached>,
+        label: u8,
     ) -> io::Result<SocketKey> {
         let key = self.sockets.next_key();
         let registered = self
@@ -595,7 +673,7 @@ impl Io {
             }
             return Err(error);
         }
-        self.sockets.insert(Socket::new(stream, refused_by));
+        self.sockets.insert(Socket::new(stream, refused_by, label));
         match refused_by {
             None => self.counted.opened(key.index(), peer),
             Some(_) => self.refused += 1,
@@ -719,21 +797,23 @@ impl Io {
         }
     }
 
+    /// Reads at most `size` bytes. A secured socket reads about as many, and may bring more.
     #[inline(always)]
-    pub(super) fn read(&mut self, key: SocketKey, buffer: &mut [u8]) -> ReadOutcome {
+    pub(super) fn read(&mut self, key: SocketKey, buffer: &mut [u8], size: usize) -> ReadOutcome {
         let outcome = match self.sockets.get_mut(key) {
-            Some(socket) => socket.read(buffer),
+            Some(socket) if socket.is_secured() => self.read_secured(key, buffer, size),
+            Some(socket) => socket.read(&mut buffer[..size]),
             None => return ReadOutcome::Nothing,
         };
         self.count_read(&outcome);
         outcome
     }
 
-    /// As `read`, into the room at the end of `buffer`, which has some.
+    /// As `read`, into the room at the end of `buffer`, which has some. A secured socket is not read in this way.
     pub(super) fn read_into(&mut self, key: SocketKey, buffer: &mut Vec<u8>) -> ReadOutcome {
         let outcome = match self.sockets.get_mut(key) {
-            Some(socket) => socket.read_into(buffer),
-            None => return ReadOutcome::Nothing,
+            Some(socket) if !socket.is_secured() => socket.read_into(buffer),
+            _ => return ReadOutcome::Nothing,
         };
         self.count_read(&outcome);
         outcome
@@ -744,6 +824,48 @@ impl Io {
         if let ReadOutcome::Bytes(count) = outcome {
             self.read_bytes = self.read_bytes.wrapping_add(*count as u64);
         }
+    }
+
+    // Out of the way of plain sockets.
+    #[inline(never)]
+    fn read_secured(&mut self, key: SocketKey, buffer: &mut [u8], size: usize) -> ReadOutcome {
+        let Some(socket) = self.sockets.get_mut(key) else {
+            return ReadOutcome::Nothing;
+        };
+        let outcome = self.secured.read(key, socket, buffer, size);
+        self.after_secured(key, None);
+        if self.secured.take_write_waits(key) {
+            self.writable.push_back(key);
+        }
+        outcome
+    }
+
+    #[inline(never)]
+    fn write_secured(&mut self, key: SocketKey, slices: &[IoSlice<'_>]) -> usize {
+        let Some(socket) = self.sockets.get_mut(key) else {
+            return 0;
+        };
+        let total = slices.iter().map(|slice| slice.len()).sum();
+        let (written, failure) = self.secured.write(key, socket, total, slices);
+        self.written_bytes = self.written_bytes.wrapping_add(written as u64);
+        self.writes = self.writes.wrapping_add(1);
+        self.after_secured(key, failure);
+        written
+    }
+
+    /// The kernel accepts bytes again: what is sealed goes first.
+    #[inline(always)]
+    fn send_sealed(&mut self, key: SocketKey) {
+        if let Some(socket) = self.sockets.get_mut(key).filter(|one| one.is_secured()) {
+            let failure = self.secured.send_output(key, socket);
+            self.after_secured(key, failure);
+        }
+    }
+
+    /// Something was sent on a secured socket: it has failed, or the kernel did not accept all.
+    #[inline(always)]
+    fn after_secured(&mut self, key: SocketKey, failure: Option<io::Error>) {
+        self.not_written(key, failure);
     }
 
     /// The next deferred event of a socket that is still open.
@@ -1017,7 +1139,11 @@ mod tests {
             let peer = client.local_addr().unwrap().into();
             peers.push(client);
             let stream = TcpStream::from_std(stream);
-            AcceptedConnection { stream, peer }
+            AcceptedConnection {
+                stream,
+                peer,
+                label: 0,
+            }
         };
         let first = io.adopt_accepted(accepted()).unwrap();
         let second = io.adopt_accepted(accepted()).unwrap();

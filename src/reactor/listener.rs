@@ -38,6 +38,7 @@ use super::calls::BACKLOG;
 #[cfg(target_os = "linux")]
 use super::calls::set_unsent_bytes_max;
 use super::peer_address::PeerAddress;
+use super::socket::LABEL_MAX;
 #[cfg(unix)]
 use super::unix_socket::{SocketFile, UnixSocket};
 use crate::time::Timestamp;
@@ -119,27 +120,56 @@ fn set_reuse_port(_socket: &Socket) -> io::Result<()> {
     Err(ErrorKind::Unsupported.into())
 }
 
-/// A listening socket of a [reactor](super::ReactorConfig). The reactor sets it to non-blocking.
+/// A listening socket of a [reactor](super::ReactorConfig): of an IP address ([`listen`]) or of a
+/// Unix socket (`listen_unix`). The reactor sets it to non-blocking.
 #[derive(Debug)]
-#[non_exhaustive]
-pub enum Listener {
-    /// Of an IP address: see [`listen`].
+pub struct Listener {
+    family: Family,
+    label: u8,
+}
+
+#[derive(Debug)]
+enum Family {
     Tcp(std::net::TcpListener),
-    /// Of a Unix socket: see [`listen_unix`](super::listen_unix).
     #[cfg(unix)]
     Unix(UnixSocket),
 }
 
+impl Listener {
+    /// The address that it listens on; `None` for a Unix socket.
+    ///
+    /// # Errors
+    ///
+    /// The error of the system call.
+    pub fn local_address(&self) -> io::Result<Option<SocketAddr>> {
+        match &self.family {
+            Family::Tcp(listener) => listener.local_addr().map(Some),
+            #[cfg(unix)]
+            Family::Unix(_) => Ok(None),
+        }
+    }
+
+    /// A number for the application, which finds it at each connection of this listener
+    /// ([`Io::label`](super::Io::label)); a larger one than 31 becomes 31. Default: 0.
+    #[must_use]
+    pub fn with_label(self, label: u8) -> Listener {
+        let label = label.min(LABEL_MAX);
+        Listener { label, ..self }
+    }
+}
+
 impl From<std::net::TcpListener> for Listener {
     fn from(listener: std::net::TcpListener) -> Listener {
-        Listener::Tcp(listener)
+        let family = Family::Tcp(listener);
+        Listener { family, label: 0 }
     }
 }
 
 #[cfg(unix)]
 impl From<UnixSocket> for Listener {
     fn from(socket: UnixSocket) -> Listener {
-        Listener::Unix(socket)
+        let family = Family::Unix(socket);
+        Listener { family, label: 0 }
     }
 }
 
@@ -224,6 +254,7 @@ impl Acceptors {
 /// A reactor's listener and its gate.
 struct Acceptor {
     listener: Watched,
+    label: u8,
     gate: Gate,
 }
 
@@ -245,15 +276,30 @@ impl Acceptor {
         registry: &Registry,
         token: Token,
     ) -> io::Result<Acceptor> {
-        let mut listener = Watched::new(listener, unsent_bytes_max)?;
+        let Listener { family, label } = listener;
+        let mut listener = Watched::new(family, unsent_bytes_max)?;
         registry.register(listener.source(), token, Interest::READABLE)?;
-        let gate = Gate::AwaitingEdge;
-        Ok(Acceptor { listener, gate })
+        Ok(Acceptor {
+            listener,
+            label,
+            gate: Gate::AwaitingEdge,
+        })
     }
 
     fn accept(&mut self, now: Timestamp, room: bool) -> Accepted<AcceptedConnection> {
-        let Acceptor { listener, gate } = self;
-        gate.accept(now, room, || listener.accept())
+        let Acceptor {
+            listener,
+            label,
+            gate,
+        } = self;
+        gate.accept(now, room, || {
+            let (stream, peer) = listener.accept()?;
+            Ok(AcceptedConnection {
+                stream,
+                peer,
+                label: *label,
+            })
+        })
     }
 
     fn deregister(mut self, registry: &Registry) {
@@ -263,15 +309,15 @@ impl Acceptor {
 }
 
 impl Watched {
-    fn new(listener: Listener, unsent_bytes_max: Option<u32>) -> io::Result<Watched> {
+    fn new(listener: Family, unsent_bytes_max: Option<u32>) -> io::Result<Watched> {
         match listener {
-            Listener::Tcp(listener) => {
+            Family::Tcp(listener) => {
                 listener.set_nonblocking(true)?;
                 set_inherited_options(&listener, unsent_bytes_max)?;
                 Ok(Watched::Tcp(TcpListener::from_std(listener)))
             }
             #[cfg(unix)]
-            Listener::Unix(socket) => {
+            Family::Unix(socket) => {
                 let (file, listener) = socket.into_parts();
                 listener.set_nonblocking(true)?;
                 let listener = UnixListener::from_std(listener);
@@ -291,20 +337,17 @@ impl Watched {
         }
     }
 
-    fn accept(&self) -> io::Result<AcceptedConnection> {
+    fn accept(&self) -> io::Result<(TcpStream, PeerAddress)> {
         match self {
             Watched::Tcp(listener) => {
                 let (stream, peer) = listener.accept()?;
                 set_own_options(&stream);
-                let peer = peer.into();
-                Ok(AcceptedConnection { stream, peer })
+                Ok((stream, peer.into()))
             }
             #[cfg(unix)]
             Watched::Unix { listener, .. } => {
                 let (stream, _) = listener.accept()?;
-                let stream = as_tcp_stream(stream);
-                let peer = PeerAddress::Unix;
-                Ok(AcceptedConnection { stream, peer })
+                Ok((as_tcp_stream(stream), PeerAddress::Unix))
             }
         }
     }
@@ -350,6 +393,7 @@ fn set_own_options(stream: &TcpStream) {
 pub struct AcceptedConnection {
     pub(super) stream: TcpStream,
     pub(super) peer: PeerAddress,
+    pub(super) label: u8,
 }
 
 impl AcceptedConnection {

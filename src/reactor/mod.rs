@@ -125,6 +125,7 @@
 //! ```
 
 mod calls;
+mod channel;
 mod io;
 mod limit;
 mod listener;
@@ -146,6 +147,7 @@ use self::socket::ReadOutcome;
 use self::unread::UnreadRest;
 use crate::read_buffer::{ReadBuffer, Unread};
 
+pub use self::channel::{Channel, ChannelInput, ChannelState};
 pub use self::io::Io;
 pub use self::limit::{ConnectionLimit, LimitReached, free_descriptors};
 pub use self::listener::{AcceptedConnection, ListenOptions, Listener, listen, listen_with};
@@ -460,7 +462,7 @@ impl<M: Send + 'static> Reactor<M> {
             }
             let room = self.read_buffer.room();
             let size = self.io.read_size(room.len());
-            match self.io.read(key, &mut room[..size]) {
+            match self.io.read(key, room, size) {
                 ReadOutcome::Nothing => break,
                 ReadOutcome::Bytes(count) => {
                     self.read_buffer.filled(count);

@@ -111,9 +111,55 @@ pub(super) struct Socket {
     read_closed: bool,
     writing: Writing,
     queued: bool,
-    /// `None`: the [`ConnectionLimit`](super::ConnectionLimit) counts it.
-    refused_by: Option<LimitReached>,
+    marks: Marks,
 }
+
+/// What is known of a socket besides its edges, in one byte.
+///
+/// ```text
+///   7        3   2      1   0
+///  ┌──────────┬──────┬───────┐
+///  │  label   │secured│refused│   refused: 0, or the limit that has refused it
+///  └──────────┴──────┴───────┘
+/// ```
+#[derive(Clone, Copy)]
+struct Marks(u8);
+
+impl Marks {
+    const REFUSED: u8 = 0b11;
+    /// It has a [`Channel`](super::Channel).
+    const SECURED: u8 = 0b100;
+    /// The place of its listener's label.
+    const LABEL: u32 = 3;
+
+    fn new(refused_by: Option<LimitReached>, label: u8) -> Marks {
+        let refused = match refused_by {
+            None => 0,
+            Some(LimitReached::Connections) => 1,
+            Some(LimitReached::ConnectionsPerAddress) => 2,
+            Some(LimitReached::ConnectionsPerSecond) => 3,
+        };
+        Marks(label << Marks::LABEL | refused)
+    }
+
+    /// `None`: the [`ConnectionLimit`](super::ConnectionLimit) counts it.
+    fn refused_by(self) -> Option<LimitReached> {
+        match self.0 & Marks::REFUSED {
+            0 => None,
+            1 => Some(LimitReached::Connections),
+            2 => Some(LimitReached::ConnectionsPerAddress),
+            _ => Some(LimitReached::ConnectionsPerSecond),
+        }
+    }
+
+    #[inline(always)]
+    fn has(self, mark: u8) -> bool {
+        self.0 & mark != 0
+    }
+}
+
+/// The largest label of a listener: a socket has five bits for it.
+pub(super) const LABEL_MAX: u8 = u8::MAX >> Marks::LABEL;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Writing {
@@ -150,9 +196,10 @@ pub(super) enum ReadOutcome {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, refused_by: Option<LimitReached>) -> Socket {
+    /// `label`: of its listener, at most [`LABEL_MAX`].
+    pub(super) fn new(stream: TcpStream, refused_by: Option<LimitReached>, label: u8) -> Socket {
         Socket {
-            refused_by,
+            marks: Marks::new(refused_by, label),
             stream,
             life: Life::Open,
             paused: false,
@@ -165,11 +212,28 @@ impl Socket {
     }
 
     pub(super) fn counted(&self) -> bool {
-        self.refused_by.is_none()
+        self.refused_by().is_none()
     }
 
     pub(super) fn refused_by(&self) -> Option<LimitReached> {
-        self.refused_by
+        self.marks.refused_by()
+    }
+
+    /// Whether a channel opens and seals its bytes.
+    #[inline(always)]
+    pub(super) fn is_secured(&self) -> bool {
+        self.marks.has(Marks::SECURED)
+    }
+
+    pub(super) fn set_secured(&mut self, secured: bool) {
+        match secured {
+            true => self.marks.0 |= Marks::SECURED,
+            false => self.marks.0 &= !Marks::SECURED,
+        }
+    }
+
+    pub(super) fn label(&self) -> u8 {
+        self.marks.0 >> Marks::LABEL
     }
 
     pub(super) fn stream_mut(&mut self) -> &mut TcpStream {
@@ -205,6 +269,12 @@ impl Socket {
         )
     }
 
+    /// As if a write edge had come and been used.
+    #[cfg(test)]
+    pub(super) fn unblock(&mut self) {
+        self.writing = Writing::Free;
+    }
+
     /// Whether the socket has to be registered for write edges, which the caller then does.
     pub(super) fn begin_watching(&mut self) -> bool {
         let begins = self.writing == Writing::NewlyBlocked;
@@ -222,6 +292,21 @@ impl Socket {
 
     pub(super) fn set_unread(&mut self, unread: bool) {
         self.unread = unread;
+    }
+
+    /// There is something to read although the kernel has nothing: what a channel has kept.
+    pub(super) fn set_readable(&mut self) {
+        self.readable = true;
+    }
+
+    /// The peer has said that it has sent its last byte, before the kernel did.
+    pub(super) fn end_reading(&mut self) {
+        self.life = Life::PeerEnded;
+    }
+
+    /// Whether a write would reach the kernel.
+    pub(super) fn can_write(&self) -> bool {
+        !self.is_blocked() && self.life != Life::Broken
     }
 
     pub(super) fn set_paused(&mut self, paused: bool) {
@@ -496,7 +581,7 @@ mod tests {
         let ours = StdTcpStream::connect(listener.local_addr().unwrap()).unwrap();
         ours.set_nonblocking(true).unwrap();
         let (theirs, _) = listener.accept().unwrap();
-        (Socket::new(TcpStream::from_std(ours), None), theirs)
+        (Socket::new(TcpStream::from_std(ours), None, 0), theirs)
     }
 
     #[test]

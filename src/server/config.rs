@@ -8,6 +8,8 @@ use super::rates::RateLimits;
 use crate::http::{HeadLimits, Hosts, HttpLimits, Origins};
 use crate::proxy::Proxies;
 use crate::reactor::PeerAddress;
+#[cfg(feature = "tls")]
+use crate::tls::ServerTls;
 #[cfg(feature = "tokens")]
 use crate::tokens::Tokens;
 use crate::websocket::Limits;
@@ -178,6 +180,11 @@ pub struct Config {
     /// plain HTTP the handler asks [`Request::grant`](super::Request::grant). Default `None`: no tokens.
     #[cfg(feature = "tokens")]
     pub tokens: Option<Tokens>,
+    /// The certificates for TLS. With them each [`ListenAddress::Ip`](super::ListenAddress) speaks TLS: `https` and
+    /// `wss` instead of `http` and `ws`. [`ListenAddress::Http`](super::ListenAddress) and Unix sockets stay plain. The TLS handshake
+    /// is a part of the opening handshake: [`Config::handshake_timeout`] is for both. Default `None`: no TLS.
+    #[cfg(feature = "tls")]
+    pub tls: Option<ServerTls>,
     /// Called for each connection that failed, and for each panic in a handler. Default `None`.
     pub on_failure: Option<OnFailure>,
 }
@@ -297,6 +304,8 @@ impl Default for Config {
             proxies: Proxies::default(),
             #[cfg(feature = "tokens")]
             tokens: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             on_failure: None,
         }
     }

@@ -72,10 +72,11 @@ impl Ending {
     pub(super) fn write(&mut self, io: &mut Io, key: SocketKey, close_timeout: Duration) -> Fate {
         flush_write_queue(io, key, &mut self.queue);
         if self.queue.is_empty() {
-            if self.client_ended {
+            io.shutdown_write(key);
+            // What TLS has sealed goes out first.
+            if self.client_ended && !io.has_sealed(key) {
                 return Fate::Close;
             }
-            io.shutdown_write(key);
         }
         io.set_deadline(key, io.now().plus(close_timeout));
         Fate::Stay

@@ -217,13 +217,13 @@ impl<H: Handler> Environment<H> {
         self.fan_out.rooms.publish_lags();
     }
 
-    /// Publishes what this worker holds for other threads. What waits for a flush may count twice, if a subscriber is slow, too. `unread_bytes`: of input that was left for later.
-    pub(super) fn publish_memory(&mut self, unread_bytes: usize) {
+    /// Publishes what this worker holds for other threads. What waits for a flush may count twice, if a subscriber is slow, too.
+    pub(super) fn publish_memory(&mut self, io: &Io) {
         let rooms = &self.fan_out.rooms;
         let unflushed_bytes = usize::try_from(rooms.unflushed_bytes()).unwrap_or(usize::MAX);
         let rooms_bytes = rooms.held_bytes().saturating_add(unflushed_bytes);
         self.memory
-            .publish(rooms_bytes.saturating_add(unread_bytes));
+            .publish(rooms_bytes.saturating_add(io.unread_bytes() + io.secured_bytes()));
     }
 
     pub(super) fn metrics(&self, io: &Io) -> Metrics {

@@ -36,6 +36,8 @@ pub enum Failure {
     EndOfInput,
     /// TCP failed.
     Transport(io::Error),
+    /// TLS failed: the client does not accept the certificate, offers nothing that this server speaks, or has broken a rule.
+    Tls(io::Error),
     /// A method of the [`Handler`](super::Handler) panicked.
     Panicked {
         /// The text of the panic. It is not sent to the client.
@@ -45,7 +47,7 @@ pub enum Failure {
 
 impl Failure {
     /// The names of all kinds of failures, in the order of [`Failure::index`].
-    pub(super) const NAMES: [&'static str; 10] = [
+    pub(super) const NAMES: [&'static str; 11] = [
         "protocol",
         "pong_timeout",
         "message_timeout",
@@ -56,6 +58,7 @@ impl Failure {
         "end_of_input",
         "transport",
         "panic",
+        "tls",
     ];
 
     /// The name of its kind, in logs and metrics: `protocol`, `pong_timeout`, `too_slow` and their like.
@@ -75,8 +78,28 @@ impl Failure {
             Failure::EndOfInput => 7,
             Failure::Transport(_) => 8,
             Failure::Panicked { .. } => 9,
+            Failure::Tls(_) => 10,
         }
     }
+
+    /// A socket has failed.
+    pub(super) fn of_socket(error: io::Error) -> Failure {
+        match is_tls(&error) {
+            true => Failure::Tls(error),
+            false => Failure::Transport(error),
+        }
+    }
+}
+
+#[cfg(feature = "tls")]
+fn is_tls(error: &io::Error) -> bool {
+    let cause = error.get_ref();
+    cause.is_some_and(|cause| cause.is::<crate::tls::TlsError>())
+}
+
+#[cfg(not(feature = "tls"))]
+fn is_tls(_: &io::Error) -> bool {
+    false
 }
 
 impl fmt::Display for Failure {
@@ -90,7 +113,7 @@ impl fmt::Display for Failure {
             Failure::TooFast { rate } => write!(f, "too fast: too many {rate} in a second"),
             Failure::Overloaded => f.write_str("the server has no memory left"),
             Failure::EndOfInput => f.write_str("TCP ended without a Close"),
-            Failure::Transport(error) => error.fmt(f),
+            Failure::Transport(error) | Failure::Tls(error) => error.fmt(f),
             Failure::Panicked { message } => write!(f, "a handler has panicked: {message}"),
         }
     }
@@ -100,7 +123,7 @@ impl std::error::Error for Failure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Failure::Protocol(error) => Some(error),
-            Failure::Transport(error) => Some(error),
+            Failure::Transport(error) | Failure::Tls(error) => Some(error),
             _ => None,
         }
     }

@@ -6,6 +6,8 @@
 //! | `localhost:8080` | 127.0.0.1 |
 //! | `:8080` | all IPv4 addresses, 0.0.0.0 |
 //! | `[::]:8080` | all IPv6 addresses, and (on most systems) all IPv4 addresses if no other address of the server has this port in IPv4 |
+//! | `https://192.0.2.1:8443` | the same, with TLS |
+//! | `http://127.0.0.1:8080` | the same, without TLS, although the server has a certificate |
 //! | `unix:/run/yamabiko.sock` | a Unix socket |
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -27,8 +29,13 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ListenAddress {
-    /// An IP address and a port; port 0: the system chooses a free one.
+    /// An IP address and a port; port 0: the system chooses a free one. It speaks TLS if the server has a
+    /// certificate ([`Config::tls`](super::Config)).
     Ip(SocketAddr),
+    /// An IP address and a port for plain HTTP and WebSocket, with or without a certificate.
+    Http(SocketAddr),
+    /// An IP address and a port for TLS. Without a certificate [`Server::bind`](super::Server::bind) fails.
+    Https(SocketAddr),
     /// A Unix socket. On other systems [`Server::bind`](super::Server::bind) fails with
     /// [`Unsupported`](std::io::ErrorKind::Unsupported).
     Unix(UnixListen),
@@ -75,16 +82,26 @@ impl UnixListen {
 impl ListenAddress {
     /// Whether only programs on this machine can connect: a loopback address, or a Unix socket.
     pub fn is_local(&self) -> bool {
+        let address = self.socket_address();
+        address.is_none_or(|address| address.ip().to_canonical().is_loopback())
+    }
+
+    /// The IP address and the port; `None` for a Unix socket.
+    pub fn socket_address(&self) -> Option<SocketAddr> {
         match self {
-            ListenAddress::Ip(address) => address.ip().to_canonical().is_loopback(),
-            ListenAddress::Unix(_) => true,
+            ListenAddress::Ip(address)
+            | ListenAddress::Http(address)
+            | ListenAddress::Https(address) => Some(*address),
+            ListenAddress::Unix(_) => None,
         }
     }
 
-    fn ip(&self) -> Option<SocketAddr> {
+    /// As it is listened on: with the port that the system has chosen, and `https` if it speaks TLS.
+    pub(super) fn bound_to(&self, address: SocketAddr, speaks_tls: bool) -> ListenAddress {
         match self {
-            ListenAddress::Ip(address) => Some(*address),
-            ListenAddress::Unix(_) => None,
+            _ if speaks_tls => ListenAddress::Https(address),
+            ListenAddress::Http(_) => ListenAddress::Http(address),
+            _ => ListenAddress::Ip(address),
         }
     }
 }
@@ -96,17 +113,26 @@ impl FromStr for ListenAddress {
         if let Some(path) = text.strip_prefix(UNIX).filter(|path| !path.is_empty()) {
             return Ok(UnixListen::new(path).into());
         }
-        let address = match text.rsplit_once(':') {
-            Some(("", port)) => on_port(Ipv4Addr::UNSPECIFIED, port),
-            Some((host, port)) if host.eq_ignore_ascii_case("localhost") => {
-                on_port(Ipv4Addr::LOCALHOST, port)
-            }
-            _ => text.parse().ok(),
-        };
-        address
-            .map(ListenAddress::Ip)
-            .ok_or(InvalidListenAddress(()))
+        if let Some(text) = text.strip_prefix(HTTP) {
+            return parse_ip(text).map(ListenAddress::Http);
+        }
+        if let Some(text) = text.strip_prefix(HTTPS) {
+            return parse_ip(text).map(ListenAddress::Https);
+        }
+        parse_ip(text).map(ListenAddress::Ip)
     }
+}
+
+/// `IP:PORT`, `localhost:PORT` or `:PORT`.
+fn parse_ip(text: &str) -> Result<SocketAddr, InvalidListenAddress> {
+    let address = match text.rsplit_once(':') {
+        Some(("", port)) => on_port(Ipv4Addr::UNSPECIFIED, port),
+        Some((host, port)) if host.eq_ignore_ascii_case("localhost") => {
+            on_port(Ipv4Addr::LOCALHOST, port)
+        }
+        _ => text.parse().ok(),
+    };
+    address.ok_or(InvalidListenAddress(()))
 }
 
 fn on_port(address: Ipv4Addr, port: &str) -> Option<SocketAddr> {
@@ -118,6 +144,8 @@ impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ListenAddress::Ip(address) => address.fmt(f),
+            ListenAddress::Http(address) => write!(f, "{HTTP}{address}"),
+            ListenAddress::Https(address) => write!(f, "{HTTPS}{address}"),
             ListenAddress::Unix(socket) => write!(f, "{UNIX}{}", socket.path.display()),
         }
     }
@@ -148,7 +176,8 @@ pub struct InvalidListenAddress(());
 impl fmt::Display for InvalidListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "expected IP:PORT such as 127.0.0.1:8080 or [::1]:8080, localhost:PORT, :PORT or unix:PATH",
+            "expected IP:PORT such as 127.0.0.1:8080 or [::1]:8080, localhost:PORT, :PORT, \
+             each also with http:// or https:// in front, or unix:PATH",
         )
     }
 }
@@ -189,12 +218,12 @@ impl ListenAddresses {
 
     /// The first IP address.
     pub(super) fn first_ip(&self) -> Option<SocketAddr> {
-        self.0.iter().find_map(ListenAddress::ip)
+        self.0.iter().find_map(ListenAddress::socket_address)
     }
 
     /// Whether an IPv6 socket on this address must leave IPv4 to another address of the server.
     pub(super) fn leaves_ipv4(&self, address: SocketAddr) -> bool {
-        let mut others = self.0.iter().filter_map(ListenAddress::ip);
+        let mut others = self.0.iter().filter_map(ListenAddress::socket_address);
         address.port() != 0 && others.any(|other| other.is_ipv4() && other.port() == address.port())
     }
 }
@@ -249,6 +278,8 @@ impl FromIterator<ListenAddress> for ListenAddresses {
 }
 
 const UNIX: &str = "unix:";
+const HTTP: &str = "http://";
+const HTTPS: &str = "https://";
 
 #[cfg(test)]
 mod tests {
@@ -269,6 +300,20 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(ip(expected)), "{text}");
         }
+    }
+
+    #[test]
+    fn scheme_decides_about_tls_and_is_written_in_front() {
+        let address: SocketAddr = "0.0.0.0:8443".parse().unwrap();
+        for (text, expected) in [
+            ("https://0.0.0.0:8443", ListenAddress::Https(address)),
+            ("http://0.0.0.0:8443", ListenAddress::Http(address)),
+            ("0.0.0.0:8443", ListenAddress::Ip(address)),
+        ] {
+            let parsed: ListenAddress = text.parse().unwrap();
+            assert_eq!((&parsed, &*parsed.to_string()), (&expected, text));
+        }
+        assert_eq!("https://:8443".parse(), Ok(ListenAddress::Https(address)));
     }
 
     #[test]
@@ -296,6 +341,9 @@ mod tests {
             "unix:",
             "UNIX:/run/x",
             "/run/x.sock",
+            "https://",
+            "https://unix:x",
+            "ftp://:80",
             " :80",
         ] {
             let error = text.parse::<ListenAddress>().unwrap_err();

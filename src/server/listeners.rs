@@ -12,6 +12,7 @@
 
 use super::config::{Accept, Config};
 use super::listen::{ListenAddress, ListenAddresses, UnixListen};
+use super::tls::{TLS, has_certificate};
 use crate::reactor::{AcceptedConnection, ListenOptions, Listener, PeerAddress, listen_with};
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -51,9 +52,10 @@ impl Listening {
 
     fn add(&mut self, address: &ListenAddress, config: &Config) -> io::Result<()> {
         match address {
-            ListenAddress::Ip(address) => {
-                let bound = self.add_ip(*address, config)?;
-                self.addresses.push(bound.into());
+            ListenAddress::Ip(ip) | ListenAddress::Http(ip) | ListenAddress::Https(ip) => {
+                let label = label(address, config)?;
+                let bound = self.add_ip(*ip, label, config)?;
+                self.addresses.push(address.bound_to(bound, label == TLS));
             }
             ListenAddress::Unix(socket) => {
                 let listener = listen_unix(socket)?;
@@ -64,7 +66,12 @@ impl Listening {
         Ok(())
     }
 
-    fn add_ip(&mut self, address: SocketAddr, config: &Config) -> io::Result<SocketAddr> {
+    fn add_ip(
+        &mut self,
+        address: SocketAddr,
+        label: u8,
+        config: &Config,
+    ) -> io::Result<SocketAddr> {
         let alone = ListenOptions {
             reuse_port: false,
             ipv6_only: config.listen.leaves_ipv4(address),
@@ -72,7 +79,7 @@ impl Listening {
         if self.of_workers.len() == 1 || config.accept == Accept::Shared {
             let listener = listen_with(address, alone)?;
             let bound = listener.local_addr()?;
-            self.of_workers[0].push(listener.into());
+            self.of_workers[0].push(Listener::from(listener).with_label(label));
             return Ok(bound);
         }
         // With SO_REUSEPORT a port that another server uses would be no error: bind
@@ -87,11 +94,26 @@ impl Listening {
             let listener = listen_with(bound, shared)?;
             // The next one gets the port that the system has chosen for the first.
             bound = listener.local_addr()?;
-            listeners.push(listener.into());
+            listeners.push(Listener::from(listener).with_label(label));
         }
         Ok(bound)
     }
 }
+
+/// The label of an IP address: whether its connections speak TLS.
+fn label(address: &ListenAddress, config: &Config) -> io::Result<u8> {
+    match (address, has_certificate(config)) {
+        (ListenAddress::Ip(_) | ListenAddress::Https(_), true) => Ok(TLS),
+        (ListenAddress::Https(_), false) => Err(io::Error::new(
+            ErrorKind::InvalidInput,
+            "https needs a certificate",
+        )),
+        _ => Ok(PLAIN),
+    }
+}
+
+/// The label of the listeners whose connections speak no TLS.
+const PLAIN: u8 = 0;
 
 /// Whether the worker that has accepted this connection gives it to all workers in turn.
 pub(super) fn is_shared(connection: &AcceptedConnection, accept: Accept) -> bool {

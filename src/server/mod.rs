@@ -47,6 +47,7 @@
 // |---|---|
 // | `lag.rs`, `rates.rs`, `failure.rs`, `connection_id.rs`, `listen.rs`, `config.rs` | public settings and values; the token buckets of the rates |
 // | `close_counts.rs`, `refusal_reason.rs`, `histogram.rs` | how connections end, why requests are refused, how long something takes: as counts |
+// | `tls.rs` | which connections speak TLS |
 // | `listeners.rs` | binding the addresses |
 // | `metrics.rs` | what is counted, and the snapshots that other threads read |
 // | `turn_times.rs` | how long turns and deliveries take |
@@ -101,6 +102,7 @@ mod refusal_reason;
 mod request;
 mod rooms;
 mod shutdown;
+mod tls;
 mod totals;
 mod turn_times;
 mod upgrade;
@@ -223,7 +225,8 @@ impl<H: Handler> Server<H> {
         self.addresses.first_ip().unwrap_or(unspecified)
     }
 
-    /// All addresses that the server listens on, with the ports that the system chose for port 0.
+    /// All addresses that the server listens on, with the ports that the system chose for port 0; those that speak TLS are
+    /// [`ListenAddress::Https`].
     pub fn local_addresses(&self) -> &ListenAddresses {
         &self.addresses
     }

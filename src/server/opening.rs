@@ -22,12 +22,14 @@ use super::connection::Connection;
 use super::diagnostics::RequestRefused;
 use super::ending::Ending;
 use super::environment::{Environment, Panicked};
+use super::failure::Failure;
 use super::handler::{AdmissionParts, Handler};
 use super::preface::Preface;
 use super::recipient::{Recipient, flush_write_queue};
 use super::refusal_reason::RefusalReason;
 use super::request::Request;
 use super::rooms::encoding::{negotiable, window_of};
+use super::tls::{TLS_EXPECTED, channel, speaks_tls};
 use super::upgrade::Upgrade;
 use crate::broadcast::WriteQueue;
 use crate::http::{
@@ -39,12 +41,14 @@ use crate::time::Timestamp;
 use crate::websocket::Limits;
 use crate::websocket::handshake::Accepted;
 use std::borrow::Cow;
+use std::io;
 use std::time::Duration;
 
 /// A connection that speaks HTTP.
 pub(super) struct Opening {
     /// A named proxy has to send the address of its client first.
     preface: Option<Preface>,
+    tls: Tls,
     requests: RequestStream,
     responses: Responses,
     /// Of the socket's other end, or of the client whom the header of the PROXY protocol names.
@@ -53,6 +57,15 @@ pub(super) struct Opening {
     refused: bool,
     /// What the memory budget knows of this connection.
     counted_bytes: usize,
+}
+
+/// Whether TLS is between the socket and HTTP.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tls {
+    No,
+    /// It begins behind the header of a proxy.
+    BehindPreface,
+    Begun,
 }
 
 /// What has become of input.
@@ -83,8 +96,14 @@ impl Opening {
     ) -> Opening {
         let (head_limits, head_timeout) = (config.head_limits, config.handshake_timeout);
         let has_header = config.proxies.expect_header(peer_address.ip());
+        let tls = match speaks_tls(io, key) {
+            false => Tls::No,
+            true if has_header => Tls::BehindPreface,
+            true => begin_tls(io, key, &[], config),
+        };
         let opening = Opening {
             preface: has_header.then(Preface::default),
+            tls,
             requests: RequestStream::new(head_limits, config.http, head_timeout, io.now()),
             responses: Responses::default(),
             peer_address,
@@ -114,6 +133,20 @@ impl Opening {
                 environment.drop_connection(self.peer_address, RefusalReason::ProxyHeader);
                 self.release(environment);
                 return Progress::Fails;
+            }
+        }
+        match self.tls {
+            Tls::No => {}
+            Tls::BehindPreface if self.refused => return Progress::Fails,
+            Tls::BehindPreface => {
+                self.tls = begin_tls(io, key, input, &environment.config);
+                return Progress::Waits;
+            }
+            Tls::Begun if io.is_secured(key) => {}
+            Tls::Begun => {
+                let refusal = Refusal::new(Status::BadRequest, TLS_EXPECTED);
+                self.respond_last(io, &refusal, environment);
+                return Progress::Ends(self.take_ending(environment));
             }
         }
         loop {
@@ -305,6 +338,19 @@ impl Opening {
         }
     }
 
+    /// The socket has failed. That of TLS is reported: it tells what the client does not accept. A client that leaves TCP while
+    /// it speaks HTTP is nothing to report.
+    pub(super) fn failed<H: Handler>(
+        &mut self,
+        error: io::Error,
+        environment: &mut Environment<H>,
+    ) {
+        let failure = Failure::of_socket(error);
+        if let Failure::Tls(_) = &failure {
+            environment.report(self.peer_address, &failure);
+        }
+    }
+
     fn take_ending<H: Handler>(&mut self, environment: &mut Environment<H>) -> Ending {
         self.release(environment);
         Ending::new(std::mem::take(&mut self.responses.queue))
@@ -450,6 +496,23 @@ impl Opening {
             (false, false) => Some(Ending::new(queue)),
         }
     }
+}
+
+/// `received`: bytes of the client that are for TLS.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+//# If the connection is happening on an HTTPS (HTTP-over-TLS) port,
+//# perform a TLS handshake over the connection.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+//# If this fails (e.g., the client indicated a host name in the
+//# extended client hello "server_name" extension that the server does
+//# not host), then close the connection; otherwise, all further
+//# communication for the connection (including the server's
+//# handshake) MUST run through the encrypted tunnel
+fn begin_tls(io: &mut Io, key: SocketKey, received: &[u8], config: &Config) -> Tls {
+    if let Some(channel) = channel(config) {
+        io.secure(key, channel, received);
+    }
+    Tls::Begun
 }
 
 /// The responses that the client has not taken.

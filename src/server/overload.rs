@@ -25,7 +25,7 @@ pub(super) fn keep_budget<H: Handler>(
     connections: &mut Connections<H>,
     environment: &mut Environment<H>,
 ) {
-    environment.publish_memory(io.unread_bytes());
+    environment.publish_memory(io);
     let (excess, standing) = match environment.memory.need() {
         Need::Nothing => return,
         Need::ForNewcomers(bytes) => (bytes, STANDING),
@@ -50,7 +50,7 @@ pub(super) fn keep_budget<H: Handler>(
         environment.memory.nothing_was_freed();
     }
     environment.fan_out.rooms.publish_lags();
-    environment.publish_memory(io.unread_bytes());
+    environment.publish_memory(io);
 }
 
 /// Those with an unfinished request, or with responses that the client does not take.
@@ -62,7 +62,7 @@ fn end_http<H: Handler>(
 ) -> usize {
     let close_timeout = environment.config.close_timeout;
     let mut freed = 0;
-    for (bytes, key) in http_by_bytes(connections) {
+    for (bytes, key) in http_by_bytes(io, connections) {
         if freed >= excess {
             break;
         }
@@ -147,11 +147,11 @@ fn end_long_queues<H: Handler>(
 const STANDING: Duration = Duration::from_secs(1);
 
 /// The HTTP connections that hold something, the largest first.
-fn http_by_bytes<H: Handler>(connections: &mut Connections<H>) -> Vec<(usize, SocketKey)> {
+fn http_by_bytes<H: Handler>(io: &Io, connections: &mut Connections<H>) -> Vec<(usize, SocketKey)> {
     let mut found = Vec::new();
     for key in connections.keys() {
         if let Some(ConnectionState::Opening(opening)) = connections.get_mut(key) {
-            found.push((opening.held_bytes(), key));
+            found.push((opening.held_bytes() + io.secured_bytes_of(key), key));
         }
     }
     found.retain(|(bytes, _)| *bytes > 0);

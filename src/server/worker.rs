@@ -28,6 +28,7 @@ use super::overload::keep_budget;
 use super::refusal_reason::RefusalReason;
 use super::rooms::{SharedMessage, Subscription};
 use super::shutdown::{DrainedAs, MayStop, Step};
+use super::tls::speaks_tls;
 use super::workers::CrossWorkerMessage;
 use crate::reactor::{self, AcceptedConnection, Application, Io, PeerAddress, SocketKey};
 use std::time::Duration;
@@ -89,6 +90,11 @@ impl<H: Handler> Application for Worker<H> {
 
     fn opened(&mut self, io: &mut Io, key: SocketKey, peer_address: PeerAddress) {
         let refused = self.environment.memory.is_nearly_used();
+        if refused && speaks_tls(io, key) {
+            // A handshake would cost more than any answer.
+            self.refuse_for_memory(peer_address);
+            return io.close(key);
+        }
         match refused {
             true => self.refuse_for_memory(peer_address),
             false => self.environment.counts.count_accepted(),
@@ -100,7 +106,7 @@ impl<H: Handler> Application for Worker<H> {
         let limit = io.refused_by(key);
         let reason = limit.map_or(RefusalReason::Connections, RefusalReason::from);
         self.environment.refuse_connection(peer_address, reason);
-        if io.refused_sockets() > self.refusals_max {
+        if io.refused_sockets() > self.refusals_max || speaks_tls(io, key) {
             io.close(key);
         } else {
             self.begin_opening(io, key, peer_address, true);
@@ -153,15 +159,18 @@ impl<H: Handler> Application for Worker<H> {
     fn ended(&mut self, io: &mut Io, key: SocketKey, end: reactor::End) {
         match (self.connections.get_mut(key), end) {
             (Some(ConnectionState::Open(_)), reactor::End::Failed(error)) => {
-                self.end(io, key, End::Abandon(Failure::Transport(error)));
+                self.end(io, key, End::Abandon(Failure::of_socket(error)));
             }
             // The client may still be reading.
             (Some(ConnectionState::Open(_)), reactor::End::Eof) => {
                 self.end(io, key, End::InputEnded)
             }
             (Some(ConnectionState::Opening(opening)), end) => {
-                let ending = opening.end(true, &mut self.environment);
                 let can_write = matches!(end, reactor::End::Eof);
+                if let reactor::End::Failed(error) = end {
+                    opening.failed(error, &mut self.environment);
+                }
+                let ending = opening.end(true, &mut self.environment);
                 self.end_opening(io, key, ending.filter(|_| can_write));
             }
             (Some(ConnectionState::Ending(ending)), reactor::End::Eof) => {

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use yamabiko::reactor::{
-    Application, End, Full, Io, ListenOptions, Listener, Mailbox, PeerAddress, Reactor,
-    ReactorConfig, SocketKey, listen, listen_with,
+    Application, End, Full, Io, ListenOptions, Mailbox, PeerAddress, Reactor, ReactorConfig,
+    SocketKey, listen, listen_with,
 };
 use yamabiko::time::Timestamp;
 use yamabiko_testing::waiting::{TIMEOUT, accepted, bounded, eventually, joined};
@@ -1511,10 +1511,9 @@ fn listening() -> ReactorConfig {
 
 /// The address of the listener; an unused address if there is none.
 fn address_of(config: &ReactorConfig) -> SocketAddr {
-    match config.listeners.first() {
-        Some(Listener::Tcp(listener)) => listener.local_addr().unwrap(),
-        _ => "127.0.0.1:0".parse().unwrap(),
-    }
+    let listener = config.listeners.first();
+    let address = listener.and_then(|listener| listener.local_address().unwrap());
+    address.unwrap_or_else(|| "127.0.0.1:0".parse().unwrap())
 }
 
 /// A connection without a reactor: a peer, and the stream to adopt.

@@ -28,5 +28,6 @@ mod publisher_waits;
 mod rates;
 mod rooms;
 mod smuggling;
+mod tls;
 #[cfg(feature = "tokens")]
 mod tokens;

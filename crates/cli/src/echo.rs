@@ -7,6 +7,7 @@ use super::output::Failure;
 use super::serving::{self, Serving};
 
 pub(super) fn run(settings: EchoSettings) -> Result<(), Failure> {
+    let files = settings.0.tls_files();
     let serving = Serving {
         log: settings.0.log,
         monitoring: settings.0.monitoring.clone(),
@@ -14,7 +15,8 @@ pub(super) fn run(settings: EchoSettings) -> Result<(), Failure> {
         offer: "echo on",
         scheme: "ws",
     };
-    serving::serve(settings.config(), Echo, serving)
+    let config = files.apply_to(settings.config())?;
+    serving::serve(config, Echo, serving)
 }
 
 struct Echo;

@@ -30,6 +30,7 @@ mod serving;
 #[cfg(unix)]
 mod signals;
 mod terminal;
+mod tls;
 
 use std::env;
 use std::process::ExitCode;

@@ -8,9 +8,7 @@ use super::serving::{self, Serving};
 
 pub(super) fn run(settings: ServeSettings) -> Result<(), Failure> {
     let (chat, tokens) = settings.settings.access.build()?;
-    if settings.check {
-        return Ok(print("the settings are valid\n")?);
-    }
+    let (check, files) = (settings.check, settings.settings.tls_files());
     let serving = Serving {
         log: settings.settings.log,
         monitoring: settings.settings.monitoring.clone(),
@@ -18,9 +16,12 @@ pub(super) fn run(settings: ServeSettings) -> Result<(), Failure> {
         offer: "open",
         scheme: "http",
     };
-    let config = Config {
+    let config = files.apply_to(Config {
         tokens,
         ..settings.config()
-    };
+    })?;
+    if check {
+        return Ok(print("the settings are valid\n")?);
+    }
     serving::serve(config, chat, serving)
 }

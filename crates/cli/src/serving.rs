@@ -19,7 +19,7 @@ pub(super) struct Serving<'a> {
     pub(super) monitoring: MonitoringSettings,
     /// The time over which SIGTERM closes the connections.
     pub(super) drain: Duration,
-    /// With `scheme` for the first line: `open http://…`.
+    /// With `scheme` for the first line: `open http://…`, or `open https://…` with TLS.
     pub(super) offer: &'a str,
     pub(super) scheme: &'a str,
 }
@@ -116,20 +116,20 @@ fn cannot_listen(error: &std::io::Error) -> String {
 /// A URL by which a program on this machine can open the server, and all addresses that the server listens on if
 /// the URL does not tell them.
 fn ready(offer: &str, scheme: &str, addresses: &ListenAddresses) -> String {
-    let ip = addresses
-        .as_slice()
-        .iter()
-        .find_map(|address| match address {
-            ListenAddress::Ip(address) => Some(*address),
-            _ => None,
-        });
-    let Some(ip) = ip else {
+    let mut all = addresses.as_slice().iter();
+    let ip = all.find_map(|address| Some((address, address.socket_address()?)));
+    let Some((first, ip)) = ip else {
         return format!("listening on {addresses}");
     };
+    let secure = match first {
+        ListenAddress::Https(_) => "s",
+        _ => "",
+    };
     let opened = to_open(ip);
+    let url = format!("{offer} {scheme}{secure}://{opened}/");
     match addresses.as_slice() {
-        [ListenAddress::Ip(only)] if *only == opened => format!("{offer} {scheme}://{opened}/"),
-        _ => format!("{offer} {scheme}://{opened}/ (listening on {addresses})"),
+        [_] if ip == opened => url,
+        _ => format!("{url} (listening on {addresses})"),
     }
 }
 
@@ -173,6 +173,11 @@ mod tests {
             (
                 "[::ffff:127.0.0.1]:1",
                 "open http://127.0.0.1:1/ (listening on [::ffff:127.0.0.1]:1)",
+            ),
+            ("https://127.0.0.1:2", "open https://127.0.0.1:2/"),
+            (
+                "https://0.0.0.0:2",
+                "open https://127.0.0.1:2/ (listening on https://0.0.0.0:2)",
             ),
             ("unix:/run/x.sock", "listening on unix:/run/x.sock"),
         ] {

@@ -7,6 +7,7 @@
 //! | [`protocol`] | handwritten frames, an endpoint under test, rules for both roles | tests of the core |
 //! | [`deflate`], [`inflate`] | compressed messages for the endpoint; an independent inflater | tests of compression |
 //! | [`socket`] | a server on its own port, a client of raw bytes, an application that executes commands | tests of the server, the chat and the load generator |
+//! | `tls` | certificates of an authority, a client through TLS (feature `tls`) | tests of TLS |
 //! | [`program`] | the program as a process: its memory, its descriptors, its panics | `tests/robustness/` |
 //! | [`properties`] | properties that hold for every input | fuzz targets and their replay |
 //!
@@ -20,4 +21,6 @@ pub mod program;
 pub mod properties;
 pub mod protocol;
 pub mod socket;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod waiting;

@@ -15,6 +15,7 @@ use super::access::AccessSettings;
 use super::values::{Allowed, Mode, NamedProxy, Owner, is_set};
 use crate::logging::{LevelFilter, LogSettings};
 use crate::monitoring::MonitoringSettings;
+use crate::tls::TlsFiles;
 
 /// The settings of `serve`.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
@@ -42,6 +43,8 @@ pub(crate) struct Settings {
     pub drain: Duration,
     pub unix_mode: Option<Mode>,
     pub unix_owner: Option<Owner>,
+    pub tls_certs: Vec<PathBuf>,
+    pub tls_keys: Vec<PathBuf>,
     pub no_compress: bool,
     pub compression: DeflateConfig,
     pub compress_takeover: Option<WindowBits>,
@@ -89,6 +92,8 @@ impl Settings {
             drain: Duration::ZERO,
             unix_mode: None,
             unix_owner: None,
+            tls_certs: Vec::new(),
+            tls_keys: Vec::new(),
             no_compress: false,
             compression: DeflateConfig::default(),
             compress_takeover: None,
@@ -102,6 +107,11 @@ impl Settings {
             monitoring: MonitoringSettings::default(),
             is_echo: false,
         }
+    }
+
+    /// The files of the certificates.
+    pub(crate) fn tls_files(&self) -> TlsFiles {
+        TlsFiles::new(self.tls_certs.clone(), self.tls_keys.clone())
     }
 
     /// The configuration, with the settings that are no fields of it put together.

@@ -44,13 +44,24 @@ fn listening() -> Vec<Setting> {
         list("listen", ADDRESS, |s| &mut s.listen)
             .help("Address to listen on; ':8080' is all IPv4 addresses; may be repeated")
             .details(
-                "IP:PORT, localhost:PORT, :PORT (all IPv4 addresses), [::]:PORT (all addresses) or \
-                 unix:PATH. Port 0 takes any free port. Several are separated by commas.",
+                "IP:PORT, localhost:PORT, :PORT (all IPv4 addresses), [::]:PORT (all addresses), \
+                 each also with https:// or http:// in front, or unix:PATH. Port 0 takes any free \
+                 port. Several are separated by commas.",
             ),
         optional("unix-mode", MODE, |s| &mut s.unix_mode)
             .help("Mode of the files of Unix sockets: a client needs the permission to write"),
         optional("unix-owner", OWNER, |s| &mut s.unix_owner)
             .help("Owner of the files of Unix sockets: USER, USER:GROUP or :GROUP"),
+        list("tls-cert", FILE, |s| &mut s.tls_certs)
+            .help("File with the server's certificate, for https and wss; may be repeated")
+            .details(
+                "PEM: the certificate of the server, then the intermediate ones. With it each \
+                 --listen IP:PORT speaks TLS; http://IP:PORT does not. Of several, a client gets \
+                 the one for the name that it asks for.",
+            ),
+        list("tls-key", FILE, |s| &mut s.tls_keys)
+            .help("File with the key of the certificate, in PEM; one for each --tls-cert")
+            .details("Without it, the file of the certificate has the key, too."),
         value("workers", WORKERS, |s| &mut s.config.workers)
             .help("Threads, each with its own event loop")
             .by_default("one for each core"),

@@ -1,0 +1,82 @@
+//! The certificates of the servers, from files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use yamabiko::server::{Config, ListenAddress};
+use yamabiko::tls::{Certificate, InvalidCertificate, ServerTls};
+
+use super::output::in_sentence;
+
+/// The files that `--tls-cert` and `--tls-key` name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TlsFiles {
+    /// Each with the certificate of the server, and the intermediate ones behind it.
+    certificates: Vec<PathBuf>,
+    /// The key of each; none if the files of the certificates have the keys, too.
+    keys: Vec<PathBuf>,
+}
+
+impl TlsFiles {
+    pub(super) fn new(certificates: Vec<PathBuf>, keys: Vec<PathBuf>) -> TlsFiles {
+        TlsFiles { certificates, keys }
+    }
+
+    /// The configuration with the certificates.
+    ///
+    /// # Errors
+    /// The file and what is wrong in it, in one line; or an address that needs a certificate.
+    pub(super) fn apply_to(&self, config: Config) -> Result<Config, String> {
+        if self.certificates.is_empty() && self.keys.is_empty() {
+            let mut addresses = config.listen.as_slice().iter();
+            let is_https = |address: &&ListenAddress| matches!(address, ListenAddress::Https(_));
+            return match addresses.find(is_https) {
+                Some(address) => Err(format!("{address} needs --tls-cert and --tls-key")),
+                None => Ok(config),
+            };
+        }
+        let tls = ServerTls::new(self.read()?).map_err(|error| error.to_string())?;
+        Ok(Config {
+            tls: Some(tls),
+            ..config
+        })
+    }
+
+    fn read(&self) -> Result<Vec<Certificate>, String> {
+        let (certificates, keys) = (self.certificates.len(), self.keys.len());
+        if keys != 0 && keys != certificates {
+            return Err(format!(
+                "each --tls-cert has its --tls-key: {certificates} certificates, {keys} keys"
+            ));
+        }
+        let pair = |(index, certificate): (usize, &PathBuf)| {
+            read_pair(certificate, self.keys.get(index).unwrap_or(certificate))
+        };
+        self.certificates.iter().enumerate().map(pair).collect()
+    }
+}
+
+fn read_pair(certificate: &Path, key: &Path) -> Result<Certificate, String> {
+    let pair = Certificate::from_pem(&read(certificate)?, &read(key)?);
+    pair.map_err(|error| match error {
+        InvalidCertificate::Key(reason) => format!("{}: {reason}", key.display()),
+        InvalidCertificate::NotItsKey => format!(
+            "{}: the key does not fit the certificate in {}",
+            key.display(),
+            certificate.display()
+        ),
+        error => format!("{}: {error}", certificate.display()),
+    })
+}
+
+/// A file that is no longer than any certificate.
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let cannot = |reason: &str| format!("cannot read {}: {reason}", path.display());
+    let bytes = fs::metadata(path).map(|file| file.len());
+    if bytes.is_ok_and(|bytes| bytes > FILE_BYTES_MAX) {
+        return Err(cannot("a file with certificates has at most 1 MiB"));
+    }
+    fs::read(path).map_err(|error| cannot(&in_sentence(&error)))
+}
+
+const FILE_BYTES_MAX: u64 = 1 << 20;
