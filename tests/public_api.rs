@@ -52,7 +52,7 @@ const EXHAUSTIVE: [(&str, &[&str]); 8] = [
     ("made by implementations of a trait", &["ChannelInput"]),
     (
         "a number, or a choice of two that is complete",
-        &["HttpVersion", "Timestamp"],
+        &["HttpVersion", "Retry", "Timestamp"],
     ),
     (
         "behind the feature `internals`, which promises nothing",

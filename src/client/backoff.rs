@@ -75,6 +75,19 @@ impl Backoff {
         half + share(half, random)
     }
 
+    /// As [`Backoff::next_delay`], but not before `asked` has passed, which the server has requested
+    /// ([`Retry::After`](super::Retry::After)). Up to the first delay's maximum is added to that,
+    /// because the server may have requested it of all its clients. `random` is uniform over its
+    /// 2⁶⁴ values.
+    pub fn next_delay_after(&mut self, asked: Duration, random: u64) -> Duration {
+        let (high, low) = ((random >> 32) as u32, random as u32);
+        let delay = self.next_delay(high);
+        match asked <= delay {
+            true => delay,
+            false => asked + share(self.first_max, low),
+        }
+    }
+
     /// Discards the failures: the next delay is a first one. Call it when a message has
     /// arrived, not when the connection opens: a server that accepts connections and then
     /// fails needs the backoff most.
@@ -164,5 +177,16 @@ mod tests {
         let mut endless = Backoff::with_bounds(Duration::MAX, Duration::MAX);
         endless.next_delay(LEAST);
         assert_eq!(endless.next_delay(LEAST), Duration::MAX / 2);
+    }
+
+    #[test]
+    fn delay_is_not_shorter_than_the_server_asks_and_spread_behind_it() {
+        let minute = Duration::from_secs(60);
+        for random in [0, u64::MAX] {
+            let delay = Backoff::new().next_delay_after(minute, random);
+            assert!(delay >= minute && delay < minute + Duration::from_secs(5));
+        }
+        let own = Backoff::new().next_delay_after(Duration::ZERO, u64::MAX);
+        assert_eq!(own, Backoff::new().next_delay(MOST));
     }
 }

@@ -380,6 +380,13 @@ impl ClientBuilder {
         self
     }
 
+    /// How long the resolution of the host's name may take: 10 seconds if not set. A name is resolved
+    /// on a thread of its own, which ends when the operating system's call returns.
+    pub fn resolve_timeout(mut self, timeout: Duration) -> ClientBuilder {
+        self.options.timeouts.resolve = timeout;
+        self
+    }
+
     /// How long the TCP connection to one address may take, including the wait for
     /// other connections to the same address: 10 seconds if not set.
     pub fn connect_timeout(mut self, timeout: Duration) -> ClientBuilder {
@@ -413,8 +420,17 @@ impl ClientBuilder {
         self
     }
 
-    /// Opens TCP, performs the opening handshake, and returns the open connection. The
-    /// operating system resolves the name of the host, without a timeout of ours.
+    /// Keeps the connection alive, and notices a server that has gone silently: after `silence`
+    /// without a byte from it, a ping is sent, and after `answer` more without a byte the connection
+    /// is lost ([`Step::Pong`](super::Step::Pong)). Both are measured while a thread reads. Not if not
+    /// set. 25 and 20 seconds suit most networks.
+    pub fn keep_alive(mut self, silence: Duration, answer: Duration) -> ClientBuilder {
+        self.options.timeouts.keep_alive = Some((silence, answer));
+        self
+    }
+
+    /// Opens TCP, performs the opening handshake, and returns the open connection. Each step has
+    /// a time limit.
     ///
     /// # Errors
     /// - Nothing was sent: [`ClientError::Uri`], [`TlsNotSupported`](ClientError::TlsNotSupported),
@@ -440,7 +456,7 @@ impl ClientBuilder {
         if options.in_pieces {
             connection = connection.with_pieces();
         }
-        let shared = Shared::new(opened.stream, connection, options.timeouts.close);
+        let shared = Shared::new(opened.stream, connection, options.timeouts.deadlines());
         let shared = Arc::new(shared);
         let read_timeout = options.timeouts.read;
         Ok(Client {

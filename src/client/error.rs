@@ -55,6 +55,9 @@ pub enum ClientError {
     /// out pieces ([`ClientBuilder::pieces`](super::ClientBuilder::pieces)). This error does
     /// not end the connection.
     InPieces,
+    /// A [`ReconnectingClient`](super::ReconnectingClient) holds as many messages without a
+    /// confirmation as it may. Nothing was sent. This error does not end the connection.
+    TooMuchUnconfirmed,
 }
 
 /// The step whose timeout has passed.
@@ -68,6 +71,9 @@ pub enum Step {
     /// Sending: the server does not read. The connection is lost, perhaps inside a
     /// frame.
     Write,
+    /// Waiting for any byte after a ping ([`ClientBuilder::keep_alive`](super::ClientBuilder::keep_alive)).
+    /// The connection is lost.
+    Pong,
     /// The closing handshake. The connection is lost.
     ClosingHandshake,
 }
@@ -178,6 +184,9 @@ impl fmt::Display for ClientError {
             }
             ClientError::InPieces => formatter
                 .write_str("messages come in pieces: read them as events, not as whole messages"),
+            ClientError::TooMuchUnconfirmed => formatter.write_str(
+                "too many messages are not confirmed by the server: read before sending",
+            ),
         }
     }
 }
@@ -197,7 +206,8 @@ impl Error for ClientError {
             ClientError::TlsNotSupported
             | ClientError::Refused(_)
             | ClientError::TimedOut(_)
-            | ClientError::InPieces => None,
+            | ClientError::InPieces
+            | ClientError::TooMuchUnconfirmed => None,
         }
     }
 }
@@ -208,6 +218,7 @@ impl fmt::Display for Step {
             Step::OpeningHandshake => "the server did not complete the opening handshake in time",
             Step::Read => "no message arrived in time",
             Step::Write => "the server did not read in time",
+            Step::Pong => "the server did not answer a ping in time",
             Step::ClosingHandshake => "the server did not complete the closing handshake in time",
         })
     }

@@ -71,7 +71,8 @@
 // | `reader.rs`, `writer.rs`, `read_buffer.rs` | the two halves |
 // | `shared.rs`, `protocol.rs`, `send_buffer.rs` | their shared state and its deadlines, and which thread may write |
 // | `stream.rs` | the socket; TLS will be added here |
-// | `backoff.rs` | delays between attempts to reconnect |
+// | `reconnecting.rs`, `retry.rs`, `backoff.rs` | connecting again: the client, whether, and when |
+// | `unconfirmed.rs` | messages that the server may not have received |
 // | `error.rs` | all errors |
 
 mod backoff;
@@ -83,9 +84,12 @@ mod permit;
 mod protocol;
 mod read_buffer;
 mod reader;
+mod reconnecting;
+mod retry;
 mod send_buffer;
 mod shared;
 mod stream;
+mod unconfirmed;
 mod writer;
 
 pub use backoff::Backoff;
@@ -93,6 +97,9 @@ pub use blocking::{Client, ClientBuilder};
 pub use error::{ClientError, HttpRefusal, Step};
 pub use permit::{AcquirePermit, ConnectPermit};
 pub use reader::Reader;
+pub use reconnecting::{Received, ReconnectingClient};
+pub use retry::Retry;
+pub use unconfirmed::Unconfirmed;
 pub use writer::Writer;
 
 pub use crate::websocket::{AsMessage, CloseCode, CloseFrame, Ended, Message, OwnedMessage, Side};

@@ -13,7 +13,9 @@
 //! that sends its response byte by byte does not extend it.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::error::{ClientError, HttpRefusal, Step};
@@ -48,7 +50,7 @@ pub(super) fn open(
     timeouts: &ClientTimeouts,
 ) -> Result<Opened, ClientError> {
     let mut attempts = Vec::new();
-    for address in resolve(uri)? {
+    for address in resolve(uri, timeouts.resolve)? {
         match connect(address, timeouts.connect) {
             // The permit is held until the handshake has succeeded or failed.
             Ok((stream, _permit)) => return perform_handshake(stream, handshake, timeouts),
@@ -64,18 +66,34 @@ pub(super) fn open(
 }
 
 /// The addresses of the host, in the order of the resolver.
-fn resolve(uri: &WebSocketUri) -> Result<impl Iterator<Item = SocketAddr>, ClientError> {
-    let host = uri.host();
+///
+/// The call of the operating system has no time limit. So a name is resolved on a thread of its own;
+/// if it takes too long, the thread ends when the call returns.
+fn resolve(uri: &WebSocketUri, timeout: Duration) -> Result<Vec<SocketAddr>, ClientError> {
+    let (host, port) = (uri.host(), uri.port());
     // std expects an IPv6 address without its brackets.
     let bare = host
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'));
-    (bare.unwrap_or(host), uri.port())
-        .to_socket_addrs()
-        .map_err(|error| ClientError::Resolve {
-            host: host.to_owned(),
-            error,
-        })
+    if let Ok(address) = bare.unwrap_or(host).parse::<IpAddr>() {
+        return Ok(vec![(address, port).into()]);
+    }
+    resolve_name(host, port, timeout).map_err(|error| ClientError::Resolve {
+        host: host.to_owned(),
+        error,
+    })
+}
+
+fn resolve_name(host: &str, port: u16, timeout: Duration) -> io::Result<Vec<SocketAddr>> {
+    let name = (host.to_owned(), port);
+    let (resolved, addresses) = mpsc::channel();
+    thread::Builder::new().spawn(move || {
+        let addresses = name.to_socket_addrs().map(Iterator::collect);
+        // An error means that the client has given up.
+        let _ = resolved.send(addresses);
+    })?;
+    let timed_out = |_| Err(io::Error::from(io::ErrorKind::TimedOut));
+    addresses.recv_timeout(timeout).unwrap_or_else(timed_out)
 }
 
 /// Opens TCP to one address, as soon as no other connection to its IP is being opened.

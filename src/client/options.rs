@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::error::ClientError;
 use crate::websocket::Limits;
+use crate::websocket::deadlines::Timeouts;
 use crate::websocket::deflate::{DeflateConfig, DeflatePool};
 use crate::websocket::handshake::{ClientHandshake, WebSocketUri};
 
@@ -44,6 +45,8 @@ impl fmt::Debug for RequestFields {
 /// How long a client waits; `None`: without limit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ClientTimeouts {
+    /// For the resolution of the host's name.
+    pub(super) resolve: Duration,
     /// For the TCP connection to one address.
     pub(super) connect: Duration,
     /// For the opening handshake.
@@ -54,16 +57,33 @@ pub(super) struct ClientTimeouts {
     pub(super) write: Option<Duration>,
     /// For the closing handshake.
     pub(super) close: Duration,
+    /// Silence before a ping, and then for an answer. `None`: no pings.
+    pub(super) keep_alive: Option<(Duration, Duration)>,
+}
+
+impl ClientTimeouts {
+    /// Those of an open connection.
+    pub(super) fn deadlines(&self) -> Timeouts {
+        let standard = Timeouts::default();
+        Timeouts {
+            ping: self.keep_alive.map(|(ping, _)| ping),
+            pong: self.keep_alive.map_or(standard.pong, |(_, pong)| pong),
+            close: self.close,
+            ..standard
+        }
+    }
 }
 
 impl Default for ClientTimeouts {
     fn default() -> ClientTimeouts {
         ClientTimeouts {
+            resolve: Duration::from_secs(10),
             connect: Duration::from_secs(10),
             handshake: Duration::from_secs(10),
             read: None,
             write: None,
             close: Duration::from_secs(5),
+            keep_alive: None,
         }
     }
 }

@@ -6,14 +6,13 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::error::ClientError;
 use super::read_buffer::ReadBuffer;
 use super::send_buffer::SendBuffer;
 use super::stream::Stream;
 use crate::time::Timestamp;
-use crate::websocket::deadlines::{Deadlines, Due, Timeouts};
+use crate::websocket::deadlines::{Deadlines, Due, Overdue, Timeouts};
 use crate::websocket::frame::CloseFrame;
 use crate::websocket::{Connection, Ended, Event, ProtocolError, SendError, State};
 
@@ -22,7 +21,8 @@ use crate::websocket::{Connection, Ended, Event, ProtocolError, SendError, State
 pub(super) struct Protocol {
     connection: Connection,
     send_buffer: SendBuffer,
-    /// A client has a deadline for the closing handshake only.
+    /// A client has a deadline for the closing handshake, and one for silence if it keeps the
+    /// connection alive.
     deadlines: Deadlines,
     timeouts: Timeouts,
     /// TCP has ended, or this client has ended it.
@@ -43,16 +43,12 @@ pub(super) enum Decoded<'b> {
 
 impl Protocol {
     /// The opening handshake was completed `now`.
-    pub(super) fn new(connection: Connection, close: Duration, now: Timestamp) -> Protocol {
+    pub(super) fn new(connection: Connection, timeouts: Timeouts, now: Timestamp) -> Protocol {
         Protocol {
             connection,
             send_buffer: SendBuffer::default(),
             deadlines: Deadlines::new(now),
-            timeouts: Timeouts {
-                ping: None,
-                close,
-                ..Timeouts::default()
-            },
+            timeouts,
             over: false,
         }
     }
@@ -135,16 +131,35 @@ impl Protocol {
         self.deadlines.closing(now);
     }
 
-    /// The time at which [`Protocol::is_overdue`] has to be asked again, if there is one.
+    /// The time at which [`Protocol::handle_timeout`] has to be asked again, if there is one.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         self.deadlines.deadline(&self.timeouts)
     }
 
-    /// Whether the closing handshake has taken too long. `true` once: the connection is
-    /// then given up.
-    pub(super) fn is_overdue(&mut self, now: Timestamp) -> bool {
-        let due = self.deadlines.handle_timeout(now, &self.timeouts, || false);
-        matches!(due, Due::Fail(_))
+    /// Appends a ping if one is due. What the server has not done in time, once: the connection
+    /// is then given up.
+    pub(super) fn handle_timeout(&mut self, now: Timestamp) -> Option<Overdue> {
+        // While a writer waits for the server, its write timeout decides.
+        let has_unsent = || self.send_buffer.is_writing();
+        match self
+            .deadlines
+            .handle_timeout(now, &self.timeouts, has_unsent)
+        {
+            Due::Ping => {
+                // A connection that is not open any more needs no ping.
+                _ = self.connection.ping(b"", self.send_buffer.bytes());
+                None
+            }
+            Due::Fail(overdue) => Some(overdue),
+            _ => None,
+        }
+    }
+
+    /// Bytes have come from the server. Cost: nothing without keep-alive.
+    pub(super) fn server_is_alive(&mut self, now: impl FnOnce() -> Timestamp) {
+        if self.timeouts.ping.is_some() {
+            self.deadlines.peer_is_alive(now());
+        }
     }
 
     /// Sends the replies that the kernel accepts at once. Returns whether some are left
@@ -199,20 +214,30 @@ mod tests {
     use super::*;
     use crate::websocket::frame::CloseCode;
     use crate::websocket::{Limits, Side};
+    use std::time::Duration;
 
     const CLOSE: Duration = Duration::from_secs(5);
     const NORMAL: CloseFrame<'static> = CloseFrame::new(CloseCode::NORMAL, "");
 
+    fn timeouts(ping: Option<Duration>) -> Timeouts {
+        Timeouts {
+            ping,
+            pong: Duration::from_secs(2),
+            close: CLOSE,
+            ..Timeouts::default()
+        }
+    }
+
     fn opened() -> Protocol {
         let connection = Connection::client(Limits::default(), || [0; 4]);
-        Protocol::new(connection, CLOSE, Timestamp(1_000))
+        Protocol::new(connection, timeouts(None), Timestamp(1_000))
     }
 
     #[test]
     fn open_connection_has_no_deadline() {
         let mut protocol = opened();
         assert_eq!(protocol.deadline(), None);
-        assert!(!protocol.is_overdue(Timestamp(u64::MAX)));
+        assert_eq!(protocol.handle_timeout(Timestamp(u64::MAX)), None);
     }
 
     #[test]
@@ -224,10 +249,11 @@ mod tests {
                 .expect("open")
         );
         assert_eq!(protocol.deadline(), Some(Timestamp(8_000)));
-        assert!(!protocol.is_overdue(Timestamp(7_999)));
-        assert!(protocol.is_overdue(Timestamp(8_000)));
+        assert_eq!(protocol.handle_timeout(Timestamp(7_999)), None);
+        let overdue = protocol.handle_timeout(Timestamp(8_000));
+        assert_eq!(overdue, Some(Overdue::Close));
         assert_eq!(protocol.deadline(), None);
-        assert!(!protocol.is_overdue(Timestamp(9_000)));
+        assert_eq!(protocol.handle_timeout(Timestamp(9_000)), None);
     }
 
     #[test]
@@ -261,5 +287,20 @@ mod tests {
         );
         assert_eq!(protocol.deadline(), Some(Timestamp(8_000)));
         assert_eq!(*protocol.send_buffer.bytes(), waiting);
+    }
+
+    #[test]
+    fn silent_server_gets_a_ping_and_is_given_up_without_an_answer() {
+        let connection = Connection::client(Limits::default(), || [0; 4]);
+        let ping = timeouts(Some(Duration::from_secs(3)));
+        let mut protocol = Protocol::new(connection, ping, Timestamp(1_000));
+        protocol.server_is_alive(|| Timestamp(2_000));
+        assert_eq!(protocol.handle_timeout(Timestamp(4_999)), None);
+        assert!(protocol.send_buffer.bytes().is_empty());
+        assert_eq!(protocol.handle_timeout(Timestamp(5_000)), None);
+        assert_eq!(protocol.send_buffer.bytes(), b"\x89\x80\0\0\0\0");
+        assert_eq!(protocol.handle_timeout(Timestamp(6_999)), None);
+        let overdue = protocol.handle_timeout(Timestamp(7_000));
+        assert_eq!(overdue, Some(Overdue::Pong));
     }
 }

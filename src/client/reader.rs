@@ -26,6 +26,7 @@ use super::read_buffer::ReadBuffer;
 use super::shared::Shared;
 use super::stream::is_timeout;
 use crate::time::Timestamp;
+use crate::websocket::deadlines::Overdue;
 use crate::websocket::frame::CloseFrame;
 use crate::websocket::{Ended, Event, OwnedMessage, ProtocolError};
 
@@ -62,8 +63,8 @@ enum Progress {
     Failed(ProtocolError),
     /// TCP has ended without a Close; the error of the read, if it was one.
     Lost(Option<Arc<io::Error>>),
-    /// The server did not complete the closing handshake in time.
-    GivenUp,
+    /// The server did not do this in time.
+    GivenUp(Step),
 }
 
 /// The result of waiting for bytes.
@@ -72,8 +73,8 @@ enum Waited {
     End(Option<io::Error>),
     /// The caller's deadline has passed.
     ReadDeadline,
-    /// The deadline of the closing handshake has passed.
-    CloseDeadline,
+    /// The deadline of this step has passed, and the connection is lost.
+    Overdue(Step),
 }
 
 impl Reader {
@@ -179,7 +180,7 @@ impl Reader {
                 Progress::Clean => return Ok(None),
                 Progress::Failed(error) => return Err(ClientError::Protocol(*error)),
                 Progress::Lost(cause) => return Err(ClientError::Lost(cause.clone())),
-                Progress::GivenUp => return Err(ClientError::TimedOut(Step::ClosingHandshake)),
+                Progress::GivenUp(step) => return Err(ClientError::TimedOut(*step)),
             }
             let mut protocol = self.shared.lock();
             let decoded = protocol.decode(&mut self.buffer, self.shared.stream());
@@ -202,7 +203,7 @@ impl Reader {
         self.progress = match self.wait(deadline) {
             Waited::Bytes => return Ok(()),
             Waited::ReadDeadline => return Err(ClientError::TimedOut(Step::Read)),
-            Waited::CloseDeadline => Progress::GivenUp,
+            Waited::Overdue(step) => Progress::GivenUp(step),
             //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.1
             //# If at any point the underlying transport layer connection is
             //# unexpectedly lost, the client MUST _Fail the WebSocket Connection_.
@@ -240,7 +241,11 @@ impl Reader {
             };
             match self.read_socket(timeout) {
                 Ok(0) => return Waited::End(None),
-                Ok(_) => return Waited::Bytes,
+                Ok(_) => {
+                    let now = || self.shared.now();
+                    self.shared.lock().server_is_alive(now);
+                    return Waited::Bytes;
+                }
                 Err(error) if is_timeout(&error) => {}
                 Err(error) => return Waited::End(Some(error)),
             }
@@ -251,13 +256,16 @@ impl Reader {
     /// wait, or the deadline that has passed.
     fn prepare_wait(&self, deadline: Option<Timestamp>) -> Result<Option<Duration>, Waited> {
         let mut protocol = self.shared.lock();
-        let replies_wait = protocol.flush_replies(self.shared.stream());
         let now = self.shared.now();
+        if let Some(overdue) = protocol.handle_timeout(now) {
+            return Err(Waited::Overdue(match overdue {
+                Overdue::Pong => Step::Pong,
+                _ => Step::ClosingHandshake,
+            }));
+        }
+        let replies_wait = protocol.flush_replies(self.shared.stream());
         if deadline.is_some_and(|deadline| deadline <= now) {
             return Err(Waited::ReadDeadline);
-        }
-        if protocol.is_overdue(now) {
-            return Err(Waited::CloseDeadline);
         }
         let deadlines = [deadline, protocol.deadline()];
         let next_deadline = deadlines.into_iter().flatten().min();

@@ -12,6 +12,7 @@ use super::error::{ClientError, Step};
 use super::protocol::Protocol;
 use super::stream::{Stream, is_timeout};
 use crate::time::{Clock, Timestamp};
+use crate::websocket::deadlines::Timeouts;
 use crate::websocket::frame::CloseFrame;
 use crate::websocket::{Connection, Ended, SendError};
 
@@ -27,15 +28,15 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(stream: Stream, connection: Connection, close_timeout: Duration) -> Shared {
+    pub(super) fn new(stream: Stream, connection: Connection, timeouts: Timeouts) -> Shared {
         let clock = Clock::start();
-        let protocol = Protocol::new(connection, close_timeout, clock.now());
+        let protocol = Protocol::new(connection, timeouts, clock.now());
         Shared {
             stream,
             clock,
             protocol: Mutex::new(protocol),
             batch_written: Condvar::new(),
-            close_timeout,
+            close_timeout: timeouts.close,
         }
     }
 

@@ -4,3 +4,4 @@
 #![cfg(feature = "client")]
 
 mod blocking;
+mod reconnecting;

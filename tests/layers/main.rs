@@ -177,7 +177,7 @@ const LAYERS: [Layer; 21] = [
     Layer {
         name: "src/client",
         may: &[
-            "crate::client", "crate::websocket", "crate::time", "std", "core", "alloc", "getrandom",
+            "crate::client", "crate::websocket", "crate::time", "std", "core", "alloc", "getrandom", "httpdate",
             "rustix",
         ],
         must_not: &["std::fs", "std::env", "std::process", "std::print!"],

@@ -30,7 +30,7 @@ use yamabiko::websocket::{KeyBatch, Limits};
 
 use crate::options::Options;
 use crate::read_more::read_more;
-use crate::timer::Timer;
+use crate::timer::{Sleep, Timer};
 use crate::websocket::{Opened, WebSocket};
 
 /// Connects to `ws://host[:port]/path?query` with the default settings.
@@ -229,6 +229,11 @@ impl Connector {
             response_fields: Some(Box::new(established.fields)),
         };
         Ok(WebSocket::new(opened, &surplus, Arc::clone(&self.options)))
+    }
+
+    /// A timer of the runtime.
+    pub(crate) fn sleep(&self, duration: Duration) -> Sleep {
+        self.options.timer.sleep(duration)
     }
 
     /// TCP to the first address that accepts it.

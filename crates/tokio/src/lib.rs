@@ -5,6 +5,7 @@
 // |---|---|
 // | `websocket.rs`, `split.rs` | a connection as one value, and as two halves |
 // | `accept.rs`, `connect.rs`, `read_more.rs` | the opening handshake of a server and of a client |
+// | `reconnect.rs` | a client that connects again |
 // | `input.rs`, `endpoint.rs`, `write_queue.rs` | the protocol core on a stream: its polls, which need no future |
 // | `buffers.rs` | read buffers, a few for each thread |
 // | `timer.rs`, `options.rs`, `error.rs` | deadlines, settings, errors |
@@ -25,6 +26,8 @@ pub mod hyper;
 mod input;
 mod options;
 mod read_more;
+#[cfg(feature = "client")]
+mod reconnect;
 mod split;
 mod timer;
 mod websocket;
@@ -37,6 +40,8 @@ pub use error::Error;
 #[cfg(feature = "futures-io")]
 pub use futures_io::FuturesIo;
 pub use options::Options;
+#[cfg(feature = "client")]
+pub use reconnect::ReconnectingClient;
 pub use split::{Reader, Writer};
 pub use timer::{Sleep, Timer};
 pub use websocket::{Replies, WebSocket};

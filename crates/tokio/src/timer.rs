@@ -52,6 +52,11 @@ impl Timer {
         }
     }
 
+    #[cfg(feature = "client")]
+    pub(crate) fn sleep(self, duration: Duration) -> Sleep {
+        (self.sleep)(duration)
+    }
+
     /// The result of `future`, or `None` when `limit` is over before it is ready.
     pub(crate) async fn within<F: Future>(self, limit: Duration, future: F) -> Option<F::Output> {
         let mut future = std::pin::pin!(future);

@@ -300,6 +300,24 @@ impl<T: AsyncRead + AsyncWrite + Unpin> WebSocket<T> {
         split::split(self.endpoint, self.input)
     }
 
+    /// As [`WebSocket::push`], for a ping.
+    #[cfg(feature = "client")]
+    pub(crate) fn push_ping(&mut self, payload: &[u8]) -> Result<(), Error> {
+        self.endpoint
+            .push(|connection, output| connection.ping(payload, output))
+    }
+
+    /// As [`WebSocket::read_with`], as a poll.
+    #[cfg(feature = "client")]
+    pub(crate) fn poll_event<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        handle: &mut impl FnMut(Event<'_>) -> R,
+    ) -> Poll<Result<Option<R>, Error>> {
+        let mut take = |_: &mut Endpoint<T>, event: Event<'_>| Some(handle(event));
+        self.input.poll(&mut self.endpoint, cx, &mut take)
+    }
+
     async fn next<R>(
         &mut self,
         handle: impl FnOnce(Event<'_>, &mut Replies<'_, T>) -> R,

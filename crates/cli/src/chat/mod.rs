@@ -31,7 +31,6 @@ mod errors;
 mod layout;
 mod lines;
 mod prompt;
-mod retry;
 mod screen;
 mod shared;
 mod text;
@@ -42,14 +41,13 @@ use std::thread;
 use std::time::Duration;
 
 use yamabiko::chat::SUBPROTOCOL;
-use yamabiko::client::{Backoff, Client, ClientError};
+use yamabiko::client::{Backoff, Client, ClientError, Retry};
 use yamabiko::websocket::deflate::DeflateConfig;
 
 use super::arguments::ChatSettings;
 use super::signals;
 use conversation::{Conversation, Outcome};
 use errors::explain;
-use retry::Retry;
 use screen::Screen;
 use shared::Shared;
 use text::excerpt;
@@ -131,11 +129,7 @@ fn stay(
 /// The pause of the backoff, or the server's `Retry-After` if that is longer. To the latter
 /// up to five seconds are added, because the server may have sent it to all its clients.
 fn pause(backoff: &mut Backoff, asked: Duration) -> Result<Duration, String> {
-    let delay = backoff.next_delay(random()?);
-    if asked <= delay {
-        return Ok(delay);
-    }
-    Ok(asked + Backoff::new().next_delay(random()?))
+    Ok(backoff.next_delay_after(asked, random()?))
 }
 
 /// Reports messages that were never sent. From a program, messages that were refused or may
@@ -165,8 +159,8 @@ fn connect(url: &str) -> Result<Client, ClientError> {
         .connect()
 }
 
-fn random() -> Result<u32, String> {
-    getrandom::u32().map_err(|error| format!("no random numbers: {error}"))
+fn random() -> Result<u64, String> {
+    getrandom::u64().map_err(|error| format!("no random numbers: {error}"))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod deadlines;
 mod futures_io;
 mod opening;
 mod pipe;
+mod reconnect;
 mod split;
 #[cfg(feature = "axum")]
 mod upgrade;

@@ -1,36 +1,75 @@
-//! Whether a failed attempt to connect is repeated, and when.
+//! Whether a client connects again after a failed attempt or the end of a connection, and when.
 //!
-//! | result | then |
+//! | failed attempt | then |
 //! |---|---|
 //! | no connection, a timeout, an invalid response | again |
 //! | 408, 425, 429, 5xx | again, not before `Retry-After` |
 //! | any other HTTP response: 3xx, 400, 401, 403, 404, … | the end, with the reason |
 //! | a URI or a request that cannot be sent | the end |
+//!
+//! | end of a connection | then |
+//! |---|---|
+//! | lost, or no answer in time | again |
+//! | closed by the server: 1001, 1005, 1011 to 1014 | again |
+//! | closed by the server with another code, or by this end | the end |
 
 use std::time::{Duration, SystemTime};
 
-use yamabiko::client::{ClientError, HttpRefusal};
+use super::error::{ClientError, HttpRefusal};
+use crate::websocket::{Ended, Side};
 
-/// The longest pause that a server can request.
-const ASKED_MAX: Duration = Duration::from_secs(3_600);
-
-/// The consequence of a failed attempt to connect.
+/// Whether to connect again, and when: what a failed attempt or the end of a connection leads to.
+///
+/// ```
+/// use std::time::Duration;
+/// use yamabiko::client::{Client, Retry};
+///
+/// match Client::connect("ftp://127.0.0.1/") {
+///     Err(error) => assert_eq!(Retry::of(&error), Retry::Never),
+///     Ok(_) => unreachable!("not a WebSocket URI"),
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Retry {
+pub enum Retry {
     /// The next attempt would have the same result.
     Never,
-    /// Not before this time has passed; at most [`ASKED_MAX`].
+    /// Again, not before this time has passed, which the server has asked for: at most an hour.
     After(Duration),
 }
 
 impl Retry {
-    pub(super) fn of(error: &ClientError) -> Retry {
+    /// After a failed attempt to connect. 3xx and 4xx are permanent, such as 401, 403 and 404,
+    /// except 408, 425 and 429.
+    pub fn of(error: &ClientError) -> Retry {
         match error {
             ClientError::Refused(refusal) => Retry::of_answer(refusal),
             ClientError::Uri(_) | ClientError::TlsNotSupported | ClientError::Request(_) => {
                 Retry::Never
             }
             _ => Retry::After(Duration::ZERO),
+        }
+    }
+
+    /// After the end of a connection.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use yamabiko::client::Retry;
+    /// use yamabiko::websocket::Ended;
+    ///
+    /// let lost = Ended::default();
+    /// assert_eq!(Retry::of_end(&lost), Retry::After(Duration::ZERO));
+    /// ```
+    pub fn of_end(ended: &Ended) -> Retry {
+        let again = match (ended.first_close, ended.code()) {
+            // Only a server that has told a reason can mean that its client is to stay away.
+            (None, _) => true,
+            (Some(Side::Local), _) => ended.error.is_some(),
+            (Some(Side::Peer), code) => matches!(code, 1001 | 1005 | 1006 | 1011..=1014),
+        };
+        match again {
+            true => Retry::After(Duration::ZERO),
+            false => Retry::Never,
         }
     }
 
@@ -62,11 +101,15 @@ fn asked(refusal: &HttpRefusal, now: SystemTime) -> Duration {
     asked.min(ASKED_MAX)
 }
 
+/// The longest pause that a server can request.
+const ASKED_MAX: Duration = Duration::from_secs(3_600);
+
 #[cfg(test)]
 mod tests {
+    use super::super::error::Step;
     use super::*;
-    use yamabiko::client::Step;
-    use yamabiko::websocket::handshake::{HttpResponse, OwnedFields};
+    use crate::websocket::handshake::{HttpResponse, OwnedFields};
+    use crate::websocket::{CloseCode, Connection, Limits};
 
     fn refusal(status: u16, fields: &[(&str, &str)]) -> HttpRefusal {
         let fields = fields.iter();
@@ -135,5 +178,28 @@ mod tests {
         assert_eq!(asked(&alone, far_off), Duration::ZERO, "it has passed");
         let day_before = at(then) - Duration::from_secs(86_400);
         assert_eq!(asked(&alone, day_before), ASKED_MAX);
+    }
+
+    #[test]
+    fn close_code_of_the_server_decides_whether_its_client_comes_again() {
+        let ended = |code: u16| {
+            let mut client = Connection::client(Limits::default(), || [0; 4]);
+            let mut close = [0x88, 2, 0, 0];
+            close[2..].copy_from_slice(&code.to_be_bytes());
+            let received = client.receive(&mut &mut close[..], &mut Vec::new());
+            assert!(received.is_ok(), "{code}");
+            Retry::of_end(&client.ended())
+        };
+        for code in [1001, 1011, 1012, 1013, 1014] {
+            assert_eq!(ended(code), Retry::After(Duration::ZERO), "{code}");
+        }
+        for code in [1000, 1002, 1003, 1007, 1008, 1009, 3000, 4000] {
+            assert_eq!(ended(code), Retry::Never, "{code}");
+        }
+        let mut client = Connection::client(Limits::default(), || [0; 4]);
+        client
+            .close(CloseCode::NORMAL, &mut Vec::new())
+            .expect("it is open");
+        assert_eq!(Retry::of_end(&client.end_of_input()), Retry::Never);
     }
 }
