@@ -15,7 +15,7 @@ use mio::{Events, Interest, Poll, Registry, Token};
 use super::calls::{has_unsent, send, set_acknowledgement_timeout, set_unsent_bytes_max};
 use super::channel::{Channel, SecuredSockets};
 use super::limit::{ConnectionLimit, CountedConnections, LimitReached};
-use super::listener::{Accepted, AcceptedConnection, Acceptors, LISTENERS_MAX};
+use super::listener::{Accepted, AcceptedConnection, Acceptors, LISTENERS_MAX, Listener};
 use super::peer_address::PeerAddress;
 use super::socket::{ReadOutcome, SOCKETS_MAX, Slab, Socket, SocketKey};
 use super::unread::{Unread, UnreadRest};
@@ -502,7 +502,13 @@ impl Io {
     /// Closes the listeners: the system refuses new connections and resets those in the
     /// backlog. The files of Unix sockets are removed. Open sockets stay.
     pub fn stop_accepting(&mut self) {
-        self.acceptors.close(self.poll.registry());
+        self.acceptors.close(self.poll.registry(), false);
+    }
+
+    /// As [`stop_accepting`](Io::stop_accepting), when another program has copies of the listeners: it accepts the connections
+    /// in the backlog, and the files of Unix sockets stay.
+    pub fn leave_accepting(&mut self) {
+        self.acceptors.close(self.poll.registry(), true);
     }
 
     /// Makes [`run`](super::Reactor::run) return at the end of this turn. Sockets stay open,
@@ -514,6 +520,16 @@ impl Io {
 
 /// For the turn.
 impl Io {
+    #[cfg(unix)]
+    pub(super) fn own_files(&mut self) {
+        self.acceptors.own_files();
+    }
+
+    #[cfg(unix)]
+    pub(super) fn copies_of_listeners(&self) -> io::Result<Vec<Listener>> {
+        self.acceptors.copies()
+    }
+
     pub(super) fn new(
         poll: Poll,
         acceptors: Acceptors,

@@ -24,7 +24,7 @@
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 #[cfg(unix)]
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use mio::event::Source;
@@ -158,6 +158,60 @@ impl Listener {
     }
 }
 
+#[cfg(unix)]
+impl Listener {
+    /// The path of the file of a Unix socket.
+    #[must_use]
+    pub fn path(&self) -> Option<&std::path::Path> {
+        match &self.family {
+            Family::Tcp(_) => None,
+            Family::Unix(socket) => Some(socket.path()),
+        }
+    }
+
+    /// A socket that another program has created, which listens already: a TCP or a Unix socket. The file of a Unix socket
+    /// belongs to that program ([`UnixSocket::inherited`]).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`]: it is no stream socket that listens on an IP address or on a file.
+    pub fn inherited(descriptor: OwnedFd) -> io::Result<Listener> {
+        let socket = Socket::from(descriptor);
+        if socket.r#type()? != Type::STREAM || !is_listener(&socket)? {
+            return Err(ErrorKind::InvalidInput.into());
+        }
+        let address = socket.local_addr()?;
+        let descriptor = OwnedFd::from(socket);
+        match address.as_socket() {
+            Some(_) => Ok(std::net::TcpListener::from(descriptor).into()),
+            None if address.is_unix() => {
+                UnixSocket::inherited(descriptor.into()).map(Listener::from)
+            }
+            None => Err(ErrorKind::InvalidInput.into()),
+        }
+    }
+}
+
+/// To pass it to another program.
+#[cfg(unix)]
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.family {
+            Family::Tcp(listener) => listener.as_fd(),
+            Family::Unix(socket) => socket.as_fd(),
+        }
+    }
+}
+
+/// On macOS and its relatives the question is not asked: `accept` fails then.
+#[cfg(unix)]
+fn is_listener(socket: &Socket) -> io::Result<bool> {
+    #[cfg(not(target_vendor = "apple"))]
+    return socket.is_listener();
+    #[cfg(target_vendor = "apple")]
+    return socket.local_addr().map(|_| true);
+}
+
 impl From<std::net::TcpListener> for Listener {
     fn from(listener: std::net::TcpListener) -> Listener {
         let family = Family::Tcp(listener);
@@ -242,12 +296,27 @@ impl Acceptors {
         attempts.min()
     }
 
-    /// Closes all listeners.
-    pub(super) fn close(&mut self, registry: &Registry) {
-        for acceptor in self.all.drain(..) {
+    /// Closes all listeners. `leaves_files`: those of Unix sockets stay.
+    pub(super) fn close(&mut self, registry: &Registry, leaves_files: bool) {
+        for mut acceptor in self.all.drain(..) {
+            if leaves_files {
+                acceptor.listener.leave_file();
+            }
             acceptor.deregister(registry);
         }
         self.next = 0;
+    }
+
+    /// The files of Unix sockets belong to this program.
+    #[cfg(unix)]
+    pub(super) fn own_files(&mut self) {
+        self.all.iter_mut().for_each(|one| one.listener.own_file());
+    }
+
+    /// A copy of each listener. The files of Unix sockets do not belong to the copies.
+    #[cfg(unix)]
+    pub(super) fn copies(&self) -> io::Result<Vec<Listener>> {
+        self.all.iter().map(|one| one.listener.copy()).collect()
     }
 }
 
@@ -264,7 +333,7 @@ enum Watched {
     #[cfg(unix)]
     Unix {
         /// Removed before the listener is closed: see [`UnixSocket`].
-        _file: SocketFile,
+        file: SocketFile,
         listener: UnixListener,
     },
 }
@@ -321,12 +390,33 @@ impl Watched {
                 let (file, listener) = socket.into_parts();
                 listener.set_nonblocking(true)?;
                 let listener = UnixListener::from_std(listener);
-                Ok(Watched::Unix {
-                    _file: file,
-                    listener,
-                })
+                Ok(Watched::Unix { file, listener })
             }
         }
+    }
+
+    /// Another program removes the file.
+    fn leave_file(&mut self) {
+        #[cfg(unix)]
+        if let Watched::Unix { file, .. } = self {
+            file.leave();
+        }
+    }
+
+    #[cfg(unix)]
+    fn own_file(&mut self) {
+        if let Watched::Unix { file, .. } = self {
+            file.own();
+        }
+    }
+
+    #[cfg(unix)]
+    fn copy(&self) -> io::Result<Listener> {
+        let descriptor = match self {
+            Watched::Tcp(listener) => listener.as_fd(),
+            Watched::Unix { listener, .. } => listener.as_fd(),
+        };
+        Listener::inherited(descriptor.try_clone_to_owned()?)
     }
 
     fn source(&mut self) -> &mut dyn Source {

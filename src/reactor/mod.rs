@@ -350,6 +350,24 @@ impl<M: Send + 'static> Reactor<M> {
         self.mailbox.clone()
     }
 
+    /// The files of [inherited](UnixSocket::inherited) Unix sockets belong to this program from now on, and are removed as those of
+    /// [`listen_unix`].
+    #[cfg(unix)]
+    pub fn own_files(&mut self) {
+        self.io.own_files();
+    }
+
+    /// A copy of each listener, for a program that goes on accepting when this one stops ([`Io::leave_accepting`]). The files of
+    /// Unix sockets do not belong to the copies.
+    ///
+    /// # Errors
+    ///
+    /// The system has no more descriptors.
+    #[cfg(unix)]
+    pub fn copies_of_listeners(&self) -> std::io::Result<Vec<Listener>> {
+        self.io.copies_of_listeners()
+    }
+
     /// From now on [`woken`](Application::woken) is called when bytes are written to
     /// the other end of `waker`, or when that end is closed. For signal handlers,
     /// which may do little more than write. Replaces a waker that was set before.

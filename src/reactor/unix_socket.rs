@@ -17,7 +17,7 @@
 
 use std::fs::{self, File, Metadata, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf, absolute};
@@ -70,8 +70,28 @@ impl UnixSocket {
         &self.file.path
     }
 
+    /// A socket that another program has created, which listens already. Its file belongs to that program: dropping the socket
+    /// leaves it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`]: it has no file.
+    pub fn inherited(listener: UnixListener) -> io::Result<UnixSocket> {
+        let address = listener.local_addr()?;
+        let path = address.as_pathname().ok_or(ErrorKind::InvalidInput)?;
+        let mut file = SocketFile::new(path)?;
+        file.leave();
+        Ok(UnixSocket { file, listener })
+    }
+
     pub(super) fn into_parts(self) -> (SocketFile, UnixListener) {
         (self.file, self.listener)
+    }
+}
+
+impl AsFd for UnixSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
     }
 }
 
@@ -145,9 +165,11 @@ fn set_permissions(path: &Path, permissions: UnixSocketPermissions) -> io::Resul
     }
 }
 
-/// The file of a listening socket. Dropping it removes the file, unless another one has taken its place.
+/// The file of a listening socket. Dropping it removes the file, unless another one has taken its place, or another program
+/// removes it.
 #[derive(Debug)]
 pub(super) struct SocketFile {
+    is_owned: bool,
     path: PathBuf,
     device: u64,
     inode: u64,
@@ -157,11 +179,22 @@ impl SocketFile {
     fn new(path: &Path) -> io::Result<SocketFile> {
         let metadata = fs::symlink_metadata(path)?;
         Ok(SocketFile {
+            is_owned: true,
             // The working directory may change until the file is removed.
             path: absolute(path)?,
             device: metadata.dev(),
             inode: metadata.ino(),
         })
+    }
+
+    /// Another program has left the file to this one.
+    pub(super) fn own(&mut self) {
+        self.is_owned = true;
+    }
+
+    /// Leaves the file to another program.
+    pub(super) fn leave(&mut self) {
+        self.is_owned = false;
     }
 
     fn is(&self, metadata: &Metadata) -> bool {
@@ -171,6 +204,9 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
+        if !self.is_owned {
+            return;
+        }
         // The lock: no other server can replace the file between the question and the removal.
         let _lock = lock_directory(&self.path);
         if fs::symlink_metadata(&self.path).is_ok_and(|metadata| self.is(&metadata)) {
@@ -266,6 +302,32 @@ mod tests {
         let error = listen(&directory.socket()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrInUse);
         UnixStream::connect(directory.socket()).unwrap();
+    }
+
+    #[test]
+    fn file_of_an_inherited_socket_is_removed_if_it_belongs_to_this_program() {
+        let directory = Directory::new("inherited");
+        let mut first = listen(&directory.socket()).unwrap();
+        for is_owned in [false, true] {
+            let copy = first.listener.try_clone().unwrap();
+            let mut inherited = UnixSocket::inherited(copy).unwrap();
+            assert_eq!(inherited.path(), directory.socket());
+            if is_owned {
+                inherited.file.own();
+            }
+            drop(inherited);
+            assert_eq!(directory.socket().exists(), !is_owned);
+        }
+        first.file.leave();
+    }
+
+    #[test]
+    fn file_that_is_left_to_another_program_is_not_removed() {
+        let directory = Directory::new("left");
+        let mut socket = listen(&directory.socket()).unwrap();
+        socket.file.leave();
+        drop(socket);
+        assert!(directory.socket().exists());
     }
 
     #[test]

@@ -130,7 +130,7 @@ pub use handler::{Admission, Closed, Handler};
 pub use histogram::Histogram;
 pub use lag::{LagAction, LagPolicy, Missed};
 pub use listen::{InvalidListenAddress, ListenAddress, ListenAddresses, UnixListen};
-pub use listeners::CannotListen;
+pub use listeners::{CannotListen, ListeningSocket};
 pub use metrics::{Metrics, RoomLag};
 pub use publisher::{NotPublished, Publisher};
 pub use rates::{Rate, RateAction, RateLimits};
@@ -177,10 +177,48 @@ impl<H: Handler> Server<H> {
     /// [`Unsupported`](io::ErrorKind::Unsupported): the configuration has [`Accept::PerWorker`],
     /// which this system cannot do.
     pub fn bind(config: Config, handler: H) -> io::Result<Server<H>> {
+        Server::bind_with(config, handler, Vec::new())
+    }
+
+    /// As [`Server::bind`], with sockets that listen already. An address of [`Config::listen`] on which one of them listens is not
+    /// bound; port 0 is any port on which one of them listens. Sockets of other addresses are closed.
+    ///
+    /// Another server that has copies of the same sockets goes on accepting until it stops. So a server can take over from
+    /// another one, in the same process or in another one, and no connection is refused:
+    ///
+    /// ```
+    /// # use yamabiko::server::{Admission, Config, Context, Handler, Message, Refusal, Server, Upgrade};
+    /// # use std::time::Duration;
+    /// # struct Silent;
+    /// # impl Handler for Silent {
+    /// #     type Session = ();
+    /// #     fn admit(&self, _: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
+    /// #         Ok(Admission::new(()))
+    /// #     }
+    /// #     fn message(&self, _: &mut (), _: Message<'_>, _: &mut Context<'_>) {}
+    /// # }
+    /// let config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..Config::default() };
+    /// let old = Server::bind(config.clone(), Silent)?;
+    /// let new = Server::bind_with(config, Silent, old.listening_sockets()?)?;
+    /// assert_eq!(new.local_address(), old.local_address());
+    /// old.handle().drain_for_successor(Duration::from_secs(30));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Server::bind`].
+    pub fn bind_with(
+        mut config: Config,
+        handler: H,
+        sockets: Vec<ListeningSocket>,
+    ) -> io::Result<Server<H>> {
         let Listening {
             of_workers,
             addresses,
-        } = Listening::bind(&config)?;
+            accept,
+            ..
+        } = Listening::bind(&config, sockets)?;
+        config.accept = accept;
         let socket_limits = SocketLimits::new(config.connections_max, config.workers.get());
         let connection_limit = ConnectionLimit::new(socket_limits.connections_max)
             .per_address(config.connections_per_address)
@@ -235,6 +273,31 @@ impl<H: Handler> Server<H> {
     /// descriptors for them ([`Config::descriptors`]).
     pub fn connections_max(&self) -> usize {
         self.connections_max
+    }
+
+    /// The files of Unix sockets that have listened already ([`Server::bind_with`]) belong to this server from now on: it removes
+    /// them when it stops. For a successor, when the server before it has left them. A service manager keeps its own.
+    #[cfg(unix)]
+    pub fn own_files(&mut self) {
+        for (reactor, _) in &mut self.workers {
+            reactor.own_files();
+        }
+    }
+
+    /// A copy of each socket that the server listens on, for a successor. While a copy is open, the system takes connections
+    /// for it, also when the server has stopped: close the copies if no successor accepts them.
+    ///
+    /// # Errors
+    /// The system has no more descriptors.
+    #[cfg(unix)]
+    pub fn listening_sockets(&self) -> io::Result<Vec<ListeningSocket>> {
+        let mut sockets = Vec::new();
+        for (reactor, _) in &self.workers {
+            for listener in reactor.copies_of_listeners()? {
+                sockets.push(ListeningSocket::new(listener)?);
+            }
+        }
+        Ok(sockets)
     }
 
     /// A handle that other threads use to stop the server and to read its metrics.

@@ -166,7 +166,7 @@ enum Phase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Stop accepting, then call [`Shutdown::begin`].
-    Begin,
+    Begin(Outlook),
     /// The time of this connection has come.
     Close(SocketKey),
     /// End all connections, and stop.
@@ -185,7 +185,7 @@ impl Shutdown {
 
     /// What is to be done now; `None`: nothing more in this turn.
     pub(super) fn next(&mut self, now: Timestamp, drain_timeout: Duration) -> Option<Step> {
-        self.stopping.drain.get()?;
+        let outlook = self.stopping.drain.get()?.outlook;
         self.hurry_if_requested(now, drain_timeout);
         let Phase::Draining {
             times,
@@ -194,7 +194,7 @@ impl Shutdown {
             ..
         } = &mut self.phase
         else {
-            return Some(Step::Begin);
+            return Some(Step::Begin(outlook));
         };
         if *ends_at <= now || self.stopping.cut.load(Ordering::Acquire) {
             return Some(Step::Cut);
@@ -437,7 +437,7 @@ mod tests {
     }
 
     fn begin(worker: &mut Shutdown, at: u64, connections: u64) {
-        assert_eq!(step(worker, at), Some(Step::Begin));
+        assert!(matches!(step(worker, at), Some(Step::Begin(_))));
         worker.begin(Timestamp(at), keys(connections), TIMEOUT);
     }
 

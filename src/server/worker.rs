@@ -27,7 +27,7 @@ use super::opening::{Opening, Progress};
 use super::overload::keep_budget;
 use super::refusal_reason::RefusalReason;
 use super::rooms::{SharedMessage, Subscription};
-use super::shutdown::{DrainedAs, MayStop, Step};
+use super::shutdown::{DrainedAs, MayStop, Outlook, Step};
 use super::tls::speaks_tls;
 use super::workers::CrossWorkerMessage;
 use crate::reactor::{self, AcceptedConnection, Application, Io, PeerAddress, SocketKey};
@@ -422,8 +422,11 @@ impl<H: Handler> Worker<H> {
         let drain_timeout = self.environment.config.drain_timeout;
         while let Some(step) = self.environment.shutdown.next(io.now(), drain_timeout) {
             match step {
-                Step::Begin => {
-                    io.stop_accepting();
+                Step::Begin(outlook) => {
+                    match outlook {
+                        Outlook::Stops => io.stop_accepting(),
+                        Outlook::Restarts => io.leave_accepting(),
+                    }
                     let keys = self.connections.keys();
                     let shutdown = &mut self.environment.shutdown;
                     shutdown.begin(io.now(), keys, drain_timeout);

@@ -226,6 +226,7 @@ const LAYERS: [Layer; 21] = [
             "crate", "yamabiko", "yamabiko_conform", "yamabiko_load", "std", "core", "alloc", "clap", "clap_complete", "clap_mangen",
             "signal_hook", "procfs_core", "ctrlc", "indicatif", "serde_json", "getrandom", "httpdate", "crossterm",
             "toml", "unicode_segmentation", "unicode_width", "nix", "tracing", "tracing_subscriber", "prometheus_client",
+            "listenfd", "sd_notify", "rustix",
         ],
         must_not: &["yamabiko::reactor", "yamabiko::broadcast"],
     },

@@ -37,9 +37,13 @@ pub(super) fn on_first(stop: impl FnOnce() + Send + 'static) -> Result<(), Strin
 pub(super) fn end_server(
     server: &mut Server<impl Handler>,
     _drain: Duration,
+    mut stopping: impl FnMut() + Send + 'static,
 ) -> Result<EndedAtOnce, String> {
     let handle = server.handle();
-    on_first(move || handle.shutdown())?;
+    on_first(move || {
+        stopping();
+        handle.shutdown();
+    })?;
     Ok(EndedAtOnce)
 }
 

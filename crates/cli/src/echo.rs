@@ -6,12 +6,13 @@ use super::arguments::EchoSettings;
 use super::output::Failure;
 use super::serving::{self, Serving};
 
-pub(super) fn run(settings: EchoSettings) -> Result<(), Failure> {
+pub(super) fn run(mut settings: EchoSettings) -> Result<(), Failure> {
     let files = settings.0.tls_files();
     let serving = Serving {
+        managed: serving::managed_sockets(&mut settings.0)?,
         log: settings.0.log,
         monitoring: settings.0.monitoring.clone(),
-        drain: settings.0.drain,
+        restarts: settings.0.restarts.clone(),
         offer: "echo on",
         scheme: "ws",
     };

@@ -26,9 +26,13 @@ mod logging;
 mod monitoring;
 mod output;
 mod serve;
+#[cfg_attr(not(unix), path = "no_service_manager.rs")]
+mod service_manager;
 mod serving;
 #[cfg(unix)]
 mod signals;
+#[cfg_attr(not(target_os = "linux"), path = "no_takeover.rs")]
+mod takeover;
 mod terminal;
 mod tls;
 

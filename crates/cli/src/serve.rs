@@ -6,13 +6,14 @@ use super::arguments::ServeSettings;
 use super::output::{Failure, print};
 use super::serving::{self, Serving};
 
-pub(super) fn run(settings: ServeSettings) -> Result<(), Failure> {
+pub(super) fn run(mut settings: ServeSettings) -> Result<(), Failure> {
     let (chat, tokens) = settings.settings.access.build()?;
     let (check, files) = (settings.check, settings.settings.tls_files());
     let serving = Serving {
+        managed: serving::managed_sockets(&mut settings.settings)?,
         log: settings.settings.log,
         monitoring: settings.settings.monitoring.clone(),
-        drain: settings.settings.drain,
+        restarts: settings.settings.restarts.clone(),
         offer: "open",
         scheme: "http",
     };

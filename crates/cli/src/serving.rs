@@ -4,27 +4,31 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use yamabiko::server::{
-    CannotListen, Config, Drained, Handler, ListenAddress, ListenAddresses, Server,
+    CannotListen, Config, Drained, Handler, ListenAddress, ListenAddresses, ListeningSocket,
+    Server, ServerHandle,
 };
 
+use super::arguments::{Restarts, Settings};
 use super::descriptors;
 use super::logging::{Log, LogSettings};
 use super::monitoring::{Administration, Monitored, Monitoring, MonitoringSettings};
 use super::output::{Failure, NAME_AND_VERSION, in_sentence, print, report_error};
-use super::signals;
+use super::takeover::Takeover;
+use super::{service_manager, signals};
 
 /// What a server has besides its configuration.
 pub(super) struct Serving<'a> {
     pub(super) log: LogSettings,
     pub(super) monitoring: MonitoringSettings,
-    /// The time over which SIGTERM closes the connections.
-    pub(super) drain: Duration,
+    pub(super) restarts: Restarts,
+    /// The sockets of the service manager.
+    pub(super) managed: Vec<ListeningSocket>,
     /// With `scheme` for the first line: `open http://…`, or `open https://…` with TLS.
     pub(super) offer: &'a str,
     pub(super) scheme: &'a str,
 }
 
-/// Serves until a signal arrives.
+/// Serves until a signal arrives, or a successor has taken over.
 ///
 /// # Errors
 /// The reason, as text; or connections were cut off at the end.
@@ -36,26 +40,38 @@ pub(super) fn serve(
     let Serving {
         log,
         monitoring: settings,
-        drain,
+        restarts,
+        managed,
         offer,
         scheme,
     } = serving;
     let log = Log::start(log)?;
     let monitoring = Monitoring::new(&config, &log);
     let handler = Monitored::new(handler, monitoring.clone(), &settings);
-    let mut server = bind(config, handler)?;
+    let (takeover, sockets) = Takeover::begin(restarts.takeover, managed)?;
+    let is_for_operators = |one: &ListeningSocket| is_among(one.address(), &settings.admin_listen);
+    let (for_operators, sockets) = sockets.into_iter().partition(is_for_operators);
+    let mut server = bind(config, handler, sockets)?;
     monitoring.watch(&server);
-    let administration = Administration::start(&settings, &monitoring);
-    let administration = administration.map_err(|error| cannot_listen(&error))?;
-    let ended_at_once = signals::end_server(&mut server, drain)?;
+    let administration = Administration::start(&settings, &monitoring, for_operators);
+    let mut administration = administration.map_err(|error| cannot_listen(&error))?;
+    let copies = takeover.copies(&server, administration.as_mut())?;
+    let closed = copies.clone();
+    let ended_at_once = signals::end_server(&mut server, restarts.drain, move || {
+        service_manager::stopping();
+        closed.close();
+    })?;
     let handle = server.handle();
+    let relieved = relieved(&handle, administration.as_ref(), restarts.drain);
     let ready = ready(offer, scheme, server.local_addresses());
     let for_operators = administration
         .as_ref()
-        .map_or_else(String::new, |(_, addresses)| {
-            format!(" (for operators: {addresses})")
+        .map_or_else(String::new, |administration| {
+            format!(" (for operators: {})", administration.addresses())
         });
+    let _office = takeover.ready(&mut server, copies, relieved)?;
     print(&format!("{NAME_AND_VERSION}: {ready}{for_operators}\n"))?;
+    service_manager::ready();
     let addresses = server.local_addresses().to_string();
     tracing::info!(
         name: "server_started", version = env!("CARGO_PKG_VERSION"), addresses, "server started"
@@ -73,14 +89,62 @@ pub(super) fn serve(
 }
 
 /// The server, with as many descriptors as the system allows it.
-fn bind<H: Handler>(config: Config, handler: H) -> Result<Server<H>, String> {
+fn bind<H: Handler>(
+    config: Config,
+    handler: H,
+    sockets: Vec<ListeningSocket>,
+) -> Result<Server<H>, String> {
     let (wanted, listeners) = (config.connections_max, config.listen.as_slice().len());
     descriptors::raise(config.descriptors() + listeners * config.workers.get());
-    let server = Server::bind(config, handler).map_err(|error| cannot_listen(&error))?;
+    let server = Server::bind_with(config, handler, sockets);
+    let server = server.map_err(|error| cannot_listen(&error))?;
     if let Some(line) = descriptors::lowered(wanted, server.connections_max()) {
         report_error(&line);
     }
     Ok(server)
+}
+
+/// The sockets of the service manager. Their addresses take the place of those of the settings.
+///
+/// # Errors
+/// One of them does not listen; as text.
+pub(super) fn managed_sockets(settings: &mut Settings) -> Result<Vec<ListeningSocket>, String> {
+    let sockets = service_manager::sockets()?;
+    if !sockets.is_empty() {
+        let for_operators = &settings.monitoring.admin_listen;
+        let addresses = sockets.iter().map(|one| one.address().clone());
+        settings.listen = addresses
+            .filter(|address| !is_among(address, for_operators))
+            .collect();
+        settings.listen.dedup();
+    }
+    Ok(sockets)
+}
+
+/// Whether this address is one of these, with TLS or without.
+fn is_among(address: &ListenAddress, addresses: &[ListenAddress]) -> bool {
+    let is_same = |other: &ListenAddress| match (address.socket_address(), other.socket_address()) {
+        (None, None) => address == other,
+        (one, other) => one == other,
+    };
+    addresses.iter().any(is_same)
+}
+
+/// What happens when a successor has taken over.
+fn relieved(
+    server: &ServerHandle,
+    administration: Option<&Administration>,
+    drain: Duration,
+) -> impl Fn() + Send + use<> {
+    let server = server.clone();
+    let administration = administration.map(|one| one.handle().clone());
+    move || {
+        service_manager::stopping();
+        server.drain_for_successor(drain);
+        if let Some(administration) = &administration {
+            administration.drain_for_successor(Duration::ZERO);
+        }
+    }
 }
 
 /// One line about the connections that were open at the end, if there were any.

@@ -29,6 +29,7 @@ use signal_hook::{flag, low_level};
 use yamabiko::server::{Handler, Server, ServerHandle};
 
 use super::output::{INTERRUPTED, in_sentence};
+use super::service_manager;
 
 /// The first SIGINT, SIGTERM or SIGHUP calls `stop`; a later SIGINT or SIGTERM ends the
 /// process at once.
@@ -57,19 +58,32 @@ pub(super) fn on_first(stop: impl FnOnce() + Send + 'static) -> Result<(), Strin
 }
 
 /// The signals of a server, without a thread. `drain`: the time over which SIGTERM and SIGHUP close its connections.
+/// `stopping` is called before the first signal acts. The watchdog of the service manager is answered here, too.
 ///
 /// # Errors
 /// The error of the operating system, as text.
 pub(super) fn end_server(
     server: &mut Server<impl Handler>,
     drain: Duration,
+    stopping: impl FnMut() + Send + 'static,
 ) -> Result<EndedAtOnce, String> {
-    let mut start = || -> io::Result<EndedAtOnce> {
+    let start = || -> io::Result<EndedAtOnce> {
         let (receiver, sender) = UnixStream::pair()?;
-        let mut ending = Ending::new(server.handle(), drain);
+        receiver.set_nonblocking(true)?;
+        sender.set_nonblocking(true)?;
+        let mut ending = Ending {
+            handle: server.handle(),
+            drain,
+            stopping,
+            wakes: receiver.try_clone()?,
+            signals: Vec::new(),
+            has_begun: false,
+            at_once: Arc::default(),
+            is_watched: service_manager::wake_for_watchdog(sender.try_clone()?)?,
+        };
         let at_once = ending.at_once.clone();
         ending.listen(&sender)?;
-        server.on_wake(receiver, move || ending.signalled())?;
+        server.on_wake(receiver, move || ending.woken())?;
         Ok(EndedAtOnce(at_once))
     };
     start().map_err(cannot_listen)
@@ -85,28 +99,24 @@ impl EndedAtOnce {
 }
 
 /// How far signals have brought a server to its end.
-struct Ending {
+struct Ending<S> {
     handle: ServerHandle,
     drain: Duration,
+    /// Called before the first signal acts.
+    stopping: S,
+    /// What wakes the server. Its bytes mean nothing.
+    wakes: UnixStream,
     /// The handler of a signal writes a byte to its own socket, and then one to the socket that wakes the server.
     signals: Vec<(i32, UnixStream)>,
     /// A signal has come.
     has_begun: bool,
     /// A second SIGINT or SIGTERM has come: the handler of the next one ends the process.
     at_once: Arc<AtomicBool>,
+    /// The service manager wants to know that the event loop makes turns.
+    is_watched: bool,
 }
 
-impl Ending {
-    fn new(handle: ServerHandle, drain: Duration) -> Ending {
-        Ending {
-            handle,
-            drain,
-            signals: Vec::new(),
-            has_begun: false,
-            at_once: Arc::default(),
-        }
-    }
-
+impl<S: FnMut()> Ending<S> {
     fn listen(&mut self, wakes: &UnixStream) -> io::Result<()> {
         for signal in graceful_signals() {
             let (receiver, sender) = UnixStream::pair()?;
@@ -122,13 +132,19 @@ impl Ending {
         Ok(())
     }
 
-    /// Some signals have come, or none: two wakes may be one.
-    fn signalled(&mut self) {
+    /// Some signals have come, or none: two wakes may be one, and the watchdog wakes the server, too.
+    fn woken(&mut self) {
+        // Otherwise it would be full one day.
+        while matches!(self.wakes.read(&mut [0; 64]), Ok(1..)) {}
+        if self.is_watched {
+            service_manager::alive();
+        }
         let [interrupts, terminations, hangups] =
             [SIGINT, SIGTERM, SIGHUP].map(|signal| self.take(signal));
         let mut immediate = interrupts + terminations;
         if !self.has_begun && immediate + hangups > 0 {
             self.has_begun = true;
+            (self.stopping)();
             immediate = immediate.saturating_sub(usize::from(hangups == 0));
             match interrupts > 0 {
                 true => self.handle.shutdown(),

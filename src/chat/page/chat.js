@@ -155,12 +155,15 @@ function open() {
   connection.start();
 }
 
-/** The path of a room, or "" if no path can name it. */
+// "/", or what a proxy has put in front of it.
+const folder = location.pathname.replace(/[^/]*$/, "");
+
+/** The path of a room below the page's own folder, or "" if no path can name it. */
 function pathOf(room) {
   // In a path these two mean a folder, also if they are encoded (URL Standard).
   if (room === "." || room === "..") return "";
   try {
-    return `/chat/${encodeURIComponent(room)}`;
+    return `${folder}chat/${encodeURIComponent(room)}`;
   } catch {
     return ""; // half of a surrogate pair
   }

@@ -1,10 +1,10 @@
 // Determines why a WebSocket did not open. A browser does not tell a page: a refusal (403,
 // 503) looks like an unreachable server. So the page sends HTTP requests.
 //
-//   HEAD /health       no response, 502, 504    unreachable (502, 504: by the proxy)
+//   HEAD ./health      no response, 502, 504    unreachable (502, 504: by the proxy)
 //                      503                      unavailable
 //                      another failure          refused
-//   HEAD /chat/{room}  404                      no_room
+//   HEAD ./chat/{room} 404                      no_room
 //                      503                      unavailable
 //                      any other                refused: only the WebSocket is refused
 
@@ -20,7 +20,7 @@ const NOT_FOUND = 404;
  *   `retryAfterMs` is the delay that the server asks for, or 0.
  */
 export async function diagnose(room, signal) {
-  const health = await ask("/health", signal);
+  const health = await ask("./health", signal);
   if (!health || [BAD_GATEWAY, GATEWAY_TIMEOUT].includes(health.status)) return found("unreachable");
   if (health.status === UNAVAILABLE) return found("unavailable", health);
   if (!health.ok) return found("refused", health);

@@ -40,7 +40,7 @@ pub(super) use bench::BenchArguments;
 pub(super) use conform::{ConformArguments, Role};
 pub(super) use effective::effective;
 pub(super) use error::see_help;
-pub(super) use settings::{EchoSettings, ServeSettings};
+pub(super) use settings::{EchoSettings, Restarts, ServeSettings, Settings};
 
 /// The whole command line.
 #[derive(Debug, Parser)]

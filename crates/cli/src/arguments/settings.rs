@@ -39,8 +39,7 @@ pub(crate) struct EchoSettings(pub Settings);
 pub(crate) struct Settings {
     pub config: Config,
     pub listen: Vec<ListenAddress>,
-    /// The time over which SIGTERM closes the connections.
-    pub drain: Duration,
+    pub restarts: Restarts,
     pub unix_mode: Option<Mode>,
     pub unix_owner: Option<Owner>,
     pub tls_certs: Vec<PathBuf>,
@@ -58,6 +57,15 @@ pub(crate) struct Settings {
     pub monitoring: MonitoringSettings,
     /// The settings are those of `echo`.
     pub is_echo: bool,
+}
+
+/// How a server ends, and how another one takes over from it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Restarts {
+    /// The time over which SIGTERM, or a successor, closes the connections.
+    pub drain: Duration,
+    /// The Unix socket at which a successor asks for the listening sockets.
+    pub takeover: Option<PathBuf>,
 }
 
 impl ServeSettings {
@@ -89,7 +97,7 @@ impl Settings {
         Settings {
             listen: config.listen.as_slice().to_vec(),
             config,
-            drain: Duration::ZERO,
+            restarts: Restarts::default(),
             unix_mode: None,
             unix_owner: None,
             tls_certs: Vec::new(),

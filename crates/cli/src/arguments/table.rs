@@ -62,6 +62,12 @@ fn listening() -> Vec<Setting> {
         list("tls-key", FILE, |s| &mut s.tls_keys)
             .help("File with the key of the certificate, in PEM; one for each --tls-cert")
             .details("Without it, the file of the certificate has the key, too."),
+        optional("takeover", FILE, |s| &mut s.restarts.takeover)
+            .help("Unix socket by which a server takes over from the one that runs (Linux)")
+            .details(
+                "The new server gets the listening sockets of the old one, which then closes its \
+                 connections with 1012 over --drain and ends. No connection is refused.",
+            ),
         value("workers", WORKERS, |s| &mut s.config.workers)
             .help("Threads, each with its own event loop")
             .by_default("one for each core"),
@@ -151,7 +157,7 @@ fn times() -> Vec<Setting> {
             .reason("a quarter of the slowest mobile link"),
         value("close-timeout", SECONDS, |s| &mut s.config.close_timeout)
             .help("Seconds for the closing handshake of a connection"),
-        value("drain", SECONDS_OR_ZERO, |s| &mut s.drain)
+        value("drain", SECONDS_OR_ZERO, |s| &mut s.restarts.drain)
             .help("Seconds over which SIGTERM closes the connections, at random times; 0: all at once"),
         value("drain-timeout", SECONDS, |s| &mut s.config.drain_timeout)
             .help("Seconds for the end of all connections at shutdown, after --drain"),

@@ -23,8 +23,8 @@ use std::time::SystemTime;
 
 use yamabiko::server::{
     Admission, Closed, Config, Context, Handler, InvalidField, LagPolicy, ListenAddress,
-    ListenAddresses, Message, Missed, Piece, Publisher, Refusal, Request, Response, Server,
-    ServerHandle, Status, Upgrade,
+    ListenAddresses, ListeningSocket, Message, Missed, Piece, Publisher, Refusal, Request,
+    Response, Server, ServerHandle, Status, Upgrade,
 };
 
 use self::exposition::{Numbers, OPEN_METRICS};
@@ -203,6 +203,9 @@ impl<H> Monitored<H> {
 /// The server for operators. It ends when the value is dropped.
 pub(crate) struct Administration {
     server: ServerHandle,
+    addresses: ListenAddresses,
+    /// Copies of its sockets, for a successor.
+    copies: Vec<ListeningSocket>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -210,14 +213,15 @@ pub(crate) struct Administration {
 struct Nothing;
 
 impl Administration {
-    /// Serves on the addresses of `--admin-listen`, if there are any.
+    /// Serves on the addresses of `--admin-listen`, if there are any. `sockets`: those that listen on them already.
     ///
     /// # Errors
     /// As [`Server::bind`].
     pub(crate) fn start(
         settings: &MonitoringSettings,
         monitoring: &Monitoring,
-    ) -> std::io::Result<Option<(Administration, ListenAddresses)>> {
+        sockets: Vec<ListeningSocket>,
+    ) -> std::io::Result<Option<Administration>> {
         if settings.admin_listen.is_empty() {
             return Ok(None);
         }
@@ -236,8 +240,12 @@ impl Administration {
                 metrics: true,
             },
         };
-        let server = Server::bind(config, handler)?;
+        let server = Server::bind_with(config, handler, sockets)?;
         let (handle, addresses) = (server.handle(), server.local_addresses().clone());
+        #[cfg(unix)]
+        let copies = server.listening_sockets()?;
+        #[cfg(not(unix))]
+        let copies = Vec::new();
         let run = move || {
             if let Err(error) = server.run() {
                 tracing::error!(name: "admin_failed", %error, "the server for operators failed");
@@ -246,9 +254,24 @@ impl Administration {
         let thread = thread::Builder::new().name("admin".to_owned()).spawn(run)?;
         let administration = Administration {
             server: handle,
+            addresses,
+            copies,
             thread: Some(thread),
         };
-        Ok(Some((administration, addresses)))
+        Ok(Some(administration))
+    }
+
+    pub(crate) fn handle(&self) -> &ServerHandle {
+        &self.server
+    }
+
+    pub(crate) fn addresses(&self) -> &ListenAddresses {
+        &self.addresses
+    }
+
+    /// Copies of its sockets, once. The caller closes them.
+    pub(crate) fn take_copies(&mut self) -> Vec<ListeningSocket> {
+        std::mem::take(&mut self.copies)
     }
 }
 
