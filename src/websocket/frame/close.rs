@@ -262,7 +262,9 @@ mod tests {
 
     #[test]
     fn only_codes_that_may_be_sent_can_be_made() {
-        let travelling: Vec<u16> = (0..=u16::MAX)
+        // Miri takes a minute for all codes.
+        let highest = if cfg!(miri) { 5100 } else { u16::MAX };
+        let travelling: Vec<u16> = (0..=highest)
             .filter(|&code| CloseCode::new(code).is_some())
             .collect();
         let expected: Vec<u16> = (1000..=1003)

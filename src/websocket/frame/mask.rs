@@ -283,7 +283,8 @@ mod tests {
     #[test]
     fn every_short_length_is_masked_whole() {
         let key = [0x37, 0xfa, 0x21, 0x3d];
-        for length in 0..300 {
+        // Miri takes minutes for all lengths.
+        for length in (0..300).step_by(if cfg!(miri) { 23 } else { 1 }) {
             let mut fast: Vec<u8> = (0..length).map(|i| i as u8).collect();
             let mut obvious = fast.clone();
             mask(&mut fast, key, 1);

@@ -205,6 +205,7 @@ pub fn behaviours() -> Vec<Behaviour> {
             b"\x00\x05\x00\x00\x00hello",
             1007,
         ),
+        refuses("compressed_message_without_a_byte_fails", b"", 1007),
         refuses(
             "stored_block_that_ends_early_fails",
             b"\x00\xff\x00\x00\xffabc",
