@@ -126,8 +126,9 @@ impl ReadBuffer {
         }
     }
 
-    /// Where the next read goes: at most 64 KiB, and at least one byte if the events have been
-    /// received until `None`. Then call [`ReadBuffer::filled`].
+    /// Where the next read goes: at most 64 KiB, or as much as the beginning of a message that
+    /// waits here, and at least one byte if the events have been received until `None`. Then
+    /// call [`ReadBuffer::filled`].
     #[inline]
     pub fn room(&mut self) -> &mut [u8] {
         if self.start == self.end {
@@ -136,7 +137,9 @@ impl ReadBuffer {
         if self.start > 0 || self.bytes.len() - self.end < self.read_bytes {
             self.make_room();
         }
-        self.room_bytes = self.read_bytes.min(self.bytes.len() - self.end);
+        // A long message needs fewer reads in this way.
+        let read_bytes = self.read_bytes.max(self.end - self.start);
+        self.room_bytes = read_bytes.min(self.bytes.len() - self.end);
         &mut self.bytes[self.end..self.end + self.room_bytes]
     }
 
@@ -160,6 +163,27 @@ impl ReadBuffer {
     /// [`ReadBuffer::filled`].
     pub fn expect_more(&mut self) {
         self.may_have_more = true;
+    }
+
+    /// Whether the last read has filled its room, or more is [expected](ReadBuffer::expect_more)
+    /// for another reason.
+    #[cfg(feature = "client")]
+    pub(crate) fn expects_more(&self) -> bool {
+        self.may_have_more
+    }
+
+    /// The same buffer with bytes that have been read elsewhere.
+    #[cfg(feature = "client")]
+    pub(crate) fn with_bytes(mut self, mut bytes: &[u8]) -> ReadBuffer {
+        self.bytes_max = self.bytes_max.max(bytes.len() + self.read_bytes);
+        while !bytes.is_empty() {
+            let room = self.room();
+            let (read, rest) = bytes.split_at(room.len().min(bytes.len()));
+            room[..read.len()].copy_from_slice(read);
+            self.filled(read.len());
+            bytes = rest;
+        }
+        self
     }
 
     /// Whether all bytes are received.
@@ -188,7 +212,7 @@ impl ReadBuffer {
 
     /// All bytes are received but the last `count`, which stay for the next read.
     #[inline]
-    #[cfg(feature = "reactor")]
+    #[cfg(any(feature = "reactor", feature = "client"))]
     pub(crate) fn leave(&mut self, count: usize) {
         self.left_bytes = count.min(self.end - self.start);
         self.start = self.end - self.left_bytes;
@@ -286,7 +310,8 @@ mod tests {
             for (read_bytes, take) in steps {
                 // The longest frame that stays is one byte longer than what is here.
                 if read_to - taken < bytes_max.max(READ_BYTES) {
-                    prop_assert!((1..=READ_BYTES).contains(&buffer.room().len()));
+                    let read_bytes = READ_BYTES.max(read_to - taken);
+                    prop_assert!((1..=read_bytes).contains(&buffer.room().len()));
                     read_to += read(&mut buffer, &stream[read_to..read_to + read_bytes]);
                 }
                 let take = take.min(read_to - taken);
@@ -346,6 +371,17 @@ mod tests {
         }
         buffer.expect_more();
         assert!(buffer.unread().more_bytes_max > 0);
+    }
+
+    #[cfg(feature = "client")]
+    #[test]
+    fn bytes_that_were_read_elsewhere_come_first_however_many_they_are() {
+        for count in [0, 1, READ_BYTES, READ_BYTES + 1, 300_000] {
+            let bytes: Vec<u8> = (0..count).map(|place| (place % 251) as u8).collect();
+            let mut buffer = ReadBuffer::new(0).with_bytes(&bytes);
+            assert!(*buffer.unread().input == bytes);
+            assert!(!buffer.room().is_empty(), "{count}");
+        }
     }
 
     /// A fault of the caller.

@@ -54,7 +54,7 @@
 //!
 //! # Costs and limits
 //!
-//! A client takes a buffer of 64 KiB, two more allocations, and no thread. A message is
+//! A client takes a buffer of 64 KiB (up to 320 KiB while it receives larger messages on Linux), two more allocations, and no thread. A message is
 //! copied once into its [`OwnedMessage`], and not at all by [`Client::read_with`] and
 //! [`Reader::read_with`]. A message of any length passes through the same buffer if the
 //! client hands it out in pieces ([`ClientBuilder::pieces`]) or sends it in fragments
@@ -68,7 +68,7 @@
 // | `blocking.rs` | [`Client`] and [`ClientBuilder`] |
 // | `options.rs` | the settings of a connection |
 // | `opening.rs`, `permit.rs` | resolve, connect, opening handshake; one at a time for each address |
-// | `reader.rs`, `writer.rs`, `read_buffer.rs` | the two halves |
+// | `reader.rs`, `writer.rs` | the two halves |
 // | `shared.rs`, `protocol.rs`, `send_buffer.rs` | their shared state and its deadlines, and which thread may write |
 // | `stream.rs` | the socket; TLS will be added here |
 // | `reconnecting.rs`, `retry.rs`, `backoff.rs` | connecting again: the client, whether, and when |
@@ -82,7 +82,6 @@ mod opening;
 mod options;
 mod permit;
 mod protocol;
-mod read_buffer;
 mod reader;
 mod reconnecting;
 mod retry;

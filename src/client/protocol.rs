@@ -8,9 +8,9 @@ use std::io;
 use std::sync::Arc;
 
 use super::error::ClientError;
-use super::read_buffer::ReadBuffer;
 use super::send_buffer::SendBuffer;
 use super::stream::Stream;
+use crate::read_buffer::{ReadBuffer, Unread};
 use crate::time::Timestamp;
 use crate::websocket::deadlines::{Deadlines, Due, Overdue, Timeouts};
 use crate::websocket::frame::CloseFrame;
@@ -60,15 +60,21 @@ impl Protocol {
         buffer: &'b mut ReadBuffer,
         stream: &Stream,
     ) -> Decoded<'b> {
-        let more_may_wait = buffer.is_full();
-        let (mut input, start) = buffer.unread();
+        let Unread {
+            mut input,
+            start,
+            left_bytes,
+            more_bytes_max,
+        } = buffer.unread();
         let end = *start + input.len();
         let replies = self.send_buffer.bytes();
-        let received = self.connection.receive(&mut input, replies);
+        let received =
+            self.connection
+                .receive_or_leave(&mut input, left_bytes, more_bytes_max, replies);
         *start = end - input.len();
         let event = match received {
             Err(error) => return Decoded::Broken(error),
-            Ok(None) if more_may_wait => return self.read_large(stream),
+            Ok(None) if more_bytes_max > 0 => return self.read_large(stream),
             Ok(None) => return Decoded::NeedsBytes,
             Ok(Some(Event::Close(_))) => return Decoded::Close,
             Ok(Some(event)) => event,
@@ -85,7 +91,7 @@ impl Protocol {
     fn read_large(&mut self, stream: &Stream) -> Decoded<'static> {
         while let Some(buffer) = self.connection.lend() {
             let room = buffer.capacity() - buffer.len();
-            let arrived = stream.read_now(buffer).unwrap_or(0);
+            let arrived = stream.append_now(buffer).unwrap_or(0);
             if let Some(event) = self.connection.filled() {
                 return Decoded::Event(event);
             }

@@ -9,9 +9,10 @@
 //!    └── TCP ended without a Close ──────────────────────────────────────────────▶ Lost
 //! ```
 //!
-//! Bytes are read into one buffer of 64 KiB. A message that is complete in this buffer
-//! is not copied before the caller receives it. On Linux, what else has arrived of a large
-//! binary message is read straight into the message. The replies that the protocol requires
+//! Bytes are read into one buffer of 64 KiB. On Linux it grows with a message that more than
+//! one read brings, to at most 320 KiB, as long as more has arrived. A message that is
+//! complete in this buffer is not copied before the caller receives it. What else has arrived of
+//! a larger binary message is read straight into the message. The replies that the protocol requires
 //! are written when an event is returned and before each wait. The reader does not wait
 //! for these writes: if the kernel does not accept a reply, the reader tries again every
 //! [`REPLY_RETRY`], unless a writer is active, which sends it with its own batch.
@@ -22,13 +23,17 @@ use std::time::Duration;
 
 use super::error::{ClientError, Step};
 use super::protocol::Decoded;
-use super::read_buffer::ReadBuffer;
 use super::shared::Shared;
 use super::stream::is_timeout;
+use crate::read_buffer::ReadBuffer;
 use crate::time::Timestamp;
 use crate::websocket::deadlines::Overdue;
 use crate::websocket::frame::CloseFrame;
 use crate::websocket::{Ended, Event, OwnedMessage, ProtocolError};
+
+/// The bound of the read buffer, as the server's. A longer binary message is read into its own
+/// memory, which the caller can keep without a copy.
+const BUFFER_BYTES_MAX: usize = 320 << 10;
 
 /// The delay before a reply is written again that the kernel did not accept.
 const REPLY_RETRY: Duration = Duration::from_millis(20);
@@ -86,7 +91,7 @@ impl Reader {
     ) -> Reader {
         Reader {
             shared,
-            buffer: ReadBuffer::new(surplus),
+            buffer: ReadBuffer::new(BUFFER_BYTES_MAX).with_bytes(surplus),
             read_timeout,
             socket_timeout: None,
             beside_writer: false,
@@ -225,7 +230,10 @@ impl Reader {
         //# An endpoint SHOULD use a method that cleanly closes the TCP connection, as
         //# well as the TLS session, if applicable, discarding any trailing bytes
         //# that may have been received.
-        while let Waited::Bytes = self.wait(None) {}
+        self.buffer.leave(0);
+        while let Waited::Bytes = self.wait(None) {
+            self.buffer.leave(0);
+        }
         //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
         //# the client SHOULD wait for the server to close the connection but MAY close
         //# the connection at any time after sending and receiving a Close message
@@ -239,6 +247,9 @@ impl Reader {
                 Ok(timeout) => timeout,
                 Err(passed) => return passed,
             };
+            if self.buffer.expects_more() {
+                return self.read_more();
+            }
             match self.read_socket(timeout) {
                 Ok(0) => return Waited::End(None),
                 Ok(_) => {
@@ -287,6 +298,20 @@ impl Reader {
             stream.set_read_timeout(timeout)?;
             self.socket_timeout = timeout;
         }
-        self.buffer.fill(|bytes| stream.read(bytes))
+        let count = stream.read(self.buffer.room())?;
+        self.buffer.filled(count);
+        Ok(count)
+    }
+
+    /// Reads what has arrived behind a full read. Nothing: what stays in the buffer is to be
+    /// decoded as it is.
+    fn read_more(&mut self) -> Waited {
+        match self.shared.stream().read_now(self.buffer.room()) {
+            // The next read, which waits, finds the end of TCP.
+            Ok(count) => self.buffer.filled(count),
+            Err(error) if is_timeout(&error) => self.buffer.filled(0),
+            Err(error) => return Waited::End(Some(error)),
+        }
+        Waited::Bytes
     }
 }

@@ -21,9 +21,19 @@ impl Stream {
         retry_interrupted(|| self.tcp().read(buffer))
     }
 
+    /// Reads what has arrived, without waiting. An error with [`is_timeout`]: nothing has.
+    #[cfg(target_os = "linux")]
+    pub(super) fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        use rustix::net::{RecvFlags, recv};
+        retry_interrupted(|| {
+            let (count, _) = recv(self.tcp(), &mut *buffer, RecvFlags::DONTWAIT)?;
+            Ok(count)
+        })
+    }
+
     /// Appends what has arrived to `buffer`, as much as it has room for, without waiting.
     #[cfg(target_os = "linux")]
-    pub(super) fn read_now(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    pub(super) fn append_now(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         use rustix::buffer::spare_capacity;
         use rustix::net::{RecvFlags, recv};
         retry_interrupted(|| {
@@ -34,7 +44,13 @@ impl Stream {
 
     /// The standard library cannot do that: nothing, and the next read gets the bytes.
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn read_now(&self, _buffer: &mut Vec<u8>) -> io::Result<usize> {
+    pub(super) fn read_now(&self, _buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(0)
+    }
+
+    /// The same.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn append_now(&self, _buffer: &mut Vec<u8>) -> io::Result<usize> {
         Ok(0)
     }
 

@@ -246,7 +246,7 @@ pub enum End {
 pub struct ReactorConfig {
     /// The listeners, at most 512: see [`listen`] and `listen_unix`. Default: none.
     pub listeners: Vec<Listener>,
-    /// The maximum of one read, and of one `received` if no bytes [stay](Io::await_more). Not 0.
+    /// The maximum of one read, if no bytes [stay](Io::await_more) that are more. Not 0.
     /// Default 64 KiB: few calls for a busy socket, and the buffer stays in the cache.
     pub read_buffer_bytes: usize,
     /// How many bytes one socket may read in a turn before other sockets are read. What the

@@ -1041,6 +1041,50 @@ fn large_message_arrives_whole_with_what_is_behind_it() {
     joined("the script", server);
 }
 
+/// In two reads, in many that stay in the buffer, and longer than the buffer may become.
+#[test]
+fn texts_of_all_lengths_arrive_whole_and_a_byte_that_is_not_utf8_fails_the_connection() {
+    const LENGTHS: [usize; 6] = [65_550, 131_072, 200_000, 1_000_000, 1_200_000, 3_000_000];
+    let letters = |length: usize| "aé山!".bytes().cycle().take(length / 7 * 7);
+    let text_frame = move |length| {
+        let mut frame = large_frame(&letters(length).collect::<Vec<u8>>());
+        frame[0] = 0x80 | TEXT;
+        frame
+    };
+    let (uri, server) = open_server(move |mut peer| {
+        for length in LENGTHS {
+            peer.send_bytes(&frame(TEXT, b"before"));
+            peer.send_bytes(&text_frame(length));
+        }
+        let mut broken = text_frame(1_000_000);
+        broken[900_000] = 0xff;
+        peer.send_bytes(&broken);
+        peer.frame()
+    });
+    let limits = Limits {
+        message_bytes_max: 3_000_000,
+        ..Limits::default()
+    };
+    let builder = Client::builder(&uri).limits(limits);
+    let mut client = builder.connect().expect("a connection");
+    for length in LENGTHS {
+        assert_eq!(client.read().expect("open"), text("before"));
+        let expected = String::from_utf8(letters(length).collect()).expect("UTF-8");
+        let message = client.read().expect("open");
+        assert!(message == Some(OwnedMessage::Text(expected)), "{length}");
+    }
+    let failed = client.read();
+    assert!(
+        matches!(
+            failed,
+            Err(ClientError::Protocol(ProtocolError::TextNotUtf8))
+        ),
+        "{failed:?}"
+    );
+    let close = joined("the script", server);
+    assert_eq!(close.payload[..2], 1007_u16.to_be_bytes());
+}
+
 #[test]
 fn client_hands_out_pieces_of_a_message_above_its_buffer() {
     const BYTES: usize = 1_000_000;
