@@ -6,22 +6,19 @@
 //! /usr/bin/time -v target/release/examples/pieces both 1073741824
 //! ```
 //!
-//! `upload` sends the message from the client to this library's server, which receives its pieces.
-//! `download` sends it from a server written on the protocol core to the client, which receives
-//! its pieces. Both ends are in this process, so the memory that `time` shows is that of both.
+//! `upload`: the client sends the message, and the server receives its pieces. `download`: the
+//! server sends it in fragments, each when the client has taken the one before it, and the client
+//! receives its pieces. Both ends are in this process, so the memory that `time` shows is that
+//! of both.
 
 use std::error::Error;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 use yamabiko::client::{Client, CloseCode, OwnedMessage};
 use yamabiko::server::{
-    Admission, Config, Context, Handler, Limits, Message, Piece, Refusal, Server, Upgrade,
+    Admission, Config, Context, Handler, Limits, Message, Piece, Refusal, Server, Status, Upgrade,
 };
-use yamabiko::websocket::handshake::{
-    AcceptOptions, HeadLimits, RequestHead, RequestReader, Upgrade as Handshake,
-};
-use yamabiko::websocket::{Connection, Event, Fragment};
+use yamabiko::websocket::{Event, Fragment};
 
 /// They bound the message, and not the memory.
 const LIMITS: Limits = Limits {
@@ -37,147 +34,150 @@ fn main() -> Result<(), Box<dyn Error>> {
     let bytes: u64 = arguments
         .next()
         .map_or(Ok(1 << 30), |bytes| bytes.parse())?;
-    if direction != "download" {
-        upload(bytes)?;
-    }
-    if direction != "upload" {
-        download(bytes)?;
-    }
-    Ok(())
-}
-
-/// Counts the bytes of each message and replies with their number and checksum.
-struct Uploads;
-
-impl Handler for Uploads {
-    type Session = Checksum;
-
-    fn admit(&self, _request: &Upgrade<'_>) -> Result<Admission<Checksum>, Refusal> {
-        Ok(Admission::new(Checksum::default()).pieces(LIMITS))
-    }
-
-    fn piece(&self, sum: &mut Checksum, piece: &Piece<'_>, context: &mut Context<'_>) {
-        sum.add(piece.as_bytes());
-        if piece.is_last() {
-            // An error means that the client has gone.
-            let _ = context.send(Message::Text(&sum.to_string()));
-        }
-    }
-
-    fn message(&self, _: &mut Checksum, _: Message<'_>, _: &mut Context<'_>) {}
-}
-
-/// Our client sends, and our server receives pieces.
-fn upload(bytes: u64) -> Result<(), Box<dyn Error>> {
     let config = Config {
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
         ..Config::default()
     };
-    let server = Server::bind(config, Uploads)?;
+    let server = Server::bind(config, Transfers)?;
     let (address, handle) = (server.local_address(), server.handle());
     let serving = thread::spawn(move || server.run());
-
-    let mut client = Client::connect(&format!("ws://{address}/"))?;
-    let mut sent = Checksum::default();
-    send_in_fragments(bytes, |block, last| {
-        sent.add(block);
-        client.send_fragment(Fragment::binary(block).last_if(last))
-    })?;
-    if let Some(OwnedMessage::Text(received)) = client.read()? {
-        assert_eq!(received, sent.to_string());
-        println!("the server has received {received}");
+    if direction != "download" {
+        upload(address, bytes)?;
     }
-    client.close(CloseCode::NORMAL)?;
+    if direction != "upload" {
+        download(address, bytes)?;
+    }
     handle.shutdown();
     serving.join().expect("the server has no fault")?;
     Ok(())
 }
 
-/// A server on the protocol core sends, and our client receives pieces.
-fn download(bytes: u64) -> Result<(), Box<dyn Error>> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let address = listener.local_addr()?;
-    let sending = thread::spawn(move || send_to_one_client(&listener, bytes).expect("it is sent"));
+/// At `/upload` a client gets the number and the checksum of the bytes of each message that it
+/// sends, at `/download/{bytes}` a message of so many bytes and then the same.
+struct Transfers;
 
-    let mut client = Client::builder(&format!("ws://{address}/"))
+/// The message under way.
+#[derive(Default)]
+struct Transfer {
+    sum: Checksum,
+    /// Of a download.
+    left: Option<Left>,
+}
+
+impl Handler for Transfers {
+    type Session = Transfer;
+
+    fn admit(&self, request: &Upgrade<'_>) -> Result<Admission<Transfer>, Refusal> {
+        let mut segments = request.path_segments();
+        let (kind, bytes) = (segments.next(), segments.next());
+        let left = match (kind.as_deref(), bytes.and_then(|bytes| bytes.parse().ok())) {
+            (Some("upload"), None) => None,
+            (Some("download"), Some(bytes)) => Some(Left(bytes)),
+            _ => {
+                return Err(Refusal::new(
+                    Status::NotFound,
+                    "/upload or /download/{bytes}",
+                ));
+            }
+        };
+        let transfer = Transfer {
+            left,
+            ..Transfer::default()
+        };
+        Ok(Admission::new(transfer).pieces(LIMITS))
+    }
+
+    fn opened(&self, transfer: &mut Transfer, context: &mut Context<'_>) {
+        self.drained(transfer, context);
+    }
+
+    fn drained(&self, transfer: &mut Transfer, context: &mut Context<'_>) {
+        let Some(left) = &mut transfer.left else {
+            return;
+        };
+        let (block, last) = left.next_block();
+        transfer.sum.add(&block);
+        // An error means that the client has gone.
+        let _ = context.send_fragment(Fragment::binary(&block).last_if(last));
+        match last {
+            false => context.notify_when_drained(),
+            true => {
+                transfer.left = None;
+                send_sum(&transfer.sum, context);
+            }
+        }
+    }
+
+    fn piece(&self, transfer: &mut Transfer, piece: &Piece<'_>, context: &mut Context<'_>) {
+        transfer.sum.add(piece.as_bytes());
+        if piece.is_last() {
+            send_sum(&transfer.sum, context);
+        }
+    }
+
+    fn message(&self, _: &mut Transfer, _: Message<'_>, _: &mut Context<'_>) {}
+}
+
+fn send_sum(sum: &Checksum, context: &mut Context<'_>) {
+    // An error means that the client has gone.
+    let _ = context.send(Message::Text(&sum.to_string()));
+}
+
+fn upload(address: SocketAddr, bytes: u64) -> Result<(), Box<dyn Error>> {
+    let mut client = Client::connect(&format!("ws://{address}/upload"))?;
+    let (mut sent, mut left) = (Checksum::default(), Left(bytes));
+    loop {
+        let (block, last) = left.next_block();
+        sent.add(&block);
+        client.send_fragment(Fragment::binary(&block).last_if(last))?;
+        if last {
+            break;
+        }
+    }
+    if let Some(OwnedMessage::Text(received)) = client.read()? {
+        assert_eq!(received, sent.to_string());
+        println!("the server has received {received}");
+    }
+    client.close(CloseCode::NORMAL)?;
+    Ok(())
+}
+
+fn download(address: SocketAddr, bytes: u64) -> Result<(), Box<dyn Error>> {
+    let mut client = Client::builder(&format!("ws://{address}/download/{bytes}"))
         .limits(LIMITS)
         .pieces()
         .connect()?;
-    let mut received = Checksum::default();
+    let (mut received, mut sent) = (Checksum::default(), String::new());
     let mut add = |event: Event<'_>| match event {
         Event::Piece(piece) => {
-            received.add(piece.as_bytes());
-            piece.is_last()
+            match piece.as_text() {
+                Some(sum) => sent.push_str(sum),
+                None => received.add(piece.as_bytes()),
+            }
+            piece.is_text() && piece.is_last()
         }
         _ => false,
     };
     while client.read_with(&mut add)? == Some(false) {}
     client.close(CloseCode::NORMAL)?;
-    let sent = sending.join().expect("the sender has no fault");
-    assert_eq!(received.to_string(), sent.to_string());
+    assert_eq!(received.to_string(), sent);
     println!("the client has received {received}");
     Ok(())
 }
 
-/// Accepts one client, sends a message in fragments, and answers the Close.
-fn send_to_one_client(listener: &TcpListener, bytes: u64) -> Result<Checksum, Box<dyn Error>> {
-    let (mut stream, _) = listener.accept()?;
-    let mut reader = RequestReader::new(HeadLimits::default());
-    let (mut head, mut output) = (Vec::new(), Vec::new());
-    let mut connection = loop {
-        let mut block = [0; 1024];
-        let count = stream.read(&mut block)?;
-        if count == 0 {
-            return Err("the client has ended TCP in its request".into());
-        }
-        head.extend_from_slice(&block[..count]);
-        if let Some((request, _)) = reader.read(&head)? {
-            break accept(&request, &mut output)?;
-        }
-    };
-    let mut sent = Checksum::default();
-    send_in_fragments(bytes, |block, last| {
-        sent.add(block);
-        connection.send_fragment(Fragment::binary(block).last_if(last), &mut output)?;
-        stream.write_all(&output)?;
-        output.clear();
-        Ok::<(), Box<dyn Error>>(())
-    })?;
-    let mut block = [0; 1024];
-    while let count @ 1.. = stream.read(&mut block)? {
-        let mut input = &mut block[..count];
-        while connection.receive(&mut input, &mut output)?.is_some() {}
-        stream.write_all(&output)?;
-        output.clear();
-        if connection.ended().clean {
-            break;
-        }
-    }
-    Ok(sent)
-}
+/// So many bytes of a message are still to be sent.
+struct Left(u64);
 
-fn accept(request: &RequestHead<'_>, output: &mut Vec<u8>) -> Result<Connection, Box<dyn Error>> {
-    let accepted = Handshake::check(request)?.accept(AcceptOptions::default())?;
-    accepted.write_response(output);
-    Ok(accepted.connection(LIMITS))
-}
-
-/// Sends a message of so many bytes in fragments of 64 KiB.
-fn send_in_fragments<E>(
-    bytes: u64,
-    mut send: impl FnMut(&[u8], bool) -> Result<(), E>,
-) -> Result<(), E> {
-    let mut block = vec![0; 64 << 10];
-    let mut left = bytes;
-    loop {
-        let count = left.min(block.len() as u64) as usize;
-        left -= count as u64;
-        // So that no two fragments are the same.
-        block[..8].copy_from_slice(&left.to_le_bytes());
-        send(&block[..count], left == 0)?;
-        if left == 0 {
-            return Ok(());
+impl Left {
+    /// At most 64 KiB, and whether they are the last.
+    fn next_block(&mut self) -> (Vec<u8>, bool) {
+        let mut block = vec![0; self.0.min(64 << 10) as usize];
+        self.0 -= block.len() as u64;
+        // So that no two blocks are the same.
+        for (place, number) in block.iter_mut().zip(self.0.to_le_bytes()) {
+            *place = number;
         }
+        (block, self.0 == 0)
     }
 }
 

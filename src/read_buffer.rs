@@ -310,8 +310,8 @@ mod tests {
             for (read_bytes, take) in steps {
                 // The longest frame that stays is one byte longer than what is here.
                 if read_to - taken < bytes_max.max(READ_BYTES) {
-                    let read_bytes = READ_BYTES.max(read_to - taken);
-                    prop_assert!((1..=read_bytes).contains(&buffer.room().len()));
+                    let room_max = READ_BYTES.max(read_to - taken);
+                    prop_assert!((1..=room_max).contains(&buffer.room().len()));
                     read_to += read(&mut buffer, &stream[read_to..read_to + read_bytes]);
                 }
                 let take = take.min(read_to - taken);

@@ -54,7 +54,8 @@
 //!
 //! # Costs and limits
 //!
-//! A client takes a buffer of 64 KiB (up to 320 KiB while it receives larger messages on Linux), two more allocations, and no thread. A message is
+//! A client takes a buffer of 64 KiB (up to 320 KiB while it receives larger messages on
+//! Linux), two more allocations, and no thread. A message is
 //! copied once into its [`OwnedMessage`], and not at all by [`Client::read_with`] and
 //! [`Reader::read_with`]. A message of any length passes through the same buffer if the
 //! client hands it out in pieces ([`ClientBuilder::pieces`]) or sends it in fragments

@@ -619,6 +619,9 @@ impl<H: Handler> Connection<H> {
                 }
             }
         }
+        if self.recipient.take_drained() {
+            environment.pending.add_drained(key);
+        }
         // A full socket: the rooms follow when it is writable.
         if self.recipient.take_rooms_wait() && self.recipient.queued_bytes() == 0 {
             let rooms = &mut environment.fan_out.rooms;
@@ -665,6 +668,24 @@ impl<H: Handler> Connection<H> {
     #[inline]
     fn has_long_queue(&self) -> bool {
         self.recipient.queued_bytes() > READ_PAUSE_BYTES || self.websocket.has_unanswered_ping()
+    }
+
+    /// The write queue is empty, and the handler wants to know that.
+    pub(super) fn drained(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        environment: &mut Environment<H>,
+    ) -> Result<(), End> {
+        if self.websocket.state() != State::Open {
+            return Ok(());
+        }
+        self.recipient.offer_buffer(|| environment.buffers.take());
+        self.call(io, key, environment, |handler, session, context| {
+            handler.drained(session, context);
+        })?;
+        environment.pending.add(key);
+        Ok(())
     }
 
     /// Messages of a room were skipped, because the client was too slow.

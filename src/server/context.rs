@@ -111,9 +111,10 @@ impl Context<'_> {
     /// complete yet. The last one ends it ([`Fragment::last`]). Cost: one copy; such a message is never compressed.
     ///
     /// Until the last fragment no other message can be sent to this client, and its rooms' messages wait, as they do for a client
-    /// that is slow ([`Config::lag_policy`](super::Config)). The fragments themselves wait in the write queue: a handler that
-    /// sends them for pieces that it receives ([`Handler::piece`](super::Handler::piece)) is read no faster than its client takes
-    /// them.
+    /// that is slow ([`Config::lag_policy`](super::Config)). The fragments themselves wait in the write queue. A client whose
+    /// pieces are sent back ([`Handler::piece`](super::Handler::piece)) is read no faster than it takes them. For what comes from
+    /// elsewhere, such as a file, send each fragment when the one before it has been taken
+    /// ([`Handler::drained`](super::Handler::drained)).
     ///
     /// ```
     /// use yamabiko::server::{Context, Fragment, Piece};
@@ -134,6 +135,18 @@ impl Context<'_> {
         self.recipient
             .send_fragment(fragment, self.key, rooms)
             .map_err(NotSent::Fragment)
+    }
+
+    /// Bytes that wait for this client alone: messages that were sent to it, replies to its pings. Not the messages of its rooms.
+    pub fn queued_bytes(&self) -> usize {
+        self.recipient.queued_bytes()
+    }
+
+    /// Asks that [`Handler::drained`](super::Handler::drained) is called, once, when nothing waits for this client alone any more:
+    /// for a message that is sent in fragments, each when the client has taken the one before it. If nothing waits now, it is
+    /// called soon, but not within this call.
+    pub fn notify_when_drained(&mut self) {
+        self.recipient.notify_drained();
     }
 
     /// Subscribes this connection to a room. Does nothing if it is already subscribed. The connection receives every message

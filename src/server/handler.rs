@@ -82,6 +82,58 @@ pub trait Handler: Send + Sync + 'static {
         let _ = (session, piece, context);
     }
 
+    /// Nothing waits for this client alone any more: the kernel has taken the write queue. Called once after each
+    /// [`Context::notify_when_drained`], at most once in a turn of the worker, and not for a connection that is closing.
+    ///
+    /// So a message of any length is sent with the memory of one fragment, as fast as the client takes it:
+    ///
+    /// ```
+    /// use yamabiko::server::{Admission, Context, Fragment, Handler, Message, Refusal, Upgrade};
+    ///
+    /// /// Sends as many bytes as a text asks for, in one message.
+    /// struct Downloads;
+    ///
+    /// impl Handler for Downloads {
+    ///     /// The bytes of the message under way that are still to be sent.
+    ///     type Session = u64;
+    ///
+    ///     fn admit(&self, _: &Upgrade<'_>) -> Result<Admission<u64>, Refusal> {
+    ///         Ok(Admission::new(0))
+    ///     }
+    ///
+    ///     fn message(&self, rest: &mut u64, message: Message<'_>, context: &mut Context<'_>) {
+    ///         let Some(bytes) = message.as_text().and_then(|text| text.parse().ok()) else {
+    ///             return;
+    ///         };
+    ///         let is_idle = *rest == 0;
+    ///         *rest += bytes;
+    ///         if is_idle {
+    ///             self.drained(rest, context);
+    ///         }
+    ///     }
+    ///
+    ///     fn drained(&self, rest: &mut u64, context: &mut Context<'_>) {
+    ///         if *rest == 0 {
+    ///             return;
+    ///         }
+    ///         // A file would be read here.
+    ///         let bytes = vec![7; (*rest).min(64 << 10) as usize];
+    ///         *rest -= bytes.len() as u64;
+    ///         let fragment = Fragment::binary(&bytes);
+    ///         let fragment = match *rest {
+    ///             0 => fragment.last(),
+    ///             _ => fragment,
+    ///         };
+    ///         // An error means that the connection is closing.
+    ///         let _ = context.send_fragment(fragment);
+    ///         context.notify_when_drained();
+    ///     }
+    /// }
+    /// ```
+    fn drained(&self, session: &mut Self::Session, context: &mut Context<'_>) {
+        let _ = (session, context);
+    }
+
     /// The connection has ended. Its subscriptions have ended already. The context can
     /// still publish, but no longer send.
     ///

@@ -12,6 +12,8 @@ use std::time::Duration;
 pub(super) struct PendingWrites {
     /// Connections with something in their write queue; some may have ended meanwhile.
     connections: Vec<SocketKey>,
+    /// Connections whose handler is to be told that their write queue is empty, each once; some may have ended meanwhile.
+    drained: Vec<SocketKey>,
     /// When the current batch of the rooms is written, if [`Config::batch_delay`](super::Config) delays it.
     batch_ends_at: Option<Timestamp>,
 }
@@ -21,6 +23,21 @@ impl PendingWrites {
     #[inline(always)]
     pub(super) fn add(&mut self, key: SocketKey) {
         self.connections.push(key);
+    }
+
+    /// The connection's write queue is empty, and its handler wants to know that.
+    pub(super) fn add_drained(&mut self, key: SocketKey) {
+        self.drained.push(key);
+    }
+
+    /// Takes those connections out.
+    pub(super) fn take_drained(&mut self) -> Vec<SocketKey> {
+        std::mem::take(&mut self.drained)
+    }
+
+    /// Whether there are some.
+    pub(super) fn has_drained(&self) -> bool {
+        !self.drained.is_empty()
     }
 
     /// Takes all connections out.

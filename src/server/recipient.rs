@@ -25,6 +25,8 @@ pub(super) struct Recipient {
     rooms_wait: bool,
     /// The client is not read until its queue is short.
     is_paused: bool,
+    /// The handler wants to know when the queue is empty.
+    notifies_drained: bool,
     /// What the memory budget has counted for the connection, in bytes.
     counted_bytes: u32,
 }
@@ -46,6 +48,7 @@ impl Recipient {
             message: FragmentedMessage::default(),
             rooms_wait: false,
             is_paused: false,
+            notifies_drained: false,
             counted_bytes: 0,
         }
     }
@@ -106,11 +109,22 @@ impl Recipient {
         }
     }
 
-    /// Gives the buffer back, unless something is queued.
+    /// Gives the buffer back, unless something is queued, or the handler wants to know that nothing is.
     #[inline(always)]
     pub(super) fn take_idle_buffer(&mut self) -> Option<Vec<u8>> {
-        let is_idle = self.queue.is_empty();
+        let is_idle = self.queue.is_empty() && !self.notifies_drained;
         is_idle.then(|| std::mem::take(self.queue.buffer()))
+    }
+
+    /// From now on [`Recipient::take_drained`] tells, once, that the queue is empty.
+    pub(super) fn notify_drained(&mut self) {
+        self.notifies_drained = true;
+    }
+
+    /// Whether the handler is to be told that the queue is empty.
+    #[inline(always)]
+    pub(super) fn take_drained(&mut self) -> bool {
+        self.notifies_drained && self.queue.is_empty() && std::mem::take(&mut self.notifies_drained)
     }
 
     /// Stops reading the client until its queue is short.

@@ -256,6 +256,7 @@ impl<H: Handler> Application for Worker<H> {
         self.environment.fan_out.outbound.send();
         self.paused
             .resume(io, &mut self.connections, &self.environment);
+        self.call_drained(io);
         let owed = self
             .flusher
             .flush(io, &mut self.connections, &mut self.environment);
@@ -271,12 +272,13 @@ impl<H: Handler> Application for Worker<H> {
         }
         self.environment.publish_metrics(io);
         self.keep_budget(io);
+        let drained = self.environment.pending.has_drained();
         // There is no event for "another worker has taken its messages".
         let retry = messages_wait || owed == Owed::Later || !self.paused.is_empty();
         let alarms = [
             self.environment.shutdown.next_at(),
             retry.then(|| io.now().plus(RETRY_DELAY)),
-            (owed == Owed::NextTurn).then(|| io.now()),
+            (owed == Owed::NextTurn || drained).then(|| io.now()),
             self.environment.pending.batch_ends_at(),
             self.environment.fan_out.rooms.next_due(),
         ];
@@ -382,6 +384,19 @@ impl<H: Handler> Worker<H> {
 
     fn end(&mut self, io: &mut Io, key: SocketKey, end: End) {
         self.connections.end(io, key, end, &mut self.environment);
+    }
+
+    /// Tells handlers that their clients have taken all. What they send now may be taken in the flush that follows; then they
+    /// are told in the next turn, so that the other clients are read in between.
+    fn call_drained(&mut self, io: &mut Io) {
+        for key in self.environment.pending.take_drained() {
+            let Some(connection) = self.connections.open_mut(key) else {
+                continue;
+            };
+            if let Err(end) = connection.drained(io, key, &mut self.environment) {
+                self.end(io, key, end);
+            }
+        }
     }
 
     fn keep_budget(&mut self, io: &mut Io) {

@@ -1,6 +1,8 @@
 //! Messages that the server receives in pieces (`Admission::pieces`, `Handler::piece`) and sends in fragments
 //! (`Context::send_fragment`).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use yamabiko::server::{
     Admission, CloseCode, Config, Context, DeflateConfig, Fragment, Handler, LagPolicy, Limits,
     Message, NotSent, Piece, Refusal, SendError, Upgrade,
@@ -8,7 +10,9 @@ use yamabiko::server::{
 use yamabiko::websocket::Connection;
 use yamabiko::websocket::deflate::{DeflateParameters, DeflatePool};
 use yamabiko::websocket::frame::{Opcode, encode};
-use yamabiko_testing::socket::{Client, TestServer, config, frame, with_1_and_3_workers};
+use yamabiko_testing::socket::{
+    Client, TIMEOUT, TestServer, config, eventually, frame, with_1_and_3_workers,
+};
 
 /// Counts bytes. A text "close" in a piece closes the connection.
 struct Uploads;
@@ -391,4 +395,149 @@ fn pieces_are_sent_on_as_fragments_of_one_message() {
             assert_eq!(received, message.as_bytes());
         }
     }
+}
+
+/// Sends as many bytes as a text asks for, in one message, each fragment when the client has taken the one before it.
+struct Downloads {
+    /// How often the handler was told that nothing waits.
+    drained: Arc<AtomicUsize>,
+}
+
+const FRAGMENT_BYTES: usize = 64 << 10;
+
+impl Downloads {
+    fn send_next(&self, rest: &mut usize, context: &mut Context<'_>) {
+        let bytes = vec![7; FRAGMENT_BYTES.min(*rest)];
+        *rest -= bytes.len();
+        let fragment = Fragment::binary(&bytes);
+        let sent = context.send_fragment(match *rest {
+            0 => fragment.last(),
+            _ => fragment,
+        });
+        sent.expect("nothing else waits");
+        assert!(context.queued_bytes() <= FRAGMENT_BYTES + 10);
+        context.notify_when_drained();
+    }
+}
+
+impl Handler for Downloads {
+    type Session = usize;
+
+    fn admit(&self, _: &Upgrade<'_>) -> Result<Admission<usize>, Refusal> {
+        Ok(Admission::new(0))
+    }
+
+    fn message(&self, rest: &mut usize, message: Message<'_>, context: &mut Context<'_>) {
+        match message.as_text() {
+            Some("echo") => send(context, "echo"),
+            Some("close") => {
+                context.notify_when_drained();
+                context.close((CloseCode::NORMAL, ""));
+            }
+            // Nothing waits: the handler is told that, too.
+            Some("tell") => context.notify_when_drained(),
+            text => {
+                *rest = text.and_then(|text| text.parse().ok()).expect("a number");
+                self.send_next(rest, context);
+            }
+        }
+    }
+
+    fn drained(&self, rest: &mut usize, context: &mut Context<'_>) {
+        assert_eq!(context.queued_bytes(), 0);
+        self.drained.fetch_add(1, Ordering::Relaxed);
+        if *rest > 0 {
+            self.send_next(rest, context);
+        }
+    }
+}
+
+/// A server of downloads with a write queue of one fragment, and its counter.
+fn downloads(config: Config) -> (TestServer, Arc<AtomicUsize>) {
+    let drained = Arc::default();
+    let application = Downloads {
+        drained: Arc::clone(&drained),
+    };
+    let config = Config {
+        backlog_bytes_max: 1,
+        ..config
+    };
+    (TestServer::start(config, application), drained)
+}
+
+/// Reads a message in fragments to its end; its bytes.
+fn read_fragments(client: &mut Client) -> usize {
+    let mut bytes = 0;
+    loop {
+        let frame = client.read_frame();
+        bytes += frame.payload.len();
+        if frame.fin {
+            return bytes;
+        }
+    }
+}
+
+#[test]
+fn message_of_any_length_is_sent_with_the_memory_of_one_fragment() {
+    with_1_and_3_workers(|config| {
+        let (server, drained) = downloads(config);
+        let mut client = Client::open(server.address).expecting_fragments();
+        for bytes in [1, FRAGMENT_BYTES, FRAGMENT_BYTES + 1, 64 << 20] {
+            drained.store(0, Ordering::Relaxed);
+            client.text(&bytes.to_string());
+            assert_eq!(read_fragments(&mut client), bytes);
+            let fragments = bytes.div_ceil(FRAGMENT_BYTES);
+            eventually("all is taken", TIMEOUT, || {
+                drained.load(Ordering::Relaxed) == fragments
+            });
+        }
+    });
+}
+
+#[test]
+fn handler_is_not_told_before_its_client_has_taken_what_waits() {
+    const BYTES: usize = 64 << 20;
+    let (server, drained) = downloads(config(1));
+    let mut slow = Client::open(server.address).expecting_fragments();
+    slow.text(&BYTES.to_string());
+    // The kernel takes some MiB of it, and then no more.
+    eventually("the client is slow", TIMEOUT, || {
+        server.handle.held_bytes() > 0
+    });
+    let mut other = Client::open(server.address);
+    for _ in 0..100 {
+        other.text("echo");
+        assert_eq!(other.read_text(), "echo");
+    }
+    assert!(drained.load(Ordering::Relaxed) < BYTES / FRAGMENT_BYTES);
+    assert!(server.handle.held_bytes() <= 2 * FRAGMENT_BYTES);
+    assert_eq!(read_fragments(&mut slow), BYTES);
+}
+
+#[test]
+fn other_clients_are_served_between_the_fragments_for_a_fast_client() {
+    let (server, _) = downloads(config(1));
+    let mut fast = Client::open(server.address).expecting_fragments();
+    fast.text(&(256 << 20).to_string());
+    let mut other = Client::open(server.address);
+    for _ in 0..20 {
+        fast.read_frame();
+        other.text("echo");
+        assert_eq!(other.read_text(), "echo");
+    }
+}
+
+#[test]
+fn handler_is_told_once_that_nothing_waits_and_not_when_the_connection_closes() {
+    let (server, drained) = downloads(config(1));
+    let mut client = Client::open(server.address);
+    client.text("tell");
+    eventually("told", TIMEOUT, || drained.load(Ordering::Relaxed) == 1);
+    client.text("echo");
+    assert_eq!(client.read_text(), "echo");
+    client.text("close");
+    assert_eq!(client.read_until_close().0, 1000);
+    client.close(1000, "");
+    client.expect_gone();
+    assert_eq!(drained.load(Ordering::Relaxed), 1);
 }

@@ -320,6 +320,10 @@ impl<H: Handler> Handler for Monitored<H> {
         self.application.piece(session, piece, context);
     }
 
+    fn drained(&self, session: &mut H::Session, context: &mut Context<'_>) {
+        self.application.drained(session, context);
+    }
+
     fn closed(&self, session: H::Session, closed: &Closed<'_>, context: &mut Context<'_>) {
         self.application.closed(session, closed, context);
     }
