@@ -15,6 +15,7 @@ PROGRAMS = HERE / "target" / "release"
 
 OURSELVES = "yamabiko"
 TWO_WORKERS = "yamabiko, two workers"
+ADAPTER = "yamabiko-tokio"
 LIMIT = "limit"
 LIMIT_EACH = "limit, each"
 
@@ -210,6 +211,15 @@ def servers(yamabiko, yamabiko_version, node_version):
             yamabiko_version,
             "not another server: two workers on the same core, to show the cost of several workers",
             files=[yamabiko],
+        ),
+        Server(
+            ADAPTER,
+            [str(PROGRAMS / "yamabiko-tokio"), "{port}", "{mode}"],
+            BROADCAST_AND_ECHO,
+            yamabiko_version,
+            "this project's adapter for tokio, beside the libraries of its kind: one task for each "
+            "connection, the hub; echo by `read_and_reply`",
+            files=[PROGRAMS / "yamabiko-tokio"],
         ),
         Server(
             LIMIT,

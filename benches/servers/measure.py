@@ -44,6 +44,7 @@ def main():
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--fresh", action="store_true", help="repeat the runs that have a result")
+    parser.add_argument("--only", help="names of servers, separated by commas")
     parser.add_argument("--server-core", type=int, default=0)
     parser.add_argument("--load-core", type=int, default=1)
     arguments = parser.parse_args()
@@ -53,6 +54,9 @@ def main():
     folder = RESULTS / arguments.level
     folder.mkdir(parents=True, exist_ok=True)
     servers = available(all_servers(arguments.yamabiko.resolve()))
+    if arguments.only:
+        wanted = arguments.only.split(",")
+        servers = [server for server in servers if server.name in wanted]
     servers = [server for server in (with_correct_modes(s, bench) for s in servers) if server.modes]
     planned = list(runs(level, arguments.rounds or level.rounds, servers))
     write_json(folder / "machine.json", machine(arguments, servers, len(planned)))

@@ -17,6 +17,7 @@ LABEL_HEIGHT = 14
 # Name → colour on light pages, colour on dark pages, width of the line.
 STYLES = {
     "yamabiko": ("#d1242f", "#ff7b72", 3),
+    "yamabiko-tokio": ("#d1242f", "#ff7b72", 1.5),
     "limit": ("#6e7781", "#9198a1", 2),
     "limit, each": ("#6e7781", "#9198a1", 2),
     "uWebSockets": ("#0969da", "#58a6ff", 1.5),

@@ -21,7 +21,7 @@ import plots
 
 MIB = 1 << 20
 YARDSTICKS = (cases.LIMIT, cases.LIMIT_EACH)
-NOT_OTHER_SERVERS = (*YARDSTICKS, cases.OURSELVES, cases.TWO_WORKERS)
+NOT_OTHER_SERVERS = (*YARDSTICKS, cases.OURSELVES, cases.TWO_WORKERS, cases.ADAPTER)
 
 
 def main(results, docs):

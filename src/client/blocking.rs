@@ -13,7 +13,7 @@ use super::shared::Shared;
 use super::writer::Writer;
 use crate::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
 use crate::websocket::frame::CloseFrame;
-use crate::websocket::handshake::{Established, Fields, WebSocketUri};
+use crate::websocket::handshake::{Established, Fields, Proxy, WebSocketUri};
 use crate::websocket::{AsMessage, Ended, Event, Fragment, KeyBatch, Limits, OwnedMessage};
 
 /// An open connection to a server. If it is dropped without [`Client::close`], only
@@ -380,6 +380,22 @@ impl ClientBuilder {
         self
     }
 
+    /// Connects through an HTTP proxy: the client asks it by CONNECT for a way to the server, whose
+    /// name the proxy resolves.
+    ///
+    /// ```no_run
+    /// use yamabiko::client::Client;
+    /// use yamabiko::websocket::handshake::Proxy;
+    ///
+    /// let proxy = Proxy::parse("http://aki:51d2@proxy.example:3128")?;
+    /// let client = Client::builder("ws://chat.example/").proxy(proxy).connect()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn proxy(mut self, proxy: Proxy) -> ClientBuilder {
+        self.options.proxy = Some(proxy);
+        self
+    }
+
     /// How long the resolution of the host's name may take: 10 seconds if not set. A name is resolved
     /// on a thread of its own, which ends when the operating system's call returns.
     pub fn resolve_timeout(mut self, timeout: Duration) -> ClientBuilder {
@@ -435,7 +451,8 @@ impl ClientBuilder {
     /// # Errors
     /// - Nothing was sent: [`ClientError::Uri`], [`TlsNotSupported`](ClientError::TlsNotSupported),
     ///   [`Randomness`](ClientError::Randomness), [`Request`](ClientError::Request),
-    ///   [`Resolve`](ClientError::Resolve), [`Connect`](ClientError::Connect).
+    ///   [`Resolve`](ClientError::Resolve), [`Connect`](ClientError::Connect),
+    ///   [`Proxy`](ClientError::Proxy).
     /// - The opening handshake failed: [`ClientError::Handshake`], [`Refused`](ClientError::Refused),
     ///   [`EndedInHandshake`](ClientError::EndedInHandshake), and
     ///   [`TimedOut`](ClientError::TimedOut) with
@@ -450,7 +467,7 @@ impl ClientBuilder {
             return Err(ClientError::TlsNotSupported);
         }
         let handshake = options.handshake(&uri, nonce()?)?;
-        let opened = opening::open(&uri, handshake, &options.timeouts)?;
+        let opened = opening::open(&uri, options.proxy.as_ref(), handshake, &options.timeouts)?;
         let established = opened.established;
         let mut connection = established.connection(options.limits, masking_keys());
         if options.in_pieces {

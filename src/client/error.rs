@@ -8,7 +8,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::websocket::handshake::{ClientHandshakeError, HttpResponse, InvalidRequest, UriError};
+use crate::websocket::handshake::{
+    ClientHandshakeError, HttpResponse, InvalidRequest, TunnelError, UriError,
+};
 use crate::websocket::{ProtocolError, SendError};
 
 /// Why a connection could not be opened, why it has ended, or why a message was not sent.
@@ -33,6 +35,8 @@ pub enum ClientError {
     /// No address of the host accepted the TCP connection: each address with its error, in
     /// the order in which they were tried.
     Connect(Vec<(SocketAddr, io::Error)>),
+    /// The proxy has opened no way to the server.
+    Proxy(TunnelError),
     /// A subprotocol, header field or origin that cannot be sent.
     Request(InvalidRequest),
     /// The server's response breaks a rule of the opening handshake (§4.1).
@@ -165,6 +169,7 @@ impl fmt::Display for ClientError {
                 write!(formatter, "cannot resolve {host}: {error}")
             }
             ClientError::Connect(attempts) => write_attempts(attempts, formatter),
+            ClientError::Proxy(error) => error.fmt(formatter),
             ClientError::Request(error) => error.fmt(formatter),
             ClientError::Handshake(error) => error.fmt(formatter),
             ClientError::Refused(refusal) => write!(formatter, "the server answered {refusal}"),
@@ -195,6 +200,7 @@ impl Error for ClientError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             ClientError::Uri(error) => Some(error),
+            ClientError::Proxy(error) => Some(error),
             ClientError::Request(error) => Some(error),
             ClientError::Handshake(error) => Some(error),
             ClientError::Protocol(error) => Some(error),

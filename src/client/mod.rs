@@ -60,7 +60,7 @@
 //! [`Reader::read_with`]. A message of any length passes through the same buffer if the
 //! client hands it out in pieces ([`ClientBuilder::pieces`]) or sends it in fragments
 //! ([`Client::send_fragment`]).
-//! Not supported: TLS, proxies, cookies, redirects.
+//! Not supported: TLS, cookies, redirects.
 
 // The files of this module:
 //
@@ -95,7 +95,7 @@ mod writer;
 pub use backoff::Backoff;
 pub use blocking::{Client, ClientBuilder};
 pub use error::{ClientError, HttpRefusal, Step};
-pub use permit::{AcquirePermit, ConnectPermit};
+pub use permit::{AcquirePermit, ConnectPermit, RemoteHost};
 pub use reader::Reader;
 pub use reconnecting::{Received, ReconnectingClient};
 pub use retry::Retry;

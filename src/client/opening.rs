@@ -20,10 +20,11 @@ use std::time::{Duration, Instant};
 
 use super::error::{ClientError, HttpRefusal, Step};
 use super::options::ClientTimeouts;
-use super::permit::ConnectPermit;
+use super::permit::{ConnectPermit, RemoteHost};
 use super::stream::{Stream, is_timeout, not_zero};
 use crate::websocket::handshake::{
-    ClientHandshake, ClientHandshakeError, Established, HttpResponse, WebSocketUri,
+    ClientHandshake, ClientHandshakeError, Established, HttpResponse, Proxy, ProxyTunnel,
+    WebSocketUri,
 };
 
 /// The number of bytes of one read.
@@ -46,14 +47,28 @@ pub(super) struct Opened {
 /// Opens TCP to the first address that accepts it, and performs the opening handshake.
 pub(super) fn open(
     uri: &WebSocketUri,
+    proxy: Option<&Proxy>,
     handshake: ClientHandshake,
     timeouts: &ClientTimeouts,
 ) -> Result<Opened, ClientError> {
     let mut attempts = Vec::new();
-    for address in resolve(uri, timeouts.resolve)? {
-        match connect(address, timeouts.connect) {
+    let (host, port) = match proxy {
+        Some(proxy) => (proxy.host(), proxy.port()),
+        None => (uri.host(), uri.port()),
+    };
+    for address in resolve(host, port, timeouts.resolve)? {
+        let remote = match proxy {
+            Some(_) => uri.host().into(),
+            None => address.ip().into(),
+        };
+        match connect(address, remote, timeouts.connect) {
             // The permit is held until the handshake has succeeded or failed.
-            Ok((stream, _permit)) => return perform_handshake(stream, handshake, timeouts),
+            Ok((stream, _permit)) => {
+                if let Some(proxy) = proxy {
+                    open_tunnel(&stream, ProxyTunnel::new(proxy, uri), timeouts.connect)?;
+                }
+                return perform_handshake(stream, handshake, timeouts);
+            }
             Err(error) => attempts.push((address, error)),
         }
     }
@@ -69,8 +84,7 @@ pub(super) fn open(
 ///
 /// The call of the operating system has no time limit. So a name is resolved on a thread of its own;
 /// if it takes too long, the thread ends when the call returns.
-fn resolve(uri: &WebSocketUri, timeout: Duration) -> Result<Vec<SocketAddr>, ClientError> {
-    let (host, port) = (uri.host(), uri.port());
+fn resolve(host: &str, port: u16, timeout: Duration) -> Result<Vec<SocketAddr>, ClientError> {
     // std expects an IPv6 address without its brackets.
     let bare = host
         .strip_prefix('[')
@@ -101,9 +115,13 @@ fn resolve_name(host: &str, port: u16, timeout: Duration) -> io::Result<Vec<Sock
 //# If the client is not configured to use a proxy, then a direct TCP
 //# connection SHOULD be opened to the host given by /host/ and the port
 //# given by /port/.
-fn connect(address: SocketAddr, timeout: Duration) -> io::Result<(Stream, ConnectPermit)> {
+fn connect(
+    address: SocketAddr,
+    remote: RemoteHost,
+    timeout: Duration,
+) -> io::Result<(Stream, ConnectPermit)> {
     let deadline = deadline_in(timeout);
-    let permit = ConnectPermit::wait(address.ip(), deadline).ok_or_else(|| {
+    let permit = ConnectPermit::wait(remote, deadline).ok_or_else(|| {
         let reason = "timed out while another connection to this address was being opened";
         io::Error::new(io::ErrorKind::TimedOut, reason)
     })?;
@@ -111,6 +129,28 @@ fn connect(address: SocketAddr, timeout: Duration) -> io::Result<(Stream, Connec
     let stream = TcpStream::connect_timeout(&address, not_zero(rest))?;
     stream.set_nodelay(true)?;
     Ok((Stream::Plain(stream), permit))
+}
+
+/// Asks the proxy for a way to the server.
+fn open_tunnel(
+    stream: &Stream,
+    mut tunnel: ProxyTunnel,
+    timeout: Duration,
+) -> Result<(), ClientError> {
+    let deadline = deadline_in(timeout);
+    let mut request = Vec::new();
+    tunnel.write_request(&mut request);
+    stream
+        .set_write_timeout(Some(timeout))
+        .and_then(|()| stream.write_all(&request))
+        .map_err(failed)?;
+    let mut bytes = Vec::new();
+    while !tunnel.receive(&bytes).map_err(ClientError::Proxy)? {
+        if read_more(stream, &mut bytes, deadline).map_err(failed)? == 0 {
+            return Err(ClientError::EndedInHandshake(None));
+        }
+    }
+    Ok(())
 }
 
 /// Sends the request and reads the response.

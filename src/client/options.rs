@@ -8,7 +8,7 @@ use super::error::ClientError;
 use crate::websocket::Limits;
 use crate::websocket::deadlines::Timeouts;
 use crate::websocket::deflate::{DeflateConfig, DeflatePool};
-use crate::websocket::handshake::{ClientHandshake, WebSocketUri};
+use crate::websocket::handshake::{ClientHandshake, Proxy, WebSocketUri};
 
 /// What a [`ClientBuilder`](super::ClientBuilder) collects.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +22,7 @@ pub(super) struct Options {
     /// Messages are handed out in pieces.
     pub(super) in_pieces: bool,
     pub(super) timeouts: ClientTimeouts,
+    pub(super) proxy: Option<Proxy>,
 }
 
 /// Further header fields: name and value.

@@ -6,7 +6,7 @@
 //! one begin, in the order in which they came.
 //!
 //! ```text
-//! ADDRESSES:  192.0.2.1    ─ granted: –    ─ waiting: 7, 8    an entry exists while
+//! HOSTS:      192.0.2.1    ─ granted: –    ─ waiting: 7, 8    an entry exists while
 //!             2001:db8::7  ─ granted: 4    ─ waiting: 6       its permit is taken
 //! ```
 //!
@@ -27,8 +27,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
-/// Each address to which a connection of this process is in the CONNECTING state.
-static ADDRESSES: LazyLock<Mutex<HashMap<IpAddr, Attempts>>> = LazyLock::new(Mutex::default);
+/// Each host to which a connection of this process is in the CONNECTING state.
+static HOSTS: LazyLock<Mutex<HashMap<RemoteHost, Attempts>>> = LazyLock::new(Mutex::default);
 
 /// Permission to connect to one address: at most one exists in a process for each address. Hold
 /// it until the opening handshake has succeeded or failed. For a client on other I/O than that of
@@ -38,7 +38,7 @@ static ADDRESSES: LazyLock<Mutex<HashMap<IpAddr, Attempts>>> = LazyLock::new(Mut
 /// use yamabiko::client::ConnectPermit;
 ///
 /// # async fn example() {
-/// let address = "192.0.2.1".parse().expect("an address");
+/// let address: std::net::IpAddr = "192.0.2.1".parse().expect("an address");
 /// let permit = ConnectPermit::acquire(address).await;
 /// // TCP, the request, the response.
 /// drop(permit);
@@ -47,10 +47,37 @@ static ADDRESSES: LazyLock<Mutex<HashMap<IpAddr, Attempts>>> = LazyLock::new(Mut
 #[derive(Debug)]
 #[must_use = "the next attempt begins when this is dropped"]
 pub struct ConnectPermit {
-    address: IpAddr,
+    host: RemoteHost,
 }
 
-/// The attempts to one address: one has the permit, or it was granted and not taken yet; the
+/// To which host a connection is opened.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RemoteHost {
+    /// By its address.
+    Address(IpAddr),
+    /// By its name in lower case, if a proxy connects in place of the client, so that its address is
+    /// not known.
+    Name(String),
+}
+
+impl From<IpAddr> for RemoteHost {
+    fn from(address: IpAddr) -> RemoteHost {
+        // ::ffff:192.0.2.1 is the same host as 192.0.2.1.
+        RemoteHost::Address(address.to_canonical())
+    }
+}
+
+impl From<&str> for RemoteHost {
+    fn from(name: &str) -> RemoteHost {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+        //# then the client MUST assume for the purposes of this step that each
+        //# host name refers to a distinct remote host
+        RemoteHost::Name(name.to_ascii_lowercase())
+    }
+}
+
+/// The attempts to one host: one has the permit, or it was granted and not taken yet; the
 /// others wait.
 #[derive(Debug, Default)]
 struct Attempts {
@@ -61,20 +88,19 @@ struct Attempts {
 }
 
 impl ConnectPermit {
-    /// Waits, without blocking the thread, until no other connection to `address` is being
+    /// Waits, without blocking the thread, until no other connection to this host is being
     /// opened. There is no limit of time: that is for the caller, who drops the future.
-    pub fn acquire(address: IpAddr) -> AcquirePermit {
+    pub fn acquire(host: impl Into<RemoteHost>) -> AcquirePermit {
         AcquirePermit {
-            // ::ffff:192.0.2.1 is the same host as 192.0.2.1.
-            address: address.to_canonical(),
+            host: host.into(),
             number: None,
         }
     }
 
-    /// Waits until no other connection to `address` is being opened; `None`: the deadline
+    /// Waits until no other connection to this host is being opened; `None`: the deadline
     /// has passed.
-    pub(super) fn wait(address: IpAddr, deadline: Instant) -> Option<ConnectPermit> {
-        let mut permit = ConnectPermit::acquire(address);
+    pub(super) fn wait(host: impl Into<RemoteHost>, deadline: Instant) -> Option<ConnectPermit> {
+        let mut permit = ConnectPermit::acquire(host);
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         loop {
             let context = &mut Context::from_waker(&waker);
@@ -92,7 +118,7 @@ impl ConnectPermit {
 
 impl Drop for ConnectPermit {
     fn drop(&mut self) {
-        grant_next(self.address);
+        grant_next(&self.host);
     }
 }
 
@@ -101,7 +127,7 @@ impl Drop for ConnectPermit {
 #[derive(Debug)]
 #[must_use = "a future does nothing until it is polled"]
 pub struct AcquirePermit {
-    address: IpAddr,
+    host: RemoteHost,
     /// The place in the queue, if it waits.
     number: Option<u64>,
 }
@@ -113,8 +139,8 @@ impl Future for AcquirePermit {
     //# If multiple connections to the same IP address are attempted
     //# simultaneously, the client MUST serialize them
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<ConnectPermit> {
-        let mut addresses = addresses();
-        let is_free = match addresses.entry(self.address) {
+        let mut hosts = hosts();
+        let is_free = match hosts.entry(self.host.clone()) {
             Entry::Vacant(entry) => {
                 entry.insert(Attempts::default());
                 true
@@ -127,23 +153,23 @@ impl Future for AcquirePermit {
             return Poll::Pending;
         }
         self.number = None;
-        let address = self.address;
-        Poll::Ready(ConnectPermit { address })
+        let host = self.host.clone();
+        Poll::Ready(ConnectPermit { host })
     }
 }
 
 impl Drop for AcquirePermit {
     fn drop(&mut self) {
         let Some(number) = self.number else { return };
-        let mut addresses = addresses();
-        let Some(attempts) = addresses.get_mut(&self.address) else {
+        let mut hosts = hosts();
+        let Some(attempts) = hosts.get_mut(&self.host) else {
             return;
         };
         attempts.waiting.retain(|(waiting, _)| *waiting != number);
         let was_granted = attempts.granted == Some(number);
-        drop(addresses);
+        drop(hosts);
         if was_granted {
-            grant_next(self.address);
+            grant_next(&self.host);
         }
     }
 }
@@ -175,10 +201,10 @@ impl Attempts {
     }
 }
 
-/// The permit for `address` is free: it is granted to the next attempt.
-fn grant_next(address: IpAddr) {
-    let mut addresses = addresses();
-    let Entry::Occupied(mut attempts) = addresses.entry(address) else {
+/// The permit for this host is free: it is granted to the next attempt.
+fn grant_next(host: &RemoteHost) {
+    let mut hosts = hosts();
+    let Entry::Occupied(mut attempts) = hosts.entry(host.clone()) else {
         return;
     };
     let Some((number, waker)) = attempts.get_mut().waiting.pop_front() else {
@@ -186,13 +212,13 @@ fn grant_next(address: IpAddr) {
         return;
     };
     attempts.get_mut().granted = Some(number);
-    drop(addresses);
+    drop(hosts);
     waker.wake();
 }
 
 /// A poisoned lock is used: the table is consistent whenever its lock is released.
-fn addresses() -> MutexGuard<'static, HashMap<IpAddr, Attempts>> {
-    ADDRESSES.lock().unwrap_or_else(PoisonError::into_inner)
+fn hosts() -> MutexGuard<'static, HashMap<RemoteHost, Attempts>> {
+    HOSTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Wakes a thread that waits.
@@ -203,6 +229,11 @@ impl Wake for Unpark {
         self.0.unpark();
     }
 }
+
+// Also obeyed by `is_granted`:
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# instead the client SHOULD limit the total number of simultaneous pending
+//# connections to a reasonably low number
 
 #[cfg(test)]
 mod tests {
@@ -245,7 +276,7 @@ mod tests {
         });
         assert_eq!(permits.into_inner(), 16 * 50);
         assert!(
-            !addresses().contains_key(&address(1)),
+            !hosts().contains_key(&address(1).into()),
             "the entry is removed"
         );
     }
@@ -258,12 +289,13 @@ mod tests {
     fn attempt_waits_for_the_permit_also_for_the_mapped_form_of_the_address() {
         let first = ConnectPermit::wait(address(2), soon()).expect("the permit is free");
         let mapped = Ipv4Addr::new(198, 51, 100, 2).to_ipv6_mapped();
-        assert!(ConnectPermit::wait(mapped.into(), Instant::now()).is_none());
+        assert!(ConnectPermit::wait(IpAddr::from(mapped), Instant::now()).is_none());
         thread::scope(|scope| {
-            let second = scope.spawn(|| ConnectPermit::wait(mapped.into(), soon()).is_some());
+            let second =
+                scope.spawn(|| ConnectPermit::wait(IpAddr::from(mapped), soon()).is_some());
             let waits = || {
-                addresses()
-                    .get(&address(2))
+                hosts()
+                    .get(&address(2).into())
                     .is_some_and(|attempts| !attempts.waiting.is_empty())
             };
             while !waits() {
@@ -287,7 +319,7 @@ mod tests {
         );
         drop(first);
         assert!(ConnectPermit::wait(address(3), Instant::now()).is_some());
-        assert!(!addresses().contains_key(&address(3)));
+        assert!(!hosts().contains_key(&address(3).into()));
     }
 
     #[test]
@@ -328,6 +360,21 @@ mod tests {
         drop(second);
         assert!(poll(&mut third).is_ready());
         drop(third);
-        assert!(!addresses().contains_key(&address(7)));
+        assert!(!hosts().contains_key(&address(7).into()));
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+    //= type=test
+    //# then the client MUST assume for the purposes of this step that each
+    //# host name refers to a distinct remote host
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+    //= type=test
+    //# instead the client SHOULD limit the total number of simultaneous pending
+    //# connections to a reasonably low number
+    #[test]
+    fn each_name_behind_a_proxy_is_a_host_of_its_own_with_one_attempt_at_a_time() {
+        let _one = ConnectPermit::wait("one.example", soon()).expect("the permit is free");
+        assert!(ConnectPermit::wait("two.example", Instant::now()).is_some());
+        assert!(ConnectPermit::wait("One.Example", Instant::now()).is_none());
     }
 }

@@ -15,7 +15,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::error::{ClientError, HttpRefusal};
+use super::error::ClientError;
+use crate::websocket::handshake::{HttpResponse, TunnelError};
 use crate::websocket::{Ended, Side};
 
 /// Whether to connect again, and when: what a failed attempt or the end of a connection leads to.
@@ -42,7 +43,8 @@ impl Retry {
     /// except 408, 425 and 429.
     pub fn of(error: &ClientError) -> Retry {
         match error {
-            ClientError::Refused(refusal) => Retry::of_answer(refusal),
+            ClientError::Refused(refusal) => Retry::of_response(&refusal.response),
+            ClientError::Proxy(TunnelError::Refused(response)) => Retry::of_response(response),
             ClientError::Uri(_) | ClientError::TlsNotSupported | ClientError::Request(_) => {
                 Retry::Never
             }
@@ -73,9 +75,9 @@ impl Retry {
         }
     }
 
-    fn of_answer(refusal: &HttpRefusal) -> Retry {
-        match refusal.response.status {
-            408 | 425 | 429 | 500..=599 => Retry::After(asked(refusal, SystemTime::now())),
+    fn of_response(response: &HttpResponse) -> Retry {
+        match response.status {
+            408 | 425 | 429 | 500..=599 => Retry::After(asked(response, SystemTime::now())),
             _ => Retry::Never,
         }
     }
@@ -84,8 +86,8 @@ impl Retry {
 /// What `Retry-After` asks for (RFC 9110 §10.2.3): a number of seconds, or a date, which
 /// is compared with the server's own `Date` where there is one, so that two clocks that
 /// differ do no harm. What cannot be read asks for nothing.
-fn asked(refusal: &HttpRefusal, now: SystemTime) -> Duration {
-    let field = |name| refusal.response.text(name);
+fn asked(response: &HttpResponse, now: SystemTime) -> Duration {
+    let field = |name| response.text(name);
     let date = |value: &str| httpdate::parse_http_date(value).ok();
     let Some(value) = field("Retry-After").map(str::trim) else {
         return Duration::ZERO;
@@ -106,9 +108,9 @@ const ASKED_MAX: Duration = Duration::from_secs(3_600);
 
 #[cfg(test)]
 mod tests {
-    use super::super::error::Step;
+    use super::super::error::{HttpRefusal, Step};
     use super::*;
-    use crate::websocket::handshake::{HttpResponse, OwnedFields};
+    use crate::websocket::handshake::OwnedFields;
     use crate::websocket::{CloseCode, Connection, Limits};
 
     fn refusal(status: u16, fields: &[(&str, &str)]) -> HttpRefusal {
@@ -144,7 +146,12 @@ mod tests {
 
     #[test]
     fn retry_after_is_read_as_seconds_up_to_its_limit() {
-        let asked = |value| asked(&refusal(503, &[("Retry-After", value)]), SystemTime::now());
+        let asked = |value| {
+            asked(
+                &refusal(503, &[("Retry-After", value)]).response,
+                SystemTime::now(),
+            )
+        };
         for (value, seconds) in [
             ("0", 0),
             ("120", 120),
@@ -170,10 +177,10 @@ mod tests {
         let by_date = [("Retry-After", then), ("Date", minute_before)];
         let far_off = at(then) + Duration::from_secs(100 * 365 * 86_400);
         assert_eq!(
-            asked(&refusal(503, &by_date), far_off),
+            asked(&refusal(503, &by_date).response, far_off),
             Duration::from_secs(60)
         );
-        let alone = refusal(503, &[("Retry-After", then)]);
+        let alone = refusal(503, &[("Retry-After", then)]).response;
         assert_eq!(asked(&alone, at(minute_before)), Duration::from_secs(60));
         assert_eq!(asked(&alone, far_off), Duration::ZERO, "it has passed");
         let day_before = at(then) - Duration::from_secs(86_400);

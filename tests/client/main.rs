@@ -4,4 +4,5 @@
 #![cfg(feature = "client")]
 
 mod blocking;
+mod proxy;
 mod reconnecting;

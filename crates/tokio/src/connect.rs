@@ -18,13 +18,14 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
-use yamabiko::client::{ClientError, ConnectPermit, HttpRefusal, Step};
+use yamabiko::client::{ClientError, ConnectPermit, HttpRefusal, RemoteHost, Step};
 use yamabiko::websocket::deadlines::Timeouts;
 #[cfg(feature = "deflate")]
 use yamabiko::websocket::deflate::{DeflateConfig, DeflatePool};
 use yamabiko::websocket::frame::Role;
 use yamabiko::websocket::handshake::{
-    ClientHandshake, ClientHandshakeError, Established, HttpResponse, InvalidRequest, WebSocketUri,
+    ClientHandshake, ClientHandshakeError, Established, HttpResponse, InvalidRequest, Proxy,
+    ProxyTunnel, WebSocketUri,
 };
 use yamabiko::websocket::{KeyBatch, Limits};
 
@@ -72,6 +73,7 @@ pub struct Connector {
     /// With a nonce that is never sent.
     handshake: ClientHandshake,
     options: Arc<Options>,
+    proxy: Option<Proxy>,
     resolve_timeout: Duration,
     connect_timeout: Duration,
     handshake_timeout: Duration,
@@ -88,6 +90,7 @@ impl Connector {
             handshake: ClientHandshake::new(&uri, [0; 16]),
             uri,
             options: Arc::default(),
+            proxy: None,
             resolve_timeout: STEP_TIMEOUT,
             connect_timeout: STEP_TIMEOUT,
             handshake_timeout: STEP_TIMEOUT,
@@ -124,6 +127,14 @@ impl Connector {
     #[must_use]
     pub fn deflate(mut self, config: DeflateConfig, pool: &DeflatePool) -> Connector {
         self.handshake = self.handshake.deflate(config).deflate_pool(pool);
+        self
+    }
+
+    /// Connects through an HTTP proxy: the client asks it by CONNECT for a way to the server, whose
+    /// name the proxy resolves.
+    #[must_use]
+    pub fn proxy(mut self, proxy: Proxy) -> Connector {
+        self.proxy = Some(proxy);
         self
     }
 
@@ -239,11 +250,24 @@ impl Connector {
     /// TCP to the first address that accepts it.
     async fn open_tcp(&self) -> Result<(TcpStream, ConnectPermit), ClientError> {
         let mut attempts = Vec::new();
+        let timer = self.options.timer;
         for address in self.resolve().await? {
-            let timer = self.options.timer;
-            let opening = timer.within(self.connect_timeout, open_address(address));
+            let remote = match &self.proxy {
+                Some(_) => self.uri.host().into(),
+                None => address.ip().into(),
+            };
+            let opening = timer.within(self.connect_timeout, open_address(address, remote));
             match opening.await.unwrap_or_else(|| Err(timed_out())) {
-                Ok(opened) => return Ok(opened),
+                Ok((mut stream, permit)) => {
+                    if let Some(proxy) = &self.proxy {
+                        let tunnel = ProxyTunnel::new(proxy, &self.uri);
+                        let opening = open_tunnel(&mut stream, tunnel);
+                        let opened = timer.within(self.connect_timeout, opening).await;
+                        let timed_out = ClientError::TimedOut(Step::OpeningHandshake);
+                        opened.ok_or(timed_out)??;
+                    }
+                    return Ok((stream, permit));
+                }
                 Err(error) => attempts.push((address, error)),
             }
         }
@@ -252,13 +276,16 @@ impl Connector {
 
     /// The addresses of the host, in the order of the resolver.
     async fn resolve(&self) -> Result<Vec<SocketAddr>, ClientError> {
-        let host = self.uri.host();
+        let (host, port) = match &self.proxy {
+            Some(proxy) => (proxy.host(), proxy.port()),
+            None => (self.uri.host(), self.uri.port()),
+        };
         // An IPv6 address without its brackets.
         let bare = host
             .strip_prefix('[')
             .and_then(|host| host.strip_suffix(']'));
         let lookup = async {
-            let addresses = lookup_host((bare.unwrap_or(host), self.uri.port())).await?;
+            let addresses = lookup_host((bare.unwrap_or(host), port)).await?;
             Ok(addresses.collect())
         };
         let timer = self.options.timer;
@@ -280,11 +307,28 @@ impl Connector {
     }
 }
 
-async fn open_address(address: SocketAddr) -> io::Result<(TcpStream, ConnectPermit)> {
-    let permit = ConnectPermit::acquire(address.ip()).await;
+async fn open_address(
+    address: SocketAddr,
+    remote: RemoteHost,
+) -> io::Result<(TcpStream, ConnectPermit)> {
+    let permit = ConnectPermit::acquire(remote).await;
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     Ok((stream, permit))
+}
+
+/// Asks the proxy for a way to the server.
+async fn open_tunnel(stream: &mut TcpStream, mut tunnel: ProxyTunnel) -> Result<(), ClientError> {
+    let mut request = Vec::new();
+    tunnel.write_request(&mut request);
+    stream.write_all(&request).await.map_err(failed)?;
+    let mut bytes = Vec::new();
+    while !tunnel.receive(&bytes).map_err(ClientError::Proxy)? {
+        if read_more(stream, &mut bytes).await.map_err(failed)? == 0 {
+            return Err(ClientError::EndedInHandshake(None));
+        }
+    }
+    Ok(())
 }
 
 /// Sends the request and reads the response. Returns what was agreed on, and the bytes that came

@@ -41,6 +41,7 @@
 // | `uri.rs` | `ws:` and `wss:` (§3) |
 // | `client.rs`, `established.rs` | the client's request; the check of the response to it (§4.1) |
 // | `client_error.rs` | the rules that a response can break |
+// | `proxy.rs` | the way through an HTTP proxy (§4.1) |
 
 mod accept_key;
 mod accepted;
@@ -50,6 +51,7 @@ mod client_error;
 mod established;
 mod extensions;
 mod permessage_deflate;
+mod proxy;
 mod subprotocol;
 mod upgrade;
 mod uri;
@@ -65,6 +67,7 @@ pub use client_error::ClientHandshakeError;
 pub use established::Established;
 pub use extensions::Extension;
 pub use permessage_deflate::DEFLATE_REQUIRED;
+pub use proxy::{Proxy, ProxyTunnel, TunnelError};
 pub use subprotocol::SUBPROTOCOLS_MAX;
 pub use upgrade::{NotOffered, Upgrade};
 pub use uri::{UriError, WebSocketUri, hide_credentials, percent_decode, percent_encode};

@@ -9,6 +9,7 @@ use yamabiko::client::{ClientError, Step};
 use yamabiko::http::{Refusal, Status};
 use yamabiko::websocket::CloseCode;
 use yamabiko::websocket::deflate::{DeflateConfig, DeflatePool};
+use yamabiko::websocket::handshake::Proxy;
 use yamabiko_tokio::{AcceptError, Acceptor, Connector, WebSocket};
 
 async fn listener() -> (TcpListener, String) {
@@ -219,6 +220,33 @@ async fn clients_connect_to_one_address_one_after_the_other_and_to_another_one_a
         .await
         .expect("the second client");
     waiting_too.await.expect("no panic").expect("accepted");
+}
+
+#[tokio::test]
+async fn client_speaks_websocket_through_a_proxy() {
+    let (listener, uri) = listener().await;
+    let authority = uri.trim_start_matches("ws://").split('/').next();
+    let proxy = format!("http://{}", authority.expect("an authority"));
+    let proxy = Proxy::parse(&proxy).expect("a proxy");
+    let connector = Connector::new("ws://name.invalid/")
+        .expect("a URI")
+        .proxy(proxy);
+    let proxying = async {
+        let (mut stream, _) = listener.accept().await.expect("a client");
+        let mut request = [0; 100];
+        let count = stream.read(&mut request).await.expect("a request");
+        assert!(request[..count].starts_with(b"CONNECT name.invalid:80 HTTP/1.1\r\n"));
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\n\r\n")
+            .await
+            .expect("it is read");
+        let mut server = yamabiko_tokio::accept(stream).await.expect("a client");
+        server.send("hi").await.expect("it is open");
+        server
+    };
+    let (connected, _server) = tokio::join!(connector.connect(), proxying);
+    let mut client = connected.expect("a server");
+    assert_eq!(client.read().await.expect("a text"), Some("hi".into()));
 }
 
 /// A stream with these bytes and its end.
