@@ -66,7 +66,8 @@ pub fn mask(payload: &mut [u8], masking_key: [u8; 4], offset: usize) {
 pub(crate) fn append_masked(payload: &[u8], key: [u8; 4], output: &mut Vec<u8>) {
     match payload.len() {
         ..LONG_FROM => append_short(payload, key, output),
-        _ => append_long(payload, key, output),
+        LONG_FROM..ALIGNED_FROM => append_long(payload, key, output),
+        _ => append_aligned(payload, key, output),
     }
 }
 
@@ -164,6 +165,21 @@ fn append_few(payload: &[u8], key: [u8; 4], output: &mut Vec<u8>) {
     }
 }
 
+/// A header ends at any address. The first bytes fill the output up to an address at which no
+/// vector lies in two lines of the cache.
+#[inline(never)]
+fn append_aligned(payload: &[u8], key: [u8; 4], output: &mut Vec<u8>) {
+    output.reserve(payload.len());
+    let end = output.as_ptr().wrapping_add(output.len());
+    let front_bytes = match end.align_offset(ALIGNMENT) {
+        bytes @ ..ALIGNMENT => bytes,
+        _ => 0, // An address that is not known, as in an interpreter.
+    };
+    let (front, rest) = payload.split_at(front_bytes);
+    append_short(front, key, output);
+    append_long(rest, rotate(key, front_bytes), output);
+}
+
 // Out of the way of short payloads, whose path is inlined.
 #[inline(never)]
 fn append_long(payload: &[u8], key: [u8; 4], output: &mut Vec<u8>) {
@@ -225,6 +241,11 @@ fn mask_words(bytes: &mut [u8], key: [u8; 4]) {
 /// From this length on a payload is worth the question whether the processor has wide
 /// vectors.
 const LONG_FROM: usize = 1 << 10;
+
+/// From this length on the copy that masks writes to aligned addresses: 16 % less time for
+/// 16 KiB, 6 % for 64 KiB and 4 % for 1 MiB. For 4 KiB, which stay in the nearest cache, it would take
+/// 20 % more.
+const ALIGNED_FROM: usize = 8 << 10;
 
 /// Two or four vectors, so that the instructions of the loop cost nothing beside them.
 const LONG_PIECE: usize = 64;
