@@ -48,7 +48,10 @@ const EXHAUSTIVE: [(&str, &[&str]); 8] = [
     ),
     ("a connection has two ends", &["Side"]),
     ("gives back the message that was refused", &["Full"]),
-    ("the arguments of one method", &["WriteOptions"]),
+    (
+        "the arguments of one method",
+        &["Publication", "WriteOptions"],
+    ),
     ("made by implementations of a trait", &["ChannelInput"]),
     (
         "a number, or a choice of two that is complete",
@@ -160,19 +163,24 @@ fn each_kind_of_exhaustive_type_is_found() {
 
 /// A method that has a default in the trait would be lost, if the handler around the application did not have it.
 #[test]
-fn monitored_handler_of_the_program_passes_on_every_method_of_the_trait() {
+fn handler_around_another_one_passes_on_every_method_of_the_trait() {
     let trait_methods = methods("src/server/handler.rs", |item| match item {
         Item::Trait(item) if item.ident == "Handler" => Some(names_in_trait(item)),
         _ => None,
     });
-    let passed_on = methods("crates/cli/src/monitoring/mod.rs", |item| match item {
-        Item::Impl(item) if is_of(item, "Monitored") && item.trait_.is_some() => {
-            Some(names_in_impl(item))
-        }
-        _ => None,
-    });
     assert!(trait_methods.len() > 9, "{trait_methods:?}");
-    assert_eq!(passed_on, trait_methods);
+    for (file, name) in [
+        ("crates/cli/src/monitoring/mod.rs", "Monitored"),
+        ("crates/pusher/src/beside.rs", "Beside"),
+    ] {
+        let passed_on = methods(file, |item| match item {
+            Item::Impl(item) if is_of(item, name) && item.trait_.is_some() => {
+                Some(names_in_impl(item))
+            }
+            _ => None,
+        });
+        assert_eq!(passed_on, trait_methods, "{file}");
+    }
 }
 
 /// The methods of the first item of a file that `of` accepts.

@@ -13,7 +13,8 @@
 //! rises, which is the case for workers that publish to each other.
 //!
 //! Bounds: at most `capacity` messages wait, and as many again can be in the batch
-//! that is being delivered. Nothing is dropped: a message that finds no room is
+//! that is being delivered; [`Mailbox::send_all`] may exceed that, and its callers have
+//! a limit of their own. Nothing is dropped: a message that finds no room is
 //! returned to the sender. Two messages of one thread arrive in their order. Both
 //! vectors keep their memory, so a mailbox in steady use does not allocate.
 //!
@@ -50,7 +51,7 @@ struct Shared<M> {
 }
 
 struct Waiting<M> {
-    /// 0 ≤ length ≤ capacity
+    /// 0 ≤ length ≤ capacity, if nobody uses `send_all`.
     messages: Vec<M>,
     /// The reactor has been woken since it last collected.
     woken: bool,
@@ -121,6 +122,28 @@ impl<M> Mailbox<M> {
             self.wake(waiting);
         }
         sent
+    }
+
+    /// Sends all of these messages, also beyond the capacity, under one lock and with at most
+    /// one wake: for senders that another measure stops when the reactor does not keep up, and
+    /// that cannot take a message back.
+    pub fn send_all(&self, messages: impl IntoIterator<Item = M>) {
+        let mut waiting = self.lock();
+        if waiting.closed {
+            drop(waiting);
+            messages.into_iter().for_each(drop);
+            return;
+        }
+        let before = waiting.messages.len();
+        waiting.messages.extend(messages);
+        if waiting.messages.len() > before {
+            self.wake(waiting);
+        }
+    }
+
+    /// Whether as many messages wait as the mailbox takes.
+    pub fn is_full(&self) -> bool {
+        self.lock().messages.len() >= self.shared.capacity
     }
 
     /// Moves all waiting messages into `batch`, which is empty; its memory

@@ -27,6 +27,7 @@ use super::rates::{Rate, RateAction};
 use super::recipient::Recipient;
 use super::rooms::Subscriptions;
 use super::shutdown::DrainedAs;
+use super::workers::OrderMark;
 use crate::broadcast::{Skipped, WriteQueue};
 use crate::reactor::{Io, SocketKey};
 use crate::time::Timestamp;
@@ -688,6 +689,24 @@ impl<H: Handler> Connection<H> {
         Ok(())
     }
 
+    /// All of a room's messages in front of a mark have come.
+    pub(super) fn order_reached(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        mark: &OrderMark,
+        environment: &mut Environment<H>,
+    ) -> Result<(), End> {
+        if self.websocket.state() != State::Open {
+            return Ok(());
+        }
+        self.call(io, key, environment, |handler, session, context| {
+            handler.order_reached(session, &mark.room, mark.number, context);
+        })?;
+        environment.pending.add(key);
+        Ok(())
+    }
+
     /// Messages of a room were skipped, because the client was too slow.
     pub(super) fn missed(
         &mut self,
@@ -837,6 +856,20 @@ impl<H: Handler> Connection<H> {
         environment.pending.add(key);
     }
 
+    /// The Close that the server sends for a reason of its own, or that which the application wants instead.
+    pub(super) fn own_close(
+        &self,
+        close: CloseFrame<'static>,
+        failure: Option<&Failure>,
+        environment: &mut Environment<H>,
+    ) -> CloseFrame<'static> {
+        let (session, peer_address) = (&self.session, self.recipient.peer_address());
+        let asked = environment.ask(peer_address, |handler| {
+            handler.server_closes(session, &close, failure)
+        });
+        asked.ok().flatten().unwrap_or(close)
+    }
+
     /// Queues our Close. False: it was queued before.
     fn write_close(&mut self, close: CloseFrame<'_>) -> bool {
         // §7.4.1: 1010 is only for clients.
@@ -880,7 +913,12 @@ impl<H: Handler> Connection<H> {
                     Failure::Panicked { .. } => {
                         self.write_close(CloseFrame::new(code, INTERNAL_ERROR))
                     }
-                    failure => self.write_close(CloseFrame::new(code, &failure.to_string())),
+                    failure => {
+                        let reason = failure.to_string();
+                        let close = CloseFrame::new(code, &reason).into_owned();
+                        let close = self.own_close(close, Some(failure), environment);
+                        self.write_close(close)
+                    }
                 };
                 let failure = Some(failure);
                 Some(Ending::new(self.finish(io, key, failure, environment)))

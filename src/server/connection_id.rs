@@ -15,6 +15,11 @@ impl ConnectionId {
         ConnectionId { worker, key }
     }
 
+    /// The number of the worker that has the connection.
+    pub(super) fn worker(self) -> usize {
+        self.worker
+    }
+
     /// The connection's socket, if this worker has it.
     pub(super) fn key_on(self, worker: usize) -> Option<SocketKey> {
         (self.worker == worker).then_some(self.key)

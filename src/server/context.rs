@@ -190,6 +190,63 @@ impl Context<'_> {
         self.publish_message_except(room, message.as_message());
     }
 
+    /// As [`Context::publish`], with a place in the room's order that is decided before this method returns. An application that
+    /// keeps data beside a room, and changes them on several workers under a lock, publishes each change by this method under the
+    /// same lock: all subscribers then get the changes in the order in which they were made. Messages of
+    /// [`Publisher`](super::Publisher) are in the same order; those of [`Context::publish`] have their place at the latest when
+    /// the turn has ended.
+    ///
+    /// Cost: as [`Publisher::publish`](super::Publisher::publish). The message is written a turn later. It is never refused: when
+    /// too many bytes are in flight, this worker's clients are not read.
+    pub fn publish_ordered(&mut self, room: &str, message: impl AsMessage) {
+        self.fan_out.publish_ordered(room, message.as_message());
+    }
+
+    /// Marks the present place in a room's order. When all messages that are in front of it have come to this worker,
+    /// [`Handler::order_reached`](super::Handler::order_reached) is called for this connection, with this number.
+    ///
+    /// For a new subscriber that first gets the present state of something and then every change of it, none missed and none
+    /// twice: under the lock of the state, copy it and mark the order. In `order_reached`, send the copy and join the room.
+    /// Changes are published by [`Context::publish_ordered`] or a [`Publisher`](super::Publisher), under the same lock.
+    ///
+    /// ```
+    /// use std::sync::Mutex;
+    /// use yamabiko::server::{Admission, Context, Handler, Message, Refusal, Upgrade};
+    ///
+    /// /// Every client gets the sum, and then each number that any client adds to it.
+    /// #[derive(Default)]
+    /// struct Sum(Mutex<i64>);
+    ///
+    /// impl Handler for Sum {
+    ///     /// The sum at the mark.
+    ///     type Session = i64;
+    ///
+    ///     fn admit(&self, _: &Upgrade<'_>) -> Result<Admission<i64>, Refusal> {
+    ///         Ok(Admission::new(0))
+    ///     }
+    ///     fn opened(&self, at_mark: &mut i64, context: &mut Context<'_>) {
+    ///         let sum = self.0.lock().unwrap();
+    ///         *at_mark = *sum;
+    ///         context.mark_order("sum", 0);
+    ///     }
+    ///     fn order_reached(&self, at_mark: &mut i64, room: &str, _: u64, context: &mut Context<'_>) {
+    ///         let _ = context.send(at_mark.to_string());
+    ///         context.join(room);
+    ///     }
+    ///     fn message(&self, _: &mut i64, message: Message<'_>, context: &mut Context<'_>) {
+    ///         let Message::Text(text) = message else { return };
+    ///         let Ok(number) = text.parse::<i64>() else { return };
+    ///         let mut sum = self.0.lock().unwrap();
+    ///         *sum = sum.wrapping_add(number);
+    ///         context.publish_ordered("sum", message);
+    ///     }
+    /// }
+    /// ```
+    pub fn mark_order(&mut self, room: &str, number: u64) {
+        let id = self.id();
+        self.fan_out.mark_order(room, id, number);
+    }
+
     fn publish_message(&mut self, room: &str, message: Message<'_>) {
         self.fan_out.publish(room, message, None);
     }

@@ -12,7 +12,7 @@
 
 use super::connection_id::ConnectionId;
 use super::rooms::{RoomTable, SharedMessage, Subscription};
-use super::workers::{OutboundQueues, owner_of};
+use super::workers::{OrderMark, OutboundQueues, owner_of};
 use crate::websocket::Message;
 
 /// One worker's rooms, and its queues to the other workers.
@@ -75,6 +75,24 @@ impl FanOut {
             owner if owner == self.worker => self.order(&message, except_subscription),
             owner => self.outbound.send_to_owner(owner, message),
         }
+    }
+
+    /// Publishes a message to all subscribers of a room. It has its place in the room's order when this returns.
+    pub(super) fn publish_ordered(&mut self, room: &str, message: Message<'_>) {
+        let bytes = message.as_bytes().len();
+        self.published_bytes = self.published_bytes.wrapping_add(bytes);
+        let compressible = self.rooms.is_compressible(bytes);
+        let message = SharedMessage::new(room, message, None, compressible);
+        self.outbound.order_now(message);
+    }
+
+    /// Marks the present place in a room's order for a connection of this worker.
+    pub(super) fn mark_order(&mut self, room: &str, connection: ConnectionId, number: u64) {
+        self.outbound.mark_now(OrderMark {
+            room: room.into(),
+            connection,
+            number,
+        });
     }
 
     /// Runs on the worker that owns the room: the message is the next one, for all workers.
@@ -154,7 +172,10 @@ mod tests {
             match message {
                 CrossWorkerMessage::Order(message) => self.fan_out.order(&message, None),
                 CrossWorkerMessage::Append(message) => self.fan_out.append(&message, None),
-                CrossWorkerMessage::Serve(_) | CrossWorkerMessage::Wake => {}
+                CrossWorkerMessage::OrderMark(_) | CrossWorkerMessage::Mark(_) => {}
+                CrossWorkerMessage::Close(..)
+                | CrossWorkerMessage::Serve(_)
+                | CrossWorkerMessage::Wake => {}
             }
         }
 

@@ -10,9 +10,9 @@ use super::publisher::Publisher;
 use super::request::Request;
 use super::totals::ConnectionTotals;
 use super::upgrade::Upgrade;
-use crate::http::{InvalidField, Refusal, Response, Status};
+use crate::http::{InvalidField, Origins, Refusal, RequestHead, Response, Status};
 use crate::websocket::handshake::AcceptOptions;
-use crate::websocket::{Ended, Limits, Message, Piece};
+use crate::websocket::{CloseFrame, Ended, Limits, Message, Piece};
 use std::borrow::Cow;
 
 /// An application on the server.
@@ -157,6 +157,41 @@ pub trait Handler: Send + Sync + 'static {
         let _ = (session, room, missed, context);
     }
 
+    /// The server closes a connection for a reason of its own: it stops, the client is too slow, or something has not come in time.
+    /// `close` is what the client would get; `failure` is the reason, if it is one. For protocols with codes of their own: the
+    /// frame that is returned is sent instead. Default, `None`: no other.
+    ///
+    /// Not called for a client that breaks a rule of WebSocket, and after a panic in the handler.
+    fn server_closes(
+        &self,
+        session: &Self::Session,
+        close: &CloseFrame<'_>,
+        failure: Option<&Failure>,
+    ) -> Option<CloseFrame<'static>> {
+        let _ = (session, close, failure);
+        None
+    }
+
+    /// All messages in front of a mark have come to this worker: those that had a place in the room's order when
+    /// [`Context::mark_order`] was called with this number. Marks of one room are reached in their order. Not called for a
+    /// connection that is closing. Default: nothing is done.
+    fn order_reached(
+        &self,
+        session: &mut Self::Session,
+        room: &str,
+        number: u64,
+        context: &mut Context<'_>,
+    ) {
+        let _ = (session, room, number, context);
+    }
+
+    /// The origins whose pages may connect by this request, for paths that need another policy than the rest of the server.
+    /// Called before [`Handler::admit`]. Default, `None`: [`Config::origins`](super::Config).
+    fn origins(&self, request: &RequestHead<'_>) -> Option<Origins> {
+        let _ = request;
+        None
+    }
+
     /// The lag policy of a room: what happens to its slow subscribers. Called on each worker
     /// when the room gets its first subscriber there. Default, `None`:
     /// [`Config::lag_policy`](super::Config).
@@ -279,6 +314,16 @@ impl<S> Admission<S> {
     pub fn pieces(mut self, limits: Limits) -> Admission<S> {
         self.pieces = Some(limits);
         self
+    }
+
+    /// The same admission with another session: for a handler that gives some of its paths to a second one.
+    pub fn map<T>(self, session: impl FnOnce(S) -> T) -> Admission<T> {
+        Admission {
+            session: session(self.session),
+            subprotocol: self.subprotocol,
+            options: self.options,
+            pieces: self.pieces,
+        }
     }
 
     pub(super) fn into_parts(self) -> AdmissionParts<S> {

@@ -132,7 +132,7 @@ pub use lag::{LagAction, LagPolicy, Missed};
 pub use listen::{InvalidListenAddress, ListenAddress, ListenAddresses, UnixListen};
 pub use listeners::{CannotListen, ListeningSocket};
 pub use metrics::{Metrics, RoomLag};
-pub use publisher::{NotPublished, Publisher};
+pub use publisher::{NotPublished, Publication, Publisher};
 pub use rates::{Rate, RateAction, RateLimits};
 pub use refusal_reason::RefusalReason;
 pub use request::Request;

@@ -672,9 +672,13 @@ fn switch<H: Handler>(
     //# If the server does not wish to accept this connection, it MUST return
     //# an appropriate HTTP error code (e.g., 403 Forbidden) and abort the
     //# WebSocket handshake described in this section.
+    let origins = environment
+        .ask(peer_address, |handler| handler.origins(request))
+        .map_err(internal_error)
+        .map_err(because(RefusalReason::Panic))?;
     upgrade
         .check_origin_for(
-            &environment.config.origins,
+            origins.as_ref().unwrap_or(&environment.config.origins),
             client.host.as_deref().unwrap_or_default(),
         )
         .map_err(forbidden)

@@ -1,10 +1,11 @@
 //! Publishing from outside every connection: a price feed, a finished job, a message that came another way.
 
+use super::connection_id::ConnectionId;
 use super::rooms::SharedMessage;
 use super::rooms::encoding::is_compressible;
 use super::workers::Workers;
-use crate::websocket::AsMessage;
 use crate::websocket::deflate::DeflateConfig;
+use crate::websocket::{AsMessage, CloseFrame, Message};
 use std::fmt;
 
 /// Publishes from any thread of the program. Cheap to clone.
@@ -44,13 +45,92 @@ impl Publisher {
     /// # Errors
     /// [`NotPublished`]: that worker does not keep up.
     pub fn publish(&self, room: &str, message: impl AsMessage) -> Result<(), NotPublished> {
-        let message = message.as_message();
+        let message = self.shared(room, message.as_message(), None);
+        published(self.workers.publish(message))
+    }
+
+    /// As [`Publisher::publish`], to all subscribers but one connection: for a request that the client of that connection has
+    /// made another way, and that knows its result already.
+    ///
+    /// # Errors
+    /// As [`Publisher::publish`].
+    pub fn publish_except(
+        &self,
+        room: &str,
+        message: impl AsMessage,
+        except: ConnectionId,
+    ) -> Result<(), NotPublished> {
+        let message = self.shared(room, message.as_message(), Some(except));
+        published(self.workers.publish(message))
+    }
+
+    /// Publishes all of these messages, or none of them. Cost: as [`Publisher::publish`] for each, with a lock and a wake-up for
+    /// each owner of a room.
+    ///
+    /// ```
+    /// use yamabiko::server::{Message, NotPublished, Publication, Publisher};
+    ///
+    /// fn announce(publisher: &Publisher, price: &str) -> Result<(), NotPublished> {
+    ///     publisher.publish_all(["prices", "archive"].map(|room| Publication {
+    ///         room,
+    ///         message: Message::Text(price),
+    ///         except: None,
+    ///     }))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`NotPublished`]: the worker that owns one of the rooms does not keep up. None of the messages was published.
+    pub fn publish_all<'m>(
+        &self,
+        publications: impl IntoIterator<Item = Publication<'m>>,
+    ) -> Result<(), NotPublished> {
+        let shared = |publication: Publication<'m>| {
+            self.shared(publication.room, publication.message, publication.except)
+        };
+        let messages = publications.into_iter().map(shared).collect();
+        published(self.workers.publish_all(messages))
+    }
+
+    /// Closes a connection, as [`Context::close`](super::Context::close) does. Does nothing if it has ended. This call does not
+    /// wait.
+    ///
+    /// # Errors
+    /// [`NotPublished`]: the worker that has the connection does not keep up, and the connection stays open.
+    pub fn close<'f>(
+        &self,
+        connection: ConnectionId,
+        close: impl Into<CloseFrame<'f>>,
+    ) -> Result<(), NotPublished> {
+        published(self.workers.close(connection, close.into().into_owned()))
+    }
+
+    fn shared(
+        &self,
+        room: &str,
+        message: Message<'_>,
+        except: Option<ConnectionId>,
+    ) -> SharedMessage {
         let compressible = is_compressible(self.deflate.as_ref(), message.as_bytes().len());
-        let message = SharedMessage::new(room, message, None, compressible);
-        match self.workers.publish(message) {
-            true => Ok(()),
-            false => Err(NotPublished),
-        }
+        SharedMessage::new(room, message, except, compressible)
+    }
+}
+
+/// One of several messages that are published together.
+#[derive(Clone, Copy, Debug)]
+pub struct Publication<'m> {
+    /// The room that it is published to.
+    pub room: &'m str,
+    /// The message.
+    pub message: Message<'m>,
+    /// A connection that does not receive it.
+    pub except: Option<ConnectionId>,
+}
+
+fn published(done: bool) -> Result<(), NotPublished> {
+    match done {
+        true => Ok(()),
+        false => Err(NotPublished),
     }
 }
 

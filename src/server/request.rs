@@ -129,6 +129,11 @@ impl<'a> Request<'a> {
         self.head.query_value(name)
     }
 
+    /// The pairs of the query, decoded, in the order in which they were sent.
+    pub fn query_pairs(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
+        self.head.query_pairs()
+    }
+
     /// The part of the target behind its first question mark.
     pub fn query(&self) -> Option<&'a str> {
         self.head.query()

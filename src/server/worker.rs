@@ -16,10 +16,12 @@
 
 use super::backpressure::PausedConnections;
 use super::connection::{End, Received};
+use super::connection_id::ConnectionId;
 use super::connections::{ConnectionState, Connections};
 use super::ending::Ending;
 use super::environment::Environment;
 use super::failure::Failure;
+use super::fan_out::FanOut;
 use super::flush::{Flusher, Owed};
 use super::handler::Handler;
 use super::listeners::is_shared;
@@ -29,8 +31,9 @@ use super::refusal_reason::RefusalReason;
 use super::rooms::{SharedMessage, Subscription};
 use super::shutdown::{DrainedAs, MayStop, Outlook, Step};
 use super::tls::speaks_tls;
-use super::workers::CrossWorkerMessage;
+use super::workers::{CrossWorkerMessage, OrderMark};
 use crate::reactor::{self, AcceptedConnection, Application, Io, PeerAddress, SocketKey};
+use crate::websocket::CloseFrame;
 use std::time::Duration;
 
 /// One thread of the server.
@@ -232,6 +235,22 @@ impl<H: Handler> Application for Worker<H> {
                 fan_out.outbound.count_received(&message);
                 fan_out.append(&message, except);
             }
+            CrossWorkerMessage::OrderMark(mark) => {
+                let FanOut { outbound, .. } = &mut self.environment.fan_out;
+                outbound.count_received_mark(&mark);
+                match self.socket_of(mark.connection) {
+                    Some(key) => self.order_reached(io, key, &mark),
+                    None => self.environment.fan_out.outbound.forward_mark(mark),
+                }
+            }
+            CrossWorkerMessage::Mark(mark) => {
+                let FanOut { outbound, .. } = &mut self.environment.fan_out;
+                outbound.count_received_mark(&mark);
+                if let Some(key) = self.socket_of(mark.connection) {
+                    self.order_reached(io, key, &mark);
+                }
+            }
+            CrossWorkerMessage::Close(connection, close) => self.close(io, connection, close),
             CrossWorkerMessage::Serve(connection) => self.serve(io, connection),
             CrossWorkerMessage::Wake => {}
         }
@@ -419,6 +438,36 @@ impl<H: Handler> Worker<H> {
             .publisher_waits(io, key, &mut self.connections, &mut self.environment)
     }
 
+    /// The socket of a connection, if this worker has it.
+    fn socket_of(&self, connection: ConnectionId) -> Option<SocketKey> {
+        connection.key_on(self.environment.fan_out.worker())
+    }
+
+    /// All of a room's messages in front of a mark have come.
+    fn order_reached(&mut self, io: &mut Io, key: SocketKey, mark: &OrderMark) {
+        let Worker {
+            connections,
+            environment,
+            ..
+        } = self;
+        let Some(connection) = connections.open_mut(key) else {
+            return;
+        };
+        if let Err(end) = connection.order_reached(io, key, mark, environment) {
+            self.end(io, key, end);
+        }
+    }
+
+    /// A [`Publisher`](super::Publisher) closes a connection.
+    fn close(&mut self, io: &mut Io, connection: ConnectionId, close: CloseFrame<'static>) {
+        let Some(key) = self.socket_of(connection) else {
+            return;
+        };
+        if let Some(connection) = self.connections.open_mut(key) {
+            connection.begin_close(io, key, &mut self.environment, close);
+        }
+    }
+
     /// The subscription of the connection that does not get a message, if this worker has it.
     fn except_subscription(&mut self, message: &SharedMessage) -> Option<Subscription> {
         let fan_out = &self.environment.fan_out;
@@ -463,6 +512,7 @@ impl<H: Handler> Worker<H> {
         match connections.get_mut(key) {
             Some(ConnectionState::Open(connection)) => {
                 let close = environment.shutdown.close_frame();
+                let close = connection.own_close(close, None, environment);
                 connection.begin_close(io, key, environment, close);
             }
             Some(ConnectionState::Opening(opening)) if environment.shutdown.serves_newcomers() => {

@@ -8,8 +8,10 @@
 //! Nothing is dropped: messages that a full mailbox does not take wait at the sender. Each sender sees how many bytes are in flight
 //! to each worker; above the limit it stops reading its WebSocket clients (`backpressure.rs`).
 
+use super::connection_id::ConnectionId;
 use super::rooms::SharedMessage;
 use crate::reactor::{AcceptedConnection, Full, Mailbox};
+use crate::websocket::CloseFrame;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,10 +23,30 @@ pub(super) enum CrossWorkerMessage {
     Order(SharedMessage),
     /// From the room's owner: this is the next message of the room.
     Append(SharedMessage),
+    /// To the room's owner: send this mark behind the room's messages so far.
+    OrderMark(OrderMark),
+    /// From the room's owner, behind its messages: the mark has come to the connection's worker.
+    Mark(OrderMark),
+    /// Close this connection.
+    Close(ConnectionId, CloseFrame<'static>),
     /// From the worker with the only listener: serve this connection.
     Serve(AcceptedConnection),
     /// The server stops: look at the flag. If a mailbox has no room for this, its worker has been woken already.
     Wake,
+}
+
+/// A place in the order of a room's messages, for one connection. See `Context::mark_order`.
+#[derive(Clone, Debug)]
+pub(super) struct OrderMark {
+    pub(super) room: Arc<str>,
+    pub(super) connection: ConnectionId,
+    pub(super) number: u64,
+}
+
+impl OrderMark {
+    fn bytes(&self) -> usize {
+        self.room.len() + size_of::<Self>()
+    }
 }
 
 /// The worker that puts a room's messages in order: 0 ≤ owner < workers.
@@ -66,6 +88,56 @@ impl Workers {
             // A full one has woken its worker already.
             let _ = mailbox.send(CrossWorkerMessage::Wake);
         }
+    }
+
+    /// Sends a message to a worker at once, whatever is in flight to it: for messages of handlers, whose clients are not read
+    /// when too much is in flight.
+    fn send_now(&self, worker: usize, bytes: usize, message: CrossWorkerMessage) {
+        let (Some(mailbox), Some(in_flight)) =
+            (self.mailboxes.get(worker), self.in_flight_bytes.get(worker))
+        else {
+            return;
+        };
+        // Before the message can be taken, so that no count falls below zero.
+        in_flight.fetch_add(bytes, Ordering::Relaxed);
+        mailbox.send_all([message]);
+    }
+
+    /// Publishes all of these messages from any thread, or none of them. False: none, too much is in flight to the owner of a
+    /// room. Several threads at once may each exceed the limit by their messages.
+    pub(super) fn publish_all(&self, messages: Vec<SharedMessage>) -> bool {
+        let mut of_owners: Vec<Vec<SharedMessage>> = Vec::new();
+        of_owners.resize_with(self.count(), Vec::new);
+        for message in messages {
+            let owner = owner_of(message.room(), self.count());
+            if let Some(of_owner) = of_owners.get_mut(owner) {
+                of_owner.push(message);
+            }
+        }
+        let takes_more = |owner: usize| {
+            self.in_flight_bytes[owner].load(Ordering::Relaxed) <= self.in_flight_bytes_max
+                && !self.mailboxes[owner].is_full()
+        };
+        let mut owners = of_owners.iter().enumerate();
+        if !owners.all(|(owner, messages)| messages.is_empty() || takes_more(owner)) {
+            return false;
+        }
+        for (owner, messages) in of_owners.into_iter().enumerate() {
+            let bytes = messages.iter().map(SharedMessage::bytes).sum();
+            self.in_flight_bytes[owner].fetch_add(bytes, Ordering::Relaxed);
+            self.mailboxes[owner].send_all(messages.into_iter().map(CrossWorkerMessage::Order));
+        }
+        true
+    }
+
+    /// Has a connection closed by its worker. False: that worker's mailbox is full.
+    pub(super) fn close(&self, connection: ConnectionId, close: CloseFrame<'static>) -> bool {
+        let mailbox = self.mailboxes.get(connection.worker());
+        mailbox.is_some_and(|mailbox| {
+            mailbox
+                .send(CrossWorkerMessage::Close(connection, close))
+                .is_ok()
+        })
     }
 
     /// Publishes from a thread that is no worker. False: not published, too much is in flight to the room's owner.
@@ -174,6 +246,35 @@ impl OutboundQueues {
                 queue.messages.push(message);
             }
         }
+    }
+
+    /// Gives a room's message to its owner at once: it has its place in the room's order when this returns.
+    pub(super) fn order_now(&self, message: SharedMessage) {
+        let owner = owner_of(message.room(), self.workers());
+        let bytes = message.bytes();
+        self.workers
+            .send_now(owner, bytes, CrossWorkerMessage::Order(message));
+    }
+
+    /// Gives a mark to the room's owner at once.
+    pub(super) fn mark_now(&self, mark: OrderMark) {
+        let owner = owner_of(&mark.room, self.workers());
+        let bytes = mark.bytes();
+        self.workers
+            .send_now(owner, bytes, CrossWorkerMessage::OrderMark(mark));
+    }
+
+    /// From the room's owner to the worker of the mark's connection, behind the room's messages so far.
+    pub(super) fn forward_mark(&mut self, mark: OrderMark) {
+        if let Some(queue) = self.queues.get_mut(mark.connection.worker()) {
+            queue.new_bytes += mark.bytes();
+            queue.messages.push(CrossWorkerMessage::Mark(mark));
+        }
+    }
+
+    /// This mark has arrived and is no longer in flight.
+    pub(super) fn count_received_mark(&mut self, mark: &OrderMark) {
+        self.received_bytes += mark.bytes();
     }
 
     /// This message has arrived and is no longer in flight.

@@ -1,6 +1,7 @@
-//! `yamabiko serve`: the chat and its page.
+//! `yamabiko serve`: the chat and its page, and the apps of Pusher clients beside it.
 
 use yamabiko::server::Config;
+use yamabiko_pusher::Beside;
 
 use super::arguments::ServeSettings;
 use super::output::{Failure, print};
@@ -8,6 +9,7 @@ use super::serving::{self, Serving};
 
 pub(super) fn run(mut settings: ServeSettings) -> Result<(), Failure> {
     let (chat, tokens) = settings.settings.access.build()?;
+    let pusher = settings.settings.apps.build()?;
     let (check, files) = (settings.check, settings.settings.tls_files());
     let serving = Serving {
         managed: serving::managed_sockets(&mut settings.settings)?,
@@ -24,5 +26,8 @@ pub(super) fn run(mut settings: ServeSettings) -> Result<(), Failure> {
     if check {
         return Ok(print("the settings are valid\n")?);
     }
-    serving::serve(config, chat, serving)
+    match pusher {
+        Some(pusher) => serving::serve(config, Beside::new(pusher, chat), serving),
+        None => serving::serve(config, chat, serving),
+    }
 }

@@ -478,6 +478,7 @@ fn every_setting_is_in_the_pages_for_operators() {
         "access.md",
         "monitoring.md",
         "restart.md",
+        "pusher.md",
     ]
     .map(page)
     .concat();

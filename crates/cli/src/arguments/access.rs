@@ -154,7 +154,7 @@ fn hs256_line(tokens: Tokens, text: &str) -> Result<Tokens, InvalidKeys> {
 }
 
 /// The text of a file with keys, in at most 1 MiB.
-fn read(path: &Path) -> Result<String, String> {
+pub(super) fn read(path: &Path) -> Result<String, String> {
     let read = || {
         let mut text = String::new();
         File::open(path)?

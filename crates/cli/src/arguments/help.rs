@@ -38,6 +38,8 @@ Paths:
   /                   the page of the chat; /#ROOM opens it in a room
   /chat/ROOM          the chat: a WebSocket for clients of its protocol
   /broadcast/ROOM     a WebSocket: all clients of the room get each message
+  /app/KEY            with --app: the WebSocket of an app's Pusher clients
+  /apps/ID/...        with --app: the HTTP API of an app
   /health             200 and 'ok', for load balancers and monitoring
   /ready              200 while the server takes new clients, otherwise 503
   /version            name and version, as JSON
@@ -75,7 +77,8 @@ macro_rules! secrets {
         "
 
 Keys of tokens can also be in environment variables: YAMABIKO_JWT_KEYS (a JWK set, or PEM), \
-YAMABIKO_JWT_SECRET (a secret of HS256) and YAMABIKO_SHARED_KEYS (lines). No option takes a secret."
+YAMABIKO_JWT_SECRET (a secret of HS256) and YAMABIKO_SHARED_KEYS (lines). Of the options only --app takes a secret, and YAMABIKO_APP \
+is better."
     };
 }
 

@@ -8,6 +8,7 @@
 //! | `table.rs`, `setting.rs` | the table of the settings of the servers; a row of it, and its option |
 //! | `settings.rs` | the values of these settings, and the configuration that they make |
 //! | `access.rs` | who may use the WebSockets of `serve`: the tokens |
+//! | `apps.rs` | the apps of Pusher clients |
 //! | `effective.rs` | the settings in effect as a file |
 //! | `bench.rs`, `conform.rs` | the arguments of `bench` and `conform` |
 //! | `values.rs` | the forms of values |
@@ -17,6 +18,7 @@
 //! | `help.rs` | the texts below the options |
 
 mod access;
+mod apps;
 mod bench;
 mod conform;
 mod effective;

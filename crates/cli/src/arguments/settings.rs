@@ -12,6 +12,7 @@ use yamabiko::server::{
 };
 
 use super::access::AccessSettings;
+use super::apps::AppSettings;
 use super::values::{Allowed, Mode, NamedProxy, Owner, is_set};
 use crate::logging::{LevelFilter, LogSettings};
 use crate::monitoring::MonitoringSettings;
@@ -55,6 +56,7 @@ pub(crate) struct Settings {
     pub access: AccessSettings,
     pub log: LogSettings,
     pub monitoring: MonitoringSettings,
+    pub apps: AppSettings,
     /// The settings are those of `echo`.
     pub is_echo: bool,
 }
@@ -113,6 +115,7 @@ impl Settings {
             access: AccessSettings::default(),
             log: LogSettings::default(),
             monitoring: MonitoringSettings::default(),
+            apps: AppSettings::default(),
             is_echo: false,
         }
     }

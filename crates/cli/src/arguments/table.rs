@@ -13,7 +13,7 @@ use yamabiko::server::{ForwardedFields, LagAction, RateAction};
 use super::setting::{Setting, choice, list, optional, or_zero, switch, value};
 use super::settings::{EchoSettings, Settings};
 use super::values::{
-    ADDRESS, BITS, BYTES, FILE, HOST, LEVEL, MODE, NAME, ORIGIN, OWNER, PROXY, RATE, SECONDS,
+    ADDRESS, APP, BITS, BYTES, FILE, HOST, LEVEL, MODE, NAME, ORIGIN, OWNER, PROXY, RATE, SECONDS,
     SECONDS_OR_ZERO, SMALL_BYTES, WORKERS, count,
 };
 use crate::logging::{Format, LevelFilter};
@@ -33,6 +33,7 @@ pub(super) fn table() -> Vec<Setting> {
         (Some("Who may connect"), who_may_do_what()),
         (Some("Log"), log()),
         (Some("Monitoring"), monitoring()),
+        (Some("Pusher"), pusher()),
     ] {
         table.extend(settings.into_iter().map(|row| row.under(heading)));
     }
@@ -358,6 +359,20 @@ fn monitoring() -> Vec<Setting> {
                  the first two of these. Written as for --listen.",
             ),
     ]
+}
+
+fn pusher() -> Vec<Setting> {
+    let settings = vec![
+        list("app", APP, |s| &mut s.apps.apps)
+            .help("App of Pusher clients: its WebSocket is at /app/KEY, its HTTP API at /apps/ID; may be repeated")
+            .details(
+                "Other users of the machine can see a command line, so the environment variable YAMABIKO_APP or a file is \
+                 better. Several are separated by commas, so a secret with a comma is for --apps-file.",
+            ),
+        list("apps-file", FILE, |s| &mut s.apps.files)
+            .help("File with apps in TOML, each a table [[apps]] with id, key, secret and limits; may be repeated"),
+    ];
+    settings.into_iter().map(Setting::only_serve).collect()
 }
 
 /// The options are the rows of the table. Those of `echo` are the rows that it has.

@@ -13,6 +13,7 @@ use yamabiko::server::{
     HostPattern, InvalidListenAddress, InvalidNetwork, ListenAddress, Network, OriginPattern,
     WindowBits,
 };
+use yamabiko_pusher::App;
 
 /// How the values of a setting are written.
 #[derive(Clone, Copy)]
@@ -60,12 +61,30 @@ pub(crate) const FILE: Form<PathBuf> = form("FILE", path, |path| {
 });
 pub(crate) const NAME: Form<String> = form("NAME", text, Value::text);
 
+pub(crate) const APP: Form<AppText> = form("ID:KEY:SECRET", app, |app| Value::text(&app.0));
+
 const fn form<T>(
     unit: &'static str,
     read: fn(&str) -> Result<T, String>,
     write: fn(&T) -> Value,
 ) -> Form<T> {
     Form { unit, read, write }
+}
+
+/// A valid `ID:KEY:SECRET`, as it was written.
+#[derive(Clone, PartialEq)]
+pub(crate) struct AppText(pub String);
+
+/// The secret is in no message.
+impl fmt::Debug for AppText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AppText")
+    }
+}
+
+fn app(value: &str) -> Result<AppText, String> {
+    let app = value.parse::<App>().map_err(|error| error.to_string());
+    app.map(|_| AppText(value.to_owned()))
 }
 
 /// A value of `--allow-origin` or `--allow-host`.

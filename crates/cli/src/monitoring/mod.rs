@@ -22,9 +22,9 @@ use std::thread::{self, JoinHandle};
 use std::time::SystemTime;
 
 use yamabiko::server::{
-    Admission, Closed, Config, Context, Handler, InvalidField, LagPolicy, ListenAddress,
-    ListenAddresses, ListeningSocket, Message, Missed, Piece, Publisher, Refusal, Request,
-    Response, Server, ServerHandle, Status, Upgrade,
+    Admission, CloseFrame, Closed, Config, Context, Failure, Handler, InvalidField, LagPolicy,
+    ListenAddress, ListenAddresses, ListeningSocket, Message, Missed, Origins, Piece, Publisher,
+    Refusal, Request, RequestHead, Response, Server, ServerHandle, Status, Upgrade,
 };
 
 use self::exposition::{Numbers, OPEN_METRICS};
@@ -336,6 +336,30 @@ impl<H: Handler> Handler for Monitored<H> {
         context: &mut Context<'_>,
     ) {
         self.application.missed(session, room, missed, context);
+    }
+
+    fn server_closes(
+        &self,
+        session: &H::Session,
+        close: &CloseFrame<'_>,
+        failure: Option<&Failure>,
+    ) -> Option<CloseFrame<'static>> {
+        self.application.server_closes(session, close, failure)
+    }
+
+    fn order_reached(
+        &self,
+        session: &mut H::Session,
+        room: &str,
+        number: u64,
+        context: &mut Context<'_>,
+    ) {
+        self.application
+            .order_reached(session, room, number, context);
+    }
+
+    fn origins(&self, request: &RequestHead<'_>) -> Option<Origins> {
+        self.application.origins(request)
     }
 
     fn lag_policy(&self, room: &str) -> Option<LagPolicy> {

@@ -1,0 +1,63 @@
+//! The refusals of the HTTP API: a status, and a sentence that says what is wrong.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use yamabiko::server::{Response, Status};
+
+#[derive(Clone, Debug)]
+pub(super) struct ApiError {
+    status: Status,
+    reason: Cow<'static, str>,
+    field: Option<(&'static str, String)>,
+}
+
+impl ApiError {
+    pub(super) fn new(status: Status, reason: impl Into<Cow<'static, str>>) -> ApiError {
+        ApiError {
+            status,
+            reason: reason.into(),
+            field: None,
+        }
+    }
+
+    pub(super) fn bad_request(reason: impl Into<Cow<'static, str>>) -> ApiError {
+        ApiError::new(Status::BadRequest, reason)
+    }
+
+    pub(super) fn unauthorized(reason: impl Into<Cow<'static, str>>) -> ApiError {
+        ApiError::new(Status::Unauthorized, reason)
+    }
+
+    pub(super) fn method_not_allowed(methods: &'static str) -> ApiError {
+        let reason = format!("the method of this path is {methods}");
+        ApiError {
+            field: Some(("Allow", methods.to_owned())),
+            ..ApiError::new(Status::MethodNotAllowed, reason)
+        }
+    }
+
+    /// The request may be sent again after this time.
+    pub(super) fn again(status: Status, reason: &'static str, wait: Duration) -> ApiError {
+        let seconds = wait.as_millis().div_ceil(1000).max(1);
+        ApiError {
+            field: Some(("Retry-After", seconds.to_string())),
+            ..ApiError::new(status, reason)
+        }
+    }
+
+    pub(super) fn overloaded() -> ApiError {
+        let reason = "the server is behind with its messages";
+        ApiError::again(Status::ServiceUnavailable, reason, Duration::ZERO)
+    }
+
+    pub(super) fn to_response(&self) -> Response {
+        let response = Response::text(self.status, format!("{}\n", self.reason));
+        match self.field.clone() {
+            Some((name, value)) => response
+                .field(name, value)
+                .unwrap_or_else(|_| Response::new(Status::InternalServerError)),
+            None => response,
+        }
+    }
+}

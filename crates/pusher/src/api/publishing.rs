@@ -1,0 +1,224 @@
+//! Publishing events: one to up to 100 channels, or a batch of up to 10.
+//!
+//! All of a request is checked before anything is published. Then its events take their places in the order of their channels at
+//! once, all or none; the response does not wait for the subscribers.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use yamabiko::server::{ConnectionId, Message, Publication, Publisher, Request, Status};
+
+use super::error::ApiError;
+use super::queries::{Attributes, ChannelInfo};
+use crate::app_state::{AppState, Exceeded};
+use crate::name::ChannelName;
+use crate::socket_id::SocketId;
+use crate::wire::{
+    CHANNELS_OF_EVENT_MAX, EVENT_NAME_CHARACTERS_MAX, EVENTS_OF_BATCH_MAX, EncodedEvent, json,
+};
+
+/// An event, as it is sent. What is missing is found later, to be named.
+#[derive(Deserialize)]
+struct SentEvent {
+    name: Option<String>,
+    data: Option<String>,
+    channel: Option<String>,
+    channels: Option<Vec<String>>,
+    socket_id: Option<String>,
+    info: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct SentBatch {
+    batch: Option<Vec<SentEvent>>,
+}
+
+/// An event that can be published.
+struct Event {
+    encoded: EncodedEvent,
+    data: String,
+    /// Each once.
+    channels: Vec<ChannelName>,
+    except: Option<ConnectionId>,
+    info: Option<Attributes>,
+}
+
+#[derive(Serialize)]
+struct Channels<'a> {
+    channels: BTreeMap<&'a str, ChannelInfo>,
+}
+
+#[derive(Serialize)]
+struct Batch {
+    batch: Vec<ChannelInfo>,
+}
+
+/// `POST /events`
+pub(super) fn event(
+    app: &AppState,
+    request: &Request<'_>,
+    publisher: &Publisher,
+    now: Instant,
+) -> Result<String, ApiError> {
+    let event = check(app, parse(request)?)?;
+    publish(app, std::slice::from_ref(&event), publisher, now)?;
+    let Some(info) = event.info else {
+        return Ok(EMPTY.to_owned());
+    };
+    let info_of = |name: &ChannelName| ChannelInfo::fitting(app, name, info);
+    let channels = event.channels.iter();
+    Ok(json(&Channels {
+        channels: channels
+            .map(|name| (name.as_str(), info_of(name)))
+            .collect(),
+    }))
+}
+
+/// `POST /batch_events`
+pub(super) fn batch(
+    app: &AppState,
+    request: &Request<'_>,
+    publisher: &Publisher,
+    now: Instant,
+) -> Result<String, ApiError> {
+    let sent: SentBatch = parse(request)?;
+    let sent = sent
+        .batch
+        .ok_or_else(|| ApiError::bad_request("'batch' is missing"))?;
+    if sent.len() > EVENTS_OF_BATCH_MAX {
+        return Err(ApiError::bad_request("a batch has at most 10 events"));
+    }
+    if sent.iter().any(|event| event.channels.is_some()) {
+        return Err(ApiError::bad_request(
+            "an event of a batch has one 'channel'",
+        ));
+    }
+    let events = sent.into_iter().map(|sent| check(app, sent));
+    let events: Vec<Event> = events.collect::<Result<_, _>>()?;
+    publish(app, &events, publisher, now)?;
+    if events.iter().all(|event| event.info.is_none()) {
+        return Ok(EMPTY.to_owned());
+    }
+    let info_of = |event: &Event| {
+        let name = event.channels.first().zip(event.info);
+        name.map_or_else(ChannelInfo::default, |(name, info)| {
+            ChannelInfo::fitting(app, name, info)
+        })
+    };
+    Ok(json(&Batch {
+        batch: events.iter().map(info_of).collect(),
+    }))
+}
+
+fn parse<'r, T: Deserialize<'r>>(request: &Request<'r>) -> Result<T, ApiError> {
+    serde_json::from_slice(request.body())
+        .map_err(|error| ApiError::bad_request(format!("the body is not as expected: {error}")))
+}
+
+fn check(app: &AppState, sent: SentEvent) -> Result<Event, ApiError> {
+    let missing = |name: &str| ApiError::bad_request(format!("'{name}' is missing"));
+    let name = sent.name.ok_or_else(|| missing("name"))?;
+    if name.is_empty() || name.chars().count() > EVENT_NAME_CHARACTERS_MAX {
+        return Err(ApiError::bad_request(
+            "the name of an event has 1 to 200 characters",
+        ));
+    }
+    let data = sent.data.ok_or_else(|| missing("data"))?;
+    let bytes_max = app.app.app_limits().event_bytes_max;
+    if data.len() > bytes_max {
+        let reason = format!("the data of an event have at most {bytes_max} bytes");
+        return Err(ApiError::new(Status::ContentTooLarge, reason));
+    }
+    let channels = match (sent.channels, sent.channel) {
+        (Some(channels), None) => channels,
+        (None, Some(channel)) => vec![channel],
+        (Some(_), Some(_)) => {
+            return Err(ApiError::bad_request(
+                "an event has 'channel' or 'channels', not both",
+            ));
+        }
+        (None, None) => return Err(missing("channels")),
+    };
+    Ok(Event {
+        encoded: EncodedEvent::new(&name, &data),
+        data,
+        channels: names(app, &channels)?,
+        except: sent.socket_id.map_or(Ok(None), |id| except(app, &id))?,
+        info: sent.info.map(|info| Attributes::known(&info)),
+    })
+}
+
+/// The channels, each once.
+fn names(app: &AppState, channels: &[String]) -> Result<Vec<ChannelName>, ApiError> {
+    if channels.is_empty() || channels.len() > CHANNELS_OF_EVENT_MAX {
+        return Err(ApiError::bad_request("an event has 1 to 100 channels"));
+    }
+    let mut names: Vec<ChannelName> = Vec::with_capacity(channels.len());
+    for channel in channels {
+        let name = app.channel_name(channel).map_err(ApiError::bad_request)?;
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// The connection with this socket id. One that has ended gets nothing anyway.
+fn except(app: &AppState, socket_id: &str) -> Result<Option<ConnectionId>, ApiError> {
+    match socket_id.parse::<SocketId>() {
+        Ok(socket_id) => Ok(app.connection(socket_id)),
+        Err(_) => Err(ApiError::bad_request(
+            "'socket_id' is not of the form digits.digits",
+        )),
+    }
+}
+
+fn publish(
+    app: &AppState,
+    events: &[Event],
+    publisher: &Publisher,
+    now: Instant,
+) -> Result<(), ApiError> {
+    let targets = events
+        .iter()
+        .flat_map(|event| event.channels.iter().map(move |name| (event, name)));
+    let messages: Vec<_> = targets
+        .map(|(event, name)| (event, name, event.encoded.on(name.as_str())))
+        .collect();
+    app.take_events(messages.len(), now).map_err(exceeded)?;
+    let publications = messages.iter().map(|(event, name, message)| Publication {
+        room: name.room(),
+        message: Message::Text(message),
+        except: event.except,
+    });
+    let has_cache = |name: &ChannelName| name.kind().has_cache;
+    let needs_cache = messages.iter().any(|(_, name, _)| has_cache(name));
+    // Held from the publication on: no subscription comes between it and the kept event.
+    let mut kept = needs_cache.then(|| app.cache.lock());
+    publisher
+        .publish_all(publications)
+        .map_err(|_| ApiError::overloaded())?;
+    if let Some(kept) = &mut kept {
+        for (event, name, message) in messages.iter().filter(|(_, name, _)| has_cache(name)) {
+            kept.keep(name.as_str(), message, &event.data, now);
+        }
+    }
+    app.totals.events.add(messages.len());
+    Ok(())
+}
+
+fn exceeded(exceeded: Exceeded) -> ApiError {
+    match exceeded {
+        Exceeded::Rate(wait) => {
+            let reason = "the app publishes too many events per second";
+            ApiError::again(Status::TooManyRequests, reason, wait)
+        }
+        Exceeded::Quota => ApiError::new(
+            Status::Forbidden,
+            "the app has used up the messages of its period",
+        ),
+    }
+}
+
+const EMPTY: &str = "{}";

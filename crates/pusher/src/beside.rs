@@ -1,0 +1,181 @@
+//! Pusher's paths beside another application, on one server.
+
+use yamabiko::server::{
+    Admission, CloseFrame, Closed, Context, Failure, Handler, LagPolicy, Message, Missed, Origins,
+    Piece, Publisher, Refusal, Request, RequestHead, Response, Upgrade,
+};
+
+use crate::handler::{Pusher, Session};
+
+/// A handler that gives [`Pusher`] its paths, and all others to another application.
+///
+/// ```
+/// use yamabiko::server::{Admission, Context, Handler, Message, Refusal, Upgrade};
+/// use yamabiko_pusher::{Beside, Pusher};
+///
+/// struct Echo;
+///
+/// impl Handler for Echo {
+///     type Session = ();
+///
+///     fn admit(&self, _: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
+///         Ok(Admission::new(()))
+///     }
+///     fn message(&self, _: &mut (), message: Message<'_>, context: &mut Context<'_>) {
+///         let _ = context.send(message);
+///     }
+/// }
+///
+/// let pusher = Pusher::new(["1:app-key:app-secret".parse()?])?;
+/// let handler = Beside::new(pusher, Echo);
+/// # drop(handler);
+/// # Ok::<(), yamabiko_pusher::InvalidApp>(())
+/// ```
+#[derive(Debug)]
+pub struct Beside<H> {
+    pusher: Pusher,
+    other: H,
+}
+
+/// What one of the two applications keeps for a connection.
+#[derive(Debug)]
+pub enum BesideSession<S> {
+    /// [`Pusher`].
+    Pusher(Session),
+    /// The other application.
+    Other(S),
+}
+
+impl<H> Beside<H> {
+    /// These two applications on one server.
+    pub fn new(pusher: Pusher, other: H) -> Beside<H> {
+        Beside { pusher, other }
+    }
+}
+
+// All methods of the trait are here: `tests/public_api.rs` compares them.
+impl<H: Handler> Handler for Beside<H> {
+    type Session = BesideSession<H::Session>;
+
+    fn admit(&self, request: &Upgrade<'_>) -> Result<Admission<Self::Session>, Refusal> {
+        match Pusher::has_path(request.path()) {
+            true => Ok(self.pusher.admit(request)?.map(BesideSession::Pusher)),
+            false => Ok(self.other.admit(request)?.map(BesideSession::Other)),
+        }
+    }
+
+    fn opened(&self, session: &mut Self::Session, context: &mut Context<'_>) {
+        match session {
+            BesideSession::Pusher(session) => self.pusher.opened(session, context),
+            BesideSession::Other(session) => self.other.opened(session, context),
+        }
+    }
+
+    fn message(
+        &self,
+        session: &mut Self::Session,
+        message: Message<'_>,
+        context: &mut Context<'_>,
+    ) {
+        match session {
+            BesideSession::Pusher(session) => self.pusher.message(session, message, context),
+            BesideSession::Other(session) => self.other.message(session, message, context),
+        }
+    }
+
+    fn piece(&self, session: &mut Self::Session, piece: &Piece<'_>, context: &mut Context<'_>) {
+        match session {
+            BesideSession::Pusher(session) => self.pusher.piece(session, piece, context),
+            BesideSession::Other(session) => self.other.piece(session, piece, context),
+        }
+    }
+
+    fn drained(&self, session: &mut Self::Session, context: &mut Context<'_>) {
+        match session {
+            BesideSession::Pusher(session) => self.pusher.drained(session, context),
+            BesideSession::Other(session) => self.other.drained(session, context),
+        }
+    }
+
+    fn closed(&self, session: Self::Session, closed: &Closed<'_>, context: &mut Context<'_>) {
+        match session {
+            BesideSession::Pusher(session) => self.pusher.closed(session, closed, context),
+            BesideSession::Other(session) => self.other.closed(session, closed, context),
+        }
+    }
+
+    fn missed(
+        &self,
+        session: &mut Self::Session,
+        room: &str,
+        missed: Missed,
+        context: &mut Context<'_>,
+    ) {
+        match session {
+            BesideSession::Pusher(session) => self.pusher.missed(session, room, missed, context),
+            BesideSession::Other(session) => self.other.missed(session, room, missed, context),
+        }
+    }
+
+    fn server_closes(
+        &self,
+        session: &Self::Session,
+        close: &CloseFrame<'_>,
+        failure: Option<&Failure>,
+    ) -> Option<CloseFrame<'static>> {
+        match session {
+            BesideSession::Pusher(session) => self.pusher.server_closes(session, close, failure),
+            BesideSession::Other(session) => self.other.server_closes(session, close, failure),
+        }
+    }
+
+    fn order_reached(
+        &self,
+        session: &mut Self::Session,
+        room: &str,
+        number: u64,
+        context: &mut Context<'_>,
+    ) {
+        match session {
+            BesideSession::Pusher(session) => {
+                self.pusher.order_reached(session, room, number, context);
+            }
+            BesideSession::Other(session) => {
+                self.other.order_reached(session, room, number, context);
+            }
+        }
+    }
+
+    fn origins(&self, request: &RequestHead<'_>) -> Option<Origins> {
+        match Pusher::has_path(request.path()) {
+            true => self.pusher.origins(request),
+            false => self.other.origins(request),
+        }
+    }
+
+    fn lag_policy(&self, room: &str) -> Option<LagPolicy> {
+        match Pusher::has_path(room) {
+            true => self.pusher.lag_policy(room),
+            false => self.other.lag_policy(room),
+        }
+    }
+
+    fn bound(&self, publisher: Publisher) {
+        self.pusher.bound(publisher.clone());
+        self.other.bound(publisher);
+    }
+
+    fn http(&self, request: &Request<'_>) -> Response {
+        match Pusher::has_path(request.path()) {
+            true => self.pusher.http(request),
+            false => self.other.http(request),
+        }
+    }
+
+    fn http_when_full(&self, request: &Request<'_>) -> Option<Response> {
+        match Pusher::has_path(request.path()) {
+            true => self.pusher.http_when_full(request),
+            false => self.other.http_when_full(request),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Telling the subscribers of a channel how many they are, if the app wants that.
+//!
+//! Up to 100 subscribers are told of each change at once. More are told every five seconds at most, the last number in any case.
+//! Members of presence channels are not told, because they know each other.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use yamabiko::server::{Context, Publisher};
+
+use crate::app_state::AppState;
+use crate::channels::CountDue;
+use crate::name::ChannelName;
+use crate::wire::ServerMessage;
+
+/// Starts the thread of an app that tells numbers of subscribers, for those that are told later. It ends with the app.
+///
+/// # Errors
+/// The system has no thread.
+pub(crate) fn start(app: &Arc<AppState>, publisher: Publisher) -> io::Result<()> {
+    if !app.app.tells_subscription_counts() {
+        return Ok(());
+    }
+    let state = Arc::downgrade(app);
+    app.due_counts.start(move |channel| {
+        let Some(app) = state.upgrade() else { return };
+        app.channels.count_later(channel, Instant::now(), |count| {
+            let message = ServerMessage::subscription_count(channel.as_str(), count);
+            // If the server is behind, the next change tells the number.
+            let _ = publisher.publish(channel.room(), &message);
+        });
+    })
+}
+
+/// The time, if the subscribers of this channel are told how many they are.
+pub(crate) fn counted_at(app: &AppState, channel: &ChannelName) -> Option<Instant> {
+    let is_told = app.app.tells_subscription_counts() && !channel.kind().has_presence();
+    is_told.then(Instant::now)
+}
+
+/// The number of subscribers has changed. Called under the channel's lock.
+pub(crate) fn changed(
+    app: &AppState,
+    channel: &ChannelName,
+    connections: u32,
+    due: CountDue,
+    context: &mut Context<'_>,
+) {
+    match due {
+        CountDue::No => {}
+        CountDue::Now => {
+            let message = ServerMessage::subscription_count(channel.as_str(), connections);
+            context.publish_ordered(channel.room(), &message);
+        }
+        CountDue::At(at) => app.due_counts.add(channel.clone(), at),
+    }
+}

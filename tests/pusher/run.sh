@@ -1,0 +1,36 @@
+#!/bin/sh
+# Tests `yamabiko serve` with unmodified clients and libraries of the Pusher protocol.
+#
+#   tests/pusher/run.sh
+#
+# pusher-js and Laravel Echo are clients; the libraries for Node and Python publish, and ask about channels.
+#
+# Installs them into folders beside this file that git ignores (npm and pip, pinned versions), and builds the binary, unless
+# YAMABIKO_BINARY names it. Uses free ports of the loopback interface. Ends all processes that it started, after at most four
+# minutes. The exit status is 0 only if all tests pass.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+
+if [ -z "${YAMABIKO_BINARY:-}" ]; then
+    (cd "$root" && cargo build --release --locked --quiet --bin yamabiko)
+    case ${CARGO_TARGET_DIR:-target} in /*) target=$CARGO_TARGET_DIR ;; *) target=$root/${CARGO_TARGET_DIR:-target} ;; esac
+    YAMABIKO_BINARY=$target/release/yamabiko
+fi
+export YAMABIKO_BINARY
+
+if ! cmp -s "$here/package-lock.json" "$here/node_modules/.yamabiko-lock"; then
+    npm ci --prefix "$here" --no-audit --no-fund --loglevel=error
+    cp "$here/package-lock.json" "$here/node_modules/.yamabiko-lock"
+fi
+wanted=$(python3 --version && cat "$here/requirements.txt")
+if [ "$(cat "$here/python/.yamabiko-lock" 2>/dev/null)" != "$wanted" ]; then
+    rm -rf "$here/python"
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore \
+        --target "$here/python" --requirement "$here/requirements.txt"
+    echo "$wanted" >"$here/python/.yamabiko-lock"
+fi
+
+cd "$here"
+PYTHONPATH=$here/python${PYTHONPATH:+:$PYTHONPATH} timeout --kill-after=5 60 python3 -B test_library.py
+exec timeout --kill-after=5 240 node --test --test-reporter=spec clients.test.mjs echo.test.mjs reconnecting.test.mjs

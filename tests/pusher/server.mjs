@@ -1,0 +1,127 @@
+// Starts and ends the program, and makes clients and libraries for its apps.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import Library from "pusher";
+import Client from "pusher-js";
+
+const WAIT_MAX_MS = 20_000;
+
+/** The app that may do everything. */
+export const APP = { id: "1", key: "app-key", secret: "app-secret" };
+/** 32 bytes, from which the keys of encrypted channels are made. */
+const MASTER_KEY = Buffer.alloc(32, 7).toString("base64");
+
+const APPS = `
+[[apps]]
+id = "1"
+key = "app-key"
+secret = "app-secret"
+subscription-counts = true
+`;
+
+/** A running `yamabiko serve` with the app. */
+export class Server {
+  /** @param {number} port 0 selects a free one */
+  static async start(port = 0) {
+    const binary = process.env.YAMABIKO_BINARY;
+    if (!binary) throw new Error("YAMABIKO_BINARY must name the binary; run.sh sets it");
+    const server = new Server();
+    server.folder = await mkdtemp(join(tmpdir(), "yamabiko-pusher-"));
+    const apps = join(server.folder, "apps.toml");
+    await writeFile(apps, APPS);
+    const settings = ["--listen", `127.0.0.1:${port}`, "--apps-file", apps];
+    server.process = spawn(binary, ["serve", ...settings], { stdio: ["ignore", "pipe", "inherit"] });
+    const [line] = await within(once(createInterface({ input: server.process.stdout }), "line"), "the server is ready");
+    server.port = Number(new URL(line.match(/http:\S+/)[0]).port);
+    server.clients = [];
+    server.library = new Library({
+      appId: APP.id, key: APP.key, secret: APP.secret, host: "127.0.0.1", port: String(server.port), useTLS: false,
+      encryptionMasterKeyBase64: MASTER_KEY,
+    });
+    return server;
+  }
+
+  /** A client, as a page makes it. `user`: who it is on presence channels and when it signs in. */
+  connect(user = { id: "ann" }, key = APP.key) {
+    const { library } = this;
+    const client = new Client(key, {
+      cluster: "any", wsHost: "127.0.0.1", wsPort: this.port, forceTLS: false, enabledTransports: ["ws"],
+      disableStats: true,
+      channelAuthorization: {
+        customHandler({ socketId, channelName }, done) {
+          const member = { user_id: user.id, user_info: { name: user.id } };
+          const isPresence = channelName.startsWith("presence-");
+          done(null, library.authorizeChannel(socketId, channelName, isPresence ? member : undefined));
+        },
+      },
+      userAuthentication: {
+        customHandler({ socketId }, done) {
+          done(null, library.authenticateUser(socketId, user));
+        },
+      },
+    });
+    this.clients.push(client);
+    return client;
+  }
+
+  /** Ends the program by this signal; its clients go on. */
+  async end(signal = "SIGTERM") {
+    const ended = once(this.process, "exit");
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+    this.process.kill(signal);
+    await within(ended, "the server ends");
+  }
+
+  async stop() {
+    this.clients.forEach((client) => client.disconnect());
+    await this.end("SIGKILL");
+    await rm(this.folder, { recursive: true });
+  }
+}
+
+/** The data of the first event of this name. */
+export async function next(emitter, name) {
+  return (await nextWithMetadata(emitter, name))[0];
+}
+
+/** The data and the metadata of the first event of this name. */
+export function nextWithMetadata(emitter, name) {
+  const event = new Promise((resolve) => {
+    const handler = (...values) => {
+      emitter.unbind(name, handler);
+      resolve(values);
+    };
+    emitter.bind(name, handler);
+  });
+  return within(event, name);
+}
+
+/** A channel, when its subscription has succeeded. */
+export async function subscribed(client, name) {
+  const channel = client.subscribe(name);
+  if (!channel.subscribed) await next(channel, "pusher:subscription_succeeded");
+  return channel;
+}
+
+/** Fails if the promise takes longer than any test. */
+export async function within(promise, what) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited too long: ${what}`)), WAIT_MAX_MS);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** Waits until the condition holds. */
+export async function eventually(what, condition) {
+  const end = Date.now() + WAIT_MAX_MS;
+  while (!(await condition())) {
+    if (Date.now() > end) throw new Error(`waited too long: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
