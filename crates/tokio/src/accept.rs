@@ -199,7 +199,8 @@ impl Acceptor {
             AcceptOptions<'o>,
         ) -> Result<AcceptOptions<'o>, Refusal>,
     ) -> Result<WebSocket<T>, AcceptError> {
-        let opening = self.open(&mut stream, decide);
+        // Boxed, so that its buffers do not stay in the task of an open connection.
+        let opening = Box::pin(self.open(&mut stream, decide));
         let timeout = self.rules.handshake_timeout;
         let opened = self.options.timer.within(timeout, opening).await;
         let (accepted, surplus) = opened.ok_or(AcceptError::TimedOut)??;

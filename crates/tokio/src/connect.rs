@@ -223,7 +223,8 @@ impl Connector {
         mut stream: T,
     ) -> Result<WebSocket<T>, ClientError> {
         let handshake = self.handshake.again(nonce()?);
-        let opening = open(&mut stream, handshake, self.options.timer);
+        // Boxed, so that its buffers do not stay in the task of an open connection.
+        let opening = Box::pin(open(&mut stream, handshake, self.options.timer));
         let opened = self
             .options
             .timer
@@ -261,7 +262,7 @@ impl Connector {
                 Ok((mut stream, permit)) => {
                     if let Some(proxy) = &self.proxy {
                         let tunnel = ProxyTunnel::new(proxy, &self.uri);
-                        let opening = open_tunnel(&mut stream, tunnel);
+                        let opening = Box::pin(open_tunnel(&mut stream, tunnel));
                         let opened = timer.within(self.connect_timeout, opening).await;
                         let timed_out = ClientError::TimedOut(Step::OpeningHandshake);
                         opened.ok_or(timed_out)??;
