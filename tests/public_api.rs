@@ -28,6 +28,7 @@ const EXHAUSTIVE: [(&str, &[&str]); 8] = [
             "LogLimits",
             "RateLimits",
             "ReactorConfig",
+            "RoomLimits",
             "Timeouts",
             "UnixListen",
             "UnixSocketPermissions",

@@ -1,5 +1,6 @@
 //! The limits of HTTP connections: how much a client may send, and how long it may take.
 
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 /// How much one connection may ask for by HTTP, and in what time. The head has limits of its
@@ -29,6 +30,9 @@ pub struct HttpLimits {
     pub idle_timeout: Duration,
     /// Requests on one connection; the response to the last one closes it. Default 1000.
     pub requests_max: usize,
+    /// Requests on one connection per second, as many at once after a pause of a second; 429 with `Retry-After` beyond, and the
+    /// connection ends. Default `None`: no limit, because a page loads all its files at once.
+    pub requests_per_second: Option<NonZeroU32>,
     /// Requests that are answered before the client has taken the responses to the earlier
     /// ones; then it is not read until it has. Default 16. At least 1.
     pub pipelined_requests_max: usize,
@@ -42,6 +46,7 @@ impl Default for HttpLimits {
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(30),
             requests_max: 1000,
+            requests_per_second: None,
             pipelined_requests_max: 16,
         }
     }

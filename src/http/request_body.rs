@@ -113,6 +113,7 @@ mod tests {
         body_timeout: core::time::Duration::ZERO,
         idle_timeout: core::time::Duration::ZERO,
         requests_max: 1,
+        requests_per_second: None,
         pipelined_requests_max: 1,
     };
 

@@ -33,6 +33,7 @@ use super::request_body::RequestBody;
 use super::status::Status;
 use crate::time::Timestamp;
 use alloc::vec::Vec;
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 /// Reads the requests of one connection: see the [module's text](super).
@@ -72,6 +73,7 @@ pub struct RequestStream {
     phase: Phase,
     /// The heads that have come.
     requests: usize,
+    rate: RequestRate,
     deadline: Option<Timestamp>,
 }
 
@@ -128,6 +130,7 @@ impl RequestStream {
             head: Vec::new(),
             phase: Phase::Idle,
             requests: 0,
+            rate: RequestRate::new(limits.requests_per_second, now),
             deadline: Some(now.plus(head_timeout)),
         }
     }
@@ -137,7 +140,7 @@ impl RequestStream {
     /// # Errors
     ///
     /// The refusal to respond with: 400 for bytes that are no request and for a body whose end
-    /// cannot be found, 413, 414 and 431 beyond the limits, 417 for an unknown expectation, 501
+    /// cannot be found, 413, 414, 429 and 431 beyond the limits, 417 for an unknown expectation, 501
     /// for an unknown transfer coding, 505 for another version than HTTP/1. The response is the
     /// last one of the connection, because the beginning of the next request is unknown. See
     /// [`RequestStream::method_is_head`] for its body.
@@ -234,6 +237,9 @@ impl RequestStream {
         let of_head = layout.head_bytes.saturating_sub(had_bytes);
         *input = input.get(of_head..).unwrap_or_default();
         let body = body_of(&head, &self.limits)?;
+        if !self.rate.take(self.limits.requests_per_second, now) {
+            return Err(too_many_requests());
+        }
         self.requests += 1;
         self.phase = Phase::Body { layout, body };
         self.deadline = Some(now.plus(self.limits.body_timeout));
@@ -280,6 +286,54 @@ impl RequestStream {
     }
 }
 
+/// How many requests may come at a time: a token bucket that holds those of a second.
+#[derive(Clone, Copy, Debug)]
+struct RequestRate {
+    /// In thousandths of a request, at the time `at`.
+    level: u64,
+    at: Timestamp,
+}
+
+impl RequestRate {
+    fn new(per_second: Option<NonZeroU32>, now: Timestamp) -> RequestRate {
+        RequestRate {
+            level: full_level(per_second),
+            at: now,
+        }
+    }
+
+    /// A request has come. False: it is one too many.
+    fn take(&mut self, per_second: Option<NonZeroU32>, now: Timestamp) -> bool {
+        let Some(rate) = per_second else {
+            return true;
+        };
+        let millis = u64::try_from(now.since(self.at).as_millis()).unwrap_or(u64::MAX);
+        let gained = millis.saturating_mul(rate.get().into());
+        let level = self.level.saturating_add(gained);
+        (self.level, self.at) = (level.min(full_level(per_second)), now);
+        let rest = self.level.checked_sub(REQUEST_LEVEL);
+        self.level = rest.unwrap_or(self.level);
+        rest.is_some()
+    }
+}
+
+fn full_level(per_second: Option<NonZeroU32>) -> u64 {
+    per_second.map_or(0, |rate| REQUEST_LEVEL * u64::from(rate.get()))
+}
+
+/// One request, in the unit of the level.
+const REQUEST_LEVEL: u64 = 1000;
+
+/// A whole request comes in a second at any rate.
+fn too_many_requests() -> Refusal {
+    let refusal = Refusal::of(
+        Status::TooManyRequests,
+        "too many requests on this connection in a second",
+    );
+    let without_field = refusal.clone();
+    refusal.field("Retry-After", "1").unwrap_or(without_field)
+}
+
 fn body_of(head: &RequestHead<'_>, limits: &HttpLimits) -> Result<RequestBody, Refusal> {
     if head.has_unknown_expectation() {
         return Err(UNKNOWN_EXPECTATION);
@@ -308,8 +362,43 @@ mod tests {
         body_timeout: BODY_TIMEOUT,
         idle_timeout: IDLE_TIMEOUT,
         requests_max: 3,
+        requests_per_second: None,
         pipelined_requests_max: 1,
     };
+
+    #[test]
+    fn requests_of_a_second_are_taken_and_one_more_gets_429() {
+        let limits = HttpLimits {
+            requests_per_second: NonZeroU32::new(2),
+            ..HttpLimits::default()
+        };
+        let begin =
+            || RequestStream::new(HeadLimits::default(), limits, HEAD_TIMEOUT, Timestamp(0));
+        let get = &b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"[..];
+        let receive = |requests: &mut RequestStream, at| {
+            let status = requests.receive(&mut { get }, Timestamp(at));
+            let status = status.map(|_| ()).map_err(|refusal| refusal.status());
+            requests.next(Timestamp(at));
+            status
+        };
+        let too_many = Err(Status::TooManyRequests);
+        let mut requests = begin();
+        assert_eq!(receive(&mut requests, 0), Ok(()));
+        assert_eq!(receive(&mut requests, 0), Ok(()));
+        assert_eq!(receive(&mut requests, 499), too_many);
+        let mut requests = begin();
+        // After a long pause there are two again, and not more.
+        for at in [0, 0, 500, 90_000, 90_000] {
+            assert_eq!(receive(&mut requests, at), Ok(()), "{at}");
+        }
+        let refusal = requests.receive(&mut { get }, Timestamp(90_000));
+        let response = refusal.expect_err("too many").to_response();
+        let mut output = Vec::new();
+        response.write(&mut output);
+        let text = String::from_utf8(output).expect("a head");
+        assert!(text.starts_with("HTTP/1.1 429 "), "{text}");
+        assert!(text.contains("\r\nRetry-After: 1\r\n"), "{text}");
+    }
 
     fn stream() -> RequestStream {
         RequestStream::new(HeadLimits::default(), LIMITS, HEAD_TIMEOUT, Timestamp(0))

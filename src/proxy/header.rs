@@ -9,12 +9,13 @@
 //!                00 0c                                    bytes that follow
 //!                source, destination                      4 bytes each, or 16
 //!                source port, destination port            2 bytes each
-//!                type, length (2 bytes), value ...        further values, which are skipped
+//!                type, length (2 bytes), value ...        further values: a checksum (type 03) is compared, others are skipped
 //! ```
 //!
 //! The parser is a function of the bytes that have come. Nothing is repaired: whatever is not one of these two forms
 //! is an error, at the first byte that no header has in its place.
 
+use super::crc32c::crc32c;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -166,7 +167,7 @@ fn parse_binary(bytes: &[u8]) -> Result<Option<(ProxyHeader, usize)>, InvalidHea
         true => None,
         false => {
             let (addresses, values) = body.split_at(address_bytes);
-            check_values(values)?;
+            check_values(values, &bytes[..header_bytes])?;
             source(addresses)
         }
     };
@@ -189,16 +190,31 @@ fn source(addresses: &[u8]) -> Option<SocketAddr> {
     }
 }
 
-/// Further values fill the rest of the header exactly.
-fn check_values(mut rest: &[u8]) -> Result<(), InvalidHeader> {
+/// Further values fill the rest of the header exactly. A checksum among them is that of the header.
+fn check_values(values: &[u8], header: &[u8]) -> Result<(), InvalidHeader> {
+    let mut rest = values;
     while !rest.is_empty() {
-        let Some(&[_, high, low]) = rest.get(..3) else {
+        let Some(&[kind, high, low]) = rest.get(..3) else {
             return Err(INVALID);
         };
         let bytes = usize::from(u16::from_be_bytes([high, low]));
-        rest = rest.get(3 + bytes..).ok_or(INVALID)?;
+        let behind = rest.get(3 + bytes..).ok_or(INVALID)?;
+        if kind == CHECKSUM {
+            check_checksum(&rest[3..3 + bytes], header, header.len() - rest.len() + 3)?;
+        }
+        rest = behind;
     }
     Ok(())
+}
+
+/// `at`: where the checksum lies in the header. It is computed with zeros in its place.
+fn check_checksum(value: &[u8], header: &[u8], at: usize) -> Result<(), InvalidHeader> {
+    let expected: [u8; 4] = value.try_into().map_err(|_| INVALID)?;
+    let computed = crc32c(&[&header[..at], &[0; 4], &header[at + 4..]]);
+    match u32::from_be_bytes(expected) == computed {
+        true => Ok(()),
+        false => Err(INVALID),
+    }
 }
 
 impl fmt::Display for InvalidHeader {
@@ -214,6 +230,8 @@ const BEGINNING: &[u8] = b"PROXY ";
 const LINE_BYTES_MAX: usize = 107;
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 const FIXED_BYTES: usize = 16;
+/// The type of a value that is the CRC-32C of the header.
+const CHECKSUM: u8 = 0x03;
 /// The addresses take 216 at most; certificates of TLS may follow.
 const BODY_BYTES_MAX: usize = 4 << 10;
 
@@ -235,6 +253,36 @@ mod tests {
     }
 
     const IPV4: [u8; 12] = [198, 51, 100, 7, 203, 0, 113, 1, 0x12, 0x67, 1, 0xbb];
+
+    #[test]
+    fn checksum_is_compared_wherever_it_lies_and_has_four_bytes() {
+        let other = [4, 0, 1, 9];
+        for (before, after) in [(&[][..], &[][..]), (&other, &other), (&[], &other)] {
+            let zeros = [&IPV4[..], before, &[3, 0, 4, 0, 0, 0, 0], after].concat();
+            let mut bytes = version_2(0x21, 0x11, &zeros);
+            let at = FIXED_BYTES + IPV4.len() + before.len() + 3;
+            let checksum = crc32c(&[&bytes]).to_be_bytes();
+            bytes[at..at + 4].copy_from_slice(&checksum);
+            assert_eq!(
+                source_of(&bytes).expect("valid").as_deref(),
+                Some("198.51.100.7:4711")
+            );
+            // One bit of the addresses, and one of the checksum.
+            for damaged in [FIXED_BYTES, at + 3] {
+                let mut bytes = bytes.clone();
+                bytes[damaged] ^= 1;
+                assert_eq!(ProxyHeader::parse(&bytes), Err(INVALID));
+            }
+        }
+        for value in [
+            &[3, 0, 3, 0, 0, 0][..],
+            &[3, 0, 5, 0, 0, 0, 0, 0],
+            &[3, 0, 0],
+        ] {
+            let bytes = version_2(0x21, 0x11, &[&IPV4[..], value].concat());
+            assert_eq!(ProxyHeader::parse(&bytes), Err(INVALID), "{value:?}");
+        }
+    }
 
     fn ipv6() -> [u8; 36] {
         let mut body = [0; 36];

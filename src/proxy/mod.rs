@@ -16,6 +16,7 @@
 //!
 //! Without I/O. The cost is a walk over the fields of a request from a named proxy.
 
+mod crc32c;
 mod forwarded;
 mod header;
 mod network;

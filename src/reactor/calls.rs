@@ -64,6 +64,13 @@ pub(super) fn has_unsent(stream: &TcpStream) -> io::Result<bool> {
     Ok(count? == 0)
 }
 
+/// The options of all sockets of a reactor.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SocketOptions {
+    pub(super) unsent_bytes_max: Option<u32>,
+    pub(super) acknowledgement_timeout: Option<Duration>,
+}
+
 /// Limits the bytes that the kernel keeps without having sent them. `None`: no limit but that
 /// of the send buffer.
 #[cfg(target_os = "linux")]

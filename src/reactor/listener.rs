@@ -34,9 +34,9 @@ use mio::net::{UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::calls::BACKLOG;
 #[cfg(target_os = "linux")]
 use super::calls::set_unsent_bytes_max;
+use super::calls::{BACKLOG, SocketOptions};
 use super::peer_address::PeerAddress;
 use super::socket::LABEL_MAX;
 #[cfg(unix)]
@@ -240,7 +240,7 @@ impl Acceptors {
     /// Registers the listeners, with the tokens from `first_token` downwards.
     pub(super) fn new(
         listeners: Vec<Listener>,
-        unsent_bytes_max: Option<u32>,
+        options: SocketOptions,
         registry: &Registry,
         first_token: Token,
     ) -> io::Result<Acceptors> {
@@ -249,7 +249,7 @@ impl Acceptors {
         }
         let acceptor = |(index, listener)| {
             let token = Token(first_token.0 - index);
-            Acceptor::new(listener, unsent_bytes_max, registry, token)
+            Acceptor::new(listener, options, registry, token)
         };
         let all = listeners.into_iter().enumerate().map(acceptor);
         let all = all.collect::<io::Result<_>>()?;
@@ -341,12 +341,12 @@ enum Watched {
 impl Acceptor {
     fn new(
         listener: Listener,
-        unsent_bytes_max: Option<u32>,
+        options: SocketOptions,
         registry: &Registry,
         token: Token,
     ) -> io::Result<Acceptor> {
         let Listener { family, label } = listener;
-        let mut listener = Watched::new(family, unsent_bytes_max)?;
+        let mut listener = Watched::new(family, options)?;
         registry.register(listener.source(), token, Interest::READABLE)?;
         Ok(Acceptor {
             listener,
@@ -378,11 +378,11 @@ impl Acceptor {
 }
 
 impl Watched {
-    fn new(listener: Family, unsent_bytes_max: Option<u32>) -> io::Result<Watched> {
+    fn new(listener: Family, options: SocketOptions) -> io::Result<Watched> {
         match listener {
             Family::Tcp(listener) => {
                 listener.set_nonblocking(true)?;
-                set_inherited_options(&listener, unsent_bytes_max)?;
+                set_inherited_options(&listener, options)?;
                 Ok(Watched::Tcp(TcpListener::from_std(listener)))
             }
             #[cfg(unix)]
@@ -452,22 +452,25 @@ fn as_tcp_stream(stream: UnixStream) -> TcpStream {
 }
 
 /// Small messages must not wait for each other: Linux hands `TCP_NODELAY` of a listener down to
-/// its connections, which saves a system call for each. The same holds for the limit of unsent
-/// bytes.
+/// its connections, which saves a system call for each. The same holds for the other options.
 #[cfg(target_os = "linux")]
 fn set_inherited_options(
     listener: &std::net::TcpListener,
-    unsent_bytes_max: Option<u32>,
+    options: SocketOptions,
 ) -> io::Result<()> {
-    socket2::SockRef::from(listener).set_tcp_nodelay(true)?;
-    set_unsent_bytes_max(listener, unsent_bytes_max)
+    let socket = socket2::SockRef::from(listener);
+    socket.set_tcp_nodelay(true)?;
+    if let Some(timeout) = options.acknowledgement_timeout {
+        socket.set_tcp_user_timeout(Some(timeout))?;
+    }
+    set_unsent_bytes_max(listener, options.unsent_bytes_max)
 }
 
 #[cfg(target_os = "linux")]
 fn set_own_options(_: &TcpStream) {}
 
 #[cfg(not(target_os = "linux"))]
-fn set_inherited_options(_: &std::net::TcpListener, _: Option<u32>) -> io::Result<()> {
+fn set_inherited_options(_: &std::net::TcpListener, _: SocketOptions) -> io::Result<()> {
     Ok(())
 }
 
@@ -603,7 +606,8 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_000);
     const RETRY: Timestamp = Timestamp(1_100);
-    /// `std` has no kind for it, so accept reports it by number.
+    /// No more descriptors of the system, of the process. `std` has no kind for them, so accept reports them by number.
+    const ENFILE: i32 = 23;
     const EMFILE: i32 = 24;
 
     fn attempt(gate: &mut Gate, result: io::Result<u8>) -> Accepted<u8> {
@@ -616,7 +620,11 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let registry = poll.registry();
-        let mut acceptor = Acceptor::new(listener.into(), Some(4_321), registry, Token(0)).unwrap();
+        let options = SocketOptions {
+            unsent_bytes_max: Some(4_321),
+            acknowledgement_timeout: Some(Duration::from_millis(8_765)),
+        };
+        let mut acceptor = Acceptor::new(listener.into(), options, registry, Token(0)).unwrap();
         let _peer = std::net::TcpStream::connect(address).unwrap();
         acceptor.gate.edge();
         let Accepted::Connection(connection) = acceptor.accept(NOW, true) else {
@@ -627,6 +635,8 @@ mod tests {
         {
             let socket = socket2::SockRef::from(&connection.stream);
             assert_eq!(socket.tcp_notsent_lowat().unwrap(), 4_321);
+            let timeout = socket.tcp_user_timeout().unwrap();
+            assert_eq!(timeout, options.acknowledgement_timeout);
         }
     }
 
@@ -661,15 +671,17 @@ mod tests {
 
     #[test]
     fn without_descriptors_the_gate_waits_without_spinning() {
-        let mut gate = Gate::Open;
-        let error = io::Error::from_raw_os_error(EMFILE);
-        assert_eq!(attempt(&mut gate, Err(error)), Accepted::Nothing);
-        assert_eq!(gate.next_attempt(), Some(RETRY));
-        gate.edge();
-        gate.advance(Timestamp(1_099));
-        assert_eq!(gate, Gate::BackingOff { until: RETRY });
-        gate.advance(RETRY);
-        assert_eq!(attempt(&mut gate, Ok(1)), Accepted::Connection(1));
+        for number in [EMFILE, ENFILE] {
+            let mut gate = Gate::Open;
+            let error = io::Error::from_raw_os_error(number);
+            assert_eq!(attempt(&mut gate, Err(error)), Accepted::Nothing);
+            assert_eq!(gate.next_attempt(), Some(RETRY));
+            gate.edge();
+            gate.advance(Timestamp(1_099));
+            assert_eq!(gate, Gate::BackingOff { until: RETRY });
+            gate.advance(RETRY);
+            assert_eq!(attempt(&mut gate, Ok(1)), Accepted::Connection(1));
+        }
     }
 
     #[test]

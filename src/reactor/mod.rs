@@ -24,7 +24,7 @@
 //!    │                into the application's own buffer   ► lend(), filled()
 //!    │   5  accept    at most 64 connections             ──► accepted(),
 //!    │                                                       opened(), refused()
-//!    │   6  messages  all that other threads have sent   ──► message()
+//!    │   6  messages  what other threads have sent       ──► takes_messages(), message()
 //!    │   7  timers    every deadline that has come       ──► timer()
 //!    │   8  alarm     the application's own              ──► alarm()
 //!    │   9  deferred  again, so that turn_ended() knows  ──► opened(), ended()
@@ -49,7 +49,7 @@
 //!   before it reads again. Sockets that become ready have a turn before the sockets that had
 //!   more to read than their budget, but not two turns in succession. The number of accepted
 //!   connections in a turn is limited too.
-//! - Sockets that can be written again are served in this order, until what they write has used up the turn's budget of 512 KiB (a
+//! - Sockets that can be written again are served in this order, until what they write has used up the turn's budget of 128 KiB (a
 //!   call costs 16 KiB besides its bytes). The others stay blocked until the next turn.
 //! - The application charges further work to the budget ([`Io::charge`]). When the budget is
 //!   used up, it leaves the rest of its bytes ([`Io::leave_unread`]) and receives them first
@@ -137,10 +137,13 @@ mod unix_socket;
 mod unread;
 mod wheel;
 
+use std::collections::VecDeque;
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use mio::{Events, Poll, Waker};
 
+use self::calls::SocketOptions;
 use self::io::{Deferred, FIRST_LISTENER, LISTENERS_ABOVE, MAILBOX, WAKER};
 use self::listener::{Accepted, Acceptors};
 use self::socket::ReadOutcome;
@@ -211,11 +214,21 @@ pub trait Application {
     /// sockets can be written, too; until then a write returns 0.
     fn writable(&mut self, _io: &mut Io, _key: SocketKey) {}
 
+    /// The peer has sent its last byte, or the connection has failed, while the socket is paused. [`ended`](Self::ended) follows
+    /// when it is resumed and all bytes before that are read. Called at least once, and again when it is paused again.
+    fn end_hidden(&mut self, _io: &mut Io, _key: SocketKey) {}
+
     /// The socket's deadline ([`Io::set_deadline`]) has come. It is cleared.
     fn timer(&mut self, _io: &mut Io, _key: SocketKey) {}
 
     /// The application's deadline ([`Io::set_alarm`]) has come. It is cleared.
     fn alarm(&mut self, _io: &mut Io) {}
+
+    /// Whether the application takes a message now. If not, it is asked again in the next turn, which begins without sleeping,
+    /// and the messages wait in their order.
+    fn takes_messages(&mut self) -> bool {
+        true
+    }
 
     /// A message from another thread, sent through a [`Mailbox`].
     fn message(&mut self, _io: &mut Io, _message: Self::Message) {}
@@ -264,6 +277,10 @@ pub struct ReactorConfig {
     /// accepts no more (`TCP_NOTSENT_LOWAT`; Linux only). Default: none; then the kernel keeps
     /// what fits into the socket's send buffer, which it lets grow to some MiB.
     pub unsent_bytes_max: Option<u32>,
+    /// A connection fails ("timed out") if nothing of what the kernel has of it is acknowledged for so long
+    /// (`TCP_USER_TIMEOUT`; Linux only). Default: none; then the kernel tries for about a quarter of an hour, and a peer that
+    /// does not read is never given up.
+    pub acknowledgement_timeout: Option<Duration>,
 }
 
 impl Default for ReactorConfig {
@@ -276,6 +293,7 @@ impl Default for ReactorConfig {
             connections_max: 1 << 20,
             connection_limit: None,
             unsent_bytes_max: None,
+            acknowledgement_timeout: None,
         }
     }
 }
@@ -296,8 +314,8 @@ pub struct Reactor<M> {
     reading: Vec<SocketKey>,
     mailbox: Mailbox<M>,
     messages_wait: bool,
-    /// The messages while they are delivered; empty between turns.
-    batch: Vec<M>,
+    /// The messages that are being delivered. Between turns it has those that the application does not take yet.
+    batch: VecDeque<M>,
 }
 
 impl<M: Send + 'static> Reactor<M> {
@@ -317,20 +335,18 @@ impl<M: Send + 'static> Reactor<M> {
             .saturating_add(config.read_budget_bytes);
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), MAILBOX)?;
-        let unsent_bytes_max = config.unsent_bytes_max;
-        let acceptors = Acceptors::new(
-            config.listeners,
-            unsent_bytes_max,
-            poll.registry(),
-            FIRST_LISTENER,
-        )?;
+        let options = SocketOptions {
+            unsent_bytes_max: config.unsent_bytes_max,
+            acknowledgement_timeout: config.acknowledgement_timeout,
+        };
+        let acceptors = Acceptors::new(config.listeners, options, poll.registry(), FIRST_LISTENER)?;
         Ok(Reactor {
             io: Io::new(
                 poll,
                 acceptors,
                 config.connections_max,
                 config.connection_limit,
-                unsent_bytes_max,
+                options,
             ),
             #[cfg(unix)]
             waker: None,
@@ -340,7 +356,7 @@ impl<M: Send + 'static> Reactor<M> {
             reading: Vec::new(),
             mailbox: Mailbox::new(config.mailbox_capacity, waker),
             messages_wait: false,
-            batch: Vec::new(),
+            batch: VecDeque::new(),
         })
     }
 
@@ -638,13 +654,24 @@ impl<M: Send + 'static> Reactor<M> {
     }
 
     fn deliver_messages(&mut self, application: &mut impl Application<Message = M>) {
-        if !std::mem::take(&mut self.messages_wait) {
-            return;
+        while application.takes_messages() {
+            if let Some(message) = self.batch.pop_front() {
+                application.message(&mut self.io, message);
+            } else if std::mem::take(&mut self.messages_wait) {
+                self.collect_messages();
+            } else {
+                break;
+            }
         }
-        self.mailbox.collect(&mut self.batch);
-        for message in self.batch.drain(..) {
-            application.message(&mut self.io, message);
-        }
+        self.io
+            .set_messages_wait(self.messages_wait || !self.batch.is_empty());
+    }
+
+    /// Takes the messages out of the mailbox. Both vectors keep their memory.
+    fn collect_messages(&mut self) {
+        let mut batch = Vec::from(std::mem::take(&mut self.batch));
+        self.mailbox.collect(&mut batch);
+        self.batch = batch.into();
     }
 
     fn fire_timers(&mut self, application: &mut impl Application<Message = M>) {
@@ -658,6 +685,7 @@ impl<M: Send + 'static> Reactor<M> {
             match deferred {
                 Deferred::Opened(key, peer) => self.begin(application, key, peer),
                 Deferred::Failed(key, error) => self.failed(application, key, error),
+                Deferred::EndHidden(key) => application.end_hidden(&mut self.io, key),
             }
         }
     }
@@ -683,6 +711,6 @@ impl<M> Drop for Reactor<M> {
 /// Maximum number of events of one `epoll_wait`; further ones follow with the next.
 const EVENTS_PER_TURN_MAX: usize = 1024;
 /// What the sockets that can be written again may write in a turn, before other sockets are read.
-const WRITABLE_BUDGET_BYTES: usize = 512 << 10;
+const WRITABLE_BUDGET_BYTES: usize = 128 << 10;
 /// A limit, so that many new connections do not delay the open ones.
 const ACCEPTS_PER_TURN_MAX: usize = 64;

@@ -174,6 +174,9 @@ enum Writing {
     Writable,
     /// Write edges are reported, and the kernel accepts bytes.
     Free,
+    /// The kernel accepts bytes, and so do we when the socket's turn comes again: the last write was as long as one may be.
+    /// `watched`: write edges are reported.
+    Paced { watched: bool },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -246,7 +249,8 @@ impl Socket {
         self.read_closed |= closed;
         self.readable |= event.is_readable() || closed;
         let writable = event.is_writable() || event.is_write_closed() || event.is_error();
-        if !writable || !self.is_blocked() || self.writing == Writing::Writable {
+        let waits = matches!(self.writing, Writing::Blocked | Writing::NewlyBlocked);
+        if !writable || !waits {
             return false;
         }
         self.writing = Writing::Writable;
@@ -255,17 +259,38 @@ impl Socket {
 
     /// The turn of a writable socket has come. False: it is broken.
     pub(super) fn end_block(&mut self) -> bool {
-        if self.writing == Writing::Writable {
-            self.writing = Writing::Free;
-        }
+        self.end_pace();
         self.life != Life::Broken
+    }
+
+    /// The kernel accepts bytes, and the application may write again. False: it does not, or may already.
+    pub(super) fn end_pace(&mut self) -> bool {
+        self.writing = match self.writing {
+            Writing::Writable | Writing::Paced { watched: true } => Writing::Free,
+            Writing::Paced { watched: false } => Writing::Unwatched,
+            Writing::Unwatched | Writing::NewlyBlocked | Writing::Blocked | Writing::Free => {
+                return false;
+            }
+        };
+        true
+    }
+
+    /// The kernel has accepted as much as one write may have. The socket's turn comes again.
+    pub(super) fn pace(&mut self) {
+        let watched = self.writing == Writing::Free;
+        self.writing = Writing::Paced { watched };
+    }
+
+    /// Whether the kernel accepts bytes, and the socket waits for its turn to be written.
+    pub(super) fn awaits_turn(&self) -> bool {
+        matches!(self.writing, Writing::Writable | Writing::Paced { .. })
     }
 
     #[inline(always)]
     fn is_blocked(&self) -> bool {
         matches!(
             self.writing,
-            Writing::Blocked | Writing::NewlyBlocked | Writing::Writable
+            Writing::Blocked | Writing::NewlyBlocked | Writing::Writable | Writing::Paced { .. }
         )
     }
 
@@ -290,6 +315,12 @@ impl Socket {
         (self.readable || self.unread) && !self.paused && self.life == Life::Open
     }
 
+    /// Whether the peer has sent its last byte, and the socket is paused before that.
+    #[inline]
+    pub(super) fn hides_end(&self) -> bool {
+        self.read_closed && self.paused && self.life == Life::Open
+    }
+
     pub(super) fn set_unread(&mut self, unread: bool) {
         self.unread = unread;
     }
@@ -309,8 +340,9 @@ impl Socket {
         !self.is_blocked() && self.life != Life::Broken
     }
 
-    pub(super) fn set_paused(&mut self, paused: bool) {
-        self.paused = paused;
+    /// Returns whether it was paused before.
+    pub(super) fn set_paused(&mut self, paused: bool) -> bool {
+        std::mem::replace(&mut self.paused, paused)
     }
 
     /// Whether the socket has to be added to the ready list: it wants to be read, and is not

@@ -159,6 +159,15 @@ pub struct Config {
     /// Whether what each connection receives and sends is counted: [`Closed::totals`](super::Closed), and the lines of the log that
     /// report ends of connections. Costs 40 bytes for each connection and 16 for each subscription; a delivery costs nothing. Default `false`.
     pub connection_totals: bool,
+    /// How many rooms there may be, with how many members. Default: no limit, and 4,096 rooms of one connection.
+    pub rooms: RoomLimits,
+    /// How long a connection may stay open, from its opening handshake on. Then the client gets a Close with 1001, whether it is
+    /// active or not, and may connect again: to this server or to another one behind the same address. Default `None`: no limit.
+    pub connection_lifetime_max: Option<Duration>,
+    /// A connection ends if bytes for it wait in the kernel and the client acknowledges none of them for this long, because it
+    /// is gone, or because it does not read (Linux only: `TCP_USER_TIMEOUT`; not for Unix sockets). This holds without pings,
+    /// too. Default 60 s; [`Config::pong_timeout`] ends such a connection earlier if pings are sent. `None`: no limit.
+    pub write_stall_timeout: Option<Duration>,
     /// The messages from other workers that one worker keeps until its next
     /// turn. Default 65,536; more wait on the sending worker. At least 1.
     pub mailbox_capacity: usize,
@@ -297,6 +306,9 @@ impl Default for Config {
             connections_per_address: None,
             connections_per_second: None,
             connection_totals: false,
+            rooms: RoomLimits::default(),
+            connection_lifetime_max: None,
+            write_stall_timeout: Some(Duration::from_secs(60)),
             mailbox_capacity: 1 << 16,
             deflate: None,
             origins: Origins::default(),
@@ -307,6 +319,37 @@ impl Default for Config {
             #[cfg(feature = "tls")]
             tls: None,
             on_failure: None,
+        }
+    }
+}
+
+/// How many rooms there may be, with how many members. Beyond a limit [`Context::try_join`](super::Context::try_join) fails, and
+/// [`Context::join`](super::Context::join) closes the connection.
+///
+/// ```
+/// use std::num::NonZeroUsize;
+/// use yamabiko::server::{Config, RoomLimits};
+///
+/// let rooms = RoomLimits { members_max: NonZeroUsize::new(100), ..RoomLimits::default() };
+/// let config = Config { rooms, ..Config::default() };
+/// # drop(config);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoomLimits {
+    /// Rooms with a member, all workers together. Default `None`: no limit, because only the application knows its rooms.
+    pub rooms_max: Option<NonZeroUsize>,
+    /// Members of one room, all workers together. Default `None`: no limit.
+    pub members_max: Option<NonZeroUsize>,
+    /// Rooms of one connection. Default 4,096: each costs about 40 bytes, and 300 if nobody else is in it.
+    pub of_connection_max: usize,
+}
+
+impl Default for RoomLimits {
+    fn default() -> RoomLimits {
+        RoomLimits {
+            rooms_max: None,
+            members_max: None,
+            of_connection_max: 4096,
         }
     }
 }

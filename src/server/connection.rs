@@ -763,7 +763,9 @@ impl<H: Handler> Connection<H> {
         let deadlines = [
             self.deadlines.deadline(&environment.timeouts),
             environment.rates.wait_ends_at(key.index()),
+            environment.token_ends.ends_at(key.index()),
             environment.lifetimes.ends_at(key.index()),
+            environment.input_ends.ends_at(key.index()),
         ];
         match deadlines.into_iter().flatten().min() {
             Some(at) => io.set_deadline(key, at),
@@ -802,9 +804,20 @@ impl<H: Handler> Connection<H> {
         if environment.rates.end_wait_if_due(key.index(), now) {
             self.end_wait(io, key, environment);
         }
-        if environment.lifetimes.end_if_due(key.index(), now) {
+        if environment.token_ends.end_if_due(key.index(), now) {
             let close = CloseFrame::new(CloseCode::UNAUTHORIZED, EXPIRED);
             self.begin_close(io, key, environment, close);
+        }
+        if environment.lifetimes.end_if_due(key.index(), now) {
+            let close = CloseFrame::new(CloseCode::GOING_AWAY, OPEN_FOR_LONG);
+            self.begin_close(io, key, environment, close);
+        }
+        if environment.input_ends.end_if_due(key.index(), now) {
+            // Only its own rate counts: another client's work is no reason to lose what this one has sent.
+            if environment.rates.wait_ends_at(key.index()).is_some() {
+                return Err(End::InputEnded);
+            }
+            self.input_ends(io, key, environment);
         }
         let queued_bytes = self.recipient.queued_bytes();
         let has_unsent = || queued_bytes > 0 || io.has_unsent(key);
@@ -824,6 +837,20 @@ impl<H: Handler> Connection<H> {
         }
         self.set_timer(io, key, environment);
         Ok(())
+    }
+
+    /// The client has sent its last byte, and is not read so far. It has some time for the bytes before that.
+    pub(super) fn input_ends(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        environment: &mut Environment<H>,
+    ) {
+        if environment.input_ends.ends_at(key.index()).is_none() {
+            let ends_at = io.now().plus(environment.config.close_timeout);
+            environment.input_ends.opened(key.index(), Some(ends_at));
+            self.set_timer(io, key, environment);
+        }
     }
 
     fn ping(&mut self, key: SocketKey, environment: &mut Environment<H>) {
@@ -1103,8 +1130,11 @@ const INFLATED_BYTE_COST: usize = 64;
 /// The most that is inflated before the budget is checked.
 const COMPRESSED_BYTES_MAX: usize = 4 << 10;
 
-/// The reason in the Close of a connection that has reached its end.
+/// The reason in the Close of a connection whose token has expired.
 const EXPIRED: &str = "the token has expired";
+
+/// The reason in the Close of a connection that has reached its lifetime.
+const OPEN_FOR_LONG: &str = "the connection has been open for its longest time";
 
 /// The reason in the Close after a panic. The text of the panic is not for the client.
 const INTERNAL_ERROR: &str = "internal error";

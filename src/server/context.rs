@@ -3,8 +3,9 @@
 use super::connection_id::ConnectionId;
 use super::fan_out::{ExceptedConnection, FanOut};
 use super::recipient::Recipient;
+use super::rooms::NotJoined;
 use crate::reactor::{PeerAddress, SocketKey};
-use crate::websocket::frame::CloseFrame;
+use crate::websocket::frame::{CloseCode, CloseFrame};
 use crate::websocket::{AsMessage, Fragment, Message, SendError};
 use std::fmt;
 
@@ -152,11 +153,31 @@ impl Context<'_> {
     /// Subscribes this connection to a room. Does nothing if it is already subscribed. The connection receives every message
     /// published from now on, and possibly messages that were published shortly before, this connection's own included: with
     /// several workers they may still be on their way through the room's owner.
+    ///
+    /// Beyond a limit of [`Config::rooms`](super::Config) the connection is closed: with 1008 if it is in too many rooms, otherwise
+    /// with 1013. [`Context::try_join`] leaves that to the handler.
     pub fn join(&mut self, room: &str) {
-        if self.open {
-            self.recipient
-                .subscribe(room, self.key, &mut self.fan_out.rooms);
+        let Err(error) = self.try_join(room) else {
+            return;
+        };
+        let code = match error {
+            NotJoined::InTooManyRooms => CloseCode::POLICY_VIOLATION,
+            NotJoined::TooManyRooms | NotJoined::RoomFull => CloseCode::TRY_AGAIN_LATER,
+            NotJoined::NotOpen => return,
+        };
+        self.close((code, error.to_string().as_str()));
+    }
+
+    /// As [`Context::join`], for a handler that answers by itself when a limit is reached.
+    ///
+    /// # Errors
+    /// The connection is closing, or a limit of [`Config::rooms`](super::Config) is reached. It is not subscribed, and stays open.
+    pub fn try_join(&mut self, room: &str) -> Result<(), NotJoined> {
+        if !self.open {
+            return Err(NotJoined::NotOpen);
         }
+        self.recipient
+            .subscribe(room, self.key, &mut self.fan_out.rooms)
     }
 
     /// Counts as a join for [`RateLimits::joins`](super::RateLimits): for a join that the application refuses, which costs it as

@@ -43,6 +43,11 @@ pub(super) struct Environment<H: Handler> {
     pub(super) buffers: Buffers,
     pub(super) counts: ConnectionCounts,
     pub(super) rates: Rates,
+    /// When the tokens of connections expire.
+    pub(super) token_ends: Lifetimes,
+    /// When the unread input of connections is given up whose client has sent its last byte.
+    pub(super) input_ends: Lifetimes,
+    /// When connections have been open for long enough.
     pub(super) lifetimes: Lifetimes,
     pub(super) memory: MemoryBudget,
     pub(super) shutdown: Shutdown,
@@ -76,6 +81,8 @@ impl<H: Handler> Environment<H> {
             pending: PendingWrites::default(),
             buffers: Buffers::default(),
             counts: ConnectionCounts::default(),
+            token_ends: Lifetimes::default(),
+            input_ends: Lifetimes::default(),
             lifetimes: Lifetimes::default(),
             shutdown,
             memory,

@@ -113,7 +113,7 @@ mod tests {
     use crate::broadcast::FlushBudget;
     use crate::reactor::{Application, End, Io, PeerAddress, Reactor, ReactorConfig, SocketKey};
     use crate::server::lag::LagPolicy;
-    use crate::server::rooms::{RoomBackpressure, Subscriptions};
+    use crate::server::rooms::{SharedRooms, Subscriptions};
     use crate::server::workers::{CrossWorkerMessage, Workers};
     use crate::time::Timestamp;
     use proptest::prelude::*;
@@ -131,11 +131,11 @@ mod tests {
     impl Worker {
         fn new(index: usize, workers: &Workers) -> Worker {
             let policy_of = Arc::new(|_: &str| LagPolicy::default());
-            let mut rooms =
-                RoomTable::new(policy_of, RoomBackpressure::default(), Arc::default(), None);
+            let mut rooms = RoomTable::new(policy_of, SharedRooms::default(), Arc::default(), None);
             for (number, room) in ROOMS.iter().enumerate() {
                 let key = SocketKey::from_bits(number as u64);
-                rooms.subscribe(room, key, None, &mut Subscriptions::default());
+                let subscribed = rooms.subscribe(room, key, None, &mut Subscriptions::default());
+                subscribed.expect("there is no limit");
             }
             let outbound = OutboundQueues::new(index, workers.clone());
             Worker {

@@ -6,12 +6,12 @@
 //!        └────────────────── a flush is owed: at most 4 in a turn ◀─────────────┘
 //! ```
 //!
-//! A turn has a budget for the logs: 1 MiB, where each write costs 16 KiB besides its bytes. Each dirty log gets a share of 128 KiB in
+//! A turn has a budget for the logs: 128 KiB, where each write costs 2 KiB besides its bytes. Each dirty log gets a share of 16 KiB in
 //! turn, until the budget is used up. The next turn goes on where this one stopped, after it has read the sockets. So a large
 //! broadcast does not make the other clients wait for all of its writes.
 //!
 //! Clients that publish to a log of which 1 MiB is not flushed are not read until it is: otherwise they could fill the memory. With 16 MiB
-//! in all logs, or when another worker's messages fill a log, the flush knows no budget. Clients that publish to a room with
+//! in all logs the flush knows no budget. Clients that publish to a room with
 //! a healthy subscriber that is behind are not read either (`rooms/waits.rs`).
 //!
 //! The write queues go first. A full socket takes no bytes until epoll reports it writable, so nothing of a log can get into the
@@ -131,7 +131,7 @@ impl Flusher {
     }
 
     /// The same without a budget.
-    pub(super) fn flush_all<H: Handler>(
+    fn flush_all<H: Handler>(
         &mut self,
         io: &mut Io,
         connections: &mut Connections<H>,
@@ -268,6 +268,11 @@ impl Flusher {
         let rooms = &mut environment.fan_out.rooms;
         rooms.find_too_slow(log, io.now(), &mut self.too_slow);
         for slow in self.too_slow.drain(..) {
+            // It is not slow: its turn to be written has not come.
+            if slow.lag.bytes <= PACED_LAG_BYTES_MAX && io.awaits_turn(slow.key) {
+                environment.fan_out.rooms.still_dirty(log);
+                continue;
+            }
             match slow.action {
                 LagAction::Disconnect => disconnect(&slow, io, connections, environment),
                 LagAction::Skip => skip(&slow, false, io, connections, environment),
@@ -344,14 +349,17 @@ fn skip<H: Handler>(
     }
 }
 
-/// What the logs of a worker may write in a turn: 250 µs on the machine where a short write takes 4 µs.
+/// What the logs of a worker may write in a turn: 250 µs on the machine where a short write takes 4 µs, and 1 MiB takes 1.6 ms.
 const TURN_BUDGET: FlushBudget = FlushBudget {
-    bytes: 1 << 20,
-    call_bytes: 16 << 10,
+    bytes: 128 << 10,
+    call_bytes: 2 << 10,
 };
 
 /// A log's share of it, before the next log is served: eight short messages.
-const LOG_SHARE_BYTES: usize = 128 << 10;
+const LOG_SHARE_BYTES: usize = 16 << 10;
+
+/// How far a subscription may be behind because others are written first. The log is one for all of them.
+const PACED_LAG_BYTES_MAX: u64 = 16 << 20;
 
 /// Flushes at the end of one turn: the first one, one for what handlers have published when messages were skipped, and two
 /// more for what follows from that.

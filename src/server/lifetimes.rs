@@ -1,4 +1,4 @@
-//! When connections end that have an end, such as the expiry of a token. A connection without one costs nothing
+//! When connections end that have an end: the expiry of a token, or the longest time that a connection may be open. A connection without one costs nothing
 //! unless it takes the slot of a socket below one that has an end: then 8 bytes.
 
 use crate::time::Timestamp;

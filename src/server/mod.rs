@@ -122,7 +122,7 @@ pub use crate::websocket::{
     AsMessage, CloseFrame, Ended, Fragment, Limits, Message, Piece, ProtocolError, SendError, Side,
 };
 pub use close_counts::ClosedBy;
-pub use config::{Accept, Config, OnFailure};
+pub use config::{Accept, Config, OnFailure, RoomLimits};
 pub use connection_id::ConnectionId;
 pub use context::{Context, NotSent};
 pub use failure::Failure;
@@ -136,6 +136,7 @@ pub use publisher::{NotPublished, Publication, Publisher};
 pub use rates::{Rate, RateAction, RateLimits};
 pub use refusal_reason::RefusalReason;
 pub use request::Request;
+pub use rooms::NotJoined;
 pub use shutdown::Drained;
 pub use totals::ConnectionTotals;
 pub use upgrade::Upgrade;
@@ -147,7 +148,7 @@ use fan_out::FanOut;
 use listeners::Listening;
 use memory::{HeldBytes, MemoryBudget};
 use metrics::MetricsSnapshot;
-use rooms::{LagPolicyOf, RoomBackpressure, RoomTable};
+use rooms::{LagPolicyOf, RoomTable, SharedRooms};
 use shutdown::{Drain, Outlook, Shutdown, Stopping};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -232,6 +233,7 @@ impl<H: Handler> Server<H> {
                 mailbox_capacity: config.mailbox_capacity.max(1),
                 connection_limit: Some(connection_limit.clone()),
                 unsent_bytes_max: config.unsent_bytes_max.map(NonZeroU32::get),
+                acknowledgement_timeout: config.write_stall_timeout,
                 ..ReactorConfig::default()
             })?);
         }
@@ -536,12 +538,12 @@ fn build_workers<H: Handler>(
     let (default, asked) = (config.lag_policy, handler.clone());
     let lag_policy_of: LagPolicyOf =
         Arc::new(move |room| asked.lag_policy(room).unwrap_or(default));
-    let backpressure = RoomBackpressure::default();
+    let shared_rooms = SharedRooms::new(config.rooms);
     let worker = |(index, reactor): (usize, _)| {
         let snapshot = handle.snapshots.get(index).cloned().unwrap_or_default();
         let rooms = RoomTable::new(
             lag_policy_of.clone(),
-            backpressure.clone(),
+            shared_rooms.clone(),
             snapshot.clone(),
             config.deflate,
         );

@@ -95,7 +95,7 @@ impl PendingWrites {
 mod tests {
     use super::*;
     use crate::server::lag::LagPolicy;
-    use crate::server::rooms::{RoomBackpressure, Subscriptions};
+    use crate::server::rooms::{SharedRooms, Subscriptions};
     use crate::websocket::Message;
     use std::sync::Arc;
 
@@ -104,10 +104,10 @@ mod tests {
     /// A room with a subscriber; what is published to it is to be written.
     fn rooms() -> RoomTable {
         let policy_of = Arc::new(|_: &str| LagPolicy::default());
-        let mut rooms =
-            RoomTable::new(policy_of, RoomBackpressure::default(), Arc::default(), None);
+        let mut rooms = RoomTable::new(policy_of, SharedRooms::default(), Arc::default(), None);
         let key = SocketKey::from_bits(0);
-        rooms.subscribe("hall", key, None, &mut Subscriptions::default());
+        let subscribed = rooms.subscribe("hall", key, None, &mut Subscriptions::default());
+        subscribed.expect("there is no limit");
         rooms
     }
 

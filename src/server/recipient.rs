@@ -4,7 +4,7 @@
 //! in a room, but only between two frames. The queue is written before the rooms. A full socket takes no bytes until epoll
 //! reports it writable, so nothing of a room can get into the middle of a queued frame.
 
-use super::rooms::{RoomTable, Subscriptions, write_fragment, write_frame};
+use super::rooms::{NotJoined, RoomTable, Subscriptions, write_fragment, write_frame};
 use crate::broadcast::{Backlog, Remainder, WriteQueue};
 use crate::reactor::{Io, PeerAddress, SocketKey};
 use crate::websocket::deflate::WindowBits;
@@ -200,8 +200,16 @@ impl Recipient {
     }
 
     /// Subscribes to a room, unless it is subscribed.
-    pub(super) fn subscribe(&mut self, room: &str, key: SocketKey, rooms: &mut RoomTable) {
-        rooms.subscribe(room, key, self.window, &mut self.subscriptions);
+    ///
+    /// # Errors
+    /// A limit of rooms is reached.
+    pub(super) fn subscribe(
+        &mut self,
+        room: &str,
+        key: SocketKey,
+        rooms: &mut RoomTable,
+    ) -> Result<(), NotJoined> {
+        rooms.subscribe(room, key, self.window, &mut self.subscriptions)
     }
 
     /// Ends the subscription to a room, if there is one.
@@ -217,8 +225,7 @@ impl Recipient {
     /// Writes the queue and what the rooms have for this client, as far as the socket takes them, and ends all
     /// subscriptions. The rest of a message that is partly written goes into the queue.
     pub(super) fn unsubscribe_all(&mut self, io: &mut Io, key: SocketKey, rooms: &mut RoomTable) {
-        flush_write_queue(io, key, &mut self.queue);
-        self.flush_rooms(io, key, rooms);
+        self.write_all(io, key, rooms);
         let subscriptions = std::mem::take(&mut self.subscriptions);
         if let Some(first) = subscriptions.as_slice().first() {
             rooms.leaves(key, *first);
@@ -231,6 +238,19 @@ impl Recipient {
         if self.message.is_under_way() {
             self.message = FragmentedMessage::default();
             rooms.release(key);
+        }
+    }
+
+    /// Writes the queue and what the rooms have, as far as the socket takes them, in as many writes as that needs.
+    fn write_all(&mut self, io: &mut Io, key: SocketKey, rooms: &mut RoomTable) {
+        loop {
+            if self.finish_messages(io, key, rooms) {
+                flush_write_queue(io, key, &mut self.queue);
+                self.flush_rooms(io, key, rooms);
+            }
+            if !io.write_on(key) {
+                return;
+            }
         }
     }
 

@@ -185,6 +185,17 @@ impl<H: Handler> Application for Worker<H> {
         }
     }
 
+    fn end_hidden(&mut self, io: &mut Io, key: SocketKey) {
+        let Worker {
+            connections,
+            environment,
+            ..
+        } = self;
+        if let Some(connection) = connections.open_mut(key) {
+            connection.input_ends(io, key, environment);
+        }
+    }
+
     fn writable(&mut self, io: &mut Io, key: SocketKey) {
         match self.connections.get_mut(key) {
             Some(ConnectionState::Open(connection)) => {
@@ -221,6 +232,11 @@ impl<H: Handler> Application for Worker<H> {
         }
     }
 
+    /// While too much of a log is not written, the messages stay in the mailbox, and their senders see that by the bytes in flight.
+    fn takes_messages(&mut self) -> bool {
+        self.environment.fan_out.rooms.takes_messages()
+    }
+
     fn message(&mut self, io: &mut Io, message: CrossWorkerMessage) {
         match message {
             CrossWorkerMessage::Order(message) => {
@@ -254,10 +270,8 @@ impl<H: Handler> Application for Worker<H> {
             CrossWorkerMessage::Serve(connection) => self.serve(io, connection),
             CrossWorkerMessage::Wake => {}
         }
-        if self.environment.fan_out.rooms.must_flush() {
-            self.environment.fan_out.rooms.forget_publications();
-            self.flush_all(io);
-        }
+        self.flush_early(io);
+        self.environment.fan_out.rooms.forget_publications();
     }
 
     /// It has begun a turn: `turn_ended` does the work.
@@ -355,8 +369,12 @@ impl<H: Handler> Worker<H> {
                 behind,
                 ends_at,
             } => {
+                environment.token_ends.opened(key.index(), ends_at);
+                let lifetime = environment.config.connection_lifetime_max;
+                let ends_at = lifetime.map(|lifetime| io.now().plus(lifetime));
                 environment.lifetimes.opened(key.index(), ends_at);
                 environment.shutdown.schedule(io.now(), key);
+                environment.input_ends.opened(key.index(), None);
                 let opened = connection.opened(io, key, environment);
                 connections.open(key, connection);
                 match opened {
@@ -425,11 +443,6 @@ impl<H: Handler> Worker<H> {
     fn flush_early(&mut self, io: &mut Io) {
         self.flusher
             .flush_early(io, &mut self.connections, &mut self.environment);
-    }
-
-    fn flush_all(&mut self, io: &mut Io) {
-        self.flusher
-            .flush_all(io, &mut self.connections, &mut self.environment);
     }
 
     /// Whether a client is not read for a while, because it has published faster than the messages are written.

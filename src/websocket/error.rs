@@ -36,6 +36,9 @@ pub enum ProtocolError {
     InflatedTooMuch,
     /// A message over [`Limits::fragments_max`](super::Limits): 1008.
     TooManyFragments,
+    /// A compressed message in which more streams end (BFINAL) than 8, and one for each 64 of its bytes: 1008, because each
+    /// costs as much as a hundred bytes of text.
+    TooManyStreams,
 }
 
 impl ProtocolError {
@@ -65,7 +68,7 @@ impl ProtocolError {
             //# because it has received a message that is too big for it to
             //# process.
             Self::MessageTooBig | Self::InflatedTooMuch => CloseCode::MESSAGE_TOO_BIG,
-            Self::TooManyFragments => CloseCode::POLICY_VIOLATION,
+            Self::TooManyFragments | Self::TooManyStreams => CloseCode::POLICY_VIOLATION,
         }
     }
 }
@@ -94,6 +97,7 @@ impl fmt::Display for ProtocolError {
                 f.write_str("compressed message over the limit of its ratio (§10.4)")
             }
             Self::TooManyFragments => f.write_str("message in too many fragments (§10.4)"),
+            Self::TooManyStreams => f.write_str("compressed message of too many streams (§10.4)"),
         }
     }
 }

@@ -503,6 +503,7 @@ impl From<InflateError> for ProtocolError {
         match error {
             InflateError::Corrupt => ProtocolError::CompressedDataCorrupt,
             InflateError::TooLong => ProtocolError::MessageTooBig,
+            InflateError::TooManyStreams => ProtocolError::TooManyStreams,
         }
     }
 }

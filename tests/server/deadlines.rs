@@ -439,3 +439,62 @@ mod idle {
         });
     }
 }
+
+#[test]
+fn connection_that_has_reached_its_lifetime_is_closed_with_1001_though_it_is_active() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(Config {
+            connection_lifetime_max: Some(SHORT),
+            ..config
+        });
+        let mut client = Client::open(server.address);
+        let deadline = Deadline::after(LOOP_TIMEOUT);
+        let close = loop {
+            client.text("active");
+            let frame = client.read_frame();
+            if frame.opcode == Opcode::Close {
+                break frame;
+            }
+            assert_eq!(frame, Frame::text("active"));
+            deadline.check("the end of its lifetime");
+        };
+        assert_eq!(close.payload[..2], 1001u16.to_be_bytes());
+        client.close(1001, "");
+        client.expect_end();
+    });
+}
+
+#[test]
+fn connection_within_its_lifetime_stays() {
+    let server = Running::start(Config {
+        connection_lifetime_max: Some(LONG),
+        ..config(1)
+    });
+    let mut client = Client::open(server.address);
+    client.text("still here");
+    assert_eq!(client.read_text(), "still here");
+}
+
+/// Without pings, and with nothing in the server's own queues that has a deadline.
+#[cfg(target_os = "linux")]
+#[test]
+fn client_that_acknowledges_nothing_ends_without_pings() {
+    with_1_and_3_workers(|config| {
+        let server = Running::start(Config {
+            ping_interval: None,
+            write_stall_timeout: Some(SHORT),
+            ..config
+        });
+        let mut client = Client::open_narrow(server.address);
+        // Its echoes fill the buffers of both sockets.
+        let wire = frame(Opcode::Binary, &[0xec; 60_000]).repeat(300);
+        assert!(!client.write_until_refused(&wire).is_empty());
+        match server.next_closed() {
+            Report::Closed {
+                failure: Some(failure),
+                ..
+            } => assert!(failure.contains("timed out"), "{failure}"),
+            other => panic!("{other:?}"),
+        }
+    });
+}

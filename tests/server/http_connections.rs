@@ -2,6 +2,7 @@
 //! conditional requests, and the deadlines of each part (RFC 9110, RFC 9112 §9.3).
 
 use std::io::Write;
+use std::num::NonZeroU32;
 use std::time::Duration;
 use yamabiko::server::{Config, HttpLimits};
 use yamabiko_testing::socket::{
@@ -124,6 +125,34 @@ fn connection_ends_after_the_limit_of_requests() {
         assert_eq!(response.field("Connection"), connection);
     }
     client.expect_end();
+}
+
+#[test]
+fn connection_beyond_its_rate_of_requests_gets_429_and_ends() {
+    let server = Running::start(Config {
+        http: HttpLimits {
+            requests_per_second: NonZeroU32::new(3),
+            ..config(1).http
+        },
+        ..config(1)
+    });
+    let mut client = Client::connect(server.address);
+    // A busy machine may take so long for them that a few more are allowed.
+    client.send(request("GET", "/page", "").repeat(50));
+    let mut responses = std::iter::repeat_with(|| client.read_one_response(false));
+    let refused = responses
+        .by_ref()
+        .skip(3)
+        .find(|response| response.status != 200);
+    let refused = refused.expect("one is refused");
+    assert_eq!(refused.status, 429);
+    assert_eq!(refused.field("Retry-After"), Some("1"));
+    assert_eq!(refused.field("Connection"), Some("close"));
+    client.expect_end();
+    // Another connection has a rate of its own.
+    let mut other = Client::connect(server.address);
+    other.send(request("GET", "/page", ""));
+    assert_eq!(other.read_one_response(false).status, 200);
 }
 
 #[test]

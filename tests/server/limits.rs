@@ -6,10 +6,9 @@ use socket2::{Domain, Socket, Type};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-#[cfg(target_os = "linux")]
 use std::num::NonZeroUsize;
 use std::time::Duration;
-use yamabiko::server::{Accept, Config, Limits};
+use yamabiko::server::{Accept, Config, Limits, RoomLimits};
 use yamabiko::websocket::frame::{Opcode, encode};
 use yamabiko::websocket::{Connection, Fragment};
 use yamabiko_testing::socket::{
@@ -451,4 +450,46 @@ fn concurrent_refusals_are_limited_and_one_more_is_closed() {
     );
     opened.text("served");
     assert_eq!(opened.read_text(), "served");
+}
+
+#[test]
+fn connection_beyond_a_limit_of_rooms_is_closed_and_at_it_is_not() {
+    with_1_and_3_workers(|config| {
+        let rooms = RoomLimits {
+            rooms_max: NonZeroUsize::new(3),
+            members_max: NonZeroUsize::new(2),
+            of_connection_max: 2,
+        };
+        let server = Running::start(Config { rooms, ..config });
+        let [mut one, mut two] = [(); 2].map(|()| Client::open(server.address));
+        for client in [&mut one, &mut two] {
+            client.join("hall");
+            client.join("garden");
+            // It is in the room.
+            client.join("hall");
+        }
+        let refused = |room: &str, code: u16, reason: &str| {
+            let mut client = Client::open(server.address);
+            client.join("attic");
+            client.text(&format!("/join {room}"));
+            assert_eq!(client.read_close(), (code, reason.to_owned()));
+            client.close(code, "");
+            client.expect_end();
+        };
+        refused("hall", 1013, "the room is full");
+        refused("cellar", 1013, "the server has too many rooms");
+        two.text("/join attic");
+        let reason = "this connection is in too many rooms".to_owned();
+        assert_eq!(two.read_close(), (1008, reason));
+        two.close(1008, "");
+        two.expect_end();
+        // Its places are free, and the others are as before.
+        let mut three = Client::open(server.address);
+        three.join("hall");
+        three.join("garden");
+        one.text("/publish hall still here");
+        for client in [&mut one, &mut three] {
+            assert_eq!(client.read_text(), "still here");
+        }
+    });
 }

@@ -1,10 +1,12 @@
 //! The memory budget: who ends when it is exceeded, and that everyone else goes on.
 
+use std::io::Write;
 use std::time::Duration;
 use yamabiko::server::{Config, LagPolicy};
 use yamabiko::websocket::frame::Opcode;
 use yamabiko_testing::socket::{
-    Client, GET, Report, Running, TIMEOUT, config, eventually, frame, with_1_and_3_workers,
+    Client, GET, LOOP_TIMEOUT, Report, Running, TIMEOUT, config, eventually, frame,
+    with_1_and_3_workers,
 };
 
 const BUDGET: usize = 4 << 20;
@@ -203,4 +205,38 @@ fn without_a_budget_nobody_ends() {
         client.send(&rest);
         assert_eq!(client.read_frame().payload.len(), 1 << 20);
     }
+}
+
+#[test]
+fn half_messages_of_many_clients_stay_within_the_budget_and_end_by_the_deadline_though_bytes_come()
+{
+    with_1_and_3_workers(|config| {
+        const CLIENTS: u64 = 24;
+        let workers = config.workers.get();
+        let server = Running::start(Config {
+            message_timeout: Some(Duration::from_millis(300)),
+            message_bytes_per_second_min: 1 << 20,
+            ..with_budget(config)
+        });
+        let mut clients: Vec<Client> = (0..CLIENTS).map(|_| Client::open(server.address)).collect();
+        let half = &frame(Opcode::Binary, &[0xda; 1 << 20])[..512 << 10];
+        // 12 MiB, with a budget of 4. A client that has ended takes no more.
+        for client in &mut clients {
+            let _ = client.stream.write_all(half);
+        }
+        // What a worker reads before it looks at the sum again.
+        let held_max = BUDGET + workers * (1 << 20);
+        eventually("all have ended", LOOP_TIMEOUT, || {
+            for client in &mut clients {
+                let _ = client.stream.write(&[0xda]);
+            }
+            let held = server.handle.held_bytes();
+            assert!(held <= held_max, "{held} bytes are held");
+            server.handle.metrics().closed == CLIENTS
+        });
+        eventually("all is free", TIMEOUT, || server.handle.held_bytes() == 0);
+        let mut fresh = Client::open(server.address);
+        fresh.text("served");
+        assert_eq!(fresh.read_text(), "served");
+    });
 }

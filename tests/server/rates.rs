@@ -7,7 +7,7 @@ use yamabiko::websocket::deflate::{DeflateParameters, DeflatePool};
 use yamabiko::websocket::frame::Opcode;
 use yamabiko::websocket::{Connection, Limits, Message};
 use yamabiko_testing::socket::{
-    Client, Running, TIMEOUT, config, eventually, frame, with_1_and_3_workers,
+    Client, Report, Running, TIMEOUT, config, eventually, frame, with_1_and_3_workers,
 };
 
 fn with_rates(rates: RateLimits, config: Config) -> Config {
@@ -54,6 +54,40 @@ fn client_that_waits_holds_up_nobody_else() {
             let mut other = Client::open(server.address);
             other.text("served");
             assert_eq!(other.read_text(), "served");
+        }
+        assert!(server.handle.metrics().received < 1_000);
+    });
+}
+
+#[test]
+fn client_that_waits_and_has_sent_its_last_byte_ends_though_bytes_are_unread() {
+    with_1_and_3_workers(|config| {
+        let rates = RateLimits {
+            messages: NonZeroU32::new(1),
+            ..RateLimits::default()
+        };
+        let server = Running::start(Config {
+            close_timeout: Duration::from_millis(40),
+            ..with_rates(rates, config)
+        });
+        // The end comes while the client waits, or before.
+        for waits_first in [true, false] {
+            let slowed = server.handle.metrics().slowed;
+            let mut flood = Client::open(server.address);
+            flood.send(texts(1_000));
+            if waits_first {
+                eventually("the flood waits", TIMEOUT, || {
+                    server.handle.metrics().slowed > slowed
+                });
+            }
+            flood.end_output();
+            match server.next_closed() {
+                Report::Closed {
+                    failure: Some(failure),
+                    ..
+                } => assert_eq!(failure, "TCP ended without a Close"),
+                other => panic!("{other:?}"),
+            }
         }
         assert!(server.handle.metrics().received < 1_000);
     });

@@ -15,6 +15,7 @@ use yamabiko_testing::protocol::{
 };
 
 const CORRUPT: u16 = 1007;
+const POLICY_VIOLATION: u16 = 1008;
 const TOO_BIG: u16 = 1009;
 
 /// The events of the endpoint for these payloads, each in one frame.
@@ -144,6 +145,24 @@ fn block_with_bfinal_may_be_followed_by_others(role: Role) {
     assert_eq!(received, [hello(), hello(), text("HelloHello"), hello()]);
 }
 both_roles!(block_with_bfinal_may_be_followed_by_others);
+
+/// Streams of two bytes without content, and a message behind them.
+fn streams_end_in_a_message_up_to_the_limit_and_one_more_is_an_error(role: Role) {
+    let payload =
+        |streams: usize, filler: &[u8]| [filler, &b"\x03\x00".repeat(streams), HELLO].concat();
+    let endpoint = || agreed(role, NO_TAKEOVER);
+    assert_eq!(receives(endpoint(), &[&payload(8, b"")]), [text("Hello")]);
+    // 128 bytes allow two more.
+    let mut filler = stored(&[b'-'; 107]);
+    filler.pop();
+    let expected = "-".repeat(107) + "Hello";
+    let received = receives(endpoint(), &[&payload(10, &filler)]);
+    assert_eq!(received, [text(&expected)]);
+    for payload in [payload(9, b""), payload(11, &filler)] {
+        fails(POLICY_VIOLATION, endpoint(), payload);
+    }
+}
+both_roles!(streams_end_in_a_message_up_to_the_limit_and_one_more_is_an_error);
 
 /// After the end of a stream, the window has the bytes of this message and, if there is room,
 /// of the messages before.

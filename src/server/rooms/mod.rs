@@ -10,6 +10,7 @@
 //! | `subscription.rs` | [`Subscription`], [`Subscriptions`]: which rooms a connection is in |
 //! | `publication.rs`, `compressor.rs` | a message's frames, each made once |
 //! | `lag.rs` | which subscriptions are too slow |
+//! | `census.rs` | [`RoomCensus`]: the limits of rooms and members |
 //! | `waits.rs` | for which of them the publishers of a room wait |
 //! | `sent.rs` | what each connection was sent, if that is counted |
 //!
@@ -22,6 +23,7 @@
 //!                    └──────────────── unsubscribe ◀───────────┘
 //! ```
 
+mod census;
 mod compressor;
 pub(super) mod encoding;
 mod lag;
@@ -32,13 +34,14 @@ mod sent;
 mod subscription;
 mod waits;
 
+pub use census::NotJoined;
 pub(super) use lag::{LagPolicyOf, TooSlow};
 pub(super) use log_set::LogId;
 pub(super) use publication::{SharedMessage, write_fragment, write_frame};
 pub(super) use sent::Sent;
 pub(super) use subscription::{Subscription, Subscriptions};
-pub(super) use waits::RoomBackpressure;
 
+use super::config::RoomLimits;
 use super::lag::LagPolicy;
 use super::metrics::{CompressionCounts, Lagging, MetricsSnapshot, RoomCounts, RoomLag};
 use crate::broadcast::{Backlog, ChunkPool, FlushBudget, LogLimits, Remainder, SharedLog, Skipped};
@@ -46,6 +49,7 @@ use crate::reactor::SocketKey;
 use crate::time::Timestamp;
 use crate::websocket::Message;
 use crate::websocket::deflate::{DeflateConfig, WindowBits};
+use census::RoomCensus;
 use compressor::Compressor;
 use encoding::Encoding;
 use lag::{LagWatch, LogLag};
@@ -55,6 +59,7 @@ use room_logs::RoomLogs;
 use sent::{Beginnings, SentTable};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use waits::RoomBackpressure;
 
 /// All rooms of one worker.
 pub(super) struct RoomTable {
@@ -68,9 +73,12 @@ pub(super) struct RoomTable {
     unflushed_bytes: u64,
     /// A log with many of them, to which a message was appended.
     overfull: Option<LogId>,
+    /// The last one of these, until it is flushed.
+    filled: Option<LogId>,
     /// A room with a subscriber for which publishers wait, to which a message was published.
     published_under_backpressure: Option<Arc<str>>,
     lag_watch: LagWatch,
+    census: RoomCensus,
     lag_policy_of: LagPolicyOf,
     snapshot: Arc<MetricsSnapshot>,
     compressor: Compressor,
@@ -83,6 +91,22 @@ pub(super) struct RoomTable {
     joins: usize,
     /// The connections to which no room writes, because a message in fragments is under way.
     held: HashSet<u64>,
+}
+
+/// What the rooms of all workers share.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SharedRooms {
+    backpressure: RoomBackpressure,
+    census: RoomCensus,
+}
+
+impl SharedRooms {
+    pub(super) fn new(limits: RoomLimits) -> SharedRooms {
+        SharedRooms {
+            backpressure: RoomBackpressure::default(),
+            census: RoomCensus::new(limits),
+        }
+    }
 }
 
 /// For what a client waits that has published.
@@ -106,7 +130,7 @@ struct EncodedLog {
 impl RoomTable {
     pub(super) fn new(
         lag_policy_of: LagPolicyOf,
-        backpressure: RoomBackpressure,
+        shared: SharedRooms,
         snapshot: Arc<MetricsSnapshot>,
         deflate: Option<DeflateConfig>,
     ) -> RoomTable {
@@ -117,8 +141,10 @@ impl RoomTable {
             dirty: LogSet::default(),
             unflushed_bytes: 0,
             overfull: None,
+            filled: None,
             published_under_backpressure: None,
-            lag_watch: LagWatch::new(backpressure),
+            lag_watch: LagWatch::new(shared.backpressure),
+            census: shared.census,
             lag_policy_of,
             snapshot,
             compressor: Compressor::new(deflate),
@@ -184,18 +210,23 @@ impl RoomTable {
 // Subscribing.
 impl RoomTable {
     /// Subscribes the connection to a room, unless it is subscribed. `window`: for compressed messages, if it was agreed on.
+    ///
+    /// # Errors
+    /// A limit of rooms is reached. Nothing has changed.
     pub(super) fn subscribe(
         &mut self,
         name: &str,
         key: SocketKey,
         window: Option<WindowBits>,
         subscriptions: &mut Subscriptions,
-    ) {
+    ) -> Result<(), NotJoined> {
         if self.subscription_in(name, subscriptions).is_some() {
-            return;
+            return Ok(());
         }
-        let log = self.log_or_new(name, self.compressor.encoding(window));
+        // A join that is refused counts, too.
         self.count_join();
+        self.census.enter(name, subscriptions.as_slice().len())?;
+        let log = self.log_or_new(name, self.compressor.encoding(window));
         if let Some(subscribed) = log_mut(&mut self.logs, log) {
             let id = subscribed.shared.subscribe(key.to_bits());
             let subscription = Subscription { log, id };
@@ -205,6 +236,7 @@ impl RoomTable {
             self.sent.subscribed(subscription, shared, beginnings);
         }
         self.subscribers_changed(name);
+        Ok(())
     }
 
     /// Ends a subscription. Messages that are not written are not delivered. The rest of a message that is partly written is
@@ -224,6 +256,7 @@ impl RoomTable {
         log.shared.unsubscribe(subscription.id, &mut self.pool);
         log.lag.unsubscribed(subscription.id);
         let (name, is_empty) = (log.name.clone(), log.shared.is_empty());
+        self.census.leave(&name);
         self.subscribers_changed(&name);
         if is_empty {
             self.remove_log(subscription.log);
@@ -343,6 +376,7 @@ impl RoomTable {
             }
             if log.shared.pending_bytes() >= LOG_UNFLUSHED_BYTES_MAX {
                 self.overfull = Some(id);
+                self.filled = Some(id);
             }
         }
     }
@@ -380,6 +414,15 @@ impl RoomTable {
     #[inline(always)]
     pub(super) fn must_flush_all(&self) -> bool {
         self.unflushed_bytes >= UNFLUSHED_BYTES_MAX
+    }
+
+    /// Whether messages of other workers can be appended: no log has too much to flush.
+    pub(super) fn takes_messages(&mut self) -> bool {
+        let filled = self.filled.map(PublisherWait::Flush);
+        if !filled.is_some_and(|wait| self.must_wait(&wait)) {
+            self.filled = None;
+        }
+        self.filled.is_none() && !self.must_flush_all()
     }
 
     /// A client of this worker has published to a room.

@@ -19,7 +19,7 @@ fn rooms() -> RoomTable {
     let policy_of = Arc::new(move |_: &str| policy);
     RoomTable::new(
         policy_of,
-        RoomBackpressure::default(),
+        SharedRooms::default(),
         Arc::default(),
         Some(DeflateConfig::default()),
     )
@@ -118,7 +118,8 @@ proptest! {
                 Step::Subscribe { member, room } => {
                     let window = (member % 2 == 0).then_some(WindowBits::MAX);
                     let key = SocketKey::from_bits(member);
-                    rooms.subscribe(ROOMS[room], key, window, &mut subscriptions[member as usize]);
+                    let subscriptions = &mut subscriptions[member as usize];
+                    rooms.subscribe(ROOMS[room], key, window, subscriptions).expect("no limit");
                 }
                 Step::Unsubscribe { member, room } => {
                     let subscriptions = &mut subscriptions[member as usize];
@@ -156,7 +157,10 @@ fn turn_without_changes_looks_at_no_log_however_many_are_watched() {
         |rooms: &RoomTable| MetricsSnapshot::lags(std::slice::from_ref(&rooms.snapshot)).len();
     for number in 0..1000 {
         let name = number.to_string();
-        rooms.subscribe(&name, SocketKey::from_bits(0), None, &mut subscriptions);
+        let key = SocketKey::from_bits(0);
+        rooms
+            .subscribe(&name, key, None, &mut subscriptions)
+            .expect("no limit");
         rooms.append_local(&name, Message::Text("behind"), None);
     }
     end_turn(&mut rooms, Timestamp(0), |_, _| 0);
@@ -181,12 +185,15 @@ fn turn_without_changes_looks_at_no_log_however_many_are_watched() {
 fn behind(policy: LagPolicy, messages: usize, now: Timestamp) -> (RoomTable, LogId) {
     let mut rooms = RoomTable::new(
         Arc::new(move |_: &str| policy),
-        RoomBackpressure::default(),
+        SharedRooms::default(),
         Arc::default(),
         None,
     );
     let mut subscriptions = Subscriptions::default();
-    rooms.subscribe("hall", SocketKey::from_bits(7), None, &mut subscriptions);
+    let key = SocketKey::from_bits(7);
+    rooms
+        .subscribe("hall", key, None, &mut subscriptions)
+        .expect("no limit");
     for _ in 0..messages {
         rooms.append_local("hall", Message::Binary(&[7; 100]), None);
     }

@@ -118,7 +118,7 @@ impl CompressedMessage {
             Some(inflater) => inflater,
             None => {
                 let inflater = self.inflater.insert(self.pool.take_inflater());
-                inflater.start([self.history.window(), &[], &[]])?;
+                inflater.begin(self.history.window())?;
                 inflater
             }
         };

@@ -79,7 +79,7 @@ impl CompressedPieces {
             None if bytes.is_empty() => return Inflation::nothing(with(&[])),
             None => {
                 let mut inflater = self.pool.take_inflater();
-                if let Err(error) = inflater.start([self.window.window(), &[], &[]]) {
+                if let Err(error) = inflater.begin(self.window.window()) {
                     return Inflation::failed(with(&[]), error);
                 }
                 self.inflater.insert(inflater)

@@ -19,6 +19,8 @@ pub(crate) enum InflateError {
     Corrupt,
     /// The message is longer than the limit.
     TooLong,
+    /// More streams end in the message than in any that is no attack.
+    TooManyStreams,
 }
 
 /// What one block of inflated bytes took.

@@ -12,6 +12,10 @@ use zlib_rs::{Inflate, InflateFlush, Status};
 /// The library's decompressor.
 pub(crate) struct Inflater {
     inflate: Inflate,
+    /// Of the message under way: streams that have ended, each of which costs as much as 100 bytes of text or more.
+    streams: u64,
+    /// Of the message under way: compressed bytes.
+    taken: u64,
 }
 
 impl Inflater {
@@ -21,11 +25,28 @@ impl Inflater {
     pub(crate) fn new() -> Inflater {
         Inflater {
             inflate: Inflate::new(false, WindowBits::MAX.get()),
+            streams: 0,
+            taken: 0,
+        }
+    }
+
+    /// Begins a message, behind the window of earlier ones.
+    pub(super) fn begin(&mut self, window: &[u8]) -> Result<(), InflateError> {
+        (self.streams, self.taken) = (0, 0);
+        self.start([window, &[], &[]])
+    }
+
+    /// A stream has ended inside the message.
+    fn count_stream(&mut self) -> Result<(), InflateError> {
+        self.streams += 1;
+        match self.streams <= STREAMS_MAX + self.taken / BYTES_PER_STREAM {
+            true => Ok(()),
+            false => Err(InflateError::TooManyStreams),
         }
     }
 
     /// Begins a stream behind these bytes.
-    pub(super) fn start(&mut self, earlier: [&[u8]; 3]) -> Result<(), InflateError> {
+    fn start(&mut self, earlier: [&[u8]; 3]) -> Result<(), InflateError> {
         self.inflate.reset(false);
         for bytes in earlier.into_iter().filter(|bytes| !bytes.is_empty()) {
             let set = self.inflate.set_dictionary(bytes);
@@ -63,6 +84,7 @@ impl Inflater {
                 //# An endpoint MAY use both DEFLATE blocks with the "BFINAL" bit set
                 //# to 0 and DEFLATE blocks with the "BFINAL" bit set to 1.
                 Ok(Status::StreamEnd) => {
+                    self.count_stream()?;
                     let (first, second) = inflated.parts();
                     let first = last_of(first, WINDOW_BYTES_MAX);
                     let earlier = last_of(history.window(), WINDOW_BYTES_MAX - first.len());
@@ -100,7 +122,7 @@ impl Inflater {
             let is_used_up = taken == bytes.len();
             match step.status {
                 Err(_) => break Err(InflateError::Corrupt),
-                Ok(Status::StreamEnd) => match self.start([window.window(), &[], &[]]) {
+                Ok(Status::StreamEnd) => match self.next_stream(window) {
                     Ok(()) if is_used_up => break Ok(false),
                     Ok(()) if written < block_bytes => {}
                     started => break started.map(|()| true),
@@ -117,6 +139,12 @@ impl Inflater {
             is_full: result == Ok(true),
             result: result.map(|_| ()),
         }
+    }
+
+    /// A stream has ended inside the message: the next one may refer to what it has brought.
+    fn next_stream(&mut self, window: &History) -> Result<(), InflateError> {
+        self.count_stream()?;
+        self.start([window.window(), &[], &[]])
     }
 
     /// The message is complete. It is whole if what has come and the four bytes that
@@ -140,8 +168,10 @@ impl Inflater {
         let (taken, written) = (self.inflate.total_in(), self.inflate.total_out());
         let flush = InflateFlush::SyncFlush;
         let status = self.inflate.decompress(bytes, room, flush);
+        let taken = self.inflate.total_in() - taken;
+        self.taken += taken;
         Step {
-            taken: (self.inflate.total_in() - taken) as usize,
+            taken: taken as usize,
             written: (self.inflate.total_out() - written) as usize,
             status,
         }
@@ -175,6 +205,13 @@ fn inflated_bytes(inflated: &impl Inflated) -> usize {
     let (first, second) = inflated.parts();
     first.len() + second.len()
 }
+
+/// Streams that may end in a message besides those that its length allows. A sender that ends a stream (BFINAL) does so once for
+/// each message or fragment.
+pub(super) const STREAMS_MAX: u64 = 8;
+
+/// Compressed bytes for which one stream more may end in a message.
+pub(super) const BYTES_PER_STREAM: u64 = 64;
 
 /// What a decompressor can be given to refer to.
 const WINDOW_BYTES_MAX: usize = WindowBits::MAX.window_bytes();

@@ -86,6 +86,18 @@ fn limits() -> Vec<Setting> {
         optional("connections-per-second", count(), |s| &mut s.config.connections_per_second)
         .help("New connections per second; further ones get 503")
         .reason("after a restart all clients come back at once"),
+        optional("rooms-max", count(), |s| &mut s.config.rooms.rooms_max)
+            .help("Rooms with a member; a client that would open another one is closed with 1013")
+            .reason("a room costs about 300 bytes")
+            .only_serve(),
+        optional("room-members-max", count(), |s| &mut s.config.rooms.members_max)
+            .help("Members of one room; a further one is closed with 1013")
+            .reason("each message of a room is written to all of them")
+            .only_serve(),
+        value("rooms-per-connection", count(), |s| &mut s.config.rooms.of_connection_max)
+            .help("Rooms of one connection; with another one it is closed with 1008")
+            .reason("each costs about 40 bytes")
+            .only_serve(),
         value("message-bytes-max", BYTES, |s| &mut s.config.limits.message_bytes_max)
             .help("Longest message; a longer one closes its connection with 1009")
             .reason("a thousand clients with a message of this length are 1 GiB"),
@@ -134,6 +146,11 @@ fn http() -> Vec<Setting> {
             &mut s.config.http.requests_max
         })
         .help("HTTP requests on one connection"),
+        optional("http-requests-per-second", count(), |s| {
+            &mut s.config.http.requests_per_second
+        })
+        .help("HTTP requests on one connection per second; one more gets 429 and ends it")
+        .reason("a page loads all its files at once"),
         value("http-pipelined-requests-max", count(), |s| {
             &mut s.config.http.pipelined_requests_max
         })
@@ -162,6 +179,12 @@ fn times() -> Vec<Setting> {
             .help("Seconds over which SIGTERM closes the connections, at random times; 0: all at once"),
         value("drain-timeout", SECONDS, |s| &mut s.config.drain_timeout)
             .help("Seconds for the end of all connections at shutdown, after --drain"),
+        or_zero("write-stall-timeout", SECONDS, |s| &mut s.config.write_stall_timeout)
+            .help("Seconds in which a client acknowledges nothing that waits for it (Linux); 0: any time")
+            .reason("a client that is gone, or does not read, is found without pings, too"),
+        optional("connection-lifetime-max", SECONDS, |s| &mut s.config.connection_lifetime_max)
+            .help("Seconds that a connection may stay open; then it is closed with 1001")
+            .reason("connections move to new servers behind the same address"),
         value("batch-delay", SECONDS_OR_ZERO, |s| &mut s.config.batch_delay)
             .help("Seconds to collect messages before they are written together; 0: none")
             .only_serve(),

@@ -256,11 +256,11 @@ fn expected(
 }
 
 /// The message's bytes, or the close code of the first error: invalid UTF-8, a byte past the limit,
-/// or data that cannot be inflated.
+/// too many streams, or data that cannot be inflated.
 fn received(sent: &Outgoing, earlier: &[u8], bytes_max: usize) -> Result<Vec<u8>, u16> {
-    let (bytes, whole) = match sent.compressed {
+    let (bytes, end) = match sent.compressed {
         true => inflated(earlier, &sent.payload, bytes_max + 1),
-        false => (sent.payload.clone(), true),
+        false => (sent.payload.clone(), End::Whole),
     };
     let within = &bytes[..bytes.len().min(bytes_max)];
     if sent.text && is_invalid_text(within) {
@@ -269,10 +269,24 @@ fn received(sent: &Outgoing, earlier: &[u8], bytes_max: usize) -> Result<Vec<u8>
     if bytes.len() > bytes_max {
         return Err(1009);
     }
-    if !whole || sent.text && std::str::from_utf8(&bytes).is_err() {
+    match end {
+        End::TooManyStreams => return Err(1008),
+        End::Cut => return Err(1007),
+        End::Whole => {}
+    }
+    if sent.text && std::str::from_utf8(&bytes).is_err() {
         return Err(1007);
     }
     Ok(bytes)
+}
+
+/// How the compressed data of a message ends.
+#[derive(PartialEq)]
+enum End {
+    Whole,
+    /// It is incomplete, corrupt or too long.
+    Cut,
+    TooManyStreams,
 }
 
 /// Whether it is invalid UTF-8 that no further bytes can complete.
@@ -280,10 +294,9 @@ fn is_invalid_text(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_some())
 }
 
-/// The library's result for a payload and its tail, up to a maximum of bytes, and whether it was
-/// complete.
-fn inflated(earlier: &[u8], payload: &[u8], bytes_max: usize) -> (Vec<u8>, bool) {
-    let mut bytes = Vec::new();
+/// The library's result for a payload and its tail, up to a maximum of bytes, and how it ends.
+fn inflated(earlier: &[u8], payload: &[u8], bytes_max: usize) -> (Vec<u8>, End) {
+    let (mut bytes, mut streams) = (Vec::new(), 0);
     let mut rest = payload;
     while !rest.is_empty() {
         let behind = [earlier, &bytes].concat();
@@ -294,17 +307,22 @@ fn inflated(earlier: &[u8], payload: &[u8], bytes_max: usize) -> (Vec<u8>, bool)
         let status = library.decompress(rest, &mut output, InflateFlush::SyncFlush);
         bytes.extend(&output[..library.total_out() as usize]);
         if bytes.len() == bytes_max {
-            return (bytes, false);
+            return (bytes, End::Cut);
         }
         rest = &rest[library.total_in() as usize..];
         match status {
-            Ok(Status::StreamEnd) => {}
-            Ok(_) => return (bytes, is_between_blocks(&mut library)),
-            Err(_) => return (bytes, false),
+            Ok(Status::StreamEnd) => {
+                streams += 1;
+                if streams > 8 + (payload.len() - rest.len()) / 64 {
+                    return (bytes, End::TooManyStreams);
+                }
+            }
+            Ok(_) if is_between_blocks(&mut library) => return (bytes, End::Whole),
+            Ok(_) | Err(_) => return (bytes, End::Cut),
         }
     }
     // No incomplete block that the tail could complete.
-    (bytes, false)
+    (bytes, End::Cut)
 }
 
 /// Whether the tail that the receiver appends (§7.2.2) is an empty stored block here. If it is, a
@@ -333,10 +351,24 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     const LONG_TEXT: u8 = 0b1011;
     let across = [FINAL, AGAIN].concat();
     let to_earlier = [b"\x03\x00", AGAIN].concat();
+    let streams = |count| [&b"\x03\x00".repeat(count), HELLO].concat();
+    let (many_streams, too_many_streams) = (streams(8), streams(9));
     let corrupt = [HELLO, b"\x07"].concat();
     let text = b"the mountain echo, the mountain echo, the mountain echo";
     let stories: Vec<Story<'_>> = vec![
         ("one-block", [0, 0, 0xff], &[], vec![(TEXT, HELLO)]),
+        (
+            "many-streams",
+            [0, 0, 0xff],
+            &[3],
+            vec![(TEXT, &many_streams)],
+        ),
+        (
+            "too-many-streams",
+            [0, 0, 0xff],
+            &[3],
+            vec![(TEXT, &too_many_streams)],
+        ),
         (
             "takeover",
             [1, 0, 0xff],

@@ -185,7 +185,9 @@ fn execute(command: &str, session: &mut Session, context: &mut Context<'_>) {
         "id" => send_text(context, &context.id().to_string()),
         "join" => {
             context.join(argument());
-            send_text(context, "joined");
+            if context.is_open() {
+                send_text(context, "joined");
+            }
         }
         "refuse-join" => context.refuse_join(),
         "leave" => {

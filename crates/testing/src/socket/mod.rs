@@ -45,6 +45,7 @@ pub fn config(workers: usize) -> Config {
         message_timeout: None,
         close_timeout: NEVER,
         drain_timeout: NEVER,
+        write_stall_timeout: None,
         http: HttpLimits {
             body_timeout: NEVER,
             idle_timeout: NEVER,

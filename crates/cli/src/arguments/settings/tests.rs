@@ -22,7 +22,8 @@ fn every_option_reaches_its_setting() {
     let config = configured(
         "--listen [::1]:9 --workers 2 --message-bytes-max 64KiB --backlog-bytes-max 2MiB \
          --worker-backlog-bytes-max 3MiB --lag-action latest --lag-messages-max 100 \
-         --lag-age-max 0 --publisher-wait-max 1.5 --batch-delay 0.005 --connections-max 7 --unsent-bytes-max 128KiB --connections-per-address 5 --connections-per-second 6 --inflate-ratio-max 100 --memory-bytes-max 3GiB --handshake-timeout 0.25 \
+         --lag-age-max 0 --publisher-wait-max 1.5 --rooms-max 11 --room-members-max 12 \
+         --rooms-per-connection 13 --write-stall-timeout 0 --connection-lifetime-max 3600 --batch-delay 0.005 --connections-max 7 --unsent-bytes-max 128KiB --connections-per-address 5 --connections-per-second 6 --inflate-ratio-max 100 --memory-bytes-max 3GiB --handshake-timeout 0.25 \
          --ping-interval 20 --pong-timeout 1.5 \
          --message-timeout 9 --message-rate-min 2KiB --close-timeout 1 --drain-timeout 86400 --drain 30 \
          --messages-per-second 20 --bytes-per-second 1MiB --inflated-bytes-per-second 4MiB \
@@ -44,6 +45,14 @@ fn every_option_reaches_its_setting() {
     assert_eq!(config.lag_policy.age_max, None);
     let wait_max = config.lag_policy.publisher_wait_max;
     assert_eq!(wait_max, Duration::from_millis(1_500));
+    assert_eq!(config.rooms.rooms_max, NonZeroUsize::new(11));
+    assert_eq!(config.rooms.members_max, NonZeroUsize::new(12));
+    assert_eq!(config.rooms.of_connection_max, 13);
+    assert_eq!(config.write_stall_timeout, None);
+    assert_eq!(
+        config.connection_lifetime_max,
+        Some(Duration::from_secs(3600))
+    );
     assert_eq!(config.batch_delay, Duration::from_millis(5));
     assert_eq!(config.connections_max, 7);
     assert_eq!(config.connections_per_address, NonZeroUsize::new(5));
@@ -83,6 +92,9 @@ fn option_without_effect_on_echo_is_refused() {
         "--lag-messages-max 9",
         "--lag-age-max 9",
         "--publisher-wait-max 9",
+        "--rooms-max 9",
+        "--room-members-max 9",
+        "--rooms-per-connection 9",
         "--lag-action skip",
     ] {
         assert!(parse_line(&format!("serve {option}")).is_ok(), "{option}");
@@ -207,7 +219,7 @@ fn setting_that_can_be_switched_off_is_written_none() {
 fn limits_of_http_are_options() {
     let http = configured(
         "--http-body-bytes-max 1KiB --http-chunk-framing-bytes-max 2KiB --http-body-timeout 3 \
-         --http-idle-timeout 4 --http-requests-max 5 --http-pipelined-requests-max 6",
+         --http-idle-timeout 4 --http-requests-max 5 --http-requests-per-second 7 --http-pipelined-requests-max 6",
     )
     .http;
     let expected = yamabiko::server::HttpLimits {
@@ -216,6 +228,7 @@ fn limits_of_http_are_options() {
         body_timeout: Duration::from_secs(3),
         idle_timeout: Duration::from_secs(4),
         requests_max: 5,
+        requests_per_second: NonZeroU32::new(7),
         pipelined_requests_max: 6,
     };
     assert_eq!(format!("{http:?}"), format!("{expected:?}"));
