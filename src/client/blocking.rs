@@ -10,6 +10,7 @@ use super::opening;
 use super::options::Options;
 use super::reader::Reader;
 use super::shared::Shared;
+use super::traffic::{Traffic, TrafficObserver};
 use super::writer::Writer;
 use crate::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
 use crate::websocket::frame::CloseFrame;
@@ -403,6 +404,28 @@ impl ClientBuilder {
         self
     }
 
+    /// Calls `observe` for all bytes that are sent and received from now on, the opening handshake included: to show or to
+    /// record a connection. It is called by the threads that read and write, so it should not wait. Replaces one that was set
+    /// before.
+    ///
+    /// ```no_run
+    /// use yamabiko::client::{Client, Traffic};
+    ///
+    /// let client = Client::builder("ws://127.0.0.1:9001/").observe(|traffic| match traffic {
+    ///     Traffic::Sent(bytes) => eprintln!("sent {} bytes", bytes.len()),
+    ///     Traffic::Received(bytes) => eprintln!("received {} bytes", bytes.len()),
+    ///     _ => {}
+    /// });
+    /// # drop(client.connect());
+    /// ```
+    pub fn observe(
+        mut self,
+        observe: impl Fn(Traffic<'_>) + Send + Sync + 'static,
+    ) -> ClientBuilder {
+        self.options.observer = TrafficObserver::new(observe);
+        self
+    }
+
     /// How long the TCP connection to one address may take, including the wait for
     /// other connections to the same address: 10 seconds if not set.
     pub fn connect_timeout(mut self, timeout: Duration) -> ClientBuilder {
@@ -467,7 +490,8 @@ impl ClientBuilder {
             return Err(ClientError::TlsNotSupported);
         }
         let handshake = options.handshake(&uri, nonce()?)?;
-        let opened = opening::open(&uri, options.proxy.as_ref(), handshake, &options.timeouts)?;
+        let (proxy, timeouts) = (options.proxy.as_ref(), &options.timeouts);
+        let opened = opening::open(&uri, proxy, handshake, timeouts, &options.observer)?;
         let established = opened.established;
         let mut connection = established.connection(options.limits, masking_keys());
         if options.in_pieces {

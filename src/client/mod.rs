@@ -89,6 +89,7 @@ mod retry;
 mod send_buffer;
 mod shared;
 mod stream;
+mod traffic;
 mod unconfirmed;
 mod writer;
 
@@ -99,6 +100,7 @@ pub use permit::{AcquirePermit, ConnectPermit, RemoteHost};
 pub use reader::Reader;
 pub use reconnecting::{Received, ReconnectingClient};
 pub use retry::Retry;
+pub use traffic::Traffic;
 pub use unconfirmed::Unconfirmed;
 pub use writer::Writer;
 

@@ -22,6 +22,7 @@ use super::error::{ClientError, HttpRefusal, Step};
 use super::options::ClientTimeouts;
 use super::permit::{ConnectPermit, RemoteHost};
 use super::stream::{Stream, is_timeout, not_zero};
+use super::traffic::TrafficObserver;
 use crate::websocket::handshake::{
     ClientHandshake, ClientHandshakeError, Established, HttpResponse, Proxy, ProxyTunnel,
     WebSocketUri,
@@ -50,6 +51,7 @@ pub(super) fn open(
     proxy: Option<&Proxy>,
     handshake: ClientHandshake,
     timeouts: &ClientTimeouts,
+    observer: &TrafficObserver,
 ) -> Result<Opened, ClientError> {
     let mut attempts = Vec::new();
     let (host, port) = match proxy {
@@ -67,6 +69,8 @@ pub(super) fn open(
                 if let Some(proxy) = proxy {
                     open_tunnel(&stream, ProxyTunnel::new(proxy, uri), timeouts.connect)?;
                 }
+                // What a proxy is told is no part of the connection.
+                let stream = stream.observed_by(observer.clone());
                 return perform_handshake(stream, handshake, timeouts);
             }
             Err(error) => attempts.push((address, error)),
@@ -128,7 +132,7 @@ fn connect(
     let rest = deadline.saturating_duration_since(Instant::now());
     let stream = TcpStream::connect_timeout(&address, not_zero(rest))?;
     stream.set_nodelay(true)?;
-    Ok((Stream::Plain(stream), permit))
+    Ok((Stream::plain(stream), permit))
 }
 
 /// Asks the proxy for a way to the server.

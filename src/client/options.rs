@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::error::ClientError;
+use super::traffic::TrafficObserver;
 use crate::websocket::Limits;
 use crate::websocket::deadlines::Timeouts;
 use crate::websocket::deflate::{DeflateConfig, DeflatePool};
@@ -23,6 +24,7 @@ pub(super) struct Options {
     pub(super) in_pieces: bool,
     pub(super) timeouts: ClientTimeouts,
     pub(super) proxy: Option<Proxy>,
+    pub(super) observer: TrafficObserver,
 }
 
 /// Further header fields: name and value.

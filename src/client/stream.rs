@@ -8,27 +8,52 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use super::traffic::{Traffic, TrafficObserver};
+
 /// A connected stream of bytes.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(super) struct Stream {
+    transport: Transport,
+    observer: TrafficObserver,
+}
+
+#[derive(Debug)]
+enum Transport {
     Plain(TcpStream),
 }
 
 impl Stream {
+    pub(super) fn plain(tcp: TcpStream) -> Stream {
+        Stream {
+            transport: Transport::Plain(tcp),
+            observer: TrafficObserver::default(),
+        }
+    }
+
+    /// `observer` gets all bytes from now on.
+    pub(super) fn observed_by(mut self, observer: TrafficObserver) -> Stream {
+        self.observer = observer;
+        self
+    }
+
     /// Waits for bytes; 0: the server has closed its side. An error with
     /// [`is_timeout`]: the read timeout has passed, and nothing is lost.
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        retry_interrupted(|| self.tcp().read(buffer))
+        let count = retry_interrupted(|| self.tcp().read(buffer))?;
+        self.observer.observe(Traffic::Received(&buffer[..count]));
+        Ok(count)
     }
 
     /// Reads what has arrived, without waiting. An error with [`is_timeout`]: nothing has.
     #[cfg(target_os = "linux")]
     pub(super) fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
         use rustix::net::{RecvFlags, recv};
-        retry_interrupted(|| {
+        let count = retry_interrupted(|| {
             let (count, _) = recv(self.tcp(), &mut *buffer, RecvFlags::DONTWAIT)?;
             Ok(count)
-        })
+        })?;
+        self.observer.observe(Traffic::Received(&buffer[..count]));
+        Ok(count)
     }
 
     /// Appends what has arrived to `buffer`, as much as it has room for, without waiting.
@@ -36,10 +61,13 @@ impl Stream {
     pub(super) fn append_now(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         use rustix::buffer::spare_capacity;
         use rustix::net::{RecvFlags, recv};
-        retry_interrupted(|| {
+        let before = buffer.len();
+        let count = retry_interrupted(|| {
             let (count, _) = recv(self.tcp(), spare_capacity(buffer), RecvFlags::DONTWAIT)?;
             Ok(count)
-        })
+        })?;
+        self.observer.observe(Traffic::Received(&buffer[before..]));
+        Ok(count)
     }
 
     /// The standard library cannot do that: nothing, and the next read gets the bytes.
@@ -59,7 +87,10 @@ impl Stream {
         while !bytes.is_empty() {
             match retry_interrupted(|| self.tcp().write(bytes))? {
                 0 => return Err(ErrorKind::WriteZero.into()),
-                written => bytes = &bytes[written..],
+                written => {
+                    self.observer.observe(Traffic::Sent(&bytes[..written]));
+                    bytes = &bytes[written..];
+                }
             }
         }
         Ok(())
@@ -81,7 +112,11 @@ impl Stream {
         while written < bytes.len() {
             match retry_interrupted(|| self.tcp().write(&bytes[written..])) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(more) => written += more,
+                Ok(more) => {
+                    let taken = &bytes[written..written + more];
+                    self.observer.observe(Traffic::Sent(taken));
+                    written += more;
+                }
                 Err(error) if is_timeout(&error) => break,
                 Err(error) => return Err(error),
             }
@@ -116,7 +151,7 @@ impl Stream {
     }
 
     fn tcp(&self) -> &TcpStream {
-        let Stream::Plain(tcp) = self;
+        let Transport::Plain(tcp) = &self.transport;
         tcp
     }
 }

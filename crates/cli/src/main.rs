@@ -35,6 +35,7 @@ mod signals;
 mod takeover;
 mod terminal;
 mod tls;
+mod trace;
 
 use std::env;
 use std::process::ExitCode;
@@ -77,6 +78,7 @@ fn obey(command: Command) -> Result<(), Failure> {
         Command::Chat(settings) => chat::run(settings)?,
         Command::Bench(arguments) => bench::run(&arguments)?,
         Command::Conform(arguments) => conform::run(&arguments)?,
+        Command::Trace(arguments) => trace::run(&arguments)?,
         Command::Completions { shell } => generate::completions(shell)?,
         Command::Man { directory } => generate::manual(&directory)?,
     }

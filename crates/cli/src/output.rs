@@ -80,7 +80,7 @@ pub(crate) fn report_error(message: &str) {
 }
 
 /// A message with its control characters escaped: names and values of a user cannot add lines, or move the cursor.
-fn visible(message: &str) -> String {
+pub(crate) fn visible(message: &str) -> String {
     let mut visible = String::with_capacity(message.len());
     for character in message.chars() {
         match character.is_control() {

@@ -1163,6 +1163,62 @@ fn metrics_are_on_the_same_addresses_if_that_is_asked_for() {
 }
 
 #[test]
+fn trace_shows_a_connection_and_its_recording_shows_the_same_without_secrets() {
+    let (_server, address) = Program::server(&["echo"]);
+    let file = std::env::temp_dir().join(format!("yamabiko-trace-{}", std::process::id()));
+    let path = file.to_str().expect("text");
+    let url = format!("ws://{address}/?token=secret");
+    let arguments = [
+        "trace",
+        &url,
+        "--send",
+        "hello",
+        "--seconds",
+        "0.2",
+        "--record",
+        path,
+    ];
+    let cookie = ["--field", "Cookie: id=secret"];
+    let shown = run(&[&arguments[..], &cookie].concat());
+    let replayed = run(&["trace", "--replay", path]);
+    let recording = std::fs::read_to_string(&file).expect("a recording");
+    std::fs::remove_file(&file).expect("it is there");
+    assert_eq!(
+        (shown.status.code(), replayed.status.code()),
+        (Some(0), Some(0))
+    );
+    let shown = String::from_utf8(shown.stdout).expect("text");
+    let replayed = String::from_utf8(replayed.stdout).expect("text");
+    for text in [
+        "→ GET /?token=****** HTTP/1.1",
+        "Cookie: *********",
+        "right: SHA-1 of the key",
+        "text, 5 bytes, masked with",
+        "\"hello\"",
+        "text, 5 bytes, not masked (§5.6)",
+        "1000: the purpose is fulfilled (§7.4.1)",
+    ] {
+        assert!(shown.contains(text), "{text}\n{shown}");
+    }
+    assert!(!shown.contains("secret"), "{shown}");
+    assert!(!recording.contains("736563726574") && !recording.contains("secret"));
+    let (shown, end) = shown.trim_end().rsplit_once('\n').expect("lines");
+    assert_eq!(end, "closed by this end (1000)");
+    let (url, replayed) = replayed.split_once("\n\n").expect("lines");
+    assert_eq!(url, format!("ws://{address}/?token=******"));
+    assert_eq!(replayed.trim_end(), shown.trim_end());
+}
+
+#[test]
+fn trace_without_a_url_or_of_no_recording_is_one_line() {
+    let (status, message) = failure(run(&["trace"]));
+    assert_eq!((status, message.lines().count()), (Some(2), 1), "{message}");
+    let (status, message) = failure(run(&["trace", "--replay", "/dev/null"]));
+    assert_eq!(status, Some(1));
+    assert_eq!(message, "yamabiko: /dev/null: the file is empty\n");
+}
+
+#[test]
 fn log_that_is_off_has_no_line() {
     let (mut server, address) = Program::server(&["echo", "--log-level", "off"]);
     drop(client(&format!("ws://{address}/")));

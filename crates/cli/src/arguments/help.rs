@@ -13,6 +13,7 @@ pub(super) fn example(command: &str) -> Option<&'static str> {
         "chat" => Some("yamabiko chat ws://127.0.0.1:8080/chat/lobby"),
         "bench" => Some("yamabiko bench fan-out ws://127.0.0.1:8080/broadcast/bench"),
         "conform" => Some("yamabiko conform server ws://127.0.0.1:9001/"),
+        "trace" => Some("yamabiko trace ws://127.0.0.1:9001/"),
         "completions" => Some("yamabiko completions bash"),
         "man" => Some("yamabiko man ./man1"),
         _ => None,

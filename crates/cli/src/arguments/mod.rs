@@ -10,7 +10,7 @@
 //! | `access.rs` | who may use the WebSockets of `serve`: the tokens |
 //! | `apps.rs` | the apps of Pusher clients |
 //! | `effective.rs` | the settings in effect as a file |
-//! | `bench.rs`, `conform.rs` | the arguments of `bench` and `conform` |
+//! | `bench.rs`, `conform.rs`, `trace.rs` | the arguments of `bench`, `conform` and `trace` |
 //! | `values.rs` | the forms of values |
 //! | `environment.rs` | an environment variable for each option |
 //! | `file.rs` | the settings file of `serve` |
@@ -29,6 +29,7 @@ mod help;
 mod setting;
 mod settings;
 mod table;
+mod trace;
 pub(crate) mod values;
 
 use std::ffi::OsString;
@@ -43,6 +44,7 @@ pub(super) use conform::{ConformArguments, Role};
 pub(super) use effective::effective;
 pub(super) use error::see_help;
 pub(super) use settings::{EchoSettings, Restarts, ServeSettings, Settings};
+pub(super) use trace::TraceArguments;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -79,6 +81,8 @@ pub(super) enum Command {
     Bench(Box<BenchArguments>),
     /// a conformance suite for any WebSocket server or client
     Conform(Box<ConformArguments>),
+    /// a connection to any server, shown frame by frame
+    Trace(Box<TraceArguments>),
     /// shell completions, on standard output
     Completions {
         /// The shell that is to complete

@@ -1,0 +1,97 @@
+//! The arguments of `trace`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::values::{bytes, seconds};
+
+/// A connection to be shown.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(after_help = NOTES)]
+pub(crate) struct TraceArguments {
+    /// The server: ws://HOST[:PORT]/PATH
+    #[arg(conflicts_with = "replay")]
+    pub url: Option<String>,
+    /// Show a recorded connection
+    #[arg(long, value_name = "FILE")]
+    pub replay: Option<PathBuf>,
+    /// Record the connection to this file
+    #[arg(long, value_name = "FILE", conflicts_with = "replay")]
+    pub record: Option<PathBuf>,
+    /// Send this text when the connection is open; may be repeated
+    #[arg(long = "send", value_name = "TEXT")]
+    pub messages: Vec<String>,
+    /// Close after so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub seconds: Option<Duration>,
+    /// Bytes of each payload that are shown [default: 64]
+    #[arg(long = "bytes", value_name = "BYTES", value_parser = bytes)]
+    pub shown_bytes: Option<usize>,
+    /// Further header field of the request, NAME:VALUE; may be repeated
+    #[arg(long = "field", value_name = "NAME:VALUE", value_parser = field)]
+    pub fields: Vec<(String, String)>,
+    /// Origin of the request, as a browser sends it
+    #[arg(long, value_name = "ORIGIN")]
+    pub origin: Option<String>,
+    /// Subprotocol to offer; may be repeated
+    #[arg(long = "subprotocol", value_name = "NAME")]
+    pub subprotocols: Vec<String>,
+    /// Offer compression (permessage-deflate)
+    #[arg(long)]
+    pub compress: bool,
+}
+
+impl TraceArguments {
+    /// How much of a payload is shown.
+    pub(crate) fn bytes(&self) -> usize {
+        self.shown_bytes.unwrap_or(SHOWN_BYTES).min(SHOWN_BYTES_MAX)
+    }
+}
+
+fn field(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("expected NAME:VALUE")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// Four lines of 16.
+const SHOWN_BYTES: usize = 64;
+
+/// So much of each payload is held.
+const SHOWN_BYTES_MAX: usize = 1 << 20;
+
+const NOTES: &str = "\
+The handshake and each frame are shown in words beside their bytes, in both directions, until the \
+server closes or Ctrl-C does. The payload of a masked frame is shown unmasked. Credentials, \
+cookies and the values of the query are hidden, on the screen and in a recording; the payload of \
+frames is not.
+
+Examples:
+  yamabiko trace ws://127.0.0.1:8080/broadcast/x --send hello --seconds 1
+  yamabiko trace ws://127.0.0.1:9001/ --record echo.jsonl
+  yamabiko trace --replay echo.jsonl";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arguments::tests::parse_line;
+    use crate::arguments::{Command, Stop};
+
+    #[test]
+    fn recording_is_replayed_without_a_url() {
+        let Ok(Command::Trace(arguments)) = parse_line("trace --replay x.jsonl --bytes 1KiB")
+        else {
+            panic!("a command");
+        };
+        assert_eq!((arguments.url.as_deref(), arguments.bytes()), (None, 1024));
+        let both = parse_line("trace ws://a/ --replay x.jsonl");
+        assert!(matches!(both, Err(Stop::Usage(_))), "{both:?}");
+    }
+
+    #[test]
+    fn field_has_a_name_and_a_value() {
+        assert_eq!(field("A: b:c"), Ok(("A".to_owned(), "b:c".to_owned())));
+        assert!(field("A").is_err());
+    }
+}
