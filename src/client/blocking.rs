@@ -28,7 +28,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to `ws://host[:port]/path?query` with the default settings.
+    /// Connects to `ws://host[:port]/path?query`, or to `wss://` with the feature `tls`, with the default settings.
     ///
     /// # Errors
     /// As [`ClientBuilder::connect`].
@@ -468,10 +468,30 @@ impl ClientBuilder {
         self
     }
 
+    /// Which servers are trusted for a `wss` URI: those that this machine trusts if not set.
+    ///
+    /// ```no_run
+    /// use yamabiko::client::Client;
+    /// use yamabiko::tls::ClientTls;
+    ///
+    /// let authority = std::fs::read("authority.pem")?;
+    /// let client = Client::builder("wss://chat.example.org/chat/lobby")
+    ///     .tls(ClientTls::authorities(&authority)?)
+    ///     .connect()?;
+    /// # drop(client);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: crate::tls::ClientTls) -> ClientBuilder {
+        self.options.tls = Some(tls);
+        self
+    }
+
     /// Opens TCP, performs the opening handshake, and returns the open connection. Each step has
     /// a time limit.
     ///
     /// # Errors
+    /// - TLS failed: `ClientError::Tls`, for example because the certificate is not trusted.
     /// - Nothing was sent: [`ClientError::Uri`], [`TlsNotSupported`](ClientError::TlsNotSupported),
     ///   [`Randomness`](ClientError::Randomness), [`Request`](ClientError::Request),
     ///   [`Resolve`](ClientError::Resolve), [`Connect`](ClientError::Connect),
@@ -486,12 +506,11 @@ impl ClientBuilder {
     pub fn connect(self) -> Result<Client, ClientError> {
         let ClientBuilder { uri, options } = self;
         let uri = WebSocketUri::parse(&uri).map_err(ClientError::Uri)?;
-        if uri.secure() {
-            return Err(ClientError::TlsNotSupported);
-        }
+        let secure = options.secure(&uri)?;
         let handshake = options.handshake(&uri, nonce()?)?;
-        let (proxy, timeouts) = (options.proxy.as_ref(), &options.timeouts);
-        let opened = opening::open(&uri, proxy, handshake, timeouts, &options.observer)?;
+        let proxy = options.proxy.as_ref();
+        let (timeouts, observer) = (&options.timeouts, &options.observer);
+        let opened = opening::open(&uri, proxy, handshake, &secure, timeouts, observer)?;
         let established = opened.established;
         let mut connection = established.connection(options.limits, masking_keys());
         if options.in_pieces {

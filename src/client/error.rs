@@ -21,8 +21,12 @@ use crate::websocket::{ProtocolError, SendError};
 pub enum ClientError {
     /// The URI is not a WebSocket URI (§3).
     Uri(UriError),
-    /// A `wss` URI: this client does not support TLS yet.
+    /// A `wss` URI, and the library was built without the feature `tls`.
     TlsNotSupported,
+    /// The TLS handshake failed: the server's certificate is not trusted or of another name, or the server speaks
+    /// another TLS.
+    #[cfg(feature = "tls")]
+    Tls(crate::tls::TlsError),
     /// The operating system returned no random bytes for the keys.
     Randomness(io::Error),
     /// The host's name could not be resolved.
@@ -163,7 +167,11 @@ impl fmt::Display for ClientError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ClientError::Uri(error) => error.fmt(formatter),
-            ClientError::TlsNotSupported => formatter.write_str("wss is not supported yet: no TLS"),
+            ClientError::TlsNotSupported => {
+                formatter.write_str("wss is not supported: the library was built without TLS")
+            }
+            #[cfg(feature = "tls")]
+            ClientError::Tls(error) => error.fmt(formatter),
             ClientError::Randomness(error) => write!(formatter, "no random bytes: {error}"),
             ClientError::Resolve { host, error } => {
                 write!(formatter, "cannot resolve {host}: {error}")
@@ -209,6 +217,8 @@ impl Error for ClientError {
             ClientError::EndedInHandshake(error) => error.as_ref().map(|error| error as _),
             ClientError::Lost(error) => error.as_deref().map(|error| error as _),
             ClientError::Connect(attempts) => attempts.last().map(|(_, error)| error as _),
+            #[cfg(feature = "tls")]
+            ClientError::Tls(error) => Some(error),
             ClientError::TlsNotSupported
             | ClientError::Refused(_)
             | ClientError::TimedOut(_)

@@ -60,7 +60,7 @@
 //! [`Reader::read_with`]. A message of any length passes through the same buffer if the
 //! client hands it out in pieces ([`ClientBuilder::pieces`]) or sends it in fragments
 //! ([`Client::send_fragment`]).
-//! Not supported: TLS, cookies, redirects.
+//! With the feature `tls` the client speaks `wss` (`ClientBuilder::tls`). Not supported: cookies, redirects.
 
 // The files of this module:
 //
@@ -71,7 +71,7 @@
 // | `opening.rs`, `permit.rs` | resolve, connect, opening handshake; one at a time for each address |
 // | `reader.rs`, `writer.rs` | the two halves |
 // | `shared.rs`, `protocol.rs`, `send_buffer.rs` | their shared state and its deadlines, and which thread may write |
-// | `stream.rs` | the socket; TLS will be added here |
+// | `stream.rs`, `transport.rs`, `secure.rs`, `tls.rs`, `waits.rs` | the socket; TLS over it; `traffic.rs`: what observes the bytes |
 // | `reconnecting.rs`, `retry.rs`, `backoff.rs` | connecting again: the client, whether, and when |
 // | `unconfirmed.rs` | messages that the server may not have received |
 // | `error.rs` | all errors |
@@ -86,11 +86,16 @@ mod protocol;
 mod reader;
 mod reconnecting;
 mod retry;
+mod secure;
 mod send_buffer;
 mod shared;
 mod stream;
+#[cfg(feature = "tls")]
+mod tls;
 mod traffic;
+mod transport;
 mod unconfirmed;
+mod waits;
 mod writer;
 
 pub use backoff::Backoff;

@@ -21,8 +21,10 @@ use std::time::{Duration, Instant};
 use super::error::{ClientError, HttpRefusal, Step};
 use super::options::ClientTimeouts;
 use super::permit::{ConnectPermit, RemoteHost};
-use super::stream::{Stream, is_timeout, not_zero};
+use super::secure::Secure;
+use super::stream::Stream;
 use super::traffic::TrafficObserver;
+use super::waits::{is_timeout, not_zero};
 use crate::websocket::handshake::{
     ClientHandshake, ClientHandshakeError, Established, HttpResponse, Proxy, ProxyTunnel,
     WebSocketUri,
@@ -50,6 +52,7 @@ pub(super) fn open(
     uri: &WebSocketUri,
     proxy: Option<&Proxy>,
     handshake: ClientHandshake,
+    secure: &Secure,
     timeouts: &ClientTimeouts,
     observer: &TrafficObserver,
 ) -> Result<Opened, ClientError> {
@@ -69,9 +72,11 @@ pub(super) fn open(
                 if let Some(proxy) = proxy {
                     open_tunnel(&stream, ProxyTunnel::new(proxy, uri), timeouts.connect)?;
                 }
-                // What a proxy is told is no part of the connection.
+                let deadline = deadline_in(timeouts.handshake);
+                let stream = secure.open(stream, uri, deadline, failed)?;
+                // What a proxy is told is no part of the connection, nor is the handshake of TLS.
                 let stream = stream.observed_by(observer.clone());
-                return perform_handshake(stream, handshake, timeouts);
+                return perform_handshake(stream, handshake, timeouts, deadline);
             }
             Err(error) => attempts.push((address, error)),
         }
@@ -162,8 +167,8 @@ fn perform_handshake(
     stream: Stream,
     mut handshake: ClientHandshake,
     timeouts: &ClientTimeouts,
+    deadline: Instant,
 ) -> Result<Opened, ClientError> {
-    let deadline = deadline_in(timeouts.handshake);
     let mut request = Vec::new();
     handshake.write_request(&mut request);
     stream

@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::error::ClientError;
+use super::secure::Secure;
 use super::traffic::TrafficObserver;
 use crate::websocket::Limits;
 use crate::websocket::deadlines::Timeouts;
@@ -25,6 +26,31 @@ pub(super) struct Options {
     pub(super) timeouts: ClientTimeouts,
     pub(super) proxy: Option<Proxy>,
     pub(super) observer: TrafficObserver,
+    /// `None`: what this machine trusts.
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<crate::tls::ClientTls>,
+}
+
+impl Options {
+    /// How a connection to this URI is secured.
+    #[cfg(feature = "tls")]
+    pub(super) fn secure(&self, uri: &WebSocketUri) -> Result<Secure, ClientError> {
+        match (uri.secure(), &self.tls) {
+            (false, _) => Ok(Secure::No),
+            (true, Some(tls)) => Ok(Secure::Tls(tls.clone())),
+            (true, None) => crate::tls::ClientTls::platform()
+                .map(Secure::Tls)
+                .map_err(ClientError::Tls),
+        }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    pub(super) fn secure(&self, uri: &WebSocketUri) -> Result<Secure, ClientError> {
+        match uri.secure() {
+            false => Ok(Secure::No),
+            true => Err(ClientError::TlsNotSupported),
+        }
+    }
 }
 
 /// Further header fields: name and value.

@@ -171,10 +171,14 @@ impl Protocol {
     /// Sends the replies that the kernel accepts at once. Returns whether some are left
     /// that no writer is going to send.
     pub(super) fn flush_replies(&mut self, stream: &Stream) -> bool {
+        if !self.is_writing() && stream.has_sealed() {
+            // An error is found by the next read.
+            let _ = stream.write_now(&[]);
+        }
         self.send_buffer.flush_now(stream);
         self.connection.resume_replies(self.send_buffer.bytes());
         self.send_buffer.flush_now(stream);
-        self.send_buffer.is_waiting()
+        self.send_buffer.is_waiting() || !self.is_writing() && stream.has_sealed()
     }
 
     /// Whether a thread is writing a batch.

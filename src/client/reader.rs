@@ -24,7 +24,7 @@ use std::time::Duration;
 use super::error::{ClientError, Step};
 use super::protocol::Decoded;
 use super::shared::Shared;
-use super::stream::is_timeout;
+use super::waits::is_timeout;
 use crate::read_buffer::ReadBuffer;
 use crate::time::Timestamp;
 use crate::websocket::deadlines::Overdue;

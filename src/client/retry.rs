@@ -5,7 +5,7 @@
 //! | no connection, a timeout, an invalid response | again |
 //! | 408, 425, 429, 5xx | again, not before `Retry-After` |
 //! | any other HTTP response: 3xx, 400, 401, 403, 404, … | the end, with the reason |
-//! | a URI or a request that cannot be sent | the end |
+//! | a URI or a request that cannot be sent, a certificate that is not trusted | the end |
 //!
 //! | end of a connection | then |
 //! |---|---|
@@ -48,6 +48,8 @@ impl Retry {
             ClientError::Uri(_) | ClientError::TlsNotSupported | ClientError::Request(_) => {
                 Retry::Never
             }
+            #[cfg(feature = "tls")]
+            ClientError::Tls(error) if error.is_certificate() => Retry::Never,
             _ => Retry::After(Duration::ZERO),
         }
     }

@@ -23,7 +23,8 @@ use std::io;
 use std::mem;
 use std::sync::Arc;
 
-use super::stream::{Stream, is_timeout};
+use super::stream::Stream;
+use super::waits::is_timeout;
 
 /// A larger buffer, grown for one large message, is not kept.
 const KEPT_BYTES_MAX: usize = 256 << 10;

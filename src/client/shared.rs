@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use super::error::{ClientError, Step};
 use super::protocol::Protocol;
-use super::stream::{Stream, is_timeout};
+use super::stream::Stream;
+use super::waits::is_timeout;
 use crate::time::{Clock, Timestamp};
 use crate::websocket::deadlines::Timeouts;
 use crate::websocket::frame::CloseFrame;
@@ -117,7 +118,12 @@ impl Shared {
     /// Ends TCP: threads that sleep in a read or write wake up, and nothing is sent any
     /// more.
     pub(super) fn shut_down(&self) {
-        self.lock().end();
+        let mut protocol = self.lock();
+        protocol.end();
+        if !protocol.is_writing() {
+            self.stream.close();
+        }
+        drop(protocol);
         self.stream.shut_down();
     }
 

@@ -6,3 +6,5 @@
 mod blocking;
 mod proxy;
 mod reconnecting;
+#[cfg(feature = "tls")]
+mod tls;

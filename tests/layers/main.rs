@@ -177,8 +177,8 @@ const LAYERS: [Layer; 22] = [
     Layer {
         name: "src/client",
         may: &[
-            "crate::client", "crate::websocket", "crate::time", "crate::read_buffer", "std", "core", "alloc",
-            "getrandom", "httpdate", "rustix",
+            "crate::client", "crate::websocket", "crate::time", "crate::tls", "crate::read_buffer", "std", "core",
+            "alloc", "getrandom", "httpdate", "rustix",
         ],
         must_not: &["std::fs", "std::env", "std::process", "std::print!"],
     },

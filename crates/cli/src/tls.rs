@@ -1,12 +1,13 @@
-//! The certificates of the servers, from files.
+//! The certificates of the servers and of the authorities that clients trust, from files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use yamabiko::server::{Config, ListenAddress};
-use yamabiko::tls::{Certificate, InvalidCertificate, ServerTls};
+use yamabiko::tls::{Certificate, ClientTls, InvalidCertificate, ServerTls};
 
-use super::output::in_sentence;
+use super::output::{in_sentence, report_error};
 
 /// The files that `--tls-cert` and `--tls-key` name.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +55,35 @@ impl TlsFiles {
         };
         self.certificates.iter().enumerate().map(pair).collect()
     }
+}
+
+/// Which servers a client trusts for `wss`.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+pub(crate) struct TrustSettings {
+    /// Trust the authorities in this file alone, in PEM, for wss [default: those of this machine]
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Accept any certificate for wss: anybody on the way can read and change what is sent
+    #[arg(long, conflicts_with = "ca")]
+    pub insecure: bool,
+}
+
+/// What a client trusts; `None`: what this machine trusts. Says on standard error if that is everything.
+///
+/// # Errors
+/// The file and what is wrong in it, in one line.
+pub(super) fn trusted(settings: &TrustSettings) -> Result<Option<ClientTls>, String> {
+    if settings.insecure {
+        report_error("--insecure: the certificate of the server is not checked");
+        let tls = ClientTls::insecure().map_err(|error| error.to_string());
+        return tls.map(Some);
+    }
+    let Some(file) = &settings.ca else {
+        return Ok(None);
+    };
+    let tls = ClientTls::authorities(&read(file)?);
+    tls.map(Some)
+        .map_err(|error| format!("{}: {error}", file.display()))
 }
 
 fn read_pair(certificate: &Path, key: &Path) -> Result<Certificate, String> {

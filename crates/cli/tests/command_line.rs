@@ -1677,7 +1677,6 @@ fn chat_that_cannot_connect_is_one_line_and_exit_code_1() {
     let nowhere = format!("ws://{server}/nowhere");
     for (url, message) in [
         (&*format!("ws://{address}/chat/lobby"), &*refused),
-        ("wss://127.0.0.1/", "wss is not supported yet: no TLS"),
         (
             "lobby",
             "the URI does not begin with ws:// or wss:// (RFC 6455 §3)",

@@ -204,3 +204,39 @@ fn file_that_cannot_be_used_ends_the_program_with_one_line_that_names_it() {
     let output = output_of(yamabiko(&folder.arguments(line)), TIMEOUT);
     assert_eq!(output.status.code(), Some(0));
 }
+
+/// The lines of a chat with these options, whose input ends at once, and its exit code.
+fn chat(arguments: &[String]) -> (Option<i32>, String, String) {
+    let output = output_of(yamabiko(arguments), TIMEOUT);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (
+        output.status.code(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}
+
+#[test]
+fn chat_speaks_wss_with_a_given_authority_or_without_a_check() {
+    let folder = Folder::new("chat");
+    folder.write("authority.pem", &folder.authority.pem());
+    let line = "serve --tls-cert localhost.pem --tls-key localhost.key --listen 127.0.0.1:0";
+    let server = Server::start(&folder.arguments(line));
+    let port = server.address_behind("open https://").port();
+    let url = format!("wss://localhost:{port}/chat/hall");
+    let line = |options: &str| folder.arguments(&format!("chat {url} {options}"));
+    let (code, _, error) = chat(&line("--ca authority.pem --name Aki"));
+    assert_eq!((code, &*error), (Some(0), ""));
+    let (code, _, error) = chat(&line("--insecure --name Aki"));
+    let warning = "yamabiko: --insecure: the certificate of the server is not checked\n";
+    assert_eq!((code, &*error), (Some(0), warning));
+    // This machine does not trust it.
+    let (code, _, error) = chat(&line("--name Aki"));
+    assert_eq!(code, Some(1));
+    assert!(error.starts_with("yamabiko: TLS: "), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+    let (code, _, error) = chat(&line("--ca localhost.key"));
+    let reason = "there is no certificate in it";
+    let expected = format!("yamabiko: {}: {reason}\n", folder.file("localhost.key"));
+    assert_eq!((code, error), (Some(1), expected));
+}

@@ -39,6 +39,8 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::tls::TrustSettings;
+
 pub(super) use bench::BenchArguments;
 pub(super) use conform::{ConformArguments, Role};
 pub(super) use effective::effective;
@@ -105,6 +107,8 @@ pub(super) struct ChatSettings {
     /// The user's name in the room
     #[arg(long)]
     pub name: Option<String>,
+    #[command(flatten)]
+    pub trust: TrustSettings,
 }
 
 /// A command line that is no command to obey.

@@ -98,6 +98,7 @@ fn options_that_contradict_each_other_are_an_error() {
 #[test]
 fn chat_takes_one_url_and_a_name() {
     let chat = ChatSettings {
+        trust: TrustSettings::default(),
         url: "ws://h/chat/a".into(),
         name: Some("Aki".into()),
     };

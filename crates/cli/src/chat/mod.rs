@@ -42,10 +42,12 @@ use std::time::Duration;
 
 use yamabiko::chat::SUBPROTOCOL;
 use yamabiko::client::{Backoff, Client, ClientError, Retry};
+use yamabiko::tls::ClientTls;
 use yamabiko::websocket::deflate::DeflateConfig;
 
 use super::arguments::ChatSettings;
 use super::signals;
+use super::tls;
 use conversation::{Conversation, Outcome};
 use errors::explain;
 use screen::Screen;
@@ -58,11 +60,15 @@ pub(super) fn run(settings: ChatSettings) -> Result<(), String> {
         Some(name) => name,
         None => format!("guest-{:04}", random()? % 10_000),
     });
-    let client = connect(&settings.url).map_err(|error| explain(&error))?;
+    let server = Server {
+        tls: tls::trusted(&settings.trust)?,
+        url: settings.url,
+    };
+    let client = server.connect().map_err(|error| explain(&error))?;
     let shared = Arc::new(Shared::default());
     let screen = Screen::open();
     let result = start_threads(&shared, &screen)
-        .and_then(|()| stay(&settings.url, client, &mut conversation, &shared, &screen));
+        .and_then(|()| stay(&server, client, &mut conversation, &shared, &screen));
     screen.close();
     report(result, &shared, &screen)
 }
@@ -92,7 +98,7 @@ fn start_threads(shared: &Arc<Shared>, screen: &Screen) -> Result<(), String> {
 
 /// Keeps a connection: opens a new one when it is lost.
 fn stay(
-    url: &str,
+    server: &Server,
     client: Client,
     conversation: &mut Conversation,
     shared: &Shared,
@@ -107,7 +113,7 @@ fn stay(
                 Outcome::Failed(why) => return Err(why),
                 Outcome::Lost(why) => (why, Duration::ZERO),
             },
-            None => match connect(url) {
+            None => match server.connect() {
                 Ok(opened) => {
                     client = Some(opened);
                     continue;
@@ -152,11 +158,22 @@ fn report(result: Result<(), String>, shared: &Shared, screen: &Screen) -> Resul
     }
 }
 
-fn connect(url: &str) -> Result<Client, ClientError> {
-    Client::builder(url)
-        .subprotocol(SUBPROTOCOL)
-        .deflate(DeflateConfig::default())
-        .connect()
+/// The server, and which certificates of it are trusted.
+struct Server {
+    url: String,
+    tls: Option<ClientTls>,
+}
+
+impl Server {
+    fn connect(&self) -> Result<Client, ClientError> {
+        let client = Client::builder(&self.url)
+            .subprotocol(SUBPROTOCOL)
+            .deflate(DeflateConfig::default());
+        match &self.tls {
+            Some(tls) => client.tls(tls.clone()).connect(),
+            None => client.connect(),
+        }
+    }
 }
 
 fn random() -> Result<u64, String> {
