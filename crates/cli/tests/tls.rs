@@ -205,8 +205,8 @@ fn file_that_cannot_be_used_ends_the_program_with_one_line_that_names_it() {
     assert_eq!(output.status.code(), Some(0));
 }
 
-/// The lines of a chat with these options, whose input ends at once, and its exit code.
-fn chat(arguments: &[String]) -> (Option<i32>, String, String) {
+/// The lines of a client of the program, whose input ends at once, and its exit code.
+fn client(arguments: &[String]) -> (Option<i32>, String, String) {
     let output = output_of(yamabiko(arguments), TIMEOUT);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (
@@ -225,18 +225,39 @@ fn chat_speaks_wss_with_a_given_authority_or_without_a_check() {
     let port = server.address_behind("open https://").port();
     let url = format!("wss://localhost:{port}/chat/hall");
     let line = |options: &str| folder.arguments(&format!("chat {url} {options}"));
-    let (code, _, error) = chat(&line("--ca authority.pem --name Aki"));
+    let (code, _, error) = client(&line("--ca authority.pem --name Aki"));
     assert_eq!((code, &*error), (Some(0), ""));
-    let (code, _, error) = chat(&line("--insecure --name Aki"));
+    let (code, _, error) = client(&line("--insecure --name Aki"));
     let warning = "yamabiko: --insecure: the certificate of the server is not checked\n";
     assert_eq!((code, &*error), (Some(0), warning));
     // This machine does not trust it.
-    let (code, _, error) = chat(&line("--name Aki"));
+    let (code, _, error) = client(&line("--name Aki"));
     assert_eq!(code, Some(1));
     assert!(error.starts_with("yamabiko: TLS: "), "{error}");
     assert_eq!(error.lines().count(), 1, "{error}");
-    let (code, _, error) = chat(&line("--ca localhost.key"));
+    let (code, _, error) = client(&line("--ca localhost.key"));
     let reason = "there is no certificate in it";
     let expected = format!("yamabiko: {}: {reason}\n", folder.file("localhost.key"));
     assert_eq!((code, error), (Some(1), expected));
+}
+
+#[test]
+fn trace_shows_what_is_inside_tls() {
+    let folder = Folder::new("trace");
+    folder.write("authority.pem", &folder.authority.pem());
+    let line = "serve --tls-cert localhost.pem --tls-key localhost.key --listen 127.0.0.1:0";
+    let server = Server::start(&folder.arguments(line));
+    let port = server.address_behind("open https://").port();
+    let line = format!(
+        "trace wss://localhost:{port}/broadcast/hall --ca authority.pem --send hello --seconds 0.2"
+    );
+    let (code, shown, error) = client(&folder.arguments(&line));
+    assert_eq!((code, &*error), (Some(0), ""));
+    for part in [
+        "GET /broadcast/hall HTTP/1.1",
+        "101 Switching Protocols",
+        "text, 5 bytes, masked",
+    ] {
+        assert!(shown.contains(part), "{shown}");
+    }
 }

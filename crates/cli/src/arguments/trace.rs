@@ -6,12 +6,13 @@ use std::time::Duration;
 use clap::Args;
 
 use super::values::{bytes, seconds};
+use crate::tls::TrustSettings;
 
 /// A connection to be shown.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(after_help = NOTES)]
 pub(crate) struct TraceArguments {
-    /// The server: ws://HOST[:PORT]/PATH
+    /// The server: ws://HOST[:PORT]/PATH, or wss://
     #[arg(conflicts_with = "replay")]
     pub url: Option<String>,
     /// Show a recorded connection
@@ -41,6 +42,8 @@ pub(crate) struct TraceArguments {
     /// Offer compression (permessage-deflate)
     #[arg(long)]
     pub compress: bool,
+    #[command(flatten)]
+    pub trust: TrustSettings,
 }
 
 impl TraceArguments {
@@ -63,7 +66,7 @@ const SHOWN_BYTES_MAX: usize = 1 << 20;
 
 const NOTES: &str = "\
 The handshake and each frame are shown in words beside their bytes, in both directions, until the \
-server closes or Ctrl-C does. The payload of a masked frame is shown unmasked. Credentials, \
+server closes or Ctrl-C does; of wss what is inside TLS. The payload of a masked frame is shown unmasked. Credentials, \
 cookies and the values of the query are hidden, on the screen and in a recording; the payload of \
 frames is not.
 

@@ -35,7 +35,7 @@ use yamabiko::websocket::deflate::DeflateConfig;
 
 use super::arguments::TraceArguments;
 use super::output::{Failure, in_sentence, print, report_error, visible, without_numbers};
-use super::signals;
+use super::{signals, tls};
 use direction::Direction;
 use observer::Observer;
 use recording::Recorder;
@@ -55,9 +55,13 @@ pub(super) fn run(arguments: &TraceArguments) -> Result<(), Failure> {
 }
 
 fn connect(url: &str, arguments: &TraceArguments) -> Result<(), Failure> {
+    let mut builder = builder(url, arguments);
+    if let Some(tls) = tls::trusted(&arguments.trust).map_err(Failure::Failed)? {
+        builder = builder.tls(tls);
+    }
     let shown = Arc::new(Mutex::new(Trace::new(url, arguments)?));
     let shared = shown.clone();
-    let builder = builder(url, arguments).observe(move |traffic| {
+    let builder = builder.observe(move |traffic| {
         let (direction, bytes) = match traffic {
             Traffic::Sent(bytes) => (Direction::Sent, bytes),
             Traffic::Received(bytes) => (Direction::Received, bytes),
