@@ -111,9 +111,10 @@ fn split_segment(path: &str) -> (&str, Option<&str>) {
 /// All methods of all resources.
 pub(super) const ALL_METHODS: &str = "GET, HEAD, POST, OPTIONS";
 
-/// The address of the page of this room. The name is in its normal form.
+/// The address of the page of this room, relative to the room's own: a proxy may have put a folder in front. The name is in its
+/// normal form.
 pub(super) fn page_of_room(room: &str) -> String {
-    format!("/#{}", percent_encode(room))
+    format!("../#{}", percent_encode(room))
 }
 
 #[cfg(test)]
@@ -212,9 +213,9 @@ mod tests {
         for room in ["lobby", "A-Z_0.9", "会議室", "café"] {
             let address = page_of_room(room);
             assert!(address.is_ascii());
-            let encoded = address.strip_prefix("/#").unwrap();
+            let encoded = address.strip_prefix("../#").unwrap();
             assert_eq!(Route::of(&format!("/chat/{encoded}")), chat(room));
         }
-        assert_eq!(page_of_room("é"), "/#%C3%A9");
+        assert_eq!(page_of_room("é"), "../#%C3%A9");
     }
 }

@@ -208,6 +208,14 @@ impl<'a> RequestHead<'a> {
         self.line.target.path
     }
 
+    /// The same request for another path, such as the rest of its own path below a folder. [`RequestHead::target`] stays what
+    /// was sent.
+    #[must_use]
+    pub fn with_path(mut self, path: &'a str) -> RequestHead<'a> {
+        self.line.target.path = path;
+        self
+    }
+
     /// The part of the target behind its first question mark.
     pub fn query(&self) -> Option<&'a str> {
         self.line.target.query

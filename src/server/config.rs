@@ -1,5 +1,6 @@
 //! Every setting of the server, with unit, default and reason.
 
+use super::base_path::BasePath;
 use super::descriptors::SocketLimits;
 use super::failure::Failure;
 use super::lag::LagPolicy;
@@ -180,6 +181,9 @@ pub struct Config {
     /// names ([`Hosts::Loopback`]) if all IP addresses that the server listens on are loopback addresses, otherwise every name.
     /// A Unix socket answers for every name then, because no browser connects to it.
     pub hosts: Option<Hosts>,
+    /// The path below which the server serves, such as `/talk`, for a proxy that passes the path of a request on unchanged. The
+    /// application sees the rest of the path. Requests elsewhere get 404. Default: the root.
+    pub base_path: BasePath,
     /// The proxies in front of the server, whose word about a client's address and host counts. Default: none, so that
     /// `X-Forwarded-For` and its like have no effect.
     pub proxies: Proxies,
@@ -312,6 +316,7 @@ impl Default for Config {
             mailbox_capacity: 1 << 16,
             deflate: None,
             origins: Origins::default(),
+            base_path: BasePath::default(),
             hosts: None,
             proxies: Proxies::default(),
             #[cfg(feature = "tokens")]

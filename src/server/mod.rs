@@ -45,7 +45,7 @@
 //
 // | file | what is in it |
 // |---|---|
-// | `lag.rs`, `rates.rs`, `failure.rs`, `connection_id.rs`, `listen.rs`, `config.rs` | public settings and values; the token buckets of the rates |
+// | `lag.rs`, `rates.rs`, `failure.rs`, `connection_id.rs`, `listen.rs`, `base_path.rs`, `config.rs` | public settings and values; the token buckets of the rates |
 // | `close_counts.rs`, `refusal_reason.rs`, `histogram.rs` | how connections end, why requests are refused, how long something takes: as counts |
 // | `tls.rs` | which connections speak TLS |
 // | `listeners.rs` | binding the addresses |
@@ -67,6 +67,7 @@
 
 mod access;
 mod backpressure;
+mod base_path;
 mod buffers;
 mod close_counts;
 mod config;
@@ -121,6 +122,7 @@ pub use crate::websocket::handshake::{percent_decode, percent_encode};
 pub use crate::websocket::{
     AsMessage, CloseFrame, Ended, Fragment, Limits, Message, Piece, ProtocolError, SendError, Side,
 };
+pub use base_path::{BasePath, InvalidBasePath};
 pub use close_counts::ClosedBy;
 pub use config::{Accept, Config, OnFailure, RoomLimits};
 pub use connection_id::ConnectionId;

@@ -223,6 +223,7 @@ impl Opening {
             http::Progress::Incomplete => Ok(Step::MoreInput),
             http::Progress::Head(head) => {
                 let client = Client::of(&head, peer_address, &environment.config);
+                let head = environment.config.base_path.below(head)?;
                 let admitted = admit(io, key, &head, &client, environment).map_err(|refused| {
                     let host = client.host.as_deref();
                     refused.reported(client.address, Some(&head), host, environment)
@@ -244,6 +245,7 @@ impl Opening {
                     false => persistence,
                 };
                 let client = Client::of(&head, peer_address, &config);
+                let head = config.base_path.below(head)?;
                 let request = Request::new(head, body, client.address);
                 let request = with_tokens(io, request, &config);
                 let (response, persistence) = ask(&request, persistence, environment);
@@ -275,12 +277,14 @@ impl Opening {
                     && !head.body_announced()
                     && Client::of(&head, peer_address, &environment.config)
                         .check_host(&environment.config)
-                        .is_ok() =>
+                        .is_ok()
+                    && environment.config.base_path.below(head).is_ok() =>
             {
                 return Ok(Step::Continues);
             }
             Ok(http::Progress::Request { head, body, .. }) => {
                 let client = Client::of(&head, peer_address, &environment.config);
+                let head = environment.config.base_path.below(head)?;
                 let request = Request::new(head, body, client.address);
                 let asked =
                     environment.ask(peer_address, |handler| handler.http_when_full(&request));

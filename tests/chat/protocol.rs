@@ -540,11 +540,11 @@ const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*
 fn browser_that_opens_a_room_is_redirected_to_its_page() {
     let server = ChatServer::start();
     for (path, location) in [
-        ("/chat/ridge", "/#ridge"),
-        ("/chat/%72idge?from=mail", "/#ridge"),
+        ("/chat/ridge", "../#ridge"),
+        ("/chat/%72idge?from=mail", "../#ridge"),
         (
             "/chat/%E4%BC%9A%E8%AD%B0%E5%AE%A4",
-            "/#%E4%BC%9A%E8%AD%B0%E5%AE%A4",
+            "../#%E4%BC%9A%E8%AD%B0%E5%AE%A4",
         ),
     ] {
         let (head, _) = get(&server, path, BROWSER);

@@ -439,7 +439,7 @@ fn as_documented(key: &str, value: &str) -> String {
 fn page_about_limits_has_the_defaults_of_the_program_and_their_reasons() {
     let page = page("limits.md");
     let (limits, _) = page
-        .split_once("## The fields of the library")
+        .split_once("## The tests of each limit")
         .expect("a section");
     let rows: Vec<&str> = limits
         .lines()
@@ -479,6 +479,7 @@ fn every_setting_is_in_the_pages_for_operators() {
         "monitoring.md",
         "restart.md",
         "pusher.md",
+        "deploy.md",
     ]
     .map(page)
     .concat();

@@ -13,8 +13,8 @@ use yamabiko::server::{ForwardedFields, LagAction, RateAction};
 use super::setting::{Setting, choice, list, optional, or_zero, switch, value};
 use super::settings::{EchoSettings, Settings};
 use super::values::{
-    ADDRESS, APP, BITS, BYTES, FILE, HOST, LEVEL, MODE, NAME, ORIGIN, OWNER, PROXY, RATE, SECONDS,
-    SECONDS_OR_ZERO, SMALL_BYTES, WORKERS, count,
+    ADDRESS, APP, BASE_PATH, BITS, BYTES, FILE, HOST, LEVEL, MODE, NAME, ORIGIN, OWNER, PROXY,
+    RATE, SECONDS, SECONDS_OR_ZERO, SMALL_BYTES, WORKERS, count,
 };
 use crate::logging::{Format, LevelFilter};
 
@@ -305,6 +305,8 @@ fn who_may_connect() -> Vec<Setting> {
                  are always answered. A request for any other host gets 421.",
             )
             .by_default("on loopback addresses loopback names, otherwise every host"),
+        value("base-path", BASE_PATH, |s| &mut s.config.base_path)
+            .help("Path below which the server serves, such as /talk, if a proxy passes it on"),
         list("proxy", PROXY, |s| &mut s.proxies)
             .help("Believe this proxy about its clients; may be repeated")
             .details(

@@ -10,8 +10,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use yamabiko::server::{
-    HostPattern, InvalidListenAddress, InvalidNetwork, ListenAddress, Network, OriginPattern,
-    WindowBits,
+    BasePath, HostPattern, InvalidBasePath, InvalidListenAddress, InvalidNetwork, ListenAddress,
+    Network, OriginPattern, WindowBits,
 };
 use yamabiko_pusher::App;
 
@@ -59,6 +59,7 @@ pub(crate) const PROXY: Form<NamedProxy> = form("NETWORK", proxy, Value::text);
 pub(crate) const FILE: Form<PathBuf> = form("FILE", path, |path| {
     Value::Text(path.to_string_lossy().into_owned())
 });
+pub(crate) const BASE_PATH: Form<BasePath> = form("PATH", base_path, Value::text);
 pub(crate) const NAME: Form<String> = form("NAME", text, Value::text);
 
 pub(crate) const APP: Form<AppText> = form("ID:KEY:SECRET", app, |app| Value::text(&app.0));
@@ -130,6 +131,11 @@ pub(crate) fn is_set(value: &str) -> Result<bool, String> {
 fn address(value: &str) -> Result<ListenAddress, String> {
     let parsed = value.parse();
     parsed.map_err(|error: InvalidListenAddress| error.to_string())
+}
+
+fn base_path(value: &str) -> Result<BasePath, String> {
+    let parsed = value.parse();
+    parsed.map_err(|error: InvalidBasePath| error.to_string())
 }
 
 /// The mode of a Unix socket's file: three octal digits, or four that begin with 0.
