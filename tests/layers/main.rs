@@ -224,7 +224,7 @@ const LAYERS: [Layer; 22] = [
         name: "crates/pusher/src",
         may: &[
             "crate", "yamabiko::server", "yamabiko::http", "std", "core", "alloc", "getrandom", "hmac", "serde",
-            "serde_json", "sha2", "subtle",
+            "serde_json", "sha2", "subtle", "ureq",
         ],
         must_not: &[
             "std::net", "std::fs", "std::env", "std::process", "std::print!", "std::io::stdin", "std::io::stdout",

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::limits::AppLimits;
+use crate::webhooks::Webhook;
 
 /// An app, with its credentials and its settings.
 ///
@@ -32,6 +33,7 @@ pub struct App {
     client_events: bool,
     subscription_counts: bool,
     limits: AppLimits,
+    webhooks: Vec<Webhook>,
 }
 
 /// Why a text or a table is no app.
@@ -69,6 +71,7 @@ struct AppSettings {
     presence_members_max: Option<u32>,
     user_info_bytes_max: Option<usize>,
     cache_bytes_max: Option<usize>,
+    webhooks: Option<Vec<Webhook>>,
 }
 
 impl App {
@@ -96,6 +99,7 @@ impl App {
             client_events: true,
             subscription_counts: false,
             limits: AppLimits::default(),
+            webhooks: Vec::new(),
         })
     }
 
@@ -128,6 +132,13 @@ impl App {
         self
     }
 
+    /// Sends what happens in the app to a URL. May be called for several.
+    #[must_use]
+    pub fn webhook(mut self, webhook: Webhook) -> App {
+        self.webhooks.push(webhook);
+        self
+    }
+
     /// The id, which the paths of the HTTP API have.
     pub fn id(&self) -> &str {
         &self.id
@@ -152,6 +163,10 @@ impl App {
 
     pub(crate) fn tells_subscription_counts(&self) -> bool {
         self.subscription_counts
+    }
+
+    pub(crate) fn webhooks(&self) -> &[Webhook] {
+        &self.webhooks
     }
 
     pub(crate) fn app_limits(&self) -> &AppLimits {
@@ -201,6 +216,8 @@ impl TryFrom<AppSettings> for App {
             cache_bytes_max: settings.cache_bytes_max.unwrap_or(default.cache_bytes_max),
         };
         let app = App::new(settings.id, settings.key, settings.secret)?;
+        let webhooks = settings.webhooks.unwrap_or_default();
+        let app = webhooks.into_iter().fold(app, App::webhook);
         Ok(app
             .enabled(settings.enabled.unwrap_or(true))
             .client_events(settings.client_events.unwrap_or(true))

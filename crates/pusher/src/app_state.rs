@@ -18,6 +18,7 @@ use crate::name::ChannelName;
 use crate::signature::Secret;
 use crate::socket_id::SocketId;
 use crate::users::Users;
+use crate::webhooks::Webhooks;
 
 /// One app, as it runs.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ pub(crate) struct AppState {
     pub(crate) users: Users,
     pub(crate) totals: Totals,
     pub(crate) due_counts: DueCounts,
+    pub(crate) webhooks: Webhooks,
     sockets: Mutex<HashMap<SocketId, ConnectionId>>,
     traffic: Mutex<Traffic>,
     room_prefix: String,
@@ -60,6 +62,7 @@ impl AppState {
             users: Users::default(),
             totals: Totals::default(),
             due_counts: DueCounts::default(),
+            webhooks: Webhooks::new(app.webhooks()),
             sockets: Mutex::default(),
             traffic: Mutex::new(Traffic {
                 rate: limits.events_per_second.map(Rate::new),
@@ -131,7 +134,7 @@ impl AppState {
     }
 
     pub(crate) fn counts(&self, now: Instant) -> AppCounts {
-        let totals = &self.totals;
+        let (totals, webhooks) = (&self.totals, self.webhooks.counts());
         AppCounts {
             app: self.app.id().to_owned(),
             connections: self.sockets().len() as u64,
@@ -144,6 +147,9 @@ impl AppState {
             client_events: totals.client_events.get(),
             client_events_refused: totals.client_events_refused.get(),
             requests_refused: totals.requests_refused.get(),
+            webhook_events_sent: webhooks.sent,
+            webhook_events_given_up: webhooks.given_up,
+            webhook_events_discarded: webhooks.discarded,
         }
     }
 

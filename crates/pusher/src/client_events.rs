@@ -10,6 +10,7 @@ use yamabiko::server::Context;
 
 use crate::connection::{Connection, send};
 use crate::name::{ChannelAccess, ChannelName};
+use crate::webhooks::{WebhookEvent, WebhookKind};
 use crate::wire::{
     CLIENT_EVENT, CLIENT_EVENT_REFUSED, ClientMessage, EVENT_NAME_CHARACTERS_MAX, ServerMessage,
 };
@@ -47,6 +48,7 @@ pub(crate) fn publish(
                 user.as_deref(),
             );
             context.publish_except(name.room(), &json);
+            report(connection, message, &name, user);
             connection.app.totals.client_events.add(1);
         }
         Err(Refused { reason, code }) => {
@@ -54,6 +56,23 @@ pub(crate) fn publish(
             send(context, &ServerMessage::error(reason, code, channel));
         }
     }
+}
+
+/// Tells the webhooks.
+fn report(
+    connection: &Connection,
+    message: &ClientMessage<'_>,
+    name: &ChannelName,
+    user: Option<Arc<str>>,
+) {
+    let webhooks = &connection.app.webhooks;
+    webhooks.report(WebhookKind::ClientEvent, || WebhookEvent::ClientEvent {
+        channel: name.as_str().into(),
+        event: (&*message.event).into(),
+        data: message.data_text().into(),
+        socket_id: connection.socket_id.to_string().into(),
+        user_id: user,
+    });
 }
 
 /// The rules for every event.

@@ -28,6 +28,12 @@ pub struct AppCounts {
     pub client_events_refused: u64,
     /// Total: requests of the HTTP API that were refused, whatever the reason.
     pub requests_refused: u64,
+    /// Total: events of webhooks that the web server has taken.
+    pub webhook_events_sent: u64,
+    /// Total: events of webhooks that the web server has not taken for five minutes.
+    pub webhook_events_given_up: u64,
+    /// Total: events of webhooks that found no room in the queue.
+    pub webhook_events_discarded: u64,
 }
 
 /// The totals, as the workers count them.

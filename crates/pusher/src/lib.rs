@@ -25,6 +25,7 @@
 //! | `app_state.rs`, `connection.rs` | all that is kept for an app, and for a connection |
 //! | `subscribing.rs`, `client_events.rs`, `signing_in.rs`, `messages.rs` | what a client can do |
 //! | `api/` | the HTTP API |
+//! | `webhooks/` | what happens, sent to the web server |
 //! | `handler.rs`, `beside.rs` | the handler; the same beside another application |
 //!
 //! It sees no frame, no socket and no thread of the server. Time is an input, read in `handler.rs` and `messages.rs`.
@@ -52,6 +53,7 @@ mod socket_id;
 mod subscribing;
 mod subscription_counts;
 mod users;
+mod webhooks;
 mod wire;
 
 pub use app::{App, InvalidApp};
@@ -59,3 +61,4 @@ pub use beside::{Beside, BesideSession};
 pub use counts::AppCounts;
 pub use handler::{CountsReader, Pusher, Session};
 pub use limits::AppLimits;
+pub use webhooks::{InvalidWebhook, Webhook, WebhookKind};

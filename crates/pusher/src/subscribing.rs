@@ -15,10 +15,11 @@ use serde_json::value::RawValue;
 use yamabiko::server::Context;
 
 use crate::app_state::AppState;
-use crate::channels::{Full, NewMember};
+use crate::channels::{Entered, Full, Left, NewMember};
 use crate::connection::{Connection, Pending, Subscription, send};
 use crate::name::{ChannelAccess, ChannelName};
 use crate::subscription_counts::{self, counted_at};
+use crate::webhooks::{WebhookEvent, WebhookKind};
 use crate::wire::{
     AUTH_ERROR, ChannelData, INVALID_CHANNEL, LIMIT_REACHED, ServerMessage, Subscribe,
     USER_ID_CHARACTERS_MAX,
@@ -188,12 +189,20 @@ fn begin(
                 let added = ServerMessage::member_added(channel, member.id, member.info);
                 context.publish_ordered(room, &added);
             }
+            let member = new_member.filter(|_| entered.is_new_member);
+            report_entered(&app, &entered, member.map(|member| member.id));
             // Held until the mark is set: no event comes between the kept one and the mark.
             let mut kept = kind.has_cache.then(|| app.cache.lock());
             if let Some(kept) = &mut kept {
                 messages.push(match kept.get(channel, Instant::now()) {
                     Some(event) => event.message.to_string(),
-                    None => ServerMessage::cache_miss(channel),
+                    None => {
+                        app.webhooks
+                            .report(WebhookKind::CacheMiss, || WebhookEvent::CacheMiss {
+                                channel: channel.into(),
+                            });
+                        ServerMessage::cache_miss(channel)
+                    }
                 });
             }
             if kind.has_cache || kind.has_presence() {
@@ -223,6 +232,40 @@ fn begin(
         .subscriptions
         .insert(name, Subscription { member, pending });
     Ok(())
+}
+
+/// Tells the webhooks that a connection has entered a channel. `user`: a new member.
+fn report_entered(app: &AppState, entered: &Entered<'_>, user: Option<&Arc<str>>) {
+    let channel = || Arc::<str>::from(entered.name.as_str());
+    if entered.connections == 1 {
+        app.webhooks.report(WebhookKind::ChannelOccupied, || {
+            WebhookEvent::ChannelOccupied { channel: channel() }
+        });
+    }
+    if let Some(user) = user {
+        app.webhooks
+            .report(WebhookKind::MemberAdded, || WebhookEvent::MemberAdded {
+                channel: channel(),
+                user_id: user.clone(),
+            });
+    }
+}
+
+/// Tells the webhooks that a connection has left a channel. `user`: a member that is gone.
+fn report_left(app: &AppState, name: &ChannelName, left: &Left, user: Option<&Arc<str>>) {
+    let channel = || Arc::<str>::from(name.as_str());
+    if let Some(user) = user {
+        app.webhooks
+            .report(WebhookKind::MemberRemoved, || WebhookEvent::MemberRemoved {
+                channel: channel(),
+                user_id: user.clone(),
+            });
+    }
+    if left.connections == 0 {
+        app.webhooks.report(WebhookKind::ChannelVacated, || {
+            WebhookEvent::ChannelVacated { channel: channel() }
+        });
+    }
 }
 
 /// The channel's messages in front of a mark have come: the subscription begins for the client, unless it has ended meanwhile.
@@ -281,13 +324,16 @@ fn leave(
     subscription: &Subscription,
     context: &mut Context<'_>,
 ) {
-    let user = subscription.member.as_deref();
+    let user = subscription.member.as_ref();
+    let counted_at = counted_at(app, name);
     app.channels
-        .leave(name, user, counted_at(app, name), |left| {
-            if let Some(user) = user.filter(|_| left.member_is_gone) {
+        .leave(name, user.map(|user| &**user), counted_at, |left| {
+            let gone = user.filter(|_| left.member_is_gone);
+            if let Some(user) = gone {
                 let removed = ServerMessage::member_removed(name.as_str(), user);
                 context.publish_ordered(name.room(), &removed);
             }
+            report_left(app, name, &left, gone);
             subscription_counts::changed(app, name, left.connections, left.count_due, context);
         });
 }

@@ -12,6 +12,7 @@ use yamabiko::server::{Context, Publisher};
 use crate::app_state::AppState;
 use crate::channels::CountDue;
 use crate::name::ChannelName;
+use crate::webhooks::{WebhookEvent, WebhookKind};
 use crate::wire::ServerMessage;
 
 /// Starts the thread of an app that tells numbers of subscribers, for those that are told later. It ends with the app.
@@ -27,6 +28,7 @@ pub(crate) fn start(app: &Arc<AppState>, publisher: Publisher) -> io::Result<()>
         let Some(app) = state.upgrade() else { return };
         app.channels.count_later(channel, Instant::now(), |count| {
             let message = ServerMessage::subscription_count(channel.as_str(), count);
+            report(&app, channel, count);
             // If the server is behind, the next change tells the number.
             let _ = publisher.publish(channel.room(), &message);
         });
@@ -52,7 +54,18 @@ pub(crate) fn changed(
         CountDue::Now => {
             let message = ServerMessage::subscription_count(channel.as_str(), connections);
             context.publish_ordered(channel.room(), &message);
+            report(app, channel, connections);
         }
         CountDue::At(at) => app.due_counts.add(channel.clone(), at),
     }
+}
+
+/// Tells the webhooks.
+fn report(app: &AppState, channel: &ChannelName, subscription_count: u32) {
+    app.webhooks.report(WebhookKind::SubscriptionCount, || {
+        WebhookEvent::SubscriptionCount {
+            channel: channel.as_str().into(),
+            subscription_count,
+        }
+    });
 }

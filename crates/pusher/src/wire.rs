@@ -165,6 +165,12 @@ impl<'a> ClientMessage<'a> {
         serde_json::from_str(json).ok()
     }
 
+    /// The data as a text: that of a text, otherwise their JSON.
+    pub(crate) fn data_text(&self) -> String {
+        let json = self.data.map_or("", RawValue::get);
+        serde_json::from_str(json).unwrap_or_else(|_| json.to_owned())
+    }
+
     /// The data as this type: an object, or a text that contains one.
     pub(crate) fn data<T: for<'d> Deserialize<'d>>(&self) -> Option<T> {
         let json = self.data?.get();

@@ -9,6 +9,7 @@
 //! | `client_events.rs` | events of clients |
 //! | `users.rs` | signing in, messages to a user, termination, watchlists |
 //! | `http_api.rs` | events, batches, questions, signatures, statuses |
+//! | `webhooks.rs` | what a web server receives |
 //! | `hostile.rs` | wrong JSON, types, names, sizes |
 
 mod channels;
@@ -19,3 +20,4 @@ mod hostile;
 mod http_api;
 mod presence;
 mod users;
+mod webhooks;

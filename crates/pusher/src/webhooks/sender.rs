@@ -1,0 +1,171 @@
+//! The thread of a webhook: batches of events, requests, and their repetition.
+//!
+//! A request that gets no 2xx, or no answer in ten seconds, is sent again: after one second, two, four and so on, for five minutes.
+//! Then its events are given up. Events that come meanwhile wait in the queue.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+
+use super::event::WebhookEvent;
+use super::queue::{Queue, Taken};
+use super::target::Webhook;
+use super::undoing::Undoing;
+use crate::signature::Secret;
+use crate::wire::json;
+
+/// The body of a request.
+#[derive(Serialize)]
+struct Body<'a> {
+    time_ms: u64,
+    events: &'a [WebhookEvent],
+}
+
+/// What the thread has.
+struct Sender {
+    target: Webhook,
+    key: String,
+    secret: Secret,
+    queue: Arc<Queue>,
+    undoing: Undoing,
+    agent: ureq::Agent,
+}
+
+/// Starts the thread.
+///
+/// # Errors
+/// The system has no thread.
+pub(super) fn start(
+    target: Webhook,
+    key: String,
+    secret: Secret,
+    queue: Arc<Queue>,
+) -> io::Result<()> {
+    let config = ureq::Agent::config_builder()
+        .timeout_global(Some(REQUEST_TIMEOUT))
+        .max_redirects(0)
+        .http_status_as_error(false)
+        .user_agent(concat!("yamabiko/", env!("CARGO_PKG_VERSION")))
+        .build();
+    let mut sender = Sender {
+        target,
+        key,
+        secret,
+        queue,
+        undoing: Undoing::default(),
+        agent: config.into(),
+    };
+    let thread = thread::Builder::new().name("pusher-webhook".to_owned());
+    thread.spawn(move || sender.run()).map(drop)
+}
+
+impl Sender {
+    fn run(&mut self) {
+        while let Some(batch) = self.next_batch() {
+            if !self.deliver(&batch) {
+                return;
+            }
+        }
+    }
+
+    /// The events of the next request. `None`: there will be none.
+    fn next_batch(&mut self) -> Option<Vec<WebhookEvent>> {
+        let mut batch = vec![self.next_event(None)??];
+        if !self.target.is_batched() {
+            return Some(batch);
+        }
+        let end = Instant::now() + BATCH_TIME;
+        while batch.len() < BATCH_EVENTS_MAX {
+            match self.next_event(Some(end)) {
+                Some(Some(event)) => batch.push(event),
+                // The time is over, or the queue is closed: what is there is sent.
+                _ => break,
+            }
+        }
+        Some(batch)
+    }
+
+    /// The next event that is to be told, until this time. `Some(None)`: none has come. `None`: none will come.
+    fn next_event(&mut self, until: Option<Instant>) -> Option<Option<WebhookEvent>> {
+        loop {
+            let now = Instant::now();
+            if let Some(event) = self.undoing.take_due(now) {
+                return Some(Some(event));
+            }
+            // Ends that wait have a bound, too: beyond it no further events are taken.
+            if self.undoing.len() >= WAITING_MAX {
+                let due = self.undoing.next_due().unwrap_or(now);
+                if self.queue.pause(due.saturating_duration_since(now)) {
+                    return None;
+                }
+                continue;
+            }
+            let next = [until, self.undoing.next_due()];
+            match self.queue.take(next.into_iter().flatten().min()) {
+                Taken::Closed => return None,
+                Taken::Event(event) => {
+                    if let Some(event) = self.undoing.pass(event, Instant::now()) {
+                        return Some(Some(event));
+                    }
+                }
+                Taken::Nothing if until.is_some_and(|until| until <= Instant::now()) => {
+                    return Some(None);
+                }
+                Taken::Nothing => {}
+            }
+        }
+    }
+
+    /// Sends a batch until it is taken or given up. False: the queue is closed.
+    fn deliver(&self, batch: &[WebhookEvent]) -> bool {
+        let began = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if self.send(batch) {
+                self.queue.count_sent(batch.len());
+                return true;
+            }
+            if began.elapsed() + pause > GIVEN_UP_AFTER {
+                self.queue.count_given_up(batch.len());
+                return true;
+            }
+            if self.queue.pause(pause) {
+                return false;
+            }
+            pause *= 2;
+        }
+    }
+
+    /// Whether the web server has taken the batch.
+    fn send(&self, batch: &[WebhookEvent]) -> bool {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let time_ms = since.map_or(0, |since| since.as_millis());
+        let body = json(&Body {
+            time_ms: u64::try_from(time_ms).unwrap_or(u64::MAX),
+            events: batch,
+        });
+        let request = self
+            .agent
+            .post(self.target.url())
+            .content_type("application/json")
+            .header("X-Pusher-Key", &self.key)
+            .header("X-Pusher-Signature", self.secret.sign(&[&body]));
+        let response = request.send(&body);
+        response.is_ok_and(|response| response.status().is_success())
+    }
+}
+
+/// How long events are collected, and how many, for one request.
+const BATCH_TIME: Duration = Duration::from_millis(250);
+const BATCH_EVENTS_MAX: usize = 20;
+/// For the whole request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// The pause before the first repetition; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// Then the events are given up.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(5 * 60);
+/// Ends that wait for three seconds.
+const WAITING_MAX: usize = 100_000;

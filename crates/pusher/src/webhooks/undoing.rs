@@ -1,0 +1,183 @@
+//! Vacated channels and removed members wait for three seconds: if the channel is occupied again, or the member is back, neither the
+//! end nor the new beginning is told. So the reload of a page leaves no trace.
+//!
+//! A cache channel that keeps no event is told once in three seconds, however many subscribe to it meanwhile.
+//!
+//! Without a clock: the time goes in, and what is to be sent comes out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::event::WebhookEvent;
+
+/// The ends that wait.
+#[derive(Debug, Default)]
+pub(super) struct Undoing {
+    /// When each end is due, with a number for those of the same time.
+    due: BTreeMap<(Instant, u64), WebhookEvent>,
+    waiting: HashMap<Subject, (Instant, u64)>,
+    next_number: u64,
+    /// When a miss of each cache channel was told, of at most [`MISSES_MAX`].
+    misses: HashMap<Arc<str>, Instant>,
+}
+
+/// A channel, or a member of one.
+type Subject = (Arc<str>, Option<Arc<str>>);
+
+impl Undoing {
+    /// The event, if it is to be sent now.
+    pub(super) fn pass(&mut self, event: WebhookEvent, now: Instant) -> Option<WebhookEvent> {
+        match subject(&event) {
+            None => self.is_new_miss(&event, now).then_some(event),
+            Some((subject, true)) => {
+                let at = (now + WAIT, self.next_number);
+                self.next_number += 1;
+                self.due.insert(at, event);
+                self.waiting.insert(subject, at);
+                None
+            }
+            Some((subject, false)) => match self.waiting.remove(&subject) {
+                Some(at) => {
+                    self.due.remove(&at);
+                    None
+                }
+                None => Some(event),
+            },
+        }
+    }
+
+    /// Whether the event is no miss of a cache channel, or the first one for a while.
+    fn is_new_miss(&mut self, event: &WebhookEvent, now: Instant) -> bool {
+        let WebhookEvent::CacheMiss { channel } = event else {
+            return true;
+        };
+        let told = self.misses.get(channel);
+        if told.is_some_and(|at| now.duration_since(*at) < WAIT) {
+            return false;
+        }
+        if self.misses.len() >= MISSES_MAX {
+            self.misses.clear();
+        }
+        self.misses.insert(channel.clone(), now);
+        true
+    }
+
+    /// When the first end is due.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.due.first_key_value().map(|(&(at, _), _)| at)
+    }
+
+    /// Takes the first end that is due.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<WebhookEvent> {
+        let entry = self
+            .due
+            .first_entry()
+            .filter(|entry| entry.key().0 <= now)?;
+        let event = entry.remove();
+        if let Some((subject, _)) = subject(&event) {
+            self.waiting.remove(&subject);
+        }
+        Some(event)
+    }
+
+    /// How many ends wait.
+    pub(super) fn len(&self) -> usize {
+        self.due.len()
+    }
+}
+
+/// What the event ends (true) or begins (false). `None`: neither.
+fn subject(event: &WebhookEvent) -> Option<(Subject, bool)> {
+    let (channel, user, is_end) = match event {
+        WebhookEvent::ChannelOccupied { channel } => (channel, None, false),
+        WebhookEvent::ChannelVacated { channel } => (channel, None, true),
+        WebhookEvent::MemberAdded { channel, user_id } => (channel, Some(user_id), false),
+        WebhookEvent::MemberRemoved { channel, user_id } => (channel, Some(user_id), true),
+        _ => return None,
+    };
+    Some(((channel.clone(), user.cloned()), is_end))
+}
+
+/// How long an end waits.
+pub(super) const WAIT: Duration = Duration::from_secs(3);
+/// Cache channels that are known to have been told.
+const MISSES_MAX: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn occupied() -> WebhookEvent {
+        WebhookEvent::ChannelOccupied {
+            channel: "a".into(),
+        }
+    }
+
+    fn vacated() -> WebhookEvent {
+        WebhookEvent::ChannelVacated {
+            channel: "a".into(),
+        }
+    }
+
+    fn added(user: &str) -> WebhookEvent {
+        WebhookEvent::MemberAdded {
+            channel: "a".into(),
+            user_id: user.into(),
+        }
+    }
+
+    fn removed(user: &str) -> WebhookEvent {
+        WebhookEvent::MemberRemoved {
+            channel: "a".into(),
+            user_id: user.into(),
+        }
+    }
+
+    #[test]
+    fn end_is_told_after_three_seconds() {
+        let (mut undoing, start) = (Undoing::default(), Instant::now());
+        assert_eq!(undoing.pass(occupied(), start), Some(occupied()));
+        assert_eq!(undoing.pass(vacated(), start), None);
+        assert_eq!(undoing.next_due(), Some(start + WAIT));
+        assert_eq!(
+            undoing.take_due(start + WAIT - Duration::from_millis(1)),
+            None
+        );
+        assert_eq!(undoing.take_due(start + WAIT), Some(vacated()));
+        assert_eq!((undoing.take_due(start + WAIT), undoing.len()), (None, 0));
+        assert_eq!(undoing.pass(occupied(), start + WAIT), Some(occupied()));
+    }
+
+    #[test]
+    fn end_that_is_undone_is_not_told_and_neither_is_the_new_beginning() {
+        let (mut undoing, start) = (Undoing::default(), Instant::now());
+        for _ in 0..3 {
+            assert_eq!(undoing.pass(vacated(), start), None);
+            assert_eq!(undoing.pass(occupied(), start), None);
+        }
+        assert_eq!(undoing.next_due(), None);
+        undoing.pass(removed("x"), start);
+        undoing.pass(removed("y"), start);
+        assert_eq!(undoing.pass(added("y"), start), None);
+        assert_eq!(undoing.pass(added("z"), start), Some(added("z")));
+        assert_eq!(undoing.take_due(start + WAIT), Some(removed("x")));
+        assert_eq!(undoing.len(), 0);
+    }
+
+    #[test]
+    fn miss_of_a_cache_channel_is_told_once_in_three_seconds() {
+        let (mut undoing, start) = (Undoing::default(), Instant::now());
+        let miss = |channel: &str| WebhookEvent::CacheMiss {
+            channel: channel.into(),
+        };
+        assert_eq!(undoing.pass(miss("a"), start), Some(miss("a")));
+        assert_eq!(undoing.pass(miss("a"), start), None);
+        assert_eq!(undoing.pass(miss("b"), start), Some(miss("b")));
+        assert_eq!(undoing.pass(miss("a"), start + WAIT), Some(miss("a")));
+        for number in 0..MISSES_MAX {
+            undoing.pass(miss(&number.to_string()), start);
+            assert!(undoing.misses.len() <= MISSES_MAX);
+        }
+    }
+}
