@@ -57,6 +57,7 @@ impl Clock {
     }
 
     /// Rounded down: a deadline is never taken to have come before it has.
+    #[cfg(any(feature = "client", test))]
     pub(crate) fn now(&self) -> Timestamp {
         self.at(std::time::Instant::now())
     }

@@ -240,7 +240,7 @@ impl Opening {
                 persistence,
             } => {
                 let config = environment.config.clone();
-                let persistence = match environment.shutdown.is_draining() {
+                let persistence = match environment.shutdown.is_requested() {
                     true => Persistence::Close,
                     false => persistence,
                 };

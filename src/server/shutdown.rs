@@ -309,7 +309,8 @@ impl Shutdown {
         matches!(self.phase, Phase::Draining { .. })
     }
 
-    /// Whether the server has been asked to stop: this worker gives no connection to another one any more.
+    /// Whether the server has been asked to stop: this worker gives no connection to another one any more, and each response is the last
+    /// of its connection, also before this worker has begun to drain.
     pub(super) fn is_requested(&self) -> bool {
         self.stopping.is_requested()
     }

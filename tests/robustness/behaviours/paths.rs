@@ -79,7 +79,7 @@ pub fn behaviours() -> Vec<Behaviour> {
             vec![
                 send(request("GET", "/chat/%E3%81%82", html)),
                 status(303),
-                contains("Location: /#%E3%81%82\r\n"),
+                contains("Location: ../#%E3%81%82\r\n"),
             ],
         ),
         serve(

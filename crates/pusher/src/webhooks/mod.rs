@@ -24,6 +24,7 @@ mod target;
 mod undoing;
 
 pub(crate) use event::WebhookEvent;
+pub(crate) use queue::WebhookCounts;
 pub use target::{InvalidWebhook, Webhook, WebhookKind};
 
 use std::io;
@@ -36,14 +37,6 @@ use queue::Queue;
 #[derive(Debug)]
 pub(crate) struct Webhooks {
     of_targets: Vec<(Webhook, Arc<Queue>)>,
-}
-
-/// What the webhooks of an app have done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct WebhookCounts {
-    pub(crate) sent: u64,
-    pub(crate) given_up: u64,
-    pub(crate) discarded: u64,
 }
 
 impl Webhooks {

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::WebhookCounts;
 use super::event::WebhookEvent;
 
 #[derive(Debug)]
@@ -21,6 +20,14 @@ struct State {
     bytes: usize,
     closed: bool,
     counts: WebhookCounts,
+}
+
+/// What the webhooks of an app have done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct WebhookCounts {
+    pub(crate) sent: u64,
+    pub(crate) given_up: u64,
+    pub(crate) discarded: u64,
 }
 
 /// What the thread gets when it asks.
