@@ -593,7 +593,7 @@ const CIPHERTEXT_BYTES: usize = 64 << 10;
 const INPUT_BYTES_MAX: usize = 32 << 10;
 /// The most that waits for the kernel. Four records and what the channel itself has to say are less.
 const OUTPUT_BYTES_MAX: usize = 80 << 10;
-/// An RSA signature of 2,048 bits takes up to a millisecond. More handshakes than this wait for the next turn.
+/// Each may sign with RSA, the longest step of a worker. More handshakes than this wait for the next turn.
 const HANDSHAKES_PER_TURN_MAX: usize = 2;
 
 #[cfg(test)]

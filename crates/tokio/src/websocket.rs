@@ -39,7 +39,8 @@ use crate::split::{self, Reader, Writer};
 ///
 /// # Cost
 ///
-/// About 500 bytes for an idle connection; it has no read buffer. A message is copied once into
+/// An idle connection takes about 1.6 KB with its task and its stream in the runtime (10,000 connections of `examples/echo`); it has no
+/// read buffer. A message is copied once into
 /// its [`OwnedMessage`], and not at all by [`WebSocket::read_with`].
 pub struct WebSocket<T> {
     endpoint: Endpoint<T>,
