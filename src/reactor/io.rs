@@ -17,7 +17,7 @@ use super::calls::{
 };
 use super::channel::{Channel, SecuredSockets};
 use super::limit::{ConnectionLimit, CountedConnections, LimitReached};
-use super::listener::{Accepted, AcceptedConnection, Acceptors, LISTENERS_MAX, Listener};
+use super::listener::{Accepted, AcceptedConnection, Acceptors, LISTENERS_MAX};
 use super::peer_address::PeerAddress;
 use super::socket::{ReadOutcome, SOCKETS_MAX, Slab, Socket, SocketKey};
 use super::unread::{Unread, UnreadRest};
@@ -594,7 +594,7 @@ impl Io {
     }
 
     #[cfg(unix)]
-    pub(super) fn copies_of_listeners(&self) -> io::Result<Vec<Listener>> {
+    pub(super) fn copies_of_listeners(&self) -> io::Result<Vec<super::Listener>> {
         self.acceptors.copies()
     }
 

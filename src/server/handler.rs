@@ -102,7 +102,7 @@ pub trait Handler: Send + Sync + 'static {
     ///     }
     ///
     ///     fn message(&self, rest: &mut u64, message: Message<'_>, context: &mut Context<'_>) {
-    ///         let Some(bytes) = message.as_text().and_then(|text| text.parse().ok()) else {
+    ///         let Some(bytes) = message.as_text().and_then(|text| text.parse::<u64>().ok()) else {
     ///             return;
     ///         };
     ///         let is_idle = *rest == 0;

@@ -64,6 +64,7 @@ impl<H: Handler> Worker<H> {
         }
     }
 
+    #[cfg(unix)]
     pub(super) fn set_on_wake(&mut self, on_wake: OnWake) {
         self.on_wake = Some(on_wake);
     }

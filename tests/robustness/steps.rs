@@ -340,7 +340,10 @@ impl Way {
         match self {
             Way::Usual => Client::connect(program.address),
             Way::Narrow => Client::connect_narrow(program.address),
+            #[cfg(unix)]
             Way::UnixSocket => Client::connect_unix(&program.socket),
+            #[cfg(not(unix))]
+            Way::UnixSocket => panic!("{} is for Unix", program.socket.display()),
             Way::LastAddress => Client::connect(*last),
             Way::FromProxy => Client::connect_from(PROXY.into(), program.address),
         }

@@ -38,10 +38,13 @@ impl Takeover {
         _: &mut Server<impl Handler>,
         _: Copies,
         _: impl Fn() + Send + 'static,
-    ) -> Result<(), String> {
-        Ok(())
+    ) -> Result<NoOffice, String> {
+        Ok(NoOffice)
     }
 }
+
+/// Nobody is served at a path.
+pub(super) struct NoOffice;
 
 /// There are none.
 #[derive(Clone)]

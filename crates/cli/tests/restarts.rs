@@ -305,8 +305,9 @@ fn file_of_a_unix_socket_goes_over_to_the_successor() {
     let stream = UnixStream::connect(&unix).expect("the file is there");
     assert!(ask(stream).expect("a response").ends_with("ok\n"));
     new.signal("TERM");
-    assert_eq!(new.ended().0, Some(0));
-    assert!(!Path::new(&unix).exists());
+    let (status, errors) = new.ended();
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(!Path::new(&unix).exists(), "{errors}");
 }
 
 #[test]

@@ -205,6 +205,7 @@ pub(crate) struct Administration {
     server: ServerHandle,
     addresses: ListenAddresses,
     /// Copies of its sockets, for a successor.
+    #[cfg(target_os = "linux")]
     copies: Vec<ListeningSocket>,
     thread: Option<JoinHandle<()>>,
 }
@@ -242,10 +243,8 @@ impl Administration {
         };
         let server = Server::bind_with(config, handler, sockets)?;
         let (handle, addresses) = (server.handle(), server.local_addresses().clone());
-        #[cfg(unix)]
+        #[cfg(target_os = "linux")]
         let copies = server.listening_sockets()?;
-        #[cfg(not(unix))]
-        let copies = Vec::new();
         let run = move || {
             if let Err(error) = server.run() {
                 tracing::error!(name: "admin_failed", %error, "the server for operators failed");
@@ -255,6 +254,7 @@ impl Administration {
         let administration = Administration {
             server: handle,
             addresses,
+            #[cfg(target_os = "linux")]
             copies,
             thread: Some(thread),
         };
@@ -270,6 +270,7 @@ impl Administration {
     }
 
     /// Copies of its sockets, once. The caller closes them.
+    #[cfg(target_os = "linux")]
     pub(crate) fn take_copies(&mut self) -> Vec<ListeningSocket> {
         std::mem::take(&mut self.copies)
     }
