@@ -132,7 +132,7 @@ async function found(statuses, fields = {}) {
     if (!statuses[path]) throw new TypeError("no response");
     return new Response(null, { status: statuses[path], headers: fields });
   };
-  return diagnose("/chat/talk", new AbortController().signal);
+  return diagnose("./chat/talk", new AbortController().signal);
 }
 
 test("the cause is derived from the responses of /health and the room's path", async () => {
@@ -149,14 +149,14 @@ test("the cause is derived from the responses of /health and the room's path", a
     [200, 426, "refused"],
     [200, 200, "refused"],
   ]) {
-    const statuses = { "/health": health, "/chat/talk": room };
+    const statuses = { "./health": health, "./chat/talk": room };
     assert.deepEqual(await found(statuses), { cause, retryAfterMs: 0 }, JSON.stringify(statuses));
   }
 });
 
 test("Retry-After is parsed in seconds, and ignored in any other form", async () => {
   for (const [value, retryAfterMs] of [["7", 7000], ["Fri, 31 Dec 1999 23:59:59 GMT", 0], ["-5", 0], ["", 0]]) {
-    const { retryAfterMs: read } = await found({ "/health": 503 }, { "Retry-After": value });
+    const { retryAfterMs: read } = await found({ "./health": 503 }, { "Retry-After": value });
     assert.equal(read, retryAfterMs, value);
   }
 });

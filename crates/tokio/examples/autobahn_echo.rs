@@ -2,7 +2,7 @@
 //! server runs each case, and this program echoes every message.
 //!
 //! ```sh
-//! cargo run --release -p yamabiko-tokio --example autobahn_client -- ws://127.0.0.1:9001 agent
+//! cargo run --release -p yamabiko-tokio --example autobahn_echo -- ws://127.0.0.1:9001 agent
 //! ```
 
 use std::error::Error;
@@ -15,7 +15,7 @@ use yamabiko_tokio::{Connector, connect};
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let (Some(uri), Some(agent)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: autobahn_client URI AGENT".into());
+        return Err("usage: autobahn_echo URI AGENT".into());
     };
     let cases = case_count(&uri).await?;
     for case in 1..=cases {
