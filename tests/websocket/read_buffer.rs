@@ -231,3 +231,45 @@ proptest! {
         }
     }
 }
+
+/// Reads the first `first_bytes` of a message alone, then the rest. `None`: the message was handed out.
+fn failure_of_a_message_cut_at(
+    role: Role,
+    limits: Limits,
+    message: &[u8],
+    first_bytes: usize,
+) -> Option<ProtocolError> {
+    let mut endpoint = Endpoint::new(role, limits);
+    let mut buffer = ReadBuffer::default();
+    let (first, rest) = message.split_at(first_bytes);
+    for (bytes, more) in [(first, true), (rest, false)] {
+        assert!(read(&mut buffer, bytes, usize::MAX).is_empty());
+        if more {
+            buffer.expect_more();
+        }
+        let received = endpoint
+            .connection
+            .receive_from(&mut buffer, &mut endpoint.replies);
+        match received {
+            Ok(event) => assert_eq!(event.is_some(), !more),
+            Err(error) => return Some(error),
+        }
+    }
+    None
+}
+
+/// A whole header is not seen before its last byte, so the limit is asked in each of the reads.
+fn limit_of_a_message_holds_wherever_its_frame_is_cut(role: Role) {
+    let limits = Limits {
+        message_bytes_max: 300,
+        ..Limits::default()
+    };
+    for (length, expected) in [(300, None), (301, Some(ProtocolError::MessageTooBig))] {
+        let message = peer(role).binary(vec![7; length]);
+        for first_bytes in 1..message.len() {
+            let failure = failure_of_a_message_cut_at(role, limits, &message, first_bytes);
+            assert_eq!(failure, expected, "{length} bytes, cut at {first_bytes}");
+        }
+    }
+}
+both_roles!(limit_of_a_message_holds_wherever_its_frame_is_cut);

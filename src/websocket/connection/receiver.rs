@@ -159,7 +159,8 @@ impl Receiver {
     }
 
     /// The message of which the first `left_bytes` of the input were left: it is handed out
-    /// if it is whole. `None`: it is buffered, and its frame is under way.
+    /// if it is whole. `None`: it is buffered, and its frame is under way; or it is another
+    /// case, and nothing is done.
     pub(super) fn left_message<'b>(
         &mut self,
         input: &mut &'b mut [u8],
@@ -170,6 +171,10 @@ impl Receiver {
         let (PlainFront::Header(mut frame, header_bytes), None) = (front, self.end()) else {
             return Ok(None);
         };
+        // The header may be whole only now.
+        if frame.payload_length > limits.message_bytes_max as u64 {
+            return Ok(None);
+        }
         take_front(input, header_bytes);
         let unmasked_bytes = left_bytes.saturating_sub(header_bytes);
         let here = payload_within(&frame, input.len());
