@@ -6,8 +6,8 @@
 //!        └────────────────── a flush is owed: at most 4 in a turn ◀─────────────┘
 //! ```
 //!
-//! A turn has a budget for the logs: 128 KiB, where each write costs 2 KiB besides its bytes. Each dirty log gets a share of 16 KiB in
-//! turn, until the budget is used up. The next turn goes on where this one stopped, after it has read the sockets. So a large
+//! A turn has a budget for the logs: 128 KiB, where each write costs 2 KiB besides its bytes. Each of several dirty logs gets a share of
+//! 16 KiB in turn, until the budget is used up. The next turn goes on where this one stopped, after it has read the sockets. So a large
 //! broadcast does not make the other clients wait for all of its writes.
 //!
 //! Clients that publish to a log of which 1 MiB is not flushed are not read until it is: otherwise they could fill the memory. With 16 MiB
@@ -156,7 +156,8 @@ impl Flusher {
         while served < logs.len() && self.budget.bytes > 0 {
             let log = logs[served];
             served += 1;
-            if !self.flush_log(log, io, environment) {
+            let is_alone = logs.len() == 1 && self.unfinished.is_empty();
+            if !self.flush_log(log, is_alone, io, environment) {
                 self.unfinished.push(log);
             }
             self.enforce(log, io, connections, environment);
@@ -176,15 +177,16 @@ impl Flusher {
         environment.fan_out.rooms.reuse_dirty(logs);
     }
 
-    /// Writes one log's share. False: it has more to write.
+    /// Writes one log's share, which is all that is left if it is the only one. False: it has more to write.
     #[inline(always)]
     fn flush_log<H: Handler>(
         &mut self,
         log: LogId,
+        is_alone: bool,
         io: &mut Io,
         environment: &mut Environment<H>,
     ) -> bool {
-        let share = match self.budget == FlushBudget::UNLIMITED {
+        let share = match is_alone || self.budget == FlushBudget::UNLIMITED {
             true => self.budget.bytes,
             false => self.budget.bytes.min(LOG_SHARE_BYTES),
         };
