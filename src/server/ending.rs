@@ -26,6 +26,7 @@ pub(super) struct Ending {
     queue: WriteQueue,
     /// The client has sent FIN, so that only writing is left.
     client_ended: bool,
+    has_sent_fin: bool,
     discarded_bytes: u32,
 }
 
@@ -35,6 +36,7 @@ impl Ending {
         Ending {
             queue,
             client_ended: false,
+            has_sent_fin: false,
             discarded_bytes: 0,
         }
     }
@@ -72,7 +74,9 @@ impl Ending {
     pub(super) fn write(&mut self, io: &mut Io, key: SocketKey, close_timeout: Duration) -> Fate {
         flush_write_queue(io, key, &mut self.queue);
         if self.queue.is_empty() {
-            io.shutdown_write(key);
+            if !std::mem::replace(&mut self.has_sent_fin, true) {
+                io.shutdown_write(key);
+            }
             // What TLS has sealed goes out first.
             if self.client_ended && !io.has_sealed(key) {
                 return Fate::Close;
