@@ -69,6 +69,85 @@ fn chapters_in_japanese_are_in_step_with_the_english_ones() {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
+/// The table in the README is a part of the tables that are generated from measurements.
+#[test]
+fn speed_in_the_readme_is_that_of_the_page_of_benchmarks() {
+    let readme = fs::read_to_string("README.md").expect("a page is UTF-8");
+    let page = fs::read_to_string("docs/benchmarks.md").expect("a page is UTF-8");
+    let cpu_time = |chapter: &str| below(below(&page, chapter), "### CPU time per");
+    let fan_out = cpu_time("## Fan-out");
+    let compressed = below(&page, "### 1000 members, 1 publisher with 1 in flight");
+    for (case, row) in [
+        ("1000, 1, 1", speeds(fan_out, "1000, 1, 64, 1")),
+        ("1000, 10, 1", speeds(fan_out, "1000, 10, 64, 1")),
+        ("1000, 10, 64", speeds(fan_out, "1000, 10, 64, 64")),
+        (
+            "1000, 1, 1; JSON of 1 KiB, compressed",
+            speeds_of_servers(compressed),
+        ),
+        (
+            "echo: 64 clients with 16 in flight",
+            speeds(cpu_time("## Echo"), "64, 64, 16"),
+        ),
+    ] {
+        let line = format!("| {case} | {row} |");
+        assert!(readme.contains(&line), "README.md, ## Speed, needs {line}");
+    }
+}
+
+/// What follows a heading that begins like this.
+fn below<'p>(page: &'p str, heading: &str) -> &'p str {
+    let at = page.find(&format!("\n{heading}"));
+    &page[at.unwrap_or_else(|| panic!("no {heading}")) + 1..]
+}
+
+/// Of a row with a column for each server: yamabiko, the limit, the best other server.
+fn speeds(table: &str, case: &str) -> String {
+    let mut lines = table.lines().skip_while(|line| !line.starts_with("| case"));
+    let header = cells(lines.next().expect("a table"));
+    let row = lines.find(|line| line.starts_with(&format!("| {case} |")));
+    let row = cells(row.expect("the case has a row"));
+    let value = |server: &str| {
+        let column = header.iter().position(|name| name == server);
+        first_number(&row[column.expect("the server has a column")])
+    };
+    let ours = [
+        "case",
+        "yamabiko",
+        "yamabiko, two workers",
+        "limit",
+        "limit, each",
+    ];
+    let others = header.iter().filter(|name| !ours.contains(&name.as_str()));
+    let best = others.map(|name| value(name)).min_by(|a, b| in_order(a, b));
+    let best = best.expect("another server");
+    format!("{} | {} | {best}", value("yamabiko"), value("limit"))
+}
+
+/// Of a table with a row for each server, in the order of their cost: yamabiko, no limit, the best other server.
+fn speeds_of_servers(table: &str) -> String {
+    let rows = table.lines().filter(|line| line.starts_with("| ")).skip(2);
+    let rows: Vec<_> = rows.map(cells).take(2).collect();
+    assert_eq!(rows[0][0], "yamabiko");
+    format!("{} | | {}", rows[0][2], rows[1][2])
+}
+
+fn cells(line: &str) -> Vec<String> {
+    let cells = line.trim_matches('|').split('|');
+    cells.map(|cell| cell.trim().to_owned()).collect()
+}
+
+/// `**0.370** (0.90×)` is `0.370`.
+fn first_number(cell: &str) -> String {
+    let number = cell.split(' ').next().unwrap_or_default();
+    number.trim_matches('*').to_owned()
+}
+
+fn in_order(one: &str, other: &str) -> std::cmp::Ordering {
+    let value = |text: &str| text.parse().unwrap_or(f64::INFINITY);
+    value(one).total_cmp(&value(other))
+}
+
 /// What readers see at the top of a chapter that nobody has brought up to date yet.
 const BEHIND: &str = "> この章は英語版より古い内容です。";
 
