@@ -198,6 +198,18 @@ impl RequestStream {
         matches!(self.phase, Phase::Idle) && self.requests > 0
     }
 
+    /// How long the server has waited for a request, or for the rest of its head: of the first request since the connection began,
+    /// of a further one since the last response or since its first byte. `None`: the head of a request has come.
+    pub fn head_awaited_for(&self, now: Timestamp) -> Option<Duration> {
+        let time_limit = match self.phase {
+            Phase::Idle if self.requests > 0 => self.limits.idle_timeout,
+            Phase::Idle | Phase::Head => self.head_timeout,
+            Phase::Body { .. } => return None,
+        };
+        let rest = self.deadline?.since(now);
+        Some(time_limit.saturating_sub(rest))
+    }
+
     /// The memory of the current request.
     pub fn held_bytes(&self) -> usize {
         let body_bytes = match &self.phase {
@@ -462,6 +474,27 @@ mod tests {
         assert_eq!(requests.deadline(), Some(at(18)));
         requests.responses_written(at(9));
         assert_eq!(requests.deadline(), Some(at(18)));
+    }
+
+    #[test]
+    fn head_is_awaited_since_the_beginning_the_last_response_or_its_first_byte() {
+        let mut requests = stream();
+        let at = |seconds: u64| Timestamp(seconds * 1000);
+        let awaited = |requests: &RequestStream, now| {
+            let time = requests.head_awaited_for(at(now));
+            time.map(|time| time.as_secs())
+        };
+        assert_eq!(awaited(&requests, 3), Some(3));
+        receive_all(&mut requests, b"POST /", at(4));
+        assert_eq!(awaited(&requests, 9), Some(9));
+        receive_all(&mut requests, &post("/", 2).as_bytes()[6..], at(9));
+        assert_eq!(awaited(&requests, 9), None);
+        receive_all(&mut requests, b"xy", at(10));
+        requests.responses_written(at(12));
+        assert_eq!(awaited(&requests, 12), Some(0));
+        assert_eq!(awaited(&requests, 32), Some(20));
+        receive_all(&mut requests, b"G", at(33));
+        assert_eq!(awaited(&requests, 35), Some(2));
     }
 
     #[test]

@@ -148,6 +148,22 @@ impl Io {
         self.refused
     }
 
+    /// Counts a [refused](super::Application::refused) socket, which is like one that was [opened](super::Application::opened) from
+    /// now on: the application has closed another one for it. False: the limit does not allow it, and nothing has changed.
+    #[must_use]
+    pub fn admit_refused(&mut self, key: SocketKey, peer: PeerAddress) -> bool {
+        let Some(socket) = self.sockets.get_mut(key).filter(|socket| !socket.counted()) else {
+            return false;
+        };
+        if self.counted.acquire(peer, self.now).is_err() {
+            return false;
+        }
+        socket.set_counted();
+        self.refused -= 1;
+        self.counted.opened(key.index(), peer);
+        true
+    }
+
     /// Writes `bytes` until the kernel accepts no more, and returns how many it accepted. If
     /// these are fewer, keep the rest and continue in
     /// [`writable`](super::Application::writable); until then a write returns 0 without a

@@ -222,6 +222,11 @@ impl Socket {
         self.marks.refused_by()
     }
 
+    /// The [`ConnectionLimit`](super::ConnectionLimit) counts it now.
+    pub(super) fn set_counted(&mut self) {
+        self.marks.0 &= !Marks::REFUSED;
+    }
+
     /// Whether a channel opens and seals its bytes.
     #[inline(always)]
     pub(super) fn is_secured(&self) -> bool {

@@ -162,7 +162,9 @@ pub(super) fn connection_refused(address: PeerAddress, reason: RefusalReason) {
 #[cfg(feature = "tracing")]
 fn setting_of(reason: RefusalReason) -> Option<&'static str> {
     Some(match reason {
-        RefusalReason::Connections => "--connections-max (Config::connections_max)",
+        RefusalReason::Connections | RefusalReason::Replaced => {
+            "--connections-max (Config::connections_max)"
+        }
         RefusalReason::ConnectionsPerAddress => {
             "--connections-per-address (Config::connections_per_address)"
         }

@@ -97,6 +97,11 @@ impl Ending {
         self.write(io, key, close_timeout)
     }
 
+    /// Whether all is written, and only the end of the client's input is awaited.
+    pub(super) fn is_written(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// Discards input.
     pub(super) fn discard(&mut self, bytes: usize) -> Fate {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);

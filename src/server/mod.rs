@@ -95,6 +95,7 @@ mod opening;
 mod overload;
 mod panics;
 mod pending;
+mod places;
 mod preface;
 mod publisher;
 mod rates;

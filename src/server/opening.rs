@@ -470,6 +470,20 @@ impl Opening {
         Some(self.take_ending(environment))
     }
 
+    /// How long the client has had all its responses without sending a request. `None`: its request has come, as far as its head, or a
+    /// response waits.
+    pub(super) fn is_without_request_for(&self, now: Timestamp) -> Option<Duration> {
+        match self.responses.queue.is_empty() {
+            true => self.requests.head_awaited_for(now),
+            false => None,
+        }
+    }
+
+    /// Whether the server was full when the connection began.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused
+    }
+
     /// Whether the client has all its responses, and has sent nothing of a further request.
     pub(super) fn is_between_requests(&self) -> bool {
         self.responses.queue.is_empty() && self.requests.is_between_requests()
@@ -483,6 +497,14 @@ impl Opening {
     /// The server ends the connection between two requests. A request that is on its way is discarded, and the client sees FIN.
     pub(super) fn end_idle<H: Handler>(&mut self, environment: &mut Environment<H>) -> Ending {
         self.take_ending(environment)
+    }
+
+    /// The connection is closed without a response, because a new one gets its place.
+    pub(super) fn replaced<H: Handler>(&mut self, environment: &mut Environment<H>) {
+        self.release(environment);
+        if !self.refused {
+            environment.drop_connection(self.peer_address, RefusalReason::Replaced);
+        }
     }
 
     /// The client has sent FIN, or the server stops. `None`: no response waits, and the socket

@@ -9,6 +9,8 @@ use std::fmt;
 pub enum RefusalReason {
     /// [`Config::connections_max`](super::Config), or the descriptors of the process.
     Connections,
+    /// It had sent no request, and gave its place to a new one: the server is full ([`Config::connections_max`](super::Config)).
+    Replaced,
     /// [`Config::connections_per_address`](super::Config).
     ConnectionsPerAddress,
     /// [`Config::connections_per_second`](super::Config).
@@ -37,8 +39,9 @@ pub enum RefusalReason {
 
 impl RefusalReason {
     /// All reasons.
-    pub const ALL: [RefusalReason; 13] = [
+    pub const ALL: [RefusalReason; 14] = [
         RefusalReason::Connections,
+        RefusalReason::Replaced,
         RefusalReason::ConnectionsPerAddress,
         RefusalReason::ConnectionsPerSecond,
         RefusalReason::Memory,
@@ -57,6 +60,7 @@ impl RefusalReason {
     pub const fn name(self) -> &'static str {
         match self {
             RefusalReason::Connections => "connections",
+            RefusalReason::Replaced => "replaced",
             RefusalReason::ConnectionsPerAddress => "connections_per_address",
             RefusalReason::ConnectionsPerSecond => "connections_per_second",
             RefusalReason::Memory => "memory",

@@ -27,12 +27,15 @@ use super::handler::Handler;
 use super::listeners::is_shared;
 use super::opening::{Opening, Progress};
 use super::overload::keep_budget;
+use super::places::{PATIENCE_DIVISOR, RefusedConnections, ReplaceableConnections};
 use super::refusal_reason::RefusalReason;
 use super::rooms::{SharedMessage, Subscription};
 use super::shutdown::{DrainedAs, MayStop, Outlook, Step};
 use super::tls::speaks_tls;
 use super::workers::{CrossWorkerMessage, OrderMark};
-use crate::reactor::{self, AcceptedConnection, Application, Io, PeerAddress, SocketKey};
+use crate::reactor::{
+    self, AcceptedConnection, Application, Io, LimitReached, PeerAddress, SocketKey,
+};
 use crate::websocket::CloseFrame;
 use std::time::Duration;
 
@@ -42,9 +45,9 @@ pub(super) struct Worker<H: Handler> {
     environment: Environment<H>,
     flusher: Flusher,
     paused: PausedConnections,
-    /// Connections beyond a limit that get a response at a time. Any further one is closed without a response. Each costs a
-    /// descriptor, at most for the time of a handshake and of an ending.
-    refusals_max: usize,
+    replaceable: ReplaceableConnections,
+    /// Connections beyond a limit.
+    refused: RefusedConnections,
     /// Called when the reactor is woken.
     on_wake: Option<OnWake>,
 }
@@ -60,7 +63,8 @@ impl<H: Handler> Worker<H> {
             environment,
             flusher: Flusher::new(),
             paused: PausedConnections::default(),
-            refusals_max,
+            replaceable: ReplaceableConnections::default(),
+            refused: RefusedConnections::new(refusals_max),
         }
     }
 
@@ -108,13 +112,17 @@ impl<H: Handler> Application for Worker<H> {
 
     fn refused(&mut self, io: &mut Io, key: SocketKey, peer_address: PeerAddress) {
         let limit = io.refused_by(key);
+        let is_replaced = limit == Some(LimitReached::Connections) && self.end_replaceable(io);
+        if is_replaced && io.admit_refused(key, peer_address) {
+            return self.opened(io, key, peer_address);
+        }
         let reason = limit.map_or(RefusalReason::Connections, RefusalReason::from);
         self.environment.refuse_connection(peer_address, reason);
-        if io.refused_sockets() > self.refusals_max || speaks_tls(io, key) {
-            io.close(key);
-        } else {
-            self.begin_opening(io, key, peer_address, true);
+        if speaks_tls(io, key) || !self.has_place_for_refused(io) {
+            return io.close(key);
         }
+        self.refused.add(key, &mut self.connections);
+        self.begin_opening(io, key, peer_address, true);
     }
 
     fn before_read(&mut self, io: &mut Io, key: SocketKey) {
@@ -339,6 +347,43 @@ impl<H: Handler> Worker<H> {
         if self.environment.memory.newcomer_is_refused() {
             self.environment.fan_out.outbound.wake_all();
         }
+    }
+
+    /// Closes a connection without a request, so that a new one can have its place. False: there is none.
+    fn end_replaceable(&mut self, io: &mut Io) -> bool {
+        let Worker {
+            replaceable,
+            connections,
+            environment,
+            ..
+        } = self;
+        let least = environment.config.handshake_timeout / PATIENCE_DIVISOR;
+        let taken = replaceable.take(connections, io.now(), least);
+        taken.is_some_and(|key| self.replace(io, key))
+    }
+
+    /// Whether one more refused connection gets a response: there are not too many, or one of them is closed now.
+    fn has_place_for_refused(&mut self, io: &mut Io) -> bool {
+        // The new one counts already.
+        if io.refused_sockets() <= self.refused.max() {
+            return true;
+        }
+        let taken = self.refused.take_replaceable(&mut self.connections);
+        taken.is_some_and(|key| self.replace(io, key))
+    }
+
+    /// Closes a connection that is not open, for a new one. True.
+    fn replace(&mut self, io: &mut Io, key: SocketKey) -> bool {
+        let Worker {
+            connections,
+            environment,
+            ..
+        } = self;
+        if let Some(ConnectionState::Opening(opening)) = connections.get_mut(key) {
+            opening.replaced(environment);
+        }
+        connections.close(io, key);
+        true
     }
 
     fn begin_opening(

@@ -3,12 +3,11 @@
 
 #[cfg(target_os = "linux")]
 use socket2::{Domain, Socket, Type};
-use std::io::Write;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::num::NonZeroUsize;
 use std::time::Duration;
-use yamabiko::server::{Accept, Config, Limits, RoomLimits};
+use yamabiko::server::{Accept, Config, HttpLimits, Limits, RefusalReason, RoomLimits};
 use yamabiko::websocket::frame::{Opcode, encode};
 use yamabiko::websocket::{Connection, Fragment};
 use yamabiko_testing::socket::{
@@ -416,40 +415,148 @@ fn connection_beyond_the_limit_that_requests_nothing_is_closed_after_the_handsha
     Client::connect(server.address).expect_end();
 }
 
-#[test]
-fn concurrent_refusals_are_limited_and_one_more_is_closed() {
-    // As many as the server responds to at a time on one worker.
-    const REFUSALS: usize = 256;
+/// As many as the server responds to at a time on one worker.
+const REFUSALS: usize = 256;
+
+/// A full server, with an open connection and as many refused ones as get a response, which have sent this.
+fn with_all_places_taken(sent: &[u8]) -> (Running, Client, Vec<Client>) {
     let server = Running::start(Config {
         connections_max: 1,
         ..config(1)
     });
-    let mut opened = Client::open(server.address);
-    let mut silent: Vec<Client> = (0..REFUSALS)
+    let opened = Client::open(server.address);
+    let mut refused: Vec<Client> = (0..REFUSALS)
         .map(|_| Client::connect(server.address))
         .collect();
-    eventually("all are refused", TIMEOUT, || {
-        server.handle.metrics().refused == REFUSALS as u64
+    refused.iter_mut().for_each(|client| client.send(sent));
+    eventually("all are refused and read", TIMEOUT, || {
+        let metrics = server.handle.metrics();
+        metrics.refused == REFUSALS as u64
+            && metrics.received_bytes >= (REFUSALS * sent.len()) as u64
     });
-    let mut one_more = Client::connect(server.address);
-    one_more.expect_gone();
-    // The connections at the limit get their response and end.
+    (server, opened, refused)
+}
+
+/// The status of the response to a request on a new connection.
+fn status_of(address: SocketAddr, request: &str) -> u16 {
+    let mut client = Client::connect(address);
+    client.send(request);
+    client.read_response().status
+}
+
+const HEALTH: &str = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+#[test]
+fn concurrent_refusals_are_limited_and_one_more_closes_the_oldest_silent_one() {
+    let (server, mut opened, mut silent) = with_all_places_taken(b"");
+    assert_eq!(status_of(server.address, HEALTH), 200);
+    let mut oldest = silent.remove(0);
+    oldest.expect_gone();
+    // Those at the limit get their response and end.
     for client in &mut silent {
         client.send(GET);
         assert_eq!(client.read_response().status, 503);
     }
-    drop(silent);
-    eventually(
-        "the server responds to refused clients again",
-        TIMEOUT,
-        || {
-            let mut client = Client::connect(server.address);
-            let sent = client.stream.write_all(GET.as_bytes());
-            sent.is_ok() && client.stream.peek(&mut [0]).is_ok_and(|count| count > 0)
-        },
-    );
     opened.text("served");
     assert_eq!(opened.read_text(), "served");
+}
+
+#[test]
+fn refused_clients_that_send_a_part_of_a_request_do_not_keep_their_places() {
+    let (server, _opened, mut refused) = with_all_places_taken(&GET.as_bytes()[..5]);
+    // None of the newcomers goes before an older one, though they have sent less.
+    let mut newcomers: Vec<Client> = (0..3).map(|_| Client::connect(server.address)).collect();
+    for client in &mut newcomers {
+        client.send(HEALTH);
+        assert_eq!(client.read_response().status, 200);
+    }
+    refused[..3].iter_mut().for_each(Client::expect_gone);
+    for client in &mut refused[3..] {
+        client.send(&GET[5..]);
+        assert_eq!(client.read_response().status, 503);
+    }
+}
+
+#[test]
+fn refused_clients_that_keep_their_answered_connections_do_not_keep_their_places() {
+    let (server, _opened, mut refused) = with_all_places_taken(GET.as_bytes());
+    for client in &mut refused {
+        assert_eq!(client.read_response().status, 503);
+    }
+    assert_eq!(status_of(server.address, HEALTH), 200);
+}
+
+#[test]
+fn full_server_gives_the_place_of_a_client_without_a_request_to_a_new_one() {
+    for accept in [Accept::PerWorker, Accept::Shared] {
+        let server = Running::start(Config {
+            accept,
+            connections_max: 3,
+            // An eighth of it is the time that each client has in any case.
+            handshake_timeout: Duration::from_secs(2),
+            http: HttpLimits {
+                idle_timeout: Duration::from_secs(600),
+                ..HttpLimits::default()
+            },
+            ..config(1)
+        });
+        let mut opened = Client::open(server.address);
+        let mut idle = Client::connect(server.address);
+        idle.send(GET.replace("Connection: close\r\n", ""));
+        assert_eq!(idle.read_one_response(false).status, 404);
+        let mut uploading = Client::connect(server.address);
+        uploading.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n1234");
+        eventually("the upload has begun", TIMEOUT, || {
+            server.handle.metrics().accepted == 3
+        });
+        let mut newcomer = None;
+        eventually("a new client is served", TIMEOUT, || {
+            newcomer = try_to_open(server.address).1;
+            newcomer.is_some()
+        });
+        idle.expect_gone();
+        let replaced = |server: &Running| {
+            let metrics = server.handle.metrics();
+            let mut refusals = metrics.refusals();
+            refusals.find(|(reason, _)| *reason == RefusalReason::Replaced)
+        };
+        assert_eq!(replaced(&server), Some((RefusalReason::Replaced, 1)));
+        // Clients that have sent a request, or have a WebSocket, keep their places.
+        assert_eq!(try_to_open(server.address).0, 503);
+        uploading.send("56789");
+        assert_ne!(uploading.read_one_response(false).status, 503);
+        for client in [&mut opened, newcomer.as_mut().expect("a client")] {
+            client.text("served");
+            assert_eq!(client.read_text(), "served");
+        }
+    }
+}
+
+#[test]
+fn silent_clients_keep_their_places_for_an_eighth_of_the_handshake_timeout_and_not_longer() {
+    // The second one ends them by themselves only when this test has failed.
+    for (handshake_timeout, keep) in [(3600, true), (40, false)] {
+        let server = Running::start(Config {
+            connections_max: 4,
+            handshake_timeout: Duration::from_secs(handshake_timeout),
+            ..config(1)
+        });
+        let mut silent: Vec<Client> = (0..4).map(|_| Client::connect(server.address)).collect();
+        silent[3].send(&GET.as_bytes()[..5]);
+        eventually("the server is full", TIMEOUT, || {
+            server.handle.metrics().accepted == 4
+        });
+        assert_eq!(try_to_open(server.address).0, 503);
+        if keep {
+            continue;
+        }
+        let mut opened = Vec::new();
+        eventually("new clients are served", TIMEOUT, || {
+            opened.extend(try_to_open(server.address).1);
+            opened.len() == 4
+        });
+        silent.iter_mut().for_each(Client::expect_gone);
+    }
 }
 
 #[test]

@@ -7,7 +7,19 @@ use yamabiko_testing::socket::{GET, upgrade};
 use super::{Behaviour, CLIENT, Settings, with};
 use crate::steps::*;
 
-const FEW_CONNECTIONS: Settings = &["echo", "--workers", "1", "--connections-max", "4"];
+/// A client has its place for an eighth of the handshake timeout in any case: longer than a test takes.
+const FEW_CONNECTIONS: Settings = &[
+    "echo",
+    "--workers",
+    "1",
+    "--connections-max",
+    "4",
+    "--handshake-timeout",
+    "3600",
+];
+
+/// Silent clients take all of its places, and more than those of refused connections.
+const FULL_OF_SILENT_ONES: Settings = &["serve", "--workers", "1", "--connections-max", "50"];
 
 const FEW_OF_AN_ADDRESS: Settings = &["echo", "--workers", "1", "--connections-per-address", "5"];
 
@@ -89,6 +101,18 @@ pub fn behaviours() -> Vec<Behaviour> {
                 client(4),
                 send(GET),
                 refused(503),
+            ],
+        ),
+        with(
+            FULL_OF_SILENT_ONES,
+            "health_is_answered_beside_silent_connections_beyond_all_limits",
+            vec![
+                group((0..350).map(client).collect()),
+                client(400),
+                send("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+                status(200),
+                client(0),
+                drain(),
             ],
         ),
         with(
