@@ -62,14 +62,14 @@ pub(super) fn serve(
         closed.close();
     })?;
     let handle = server.handle();
-    let relieved = relieved(&handle, administration.as_ref(), restarts.drain);
+    let drain = drain_for_successor(&handle, administration.as_ref(), restarts.drain);
     let ready = ready(offer, scheme, server.local_addresses());
     let for_operators = administration
         .as_ref()
         .map_or_else(String::new, |administration| {
             format!(" (for operators: {})", administration.addresses())
         });
-    let _office = takeover.ready(&mut server, copies, relieved)?;
+    let _takeover_socket = takeover.ready(&mut server, copies, drain)?;
     print(&format!("{NAME_AND_VERSION}: {ready}{for_operators}\n"))?;
     service_manager::ready();
     let addresses = server.local_addresses().to_string();
@@ -130,8 +130,8 @@ fn is_among(address: &ListenAddress, addresses: &[ListenAddress]) -> bool {
     addresses.iter().any(is_same)
 }
 
-/// What happens when a successor has taken over.
-fn relieved(
+/// What happens when a successor takes over.
+fn drain_for_successor(
     server: &ServerHandle,
     administration: Option<&Administration>,
     drain: Duration,
