@@ -1,7 +1,7 @@
 //! `yamabiko serve`: the chat and its page, and the apps of Pusher clients beside it.
 
 use yamabiko::server::Config;
-use yamabiko_pusher::Beside;
+use yamabiko_pusher::WithFallback;
 
 use super::arguments::ServeSettings;
 use super::output::{Failure, print};
@@ -27,7 +27,7 @@ pub(super) fn run(mut settings: ServeSettings) -> Result<(), Failure> {
         return Ok(print("the settings are valid\n")?);
     }
     match pusher {
-        Some(pusher) => serving::serve(config, Beside::new(pusher, chat), serving),
+        Some(pusher) => serving::serve(config, WithFallback::new(pusher, chat), serving),
         None => serving::serve(config, chat, serving),
     }
 }
