@@ -62,7 +62,9 @@ pub(crate) const FILE: Form<PathBuf> = form("FILE", path, |path| {
 pub(crate) const BASE_PATH: Form<BasePath> = form("PATH", base_path, Value::text);
 pub(crate) const NAME: Form<String> = form("NAME", text, Value::text);
 
-pub(crate) const APP: Form<AppText> = form("ID:KEY:SECRET", app, |app| Value::text(&app.0));
+pub(crate) const APP: Form<AppText> = form("ID:KEY:SECRET", app, |app| {
+    Value::text(&app.without_secret())
+});
 
 const fn form<T>(
     unit: &'static str,
@@ -84,7 +86,24 @@ impl fmt::Debug for AppText {
 }
 
 fn app(value: &str) -> Result<AppText, String> {
+impl AppText {
+    /// With [`HIDDEN`] in place of the secret.
+    fn without_secret(&self) -> String {
+        let mut parts = self.0.splitn(3, ':');
+        let (id, key) = (parts.next().unwrap_or_default(), parts.next());
+        format!("{id}:{}:{HIDDEN}", key.unwrap_or_default())
+    }
+}
+
+/// What `yamabiko config` prints for a secret. It is refused as one: a file of that command needs the secret.
+const HIDDEN: &str = "***";
+
     let app = value.parse::<App>().map_err(|error| error.to_string());
+    if value.splitn(3, ':').nth(2) == Some(HIDDEN) {
+        return Err(format!(
+            "the secret is hidden: write it in the place of {HIDDEN}"
+        ));
+    }
     app.map(|_| AppText(value.to_owned()))
 }
 
