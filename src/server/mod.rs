@@ -52,6 +52,7 @@
 // | `metrics.rs` | what is counted, and the snapshots that other threads read |
 // | `turn_times.rs` | how long turns and deliveries take |
 // | `memory.rs` | the memory budget of all workers |
+// | `observers.rs` | observers of the bytes of connections |
 // | `shutdown.rs`, `panics.rs`, `buffers.rs`, `date.rs`, `lifetimes.rs` | the shutdown; panics of the application; buffers to use again; the Date field; ends of connections |
 // | `access.rs`, `preface.rs` | the token of a request; the header of the PROXY protocol |
 // | `rooms/` | rooms of one worker: logs by encoding, subscriptions, lag |
@@ -91,6 +92,7 @@ mod listen;
 mod listeners;
 mod memory;
 mod metrics;
+mod observers;
 mod opening;
 mod overload;
 mod panics;
@@ -117,6 +119,7 @@ pub use crate::http::{
 };
 pub use crate::proxy::{ForwardedFields, InvalidNetwork, Network, Proxies};
 pub use crate::reactor::PeerAddress;
+pub use crate::traffic::Traffic;
 pub use crate::websocket::deflate::{DeflateConfig, WindowBits};
 pub use crate::websocket::frame::CloseCode;
 pub use crate::websocket::handshake::{percent_decode, percent_encode};
@@ -135,6 +138,7 @@ pub use lag::{LagAction, LagPolicy, Missed};
 pub use listen::{InvalidListenAddress, ListenAddress, ListenAddresses, UnixListen};
 pub use listeners::{CannotListen, ListeningSocket};
 pub use metrics::{Metrics, RoomLag};
+pub use observers::{ConnectionObserver, Observers};
 pub use publisher::{NotPublished, Publication, Publisher};
 pub use rates::{Rate, RateAction, RateLimits};
 pub use refusal_reason::RefusalReason;

@@ -15,6 +15,7 @@ pub(super) fn run(mut settings: ServeSettings) -> Result<(), Failure> {
         managed: serving::managed_sockets(&mut settings.settings)?,
         log: settings.settings.log,
         monitoring: settings.settings.monitoring.clone(),
+        trace: settings.settings.trace.clone(),
         restarts: settings.settings.restarts.clone(),
         offer: "open",
         scheme: "http",
