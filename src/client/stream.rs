@@ -8,9 +8,8 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::traffic::TrafficObserver;
+use super::traffic::{Traffic, TrafficObserver};
 use super::transport::Transport;
-use crate::traffic::Traffic;
 
 /// A connected stream of bytes.
 #[derive(Debug)]

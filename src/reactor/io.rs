@@ -346,17 +346,8 @@ impl Io {
         if !self.has_room() {
             return Err(no_room());
         }
-        let peer = PeerAddress::from(stream.peer_addr()?);
-        stream.set_nonblocking(true)?;
-        // Small messages must not wait for each other. An error means that the connection has
-        // ended, which the next read reports.
-        let _ = stream.set_nodelay(true);
-        let stream = TcpStream::from_std(stream);
-        set_unsent_bytes_max(&stream, self.options.unsent_bytes_max)?;
-        if let Some(timeout) = self.options.acknowledgement_timeout {
-            // An error means that this is no TCP.
-            let _ = set_acknowledgement_timeout(&stream, Some(timeout));
-        }
+        let AcceptedConnection { stream, peer, .. } = stream.try_into()?;
+        set_options(&stream, self.options);
         if self.counted.acquire(peer, self.now).is_err() {
             return Err(io::Error::other("the connection limit is reached"));
         }
@@ -366,7 +357,7 @@ impl Io {
     }
 
     /// As [`adopt`](Io::adopt), of a connection that another reactor
-    /// [accepted](super::Application::accepted). Beyond the shared limit it is
+    /// [accepted](super::Application::accepted), or another part of the program. Beyond the shared limit it is
     /// [`refused`](super::Application::refused), as it would have been there.
     ///
     /// # Errors
@@ -378,6 +369,9 @@ impl Io {
             return Err(no_room());
         }
         let peer = connection.peer;
+        if !connection.has_options {
+            set_options(&connection.stream, self.options);
+        }
         let refused_by = self.counted.acquire(peer, self.now).err();
         let key = self.insert(connection.stream, peer, refused_by, connection.label)?;
         self.deferred.push_back(Deferred::Opened(key, peer));
@@ -1022,6 +1016,16 @@ impl Drop for Io {
     }
 }
 
+/// Small messages must not wait for each other. An error means that the connection has ended, which the next read reports, or that
+/// this is no TCP, which has no such options.
+fn set_options(stream: &TcpStream, options: SocketOptions) {
+    let _ = stream.set_nodelay(true);
+    let _ = set_unsent_bytes_max(stream, options.unsent_bytes_max);
+    if let Some(timeout) = options.acknowledgement_timeout {
+        let _ = set_acknowledgement_timeout(stream, Some(timeout));
+    }
+}
+
 fn no_room() -> io::Error {
     io::Error::other("connections_max sockets are open")
 }
@@ -1332,6 +1336,7 @@ mod tests {
                 stream,
                 peer,
                 label: 0,
+                has_options: true,
             }
         };
         let first = io.adopt_accepted(accepted()).unwrap();

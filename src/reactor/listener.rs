@@ -367,6 +367,7 @@ impl Acceptor {
                 stream,
                 peer,
                 label: *label,
+                has_options: true,
             })
         })
     }
@@ -482,14 +483,54 @@ fn set_own_options(stream: &TcpStream) {
 
 /// An accepted connection that no reactor watches yet: see
 /// [`Application::accepted`](super::Application::accepted). Dropping it closes it.
+///
+/// A connection that the program has from elsewhere becomes one by `try_from`: of its own listener, or of a process that has passed
+/// it on. It is set to non-blocking then; a copy of its descriptor is, too.
 #[derive(Debug)]
 pub struct AcceptedConnection {
     pub(super) stream: TcpStream,
     pub(super) peer: PeerAddress,
     pub(super) label: u8,
+    /// It has the options of a reactor, because its listener had them.
+    pub(super) has_options: bool,
+}
+
+/// Fails if the stream is not connected.
+impl TryFrom<std::net::TcpStream> for AcceptedConnection {
+    type Error = io::Error;
+
+    fn try_from(stream: std::net::TcpStream) -> io::Result<AcceptedConnection> {
+        let peer = stream.peer_addr()?.into();
+        stream.set_nonblocking(true)?;
+        Ok(AcceptedConnection::foreign(
+            TcpStream::from_std(stream),
+            peer,
+        ))
+    }
+}
+
+#[cfg(unix)]
+impl TryFrom<std::os::unix::net::UnixStream> for AcceptedConnection {
+    type Error = io::Error;
+
+    fn try_from(stream: std::os::unix::net::UnixStream) -> io::Result<AcceptedConnection> {
+        stream.peer_addr()?;
+        stream.set_nonblocking(true)?;
+        let stream = as_tcp_stream(UnixStream::from_std(stream));
+        Ok(AcceptedConnection::foreign(stream, PeerAddress::Unix))
+    }
 }
 
 impl AcceptedConnection {
+    fn foreign(stream: TcpStream, peer: PeerAddress) -> AcceptedConnection {
+        AcceptedConnection {
+            stream,
+            peer,
+            label: 0,
+            has_options: false,
+        }
+    }
+
     /// The address of the other end.
     #[must_use]
     pub const fn peer(&self) -> PeerAddress {

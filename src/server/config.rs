@@ -5,7 +5,6 @@ use super::descriptors::SocketLimits;
 use super::failure::Failure;
 use super::lag::LagPolicy;
 use super::listen::ListenAddresses;
-use super::observers::Observers;
 use super::rates::RateLimits;
 use crate::http::{HeadLimits, Hosts, HttpLimits, Origins};
 use crate::proxy::Proxies;
@@ -161,6 +160,10 @@ pub struct Config {
     /// Whether what each connection receives and sends is counted: [`Closed::totals`](super::Closed), and the lines of the log that
     /// report ends of connections. Costs 40 bytes for each connection and 16 for each subscription; a delivery costs nothing. Default `false`.
     pub connection_totals: bool,
+    /// Whether the subscribers of each room are counted over all workers, for [`Publisher::subscribers`](super::Publisher) and
+    /// [`Context::subscribers`](super::Context). Each join and leave then takes a lock that all workers share. They are counted
+    /// anyway if [`RoomLimits::rooms_max`] or [`RoomLimits::members_max`] is set. Default: no.
+    pub count_subscribers: bool,
     /// How many rooms there may be, with how many members. Default: no limit, and 4,096 rooms of one connection.
     pub rooms: RoomLimits,
     /// How long a connection may stay open, from its opening handshake on. Then the client gets a Close with 1001, whether it is
@@ -199,9 +202,6 @@ pub struct Config {
     /// is a part of the opening handshake: [`Config::handshake_timeout`] is for both. Default `None`: no TLS.
     #[cfg(feature = "tls")]
     pub tls: Option<ServerTls>,
-    /// Observers of the bytes of connections, for a program that shows them. A connection without an observer costs nothing
-    /// more. Default `None`.
-    pub observers: Option<Observers>,
     /// Called for each connection that failed, and for each panic in a handler. Default `None`.
     pub on_failure: Option<OnFailure>,
 }
@@ -314,6 +314,7 @@ impl Default for Config {
             connections_per_address: None,
             connections_per_second: None,
             connection_totals: false,
+            count_subscribers: false,
             rooms: RoomLimits::default(),
             connection_lifetime_max: None,
             write_stall_timeout: Some(Duration::from_secs(60)),
@@ -327,7 +328,6 @@ impl Default for Config {
             tokens: None,
             #[cfg(feature = "tls")]
             tls: None,
-            observers: None,
             on_failure: None,
         }
     }

@@ -23,6 +23,7 @@ use super::environment::Environment;
 use super::failure::Failure;
 use super::handler::{Closed, Handler};
 use super::lag::Missed;
+use super::not_sent::NotSent;
 use super::rates::{Rate, RateAction};
 use super::recipient::Recipient;
 use super::rooms::Subscriptions;
@@ -33,7 +34,7 @@ use crate::reactor::{Io, SocketKey};
 use crate::time::Timestamp;
 use crate::websocket::deadlines::{Awaited, Deadlines, Due, Overdue};
 use crate::websocket::frame::{CloseCode, CloseFrame};
-use crate::websocket::{self, Event, Message, Piece, State};
+use crate::websocket::{self, Event, Message, OwnedMessage, Piece, State};
 use std::time::Duration;
 
 /// A WebSocket connection, with the session that the application keeps for it.
@@ -689,6 +690,39 @@ impl<H: Handler> Connection<H> {
         Ok(())
     }
 
+    /// Another thread sends a message to the client.
+    pub(super) fn send(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        message: &OwnedMessage,
+        environment: &mut Environment<H>,
+    ) -> Result<(), NotSent> {
+        self.recipient.offer_buffer(|| environment.buffers.take());
+        let mut sent = Err(NotSent::NotOpen);
+        // Nothing of the application runs here, so nothing ends the connection.
+        let _ = self.call(io, key, environment, |_, _, context| {
+            sent = context.send(message);
+        });
+        environment.pending.add(key);
+        sent
+    }
+
+    /// Another thread closes the connection.
+    pub(super) fn close(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        close: CloseFrame<'static>,
+        environment: &mut Environment<H>,
+    ) -> Result<(), NotSent> {
+        if self.websocket.state() != State::Open {
+            return Err(NotSent::NotOpen);
+        }
+        self.begin_close(io, key, environment, close);
+        Ok(())
+    }
+
     /// All of a room's messages in front of a mark have come.
     pub(super) fn order_reached(
         &mut self,
@@ -759,13 +793,32 @@ impl<H: Handler> Connection<H> {
         self.set_timer(io, key, environment);
     }
 
-    fn set_timer(&self, io: &mut Io, key: SocketKey, environment: &Environment<H>) {
+    /// Calls the handler for each of its timers that is due. Those that it sets meanwhile are due in a later turn.
+    fn call_timers(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        environment: &mut Environment<H>,
+    ) -> Result<(), End> {
+        while let Some(number) = environment.timers.take_due(key, io.now()) {
+            self.recipient.offer_buffer(|| environment.buffers.take());
+            self.call(io, key, environment, |handler, session, context| {
+                handler.timer(session, number, context);
+            })?;
+            environment.pending.add(key);
+        }
+        Ok(())
+    }
+
+    /// Sets the socket's one deadline: the earliest time at which something is due.
+    pub(super) fn set_timer(&self, io: &mut Io, key: SocketKey, environment: &Environment<H>) {
         let deadlines = [
             self.deadlines.deadline(&environment.timeouts),
             environment.rates.wait_ends_at(key.index()),
             environment.token_ends.ends_at(key.index()),
             environment.lifetimes.ends_at(key.index()),
             environment.input_ends.ends_at(key.index()),
+            environment.timers.next_at(key),
         ];
         match deadlines.into_iter().flatten().min() {
             Some(at) => io.set_deadline(key, at),
@@ -819,6 +872,7 @@ impl<H: Handler> Connection<H> {
             }
             self.input_ends(io, key, environment);
         }
+        self.call_timers(io, key, environment)?;
         let queued_bytes = self.recipient.queued_bytes();
         let has_unsent = || queued_bytes > 0 || io.has_unsent(key);
         match self.deadlines.handle_timeout(now, &timeouts, has_unsent) {
@@ -873,6 +927,7 @@ impl<H: Handler> Connection<H> {
     ) {
         let rooms = &mut environment.fan_out.rooms;
         self.recipient.unsubscribe_all(io, key, rooms);
+        environment.timers.forget(key);
         if environment.rates.end_wait(key.index()) {
             self.end_wait(io, key, environment);
         }
@@ -977,6 +1032,7 @@ impl<H: Handler> Connection<H> {
             ..
         } = self;
         recipient.unsubscribe_all(io, key, &mut environment.fan_out.rooms);
+        environment.timers.forget(key);
         if let Some((before, now)) = recipient.count_held(0) {
             environment.memory.changed(before, now);
         }

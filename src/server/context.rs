@@ -1,13 +1,17 @@
 //! What a handler can do: send to its client, join and leave rooms, publish to rooms, and close the connection.
 
+use super::connection_handle::ConnectionHandle;
 use super::connection_id::ConnectionId;
 use super::fan_out::{ExceptedConnection, FanOut};
+use super::not_sent::NotSent;
 use super::recipient::Recipient;
 use super::rooms::NotJoined;
+use super::timers::{TIMERS_MAX, Timers, TooManyTimers};
 use crate::reactor::{PeerAddress, SocketKey};
 use crate::websocket::frame::{CloseCode, CloseFrame};
-use crate::websocket::{AsMessage, Fragment, Message, SendError};
+use crate::websocket::{AsMessage, Fragment, Message};
 use std::fmt;
+use std::time::Duration;
 
 /// The connection that a [`Handler`](super::Handler)'s method was called for.
 ///
@@ -20,22 +24,16 @@ pub struct Context<'a> {
     backlog_bytes_max: usize,
     recipient: &'a mut Recipient,
     fan_out: &'a mut FanOut,
+    timers: &'a mut Timers,
     /// The handler wants the connection to be closed.
     close: Option<CloseFrame<'static>>,
 }
 
-/// Why a message was not sent to a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum NotSent {
-    /// The connection is closing or closed.
-    NotOpen,
-    /// More than [`Config::backlog_bytes_max`](super::Config) wait for it already.
-    BacklogFull,
-    /// A message in fragments is under way: end it first ([`Context::send_fragment`]).
-    MessageUnderWay,
-    /// The fragment cannot follow those before it: it is of the other type, or the text is not UTF-8.
-    Fragment(SendError),
+/// The parts of the server that a handler changes.
+pub(super) struct ActsOn<'a> {
+    pub(super) recipient: &'a mut Recipient,
+    pub(super) fan_out: &'a mut FanOut,
+    pub(super) timers: &'a mut Timers,
 }
 
 impl<'a> Context<'a> {
@@ -45,15 +43,20 @@ impl<'a> Context<'a> {
         key: SocketKey,
         open: bool,
         backlog_bytes_max: usize,
-        recipient: &'a mut Recipient,
-        fan_out: &'a mut FanOut,
+        acts_on: ActsOn<'a>,
     ) -> Context<'a> {
+        let ActsOn {
+            recipient,
+            fan_out,
+            timers,
+        } = acts_on;
         Context {
             key,
             open,
             backlog_bytes_max,
             recipient,
             fan_out,
+            timers,
             close: None,
         }
     }
@@ -69,6 +72,11 @@ impl Context<'_> {
     /// The connection's name.
     pub fn id(&self) -> ConnectionId {
         ConnectionId::new(self.fan_out.worker(), self.key)
+    }
+
+    /// This connection for other threads: to send to it when a job is finished, or to close it.
+    pub fn handle(&self) -> ConnectionHandle {
+        ConnectionHandle::new(self.id(), self.fan_out.outbound.all_workers().clone())
     }
 
     /// The client's address.
@@ -150,6 +158,57 @@ impl Context<'_> {
         self.recipient.notify_drained();
     }
 
+    /// Calls [`Handler::timer`](super::Handler::timer) with this number, once, after this time. A timer of this connection with the
+    /// same number is replaced. The timers end with the connection: when it closes, none is called any more.
+    ///
+    /// The time is exact to a millisecond and to the turn that is under way; `Duration::ZERO` is the next turn. Cost: an entry in a
+    /// hash table.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use yamabiko::server::{Admission, Context, Handler, Message, Refusal, Upgrade};
+    ///
+    /// /// Asks a client that writes nothing for a minute whether it is still there.
+    /// struct Patience;
+    ///
+    /// const SILENCE: u32 = 0;
+    ///
+    /// impl Handler for Patience {
+    ///     type Session = ();
+    ///
+    ///     fn admit(&self, _: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
+    ///         Ok(Admission::new(()))
+    ///     }
+    ///     fn opened(&self, _: &mut (), context: &mut Context<'_>) {
+    ///         let _ = context.set_timer(SILENCE, Duration::from_secs(60));
+    ///     }
+    ///     fn message(&self, session: &mut (), _: Message<'_>, context: &mut Context<'_>) {
+    ///         self.opened(session, context);
+    ///     }
+    ///     fn timer(&self, session: &mut (), _: u32, context: &mut Context<'_>) {
+    ///         let _ = context.send("are you still there?");
+    ///         self.opened(session, context);
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// The connection has [`TIMERS_MAX`](Context::TIMERS_MAX) other timers. On a connection that is closing this does nothing.
+    pub fn set_timer(&mut self, number: u32, after: Duration) -> Result<(), TooManyTimers> {
+        match self.open {
+            true => self.timers.set(self.key, number, after),
+            false => Ok(()),
+        }
+    }
+
+    /// Removes the timer with this number, if it is set and was not called yet.
+    pub fn clear_timer(&mut self, number: u32) {
+        self.timers.clear(self.key, number);
+    }
+
+    /// How many timers a connection may have at a time.
+    pub const TIMERS_MAX: usize = TIMERS_MAX;
+
     /// Subscribes this connection to a room. Does nothing if it is already subscribed. The connection receives every message
     /// published from now on, and possibly messages that were published shortly before, this connection's own included: with
     /// several workers they may still be on their way through the room's owner.
@@ -190,6 +249,12 @@ impl Context<'_> {
     /// that have not been written are not delivered to it.
     pub fn leave(&mut self, room: &str) {
         self.recipient.unsubscribe(room, &mut self.fan_out.rooms);
+    }
+
+    /// How many connections subscribe to a room, on all workers. `None`: nobody counts them
+    /// ([`Config::count_subscribers`](super::Config)). Cost: a lock that all workers share.
+    pub fn subscribers(&self, room: &str) -> Option<usize> {
+        self.fan_out.rooms.members(room)
     }
 
     /// Publishes a message to all subscribers of a room, including this connection if it is subscribed. All subscribers get a
@@ -315,25 +380,5 @@ impl fmt::Debug for Context<'_> {
         f.debug_struct("Context")
             .field("id", &self.id())
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Display for NotSent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            NotSent::NotOpen => "the connection is closing",
-            NotSent::BacklogFull => "too many bytes are waiting for the client already",
-            NotSent::MessageUnderWay => "a message in fragments is under way",
-            NotSent::Fragment(error) => return error.fmt(f),
-        })
-    }
-}
-
-impl std::error::Error for NotSent {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            NotSent::Fragment(error) => Some(error),
-            _ => None,
-        }
     }
 }

@@ -6,7 +6,7 @@
 
 use super::buffers::Buffers;
 use super::config::Config;
-use super::context::Context;
+use super::context::{ActsOn, Context};
 use super::date::Date;
 use super::diagnostics::{self, ConnectionClosed, RequestRefused};
 use super::failure::Failure;
@@ -21,6 +21,7 @@ use super::rates::Rates;
 use super::recipient::Recipient;
 use super::refusal_reason::RefusalReason;
 use super::shutdown::Shutdown;
+use super::timers::Timers;
 use super::totals::{ConnectionTotals, Totals};
 use super::turn_times::TurnTimes;
 use crate::http::{Persistence, Response, WriteOptions};
@@ -49,6 +50,8 @@ pub(super) struct Environment<H: Handler> {
     pub(super) input_ends: Lifetimes,
     /// When connections have been open for long enough.
     pub(super) lifetimes: Lifetimes,
+    /// The application's own timers.
+    pub(super) timers: Timers,
     pub(super) memory: MemoryBudget,
     pub(super) shutdown: Shutdown,
     pub(super) totals: Totals,
@@ -84,6 +87,7 @@ impl<H: Handler> Environment<H> {
             token_ends: Lifetimes::default(),
             input_ends: Lifetimes::default(),
             lifetimes: Lifetimes::default(),
+            timers: Timers::default(),
             shutdown,
             memory,
             snapshot,
@@ -105,7 +109,12 @@ impl<H: Handler> Environment<H> {
         method: impl FnOnce(&H, &mut Context<'_>),
     ) -> Result<Option<CloseFrame<'static>>, Failure> {
         let (handler, bytes_max) = (&*self.handler, self.config.backlog_bytes_max);
-        let mut context = Context::new(key, open, bytes_max, recipient, &mut self.fan_out);
+        let acts_on = ActsOn {
+            recipient,
+            fan_out: &mut self.fan_out,
+            timers: &mut self.timers,
+        };
+        let mut context = Context::new(key, open, bytes_max, acts_on);
         panics::catch(|| method(handler, &mut context))?;
         Ok(context.into_close_request())
     }

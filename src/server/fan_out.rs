@@ -173,7 +173,7 @@ mod tests {
                 CrossWorkerMessage::Order(message) => self.fan_out.order(&message, None),
                 CrossWorkerMessage::Append(message) => self.fan_out.append(&message, None),
                 CrossWorkerMessage::OrderMark(_) | CrossWorkerMessage::Mark(_) => {}
-                CrossWorkerMessage::Close(..)
+                CrossWorkerMessage::Direct(_)
                 | CrossWorkerMessage::Serve(_)
                 | CrossWorkerMessage::Wake => {}
             }

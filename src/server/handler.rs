@@ -134,6 +134,11 @@ pub trait Handler: Send + Sync + 'static {
         let _ = (session, context);
     }
 
+    /// A timer that [`Context::set_timer`] has set is due. Not called for a connection that is closing. Default: nothing is done.
+    fn timer(&self, session: &mut Self::Session, number: u32, context: &mut Context<'_>) {
+        let _ = (session, number, context);
+    }
+
     /// The connection has ended. Its subscriptions have ended already. The context can
     /// still publish, but no longer send.
     ///

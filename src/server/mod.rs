@@ -45,15 +45,15 @@
 //
 // | file | what is in it |
 // |---|---|
-// | `lag.rs`, `rates.rs`, `failure.rs`, `connection_id.rs`, `listen.rs`, `base_path.rs`, `config.rs` | public settings and values; the token buckets of the rates |
+// | `lag.rs`, `rates.rs`, `failure.rs`, `connection_id.rs`, `listen.rs`, `base_path.rs`, `config.rs`, `not_sent.rs`, `not_accepted.rs` | public settings and values; the token buckets of the rates |
+// | `receipt.rs`, `direct.rs` | how another thread learns a result; what it asks of one connection |
 // | `close_counts.rs`, `refusal_reason.rs`, `histogram.rs` | how connections end, why requests are refused, how long something takes: as counts |
 // | `tls.rs` | which connections speak TLS |
 // | `listeners.rs` | binding the addresses |
 // | `metrics.rs` | what is counted, and the snapshots that other threads read |
 // | `turn_times.rs` | how long turns and deliveries take |
 // | `memory.rs` | the memory budget of all workers |
-// | `observers.rs` | observers of the bytes of connections |
-// | `shutdown.rs`, `panics.rs`, `buffers.rs`, `date.rs`, `lifetimes.rs` | the shutdown; panics of the application; buffers to use again; the Date field; ends of connections |
+// | `shutdown.rs`, `panics.rs`, `buffers.rs`, `date.rs`, `lifetimes.rs`, `timers.rs` | the shutdown; panics of the application; buffers to use again; the Date field; ends of connections; the application's timers |
 // | `access.rs`, `preface.rs` | the token of a request; the header of the PROXY protocol |
 // | `rooms/` | rooms of one worker: logs by encoding, subscriptions, lag |
 // | `totals.rs`, `diagnostics.rs` | what each connection has received and sent; what the program's log gets |
@@ -64,7 +64,7 @@
 // | `connections.rs` | the table of connections, where states change |
 // | `flush.rs`, `backpressure.rs`, `overload.rs` | writing the queues and logs; stopping to read; freeing memory |
 // | `worker.rs` | which part gets which callback, and the order of a turn's end |
-// | `publisher.rs`, `mod.rs` | publishing from other threads; [`Server`] and its handle |
+// | `connection_handle.rs`, `publisher.rs`, `mod.rs` | one connection, and rooms, for other threads; [`Server`] and its handle |
 
 mod access;
 mod backpressure;
@@ -73,12 +73,14 @@ mod buffers;
 mod close_counts;
 mod config;
 mod connection;
+mod connection_handle;
 mod connection_id;
 mod connections;
 mod context;
 mod date;
 mod descriptors;
 mod diagnostics;
+mod direct;
 mod ending;
 mod environment;
 mod failure;
@@ -92,7 +94,8 @@ mod listen;
 mod listeners;
 mod memory;
 mod metrics;
-mod observers;
+mod not_accepted;
+mod not_sent;
 mod opening;
 mod overload;
 mod panics;
@@ -101,11 +104,13 @@ mod places;
 mod preface;
 mod publisher;
 mod rates;
+mod receipt;
 mod recipient;
 mod refusal_reason;
 mod request;
 mod rooms;
 mod shutdown;
+mod timers;
 mod tls;
 mod totals;
 mod turn_times;
@@ -118,8 +123,7 @@ pub use crate::http::{
     OriginPattern, Origins, Refusal, RequestHead, Response, StaticFile, Status,
 };
 pub use crate::proxy::{ForwardedFields, InvalidNetwork, Network, Proxies};
-pub use crate::reactor::PeerAddress;
-pub use crate::traffic::Traffic;
+pub use crate::reactor::{AcceptedConnection, PeerAddress};
 pub use crate::websocket::deflate::{DeflateConfig, WindowBits};
 pub use crate::websocket::frame::CloseCode;
 pub use crate::websocket::handshake::{percent_decode, percent_encode};
@@ -129,8 +133,9 @@ pub use crate::websocket::{
 pub use base_path::{BasePath, InvalidBasePath};
 pub use close_counts::ClosedBy;
 pub use config::{Accept, Config, OnFailure, RoomLimits};
+pub use connection_handle::ConnectionHandle;
 pub use connection_id::ConnectionId;
-pub use context::{Context, NotSent};
+pub use context::Context;
 pub use failure::Failure;
 pub use handler::{Admission, Closed, Handler};
 pub use histogram::Histogram;
@@ -138,13 +143,16 @@ pub use lag::{LagAction, LagPolicy, Missed};
 pub use listen::{InvalidListenAddress, ListenAddress, ListenAddresses, UnixListen};
 pub use listeners::{CannotListen, ListeningSocket};
 pub use metrics::{Metrics, RoomLag};
-pub use observers::{ConnectionObserver, Observers};
+pub use not_accepted::NotAccepted;
+pub use not_sent::NotSent;
 pub use publisher::{NotPublished, Publication, Publisher};
 pub use rates::{Rate, RateAction, RateLimits};
+pub use receipt::Receipt;
 pub use refusal_reason::RefusalReason;
 pub use request::Request;
 pub use rooms::NotJoined;
 pub use shutdown::Drained;
+pub use timers::TooManyTimers;
 pub use totals::ConnectionTotals;
 pub use upgrade::Upgrade;
 
@@ -155,13 +163,13 @@ use fan_out::FanOut;
 use listeners::Listening;
 use memory::{HeldBytes, MemoryBudget};
 use metrics::MetricsSnapshot;
-use rooms::{LagPolicyOf, RoomTable, SharedRooms};
+use rooms::{LagPolicyOf, RoomCensus, RoomTable, SharedRooms};
 use shutdown::{Drain, Outlook, Shutdown, Stopping};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 use worker::Worker;
@@ -172,7 +180,6 @@ pub struct Server<H: Handler> {
     addresses: ListenAddresses,
     workers: Vec<(Reactor<CrossWorkerMessage>, Worker<H>)>,
     handle: ServerHandle,
-    deflate: Option<DeflateConfig>,
     connections_max: usize,
 }
 
@@ -251,13 +258,14 @@ impl<H: Handler> Server<H> {
             snapshots: reactors.iter().map(|_| Arc::default()).collect(),
             held: HeldBytes::new(reactors.len()),
             workers: Workers::new(mailboxes, config.worker_backlog_bytes_max),
+            next_to_serve: Arc::default(),
+            census: RoomCensus::new(config.rooms, config.count_subscribers),
+            deflate: config.deflate,
         };
-        let deflate = config.deflate;
-        handler.bound(Publisher::new(handle.workers.clone(), deflate));
+        handler.bound(handle.publisher());
         let refusals_max = socket_limits.refusals_max;
         let workers = build_workers(reactors, config, refusals_max, handler, &handle);
         Ok(Server {
-            deflate,
             connections_max: socket_limits.connections_max,
             addresses,
             workers,
@@ -371,7 +379,7 @@ impl<H: Handler> Server<H> {
 
     /// A handle that publishes from any thread.
     pub fn publisher(&self) -> Publisher {
-        Publisher::new(self.handle.workers.clone(), self.deflate)
+        self.handle.publisher()
     }
 
     /// Serves until [`ServerHandle::shutdown`]: the first worker on this thread, each other one
@@ -424,9 +432,75 @@ pub struct ServerHandle {
     workers: Workers,
     snapshots: Arc<[Arc<MetricsSnapshot>]>,
     held: HeldBytes,
+    /// The worker that serves the next connection of [`ServerHandle::accept`].
+    next_to_serve: Arc<AtomicUsize>,
+    census: RoomCensus,
+    deflate: Option<DeflateConfig>,
 }
 
 impl ServerHandle {
+    /// A handle that publishes from any thread.
+    pub fn publisher(&self) -> Publisher {
+        let (workers, census) = (self.workers.clone(), self.census.clone());
+        Publisher::new(workers, self.deflate, census)
+    }
+
+    /// Hands a connected stream to the server: of a listener of the program's own, or of a process that has passed it on. The
+    /// server serves it as one that it has accepted: the workers get such streams in turn, and the limits hold for them. Its
+    /// client speaks HTTP first, and not TLS. This call does not wait.
+    ///
+    /// ```
+    /// use std::io::{Read, Write};
+    /// use std::net::{TcpListener, TcpStream};
+    /// # use yamabiko::server::{Admission, Config, Context, Handler, Message, Refusal, Server, Upgrade};
+    /// # struct Silent;
+    /// # impl Handler for Silent {
+    /// #     type Session = ();
+    /// #     fn admit(&self, _: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
+    /// #         Ok(Admission::new(()))
+    /// #     }
+    /// #     fn message(&self, _: &mut (), _: Message<'_>, _: &mut Context<'_>) {}
+    /// # }
+    /// # let config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..Config::default() };
+    ///
+    /// let server = Server::bind(config, Silent)?;
+    /// let handle = server.handle();
+    /// let running = std::thread::spawn(move || server.run());
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let mut client = TcpStream::connect(listener.local_addr()?)?;
+    /// let (stream, _) = listener.accept()?;
+    /// handle.accept(stream)?;
+    ///
+    /// client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    /// let mut response = String::new();
+    /// client.read_to_string(&mut response)?;
+    /// assert!(response.starts_with("HTTP/1.1 404 Not Found"));
+    /// handle.shutdown();
+    /// running.join().unwrap()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`NotAccepted`]: the stream is not connected, the server is behind or stops. The last two give the connection back.
+    pub fn accept<S>(&self, stream: S) -> Result<(), NotAccepted>
+    where
+        S: TryInto<AcceptedConnection, Error: Into<NotAccepted>>,
+    {
+        let connection = stream.try_into().map_err(Into::into)?;
+        if !self.stopping.sends_connection() {
+            return Err(NotAccepted::Stopping(connection));
+        }
+        let next = self.next_to_serve.fetch_add(1, Ordering::Relaxed);
+        let served = self.workers.serve(next % self.workers.count(), connection);
+        served.map_err(|connection| {
+            if self.stopping.keeps_connection() {
+                self.workers.wake_all();
+            }
+            NotAccepted::Behind(connection)
+        })
+    }
+
     /// Stops the server gracefully: no new connections, a Close with 1001 to
     /// every client, and a wait for their answers of at most
     /// [`Config::drain_timeout`]. Then [`Server::run`] returns. This call does not wait.
@@ -545,7 +619,7 @@ fn build_workers<H: Handler>(
     let (default, asked) = (config.lag_policy, handler.clone());
     let lag_policy_of: LagPolicyOf =
         Arc::new(move |room| asked.lag_policy(room).unwrap_or(default));
-    let shared_rooms = SharedRooms::new(config.rooms);
+    let shared_rooms = SharedRooms::new(handle.census.clone());
     let worker = |(index, reactor): (usize, _)| {
         let snapshot = handle.snapshots.get(index).cloned().unwrap_or_default();
         let rooms = RoomTable::new(

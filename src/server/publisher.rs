@@ -1,8 +1,11 @@
 //! Publishing from outside every connection: a price feed, a finished job, a message that came another way.
 
+use super::connection_handle::ConnectionHandle;
 use super::connection_id::ConnectionId;
-use super::rooms::SharedMessage;
+use super::direct::{DirectAction, DirectRequest};
+use super::receipt::Receipt;
 use super::rooms::encoding::is_compressible;
+use super::rooms::{Reach, RoomCensus, SharedMessage};
 use super::workers::Workers;
 use crate::websocket::deflate::DeflateConfig;
 use crate::websocket::{AsMessage, CloseFrame, Message};
@@ -23,6 +26,7 @@ use std::fmt;
 pub struct Publisher {
     workers: Workers,
     deflate: Option<DeflateConfig>,
+    census: RoomCensus,
 }
 
 /// The message was not published: the worker that owns the room has not taken
@@ -33,8 +37,16 @@ pub struct Publisher {
 pub struct NotPublished;
 
 impl Publisher {
-    pub(super) fn new(workers: Workers, deflate: Option<DeflateConfig>) -> Publisher {
-        Publisher { workers, deflate }
+    pub(super) fn new(
+        workers: Workers,
+        deflate: Option<DeflateConfig>,
+        census: RoomCensus,
+    ) -> Publisher {
+        Publisher {
+            workers,
+            deflate,
+            census,
+        }
     }
 
     /// Publishes a message to all subscribers of a room, on all workers. The messages of
@@ -62,6 +74,43 @@ impl Publisher {
     ) -> Result<(), NotPublished> {
         let message = self.shared(room, message.as_message(), Some(except));
         published(self.workers.publish(message))
+    }
+
+    /// As [`Publisher::publish`]; the receipt tells how many subscribers the message was published to, on all workers. Each of
+    /// them gets it unless its connection ends before, or its lag policy lets it skip messages.
+    ///
+    /// ```
+    /// use yamabiko::server::{NotPublished, Publisher};
+    ///
+    /// /// Calls a device that subscribes to a room of its own name. False: it is not connected.
+    /// fn call(publisher: &Publisher, device: &str) -> Result<bool, NotPublished> {
+    ///     let reached = publisher.publish_counted(device, "call home")?.wait();
+    ///     Ok(reached > 0)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Publisher::publish`].
+    pub fn publish_counted(
+        &self,
+        room: &str,
+        message: impl AsMessage,
+    ) -> Result<Receipt<u64>, NotPublished> {
+        let (reach, receipt) = Reach::new();
+        let message = self.shared(room, message.as_message(), None);
+        published(self.workers.publish(message.counted_by(reach)))?;
+        Ok(receipt)
+    }
+
+    /// How many connections subscribe to a room, on all workers. `None`: nobody counts them
+    /// ([`Config::count_subscribers`](super::Config)). Cost: a lock that all workers share.
+    pub fn subscribers(&self, room: &str) -> Option<usize> {
+        self.census.members(room)
+    }
+
+    /// A handle for one connection. It does nothing for a connection that has ended.
+    pub fn connection(&self, id: ConnectionId) -> ConnectionHandle {
+        ConnectionHandle::new(id, self.workers.clone())
     }
 
     /// Publishes all of these messages, or none of them. Cost: as [`Publisher::publish`] for each, with a lock and a wake-up for
@@ -93,7 +142,7 @@ impl Publisher {
     }
 
     /// Closes a connection, as [`Context::close`](super::Context::close) does. Does nothing if it has ended. This call does not
-    /// wait.
+    /// wait. [`ConnectionHandle::close`] also tells the result.
     ///
     /// # Errors
     /// [`NotPublished`]: the worker that has the connection does not keep up, and the connection stays open.
@@ -102,7 +151,9 @@ impl Publisher {
         connection: ConnectionId,
         close: impl Into<CloseFrame<'f>>,
     ) -> Result<(), NotPublished> {
-        published(self.workers.close(connection, close.into().into_owned()))
+        let action = DirectAction::Close(close.into().into_owned());
+        let (request, _) = DirectRequest::new(connection, action);
+        published(self.workers.request(request).is_ok())
     }
 
     fn shared(

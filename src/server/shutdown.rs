@@ -77,8 +77,7 @@ pub(super) struct Stopping {
     at_once: AtomicBool,
     /// Every connection is ended without a closing handshake.
     cut: AtomicBool,
-    /// Workers that have not begun to drain, connections of those that have, and accepted connections on their way to another
-    /// worker.
+    /// Workers that have not begun to drain, connections of those that have, and accepted connections on their way to a worker.
     alive: AtomicUsize,
     /// A worker has ended before the others: `alive` does not become 0.
     worker_ended: AtomicBool,
@@ -122,6 +121,21 @@ impl Stopping {
         self.drain.get().is_some()
     }
 
+    /// A thread that is no worker is about to send an accepted connection to a worker. False: the workers stop, or have stopped.
+    pub(super) fn sends_connection(&self) -> bool {
+        let one_more = |alive: usize| (alive > 0).then_some(alive + 1);
+        !self.is_requested()
+            && self
+                .alive
+                .fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more)
+                .is_ok()
+    }
+
+    /// The connection was not sent. True: nothing else is alive, so the workers are to be woken, to stop.
+    pub(super) fn keeps_connection(&self) -> bool {
+        self.alive.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
     pub(super) fn worker_ended(&self) {
         self.worker_ended.store(true, Ordering::Release);
     }
@@ -143,7 +157,7 @@ pub(super) struct Shutdown {
     phase: Phase,
     /// What this worker has last counted in [`Stopping::alive`]: one while it serves.
     counted: usize,
-    /// Connections that other workers have accepted, taken from the mailbox in this turn.
+    /// Connections that others have accepted, taken from the mailbox in this turn.
     arrived: usize,
 }
 
@@ -275,7 +289,7 @@ impl Shutdown {
         self.stopping.alive.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// A connection that another worker has accepted was taken from the mailbox.
+    /// A connection that another worker, or another part of the program, has accepted was taken from the mailbox.
     pub(super) fn connection_arrived(&mut self) {
         self.arrived += 1;
     }

@@ -5,7 +5,7 @@
 //!              └─── connection.rs   frames: replies, the handler, its publications
 //!              └─── ending.rs       bytes after the end are discarded
 //!   message ─────── fan_out.rs      publications of other workers
-//!   timer ───────── the connection's one deadline: head, body, next request, silence, pong, Close, FIN
+//!   timer ───────── the connection's one deadline: head, body, next request, silence, pong, Close, FIN, timers of the handler
 //!   alarm ───────── only starts a turn: a flush is owed, a batch is due, messages are too old, the next Close of a drain
 //!   woken ───────── a signal: the program's own function
 //!   turn_ended ──── shutdown.rs: what is due; workers.rs: cross-worker messages out; flush.rs: queues and logs are written
@@ -18,6 +18,7 @@ use super::backpressure::PausedConnections;
 use super::connection::{End, Received};
 use super::connection_id::ConnectionId;
 use super::connections::{ConnectionState, Connections};
+use super::direct::{DirectAction, DirectRequest};
 use super::ending::Ending;
 use super::environment::Environment;
 use super::failure::Failure;
@@ -25,6 +26,7 @@ use super::fan_out::FanOut;
 use super::flush::{Flusher, Owed};
 use super::handler::Handler;
 use super::listeners::is_shared;
+use super::not_sent::NotSent;
 use super::opening::{Opening, Progress};
 use super::overload::keep_budget;
 use super::places::{PATIENCE_DIVISOR, RefusedConnections, ReplaceableConnections};
@@ -36,7 +38,6 @@ use super::workers::{CrossWorkerMessage, OrderMark};
 use crate::reactor::{
     self, AcceptedConnection, Application, Io, LimitReached, PeerAddress, SocketKey,
 };
-use crate::websocket::CloseFrame;
 use std::time::Duration;
 
 /// One thread of the server.
@@ -275,7 +276,7 @@ impl<H: Handler> Application for Worker<H> {
                     self.order_reached(io, key, &mark);
                 }
             }
-            CrossWorkerMessage::Close(connection, close) => self.close(io, connection, close),
+            CrossWorkerMessage::Direct(request) => self.direct(io, *request),
             CrossWorkerMessage::Serve(connection) => self.serve(io, connection),
             CrossWorkerMessage::Wake => {}
         }
@@ -314,6 +315,7 @@ impl<H: Handler> Application for Worker<H> {
         }
         self.environment.publish_metrics(io);
         self.keep_budget(io);
+        self.set_changed_timers(io);
         let drained = self.environment.pending.has_drained();
         // There is no event for "another worker has taken its messages".
         let retry = messages_wait || owed == Owed::Later || !self.paused.is_empty();
@@ -330,7 +332,7 @@ impl<H: Handler> Application for Worker<H> {
 
 // Opening.
 impl<H: Handler> Worker<H> {
-    /// A connection that another worker has accepted.
+    /// A connection that another worker has accepted, or another part of the program.
     fn serve(&mut self, io: &mut Io, connection: AcceptedConnection) {
         self.environment.shutdown.connection_arrived();
         // In a shutdown without a drain it is closed without a response, as those in the backlog are.
@@ -482,6 +484,20 @@ impl<H: Handler> Worker<H> {
         }
     }
 
+    /// The timers that handlers have set in this turn begin to run.
+    fn set_changed_timers(&mut self, io: &mut Io) {
+        let Worker {
+            connections,
+            environment,
+            ..
+        } = self;
+        while let Some(key) = environment.timers.take_changed(io.now()) {
+            if let Some(connection) = connections.open_mut(key) {
+                connection.set_timer(io, key, environment);
+            }
+        }
+    }
+
     fn keep_budget(&mut self, io: &mut Io) {
         keep_budget(io, &mut self.connections, &mut self.environment);
     }
@@ -517,14 +533,23 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    /// A [`Publisher`](super::Publisher) closes a connection.
-    fn close(&mut self, io: &mut Io, connection: ConnectionId, close: CloseFrame<'static>) {
-        let Some(key) = self.socket_of(connection) else {
-            return;
-        };
-        if let Some(connection) = self.connections.open_mut(key) {
-            connection.begin_close(io, key, &mut self.environment, close);
-        }
+    /// Another thread sends a message to a connection, or closes it.
+    fn direct(&mut self, io: &mut Io, request: DirectRequest) {
+        let FanOut { outbound, .. } = &mut self.environment.fan_out;
+        outbound.count_received_request(&request);
+        let key = self.socket_of(request.connection());
+        request.done_by(|action| {
+            let key = key.ok_or(NotSent::NotOpen)?;
+            let connection = self.connections.open_mut(key).ok_or(NotSent::NotOpen)?;
+            match action {
+                DirectAction::Send(message) => {
+                    connection.send(io, key, &message, &mut self.environment)
+                }
+                DirectAction::Close(close) => {
+                    connection.close(io, key, close, &mut self.environment)
+                }
+            }
+        });
     }
 
     /// The subscription of the connection that does not get a message, if this worker has it.

@@ -9,9 +9,9 @@
 //! to each worker; above the limit it stops reading its WebSocket clients (`backpressure.rs`).
 
 use super::connection_id::ConnectionId;
+use super::direct::DirectRequest;
 use super::rooms::SharedMessage;
 use crate::reactor::{AcceptedConnection, Full, Mailbox};
-use crate::websocket::CloseFrame;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,9 +27,9 @@ pub(super) enum CrossWorkerMessage {
     OrderMark(OrderMark),
     /// From the room's owner, behind its messages: the mark has come to the connection's worker.
     Mark(OrderMark),
-    /// Close this connection.
-    Close(ConnectionId, CloseFrame<'static>),
-    /// From the worker with the only listener: serve this connection.
+    /// From a thread that is no worker: a message for one connection, or its end.
+    Direct(Box<DirectRequest>),
+    /// From the worker with the only listener, or from a thread that is no worker: serve this connection.
     Serve(AcceptedConnection),
     /// The server stops: look at the flag. If a mailbox has no room for this, its worker has been woken already.
     Wake,
@@ -130,32 +130,68 @@ impl Workers {
         true
     }
 
-    /// Has a connection closed by its worker. False: that worker's mailbox is full.
-    pub(super) fn close(&self, connection: ConnectionId, close: CloseFrame<'static>) -> bool {
-        let mailbox = self.mailboxes.get(connection.worker());
-        mailbox.is_some_and(|mailbox| {
-            mailbox
-                .send(CrossWorkerMessage::Close(connection, close))
-                .is_ok()
-        })
+    /// Gives a connection to a worker. It is sent at once, so that never more connections wait for a worker than its mailbox takes.
+    ///
+    /// # Errors
+    /// The mailbox is full. The connection is given back.
+    pub(super) fn serve(
+        &self,
+        worker: usize,
+        connection: AcceptedConnection,
+    ) -> Result<(), AcceptedConnection> {
+        let Some(mailbox) = self.mailboxes.get(worker) else {
+            return Err(connection);
+        };
+        match mailbox.send(CrossWorkerMessage::Serve(connection)) {
+            Err(Full(CrossWorkerMessage::Serve(connection))) => Err(connection),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives a request to the worker of its connection.
+    ///
+    /// # Errors
+    /// Too much is in flight to that worker. The request is given back.
+    pub(super) fn request(&self, request: Box<DirectRequest>) -> Result<(), Box<DirectRequest>> {
+        let worker = request.connection().worker();
+        let bytes = request.bytes();
+        match self.send_if_room(worker, bytes, CrossWorkerMessage::Direct(request)) {
+            Err(CrossWorkerMessage::Direct(request)) => Err(request),
+            _ => Ok(()),
+        }
     }
 
     /// Publishes from a thread that is no worker. False: not published, too much is in flight to the room's owner.
     pub(super) fn publish(&self, message: SharedMessage) -> bool {
         let owner = owner_of(message.room(), self.count());
-        let (Some(mailbox), Some(in_flight)) =
-            (self.mailboxes.get(owner), self.in_flight_bytes.get(owner))
-        else {
-            return false;
-        };
         let bytes = message.bytes();
-        if in_flight.fetch_add(bytes, Ordering::Relaxed) <= self.in_flight_bytes_max
-            && mailbox.send(CrossWorkerMessage::Order(message)).is_ok()
-        {
-            return true;
+        let sent = self.send_if_room(owner, bytes, CrossWorkerMessage::Order(message));
+        sent.is_ok()
+    }
+
+    /// Sends a message of so many bytes to a worker.
+    ///
+    /// # Errors
+    /// Too much is in flight to that worker. The message is given back.
+    fn send_if_room(
+        &self,
+        worker: usize,
+        bytes: usize,
+        message: CrossWorkerMessage,
+    ) -> Result<(), CrossWorkerMessage> {
+        let (Some(mailbox), Some(in_flight)) =
+            (self.mailboxes.get(worker), self.in_flight_bytes.get(worker))
+        else {
+            return Err(message);
+        };
+        let sent = match in_flight.fetch_add(bytes, Ordering::Relaxed) > self.in_flight_bytes_max {
+            true => Err(message),
+            false => mailbox.send(message).map_err(|Full(message)| message),
+        };
+        if sent.is_err() {
+            in_flight.fetch_sub(bytes, Ordering::Relaxed);
         }
-        in_flight.fetch_sub(bytes, Ordering::Relaxed);
-        false
+        sent
     }
 }
 
@@ -195,6 +231,10 @@ impl OutboundQueues {
         self.workers.count()
     }
 
+    pub(super) fn all_workers(&self) -> &Workers {
+        &self.workers
+    }
+
     pub(super) fn wake_all(&self) {
         self.workers.wake_all();
     }
@@ -219,14 +259,10 @@ impl OutboundQueues {
     ) -> Option<AcceptedConnection> {
         let worker = self.next_to_serve;
         self.next_to_serve = (worker + 1) % self.workers();
-        let mailbox = self.workers.mailboxes.get(worker);
-        let Some(mailbox) = mailbox.filter(|_| worker != self.own) else {
+        if worker == self.own {
             return Some(connection);
-        };
-        match mailbox.send(CrossWorkerMessage::Serve(connection)) {
-            Err(Full(CrossWorkerMessage::Serve(connection))) => Some(connection),
-            _ => None,
         }
+        self.workers.serve(worker, connection).err()
     }
 
     /// To the room's owner, which is another worker.
@@ -275,6 +311,11 @@ impl OutboundQueues {
     /// This mark has arrived and is no longer in flight.
     pub(super) fn count_received_mark(&mut self, mark: &OrderMark) {
         self.received_bytes += mark.bytes();
+    }
+
+    /// This request has arrived and is no longer in flight.
+    pub(super) fn count_received_request(&mut self, request: &DirectRequest) {
+        self.received_bytes += request.bytes();
     }
 
     /// This message has arrived and is no longer in flight.

@@ -18,6 +18,15 @@ mod devices;
 #[path = "../../examples/game.rs"]
 mod game;
 #[allow(dead_code)]
+#[path = "../../examples/jobs.rs"]
+mod jobs;
+#[allow(dead_code)]
+#[path = "../../examples/one_port.rs"]
+mod one_port;
+#[allow(dead_code)]
+#[path = "../../examples/reminders.rs"]
+mod reminders;
+#[allow(dead_code)]
 #[path = "../../examples/signalling.rs"]
 mod signalling;
 
@@ -106,6 +115,70 @@ fn game_moves_the_players_in_their_directions() {
 
     other.send(frame(Opcode::Binary, &[5]));
     assert_eq!(other.read_close().0, 1003);
+}
+
+#[test]
+fn jobs_are_done_on_a_thread_and_answered_to_the_client_that_asked() {
+    let (jobs, waiting) = jobs::Jobs::with_queue(1);
+    let server = TestServer::start(config(1), jobs);
+    let (mut anna, mut ben) = (open(&server, "/"), open(&server, "/"));
+    anna.text("600851475143");
+    anna.text("one too many");
+    assert_eq!(anna.read_text(), "send a number from 2 on");
+    ben.text("12");
+    assert_eq!(ben.read_text(), "there are too many jobs; try again later");
+    let worker = std::thread::spawn(move || jobs::work(&waiting.into()));
+    assert_eq!(anna.read_text(), "6857");
+    drop((anna, ben));
+    drop(server);
+    worker.join().expect("the queue has ended");
+}
+
+#[test]
+fn reminders_come_when_their_time_is_over() {
+    let server = TestServer::start(config(1), reminders::Reminders);
+    let mut client = open(&server, "/");
+    client.text("drink water");
+    assert!(client.read_text().starts_with("send a number of seconds"));
+    client.text("0 drink water");
+    assert_eq!(client.read_text(), "I will remind you");
+    assert_eq!(client.read_text(), "drink water");
+    // One timer is for the client itself.
+    for _ in 1..yamabiko::server::Context::TIMERS_MAX {
+        client.text("3600 later");
+        assert_eq!(client.read_text(), "I will remind you");
+    }
+    client.text("3600 later");
+    assert_eq!(client.read_text(), "you have too many reminders");
+}
+
+#[test]
+fn one_port_serves_websocket_and_lines() {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    let server = TestServer::start(config(1), one_port::Echo);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let (address, handle) = (
+        listener.local_addr().expect("an address"),
+        server.handle.clone(),
+    );
+    let serving = std::thread::spawn(move || {
+        for stream in listener.incoming().take(2) {
+            one_port::serve(stream.expect("a client"), &handle).expect("a protocol");
+        }
+    });
+    let mut client = Client::connect(address).upgraded("/");
+    client.text("a message");
+    assert_eq!(client.read_text(), "a message");
+    let mut lines = TcpStream::connect(address).expect("the listener listens");
+    lines.write_all(b"one\ntwo\n").expect("it reads");
+    lines
+        .shutdown(std::net::Shutdown::Write)
+        .expect("an open socket");
+    let mut answer = String::new();
+    lines.read_to_string(&mut answer).expect("it writes");
+    assert_eq!(answer, "one\ntwo\n");
+    serving.join().expect("both were served");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! How many rooms the server has, and how many members each: for the limits of both, on all workers.
 //!
 //! A room can have members on each worker, and no worker knows those of the others. So the workers share a table if one of these
-//! limits is set. Otherwise there is no table, and a subscription costs nothing here.
+//! limits is set, or if the application wants the numbers ([`Config::count_subscribers`](super::super::Config)). Otherwise there
+//! is no table, and a subscription costs nothing here.
 
 use crate::server::config::RoomLimits;
 use std::collections::HashMap;
@@ -37,7 +38,7 @@ impl std::error::Error for NotJoined {}
 /// How many members each room has: 1 ≤ members.
 type MembersByRoom = HashMap<Arc<str>, usize>;
 
-/// The limits of rooms, and the members of all of them if those are limited. Cheap to clone: all clones are one table.
+/// The limits of rooms, and the members of all of them if those are limited or counted. Cheap to clone: all clones are one table.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RoomCensus {
     limits: RoomLimits,
@@ -45,12 +46,19 @@ pub(crate) struct RoomCensus {
 }
 
 impl RoomCensus {
-    pub(crate) fn new(limits: RoomLimits) -> RoomCensus {
+    /// `counts`: the members are counted also if nothing limits them.
+    pub(crate) fn new(limits: RoomLimits, counts: bool) -> RoomCensus {
         let is_limited = limits.rooms_max.is_some() || limits.members_max.is_some();
         RoomCensus {
             limits,
-            members: is_limited.then(Arc::default),
+            members: (is_limited || counts).then(Arc::default),
         }
+    }
+
+    /// How many members a room has; `None`: they are not counted.
+    pub(crate) fn members(&self, room: &str) -> Option<usize> {
+        let rooms = self.lock()?;
+        Some(rooms.get(room).copied().unwrap_or(0))
     }
 
     /// A connection that is in so many rooms comes into this one. An error changes nothing.
@@ -107,11 +115,14 @@ mod tests {
 
     #[test]
     fn rooms_and_members_are_counted_up_to_the_limit_and_not_past_it() {
-        let census = RoomCensus::new(RoomLimits {
-            rooms_max: NonZeroUsize::new(2),
-            members_max: NonZeroUsize::new(2),
-            of_connection_max: 3,
-        });
+        let census = RoomCensus::new(
+            RoomLimits {
+                rooms_max: NonZeroUsize::new(2),
+                members_max: NonZeroUsize::new(2),
+                of_connection_max: 3,
+            },
+            false,
+        );
         assert_eq!(census.enter("hall", 0), Ok(()));
         assert_eq!(census.enter("hall", 2), Ok(()));
         assert_eq!(census.enter("garden", 3), Err(NotJoined::InTooManyRooms));
@@ -127,13 +138,33 @@ mod tests {
 
     #[test]
     fn workers_share_the_numbers_and_without_limits_there_are_none() {
-        let one = RoomCensus::new(RoomLimits {
-            members_max: NonZeroUsize::new(1),
-            ..RoomLimits::default()
-        });
+        let one = RoomCensus::new(
+            RoomLimits {
+                members_max: NonZeroUsize::new(1),
+                ..RoomLimits::default()
+            },
+            false,
+        );
         let other = one.clone();
         assert_eq!(one.enter("hall", 0), Ok(()));
         assert_eq!(other.enter("hall", 0), Err(NotJoined::RoomFull));
-        assert!(RoomCensus::new(RoomLimits::default()).members.is_none());
+        assert_eq!(other.members("hall"), Some(1));
+        assert!(
+            RoomCensus::new(RoomLimits::default(), false)
+                .members
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn members_are_counted_without_limits_if_the_application_wants_that() {
+        let census = RoomCensus::new(RoomLimits::default(), true);
+        assert_eq!(census.enter("hall", 0), Ok(()));
+        assert_eq!(census.enter("hall", 0), Ok(()));
+        assert_eq!(census.members("hall"), Some(2));
+        census.leave("hall");
+        census.leave("hall");
+        assert_eq!(census.members("hall"), Some(0));
+        assert!(census.lock().is_some_and(|rooms| rooms.is_empty()));
     }
 }

@@ -35,13 +35,13 @@ mod subscription;
 mod waits;
 
 pub use census::NotJoined;
+pub(super) use census::RoomCensus;
 pub(super) use lag::{LagPolicyOf, TooSlow};
 pub(super) use log_set::LogId;
-pub(super) use publication::{SharedMessage, write_fragment, write_frame};
+pub(super) use publication::{Reach, SharedMessage, write_fragment, write_frame};
 pub(super) use sent::Sent;
 pub(super) use subscription::{Subscription, Subscriptions};
 
-use super::config::RoomLimits;
 use super::lag::LagPolicy;
 use super::metrics::{CompressionCounts, Lagging, MetricsSnapshot, RoomCounts, RoomLag};
 use crate::broadcast::{Backlog, ChunkPool, FlushBudget, LogLimits, Remainder, SharedLog, Skipped};
@@ -49,7 +49,6 @@ use crate::reactor::SocketKey;
 use crate::time::Timestamp;
 use crate::websocket::Message;
 use crate::websocket::deflate::{DeflateConfig, WindowBits};
-use census::RoomCensus;
 use compressor::Compressor;
 use encoding::Encoding;
 use lag::{LagWatch, LogLag};
@@ -101,10 +100,10 @@ pub(super) struct SharedRooms {
 }
 
 impl SharedRooms {
-    pub(super) fn new(limits: RoomLimits) -> SharedRooms {
+    pub(super) fn new(census: RoomCensus) -> SharedRooms {
         SharedRooms {
             backpressure: RoomBackpressure::default(),
-            census: RoomCensus::new(limits),
+            census,
         }
     }
 }
@@ -346,7 +345,14 @@ impl RoomTable {
 
     /// Appends a message that the room's owner has put in order.
     pub(super) fn append_shared(&mut self, message: &SharedMessage, except: Option<Subscription>) {
+        let before = self.counts.deliveries;
         self.append(message.room(), message, except);
+        message.count_reached(self.counts.deliveries.wrapping_sub(before));
+    }
+
+    /// How many connections subscribe to a room, on all workers; `None`: they are not counted.
+    pub(super) fn members(&self, name: &str) -> Option<usize> {
+        self.census.members(name)
     }
 
     /// Appends a message to each of the room's logs, in the log's encoding.

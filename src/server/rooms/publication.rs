@@ -14,10 +14,11 @@ use super::compressor::Compressor;
 use super::encoding::Encoding;
 use crate::broadcast::{ChunkPool, SharedLog, SubscriptionId};
 use crate::server::connection_id::ConnectionId;
+use crate::server::receipt::{Receipt, Reply, receipt};
 use crate::websocket::deflate::WindowBits;
 use crate::websocket::frame::{Opcode, encode};
 use crate::websocket::{Fragment, Message};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// A message that has a frame for each encoding.
 pub(super) trait EncodedFrames {
@@ -110,6 +111,26 @@ pub(crate) struct SharedMessage {
     plain: Arc<[u8]>,
     /// `None`: no subscriber gets it compressed, because the server compresses nothing or the message is too short.
     compressed: Option<Arc<CompressedFrames>>,
+    /// `None`: nobody wants to know how many subscribers get it.
+    reach: Option<Arc<Reach>>,
+}
+
+/// How many subscribers a message was published to. Its receipt gets the number when the last worker has appended the message.
+#[derive(Debug)]
+pub(crate) struct Reach(Mutex<Reply<u64>>);
+
+impl Reach {
+    pub(crate) fn new() -> (Reach, Receipt<u64>) {
+        let (reply, receipt) = receipt(0);
+        (Reach(Mutex::new(reply)), receipt)
+    }
+
+    fn add(&self, subscribers: u64) {
+        let mut reply = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reached) = reply.result_mut() {
+            *reached += subscribers;
+        }
+    }
 }
 
 /// A message's compressed frames, as far as a worker has needed them.
@@ -144,6 +165,22 @@ impl SharedMessage {
             except_connection,
             plain,
             compressed,
+            reach: None,
+        }
+    }
+
+    /// The same message, whose subscribers are counted.
+    pub(crate) fn counted_by(self, reach: Reach) -> SharedMessage {
+        SharedMessage {
+            reach: Some(Arc::new(reach)),
+            ..self
+        }
+    }
+
+    /// A worker has appended the message to its logs, for so many subscribers.
+    pub(crate) fn count_reached(&self, subscribers: u64) {
+        if let Some(reach) = &self.reach {
+            reach.add(subscribers);
         }
     }
 

@@ -348,6 +348,10 @@ impl<H: Handler> Handler for Monitored<H> {
         self.application.server_closes(session, close, failure)
     }
 
+    fn timer(&self, session: &mut H::Session, number: u32, context: &mut Context<'_>) {
+        self.application.timer(session, number, context);
+    }
+
     fn order_reached(
         &self,
         session: &mut H::Session,

@@ -96,7 +96,12 @@ impl Client {
     #[cfg(unix)]
     pub fn connect_unix(path: &std::path::Path) -> Client {
         let stream = std::os::unix::net::UnixStream::connect(path);
-        let descriptor = std::os::fd::OwnedFd::from(stream.expect("the server accepts"));
+        Client::of_descriptor(stream.expect("the server accepts").into())
+    }
+
+    /// Uses a connected socket of any kind.
+    #[cfg(unix)]
+    pub fn of_descriptor(descriptor: std::os::fd::OwnedFd) -> Client {
         Client::of_any(descriptor.into())
     }
 

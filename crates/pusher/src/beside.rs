@@ -1,4 +1,4 @@
-//! Pusher's paths, and another application for all other paths, on one server.
+//! Pusher's paths beside another application, on one server.
 
 use yamabiko::server::{
     Admission, CloseFrame, Closed, Context, Failure, Handler, LagPolicy, Message, Missed, Origins,
@@ -7,11 +7,11 @@ use yamabiko::server::{
 
 use crate::handler::{Pusher, Session};
 
-/// A handler that gives [`Pusher`] its paths, and all other paths to a fallback: another application.
+/// A handler that gives [`Pusher`] its paths, and all others to another application.
 ///
 /// ```
 /// use yamabiko::server::{Admission, Context, Handler, Message, Refusal, Upgrade};
-/// use yamabiko_pusher::{WithFallback, Pusher};
+/// use yamabiko_pusher::{Beside, Pusher};
 ///
 /// struct Echo;
 ///
@@ -27,50 +27,47 @@ use crate::handler::{Pusher, Session};
 /// }
 ///
 /// let pusher = Pusher::new(["1:app-key:app-secret".parse()?])?;
-/// let handler = WithFallback::new(pusher, Echo);
+/// let handler = Beside::new(pusher, Echo);
 /// # drop(handler);
 /// # Ok::<(), yamabiko_pusher::InvalidApp>(())
 /// ```
 #[derive(Debug)]
-pub struct WithFallback<H> {
+pub struct Beside<H> {
     pusher: Pusher,
-    fallback: H,
+    other: H,
 }
 
 /// What one of the two applications keeps for a connection.
 #[derive(Debug)]
-pub enum WithFallbackSession<S> {
+pub enum BesideSession<S> {
     /// [`Pusher`].
     Pusher(Session),
-    /// The fallback.
-    Fallback(S),
+    /// The other application.
+    Other(S),
 }
 
-impl<H> WithFallback<H> {
-    /// `fallback`: the application for all paths that are not Pusher's.
-    pub fn new(pusher: Pusher, fallback: H) -> WithFallback<H> {
-        WithFallback { pusher, fallback }
+impl<H> Beside<H> {
+    /// These two applications on one server.
+    pub fn new(pusher: Pusher, other: H) -> Beside<H> {
+        Beside { pusher, other }
     }
 }
 
 // All methods of the trait are here: `tests/public_api.rs` compares them.
-impl<H: Handler> Handler for WithFallback<H> {
-    type Session = WithFallbackSession<H::Session>;
+impl<H: Handler> Handler for Beside<H> {
+    type Session = BesideSession<H::Session>;
 
     fn admit(&self, request: &Upgrade<'_>) -> Result<Admission<Self::Session>, Refusal> {
         match Pusher::has_path(request.path()) {
-            true => Ok(self.pusher.admit(request)?.map(WithFallbackSession::Pusher)),
-            false => Ok(self
-                .fallback
-                .admit(request)?
-                .map(WithFallbackSession::Fallback)),
+            true => Ok(self.pusher.admit(request)?.map(BesideSession::Pusher)),
+            false => Ok(self.other.admit(request)?.map(BesideSession::Other)),
         }
     }
 
     fn opened(&self, session: &mut Self::Session, context: &mut Context<'_>) {
         match session {
-            WithFallbackSession::Pusher(session) => self.pusher.opened(session, context),
-            WithFallbackSession::Fallback(session) => self.fallback.opened(session, context),
+            BesideSession::Pusher(session) => self.pusher.opened(session, context),
+            BesideSession::Other(session) => self.other.opened(session, context),
         }
     }
 
@@ -81,33 +78,29 @@ impl<H: Handler> Handler for WithFallback<H> {
         context: &mut Context<'_>,
     ) {
         match session {
-            WithFallbackSession::Pusher(session) => self.pusher.message(session, message, context),
-            WithFallbackSession::Fallback(session) => {
-                self.fallback.message(session, message, context)
-            }
+            BesideSession::Pusher(session) => self.pusher.message(session, message, context),
+            BesideSession::Other(session) => self.other.message(session, message, context),
         }
     }
 
     fn piece(&self, session: &mut Self::Session, piece: &Piece<'_>, context: &mut Context<'_>) {
         match session {
-            WithFallbackSession::Pusher(session) => self.pusher.piece(session, piece, context),
-            WithFallbackSession::Fallback(session) => self.fallback.piece(session, piece, context),
+            BesideSession::Pusher(session) => self.pusher.piece(session, piece, context),
+            BesideSession::Other(session) => self.other.piece(session, piece, context),
         }
     }
 
     fn drained(&self, session: &mut Self::Session, context: &mut Context<'_>) {
         match session {
-            WithFallbackSession::Pusher(session) => self.pusher.drained(session, context),
-            WithFallbackSession::Fallback(session) => self.fallback.drained(session, context),
+            BesideSession::Pusher(session) => self.pusher.drained(session, context),
+            BesideSession::Other(session) => self.other.drained(session, context),
         }
     }
 
     fn closed(&self, session: Self::Session, closed: &Closed<'_>, context: &mut Context<'_>) {
         match session {
-            WithFallbackSession::Pusher(session) => self.pusher.closed(session, closed, context),
-            WithFallbackSession::Fallback(session) => {
-                self.fallback.closed(session, closed, context)
-            }
+            BesideSession::Pusher(session) => self.pusher.closed(session, closed, context),
+            BesideSession::Other(session) => self.other.closed(session, closed, context),
         }
     }
 
@@ -119,12 +112,8 @@ impl<H: Handler> Handler for WithFallback<H> {
         context: &mut Context<'_>,
     ) {
         match session {
-            WithFallbackSession::Pusher(session) => {
-                self.pusher.missed(session, room, missed, context)
-            }
-            WithFallbackSession::Fallback(session) => {
-                self.fallback.missed(session, room, missed, context)
-            }
+            BesideSession::Pusher(session) => self.pusher.missed(session, room, missed, context),
+            BesideSession::Other(session) => self.other.missed(session, room, missed, context),
         }
     }
 
@@ -135,12 +124,15 @@ impl<H: Handler> Handler for WithFallback<H> {
         failure: Option<&Failure>,
     ) -> Option<CloseFrame<'static>> {
         match session {
-            WithFallbackSession::Pusher(session) => {
-                self.pusher.server_closes(session, close, failure)
-            }
-            WithFallbackSession::Fallback(session) => {
-                self.fallback.server_closes(session, close, failure)
-            }
+            BesideSession::Pusher(session) => self.pusher.server_closes(session, close, failure),
+            BesideSession::Other(session) => self.other.server_closes(session, close, failure),
+        }
+    }
+
+    fn timer(&self, session: &mut Self::Session, number: u32, context: &mut Context<'_>) {
+        match session {
+            BesideSession::Pusher(session) => self.pusher.timer(session, number, context),
+            BesideSession::Other(session) => self.other.timer(session, number, context),
         }
     }
 
@@ -152,11 +144,11 @@ impl<H: Handler> Handler for WithFallback<H> {
         context: &mut Context<'_>,
     ) {
         match session {
-            WithFallbackSession::Pusher(session) => {
+            BesideSession::Pusher(session) => {
                 self.pusher.order_reached(session, room, number, context);
             }
-            WithFallbackSession::Fallback(session) => {
-                self.fallback.order_reached(session, room, number, context);
+            BesideSession::Other(session) => {
+                self.other.order_reached(session, room, number, context);
             }
         }
     }
@@ -164,33 +156,33 @@ impl<H: Handler> Handler for WithFallback<H> {
     fn origins(&self, request: &RequestHead<'_>) -> Option<Origins> {
         match Pusher::has_path(request.path()) {
             true => self.pusher.origins(request),
-            false => self.fallback.origins(request),
+            false => self.other.origins(request),
         }
     }
 
     fn lag_policy(&self, room: &str) -> Option<LagPolicy> {
         match Pusher::has_path(room) {
             true => self.pusher.lag_policy(room),
-            false => self.fallback.lag_policy(room),
+            false => self.other.lag_policy(room),
         }
     }
 
     fn bound(&self, publisher: Publisher) {
         self.pusher.bound(publisher.clone());
-        self.fallback.bound(publisher);
+        self.other.bound(publisher);
     }
 
     fn http(&self, request: &Request<'_>) -> Response {
         match Pusher::has_path(request.path()) {
             true => self.pusher.http(request),
-            false => self.fallback.http(request),
+            false => self.other.http(request),
         }
     }
 
     fn http_when_full(&self, request: &Request<'_>) -> Option<Response> {
         match Pusher::has_path(request.path()) {
             true => self.pusher.http_when_full(request),
-            false => self.fallback.http_when_full(request),
+            false => self.other.http_when_full(request),
         }
     }
 }
