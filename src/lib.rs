@@ -104,6 +104,8 @@ pub mod time;
 pub mod tls;
 #[cfg(feature = "tokens")]
 pub mod tokens;
+#[cfg(any(feature = "server", feature = "client"))]
+mod traffic;
 // Without compression some of its parts are not used.
 #[cfg_attr(
     not(feature = "deflate"),

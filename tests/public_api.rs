@@ -172,7 +172,7 @@ fn handler_around_another_one_passes_on_every_method_of_the_trait() {
     assert!(trait_methods.len() > 9, "{trait_methods:?}");
     for (file, name) in [
         ("crates/cli/src/monitoring/mod.rs", "Monitored"),
-        ("crates/pusher/src/beside.rs", "Beside"),
+        ("crates/pusher/src/with_fallback.rs", "WithFallback"),
     ] {
         let passed_on = methods(file, |item| match item {
             Item::Impl(item) if is_of(item, name) && item.trait_.is_some() => {

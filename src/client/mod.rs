@@ -105,8 +105,8 @@ pub use permit::{AcquirePermit, ConnectPermit, RemoteHost};
 pub use reader::Reader;
 pub use reconnecting::{Received, ReconnectingClient};
 pub use retry::Retry;
-pub use traffic::Traffic;
 pub use unconfirmed::Unconfirmed;
 pub use writer::Writer;
 
+pub use crate::traffic::Traffic;
 pub use crate::websocket::{AsMessage, CloseCode, CloseFrame, Ended, Message, OwnedMessage, Side};

@@ -8,8 +8,9 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::traffic::{Traffic, TrafficObserver};
+use super::traffic::TrafficObserver;
 use super::transport::Transport;
+use crate::traffic::Traffic;
 
 /// A connected stream of bytes.
 #[derive(Debug)]

@@ -1,17 +1,9 @@
-//! The bytes of a connection, for a program that shows them.
+//! What observes the bytes of a connection.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Bytes on their way between client and server; of a TLS connection those inside TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Traffic<'a> {
-    /// The kernel has taken them.
-    Sent(&'a [u8]),
-    /// They have come.
-    Received(&'a [u8]),
-}
+use crate::traffic::Traffic;
 
 /// What is called for them, if anything.
 #[derive(Clone, Default)]

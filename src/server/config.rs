@@ -5,6 +5,7 @@ use super::descriptors::SocketLimits;
 use super::failure::Failure;
 use super::lag::LagPolicy;
 use super::listen::ListenAddresses;
+use super::observers::Observers;
 use super::rates::RateLimits;
 use crate::http::{HeadLimits, Hosts, HttpLimits, Origins};
 use crate::proxy::Proxies;
@@ -202,6 +203,9 @@ pub struct Config {
     /// is a part of the opening handshake: [`Config::handshake_timeout`] is for both. Default `None`: no TLS.
     #[cfg(feature = "tls")]
     pub tls: Option<ServerTls>,
+    /// Observers of the bytes of connections, for a program that shows them. A connection without an observer costs nothing
+    /// more. Default `None`.
+    pub observers: Option<Observers>,
     /// Called for each connection that failed, and for each panic in a handler. Default `None`.
     pub on_failure: Option<OnFailure>,
 }
@@ -328,6 +332,7 @@ impl Default for Config {
             tokens: None,
             #[cfg(feature = "tls")]
             tls: None,
+            observers: None,
             on_failure: None,
         }
     }

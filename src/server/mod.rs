@@ -53,6 +53,7 @@
 // | `metrics.rs` | what is counted, and the snapshots that other threads read |
 // | `turn_times.rs` | how long turns and deliveries take |
 // | `memory.rs` | the memory budget of all workers |
+// | `observers.rs` | observers of the bytes of connections |
 // | `shutdown.rs`, `panics.rs`, `buffers.rs`, `date.rs`, `lifetimes.rs`, `timers.rs` | the shutdown; panics of the application; buffers to use again; the Date field; ends of connections; the application's timers |
 // | `access.rs`, `preface.rs` | the token of a request; the header of the PROXY protocol |
 // | `rooms/` | rooms of one worker: logs by encoding, subscriptions, lag |
@@ -96,6 +97,7 @@ mod memory;
 mod metrics;
 mod not_accepted;
 mod not_sent;
+mod observers;
 mod opening;
 mod overload;
 mod panics;
@@ -124,6 +126,7 @@ pub use crate::http::{
 };
 pub use crate::proxy::{ForwardedFields, InvalidNetwork, Network, Proxies};
 pub use crate::reactor::{AcceptedConnection, PeerAddress};
+pub use crate::traffic::Traffic;
 pub use crate::websocket::deflate::{DeflateConfig, WindowBits};
 pub use crate::websocket::frame::CloseCode;
 pub use crate::websocket::handshake::{percent_decode, percent_encode};
@@ -145,6 +148,7 @@ pub use listeners::{CannotListen, ListeningSocket};
 pub use metrics::{Metrics, RoomLag};
 pub use not_accepted::NotAccepted;
 pub use not_sent::NotSent;
+pub use observers::{ConnectionObserver, Observers};
 pub use publisher::{NotPublished, Publication, Publisher};
 pub use rates::{Rate, RateAction, RateLimits};
 pub use receipt::Receipt;

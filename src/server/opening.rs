@@ -63,7 +63,7 @@ pub(super) struct Opening {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Tls {
     No,
-    /// It begins behind the header of a proxy.
+    /// It, or an observer, begins behind the header of a proxy.
     BehindPreface,
     Begun,
 }
@@ -96,10 +96,11 @@ impl Opening {
     ) -> Opening {
         let (head_limits, head_timeout) = (config.head_limits, config.handshake_timeout);
         let has_header = config.proxies.expect_header(peer_address.ip());
-        let tls = match speaks_tls(io, key) {
-            false => Tls::No,
-            true if has_header => Tls::BehindPreface,
-            true => begin_tls(io, key, &[], config),
+        let has_channel = speaks_tls(io, key) || config.observers.is_some();
+        let tls = match has_header {
+            true if has_channel => Tls::BehindPreface,
+            true => Tls::No,
+            false => begin_channel(io, key, &[], peer_address, config),
         };
         let opening = Opening {
             preface: has_header.then(Preface::default),
@@ -137,10 +138,13 @@ impl Opening {
         }
         match self.tls {
             Tls::No => {}
-            Tls::BehindPreface if self.refused => return Progress::Fails,
+            Tls::BehindPreface if self.refused && speaks_tls(io, key) => return Progress::Fails,
             Tls::BehindPreface => {
-                self.tls = begin_tls(io, key, input, &environment.config);
-                return Progress::Waits;
+                let (address, config) = (self.peer_address, &environment.config);
+                self.tls = begin_channel(io, key, input, address, config);
+                if self.tls == Tls::Begun || io.is_secured(key) {
+                    return Progress::Waits;
+                }
             }
             Tls::Begun if io.is_secured(key) => {}
             Tls::Begun => {
@@ -524,7 +528,7 @@ impl Opening {
     }
 }
 
-/// `received`: bytes of the client that are for TLS.
+/// TLS and an observer begin, as far as the connection has them. `received`: bytes of the client that are for them.
 //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
 //# If the connection is happening on an HTTPS (HTTP-over-TLS) port,
 //# perform a TLS handshake over the connection.
@@ -534,11 +538,26 @@ impl Opening {
 //# not host), then close the connection; otherwise, all further
 //# communication for the connection (including the server's
 //# handshake) MUST run through the encrypted tunnel
-fn begin_tls(io: &mut Io, key: SocketKey, received: &[u8], config: &Config) -> Tls {
-    if let Some(channel) = channel(config) {
+fn begin_channel(
+    io: &mut Io,
+    key: SocketKey,
+    received: &[u8],
+    address: PeerAddress,
+    config: &Config,
+) -> Tls {
+    let (tls, secured) = match speaks_tls(io, key) {
+        true => (Tls::Begun, channel(config)),
+        false => (Tls::No, None),
+    };
+    let is_observed = tls == Tls::No || secured.is_some();
+    let channel = match &config.observers {
+        Some(observers) if is_observed => observers.channel(address, secured),
+        _ => secured,
+    };
+    if let Some(channel) = channel {
         io.secure(key, channel, received);
     }
-    Tls::Begun
+    tls
 }
 
 /// The responses that the client has not taken.

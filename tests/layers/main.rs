@@ -29,7 +29,7 @@ struct Layer {
 }
 
 #[rustfmt::skip]
-const LAYERS: [Layer; 22] = [
+const LAYERS: [Layer; 23] = [
     // Sans-IO: the same bytes in give the same bytes out, on any machine. Maps
     // that hash with a random seed would break that, too.
     Layer {
@@ -123,6 +123,12 @@ const LAYERS: [Layer; 22] = [
             "std::print!",
         ],
     },
+    // The bytes of a connection, for a program that shows them.
+    Layer {
+        name: "src/traffic.rs",
+        may: &["crate::traffic", "core"],
+        must_not: &["core::time"],
+    },
     // Bytes and positions in them.
     Layer {
         name: "src/broadcast",
@@ -153,7 +159,7 @@ const LAYERS: [Layer; 22] = [
         name: "src/server",
         may: &[
             "crate::server", "crate::websocket", "crate::http", "crate::broadcast", "crate::reactor", "crate::time",
-            "crate::tokens", "crate::proxy", "crate::tls",
+            "crate::tokens", "crate::proxy", "crate::tls", "crate::traffic",
             "httpdate", "tracing", "std", "core", "alloc", "std::net::SocketAddr", "std::net::SocketAddrV4",
             "std::time::SystemTime", "std::net::SocketAddrV6", "std::net::IpAddr", "std::net::Ipv4Addr",
             "std::net::Ipv6Addr", "std::net::TcpListener",
@@ -177,7 +183,7 @@ const LAYERS: [Layer; 22] = [
     Layer {
         name: "src/client",
         may: &[
-            "crate::client", "crate::websocket", "crate::time", "crate::tls", "crate::read_buffer", "std", "core",
+            "crate::client", "crate::websocket", "crate::time", "crate::tls", "crate::traffic", "crate::read_buffer", "std", "core",
             "alloc", "getrandom", "httpdate", "rustix",
         ],
         must_not: &["std::fs", "std::env", "std::process", "std::print!"],
@@ -238,7 +244,7 @@ const LAYERS: [Layer; 22] = [
             "crate", "yamabiko", "yamabiko_conform", "yamabiko_load", "yamabiko_pusher", "std", "core", "alloc", "clap", "clap_complete", "clap_mangen",
             "signal_hook", "procfs_core", "ctrlc", "indicatif", "serde_json", "getrandom", "httpdate", "crossterm",
             "toml", "unicode_segmentation", "unicode_width", "nix", "tracing", "tracing_subscriber", "prometheus_client",
-            "listenfd", "sd_notify", "rustix",
+            "listenfd", "sd_notify", "rustix", "zlib_rs",
         ],
         must_not: &["yamabiko::reactor", "yamabiko::broadcast"],
     },

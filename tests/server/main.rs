@@ -22,6 +22,7 @@ mod limits;
 #[cfg_attr(not(unix), allow(dead_code, unused_imports))]
 mod listeners;
 mod metrics;
+mod observers;
 mod ordering;
 mod overload;
 mod panics;

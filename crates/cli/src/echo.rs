@@ -12,6 +12,7 @@ pub(super) fn run(mut settings: EchoSettings) -> Result<(), Failure> {
         managed: serving::managed_sockets(&mut settings.0)?,
         log: settings.0.log,
         monitoring: settings.0.monitoring.clone(),
+        trace: settings.0.trace.clone(),
         restarts: settings.0.restarts.clone(),
         offer: "echo on",
         scheme: "ws",

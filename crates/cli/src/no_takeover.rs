@@ -38,13 +38,13 @@ impl Takeover {
         _: &mut Server<impl Handler>,
         _: Copies,
         _: impl Fn() + Send + 'static,
-    ) -> Result<NoOffice, String> {
-        Ok(NoOffice)
+    ) -> Result<TakeoverSocket, String> {
+        Ok(TakeoverSocket)
     }
 }
 
-/// Nobody is served at a path.
-pub(super) struct NoOffice;
+/// There is none.
+pub(super) struct TakeoverSocket;
 
 /// There are none.
 #[derive(Clone)]

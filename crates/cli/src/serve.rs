@@ -1,7 +1,7 @@
 //! `yamabiko serve`: the chat and its page, and the apps of Pusher clients beside it.
 
 use yamabiko::server::Config;
-use yamabiko_pusher::Beside;
+use yamabiko_pusher::WithFallback;
 
 use super::arguments::ServeSettings;
 use super::output::{Failure, print};
@@ -15,6 +15,7 @@ pub(super) fn run(mut settings: ServeSettings) -> Result<(), Failure> {
         managed: serving::managed_sockets(&mut settings.settings)?,
         log: settings.settings.log,
         monitoring: settings.settings.monitoring.clone(),
+        trace: settings.settings.trace.clone(),
         restarts: settings.settings.restarts.clone(),
         offer: "open",
         scheme: "http",
@@ -27,7 +28,7 @@ pub(super) fn run(mut settings: ServeSettings) -> Result<(), Failure> {
         return Ok(print("the settings are valid\n")?);
     }
     match pusher {
-        Some(pusher) => serving::serve(config, Beside::new(pusher, chat), serving),
+        Some(pusher) => serving::serve(config, WithFallback::new(pusher, chat), serving),
         None => serving::serve(config, chat, serving),
     }
 }

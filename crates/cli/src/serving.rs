@@ -8,18 +8,20 @@ use yamabiko::server::{
     Server, ServerHandle,
 };
 
-use super::arguments::{Restarts, Settings};
+use super::arguments::{Restarts, Settings, TraceSettings};
 use super::descriptors;
 use super::logging::{Log, LogSettings};
 use super::monitoring::{Administration, Monitored, Monitoring, MonitoringSettings};
 use super::output::{Failure, NAME_AND_VERSION, in_sentence, print, report_error};
 use super::takeover::Takeover;
+use super::trace::ServerTrace;
 use super::{service_manager, signals};
 
 /// What a server has besides its configuration.
 pub(super) struct Serving<'a> {
     pub(super) log: LogSettings,
     pub(super) monitoring: MonitoringSettings,
+    pub(super) trace: TraceSettings,
     pub(super) restarts: Restarts,
     /// The sockets of the service manager.
     pub(super) managed: Vec<ListeningSocket>,
@@ -40,12 +42,18 @@ pub(super) fn serve(
     let Serving {
         log,
         monitoring: settings,
+        trace,
         restarts,
         managed,
         offer,
         scheme,
     } = serving;
     let log = Log::start(log)?;
+    let trace = ServerTrace::start(&trace)?;
+    let config = Config {
+        observers: trace.as_ref().map(ServerTrace::observers),
+        ..config
+    };
     let monitoring = Monitoring::new(&config, &log);
     let handler = Monitored::new(handler, monitoring.clone(), &settings);
     let (takeover, sockets) = Takeover::begin(restarts.takeover, managed)?;
@@ -62,14 +70,14 @@ pub(super) fn serve(
         closed.close();
     })?;
     let handle = server.handle();
-    let relieved = relieved(&handle, administration.as_ref(), restarts.drain);
+    let drain = drain_for_successor(&handle, administration.as_ref(), restarts.drain);
     let ready = ready(offer, scheme, server.local_addresses());
     let for_operators = administration
         .as_ref()
         .map_or_else(String::new, |administration| {
             format!(" (for operators: {})", administration.addresses())
         });
-    let _office = takeover.ready(&mut server, copies, relieved)?;
+    let _takeover_socket = takeover.ready(&mut server, copies, drain)?;
     print(&format!("{NAME_AND_VERSION}: {ready}{for_operators}\n"))?;
     service_manager::ready();
     let addresses = server.local_addresses().to_string();
@@ -83,6 +91,9 @@ pub(super) fn serve(
         deliveries = metrics.deliveries, lines_dropped = lines.dropped,
         lines_suppressed = lines.suppressed, "server stopped"
     );
+    if let Some(line) = trace.and_then(ServerTrace::finish) {
+        report_error(&line);
+    }
     log.finish();
     ended.map_err(|error| format!("the server failed: {}", in_sentence(&error)))?;
     report_end(handle.drained(), ended_at_once.get())
@@ -130,8 +141,8 @@ fn is_among(address: &ListenAddress, addresses: &[ListenAddress]) -> bool {
     addresses.iter().any(is_same)
 }
 
-/// What happens when a successor has taken over.
-fn relieved(
+/// What happens when a successor takes over.
+fn drain_for_successor(
     server: &ServerHandle,
     administration: Option<&Administration>,
     drain: Duration,

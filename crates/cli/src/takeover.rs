@@ -5,8 +5,8 @@
 //!   connects to the Unix socket at PATH ─────────▶ is asked on a thread of its own
 //!   ◀── copies of its listening sockets (SCM_RIGHTS)
 //!   binds, with these copies                       accepts
-//!   "ready" ─────────────────────────────────────▶ stops accepting, drains with 1012
-//!   ◀── "drains"
+//!   "ready" ─────────────────────────────────────▶
+//!   ◀── "drains"                                   stops accepting, drains with 1012
 //!   accepts; its own socket takes the place of PATH
 //! ```
 //!
@@ -96,8 +96,8 @@ impl Takeover {
         Ok(Copies(Arc::new(Mutex::new(Some(sockets)))))
     }
 
-    /// The server is bound and is about to accept: its predecessor drains, and its successor can ask. `relieved` is called when a
-    /// successor has taken over.
+    /// The server is bound and is about to accept: its predecessor drains, and its successor can ask. `drain` is called when a
+    /// successor takes over.
     ///
     /// # Errors
     /// No successor can ask; the reason, as text.
@@ -105,16 +105,16 @@ impl Takeover {
         self,
         server: &mut Server<impl Handler>,
         copies: Copies,
-        relieved: impl Fn() + Send + 'static,
-    ) -> Result<Option<Office>, String> {
-        match self.predecessor.map(Predecessor::relieve) {
+        drain: impl Fn() + Send + 'static,
+    ) -> Result<Option<TakeoverSocket>, String> {
+        match self.predecessor.map(Predecessor::ask_to_drain) {
             None => {}
             Some(Err(warning)) => report_error(&warning),
             Some(Ok(())) if self.owns_files => server.own_files(),
             Some(Ok(())) => {}
         }
-        let office = |path: PathBuf| Office::open(&path, copies, relieved);
-        self.path.map(office).transpose()
+        let listen = |path: PathBuf| TakeoverSocket::listen(&path, copies, drain);
+        self.path.map(listen).transpose()
     }
 }
 
@@ -148,7 +148,7 @@ impl Predecessor {
     ///
     /// # Errors
     /// It has not answered, and maybe serves on.
-    fn relieve(mut self) -> Result<(), String> {
+    fn ask_to_drain(mut self) -> Result<(), String> {
         let mut answer = [0];
         let answered = self
             .stream
@@ -190,37 +190,37 @@ impl Copies {
 }
 
 /// The Unix socket at which a successor asks. Dropping it removes the file.
-pub(super) struct Office {
+pub(super) struct TakeoverSocket {
     path: PathBuf,
     inode: (u64, u64),
 }
 
-impl Office {
+impl TakeoverSocket {
     /// Waits for a successor on a thread of its own.
     ///
     /// # Errors
     /// The reason, as text.
-    fn open(
+    fn listen(
         path: &Path,
         copies: Copies,
-        relieved: impl Fn() + Send + 'static,
-    ) -> Result<Office, String> {
-        let open = || -> io::Result<Office> {
-            let listener = listen(path)?;
+        drain: impl Fn() + Send + 'static,
+    ) -> Result<TakeoverSocket, String> {
+        let listen = || -> io::Result<TakeoverSocket> {
+            let listener = bind(path)?;
             let metadata = fs::symlink_metadata(path)?;
             thread::Builder::new()
                 .name("takeover".to_owned())
-                .spawn(move || serve(&listener, &copies, relieved))?;
-            Ok(Office {
+                .spawn(move || serve(&listener, &copies, drain))?;
+            Ok(TakeoverSocket {
                 path: std::path::absolute(path)?,
                 inode: (metadata.dev(), metadata.ino()),
             })
         };
-        open().map_err(|error| cannot_take_over(path, &error))
+        listen().map_err(|error| cannot_take_over(path, &error))
     }
 }
 
-impl Drop for Office {
+impl Drop for TakeoverSocket {
     fn drop(&mut self) {
         let metadata = fs::symlink_metadata(&self.path);
         if metadata.is_ok_and(|found| (found.dev(), found.ino()) == self.inode) {
@@ -231,7 +231,7 @@ impl Drop for Office {
 }
 
 /// Puts a socket at this path, in place of any that is there.
-fn listen(path: &Path) -> io::Result<UnixListener> {
+fn bind(path: &Path) -> io::Result<UnixListener> {
     if fs::symlink_metadata(path).is_ok_and(|found| !is_socket(&found)) {
         return Err(ErrorKind::AlreadyExists.into());
     }
@@ -252,9 +252,9 @@ fn is_socket(metadata: &fs::Metadata) -> bool {
 }
 
 /// Answers until a successor has taken over.
-fn serve(listener: &UnixListener, copies: &Copies, relieved: impl Fn()) {
+fn serve(listener: &UnixListener, copies: &Copies, drain: impl Fn()) {
     for stream in listener.incoming() {
-        let taken_over = stream.and_then(|stream| hand_over(stream, copies, &relieved));
+        let taken_over = stream.and_then(|stream| hand_over(stream, copies, &drain));
         match taken_over {
             Ok(true) => return,
             Ok(false) => {}
@@ -267,7 +267,7 @@ fn serve(listener: &UnixListener, copies: &Copies, relieved: impl Fn()) {
 }
 
 /// Hands the sockets over. True: the successor is ready, and this server drains.
-fn hand_over(mut stream: UnixStream, copies: &Copies, relieved: impl Fn()) -> io::Result<bool> {
+fn hand_over(mut stream: UnixStream, copies: &Copies, drain: impl Fn()) -> io::Result<bool> {
     let user = socket_peercred(&stream)?.uid;
     if user != geteuid() && !user.is_root() {
         return Err(ErrorKind::PermissionDenied.into());
@@ -282,10 +282,11 @@ fn hand_over(mut stream: UnixStream, copies: &Copies, relieved: impl Fn()) -> io
     if answer != [READY] {
         return Err(ErrorKind::InvalidData.into());
     }
-    relieved();
-    copies.close();
-    // If this fails, the successor warns, and accepts all the same.
+    // Before it drains: without connections this process may end at once. If it fails, the successor warns, and accepts all the
+    // same.
     let _ = stream.write_all(&[DRAINS]);
+    drain();
+    copies.close();
     Ok(true)
 }
 
@@ -385,3 +386,32 @@ const SPACE: usize = rustix::cmsg_space!(ScmRights(PER_MESSAGE));
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// For a successor to read its settings and to bind.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn successor_has_its_answer_before_the_predecessor_drains_and_may_end() {
+        let (predecessor, mut successor) = UnixStream::pair().expect("a pair");
+        successor.write_all(&[READY]).expect("it is open");
+        let reader = successor.try_clone().expect("a descriptor");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let socket = ListeningSocket::of(listener.into()).expect("it listens");
+        let copies = Copies(Arc::new(Mutex::new(Some(vec![socket]))));
+        let drain = move || {
+            let descriptors = receive_descriptors(&reader).expect("a header");
+            assert_eq!(descriptors.map(|descriptors| descriptors.len()), Some(1));
+            reader.set_nonblocking(true).expect("an open socket");
+            let mut answer = [0];
+            (&reader)
+                .read_exact(&mut answer)
+                .expect("the answer is there");
+            assert_eq!(answer, [DRAINS]);
+        };
+        let taken_over = hand_over(predecessor, &copies, drain);
+        assert!(taken_over.expect("it has answered"));
+        assert!(copies.0.lock().expect("no panic").is_none());
+    }
+}

@@ -1210,6 +1210,110 @@ fn trace_shows_a_connection_and_its_recording_shows_the_same_without_secrets() {
     assert_eq!(replayed.trim_end(), shown.trim_end());
 }
 
+/// The lines of a trace up to the one that contains this.
+fn traced_until(server: &Program, wanted: &str) -> String {
+    let deadline = Deadline::after(LOOP_TIMEOUT);
+    let mut text = String::new();
+    while !text.contains(wanted) {
+        deadline.check(&format!("{wanted}\n{text}"));
+        text.push_str(&server.line());
+        text.push('\n');
+    }
+    text
+}
+
+#[test]
+fn server_prints_the_connections_that_it_traces_as_trace_does() {
+    let (server, address) = Program::server(&["echo", "--trace"]);
+    let compressing = Client::builder(&format!("ws://{address}/?token=secret"))
+        .deflate(DeflateConfig::default())
+        .field("Cookie", "id=secret");
+    let mut client = compressing.connect().expect("it listens");
+    let page = ask(&address, "GET /health HTTP/1.0\r\n\r\n");
+    assert!(page.ends_with("ok\n"), "{page}");
+    let text = "hello ".repeat(50);
+    client.send(text.as_str()).expect("open");
+    assert!(client.read().expect("an echo").is_some());
+    client.close(CloseCode::NORMAL).expect("open");
+    let shown = traced_until(&server, "ended");
+    for part in [
+        "connection of 127.0.0.1:",
+        "→ GET /?token=****** HTTP/1.1",
+        "Cookie: *********",
+        "← HTTP/1.1 101 Switching Protocols",
+        "text, compressed (RFC 7692), ",
+        "inflated, 300 bytes: \"hello hello ",
+        "1000: the purpose is fulfilled (§7.4.1)",
+    ] {
+        assert!(shown.contains(part), "{part}\n{shown}");
+    }
+    assert!(shown.lines().all(|line| line.starts_with("#1 ")), "{shown}");
+    assert_eq!(shown.matches("inflated, 300 bytes").count(), 2, "{shown}");
+    assert!(
+        !shown.contains("secret") && !shown.contains("#2"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn server_traces_the_named_room_alone() {
+    let (server, address) = Program::server(&["serve", "--trace-room", "ridge"]);
+    let rooms = ["hall", "ridge"].map(|room| format!("ws://{address}/broadcast/{room}"));
+    for url in &rooms {
+        let mut client = client(url);
+        client.send(Message::Text(url)).expect("open");
+        client.close(CloseCode::NORMAL).expect("open");
+        while client.read().expect("a clean end").is_some() {}
+    }
+    let shown = traced_until(&server, "ended");
+    assert!(
+        shown.contains("/broadcast/ridge") && !shown.contains("/broadcast/hall"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn trace_that_nobody_reads_costs_parts_of_it_and_no_message() {
+    // Standard output is a pipe that is read up to the first line alone.
+    let arguments = [
+        "echo",
+        "--listen",
+        "127.0.0.1:0",
+        "--trace",
+        "--trace-bytes",
+        "1MiB",
+    ];
+    let mut child = yamabiko(&arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    output.read_line(&mut line).expect("a line");
+    let (_, url) = line.trim_end().split_once("echo on ").expect("a URL");
+    let mut client = client(url);
+    let message = vec![7; 1 << 20];
+    // Twice what may wait for the output, in each direction.
+    for _ in 0..8 {
+        client.send(Message::Binary(&message)).expect("open");
+        let received = client.read().expect("an echo").expect("open");
+        assert_eq!(received.as_bytes().len(), message.len());
+    }
+    let mut program = Program {
+        input: None,
+        errors: error_lines_of(child.stderr.take().expect("a pipe")),
+        lines: lines_of(std::io::empty()),
+        child,
+    };
+    program.signal("TERM");
+    assert_eq!(client.read().expect("a clean end"), None);
+    assert_eq!(program.exit_code(), Some(0));
+    let reported = program.error_line().expect("a line");
+    assert!(reported.contains("the trace has left out "), "{reported}");
+    drop(output);
+}
+
 #[test]
 fn trace_without_a_url_or_of_no_recording_is_one_line() {
     let (status, message) = failure(run(&["trace"]));

@@ -26,7 +26,7 @@
 //! | `subscribing.rs`, `client_events.rs`, `signing_in.rs`, `messages.rs` | what a client can do |
 //! | `api/` | the HTTP API |
 //! | `webhooks/` | what happens, sent to the web server |
-//! | `handler.rs`, `beside.rs` | the handler; the same beside another application |
+//! | `handler.rs`, `with_fallback.rs` | the handler; the same with another application for all other paths |
 //!
 //! It sees no frame, no socket and no thread of the server. Time is an input, read in `handler.rs` and `messages.rs`.
 
@@ -35,7 +35,6 @@
 mod api;
 mod app;
 mod app_state;
-mod beside;
 mod cache;
 mod channels;
 mod client_events;
@@ -55,10 +54,11 @@ mod subscription_counts;
 mod users;
 mod webhooks;
 mod wire;
+mod with_fallback;
 
 pub use app::{App, InvalidApp};
-pub use beside::{Beside, BesideSession};
 pub use counts::AppCounts;
 pub use handler::{CountsReader, Pusher, Session};
 pub use limits::AppLimits;
 pub use webhooks::{InvalidWebhook, Webhook, WebhookKind};
+pub use with_fallback::{WithFallback, WithFallbackSession};

@@ -119,6 +119,19 @@ mod tests {
     }
 
     #[test]
+    fn secret_of_an_app_is_hidden_and_must_be_written_before_the_file_is_read() {
+        let text = effective(settings("serve --app 1:k:s3cret:x,2:l:t0p"));
+        let line = "app = [\"1:k:***\", \"2:l:***\"]\n";
+        assert!(text.contains(line), "{text}");
+        assert!(!text.contains("s3cret") && !text.contains("t0p"), "{text}");
+        let refused = parse_line("serve --app 1:k:***");
+        let Err(crate::arguments::Stop::Usage(message)) = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(message.contains("the secret is hidden"), "{message}");
+    }
+
+    #[test]
     fn every_setting_of_serve_is_in_the_effective_settings_once_with_a_comment() {
         let text = effective(ServeSettings::default());
         let command = crate::arguments::command();

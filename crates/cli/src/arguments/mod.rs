@@ -45,7 +45,7 @@ pub(super) use bench::BenchArguments;
 pub(super) use conform::{ConformArguments, Role};
 pub(super) use effective::effective;
 pub(super) use error::see_help;
-pub(super) use settings::{EchoSettings, Restarts, ServeSettings, Settings};
+pub(super) use settings::{EchoSettings, Restarts, ServeSettings, Settings, TraceSettings};
 pub(super) use trace::TraceArguments;
 
 /// The whole command line.

@@ -7,13 +7,13 @@ use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
 use yamabiko::server::{
-    Config, DeflateConfig, ForwardedFields, HostPattern, Hosts, Limits, ListenAddress,
+    Config, DeflateConfig, ForwardedFields, HostPattern, Hosts, Limits, ListenAddress, Network,
     OriginPattern, Origins, Proxies, UnixListen, WindowBits,
 };
 
 use super::access::AccessSettings;
 use super::apps::AppSettings;
-use super::values::{Allowed, Mode, NamedProxy, Owner, is_set};
+use super::values::{Allowed, Mode, NamedProxy, Owner, SHOWN_BYTES, SHOWN_BYTES_MAX, is_set};
 use crate::logging::{LevelFilter, LogSettings};
 use crate::monitoring::MonitoringSettings;
 use crate::tls::TlsFiles;
@@ -56,6 +56,7 @@ pub(crate) struct Settings {
     pub access: AccessSettings,
     pub log: LogSettings,
     pub monitoring: MonitoringSettings,
+    pub trace: TraceSettings,
     pub apps: AppSettings,
     /// The settings are those of `echo`.
     pub is_echo: bool,
@@ -68,6 +69,42 @@ pub(crate) struct Restarts {
     pub drain: Duration,
     /// The Unix socket at which a successor asks for the listening sockets.
     pub takeover: Option<PathBuf>,
+}
+
+/// The connections whose bytes are printed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TraceSettings {
+    /// All that ask for a WebSocket.
+    pub all: bool,
+    /// Those of these addresses; empty: of all.
+    pub addresses: Vec<Network>,
+    /// Those to these rooms; empty: to all.
+    pub rooms: Vec<String>,
+    /// Of each payload.
+    pub shown_bytes: usize,
+}
+
+impl TraceSettings {
+    /// Whether anything is traced.
+    pub(crate) fn is_on(&self) -> bool {
+        self.all || !self.addresses.is_empty() || !self.rooms.is_empty()
+    }
+
+    /// How much of a payload is shown.
+    pub(crate) fn shown_bytes(&self) -> usize {
+        self.shown_bytes.min(SHOWN_BYTES_MAX)
+    }
+}
+
+impl Default for TraceSettings {
+    fn default() -> TraceSettings {
+        TraceSettings {
+            all: false,
+            addresses: Vec::new(),
+            rooms: Vec::new(),
+            shown_bytes: SHOWN_BYTES,
+        }
+    }
 }
 
 impl ServeSettings {
@@ -115,6 +152,7 @@ impl Settings {
             access: AccessSettings::default(),
             log: LogSettings::default(),
             monitoring: MonitoringSettings::default(),
+            trace: TraceSettings::default(),
             apps: AppSettings::default(),
             is_echo: false,
         }

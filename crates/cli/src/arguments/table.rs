@@ -13,8 +13,8 @@ use yamabiko::server::{ForwardedFields, LagAction, RateAction};
 use super::setting::{Setting, choice, list, optional, or_zero, switch, value};
 use super::settings::{EchoSettings, Settings};
 use super::values::{
-    ADDRESS, APP, BASE_PATH, BITS, BYTES, FILE, HOST, LEVEL, MODE, NAME, ORIGIN, OWNER, PROXY,
-    RATE, SECONDS, SECONDS_OR_ZERO, SMALL_BYTES, WORKERS, count,
+    ADDRESS, APP, BASE_PATH, BITS, BYTES, FILE, HOST, LEVEL, MODE, NAME, NETWORK, ORIGIN, OWNER,
+    PROXY, RATE, SECONDS, SECONDS_OR_ZERO, SMALL_BYTES, WORKERS, count,
 };
 use crate::logging::{Format, LevelFilter};
 
@@ -33,6 +33,7 @@ pub(super) fn table() -> Vec<Setting> {
         (Some("Who may connect"), who_may_do_what()),
         (Some("Log"), log()),
         (Some("Monitoring"), monitoring()),
+        (Some("Trace"), trace()),
         (Some("Pusher"), pusher()),
     ] {
         table.extend(settings.into_iter().map(|row| row.under(heading)));
@@ -383,6 +384,24 @@ fn monitoring() -> Vec<Setting> {
                 "It has /health, /ready, /version and /metrics. The other addresses then have only \
                  the first two of these. Written as for --listen.",
             ),
+    ]
+}
+
+fn trace() -> Vec<Setting> {
+    vec![
+        switch("trace", |s| &mut s.trace.all)
+            .help("Print the handshake and the frames of all connections, as 'yamabiko trace' does")
+            .details(
+                "On standard output. Messages of users are in it; credentials of the handshake are not. \
+                 A slow reader of the output costs parts of the trace, which are counted, and no time.",
+            ),
+        list("trace-address", NETWORK, |s| &mut s.trace.addresses)
+            .help("The same for connections of this address or network alone; may be repeated"),
+        list("trace-room", NAME, |s| &mut s.trace.rooms)
+            .help("The same for connections to this room alone; may be repeated")
+            .only_serve(),
+        value("trace-bytes", BYTES, |s| &mut s.trace.shown_bytes)
+            .help("Bytes of each payload that a trace shows"),
     ]
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::values::{bytes, seconds};
+use super::values::{SHOWN_BYTES, SHOWN_BYTES_MAX, bytes, seconds};
 use crate::tls::TrustSettings;
 
 /// A connection to be shown.
@@ -57,12 +57,6 @@ fn field(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("expected NAME:VALUE")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
-
-/// Four lines of 16.
-const SHOWN_BYTES: usize = 64;
-
-/// So much of each payload is held.
-const SHOWN_BYTES_MAX: usize = 1 << 20;
 
 const NOTES: &str = "\
 The handshake and each frame are shown in words beside their bytes, in both directions, until the \

@@ -60,9 +60,12 @@ pub(crate) const FILE: Form<PathBuf> = form("FILE", path, |path| {
     Value::Text(path.to_string_lossy().into_owned())
 });
 pub(crate) const BASE_PATH: Form<BasePath> = form("PATH", base_path, Value::text);
+pub(crate) const NETWORK: Form<Network> = form("NETWORK", network, Value::text);
 pub(crate) const NAME: Form<String> = form("NAME", text, Value::text);
 
-pub(crate) const APP: Form<AppText> = form("ID:KEY:SECRET", app, |app| Value::text(&app.0));
+pub(crate) const APP: Form<AppText> = form("ID:KEY:SECRET", app, |app| {
+    Value::text(&app.without_secret())
+});
 
 const fn form<T>(
     unit: &'static str,
@@ -83,7 +86,24 @@ impl fmt::Debug for AppText {
     }
 }
 
+impl AppText {
+    /// With [`HIDDEN`] in place of the secret.
+    fn without_secret(&self) -> String {
+        let mut parts = self.0.splitn(3, ':');
+        let (id, key) = (parts.next().unwrap_or_default(), parts.next());
+        format!("{id}:{}:{HIDDEN}", key.unwrap_or_default())
+    }
+}
+
+/// What `yamabiko config` prints for a secret. It is refused as one: a file of that command needs the secret.
+const HIDDEN: &str = "***";
+
 fn app(value: &str) -> Result<AppText, String> {
+    if value.splitn(3, ':').nth(2) == Some(HIDDEN) {
+        return Err(format!(
+            "the secret is hidden: write it in the place of {HIDDEN}"
+        ));
+    }
     let app = value.parse::<App>().map_err(|error| error.to_string());
     app.map(|_| AppText(value.to_owned()))
 }
@@ -115,6 +135,12 @@ pub(crate) enum NamedProxy {
     Network(Network),
 }
 
+/// The bytes of a payload that a trace shows: four lines of 16.
+pub(crate) const SHOWN_BYTES: usize = 64;
+
+/// So much of each payload is held.
+pub(crate) const SHOWN_BYTES_MAX: usize = 1 << 20;
+
 /// A setting that is switched off, as it is written.
 pub(crate) const NONE: &str = "none";
 
@@ -131,6 +157,11 @@ pub(crate) fn is_set(value: &str) -> Result<bool, String> {
 fn address(value: &str) -> Result<ListenAddress, String> {
     let parsed = value.parse();
     parsed.map_err(|error: InvalidListenAddress| error.to_string())
+}
+
+fn network(value: &str) -> Result<Network, String> {
+    let parsed = value.parse();
+    parsed.map_err(|error: InvalidNetwork| error.to_string())
 }
 
 fn base_path(value: &str) -> Result<BasePath, String> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use yamabiko::websocket::frame::{FrameHeader, Opcode};
 
 use super::direction::Direction;
+use super::inflation::{Inflated, NotInflated};
 use super::observer::{Frame, Item, Observer};
 use crate::output::visible;
 
@@ -29,6 +30,10 @@ pub(super) fn lines(
             vec![(hex(bytes, shown_bytes), format!("broken: {reason}"))]
         }
         Item::Bytes(bytes) => vec![(hex(bytes, shown_bytes), quoted(bytes, bytes.len() as u64))],
+        Item::Gap(bytes) => vec![(
+            "…".to_owned(),
+            format!("{bytes} bytes are left out: the output is too slow"),
+        )],
     };
     let last = rows.len().saturating_sub(1);
     let lines = rows.drain(..).enumerate().map(|(index, (bytes, words))| {
@@ -46,6 +51,11 @@ pub(super) fn lines(
         format!("{}{end}", line.trim_end())
     });
     lines.collect()
+}
+
+/// A line that is about the connection.
+pub(super) fn note(at: Duration, words: &str) -> String {
+    format!("{:9.3}   {words}", at.as_secs_f64())
 }
 
 /// The width of 16 bytes. The words of a longer line are below it.
@@ -129,8 +139,10 @@ fn frame_rows(frame: &Frame, shown_bytes: usize) -> Vec<Row> {
         let shown = &frame.payload[..frame.payload.len().min(shown_bytes)];
         let words = match frame.header.opcode {
             Opcode::Close => close_words(&frame.payload),
-            _ if frame.header.rsv & FrameHeader::RSV1 != 0 => "compressed".to_owned(),
-            _ => quoted(shown, length),
+            _ => match &frame.inflated {
+                Some(inflated) => inflated_words(inflated, shown_bytes),
+                None => quoted(shown, length),
+            },
         };
         // 16 bytes on a line, and the words beside the first.
         let mut words = Some(words);
@@ -145,6 +157,23 @@ fn frame_rows(frame: &Frame, shown_bytes: usize) -> Vec<Row> {
     let faults = frame.faults.iter();
     rows.extend(faults.map(|fault| (String::new(), format!("broken: {fault}"))));
     rows
+}
+
+/// What a compressed payload has become.
+fn inflated_words(inflated: &Result<Inflated, NotInflated>, shown_bytes: usize) -> String {
+    let inflated = match inflated {
+        Ok(inflated) => inflated,
+        Err(NotInflated::Corrupt) => return "compressed".to_owned(),
+        Err(NotInflated::Unknown) => {
+            return "compressed: it may refer to bytes that are left out".to_owned();
+        }
+    };
+    let shown = &inflated.bytes[..inflated.bytes.len().min(shown_bytes)];
+    let content = match &*quoted(shown, inflated.length) {
+        "" => hex(shown, 16),
+        text => text.to_owned(),
+    };
+    format!("inflated, {} bytes: {content}", inflated.length)
 }
 
 /// The header in words.

@@ -10,17 +10,22 @@
 //! |---|---|
 //! | `observer.rs` | bytes into heads and frames, and the rules that they break |
 //! | `describe.rs` | heads and frames in words |
+//! | `inflation.rs` | compressed messages |
+//! | `server.rs`, `boundaries.rs` | the connections of a server (`serve --trace`); where frames begin |
 //! | `recording.rs` | the bytes of a connection as a file |
 //! | `secrets.rs` | what is hidden |
 //!
 //! The library's client makes the connection, so pings are answered, and TLS is as for `yamabiko chat`. What is shown comes from
 //! the bytes alone: also of a server that the client refuses.
 
+mod boundaries;
 mod describe;
 mod direction;
+mod inflation;
 mod observer;
 mod recording;
 mod secrets;
+mod server;
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
@@ -37,8 +42,9 @@ use super::arguments::TraceArguments;
 use super::output::{Failure, in_sentence, print, report_error, visible, without_numbers};
 use super::{signals, tls};
 use direction::Direction;
-use observer::Observer;
+use observer::{Item, Observer};
 use recording::Recorder;
+pub(super) use server::ServerTrace;
 
 /// Shows a connection, or a recorded one.
 ///
@@ -160,14 +166,22 @@ fn text_of(
 ) -> String {
     let mut items = Vec::new();
     observer.receive(direction, bytes, |item| items.push(item));
-    let mut text = String::new();
-    for item in items {
-        for line in describe::lines(at, direction, &item, observer, shown_bytes) {
-            text.push_str(&line);
-            text.push('\n');
-        }
-    }
-    text
+    render(at, direction, &items, observer, shown_bytes)
+        .iter()
+        .flat_map(|line| [line.as_str(), "\n"])
+        .collect()
+}
+
+/// The lines of these items.
+fn render(
+    at: Duration,
+    direction: Direction,
+    items: &[Item],
+    observer: &Observer,
+    shown_bytes: usize,
+) -> Vec<String> {
+    let lines = |item| describe::lines(at, direction, item, observer, shown_bytes);
+    items.iter().flat_map(lines).collect()
 }
 
 /// What is shown of a connection, and where it is recorded.

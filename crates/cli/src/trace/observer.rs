@@ -6,12 +6,14 @@
 //! ```
 //!
 //! It reads the bytes as they are on the wire, and does not rely on what the client has understood: a frame that breaks a rule is an item
-//! like any other, with the rule. Of a head at most 64 KiB are kept, and of a payload as much as is to be shown.
+//! like any other, with the rule. Of a head at most 64 KiB are kept, and of a payload as much as is to be shown. Compressed messages
+//! are inflated (`inflation.rs`).
 
 use yamabiko::websocket::frame::{CloseCode, FrameError, FrameHeader, Opcode, Role, mask};
 use yamabiko::websocket::handshake::accept_key;
 
 use super::direction::Direction;
+use super::inflation::{Inflated, Inflation, NotInflated};
 use super::secrets::hidden;
 
 /// Something on the wire.
@@ -27,6 +29,8 @@ pub(super) enum Item {
     },
     /// Bytes behind a response that is no 101, or behind a broken frame.
     Bytes(Vec<u8>),
+    /// So many bytes were left out. The next item begins a frame.
+    Gap(u64),
 }
 
 /// A frame, and what is wrong with it.
@@ -39,6 +43,8 @@ pub(super) struct Frame {
     pub payload: Vec<u8>,
     /// A data frame that continues a message, or leaves one unfinished.
     pub is_fragment: bool,
+    /// What its payload has become, if it belongs to a compressed message.
+    pub inflated: Option<Result<Inflated, NotInflated>>,
     pub faults: Vec<String>,
 }
 
@@ -48,8 +54,6 @@ pub(super) struct Observer {
     received: Reader,
     /// Of the request: what the response has to prove.
     key: Option<String>,
-    /// permessage-deflate was agreed on.
-    compresses: bool,
 }
 
 /// One direction.
@@ -58,7 +62,19 @@ struct Reader {
     state: State,
     /// The payload bytes that are kept of each frame.
     shown_bytes: usize,
-    in_message: bool,
+    message: Message,
+    /// permessage-deflate was agreed on.
+    inflation: Option<Inflation>,
+}
+
+/// The message under way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Message {
+    None,
+    Plain,
+    Compressed,
+    /// Bytes were left out.
+    Unknown,
 }
 
 enum State {
@@ -81,13 +97,13 @@ impl Observer {
             direction,
             state: State::Head(Vec::new()),
             shown_bytes: shown_bytes.max(CONTROL_BYTES_MAX),
-            in_message: false,
+            message: Message::None,
+            inflation: None,
         };
         Observer {
             sent: reader(Direction::Sent),
             received: reader(Direction::Received),
             key: None,
-            compresses: false,
         }
     }
 
@@ -99,12 +115,7 @@ impl Observer {
         mut found: impl FnMut(Item),
     ) {
         while !bytes.is_empty() {
-            let compresses = self.compresses;
-            let reader = match direction {
-                Direction::Sent => &mut self.sent,
-                Direction::Received => &mut self.received,
-            };
-            let Some(item) = reader.step(&mut bytes, compresses) else {
+            let Some(item) = self.reader(direction).step(&mut bytes) else {
                 continue;
             };
             if let Item::Head(head) = &item {
@@ -114,13 +125,36 @@ impl Observer {
         }
     }
 
+    /// So many bytes of a direction were left out, and the next ones begin a frame.
+    pub(super) fn skip(&mut self, direction: Direction, bytes: u64) -> Item {
+        let reader = self.reader(direction);
+        reader.state = State::Header(Vec::new());
+        reader.message = Message::Unknown;
+        if let Some(inflation) = &mut reader.inflation {
+            inflation.lose();
+        }
+        Item::Gap(bytes)
+    }
+
+    fn reader(&mut self, direction: Direction) -> &mut Reader {
+        match direction {
+            Direction::Sent => &mut self.sent,
+            Direction::Received => &mut self.received,
+        }
+    }
+
     /// What a head says about the rest of the connection.
     fn learn(&mut self, direction: Direction, head: &str) {
         match direction {
             Direction::Sent => self.key = field(head, "sec-websocket-key").map(str::to_owned),
             Direction::Received => {
                 let extensions = field(head, "sec-websocket-extensions").unwrap_or_default();
-                self.compresses = extensions.contains("permessage-deflate");
+                if extensions.contains("permessage-deflate") {
+                    let takes_over =
+                        |end| !extensions.contains(&format!("{end}_no_context_takeover"));
+                    self.sent.inflation = Some(Inflation::new(takes_over("client")));
+                    self.received.inflation = Some(Inflation::new(takes_over("server")));
+                }
                 let switched = head.split(' ').nth(1) == Some("101");
                 if !switched {
                     self.received.state = State::Raw;
@@ -148,10 +182,10 @@ pub(super) fn field<'a>(head: &'a str, wanted: &str) -> Option<&'a str> {
 
 impl Reader {
     /// Takes bytes from the front; an item if one is complete.
-    fn step(&mut self, bytes: &mut &[u8], compresses: bool) -> Option<Item> {
+    fn step(&mut self, bytes: &mut &[u8]) -> Option<Item> {
         match std::mem::replace(&mut self.state, State::Raw) {
             State::Head(head) => self.step_head(head, bytes),
-            State::Header(header) => self.step_header(header, bytes, compresses),
+            State::Header(header) => self.step_header(header, bytes),
             State::Payload { frame, come } => self.step_payload(frame, come, bytes),
             State::Raw => {
                 let raw = bytes[..bytes.len().min(self.shown_bytes)].to_vec();
@@ -182,19 +216,14 @@ impl Reader {
         None
     }
 
-    fn step_header(
-        &mut self,
-        mut header_bytes: Vec<u8>,
-        bytes: &mut &[u8],
-        compresses: bool,
-    ) -> Option<Item> {
+    fn step_header(&mut self, mut header_bytes: Vec<u8>, bytes: &mut &[u8]) -> Option<Item> {
         while let Some((&byte, rest)) = bytes.split_first() {
             header_bytes.push(byte);
             *bytes = rest;
             match FrameHeader::parse(&header_bytes) {
                 Ok(None) => {}
                 Ok(Some((header, _))) => {
-                    let frame = self.begin(header, header_bytes, compresses);
+                    let frame = self.begin(header, header_bytes);
                     return self.step_payload(frame, 0, bytes);
                 }
                 Err(error) => {
@@ -213,39 +242,52 @@ impl Reader {
     }
 
     /// A header is whole: the rules that it breaks.
-    fn begin(&mut self, header: FrameHeader, header_bytes: Vec<u8>, compresses: bool) -> Frame {
+    fn begin(&mut self, header: FrameHeader, header_bytes: Vec<u8>) -> Frame {
         let mut faults = Vec::new();
-        if let Err(error) = self.check(header, compresses) {
+        if let Err(error) = self.check(header) {
             faults.push(error.to_string());
         }
+        let is_data = !header.opcode.is_control();
         let continues = header.opcode == Opcode::Continuation;
-        if !header.opcode.is_control() && continues != self.in_message {
-            let fault = match continues {
-                true => "continuation frame without a message (§5.4)",
-                false => "new message before the last has ended (§5.4)",
-            };
-            faults.push(fault.to_owned());
+        if is_data {
+            faults.extend(self.message.fault_of(continues).map(str::to_owned));
+            self.begin_data(header, continues);
         }
-        let is_fragment = !header.opcode.is_control() && (continues || !header.fin);
-        if !header.opcode.is_control() {
-            self.in_message = !header.fin;
+        let inflated = is_data && self.message == Message::Compressed;
+        if is_data && header.fin {
+            self.message = Message::None;
         }
         Frame {
             header,
             header_bytes,
             payload: Vec::new(),
-            is_fragment,
+            is_fragment: is_data && (continues || !header.fin),
+            inflated: inflated.then(|| Ok(Inflated::default())),
             faults,
         }
     }
 
-    fn check(&self, mut header: FrameHeader, compresses: bool) -> Result<(), FrameError> {
+    /// A data frame begins a message, or continues it.
+    fn begin_data(&mut self, header: FrameHeader, continues: bool) {
+        if continues {
+            return;
+        }
+        self.message = match (&mut self.inflation, header.rsv & FrameHeader::RSV1 != 0) {
+            (Some(inflation), true) => {
+                inflation.begin();
+                Message::Compressed
+            }
+            _ => Message::Plain,
+        };
+    }
+
+    fn check(&self, mut header: FrameHeader) -> Result<(), FrameError> {
         let receiver = match self.direction {
             Direction::Sent => Role::Server,
             Direction::Received => Role::Client,
         };
         let is_first = matches!(header.opcode, Opcode::Text | Opcode::Binary);
-        if compresses && is_first && header.rsv == FrameHeader::RSV1 {
+        if self.inflation.is_some() && is_first && header.rsv == FrameHeader::RSV1 {
             header.rsv = 0;
         }
         header.check(receiver)
@@ -256,6 +298,7 @@ impl Reader {
         let count = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
         let (taken, rest) = bytes.split_at(count);
         *bytes = rest;
+        self.inflate(&mut frame, come, taken);
         let offset = frame.payload.len();
         let kept = taken.len().min(self.shown_bytes.saturating_sub(offset));
         frame.payload.extend_from_slice(&taken[..kept]);
@@ -272,6 +315,43 @@ impl Reader {
         }
         self.state = State::Header(Vec::new());
         Some(Item::Frame(frame))
+    }
+}
+
+// Compressed messages.
+impl Reader {
+    /// Inflates bytes of a frame's payload, which is masked on the wire.
+    fn inflate(&mut self, frame: &mut Frame, come: u64, bytes: &[u8]) {
+        let (Some(inflation), Some(Ok(inflated))) = (&mut self.inflation, &mut frame.inflated)
+        else {
+            return;
+        };
+        let mut payload = bytes.to_vec();
+        if let Some(key) = frame.header.masking_key {
+            // Only the position in the key counts.
+            mask(&mut payload, key, (come % 4) as usize);
+        }
+        let is_last = frame.header.fin && come + bytes.len() as u64 == frame.header.payload_length;
+        if let Err(error) = inflation.add(&payload, is_last, inflated, self.shown_bytes) {
+            if error == NotInflated::Corrupt {
+                let fault = "compressed data that cannot be inflated (RFC 7692 §7.2.2)";
+                frame.faults.push(fault.to_owned());
+            }
+            frame.inflated = Some(Err(error));
+        }
+    }
+}
+
+impl Message {
+    /// The rule that a data frame breaks here.
+    fn fault_of(self, continues: bool) -> Option<&'static str> {
+        match (self, continues) {
+            (Message::None, true) => Some("continuation frame without a message (§5.4)"),
+            (Message::Plain | Message::Compressed, false) => {
+                Some("new message before the last has ended (§5.4)")
+            }
+            _ => None,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Pusher's paths beside another application, on one server.
+//! Pusher's paths, and another application for all other paths, on one server.
 
 use yamabiko::server::{
     Admission, CloseFrame, Closed, Context, Failure, Handler, LagPolicy, Message, Missed, Origins,
@@ -7,11 +7,11 @@ use yamabiko::server::{
 
 use crate::handler::{Pusher, Session};
 
-/// A handler that gives [`Pusher`] its paths, and all others to another application.
+/// A handler that gives [`Pusher`] its paths, and all other paths to a fallback: another application.
 ///
 /// ```
 /// use yamabiko::server::{Admission, Context, Handler, Message, Refusal, Upgrade};
-/// use yamabiko_pusher::{Beside, Pusher};
+/// use yamabiko_pusher::{WithFallback, Pusher};
 ///
 /// struct Echo;
 ///
@@ -27,47 +27,50 @@ use crate::handler::{Pusher, Session};
 /// }
 ///
 /// let pusher = Pusher::new(["1:app-key:app-secret".parse()?])?;
-/// let handler = Beside::new(pusher, Echo);
+/// let handler = WithFallback::new(pusher, Echo);
 /// # drop(handler);
 /// # Ok::<(), yamabiko_pusher::InvalidApp>(())
 /// ```
 #[derive(Debug)]
-pub struct Beside<H> {
+pub struct WithFallback<H> {
     pusher: Pusher,
-    other: H,
+    fallback: H,
 }
 
 /// What one of the two applications keeps for a connection.
 #[derive(Debug)]
-pub enum BesideSession<S> {
+pub enum WithFallbackSession<S> {
     /// [`Pusher`].
     Pusher(Session),
-    /// The other application.
-    Other(S),
+    /// The fallback.
+    Fallback(S),
 }
 
-impl<H> Beside<H> {
-    /// These two applications on one server.
-    pub fn new(pusher: Pusher, other: H) -> Beside<H> {
-        Beside { pusher, other }
+impl<H> WithFallback<H> {
+    /// `fallback`: the application for all paths that are not Pusher's.
+    pub fn new(pusher: Pusher, fallback: H) -> WithFallback<H> {
+        WithFallback { pusher, fallback }
     }
 }
 
 // All methods of the trait are here: `tests/public_api.rs` compares them.
-impl<H: Handler> Handler for Beside<H> {
-    type Session = BesideSession<H::Session>;
+impl<H: Handler> Handler for WithFallback<H> {
+    type Session = WithFallbackSession<H::Session>;
 
     fn admit(&self, request: &Upgrade<'_>) -> Result<Admission<Self::Session>, Refusal> {
         match Pusher::has_path(request.path()) {
-            true => Ok(self.pusher.admit(request)?.map(BesideSession::Pusher)),
-            false => Ok(self.other.admit(request)?.map(BesideSession::Other)),
+            true => Ok(self.pusher.admit(request)?.map(WithFallbackSession::Pusher)),
+            false => Ok(self
+                .fallback
+                .admit(request)?
+                .map(WithFallbackSession::Fallback)),
         }
     }
 
     fn opened(&self, session: &mut Self::Session, context: &mut Context<'_>) {
         match session {
-            BesideSession::Pusher(session) => self.pusher.opened(session, context),
-            BesideSession::Other(session) => self.other.opened(session, context),
+            WithFallbackSession::Pusher(session) => self.pusher.opened(session, context),
+            WithFallbackSession::Fallback(session) => self.fallback.opened(session, context),
         }
     }
 
@@ -78,29 +81,33 @@ impl<H: Handler> Handler for Beside<H> {
         context: &mut Context<'_>,
     ) {
         match session {
-            BesideSession::Pusher(session) => self.pusher.message(session, message, context),
-            BesideSession::Other(session) => self.other.message(session, message, context),
+            WithFallbackSession::Pusher(session) => self.pusher.message(session, message, context),
+            WithFallbackSession::Fallback(session) => {
+                self.fallback.message(session, message, context)
+            }
         }
     }
 
     fn piece(&self, session: &mut Self::Session, piece: &Piece<'_>, context: &mut Context<'_>) {
         match session {
-            BesideSession::Pusher(session) => self.pusher.piece(session, piece, context),
-            BesideSession::Other(session) => self.other.piece(session, piece, context),
+            WithFallbackSession::Pusher(session) => self.pusher.piece(session, piece, context),
+            WithFallbackSession::Fallback(session) => self.fallback.piece(session, piece, context),
         }
     }
 
     fn drained(&self, session: &mut Self::Session, context: &mut Context<'_>) {
         match session {
-            BesideSession::Pusher(session) => self.pusher.drained(session, context),
-            BesideSession::Other(session) => self.other.drained(session, context),
+            WithFallbackSession::Pusher(session) => self.pusher.drained(session, context),
+            WithFallbackSession::Fallback(session) => self.fallback.drained(session, context),
         }
     }
 
     fn closed(&self, session: Self::Session, closed: &Closed<'_>, context: &mut Context<'_>) {
         match session {
-            BesideSession::Pusher(session) => self.pusher.closed(session, closed, context),
-            BesideSession::Other(session) => self.other.closed(session, closed, context),
+            WithFallbackSession::Pusher(session) => self.pusher.closed(session, closed, context),
+            WithFallbackSession::Fallback(session) => {
+                self.fallback.closed(session, closed, context)
+            }
         }
     }
 
@@ -112,8 +119,12 @@ impl<H: Handler> Handler for Beside<H> {
         context: &mut Context<'_>,
     ) {
         match session {
-            BesideSession::Pusher(session) => self.pusher.missed(session, room, missed, context),
-            BesideSession::Other(session) => self.other.missed(session, room, missed, context),
+            WithFallbackSession::Pusher(session) => {
+                self.pusher.missed(session, room, missed, context)
+            }
+            WithFallbackSession::Fallback(session) => {
+                self.fallback.missed(session, room, missed, context)
+            }
         }
     }
 
@@ -124,8 +135,12 @@ impl<H: Handler> Handler for Beside<H> {
         failure: Option<&Failure>,
     ) -> Option<CloseFrame<'static>> {
         match session {
-            BesideSession::Pusher(session) => self.pusher.server_closes(session, close, failure),
-            BesideSession::Other(session) => self.other.server_closes(session, close, failure),
+            WithFallbackSession::Pusher(session) => {
+                self.pusher.server_closes(session, close, failure)
+            }
+            WithFallbackSession::Fallback(session) => {
+                self.fallback.server_closes(session, close, failure)
+            }
         }
     }
 
@@ -144,11 +159,11 @@ impl<H: Handler> Handler for Beside<H> {
         context: &mut Context<'_>,
     ) {
         match session {
-            BesideSession::Pusher(session) => {
+            WithFallbackSession::Pusher(session) => {
                 self.pusher.order_reached(session, room, number, context);
             }
-            BesideSession::Other(session) => {
-                self.other.order_reached(session, room, number, context);
+            WithFallbackSession::Fallback(session) => {
+                self.fallback.order_reached(session, room, number, context);
             }
         }
     }
@@ -156,33 +171,33 @@ impl<H: Handler> Handler for Beside<H> {
     fn origins(&self, request: &RequestHead<'_>) -> Option<Origins> {
         match Pusher::has_path(request.path()) {
             true => self.pusher.origins(request),
-            false => self.other.origins(request),
+            false => self.fallback.origins(request),
         }
     }
 
     fn lag_policy(&self, room: &str) -> Option<LagPolicy> {
         match Pusher::has_path(room) {
             true => self.pusher.lag_policy(room),
-            false => self.other.lag_policy(room),
+            false => self.fallback.lag_policy(room),
         }
     }
 
     fn bound(&self, publisher: Publisher) {
         self.pusher.bound(publisher.clone());
-        self.other.bound(publisher);
+        self.fallback.bound(publisher);
     }
 
     fn http(&self, request: &Request<'_>) -> Response {
         match Pusher::has_path(request.path()) {
             true => self.pusher.http(request),
-            false => self.other.http(request),
+            false => self.fallback.http(request),
         }
     }
 
     fn http_when_full(&self, request: &Request<'_>) -> Option<Response> {
         match Pusher::has_path(request.path()) {
             true => self.pusher.http_when_full(request),
-            false => self.other.http_when_full(request),
+            false => self.fallback.http_when_full(request),
         }
     }
 }
