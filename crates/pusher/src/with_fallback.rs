@@ -146,8 +146,10 @@ impl<H: Handler> Handler for WithFallback<H> {
 
     fn timer(&self, session: &mut Self::Session, number: u32, context: &mut Context<'_>) {
         match session {
-            BesideSession::Pusher(session) => self.pusher.timer(session, number, context),
-            BesideSession::Other(session) => self.other.timer(session, number, context),
+            WithFallbackSession::Pusher(session) => self.pusher.timer(session, number, context),
+            WithFallbackSession::Fallback(session) => {
+                self.fallback.timer(session, number, context);
+            }
         }
     }
 
