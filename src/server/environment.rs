@@ -13,6 +13,7 @@ use super::failure::Failure;
 use super::fan_out::FanOut;
 use super::handler::Handler;
 use super::lifetimes::Lifetimes;
+use super::live_config::{Follower, LiveConfig};
 use super::memory::MemoryBudget;
 use super::metrics::{ConnectionCounts, Metrics, MetricsSnapshot, SocketCounts};
 use super::panics;
@@ -35,6 +36,7 @@ use std::sync::Arc;
 pub(super) struct Environment<H: Handler> {
     handler: Arc<H>,
     pub(super) config: Arc<Config>,
+    follower: Follower,
     /// The part of the configuration that the protocol core applies.
     pub(super) timeouts: Timeouts,
     /// Decompressors for the messages of all connections of the worker.
@@ -65,12 +67,13 @@ pub(super) struct Environment<H: Handler> {
 impl<H: Handler> Environment<H> {
     pub(super) fn new(
         handler: Arc<H>,
-        config: Arc<Config>,
+        live_config: Arc<LiveConfig>,
         mut fan_out: FanOut,
         shutdown: Shutdown,
         memory: MemoryBudget,
         snapshot: Arc<MetricsSnapshot>,
     ) -> Environment<H> {
+        let config = live_config.current();
         fan_out.rooms.count_sent(config.connection_totals);
         Environment {
             handler,
@@ -79,6 +82,7 @@ impl<H: Handler> Environment<H> {
             rates: Rates::new(config.rates),
             totals: Totals::new(config.connection_totals),
             turn_times: TurnTimes::default(),
+            follower: Follower::new(live_config),
             config,
             fan_out,
             pending: PendingWrites::default(),
@@ -94,6 +98,19 @@ impl<H: Handler> Environment<H> {
             date: Date::default(),
             pings: 0,
         }
+    }
+
+    /// Takes the settings that [`ServerHandle::replace_config`](super::ServerHandle::replace_config) has set since the last call.
+    /// True: there are some, and all deadlines are to be set anew.
+    pub(super) fn follow_config(&mut self) -> bool {
+        let Some(config) = self.follower.newer() else {
+            return false;
+        };
+        self.timeouts = config.timeouts();
+        self.rates.replace_limits(config.rates);
+        self.memory.replace_max(config.memory_bytes_max);
+        self.config = config;
+        true
     }
 
     /// Calls one of the handler's methods for a connection. `open`: whether messages may still be sent to it.

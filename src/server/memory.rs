@@ -83,6 +83,11 @@ impl MemoryBudget {
         }
     }
 
+    /// The budget is another one from now on.
+    pub(super) fn replace_max(&mut self, max: Option<usize>) {
+        self.max = max;
+    }
+
     /// A connection of this worker holds `now` bytes instead of `before`.
     #[inline(always)]
     pub(super) fn changed(&mut self, before: usize, now: usize) {

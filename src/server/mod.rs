@@ -49,7 +49,7 @@
 // | `receipt.rs`, `direct.rs` | how another thread learns a result; what it asks of one connection |
 // | `close_counts.rs`, `refusal_reason.rs`, `histogram.rs` | how connections end, why requests are refused, how long something takes: as counts |
 // | `tls.rs` | which connections speak TLS |
-// | `listeners.rs` | binding the addresses |
+// | `listeners.rs`, `live_config.rs` | binding the addresses; the settings of a running server, and their replacement |
 // | `metrics.rs` | what is counted, and the snapshots that other threads read |
 // | `turn_times.rs` | how long turns and deliveries take |
 // | `memory.rs` | the memory budget of all workers |
@@ -93,6 +93,7 @@ mod lag;
 mod lifetimes;
 mod listen;
 mod listeners;
+mod live_config;
 mod memory;
 mod metrics;
 mod not_accepted;
@@ -165,6 +166,7 @@ use descriptors::SocketLimits;
 use environment::Environment;
 use fan_out::FanOut;
 use listeners::Listening;
+use live_config::LiveConfig;
 use memory::{HeldBytes, MemoryBudget};
 use metrics::MetricsSnapshot;
 use rooms::{LagPolicyOf, RoomCensus, RoomTable, SharedRooms};
@@ -265,10 +267,11 @@ impl<H: Handler> Server<H> {
             next_to_serve: Arc::default(),
             census: RoomCensus::new(config.rooms, config.count_subscribers),
             deflate: config.deflate,
+            config: Arc::new(LiveConfig::new(config)),
         };
         handler.bound(handle.publisher());
         let refusals_max = socket_limits.refusals_max;
-        let workers = build_workers(reactors, config, refusals_max, handler, &handle);
+        let workers = build_workers(reactors, refusals_max, handler, &handle);
         Ok(Server {
             connections_max: socket_limits.connections_max,
             addresses,
@@ -440,6 +443,7 @@ pub struct ServerHandle {
     next_to_serve: Arc<AtomicUsize>,
     census: RoomCensus,
     deflate: Option<DeflateConfig>,
+    config: Arc<LiveConfig>,
 }
 
 impl ServerHandle {
@@ -564,6 +568,38 @@ impl ServerHandle {
         self.workers.wake_all();
     }
 
+    /// The settings that are in effect: to change some of them and [replace](ServerHandle::replace_config) all.
+    pub fn config(&self) -> Config {
+        Config::clone(&self.config.current())
+    }
+
+    /// Replaces the settings of the running server. This call does not wait: each worker takes them at the end of its turn, in a time
+    /// that grows with its connections. Returns
+    /// the names of the settings that differ from those of the running server and cannot change, which keep their values.
+    ///
+    /// | settings | hold for |
+    /// |---|---|
+    /// | times of open connections (pings, messages, closing), rates, limits of write queues, the memory budget, [`Config::drain_timeout`], [`Config::batch_delay`] | all connections, at once |
+    /// | limits of messages and of HTTP, [`Config::handshake_timeout`], [`Config::connection_lifetime_max`] | new connections |
+    /// | [`Config::origins`], [`Config::hosts`], [`Config::base_path`], `tokens` | further requests. The grant of an open connection stays |
+    /// | [`Config::lag_policy`] | rooms that get their first subscription from now on |
+    /// | certificates (`tls`; see also [`ServerTls::replace`](crate::tls::ServerTls::replace)) | new connections |
+    /// | [`Config::listen`], [`Config::workers`], [`Config::accept`], [`Config::worker_backlog_bytes_max`], [`Config::unsent_bytes_max`], [`Config::connections_max`], [`Config::connections_per_address`], [`Config::connections_per_second`], [`Config::connection_totals`], [`Config::count_subscribers`], [`Config::rooms`], [`Config::write_stall_timeout`], [`Config::mailbox_capacity`], [`Config::deflate`], [`Config::proxies`], and whether there is TLS | nothing: they cannot change |
+    ///
+    /// ```
+    /// use yamabiko::server::{Config, ServerHandle};
+    ///
+    /// /// Returns the settings that need a restart.
+    /// fn reload(server: &ServerHandle, config: Config) -> Vec<&'static str> {
+    ///     server.replace_config(config)
+    /// }
+    /// ```
+    pub fn replace_config(&self, config: Config) -> Vec<&'static str> {
+        let kept = self.config.replace(config);
+        self.workers.wake_all();
+        kept
+    }
+
     /// Ends every connection now, without closing handshakes. Then [`Server::run`] returns. This call does not wait.
     pub fn cut(&self) {
         self.stopping.request_cut();
@@ -614,15 +650,16 @@ fn not_of_proxies(proxies: &Proxies) -> impl Fn(IpAddr) -> bool + Send + Sync + 
 /// Builds the worker of each event loop.
 fn build_workers<H: Handler>(
     reactors: Vec<Reactor<CrossWorkerMessage>>,
-    config: Config,
     refusals_max: usize,
     handler: H,
     handle: &ServerHandle,
 ) -> Vec<(Reactor<CrossWorkerMessage>, Worker<H>)> {
-    let (config, handler) = (Arc::new(config), Arc::new(handler));
-    let (default, asked) = (config.lag_policy, handler.clone());
-    let lag_policy_of: LagPolicyOf =
-        Arc::new(move |room| asked.lag_policy(room).unwrap_or(default));
+    let (config, handler) = (handle.config.current(), Arc::new(handler));
+    let (live, asked) = (handle.config.clone(), handler.clone());
+    let lag_policy_of: LagPolicyOf = Arc::new(move |room| {
+        let of_room = asked.lag_policy(room);
+        of_room.unwrap_or_else(|| live.current().lag_policy)
+    });
     let shared_rooms = SharedRooms::new(handle.census.clone());
     let worker = |(index, reactor): (usize, _)| {
         let snapshot = handle.snapshots.get(index).cloned().unwrap_or_default();
@@ -635,7 +672,7 @@ fn build_workers<H: Handler>(
         let outbound = OutboundQueues::new(index, handle.workers.clone());
         let environment = Environment::new(
             handler.clone(),
-            config.clone(),
+            handle.config.clone(),
             FanOut::new(index, rooms, outbound),
             Shutdown::new(handle.stopping.clone()),
             MemoryBudget::new(config.memory_bytes_max, handle.held.clone(), index),

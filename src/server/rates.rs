@@ -194,6 +194,12 @@ impl Rates {
         }
     }
 
+    /// Other limits hold from now on, also for open connections. What these have used so far counts.
+    pub(super) fn replace_limits(&mut self, limits: RateLimits) {
+        self.limits = limits;
+        self.is_limited = limits.is_limited();
+    }
+
     /// Whether anything is limited. If not, nothing has to be paid for.
     #[inline(always)]
     pub(super) fn is_limited(&self) -> bool {
@@ -206,14 +212,13 @@ impl Rates {
 
     /// A connection has opened: its buckets are full.
     pub(super) fn opened(&mut self, index: usize, now: Timestamp) {
-        if !self.is_limited {
-            return;
-        }
         let full = Buckets::full(&self.limits, now);
-        if self.buckets.len() <= index {
+        // The limits may have been others when an earlier connection had this index.
+        if let Some(buckets) = self.buckets.get_mut(index) {
+            *buckets = full;
+        } else if self.is_limited {
             self.buckets.resize(index + 1, full);
         }
-        self.buckets[index] = full;
     }
 
     /// A connection is received.
@@ -285,6 +290,11 @@ impl Rates {
             joins,
             ..std::mem::take(&mut self.unpaid)
         };
+        if self.is_limited && self.buckets.len() <= index {
+            // It was open before anything was limited.
+            let full = Buckets::full(&self.limits, now);
+            self.buckets.resize(index + 1, full);
+        }
         let buckets = self.buckets.get_mut(index)?;
         buckets.refill(&self.limits, now);
         buckets.take(&unpaid);
@@ -549,6 +559,28 @@ mod tests {
         rates.opened(0, NOW);
         assert_eq!(rates.wait_ends_at(0), None);
         assert_eq!(send(&mut rates, 0, 5_000), None);
+    }
+
+    #[test]
+    fn other_limits_hold_for_open_connections_too() {
+        let mut rates = opened(RateLimits::default());
+        rates.replace_limits(limits(1, 1000));
+        assert!(send(&mut rates, 9, 5_000).is_some());
+        assert!(rates.begin_wait(0));
+        assert!(
+            rates
+                .wait_ends_at(0)
+                .is_some_and(|at| at > NOW.plus(Duration::from_secs(1)))
+        );
+        rates.replace_limits(RateLimits::default());
+        assert!(rates.end_wait_if_due(0, NOW.plus(Duration::from_secs(6))));
+        // What is left of it is nothing of the next connection's.
+        rates.replace_limits(limits(1, 1000));
+        assert!(send(&mut rates, 9, 5_000).is_some());
+        rates.begin_wait(0);
+        rates.replace_limits(RateLimits::default());
+        rates.opened(0, NOW);
+        assert_eq!(rates.wait_ends_at(0), None);
     }
 
     #[test]

@@ -294,6 +294,7 @@ impl<H: Handler> Application for Worker<H> {
     }
 
     fn turn_ended(&mut self, io: &mut Io) {
+        self.follow_config(io);
         self.take_shutdown_steps(io);
         // Before all else, so that the other workers write while this one does.
         self.environment.fan_out.outbound.send();
@@ -560,6 +561,21 @@ impl<H: Handler> Worker<H> {
         fan_out
             .rooms
             .subscription_in(message.room(), connection.subscriptions())
+    }
+}
+
+// Settings.
+impl<H: Handler> Worker<H> {
+    /// If there are new settings, they hold for open connections, too.
+    fn follow_config(&mut self, io: &mut Io) {
+        if !self.environment.follow_config() {
+            return;
+        }
+        for key in self.connections.keys() {
+            if let Some(connection) = self.connections.open_mut(key) {
+                connection.set_timer(io, key, &self.environment);
+            }
+        }
     }
 }
 

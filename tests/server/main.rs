@@ -21,6 +21,7 @@ mod limits;
 // Most of it is about Unix sockets.
 #[cfg_attr(not(unix), allow(dead_code, unused_imports))]
 mod listeners;
+mod live_config;
 mod metrics;
 mod observers;
 mod ordering;

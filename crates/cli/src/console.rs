@@ -13,6 +13,7 @@ use std::time::Duration;
 use yamabiko::server::{Handler, Server};
 
 use super::output::INTERRUPTED;
+use super::reloading::Reload;
 
 /// The first event calls `stop`; a later one ends the process at once.
 ///
@@ -30,13 +31,14 @@ pub(super) fn on_first(stop: impl FnOnce() + Send + 'static) -> Result<(), Strin
 }
 
 /// The same for a server, which these events end gracefully. There is no event that asks to close its connections over a
-/// time.
+/// time, or to read its settings again.
 ///
 /// # Errors
 /// The error of the operating system, as text.
 pub(super) fn end_server(
     server: &mut Server<impl Handler>,
     _drain: Duration,
+    _reload: Option<Reload>,
     mut stopping: impl FnMut() + Send + 'static,
 ) -> Result<EndedAtOnce, String> {
     let handle = server.handle();

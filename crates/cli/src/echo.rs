@@ -14,6 +14,8 @@ pub(super) fn run(mut settings: EchoSettings) -> Result<(), Failure> {
         monitoring: settings.0.monitoring.clone(),
         trace: settings.0.trace.clone(),
         restarts: settings.0.restarts.clone(),
+        // It has no settings file.
+        reloading: None,
         offer: "echo on",
         scheme: "ws",
     };

@@ -25,6 +25,7 @@ mod generate;
 mod logging;
 mod monitoring;
 mod output;
+mod reloading;
 mod serve;
 #[cfg_attr(not(unix), path = "no_service_manager.rs")]
 mod service_manager;

@@ -10,4 +10,6 @@ pub(super) fn sockets() -> Result<Vec<ListeningSocket>, String> {
 
 pub(super) fn ready() {}
 
+pub(super) fn reloading() {}
+
 pub(super) fn stopping() {}

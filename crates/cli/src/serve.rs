@@ -5,14 +5,18 @@ use yamabiko_pusher::WithFallback;
 
 use super::arguments::ServeSettings;
 use super::output::{Failure, print};
+use super::reloading::Reloading;
 use super::serving::{self, Serving};
 
 pub(super) fn run(mut settings: ServeSettings) -> Result<(), Failure> {
     let (chat, tokens) = settings.settings.access.build()?;
     let pusher = settings.settings.apps.build()?;
     let (check, files) = (settings.check, settings.settings.tls_files());
-    let serving = Serving {
-        managed: serving::managed_sockets(&mut settings.settings)?,
+    let given = settings.clone();
+    let managed = serving::managed_sockets(&mut settings.settings)?;
+    let mut serving = Serving {
+        managed,
+        reloading: None,
         log: settings.settings.log,
         monitoring: settings.settings.monitoring.clone(),
         trace: settings.settings.trace.clone(),
@@ -24,6 +28,7 @@ pub(super) fn run(mut settings: ServeSettings) -> Result<(), Failure> {
         tokens,
         ..settings.config()
     })?;
+    serving.reloading = Reloading::new(&given, &config);
     if check {
         return Ok(print("the settings are valid\n")?);
     }

@@ -55,6 +55,13 @@ pub(super) fn ready() {
     notify(&[NotifyState::Ready]);
 }
 
+/// The server reads its settings again; [`ready`] follows.
+pub(super) fn reloading() {
+    if let Ok(now) = NotifyState::monotonic_usec_now() {
+        notify(&[NotifyState::Reloading, now]);
+    }
+}
+
 /// The server ends.
 pub(super) fn stopping() {
     notify(&[NotifyState::Stopping]);

@@ -1,4 +1,4 @@
-//! What `serve` and `echo` share: one line when the server is ready, and its end by a signal.
+//! What `serve` and `echo` share: one line when the server is ready, what signals do, and its end.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use super::descriptors;
 use super::logging::{Log, LogSettings};
 use super::monitoring::{Administration, Monitored, Monitoring, MonitoringSettings};
 use super::output::{Failure, NAME_AND_VERSION, in_sentence, print, report_error};
+use super::reloading::Reloading;
 use super::takeover::Takeover;
 use super::trace::ServerTrace;
 use super::{service_manager, signals};
@@ -23,6 +24,8 @@ pub(super) struct Serving<'a> {
     pub(super) monitoring: MonitoringSettings,
     pub(super) trace: TraceSettings,
     pub(super) restarts: Restarts,
+    /// What SIGHUP reads again; `None`: it ends the server.
+    pub(super) reloading: Option<Reloading>,
     /// The sockets of the service manager.
     pub(super) managed: Vec<ListeningSocket>,
     /// With `scheme` for the first line: `open http://…`, or `open https://…` with TLS.
@@ -44,6 +47,7 @@ pub(super) fn serve(
         monitoring: settings,
         trace,
         restarts,
+        reloading,
         managed,
         offer,
         scheme,
@@ -54,7 +58,7 @@ pub(super) fn serve(
         observers: trace.as_ref().map(ServerTrace::observers),
         ..config
     };
-    let monitoring = Monitoring::new(&config, &log);
+    let monitoring = Monitoring::new(&log);
     let handler = Monitored::new(handler, monitoring.clone(), &settings);
     let (takeover, sockets) = Takeover::begin(restarts.takeover, managed)?;
     let is_for_operators = |one: &ListeningSocket| is_among(one.address(), &settings.admin_listen);
@@ -65,11 +69,12 @@ pub(super) fn serve(
     let mut administration = administration.map_err(|error| cannot_listen(&error))?;
     let copies = takeover.copies(&server, administration.as_mut())?;
     let closed = copies.clone();
-    let ended_at_once = signals::end_server(&mut server, restarts.drain, move || {
+    let handle = server.handle();
+    let reload = reloading.map(|reloading| reloading.of(handle.clone()));
+    let ended_at_once = signals::end_server(&mut server, restarts.drain, reload, move || {
         service_manager::stopping();
         closed.close();
     })?;
-    let handle = server.handle();
     let drain = drain_for_successor(&handle, administration.as_ref(), restarts.drain);
     let ready = ready(offer, scheme, server.local_addresses());
     let for_operators = administration

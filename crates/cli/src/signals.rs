@@ -6,12 +6,13 @@
 //! | SIGINT | ends | closes all connections | the program ends at once, with 130 |
 //! | SIGTERM | ends | closes them over the time of `--drain` | the same |
 //! | SIGHUP | ends | as SIGTERM | nothing: shell and kernel both send one when a terminal closes |
+//! | SIGHUP, `serve --config` | | reads its settings again | reads them once more |
 //!
 //! A server that is told to end at once cuts its connections and still says how many those were. If it does not get
 //! to that, a third signal ends the process.
 //!
-//! SIGHUP stays ignored if it was ignored when the program started, as `nohup` does. Only
-//! Linux reports this; on other systems SIGHUP keeps its default.
+//! SIGHUP stays ignored if it was ignored when the program started, as `nohup` does, unless it reads settings. Only
+//! Linux reports this; on other systems SIGHUP keeps its default, unless it reads settings.
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
@@ -29,6 +30,7 @@ use signal_hook::{flag, low_level};
 use yamabiko::server::{Handler, Server, ServerHandle};
 
 use super::output::{INTERRUPTED, in_sentence};
+use super::reloading::Reload;
 use super::service_manager;
 
 /// The first SIGINT, SIGTERM or SIGHUP calls `stop`; a later SIGINT or SIGTERM ends the
@@ -58,13 +60,14 @@ pub(super) fn on_first(stop: impl FnOnce() + Send + 'static) -> Result<(), Strin
 }
 
 /// The signals of a server, without a thread. `drain`: the time over which SIGTERM and SIGHUP close its connections.
-/// `stopping` is called before the first signal acts. The watchdog of the service manager is answered here, too.
+/// `reload`: what SIGHUP does instead. `stopping` is called before the first signal acts. The watchdog of the service manager is answered here, too.
 ///
 /// # Errors
 /// The error of the operating system, as text.
 pub(super) fn end_server(
     server: &mut Server<impl Handler>,
     drain: Duration,
+    reload: Option<Reload>,
     stopping: impl FnMut() + Send + 'static,
 ) -> Result<EndedAtOnce, String> {
     let start = || -> io::Result<EndedAtOnce> {
@@ -74,6 +77,7 @@ pub(super) fn end_server(
         let mut ending = Ending {
             handle: server.handle(),
             drain,
+            reload,
             stopping,
             wakes: receiver.try_clone()?,
             signals: Vec::new(),
@@ -102,6 +106,8 @@ impl EndedAtOnce {
 struct Ending<S> {
     handle: ServerHandle,
     drain: Duration,
+    /// What SIGHUP does; `None`: as SIGTERM.
+    reload: Option<Reload>,
     /// Called before the first signal acts.
     stopping: S,
     /// What wakes the server. Its bytes mean nothing.
@@ -118,7 +124,11 @@ struct Ending<S> {
 
 impl<S: FnMut()> Ending<S> {
     fn listen(&mut self, wakes: &UnixStream) -> io::Result<()> {
-        for signal in graceful_signals() {
+        let mut signals = graceful_signals();
+        if self.reload.is_some() && !signals.contains(&SIGHUP) {
+            signals.push(SIGHUP);
+        }
+        for signal in signals {
             let (receiver, sender) = UnixStream::pair()?;
             receiver.set_nonblocking(true)?;
             // The handlers of a signal run in the order of their registration.
@@ -141,6 +151,13 @@ impl<S: FnMut()> Ending<S> {
         }
         let [interrupts, terminations, hangups] =
             [SIGINT, SIGTERM, SIGHUP].map(|signal| self.take(signal));
+        let hangups = match &mut self.reload {
+            Some(reload) if hangups > 0 => {
+                reload();
+                0
+            }
+            _ => hangups,
+        };
         let mut immediate = interrupts + terminations;
         if !self.has_begun && immediate + hangups > 0 {
             self.has_begun = true;

@@ -28,7 +28,7 @@ impl TlsFiles {
     /// # Errors
     /// The file and what is wrong in it, in one line; or an address that needs a certificate.
     pub(super) fn apply_to(&self, config: Config) -> Result<Config, String> {
-        if self.certificates.is_empty() && self.keys.is_empty() {
+        if self.is_empty() {
             let mut addresses = config.listen.as_slice().iter();
             let is_https = |address: &&ListenAddress| matches!(address, ListenAddress::Https(_));
             return match addresses.find(is_https) {
@@ -43,7 +43,14 @@ impl TlsFiles {
         })
     }
 
-    fn read(&self) -> Result<Vec<Certificate>, String> {
+    /// Whether no file is named.
+    pub(super) fn is_empty(&self) -> bool {
+        self.certificates.is_empty() && self.keys.is_empty()
+    }
+
+    /// # Errors
+    /// The file and what is wrong in it, in one line.
+    pub(super) fn read(&self) -> Result<Vec<Certificate>, String> {
         let (certificates, keys) = (self.certificates.len(), self.keys.len());
         if keys != 0 && keys != certificates {
             return Err(format!(

@@ -5,62 +5,11 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use yamabiko_testing::socket::Client;
-use yamabiko_testing::tls::{Authority, tunnel};
+use yamabiko_testing::tls::{Folder, tunnel};
 use yamabiko_testing::waiting::{TIMEOUT, output_of};
-
-/// A folder with certificates, which is removed at the end of a test.
-struct Folder {
-    path: PathBuf,
-    authority: Authority,
-}
-
-impl Folder {
-    fn new(name: &str) -> Folder {
-        let name = format!("yamabiko-tls-{}-{name}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).expect("a temporary folder");
-        let folder = Folder {
-            path,
-            authority: Authority::new(),
-        };
-        folder.issue("localhost");
-        folder
-    }
-
-    /// A certificate for this name, in `NAME.pem` and `NAME.key`.
-    fn issue(&self, name: &str) {
-        let issued = self.authority.issue(&[name]);
-        self.write(&format!("{name}.pem"), &issued.certificate);
-        self.write(&format!("{name}.key"), &issued.key);
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.path.join(name), text).expect("a temporary file");
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.path.join(name).display().to_string()
-    }
-
-    /// These arguments, where each word with a dot is a file of the folder.
-    fn arguments(&self, line: &str) -> Vec<String> {
-        let file = |word: &str| match word.ends_with(".pem") || word.ends_with(".key") {
-            true => self.file(word),
-            false => word.to_owned(),
-        };
-        line.split(' ').map(file).collect()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
-    }
-}
 
 fn yamabiko(arguments: &[String]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_yamabiko"))

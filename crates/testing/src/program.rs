@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crate::socket::Client;
+#[cfg(feature = "tls")]
+use crate::tls::{Folder, tunnel};
 use crate::waiting::{TIMEOUT, eventually};
 
 /// A running program. It is killed when the value is dropped.
@@ -28,17 +30,30 @@ pub struct Program {
     panics: Arc<Mutex<Vec<String>>>,
     /// Open descriptors without a client.
     descriptors_idle: usize,
+    /// The files in place of `{cert}` and `{key}` in the options: then its addresses speak TLS.
+    #[cfg(feature = "tls")]
+    pub tls: Option<Folder>,
 }
 
 impl Program {
     /// Starts the file with a command (`serve` or `echo`) and options, on any free port. `{socket}` in an option becomes the path
-    /// of a file that no other program uses.
+    /// of a file that no other program uses, `{cert}` and `{key}` (feature `tls`) those of a certificate for `localhost`.
     pub fn start(file: impl AsRef<OsStr>, arguments: &[&str]) -> Program {
         let socket = unused_path();
         let path = socket.to_str().expect("text");
-        let options = arguments
-            .iter()
-            .map(|option| option.replace("{socket}", path));
+        #[cfg(feature = "tls")]
+        let tls = arguments.contains(&"{cert}").then(|| folder_for(&socket));
+        let options = arguments.iter().map(|option| {
+            let option = option.replace("{socket}", path);
+            #[cfg(feature = "tls")]
+            let option = match &tls {
+                Some(folder) => option
+                    .replace("{cert}", &folder.file("localhost.pem"))
+                    .replace("{key}", &folder.file("localhost.key")),
+                None => option,
+            };
+            option
+        });
         let mut child = Command::new(file)
             .args(options)
             .args(["--listen", "127.0.0.1:0"])
@@ -61,6 +76,8 @@ impl Program {
             addresses,
             socket,
             panics,
+            #[cfg(feature = "tls")]
+            tls,
         };
         // Memory that the program allocates once is allocated now.
         program.serves_a_fresh_client();
@@ -77,9 +94,18 @@ impl Program {
 
     /// A new client gets the message back that it sends.
     pub fn serves_a_fresh_client(&self) {
-        let mut client = Client::connect(self.address).upgraded(self.echo_path);
+        let mut client = self.connect().upgraded(self.echo_path);
         client.text("fresh");
         assert_eq!(client.read_text(), "fresh");
+    }
+
+    /// A new client, over TLS if the program speaks it.
+    fn connect(&self) -> Client {
+        #[cfg(feature = "tls")]
+        if let Some(folder) = &self.tls {
+            return tunnel::client(self.address, folder.authority.client());
+        }
+        Client::connect(self.address)
     }
 
     /// Fails if more descriptors stay open than those of so many clients.
@@ -129,6 +155,13 @@ impl Drop for Program {
         // A program that is killed leaves the file of its socket.
         let _ = std::fs::remove_file(&self.socket);
     }
+}
+
+/// A folder that no other program uses: it is named after the program's socket.
+#[cfg(feature = "tls")]
+fn folder_for(socket: &std::path::Path) -> Folder {
+    let name = socket.file_stem().and_then(OsStr::to_str);
+    Folder::new(name.expect("text"))
 }
 
 /// A path in the temporary directory that is short enough for a Unix socket.

@@ -3,17 +3,14 @@
 //! Each row of the table is written in the form in which its option reads it. So each value can be set again: a setting that
 //! is switched off is `none` or 0.
 
-use super::settings::{ServeSettings, Settings};
+use super::settings::ServeSettings;
 use super::table::table;
 
 /// The settings file that has the same effect as these settings of `serve`. The comment above a setting is its help, and the
 /// reason of its default.
 pub(crate) fn effective(settings: ServeSettings) -> String {
     let ServeSettings { settings, .. } = settings;
-    let mut settings = Settings {
-        access: settings.access.resolved(),
-        ..settings
-    };
+    let mut settings = settings.resolved();
     let mut text = String::from(EFFECTIVE);
     let mut heading = None;
     for row in table() {

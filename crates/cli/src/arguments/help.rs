@@ -61,6 +61,15 @@ line wins. Each option may be given once, except those that may be repeated."
     };
 }
 
+macro_rules! reload {
+    () => {
+        "
+
+With --config, SIGHUP ends nothing: the settings and the certificates are read again, and the log \
+says what has changed and what needs a restart."
+    };
+}
+
 macro_rules! shutdown {
     () => {
         "
@@ -85,7 +94,8 @@ is better."
 
 pub(super) const SERVE: &str = concat!(paths!(), server!(), secrets!());
 
-pub(super) const SERVE_LONG: &str = concat!(paths!(), server!(), secrets!(), shutdown!());
+pub(super) const SERVE_LONG: &str =
+    concat!(paths!(), server!(), secrets!(), shutdown!(), reload!());
 
 pub(super) const CONFIG: &str = "\
 Examples:

@@ -9,7 +9,7 @@
 //! | `settings.rs` | the values of these settings, and the configuration that they make |
 //! | `access.rs` | who may use the WebSockets of `serve`: the tokens |
 //! | `apps.rs` | the apps of Pusher clients |
-//! | `effective.rs` | the settings in effect as a file |
+//! | `effective.rs`, `changes.rs` | the settings in effect as a file; what has changed when they are read again |
 //! | `bench.rs`, `conform.rs`, `trace.rs` | the arguments of `bench`, `conform` and `trace` |
 //! | `values.rs` | the forms of values |
 //! | `environment.rs` | an environment variable for each option |
@@ -20,6 +20,7 @@
 mod access;
 mod apps;
 mod bench;
+mod changes;
 mod conform;
 mod effective;
 mod environment;
@@ -42,6 +43,7 @@ use clap_complete::Shell;
 use crate::tls::TrustSettings;
 
 pub(super) use bench::BenchArguments;
+pub(super) use changes::Changes;
 pub(super) use conform::{ConformArguments, Role};
 pub(super) use effective::effective;
 pub(super) use error::see_help;

@@ -34,6 +34,7 @@ pub(super) struct Setting {
     described: Option<[&'static str; 2]>,
     unit: &'static str,
     servers: Servers,
+    needs_restart: bool,
     kind: Kind,
     read: ValueParser,
     clear: Option<Change>,
@@ -197,6 +198,7 @@ impl Setting {
             described: None,
             unit,
             servers: Servers::Both,
+            needs_restart: false,
             kind: Kind::Value,
             read,
             clear: None,
@@ -243,6 +245,19 @@ impl Setting {
             servers: Servers::ServeOnly,
             ..self
         }
+    }
+
+    /// A running server keeps its value when the settings are read again.
+    pub(super) fn needs_restart(self) -> Setting {
+        Setting {
+            needs_restart: true,
+            ..self
+        }
+    }
+
+    /// Whether a running server keeps its value when the settings are read again.
+    pub(super) fn is_kept_until_restart(&self) -> bool {
+        self.needs_restart
     }
 
     /// Whether `echo` has the setting.

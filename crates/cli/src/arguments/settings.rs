@@ -158,6 +158,14 @@ impl Settings {
         }
     }
 
+    /// The same, with what the keys decide about the paths where nothing is set.
+    pub(super) fn resolved(self) -> Settings {
+        Settings {
+            access: self.access.resolved(),
+            ..self
+        }
+    }
+
     /// The files of the certificates.
     pub(crate) fn tls_files(&self) -> TlsFiles {
         TlsFiles::new(self.tls_certs.clone(), self.tls_keys.clone())

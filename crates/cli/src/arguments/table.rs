@@ -22,23 +22,31 @@ use crate::logging::{Format, LevelFilter};
 pub(super) fn table() -> Vec<Setting> {
     let mut table = Vec::new();
     for (heading, settings) in [
-        (None, listening()),
+        (None, at_restart(listening())),
+        (None, certificates()),
+        (None, at_restart(threads())),
         (Some("Limits"), limits()),
         (Some("HTTP"), http()),
         (Some("Times"), times()),
         (Some("Rates of each client"), rates()),
         (Some("Slow clients"), slow_clients()),
-        (Some("Compression"), compression()),
+        (Some("Compression"), at_restart(compression())),
         (Some("Who may connect"), who_may_connect()),
         (Some("Who may connect"), who_may_do_what()),
-        (Some("Log"), log()),
-        (Some("Monitoring"), monitoring()),
-        (Some("Trace"), trace()),
-        (Some("Pusher"), pusher()),
+        (Some("Log"), at_restart(log())),
+        (Some("Monitoring"), at_restart(monitoring())),
+        (Some("Trace"), at_restart(trace())),
+        (Some("Pusher"), at_restart(pusher())),
     ] {
         table.extend(settings.into_iter().map(|row| row.under(heading)));
     }
     table
+}
+
+/// Settings that a running server keeps.
+fn at_restart(settings: Vec<Setting>) -> Vec<Setting> {
+    let settings = settings.into_iter();
+    settings.map(Setting::needs_restart).collect()
 }
 
 fn listening() -> Vec<Setting> {
@@ -54,6 +62,11 @@ fn listening() -> Vec<Setting> {
             .help("Mode of the files of Unix sockets: a client needs the permission to write"),
         optional("unix-owner", OWNER, |s| &mut s.unix_owner)
             .help("Owner of the files of Unix sockets: USER, USER:GROUP or :GROUP"),
+    ]
+}
+
+fn certificates() -> Vec<Setting> {
+    vec![
         list("tls-cert", FILE, |s| &mut s.tls_certs)
             .help("File with the server's certificate, for https and wss; may be repeated")
             .details(
@@ -64,6 +77,11 @@ fn listening() -> Vec<Setting> {
         list("tls-key", FILE, |s| &mut s.tls_keys)
             .help("File with the key of the certificate, in PEM; one for each --tls-cert")
             .details("Without it, the file of the certificate has the key, too."),
+    ]
+}
+
+fn threads() -> Vec<Setting> {
+    vec![
         optional("takeover", FILE, |s| &mut s.restarts.takeover)
             .help("Unix socket by which a server takes over from the one that runs (Linux)")
             .details(
@@ -79,23 +97,29 @@ fn listening() -> Vec<Setting> {
 fn limits() -> Vec<Setting> {
     vec![
         value("connections-max", count(), |s| &mut s.config.connections_max)
+            .needs_restart()
             .help("Maximum open connections; further ones get 503")
             .reason("descriptors; about 350 bytes each, besides the kernel's"),
         optional("connections-per-address", count(), |s| &mut s.config.connections_per_address)
-        .help("Open connections of one address, or of one /64 of IPv6; further ones get 503")
+        .needs_restart()
+            .help("Open connections of one address, or of one /64 of IPv6; further ones get 503")
         .reason("all clients behind one proxy have one address"),
         optional("connections-per-second", count(), |s| &mut s.config.connections_per_second)
-        .help("New connections per second; further ones get 503")
+        .needs_restart()
+            .help("New connections per second; further ones get 503")
         .reason("after a restart all clients come back at once"),
         optional("rooms-max", count(), |s| &mut s.config.rooms.rooms_max)
+            .needs_restart()
             .help("Rooms with a member; a client that would open another one is closed with 1013")
             .reason("a room costs about 300 bytes")
             .only_serve(),
         optional("room-members-max", count(), |s| &mut s.config.rooms.members_max)
+            .needs_restart()
             .help("Members of one room; a further one is closed with 1013")
             .reason("each message of a room is written to all of them")
             .only_serve(),
         value("rooms-per-connection", count(), |s| &mut s.config.rooms.of_connection_max)
+            .needs_restart()
             .help("Rooms of one connection; with another one it is closed with 1008")
             .reason("each costs about 40 bytes")
             .only_serve(),
@@ -109,13 +133,15 @@ fn limits() -> Vec<Setting> {
             .help("Bytes that each byte of a compressed message may become; 1032: no limit")
             .reason("text and JSON reach 5 to 50, DEFLATE 1,032"),
         optional("unsent-bytes-max", SMALL_BYTES, |s| &mut s.config.unsent_bytes_max)
+            .needs_restart()
             .help("Bytes that the kernel keeps unsent for one client (Linux)")
             .details(
                 "Beyond that they wait in the server, where the limits for slow clients count them. \
                  Without this option the kernel keeps up to some MiB.",
             ),
         value("worker-backlog-bytes-max", BYTES, |s| &mut s.config.worker_backlog_bytes_max)
-        .help("Bytes in flight to one worker; above it no worker reads from its clients")
+        .needs_restart()
+            .help("Bytes in flight to one worker; above it no worker reads from its clients")
         .reason("the delay between two workers")
         .only_serve(),
     ]
@@ -177,10 +203,12 @@ fn times() -> Vec<Setting> {
         value("close-timeout", SECONDS, |s| &mut s.config.close_timeout)
             .help("Seconds for the closing handshake of a connection"),
         value("drain", SECONDS_OR_ZERO, |s| &mut s.restarts.drain)
+            .needs_restart()
             .help("Seconds over which SIGTERM closes the connections, at random times; 0: all at once"),
         value("drain-timeout", SECONDS, |s| &mut s.config.drain_timeout)
             .help("Seconds for the end of all connections at shutdown, after --drain"),
         or_zero("write-stall-timeout", SECONDS, |s| &mut s.config.write_stall_timeout)
+            .needs_restart()
             .help("Seconds in which a client acknowledges nothing that waits for it (Linux); 0: any time")
             .reason("a client that is gone, or does not read, is found without pings, too"),
         optional("connection-lifetime-max", SECONDS, |s| &mut s.config.connection_lifetime_max)
@@ -309,6 +337,7 @@ fn who_may_connect() -> Vec<Setting> {
         value("base-path", BASE_PATH, |s| &mut s.config.base_path)
             .help("Path below which the server serves, such as /talk, if a proxy passes it on"),
         list("proxy", PROXY, |s| &mut s.proxies)
+            .needs_restart()
             .help("Believe this proxy about its clients; may be repeated")
             .details(
                 "An address or a network such as 10.0.0.0/8; 'unix' is what connects to a Unix socket. \
@@ -316,8 +345,10 @@ fn who_may_connect() -> Vec<Setting> {
                  --connections-per-address, and the proxy itself does not.",
             ),
         choice("proxy-fields", "FIELDS", &PROXY_FIELDS, |s| &mut s.proxy_fields)
+            .needs_restart()
             .help("Fields in which the proxies name their clients"),
         switch("proxy-protocol", |s| &mut s.proxy_protocol)
+            .needs_restart()
             .help("The proxies begin each connection with a header of the PROXY protocol"),
     ]
 }
@@ -325,17 +356,21 @@ fn who_may_connect() -> Vec<Setting> {
 fn who_may_do_what() -> Vec<Setting> {
     let settings = vec![
         choice("chat", "WHO", &WHO, |s| &mut s.access.chat)
+            .needs_restart()
             .help("Who may use the WebSockets of /chat/ROOM")
             .by_default(WITH_KEYS),
         choice("broadcast", "WHO", &WHO, |s| &mut s.access.broadcast)
+            .needs_restart()
             .help("Who may use the WebSockets of /broadcast/ROOM")
             .by_default(WITH_KEYS),
         choice("presence", "WHO", &WHO, |s| &mut s.access.presence)
+            .needs_restart()
             .help("Who may ask who is in the rooms: GET /rooms")
             .by_default(WITH_KEYS),
         optional("publish-per-second", count(), |s| {
             &mut s.access.publish_per_second
         })
+        .needs_restart()
         .help("Messages that may be published by HTTP per second; further ones get 429"),
         list("jwt-keys-file", FILE, |s| &mut s.access.jwt_keys_files).help(
             "File with keys of JSON Web Tokens: a JWK set, or a public key in PEM; may be repeated",

@@ -62,7 +62,6 @@ struct Watched {
     /// Set when the server is bound, before it answers the first request.
     server: OnceLock<ServerHandle>,
     log: Log,
-    memory_bytes_max: Option<usize>,
     /// As for `server`.
     connections_max: OnceLock<usize>,
     started: SystemTime,
@@ -78,12 +77,11 @@ enum Resource {
 }
 
 impl Monitoring {
-    /// Of a server with this configuration.
-    pub(crate) fn new(config: &Config, log: &Log) -> Monitoring {
+    /// Of a server that is not bound yet.
+    pub(crate) fn new(log: &Log) -> Monitoring {
         Monitoring(Arc::new(Watched {
             server: OnceLock::new(),
             log: log.clone(),
-            memory_bytes_max: config.memory_bytes_max,
             connections_max: OnceLock::new(),
             started: SystemTime::now(),
         }))
@@ -132,7 +130,7 @@ impl Monitoring {
             metrics: server.map(ServerHandle::metrics).unwrap_or_default(),
             is_ready,
             held_bytes: server.map_or(0, ServerHandle::held_bytes),
-            memory_bytes_max: watched.memory_bytes_max,
+            memory_bytes_max: server.and_then(|server| server.config().memory_bytes_max),
             connections_max: watched.connections_max.get().copied().unwrap_or(0),
             log: watched.log.counts(),
             process: Process::read(),
@@ -405,7 +403,7 @@ mod tests {
             level: LevelFilter::OFF,
             ..LogSettings::default()
         });
-        let monitoring = Monitoring::new(&config, &log.expect("a log"));
+        let monitoring = Monitoring::new(&log.expect("a log"));
         let server = Server::bind(config, Nothing).expect("a server");
         monitoring.watch(&server);
         let monitored = Monitored::new(Nothing, monitoring, settings);

@@ -88,6 +88,11 @@ impl Authority {
         self.client_with(rustls::ALL_VERSIONS)
     }
 
+    /// The same, which offers TLS 1.2 alone.
+    pub fn client_of_version_1_2(&self) -> ClientConfig {
+        self.client_with(&[&rustls::version::TLS12])
+    }
+
     /// The same with these versions of TLS, and no memory of servers.
     pub fn client_with(&self, versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
         let mut roots = RootCertStore::empty();
@@ -104,7 +109,7 @@ impl Authority {
     }
 }
 
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+pub(super) fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 

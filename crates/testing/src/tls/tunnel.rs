@@ -26,10 +26,37 @@ pub fn handshake(
     Ok((tls, stream))
 }
 
+/// How a client sends.
+#[derive(Clone, Copy, Debug)]
+pub struct Sending {
+    /// The most bytes of a write to the server.
+    pub write_bytes_max: usize,
+    /// The most bytes in a record.
+    pub record_bytes_max: usize,
+    /// Whether it says that nothing follows, before it ends TCP.
+    pub close_notify: bool,
+    /// The record that contains these bytes alone is broken.
+    pub broken: Option<&'static [u8]>,
+}
+
+impl Sending {
+    pub const USUAL: Sending = Sending {
+        write_bytes_max: usize::MAX,
+        record_bytes_max: usize::MAX,
+        close_notify: true,
+        broken: None,
+    };
+}
+
 /// A client of plain bytes whose bytes go through TLS to the server.
 pub fn client(address: SocketAddr, config: ClientConfig) -> Client {
+    client_with(address, config, Sending::USUAL)
+}
+
+/// The same, which sends in this way.
+pub fn client_with(address: SocketAddr, config: ClientConfig, sending: Sending) -> Client {
     let (tls, stream) = handshake(address, "localhost", &Arc::new(config)).expect("a handshake");
-    through(tls, stream, usize::MAX)
+    through_with(tls, stream, sending)
 }
 
 /// The same, where each write to the server has at most `piece` bytes.
@@ -38,8 +65,17 @@ pub fn client_in_pieces(address: SocketAddr, config: ClientConfig, piece: usize)
     through(tls, stream, piece)
 }
 
-/// Two threads move the bytes. Neither waits while it holds the lock.
+/// The same on a connection after its handshake.
 pub fn through(tls: ClientConnection, stream: TcpStream, piece: usize) -> Client {
+    let sending = Sending {
+        write_bytes_max: piece,
+        ..Sending::USUAL
+    };
+    through_with(tls, stream, sending)
+}
+
+/// Two threads move the bytes. Neither waits while it holds the lock.
+fn through_with(tls: ClientConnection, stream: TcpStream, sending: Sending) -> Client {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let outer = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("accepted");
     let (inner, _) = listener.accept().expect("a client");
@@ -47,7 +83,7 @@ pub fn through(tls: ClientConnection, stream: TcpStream, piece: usize) -> Client
     let (from_server, to_client) = (clone(&stream), clone(&inner));
     let opening = tls.clone();
     thread::spawn(move || open_all(&opening, from_server, to_client));
-    thread::spawn(move || seal_all(&tls, inner, stream, piece));
+    thread::spawn(move || seal_all(&tls, inner, stream, sending));
     Client::of(outer)
 }
 
@@ -86,7 +122,7 @@ fn seal_all(
     tls: &Mutex<ClientConnection>,
     mut client: TcpStream,
     mut server: TcpStream,
-    piece: usize,
+    sending: Sending,
 ) {
     let mut buffer = vec![0; 32 << 10];
     loop {
@@ -94,15 +130,25 @@ fn seal_all(
         let mut sealed = Vec::new();
         {
             let mut tls = tls.lock().expect("no panic");
-            match count {
-                0 => tls.send_close_notify(),
-                _ => tls.writer().write_all(&buffer[..count]).expect("room"),
+            if count == 0 && sending.close_notify {
+                tls.send_close_notify();
+            }
+            for bytes in buffer[..count].chunks(sending.record_bytes_max) {
+                tls.writer().write_all(bytes).expect("room");
+                while tls.wants_write() {
+                    tls.write_tls(&mut sealed).expect("memory");
+                }
             }
             while tls.wants_write() {
                 tls.write_tls(&mut sealed).expect("memory");
             }
         }
-        for piece in sealed.chunks(piece) {
+        if sending.broken == Some(&buffer[..count])
+            && let Some(last) = sealed.last_mut()
+        {
+            *last ^= 1;
+        }
+        for piece in sealed.chunks(sending.write_bytes_max) {
             if server.write_all(piece).is_err() {
                 return;
             }
