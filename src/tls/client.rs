@@ -17,6 +17,15 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct ClientTls(Arc<ClientConfig>);
 
+/// Equal are clones of each other: they trust the same, and share their tickets.
+impl PartialEq for ClientTls {
+    fn eq(&self, other: &ClientTls) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for ClientTls {}
+
 impl ClientTls {
     /// Trusts the authorities that this machine trusts: those of the operating system, or of the file that the
     /// environment variable `SSL_CERT_FILE` names.

@@ -193,7 +193,7 @@ const LAYERS: [Layer; 23] = [
     Layer {
         name: "crates/load/src",
         may: &[
-            "crate", "yamabiko::reactor", "yamabiko::websocket", "std", "core", "alloc",
+            "crate", "yamabiko::reactor", "yamabiko::tls", "yamabiko::websocket", "std", "core", "alloc",
             "getrandom", "hdrhistogram", "procfs_core", "serde", "socket2", "zlib_rs", "std::process::id",
         ],
         must_not: &[

@@ -112,13 +112,15 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
 }
 
 /// An error of the operating system as part of a sentence: `address already in
-/// use`.
+/// use`. A first word in capitals stays, as in `TLS: …`.
 pub(crate) fn in_sentence(error: &io::Error) -> String {
     let text = without_numbers(&error.to_string());
     let mut characters = text.chars();
-    match characters.next() {
-        Some(first) => first.to_lowercase().chain(characters).collect(),
-        None => text,
+    let first = characters.next();
+    let is_capitals = characters.clone().next().is_some_and(char::is_uppercase);
+    match first {
+        Some(first) if !is_capitals => first.to_lowercase().chain(characters).collect(),
+        _ => text,
     }
 }
 
@@ -146,6 +148,8 @@ mod tests {
     fn errors_of_the_system_read_as_part_of_a_sentence() {
         let error = io::Error::other("Address already in use (os error 98)");
         assert_eq!(in_sentence(&error), "address already in use");
+        let error = io::Error::other("TLS: bad certificate");
+        assert_eq!(in_sentence(&error), "TLS: bad certificate");
         let message = "to a: No (os error 1); to b: Not (os error 22)";
         assert_eq!(without_numbers(message), "to a: No; to b: Not");
         assert_eq!(without_numbers(""), "");

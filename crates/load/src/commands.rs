@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::error::Error;
 use super::publishers::Sent;
 use super::recorder::{Standing, Tally};
+use super::secure::Secured;
 use super::time::Timeline;
 
 /// A command to a thread.
@@ -17,6 +18,8 @@ pub(super) enum Command {
     Member {
         number: u32,
         stream: TcpStream,
+        /// For `wss`.
+        secured: Option<Secured>,
         surplus: Vec<u8>,
     },
     /// Measure within these times, and confirm with [`Event::Ready`].

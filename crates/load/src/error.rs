@@ -21,12 +21,13 @@ pub enum Error {
         /// The error.
         source: UriError,
     },
-    /// The URL begins with `wss`. TLS is not supported: load the server behind the
-    /// proxy.
+    /// The URL begins with `wss`, and the crate was compiled without its feature `tls`.
     Secure {
         /// The URL of the plan, without credentials.
         url: String,
     },
+    /// This machine trusts no authority, and the plan names none.
+    Tls(String),
     /// A request must not have this header field, origin or subprotocol.
     Request(InvalidRequest),
     /// A setting of the plan has a value that is out of range, or that does not fit
@@ -130,8 +131,9 @@ impl fmt::Display for Error {
             Error::Url { url, .. } => write!(formatter, "'{url}'"),
             Error::Secure { url } => write!(
                 formatter,
-                "'{url}': wss is not supported; load the server behind the proxy"
+                "'{url}': wss needs the feature 'tls' of yamabiko-load"
             ),
+            Error::Tls(reason) => formatter.write_str(reason),
             Error::Request(error) => error.fmt(formatter),
             Error::InvalidSetting {
                 setting,
@@ -205,6 +207,7 @@ impl error::Error for Error {
             // Its text is in this error's text.
             Error::Request(error) => error.source(),
             Error::Secure { .. }
+            | Error::Tls(_)
             | Error::InvalidSetting { .. }
             | Error::UnusedSetting { .. }
             | Error::OpenFiles { .. }

@@ -50,6 +50,8 @@
 //! settings are in a [`Plan`], an [`Interrupt`] ends a run early, and a callback receives
 //! the [`Progress`]. On Linux, it reads CPU time and memory from `/proc`.
 //!
+//! With the feature `tls` it loads servers of `wss`, too: `PlanBuilder::tls` has the authorities that it trusts.
+//!
 //! # How it works
 //!
 //! ```text
@@ -65,7 +67,7 @@
 //! | `plan.rs` | the settings, checked |
 //! | `coordinator.rs`, `commands.rs`, `quiet_timeout.rs` | the phases of a run, and its messages between threads |
 //! | `interrupt.rs`, `progress.rs`, `error.rs` | the early end of a run; its progress; errors |
-//! | `opening.rs` | TCP and the opening handshake |
+//! | `opening.rs`, `secure.rs` | TCP, TLS and the opening handshake |
 //! | `load.rs`, `partition.rs`, `member.rs` | one thread's members, on the same reactor as the server |
 //! | `publishers.rs`, `pacer.rs`, `time.rs` | which publisher sends when: closed loop, open loop |
 //! | `payload.rs`, `frame_reader.rs`, `inflater.rs` | the content of messages; bytes into messages; compressed messages |
@@ -97,6 +99,8 @@ mod quiet_timeout;
 mod randomness;
 mod recorder;
 mod report;
+#[cfg_attr(not(feature = "tls"), path = "plain.rs")]
+mod secure;
 mod table;
 mod time;
 

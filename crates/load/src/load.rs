@@ -15,7 +15,7 @@
 //! it may send, with one write.
 //!
 //! A member needs about 330 bytes, here and in the reactor, and has no buffer unless
-//! the kernel took only a part of a write.
+//! the kernel took only a part of a write. Over TLS it needs the keys of its session besides.
 
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -36,6 +36,7 @@ use super::payload::{Reading, Template};
 use super::publishers::Publishers;
 use super::randomness::{self, Keys};
 use super::recorder::{Recorder, Standing};
+use super::secure::Secured;
 use super::time::Clock;
 
 /// See the [module's text](self).
@@ -162,8 +163,9 @@ impl Application for Load {
             Command::Member {
                 number,
                 stream,
+                secured,
                 surplus,
-            } => self.take_in(io, number, stream, surplus),
+            } => self.take_in(io, number, stream, secured, surplus),
             Command::Measure(timeline) => {
                 self.recorder.set_timeline(timeline);
                 self.report(Event::Ready);
@@ -195,7 +197,14 @@ impl Application for Load {
 
 /// Carrying out commands.
 impl Load {
-    fn take_in(&mut self, io: &mut Io, number: u32, stream: TcpStream, mut surplus: Vec<u8>) {
+    fn take_in(
+        &mut self,
+        io: &mut Io,
+        number: u32,
+        stream: TcpStream,
+        secured: Option<Secured>,
+        mut surplus: Vec<u8>,
+    ) {
         let Some(place) = self
             .partition
             .member(number)
@@ -207,6 +216,9 @@ impl Load {
             Ok(key) => key,
             Err(error) => return self.report(Event::NotOpened(Error::EventLoop(error))),
         };
+        if let Some(secured) = secured {
+            secured.take_over(io, key);
+        }
         if self.by_slot.len() <= key.index() {
             self.by_slot.resize(key.index() + 1, place);
         }

@@ -1,4 +1,4 @@
-//! Opens the connections: TCP, and the opening handshake of RFC 6455 §4.
+//! Opens the connections: TCP, TLS for `wss`, and the opening handshake of RFC 6455 §4.
 //!
 //! A few threads do it with blocking calls, each one connection after the other, and
 //! hand open connections to the load's threads. They end when all connections are open
@@ -8,7 +8,7 @@
 //! no script can flood a server. A load generator must flood servers: the setting
 //! `PlanBuilder::opening_at_once` is their number, and 1 follows the RFC.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -25,11 +25,13 @@ use super::commands::{Command, Event};
 use super::error::Error;
 use super::plan::Plan;
 use super::randomness;
+use super::secure::{self, Secured, Stream, Trust};
 
 /// A connection after its opening handshake.
-#[derive(Debug)]
 pub(super) struct Opened {
     pub stream: TcpStream,
+    /// For `wss`.
+    pub secured: Option<Secured>,
     /// The bytes after the response's head: the first frames.
     pub surplus: Vec<u8>,
 }
@@ -37,6 +39,7 @@ pub(super) struct Opened {
 /// Shared by the threads that open connections.
 pub(super) struct Opening {
     plan: Plan,
+    trust: Trust,
     addresses: Vec<SocketAddr>,
     started: Instant,
     next: AtomicU32,
@@ -51,7 +54,7 @@ impl Opening {
     /// `m` goes to thread `m` modulo the number of threads.
     ///
     /// # Errors
-    /// No thread.
+    /// No thread, or no authorities for `wss`.
     pub(super) fn start(
         plan: &Plan,
         addresses: Vec<SocketAddr>,
@@ -60,6 +63,7 @@ impl Opening {
     ) -> Result<Arc<Opening>, Error> {
         let opening = Arc::new(Opening {
             plan: plan.clone(),
+            trust: secure::trust(plan)?,
             addresses,
             started: Instant::now(),
             next: AtomicU32::new(0),
@@ -91,7 +95,7 @@ impl Opening {
             }
             self.wait_for_turn(number);
             let started = Instant::now();
-            match open(&self.plan, &self.addresses, number) {
+            match self.open(number) {
                 Ok(_) if self.stopped.load(Ordering::Relaxed) => return,
                 Ok(opened) => self.deliver(number, opened, started.elapsed()),
                 Err(error) => {
@@ -111,11 +115,32 @@ impl Opening {
         }
     }
 
+    /// Opens one connection: to the first address that accepts it.
+    ///
+    /// # Errors
+    /// The error of the handshake, or of the last address if none accepts it.
+    fn open(&self, number: u32) -> Result<Opened, Error> {
+        let plan = &self.plan;
+        let deadline = Instant::now() + plan.opening.timeout;
+        let mut failure = Error::Resolve {
+            host: plan.url.host().to_owned(),
+            source: no_address(),
+        };
+        for &address in &self.addresses {
+            match connect(plan, number, address, deadline) {
+                Ok(tcp) => return handshake(plan, &self.trust, tcp, address, deadline),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
     fn deliver(&self, number: u32, opened: Opened, took: Duration) {
         let thread = number as usize % self.mailboxes.len();
         let command = Command::Member {
             number,
             stream: opened.stream,
+            secured: opened.secured,
             surplus: opened.surplus,
         };
         // The mailboxes have room for all members, and the coordinator receives events
@@ -144,25 +169,6 @@ pub(super) fn resolve(url: &WebSocketUri) -> Result<Vec<SocketAddr>, Error> {
         return Err(failed(no_address()));
     }
     Ok(addresses)
-}
-
-/// Opens one connection: to the first address that accepts it.
-///
-/// # Errors
-/// The error of the handshake, or of the last address if none accepts it.
-fn open(plan: &Plan, addresses: &[SocketAddr], number: u32) -> Result<Opened, Error> {
-    let deadline = Instant::now() + plan.opening.timeout;
-    let mut failure = Error::Resolve {
-        host: plan.url.host().to_owned(),
-        source: no_address(),
-    };
-    for &address in addresses {
-        match connect(plan, number, address, deadline) {
-            Ok(stream) => return handshake(plan, stream, address, deadline),
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
 }
 
 /// The source addresses in turn, of those of the right kind.
@@ -214,7 +220,8 @@ fn connect_from(
 
 fn handshake(
     plan: &Plan,
-    mut stream: TcpStream,
+    trust: &Trust,
+    tcp: TcpStream,
     address: SocketAddr,
     deadline: Instant,
 ) -> Result<Opened, Error> {
@@ -230,15 +237,20 @@ fn handshake(
     }
     let mut request = Vec::new();
     handshake.write_request(&mut request);
-    let failed = |source| Error::HandshakeTransport { address, source };
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Error::OpenTimeout { address },
+        _ => Error::HandshakeTransport {
+            address,
+            source: error,
+        },
+    };
+    let left = || left_until(deadline).ok_or_else(|| io::ErrorKind::TimedOut.into());
+    let mut stream = Stream::open(tcp, trust, plan.url.host(), left).map_err(failed)?;
     stream.write_all(&request).map_err(failed)?;
     let mut response = Vec::new();
     loop {
-        let left = left_until(deadline).ok_or(Error::OpenTimeout { address })?;
-        let bytes = read_some(&mut stream, left).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Error::OpenTimeout { address },
-            _ => failed(error),
-        })?;
+        let bytes = left().and_then(|left| stream.read_some(left));
+        let bytes = bytes.map_err(failed)?;
         response.extend_from_slice(&bytes);
         let established = handshake
             .receive(&response)
@@ -248,18 +260,13 @@ fn handshake(
                 return Err(Error::CompressionDeclined { address });
             }
             let surplus = response.split_off(established.head_bytes);
-            return Ok(Opened { stream, surplus });
+            let (stream, secured) = stream.into_parts();
+            return Ok(Opened {
+                stream,
+                secured,
+                surplus,
+            });
         }
-    }
-}
-
-/// The limits of the handshake bound the number of these bytes.
-fn read_some(stream: &mut TcpStream, timeout: Duration) -> io::Result<Vec<u8>> {
-    let mut bytes = [0; 2048];
-    stream.set_read_timeout(Some(timeout))?;
-    match stream.read(&mut bytes)? {
-        0 => Err(io::Error::other("the server ended the connection")),
-        count => Ok(bytes[..count].to_vec()),
     }
 }
 
@@ -274,5 +281,5 @@ fn no_address() -> io::Error {
 }
 
 const SLOW_BUFFER_BYTES: usize = 64 << 10;
-/// The threads only wait; the buffers of the handshake are on the heap.
-const STACK_BYTES: usize = 128 << 10;
+/// The threads only wait, and calculate the keys of TLS; the buffers of the handshake are on the heap.
+const STACK_BYTES: usize = 512 << 10;

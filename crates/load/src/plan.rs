@@ -9,6 +9,9 @@ use yamabiko::websocket::handshake::{
     ClientHandshake, InvalidRequest, WebSocketUri, hide_credentials,
 };
 
+#[cfg(feature = "tls")]
+use yamabiko::tls::ClientTls;
+
 use super::error::Error;
 use super::payload::{HEAD_BYTES, JSON_BYTES_MIN, Payload};
 
@@ -70,6 +73,9 @@ pub struct Plan {
     pub(crate) opening: Opening,
     /// The server's process, to read its CPU time and memory.
     pub(crate) pid: Option<u32>,
+    /// Whom it trusts for `wss`; `None`: the authorities of this machine.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<ClientTls>,
 }
 
 /// The first bytes of each connection.
@@ -119,10 +125,12 @@ pub struct PlanBuilder {
     opening: Opening,
     greeting: Greeting,
     pid: Option<u32>,
+    #[cfg(feature = "tls")]
+    tls: Option<ClientTls>,
 }
 
 impl Plan {
-    /// A plan for this scenario, with the server at this URL (`ws://HOST[:PORT]/PATH`).
+    /// A plan for this scenario, with the server at this URL (`ws://HOST[:PORT]/PATH`, or `wss://` with the feature `tls`).
     pub fn builder(scenario: Scenario, url: impl Into<String>) -> PlanBuilder {
         PlanBuilder {
             scenario,
@@ -149,6 +157,8 @@ impl Plan {
             },
             greeting: Greeting::default(),
             pid: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 
@@ -377,6 +387,13 @@ impl PlanBuilder {
         self
     }
 
+    /// Whom the load trusts for `wss`. Default: the authorities that this machine trusts.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: ClientTls) -> PlanBuilder {
+        self.tls = Some(tls);
+        self
+    }
+
     /// Adds a subprotocol to offer.
     pub fn subprotocol(mut self, name: impl Into<String>) -> PlanBuilder {
         self.greeting.subprotocols.push(name.into());
@@ -433,6 +450,8 @@ impl PlanBuilder {
             opening: self.opening,
             greeting: self.greeting,
             pid: self.pid,
+            #[cfg(feature = "tls")]
+            tls: self.tls,
         })
     }
 
@@ -617,7 +636,7 @@ impl Scenario {
 fn websocket_url(text: &str) -> Result<WebSocketUri, Error> {
     let url = || hide_credentials(text);
     match WebSocketUri::parse(text) {
-        Ok(uri) if uri.secure() => Err(Error::Secure { url: url() }),
+        Ok(uri) if uri.secure() && !cfg!(feature = "tls") => Err(Error::Secure { url: url() }),
         Ok(uri) => Ok(uri),
         Err(source) => Err(Error::Url { url: url(), source }),
     }
@@ -811,6 +830,7 @@ pub(super) mod tests {
     fn urls_and_fields_that_cannot_be_sent_are_refused() {
         let url = |url: &str| Plan::builder(Scenario::Idle, url).build();
         assert!(matches!(url("http://h/"), Err(Error::Url { .. })));
+        #[cfg(not(feature = "tls"))]
         assert!(matches!(url("wss://h/"), Err(Error::Secure { .. })));
         let host = Plan::builder(Scenario::Idle, URL).header("Host", "a");
         assert!(matches!(host.build(), Err(Error::Request(_))));

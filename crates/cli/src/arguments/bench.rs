@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use yamabiko::tls::ClientTls;
 use yamabiko_load::{Error, MESSAGE_BYTES, Pace, Payload, Plan, PlanBuilder, RATES, Scenario};
 
 use super::values::{bytes, seconds, seconds_or_zero, seconds_text};
 use crate::output::chain;
+use crate::tls::TrustSettings;
 
 /// One run, and how it is shown.
 #[derive(Args, Clone, Debug, PartialEq)]
@@ -21,7 +23,7 @@ pub(crate) struct BenchArguments {
     /// What is measured
     #[arg(value_parser = scenarios())]
     pub scenario: Scenario,
-    /// The server: ws://HOST[:PORT]/PATH
+    /// The server: ws://HOST[:PORT]/PATH, or wss://
     pub url: String,
 
     /// Number of connections; each is a member
@@ -111,6 +113,9 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_name = "TEXT", help_heading = OPENING)]
     pub hello: Option<String>,
 
+    #[command(flatten)]
+    pub trust: TrustSettings,
+
     /// The server's process on this machine: report its CPU time and memory (Linux)
     #[arg(long, value_name = "PID", value_parser = number, help_heading = OUTPUT)]
     pub pid: Option<u32>,
@@ -164,12 +169,13 @@ Examples:
 );
 
 impl BenchArguments {
-    /// The plan of these arguments.
+    /// The plan of these arguments. `tls`: whom it trusts, if they say so.
     ///
     /// # Errors
     /// A usage error: a setting that does not fit the scenario or another setting.
-    pub(crate) fn plan(&self) -> Result<Plan, String> {
+    pub(crate) fn plan(&self, tls: Option<ClientTls>) -> Result<Plan, String> {
         let plan = self.set_opening(self.set_load(Plan::builder(self.scenario, &self.url)));
+        let plan = set(plan, tls, PlanBuilder::tls);
         plan.build().map_err(|error| self.explain(&error))
     }
 
@@ -423,7 +429,7 @@ mod tests {
     }
 
     fn plan(line: &str) -> Plan {
-        arguments(line).plan().expect(line)
+        arguments(line).plan(None).expect(line)
     }
 
     #[test]
@@ -462,7 +468,7 @@ mod tests {
             .pid(7)
             .payload(Payload::Json)
             .compress();
-        assert_eq!(found.plan(), Ok(plan.build().expect("sound")));
+        assert_eq!(found.plan(None), Ok(plan.build().expect("sound")));
         assert_eq!((found.json, found.shows_progress()), (true, Some(false)));
     }
 
@@ -471,7 +477,7 @@ mod tests {
         for scenario in Scenario::ALL {
             let expected = Plan::builder(scenario, URL).build().expect("sound");
             let found = arguments(&format!("bench {} {URL}", scenario.name()));
-            assert_eq!(found.plan(), Ok(expected));
+            assert_eq!(found.plan(None), Ok(expected));
             assert_eq!((found.json, found.shows_progress()), (false, None));
         }
         let window = plan(&format!("bench echo {URL} --text --window 3"));
@@ -541,8 +547,8 @@ mod tests {
                 "'http://h/': the URI does not begin with ws://",
             ),
             (
-                "bench idle wss://h/",
-                "'wss://h/': wss is not supported; load the server behind",
+                "bench idle wss://h/ --ca a --insecure",
+                "the argument '--ca <FILE>' cannot be used with '--insecure'",
             ),
             (
                 "bench idle ws://h/ --window 3",
@@ -636,7 +642,7 @@ mod tests {
             ),
         ] {
             let error = match parse_line(line) {
-                Ok(Command::Bench(arguments)) => arguments.plan().expect_err(line),
+                Ok(Command::Bench(arguments)) => arguments.plan(None).expect_err(line),
                 Err(Stop::Usage(message)) => message,
                 other => panic!("{line}: {other:?}"),
             };

@@ -10,11 +10,13 @@ mod progress;
 
 use std::io;
 
+use yamabiko::tls::TlsError;
 use yamabiko_load::{Error, Interrupt, Plan};
 
 use super::arguments::{BenchArguments, see_help};
 use super::output::{Failure, chain, print};
 use super::signals;
+use super::tls::trusted;
 use progress::Line;
 
 /// Runs the load and prints the report.
@@ -23,7 +25,7 @@ use progress::Line;
 /// The arguments make no plan, nothing could be measured, or the server has failed. The
 /// printed report describes the failure of the server.
 pub(super) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
-    let plan = arguments.plan();
+    let plan = arguments.plan(trusted(&arguments.trust)?);
     let plan = plan.map_err(|message| Failure::Usage(see_help(&message, Some("bench"))))?;
     Ok(measure(&plan, arguments)?)
 }
@@ -52,6 +54,9 @@ fn measure(plan: &Plan, arguments: &BenchArguments) -> Result<(), String> {
 fn hint(error: &Error) -> String {
     match error {
         Error::Opening { source, .. } => hint(source),
+        Error::HandshakeTransport { source, .. } if is_not_trusted(source) => {
+            " (see --ca)".to_owned()
+        }
         Error::OpenTimeout { .. } => " (see --open-timeout)".to_owned(),
         Error::Connect { source, .. } if source.kind() == io::ErrorKind::AddrNotAvailable => {
             ": the ports may have run out (see --source-addresses)".to_owned()
@@ -68,6 +73,14 @@ fn hint(error: &Error) -> String {
         }
         _ => String::new(),
     }
+}
+
+/// Whether the server's certificate was not accepted.
+fn is_not_trusted(error: &io::Error) -> bool {
+    let cause = error
+        .get_ref()
+        .and_then(|cause| cause.downcast_ref::<TlsError>());
+    cause.is_some_and(TlsError::is_certificate)
 }
 
 /// "Too many open files" on Linux, macOS and the BSDs; std has no kind for it.

@@ -18,6 +18,7 @@ use yamabiko::chat::Chat;
 use yamabiko::server::Config;
 use yamabiko::websocket::deflate::DeflateConfig;
 use yamabiko_testing::socket::TestServer;
+use yamabiko_testing::tls::Folder;
 #[cfg(target_os = "linux")]
 use yamabiko_testing::waiting::joined;
 use yamabiko_testing::waiting::{LOOP_TIMEOUT, TIMEOUT, output_of};
@@ -835,4 +836,70 @@ mod output {
         assert_eq!(faults(&report), [0; 5]);
         assert!(count(&report, "/traffic/published") > 0);
     }
+}
+
+// ---------------------------------------------------------------------------
+// wss
+// ---------------------------------------------------------------------------
+
+/// The server with a certificate for `localhost`, its URL, and the file of its authority.
+fn secure_server(name: &str) -> (TestServer, String, Folder) {
+    let folder = Folder::new(name);
+    folder.write("authority.pem", &folder.authority.pem());
+    let server = server(|config| {
+        config.tls = Some(folder.authority.localhost());
+        config.deflate = Some(DeflateConfig::default());
+    });
+    let url = format!("wss://localhost:{}/broadcast/bench", server.address.port());
+    (server, url, folder)
+}
+
+#[test]
+fn every_scenario_runs_over_wss() {
+    let (server, url, folder) = secure_server("bench");
+    let ca = folder.file("authority.pem");
+    for (scenario, options) in [
+        ("fan-out", "--connections 20 --publishers 3 --threads 2"),
+        (
+            "fan-out",
+            "--connections 3 --bytes 20000 --binary --window 1",
+        ),
+        ("fan-out", "--connections 5 --compress --payload json"),
+        ("slow", "--connections 5 --publishers 2 --rate 200"),
+    ] {
+        let (code, report, error) = load(&format!("{scenario} {url} --ca {ca} {options}"));
+        assert_eq!((code, &*error), (Some(0), ""), "{options}: {report}");
+        assert_eq!(faults(&report), [0; 5], "{options}");
+        assert!(count(&report, "/traffic/delivered") > 0, "{options}");
+    }
+    let idle = format!("idle {url} --ca {ca} --connections 30 --duration 0.2");
+    let output = bench(&idle);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(server.handle.metrics().opened >= 63);
+}
+
+#[test]
+fn server_over_wss_that_is_not_trusted_is_not_loaded_without_insecure() {
+    let (_server, url, folder) = secure_server("bench-trust");
+    let (code, report, error) = load(&format!("fan-out {url} --insecure --connections 3"));
+    let warning = "yamabiko: --insecure: the certificate of the server is not checked\n";
+    assert_eq!((code, &*error), (Some(0), warning), "{report}");
+    // An authority that has not signed the certificate.
+    let other = Folder::new("bench-other");
+    other.write("authority.pem", &other.authority.pem());
+    let ca = other.file("authority.pem");
+    let output = bench(&format!("fan-out {url} --ca {ca} --connections 3"));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(
+        error.contains(": TLS: ") && error.ends_with(" (see --ca)\n"),
+        "{error}"
+    );
+    assert_eq!(error.lines().count(), 1, "{error}");
+    let output = bench(&format!("idle {url} --ca {}", folder.file("localhost.key")));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        error.ends_with("there is no certificate in it\n"),
+        "{error}"
+    );
 }
