@@ -150,5 +150,6 @@ mod book {
         BlockingSockets: "guides/blocking-sockets.md",
         Handler: "guides/handler.md",
         TestingAHandler: "guides/testing-a-handler.md",
+        History: "history.md",
     }
 }

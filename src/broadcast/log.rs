@@ -155,6 +155,16 @@ impl Log {
             .saturating_sub(self.records_ended(from))
     }
 
+    /// The position where the newest `records` records begin; the tail if there are not so many.
+    pub fn start_of_last(&self, records: u64) -> u64 {
+        self.end_of_record(self.records.saturating_sub(records))
+    }
+
+    /// The position of the first record that is within `limits`: the records from there on are.
+    pub fn start_within(&self, limits: &LagLimits) -> u64 {
+        self.record_end(self.oldest_within(limits))
+    }
+
     /// Returns every chunk that ends at or before `to` to the pool.
     pub fn trim(&mut self, to: u64, pool: &mut ChunkPool) {
         while let Some(chunk) = self.chunks.front() {

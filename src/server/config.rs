@@ -3,6 +3,7 @@
 use super::base_path::BasePath;
 use super::descriptors::SocketLimits;
 use super::failure::Failure;
+use super::history::HistoryLimits;
 use super::lag::LagPolicy;
 use super::listen::ListenAddresses;
 use super::observers::Observers;
@@ -167,6 +168,9 @@ pub struct Config {
     pub count_subscribers: bool,
     /// How many rooms there may be, with how many members. Default: no limit, and 4,096 rooms of one connection.
     pub rooms: RoomLimits,
+    /// How much the rooms may keep of their messages, all rooms together. [`Handler::history`](super::Handler::history) tells which
+    /// rooms do, and how much each. Default `None`: no room keeps messages.
+    pub history: Option<HistoryLimits>,
     /// How long a connection may stay open, from its opening handshake on. Then the client gets a Close with 1001, whether it is
     /// active or not, and may connect again: to this server or to another one behind the same address. Default `None`: no limit.
     pub connection_lifetime_max: Option<Duration>,
@@ -320,6 +324,7 @@ impl Default for Config {
             connection_totals: false,
             count_subscribers: false,
             rooms: RoomLimits::default(),
+            history: None,
             connection_lifetime_max: None,
             write_stall_timeout: Some(Duration::from_secs(60)),
             mailbox_capacity: 1 << 16,

@@ -28,7 +28,7 @@ use super::rates::{Rate, RateAction};
 use super::recipient::Recipient;
 use super::rooms::Subscriptions;
 use super::shutdown::DrainedAs;
-use super::workers::OrderMark;
+use super::workers::{MarkPurpose, OrderMark};
 use crate::broadcast::{Skipped, WriteQueue};
 use crate::reactor::{Io, SocketKey};
 use crate::time::Timestamp;
@@ -734,9 +734,22 @@ impl<H: Handler> Connection<H> {
         if self.websocket.state() != State::Open {
             return Ok(());
         }
-        self.call(io, key, environment, |handler, session, context| {
-            handler.order_reached(session, &mark.room, mark.number, context);
-        })?;
+        match mark.purpose {
+            MarkPurpose::Tell(number) => {
+                self.call(io, key, environment, |handler, session, context| {
+                    handler.order_reached(session, &mark.room, number, context);
+                })?;
+            }
+            MarkPurpose::Join { replay, head } => {
+                let rooms = &mut environment.fan_out.rooms;
+                let joined = self
+                    .recipient
+                    .subscribe_from(&mark.room, replay, head, key, rooms);
+                self.call(io, key, environment, |handler, session, context| {
+                    handler.joined(session, &mark.room, joined, context);
+                })?;
+            }
+        }
         environment.pending.add(key);
         Ok(())
     }

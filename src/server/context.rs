@@ -3,10 +3,12 @@
 use super::connection_handle::ConnectionHandle;
 use super::connection_id::ConnectionId;
 use super::fan_out::{ExceptedConnection, FanOut};
+use super::history::Replay;
 use super::not_sent::NotSent;
 use super::recipient::Recipient;
 use super::rooms::NotJoined;
 use super::timers::{TIMERS_MAX, Timers, TooManyTimers};
+use super::workers::MarkPurpose;
 use crate::reactor::{PeerAddress, SocketKey};
 use crate::websocket::frame::{CloseCode, CloseFrame};
 use crate::websocket::{AsMessage, Fragment, Message};
@@ -222,7 +224,7 @@ impl Context<'_> {
         let code = match error {
             NotJoined::InTooManyRooms => CloseCode::POLICY_VIOLATION,
             NotJoined::TooManyRooms | NotJoined::RoomFull => CloseCode::TRY_AGAIN_LATER,
-            NotJoined::NotOpen => return,
+            NotJoined::NotOpen | NotJoined::AlreadyJoined => return,
         };
         self.close((code, error.to_string().as_str()));
     }
@@ -237,6 +239,24 @@ impl Context<'_> {
         }
         self.recipient
             .subscribe(room, self.key, &mut self.fan_out.rooms)
+    }
+
+    /// Subscribes this connection to a room with history ([`Handler::history`](super::Handler::history)), beginning in the past: for
+    /// a client that comes late, or comes back. The connection receives the messages of the past and then every message published
+    /// from now on, in the room's order, each once. [`Handler::joined`](super::Handler::joined) is called when the subscription has
+    /// begun, before anything of the room is written: it tells where it begins, and whether something is missing.
+    ///
+    /// The subscription begins a turn later, because the room's owner may be another worker. It is not lost in between: a message
+    /// that is published meanwhile is received. If the connection is subscribed by then, `joined` gets
+    /// [`NotJoined::AlreadyJoined`].
+    ///
+    /// Cost: a cursor into the room's log; nothing is copied for this connection. If many connections come back at once, they are
+    /// served in turn, within the budget of a turn. What a connection still has to get of the past does not count for
+    /// [`Config::lag_policy`](super::Config).
+    pub fn join_from(&mut self, room: &str, replay: Replay) {
+        let id = self.id();
+        let purpose = MarkPurpose::Join { replay, head: 0 };
+        self.fan_out.mark_order(room, id, purpose);
     }
 
     /// Counts as a join for [`RateLimits::joins`](super::RateLimits): for a join that the application refuses, which costs it as
@@ -330,7 +350,7 @@ impl Context<'_> {
     /// ```
     pub fn mark_order(&mut self, room: &str, number: u64) {
         let id = self.id();
-        self.fan_out.mark_order(room, id, number);
+        self.fan_out.mark_order(room, id, MarkPurpose::Tell(number));
     }
 
     fn publish_message(&mut self, room: &str, message: Message<'_>) {

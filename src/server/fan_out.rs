@@ -12,7 +12,7 @@
 
 use super::connection_id::ConnectionId;
 use super::rooms::{RoomTable, SharedMessage, Subscription};
-use super::workers::{OrderMark, OutboundQueues, owner_of};
+use super::workers::{MarkPurpose, OrderMark, OutboundQueues, owner_of};
 use crate::websocket::Message;
 
 /// One worker's rooms, and its queues to the other workers.
@@ -87,16 +87,30 @@ impl FanOut {
     }
 
     /// Marks the present place in a room's order for a connection of this worker.
-    pub(super) fn mark_order(&mut self, room: &str, connection: ConnectionId, number: u64) {
+    pub(super) fn mark_order(
+        &mut self,
+        room: &str,
+        connection: ConnectionId,
+        purpose: MarkPurpose,
+    ) {
         self.outbound.mark_now(OrderMark {
             room: room.into(),
             connection,
-            number,
+            purpose,
         });
+    }
+
+    /// Runs on the worker that owns the room: a mark for a subscriber learns the room's last offset.
+    pub(super) fn order_mark(&mut self, mark: &mut OrderMark) {
+        if let MarkPurpose::Join { head, .. } = &mut mark.purpose {
+            *head = self.rooms.history_head(&mark.room);
+        }
     }
 
     /// Runs on the worker that owns the room: the message is the next one, for all workers.
     pub(super) fn order(&mut self, message: &SharedMessage, except: Option<Subscription>) {
+        let numbered = self.rooms.number(message);
+        let message = numbered.as_ref().unwrap_or(message);
         self.outbound.send_to_others(message);
         self.append(message, except);
     }

@@ -5,14 +5,16 @@
 
 use super::context::Context;
 use super::failure::Failure;
+use super::history::{Position, Replayed, RoomHistory};
 use super::lag::{LagPolicy, Missed};
 use super::publisher::Publisher;
 use super::request::Request;
+use super::rooms::NotJoined;
 use super::totals::ConnectionTotals;
 use super::upgrade::Upgrade;
 use crate::http::{InvalidField, Origins, Refusal, RequestHead, Response, Status};
 use crate::websocket::handshake::AcceptOptions;
-use crate::websocket::{CloseFrame, Ended, Limits, Message, Piece};
+use crate::websocket::{CloseFrame, Ended, Limits, Message, OwnedMessage, Piece};
 use std::borrow::Cow;
 
 /// An application on the server.
@@ -188,6 +190,44 @@ pub trait Handler: Send + Sync + 'static {
         context: &mut Context<'_>,
     ) {
         let _ = (session, room, number, context);
+    }
+
+    /// The subscription that [`Context::join_from`] has asked for has begun, or could not begin. Messages that are sent from here
+    /// come before all messages of the room. Not called for a connection that is closing. Default: nothing is done.
+    fn joined(
+        &self,
+        session: &mut Self::Session,
+        room: &str,
+        joined: Result<Replayed, NotJoined>,
+        context: &mut Context<'_>,
+    ) {
+        let _ = (session, room, joined, context);
+    }
+
+    /// How much of its messages a room keeps, for subscribers that come later or come back ([`Context::join_from`]). Called on each
+    /// worker when the room is used there for the first time, if [`Config::history`](super::Config) is set. It must always return
+    /// the same for a room. Default, `None`: the room has no history.
+    ///
+    /// Every message that is published to a room with history is kept, whoever publishes it, and gets the next offset. A message
+    /// that is not to be kept is published to another room.
+    fn history(&self, room: &str) -> Option<RoomHistory> {
+        let _ = room;
+        None
+    }
+
+    /// Returns a message of a room with history with its position in it, for clients that name it when they come back. Called once
+    /// for each message, on the worker that owns the room, in the room's order. Default, `None`: the message is published
+    /// unchanged, and a client counts: it begins at [`Replayed::position`], and each message of the room adds one.
+    ///
+    /// A panic counts as `None`.
+    fn numbered(
+        &self,
+        room: &str,
+        position: Position,
+        message: Message<'_>,
+    ) -> Option<OwnedMessage> {
+        let _ = (room, position, message);
+        None
     }
 
     /// The origins whose pages may connect by this request, for paths that need another policy than the rest of the server.

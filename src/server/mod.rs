@@ -45,7 +45,7 @@
 //
 // | file | what is in it |
 // |---|---|
-// | `lag.rs`, `rates.rs`, `failure.rs`, `connection_id.rs`, `listen.rs`, `base_path.rs`, `config.rs`, `not_sent.rs`, `not_accepted.rs` | public settings and values; the token buckets of the rates |
+// | `history.rs`, `lag.rs`, `rates.rs`, `failure.rs`, `connection_id.rs`, `listen.rs`, `base_path.rs`, `config.rs`, `not_sent.rs`, `not_accepted.rs` | public settings and values; the token buckets of the rates |
 // | `receipt.rs`, `direct.rs` | how another thread learns a result; what it asks of one connection |
 // | `close_counts.rs`, `refusal_reason.rs`, `histogram.rs` | how connections end, why requests are refused, how long something takes: as counts |
 // | `tls.rs` | which connections speak TLS |
@@ -89,6 +89,7 @@ mod fan_out;
 mod flush;
 mod handler;
 mod histogram;
+mod history;
 mod lag;
 mod lifetimes;
 mod listen;
@@ -132,7 +133,8 @@ pub use crate::websocket::deflate::{DeflateConfig, WindowBits};
 pub use crate::websocket::frame::CloseCode;
 pub use crate::websocket::handshake::{percent_decode, percent_encode};
 pub use crate::websocket::{
-    AsMessage, CloseFrame, Ended, Fragment, Limits, Message, Piece, ProtocolError, SendError, Side,
+    AsMessage, CloseFrame, Ended, Fragment, Limits, Message, OwnedMessage, Piece, ProtocolError,
+    SendError, Side,
 };
 pub use base_path::{BasePath, InvalidBasePath};
 pub use close_counts::ClosedBy;
@@ -143,6 +145,7 @@ pub use context::Context;
 pub use failure::Failure;
 pub use handler::{Admission, Closed, Handler};
 pub use histogram::Histogram;
+pub use history::{Gap, HistoryLimits, InvalidPosition, Position, Replay, Replayed, RoomHistory};
 pub use lag::{LagAction, LagPolicy, Missed};
 pub use listen::{InvalidListenAddress, ListenAddress, ListenAddresses, UnixListen};
 pub use listeners::{CannotListen, ListeningSocket};
@@ -169,8 +172,10 @@ use listeners::Listening;
 use live_config::LiveConfig;
 use memory::{HeldBytes, MemoryBudget};
 use metrics::MetricsSnapshot;
-use rooms::{LagPolicyOf, RoomCensus, RoomTable, SharedRooms};
+use panics::catch;
+use rooms::{HistoryRules, LagPolicyOf, RoomCensus, RoomTable, SharedRooms};
 use shutdown::{Drain, Outlook, Shutdown, Stopping};
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -660,7 +665,9 @@ fn build_workers<H: Handler>(
         let of_room = asked.lag_policy(room);
         of_room.unwrap_or_else(|| live.current().lag_policy)
     });
-    let shared_rooms = SharedRooms::new(handle.census.clone());
+    let history = config.history;
+    let history = history.map(|limits| history_rules(limits, handler.clone()));
+    let shared_rooms = SharedRooms::new(handle.census.clone(), history);
     let worker = |(index, reactor): (usize, _)| {
         let snapshot = handle.snapshots.get(index).cloned().unwrap_or_default();
         let rooms = RoomTable::new(
@@ -681,4 +688,19 @@ fn build_workers<H: Handler>(
         (reactor, Worker::new(environment, refusals_max))
     };
     reactors.into_iter().enumerate().map(worker).collect()
+}
+
+/// What the rooms ask the application about their histories. A panic of it is no answer.
+fn history_rules<H: Handler>(limits: HistoryLimits, handler: Arc<H>) -> HistoryRules {
+    let asked = handler.clone();
+    HistoryRules {
+        limits,
+        epoch: RandomState::new().hash_one(limits.rooms_max),
+        of_room: Box::new(move |room| catch(|| asked.history(room)).ok().flatten()),
+        numbered: Box::new(move |room, position, message| {
+            catch(|| handler.numbered(room, position, message))
+                .ok()
+                .flatten()
+        }),
+    }
 }

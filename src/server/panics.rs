@@ -2,8 +2,9 @@
 //!
 //! `environment.rs` calls the application's methods through [`catch`]. The one exception is
 //! [`Handler::lag_policy`](super::Handler::lag_policy): the table of rooms calls it inside [`Context::join`](super::Context::join),
-//! so inside such a call, and before it changes anything for the new log. `observers.rs` calls observers through it, which see bytes
-//! and can change nothing.
+//! so inside such a call, and before it changes anything for the new log. What the rooms ask about their histories
+//! ([`Handler::history`](super::Handler::history), [`Handler::numbered`](super::Handler::numbered)) is for no connection: a panic
+//! there is no answer. `observers.rs` calls observers through [`catch`], too, which see bytes and can change nothing.
 //!
 //! A panic can only damage the application's own data: the session, which [`Handler::closed`](super::Handler::closed) gets and
 //! which is then dropped, and the handler's shared state behind `&self`. The application has to handle that state after a panic

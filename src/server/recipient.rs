@@ -4,6 +4,7 @@
 //! in a room, but only between two frames. The queue is written before the rooms. A full socket takes no bytes until epoll
 //! reports it writable, so nothing of a room can get into the middle of a queued frame.
 
+use super::history::{Replay, Replayed};
 use super::rooms::{NotJoined, RoomTable, Subscriptions, write_fragment, write_frame};
 use crate::broadcast::{Backlog, Remainder, WriteQueue};
 use crate::reactor::{Io, PeerAddress, SocketKey};
@@ -210,6 +211,28 @@ impl Recipient {
         rooms: &mut RoomTable,
     ) -> Result<(), NotJoined> {
         rooms.subscribe(room, key, self.window, &mut self.subscriptions)
+    }
+
+    /// Subscribes to a room, beginning in its past. `head`: the last offset that the room's owner has given out.
+    ///
+    /// # Errors
+    /// It is subscribed already, or a limit of rooms is reached.
+    pub(super) fn subscribe_from(
+        &mut self,
+        room: &str,
+        replay: Replay,
+        head: u64,
+        key: SocketKey,
+        rooms: &mut RoomTable,
+    ) -> Result<Replayed, NotJoined> {
+        rooms.subscribe_from(
+            room,
+            replay,
+            head,
+            key,
+            self.window,
+            &mut self.subscriptions,
+        )
     }
 
     /// Ends the subscription to a room, if there is one.

@@ -261,9 +261,10 @@ impl<H: Handler> Application for Worker<H> {
                 fan_out.outbound.count_received(&message);
                 fan_out.append(&message, except);
             }
-            CrossWorkerMessage::OrderMark(mark) => {
-                let FanOut { outbound, .. } = &mut self.environment.fan_out;
-                outbound.count_received_mark(&mark);
+            CrossWorkerMessage::OrderMark(mut mark) => {
+                let fan_out = &mut self.environment.fan_out;
+                fan_out.outbound.count_received_mark(&mark);
+                fan_out.order_mark(&mut mark);
                 match self.socket_of(mark.connection) {
                     Some(key) => self.order_reached(io, key, &mark),
                     None => self.environment.fan_out.outbound.forward_mark(mark),

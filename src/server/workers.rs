@@ -10,6 +10,7 @@
 
 use super::connection_id::ConnectionId;
 use super::direct::DirectRequest;
+use super::history::Replay;
 use super::rooms::SharedMessage;
 use crate::reactor::{AcceptedConnection, Full, Mailbox};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -40,7 +41,20 @@ pub(super) enum CrossWorkerMessage {
 pub(super) struct OrderMark {
     pub(super) room: Arc<str>,
     pub(super) connection: ConnectionId,
-    pub(super) number: u64,
+    pub(super) purpose: MarkPurpose,
+}
+
+/// What is done when a mark has come to its connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum MarkPurpose {
+    /// The handler is told the number.
+    Tell(u64),
+    /// The connection is subscribed to the room, beginning in its past.
+    Join {
+        replay: Replay,
+        /// The last offset that the room's owner had given out.
+        head: u64,
+    },
 }
 
 impl OrderMark {

@@ -4,8 +4,8 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use yamabiko_testing::properties::fan_out::{
-    Accepted, DISSOLVED, HINT_MAX, How, OWN_BYTES_MAX, RECORD_BYTES_MAX, SOCKETS_MAX, Step, Which,
-    run, steps,
+    Accepted, DISSOLVED, HINT_MAX, How, KEEPS, OWN_BYTES_MAX, RECORD_BYTES_MAX, SOCKETS_MAX, Step,
+    Which, run, steps,
 };
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -13,6 +13,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         8 => (0..=RECORD_BYTES_MAX, any_how(), proptest::option::weighted(0.4, any_which()))
             .prop_map(|(bytes, how, except)| Step::Append { bytes, how, except }),
         2 => Just(Step::Subscribe),
+        2 => (1..=Which::MAX).prop_map(|records| Step::SubscribeFrom(Which(records))),
         1 => any_which().prop_map(Step::Unsubscribe),
         4 => vec(any_accepted(), 1..=SOCKETS_MAX).prop_map(Step::Flush),
         4 => (any::<u8>(), vec(any_accepted(), 1..=SOCKETS_MAX))
@@ -54,10 +55,11 @@ proptest! {
     #[test]
     fn shared_log_equals_a_queue_for_each_subscription(
         setup in 0..3_u8,
+        keeps in prop_oneof![Just(0), Just(KEEPS)],
         end in prop_oneof![7 => Just(0), 1 => Just(DISSOLVED)],
         steps in vec(any_step(), 1..120),
     ) {
-        run(setup | end, &steps);
+        run(setup | keeps | end, &steps);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod deflate;
 mod draining;
 mod handed_in;
 mod handshake;
+mod history;
 mod hosts;
 mod http;
 mod http_connections;

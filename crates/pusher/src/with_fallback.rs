@@ -1,8 +1,9 @@
 //! Pusher's paths, and another application for all other paths, on one server.
 
 use yamabiko::server::{
-    Admission, CloseFrame, Closed, Context, Failure, Handler, LagPolicy, Message, Missed, Origins,
-    Piece, Publisher, Refusal, Request, RequestHead, Response, Upgrade,
+    Admission, CloseFrame, Closed, Context, Failure, Handler, LagPolicy, Message, Missed,
+    NotJoined, Origins, OwnedMessage, Piece, Position, Publisher, Refusal, Replayed, Request,
+    RequestHead, Response, RoomHistory, Upgrade,
 };
 
 use crate::handler::{Pusher, Session};
@@ -167,6 +168,42 @@ impl<H: Handler> Handler for WithFallback<H> {
             WithFallbackSession::Fallback(session) => {
                 self.fallback.order_reached(session, room, number, context);
             }
+        }
+    }
+
+    fn joined(
+        &self,
+        session: &mut Self::Session,
+        room: &str,
+        joined: Result<Replayed, NotJoined>,
+        context: &mut Context<'_>,
+    ) {
+        match session {
+            WithFallbackSession::Pusher(session) => {
+                self.pusher.joined(session, room, joined, context)
+            }
+            WithFallbackSession::Fallback(session) => {
+                self.fallback.joined(session, room, joined, context)
+            }
+        }
+    }
+
+    fn history(&self, room: &str) -> Option<RoomHistory> {
+        match Pusher::has_path(room) {
+            true => self.pusher.history(room),
+            false => self.fallback.history(room),
+        }
+    }
+
+    fn numbered(
+        &self,
+        room: &str,
+        position: Position,
+        message: Message<'_>,
+    ) -> Option<OwnedMessage> {
+        match Pusher::has_path(room) {
+            true => self.pusher.numbered(room, position, message),
+            false => self.fallback.numbered(room, position, message),
         }
     }
 

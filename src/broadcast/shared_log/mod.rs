@@ -13,6 +13,10 @@
 //! visits it until its socket is writable again and [`SharedLog::flush_one`] has moved
 //! its cursor to the head.
 //!
+//! A log can keep records that all cursors have passed ([`SharedLog::keep_from`]), and a subscription can begin there
+//! ([`SharedLog::subscribe_from`]): with a cursor into the past. It is blocked until it has reached the head, and
+//! [`SharedLog::catch_up`] serves these subscriptions in turn.
+//!
 //! A flush can have a budget ([`SharedLog::flush_within`]). It then stops in the middle of the ready subscriptions,
 //! and the next one goes on behind them.
 //!
@@ -28,6 +32,8 @@
 //! | lagging | one comparison while the log is within the limits, else O(B) |
 //! | lag, skip_to_end, skip_to_latest | O(log) of the log's chunks and records |
 //! | subscribe, unsubscribe | O(1), plus the search of flush_one if it is blocked |
+//! | subscribe_from | O(log) of the log's chunks and records |
+//! | catch_up | one call of `write` for up to 16 slices, and O(log) of the log's chunks and records |
 //! | a subscription | 28 bytes; its backlog is the log, which all share |
 //!
 //! Memory is freed without a search for the slowest subscription: each chunk counts
@@ -39,6 +45,7 @@
 //! returns it, and the caller lets it skip records or unsubscribes it. Until then it
 //! keeps the log from its cursor on, which is at least one chunk.
 
+mod catch_up;
 mod lag;
 #[cfg(test)]
 mod tests;
@@ -47,6 +54,7 @@ use std::sync::Arc;
 
 pub use lag::{Lag, Skipped};
 
+use self::catch_up::CatchUp;
 use self::lag::skipped_between;
 use super::backlog::Backlog;
 use super::chunk::ChunkPool;
@@ -101,6 +109,9 @@ pub struct SharedLog {
     /// The head at the beginning of the current flush: offered cursors are at or after it. It means something while a
     /// subscription is offered.
     flushing: u64,
+    /// Records from here on are kept, though all cursors may have passed them. `None`: no records are kept for that.
+    kept_from: Option<u64>,
+    catch_up: CatchUp,
 }
 
 /// How much a flush may write: see [`SharedLog::flush_within`].
@@ -134,9 +145,33 @@ impl SharedLog {
         SharedLog::default()
     }
 
+    /// A log without subscriptions that keeps all records, until [`SharedLog::keep_from`] lets it drop some. Allocates nothing.
+    pub fn keeping() -> SharedLog {
+        SharedLog {
+            kept_from: Some(0),
+            ..SharedLog::default()
+        }
+    }
+
     /// Adds a subscription that receives every record appended from now on.
     pub fn subscribe(&mut self, key: u64) -> SubscriptionId {
         self.subscriptions.add(key, self.log.head())
+    }
+
+    /// Adds a subscription that receives every record after `position`, which is in the past: the first record that it gets begins
+    /// there or behind it. Records before the tail are gone. If there are such records, [`SharedLog::catch_up`] offers them.
+    ///
+    /// Until it has reached the present head, records before that do not count as its lag.
+    pub fn subscribe_from(&mut self, key: u64, position: u64) -> SubscriptionId {
+        let head = self.log.head();
+        let from = position.max(self.log.tail()).min(head);
+        let cursor = self.log.record_end(from);
+        let id = self.subscriptions.add(key, cursor);
+        if cursor < head {
+            self.block_if_behind(id);
+            self.catch_up.begin(id, head);
+        }
+        id
     }
 
     /// Ends a subscription. If a record is [`unfinished`](SharedLog::unfinished) and the
@@ -148,9 +183,10 @@ impl SharedLog {
         let blocked = self.subscriptions.is_blocked(index);
         let subscription = self.subscriptions.remove(index);
         self.exclusions.discard(subscription.slot());
+        self.catch_up.end(id);
         if blocked {
             self.log.unpin(subscription.cursor());
-            self.log.trim(self.flushed, pool);
+            self.trim(pool);
         }
     }
 
@@ -336,7 +372,7 @@ impl SharedLog {
         }
         self.subscriptions.end_offers();
         self.flushed = self.flushing;
-        self.log.trim(self.flushed, pool);
+        self.trim(pool);
         self.pending_bytes() == 0
     }
 
@@ -464,18 +500,31 @@ impl SharedLog {
             true => self.subscriptions.blocked(),
             false => &[],
         };
-        let slow = blocked.iter().filter(move |one| one.cursor() < oldest);
+        let lags = move |one: &&Subscription| self.lags_from(one) < oldest;
+        let slow = blocked.iter().filter(lags);
         slow.map(Subscription::id)
     }
 
     /// How far a cursor is from the head. The log keeps this part for it, so excluded
-    /// records count as well.
+    /// records count as well. What a subscription is catching up is no lag.
     pub fn lag(&self, id: SubscriptionId) -> Option<Lag> {
-        let cursor = self.subscription(id)?.cursor();
+        let from = self.lags_from(self.subscription(id)?);
         Some(Lag {
-            bytes: self.log.head() - cursor,
-            records: self.log.records_between(cursor, self.log.head()),
+            bytes: self.log.head() - from,
+            records: self.log.records_between(from, self.log.head()),
         })
+    }
+
+    /// The bytes of the greatest lag. Cost: a comparison for each blocked subscription.
+    pub fn lag_bytes_max(&self) -> u64 {
+        let blocked = self.subscriptions.blocked().iter();
+        let furthest = blocked.map(|one| self.lags_from(one)).min();
+        furthest.map_or(0, |from| self.log.head() - from)
+    }
+
+    fn lags_from(&self, subscription: &Subscription) -> u64 {
+        self.catch_up
+            .lags_from(subscription.id(), subscription.cursor())
     }
 
     /// Moves a cursor to the head. The subscription does not receive the records in
@@ -522,6 +571,99 @@ impl SharedLog {
     }
 }
 
+/// The past: records that are kept for subscriptions that come later.
+impl SharedLog {
+    /// From now on keeps the records from `position` on, and frees those before it that all cursors have passed. Whole chunks are
+    /// freed, so somewhat more may be kept.
+    pub fn keep_from(&mut self, position: u64, pool: &mut ChunkPool) {
+        self.kept_from = Some(position);
+        self.trim(pool);
+    }
+
+    /// Whether records are kept.
+    #[inline(always)]
+    pub fn keeps(&self) -> bool {
+        self.kept_from.is_some()
+    }
+
+    /// The position from which records are kept; the head if none are.
+    pub fn kept_from(&self) -> u64 {
+        self.kept_from
+            .unwrap_or(self.log.head())
+            .min(self.log.head())
+    }
+
+    /// Whether a subscription is to be offered something by [`SharedLog::catch_up`].
+    #[inline(always)]
+    pub fn has_catch_ups(&self) -> bool {
+        self.catch_up.waits()
+    }
+
+    /// Offers each subscription that is catching up a backlog of at most [`Backlog::SLICES_MAX`] slices in turn, until the budget
+    /// is used up. True: none of them is to be offered more now. One whose socket takes less than offered goes on with
+    /// [`SharedLog::flush_one`].
+    #[inline(always)]
+    pub fn catch_up(
+        &mut self,
+        pool: &mut ChunkPool,
+        budget: &mut FlushBudget,
+        mut write: impl FnMut(u64, Backlog<'_>) -> usize,
+    ) -> bool {
+        while budget.bytes > 0 {
+            let Some(id) = self.catch_up.next() else {
+                return true;
+            };
+            // It may have ended, or have reached the head by `flush_one`.
+            if self.blocked_subscription(id).is_none() {
+                continue;
+            }
+            let goes_on = self.move_cursor(id, pool, |log, exclusions, subscription| {
+                let spans = exclusions.of(subscription.slot());
+                let backlog = Backlog::new(log, subscription.cursor(), spans);
+                let offered = backlog.bytes();
+                let written = write(subscription.key(), backlog).min(offered);
+                budget.charge(written);
+                advance(subscription, exclusions, written as u64);
+                written == offered && subscription.cursor() < log.head()
+            });
+            if goes_on == Some(true) {
+                self.catch_up.queue(id);
+            }
+        }
+        !self.catch_up.waits()
+    }
+
+    /// Copies the newest `records` records of another log that has the same ones, into this one, which has no subscription. Large
+    /// records are shared.
+    pub fn fill_from(&mut self, other: &mut SharedLog, records: u64, pool: &mut ChunkPool) {
+        let mut position = other.log.start_of_last(records);
+        while position < other.log.head() {
+            let end = other.log.record_end(position + 1);
+            match (end - position) < pool.limits().shared_bytes_min as u64 {
+                true => {
+                    let record = other.log.rest_of_record(position, end);
+                    self.log.append(record, pool);
+                }
+                false => {
+                    if let Some((record, _)) = other.log.share_rest(position, end) {
+                        self.log.append_shared(record, pool);
+                    }
+                }
+            }
+            position = end;
+        }
+        self.flushed = self.log.head();
+    }
+
+    fn trim(&mut self, pool: &mut ChunkPool) {
+        let needed = match self.kept_from {
+            Some(kept) => kept.min(self.flushed),
+            None => self.flushed,
+        };
+        self.log.trim(needed, pool);
+    }
+}
+
 impl SharedLog {
     /// The one place where the cursor of a single subscription is moved. A blocked
     /// subscription stays blocked if its cursor has not reached the head.
@@ -544,7 +686,8 @@ impl SharedLog {
                 self.subscriptions.unblock(index);
             }
             self.log.unpin(before);
-            self.log.trim(self.flushed, pool);
+            self.catch_up.moved(id, after);
+            self.trim(pool);
         }
         Some(result)
     }

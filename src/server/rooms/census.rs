@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub enum NotJoined {
     /// The connection is closing.
     NotOpen,
+    /// The connection is subscribed already. Only [`Context::join_from`](crate::server::Context::join_from) tells that.
+    AlreadyJoined,
     /// The connection is in [`RoomLimits::of_connection_max`] rooms.
     InTooManyRooms,
     /// There are [`RoomLimits::rooms_max`] rooms, and this one would be another.
@@ -26,6 +28,7 @@ impl std::fmt::Display for NotJoined {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             NotJoined::NotOpen => "the connection is closing",
+            NotJoined::AlreadyJoined => "this connection is in the room already",
             NotJoined::InTooManyRooms => "this connection is in too many rooms",
             NotJoined::TooManyRooms => "the server has too many rooms",
             NotJoined::RoomFull => "the room is full",

@@ -1,7 +1,8 @@
 //! The rooms of one worker: names, logs, subscriptions.
 //!
 //! Publishing appends to logs. Nothing is written to a socket before the flush at the end of the turn. A room exists on a
-//! worker while it has a subscriber there, and so does each of its logs (see [`RoomLogs`]).
+//! worker while it has a subscriber there, and so does each of its logs (see [`RoomLogs`]). A room with history exists without
+//! subscribers, too (`history.rs`).
 //!
 //! | file | what is in it |
 //! |---|---|
@@ -9,6 +10,7 @@
 //! | `room_logs.rs`, `log_set.rs` | the logs of one room; sets of logs |
 //! | `subscription.rs` | [`Subscription`], [`Subscriptions`]: which rooms a connection is in |
 //! | `publication.rs`, `compressor.rs` | a message's frames, each made once |
+//! | `history.rs` | [`Histories`]: which rooms keep messages, and how many |
 //! | `lag.rs` | which subscriptions are too slow |
 //! | `census.rs` | [`RoomCensus`]: the limits of rooms and members |
 //! | `waits.rs` | for which of them the publishers of a room wait |
@@ -26,6 +28,7 @@
 mod census;
 mod compressor;
 pub(super) mod encoding;
+mod history;
 mod lag;
 mod log_set;
 mod publication;
@@ -36,21 +39,24 @@ mod waits;
 
 pub use census::NotJoined;
 pub(super) use census::RoomCensus;
+pub(super) use history::HistoryRules;
 pub(super) use lag::{LagPolicyOf, TooSlow};
 pub(super) use log_set::LogId;
 pub(super) use publication::{Reach, SharedMessage, write_fragment, write_frame};
 pub(super) use sent::Sent;
 pub(super) use subscription::{Subscription, Subscriptions};
 
+use super::history::{Replay, Replayed, RoomHistory};
 use super::lag::LagPolicy;
 use super::metrics::{CompressionCounts, Lagging, MetricsSnapshot, RoomCounts, RoomLag};
 use crate::broadcast::{Backlog, ChunkPool, FlushBudget, LogLimits, Remainder, SharedLog, Skipped};
 use crate::reactor::SocketKey;
 use crate::time::Timestamp;
-use crate::websocket::Message;
 use crate::websocket::deflate::{DeflateConfig, WindowBits};
+use crate::websocket::{Message, OwnedMessage};
 use compressor::Compressor;
 use encoding::Encoding;
+use history::Histories;
 use lag::{LagWatch, LogLag};
 use log_set::LogSet;
 use publication::{EncodedFrames, LocalMessage};
@@ -62,7 +68,7 @@ use waits::RoomBackpressure;
 
 /// All rooms of one worker.
 pub(super) struct RoomTable {
-    /// No room without a log, and no log without a subscription.
+    /// No room without a log, and no log without a subscription, except the plain log of a room with history.
     by_name: HashMap<Arc<str>, RoomLogs>,
     logs: Vec<Option<EncodedLog>>,
     free: Vec<LogId>,
@@ -81,7 +87,8 @@ pub(super) struct RoomTable {
     lag_policy_of: LagPolicyOf,
     snapshot: Arc<MetricsSnapshot>,
     compressor: Compressor,
-    pool: ChunkPool,
+    pools: Pools,
+    histories: Histories,
     counts: RoomCounts,
     lagging: Lagging,
     /// What each connection was sent, if that is counted.
@@ -97,13 +104,40 @@ pub(super) struct RoomTable {
 pub(super) struct SharedRooms {
     backpressure: RoomBackpressure,
     census: RoomCensus,
+    history: Option<Arc<HistoryRules>>,
 }
 
 impl SharedRooms {
-    pub(super) fn new(census: RoomCensus) -> SharedRooms {
+    /// `history`: `None` if no room keeps messages.
+    pub(super) fn new(census: RoomCensus, history: Option<HistoryRules>) -> SharedRooms {
         SharedRooms {
             backpressure: RoomBackpressure::default(),
             census,
+            history: history.map(Arc::new),
+        }
+    }
+}
+
+/// The memory of the logs. A log takes its chunks from one of the pools, and returns them to it.
+struct Pools {
+    usual: ChunkPool,
+    /// Of logs that keep messages, with small chunks: a quiet room holds at least one.
+    keeping: ChunkPool,
+}
+
+impl Pools {
+    fn new() -> Pools {
+        Pools {
+            usual: ChunkPool::new(LogLimits::default(), IDLE_CHUNKS_MAX),
+            keeping: ChunkPool::new(KEEPING_LOG_LIMITS, IDLE_CHUNKS_MAX),
+        }
+    }
+
+    #[inline(always)]
+    fn of(&mut self, keeps: bool) -> &mut ChunkPool {
+        match keeps {
+            false => &mut self.usual,
+            true => &mut self.keeping,
         }
     }
 }
@@ -147,7 +181,8 @@ impl RoomTable {
             lag_policy_of,
             snapshot,
             compressor: Compressor::new(deflate),
-            pool: ChunkPool::new(LogLimits::default(), IDLE_CHUNKS_MAX),
+            pools: Pools::new(),
+            histories: Histories::new(shared.history),
             counts: RoomCounts::default(),
             lagging: Lagging::default(),
             sent: SentTable::default(),
@@ -169,7 +204,7 @@ impl RoomTable {
 
     pub(super) fn counts(&self) -> (RoomCounts, CompressionCounts) {
         let rooms = RoomCounts {
-            rooms: self.by_name.len() as u64,
+            rooms: (self.by_name.len() - self.histories.unused()) as u64,
             lagging: self.lagging,
             ..self.counts
         };
@@ -222,20 +257,58 @@ impl RoomTable {
         if self.subscription_in(name, subscriptions).is_some() {
             return Ok(());
         }
+        let log = self.enter(name, window, subscriptions)?;
+        self.add_subscription(log, key, 0, subscriptions);
+        self.subscribers_changed(name);
+        Ok(())
+    }
+
+    /// A connection comes into a room. Returns the log of its encoding.
+    fn enter(
+        &mut self,
+        name: &str,
+        window: Option<WindowBits>,
+        subscriptions: &Subscriptions,
+    ) -> Result<LogId, NotJoined> {
         // A join that is refused counts, too.
         self.count_join();
         self.census.enter(name, subscriptions.as_slice().len())?;
-        let log = self.log_or_new(name, self.compressor.encoding(window));
-        if let Some(subscribed) = log_mut(&mut self.logs, log) {
-            let id = subscribed.shared.subscribe(key.to_bits());
-            let subscription = Subscription { log, id };
-            subscriptions.add(subscription);
-            self.counts.subscriptions += 1;
-            let (shared, beginnings) = (&subscribed.shared, &mut subscribed.beginnings);
-            self.sent.subscribed(subscription, shared, beginnings);
+        Ok(self.log_or_new(name, self.compressor.encoding(window)))
+    }
+
+    /// Subscribes a connection to a log, beginning with the newest `past` messages of it.
+    fn add_subscription(
+        &mut self,
+        log: LogId,
+        key: SocketKey,
+        past: u64,
+        subscriptions: &mut Subscriptions,
+    ) {
+        let Some(subscribed) = log_mut(&mut self.logs, log) else {
+            return;
+        };
+        let begin = match past {
+            0 => subscribed.shared.log().head(),
+            past => subscribed.shared.log().start_of_last(past),
+        };
+        let id = subscribed.shared.subscribe_from(key.to_bits(), begin);
+        let subscription = Subscription { log, id };
+        subscriptions.add(subscription);
+        self.counts.subscriptions += 1;
+        self.counts.deliveries += past;
+        let past = Sent {
+            messages: past,
+            bytes: subscribed.shared.log().head() - begin,
+        };
+        let (shared, beginnings) = (&subscribed.shared, &mut subscribed.beginnings);
+        self.sent.subscribed(subscription, past, shared, beginnings);
+        if subscribed.shared.has_catch_ups() {
+            self.dirty.insert(log);
         }
-        self.subscribers_changed(name);
-        Ok(())
+        if subscribed.shared.keeps() {
+            let name = subscribed.name.clone();
+            self.histories.set_used(&name, true);
+        }
     }
 
     /// Ends a subscription. Messages that are not written are not delivered. The rest of a message that is partly written is
@@ -243,7 +316,9 @@ impl RoomTable {
     #[must_use = "a message that is partly written has to be finished"]
     pub(super) fn unsubscribe(&mut self, subscription: Subscription) -> Option<Remainder> {
         let log = log_mut(&mut self.logs, subscription.log)?;
-        let missed = log.shared.skip_to_end(subscription.id, &mut self.pool);
+        let keeps = log.shared.keeps();
+        let pool = self.pools.of(keeps);
+        let missed = log.shared.skip_to_end(subscription.id, pool);
         self.counts.abandoned += missed.records;
         self.counts.subscriptions -= 1;
         if let Some(key) = log.shared.key(subscription.id) {
@@ -252,13 +327,16 @@ impl RoomTable {
             self.sent
                 .unsubscribed(index, subscription, missed, shared, beginnings);
         }
-        log.shared.unsubscribe(subscription.id, &mut self.pool);
+        log.shared.unsubscribe(subscription.id, pool);
         log.lag.unsubscribed(subscription.id);
         let (name, is_empty) = (log.name.clone(), log.shared.is_empty());
         self.census.leave(&name);
         self.subscribers_changed(&name);
         if is_empty {
-            self.remove_log(subscription.log);
+            match keeps {
+                true => self.end_use(subscription.log, &name),
+                false => self.remove_log(subscription.log),
+            }
         }
         missed.remainder
     }
@@ -282,6 +360,14 @@ impl RoomTable {
         if let Some(log) = room.and_then(|(_, logs)| logs.get(encoding)) {
             return log;
         }
+        if self.histories.is_on() && self.begin_history(name) {
+            return self.log_of_history(name, encoding);
+        }
+        self.new_log(name, encoding, false)
+    }
+
+    fn new_log(&mut self, name: &str, encoding: Encoding, keeps: bool) -> LogId {
+        let room = self.by_name.get_key_value(name);
         let (name, mut logs) = match room {
             Some((name, logs)) => (name.clone(), *logs),
             None => (name.into(), RoomLogs::NONE),
@@ -294,7 +380,10 @@ impl RoomTable {
         self.logs[id.index()] = Some(EncodedLog {
             name: name.clone(),
             encoding,
-            shared: SharedLog::new(),
+            shared: match keeps {
+                false => SharedLog::new(),
+                true => SharedLog::keeping(),
+            },
             lag,
             beginnings: Beginnings::default(),
         });
@@ -326,8 +415,170 @@ impl RoomTable {
         if log.lag.is_watched() {
             self.publish_room_lag(&log.name);
         }
-        log.shared.dissolve(&mut self.pool);
+        let pool = self.pools.of(log.shared.keeps());
+        log.shared.dissolve(pool);
         self.free.push(id);
+    }
+}
+
+// History.
+impl RoomTable {
+    /// Subscribes the connection to a room, beginning in its past. `head`: the last offset that the room's owner has given out.
+    ///
+    /// # Errors
+    /// It is subscribed already, or a limit of rooms is reached. Nothing has changed.
+    pub(super) fn subscribe_from(
+        &mut self,
+        name: &str,
+        replay: Replay,
+        head: u64,
+        key: SocketKey,
+        window: Option<WindowBits>,
+        subscriptions: &mut Subscriptions,
+    ) -> Result<Replayed, NotJoined> {
+        if self.subscription_in(name, subscriptions).is_some() {
+            return Err(NotJoined::AlreadyJoined);
+        }
+        let log = self.enter(name, window, subscriptions)?;
+        if let Some(of_log) = log_of(&self.logs, log) {
+            self.histories.set_head(name, head, of_log.shared.log());
+        }
+        let replayed = self.histories.replay(name, replay);
+        self.add_subscription(log, key, replayed.messages, subscriptions);
+        self.subscribers_changed(name);
+        Ok(replayed)
+    }
+
+    /// On the room's owner: the last offset that it has given out.
+    pub(super) fn history_head(&mut self, name: &str) -> u64 {
+        if !self.histories.is_on() || !self.begin_history(name) {
+            return 0;
+        }
+        self.forget_unused();
+        self.histories.head(name)
+    }
+
+    /// On the room's owner: the message with its place in the room's history, if the room has one.
+    #[inline]
+    pub(super) fn number(&mut self, message: &SharedMessage) -> Option<SharedMessage> {
+        if !self.histories.is_on() || !self.begin_history(message.room()) {
+            return None;
+        }
+        let position = self.histories.next_position(message.room())?;
+        let numbered =
+            |content: Message<'_>| self.histories.numbered(message.room(), position, content);
+        Some(message.numbered(position.offset(), numbered))
+    }
+
+    /// The room has a history from now on, if it is to have one. False: it is not.
+    fn begin_history(&mut self, name: &str) -> bool {
+        if self.histories.contains(name) {
+            return true;
+        }
+        let Some(limits) = self.histories.limits_of(name) else {
+            return false;
+        };
+        self.begin_history_with(name, limits);
+        true
+    }
+
+    #[cold]
+    fn begin_history_with(&mut self, name: &str, limits: RoomHistory) {
+        let log = self.new_log(name, Encoding::Plain, true);
+        if let Some(log) = log_of(&self.logs, log) {
+            self.histories.begin(&log.name, limits);
+        }
+    }
+
+    /// The log of a room with history. A new one gets the messages that the room keeps.
+    fn log_of_history(&mut self, name: &str, encoding: Encoding) -> LogId {
+        let logs = self.by_name.get(name).copied().unwrap_or(RoomLogs::NONE);
+        if let Some(log) = logs.get(encoding) {
+            return log;
+        }
+        let new = self.new_log(name, encoding, true);
+        let kept = self.histories.kept(name);
+        let plain = logs.get(Encoding::Plain);
+        let plain = plain.and_then(|plain| {
+            self.logs
+                .get_mut(plain.index())?
+                .take()
+                .map(|log| (plain, log))
+        });
+        if let Some((id, mut log)) = plain {
+            if let Some(new) = log_mut(&mut self.logs, new) {
+                new.shared
+                    .fill_from(&mut log.shared, kept, self.pools.of(true));
+            }
+            self.logs[id.index()] = Some(log);
+        }
+        new
+    }
+
+    /// A message was appended to all logs of a room with history.
+    fn keep(&mut self, name: &str, offset: u64) {
+        let Some((name, &logs)) = self.by_name.get_key_value(name) else {
+            return;
+        };
+        let name = name.clone();
+        let plain = logs.get(Encoding::Plain);
+        let Some(plain) = plain.and_then(|plain| log_of(&self.logs, plain)) else {
+            return;
+        };
+        let kept = self.histories.append(&name, offset, plain.shared.log());
+        self.keep_messages(logs, kept);
+        while let Some(room) = self.histories.take_beyond_bytes() {
+            let logs = self.by_name.get(&room).copied().unwrap_or(RoomLogs::NONE);
+            self.keep_messages(logs, 0);
+        }
+        self.forget_unused();
+    }
+
+    /// The logs of a room keep their newest `messages` messages.
+    fn keep_messages(&mut self, logs: RoomLogs, messages: u64) {
+        for (_, id) in logs.iter() {
+            if let Some(log) = log_mut(&mut self.logs, id) {
+                let from = log.shared.log().start_of_last(messages);
+                log.shared.keep_from(from, self.pools.of(true));
+            }
+        }
+    }
+
+    /// A log of a room with history has lost its last subscriber.
+    fn end_use(&mut self, id: LogId, name: &Arc<str>) {
+        let logs = self.by_name.get(name).copied().unwrap_or(RoomLogs::NONE);
+        let is_plain = logs.get(Encoding::Plain) == Some(id);
+        if !is_plain {
+            self.remove_log(id);
+        }
+        let is_used = |(_, id)| log_of(&self.logs, id).is_some_and(|log| !log.shared.is_empty());
+        if !logs.iter().any(is_used) {
+            self.histories.set_used(name, false);
+            self.forget_unused();
+        }
+    }
+
+    /// Forgets rooms without subscribers that are too many.
+    fn forget_unused(&mut self) {
+        while let Some(room) = self.histories.take_beyond_rooms() {
+            let logs = self.by_name.get(&room).copied().unwrap_or(RoomLogs::NONE);
+            for (_, log) in logs.iter() {
+                self.remove_log(log);
+            }
+        }
+    }
+
+    /// Drops messages that are too old.
+    fn drop_old(&mut self, now: Timestamp) {
+        while let Some(name) = self.histories.take_due(now) {
+            let logs = self.by_name.get(&name).copied().unwrap_or(RoomLogs::NONE);
+            let plain = logs.get(Encoding::Plain);
+            let Some(plain) = plain.and_then(|plain| log_of(&self.logs, plain)) else {
+                continue;
+            };
+            let kept = self.histories.drop_old(&name, plain.shared.log(), now);
+            self.keep_messages(logs, kept);
+        }
     }
 }
 
@@ -340,14 +591,33 @@ impl RoomTable {
         message: Message<'_>,
         except: Option<Subscription>,
     ) {
+        if self.histories.is_on() && self.begin_history(name) {
+            return self.append_numbered(name, message, except);
+        }
         self.append(name, LocalMessage::new(message), except);
+    }
+
+    /// Appends a message to a room with history, where there is one worker.
+    fn append_numbered(&mut self, name: &str, message: Message<'_>, except: Option<Subscription>) {
+        let Some(position) = self.histories.next_position(name) else {
+            return;
+        };
+        let numbered = self.histories.numbered(name, position, message);
+        let message = numbered.as_ref().map_or(message, OwnedMessage::as_message);
+        self.append(name, LocalMessage::new(message), except);
+        self.keep(name, position.offset());
     }
 
     /// Appends a message that the room's owner has put in order.
     pub(super) fn append_shared(&mut self, message: &SharedMessage, except: Option<Subscription>) {
         let before = self.counts.deliveries;
+        let offset = message.offset();
+        let is_kept = offset.is_some() && self.begin_history(message.room());
         self.append(message.room(), message, except);
         message.count_reached(self.counts.deliveries.wrapping_sub(before));
+        if let Some(offset) = offset.filter(|_| is_kept) {
+            self.keep(message.room(), offset);
+        }
     }
 
     /// How many connections subscribe to a room, on all workers; `None`: they are not counted.
@@ -368,10 +638,11 @@ impl RoomTable {
             let except = except.filter(|subscription| subscription.log == id);
             self.counts.deliveries += receivers(&log.shared, except);
             let before = log.shared.log().head();
+            let pool = self.pools.of(log.shared.keeps());
             frames.frame(encoding, &mut self.compressor).append(
                 &mut log.shared,
                 except.map(|subscription| subscription.id),
-                &mut self.pool,
+                pool,
             );
             let bytes = log.shared.log().head() - before;
             self.unflushed_bytes += bytes;
@@ -514,9 +785,17 @@ impl RoomTable {
             return true;
         };
         let before = log.shared.pending_bytes();
-        let write = unless_held(&self.held, write);
-        let finished = log.shared.flush_within(&mut self.pool, budget, write);
+        let mut write = unless_held(&self.held, write);
+        let pool = self.pools.of(log.shared.keeps());
+        let mut finished = log.shared.flush_within(pool, budget, &mut write);
         self.unflushed_bytes -= before - log.shared.pending_bytes();
+        if log.shared.keeps() {
+            finished = log.shared.catch_up(pool, budget, write) && finished;
+            if log.encoding == Encoding::Plain {
+                let head = log.shared.log().head();
+                self.histories.flushed(&log.name, head, now);
+            }
+        }
         log.lag.flushed(id, &log.shared, now, &mut self.lag_watch);
         finished
     }
@@ -530,7 +809,8 @@ impl RoomTable {
         if let Some(log) = log_mut(&mut self.logs, subscription.log) {
             log.lag.changed(subscription.log, &mut self.lag_watch);
             let write = unless_held(&self.held, write);
-            log.shared.flush_one(subscription.id, &mut self.pool, write);
+            let pool = self.pools.of(log.shared.keeps());
+            log.shared.flush_one(subscription.id, pool, write);
         }
     }
 
@@ -555,20 +835,24 @@ impl RoomTable {
             return true;
         };
         log.lag.changed(subscription.log, &mut self.lag_watch);
-        log.shared
-            .finish_record(subscription.id, &mut self.pool, write)
+        let pool = self.pools.of(log.shared.keeps());
+        log.shared.finish_record(subscription.id, pool, write)
     }
 }
 
 // Lag.
 impl RoomTable {
-    /// When the first subscription will be too old, or the publishers will have waited long enough for one.
+    /// When the first subscription will be too old, the publishers will have waited long enough for one, or a kept message will be
+    /// too old.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
-        self.lag_watch.next_due()
+        let dues = [self.lag_watch.next_due(), self.histories.next_due()];
+        dues.into_iter().flatten().min()
     }
 
-    /// Takes the logs in which a subscription may be too old by now, or the publishers may have waited long enough for one.
+    /// Takes the logs in which a subscription may be too old by now, or the publishers may have waited long enough for one. Drops
+    /// the kept messages that are too old.
     pub(super) fn take_due(&mut self, now: Timestamp) -> Vec<LogId> {
+        self.drop_old(now);
         let mut taken = Vec::new();
         while let Some(id) = self.lag_watch.take_due(now) {
             if let Some(log) = log_mut(&mut self.logs, id) {
@@ -607,9 +891,10 @@ impl RoomTable {
         let Some(log) = log_mut(&mut self.logs, subscription.log) else {
             return Skipped::default();
         };
+        let pool = self.pools.of(log.shared.keeps());
         let skipped = match keep_latest {
-            true => log.shared.skip_to_latest(subscription.id, &mut self.pool),
-            false => log.shared.skip_to_end(subscription.id, &mut self.pool),
+            true => log.shared.skip_to_latest(subscription.id, pool),
+            false => log.shared.skip_to_end(subscription.id, pool),
         };
         self.counts.skipped += skipped.records;
         self.sent
@@ -696,8 +981,16 @@ impl RoomTable {
             let (shared, log) = (&log.shared, log.shared.log());
             lag.subscribers += shared.len();
             lag.behind += shared.blocked();
-            lag.bytes = lag.bytes.max(log.head() - log.tail());
-            lag.held_bytes += log.held_bytes();
+            // A log that keeps messages holds them without a subscription.
+            let (behind, held) = match shared.keeps() {
+                false => (log.head() - log.tail(), log.held_bytes()),
+                true => (
+                    shared.lag_bytes_max(),
+                    usize::try_from(shared.lag_bytes_max()).unwrap_or(usize::MAX),
+                ),
+            };
+            lag.bytes = lag.bytes.max(behind);
+            lag.held_bytes += held;
         }
         Some(lag)
     }
@@ -734,6 +1027,12 @@ const LOG_UNFLUSHED_BYTES_MAX: u64 = 1 << 20;
 
 /// Bytes of all logs of a worker that wait for a flush: from so many on, they are flushed at once, whatever the turn's budget is.
 const UNFLUSHED_BYTES_MAX: u64 = 16 << 20;
+
+/// Small chunks, because each quiet room with history holds one.
+const KEEPING_LOG_LIMITS: LogLimits = LogLimits {
+    chunk_bytes: 8 << 10,
+    shared_bytes_min: 2 << 10,
+};
 
 /// Chunks of 64 KiB that a worker keeps for reuse: 4 MiB.
 const IDLE_CHUNKS_MAX: usize = 64;

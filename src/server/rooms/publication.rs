@@ -17,7 +17,7 @@ use crate::server::connection_id::ConnectionId;
 use crate::server::receipt::{Receipt, Reply, receipt};
 use crate::websocket::deflate::WindowBits;
 use crate::websocket::frame::{Opcode, encode};
-use crate::websocket::{Fragment, Message};
+use crate::websocket::{Fragment, Message, OwnedMessage};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// A message that has a frame for each encoding.
@@ -107,6 +107,8 @@ impl EncodedFrames for LocalMessage<'_> {
 pub(crate) struct SharedMessage {
     room: Arc<str>,
     except_connection: Option<ConnectionId>,
+    /// In a room with history: its offset, once the room's owner has put it in order.
+    offset: Option<u64>,
     /// The frame that is not compressed.
     plain: Arc<[u8]>,
     /// `None`: no subscriber gets it compressed, because the server compresses nothing or the message is too short.
@@ -152,17 +154,11 @@ impl SharedMessage {
         except_connection: Option<ConnectionId>,
         compressible: bool,
     ) -> SharedMessage {
-        let plain = encode_frame(message);
-        let compressed = compressible.then(|| {
-            Arc::new(CompressedFrames {
-                opcode: message.opcode(),
-                payload_at: plain.len() - message.as_bytes().len(),
-                frames: Default::default(),
-            })
-        });
+        let (plain, compressed) = encode_shared(message, compressible);
         SharedMessage {
             room: room.into(),
             except_connection,
+            offset: None,
             plain,
             compressed,
             reach: None,
@@ -182,6 +178,48 @@ impl SharedMessage {
         if let Some(reach) = &self.reach {
             reach.add(subscribers);
         }
+    }
+
+    /// The same message with its offset. `numbered` may return another content for it.
+    pub(crate) fn numbered(
+        &self,
+        offset: u64,
+        numbered: impl FnOnce(Message<'_>) -> Option<OwnedMessage>,
+    ) -> SharedMessage {
+        let content = self.content().and_then(numbered);
+        let (plain, compressed) = match &content {
+            Some(content) => encode_shared(content.as_message(), self.compressed.is_some()),
+            None => (self.plain.clone(), self.compressed.clone()),
+        };
+        SharedMessage {
+            room: self.room.clone(),
+            except_connection: self.except_connection,
+            offset: Some(offset),
+            plain,
+            compressed,
+            reach: self.reach.clone(),
+        }
+    }
+
+    /// The message in its plain frame.
+    fn content(&self) -> Option<Message<'_>> {
+        let (&first, rest) = self.plain.split_first()?;
+        let length_bytes = match rest.first()? {
+            126 => 3,
+            127 => 9,
+            _ => 1,
+        };
+        let payload = rest.get(length_bytes..)?;
+        match Opcode::from_bits(first & 0x0f)? {
+            Opcode::Text => std::str::from_utf8(payload).ok().map(Message::Text),
+            _ => Some(Message::Binary(payload)),
+        }
+    }
+
+    /// In a room with history: its offset.
+    #[inline]
+    pub(crate) fn offset(&self) -> Option<u64> {
+        self.offset
     }
 
     /// The room that it is published to.
@@ -242,6 +280,22 @@ pub(crate) fn write_fragment(fragment: Fragment<'_>, opcode: Opcode, output: &mu
         fragment.as_bytes(),
         output,
     );
+}
+
+/// The frames of a message that workers share.
+fn encode_shared(
+    message: Message<'_>,
+    compressible: bool,
+) -> (Arc<[u8]>, Option<Arc<CompressedFrames>>) {
+    let plain = encode_frame(message);
+    let compressed = compressible.then(|| {
+        Arc::new(CompressedFrames {
+            opcode: message.opcode(),
+            payload_at: plain.len() - message.as_bytes().len(),
+            frames: Default::default(),
+        })
+    });
+    (plain, compressed)
 }
 
 /// The same frame, as one allocation that workers share.

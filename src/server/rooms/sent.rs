@@ -61,10 +61,20 @@ impl SentTable {
         }
     }
 
-    /// A subscription begins at the head of its log.
-    pub(super) fn subscribed(&self, to: Subscription, log: &SharedLog, at: &mut Beginnings) {
+    /// A subscription begins in its log, so much before the head.
+    pub(super) fn subscribed(
+        &self,
+        to: Subscription,
+        past: Sent,
+        log: &SharedLog,
+        at: &mut Beginnings,
+    ) {
         if self.is_on {
-            *at.of(to) = head(log);
+            let head = head(log);
+            *at.of(to) = Sent {
+                messages: head.messages - past.messages,
+                bytes: head.bytes - past.bytes,
+            };
         }
     }
 

@@ -1,4 +1,6 @@
-//! Lag in the table of rooms, checked against a look at every log.
+//! Lag in the table of rooms, checked against a look at every log. Histories are in `tests/history.rs`.
+
+mod history;
 
 use super::*;
 use crate::server::lag::LagAction;

@@ -23,8 +23,9 @@ use std::time::SystemTime;
 
 use yamabiko::server::{
     Admission, CloseFrame, Closed, Config, Context, Failure, Handler, InvalidField, LagPolicy,
-    ListenAddress, ListenAddresses, ListeningSocket, Message, Missed, Origins, Piece, Publisher,
-    Refusal, Request, RequestHead, Response, Server, ServerHandle, Status, Upgrade,
+    ListenAddress, ListenAddresses, ListeningSocket, Message, Missed, NotJoined, Origins,
+    OwnedMessage, Piece, Position, Publisher, Refusal, Replayed, Request, RequestHead, Response,
+    RoomHistory, Server, ServerHandle, Status, Upgrade,
 };
 
 use self::exposition::{Numbers, OPEN_METRICS};
@@ -359,6 +360,29 @@ impl<H: Handler> Handler for Monitored<H> {
     ) {
         self.application
             .order_reached(session, room, number, context);
+    }
+
+    fn joined(
+        &self,
+        session: &mut H::Session,
+        room: &str,
+        joined: Result<Replayed, NotJoined>,
+        context: &mut Context<'_>,
+    ) {
+        self.application.joined(session, room, joined, context);
+    }
+
+    fn history(&self, room: &str) -> Option<RoomHistory> {
+        self.application.history(room)
+    }
+
+    fn numbered(
+        &self,
+        room: &str,
+        position: Position,
+        message: Message<'_>,
+    ) -> Option<OwnedMessage> {
+        self.application.numbered(room, position, message)
     }
 
     fn origins(&self, request: &RequestHead<'_>) -> Option<Origins> {

@@ -22,8 +22,8 @@ use yamabiko::broadcast::{ChunkPool, FlushBudget, Lag, LagLimits, SharedLog, Sub
 
 use self::reader::{Reader, Record};
 pub use self::steps::{
-    Accepted, HINT_MAX, How, OWN_BYTES_MAX, RECORD_BYTES_MAX, SOCKETS_MAX, Setup, Step, Which,
-    steps,
+    Accepted, HINT_MAX, How, KEEPS, KEPT, OWN_BYTES_MAX, RECORD_BYTES_MAX, SOCKETS_MAX, Setup,
+    Step, Which, steps,
 };
 
 /// Runs the steps that are encoded in a fuzzer's input.
@@ -77,7 +77,10 @@ struct Pair {
 impl Pair {
     fn new(setup: Setup) -> Pair {
         Pair {
-            shared: SharedLog::new(),
+            shared: match setup.keeps {
+                true => SharedLog::keeping(),
+                false => SharedLog::new(),
+            },
             pool: ChunkPool::new(setup.limits, setup.idle_max),
             idle_max: setup.idle_max,
             history: Vec::new(),
@@ -91,8 +94,10 @@ impl Pair {
     fn apply(&mut self, step: &Step) {
         match *step {
             Step::Append { bytes, how, except } => self.append(bytes, how, except),
-            Step::Subscribe if self.readers.len() < SUBSCRIPTIONS_MAX => self.subscribe(),
-            Step::Subscribe => {}
+            Step::Subscribe | Step::SubscribeFrom(_) if self.readers.len() >= SUBSCRIPTIONS_MAX => {
+            }
+            Step::Subscribe => self.subscribe(),
+            Step::SubscribeFrom(Which(records)) => self.subscribe_from(records.into()),
             Step::Flush(ref accepted) => self.flush(accepted),
             Step::FlushWithin(budget, ref accepted) => self.flush_within(budget, accepted),
             _ if self.readers.is_empty() => {}
@@ -126,6 +131,10 @@ impl Pair {
             bytes: record,
         });
         self.head += bytes as u64;
+        if self.shared.keeps() {
+            let from = self.shared.log().start_of_last(KEPT as u64);
+            self.shared.keep_from(from, &mut self.pool);
+        }
         for (index, reader) in self.readers.iter_mut().enumerate() {
             if except == Some(index) {
                 reader.excluded.insert(number);
@@ -154,9 +163,27 @@ impl Pair {
     fn subscribe(&mut self) {
         self.subscribed += 1;
         let subscription = self.shared.subscribe(self.subscribed);
-        let next = self.history.len();
-        self.readers
-            .push(Reader::new(subscription, self.subscribed, next));
+        self.readers.push(Reader::new(
+            subscription,
+            self.subscribed,
+            self.history.len(),
+            &self.history,
+        ));
+    }
+
+    fn subscribe_from(&mut self, records: usize) {
+        self.subscribed += 1;
+        let kept = if self.shared.keeps() { KEPT } else { 0 };
+        let past = records.min(kept).min(self.history.len());
+        let next = self.history.len() - past;
+        let position = match past {
+            0 => self.head,
+            _ => self.history[next].start,
+        };
+        let subscription = self.shared.subscribe_from(self.subscribed, position);
+        assert!(past == 0 || self.shared.has_catch_ups());
+        let reader = Reader::new(subscription, self.subscribed, next, &self.history);
+        self.readers.push(reader);
     }
 
     fn unsubscribe(&mut self, index: usize) {
@@ -212,6 +239,31 @@ impl Pair {
         assert_eq!(all, self.shared.pending_bytes() == 0);
         let waits = |reader: &Reader| !reader.blocked && !reader.queue.is_empty();
         assert!(!all || !self.readers.iter().any(waits));
+        self.catch_up(budget, &mut accepted);
+    }
+
+    /// Those that are catching up are served within the same budget.
+    fn catch_up<'a>(
+        &mut self,
+        mut budget: FlushBudget,
+        accepted: &mut impl Iterator<Item = &'a Accepted>,
+    ) {
+        let (readers, history) = (&mut self.readers, &self.history);
+        let left = std::cell::Cell::new(budget.bytes);
+        let all = self
+            .shared
+            .catch_up(&mut self.pool, &mut budget, |key, backlog| {
+                assert!(left.get() > 0, "beyond the budget");
+                let reader = readers.iter_mut().find(|reader| reader.key == key).unwrap();
+                assert!(reader.blocked);
+                let written = reader.write(history, backlog, *accepted.next().unwrap());
+                reader.blocked |= !reader.queue.is_empty();
+                left.set(left.get().saturating_sub(written + 1));
+                written
+            });
+        assert_eq!(budget.bytes, left.get());
+        assert_eq!(all, !self.shared.has_catch_ups());
+        assert!(all || budget.bytes == 0);
     }
 
     fn flush_one(&mut self, index: usize, accepted: Accepted) {
@@ -300,6 +352,9 @@ impl Pair {
     }
 
     fn end(mut self) {
+        if self.shared.keeps() {
+            return self.dissolve();
+        }
         assert_eq!((self.shared.log().held_bytes(), self.pool.lent()), (0, 0));
         while !self.readers.is_empty() {
             self.unsubscribe(0);
@@ -341,7 +396,7 @@ impl Pair {
     /// The same subscriptions lag, at limits that this one just keeps and at limits that it
     /// just exceeds.
     fn compare_lagging(&self, reader: &Reader) {
-        let (Lag { bytes, records }, position) = (self.lag(reader), self.position(reader));
+        let (Lag { bytes, records }, position) = (self.lag(reader), self.lags_from(reader));
         self.compare_beyond(bytes, records, position);
         self.compare_beyond(bytes.saturating_sub(1), u64::MAX, 0);
         self.compare_beyond(u64::MAX, records.saturating_sub(1), 0);
@@ -351,7 +406,9 @@ impl Pair {
     fn compare_beyond(&self, bytes: u64, records: u64, position: u64) {
         let slow = self.blocked().filter(|reader| {
             let lag = self.lag(reader);
-            lag.bytes > bytes || lag.records > records || self.position(reader) < position
+            lag.bytes > bytes
+                || lag.records > records
+                || self.lags_from(reader) < position.min(self.head)
         });
         let slow: BTreeSet<u64> = slow.map(|reader| reader.key).collect();
         let lagging = self.shared.lagging(&LagLimits {
@@ -371,7 +428,7 @@ impl Pair {
         let needed = self
             .blocked()
             .map(|reader| self.position(reader))
-            .fold(flushed, u64::min);
+            .fold(flushed.min(self.kept_from()), u64::min);
         let first_chunk = log.slices(0).next().map_or(0, <[u8]>::len) as u64;
         if needed == self.head {
             assert_eq!((log.held_bytes(), self.pool.lent()), (0, 0));
@@ -389,10 +446,26 @@ impl Pair {
         start.unwrap_or(self.head) + reader.within as u64
     }
 
+    /// From here on the log keeps all records.
+    fn kept_from(&self) -> u64 {
+        if !self.shared.keeps() {
+            return self.head;
+        }
+        let first = self.history.len().checked_sub(KEPT);
+        first.map_or(0, |first| self.history[first].start)
+    }
+
+    /// From here on records are lag.
+    fn lags_from(&self, reader: &Reader) -> u64 {
+        let until = self.history.get(reader.until);
+        let until = until.map_or(self.head, |record| record.start);
+        self.position(reader).max(until)
+    }
+
     fn lag(&self, reader: &Reader) -> Lag {
         Lag {
-            bytes: self.head - self.position(reader),
-            records: (self.history.len() - reader.next) as u64,
+            bytes: self.head - self.lags_from(reader),
+            records: (self.history.len() - reader.next.max(reader.until)) as u64,
         }
     }
 }

@@ -23,6 +23,8 @@ pub struct Reader {
     /// The record that it receives next, and how many bytes of it were written.
     pub next: usize,
     pub within: usize,
+    /// It was in the past when it subscribed: records before this one are no lag.
+    pub until: usize,
     pub excluded: BTreeSet<usize>,
     skipped: BTreeSet<usize>,
     pub blocked: bool,
@@ -44,17 +46,23 @@ enum Sent {
 }
 
 impl Reader {
-    pub fn new(subscription: SubscriptionId, key: u64, next: usize) -> Reader {
+    /// A subscription that receives `next` first, of `records` records.
+    pub fn new(subscription: SubscriptionId, key: u64, next: usize, records: &[Record]) -> Reader {
+        let past = &records[next..];
         Reader {
             subscription,
             key,
-            queue: VecDeque::new(),
+            queue: past
+                .iter()
+                .flat_map(|record| record.bytes.clone())
+                .collect(),
             first: next,
             next,
             within: 0,
+            until: records.len(),
             excluded: BTreeSet::new(),
             skipped: BTreeSet::new(),
-            blocked: false,
+            blocked: !past.is_empty(),
             write_queue: WriteQueue::new(),
             own: VecDeque::new(),
             wire: Vec::new(),

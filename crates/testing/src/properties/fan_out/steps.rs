@@ -9,8 +9,8 @@
 //! | kind | | arguments |
 //! |---|---|---|
 //! | 0 to 5 | append: copied, encoded, shared; odd: except `which` | length; hint if encoded |
-//! | 6, 7 | subscribe; unsubscribe | |
-//! | 8 | flush, with `which` + 1 sockets in turn (the low two of its four bits) | budget, if the highest bit of `which` is set; accepted, for each socket |
+//! | 6, 7 | subscribe, `which` records in the past; unsubscribe | |
+//! | 8 | flush, and those that catch up if there is a budget, with `which` + 1 sockets in turn (the low two of its four bits) | budget, if the highest bit of `which` is set; accepted, for each socket |
 //! | 9, 10 | flush one, finish record | accepted |
 //! | 11, 12, 13 | take remainder, skip to end, skip to latest | |
 //! | 14 | a frame for this connection alone | length |
@@ -27,10 +27,12 @@ pub enum Step {
         except: Option<Which>,
     },
     Subscribe,
+    /// With a cursor so many records in the past, or as many as the log keeps.
+    SubscribeFrom(Which),
     Unsubscribe(Which),
     /// The sockets that are offered bytes accept so much, in turn.
     Flush(Vec<Accepted>),
-    /// The same with a budget of bytes, of which each write costs one more.
+    /// The same with a budget of bytes, of which each write costs one more. Those that are catching up follow.
     FlushWithin(u8, Vec<Accepted>),
     FlushOne(Which, Accepted),
     FinishRecord(Which, Accepted),
@@ -112,12 +114,20 @@ pub const SOCKETS_MAX: usize = 4;
 pub struct Setup {
     pub limits: LogLimits,
     pub idle_max: usize,
+    /// The log keeps its newest [`KEPT`] records, though all cursors have passed them.
+    pub keeps: bool,
 }
+
+/// How many records a log keeps that keeps any.
+pub const KEPT: usize = 8;
+/// The bit of the selector that makes the log keep records.
+pub const KEEPS: u8 = 0b100;
 
 impl Setup {
     /// The low two bits select one of three setups; each makes other limits reachable.
     pub fn of(selector: u8) -> Setup {
         let setup = |chunk_bytes, shared_bytes_min, idle_max| Setup {
+            keeps: selector & KEEPS != 0,
             limits: LogLimits {
                 chunk_bytes,
                 shared_bytes_min,
@@ -157,6 +167,7 @@ fn step(head: u8, argument: &mut impl FnMut() -> u8) -> Step {
             },
             except: (kind % 2 == 1).then_some(which),
         },
+        6 if which.0 > 0 => Step::SubscribeFrom(which),
         6 => Step::Subscribe,
         7 => Step::Unsubscribe(which),
         8 => {
@@ -195,6 +206,7 @@ impl Step {
                 [head, *bytes as u8].into_iter().chain(hint).collect()
             }
             Step::Subscribe => vec![6],
+            Step::SubscribeFrom(which) => vec![head(*which, 6)],
             Step::Unsubscribe(which) => vec![head(*which, 7)],
             Step::Flush(accepted) => {
                 let head = head(Which(accepted.len() as u8 - 1), 8);

@@ -1,0 +1,265 @@
+//! What rooms keep, at each limit and one past it.
+
+use crate::broadcast::FlushBudget;
+use crate::reactor::SocketKey;
+use crate::server::config::RoomLimits;
+use crate::server::history::{Gap, HistoryLimits, Position, Replay, Replayed, RoomHistory};
+use crate::server::lag::LagPolicy;
+use crate::server::rooms::{HistoryRules, RoomCensus, RoomTable, SharedRooms, Subscriptions};
+use crate::time::Timestamp;
+use crate::websocket::Message;
+use crate::websocket::deflate::{DeflateConfig, WindowBits};
+use std::sync::Arc;
+use std::time::Duration;
+
+const EPOCH: u64 = 7;
+
+/// Each frame has two bytes of header.
+const FRAME: u64 = 5;
+
+fn rooms(limits: HistoryLimits, history: RoomHistory) -> RoomTable {
+    let rules = HistoryRules {
+        limits,
+        epoch: EPOCH,
+        of_room: Box::new(move |room| (!room.starts_with('!')).then_some(history)),
+        numbered: Box::new(|_, _, _| None),
+    };
+    RoomTable::new(
+        Arc::new(|_: &str| LagPolicy::default()),
+        SharedRooms::new(RoomCensus::new(RoomLimits::default(), false), Some(rules)),
+        Arc::default(),
+        Some(DeflateConfig::default()),
+    )
+}
+
+fn keeping(history: RoomHistory) -> RoomTable {
+    rooms(HistoryLimits::default(), history)
+}
+
+fn publish(rooms: &mut RoomTable, room: &str, messages: usize) {
+    for _ in 0..messages {
+        rooms.append_local(room, Message::Text("abc"), None);
+    }
+}
+
+/// The end of a turn, in which every socket takes all.
+fn end_turn(rooms: &mut RoomTable, now: u64) {
+    let now = Timestamp(now);
+    let dirty = rooms.take_dirty();
+    for &log in &dirty {
+        let mut budget = FlushBudget::UNLIMITED;
+        assert!(rooms.flush(log, now, &mut budget, |_, backlog| backlog.bytes()));
+    }
+    rooms.reuse_dirty(dirty);
+    rooms.take_due(now);
+}
+
+/// Joins with this cursor, and leaves again. Returns how it began, and how many bytes it was offered.
+fn look(
+    rooms: &mut RoomTable,
+    room: &str,
+    replay: Replay,
+    window: Option<WindowBits>,
+) -> (Replayed, usize) {
+    let (mut subscriptions, key) = (Subscriptions::default(), SocketKey::from_bits(99));
+    let head = rooms.history_head(room);
+    let replayed = rooms.subscribe_from(room, replay, head, key, window, &mut subscriptions);
+    let mut bytes = 0;
+    let dirty = rooms.take_dirty();
+    for &log in &dirty {
+        let mut budget = FlushBudget::UNLIMITED;
+        rooms.flush(log, Timestamp(0), &mut budget, |_, backlog| {
+            bytes += backlog.bytes();
+            backlog.bytes()
+        });
+    }
+    for &subscription in subscriptions.as_slice() {
+        assert!(rooms.unsubscribe(subscription).is_none());
+    }
+    (replayed.expect("there is no limit"), bytes)
+}
+
+fn latest(rooms: &mut RoomTable, room: &str) -> u64 {
+    let (replayed, bytes) = look(rooms, room, Replay::Latest(u64::MAX), None);
+    assert_eq!(bytes as u64, FRAME * replayed.messages);
+    replayed.messages
+}
+
+fn after(rooms: &mut RoomTable, room: &str, offset: u64) -> (u64, Gap) {
+    let replay = Replay::After(Position::new(EPOCH, offset));
+    let (replayed, _) = look(rooms, room, replay, None);
+    (replayed.messages, replayed.gap)
+}
+
+#[test]
+fn room_keeps_messages_up_to_their_number_and_not_one_more() {
+    let mut rooms = keeping(RoomHistory {
+        messages_max: 4,
+        ..RoomHistory::default()
+    });
+    publish(&mut rooms, "hall", 4);
+    assert_eq!(latest(&mut rooms, "hall"), 4);
+    publish(&mut rooms, "hall", 1);
+    assert_eq!(latest(&mut rooms, "hall"), 4);
+    assert_eq!(after(&mut rooms, "hall", 1), (4, Gap::None));
+    assert_eq!(after(&mut rooms, "hall", 0), (4, Gap::Forgotten));
+    assert_eq!(after(&mut rooms, "hall", 5), (0, Gap::None));
+    assert_eq!(after(&mut rooms, "hall", 6), (4, Gap::Forgotten));
+}
+
+#[test]
+fn room_keeps_messages_up_to_their_bytes_and_not_one_more() {
+    for (bytes_max, expected) in [(4 * FRAME - 1, 3), (4 * FRAME, 4), (4 * FRAME + 1, 4)] {
+        let mut rooms = keeping(RoomHistory {
+            bytes_max,
+            ..RoomHistory::default()
+        });
+        publish(&mut rooms, "hall", 9);
+        assert_eq!(latest(&mut rooms, "hall"), expected);
+    }
+    let mut none = keeping(RoomHistory {
+        bytes_max: 0,
+        ..RoomHistory::default()
+    });
+    publish(&mut none, "hall", 2);
+    assert_eq!(after(&mut none, "hall", 1), (0, Gap::Forgotten));
+    assert_eq!(after(&mut none, "hall", 2), (0, Gap::None));
+}
+
+#[test]
+fn messages_are_dropped_past_their_age_and_not_at_it() {
+    let mut rooms = keeping(RoomHistory {
+        age_max: Some(Duration::from_millis(160)),
+        ..RoomHistory::default()
+    });
+    publish(&mut rooms, "hall", 3);
+    end_turn(&mut rooms, 1000);
+    assert_eq!(rooms.next_due(), Some(Timestamp(1161)));
+    publish(&mut rooms, "hall", 2);
+    end_turn(&mut rooms, 1100);
+    end_turn(&mut rooms, 1160);
+    assert_eq!(latest(&mut rooms, "hall"), 5);
+    end_turn(&mut rooms, 1161);
+    assert_eq!(latest(&mut rooms, "hall"), 2);
+    assert_eq!(rooms.next_due(), Some(Timestamp(1261)));
+    end_turn(&mut rooms, 1261);
+    assert_eq!((latest(&mut rooms, "hall"), rooms.next_due()), (0, None));
+    assert_eq!(after(&mut rooms, "hall", 4), (0, Gap::Forgotten));
+    assert_eq!(after(&mut rooms, "hall", 5), (0, Gap::None));
+}
+
+#[test]
+fn rooms_without_subscribers_are_forgotten_beyond_their_limit_and_no_offset_is_used_twice() {
+    let limits = HistoryLimits {
+        rooms_max: 2,
+        ..HistoryLimits::default()
+    };
+    let mut rooms = rooms(limits, RoomHistory::default());
+    publish(&mut rooms, "hall", 5);
+    publish(&mut rooms, "garden", 1);
+    assert_eq!(after(&mut rooms, "hall", 0), (5, Gap::None));
+    publish(&mut rooms, "attic", 1);
+    // "garden" has been unused for longest: "hall" has just had a subscriber.
+    assert_eq!(latest(&mut rooms, "hall"), 5);
+    assert_eq!(latest(&mut rooms, "garden"), 0);
+    publish(&mut rooms, "cellar", 1);
+    publish(&mut rooms, "roof", 1);
+    publish(&mut rooms, "hall", 1);
+    let (replayed, _) = look(&mut rooms, "hall", Replay::Latest(9), None);
+    assert!(replayed.position.offset() >= 5, "{replayed:?}");
+    assert_eq!(after(&mut rooms, "hall", 4), (1, Gap::Forgotten));
+    assert_eq!(rooms.counts().0.rooms, 0);
+}
+
+#[test]
+fn room_with_a_subscriber_is_not_forgotten() {
+    let limits = HistoryLimits {
+        rooms_max: 1,
+        ..HistoryLimits::default()
+    };
+    let mut rooms = rooms(limits, RoomHistory::default());
+    let mut subscriptions = Subscriptions::default();
+    let key = SocketKey::from_bits(1);
+    let joined = rooms.subscribe("hall", key, None, &mut subscriptions);
+    joined.expect("there is no limit");
+    publish(&mut rooms, "hall", 3);
+    for room in ["garden", "attic", "cellar"] {
+        publish(&mut rooms, room, 1);
+    }
+    assert_eq!(rooms.counts().0.rooms, 1);
+    assert_eq!(after(&mut rooms, "hall", 0), (3, Gap::None));
+}
+
+#[test]
+fn room_that_was_published_to_longest_ago_loses_its_messages_beyond_the_bytes_of_all() {
+    let limits = HistoryLimits {
+        bytes_max: 6 * FRAME,
+        ..HistoryLimits::default()
+    };
+    let mut rooms = rooms(limits, RoomHistory::default());
+    publish(&mut rooms, "hall", 3);
+    publish(&mut rooms, "garden", 3);
+    assert_eq!(
+        (latest(&mut rooms, "hall"), latest(&mut rooms, "garden")),
+        (3, 3)
+    );
+    publish(&mut rooms, "garden", 1);
+    assert_eq!(
+        (latest(&mut rooms, "hall"), latest(&mut rooms, "garden")),
+        (0, 4)
+    );
+    // Its offsets go on.
+    assert_eq!(after(&mut rooms, "hall", 2), (0, Gap::Forgotten));
+    assert_eq!(after(&mut rooms, "hall", 3), (0, Gap::None));
+    publish(&mut rooms, "garden", 3);
+    assert_eq!(latest(&mut rooms, "garden"), 0, "alone too much");
+}
+
+#[test]
+fn log_of_another_encoding_begins_with_what_the_room_keeps() {
+    let mut rooms = keeping(RoomHistory {
+        messages_max: 3,
+        ..RoomHistory::default()
+    });
+    publish(&mut rooms, "hall", 5);
+    end_turn(&mut rooms, 0);
+    for window in [None, Some(WindowBits::MAX), Some(WindowBits::MIN), None] {
+        let (replayed, bytes) = look(&mut rooms, "hall", Replay::Latest(9), window);
+        assert_eq!((replayed.messages, bytes as u64), (3, 3 * FRAME));
+    }
+}
+
+#[test]
+fn memory_of_forgotten_messages_is_freed() {
+    let mut rooms = keeping(RoomHistory {
+        bytes_max: 20_000,
+        ..RoomHistory::default()
+    });
+    for turn in 0..100 {
+        publish(&mut rooms, "hall", 500);
+        end_turn(&mut rooms, turn);
+    }
+    // Chunks of 8 KiB, with the one that is begun and the one of which a part is dropped.
+    assert!(
+        rooms.pools.keeping.lent() <= 4,
+        "{}",
+        rooms.pools.keeping.lent()
+    );
+    publish(&mut rooms, "!live", 500);
+    end_turn(&mut rooms, 100);
+    assert_eq!(rooms.pools.usual.lent(), 0);
+}
+
+/// A worker that is not the room's owner learns from the mark where the room is.
+#[test]
+fn worker_that_has_forgotten_a_room_does_not_take_its_place_for_the_owners() {
+    let mut rooms = keeping(RoomHistory::default());
+    let (mut subscriptions, key) = (Subscriptions::default(), SocketKey::from_bits(1));
+    let replay = Replay::After(Position::new(EPOCH, 40));
+    let replayed = rooms.subscribe_from("hall", replay, 41, key, None, &mut subscriptions);
+    let replayed = replayed.expect("there is no limit");
+    assert_eq!(
+        (replayed.position.offset(), replayed.gap),
+        (41, Gap::Forgotten)
+    );
+}
