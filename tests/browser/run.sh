@@ -4,7 +4,7 @@
 #   tests/browser/run.sh                    test
 #   tests/browser/run.sh --screenshot FILE [light|dark] [WIDTHxHEIGHT] [gate]
 #
-# Installs what it needs (Debian's Chromium as root, playwright-core from npm)
+# Installs what it needs (Debian's Chromium and openssl as root, playwright-core from npm)
 # and builds the binary, unless YAMABIKO_BINARY names one and CHROMIUM another
 # browser. Ends all processes that it started, after at most four minutes, and returns 0 only
 # if all tests pass.
@@ -13,9 +13,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
 CHROMIUM=${CHROMIUM:-/usr/bin/chromium}
-if [ ! -x "$CHROMIUM" ]; then
+if [ ! -x "$CHROMIUM" ] || ! command -v openssl >/dev/null; then
     apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core openssl >/dev/null
 fi
 
 if [ -z "${YAMABIKO_BINARY:-}" ]; then
@@ -37,4 +37,4 @@ if [ "${1:-}" = --screenshot ]; then
     shift
     exec timeout --kill-after=5 120 node screenshot.mjs "$@"
 fi
-exec timeout --kill-after=5 240 node --test --test-reporter=spec links.test.mjs connection.test.mjs chat.test.mjs
+exec timeout --kill-after=5 240 node --test --test-reporter=spec links.test.mjs connection.test.mjs chat.test.mjs tls.test.mjs

@@ -16,13 +16,16 @@ const CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--di
 
 /** A running `yamabiko serve`. */
 export class Server {
-  /** @param {number} port 0 selects a free one */
-  static async start(port = 0) {
+  /**
+   * @param {number} port 0 selects a free one
+   * @param {string[]} options further options of `serve`
+   */
+  static async start(port = 0, options = []) {
     const binary = process.env.YAMABIKO_BINARY;
     if (!binary) throw new Error("YAMABIKO_BINARY must name the binary; run.sh sets it");
     const server = new Server();
     // No limit of the ratio: long test messages repeat one pattern.
-    const settings = ["--listen", `127.0.0.1:${port}`, "--inflate-ratio-max", "1032"];
+    const settings = ["--listen", `127.0.0.1:${port}`, "--inflate-ratio-max", "1032", ...options];
     server.process = spawn(binary, ["serve", ...settings], { stdio: ["ignore", "pipe", "inherit"] });
     server.url = await within(START_MAX_MS, addressOf(server.process), "the server printed no address");
     return server;
@@ -137,13 +140,13 @@ export function launch() {
   return chromium.launch({ executablePath: CHROMIUM, headless: true, args: CHROMIUM_FLAGS });
 }
 
-/** The first `http://…/` on standard output; later output is discarded. */
+/** The first `http://…/` or `https://…/` on standard output; later output is discarded. */
 function addressOf(child) {
   return new Promise((resolve, reject) => {
     child.once("error", reject);
     child.once("exit", (code) => reject(new Error(`the server ended with ${code}`)));
     createInterface({ input: child.stdout }).on("line", (line) => {
-      const address = line.match(/http:\/\/[^\s/]+\//);
+      const address = line.match(/https?:\/\/[^\s/]+\//);
       if (address) resolve(address[0]);
     });
   });

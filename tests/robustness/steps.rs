@@ -8,12 +8,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown};
+use std::sync::Arc;
 use std::time::Duration;
 
 use yamabiko::websocket::frame::Opcode;
 use yamabiko_testing::inflate::inflate_message;
 use yamabiko_testing::program::Program;
 use yamabiko_testing::socket::{Client, Response, frame, upgrade};
+use yamabiko_testing::tls::tunnel::Sending;
+use yamabiko_testing::tls::{Authority, tunnel};
 
 /// The clients of a behaviour.
 pub struct Stage<'p> {
@@ -53,6 +56,8 @@ pub enum Step {
     AnswerPing,
     Group(Vec<Step>),
     Expect(Expected),
+    /// A client ends its TLS handshake, because it does not trust the certificate.
+    RefuseCertificate,
 }
 
 /// How a client connects.
@@ -67,6 +72,10 @@ pub enum Way {
     LastAddress,
     /// From 127.0.0.3, the address of a proxy.
     FromProxy,
+    /// Over TLS 1.3.
+    Tls(Sending),
+    /// Over TLS 1.2.
+    Tls12,
 }
 
 /// What the server has to do next.
@@ -102,6 +111,12 @@ pub enum Expected {
     End,
     /// The end of the connection, with FIN or with a reset, after any bytes.
     Gone,
+    /// As `Gone`, without another byte.
+    GoneUnread,
+    /// The first bytes of a TLS record of this type.
+    Record(u8),
+    /// A TLS alert that is not sealed; `None`: any.
+    Alert(Option<u8>),
 }
 
 /// The client that the next steps are about.
@@ -132,6 +147,75 @@ pub fn client_of_the_last_address(client: usize) -> Step {
 pub fn proxy_client(client: usize) -> Step {
     let way = Way::FromProxy;
     Step::Select { client, way }
+}
+
+/// As [`client`], over TLS 1.3.
+pub fn tls_client(client: usize) -> Step {
+    over_tls(client, Sending::USUAL)
+}
+
+/// As [`client`], over TLS 1.2.
+pub fn tls_1_2_client(client: usize) -> Step {
+    let way = Way::Tls12;
+    Step::Select { client, way }
+}
+
+/// As [`tls_client`], whose records have one byte each.
+pub fn tls_client_with_records_of_one_byte(client: usize) -> Step {
+    let record_bytes_max = 1;
+    over_tls(
+        client,
+        Sending {
+            record_bytes_max,
+            ..Sending::USUAL
+        },
+    )
+}
+
+/// As [`tls_client`], which sends each byte of its records by itself.
+pub fn tls_client_in_single_bytes(client: usize) -> Step {
+    let write_bytes_max = 1;
+    over_tls(
+        client,
+        Sending {
+            write_bytes_max,
+            ..Sending::USUAL
+        },
+    )
+}
+
+/// As [`tls_client`], which ends TCP without a close_notify.
+pub fn tls_client_without_close_notify(client: usize) -> Step {
+    let close_notify = false;
+    over_tls(
+        client,
+        Sending {
+            close_notify,
+            ..Sending::USUAL
+        },
+    )
+}
+
+/// As [`tls_client`], which changes a bit in the record of these bytes.
+pub fn tls_client_that_breaks(client: usize, bytes: &'static [u8]) -> Step {
+    let broken = Some(bytes);
+    over_tls(
+        client,
+        Sending {
+            broken,
+            ..Sending::USUAL
+        },
+    )
+}
+
+fn over_tls(client: usize, sending: Sending) -> Step {
+    let way = Way::Tls(sending);
+    Step::Select { client, way }
+}
+
+/// A client that does not trust the server's certificate.
+pub fn certificate_is_not_accepted() -> Step {
+    Step::RefuseCertificate
 }
 
 pub fn send(bytes: impl AsRef<[u8]>) -> Step {
@@ -290,6 +374,23 @@ pub fn gone() -> Step {
     Step::Expect(Expected::Gone)
 }
 
+pub fn gone_without_a_byte() -> Step {
+    Step::Expect(Expected::GoneUnread)
+}
+
+/// The server's part of a TLS handshake begins.
+pub fn server_hello() -> Step {
+    Step::Expect(Expected::Record(0x16))
+}
+
+pub fn alert() -> Step {
+    Step::Expect(Expected::Alert(None))
+}
+
+pub fn alert_of(description: u8) -> Step {
+    Step::Expect(Expected::Alert(Some(description)))
+}
+
 impl Stage<'_> {
     pub fn new(program: &Program) -> Stage<'_> {
         Stage {
@@ -346,8 +447,30 @@ impl Way {
             Way::UnixSocket => panic!("{} is for Unix", program.socket.display()),
             Way::LastAddress => Client::connect(*last),
             Way::FromProxy => Client::connect_from(PROXY.into(), program.address),
+            Way::Tls(sending) => {
+                let config = authority(program).client();
+                tunnel::client_with(program.address, config, sending)
+            }
+            Way::Tls12 => {
+                let config = authority(program).client_of_version_1_2();
+                tunnel::client(program.address, config)
+            }
         }
     }
+}
+
+/// The authority of a program that speaks TLS.
+fn authority(program: &Program) -> &Authority {
+    let folder = program.tls.as_ref();
+    &folder.expect("the program has a certificate").authority
+}
+
+/// The bytes at the beginning of a TLS record.
+fn read_record_head<const LENGTH: usize>(client: &mut Client) -> [u8; LENGTH] {
+    let mut head = [0; LENGTH];
+    let read = client.stream.read_exact(&mut head);
+    read.expect("a record");
+    head
 }
 
 /// Every address of 127.0.0.0/8 is one of the machine, on Linux.
@@ -384,6 +507,11 @@ impl Step {
                 }
             }
             Step::Expect(expected) => expected.check(stage),
+            Step::RefuseCertificate => {
+                let config = Arc::new(Authority::new().client());
+                let refused = tunnel::handshake(stage.program.address, "localhost", &config);
+                assert!(refused.is_err(), "the certificate is accepted");
+            }
         }
     }
 }
@@ -443,6 +571,27 @@ impl Expected {
             }
             Expected::End => stage.client().expect_end(),
             Expected::Gone => stage.client().expect_gone(),
+            Expected::GoneUnread => {
+                let read = stage.client().stream.read(&mut [0; 16]);
+                let is_gone = match &read {
+                    Ok(count) => *count == 0,
+                    Err(error) => error.kind() == ErrorKind::ConnectionReset,
+                };
+                assert!(is_gone, "{read:?}");
+            }
+            Expected::Record(kind) => {
+                let head = read_record_head::<5>(stage.client());
+                assert_eq!(head[0], *kind, "{head:?}");
+            }
+            Expected::Alert(description) => {
+                let record = read_record_head::<7>(stage.client());
+                assert_eq!(
+                    (record[0], &record[3..5]),
+                    (0x15, &[0, 2][..]),
+                    "{record:?}"
+                );
+                assert_eq!(record[6], description.unwrap_or(record[6]));
+            }
         }
     }
 }
@@ -518,6 +667,7 @@ impl fmt::Display for Step {
                 Ok(())
             }
             Step::Expect(expected) => write!(f, "expects {expected}"),
+            Step::RefuseCertificate => f.write_str("does not trust the certificate"),
         }
     }
 }
@@ -541,6 +691,10 @@ impl fmt::Display for Expected {
             Expected::Close(None) => f.write_str("Close without a code"),
             Expected::End => f.write_str("FIN"),
             Expected::Gone => f.write_str("the end"),
+            Expected::GoneUnread => f.write_str("the end without a byte"),
+            Expected::Record(kind) => write!(f, "a TLS record of type {kind}"),
+            Expected::Alert(None) => f.write_str("a TLS alert"),
+            Expected::Alert(Some(description)) => write!(f, "the TLS alert {description}"),
         }
     }
 }

@@ -21,6 +21,7 @@ mod publishing;
 mod request_line;
 mod tcp;
 mod text;
+mod tls;
 mod upgrade;
 
 use crate::programs::Settings;
@@ -62,6 +63,7 @@ pub fn all() -> Vec<(&'static str, Behaviour)> {
         ("presence", presence::behaviours()),
         ("listeners", listeners::behaviours()),
         ("proxies", proxies::behaviours()),
+        ("tls", tls::behaviours()),
     ];
     let named = |(category, behaviours): (_, Vec<Behaviour>)| {
         behaviours

@@ -4,9 +4,8 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use std::sync::Arc;
 
-/// Alerts of the server (RFC 8446 §6, RFC 7301 §3.2).
+/// An alert of the server (RFC 8446 §6).
 pub const HANDSHAKE_FAILURE: u8 = 40;
-pub const NO_APPLICATION_PROTOCOL: u8 = 120;
 
 /// A ClientHello that offers TLS 1.2 and 1.3.
 pub struct Hello {
