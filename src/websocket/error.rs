@@ -6,6 +6,7 @@
 //! error; it is [`Event::Close`](super::Event::Close).
 
 use super::frame::{CloseBodyError, CloseCode, FrameError};
+use super::rule::Rule;
 use super::utf8::InvalidUtf8;
 use core::fmt;
 
@@ -69,6 +70,23 @@ impl ProtocolError {
             //# process.
             Self::MessageTooBig | Self::InflatedTooMuch => CloseCode::MESSAGE_TOO_BIG,
             Self::TooManyFragments | Self::TooManyStreams => CloseCode::POLICY_VIOLATION,
+        }
+    }
+
+    /// The sentence of the RFC that the peer broke. Of a limit: the one that asks for limits.
+    pub const fn rule(&self) -> Rule {
+        match self {
+            Self::Frame(error) => error.rule(),
+            Self::ContinuationWithoutMessage => Rule::FRAGMENTED_MESSAGE,
+            Self::MessageInsideMessage => Rule::NOT_INTERLEAVED,
+            Self::CloseBodyOneByte => Rule::CLOSE_BODY,
+            Self::CloseCodeForbidden(code) => Rule::of_forbidden_code(*code),
+            Self::CloseReasonNotUtf8 | Self::TextNotUtf8 => Rule::UTF8,
+            Self::CompressedDataCorrupt => Rule::DECOMPRESS,
+            Self::MessageTooBig
+            | Self::InflatedTooMuch
+            | Self::TooManyFragments
+            | Self::TooManyStreams => Rule::LIMITS,
         }
     }
 }

@@ -11,7 +11,7 @@
 //! | [`ReadBuffer`] | bytes that were read and not received yet, where messages are put together without a copy | |
 //! | [`Message`], [`Piece`], [`Fragment`] | what is sent and received: whole, or before it is complete | §5.4, §5.6 |
 //! | [`CloseFrame`], [`Ended`] | a Close, and how a connection has ended | §5.5.1, §7.1 |
-//! | [`Limits`], [`ProtocolError`] | every limit; every rule that a peer can break | §10.4, §7.4.1 |
+//! | [`Limits`], [`ProtocolError`], [`Rule`] | every limit; every rule that a peer can break, with its sentence | §10.4, §7.4.1 |
 //! | [`KeyBatch`] | masking keys from a source of random bytes | §5.3 |
 //! | [`handshake`] | from an HTTP request to a connection, as server and as client | §1.3, §3, §4 |
 //! | [`deadlines`] | silence, ping and pong, closing handshake, unfinished message | §5.5.2, §7.1 |
@@ -55,6 +55,7 @@ mod message_deflater;
 mod piece;
 mod pieces;
 mod reassembler;
+mod rule;
 pub mod utf8;
 
 pub use crate::read_buffer::ReadBuffer;
@@ -72,3 +73,4 @@ pub use message::{AsMessage, Message, OwnedMessage};
 #[cfg(feature = "deflate")]
 pub use message_deflater::MessageDeflater;
 pub use piece::Piece;
+pub use rule::Rule;

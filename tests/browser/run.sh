@@ -1,5 +1,5 @@
 #!/bin/sh
-# Tests the chat page in a real Chromium with the real server.
+# Tests the chat page and the playground in a real Chromium with the real server.
 #
 #   tests/browser/run.sh                    test
 #   tests/browser/run.sh --screenshot FILE [light|dark] [WIDTHxHEIGHT] [gate]
@@ -37,4 +37,4 @@ if [ "${1:-}" = --screenshot ]; then
     shift
     exec timeout --kill-after=5 120 node screenshot.mjs "$@"
 fi
-exec timeout --kill-after=5 240 node --test --test-reporter=spec links.test.mjs connection.test.mjs chat.test.mjs tls.test.mjs
+exec timeout --kill-after=5 240 node --test --test-reporter=spec links.test.mjs connection.test.mjs chat.test.mjs playground.test.mjs tls.test.mjs

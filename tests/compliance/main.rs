@@ -32,6 +32,8 @@ use std::path::Path;
 
 use gate::Gate;
 use requirements::Requirements;
+use yamabiko::websocket::ProtocolError;
+use yamabiko::websocket::frame::FrameError;
 
 const TABLE: &str = "docs/compliance.md";
 
@@ -80,6 +82,65 @@ fn every_sentence_of_the_tables_is_in_the_text_of_its_rfc() {
             }
         }
     }
+}
+
+/// Each sentence that an error of the core quotes is in the text of its RFC, in the section that it names.
+#[test]
+fn every_sentence_that_an_error_quotes_is_in_its_section() {
+    let frames = [
+        FrameError::ReservedOpcode(3),
+        FrameError::ReservedBits(0b100),
+        FrameError::NotMasked,
+        FrameError::Masked,
+        FrameError::ControlFrameFragmented,
+        FrameError::ControlFrameTooLong,
+        FrameError::LengthNotMinimal,
+        FrameError::LengthOver63Bits,
+    ];
+    let codes = [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, u16::MAX];
+    let others = [
+        ProtocolError::ContinuationWithoutMessage,
+        ProtocolError::MessageInsideMessage,
+        ProtocolError::CloseBodyOneByte,
+        ProtocolError::CloseReasonNotUtf8,
+        ProtocolError::TextNotUtf8,
+        ProtocolError::CompressedDataCorrupt,
+        ProtocolError::MessageTooBig,
+        ProtocolError::InflatedTooMuch,
+        ProtocolError::TooManyFragments,
+        ProtocolError::TooManyStreams,
+    ];
+    let errors = frames.map(ProtocolError::Frame).into_iter();
+    let errors = errors.chain(codes.map(ProtocolError::CloseCodeForbidden));
+    for error in errors.chain(others) {
+        let rule = error.rule();
+        let text = fs::read_to_string(project().join(format!("specs/rfc{}.txt", rule.rfc)))
+            .expect("the RFC is in the tree");
+        let section = section(&text, rule.section);
+        assert!(
+            without_page_breaks(section).contains(rule.sentence),
+            "{error:?}: not in section {}: {}",
+            rule.section,
+            rule.sentence
+        );
+    }
+}
+
+/// From the heading of a section to the next heading.
+fn section<'t>(text: &'t str, number: &str) -> &'t str {
+    let is_heading = |line: &str| {
+        let digits = line.split_once(".  ").map_or("", |(number, _)| number);
+        line.starts_with(|first: char| first.is_ascii_digit())
+            && digits.split('.').all(|part| part.parse::<u8>().is_ok())
+    };
+    let mut lines = text.match_indices('\n').map(|(at, _)| at + 1);
+    let heading = format!("{number}.  ");
+    let start = lines
+        .by_ref()
+        .find(|at| text[*at..].starts_with(&heading))
+        .unwrap_or_else(|| panic!("there is no section {number}"));
+    let end = lines.find(|at| is_heading(text[*at..].lines().next().unwrap_or_default()));
+    &text[start..end.unwrap_or(text.len())]
 }
 
 fn project() -> &'static Path {

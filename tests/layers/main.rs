@@ -29,7 +29,7 @@ struct Layer {
 }
 
 #[rustfmt::skip]
-const LAYERS: [Layer; 23] = [
+const LAYERS: [Layer; 24] = [
     // Sans-IO: the same bytes in give the same bytes out, on any machine. Maps
     // that hash with a random seed would break that, too.
     Layer {
@@ -225,6 +225,17 @@ const LAYERS: [Layer; 23] = [
             "std::print!",
         ],
     },
+    // The playground: an application, which also holds both ends of a connection without I/O.
+    Layer {
+        name: "crates/playground/src",
+        may: &[
+            "crate", "yamabiko::server", "yamabiko::http", "yamabiko::websocket", "std", "core", "alloc", "serde",
+            "serde_json",
+        ],
+        must_not: &[
+            "std::net", "std::fs", "std::env", "std::process", "std::thread", "std::print!", "std::io",
+        ],
+    },
     // The server of Pusher clients: an application like the chat. Threads wait for what is due later.
     Layer {
         name: "crates/pusher/src",
@@ -241,7 +252,7 @@ const LAYERS: [Layer; 23] = [
     Layer {
         name: "crates/cli/src",
         may: &[
-            "crate", "yamabiko", "yamabiko_conform", "yamabiko_load", "yamabiko_pusher", "std", "core", "alloc", "clap", "clap_complete", "clap_mangen",
+            "crate", "yamabiko", "yamabiko_conform", "yamabiko_load", "yamabiko_playground", "yamabiko_pusher", "std", "core", "alloc", "clap", "clap_complete", "clap_mangen",
             "signal_hook", "procfs_core", "ctrlc", "indicatif", "serde_json", "getrandom", "httpdate", "crossterm",
             "toml", "unicode_segmentation", "unicode_width", "nix", "tracing", "tracing_subscriber", "prometheus_client",
             "listenfd", "sd_notify", "rustix", "zlib_rs",

@@ -21,5 +21,6 @@ mod opening_handshake_server;
 mod pieces;
 mod read_buffer;
 mod replay;
+mod state_tables;
 mod uri;
 mod vectors;

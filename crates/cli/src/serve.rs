@@ -1,4 +1,4 @@
-//! `yamabiko serve`: the chat and its page, and the apps of Pusher clients beside it.
+//! `yamabiko serve`: the chat and its page; the apps of Pusher clients and the playground beside it.
 
 use yamabiko::server::Config;
 use yamabiko_pusher::WithFallback;
@@ -11,6 +11,7 @@ use super::serving::{self, Serving};
 pub(super) fn run(mut settings: ServeSettings) -> Result<(), Failure> {
     let (chat, tokens) = settings.settings.access.build()?;
     let pusher = settings.settings.apps.build()?;
+    let playground = settings.settings.playground.clone();
     let (check, files) = (settings.check, settings.settings.tls_files());
     let given = settings.clone();
     let managed = serving::managed_sockets(&mut settings.settings)?;
@@ -32,8 +33,14 @@ pub(super) fn run(mut settings: ServeSettings) -> Result<(), Failure> {
     if check {
         return Ok(print("the settings are valid\n")?);
     }
-    match pusher {
-        Some(pusher) => serving::serve(config, WithFallback::new(pusher, chat), serving),
-        None => serving::serve(config, chat, serving),
+    // Each application is a server of its own type, so that nothing is paid for one that is off.
+    match (pusher, playground.enabled) {
+        (None, false) => serving::serve(config, chat, serving),
+        (None, true) => serving::serve(config, playground.with_fallback(chat), serving),
+        (Some(pusher), false) => serving::serve(config, WithFallback::new(pusher, chat), serving),
+        (Some(pusher), true) => {
+            let both = WithFallback::new(pusher, chat);
+            serving::serve(config, playground.with_fallback(both), serving)
+        }
     }
 }

@@ -16,6 +16,7 @@
 //! ```
 
 use super::Opcode;
+use crate::websocket::rule::Rule;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -398,6 +399,22 @@ pub enum FrameError {
     LengthNotMinimal,
     /// A 64-bit length whose most significant bit is 1 (§5.2).
     LengthOver63Bits,
+}
+
+impl FrameError {
+    /// The sentence of the RFC that the peer broke.
+    pub const fn rule(&self) -> Rule {
+        match self {
+            Self::ReservedOpcode(_) => Rule::UNKNOWN_OPCODE,
+            Self::ReservedBits(_) => Rule::RESERVED_BITS,
+            Self::NotMasked => Rule::NOT_MASKED,
+            Self::Masked => Rule::MASKED,
+            Self::ControlFrameFragmented => Rule::CONTROL_NOT_FRAGMENTED,
+            Self::ControlFrameTooLong => Rule::CONTROL_LENGTH,
+            Self::LengthNotMinimal => Rule::MINIMAL_LENGTH,
+            Self::LengthOver63Bits => Rule::LENGTH_64_BITS,
+        }
+    }
 }
 
 impl fmt::Display for FrameError {

@@ -41,6 +41,7 @@ Paths:
   /broadcast/ROOM     a WebSocket: all clients of the room get each message
   /app/KEY            with --app: the WebSocket of an app's Pusher clients
   /apps/ID/...        with --app: the HTTP API of an app
+  /playground/        with --playground: a WebSocket, byte by byte
   /health             200 and 'ok', for load balancers and monitoring
   /ready              200 while the server takes new clients, otherwise 503
   /version            name and version, as JSON

@@ -10,6 +10,7 @@ use yamabiko::server::{
     Config, DeflateConfig, ForwardedFields, HostPattern, Hosts, Limits, ListenAddress, Network,
     OriginPattern, Origins, Proxies, UnixListen, WindowBits,
 };
+use yamabiko_playground::Playground;
 
 use super::access::AccessSettings;
 use super::apps::AppSettings;
@@ -58,8 +59,27 @@ pub(crate) struct Settings {
     pub monitoring: MonitoringSettings,
     pub trace: TraceSettings,
     pub apps: AppSettings,
+    pub playground: PlaygroundSettings,
     /// The settings are those of `echo`.
     pub is_echo: bool,
+}
+
+/// The page that takes a WebSocket apart.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct PlaygroundSettings {
+    pub enabled: bool,
+    /// Also for clients of other machines.
+    pub public: bool,
+}
+
+impl PlaygroundSettings {
+    /// The playground at its paths, and this application at all others.
+    pub(crate) fn with_fallback<H>(&self, other: H) -> Playground<H> {
+        match self.public {
+            true => Playground::with_fallback(other).public(),
+            false => Playground::with_fallback(other),
+        }
+    }
 }
 
 /// How a server ends, and how another one takes over from it.
@@ -154,6 +174,7 @@ impl Settings {
             monitoring: MonitoringSettings::default(),
             trace: TraceSettings::default(),
             apps: AppSettings::default(),
+            playground: PlaygroundSettings::default(),
             is_echo: false,
         }
     }

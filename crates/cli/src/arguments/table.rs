@@ -37,6 +37,7 @@ pub(super) fn table() -> Vec<Setting> {
         (Some("Monitoring"), at_restart(monitoring())),
         (Some("Trace"), at_restart(trace())),
         (Some("Pusher"), at_restart(pusher())),
+        (Some("Playground"), at_restart(playground())),
     ] {
         table.extend(settings.into_iter().map(|row| row.under(heading)));
     }
@@ -450,6 +451,19 @@ fn pusher() -> Vec<Setting> {
             ),
         list("apps-file", FILE, |s| &mut s.apps.files)
             .help("File with apps in TOML, each a table [[apps]] with id, key, secret and limits; may be repeated"),
+    ];
+    settings.into_iter().map(Setting::only_serve).collect()
+}
+
+fn playground() -> Vec<Setting> {
+    let settings = vec![
+        switch("playground", |s| &mut s.playground.enabled)
+            .help("Offer a page at /playground/ that takes a WebSocket apart, byte by byte, to clients of this machine")
+            .details(
+                "The client's address and the host that it asks for must be loopback ones. At most 64 visitors at a time.",
+            ),
+        switch("playground-public", |s| &mut s.playground.public)
+            .help("With --playground: offer it to every client"),
     ];
     settings.into_iter().map(Setting::only_serve).collect()
 }
