@@ -48,6 +48,9 @@ impl Handler for Dashboard {
             ("GET" | "HEAD", "/") => Response::new(Status::Ok)
                 .content("text/html; charset=utf-8", PAGE.as_bytes())
                 .expect("a media type without line ends"),
+            ("GET" | "HEAD", "/reconnecting-websocket.js") => Response::new(Status::Ok)
+                .content("text/javascript; charset=utf-8", MODULE.as_bytes())
+                .expect("a media type without line ends"),
             _ => Refusal::new(Status::NotFound, "the page is at /").to_response(),
         }
     }
@@ -93,16 +96,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(server.run()?)
 }
 
+/// A WebSocket that connects again.
+const MODULE: &str = include_str!("../browser/reconnecting-websocket.js");
+
 const PAGE: &str = r#"<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Dashboard</title>
 <style>body { font: 1.2rem system-ui; margin: 2rem } td { padding: .2em 1em } .n { text-align: right; font-variant-numeric: tabular-nums }</style>
 <h1>This server</h1><table id="rows"></table><p id="status" role="status">connecting</p>
-<script>
+<script type="module">
+import { ReconnectingWebSocket } from "./reconnecting-websocket.js";
 const rows = document.getElementById("rows"), status = document.getElementById("status"), cells = new Map();
-const socket = new WebSocket(location.href.replace(/^http/, "ws") + "numbers");
-socket.onopen = () => status.textContent = "live, once a second";
-socket.onmessage = ({ data }) => {
+const onState = ({ kind, reason }) => status.textContent = kind === "open" ? "live, once a second" : reason ?? kind;
+const onMessage = data => {
   for (const [name, number] of Object.entries(JSON.parse(data))) {
     if (!cells.has(name)) {
       const row = rows.insertRow(), cell = document.createElement("td");
@@ -113,6 +119,6 @@ socket.onmessage = ({ data }) => {
     cells.get(name).textContent = number.toLocaleString();
   }
 };
-socket.onclose = event => status.textContent = "closed: " + event.code + " " + event.reason;
+new ReconnectingWebSocket(location.href.replace(/^http/, "ws") + "numbers", { onState, onMessage }).start();
 </script>
 "#;

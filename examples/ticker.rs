@@ -55,6 +55,9 @@ impl Handler for Ticker {
             ("GET" | "HEAD", "/") => Response::new(Status::Ok)
                 .content("text/html; charset=utf-8", PAGE.as_bytes())
                 .expect("a media type without line ends"),
+            ("GET" | "HEAD", "/reconnecting-websocket.js") => Response::new(Status::Ok)
+                .content("text/javascript; charset=utf-8", MODULE.as_bytes())
+                .expect("a media type without line ends"),
             ("GET" | "HEAD", "/prices") => Refusal::upgrade_required().to_response(),
             ("GET" | "HEAD", _) => Refusal::new(Status::NotFound, "the page is at /").to_response(),
             _ => Refusal::new(Status::MethodNotAllowed, "only GET and HEAD").to_response(),
@@ -107,21 +110,24 @@ fn line(share: &str, cents: i64) -> String {
 
 const ROOM: &str = "prices";
 
+/// A WebSocket that connects again.
+const MODULE: &str = include_str!("../browser/reconnecting-websocket.js");
+
 const PAGE: &str = r#"<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Ticker</title>
 <style>body{font:1.5rem system-ui;margin:2rem} td{padding:.2em 1em} .n{text-align:right;font-variant-numeric:tabular-nums}</style>
 <h1>Prices</h1><table id="prices"></table><p id="status" role="status"></p>
-<script>
+<script type="module">
+import { ReconnectingWebSocket } from "./reconnecting-websocket.js";
 const table = document.getElementById("prices"), status = document.getElementById("status");
-const socket = new WebSocket(location.href.replace(/^http/, "ws") + "prices");
-socket.onopen = () => status.textContent = "live";
-socket.onclose = event => status.textContent = "closed: " + event.code + " " + event.reason;
-socket.onmessage = ({ data }) => {
+const onState = ({ kind, reason }) => status.textContent = kind === "open" ? "live" : reason ?? kind;
+const onMessage = data => {
   const [share, price] = data.split(" ");
   let row = document.getElementById(share);
   if (!row) { row = table.insertRow(); row.id = share; row.insertCell().textContent = share; row.insertCell().className = "n"; }
   row.cells[1].textContent = price;
 };
+new ReconnectingWebSocket(location.href.replace(/^http/, "ws") + "prices", { onState, onMessage }).start();
 </script>
 "#;

@@ -66,7 +66,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'; trusted-types 'none'";
 
-pub(super) static ASSETS: [Asset; 9] = [
+pub(super) static ASSETS: [Asset; 10] = [
     file("/", HTML, include_str!("page/index.html")),
     file("/chat.css", CSS, include_str!("page/chat.css")),
     file("/chat.js", JAVASCRIPT, include_str!("page/chat.js")),
@@ -87,6 +87,11 @@ pub(super) static ASSETS: [Asset; 9] = [
     ),
     file("/links.js", JAVASCRIPT, include_str!("page/links.js")),
     file("/presence.js", JAVASCRIPT, include_str!("page/presence.js")),
+    file(
+        "/reconnecting-websocket.js",
+        JAVASCRIPT,
+        include_str!("../../browser/reconnecting-websocket.js"),
+    ),
     file("/favicon.svg", SVG, include_str!("page/favicon.svg")),
 ];
 

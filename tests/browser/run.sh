@@ -1,12 +1,12 @@
 #!/bin/sh
-# Tests the chat page and the playground in a real Chromium with the real server.
+# Tests the chat page, the playground and the module for pages, in a real Chromium and a real Firefox, with real servers.
 #
 #   tests/browser/run.sh                    test
 #   tests/browser/run.sh --screenshot FILE [light|dark] [WIDTHxHEIGHT] [gate]
 #
-# Installs what it needs (Debian's Chromium and openssl as root, playwright-core from npm)
-# and builds the binary, unless YAMABIKO_BINARY names one and CHROMIUM another
-# browser. Ends all processes that it started, after at most four minutes, and returns 0 only
+# Installs what it needs (Debian's Chromium, Firefox and openssl as root, playwright-core and puppeteer-core
+# from npm) and builds the binary and two examples of yamabiko-tokio, unless YAMABIKO_BINARY and
+# TOKIO_EXAMPLES (their folder) name them, and CHROMIUM and FIREFOX other browsers. Ends all processes that it started, after at most six minutes, and returns 0 only
 # if all tests pass.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -18,14 +18,25 @@ if [ ! -x "$CHROMIUM" ] || ! command -v openssl >/dev/null; then
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core openssl >/dev/null
 fi
 
+FIREFOX=${FIREFOX:-/usr/bin/firefox-esr}
+if [ ! -x "$FIREFOX" ]; then
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends firefox-esr >/dev/null
+fi
+
 if [ -z "${YAMABIKO_BINARY:-}" ]; then
     (cd "$root" && cargo build --release --locked)
     YAMABIKO_BINARY=${CARGO_TARGET_DIR:-$root/target}/release/yamabiko
 fi
+if [ -z "${TOKIO_EXAMPLES:-}" ]; then
+    (cd "$root" && cargo build --release --locked -p yamabiko-tokio --features axum --example echo --example axum_echo)
+    TOKIO_EXAMPLES=${CARGO_TARGET_DIR:-$root/target}/release/examples
+fi
 # The following paths are used in another folder.
 case ${2:-} in /* | "") ;; *) set -- "$1" "$PWD/$2" "${3:-light}" "${4:-1200x800}" "${5:-room}" ;; esac
 case $YAMABIKO_BINARY in /*) ;; *) YAMABIKO_BINARY=$PWD/$YAMABIKO_BINARY ;; esac
-export CHROMIUM YAMABIKO_BINARY
+case $TOKIO_EXAMPLES in /*) ;; *) TOKIO_EXAMPLES=$PWD/$TOKIO_EXAMPLES ;; esac
+export CHROMIUM FIREFOX YAMABIKO_BINARY TOKIO_EXAMPLES
 
 cd "$here"
 if ! cmp -s package-lock.json node_modules/.yamabiko-lock; then
@@ -37,4 +48,4 @@ if [ "${1:-}" = --screenshot ]; then
     shift
     exec timeout --kill-after=5 120 node screenshot.mjs "$@"
 fi
-exec timeout --kill-after=5 240 node --test --test-reporter=spec links.test.mjs connection.test.mjs chat.test.mjs playground.test.mjs tls.test.mjs
+exec timeout --kill-after=5 360 node --test --test-reporter=spec links.test.mjs connection.test.mjs module.test.mjs chat.test.mjs playground.test.mjs tls.test.mjs

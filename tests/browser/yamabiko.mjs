@@ -14,21 +14,12 @@ const STOP_MAX_MS = 10_000;
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"];
 
-/** A running `yamabiko serve`. */
-export class Server {
-  /**
-   * @param {number} port 0 selects a free one
-   * @param {string[]} options further options of `serve`
-   */
-  static async start(port = 0, options = []) {
-    const binary = process.env.YAMABIKO_BINARY;
-    if (!binary) throw new Error("YAMABIKO_BINARY must name the binary; run.sh sets it");
-    const server = new Server();
-    // No limit of the ratio: long test messages repeat one pattern.
-    const settings = ["--listen", `127.0.0.1:${port}`, "--inflate-ratio-max", "1032", ...options];
-    server.process = spawn(binary, ["serve", ...settings], { stdio: ["ignore", "pipe", "inherit"] });
-    server.url = await within(START_MAX_MS, addressOf(server.process), "the server printed no address");
-    return server;
+/** A program that serves at an address, which it prints. */
+class Program {
+  static async run(program, file, settings) {
+    program.process = spawn(file, settings, { stdio: ["ignore", "pipe", "inherit"] });
+    program.url = await within(START_MAX_MS, addressOf(program.process), "the server printed no address");
+    return program;
   }
 
   get port() {
@@ -50,6 +41,42 @@ export class Server {
       this.process.kill("SIGKILL");
     }
   }
+}
+
+/** A running `yamabiko serve`. */
+export class Server extends Program {
+  /**
+   * @param {number} port 0 selects a free one
+   * @param {string[]} options further options of `serve`
+   */
+  static async start(port = 0, options = []) {
+    // No limit of the ratio: long test messages repeat one pattern.
+    const settings = ["--listen", `127.0.0.1:${port}`, "--inflate-ratio-max", "1032", ...options];
+    return Program.run(new Server(), fileOf("YAMABIKO_BINARY"), ["serve", ...settings]);
+  }
+}
+
+/** A running `yamabiko echo`, for pages of this origin. Its `url` is that of a WebSocket. */
+export class EchoServer extends Program {
+  static async start(origin, port = 0) {
+    const settings = ["--listen", `127.0.0.1:${port}`, "--allow-origin", origin];
+    const server = await Program.run(new EchoServer(), fileOf("YAMABIKO_BINARY"), ["echo", ...settings]);
+    server.url = server.url.replace(/^http/, "ws");
+    return server;
+  }
+}
+
+/** A running example of yamabiko-tokio. Its `url` is that of a WebSocket. */
+export async function example(name) {
+  const server = await Program.run(new Program(), `${fileOf("TOKIO_EXAMPLES")}/${name}`, ["127.0.0.1:0"]);
+  server.url = server.url.replace(/^http/, "ws");
+  return server;
+}
+
+function fileOf(variable) {
+  const file = process.env[variable];
+  if (!file) throw new Error(`${variable} must name a file; run.sh sets it`);
+  return file;
 }
 
 /** Forwards each connection to a server, and counts the bytes of both directions. */
@@ -140,13 +167,13 @@ export function launch() {
   return chromium.launch({ executablePath: CHROMIUM, headless: true, args: CHROMIUM_FLAGS });
 }
 
-/** The first `http://…/` or `https://…/` on standard output; later output is discarded. */
+/** The first `http://…/`, `https://…/` or `ws://…/` on standard output; later output is discarded. */
 function addressOf(child) {
   return new Promise((resolve, reject) => {
     child.once("error", reject);
     child.once("exit", (code) => reject(new Error(`the server ended with ${code}`)));
     createInterface({ input: child.stdout }).on("line", (line) => {
-      const address = line.match(/https?:\/\/[^\s/]+\//);
+      const address = line.match(/(?:https?|ws):\/\/[^\s/]+\//);
       if (address) resolve(address[0]);
     });
   });
@@ -181,8 +208,24 @@ export function messageWith(page, text) {
   return page.locator("article:not(.calling):not(.lost)").filter({ hasText: text });
 }
 
-/** Loads a script of the page as a module, without a browser. The script must not import another one. */
+const RECONNECTING = "reconnecting-websocket.js";
+
+/** Loads a script of the page as a module, without a browser. The script must not import another one of the page. */
 export async function pageModule(file) {
-  const source = await readFile(new URL(`../../src/chat/page/${file}`, import.meta.url), "utf8");
-  return import(`data:text/javascript,${encodeURIComponent(source)}`);
+  const reconnecting = moduleAddress(await sourceOf(`../../browser/${RECONNECTING}`));
+  const source = await sourceOf(`../../src/chat/page/${file}`);
+  return import(moduleAddress(source.replaceAll(`./${RECONNECTING}`, reconnecting)));
+}
+
+/** Loads the library's module for browsers. */
+export async function reconnectingWebSocket() {
+  return import(moduleAddress(await sourceOf(`../../browser/${RECONNECTING}`)));
+}
+
+function sourceOf(path) {
+  return readFile(new URL(path, import.meta.url), "utf8");
+}
+
+function moduleAddress(source) {
+  return `data:text/javascript,${encodeURIComponent(source)}`;
 }
