@@ -11,8 +11,8 @@ use std::time::Instant;
 use yamabiko::http::Hosts;
 use yamabiko::server::{
     Admission, CloseCode, CloseFrame, Closed, Context, Failure, Handler, LagPolicy, Message,
-    Missed, Origins, PeerAddress, Piece, Publisher, Refusal, Request, RequestHead, Response,
-    Status, Upgrade,
+    Missed, NotJoined, Origins, OwnedMessage, PeerAddress, Piece, Position, Publisher, Refusal,
+    Replayed, Request, RequestHead, Response, RoomHistory, Status, Upgrade,
 };
 
 use crate::limits::{COMMAND_BYTES_MAX, SESSIONS_MAX};
@@ -253,6 +253,31 @@ impl<H: Handler> Handler for Playground<H> {
         if let Kept::Other(session) = &mut session.0 {
             self.other.order_reached(session, room, number, context);
         }
+    }
+
+    fn joined(
+        &self,
+        session: &mut Self::Session,
+        room: &str,
+        joined: Result<Replayed, NotJoined>,
+        context: &mut Context<'_>,
+    ) {
+        if let Kept::Other(session) = &mut session.0 {
+            self.other.joined(session, room, joined, context);
+        }
+    }
+
+    fn history(&self, room: &str) -> Option<RoomHistory> {
+        self.other.history(room)
+    }
+
+    fn numbered(
+        &self,
+        room: &str,
+        position: Position,
+        message: Message<'_>,
+    ) -> Option<OwnedMessage> {
+        self.other.numbered(room, position, message)
     }
 
     fn origins(&self, request: &RequestHead<'_>) -> Option<Origins> {
