@@ -151,6 +151,11 @@ impl Case {
         self
     }
 
+    /// Whether this is an identifier of the case, here or in the Autobahn suite.
+    pub(crate) fn has_name(&self, id: &str) -> bool {
+        self.id == id || self.old_ids().iter().any(|old| old == id)
+    }
+
     /// The Autobahn suite's identifiers, each by itself.
     pub(crate) fn old_ids(&self) -> Vec<String> {
         self.old.iter().flat_map(|range| old_ids(range)).collect()

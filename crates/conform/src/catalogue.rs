@@ -1,11 +1,12 @@
 //! The list of the cases, without running them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::case::Case;
 use crate::plan::Plan;
 use crate::player::Peer;
-use crate::rules::rules;
+use crate::rules::{Section, rules};
 
 /// The cases of a plan. `Display` writes one line for each: identifier, level, section,
 /// title, and the cases of the Autobahn suite that check the same.
@@ -16,6 +17,20 @@ impl Catalogue {
     /// The identifiers of the cases.
     pub fn ids(&self) -> Vec<String> {
         self.0.iter().map(|case| case.id.to_owned()).collect()
+    }
+
+    /// The sections of the RFCs, such as `RFC 6455 §5.2`, in their order, each with the number of
+    /// cases whose rule is in it.
+    pub fn sections(&self) -> Vec<(String, usize)> {
+        let rules = rules();
+        let mut counts: BTreeMap<_, usize> = BTreeMap::new();
+        for rule in self.0.iter().filter_map(|case| rules.get(case.rule)) {
+            *counts
+                .entry((rule.section.place(), rule.section))
+                .or_default() += 1;
+        }
+        let count = |((_, section), count): ((_, Section), usize)| (section.to_string(), count);
+        counts.into_iter().map(count).collect()
     }
 }
 

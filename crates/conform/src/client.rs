@@ -7,8 +7,10 @@
 //! | `/runCase?case=N&agent=A` | the run: the client sends every message back |
 //! | `/getCaseStatus?case=N&agent=A` | JSON: `behavior`, one of `OK`, `FAILED`, `NON-STRICT`, `UNIMPLEMENTED` |
 //! | `/updateReports?agent=A` | the end of the session of this client |
+//! | `/stopServer` | the same |
 //!
-//! A run is one connection, so what these paths call a case is a run here.
+//! A run is one connection, so what these paths call a case is a run here. `casetuple=ID` in place
+//! of `case=N` names a case by an identifier; each connection makes the next of its runs.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, ErrorKind};
@@ -28,7 +30,7 @@ use crate::interrupt::Interrupt;
 use crate::plan::Plan;
 use crate::player::{Asked, Endpoint, Outcome, Peer, play_client};
 use crate::progress::Progress;
-use crate::report::{Report, RunResult};
+use crate::report::{Report, RunResult, decisive};
 use crate::script::{Codes, Expected, Script};
 use crate::socket::Socket;
 use crate::suite::{Suite, Task};
@@ -91,6 +93,8 @@ struct Query {
     path: String,
     /// Counted from 1.
     case: Option<usize>,
+    /// An identifier of this suite or of the Autobahn suite.
+    tuple: Option<String>,
     agent: String,
 }
 
@@ -138,15 +142,13 @@ impl<F: FnMut(Progress) + Send> Desk<'_, F> {
         let key = asked.head.values("sec-websocket-key").concat();
         asked.is_key_new = locked(&self.keys).insert(key);
         let query = Query::of(asked.head.target().unwrap_or_default());
-        let task = query
-            .case
-            .and_then(|number| self.suite.tasks().get(number.checked_sub(1)?));
+        let task = self.task(&query);
         match (query.path.as_str(), task) {
             ("/runCase", Some(task)) => self.run(&query, task, socket, asked),
             ("/getCaseCount", _) => self.tell(socket, asked, &self.suite.tasks().len().to_string()),
             ("/getCaseInfo", Some(task)) => self.tell(socket, asked, &self.info(task)),
             ("/getCaseStatus", Some(task)) => self.tell(socket, asked, &self.status(&query, task)),
-            ("/updateReports", _) => {
+            ("/updateReports" | "/stopServer", _) => {
                 self.play(&Script::new().closes(), socket, asked);
                 self.is_done.store(true, Ordering::Release);
             }
@@ -154,6 +156,23 @@ impl<F: FnMut(Progress) + Send> Desk<'_, F> {
                 self.play(&Script::not_found(), socket, asked);
             }
         }
+    }
+
+    /// The run that a request names: by its number, or the next one of a case.
+    fn task(&self, query: &Query) -> Option<&Task> {
+        let tasks = self.suite.tasks();
+        let Some(id) = &query.tuple else {
+            return tasks.get(query.case?.checked_sub(1)?);
+        };
+        let named = || {
+            let has_name = |task: &&Task| self.suite.case(task).has_name(id);
+            tasks.iter().filter(has_name)
+        };
+        let all = locked(&self.results);
+        let results = all.get(&query.agent).map_or(&[][..], Vec::as_slice);
+        let is_made = |task: &&Task| results.iter().any(|result| result.is_of(task));
+        let next = named().find(|task| !is_made(task));
+        next.or_else(|| named().next())
     }
 
     fn run(&self, query: &Query, task: &Task, socket: Socket, asked: Asked) {
@@ -168,7 +187,7 @@ impl<F: FnMut(Progress) + Send> Desk<'_, F> {
         let mut all = locked(&self.results);
         let results = all.entry(query.agent.clone()).or_default();
         // A client that repeats a run is judged by the last time.
-        results.retain(|known| (known.case, known.run) != (task.case, task.run));
+        results.retain(|known| !known.is_of(task));
         results.push(result);
         let progress = Progress {
             done: results.len(),
@@ -210,10 +229,15 @@ impl<F: FnMut(Progress) + Send> Desk<'_, F> {
     fn status(&self, query: &Query, task: &Task) -> String {
         let all = locked(&self.results);
         let results = all.get(&query.agent).into_iter().flatten();
-        let mut results =
-            results.filter(|result| (result.case, result.run) == (task.case, task.run));
+        let results: Vec<RunResult> = results
+            .filter(|result| match query.tuple {
+                Some(_) => result.case == task.case,
+                None => result.is_of(task),
+            })
+            .cloned()
+            .collect();
         let is_must = self.suite.case(task).level == Level::Must;
-        let behavior = match results.next().map(|result| &result.played.outcome) {
+        let behavior = match decisive(&results).map(|result| &result.played.outcome) {
             Some(Outcome::Pass) => "OK",
             Some(Outcome::Fail(_)) if is_must => "FAILED",
             Some(Outcome::Fail(_)) => "NON-STRICT",
@@ -253,6 +277,7 @@ impl Query {
         for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
             match name {
                 "case" => parsed.case = value.parse().ok(),
+                "casetuple" => parsed.tuple = Some(percent_decoded(value).trim().to_owned()),
                 "agent" => parsed.agent = percent_decoded(value),
                 _ => {}
             }
@@ -330,6 +355,8 @@ mod tests {
         let query = Query::of("/runCase?case=12&agent=a%20b%2Fc+d");
         assert_eq!((query.path.as_str(), query.case), ("/runCase", Some(12)));
         assert_eq!(query.agent, "a b/c d");
+        let query = Query::of("/runCase?casetuple=7.9.3%20&agent=a");
+        assert_eq!((query.tuple.as_deref(), query.case), (Some("7.9.3"), None));
         assert_eq!(Query::of("/updateReports").agent, "");
         assert_eq!(Query::of("/runCase?case=x&agent=%zz").agent, "%zz");
     }

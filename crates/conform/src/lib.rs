@@ -1,5 +1,5 @@
-//! A conformance suite for WebSocket implementations of any language (RFC 6455): a verdict for
-//! each rule, with the sentence of the RFC that decides.
+//! A conformance suite for WebSocket implementations of any language (RFC 6455, RFC 7692): a
+//! verdict for each rule, with the sentence of the RFC that decides.
 //!
 //! `yamabiko conform` is this crate on the command line; `docs/conform.md` of the repository
 //! describes the cases, the verdicts and the reports. The suite is on raw frames and sockets,
@@ -36,6 +36,7 @@
 //! | `case.rs`, `script.rs` | what a case and a script are made of |
 //! | `rules.rs`, `rules.tsv` | the sentences of the RFCs |
 //! | `frame.rs`, `http.rs` | the writers, which can break every rule; the reader of heads |
+//! | `extension.rs`, `deflate/` | permessage-deflate: parameters, and DEFLATE that is measured |
 //! | `reader.rs` | the strict reader of frames |
 //! | `player.rs`, `socket.rs` | a script on a connection |
 //! | `plan.rs`, `suite.rs` | which cases are run |
@@ -51,7 +52,9 @@ mod case;
 mod cases;
 mod catalogue;
 mod client;
+mod deflate;
 mod error;
+mod extension;
 mod frame;
 mod html;
 mod http;

@@ -9,11 +9,13 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::frame::Frame;
+use crate::deflate::{Blocks, Compressor, Token};
+use crate::extension::{self, Parameters, Within, deflate_elements};
+use crate::frame::{CONTINUATION, Frame};
 use crate::http::{Head, Template, Values, accept_of, key_of};
 use crate::random::random;
 use crate::reader::{Fault, Reader, Received};
-use crate::script::{Codes, Cut, Expected, HeadRule, Item, Opening, Script, Step};
+use crate::script::{Codes, CompressedRule, Cut, Expected, HeadRule, Item, Opening, Script, Step};
 use crate::socket::{Ended, Socket};
 use crate::transcript::{Line, Transcript};
 use crate::words::{alternatives, head_lines, quoted};
@@ -25,6 +27,16 @@ pub enum Peer {
     Server,
     /// A client: it connects to the suite.
     Client,
+}
+
+impl Peer {
+    /// The side of the suite.
+    pub(crate) fn other(self) -> Peer {
+        match self {
+            Peer::Server => Peer::Client,
+            Peer::Client => Peer::Server,
+        }
+    }
 }
 
 /// The peer, and how patient the suite is with it.
@@ -104,6 +116,7 @@ struct Player<'a> {
     /// Of a client.
     request: Option<Head>,
     is_key_new: bool,
+    deflate: Option<Deflate>,
     /// Sec-WebSocket-Accept of a server.
     accept: String,
     /// The heads of HTTP are behind us: frames follow.
@@ -116,6 +129,12 @@ struct Player<'a> {
     needs_code: bool,
     /// The time limit of the whole connection.
     until: Instant,
+}
+
+/// What was agreed about compression, and the suite's direction of it.
+struct Deflate {
+    parameters: Parameters,
+    compressor: Compressor,
 }
 
 /// A script that ends before its last step.
@@ -140,6 +159,7 @@ impl<'a> Player<'a> {
             },
             request: None,
             is_key_new: false,
+            deflate: None,
             accept: String::new(),
             is_open: false,
             messages: VecDeque::new(),
@@ -187,7 +207,59 @@ impl<'a> Player<'a> {
                 self.is_open = true;
                 Ok(())
             }
+            (Opening::Deflate(offer), Peer::Server) => {
+                self.send(
+                    &[Item::Head(with_deflate(Template::request(), *offer))],
+                    Cut::Whole,
+                )?;
+                self.offer_is_accepted()
+            }
+            (Opening::Deflate(ours), Peer::Client) => {
+                let agreed = ours.answer(self.offered()?).or_else(not_applicable)?;
+                self.agree(agreed);
+                self.send(
+                    &[Item::Head(with_deflate(Template::response(), agreed))],
+                    Cut::Whole,
+                )
+            }
         }
+    }
+
+    fn offer_is_accepted(&mut self) -> Progress {
+        let Some(head) = self.response()? else {
+            return fail(format!("expected a response; {}", self.situation()));
+        };
+        if head.status() != Some(101) {
+            return not_applicable("the server refuses the offer of permessage-deflate");
+        }
+        let Some(parameters) = extension::accepted(&head).or_else(fail)? else {
+            return not_applicable("the server declines the offer of permessage-deflate");
+        };
+        self.agree(parameters);
+        self.opened(&head, |_| Ok(()))
+    }
+
+    /// The first offer of the client.
+    fn offered(&self) -> Result<Parameters, Stop> {
+        let elements = self
+            .request
+            .as_ref()
+            .map(deflate_elements)
+            .unwrap_or_default();
+        let Some(offer) = elements.first() else {
+            return not_applicable("the client does not offer permessage-deflate");
+        };
+        Parameters::parse(offer, Within::Offer)
+            .or_else(|wrong| fail(format!("the offer has {wrong}")))
+    }
+
+    fn agree(&mut self, parameters: Parameters) {
+        let agreed = parameters.of(self.endpoint.peer.other());
+        self.deflate = Some(Deflate {
+            parameters,
+            compressor: Compressor::new(agreed.window_bits, agreed.takes_over),
+        });
+        self.reader.agree_on_deflate();
     }
 
     fn step(&mut self, step: &Step) -> Progress {
@@ -271,6 +343,17 @@ impl<'a> Player<'a> {
                 (0..*count).for_each(|_| frame.encode(self.is_client(), key, bytes));
                 self.transcript.suite(format!("{count} times {frame}"));
             }
+            Item::Compressed {
+                opcode,
+                payload,
+                fragment_bytes,
+            } => {
+                self.transcript
+                    .suite(format!("compresses {}", quoted(payload)));
+                for frame in self.compress(*opcode, payload, *fragment_bytes) {
+                    self.write(&Item::Frame(frame), bytes);
+                }
+            }
             Item::Bytes(raw, words) => {
                 bytes.extend_from_slice(raw);
                 self.transcript.suite(format!("{words}: {}", quoted(raw)));
@@ -282,6 +365,27 @@ impl<'a> Player<'a> {
                 self.is_open |= self.endpoint.peer == Peer::Client;
             }
         }
+    }
+
+    /// The frames of a compressed message.
+    fn compress(&mut self, opcode: u8, payload: &[u8], fragment_bytes: usize) -> Vec<Frame> {
+        let payload = match &mut self.deflate {
+            Some(deflate) => deflate.compressor.message(payload),
+            None => payload.to_vec(),
+        };
+        let parts: Vec<&[u8]> = payload.chunks(fragment_bytes.max(1)).collect();
+        let frame = |(place, part): (usize, &&[u8])| {
+            let frame = match place {
+                0 => Frame::new(opcode, part).rsv(4),
+                _ => Frame::new(CONTINUATION, part),
+            };
+            if place + 1 < parts.len() {
+                frame.more()
+            } else {
+                frame
+            }
+        };
+        parts.iter().enumerate().map(frame).collect()
     }
 
     fn send_bytes(&mut self, bytes: &[u8]) -> Progress {
@@ -328,6 +432,15 @@ impl<'a> Player<'a> {
             Expected::NewKey => fail("another request had the same Sec-WebSocket-Key"),
             Expected::Quiet => self.quiet(),
             Expected::Frames(rule) => rule(self.reader.frames()).or_else(fail),
+            Expected::DeflateIsKnown => self.deflate_is_known(),
+            Expected::DeflateDeclined => self.deflate_declined(),
+            Expected::RequestHas(rule) => match &self.request {
+                Some(head) => rule(head).or_else(not_applicable),
+                None => Ok(()),
+            },
+            Expected::WholeWindow => self.whole_window(),
+            Expected::EchoAcrossWindow => self.echo_across_window(),
+            Expected::Compressed(rule) => self.compressed(*rule),
             Expected::FreshConnection => self.fresh_connection(),
             Expected::EndWithin(time) => self.end_within(*time),
         }
@@ -612,6 +725,78 @@ impl<'a> Player<'a> {
         }
     }
 
+    /// Otherwise the case does not apply. A server is asked on another connection.
+    fn deflate_is_known(&mut self) -> Progress {
+        if self.endpoint.peer == Peer::Client {
+            return self.offered().map(drop);
+        }
+        let script = Script::deflate(Parameters::default()).closes();
+        match play_server(&script, self.endpoint).outcome {
+            Outcome::NotApplicable(words) => not_applicable(words),
+            Outcome::Pass | Outcome::Fail(_) => Ok(()),
+        }
+    }
+
+    fn deflate_declined(&mut self) -> Progress {
+        match self.response()? {
+            Some(head) if head.status() == Some(101) => match deflate_elements(&head).is_empty() {
+                true => self.opened(&head, |_| Ok(())),
+                false => fail("the peer has accepted the offer"),
+            },
+            Some(_) => Ok(()),
+            None if self.ended().is_some() => Ok(()),
+            None => fail("the peer neither responds nor ends TCP"),
+        }
+    }
+
+    fn whole_window(&self) -> Progress {
+        let ours = self.endpoint.peer.other();
+        let agreed = self
+            .deflate
+            .as_ref()
+            .map(|deflate| deflate.parameters.of(ours));
+        match agreed {
+            Some(agreed) if agreed.takes_over && agreed.window_bits == 15 => Ok(()),
+            _ => not_applicable("the peer restricts what the suite may refer to"),
+        }
+    }
+
+    fn echo_across_window(&mut self) -> Progress {
+        let Some(deflate) = &self.deflate else {
+            return Ok(());
+        };
+        let window = 1_usize
+            << deflate
+                .parameters
+                .of(self.endpoint.peer.other())
+                .window_bits;
+        let first: Vec<u8> = (0..window).map(|at| (at * 31 / 7 % 253) as u8).collect();
+        let copy = Token::Copy {
+            length: 100,
+            distance: window as u16,
+        };
+        let literals: Vec<Token> = first.iter().map(|&byte| Token::Literal(byte)).collect();
+        let blocks = Blocks::new()
+            .dynamic(false, &literals)
+            .fixed(false, &[copy]);
+        let payload = [first.as_slice(), &first[..100]].concat();
+        let words = format!("a copy of 100 bytes at the distance {window}, in");
+        self.transcript.suite(words);
+        let frame = Frame::binary(blocks.message()).rsv(4);
+        self.send(&[Item::Frame(frame)], Cut::Whole)?;
+        self.message(true, &payload)
+    }
+
+    fn compressed(&mut self, rule: CompressedRule) -> Progress {
+        let seen = self.reader.compressed();
+        match &self.deflate {
+            Some(deflate) if !seen.is_empty() => {
+                rule(deflate.parameters.of(self.endpoint.peer), seen).or_else(fail)
+            }
+            _ => not_applicable("the peer compresses no message"),
+        }
+    }
+
     /// Another connection with an echo, as long as the first one exists.
     fn fresh_connection(&mut self) -> Progress {
         if self.endpoint.peer == Peer::Client {
@@ -764,6 +949,14 @@ impl<'a> Player<'a> {
 
 fn fail<T>(words: impl Into<String>) -> Result<T, Stop> {
     Err(Stop::Fail(words.into()))
+}
+
+fn not_applicable<T>(words: impl Into<String>) -> Result<T, Stop> {
+    Err(Stop::NotApplicable(words.into()))
+}
+
+fn with_deflate(head: Template, parameters: Parameters) -> Template {
+    head.set("Sec-WebSocket-Extensions", &parameters.to_string())
 }
 
 fn kind(is_binary: bool) -> &'static str {

@@ -7,7 +7,9 @@
 
 use std::collections::VecDeque;
 
+use crate::deflate::{InflateError, Inflater, TAIL};
 use crate::frame::{BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, opcode_name, payload_words};
+use crate::words::quoted;
 
 /// See the [module's text](self).
 #[derive(Debug, Default)]
@@ -19,6 +21,9 @@ pub(crate) struct Reader {
     is_closed: bool,
     arrived: VecDeque<Received>,
     frames: Vec<FrameSeen>,
+    /// After permessage-deflate was agreed.
+    inflater: Option<Inflater>,
+    compressed: Vec<CompressedSeen>,
 }
 
 /// What the peer has sent.
@@ -43,6 +48,17 @@ pub(crate) struct FrameSeen {
     pub is_minimal: bool,
 }
 
+/// How a message of the peer was compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CompressedSeen {
+    /// The longest distance of a copy.
+    pub distance_max: usize,
+    /// How far a copy refers to bytes before the message.
+    pub reach: usize,
+    /// The payload still has the four bytes that a sender removes.
+    pub has_tail: bool,
+}
+
 /// A rule that the peer has broken, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault(pub String);
@@ -51,10 +67,21 @@ pub(crate) struct Fault(pub String);
 #[derive(Debug)]
 struct Partial {
     is_binary: bool,
+    is_compressed: bool,
     payload: Vec<u8>,
 }
 
 impl Reader {
+    /// From now on, messages may be compressed.
+    pub(crate) fn agree_on_deflate(&mut self) {
+        self.inflater = Some(Inflater::default());
+    }
+
+    /// The first compressed messages, up to a bound.
+    pub(crate) fn compressed(&self) -> &[CompressedSeen] {
+        &self.compressed
+    }
+
     /// The buffer for bytes of the peer.
     pub(crate) fn input(&mut self) -> &mut Vec<u8> {
         if self.taken == self.input.len() {
@@ -81,7 +108,7 @@ impl Reader {
             self.note(frame);
             log(words(&frame, &payload));
             self.check(&frame, &payload)?;
-            self.accept(&frame, payload)?;
+            self.accept(&frame, payload, &mut log)?;
         }
         Ok(())
     }
@@ -130,8 +157,12 @@ impl Reader {
         if self.is_closed {
             return fault(format!("a frame ({name}) after a Close frame (§5.5.1)"));
         }
+        let legal_rsv = match frame.opcode {
+            TEXT | BINARY if self.inflater.is_some() => [0, RSV1],
+            _ => [0, 0],
+        };
         match frame.opcode {
-            _ if frame.rsv != 0 => fault(format!(
+            _ if !legal_rsv.contains(&frame.rsv) => fault(format!(
                 "reserved bits {:03b} in a {name} frame (§5.2)",
                 frame.rsv
             )),
@@ -150,7 +181,12 @@ impl Reader {
         }
     }
 
-    fn accept(&mut self, frame: &FrameSeen, payload: Vec<u8>) -> Result<(), Fault> {
+    fn accept(
+        &mut self,
+        frame: &FrameSeen,
+        payload: Vec<u8>,
+        log: &mut impl FnMut(String),
+    ) -> Result<(), Fault> {
         match frame.opcode {
             PING => self.arrived.push_back(Received::Ping(payload)),
             PONG => self.arrived.push_back(Received::Pong(payload)),
@@ -163,6 +199,7 @@ impl Reader {
                 let is_binary = opcode == BINARY;
                 let empty = || Partial {
                     is_binary,
+                    is_compressed: frame.rsv == RSV1,
                     payload: Vec::new(),
                 };
                 let message = self.message.get_or_insert_with(empty);
@@ -173,14 +210,19 @@ impl Reader {
             }
         }
         if frame.fin && frame.opcode < CLOSE {
-            self.finish_message()?;
+            self.finish_message(log)?;
         }
         Ok(())
     }
 
-    fn finish_message(&mut self) -> Result<(), Fault> {
-        let Some(Partial { is_binary, payload }) = self.message.take() else {
+    fn finish_message(&mut self, log: &mut impl FnMut(String)) -> Result<(), Fault> {
+        let Some(message) = self.message.take() else {
             return Ok(());
+        };
+        let is_binary = message.is_binary;
+        let payload = match message.is_compressed {
+            true => self.inflate(&message.payload, log)?,
+            false => message.payload,
         };
         if !is_binary && std::str::from_utf8(&payload).is_err() {
             return fault("a text message that is not UTF-8 (§5.6)".to_owned());
@@ -188,6 +230,33 @@ impl Reader {
         self.arrived
             .push_back(Received::Message { is_binary, payload });
         Ok(())
+    }
+
+    fn inflate(&mut self, payload: &[u8], log: &mut impl FnMut(String)) -> Result<Vec<u8>, Fault> {
+        let Some(inflater) = &mut self.inflater else {
+            return Ok(payload.to_vec());
+        };
+        let inflated = match inflater.message(payload, MESSAGE_BYTES_MAX as usize) {
+            Ok(inflated) => inflated,
+            Err(InflateError::TooLong) => {
+                return fault("a message that inflates to more than 80 MiB".to_owned());
+            }
+            Err(InflateError::Corrupt(reason)) => {
+                return fault(format!(
+                    "a compressed message with {reason} (RFC 7692 §7.2.1)"
+                ));
+            }
+        };
+        let text = quoted(&inflated.bytes);
+        log(format!("… {} blocks of DEFLATE: {text}", inflated.blocks));
+        if self.compressed.len() < FRAMES_NOTED_MAX {
+            self.compressed.push(CompressedSeen {
+                distance_max: inflated.distance_max,
+                reach: inflated.reach,
+                has_tail: payload.ends_with(&TAIL),
+            });
+        }
+        Ok(inflated.bytes)
     }
 }
 
@@ -257,6 +326,8 @@ fn fault<T>(words: String) -> Result<T, Fault> {
     Err(Fault(words))
 }
 
+/// The bit of a compressed message (RFC 7692 §6).
+const RSV1: u8 = 4;
 /// Longer than the longest message that the suite sends.
 const MESSAGE_BYTES_MAX: u64 = 80 << 20;
 /// Bytes that have been read are moved out of the buffer when they are more.

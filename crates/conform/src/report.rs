@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::case::{Case, Level};
 use crate::player::{Outcome, Peer, Played};
 use crate::rules::Rule;
+use crate::suite::Task;
 use crate::transcript::{Line, milliseconds};
 
 /// The verdicts of a run of the suite, in any format of serde.
@@ -105,6 +106,12 @@ pub(crate) struct RunResult {
     pub label: String,
     pub played: Played,
     pub duration: std::time::Duration,
+}
+
+impl RunResult {
+    pub(crate) fn is_of(&self, task: &Task) -> bool {
+        (self.case, self.run) == (task.case, task.run)
+    }
 }
 
 impl Report {
@@ -211,7 +218,7 @@ fn is_failure(result: &RunResult) -> bool {
 }
 
 /// The first run that failed; otherwise the first that passed; otherwise the first.
-fn decisive(results: &[RunResult]) -> Option<&RunResult> {
+pub(crate) fn decisive(results: &[RunResult]) -> Option<&RunResult> {
     let passed = |result: &&RunResult| result.played.outcome == Outcome::Pass;
     let failure = results.iter().find(|result| is_failure(result));
     failure

@@ -21,6 +21,14 @@ pub(crate) struct Section {
     pub number: &'static str,
 }
 
+impl Section {
+    /// The numbers of the RFC and of the section, for the order: 5.2 comes before 5.10.
+    pub(crate) fn place(&self) -> Vec<u32> {
+        let numbers = [self.rfc].into_iter().chain(self.number.split('.'));
+        numbers.map(|number| number.parse().unwrap_or(0)).collect()
+    }
+}
+
 /// All rules, by their identifier.
 pub(crate) fn rules() -> HashMap<&'static str, Rule> {
     let rules = TABLE.lines().filter_map(rule);

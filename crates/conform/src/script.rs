@@ -10,9 +10,10 @@
 
 use std::time::Duration;
 
+use crate::extension::{Agreed, Parameters};
 use crate::frame::Frame;
 use crate::http::{Head, Template};
-use crate::reader::FrameSeen;
+use crate::reader::{CompressedSeen, FrameSeen};
 use crate::words::alternatives;
 
 /// The steps of one connection.
@@ -29,6 +30,9 @@ pub(crate) struct Script {
 pub(crate) enum Opening {
     /// The legal opening handshake, without extensions.
     Standard,
+    /// With permessage-deflate: an offer to a server; for a client, additions to what it
+    /// offers. A peer that does not agree makes the case not applicable.
+    Deflate(Parameters),
     /// By the steps themselves.
     ByHand,
 }
@@ -74,6 +78,12 @@ pub(crate) enum Item {
     Repeat {
         frame: Frame,
         count: usize,
+    },
+    /// A message, compressed as it was agreed, in fragments of so many bytes.
+    Compressed {
+        opcode: u8,
+        payload: Vec<u8>,
+        fragment_bytes: usize,
     },
     /// Any bytes, with what they are in words.
     Bytes(Vec<u8>, &'static str),
@@ -127,6 +137,20 @@ pub(crate) enum Expected {
     Quiet,
     /// A property of all frames so far.
     Frames(FramesRule),
+    /// The peer accepts or offers permessage-deflate; otherwise the case does not apply.
+    DeflateIsKnown,
+    /// The request is refused, or accepted without permessage-deflate.
+    DeflateDeclined,
+    /// A property of the client's request; a violation is the reason why the case does not
+    /// apply.
+    RequestHas(HeadRule),
+    /// The suite may refer to earlier messages and has a window of 32,768 bytes; otherwise the
+    /// case does not apply.
+    WholeWindow,
+    /// A message with a copy from the farthest place that the agreed window allows comes back.
+    EchoAcrossWindow,
+    /// A property of all compressed messages so far.
+    Compressed(CompressedRule),
     /// A fresh connection is served.
     FreshConnection,
     /// The peer ends TCP within this time.
@@ -138,6 +162,9 @@ pub(crate) type HeadRule = fn(&Head) -> Result<(), String>;
 
 /// A property of all frames of a connection; the error describes the violation.
 pub(crate) type FramesRule = fn(&[FrameSeen]) -> Result<(), String>;
+
+/// A property of the peer's compressed messages, by what was agreed.
+pub(crate) type CompressedRule = fn(Agreed, &[CompressedSeen]) -> Result<(), String>;
 
 /// The codes that a Close frame of the peer may have.
 #[derive(Clone, Copy, Debug)]
@@ -163,6 +190,14 @@ impl Script {
     pub(crate) fn by_hand() -> Script {
         Script {
             opening: Opening::ByHand,
+            ..Script::new()
+        }
+    }
+
+    /// A script that begins after the agreement on permessage-deflate.
+    pub(crate) fn deflate(parameters: Parameters) -> Script {
+        Script {
+            opening: Opening::Deflate(parameters),
             ..Script::new()
         }
     }
@@ -204,6 +239,24 @@ impl Script {
         self.step(Step::Send {
             items,
             cut: Cut::Pieces(bytes),
+        })
+    }
+
+    /// A compressed message, in one frame or in fragments of so many bytes.
+    pub(crate) fn compressed(
+        self,
+        opcode: u8,
+        payload: impl Into<Vec<u8>>,
+        fragment_bytes: usize,
+    ) -> Script {
+        let items = vec![Item::Compressed {
+            opcode,
+            payload: payload.into(),
+            fragment_bytes,
+        }];
+        self.step(Step::Send {
+            items,
+            cut: Cut::Whole,
         })
     }
 

@@ -1,8 +1,12 @@
 //! The configuration files of the Autobahn suite: which peers and which cases.
 
+use std::net::{SocketAddr, ToSocketAddrs};
+
 use serde::Deserialize;
 
+use crate::error::Error;
 use crate::plan::Plan;
+use crate::url::Url;
 
 /// The file of a run of that suite, as client (`servers`) or as server (`url`).
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -42,6 +46,20 @@ impl Spec {
         serde_json::from_str(text).map_err(|error| error.to_string())
     }
 
+    /// The address that clients connect to, from the key `url`; `None`: the file has none.
+    ///
+    /// # Errors
+    /// The URL is not `ws://HOST[:PORT]`, or its host has no address.
+    pub fn listen_address(&self) -> Result<Option<SocketAddr>, Error> {
+        let Some(url) = &self.url else {
+            return Ok(None);
+        };
+        let url = Url::parse(url)?;
+        let addresses = (url.host.as_str(), url.port).to_socket_addrs();
+        let mut addresses = addresses.map_err(|error| Error::Resolve(url.host.clone(), error))?;
+        Ok(addresses.next())
+    }
+
     /// The plan with the cases of this file. Its patterns name cases of the Autobahn suite, or
     /// of this one.
     pub fn apply(&self, plan: Plan) -> Plan {
@@ -66,6 +84,10 @@ mod tests {
         assert_eq!(spec.servers[0].agent.as_deref(), Some("A"));
         let plan = Plan::new().only("1.*").only("2.*").except("2.5");
         assert_eq!(spec.apply(Plan::new()), plan);
+        assert!(spec.listen_address().is_ok_and(|address| address.is_none()));
+        let spec = Spec::parse("{\"url\": \"ws://127.0.0.1:9002\"}").expect("a file");
+        let address = spec.listen_address().expect("a URL").expect("an address");
+        assert_eq!(address.to_string(), "127.0.0.1:9002");
         assert!(Spec::parse("[").is_err());
     }
 }

@@ -41,8 +41,8 @@ pub(crate) struct ConformArguments {
     /// The longest message that the peer accepts: cases at this limit and past it
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = CASES)]
     pub message_max: Option<usize>,
-    /// Servers and cases from a configuration file of the Autobahn suite; index.json is
-    /// written to its folder
+    /// Servers, or the address for clients, and cases from a configuration file of the Autobahn
+    /// suite; index.json is written to its folder
     #[arg(long, value_name = "FILE", conflicts_with = "url", help_heading = CASES)]
     pub spec: Option<PathBuf>,
     /// List the cases, and do nothing else
@@ -160,9 +160,9 @@ impl ConformArguments {
         self.url.as_deref().ok_or_else(missing)
     }
 
-    /// The address that clients connect to.
-    pub(crate) fn listens_on(&self) -> SocketAddr {
-        self.listen.unwrap_or(DEFAULT_LISTEN)
+    /// The address that clients connect to; `named` is that of a configuration file.
+    pub(crate) fn listens_on(&self, named: Option<SocketAddr>) -> SocketAddr {
+        self.listen.or(named).unwrap_or(DEFAULT_LISTEN)
     }
 
     /// The level from which on a broken rule makes the run fail.

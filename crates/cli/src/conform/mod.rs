@@ -9,7 +9,7 @@
 mod progress;
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use yamabiko_conform::{
@@ -43,7 +43,11 @@ pub(super) fn run(arguments: &ConformArguments) -> Result<(), Failure> {
     let on_signal = interrupt.clone();
     signals::on_first(move || on_signal.raise())?;
     let reports = match (peer, &spec) {
-        (Peer::Client, _) => client(&plan, arguments, &interrupt)?,
+        (Peer::Client, spec) => {
+            let named = spec.as_ref().map_or(Ok(None), Spec::listen_address);
+            let address = arguments.listens_on(named.map_err(failure)?);
+            client(&plan, arguments, address, &interrupt)?
+        }
         (Peer::Server, None) => vec![server(
             &plan,
             arguments.server_url(),
@@ -88,9 +92,9 @@ fn servers(
 fn client(
     plan: &Plan,
     arguments: &ConformArguments,
+    address: SocketAddr,
     interrupt: &Interrupt,
 ) -> Result<Vec<Report>, Failure> {
-    let address = arguments.listens_on();
     let runs = client_runs(plan).map_err(failure)?;
     let cannot = |error| format!("cannot listen on {address}: {}", in_sentence(&error));
     let listener = TcpListener::bind(address).map_err(cannot)?;

@@ -133,7 +133,7 @@ fn response_accept() -> Vec<Run> {
     })
 }
 
-fn any(_: &Head) -> Result<(), String> {
+pub(super) fn any(_: &Head) -> Result<(), String> {
     Ok(())
 }
 
@@ -165,11 +165,11 @@ fn has_no_subprotocol(head: &Head) -> Result<(), String> {
     check(head.values(name).is_empty(), || named_field(head, name))
 }
 
-fn check(is_kept: bool, violation: impl FnOnce() -> String) -> Result<(), String> {
+pub(super) fn check(is_kept: bool, violation: impl FnOnce() -> String) -> Result<(), String> {
     if is_kept { Ok(()) } else { Err(violation()) }
 }
 
-fn named_field(head: &Head, name: &str) -> String {
+pub(super) fn named_field(head: &Head, name: &str) -> String {
     match head.values(name).as_slice() {
         [] => format!("there is no field {name}"),
         values => format!("the field {name} is '{}'", values.join(", ")),
@@ -206,7 +206,7 @@ fn is_of_the_offer(head: &Head) -> Result<(), String> {
 }
 
 /// A label and the change of a legal head.
-type Change = (&'static str, fn(Template) -> Template);
+pub(super) type Change = (&'static str, fn(Template) -> Template);
 
 const NAMES: [Change; 2] = [
     ("lower case", |head| {
@@ -314,7 +314,7 @@ fn frames_with_request() -> Vec<Run> {
     })
 }
 
-type Changes = &'static [Change];
+pub(super) type Changes = &'static [Change];
 
 const METHODS: Changes = &[
     ("POST", |head| {

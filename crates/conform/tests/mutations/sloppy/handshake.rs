@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
-use super::Peer;
+use super::{Peer, compression};
 
 /// A head, cut into its lines.
 struct Head {
@@ -84,6 +84,11 @@ fn refusal(head: &Head, peer: &Peer) -> Option<&'static str> {
     ];
     let is_known =
         |(name, _): &(String, String)| known.iter().any(|known| name.eq_ignore_ascii_case(known));
+    if peer.is("refuses requests with invalid offers")
+        && compression::has_invalid(&head.values(EXTENSIONS, peer).join(","))
+    {
+        return Some("400 Bad Request");
+    }
     if peer.is("refuses unknown fields") && !head.fields.iter().all(is_known) {
         return Some("400 Bad Request");
     }
@@ -111,15 +116,19 @@ fn acceptance(head: &Head, peer: &Peer) -> String {
         true => format!("Sec-WebSocket-Accept: {}", accept_of(&key.to_lowercase())),
         false => format!("Sec-WebSocket-Accept: {}", accept_of(&key)),
     });
-    let offered = head.values("sec-websocket-extensions", peer);
+    let offered = head.values(EXTENSIONS, peer);
     if let Some(offered) = offered
         .first()
+        .filter(|first| !first.starts_with("permessage-deflate"))
         .filter(|_| peer.is("accepts unknown extensions"))
     {
         lines.push(format!("Sec-WebSocket-Extensions: {offered}"));
     }
     if offered.is_empty() && peer.is("accepts extensions that nobody asked for") {
         lines.push("Sec-WebSocket-Extensions: x-unasked".to_owned());
+    }
+    if let Some(accepted) = compression::accept(&offered, peer) {
+        lines.push(format!("Sec-WebSocket-Extensions: {accepted}"));
     }
     if peer.is("has one subprotocol for everybody") {
         lines.push("Sec-WebSocket-Protocol: x-third".to_owned());
@@ -163,6 +172,10 @@ pub fn request(host: &str, target: &str, peer: &Peer) -> (String, String) {
     add("sends no Connection", "Connection: Upgrade".to_owned());
     add("never", format!("Sec-WebSocket-Key: {key}"));
     add("never", format!("Sec-WebSocket-Version: {version_13}"));
+    lines.push(format!(
+        "Sec-WebSocket-Extensions: {}",
+        compression::offer(peer)
+    ));
     if peer.is("sends its key twice") {
         lines.push(format!("Sec-WebSocket-Key: {key}"));
     }
@@ -180,13 +193,14 @@ pub fn is_open(head: &str, key: &str, peer: &Peer) -> bool {
     let upgrades = has_token(&head.values("upgrade", peer), "websocket", peer);
     let connects = has_token(&head.values("connection", peer), "Upgrade", peer);
     let accepts = head.values("sec-websocket-accept", peer) == [accept_of(key)];
-    let no_extension = head.values("sec-websocket-extensions", peer).is_empty();
+    let extensions = head.values(EXTENSIONS, peer);
+    let is_legal = compression::is_legal_response(&extensions.join(","), peer);
     let no_subprotocol = head.values("sec-websocket-protocol", peer).is_empty();
     is_status
         && (upgrades || peer.is("does not check Upgrade"))
         && (connects || peer.is("does not check Connection"))
         && (accepts || peer.is("does not check Sec-WebSocket-Accept"))
-        && (no_extension || peer.is("accepts extensions that it did not offer"))
+        && is_legal
         && (no_subprotocol || peer.is("accepts subprotocols that it did not offer"))
 }
 
@@ -259,3 +273,5 @@ fn accept_of(key: &str) -> String {
     hash.update("258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
     STANDARD.encode(hash.finalize())
 }
+
+const EXTENSIONS: &str = "sec-websocket-extensions";

@@ -2,6 +2,7 @@
 //!
 //! It is written for the tests of the suite: a thread for each connection, blocking calls.
 
+mod compression;
 mod handshake;
 mod mutation;
 mod utf8;
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use compression::{Compression, Inflated};
 pub use mutation::{ALL, Mutation};
 use utf8::Text;
 
@@ -107,18 +109,23 @@ pub fn run_client(address: SocketAddr, mutation: Option<Mutation>) {
 }
 
 fn run_one(address: SocketAddr, number: usize, mutation: Option<Mutation>) {
+    let target = format!("/runCase?case={number}&agent=sloppy");
+    run(address, &target, mutation);
+}
+
+/// One connection on which every message is echoed.
+pub fn run(address: SocketAddr, target: &str, mutation: Option<Mutation>) {
     let stream = TcpStream::connect(address).expect("the suite listens");
     let Ok(mut peer) = Peer::new(stream, false, mutation) else {
         return;
     };
-    let target = format!("/runCase?case={number}&agent=sloppy");
-    if peer.ask(&address.to_string(), &target) {
+    if peer.ask(&address.to_string(), target) {
         peer.converse();
     }
 }
 
 /// The message that the suite sends on this path.
-fn tell(address: SocketAddr, target: &str) -> Vec<u8> {
+pub fn tell(address: SocketAddr, target: &str) -> Vec<u8> {
     let stream = TcpStream::connect(address).expect("the suite listens");
     let mut peer = Peer::new(stream, false, None).expect("a socket");
     assert!(peer.ask(&address.to_string(), target));
@@ -144,6 +151,8 @@ pub struct Peer {
     input: Vec<u8>,
     output: Vec<u8>,
     message: Option<Message>,
+    /// After permessage-deflate was agreed.
+    compression: Option<Compression>,
     /// The end of the last text, for a mutation.
     carried: Vec<u8>,
     close_sent: bool,
@@ -157,6 +166,7 @@ pub struct Peer {
 
 struct Message {
     is_binary: bool,
+    is_compressed: bool,
     payload: Vec<u8>,
     /// The first bytes that are known to be UTF-8.
     checked: usize,
@@ -200,6 +210,7 @@ impl Peer {
             input: Vec::new(),
             output: Vec::new(),
             message: None,
+            compression: None,
             carried: Vec::new(),
             close_sent: false,
             close_received: false,
@@ -230,6 +241,7 @@ impl Peer {
             TOO_LONG => (REFUSAL.to_owned(), false),
             head => handshake::respond(head, self),
         };
+        self.compression = compression::of_response(&response, self);
         let is_sent = self.stream.write_all(response.as_bytes()).is_ok();
         if !is_open {
             // What the client still sends must not make the kernel send RST.
@@ -249,8 +261,11 @@ impl Peer {
         if self.stream.write_all(&bytes).is_err() {
             return false;
         }
-        let head = self.read_head();
-        head.is_some_and(|head| head != TOO_LONG && handshake::is_open(&head, &key, self))
+        let Some(head) = self.read_head().filter(|head| head != TOO_LONG) else {
+            return false;
+        };
+        self.compression = compression::of_response(&head, self);
+        handshake::is_open(&head, &key, self)
     }
 
     fn read_head(&mut self) -> Option<String> {
@@ -457,7 +472,9 @@ impl Peer {
             _ => "accepts reserved bits in control frames",
         };
         let says = |words: &str| Some(words.to_owned());
-        if frame.rsv != 0 && !self.is(accepts_rsv) {
+        let is_compressed = frame.rsv == 4 && matches!(frame.opcode, 1 | 2);
+        let is_legal = frame.rsv == 0 || is_compressed && self.compression.is_some();
+        if !is_legal && !self.is(accepts_rsv) {
             return says("reserved bits");
         }
         match frame.opcode {
@@ -547,7 +564,7 @@ impl Peer {
             (Some(message), 0) => !message.is_binary,
             (_, opcode) => opcode == 1,
         };
-        if is_late || !is_text || frame.length > self.limit() {
+        if is_late || !is_text || self.is_compressed(frame) || frame.length > self.limit() {
             return match frame.length > self.limit() && frame.opcode < 8 {
                 true => self.too_long(),
                 false => Flow::Read,
@@ -598,6 +615,7 @@ impl Peer {
     fn data(&mut self, frame: &Frame, payload: Vec<u8>) -> Flow {
         let begun = Message {
             is_binary: frame.opcode != 1 && frame.opcode != 0,
+            is_compressed: frame.rsv & 4 != 0 && self.compression.is_some(),
             payload: Vec::new(),
             checked: 0,
             fragments: 0,
@@ -614,6 +632,16 @@ impl Peer {
             return self.too_long();
         }
         message.payload.extend(payload);
+        if message.is_compressed || self.compression.is_some() && self.is("inflates every message")
+        {
+            if !frame.fin && !self.is("inflates each fragment by itself") {
+                self.message = Some(message);
+                return Flow::Next;
+            }
+            if let Some(flow) = self.inflate(&mut message) {
+                return flow;
+            }
+        }
         if let Some(flow) = self.check_text(frame, &mut message) {
             return flow;
         }
@@ -628,9 +656,42 @@ impl Peer {
         }
     }
 
+    /// Whether the frame belongs to a compressed message.
+    fn is_compressed(&self, frame: &Frame) -> bool {
+        match &self.message {
+            Some(message) if frame.opcode == 0 => message.is_compressed,
+            _ => frame.rsv == 4,
+        }
+    }
+
+    /// Fails the connection if the message cannot be inflated.
+    fn inflate(&mut self, message: &mut Message) -> Option<Flow> {
+        let (mutation, limit) = (self.mutation, self.limit());
+        let compression = self.compression.as_mut()?;
+        match compression.inflate(&message.payload, limit, mutation) {
+            Inflated::Whole(payload) => message.payload = payload,
+            Inflated::TooLong => return Some(self.too_long()),
+            Inflated::Hangs => {
+                self.is_held = true;
+                return Some(Flow::End);
+            }
+            Inflated::Corrupt => {
+                let code = match self.is("closes with 1011 when a message cannot be inflated") {
+                    true => 1011,
+                    false => 1007,
+                };
+                return Some(self.fail(code));
+            }
+        }
+        None
+    }
+
     /// Fails the connection if a text is not UTF-8.
     fn check_text(&mut self, frame: &Frame, message: &mut Message) -> Option<Flow> {
         if message.is_binary && !self.is("checks binary messages") {
+            return None;
+        }
+        if message.is_compressed && self.is("does not check UTF-8 of compressed messages") {
             return None;
         }
         if !frame.fin && self.is("checks UTF-8 at the end of a message") {
@@ -666,6 +727,10 @@ impl Peer {
 
     fn echo(&mut self, message: Message) -> Flow {
         self.messages += 1;
+        let mutation = self.mutation;
+        if let Some(compression) = self.compression.as_mut().filter(|_| !message.is_compressed) {
+            compression.passed(mutation);
+        }
         if self.messages > 50 && self.is("ends after 50 messages") {
             return Flow::End;
         }
@@ -673,7 +738,14 @@ impl Peer {
         let as_text = !message.is_binary
             || self.is("answers binary messages as text")
             || is_fragmented && self.is("answers fragmented messages as text");
-        self.send(if as_text { 1 } else { 2 }, &message.payload);
+        let opcode = if as_text { 1 } else { 2 };
+        match &mut self.compression {
+            Some(compression) => {
+                let payload = compression.compress(&message.payload, mutation);
+                self.send_compressed(opcode, &payload);
+            }
+            None => self.send(opcode, &message.payload),
+        }
         if self.is("keeps the payload of the last message") {
             self.carried = message.payload;
         }
@@ -688,6 +760,7 @@ impl Peer {
         if self.is("forgets a message at a ping") && self.message.take().is_some() {
             self.message = Some(Message {
                 is_binary: false,
+                is_compressed: false,
                 payload: Vec::new(),
                 checked: 0,
                 fragments: 1,
@@ -714,6 +787,7 @@ impl Peer {
         if self.is("forgets a message at a pong") && self.message.take().is_some() {
             self.message = Some(Message {
                 is_binary: false,
+                is_compressed: false,
                 payload: Vec::new(),
                 checked: 0,
                 fragments: 1,
@@ -804,7 +878,25 @@ impl Peer {
         Flow::End
     }
 
+    fn send_compressed(&mut self, opcode: u8, payload: &[u8]) {
+        let is_cut = self.is("sets RSV1 in every fragment") && payload.len() > 1;
+        let (first, rest) = payload.split_at(if is_cut { 1 } else { payload.len() });
+        let fin = if is_cut { 0 } else { 0x80 };
+        self.send_frame(fin | 0x40 | opcode, first);
+        if is_cut {
+            self.send_frame(0x80 | 0x40, rest);
+        }
+    }
+
     fn send(&mut self, opcode: u8, payload: &[u8]) {
+        let is_marked =
+            opcode == PONG && self.compression.is_some() && self.is("sets RSV1 in pongs");
+        let rsv1 = if is_marked { 0x40 } else { 0 };
+        self.send_frame(0x80 | rsv1 | opcode, payload);
+    }
+
+    fn send_frame(&mut self, first: u8, payload: &[u8]) {
+        let opcode = first & 15;
         self.close_sent |= opcode == CLOSE;
         let name = match opcode {
             CLOSE => "does not mask Close",
@@ -815,7 +907,7 @@ impl Peer {
             true => self.is("masks its frames"),
             false => !self.is(name),
         };
-        self.output.push(0x80 | opcode);
+        self.output.push(first);
         let mask_bit = if masks { 0x80 } else { 0 };
         match payload.len() {
             length if self.is("writes every length in 64 bits") => {
