@@ -173,7 +173,7 @@ fn handler_around_another_one_passes_on_every_method_of_the_trait() {
     });
     assert!(trait_methods.len() > 9, "{trait_methods:?}");
     for (file, name) in [
-        ("crates/cli/src/monitoring/mod.rs", "Monitored"),
+        ("crates/cli/src/monitoring/monitored.rs", "Monitored"),
         ("crates/playground/src/handler.rs", "Playground"),
         ("crates/pusher/src/with_fallback.rs", "WithFallback"),
     ] {

@@ -12,6 +12,7 @@ pub(super) fn run(mut settings: EchoSettings) -> Result<(), Failure> {
         managed: serving::managed_sockets(&mut settings.0)?,
         log: settings.0.log,
         monitoring: settings.0.monitoring.clone(),
+        apps: None,
         trace: settings.0.trace.clone(),
         restarts: settings.0.restarts.clone(),
         // It has no settings file.

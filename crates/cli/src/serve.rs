@@ -1,7 +1,7 @@
 //! `yamabiko serve`: the chat and its page; the apps of Pusher clients and the playground beside it.
 
 use yamabiko::server::Config;
-use yamabiko_pusher::WithFallback;
+use yamabiko_pusher::{Pusher, WithFallback};
 
 use super::arguments::ServeSettings;
 use super::output::{Failure, print};
@@ -20,6 +20,7 @@ pub(super) fn run(mut settings: ServeSettings) -> Result<(), Failure> {
         reloading: None,
         log: settings.settings.log,
         monitoring: settings.settings.monitoring.clone(),
+        apps: pusher.as_ref().map(Pusher::counts),
         trace: settings.settings.trace.clone(),
         restarts: settings.settings.restarts.clone(),
         offer: "open",

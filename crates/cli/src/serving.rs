@@ -7,6 +7,7 @@ use yamabiko::server::{
     CannotListen, Config, Drained, Handler, ListenAddress, ListenAddresses, ListeningSocket,
     Server, ServerHandle,
 };
+use yamabiko_pusher::CountsReader;
 
 use super::arguments::{Restarts, Settings, TraceSettings};
 use super::descriptors;
@@ -22,6 +23,8 @@ use super::{service_manager, signals};
 pub(super) struct Serving<'a> {
     pub(super) log: LogSettings,
     pub(super) monitoring: MonitoringSettings,
+    /// Of Pusher clients.
+    pub(super) apps: Option<CountsReader>,
     pub(super) trace: TraceSettings,
     pub(super) restarts: Restarts,
     /// What SIGHUP reads again; `None`: it ends the server.
@@ -45,6 +48,7 @@ pub(super) fn serve(
     let Serving {
         log,
         monitoring: settings,
+        apps,
         trace,
         restarts,
         reloading,
@@ -58,7 +62,7 @@ pub(super) fn serve(
         observers: trace.as_ref().map(ServerTrace::observers),
         ..config
     };
-    let monitoring = Monitoring::new(&log);
+    let monitoring = Monitoring::new(&log, apps);
     let handler = Monitored::new(handler, monitoring.clone(), &settings);
     let (takeover, sockets) = Takeover::begin(restarts.takeover, managed)?;
     let is_for_operators = |one: &ListeningSocket| is_among(one.address(), &settings.admin_listen);

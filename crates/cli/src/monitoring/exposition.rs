@@ -1,20 +1,20 @@
 //! The metrics of a server as text in the format OpenMetrics 1.0, which Prometheus and its like read.
 //!
 //! All numbers are what the workers have published: some hundred loads for each of them, however many connections there are. Every label has
-//! values that the code lists, so a client cannot add time series. `docs/monitoring.md` has the meaning of each metric;
+//! values that the code lists, or is the id of an app, so a client cannot add time series. `docs/monitoring.md` has the meaning of each metric;
 //! a test compares the two.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::Registry;
-use yamabiko::server::{Histogram, Metrics};
+use yamabiko::server::Metrics;
+use yamabiko_pusher::AppCounts;
 
+use super::app_metrics;
+use super::families::Families;
 use super::process::Process;
 use crate::logging::LogCounts;
 
@@ -27,6 +27,8 @@ pub(super) struct Numbers {
     pub memory_bytes_max: Option<usize>,
     pub connections_max: usize,
     pub log: LogCounts,
+    /// The apps of Pusher clients, if there are any.
+    pub apps: Option<Vec<AppCounts>>,
     pub process: Process,
     pub started: SystemTime,
 }
@@ -54,6 +56,9 @@ impl Collector for Numbers {
         self.slow_subscribers(&mut families)?;
         self.work(&mut families)?;
         self.server(&mut families)?;
+        if let Some(apps) = &self.apps {
+            app_metrics::encode(apps, &mut families)?;
+        }
         self.process(&mut families)
     }
 }
@@ -287,86 +292,6 @@ impl Numbers {
     }
 }
 
-/// Encodes one family of metrics after another.
-struct Families<'a>(DescriptorEncoder<'a>);
-
-impl Families<'_> {
-    /// The name of a counter is without its end, `_total`.
-    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
-        let encoder = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Counter)?;
-        ConstCounter::new(value).encode(encoder)
-    }
-
-    fn seconds(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
-        let encoder = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Counter)?;
-        ConstCounter::new(value).encode(encoder)
-    }
-
-    fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
-        let encoder = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Gauge)?;
-        ConstGauge::new(value).encode(encoder)
-    }
-
-    fn counters(
-        &mut self,
-        name: &str,
-        help: &str,
-        values: impl IntoIterator<Item = (Vec<(&'static str, String)>, u64)>,
-    ) -> fmt::Result {
-        let mut encoder = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (labels, value) in values {
-            ConstCounter::new(value).encode(encoder.encode_family(&labels)?)?;
-        }
-        Ok(())
-    }
-
-    fn gauges(
-        &mut self,
-        name: &str,
-        help: &str,
-        values: impl IntoIterator<Item = (Vec<(&'static str, String)>, f64)>,
-    ) -> fmt::Result {
-        let mut encoder = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (labels, value) in values {
-            ConstGauge::new(value).encode(encoder.encode_family(&labels)?)?;
-        }
-        Ok(())
-    }
-
-    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) -> fmt::Result {
-        let buckets: Vec<(f64, u64)> = histogram
-            .buckets()
-            .map(|(limit, count)| {
-                (
-                    limit.map_or(f64::INFINITY, |limit| limit.as_secs_f64()),
-                    count,
-                )
-            })
-            .collect();
-        let sum = histogram.sum().as_secs_f64();
-        let mut encoder = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Histogram)?;
-        let no_exemplars = None::<
-            &std::collections::HashMap<
-                usize,
-                prometheus_client::metrics::exemplar::Exemplar<Vec<(String, String)>, f64>,
-            >,
-        >;
-        encoder.encode_histogram(sum, histogram.count(), &buckets, no_exemplars)
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -436,6 +361,13 @@ pub(crate) mod tests {
             && text.bytes().next().is_some_and(is_letter)
     }
 
+    fn app(id: &str) -> AppCounts {
+        let mut counts = AppCounts::default();
+        counts.app = id.to_owned();
+        counts.channels = 3;
+        counts
+    }
+
     fn numbers() -> Numbers {
         Numbers {
             metrics: Metrics::default(),
@@ -444,6 +376,7 @@ pub(crate) mod tests {
             memory_bytes_max: Some(100),
             connections_max: 9,
             log: LogCounts::default(),
+            apps: Some(vec![app("1"), app("two")]),
             process: Process {
                 cpu_seconds: Some(1.5),
                 resident_bytes: Some(1 << 20),
@@ -469,7 +402,23 @@ pub(crate) mod tests {
         assert_eq!(last.0, "yamabiko_turn_seconds_bucket{le=\"+Inf\"}");
         // No more time series than these, whatever clients do.
         let series: usize = families.values().map(|(_, samples)| samples.len()).sum();
-        assert!(series < 200, "{series}");
+        assert!(series < 230, "{series}");
+    }
+
+    #[test]
+    fn each_app_has_its_numbers_and_a_server_without_apps_has_none() {
+        let families = parsed(&numbers().exposition());
+        let channels = |id| (format!("yamabiko_app_channels{{app=\"{id}\"}}"), 3.0);
+        assert_eq!(
+            families["yamabiko_app_channels"].1,
+            [channels("1"), channels("two")]
+        );
+        let without = Numbers {
+            apps: None,
+            ..numbers()
+        };
+        let families = parsed(&without.exposition());
+        assert!(families.keys().all(|name| !name.contains("_app_")));
     }
 
     #[test]

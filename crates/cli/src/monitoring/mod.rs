@@ -7,26 +7,36 @@
 //! | `/version` | 200 and `{"name":"yamabiko","version":"0.1.0"}` |
 //! | `/metrics` | 200 and the metrics in the format OpenMetrics (`exposition.rs`): with `--metrics`, or on the addresses of `--admin-listen` |
 //!
-//! [`Monitored`] is a handler around the application's own. It answers these paths, and passes all else on. Paths are compared after
-//! percent-decoding. A full server answers them, too ([`Handler::http_when_full`]). [`Administration`] is the server for operators: it has
-//! these paths and nothing else, on addresses and a thread of its own, also while the other server stops.
+//! | file | content |
+//! |---|---|
+//! | `mod.rs` | what the paths tell |
+//! | `monitored.rs` | a handler around the application's own: it answers these paths, and passes all else on |
+//! | `administration.rs` | the server for operators, on addresses and a thread of its own |
+//! | `exposition.rs`, `app_metrics.rs`, `families.rs` | the metrics of the server and of the apps; the format |
+//! | `process.rs` | what the system tells about the process |
+//!
+//! Paths are compared after percent-decoding. A full server answers them, too ([`http_when_full`](yamabiko::server::Handler)).
 //!
 //! `/ready` is 503 as soon as [`ServerHandle::is_ready`] is false: [`ServerHandle::set_ready`] and [`ServerHandle::shutdown`] do that.
 
+mod administration;
+mod app_metrics;
 mod exposition;
+mod families;
+mod monitored;
 mod process;
 
-use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
-use std::thread::{self, JoinHandle};
 use std::time::SystemTime;
 
 use yamabiko::server::{
-    Admission, CloseFrame, Closed, Config, Context, Failure, Handler, InvalidField, LagPolicy,
-    ListenAddress, ListenAddresses, ListeningSocket, Message, Missed, NotJoined, Origins,
-    OwnedMessage, Piece, Position, Publisher, Refusal, Replayed, Request, RequestHead, Response,
-    RoomHistory, Server, ServerHandle, Status, Upgrade,
+    Handler, InvalidField, ListenAddress, Refusal, Request, Response, Server, ServerHandle,
+    Status,
 };
+use yamabiko_pusher::CountsReader;
+
+pub(crate) use self::administration::Administration;
+pub(crate) use self::monitored::Monitored;
 
 use self::exposition::{Numbers, OPEN_METRICS};
 use self::process::Process;
@@ -39,13 +49,6 @@ pub(crate) struct MonitoringSettings {
     pub metrics: bool,
     /// The addresses for operators; they have all paths.
     pub admin_listen: Vec<ListenAddress>,
-}
-
-/// An application, with the paths of monitoring in front of its own.
-pub(crate) struct Monitored<H> {
-    application: H,
-    monitoring: Monitoring,
-    paths: Paths,
 }
 
 /// Which paths there are besides `/health` and `/ready`.
@@ -63,6 +66,8 @@ struct Watched {
     /// Set when the server is bound, before it answers the first request.
     server: OnceLock<ServerHandle>,
     log: Log,
+    /// The apps of Pusher clients.
+    apps: Option<CountsReader>,
     /// As for `server`.
     connections_max: OnceLock<usize>,
     started: SystemTime,
@@ -78,11 +83,12 @@ enum Resource {
 }
 
 impl Monitoring {
-    /// Of a server that is not bound yet.
-    pub(crate) fn new(log: &Log) -> Monitoring {
+    /// Of a server that is not bound yet. `apps`: of Pusher clients.
+    pub(crate) fn new(log: &Log, apps: Option<CountsReader>) -> Monitoring {
         Monitoring(Arc::new(Watched {
             server: OnceLock::new(),
             log: log.clone(),
+            apps,
             connections_max: OnceLock::new(),
             started: SystemTime::now(),
         }))
@@ -134,6 +140,7 @@ impl Monitoring {
             memory_bytes_max: server.and_then(|server| server.config().memory_bytes_max),
             connections_max: watched.connections_max.get().copied().unwrap_or(0),
             log: watched.log.counts(),
+            apps: watched.apps.as_ref().map(CountsReader::read),
             process: Process::read(),
             started: watched.started,
         }
@@ -180,239 +187,11 @@ const VERSION: &str = concat!(
     "\"}\n"
 );
 
-impl<H> Monitored<H> {
-    /// Where there are addresses for operators, the version and the metrics are there alone.
-    pub(crate) fn new(
-        application: H,
-        monitoring: Monitoring,
-        settings: &MonitoringSettings,
-    ) -> Monitored<H> {
-        let is_alone = settings.admin_listen.is_empty();
-        Monitored {
-            application,
-            monitoring,
-            paths: Paths {
-                version: is_alone,
-                metrics: is_alone && settings.metrics,
-            },
-        }
-    }
-}
-
-/// The server for operators. It ends when the value is dropped.
-pub(crate) struct Administration {
-    server: ServerHandle,
-    addresses: ListenAddresses,
-    /// Copies of its sockets, for a successor.
-    #[cfg(target_os = "linux")]
-    copies: Vec<ListeningSocket>,
-    thread: Option<JoinHandle<()>>,
-}
-
-/// An application without paths.
-struct Nothing;
-
-impl Administration {
-    /// Serves on the addresses of `--admin-listen`, if there are any. `sockets`: those that listen on them already.
-    ///
-    /// # Errors
-    /// As [`Server::bind`].
-    pub(crate) fn start(
-        settings: &MonitoringSettings,
-        monitoring: &Monitoring,
-        sockets: Vec<ListeningSocket>,
-    ) -> std::io::Result<Option<Administration>> {
-        if settings.admin_listen.is_empty() {
-            return Ok(None);
-        }
-        let config = Config {
-            listen: settings.admin_listen.iter().cloned().collect(),
-            workers: NonZeroUsize::MIN,
-            connections_max: ADMIN_CONNECTIONS_MAX,
-            memory_bytes_max: None,
-            ..Config::default()
-        };
-        let handler = Monitored {
-            application: Nothing,
-            monitoring: monitoring.clone(),
-            paths: Paths {
-                version: true,
-                metrics: true,
-            },
-        };
-        let server = Server::bind_with(config, handler, sockets)?;
-        let (handle, addresses) = (server.handle(), server.local_addresses().clone());
-        #[cfg(target_os = "linux")]
-        let copies = server.listening_sockets()?;
-        let run = move || {
-            if let Err(error) = server.run() {
-                tracing::error!(name: "admin_failed", %error, "the server for operators failed");
-            }
-        };
-        let thread = thread::Builder::new().name("admin".to_owned()).spawn(run)?;
-        let administration = Administration {
-            server: handle,
-            addresses,
-            #[cfg(target_os = "linux")]
-            copies,
-            thread: Some(thread),
-        };
-        Ok(Some(administration))
-    }
-
-    pub(crate) fn handle(&self) -> &ServerHandle {
-        &self.server
-    }
-
-    pub(crate) fn addresses(&self) -> &ListenAddresses {
-        &self.addresses
-    }
-
-    /// Copies of its sockets, once. The caller closes them.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn take_copies(&mut self) -> Vec<ListeningSocket> {
-        std::mem::take(&mut self.copies)
-    }
-}
-
-impl Drop for Administration {
-    fn drop(&mut self) {
-        self.server.shutdown();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Handler for Nothing {
-    type Session = ();
-
-    fn admit(&self, _: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
-        Err(Refusal::new(
-            Status::NotFound,
-            "there is no WebSocket on this address",
-        ))
-    }
-
-    fn message(&self, _: &mut (), _: Message<'_>, _: &mut Context<'_>) {}
-}
-
-/// Operators and their monitoring systems, and not clients.
-const ADMIN_CONNECTIONS_MAX: usize = 64;
-
-// All methods of the trait are here: `tests/public_api.rs` compares them.
-impl<H: Handler> Handler for Monitored<H> {
-    type Session = H::Session;
-
-    fn admit(&self, request: &Upgrade<'_>) -> Result<Admission<H::Session>, Refusal> {
-        self.application.admit(request)
-    }
-
-    fn opened(&self, session: &mut H::Session, context: &mut Context<'_>) {
-        self.application.opened(session, context);
-    }
-
-    fn message(&self, session: &mut H::Session, message: Message<'_>, context: &mut Context<'_>) {
-        self.application.message(session, message, context);
-    }
-
-    fn piece(&self, session: &mut H::Session, piece: &Piece<'_>, context: &mut Context<'_>) {
-        self.application.piece(session, piece, context);
-    }
-
-    fn drained(&self, session: &mut H::Session, context: &mut Context<'_>) {
-        self.application.drained(session, context);
-    }
-
-    fn closed(&self, session: H::Session, closed: &Closed<'_>, context: &mut Context<'_>) {
-        self.application.closed(session, closed, context);
-    }
-
-    fn missed(
-        &self,
-        session: &mut H::Session,
-        room: &str,
-        missed: Missed,
-        context: &mut Context<'_>,
-    ) {
-        self.application.missed(session, room, missed, context);
-    }
-
-    fn server_closes(
-        &self,
-        session: &H::Session,
-        close: &CloseFrame<'_>,
-        failure: Option<&Failure>,
-    ) -> Option<CloseFrame<'static>> {
-        self.application.server_closes(session, close, failure)
-    }
-
-    fn timer(&self, session: &mut H::Session, number: u32, context: &mut Context<'_>) {
-        self.application.timer(session, number, context);
-    }
-
-    fn order_reached(
-        &self,
-        session: &mut H::Session,
-        room: &str,
-        number: u64,
-        context: &mut Context<'_>,
-    ) {
-        self.application
-            .order_reached(session, room, number, context);
-    }
-
-    fn joined(
-        &self,
-        session: &mut H::Session,
-        room: &str,
-        joined: Result<Replayed, NotJoined>,
-        context: &mut Context<'_>,
-    ) {
-        self.application.joined(session, room, joined, context);
-    }
-
-    fn history(&self, room: &str) -> Option<RoomHistory> {
-        self.application.history(room)
-    }
-
-    fn numbered(
-        &self,
-        room: &str,
-        position: Position,
-        message: Message<'_>,
-    ) -> Option<OwnedMessage> {
-        self.application.numbered(room, position, message)
-    }
-
-    fn origins(&self, request: &RequestHead<'_>) -> Option<Origins> {
-        self.application.origins(request)
-    }
-
-    fn lag_policy(&self, room: &str) -> Option<LagPolicy> {
-        self.application.lag_policy(room)
-    }
-
-    fn bound(&self, publisher: Publisher) {
-        self.application.bound(publisher);
-    }
-
-    fn http(&self, request: &Request<'_>) -> Response {
-        match self.monitoring.respond(request, self.paths, false) {
-            Some(response) => response,
-            None => self.application.http(request),
-        }
-    }
-
-    fn http_when_full(&self, request: &Request<'_>) -> Option<Response> {
-        let response = self.monitoring.respond(request, self.paths, true);
-        response.or_else(|| self.application.http_when_full(request))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::administration::Nothing;
     use super::*;
+    use yamabiko::server::Config;
     use crate::logging::{LevelFilter, LogSettings};
     use yamabiko::http::{HttpVersion, OwnedRequest};
 
@@ -427,7 +206,7 @@ mod tests {
             level: LevelFilter::OFF,
             ..LogSettings::default()
         });
-        let monitoring = Monitoring::new(&log.expect("a log"));
+        let monitoring = Monitoring::new(&log.expect("a log"), None);
         let server = Server::bind(config, Nothing).expect("a server");
         monitoring.watch(&server);
         let monitored = Monitored::new(Nothing, monitoring, settings);
