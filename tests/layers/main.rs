@@ -263,7 +263,7 @@ const LAYERS: [Layer; 24] = [
     Layer {
         name: "crates/testing/src",
         may: &[
-            "crate", "yamabiko", "yamabiko_testing", "std", "core", "alloc", "rcgen", "rustls", "socket2", "zlib_rs",
+            "crate", "yamabiko", "yamabiko_pusher", "yamabiko_testing", "std", "core", "alloc", "rcgen", "rustls", "socket2", "zlib_rs",
         ],
         must_not: &[],
     },

@@ -26,6 +26,7 @@
 //! | `subscribing.rs`, `client_events.rs`, `signing_in.rs`, `messages.rs` | what a client can do |
 //! | `api/` | the HTTP API |
 //! | `webhooks/` | what happens, sent to the web server |
+//! | `properties.rs` | properties of the parsers, for the fuzz targets |
 //! | `handler.rs`, `with_fallback.rs` | the handler; the same with another application for all other paths |
 //!
 //! It sees no frame, no socket and no thread of the server. Time is an input, read in `handler.rs` and `messages.rs`.
@@ -46,6 +47,8 @@ mod limits;
 mod members;
 mod messages;
 mod name;
+#[cfg(feature = "internals")]
+pub mod properties;
 mod signature;
 mod signing_in;
 mod socket_id;

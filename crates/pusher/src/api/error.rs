@@ -6,7 +6,7 @@ use std::time::Duration;
 use yamabiko::server::{Response, Status};
 
 #[derive(Clone, Debug)]
-pub(super) struct ApiError {
+pub(crate) struct ApiError {
     status: Status,
     reason: Cow<'static, str>,
     field: Option<(&'static str, String)>,
@@ -49,6 +49,11 @@ impl ApiError {
     pub(super) fn overloaded() -> ApiError {
         let reason = "the server is behind with its messages";
         ApiError::again(Status::ServiceUnavailable, reason, Duration::ZERO)
+    }
+
+    #[cfg(feature = "internals")]
+    pub(crate) fn status(&self) -> Status {
+        self.status
     }
 
     pub(super) fn to_response(&self) -> Response {

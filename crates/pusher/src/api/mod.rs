@@ -21,6 +21,8 @@ use crate::app_state::AppState;
 use crate::connection::close_frame;
 use crate::wire::UNAUTHORIZED;
 use error::ApiError;
+#[cfg(feature = "internals")]
+pub(crate) use publishing::checked_event;
 
 /// The time of a request.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +78,16 @@ pub(crate) fn respond(
         app.totals.requests_refused.add(1);
         error.to_response()
     })
+}
+
+/// What the first step of [`answer`] decides.
+#[cfg(feature = "internals")]
+pub(crate) fn authenticate(
+    app: &AppState,
+    request: &Request<'_>,
+    now: SystemTime,
+) -> Result<(), ApiError> {
+    authentication::check(app, request, now)
 }
 
 /// The JSON of the response.

@@ -111,6 +111,16 @@ pub(super) fn batch(
     }))
 }
 
+/// The channels and the bytes of data of an event that could be published.
+#[cfg(feature = "internals")]
+pub(crate) fn checked_event(
+    app: &AppState,
+    request: &Request<'_>,
+) -> Result<(usize, usize), ApiError> {
+    let event = check(app, parse(request)?)?;
+    Ok((event.channels.len(), event.data.len()))
+}
+
 fn parse<'r, T: Deserialize<'r>>(request: &Request<'r>) -> Result<T, ApiError> {
     serde_json::from_slice(request.body())
         .map_err(|error| ApiError::bad_request(format!("the body is not as expected: {error}")))

@@ -11,6 +11,7 @@
 //! | `http_requests.rs` | the requests of an HTTP connection |
 //! | `inflate.rs` | compressed messages, compared with the DEFLATE library |
 //! | `proxy_header.rs` | the header of the PROXY protocol |
+//! | `pusher.rs` | messages and the HTTP API of Pusher clients |
 //! | `pieces.rs` | messages in pieces, compared with whole ones |
 //! | `negotiation.rs` | the negotiation of permessage-deflate |
 //! | `round_trip.rs` | a client and a server, connected by a wire that cuts anywhere |
@@ -29,6 +30,8 @@
 //! pieces          | flags | limit | windows | n | n lengths of pieces | messages ...
 //! deflate_negotiation | flags | windows | windows | offers LF response ...
 //! proxy_header      | bytes of a connection ...
+//! pusher_messages   | a message of a client ...
+//! pusher_api        | path and query | LF | body ...
 //! connection_*      | limits | n | n lengths of pieces | bytes from the peer ...
 //! frame_decoder     | role   | n | n lengths of pieces | bytes from the peer ...
 //! utf8              |          n | n lengths of pieces | bytes of a text ...
@@ -45,6 +48,7 @@ pub mod model;
 pub mod negotiation;
 pub mod pieces;
 pub mod proxy_header;
+pub mod pusher;
 pub mod round_trip;
 pub mod seeds;
 pub mod session;
@@ -76,6 +80,8 @@ pub const ALL: &[(&str, Property)] = &[
     ("inflate", inflate::inflate),
     ("pieces", pieces::pieces),
     ("proxy_header", proxy_header::proxy_header),
+    ("pusher_messages", pusher::pusher_messages),
+    ("pusher_api", pusher::pusher_api),
     ("deflate_negotiation", negotiation::deflate_negotiation),
     ("frame_decoder", frame_decoder),
     ("connection_server", connection_server),

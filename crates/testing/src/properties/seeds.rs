@@ -52,6 +52,10 @@ pub fn catalogue() -> Vec<Seed> {
     seeds.extend(pieces.map(|(name, input)| seed("pieces", name, input)));
     let proxy = super::proxy_header::seeds().into_iter();
     seeds.extend(proxy.map(|(name, input)| seed("proxy_header", name, input)));
+    let messages = super::pusher::messages_seeds().into_iter();
+    seeds.extend(messages.map(|(name, input)| seed("pusher_messages", name, input)));
+    let requests = super::pusher::api_seeds().into_iter();
+    seeds.extend(requests.map(|(name, input)| seed("pusher_api", name, input)));
     seeds.extend(super::fan_out::seeds::seeds().map(|(name, input)| seed("fan_out", name, input)));
     seeds
 }
