@@ -4,6 +4,7 @@
 """
 
 import os
+import pty
 import queue
 import subprocess
 import threading
@@ -50,6 +51,9 @@ class Host:
     def start(self, test, *arguments):
         return Program(test, [*self.inside(), PROGRAM, *arguments])
 
+    def start_at_terminal(self, test, *arguments):
+        return AtTerminal(test, [*self.inside(), PROGRAM, *arguments])
+
     def end(self):
         self.first.kill()
         self.first.wait()
@@ -87,6 +91,37 @@ class Program:
             if wanted in seen[-1]:
                 return seen[-1]
         raise AssertionError(f"{wanted!r} has not come in {TIMEOUT} s, but {seen}")
+
+
+class AtTerminal(Program):
+    """A program at a terminal of its own, as a person uses it."""
+
+    def __init__(self, test, arguments):
+        self.terminal, of_program = pty.openpty()
+        self.process = subprocess.Popen(arguments, stdin=of_program, stdout=of_program, stderr=of_program)
+        os.close(of_program)
+        self.lines = queue.Queue()
+        reader = threading.Thread(target=self.read)
+        reader.start()
+        test.addCleanup(os.close, self.terminal)
+        test.addCleanup(reader.join)
+        test.addCleanup(self.process.wait)
+        test.addCleanup(self.process.kill)
+
+    def read(self):
+        rest = b""
+        while True:
+            try:
+                rest += os.read(self.terminal, 4096)
+            except OSError:
+                # The program has ended.
+                return
+            *lines, rest = rest.split(b"\n")
+            for line in lines:
+                self.lines.put(line.decode(errors="replace"))
+
+    def type(self, line):
+        os.write(self.terminal, f"{line}\r".encode())
 
 
 class Hosts(unittest.TestCase):
@@ -134,6 +169,23 @@ class Hosts(unittest.TestCase):
         (aki, _), (_, bo) = self.members(server, "Aki", "Bo")
         ip("link", "set", aki.cable, "down")
         bo.wait_for("Aki has left")
+
+    def test_member_returns_when_its_cable_is_back(self):
+        server, _ = self.server("--ping-interval", "1", "--pong-timeout", "5")
+        [(_, bo)] = self.members(server, "Bo")
+        host = Host(self)
+        aki = host.start_at_terminal(self, "chat", f"ws://{server.address}:8080/chat/lobby", "--name", "Aki")
+        bo.wait_for("Aki is here")
+        ip("link", "set", host.cable, "down")
+        bo.wait_for("Aki has left")
+        ip("link", "set", host.cable, "up")
+        # The old connection has ended for the server: Aki gets its Close, or learns it by this line.
+        aki.type("am I here?")
+        bo.wait_for("Aki is here")
+        aki.type("here again")
+        bo.wait_for("here again")
+        bo.type("welcome back")
+        aki.wait_for("welcome back")
 
     def test_members_return_to_a_server_that_is_restarted(self):
         host, first = self.server("--drain", "1")

@@ -346,7 +346,8 @@ fn closed_by_server(code: u16, leaving: bool, is_for_a_person: bool) -> Outcome 
         1000 | 1005 => Outcome::Done,
         1001 if leaving => Outcome::Done,
         1001 => Outcome::Lost(why),
-        1011..=1013 if is_for_a_person && !leaving => Outcome::Lost(why),
+        // 1008: also of a server that has had no sign of life, because the network or this machine was away.
+        1008 | 1011..=1013 if is_for_a_person && !leaving => Outcome::Lost(why),
         _ => Outcome::Failed(why),
     }
 }
@@ -359,7 +360,7 @@ fn meaning(code: u16) -> &'static str {
         1003 => "it does not take this type of data",
         1006 => "it sent no close code",
         1007 => "a message did not match its type",
-        1008 => "something here is against its rules",
+        1008 => "no sign of life came from here, or something is against its rules",
         1009 => "a message was too long for it",
         1010 => "it requires an extension",
         1011 => "it has an internal error",
@@ -533,7 +534,7 @@ mod tests {
             assert_eq!(fails(false, false), is_failure, "{code}");
             assert_eq!(fails(true, false), is_failure, "{code}");
             assert_eq!(fails(true, true), is_failure, "{code}");
-            let passes = matches!(code, 1011..=1013);
+            let passes = matches!(code, 1008 | 1011..=1013);
             assert_eq!(fails(false, true), is_failure && !passes, "{code}");
         }
         assert_eq!(outcome(ended(1001), true, false), Outcome::Done);

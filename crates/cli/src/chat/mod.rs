@@ -168,6 +168,7 @@ impl Server {
     fn connect(&self) -> Result<Client, ClientError> {
         let client = Client::builder(&self.url)
             .subprotocol(SUBPROTOCOL)
+            .keep_alive(SILENCE, ANSWER)
             .deflate(DeflateConfig::default());
         match &self.tls {
             Some(tls) => client.tls(tls.clone()).connect(),
@@ -175,6 +176,11 @@ impl Server {
         }
     }
 }
+
+/// A server that is gone without a word, such as behind a cut cable, is noticed after these two times. A server pings more often
+/// than that by default.
+const SILENCE: Duration = Duration::from_secs(30);
+const ANSWER: Duration = Duration::from_secs(15);
 
 fn random() -> Result<u64, String> {
     getrandom::u64().map_err(|error| format!("no random numbers: {error}"))
