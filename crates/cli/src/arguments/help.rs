@@ -32,6 +32,21 @@ Examples:
 Exit status: 0 success; 1 failure; 2 usage error; 3 a server has \
 cut off connections at its end; 130 ended at once by a second signal.";
 
+macro_rules! serve_examples {
+    () => {
+        "\
+Examples:
+  yamabiko serve --listen :8080 --drain 5
+  yamabiko serve --listen 127.0.0.1:8080 --allow-host chat.example.org --proxy 127.0.0.1
+  yamabiko serve --listen :443 --tls-cert chat.pem --tls-key chat.key
+  yamabiko serve --admin-listen 127.0.0.1:9100 --log-format json
+  yamabiko serve --trace-room lobby
+  yamabiko serve --config yamabiko.toml --check
+
+"
+    };
+}
+
 macro_rules! paths {
     () => {
         "\
@@ -93,10 +108,16 @@ is better."
     };
 }
 
-pub(super) const SERVE: &str = concat!(paths!(), server!(), secrets!());
+pub(super) const SERVE: &str = concat!(serve_examples!(), paths!(), server!(), secrets!());
 
-pub(super) const SERVE_LONG: &str =
-    concat!(paths!(), server!(), secrets!(), shutdown!(), reload!());
+pub(super) const SERVE_LONG: &str = concat!(
+    serve_examples!(),
+    paths!(),
+    server!(),
+    secrets!(),
+    shutdown!(),
+    reload!()
+);
 
 pub(super) const CONFIG: &str = "\
 Examples:
@@ -114,6 +135,11 @@ pub(super) const ECHO_LONG: &str = concat!(server!(), shutdown!());
 macro_rules! chat {
     () => {
         "\
+Examples:
+  yamabiko chat ws://127.0.0.1:8080/chat/lobby --name Aki
+  yamabiko chat wss://chat.example.org/chat/lobby
+  tail -f build.log | yamabiko chat ws://127.0.0.1:8080/broadcast/builds
+
 The URL is ws://HOST:PORT/chat/ROOM, or ws://HOST:PORT/broadcast/ROOM for a room of plain lines. \
 Ctrl-C leaves the room with Close 1000. The environment variable YAMABIKO_NAME sets the name, \
 too, unless it is empty; the command line wins."

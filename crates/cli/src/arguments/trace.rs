@@ -15,12 +15,6 @@ pub(crate) struct TraceArguments {
     /// The server: ws://HOST[:PORT]/PATH, or wss://
     #[arg(conflicts_with = "replay")]
     pub url: Option<String>,
-    /// Show a recorded connection
-    #[arg(long, value_name = "FILE")]
-    pub replay: Option<PathBuf>,
-    /// Record the connection to this file
-    #[arg(long, value_name = "FILE", conflicts_with = "replay")]
-    pub record: Option<PathBuf>,
     /// Send this text when the connection is open; may be repeated
     #[arg(long = "send", value_name = "TEXT")]
     pub messages: Vec<String>,
@@ -30,17 +24,23 @@ pub(crate) struct TraceArguments {
     /// Bytes of each payload that are shown [default: 64]
     #[arg(long = "bytes", value_name = "BYTES", value_parser = bytes)]
     pub shown_bytes: Option<usize>,
-    /// Further header field of the request, NAME:VALUE; may be repeated
-    #[arg(long = "field", value_name = "NAME:VALUE", value_parser = field)]
+    /// Also record the connection to this file
+    #[arg(long, value_name = "FILE", conflicts_with = "replay")]
+    pub record: Option<PathBuf>,
+    /// Show a recorded connection instead of a new one
+    #[arg(long, value_name = "FILE")]
+    pub replay: Option<PathBuf>,
+    /// Header field of the request, NAME:VALUE; may be repeated
+    #[arg(long = "header", alias = "field", value_name = "NAME:VALUE", value_parser = field, help_heading = "Request")]
     pub fields: Vec<(String, String)>,
     /// Origin of the request, as a browser sends it
-    #[arg(long, value_name = "ORIGIN")]
+    #[arg(long, value_name = "ORIGIN", help_heading = "Request")]
     pub origin: Option<String>,
     /// Subprotocol to offer; may be repeated
-    #[arg(long = "subprotocol", value_name = "NAME")]
+    #[arg(long = "subprotocol", value_name = "NAME", help_heading = "Request")]
     pub subprotocols: Vec<String>,
     /// Offer compression (permessage-deflate)
-    #[arg(long)]
+    #[arg(long, help_heading = "Request")]
     pub compress: bool,
     #[command(flatten)]
     pub trust: TrustSettings,
@@ -60,14 +60,18 @@ fn field(text: &str) -> Result<(String, String), String> {
 
 const NOTES: &str = "\
 The handshake and each frame are shown in words beside their bytes, in both directions, until the \
-server closes or Ctrl-C does; of wss what is inside TLS. The payload of a masked frame is shown unmasked. Credentials, \
+server closes or Ctrl-C does; of wss what is inside TLS. The payload of a masked frame is shown unmasked, and that of a \
+compressed message also inflated. Credentials, \
 cookies and the values of the query are hidden, on the screen and in a recording; the payload of \
 frames is not.
 
 Examples:
   yamabiko trace ws://127.0.0.1:8080/broadcast/x --send hello --seconds 1
   yamabiko trace ws://127.0.0.1:9001/ --record echo.jsonl
-  yamabiko trace --replay echo.jsonl";
+  yamabiko trace --replay echo.jsonl
+  yamabiko trace wss://example.org/socket --header 'Authorization: Bearer TOKEN'
+
+'yamabiko serve --trace' shows the connections of a running server in the same way.";
 
 #[cfg(test)]
 mod tests {
