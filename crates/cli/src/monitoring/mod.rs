@@ -30,8 +30,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use yamabiko::server::{
-    Handler, InvalidField, ListenAddress, Refusal, Request, Response, Server, ServerHandle,
-    Status,
+    Handler, InvalidField, ListenAddress, Refusal, Request, Response, Server, ServerHandle, Status,
 };
 use yamabiko_pusher::CountsReader;
 
@@ -191,9 +190,9 @@ const VERSION: &str = concat!(
 mod tests {
     use super::administration::Nothing;
     use super::*;
-    use yamabiko::server::Config;
     use crate::logging::{LevelFilter, LogSettings};
     use yamabiko::http::{HttpVersion, OwnedRequest};
+    use yamabiko::server::Config;
 
     /// A monitored server that does not run.
     fn server_with(settings: &MonitoringSettings) -> (Monitored<Nothing>, ServerHandle) {

@@ -1,9 +1,9 @@
 //! A handler around the application's own: it answers the paths of monitoring, and passes all else on.
 
 use yamabiko::server::{
-    Admission, CloseFrame, Closed, Context, Failure, Handler, LagPolicy, Message, Missed, NotJoined,
-    Origins, OwnedMessage, Piece, Position, Publisher, Refusal, Replayed, Request, RequestHead,
-    Response, RoomHistory, Upgrade,
+    Admission, CloseFrame, Closed, Context, Failure, Handler, LagPolicy, Message, Missed,
+    NotJoined, Origins, OwnedMessage, Piece, Position, Publisher, Refusal, Replayed, Request,
+    RequestHead, Response, RoomHistory, Upgrade,
 };
 
 use super::{Monitoring, MonitoringSettings, Paths};
