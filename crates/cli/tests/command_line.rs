@@ -15,6 +15,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use yamabiko::client::{Client, ClientError, OwnedMessage};
 use yamabiko::websocket::Message;
@@ -862,19 +863,50 @@ fn second_signal_ends_a_server_at_once_with_130_and_says_what_was_cut_off() {
     }
 }
 
+/// `DRAIN_CLIENTS=1000 cargo test --test command_line drain -- --nocapture` closes so many connections over 5 s instead of
+/// 20 over 0.3 s, and prints and checks how they are spread.
 #[test]
 fn termination_closes_connections_over_the_time_of_drain_and_counts_them() {
-    let (mut server, address) = Program::server(&["echo", "--drain", "0.3", "--workers", "2"]);
+    let many = std::env::var("DRAIN_CLIENTS").ok();
+    let many: Option<usize> = many.map(|count| count.parse().expect("a number"));
+    let (count, drain) = many.map_or((20, "0.3"), |count| (count, "5"));
+    let (mut server, address) = Program::server(&["echo", "--drain", drain, "--workers", "2"]);
     let url = format!("ws://{address}/");
-    let mut clients: Vec<_> = (0..20).map(|_| client(&url)).collect();
+    let clients: Vec<_> = (0..count).map(|_| client(&url)).collect();
+    let began = Instant::now();
     server.signal("TERM");
-    for client in &mut clients {
-        assert_eq!(client.read().expect("a clean end"), None);
-        assert_eq!(client.ended().expect("it has").code(), 1001);
+    let waiting = clients.into_iter().map(|mut client| {
+        thread::spawn(move || {
+            assert_eq!(client.read().expect("a clean end"), None);
+            assert_eq!(client.ended().expect("it has").code(), 1001);
+            began.elapsed()
+        })
+    });
+    let waiting: Vec<_> = waiting.collect();
+    let closed = waiting.into_iter().map(|thread| joined("a client", thread));
+    let closed: Vec<Duration> = closed.collect();
+    if many.is_some() {
+        check_curve(&closed);
     }
     assert_eq!(server.exit_code(), Some(0));
-    let expected = "yamabiko: stopped: 20 connections closed, 0 lost, 0 cut off";
-    assert_eq!(server.error_line().as_deref(), Some(expected));
+    let expected = format!("yamabiko: stopped: {count} connections closed, 0 lost, 0 cut off");
+    assert_eq!(server.error_line(), Some(expected));
+}
+
+/// Each of five seconds has its fifth of the closes, within a third of it.
+fn check_curve(closed: &[Duration]) {
+    let second = Duration::from_secs(1);
+    let counts: Vec<usize> = (0..5)
+        .map(|index| {
+            let (begin, end) = (second * index, second * (index + 1));
+            let is_within = |at: &&Duration| (begin..end).contains(*at);
+            closed.iter().filter(is_within).count()
+        })
+        .collect();
+    println!("closes in each second: {counts:?}");
+    let expected = closed.len() / 5;
+    let is_even = |count: &usize| count.abs_diff(expected) <= expected / 3;
+    assert!(counts.iter().all(is_even), "{counts:?}");
 }
 
 #[test]
@@ -1179,7 +1211,7 @@ fn trace_shows_a_connection_and_its_recording_shows_the_same_without_secrets() {
         "--record",
         path,
     ];
-    let cookie = ["--field", "Cookie: id=secret"];
+    let cookie = ["--header", "Cookie: id=secret"];
     let shown = run(&[&arguments[..], &cookie].concat());
     let replayed = run(&["trace", "--replay", path]);
     let recording = std::fs::read_to_string(&file).expect("a recording");
