@@ -130,8 +130,8 @@ fn receive(server: &mut Connection, mut read: &mut [u8]) -> usize {
         .expect("the input is legal")
     {
         match event {
-            Event::Text(text) => drop(black_box(text)),
-            Event::Binary(bytes) => drop(black_box(bytes)),
+            Event::Text(text) => drop(black_box(&text[..])),
+            Event::Binary(bytes) => drop(black_box(&bytes[..])),
             other => unreachable!("{other:?}"),
         }
         messages += 1;

@@ -55,8 +55,8 @@ use core::fmt;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A read that fills its room shows that there may be more to read, and then the beginning
-/// of a message waits here for the next read. After any other read there is nothing more
+/// A read that fills its room, or that brings 64 KiB, shows that there may be more to read, and
+/// then the beginning of a message waits here for the next read. After any other read there is nothing more
 /// for now, and the connection takes all bytes: it checks a text at once, up to the last
 /// byte that has arrived. So the buffer is empty whenever a socket has nothing to read, and
 /// one buffer is enough for all connections of a thread.
@@ -77,7 +77,8 @@ pub struct ReadBuffer {
     room_bytes: usize,
     /// The most that one read brings; not 0.
     read_bytes: usize,
-    /// The last read has filled its room, so that there may be more to read.
+    /// The last read has filled its room, or brought as much as a usual read can, so that there
+    /// may be more to read.
     may_have_more: bool,
     /// read_bytes ≤ bytes_max
     bytes_max: usize,
@@ -148,7 +149,7 @@ impl ReadBuffer {
     #[inline]
     pub fn filled(&mut self, count: usize) {
         let count = count.min(self.room_bytes);
-        self.may_have_more = count > 0 && count == self.room_bytes;
+        self.may_have_more = count > 0 && count >= self.room_bytes.min(self.read_bytes);
         self.end += count;
         self.room_bytes = 0;
         self.used_bytes = self.used_bytes.max(self.end);
@@ -165,7 +166,7 @@ impl ReadBuffer {
         self.may_have_more = true;
     }
 
-    /// Whether the last read has filled its room, or more is [expected](ReadBuffer::expect_more)
+    /// Whether the last read has filled its room or brought 64 KiB, or more is [expected](ReadBuffer::expect_more)
     /// for another reason.
     #[cfg(feature = "client")]
     pub(crate) fn expects_more(&self) -> bool {
@@ -371,6 +372,21 @@ mod tests {
         }
         buffer.expect_more();
         assert!(buffer.unread().more_bytes_max > 0);
+    }
+
+    /// The room is larger when much waits in the buffer.
+    #[test]
+    fn read_that_brings_as_much_as_a_usual_one_shows_that_there_may_be_more() {
+        for (count, may_have_more) in [(READ_BYTES, true), (READ_BYTES - 1, false)] {
+            let mut buffer = ReadBuffer::default();
+            for _ in 0..2 {
+                read(&mut buffer, &[0; READ_BYTES]);
+            }
+            assert_eq!(buffer.room().len(), 2 * READ_BYTES);
+            buffer.filled(count);
+            let more_bytes_max = buffer.unread().more_bytes_max;
+            assert_eq!(more_bytes_max > 0, may_have_more, "{count}");
+        }
     }
 
     #[cfg(feature = "client")]

@@ -7,7 +7,9 @@
  * | way           | calls for each turn                                                   |
  * |---------------|-----------------------------------------------------------------------|
  * | send          | one send(2) for each socket: what yamabiko does                       |
- * | zerocopy      | the same with MSG_ZEROCOPY, and one read of the error queue each      |
+ * | copy          | header and payload are copied together first, for each socket         |
+ * | slices        | header and payload are two slices of one sendmsg(2)                   |
+ * | zerocopy      | as send, with MSG_ZEROCOPY, and one read of the error queue each      |
  * | sendfile      | one sendfile(2) for each socket, from a file in memory                |
  * | tee           | one vmsplice(2), then tee(2) and splice(2) for each socket            |
  * | uring         | a send for each socket, all submitted by one io_uring_enter(2)        |
@@ -181,11 +183,13 @@ static unsigned take_completions(struct ring *ring, long bytes, unsigned *releas
 
 /* ---- the ways ---------------------------------------------------------------------------- */
 
+#define HEADER_BYTES 4
+
 struct fan_out {
     int *sockets;
     int count;
-    char *message;
-    size_t bytes;
+    char *message, *frame;
+    size_t bytes; // at least HEADER_BYTES
     int file;
     int pipes[2][2];
     struct ring ring;
@@ -196,6 +200,28 @@ static void by_send(struct fan_out *it) {
     for (int index = 0; index < it->count; index++) {
         ssize_t sent = send(it->sockets[index], it->message, it->bytes, MSG_NOSIGNAL);
         check(sent == (ssize_t)it->bytes, "send");
+    }
+}
+
+/* As a library sends a message of its application: header and payload lie apart. */
+static void by_copy(struct fan_out *it) {
+    for (int index = 0; index < it->count; index++) {
+        memcpy(it->frame, it->message, HEADER_BYTES);
+        memcpy(it->frame + HEADER_BYTES, it->message + HEADER_BYTES, it->bytes - HEADER_BYTES);
+        ssize_t sent = send(it->sockets[index], it->frame, it->bytes, MSG_NOSIGNAL);
+        check(sent == (ssize_t)it->bytes, "send");
+    }
+}
+
+static void by_slices(struct fan_out *it) {
+    struct iovec slices[] = {
+        {.iov_base = it->message, .iov_len = HEADER_BYTES},
+        {.iov_base = it->message + HEADER_BYTES, .iov_len = it->bytes - HEADER_BYTES},
+    };
+    struct msghdr both = {.msg_iov = slices, .msg_iovlen = 2};
+    for (int index = 0; index < it->count; index++) {
+        ssize_t sent = sendmsg(it->sockets[index], &both, MSG_NOSIGNAL);
+        check(sent == (ssize_t)it->bytes, "sendmsg");
     }
 }
 
@@ -289,6 +315,10 @@ static void turn(struct fan_out *it, const char *way, int reports) {
     char received;
     if (!strcmp(way, "send")) {
         by_send(it);
+    } else if (!strcmp(way, "copy")) {
+        by_copy(it);
+    } else if (!strcmp(way, "slices")) {
+        by_slices(it);
     } else if (!strcmp(way, "zerocopy")) {
         by_zerocopy(it);
     } else if (!strcmp(way, "sendfile")) {
@@ -382,6 +412,8 @@ int main(int count, char **arguments) {
     it.message = mmap(NULL, (it.bytes + 4095) & ~(size_t)4095, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     memset(it.message, 'x', it.bytes);
+    it.frame = malloc(it.bytes);
+    check(it.bytes >= HEADER_BYTES && it.frame != NULL, "BYTES");
     check(pipe(reports) == 0, "pipe");
     connect_all(it.sockets, receivers, it.count);
     if (fork() == 0) {

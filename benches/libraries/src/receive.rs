@@ -83,8 +83,8 @@ impl Receiver for Yamabiko {
                     .connection
                     .receive_from(&mut self.buffer, &mut self.replies);
                 match event.expect("the input is legal") {
-                    Some(Event::Text(text)) => bytes += black_box(text).len(),
-                    Some(Event::Binary(binary)) => bytes += black_box(binary).len(),
+                    Some(Event::Text(text)) => bytes += black_box(&text[..]).len(),
+                    Some(Event::Binary(binary)) => bytes += black_box(&binary[..]).len(),
                     Some(other) => unreachable!("{other:?}"),
                     None => break,
                 }

@@ -6,7 +6,7 @@
 //!
 //! | library | taken as | batched | masking keys by |
 //! |---|---|---|---|
-//! | yamabiko | `Connection::send` into a `Vec`, which is written; `send_vectored` from 4 KiB on | one write | `KeyBatch` on `rand` |
+//! | yamabiko | `Connection::send` into a `Vec`, which is written; `send_vectored` from 8 KiB on | one write | `KeyBatch` on `rand` |
 //! | tungstenite | `WebSocket::write`, `flush` | one `flush` | `rand` |
 //! | fastwebsockets | `WebSocket::write_frame` | it cannot | `rand` |
 //! | tokio-websockets | `WebSocketStream` as a `Sink` | one flush | `rand` |
@@ -177,8 +177,9 @@ impl Sender for Yamabiko {
     }
 }
 
-/// From here on a copy costs more than the second slice of a write.
-const VECTORED_FROM: usize = 4 << 10;
+/// From here on a copy costs more than the second slice of a write to a real socket: see
+/// `benches/send_paths`, `copy` and `slices`.
+const VECTORED_FROM: usize = 8 << 10;
 
 struct Tungstenite {
     plan: Plan,

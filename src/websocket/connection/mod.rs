@@ -37,6 +37,7 @@ use super::frame::{CloseFrame, FrameHeader, Opcode, Role};
 use super::limits::{Limits, LimitsWithoutRatio};
 use super::message::{AsMessage, Message};
 use crate::read_buffer::{ReadBuffer, Unread};
+use alloc::borrow::Cow;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 #[cfg(feature = "deflate")]
@@ -45,7 +46,7 @@ use core::mem;
 use end::{Closing, End};
 #[cfg(not(feature = "deflate"))]
 use no_compression as compression;
-use receiver::Receiver;
+use receiver::{Receiver, UsualCase, text};
 use sender::Sender;
 
 /// The protocol state of one connection, for either role.
@@ -271,8 +272,7 @@ impl Connection {
         output: &mut Vec<u8>,
     ) -> Result<Option<Event<'b>>, ProtocolError> {
         match self.receiver.usual_case(input, &self.limits()) {
-            Some(Ok(event)) => Ok(event),
-            Some(Err(error)) => Err(self.fail(error, input, output)),
+            Some(case) => self.usual_event(case, input, output),
             None => self.receive_any(input, output),
         }
     }
@@ -326,8 +326,7 @@ impl Connection {
             _ => None,
         };
         match usual_case {
-            Some(Ok(event)) => Ok(event),
-            Some(Err(error)) => Err(self.fail(error, input, output)),
+            Some(case) => self.usual_event(case, input, output),
             None => self.receive_any_or_leave(input, left_bytes, more_bytes_max, output),
         }
     }
@@ -459,8 +458,8 @@ impl Connection {
     /// bytes of the header, and the payload is returned. All other messages are appended to
     /// `output` as with [`Connection::send`], and what is returned is empty.
     ///
-    /// Worth it from some KiB on. A copy of less costs no more than the second slice of a
-    /// write.
+    /// Worth it from 8 KiB on. For the second slice of a write to TCP, Linux takes 130 ns more;
+    /// to copy 1 KiB takes 20 ns, and 8 KiB as long as the slice.
     ///
     /// # Errors
     /// As [`Connection::send`].
@@ -743,6 +742,26 @@ impl Connection {
     #[inline(always)]
     fn limits(&self) -> Limits {
         self.limits.with_ratio(self.receiver.inflate_ratio_max())
+    }
+
+    /// The event of a usual case.
+    // Each arm writes the whole result. A result that is made in parts and then moved takes 4 ns
+    // more: the processor cannot read in one load what several stores have just written.
+    #[inline(always)]
+    fn usual_event<'b>(
+        &mut self,
+        case: UsualCase<'b>,
+        input: &mut &mut [u8],
+        output: &mut Vec<u8>,
+    ) -> Result<Option<Event<'b>>, ProtocolError> {
+        match case {
+            UsualCase::Text(payload) => match text(payload) {
+                Some(text) => Ok(Some(Event::Text(Cow::Borrowed(text)))),
+                None => Err(self.fail(ProtocolError::TextNotUtf8, input, output)),
+            },
+            UsualCase::Binary(payload) => Ok(Some(Event::Binary(Cow::Borrowed(payload)))),
+            UsualCase::NoInput => Ok(None),
+        }
     }
 
     /// [`Connection::receive`] without the short way of the usual cases.

@@ -54,6 +54,14 @@ pub(super) struct RareState {
     closing: Option<Box<Closing>>,
 }
 
+/// What [`Receiver::usual_case`] has found.
+pub(super) enum UsualCase<'b> {
+    /// A whole message, and its payload, which is unmasked.
+    Text(&'b [u8]),
+    Binary(&'b [u8]),
+    NoInput,
+}
+
 impl RareState {
     fn is_empty(&self) -> bool {
         self.control_payload.is_empty()
@@ -109,20 +117,26 @@ impl Receiver {
     ///
     /// It asks only the questions that these cases need. All else is left to
     /// [`Receiver::next_frame`], which would lead to the same event.
-    #[inline]
+    #[inline(always)]
     pub(super) fn usual_case<'b>(
         &self,
         input: &mut &'b mut [u8],
         limits: &Limits,
-    ) -> Option<Result<Option<Event<'b>>, ProtocolError>> {
+    ) -> Option<UsualCase<'b>> {
         let is_between_messages = self.message.is_unused() && !self.inflating;
         if self.rare.is_some() || !is_between_messages {
             return None;
         }
         let bytes_max = limits.message_bytes_max;
         match self.frames.plain_header(self.rules, input, bytes_max) {
-            Some(frame) => Some(self.whole_message(frame, input).map(Some)),
-            None => input.is_empty().then_some(Ok(None)),
+            Some(mut frame) => {
+                let payload = take_payload(&mut frame, input, usize::MAX);
+                Some(match frame.opcode {
+                    Opcode::Text => UsualCase::Text(payload),
+                    _ => UsualCase::Binary(payload),
+                })
+            }
+            None => input.is_empty().then_some(UsualCase::NoInput),
         }
     }
 
@@ -235,7 +249,7 @@ impl Receiver {
     }
 
     /// The message that is whole in the input, as a slice of it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn whole_message<'b>(
         &self,
         mut frame: FrameHeader,
@@ -247,9 +261,9 @@ impl Receiver {
             //# When an endpoint is to interpret a byte stream as UTF-8 but finds
             //# that the byte stream is not, in fact, a valid UTF-8 stream, that
             //# endpoint MUST _Fail the WebSocket Connection_.
-            Opcode::Text => match simdutf8::basic::from_utf8(payload) {
-                Ok(text) => Ok(Event::Text(Cow::Borrowed(text))),
-                Err(_) => Err(ProtocolError::TextNotUtf8),
+            Opcode::Text => match text(payload) {
+                Some(text) => Ok(Event::Text(Cow::Borrowed(text))),
+                None => Err(ProtocolError::TextNotUtf8),
             },
             _ => Ok(Event::Binary(Cow::Borrowed(payload))),
         }
@@ -573,6 +587,12 @@ impl Receiver {
     fn release_rare(&mut self) {
         self.rare.take_if(|rare| rare.is_empty());
     }
+}
+
+/// The payload of a whole text, if it is UTF-8.
+#[inline(always)]
+pub(super) fn text(payload: &[u8]) -> Option<&str> {
+    simdutf8::basic::from_utf8(payload).ok()
 }
 
 /// A Close has no body, or one that begins with a code of two bytes. A length of one byte

@@ -162,7 +162,7 @@ impl FrameState {
     /// Takes the header of a message of at most `bytes_max` bytes that lies in `input` as
     /// one whole frame, unchanged by an extension. `None`: it is another case, and nothing
     /// is taken.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn plain_header(
         &self,
         rules: FrameRules,
@@ -307,7 +307,7 @@ fn parse_collected(
 /// Takes the part of the payload behind the header `rest` that is there, at most
 /// `bytes_max` bytes of it, and unmasks it; `rest` is then the header of the remaining
 /// part.
-#[inline]
+#[inline(always)]
 pub(crate) fn take_payload<'b>(
     rest: &mut FrameHeader,
     input: &mut &'b mut [u8],
@@ -324,7 +324,7 @@ pub(crate) fn take_payload<'b>(
 }
 
 /// The same, still masked, and the key for it.
-#[inline]
+#[inline(always)]
 pub(crate) fn take_masked_payload<'b>(
     rest: &mut FrameHeader,
     input: &mut &'b mut [u8],

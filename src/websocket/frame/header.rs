@@ -138,7 +138,7 @@ impl FrameHeader {
     /// apart.
     ///
     /// For the usual frame it asks far fewer questions than these two.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn parse_plain(bytes: &[u8], rules: FrameRules) -> Option<(FrameHeader, usize)> {
         let (&[first, second], rest) = bytes.split_first_chunk()?;
         let opcode = match first {
@@ -149,7 +149,12 @@ impl FrameHeader {
         // A mask bit that breaks the rule makes the length greater than 127.
         let (payload_length, rest) = match second ^ rules.lawful_mask() {
             length @ ..=LENGTH_7_MAX => (u64::from(length), rest),
-            length @ (LENGTH_16 | LENGTH_64) => parse_length(length, rest).ok()??,
+            LENGTH_16 => {
+                let (&length, rest) = rest.split_first_chunk()?;
+                let length = u64::from(u16::from_be_bytes(length));
+                (length >= LENGTH_16_FROM).then_some((length, rest))?
+            }
+            LENGTH_64 => parse_length(LENGTH_64, rest).ok()??,
             _ => return None,
         };
         let (masking_key, rest) = match rules.receiver {
