@@ -147,8 +147,10 @@ mod book {
         OpeningHandshake: "learn/opening-handshake.md",
         Utf8: "learn/utf8.md",
         WhoMayConnect: "learn/who-may-connect.md",
+        Authentication: "guides/authentication.md",
         BlockingSockets: "guides/blocking-sockets.md",
         Handler: "guides/handler.md",
+        Memory: "guides/memory.md",
         TestingAHandler: "guides/testing-a-handler.md",
         History: "history.md",
     }
