@@ -1,22 +1,26 @@
 //! The client as one value, and how it is built.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::ClientError;
-use super::opening;
+use super::opening::{self, Opened};
 use super::options::Options;
 use super::reader::Reader;
 use super::shared::Shared;
+use super::stream::ConnectedSocket;
+use super::stream_client::StreamClient;
 use super::traffic::TrafficObserver;
 use super::writer::Writer;
 use crate::traffic::Traffic;
 use crate::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
 use crate::websocket::frame::CloseFrame;
 use crate::websocket::handshake::{Established, Fields, Proxy, WebSocketUri};
-use crate::websocket::{AsMessage, Ended, Event, Fragment, KeyBatch, Limits, OwnedMessage};
+use crate::websocket::{
+    AsMessage, Connection, Ended, Event, Fragment, KeyBatch, Limits, OwnedMessage,
+};
 
 /// An open connection to a server. If it is dropped without [`Client::close`], only
 /// TCP is closed, and the server reports 1006.
@@ -512,21 +516,101 @@ impl ClientBuilder {
         let proxy = options.proxy.as_ref();
         let (timeouts, observer) = (&options.timeouts, &options.observer);
         let opened = opening::open(&uri, proxy, handshake, &secure, timeouts, observer)?;
+        Ok(Client::of(opened, &options))
+    }
+
+    /// As [`ClientBuilder::connect`], on a socket that is connected already: TCP, or a Unix socket. The URI names the host and the
+    /// path for the request; its host is not resolved, and a proxy is not asked. A `wss` URI opens TLS on the socket.
+    ///
+    /// ```no_run
+    /// # #[cfg(unix)] {
+    /// use std::os::unix::net::UnixStream;
+    /// use yamabiko::client::Client;
+    ///
+    /// let socket = UnixStream::connect("/run/yamabiko.sock")?;
+    /// let mut client = Client::builder("ws://localhost/chat/lobby").connect_on(socket)?;
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`ClientBuilder::connect`], except those of a connection that cannot be opened.
+    pub fn connect_on(self, socket: impl Into<ConnectedSocket>) -> Result<Client, ClientError> {
+        let ClientBuilder { uri, options } = self;
+        let uri = WebSocketUri::parse(&uri).map_err(ClientError::Uri)?;
+        let secure = options.secure(&uri)?;
+        let handshake = options.handshake(&uri, nonce()?)?;
+        let stream = socket.into().into_stream();
+        let (timeouts, observer) = (&options.timeouts, &options.observer);
+        let opened = opening::open_on(stream, &uri, handshake, &secure, timeouts, observer)?;
+        Ok(Client::of(opened, &options))
+    }
+
+    /// As [`ClientBuilder::connect`], over any stream that blocks: a pipe, or a TLS stream of another library. The URI names the
+    /// host and the path for the request, and no TLS is opened for a `wss` URI: the stream is what it needs. [`StreamClient`]
+    /// describes what becomes of the timeouts.
+    ///
+    /// ```
+    /// use std::io::{self, Cursor, Read, Write};
+    /// use yamabiko::client::{Client, ClientError};
+    ///
+    /// /// A server that refuses, as a stream.
+    /// struct Refuses(Cursor<&'static [u8]>);
+    ///
+    /// impl Read for Refuses {
+    ///     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    ///         self.0.read(buffer)
+    ///     }
+    /// }
+    /// impl Write for Refuses {
+    ///     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    ///         Ok(bytes.len())
+    ///     }
+    ///     fn flush(&mut self) -> io::Result<()> {
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let response = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+    /// let refused = Client::builder("ws://localhost/").connect_over(Refuses(Cursor::new(response)));
+    /// assert!(matches!(refused, Err(ClientError::Refused(_))));
+    /// ```
+    ///
+    /// # Errors
+    /// As [`ClientBuilder::connect`], except those of a connection that cannot be opened.
+    pub fn connect_over<S: Read + Write>(self, stream: S) -> Result<StreamClient<S>, ClientError> {
+        let ClientBuilder { uri, options } = self;
+        let uri = WebSocketUri::parse(&uri).map_err(ClientError::Uri)?;
+        let handshake = options.handshake(&uri, nonce()?)?;
+        StreamClient::open(stream, handshake, &options, |established| {
+            connection(established, &options)
+        })
+    }
+}
+
+impl Client {
+    fn of(opened: Opened, options: &Options) -> Client {
         let established = opened.established;
-        let mut connection = established.connection(options.limits, masking_keys());
-        if options.in_pieces {
-            connection = connection.with_pieces();
-        }
+        let connection = connection(&established, options);
         let shared = Shared::new(opened.stream, connection, options.timeouts.deadlines());
         let shared = Arc::new(shared);
         let read_timeout = options.timeouts.read;
-        Ok(Client {
+        Client {
             reader: Reader::new(Arc::clone(&shared), &opened.surplus, read_timeout)
                 .in_pieces(options.in_pieces),
             writer: Writer::new(Arc::clone(&shared)),
             established,
             shared,
-        })
+        }
+    }
+}
+
+/// The connection of what was agreed on, with these settings.
+fn connection(established: &Established, options: &Options) -> Connection {
+    let connection = established.connection(options.limits, masking_keys());
+    match options.in_pieces {
+        true => connection.with_pieces(),
+        false => connection,
     }
 }
 

@@ -61,6 +61,11 @@
 //! client hands it out in pieces ([`ClientBuilder::pieces`]) or sends it in fragments
 //! ([`Client::send_fragment`]).
 //! With the feature `tls` the client speaks `wss` (`ClientBuilder::tls`). Not supported: cookies, redirects.
+//!
+//! # A stream of the caller's own
+//!
+//! [`ClientBuilder::connect_on`] takes a connected socket, TCP or Unix, and returns the same [`Client`].
+//! [`ClientBuilder::connect_over`] takes any stream that can be read and written, and returns a [`StreamClient`].
 
 // The files of this module:
 //
@@ -69,7 +74,8 @@
 // | `blocking.rs` | [`Client`] and [`ClientBuilder`] |
 // | `options.rs` | the settings of a connection |
 // | `opening.rs`, `permit.rs` | resolve, connect, opening handshake; one at a time for each address |
-// | `reader.rs`, `writer.rs` | the two halves |
+// | `reader.rs`, `writer.rs`, `progress.rs` | the two halves; how far the reading one has come |
+// | `stream_client.rs` | the client on any stream |
 // | `shared.rs`, `protocol.rs`, `send_buffer.rs` | their shared state and its deadlines, and which thread may write |
 // | `stream.rs`, `transport.rs`, `secure.rs`, `tls.rs`, `waits.rs` | the socket; TLS over it; `traffic.rs`: what observes the bytes |
 // | `reconnecting.rs`, `retry.rs`, `backoff.rs` | connecting again: the client, whether, and when |
@@ -82,6 +88,7 @@ mod error;
 mod opening;
 mod options;
 mod permit;
+mod progress;
 mod protocol;
 mod reader;
 mod reconnecting;
@@ -90,6 +97,7 @@ mod secure;
 mod send_buffer;
 mod shared;
 mod stream;
+mod stream_client;
 #[cfg(feature = "tls")]
 mod tls;
 mod traffic;
@@ -105,6 +113,8 @@ pub use permit::{AcquirePermit, ConnectPermit, RemoteHost};
 pub use reader::Reader;
 pub use reconnecting::{Received, ReconnectingClient};
 pub use retry::Retry;
+pub use stream::ConnectedSocket;
+pub use stream_client::StreamClient;
 pub use unconfirmed::Unconfirmed;
 pub use writer::Writer;
 

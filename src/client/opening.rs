@@ -72,11 +72,7 @@ pub(super) fn open(
                 if let Some(proxy) = proxy {
                     open_tunnel(&stream, ProxyTunnel::new(proxy, uri), timeouts.connect)?;
                 }
-                let deadline = deadline_in(timeouts.handshake);
-                let stream = secure.open(stream, uri, deadline, failed)?;
-                // What a proxy is told is no part of the connection, nor is the handshake of TLS.
-                let stream = stream.observed_by(observer.clone());
-                return perform_handshake(stream, handshake, timeouts, deadline);
+                return open_on(stream, uri, handshake, secure, timeouts, observer);
             }
             Err(error) => attempts.push((address, error)),
         }
@@ -87,6 +83,22 @@ pub(super) fn open(
     //# client MUST _Fail the WebSocket Connection_ and abort the connection
     //# attempt.
     Err(ClientError::Connect(attempts))
+}
+
+/// Secures a stream that is connected, and performs the opening handshake.
+pub(super) fn open_on(
+    stream: Stream,
+    uri: &WebSocketUri,
+    handshake: ClientHandshake,
+    secure: &Secure,
+    timeouts: &ClientTimeouts,
+    observer: &TrafficObserver,
+) -> Result<Opened, ClientError> {
+    let deadline = deadline_in(timeouts.handshake);
+    let stream = secure.open(stream, uri, deadline, failed)?;
+    // What a proxy is told is no part of the connection, nor is the handshake of TLS.
+    let stream = stream.observed_by(observer.clone());
+    perform_handshake(stream, handshake, timeouts, deadline)
 }
 
 /// The addresses of the host, in the order of the resolver.
@@ -155,7 +167,7 @@ fn open_tunnel(
         .map_err(failed)?;
     let mut bytes = Vec::new();
     while !tunnel.receive(&bytes).map_err(ClientError::Proxy)? {
-        if read_more(stream, &mut bytes, deadline).map_err(failed)? == 0 {
+        if read_more(&mut &*stream, &mut bytes, deadline).map_err(failed)? == 0 {
             return Err(ClientError::EndedInHandshake(None));
         }
     }
@@ -176,7 +188,7 @@ fn perform_handshake(
         .and_then(|()| stream.write_all(&request))
         .map_err(failed)?;
     let mut bytes = Vec::new();
-    let established = read_response(&stream, &mut handshake, &mut bytes, deadline)?;
+    let established = read_response(&mut &stream, &mut handshake, &mut bytes, deadline)?;
     stream
         .set_read_timeout(None)
         .and_then(|()| stream.set_write_timeout(timeouts.write))
@@ -188,8 +200,29 @@ fn perform_handshake(
     })
 }
 
-fn read_response(
-    stream: &Stream,
+/// A stream whose reads end at a deadline.
+pub(super) trait Source {
+    /// Waits for bytes until then; 0: the stream has ended.
+    ///
+    /// # Errors
+    /// [`is_timeout`]: the deadline has passed.
+    fn read_by(&mut self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize>;
+}
+
+impl Source for &Stream {
+    fn read_by(&mut self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
+        let rest = deadline.saturating_duration_since(Instant::now());
+        if rest.is_zero() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.set_read_timeout(Some(rest))?;
+        self.read(buffer)
+    }
+}
+
+/// Reads the response to the request.
+pub(super) fn read_response(
+    stream: &mut impl Source,
     handshake: &mut ClientHandshake,
     bytes: &mut Vec<u8>,
     deadline: Instant,
@@ -210,7 +243,7 @@ fn read_response(
 }
 
 /// The HTTP response, with the part of its body that arrives soon.
-fn refused(stream: &Stream, response: HttpResponse, bytes: &mut Vec<u8>) -> ClientError {
+fn refused(stream: &mut impl Source, response: HttpResponse, bytes: &mut Vec<u8>) -> ClientError {
     let wire_bytes_max = response.head_bytes + BODY_WIRE_BYTES_MAX;
     let deadline = deadline_in(BODY_TIMEOUT);
     let body = loop {
@@ -230,19 +263,18 @@ fn refused(stream: &Stream, response: HttpResponse, bytes: &mut Vec<u8>) -> Clie
 }
 
 /// One read, appended to `bytes`. Returns the number of bytes; 0: the end.
-fn read_more(stream: &Stream, bytes: &mut Vec<u8>, deadline: Instant) -> io::Result<usize> {
-    let rest = deadline.saturating_duration_since(Instant::now());
-    if rest.is_zero() {
-        return Err(io::ErrorKind::WouldBlock.into());
-    }
-    stream.set_read_timeout(Some(rest))?;
+fn read_more(
+    stream: &mut impl Source,
+    bytes: &mut Vec<u8>,
+    deadline: Instant,
+) -> io::Result<usize> {
     let mut piece = [0; READ_BYTES];
-    let arrived = stream.read(&mut piece)?;
+    let arrived = stream.read_by(&mut piece, deadline)?;
     bytes.extend_from_slice(&piece[..arrived]);
     Ok(arrived)
 }
 
-fn failed(error: io::Error) -> ClientError {
+pub(super) fn failed(error: io::Error) -> ClientError {
     if is_timeout(&error) {
         ClientError::TimedOut(Step::OpeningHandshake)
     } else {
@@ -251,7 +283,7 @@ fn failed(error: io::Error) -> ClientError {
 }
 
 /// The time after `timeout`; a year if that is beyond the clock's range.
-fn deadline_in(timeout: Duration) -> Instant {
+pub(super) fn deadline_in(timeout: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(timeout)
         .unwrap_or_else(|| now + Duration::from_secs(365 * 86_400))

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::{ClientError, Step};
+use super::progress::Progress;
 use super::protocol::Decoded;
 use super::shared::Shared;
 use super::waits::is_timeout;
@@ -29,7 +30,7 @@ use crate::read_buffer::ReadBuffer;
 use crate::time::Timestamp;
 use crate::websocket::deadlines::Overdue;
 use crate::websocket::frame::CloseFrame;
-use crate::websocket::{Ended, Event, OwnedMessage, ProtocolError};
+use crate::websocket::{Ended, Event, OwnedMessage};
 
 /// The bound of the read buffer, as the server's. A longer binary message is read into its own
 /// memory, which the caller can keep without a copy.
@@ -55,21 +56,6 @@ pub struct Reader {
     /// Messages are handed out in pieces.
     in_pieces: bool,
     progress: Progress,
-}
-
-/// The state of the reader.
-#[derive(Clone, Debug)]
-enum Progress {
-    /// Messages may arrive.
-    Open,
-    /// The closing handshake is complete, and TCP has ended.
-    Clean,
-    /// The server broke a rule.
-    Failed(ProtocolError),
-    /// TCP has ended without a Close; the error of the read, if it was one.
-    Lost(Option<Arc<io::Error>>),
-    /// The server did not do this in time.
-    GivenUp(Step),
 }
 
 /// The result of waiting for bytes.
@@ -179,14 +165,7 @@ impl Reader {
         deadline: Option<Timestamp>,
         mut handle: impl FnMut(Event<'_>) -> Option<R>,
     ) -> Result<Option<R>, ClientError> {
-        loop {
-            match &self.progress {
-                Progress::Open => {}
-                Progress::Clean => return Ok(None),
-                Progress::Failed(error) => return Err(ClientError::Protocol(*error)),
-                Progress::Lost(cause) => return Err(ClientError::Lost(cause.clone())),
-                Progress::GivenUp(step) => return Err(ClientError::TimedOut(*step)),
-            }
+        while self.progress.may_receive()? {
             let mut protocol = self.shared.lock();
             let decoded = protocol.decode(&mut self.buffer, self.shared.stream());
             drop(protocol);
@@ -201,6 +180,7 @@ impl Reader {
                 Decoded::Broken(error) => self.end(Progress::Failed(error)),
             }
         }
+        Ok(None)
     }
 
     /// Waits for more bytes. If none can arrive any more, [`Reader::next`] tells why.

@@ -117,3 +117,30 @@ impl Stream {
         self.transport.local_address()
     }
 }
+
+/// A socket that is connected and blocks, for [`ClientBuilder::connect_on`](super::ClientBuilder::connect_on).
+#[derive(Debug)]
+pub struct ConnectedSocket(TcpStream);
+
+impl From<TcpStream> for ConnectedSocket {
+    fn from(socket: TcpStream) -> ConnectedSocket {
+        ConnectedSocket(socket)
+    }
+}
+
+/// The system calls of both families are the same. Only the addresses are not: [`Client::peer_address`](super::Client::peer_address) is
+/// an error.
+#[cfg(unix)]
+impl From<std::os::unix::net::UnixStream> for ConnectedSocket {
+    fn from(socket: std::os::unix::net::UnixStream) -> ConnectedSocket {
+        ConnectedSocket(std::os::fd::OwnedFd::from(socket).into())
+    }
+}
+
+impl ConnectedSocket {
+    pub(super) fn into_stream(self) -> Stream {
+        // Small messages must not wait for each other. An error means that this is no TCP.
+        let _ = self.0.set_nodelay(true);
+        Stream::plain(self.0)
+    }
+}

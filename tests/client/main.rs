@@ -6,5 +6,6 @@
 mod blocking;
 mod proxy;
 mod reconnecting;
+mod streams;
 #[cfg(feature = "tls")]
 mod tls;
