@@ -40,7 +40,14 @@ pub struct LagPolicy {
     /// `messages_max`, with [`LagAction::Disconnect`]. The server does not read these clients meanwhile, so that a subscriber that
     /// reads is not disconnected because another client publishes faster. Up to eight times these limits, it stays connected
     /// while they wait. Default 5 s. Zero: they do not wait. A [`Publisher`](super::Publisher) never waits.
+    ///
+    /// It is a supply: what they have waited is missing the next time, and comes back in four times as long. So they wait for one
+    /// subscriber for at most a fifth of the time, and longer only while it reads at `publisher_wait_rate_min` or faster.
     pub publisher_wait_max: Duration,
+    /// Bytes per second, in the subscriber's encoding, which a subscriber has to take while clients wait for it: each of them gives the
+    /// time back that it takes at this rate. So one subscriber makes a room no slower than that. Default 256 KiB. Zero: bytes give no
+    /// time.
+    pub publisher_wait_rate_min: u32,
 }
 
 /// What happens to a subscriber that is too slow. A message that is partly written is finished in any case.
@@ -75,6 +82,7 @@ impl Default for LagPolicy {
             messages_max: None,
             age_max: Some(Duration::from_secs(30)),
             publisher_wait_max: Duration::from_secs(5),
+            publisher_wait_rate_min: 256 << 10,
         }
     }
 }

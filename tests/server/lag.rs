@@ -131,6 +131,7 @@ fn subscriber_that_reads_nothing_is_closed_when_messages_are_too_old() {
                 messages_max: None,
                 age_max: Some(Duration::from_millis(200)),
                 publisher_wait_max: Duration::ZERO,
+                ..LagPolicy::default()
             },
             ping_interval: None,
             ..config
@@ -225,6 +226,7 @@ fn message_published_from_missed_or_closed_arrives_without_another_event() {
                     messages_max: None,
                     age_max: Some(Duration::from_millis(200)),
                     publisher_wait_max: Duration::ZERO,
+                    ..LagPolicy::default()
                 },
                 close_timeout: Duration::from_millis(200),
                 ping_interval: None,

@@ -1,12 +1,15 @@
 //! A client that publishes faster than the subscribers of its room read waits for them. It closes no subscriber that reads.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 use yamabiko::server::{Admission, Config, Context, Handler, LagPolicy, Message, Refusal, Upgrade};
 use yamabiko::websocket::frame::Opcode;
-use yamabiko_testing::socket::{Client, Frame, Report, Running, frame, with_1_and_3_workers};
+use yamabiko_testing::socket::{
+    Client, Deadline, Frame, LOOP_TIMEOUT, Report, Running, frame, with_1_and_3_workers,
+};
 
 /// A text joins a room and is published to it; a binary message is published to `hall`.
 struct Relay;
@@ -131,6 +134,47 @@ fn subscriber_that_reads_nothing_is_waited_for_and_then_disconnected() {
         assert_eq!(slow.read_until_close().0, 1013);
         reader.text("/publish hall and on it goes");
         assert_eq!(reader.read_text(), "and on it goes");
+        assert_eq!(server.handle.metrics().disconnected, 1);
+    });
+}
+
+#[test]
+fn subscriber_that_reads_slowly_holds_the_publishers_for_its_time_in_all_and_is_then_disconnected()
+{
+    with_1_and_3_workers(|config| {
+        let (_sender, reports) = channel();
+        // Each single wait is short: the subscriber reads all the time.
+        let lag_policy = LagPolicy {
+            publisher_wait_rate_min: 0,
+            ..waiting(Duration::from_millis(200))
+        };
+        let config = Config {
+            lag_policy,
+            ..config
+        };
+        let server = Running::start_with(config, Relay, reports);
+        let mut slow = Client::open_narrow(server.address);
+        join(&mut slow, "hall");
+        let mut witness = Client::open(server.address);
+        join(&mut witness, "garden");
+        let wire = frame(Opcode::Binary, &numbered_message(0)).repeat(100);
+        let publisher = Client::open(server.address);
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut stream = &publisher.stream;
+                while !is_over.load(Ordering::Relaxed) {
+                    stream.write_all(&wire).expect("the server reads again");
+                }
+            });
+            let deadline = Deadline::after(LOOP_TIMEOUT);
+            while slow.read_frame().opcode == Opcode::Binary {
+                // So that it reads more slowly than the others publish, and nobody waits for it in another room.
+                (0..20).for_each(|_| join(&mut witness, "garden"));
+                deadline.check("the slow subscriber is disconnected");
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
         assert_eq!(server.handle.metrics().disconnected, 1);
     });
 }

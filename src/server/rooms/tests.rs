@@ -282,6 +282,7 @@ const WAITING: LagPolicy = LagPolicy {
     messages_max: None,
     age_max: None,
     publisher_wait_max: Duration::from_millis(500),
+    publisher_wait_rate_min: 0,
 };
 
 fn publishers_wait(rooms: &RoomTable) -> bool {
@@ -363,6 +364,80 @@ fn subscription_beyond_a_limit_is_spared_while_publishers_wait_for_it_and_not_lo
     assert!(!is_too_slow(&mut rooms, log, Timestamp(1501)));
     assert!(!publishers_wait(&rooms));
     assert_eq!(rooms.next_due(), None);
+}
+
+/// When the publishers will have waited long enough for the one subscription.
+fn wait_ends_at(rooms: &RoomTable) -> Option<Timestamp> {
+    let due = rooms.next_due()?;
+    publishers_wait(rooms).then(|| Timestamp(due.0 - 1))
+}
+
+/// Publishes so many messages, and the subscription takes none of them.
+fn fall_behind(rooms: &mut RoomTable, log: LogId, messages: usize, now: Timestamp) {
+    for _ in 0..messages {
+        rooms.append_local("hall", Message::Binary(&[7; 100]), None);
+    }
+    for dirty in rooms.take_dirty() {
+        rooms.flush(dirty, now, &mut { FlushBudget::UNLIMITED }, |_, _| 0);
+    }
+    is_too_slow(rooms, log, now);
+}
+
+/// The subscription takes so many bytes.
+fn take(rooms: &mut RoomTable, log: LogId, bytes: usize, now: Timestamp) {
+    let id = subscription_of(rooms, log);
+    rooms.flush_one(id, |_, _| bytes);
+    rooms.update_waits(now);
+}
+
+#[test]
+fn publishers_wait_again_for_the_time_that_is_left_and_a_used_time_comes_back_in_four_times_as_long()
+ {
+    let (mut rooms, log) = behind(WAITING, 3, Timestamp(1000));
+    is_too_slow(&mut rooms, log, Timestamp(1000));
+    assert_eq!(wait_ends_at(&rooms), Some(Timestamp(1500)));
+    // It catches up after 300 ms, and is behind again at once.
+    take(&mut rooms, log, 204, Timestamp(1300));
+    assert_eq!(wait_ends_at(&rooms), None);
+    fall_behind(&mut rooms, log, 2, Timestamp(1300));
+    assert_eq!(wait_ends_at(&rooms), Some(Timestamp(1500)));
+    // One millisecond past it the publishers go on, until it has caught up; to read a part is not enough.
+    assert!(!is_too_slow(&mut rooms, log, Timestamp(1501)));
+    assert_eq!(wait_ends_at(&rooms), None);
+    take(&mut rooms, log, 100, Timestamp(1900));
+    assert_eq!(wait_ends_at(&rooms), None);
+    take(&mut rooms, log, 104, Timestamp(2000));
+    // 401 ms give 100 ms, of which one is missing.
+    fall_behind(&mut rooms, log, 2, Timestamp(2404));
+    assert_eq!(wait_ends_at(&rooms), Some(Timestamp(2404 + 100)));
+    take(&mut rooms, log, 204, Timestamp(2404));
+    // It has no more than all of it, however long that takes.
+    fall_behind(&mut rooms, log, 2, Timestamp(90_000));
+    assert_eq!(wait_ends_at(&rooms), Some(Timestamp(90_500)));
+}
+
+#[test]
+fn bytes_that_a_subscription_takes_give_it_the_time_that_they_take_at_the_least_rate() {
+    let policy = LagPolicy {
+        // A tenth of a second for each message.
+        publisher_wait_rate_min: 1020,
+        ..WAITING
+    };
+    let (mut rooms, log) = behind(policy, 30, Timestamp(1000));
+    is_too_slow(&mut rooms, log, Timestamp(1000));
+    for (now, ends_at) in [(1100, 1500 + 100), (1200, 1700), (1300, 1800)] {
+        take(&mut rooms, log, 102, Timestamp(now));
+        assert_eq!(wait_ends_at(&rooms), Some(Timestamp(ends_at)), "{now}");
+    }
+    // At this rate they wait as long as that takes; below it the time ends.
+    for message in 1..20 {
+        take(&mut rooms, log, 102, Timestamp(1300 + 100 * message));
+    }
+    assert_eq!(wait_ends_at(&rooms), Some(Timestamp(3200 + 500)));
+    take(&mut rooms, log, 101, Timestamp(3700));
+    assert_eq!(wait_ends_at(&rooms), Some(Timestamp(3799)));
+    is_too_slow(&mut rooms, log, Timestamp(3800));
+    assert_eq!(wait_ends_at(&rooms), None);
 }
 
 #[test]

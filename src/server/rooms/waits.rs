@@ -3,14 +3,23 @@
 //! ```text
 //!                 half of a limit of the lag policy                     the limit
 //!   lag  ─────────────────┼──────────────────────────────────────────────┼────────▶
-//!   keeps up              │ the publishers wait, for `publisher_wait_max`  │ the same, up to eight times the limit
+//!   keeps up              │ the publishers wait, while its time lasts    │ the same, up to eight times the limit
 //!                         │ after that they go on                        │ after that: disconnected
 //! ```
 //!
 //! A client that publishes faster than a healthy subscriber reads would close that subscriber. So the server does not read such a
-//! client until the subscriber has caught up, to a quarter of the limit. A subscriber that needs more than
-//! [`LagPolicy::publisher_wait_max`] for this does not read as a healthy one does. The publishers wait for it no longer, and
-//! the limits of the policy apply to it.
+//! client until the subscriber has caught up, to a quarter of the limit.
+//!
+//! ```text
+//!   the time of a subscription   begins with `publisher_wait_max`, which is also the most
+//!     while the publishers wait for it    − the time that passes, + its bytes ÷ `publisher_wait_rate_min`
+//!     while they do not                   + a quarter of the time that passes
+//!     used up                             they do not wait, and it gets no time, until it has caught up
+//! ```
+//!
+//! So the publishers wait for a subscriber that reads slowly for at most a fifth of the time, and for one that reads at
+//! `publisher_wait_rate_min` or faster as long as that takes: one subscriber makes a room no slower than that. A subscriber that has used up
+//! its time does not read as a healthy one does, and the limits of the policy apply to it.
 //!
 //! Messages that were published before their publishers waited are still on the way: of this turn, of other workers, or of other
 //! threads. They may bring a subscriber beyond the limit, and it stays connected up to eight times the limit while the publishers wait.
@@ -19,7 +28,8 @@
 //! subscribers can be on different workers.
 //!
 //! Cost: a load for each published message while no room has such a subscriber, else a lock and a hash. An evaluation costs
-//! O(subscriptions that are behind), at the flushes of their log.
+//! O(subscriptions that are behind), at the flushes of their log. A subscription that has been waited for has an entry until it has all
+//! of its time again.
 
 use crate::broadcast::{Lag, LagLimits, SharedLog, SubscriptionId};
 use crate::server::lag::{LagAction, LagPolicy};
@@ -29,49 +39,80 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The subscriptions of one log for which the publishers wait, or have waited too long.
+/// The subscriptions of one log for which the publishers wait, or have waited a short time ago.
 #[derive(Debug, Default)]
 pub(super) struct LogWaits {
-    /// Since when.
-    since: HashMap<SubscriptionId, Timestamp>,
-    /// When the publishers will have waited long enough for the next one of them. `None`: they wait for none.
+    entries: HashMap<SubscriptionId, Entry>,
+    /// When the first one of those for which the publishers wait will have used up its time. `None`: they wait for none.
     ends_at: Option<Timestamp>,
+}
+
+/// The waiting time of one subscription.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    state: State,
+    /// The time that is left, in microseconds. ≤ `publisher_wait_max`; below 0: used up
+    left: i64,
+    /// When that was so, and where the cursor was.
+    at: Timestamp,
+    cursor: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The publishers wait for it.
+    WaitedFor,
+    /// Its time is used up, and it has not caught up.
+    GivenUp,
+    /// It has caught up.
+    Free,
 }
 
 impl LogWaits {
     pub(super) fn is_empty(&self) -> bool {
-        self.since.is_empty()
+        self.entries.is_empty()
     }
 
-    /// When the publishers will have waited long enough for a subscriber. `None`: they do not wait.
+    /// When a subscriber for which the publishers wait will have used up its time. `None`: they do not wait.
     pub(super) fn ends_at(&self) -> Option<Timestamp> {
         self.ends_at
     }
 
     /// A subscription has ended. A later one may get its id.
     pub(super) fn forget(&mut self, id: SubscriptionId) {
-        self.since.remove(&id);
+        self.entries.remove(&id);
     }
 
     /// Finds the subscriptions again: those beyond half of a limit, and of those for which the publishers wait already, those
     /// beyond a quarter.
     pub(super) fn update(&mut self, policy: &LagPolicy, shared: &SharedLog, now: Timestamp) {
-        if shared.blocked() == 0 || !has_waits(policy) {
-            self.since.clear();
+        if !has_waits(policy) {
+            self.entries.clear();
             self.ends_at = None;
             return;
         }
+        let head = shared.log().head();
         let begin = parts(policy, 1, BEGIN_DIVISOR);
-        let before = std::mem::take(&mut self.since);
-        let behind = shared.lagging(&parts(policy, 1, END_DIVISOR));
-        self.since = behind
-            .filter_map(|id| match before.get(&id) {
-                Some(since) => Some((id, *since)),
-                None => is_beyond(&begin, shared.lag(id)?).then_some((id, now)),
-            })
-            .collect();
-        let ends = self.since.values().map(|at| end_of_wait(*at, policy));
-        self.ends_at = ends.filter(|end| *end >= now).min();
+        let mut before = std::mem::take(&mut self.entries);
+        for id in shared.lagging(&parts(policy, 1, END_DIVISOR)) {
+            let Some(lag) = shared.lag(id) else { continue };
+            let cursor = head - lag.bytes;
+            let entry = match before.remove(&id) {
+                Some(entry) => entry.advanced(now, cursor, policy),
+                None => Entry::new(now, cursor, policy),
+            };
+            let entry = entry.behind(is_beyond(&begin, lag));
+            if !entry.is_new(policy) {
+                self.entries.insert(id, entry);
+            }
+        }
+        let caught_up = before.into_iter().map(|(id, entry)| {
+            let cursor = shared.lag(id).map_or(head, |lag| head - lag.bytes);
+            (id, entry.advanced(now, cursor, policy).caught_up())
+        });
+        self.entries
+            .extend(caught_up.filter(|(_, entry)| !entry.is_new(policy)));
+        self.ends_at = self.entries.values().filter_map(Entry::ends_at).min();
     }
 
     /// Whether a subscription beyond a limit stays connected, because the publishers wait for it.
@@ -82,9 +123,70 @@ impl LogWaits {
         policy: &LagPolicy,
         now: Timestamp,
     ) -> bool {
-        let since = self.since.get(&id);
-        let is_waited_for = since.is_some_and(|at| end_of_wait(*at, policy) >= now);
-        is_waited_for && !is_beyond(&parts(policy, SPARED_FACTOR, 1), lag)
+        let entry = self.entries.get(&id);
+        let ends_at = entry.and_then(Entry::ends_at);
+        ends_at.is_some_and(|end| end >= now) && !is_beyond(&parts(policy, SPARED_FACTOR, 1), lag)
+    }
+}
+
+impl Entry {
+    /// Of a subscription that was not waited for.
+    fn new(now: Timestamp, cursor: u64, policy: &LagPolicy) -> Entry {
+        Entry {
+            state: State::Free,
+            left: micros(policy.publisher_wait_max),
+            at: now,
+            cursor,
+        }
+    }
+
+    /// Whether it is as one that was not waited for.
+    fn is_new(&self, policy: &LagPolicy) -> bool {
+        self.state == State::Free && self.left >= micros(policy.publisher_wait_max)
+    }
+
+    /// The same at a later time, when the cursor has moved to this position.
+    fn advanced(self, now: Timestamp, cursor: u64, policy: &LagPolicy) -> Entry {
+        let passed = micros(now.since(self.at));
+        let change = match self.state {
+            State::WaitedFor => {
+                let taken = cursor.saturating_sub(self.cursor);
+                let rate = u64::from(policy.publisher_wait_rate_min);
+                let earned = taken.saturating_mul(1_000_000).checked_div(rate);
+                signed(earned.unwrap_or(0)).saturating_sub(passed)
+            }
+            State::GivenUp => 0,
+            State::Free => passed / REFILL_DIVISOR,
+        };
+        let left_max = micros(policy.publisher_wait_max);
+        Entry {
+            left: self.left.saturating_add(change).min(left_max),
+            at: now,
+            cursor,
+            ..self
+        }
+    }
+
+    /// It is beyond a quarter of a limit. `far`: and beyond half of it.
+    fn behind(self, far: bool) -> Entry {
+        let state = match self.state {
+            State::WaitedFor if self.left < 0 => State::GivenUp,
+            State::Free if far && self.left >= 0 => State::WaitedFor,
+            State::Free if far => State::GivenUp,
+            state => state,
+        };
+        Entry { state, ..self }
+    }
+
+    fn caught_up(self) -> Entry {
+        let state = State::Free;
+        Entry { state, ..self }
+    }
+
+    /// When the publishers will have waited long enough for it, if they wait.
+    fn ends_at(&self) -> Option<Timestamp> {
+        let left = u64::try_from(self.left).ok()?;
+        (self.state == State::WaitedFor).then(|| self.at.plus(Duration::from_millis(left / 1000)))
     }
 }
 
@@ -156,8 +258,13 @@ fn has_waits(policy: &LagPolicy) -> bool {
     policy.action == LagAction::Disconnect && policy.publisher_wait_max > Duration::ZERO
 }
 
-fn end_of_wait(since: Timestamp, policy: &LagPolicy) -> Timestamp {
-    since.plus(policy.publisher_wait_max)
+fn micros(time: Duration) -> i64 {
+    signed(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// Far from the ends of an `i64`.
+fn signed(micros: u64) -> i64 {
+    i64::try_from(micros).unwrap_or(i64::MAX).min(i64::MAX / 4)
 }
 
 /// A part of the policy's limits, or a multiple of them.
@@ -182,3 +289,7 @@ const END_DIVISOR: u64 = 4;
 
 /// A subscription for which the publishers wait may be behind by this multiple of a limit.
 const SPARED_FACTOR: u64 = 8;
+
+/// A subscription for which the publishers do not wait gets this part of the time that passes. So they wait for it for at most a fifth of the
+/// time.
+const REFILL_DIVISOR: i64 = 4;

@@ -281,9 +281,16 @@ fn slow_clients() -> Vec<Setting> {
         )
         .details(
             "The server does not read them until that client has caught up to a quarter of these \
-             limits. A client that needs longer is not waited for.",
+             limits. The time is a supply for each client in each room: what it has used comes back \
+             in four times as long, so that the others wait for it for at most a fifth of the time.",
         )
         .reason("nobody is closed because another client publishes faster")
+        .only_serve(),
+        value("publisher-wait-rate-min", RATE, |s| {
+            &mut s.config.lag_policy.publisher_wait_rate_min
+        })
+        .help("Bytes per second that give a client this time back which it takes meanwhile; 0: none do")
+        .reason("one client makes a room no slower than that")
         .only_serve(),
         choice("lag-action", "ACTION", &LAG_ACTIONS, |s| {
             &mut s.config.lag_policy.action

@@ -22,7 +22,7 @@ fn every_option_reaches_its_setting() {
     let config = configured(
         "--listen [::1]:9 --workers 2 --message-bytes-max 64KiB --backlog-bytes-max 2MiB \
          --worker-backlog-bytes-max 3MiB --lag-action latest --lag-messages-max 100 \
-         --lag-age-max 0 --publisher-wait-max 1.5 --rooms-max 11 --room-members-max 12 \
+         --lag-age-max 0 --publisher-wait-max 1.5 --publisher-wait-rate-min 9KiB --rooms-max 11 --room-members-max 12 \
          --rooms-per-connection 13 --write-stall-timeout 0 --connection-lifetime-max 3600 --batch-delay 0.005 --connections-max 7 --unsent-bytes-max 128KiB --connections-per-address 5 --connections-per-second 6 --inflate-ratio-max 100 --memory-bytes-max 3GiB --handshake-timeout 0.25 \
          --ping-interval 20 --pong-timeout 1.5 \
          --message-timeout 9 --message-rate-min 2KiB --close-timeout 1 --drain-timeout 86400 --drain 30 \
@@ -45,6 +45,7 @@ fn every_option_reaches_its_setting() {
     assert_eq!(config.lag_policy.age_max, None);
     let wait_max = config.lag_policy.publisher_wait_max;
     assert_eq!(wait_max, Duration::from_millis(1_500));
+    assert_eq!(config.lag_policy.publisher_wait_rate_min, 9 << 10);
     assert_eq!(config.rooms.rooms_max, NonZeroUsize::new(11));
     assert_eq!(config.rooms.members_max, NonZeroUsize::new(12));
     assert_eq!(config.rooms.of_connection_max, 13);
@@ -92,6 +93,7 @@ fn option_without_effect_on_echo_is_refused() {
         "--lag-messages-max 9",
         "--lag-age-max 9",
         "--publisher-wait-max 9",
+        "--publisher-wait-rate-min 9",
         "--rooms-max 9",
         "--room-members-max 9",
         "--rooms-per-connection 9",
