@@ -16,6 +16,7 @@
 use std::borrow::Cow;
 
 use super::characters::is_visible;
+use super::list_budget::ListBudget;
 use super::names::Name;
 use super::protocol::{
     ChatLimits, ClientMessage, ErrorCode, ErrorReply, ServerMessage, TEXT_BYTES_MAX,
@@ -47,6 +48,7 @@ pub(super) struct Member {
     state: State,
     /// Whether texts of this client are published.
     may_publish: bool,
+    lists: ListBudget,
 }
 
 #[derive(Debug)]
@@ -62,6 +64,7 @@ impl Member {
             may_publish,
             topic: format!("{TOPIC_PREFIX}{room}").into(),
             state: State::Outside,
+            lists: ListBudget::FULL,
         }
     }
 
@@ -109,6 +112,9 @@ impl Member {
         let Request { message, id } = request;
         let kind = message.kind();
         let done = match message {
+            ClientMessage::Join { .. } | ClientMessage::Names if !self.lists.allows(time) => {
+                Err(ErrorReply::of(ErrorCode::TooOften))
+            }
             ClientMessage::Join { name } => self.join(&name, id.clone(), rooms, sink),
             ClientMessage::Message { text } => self.publish(text, id.clone(), time, sink),
             ClientMessage::Leave => self.leave(id.clone(), rooms, sink),
@@ -144,7 +150,9 @@ impl Member {
         match rooms.join(self.room(), &name) {
             Ok(roster) => {
                 self.state = State::Inside(name.clone());
-                sink.send(&welcome(&name, self.room(), &roster, id));
+                let welcome = welcome(&name, self.room(), &roster, id);
+                self.lists.spend(welcome.len());
+                sink.send(&welcome);
                 sink.publish_except(&self.topic, &joined(&name, roster.revision).to_json());
                 Ok(())
             }
@@ -186,7 +194,7 @@ impl Member {
         Ok(())
     }
 
-    fn names(&self, id: Id<'_>, rooms: &RoomDirectory, sink: &mut impl Sink) {
+    fn names(&mut self, id: Id<'_>, rooms: &RoomDirectory, sink: &mut impl Sink) {
         let roster = rooms.roster(self.room());
         let (count, revision) = roster
             .as_ref()
@@ -197,10 +205,12 @@ impl Member {
             count,
             revision,
         };
-        sink.send(&match roster {
+        let list = match roster {
             Some(roster) => names.to_json_with_names(roster.list.json()),
             None => names.to_json(),
-        });
+        };
+        self.lists.spend(list.len());
+        sink.send(&list);
     }
 
     fn room(&self) -> &str {

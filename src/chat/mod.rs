@@ -21,6 +21,7 @@
 // | `protocol` | the messages of both sides |
 // | `request` | parsing the messages of a client |
 // | `member` | one connection: its requests and their effects |
+// | `list_budget` | how many bytes of lists of names one client may ask for |
 // | `characters` | properties of Unicode characters |
 // | `names` | the rules for members' names |
 // | `room_name` | the rules for rooms' names |
@@ -32,6 +33,7 @@ mod api;
 mod characters;
 mod first_by_name;
 mod handler;
+mod list_budget;
 mod member;
 mod names;
 mod page;

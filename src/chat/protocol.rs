@@ -206,6 +206,8 @@ pub enum ErrorCode {
     TextInvalid,
     /// The client's token allows to read the room only.
     Forbidden,
+    /// The client has asked for too many names in a short time.
+    TooOften,
     /// A code that this version does not know.
     #[serde(other)]
     Unknown,
@@ -297,6 +299,9 @@ impl ErrorCode {
                 format!("A text may have at most {TEXT_BYTES_MAX} bytes.").into()
             }
             ErrorCode::Forbidden => "You may read this room, and not write in it.".into(),
+            ErrorCode::TooOften => {
+                "You have asked for many lists of names. Try again in some seconds.".into()
+            }
             ErrorCode::TextInvalid => {
                 "A text must not contain control characters other than tabs and line ends.".into()
             }

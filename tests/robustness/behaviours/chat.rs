@@ -65,6 +65,7 @@ const TOO_LONG: &str = r#""code":"too_long""#;
 const NAME_INVALID: &str = r#""code":"name_invalid""#;
 const NAME_EMPTY: &str = r#""code":"name_empty""#;
 const NAME_TAKEN: &str = r#""code":"name_taken""#;
+const TOO_OFTEN: &str = r#""code":"too_often""#;
 const TEXT_EMPTY: &str = r#""code":"text_empty""#;
 const TEXT_INVALID: &str = r#""code":"text_invalid""#;
 
@@ -331,6 +332,31 @@ pub fn behaviours() -> Vec<Behaviour> {
                 joined("/chat/other", "Bo"),
                 client(1),
                 group((0..2000).map(|_| text_with(NAME_TAKEN)).collect()),
+            ],
+        ),
+        serve(
+            "lists_of_names_beyond_their_limit_are_refused_and_the_connection_stays_open",
+            vec![
+                // A list of 40 names has 4 kB.
+                group(
+                    (0..40)
+                        .flat_map(|number| {
+                            let name = format!("{number} {}", "山".repeat(28));
+                            [client(number), joined("/chat/lists", &name)]
+                        })
+                        .collect(),
+                ),
+                client(50),
+                open("/chat/lists"),
+                send(CLIENT.text(r#"{"type":"names"}"#).repeat(2000)),
+                text_with_eventually(r#""names":["#),
+                text_with_eventually(TOO_OFTEN),
+                send(CLIENT.text(r#"{"type":"leave","id":"still open"}"#)),
+                text_with_eventually(r#""id":"still open""#),
+                // The others are served.
+                client(0),
+                send(CLIENT.text(message("hello"))),
+                text_with_eventually(r#""text":"hello""#),
             ],
         ),
         serve(
