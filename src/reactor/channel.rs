@@ -434,6 +434,7 @@ impl SecuredSockets {
                 break;
             }
             let record = next_record(slices, at, gathered);
+            let record = &record[..record.len().min(total - at)];
             secured.channel.seal(&mut secured.input, record, sealed)?;
             at += record.len();
         }

@@ -949,11 +949,16 @@ impl Io {
         let Some(socket) = self.sockets.get_mut(key) else {
             return 0;
         };
-        let total = slices.iter().map(|slice| slice.len()).sum();
-        let (written, failure) = self.secured.write(key, socket, total, slices);
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        let offered = total.min(Io::WRITE_BYTES_MAX);
+        let (written, failure) = self.secured.write(key, socket, offered, slices);
         self.written_bytes = self.written_bytes.wrapping_add(written as u64);
         self.writes = self.writes.wrapping_add(1);
-        self.after_secured(key, failure);
+        let is_sent = failure.is_none() && !self.secured.has_output(key);
+        match is_sent && written == offered && offered < total {
+            true => self.pace(key),
+            false => self.after_secured(key, failure),
+        }
         written
     }
 
@@ -1083,6 +1088,7 @@ const SLEEP_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {
+    use super::super::channel::{ChannelInput, ChannelState};
     use super::*;
     use std::num::NonZeroUsize;
 
@@ -1192,6 +1198,67 @@ mod tests {
         take(max);
         assert!(io.next_writable().is_some());
         assert_eq!(io.write_slices(key, &[IoSlice::new(&[4])]), 1);
+    }
+
+    /// Seals a byte as itself.
+    struct Unchanged;
+
+    impl Channel for Unchanged {
+        fn receive(
+            &mut self,
+            input: &mut [u8],
+            opened: &mut dyn FnMut(&[u8]),
+            _: &mut Vec<u8>,
+        ) -> ChannelInput {
+            opened(input);
+            ChannelInput {
+                consumed_bytes: input.len(),
+                state: ChannelState::Open,
+            }
+        }
+
+        fn seal(&mut self, _: &mut [u8], bytes: &[u8], output: &mut Vec<u8>) -> io::Result<()> {
+            output.extend_from_slice(bytes);
+            Ok(())
+        }
+
+        fn close(&mut self, _: &mut [u8], _: &mut Vec<u8>) {}
+
+        fn is_established(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn long_write_of_a_secured_socket_is_accepted_in_the_same_parts() {
+        use std::io::Read;
+        let mut io = io();
+        let (stream, mut peer) = connection();
+        let key = io.adopt(stream).unwrap();
+        io.secure(key, Box::new(Unchanged), b"");
+        let max = Io::WRITE_BYTES_MAX;
+        let mut take = |bytes: usize| peer.read_exact(&mut vec![0; bytes]).unwrap();
+        assert_eq!(io.write(key, &vec![1; max]), max);
+        assert!(io.next_writable().is_none(), "it was not too long");
+        take(max);
+        assert_eq!(io.write(key, &vec![2; max + 1]), max);
+        take(max);
+        assert_eq!((io.write(key, &[2]), io.awaits_turn(key)), (0, true));
+        assert_eq!(io.next_writable(), Some(key));
+        // A part of several slices, wherever one of them ends.
+        let (short, long) = (vec![3; 7], vec![4; max]);
+        let slices = [&short, &long].map(|slice| IoSlice::new(slice));
+        assert_eq!(io.write_slices(key, &slices), max);
+        assert!(io.write_on(key), "at once, for the last bytes");
+        assert_eq!(io.write(key, &[5; 7]), 7);
+        take(max + 7);
+        // What is sealed and not sent is no turn of the others: the kernel reports when it accepts more.
+        while !io.has_sealed(key) {
+            io.write(key, &long);
+            io.write_on(key);
+        }
+        assert!(!io.awaits_turn(key));
+        assert_eq!(io.write(key, &[6]), 0);
     }
 
     #[cfg(target_os = "linux")]
