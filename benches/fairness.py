@@ -7,7 +7,8 @@
 The server has one worker, so that all clients share it. Eight clients in a room of their own measure the time from a message
 to its copy. Each kind of hostile client runs beside them for a few seconds, in a process of its own, at full speed. The healthy
 clients are measured without it before and after, because the machine's own noise differs from minute to minute. The table has
-the times in milliseconds and the ratio of the 99th percentiles. Let nothing else run; needs two cores.
+the times in milliseconds and the ratio of the 99th percentiles, and how long the longest turns of the server's event loop took
+meanwhile. Let nothing else run; needs two cores. The row of TLS needs the program openssl.
 """
 
 import base64
@@ -17,46 +18,97 @@ import pathlib
 import re
 import select
 import socket
+import ssl
 import statistics
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import zlib
 
 PROGRAM = pathlib.Path(__file__).resolve().parent.parent / "target" / "release" / "yamabiko"
-SECONDS = 4
+SECONDS = 2.5
 HEALTHY = 8
 KEY = b"\x0a\x01\x06\x02"
 
 
 def main():
     program, *options = sys.argv[1:] or [str(PROGRAM)]
-    command = [program, "serve", "--listen", "127.0.0.1:0", "--workers", "1", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            port = int(re.search(r":(\d+)/", server.stdout.readline()).group(1))
-            print("| beside | p50 | p99 | p99 alone | ratio |\n|---|---:|---:|---:|---:|")
-            for hostile in HOSTILE:
-                print(row(port, hostile), flush=True)
-        finally:
-            server.terminate()
+    with tempfile.TemporaryDirectory() as folder:
+        command = [program, "serve", "--listen", "http://127.0.0.1:0", "--workers", "1", "--metrics", "--log-level", "error"]
+        certificate = certificate_in(pathlib.Path(folder))
+        if certificate:
+            command += ["--listen", "127.0.0.1:0", *certificate]
+        with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as server:
+            try:
+                print_table(*ports_of(server))
+            finally:
+                server.terminate()
 
 
-def row(port, hostile):
+def certificate_in(folder):
+    """Options for a new certificate, or nothing without openssl."""
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    made += ["-nodes", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    made += ["-out", str(certificate), "-keyout", str(key)]
+    try:
+        subprocess.run(made, check=True, capture_output=True)
+    except OSError:
+        return []
+    return ["--tls-cert", str(certificate), "--tls-key", str(key)]
+
+
+def ports_of(server):
+    """The port of each address, in the order of the options; the first one stands twice in the line."""
+    return dict.fromkeys(int(port) for port in re.findall(r":(\d+)", server.stdout.readline()))
+
+
+def print_table(port, tls_port=None):
+    print("| beside | p50 | p99 | p99 alone | ratio | longest turn |\n|---|---:|---:|---:|---:|---:|")
     before = measured(port)
-    process = multiprocessing.Process(target=hostile, args=(port,), daemon=True)
+    for hostile in HOSTILE:
+        hostile_port = tls_port if hostile in OVER_TLS else port
+        if hostile_port:
+            before = print_row(port, hostile_port, hostile, before)
+
+
+def print_row(port, hostile_port, hostile, before):
+    """Returns what was measured without the hostile client afterwards."""
+    process = multiprocessing.Process(target=hostile, args=(hostile_port,), daemon=True)
     process.start()
     time.sleep(0.5)
+    turns = turn_counts(port)
     beside = measured(port)
+    longest = longest_turn(turns, turn_counts(port))
     process.kill()
     process.join()
     time.sleep(0.5)
-    alone = before + measured(port)
-    ratio = p99(beside) / p99(alone)
+    after = measured(port)
+    alone = p99(before + after)
     p50 = statistics.median(beside)
     name = hostile.__doc__.rstrip(".")
-    return f"| {name} | {p50:.2f} | {p99(beside):.2f} | {p99(alone):.2f} | {ratio:.1f} |"
+    ratio = p99(beside) / alone
+    row = f"| {name} | {p50:.2f} | {p99(beside):.2f} | {alone:.2f} | {ratio:.1f} | {longest} |"
+    print(row, flush=True)
+    return after
+
+
+def turn_counts(port):
+    """How many turns took at most so long, by the limit as the metrics write it."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+        client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        text = b"".join(iter(lambda: client.recv(65536), b"")).decode()
+    found = re.findall(r'^yamabiko_turn_seconds_bucket\{le="([^"]+)"\} (\d+)', text, re.MULTILINE)
+    return {limit: int(count) for limit, count in found}
+
+
+def longest_turn(before, after):
+    """The least limit that no turn exceeded."""
+    new = {limit: after[limit] - before.get(limit, 0) for limit in after}
+    limits = [limit for limit, count in new.items() if count == new["+Inf"]] if new else []
+    return "" if not limits else "more" if limits[0] == "+Inf" else f"{float(limits[0]) * 1000:g}"
 
 
 def p99(times):
@@ -189,20 +241,106 @@ def hostile_deflate(port):
 
 def large_broadcasts(port):
     """messages of 1 MiB to fifty readers."""
-    readers = [WebSocket(port, "/broadcast/large") for _ in range(50)]
-    for reader in readers:
-        reader.socket.setblocking(False)
-    publisher = WebSocket(port, "/broadcast/large")
-    publisher.socket.setblocking(False)
-    data = frame(0x82, bytes((1 << 20) - 100))
+    publish_to_readers(port, "/broadcast/large", 50, bytes((1 << 20) - 100))
+
+
+def full_speed(port):
+    """messages of 4 KiB to thirty readers."""
+    publish_to_readers(port, "/broadcast/fast", 30, bytes(4 << 10))
+
+
+def compressed_broadcasts(port):
+    """messages that are compressed for ten readers."""
+    text = " ".join(str(number * 7919 % 10007) for number in range(2000)).encode()
+    publish_to_readers(port, "/broadcast/compressed", 10, text, "permessage-deflate")
+
+
+def publish_to_readers(port, path, count, payload, extension=None):
+    readers = [WebSocket(port, path, extension).socket for _ in range(count)]
+    publisher = WebSocket(port, path).socket
+    sockets = [*readers, publisher]
+    for one in sockets:
+        one.setblocking(False)
+    data = frame(0x82, payload)
     rest = memoryview(data)
-    sockets = [publisher.socket, *(reader.socket for reader in readers)]
     while True:
-        readable, writable, _ = select.select(sockets, [publisher.socket], [])
+        readable, writable, _ = select.select(sockets, [publisher], [])
         for ready in readable:
             ready.recv(1 << 20)
         if writable:
-            rest = rest[publisher.socket.send(rest):] or memoryview(data)
+            rest = rest[publisher.send(rest):] or memoryview(data)
+
+
+def unread_pings(port):
+    """pings of a client that reads nothing."""
+    client = WebSocket(port, "/broadcast/flood").socket
+    while True:
+        client.sendall(frame(0x89, bytes(125)) * 2000)
+
+
+def bytes_after_close(port):
+    """messages behind a Close of the server."""
+    while True:
+        client = WebSocket(port, "/broadcast/flood").socket
+        try:
+            while True:
+                client.sendall(b"\x80\x00" + frame(0x82, bytes(1000)) * 1000)
+        except OSError:
+            client.close()
+
+
+def pipelined_requests(port):
+    """pipelined requests for the page."""
+    request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    while True:
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.setblocking(False)
+            rest = memoryview(request * 1000)
+            while True:
+                readable, _, _ = select.select([client], [client] if rest else [], [])
+                if readable and not client.recv(1 << 20):
+                    break
+                if rest:
+                    rest = rest[send_some(client, rest):]
+
+
+def send_some(client, data):
+    try:
+        return client.send(data)
+    except BlockingIOError:
+        return 0
+
+
+def connections(port):
+    """connections that end at once."""
+    while True:
+        socket.create_connection(("127.0.0.1", port)).close()
+
+
+def handshakes(port):
+    """opening handshakes."""
+    while True:
+        WebSocket(port, "/broadcast/handshake").socket.close()
+
+
+def tls_handshakes(port):
+    """handshakes of TLS."""
+    hello = client_hello()
+    while True:
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(hello)
+            client.recv(1 << 16)
+
+
+def client_hello():
+    """The first bytes of a client, which cost it nothing when it sends them again."""
+    context = ssl.create_default_context()
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    try:
+        client.do_handshake()
+    except ssl.SSLWantReadError:
+        return outgoing.read()
 
 
 def half_messages(port):
@@ -226,8 +364,18 @@ HOSTILE = [
     inflation,
     hostile_deflate,
     large_broadcasts,
+    full_speed,
+    compressed_broadcasts,
+    unread_pings,
+    bytes_after_close,
+    pipelined_requests,
+    connections,
+    handshakes,
+    tls_handshakes,
     half_messages,
 ]
+
+OVER_TLS = [tls_handshakes]
 
 if __name__ == "__main__":
     main()

@@ -595,7 +595,7 @@ const INPUT_BYTES_MAX: usize = 32 << 10;
 /// The most that waits for the kernel. Four records and what the channel itself has to say are less.
 const OUTPUT_BYTES_MAX: usize = 80 << 10;
 /// Each may sign with RSA, the longest step of a worker. More handshakes than this wait for the next turn.
-const HANDSHAKES_PER_TURN_MAX: usize = 2;
+const HANDSHAKES_PER_TURN_MAX: usize = 1;
 
 #[cfg(test)]
 mod tests {
@@ -792,7 +792,9 @@ mod tests {
         assert!(matches!(secured.read(), ReadOutcome::Nothing));
         assert!(secured.socket.wants_read());
         secured.sockets.begin_turn();
+        assert_eq!(secured.sockets.handshakes_left, HANDSHAKES_PER_TURN_MAX);
         assert_eq!(secured.receive(b""), b"hello");
+        assert_eq!(secured.sockets.handshakes_left, HANDSHAKES_PER_TURN_MAX - 1);
         // An established channel is read in any case.
         secured.sockets.handshakes_left = 0;
         assert_eq!(secured.receive(&record(b"more")), b"more");

@@ -256,7 +256,9 @@ impl Opening {
                 environment.counts.count_request();
                 let head_only = request.method() == "HEAD";
                 let buffer = self.responses.begin(io);
+                let before = buffer.len();
                 environment.write_response(io, &response, head_only, persistence, buffer);
+                charge_response(io, buffer.len() - before);
                 self.requests.next(io.now());
                 match persistence {
                     Persistence::Close => Ok(Step::Ends),
@@ -839,6 +841,11 @@ fn ask<H: Handler>(
     }
 }
 
+/// A long response costs more than its request.
+fn charge_response(io: &mut Io, bytes: usize) {
+    io.charge(bytes.saturating_sub(REQUEST_COST_BYTES));
+}
+
 /// The response where a method panicked that was to return one.
 fn internal_error(_: Panicked) -> Refusal {
     Refusal::new(Status::InternalServerError, "internal error")
@@ -881,7 +888,7 @@ const RETRY_AFTER_SECONDS: &str = "5";
 /// The bytes of responses above which the client is not read.
 const BYTES_MAX: usize = 64 << 10;
 
-/// What a request costs of a read budget, as a message that gets a reply does (`connection.rs`).
+/// What a request costs of a read budget, as a message that gets a reply does (`connection.rs`). A longer response costs its length.
 const REQUEST_COST_BYTES: usize = 8 << 10;
 
 #[cfg(test)]

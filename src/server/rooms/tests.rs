@@ -366,6 +366,19 @@ fn subscription_beyond_a_limit_is_spared_while_publishers_wait_for_it_and_not_lo
     assert_eq!(rooms.next_due(), None);
 }
 
+#[test]
+fn publisher_waits_from_1_mib_of_a_room_on_that_is_not_offered_and_not_with_one_byte_less() {
+    for (missing, waits) in [(1, false), (0, true)] {
+        let (mut rooms, _) = behind(WAITING, 0, Timestamp(0));
+        let header_bytes = 10;
+        let payload = vec![7; (1 << 20) - header_bytes - missing];
+        rooms.append_local("hall", Message::Binary(&payload), None);
+        assert_eq!(rooms.unflushed_bytes(), (1 << 20) - missing as u64);
+        assert_eq!(rooms.take_publisher_wait().is_some(), waits);
+        assert_eq!(rooms.takes_messages(), !waits);
+    }
+}
+
 /// When the publishers will have waited long enough for the one subscription.
 fn wait_ends_at(rooms: &RoomTable) -> Option<Timestamp> {
     let due = rooms.next_due()?;

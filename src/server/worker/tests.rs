@@ -508,6 +508,21 @@ fn message_to_many_is_written_in_parts_and_others_are_served_between_them() {
     }
 }
 
+#[test]
+fn message_to_64_members_is_written_in_one_turn_and_the_65th_gets_it_in_the_next() {
+    for members in [64, 65] {
+        let announcer = Announcer { gaps: "gaps" };
+        let (mut server, clients, [mut publisher, _]) = with_members(members, announcer);
+        publisher
+            .write_all(&frame(Opcode::Binary, b"wide"))
+            .unwrap();
+        server.turn_until(0, |server| server.handle.metrics().received == members + 1);
+        assert_eq!(readable(&clients), 64, "of {members}");
+        server.turn(0);
+        assert_eq!(readable(&clients) as u64, members);
+    }
+}
+
 /// Joins the room that a text names. For each binary message it publishes 600,000 bytes to `hall`.
 struct Amplifier;
 
