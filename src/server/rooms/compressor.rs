@@ -20,6 +20,8 @@ pub(super) struct Compressor {
     /// The frame that was written last.
     frame: Vec<u8>,
     counts: CompressionCounts,
+    /// Bytes that were compressed, also those that did not get shorter; wraps around.
+    compressed_bytes: usize,
 }
 
 impl Compressor {
@@ -30,7 +32,14 @@ impl Compressor {
             config,
             frame: Vec::new(),
             counts: CompressionCounts::default(),
+            compressed_bytes: 0,
         }
+    }
+
+    /// Bytes that were compressed, also those that did not get shorter; wraps around.
+    #[inline(always)]
+    pub(super) fn compressed_bytes(&self) -> usize {
+        self.compressed_bytes
     }
 
     pub(super) fn counts(&self) -> CompressionCounts {
@@ -61,6 +70,7 @@ impl Compressor {
     ) -> Option<&[u8]> {
         self.frame.clear();
         self.frame.shrink_to(FRAME_BYTES_KEPT);
+        self.compressed_bytes = self.compressed_bytes.wrapping_add(payload.len());
         let (deflater, frame) = (&mut self.deflater, &mut self.frame);
         if !deflater.write(opcode, payload, window, frame) {
             return None;

@@ -663,6 +663,12 @@ impl RoomTable {
         self.compressor.is_compressible(message_bytes)
     }
 
+    /// Bytes that this worker has compressed, also those that did not get shorter; wraps around.
+    #[inline(always)]
+    pub(super) fn compressed_bytes(&self) -> usize {
+        self.compressor.compressed_bytes()
+    }
+
     /// Compresses a message for one client, if that was agreed on and makes it shorter.
     pub(super) fn compress_for(
         &mut self,

@@ -369,7 +369,7 @@ fn subscription_beyond_a_limit_is_spared_while_publishers_wait_for_it_and_not_lo
 #[test]
 fn publisher_waits_from_1_mib_of_a_room_on_that_is_not_offered_and_not_with_one_byte_less() {
     for (missing, waits) in [(1, false), (0, true)] {
-        let (mut rooms, _) = behind(WAITING, 0, Timestamp(0));
+        let (mut rooms, _) = behind(WAITING, 1, Timestamp(0));
         let header_bytes = 10;
         let payload = vec![7; (1 << 20) - header_bytes - missing];
         rooms.append_local("hall", Message::Binary(&payload), None);

@@ -638,6 +638,25 @@ fn queued_bytes<H: Handler>(server: &mut SteppedServer<H>) -> usize {
 }
 
 #[test]
+fn share_of_a_turn_counts_what_is_compressed_at_the_limit_and_past_it() {
+    // A reply of 4 KiB that is compressed costs 40 KiB of 256 KiB, so that the seventh one uses up the share. Plain
+    // it costs 8 KiB.
+    for (fields, sent, in_first_turn) in [
+        (DEFLATE, 6, 6),
+        (DEFLATE, 7, 7),
+        (DEFLATE, 8, 7),
+        ("", 16, 16),
+    ] {
+        let replier = Replier::default();
+        let mut server = SteppedServer::new(1, with_deflate(), replier.clone());
+        let mut client = server.client_with(0, fields);
+        client.write_all(&request_for(4100).repeat(sent)).unwrap();
+        server.turn_until(0, |_| replier.handled() > 0);
+        assert_eq!(replier.handled(), in_first_turn, "of {sent}");
+    }
+}
+
+#[test]
 fn share_of_a_turn_counts_joins_at_the_limit_and_past_it() {
     for (sent, in_first_turn) in [(15, 15), (16, 16), (17, 16)] {
         let replier = Replier::default();

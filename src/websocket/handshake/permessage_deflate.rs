@@ -626,7 +626,8 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_as_the_same() {
-        let windows = || (8..=15).map(WindowBits::new).chain([None]);
+        let step = if cfg!(miri) { 7 } else { 1 };
+        let windows = || (8..=15).step_by(step).map(WindowBits::new).chain([None]);
         for server in windows() {
             for client in windows() {
                 for flags in 0..8 {
