@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -185,13 +185,17 @@ fn no_connection_is_refused_or_reset_while_servers_are_restarted() {
     };
     let mut server = start("127.0.0.1:0");
     let address = server.address();
-    let over = AtomicBool::new(false);
     let results: Vec<Result<Duration, String>> = thread::scope(|scope| {
-        let clients = [(); CLIENTS].map(|()| scope.spawn(|| connect_until(&over, &address)));
+        let address = &address;
+        let clients = [(); CLIENTS].map(|()| {
+            let (end, ended) = channel::<()>();
+            let client = scope.spawn(move || connect_until(&ended, address));
+            (end, client)
+        });
         for _ in 0..restarts {
             let url = format!("ws://{address}/broadcast/x");
             let mut members = [(); 10].map(|()| Client::connect(&url).expect("a server"));
-            let new = start(&address);
+            let new = start(address);
             let mut old = std::mem::replace(&mut server, new);
             for member in &mut members {
                 assert_eq!(member.read().expect("a clean end"), None);
@@ -200,10 +204,12 @@ fn no_connection_is_refused_or_reset_while_servers_are_restarted() {
             let (status, errors) = old.ended();
             assert_eq!(status, Some(0), "{errors}");
         }
-        over.store(true, Ordering::Relaxed);
         clients
             .into_iter()
-            .flat_map(|client| client.join().expect("no client panics"))
+            .flat_map(|(end, client)| {
+                drop(end);
+                client.join().expect("no client panics")
+            })
             .collect()
     });
     let failures: Vec<_> = results
@@ -234,10 +240,10 @@ fn no_connection_is_refused_or_reset_while_servers_are_restarted() {
 const CLIENTS: usize = 5;
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// Connects at an even rate: in turn a request of HTTP, and a WebSocket. Each connection's time, or its failure.
-fn connect_until(over: &AtomicBool, address: &str) -> Vec<Result<Duration, String>> {
+/// Connects at an even rate until the end comes: in turn a request of HTTP, and a WebSocket. Each connection's time, or its failure.
+fn connect_until(end: &Receiver<()>, address: &str) -> Vec<Result<Duration, String>> {
     let (mut results, mut next) = (Vec::new(), Instant::now());
-    while !over.load(Ordering::Relaxed) {
+    loop {
         let begun = Instant::now();
         let served = match results.len() % 2 {
             0 => request(address),
@@ -245,9 +251,11 @@ fn connect_until(over: &AtomicBool, address: &str) -> Vec<Result<Duration, Strin
         };
         results.push(served.map(|()| begun.elapsed()));
         next += INTERVAL;
-        thread::sleep(next.saturating_duration_since(Instant::now()));
+        let pause = next.saturating_duration_since(Instant::now());
+        if end.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
+            return results;
+        }
     }
-    results
 }
 
 fn request(address: &str) -> Result<(), String> {
