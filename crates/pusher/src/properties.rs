@@ -74,8 +74,8 @@ fn relayed_is_the_same(event: &str, channel: &str, data: Option<&RawValue>) {
     let relayed = ClientMessage::parse(&message).expect("a message");
     assert_eq!(relayed.event, event);
     assert_eq!(relayed.channel.as_deref(), Some(channel));
+    // Byte for byte: also what only some readers of JSON accept, such as half of a surrogate pair (RFC 8259 §8.2).
     assert_eq!(relayed.data.map(RawValue::get), data.map(RawValue::get));
-    is_event(&message);
 }
 
 fn encoded_is_the_same(event: &str, channel: &str, data: &str) {
@@ -255,6 +255,10 @@ pub fn messages_seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("socket-id", "123.456"),
         ("unfinished", r#"{"event":"a","data":"{\"#),
         ("lone-surrogate", r#"{"event":"\ud800"}"#),
+        (
+            "lone-surrogate-in-data",
+            r#"{"event":"client-a","channel":"private-a","data":{"a":"\ude00"}}"#,
+        ),
     ];
     seeds
         .map(|(name, text)| (name, text.as_bytes().to_vec()))
