@@ -6,7 +6,7 @@
 # pusher-js and Laravel Echo are clients; the libraries for Node and Python publish, and ask about channels.
 #
 # Installs them into folders beside this file that git ignores (npm and pip, pinned versions), and builds the binary, unless
-# YAMABIKO_BINARY names it. Uses free ports of the loopback interface. Ends all processes that it started, after at most four
+# YAMABIKO_BINARY names it. Uses free ports of the loopback interface. Ends all processes that it started, after at most eight
 # minutes. The exit status is 0 only if all tests pass.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -33,4 +33,17 @@ fi
 
 cd "$here"
 PYTHONPATH=$here/python${PYTHONPATH:+:$PYTHONPATH} timeout --kill-after=5 60 python3 -B test_library.py
-exec timeout --kill-after=5 240 node --test --test-reporter=spec clients.test.mjs echo.test.mjs reconnecting.test.mjs
+timeout --kill-after=5 240 node --test --test-reporter=spec clients.test.mjs echo.test.mjs reconnecting.test.mjs
+
+# The same clients and library over wss and https, with a certificate that they trust.
+if ! command -v openssl >/dev/null; then
+    echo "skipped: the tests over wss, for want of openssl" >&2
+    exit 0
+fi
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost \
+    -keyout "$folder/key.pem" -out "$folder/certificate.pem" 2>/dev/null
+cat "$folder/certificate.pem" "$folder/key.pem" >"$folder/both.pem"
+TLS_CERTIFICATE=$folder/both.pem NODE_EXTRA_CA_CERTS=$folder/certificate.pem \
+    timeout --kill-after=5 240 node --test --test-reporter=spec clients.test.mjs reconnecting.test.mjs

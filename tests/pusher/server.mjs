@@ -10,6 +10,9 @@ import Library from "pusher";
 import Client from "pusher-js";
 
 const WAIT_MAX_MS = 20_000;
+/** The certificate and the key of a server that speaks TLS alone; run.sh sets it for the tests over wss. */
+const CERTIFICATE = process.env.TLS_CERTIFICATE;
+const HOST = CERTIFICATE ? "localhost" : "127.0.0.1";
 
 /** The app that may do everything. */
 export const APP = { id: "1", key: "app-key", secret: "app-secret" };
@@ -35,12 +38,13 @@ export class Server {
     const apps = join(server.folder, "apps.toml");
     await writeFile(apps, APPS);
     const settings = ["--listen", `127.0.0.1:${port}`, "--apps-file", apps];
+    if (CERTIFICATE) settings.push("--tls-cert", CERTIFICATE);
     server.process = spawn(binary, ["serve", ...settings], { stdio: ["ignore", "pipe", "inherit"] });
     const [line] = await within(once(createInterface({ input: server.process.stdout }), "line"), "the server is ready");
-    server.port = Number(new URL(line.match(/http:\S+/)[0]).port);
+    server.port = Number(new URL(line.match(/https?:\S+/)[0]).port);
     server.clients = [];
     server.library = new Library({
-      appId: APP.id, key: APP.key, secret: APP.secret, host: "127.0.0.1", port: String(server.port), useTLS: false,
+      appId: APP.id, key: APP.key, secret: APP.secret, host: HOST, port: String(server.port), useTLS: Boolean(CERTIFICATE),
       encryptionMasterKeyBase64: MASTER_KEY,
     });
     return server;
@@ -50,7 +54,8 @@ export class Server {
   connect(user = { id: "ann" }, key = APP.key) {
     const { library } = this;
     const client = new Client(key, {
-      cluster: "any", wsHost: "127.0.0.1", wsPort: this.port, forceTLS: false, enabledTransports: ["ws"],
+      cluster: "any", wsHost: HOST, wsPort: this.port, wssPort: this.port, forceTLS: Boolean(CERTIFICATE),
+      enabledTransports: ["ws", "wss"],
       disableStats: true,
       channelAuthorization: {
         customHandler({ socketId, channelName }, done) {
