@@ -88,6 +88,11 @@ impl ClientTls {
         Session::client(self.0.clone(), name)
     }
 
+    /// The same for another I/O, such as tokio-rustls: settings of rustls 0.23.
+    pub fn rustls_config(&self) -> Arc<ClientConfig> {
+        self.0.clone()
+    }
+
     fn trusting(roots: RootCertStore) -> Result<ClientTls, TlsError> {
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider());
         let verifier = verifier.build();

@@ -51,6 +51,12 @@ impl ServerTls {
         self.certificates.replace(certificates)
     }
 
+    /// The same for another I/O, such as tokio-rustls: settings of rustls 0.23. Certificates that are
+    /// [replaced](ServerTls::replace) are replaced there, too.
+    pub fn rustls_config(&self) -> Arc<ServerConfig> {
+        self.config.clone()
+    }
+
     /// The TLS of a new connection. It takes memory when the client's first bytes come.
     pub fn session(&self) -> Session {
         Session::server(self.config.clone())

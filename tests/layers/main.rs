@@ -217,7 +217,7 @@ const LAYERS: [Layer; 24] = [
         name: "crates/tokio/src",
         may: &[
             "crate", "yamabiko", "std", "core", "alloc", "tokio", "futures_core", "futures_sink", "futures_io", "getrandom", "http", "hyper",
-            "hyper_util", "axum_core",
+            "hyper_util", "axum_core", "tokio_rustls",
         ],
         must_not: &[
             "yamabiko::server", "yamabiko::reactor", "yamabiko::broadcast", "yamabiko::chat",

@@ -19,6 +19,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
 use yamabiko::client::{ClientError, ConnectPermit, HttpRefusal, RemoteHost, Step};
+#[cfg(feature = "tls")]
+use yamabiko::tls::ClientTls;
 use yamabiko::websocket::deadlines::Timeouts;
 #[cfg(feature = "deflate")]
 use yamabiko::websocket::deflate::{DeflateConfig, DeflatePool};
@@ -29,12 +31,15 @@ use yamabiko::websocket::handshake::{
 };
 use yamabiko::websocket::{KeyBatch, Limits};
 
+use crate::client_stream::ClientStream;
 use crate::options::Options;
 use crate::read_more::read_more;
 use crate::timer::{Sleep, Timer};
+#[cfg(feature = "tls")]
+use crate::tls;
 use crate::websocket::{Opened, WebSocket};
 
-/// Connects to `ws://host[:port]/path?query` with the default settings.
+/// Connects to `ws://host[:port]/path?query`, or to `wss://` with the feature `tls`, with the default settings.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -47,7 +52,7 @@ use crate::websocket::{Opened, WebSocket};
 ///
 /// # Errors
 /// As [`Connector::connect`].
-pub async fn connect(uri: &str) -> Result<WebSocket<TcpStream>, ClientError> {
+pub async fn connect(uri: &str) -> Result<WebSocket<ClientStream>, ClientError> {
     Connector::new(uri)?.connect().await
 }
 
@@ -74,6 +79,8 @@ pub struct Connector {
     handshake: ClientHandshake,
     options: Arc<Options>,
     proxy: Option<Proxy>,
+    #[cfg(feature = "tls")]
+    tls: Option<ClientTls>,
     resolve_timeout: Duration,
     connect_timeout: Duration,
     handshake_timeout: Duration,
@@ -91,6 +98,8 @@ impl Connector {
             uri,
             options: Arc::default(),
             proxy: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             resolve_timeout: STEP_TIMEOUT,
             connect_timeout: STEP_TIMEOUT,
             handshake_timeout: STEP_TIMEOUT,
@@ -138,6 +147,28 @@ impl Connector {
         self
     }
 
+    /// Which servers are trusted for `wss`. If not set, those whose certificates come from an authority that this machine
+    /// trusts.
+    ///
+    /// ```no_run
+    /// use yamabiko_tokio::Connector;
+    /// use yamabiko_tokio::yamabiko::tls::ClientTls;
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let authority = std::fs::read("authority.pem")?;
+    /// let connector = Connector::new("wss://localhost:8443/")?.tls(ClientTls::authorities(&authority)?);
+    /// let socket = connector.connect().await?;
+    /// # drop(socket);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: ClientTls) -> Connector {
+        self.tls = Some(tls);
+        self
+    }
+
     /// How long the resolution of the host's name may take: 10 seconds if not set.
     #[must_use]
     pub fn resolve_timeout(mut self, timeout: Duration) -> Connector {
@@ -153,7 +184,7 @@ impl Connector {
         self
     }
 
-    /// How long the opening handshake may take: 10 seconds if not set.
+    /// How long the opening handshake may take, and before it that of TLS: 10 seconds each if not set.
     #[must_use]
     pub fn handshake_timeout(mut self, timeout: Duration) -> Connector {
         self.handshake_timeout = timeout;
@@ -196,17 +227,18 @@ impl Connector {
         self
     }
 
-    /// Opens TCP and performs the opening handshake. While another connection of this process
+    /// Opens TCP, with TLS for `wss`, and performs the opening handshake. While another connection of this process
     /// to the same address is being opened, it waits.
     ///
     /// # Errors
     /// As those of the library's [`ClientBuilder::connect`](yamabiko::client::ClientBuilder::connect);
     /// a timeout of the name resolution is [`ClientError::Resolve`].
-    pub async fn connect(&self) -> Result<WebSocket<TcpStream>, ClientError> {
-        if self.uri.secure() {
+    pub async fn connect(&self) -> Result<WebSocket<ClientStream>, ClientError> {
+        if self.uri.secure() && !cfg!(feature = "tls") {
             return Err(ClientError::TlsNotSupported);
         }
-        let (stream, _permit) = self.open_tcp().await?;
+        let (tcp, _permit) = self.open_tcp().await?;
+        let stream = self.secure(tcp).await?;
         // The permit is held until the handshake has succeeded or failed.
         self.connect_on(stream).await
     }
@@ -246,6 +278,20 @@ impl Connector {
     /// A timer of the runtime.
     pub(crate) fn sleep(&self, duration: Duration) -> Sleep {
         self.options.timer.sleep(duration)
+    }
+
+    /// For `wss`: TLS on this connection.
+    async fn secure(&self, tcp: TcpStream) -> Result<ClientStream, ClientError> {
+        #[cfg(feature = "tls")]
+        if self.uri.secure() {
+            let opening = tls::secure(tcp, self.uri.host(), self.tls.as_ref());
+            let timer = self.options.timer;
+            let opened = timer
+                .within(self.handshake_timeout, Box::pin(opening))
+                .await;
+            return opened.unwrap_or(Err(ClientError::TimedOut(Step::OpeningHandshake)));
+        }
+        Ok(ClientStream::plain(tcp))
     }
 
     /// TCP to the first address that accepts it.

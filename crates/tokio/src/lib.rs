@@ -5,6 +5,7 @@
 // |---|---|
 // | `websocket.rs`, `split.rs` | a connection as one value, and as two halves |
 // | `accept.rs`, `connect.rs`, `read_more.rs` | the opening handshake of a server and of a client |
+// | `client_stream.rs`, `tls.rs` | the stream of a client: TCP, and TLS for `wss` |
 // | `reconnect.rs` | a client that connects again |
 // | `input.rs`, `endpoint.rs`, `write_queue.rs` | the protocol core on a stream: its polls, which need no future |
 // | `buffers.rs` | read buffers, a few for each thread |
@@ -15,6 +16,8 @@ mod accept;
 #[cfg(feature = "axum")]
 pub mod axum;
 mod buffers;
+#[cfg(feature = "client")]
+mod client_stream;
 #[cfg(feature = "client")]
 mod connect;
 mod endpoint;
@@ -30,10 +33,14 @@ mod read_more;
 mod reconnect;
 mod split;
 mod timer;
+#[cfg(feature = "tls")]
+mod tls;
 mod websocket;
 mod write_queue;
 
 pub use accept::{AcceptError, Acceptor, accept};
+#[cfg(feature = "client")]
+pub use client_stream::ClientStream;
 #[cfg(feature = "client")]
 pub use connect::{Connector, connect};
 pub use error::Error;

@@ -16,11 +16,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_core::Stream;
-use tokio::net::TcpStream;
 use yamabiko::client::{Backoff, ClientError, Received, Retry, Unconfirmed};
 use yamabiko::websocket::frame::CloseFrame;
 use yamabiko::websocket::{Ended, Event, Message, OwnedMessage, SendError};
 
+use crate::client_stream::ClientStream;
 use crate::connect::Connector;
 use crate::error::Error;
 use crate::timer::Sleep;
@@ -59,13 +59,14 @@ pub struct ReconnectingClient {
     state: State,
 }
 
-type OnOpen = dyn FnMut(&mut WebSocket<TcpStream>) -> Result<(), Error> + Send;
-type Connecting = Pin<Box<dyn Future<Output = Result<WebSocket<TcpStream>, ClientError>> + Send>>;
+type OnOpen = dyn FnMut(&mut WebSocket<ClientStream>) -> Result<(), Error> + Send;
+type Connecting =
+    Pin<Box<dyn Future<Output = Result<WebSocket<ClientStream>, ClientError>> + Send>>;
 
 enum State {
     Waiting(Sleep),
     Connecting(Connecting),
-    Open(Box<WebSocket<TcpStream>>),
+    Open(Box<WebSocket<ClientStream>>),
     Ended(Ended),
 }
 
@@ -86,7 +87,7 @@ impl ReconnectingClient {
     #[must_use]
     pub fn on_open(
         mut self,
-        subscribe: impl FnMut(&mut WebSocket<TcpStream>) -> Result<(), Error> + Send + 'static,
+        subscribe: impl FnMut(&mut WebSocket<ClientStream>) -> Result<(), Error> + Send + 'static,
     ) -> ReconnectingClient {
         self.on_open = Some(Box::new(subscribe));
         self
@@ -182,7 +183,7 @@ impl ReconnectingClient {
     }
 
     /// The connection, for its addresses and agreements.
-    pub fn connection(&self) -> Option<&WebSocket<TcpStream>> {
+    pub fn connection(&self) -> Option<&WebSocket<ClientStream>> {
         match &self.state {
             State::Open(socket) => Some(socket),
             _ => None,
@@ -213,7 +214,7 @@ impl ReconnectingClient {
     /// The result of an attempt. `None`: another one follows.
     fn connected(
         &mut self,
-        connected: Result<WebSocket<TcpStream>, ClientError>,
+        connected: Result<WebSocket<ClientStream>, ClientError>,
     ) -> Result<Option<Received>, ClientError> {
         let mut socket = match connected {
             Ok(socket) => Box::new(socket),
@@ -315,7 +316,7 @@ fn connecting(connector: &Connector) -> Connecting {
 }
 
 /// Asks for a confirmation, if one is missing; the next operation writes the ping.
-fn ask(socket: &mut WebSocket<TcpStream>, unconfirmed: &mut Unconfirmed) {
+fn ask(socket: &mut WebSocket<ClientStream>, unconfirmed: &mut Unconfirmed) {
     if socket.is_open()
         && let Some(ping) = unconfirmed.ping()
     {

@@ -9,5 +9,7 @@ mod opening;
 mod pipe;
 mod reconnect;
 mod split;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "axum")]
 mod upgrade;
