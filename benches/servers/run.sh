@@ -1,11 +1,14 @@
 #!/bin/sh
 # run.sh [quick|full] [arguments for measure.py]
+# run.sh tls [quick|full] [arguments for tls.py]
 #
 # Builds yamabiko and all other servers, measures them on this machine, and writes
 # docs/benchmarks.md. Fetched and built files are in folders that git ignores:
 # ../../target, target, build, results. After the build, `quick` takes about five minutes,
 # `full` about forty minutes. If an interrupted run is started again, it continues with the
 # missing measurements.
+#
+# `tls` measures what TLS costs, and writes docs/benchmarks-tls.md: about two minutes, or ten with `full`.
 #
 # Needs Linux, cargo, python3 and taskset; npm and node for bun and ws, a C++ compiler
 # and zlib's headers for uWebSockets, pip and apt-get for gorilla. Another server that cannot
@@ -20,6 +23,13 @@ left_out() {
     echo "LEFT OUT $1: $2" >&2
 }
 
+what=servers
+if [ "$level" = tls ]; then
+    what=tls
+    level=${1:-quick}
+    [ $# -eq 0 ] || shift
+fi
+
 cargo build --release --locked --manifest-path "$root/Cargo.toml"
 # The other servers are compiled for the processor of this machine, as several of them
 # recommend; yamabiko is compiled like its releases.
@@ -27,6 +37,13 @@ RUSTFLAGS="-C target-cpu=native" \
     cargo build --release --locked --manifest-path "$here/Cargo.toml"
 target=$(cargo metadata --no-deps --format-version 1 --manifest-path "$root/Cargo.toml" |
     python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
+
+if [ "$what" = tls ]; then
+    "$here/uwebsockets/build.sh" "$here/build/uwebsockets" tls ||
+        left_out uWebSockets "it could not be compiled with OpenSSL (Debian: libssl-dev)"
+    exec python3 "$here/tls.py" "$level" --yamabiko "$target/release/yamabiko" \
+        --page "$root/docs/benchmarks-tls.md" "$@"
+fi
 
 "$here/uwebsockets/build.sh" "$here/build/uwebsockets" ||
     left_out uWebSockets "its source could not be fetched or compiled"

@@ -3,5 +3,6 @@
 
 pub mod arguments;
 pub mod hub;
+pub mod sealed;
 pub mod serve;
 pub mod write_buffer;

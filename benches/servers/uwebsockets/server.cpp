@@ -14,6 +14,8 @@
 // is compressed for each subscriber, at level 6, and by libdeflate if the result has at most
 // 1 KiB. The library's source sets both values.
 //
+// Compiled with OpenSSL, it speaks TLS with the files that the variables TLS_CERT and TLS_KEY name.
+//
 // A client with a backlog of more than 1 MiB is disconnected. Automatic pings and the idle
 // timeout of two minutes have their defaults.
 
@@ -34,7 +36,14 @@ struct Member {
     size_t index;
 };
 
-using Socket = uWS::WebSocket<false, true, Member>;
+#ifdef LIBUS_NO_SSL
+constexpr bool IS_TLS = false;
+#else
+constexpr bool IS_TLS = true;
+#endif
+
+using App = uWS::TemplatedApp<IS_TLS>;
+using Socket = uWS::WebSocket<IS_TLS, true, Member>;
 
 struct Message {
     std::string payload;
@@ -59,7 +68,7 @@ struct Room {
         members.pop_back();
     }
 
-    void fan_out(uWS::App &app) {
+    void fan_out(App &app) {
         if (turn.size() <= 1) {
             for (const Message &message : turn) {
                 app.publish(TOPIC, message.payload, message.opcode, is_compressed);
@@ -88,7 +97,12 @@ int main(int count, char **arguments) {
     bool is_echo = mode == "echo";
     Room room = {};
     room.is_compressed = mode == "compressed";
-    uWS::App app;
+    uWS::SocketContextOptions options = {};
+    if (IS_TLS) {
+        options.cert_file_name = getenv("TLS_CERT");
+        options.key_file_name = getenv("TLS_KEY");
+    }
+    App app(options);
     app.ws<Member>("/*", {
         .compression = room.is_compressed
             ? uWS::CompressOptions(uWS::SHARED_COMPRESSOR | uWS::SHARED_DECOMPRESSOR)
@@ -119,7 +133,7 @@ int main(int count, char **arguments) {
             fprintf(stderr, "cannot listen\n");
             exit(1);
         }
-        printf("ready 127.0.0.1:%d\n", us_socket_local_port(0, (us_socket_t *) listening));
+        printf("ready 127.0.0.1:%d\n", us_socket_local_port(IS_TLS, (us_socket_t *) listening));
         fflush(stdout);
     });
     uWS::Loop::get()->addPostHandler(&room, [&](uWS::Loop *) { room.fan_out(app); });

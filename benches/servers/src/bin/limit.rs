@@ -7,7 +7,10 @@
 //! checks of UTF-8 or of the request, no fragments, no timers, no rooms. It is not a server
 //! for use.
 //!
-//! `limit PORT each|batched|echo`
+//! `limit PORT each|batched|echo|sealed`
+//!
+//! `sealed` is `batched` over TLS, with the library and the cryptography of yamabiko, and the files that the variables `TLS_CERT` and
+//! `TLS_KEY` name: a turn's messages are sealed together, once for each client, and sent.
 //!
 //! Limits: it accepts only unfragmented text and binary frames. It ignores pings and pongs,
 //! and ends the connection on any other frame. It drops a client with a backlog of more than
@@ -16,18 +19,22 @@
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send, sockopt};
+use rustls::ServerConfig;
 use yamabiko_servers::arguments::{Arguments, BACKLOG_BYTES_MAX, announce};
+use yamabiko_servers::sealed::{self, Broken, Sealed};
 
 fn main() -> io::Result<()> {
-    let arguments = Arguments::from_command_line(&["each", "batched", "echo"]);
+    let arguments = Arguments::from_command_line(&["each", "batched", "echo", "sealed"]);
     let mode = match arguments.mode.as_str() {
         "each" => Mode::Each,
         "echo" => Mode::Echo,
+        "sealed" => Mode::Sealed,
         _ => Mode::Batched,
     };
     let listener = TcpListener::bind(("127.0.0.1", arguments.port))?;
@@ -42,6 +49,7 @@ enum Mode {
     Each,
     Batched,
     Echo,
+    Sealed,
 }
 
 /// The listener's token; clients have their index in `clients`.
@@ -60,6 +68,12 @@ struct Server {
     turn: Vec<u8>,
     /// The end of each frame in `turn`.
     frame_ends: Vec<usize>,
+    /// In the mode `sealed`.
+    tls: Option<Arc<ServerConfig>>,
+    /// By client; empty in the other modes.
+    sealed: Vec<Option<Box<Sealed>>>,
+    /// The records for one client.
+    records: Vec<u8>,
 }
 
 /// 24 bytes; the boxed parts exist only while they are needed.
@@ -89,6 +103,12 @@ impl Server {
             vacant: Vec::new(),
             turn: Vec::new(),
             frame_ends: Vec::new(),
+            tls: match mode {
+                Mode::Sealed => Some(sealed::config()?),
+                _ => None,
+            },
+            sealed: Vec::new(),
+            records: Vec::new(),
         })
     }
 
@@ -126,6 +146,11 @@ impl Server {
                 unread: None,
                 unsent: None,
             };
+            if let Some(config) = &self.tls {
+                self.sealed
+                    .resize_with(self.clients.len().max(index + 1), || None);
+                self.sealed[index] = Some(Box::new(Sealed::new(config.clone())?));
+            }
             match self.clients.get_mut(index) {
                 Some(vacancy) => *vacancy = Some(client),
                 None => self.clients.push(Some(client)),
@@ -143,7 +168,8 @@ impl Server {
             result = client.send_rest(index, self.epoll.as_fd());
         }
         if result.is_ok() && flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
-            result = client.receive(buffer, &mut self.turn, &mut self.frame_ends);
+            let sealed = self.sealed.get_mut(index).and_then(Option::as_mut);
+            result = client.receive(buffer, sealed, &mut self.turn, &mut self.frame_ends);
         }
         if result.is_ok() && self.mode == Mode::Echo && !self.turn.is_empty() {
             result = client.send(&self.turn, index, self.epoll.as_fd());
@@ -162,7 +188,7 @@ impl Server {
         let whole = [self.turn.len()];
         let ends: &[usize] = match self.mode {
             Mode::Each => &self.frame_ends,
-            Mode::Batched | Mode::Echo => &whole,
+            Mode::Batched | Mode::Echo | Mode::Sealed => &whole,
         };
         let mut gone = Vec::new();
         let mut start = 0;
@@ -172,6 +198,16 @@ impl Server {
             for (index, client) in self.clients.iter_mut().enumerate() {
                 let Some(client) = client.as_mut().filter(|client| client.is_open) else {
                     continue;
+                };
+                let bytes = match self.sealed.get_mut(index).and_then(Option::as_mut) {
+                    None => bytes,
+                    Some(sealed) => match sealed.seal(bytes, &mut self.records) {
+                        Ok(count) => &self.records[..count],
+                        Err(Broken) => {
+                            gone.push(index);
+                            continue;
+                        }
+                    },
                 };
                 if client.send(bytes, index, self.epoll.as_fd()).is_err() {
                     gone.push(index);
@@ -197,6 +233,7 @@ impl Client {
     fn receive(
         &mut self,
         buffer: &mut [u8],
+        mut sealed: Option<&mut Box<Sealed>>,
         turn: &mut Vec<u8>,
         frame_ends: &mut Vec<usize>,
     ) -> Result<(), Gone> {
@@ -206,18 +243,28 @@ impl Client {
             Err(Errno::AGAIN | Errno::INTR) => return Ok(()),
             Err(_) => return Err(Gone),
         };
+        let (mut opened, mut answer) = (Vec::new(), Vec::new());
+        let read = match &mut sealed {
+            None => &buffer[..read],
+            Some(sealed) => {
+                let received = sealed.receive(&buffer[..read], &mut opened, &mut answer);
+                received.map_err(|Broken| Gone)?;
+                self.send_short(&answer)?;
+                opened.as_slice()
+            }
+        };
         let mut unread = self.unread.take();
         let input = match &mut unread {
-            None => &buffer[..read],
+            None => read,
             Some(unread) => {
-                unread.extend_from_slice(&buffer[..read]);
+                unread.extend_from_slice(read);
                 unread.as_slice()
             }
         };
         let taken = if self.is_open {
             take_frames(input, turn, frame_ends)?
         } else {
-            self.take_request(input)?
+            self.take_request(input, sealed)?
         };
         if taken < input.len() {
             self.unread = Some(Box::new(input[taken..].to_vec()));
@@ -225,7 +272,20 @@ impl Client {
         Ok(())
     }
 
-    fn take_request(&mut self, input: &[u8]) -> Result<usize, Gone> {
+    /// What a new client takes at once.
+    fn send_short(&self, bytes: &[u8]) -> Result<(), Gone> {
+        match bytes.is_empty() || send(&self.socket, bytes, SendFlags::NOSIGNAL) == Ok(bytes.len())
+        {
+            true => Ok(()),
+            false => Err(Gone),
+        }
+    }
+
+    fn take_request(
+        &mut self,
+        input: &[u8],
+        sealed: Option<&mut Box<Sealed>>,
+    ) -> Result<usize, Gone> {
         let Some(end) = input.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
             return Ok(0);
         };
@@ -240,10 +300,16 @@ impl Client {
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
              Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
         );
-        let sent = send(&self.socket, response.as_bytes(), SendFlags::NOSIGNAL);
-        if sent != Ok(response.len()) {
-            return Err(Gone);
-        }
+        let mut records = Vec::new();
+        let response = match sealed {
+            None => response.as_bytes(),
+            Some(sealed) => {
+                let sealed = sealed.seal(response.as_bytes(), &mut records);
+                let count = sealed.map_err(|Broken| Gone)?;
+                &records[..count]
+            }
+        };
+        self.send_short(response)?;
         self.is_open = true;
         Ok(end + 4)
     }
