@@ -30,8 +30,8 @@ mod table;
 use std::fs;
 use std::path::Path;
 
-use gate::Gate;
-use requirements::Requirements;
+use gate::{Gate, Standing};
+use requirements::{Requirement, Requirements};
 use yamabiko::websocket::ProtocolError;
 use yamabiko::websocket::frame::FrameError;
 
@@ -62,6 +62,18 @@ fn compliance_table_is_up_to_date() {
         written == table,
         "{TABLE} is out of date: run `COMPLIANCE_WRITE=1 cargo test --test compliance`"
     );
+}
+
+/// Permissions need no reason, and neither does what code obeys without being bound.
+#[test]
+fn every_demand_that_does_not_bind_has_a_reason_or_code() {
+    let gate = Gate::of_tree(project());
+    let has_no_reason = |one: &&Requirement| {
+        let has_code = !gate.coverage(&one.id).implementations.is_empty();
+        gate.standing(one) == Standing::NotBinding && one.level != "MAY" && !has_code
+    };
+    let demands = gate.requirements.all().iter().filter(has_no_reason);
+    assert_eq!(demands.map(|one| &*one.id).collect::<Vec<_>>(), [""; 0]);
 }
 
 /// Each sentence is in the text of its RFC, letter by letter.

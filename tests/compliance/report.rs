@@ -18,7 +18,7 @@ come from [the tables of requirements](../specs), the code and the tests from th
 
 A requirement *binds* if it is not a permission, an endpoint can be tested for it, and it addresses yamabiko (the
 [exceptions](../specs/exceptions.csv) do not). A requirement is *later* if it belongs to a feature that does not exist yet
-([milestones](../specs/milestones.csv)).
+([milestones](../specs/milestones.csv)). A requirement that has an erratum of the RFC Editor names its number and its status; verified errata decide.
 ";
 
 /// The whole page.
@@ -82,7 +82,7 @@ fn row(gate: &Gate, requirement: &Requirement) -> String {
         Standing::Missing if code.is_empty() => "**missing**".into(),
         Standing::Later(milestone) => format!("later: {milestone}"),
         Standing::Excepted(reason) => format!("does not bind: {}", escaped(reason)),
-        Standing::NotBinding if code.is_empty() => "does not bind".into(),
+        Standing::NotBinding if code.is_empty() => "does not bind: a permission".into(),
         _ => String::new(),
     };
     let code = [remark, code].into_iter().filter(|part| !part.is_empty());
@@ -91,9 +91,20 @@ fn row(gate: &Gate, requirement: &Requirement) -> String {
         "| [{id}]({}) | {} | {} | {} | {tests} |\n",
         requirement.target,
         requirement.level,
-        escaped(&requirement.summary),
+        escaped(&summary(requirement)),
         code.collect::<Vec<_>>().join(" "),
     )
+}
+
+/// The requirement in our words, with its erratum.
+fn summary(requirement: &Requirement) -> String {
+    let Requirement {
+        summary, erratum, ..
+    } = requirement;
+    match erratum.is_empty() {
+        true => summary.clone(),
+        false => format!("{summary} (erratum {})", erratum.replace("EID ", "")),
+    }
 }
 
 /// A link to the file, with the name of the item. It has no line number, which would
@@ -140,7 +151,7 @@ fn row_links_to_the_code_and_the_test() {
     let table = "\
 id,rfc,section,line,level,kind,role,testable_by,fail_connection,duvet_auto,effective_level,summary,note,erratum,target,duvet_quote_prefix,quote
 rfc6455-5.1-03,6455,5.1,1,MUST,keyword,server,lib,,yes,MUST,Unmasked | closed,,,https://rfc/x#section-5.1,,The server MUST close.
-rfc6455-5.1-04,6455,5.1,1,MUST,keyword,server,lib,,yes,MUST,Another,,,https://rfc/x#section-5.1,,The client MUST wait.
+rfc6455-5.1-04,6455,5.1,1,MUST,keyword,server,lib,,yes,MUST,Another,,EID 7 (Verified),https://rfc/x#section-5.1,,The client MUST wait.
 ";
     let citation = |kind, file: &str, item: &str| Citation {
         kind,
@@ -161,7 +172,7 @@ rfc6455-5.1-04,6455,5.1,1,MUST,keyword,server,lib,,yes,MUST,Another,,,https://rf
         "| 6455 | 2 | 2 | 1 | 1 | 0 |",
         "## RFC 6455 §5",
         "| [5.1-03](https://rfc/x#section-5.1) | MUST | Unmasked \\| closed | [`receive`](../src/a.rs) | [`server_closes`](../tests/a.rs) |",
-        "| [5.1-04](https://rfc/x#section-5.1) | MUST | Another | **missing** |  |",
+        "| [5.1-04](https://rfc/x#section-5.1) | MUST | Another (erratum 7 (Verified)) | **missing** |  |",
     ] {
         assert!(page.lines().any(|found| found == line), "{line}\n{page}");
     }

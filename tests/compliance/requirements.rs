@@ -18,6 +18,8 @@ pub struct Requirement {
     /// `MUST`, `SHOULD`, …, after the verified errata.
     pub level: String,
     pub summary: String,
+    /// The erratum of the sentence, with its status; may be empty.
+    pub erratum: String,
     /// The address of the section, as in a citation.
     pub target: String,
     /// The whole sentence, with white space folded.
@@ -118,6 +120,7 @@ fn requirement(row: &Row) -> Requirement {
         section: row["section"].clone(),
         level: row["effective_level"].clone(),
         summary: row["summary"].clone(),
+        erratum: row["erratum"].clone(),
         target: row["target"].clone(),
         sentence: folded(&row["quote"]),
         testable: ["lib", "server", "client"].contains(&row["testable_by"].as_str()),
