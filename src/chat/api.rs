@@ -22,11 +22,11 @@ use serde::Serialize;
 use super::access::Access;
 use super::member::{TOPIC_PREFIX, check_text, text_message};
 use super::names::{Name, NameError};
-use super::protocol::{ErrorCode, ErrorReply, TEXT_BYTES_MAX, json};
+use super::protocol::{ErrorCode, ErrorReply, TAKEN_OVER, TEXT_BYTES_MAX, json};
 use super::room::RoomDirectory;
 use super::room_name::room_name;
 use super::subscribers::Subscribers;
-use crate::server::{Publisher, Refusal, Request, Response, Status};
+use crate::server::{CloseCode, ConnectionId, Publisher, Refusal, Request, Response, Status};
 use crate::tokens::{Grant, TokenError};
 
 /// Publishing by HTTP, and its settings.
@@ -80,6 +80,14 @@ impl Api {
     pub(super) fn set_publisher(&self, publisher: Publisher) {
         // Called once.
         let _ = self.publisher.set(publisher);
+    }
+
+    /// Another connection of its tab has taken the place of this one.
+    pub(super) fn close_taken_over(&self, connection: ConnectionId) {
+        if let (Some(publisher), Some(code)) = (self.publisher.get(), CloseCode::new(TAKEN_OVER)) {
+            // If its worker is behind, it stays open. It has no name in the room any more.
+            let _ = publisher.close(connection, (code, "the room was entered again in this tab"));
+        }
     }
 
     /// At most so many messages per second, of all publishers together.

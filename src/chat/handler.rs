@@ -9,16 +9,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::access::{Access, Rights};
 use super::api::{Api, BROADCAST_PREFIX, Resource, Rooms};
-use super::member::{Member, Sink};
+use super::member::{Member, Sink, TOPIC_PREFIX, Version};
 use super::page::Page;
-use super::protocol::SUBPROTOCOL;
+use super::protocol::{SUBPROTOCOL, SUBPROTOCOL_V2, with_position};
 use super::room::RoomDirectory;
 use super::room_name::ROOM_CHARACTERS_MAX;
 use super::route::{ALL_METHODS, Route, page_of_room};
 use super::subscribers::Subscribers;
 use crate::server::{
-    Admission, CloseCode, Closed, Context, Handler, Message, Missed, NotSent, Publisher, Refusal,
-    Request, RequestHead, Response, Status, Upgrade,
+    Admission, CloseCode, Closed, ConnectionId, Context, Handler, Message, Missed, NotJoined,
+    NotSent, OwnedMessage, Position, Publisher, Refusal, Replay, Replayed, Request, RequestHead,
+    Response, RoomHistory, Status, Upgrade,
 };
 use crate::tokens::TokenError;
 
@@ -47,6 +48,7 @@ pub struct Chat {
     chat: Access,
     broadcast: Access,
     api: Api,
+    history: Option<RoomHistory>,
 }
 
 /// What the chat keeps for one connection.
@@ -74,7 +76,16 @@ impl Chat {
             chat: Access::Open,
             broadcast: Access::Open,
             api: Api::default(),
+            history: None,
         }
+    }
+
+    /// How much each room of the chat keeps for members of version 2 that come later or come back, if
+    /// [`Config::history`](crate::server::Config) is set. Default `None`: nothing.
+    #[must_use]
+    pub fn history(mut self, history: Option<RoomHistory>) -> Chat {
+        self.history = history;
+        self
     }
 
     /// Who may ask who is in the rooms (`GET /rooms`, `GET /rooms/{room}`). Default: [`Access::Open`]. With
@@ -164,7 +175,11 @@ impl Handler for Chat {
                     return Err(TokenError::NotAllowed.into());
                 }
                 let subprotocol = choose_subprotocol(request)?;
-                let member = Member::new(&room, rights.publish);
+                let version = match subprotocol {
+                    Some(SUBPROTOCOL_V2) => Version::Two,
+                    _ => Version::One,
+                };
+                let member = Member::new(&room, rights.publish, version);
                 Ok(Admission::new(Session(Kind::Chat(member))).subprotocol(subprotocol))
             }
             Route::Broadcast(room) => {
@@ -219,6 +234,37 @@ impl Handler for Chat {
         }
     }
 
+    fn joined(
+        &self,
+        session: &mut Session,
+        _: &str,
+        joined: Result<Replayed, NotJoined>,
+        context: &mut Context<'_>,
+    ) {
+        let Kind::Chat(member) = &mut session.0 else {
+            return;
+        };
+        match joined {
+            Ok(replayed) => {
+                if let Some(replaced) = member.joined(&replayed, &self.rooms, context) {
+                    self.api.close_taken_over(replaced);
+                }
+            }
+            Err(error) => {
+                context.close((CloseCode::TRY_AGAIN_LATER, error.to_string().as_str()));
+            }
+        }
+    }
+
+    fn history(&self, room: &str) -> Option<RoomHistory> {
+        self.history.filter(|_| room.starts_with(TOPIC_PREFIX))
+    }
+
+    fn numbered(&self, _: &str, position: Position, message: Message<'_>) -> Option<OwnedMessage> {
+        let numbered = with_position(message.as_text()?, position)?;
+        Some(OwnedMessage::Text(numbered))
+    }
+
     fn http(&self, request: &Request<'_>) -> Response {
         let route = self.route(request.path());
         let methods = match request.target() {
@@ -270,6 +316,14 @@ impl Sink for Context<'_> {
         Context::join(self, topic);
     }
 
+    fn join_from(&mut self, topic: &str, replay: Replay) {
+        Context::join_from(self, topic, replay);
+    }
+
+    fn id(&self) -> ConnectionId {
+        Context::id(self)
+    }
+
     fn leave(&mut self, topic: &str) {
         Context::leave(self, topic);
     }
@@ -285,11 +339,11 @@ fn choose_subprotocol(request: &Upgrade<'_>) -> Result<Option<&'static str>, Ref
     if request.subprotocols().next().is_none() {
         return Ok(None);
     }
-    match request.choose_subprotocol(&[SUBPROTOCOL]) {
+    match request.choose_subprotocol(&[SUBPROTOCOL_V2, SUBPROTOCOL]) {
         Some(chosen) => Ok(Some(chosen)),
         None => Err(Refusal::new(
             Status::BadRequest,
-            "the only subprotocol here is yamabiko.chat.v1",
+            "the subprotocols here are yamabiko.chat.v2 and yamabiko.chat.v1",
         )),
     }
 }
@@ -472,18 +526,22 @@ mod tests {
     }
 
     #[test]
-    fn client_that_offers_no_subprotocol_or_version_1_among_others_is_served() {
+    fn client_that_offers_no_subprotocol_or_a_version_among_others_is_served() {
         assert_eq!(upgrade("/chat/lobby", None), Ok(None));
         assert_eq!(
-            upgrade("/chat/lobby", Some("yamabiko.chat.v2, yamabiko.chat.v1")),
+            upgrade("/chat/lobby", Some("yamabiko.chat.v3, yamabiko.chat.v1")),
             Ok(Some(SUBPROTOCOL))
+        );
+        assert_eq!(
+            upgrade("/chat/lobby", Some("yamabiko.chat.v1, yamabiko.chat.v2")),
+            Ok(Some(SUBPROTOCOL_V2))
         );
     }
 
     #[test]
     fn client_that_offers_only_other_subprotocols_is_refused() {
         assert_eq!(
-            upgrade("/chat/lobby", Some("yamabiko.chat.v2, mqtt")),
+            upgrade("/chat/lobby", Some("yamabiko.chat.v3, mqtt")),
             Err(400)
         );
     }

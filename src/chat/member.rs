@@ -8,6 +8,11 @@
 //!    names         leave, or closed     names
 //!
 //!   any other request in either state: an error reply, and no change
+//!
+//!   version 2:   Outside ──enter──▶ Entering ──the subscription has begun, the name is free──▶ Inside
+//!
+//! A connection of version 2 begins in the room's past, so its subscription begins a turn later. Only then its name is entered:
+//! every change of the names behind the list in its welcome comes to it.
 //! ```
 //!
 //! All effects on other connections go through a [`Sink`], so that the tests need no server.
@@ -19,10 +24,12 @@ use super::characters::is_visible;
 use super::list_budget::ListBudget;
 use super::names::Name;
 use super::protocol::{
-    ChatLimits, ClientMessage, ErrorCode, ErrorReply, ServerMessage, TEXT_BYTES_MAX,
+    ChatLimits, ClientMessage, Enter, ErrorCode, ErrorReply, Past, PastGap, ServerMessage,
+    TEXT_BYTES_MAX,
 };
 use super::request::Request;
-use super::room::{NameTaken, RoomDirectory, Roster};
+use super::room::{NameTaken, RoomDirectory, Roster, Visitor};
+use crate::server::{ConnectionId, Gap, Replay, Replayed};
 
 /// The effects of a connection; the server's context implements them. `topic` is the server's
 /// name of a room.
@@ -35,6 +42,10 @@ pub(super) trait Sink {
     fn publish_except(&mut self, topic: &str, json: &str);
     /// Subscribes this connection to the topic.
     fn join(&mut self, topic: &str);
+    /// The same, beginning in the past: [`Member::joined`] follows.
+    fn join_from(&mut self, topic: &str, replay: Replay);
+    /// The connection's name.
+    fn id(&self) -> ConnectionId;
     /// Unsubscribes this connection.
     fn leave(&mut self, topic: &str);
     /// A join is refused. It counts as one.
@@ -49,19 +60,40 @@ pub(super) struct Member {
     /// Whether texts of this client are published.
     may_publish: bool,
     lists: ListBudget,
+    version: Version,
+}
+
+/// The version of the protocol that a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    One,
+    Two,
 }
 
 #[derive(Debug)]
 enum State {
     Outside,
-    Inside(Name),
+    /// The subscription has been asked for.
+    Entering(Box<Entering>),
+    /// With the connection, if the person has a session.
+    Inside(Name, Option<ConnectionId>),
+}
+
+/// A request to enter, until the subscription has begun.
+#[derive(Debug)]
+struct Entering {
+    name: Name,
+    id: Option<String>,
+    session: Option<Box<str>>,
+    tab: Box<str>,
 }
 
 impl Member {
     /// A connection to this room. The name of the room has been checked.
-    pub(super) fn new(room: &str, may_publish: bool) -> Member {
+    pub(super) fn new(room: &str, may_publish: bool, version: Version) -> Member {
         Member {
             may_publish,
+            version,
             topic: format!("{TOPIC_PREFIX}{room}").into(),
             state: State::Outside,
             lists: ListBudget::FULL,
@@ -94,10 +126,10 @@ impl Member {
 
     /// The connection has ended.
     pub(super) fn closed(self, rooms: &RoomDirectory, sink: &mut impl Sink) {
-        let State::Inside(name) = &self.state else {
+        let State::Inside(name, connection) = &self.state else {
             return;
         };
-        if let Some(revision) = rooms.leave(self.room(), name) {
+        if let Some(revision) = self.remove(name, *connection, rooms) {
             sink.publish_except(&self.topic, &left(name, revision, None).to_json());
         }
     }
@@ -112,10 +144,13 @@ impl Member {
         let Request { message, id } = request;
         let kind = message.kind();
         let done = match message {
-            ClientMessage::Join { .. } | ClientMessage::Names if !self.lists.allows(time) => {
+            ClientMessage::Join { .. } | ClientMessage::Enter(_) | ClientMessage::Names
+                if !self.lists.allows(time) =>
+            {
                 Err(ErrorReply::of(ErrorCode::TooOften))
             }
             ClientMessage::Join { name } => self.join(&name, id.clone(), rooms, sink),
+            ClientMessage::Enter(enter) => self.enter(*enter, id.clone(), rooms, sink),
             ClientMessage::Message { text } => self.publish(text, id.clone(), time, sink),
             ClientMessage::Leave => self.leave(id.clone(), rooms, sink),
             ClientMessage::Names => {
@@ -135,11 +170,7 @@ impl Member {
         rooms: &RoomDirectory,
         sink: &mut impl Sink,
     ) -> Done {
-        if let State::Inside(_) = self.state {
-            return Err(ErrorReply::of(ErrorCode::AlreadyJoined));
-        }
-        let name =
-            Name::parse(name).map_err(|error| ErrorReply::of(error.into()).with_field("name"))?;
+        let name = self.new_name(name)?;
         if let Err(name_taken) = rooms.check_free(self.room(), &name) {
             sink.refuse_join();
             return Err(taken(name_taken));
@@ -149,8 +180,8 @@ impl Member {
         sink.join(&self.topic);
         match rooms.join(self.room(), &name) {
             Ok(roster) => {
-                self.state = State::Inside(name.clone());
-                let welcome = welcome(&name, self.room(), &roster, id);
+                self.state = State::Inside(name.clone(), None);
+                let welcome = welcome(&name, self.room(), &roster, id, None);
                 self.lists.spend(welcome.len());
                 sink.send(&welcome);
                 sink.publish_except(&self.topic, &joined(&name, roster.revision).to_json());
@@ -163,8 +194,82 @@ impl Member {
         }
     }
 
+    /// The name of a connection that is outside.
+    fn new_name(&self, name: &str) -> Result<Name, Box<ErrorReply<'static>>> {
+        if !matches!(self.state, State::Outside) {
+            return Err(ErrorReply::of(ErrorCode::AlreadyJoined));
+        }
+        Name::parse(name).map_err(|error| ErrorReply::of(error.into()).with_field("name"))
+    }
+
+    fn enter(
+        &mut self,
+        enter: Enter<'_>,
+        id: Id<'_>,
+        rooms: &RoomDirectory,
+        sink: &mut impl Sink,
+    ) -> Done {
+        if self.version == Version::One {
+            return Err(ErrorReply::of(ErrorCode::UnknownType).with_field("type"));
+        }
+        let name = self.new_name(&enter.name)?;
+        if let Err(name_taken) = rooms.check_free_for(self.room(), &name, enter.session.as_deref())
+        {
+            sink.refuse_join();
+            return Err(taken(name_taken));
+        }
+        let position = enter.after.and_then(|after| after.parse().ok());
+        let latest = Replay::Latest(enter.history.unwrap_or(0));
+        sink.join_from(&self.topic, position.map_or(latest, Replay::After));
+        self.state = State::Entering(Box::new(Entering {
+            name,
+            id: id.map(Cow::into_owned),
+            session: enter.session.map(|session| session.as_ref().into()),
+            tab: enter.tab.unwrap_or_default().as_ref().into(),
+        }));
+        Ok(())
+    }
+
+    /// The subscription has begun. Returns the connection whose place this one has taken.
+    pub(super) fn joined(
+        &mut self,
+        replayed: &Replayed,
+        rooms: &RoomDirectory,
+        sink: &mut impl Sink,
+    ) -> Option<ConnectionId> {
+        let State::Entering(entering) = std::mem::replace(&mut self.state, State::Outside) else {
+            return None;
+        };
+        let id = entering.id.map(Cow::Owned);
+        let connection = entering.session.is_some().then(|| sink.id());
+        let visitor = entering.session.as_deref().map(|session| Visitor {
+            session,
+            tab: &entering.tab,
+            connection: sink.id(),
+        });
+        match rooms.enter(self.room(), &entering.name, visitor) {
+            Ok(entered) => {
+                let (name, roster) = (entered.name, entered.roster);
+                let history = Some(past(replayed));
+                let welcome = welcome(&name, self.room(), &roster, id, history);
+                self.lists.spend(welcome.len());
+                sink.send(&welcome);
+                if entered.is_new {
+                    sink.publish_except(&self.topic, &joined(&name, roster.revision).to_json());
+                }
+                self.state = State::Inside(name, connection);
+                entered.replaced
+            }
+            Err(name_taken) => {
+                sink.leave(&self.topic);
+                send_error(taken(name_taken).with_about("enter").with_id(id), sink);
+                None
+            }
+        }
+    }
+
     fn publish(&self, text: Cow<'_, str>, id: Id<'_>, time: u64, sink: &mut impl Sink) -> Done {
-        let State::Inside(name) = &self.state else {
+        let State::Inside(name, _) = &self.state else {
             return Err(ErrorReply::of(ErrorCode::NotJoined));
         };
         if !self.may_publish {
@@ -176,22 +281,47 @@ impl Member {
             from: name.as_str().into(),
             text,
             time,
+            position: None,
         };
         sink.publish(&self.topic, &message.to_json());
         Ok(())
     }
 
     fn leave(&mut self, id: Id<'_>, rooms: &RoomDirectory, sink: &mut impl Sink) -> Done {
-        let State::Inside(name) = std::mem::replace(&mut self.state, State::Outside) else {
+        if !matches!(self.state, State::Inside(..)) {
             return Err(ErrorReply::of(ErrorCode::NotJoined));
+        }
+        let State::Inside(name, connection) = std::mem::replace(&mut self.state, State::Outside)
+        else {
+            return Ok(());
         };
-        let revision = rooms.leave(self.room(), &name);
+        let revision = self.remove(&name, connection, rooms);
         sink.leave(&self.topic);
+        // Another connection of the person may stay, and then the names have not changed.
+        let known = || {
+            rooms
+                .roster(self.room())
+                .map_or(0, |roster| roster.revision)
+        };
+        let own = left(&name, revision.unwrap_or_else(known), id);
+        sink.send(&own.to_json());
         if let Some(revision) = revision {
-            sink.send(&left(&name, revision, id).to_json());
             sink.publish_except(&self.topic, &left(&name, revision, None).to_json());
         }
         Ok(())
+    }
+
+    /// Removes the connection from the room. Returns the revision of this change, if the name has left with it.
+    fn remove(
+        &self,
+        name: &Name,
+        connection: Option<ConnectionId>,
+        rooms: &RoomDirectory,
+    ) -> Option<u64> {
+        match connection {
+            Some(connection) => rooms.leave_tab(self.room(), name, connection),
+            None => rooms.leave(self.room(), name),
+        }
     }
 
     fn names(&mut self, id: Id<'_>, rooms: &RoomDirectory, sink: &mut impl Sink) {
@@ -238,6 +368,7 @@ pub(super) fn text_message(name: &Name, text: &str, time: u64) -> String {
         from: name.as_str().into(),
         text: text.into(),
         time,
+        position: None,
     };
     message.to_json()
 }
@@ -265,7 +396,25 @@ fn taken(taken: NameTaken) -> Box<ErrorReply<'static>> {
         .with_suggestion(suggestion)
 }
 
-fn welcome(name: &Name, room: &str, roster: &Roster, id: Id<'_>) -> String {
+fn past(replayed: &Replayed) -> Past<'static> {
+    Past {
+        position: replayed.position.to_string().into(),
+        messages: replayed.messages,
+        gap: match replayed.gap {
+            Gap::None => PastGap::None,
+            Gap::OtherEpoch => PastGap::OtherEpoch,
+            _ => PastGap::Forgotten,
+        },
+    }
+}
+
+fn welcome(
+    name: &Name,
+    room: &str,
+    roster: &Roster,
+    id: Id<'_>,
+    history: Option<Past<'_>>,
+) -> String {
     let welcome = ServerMessage::Welcome {
         id,
         you: name.as_str().into(),
@@ -274,6 +423,7 @@ fn welcome(name: &Name, room: &str, roster: &Roster, id: Id<'_>) -> String {
         count: roster.count,
         revision: roster.revision,
         limits: ChatLimits::SERVER,
+        history,
     };
     welcome.to_json_with_names(roster.list.json())
 }
@@ -282,6 +432,7 @@ fn joined(name: &Name, revision: u64) -> ServerMessage<'_> {
     ServerMessage::Joined {
         name: name.as_str().into(),
         revision,
+        position: None,
     }
 }
 
@@ -290,6 +441,7 @@ fn left<'a>(name: &'a Name, revision: u64, id: Id<'a>) -> ServerMessage<'a> {
         id,
         name: name.as_str().into(),
         revision,
+        position: None,
     }
 }
 

@@ -3,7 +3,7 @@
 //! It uses the server's public handler trait only, and no bytes of the wire: it receives
 //! text and publishes text to a room. The server delivers the messages of a room to all
 //! members in the same order. The messages are those of the subprotocol
-//! [`yamabiko.chat.v1`](SUBPROTOCOL), specified in `docs/chat-protocol.md`.
+//! [`yamabiko.chat.v2`](SUBPROTOCOL_V2) and of version 1 ([`SUBPROTOCOL`]), specified in `docs/chat-protocol.md`.
 //!
 //! A message is parsed once and written as JSON once; it takes no lock. A connection costs
 //! its session (less than 100 bytes), and in a room also the forms of its name (some hundred
@@ -50,8 +50,9 @@ pub use handler::{Chat, Session};
 pub use names::{NAME_CHARACTERS_MAX, Name, NameError};
 pub use presence::Presence;
 pub use protocol::{
-    ChatLimits, ClientMessage, ErrorCode, ErrorReply, ID_BYTES_MAX, MESSAGE_BYTES_MAX,
-    NAMES_LISTED_MAX, SUBPROTOCOL, ServerMessage, TEXT_BYTES_MAX,
+    ChatLimits, ClientMessage, Enter, ErrorCode, ErrorReply, ID_BYTES_MAX, MESSAGE_BYTES_MAX,
+    NAMES_LISTED_MAX, Past, PastGap, SECRET_BYTES_MAX, SECRET_BYTES_MIN, SUBPROTOCOL,
+    SUBPROTOCOL_V2, ServerMessage, TABS_MAX, TAKEN_OVER, TEXT_BYTES_MAX,
 };
 pub use request::Request;
 pub use room_name::{ROOM_CHARACTERS_MAX, is_room_name};

@@ -28,7 +28,7 @@ const EARLY_CHANGES_MAX: usize = 4096;
 /// let mut presence = Presence::default();
 /// let names = vec!["Aiko".into(), "Bo".into()];
 /// presence.apply(&ServerMessage::Names { id: None, names, count: 2, revision: 5 });
-/// presence.apply(&ServerMessage::Left { id: None, name: "Aiko".into(), revision: 6 });
+/// presence.apply(&ServerMessage::Left { id: None, name: "Aiko".into(), revision: 6, position: None });
 /// assert_eq!(presence.names().collect::<Vec<_>>(), ["Bo"]);
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -69,7 +69,7 @@ impl Presence {
                     *revision,
                 );
             }
-            ServerMessage::Joined { name, revision } => {
+            ServerMessage::Joined { name, revision, .. } => {
                 self.keep(*revision, Change::Joined(name.to_string()));
             }
             ServerMessage::Left { name, revision, .. } => {
@@ -145,6 +145,7 @@ mod tests {
         ServerMessage::Joined {
             name: name.to_owned().into(),
             revision,
+            position: None,
         }
     }
 
@@ -153,6 +154,7 @@ mod tests {
             id: None,
             name: name.to_owned().into(),
             revision,
+            position: None,
         }
     }
 

@@ -1,5 +1,5 @@
-//! The messages of the subprotocol [`yamabiko.chat.v1`](SUBPROTOCOL): JSON objects with a
-//! `type`, one in each WebSocket text message.
+//! The messages of the subprotocols [`yamabiko.chat.v2`](SUBPROTOCOL_V2) and [`yamabiko.chat.v1`](SUBPROTOCOL): JSON objects
+//! with a `type`, one in each WebSocket text message. Version 2 is version 1 with history, resume and sessions.
 //!
 //! `docs/chat-protocol.md` is the specification; here are the types of both sides. `request`
 //! parses the messages of a client.
@@ -11,8 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use super::names::{NAME_CHARACTERS_MAX, NameError};
 
-/// The name of the subprotocol in `Sec-WebSocket-Protocol`.
+/// The name of version 1 of the subprotocol in `Sec-WebSocket-Protocol`.
 pub const SUBPROTOCOL: &str = "yamabiko.chat.v1";
+/// The name of version 2.
+pub const SUBPROTOCOL_V2: &str = "yamabiko.chat.v2";
+/// The Close code for a connection whose tab has entered the room again by another connection.
+pub const TAKEN_OVER: u16 = 4001;
 
 /// Maximum bytes of JSON in a message to the server. The longest text with every byte escaped
 /// (`\u0041`) takes 24 KiB; the rest is for fields of later versions.
@@ -21,6 +25,12 @@ pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 pub const TEXT_BYTES_MAX: usize = 4096;
 /// Maximum bytes of UTF-8 in the `id` of a request.
 pub const ID_BYTES_MAX: usize = 64;
+/// Bytes of a session, and of a tab: at least so many.
+pub const SECRET_BYTES_MIN: usize = 16;
+/// And at most so many.
+pub const SECRET_BYTES_MAX: usize = 64;
+/// Connections of one person in a room. A further one takes over from the oldest.
+pub const TABS_MAX: usize = 16;
 /// Maximum number of names in a list; `count` is the number of all members.
 pub const NAMES_LISTED_MAX: usize = 1000;
 
@@ -39,6 +49,8 @@ pub enum ClientMessage<'a> {
         /// As entered; the server normalises and checks it.
         name: Cow<'a, str>,
     },
+    /// Version 2: join the room, with its history.
+    Enter(Box<Enter<'a>>),
     /// Publish a text to all members of the room.
     Message {
         /// 1 to [`TEXT_BYTES_MAX`] bytes.
@@ -48,6 +60,67 @@ pub enum ClientMessage<'a> {
     Leave,
     /// Request the names of the members.
     Names,
+}
+
+/// A request of version 2 to join a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Enter<'a> {
+    /// As entered; the server normalises and checks it.
+    pub name: Cow<'a, str>,
+    /// A secret of the person, [`SECRET_BYTES_MIN`] to [`SECRET_BYTES_MAX`] random bytes of text: who knows it may share the name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<Cow<'a, str>>,
+    /// A random name of the tab, of the same length: a second connection of a tab takes over from the first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tab: Option<Cow<'a, str>>,
+    /// The position of the last message that this client has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<Cow<'a, str>>,
+    /// Without `after`: how many of the newest messages it wants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history: Option<u64>,
+}
+
+impl<'a> Enter<'a> {
+    /// A request under this name, without anything else.
+    pub fn new(name: impl Into<Cow<'a, str>>) -> Enter<'a> {
+        Enter {
+            name: name.into(),
+            session: None,
+            tab: None,
+            after: None,
+            history: None,
+        }
+    }
+}
+
+/// The messages of the past that follow a welcome.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Past<'a> {
+    /// The place in front of the first one.
+    pub position: Cow<'a, str>,
+    /// How many follow: texts, joins and leaves.
+    pub messages: u64,
+    /// Whether messages are missing in front of them.
+    pub gap: PastGap,
+}
+
+/// Whether messages are missing between the position that a client has named and those that follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PastGap {
+    /// No.
+    None,
+    /// Some may be: the room does not keep them any more.
+    Forgotten,
+    /// The position is from before a restart of the server.
+    OtherEpoch,
+    /// A reason that this version does not know.
+    #[serde(other)]
+    Unknown,
 }
 
 /// A message of the server.
@@ -72,6 +145,9 @@ pub enum ServerMessage<'a> {
         revision: u64,
         /// The limits of the server.
         limits: ChatLimits,
+        /// Version 2: the messages of the past that follow.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        history: Option<Past<'a>>,
     },
     /// Another member has joined.
     Joined {
@@ -79,6 +155,9 @@ pub enum ServerMessage<'a> {
         name: Cow<'a, str>,
         /// The revision of the room's names after this change.
         revision: u64,
+        /// Its place in the room's history.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        position: Option<Cow<'a, str>>,
     },
     /// A member has left; if it is your name: you have left.
     Left {
@@ -89,6 +168,9 @@ pub enum ServerMessage<'a> {
         name: Cow<'a, str>,
         /// The revision of the room's names after this change.
         revision: u64,
+        /// Its place in the room's history.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        position: Option<Cow<'a, str>>,
     },
     /// A text of a member, possibly your own.
     Message {
@@ -101,6 +183,9 @@ pub enum ServerMessage<'a> {
         text: Cow<'a, str>,
         /// When the server received it: milliseconds since 1970-01-01 UTC.
         time: u64,
+        /// Its place in the room's history.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        position: Option<Cow<'a, str>>,
     },
     /// The names of the members.
     Names {
@@ -180,11 +265,11 @@ pub enum ErrorCode {
     TooLong,
     /// Not a JSON object.
     NotJson,
-    /// `type` is none of `join`, `message`, `leave`, `names`.
+    /// `type` is none of `join`, `enter`, `message`, `leave`, `names`.
     UnknownType,
     /// A required field is missing.
     MissingField,
-    /// A field is not a string, or `id` is too long.
+    /// A field has a wrong type, length or form.
     WrongField,
     /// The request needs a member of the room: join first.
     NotJoined,
@@ -218,6 +303,7 @@ impl ClientMessage<'_> {
     pub fn kind(&self) -> &'static str {
         match self {
             ClientMessage::Join { .. } => "join",
+            ClientMessage::Enter(_) => "enter",
             ClientMessage::Message { .. } => "message",
             ClientMessage::Leave => "leave",
             ClientMessage::Names => "names",
@@ -276,12 +362,14 @@ impl ErrorCode {
                 format!("A message may have at most {MESSAGE_BYTES_MAX} bytes.").into()
             }
             ErrorCode::NotJson => "The message is not a JSON object.".into(),
-            ErrorCode::UnknownType => "The type must be join, message, leave or names.".into(),
-            ErrorCode::MissingField => "A required field is missing.".into(),
-            ErrorCode::WrongField => {
-                format!("A field is not a string, or the id has more than {ID_BYTES_MAX} bytes.")
-                    .into()
+            ErrorCode::UnknownType => {
+                "The type must be join, enter (version 2), message, leave or names.".into()
             }
+            ErrorCode::MissingField => "A required field is missing.".into(),
+            ErrorCode::WrongField => format!(
+                "A field has a wrong type or form, or the id has more than {ID_BYTES_MAX} bytes."
+            )
+            .into(),
             ErrorCode::NotJoined => "Join the room first.".into(),
             ErrorCode::AlreadyJoined => "You have already joined; leave first.".into(),
             ErrorCode::NameEmpty => "A name needs a visible character.".into(),
@@ -325,6 +413,12 @@ impl ServerMessage<'_> {
     pub fn to_json(&self) -> String {
         json(self)
     }
+}
+
+/// A message of the server with its position, as its last field.
+pub(super) fn with_position(json: &str, position: impl fmt::Display) -> Option<String> {
+    let fields = json.strip_suffix('}')?;
+    Some(format!("{fields},\"position\":\"{position}\"}}"))
 }
 
 impl ServerMessage<'_> {
@@ -374,6 +468,19 @@ mod tests {
     }
 
     #[test]
+    fn position_is_added_as_the_message_would_have_it() {
+        let joined = |position| ServerMessage::Joined {
+            name: "}".into(),
+            revision: 2,
+            position,
+        };
+        let json = joined(None).to_json();
+        let with = joined(Some("x-1".into())).to_json();
+        assert_eq!(with_position(&json, "x-1"), Some(with));
+        assert_eq!(with_position("no object", "x-1"), None);
+    }
+
+    #[test]
     fn client_ignores_types_codes_and_fields_of_later_versions() {
         let read = |json| serde_json::from_str::<ServerMessage<'_>>(json).unwrap();
         assert_eq!(
@@ -383,6 +490,7 @@ mod tests {
         let joined = ServerMessage::Joined {
             name: "Bo".into(),
             revision: 2,
+            position: None,
         };
         assert_eq!(
             read(r#"{"type":"joined","name":"Bo","revision":2,"avatar":"x"}"#),

@@ -10,7 +10,11 @@ use std::fmt;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::protocol::{ClientMessage, ErrorCode, ErrorReply, ID_BYTES_MAX, MESSAGE_BYTES_MAX};
+use super::protocol::{
+    ClientMessage, Enter, ErrorCode, ErrorReply, ID_BYTES_MAX, MESSAGE_BYTES_MAX, SECRET_BYTES_MAX,
+    SECRET_BYTES_MIN,
+};
+use crate::server::Position;
 
 /// A client's message and its `id`.
 ///
@@ -42,26 +46,36 @@ impl<'a> Request<'a> {
         }
         let fields: Fields<'a> =
             serde_json::from_str(json).map_err(|_| ErrorReply::of(ErrorCode::NotJson))?;
-        let id = fields.id.optional("id")?;
+        let mut fields = fields;
+        let id = std::mem::take(&mut fields.id).optional("id")?;
         if id.as_ref().is_some_and(|id| id.len() > ID_BYTES_MAX) {
             return Err(ErrorReply::of(ErrorCode::WrongField).with_field("id"));
         }
-        match message_of(fields.kind, fields.name, fields.text) {
+        match message_of(fields) {
             Ok(message) => Ok(Request { message, id }),
             Err(reply) => Err(reply.with_id(id)),
         }
     }
 }
 
-fn message_of<'a>(
-    kind: Field<'a>,
-    name: Field<'a>,
-    text: Field<'a>,
-) -> Result<ClientMessage<'a>, Box<ErrorReply<'a>>> {
+fn message_of<'a>(fields: Fields<'a>) -> Result<ClientMessage<'a>, Box<ErrorReply<'a>>> {
+    let Fields {
+        kind, name, text, ..
+    } = fields;
     match kind.required("type")?.as_ref() {
         "join" => match name.required("name") {
             Ok(name) => Ok(ClientMessage::Join { name }),
             Err(reply) => Err(reply.with_about("join")),
+        },
+        "enter" => match enter(
+            name,
+            fields.session,
+            fields.tab,
+            fields.after,
+            fields.history,
+        ) {
+            Ok(enter) => Ok(ClientMessage::Enter(Box::new(enter))),
+            Err(reply) => Err(reply.with_about("enter")),
         },
         "message" => match text.required("text") {
             Ok(text) => Ok(ClientMessage::Message { text }),
@@ -73,6 +87,22 @@ fn message_of<'a>(
     }
 }
 
+fn enter<'a>(
+    name: Field<'a>,
+    session: Field<'a>,
+    tab: Field<'a>,
+    after: Field<'a>,
+    history: Field<'a>,
+) -> Result<Enter<'a>, Box<ErrorReply<'a>>> {
+    Ok(Enter {
+        name: name.required("name")?,
+        session: session.secret("session")?,
+        tab: tab.secret("tab")?,
+        after: after.position("after")?,
+        history: history.number("history")?,
+    })
+}
+
 /// The fields that client messages have. Of a duplicate field the last one counts, as in
 /// every browser.
 #[derive(Default)]
@@ -81,6 +111,10 @@ struct Fields<'a> {
     id: Field<'a>,
     name: Field<'a>,
     text: Field<'a>,
+    session: Field<'a>,
+    tab: Field<'a>,
+    after: Field<'a>,
+    history: Field<'a>,
 }
 
 /// One field: its type is checked only if the message needs it.
@@ -89,7 +123,9 @@ enum Field<'a> {
     #[default]
     Missing,
     Text(Cow<'a, str>),
-    /// A number, a list …: parsed and discarded.
+    /// A whole number that is not negative.
+    Number(u64),
+    /// Another number, a list …: parsed and discarded.
     Other,
 }
 
@@ -98,7 +134,32 @@ impl<'a> Field<'a> {
         match self {
             Field::Missing => Ok(None),
             Field::Text(text) => Ok(Some(text)),
-            Field::Other => Err(ErrorReply::of(ErrorCode::WrongField).with_field(field)),
+            Field::Number(_) | Field::Other => Err(wrong(field)),
+        }
+    }
+
+    fn number(self, field: &'static str) -> Result<Option<u64>, Box<ErrorReply<'a>>> {
+        match self {
+            Field::Missing => Ok(None),
+            Field::Number(number) => Ok(Some(number)),
+            Field::Text(_) | Field::Other => Err(wrong(field)),
+        }
+    }
+
+    fn secret(self, field: &'static str) -> Result<Option<Cow<'a, str>>, Box<ErrorReply<'a>>> {
+        let secret = self.optional(field)?;
+        let lengths = SECRET_BYTES_MIN..=SECRET_BYTES_MAX;
+        match secret {
+            Some(secret) if !lengths.contains(&secret.len()) => Err(wrong(field)),
+            secret => Ok(secret),
+        }
+    }
+
+    fn position(self, field: &'static str) -> Result<Option<Cow<'a, str>>, Box<ErrorReply<'a>>> {
+        let position = self.optional(field)?;
+        match position {
+            Some(position) if position.parse::<Position>().is_err() => Err(wrong(field)),
+            position => Ok(position),
         }
     }
 
@@ -108,6 +169,10 @@ impl<'a> Field<'a> {
     }
 }
 
+fn wrong<'a>(field: &'static str) -> Box<ErrorReply<'a>> {
+    ErrorReply::of(ErrorCode::WrongField).with_field(field)
+}
+
 #[derive(Deserialize)]
 #[serde(field_identifier, rename_all = "lowercase")]
 enum Key {
@@ -115,6 +180,10 @@ enum Key {
     Id,
     Name,
     Text,
+    Session,
+    Tab,
+    After,
+    History,
     #[serde(other)]
     Unknown,
 }
@@ -142,6 +211,10 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 Key::Id => fields.id = map.next_value()?,
                 Key::Name => fields.name = map.next_value()?,
                 Key::Text => fields.text = map.next_value()?,
+                Key::Session => fields.session = map.next_value()?,
+                Key::Tab => fields.tab = map.next_value()?,
+                Key::After => fields.after = map.next_value()?,
+                Key::History => fields.history = map.next_value()?,
                 Key::Unknown => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -182,8 +255,8 @@ impl<'de> Visitor<'de> for FieldVisitor {
         Ok(Field::Other)
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Field<'de>, E> {
-        Ok(Field::Other)
+    fn visit_u64<E>(self, number: u64) -> Result<Field<'de>, E> {
+        Ok(Field::Number(number))
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Field<'de>, E> {
@@ -232,6 +305,14 @@ mod tests {
             },
             ClientMessage::Leave,
             ClientMessage::Names,
+            ClientMessage::Enter(Box::new(Enter::new("Aiko"))),
+            ClientMessage::Enter(Box::new(Enter {
+                name: "Aiko".into(),
+                session: Some("s".repeat(SECRET_BYTES_MIN).into()),
+                tab: Some("t".repeat(SECRET_BYTES_MAX).into()),
+                after: Some("00a1b2c3d4e5f607-42".into()),
+                history: Some(200),
+            })),
         ] {
             assert_eq!(
                 Request::parse(&message.to_json()),
@@ -351,6 +432,30 @@ mod tests {
             reply(r#"{"id":"9","type":"message","text":7}"#),
             expected(ErrorCode::WrongField, "message", "text")
         );
+    }
+
+    #[test]
+    fn fields_of_enter_are_checked_and_each_is_named() {
+        let wrong = |fields: &str, field: &str| {
+            let json = format!(r#"{{"type":"enter","name":"Aiko",{fields}}}"#);
+            let (code, about, named, _) = reply(&json);
+            assert_eq!(code, ErrorCode::WrongField, "{json}");
+            assert_eq!(
+                (about.as_deref(), named.as_deref()),
+                (Some("enter"), Some(field))
+            );
+        };
+        for bytes in [SECRET_BYTES_MIN - 1, SECRET_BYTES_MAX + 1] {
+            let secret = "s".repeat(bytes);
+            wrong(&format!(r#""session":"{secret}""#), "session");
+            wrong(&format!(r#""tab":"{secret}""#), "tab");
+        }
+        wrong(r#""session":7"#, "session");
+        wrong(r#""after":"42""#, "after");
+        wrong(r#""after":42"#, "after");
+        wrong(r#""history":"42""#, "history");
+        wrong(r#""history":-1"#, "history");
+        assert_eq!(reply(r#"{"type":"enter"}"#).0, ErrorCode::MissingField);
     }
 
     #[test]

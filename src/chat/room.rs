@@ -8,6 +8,12 @@
 //! is called under it. A room exists while it has members, so the number of connections
 //! bounds the memory.
 //!
+//! # People and connections
+//!
+//! A name belongs to a person. A person without a session is one connection. With a session, a secret of the client, any number of
+//! connections can share the name, one for each tab: the name is there while one of them is. A second connection of a tab takes
+//! the place of the first one.
+//!
 //! # Revisions
 //!
 //! Workers exchange messages in batches. So "Aiko left" (from one worker) and "Aiko joined"
@@ -28,7 +34,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::first_by_name::FirstByName;
 use super::names::{Name, SUGGESTED_NUMBER_MAX, Stem, numbered_skeleton};
-use super::protocol::{NAMES_LISTED_MAX, json};
+use super::protocol::{NAMES_LISTED_MAX, TABS_MAX, json};
+use crate::server::ConnectionId;
 
 /// All rooms that have members.
 #[derive(Debug, Default)]
@@ -80,7 +87,7 @@ impl NameList {
 pub(super) struct ChatRoom {
     /// By [`Name::key`], so that a list is in order. Names with the same key have a skeleton in
     /// common.
-    names: BTreeMap<Arc<str>, Name>,
+    names: BTreeMap<Arc<str>, Person>,
     skeletons: HashSet<Arc<str>>,
     numbers: HashMap<Box<str>, u128>,
     revision: u64,
@@ -92,6 +99,36 @@ pub(super) struct ChatRoom {
     /// The number of look-ups for substitutes.
     #[cfg(test)]
     looked_up: std::cell::Cell<usize>,
+}
+
+/// A name in a room, and the connections that have it.
+#[derive(Debug)]
+struct Person {
+    name: Name,
+    /// `None`: one connection, which is not listed below.
+    session: Option<Box<str>>,
+    /// The oldest first: at most [`TABS_MAX`].
+    tabs: Vec<(Box<str>, ConnectionId)>,
+}
+
+/// A connection of a person with a session.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Visitor<'a> {
+    pub(super) session: &'a str,
+    pub(super) tab: &'a str,
+    pub(super) connection: ConnectionId,
+}
+
+/// A connection is in the room.
+#[derive(Debug)]
+pub(super) struct Entered {
+    /// The name, as the person has it in the room.
+    pub(super) name: Name,
+    pub(super) roster: Roster,
+    /// The person was not here before.
+    pub(super) is_new: bool,
+    /// The connection whose place it has taken.
+    pub(super) replaced: Option<ConnectionId>,
 }
 
 /// The name is confusable with one in the room; the suggestion is free, if there is one.
@@ -110,13 +147,74 @@ impl RoomDirectory {
         }
     }
 
+    /// The same for a person with this session, who may share the name with itself.
+    pub(super) fn check_free_for(
+        &self,
+        room: &str,
+        name: &Name,
+        session: Option<&str>,
+    ) -> Result<(), NameTaken> {
+        let is_own = |room: &mut ChatRoom| session.is_some_and(|session| room.is_of(name, session));
+        match self.with_room(room, is_own) {
+            Some(true) => Ok(()),
+            _ => self.check_free(room, name),
+        }
+    }
+
+    /// Adds a connection of a person to the room, if the name is free or the person's own.
+    pub(super) fn enter(
+        &self,
+        room: &str,
+        name: &Name,
+        visitor: Option<Visitor<'_>>,
+    ) -> Result<Entered, NameTaken> {
+        let Some(visitor) = visitor else {
+            let roster = self.join(room, name)?;
+            return Ok(Entered {
+                name: name.clone(),
+                roster,
+                is_new: true,
+                replaced: None,
+            });
+        };
+        let entered = self.in_open_room(room, |room| {
+            let is_new = !room.is_of(name, visitor.session);
+            if is_new {
+                if !room.is_free(name) {
+                    return None;
+                }
+                self.changes.fetch_add(1, Ordering::Relaxed);
+                room.insert(name, Some(visitor.session.into()));
+            }
+            let (name, replaced) = room.add_tab(name, visitor)?;
+            Some(Entered {
+                name,
+                roster: room.roster(),
+                is_new,
+                replaced,
+            })
+        });
+        entered.ok_or_else(|| self.substitute(room, name))
+    }
+
+    /// Removes a connection of a person with a session. Returns the revision of this change, if the name has left with it.
+    pub(super) fn leave_tab(
+        &self,
+        room: &str,
+        name: &Name,
+        connection: ConnectionId,
+    ) -> Option<u64> {
+        let is_last = self.with_room(room, |room| room.remove_tab(name, connection))?;
+        is_last.then(|| self.leave(room, name)).flatten()
+    }
+
     /// Adds the name to the room, if it is free. Later joins and leaves have a higher revision
     /// than the roster.
     pub(super) fn join(&self, room: &str, name: &Name) -> Result<Roster, NameTaken> {
         let joined = self.in_open_room(room, |room| {
             room.is_free(name).then(|| {
                 self.changes.fetch_add(1, Ordering::Relaxed);
-                room.insert(name);
+                room.insert(name, None);
                 room.roster()
             })
         });
@@ -257,7 +355,11 @@ impl ChatRoom {
         let names = &self.names;
         let list = self.list.get_or_insert_with(|| {
             Arc::new(NameList {
-                names: names.values().take(NAMES_LISTED_MAX).cloned().collect(),
+                names: names
+                    .values()
+                    .take(NAMES_LISTED_MAX)
+                    .map(|person| person.name.clone())
+                    .collect(),
                 json: OnceLock::new(),
             })
         });
@@ -275,21 +377,63 @@ impl ChatRoom {
             .any(|skeleton| self.skeletons.contains(skeleton))
     }
 
+    /// Whether the name is in the room and this session is its person's.
+    fn is_of(&self, name: &Name, session: &str) -> bool {
+        let person = self.names.get(name.key());
+        person.is_some_and(|person| {
+            let of_person = person.session.as_deref();
+            of_person.is_some_and(|of_person| is_same_secret(of_person, session))
+        })
+    }
+
+    /// Adds a connection to a person in the room. Returns the person's name, and the connection whose place it takes.
+    fn add_tab(
+        &mut self,
+        name: &Name,
+        visitor: Visitor<'_>,
+    ) -> Option<(Name, Option<ConnectionId>)> {
+        let person = self.names.get_mut(name.key())?;
+        let same = person
+            .tabs
+            .iter()
+            .position(|(tab, _)| **tab == *visitor.tab);
+        let oldest = (person.tabs.len() == TABS_MAX).then_some(0);
+        let replaced = same.or(oldest).map(|index| person.tabs.remove(index).1);
+        person.tabs.push((visitor.tab.into(), visitor.connection));
+        Some((person.name.clone(), replaced))
+    }
+
+    /// Removes a connection of a person. Returns whether it was the last one. It is none of them if another one has taken its place.
+    fn remove_tab(&mut self, name: &Name, connection: ConnectionId) -> bool {
+        let Some(person) = self.names.get_mut(name.key()) else {
+            return false;
+        };
+        let before = person.tabs.len();
+        person.tabs.retain(|(_, of_tab)| *of_tab != connection);
+        person.tabs.is_empty() && before > 0
+    }
+
     /// Adds a free name.
-    fn insert(&mut self, name: &Name) {
+    fn insert(&mut self, name: &Name, session: Option<Box<str>>) {
         for skeleton in name.skeletons() {
             self.skeletons.insert(skeleton.clone());
             if let Some((stem, number)) = numbered_skeleton(skeleton) {
                 *self.numbers.entry(stem.into()).or_default() |= bit(number);
             }
         }
-        self.names.insert(name.shared_key(), name.clone());
+        let person = Person {
+            name: name.clone(),
+            session,
+            tabs: Vec::new(),
+        };
+        self.names.insert(name.shared_key(), person);
         self.changed();
     }
 
     /// Removes a name; returns whether it was in the room.
     fn remove(&mut self, name: &Name) -> bool {
-        if self.names.get(name.key()) != Some(name) {
+        let person = self.names.get(name.key());
+        if person.is_none_or(|person| person.name != *name) {
             return false;
         }
         self.names.remove(name.key());
@@ -332,6 +476,12 @@ impl ChatRoom {
         self.looked_up.set(self.looked_up.get() + 1);
         self.numbers.get(skeleton).copied().unwrap_or(0)
     }
+}
+
+/// Compares two secrets. The time does not depend on where they differ.
+fn is_same_secret(one: &str, other: &str) -> bool {
+    let difference = one.bytes().zip(other.bytes());
+    one.len() == other.len() && difference.fold(0, |all, (a, b)| all | (a ^ b)) == 0
 }
 
 /// The bit of a suggested number; all of them are below 128.

@@ -90,6 +90,7 @@ fn keep_what_cannot_change(mut config: Config, running: &Config) -> (Config, Vec
         connection_totals,
         count_subscribers,
         rooms,
+        history,
         write_stall_timeout,
         mailbox_capacity,
         deflate,

@@ -6,3 +6,4 @@
 mod access;
 mod http_api;
 mod protocol;
+mod resume;

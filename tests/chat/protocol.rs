@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde_json::Value;
 use yamabiko::chat::{
     Chat, ClientMessage, ErrorCode, ID_BYTES_MAX, MESSAGE_BYTES_MAX, NAME_CHARACTERS_MAX,
-    NAMES_LISTED_MAX, Presence, ROOM_CHARACTERS_MAX, Request, SUBPROTOCOL, ServerMessage,
-    TEXT_BYTES_MAX,
+    NAMES_LISTED_MAX, Presence, ROOM_CHARACTERS_MAX, Request, SECRET_BYTES_MAX, SECRET_BYTES_MIN,
+    SUBPROTOCOL, SUBPROTOCOL_V2, ServerMessage, TABS_MAX, TAKEN_OVER, TEXT_BYTES_MAX,
 };
 use yamabiko::client::{Client, ClientBuilder, ClientError, OwnedMessage};
 use yamabiko::server::Config;
@@ -57,7 +57,7 @@ fn every_example_of_a_client_is_valid_except_the_one_that_shows_an_error() {
     }
     types.sort_unstable();
     types.dedup();
-    assert_eq!(types, ["join", "leave", "message", "names"]);
+    assert_eq!(types, ["enter", "join", "leave", "message", "names"]);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn every_example_of_an_error_is_the_reply_to_the_line_before_it() {
 #[test]
 fn example_of_changes_out_of_order_ends_as_specified() {
     let block = examples("S ")
-        .find(|block| block.len() == 3)
+        .find(|block| block.len() == 3 && type_of(block[0]) == "names")
         .expect("the example with three lines");
     let mut presence = Presence::default();
     for json in block {
@@ -120,8 +120,12 @@ fn table_of_codes_is_complete() {
 
 #[test]
 fn limits_in_the_text_are_those_of_the_code() {
-    assert!(SPECIFICATION.starts_with(&format!("# The chat protocol: `{SUBPROTOCOL}`")));
+    let title = format!("# The chat protocol: `{SUBPROTOCOL}` and `{SUBPROTOCOL_V2}`");
+    assert!(SPECIFICATION.starts_with(&title));
     for bound in [
+        format!("{SECRET_BYTES_MIN} to {SECRET_BYTES_MAX} bytes: at least"),
+        format!("up to {TABS_MAX} connections"),
+        format!("| {TAKEN_OVER} |"),
         format!("1 to {NAME_CHARACTERS_MAX} characters"),
         format!("1 to {TEXT_BYTES_MAX} bytes"),
         format!("1 to {ROOM_CHARACTERS_MAX} characters"),
@@ -339,7 +343,7 @@ fn no_message_of_a_client_ends_its_connection() {
 }
 
 #[test]
-fn subprotocol_is_version_1_or_none() {
+fn subprotocol_is_version_2_or_version_1_or_none() {
     let server = ChatServer::start();
     let client = server
         .builder("/chat/lobby")
@@ -350,10 +354,17 @@ fn subprotocol_is_version_1_or_none() {
         client.expect("offered among others").subprotocol(),
         Some(SUBPROTOCOL)
     );
+    let both = server
+        .builder("/chat/lobby")
+        .subprotocol(SUBPROTOCOL)
+        .subprotocol(SUBPROTOCOL_V2)
+        .connect();
+    let both = both.expect("both are known");
+    assert_eq!(both.subprotocol(), Some(SUBPROTOCOL_V2));
     assert_eq!(server.connect("/chat/lobby").subprotocol(), None);
     let refused = server
         .builder("/chat/lobby")
-        .subprotocol("yamabiko.chat.v2")
+        .subprotocol("yamabiko.chat.v3")
         .connect();
     assert!(matches!(refused, Err(ClientError::Refused(_))));
     let nowhere = server.builder("/chat/no such room").connect();

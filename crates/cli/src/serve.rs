@@ -10,6 +10,7 @@ use super::serving::{self, Serving};
 
 pub(super) fn run(mut settings: ServeSettings) -> Result<(), Failure> {
     let (chat, tokens) = settings.settings.access.build()?;
+    let chat = chat.history(settings.settings.history.of_room());
     let pusher = settings.settings.apps.build()?;
     let playground = settings.settings.playground.clone();
     let (check, files) = (settings.check, settings.settings.tls_files());

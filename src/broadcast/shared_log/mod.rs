@@ -602,7 +602,6 @@ impl SharedLog {
     /// Offers each subscription that is catching up a backlog of at most [`Backlog::SLICES_MAX`] slices in turn, until the budget
     /// is used up. True: none of them is to be offered more now. One whose socket takes less than offered goes on with
     /// [`SharedLog::flush_one`].
-    #[inline(always)]
     pub fn catch_up(
         &mut self,
         pool: &mut ChunkPool,

@@ -66,6 +66,14 @@ impl Sink for TestSink<'_> {
             .remove(&self.own);
     }
 
+    fn join_from(&mut self, topic: &str, _: Replay) {
+        self.join(topic);
+    }
+
+    fn id(&self) -> ConnectionId {
+        unreachable!("version 1 has no sessions")
+    }
+
     fn refuse_join(&mut self) {}
 }
 
@@ -75,7 +83,7 @@ impl Connections {
         Connections {
             rooms: RoomDirectory::default(),
             members: (0..connections)
-                .map(|_| Member::new("lobby", true))
+                .map(|_| Member::new("lobby", true, Version::One))
                 .collect(),
             deliveries: Deliveries {
                 inboxes,
@@ -128,7 +136,10 @@ impl Connections {
     }
 
     fn closes(&mut self, own: usize) {
-        let member = std::mem::replace(&mut self.members[own], Member::new("lobby", true));
+        let member = std::mem::replace(
+            &mut self.members[own],
+            Member::new("lobby", true, Version::One),
+        );
         self.deliveries.topics.values_mut().for_each(|topic| {
             topic.remove(&own);
         });
@@ -177,7 +188,7 @@ fn message_reaches_all_members_including_its_sender() {
 #[test]
 fn message_stays_in_its_room() {
     let mut connections = Connections::of(2);
-    connections.members[1] = Member::new("attic", true);
+    connections.members[1] = Member::new("attic", true, Version::One);
     connections.sends(0, r#"{"type":"join","name":"Aiko"}"#);
     connections.sends(1, r#"{"type":"join","name":"Aiko"}"#);
     connections.received(1);
@@ -266,7 +277,9 @@ fn list_is_truncated_at_names_listed_max_and_the_count_is_not() {
 #[test]
 fn taken_name_is_refused_with_a_free_suggestion() {
     let mut connections = Connections::with(&["Aiko"]);
-    connections.members.push(Member::new("lobby", true));
+    connections
+        .members
+        .push(Member::new("lobby", true, Version::One));
     connections.deliveries.inboxes.push(Vec::new());
     connections.sends(1, r#"{"type":"join","name":"AIKO","id":"j"}"#);
     let error = r#"{"type":"error","id":"j","code":"name_taken","text":"A member of this room has this name, or a name that looks like it.","about":"join","field":"name","suggestion":"AIKO 2"}"#;
@@ -383,6 +396,14 @@ impl<F: FnMut()> Sink for Interrupted<'_, F> {
         self.sink.leave(topic);
     }
 
+    fn join_from(&mut self, topic: &str, replay: Replay) {
+        self.sink.join_from(topic, replay);
+    }
+
+    fn id(&self) -> ConnectionId {
+        self.sink.id()
+    }
+
     fn refuse_join(&mut self) {
         self.sink.refuse_join();
     }
@@ -405,7 +426,9 @@ impl Connections {
 #[test]
 fn connection_that_loses_a_race_for_a_name_is_refused_and_receives_nothing_of_the_room() {
     let mut connections = Connections::with(&["Bo"]);
-    connections.members.push(Member::new("lobby", true));
+    connections
+        .members
+        .push(Member::new("lobby", true, Version::One));
     connections.deliveries.inboxes.push(Vec::new());
     connections.sends_while(1, r#"{"type":"join","name":"Aiko"}"#, |rooms| {
         let other = Name::parse("AIKO").expect("a name");
@@ -421,7 +444,9 @@ fn connection_that_loses_a_race_for_a_name_is_refused_and_receives_nothing_of_th
 #[test]
 fn panic_during_a_join_leaves_no_name_behind() {
     let mut connections = Connections::with(&["Bo"]);
-    connections.members.push(Member::new("lobby", true));
+    connections
+        .members
+        .push(Member::new("lobby", true, Version::One));
     connections.deliveries.inboxes.push(Vec::new());
     let join = r#"{"type":"join","name":"Aiko"}"#;
     let panics = std::panic::AssertUnwindSafe(|| {

@@ -12,7 +12,9 @@ import { Conversation, colour, element, peak } from "./conversation.js";
 import { diagnose } from "./diagnosis.js";
 import { Presence } from "./presence.js";
 
-const SUBPROTOCOL = "yamabiko.chat.v1";
+const SUBPROTOCOL = "yamabiko.chat.v2";
+/** How many messages of the past are shown to somebody who enters. */
+const HISTORY_MESSAGES = 200;
 const ROOM_REFUSED = "A room's name has 1 to 64 letters and digits of any script, - _ and .";
 /** Delays before a join is repeated with a name that our own dead connection may still have. */
 const REJOIN_FIRST_MS = 1_000;
@@ -59,7 +61,20 @@ let faultOfConnection = false;
 let joined = false;
 /** Messages that were sent and not received back: id -> {text, article}. */
 const calls = new Map();
+/** The same when the connection was lost: a message of the past may still confirm them. */
+const lostCalls = new Map();
 let lastId = 0;
+/** The position of the last message of the room that is shown, or "". */
+let position = "";
+/** How many messages of the past are still to come. */
+let replaying = 0;
+/** Whether a note about the entry follows behind them. */
+let noteFollows = false;
+/** The person: all tabs of this browser share it. The tab: a reload is the same one. */
+const session = secret("yamabiko.session", () => localStorage);
+const tab = secret("yamabiko.tab", () => sessionStorage);
+/** An id is used once, also by a tab that was loaded again. */
+const idPrefix = random().slice(0, 8);
 let rejoin = { timer: 0, wait: REJOIN_FIRST_MS };
 let ticking = 0;
 let unseen = 0;
@@ -124,6 +139,7 @@ function showGate() {
 
 function showRoom() {
   stage = "inside";
+  lostCalls.clear();
   gate.all.hidden = true;
   chat.hidden = false;
   conversation.clear();
@@ -177,27 +193,40 @@ function close() {
   clearInterval(ticking);
   calls.clear();
   presence.clear();
+  position = "";
 }
 
 function connectionChanged(state) {
   clearInterval(ticking);
   status.countdown.textContent = "";
   if (state.kind === "open") return joining();
+  if (state.kind === "stopped" && state.code) return takenOver();
   if (state.kind !== "waiting") return showStatus(state.kind, "Connecting…");
   clearTimeout(rejoin.timer);
   if (stage === "entering" && state.cause === "no_room") {
     showGate();
     return gateFault(ROOM_REFUSED, gate.room);
   }
-  if (joined) conversation.mark("Disconnected", Date.now());
-  joined = false;
-  presence.clear();
-  showPeople();
-  loseCalls();
+  disconnected();
   const offline = navigator.onLine ? "" : " Your device is offline.";
   showStatus("waiting", `${explanation(state.cause)}${offline} Trying again automatically.`);
   ticking = setInterval(tick, 250, state.until);
   tick(state.until);
+}
+
+function disconnected() {
+  if (joined) conversation.mark("Disconnected", Date.now());
+  joined = false;
+  replaying = 0;
+  presence.clear();
+  showPeople();
+  loseCalls();
+}
+
+/** This tab has another connection, perhaps because the browser has copied the tab. Two that take over from each other would never end. */
+function takenOver() {
+  disconnected();
+  showStatus("waiting", "This room was entered again by a copy of this tab.");
 }
 
 /** The reason why there is no connection, and what the user can do. */
@@ -233,7 +262,8 @@ function joining() {
 }
 
 function join() {
-  connection?.send({ type: "join", name: own.name });
+  const place = position ? { after: position } : { history: HISTORY_MESSAGES };
+  connection?.send({ type: "enter", name: own.name, session, tab, ...place });
 }
 
 function showConnected() {
@@ -255,7 +285,8 @@ function showStatus(kind, message, suggestion = "") {
 }
 
 status.retry.addEventListener("click", () => {
-  connection?.retry();
+  if (connection?.state.kind === "stopped") connection.start();
+  else connection?.retry();
   text.focus();
 });
 status.suggestion.addEventListener("click", () => {
@@ -269,8 +300,8 @@ status.suggestion.addEventListener("click", () => {
 
 const handlers = {
   welcome,
-  joined: (message) => presence.change(message),
-  left: (message) => presence.change(message),
+  joined: changed,
+  left: changed,
   names: (message) => presence.list(message) && showPeople(),
   message: textReceived,
   missed,
@@ -294,10 +325,35 @@ function welcome(message) {
   remember("yamabiko.name", own.name);
   at("you").textContent = own.name;
   colour(at("you"), own.name);
-  if (again) conversation.mark("You are back. Messages sent meanwhile are not shown.", Date.now());
-  else conversation.note(`You entered ${own.room}.`);
+  const past = message.history ?? { position: "", messages: 0, gap: "unknown" };
+  position = past.position;
+  replaying = past.messages;
+  if (again) conversation.mark(past.gap === "none" ? "You are back." : "You are back. Some messages sent meanwhile are gone.", Date.now());
+  else noteFollows = true;
+  if (past.gap !== "none") lostCalls.clear();
+  pastShown();
   if (own.name !== asked) conversation.note(`The server writes your name as ${own.name}.`);
   showConnected();
+}
+
+/** A message of the room was shown: one of the past, or a new one. */
+function placed(message) {
+  if (message.position) position = message.position;
+  if (replaying > 0) {
+    replaying -= 1;
+    pastShown();
+  }
+}
+
+function pastShown() {
+  if (replaying > 0 || !noteFollows) return;
+  noteFollows = false;
+  conversation.note(`You entered ${own.room}.`);
+}
+
+function changed(message) {
+  presence.change(message);
+  placed(message);
 }
 
 function presenceChanged({ type, name }) {
@@ -305,16 +361,19 @@ function presenceChanged({ type, name }) {
   showPeople();
 }
 
-function textReceived({ id, from, text: received, time }) {
+function textReceived(message) {
+  const { id, from, text: received, time } = message;
   const mine = from === own.name;
-  const call = mine && calls.get(id);
+  const call = mine && (calls.get(id) ?? lostCalls.get(id));
   if (call) {
     calls.delete(id);
+    lostCalls.delete(id);
     conversation.answered(call.article, { from, text: received, time });
   } else {
     conversation.add({ from, text: received, time, mine });
   }
-  if (document.hidden) showUnseen(unseen + 1);
+  if (document.hidden && replaying === 0) showUnseen(unseen + 1);
+  placed(message);
 }
 
 function missed({ messages }) {
@@ -323,7 +382,7 @@ function missed({ messages }) {
 }
 
 function refused({ id, code, text: reason, about, suggestion }) {
-  if (about === "join") return joinRefused(code, reason, suggestion);
+  if (about === "enter") return joinRefused(code, reason, suggestion);
   const call = calls.get(id);
   if (!call) return conversation.note(reason);
   calls.delete(id);
@@ -372,18 +431,22 @@ text.addEventListener("input", () => {
 });
 
 function call(draft) {
-  const id = `c${(lastId += 1)}`;
+  const id = `${idPrefix}-${(lastId += 1)}`;
   if (!connection?.send({ type: "message", text: draft, id })) return;
   calls.set(id, { text: draft, article: conversation.call(draft, own.name) });
 }
 
 function loseCalls() {
-  for (const lost of calls.values()) unanswered(lost, "The connection was lost before this message was confirmed.");
+  for (const [id, lost] of calls) {
+    unanswered(lost, "The connection was lost before this message was confirmed.", id);
+    lostCalls.set(id, lost);
+  }
   calls.clear();
 }
 
-function unanswered(lost, reason) {
+function unanswered(lost, reason, id = "") {
   conversation.unanswered(lost.article, reason, () => {
+    lostCalls.delete(id);
     if (status.all.dataset.state === "connected") return call(lost.text);
     write(text.value ? `${text.value}\n${lost.text}` : lost.text);
     text.focus();
@@ -479,6 +542,23 @@ function roomOfAddress() {
   } catch {
     return written; // a % that is not an escape is itself
   }
+}
+
+/** A random text, from the storage if it has one. Without storage each load of the page is a person of its own. */
+function secret(key, storage) {
+  const made = random();
+  try {
+    const kept = storage().getItem(key);
+    if (kept) return kept;
+    storage().setItem(key, made);
+  } catch {}
+  return made;
+}
+
+/** 16 random bytes as 32 hexadecimal digits. */
+function random() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** Does nothing if the browser does not allow storage. */

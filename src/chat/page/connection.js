@@ -2,6 +2,9 @@
 
 import { ReconnectingWebSocket } from "./reconnecting-websocket.js";
 
+/** The Close code of a connection whose tab has entered the room again. Then the state is "stopped" with this code. */
+const TAKEN_OVER = 4001;
+
 export class Connection {
   #socket;
 
@@ -20,7 +23,7 @@ export class Connection {
       probe: () => JSON.stringify(owner.probe()),
       diagnose: owner.diagnose,
       // The chat closes with 1008 for what a user can stop doing.
-      retries: () => true,
+      retries: ({ code }) => code !== TAKEN_OVER,
     });
   }
 

@@ -796,7 +796,7 @@ impl RoomTable {
         let mut finished = log.shared.flush_within(pool, budget, &mut write);
         self.unflushed_bytes -= before - log.shared.pending_bytes();
         if log.shared.keeps() {
-            finished = log.shared.catch_up(pool, budget, write) && finished;
+            finished = catch_up(&mut log.shared, pool, budget, &mut write) && finished;
             if log.encoding == Encoding::Plain {
                 let head = log.shared.log().head();
                 self.histories.flushed(&log.name, head, now);
@@ -1000,6 +1000,17 @@ impl RoomTable {
         }
         Some(lag)
     }
+}
+
+/// Not inlined: it would be a second copy of all that writes to a socket in every flush.
+#[inline(never)]
+fn catch_up(
+    shared: &mut SharedLog,
+    pool: &mut ChunkPool,
+    budget: &mut FlushBudget,
+    write: &mut dyn FnMut(u64, Backlog<'_>) -> usize,
+) -> bool {
+    shared.catch_up(pool, budget, write)
 }
 
 /// The same `write`, which takes nothing for a connection that is held. Nearly always none is, and then this costs a comparison.

@@ -4,11 +4,12 @@
 //! a field together.
 
 use clap::Args;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 use yamabiko::server::{
-    Config, DeflateConfig, ForwardedFields, HostPattern, Hosts, Limits, ListenAddress, Network,
-    OriginPattern, Origins, Proxies, UnixListen, WindowBits,
+    Config, DeflateConfig, ForwardedFields, HistoryLimits, HostPattern, Hosts, Limits,
+    ListenAddress, Network, OriginPattern, Origins, Proxies, RoomHistory, UnixListen, WindowBits,
 };
 use yamabiko_playground::Playground;
 
@@ -60,6 +61,7 @@ pub(crate) struct Settings {
     pub trace: TraceSettings,
     pub apps: AppSettings,
     pub playground: PlaygroundSettings,
+    pub history: HistorySettings,
     /// The settings are those of `echo`.
     pub is_echo: bool,
 }
@@ -79,6 +81,49 @@ impl PlaygroundSettings {
             true => Playground::with_fallback(other).public(),
             false => Playground::with_fallback(other),
         }
+    }
+}
+
+/// How much the rooms of the chat keep of their messages.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct HistorySettings {
+    /// `None`: nothing is kept.
+    pub messages: Option<NonZeroU64>,
+    pub bytes: usize,
+    pub age: Option<Duration>,
+    pub rooms: usize,
+    pub bytes_of_all: usize,
+}
+
+impl Default for HistorySettings {
+    fn default() -> HistorySettings {
+        let (room, all) = (RoomHistory::default(), HistoryLimits::default());
+        HistorySettings {
+            messages: NonZeroU64::new(room.messages_max),
+            bytes: usize::try_from(room.bytes_max).unwrap_or(usize::MAX),
+            age: room.age_max,
+            rooms: all.rooms_max,
+            bytes_of_all: usize::try_from(all.bytes_max).unwrap_or(usize::MAX),
+        }
+    }
+}
+
+impl HistorySettings {
+    /// What each room keeps.
+    pub(crate) fn of_room(&self) -> Option<RoomHistory> {
+        Some(RoomHistory {
+            messages_max: self.messages?.get(),
+            bytes_max: self.bytes as u64,
+            age_max: self.age,
+        })
+    }
+
+    /// What all of them keep together.
+    fn of_all(&self) -> Option<HistoryLimits> {
+        self.messages.map(|_| HistoryLimits {
+            rooms_max: self.rooms,
+            bytes_max: self.bytes_of_all as u64,
+        })
     }
 }
 
@@ -130,8 +175,10 @@ impl Default for TraceSettings {
 impl ServeSettings {
     /// The configuration of `serve`. One setting limits both what waits for a client alone and what waits for it in a room.
     pub(crate) fn config(self) -> Config {
+        let history = self.settings.history.of_all();
         let mut config = self.settings.config();
         config.lag_policy.bytes_max = config.backlog_bytes_max as u64;
+        config.history = history;
         config
     }
 }
@@ -175,6 +222,7 @@ impl Settings {
             trace: TraceSettings::default(),
             apps: AppSettings::default(),
             playground: PlaygroundSettings::default(),
+            history: HistorySettings::default(),
             is_echo: false,
         }
     }

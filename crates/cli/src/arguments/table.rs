@@ -26,6 +26,7 @@ pub(super) fn table() -> Vec<Setting> {
         (None, certificates()),
         (None, at_restart(threads())),
         (Some("Limits"), limits()),
+        (Some("History"), history()),
         (Some("HTTP"), http()),
         (Some("Times"), times()),
         (Some("Rates of each client"), rates()),
@@ -145,6 +146,36 @@ fn limits() -> Vec<Setting> {
             .help("Bytes in flight to one worker; above it no worker reads from its clients")
         .reason("the delay between two workers")
         .only_serve(),
+    ]
+}
+
+fn history() -> Vec<Setting> {
+    vec![
+        or_zero("history-messages", count(), |s| &mut s.history.messages)
+            .help("Messages that a room of the chat keeps for members that come later or come back; 0: none")
+            .reason("as many as the page shows")
+            .needs_restart()
+            .only_serve(),
+        value("history-bytes", BYTES, |s| &mut s.history.bytes)
+            .help("Bytes of the messages that a room keeps")
+            .reason("a member that comes back gets at most so many at once")
+            .needs_restart()
+            .only_serve(),
+        or_zero("history-age-max", SECONDS, |s| &mut s.history.age)
+            .help("Seconds for which a room keeps a message; 0: no limit")
+            .reason("people who come back on the next day")
+            .needs_restart()
+            .only_serve(),
+        value("history-rooms", count(), |s| &mut s.history.rooms)
+            .help("Rooms without members that are kept; beyond it the one is forgotten that has been unused for longest")
+            .reason("each takes up to 12 KiB for each worker")
+            .needs_restart()
+            .only_serve(),
+        value("history-memory", BYTES, |s| &mut s.history.bytes_of_all)
+            .help("Bytes of the messages that all rooms keep; beyond it the room loses its own that was published to longest ago")
+            .reason("anybody can open rooms; each worker has a copy")
+            .needs_restart()
+            .only_serve(),
     ]
 }
 

@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use yamabiko::chat::{ClientMessage, ErrorCode, ErrorReply, SUBPROTOCOL, ServerMessage};
+use yamabiko::chat::{
+    ClientMessage, Enter, ErrorCode, ErrorReply, PastGap, SUBPROTOCOL, SUBPROTOCOL_V2,
+    ServerMessage,
+};
 use yamabiko::client::{Backoff, Client, ClientError, Ended, OwnedMessage, Reader, Step, Writer};
 use yamabiko::websocket::Message;
 use yamabiko::websocket::frame::CloseCode;
@@ -15,6 +18,9 @@ use super::text::{excerpt, printable};
 
 /// How often a name that is in use is replaced by the server's suggestion.
 const NAMES_TRIED_MAX: u32 = 5;
+
+/// How many messages of the past a person gets.
+const HISTORY_MESSAGES: u64 = 50;
 
 /// How long the server may take from the opened connection until the user is in the room.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,6 +36,15 @@ pub(super) struct Conversation {
     /// The revision of the list of names in the welcome message. Older changes are part of
     /// that list, although they may arrive later.
     revision: u64,
+    /// The connection speaks version 2 of the protocol.
+    has_history: bool,
+    /// The person, and this program as one of its tabs.
+    session: String,
+    tab: String,
+    /// The position of the last message of the room that was shown.
+    position: Option<String>,
+    /// How many messages of the past are still to come.
+    past: u64,
     join_timeout: Duration,
 }
 
@@ -61,12 +76,18 @@ enum Reaction {
 }
 
 impl Conversation {
-    pub(super) fn new(name: String) -> Conversation {
+    /// `session` and `tab`: random texts of 16 to 64 bytes.
+    pub(super) fn new(name: String, [session, tab]: [String; 2]) -> Conversation {
         Conversation {
             wanted_name: name.clone(),
             name,
             names_tried: 0,
             revision: 0,
+            has_history: false,
+            session,
+            tab,
+            position: None,
+            past: 0,
             join_timeout: JOIN_TIMEOUT,
         }
     }
@@ -80,9 +101,10 @@ impl Conversation {
         backoff: &mut Backoff,
     ) -> Outcome {
         let format = match client.subprotocol() {
-            Some(SUBPROTOCOL) => Format::Chat,
+            Some(SUBPROTOCOL | SUBPROTOCOL_V2) => Format::Chat,
             _ => Format::Plain,
         };
+        self.has_history = client.subprotocol() == Some(SUBPROTOCOL_V2);
         let (mut reader, mut writer) = client.split();
         shared.connected(writer.clone(), format);
         self.begin();
@@ -90,7 +112,7 @@ impl Conversation {
         match format {
             Format::Chat => {
                 join_deadline = Some(Instant::now() + self.join_timeout);
-                self.join(&mut writer);
+                self.join(&mut writer, screen);
             }
             Format::Plain => shared.joined(None),
         }
@@ -112,7 +134,7 @@ impl Conversation {
                 }
                 Reaction::Join(line) => {
                     show(&line, shared, screen);
-                    self.join(&mut writer);
+                    self.join(&mut writer, screen);
                 }
                 Reaction::Own(id, line) => {
                     if let Some(line) = own(shared.confirm(id.as_deref()), line, screen) {
@@ -147,12 +169,41 @@ impl Conversation {
         self.name.clone_from(&self.wanted_name);
         self.names_tried = 0;
         self.revision = 0;
+        self.past = 0;
     }
 
     /// The next read reports an error.
-    fn join(&self, writer: &mut Writer) {
-        let name = self.name.as_str().into();
-        let _ = writer.send(Message::Text(&ClientMessage::Join { name }.to_json()));
+    fn join(&self, writer: &mut Writer, screen: &Screen) {
+        let request = match self.has_history {
+            true => ClientMessage::Enter(Box::new(self.enter(screen))),
+            false => ClientMessage::Join {
+                name: self.name.as_str().into(),
+            },
+        };
+        let _ = writer.send(Message::Text(&request.to_json()));
+    }
+
+    /// A program gets no messages from before its start, and nobody gets a message twice.
+    fn enter(&self, screen: &Screen) -> Enter<'_> {
+        let mut enter = Enter::new(self.name.as_str());
+        enter.session = Some(self.session.as_str().into());
+        enter.tab = Some(self.tab.as_str().into());
+        match &self.position {
+            Some(position) => enter.after = Some(position.into()),
+            None if screen.is_for_a_person() => enter.history = Some(HISTORY_MESSAGES),
+            None => {}
+        }
+        enter
+    }
+
+    /// A message of the room has come, which has this position. Returns whether it is one of the past.
+    fn place(&mut self, position: Option<Cow<'_, str>>) -> bool {
+        if let Some(position) = position {
+            self.position = Some(position.into_owned());
+        }
+        let is_past = self.past > 0;
+        self.past = self.past.saturating_sub(1);
+        is_past
     }
 
     fn handle(&mut self, message: &OwnedMessage, format: Format, screen: &Screen) -> Reaction {
@@ -178,32 +229,53 @@ impl Conversation {
                 count,
                 revision,
                 limits,
+                history,
                 ..
             } => {
                 self.name = you.into_owned();
                 self.revision = revision;
                 let (name, room) = (printable(&self.name), printable(&room));
                 let line = format!("* you are {name} in {room}; {count} here");
+                if let Some(past) = history {
+                    self.past = past.messages;
+                    self.position = Some(past.position.into_owned());
+                    if past.gap != PastGap::None {
+                        screen.notice("messages that were sent meanwhile may be missing");
+                    }
+                }
                 Reaction::Joined(line, limits.text_bytes_max)
             }
-            ServerMessage::Message { id, from, text, .. } => {
+            ServerMessage::Message {
+                id,
+                from,
+                text,
+                position,
+                ..
+            } => {
+                let is_past = self.place(position);
                 let line = format!("<{}> {}", printable(&from), screen.text(&text));
-                if from == self.name {
+                if from == self.name && !is_past {
                     Reaction::Own(id.map(Cow::into_owned), line)
                 } else {
                     Reaction::Show(line)
                 }
             }
-            ServerMessage::Joined { revision, .. } | ServerMessage::Left { revision, .. }
-                if revision <= self.revision =>
-            {
-                Reaction::Nothing
+            ServerMessage::Joined {
+                name,
+                revision,
+                position,
+            } => {
+                self.place(position);
+                self.change(revision, || format!("* {} is here", printable(&name)))
             }
-            ServerMessage::Joined { name, .. } => {
-                Reaction::Show(format!("* {} is here", printable(&name)))
-            }
-            ServerMessage::Left { name, .. } => {
-                Reaction::Show(format!("* {} has left", printable(&name)))
+            ServerMessage::Left {
+                name,
+                revision,
+                position,
+                ..
+            } => {
+                self.place(position);
+                self.change(revision, || format!("* {} has left", printable(&name)))
             }
             ServerMessage::Missed { messages } => Reaction::Show(format!(
                 "* this client read too slowly: {messages} messages were skipped"
@@ -215,10 +287,18 @@ impl Conversation {
         }
     }
 
+    /// A change of the names, unless the list in the welcome message has it.
+    fn change(&self, revision: u64, line: impl FnOnce() -> String) -> Reaction {
+        match revision > self.revision {
+            true => Reaction::Show(line()),
+            false => Reaction::Nothing,
+        }
+    }
+
     /// A name that is in use is replaced. Any other error of joining ends the connection.
     fn handle_error(&mut self, reply: ErrorReply<'_>) -> Reaction {
         let text = printable(&reply.text);
-        if reply.about.as_deref() != Some("join") {
+        if !matches!(reply.about.as_deref(), Some("join" | "enter")) {
             return Reaction::Refused(reply.id.map(Cow::into_owned), text);
         }
         match reply.suggestion {
@@ -394,7 +474,10 @@ mod tests {
     }
 
     fn aki() -> Conversation {
-        Conversation::new("Aki".to_owned())
+        Conversation::new(
+            "Aki".to_owned(),
+            ["session", "tab"].map(|text| text.repeat(8)),
+        )
     }
 
     fn waited(text: &str) -> Option<Outgoing> {
@@ -447,6 +530,40 @@ mod tests {
         let news = r#"{"type":"left","name":"Bo","revision":6}"#;
         let gone = Reaction::Show("* Bo has left".to_owned());
         assert_eq!(react(&mut conversation, news), gone);
+    }
+
+    #[test]
+    fn client_comes_back_behind_the_last_message_that_it_has_shown() {
+        let mut conversation = aki();
+        let terminal = Screen::plain(true, true);
+        assert_eq!(
+            conversation.enter(&terminal).history,
+            Some(HISTORY_MESSAGES)
+        );
+        let program = Screen::plain(false, false);
+        assert_eq!(conversation.enter(&program).history, None);
+        let history = r#","history":{"position":"00a1b2c3d4e5f607-3","messages":2,"gap":"none"}}"#;
+        let entered = welcome("Aki", 5).replace("}}", &format!("}}{history}"));
+        let line = Reaction::Joined("* you are Aki in r; 2 here".to_owned(), 9);
+        assert_eq!(react(&mut conversation, &entered), line);
+        // Of the past, so it is not on the screen yet.
+        let own = r#"{"type":"message","id":"3","from":"Aki","text":"yo","time":7,"position":"00a1b2c3d4e5f607-4"}"#;
+        assert_eq!(
+            react(&mut conversation, own),
+            Reaction::Show("<Aki> yo".to_owned())
+        );
+        let change =
+            r#"{"type":"joined","name":"Bo","revision":4,"position":"00a1b2c3d4e5f607-5"}"#;
+        assert_eq!(react(&mut conversation, change), Reaction::Nothing);
+        let own = own.replace("-4", "-6");
+        let is_own = Reaction::Own(Some("3".to_owned()), "<Aki> yo".to_owned());
+        assert_eq!(react(&mut conversation, &own), is_own);
+        conversation.begin();
+        let again = conversation.enter(&program);
+        assert_eq!(
+            (again.after.as_deref(), again.history),
+            (Some("00a1b2c3d4e5f607-6"), None)
+        );
     }
 
     const TAKEN: &str = r#"{"type":"error","code":"name_taken","text":"Taken.","about":"join","field":"name","suggestion":"Aki2"}"#;

@@ -40,7 +40,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use yamabiko::chat::SUBPROTOCOL;
+use yamabiko::chat::{SUBPROTOCOL, SUBPROTOCOL_V2};
 use yamabiko::client::{Backoff, Client, ClientError, Retry};
 use yamabiko::tls::ClientTls;
 use yamabiko::websocket::deflate::DeflateConfig;
@@ -56,10 +56,11 @@ use text::excerpt;
 
 /// Chats until the input ends, a signal arrives, or the server ends the connection for good.
 pub(super) fn run(settings: ChatSettings) -> Result<(), String> {
-    let mut conversation = Conversation::new(match settings.name {
+    let name = match settings.name {
         Some(name) => name,
         None => format!("guest-{:04}", random()? % 10_000),
-    });
+    };
+    let mut conversation = Conversation::new(name, [secret()?, secret()?]);
     let server = Server {
         tls: tls::trusted(&settings.trust)?,
         url: settings.url,
@@ -167,6 +168,7 @@ struct Server {
 impl Server {
     fn connect(&self) -> Result<Client, ClientError> {
         let client = Client::builder(&self.url)
+            .subprotocol(SUBPROTOCOL_V2)
             .subprotocol(SUBPROTOCOL)
             .keep_alive(SILENCE, ANSWER)
             .deflate(DeflateConfig::default());
@@ -184,6 +186,11 @@ const ANSWER: Duration = Duration::from_secs(15);
 
 fn random() -> Result<u64, String> {
     getrandom::u64().map_err(|error| format!("no random numbers: {error}"))
+}
+
+/// 16 random bytes, as text.
+fn secret() -> Result<String, String> {
+    Ok(format!("{:016x}{:016x}", random()?, random()?))
 }
 
 #[cfg(test)]

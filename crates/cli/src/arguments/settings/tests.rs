@@ -7,7 +7,7 @@ use crate::arguments::tests::{error, parse_line};
 use crate::arguments::values::Value;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
-use yamabiko::server::{LagAction, RateAction, RateLimits};
+use yamabiko::server::{HistoryLimits, LagAction, RateAction, RateLimits, RoomHistory};
 
 fn configured(line: &str) -> Config {
     match parse_line(line) {
@@ -23,7 +23,7 @@ fn every_option_reaches_its_setting() {
         "--listen [::1]:9 --workers 2 --message-bytes-max 64KiB --backlog-bytes-max 2MiB \
          --worker-backlog-bytes-max 3MiB --lag-action latest --lag-messages-max 100 \
          --lag-age-max 0 --publisher-wait-max 1.5 --publisher-wait-rate-min 9KiB --rooms-max 11 --room-members-max 12 \
-         --rooms-per-connection 13 --write-stall-timeout 0 --connection-lifetime-max 3600 --batch-delay 0.005 --connections-max 7 --unsent-bytes-max 128KiB --connections-per-address 5 --connections-per-second 6 --inflate-ratio-max 100 --memory-bytes-max 3GiB --handshake-timeout 0.25 \
+         --rooms-per-connection 13 --history-messages 50 --history-rooms 14 --history-memory 3MiB --write-stall-timeout 0 --connection-lifetime-max 3600 --batch-delay 0.005 --connections-max 7 --unsent-bytes-max 128KiB --connections-per-address 5 --connections-per-second 6 --inflate-ratio-max 100 --memory-bytes-max 3GiB --handshake-timeout 0.25 \
          --ping-interval 20 --pong-timeout 1.5 \
          --message-timeout 9 --message-rate-min 2KiB --close-timeout 1 --drain-timeout 86400 --drain 30 \
          --messages-per-second 20 --bytes-per-second 1MiB --inflated-bytes-per-second 4MiB \
@@ -49,6 +49,11 @@ fn every_option_reaches_its_setting() {
     assert_eq!(config.rooms.rooms_max, NonZeroUsize::new(11));
     assert_eq!(config.rooms.members_max, NonZeroUsize::new(12));
     assert_eq!(config.rooms.of_connection_max, 13);
+    let history = HistoryLimits {
+        rooms_max: 14,
+        bytes_max: 3 << 20,
+    };
+    assert_eq!(config.history, Some(history));
     assert_eq!(config.write_stall_timeout, None);
     assert_eq!(
         config.connection_lifetime_max,
@@ -97,6 +102,11 @@ fn option_without_effect_on_echo_is_refused() {
         "--rooms-max 9",
         "--room-members-max 9",
         "--rooms-per-connection 9",
+        "--history-messages 9",
+        "--history-bytes 9KiB",
+        "--history-age-max 9",
+        "--history-rooms 9",
+        "--history-memory 9MiB",
         "--lag-action skip",
     ] {
         assert!(parse_line(&format!("serve {option}")).is_ok(), "{option}");
@@ -109,6 +119,25 @@ fn option_without_effect_on_echo_is_refused() {
     }
     let config = configured("echo --backlog-bytes-max 2MiB");
     assert_eq!(config.backlog_bytes_max, 2 << 20);
+}
+
+#[test]
+fn rooms_of_the_chat_keep_messages_unless_they_are_told_not_to() {
+    let history = |line: &str| match parse_line(line) {
+        Ok(Command::Serve(settings)) => settings.settings.history.of_room(),
+        other => panic!("{line}: {other:?}"),
+    };
+    assert_eq!(history("serve"), Some(RoomHistory::default()));
+    assert_eq!(configured("serve").history, Some(HistoryLimits::default()));
+    assert_eq!(history("serve --history-messages 0"), None);
+    assert_eq!(configured("serve --history-messages 0").history, None);
+    let set = history("serve --history-messages 9 --history-bytes 2KiB --history-age-max 0");
+    let expected = RoomHistory {
+        messages_max: 9,
+        bytes_max: 2048,
+        age_max: None,
+    };
+    assert_eq!(set, Some(expected));
 }
 
 #[test]
