@@ -205,7 +205,7 @@ const LAYERS: [Layer; 24] = [
     Layer {
         name: "crates/conform/src",
         may: &[
-            "crate", "std", "core", "alloc", "base64", "getrandom", "mio", "serde", "serde_json", "sha1", "socket2",
+            "crate", "std", "core", "alloc", "base64", "getrandom", "mio", "rustls", "serde", "serde_json", "sha1", "socket2",
         ],
         must_not: &[
             "std::env", "std::process", "std::print!", "std::io::stdin", "std::io::stdout",

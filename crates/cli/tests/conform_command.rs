@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 
 use yamabiko::client::Client;
+use yamabiko_testing::tls;
 use yamabiko_testing::waiting::{TIMEOUT, exit_status, output_of};
 
 /// An echo server, which is killed when the value is dropped.
@@ -15,9 +16,11 @@ struct Echo {
 
 impl Echo {
     fn start() -> Echo {
-        let mut child = yamabiko(&["echo", "--listen", "127.0.0.1:0"])
-            .spawn()
-            .expect("it starts");
+        Echo::start_with(&["echo", "--listen", "127.0.0.1:0"])
+    }
+
+    fn start_with(arguments: &[&str]) -> Echo {
+        let mut child = yamabiko(arguments).spawn().expect("it starts");
         let output = child.stdout.take().expect("a pipe");
         let line = BufReader::new(output).lines().next();
         let line = line.expect("a line").expect("text");
@@ -216,11 +219,6 @@ fn without_a_server_the_exit_status_is_1_and_with_a_wrong_argument_2() {
             "yamabiko: cannot connect to 127.0.0.1:",
         ),
         (
-            &["server", "wss://h/"],
-            2,
-            "yamabiko: 'wss://h/': wss is not supported (see",
-        ),
-        (
             &["server", &url, "--case", "none"],
             2,
             "yamabiko: no case has such a name",
@@ -284,4 +282,26 @@ fn list_has_a_line_for_each_case() {
     let line = text(&output.stdout);
     assert!(line.starts_with("closing/illegal-codes "), "{line}");
     assert!(line.ends_with("[7.9.1-9]\n"), "{line}");
+}
+
+#[test]
+fn echo_server_of_wss_passes_if_it_is_trusted() {
+    let folder = tls::Folder::new("conform");
+    folder.write("authority.pem", &folder.authority.pem());
+    let line = "echo --listen 127.0.0.1:0 --tls-cert localhost.pem --tls-key localhost.key";
+    let arguments = folder.arguments(line);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let echo = Echo::start_with(&arguments);
+    let url = echo.url.replace("127.0.0.1", "localhost");
+    let ca = folder.file("authority.pem");
+    let cases = ["--quick", "--case", "framing/*", "--case", "closing/*"];
+    let run = [&["server", &url, "--ca", &ca], &cases[..]].concat();
+    let output = conform(&run);
+    let shown = text(&output.stdout) + &text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{shown}");
+    // This machine does not trust the authority.
+    let output = conform(&[&["server", &url], &cases[..]].concat());
+    let shown = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    assert!(shown.contains("certificate"), "{shown}");
 }

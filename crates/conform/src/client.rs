@@ -204,6 +204,7 @@ impl<F: FnMut(Progress) + Send> Desk<'_, F> {
             host: self.address.to_string(),
             target: String::new(),
             patience: self.plan.patience,
+            tls: None,
         };
         play_client(script, &endpoint, socket, asked)
     }

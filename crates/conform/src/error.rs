@@ -11,10 +11,10 @@ use std::net::SocketAddr;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The URL is not `ws://HOST[:PORT][/PATH]`.
+    /// The URL is not `ws://HOST[:PORT][/PATH]`, and not the same with `wss`.
     Url(String),
-    /// The URL begins with `wss`. TLS is not supported.
-    Secure(String),
+    /// The URL begins with `wss`, and the plan says not which servers are trusted: [`Plan::tls`](crate::Plan::tls).
+    Secure,
     /// The host of the URL has no address.
     Resolve(String, io::Error),
     /// No server is there.
@@ -33,7 +33,7 @@ impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Url(url) => write!(formatter, "'{url}' is not ws://HOST[:PORT]/PATH"),
-            Error::Secure(url) => write!(formatter, "'{url}': wss is not supported"),
+            Error::Secure => formatter.write_str("wss needs to know which servers are trusted"),
             Error::Resolve(host, _) => write!(formatter, "cannot find {host}"),
             Error::Connect(address, _) => write!(formatter, "cannot connect to {address}"),
             Error::NotEcho(words) => write!(formatter, "no WebSocket server that echoes: {words}"),
@@ -51,7 +51,7 @@ impl error::Error for Error {
             | Error::Connect(_, error)
             | Error::Accept(error)
             | Error::Thread(error) => Some(error),
-            Error::Url(_) | Error::Secure(_) | Error::NotEcho(_) | Error::NoCase => None,
+            Error::Url(_) | Error::Secure | Error::NotEcho(_) | Error::NoCase => None,
         }
     }
 }

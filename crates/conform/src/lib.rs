@@ -38,7 +38,7 @@
 //! | `frame.rs`, `http.rs` | the writers, which can break every rule; the reader of heads |
 //! | `extension.rs`, `deflate/` | permessage-deflate: parameters, and DEFLATE that is measured |
 //! | `reader.rs` | the strict reader of frames |
-//! | `player.rs`, `socket.rs` | a script on a connection |
+//! | `player.rs`, `socket.rs`, `transport.rs` | a script on a connection, of TCP or TLS |
 //! | `plan.rs`, `suite.rs` | which cases are run |
 //! | `server.rs`, `url.rs`, `client.rs` | against which peer |
 //! | `report.rs`, `table.rs`, `transcript.rs`, `words.rs`, `catalogue.rs` | the results |
@@ -75,6 +75,7 @@ mod spec;
 mod suite;
 mod table;
 mod transcript;
+mod transport;
 mod url;
 mod words;
 

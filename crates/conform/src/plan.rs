@@ -1,6 +1,9 @@
 //! The settings of a run of the suite.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::ClientConfig;
 
 use crate::case::{Case, Depth, Setting};
 use crate::cases;
@@ -16,6 +19,17 @@ pub struct Plan {
     pub(crate) at_once: usize,
     pub(crate) message_bytes_max: Option<usize>,
     pub(crate) agent: Option<String>,
+    pub(crate) tls: Option<TlsSettings>,
+}
+
+/// Settings of TLS, which are equal if they are the same value.
+#[derive(Clone, Debug)]
+pub(crate) struct TlsSettings(pub Arc<ClientConfig>);
+
+impl PartialEq for TlsSettings {
+    fn eq(&self, other: &TlsSettings) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 impl Default for Plan {
@@ -28,6 +42,7 @@ impl Default for Plan {
             at_once: 32,
             message_bytes_max: None,
             agent: None,
+            tls: None,
         }
     }
 }
@@ -72,6 +87,12 @@ impl Plan {
     /// The longest message that the peer accepts, in bytes: cases at this limit and past it.
     pub fn message_bytes_max(mut self, bytes: usize) -> Plan {
         self.message_bytes_max = Some(bytes);
+        self
+    }
+
+    /// How connections to a server of `wss` are secured: settings of rustls 0.23, which say which servers are trusted.
+    pub fn tls(mut self, config: Arc<ClientConfig>) -> Plan {
+        self.tls = Some(TlsSettings(config));
         self
     }
 

@@ -18,6 +18,7 @@ use crate::reader::{Fault, Reader, Received};
 use crate::script::{Codes, CompressedRule, Cut, Expected, HeadRule, Item, Opening, Script, Step};
 use crate::socket::{Ended, Socket};
 use crate::transcript::{Line, Transcript};
+use crate::transport::Tls;
 use crate::words::{alternatives, head_lines, quoted};
 
 /// The side that is tested.
@@ -49,6 +50,8 @@ pub(crate) struct Endpoint {
     pub host: String,
     pub target: String,
     pub patience: Duration,
+    /// Of a server of `wss`.
+    pub tls: Option<Tls>,
 }
 
 /// How a script ended.
@@ -77,7 +80,7 @@ pub(crate) struct Asked {
 
 /// Plays a script against a server.
 pub(crate) fn play_server(script: &Script, endpoint: &Endpoint) -> Played {
-    match Socket::connect(endpoint.address, endpoint.patience) {
+    match Socket::connect(endpoint.address, endpoint.tls.as_ref(), endpoint.patience) {
         Ok(socket) => Player::new(endpoint, socket).play(script),
         Err(error) => Played {
             outcome: Outcome::Fail(format!("cannot connect: {error}")),
@@ -269,7 +272,7 @@ impl<'a> Player<'a> {
             Step::EndSending => {
                 self.flush()?;
                 self.transcript.suite("FIN");
-                self.socket.iter().for_each(Socket::end_sending);
+                self.socket.iter_mut().for_each(Socket::end_sending);
                 Ok(())
             }
             Step::Reset => {
@@ -821,7 +824,7 @@ impl<'a> Player<'a> {
         }
         let until = Instant::now() + SHORT_TIME.min(self.endpoint.patience);
         while self.is_open && self.close.is_none() && matches!(self.pump(until), Ok(true)) {}
-        self.socket.iter().for_each(Socket::end_sending);
+        self.socket.iter_mut().for_each(Socket::end_sending);
         // A client sees the end of the case before the suite turns to the next one.
         while self.ended().is_none() && matches!(self.pump(until), Ok(true)) {}
     }
@@ -832,7 +835,7 @@ impl<'a> Player<'a> {
         }
         if self.endpoint.peer == Peer::Client {
             self.flush()?;
-            self.socket.iter().for_each(Socket::end_sending);
+            self.socket.iter_mut().for_each(Socket::end_sending);
         }
         Ok(())
     }

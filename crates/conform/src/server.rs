@@ -6,6 +6,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::ServerName;
+
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::plan::Plan;
@@ -14,6 +16,7 @@ use crate::progress::Progress;
 use crate::report::{Report, RunResult};
 use crate::script::Script;
 use crate::suite::{Suite, Task};
+use crate::transport::Tls;
 use crate::url::{Url, printable};
 
 /// Runs the cases of the plan against the echo server at this URL, and calls `report` after
@@ -54,6 +57,17 @@ fn endpoint(plan: &Plan, url: &Url) -> Result<Endpoint, Error> {
         host: url.authority.clone(),
         target: url.target.clone(),
         patience: plan.patience,
+        tls: url.is_secure.then(|| tls(plan, url)).transpose()?,
+    })
+}
+
+/// What secures the connections to a server of `wss`.
+fn tls(plan: &Plan, url: &Url) -> Result<Tls, Error> {
+    let config = plan.tls.as_ref().ok_or(Error::Secure)?;
+    let name = ServerName::try_from(url.host.clone());
+    Ok(Tls {
+        config: config.0.clone(),
+        name: name.map_err(|_| Error::Url(url.authority.clone()))?,
     })
 }
 

@@ -1,20 +1,21 @@
-//! A TCP connection that is read while it is written, each wait with a time limit.
+//! A connection of TCP, or of TLS over it, that is read while it is written, each wait with a time limit.
 //!
 //! An echo server writes while the suite writes: a suite that wrote everything before it
 //! read would wait for a server that waits for the suite. So every call does both.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use socket2::SockRef;
+
+use crate::transport::{Tls, Transport};
 
 /// See the [module's text](self).
 #[derive(Debug)]
 pub(crate) struct Socket {
-    stream: TcpStream,
+    transport: Transport,
     poll: Poll,
     events: Events,
     outgoing: Vec<u8>,
@@ -34,12 +35,23 @@ pub(crate) enum Ended {
 }
 
 impl Socket {
-    /// Connects within this time.
+    /// Connects within this time, and shakes hands in TLS if the server speaks it.
     ///
     /// # Errors
-    /// Those of the operating system.
-    pub(crate) fn connect(address: SocketAddr, timeout: Duration) -> io::Result<Socket> {
-        Socket::new(std::net::TcpStream::connect_timeout(&address, timeout)?)
+    /// Those of the operating system and of TLS.
+    pub(crate) fn connect(
+        address: SocketAddr,
+        tls: Option<&Tls>,
+        timeout: Duration,
+    ) -> io::Result<Socket> {
+        let stream = std::net::TcpStream::connect_timeout(&address, timeout)?;
+        match tls {
+            None => Socket::new(stream),
+            Some(tls) => {
+                stream.set_nodelay(true)?;
+                Socket::over(Transport::secured(stream, tls, timeout)?)
+            }
+        }
     }
 
     /// A connection that was accepted.
@@ -47,15 +59,18 @@ impl Socket {
     /// # Errors
     /// Those of the operating system.
     pub(crate) fn new(stream: std::net::TcpStream) -> io::Result<Socket> {
-        stream.set_nonblocking(true)?;
         // A case decides which bytes share a segment.
         stream.set_nodelay(true)?;
-        let mut stream = TcpStream::from_std(stream);
+        Socket::over(Transport::plain(stream)?)
+    }
+
+    fn over(mut transport: Transport) -> io::Result<Socket> {
         let poll = Poll::new()?;
         let both = Interest::READABLE | Interest::WRITABLE;
-        poll.registry().register(&mut stream, Token(0), both)?;
+        poll.registry()
+            .register(transport.tcp_mut(), Token(0), both)?;
         Ok(Socket {
-            stream,
+            transport,
             poll,
             events: Events::with_capacity(4),
             outgoing: Vec::new(),
@@ -76,7 +91,8 @@ impl Socket {
 
     /// Everything has been given to the kernel, or never will be.
     pub(crate) fn is_flushed(&self) -> bool {
-        self.written == self.outgoing.len() || self.ended == Some(Ended::Reset)
+        let is_given = self.written == self.outgoing.len() && !self.transport.has_sealed();
+        is_given || self.ended == Some(Ended::Reset)
     }
 
     /// How the peer has ended its side.
@@ -112,20 +128,19 @@ impl Socket {
     }
 
     /// Sends FIN. The peer may go on sending.
-    pub(crate) fn end_sending(&self) {
-        // An error: the connection is gone, which reading reports.
-        let _ = self.stream.shutdown(Shutdown::Write);
+    pub(crate) fn end_sending(&mut self) {
+        self.transport.end_sending();
     }
 
     /// Ends the connection by RST.
     pub(crate) fn reset(self) {
-        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        let _ = SockRef::from(self.transport.tcp()).set_linger(Some(Duration::ZERO));
     }
 
     fn write_some(&mut self) -> bool {
-        let mut is_any = false;
+        let mut is_any = self.transport.flush().unwrap_or_default();
         while self.written < self.outgoing.len() && self.ended != Some(Ended::Reset) {
-            match self.stream.write(&self.outgoing[self.written..]) {
+            match self.transport.write(&self.outgoing[self.written..]) {
                 Ok(count) => {
                     self.written += count;
                     is_any = true;
@@ -148,7 +163,7 @@ impl Socket {
         }
         let mut buffer = [0; READ_BYTES];
         loop {
-            match self.stream.read(&mut buffer) {
+            match self.transport.read(&mut buffer) {
                 Ok(0) => self.ended = Some(Ended::Fin),
                 Ok(count) => input.extend_from_slice(&buffer[..count]),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return false,

@@ -1,10 +1,12 @@
-//! `ws://HOST[:PORT][/PATH][?QUERY]` (RFC 6455 §3).
+//! `ws://HOST[:PORT][/PATH][?QUERY]`, or the same with `wss` (RFC 6455 §3).
 
 use crate::error::Error;
 
 /// The parts of a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Url {
+    /// It begins with `wss`.
+    pub is_secure: bool,
     /// Without the brackets of an IPv6 address.
     pub host: String,
     pub port: u16,
@@ -18,25 +20,21 @@ impl Url {
     /// Reads a URL.
     ///
     /// # Errors
-    /// It has another form, or begins with `wss`.
+    /// It has another form.
     pub(crate) fn parse(url: &str) -> Result<Url, Error> {
         let wrong = || Error::Url(printable(url));
-        if url
-            .get(..6)
-            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("wss://"))
-        {
-            return Err(Error::Secure(printable(url)));
-        }
-        let scheme = url.get(..5).ok_or_else(wrong)?;
-        if !scheme.eq_ignore_ascii_case("ws://") || url.contains(['#', ' ']) {
+        let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
+        let is_secure = scheme.eq_ignore_ascii_case("wss");
+        if !is_secure && !scheme.eq_ignore_ascii_case("ws") || url.contains(['#', ' ']) {
             return Err(wrong());
         }
-        let rest = &url[5..];
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(end);
-        let (host, port) = host_and_port(authority).ok_or_else(wrong)?;
+        let default_port = if is_secure { 443 } else { 80 };
+        let (host, port) = host_and_port(authority, default_port).ok_or_else(wrong)?;
         let slash = if target.starts_with('/') { "" } else { "/" };
         Ok(Url {
+            is_secure,
             host: host.to_owned(),
             port,
             authority: authority.to_owned(),
@@ -58,14 +56,14 @@ pub(crate) fn printable(url: &str) -> String {
 
 const TOKEN: &str = "access_token=";
 
-fn host_and_port(authority: &str) -> Option<(&str, u16)> {
+fn host_and_port(authority: &str, default_port: u16) -> Option<(&str, u16)> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => rest.split_once(']')?,
         None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
     };
     let port = match port.strip_prefix(':') {
         Some(port) => port.parse().ok()?,
-        None if port.is_empty() => 80,
+        None if port.is_empty() => default_port,
         None => return None,
     };
     (!host.is_empty()).then_some((host, port))
@@ -91,6 +89,14 @@ mod tests {
     }
 
     #[test]
+    fn secure_url_has_another_default_port() {
+        let url = Url::parse("WSS://h/a").expect("a URL");
+        assert_eq!((url.is_secure, url.port), (true, 443));
+        let url = Url::parse("ws://h/a").expect("a URL");
+        assert_eq!((url.is_secure, url.port), (false, 80));
+    }
+
+    #[test]
     fn token_of_a_url_is_not_printed() {
         let url = "ws://h/?a=1&access_token=51d2&b=2&access_token=51d2";
         let expected = "ws://h/?a=1&access_token=[hidden]&b=2&access_token=[hidden]";
@@ -111,6 +117,5 @@ mod tests {
         ] {
             assert!(matches!(Url::parse(url), Err(Error::Url(_))), "{url}");
         }
-        assert!(matches!(Url::parse("wss://h/"), Err(Error::Secure(_))));
     }
 }

@@ -11,6 +11,7 @@ use yamabiko_conform::{Depth, Level, Plan};
 
 use super::help::example;
 use super::values::{bytes, seconds, whole_number};
+use crate::tls::TrustSettings;
 
 /// One run of the suite, and how it is reported.
 #[derive(Args, Clone, Debug, PartialEq)]
@@ -19,7 +20,7 @@ pub(crate) struct ConformArguments {
     /// Which side is tested
     #[arg(value_parser = roles())]
     pub role: Role,
-    /// The server: ws://HOST[:PORT]/PATH
+    /// The server: ws://HOST[:PORT]/PATH, or wss://
     pub url: Option<String>,
     /// Where clients connect to, IP:PORT
     #[arg(long, value_name = "IP:PORT", value_parser = ip_and_port, conflicts_with = "url")]
@@ -48,6 +49,9 @@ pub(crate) struct ConformArguments {
     /// List the cases, and do nothing else
     #[arg(long, help_heading = CASES)]
     pub list: bool,
+
+    #[command(flatten)]
+    pub trust: TrustSettings,
 
     /// Seconds that the peer may take for each thing that is expected of it
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = RUN)]
@@ -158,6 +162,13 @@ impl ConformArguments {
             format!("missing <URL>, as in '{example}'")
         };
         self.url.as_deref().ok_or_else(missing)
+    }
+
+    /// Whether the server is one of `wss`.
+    pub(crate) fn needs_tls(&self) -> bool {
+        let url = self.url.as_deref().unwrap_or_default();
+        let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+        scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("wss"))
     }
 
     /// The address that clients connect to; `named` is that of a configuration file.

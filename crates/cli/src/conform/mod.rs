@@ -12,6 +12,7 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
+use yamabiko::tls::ClientTls;
 use yamabiko_conform::{
     Baseline, Error, Interrupt, Peer, Plan, Report, Spec, SpecServer, catalogue, client_runs, html,
     index, junit, test_clients, test_server,
@@ -20,6 +21,7 @@ use yamabiko_conform::{
 use super::arguments::{ConformArguments, Role, see_help};
 use super::output::{Failure, chain, in_sentence, print};
 use super::signals;
+use super::tls::trusted;
 use progress::Line;
 
 /// Runs the cases and prints the report.
@@ -29,7 +31,7 @@ use progress::Line;
 /// report describes the rules that were broken.
 pub(super) fn run(arguments: &ConformArguments) -> Result<(), Failure> {
     let spec = arguments.spec.as_deref().map(spec).transpose()?;
-    let plan = arguments.plan();
+    let plan = secured(arguments.plan(), arguments)?;
     let plan = spec.as_ref().map_or(plan.clone(), |spec| spec.apply(plan));
     let peer = match arguments.role {
         Role::Server => Peer::Server,
@@ -59,6 +61,19 @@ pub(super) fn run(arguments: &ConformArguments) -> Result<(), Failure> {
     let folder = spec.and_then(|spec| spec.outdir);
     publish(&reports, arguments, folder.as_deref().map(Path::new))?;
     judge(&reports, arguments, &baseline.unwrap_or_default())
+}
+
+/// The plan, and which servers of `wss` it trusts if it may have some.
+fn secured(plan: Plan, arguments: &ConformArguments) -> Result<Plan, String> {
+    let tls = match trusted(&arguments.trust)? {
+        Some(tls) => Ok(tls),
+        None => ClientTls::platform(),
+    };
+    match tls {
+        Ok(tls) => Ok(plan.tls(tls.rustls_config())),
+        Err(error) if arguments.needs_tls() => Err(error.to_string()),
+        Err(_) => Ok(plan),
+    }
 }
 
 fn server(
@@ -167,7 +182,7 @@ fn baseline(path: &Path) -> Result<Baseline, Failure> {
 /// A wrong URL or a wrong name of a case is a usage error.
 fn failure(error: Error) -> Failure {
     match error {
-        Error::Url(_) | Error::Secure(_) | Error::NoCase => {
+        Error::Url(_) | Error::Secure | Error::NoCase => {
             Failure::Usage(see_help(&error.to_string(), Some("conform")))
         }
         error => Failure::Failed(chain(&error)),

@@ -1,0 +1,165 @@
+//! The bytes of a connection: TCP, or TLS over TCP. No call waits, except for the handshake of TLS.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
+
+/// How a connection to a server of `wss` is secured.
+#[derive(Clone, Debug)]
+pub(crate) struct Tls {
+    pub config: Arc<ClientConfig>,
+    /// Of the certificate that is expected.
+    pub name: ServerName<'static>,
+}
+
+/// See the [module's text](self).
+#[derive(Debug)]
+pub(crate) enum Transport {
+    Plain(TcpStream),
+    Tls(Box<Secured>),
+}
+
+/// TLS over TCP.
+pub(crate) struct Secured {
+    tcp: TcpStream,
+    tls: ClientConnection,
+}
+
+impl Transport {
+    pub(crate) fn plain(stream: std::net::TcpStream) -> io::Result<Transport> {
+        stream.set_nonblocking(true)?;
+        Ok(Transport::Plain(TcpStream::from_std(stream)))
+    }
+
+    /// Performs the handshake; each wait in it has this limit.
+    ///
+    /// # Errors
+    /// The server is not trusted, or breaks a rule of TLS; or those of the operating system.
+    pub(crate) fn secured(
+        mut stream: std::net::TcpStream,
+        tls: &Tls,
+        timeout: Duration,
+    ) -> io::Result<Transport> {
+        let connection = ClientConnection::new(tls.config.clone(), tls.name.clone());
+        let mut connection = connection.map_err(io::Error::other)?;
+        stream.set_read_timeout(Some(timeout))?;
+        stream.set_write_timeout(Some(timeout))?;
+        while connection.is_handshaking() {
+            connection.complete_io(&mut stream)?;
+        }
+        stream.set_nonblocking(true)?;
+        Ok(Transport::Tls(Box::new(Secured {
+            tcp: TcpStream::from_std(stream),
+            tls: connection,
+        })))
+    }
+
+    /// Gives bytes to the kernel, or to TLS. How many were taken.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Transport::Plain(tcp) => tcp.write(bytes),
+            Transport::Tls(secured) => secured.write(bytes),
+        }
+    }
+
+    /// Gives to the kernel what TLS has sealed; whether that was anything.
+    pub(crate) fn flush(&mut self) -> io::Result<bool> {
+        match self {
+            Transport::Plain(_) => Ok(false),
+            Transport::Tls(secured) => secured.flush(),
+        }
+    }
+
+    /// Whether sealed bytes wait for the kernel.
+    pub(crate) fn has_sealed(&self) -> bool {
+        match self {
+            Transport::Plain(_) => false,
+            Transport::Tls(secured) => secured.tls.wants_write(),
+        }
+    }
+
+    /// What has come; 0: nothing follows.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Transport::Plain(tcp) => tcp.read(buffer),
+            Transport::Tls(secured) => secured.read(buffer),
+        }
+    }
+
+    /// Sends FIN, and before it what TLS has for that. The peer may go on sending.
+    pub(crate) fn end_sending(&mut self) {
+        if let Transport::Tls(secured) = self {
+            secured.tls.send_close_notify();
+            // An error: the connection is gone, which reading reports.
+            let _ = secured.flush();
+        }
+        let _ = self.tcp().shutdown(Shutdown::Write);
+    }
+
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        match self {
+            Transport::Plain(tcp) => tcp,
+            Transport::Tls(secured) => &secured.tcp,
+        }
+    }
+
+    pub(crate) fn tcp_mut(&mut self) -> &mut TcpStream {
+        match self {
+            Transport::Plain(tcp) => tcp,
+            Transport::Tls(secured) => &mut secured.tcp,
+        }
+    }
+}
+
+impl Secured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.flush()?;
+        let count = self.tls.writer().write(bytes)?;
+        self.flush()?;
+        match count {
+            // Its buffer is full.
+            0 if !bytes.is_empty() => Err(ErrorKind::WouldBlock.into()),
+            count => Ok(count),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<bool> {
+        let mut is_any = false;
+        while self.tls.wants_write() {
+            match self.tls.write_tls(&mut self.tcp) {
+                Ok(_) => is_any = true,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(is_any)
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.tls.reader().read(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                // FIN without a close_notify, which many servers send.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(0),
+                read => return read,
+            }
+            self.tls.read_tls(&mut self.tcp)?;
+            let processed = self.tls.process_new_packets();
+            // An alert, or an answer to the server's new keys.
+            let _ = self.flush();
+            processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+        }
+    }
+}
+
+impl fmt::Debug for Secured {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Secured").field(&self.tcp).finish()
+    }
+}
