@@ -299,19 +299,20 @@ def handshakes(bench, rounds, seconds):
     if not program.exists():
         print(f"LEFT OUT handshakes: not built: {program}", file=sys.stderr)
         return ""
-    options = ["fan-out", "--connections", str(MEMBERS), "--publishers", "10", "--warm-up", "0.5"]
+    options = ["fan-out", "--connections", str(MEMBERS), "--publishers", "10", "--warm-up", "4"]
     options += ["--rate", str(MESSAGES_PER_SECOND), "--duration", str(seconds)]
     latencies, offered = ([], []), []
     with yamabiko(bench, key="rsa") as (url, [pid]):
         address = re.search(r"127\.0\.0\.1:\d+", url)[0]
         for number in range(rounds):
             latencies[0].append(bench.load(url, pid, *options)["traffic"]["latency_us"]["p99"])
+            # It begins when the members are open, and before their latency counts.
             flood = subprocess.Popen(
-                ["taskset", "-c", bench.load_core, program, address, str(HANDSHAKES_PER_SECOND), str(seconds + 4)],
+                ["sh", "-c", 'sleep 2; exec taskset -c "$@"', "flood", bench.load_core, program, address,
+                 str(HANDSHAKES_PER_SECOND), str(seconds + 3)],
                 stdout=subprocess.PIPE, text=True,
             )
             try:
-                time.sleep(0.5)
                 latencies[1].append(bench.load(url, pid, *options)["traffic"]["latency_us"]["p99"])
                 offered.append(flood.communicate(timeout=60)[0].strip())
             finally:
