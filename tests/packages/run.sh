@@ -39,8 +39,7 @@ archive() {
 build_in() {
   local directory=$folder/$1
   mkdir -p "$directory"
-  tar --create --file - Cargo.toml Cargo.lock README.md README.ja.md CHANGELOG.md SECURITY.md LICENSE-APACHE LICENSE-MIT \
-    packaging src crates examples docs benches/*.rs | tar --extract --file - --directory "$directory"
+  git ls-files -z | tar --create --null --files-from - | tar --extract --directory "$directory"
   SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) "$directory/packaging/release.sh"
 }
 
