@@ -5,7 +5,8 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 
 use yamabiko::client::Client;
-use yamabiko_testing::tls;
+use yamabiko::tls::ClientTls;
+use yamabiko_testing::tls::Folder as Certificates;
 use yamabiko_testing::waiting::{TIMEOUT, exit_status, output_of};
 
 /// An echo server, which is killed when the value is dropped.
@@ -16,11 +17,12 @@ struct Echo {
 
 impl Echo {
     fn start() -> Echo {
-        Echo::start_with(&["echo", "--listen", "127.0.0.1:0"])
+        Echo::with(&[])
     }
 
-    fn start_with(arguments: &[&str]) -> Echo {
-        let mut child = yamabiko(arguments).spawn().expect("it starts");
+    fn with(arguments: &[&str]) -> Echo {
+        let arguments = [&["echo", "--listen", "127.0.0.1:0"], arguments].concat();
+        let mut child = yamabiko(&arguments).spawn().expect("it starts");
         let output = child.stdout.take().expect("a pipe");
         let line = BufReader::new(output).lines().next();
         let line = line.expect("a line").expect("text");
@@ -219,6 +221,11 @@ fn without_a_server_the_exit_status_is_1_and_with_a_wrong_argument_2() {
             "yamabiko: cannot connect to 127.0.0.1:",
         ),
         (
+            &["server", "http://h/"],
+            2,
+            "yamabiko: 'http://h/' is not ws://HOST[:PORT]/PATH or wss://… (see",
+        ),
+        (
             &["server", &url, "--case", "none"],
             2,
             "yamabiko: no case has such a name",
@@ -235,17 +242,66 @@ fn without_a_server_the_exit_status_is_1_and_with_a_wrong_argument_2() {
 }
 
 #[test]
+fn cases_are_the_same_over_tls() {
+    let certificates = Certificates::new("conform-server");
+    certificates.write("ca.pem", &certificates.authority.pem());
+    let file = |name| certificates.file(name);
+    let (certificate, key) = (file("localhost.pem"), file("localhost.key"));
+    let echo = Echo::with(&["--tls-cert", &certificate, "--tls-key", &key]);
+    let url = echo.url.replace("127.0.0.1", "localhost");
+    let cases = ["--quick", "--case", "framing/*", "--case", "closing/*"];
+    let case = |more: &[&str]| conform(&[&["server", &url], &cases[..], more].concat());
+    for trust in [&["--ca", &file("ca.pem")][..], &["--insecure"]] {
+        let output = case(trust);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+        let table = text(&output.stdout);
+        assert!(
+            table.starts_with("yamabiko conform server wss://"),
+            "{table}"
+        );
+    }
+    let other = Certificates::new("conform-other");
+    other.write("ca.pem", &other.authority.pem());
+    // This machine does not trust the authority, either.
+    for trust in [&["--ca", &other.file("ca.pem")][..], &[]] {
+        let output = case(trust);
+        let shown = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{shown}");
+        assert!(shown.contains("certificate"), "{shown}");
+    }
+}
+
+#[test]
 fn client_of_the_library_passes() {
-    let mut suite = yamabiko(&[
+    client_passes(&[], &|url| Client::connect(url).ok());
+}
+
+#[test]
+fn client_of_the_library_passes_over_tls() {
+    let certificates = Certificates::new("conform-client");
+    let (certificate, key) = (
+        certificates.file("localhost.pem"),
+        certificates.file("localhost.key"),
+    );
+    let tls = ClientTls::authorities(certificates.authority.pem().as_bytes()).expect("PEM");
+    client_passes(&["--tls-cert", &certificate, "--tls-key", &key], &|url| {
+        let url = url.replace("127.0.0.1", "localhost");
+        Client::builder(&url).tls(tls.clone()).connect().ok()
+    });
+}
+
+fn client_passes(arguments: &[&str], connect: &dyn Fn(&str) -> Option<Client>) {
+    let client = [
         "conform",
         "client",
         "--listen",
         "127.0.0.1:0",
         "--case",
         "control/*",
-    ])
-    .spawn()
-    .expect("it starts");
+    ];
+    let mut suite = yamabiko(&[&client[..], arguments].concat())
+        .spawn()
+        .expect("it starts");
     let mut output = BufReader::new(suite.stdout.take().expect("a pipe"));
     let mut line = String::new();
     output.read_line(&mut line).expect("text");
@@ -258,14 +314,13 @@ fn client_of_the_library_passes() {
         .parse()
         .expect("a number");
     for run in 1..=runs {
-        if let Ok(mut client) = Client::connect(&format!("{url}/runCase?case={run}&agent=ours")) {
+        if let Some(mut client) = connect(&format!("{url}/runCase?case={run}&agent=ours")) {
             while let Ok(Some(message)) = client.read() {
                 let _ = client.send(message.as_message());
             }
         }
     }
-    let mut client =
-        Client::connect(&format!("{url}/updateReports?agent=ours")).expect("it listens");
+    let mut client = connect(&format!("{url}/updateReports?agent=ours")).expect("it listens");
     assert!(client.read().is_ok_and(|message| message.is_none()));
     let mut table = String::new();
     output.read_to_string(&mut table).expect("text");
@@ -282,26 +337,4 @@ fn list_has_a_line_for_each_case() {
     let line = text(&output.stdout);
     assert!(line.starts_with("closing/illegal-codes "), "{line}");
     assert!(line.ends_with("[7.9.1-9]\n"), "{line}");
-}
-
-#[test]
-fn echo_server_of_wss_passes_if_it_is_trusted() {
-    let folder = tls::Folder::new("conform");
-    folder.write("authority.pem", &folder.authority.pem());
-    let line = "echo --listen 127.0.0.1:0 --tls-cert localhost.pem --tls-key localhost.key";
-    let arguments = folder.arguments(line);
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let echo = Echo::start_with(&arguments);
-    let url = echo.url.replace("127.0.0.1", "localhost");
-    let ca = folder.file("authority.pem");
-    let cases = ["--quick", "--case", "framing/*", "--case", "closing/*"];
-    let run = [&["server", &url, "--ca", &ca], &cases[..]].concat();
-    let output = conform(&run);
-    let shown = text(&output.stdout) + &text(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{shown}");
-    // This machine does not trust the authority.
-    let output = conform(&[&["server", &url], &cases[..]].concat());
-    let shown = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{shown}");
-    assert!(shown.contains("certificate"), "{shown}");
 }

@@ -34,6 +34,7 @@ use crate::report::{Report, RunResult, decisive};
 use crate::script::{Codes, Expected, Script};
 use crate::socket::Socket;
 use crate::suite::{Suite, Task};
+use crate::transport::Tls;
 
 /// Runs the cases of the plan with the clients that connect to this listener, until one of them
 /// asks for `/updateReports` or the interrupt is raised. One report for each agent.
@@ -48,10 +49,13 @@ pub fn test_clients(
 ) -> Result<Vec<Report>, Error> {
     let suite = Suite::new(plan, Peer::Client)?;
     let address = listener.local_addr().map_err(Error::Accept)?;
+    let tls = plan.accept_tls.as_ref();
+    let tls = tls.map(|config| Tls::Server(config.0.clone()));
     let desk = Desk {
         plan,
         suite: &suite,
         address,
+        tls,
         started: Instant::now(),
         results: Mutex::new(BTreeMap::new()),
         keys: Mutex::new(HashSet::new()),
@@ -76,6 +80,8 @@ struct Desk<'a, F> {
     plan: &'a Plan,
     suite: &'a Suite,
     address: SocketAddr,
+    /// For `wss`.
+    tls: Option<Tls>,
     started: Instant,
     /// The results of each agent.
     results: Mutex<BTreeMap<String, Vec<RunResult>>>,
@@ -129,7 +135,7 @@ impl<F: FnMut(Progress) + Send> Desk<'_, F> {
     }
 
     fn serve(&self, stream: TcpStream) {
-        if let Ok(socket) = Socket::new(stream) {
+        if let Ok(socket) = Socket::new(stream, self.tls.as_ref(), self.plan.patience) {
             self.answer(socket);
         }
         self.open.fetch_sub(1, Ordering::Relaxed);
@@ -201,10 +207,10 @@ impl<F: FnMut(Progress) + Send> Desk<'_, F> {
         let endpoint = Endpoint {
             peer: Peer::Client,
             address: self.address,
+            tls: self.tls.clone(),
             host: self.address.to_string(),
             target: String::new(),
             patience: self.plan.patience,
-            tls: None,
         };
         play_client(script, &endpoint, socket, asked)
     }
@@ -260,6 +266,7 @@ impl<F: FnMut(Progress) + Send> Desk<'_, F> {
                 Peer::Client,
                 agent,
                 self.address.to_string(),
+                &self.plan.options,
                 seconds,
                 cases,
             )

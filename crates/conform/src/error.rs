@@ -32,7 +32,7 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Url(url) => write!(formatter, "'{url}' is not ws://HOST[:PORT]/PATH"),
+            Error::Url(url) => write!(formatter, "'{url}' is not ws://HOST[:PORT]/PATH or wss://…"),
             Error::Secure => formatter.write_str("wss needs to know which servers are trusted"),
             Error::Resolve(host, _) => write!(formatter, "cannot find {host}"),
             Error::Connect(address, _) => write!(formatter, "cannot connect to {address}"),

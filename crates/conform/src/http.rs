@@ -12,11 +12,15 @@ use sha1::{Digest, Sha1};
 #[derive(Clone, Debug)]
 pub(crate) struct Template {
     lines: Vec<Vec<u8>>,
+    /// What follows the head; `{length}` in a line is its length.
+    body: Vec<u8>,
 }
 
 /// The values of the placeholders.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Values {
+    /// `{scheme}`: `http` or `https`.
+    pub scheme: &'static str,
     /// `{host}`: the authority of the URL.
     pub host: String,
     /// `{target}`: its path and query.
@@ -60,6 +64,7 @@ impl Template {
     fn of(lines: &[&str]) -> Template {
         Template {
             lines: lines.iter().map(|line| line.as_bytes().to_vec()).collect(),
+            body: Vec::new(),
         }
     }
 
@@ -107,14 +112,22 @@ impl Template {
         self
     }
 
-    /// The bytes of the head.
+    /// Bytes behind the head, with the same placeholders.
+    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Template {
+        self.body = body.into();
+        self
+    }
+
+    /// The bytes of the head and its body.
     pub(crate) fn bytes(&self, values: &Values) -> Vec<u8> {
+        let body = filled(&self.body, values, 0);
         let mut bytes = Vec::new();
         for line in &self.lines {
-            bytes.extend(filled(line, values));
+            bytes.extend(filled(line, values, body.len()));
             bytes.extend_from_slice(b"\r\n");
         }
         bytes.extend_from_slice(b"\r\n");
+        bytes.extend(body);
         bytes
     }
 }
@@ -199,13 +212,15 @@ fn is_named(line: &[u8], name: &str) -> bool {
     colon.is_some_and(|colon| line[..colon].eq_ignore_ascii_case(name.as_bytes()))
 }
 
-fn filled(line: &[u8], values: &Values) -> Vec<u8> {
+fn filled(line: &[u8], values: &Values, body_bytes: usize) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(line) else {
         return line.to_vec();
     };
+    let text = text.replace("{scheme}", values.scheme);
     let text = text.replace("{host}", &values.host);
     let text = text.replace("{target}", &values.target);
     let text = text.replace("{accept}", &accept_of(&values.key));
+    let text = text.replace("{length}", &body_bytes.to_string());
     text.replace("{key}", &values.key).into_bytes()
 }
 
@@ -238,6 +253,7 @@ mod tests {
     #[test]
     fn template_changes_single_lines() {
         let values = Values {
+            scheme: "http",
             host: "h".into(),
             target: "/t".into(),
             key: "k".into(),

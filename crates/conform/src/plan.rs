@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
+use rustls::{ClientConfig, ServerConfig};
 
 use crate::case::{Case, Depth, Setting};
 use crate::cases;
@@ -19,15 +19,23 @@ pub struct Plan {
     pub(crate) at_once: usize,
     pub(crate) message_bytes_max: Option<usize>,
     pub(crate) agent: Option<String>,
-    pub(crate) tls: Option<TlsSettings>,
+    pub(crate) tls: Option<TlsSettings<ClientConfig>>,
+    pub(crate) accept_tls: Option<TlsSettings<ServerConfig>>,
+    pub(crate) options: String,
 }
 
 /// Settings of TLS, which are equal if they are the same value.
-#[derive(Clone, Debug)]
-pub(crate) struct TlsSettings(pub Arc<ClientConfig>);
+#[derive(Debug)]
+pub(crate) struct TlsSettings<T>(pub Arc<T>);
 
-impl PartialEq for TlsSettings {
-    fn eq(&self, other: &TlsSettings) -> bool {
+impl<T> Clone for TlsSettings<T> {
+    fn clone(&self) -> TlsSettings<T> {
+        TlsSettings(self.0.clone())
+    }
+}
+
+impl<T> PartialEq for TlsSettings<T> {
+    fn eq(&self, other: &TlsSettings<T>) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
@@ -43,6 +51,8 @@ impl Default for Plan {
             message_bytes_max: None,
             agent: None,
             tls: None,
+            accept_tls: None,
+            options: String::new(),
         }
     }
 }
@@ -93,6 +103,18 @@ impl Plan {
     /// How connections to a server of `wss` are secured: settings of rustls 0.23, which say which servers are trusted.
     pub fn tls(mut self, config: Arc<ClientConfig>) -> Plan {
         self.tls = Some(TlsSettings(config));
+        self
+    }
+
+    /// Clients connect by `wss`: settings of rustls 0.23, which have the certificate of the suite.
+    pub fn accept_tls(mut self, config: Arc<ServerConfig>) -> Plan {
+        self.accept_tls = Some(TlsSettings(config));
+        self
+    }
+
+    /// Options of the program that the [command](crate::CaseReport::command) for a single case has, too.
+    pub fn command_options(mut self, options: impl Into<String>) -> Plan {
+        self.options = options.into();
         self
     }
 

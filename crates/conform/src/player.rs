@@ -50,7 +50,7 @@ pub(crate) struct Endpoint {
     pub host: String,
     pub target: String,
     pub patience: Duration,
-    /// Of a server of `wss`.
+    /// For `wss`.
     pub tls: Option<Tls>,
 }
 
@@ -142,6 +142,8 @@ struct Deflate {
 
 /// A script that ends before its last step.
 enum Stop {
+    /// The rest has nothing to show.
+    Pass,
     Fail(String),
     NotApplicable(String),
 }
@@ -156,6 +158,11 @@ impl<'a> Player<'a> {
             reader: Reader::default(),
             transcript: Transcript::new(),
             values: Values {
+                scheme: if endpoint.tls.is_some() {
+                    "https"
+                } else {
+                    "http"
+                },
                 host: endpoint.host.clone(),
                 target: endpoint.target.clone(),
                 key: key_of(random()),
@@ -183,7 +190,7 @@ impl<'a> Player<'a> {
             .and_then(|()| self.no_fault());
         self.leave();
         let outcome = match played {
-            Ok(()) => Outcome::Pass,
+            Ok(()) | Err(Stop::Pass) => Outcome::Pass,
             Err(Stop::Fail(words)) => Outcome::Fail(words),
             Err(Stop::NotApplicable(words)) => Outcome::NotApplicable(words),
         };
@@ -229,7 +236,7 @@ impl<'a> Player<'a> {
     }
 
     fn offer_is_accepted(&mut self) -> Progress {
-        let Some(head) = self.response()? else {
+        let Some(head) = self.answered()? else {
             return fail(format!("expected a response; {}", self.situation()));
         };
         if head.status() != Some(101) {
@@ -428,7 +435,9 @@ impl<'a> Player<'a> {
             Expected::Accepted(rule) => self.accepted(*rule),
             Expected::Accept => self.accept_is_right(),
             Expected::AcceptedUnless(reason) => self.accepted_unless(reason),
+            Expected::AcceptedOrRefused => self.accepted_or_refused(),
             Expected::NotAccepted => self.not_accepted(),
+            Expected::NothingAccepted => self.nothing_accepted(),
             Expected::Refused(statuses, rule) => self.refused(statuses, *rule),
             Expected::Request(rule) => self.request(*rule),
             Expected::NewKey if self.is_key_new => Ok(()),
@@ -628,7 +637,7 @@ impl<'a> Player<'a> {
     }
 
     fn accepted(&mut self, rule: HeadRule) -> Progress {
-        match self.response()? {
+        match self.answered()? {
             Some(head) if head.status() == Some(101) => self.opened(&head, rule),
             Some(head) => fail(format!(
                 "expected the response 101; the peer sent '{}'",
@@ -639,7 +648,7 @@ impl<'a> Player<'a> {
     }
 
     fn accepted_unless(&mut self, reason: &str) -> Progress {
-        match self.response()? {
+        match self.answered()? {
             Some(head) if head.status() == Some(101) => self.opened(&head, |_| Ok(())),
             Some(_) => Err(Stop::NotApplicable(reason.to_owned())),
             None => fail(format!("expected a response; {}", self.situation())),
@@ -665,8 +674,28 @@ impl<'a> Player<'a> {
         }
     }
 
+    fn accepted_or_refused(&mut self) -> Progress {
+        match self.response(self.endpoint.patience)? {
+            Some(head) if head.status() == Some(101) => self.opened(&head, |_| Ok(())),
+            Some(_) => Err(Stop::Pass),
+            None if self.ended().is_some() => Err(Stop::Pass),
+            None => fail("the peer neither responds nor ends TCP"),
+        }
+    }
+
+    fn nothing_accepted(&mut self) -> Progress {
+        self.wait_for(|player| player.ended().is_some())?;
+        let responses = self.reader.input().clone();
+        self.transcript.peer(head_lines(&responses));
+        let accepts = |bytes: &[u8]| bytes == b"HTTP/1.1 101";
+        match responses.windows(12).any(accepts) {
+            true => fail("the peer has accepted a request"),
+            false => Ok(()),
+        }
+    }
+
     fn not_accepted(&mut self) -> Progress {
-        match self.response()? {
+        match self.response(self.endpoint.patience)? {
             Some(head) if head.status() == Some(101) => fail("the peer has accepted the request"),
             Some(_) => Ok(()),
             None if self.ended().is_some() => Ok(()),
@@ -679,7 +708,7 @@ impl<'a> Player<'a> {
             [] => "expected a response 4xx or 5xx".to_owned(),
             statuses => format!("expected the response {}", alternatives(statuses)),
         };
-        let Some(head) = self.response()? else {
+        let Some(head) = self.answered()? else {
             return fail(format!("{wanted}; {}", self.situation()));
         };
         let status = head.status().unwrap_or_default();
@@ -700,16 +729,20 @@ impl<'a> Player<'a> {
         }
     }
 
+    /// An answer that a good peer gives; see `wait_for_answer`.
+    fn answered(&mut self) -> Result<Option<Head>, Stop> {
+        self.response(self.endpoint.patience * ANSWER_PATIENCE)
+    }
+
     /// The next response of HTTP; interim ones are skipped.
-    fn response(&mut self) -> Result<Option<Head>, Stop> {
+    fn response(&mut self, patience: Duration) -> Result<Option<Head>, Stop> {
         loop {
             let has_head = |player: &mut Player| {
                 let head = Head::parse(player.reader.input());
                 !matches!(head, Ok(None))
             };
             while !has_head(self) {
-                let until = Instant::now() + self.endpoint.patience;
-                if !self.pump(until)? {
+                if !self.pump(Instant::now() + patience)? {
                     return Ok(None);
                 }
             }
@@ -741,7 +774,7 @@ impl<'a> Player<'a> {
     }
 
     fn deflate_declined(&mut self) -> Progress {
-        match self.response()? {
+        match self.response(self.endpoint.patience)? {
             Some(head) if head.status() == Some(101) => match deflate_elements(&head).is_empty() {
                 true => self.opened(&head, |_| Ok(())),
                 false => fail("the peer has accepted the offer"),

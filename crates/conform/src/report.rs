@@ -128,11 +128,12 @@ impl Report {
         cases.filter(|case| case.verdict == Verdict::Fail)
     }
 
-    /// The report of these cases.
+    /// The report of these cases. `options` are those of a command that runs one alone.
     pub(crate) fn new(
         peer: Peer,
         agent: String,
         address: String,
+        options: &str,
         seconds: f64,
         mut cases: Vec<CaseReport>,
     ) -> Report {
@@ -140,9 +141,12 @@ impl Report {
         let mut sections = BTreeMap::new();
         for case in &mut cases {
             case.command = match peer {
-                Peer::Server => format!("yamabiko conform server {address} --case {}", case.id),
+                Peer::Server => format!(
+                    "yamabiko conform server {address}{options} --case {}",
+                    case.id
+                ),
                 Peer::Client => format!(
-                    "yamabiko conform client --listen {address} --case {}",
+                    "yamabiko conform client --listen {address}{options} --case {}",
                     case.id
                 ),
             };
@@ -261,7 +265,7 @@ pub(crate) mod tests {
                 "no option",
             ),
         ];
-        Report::new(Peer::Server, "a<b".into(), "ws://h/".into(), 1.0, cases)
+        Report::new(Peer::Server, "a<b".into(), "ws://h/".into(), "", 1.0, cases)
     }
 
     #[test]

@@ -125,8 +125,12 @@ pub(crate) enum Expected {
     /// The response has status 101; any other one makes the case not applicable, for this
     /// reason.
     AcceptedUnless(&'static str),
-    /// No response has status 101.
+    /// The response has status 101, or the request is refused, which ends the script.
+    AcceptedOrRefused,
+    /// The response has not status 101.
     NotAccepted,
+    /// No response until the end of TCP has status 101.
+    NothingAccepted,
     /// A response with one of these statuses; empty: any of 4xx and 5xx.
     Refused(&'static [u16], HeadRule),
     /// A property of the client's request.

@@ -42,6 +42,7 @@ pub fn test_server(
         Peer::Server,
         agent,
         printable(url),
+        &plan.options,
         seconds,
         cases,
     ))
@@ -65,10 +66,8 @@ fn endpoint(plan: &Plan, url: &Url) -> Result<Endpoint, Error> {
 fn tls(plan: &Plan, url: &Url) -> Result<Tls, Error> {
     let config = plan.tls.as_ref().ok_or(Error::Secure)?;
     let name = ServerName::try_from(url.host.clone());
-    Ok(Tls {
-        config: config.0.clone(),
-        name: name.map_err(|_| Error::Url(url.authority.clone()))?,
-    })
+    let name = name.map_err(|_| Error::Url(url.authority.clone()))?;
+    Ok(Tls::Client(config.0.clone(), name))
 }
 
 /// A name such as `localhost` can have an address on which nobody listens.

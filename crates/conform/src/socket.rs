@@ -2,6 +2,8 @@
 //!
 //! An echo server writes while the suite writes: a suite that wrote everything before it
 //! read would wait for a server that waits for the suite. So every call does both.
+//!
+//! With TLS, the end of the peer's side is its close_notify or FIN, whichever comes first.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -45,23 +47,24 @@ impl Socket {
         timeout: Duration,
     ) -> io::Result<Socket> {
         let stream = std::net::TcpStream::connect_timeout(&address, timeout)?;
-        match tls {
-            None => Socket::new(stream),
-            Some(tls) => {
-                stream.set_nodelay(true)?;
-                Socket::over(Transport::secured(stream, tls, timeout)?)
-            }
-        }
+        Socket::new(stream, tls, timeout)
     }
 
-    /// A connection that was accepted.
+    /// A connection of TCP, with TLS on it after its handshake; each wait in it has this limit.
     ///
     /// # Errors
-    /// Those of the operating system.
-    pub(crate) fn new(stream: std::net::TcpStream) -> io::Result<Socket> {
+    /// Those of the operating system and of TLS.
+    pub(crate) fn new(
+        stream: std::net::TcpStream,
+        tls: Option<&Tls>,
+        timeout: Duration,
+    ) -> io::Result<Socket> {
         // A case decides which bytes share a segment.
         stream.set_nodelay(true)?;
-        Socket::over(Transport::plain(stream)?)
+        Socket::over(match tls {
+            None => Transport::plain(stream)?,
+            Some(tls) => Transport::secured(stream, tls, timeout)?,
+        })
     }
 
     fn over(mut transport: Transport) -> io::Result<Socket> {

@@ -49,7 +49,7 @@ impl Spec {
     /// The address that clients connect to, from the key `url`; `None`: the file has none.
     ///
     /// # Errors
-    /// The URL is not `ws://HOST[:PORT]`, or its host has no address.
+    /// The URL is not `ws://HOST[:PORT]` or `wss`, or its host has no address.
     pub fn listen_address(&self) -> Result<Option<SocketAddr>, Error> {
         let Some(url) = &self.url else {
             return Ok(None);

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use mio::net::TcpStream;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection};
+use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 
-/// How a connection to a server of `wss` is secured.
+/// How connections of `wss` are secured, by the side of the suite.
 #[derive(Clone, Debug)]
-pub(crate) struct Tls {
-    pub config: Arc<ClientConfig>,
-    /// Of the certificate that is expected.
-    pub name: ServerName<'static>,
+pub(crate) enum Tls {
+    /// With the name of the certificate that is expected.
+    Client(Arc<ClientConfig>, ServerName<'static>),
+    Server(Arc<ServerConfig>),
 }
 
 /// See the [module's text](self).
@@ -28,7 +28,22 @@ pub(crate) enum Transport {
 /// TLS over TCP.
 pub(crate) struct Secured {
     tcp: TcpStream,
-    tls: ClientConnection,
+    tls: Connection,
+    /// Nothing can be written any more.
+    is_broken: bool,
+}
+
+impl Tls {
+    /// The TLS of a new connection.
+    fn connection(&self) -> Result<Connection, rustls::Error> {
+        match self {
+            Tls::Client(config, name) => {
+                let connection = ClientConnection::new(config.clone(), name.clone());
+                connection.map(Connection::from)
+            }
+            Tls::Server(config) => ServerConnection::new(config.clone()).map(Connection::from),
+        }
+    }
 }
 
 impl Transport {
@@ -40,14 +55,14 @@ impl Transport {
     /// Performs the handshake; each wait in it has this limit.
     ///
     /// # Errors
-    /// The server is not trusted, or breaks a rule of TLS; or those of the operating system.
+    /// The peer is not trusted, or breaks a rule of TLS; or those of the operating system.
     pub(crate) fn secured(
         mut stream: std::net::TcpStream,
         tls: &Tls,
         timeout: Duration,
     ) -> io::Result<Transport> {
-        let connection = ClientConnection::new(tls.config.clone(), tls.name.clone());
-        let mut connection = connection.map_err(io::Error::other)?;
+        let mut connection = tls.connection().map_err(io::Error::other)?;
+        stream.set_nonblocking(false)?;
         stream.set_read_timeout(Some(timeout))?;
         stream.set_write_timeout(Some(timeout))?;
         while connection.is_handshaking() {
@@ -57,6 +72,7 @@ impl Transport {
         Ok(Transport::Tls(Box::new(Secured {
             tcp: TcpStream::from_std(stream),
             tls: connection,
+            is_broken: false,
         })))
     }
 
@@ -80,7 +96,7 @@ impl Transport {
     pub(crate) fn has_sealed(&self) -> bool {
         match self {
             Transport::Plain(_) => false,
-            Transport::Tls(secured) => secured.tls.wants_write(),
+            Transport::Tls(secured) => secured.tls.wants_write() && !secured.is_broken,
         }
     }
 
@@ -135,7 +151,11 @@ impl Secured {
             match self.tls.write_tls(&mut self.tcp) {
                 Ok(_) => is_any = true,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.is_broken = true;
+                    return Err(error);
+                }
             }
         }
         Ok(is_any)
@@ -151,7 +171,7 @@ impl Secured {
             }
             self.tls.read_tls(&mut self.tcp)?;
             let processed = self.tls.process_new_packets();
-            // An alert, or an answer to the server's new keys.
+            // An alert, or an answer to the peer's new keys.
             let _ = self.flush();
             processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
         }

@@ -26,6 +26,20 @@ pub(crate) struct ConformArguments {
     #[arg(long, value_name = "IP:PORT", value_parser = ip_and_port, conflicts_with = "url")]
     pub listen: Option<SocketAddr>,
 
+    #[command(flatten)]
+    pub trust: TrustSettings,
+    /// Clients connect by wss: the certificate of the suite, in PEM
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_key",
+        conflicts_with = "url"
+    )]
+    pub tls_cert: Option<PathBuf>,
+    /// Its key
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
     /// Only what takes little time: less than 10 seconds for all cases
     #[arg(long, help_heading = CASES)]
     pub quick: bool,
@@ -49,9 +63,6 @@ pub(crate) struct ConformArguments {
     /// List the cases, and do nothing else
     #[arg(long, help_heading = CASES)]
     pub list: bool,
-
-    #[command(flatten)]
-    pub trust: TrustSettings,
 
     /// Seconds that the peer may take for each thing that is expected of it
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = RUN)]
@@ -169,6 +180,24 @@ impl ConformArguments {
         let url = self.url.as_deref().unwrap_or_default();
         let scheme = url.split_once("://").map(|(scheme, _)| scheme);
         scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("wss"))
+    }
+
+    /// The options for TLS, as they are written behind the other ones.
+    pub(crate) fn tls_options(&self) -> String {
+        let files = [
+            ("--ca", &self.trust.ca),
+            ("--tls-cert", &self.tls_cert),
+            ("--tls-key", &self.tls_key),
+        ];
+        let named = |(option, file): (&str, &Option<PathBuf>)| {
+            let file = file.as_ref()?;
+            Some(format!(" {option} {}", file.display()))
+        };
+        let options: String = files.into_iter().filter_map(named).collect();
+        match self.trust.insecure {
+            true => options + " --insecure",
+            false => options,
+        }
     }
 
     /// The address that clients connect to; `named` is that of a configuration file.

@@ -12,7 +12,7 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
-use yamabiko::tls::ClientTls;
+use yamabiko::tls::{ClientTls, ServerTls};
 use yamabiko_conform::{
     Baseline, Error, Interrupt, Peer, Plan, Report, Spec, SpecServer, catalogue, client_runs, html,
     index, junit, test_clients, test_server,
@@ -21,7 +21,7 @@ use yamabiko_conform::{
 use super::arguments::{ConformArguments, Role, see_help};
 use super::output::{Failure, chain, in_sentence, print};
 use super::signals;
-use super::tls::trusted;
+use super::tls::{TlsFiles, trusted};
 use progress::Line;
 
 /// Runs the cases and prints the report.
@@ -63,8 +63,17 @@ pub(super) fn run(arguments: &ConformArguments) -> Result<(), Failure> {
     judge(&reports, arguments, &baseline.unwrap_or_default())
 }
 
-/// The plan, and which servers of `wss` it trusts if it may have some.
+/// The plan, and its TLS: by the role, which servers it trusts, or the certificate of the suite.
 fn secured(plan: Plan, arguments: &ConformArguments) -> Result<Plan, String> {
+    let plan = plan.command_options(arguments.tls_options());
+    match arguments.role {
+        Role::Server => trusting(plan, arguments),
+        Role::Client => certified(plan, arguments),
+    }
+}
+
+/// The plan, and which servers of `wss` it trusts if it may have some.
+fn trusting(plan: Plan, arguments: &ConformArguments) -> Result<Plan, String> {
     let tls = match trusted(&arguments.trust)? {
         Some(tls) => Ok(tls),
         None => ClientTls::platform(),
@@ -74,6 +83,18 @@ fn secured(plan: Plan, arguments: &ConformArguments) -> Result<Plan, String> {
         Err(error) if arguments.needs_tls() => Err(error.to_string()),
         Err(_) => Ok(plan),
     }
+}
+
+/// The plan, and the certificate of the suite for clients of `wss`.
+fn certified(plan: Plan, arguments: &ConformArguments) -> Result<Plan, String> {
+    let certificates = arguments.tls_cert.iter().cloned().collect();
+    let keys = arguments.tls_key.iter().cloned().collect();
+    let files = TlsFiles::new(certificates, keys);
+    if files.is_empty() {
+        return Ok(plan);
+    }
+    let tls = ServerTls::new(files.read()?).map_err(|error| error.to_string())?;
+    Ok(plan.accept_tls(tls.rustls_config()))
 }
 
 fn server(
@@ -114,8 +135,12 @@ fn client(
     let cannot = |error| format!("cannot listen on {address}: {}", in_sentence(&error));
     let listener = TcpListener::bind(address).map_err(cannot)?;
     let bound = listener.local_addr().map_err(cannot)?;
+    let scheme = match arguments.tls_cert {
+        Some(_) => "wss",
+        None => "ws",
+    };
     print(&format!(
-        "yamabiko conform: {runs} runs for clients on ws://{bound}\n"
+        "yamabiko conform: {runs} runs for clients on {scheme}://{bound}\n"
     ))?;
     let mut line = Line::new(arguments.shows_progress());
     let reports = test_clients(plan, listener, interrupt, |progress| line.draw(progress));

@@ -25,7 +25,9 @@ pub(super) const CASES: &[Case] = &[
     Case::must("compression/several-blocks", "rfc7692-7.2.1-04",
         "A message may have several blocks, empty ones too.", |_| several_blocks()),
     Case::must("compression/final-block", "rfc7692-7.2.1-06",
-        "A block may have the BFINAL bit; blocks behind it belong to the message.", |_| final_block()),
+        "A message may end with a block with the BFINAL bit, and another message follows.", |_| final_block()),
+    Case::quality("compression/blocks-behind-final", "rfc7692-7.2.1-06",
+        "Blocks behind one with the BFINAL bit belong to the message.", |_| blocks_behind_final()),
     Case::must("compression/empty-message", "rfc7692-7.2.1-01",
         "An empty compressed message is echoed.", |_| empty_message()),
     Case::must("compression/uncompressed-message", "rfc7692-6.2-02",
@@ -298,26 +300,41 @@ fn several_blocks() -> Vec<Run> {
 }
 
 fn final_block() -> Vec<Run> {
+    let payloads = [
+        (
+            "fixed",
+            Blocks::new().fixed(true, &literals(b"Hello")).message(),
+        ),
+        ("stored", Blocks::new().stored(true, b"Hello").message()),
+    ];
+    named(payloads, |payload| {
+        agreed()
+            .frames([compressed(payload.clone()), compressed(hello())])
+            .text("Hello")
+            .text("Hello")
+            .closes()
+    })
+}
+
+fn blocks_behind_final() -> Vec<Run> {
     let (first, second, all) = (literals(b"Hel"), literals(b"lo"), literals(b"Hello"));
     hellos([
-        ("fixed", Blocks::new().fixed(true, &all).message()),
-        ("stored", Blocks::new().stored(true, b"Hello").message()),
         (
-            "then another block",
+            "one",
             Blocks::new()
                 .fixed(true, &first)
                 .fixed(false, &second)
                 .message(),
         ),
         (
-            "two of them",
+            "another final one",
             Blocks::new()
                 .fixed(true, &first)
                 .fixed(true, &second)
                 .message(),
         ),
         (
-            "an empty one first",
+            "behind an empty one",
             Blocks::new().stored(true, b"").fixed(false, &all).message(),
         ),
     ])
@@ -652,11 +669,11 @@ fn corrupt() -> Vec<Run> {
                 .message(),
         ),
         (
-            "an incomplete code",
+            "a code with too many symbols",
             Blocks::new()
                 .bits(0b100, 3)
                 .bits(0, 14)
-                .bits(0, 12)
+                .bits(0b001_001_001_001, 12)
                 .message(),
         ),
         (
@@ -758,17 +775,27 @@ fn bomb() -> Vec<Run> {
 }
 
 fn many_blocks() -> Vec<Run> {
-    one(|| {
-        let blocks = (0..100_000).fold(Blocks::new(), |blocks, _| blocks.stored(true, b""));
-        let payload = blocks.fixed(false, &literals(b"Hello")).message();
-        agreed()
-            .frame(compressed(payload))
-            .expect(Expected::MessageOrFailure {
-                is_binary: false,
-                payload: b"Hello".to_vec(),
-            })
-            .expect(Expected::FreshConnection)
-    })
+    let message = |is_final| {
+        let blocks = (0..100_000).fold(Blocks::new(), |blocks, _| blocks.stored(is_final, b""));
+        compressed(blocks.fixed(false, &literals(b"Hello")).message())
+    };
+    vec![
+        Run::new("not final", move || {
+            agreed()
+                .frame(message(false))
+                .expect(Expected::MessageOrFailure {
+                    is_binary: false,
+                    payload: b"Hello".to_vec(),
+                })
+                .expect(Expected::FreshConnection)
+        }),
+        // What an implementation makes of blocks behind a final one is another case.
+        Run::new("final", move || {
+            agreed()
+                .frame(message(true))
+                .expect(Expected::FreshConnection)
+        }),
+    ]
 }
 
 const RSV1: u8 = 4;

@@ -66,6 +66,21 @@ pub(super) const CASES: &[Case] = &[
         "White space between a name and its colon is refused with 400.", |_| space_before_colon()).server(),
     Case::quality("handshake/invalid-lines", "rfc6455-4.2.1-02",
         "Lines that are no fields do not open a WebSocket.", |_| refuses(INVALID_LINES)).server(),
+    Case::must("handshake/bare-cr", "rfc9112-2.2-01",
+        "A CR alone is no end of a line: what follows it is no field.", |_| refuses(BARE_CR)).server(),
+    Case::must("handshake/folded-line", "rfc9112-5.2-01",
+        "A line that begins with white space is no field of its own.", |_| refuses(FOLDED)).server(),
+    // Bodies of requests.
+    Case::must("handshake/invalid-content-length", "rfc9112-6.3-05",
+        "A request whose Content-Length is no number, or several, is refused with 400.", |_| refused(LENGTHS, &[400])).server(),
+    Case::must("handshake/transfer-coding-not-chunked", "rfc9112-6.3-04",
+        "A request whose last transfer coding is not chunked is refused with 400 or 501.", |_| refused(CODINGS, &[400, 501])).server(),
+    Case::must("handshake/length-and-coding", "rfc9112-6.1-01",
+        "A request with Content-Length and Transfer-Encoding opens no WebSocket.", |_| refuses(LENGTH_AND_CODING)).server(),
+    Case::must("handshake/body-is-no-frame", "rfc9112-6.3-06",
+        "A body of the request is not taken for frames; the request may be refused.", |_| body_is_no_frame()).server(),
+    Case::must("handshake/body-is-no-request", "rfc9112-6.3-06",
+        "A request in the body of a refused one is not accepted.", |_| body_is_no_request()).server(),
     Case::quality("handshake/endless-head", "rfc6455-10.4-01",
         "A head of a megabyte does not open a WebSocket.", |_| endless_head()).server(),
     // The request of a client.
@@ -91,6 +106,8 @@ pub(super) const CASES: &[Case] = &[
         "A response is understood wherever TCP cuts it.", response_cut).client(),
     Case::must("handshake/frames-with-response", "rfc6455-4.1-47",
         "Frames that come with the response are processed.", |_| frames_with_response()).client(),
+    Case::must("handshake/response-has-no-body", "rfc9112-6.3-01",
+        "A length in the response 101 does not make frames its body; the connection may fail.", |_| response_has_no_body()).client(),
     // Responses that a client refuses.
     Case::must("handshake/status-of-response", "rfc6455-4.1-39",
         "A status other than 101 opens no WebSocket.", |_| client_refuses(STATUSES)).client(),
@@ -258,8 +275,8 @@ const UNKNOWN_FIELDS: [Change; 4] = [
     ("a cookie", |head| head.line("Cookie: a=b; c=\"d\"")),
 ];
 
-const ABSOLUTE_FORM: [Change; 1] = [("http", |head| {
-    head.first("GET http://{host}{target} HTTP/1.1")
+const ABSOLUTE_FORM: [Change; 1] = [("absolute", |head| {
+    head.first("GET {scheme}://{host}{target} HTTP/1.1")
 })];
 
 const WHITE_SPACE: [Change; 3] = [
@@ -395,6 +412,122 @@ const INVALID_LINES: Changes = &[
         head.first("GET {target} HTCPCP/1.1")
     }),
 ];
+
+const BARE_CR: Changes = &[
+    ("Connection", |head| {
+        head.replace("Connection", "X-Unknown: a\rConnection: Upgrade")
+    }),
+    ("Upgrade", |head| {
+        head.replace("Upgrade", "X-Unknown: a\rUpgrade: websocket")
+    }),
+];
+
+const FOLDED: Changes = &[
+    ("Connection", |head| {
+        head.replace("Connection", "X-Unknown: a\r\n Connection: Upgrade")
+    }),
+    ("Upgrade", |head| {
+        head.replace("Upgrade", "X-Unknown: a\r\n\tUpgrade: websocket")
+    }),
+];
+
+const LENGTHS: Changes = &[
+    ("5, 6", |head| {
+        head.line("Content-Length: 5, 6").body("hello")
+    }),
+    ("-1", |head| head.line("Content-Length: -1")),
+    ("+5", |head| head.line("Content-Length: +5").body("hello")),
+    ("5x", |head| head.line("Content-Length: 5x").body("hello")),
+    ("0x5", |head| head.line("Content-Length: 0x5").body("hello")),
+    ("two fields", |head| {
+        head.line("Content-Length: 5")
+            .line("Content-Length: 6")
+            .body("hello")
+    }),
+];
+
+const CODINGS: Changes = &[
+    ("gzip", |head| head.line("Transfer-Encoding: gzip")),
+    ("chunked, gzip", |head| {
+        head.line("Transfer-Encoding: chunked, gzip")
+            .body("0\r\n\r\n")
+    }),
+    ("xchunked", |head| {
+        head.line("Transfer-Encoding: xchunked").body("0\r\n\r\n")
+    }),
+];
+
+const LENGTH_AND_CODING: Changes = &[
+    ("length first", |head| {
+        head.line("Content-Length: 5")
+            .line("Transfer-Encoding: chunked")
+            .body("0\r\n\r\n")
+    }),
+    ("coding first", |head| {
+        head.line("Transfer-Encoding: chunked")
+            .line("Content-Length: 5")
+            .body("0\r\n\r\n")
+    }),
+];
+
+fn refused(changes: Changes, statuses: &'static [u16]) -> Vec<Run> {
+    let run = |&(label, change): &Change| {
+        Run::new(label, move || {
+            Script::by_hand()
+                .head(change(Template::request()))
+                .expect(Expected::Refused(statuses, any))
+        })
+    };
+    changes.iter().map(run).collect()
+}
+
+fn body_is_no_frame() -> Vec<Run> {
+    const BODIES: Changes = &[
+        ("Content-Length", |head| {
+            head.line("Content-Length: {length}").body(smuggled())
+        }),
+        ("chunked", |head| {
+            let body = smuggled();
+            let size = format!("{:x}\r\n", body.len()).into_bytes();
+            let chunks = [size.as_slice(), &body, b"\r\n0\r\n\r\n"].concat();
+            head.line("Transfer-Encoding: chunked").body(chunks)
+        }),
+    ];
+    named(BODIES.iter().copied(), |change| {
+        Script::by_hand()
+            .head(change(Template::request()))
+            .expect(Expected::AcceptedOrRefused)
+            .echo("open")
+            .closes()
+    })
+}
+
+/// A whole frame.
+fn smuggled() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    Frame::text("smuggled").encode(true, [0xF1, 0xF2, 0xF3, 0xF4], &mut bytes);
+    bytes
+}
+
+fn body_is_no_request() -> Vec<Run> {
+    const REFUSED: Changes = &[
+        ("after another version", |head| {
+            head.set("Sec-WebSocket-Version", "12")
+        }),
+        ("after no key", |head| head.without("Sec-WebSocket-Key")),
+        ("after no upgrade", |head| {
+            head.without("Upgrade").without("Connection")
+        }),
+    ];
+    const INNER: &str = "GET {target} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n\
+        Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    named(REFUSED.iter().copied(), |change| {
+        let request = change(Template::request());
+        Script::by_hand()
+            .head(request.line("Content-Length: {length}").body(INNER))
+            .expect(Expected::NothingAccepted)
+    })
+}
 
 /// Changed requests that open no WebSocket.
 fn refuses(changes: Changes) -> Vec<Run> {
@@ -586,6 +719,21 @@ fn client_accepts(changes: &[Change]) -> Vec<Run> {
             .head(change(Template::response()))
             .echo("open")
             .closes()
+    })
+}
+
+fn response_has_no_body() -> Vec<Run> {
+    const LENGTHS: Changes = &[
+        ("Content-Length", |head| head.line("Content-Length: 7")),
+        ("chunked", |head| head.line("Transfer-Encoding: chunked")),
+    ];
+    named(LENGTHS.iter().copied(), |change| {
+        Script::by_hand()
+            .head_with(change(Template::response()), [Frame::text("early")])
+            .expect(Expected::MessageOrFailure {
+                is_binary: false,
+                payload: b"early".to_vec(),
+            })
     })
 }
 

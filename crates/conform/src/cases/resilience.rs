@@ -16,6 +16,8 @@ pub(super) const CASES: &[Case] = &[
         "A fragment that claims to be huge costs the server nothing: others are served.", claimed_in_fragments).server(),
     Case::quality("resilience/ping-flood", "rfc6455-5.5.3-02",
         "After 10,000 pings the last one is answered.", ping_flood).heavy(),
+    Case::quality("resilience/pong-flood", "rfc6455-5.5.3-04",
+        "After 10,000 pongs a message is echoed.", pong_flood).heavy(),
     Case::quality("resilience/empty-fragments", "rfc6455-10.4-01",
         "A message in 10,000 empty fragments is echoed or fails the connection.", empty_fragments).heavy(),
     Case::quality("resilience/stalled-reader", "rfc6455-10.4-01",
@@ -27,7 +29,7 @@ pub(super) const CASES: &[Case] = &[
     Case::quality("resilience/dribble", "rfc6455-6.2-01",
         "While one client sends single bytes, others are served.", dribble).server(),
     Case::quality("resilience/silent-connection-is-ended", "rfc6455-10.4-01",
-        "A connection without a request is ended within a minute.", silent_is_ended).server().full(),
+        "A connection without a whole request is ended within a minute.", silent_is_ended).server().full(),
 ];
 
 fn claims() -> [(&'static str, u64); 6] {
@@ -70,6 +72,15 @@ fn ping_flood(_: &Setting) -> Vec<Run> {
             .repeat(Frame::ping("flood"), 10_000)
             .frame(Frame::ping("last"))
             .expect(expected)
+            .closes()
+    })
+}
+
+fn pong_flood(_: &Setting) -> Vec<Run> {
+    one(|| {
+        Script::new()
+            .repeat(Frame::pong("flood"), 10_000)
+            .echo("still there")
             .closes()
     })
 }
@@ -156,5 +167,15 @@ fn dribble(_: &Setting) -> Vec<Run> {
 }
 
 fn silent_is_ended(_: &Setting) -> Vec<Run> {
-    one(|| Script::by_hand().expect(Expected::EndWithin(Duration::from_secs(60))))
+    named(
+        [
+            ("nothing", ""),
+            ("half a head", "GET / HTTP/1.1\r\nHost: a\r\n"),
+        ],
+        |text| {
+            Script::by_hand()
+                .bytes(*text, "the beginning of a request")
+                .expect(Expected::EndWithin(Duration::from_secs(60)))
+        },
+    )
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 /// Mutation → cases that fail.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Matrix(BTreeMap<String, Vec<String>>);
 
 impl Matrix {
@@ -14,6 +14,10 @@ impl Matrix {
             .entry(mutation.to_owned())
             .or_default()
             .extend(failed);
+    }
+
+    pub fn has(&self, mutation: &str) -> bool {
+        self.0.contains_key(mutation)
     }
 
     pub fn is_failed(&self, case: &str) -> bool {
@@ -77,6 +81,9 @@ pub fn read() -> Matrix {
 pub fn write(matrix: &Matrix) {
     let mut text = HEAD.to_owned();
     for (mutation, cases) in &matrix.0 {
+        let mut cases = cases.clone();
+        cases.sort();
+        cases.dedup();
         let cases: Vec<String> = cases.iter().map(|case| format!("`{case}`")).collect();
         text.push_str(&format!(
             "| {mutation} | {} | {} |\n",

@@ -76,6 +76,9 @@ impl Compression {
                     || is("keeps half of the agreed window") && message.distance_max > window / 2
                     || is("stops at a final block")
                         && payload.first().is_some_and(|first| first & 1 == 1)
+                    || is("stops behind a final block")
+                        && message.blocks > 2
+                        && payload.first().is_some_and(|first| first & 1 == 1)
                     || is("reads one block") && message.blocks > 2;
                 match is_far {
                     true => Inflated::Corrupt,

@@ -84,6 +84,13 @@ fn refusal(head: &Head, peer: &Peer) -> Option<&'static str> {
     ];
     let is_known =
         |(name, _): &(String, String)| known.iter().any(|known| name.eq_ignore_ascii_case(known));
+    if is_body_refused(
+        &head.values("transfer-encoding", peer),
+        &head.values("content-length", peer),
+        peer,
+    ) {
+        return Some("400 Bad Request");
+    }
     if peer.is("refuses requests with invalid offers")
         && compression::has_invalid(&head.values(EXTENSIONS, peer).join(","))
     {
@@ -93,6 +100,23 @@ fn refusal(head: &Head, peer: &Peer) -> Option<&'static str> {
         return Some("400 Bad Request");
     }
     None
+}
+
+/// A request with a body is refused, whatever its framing is.
+fn is_body_refused(codings: &[String], lengths: &[String], peer: &Peer) -> bool {
+    if peer.is("takes a body for frames") {
+        return false;
+    }
+    let is_number =
+        |value: &String| !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    match (codings, lengths) {
+        ([], []) => false,
+        ([], [length]) if is_number(length) => length != "0",
+        ([], _) => !peer.is("accepts invalid lengths of a body"),
+        ([coding], []) if coding == "chunked" => true,
+        (_, []) => !peer.is("accepts unknown transfer codings"),
+        _ => !peer.is("accepts a length beside a transfer coding"),
+    }
 }
 
 fn acceptance(head: &Head, peer: &Peer) -> String {
@@ -205,11 +229,19 @@ pub fn is_open(head: &str, key: &str, peer: &Peer) -> bool {
 }
 
 fn parse(head: &str, peer: &Peer) -> Option<Head> {
+    let head = match peer.is("takes a CR for the end of a line") {
+        true => head.replace("\r\n", "\r").replace('\r', "\r\n"),
+        false => head.to_owned(),
+    };
     let mut lines = head.split("\r\n");
     let first = lines.next()?.to_owned();
     let lenient = peer.is("accepts invalid lines");
     let mut fields = Vec::new();
     for line in lines {
+        let line = match peer.is("takes a folded line for a field") {
+            true => line.trim_start(),
+            false => line,
+        };
         let Some((name, value)) = line.split_once(':') else {
             if lenient {
                 continue;
@@ -220,7 +252,7 @@ fn parse(head: &str, peer: &Peer) -> Option<Head> {
             return None;
         }
         let name = name.trim_end();
-        if (name.is_empty() || name.contains(' ') || value.contains('\0')) && !lenient {
+        if (name.is_empty() || name.contains(' ') || value.contains(['\0', '\r'])) && !lenient {
             return None;
         }
         if peer.is("needs one space behind a colon")

@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Runs `yamabiko conform server` against echo servers on other libraries.
+
+    tests/peers/run.py PEERS FOLDER [NAME...]
+
+PEERS is a folder with the libraries: `npm install --prefix PEERS` of this folder's package.json,
+`python3 -m venv PEERS/venv` with websockets and aiohttp, and in PEERS/bin the programs of
+benches/servers. FOLDER gets a report for each server, NAME.json, and the table of the failed
+cases, table.md. The program is `target/debug/yamabiko`, or $YAMABIKO.
+"""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+YAMABIKO = os.environ.get("YAMABIKO", str(HERE / "../../target/debug/yamabiko"))
+
+
+def servers(peers):
+    """Name -> command; each prints a line with its URL or its address."""
+    python = str(peers / "venv/bin/python")
+    bun = str(peers / "node_modules/.bin/bun")
+    found = {
+        "ws": ["node", "echo_ws.mjs"],
+        "faye-websocket": ["node", "echo_faye.mjs"],
+        "websocket": ["node", "echo_websocket.mjs"],
+        "bun": [bun, "echo_bun.ts"],
+        "websockets": [python, "echo_websockets.py"],
+        "aiohttp": [python, "echo_aiohttp.py"],
+    }
+    for name in ["tokio-tungstenite", "fastwebsockets", "tokio-websockets", "sockudo-ws"]:
+        found[name] = [str(peers / "bin" / name), "0", "echo"]
+    return found
+
+
+def test(name, command, peers, folder):
+    """Writes NAME.json."""
+    server = subprocess.Popen(command, cwd=peers, stdout=subprocess.PIPE, text=True)
+    try:
+        line = server.stdout.readline()
+        url = re.search(r"ws://\S+", line)
+        url = url.group() if url else "ws://" + line.split()[-1] + "/"
+        arguments = [YAMABIKO, "conform", "server", url, "--agent", name, *OPTIONS]
+        arguments += ["--json", str(folder / f"{name}.json")]
+        with open(folder / f"{name}.txt", "w") as table:
+            subprocess.run(arguments, stdout=table, check=False)
+    finally:
+        server.kill()
+        server.wait()
+
+
+def table(folder):
+    """A row for each server with its failed cases."""
+    rows = ["| server | must | should | quality | failed cases of level must |", "|---|---|---|---|---|"]
+    for path in sorted(folder.glob("*.json")):
+        report = json.loads(path.read_text())
+        counts = report["counts"]
+        cells = []
+        for level in ["must", "should", "quality"]:
+            count = counts.get(level, {})
+            cells.append(f"{count.get('pass', 0)} of {count.get('pass', 0) + count.get('fail', 0)}")
+        failed = [f"`{case['id']}`" for case in report["cases"] if case["verdict"] == "fail" and case["level"] == "must"]
+        rows.append(f"| {report['agent']} | {' | '.join(cells)} | {', '.join(failed) or '-'} |")
+    (folder / "table.md").write_text("\n".join(rows) + "\n")
+
+
+OPTIONS = os.environ.get("CONFORM_OPTIONS", "--quick").split()
+
+
+def main():
+    """See the module's text."""
+    peers, folder, *names = sys.argv[1:]
+    peers, folder = pathlib.Path(peers).resolve(), pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    # node finds modules from the folder of the script.
+    for script in HERE.glob("echo_*"):
+        shutil.copy(script, peers)
+    for name, command in servers(peers).items():
+        if (not names or name in names) and (os.path.exists(command[0]) or command[0] == "node"):
+            test(name, command, peers, folder)
+    table(folder)
+
+
+main()
