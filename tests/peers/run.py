@@ -55,20 +55,37 @@ def test(name, command, peers, folder):
 
 
 def table(folder):
-    """A row for each server with its failed cases."""
-    rows = ["| server | must | should | quality | failed cases of level must |", "|---|---|---|---|---|"]
+    """A section for each server: the counts, and a row for each failed case of level must."""
+    counts = ["| server | must | should | quality | not applicable |", "|---|---|---|---|---|"]
+    sections = []
     for path in sorted(folder.glob("*.json")):
         report = json.loads(path.read_text())
-        counts = report["counts"]
-        cells = []
-        for level in ["must", "should", "quality"]:
-            count = counts.get(level, {})
-            cells.append(f"{count.get('pass', 0)} of {count.get('pass', 0) + count.get('fail', 0)}")
-        failed = [f"`{case['id']}`" for case in report["cases"] if case["verdict"] == "fail" and case["level"] == "must"]
-        rows.append(f"| {report['agent']} | {' | '.join(cells)} | {', '.join(failed) or '-'} |")
-    (folder / "table.md").write_text("\n".join(rows) + "\n")
+        name, cases = report["agent"], report["cases"]
+        counts.append(f"| {name} | {' | '.join(passed(report['counts'], level) for level in LEVELS)} | {skipped(cases)} |")
+        failed = [case for case in cases if case["verdict"] == "fail"]
+        sections += ["", f"## {name}", "", "| rule of level must | connections | the first one |", "|---|---|---|"]
+        for case in failed:
+            if case["level"] == "must":
+                first = f"`{case['run']}`: {case['reason']}" if case["run"] else case["reason"]
+                sections.append(f"| `{case['id']}` | {case['failed_runs']} of {case['runs']} | {first.replace('|', chr(92) + '|')} |")
+        for level in LEVELS[1:]:
+            ids = [f"`{case['id']}`" for case in failed if case["level"] == level]
+            sections += ["", f"Level {level}: {', '.join(ids) or 'none'}."]
+    (folder / "table.md").write_text("\n".join(counts + sections) + "\n")
 
 
+def passed(counts, level):
+    """`9 of 10`"""
+    count = counts.get(level, {})
+    return f"{count.get('pass', 0)} of {count.get('pass', 0) + count.get('fail', 0)}"
+
+
+def skipped(cases):
+    """The number of cases that do not apply."""
+    return sum(case["verdict"] == "not_applicable" for case in cases)
+
+
+LEVELS = ["must", "should", "quality"]
 OPTIONS = os.environ.get("CONFORM_OPTIONS", "--quick").split()
 
 
