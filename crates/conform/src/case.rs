@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::player::Peer;
+use crate::peer::Peer;
 use crate::script::Script;
 
 /// See the [module's text](self).
@@ -77,6 +77,13 @@ pub(crate) struct Run {
     /// The parameter; empty in a case with one run.
     pub label: String,
     script: Box<dyn Fn() -> Script + Send + Sync>,
+}
+
+/// A run, and its place in the suite: the case, and the run of the case.
+pub(crate) struct Task {
+    pub case: usize,
+    pub run: usize,
+    pub script: Run,
 }
 
 impl Case {

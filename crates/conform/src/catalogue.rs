@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::case::Case;
+use crate::peer::Peer;
 use crate::plan::Plan;
-use crate::player::Peer;
 use crate::rules::{Section, rules};
 
 /// The cases of a plan. `Display` writes one line for each: identifier, level, section,

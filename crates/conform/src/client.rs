@@ -22,18 +22,19 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
 
-use crate::case::Level;
+use crate::case::{Level, Task};
 use crate::error::Error;
 use crate::frame::Frame;
 use crate::http::Head;
 use crate::interrupt::Interrupt;
+use crate::peer::Peer;
 use crate::plan::Plan;
-use crate::player::{Asked, Endpoint, Outcome, Peer, play_client};
+use crate::player::{Asked, Endpoint, Outcome, play_client};
 use crate::progress::Progress;
 use crate::report::{Report, RunResult, decisive};
 use crate::script::{Codes, Expected, Script};
 use crate::socket::Socket;
-use crate::suite::{Suite, Task};
+use crate::suite::Suite;
 use crate::transport::Tls;
 
 /// Runs the cases of the plan with the clients that connect to this listener, until one of them

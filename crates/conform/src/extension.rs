@@ -9,7 +9,7 @@
 use std::fmt;
 
 use crate::http::Head;
-use crate::player::Peer;
+use crate::peer::Peer;
 
 /// The parameters of an offer or a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

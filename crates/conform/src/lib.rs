@@ -33,7 +33,7 @@
 //! | file | content |
 //! |---|---|
 //! | `cases/` | the cases, a file for each subject |
-//! | `case.rs`, `script.rs` | what a case and a script are made of |
+//! | `case.rs`, `script.rs`, `peer.rs` | what a case and a script are made of |
 //! | `rules.rs`, `rules.tsv` | the sentences of the RFCs |
 //! | `frame.rs`, `http.rs` | the writers, which can break every rule; the reader of heads |
 //! | `extension.rs`, `deflate/` | permessage-deflate: parameters, and DEFLATE that is measured |
@@ -61,6 +61,7 @@ mod http;
 mod index;
 mod interrupt;
 mod junit;
+mod peer;
 mod plan;
 mod player;
 mod progress;
@@ -88,8 +89,8 @@ pub use html::html;
 pub use index::index;
 pub use interrupt::Interrupt;
 pub use junit::junit;
+pub use peer::Peer;
 pub use plan::Plan;
-pub use player::Peer;
 pub use progress::Progress;
 pub use report::{CaseReport, Counts, Report, Verdict};
 pub use server::test_server;

@@ -7,7 +7,7 @@ use rustls::{ClientConfig, ServerConfig};
 
 use crate::case::{Case, Depth, Setting};
 use crate::cases;
-use crate::player::Peer;
+use crate::peer::Peer;
 
 /// What is run, and how: built from the defaults by its methods.
 #[derive(Clone, Debug, PartialEq)]

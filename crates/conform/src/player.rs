@@ -13,6 +13,7 @@ use crate::deflate::{Blocks, Compressor, Token};
 use crate::extension::{self, Parameters, Within, deflate_elements};
 use crate::frame::{CONTINUATION, Frame};
 use crate::http::{Head, Template, Values, accept_of, key_of};
+use crate::peer::Peer;
 use crate::random::random;
 use crate::reader::{Fault, Reader, Received};
 use crate::script::{Codes, CompressedRule, Cut, Expected, HeadRule, Item, Opening, Script, Step};
@@ -20,25 +21,6 @@ use crate::socket::{Ended, Socket};
 use crate::transcript::{Line, Transcript};
 use crate::transport::Tls;
 use crate::words::{alternatives, head_lines, quoted};
-
-/// The side that is tested.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
-    /// A server: the suite connects to it.
-    Server,
-    /// A client: it connects to the suite.
-    Client,
-}
-
-impl Peer {
-    /// The side of the suite.
-    pub(crate) fn other(self) -> Peer {
-        match self {
-            Peer::Server => Peer::Client,
-            Peer::Client => Peer::Server,
-        }
-    }
-}
 
 /// The peer, and how patient the suite is with it.
 #[derive(Clone, Debug)]

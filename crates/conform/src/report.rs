@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::case::{Case, Level};
-use crate::player::{Outcome, Peer, Played};
+use crate::case::{Case, Level, Task};
+use crate::peer::Peer;
+use crate::player::{Outcome, Played};
 use crate::rules::Rule;
-use crate::suite::Task;
 use crate::transcript::{Line, milliseconds};
 
 /// The verdicts of a run of the suite, in any format of serde.

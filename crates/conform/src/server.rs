@@ -8,14 +8,16 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 
+use crate::case::Task;
 use crate::error::Error;
 use crate::interrupt::Interrupt;
+use crate::peer::Peer;
 use crate::plan::Plan;
-use crate::player::{Endpoint, Outcome, Peer, play_server};
+use crate::player::{Endpoint, Outcome, play_server};
 use crate::progress::Progress;
 use crate::report::{Report, RunResult};
 use crate::script::Script;
-use crate::suite::{Suite, Task};
+use crate::suite::Suite;
 use crate::transport::Tls;
 use crate::url::{Url, printable};
 

@@ -1,9 +1,9 @@
 //! From a plan to the runs of its cases, and from their results to a report.
 
-use crate::case::{Case, Run};
+use crate::case::{Case, Task};
 use crate::error::Error;
+use crate::peer::Peer;
 use crate::plan::Plan;
-use crate::player::Peer;
 use crate::report::{CaseReport, RunResult};
 use crate::rules::rules;
 
@@ -12,13 +12,6 @@ pub(crate) struct Suite {
     cases: Vec<Case>,
     /// The runs of all cases, each with the place of its case and its place in the case.
     tasks: Vec<Task>,
-}
-
-/// A run, and where it belongs.
-pub(crate) struct Task {
-    pub case: usize,
-    pub run: usize,
-    pub script: Run,
 }
 
 impl Suite {
