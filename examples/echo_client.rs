@@ -3,6 +3,7 @@
 //! `cargo run --release --example echo_server`, then
 //! `cargo run --release --example echo_client -- ws://127.0.0.1:9001/ hello`.
 
+use std::error::Error;
 use std::process::ExitCode;
 
 use yamabiko::client::{Client, ClientError, CloseCode};
@@ -12,6 +13,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
+            if let Some(cause) = error.source() {
+                eprintln!("because: {cause}");
+            }
             ExitCode::FAILURE
         }
     }

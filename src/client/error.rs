@@ -16,6 +16,23 @@ use crate::websocket::{ProtocolError, SendError};
 /// Why a connection could not be opened, why it has ended, or why a message was not sent.
 ///
 /// The closing handshake is not an error: a read then returns `None`.
+///
+/// `Display` tells what has failed, and [`source`](Error::source) why: the error of the operating
+/// system, or the rule that the server broke. Print both, as `anyhow` and `eyre` do.
+///
+/// ```
+/// use std::error::Error;
+/// use yamabiko::client::Client;
+///
+/// # let free = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let address = free.local_addr()?;
+/// # drop(free);
+/// let error = Client::connect(&format!("ws://{address}/")).unwrap_err();
+/// assert_eq!(error.to_string(), format!("cannot connect to {address}"));
+/// let cause = error.source().expect("an error of the system");
+/// assert!(cause.to_string().starts_with("Connection refused"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ClientError {
@@ -172,28 +189,21 @@ impl fmt::Display for ClientError {
             }
             #[cfg(feature = "tls")]
             ClientError::Tls(error) => error.fmt(formatter),
-            ClientError::Randomness(error) => write!(formatter, "no random bytes: {error}"),
-            ClientError::Resolve { host, error } => {
-                write!(formatter, "cannot resolve {host}: {error}")
-            }
+            ClientError::Randomness(_) => formatter.write_str("no random bytes"),
+            ClientError::Resolve { host, .. } => write!(formatter, "cannot resolve {host}"),
             ClientError::Connect(attempts) => write_attempts(attempts, formatter),
             ClientError::Proxy(error) => error.fmt(formatter),
             ClientError::Request(error) => error.fmt(formatter),
             ClientError::Handshake(error) => error.fmt(formatter),
             ClientError::Refused(refusal) => write!(formatter, "the server answered {refusal}"),
-            ClientError::EndedInHandshake(error) => {
-                formatter
-                    .write_str("the server ended the connection during the opening handshake")?;
-                write_cause(error.as_ref(), formatter)
+            ClientError::EndedInHandshake(_) => {
+                formatter.write_str("the server ended the connection during the opening handshake")
             }
             ClientError::TimedOut(step) => step.fmt(formatter),
-            ClientError::Protocol(error) => {
-                write!(formatter, "the server broke the protocol: {error}")
-            }
+            ClientError::Protocol(_) => formatter.write_str("the server broke the protocol"),
             ClientError::Send(error) => error.fmt(formatter),
-            ClientError::Lost(error) => {
-                formatter.write_str("the connection was lost without a closing handshake")?;
-                write_cause(error.as_deref(), formatter)
+            ClientError::Lost(_) => {
+                formatter.write_str("the connection was lost without a closing handshake")
             }
             ClientError::InPieces => formatter
                 .write_str("messages come in pieces: read them as events, not as whole messages"),
@@ -204,21 +214,25 @@ impl fmt::Display for ClientError {
     }
 }
 
+/// The cause that `Display` does not tell. An error that says all by itself is shown as this error.
 impl Error for ClientError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            ClientError::Uri(error) => Some(error),
-            ClientError::Proxy(error) => Some(error),
-            ClientError::Request(error) => Some(error),
-            ClientError::Handshake(error) => Some(error),
+            ClientError::Uri(error) => error.source(),
+            ClientError::Proxy(error) => error.source(),
+            ClientError::Request(error) => error.source(),
+            ClientError::Handshake(error) => error.source(),
+            ClientError::Send(error) => error.source(),
+            #[cfg(feature = "tls")]
+            ClientError::Tls(error) => error.source(),
             ClientError::Protocol(error) => Some(error),
-            ClientError::Send(error) => Some(error),
             ClientError::Randomness(error) | ClientError::Resolve { error, .. } => Some(error),
             ClientError::EndedInHandshake(error) => error.as_ref().map(|error| error as _),
             ClientError::Lost(error) => error.as_deref().map(|error| error as _),
-            ClientError::Connect(attempts) => attempts.last().map(|(_, error)| error as _),
-            #[cfg(feature = "tls")]
-            ClientError::Tls(error) => Some(error),
+            ClientError::Connect(attempts) => match &attempts[..] {
+                [(_, error)] => Some(error),
+                _ => None,
+            },
             ClientError::TlsNotSupported
             | ClientError::Refused(_)
             | ClientError::TimedOut(_)
@@ -246,24 +260,20 @@ impl From<InvalidRequest> for ClientError {
     }
 }
 
+/// One address, whose error is the source; or several, each with its error.
 fn write_attempts(
     attempts: &[(SocketAddr, io::Error)],
     formatter: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
     formatter.write_str("cannot connect")?;
-    if attempts.is_empty() {
-        return formatter.write_str(": the name has no address");
+    match attempts {
+        [] => return formatter.write_str(": the name has no address"),
+        [(address, _)] => return write!(formatter, " to {address}"),
+        _ => {}
     }
     for (index, (address, error)) in attempts.iter().enumerate() {
         let separator = if index == 0 { " to " } else { "; to " };
         write!(formatter, "{separator}{address}: {error}")?;
     }
     Ok(())
-}
-
-fn write_cause(cause: Option<&io::Error>, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match cause {
-        Some(error) => write!(formatter, ": {error}"),
-        None => Ok(()),
-    }
 }

@@ -51,6 +51,7 @@
 
 #[cfg(feature = "server")]
 mod accept_encoding;
+pub(crate) mod added_fields;
 pub(crate) mod authority;
 mod body;
 mod body_framing;

@@ -5,12 +5,12 @@
 //! is left out, whether another request may follow, and the time. This layer has no clock: the
 //! caller passes the value of Date, which RFC 9110 §6.6.1 requires of a server that has one.
 
+use super::added_fields::AddedFields;
 use super::body::Body;
-use super::debug::FieldLines;
 use super::invalid_field::InvalidField;
 use super::persistence::Persistence;
 use super::status::Status;
-use super::token::{is_field_value, is_token};
+use super::token::is_field_value;
 use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -36,7 +36,7 @@ use core::fmt;
 pub struct Response {
     status: Status,
     content_type: Option<Cow<'static, str>>,
-    fields: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    fields: AddedFields,
     body: Body,
     /// Fields that the status demands, where no caller has set them.
     obliged_fields: &'static [(&'static str, &'static str)],
@@ -73,7 +73,7 @@ impl Response {
         Response {
             status,
             content_type: None,
-            fields: Vec::new(),
+            fields: AddedFields::new(),
             body: Body::empty(),
             obliged_fields: &[],
         }
@@ -139,15 +139,8 @@ impl Response {
         name: impl Into<Cow<'static, str>>,
         value: impl Into<Cow<'static, str>>,
     ) -> Result<Self, InvalidField> {
-        let (name, value) = (name.into(), value.into());
-        check_field(&name, &value)?;
-        if RESERVED
-            .iter()
-            .any(|reserved| name.eq_ignore_ascii_case(reserved))
-        {
-            return Err(InvalidField::Reserved);
-        }
-        self.fields.push((name, value));
+        let is_reserved = |name: &str| RESERVED.iter().any(|reserved| is_name(name, reserved));
+        self.fields.add(name.into(), value.into(), is_reserved)?;
         Ok(self)
     }
 
@@ -164,13 +157,12 @@ impl Response {
     /// Names and values of all fields, for another HTTP stack; without Date and Connection.
     pub fn fields(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
         let obliged = self.obliged_fields.iter().copied();
-        let obliged = obliged.filter(move |(name, _)| !self.sets(name));
-        let set = self.fields.iter().map(|(name, value)| (&**name, &**value));
+        let obliged = obliged.filter(move |(name, _)| !self.fields.contains(name));
         let content_type = self.content_type.as_deref();
         let content_type = content_type.map(|value| ("Content-Type", value));
         let length = self.status.has_body().then(|| self.body.len().to_string());
         obliged
-            .chain(set)
+            .chain(self.fields.iter())
             .chain(content_type)
             .map(|(name, value)| (name, Cow::Borrowed(value)))
             .chain(length.map(|length| ("Content-Length", Cow::Owned(length))))
@@ -212,7 +204,7 @@ impl Response {
     pub fn write_with(&self, options: &WriteOptions<'_>, output: &mut Vec<u8>) {
         write_status_line(self.status.code(), self.status.reason_phrase(), output);
         match options.date {
-            Some(date) if is_field_value(date.as_bytes()) && !self.sets("Date") => {
+            Some(date) if is_field_value(date.as_bytes()) && !self.fields.contains("Date") => {
                 write_field("Date", date, output);
             }
             _ => {}
@@ -234,7 +226,7 @@ impl Response {
                 .iter()
                 .any(|(own, _)| is_name(own, name))
         };
-        let upgrade = self.sets("Upgrade") || obliged("Upgrade");
+        let upgrade = self.fields.contains("Upgrade") || obliged("Upgrade");
         match (upgrade, persistence.option()) {
             (false, None) => {}
             (false, Some(option)) => write_field("Connection", option, output),
@@ -245,10 +237,6 @@ impl Response {
                 output.extend_from_slice(b"\r\n");
             }
         }
-    }
-
-    fn sets(&self, name: &str) -> bool {
-        self.fields.iter().any(|(set, _)| is_name(set, name))
     }
 }
 
@@ -262,21 +250,10 @@ impl fmt::Debug for Response {
             .debug_struct("Response")
             .field("status", &self.status)
             .field("content_type", &self.content_type)
-            .field("fields", &FieldLines(&self.fields))
+            .field("fields", &self.fields)
             .field("body", &self.body)
             .finish_non_exhaustive()
     }
-}
-
-/// The rules for any field that is sent, in either role.
-pub(crate) fn check_field(name: &str, value: &str) -> Result<(), InvalidField> {
-    if !is_token(name.as_bytes()) {
-        return Err(InvalidField::Name);
-    }
-    if !is_field_value(value.as_bytes()) {
-        return Err(InvalidField::Value);
-    }
-    Ok(())
 }
 
 pub(crate) fn write_status_line(code: u16, reason_phrase: &str, output: &mut Vec<u8>) {

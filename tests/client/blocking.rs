@@ -4,6 +4,7 @@
 //! Each of its reads has a timeout, so that a failing test does not hang: the server's thread
 //! ends, and with it the connection that the client waits for.
 
+use std::error::Error;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::channel;
@@ -308,8 +309,49 @@ fn client_reports_which_address_refused_the_connection() {
     assert_eq!(attempts.len(), 1);
     assert_eq!(attempts[0].0, address);
     assert_eq!(attempts[0].1.kind(), ErrorKind::ConnectionRefused);
-    let expected = format!("cannot connect to {address}: ");
-    assert!(error.to_string().starts_with(&expected), "{error}");
+    assert_eq!(error.to_string(), format!("cannot connect to {address}"));
+    let cause = error.source().map(ToString::to_string);
+    assert_eq!(cause, Some(attempts[0].1.to_string()));
+}
+
+/// Each address has its own error, so that none of them is the source.
+#[test]
+fn client_error_tells_each_cause_once() {
+    let refused = || io::Error::from(ErrorKind::ConnectionRefused);
+    let [first, second] = ["127.0.0.1:1", "[::1]:1"].map(|address| address.parse().unwrap());
+    let attempts = vec![(first, refused()), (second, refused())];
+    let cause = refused().to_string();
+    let several = format!("cannot connect to 127.0.0.1:1: {cause}; to [::1]:1: {cause}");
+    for (error, expected) in [
+        (ClientError::Connect(attempts), several),
+        (
+            ClientError::Connect(vec![]),
+            "cannot connect: the name has no address".into(),
+        ),
+        (
+            ClientError::Lost(Some(refused().into())),
+            format!("the connection was lost without a closing handshake: {cause}"),
+        ),
+        (
+            ClientError::Protocol(ProtocolError::TextNotUtf8),
+            format!(
+                "the server broke the protocol: {}",
+                ProtocolError::TextNotUtf8
+            ),
+        ),
+        (
+            ClientError::Uri(UriError::Scheme),
+            UriError::Scheme.to_string(),
+        ),
+    ] {
+        let mut told = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            told = format!("{told}: {cause}");
+            source = cause.source();
+        }
+        assert_eq!(told, expected);
+    }
 }
 
 #[test]

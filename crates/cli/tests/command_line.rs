@@ -1811,7 +1811,7 @@ fn chat_that_cannot_connect_is_one_line_and_exit_code_1() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("bound");
     drop(listener);
-    let refused = format!("cannot connect to {address}: Connection refused");
+    let refused = format!("cannot connect to {address}: connection refused");
     let (_server, server) = Program::server(&["serve"]);
     let nowhere = format!("ws://{server}/nowhere");
     for (url, message) in [

@@ -16,10 +16,11 @@ use super::extensions;
 use super::permessage_deflate::Parameters;
 use super::subprotocol;
 use crate::http::InvalidField;
-use crate::http::debug::{FieldLines, TextOrBytes};
+use crate::http::added_fields::AddedFields;
+use crate::http::debug::TextOrBytes;
 #[cfg(feature = "http")]
 use crate::http::http_types;
-use crate::http::response::{check_field, write_field};
+use crate::http::response::write_field;
 use crate::websocket::connection::Connection;
 use crate::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
 use crate::websocket::limits::Limits;
@@ -49,7 +50,7 @@ pub struct AcceptOptions<'o> {
     pub(super) subprotocol: SubprotocolChoice<'o>,
     pub(super) deflate: Option<DeflateWanted>,
     pub(super) deflate_pool: Option<DeflatePool>,
-    pub(super) fields: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    pub(super) fields: AddedFields,
 }
 
 /// Which subprotocol the server chooses.
@@ -153,12 +154,8 @@ impl<'o> AcceptOptions<'o> {
         name: impl Into<Cow<'static, str>>,
         value: impl Into<Cow<'static, str>>,
     ) -> Result<Self, InvalidField> {
-        let (name, value) = (name.into(), value.into());
-        check_field(&name, &value)?;
-        if is_set_by_handshake(&name) {
-            return Err(InvalidField::Reserved);
-        }
-        self.fields.push((name, value));
+        self.fields
+            .add(name.into(), value.into(), is_set_by_handshake)?;
         Ok(self)
     }
 }
@@ -174,7 +171,7 @@ pub struct Accepted {
     accept_key: [u8; 28],
     subprotocol: Option<String>,
     extension: Option<Parameters>,
-    fields: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    fields: AddedFields,
     agreement: Option<Agreement>,
 }
 
@@ -183,7 +180,7 @@ impl Accepted {
         accept_key: [u8; 28],
         subprotocol: Option<String>,
         extension: Option<Parameters>,
-        fields: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+        fields: AddedFields,
         agreement: Option<Agreement>,
     ) -> Accepted {
         Accepted {
@@ -253,12 +250,15 @@ impl Accepted {
         //# the |Sec-WebSocket-Protocol| header field MUST NOT appear more than
         //# once in an HTTP response.
         let subprotocol = self.subprotocol().map(|name| (subprotocol::FIELD, name));
-        let further = self.fields.iter().map(|(name, value)| (&**name, &**value));
         let known = own.into_iter().chain(subprotocol);
         known
             .map(|(name, value)| (name, Cow::Borrowed(value)))
             .chain(self.extension_field())
-            .chain(further.map(|(name, value)| (name, Cow::Borrowed(value))))
+            .chain(
+                self.fields
+                    .iter()
+                    .map(|(name, value)| (name, Cow::Borrowed(value))),
+            )
     }
 
     /// The response 101, for another HTTP stack.
@@ -286,7 +286,7 @@ impl fmt::Debug for AcceptOptions<'_> {
             .debug_struct("AcceptOptions")
             .field("subprotocol", &self.subprotocol)
             .field("deflate", &self.deflate)
-            .field("fields", &FieldLines(&self.fields))
+            .field("fields", &self.fields)
             .finish_non_exhaustive()
     }
 }
@@ -298,7 +298,7 @@ impl fmt::Debug for Accepted {
             .field("accept_key", &TextOrBytes(&self.accept_key))
             .field("subprotocol", &self.subprotocol)
             .field("deflate", &self.deflate())
-            .field("fields", &FieldLines(&self.fields))
+            .field("fields", &self.fields)
             .finish_non_exhaustive()
     }
 }

@@ -19,11 +19,12 @@ use super::permessage_deflate;
 use super::subprotocol;
 use super::upgrade::is_origin;
 use super::uri::WebSocketUri;
-use crate::http::debug::{FieldLines, WithoutToken};
+use crate::http::added_fields::AddedFields;
+use crate::http::debug::WithoutToken;
 #[cfg(feature = "http")]
 use crate::http::http_types;
 use crate::http::received_response::{ResponseHead, ResponseReader, StatusLine};
-use crate::http::response::{check_field, write_field};
+use crate::http::response::write_field;
 use crate::http::{HeadError, HeadLimits, HttpVersion, InvalidField, OwnedFields};
 use crate::websocket::deflate::{DeflateConfig, DeflatePool};
 use alloc::borrow::{Cow, ToOwned};
@@ -63,7 +64,7 @@ pub struct ClientHandshake {
     subprotocols: Vec<String>,
     deflate: Option<DeflateConfig>,
     deflate_pool: Option<DeflatePool>,
-    fields: Vec<(String, String)>,
+    fields: AddedFields,
     limits: HeadLimits,
     reader: ResponseReader,
     /// Interim responses that were passed over, and their bytes.
@@ -89,7 +90,7 @@ impl ClientHandshake {
             subprotocols: Vec::new(),
             deflate: None,
             deflate_pool: DeflatePool::for_one_connection(),
-            fields: Vec::new(),
+            fields: AddedFields::new(),
             limits,
             reader: ResponseReader::new(limits),
             interim_answers: 0,
@@ -192,11 +193,9 @@ impl ClientHandshake {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
         //# The handshake MUST be a valid HTTP request as specified by
         //# [RFC2616].
-        check_field(name, value).map_err(InvalidRequest::Field)?;
-        if is_reserved(name) {
-            return Err(InvalidRequest::Field(InvalidField::Reserved));
-        }
-        self.fields.push((name.to_owned(), value.to_owned()));
+        let (name, value) = (name.to_owned().into(), value.to_owned().into());
+        let added = self.fields.add(name, value, is_reserved);
+        added.map_err(InvalidRequest::Field)?;
         Ok(self)
     }
 
@@ -266,7 +265,7 @@ impl ClientHandshake {
             //# |Sec-WebSocket-Version|.
             ("Sec-WebSocket-Version", "13"),
         ];
-        let further = self.fields.iter().map(|(name, value)| (&**name, &**value));
+        let further = self.fields.iter();
         let borrowed = |(name, value)| (name, Cow::Borrowed(value));
         own.into_iter()
             .chain(self.origin.as_deref().map(|origin| ("Origin", origin)))
@@ -418,7 +417,7 @@ impl fmt::Debug for ClientHandshake {
             .field("origin", &self.origin)
             .field("subprotocols", &self.subprotocols)
             .field("deflate", &self.deflate)
-            .field("fields", &FieldLines(&self.fields))
+            .field("fields", &self.fields)
             .finish_non_exhaustive()
     }
 }

@@ -3,12 +3,12 @@
 use yamabiko::client::{ClientError, HttpRefusal};
 
 use super::text::printable;
-use crate::output::without_numbers;
+use crate::output::{chain, without_numbers};
 
 /// An error of the client in one line. For an HTTP response: also its Location, and the
 /// first line of its body.
 pub(super) fn explain(error: &ClientError) -> String {
-    let mut line = without_numbers(&error.to_string());
+    let mut line = without_numbers(&chain(error));
     if let ClientError::Refused(refusal) = error {
         if let Some(location) = location(refusal) {
             line = format!("{line}, Location: {location}");

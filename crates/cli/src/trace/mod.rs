@@ -39,7 +39,7 @@ use yamabiko::websocket::Limits;
 use yamabiko::websocket::deflate::DeflateConfig;
 
 use super::arguments::TraceArguments;
-use super::output::{Failure, in_sentence, print, report_error, visible, without_numbers};
+use super::output::{Failure, chain, in_sentence, print, report_error, visible, without_numbers};
 use super::{signals, tls};
 use direction::Direction;
 use observer::{Item, Observer};
@@ -81,7 +81,7 @@ fn connect(url: &str, arguments: &TraceArguments) -> Result<(), Failure> {
     match ended {
         Ok(Some(ended)) => Ok(print(&format!("{ended}\n"))?),
         Ok(None) => Ok(()),
-        Err(error) => Err(Failure::Failed(without_numbers(&error.to_string()))),
+        Err(error) => Err(Failure::Failed(without_numbers(&chain(&error)))),
     }
 }
 
