@@ -791,16 +791,44 @@ impl RoomTable {
             return true;
         };
         let before = log.shared.pending_bytes();
-        let mut write = unless_held(&self.held, write);
+        let write = unless_held(&self.held, write);
         let pool = self.pools.of(log.shared.keeps());
-        let mut finished = log.shared.flush_within(pool, budget, &mut write);
+        let finished = log.shared.flush_within(pool, budget, write);
         self.unflushed_bytes -= before - log.shared.pending_bytes();
-        if log.shared.keeps() {
-            finished = catch_up(&mut log.shared, pool, budget, &mut write) && finished;
-            if log.encoding == Encoding::Plain {
-                let head = log.shared.log().head();
-                self.histories.flushed(&log.name, head, now);
-            }
+        if !log.shared.keeps() {
+            log.lag.flushed(id, &log.shared, now, &mut self.lag_watch);
+        }
+        finished
+    }
+
+    /// Whether the log keeps messages: then [`RoomTable::catch_up`] follows each flush.
+    #[inline(always)]
+    pub(super) fn keeps(&self, id: LogId) -> bool {
+        log_of(&self.logs, id).is_some_and(|log| log.shared.keeps())
+    }
+
+    /// The second part of the [flush](RoomTable::flush) of a log that keeps messages: offers messages of the past to the subscriptions that
+    /// have not got them yet. False: there are more.
+    ///
+    /// `write` is another closure than that of the flush: a closure that is called in two places is not inlined.
+    #[inline(never)]
+    pub(super) fn catch_up(
+        &mut self,
+        id: LogId,
+        now: Timestamp,
+        budget: &mut FlushBudget,
+        write: impl FnMut(u64, Backlog<'_>) -> usize,
+    ) -> bool {
+        let Some(log) = log_mut(&mut self.logs, id) else {
+            return true;
+        };
+        let pool = self.pools.of(true);
+        let finished = log
+            .shared
+            .catch_up(pool, budget, unless_held(&self.held, write));
+        if log.encoding == Encoding::Plain {
+            let head = log.shared.log().head();
+            self.histories.flushed(&log.name, head, now);
         }
         log.lag.flushed(id, &log.shared, now, &mut self.lag_watch);
         finished
@@ -1000,17 +1028,6 @@ impl RoomTable {
         }
         Some(lag)
     }
-}
-
-/// Not inlined: it would be a second copy of all that writes to a socket in every flush.
-#[inline(never)]
-fn catch_up(
-    shared: &mut SharedLog,
-    pool: &mut ChunkPool,
-    budget: &mut FlushBudget,
-    write: &mut dyn FnMut(u64, Backlog<'_>) -> usize,
-) -> bool {
-    shared.catch_up(pool, budget, write)
 }
 
 /// The same `write`, which takes nothing for a connection that is held. Nearly always none is, and then this costs a comparison.

@@ -36,6 +36,9 @@ fn end_turn(
     let dirty = rooms.take_dirty();
     for &log in &dirty {
         rooms.flush(log, now, &mut { FlushBudget::UNLIMITED }, &mut take);
+        if rooms.keeps(log) {
+            rooms.catch_up(log, now, &mut { FlushBudget::UNLIMITED }, &mut take);
+        }
         skip_too_slow(rooms, log, now);
     }
     rooms.reuse_dirty(dirty);

@@ -486,17 +486,17 @@ fn with_members<H: Handler>(
 
 #[test]
 fn message_to_many_is_written_in_parts_and_others_are_served_between_them() {
-    // The budget of a turn is 64 short messages.
+    // The budget of a turn is 96 short messages.
     let announcer = Announcer { gaps: "gaps" };
-    let (mut server, members, [mut publisher, mut other]) = with_members(150, announcer);
+    let (mut server, members, [mut publisher, mut other]) = with_members(200, announcer);
     let wide = frame(Opcode::Binary, b"wide");
     publisher.write_all(&wide).unwrap();
-    server.turn_until(0, |server| server.handle.metrics().received == 151);
-    assert_eq!(readable(&members), 64);
+    server.turn_until(0, |server| server.handle.metrics().received == 201);
+    assert_eq!(readable(&members), 96);
     other.write_all(&frame(Opcode::Ping, b"served")).unwrap();
     server.turn(0);
     assert_eq!(read_short(&mut other), "served");
-    assert_eq!(readable(&members), 128);
+    assert_eq!(readable(&members), 192);
     // What is published meanwhile reaches all, too.
     publisher.write_all(&wide).unwrap();
     for _ in 0..4 {
@@ -509,15 +509,15 @@ fn message_to_many_is_written_in_parts_and_others_are_served_between_them() {
 }
 
 #[test]
-fn message_to_64_members_is_written_in_one_turn_and_the_65th_gets_it_in_the_next() {
-    for members in [64, 65] {
+fn message_to_96_members_is_written_in_one_turn_and_the_97th_gets_it_in_the_next() {
+    for members in [96, 97] {
         let announcer = Announcer { gaps: "gaps" };
         let (mut server, clients, [mut publisher, _]) = with_members(members, announcer);
         publisher
             .write_all(&frame(Opcode::Binary, b"wide"))
             .unwrap();
         server.turn_until(0, |server| server.handle.metrics().received == members + 1);
-        assert_eq!(readable(&clients), 64, "of {members}");
+        assert_eq!(readable(&clients), 96, "of {members}");
         server.turn(0);
         assert_eq!(readable(&clients) as u64, members);
     }

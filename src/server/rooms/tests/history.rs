@@ -1,6 +1,6 @@
 //! What rooms keep, at each limit and one past it.
 
-use crate::broadcast::FlushBudget;
+use crate::broadcast::{Backlog, FlushBudget};
 use crate::reactor::SocketKey;
 use crate::server::config::RoomLimits;
 use crate::server::history::{Gap, HistoryLimits, Position, Replay, Replayed, RoomHistory};
@@ -49,6 +49,9 @@ fn end_turn(rooms: &mut RoomTable, now: u64) {
     for &log in &dirty {
         let mut budget = FlushBudget::UNLIMITED;
         assert!(rooms.flush(log, now, &mut budget, |_, backlog| backlog.bytes()));
+        if rooms.keeps(log) {
+            assert!(rooms.catch_up(log, now, &mut budget, |_, backlog| backlog.bytes()));
+        }
     }
     rooms.reuse_dirty(dirty);
     rooms.take_due(now);
@@ -68,10 +71,14 @@ fn look(
     let dirty = rooms.take_dirty();
     for &log in &dirty {
         let mut budget = FlushBudget::UNLIMITED;
-        rooms.flush(log, Timestamp(0), &mut budget, |_, backlog| {
+        let mut take = |_, backlog: Backlog<'_>| {
             bytes += backlog.bytes();
             backlog.bytes()
-        });
+        };
+        rooms.flush(log, Timestamp(0), &mut budget, &mut take);
+        if rooms.keeps(log) {
+            rooms.catch_up(log, Timestamp(0), &mut budget, &mut take);
+        }
     }
     for &subscription in subscriptions.as_slice() {
         assert!(rooms.unsubscribe(subscription).is_none());
