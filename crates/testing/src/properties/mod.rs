@@ -16,6 +16,7 @@
 //! | `negotiation.rs` | the negotiation of permessage-deflate |
 //! | `round_trip.rs` | a client and a server, connected by a wire that cuts anywhere |
 //! | `fan_out.rs` | a room and a queue for each of its members |
+//! | `resume.rs` | a client that comes back again and again, over sockets |
 //! | `seeds.rs` | the first inputs of the fuzzer |
 //! | `input.rs` | the first bytes of an input |
 //! | `mod.rs` | the properties |
@@ -37,6 +38,7 @@
 //! utf8              |          n | n lengths of pieces | bytes of a text ...
 //! round_trip        | steps, one or more bytes each ...
 //! fan_out           | limits and end | steps, one or more bytes each ...
+//! resume            | workers and limit | steps, one byte each ...
 //! ```
 
 pub mod fan_out;
@@ -49,6 +51,7 @@ pub mod negotiation;
 pub mod pieces;
 pub mod proxy_header;
 pub mod pusher;
+pub mod resume;
 pub mod round_trip;
 pub mod seeds;
 pub mod session;
@@ -89,6 +92,7 @@ pub const ALL: &[(&str, Property)] = &[
     ("utf8", utf8),
     ("round_trip", round_trip::round_trip),
     ("fan_out", fan_out::fan_out),
+    ("resume", resume::resume),
 ];
 
 /// A server has the same events, failure and replies, however its input is cut, and they equal

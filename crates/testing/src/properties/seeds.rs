@@ -56,6 +56,7 @@ pub fn catalogue() -> Vec<Seed> {
     seeds.extend(messages.map(|(name, input)| seed("pusher_messages", name, input)));
     let requests = super::pusher::api_seeds().into_iter();
     seeds.extend(requests.map(|(name, input)| seed("pusher_api", name, input)));
+    seeds.extend(super::resume::seeds().map(|(name, input)| seed("resume", &name, input)));
     seeds.extend(super::fan_out::seeds::seeds().map(|(name, input)| seed("fan_out", name, input)));
     seeds
 }
