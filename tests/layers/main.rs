@@ -240,8 +240,8 @@ const LAYERS: [Layer; 24] = [
     Layer {
         name: "crates/pusher/src",
         may: &[
-            "crate", "yamabiko::server", "yamabiko::http", "std", "core", "alloc", "getrandom", "hmac", "serde",
-            "serde_json", "sha2", "subtle", "ureq",
+            "crate", "yamabiko::server", "yamabiko::http", "std", "core", "alloc", "getrandom", "hmac", "rustls",
+            "rustls_native_certs", "serde", "serde_json", "sha2", "subtle", "ureq",
         ],
         must_not: &[
             "std::net", "std::fs", "std::env", "std::process", "std::print!", "std::io::stdin", "std::io::stdout",

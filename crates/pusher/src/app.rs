@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::limits::AppLimits;
-use crate::webhooks::Webhook;
+use crate::webhooks::{InvalidWebhook, Webhook};
 
 /// An app, with its credentials and its settings.
 ///
@@ -48,6 +48,8 @@ pub enum InvalidApp {
     Secret,
     /// Another app has the same id or the same key, which is this one.
     Duplicate(String),
+    /// A webhook cannot be used.
+    Webhook(InvalidWebhook),
 }
 
 /// An app in a file of settings.
@@ -70,6 +72,8 @@ struct AppSettings {
     period_seconds: Option<NonZeroU32>,
     presence_members_max: Option<u32>,
     user_info_bytes_max: Option<usize>,
+    subscription_bytes_per_second: Option<NonZeroU32>,
+    list_bytes_per_second: Option<NonZeroU32>,
     cache_bytes_max: Option<usize>,
     webhooks: Option<Vec<Webhook>>,
 }
@@ -213,6 +217,12 @@ impl TryFrom<AppSettings> for App {
             user_info_bytes_max: settings
                 .user_info_bytes_max
                 .unwrap_or(default.user_info_bytes_max),
+            subscription_bytes_per_second: settings
+                .subscription_bytes_per_second
+                .unwrap_or(default.subscription_bytes_per_second),
+            list_bytes_per_second: settings
+                .list_bytes_per_second
+                .unwrap_or(default.list_bytes_per_second),
             cache_bytes_max: settings.cache_bytes_max.unwrap_or(default.cache_bytes_max),
         };
         let app = App::new(settings.id, settings.key, settings.secret)?;
@@ -251,6 +261,7 @@ impl fmt::Display for InvalidApp {
             InvalidApp::Duplicate(name) => {
                 return write!(f, "two apps have the same id or key: {name}");
             }
+            InvalidApp::Webhook(reason) => return reason.fmt(f),
             InvalidApp::Form => "expected ID:KEY:SECRET",
             InvalidApp::Name => {
                 "the id and the key of an app have 1 to 128 letters, digits, '-', '_' and '.'"
@@ -261,7 +272,14 @@ impl fmt::Display for InvalidApp {
     }
 }
 
-impl std::error::Error for InvalidApp {}
+impl std::error::Error for InvalidApp {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            InvalidApp::Webhook(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use yamabiko::server::ConnectionId;
 
-use crate::app::App;
+use crate::app::{App, InvalidApp};
 use crate::cache::Cache;
 use crate::channels::Channels;
 use crate::counts::{AppCounts, Totals};
 use crate::due_counts::DueCounts;
-use crate::limits::{Quota, Rate};
+use crate::limits::{Quota, Rate, Supply};
 use crate::name::ChannelName;
 use crate::signature::Secret;
 use crate::socket_id::SocketId;
@@ -41,6 +41,7 @@ pub(crate) struct AppState {
 struct Traffic {
     rate: Option<Rate>,
     quota: Quota,
+    lists: Supply,
 }
 
 /// Why events are not taken.
@@ -53,24 +54,27 @@ pub(crate) enum Exceeded {
 }
 
 impl AppState {
-    pub(crate) fn new(app: App) -> AppState {
+    /// # Errors
+    /// [`InvalidApp::Webhook`]
+    pub(crate) fn new(app: App) -> Result<AppState, InvalidApp> {
         let limits = app.app_limits();
-        AppState {
+        Ok(AppState {
             secret: Secret::new(app.secret()),
             channels: Channels::new(),
             cache: Cache::new(limits.cache_bytes_max),
             users: Users::default(),
             totals: Totals::default(),
             due_counts: DueCounts::default(),
-            webhooks: Webhooks::new(app.webhooks()),
+            webhooks: Webhooks::new(app.webhooks()).map_err(InvalidApp::Webhook)?,
             sockets: Mutex::default(),
             traffic: Mutex::new(Traffic {
                 rate: limits.events_per_second.map(Rate::new),
                 quota: Quota::new(limits),
+                lists: Supply::new(limits.list_bytes_per_second),
             }),
             room_prefix: format!("/apps/{}/channels/", app.id()),
             app,
-        }
+        })
     }
 
     /// # Errors
@@ -133,6 +137,19 @@ impl AppState {
         self.traffic().quota.take(1, now)
     }
 
+    /// Whether the HTTP API may respond with a list.
+    ///
+    /// # Errors
+    /// How long to wait.
+    pub(crate) fn check_lists(&self, now: Instant) -> Result<(), Duration> {
+        self.traffic().lists.check(now)
+    }
+
+    /// A list has cost so many bytes.
+    pub(crate) fn spend_list(&self, bytes: usize, now: Instant) {
+        self.traffic().lists.spend(bytes, now);
+    }
+
     pub(crate) fn counts(&self, now: Instant) -> AppCounts {
         let (totals, webhooks) = (&self.totals, self.webhooks.counts());
         AppCounts {
@@ -148,6 +165,7 @@ impl AppState {
             client_events_refused: totals.client_events_refused.get(),
             requests_refused: totals.requests_refused.get(),
             webhook_events_sent: webhooks.sent,
+            webhook_requests_failed: webhooks.requests_failed,
             webhook_events_given_up: webhooks.given_up,
             webhook_events_discarded: webhooks.discarded,
         }

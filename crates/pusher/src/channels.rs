@@ -214,18 +214,29 @@ impl Channels {
         ids.map(|(id, _)| id.to_owned()).collect()
     }
 
-    /// The channels whose names begin like this, in the order of their names. Each part is locked for itself.
-    pub(crate) fn list(&self, prefix: &str) -> Vec<(ChannelName, Occupancy)> {
+    /// The channels whose names begin like this, in the order of their names. Each part is locked for itself. `None`: their names,
+    /// with so many bytes for each, exceed the limit.
+    pub(crate) fn list(
+        &self,
+        prefix: &str,
+        bytes_for_each: usize,
+        bytes_max: usize,
+    ) -> Option<Vec<(ChannelName, Occupancy)>> {
         let mut found = Vec::new();
+        let mut bytes = 0;
         for part in &self.parts {
-            let part = lock(part);
-            let channels = part
-                .iter()
-                .filter(|(name, _)| name.as_str().starts_with(prefix));
-            found.extend(channels.map(|(name, channel)| (name.clone(), channel.occupancy())));
+            for (name, channel) in &*lock(part) {
+                if name.as_str().starts_with(prefix) {
+                    bytes += name.as_str().len() + bytes_for_each;
+                    if bytes > bytes_max {
+                        return None;
+                    }
+                    found.push((name.clone(), channel.occupancy()));
+                }
+            }
         }
         found.sort_unstable_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
-        found
+        Some(found)
     }
 
     fn part(&self, name: &str) -> MutexGuard<'_, Part> {
@@ -375,13 +386,16 @@ mod tests {
         channels.leave(&name("b"), None, None, |_| ());
         assert!(enter(&channels, "c", None, &limits).is_ok());
         assert_eq!(channels.len(), 2);
-        let listed: Vec<_> = channels
-            .list("")
+        let list = |prefix, bytes_max| channels.list(prefix, 1, bytes_max);
+        let listed: Vec<_> = list("", 100)
+            .expect("within the limit")
             .into_iter()
             .map(|(name, _)| name.as_str().to_owned())
             .collect();
         assert_eq!(listed, ["c", "presence-a"]);
-        assert_eq!(channels.list("presence-").len(), 1);
+        assert_eq!(list("presence-", 100).map(|found| found.len()), Some(1));
+        let bytes = "c".len() + "presence-a".len() + 2;
+        assert!(list("", bytes).is_some() && list("", bytes - 1).is_none());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use yamabiko::server::{CloseCode, CloseFrame, Context, NotSent};
 
 use crate::app_state::AppState;
-use crate::limits::Rate;
+use crate::limits::{Rate, Supply};
 use crate::name::ChannelName;
 use crate::socket_id::SocketId;
 use crate::wire::{OVER_CAPACITY, ServerMessage};
@@ -20,6 +20,8 @@ pub(crate) struct Connection {
     pub(crate) subscriptions: HashMap<ChannelName, Subscription>,
     pub(crate) user: Option<User>,
     pub(crate) client_events: Rate,
+    /// What its subscriptions may cause.
+    pub(crate) subscription_bytes: Supply,
     marks: u64,
 }
 
@@ -49,8 +51,10 @@ pub(crate) struct User {
 
 impl Connection {
     pub(crate) fn new(app: Arc<AppState>, socket_id: SocketId) -> Connection {
+        let limits = app.app.app_limits();
         Connection {
-            client_events: Rate::new(app.app.app_limits().client_events_per_second),
+            client_events: Rate::new(limits.client_events_per_second),
+            subscription_bytes: Supply::new(limits.subscription_bytes_per_second),
             app,
             socket_id,
             subscriptions: HashMap::new(),

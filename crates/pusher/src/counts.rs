@@ -30,6 +30,8 @@ pub struct AppCounts {
     pub requests_refused: u64,
     /// Total: events of webhooks that the web server has taken.
     pub webhook_events_sent: u64,
+    /// Total: requests of webhooks that got no 2xx, or no response. Each repetition counts.
+    pub webhook_requests_failed: u64,
     /// Total: events of webhooks that the web server has not taken for five minutes.
     pub webhook_events_given_up: u64,
     /// Total: events of webhooks that found no room in the queue.

@@ -78,9 +78,12 @@ impl Pusher {
     /// A server for these apps.
     ///
     /// # Errors
-    /// [`InvalidApp::Duplicate`]: two of them have the same id, or the same key.
+    /// - [`InvalidApp::Duplicate`]: two of them have the same id, or the same key.
+    /// - [`InvalidApp::Webhook`]: a webhook is over https, and this machine trusts no authority.
     pub fn new(apps: impl IntoIterator<Item = App>) -> Result<Pusher, InvalidApp> {
-        let states: Vec<_> = apps.into_iter().map(AppState::new).map(Arc::new).collect();
+        let states = apps.into_iter().map(AppState::new);
+        let states = states.map(|state| state.map(Arc::new));
+        let states: Vec<_> = states.collect::<Result<_, _>>()?;
         let apps = Apps {
             by_key: by_name(&states, App::key)?,
             by_id: by_name(&states, App::id)?,

@@ -30,6 +30,13 @@ pub struct AppLimits {
     pub presence_members_max: u32,
     /// Bytes of what a member of a presence channel tells about itself. Default 1,024.
     pub user_info_bytes_max: usize,
+    /// Bytes per second that the subscriptions of one connection may cause: members and kept events for the client, changes of the
+    /// members for the other subscribers, requests of webhooks. 16 seconds' worth may come at once. Beyond it, the connection
+    /// gets no further subscription for a while. Default 256 KiB.
+    pub subscription_bytes_per_second: NonZeroU32,
+    /// Bytes per second of the lists of channels and users that the HTTP API responds with, 16 seconds' worth at once. Further ones
+    /// get 429. Default 4 MiB.
+    pub list_bytes_per_second: NonZeroU32,
     /// Bytes of all events that cache channels keep; beyond it the oldest are discarded. Default 64 MiB.
     pub cache_bytes_max: usize,
 }
@@ -47,6 +54,8 @@ impl Default for AppLimits {
             period: Duration::from_secs(24 * 60 * 60),
             presence_members_max: 100,
             user_info_bytes_max: 1 << 10,
+            subscription_bytes_per_second: const { NonZeroU32::new(256 << 10).unwrap() },
+            list_bytes_per_second: const { NonZeroU32::new(4 << 20).unwrap() },
             cache_bytes_max: 64 << 20,
         }
     }
@@ -84,6 +93,47 @@ impl Rate {
         Ok(())
     }
 }
+
+/// Bytes that short requests cause, as a supply that time fills again. The request that empties it is still served: how much it
+/// causes is known afterwards.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Supply {
+    per_second: NonZeroU32,
+    /// When it is full again. `None`: it has always been full. It is used up if that is [`SUPPLY_TIME`] away, or more.
+    full_at: Option<Instant>,
+}
+
+impl Supply {
+    /// A whole supply.
+    pub(crate) fn new(per_second: NonZeroU32) -> Supply {
+        Supply {
+            per_second,
+            full_at: None,
+        }
+    }
+
+    /// # Errors
+    /// It is used up: how long until it is no longer.
+    pub(crate) fn check(&self, now: Instant) -> Result<(), Duration> {
+        let missing = self.full_at.unwrap_or(now).saturating_duration_since(now);
+        match missing < SUPPLY_TIME {
+            true => Ok(()),
+            false => Err(missing - SUPPLY_TIME),
+        }
+    }
+
+    /// A request that was served has caused so many bytes.
+    pub(crate) fn spend(&mut self, bytes: usize, now: Instant) {
+        let nanos = bytes as u128 * NANOS_PER_SECOND / u128::from(self.per_second.get());
+        let time = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        let full_at = self.full_at.unwrap_or(now).max(now);
+        self.full_at = Some(full_at.checked_add(time).unwrap_or(full_at));
+    }
+}
+
+/// A supply is what so much time brings.
+const SUPPLY_TIME: Duration = Duration::from_secs(16);
+const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 /// Events in a period.
 #[derive(Clone, Copy, Debug)]
@@ -155,6 +205,36 @@ mod tests {
         assert_eq!(rate.take(100, start), Ok(()));
         assert_eq!(rate.take(1, start), Err(Duration::from_millis(9100)));
         assert_eq!(rate.take(100, start + Duration::from_secs(10)), Ok(()));
+    }
+
+    #[test]
+    fn supply_has_16_seconds_worth_at_once_and_nothing_past_it() {
+        let mut supply = Supply::new(NonZeroU32::new(1000).expect("not zero"));
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        supply.spend(15_999, at(0));
+        assert_eq!(supply.check(at(0)), Ok(()));
+        supply.spend(1, at(0));
+        assert_eq!(supply.check(at(0)), Err(Duration::ZERO));
+        assert_eq!(supply.check(at(1)), Ok(()));
+        // What empties it is served whole, and the rest is missing.
+        supply.spend(501, at(1));
+        assert_eq!(supply.check(at(1)), Err(Duration::from_millis(500)));
+        assert!(supply.check(at(501)).is_err() && supply.check(at(502)).is_ok());
+    }
+
+    #[test]
+    fn supply_fills_again_to_its_maximum_and_not_past_it() {
+        let mut supply = Supply::new(NonZeroU32::MIN);
+        let start = Instant::now();
+        supply.spend(16, start);
+        let later = start + Duration::from_secs(24 * 60 * 60);
+        assert_eq!(supply.check(later), Ok(()));
+        supply.spend(16, later);
+        assert!(supply.check(later).is_err());
+        // The longest request does no harm.
+        supply.spend(usize::MAX, later);
+        assert!(supply.check(later).is_err());
     }
 
     #[test]

@@ -16,19 +16,20 @@ pub(crate) fn handle(connection: &mut Connection, json: &str, context: &mut Cont
     let Some(message) = ClientMessage::parse(json) else {
         return refuse(context, "a message is a JSON object with 'event', a text");
     };
+    let now = Instant::now();
     match &*message.event {
         PING => send(context, &ServerMessage::pong()),
         // Not awaited: any byte from a client is a sign of life.
         PONG => {}
         SUBSCRIBE => match message.data::<Subscribe>() {
-            Some(request) => subscribing::subscribe(connection, &request, context),
+            Some(request) => subscribing::subscribe(connection, &request, now, context),
             None => refuse(
                 context,
                 "the data of pusher:subscribe are an object with 'channel'",
             ),
         },
         UNSUBSCRIBE => match message.data::<Unsubscribe>() {
-            Some(request) => subscribing::unsubscribe(connection, &request.channel, context),
+            Some(request) => subscribing::unsubscribe(connection, &request.channel, now, context),
             None => refuse(
                 context,
                 "the data of pusher:unsubscribe are an object with 'channel'",
@@ -41,7 +42,7 @@ pub(crate) fn handle(connection: &mut Connection, json: &str, context: &mut Cont
                 "the data of pusher:signin are an object with 'auth' and 'user_data'",
             ),
         },
-        _ => client_events::publish(connection, &message, Instant::now(), context),
+        _ => client_events::publish(connection, &message, now, context),
     }
 }
 

@@ -99,7 +99,7 @@ pub fn pusher_api(data: &[u8]) {
     let Ok(target) = std::str::from_utf8(target) else {
         return;
     };
-    let app = AppState::new("1:key:secret".parse().expect("an app"));
+    let app = AppState::new("1:key:secret".parse().expect("an app")).expect("no webhook");
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
     let target = format!("/apps/1/{target}");
     with_request(&target, body, |request| {

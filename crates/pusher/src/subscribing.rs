@@ -7,6 +7,10 @@
 //! ```
 //!
 //! A channel without members and kept events needs no mark: its subscription begins at once.
+//!
+//! A request of 200 bytes can bring 250 kB: the members of a channel, each with what it tells about itself. It can also make the
+//! server tell a thousand other subscribers of a new member, and send requests of webhooks. So the bytes that subscriptions cause
+//! come out of a supply of the connection (`subscription-bytes-per-second`). Beyond it, subscriptions are refused with `TooOften`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,9 +23,9 @@ use crate::channels::{Entered, Full, Left, NewMember};
 use crate::connection::{Connection, Pending, Subscription, send};
 use crate::name::{ChannelAccess, ChannelName};
 use crate::subscription_counts::{self, counted_at};
-use crate::webhooks::{WebhookEvent, WebhookKind};
+use crate::webhooks::{WEBHOOK_REQUEST_BYTES, WebhookEvent, WebhookKind};
 use crate::wire::{
-    AUTH_ERROR, ChannelData, INVALID_CHANNEL, LIMIT_REACHED, ServerMessage, Subscribe,
+    AUTH_ERROR, ChannelData, INVALID_CHANNEL, LIMIT_REACHED, ServerMessage, Subscribe, TOO_OFTEN,
     USER_ID_CHARACTERS_MAX,
 };
 
@@ -41,6 +45,7 @@ struct Member {
 pub(crate) fn subscribe(
     connection: &mut Connection,
     request: &Subscribe,
+    now: Instant,
     context: &mut Context<'_>,
 ) {
     let channel = request.channel.as_str();
@@ -48,8 +53,8 @@ pub(crate) fn subscribe(
         let reason = "this connection is subscribed to the channel already";
         return send(context, &ServerMessage::error(reason, None, Some(channel)));
     }
-    let begun = prepare(connection, request);
-    let begun = begun.and_then(|(name, member)| begin(connection, &name, member, context));
+    let prepared = check_supply(connection, now).and_then(|()| prepare(connection, request));
+    let begun = prepared.and_then(|(name, member)| begin(connection, &name, member, now, context));
     if let Err(Refused { kind, reason }) = begun {
         let (kind, status) = kind;
         context.refuse_join();
@@ -59,6 +64,13 @@ pub(crate) fn subscribe(
             &ServerMessage::subscription_error(channel, kind, reason, status),
         );
     }
+}
+
+/// Whether what the connection's subscriptions have caused leaves room for another one.
+fn check_supply(connection: &Connection, now: Instant) -> Result<(), Refused> {
+    let reason = "the subscriptions of this connection bring too many bytes";
+    let checked = connection.subscription_bytes.check(now);
+    checked.map_err(|_| Refused::new(TOO_OFTEN, reason))
 }
 
 /// Checks a subscription without changing anything.
@@ -161,6 +173,7 @@ fn begin(
     connection: &mut Connection,
     name: &ChannelName,
     member: Option<Member>,
+    now: Instant,
     context: &mut Context<'_>,
 ) -> Result<(), Refused> {
     let mark = connection.next_mark();
@@ -171,7 +184,7 @@ fn begin(
         info: member.info.as_deref(),
     });
     let limits = app.app.app_limits();
-    let (name, messages) = app.channels.enter(
+    let (name, messages, caused) = app.channels.enter(
         name,
         new_member,
         limits,
@@ -179,6 +192,7 @@ fn begin(
         |entered| {
             let (channel, room) = (entered.name.as_str(), entered.name.room());
             let mut messages = Vec::new();
+            let mut caused = 0;
             match entered.members {
                 Some(members) => {
                     messages.push(ServerMessage::presence_succeeded(channel, members.iter()));
@@ -188,13 +202,14 @@ fn begin(
             if let Some(member) = new_member.filter(|_| entered.is_new_member) {
                 let added = ServerMessage::member_added(channel, member.id, member.info);
                 context.publish_ordered(room, &added);
+                caused += added.len() * entered.connections as usize;
             }
             let member = new_member.filter(|_| entered.is_new_member);
-            report_entered(&app, &entered, member.map(|member| member.id));
+            caused += report_entered(&app, &entered, member.map(|member| member.id));
             // Held until the mark is set: no event comes between the kept one and the mark.
             let mut kept = kind.has_cache.then(|| app.cache.lock());
             if let Some(kept) = &mut kept {
-                messages.push(match kept.get(channel, Instant::now()) {
+                messages.push(match kept.get(channel, now) {
                     Some(event) => event.message.to_string(),
                     None => {
                         app.webhooks
@@ -209,17 +224,19 @@ fn begin(
                 context.mark_order(room, mark);
             }
             drop(kept);
-            subscription_counts::changed(
+            caused += subscription_counts::changed(
                 &app,
                 &entered.name,
                 entered.connections,
                 entered.count_due,
                 context,
             );
-            (entered.name, messages)
+            caused += messages.iter().map(String::len).sum::<usize>();
+            (entered.name, messages, caused)
         },
     )?;
     app.totals.subscriptions.add(1);
+    connection.subscription_bytes.spend(caused, now);
     let pending = match kind.has_cache || kind.has_presence() {
         true => Some(Box::new(Pending { mark, messages })),
         false => {
@@ -234,38 +251,42 @@ fn begin(
     Ok(())
 }
 
-/// Tells the webhooks that a connection has entered a channel. `user`: a new member.
-fn report_entered(app: &AppState, entered: &Entered<'_>, user: Option<&Arc<str>>) {
+/// Tells the webhooks that a connection has entered a channel. `user`: a new member. Returns the bytes that it causes.
+fn report_entered(app: &AppState, entered: &Entered<'_>, user: Option<&Arc<str>>) -> usize {
     let channel = || Arc::<str>::from(entered.name.as_str());
+    let mut requests = 0;
     if entered.connections == 1 {
-        app.webhooks.report(WebhookKind::ChannelOccupied, || {
+        requests += app.webhooks.report(WebhookKind::ChannelOccupied, || {
             WebhookEvent::ChannelOccupied { channel: channel() }
         });
     }
     if let Some(user) = user {
-        app.webhooks
-            .report(WebhookKind::MemberAdded, || WebhookEvent::MemberAdded {
-                channel: channel(),
-                user_id: user.clone(),
-            });
+        let event = || WebhookEvent::MemberAdded {
+            channel: channel(),
+            user_id: user.clone(),
+        };
+        requests += app.webhooks.report(WebhookKind::MemberAdded, event);
     }
+    requests * WEBHOOK_REQUEST_BYTES
 }
 
-/// Tells the webhooks that a connection has left a channel. `user`: a member that is gone.
-fn report_left(app: &AppState, name: &ChannelName, left: &Left, user: Option<&Arc<str>>) {
+/// Tells the webhooks that a connection has left a channel. `user`: a member that is gone. Returns the bytes that it causes.
+fn report_left(app: &AppState, name: &ChannelName, left: &Left, user: Option<&Arc<str>>) -> usize {
     let channel = || Arc::<str>::from(name.as_str());
+    let mut requests = 0;
     if let Some(user) = user {
-        app.webhooks
-            .report(WebhookKind::MemberRemoved, || WebhookEvent::MemberRemoved {
-                channel: channel(),
-                user_id: user.clone(),
-            });
+        let event = || WebhookEvent::MemberRemoved {
+            channel: channel(),
+            user_id: user.clone(),
+        };
+        requests += app.webhooks.report(WebhookKind::MemberRemoved, event);
     }
     if left.connections == 0 {
-        app.webhooks.report(WebhookKind::ChannelVacated, || {
+        requests += app.webhooks.report(WebhookKind::ChannelVacated, || {
             WebhookEvent::ChannelVacated { channel: channel() }
         });
     }
+    requests * WEBHOOK_REQUEST_BYTES
 }
 
 /// The channel's messages in front of a mark have come: the subscription begins for the client, unless it has ended meanwhile.
@@ -304,10 +325,16 @@ fn start(name: &ChannelName, messages: &[String], context: &mut Context<'_>) {
 }
 
 /// `pusher:unsubscribe`
-pub(crate) fn unsubscribe(connection: &mut Connection, channel: &str, context: &mut Context<'_>) {
+pub(crate) fn unsubscribe(
+    connection: &mut Connection,
+    channel: &str,
+    now: Instant,
+    context: &mut Context<'_>,
+) {
     if let Some((name, subscription)) = connection.subscriptions.remove_entry(channel) {
         context.leave(name.room());
-        leave(&connection.app, &name, &subscription, context);
+        let caused = leave(&connection.app, &name, &subscription, context);
+        connection.subscription_bytes.spend(caused, now);
     }
 }
 
@@ -318,24 +345,29 @@ pub(crate) fn leave_all(connection: &mut Connection, context: &mut Context<'_>) 
     }
 }
 
+/// Returns the bytes that it causes.
 fn leave(
     app: &Arc<AppState>,
     name: &ChannelName,
     subscription: &Subscription,
     context: &mut Context<'_>,
-) {
+) -> usize {
     let user = subscription.member.as_ref();
     let counted_at = counted_at(app, name);
-    app.channels
+    let caused = app
+        .channels
         .leave(name, user.map(|user| &**user), counted_at, |left| {
             let gone = user.filter(|_| left.member_is_gone);
+            let mut caused = report_left(app, name, &left, gone);
             if let Some(user) = gone {
                 let removed = ServerMessage::member_removed(name.as_str(), user);
                 context.publish_ordered(name.room(), &removed);
+                caused += removed.len() * left.connections as usize;
             }
-            report_left(app, name, &left, gone);
-            subscription_counts::changed(app, name, left.connections, left.count_due, context);
+            let (count, due) = (left.connections, left.count_due);
+            caused + subscription_counts::changed(app, name, count, due, context)
         });
+    caused.unwrap_or(0)
 }
 
 impl Member {

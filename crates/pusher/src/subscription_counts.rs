@@ -12,7 +12,7 @@ use yamabiko::server::{Context, Publisher};
 use crate::app_state::AppState;
 use crate::channels::CountDue;
 use crate::name::ChannelName;
-use crate::webhooks::{WebhookEvent, WebhookKind};
+use crate::webhooks::{WEBHOOK_REQUEST_BYTES, WebhookEvent, WebhookKind};
 use crate::wire::ServerMessage;
 
 /// Starts the thread of an app that tells numbers of subscribers, for those that are told later. It ends with the app.
@@ -41,31 +41,35 @@ pub(crate) fn counted_at(app: &AppState, channel: &ChannelName) -> Option<Instan
     is_told.then(Instant::now)
 }
 
-/// The number of subscribers has changed. Called under the channel's lock.
+/// The number of subscribers has changed. Called under the channel's lock. Returns the bytes that it causes.
 pub(crate) fn changed(
     app: &AppState,
     channel: &ChannelName,
     connections: u32,
     due: CountDue,
     context: &mut Context<'_>,
-) {
+) -> usize {
     match due {
-        CountDue::No => {}
+        CountDue::No => 0,
         CountDue::Now => {
             let message = ServerMessage::subscription_count(channel.as_str(), connections);
             context.publish_ordered(channel.room(), &message);
-            report(app, channel, connections);
+            message.len() * connections as usize + report(app, channel, connections)
         }
-        CountDue::At(at) => app.due_counts.add(channel.clone(), at),
+        CountDue::At(at) => {
+            app.due_counts.add(channel.clone(), at);
+            0
+        }
     }
 }
 
-/// Tells the webhooks.
-fn report(app: &AppState, channel: &ChannelName, subscription_count: u32) {
-    app.webhooks.report(WebhookKind::SubscriptionCount, || {
+/// Tells the webhooks. Returns the bytes that it causes.
+fn report(app: &AppState, channel: &ChannelName, subscription_count: u32) -> usize {
+    let requests = app.webhooks.report(WebhookKind::SubscriptionCount, || {
         WebhookEvent::SubscriptionCount {
             channel: channel.as_str().into(),
             subscription_count,
         }
     });
+    requests * WEBHOOK_REQUEST_BYTES
 }

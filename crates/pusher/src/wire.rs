@@ -431,6 +431,7 @@ pub(crate) const WATCHLIST_TOO_LONG: u16 = 4302;
 /// Kinds of `pusher:subscription_error`, with the status of each.
 pub(crate) const AUTH_ERROR: (&str, u16) = ("AuthError", 401);
 pub(crate) const LIMIT_REACHED: (&str, u16) = ("LimitReached", 403);
+pub(crate) const TOO_OFTEN: (&str, u16) = ("TooOften", 429);
 pub(crate) const INVALID_CHANNEL: (&str, u16) = ("InvalidChannel", 400);
 
 /// Characters in the name of an event.

@@ -18,6 +18,7 @@ mod pipelining;
 mod presence;
 mod proxies;
 mod publishing;
+mod pusher;
 mod request_line;
 mod tcp;
 mod text;
@@ -63,6 +64,7 @@ pub fn all() -> Vec<(&'static str, Behaviour)> {
         ("presence", presence::behaviours()),
         ("listeners", listeners::behaviours()),
         ("proxies", proxies::behaviours()),
+        ("pusher", pusher::behaviours()),
         ("tls", tls::behaviours()),
     ];
     let named = |(category, behaviours): (_, Vec<Behaviour>)| {

@@ -41,7 +41,7 @@ const GAUGES: [(&str, &str, Number); 3] = [
     ),
 ];
 
-const TOTALS: [(&str, &str, Number); 10] = [
+const TOTALS: [(&str, &str, Number); 11] = [
     (
         "yamabiko_app_connections_refused",
         "Connections of the app that were refused",
@@ -81,6 +81,11 @@ const TOTALS: [(&str, &str, Number); 10] = [
         "yamabiko_app_webhook_events_sent",
         "Events of webhooks that the web server has taken",
         |app| app.webhook_events_sent,
+    ),
+    (
+        "yamabiko_app_webhook_requests_failed",
+        "Requests of webhooks that got no 2xx",
+        |app| app.webhook_requests_failed,
     ),
     (
         "yamabiko_app_webhook_events_given_up",

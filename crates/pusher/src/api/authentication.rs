@@ -32,14 +32,20 @@ pub(super) fn check(
         return Err(ApiError::unauthorized("auth_version must be 1.0"));
     }
     check_time(&decoded, now)?;
-    check_body(request, &decoded)?;
-    let signature = value(&decoded, SIGNATURE);
-    let signature = signature.ok_or_else(|| ApiError::unauthorized("auth_signature is missing"))?;
     // Some libraries escape the values on the wire, and some do not.
     let raw = || parameters(raw_pairs(query));
-    match verify(app, request, &decoded, signature) || verify(app, request, &raw(), signature) {
-        true => Ok(()),
-        false => Err(ApiError::unauthorized(
+    let signature = value(&decoded, SIGNATURE);
+    let is_valid = signature.is_some_and(|signature| {
+        verify(app, request, &decoded, signature) || verify(app, request, &raw(), signature)
+    });
+    // The digest of a long body costs 1.5 ms for each MiB: not for anybody who only knows the key.
+    if is_valid || request.body().len() <= UNSIGNED_BODY_BYTES_MAX {
+        check_body(request, &decoded)?;
+    }
+    match (is_valid, signature) {
+        (true, _) => Ok(()),
+        (false, None) => Err(ApiError::unauthorized("auth_signature is missing")),
+        (false, Some(_)) => Err(ApiError::unauthorized(
             "auth_signature is not that of this method, path and query",
         )),
     }
@@ -122,6 +128,8 @@ fn value<'p>(parameters: &'p Parameters, name: &str) -> Option<&'p str> {
 }
 
 const SIGNATURE: &str = "auth_signature";
+/// The digest of a body up to this length is compared although the signature is wrong, to say what is wrong.
+const UNSIGNED_BODY_BYTES_MAX: usize = 16 << 10;
 /// A request may be older, or newer, by so many seconds.
 const SECONDS_MAX: u64 = 600;
 
@@ -139,7 +147,7 @@ mod tests {
         let app = "3:278d425bdf160c739803:7ad3773142a6692b25b8"
             .parse()
             .expect("an app");
-        let app = AppState::new(app);
+        let app = AppState::new(app).expect("no webhook");
         let query = "auth_key=278d425bdf160c739803&auth_timestamp=1353088179&auth_version=1.0\
              &body_md5=ec365a775a4cd0599faeb73354201b6f\
              &auth_signature=da454824c97ba181a32ccc17a72625ba02771f50b50e1e7430e47a1f3f457e6c";

@@ -109,9 +109,9 @@ fn answer(
     match resource {
         Resource::Events => publishing::event(app, request, publisher, now.instant),
         Resource::BatchEvents => publishing::batch(app, request, publisher, now.instant),
-        Resource::Channels => queries::channels(app, request),
+        Resource::Channels => queries::channels(app, request, now.instant),
         Resource::Channel(name) => queries::channel(app, name, request, now.instant),
-        Resource::Users(name) => queries::users(app, name),
+        Resource::Users(name) => queries::users(app, name, now.instant),
         Resource::TerminateConnections(user) => terminate(app, user, publisher),
     }
 }

@@ -232,3 +232,38 @@ fn exceeded(exceeded: Exceeded) -> ApiError {
 }
 
 const EMPTY: &str = "{}";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use yamabiko::http::{HttpVersion, OwnedRequest};
+
+    /// What it allocates to read an event with this much data for so many channels, in bytes.
+    fn bytes_to_read(app: &AppState, data_bytes: usize, channels: usize) -> u64 {
+        let channels: Vec<String> = (0..channels).map(|number| format!("c{number}")).collect();
+        let data = "\"".repeat(data_bytes);
+        let event = serde_json::json!({"name": "e", "data": data, "channels": channels});
+        let body = event.to_string();
+        let target = ("POST", "/apps/1/events");
+        let fields = [("host", &b"localhost"[..])];
+        let request = OwnedRequest::new(target.0, target.1, HttpVersion::Http11, fields);
+        let request = request.expect("a request");
+        let head = request.head().expect("a head");
+        let request = Request::new(head, body.as_bytes(), ([127, 0, 0, 1], 1).into());
+        let count = allocation_counter::measure(|| {
+            let event = check(app, parse(&request).expect("an event")).expect("it is valid");
+            assert_eq!(event.channels.len(), channels.len());
+        });
+        count.bytes_total
+    }
+
+    #[test]
+    fn event_for_100_channels_is_parsed_and_encoded_once() {
+        let app = AppState::new("1:key:secret".parse().expect("an app")).expect("no webhook");
+        let one = bytes_to_read(&app, 10_000, 1);
+        assert!(one > 2 * 10_000, "{one}");
+        let hundred = bytes_to_read(&app, 10_000, 100);
+        let names = bytes_to_read(&app, 1, 100);
+        assert!(hundred < one + names, "{hundred}, {one} and {names}");
+    }
+}

@@ -1,14 +1,18 @@
 //! Questions about channels: which have subscribers, how many, and who.
+//!
+//! A request of 300 bytes can bring a list of 16 MiB. So lists come out of a supply of the app (`list-bytes-per-second`), which also
+//! pays for channels that were only looked at; beyond it there is 429. A list that is longer gets 400: the web server asks for a part
+//! of it by `filter_by_prefix`.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
-use serde::Serialize;
-use yamabiko::server::Request;
+use serde::{Serialize, Serializer};
+use yamabiko::server::{Request, Status};
 
 use super::error::ApiError;
 use crate::app_state::AppState;
 use crate::cache::CachedEvent;
+use crate::channels::Occupancy;
 use crate::name::{ChannelKind, ChannelName};
 use crate::wire::json;
 
@@ -43,7 +47,13 @@ struct KeptEvent {
 
 #[derive(Serialize)]
 struct Channels {
-    channels: BTreeMap<String, ChannelInfo>,
+    channels: ListedChannels,
+}
+
+/// Channels, and what is told of each.
+struct ListedChannels {
+    found: Vec<(ChannelName, Occupancy)>,
+    info: Attributes,
 }
 
 #[derive(Serialize)]
@@ -57,7 +67,11 @@ struct User {
 }
 
 /// `GET /channels`
-pub(super) fn channels(app: &AppState, request: &Request<'_>) -> Result<String, ApiError> {
+pub(super) fn channels(
+    app: &AppState,
+    request: &Request<'_>,
+    now: Instant,
+) -> Result<String, ApiError> {
     let prefix = request.query_value("filter_by_prefix").unwrap_or_default();
     let info = Attributes::asked(app, request)?;
     if info.user_count && !prefix.starts_with(PRESENCE) {
@@ -68,18 +82,29 @@ pub(super) fn channels(app: &AppState, request: &Request<'_>) -> Result<String, 
     if info.cache {
         return Err(ApiError::bad_request("cache is told of one channel only"));
     }
-    let found = app.channels.list(&prefix).into_iter();
-    let channels = found.map(|(name, occupancy)| {
-        let info = ChannelInfo {
-            user_count: info.user_count.then_some(occupancy.users),
-            subscription_count: info.subscription_count.then_some(occupancy.connections),
-            ..ChannelInfo::default()
-        };
-        (name.as_str().to_owned(), info)
-    });
-    Ok(json(&Channels {
-        channels: channels.collect(),
-    }))
+    within_supply(app, now, || {
+        let found = app.channels.list(&prefix, CHANNEL_BYTES, LIST_BYTES_MAX);
+        let found = found.ok_or_else(|| {
+            ApiError::bad_request("the list is longer than 16 MiB: use a longer filter_by_prefix")
+        })?;
+        let channels = ListedChannels { found, info };
+        Ok(json(&Channels { channels }))
+    })
+}
+
+/// A list, if the app may have one.
+fn within_supply(
+    app: &AppState,
+    now: Instant,
+    list: impl FnOnce() -> Result<String, ApiError>,
+) -> Result<String, ApiError> {
+    let reason = "the app asks for too many lists";
+    app.check_lists(now)
+        .map_err(|wait| ApiError::again(Status::TooManyRequests, reason, wait))?;
+    let list = list();
+    let bytes = list.as_ref().map_or(0, String::len);
+    app.spend_list(bytes + app.channels.len() * LOOK_BYTES, now);
+    list
 }
 
 /// `GET /channels/{name}`
@@ -110,15 +135,17 @@ pub(super) fn channel(
 }
 
 /// `GET /channels/{name}/users`
-pub(super) fn users(app: &AppState, name: &str) -> Result<String, ApiError> {
+pub(super) fn users(app: &AppState, name: &str, now: Instant) -> Result<String, ApiError> {
     let kind = ChannelKind::of(name).map_err(ApiError::bad_request)?;
     if !kind.has_presence() {
         return Err(ApiError::bad_request("only a presence channel has users"));
     }
-    let ids = app.channels.user_ids(name).into_iter();
-    Ok(json(&Users {
-        users: ids.map(|id| User { id }).collect(),
-    }))
+    within_supply(app, now, || {
+        let ids = app.channels.user_ids(name).into_iter();
+        Ok(json(&Users {
+            users: ids.map(|id| User { id }).collect(),
+        }))
+    })
 }
 
 fn kept_event(app: &AppState, name: &ChannelName, now: Instant) -> Option<KeptEvent> {
@@ -127,6 +154,20 @@ fn kept_event(app: &AppState, name: &ChannelName, now: Instant) -> Option<KeptEv
         data: data.as_ref().to_owned(),
         ttl: ttl.as_secs(),
     })
+}
+
+impl Serialize for ListedChannels {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.found.iter().map(|(name, occupancy)| {
+            let (users, connections) = (occupancy.users, occupancy.connections);
+            let info = ChannelInfo {
+                user_count: self.info.user_count.then_some(users),
+                subscription_count: self.info.subscription_count.then_some(connections),
+                ..ChannelInfo::default()
+            };
+            (name.as_str(), info)
+        }))
+    }
 }
 
 impl Attributes {
@@ -176,3 +217,9 @@ const USER_COUNT: &str = "user_count";
 const SUBSCRIPTION_COUNT: &str = "subscription_count";
 const CACHE: &str = "cache";
 const PRESENCE: &str = "presence-";
+/// Of one list.
+const LIST_BYTES_MAX: usize = 16 << 20;
+/// What a channel has in a list besides its name, at most: `"":{"user_count":…,"subscription_count":…},`
+const CHANNEL_BYTES: usize = 72;
+/// What it costs to look at a channel that is not in the list.
+const LOOK_BYTES: usize = 16;

@@ -12,11 +12,14 @@
 //! | file | content |
 //! |---|---|
 //! | `target.rs` | the settings of a webhook |
+//! | `authorities.rs` | which web servers are trusted over https |
 //! | `event.rs` | the events as types |
 //! | `queue.rs` | the queue between workers and thread |
 //! | `undoing.rs` | vacated channels and removed members wait whether they come back |
 //! | `sender.rs` | the thread: batches, requests, repetition |
 
+#[cfg(feature = "tls")]
+mod authorities;
 mod event;
 mod queue;
 mod sender;
@@ -33,18 +36,38 @@ use std::sync::Arc;
 use crate::signature::Secret;
 use queue::Queue;
 
+/// What one request of a webhook costs, where work is counted in bytes: a thousand of them are what one connection may cause at
+/// once.
+pub(crate) const WEBHOOK_REQUEST_BYTES: usize = 4 << 10;
+
 /// The webhooks of one app.
 #[derive(Debug)]
 pub(crate) struct Webhooks {
-    of_targets: Vec<(Webhook, Arc<Queue>)>,
+    all: Vec<Running>,
+}
+
+/// One webhook.
+#[derive(Debug)]
+struct Running {
+    target: Webhook,
+    agent: ureq::Agent,
+    queue: Arc<Queue>,
 }
 
 impl Webhooks {
-    pub(crate) fn new(targets: &[Webhook]) -> Webhooks {
-        let queue = |target: &Webhook| (target.clone(), Arc::new(Queue::new()));
-        Webhooks {
-            of_targets: targets.iter().map(queue).collect(),
-        }
+    /// # Errors
+    /// [`InvalidWebhook::Authorities`]: this machine trusts no authority, and one of them needs some.
+    pub(crate) fn new(targets: &[Webhook]) -> Result<Webhooks, InvalidWebhook> {
+        let running = |target: &Webhook| {
+            Ok(Running {
+                agent: sender::agent(target)?,
+                target: target.clone(),
+                queue: Arc::new(Queue::new()),
+            })
+        };
+        Ok(Webhooks {
+            all: targets.iter().map(running).collect::<Result<_, _>>()?,
+        })
     }
 
     /// Starts the threads. They end with the app.
@@ -52,36 +75,36 @@ impl Webhooks {
     /// # Errors
     /// The system has no thread.
     pub(crate) fn start(&self, key: &str, secret: &Secret) -> io::Result<()> {
-        for (target, queue) in &self.of_targets {
-            sender::start(
-                target.clone(),
+        for running in &self.all {
+            let sender = sender::Sender::new(
+                running.target.clone(),
+                running.agent.clone(),
                 key.to_owned(),
                 secret.clone(),
-                queue.clone(),
-            )?;
+                running.queue.clone(),
+            );
+            sender.start()?;
         }
         Ok(())
     }
 
-    /// Something of this kind has happened. Never waits. `event` is called if a webhook wants it.
-    pub(crate) fn report(&self, kind: WebhookKind, event: impl FnOnce() -> WebhookEvent) {
-        let mut queues = self
-            .of_targets
-            .iter()
-            .filter(|(target, _)| target.wants(kind))
-            .map(|(_, queue)| queue);
-        if let Some(first) = queues.next() {
+    /// Something of this kind has happened. Never waits. `event` is called if a webhook wants it. Returns how many want it.
+    pub(crate) fn report(&self, kind: WebhookKind, event: impl FnOnce() -> WebhookEvent) -> usize {
+        let wanting = || self.all.iter().filter(|running| running.target.wants(kind));
+        let count = wanting().count();
+        if count > 0 {
             let event = event();
-            queues.for_each(|queue| queue.push(event.clone()));
-            first.push(event);
+            wanting().for_each(|running| running.queue.push(event.clone()));
         }
+        count
     }
 
     pub(crate) fn counts(&self) -> WebhookCounts {
         let mut sum = WebhookCounts::default();
-        for (_, queue) in &self.of_targets {
-            let counts = queue.counts();
+        for running in &self.all {
+            let counts = running.queue.counts();
             sum.sent += counts.sent;
+            sum.requests_failed += counts.requests_failed;
             sum.given_up += counts.given_up;
             sum.discarded += counts.discarded;
         }
@@ -91,6 +114,6 @@ impl Webhooks {
 
 impl Drop for Webhooks {
     fn drop(&mut self) {
-        self.of_targets.iter().for_each(|(_, queue)| queue.close());
+        self.all.iter().for_each(|running| running.queue.close());
     }
 }

@@ -26,6 +26,8 @@ struct State {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WebhookCounts {
     pub(crate) sent: u64,
+    /// Requests that got no 2xx, repetitions included.
+    pub(crate) requests_failed: u64,
     pub(crate) given_up: u64,
     pub(crate) discarded: u64,
 }
@@ -106,6 +108,10 @@ impl Queue {
 
     pub(super) fn count_sent(&self, events: usize) {
         self.lock().counts.sent += events as u64;
+    }
+
+    pub(super) fn count_failed_request(&self) {
+        self.lock().counts.requests_failed += 1;
     }
 
     pub(super) fn count_given_up(&self, events: usize) {

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::event::WebhookEvent;
 use super::queue::{Queue, Taken};
-use super::target::Webhook;
+use super::target::{InvalidWebhook, Webhook};
 use super::undoing::Undoing;
 use crate::signature::Secret;
 use crate::wire::json;
@@ -25,7 +25,7 @@ struct Body<'a> {
 }
 
 /// What the thread has.
-struct Sender {
+pub(super) struct Sender {
     target: Webhook,
     key: String,
     secret: Secret,
@@ -34,35 +34,55 @@ struct Sender {
     agent: ureq::Agent,
 }
 
-/// Starts the thread.
+/// The HTTP client of a webhook.
 ///
 /// # Errors
-/// The system has no thread.
-pub(super) fn start(
-    target: Webhook,
-    key: String,
-    secret: Secret,
-    queue: Arc<Queue>,
-) -> io::Result<()> {
+/// [`InvalidWebhook::Authorities`]: it needs TLS, and this machine trusts no authority.
+pub(super) fn agent(target: &Webhook) -> Result<ureq::Agent, InvalidWebhook> {
     let config = ureq::Agent::config_builder()
         .timeout_global(Some(REQUEST_TIMEOUT))
         .max_redirects(0)
         .http_status_as_error(false)
-        .user_agent(concat!("yamabiko/", env!("CARGO_PKG_VERSION")))
-        .build();
-    let mut sender = Sender {
-        target,
-        key,
-        secret,
-        queue,
-        undoing: Undoing::default(),
-        agent: config.into(),
+        .user_agent(concat!("yamabiko/", env!("CARGO_PKG_VERSION")));
+    #[cfg(feature = "tls")]
+    let config = match target.trusted() {
+        Some(authorities) => {
+            config.tls_config(authorities.tls().map_err(InvalidWebhook::Authorities)?)
+        }
+        None => config,
     };
-    let thread = thread::Builder::new().name("pusher-webhook".to_owned());
-    thread.spawn(move || sender.run()).map(drop)
+    #[cfg(not(feature = "tls"))]
+    let _ = target;
+    Ok(config.build().into())
 }
 
 impl Sender {
+    pub(super) fn new(
+        target: Webhook,
+        agent: ureq::Agent,
+        key: String,
+        secret: Secret,
+        queue: Arc<Queue>,
+    ) -> Sender {
+        Sender {
+            target,
+            key,
+            secret,
+            queue,
+            undoing: Undoing::default(),
+            agent,
+        }
+    }
+
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system has no thread.
+    pub(super) fn start(mut self) -> io::Result<()> {
+        let thread = thread::Builder::new().name("pusher-webhook".to_owned());
+        thread.spawn(move || self.run()).map(drop)
+    }
+
     fn run(&mut self) {
         while let Some(batch) = self.next_batch() {
             if !self.deliver(&batch) {
@@ -121,22 +141,19 @@ impl Sender {
 
     /// Sends a batch until it is taken or given up. False: the queue is closed.
     fn deliver(&self, batch: &[WebhookEvent]) -> bool {
-        let began = Instant::now();
-        let mut pause = FIRST_PAUSE;
-        loop {
-            if self.send(batch) {
-                self.queue.count_sent(batch.len());
-                return true;
-            }
-            if began.elapsed() + pause > GIVEN_UP_AFTER {
+        let mut repetition = Repetition::new(Instant::now());
+        while !self.send(batch) {
+            self.queue.count_failed_request();
+            let Some(pause) = repetition.next_pause(Instant::now()) else {
                 self.queue.count_given_up(batch.len());
                 return true;
-            }
+            };
             if self.queue.pause(pause) {
                 return false;
             }
-            pause *= 2;
         }
+        self.queue.count_sent(batch.len());
+        true
     }
 
     /// Whether the web server has taken the batch.
@@ -153,8 +170,37 @@ impl Sender {
             .content_type("application/json")
             .header("X-Pusher-Key", &self.key)
             .header("X-Pusher-Signature", self.secret.sign(&[&body]));
-        let response = request.send(&body);
-        response.is_ok_and(|response| response.status().is_success())
+        let Ok(mut response) = request.send(&body) else {
+            return false;
+        };
+        // A body that was read to its end leaves the connection to the next request.
+        let body = response.body_mut().with_config();
+        let _ = body.limit(RESPONSE_BYTES_MAX).read_to_vec();
+        response.status().is_success()
+    }
+}
+
+/// When a request is sent again. The time is an input.
+#[derive(Debug)]
+struct Repetition {
+    began: Instant,
+    next_pause: Duration,
+}
+
+impl Repetition {
+    fn new(now: Instant) -> Repetition {
+        Repetition {
+            began: now,
+            next_pause: FIRST_PAUSE,
+        }
+    }
+
+    /// The request has failed: how long to wait. `None`: it is given up.
+    fn next_pause(&mut self, now: Instant) -> Option<Duration> {
+        let pause = self.next_pause;
+        self.next_pause *= 2;
+        let again_after = now.duration_since(self.began) + pause;
+        (again_after <= GIVEN_UP_AFTER).then_some(pause)
     }
 }
 
@@ -163,9 +209,39 @@ const BATCH_TIME: Duration = Duration::from_millis(250);
 const BATCH_EVENTS_MAX: usize = 20;
 /// For the whole request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Of the body of a response: a longer one costs the next request a new connection.
+const RESPONSE_BYTES_MAX: u64 = 16 << 10;
 /// The pause before the first repetition; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Then the events are given up.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(5 * 60);
 /// Ends that wait for three seconds.
 const WAITING_MAX: usize = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_is_repeated_after_longer_and_longer_pauses_for_five_minutes() {
+        let mut now = Instant::now();
+        let mut repetition = Repetition::new(now);
+        let mut pauses = Vec::new();
+        while let Some(pause) = repetition.next_pause(now) {
+            pauses.push(pause.as_secs());
+            now += pause;
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128]);
+    }
+
+    #[test]
+    fn repetition_at_five_minutes_is_made_and_one_past_them_is_not() {
+        let start = Instant::now();
+        let failed_at = |millis| {
+            let mut repetition = Repetition::new(start);
+            repetition.next_pause(start + Duration::from_millis(millis))
+        };
+        assert_eq!(failed_at(299_000), Some(FIRST_PAUSE));
+        assert_eq!(failed_at(299_001), None);
+    }
+}

@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::Deserialize;
 
+#[cfg(feature = "tls")]
+use super::authorities::Authorities;
+
 /// A URL to which events of an app are sent.
 ///
 /// ```
@@ -22,6 +25,8 @@ pub struct Webhook {
     /// `None`: all.
     kinds: Option<Vec<WebhookKind>>,
     batched: bool,
+    #[cfg(feature = "tls")]
+    authorities: Authorities,
 }
 
 /// What a webhook tells.
@@ -45,10 +50,18 @@ pub enum WebhookKind {
     SubscriptionCount,
 }
 
-/// Why a text is no URL of a webhook.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why there is no such webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct InvalidWebhook;
+pub enum InvalidWebhook {
+    /// The URL does not begin with `http://` or `https://`, has no host, or has other characters than those of ASCII that are
+    /// visible.
+    Url,
+    /// The URL begins with `https://`, or there are authorities, and this program was built without the feature `tls`.
+    WithoutTls,
+    /// The authorities that a web server's certificate may be from cannot be read: why.
+    Authorities(String),
+}
 
 /// A webhook in a file of settings.
 #[derive(Deserialize)]
@@ -57,27 +70,37 @@ struct WebhookSettings {
     url: String,
     events: Option<Vec<WebhookKind>>,
     batched: Option<bool>,
+    authorities: Option<String>,
 }
 
 impl Webhook {
     /// A webhook that gets all events, each in a request of its own.
     ///
+    /// With `https://`, the feature `tls` is needed. The web server must have a certificate of an authority that this machine
+    /// trusts.
+    ///
     /// # Errors
-    /// The URL does not begin with `http://`, or has no host.
+    /// [`InvalidWebhook::Url`], [`InvalidWebhook::WithoutTls`].
     pub fn new(url: impl Into<String>) -> Result<Webhook, InvalidWebhook> {
         let url = url.into();
-        let host = url
-            .strip_prefix("http://")
-            .and_then(|rest| rest.split(['/', '?', '#']).next());
-        let is_text = |url: &str| url.bytes().all(|byte| byte.is_ascii_graphic());
-        match host.is_some_and(|host| !host.is_empty()) && is_text(&url) {
-            true => Ok(Webhook {
-                url,
-                kinds: None,
-                batched: false,
-            }),
-            false => Err(InvalidWebhook),
-        }
+        check(&url)?;
+        Ok(Webhook {
+            url,
+            kinds: None,
+            batched: false,
+            #[cfg(feature = "tls")]
+            authorities: Authorities::default(),
+        })
+    }
+
+    /// Trusts these authorities alone, in PEM, instead of those that this machine trusts.
+    ///
+    /// # Errors
+    /// [`InvalidWebhook::Authorities`]: one of them cannot be read, or there is none.
+    #[cfg(feature = "tls")]
+    pub fn authorities(mut self, pem: &[u8]) -> Result<Webhook, InvalidWebhook> {
+        self.authorities = Authorities::from_pem(pem).map_err(InvalidWebhook::Authorities)?;
+        Ok(self)
     }
 
     /// Sends events of these kinds only.
@@ -98,6 +121,12 @@ impl Webhook {
         &self.url
     }
 
+    /// The authorities, if the web server needs a certificate.
+    #[cfg(feature = "tls")]
+    pub(super) fn trusted(&self) -> Option<&Authorities> {
+        self.url.starts_with(HTTPS).then_some(&self.authorities)
+    }
+
     pub(super) fn is_batched(&self) -> bool {
         self.batched
     }
@@ -114,6 +143,10 @@ impl TryFrom<WebhookSettings> for Webhook {
     fn try_from(settings: WebhookSettings) -> Result<Webhook, InvalidWebhook> {
         let webhook = Webhook::new(settings.url)?;
         let webhook = webhook.batched(settings.batched.unwrap_or(false));
+        let webhook = match settings.authorities {
+            Some(pem) => with_authorities(webhook, &pem)?,
+            None => webhook,
+        };
         Ok(match settings.events {
             Some(kinds) => webhook.kinds(kinds),
             None => webhook,
@@ -121,9 +154,47 @@ impl TryFrom<WebhookSettings> for Webhook {
     }
 }
 
+/// `http://` or `https://`, and a host.
+fn check(url: &str) -> Result<(), InvalidWebhook> {
+    let rest = url
+        .strip_prefix(HTTP)
+        .or_else(|| url.strip_prefix(HTTPS))
+        .ok_or(InvalidWebhook::Url)?;
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let is_text = url.bytes().all(|byte| byte.is_ascii_graphic());
+    if host.is_empty() || !is_text {
+        return Err(InvalidWebhook::Url);
+    }
+    match url.starts_with(HTTPS) && !cfg!(feature = "tls") {
+        true => Err(InvalidWebhook::WithoutTls),
+        false => Ok(()),
+    }
+}
+
+#[cfg(feature = "tls")]
+fn with_authorities(webhook: Webhook, pem: &str) -> Result<Webhook, InvalidWebhook> {
+    webhook.authorities(pem.as_bytes())
+}
+
+#[cfg(not(feature = "tls"))]
+fn with_authorities(_: Webhook, _: &str) -> Result<Webhook, InvalidWebhook> {
+    Err(InvalidWebhook::WithoutTls)
+}
+
+const HTTP: &str = "http://";
+const HTTPS: &str = "https://";
+
 impl fmt::Display for InvalidWebhook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the URL of a webhook is http:// and a host, and has no spaces")
+        f.write_str(match self {
+            InvalidWebhook::Url => {
+                "the URL of a webhook is http:// or https:// and a host, and has no spaces"
+            }
+            InvalidWebhook::WithoutTls => "this program was built without TLS",
+            InvalidWebhook::Authorities(reason) => {
+                return write!(f, "the authorities of a webhook cannot be used: {reason}");
+            }
+        })
     }
 }
 
@@ -134,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn url_is_http_with_a_host() {
+    fn url_is_http_or_https_with_a_host() {
         for url in ["http://a", "http://127.0.0.1:3000/x?y", "http://[::1]/"] {
             assert!(Webhook::new(url).is_ok(), "{url}");
         }
@@ -142,12 +213,36 @@ mod tests {
             "",
             "a",
             "http://",
+            "https://",
             "http:///x",
+            "https:///x",
+            "HTTP://a",
             "ftp://a",
             "http://a b",
             "http://a/\n",
         ] {
-            assert_eq!(Webhook::new(url), Err(InvalidWebhook), "{url}");
+            assert_eq!(Webhook::new(url), Err(InvalidWebhook::Url), "{url}");
+        }
+        let has_tls = cfg!(feature = "tls");
+        assert_eq!(Webhook::new("https://a:3000/x").is_ok(), has_tls);
+        assert_eq!(Webhook::new("https://a b"), Err(InvalidWebhook::Url));
+    }
+
+    #[test]
+    fn authorities_are_certificates_in_pem() {
+        for pem in [
+            "",
+            "x",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            "-----BEGIN CERTIFICATE-----\nAAAA",
+        ] {
+            let json = serde_json::json!({"url": "https://a/", "authorities": pem}).to_string();
+            let error = serde_json::from_str::<Webhook>(&json).expect_err(pem);
+            let expected = match cfg!(feature = "tls") {
+                true => "the authorities of a webhook cannot be used: ",
+                false => "this program was built without TLS",
+            };
+            assert!(error.to_string().starts_with(expected), "{error}");
         }
     }
 

@@ -139,3 +139,17 @@ fn messages_of_a_period_are_limited_for_clients_and_http_together() {
     assert_eq!(sender.expect_error(), 4301);
     assert_eq!(service.counts().messages_in_period, 3);
 }
+
+#[test]
+fn event_of_a_client_is_not_kept_by_a_cache_channel() {
+    let service = Service::start(1);
+    let mut sender = service.subscribed_to(&["private-cache-a"]);
+    assert_eq!(sender.read()["event"], "pusher:cache_miss");
+    service.trigger("private-cache-a", "kept", "1");
+    sender.expect("kept", "private-cache-a");
+    sender.whisper("private-cache-a", "client-x", &json!({}));
+    sender.expect_nothing();
+    let mut other = service.subscribed_to(&["private-cache-a"]);
+    assert_eq!(other.expect("kept", "private-cache-a"), 1);
+    other.expect_nothing();
+}

@@ -3,8 +3,9 @@
 use serde_json::json;
 use std::time::Duration;
 use yamabiko::server::{Config, LagPolicy};
+use yamabiko::websocket::frame::Opcode;
 use yamabiko_pusher::{App, AppLimits};
-use yamabiko_testing::socket::{self, Client};
+use yamabiko_testing::socket::{self, Client, frame};
 use yamabiko_testing::waiting::{TIMEOUT, eventually};
 
 use crate::harness::{KEY, Service, app};
@@ -168,4 +169,26 @@ fn client_that_is_too_slow_is_closed_with_4100() {
         service.trigger("a", "e", &data);
     }
     assert_eq!(slow.client.read_until_close().0, 4100);
+}
+
+#[test]
+fn websocket_ping_is_answered_with_its_payload() {
+    let service = Service::start(1);
+    let mut client = service.connect();
+    client.client.send(frame(Opcode::Ping, b"payload"));
+    let pong = client.client.read_frame();
+    assert_eq!(
+        (pong.opcode, &*pong.payload),
+        (Opcode::Pong, &b"payload"[..])
+    );
+}
+
+#[test]
+fn clients_of_a_server_that_drains_are_told_to_come_back_at_once() {
+    let service = Service::start(3);
+    let mut clients: Vec<_> = (0..10).map(|_| service.connect()).collect();
+    service.server.handle.drain(Duration::from_millis(100));
+    for client in &mut clients {
+        assert_eq!(client.client.read_close().0, 4200);
+    }
 }

@@ -380,3 +380,45 @@ fn requests_share_a_connection() {
         );
     }
 }
+
+#[test]
+fn body_in_chunks_is_read_and_its_digest_is_of_the_whole() {
+    let service = Service::start(1);
+    let mut subscriber = service.subscribed_to(&["a"]);
+    let path = format!("/apps/{ID}/events");
+    let body = json!({"name": "e", "data": "x", "channel": "a"}).to_string();
+    let target = signed_target(SECRET, "POST", &path, "", &body, now());
+    let (first, second) = body.split_at(10);
+    let mut client = Client::connect(service.server.address);
+    client.send(format!(
+        "POST {target} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n\
+         {:x}\r\n{first}\r\n{:x}\r\n{second}\r\n0\r\n\r\n",
+        first.len(),
+        second.len()
+    ));
+    assert_eq!(client.read_response().status, 200);
+    assert_eq!(subscriber.expect("e", "a"), "x");
+}
+
+#[test]
+fn long_body_without_a_right_signature_gets_401_whatever_its_digest_is() {
+    let service = Service::start(1);
+    let path = format!("/apps/{ID}/events");
+    let body = "x".repeat(100_000);
+    let target = signed_target("other-secret", "POST", &path, "", &body, now());
+    let (status, reason) = service.send("POST", &target, &body);
+    assert_eq!(status, 401);
+    assert!(
+        reason
+            .as_str()
+            .is_some_and(|reason| reason.contains("auth_signature"))
+    );
+    let target = signed_target(SECRET, "POST", &path, "", &body, now());
+    let (status, reason) = service.send("POST", &target, &body.replace('x', "y"));
+    assert_eq!(status, 401);
+    assert!(
+        reason
+            .as_str()
+            .is_some_and(|reason| reason.contains("body_md5"))
+    );
+}

@@ -9,9 +9,12 @@
 //! | `client_events.rs` | events of clients |
 //! | `users.rs` | signing in, messages to a user, termination, watchlists |
 //! | `http_api.rs` | events, batches, questions, signatures, statuses |
-//! | `webhooks.rs` | what a web server receives |
+//! | `web_server.rs` | web servers that receive webhooks |
+//! | `webhooks.rs`, `webhooks_https.rs` | what a web server receives |
 //! | `hostile.rs` | wrong JSON, types, names, sizes |
+//! | `amplification.rs` | how much short requests may cause |
 
+mod amplification;
 mod channels;
 mod client_events;
 mod connecting;
@@ -20,4 +23,7 @@ mod hostile;
 mod http_api;
 mod presence;
 mod users;
+mod web_server;
 mod webhooks;
+#[cfg(feature = "tls")]
+mod webhooks_https;

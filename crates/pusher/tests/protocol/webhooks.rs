@@ -1,97 +1,13 @@
 //! Webhooks over sockets: what a web server receives, and what happens if it refuses, or hangs.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::mpsc::{self, Receiver};
-use std::thread;
+use std::net::TcpListener;
 
 use serde_json::{Value, json};
 use yamabiko_pusher::{App, Webhook, WebhookKind};
 use yamabiko_testing::waiting::{TIMEOUT, eventually};
 
 use crate::harness::{KEY, SECRET, Service, app, sign};
-
-/// A request as the web server receives it.
-#[derive(Debug)]
-struct Received {
-    /// The lines of the head.
-    head: Vec<String>,
-    body: String,
-}
-
-/// A web server that answers each request with the next of these statuses, and with 200 when they are used up.
-fn web_server(statuses: &'static [u16]) -> (String, Receiver<Received>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = url_of(listener.local_addr().expect("an address"));
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        let mut statuses = statuses.iter();
-        for stream in listener.incoming() {
-            let mut stream = stream.expect("a connection");
-            while let Some(received) = read_request(&mut stream) {
-                let status = statuses.next().unwrap_or(&200);
-                let response = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
-                if stream.write_all(response.as_bytes()).is_err() || sender.send(received).is_err()
-                {
-                    break;
-                }
-            }
-        }
-    });
-    (url, receiver)
-}
-
-fn url_of(address: SocketAddr) -> String {
-    format!("http://{address}/webhooks?x=1")
-}
-
-fn read_request(stream: &mut TcpStream) -> Option<Received> {
-    let mut bytes = Vec::new();
-    let end = loop {
-        let mut byte = [0];
-        if stream.read(&mut byte).ok()? == 0 {
-            return None;
-        }
-        bytes.push(byte[0]);
-        if bytes.ends_with(b"\r\n\r\n") {
-            break bytes.len();
-        }
-    };
-    let head = String::from_utf8(bytes[..end].to_vec()).expect("ASCII");
-    let head: Vec<String> = head.lines().map(str::to_owned).collect();
-    let length = field(&head, "content-length")?.parse().expect("a number");
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).ok()?;
-    let body = String::from_utf8(body).expect("UTF-8");
-    Some(Received { head, body })
-}
-
-fn field(head: &[String], name: &str) -> Option<String> {
-    let fields = head.iter().filter_map(|line| line.split_once(": "));
-    let mut found = fields.filter(|(other, _)| other.eq_ignore_ascii_case(name));
-    found.next().map(|(_, value)| value.to_owned())
-}
-
-impl Received {
-    fn events(&self) -> Vec<Value> {
-        let body: Value = serde_json::from_str(&self.body).expect("JSON");
-        assert!(body["time_ms"].is_u64(), "{body}");
-        body["events"].as_array().expect("a list").clone()
-    }
-}
-
-#[track_caller]
-fn next(receiver: &Receiver<Received>) -> Received {
-    receiver.recv_timeout(TIMEOUT).expect("a request")
-}
-
-/// The only event of the next request.
-#[track_caller]
-fn next_event(receiver: &Receiver<Received>) -> Value {
-    let events = next(receiver).events();
-    assert_eq!(events.len(), 1, "{events:?}");
-    events[0].clone()
-}
+use crate::web_server::{Received, field, next, next_event, url_of, web_server};
 
 fn with_webhook(webhook: Webhook) -> App {
     app().subscription_counts(true).webhook(webhook)
@@ -155,7 +71,11 @@ fn request_is_a_signed_post_of_json() {
     let (url, requests) = web_server(&[]);
     let service = Service::with(1, [with_webhook(Webhook::new(url).expect("a URL"))]);
     let _client = service.subscribed_to(&["a"]);
-    let Received { head, body } = next(&requests);
+    let Received {
+        head,
+        body,
+        connection,
+    } = next(&requests);
     assert_eq!(head[0], "POST /webhooks?x=1 HTTP/1.1");
     assert_eq!(
         field(&head, "Content-Type").as_deref(),
@@ -166,6 +86,8 @@ fn request_is_a_signed_post_of_json() {
         field(&head, "X-Pusher-Signature"),
         Some(sign(SECRET, &[&body]))
     );
+    let second = next(&requests);
+    assert_eq!((connection, second.connection), (0, 0), "one connection");
 }
 
 #[test]
@@ -208,6 +130,7 @@ fn refused_request_is_sent_again_with_the_same_events() {
     eventually("both are counted", TIMEOUT, || {
         service.counts().webhook_events_sent == 2
     });
+    assert_eq!(service.counts().webhook_requests_failed, 2);
 }
 
 /// A reload: the page is gone and back within three seconds.
