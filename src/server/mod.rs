@@ -60,6 +60,7 @@
 // | `totals.rs`, `diagnostics.rs` | what each connection has received and sent; what the program's log gets |
 // | `workers.rs`, `fan_out.rs` | messages between workers; a published message's way into the logs |
 // | `recipient.rs`, `context.rs`, `request.rs`, `upgrade.rs`, `handler.rs` | the sending side of a connection; what a handler can do; requests of HTTP and for a WebSocket; the trait |
+// | `with_fallback.rs` | two applications on one server |
 // | `pending.rs`, `environment.rs` | what is to be written; what all connections of a worker share |
 // | `opening.rs`, `connection.rs`, `ending.rs` | the three states of a connection |
 // | `connections.rs` | the table of connections, where states change |
@@ -119,6 +120,7 @@ mod tls;
 mod totals;
 mod turn_times;
 mod upgrade;
+mod with_fallback;
 mod worker;
 mod workers;
 
@@ -163,6 +165,7 @@ pub use shutdown::Drained;
 pub use timers::TooManyTimers;
 pub use totals::ConnectionTotals;
 pub use upgrade::Upgrade;
+pub use with_fallback::{Mount, WithFallback, WithFallbackSession};
 
 use crate::reactor::{ConnectionLimit, Reactor, ReactorConfig};
 use descriptors::SocketLimits;

@@ -1,7 +1,7 @@
 //! `yamabiko serve`: the chat and its page; the apps of Pusher clients and the playground beside it.
 
-use yamabiko::server::Config;
-use yamabiko_pusher::{Pusher, WithFallback};
+use yamabiko::server::{Config, WithFallback};
+use yamabiko_pusher::Pusher;
 
 use super::arguments::ServeSettings;
 use super::output::{Failure, print};
@@ -12,7 +12,7 @@ pub(super) fn run(mut settings: ServeSettings) -> Result<(), Failure> {
     let (chat, tokens) = settings.settings.access.build()?;
     let chat = chat.history(settings.settings.history.of_room());
     let pusher = settings.settings.apps.build()?;
-    let playground = settings.settings.playground.clone();
+    let playground = settings.settings.playground.build();
     let (check, files) = (settings.check, settings.settings.tls_files());
     let given = settings.clone();
     let managed = serving::managed_sockets(&mut settings.settings)?;
@@ -36,13 +36,15 @@ pub(super) fn run(mut settings: ServeSettings) -> Result<(), Failure> {
         return Ok(print("the settings are valid\n")?);
     }
     // Each application is a server of its own type, so that nothing is paid for one that is off.
-    match (pusher, playground.enabled) {
-        (None, false) => serving::serve(config, chat, serving),
-        (None, true) => serving::serve(config, playground.with_fallback(chat), serving),
-        (Some(pusher), false) => serving::serve(config, WithFallback::new(pusher, chat), serving),
-        (Some(pusher), true) => {
+    match (pusher, playground) {
+        (None, None) => serving::serve(config, chat, serving),
+        (None, Some(playground)) => {
+            serving::serve(config, WithFallback::new(playground, chat), serving)
+        }
+        (Some(pusher), None) => serving::serve(config, WithFallback::new(pusher, chat), serving),
+        (Some(pusher), Some(playground)) => {
             let both = WithFallback::new(pusher, chat);
-            serving::serve(config, playground.with_fallback(both), serving)
+            serving::serve(config, WithFallback::new(playground, both), serving)
         }
     }
 }

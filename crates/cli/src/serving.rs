@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use yamabiko::server::{
     CannotListen, Config, Drained, Handler, ListenAddress, ListenAddresses, ListeningSocket,
-    Server, ServerHandle,
+    Server, ServerHandle, WithFallback,
 };
 use yamabiko_pusher::CountsReader;
 
 use super::arguments::{Restarts, Settings, TraceSettings};
 use super::descriptors;
 use super::logging::{Log, LogSettings};
-use super::monitoring::{Administration, Monitored, Monitoring, MonitoringSettings};
+use super::monitoring::{Administration, Monitoring, MonitoringPaths, MonitoringSettings};
 use super::output::{Failure, NAME_AND_VERSION, in_sentence, print, report_error};
 use super::reloading::Reloading;
 use super::takeover::Takeover;
@@ -63,7 +63,7 @@ pub(super) fn serve(
         ..config
     };
     let monitoring = Monitoring::new(&log, apps);
-    let handler = Monitored::new(handler, monitoring.clone(), &settings);
+    let handler = WithFallback::new(MonitoringPaths::new(monitoring.clone(), &settings), handler);
     let (takeover, sockets) = Takeover::begin(restarts.takeover, managed)?;
     let is_for_operators = |one: &ListeningSocket| is_among(one.address(), &settings.admin_listen);
     let (for_operators, sockets) = sockets.into_iter().partition(is_for_operators);

@@ -1,4 +1,4 @@
-//! The handler: the paths of the playground, and all others for another application.
+//! The handler of the paths of the playground.
 //!
 //! A page lets its visitor send any bytes to the core, and keeps up to [`SESSIONS_MAX`] sessions of some memory. Both are bounded, but a
 //! public server has no reason to offer it: by default only clients of this machine get it. Such a client has a loopback address, and asks
@@ -10,9 +10,8 @@ use std::time::Instant;
 
 use yamabiko::http::Hosts;
 use yamabiko::server::{
-    Admission, CloseCode, CloseFrame, Closed, Context, Failure, Handler, LagPolicy, Message,
-    Missed, NotJoined, Origins, OwnedMessage, PeerAddress, Piece, Position, Publisher, Refusal,
-    Replayed, Request, RequestHead, Response, RoomHistory, Status, Upgrade,
+    Admission, CloseCode, Context, Handler, Message, Mount, Origins, PeerAddress, Refusal, Request,
+    RequestHead, Response, Status, Upgrade,
 };
 
 use crate::limits::{COMMAND_BYTES_MAX, SESSIONS_MAX};
@@ -20,56 +19,47 @@ use crate::messages::Report;
 use crate::page::{PATH, Page, WIRE};
 use crate::session::Session;
 
-/// The playground at `/playground/`, and another application at all other paths.
+/// The playground at `/playground/`. [`WithFallback`](yamabiko::server::WithFallback) gives all other paths to another application.
 ///
 /// ```no_run
 /// use yamabiko::server::{Config, Server};
-/// use yamabiko_playground::{NothingElse, Playground};
+/// use yamabiko_playground::Playground;
 ///
-/// let playground = Playground::with_fallback(NothingElse);
-/// Server::bind(Config::default(), playground)?.run()?; // http://127.0.0.1:8080/playground/
+/// Server::bind(Config::default(), Playground::new())?.run()?; // http://127.0.0.1:8080/playground/
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Playground<H> {
+pub struct Playground {
     page: Page,
     public: bool,
     sessions: Arc<AtomicUsize>,
-    other: H,
 }
 
-/// What is kept for a connection: of the playground, or of the other application.
+/// What is kept for a connection.
 #[derive(Debug)]
-pub struct PlaygroundSession<S>(Kept<S>);
-
-#[derive(Debug)]
-enum Kept<S> {
-    Playground {
-        session: Box<Session>,
-        /// Held until the session ends.
-        _permit: Permit,
-    },
-    Other(S),
+pub struct PlaygroundSession {
+    session: Box<Session>,
+    /// Held until the session ends.
+    _permit: Permit,
 }
 
 /// One of the [`SESSIONS_MAX`] sessions.
 #[derive(Debug)]
 struct Permit(Arc<AtomicUsize>);
 
-impl<H> Playground<H> {
+impl Playground {
     /// For clients of this machine. Compresses the files of the page: some milliseconds.
-    pub fn with_fallback(other: H) -> Playground<H> {
+    pub fn new() -> Playground {
         Playground {
             page: Page::new(),
             public: false,
             sessions: Arc::default(),
-            other,
         }
     }
 
     /// For every client.
     #[must_use]
-    pub fn public(mut self) -> Playground<H> {
+    pub fn public(mut self) -> Playground {
         self.public = true;
         self
     }
@@ -97,6 +87,12 @@ impl<H> Playground<H> {
                 format!("the playground has {SESSIONS_MAX} visitors, its limit"),
             )),
         }
+    }
+}
+
+impl Default for Playground {
+    fn default() -> Playground {
+        Playground::new()
     }
 }
 
@@ -155,162 +151,51 @@ fn execute(session: &mut Session, message: Message<'_>, context: &mut Context<'_
     send(&session.execute(command), context);
 }
 
-// All methods of the trait are here: `tests/public_api.rs` compares them.
-impl<H: Handler> Handler for Playground<H> {
-    type Session = PlaygroundSession<H::Session>;
+impl Handler for Playground {
+    type Session = PlaygroundSession;
 
-    fn admit(&self, request: &Upgrade<'_>) -> Result<Admission<Self::Session>, Refusal> {
-        if !is_ours(request.path()) {
-            let admission = self.other.admit(request)?;
-            return Ok(admission.map(|session| PlaygroundSession(Kept::Other(session))));
-        }
+    fn admit(&self, request: &Upgrade<'_>) -> Result<Admission<PlaygroundSession>, Refusal> {
         self.check_client(request.peer_address(), request.request())?;
         if request.path() != WIRE {
             return Err(Refusal::new(Status::NotFound, "there is nothing here"));
         }
         let permit = self.permit()?;
         let session = Session::new(request_text(request.request()), Instant::now());
-        Ok(Admission::new(PlaygroundSession(Kept::Playground {
+        Ok(Admission::new(PlaygroundSession {
             session: Box::new(session),
             _permit: permit,
-        })))
+        }))
     }
 
-    fn opened(&self, session: &mut Self::Session, context: &mut Context<'_>) {
-        match &mut session.0 {
-            Kept::Playground { session, .. } => send(&session.welcome(), context),
-            Kept::Other(session) => self.other.opened(session, context),
-        }
+    fn opened(&self, page: &mut PlaygroundSession, context: &mut Context<'_>) {
+        send(&page.session.welcome(), context);
     }
 
     fn message(
         &self,
-        session: &mut Self::Session,
+        page: &mut PlaygroundSession,
         message: Message<'_>,
         context: &mut Context<'_>,
     ) {
-        match &mut session.0 {
-            Kept::Playground { session, .. } => execute(session, message, context),
-            Kept::Other(session) => self.other.message(session, message, context),
-        }
+        execute(&mut page.session, message, context);
     }
 
-    fn piece(&self, session: &mut Self::Session, piece: &Piece<'_>, context: &mut Context<'_>) {
-        if let Kept::Other(session) = &mut session.0 {
-            self.other.piece(session, piece, context);
-        }
-    }
-
-    fn drained(&self, session: &mut Self::Session, context: &mut Context<'_>) {
-        if let Kept::Other(session) = &mut session.0 {
-            self.other.drained(session, context);
-        }
-    }
-
-    fn timer(&self, session: &mut Self::Session, number: u32, context: &mut Context<'_>) {
-        if let Kept::Other(session) = &mut session.0 {
-            self.other.timer(session, number, context);
-        }
-    }
-
-    fn closed(&self, session: Self::Session, closed: &Closed<'_>, context: &mut Context<'_>) {
-        if let Kept::Other(session) = session.0 {
-            self.other.closed(session, closed, context);
-        }
-    }
-
-    fn missed(
-        &self,
-        session: &mut Self::Session,
-        room: &str,
-        missed: Missed,
-        context: &mut Context<'_>,
-    ) {
-        if let Kept::Other(session) = &mut session.0 {
-            self.other.missed(session, room, missed, context);
-        }
-    }
-
-    fn server_closes(
-        &self,
-        session: &Self::Session,
-        close: &CloseFrame<'_>,
-        failure: Option<&Failure>,
-    ) -> Option<CloseFrame<'static>> {
-        match &session.0 {
-            Kept::Playground { .. } => None,
-            Kept::Other(session) => self.other.server_closes(session, close, failure),
-        }
-    }
-
-    fn order_reached(
-        &self,
-        session: &mut Self::Session,
-        room: &str,
-        number: u64,
-        context: &mut Context<'_>,
-    ) {
-        if let Kept::Other(session) = &mut session.0 {
-            self.other.order_reached(session, room, number, context);
-        }
-    }
-
-    fn joined(
-        &self,
-        session: &mut Self::Session,
-        room: &str,
-        joined: Result<Replayed, NotJoined>,
-        context: &mut Context<'_>,
-    ) {
-        if let Kept::Other(session) = &mut session.0 {
-            self.other.joined(session, room, joined, context);
-        }
-    }
-
-    fn history(&self, room: &str) -> Option<RoomHistory> {
-        self.other.history(room)
-    }
-
-    fn numbered(
-        &self,
-        room: &str,
-        position: Position,
-        message: Message<'_>,
-    ) -> Option<OwnedMessage> {
-        self.other.numbered(room, position, message)
-    }
-
-    fn origins(&self, request: &RequestHead<'_>) -> Option<Origins> {
-        match is_ours(request.path()) {
-            true => Some(Origins::SameHost),
-            false => self.other.origins(request),
-        }
-    }
-
-    fn lag_policy(&self, room: &str) -> Option<LagPolicy> {
-        self.other.lag_policy(room)
-    }
-
-    fn bound(&self, publisher: Publisher) {
-        self.other.bound(publisher);
+    fn origins(&self, _: &RequestHead<'_>) -> Option<Origins> {
+        Some(Origins::SameHost)
     }
 
     fn http(&self, request: &Request<'_>) -> Response {
-        if !is_ours(request.path()) {
-            return self.other.http(request);
-        }
         match self.check_client(request.peer_address(), request.head()) {
             Ok(()) if request.path() == WIRE => Refusal::upgrade_required().to_response(),
             Ok(()) => self.page.respond(request.head()),
             Err(refusal) => refusal.to_response(),
         }
     }
+}
 
-    fn http_when_full(&self, request: &Request<'_>) -> Option<Response> {
-        match is_ours(request.path()) {
-            true => None,
-            false => self.other.http_when_full(request),
-        }
+impl Mount for Playground {
+    fn takes(&self, request: &RequestHead<'_>) -> bool {
+        is_ours(request.path())
     }
 }
 
@@ -356,7 +241,7 @@ mod tests {
 
     #[test]
     fn permits_end_at_the_limit_and_come_back() {
-        let playground = Playground::with_fallback(crate::NothingElse);
+        let playground = Playground::new();
         let permits: Vec<Permit> = (0..SESSIONS_MAX)
             .map(|_| playground.permit().expect("one is free"))
             .collect();

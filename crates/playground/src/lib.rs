@@ -28,7 +28,7 @@
 //! | `session.rs` | what is kept for a page; commands into reports |
 //! | `rate.rs`, `limits.rs` | how much one page, and all together, may ask for |
 //! | `page.rs` | the files of the page |
-//! | `handler.rs`, `nothing_else.rs` | the handler, which gives all other paths to another application |
+//! | `handler.rs` | the handler |
 //!
 //! It costs nothing while nobody has the page open. A session has at most some 20 KiB, and with compression the two compressors of
 //! DEFLATE. It reads no file, no socket and, apart from the rate of commands, no clock.
@@ -41,7 +41,6 @@ mod handler;
 mod hexadecimal;
 mod limits;
 mod messages;
-mod nothing_else;
 mod opening;
 mod page;
 mod rate;
@@ -50,5 +49,4 @@ mod session;
 mod wire;
 
 pub use handler::{Playground, PlaygroundSession};
-pub use nothing_else::NothingElse;
 pub use session::Session;

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 
 use yamabiko::server::{
-    Admission, CloseCode, CloseFrame, Closed, Context, Failure, Handler, Message, Origins,
+    Admission, CloseCode, CloseFrame, Closed, Context, Failure, Handler, Message, Mount, Origins,
     Publisher, Refusal, Request, RequestHead, Response, Status, Upgrade,
 };
 
@@ -28,6 +28,7 @@ use crate::wire::{
 use crate::{messages, signing_in, subscribing, subscription_counts};
 
 /// A server for Pusher clients: the handler of a [`Server`](yamabiko::server::Server).
+/// [`WithFallback`](yamabiko::server::WithFallback) gives the paths that are not Pusher's to another application.
 ///
 /// ```
 /// use yamabiko::server::{Config, Server};
@@ -99,8 +100,8 @@ impl Pusher {
         CountsReader(self.apps.clone())
     }
 
-    /// Whether this application has something at a path.
-    pub fn has_path(path: &str) -> bool {
+    /// Whether this application has something at a path. Its rooms are named so, too.
+    fn has_path(path: &str) -> bool {
         let is_api = ["/apps/", "/users/"]
             .iter()
             .any(|prefix| path.starts_with(prefix));
@@ -245,6 +246,16 @@ impl Handler for Pusher {
 
     fn http(&self, request: &Request<'_>) -> Response {
         self.respond(request)
+    }
+}
+
+impl Mount for Pusher {
+    fn takes(&self, request: &RequestHead<'_>) -> bool {
+        Pusher::has_path(request.path())
+    }
+
+    fn takes_room(&self, room: &str) -> bool {
+        Pusher::has_path(room)
     }
 }
 

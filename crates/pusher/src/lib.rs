@@ -27,7 +27,7 @@
 //! | `api/` | the HTTP API |
 //! | `webhooks/` | what happens, sent to the web server |
 //! | `properties.rs` | properties of the parsers, for the fuzz targets |
-//! | `handler.rs`, `with_fallback.rs` | the handler; the same with another application for all other paths |
+//! | `handler.rs` | the handler |
 //!
 //! It sees no frame, no socket and no thread of the server. Time is an input, read in `handler.rs` and `messages.rs`.
 
@@ -57,11 +57,9 @@ mod subscription_counts;
 mod users;
 mod webhooks;
 mod wire;
-mod with_fallback;
 
 pub use app::{App, InvalidApp};
 pub use counts::AppCounts;
 pub use handler::{CountsReader, Pusher, Session};
 pub use limits::AppLimits;
 pub use webhooks::{InvalidWebhook, Webhook, WebhookKind};
-pub use with_fallback::{WithFallback, WithFallbackSession};

@@ -75,12 +75,13 @@ pub(crate) struct PlaygroundSettings {
 }
 
 impl PlaygroundSettings {
-    /// The playground at its paths, and this application at all others.
-    pub(crate) fn with_fallback<H>(&self, other: H) -> Playground<H> {
-        match self.public {
-            true => Playground::with_fallback(other).public(),
-            false => Playground::with_fallback(other),
-        }
+    /// The playground, if it is on.
+    pub(crate) fn build(&self) -> Option<Playground> {
+        let playground = self.enabled.then(Playground::new)?;
+        Some(match self.public {
+            true => playground.public(),
+            false => playground,
+        })
     }
 }
 

@@ -3,12 +3,9 @@
 use std::num::NonZeroUsize;
 use std::thread::{self, JoinHandle};
 
-use yamabiko::server::{
-    Admission, Config, Context, Handler, ListenAddresses, ListeningSocket, Message, Refusal,
-    Server, ServerHandle, Status, Upgrade,
-};
+use yamabiko::server::{Config, ListenAddresses, ListeningSocket, Server, ServerHandle};
 
-use super::monitored::Monitored;
+use super::handler::MonitoringPaths;
 use super::{Monitoring, MonitoringSettings};
 
 /// The server for operators. It ends when the value is dropped.
@@ -20,9 +17,6 @@ pub(crate) struct Administration {
     copies: Vec<ListeningSocket>,
     thread: Option<JoinHandle<()>>,
 }
-
-/// An application without paths.
-pub(super) struct Nothing;
 
 impl Administration {
     /// Serves on the addresses of `--admin-listen`, if there are any. `sockets`: those that listen on them already.
@@ -44,7 +38,7 @@ impl Administration {
             memory_bytes_max: None,
             ..Config::default()
         };
-        let handler = Monitored::with_all_paths(Nothing, monitoring.clone());
+        let handler = MonitoringPaths::for_operators(monitoring.clone());
         let server = Server::bind_with(config, handler, sockets)?;
         let (handle, addresses) = (server.handle(), server.local_addresses().clone());
         #[cfg(target_os = "linux")]
@@ -87,19 +81,6 @@ impl Drop for Administration {
             let _ = thread.join();
         }
     }
-}
-
-impl Handler for Nothing {
-    type Session = ();
-
-    fn admit(&self, _: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
-        Err(Refusal::new(
-            Status::NotFound,
-            "there is no WebSocket on this address",
-        ))
-    }
-
-    fn message(&self, _: &mut (), _: Message<'_>, _: &mut Context<'_>) {}
 }
 
 /// Operators and their monitoring systems, and not clients.

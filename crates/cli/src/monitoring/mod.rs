@@ -10,7 +10,7 @@
 //! | file | content |
 //! |---|---|
 //! | `mod.rs` | what the paths tell |
-//! | `monitored.rs` | a handler around the application's own: it answers these paths, and passes all else on |
+//! | `handler.rs` | the application that has these paths |
 //! | `administration.rs` | the server for operators, on addresses and a thread of its own |
 //! | `exposition.rs`, `app_metrics.rs`, `families.rs` | the metrics of the server and of the apps; the format |
 //! | `process.rs` | what the system tells about the process |
@@ -23,19 +23,20 @@ mod administration;
 mod app_metrics;
 mod exposition;
 mod families;
-mod monitored;
+mod handler;
 mod process;
 
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use yamabiko::server::{
-    Handler, InvalidField, ListenAddress, Refusal, Request, Response, Server, ServerHandle, Status,
+    Handler, InvalidField, ListenAddress, Refusal, Request, RequestHead, Response, Server,
+    ServerHandle, Status,
 };
 use yamabiko_pusher::CountsReader;
 
 pub(crate) use self::administration::Administration;
-pub(crate) use self::monitored::Monitored;
+pub(crate) use self::handler::MonitoringPaths;
 
 use self::exposition::{Numbers, OPEN_METRICS};
 use self::process::Process;
@@ -100,9 +101,7 @@ impl Monitoring {
         let _ = self.0.connections_max.set(server.connections_max());
     }
 
-    /// `None`: the path is none of monitoring.
-    fn respond(&self, request: &Request<'_>, paths: Paths, is_full: bool) -> Option<Response> {
-        let resource = Resource::of(request).filter(|resource| paths.have(*resource))?;
+    fn respond(&self, request: &Request<'_>, resource: Resource, is_full: bool) -> Response {
         let response = match request.method() {
             "GET" | "HEAD" => self.resource(resource, is_full),
             "OPTIONS" => Response::new(Status::NoContent).field("Allow", METHODS),
@@ -111,7 +110,7 @@ impl Monitoring {
                 .field("Allow", METHODS),
         };
         let response = response.and_then(|response| response.field("Cache-Control", "no-store"));
-        Some(response.unwrap_or_else(|_| Response::new(Status::InternalServerError)))
+        response.unwrap_or_else(|_| Response::new(Status::InternalServerError))
     }
 
     fn resource(&self, resource: Resource, is_full: bool) -> Result<Response, InvalidField> {
@@ -147,6 +146,21 @@ impl Monitoring {
 }
 
 impl Paths {
+    /// On the addresses of the server. Where there are addresses for operators, the version and the metrics are there alone.
+    fn of_server(settings: &MonitoringSettings) -> Paths {
+        let is_alone = settings.admin_listen.is_empty();
+        Paths {
+            version: is_alone,
+            metrics: is_alone && settings.metrics,
+        }
+    }
+
+    /// On the addresses for operators: all of them.
+    const FOR_OPERATORS: Paths = Paths {
+        version: true,
+        metrics: true,
+    };
+
     fn have(self, resource: Resource) -> bool {
         match resource {
             Resource::Health | Resource::Ready => true,
@@ -157,7 +171,7 @@ impl Paths {
 }
 
 impl Resource {
-    fn of(request: &Request<'_>) -> Option<Resource> {
+    fn of(request: &RequestHead<'_>) -> Option<Resource> {
         let mut segments = request.path_segments();
         let (first, None) = (segments.next()?, segments.next()) else {
             return None;
@@ -188,14 +202,13 @@ const VERSION: &str = concat!(
 
 #[cfg(test)]
 mod tests {
-    use super::administration::Nothing;
     use super::*;
     use crate::logging::{LevelFilter, LogSettings};
     use yamabiko::http::{HttpVersion, OwnedRequest};
     use yamabiko::server::Config;
 
     /// A monitored server that does not run.
-    fn server_with(settings: &MonitoringSettings) -> (Monitored<Nothing>, ServerHandle) {
+    fn server_with(settings: &MonitoringSettings) -> (MonitoringPaths, ServerHandle) {
         let listen = "127.0.0.1:0".parse().expect("an address");
         let config = Config {
             listen,
@@ -206,23 +219,26 @@ mod tests {
             ..LogSettings::default()
         });
         let monitoring = Monitoring::new(&log.expect("a log"), None);
-        let server = Server::bind(config, Nothing).expect("a server");
+        let server = Server::bind(config, MonitoringPaths::new(monitoring.clone(), settings))
+            .expect("a server");
         monitoring.watch(&server);
-        let monitored = Monitored::new(Nothing, monitoring, settings);
-        (monitored, server.handle())
+        (
+            MonitoringPaths::new(monitoring.clone(), settings),
+            server.handle(),
+        )
     }
 
-    fn server() -> (Monitored<Nothing>, ServerHandle) {
+    fn server() -> (MonitoringPaths, ServerHandle) {
         server_with(&MonitoringSettings::default())
     }
 
     /// The status and the text of the response.
-    fn ask(monitored: &Monitored<Nothing>, method: &str, path: &str) -> (u16, String) {
+    fn ask(monitored: &MonitoringPaths, method: &str, path: &str) -> (u16, String) {
         ask_when(monitored, method, path, false)
     }
 
     fn ask_when(
-        monitored: &Monitored<Nothing>,
+        monitored: &MonitoringPaths,
         method: &str,
         path: &str,
         is_full: bool,

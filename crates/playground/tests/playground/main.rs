@@ -4,9 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use yamabiko::server::{Admission, Config, Context, Handler, Message, Proxies, Refusal, Upgrade};
+use yamabiko::server::{
+    Admission, Config, Context, Handler, Message, Proxies, Refusal, Upgrade, WithFallback,
+};
 use yamabiko::websocket::frame::Opcode;
-use yamabiko_playground::{NothingElse, Playground};
+use yamabiko_playground::Playground;
 use yamabiko_testing::socket::{self, Client, Response, TestServer};
 
 /// An application that sends every message back.
@@ -31,7 +33,7 @@ struct Page {
 }
 
 fn server() -> TestServer {
-    TestServer::start(socket::config(1), Playground::with_fallback(NothingElse))
+    TestServer::start(socket::config(1), Playground::new())
 }
 
 impl Page {
@@ -234,7 +236,7 @@ fn only_clients_of_this_machine_that_ask_for_a_loopback_name_are_served() {
 
 #[test]
 fn a_public_playground_is_for_every_client() {
-    let handler = Playground::with_fallback(NothingElse).public();
+    let handler = Playground::new().public();
     let server = TestServer::start(socket::config(1), handler);
     let response = request(
         Client::connect(server.address),
@@ -251,7 +253,7 @@ fn a_client_that_a_named_proxy_speaks_for_is_not_of_this_machine() {
         proxies: Proxies::new([local]),
         ..socket::config(1)
     };
-    let server = TestServer::start(config, Playground::with_fallback(NothingElse));
+    let server = TestServer::start(config, Playground::new());
     let mut client = Client::connect(server.address);
     client.send("GET /playground/ HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.1\r\nConnection: close\r\n\r\n");
     assert_eq!(client.read_response().status, 403);
@@ -259,7 +261,10 @@ fn a_client_that_a_named_proxy_speaks_for_is_not_of_this_machine() {
 
 #[test]
 fn other_paths_belong_to_the_other_application() {
-    let server = TestServer::start(socket::config(1), Playground::with_fallback(Echo));
+    let server = TestServer::start(
+        socket::config(1),
+        WithFallback::new(Playground::new(), Echo),
+    );
     let mut client = Client::connect(server.address).upgraded("/anything");
     client.text("Hello");
     assert_eq!(client.read_text(), "Hello");
