@@ -77,6 +77,10 @@ fn upgrade(stream: &mut StreamOwned<ServerConnection, std::net::TcpStream>) {
 //= type=test
 //# Otherwise, all further communication on this channel MUST run
 //# through the encrypted tunnel
+//= https://www.rfc-editor.org/rfc/rfc6455#section-10.6
+//= type=test
+//# WebSocket implementations MUST support TLS and SHOULD employ it when communicating with
+//# their peers.
 #[test]
 fn client_and_server_exchange_messages_over_tls() {
     let authority = Authority::new();

@@ -13,6 +13,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::roles::Roles;
+
 /// The relation of the code below a citation to the requirement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -39,6 +41,8 @@ pub struct Citation {
     /// The function or other item that contains the citation or follows it. The table
     /// has this name instead of the line number, which changes with every edit.
     pub item: String,
+    /// Of a test: the roles in which it runs.
+    pub roles: Roles,
 }
 
 /// All citations in the code of the workspace, and the faults in their form.
@@ -178,6 +182,7 @@ impl<'a> Source<'a> {
             file: self.file.into(),
             line: start + 1,
             item,
+            roles: self.roles(end),
         })
     }
 
@@ -225,6 +230,13 @@ impl<'a> Source<'a> {
         let code = self.lines.iter().filter(|line| !line.starts_with("//"));
         code.filter_map(|line| item_name(line))
             .any(|item| item == name)
+    }
+
+    /// Other citations may be between this one and the test.
+    fn roles(&self, end: usize) -> Roles {
+        let rest = &self.lines[end..];
+        let comments = rest.iter().take_while(|line| line.starts_with("//"));
+        Roles::of_test(self.file, &rest[comments.count()..])
     }
 
     /// The item directly below the citation, or else the function that contains it.

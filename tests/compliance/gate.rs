@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::citations::{self, Citation, Kind};
 use crate::requirements::{Requirement, Requirements};
+use crate::roles::Roles;
 
 /// The keywords of BCP 14 that oblige.
 const KEYWORDS: [&str; 5] = ["MUST", "SHOULD", "SHALL", "REQUIRED", "RECOMMENDED"];
@@ -28,6 +29,12 @@ impl Coverage {
 
     fn complete(&self) -> bool {
         !self.implementations.is_empty() && !self.tests.is_empty()
+    }
+
+    /// The roles in which it is tested.
+    fn roles(&self) -> Roles {
+        let roles = self.tests.iter().map(|test| test.roles);
+        roles.fold(Roles::default(), Roles::or)
     }
 }
 
@@ -129,10 +136,29 @@ impl Gate {
                 Standing::Later(_) if coverage.complete() => problems.push(format!(
                     "milestones.csv: {id} is implemented and tested: remove it from the list"
                 )),
+                Standing::Done => problems.extend(self.problem_of_roles(requirement)),
                 _ => {}
             }
         }
         problems
+    }
+
+    /// A requirement of both roles is tested in both, or has a reason for one test.
+    fn problem_of_roles(&self, requirement: &Requirement) -> Option<String> {
+        let (id, roles) = (&requirement.id, self.coverage(&requirement.id).roles());
+        let is_listed = self.requirements.one_test.contains_key(id);
+        let needs_both = requirement.of_both_roles && roles != Roles::BOTH;
+        match (needs_both, is_listed) {
+            (true, false) => Some(format!(
+                "{id}: no test as {}: {}",
+                roles.missing(),
+                requirement.summary
+            )),
+            (false, true) => Some(format!(
+                "one-test.csv: {id} is tested in both roles, or binds one: remove it from the list"
+            )),
+            _ => None,
+        }
     }
 }
 
@@ -201,6 +227,7 @@ x-5,1,6,1,MUST,keyword,both,server,,yes,MUST,encrypts,,,https://rfc/x#section-6,
             file: "src/a.rs".into(),
             line: 7,
             item: "a".into(),
+            roles: Roles::BOTH,
         }
     }
 
@@ -246,6 +273,21 @@ x-5,1,6,1,MUST,keyword,both,server,,yes,MUST,encrypts,,,https://rfc/x#section-6,
         let mut citations = all_due();
         citations.remove(1);
         assert_eq!(problems(&citations), ["x-1 MUST: cited by no test: closes"]);
+    }
+
+    #[test]
+    fn requirement_of_both_roles_needs_a_test_in_each_or_a_reason() {
+        let mut citations = all_due();
+        citations[1].roles.client = false;
+        assert_eq!(problems(&citations), ["x-1: no test as client: closes"]);
+        let requirements = Requirements::of_tables(&[TABLE.into()], NO_EXCEPTIONS, TLS_LATER);
+        let listed = requirements.with_one_test("id,reason\nx-1,one function of both\n");
+        assert_eq!(Gate::new(listed.clone(), &citations).problems(), [""; 0]);
+        citations[1].roles.client = true;
+        assert_eq!(
+            Gate::new(listed, &citations).problems(),
+            ["one-test.csv: x-1 is tested in both roles, or binds one: remove it from the list"]
+        );
     }
 
     #[test]

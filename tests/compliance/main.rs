@@ -11,7 +11,8 @@
 //! A requirement binds yamabiko if it is not a permission, an endpoint can be tested
 //! for it, and `specs/exceptions.csv` does not list it with a reason. Each binding
 //! requirement needs an implementation and a test, unless `specs/milestones.csv` names
-//! the milestone that will bring them. The gate fails if a requirement in that list is
+//! the milestone that will bring them. A requirement for both roles needs a test as server
+//! and a test as client, or a reason in `specs/one-test.csv`. The gate fails if a requirement in that list is
 //! already implemented and tested, so the list stays correct.
 //!
 //! `docs/compliance.md` shows the result as a table.
@@ -25,6 +26,7 @@ mod citations;
 mod gate;
 mod report;
 mod requirements;
+mod roles;
 mod table;
 
 use std::fs;

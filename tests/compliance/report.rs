@@ -147,6 +147,7 @@ fn top_section(requirement: &Requirement) -> String {
 fn row_links_to_the_code_and_the_test() {
     use crate::citations::Kind;
     use crate::requirements::Requirements;
+    use crate::roles::Roles;
 
     let table = "\
 id,rfc,section,line,level,kind,role,testable_by,fail_connection,duvet_auto,effective_level,summary,note,erratum,target,duvet_quote_prefix,quote
@@ -160,6 +161,7 @@ rfc6455-5.1-04,6455,5.1,1,MUST,keyword,server,lib,,yes,MUST,Another,,EID 7 (Veri
         file: file.into(),
         line: 1,
         item: item.into(),
+        roles: Roles::default(),
     };
     let citations = [
         citation(Kind::Implementation, "src/a.rs", "receive"),

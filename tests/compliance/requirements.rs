@@ -26,6 +26,8 @@ pub struct Requirement {
     pub sentence: String,
     /// Whether it binds endpoints and a test can check it.
     pub testable: bool,
+    /// Whether it binds servers and clients.
+    pub of_both_roles: bool,
 }
 
 /// The row of `specs/milestones.csv` for a requirement that is not due yet.
@@ -36,11 +38,13 @@ pub struct Milestone {
 }
 
 /// All tables of `specs/`.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Requirements {
     all: Vec<Requirement>,
     /// id → the reason for which it is not binding.
     pub exceptions: BTreeMap<String, String>,
+    /// id → the reason for which one test is enough for both roles.
+    pub one_test: BTreeMap<String, String>,
     /// id → the milestone that it is part of.
     pub milestones: BTreeMap<String, Milestone>,
 }
@@ -56,6 +60,7 @@ impl Requirements {
             &read("exceptions.csv"),
             &read("milestones.csv"),
         )
+        .with_one_test(&read("one-test.csv"))
     }
 
     pub fn of_tables(requirements: &[String], exceptions: &str, milestones: &str) -> Self {
@@ -65,15 +70,19 @@ impl Requirements {
                 .flat_map(|table| table::rows(table))
                 .map(|row| requirement(&row))
                 .collect(),
-            exceptions: table::rows(exceptions)
-                .into_iter()
-                .map(|row| (row["id"].clone(), row["reason"].clone()))
-                .collect(),
+            exceptions: reasons(exceptions),
+            one_test: BTreeMap::new(),
             milestones: table::rows(milestones)
                 .into_iter()
                 .map(|row| (row["id"].clone(), milestone(&row)))
                 .collect(),
         }
+    }
+
+    /// With the list of the requirements of both roles for which one test is enough.
+    pub fn with_one_test(mut self, one_test: &str) -> Self {
+        self.one_test = reasons(one_test);
+        self
     }
 
     pub fn all(&self) -> &[Requirement] {
@@ -90,9 +99,14 @@ impl Requirements {
     /// The faults of the lists.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        for id in self.exceptions.keys() {
-            if !self.all.iter().any(|requirement| requirement.id == *id) {
-                problems.push(format!("exceptions.csv: there is no requirement {id}"));
+        for (list, ids) in [
+            ("exceptions.csv", &self.exceptions),
+            ("one-test.csv", &self.one_test),
+        ] {
+            for id in ids.keys() {
+                if !self.all.iter().any(|requirement| requirement.id == *id) {
+                    problems.push(format!("{list}: there is no requirement {id}"));
+                }
             }
         }
         for (id, milestone) in &self.milestones {
@@ -124,7 +138,16 @@ fn requirement(row: &Row) -> Requirement {
         target: row["target"].clone(),
         sentence: folded(&row["quote"]),
         testable: ["lib", "server", "client"].contains(&row["testable_by"].as_str()),
+        of_both_roles: row["role"] == "both",
     }
+}
+
+/// id → reason.
+fn reasons(table: &str) -> BTreeMap<String, String> {
+    table::rows(table)
+        .into_iter()
+        .map(|row| (row["id"].clone(), row["reason"].clone()))
+        .collect()
 }
 
 fn milestone(row: &Row) -> Milestone {

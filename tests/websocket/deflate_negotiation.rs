@@ -403,6 +403,10 @@ fn server_writes_only_parameters_that_an_offer_allows() {
     assert!(error.contains("permessage-deflate"), "{error}");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7692#section-5
+//# If a server responds with no PMCE element in the "Sec-WebSocket-Extensions" header,
+//# both endpoints proceed without per-message compression once _the WebSocket
+//# Connection is established_.
 #[test]
 fn server_declines_if_nothing_is_offered() {
     let request = request_with("x").replace("Sec-WebSocket-Extensions: x\r\n", "");
@@ -498,6 +502,8 @@ fn client_accepts_each_response_that_its_offer_allows() {
 //# The negotiation response contains an extension parameter with an invalid value.
 //= https://www.rfc-editor.org/rfc/rfc7692#section-7
 //# The negotiation response contains multiple extension parameters with the same name.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-9.1
+//# The parameters supplied with any given extension MUST be defined for that extension.
 #[test]
 fn client_fails_connection_on_a_wrong_parameter() {
     use ClientHandshakeError as Error;
@@ -564,6 +570,14 @@ fn client_fails_connection_on_a_response_that_ignores_its_demands() {
 //= https://www.rfc-editor.org/rfc/rfc7692#section-5
 //# If a server gives an invalid response, such as accepting a PMCE that the client did
 //# not offer, the client MUST _Fail the WebSocket Connection_.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-9.1
+//# the recipient of such malformed data MUST immediately _Fail the WebSocket Connection_.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.3
+//# When using the quoted-string syntax variant, the value ; after quoted-string unescaping
+//# MUST conform to the ; 'token' ABNF.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-9.1
+//# the order of operations on the data should be assumed to be the same as the order in
+//# which the extensions are listed in the server's response in the opening handshake.
 #[test]
 fn client_fails_connection_on_an_extension_beside_permessage_deflate() {
     use ClientHandshakeError as Error;
@@ -577,6 +591,8 @@ fn client_fails_connection_on_an_extension_beside_permessage_deflate() {
         ("D\r\nSec-WebSocket-Extensions: D", Error::RepeatedExtension),
         ("D;", Error::MalformedExtensions),
         ("D; SB=\"10", Error::MalformedExtensions),
+        ("D; SB=\"1 0\"", Error::MalformedExtensions),
+        ("D; SB=\"\"", Error::MalformedExtensions),
     ];
     for (response, error) in table {
         let result = client_result(Some(NO_DEMANDS), &response_with(&in_full(response)));

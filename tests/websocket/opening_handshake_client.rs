@@ -221,6 +221,9 @@ fn client_request_is_one_that_the_server_accepts() {
 //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
 //= type=test
 //# The _Extensions In Use_ is defined to be a (possibly empty) string
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//= type=test
+//# all header field names in both HTTP requests and HTTP responses are case-insensitive.
 #[test]
 fn client_accepts_every_spelling_that_the_rfcs_allow() {
     let chat = Some("chat");
