@@ -48,6 +48,24 @@ fn table_of_the_opening_is_that_of_the_code() {
     table.is_in("opening-handshake.md");
 }
 
+#[test]
+fn tables_of_the_rules_of_the_opening_are_those_of_the_code() {
+    let of = |rules: &[Broken], name, decide: fn(&str) -> String, correct| Table {
+        inputs: rules.iter().map(|(rule, _, _)| *rule).collect(),
+        states: vec![(
+            name,
+            rules
+                .iter()
+                .map(|(_, from, to)| decide(&changed(correct, from, to)))
+                .collect(),
+        )],
+    };
+    let requests = of(&BROKEN_REQUESTS, "the server", refusal_of, REQUESTS[1]);
+    requests.is_in_block("opening-handshake.md", "requests");
+    let responses = of(&BROKEN_RESPONSES, "the client", error_of, RESPONSES[1]);
+    responses.is_in_block("opening-handshake.md", "responses");
+}
+
 fn both_roles_in(chapter: &str, table: fn(Role) -> Table) {
     let [server, client] = [Role::Server, Role::Client].map(table);
     assert_eq!(server.text(), client.text(), "one table for both roles");
@@ -229,12 +247,114 @@ fn server_decides(request: &str) -> String {
     }
 }
 
-fn client_decides(response: &str) -> String {
+/// A broken rule: its name, and what in a correct head becomes what.
+type Broken = (&'static str, &'static str, &'static str);
+
+const BROKEN_REQUESTS: [Broken; 16] = [
+    ("another method", "GET", "POST"),
+    ("an old version of HTTP", "HTTP/1.1", "HTTP/1.0"),
+    ("no Host", "Host: a\r\n", ""),
+    ("two Host", "Host: a\r\n", "Host: a\r\nHost: a\r\n"),
+    ("a space before a colon", "Host:", "Host :"),
+    ("a line that goes on", "Host: a", "Host:\r\n a"),
+    ("no Upgrade", "Upgrade: websocket\r\n", ""),
+    ("another Upgrade", "Upgrade: websocket", "Upgrade: h2c"),
+    ("no Connection", "Connection: Upgrade\r\n", ""),
+    (
+        "another Connection",
+        "Connection: Upgrade",
+        "Connection: close",
+    ),
+    (
+        "no key",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+        "",
+    ),
+    (
+        "a key of 15 bytes",
+        "dGhlIHNhbXBsZSBub25jZQ==",
+        "dGhlIHNhbXBsZSBub25j",
+    ),
+    ("no version", "Sec-WebSocket-Version: 13\r\n", ""),
+    ("another version", "Version: 13", "Version: 8"),
+    (
+        "malformed extensions",
+        "Host: a",
+        "Host: a\r\nSec-WebSocket-Extensions: x;",
+    ),
+    (
+        "malformed subprotocols",
+        "Host: a",
+        "Host: a\r\nSec-WebSocket-Protocol: a b",
+    ),
+];
+
+const BROKEN_RESPONSES: [Broken; 10] = [
+    ("an old version of HTTP", "HTTP/1.1", "HTTP/1.0"),
+    ("no Upgrade", "Upgrade: websocket\r\n", ""),
+    ("another Upgrade", "Upgrade: websocket", "Upgrade: h2c"),
+    ("no Connection", "Connection: Upgrade\r\n", ""),
+    (
+        "no accept key",
+        "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
+        "",
+    ),
+    (
+        "another accept key",
+        "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+    ),
+    (
+        "a subprotocol that was not offered",
+        "Upgrade\r\n",
+        "Upgrade\r\nSec-WebSocket-Protocol: chat\r\n",
+    ),
+    (
+        "an extension that was not offered",
+        "Upgrade\r\n",
+        "Upgrade\r\nSec-WebSocket-Extensions: x\r\n",
+    ),
+    ("a line without a colon", "Upgrade: websocket", "Upgrade"),
+    (
+        "another status",
+        "101 Switching Protocols",
+        "503 Service Unavailable",
+    ),
+];
+
+fn changed(correct: &str, from: &str, to: &str) -> String {
+    let changed = correct.replacen(from, to, 1);
+    assert_ne!(changed, correct, "{from} is in it");
+    changed
+}
+
+fn refusal_of(request: &str) -> String {
+    let mut reader = RequestReader::new(HeadLimits::default());
+    let refusal = match reader.read(request.as_bytes()) {
+        Ok(Some((head, _))) => Upgrade::check(&head).map(|_| ()).err(),
+        Ok(None) => None,
+        Err(refusal) => Some(refusal),
+    };
+    refusal.expect("the rule is broken").to_string()
+}
+
+fn error_of(response: &str) -> String {
+    client_receives(response)
+        .expect_err("the rule is broken")
+        .to_string()
+}
+
+fn client_receives(response: &str) -> Result<bool, ClientHandshakeError> {
     let uri: WebSocketUri = "ws://a/".parse().expect("an address");
     let mut handshake = ClientHandshake::new(&uri, *b"the sample nonce");
-    match handshake.receive(response.as_bytes()) {
-        Ok(None) => "waits",
-        Ok(Some(_)) => "Open",
+    let established = handshake.receive(response.as_bytes())?;
+    Ok(established.is_some())
+}
+
+fn client_decides(response: &str) -> String {
+    match client_receives(response) {
+        Ok(false) => "waits",
+        Ok(true) => "Open",
         Err(ClientHandshakeError::NotSwitched(_)) => "fails, reports the status",
         Err(_) => "fails, ends TCP",
     }
@@ -259,15 +379,21 @@ impl Table {
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    /// Checks, or writes, the one block of code of the kind `states` in a chapter, in both languages.
     #[track_caller]
     fn is_in(&self, chapter: &str) {
+        self.is_in_block(chapter, "states");
+    }
+
+    /// Checks, or writes, the one block of code of this kind in a chapter, in both languages.
+    #[track_caller]
+    fn is_in_block(&self, chapter: &str, kind: &str) {
+        let begin = format!("\n```{kind}\n");
         for folder in ["learn", "ja"] {
             let path = format!("{}/docs/{folder}/{chapter}", env!("CARGO_MANIFEST_DIR"));
             let page = fs::read_to_string(&path).expect("a chapter");
-            let (before, rest) = page.split_once(BEGIN).expect("a table of states");
+            let (before, rest) = page.split_once(&begin).expect("a table of states");
             let (_, behind) = rest.split_once(END).expect("its end");
-            let new = format!("{before}{BEGIN}{}{END}{behind}", self.text());
+            let new = format!("{before}{begin}{}{END}{behind}", self.text());
             if env::var_os("YAMABIKO_WRITE_STATES").is_some() {
                 fs::write(&path, &new).expect("the chapter can be written");
             }
@@ -289,5 +415,4 @@ fn append_column(lines: &mut [String], cells: &[&str]) {
 }
 
 const GAP: usize = 3;
-const BEGIN: &str = "\n```states\n";
 const END: &str = "\n```\n";
