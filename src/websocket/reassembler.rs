@@ -375,8 +375,9 @@ impl Unfinished {
         }
     }
 
-    /// Binary data that are not compressed are unmasked by the copy into the buffer, all
-    /// else before it is checked or inflated.
+    /// Binary data that are not compressed are unmasked by the copy into the buffer. A text
+    /// is unmasked, checked and copied block by block, so that the second and the third step
+    /// find it in the first cache. Compressed data are unmasked before they are inflated.
     fn append_masked(
         &mut self,
         piece: &mut [u8],
@@ -388,8 +389,16 @@ impl Unfinished {
             self.arrived_bytes += piece.len();
             return Ok(());
         }
-        frame::mask(piece, key, 0);
-        self.append(piece, last)
+        if self.compressed.is_some() {
+            frame::mask(piece, key, 0);
+            return self.append(piece, last);
+        }
+        self.arrived_bytes += piece.len();
+        for block in piece.chunks_mut(TEXT_BLOCK_BYTES) {
+            frame::mask(block, key, 0);
+            self.payload.push(block)?;
+        }
+        Ok(())
     }
 
     /// The error with the limit that counts.
@@ -517,6 +526,10 @@ fn halved_down_to(part: usize, whole: usize) -> usize {
     }
     size
 }
+
+/// A text is unmasked, checked and copied in blocks of so many bytes: a multiple of the key's
+/// length. They are in the first cache twice, with their copy.
+const TEXT_BLOCK_BYTES: usize = 8 << 10;
 
 /// The least that is read straight into a message's buffer. A shorter rest of a frame is
 /// read with the frames behind it by one call of the system; copying it costs less than a
