@@ -325,7 +325,7 @@ fn client_passes(arguments: &[&str], connect: &dyn Fn(&str) -> Option<Client>) {
     let mut table = String::new();
     output.read_to_string(&mut table).expect("text");
     assert!(
-        table.starts_with("yamabiko conform client ours: 11 cases"),
+        table.starts_with("yamabiko conform client ours: 12 cases"),
         "{table}"
     );
     assert_eq!(exit_status(&mut suite, TIMEOUT).code(), Some(0), "{table}");

@@ -257,6 +257,7 @@ impl<'a> Player<'a> {
     fn step(&mut self, step: &Step) -> Progress {
         match step {
             Step::Send { items, cut } => self.send(items, *cut),
+            Step::Flood { frame, bytes_max } => self.flood(frame, *bytes_max),
             Step::Expect(expected) => self.expect(expected),
             Step::EndSending => {
                 self.flush()?;
@@ -387,13 +388,33 @@ impl<'a> Player<'a> {
         self.pump(Instant::now()).map(drop)
     }
 
+    fn flood(&mut self, frame: &Frame, bytes_max: usize) -> Progress {
+        let bytes = crate::words::bytes(bytes_max);
+        self.transcript
+            .suite(format!("{frame}, again and again, up to {bytes}"));
+        let (mut batch, key) = (Vec::new(), random());
+        while batch.len() < FLOOD_BATCH_BYTES.min(bytes_max) {
+            frame.encode(self.is_client(), key, &mut batch);
+        }
+        let mut sent = 0;
+        while sent < bytes_max && !self.is_over() {
+            self.send_bytes(&batch)?;
+            self.wait_for_answer(|player| player.is_flushed() || player.is_over())?;
+            sent += batch.len();
+        }
+        Ok(())
+    }
+
     /// Gives everything to the kernel, unless the peer takes nothing for too long.
     fn flush(&mut self) -> Progress {
-        let is_flushed = |player: &Player| player.socket.as_ref().is_none_or(Socket::is_flushed);
-        match self.wait_for_answer(is_flushed)? {
+        match self.wait_for_answer(|player| player.is_flushed())? {
             true => Ok(()),
             false => fail("the peer does not read"),
         }
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.socket.as_ref().is_none_or(Socket::is_flushed)
     }
 
     fn expect(&mut self, expected: &Expected) -> Progress {
@@ -408,6 +429,7 @@ impl<'a> Player<'a> {
             Expected::Pong(payload) => self.pong(payload),
             Expected::PongsUntil(payloads) => self.pongs_until(payloads),
             Expected::PongAfter { last, others } => self.pong_after(last, others),
+            Expected::Begun => self.begun(),
             Expected::Failure(codes) => self.failure(codes, false),
             Expected::FailureBy(codes) => self.failure(codes, true),
             Expected::Close(codes) => self.closing(*codes),
@@ -505,6 +527,14 @@ impl<'a> Player<'a> {
                 Some(found) if found == others => drop(self.pongs.pop_front()),
                 _ => return self.pong(last),
             }
+        }
+    }
+
+    fn begun(&mut self) -> Progress {
+        let has_begun = |player: &Player| player.reader.has_begun() || player.is_over();
+        match self.wait_for_answer(has_begun)? && !self.is_over() {
+            true => Ok(()),
+            false => fail(format!("expected an answer; {}", self.situation())),
         }
     }
 
@@ -1001,5 +1031,7 @@ fn difference(wanted: &[u8], found: &[u8]) -> String {
 const SHORT_TIME: Duration = Duration::from_millis(300);
 /// An answer may take so many times the patience.
 const ANSWER_PATIENCE: u32 = 5;
+/// One write of a flood.
+const FLOOD_BATCH_BYTES: usize = 1 << 20;
 /// Of one connection.
 const CONNECTION_TIME_MAX: Duration = Duration::from_secs(120);

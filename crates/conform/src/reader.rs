@@ -118,6 +118,11 @@ impl Reader {
         self.arrived.pop_front()
     }
 
+    /// Whether the peer has sent anything, be it a part of a frame.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.taken < self.input.len() || !self.frames.is_empty()
+    }
+
     /// The headers of the first frames, up to a bound.
     pub(crate) fn frames(&self) -> &[FrameSeen] {
         &self.frames

@@ -45,6 +45,12 @@ pub(crate) enum Step {
         items: Vec<Item>,
         cut: Cut,
     },
+    /// Sends this frame again and again, until the peer ends the connection or has been sent so
+    /// many bytes.
+    Flood {
+        frame: Frame,
+        bytes_max: usize,
+    },
     Expect(Expected),
     /// Sends FIN.
     EndSending,
@@ -105,6 +111,8 @@ pub(crate) enum Expected {
     PongsUntil(Vec<Vec<u8>>),
     /// A pong with `last`, after any number of pongs with `others`.
     PongAfter { last: Vec<u8>, others: Vec<u8> },
+    /// The peer has sent the first bytes of its answer.
+    Begun,
     /// The peer fails the connection: no message, a Close frame with one of these codes or
     /// none, the end of TCP.
     Failure(&'static [u16]),
@@ -280,6 +288,11 @@ impl Script {
             items,
             cut: Cut::Whole,
         })
+    }
+
+    /// See [`Step::Flood`].
+    pub(crate) fn flood(self, frame: Frame, bytes_max: usize) -> Script {
+        self.step(Step::Flood { frame, bytes_max })
     }
 
     pub(crate) fn bytes(self, bytes: impl Into<Vec<u8>>, words: &'static str) -> Script {

@@ -1,6 +1,6 @@
 //! The closing handshake (RFC 6455 §5.5.1, §7) and the ends of TCP that come without it.
 
-use super::payloads::text;
+use super::payloads::{binary, text};
 use crate::case::{Case, Run, Setting, each, named, one, with_code};
 use crate::frame::{CLOSE, Frame};
 use crate::script::{Codes, Expected, Script};
@@ -37,12 +37,20 @@ pub(super) const CASES: &[Case] = &[
         "A client leaves the end of TCP to the server.", client_waits).client(),
     Case::quality("closing/fin-without-close", "rfc6455-7.1.4-01",
         "A peer whose partner sends FIN without a Close ends its side, too.", fin_without_close),
+    Case::must("closing/fin-behind-close", "rfc6455-5.5.1-07",
+        "A Close frame that FIN follows at once is answered.", fin_behind_close),
+    Case::quality("closing/fin-behind-message", "rfc6455-6.2-05",
+        "A message that FIN follows at once is echoed.", fin_behind_message),
     Case::must("closing/fin-inside-frame", "rfc6455-7.1.4-01",
         "A frame that FIN cuts off is not processed, and the connection ends.", fin_inside_frame),
     Case::must("closing/fin-inside-message", "rfc6455-7.1.4-01",
         "A message that FIN cuts off is not processed, and the connection ends.", fin_inside_message),
     Case::quality("closing/reset", "rfc6455-7.1.4-01",
         "A RST at any place leaves the server in service.", reset).server(),
+    Case::quality("closing/reset-while-peer-sends", "rfc6455-7.1.4-01",
+        "A RST while the server sends a long message leaves it in service.", reset_while_peer_sends).server().heavy(),
+    Case::should("closing/failure-ends-tcp", "rfc6455-7.1.1-05a",
+        "A server that fails a connection ends TCP, and does not wait for the client.", failure_ends_tcp).server(),
     Case::should("closing/close-code", "rfc6455-7.1.7-03",
         "After an illegal Close frame the peer sends Close 1002 first, after a reason that is not UTF-8 1007.", close_code),
 ];
@@ -199,6 +207,30 @@ fn fin_without_close(_: &Setting) -> Vec<Run> {
     ]
 }
 
+fn fin_behind_close(_: &Setting) -> Vec<Run> {
+    let close = |script: Script| {
+        script
+            .frame(Frame::close(1000, "bye"))
+            .end_sending()
+            .expect(Expected::Close(Codes::Any))
+            .expect(Expected::End)
+    };
+    vec![
+        Run::new("at once", move || close(Script::new())),
+        Run::new("after a message", move || close(Script::new().echo("a"))),
+    ]
+}
+
+fn fin_behind_message(_: &Setting) -> Vec<Run> {
+    each(["one frame", "two fragments"], |frames| {
+        let script = match *frames {
+            "one frame" => Script::new().frame(Frame::text("last")),
+            _ => Script::new().frames([Frame::text("la").more(), Frame::continuation("st")]),
+        };
+        script.end_sending().text("last").expect(Expected::End)
+    })
+}
+
 fn fin_inside_frame(_: &Setting) -> Vec<Run> {
     let missing = [
         ("inside the payload", 3),
@@ -228,12 +260,35 @@ fn reset(_: &Setting) -> Vec<Run> {
         ("after a message", Frame::text("whole")),
         ("inside a message", Frame::text("begun").more()),
         ("after a Close", Frame::close(1000, "")),
+        ("after an illegal frame", Frame::text("a").rsv(1)),
     ];
     named(frames, |frame| {
         Script::new()
             .frame(frame.clone())
             .reset()
             .expect(Expected::FreshConnection)
+    })
+}
+
+/// 8 MiB are more than the kernel takes while nobody reads.
+fn reset_while_peer_sends(_: &Setting) -> Vec<Run> {
+    one(|| {
+        Script::new()
+            .repeat(Frame::binary(binary(1 << 20)), 8)
+            .expect(Expected::Begun)
+            .reset()
+            .expect(Expected::FreshConnection)
+    })
+}
+
+fn failure_ends_tcp(_: &Setting) -> Vec<Run> {
+    let faults = [
+        ("illegal frame", Frame::text("a").rsv(1)),
+        ("text that is not UTF-8", Frame::text([0xFF])),
+        ("illegal Close", Frame::new(CLOSE, [0x03])),
+    ];
+    named(faults, |fault| {
+        Script::new().frame(fault.clone()).expect(Expected::End)
     })
 }
 

@@ -83,6 +83,13 @@ pub(super) const CASES: &[Case] = &[
         "A request in the body of a refused one is not accepted.", |_| body_is_no_request()).server(),
     Case::quality("handshake/endless-head", "rfc6455-10.4-01",
         "A head of a megabyte does not open a WebSocket.", |_| endless_head()).server(),
+    Case::quality("handshake/many-fields", "rfc6455-10.4-01",
+        "A head of 10,000 fields does not open a WebSocket.", |_| many_fields()).server(),
+    // Ends of TCP.
+    Case::quality("handshake/fin-inside-request", "rfc6455-7.1.4-03",
+        "A request that FIN cuts off opens no WebSocket, and the server ends TCP.", |_| fin_inside_request()).server(),
+    Case::quality("handshake/reset", "rfc6455-7.1.4-03",
+        "A RST inside the opening handshake leaves the server in service.", |_| reset()).server(),
     // The request of a client.
     Case::must("handshake/request-method", "rfc6455-4.1-19a", "The method of the request is GET.", |_| request(is_get)).client(),
     Case::must("handshake/request-version", "rfc6455-4.1-19b", "The request is HTTP/1.1.", |_| request(is_http_1_1)).client(),
@@ -123,6 +130,10 @@ pub(super) const CASES: &[Case] = &[
         "A subprotocol that the client did not offer fails the connection.", |_| client_refuses(SUBPROTOCOLS)).client(),
     Case::quality("handshake/endless-response", "rfc6455-10.4-01",
         "A response with a head of a megabyte fails the connection.", |_| endless_response()).client(),
+    Case::quality("handshake/many-fields-of-response", "rfc6455-10.4-01",
+        "A response of 10,000 fields fails the connection.", |_| many_fields_of_response()).client(),
+    Case::quality("handshake/fin-inside-response", "rfc6455-7.1.4-03",
+        "A response that FIN cuts off opens no WebSocket, and the client ends TCP.", |_| fin_inside_response()).client(),
 ];
 
 // ---- servers ----
@@ -530,7 +541,7 @@ fn body_is_no_request() -> Vec<Run> {
 }
 
 /// Changed requests that open no WebSocket.
-fn refuses(changes: Changes) -> Vec<Run> {
+fn refuses(changes: &[Change]) -> Vec<Run> {
     named(changes.iter().copied(), |change| {
         Script::by_hand()
             .head(change(Template::request()))
@@ -596,13 +607,63 @@ fn refusal_is_a_response() -> Vec<Run> {
     )
 }
 
-fn endless_head() -> Vec<Run> {
-    one(|| {
+const ENDLESS: [Change; 3] = [
+    ("1,000 fields", |head| {
         let line = format!("X-Unknown: {}", "a".repeat(1000));
-        let request = (0..1000).fold(Template::request(), |request, _| request.line(&line));
-        Script::by_hand()
-            .head(request)
-            .expect(Expected::NotAccepted)
+        (0..1000).fold(head, |head, _| head.line(&line))
+    }),
+    ("one value", |head| {
+        head.line(format!("X-Unknown: {}", "a".repeat(1_000_000)))
+    }),
+    ("one name", |head| {
+        head.line(format!("X-{}: a", "a".repeat(1_000_000)))
+    }),
+];
+
+fn endless_head() -> Vec<Run> {
+    const TARGET: Change = ("the target", |head| {
+        head.first(&format!("GET /{} HTTP/1.1", "a".repeat(1_000_000)))
+    });
+    let mut runs = refuses(&[ENDLESS.as_slice(), &[TARGET]].concat());
+    runs.push(Run::new("no end", || {
+        let begun = format!("GET / HTTP/1.1\r\nHost: {}", "a".repeat(1_000_000));
+        let script = Script::by_hand().bytes(begun, "the beginning of a request");
+        script.expect(Expected::NotAccepted)
+    }));
+    runs
+}
+
+fn with_many_fields(head: Template) -> Template {
+    (0..10_000).fold(head, |head, _| head.line("A: b"))
+}
+
+fn many_fields() -> Vec<Run> {
+    refuses(&[("", with_many_fields)])
+}
+
+/// The beginning of a request, up to a field.
+const BEGUN_REQUEST: &str = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnec";
+
+fn fin_inside_request() -> Vec<Run> {
+    each(["no byte", "a request line", "a field"], |place| {
+        let script = match *place {
+            "no byte" => Script::by_hand(),
+            "a request line" => Script::by_hand().bytes("GET / HT", "the beginning of a request"),
+            _ => Script::by_hand().bytes(BEGUN_REQUEST, "the beginning of a request"),
+        };
+        let script = script.end_sending().expect(Expected::NotAccepted);
+        script.expect(Expected::End)
+    })
+}
+
+fn reset() -> Vec<Run> {
+    each(["no byte", "a field", "whole request"], |place| {
+        let script = match *place {
+            "no byte" => Script::by_hand(),
+            "a field" => Script::by_hand().bytes(BEGUN_REQUEST, "the beginning of a request"),
+            _ => Script::by_hand().head(Template::request()),
+        };
+        script.reset().expect(Expected::FreshConnection)
     })
 }
 
@@ -831,11 +892,36 @@ fn client_refuses(changes: Changes) -> Vec<Run> {
 }
 
 fn endless_response() -> Vec<Run> {
+    let mut runs = named(ENDLESS, |change| {
+        Script::by_hand()
+            .head_with(change(Template::response()), [Frame::text("open?")])
+            .fails(&[])
+    });
+    runs.push(Run::new("no end", || {
+        let value = "a".repeat(1_000_000);
+        let begun = format!("HTTP/1.1 101 Switching Protocols\r\nX: {value}");
+        let script = Script::by_hand().bytes(begun, "the beginning of a response");
+        script.fails(&[])
+    }));
+    runs
+}
+
+fn many_fields_of_response() -> Vec<Run> {
     one(|| {
-        let line = format!("X-Unknown: {}", "a".repeat(1000));
-        let response = (0..1000).fold(Template::response(), |head, _| head.line(&line));
+        let response = with_many_fields(Template::response());
         Script::by_hand()
             .head_with(response, [Frame::text("open?")])
             .fails(&[])
+    })
+}
+
+fn fin_inside_response() -> Vec<Run> {
+    const BEGUN: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnec";
+    each(["no byte", "a field"], |place| {
+        let script = match *place {
+            "no byte" => Script::by_hand(),
+            _ => Script::by_hand().bytes(BEGUN, "the beginning of a response"),
+        };
+        script.end_sending().expect(Expected::End)
     })
 }

@@ -2,8 +2,8 @@
 //! is quality; the Autobahn suite expects these sizes.
 
 use super::payloads::{binary, text};
-use crate::case::{Case, Depth, Run, Setting, each, one};
-use crate::frame::Frame;
+use crate::case::{Case, Depth, Run, Setting, each, named, one};
+use crate::frame::{CONTINUATION, Frame, LengthForm};
 use crate::script::{Expected, Script};
 
 #[rustfmt::skip]
@@ -28,6 +28,10 @@ pub(super) const CASES: &[Case] = &[
         "A message of the peer's limit is echoed (--message-max).", at_message_max),
     Case::must("limits/past-message-max", "rfc6455-10.4-01",
         "A message one byte longer than the peer's limit fails the connection (--message-max).", past_message_max),
+    Case::should("limits/claimed-length", "rfc6455-10.4-02",
+        "A frame that claims 2^40 bytes fails the connection before these come.", claimed_length),
+    Case::should("limits/endless-message", "rfc6455-10.4-02",
+        "A message that never ends fails the connection: after 256 MiB, or 4 times --message-max.", endless_message).heavy(),
     Case::should("limits/close-code", "rfc6455-7.4.1-06",
         "After a message that is too long the peer sends Close 1009 (--message-max).", close_code),
 ];
@@ -203,6 +207,45 @@ fn at_message_max(setting: &Setting) -> Vec<Run> {
 
 fn past_message_max(setting: &Setting) -> Vec<Run> {
     with_max(setting, 1, |script, _| script.fails(&[1009]))
+}
+
+fn claimed_length(_: &Setting) -> Vec<Run> {
+    const CODES: &[u16] = &[1002, 1009];
+    let claims = [
+        ("2^40", 1_u64 << 40),
+        ("2^62", 1 << 62),
+        ("2^63 - 1", (1 << 63) - 1),
+    ];
+    let in_fragment = |&length: &u64| {
+        let second = Frame::new(CONTINUATION, "b").length(LengthForm::Claimed(length));
+        let frames = [Frame::binary("a").more(), second];
+        Script::new().frames(frames).fails(CODES)
+    };
+    let in_frame = |&length: &u64| {
+        let frame = Frame::binary("begun").length(LengthForm::Claimed(length));
+        Script::new().frame(frame).fails(CODES)
+    };
+    let mut runs = named(claims, in_frame);
+    runs.extend(named([("2^40 in a fragment", 1_u64 << 40)], in_fragment));
+    runs
+}
+
+/// A quick run needs the option: peers have limits up to 100 MiB.
+fn endless_message(setting: &Setting) -> Vec<Run> {
+    let bytes_max = match (setting.message_bytes_max, setting.depth) {
+        (Some(max), _) => Some(max.saturating_mul(4)),
+        (None, Depth::Quick) => None,
+        (None, _) => Some(256 << 20),
+    };
+    let script = move |bytes_max: usize| {
+        let fragment = binary(64 << 10);
+        Script::new()
+            .frame(Frame::binary(&fragment).more())
+            .flood(Frame::continuation(fragment).more(), bytes_max)
+            .fails(&[1009])
+    };
+    let run = |bytes_max| Run::new("", move || script(bytes_max));
+    bytes_max.into_iter().map(run).collect()
 }
 
 fn close_code(setting: &Setting) -> Vec<Run> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::payloads::{binary, text};
 use crate::case::{Case, Run, Setting, each, named, one};
-use crate::frame::{CONTINUATION, Frame, LengthForm, PING};
+use crate::frame::{CLOSE, CONTINUATION, Frame, LengthForm, PING};
 use crate::http::Template;
 use crate::script::{Expected, Script};
 
@@ -28,6 +28,8 @@ pub(super) const CASES: &[Case] = &[
         "While one connection sends nothing or half a head, others are served.", silent_connection).server(),
     Case::quality("resilience/dribble", "rfc6455-6.2-01",
         "While one client sends single bytes, others are served.", dribble).server(),
+    Case::quality("resilience/service-after-failures", "rfc6455-10.4-01",
+        "After a connection or a request has failed, others are served.", service_after_failures).server(),
     Case::quality("resilience/silent-connection-is-ended", "rfc6455-10.4-01",
         "A connection without a whole request is ended within a minute.", silent_is_ended).server().full(),
 ];
@@ -164,6 +166,28 @@ fn dribble(_: &Setting) -> Vec<Run> {
             .closes()
     }))
     .collect()
+}
+
+fn service_after_failures(_: &Setting) -> Vec<Run> {
+    let frames = [
+        ("illegal frame", Frame::text("a").rsv(1)),
+        ("text that is not UTF-8", Frame::text([0xFF])),
+        ("ping of 126 bytes", Frame::ping(text(126))),
+        ("illegal Close", Frame::new(CLOSE, [0x03])),
+    ];
+    let mut runs = named(frames, |frame| {
+        Script::new()
+            .frame(frame.clone())
+            .fails(&[1002, 1007])
+            .expect(Expected::FreshConnection)
+    });
+    runs.extend(named([("refused request", ())], |()| {
+        Script::by_hand()
+            .head(Template::request().set("Sec-WebSocket-Version", "12"))
+            .expect(Expected::NotAccepted)
+            .expect(Expected::FreshConnection)
+    }));
+    runs
 }
 
 fn silent_is_ended(_: &Setting) -> Vec<Run> {

@@ -58,10 +58,11 @@ fn client_may_name_cases_by_identifier_and_end_the_suite() {
     // Each connection makes the next run of the case.
     for tuple in ["2.1", "control/ping-payload"] {
         let target = format!("/runCase?casetuple={tuple}&agent=a");
-        (0..runs.parse().expect("a number")).for_each(|_: u32| sloppy::run(address, &target, None));
+        (0..runs.parse().expect("a number"))
+            .for_each(|_: u32| drop(sloppy::run(address, &target, None)));
         assert_eq!(status(tuple), r#"{"behavior":"OK"}"#, "{tuple}");
     }
-    sloppy::run(address, "/stopServer", None);
+    drop(sloppy::run(address, "/stopServer", None));
     let reports = suite.join().expect("no panic").expect("cases");
     let is_passed = |case: &yamabiko_conform::CaseReport| case.verdict == Verdict::Pass;
     assert!(reports[0].cases.iter().all(is_passed), "{}", reports[0]);
@@ -187,7 +188,8 @@ fn run_clients(mutation: Option<Mutation>, plan: Plan) -> Report {
     let address = listener.local_addr().expect("it is bound");
     let client = thread::spawn(move || sloppy::run_client(address, mutation));
     let reports = test_clients(&plan, listener, &Interrupt::new(), |_| {}).expect("cases");
-    client.join().expect("the client ends");
+    // Only now are the connections closed that it leaves open.
+    drop(client.join().expect("the client ends"));
     reports
         .into_iter()
         .next()

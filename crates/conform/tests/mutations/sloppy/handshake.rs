@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
-use super::{Peer, compression};
+use super::{FIELDS_MAX, Peer, compression};
 
 /// A head, cut into its lines.
 struct Head {
@@ -262,7 +262,8 @@ fn parse(head: &str, peer: &Peer) -> Option<Head> {
         }
         fields.push((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()));
     }
-    Some(Head { first, fields })
+    let are_few = fields.len() <= FIELDS_MAX || peer.is("reads heads of any number of fields");
+    are_few.then_some(Head { first, fields })
 }
 
 impl Head {

@@ -10,8 +10,9 @@ mod utf8;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use compression::{Compression, Inflated};
 pub use mutation::{ALL, Mutation};
@@ -30,6 +31,32 @@ struct Shared {
     is_ending: AtomicBool,
     /// Connections that a mutation leaves open.
     held: Mutex<Vec<TcpStream>>,
+    harm: Harm,
+}
+
+/// How many of the next connections a mutation does not serve, because others have ended badly.
+#[derive(Default)]
+struct Harm {
+    count: Mutex<u32>,
+    has_grown: Condvar,
+}
+
+impl Harm {
+    fn add(&self) {
+        *self.count.lock().expect("no panic") += 1;
+        self.has_grown.notify_all();
+    }
+
+    /// Whether the caller is one of them; waits a moment, because the other end comes beside it.
+    fn take(&self) -> bool {
+        let count = self.count.lock().expect("no panic");
+        let grown = &self.has_grown;
+        let waited = grown.wait_timeout_while(count, HARM_WAIT, |count| *count == 0);
+        let (mut count, _) = waited.expect("no panic");
+        let is_harmed = *count > 0;
+        *count = count.saturating_sub(1);
+        is_harmed
+    }
 }
 
 impl Server {
@@ -78,6 +105,7 @@ fn serve(stream: TcpStream, mutation: Option<Mutation>, shared: &Arc<Shared>) {
     let Ok(mut peer) = Peer::new(stream, true, mutation) else {
         return;
     };
+    peer.shared = shared.clone();
     if peer.answer_request() {
         peer.converse();
     }
@@ -87,11 +115,13 @@ fn serve(stream: TcpStream, mutation: Option<Mutation>, shared: &Arc<Shared>) {
     }
 }
 
-/// A client that asks the suite for its runs, and echoes in each of them.
-pub fn run_client(address: SocketAddr, mutation: Option<Mutation>) {
+/// A client that asks the suite for its runs, and echoes in each of them. Returns the connections
+/// that a mutation leaves open.
+pub fn run_client(address: SocketAddr, mutation: Option<Mutation>) -> Vec<TcpStream> {
     let count = String::from_utf8(tell(address, "/getCaseCount")).expect("text");
     let count: usize = count.parse().expect("a number");
     let next = AtomicUsize::new(1);
+    let held = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..RUNS_AT_ONCE {
             scope.spawn(|| {
@@ -100,28 +130,25 @@ pub fn run_client(address: SocketAddr, mutation: Option<Mutation>) {
                     if number > count {
                         return;
                     }
-                    run_one(address, number, mutation);
+                    let target = format!("/runCase?case={number}&agent=sloppy");
+                    let stream = run(address, &target, mutation);
+                    held.lock().expect("no panic").extend(stream);
                 }
             });
         }
     });
     tell(address, "/updateReports?agent=sloppy");
+    held.into_inner().expect("no panic")
 }
 
-fn run_one(address: SocketAddr, number: usize, mutation: Option<Mutation>) {
-    let target = format!("/runCase?case={number}&agent=sloppy");
-    run(address, &target, mutation);
-}
-
-/// One connection on which every message is echoed.
-pub fn run(address: SocketAddr, target: &str, mutation: Option<Mutation>) {
+/// One connection on which every message is echoed. A mutation leaves it open.
+pub fn run(address: SocketAddr, target: &str, mutation: Option<Mutation>) -> Option<TcpStream> {
     let stream = TcpStream::connect(address).expect("the suite listens");
-    let Ok(mut peer) = Peer::new(stream, false, mutation) else {
-        return;
-    };
+    let mut peer = Peer::new(stream, false, mutation).ok()?;
     if peer.ask(&address.to_string(), target) {
         peer.converse();
     }
+    Some(peer.stream).filter(|_| peer.is_held)
 }
 
 /// The message that the suite sends on this path.
@@ -148,6 +175,8 @@ pub struct Peer {
     stream: TcpStream,
     is_server: bool,
     mutation: Option<Mutation>,
+    /// With the other connections of a server.
+    shared: Arc<Shared>,
     input: Vec<u8>,
     output: Vec<u8>,
     message: Option<Message>,
@@ -159,6 +188,7 @@ pub struct Peer {
     close_received: bool,
     is_held: bool,
     was_reset: bool,
+    has_failed: bool,
     messages: u32,
     pings: u32,
     pongs: u32,
@@ -208,6 +238,7 @@ impl Peer {
             stream,
             is_server,
             mutation,
+            shared: Arc::default(),
             input: Vec::new(),
             output: Vec::new(),
             message: None,
@@ -217,6 +248,7 @@ impl Peer {
             close_received: false,
             is_held: false,
             was_reset: false,
+            has_failed: false,
             messages: 0,
             pings: 0,
             pongs: 0,
@@ -246,6 +278,7 @@ impl Peer {
         self.compression = compression::of_response(&response, self);
         let is_sent = self.stream.write_all(response.as_bytes()).is_ok();
         if !is_open {
+            self.note_failure();
             // What the client still sends must not make the kernel send RST.
             if self.is("takes a body for a request") && !self.input.is_empty() {
                 return self.answer_request();
@@ -294,14 +327,14 @@ impl Peer {
             }
             reads += 1;
             if !self.read() {
+                self.is_held |= self.is("ignores FIN inside a head") && !self.was_reset;
                 return None;
             }
         }
     }
 
     fn drain(&mut self) {
-        let wait = std::time::Duration::from_secs(2);
-        let _ = self.stream.set_read_timeout(Some(wait));
+        let _ = self.stream.set_read_timeout(Some(DRAIN_WAIT));
         while self.read() {
             self.input.clear();
         }
@@ -338,8 +371,10 @@ impl Peer {
                     return true;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => {
-                    self.was_reset = true;
+                Err(error) => {
+                    let is_late =
+                        matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+                    self.note_reset(!is_late);
                     return false;
                 }
             }
@@ -347,14 +382,57 @@ impl Peer {
     }
 
     fn flush(&mut self) {
-        let _ = self.stream.write_all(&self.output);
+        let discards = self.is("discards its answers when FIN comes");
+        if discards && !self.output.is_empty() && self.fin_comes() {
+            self.output.clear();
+        }
+        let is_written = self.stream.write_all(&self.output).is_ok();
+        self.note_reset(!is_written);
         self.output.clear();
+    }
+
+    /// Whether the next thing that comes is FIN.
+    fn fin_comes(&self) -> bool {
+        let _ = self.stream.set_read_timeout(Some(FIN_WAIT));
+        let is_fin = matches!(self.stream.peek(&mut [0]), Ok(0));
+        let _ = self.stream.set_read_timeout(None);
+        is_fin
+    }
+
+    fn note_reset(&mut self, is_reset: bool) {
+        let is_first = is_reset && !self.was_reset;
+        self.was_reset |= is_reset;
+        if is_first && self.is("does not serve the next connection after a RST") {
+            self.shared.harm.add();
+        }
+    }
+
+    fn note_failure(&mut self) {
+        self.has_failed = true;
+        if self.is("does not serve the next connection after a failure") {
+            self.shared.harm.add();
+        }
+    }
+
+    /// Whether an earlier connection has done harm to this one, which is for that.
+    fn is_harmed(&self, payload: &[u8]) -> bool {
+        let spreads = [
+            "does not serve the next connection after a RST",
+            "does not serve the next connection after a failure",
+        ];
+        payload == b"fresh"
+            && spreads.into_iter().any(|name| self.is(name))
+            && self.shared.harm.take()
     }
 
     /// Lets the other side read what was sent before the socket is closed.
     fn end(&mut self) {
         if self.is_held {
             return;
+        }
+        if self.has_failed && self.is("waits for the client after it has failed a connection") {
+            let _ = self.stream.set_read_timeout(Some(DRAIN_WAIT));
+            self.read();
         }
         if self.is_server || !self.close_received || self.is("ends TCP after Close") {
             let _ = self.stream.shutdown(std::net::Shutdown::Write);
@@ -510,13 +588,13 @@ impl Peer {
             125
         };
         let accepts_long = self.is("accepts control frames of more than 125 bytes");
-        if is_control && (frame.length > longest || !frame.is_minimal) && !accepts_long {
+        if is_control && frame.length > longest && !accepts_long {
             return says("long control frame");
         }
         if frame.length > usize::MAX >> 1 {
             return says("length");
         }
-        if !frame.is_minimal && !self.is("accepts lengths that are not minimal") && !accepts_long {
+        if !frame.is_minimal && !self.is("accepts lengths that are not minimal") {
             return says("length not minimal");
         }
         self.illegal_order(frame)
@@ -559,6 +637,7 @@ impl Peer {
     }
 
     fn fail(&mut self, code: u16) -> Flow {
+        self.note_failure();
         if !self.is("ends TCP without Close when a frame is illegal") && !self.close_sent {
             self.send(CLOSE, &code.to_be_bytes());
         }
@@ -574,7 +653,8 @@ impl Peer {
             (_, opcode) => opcode == 1,
         };
         if is_late || !is_text || self.is_compressed(frame) || frame.length > self.limit() {
-            return match frame.length > self.limit() && frame.opcode < 8 {
+            let waits = self.is("checks a length when the frame is whole");
+            return match frame.length > self.limit() && frame.opcode < 8 && !waits {
                 true => self.too_long(),
                 false => Flow::Read,
             };
@@ -637,7 +717,11 @@ impl Peer {
             message.payload = std::mem::take(&mut self.carried);
         }
         message.fragments += 1;
-        if message.payload.len().saturating_add(payload.len()) > self.limit() {
+        let before = match self.is("has a limit for each frame alone") {
+            true => 0,
+            false => message.payload.len(),
+        };
+        if before.saturating_add(payload.len()) > self.limit() {
             return self.too_long();
         }
         message.payload.extend(payload);
@@ -736,6 +820,10 @@ impl Peer {
 
     fn echo(&mut self, message: Message) -> Flow {
         self.messages += 1;
+        if self.is_harmed(&message.payload) {
+            self.is_held = true;
+            return Flow::End;
+        }
         let mutation = self.mutation;
         if let Some(compression) = self.compression.as_mut().filter(|_| !message.is_compressed) {
             compression.passed(mutation);
@@ -969,6 +1057,13 @@ pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// Connections of a client at a time.
 const RUNS_AT_ONCE: usize = 24;
 const HEAD_BYTES_MAX: usize = 100_000;
+/// Of a head.
+const FIELDS_MAX: usize = 1000;
+/// How long a mutation waits for a FIN, or for another connection's end, which are on their way.
+const FIN_WAIT: Duration = Duration::from_millis(50);
+const HARM_WAIT: Duration = Duration::from_millis(300);
+/// How long the other side may take to end TCP.
+const DRAIN_WAIT: Duration = Duration::from_secs(2);
 const TOO_LONG: &str = "too long";
 const REFUSAL: &str = "HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\n\r\n";
 
