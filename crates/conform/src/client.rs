@@ -15,8 +15,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -58,7 +58,8 @@ pub fn test_clients(
         address,
         tls,
         started: Instant::now(),
-        results: Mutex::new(BTreeMap::new()),
+        agents: Mutex::new(BTreeMap::new()),
+        recorded: Condvar::new(),
         keys: Mutex::new(HashSet::new()),
         is_done: AtomicBool::new(false),
         open: AtomicUsize::new(0),
@@ -84,14 +85,32 @@ struct Desk<'a, F> {
     /// For `wss`.
     tls: Option<Tls>,
     started: Instant,
-    /// The results of each agent.
-    results: Mutex<BTreeMap<String, Vec<RunResult>>>,
+    /// The runs of each agent.
+    agents: Mutex<BTreeMap<String, Runs>>,
+    /// There is a new result.
+    recorded: Condvar,
     /// The keys of all requests.
     keys: Mutex<HashSet<String>>,
     is_done: AtomicBool,
     /// Connections that are open.
     open: AtomicUsize,
     report: Mutex<F>,
+}
+
+/// The runs of one agent.
+#[derive(Default)]
+struct Runs {
+    /// Each run that a connection has been given, as its case and its place there. A run is
+    /// played to its end after its client has left, while the next connection comes.
+    begun: HashSet<(usize, usize)>,
+    results: Vec<RunResult>,
+}
+
+impl Runs {
+    fn has_result(&self, &(case, run): &(usize, usize)) -> bool {
+        let mut results = self.results.iter();
+        results.any(|result| (result.case, result.run) == (case, run))
+    }
 }
 
 /// The parameters of a request.
@@ -149,7 +168,10 @@ impl<F: FnMut(Progress) + Send> Desk<'_, F> {
         let key = asked.head.values("sec-websocket-key").concat();
         asked.is_key_new = locked(&self.keys).insert(key);
         let query = Query::of(asked.head.target().unwrap_or_default());
-        let task = self.task(&query);
+        let task = match query.path.as_str() {
+            "/runCase" => self.begin(&query),
+            _ => self.task(&query, &locked(&self.agents)),
+        };
         match (query.path.as_str(), task) {
             ("/runCase", Some(task)) => self.run(&query, task, socket, asked),
             ("/getCaseCount", _) => self.tell(socket, asked, &self.suite.tasks().len().to_string()),
@@ -165,8 +187,17 @@ impl<F: FnMut(Progress) + Send> Desk<'_, F> {
         }
     }
 
+    /// The run that a request names, which begins.
+    fn begin(&self, query: &Query) -> Option<&Task> {
+        let mut agents = locked(&self.agents);
+        let task = self.task(query, &agents)?;
+        let runs = agents.entry(query.agent.clone()).or_default();
+        runs.begun.insert(place(task));
+        Some(task)
+    }
+
     /// The run that a request names: by its number, or the next one of a case.
-    fn task(&self, query: &Query) -> Option<&Task> {
+    fn task(&self, query: &Query, agents: &BTreeMap<String, Runs>) -> Option<&Task> {
         let tasks = self.suite.tasks();
         let Some(id) = &query.tuple else {
             return tasks.get(query.case?.checked_sub(1)?);
@@ -175,10 +206,9 @@ impl<F: FnMut(Progress) + Send> Desk<'_, F> {
             let has_name = |task: &&Task| self.suite.case(task).has_name(id);
             tasks.iter().filter(has_name)
         };
-        let all = locked(&self.results);
-        let results = all.get(&query.agent).map_or(&[][..], Vec::as_slice);
-        let is_made = |task: &&Task| results.iter().any(|result| result.is_of(task));
-        let next = named().find(|task| !is_made(task));
+        let runs = agents.get(&query.agent);
+        let is_begun = |task: &&Task| runs.is_some_and(|runs| runs.begun.contains(&place(task)));
+        let next = named().find(|task| !is_begun(task));
         next.or_else(|| named().next())
     }
 
@@ -191,8 +221,8 @@ impl<F: FnMut(Progress) + Send> Desk<'_, F> {
             played: self.play(&task.script.script(), socket, asked),
             duration: started.elapsed(),
         };
-        let mut all = locked(&self.results);
-        let results = all.entry(query.agent.clone()).or_default();
+        let mut agents = locked(&self.agents);
+        let results = &mut agents.entry(query.agent.clone()).or_default().results;
         // A client that repeats a run is judged by the last time.
         results.retain(|known| !known.is_of(task));
         results.push(result);
@@ -200,7 +230,8 @@ impl<F: FnMut(Progress) + Send> Desk<'_, F> {
             done: results.len(),
             runs: self.suite.tasks().len(),
         };
-        drop(all);
+        drop(agents);
+        self.recorded.notify_all();
         locked(&self.report)(progress);
     }
 
@@ -235,15 +266,30 @@ impl<F: FnMut(Progress) + Send> Desk<'_, F> {
     }
 
     fn status(&self, query: &Query, task: &Task) -> String {
-        let all = locked(&self.results);
-        let results = all.get(&query.agent).into_iter().flatten();
-        let results: Vec<RunResult> = results
-            .filter(|result| match query.tuple {
-                Some(_) => result.case == task.case,
-                None => result.is_of(task),
-            })
-            .cloned()
-            .collect();
+        let is_asked = |case: usize, run: usize| match query.tuple {
+            Some(_) => case == task.case,
+            None => (case, run) == place(task),
+        };
+        let is_played = |agents: &mut BTreeMap<String, Runs>| {
+            let runs = agents.get(&query.agent);
+            let is_played = |runs: &Runs| {
+                let mut begun = runs.begun.iter();
+                begun.any(|begun| is_asked(begun.0, begun.1) && !runs.has_result(begun))
+            };
+            runs.is_some_and(is_played)
+        };
+        let waited = self
+            .recorded
+            .wait_timeout_while(locked(&self.agents), STATUS_WAIT, is_played);
+        let (agents, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let results = agents
+            .get(&query.agent)
+            .map_or(&[][..], |runs| &runs.results);
+        let results = results
+            .iter()
+            .filter(|result| is_asked(result.case, result.run));
+        let results: Vec<RunResult> = results.cloned().collect();
+        drop(agents);
         let is_must = self.suite.case(task).level == Level::Must;
         let behavior = match decisive(&results).map(|result| &result.played.outcome) {
             Some(Outcome::Pass) => "OK",
@@ -256,13 +302,11 @@ impl<F: FnMut(Progress) + Send> Desk<'_, F> {
 
     fn reports(self) -> Vec<Report> {
         let seconds = self.started.elapsed().as_secs_f64();
-        let results = self
-            .results
-            .into_inner()
-            .unwrap_or_else(|error| error.into_inner());
-        let report = |(agent, results): (String, Vec<RunResult>)| {
+        let agents = self.agents.into_inner();
+        let agents = agents.unwrap_or_else(PoisonError::into_inner);
+        let report = |(agent, runs): (String, Runs)| {
             let agent = self.plan.agent.clone().unwrap_or(agent);
-            let cases = self.suite.reports(results);
+            let cases = self.suite.reports(runs.results);
             Report::new(
                 Peer::Client,
                 agent,
@@ -272,7 +316,8 @@ impl<F: FnMut(Progress) + Send> Desk<'_, F> {
                 cases,
             )
         };
-        results.into_iter().map(report).collect()
+        let has_results = |(_, runs): &(String, Runs)| !runs.results.is_empty();
+        agents.into_iter().filter(has_results).map(report).collect()
     }
 }
 
@@ -343,11 +388,18 @@ fn interrupted(error: io::Error) -> io::Result<()> {
     }
 }
 
+/// A run by its case and its place there.
+fn place(task: &Task) -> (usize, usize) {
+    (task.case, task.run)
+}
+
 /// A thread that panicked leaves whole values behind.
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|error| error.into_inner())
 }
 
+/// How long a request for the status of a run waits for the end of it.
+const STATUS_WAIT: Duration = Duration::from_secs(1);
 /// Connections of clients at a time.
 const CONNECTIONS_MAX: usize = 64;
 /// How long it takes until an interrupt is noticed.
