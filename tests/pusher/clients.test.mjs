@@ -2,11 +2,19 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { Server, eventually, next, nextWithMetadata, subscribed, within } from "./server.mjs";
+import { Server, WebhookReceiver, eventually, next, nextWithMetadata, subscribed, within } from "./server.mjs";
 
 let server;
-before(async () => { server = await Server.start(); });
-after(() => server.stop());
+let webhooks;
+before(async () => {
+  webhooks = await WebhookReceiver.start();
+  server = await Server.start(0, webhooks.url);
+  webhooks.library = server.library;
+});
+after(async () => {
+  await server.stop();
+  webhooks.stop();
+});
 
 describe("channels", () => {
   test("an event of the library reaches every subscriber of the channel", async () => {
@@ -15,6 +23,14 @@ describe("channels", () => {
     const response = await server.library.trigger("news", "headline", { text: "山 \"echo\"" });
     assert.equal(response.status, 200);
     for (const data of await Promise.all(events)) assert.deepEqual(data, { text: "山 \"echo\"" });
+  });
+
+  test("a client behind a path in front of the server's own is served", async () => {
+    const client = server.connect({ id: "ann" }, undefined, { wsPath: "/behind/a/proxy" });
+    const channel = await subscribed(client, "prefixed");
+    const event = next(channel, "e");
+    await server.library.trigger("prefixed", "e", 1);
+    assert.equal(await event, 1);
   });
 
   test("a private channel is subscribed to by the application's signature", async () => {
@@ -167,6 +183,26 @@ describe("the library for Node", () => {
   test("rejects what the server refuses, with its status", async () => {
     const tooLong = server.library.trigger("news", "e", "x".repeat(10_241));
     await assert.rejects(tooLong, (error) => error.status === 413);
+  });
+});
+
+describe("webhooks", () => {
+  test("the library for Node accepts what the server sends, and a reload of a page leaves no trace in it", async () => {
+    const channel = "presence-hooked";
+    const first = server.connect({ id: "ann" });
+    (await subscribed(first, channel)).trigger("client-hello", { text: "hi" });
+    await eventually("the events are there", () => webhooks.names(channel).length === 3);
+    assert.deepEqual(webhooks.names(channel), ["channel_occupied", "member_added", "client_event"]);
+    const event = webhooks.events.find(({ channel: name, event }) => name === channel && event === "client-hello");
+    assert.deepEqual([event.data, event.user_id], ['{"text":"hi"}', "ann"]);
+    // The reload.
+    first.disconnect();
+    const second = server.connect({ id: "ann" });
+    await subscribed(second, channel);
+    second.disconnect();
+    await eventually("the ends are there", () => webhooks.names(channel).length === 5);
+    assert.deepEqual(webhooks.names(channel).slice(3).sort(), ["channel_vacated", "member_removed"]);
+    assert.equal(webhooks.refused, 0);
   });
 });
 

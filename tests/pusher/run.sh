@@ -3,11 +3,12 @@
 #
 #   tests/pusher/run.sh
 #
-# pusher-js and Laravel Echo are clients; the libraries for Node and Python publish, and ask about channels.
+# pusher-js and Laravel Echo are clients, in Node and in pages of Chromium; the libraries for Node and Python publish, ask about
+# channels and check webhooks.
 #
-# Installs them into folders beside this file that git ignores (npm and pip, pinned versions), and builds the binary, unless
-# YAMABIKO_BINARY names it. Uses free ports of the loopback interface. Ends all processes that it started, after at most eight
-# minutes. The exit status is 0 only if all tests pass.
+# Installs them into folders beside this file that git ignores (npm and pip, pinned versions) and Debian's Chromium and openssl as
+# root, and builds the binary, unless YAMABIKO_BINARY names it, and CHROMIUM another browser. Uses free ports of the loopback
+# interface. Ends all processes that it started, after at most ten minutes. The exit status is 0 only if all tests pass.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -18,6 +19,13 @@ if [ -z "${YAMABIKO_BINARY:-}" ]; then
     YAMABIKO_BINARY=$target/release/yamabiko
 fi
 export YAMABIKO_BINARY
+
+CHROMIUM=${CHROMIUM:-/usr/bin/chromium}
+if { [ ! -x "$CHROMIUM" ] || ! command -v openssl >/dev/null; } && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium openssl >/dev/null
+fi
+export CHROMIUM
 
 if ! cmp -s "$here/package-lock.json" "$here/node_modules/.yamabiko-lock"; then
     npm ci --prefix "$here" --no-audit --no-fund --loglevel=error
@@ -33,7 +41,13 @@ fi
 
 cd "$here"
 PYTHONPATH=$here/python${PYTHONPATH:+:$PYTHONPATH} timeout --kill-after=5 60 python3 -B test_library.py
-timeout --kill-after=5 240 node --test --test-reporter=spec clients.test.mjs echo.test.mjs reconnecting.test.mjs
+set -- clients.test.mjs echo.test.mjs reconnecting.test.mjs
+if [ -x "$CHROMIUM" ]; then
+    set -- "$@" browser.test.mjs
+else
+    echo "skipped: the tests in pages, for want of Chromium" >&2
+fi
+timeout --kill-after=5 240 node --test --test-reporter=spec "$@"
 
 # The same clients and library over wss and https, with a certificate that they trust.
 if ! command -v openssl >/dev/null; then
@@ -46,4 +60,4 @@ openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext su
     -keyout "$folder/key.pem" -out "$folder/certificate.pem" 2>/dev/null
 cat "$folder/certificate.pem" "$folder/key.pem" >"$folder/both.pem"
 TLS_CERTIFICATE=$folder/both.pem NODE_EXTRA_CA_CERTS=$folder/certificate.pem \
-    timeout --kill-after=5 240 node --test --test-reporter=spec clients.test.mjs reconnecting.test.mjs
+    timeout --kill-after=5 240 node --test --test-reporter=spec "$@"

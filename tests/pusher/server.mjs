@@ -3,6 +3,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -12,7 +13,8 @@ import Client from "pusher-js";
 const WAIT_MAX_MS = 20_000;
 /** The certificate and the key of a server that speaks TLS alone; run.sh sets it for the tests over wss. */
 const CERTIFICATE = process.env.TLS_CERTIFICATE;
-const HOST = CERTIFICATE ? "localhost" : "127.0.0.1";
+export const IS_TLS = Boolean(CERTIFICATE);
+export const HOST = IS_TLS ? "localhost" : "127.0.0.1";
 
 /** The app that may do everything. */
 export const APP = { id: "1", key: "app-key", secret: "app-secret" };
@@ -29,14 +31,17 @@ subscription-counts = true
 
 /** A running `yamabiko serve` with the app. */
 export class Server {
-  /** @param {number} port 0 selects a free one */
-  static async start(port = 0) {
+  /**
+   * @param {number} port 0 selects a free one
+   * @param {string} webhook a URL that is told what happens
+   */
+  static async start(port = 0, webhook = "") {
     const binary = process.env.YAMABIKO_BINARY;
     if (!binary) throw new Error("YAMABIKO_BINARY must name the binary; run.sh sets it");
     const server = new Server();
     server.folder = await mkdtemp(join(tmpdir(), "yamabiko-pusher-"));
     const apps = join(server.folder, "apps.toml");
-    await writeFile(apps, APPS);
+    await writeFile(apps, APPS + (webhook ? `[[apps.webhooks]]\nurl = "${webhook}"\n` : ""));
     const settings = ["--listen", `127.0.0.1:${port}`, "--apps-file", apps];
     if (CERTIFICATE) settings.push("--tls-cert", CERTIFICATE);
     server.process = spawn(binary, ["serve", ...settings], { stdio: ["ignore", "pipe", "inherit"] });
@@ -44,19 +49,26 @@ export class Server {
     server.port = Number(new URL(line.match(/https?:\S+/)[0]).port);
     server.clients = [];
     server.library = new Library({
-      appId: APP.id, key: APP.key, secret: APP.secret, host: HOST, port: String(server.port), useTLS: Boolean(CERTIFICATE),
+      appId: APP.id, key: APP.key, secret: APP.secret, host: HOST, port: String(server.port), useTLS: IS_TLS,
       encryptionMasterKeyBase64: MASTER_KEY,
     });
     return server;
   }
 
+  /** The settings of a page for this server. */
+  get settings() {
+    return {
+      cluster: "any", wsHost: HOST, wsPort: this.port, wssPort: this.port, forceTLS: IS_TLS,
+      enabledTransports: ["ws", "wss"], disableStats: true,
+    };
+  }
+
   /** A client, as a page makes it. `user`: who it is on presence channels and when it signs in. */
-  connect(user = { id: "ann" }, key = APP.key) {
+  connect(user = { id: "ann" }, key = APP.key, settings = {}) {
     const { library } = this;
     const client = new Client(key, {
-      cluster: "any", wsHost: HOST, wsPort: this.port, wssPort: this.port, forceTLS: Boolean(CERTIFICATE),
-      enabledTransports: ["ws", "wss"],
-      disableStats: true,
+      ...this.settings,
+      ...settings,
       channelAuthorization: {
         customHandler({ socketId, channelName }, done) {
           const member = { user_id: user.id, user_info: { name: user.id } };
@@ -86,6 +98,37 @@ export class Server {
     this.clients.forEach((client) => client.disconnect());
     await this.end("SIGKILL");
     await rm(this.folder, { recursive: true });
+  }
+}
+
+/** A web server that keeps the events of webhooks whose signatures the library for Node accepts. */
+export class WebhookReceiver {
+  static async start() {
+    const receiver = new WebhookReceiver();
+    receiver.events = [];
+    receiver.refused = 0;
+    receiver.listener = createServer(async (request, response) => {
+      let rawBody = "";
+      for await (const part of request) rawBody += part;
+      const webhook = receiver.library?.webhook({ headers: request.headers, rawBody });
+      if (webhook?.isValid()) receiver.events.push(...webhook.getEvents());
+      else receiver.refused += 1;
+      response.end("ok");
+    });
+    receiver.listener.listen(0, "127.0.0.1");
+    await once(receiver.listener, "listening");
+    receiver.url = `http://127.0.0.1:${receiver.listener.address().port}/webhooks`;
+    return receiver;
+  }
+
+  /** The names of the events of a channel, in their order. */
+  names(channel) {
+    return this.events.filter((event) => event.channel === channel).map(({ name }) => name);
+  }
+
+  stop() {
+    this.listener.close();
+    this.listener.closeAllConnections();
   }
 }
 
