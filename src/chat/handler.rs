@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::access::{Access, Rights};
 use super::api::{Api, BROADCAST_PREFIX, Resource, Rooms};
-use super::member::{Member, Sink, TOPIC_PREFIX, Version};
+use super::member::{Member, Sink, TOPIC_PREFIX, TYPING_PREFIX, Version};
 use super::page::Page;
 use super::protocol::{SUBPROTOCOL, SUBPROTOCOL_V2, with_position};
 use super::room::RoomDirectory;
@@ -17,9 +17,9 @@ use super::room_name::ROOM_CHARACTERS_MAX;
 use super::route::{ALL_METHODS, Route, page_of_room};
 use super::subscribers::Subscribers;
 use crate::server::{
-    Admission, CloseCode, Closed, ConnectionId, Context, Handler, Message, Missed, NotJoined,
-    NotSent, OwnedMessage, Position, Publisher, Refusal, Replay, Replayed, Request, RequestHead,
-    Response, RoomHistory, Status, Upgrade,
+    Admission, CloseCode, Closed, ConnectionId, Context, Handler, LagAction, LagPolicy, Message,
+    Missed, NotJoined, NotSent, OwnedMessage, Position, Publisher, Refusal, Replay, Replayed,
+    Request, RequestHead, Response, RoomHistory, Status, Upgrade,
 };
 use crate::tokens::TokenError;
 
@@ -228,8 +228,10 @@ impl Handler for Chat {
         }
     }
 
-    fn missed(&self, session: &mut Session, _: &str, missed: Missed, context: &mut Context<'_>) {
-        if let Kind::Chat(member) = &session.0 {
+    fn missed(&self, session: &mut Session, room: &str, missed: Missed, context: &mut Context<'_>) {
+        if let Kind::Chat(member) = &session.0
+            && room.starts_with(TOPIC_PREFIX)
+        {
             member.missed(missed.messages, context);
         }
     }
@@ -263,6 +265,14 @@ impl Handler for Chat {
     fn numbered(&self, _: &str, position: Position, message: Message<'_>) -> Option<OwnedMessage> {
         let numbered = with_position(message.as_text()?, position)?;
         Some(OwnedMessage::Text(numbered))
+    }
+
+    /// Who was writing a while ago is of no use to a client that reads slowly.
+    fn lag_policy(&self, room: &str) -> Option<LagPolicy> {
+        room.starts_with(TYPING_PREFIX).then(|| LagPolicy {
+            action: LagAction::Latest,
+            ..LagPolicy::default()
+        })
     }
 
     fn http(&self, request: &Request<'_>) -> Response {
@@ -318,6 +328,11 @@ impl Sink for Context<'_> {
 
     fn join_from(&mut self, topic: &str, replay: Replay) {
         Context::join_from(self, topic, replay);
+    }
+
+    fn join_notices(&mut self, topic: &str) {
+        // Beyond a limit of rooms the member does without.
+        let _ = self.try_join(topic);
     }
 
     fn id(&self) -> ConnectionId {

@@ -16,19 +16,23 @@
 //! ```
 //!
 //! All effects on other connections go through a [`Sink`], so that the tests need no server.
-//! A message is parsed once and written as JSON once; it takes no lock.
+//! A message is parsed once and written as JSON once; it takes the lock of its own person only.
+//!
+//! Who is writing a text goes to a room of its own, which keeps no history: `/typing/{room}`.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::characters::is_visible;
 use super::list_budget::ListBudget;
 use super::names::Name;
 use super::protocol::{
     ChatLimits, ClientMessage, Enter, ErrorCode, ErrorReply, Past, PastGap, ServerMessage,
-    TEXT_BYTES_MAX,
+    TEXT_BYTES_MAX, TOPIC_BYTES_MAX, Topic,
 };
 use super::request::Request;
-use super::room::{NameTaken, RoomDirectory, Roster, Visitor};
+use super::room::{NameTaken, RoomDirectory, Roster, SetTopic, Visitor};
+use super::speaker::Speaker;
 use crate::server::{ConnectionId, Gap, Replay, Replayed};
 
 /// The effects of a connection; the server's context implements them. `topic` is the server's
@@ -46,6 +50,8 @@ pub(super) trait Sink {
     fn join_from(&mut self, topic: &str, replay: Replay);
     /// The connection's name.
     fn id(&self) -> ConnectionId;
+    /// The same for a topic without which the member is complete: no effect beyond a limit.
+    fn join_notices(&mut self, topic: &str);
     /// Unsubscribes this connection.
     fn leave(&mut self, topic: &str);
     /// A join is refused. It counts as one.
@@ -61,6 +67,10 @@ pub(super) struct Member {
     may_publish: bool,
     lists: ListBudget,
     version: Version,
+    /// Gets who is writing.
+    sees_typing: bool,
+    /// When it has told last that it writes.
+    typed_at: u64,
 }
 
 /// The version of the protocol that a client speaks.
@@ -76,7 +86,7 @@ enum State {
     /// The subscription has been asked for.
     Entering(Box<Entering>),
     /// With the connection, if the person has a session.
-    Inside(Name, Option<ConnectionId>),
+    Inside(Arc<Speaker>, Option<ConnectionId>),
 }
 
 /// A request to enter, until the subscription has begun.
@@ -86,6 +96,7 @@ struct Entering {
     id: Option<String>,
     session: Option<Box<str>>,
     tab: Box<str>,
+    typing: bool,
 }
 
 impl Member {
@@ -97,6 +108,8 @@ impl Member {
             topic: format!("{TOPIC_PREFIX}{room}").into(),
             state: State::Outside,
             lists: ListBudget::FULL,
+            sees_typing: false,
+            typed_at: 0,
         }
     }
 
@@ -126,11 +139,12 @@ impl Member {
 
     /// The connection has ended.
     pub(super) fn closed(self, rooms: &RoomDirectory, sink: &mut impl Sink) {
-        let State::Inside(name, connection) = &self.state else {
+        let State::Inside(speaker, connection) = &self.state else {
             return;
         };
-        if let Some(revision) = self.remove(name, *connection, rooms) {
-            sink.publish_except(&self.topic, &left(name, revision, None).to_json());
+        if let Some(departed) = rooms.leave(self.room(), speaker, *connection) {
+            let left = left(&departed.name, departed.revision, None);
+            sink.publish_except(&self.topic, &left.to_json());
         }
     }
 
@@ -151,7 +165,16 @@ impl Member {
             }
             ClientMessage::Join { name } => self.join(&name, id.clone(), rooms, sink),
             ClientMessage::Enter(enter) => self.enter(*enter, id.clone(), rooms, sink),
-            ClientMessage::Message { text } => self.publish(text, id.clone(), time, sink),
+            ClientMessage::Message { text } => self.publish(text, false, id.clone(), time, sink),
+            ClientMessage::Action { text } => self.publish(text, true, id.clone(), time, sink),
+            ClientMessage::Typing | ClientMessage::Rename { .. } | ClientMessage::Topic { .. }
+                if self.version == Version::One =>
+            {
+                Err(ErrorReply::of(ErrorCode::UnknownType).with_field("type"))
+            }
+            ClientMessage::Typing => self.typing(time, rooms, sink),
+            ClientMessage::Rename { name } => self.rename(&name, id.clone(), rooms, sink),
+            ClientMessage::Topic { text } => self.set_topic(&text, id.clone(), time, rooms, sink),
             ClientMessage::Leave => self.leave(id.clone(), rooms, sink),
             ClientMessage::Names => {
                 self.names(id.clone(), rooms, sink);
@@ -178,13 +201,14 @@ impl Member {
         // Before the name gets its revision: every later change is then published to this
         // connection too.
         sink.join(&self.topic);
-        match rooms.join(self.room(), &name) {
-            Ok(roster) => {
-                self.state = State::Inside(name.clone(), None);
+        match rooms.enter(self.room(), &name, None) {
+            Ok(entered) => {
+                let roster = entered.roster;
                 let welcome = welcome(&name, self.room(), &roster, id, None);
                 self.lists.spend(welcome.len());
                 sink.send(&welcome);
                 sink.publish_except(&self.topic, &joined(&name, roster.revision).to_json());
+                self.state = State::Inside(entered.speaker, None);
                 Ok(())
             }
             Err(name_taken) => {
@@ -199,7 +223,7 @@ impl Member {
         if !matches!(self.state, State::Outside) {
             return Err(ErrorReply::of(ErrorCode::AlreadyJoined));
         }
-        Name::parse(name).map_err(|error| ErrorReply::of(error.into()).with_field("name"))
+        parse_name(name)
     }
 
     fn enter(
@@ -226,6 +250,7 @@ impl Member {
             id: id.map(Cow::into_owned),
             session: enter.session.map(|session| session.as_ref().into()),
             tab: enter.tab.unwrap_or_default().as_ref().into(),
+            typing: enter.typing,
         }));
         Ok(())
     }
@@ -249,7 +274,7 @@ impl Member {
         });
         match rooms.enter(self.room(), &entering.name, visitor) {
             Ok(entered) => {
-                let (name, roster) = (entered.name, entered.roster);
+                let (name, roster) = (entered.speaker.name(), entered.roster);
                 let history = Some(past(replayed));
                 let welcome = welcome(&name, self.room(), &roster, id, history);
                 self.lists.spend(welcome.len());
@@ -257,7 +282,11 @@ impl Member {
                 if entered.is_new {
                     sink.publish_except(&self.topic, &joined(&name, roster.revision).to_json());
                 }
-                self.state = State::Inside(name, connection);
+                self.sees_typing = entering.typing;
+                if self.sees_typing {
+                    sink.join_notices(&typing_topic(self.room()));
+                }
+                self.state = State::Inside(entered.speaker, connection);
                 entered.replaced
             }
             Err(name_taken) => {
@@ -268,22 +297,103 @@ impl Member {
         }
     }
 
-    fn publish(&self, text: Cow<'_, str>, id: Id<'_>, time: u64, sink: &mut impl Sink) -> Done {
-        let State::Inside(name, _) = &self.state else {
-            return Err(ErrorReply::of(ErrorCode::NotJoined));
-        };
-        if !self.may_publish {
-            return Err(ErrorReply::of(ErrorCode::Forbidden));
-        }
+    fn publish(
+        &self,
+        text: Cow<'_, str>,
+        action: bool,
+        id: Id<'_>,
+        time: u64,
+        sink: &mut impl Sink,
+    ) -> Done {
+        let name = self.publisher()?.name();
         check_text(&text).map_err(|code| ErrorReply::of(code).with_field("text"))?;
         let message = ServerMessage::Message {
             id,
             from: name.as_str().into(),
             text,
             time,
+            action,
             position: None,
         };
         sink.publish(&self.topic, &message.to_json());
+        Ok(())
+    }
+
+    /// The person, if it is in the room and may publish.
+    fn publisher(&self) -> Result<&Arc<Speaker>, Box<ErrorReply<'static>>> {
+        match &self.state {
+            State::Inside(speaker, _) if self.may_publish => Ok(speaker),
+            State::Inside(..) => Err(ErrorReply::of(ErrorCode::Forbidden)),
+            _ => Err(ErrorReply::of(ErrorCode::NotJoined)),
+        }
+    }
+
+    /// Tells the others that this member writes. Not too often, and not in a room of many members: then it does nothing.
+    fn typing(&mut self, time: u64, rooms: &RoomDirectory, sink: &mut impl Sink) -> Done {
+        let name = self.publisher()?.name();
+        let is_early = time.saturating_sub(self.typed_at) < TYPING_INTERVAL_MS;
+        if is_early || rooms.count(self.room()) > TYPING_MEMBERS_MAX {
+            return Ok(());
+        }
+        self.typed_at = time;
+        let typing = ServerMessage::Typing {
+            name: name.as_str().into(),
+        };
+        sink.publish_except(&typing_topic(self.room()), &typing.to_json());
+        Ok(())
+    }
+
+    /// All members get both changes, the person's other connections and members of version 1 included.
+    fn rename(&self, name: &str, id: Id<'_>, rooms: &RoomDirectory, sink: &mut impl Sink) -> Done {
+        let State::Inside(speaker, _) = &self.state else {
+            return Err(ErrorReply::of(ErrorCode::NotJoined));
+        };
+        let name = parse_name(name)?;
+        let renamed = rooms.rename(self.room(), speaker, &name);
+        let renamed = renamed.ok_or_else(|| ErrorReply::of(ErrorCode::NotJoined))?;
+        let renamed = renamed.map_err(taken)?;
+        let left = ServerMessage::Left {
+            id: None,
+            name: renamed.was.as_str().into(),
+            revision: renamed.left_revision,
+            to: Some(name.as_str().into()),
+            position: None,
+        };
+        let joined = ServerMessage::Joined {
+            id,
+            name: name.as_str().into(),
+            revision: renamed.joined_revision,
+            was: Some(renamed.was.as_str().into()),
+            position: None,
+        };
+        sink.publish(&self.topic, &left.to_json());
+        sink.publish(&self.topic, &joined.to_json());
+        Ok(())
+    }
+
+    fn set_topic(
+        &self,
+        text: &str,
+        id: Id<'_>,
+        time: u64,
+        rooms: &RoomDirectory,
+        sink: &mut impl Sink,
+    ) -> Done {
+        let by = self.publisher()?.name();
+        let text = text.trim();
+        check_topic(text).map_err(|code| ErrorReply::of(code).with_field("text"))?;
+        let revision = rooms
+            .set_topic(self.room(), text, by.clone(), time)
+            .ok_or_else(|| ErrorReply::of(ErrorCode::NotJoined))?;
+        let topic = ServerMessage::Topic {
+            id,
+            text: text.into(),
+            by: by.as_str().into(),
+            time,
+            revision,
+            position: None,
+        };
+        sink.publish(&self.topic, &topic.to_json());
         Ok(())
     }
 
@@ -291,12 +401,17 @@ impl Member {
         if !matches!(self.state, State::Inside(..)) {
             return Err(ErrorReply::of(ErrorCode::NotJoined));
         }
-        let State::Inside(name, connection) = std::mem::replace(&mut self.state, State::Outside)
+        let State::Inside(speaker, connection) = std::mem::replace(&mut self.state, State::Outside)
         else {
             return Ok(());
         };
-        let revision = self.remove(&name, connection, rooms);
+        let departed = rooms.leave(self.room(), &speaker, connection);
+        let name = speaker.name();
+        let revision = departed.map(|departed| departed.revision);
         sink.leave(&self.topic);
+        if std::mem::take(&mut self.sees_typing) {
+            sink.leave(&typing_topic(self.room()));
+        }
         // Another connection of the person may stay, and then the names have not changed.
         let known = || {
             rooms
@@ -309,19 +424,6 @@ impl Member {
             sink.publish_except(&self.topic, &left(&name, revision, None).to_json());
         }
         Ok(())
-    }
-
-    /// Removes the connection from the room. Returns the revision of this change, if the name has left with it.
-    fn remove(
-        &self,
-        name: &Name,
-        connection: Option<ConnectionId>,
-        rooms: &RoomDirectory,
-    ) -> Option<u64> {
-        match connection {
-            Some(connection) => rooms.leave_tab(self.room(), name, connection),
-            None => rooms.leave(self.room(), name),
-        }
     }
 
     fn names(&mut self, id: Id<'_>, rooms: &RoomDirectory, sink: &mut impl Sink) {
@@ -356,6 +458,21 @@ type Id<'a> = Option<Cow<'a, str>>;
 /// The rooms of the chat and those of `/broadcast` are topics of one server; the path
 /// distinguishes them.
 pub(super) const TOPIC_PREFIX: &str = "/chat/";
+/// Who is writing in a room of the chat.
+pub(super) const TYPING_PREFIX: &str = "/typing/";
+
+/// A member tells at most this often that it writes.
+const TYPING_INTERVAL_MS: u64 = 2_000;
+/// With more members, nobody is told who is writing: each notice would be a message to all of them.
+const TYPING_MEMBERS_MAX: usize = 50;
+
+fn typing_topic(room: &str) -> String {
+    format!("{TYPING_PREFIX}{room}")
+}
+
+fn parse_name(name: &str) -> Result<Name, Box<ErrorReply<'static>>> {
+    Name::parse(name).map_err(|error| ErrorReply::of(error.into()).with_field("name"))
+}
 
 fn send_error(reply: Box<ErrorReply<'_>>, sink: &mut impl Sink) {
     sink.send(&ServerMessage::Error(reply).to_json());
@@ -368,6 +485,7 @@ pub(super) fn text_message(name: &Name, text: &str, time: u64) -> String {
         from: name.as_str().into(),
         text: text.into(),
         time,
+        action: false,
         position: None,
     };
     message.to_json()
@@ -387,6 +505,23 @@ pub(super) fn check_text(text: &str) -> Result<(), ErrorCode> {
         return Err(ErrorCode::TextEmpty);
     }
     Ok(())
+}
+
+/// An empty topic is none.
+fn check_topic(text: &str) -> Result<(), ErrorCode> {
+    if text.len() > TOPIC_BYTES_MAX {
+        return Err(ErrorCode::TopicTooLong);
+    }
+    let is_invisible = !text.is_empty() && !text.chars().any(is_visible);
+    match is_invisible || text.chars().any(is_control_or_line_end) {
+        true => Err(ErrorCode::TopicInvalid),
+        false => Ok(()),
+    }
+}
+
+/// U+2028 and U+2029 end a line, too.
+fn is_control_or_line_end(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 fn taken(taken: NameTaken) -> Box<ErrorReply<'static>> {
@@ -423,15 +558,27 @@ fn welcome(
         count: roster.count,
         revision: roster.revision,
         limits: ChatLimits::SERVER,
+        topic: roster.topic.as_deref().map(topic),
         history,
     };
     welcome.to_json_with_names(roster.list.json())
 }
 
+fn topic(set: &SetTopic) -> Topic<'_> {
+    Topic {
+        text: (&*set.text).into(),
+        by: set.by.as_str().into(),
+        time: set.time,
+        revision: set.revision,
+    }
+}
+
 fn joined(name: &Name, revision: u64) -> ServerMessage<'_> {
     ServerMessage::Joined {
+        id: None,
         name: name.as_str().into(),
         revision,
+        was: None,
         position: None,
     }
 }
@@ -441,6 +588,7 @@ fn left<'a>(name: &'a Name, revision: u64, id: Id<'a>) -> ServerMessage<'a> {
         id,
         name: name.as_str().into(),
         revision,
+        to: None,
         position: None,
     }
 }

@@ -21,6 +21,7 @@
 // | `protocol` | the messages of both sides |
 // | `request` | parsing the messages of a client |
 // | `member` | one connection: its requests and their effects |
+// | `speaker` | what the connections of one person share |
 // | `list_budget` | how many bytes of lists of names one client may ask for |
 // | `characters` | properties of Unicode characters |
 // | `names` | the rules for members' names |
@@ -43,6 +44,7 @@ mod request;
 mod room;
 mod room_name;
 mod route;
+mod speaker;
 mod subscribers;
 
 pub use access::Access;
@@ -52,7 +54,7 @@ pub use presence::Presence;
 pub use protocol::{
     ChatLimits, ClientMessage, Enter, ErrorCode, ErrorReply, ID_BYTES_MAX, MESSAGE_BYTES_MAX,
     NAMES_LISTED_MAX, Past, PastGap, SECRET_BYTES_MAX, SECRET_BYTES_MIN, SUBPROTOCOL,
-    SUBPROTOCOL_V2, ServerMessage, TABS_MAX, TAKEN_OVER, TEXT_BYTES_MAX,
+    SUBPROTOCOL_V2, ServerMessage, TABS_MAX, TAKEN_OVER, TEXT_BYTES_MAX, TOPIC_BYTES_MAX, Topic,
 };
 pub use request::Request;
 pub use room_name::{ROOM_CHARACTERS_MAX, is_room_name};

@@ -66,10 +66,12 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'; trusted-types 'none'";
 
-pub(super) static ASSETS: [Asset; 10] = [
+pub(super) static ASSETS: [Asset; 17] = [
     file("/", HTML, include_str!("page/index.html")),
     file("/chat.css", CSS, include_str!("page/chat.css")),
     file("/chat.js", JAVASCRIPT, include_str!("page/chat.js")),
+    file("/commands.js", JAVASCRIPT, include_str!("page/commands.js")),
+    file("/composer.js", JAVASCRIPT, include_str!("page/composer.js")),
     file(
         "/connection.js",
         JAVASCRIPT,
@@ -85,13 +87,22 @@ pub(super) static ASSETS: [Asset; 10] = [
         JAVASCRIPT,
         include_str!("page/diagnosis.js"),
     ),
+    file("/format.js", JAVASCRIPT, include_str!("page/format.js")),
     file("/links.js", JAVASCRIPT, include_str!("page/links.js")),
+    file(
+        "/notifications.js",
+        JAVASCRIPT,
+        include_str!("page/notifications.js"),
+    ),
     file("/presence.js", JAVASCRIPT, include_str!("page/presence.js")),
     file(
         "/reconnecting-websocket.js",
         JAVASCRIPT,
         include_str!("../../browser/reconnecting-websocket.js"),
     ),
+    file("/storage.js", JAVASCRIPT, include_str!("page/storage.js")),
+    file("/texts.js", JAVASCRIPT, include_str!("page/texts.js")),
+    file("/typing.js", JAVASCRIPT, include_str!("page/typing.js")),
     file("/favicon.svg", SVG, include_str!("page/favicon.svg")),
 ];
 

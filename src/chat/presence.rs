@@ -28,7 +28,7 @@ const EARLY_CHANGES_MAX: usize = 4096;
 /// let mut presence = Presence::default();
 /// let names = vec!["Aiko".into(), "Bo".into()];
 /// presence.apply(&ServerMessage::Names { id: None, names, count: 2, revision: 5 });
-/// presence.apply(&ServerMessage::Left { id: None, name: "Aiko".into(), revision: 6, position: None });
+/// presence.apply(&ServerMessage::Left { id: None, name: "Aiko".into(), revision: 6, to: None, position: None });
 /// assert_eq!(presence.names().collect::<Vec<_>>(), ["Bo"]);
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -143,8 +143,10 @@ mod tests {
 
     fn joined(name: &str, revision: u64) -> ServerMessage<'static> {
         ServerMessage::Joined {
+            id: None,
             name: name.to_owned().into(),
             revision,
+            was: None,
             position: None,
         }
     }
@@ -154,6 +156,7 @@ mod tests {
             id: None,
             name: name.to_owned().into(),
             revision,
+            to: None,
             position: None,
         }
     }
@@ -234,7 +237,7 @@ mod tests {
                 let name = Name::parse(&format!("n{number}")).unwrap();
                 let change = match rooms.join("room", &name) {
                     Ok(roster) => joined(name.as_str(), roster.revision),
-                    Err(_) => left(name.as_str(), rooms.leave("room", &name).unwrap()),
+                    Err(_) => left(name.as_str(), rooms.leave_by_name("room", &name).unwrap()),
                 };
                 waiting[worker].push(change);
                 if delivers {

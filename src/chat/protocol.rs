@@ -23,6 +23,8 @@ pub const TAKEN_OVER: u16 = 4001;
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Maximum bytes of UTF-8 in the text of a message.
 pub const TEXT_BYTES_MAX: usize = 4096;
+/// Maximum bytes of UTF-8 in the topic of a room.
+pub const TOPIC_BYTES_MAX: usize = 512;
 /// Maximum bytes of UTF-8 in the `id` of a request.
 pub const ID_BYTES_MAX: usize = 64;
 /// Bytes of a session, and of a tab: at least so many.
@@ -56,6 +58,23 @@ pub enum ClientMessage<'a> {
         /// 1 to [`TEXT_BYTES_MAX`] bytes.
         text: Cow<'a, str>,
     },
+    /// The same for a text that says what the member does: `/me waves`.
+    Action {
+        /// As in [`ClientMessage::Message`].
+        text: Cow<'a, str>,
+    },
+    /// Version 2: tell the others that a text is being written.
+    Typing,
+    /// Version 2: go on under another name.
+    Rename {
+        /// As entered; the server normalises and checks it.
+        name: Cow<'a, str>,
+    },
+    /// Version 2: set the topic of the room.
+    Topic {
+        /// At most [`TOPIC_BYTES_MAX`] bytes in one line; empty: none.
+        text: Cow<'a, str>,
+    },
     /// Leave the room; the connection stays open.
     Leave,
     /// Request the names of the members.
@@ -80,6 +99,9 @@ pub struct Enter<'a> {
     /// Without `after`: how many of the newest messages it wants.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub history: Option<u64>,
+    /// Whether it wants to know who is writing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub typing: bool,
 }
 
 impl<'a> Enter<'a> {
@@ -91,6 +113,7 @@ impl<'a> Enter<'a> {
             tab: None,
             after: None,
             history: None,
+            typing: false,
         }
     }
 }
@@ -105,6 +128,20 @@ pub struct Past<'a> {
     pub messages: u64,
     /// Whether messages are missing in front of them.
     pub gap: PastGap,
+}
+
+/// The topic of a room, as it is when a member enters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Topic<'a> {
+    /// One line.
+    pub text: Cow<'a, str>,
+    /// The member that has set it.
+    pub by: Cow<'a, str>,
+    /// When: milliseconds since 1970-01-01 UTC.
+    pub time: u64,
+    /// The number of this topic in the room: a lower one is older.
+    pub revision: u64,
 }
 
 /// Whether messages are missing between the position that a client has named and those that follow.
@@ -145,16 +182,25 @@ pub enum ServerMessage<'a> {
         revision: u64,
         /// The limits of the server.
         limits: ChatLimits,
+        /// The topic of the room, if it has one.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        topic: Option<Topic<'a>>,
         /// Version 2: the messages of the past that follow.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         history: Option<Past<'a>>,
     },
     /// Another member has joined.
     Joined {
+        /// The `id` of the rename.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        id: Option<Cow<'a, str>>,
         /// The name of the member.
         name: Cow<'a, str>,
         /// The revision of the room's names after this change.
         revision: u64,
+        /// The member was here before, under this name.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        was: Option<Cow<'a, str>>,
         /// Its place in the room's history.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         position: Option<Cow<'a, str>>,
@@ -168,6 +214,9 @@ pub enum ServerMessage<'a> {
         name: Cow<'a, str>,
         /// The revision of the room's names after this change.
         revision: u64,
+        /// The member has not left the room: it goes on under this name.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        to: Option<Cow<'a, str>>,
         /// Its place in the room's history.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         position: Option<Cow<'a, str>>,
@@ -183,6 +232,31 @@ pub enum ServerMessage<'a> {
         text: Cow<'a, str>,
         /// When the server received it: milliseconds since 1970-01-01 UTC.
         time: u64,
+        /// It says what the sender does: `Aiko waves`.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        action: bool,
+        /// Its place in the room's history.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        position: Option<Cow<'a, str>>,
+    },
+    /// A member is writing a text.
+    Typing {
+        /// The name of the member.
+        name: Cow<'a, str>,
+    },
+    /// A member has set the topic of the room.
+    Topic {
+        /// The `id` of the request.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        id: Option<Cow<'a, str>>,
+        /// One line; empty: the room has none any more.
+        text: Cow<'a, str>,
+        /// The name of the member.
+        by: Cow<'a, str>,
+        /// When: milliseconds since 1970-01-01 UTC.
+        time: u64,
+        /// The number of this topic in the room: a lower one is older.
+        revision: u64,
         /// Its place in the room's history.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         position: Option<Cow<'a, str>>,
@@ -265,7 +339,7 @@ pub enum ErrorCode {
     TooLong,
     /// Not a JSON object.
     NotJson,
-    /// `type` is none of `join`, `enter`, `message`, `leave`, `names`.
+    /// `type` is none that the version of the connection has.
     UnknownType,
     /// A required field is missing.
     MissingField,
@@ -289,6 +363,10 @@ pub enum ErrorCode {
     TextTooLong,
     /// Control characters other than tab and line ends.
     TextInvalid,
+    /// More than [`TOPIC_BYTES_MAX`] bytes.
+    TopicTooLong,
+    /// Control characters or line ends, or no visible character.
+    TopicInvalid,
     /// The client's token allows to read the room only.
     Forbidden,
     /// The client has asked for too many names in a short time.
@@ -305,6 +383,10 @@ impl ClientMessage<'_> {
             ClientMessage::Join { .. } => "join",
             ClientMessage::Enter(_) => "enter",
             ClientMessage::Message { .. } => "message",
+            ClientMessage::Action { .. } => "action",
+            ClientMessage::Typing => "typing",
+            ClientMessage::Rename { .. } => "rename",
+            ClientMessage::Topic { .. } => "topic",
             ClientMessage::Leave => "leave",
             ClientMessage::Names => "names",
         }
@@ -363,7 +445,7 @@ impl ErrorCode {
             }
             ErrorCode::NotJson => "The message is not a JSON object.".into(),
             ErrorCode::UnknownType => {
-                "The type must be join, enter (version 2), message, leave or names.".into()
+                "The type must be join, message, action, leave or names; in version 2 also enter, rename, topic or typing.".into()
             }
             ErrorCode::MissingField => "A required field is missing.".into(),
             ErrorCode::WrongField => format!(
@@ -385,6 +467,12 @@ impl ErrorCode {
             ErrorCode::TextEmpty => "A text needs a visible character.".into(),
             ErrorCode::TextTooLong => {
                 format!("A text may have at most {TEXT_BYTES_MAX} bytes.").into()
+            }
+            ErrorCode::TopicTooLong => {
+                format!("A topic may have at most {TOPIC_BYTES_MAX} bytes.").into()
+            }
+            ErrorCode::TopicInvalid => {
+                "A topic is one line of visible text, or empty.".into()
             }
             ErrorCode::Forbidden => "You may read this room, and not write in it.".into(),
             ErrorCode::TooOften => {
@@ -470,8 +558,10 @@ mod tests {
     #[test]
     fn position_is_added_as_the_message_would_have_it() {
         let joined = |position| ServerMessage::Joined {
+            id: None,
             name: "}".into(),
             revision: 2,
+            was: None,
             position,
         };
         let json = joined(None).to_json();
@@ -484,12 +574,14 @@ mod tests {
     fn client_ignores_types_codes_and_fields_of_later_versions() {
         let read = |json| serde_json::from_str::<ServerMessage<'_>>(json).unwrap();
         assert_eq!(
-            read(r#"{"type":"typing","name":"Bo"}"#),
+            read(r#"{"type":"reaction","name":"Bo"}"#),
             ServerMessage::Unknown
         );
         let joined = ServerMessage::Joined {
+            id: None,
             name: "Bo".into(),
             revision: 2,
+            was: None,
             position: None,
         };
         assert_eq!(

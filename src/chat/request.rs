@@ -73,6 +73,7 @@ fn message_of<'a>(fields: Fields<'a>) -> Result<ClientMessage<'a>, Box<ErrorRepl
             fields.tab,
             fields.after,
             fields.history,
+            fields.typing,
         ) {
             Ok(enter) => Ok(ClientMessage::Enter(Box::new(enter))),
             Err(reply) => Err(reply.with_about("enter")),
@@ -81,6 +82,19 @@ fn message_of<'a>(fields: Fields<'a>) -> Result<ClientMessage<'a>, Box<ErrorRepl
             Ok(text) => Ok(ClientMessage::Message { text }),
             Err(reply) => Err(reply.with_about("message")),
         },
+        "action" => match text.required("text") {
+            Ok(text) => Ok(ClientMessage::Action { text }),
+            Err(reply) => Err(reply.with_about("action")),
+        },
+        "rename" => match name.required("name") {
+            Ok(name) => Ok(ClientMessage::Rename { name }),
+            Err(reply) => Err(reply.with_about("rename")),
+        },
+        "topic" => match text.required("text") {
+            Ok(text) => Ok(ClientMessage::Topic { text }),
+            Err(reply) => Err(reply.with_about("topic")),
+        },
+        "typing" => Ok(ClientMessage::Typing),
         "leave" => Ok(ClientMessage::Leave),
         "names" => Ok(ClientMessage::Names),
         _ => Err(ErrorReply::of(ErrorCode::UnknownType).with_field("type")),
@@ -93,6 +107,7 @@ fn enter<'a>(
     tab: Field<'a>,
     after: Field<'a>,
     history: Field<'a>,
+    typing: Field<'a>,
 ) -> Result<Enter<'a>, Box<ErrorReply<'a>>> {
     Ok(Enter {
         name: name.required("name")?,
@@ -100,6 +115,7 @@ fn enter<'a>(
         tab: tab.secret("tab")?,
         after: after.position("after")?,
         history: history.number("history")?,
+        typing: typing.flag("typing")?,
     })
 }
 
@@ -115,6 +131,7 @@ struct Fields<'a> {
     tab: Field<'a>,
     after: Field<'a>,
     history: Field<'a>,
+    typing: Field<'a>,
 }
 
 /// One field: its type is checked only if the message needs it.
@@ -125,6 +142,7 @@ enum Field<'a> {
     Text(Cow<'a, str>),
     /// A whole number that is not negative.
     Number(u64),
+    Flag(bool),
     /// Another number, a list …: parsed and discarded.
     Other,
 }
@@ -134,7 +152,7 @@ impl<'a> Field<'a> {
         match self {
             Field::Missing => Ok(None),
             Field::Text(text) => Ok(Some(text)),
-            Field::Number(_) | Field::Other => Err(wrong(field)),
+            Field::Number(_) | Field::Flag(_) | Field::Other => Err(wrong(field)),
         }
     }
 
@@ -142,7 +160,16 @@ impl<'a> Field<'a> {
         match self {
             Field::Missing => Ok(None),
             Field::Number(number) => Ok(Some(number)),
-            Field::Text(_) | Field::Other => Err(wrong(field)),
+            Field::Text(_) | Field::Flag(_) | Field::Other => Err(wrong(field)),
+        }
+    }
+
+    /// `false` if it is missing.
+    fn flag(self, field: &'static str) -> Result<bool, Box<ErrorReply<'a>>> {
+        match self {
+            Field::Missing => Ok(false),
+            Field::Flag(flag) => Ok(flag),
+            Field::Text(_) | Field::Number(_) | Field::Other => Err(wrong(field)),
         }
     }
 
@@ -184,6 +211,7 @@ enum Key {
     Tab,
     After,
     History,
+    Typing,
     #[serde(other)]
     Unknown,
 }
@@ -215,6 +243,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 Key::Tab => fields.tab = map.next_value()?,
                 Key::After => fields.after = map.next_value()?,
                 Key::History => fields.history = map.next_value()?,
+                Key::Typing => fields.typing = map.next_value()?,
                 Key::Unknown => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -247,8 +276,8 @@ impl<'de> Visitor<'de> for FieldVisitor {
         Ok(Field::Text(Cow::Owned(text.to_owned())))
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Field<'de>, E> {
-        Ok(Field::Other)
+    fn visit_bool<E>(self, flag: bool) -> Result<Field<'de>, E> {
+        Ok(Field::Flag(flag))
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<Field<'de>, E> {
@@ -312,7 +341,14 @@ mod tests {
                 tab: Some("t".repeat(SECRET_BYTES_MAX).into()),
                 after: Some("00a1b2c3d4e5f607-42".into()),
                 history: Some(200),
+                typing: true,
             })),
+            ClientMessage::Action {
+                text: "waves".into(),
+            },
+            ClientMessage::Rename { name: "Bo".into() },
+            ClientMessage::Topic { text: "".into() },
+            ClientMessage::Typing,
         ] {
             assert_eq!(
                 Request::parse(&message.to_json()),
@@ -455,6 +491,7 @@ mod tests {
         wrong(r#""after":42"#, "after");
         wrong(r#""history":"42""#, "history");
         wrong(r#""history":-1"#, "history");
+        wrong(r#""typing":1"#, "typing");
         assert_eq!(reply(r#"{"type":"enter"}"#).0, ErrorCode::MissingField);
     }
 

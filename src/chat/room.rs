@@ -14,6 +14,9 @@
 //! connections can share the name, one for each tab: the name is there while one of them is. A second connection of a tab takes
 //! the place of the first one.
 //!
+//! The connections of a person share its name in a [`Speaker`]: with a new name the person leaves under the old one and joins under
+//! the new one, in one step.
+//!
 //! # Revisions
 //!
 //! Workers exchange messages in batches. So "Aiko left" (from one worker) and "Aiko joined"
@@ -35,6 +38,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use super::first_by_name::FirstByName;
 use super::names::{Name, SUGGESTED_NUMBER_MAX, Stem, numbered_skeleton};
 use super::protocol::{NAMES_LISTED_MAX, TABS_MAX, json};
+use super::speaker::Speaker;
 use crate::server::ConnectionId;
 
 /// All rooms that have members.
@@ -52,6 +56,18 @@ type SharedRoom = Arc<Mutex<ChatRoom>>;
 pub(super) struct Roster {
     pub(super) list: Arc<NameList>,
     pub(super) count: usize,
+    pub(super) revision: u64,
+    pub(super) topic: Option<Arc<SetTopic>>,
+}
+
+/// A topic that a member has set.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct SetTopic {
+    /// Not empty.
+    pub(super) text: Box<str>,
+    pub(super) by: Name,
+    /// Milliseconds since 1970-01-01 UTC.
+    pub(super) time: u64,
     pub(super) revision: u64,
 }
 
@@ -93,6 +109,9 @@ pub(super) struct ChatRoom {
     revision: u64,
     /// The list of this revision, if it has been requested.
     list: Option<Arc<NameList>>,
+    topic: Option<Arc<SetTopic>>,
+    /// How often the topic was set.
+    topic_revision: u64,
     /// All members have left: the directory has removed the room or is going to. It cannot be
     /// joined any more.
     ended: bool,
@@ -105,6 +124,7 @@ pub(super) struct ChatRoom {
 #[derive(Debug)]
 struct Person {
     name: Name,
+    speaker: Arc<Speaker>,
     /// `None`: one connection, which is not listed below.
     session: Option<Box<str>>,
     /// The oldest first: at most [`TABS_MAX`].
@@ -122,13 +142,28 @@ pub(super) struct Visitor<'a> {
 /// A connection is in the room.
 #[derive(Debug)]
 pub(super) struct Entered {
-    /// The name, as the person has it in the room.
-    pub(super) name: Name,
+    /// The person, as it is in the room.
+    pub(super) speaker: Arc<Speaker>,
     pub(super) roster: Roster,
     /// The person was not here before.
     pub(super) is_new: bool,
     /// The connection whose place it has taken.
     pub(super) replaced: Option<ConnectionId>,
+}
+
+/// A person has a new name: the two changes of the room's names that this is.
+#[derive(Debug)]
+pub(super) struct Renamed {
+    pub(super) was: Name,
+    pub(super) left_revision: u64,
+    pub(super) joined_revision: u64,
+}
+
+/// A person has left with its last connection.
+#[derive(Debug)]
+pub(super) struct Departed {
+    pub(super) name: Name,
+    pub(super) revision: u64,
 }
 
 /// The name is confusable with one in the room; the suggestion is free, if there is one.
@@ -168,76 +203,89 @@ impl RoomDirectory {
         name: &Name,
         visitor: Option<Visitor<'_>>,
     ) -> Result<Entered, NameTaken> {
-        let Some(visitor) = visitor else {
-            let roster = self.join(room, name)?;
-            return Ok(Entered {
-                name: name.clone(),
-                roster,
-                is_new: true,
-                replaced: None,
-            });
-        };
         let entered = self.in_open_room(room, |room| {
-            let is_new = !room.is_of(name, visitor.session);
-            if is_new {
+            let own = visitor.is_some_and(|visitor| room.is_of(name, visitor.session));
+            if !own {
                 if !room.is_free(name) {
                     return None;
                 }
                 self.changes.fetch_add(1, Ordering::Relaxed);
-                room.insert(name, Some(visitor.session.into()));
+                room.insert(name, visitor.map(|visitor| visitor.session.into()));
             }
-            let (name, replaced) = room.add_tab(name, visitor)?;
+            let person = room.names.get_mut(name.key())?;
+            let replaced = visitor.and_then(|visitor| person.add_tab(visitor));
             Some(Entered {
-                name,
+                speaker: person.speaker.clone(),
                 roster: room.roster(),
-                is_new,
+                is_new: !own,
                 replaced,
             })
         });
         entered.ok_or_else(|| self.substitute(room, name))
     }
 
-    /// Removes a connection of a person with a session. Returns the revision of this change, if the name has left with it.
-    pub(super) fn leave_tab(
+    /// Removes a connection of a person from the room: of a person without a session, its only one. If the name has left with it,
+    /// returns this change.
+    pub(super) fn leave(
         &self,
         room: &str,
-        name: &Name,
-        connection: ConnectionId,
-    ) -> Option<u64> {
-        let is_last = self.with_room(room, |room| room.remove_tab(name, connection))?;
-        is_last.then(|| self.leave(room, name)).flatten()
-    }
-
-    /// Adds the name to the room, if it is free. Later joins and leaves have a higher revision
-    /// than the roster.
-    pub(super) fn join(&self, room: &str, name: &Name) -> Result<Roster, NameTaken> {
-        let joined = self.in_open_room(room, |room| {
-            room.is_free(name).then(|| {
-                self.changes.fetch_add(1, Ordering::Relaxed);
-                room.insert(name, None);
-                room.roster()
-            })
-        });
-        joined.ok_or_else(|| self.substitute(room, name))
-    }
-
-    /// Removes the name from the room. Returns the revision of this change, if the name was in
-    /// the room.
-    pub(super) fn leave(&self, room: &str, name: &Name) -> Option<u64> {
+        speaker: &Arc<Speaker>,
+        connection: Option<ConnectionId>,
+    ) -> Option<Departed> {
         let shared = self.find(room)?;
-        let (revision, ended) = {
+        let (departed, ended) = {
             let mut locked = lock(&shared);
-            if !locked.remove(name) {
-                return None;
-            }
+            let name = locked.remove_connection(speaker, connection)?;
             self.changes.fetch_add(1, Ordering::Relaxed);
             locked.ended = locked.names.is_empty();
-            (locked.revision, locked.ended)
+            let revision = locked.revision;
+            (Departed { name, revision }, locked.ended)
         };
         if ended {
             self.discard(room, &shared);
         }
-        Some(revision)
+        Some(departed)
+    }
+
+    /// Gives a person in the room another name, if it is free or looks like the present one. `None`: the person is not in the room.
+    pub(super) fn rename(
+        &self,
+        room: &str,
+        speaker: &Arc<Speaker>,
+        name: &Name,
+    ) -> Option<Result<Renamed, NameTaken>> {
+        let renamed = self.with_room(room, |room| {
+            let renamed = room.rename(speaker, name)?;
+            if renamed.is_some() {
+                self.changes.fetch_add(2, Ordering::Relaxed);
+            }
+            Some(renamed)
+        });
+        let renamed = renamed.flatten()?;
+        Some(renamed.ok_or_else(|| self.substitute(room, name)))
+    }
+
+    /// Sets the topic of a room; an empty text removes it. Returns the number of this topic, if the room has members.
+    pub(super) fn set_topic(&self, room: &str, text: &str, by: Name, time: u64) -> Option<u64> {
+        self.with_room(room, |room| {
+            room.topic_revision += 1;
+            let revision = room.topic_revision;
+            let set = || {
+                Arc::new(SetTopic {
+                    text: text.into(),
+                    by,
+                    time,
+                    revision,
+                })
+            };
+            room.topic = (!text.is_empty()).then(set);
+            revision
+        })
+    }
+
+    /// How many members a room has.
+    pub(super) fn count(&self, room: &str) -> usize {
+        self.with_room(room, |room| room.names.len()).unwrap_or(0)
     }
 
     /// The names of a room, if it has members.
@@ -345,6 +393,8 @@ impl ChatRoom {
             numbers: HashMap::new(),
             revision,
             list: None,
+            topic: None,
+            topic_revision: 0,
             ended: false,
             #[cfg(test)]
             looked_up: std::cell::Cell::default(),
@@ -367,6 +417,7 @@ impl ChatRoom {
             list: list.clone(),
             count: names.len(),
             revision: self.revision,
+            topic: self.topic.clone(),
         }
     }
 
@@ -386,43 +437,40 @@ impl ChatRoom {
         })
     }
 
-    /// Adds a connection to a person in the room. Returns the person's name, and the connection whose place it takes.
-    fn add_tab(
-        &mut self,
-        name: &Name,
-        visitor: Visitor<'_>,
-    ) -> Option<(Name, Option<ConnectionId>)> {
-        let person = self.names.get_mut(name.key())?;
-        let same = person
-            .tabs
-            .iter()
-            .position(|(tab, _)| **tab == *visitor.tab);
-        let oldest = (person.tabs.len() == TABS_MAX).then_some(0);
-        let replaced = same.or(oldest).map(|index| person.tabs.remove(index).1);
-        person.tabs.push((visitor.tab.into(), visitor.connection));
-        Some((person.name.clone(), replaced))
+    /// The person that has this speaker.
+    fn person(&mut self, speaker: &Arc<Speaker>) -> Option<&mut Person> {
+        let person = self.names.get_mut(speaker.name().key())?;
+        Arc::ptr_eq(&person.speaker, speaker).then_some(person)
     }
 
-    /// Removes a connection of a person. Returns whether it was the last one. It is none of them if another one has taken its place.
-    fn remove_tab(&mut self, name: &Name, connection: ConnectionId) -> bool {
-        let Some(person) = self.names.get_mut(name.key()) else {
-            return false;
-        };
-        let before = person.tabs.len();
-        person.tabs.retain(|(_, of_tab)| *of_tab != connection);
-        person.tabs.is_empty() && before > 0
+    /// Removes a connection of a person, and with the last one the name, which is returned. It is none of them if another one has
+    /// taken its place.
+    fn remove_connection(
+        &mut self,
+        speaker: &Arc<Speaker>,
+        connection: Option<ConnectionId>,
+    ) -> Option<Name> {
+        let person = self.person(speaker)?;
+        if let Some(connection) = connection {
+            let before = person.tabs.len();
+            person.tabs.retain(|(_, of_tab)| *of_tab != connection);
+            if before == 0 || !person.tabs.is_empty() {
+                return None;
+            }
+        }
+        let name = person.name.clone();
+        self.names.remove(name.key());
+        self.forget_name(&name);
+        self.changed();
+        Some(name)
     }
 
     /// Adds a free name.
     fn insert(&mut self, name: &Name, session: Option<Box<str>>) {
-        for skeleton in name.skeletons() {
-            self.skeletons.insert(skeleton.clone());
-            if let Some((stem, number)) = numbered_skeleton(skeleton) {
-                *self.numbers.entry(stem.into()).or_default() |= bit(number);
-            }
-        }
+        self.keep_name(name);
         let person = Person {
             name: name.clone(),
+            speaker: Arc::new(Speaker::new(name.clone())),
             session,
             tabs: Vec::new(),
         };
@@ -430,21 +478,47 @@ impl ChatRoom {
         self.changed();
     }
 
-    /// Removes a name; returns whether it was in the room.
-    fn remove(&mut self, name: &Name) -> bool {
-        let person = self.names.get(name.key());
-        if person.is_none_or(|person| person.name != *name) {
-            return false;
+    /// `None`: the person is not here. `Some(None)`: the name is not free.
+    fn rename(&mut self, speaker: &Arc<Speaker>, name: &Name) -> Option<Option<Renamed>> {
+        let was = self.person(speaker)?.name.clone();
+        self.forget_name(&was);
+        if !self.is_free(name) {
+            self.keep_name(&was);
+            return Some(None);
         }
-        self.names.remove(name.key());
+        self.keep_name(name);
+        let mut person = self.names.remove(was.key())?;
+        person.name = name.clone();
+        person.speaker.set_name(name.clone());
+        self.changed();
+        let left_revision = self.revision;
+        self.names.insert(name.shared_key(), person);
+        self.changed();
+        Some(Some(Renamed {
+            was,
+            left_revision,
+            joined_revision: self.revision,
+        }))
+    }
+
+    /// Names that are confusable with this one are taken.
+    fn keep_name(&mut self, name: &Name) {
+        for skeleton in name.skeletons() {
+            self.skeletons.insert(skeleton.clone());
+            if let Some((stem, number)) = numbered_skeleton(skeleton) {
+                *self.numbers.entry(stem.into()).or_default() |= bit(number);
+            }
+        }
+    }
+
+    /// Names that are confusable with this one are free again.
+    fn forget_name(&mut self, name: &Name) {
         for skeleton in name.skeletons() {
             self.skeletons.remove(skeleton);
             if let Some((stem, number)) = numbered_skeleton(skeleton) {
                 self.release(stem, number);
             }
         }
-        self.changed();
-        true
     }
 
     fn changed(&mut self) {
@@ -478,6 +552,17 @@ impl ChatRoom {
     }
 }
 
+impl Person {
+    /// Adds a connection. Returns the one whose place it takes.
+    fn add_tab(&mut self, visitor: Visitor<'_>) -> Option<ConnectionId> {
+        let same = self.tabs.iter().position(|(tab, _)| **tab == *visitor.tab);
+        let oldest = (self.tabs.len() == TABS_MAX).then_some(0);
+        let replaced = same.or(oldest).map(|index| self.tabs.remove(index).1);
+        self.tabs.push((visitor.tab.into(), visitor.connection));
+        replaced
+    }
+}
+
 /// Compares two secrets. The time does not depend on where they differ.
 fn is_same_secret(one: &str, other: &str) -> bool {
     let difference = one.bytes().zip(other.bytes());
@@ -488,6 +573,24 @@ fn is_same_secret(one: &str, other: &str) -> bool {
 fn bit(number: u32) -> u128 {
     const { assert!(SUGGESTED_NUMBER_MAX < u128::BITS) };
     1 << number
+}
+
+/// Persons without a session, by their names alone.
+#[cfg(test)]
+impl RoomDirectory {
+    pub(super) fn join(&self, room: &str, name: &Name) -> Result<Roster, NameTaken> {
+        Ok(self.enter(room, name, None)?.roster)
+    }
+
+    /// Returns the revision of this change, if exactly this name was in the room.
+    pub(super) fn leave_by_name(&self, room: &str, name: &Name) -> Option<u64> {
+        let speaker = self.with_room(room, |room| {
+            let person = room.names.get(name.key())?;
+            (person.name == *name).then(|| person.speaker.clone())
+        });
+        let departed = self.leave(room, &speaker.flatten()?, None)?;
+        Some(departed.revision)
+    }
 }
 
 #[cfg(test)]
@@ -510,7 +613,7 @@ mod tests {
     }
 
     fn leave(rooms: &RoomDirectory, room: &str, member: &str) -> Option<u64> {
-        rooms.leave(room, &name(member))
+        rooms.leave_by_name(room, &name(member))
     }
 
     #[test]
@@ -682,7 +785,8 @@ mod tests {
         join(&rooms, "lobby", "Aiko").unwrap();
         let old = rooms.find("lobby").unwrap();
         // As in `leave`, between the room's lock and the directory's.
-        assert!(lock(&old).remove(&name("Aiko")));
+        let speaker = lock(&old).names.values().next().unwrap().speaker.clone();
+        assert!(lock(&old).remove_connection(&speaker, None).is_some());
         rooms.changes.fetch_add(1, Ordering::Relaxed);
         lock(&old).ended = true;
         assert!(rooms.roster("lobby").is_none());
@@ -718,7 +822,7 @@ mod tests {
             let name = name(&format!("n{thread}"));
             let join_and_leave = |_| {
                 let joined = shared.join("lobby", &name).unwrap().revision;
-                [joined, shared.leave("lobby", &name).unwrap()]
+                [joined, shared.leave_by_name("lobby", &name).unwrap()]
             };
             (0..500).flat_map(join_and_leave).collect::<Vec<_>>()
         });
@@ -755,5 +859,59 @@ mod tests {
         (0..count)
             .map(|thread| next(thread).expect("each thread ends"))
             .collect()
+    }
+
+    fn enter(rooms: &RoomDirectory, member: &str) -> Arc<Speaker> {
+        rooms.enter("lobby", &name(member), None).unwrap().speaker
+    }
+
+    #[test]
+    fn renamed_person_leaves_under_the_old_name_and_joins_under_the_new_one_in_one_step() {
+        let rooms = RoomDirectory::default();
+        let aiko = enter(&rooms, "Aiko");
+        let renamed = rooms.rename("lobby", &aiko, &name("Bo")).unwrap().unwrap();
+        assert_eq!(renamed.was, name("Aiko"));
+        assert_eq!((renamed.left_revision, renamed.joined_revision), (2, 3));
+        assert_eq!(aiko.name(), name("Bo"));
+        assert_eq!(
+            join(&rooms, "lobby", "AIKO"),
+            Ok((4, vec!["AIKO".into(), "Bo".into()])),
+            "the old name is free"
+        );
+        assert!(join(&rooms, "lobby", "BO").is_err(), "the new one is not");
+        let left = rooms.leave("lobby", &aiko, None).unwrap();
+        assert_eq!((left.name, left.revision), (name("Bo"), 5));
+    }
+
+    #[test]
+    fn name_of_another_person_is_refused_and_one_that_looks_like_the_present_one_is_allowed() {
+        let rooms = RoomDirectory::default();
+        let aiko = enter(&rooms, "Aiko");
+        enter(&rooms, "Bo");
+        let taken = rooms.rename("lobby", &aiko, &name("B0")).unwrap();
+        assert_eq!(taken.unwrap_err().suggestion, Some(name("B0 2")));
+        assert_eq!(aiko.name(), name("Aiko"));
+        assert!(join(&rooms, "lobby", "AIKO").is_err(), "it is still taken");
+        assert!(rooms.rename("lobby", &aiko, &name("AIKO")).unwrap().is_ok());
+        assert_eq!(aiko.name(), name("AIKO"));
+        // A person that has left does not come back by a new name.
+        rooms.leave("lobby", &aiko, None).unwrap();
+        assert!(rooms.rename("lobby", &aiko, &name("Chie")).is_none());
+    }
+
+    #[test]
+    fn topic_is_in_the_roster_until_it_is_removed_or_the_room_ends() {
+        let rooms = RoomDirectory::default();
+        assert_eq!(rooms.set_topic("lobby", "tea", name("Aiko"), 7), None);
+        let aiko = enter(&rooms, "Aiko");
+        assert_eq!(rooms.set_topic("lobby", "tea", name("Aiko"), 7), Some(1));
+        let topic = rooms.roster("lobby").unwrap().topic.unwrap();
+        assert_eq!((&*topic.text, topic.time, topic.revision), ("tea", 7, 1));
+        assert_eq!(rooms.set_topic("lobby", "", name("Aiko"), 8), Some(2));
+        assert_eq!(rooms.roster("lobby").unwrap().topic, None);
+        rooms.set_topic("lobby", "tea", name("Aiko"), 9);
+        rooms.leave("lobby", &aiko, None).unwrap();
+        enter(&rooms, "Bo");
+        assert_eq!(rooms.roster("lobby").unwrap().topic, None);
     }
 }

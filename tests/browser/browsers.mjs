@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import puppeteer from "puppeteer-core";
-import { launch } from "./yamabiko.mjs";
+import { CHROMIUM, CHROMIUM_FLAGS, launch } from "./yamabiko.mjs";
 
 const FIREFOX = process.env.FIREFOX ?? "/usr/bin/firefox-esr";
 
@@ -18,6 +18,12 @@ export const BROWSERS = {
     const browser = await puppeteer.launch({ browser: "firefox", executablePath: FIREFOX, headless: true });
     return { page: () => browser.newPage(), close: () => browser.close() };
   },
+};
+
+/** Browsers that puppeteer drives: the same steps in both. */
+export const PUPPETEERS = {
+  Chromium: () => puppeteer.launch({ browser: "chrome", executablePath: CHROMIUM, headless: true, args: CHROMIUM_FLAGS }),
+  Firefox: () => puppeteer.launch({ browser: "firefox", executablePath: FIREFOX, headless: true }),
 };
 
 /** A policy under which a page may start a worker by the name of its file … */

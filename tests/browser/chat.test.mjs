@@ -553,7 +553,8 @@ for (const width of [320, 360, 414]) {
     assert.ok((await overflow()) <= 0, "the form");
     const room = `phone-${width}-`.padEnd(64, "x");
     await enter(page, server.url, "W".repeat(32), room);
-    await send(page, `${"long".repeat(100)} and so on`);
+    await page.getByLabel("Message", { exact: true }).fill(`${"long".repeat(100)} and so on`);
+    await page.getByRole("button", { name: "Send" }).tap();
     await messageWith(page, "and so on").waitFor();
     assert.ok((await overflow()) <= 0, "the room");
     assert.equal(await page.getByRole("log").evaluate((log) => log.scrollWidth - log.clientWidth), 0, "the messages");

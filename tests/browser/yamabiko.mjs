@@ -11,8 +11,8 @@ import { chromium } from "playwright-core";
 const START_MAX_MS = 10_000;
 const STOP_MAX_MS = 10_000;
 
-const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"];
+export const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+export const CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"];
 
 /** A program that serves at an address, which it prints. */
 class Program {
@@ -210,11 +210,18 @@ export function messageWith(page, text) {
 
 const RECONNECTING = "reconnecting-websocket.js";
 
-/** Loads a script of the page as a module, without a browser. The script must not import another one of the page. */
+/** Loads a script of the page as a module, with those that it imports, without a browser. */
 export async function pageModule(file) {
-  const reconnecting = moduleAddress(await sourceOf(`../../browser/${RECONNECTING}`));
-  const source = await sourceOf(`../../src/chat/page/${file}`);
-  return import(moduleAddress(source.replaceAll(`./${RECONNECTING}`, reconnecting)));
+  return import(await pageModuleAddress(file));
+}
+
+async function pageModuleAddress(file) {
+  const folder = file === RECONNECTING ? "../../browser" : "../../src/chat/page";
+  let source = await sourceOf(`${folder}/${file}`);
+  for (const [, imported] of source.matchAll(/^import .* from "\.\/([\w-]+\.js)";$/gm)) {
+    source = source.replaceAll(`"./${imported}"`, JSON.stringify(await pageModuleAddress(imported)));
+  }
+  return moduleAddress(source);
 }
 
 /** Loads the library's module for browsers. */

@@ -12,6 +12,7 @@ use yamabiko::chat::{
     Chat, ClientMessage, ErrorCode, ID_BYTES_MAX, MESSAGE_BYTES_MAX, NAME_CHARACTERS_MAX,
     NAMES_LISTED_MAX, Presence, ROOM_CHARACTERS_MAX, Request, SECRET_BYTES_MAX, SECRET_BYTES_MIN,
     SUBPROTOCOL, SUBPROTOCOL_V2, ServerMessage, TABS_MAX, TAKEN_OVER, TEXT_BYTES_MAX,
+    TOPIC_BYTES_MAX,
 };
 use yamabiko::client::{Client, ClientBuilder, ClientError, OwnedMessage};
 use yamabiko::server::Config;
@@ -57,7 +58,12 @@ fn every_example_of_a_client_is_valid_except_the_one_that_shows_an_error() {
     }
     types.sort_unstable();
     types.dedup();
-    assert_eq!(types, ["enter", "join", "leave", "message", "names"]);
+    assert_eq!(
+        types,
+        [
+            "action", "enter", "join", "leave", "message", "names", "rename", "topic", "typing"
+        ]
+    );
 }
 
 #[test]
@@ -73,7 +79,7 @@ fn every_example_of_the_server_is_written_as_the_server_writes_it() {
     assert_eq!(
         types,
         [
-            "error", "joined", "left", "message", "missed", "names", "welcome"
+            "error", "joined", "left", "message", "missed", "names", "topic", "typing", "welcome"
         ]
     );
 }
@@ -111,7 +117,7 @@ fn table_of_codes_is_complete() {
         .filter_map(|line| line.strip_prefix("| `")?.split("` |").next())
         .filter(|code| code.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
         .collect();
-    assert_eq!(codes.len(), 17, "{codes:?}");
+    assert_eq!(codes.len(), 19, "{codes:?}");
     for code in codes {
         let read: ErrorCode = serde_json::from_value(code.into()).expect("a code");
         assert_ne!(read, ErrorCode::Unknown, "{code}");
@@ -128,6 +134,7 @@ fn limits_in_the_text_are_those_of_the_code() {
         format!("| {TAKEN_OVER} |"),
         format!("1 to {NAME_CHARACTERS_MAX} characters"),
         format!("1 to {TEXT_BYTES_MAX} bytes"),
+        format!("at most {TOPIC_BYTES_MAX} bytes that"),
         format!("1 to {ROOM_CHARACTERS_MAX} characters"),
         format!("at most {NAMES_LISTED_MAX} of them"),
         format!("a string of at most {ID_BYTES_MAX} bytes"),

@@ -116,6 +116,74 @@ fn own_message_comes_back_with_its_id_and_its_position() {
     });
 }
 
+#[test]
+fn new_name_is_that_of_all_connections_of_the_person_and_is_kept_when_one_comes_back() {
+    with_1_and_3_workers(|config| {
+        let server = start(config);
+        let (mut one, _) = entered(&server, "Aiko", "one", "");
+        let (mut other, _) = entered(&server, "Aiko", "other", "");
+        one.text(r#"{"type":"rename","name":"Aki"}"#);
+        for client in [&mut one, &mut other] {
+            assert_eq!(read_type(client, "left")["to"], "Aki");
+            assert_eq!(read_type(client, "joined")["was"], "Aiko");
+        }
+        assert_eq!(say(&mut other, "from the other tab")["from"], "Aki");
+        // The name of the person is the new one, with the same session.
+        let session = secret("Aiko");
+        let tab = secret("third");
+        let request = |name: &str| {
+            format!(r#"{{"type":"enter","name":"{name}","session":"{session}","tab":"{tab}"}}"#)
+        };
+        let (_third, welcome) = entered_by(&server, &request("Aki"));
+        assert_eq!(welcome["names"], serde_json::json!(["Aki"]));
+        let (_new, welcome) = entered(&server, "Aiko", "new", "");
+        assert_eq!(welcome["names"], serde_json::json!(["Aiko", "Aki"]));
+    });
+}
+
+#[test]
+fn writers_are_told_to_members_that_ask_for_them_and_are_not_in_the_history() {
+    with_1_and_3_workers(|config| {
+        let server = start(config);
+        let (mut aiko, _) = entered(&server, "Aiko", "a", r#","typing":true"#);
+        let (mut bo, _) = entered(&server, "Bo", "b", "");
+        read_type(&mut aiko, "joined");
+        bo.text(r#"{"type":"typing"}"#);
+        assert_eq!(read(&mut aiko)["type"], "typing");
+        aiko.text(r#"{"type":"typing"}"#);
+        say(&mut aiko, "now");
+        assert_eq!(read_type(&mut bo, "message")["text"], "now");
+        let (mut chie, welcome) = entered(&server, "Chie", "c", r#","history":100,"typing":true"#);
+        assert_eq!(welcome["history"]["messages"], 3, "{welcome}");
+        for kind in ["joined", "joined", "message"] {
+            assert_eq!(read(&mut chie)["type"], kind);
+        }
+    });
+}
+
+#[test]
+fn topics_have_positions_and_their_highest_revision_is_in_the_welcome() {
+    with_1_and_3_workers(|config| {
+        let server = start(config);
+        let (mut aiko, _) = entered(&server, "Aiko", "a", "");
+        for topic in ["tea", "coffee"] {
+            aiko.text(&format!(r#"{{"type":"topic","text":"{topic}"}}"#));
+        }
+        let first = read_type(&mut aiko, "topic");
+        assert!(first["position"].is_string(), "{first}");
+        assert_eq!(read_type(&mut aiko, "topic")["revision"], 2);
+        let (_bo, welcome) = entered(&server, "Bo", "b", "");
+        let topic = &welcome["topic"];
+        assert_eq!(
+            (&topic["text"], &topic["revision"]),
+            (&"coffee".into(), &2.into())
+        );
+        let mut old = connect(&server, SUBPROTOCOL);
+        old.text(r#"{"type":"join","name":"Chie"}"#);
+        assert_eq!(read(&mut old)["topic"]["by"], "Aiko");
+    });
+}
+
 fn after(message: &Value) -> String {
     format!(r#","after":{}"#, message["position"])
 }

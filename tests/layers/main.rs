@@ -253,7 +253,7 @@ const LAYERS: [Layer; 24] = [
         name: "crates/cli/src",
         may: &[
             "crate", "yamabiko", "yamabiko_conform", "yamabiko_load", "yamabiko_playground", "yamabiko_pusher", "std", "core", "alloc", "clap", "clap_complete", "clap_mangen",
-            "signal_hook", "procfs_core", "ctrlc", "indicatif", "serde_json", "getrandom", "httpdate", "crossterm",
+            "signal_hook", "procfs_core", "ctrlc", "indicatif", "serde_json", "getrandom", "httpdate", "crossterm", "jiff",
             "toml", "unicode_segmentation", "unicode_width", "nix", "tracing", "tracing_subscriber", "prometheus_client",
             "listenfd", "sd_notify", "rustix", "zlib_rs",
         ],

@@ -1807,6 +1807,74 @@ fn chat_sends_and_shows_plain_lines_in_a_broadcast_room() {
 }
 
 #[test]
+fn chat_that_only_listens_shows_each_message_as_json_and_does_not_read_its_input() {
+    let (_server, address) = Program::server(&["serve"]);
+    // The address of the page, and that of its host.
+    let page = format!("http://{address}/#tea");
+    let host = format!("{address}/tea");
+    let listener = Program::start(&["chat", &page, "--listen-only", "--json"]);
+    let read = |line: String| serde_json::from_str::<serde_json::Value>(&line).expect("JSON");
+    let welcome = read(listener.line());
+    assert_eq!(
+        (&welcome["type"], &welcome["room"]),
+        (&"welcome".into(), &"tea".into())
+    );
+    let output = chat_with_input(&host, "yo-ho! 山彦\n".as_bytes());
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(read(listener.line())["type"], "joined");
+    let message = read(listener.line());
+    assert_eq!(
+        (&message["from"], &message["text"]),
+        (&"Aki".into(), &"yo-ho! 山彦".into())
+    );
+    assert!(
+        message["position"].is_string() && message["time"].is_u64(),
+        "{message}"
+    );
+    assert_eq!(read(listener.line())["type"], "left");
+}
+
+#[test]
+fn chat_sends_the_token_the_origin_the_fields_and_the_subprotocol_that_it_is_given() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let token = Folder::new("token");
+    std::fs::create_dir_all(&token.0).expect("a folder");
+    let file = token.0.join("token");
+    std::fs::write(&file, "a-token-of-the-operator\n").expect("a file");
+    let file = file.to_str().expect("UTF-8");
+    let url = format!("ws://{address}/chat/a");
+    let arguments = [
+        "chat",
+        &url,
+        "--token-file",
+        file,
+        "--header",
+        "X-Team: red",
+        "--origin",
+        "https://a.example",
+        "--subprotocol",
+        "mqtt",
+    ];
+    let _chat = Program::start(&arguments);
+    let mut request = [0; 4_096];
+    let length = accepted(&listener).read(&mut request).expect("a request");
+    let request = String::from_utf8_lossy(&request[..length]).to_lowercase();
+    for field in [
+        "authorization: bearer a-token-of-the-operator",
+        "x-team: red",
+        "origin: https://a.example",
+        "sec-websocket-protocol: mqtt",
+    ] {
+        assert!(
+            request.contains(&format!("{field}\r\n")),
+            "{field}: {request}"
+        );
+    }
+    assert!(!request.contains("yamabiko.chat"));
+}
+
+#[test]
 fn chat_that_cannot_connect_is_one_line_and_exit_code_1() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("bound");

@@ -335,15 +335,91 @@ fn commands_are_never_sent_to_the_room_and_two_slashes_send_one() {
     aki.wait_for("* /who   the names of the members of the room");
     aki.press(&format!("/who{ENTER}"));
     aki.wait_for("* 2 here: Aki, Bo");
-    aki.press(&format!("/me waves{ENTER}"));
-    aki.wait_for("! there is no command /me; nothing was sent.");
-    aki.wait_for_prompt("> /me waves");
+    aki.press(&format!("/shout hello{ENTER}"));
+    aki.wait_for("! there is no command /shout; nothing was sent.");
+    aki.wait_for_prompt("> /shout hello");
     aki.press(&format!("{HOME}/{ENTER}"));
-    assert_eq!(bo.receive(), ("Aki".into(), "/me waves".into()));
+    assert_eq!(bo.receive(), ("Aki".into(), "/shout hello".into()));
+    aki.press(&format!("/nick{ENTER}"));
+    aki.wait_for("! write /nick NAME; nothing was sent");
+    aki.press("\x15");
     aki.press(&format!("last message{ENTER}/quit{ENTER}"));
     assert_eq!(bo.receive().1, "last message");
     assert_eq!(aki.end(), Some(0));
     assert!(aki.is_restored());
+}
+
+#[test]
+fn commands_tell_what_the_user_does_and_change_the_name_and_the_topic() {
+    let (_server, address) = server();
+    let mut bo = Member::join(&address, "Bo");
+    let mut aki = Terminal::aki(&address);
+    aki.press(&format!("/me waves{ENTER}"));
+    assert_eq!(bo.receive(), ("Aki".into(), "waves".into()));
+    aki.press(&format!("/nick Cy{ENTER}"));
+    aki.wait_for("* Aki is now Cy");
+    aki.press(&format!("hello{ENTER}"));
+    assert_eq!(bo.receive(), ("Cy".into(), "hello".into()));
+    aki.press(&format!("/nick Bo{ENTER}"));
+    aki.wait_for("! A member of this room has this name, or a name that looks like it.");
+    aki.press(&format!("/topic Tea at four{ENTER}"));
+    aki.wait_for("* Cy has set the topic: Tea at four");
+    aki.press(&format!("/topic{ENTER}"));
+    aki.wait_for("* topic: Tea at four");
+    aki.press(&format!("/topic -{ENTER}"));
+    aki.wait_for("* Cy has removed the topic");
+    bo.send(&ClientMessage::Action {
+        text: "nods".into(),
+    });
+    aki.wait_for("* Bo nods");
+}
+
+#[test]
+fn tab_completes_commands_and_names_of_members() {
+    let (_server, address) = server();
+    let mut bo = Member::join(&address, "Boris");
+    let mut aki = Terminal::aki(&address);
+    aki.press("/wh\t");
+    aki.wait_for_prompt("> /who ");
+    aki.press(ENTER);
+    aki.wait_for("* 2 here: Aki, Boris");
+    aki.press("hi @bo\t");
+    aki.wait_for_prompt("> hi @Boris ");
+    aki.press(&format!("!{ENTER}"));
+    assert_eq!(bo.receive().1, "hi @Boris !");
+}
+
+#[test]
+fn messages_have_a_time_and_names_a_colour_unless_no_color_is_set() {
+    let (_server, address) = server();
+    let mut bo = Member::join(&address, "Bo");
+    let url = format!("ws://{address}/chat/lobby");
+    for (prelude, is_coloured) in [
+        ("TZ=UTC exec \"$@\"", true),
+        ("TZ=UTC NO_COLOR=1 exec \"$@\"", false),
+    ] {
+        let mut aki = Terminal::start(prelude, &url, &["--name", "Aki"]);
+        aki.wait_for("* you are Aki in lobby");
+        bo.send_text("what time is it?");
+        aki.wait_for("<Bo> what time is it?");
+        let is_message = |row: &String| row.contains("<Bo> what");
+        let row = aki
+            .rows()
+            .iter()
+            .rposition(is_message)
+            .expect("the message");
+        let text = &aki.rows()[row];
+        let (clock, _) = text.split_once(" <Bo>").expect("a time in front");
+        let digits: Vec<bool> = clock.chars().map(|c| c.is_ascii_digit()).collect();
+        assert_eq!(digits, [true, true, false, true, true], "{text}");
+        let screen = aki.seen.screen();
+        let name = screen
+            .cell(u16::try_from(row).expect("short"), 7)
+            .expect("a cell");
+        assert_eq!(name.fgcolor() != vt100::Color::Default, is_coloured);
+        aki.press(CTRL_C);
+        assert_eq!(aki.end(), Some(0));
+    }
 }
 
 #[test]

@@ -70,8 +70,12 @@ impl Sink for TestSink<'_> {
         self.join(topic);
     }
 
+    fn join_notices(&mut self, topic: &str) {
+        self.join(topic);
+    }
+
     fn id(&self) -> ConnectionId {
-        unreachable!("version 1 has no sessions")
+        unreachable!("without a session no connection has a name")
     }
 
     fn refuse_join(&mut self) {}
@@ -400,6 +404,10 @@ impl<F: FnMut()> Sink for Interrupted<'_, F> {
         self.sink.join_from(topic, replay);
     }
 
+    fn join_notices(&mut self, topic: &str) {
+        self.sink.join_notices(topic);
+    }
+
     fn id(&self) -> ConnectionId {
         self.sink.id()
     }
@@ -458,4 +466,174 @@ fn panic_during_a_join_leaves_no_name_behind() {
     connections.received(1);
     connections.sends(1, join);
     assert!(connections.received(1)[0].contains(r#""names":["Aiko","Bo"],"count":2,"revision":2"#));
+}
+
+/// Connections of version 2 that have entered without a session and see who is writing.
+fn entered(names: &[&str]) -> Connections {
+    let mut connections = Connections::of(names.len());
+    for (own, name) in names.iter().enumerate() {
+        connections.members[own] = Member::new("lobby", true, Version::Two);
+        connections.enters(own, name);
+    }
+    connections
+        .deliveries
+        .inboxes
+        .iter_mut()
+        .for_each(Vec::clear);
+    connections
+}
+
+impl Connections {
+    fn enters(&mut self, own: usize, name: &str) {
+        let mut enter = Enter::new(name);
+        enter.typing = true;
+        self.sends(own, &ClientMessage::Enter(Box::new(enter)).to_json());
+        let replayed = Replayed {
+            position: "00a1b2c3d4e5f607-0".parse().unwrap(),
+            messages: 0,
+            gap: Gap::None,
+        };
+        let mut sink = TestSink {
+            deliveries: &mut self.deliveries,
+            own,
+        };
+        self.members[own].joined(&replayed, &self.rooms, &mut sink);
+    }
+
+    fn sends_at(&mut self, own: usize, json: &str, time: u64) {
+        let mut sink = TestSink {
+            deliveries: &mut self.deliveries,
+            own,
+        };
+        self.members[own].handle_text(json, time, &self.rooms, &mut sink);
+    }
+}
+
+const TYPING: &str = r#"{"type":"typing"}"#;
+
+#[test]
+fn action_is_a_message_of_both_versions() {
+    let mut connections = Connections::with(&["Aiko"]);
+    connections.sends(0, r#"{"type":"action","text":"waves","id":"a"}"#);
+    let message = r#"{"type":"message","id":"a","from":"Aiko","text":"waves","time":1767225600000,"action":true}"#;
+    assert_eq!(connections.received(0), [message]);
+    connections.sends(0, r#"{"type":"action","text":" "}"#);
+    assert_eq!(connections.error(0), ErrorCode::TextEmpty);
+}
+
+#[test]
+fn others_are_told_who_is_writing_at_most_every_two_seconds() {
+    let mut connections = entered(&["Aiko", "Bo"]);
+    let told = [r#"{"type":"typing","name":"Aiko"}"#];
+    connections.sends_at(0, TYPING, NOON);
+    assert_eq!(connections.received(1), told);
+    connections.sends_at(0, TYPING, NOON + TYPING_INTERVAL_MS - 1);
+    assert!(connections.received(1).is_empty());
+    connections.sends_at(0, TYPING, NOON + TYPING_INTERVAL_MS);
+    assert_eq!(connections.received(1), told);
+    assert!(
+        connections.received(0).is_empty(),
+        "not the writer, and no answer"
+    );
+    // A member that has left the room is told nothing.
+    connections.sends(1, r#"{"type":"leave"}"#);
+    connections.received(1);
+    connections.sends_at(0, TYPING, NOON + 9 * TYPING_INTERVAL_MS);
+    assert!(connections.received(1).is_empty());
+}
+
+#[test]
+fn nobody_is_told_who_is_writing_in_a_room_of_more_than_typing_members_max() {
+    let names: Vec<String> = (0..=TYPING_MEMBERS_MAX).map(|n| format!("n{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut connections = entered(&names);
+    connections.sends(0, TYPING);
+    assert!(connections.received(1).is_empty());
+    connections.closes(TYPING_MEMBERS_MAX);
+    connections.received(1);
+    connections.sends(0, TYPING);
+    assert_eq!(connections.received(1).len(), 1);
+}
+
+#[test]
+fn new_name_is_a_leave_and_a_join_for_all_and_later_messages_have_it() {
+    let mut connections = entered(&["Aiko", "Bo"]);
+    connections.sends(0, r#"{"type":"rename","name":"Aki","id":"r"}"#);
+    let changes = [
+        r#"{"type":"left","name":"Aiko","revision":3,"to":"Aki"}"#,
+        r#"{"type":"joined","id":"r","name":"Aki","revision":4,"was":"Aiko"}"#,
+    ];
+    assert_eq!(connections.received(0), changes);
+    assert_eq!(connections.received(1), changes);
+    connections.sends(0, r#"{"type":"message","text":"yo"}"#);
+    assert!(connections.received(1)[0].contains(r#""from":"Aki""#));
+    connections.received(0);
+    connections.sends(0, r#"{"type":"rename","name":"BO"}"#);
+    assert_eq!(connections.error(0), ErrorCode::NameTaken);
+    connections.closes(0);
+    let left = r#"{"type":"left","name":"Aki","revision":5}"#;
+    assert_eq!(connections.received(1), [left]);
+}
+
+#[test]
+fn topic_is_published_and_in_the_welcome_of_later_members() {
+    let mut connections = entered(&["Aiko", "Bo"]);
+    connections.sends(1, r#"{"type":"leave"}"#);
+    connections.received(0);
+    connections.sends(0, r#"{"type":"topic","text":" Tea at four ","id":"t"}"#);
+    let topic = r#"{"type":"topic","id":"t","text":"Tea at four","by":"Aiko","time":1767225600000,"revision":1}"#;
+    assert_eq!(connections.received(0), [topic]);
+    connections.received(1);
+    connections.enters(1, "Bo");
+    let in_welcome =
+        r#""topic":{"text":"Tea at four","by":"Aiko","time":1767225600000,"revision":1}"#;
+    assert!(connections.received(1)[0].contains(in_welcome));
+    connections.received(0);
+    connections.sends(1, r#"{"type":"topic","text":""}"#);
+    assert!(connections.received(0)[0].contains(r#""text":"","by":"Bo""#));
+}
+
+#[test]
+fn topic_may_have_topic_bytes_max_in_one_visible_line_and_no_more() {
+    let mut connections = entered(&["Aiko"]);
+    let topic = |text: &str| ClientMessage::Topic { text: text.into() }.to_json();
+    connections.sends(0, &topic(&"x".repeat(TOPIC_BYTES_MAX)));
+    assert!(connections.received(0)[0].starts_with(r#"{"type":"topic""#));
+    connections.sends(0, &topic(&"x".repeat(TOPIC_BYTES_MAX + 1)));
+    assert_eq!(connections.error(0), ErrorCode::TopicTooLong);
+    for text in ["a\nb", "a\u{2028}b", "\u{1b}[2J", "\u{200B}"] {
+        connections.sends(0, &topic(text));
+        assert_eq!(connections.error(0), ErrorCode::TopicInvalid, "{text:?}");
+    }
+}
+
+#[test]
+fn requests_of_version_2_are_unknown_in_version_1_and_need_a_member() {
+    let requests = [
+        TYPING,
+        r#"{"type":"rename","name":"Bo"}"#,
+        r#"{"type":"topic","text":"tea"}"#,
+    ];
+    for json in requests {
+        let mut connections = Connections::with(&["Aiko"]);
+        connections.sends(0, json);
+        assert_eq!(connections.error(0), ErrorCode::UnknownType, "{json}");
+        connections.members[0] = Member::new("lobby", true, Version::Two);
+        connections.sends(0, json);
+        assert_eq!(connections.error(0), ErrorCode::NotJoined, "{json}");
+    }
+}
+
+#[test]
+fn reader_may_change_its_name_and_neither_topic_nor_typing() {
+    let mut connections = Connections::of(1);
+    connections.members[0] = Member::new("lobby", false, Version::Two);
+    connections.enters(0, "Aiko");
+    connections.received(0);
+    for json in [TYPING, r#"{"type":"topic","text":"tea"}"#] {
+        connections.sends(0, json);
+        assert_eq!(connections.error(0), ErrorCode::Forbidden, "{json}");
+    }
+    connections.sends(0, r#"{"type":"rename","name":"Bo"}"#);
+    assert_eq!(connections.received(0).len(), 2);
 }

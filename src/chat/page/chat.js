@@ -7,15 +7,20 @@
 //
 // docs/chat-protocol.md specifies the messages.
 
+import { commandOf } from "./commands.js";
+import { Composer } from "./composer.js";
 import { Connection } from "./connection.js";
 import { Conversation, colour, element, peak } from "./conversation.js";
 import { diagnose } from "./diagnosis.js";
+import { Notifications } from "./notifications.js";
 import { Presence } from "./presence.js";
+import { isBehind, random, recall, recallRead, remember, rememberRead, secret } from "./storage.js";
+import { LANGUAGES, currentLanguage, enumeration, errorText, preferredLanguage, say, setLanguage, translate } from "./texts.js";
+import { Typing } from "./typing.js";
 
 const SUBPROTOCOL = "yamabiko.chat.v2";
 /** How many messages of the past are shown to somebody who enters. */
 const HISTORY_MESSAGES = 200;
-const ROOM_REFUSED = "A room's name has 1 to 64 letters and digits of any script, - _ and .";
 /** Delays before a join is repeated with a name that our own dead connection may still have. */
 const REJOIN_FIRST_MS = 1_000;
 const REJOIN_MAX_MS = 8_000;
@@ -39,24 +44,28 @@ const status = {
   suggestion: at("status-suggestion"),
 };
 const chat = at("chat");
-const text = at("text");
-const composer = at("composer");
-const composerFault = at("composer-fault");
 const people = at("people");
 const peopleToggle = at("people-toggle");
 
-const conversation = new Conversation(at("log"), at("newer"));
+setLanguage(preferredLanguage(recall("yamabiko.language"), navigator.languages));
 const presence = new Presence(presenceChanged);
+const conversation = new Conversation(at("log"), at("newer"), () => [...presence.names, own.name]);
+const composer = new Composer(
+  { form: at("composer"), text: at("text"), fault: at("composer-fault") },
+  { entered, changed: (draft) => typing.changed(draft) && connection?.send({ type: "typing" }) },
+);
+const typing = new Typing(at("typing"));
+const notifications = new Notifications(at("notify"), at("notify-fault"));
 
 /** "gate", "entering" or "inside". */
 let stage = "gate";
 let connection = null;
-let own = { name: "", room: "" };
+/** `revision`: the revision of the room's names in which the name is ours. */
+let own = { name: "", room: "", revision: 0 };
+let topic = { text: "", revision: 0 };
 let textBytesMax = 4096;
 /** The unsent text of each room: room -> text. */
 const drafts = new Map();
-/** Whether the error at the message box disappears when the connection is back. */
-let faultOfConnection = false;
 /** Whether we are a member of the room, as far as the page knows. */
 let joined = false;
 /** Messages that were sent and not received back: id -> {text, article}. */
@@ -70,6 +79,8 @@ let position = "";
 let replaying = 0;
 /** Whether a note about the entry follows behind them. */
 let noteFollows = false;
+/** The position up to which the user has read the room, while messages of the past come. */
+let readUpTo = "";
 /** The person: all tabs of this browser share it. The tab: a reload is the same one. */
 const session = secret("yamabiko.session", () => localStorage);
 const tab = secret("yamabiko.tab", () => sessionStorage);
@@ -99,12 +110,12 @@ function enter(name, room) {
   room = room.trim();
   gateFault("");
   giveUp();
-  if (!name) return gateFault("Enter your name.", gate.name);
-  if (!room) return gateFault("Give the room a name.", gate.room);
-  if (!pathOf(room)) return gateFault(ROOM_REFUSED, gate.room);
+  if (!name) return gateFault(say("enter_name"), gate.name);
+  if (!room) return gateFault(say("name_the_room"), gate.room);
+  if (!pathOf(room)) return gateFault(say("room_refused"), gate.room);
   gate.name.value = name;
   gate.room.value = room;
-  own = { name, room };
+  own = { name, room, revision: 0 };
   stage = "entering";
   open();
 }
@@ -114,7 +125,7 @@ function gateFault(message, field = null, suggestion = "") {
   for (const input of [gate.name, gate.room]) input.setAttribute("aria-invalid", String(input === field));
   gate.suggestion.hidden = !suggestion;
   gate.suggestion.dataset.name = suggestion;
-  gate.suggestion.textContent = suggestion ? `Enter as ${suggestion}` : "";
+  gate.suggestion.textContent = suggestion ? say("enter_as", suggestion) : "";
   field?.focus();
 }
 
@@ -143,16 +154,16 @@ function showRoom() {
   gate.all.hidden = true;
   chat.hidden = false;
   conversation.clear();
-  write(drafts.get(own.room) ?? "");
+  composer.write(drafts.get(own.room) ?? "");
   at("room-title").textContent = own.room;
   document.title = `${own.room} · yamabiko`;
   remember("yamabiko.room", own.room);
   if (roomOfAddress() !== own.room) history.replaceState(null, "", `#${encodeURIComponent(own.room)}`);
-  text.focus();
+  composer.focus();
 }
 
 function keepDraft() {
-  if (text.value) drafts.set(own.room, text.value);
+  if (composer.draft) drafts.set(own.room, composer.draft);
   else drafts.delete(own.room);
 }
 
@@ -193,6 +204,7 @@ function close() {
   clearInterval(ticking);
   calls.clear();
   presence.clear();
+  typing.clear();
   position = "";
 }
 
@@ -201,24 +213,25 @@ function connectionChanged(state) {
   status.countdown.textContent = "";
   if (state.kind === "open") return joining();
   if (state.kind === "stopped" && state.code) return takenOver();
-  if (state.kind !== "waiting") return showStatus(state.kind, "Connecting…");
+  if (state.kind !== "waiting") return showStatus(state.kind, say("connecting"));
   clearTimeout(rejoin.timer);
   if (stage === "entering" && state.cause === "no_room") {
     showGate();
-    return gateFault(ROOM_REFUSED, gate.room);
+    return gateFault(say("room_refused"), gate.room);
   }
   disconnected();
-  const offline = navigator.onLine ? "" : " Your device is offline.";
-  showStatus("waiting", `${explanation(state.cause)}${offline} Trying again automatically.`);
+  const offline = navigator.onLine ? "" : say("offline");
+  showStatus("waiting", [explanation(state.cause), offline, say("again")].filter(Boolean).join(" "));
   ticking = setInterval(tick, 250, state.until);
   tick(state.until);
 }
 
 function disconnected() {
-  if (joined) conversation.mark("Disconnected", Date.now());
+  if (joined) conversation.mark(say("disconnected"), Date.now());
   joined = false;
   replaying = 0;
   presence.clear();
+  typing.clear();
   showPeople();
   loseCalls();
 }
@@ -226,49 +239,45 @@ function disconnected() {
 /** This tab has another connection, perhaps because the browser has copied the tab. Two that take over from each other would never end. */
 function takenOver() {
   disconnected();
-  showStatus("waiting", "This room was entered again by a copy of this tab.");
+  showStatus("waiting", say("copied_tab"));
 }
 
 /** The reason why there is no connection, and what the user can do. */
 function explanation(cause) {
-  const lost = stage === "inside" ? "Connection lost." : "";
+  const lost = stage === "inside" ? say("lost") : "";
   switch (cause) {
     case "unreachable":
-      return `${lost} The server cannot be reached.`.trim();
+      return `${lost} ${say("unreachable")}`.trim();
     case "unavailable":
-      return "The server answers, but accepts no connections now. It may be full.";
     case "no_room":
-      return "The server answers, but refuses the name of this room.";
+      return say(cause);
     case "refused":
-      return (
-        "The server answers, but refuses this page. " +
-        `Its operator can allow it (--allow-origin ${location.origin}); a proxy has to let WebSocket through.`
-      );
+      return say("refused", location.origin);
     default:
-      return lost || "The connection failed.";
+      return lost || say("failed");
   }
 }
 
 function tick(until) {
   const seconds = Math.max(0, Math.ceil((until - Date.now()) / 1000));
-  status.countdown.textContent = `${seconds} s`;
+  status.countdown.textContent = say("seconds", seconds);
 }
 
 function joining() {
   if (presence.revision !== null) return showConnected();
   rejoin.wait = REJOIN_FIRST_MS;
-  showStatus("connecting", "Connecting…");
+  showStatus("connecting", say("connecting"));
   join();
 }
 
 function join() {
   const place = position ? { after: position } : { history: HISTORY_MESSAGES };
-  connection?.send({ type: "enter", name: own.name, session, tab, ...place });
+  connection?.send({ type: "enter", name: own.name, session, tab, typing: true, ...place });
 }
 
 function showConnected() {
-  if (navigator.onLine) showStatus("connected", "Connected");
-  else showStatus("connected", "Your device is offline; this connection is still open.");
+  if (navigator.onLine) showStatus("connected", say("connected"));
+  else showStatus("connected", say("offline_open"));
 }
 
 /** The one place where the status line is written. */
@@ -278,22 +287,22 @@ function showStatus(kind, message, suggestion = "") {
   status.retry.hidden = kind !== "waiting";
   status.suggestion.hidden = !suggestion;
   status.suggestion.dataset.name = suggestion;
-  status.suggestion.textContent = suggestion ? `Join as ${suggestion}` : "";
+  status.suggestion.textContent = suggestion ? say("join_as", suggestion) : "";
   gate.status.textContent = stage === "entering" ? message : "";
   at("send").setAttribute("aria-disabled", String(kind !== "connected"));
-  if (kind === "connected" && faultOfConnection) showComposerFault("");
+  if (kind === "connected") composer.connected();
 }
 
 status.retry.addEventListener("click", () => {
   if (connection?.state.kind === "stopped") connection.start();
   else connection?.retry();
-  text.focus();
+  composer.focus();
 });
 status.suggestion.addEventListener("click", () => {
   own.name = status.suggestion.dataset.name;
   clearTimeout(rejoin.timer);
   join();
-  text.focus();
+  composer.focus();
 });
 
 // ---- messages of the server -------------------------------------------------
@@ -304,6 +313,8 @@ const handlers = {
   left: changed,
   names: (message) => presence.list(message) && showPeople(),
   message: textReceived,
+  topic: topicReceived,
+  typing: ({ name }) => name !== own.name && typing.received(name),
   missed,
   error: refused,
 };
@@ -315,25 +326,33 @@ function received(message) {
 function welcome(message) {
   const again = stage === "inside";
   const asked = own.name;
-  own = { name: message.you, room: message.room ?? own.room };
-  [gate.name.value, gate.room.value] = [own.name, own.room];
   joined = true;
   textBytesMax = message.limits?.text_bytes_max ?? textBytesMax;
+  own = { name: message.you, room: message.room ?? own.room, revision: message.revision };
   if (!again) showRoom();
+  topic = message.topic ?? { text: "", revision: 0 };
+  showTopic();
   presence.list(message);
-  showPeople();
-  remember("yamabiko.name", own.name);
-  at("you").textContent = own.name;
-  colour(at("you"), own.name);
+  showOwnName();
   const past = message.history ?? { position: "", messages: 0, gap: "unknown" };
   position = past.position;
   replaying = past.messages;
-  if (again) conversation.mark(past.gap === "none" ? "You are back." : "You are back. Some messages sent meanwhile are gone.", Date.now());
+  if (again) conversation.mark(say(past.gap === "none" ? "back" : "back_with_gap"), Date.now());
   else noteFollows = true;
+  readUpTo = again ? "" : recallRead(own.room);
   if (past.gap !== "none") lostCalls.clear();
   pastShown();
-  if (own.name !== asked) conversation.note(`The server writes your name as ${own.name}.`);
+  if (own.name !== asked) conversation.note(say("name_written", own.name));
   showConnected();
+}
+
+function showOwnName() {
+  [gate.name.value, gate.room.value] = [own.name, own.room];
+  conversation.own = own.name;
+  remember("yamabiko.name", own.name);
+  at("you").textContent = own.name;
+  colour(at("you"), own.name);
+  showPeople();
 }
 
 /** A message of the room was shown: one of the past, or a new one. */
@@ -343,45 +362,94 @@ function placed(message) {
     replaying -= 1;
     pastShown();
   }
+  noteRead();
 }
 
 function pastShown() {
   if (replaying > 0 || !noteFollows) return;
   noteFollows = false;
-  conversation.note(`You entered ${own.room}.`);
+  readUpTo = "";
+  conversation.note(say("you_entered", own.room));
+  if (topic.text) conversation.note(say("topic_is", topic.text));
+  conversation.toUnread();
 }
 
+/** The user sees the last message: the next visit begins behind it. */
+function noteRead() {
+  if (stage === "inside" && position && replaying === 0 && !document.hidden && conversation.isAtEnd) rememberRead(own.room, position);
+}
+
+/** The list of `welcome` has the changes of the past already. */
 function changed(message) {
-  presence.change(message);
+  if (replaying === 0) {
+    renamedOurselves(message);
+    presence.change(message);
+  }
+  if (message.type === "left") typing.ended(message.name);
   placed(message);
 }
 
-function presenceChanged({ type, name }) {
-  if (name !== own.name) conversation.note(type === "joined" ? `${name} entered.` : `${name} left.`);
+/** Of two changes that come in the wrong order, the later one counts. */
+function renamedOurselves({ type, name, was, revision }) {
+  if (type !== "joined" || was !== own.name || revision <= own.revision) return;
+  own = { ...own, name, revision };
+  showOwnName();
+}
+
+function presenceChanged({ type, name, was, to }) {
+  if (was !== undefined) conversation.note(say("renamed", was, name));
+  else if (to === undefined && name !== own.name) conversation.changed(name, type === "joined");
   showPeople();
 }
 
 function textReceived(message) {
-  const { id, from, text: received, time } = message;
+  const { id, from, text, time, action } = message;
   const mine = from === own.name;
   const call = mine && (calls.get(id) ?? lostCalls.get(id));
+  typing.ended(from);
   if (call) {
     calls.delete(id);
     lostCalls.delete(id);
-    conversation.answered(call.article, { from, text: received, time });
+    conversation.answered(call.article, { from, text, time, action });
   } else {
-    conversation.add({ from, text: received, time, mine });
+    if (!mine && isUnread(message)) conversation.unreadFromHere();
+    const article = conversation.add({ from, text, time, mine, action });
+    const mentionsMe = article.classList.contains("mentions-me");
+    if (!mine && replaying === 0) notifications.received({ from, text, room: own.room, mentionsMe });
   }
   if (document.hidden && replaying === 0) showUnseen(unseen + 1);
   placed(message);
 }
 
+/** The user has not seen this message and all behind it: it is behind the read position, or comes while the page is not visible. */
+function isUnread({ position }) {
+  if (replaying > 0) return Boolean(readUpTo && position) && isBehind(position, readUpTo);
+  return document.hidden;
+}
+
+function topicReceived(message) {
+  const { text, by, revision } = message;
+  if (replaying === 0 && revision > topic.revision) {
+    topic = { text, revision };
+    showTopic();
+  }
+  conversation.note(text ? say("topic_set", by, text) : say("topic_removed", by));
+  placed(message);
+}
+
+function showTopic() {
+  at("topic").textContent = topic.text;
+  at("topic").title = topic.text;
+}
+
 function missed({ messages }) {
-  conversation.note(`This connection is slow: ${messages === 1 ? "a message was" : `${messages} messages were`} skipped here.`);
+  conversation.note(say("skipped", messages));
   connection?.send({ type: "names" });
 }
 
-function refused({ id, code, text: reason, about, suggestion }) {
+function refused(error) {
+  const { id, code, about, suggestion } = error;
+  const reason = errorText(error);
   if (about === "enter") return joinRefused(code, reason, suggestion);
   const call = calls.get(id);
   if (!call) return conversation.note(reason);
@@ -396,7 +464,7 @@ function joinRefused(code, reason, suggestion) {
     return gateFault(reason, gate.name, suggestion);
   }
   // Reconnected: the server may not have detected yet that our old connection is dead.
-  showStatus("connecting", `The name ${own.name} is taken, perhaps by your lost connection. Trying again.`, suggestion);
+  showStatus("connecting", say("name_taken_by_us", own.name), suggestion);
   clearTimeout(rejoin.timer);
   rejoin.timer = setTimeout(join, rejoin.wait);
   rejoin.wait = Math.min(REJOIN_MAX_MS, rejoin.wait * 2);
@@ -404,41 +472,67 @@ function joinRefused(code, reason, suggestion) {
 
 // ---- sending ----------------------------------------------------------------
 
-composer.addEventListener("submit", (event) => {
-  event.preventDefault();
-  const draft = text.value.replace(/[^\P{Cc}\n\t]/gu, "");
-  if (!draft.trim()) return text.focus();
-  const excess = new TextEncoder().encode(draft).length - textBytesMax;
-  if (excess > 0) return showComposerFault(`Too long by ${excess} bytes.`);
-  if (status.all.dataset.state !== "connected") {
-    showComposerFault("Not connected. Your text is kept here.");
-    faultOfConnection = true;
-    return;
-  }
-  call(draft);
-  write("");
-});
+/** Carries out what the user has entered. What cannot be sent stays in the message box. */
+function entered(draft) {
+  const command = commandOf(draft);
+  const local = LOCAL_COMMANDS[command.kind];
+  if (local) return local(command.text) === false || composer.write("");
+  const request = REQUESTS[command.kind](command.text);
+  const excess = new TextEncoder().encode(request.text ?? "").length - textBytesMax;
+  if (excess > 0) return composer.showFault(say("too_long", excess));
+  if (status.all.dataset.state !== "connected") return composer.showFault(say("kept"), true);
+  typing.sent();
+  if (request.type === "message" || request.type === "action") call(request);
+  else connection?.send(request);
+  composer.write("");
+}
 
-text.addEventListener("keydown", (event) => {
-  // While an input method composes, Enter selects a word.
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
-  event.preventDefault();
-  composer.requestSubmit();
-});
-text.addEventListener("input", () => {
-  showComposerFault("");
-  fit();
-});
+/** Commands that the page carries out. `false`: the text stays in the message box. */
+const LOCAL_COMMANDS = {
+  help: () => conversation.note(say("help")),
+  who: () => conversation.note(say("who", presence.count, enumeration([...presence.names].sort(inOrder)))),
+  leave: () => {
+    composer.write("");
+    leave();
+  },
+  topic: (text) => {
+    if (text) return send({ type: "topic", text: text === "-" ? "" : text });
+    conversation.note(topic.text ? say("topic_is", topic.text) : say("topic_none"));
+  },
+  unknown: (name) => fail(say("unknown_command", name)),
+  needs: (name) => fail(say("command_needs", name === "me" ? "/me TEXT" : "/nick NAME")),
+};
 
-function call(draft) {
+/** Commands that are a message to the server. */
+const REQUESTS = {
+  message: (text) => ({ type: "message", text }),
+  me: (text) => ({ type: "action", text }),
+  nick: (name) => ({ type: "rename", name }),
+};
+
+function fail(reason) {
+  composer.showFault(reason);
+  return false;
+}
+
+/** Sends a request that the log shows when the server answers. */
+function send(request) {
+  if (status.all.dataset.state === "connected") return connection?.send(request) ?? false;
+  composer.showFault(say("kept"), true);
+  return false;
+}
+
+/** `request`: a message, or an action. */
+function call(request) {
   const id = `${idPrefix}-${(lastId += 1)}`;
-  if (!connection?.send({ type: "message", text: draft, id })) return;
-  calls.set(id, { text: draft, article: conversation.call(draft, own.name) });
+  if (!connection?.send({ ...request, id })) return;
+  conversation.allRead();
+  calls.set(id, { request, article: conversation.call(request.text, own.name, request.type === "action") });
 }
 
 function loseCalls() {
   for (const [id, lost] of calls) {
-    unanswered(lost, "The connection was lost before this message was confirmed.", id);
+    unanswered(lost, say("unconfirmed"), id);
     lostCalls.set(id, lost);
   }
   calls.clear();
@@ -447,40 +541,27 @@ function loseCalls() {
 function unanswered(lost, reason, id = "") {
   conversation.unanswered(lost.article, reason, () => {
     lostCalls.delete(id);
-    if (status.all.dataset.state === "connected") return call(lost.text);
-    write(text.value ? `${text.value}\n${lost.text}` : lost.text);
-    text.focus();
+    if (status.all.dataset.state === "connected") return call(lost.request);
+    const text = lost.request.type === "action" ? `/me ${lost.request.text}` : lost.request.text.replace(/^\s*\//, "/$&");
+    composer.write(composer.draft ? `${composer.draft}\n${text}` : text);
+    composer.focus();
   });
-}
-
-/** Sets the text of the message box, and removes the error of the previous text. */
-function write(draft) {
-  text.value = draft;
-  showComposerFault("");
-  fit();
-}
-
-function showComposerFault(message) {
-  composerFault.textContent = message;
-  faultOfConnection = false;
-}
-
-/** Sets the height to that of the text, up to the limit of the style sheet. */
-function fit() {
-  text.style.height = "auto";
-  text.style.height = `${text.scrollHeight + text.offsetHeight - text.clientHeight}px`;
 }
 
 // ---- the members ------------------------------------------------------------
 
 function showPeople() {
   const known = presence.revision !== null;
-  const names = [...presence.names].sort((one, other) => one.localeCompare(other));
+  const names = [...presence.names].sort(inOrder);
   at("people-list").replaceChildren(...names.map(person));
   for (const id of ["people-count", "people-count-short"]) at(id).textContent = known ? String(presence.count) : "?";
   const more = presence.count - names.length;
   at("people-more").hidden = known && more <= 0;
-  at("people-more").textContent = known ? `and ${more} more` : "Not known while you are disconnected.";
+  at("people-more").textContent = known ? say("and_more", more) : say("not_known");
+}
+
+function inOrder(one, other) {
+  return one.localeCompare(other);
 }
 
 function person(name) {
@@ -489,7 +570,7 @@ function person(name) {
   shown.dir = "auto";
   colour(shown, name);
   item.append(peak(name), shown);
-  if (name === own.name) item.append(element("span", "hint", "you"));
+  if (name === own.name) item.append(element("span", "hint", say("you")));
   return item;
 }
 
@@ -507,10 +588,12 @@ function openPeople(open) {
 
 // ---- leaving, the address, the title ------------------------------------------
 
-at("leave").addEventListener("click", () => {
+at("leave").addEventListener("click", leave);
+
+function leave() {
   connection?.send({ type: "leave" });
   showGate();
-});
+}
 
 window.addEventListener("hashchange", () => {
   const room = roomOfAddress();
@@ -524,10 +607,15 @@ window.addEventListener("hashchange", () => {
 
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
-  text.focus();
+  composer.focus();
 });
 
-document.addEventListener("visibilitychange", () => !document.hidden && showUnseen(0));
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return conversation.allRead();
+  showUnseen(0);
+  noteRead();
+});
+at("log").addEventListener("scroll", noteRead, { passive: true });
 
 function showUnseen(count) {
   unseen = count;
@@ -544,38 +632,26 @@ function roomOfAddress() {
   }
 }
 
-/** A random text, from the storage if it has one. Without storage each load of the page is a person of its own. */
-function secret(key, storage) {
-  const made = random();
-  try {
-    const kept = storage().getItem(key);
-    if (kept) return kept;
-    storage().setItem(key, made);
-  } catch {}
-  return made;
+// ---- the language ---------------------------------------------------------------
+
+for (const select of document.querySelectorAll("select.language")) {
+  select.append(...Object.entries(LANGUAGES).map(([tag, name]) => new Option(name, tag)));
+  select.addEventListener("change", () => {
+    setLanguage(select.value);
+    remember("yamabiko.language", select.value);
+    showLanguage();
+    if (stage === "inside") showPeople();
+    if (status.all.dataset.state === "connected") showConnected();
+  });
 }
 
-/** 16 random bytes as 32 hexadecimal digits. */
-function random() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+function showLanguage() {
+  translate(document);
+  for (const select of document.querySelectorAll("select.language")) select.value = currentLanguage();
+  at("composer-hint").textContent = say(composer.isTouched ? "composer_hint_touch" : "composer_hint");
 }
 
-/** Does nothing if the browser does not allow storage. */
-function remember(key, value) {
-  try {
-    localStorage.setItem(key, value);
-  } catch {}
-}
-
-function recall(key) {
-  try {
-    return localStorage.getItem(key) ?? "";
-  } catch {
-    return "";
-  }
-}
-
+showLanguage();
 gate.name.value = recall("yamabiko.name");
 gate.room.value = roomOfAddress() || recall("yamabiko.room") || "lobby";
 (gate.name.value ? gate.enter : gate.name).focus();

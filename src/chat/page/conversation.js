@@ -1,7 +1,8 @@
 // The conversation on the page: the messages in the order of the server, as text only. No
 // string is converted into HTML.
 
-import { partsOf } from "./links.js";
+import { partsOf } from "./format.js";
+import { enumeration, formatTime, say } from "./texts.js";
 
 const ENTRIES_MAX = 1000;
 /** Within this distance of the end, the view counts as at the end. */
@@ -12,8 +13,8 @@ const LINES_WHOLE_MAX = 20;
 const GROUP_MS = 5 * 60_000;
 
 const SVG = "http://www.w3.org/2000/svg";
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
+/** Of more people who enter or leave one after the other, only the number is shown. */
+const CHANGES_NAMED_MAX = 5;
 
 export class Conversation {
   #log;
@@ -27,10 +28,21 @@ export class Conversation {
   #frame = 0;
   /** The sender and the time of the last entry, if it was a message. */
   #last = null;
+  /** The day of the last entry with a time. */
+  #day = "";
+  /** The note about who has entered and left, while nothing else follows it: {element, entered, left}. */
+  #changes = null;
+  /** The line above the first message that the user has not seen. */
+  #unreadLine = null;
+  /** Who can be mentioned, and who the user is. */
+  #names = () => [];
+  #own = "";
   /** How many texts have been folded. */
   #folds = 0;
 
-  constructor(log, newer) {
+  /** @param {() => Iterable<string>} names of the people who can be mentioned */
+  constructor(log, newer, names) {
+    this.#names = names;
     this.#log = log;
     this.#newer = newer;
     this.#calls.setAttribute("aria-live", "off");
@@ -45,38 +57,111 @@ export class Conversation {
     this.#calls.replaceChildren();
     this.#log.replaceChildren(this.#calls);
     this.#last = null;
+    this.#day = "";
+    this.#changes = null;
+    this.#unreadLine = null;
     this.toEnd();
+  }
+
+  /** The user's name. */
+  set own(name) {
+    this.#own = name;
   }
 
   /** An event of the room, such as a new member. */
   note(text) {
     const note = element("p", "note", text);
     note.dir = "auto";
-    this.#last = null;
+    this.#interrupt();
     this.#append(note);
+  }
+
+  /** Somebody has entered or left. Successive changes are one note, in which the last change of each person counts. */
+  changed(name, entered) {
+    if (!this.#changes) {
+      const note = element("p", "note");
+      note.dir = "auto";
+      this.#interrupt();
+      this.#append(note);
+      this.#changes = { note, last: new Map() };
+    }
+    const { note, last } = this.#changes;
+    last.delete(name);
+    last.set(name, entered);
+    const of = (kind) => [...last].filter(([, entered]) => entered === kind).map(([name]) => name);
+    const texts = [[of(true), "entered"], [of(false), "left"]].filter(([names]) => names.length > 0);
+    note.textContent = texts.map(([names, key]) => say(key, someOf(names))).join(" ");
+  }
+
+  /** The next message is one that the user has not seen. */
+  unreadFromHere() {
+    if (this.#unreadLine) return;
+    this.#unreadLine = element("p", "note unread", say("new_since"));
+    this.#interrupt();
+    this.#append(this.#unreadLine);
+  }
+
+  /** The user has seen all messages. */
+  allRead() {
+    if (!this.#unreadLine) return;
+    this.#queue = this.#queue.filter((entry) => entry !== this.#unreadLine);
+    this.#unreadLine.remove();
+    this.#unreadLine = null;
+  }
+
+  /** Shows the first message that the user has not seen, if there is one. */
+  toUnread() {
+    this.#flush();
+    this.#unreadLine?.scrollIntoView({ block: "start" });
+  }
+
+  get isAtEnd() {
+    return this.#atEnd;
+  }
+
+  /** Another entry follows than a message of the same sender, or a further change. */
+  #interrupt() {
+    this.#last = null;
+    this.#changes = null;
+  }
+
+  /** A line with the day, if the message is of another one than the entry before it; of the first message, if it is not of today. */
+  #newDay(time) {
+    const day = new Date(time).toDateString();
+    const before = this.#day || new Date().toDateString();
+    this.#day = day;
+    if (day === before) return;
+    const line = element("p", "note day");
+    const shown = element("time", "", formatTime(time, "day"));
+    shown.dateTime = new Date(time).toISOString().slice(0, 10);
+    line.append(shown);
+    this.#interrupt();
+    this.#append(line);
   }
 
   /** The beginning or the end of a gap without connection. */
   mark(text, time) {
     const mark = element("p", "note mark");
     mark.append(element("span", "", text), " ", when(time));
-    this.#last = null;
+    this.#interrupt();
     this.#append(mark);
   }
 
   /** A message of a member. Returns its element. */
   add(message) {
-    const { from, time } = message;
-    const follows = this.#last?.from === from && Math.abs(time - this.#last.time) < GROUP_MS;
+    const { from, time, action } = message;
+    this.#newDay(time);
+    this.#changes = null;
+    const follows = !action && this.#last?.from === from && Math.abs(time - this.#last.time) < GROUP_MS;
     const article = this.#message(message, follows);
-    this.#last = { from, time };
+    this.#last = action ? null : { from, time };
     this.#append(article);
     return article;
   }
 
   /** An own message that was sent: it stays below all received entries. */
-  call(text, from) {
-    const article = this.#message({ from, text, time: Date.now(), mine: true }, false);
+  call(text, from, action) {
+    const article = this.#message({ from, text, action, time: Date.now(), mine: true }, false);
     article.classList.add("calling");
     this.#calls.append(article);
     this.#fold([article]);
@@ -95,7 +180,7 @@ export class Conversation {
     article.classList.replace("calling", "lost");
     const fault = element("p", "fault", `${reason} `);
     fault.setAttribute("role", "alert");
-    const button = element("button", "link", "Send again");
+    const button = element("button", "link", say("send_again"));
     button.type = "button";
     button.addEventListener("click", () => {
       article.remove();
@@ -111,10 +196,18 @@ export class Conversation {
     this.#scrolled();
   }
 
-  #message({ from, text, time, mine }, follows) {
+  #message({ from, text, time, mine, action }, follows) {
     const article = element("article", mine ? "message mine" : "message");
     article.classList.toggle("follows", follows);
-    article.append(speaker(from, time, mine, follows), messageText(text));
+    article.classList.toggle("action", Boolean(action));
+    const shown = messageText(text, this.#names(), mine ? "" : this.#own);
+    if (action) {
+      const name = element("strong", "name", from);
+      colour(name, from);
+      shown.prepend(name, " ");
+    }
+    article.append(speaker(from, time, mine, follows), shown);
+    if (shown.querySelector(".mention.me")) article.classList.add("mentions-me");
     if (mine) article.append(echo());
     return article;
   }
@@ -127,6 +220,12 @@ export class Conversation {
     this.#queue.push(entry);
     if (this.#queue.length > ENTRIES_MAX) this.#queue.shift();
     this.#frame ||= requestAnimationFrame(() => this.#show());
+  }
+
+  #flush() {
+    if (!this.#frame) return;
+    cancelAnimationFrame(this.#frame);
+    this.#show();
   }
 
   #show() {
@@ -162,7 +261,7 @@ export class Conversation {
     const show = (whole) => {
       article.classList.toggle("folded", !whole);
       button.setAttribute("aria-expanded", String(whole));
-      button.textContent = whole ? "Show less" : "Show the whole message";
+      button.textContent = say(whole ? "less" : "whole");
       shown.scrollTop = 0;
     };
     button.addEventListener("click", () => {
@@ -190,8 +289,13 @@ export class Conversation {
 
   #showUnread() {
     this.#newer.hidden = this.#unread === 0;
-    this.#newer.textContent = this.#unread === 1 ? "1 new message ↓" : `${this.#unread} new messages ↓`;
+    this.#newer.textContent = say("new_messages", this.#unread);
   }
+}
+
+function someOf(names) {
+  const more = names.length - CHANGES_NAMED_MAX;
+  return enumeration(more > 0 ? [...names.slice(0, CHANGES_NAMED_MAX), say("and_more_people", more)] : names);
 }
 
 function isMessage(entry) {
@@ -235,24 +339,42 @@ function speaker(from, time, mine, follows) {
   name.dir = "auto";
   colour(name, from);
   if (!follows) line.append(peak(from));
-  line.append(name, mine ? element("span", "visually-hidden", " (you)") : "", " ", when(time));
+  line.append(name, mine ? element("span", "visually-hidden", say("of_you")) : "", " ", when(time));
   return line;
 }
 
 function when(time) {
   const date = new Date(time);
-  const shown = element("time", "", clock.format(date));
+  const shown = element("time", "", formatTime(date, "clock"));
   shown.dateTime = date.toISOString();
-  shown.title = calendar.format(date);
+  shown.title = formatTime(date, "calendar");
   return shown;
 }
 
-/** The text, with web addresses as links. */
-function messageText(text) {
-  const paragraph = element("p", "message-text");
-  paragraph.dir = "auto";
-  for (const part of partsOf(text)) paragraph.append(part.href ? link(part) : part.text);
-  return paragraph;
+/** The text, with web addresses as links, code, and mentions. */
+function messageText(text, names, own) {
+  const shown = element("div", "message-text");
+  shown.dir = "auto";
+  for (const part of partsOf(text, names)) shown.append(partElement(part, own));
+  return shown;
+}
+
+function partElement(part, own) {
+  if (part.href) return link(part);
+  if (part.code === "block") return codeBlock(part.text);
+  if (part.code) return element("code", "", part.text);
+  if (part.mention === undefined) return part.text;
+  const mention = element("span", part.mention === own ? "mention me" : "mention", part.text);
+  colour(mention, part.mention);
+  return mention;
+}
+
+/** A long line of code can be scrolled, also by keys. */
+function codeBlock(text) {
+  const block = element("pre", "");
+  block.tabIndex = 0;
+  block.append(element("code", "", text));
+  return block;
 }
 
 function link({ text, href }) {
@@ -263,7 +385,7 @@ function link({ text, href }) {
   return anchor;
 }
 
-/** Three arcs, filled when the message is received back. */
+/** Three arcs, filled when the message is received back; a screen reader is told the same. */
 function echo() {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("class", "echo-mark");
@@ -274,7 +396,9 @@ function echo() {
     path.setAttribute("d", arc);
     svg.append(path);
   }
-  return svg;
+  const mark = element("span", "echo-mark-frame");
+  mark.append(svg, element("span", "visually-hidden delivered", say("delivered")));
+  return mark;
 }
 
 export function element(tag, className, text = "") {

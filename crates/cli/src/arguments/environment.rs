@@ -3,6 +3,7 @@
 use std::env;
 
 use super::access::SECRETS;
+use super::chat::TOKEN;
 
 /// Each option of this command can be set by its environment variable. An empty variable
 /// counts as not set: that is how a script or a unit file takes a setting back.
@@ -37,7 +38,7 @@ fn unknown_of(command: &clap::Command, names: impl Iterator<Item = String>) -> V
     let known: Vec<String> = options.into_iter().map(variable).collect();
     let mut unknown: Vec<String> = names
         .filter(|name| name.starts_with(PREFIX))
-        .filter(|name| !known.contains(name) && !SECRETS.contains(&name.as_str()))
+        .filter(|name| !known.contains(name) && !SECRETS.contains(&name.as_str()) && name != TOKEN)
         .collect();
     unknown.sort_unstable();
     unknown
@@ -60,6 +61,7 @@ mod tests {
             "YAMABIKO_PING_INTERVAL",
             "YAMABIKO_NAME",
             "YAMABIKO_JWT_SECRET",
+            "YAMABIKO_TOKEN",
             "YAMABIKO_PING_INTERVALL",
             "PATH",
             "YAMABIKO_LISTENS",

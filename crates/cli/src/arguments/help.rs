@@ -137,10 +137,13 @@ macro_rules! chat {
         "\
 Examples:
   yamabiko chat ws://127.0.0.1:8080/chat/lobby --name Aki
-  yamabiko chat wss://chat.example.org/chat/lobby
+  yamabiko chat 127.0.0.1:8080/tea
+  yamabiko chat 'https://chat.example.org/#lobby'
   tail -f build.log | yamabiko chat ws://127.0.0.1:8080/broadcast/builds
+  yamabiko chat 127.0.0.1:8080/tea --listen-only --json
 
 The URL is ws://HOST:PORT/chat/ROOM, or ws://HOST:PORT/broadcast/ROOM for a room of plain lines. \
+HOST:PORT/ROOM is a room of the chat, and the address of its page in a browser does, too. \
 Ctrl-C leaves the room with Close 1000. The environment variable YAMABIKO_NAME sets the name, \
 too, unless it is empty; the command line wins."
     };
@@ -159,13 +162,22 @@ pub(super) const CHAT_LONG: &str = concat!(
 
 At a terminal, messages of others appear above the line that is being typed. Enter sends the \
 line. A paste of several lines is one message, and Alt-Enter begins a new line. The arrows, \
-Home, End, Ctrl-A, -E, -U, -K, -W and -Y edit; arrow up and down go through the lines that were \
-entered before; Ctrl-Z suspends. A line that begins with a slash is a command, which is never \
+Home, End, Ctrl-A, -E, -U, -K, -W and -Y edit; Tab completes commands and names of members; arrow up \
+and down go through the lines that were entered before; Ctrl-Z suspends. The prompt is '>' when \
+all messages have come back from the room, and three dots while some are on their way. Names have \
+colours unless NO_COLOR is set, and messages their local time. A line that begins with a slash is a command, which is never \
 sent to the room:
   /help                     lists the commands
   /who                      lists the names of the members of the room
+  /me TEXT                  says what you do
+  /nick NAME                changes your name
+  /topic                    shows the topic; /topic TEXT sets it, /topic - removes it
   /quit                     leaves the room, as Ctrl-D and Ctrl-C do
   //TEXT                    sends a text that begins with one slash
+
+With --listen-only nothing is sent, and a connection that is lost is always opened again. With \
+--json each message is the JSON object that the server has sent, on one line; a text of a room of \
+plain lines becomes {\"type\":\"text\",\"text\":TEXT}.
 
 From a program, each line of standard input is one message, and each message of others is one \
 line, with a line feed as \\u{a}. A line of more than 64 KiB is sent as several messages, cut \

@@ -21,6 +21,7 @@ mod access;
 mod apps;
 mod bench;
 mod changes;
+mod chat;
 mod conform;
 mod effective;
 mod environment;
@@ -37,13 +38,12 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
-
-use crate::tls::TrustSettings;
 
 pub(super) use bench::BenchArguments;
 pub(super) use changes::Changes;
+pub(super) use chat::ChatSettings;
 pub(super) use conform::{ConformArguments, Role};
 pub(super) use effective::effective;
 pub(super) use error::see_help;
@@ -98,19 +98,6 @@ pub(super) enum Command {
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
-}
-
-/// The arguments of `chat`.
-#[derive(Args, Clone, Debug, PartialEq)]
-pub(super) struct ChatSettings {
-    /// The room, such as ws://127.0.0.1:8080/chat/lobby
-    // The client reads the URI: its errors are better than any of ours.
-    pub url: String,
-    /// The user's name in the room
-    #[arg(long)]
-    pub name: Option<String>,
-    #[command(flatten)]
-    pub trust: TrustSettings,
 }
 
 /// A command line that is no command to obey.

@@ -2,6 +2,7 @@
 
 use super::settings::Settings;
 use super::*;
+use crate::tls::TrustSettings;
 
 pub(crate) fn parse_line(line: &str) -> Result<Command, Stop> {
     parse(line.split_whitespace().map(OsString::from))
@@ -101,6 +102,7 @@ fn chat_takes_one_url_and_a_name() {
         trust: TrustSettings::default(),
         url: "ws://h/chat/a".into(),
         name: Some("Aki".into()),
+        ..ChatSettings::default()
     };
     for line in [
         "chat ws://h/chat/a --name Aki",
@@ -109,6 +111,35 @@ fn chat_takes_one_url_and_a_name() {
         assert_eq!(parse_line(line), Ok(Command::Chat(chat.clone())));
     }
     assert!(error("chat ws://a ws://b").starts_with("unexpected argument 'ws://b' found"));
+}
+
+#[test]
+fn chat_takes_fields_of_the_request_and_forms_of_output() {
+    let chat = ChatSettings {
+        url: "h:1/a".into(),
+        listen_only: true,
+        json: true,
+        headers: vec![("X-A".into(), "b: c".into()), ("Y".into(), String::new())],
+        origin: Some("https://h".into()),
+        subprotocols: vec!["mqtt".into()],
+        ..ChatSettings::default()
+    };
+    let line = [
+        "chat",
+        "h:1/a",
+        "--listen-only",
+        "--json",
+        "--header",
+        "X-A: b: c",
+        "--header=Y:",
+        "--origin",
+        "https://h",
+        "--subprotocol",
+        "mqtt",
+    ];
+    let parsed = parse(line.map(std::ffi::OsString::from));
+    assert_eq!(parsed, Ok(Command::Chat(chat)));
+    assert!(error("chat h --header X").contains("expected NAME:VALUE"));
 }
 
 #[test]

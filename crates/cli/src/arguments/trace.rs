@@ -53,7 +53,8 @@ impl TraceArguments {
     }
 }
 
-fn field(text: &str) -> Result<(String, String), String> {
+/// A header field: its name and its value.
+pub(super) fn field(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("expected NAME:VALUE")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }

@@ -8,6 +8,8 @@ use std::mem;
 
 use unicode_segmentation::UnicodeSegmentation;
 
+use super::keys::Motion;
+
 /// The longest draft.
 pub(super) const DRAFT_BYTES_MAX: usize = 1 << 20;
 /// The number of messages in the history.
@@ -58,54 +60,49 @@ impl Draft {
         Ok(())
     }
 
-    pub(super) fn left(&mut self) {
-        self.cursor = self.before(1);
+    /// Inserts text instead of so many bytes in front of the cursor, which begin and end between two characters.
+    pub(super) fn replace(&mut self, bytes: usize, text: &str) -> Result<(), TooLong> {
+        if text.len() > DRAFT_BYTES_MAX - self.text.len() {
+            return Err(TooLong);
+        }
+        self.cut(self.cursor - bytes, self.cursor);
+        self.insert(text)
     }
 
-    pub(super) fn right(&mut self) {
-        self.cursor = self.after();
+    pub(super) fn before_cursor(&self) -> &str {
+        &self.text[..self.cursor]
     }
 
-    pub(super) fn word_left(&mut self) {
-        self.cursor = self.word_start();
+    pub(super) fn go(&mut self, motion: Motion) {
+        self.cursor = self.end_of(motion);
     }
 
-    pub(super) fn word_right(&mut self) {
-        let rest = &self.text[self.cursor..];
-        let words = rest.unicode_word_indices().next();
-        self.cursor += words.map_or(rest.len(), |(start, word)| start + word.len());
+    /// Removes what is between the cursor and the end of the motion.
+    pub(super) fn delete(&mut self, motion: Motion) {
+        let end = self.end_of(motion);
+        self.cut(end.min(self.cursor), end.max(self.cursor));
     }
 
-    /// To the start of the line that the cursor is in.
-    pub(super) fn home(&mut self) {
-        self.cursor = self.line_start();
+    /// The same; [`Draft::yank`] inserts it again.
+    pub(super) fn kill(&mut self, motion: Motion) {
+        let end = self.end_of(motion);
+        let (start, end) = (end.min(self.cursor), end.max(self.cursor));
+        if start < end {
+            self.killed = self.text[start..end].to_owned();
+            self.cut(start, end);
+        }
     }
 
-    /// To the end of the line that the cursor is in.
-    pub(super) fn end(&mut self) {
-        self.cursor = self.line_end();
-    }
-
-    pub(super) fn backspace(&mut self) {
-        let start = self.before(1);
-        self.cut(start, self.cursor);
-    }
-
-    pub(super) fn delete(&mut self) {
-        let end = self.after();
-        self.cut(self.cursor, end);
-    }
-
-    pub(super) fn kill_word(&mut self) {
-        self.kill(self.word_start(), self.cursor);
-    }
-
-    pub(super) fn kill_to_start(&mut self) {
-        self.kill(self.line_start(), self.cursor);
-    }
-
-    pub(super) fn kill_to_end(&mut self) {
-        self.kill(self.cursor, self.line_end());
+    /// Where the cursor is behind a motion. Home and End stay in the line of the cursor.
+    fn end_of(&self, motion: Motion) -> usize {
+        match motion {
+            Motion::Left => self.before(1),
+            Motion::Right => self.after(),
+            Motion::WordLeft => self.word_start(),
+            Motion::WordRight => self.word_end(),
+            Motion::Home => self.line_start(),
+            Motion::End => self.line_end(),
+        }
     }
 
     /// Inserts the text that was removed last.
@@ -179,13 +176,6 @@ impl Draft {
         self.text = text;
     }
 
-    fn kill(&mut self, start: usize, end: usize) {
-        if start < end {
-            self.killed = self.text[start..end].to_owned();
-            self.cut(start, end);
-        }
-    }
-
     fn cut(&mut self, start: usize, end: usize) {
         self.text.drain(start..end);
         self.cursor = start;
@@ -208,6 +198,12 @@ impl Draft {
     fn word_start(&self) -> usize {
         let mut words = self.text[..self.cursor].unicode_word_indices();
         words.next_back().map_or(0, |(start, _)| start)
+    }
+
+    fn word_end(&self) -> usize {
+        let rest = &self.text[self.cursor..];
+        let word = rest.unicode_word_indices().next();
+        self.cursor + word.map_or(rest.len(), |(start, word)| start + word.len())
     }
 
     fn line_start(&self) -> usize {
@@ -234,6 +230,41 @@ impl Draft {
 mod tests {
     use super::*;
 
+    /// A draft, and the keys that are pressed in it.
+    impl Draft {
+        fn left(&mut self) {
+            self.go(Motion::Left);
+        }
+
+        fn right(&mut self) {
+            self.go(Motion::Right);
+        }
+
+        fn home(&mut self) {
+            self.go(Motion::Home);
+        }
+
+        fn end(&mut self) {
+            self.go(Motion::End);
+        }
+
+        fn word_left(&mut self) {
+            self.go(Motion::WordLeft);
+        }
+
+        fn word_right(&mut self) {
+            self.go(Motion::WordRight);
+        }
+
+        fn backspace(&mut self) {
+            self.delete(Motion::Left);
+        }
+
+        fn delete_next(&mut self) {
+            self.delete(Motion::Right);
+        }
+    }
+
     fn draft(text: &str) -> Draft {
         let mut draft = Draft::default();
         draft.insert(text).expect("short");
@@ -256,7 +287,7 @@ mod tests {
         assert_eq!(typed(&text, &[Draft::home, Draft::right]).1, 3);
         let (rest, _) = typed(&text, &[Draft::left, Draft::backspace]);
         assert_eq!(rest, "e\u{301}山");
-        let (rest, cursor) = typed(&text, &[Draft::home, Draft::delete]);
+        let (rest, cursor) = typed(&text, &[Draft::home, Draft::delete_next]);
         assert_eq!((rest, cursor), (format!("{family}山"), 0));
     }
 
@@ -267,11 +298,15 @@ mod tests {
             Draft::left,
             Draft::backspace,
             Draft::word_left,
-            Draft::kill_to_start,
+            |draft| draft.kill(Motion::Home),
         ];
         assert_eq!(typed("ab", &at_start), ("ab".to_owned(), 0));
-        let at_end: [fn(&mut Draft); 4] =
-            [Draft::right, Draft::delete, Draft::word_right, Draft::end];
+        let at_end: [fn(&mut Draft); 4] = [
+            Draft::right,
+            Draft::delete_next,
+            Draft::word_right,
+            Draft::end,
+        ];
         assert_eq!(typed("ab", &at_end), ("ab".to_owned(), 2));
         assert_eq!(typed("", &at_start), (String::new(), 0));
         assert_eq!(typed("", &[Draft::older, Draft::newer]).1, 0);
@@ -292,14 +327,14 @@ mod tests {
     #[test]
     fn killed_text_is_inserted_by_yank() {
         let mut draft = draft("one two");
-        draft.kill_word();
+        draft.kill(Motion::WordLeft);
         assert_eq!(draft.text(), "one ");
         draft.home();
         draft.yank().expect("short");
         assert_eq!((draft.text(), draft.cursor()), ("twoone ", 3));
-        draft.kill_to_end();
+        draft.kill(Motion::End);
         assert_eq!(draft.text(), "two");
-        draft.kill_to_start();
+        draft.kill(Motion::Home);
         assert_eq!(draft.text(), "");
         draft.yank().expect("short");
         assert_eq!(draft.text(), "two");

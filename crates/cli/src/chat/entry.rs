@@ -11,10 +11,18 @@ pub(super) enum Entry<'a> {
     Blank,
     /// A message to the room.
     Message(&'a str),
+    /// A message that says what the user does.
+    Action(&'a str),
+    /// Changes the user's name.
+    Nick(&'a str),
+    /// Sets the topic; `-` removes it. `None`: shows it.
+    Topic(Option<&'a str>),
     Help,
     /// Asks for the names of the members of the room.
     Who,
     Quit,
+    /// A command without the text that it needs: how it is written.
+    Incomplete(&'static str),
     /// A command that does not exist: its name, without the slash.
     Unknown(&'a str),
 }
@@ -22,9 +30,16 @@ pub(super) enum Entry<'a> {
 pub(super) const HELP: &str = "\
 * /help  this text
 * /who   the names of the members of the room
+* /me TEXT     say what you do
+* /nick NAME   change your name
+* /topic       the topic; /topic TEXT sets it, /topic - removes it
 * /quit  leave the room, as Ctrl-D and Ctrl-C do
 * //...  send a text that begins with one slash
-* Arrow up brings back earlier lines; Alt-Enter begins a new line.";
+* Tab completes commands and names. Arrow up brings back earlier lines;
+* Alt-Enter begins a new line.";
+
+/// The commands, without the slash.
+pub(super) const COMMANDS: [&str; 6] = ["help", "me", "nick", "quit", "topic", "who"];
 
 impl Entry<'_> {
     pub(super) fn read(text: &str) -> Entry<'_> {
@@ -38,8 +53,16 @@ impl Entry<'_> {
         if command.starts_with('/') {
             return Entry::Message(command);
         }
-        let name = command.split(char::is_whitespace).next().unwrap_or("");
+        let (name, rest) = match command.split_once(char::is_whitespace) {
+            Some((name, rest)) => (name, rest.trim()),
+            None => (command, ""),
+        };
         match name.to_lowercase().as_str() {
+            "me" if rest.is_empty() => Entry::Incomplete("/me TEXT"),
+            "me" => Entry::Action(rest),
+            "nick" if rest.is_empty() => Entry::Incomplete("/nick NAME"),
+            "nick" => Entry::Nick(rest),
+            "topic" => Entry::Topic((!rest.is_empty()).then_some(rest)),
             "help" => Entry::Help,
             "who" => Entry::Who,
             "quit" => Entry::Quit,
@@ -58,8 +81,13 @@ mod tests {
             ("/help", Entry::Help),
             ("/WHO", Entry::Who),
             ("  /quit now", Entry::Quit),
-            ("/nick Bo", Entry::Unknown("nick")),
-            ("/me\nwaves", Entry::Unknown("me")),
+            ("/nick  Bo 2 ", Entry::Nick("Bo 2")),
+            ("/nick", Entry::Incomplete("/nick NAME")),
+            ("/me\nwaves", Entry::Action("waves")),
+            ("/me ", Entry::Incomplete("/me TEXT")),
+            ("/topic", Entry::Topic(None)),
+            ("/topic tea at 4", Entry::Topic(Some("tea at 4"))),
+            ("/shout x", Entry::Unknown("shout")),
             ("/etc/hosts", Entry::Unknown("etc/hosts")),
             ("/", Entry::Unknown("")),
             ("/ x", Entry::Unknown("")),

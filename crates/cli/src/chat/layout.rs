@@ -14,7 +14,10 @@ use unicode_width::UnicodeWidthStr;
 
 use super::text::printable;
 
-pub(super) const PROMPT: &str = "> ";
+/// In front of a draft: all messages have come back from the room.
+pub(super) const DELIVERED: &str = "> ";
+/// Some messages were sent and have not come back yet.
+pub(super) const UNDER_WAY: &str = "… ";
 /// Before each further line of a text, of a draft as of a message.
 pub(super) const INDENT: &str = "  ";
 const TAB: &str = "    ";
@@ -48,13 +51,13 @@ impl Row {
 }
 
 impl Layout {
-    /// `cursor` is in bytes, between two characters of the text.
-    pub(super) fn new(text: &str, cursor: usize, columns: usize) -> Layout {
+    /// `prompt` is in front of the text. `cursor` is in bytes, between two characters of the text.
+    pub(super) fn new(prompt: &str, text: &str, cursor: usize, columns: usize) -> Layout {
         let mut layout = Layout {
             rows: vec![Row::default()],
             cursor: Place::default(),
         };
-        layout.put(PROMPT, columns);
+        layout.put(prompt, columns);
         for (start, cluster) in text.grapheme_indices(true) {
             if start == cursor {
                 layout.cursor = layout.next_place(columns);
@@ -114,7 +117,7 @@ mod tests {
     use super::*;
 
     fn laid_out(text: &str, cursor: usize, columns: usize) -> (Vec<String>, (usize, usize)) {
-        let layout = Layout::new(text, cursor, columns);
+        let layout = Layout::new(DELIVERED, text, cursor, columns);
         let rows = layout.rows.into_iter().map(|row| row.text).collect();
         (rows, (layout.cursor.row, layout.cursor.column))
     }

@@ -15,24 +15,38 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `conversation` | one connection: from the server's messages to lines |
+//! | `address` | which server and which room the user means |
+//! | `conversation` | one connection: joining, and the reaction to each message |
+//! | `room` | the room: from the server's messages to lines |
+//! | `members` | the names and the topic, for the line editor |
+//! | `ending` | how a connection ended, and what follows |
 //! | `shared` | state of all threads: connection, queue, unconfirmed messages |
 //! | `typing` | the thread that reads standard input |
 //! | `entry` | a message or a command |
 //! | `lines` | input from a program, in lines |
 //! | `screen` | plain output, or a prompt |
-//! | `prompt`, `draft`, `layout` | the line editor: the terminal, the text, its rows |
+//! | `style` | colours and times |
+//! | `json` | the output of `--json` |
+//! | `prompt`, `keys`, `draft`, `layout`, `completion` | the line editor: the terminal, its keys, the text, its rows, completing words |
 //! | `retry` | whether a failed attempt to connect is repeated, and when |
 
+mod address;
+mod completion;
 mod conversation;
 mod draft;
+mod ending;
 mod entry;
 mod errors;
+mod json;
+mod keys;
 mod layout;
 mod lines;
+mod members;
 mod prompt;
+mod room;
 mod screen;
 mod shared;
+mod style;
 mod text;
 mod typing;
 
@@ -48,33 +62,48 @@ use yamabiko::websocket::deflate::DeflateConfig;
 use super::arguments::ChatSettings;
 use super::signals;
 use super::tls;
-use conversation::{Conversation, Outcome};
+use address::uri_of;
+use conversation::Conversation;
+use ending::Outcome;
 use errors::explain;
+use members::Members;
 use screen::Screen;
 use shared::Shared;
 use text::excerpt;
 
 /// Chats until the input ends, a signal arrives, or the server ends the connection for good.
 pub(super) fn run(settings: ChatSettings) -> Result<(), String> {
+    let token = settings.token()?;
     let name = match settings.name {
         Some(name) => name,
         None => format!("guest-{:04}", random()? % 10_000),
     };
-    let mut conversation = Conversation::new(name, [secret()?, secret()?]);
+    let members = Members::default();
+    let mut conversation = Conversation::new(name, [secret()?, secret()?], members.clone());
     let server = Server {
         tls: tls::trusted(&settings.trust)?,
-        url: settings.url,
+        uri: uri_of(&settings.url),
+        token,
+        origin: settings.origin,
+        headers: settings.headers,
+        subprotocols: settings.subprotocols,
     };
     let client = server.connect().map_err(|error| explain(&error))?;
     let shared = Arc::new(Shared::default());
-    let screen = Screen::open();
-    let result = start_threads(&shared, &screen)
+    let screen = Screen::open(settings.json, settings.listen_only);
+    let reads_input = !settings.listen_only;
+    let result = start_threads(&shared, &screen, reads_input.then_some(members))
         .and_then(|()| stay(&server, client, &mut conversation, &shared, &screen));
     screen.close();
     report(result, &shared, &screen)
 }
 
-fn start_threads(shared: &Arc<Shared>, screen: &Screen) -> Result<(), String> {
+/// `members`: of the room, for the thread that reads standard input. `None`: nothing reads it.
+fn start_threads(
+    shared: &Arc<Shared>,
+    screen: &Screen,
+    members: Option<Members>,
+) -> Result<(), String> {
     let (leaving, closing) = (Arc::clone(shared), screen.clone());
     signals::on_first(move || {
         closing.close();
@@ -82,7 +111,8 @@ fn start_threads(shared: &Arc<Shared>, screen: &Screen) -> Result<(), String> {
     })?;
     let (sending, seen) = (Arc::clone(shared), screen.clone());
     thread::spawn(move || {
-        sending.send_all(|message| {
+        let sent = || seen.set_under_way(|| sending.has_unconfirmed());
+        sending.send_all(sent, |message| {
             if seen.is_for_a_person() {
                 // A screen that is gone is noticed at the next message of the server.
                 let _ = seen.show(&format!(
@@ -93,7 +123,9 @@ fn start_threads(shared: &Arc<Shared>, screen: &Screen) -> Result<(), String> {
         });
     });
     let (typing, seen) = (Arc::clone(shared), screen.clone());
-    thread::spawn(move || typing::read(&typing, &seen));
+    if let Some(members) = members {
+        thread::spawn(move || typing::read(&typing, &seen, &members));
+    }
     Ok(())
 }
 
@@ -159,19 +191,40 @@ fn report(result: Result<(), String>, shared: &Shared, screen: &Screen) -> Resul
     }
 }
 
-/// The server, and which certificates of it are trusted.
+/// The server, which certificates of it are trusted, and what the request to it has.
 struct Server {
-    url: String,
+    uri: String,
     tls: Option<ClientTls>,
+    token: Option<String>,
+    origin: Option<String>,
+    headers: Vec<(String, String)>,
+    /// Instead of those of the chat, if there are any.
+    subprotocols: Vec<String>,
 }
 
 impl Server {
     fn connect(&self) -> Result<Client, ClientError> {
-        let client = Client::builder(&self.url)
-            .subprotocol(SUBPROTOCOL_V2)
-            .subprotocol(SUBPROTOCOL)
+        let mut client = Client::builder(&self.uri)
             .keep_alive(SILENCE, ANSWER)
             .deflate(DeflateConfig::default());
+        let own = self.subprotocols.iter().map(String::as_str);
+        let of_chat = [SUBPROTOCOL_V2, SUBPROTOCOL].into_iter();
+        let chosen: Vec<&str> = match self.subprotocols.is_empty() {
+            true => of_chat.collect(),
+            false => own.collect(),
+        };
+        for subprotocol in chosen {
+            client = client.subprotocol(subprotocol);
+        }
+        if let Some(token) = &self.token {
+            client = client.field("Authorization", &format!("Bearer {token}"));
+        }
+        if let Some(origin) = &self.origin {
+            client = client.origin(origin);
+        }
+        for (name, value) in &self.headers {
+            client = client.field(name, value);
+        }
         match &self.tls {
             Some(tls) => client.tls(tls.clone()).connect(),
             None => client.connect(),

@@ -10,6 +10,8 @@
 //! text that was visible. The terminal is in raw mode from [`Prompt::open`] to
 //! [`Prompt::close`]: the kernel does not echo, and does not cut lines at 4,095 bytes.
 //!
+//! The mark in front of the draft tells whether all sent messages have come back from the room: `>` if so, `…` if not.
+//!
 //! A draft has at most half of the window's rows, to leave room for messages. Of a longer
 //! draft, the rows up to the cursor are drawn. A draft that is entered is written in full.
 
@@ -17,13 +19,15 @@ use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossterm::event::{
-    DisableBracketedPaste, EnableBracketedPaste, Event, KeyCode, KeyEvent, KeyEventKind,
-    KeyModifiers,
+    DisableBracketedPaste, EnableBracketedPaste, Event, KeyEvent, KeyEventKind,
 };
 use crossterm::{Command, terminal};
 
+use super::completion::Completion;
 use super::draft::{DRAFT_BYTES_MAX, Draft, TooLong};
-use super::layout::{Layout, Row};
+use super::keys::{Key, Motion};
+use super::layout::{DELIVERED, Layout, Row, UNDER_WAY};
+use super::text::printable;
 
 /// Assumed if the terminal reports no size.
 const WINDOW: Window = Window {
@@ -42,6 +46,8 @@ struct State<Output> {
     output: Output,
     window: Window,
     draft: Draft,
+    /// Messages were sent, and have not come back yet.
+    under_way: bool,
     /// The rows on the terminal. `None`: no draft is drawn.
     drawn: Option<Drawn>,
     /// No draft is drawn, and text is written unchanged.
@@ -81,6 +87,8 @@ pub(super) enum Action {
     Nothing,
     /// A text was entered.
     Enter(String),
+    /// Complete the word at the end of this text, which is in front of the cursor.
+    Complete(String),
     /// Leave at once (Ctrl-C).
     Leave,
     /// Leave when everything has been sent (Ctrl-D).
@@ -141,6 +149,7 @@ impl<Output: Write> Prompt<Output> {
                 output,
                 window,
                 draft: Draft::default(),
+                under_way: false,
                 drawn: None,
                 closed: true,
             }),
@@ -163,6 +172,38 @@ impl<Output: Write> Prompt<Output> {
         // The next write reports an error.
         let _ = state.redraw();
         given
+    }
+
+    /// Completes the word in front of the cursor. Without a candidate, Tab inserts what it is.
+    ///
+    /// # Errors
+    /// The operating system's error: the terminal is gone.
+    pub(super) fn complete(&self, completion: Completion) -> io::Result<()> {
+        let mut state = self.lock();
+        let inserted = match completion {
+            Completion::Replace(bytes, text) => state.draft.replace(bytes, &text),
+            Completion::Nothing => state.draft.insert("\t"),
+            Completion::Choose(names) => {
+                let names: Vec<String> = names.iter().map(|name| printable(name)).collect();
+                return state.print(&format!("* {}", names.join(", ")));
+            }
+        };
+        state.report(inserted)
+    }
+
+    /// Whether messages are on their way: the prompt shows it.
+    ///
+    /// # Errors
+    /// The operating system's error: the terminal is gone.
+    pub(super) fn set_under_way(&self, is_under_way: impl FnOnce() -> bool) -> io::Result<()> {
+        let mut state = self.lock();
+        // Asked under the lock: of two threads that see a change, the later one is right.
+        let under_way = is_under_way();
+        if state.under_way == under_way {
+            return Ok(());
+        }
+        state.under_way = under_way;
+        state.redraw()
     }
 
     /// Handles a key, a paste or a new size of the window. [`Prompt::draw`] shows the result.
@@ -249,49 +290,25 @@ impl<Output: Write> State<Output> {
     }
 
     fn key(&mut self, key: &KeyEvent) -> io::Result<Action> {
-        let control = key.modifiers.contains(KeyModifiers::CONTROL);
-        let alt = key.modifiers.contains(KeyModifiers::ALT);
         let draft = &mut self.draft;
         let mut inserted = Ok(());
-        match key.code {
-            KeyCode::Enter if alt => inserted = draft.insert("\n"),
-            KeyCode::Enter => return self.enter().map(Action::Enter),
-            KeyCode::Char('j' | 'm') if control => return self.enter().map(Action::Enter),
-            KeyCode::Char('c') if control => return Ok(Action::Leave),
-            KeyCode::Char('d') if control && draft.text().is_empty() => return Ok(Action::Quit),
-            KeyCode::Char('z') if control => return Ok(Action::Suspend),
-            KeyCode::Char('l') if control => self.clear()?,
-            KeyCode::Left if control || alt => draft.word_left(),
-            KeyCode::Right if control || alt => draft.word_right(),
-            KeyCode::Char('b') if alt => draft.word_left(),
-            KeyCode::Char('f') if alt => draft.word_right(),
-            KeyCode::Left => draft.left(),
-            KeyCode::Char('b') if control => draft.left(),
-            KeyCode::Right => draft.right(),
-            KeyCode::Char('f') if control => draft.right(),
-            KeyCode::Home => draft.home(),
-            KeyCode::Char('a') if control => draft.home(),
-            KeyCode::End => draft.end(),
-            KeyCode::Char('e') if control => draft.end(),
-            KeyCode::Up => draft.older(),
-            KeyCode::Char('p') if control => draft.older(),
-            KeyCode::Down => draft.newer(),
-            KeyCode::Char('n') if control => draft.newer(),
-            KeyCode::Backspace if control || alt => draft.kill_word(),
-            KeyCode::Char('w') if control => draft.kill_word(),
-            KeyCode::Backspace => draft.backspace(),
-            KeyCode::Char('h') if control => draft.backspace(),
-            KeyCode::Delete => draft.delete(),
-            KeyCode::Char('d') if control => draft.delete(),
-            KeyCode::Char('u') if control => draft.kill_to_start(),
-            KeyCode::Char('k') if control => draft.kill_to_end(),
-            KeyCode::Char('y') if control => inserted = draft.yank(),
-            KeyCode::Tab => inserted = draft.insert("\t"),
-            // Some keyboards write characters with both keys.
-            KeyCode::Char(character) if control == alt => {
-                inserted = draft.insert(character.encode_utf8(&mut [0; 4]));
-            }
-            _ => {}
+        match Key::of(key) {
+            Key::Insert(character) => inserted = draft.insert(character.encode_utf8(&mut [0; 4])),
+            Key::NewLine => inserted = draft.insert("\n"),
+            Key::Yank => inserted = draft.yank(),
+            Key::Move(motion) => draft.go(motion),
+            Key::Delete(motion) => draft.delete(motion),
+            Key::Kill(motion) => draft.kill(motion),
+            Key::DeleteOrQuit if draft.text().is_empty() => return Ok(Action::Quit),
+            Key::DeleteOrQuit => draft.delete(Motion::Right),
+            Key::Older => draft.older(),
+            Key::Newer => draft.newer(),
+            Key::ClearScreen => self.clear()?,
+            Key::Enter => return self.enter().map(Action::Enter),
+            Key::Complete => return Ok(Action::Complete(draft.before_cursor().to_owned())),
+            Key::Leave => return Ok(Action::Leave),
+            Key::Suspend => return Ok(Action::Suspend),
+            Key::Nothing => {}
         }
         self.report(inserted)?;
         Ok(Action::Nothing)
@@ -310,7 +327,7 @@ impl<Output: Write> State<Output> {
     fn enter(&mut self) -> io::Result<String> {
         let mut out = String::new();
         self.erase(&mut out);
-        let layout = Layout::new(self.draft.text(), 0, self.columns());
+        let layout = Layout::new(DELIVERED, self.draft.text(), 0, self.columns());
         for row in &layout.rows {
             out.push_str(&row.text);
             out.push_str("\r\n");
@@ -359,7 +376,11 @@ impl<Output: Write> State<Output> {
 
     /// Writes the draft at the cursor, which is at the start of a row.
     fn draw(&mut self, out: &mut String) {
-        let layout = Layout::new(self.draft.text(), self.draft.cursor(), self.columns());
+        let mark = match self.under_way {
+            true => UNDER_WAY,
+            false => DELIVERED,
+        };
+        let layout = Layout::new(mark, self.draft.text(), self.draft.cursor(), self.columns());
         let height = usize::from(self.window.rows / 2).max(1);
         let first = (layout.cursor.row + 1).saturating_sub(height);
         let rows = &layout.rows[first..layout.rows.len().min(first + height)];
@@ -405,6 +426,7 @@ fn ansi(command: impl Command) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crossterm::event::{KeyCode, KeyModifiers};
     use std::num::NonZero;
 
     /// A prompt, and a terminal that shows its output.
@@ -609,5 +631,33 @@ mod tests {
         let mut seen = Seen::new(40, 10);
         seen.prompt.lock().finish().expect("memory");
         assert_eq!(seen.screen(), (Vec::new(), (0, 0)));
+    }
+
+    #[test]
+    fn word_is_completed_in_place_and_a_choice_is_listed_above_the_draft() {
+        let mut seen = Seen::new(40, 10);
+        seen.paste("hi @ai!");
+        seen.key(KeyCode::Left);
+        assert_eq!(seen.key(KeyCode::Tab), Action::Complete("hi @ai".into()));
+        let aiko = Completion::Replace(2, "Aiko ".to_owned());
+        seen.prompt.complete(aiko).expect("memory");
+        seen.key(KeyCode::Esc);
+        assert_eq!(seen.screen(), (vec!["> hi @Aiko !".to_owned()], (0, 11)));
+        let names = Completion::Choose(vec!["Aiko".to_owned(), "Aki\u{1b}".to_owned()]);
+        seen.prompt.complete(names).expect("memory");
+        assert_eq!(seen.rows(), [r"* Aiko, Aki\u{1b}", "> hi @Aiko !"]);
+        seen.prompt.complete(Completion::Nothing).expect("memory");
+        seen.key(KeyCode::Esc);
+        assert_eq!(seen.rows()[1], "> hi @Aiko     !");
+    }
+
+    #[test]
+    fn prompt_shows_that_messages_are_under_way() {
+        let mut seen = Seen::new(40, 10);
+        seen.paste("next");
+        seen.prompt.set_under_way(|| true).expect("memory");
+        assert_eq!(seen.rows(), ["… next"]);
+        seen.prompt.set_under_way(|| false).expect("memory");
+        assert_eq!(seen.rows(), ["> next"]);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::layout::INDENT;
 use super::prompt::Prompt;
+use super::style::Style;
 use super::text::printable;
 use crate::terminal::can_move_cursor;
 
@@ -15,12 +16,25 @@ pub(super) struct Screen {
     prompt: Option<Arc<Prompt>>,
     input_is_terminal: bool,
     output_is_terminal: bool,
+    style: Style,
+    /// Messages are shown as JSON, and nothing else on standard output.
+    is_json: bool,
+    /// Standard input is not read.
+    only_listens: bool,
 }
 
 impl Screen {
     /// With a prompt, if standard input and output are a terminal that can move its cursor.
-    pub(super) fn open() -> Screen {
-        let mut screen = Screen::plain(io::stdin().is_terminal(), io::stdout().is_terminal());
+    ///
+    /// `is_json`: messages are shown as JSON. `only_listens`: standard input is not read.
+    pub(super) fn open(is_json: bool, only_listens: bool) -> Screen {
+        let input_is_terminal = io::stdin().is_terminal() && !is_json && !only_listens;
+        let mut screen = Screen::plain(input_is_terminal, io::stdout().is_terminal());
+        screen.is_json = is_json;
+        screen.only_listens = only_listens;
+        if screen.output_is_terminal && !is_json {
+            screen.style = Style::of_terminal();
+        }
         if screen.shows_what_is_typed() && can_move_cursor() {
             // A terminal that cannot be set up gets plain lines.
             screen.prompt = Prompt::open().ok().map(Arc::new);
@@ -33,6 +47,43 @@ impl Screen {
             prompt: None,
             input_is_terminal,
             output_is_terminal,
+            style: Style::default(),
+            is_json: false,
+            only_listens: false,
+        }
+    }
+
+    /// A terminal with this style.
+    #[cfg(test)]
+    pub(super) fn styled(style: Style) -> Screen {
+        Screen {
+            style,
+            ..Screen::plain(true, true)
+        }
+    }
+
+    pub(super) fn style(&self) -> &Style {
+        &self.style
+    }
+
+    /// A connection that is lost for a temporary reason is opened again: nothing that was sent may be lost with it, or a person sees it.
+    pub(super) fn waits_for_the_server(&self) -> bool {
+        self.input_is_terminal || self.only_listens
+    }
+
+    /// Shows a message as JSON, if the output is that.
+    pub(super) fn show_json(&self, line: impl FnOnce() -> String) -> io::Result<()> {
+        match self.is_json {
+            true => write_line(&line()),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether messages are on their way.
+    pub(super) fn set_under_way(&self, is_under_way: impl FnOnce() -> bool) {
+        if let Some(prompt) = &self.prompt {
+            // A terminal that is gone is noticed at the next message.
+            let _ = prompt.set_under_way(is_under_way);
         }
     }
 
@@ -56,12 +107,9 @@ impl Screen {
     /// The operating system's error: standard output is gone.
     pub(super) fn show(&self, text: &str) -> io::Result<()> {
         match &self.prompt {
+            _ if self.is_json => Ok(()),
             Some(prompt) => prompt.print(text),
-            None => {
-                let mut output = io::stdout().lock();
-                writeln!(output, "{text}")?;
-                output.flush()
-            }
+            None => write_line(text),
         }
     }
 
@@ -101,6 +149,12 @@ impl Screen {
             printable(text)
         }
     }
+}
+
+fn write_line(line: &str) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    writeln!(output, "{line}")?;
+    output.flush()
 }
 
 /// As [`printable`], but a line feed ends a line, and the next is indented.

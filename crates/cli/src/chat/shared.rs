@@ -90,8 +90,17 @@ pub(super) enum Format {
 pub(super) struct Outgoing {
     id: u64,
     pub(super) text: String,
+    kind: Kind,
     /// It was entered without a connection, or the first attempt to send it failed.
     pub(super) waited: bool,
+}
+
+/// Whether a message is a text, or says what the user does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Kind {
+    #[default]
+    Text,
+    Action,
 }
 
 /// The result of submitting a message.
@@ -175,6 +184,11 @@ impl Shared {
         self.changed.notify_all();
     }
 
+    /// Messages are on their way: they were sent, and have not come back yet.
+    pub(super) fn has_unconfirmed(&self) -> bool {
+        !self.lock().unconfirmed.is_empty()
+    }
+
     pub(super) fn is_leaving(&self) -> bool {
         self.lock().leaving
     }
@@ -189,7 +203,7 @@ impl Shared {
     }
 
     /// Accepts a message that a person has entered.
-    pub(super) fn submit(&self, text: &str) -> Submitted {
+    pub(super) fn submit(&self, text: &str, kind: Kind) -> Submitted {
         let mut state = self.lock();
         if let Some(max) = state.text_bytes_max.filter(|max| text.len() > *max) {
             return Submitted::TooLong(max);
@@ -198,7 +212,7 @@ impl Shared {
             return Submitted::QueueFull;
         }
         let waits = !matches!(state.phase, Phase::Joined(..));
-        state.push(text, waits);
+        state.push(text, kind, waits);
         self.changed.notify_all();
         if waits {
             Submitted::Queued(state.queue.len())
@@ -215,29 +229,29 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner);
         // After `leave`, queued messages are reported as not sent.
         let waits = !matches!(state.phase, Phase::Joined(..));
-        state.push(text, waits);
+        state.push(text, Kind::Text, waits);
         self.changed.notify_all();
     }
 
-    /// Asks the room for the names of its members. `false`: there is no connection to a room
-    /// with names.
-    pub(super) fn ask_names(&self) -> bool {
+    /// Sends a request whose answer is shown. `false`: there is no connection to a room of the chat.
+    pub(super) fn request(&self, request: &ClientMessage<'_>) -> bool {
         let writer = match &self.lock().phase {
             Phase::Joined(writer, Format::Chat) => writer.clone(),
             _ => return false,
         };
         // An error shows in the next read.
-        let _ = { writer }.send(Message::Text(&ClientMessage::Names.to_json()));
+        let _ = { writer }.send(Message::Text(&request.to_json()));
         true
     }
 
-    /// Sends the submitted messages, until the user leaves. `requeued` is called for a message
+    /// Sends the submitted messages, until the user leaves. `sent` is called behind each of them, `requeued` for a message
     /// that could not be sent and waits for the next connection.
-    pub(super) fn send_all(&self, requeued: impl Fn(&Outgoing)) {
+    pub(super) fn send_all(&self, sent: impl Fn(), requeued: impl Fn(&Outgoing)) {
         while let Some((mut writer, format, disconnections)) = self.next() {
             if let Some(message) = self.take(format) {
                 if send(&mut writer, format, &message).is_ok() {
                     self.sent();
+                    sent();
                 } else {
                     requeued(&message);
                     self.put_back(message);
@@ -351,11 +365,12 @@ impl State {
                 && self.queue_bytes + text.len() <= QUEUE_BYTES_MAX
     }
 
-    fn push(&mut self, text: &str, waited: bool) {
+    fn push(&mut self, text: &str, kind: Kind, waited: bool) {
         self.queue_bytes += text.len();
         self.queue.push_back(Outgoing {
             id: self.next_id,
             text: text.to_owned(),
+            kind,
             waited,
         });
         self.next_id += 1;
@@ -371,12 +386,37 @@ impl State {
     }
 }
 
+impl Outgoing {
+    /// The line by which a person enters it.
+    pub(super) fn entered(&self) -> String {
+        match self.kind {
+            Kind::Action => format!("/me {}", self.text),
+            Kind::Text if self.text.trim_start().starts_with('/') => {
+                format!("/{}", self.text.trim_start())
+            }
+            Kind::Text => self.text.clone(),
+        }
+    }
+
+    /// The message for a room without the chat protocol.
+    fn plain(&self) -> String {
+        match self.kind {
+            Kind::Text => self.text.clone(),
+            Kind::Action => format!("* {}", self.text),
+        }
+    }
+}
+
 fn send(writer: &mut Writer, format: Format, message: &Outgoing) -> Result<(), ClientError> {
     let Outgoing { id, text, .. } = message;
     match format {
-        Format::Plain => writer.send(Message::Text(text)),
+        Format::Plain => writer.send(Message::Text(&message.plain())),
         Format::Chat => {
-            let json = json!({"type": "message", "text": text, "id": id.to_string()});
+            let kind = match message.kind {
+                Kind::Text => "message",
+                Kind::Action => "action",
+            };
+            let json = json!({"type": kind, "text": text, "id": id.to_string()});
             writer.send(Message::Text(&json.to_string()))
         }
     }
@@ -395,8 +435,8 @@ mod tests {
     #[test]
     fn message_without_a_connection_is_queued_and_reported_as_queued() {
         let shared = Shared::default();
-        assert_eq!(shared.submit("one"), Submitted::Queued(1));
-        assert_eq!(shared.submit("two"), Submitted::Queued(2));
+        assert_eq!(shared.submit("one", Kind::Text), Submitted::Queued(1));
+        assert_eq!(shared.submit("two", Kind::Text), Submitted::Queued(2));
         let unsent: Vec<String> = shared.unsent().into_iter().map(|sent| sent.text).collect();
         assert_eq!(unsent, ["one", "two"]);
     }
@@ -405,38 +445,38 @@ mod tests {
     fn queue_accepts_messages_up_to_its_limit_and_refuses_the_next() {
         let shared = Shared::default();
         for number in 1..=QUEUE_MESSAGES_MAX {
-            assert_eq!(shared.submit("x"), Submitted::Queued(number));
+            assert_eq!(shared.submit("x", Kind::Text), Submitted::Queued(number));
         }
-        assert_eq!(shared.submit("x"), Submitted::QueueFull);
+        assert_eq!(shared.submit("x", Kind::Text), Submitted::QueueFull);
     }
 
     #[test]
     fn queue_accepts_bytes_up_to_its_limit_and_always_one_message() {
         let shared = Shared::default();
         let half = "x".repeat(QUEUE_BYTES_MAX / 2);
-        assert_eq!(shared.submit(&half), Submitted::Queued(1));
-        assert_eq!(shared.submit(&half), Submitted::Queued(2));
-        assert_eq!(shared.submit("x"), Submitted::QueueFull);
+        assert_eq!(shared.submit(&half, Kind::Text), Submitted::Queued(1));
+        assert_eq!(shared.submit(&half, Kind::Text), Submitted::Queued(2));
+        assert_eq!(shared.submit("x", Kind::Text), Submitted::QueueFull);
         shared.unsent();
         let shared = Shared::default();
         let long = "x".repeat(QUEUE_BYTES_MAX + 1);
-        assert_eq!(shared.submit(&long), Submitted::Queued(1));
-        assert_eq!(shared.submit("x"), Submitted::QueueFull);
+        assert_eq!(shared.submit(&long, Kind::Text), Submitted::Queued(1));
+        assert_eq!(shared.submit("x", Kind::Text), Submitted::QueueFull);
     }
 
     #[test]
     fn text_that_is_too_long_for_the_room_is_refused_before_it_is_sent() {
         let shared = Shared::default();
         shared.joined(Some(3));
-        assert_eq!(shared.submit("four"), Submitted::TooLong(3));
-        assert_eq!(shared.submit("two"), Submitted::Queued(1));
+        assert_eq!(shared.submit("four", Kind::Text), Submitted::TooLong(3));
+        assert_eq!(shared.submit("two", Kind::Text), Submitted::Queued(1));
     }
 
     #[test]
     fn message_is_unconfirmed_until_it_is_returned_or_refused_or_the_connection_ends() {
         let shared = Shared::default();
         for text in ["one", "two", "three"] {
-            shared.submit(text);
+            shared.submit(text, Kind::Text);
             shared.take(Format::Chat);
             shared.sent();
         }
@@ -456,8 +496,8 @@ mod tests {
     #[test]
     fn message_that_could_not_be_sent_is_sent_next() {
         let shared = Shared::default();
-        shared.submit("one");
-        shared.submit("two");
+        shared.submit("one", Kind::Text);
+        shared.submit("two", Kind::Text);
         let message = shared.take(Format::Chat).expect("one");
         shared.put_back(message);
         assert!(shared.disconnected().is_empty());
@@ -470,7 +510,7 @@ mod tests {
     fn oldest_unconfirmed_message_is_dropped_beyond_the_limit() {
         let shared = Shared::default();
         for _ in 0..=UNCONFIRMED_MAX {
-            shared.submit("x");
+            shared.submit("x", Kind::Text);
             shared.take(Format::Chat);
             shared.sent();
         }

@@ -31,7 +31,20 @@ pub(super) fn excerpt(text: &str) -> String {
 
 const EXCERPT_CHARACTERS_MAX: usize = 60;
 
-fn is_harmless(character: char) -> bool {
+/// Whether a text mentions somebody: the name with or without @, not as a part of a longer word. In upper or lower case.
+pub(super) fn mentions(text: &str, name: &str) -> bool {
+    let (text, name) = (text.to_lowercase(), name.to_lowercase());
+    let is_in_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    !name.is_empty()
+        && text.match_indices(&name).any(|(at, found)| {
+            let before = text[..at].chars().next_back();
+            let after = text[at + found.len()..].chars().next();
+            before == Some('@') || !is_in_word(before) && !is_in_word(after)
+        })
+}
+
+/// Whether a terminal only shows it.
+pub(super) fn is_harmless(character: char) -> bool {
     let turns_direction = matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     character == '\t' || !(character.is_control() || turns_direction)
 }
@@ -47,6 +60,17 @@ mod tests {
             printable("\x1b]0;\x07\r\n\u{9b}"),
             r"\u{1b}]0;\u{7}\u{d}\u{a}\u{9b}"
         );
+    }
+
+    #[test]
+    fn name_is_mentioned_as_a_whole_word_or_behind_an_at_sign() {
+        for text in ["@Aki", "hi AKI!", "aki", "@akiさん", "見て、Aki。"] {
+            assert!(mentions(text, "Aki"), "{text}");
+        }
+        for text in ["", "akin", "baki", "Bo"] {
+            assert!(!mentions(text, "Aki"), "{text}");
+        }
+        assert!(!mentions("anything", ""));
     }
 
     #[test]

@@ -5,11 +5,15 @@ use std::time::Duration;
 
 use crossterm::event;
 
+use yamabiko::chat::ClientMessage;
+
+use super::completion::complete;
 use super::entry::{Entry, HELP};
 use super::lines::Lines;
+use super::members::Members;
 use super::prompt::{Action, Prompt};
 use super::screen::Screen;
-use super::shared::{Shared, Submitted};
+use super::shared::{Kind, Shared, Submitted};
 use super::text::printable;
 
 /// Keys that arrive within this time are drawn together. A paste that the terminal does not
@@ -21,20 +25,25 @@ const DRAW_TOGETHER: Duration = Duration::from_millis(1);
 const CHECK: Duration = Duration::from_secs(2);
 
 /// Reads until the input ends, or the user leaves.
-pub(super) fn read(shared: &Shared, screen: &Screen) {
+pub(super) fn read(shared: &Shared, screen: &Screen, members: &Members) {
     match screen.prompt() {
         Some(prompt) => {
             let _ = screen.show("* /help lists the commands");
             // The terminal is gone, or the user has left.
-            let _ = read_keys(prompt, shared, screen);
+            let _ = read_keys(prompt, shared, screen, members);
             screen.close();
             shared.quit();
         }
-        None => read_lines(shared, screen),
+        None => read_lines(shared, screen, members),
     }
 }
 
-fn read_keys(prompt: &Prompt, shared: &Shared, screen: &Screen) -> io::Result<()> {
+fn read_keys(
+    prompt: &Prompt,
+    shared: &Shared,
+    screen: &Screen,
+    members: &Members,
+) -> io::Result<()> {
     loop {
         while !event::poll(CHECK)? {
             if !io::stdin().is_terminal() {
@@ -44,10 +53,11 @@ fn read_keys(prompt: &Prompt, shared: &Shared, screen: &Screen) -> io::Result<()
         match prompt.take(&event::read()?)? {
             Action::Nothing => {}
             Action::Enter(text) => {
-                if handle(&text, shared, screen) == Next::Quit {
+                if handle(&text, shared, screen, members) == Next::Quit {
                     return Ok(());
                 }
             }
+            Action::Complete(before) => prompt.complete(complete(&before, &members.names()))?,
             Action::Quit => return Ok(()),
             Action::Leave => {
                 screen.close();
@@ -69,7 +79,7 @@ fn suspend() {
     let _ = signal_hook::low_level::raise(signal_hook::consts::SIGTSTP);
 }
 
-fn read_lines(shared: &Shared, screen: &Screen) {
+fn read_lines(shared: &Shared, screen: &Screen, members: &Members) {
     let mut lines = Lines::new(io::stdin().lock());
     let mut warned = false;
     while let Ok(Some(line)) = lines.next() {
@@ -83,7 +93,7 @@ fn read_lines(shared: &Shared, screen: &Screen) {
             if !line.text.trim().is_empty() {
                 shared.submit_when_possible(&line.text);
             }
-        } else if handle(&line.text, shared, screen) == Next::Quit {
+        } else if handle(&line.text, shared, screen, members) == Next::Quit {
             break;
         }
     }
@@ -102,17 +112,27 @@ enum Next {
 
 /// Handles a line that was entered. A screen that is gone is noticed at the next message of
 /// the server.
-fn handle(text: &str, shared: &Shared, screen: &Screen) -> Next {
+fn handle(text: &str, shared: &Shared, screen: &Screen, members: &Members) -> Next {
     let line = match Entry::read(text) {
         Entry::Blank => return Next::Read,
         Entry::Quit => return Next::Quit,
-        Entry::Message(message) => match notice(shared.submit(message), text, screen) {
-            Some(line) => line,
-            None => return Next::Read,
-        },
+        Entry::Message(message) => return submit(message, Kind::Text, text, shared, screen),
+        Entry::Action(message) => return submit(message, Kind::Action, text, shared, screen),
         Entry::Help => HELP.to_owned(),
-        Entry::Who if shared.ask_names() => return Next::Read,
-        Entry::Who => "! there is no connection to a room with names".to_owned(),
+        Entry::Who => return request(&ClientMessage::Names, text, shared, screen),
+        Entry::Nick(name) => {
+            let rename = ClientMessage::Rename { name: name.into() };
+            return request(&rename, text, shared, screen);
+        }
+        Entry::Topic(Some(topic)) => {
+            let topic = if topic == "-" { "" } else { topic };
+            let topic = ClientMessage::Topic { text: topic.into() };
+            return request(&topic, text, shared, screen);
+        }
+        Entry::Topic(None) => format!("* {}", members.topic()),
+        Entry::Incomplete(form) => {
+            format!("! write {form}; nothing was sent{}", screen.give_back(text))
+        }
         Entry::Unknown(name) => format!(
             "! there is no command /{}; nothing was sent. /help lists the commands; \
              //... sends a text that begins with a slash{}",
@@ -121,6 +141,26 @@ fn handle(text: &str, shared: &Shared, screen: &Screen) -> Next {
         ),
     };
     let _ = screen.show(&line);
+    Next::Read
+}
+
+/// Sends a request to the room; the answer is shown when it comes.
+fn request(request: &ClientMessage<'_>, text: &str, shared: &Shared, screen: &Screen) -> Next {
+    if !shared.request(request) {
+        let _ = screen.show(&format!(
+            "! there is no connection to a room of the chat; nothing was sent{}",
+            screen.give_back(text)
+        ));
+    }
+    Next::Read
+}
+
+/// Sends a message. `text`: the line that was entered.
+fn submit(message: &str, kind: Kind, text: &str, shared: &Shared, screen: &Screen) -> Next {
+    let submitted = shared.submit(message, kind);
+    if let Some(line) = notice(submitted, text, screen) {
+        let _ = screen.show(&line);
+    }
     Next::Read
 }
 
