@@ -17,6 +17,7 @@ const EXHAUSTIVE: [(&str, &[&str]); 8] = [
     (
         "settings: they are made with `..Default::default()`, so a new field breaks no program",
         &[
+            "BackplaneConfig",
             "Config",
             "DeflateConfig",
             "HeadLimits",
@@ -55,7 +56,10 @@ const EXHAUSTIVE: [(&str, &[&str]); 8] = [
         "the arguments of one method",
         &["Publication", "WriteOptions"],
     ),
-    ("made by implementations of a trait", &["ChannelInput"]),
+    (
+        "made by implementations of a trait",
+        &["ChannelInput", "KeptMessages"],
+    ),
     (
         "a number, or a choice of two that is complete",
         &["HttpVersion", "Retry", "Timestamp"],

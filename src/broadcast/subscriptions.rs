@@ -107,6 +107,10 @@ impl Subscriptions {
         self.offered = 0;
     }
 
+    pub(super) fn all(&self) -> &[Subscription] {
+        &self.table
+    }
+
     pub(super) fn blocked(&self) -> &[Subscription] {
         &self.table[self.ready..]
     }

@@ -1,5 +1,6 @@
 //! Every setting of the server, with unit, default and reason.
 
+use super::backplane::BackplaneConfig;
 use super::base_path::BasePath;
 use super::descriptors::SocketLimits;
 use super::failure::Failure;
@@ -114,10 +115,11 @@ pub struct Config {
     /// outside [`Handler::message`](super::Handler::message), reaches this limit.
     pub backlog_bytes_max: usize,
     /// The memory budget of the process for what clients make it hold: unfinished messages,
-    /// write queues, windows of compression, and the logs that slow subscribers hold. From seven
+    /// write queues, windows of compression, the logs that slow subscribers hold, the histories of rooms, and messages that the
+    /// backplane has not answered. From seven
     /// eighths of it on, new connections get 503, and messages that have stood still for a second
-    /// make room for the next ones. Beyond it, the longest unfinished messages and
-    /// then the slowest readers end with 1013, until a sixteenth is free; all other connections go on.
+    /// make room for the next ones. Beyond it, histories are dropped, and then the longest unfinished messages and
+    /// the slowest readers end with 1013, until a sixteenth is free; all other connections go on.
     /// Default 1 GiB: a thousand messages of the longest kind. `None`: no budget.
     pub memory_bytes_max: Option<usize>,
     /// The bytes of cross-worker messages that may be in flight to one worker. Above
@@ -171,6 +173,10 @@ pub struct Config {
     /// How much the rooms may keep of their messages, all rooms together. [`Handler::history`](super::Handler::history) tells which
     /// rooms do, and how much each. Default `None`: no room keeps messages.
     pub history: Option<HistoryLimits>,
+    /// The engine that puts the messages of rooms in order and keeps them, outside this process: for messages that survive it, or for
+    /// rooms that several servers share. [`Handler::shares`](super::Handler::shares) tells which rooms. Default `None`: each room is of this
+    /// server alone, and in memory.
+    pub backplane: Option<BackplaneConfig>,
     /// How long a connection may stay open, from its opening handshake on. Then the client gets a Close with 1001, whether it is
     /// active or not, and may connect again: to this server or to another one behind the same address. Default `None`: no limit.
     pub connection_lifetime_max: Option<Duration>,
@@ -325,6 +331,7 @@ impl Default for Config {
             count_subscribers: false,
             rooms: RoomLimits::default(),
             history: None,
+            backplane: None,
             connection_lifetime_max: None,
             write_stall_timeout: Some(Duration::from_secs(60)),
             mailbox_capacity: 1 << 16,

@@ -26,7 +26,8 @@ use super::lag::Missed;
 use super::not_sent::NotSent;
 use super::rates::{Rate, RateAction};
 use super::recipient::Recipient;
-use super::rooms::Subscriptions;
+use super::room_events::Acknowledgement;
+use super::rooms::{NotJoined, Subscriptions};
 use super::shutdown::DrainedAs;
 use super::workers::{MarkPurpose, OrderMark};
 use crate::broadcast::{Skipped, WriteQueue};
@@ -739,6 +740,11 @@ impl<H: Handler> Connection<H> {
             return Ok(());
         }
         match mark.purpose {
+            MarkPurpose::JoinFailed => {
+                self.call(io, key, environment, |handler, session, context| {
+                    handler.joined(session, &mark.room, Err(NotJoined::NotLoaded), context);
+                })?;
+            }
             MarkPurpose::Tell(number) => {
                 self.call(io, key, environment, |handler, session, context| {
                     handler.order_reached(session, &mark.room, number, context);
@@ -756,6 +762,39 @@ impl<H: Handler> Connection<H> {
         }
         environment.pending.add(key);
         Ok(())
+    }
+
+    /// A message of this connection was published, or was not.
+    pub(super) fn published(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        told: &Acknowledgement,
+        environment: &mut Environment<H>,
+    ) -> Result<(), End> {
+        if self.websocket.state() != State::Open {
+            return Ok(());
+        }
+        self.recipient.offer_buffer(|| environment.buffers.take());
+        self.call(io, key, environment, |handler, session, context| {
+            handler.published(session, &told.room, told.number, told.result, context);
+        })?;
+        environment.pending.add(key);
+        Ok(())
+    }
+
+    /// Messages of a room of the backplane are missing, and the application has no other way to tell the client.
+    pub(super) fn close_for_gap(
+        &mut self,
+        io: &mut Io,
+        key: SocketKey,
+        environment: &mut Environment<H>,
+    ) {
+        if self.websocket.state() == State::Open {
+            let close = CloseFrame::new(CloseCode::TRY_AGAIN_LATER, MESSAGES_MISSING);
+            let close = self.own_close(close, None, environment);
+            self.begin_close(io, key, environment, close);
+        }
     }
 
     /// Messages of a room were skipped, because the client was too slow.
@@ -1211,6 +1250,9 @@ const EXPIRED: &str = "the token has expired";
 
 /// The reason in the Close of a connection that has reached its lifetime.
 const OPEN_FOR_LONG: &str = "the connection has been open for its longest time";
+
+/// The reason in the Close of a connection in whose room messages are missing.
+const MESSAGES_MISSING: &str = "messages of the room are missing";
 
 /// The reason in the Close after a panic. The text of the panic is not for the client.
 const INTERNAL_ERROR: &str = "internal error";

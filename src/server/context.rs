@@ -223,7 +223,9 @@ impl Context<'_> {
         };
         let code = match error {
             NotJoined::InTooManyRooms => CloseCode::POLICY_VIOLATION,
-            NotJoined::TooManyRooms | NotJoined::RoomFull => CloseCode::TRY_AGAIN_LATER,
+            NotJoined::TooManyRooms | NotJoined::RoomFull | NotJoined::NotLoaded => {
+                CloseCode::TRY_AGAIN_LATER
+            }
             NotJoined::NotOpen | NotJoined::AlreadyJoined => return,
         };
         self.close((code, error.to_string().as_str()));
@@ -255,7 +257,7 @@ impl Context<'_> {
     /// [`Config::lag_policy`](super::Config).
     pub fn join_from(&mut self, room: &str, replay: Replay) {
         let id = self.id();
-        let purpose = MarkPurpose::Join { replay, head: 0 };
+        let purpose = MarkPurpose::Join { replay, head: None };
         self.fan_out.mark_order(room, id, purpose);
     }
 
@@ -296,6 +298,49 @@ impl Context<'_> {
         self.publish_message_except(room, message.as_message());
     }
 
+    /// As [`Context::publish`]; [`Handler::published`](super::Handler::published) is called for this connection, with this number, when the
+    /// message has its place in the room's order, or when it is known that it will have none. In a room of the
+    /// [backplane](super::Backplane) that is when the engine has it. The connection's own copy may come before that or after it.
+    ///
+    /// ```
+    /// use yamabiko::server::{Admission, Context, Handler, Message, NotPublished, Published, Refusal, Upgrade};
+    ///
+    /// /// Every client gets every message. The client that has sent it learns whether it was published.
+    /// struct Acknowledged;
+    ///
+    /// impl Handler for Acknowledged {
+    ///     /// How many messages the client has sent.
+    ///     type Session = u64;
+    ///
+    ///     fn admit(&self, _: &Upgrade<'_>) -> Result<Admission<u64>, Refusal> {
+    ///         Ok(Admission::new(0))
+    ///     }
+    ///     fn message(&self, sent: &mut u64, message: Message<'_>, context: &mut Context<'_>) {
+    ///         *sent += 1;
+    ///         context.publish_acknowledged("everyone", message, *sent);
+    ///     }
+    ///     fn published(
+    ///         &self,
+    ///         _: &mut u64,
+    ///         _room: &str,
+    ///         number: Option<u64>,
+    ///         published: Result<Published, NotPublished>,
+    ///         context: &mut Context<'_>,
+    ///     ) {
+    ///         let number = number.unwrap_or_default();
+    ///         let _ = match published {
+    ///             Ok(_) => context.send(format!("published: {number}")),
+    ///             Err(error) => context.send(format!("not published: {number}: {error}")),
+    ///         };
+    ///     }
+    /// }
+    /// ```
+    pub fn publish_acknowledged(&mut self, room: &str, message: impl AsMessage, number: u64) {
+        let message = message.as_message();
+        self.fan_out
+            .publish_acknowledged(room, message, self.key, number);
+    }
+
     /// As [`Context::publish`], with a place in the room's order that is decided before this method returns. An application that
     /// keeps data beside a room, and changes them on several workers under a lock, publishes each change by this method under the
     /// same lock: all subscribers then get the changes in the order in which they were made. Messages of
@@ -305,7 +350,8 @@ impl Context<'_> {
     /// Cost: as [`Publisher::publish`](super::Publisher::publish). The message is written a turn later. It is never refused: when
     /// too many bytes are in flight, this worker's clients are not read.
     pub fn publish_ordered(&mut self, room: &str, message: impl AsMessage) {
-        self.fan_out.publish_ordered(room, message.as_message());
+        let message = message.as_message();
+        self.fan_out.publish_ordered(room, message, self.key);
     }
 
     /// Marks the present place in a room's order. When all messages that are in front of it have come to this worker,
@@ -354,7 +400,7 @@ impl Context<'_> {
     }
 
     fn publish_message(&mut self, room: &str, message: Message<'_>) {
-        self.fan_out.publish(room, message, None);
+        self.fan_out.publish(room, message, self.key, None);
     }
 
     fn publish_message_except(&mut self, room: &str, message: Message<'_>) {
@@ -364,7 +410,7 @@ impl Context<'_> {
             id: self.id(),
             subscription,
         };
-        self.fan_out.publish(room, message, Some(except));
+        self.fan_out.publish(room, message, self.key, Some(except));
     }
 
     /// Closes the connection when the handler returns: its subscriptions end, the client gets a Close with this code and

@@ -9,6 +9,8 @@
 //! | `client_slowed` | info | a client exceeds a rate and is not read for a while |
 //! | `messages_skipped` | info | a subscriber was too slow, and messages were skipped |
 //! | `handler_panicked` | error | a method of the application panicked |
+//! | `backplane_changed` | warn, or info when it is ready again | the engine of the backplane cannot be reached, or can again |
+//! | `messages_missing` | warn | messages of a room of the backplane are missing, and its subscribers are told |
 //!
 //! All have the target `yamabiko`. The path of a request is without its query, and no header field but Host and Origin is in an event:
 //! tokens, cookies and subprotocols never are. Texts of clients are fields of the type text and unchanged: the subscriber has to escape
@@ -16,9 +18,11 @@
 //!
 //! Cost: nothing for a message. An event that no subscriber wants costs one comparison.
 
+use super::backplane::BackplaneState;
 #[cfg(feature = "tracing")]
 use super::close_counts::{ClosedBy, code_of, first_close};
 use super::failure::Failure;
+use super::history::Position;
 use super::lag::Missed;
 use super::rates::Rate;
 use super::refusal_reason::RefusalReason;
@@ -209,6 +213,33 @@ pub(super) fn handler_panicked(address: PeerAddress, failure: &Failure) {
     );
     #[cfg(not(feature = "tracing"))]
     let _ = (address, failure);
+}
+
+/// The engine of the backplane cannot be reached, or can again.
+pub(super) fn backplane_changed(state: &BackplaneState) {
+    #[cfg(feature = "tracing")]
+    match state.is_ready {
+        true => tracing::event!(
+            name: "backplane_changed", target: TARGET, Level::INFO, "the backplane is ready"
+        ),
+        false => tracing::event!(
+            name: "backplane_changed", target: TARGET, Level::WARN,
+            reason = state.reason.as_deref(), "the backplane is not ready"
+        ),
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = state;
+}
+
+/// Messages of a room of the backplane are missing in front of this place.
+pub(super) fn messages_missing(room: &str, position: Position) {
+    #[cfg(feature = "tracing")]
+    tracing::event!(
+        name: "messages_missing", target: TARGET, Level::WARN,
+        room, %position, "messages of a room are missing"
+    );
+    #[cfg(not(feature = "tracing"))]
+    let _ = (room, position);
 }
 
 #[cfg(feature = "tracing")]

@@ -255,6 +255,8 @@ impl<H: Handler> Environment<H> {
         let rooms = &self.fan_out.rooms;
         let unflushed_bytes = usize::try_from(rooms.unflushed_bytes()).unwrap_or(usize::MAX);
         let rooms_bytes = rooms.held_bytes().saturating_add(unflushed_bytes);
+        let rooms_bytes = rooms_bytes.saturating_add(rooms.kept_bytes());
+        let rooms_bytes = rooms_bytes.saturating_add(self.fan_out.pending_bytes());
         self.memory
             .publish(rooms_bytes.saturating_add(io.unread_bytes() + io.secured_bytes()));
     }

@@ -3,16 +3,19 @@
 //! A [`Handler`] sees requests, messages and ended connections. It does not see frames, sockets or the event loop. Several
 //! workers call it at once, so its own state is behind `&self`. The chat of this crate and the examples are written on it.
 
+use super::backplane::GapNotice;
 use super::context::Context;
 use super::failure::Failure;
 use super::history::{Position, Replayed, RoomHistory};
 use super::lag::{LagPolicy, Missed};
+use super::not_published::{NotPublished, Published};
 use super::publisher::Publisher;
 use super::request::Request;
 use super::rooms::NotJoined;
 use super::totals::ConnectionTotals;
 use super::upgrade::Upgrade;
 use crate::http::{InvalidField, Origins, Refusal, RequestHead, Response, Status};
+use crate::websocket::frame::CloseCode;
 use crate::websocket::handshake::AcceptOptions;
 use crate::websocket::{CloseFrame, Ended, Limits, Message, OwnedMessage, Piece};
 use std::borrow::Cow;
@@ -202,6 +205,46 @@ pub trait Handler: Send + Sync + 'static {
         context: &mut Context<'_>,
     ) {
         let _ = (session, room, joined, context);
+    }
+
+    /// What has become of a message that this connection has published. Called for each
+    /// [`Context::publish_acknowledged`], with its number. Called without a number for a message that was published another way to a room
+    /// of the [backplane](super::Backplane), and that was not published. Not called for a connection that is closing.
+    ///
+    /// Default: a client whose message without a number was not published gets a Close with 1013 and the reason, so that no message is lost
+    /// silently.
+    fn published(
+        &self,
+        session: &mut Self::Session,
+        room: &str,
+        number: Option<u64>,
+        published: Result<Published, NotPublished>,
+        context: &mut Context<'_>,
+    ) {
+        let _ = (session, room);
+        if let (None, Err(error)) = (number, published) {
+            context.close((CloseCode::TRY_AGAIN_LATER, error.to_string().as_str()));
+        }
+    }
+
+    /// Whether a room is one of the [backplane](super::Backplane), if there is one ([`Config::backplane`](super::Config)). It must always
+    /// return the same for a room, on all nodes. Default: each room is.
+    ///
+    /// [`Context::publish_ordered`] and [`Context::mark_order`] order rooms of this server only: messages of a room of the backplane have
+    /// their order from the engine.
+    fn shares(&self, room: &str) -> bool {
+        let _ = room;
+        true
+    }
+
+    /// Messages of a room of the [backplane](super::Backplane) are missing in front of this place: the engine has lost them, or has forgotten
+    /// them while this node could not reach it. Called once on this node; what is returned is for all subscribers of the room here, at
+    /// the place of the gap. A message tells a client from which position it goes on, as [`Replayed`] does.
+    ///
+    /// Default: [`GapNotice::Disconnect`].
+    fn gap(&self, room: &str, position: Position) -> GapNotice {
+        let _ = (room, position);
+        GapNotice::Disconnect
     }
 
     /// How much of its messages a room keeps, for subscribers that come later or come back ([`Context::join_from`]). Called on each

@@ -90,7 +90,8 @@ pub struct Position {
 }
 
 impl Position {
-    pub(super) fn new(epoch: u64, offset: u64) -> Position {
+    /// The place behind the message with this offset, in this epoch: for a [`Backplane`](super::Backplane), which numbers messages by itself.
+    pub const fn new(epoch: u64, offset: u64) -> Position {
         Position { epoch, offset }
     }
 

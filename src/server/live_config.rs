@@ -91,6 +91,7 @@ fn keep_what_cannot_change(mut config: Config, running: &Config) -> (Config, Vec
         count_subscribers,
         rooms,
         history,
+        backplane,
         write_stall_timeout,
         mailbox_capacity,
         deflate,

@@ -8,8 +8,8 @@
 //!                           └── 17/16 of it ────────▶ each worker frees its share of the excess
 //! ```
 //!
-//! Counted are unfinished messages and HTTP requests, write queues, the windows of compression, the logs that slow subscribers hold, and input
-//! that was left for a later turn. Not counted is what has a limit for each worker or for each connection without regard to what
+//! Counted are unfinished messages and HTTP requests, write queues, the windows of compression, the logs that slow subscribers hold, the
+//! histories of rooms, messages that the backplane has not answered, and input that was left for a later turn. Not counted is what has a limit for each worker or for each connection without regard to what
 //! it does: the connection itself, request heads, cross-worker messages, buffers for reuse.
 //!
 //! Each worker counts for itself and publishes its sum at the end of a turn, and in the middle of one whenever it has grown by

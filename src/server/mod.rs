@@ -49,6 +49,8 @@
 // | `receipt.rs`, `direct.rs` | how another thread learns a result; what it asks of one connection |
 // | `close_counts.rs`, `refusal_reason.rs`, `histogram.rs` | how connections end, why requests are refused, how long something takes: as counts |
 // | `tls.rs` | which connections speak TLS |
+// | `backplane/` | the engine outside the process that orders and keeps the messages of rooms |
+// | `not_published.rs` | whether a message was published |
 // | `listeners.rs`, `live_config.rs` | binding the addresses; the settings of a running server, and their replacement |
 // | `metrics.rs` | what is counted, and the snapshots that other threads read |
 // | `turn_times.rs` | how long turns and deliveries take |
@@ -58,7 +60,7 @@
 // | `access.rs`, `preface.rs` | the token of a request; the header of the PROXY protocol |
 // | `rooms/` | rooms of one worker: logs by encoding, subscriptions, lag |
 // | `totals.rs`, `diagnostics.rs` | what each connection has received and sent; what the program's log gets |
-// | `workers.rs`, `fan_out.rs` | messages between workers; a published message's way into the logs |
+// | `room_events.rs`, `workers.rs`, `engine_input.rs`, `fan_out.rs` | messages between workers, and of the engine; a published message's way into the logs |
 // | `recipient.rs`, `context.rs`, `request.rs`, `upgrade.rs`, `handler.rs` | the sending side of a connection; what a handler can do; requests of HTTP and for a WebSocket; the trait |
 // | `with_fallback.rs` | two applications on one server |
 // | `pending.rs`, `environment.rs` | what is to be written; what all connections of a worker share |
@@ -69,6 +71,7 @@
 // | `connection_handle.rs`, `publisher.rs`, `mod.rs` | one connection, and rooms, for other threads; [`Server`] and its handle |
 
 mod access;
+mod backplane;
 mod backpressure;
 mod base_path;
 mod buffers;
@@ -84,6 +87,7 @@ mod descriptors;
 mod diagnostics;
 mod direct;
 mod ending;
+mod engine_input;
 mod environment;
 mod failure;
 mod fan_out;
@@ -99,6 +103,7 @@ mod live_config;
 mod memory;
 mod metrics;
 mod not_accepted;
+mod not_published;
 mod not_sent;
 mod observers;
 mod opening;
@@ -113,6 +118,7 @@ mod receipt;
 mod recipient;
 mod refusal_reason;
 mod request;
+mod room_events;
 mod rooms;
 mod shutdown;
 mod timers;
@@ -138,6 +144,11 @@ pub use crate::websocket::{
     AsMessage, CloseFrame, Ended, Fragment, Limits, Message, OwnedMessage, Piece, ProtocolError,
     SendError, Side,
 };
+pub use backplane::{
+    Backplane, BackplaneConfig, BackplaneCounts, BackplaneMessage, BackplaneNode,
+    BackplanePublication, BackplaneState, GapNotice, InvalidNodeConnection, KeptMessages,
+    NodeConnection, NodeId, NotDelivered,
+};
 pub use base_path::{BasePath, InvalidBasePath};
 pub use close_counts::ClosedBy;
 pub use config::{Accept, Config, OnFailure, RoomLimits};
@@ -153,9 +164,10 @@ pub use listen::{InvalidListenAddress, ListenAddress, ListenAddresses, UnixListe
 pub use listeners::{CannotListen, ListeningSocket};
 pub use metrics::{Metrics, RoomLag};
 pub use not_accepted::NotAccepted;
+pub use not_published::{NotPublished, Published};
 pub use not_sent::NotSent;
 pub use observers::{ConnectionObserver, Observers};
-pub use publisher::{NotPublished, Publication, Publisher};
+pub use publisher::{Publication, Publisher};
 pub use rates::{Rate, RateAction, RateLimits};
 pub use receipt::Receipt;
 pub use refusal_reason::RefusalReason;
@@ -168,14 +180,17 @@ pub use upgrade::Upgrade;
 pub use with_fallback::{Mount, WithFallback, WithFallbackSession};
 
 use crate::reactor::{ConnectionLimit, Reactor, ReactorConfig};
+use backplane::link::Link;
 use descriptors::SocketLimits;
+use engine_input::EngineInput;
 use environment::Environment;
-use fan_out::FanOut;
+use fan_out::{FanOut, GapOf, NodeRooms};
 use listeners::Listening;
 use live_config::LiveConfig;
 use memory::{HeldBytes, MemoryBudget};
 use metrics::MetricsSnapshot;
 use panics::catch;
+use publisher::{SharesFn, SharesOf};
 use rooms::{HistoryRules, LagPolicyOf, RoomCensus, RoomTable, SharedRooms};
 use shutdown::{Drain, Outlook, Shutdown, Stopping};
 use std::hash::{BuildHasher, RandomState};
@@ -265,21 +280,27 @@ impl<H: Handler> Server<H> {
                 ..ReactorConfig::default()
             })?);
         }
+        let handler = Arc::new(handler);
+        let link = config.backplane.is_some().then(|| Arc::new(Link::new()));
         let mailboxes = reactors.iter().map(Reactor::mailbox);
         let handle = ServerHandle {
             stopping: Arc::new(Stopping::new(reactors.len())),
             unready: Arc::new(AtomicBool::new(false)),
             snapshots: reactors.iter().map(|_| Arc::default()).collect(),
             held: HeldBytes::new(reactors.len()),
-            workers: Workers::new(mailboxes, config.worker_backlog_bytes_max),
+            workers: Workers::new(mailboxes, config.worker_backlog_bytes_max)
+                .with_link(link.clone()),
+            shares: shares_of(&config, &handler),
+            link,
             next_to_serve: Arc::default(),
             census: RoomCensus::new(config.rooms, config.count_subscribers),
             deflate: config.deflate,
             config: Arc::new(LiveConfig::new(config)),
         };
+        handle.start_engine();
         handler.bound(handle.publisher());
         let refusals_max = socket_limits.refusals_max;
-        let workers = build_workers(reactors, refusals_max, handler, &handle);
+        let workers = build_workers(reactors, refusals_max, &handler, &handle);
         Ok(Server {
             connections_max: socket_limits.connections_max,
             addresses,
@@ -410,32 +431,42 @@ impl<H: Handler> Server<H> {
         let Server {
             workers, handle, ..
         } = self;
-        thread::scope(|scope| {
-            let mut workers = workers.into_iter().enumerate();
-            let first = workers.next();
-            let mut threads = Vec::new();
-            for (index, (mut reactor, mut worker)) in workers {
-                let stop_all = StopAll(handle.clone());
-                let named = thread::Builder::new().name(format!("yamabiko-{index}"));
-                threads.push(named.spawn_scoped(scope, move || {
-                    let _stop_all = stop_all;
-                    reactor.run(&mut worker)
-                })?);
-            }
-            let mut result = Ok(());
-            if let Some((_, (mut reactor, mut worker))) = first {
-                let _stop_all = StopAll(handle);
-                result = reactor.run(&mut worker);
-            }
-            for thread in threads {
-                let ended = thread
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                result = result.and(ended);
-            }
-            result
-        })
+        let ended = run_workers(workers, handle.clone());
+        handle.stop_engine();
+        ended
     }
+}
+
+/// The first worker runs on this thread, each other one on a thread of its own. If one of them ends, all end.
+fn run_workers<H: Handler>(
+    workers: Vec<(Reactor<CrossWorkerMessage>, Worker<H>)>,
+    handle: ServerHandle,
+) -> io::Result<()> {
+    thread::scope(|scope| {
+        let mut workers = workers.into_iter().enumerate();
+        let first = workers.next();
+        let mut threads = Vec::new();
+        for (index, (mut reactor, mut worker)) in workers {
+            let stop_all = StopAll(handle.clone());
+            let named = thread::Builder::new().name(format!("yamabiko-{index}"));
+            threads.push(named.spawn_scoped(scope, move || {
+                let _stop_all = stop_all;
+                reactor.run(&mut worker)
+            })?);
+        }
+        let mut result = Ok(());
+        if let Some((_, (mut reactor, mut worker))) = first {
+            let _stop_all = StopAll(handle);
+            result = reactor.run(&mut worker);
+        }
+        for thread in threads {
+            let ended = thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            result = result.and(ended);
+        }
+        result
+    })
 }
 
 /// Stops a running server and reads its metrics, from any thread. Cheap to clone.
@@ -450,6 +481,9 @@ pub struct ServerHandle {
     /// The worker that serves the next connection of [`ServerHandle::accept`].
     next_to_serve: Arc<AtomicUsize>,
     census: RoomCensus,
+    shares: SharesOf,
+    /// `None`: there is no backplane.
+    link: Option<Arc<Link>>,
     deflate: Option<DeflateConfig>,
     config: Arc<LiveConfig>,
 }
@@ -458,7 +492,35 @@ impl ServerHandle {
     /// A handle that publishes from any thread.
     pub fn publisher(&self) -> Publisher {
         let (workers, census) = (self.workers.clone(), self.census.clone());
-        Publisher::new(workers, self.deflate, census)
+        Publisher::new(workers, self.deflate, census, self.shares.clone())
+    }
+
+    /// Whether the engine of [`Config::backplane`] can be reached. `None`: there is no backplane.
+    pub fn backplane_state(&self) -> Option<BackplaneState> {
+        let backplane = self.config.current().backplane.clone();
+        backplane.map(|backplane| backplane.engine.state())
+    }
+
+    /// What the server has exchanged with the engine of [`Config::backplane`]. `None`: there is no backplane. Cost: a few loads.
+    pub fn backplane_counts(&self) -> Option<BackplaneCounts> {
+        self.link.as_ref().map(|link| link.counts())
+    }
+
+    /// The engine gets this node.
+    fn start_engine(&self) {
+        let backplane = self.config.current().backplane.clone();
+        if let (Some(backplane), Some(link)) = (backplane, &self.link) {
+            let (workers, engine) = (self.workers.clone(), &backplane.engine);
+            let input = EngineInput::new(link.clone(), workers, self.deflate, engine);
+            engine.start(BackplaneNode::new(Arc::new(input)));
+        }
+    }
+
+    /// All workers have ended.
+    fn stop_engine(&self) {
+        if let Some(backplane) = &self.config.current().backplane {
+            backplane.engine.stop();
+        }
     }
 
     /// Hands a connected stream to the server: of a listener of the program's own, or of a process that has passed it on. The
@@ -526,10 +588,11 @@ impl ServerHandle {
         self.workers.wake_all();
     }
 
-    /// Whether a load balancer should send new clients: the server does not stop, and nobody has set it to not ready. An application
-    /// answers a path such as `/ready` with this.
+    /// Whether a load balancer should send new clients: the server does not stop, nobody has set it to not ready, and the engine of
+    /// [`Config::backplane`] can be reached, if there is one. An application answers a path such as `/ready` with this.
     pub fn is_ready(&self) -> bool {
-        !self.unready.load(Ordering::Acquire) && !self.stopping.is_requested()
+        let stops = self.unready.load(Ordering::Acquire) || self.stopping.is_requested();
+        !stops && self.backplane_state().is_none_or(|state| state.is_ready)
     }
 
     /// Sets whether the server is ready for new clients. It serves all clients as before: this only changes what
@@ -659,17 +722,20 @@ fn not_of_proxies(proxies: &Proxies) -> impl Fn(IpAddr) -> bool + Send + Sync + 
 fn build_workers<H: Handler>(
     reactors: Vec<Reactor<CrossWorkerMessage>>,
     refusals_max: usize,
-    handler: H,
+    handler: &Arc<H>,
     handle: &ServerHandle,
 ) -> Vec<(Reactor<CrossWorkerMessage>, Worker<H>)> {
-    let (config, handler) = (handle.config.current(), Arc::new(handler));
+    let config = handle.config.current();
     let (live, asked) = (handle.config.clone(), handler.clone());
     let lag_policy_of: LagPolicyOf = Arc::new(move |room| {
         let of_room = asked.lag_policy(room);
         of_room.unwrap_or_else(|| live.current().lag_policy)
     });
-    let history = config.history;
-    let history = history.map(|limits| history_rules(limits, handler.clone()));
+    let asked = handler.clone();
+    let gap_of: Arc<GapOf> = Arc::new(move |room, position| {
+        catch(|| asked.gap(room, position)).unwrap_or(GapNotice::Disconnect)
+    });
+    let history = history_rules(&config, handler);
     let shared_rooms = SharedRooms::new(handle.census.clone(), history);
     let worker = |(index, reactor): (usize, _)| {
         let snapshot = handle.snapshots.get(index).cloned().unwrap_or_default();
@@ -680,10 +746,15 @@ fn build_workers<H: Handler>(
             config.deflate,
         );
         let outbound = OutboundQueues::new(index, handle.workers.clone());
+        let node_rooms = || {
+            let (backplane, link) = (config.backplane.clone()?, handle.link.clone()?);
+            let unused_max = config.history.unwrap_or_default().rooms_max;
+            Some(NodeRooms::new(backplane, unused_max, link, gap_of.clone()))
+        };
         let environment = Environment::new(
             handler.clone(),
             handle.config.clone(),
-            FanOut::new(index, rooms, outbound),
+            FanOut::new(index, rooms, outbound).with_backplane(node_rooms()),
             Shutdown::new(handle.stopping.clone()),
             MemoryBudget::new(config.memory_bytes_max, handle.held.clone(), index),
             snapshot,
@@ -694,16 +765,39 @@ fn build_workers<H: Handler>(
 }
 
 /// What the rooms ask the application about their histories. A panic of it is no answer.
-fn history_rules<H: Handler>(limits: HistoryLimits, handler: Arc<H>) -> HistoryRules {
-    let asked = handler.clone();
-    HistoryRules {
+fn history_rules<H: Handler>(config: &Config, handler: &Arc<H>) -> Option<HistoryRules> {
+    let has_backplane = config.backplane.is_some();
+    if config.history.is_none() && !has_backplane {
+        return None;
+    }
+    let (asked, numbers, shares) = (handler.clone(), handler.clone(), handler.clone());
+    let keeps = config.history.is_some();
+    let limits = config.history.unwrap_or_default();
+    Some(HistoryRules {
         limits,
         epoch: RandomState::new().hash_one(limits.rooms_max),
-        of_room: Box::new(move |room| catch(|| asked.history(room)).ok().flatten()),
+        of_room: Box::new(move |room| {
+            let asked = catch(|| asked.history(room)).ok().flatten();
+            asked.filter(|_| keeps)
+        }),
         numbered: Box::new(move |room, position, message| {
-            catch(|| handler.numbered(room, position, message))
+            catch(|| numbers.numbered(room, position, message))
                 .ok()
                 .flatten()
         }),
+        shares: has_backplane.then(|| shares_fn(shares) as Box<_>),
+    })
+}
+
+/// Which rooms are of the backplane.
+fn shares_of<H: Handler>(config: &Config, handler: &Arc<H>) -> SharesOf {
+    match config.backplane {
+        Some(_) => SharesOf::new(Arc::from(shares_fn(handler.clone()))),
+        None => SharesOf::default(),
     }
+}
+
+/// A panic of the application is no answer: then the room is of the backplane, as by default.
+fn shares_fn<H: Handler>(handler: Arc<H>) -> Box<SharesFn> {
+    Box::new(move |room| catch(|| handler.shares(room)).unwrap_or(true))
 }

@@ -1,11 +1,11 @@
 //! Overload: which connections end when the memory budget is exceeded, or new connections need a part of it.
 //!
 //! ```text
-//!   HTTP connections that hold the most ──▶ the longest unfinished messages ──▶ the slowest subscribers
-//!     ──▶ the longest write queues                                              until enough is free
+//!   histories of rooms ──▶ HTTP connections that hold the most ──▶ the longest unfinished messages ──▶ the slowest subscribers
+//!     ──▶ the longest write queues                                                                     until enough is free
 //! ```
 //!
-//! An unfinished HTTP request gets a 503. A connection ends with 1013. One with a long write queue ends without it: the Close would wait behind the queue, which is the
+//! The history goes first that was published to longest ago: a client that comes back is told of a gap. An unfinished HTTP request gets a 503. A connection ends with 1013. One with a long write queue ends without it: the Close would wait behind the queue, which is the
 //! memory that is needed. For new connections a message ends only if it has stood still for a second: one that is on its way will be
 //! complete soon. Cost: nothing while the budget is kept; then one look at each connection and each log of the worker, and
 //! not again before a sixteenth of the budget has been used.
@@ -36,7 +36,10 @@ pub(super) fn keep_budget<H: Handler>(
             (bytes, Duration::ZERO)
         }
     };
-    let mut freed = end_http(excess, io, connections, environment);
+    let mut freed = environment.fan_out.rooms.drop_histories(excess);
+    if freed < excess {
+        freed += end_http(excess - freed, io, connections, environment);
+    }
     if freed < excess {
         freed += end_unfinished_messages(excess - freed, standing, io, connections, environment);
     }

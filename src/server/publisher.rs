@@ -3,13 +3,15 @@
 use super::connection_handle::ConnectionHandle;
 use super::connection_id::ConnectionId;
 use super::direct::{DirectAction, DirectRequest};
+use super::not_published::{NotPublished, Published};
 use super::receipt::Receipt;
 use super::rooms::encoding::is_compressible;
-use super::rooms::{Reach, RoomCensus, SharedMessage};
+use super::rooms::{Outcome, RoomCensus, SharedMessage};
 use super::workers::Workers;
 use crate::websocket::deflate::DeflateConfig;
 use crate::websocket::{AsMessage, CloseFrame, Message};
 use std::fmt;
+use std::sync::Arc;
 
 /// Publishes from any thread of the program. Cheap to clone.
 ///
@@ -27,36 +29,58 @@ pub struct Publisher {
     workers: Workers,
     deflate: Option<DeflateConfig>,
     census: RoomCensus,
+    shares: SharesOf,
 }
 
-/// The message was not published: the worker that owns the room has not taken
-/// [`Config::mailbox_capacity`](super::Config) cross-worker messages yet, or more than
-/// `worker_backlog_bytes_max` bytes of them. Nothing is lost on the way: try again, or leave this message out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct NotPublished;
+/// Which rooms are of the backplane.
+#[derive(Clone, Default)]
+pub(super) struct SharesOf(Option<Arc<SharesFn>>);
+
+pub(super) type SharesFn = dyn Fn(&str) -> bool + Send + Sync;
+
+impl SharesOf {
+    pub(super) fn new(shares: Arc<SharesFn>) -> SharesOf {
+        SharesOf(Some(shares))
+    }
+
+    pub(super) fn contain(&self, room: &str) -> bool {
+        self.0.as_ref().is_some_and(|shares| shares(room))
+    }
+}
+
+impl fmt::Debug for SharesOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharesOf")
+    }
+}
 
 impl Publisher {
     pub(super) fn new(
         workers: Workers,
         deflate: Option<DeflateConfig>,
         census: RoomCensus,
+        shares: SharesOf,
     ) -> Publisher {
         Publisher {
             workers,
             deflate,
             census,
+            shares,
         }
     }
 
     /// Publishes a message to all subscribers of a room, on all workers. The messages of
     /// one thread keep their order, and all subscribers get the room's messages in the same order.
     ///
+    /// In a room of the [backplane](super::Backplane) the message is on its way to the engine then, which may refuse it:
+    /// [`Publisher::publish_acknowledged`] tells that.
+    ///
     /// Cost: one copy, a lock, and a wake-up of the worker that owns the room if it sleeps.
     ///
     /// # Errors
-    /// [`NotPublished`]: that worker does not keep up.
+    /// [`NotPublished::WorkerBehind`]: that worker does not keep up. [`NotPublished::BackplaneBehind`]: the engine does not.
     pub fn publish(&self, room: &str, message: impl AsMessage) -> Result<(), NotPublished> {
+        self.check(room)?;
         let message = self.shared(room, message.as_message(), None);
         published(self.workers.publish(message))
     }
@@ -72,6 +96,7 @@ impl Publisher {
         message: impl AsMessage,
         except: ConnectionId,
     ) -> Result<(), NotPublished> {
+        self.check(room)?;
         let message = self.shared(room, message.as_message(), Some(except));
         published(self.workers.publish(message))
     }
@@ -90,16 +115,54 @@ impl Publisher {
     /// ```
     ///
     /// # Errors
-    /// As [`Publisher::publish`].
+    /// As [`Publisher::publish`]. [`NotPublished::Uncounted`]: it is a room of the backplane.
     pub fn publish_counted(
         &self,
         room: &str,
         message: impl AsMessage,
     ) -> Result<Receipt<u64>, NotPublished> {
-        let (reach, receipt) = Reach::new();
+        if self.shares.contain(room) {
+            return Err(NotPublished::Uncounted);
+        }
+        let (outcome, receipt) = Outcome::reached();
         let message = self.shared(room, message.as_message(), None);
-        published(self.workers.publish(message.counted_by(reach)))?;
+        published(self.workers.publish(message.with_outcome(outcome)))?;
         Ok(receipt)
+    }
+
+    /// As [`Publisher::publish`]; the receipt tells when the message has its place in the room's order, or that it has none. In a room of
+    /// the [backplane](super::Backplane) that is when the engine has it.
+    ///
+    /// ```
+    /// use yamabiko::server::{NotPublished, Publisher};
+    ///
+    /// /// Returns when the order is kept.
+    /// fn order(publisher: &Publisher, order: &str) -> Result<(), NotPublished> {
+    ///     publisher.publish_acknowledged("orders", order)?.wait()?;
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Publisher::publish`].
+    pub fn publish_acknowledged(
+        &self,
+        room: &str,
+        message: impl AsMessage,
+    ) -> Result<Receipt<Result<Published, NotPublished>>, NotPublished> {
+        self.check(room)?;
+        let (outcome, receipt) = Outcome::receipt();
+        let message = self.shared(room, message.as_message(), None);
+        published(self.workers.publish(message.with_outcome(outcome)))?;
+        Ok(receipt)
+    }
+
+    /// The engine takes a message of a room of the backplane.
+    fn check(&self, room: &str) -> Result<(), NotPublished> {
+        match self.workers.engine_is_behind() && self.shares.contain(room) {
+            true => Err(NotPublished::BackplaneBehind),
+            false => Ok(()),
+        }
     }
 
     /// How many connections subscribe to a room, on all workers. `None`: nobody counts them
@@ -129,15 +192,17 @@ impl Publisher {
     /// ```
     ///
     /// # Errors
-    /// [`NotPublished`]: the worker that owns one of the rooms does not keep up. None of the messages was published.
+    /// As [`Publisher::publish`], for one of the rooms. None of the messages was published.
     pub fn publish_all<'m>(
         &self,
         publications: impl IntoIterator<Item = Publication<'m>>,
     ) -> Result<(), NotPublished> {
         let shared = |publication: Publication<'m>| {
-            self.shared(publication.room, publication.message, publication.except)
+            self.check(publication.room)?;
+            Ok(self.shared(publication.room, publication.message, publication.except))
         };
-        let messages = publications.into_iter().map(shared).collect();
+        let messages = publications.into_iter().map(shared);
+        let messages = messages.collect::<Result<_, NotPublished>>()?;
         published(self.workers.publish_all(messages))
     }
 
@@ -181,14 +246,6 @@ pub struct Publication<'m> {
 fn published(done: bool) -> Result<(), NotPublished> {
     match done {
         true => Ok(()),
-        false => Err(NotPublished),
+        false => Err(NotPublished::WorkerBehind),
     }
 }
-
-impl fmt::Display for NotPublished {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the worker that owns the room does not keep up with its messages")
-    }
-}
-
-impl std::error::Error for NotPublished {}

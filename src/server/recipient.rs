@@ -4,7 +4,7 @@
 //! in a room, but only between two frames. The queue is written before the rooms. A full socket takes no bytes until epoll
 //! reports it writable, so nothing of a room can get into the middle of a queued frame.
 
-use super::history::{Replay, Replayed};
+use super::history::{Position, Replay, Replayed};
 use super::rooms::{NotJoined, RoomTable, Subscriptions, write_fragment, write_frame};
 use crate::broadcast::{Backlog, Remainder, WriteQueue};
 use crate::reactor::{Io, PeerAddress, SocketKey};
@@ -213,7 +213,7 @@ impl Recipient {
         rooms.subscribe(room, key, self.window, &mut self.subscriptions)
     }
 
-    /// Subscribes to a room, beginning in its past. `head`: the last offset that the room's owner has given out.
+    /// Subscribes to a room, beginning in its past. `head`: the place behind the last message that the room's owner has put in order.
     ///
     /// # Errors
     /// It is subscribed already, or a limit of rooms is reached.
@@ -221,7 +221,7 @@ impl Recipient {
         &mut self,
         room: &str,
         replay: Replay,
-        head: u64,
+        head: Option<Position>,
         key: SocketKey,
         rooms: &mut RoomTable,
     ) -> Result<Replayed, NotJoined> {

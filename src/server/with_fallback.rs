@@ -8,11 +8,13 @@
 //! Every method of [`Handler`] is passed on here and nowhere else: a test compares this file with the trait. Cost: a comparison of the
 //! path for each request, and a branch for each call of a connection.
 
+use super::backplane::GapNotice;
 use super::context::Context;
 use super::failure::Failure;
 use super::handler::{Admission, Closed, Handler};
 use super::history::{Position, Replayed, RoomHistory};
 use super::lag::{LagPolicy, Missed};
+use super::not_published::{NotPublished, Published};
 use super::publisher::Publisher;
 use super::request::Request;
 use super::rooms::NotJoined;
@@ -191,6 +193,35 @@ impl<M: Mount, F: Handler> Handler for WithFallback<M, F> {
         context: &mut Context<'_>,
     ) {
         pass_on!(self, &mut session.0, joined(room, joined, context));
+    }
+
+    fn published(
+        &self,
+        session: &mut Self::Session,
+        room: &str,
+        number: Option<u64>,
+        published: Result<Published, NotPublished>,
+        context: &mut Context<'_>,
+    ) {
+        pass_on!(
+            self,
+            &mut session.0,
+            published(room, number, published, context)
+        );
+    }
+
+    fn shares(&self, room: &str) -> bool {
+        match self.mounted.takes_room(room) {
+            true => self.mounted.shares(room),
+            false => self.fallback.shares(room),
+        }
+    }
+
+    fn gap(&self, room: &str, position: Position) -> GapNotice {
+        match self.mounted.takes_room(room) {
+            true => self.mounted.gap(room, position),
+            false => self.fallback.gap(room, position),
+        }
     }
 
     fn history(&self, room: &str) -> Option<RoomHistory> {

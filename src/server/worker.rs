@@ -31,10 +31,11 @@ use super::opening::{Opening, Progress};
 use super::overload::keep_budget;
 use super::places::{PATIENCE_DIVISOR, RefusedConnections, ReplaceableConnections};
 use super::refusal_reason::RefusalReason;
+use super::room_events::{Acknowledgement, EngineEvent, RoomEvent};
 use super::rooms::{SharedMessage, Subscription};
 use super::shutdown::{DrainedAs, MayStop, Outlook, Step};
 use super::tls::speaks_tls;
-use super::workers::{CrossWorkerMessage, OrderMark};
+use super::workers::{CrossWorkerMessage, MarkPurpose, OrderMark};
 use crate::reactor::{
     self, AcceptedConnection, Application, Io, LimitReached, PeerAddress, SocketKey,
 };
@@ -261,21 +262,45 @@ impl<H: Handler> Application for Worker<H> {
                 fan_out.outbound.count_received(&message);
                 fan_out.append(&message, except);
             }
-            CrossWorkerMessage::OrderMark(mut mark) => {
+            CrossWorkerMessage::Deliver(message) => {
+                let FanOut { outbound, .. } = &mut self.environment.fan_out;
+                outbound.count_received(&message);
+                self.deliver(io, message);
+            }
+            CrossWorkerMessage::Engine(event) => {
+                let FanOut { outbound, .. } = &mut self.environment.fan_out;
+                outbound.count_received_bytes(event.bytes());
+                self.engine_event(io, *event);
+            }
+            CrossWorkerMessage::Room(event) => {
+                let FanOut { outbound, .. } = &mut self.environment.fan_out;
+                outbound.count_received_bytes(event.bytes());
+                self.room_event(io, &event);
+            }
+            CrossWorkerMessage::Use(room_use) => {
+                let fan_out = &mut self.environment.fan_out;
+                fan_out.outbound.count_received_bytes(room_use.bytes());
+                fan_out.room_used(&room_use);
+            }
+            CrossWorkerMessage::Published(acknowledgement) => {
+                let FanOut { outbound, .. } = &mut self.environment.fan_out;
+                outbound.count_received_bytes(acknowledgement.bytes());
+                self.published(io, &acknowledgement);
+            }
+            CrossWorkerMessage::OrderMark(mark) => {
                 let fan_out = &mut self.environment.fan_out;
                 fan_out.outbound.count_received_mark(&mark);
-                fan_out.order_mark(&mut mark);
-                match self.socket_of(mark.connection) {
-                    Some(key) => self.order_reached(io, key, &mark),
-                    None => self.environment.fan_out.outbound.forward_mark(mark),
+                if let Some(mark) = fan_out.order_mark(mark) {
+                    match self.socket_of(mark.connection) {
+                        Some(_) => self.mark_reached(io, &mark),
+                        None => self.environment.fan_out.outbound.forward_mark(mark),
+                    }
                 }
             }
             CrossWorkerMessage::Mark(mark) => {
                 let FanOut { outbound, .. } = &mut self.environment.fan_out;
                 outbound.count_received_mark(&mark);
-                if let Some(key) = self.socket_of(mark.connection) {
-                    self.order_reached(io, key, &mark);
-                }
+                self.mark_reached(io, &mark);
             }
             CrossWorkerMessage::Direct(request) => self.direct(io, *request),
             CrossWorkerMessage::Serve(connection) => self.serve(io, connection),
@@ -297,6 +322,10 @@ impl<H: Handler> Application for Worker<H> {
     fn turn_ended(&mut self, io: &mut Io) {
         self.follow_config(io);
         self.take_shutdown_steps(io);
+        self.call_published(io);
+        for mark in self.environment.fan_out.turn_ended(io.now()) {
+            self.mark_reached(io, &mark);
+        }
         // Before all else, so that the other workers write while this one does.
         self.environment.fan_out.outbound.send();
         self.paused
@@ -319,14 +348,16 @@ impl<H: Handler> Application for Worker<H> {
         self.keep_budget(io);
         self.set_changed_timers(io);
         let drained = self.environment.pending.has_drained();
+        let owes_turn = self.environment.fan_out.owes_turn();
         // There is no event for "another worker has taken its messages".
         let retry = messages_wait || owed == Owed::Later || !self.paused.is_empty();
         let alarms = [
             self.environment.shutdown.next_at(),
             retry.then(|| io.now().plus(RETRY_DELAY)),
-            (owed == Owed::NextTurn || drained).then(|| io.now()),
+            (owed == Owed::NextTurn || drained || owes_turn).then(|| io.now()),
             self.environment.pending.batch_ends_at(),
             self.environment.fan_out.rooms.next_due(),
+            self.environment.fan_out.next_due(),
         ];
         io.set_alarm(alarms.into_iter().flatten().min());
     }
@@ -520,7 +551,16 @@ impl<H: Handler> Worker<H> {
         connection.key_on(self.environment.fan_out.worker())
     }
 
-    /// All of a room's messages in front of a mark have come.
+    /// All of a room's messages in front of a mark of this worker have come.
+    fn mark_reached(&mut self, io: &mut Io, mark: &OrderMark) {
+        if let Some(key) = self.socket_of(mark.connection) {
+            self.order_reached(io, key, mark);
+        }
+        if matches!(mark.purpose, MarkPurpose::Join { .. }) {
+            self.environment.fan_out.join_done(&mark.room);
+        }
+    }
+
     fn order_reached(&mut self, io: &mut Io, key: SocketKey, mark: &OrderMark) {
         let Worker {
             connections,
@@ -531,6 +571,32 @@ impl<H: Handler> Worker<H> {
             return;
         };
         if let Err(end) = connection.order_reached(io, key, mark, environment) {
+            self.end(io, key, end);
+        }
+    }
+
+    /// Handlers learn what has become of messages of their connections that this worker has put in order.
+    fn call_published(&mut self, io: &mut Io) {
+        for acknowledgement in self.environment.fan_out.take_acknowledgements() {
+            self.published(io, &acknowledgement);
+        }
+    }
+
+    /// A handler learns what has become of a message of its connection.
+    fn published(&mut self, io: &mut Io, acknowledgement: &Acknowledgement) {
+        let Worker {
+            connections,
+            environment,
+            ..
+        } = self;
+        let key = acknowledgement
+            .connection
+            .key_on(environment.fan_out.worker());
+        let Some(key) = key else { return };
+        let Some(connection) = connections.open_mut(key) else {
+            return;
+        };
+        if let Err(end) = connection.published(io, key, acknowledgement, environment) {
             self.end(io, key, end);
         }
     }
@@ -562,6 +628,64 @@ impl<H: Handler> Worker<H> {
         fan_out
             .rooms
             .subscription_in(message.room(), connection.subscriptions())
+    }
+}
+
+// Rooms of the backplane.
+impl<H: Handler> Worker<H> {
+    /// The engine has told a message of a room that this worker owns.
+    fn deliver(&mut self, io: &mut Io, message: SharedMessage) {
+        let Some(gap) = self.environment.fan_out.check_delivered(&message) else {
+            return;
+        };
+        if let Some(event) = gap {
+            self.room_event(io, &event);
+        }
+        let except = self.except_subscription(&message);
+        self.environment.fan_out.append_next(message, except);
+    }
+
+    /// The engine has told something of a room that this worker owns.
+    fn engine_event(&mut self, io: &mut Io, event: EngineEvent) {
+        let fan_out = &mut self.environment.fan_out;
+        match event {
+            EngineEvent::Gap { room, position } => {
+                if let Some(event) = fan_out.gap(&room, position) {
+                    self.room_event(io, &event);
+                }
+            }
+            EngineEvent::Load { room, kept } => {
+                let steps = fan_out.load(&room, kept);
+                if let Some(event) = steps.event {
+                    self.room_event(io, &event);
+                }
+                for message in steps.next {
+                    self.environment.fan_out.append_next(message, None);
+                }
+                let joins = steps.joins.into_iter();
+                for mark in self.environment.fan_out.forward_marks(joins) {
+                    self.mark_reached(io, &mark);
+                }
+            }
+        }
+    }
+
+    /// The owner of a room has told something of it.
+    fn room_event(&mut self, io: &mut Io, event: &RoomEvent) {
+        self.environment.fan_out.apply(event);
+        if !event.disconnects() {
+            return;
+        }
+        let Worker {
+            connections,
+            environment,
+            ..
+        } = self;
+        for key in environment.fan_out.rooms.subscribers_of(event.room()) {
+            if let Some(connection) = connections.open_mut(key) {
+                connection.close_for_gap(io, key, environment);
+            }
+        }
     }
 }
 

@@ -8,9 +8,11 @@
 //! Nothing is dropped: messages that a full mailbox does not take wait at the sender. Each sender sees how many bytes are in flight
 //! to each worker; above the limit it stops reading its WebSocket clients (`backpressure.rs`).
 
+use super::backplane::link::Link;
 use super::connection_id::ConnectionId;
 use super::direct::DirectRequest;
-use super::history::Replay;
+use super::history::{Position, Replay};
+use super::room_events::{Acknowledgement, EngineEvent, RoomEvent, RoomUse};
 use super::rooms::SharedMessage;
 use crate::reactor::{AcceptedConnection, Full, Mailbox};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -24,6 +26,16 @@ pub(super) enum CrossWorkerMessage {
     Order(SharedMessage),
     /// From the room's owner: this is the next message of the room.
     Append(SharedMessage),
+    /// From the engine of the backplane to the room's owner: a message of the room.
+    Deliver(SharedMessage),
+    /// From the engine of the backplane to the room's owner.
+    Engine(Box<EngineEvent>),
+    /// From the room's owner.
+    Room(Arc<RoomEvent>),
+    /// To the room's owner.
+    Use(RoomUse),
+    /// What has become of a message that a connection has published.
+    Published(Box<Acknowledgement>),
     /// To the room's owner: send this mark behind the room's messages so far.
     OrderMark(OrderMark),
     /// From the room's owner, behind its messages: the mark has come to the connection's worker.
@@ -52,12 +64,41 @@ pub(super) enum MarkPurpose {
     /// The connection is subscribed to the room, beginning in its past.
     Join {
         replay: Replay,
-        /// The last offset that the room's owner had given out.
-        head: u64,
+        /// The place behind the last message that the room's owner has put in order. `None`: the room has no history.
+        head: Option<Position>,
     },
+    /// The connection could not be subscribed to a room of the backplane, because the room is not loaded.
+    JoinFailed,
 }
 
 impl OrderMark {
+    /// The same mark of a connection that joins: its room's last message is in front of this place.
+    pub(super) fn at(mut self, place: Position) -> OrderMark {
+        if let MarkPurpose::Join { head, .. } = &mut self.purpose {
+            *head = Some(place);
+        }
+        self
+    }
+
+    /// The place that a connection names that joins.
+    pub(super) fn begins_after(&self) -> Option<Position> {
+        match self.purpose {
+            MarkPurpose::Join {
+                replay: Replay::After(place),
+                ..
+            } => Some(place),
+            _ => None,
+        }
+    }
+
+    /// The same mark of a connection that cannot join.
+    pub(super) fn failed(self) -> OrderMark {
+        OrderMark {
+            purpose: MarkPurpose::JoinFailed,
+            ..self
+        }
+    }
+
     fn bytes(&self) -> usize {
         self.room.len() + size_of::<Self>()
     }
@@ -78,6 +119,8 @@ pub(super) struct Workers {
     in_flight_bytes: Arc<[AtomicUsize]>,
     /// Above this, senders to the worker stop reading from clients.
     in_flight_bytes_max: usize,
+    /// `None`: there is no backplane.
+    link: Option<Arc<Link>>,
 }
 
 impl Workers {
@@ -90,7 +133,19 @@ impl Workers {
             in_flight_bytes: mailboxes.iter().map(|_| AtomicUsize::new(0)).collect(),
             mailboxes,
             in_flight_bytes_max,
+            link: None,
         }
+    }
+
+    /// The same workers, which have a backplane.
+    pub(super) fn with_link(self, link: Option<Arc<Link>>) -> Workers {
+        Workers { link, ..self }
+    }
+
+    /// Whether so many bytes wait for the engine's answer that no client is to be read.
+    pub(super) fn engine_is_behind(&self) -> bool {
+        let pending_bytes = self.link.as_ref().map_or(0, |link| link.pending_bytes());
+        pending_bytes > self.in_flight_bytes_max
     }
 
     pub(super) fn count(&self) -> usize {
@@ -173,6 +228,58 @@ impl Workers {
             Err(CrossWorkerMessage::Direct(request)) => Err(request),
             _ => Ok(()),
         }
+    }
+
+    /// Gives an event of the engine to the room's owner.
+    ///
+    /// # Errors
+    /// Too much is in flight to that worker. The event is given back.
+    pub(super) fn tell_owner(&self, event: EngineEvent) -> Result<(), EngineEvent> {
+        let owner = owner_of(event.room(), self.count());
+        let bytes = event.bytes();
+        match self.send_if_room(owner, bytes, CrossWorkerMessage::Engine(Box::new(event))) {
+            Err(CrossWorkerMessage::Engine(event)) => Err(*event),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives messages of the engine to the room's owner, until too much is in flight to it. Returns how many it gets.
+    pub(super) fn deliver(
+        &self,
+        room: &str,
+        messages: impl Iterator<Item = SharedMessage>,
+    ) -> usize {
+        let owner = owner_of(room, self.count());
+        let (Some(mailbox), Some(in_flight)) =
+            (self.mailboxes.get(owner), self.in_flight_bytes.get(owner))
+        else {
+            return 0;
+        };
+        if mailbox.is_full() {
+            return 0;
+        }
+        let (mut batch, mut bytes) = (Vec::new(), in_flight.load(Ordering::Relaxed));
+        let before = bytes;
+        for message in messages {
+            if bytes > self.in_flight_bytes_max {
+                break;
+            }
+            bytes += message.bytes();
+            batch.push(CrossWorkerMessage::Deliver(message));
+        }
+        let taken = batch.len();
+        // Before the messages can be taken, so that no count falls below zero.
+        in_flight.fetch_add(bytes - before, Ordering::Relaxed);
+        mailbox.send_all(batch);
+        taken
+    }
+
+    /// Tells a connection what has become of a message that it has published. Its clients are not read while too many messages wait
+    /// for an answer.
+    pub(super) fn acknowledge(&self, acknowledgement: Acknowledgement) {
+        let (worker, bytes) = (acknowledgement.connection.worker(), acknowledgement.bytes());
+        let message = CrossWorkerMessage::Published(Box::new(acknowledgement));
+        self.send_now(worker, bytes, message);
     }
 
     /// Publishes from a thread that is no worker. False: not published, too much is in flight to the room's owner.
@@ -322,6 +429,39 @@ impl OutboundQueues {
         }
     }
 
+    /// From the room's owner to all others, in the room's order.
+    pub(super) fn send_room_event(&mut self, event: &Arc<RoomEvent>) {
+        let bytes = event.bytes();
+        for (worker, queue) in self.queues.iter_mut().enumerate() {
+            if worker != self.own {
+                queue.new_bytes += bytes;
+                queue.messages.push(CrossWorkerMessage::Room(event.clone()));
+            }
+        }
+    }
+
+    /// Tells the room's owner at once, so that it knows this before it gets a message that is published later.
+    pub(super) fn use_now(&self, room_use: RoomUse) {
+        let owner = owner_of(&room_use.room, self.workers());
+        let bytes = room_use.bytes();
+        self.workers
+            .send_now(owner, bytes, CrossWorkerMessage::Use(room_use));
+    }
+
+    /// Tells a connection of another worker what has become of its message, behind the message itself.
+    pub(super) fn acknowledge(&mut self, acknowledgement: Acknowledgement) {
+        if let Some(queue) = self.queues.get_mut(acknowledgement.connection.worker()) {
+            queue.new_bytes += acknowledgement.bytes();
+            let message = CrossWorkerMessage::Published(Box::new(acknowledgement));
+            queue.messages.push(message);
+        }
+    }
+
+    /// Something of so many bytes has arrived and is no longer in flight.
+    pub(super) fn count_received_bytes(&mut self, bytes: usize) {
+        self.received_bytes += bytes;
+    }
+
     /// This mark has arrived and is no longer in flight.
     pub(super) fn count_received_mark(&mut self, mark: &OrderMark) {
         self.received_bytes += mark.bytes();
@@ -371,7 +511,7 @@ impl OutboundQueues {
         self.queues.iter().any(|queue| queue.new_bytes > bytes_max)
     }
 
-    /// Whether so many bytes are in flight to a worker that no client is to be read. Bytes to this worker itself count: its clients
+    /// Whether so many bytes are in flight to a worker, or wait for the engine of the backplane, that no client is to be read. Bytes to this worker itself count: its clients
     /// wait like those of the others while it is behind, and it takes its messages first.
     pub(super) fn must_stop_reading(&self) -> bool {
         let in_flight = self.workers.in_flight_bytes.iter();
@@ -379,5 +519,6 @@ impl OutboundQueues {
         bytes
             .map(|(queue, sent)| queue.new_bytes + sent.load(Ordering::Relaxed))
             .any(|bytes| bytes > self.workers.in_flight_bytes_max)
+            || self.workers.engine_is_behind()
     }
 }

@@ -5,6 +5,7 @@
 
 mod accept;
 mod admission;
+mod backplane;
 mod backpressure;
 mod closing;
 mod connection_handles;

@@ -162,6 +162,11 @@ impl Pusher {
 impl Handler for Pusher {
     type Session = Session;
 
+    /// The order of its rooms is that of this server: `publish_ordered` and `mark_order`.
+    fn shares(&self, _: &str) -> bool {
+        false
+    }
+
     fn admit(&self, request: &Upgrade<'_>) -> Result<Admission<Session>, Refusal> {
         match key_in(request.path()) {
             Some(key) => Ok(Admission::new(Session(self.admitted(request, key)))),

@@ -6,6 +6,7 @@
 //! | [`waiting`] | waiting for a condition, with a time limit | every test with threads, sockets or processes |
 //! | [`protocol`] | handwritten frames, an endpoint under test, rules for both roles | tests of the core |
 //! | [`deflate`], [`inflate`] | compressed messages for the endpoint; an independent inflater | tests of compression |
+//! | [`engine`] | a simulated engine of the backplane, shared by several servers | tests of the backplane |
 //! | [`socket`] | a server on its own port, a client of raw bytes, an application that executes commands | tests of the server, the chat and the load generator |
 //! | `tls` | certificates of an authority, a client through TLS (feature `tls`) | tests of TLS |
 //! | [`program`] | the program as a process: its memory, its descriptors, its panics | `tests/robustness/` |
@@ -16,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 pub mod deflate;
+pub mod engine;
 pub mod inflate;
 pub mod program;
 pub mod properties;

@@ -210,6 +210,20 @@ impl SharedLog {
         self.subscription(id).map(|subscription| subscription.key())
     }
 
+    /// The ids of all subscriptions.
+    pub(crate) fn ids(&self) -> Vec<SubscriptionId> {
+        self.subscriptions
+            .all()
+            .iter()
+            .map(Subscription::id)
+            .collect()
+    }
+
+    /// The keys of all subscriptions.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = u64> + use<'_> {
+        self.subscriptions.all().iter().map(Subscription::key)
+    }
+
     /// The log itself, for its totals and the memory that it holds.
     pub fn log(&self) -> &Log {
         &self.log

@@ -22,6 +22,9 @@ pub enum NotJoined {
     TooManyRooms,
     /// The room has [`RoomLimits::members_max`] members.
     RoomFull,
+    /// The [backplane](crate::server::Backplane) has not told in time what the room has, or too many clients wait for that. Only
+    /// [`Context::join_from`](crate::server::Context::join_from) tells that.
+    NotLoaded,
 }
 
 impl std::fmt::Display for NotJoined {
@@ -32,6 +35,7 @@ impl std::fmt::Display for NotJoined {
             NotJoined::InTooManyRooms => "this connection is in too many rooms",
             NotJoined::TooManyRooms => "the server has too many rooms",
             NotJoined::RoomFull => "the room is full",
+            NotJoined::NotLoaded => "the backplane does not answer",
         })
     }
 }

@@ -13,6 +13,9 @@
 //! owner's last offset. So a worker that has forgotten a room learns where it is, and knows that it does not have the earlier
 //! messages. An owner that has forgotten a room begins above all offsets of forgotten rooms: no offset is used twice in an epoch.
 //!
+//! The rooms of the backplane (`server/backplane/`) have their epochs and offsets from the engine. Each of them is here, also if it
+//! keeps no message, so that its log is where the engine's sequence is.
+//!
 //! Cost: a server without history does not come here. A message costs a hash, two binary searches in the plain log and one in
 //! each other log. The age is checked by marks, as that of waiting messages is (`server/lag.rs`).
 
@@ -33,7 +36,11 @@ pub(in crate::server) struct HistoryRules {
     pub(in crate::server) of_room: Box<OfRoom>,
     /// The message with its position in it. `None`: it is published unchanged.
     pub(in crate::server) numbered: Box<Numbered>,
+    /// Whether a room is one of the backplane. `None`: there is no backplane.
+    pub(in crate::server) shares: Option<Box<Shares>>,
 }
+
+type Shares = dyn Fn(&str) -> bool + Send + Sync;
 
 type OfRoom = dyn Fn(&str) -> Option<RoomHistory> + Send + Sync;
 type Numbered = dyn Fn(&str, Position, Message<'_>) -> Option<OwnedMessage> + Send + Sync;
@@ -68,8 +75,10 @@ pub(super) struct Histories {
 #[derive(Debug)]
 struct Kept {
     limits: RoomHistory,
-    /// The offset of the newest message.
-    head: u64,
+    /// A room of the backplane.
+    is_shared: bool,
+    /// The place behind the newest message.
+    head: Position,
     /// How many of the newest messages are kept: none is missing among them.
     messages: u64,
     /// Their bytes in the plain log.
@@ -106,14 +115,35 @@ impl Histories {
 
     /// How much a room is to keep, if it has a history.
     pub(super) fn limits_of(&self, room: &str) -> Option<RoomHistory> {
+        let rules = self.rules.as_ref()?;
+        let limits = (rules.of_room)(room);
+        limits.or_else(|| rules.shares(room).then_some(NOTHING))
+    }
+
+    /// How much the application wants a room to keep. `None`: nothing.
+    pub(super) fn asked_limits_of(&self, room: &str) -> Option<RoomHistory> {
         (self.rules.as_ref()?.of_room)(room)
+    }
+
+    /// Whether a room is one of the backplane.
+    pub(super) fn is_shared(&self, room: &str) -> bool {
+        match self.rooms.get(room) {
+            Some(kept) => kept.is_shared,
+            None => self.rules.as_ref().is_some_and(|rules| rules.shares(room)),
+        }
     }
 
     /// A room begins, without messages and without subscribers. It may be one that was forgotten.
     pub(super) fn begin(&mut self, room: &Arc<str>, limits: RoomHistory) {
+        let is_shared = self.rules.as_ref().is_some_and(|rules| rules.shares(room));
+        let head = match is_shared {
+            true => UNKNOWN,
+            false => Position::new(self.own_epoch(), self.forgotten_offset_max),
+        };
         let mut kept = Kept {
             limits,
-            head: self.forgotten_offset_max,
+            is_shared,
+            head,
             messages: 0,
             bytes: 0,
             ages: Ages::default(),
@@ -125,30 +155,31 @@ impl Histories {
         self.rooms.insert(room.clone(), kept);
     }
 
-    /// A room has its first subscriber, or has lost its last one.
-    pub(super) fn set_used(&mut self, room: &Arc<str>, is_used: bool) {
+    /// A room has its first subscriber, or has lost its last one. True: that has changed, and it is a room of the backplane.
+    pub(super) fn set_used(&mut self, room: &Arc<str>, is_used: bool) -> bool {
         let Some(kept) = self.rooms.get_mut(room) else {
-            return;
+            return false;
         };
+        let was_used = kept.unused.is_none();
         match is_used {
             true => self.unused.remove(&mut kept.unused),
             false => self.unused.touch(&mut kept.unused, room),
         }
+        kept.is_shared && was_used != is_used
     }
 
     /// On the room's owner: the position behind the next message.
     pub(super) fn next_position(&self, room: &str) -> Option<Position> {
-        let (rules, kept) = (self.rules.as_ref()?, self.rooms.get(room)?);
-        Some(Position::new(rules.epoch, kept.head + 1))
+        Some(self.rooms.get(room)?.head.plus(1))
     }
 
-    /// The offset of the newest message; 0 if the room has no history.
-    pub(super) fn head(&self, room: &str) -> u64 {
-        self.rooms.get(room).map_or(0, |kept| kept.head)
+    /// The place behind the newest message. `None`: the room has no history.
+    pub(super) fn head(&self, room: &str) -> Option<Position> {
+        Some(self.rooms.get(room)?.head)
     }
 
-    /// The owner's last offset, as a mark has brought it. It is another one than here if this worker has forgotten the room.
-    pub(super) fn set_head(&mut self, room: &str, head: u64, log: &Log) {
+    /// The owner's last place, as a mark has brought it. It is another one than here if this worker has forgotten the room.
+    pub(super) fn set_head(&mut self, room: &str, head: Position, log: &Log) {
         let Some((room, kept)) = self.rooms.get_key_value(room) else {
             return;
         };
@@ -156,10 +187,15 @@ impl Histories {
             return;
         }
         let room = room.clone();
-        if let Some(kept) = self.rooms.get_mut(&room) {
+        self.restart(&room, head, log);
+    }
+
+    /// The room keeps nothing from before this place.
+    pub(super) fn restart(&mut self, room: &Arc<str>, head: Position, log: &Log) {
+        if let Some(kept) = self.rooms.get_mut(room) {
             kept.head = head;
         }
-        self.keep(&room, 0, log);
+        self.keep(room, 0, log);
     }
 
     /// The message with its position in it, if the application writes it there.
@@ -173,15 +209,15 @@ impl Histories {
     }
 
     /// A message was appended to the room's plain log. Returns how many messages are kept now.
-    pub(super) fn append(&mut self, room: &Arc<str>, offset: u64, log: &Log) -> u64 {
+    pub(super) fn append(&mut self, room: &Arc<str>, position: Position, log: &Log) -> u64 {
         let Some(kept) = self.rooms.get_mut(room) else {
             return 0;
         };
         // This worker has not had the messages in between.
-        if offset != kept.head + 1 {
+        if position != kept.head.plus(1) {
             kept.messages = 0;
         }
-        kept.head = offset;
+        kept.head = position;
         let within = log.start_within(&LagLimits {
             bytes: kept.limits.bytes_max,
             records: kept.limits.messages_max,
@@ -211,6 +247,16 @@ impl Histories {
     /// When the first message becomes too old.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         self.due.first().map(|(at, _)| *at)
+    }
+
+    /// Bytes of all kept messages.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The epoch of rooms that are not of the backplane.
+    fn own_epoch(&self) -> u64 {
+        self.rules.as_ref().map_or(0, |rules| rules.epoch)
     }
 
     /// Takes a room in which messages may be too old by now.
@@ -257,12 +303,18 @@ impl Histories {
         if self.bytes <= self.rules.as_ref()?.limits.bytes_max {
             return None;
         }
+        self.take_oldest().map(|(room, _)| room)
+    }
+
+    /// Takes the room that was published to longest ago: it is to lose its messages, of so many bytes.
+    pub(super) fn take_oldest(&mut self) -> Option<(Arc<str>, u64)> {
         let room = self.by_publication.first()?;
         let kept = self.rooms.get_mut(&room)?;
         self.by_publication.remove(&mut kept.published);
-        self.bytes -= kept.bytes;
+        let bytes = kept.bytes;
+        self.bytes -= bytes;
         (kept.messages, kept.bytes) = (0, 0);
-        Some(room)
+        Some((room, bytes))
     }
 
     /// If there are too many rooms without subscribers: forgets one.
@@ -276,7 +328,9 @@ impl Histories {
         self.by_publication.remove(&mut kept.published);
         set_due(&mut self.due, &mut kept.due, None, &room);
         self.bytes -= kept.bytes;
-        self.forgotten_offset_max = self.forgotten_offset_max.max(kept.head);
+        if !kept.is_shared {
+            self.forgotten_offset_max = self.forgotten_offset_max.max(kept.head.offset());
+        }
         Some(room)
     }
 
@@ -288,8 +342,9 @@ impl Histories {
     /// How a subscription begins in this room.
     pub(super) fn replay(&self, room: &str, replay: Replay) -> Replayed {
         let kept = self.rooms.get(room);
-        let (head, messages) = kept.map_or((0, 0), |kept| (kept.head, kept.messages));
-        let epoch = self.rules.as_ref().map_or(0, |rules| rules.epoch);
+        let unknown = Position::new(self.own_epoch(), 0);
+        let (head, messages) = kept.map_or((unknown, 0), |kept| (kept.head, kept.messages));
+        let (epoch, head) = (head.epoch(), head.offset());
         let (messages, gap) = match replay {
             Replay::Latest(most) => (messages.min(most), Gap::None),
             Replay::After(from) if from.epoch() != epoch => (messages, Gap::OtherEpoch),
@@ -303,6 +358,12 @@ impl Histories {
             messages,
             gap,
         }
+    }
+}
+
+impl HistoryRules {
+    fn shares(&self, room: &str) -> bool {
+        self.shares.as_ref().is_some_and(|shares| shares(room))
     }
 }
 
@@ -320,6 +381,16 @@ fn set_due(
     }
     due.extend(at.map(|at| (at, room.clone())));
 }
+
+/// A room of the backplane that is to keep nothing.
+const NOTHING: RoomHistory = RoomHistory {
+    messages_max: 0,
+    bytes_max: 0,
+    age_max: None,
+};
+
+/// The place of a room of the backplane that is not loaded yet.
+const UNKNOWN: Position = Position::new(0, 0);
 
 /// Rooms in the order of their last use. Each room keeps its place.
 #[derive(Debug, Default)]

@@ -42,11 +42,11 @@ pub(super) use census::RoomCensus;
 pub(super) use history::HistoryRules;
 pub(super) use lag::{LagPolicyOf, TooSlow};
 pub(super) use log_set::LogId;
-pub(super) use publication::{Reach, SharedMessage, write_fragment, write_frame};
+pub(super) use publication::{Outcome, PublisherOf, SharedMessage, write_fragment, write_frame};
 pub(super) use sent::Sent;
 pub(super) use subscription::{Subscription, Subscriptions};
 
-use super::history::{Replay, Replayed, RoomHistory};
+use super::history::{Position, Replay, Replayed, RoomHistory};
 use super::lag::LagPolicy;
 use super::metrics::{CompressionCounts, Lagging, MetricsSnapshot, RoomCounts, RoomLag};
 use crate::broadcast::{Backlog, ChunkPool, FlushBudget, LogLimits, Remainder, SharedLog, Skipped};
@@ -89,6 +89,8 @@ pub(super) struct RoomTable {
     compressor: Compressor,
     pools: Pools,
     histories: Histories,
+    /// The rooms of the backplane that have got their first subscriber here, or have lost their last one, in this order.
+    use_changes: Vec<(Arc<str>, bool)>,
     counts: RoomCounts,
     lagging: Lagging,
     /// What each connection was sent, if that is counted.
@@ -183,6 +185,7 @@ impl RoomTable {
             compressor: Compressor::new(deflate),
             pools: Pools::new(),
             histories: Histories::new(shared.history),
+            use_changes: Vec::new(),
             counts: RoomCounts::default(),
             lagging: Lagging::default(),
             sent: SentTable::default(),
@@ -307,7 +310,9 @@ impl RoomTable {
         }
         if subscribed.shared.keeps() {
             let name = subscribed.name.clone();
-            self.histories.set_used(&name, true);
+            if self.histories.set_used(&name, true) {
+                self.use_changes.push((name, true));
+            }
         }
     }
 
@@ -423,7 +428,8 @@ impl RoomTable {
 
 // History.
 impl RoomTable {
-    /// Subscribes the connection to a room, beginning in its past. `head`: the last offset that the room's owner has given out.
+    /// Subscribes the connection to a room, beginning in its past. `head`: the place behind the last message that the room's owner has
+    /// put in order; `None`: the room has no history.
     ///
     /// # Errors
     /// It is subscribed already, or a limit of rooms is reached. Nothing has changed.
@@ -431,7 +437,7 @@ impl RoomTable {
         &mut self,
         name: &str,
         replay: Replay,
-        head: u64,
+        head: Option<Position>,
         key: SocketKey,
         window: Option<WindowBits>,
         subscriptions: &mut Subscriptions,
@@ -440,7 +446,7 @@ impl RoomTable {
             return Err(NotJoined::AlreadyJoined);
         }
         let log = self.enter(name, window, subscriptions)?;
-        if let Some(of_log) = log_of(&self.logs, log) {
+        if let (Some(head), Some(of_log)) = (head, log_of(&self.logs, log)) {
             self.histories.set_head(name, head, of_log.shared.log());
         }
         let replayed = self.histories.replay(name, replay);
@@ -449,10 +455,10 @@ impl RoomTable {
         Ok(replayed)
     }
 
-    /// On the room's owner: the last offset that it has given out.
-    pub(super) fn history_head(&mut self, name: &str) -> u64 {
+    /// On the room's owner: the place behind the last message. `None`: the room has no history.
+    pub(super) fn history_head(&mut self, name: &str) -> Option<Position> {
         if !self.histories.is_on() || !self.begin_history(name) {
-            return 0;
+            return None;
         }
         self.forget_unused();
         self.histories.head(name)
@@ -465,9 +471,14 @@ impl RoomTable {
             return None;
         }
         let position = self.histories.next_position(message.room())?;
+        Some(self.number_at(message, position))
+    }
+
+    /// On the room's owner: the message with this place in the room's history.
+    fn number_at(&self, message: &SharedMessage, position: Position) -> SharedMessage {
         let numbered =
             |content: Message<'_>| self.histories.numbered(message.room(), position, content);
-        Some(message.numbered(position.offset(), numbered))
+        message.numbered(position, numbered)
     }
 
     /// The room has a history from now on, if it is to have one. False: it is not.
@@ -516,7 +527,7 @@ impl RoomTable {
     }
 
     /// A message was appended to all logs of a room with history.
-    fn keep(&mut self, name: &str, offset: u64) {
+    fn keep(&mut self, name: &str, position: Position) {
         let Some((name, &logs)) = self.by_name.get_key_value(name) else {
             return;
         };
@@ -525,13 +536,27 @@ impl RoomTable {
         let Some(plain) = plain.and_then(|plain| log_of(&self.logs, plain)) else {
             return;
         };
-        let kept = self.histories.append(&name, offset, plain.shared.log());
+        let kept = self.histories.append(&name, position, plain.shared.log());
         self.keep_messages(logs, kept);
         while let Some(room) = self.histories.take_beyond_bytes() {
             let logs = self.by_name.get(&room).copied().unwrap_or(RoomLogs::NONE);
             self.keep_messages(logs, 0);
         }
         self.forget_unused();
+    }
+
+    /// Drops histories of at least so many bytes, if there are so many. Returns how many were dropped.
+    pub(super) fn drop_histories(&mut self, bytes: usize) -> usize {
+        let mut dropped = 0;
+        while dropped < bytes {
+            let Some((room, kept_bytes)) = self.histories.take_oldest() else {
+                break;
+            };
+            let logs = self.by_name.get(&room).copied().unwrap_or(RoomLogs::NONE);
+            self.keep_messages(logs, 0);
+            dropped = dropped.saturating_add(usize::try_from(kept_bytes).unwrap_or(usize::MAX));
+        }
+        dropped
     }
 
     /// The logs of a room keep their newest `messages` messages.
@@ -553,7 +578,9 @@ impl RoomTable {
         }
         let is_used = |(_, id)| log_of(&self.logs, id).is_some_and(|log| !log.shared.is_empty());
         if !logs.iter().any(is_used) {
-            self.histories.set_used(name, false);
+            if self.histories.set_used(name, false) {
+                self.use_changes.push((name.clone(), false));
+            }
             self.forget_unused();
         }
     }
@@ -582,6 +609,119 @@ impl RoomTable {
     }
 }
 
+// Rooms of the backplane.
+impl RoomTable {
+    /// Whether a room is one of the backplane.
+    pub(super) fn is_shared(&self, name: &str) -> bool {
+        self.histories.is_shared(name)
+    }
+
+    /// How much of its messages a room of the backplane keeps. `None`: nothing.
+    pub(super) fn kept_by_backplane(&self, name: &str) -> Option<RoomHistory> {
+        self.histories.asked_limits_of(name)
+    }
+
+    /// Takes the rooms that have got their first subscriber here (`true`), or have lost their last one, in this order.
+    pub(super) fn take_use_changes(&mut self) -> Vec<(Arc<str>, bool)> {
+        std::mem::take(&mut self.use_changes)
+    }
+
+    /// Whether there are some.
+    pub(super) fn has_use_changes(&self) -> bool {
+        !self.use_changes.is_empty()
+    }
+
+    /// On the room's owner: a message of the backplane as subscribers get it.
+    pub(super) fn number_shared(&self, message: SharedMessage) -> SharedMessage {
+        match message.position() {
+            Some(position) => self.number_at(&message, position),
+            None => message,
+        }
+    }
+
+    /// A room begins with these messages of its past, the last of which is in front of `head`. Its subscribers do not get them.
+    pub(super) fn load(&mut self, name: &str, head: Position, messages: &[SharedMessage]) {
+        let first = messages.first().and_then(SharedMessage::position);
+        let before = first.map_or(head, |first| {
+            Position::new(first.epoch(), first.offset().saturating_sub(1))
+        });
+        if !self.restart(name, before) {
+            return;
+        }
+        let deliveries = self.counts.deliveries;
+        for message in messages {
+            self.append_shared(message, None);
+        }
+        self.counts.deliveries = deliveries;
+        self.skip_all(name);
+        self.forget_unused();
+    }
+
+    /// Messages of a room are missing in front of this place. `notice`: what the room's subscribers get instead of them.
+    pub(super) fn interrupt(
+        &mut self,
+        name: &str,
+        position: Position,
+        notice: Option<&SharedMessage>,
+    ) {
+        if let Some(notice) = notice {
+            self.append(name, notice, None);
+        }
+        self.restart(name, position);
+    }
+
+    /// The room keeps nothing from before this place. False: it has no history.
+    fn restart(&mut self, name: &str, position: Position) -> bool {
+        if !self.begin_history(name) {
+            return false;
+        }
+        let Some((name, &logs)) = self.by_name.get_key_value(name) else {
+            return false;
+        };
+        let plain = logs.get(Encoding::Plain);
+        if let Some(plain) = plain.and_then(|plain| log_of(&self.logs, plain)) {
+            self.histories.restart(name, position, plain.shared.log());
+        }
+        self.keep_messages(logs, 0);
+        true
+    }
+
+    /// All subscriptions of a room are at the end of their logs.
+    fn skip_all(&mut self, name: &str) {
+        let logs = self.by_name.get(name).copied().unwrap_or(RoomLogs::NONE);
+        for (_, id) in logs.iter() {
+            let Some(log) = log_mut(&mut self.logs, id) else {
+                continue;
+            };
+            let pool = self.pools.of(log.shared.keeps());
+            for subscription in log.shared.ids() {
+                // A subscription of a room that begins has been offered nothing, so nothing is partly written.
+                let skipped = log.shared.skip_to_end(subscription, pool);
+                let subscription = Subscription {
+                    log: id,
+                    id: subscription,
+                };
+                self.sent
+                    .excepted(subscription, Sent::from(&skipped), &mut log.beginnings);
+            }
+            log.lag.changed(id, &mut self.lag_watch);
+        }
+    }
+
+    /// The connections of this worker that subscribe to a room.
+    pub(super) fn subscribers_of(&self, name: &str) -> Vec<SocketKey> {
+        let logs = self.by_name.get(name).copied().unwrap_or(RoomLogs::NONE);
+        let logs = logs.iter().filter_map(|(_, id)| log_of(&self.logs, id));
+        let keys = logs.flat_map(|log| log.shared.keys());
+        keys.map(SocketKey::from_bits).collect()
+    }
+
+    /// Bytes of all messages that the rooms with history keep.
+    pub(super) fn kept_bytes(&self) -> usize {
+        usize::try_from(self.histories.bytes()).unwrap_or(usize::MAX)
+    }
+}
+
 // Publishing.
 impl RoomTable {
     /// Appends a message where there is one worker.
@@ -605,19 +745,24 @@ impl RoomTable {
         let numbered = self.histories.numbered(name, position, message);
         let message = numbered.as_ref().map_or(message, OwnedMessage::as_message);
         self.append(name, LocalMessage::new(message), except);
-        self.keep(name, position.offset());
+        self.keep(name, position);
     }
 
     /// Appends a message that the room's owner has put in order.
     pub(super) fn append_shared(&mut self, message: &SharedMessage, except: Option<Subscription>) {
         let before = self.counts.deliveries;
-        let offset = message.offset();
-        let is_kept = offset.is_some() && self.begin_history(message.room());
+        let position = message.position();
+        let is_kept = position.is_some() && self.begin_history(message.room());
         self.append(message.room(), message, except);
         message.count_reached(self.counts.deliveries.wrapping_sub(before));
-        if let Some(offset) = offset.filter(|_| is_kept) {
-            self.keep(message.room(), offset);
+        if let Some(position) = position.filter(|_| is_kept) {
+            self.keep(message.room(), position);
         }
+    }
+
+    /// The place behind the last message of a room. `None`: it has no history.
+    pub(super) fn position(&self, name: &str) -> Option<Position> {
+        self.histories.head(name)
     }
 
     /// How many connections subscribe to a room, on all workers; `None`: they are not counted.

@@ -13,11 +13,15 @@
 use super::compressor::Compressor;
 use super::encoding::Encoding;
 use crate::broadcast::{ChunkPool, SharedLog, SubscriptionId};
+use crate::server::backplane::{BackplaneMessage, NodeConnection};
 use crate::server::connection_id::ConnectionId;
+use crate::server::history::Position;
+use crate::server::not_published::{NotPublished, Published};
 use crate::server::receipt::{Receipt, Reply, receipt};
 use crate::websocket::deflate::WindowBits;
 use crate::websocket::frame::{Opcode, encode};
 use crate::websocket::{Fragment, Message, OwnedMessage};
+use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// A message that has a frame for each encoding.
@@ -107,30 +111,71 @@ impl EncodedFrames for LocalMessage<'_> {
 pub(crate) struct SharedMessage {
     room: Arc<str>,
     except_connection: Option<ConnectionId>,
-    /// In a room with history: its offset, once the room's owner has put it in order.
-    offset: Option<u64>,
+    /// In a room with history: its offset, once it has been put in order. The first message of a room has offset 1.
+    offset: Option<NonZeroU64>,
+    /// The epoch of this offset.
+    epoch: u64,
     /// The frame that is not compressed.
     plain: Arc<[u8]>,
     /// `None`: no subscriber gets it compressed, because the server compresses nothing or the message is too short.
     compressed: Option<Arc<CompressedFrames>>,
-    /// `None`: nobody wants to know how many subscribers get it.
-    reach: Option<Arc<Reach>>,
+    /// `None`: nobody wants to know what becomes of it.
+    outcome: Option<Arc<Outcome>>,
 }
 
-/// How many subscribers a message was published to. Its receipt gets the number when the last worker has appended the message.
+/// What the publisher of a message wants to know.
 #[derive(Debug)]
-pub(crate) struct Reach(Mutex<Reply<u64>>);
+pub(crate) enum Outcome {
+    /// How many subscribers it was published to. Its receipt gets the number when the last worker has appended the message.
+    Reached(Mutex<Reply<u64>>),
+    /// On a thread that is no worker: whether it was published.
+    Receipt(Mutex<Reply<Result<Published, NotPublished>>>),
+    /// A connection: whether it was published.
+    Publisher(PublisherOf),
+}
 
-impl Reach {
-    pub(crate) fn new() -> (Reach, Receipt<u64>) {
+/// The connection that has published a message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PublisherOf {
+    pub(crate) connection: ConnectionId,
+    /// The number by which its handler is told. `None`: the handler is told only that the message was not published.
+    pub(crate) number: Option<u64>,
+}
+
+impl Outcome {
+    pub(crate) fn reached() -> (Outcome, Receipt<u64>) {
         let (reply, receipt) = receipt(0);
-        (Reach(Mutex::new(reply)), receipt)
+        (Outcome::Reached(Mutex::new(reply)), receipt)
     }
 
-    fn add(&self, subscribers: u64) {
-        let mut reply = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(reached) = reply.result_mut() {
-            *reached += subscribers;
+    /// If the message is lost on its way, because the server ends, the result is unknown.
+    pub(crate) fn receipt() -> (Outcome, Receipt<Result<Published, NotPublished>>) {
+        let (reply, receipt) = receipt(Err(NotPublished::Unknown));
+        (Outcome::Receipt(Mutex::new(reply)), receipt)
+    }
+
+    fn add_reached(&self, subscribers: u64) {
+        if let Outcome::Reached(reply) = self {
+            let mut reply = reply.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(reached) = reply.result_mut() {
+                *reached += subscribers;
+            }
+        }
+    }
+
+    /// The message has its place, or has none. Returns the connection whose handler is to be told.
+    pub(crate) fn set(&self, result: Result<Published, NotPublished>) -> Option<PublisherOf> {
+        match self {
+            Outcome::Reached(_) => None,
+            Outcome::Receipt(reply) => {
+                let mut reply = reply.lock().unwrap_or_else(PoisonError::into_inner);
+                reply.set(result);
+                None
+            }
+            Outcome::Publisher(publisher) => {
+                let is_told = publisher.number.is_some() || result.is_err();
+                is_told.then_some(*publisher)
+            }
         }
     }
 }
@@ -159,31 +204,83 @@ impl SharedMessage {
             room: room.into(),
             except_connection,
             offset: None,
+            epoch: 0,
             plain,
             compressed,
-            reach: None,
+            outcome: None,
         }
     }
 
-    /// The same message, whose subscribers are counted.
-    pub(crate) fn counted_by(self, reach: Reach) -> SharedMessage {
+    /// A message of the backplane, which has put it in order. `compressible`: whether it is to be compressed for subscribers that take that.
+    pub(crate) fn of_backplane(
+        room: Arc<str>,
+        position: Position,
+        message: &BackplaneMessage,
+        except_connection: Option<ConnectionId>,
+        compressible: bool,
+    ) -> SharedMessage {
+        let opcode = match message.is_text() {
+            true => Opcode::Text,
+            false => Opcode::Binary,
+        };
+        let compressed = compressible.then(|| {
+            Arc::new(CompressedFrames {
+                opcode,
+                payload_at: message.payload_at(),
+                frames: Default::default(),
+            })
+        });
         SharedMessage {
-            reach: Some(Arc::new(reach)),
+            room,
+            except_connection,
+            offset: NonZeroU64::new(position.offset()),
+            epoch: position.epoch(),
+            plain: message.frame().clone(),
+            compressed,
+            outcome: None,
+        }
+    }
+
+    /// The message for the backplane, which refers to the same frame.
+    pub(crate) fn to_backplane(
+        &self,
+        id: u128,
+        except: Option<NodeConnection>,
+    ) -> Option<BackplaneMessage> {
+        let content = self.content()?;
+        let payload_at = self.plain.len() - content.as_bytes().len();
+        let is_text = content.opcode() == Opcode::Text;
+        let frame = self.plain.clone();
+        Some(BackplaneMessage::of_frame(
+            id, except, is_text, frame, payload_at,
+        ))
+    }
+
+    /// The same message, whose publisher is told what becomes of it.
+    pub(crate) fn with_outcome(self, outcome: Outcome) -> SharedMessage {
+        SharedMessage {
+            outcome: Some(Arc::new(outcome)),
             ..self
         }
     }
 
+    /// What its publisher wants to know.
+    #[inline]
+    pub(crate) fn outcome(&self) -> Option<&Arc<Outcome>> {
+        self.outcome.as_ref()
+    }
+
     /// A worker has appended the message to its logs, for so many subscribers.
     pub(crate) fn count_reached(&self, subscribers: u64) {
-        if let Some(reach) = &self.reach {
-            reach.add(subscribers);
+        if let Some(outcome) = &self.outcome {
+            outcome.add_reached(subscribers);
         }
     }
 
-    /// The same message with its offset. `numbered` may return another content for it.
+    /// The same message with its place. `numbered` may return another content for it.
     pub(crate) fn numbered(
         &self,
-        offset: u64,
+        position: Position,
         numbered: impl FnOnce(Message<'_>) -> Option<OwnedMessage>,
     ) -> SharedMessage {
         let content = self.content().and_then(numbered);
@@ -194,10 +291,11 @@ impl SharedMessage {
         SharedMessage {
             room: self.room.clone(),
             except_connection: self.except_connection,
-            offset: Some(offset),
+            offset: NonZeroU64::new(position.offset()),
+            epoch: position.epoch(),
             plain,
             compressed,
-            reach: self.reach.clone(),
+            outcome: self.outcome.clone(),
         }
     }
 
@@ -216,14 +314,15 @@ impl SharedMessage {
         }
     }
 
-    /// In a room with history: its offset.
+    /// In a room with history: the place behind it.
     #[inline]
-    pub(crate) fn offset(&self) -> Option<u64> {
-        self.offset
+    pub(crate) fn position(&self) -> Option<Position> {
+        let offset = self.offset?;
+        Some(Position::new(self.epoch, offset.get()))
     }
 
     /// The room that it is published to.
-    pub(crate) fn room(&self) -> &str {
+    pub(crate) fn room(&self) -> &Arc<str> {
         &self.room
     }
 

@@ -14,6 +14,7 @@ use yamabiko::server::Metrics;
 use yamabiko_pusher::AppCounts;
 
 use super::app_metrics;
+use super::backplane_metrics::BackplaneNumbers;
 use super::families::Families;
 use super::process::Process;
 use crate::logging::LogCounts;
@@ -27,6 +28,8 @@ pub(super) struct Numbers {
     pub memory_bytes_max: Option<usize>,
     pub connections_max: usize,
     pub log: LogCounts,
+    /// `None`: there is no backplane.
+    pub backplane: Option<BackplaneNumbers>,
     /// The apps of Pusher clients, if there are any.
     pub apps: Option<Vec<AppCounts>>,
     pub process: Process,
@@ -56,6 +59,9 @@ impl Collector for Numbers {
         self.slow_subscribers(&mut families)?;
         self.work(&mut families)?;
         self.server(&mut families)?;
+        if let Some(backplane) = &self.backplane {
+            backplane.encode(&mut families)?;
+        }
         if let Some(apps) = &self.apps {
             app_metrics::encode(apps, &mut families)?;
         }
@@ -296,6 +302,7 @@ impl Numbers {
 pub(crate) mod tests {
     use super::*;
     use std::collections::{BTreeMap, BTreeSet};
+    use yamabiko::server::BackplaneCounts;
 
     /// The families of an exposition by name, each with its type and its samples. Fails where the text breaks a rule of the format.
     pub(crate) fn parsed(text: &str) -> BTreeMap<String, (String, Vec<(String, f64)>)> {
@@ -376,6 +383,10 @@ pub(crate) mod tests {
             memory_bytes_max: Some(100),
             connections_max: 9,
             log: LogCounts::default(),
+            backplane: Some(BackplaneNumbers {
+                is_ready: true,
+                counts: BackplaneCounts::default(),
+            }),
             apps: Some(vec![app("1"), app("two")]),
             process: Process {
                 cpu_seconds: Some(1.5),

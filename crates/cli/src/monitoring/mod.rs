@@ -3,7 +3,7 @@
 //! | path | response |
 //! |---|---|
 //! | `/health` | 200 and `ok`: the process answers. Also from a full server |
-//! | `/ready` | 200 and `ready`, or 503 and the reason: the server stops, or it is full |
+//! | `/ready` | 200 and `ready`, or 503 and the reason: the server stops, its backplane cannot be reached, or it is full |
 //! | `/version` | 200 and `{"name":"yamabiko","version":"0.1.0"}` |
 //! | `/metrics` | 200 and the metrics in the format OpenMetrics (`exposition.rs`): with `--metrics`, or on the addresses of `--admin-listen` |
 //!
@@ -12,15 +12,17 @@
 //! | `mod.rs` | what the paths tell |
 //! | `handler.rs` | the application that has these paths |
 //! | `administration.rs` | the server for operators, on addresses and a thread of its own |
-//! | `exposition.rs`, `app_metrics.rs`, `families.rs` | the metrics of the server and of the apps; the format |
+//! | `exposition.rs`, `app_metrics.rs`, `backplane_metrics.rs`, `families.rs` | the metrics of the server, of the apps and of the backplane; the format |
 //! | `process.rs` | what the system tells about the process |
 //!
 //! Paths are compared after percent-decoding. A full server answers them, too ([`http_when_full`](yamabiko::server::Handler)).
 //!
-//! `/ready` is 503 as soon as [`ServerHandle::is_ready`] is false: [`ServerHandle::set_ready`] and [`ServerHandle::shutdown`] do that.
+//! `/ready` is 503 as soon as [`ServerHandle::is_ready`] is false: [`ServerHandle::set_ready`] and [`ServerHandle::shutdown`] do that, and a
+//! backplane that cannot be reached.
 
 mod administration;
 mod app_metrics;
+mod backplane_metrics;
 mod exposition;
 mod families;
 mod handler;
@@ -38,6 +40,7 @@ use yamabiko_pusher::CountsReader;
 pub(crate) use self::administration::Administration;
 pub(crate) use self::handler::MonitoringPaths;
 
+use self::backplane_metrics::BackplaneNumbers;
 use self::exposition::{Numbers, OPEN_METRICS};
 use self::process::Process;
 use crate::logging::Log;
@@ -119,7 +122,7 @@ impl Monitoring {
         Ok(match resource {
             Resource::Health => Response::text(Status::Ok, "ok\n"),
             Resource::Version => Response::json(Status::Ok, VERSION),
-            Resource::Ready if !is_ready => unready("stopping\n"),
+            Resource::Ready if !is_ready => unready(reason_of(server)),
             Resource::Ready if is_full => unready("full\n"),
             Resource::Ready => Response::text(Status::Ok, "ready\n"),
             Resource::Metrics => {
@@ -138,6 +141,7 @@ impl Monitoring {
             memory_bytes_max: server.and_then(|server| server.config().memory_bytes_max),
             connections_max: watched.connections_max.get().copied().unwrap_or(0),
             log: watched.log.counts(),
+            backplane: server.and_then(BackplaneNumbers::read),
             apps: watched.apps.as_ref().map(CountsReader::read),
             process: Process::read(),
             started: watched.started,
@@ -183,6 +187,15 @@ impl Resource {
             "metrics" => Some(Resource::Metrics),
             _ => None,
         }
+    }
+}
+
+/// Why a server is not ready. The reason of the backplane is in the log: it may name hosts.
+fn reason_of(server: Option<&ServerHandle>) -> &'static str {
+    let backplane = server.and_then(ServerHandle::backplane_state);
+    match backplane.is_some_and(|backplane| !backplane.is_ready) {
+        true => "the backplane is not ready\n",
+        false => "stopping\n",
     }
 }
 

@@ -2,10 +2,13 @@
 
 use crate::broadcast::{Backlog, FlushBudget};
 use crate::reactor::SocketKey;
+use crate::server::backplane::BackplaneMessage;
 use crate::server::config::RoomLimits;
 use crate::server::history::{Gap, HistoryLimits, Position, Replay, Replayed, RoomHistory};
 use crate::server::lag::LagPolicy;
-use crate::server::rooms::{HistoryRules, RoomCensus, RoomTable, SharedRooms, Subscriptions};
+use crate::server::rooms::{
+    HistoryRules, RoomCensus, RoomTable, SharedMessage, SharedRooms, Subscriptions,
+};
 use crate::time::Timestamp;
 use crate::websocket::Message;
 use crate::websocket::deflate::{DeflateConfig, WindowBits};
@@ -23,6 +26,7 @@ fn rooms(limits: HistoryLimits, history: RoomHistory) -> RoomTable {
         epoch: EPOCH,
         of_room: Box::new(move |room| (!room.starts_with('!')).then_some(history)),
         numbered: Box::new(|_, _, _| None),
+        shares: Some(Box::new(|room| room.starts_with("shared"))),
     };
     RoomTable::new(
         Arc::new(|_: &str| LagPolicy::default()),
@@ -263,10 +267,140 @@ fn worker_that_has_forgotten_a_room_does_not_take_its_place_for_the_owners() {
     let mut rooms = keeping(RoomHistory::default());
     let (mut subscriptions, key) = (Subscriptions::default(), SocketKey::from_bits(1));
     let replay = Replay::After(Position::new(EPOCH, 40));
-    let replayed = rooms.subscribe_from("hall", replay, 41, key, None, &mut subscriptions);
+    let replayed = rooms.subscribe_from(
+        "hall",
+        replay,
+        Some(Position::new(EPOCH, 41)),
+        key,
+        None,
+        &mut subscriptions,
+    );
     let replayed = replayed.expect("there is no limit");
     assert_eq!(
         (replayed.position.offset(), replayed.gap),
         (41, Gap::Forgotten)
     );
+}
+
+/// A message of the backplane.
+fn shared(room: &str, epoch: u64, offset: u64) -> SharedMessage {
+    let message = BackplaneMessage::new(0, Message::Text("abc"));
+    let position = Position::new(epoch, offset);
+    SharedMessage::of_backplane(room.into(), position, &message, None, true)
+}
+
+/// Flushes all logs. Returns how many bytes each subscriber was offered, by its key.
+fn offered(rooms: &mut RoomTable) -> Vec<(u64, usize)> {
+    let mut offered = Vec::new();
+    let dirty = rooms.take_dirty();
+    for &log in &dirty {
+        let mut budget = FlushBudget::UNLIMITED;
+        let mut take = |key, backlog: Backlog<'_>| {
+            offered.push((key, backlog.bytes()));
+            backlog.bytes()
+        };
+        rooms.flush(log, Timestamp(0), &mut budget, &mut take);
+        if rooms.keeps(log) {
+            rooms.catch_up(log, Timestamp(0), &mut budget, &mut take);
+        }
+    }
+    rooms.reuse_dirty(dirty);
+    offered.sort_unstable();
+    offered
+}
+
+#[test]
+fn subscribers_of_a_room_that_is_loaded_get_what_comes_and_later_ones_get_the_past() {
+    let (mut rooms, room) = (keeping(RoomHistory::default()), "shared");
+    let windows = [None, Some(WindowBits::MAX), WindowBits::new(9)];
+    let mut all: Vec<Subscriptions> = Vec::new();
+    for (window, key) in windows.into_iter().zip(0..) {
+        let (mut subscriptions, key) = (Subscriptions::default(), SocketKey::from_bits(key));
+        let subscribed = rooms.subscribe(room, key, window, &mut subscriptions);
+        subscribed.expect("there is no limit");
+        all.push(subscriptions);
+    }
+    assert_eq!(rooms.take_use_changes(), [(room.into(), true)]);
+    let past: Vec<_> = (8..=9).map(|offset| shared(room, 3, offset)).collect();
+    rooms.load(room, Position::new(3, 9), &past);
+    assert_eq!(offered(&mut rooms), []);
+    assert_eq!(rooms.deliveries(), 0);
+    rooms.append_shared(&shared(room, 3, 10), None);
+    let frame = FRAME as usize;
+    assert_eq!(offered(&mut rooms), [(0, frame), (1, frame), (2, frame)]);
+    let after = |offset| Replay::After(Position::new(3, offset));
+    assert_eq!(look(&mut rooms, room, after(7), None).1, 3 * frame);
+    let (replayed, bytes) = look(&mut rooms, room, after(6), None);
+    assert_eq!((replayed.gap, bytes), (Gap::Forgotten, 3 * frame));
+    for subscription in all.iter().flat_map(|one| one.as_slice()) {
+        assert!(rooms.unsubscribe(*subscription).is_none());
+    }
+    assert_eq!(rooms.take_use_changes(), [(room.into(), false)]);
+}
+
+#[test]
+fn room_keeps_nothing_from_before_a_gap_and_its_subscribers_get_the_notice() {
+    let (mut rooms, room) = (keeping(RoomHistory::default()), "shared");
+    let (mut subscriptions, key) = (Subscriptions::default(), SocketKey::from_bits(4));
+    let subscribed = rooms.subscribe(room, key, None, &mut subscriptions);
+    subscribed.expect("there is no limit");
+    rooms.load(room, Position::new(3, 0), &[]);
+    rooms.append_shared(&shared(room, 3, 1), None);
+    let notice = SharedMessage::new(room, Message::Text("gap"), None, false);
+    rooms.interrupt(room, Position::new(5, 40), Some(&notice));
+    rooms.append_shared(&shared(room, 5, 41), None);
+    let frame = FRAME as usize;
+    assert_eq!(offered(&mut rooms), [(4, 3 * frame)]);
+    let from = |epoch, offset| Replay::After(Position::new(epoch, offset));
+    let (replayed, bytes) = look(&mut rooms, room, from(5, 40), None);
+    assert_eq!((replayed.gap, bytes), (Gap::None, frame));
+    let (replayed, bytes) = look(&mut rooms, room, from(3, 1), None);
+    assert_eq!((replayed.gap, bytes), (Gap::OtherEpoch, frame));
+}
+
+#[test]
+fn room_of_the_backplane_that_keeps_nothing_has_positions_all_the_same() {
+    let (mut rooms, room) = (keeping(RoomHistory::default()), "shared!");
+    let mut nothing = rooms_without_history();
+    for rooms in [&mut rooms, &mut nothing] {
+        rooms.load(room, Position::new(3, 7), &[]);
+        rooms.append_shared(&shared(room, 3, 8), None);
+        assert_eq!(rooms.position(room), Some(Position::new(3, 8)));
+    }
+    let (replayed, bytes) = look(&mut nothing, room, Replay::Latest(9), None);
+    assert_eq!((replayed.position, bytes), (Position::new(3, 8), 0));
+}
+
+fn rooms_without_history() -> RoomTable {
+    let rules = HistoryRules {
+        limits: HistoryLimits::default(),
+        epoch: EPOCH,
+        of_room: Box::new(|_| None),
+        numbered: Box::new(|_, _, _| None),
+        shares: Some(Box::new(|_| true)),
+    };
+    RoomTable::new(
+        Arc::new(|_: &str| LagPolicy::default()),
+        SharedRooms::new(RoomCensus::new(RoomLimits::default(), false), Some(rules)),
+        Arc::default(),
+        None,
+    )
+}
+
+#[test]
+fn histories_that_were_published_to_longest_ago_are_dropped_until_enough_is_free() {
+    let mut rooms = keeping(RoomHistory::default());
+    for room in ["a", "b", "c"] {
+        publish(&mut rooms, room, 2);
+    }
+    assert_eq!(rooms.kept_bytes() as u64, 6 * FRAME);
+    assert_eq!(
+        rooms.drop_histories(2 * FRAME as usize + 1) as u64,
+        4 * FRAME
+    );
+    assert_eq!(rooms.kept_bytes() as u64, 2 * FRAME);
+    let kept = ["a", "b", "c"].map(|room| latest(&mut rooms, room));
+    assert_eq!(kept, [0, 0, 2]);
+    assert_eq!(rooms.drop_histories(usize::MAX) as u64, 2 * FRAME);
+    assert_eq!(rooms.drop_histories(1), 0);
 }

@@ -1,0 +1,90 @@
+//! The server's side of [`BackplaneNode`](super::BackplaneNode): what the engine tells, on its way to the owners of the rooms.
+//!
+//! The engine's thread sends to the mailbox of the owner, as a [`Publisher`](super::Publisher) does, and finds it full when the owner
+//! does not keep up.
+
+use super::backplane::link::Link;
+use super::backplane::{Backplane, BackplaneMessage, KeptMessages, NodeId, NodeSink};
+use super::diagnostics;
+use super::history::Position;
+use super::room_events::EngineEvent;
+use super::rooms::SharedMessage;
+use super::rooms::encoding::is_compressible;
+use super::workers::Workers;
+use crate::websocket::deflate::DeflateConfig;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+/// Where the engine's calls go.
+pub(super) struct EngineInput {
+    link: Arc<Link>,
+    workers: Workers,
+    deflate: Option<DeflateConfig>,
+    /// The engine has the node, which has this.
+    engine: Weak<dyn Backplane>,
+    /// As it was reported last.
+    was_ready: AtomicBool,
+}
+
+impl EngineInput {
+    pub(super) fn new(
+        link: Arc<Link>,
+        workers: Workers,
+        deflate: Option<DeflateConfig>,
+        engine: &Arc<dyn Backplane>,
+    ) -> EngineInput {
+        EngineInput {
+            link,
+            workers,
+            deflate,
+            engine: Arc::downgrade(engine),
+            was_ready: AtomicBool::new(true),
+        }
+    }
+}
+
+impl NodeSink for EngineInput {
+    fn id(&self) -> NodeId {
+        self.link.node()
+    }
+
+    fn load(&self, room: &str, kept: KeptMessages) -> Result<(), KeptMessages> {
+        let room = room.into();
+        match self.workers.tell_owner(EngineEvent::Load { room, kept }) {
+            Err(EngineEvent::Load { kept, .. }) => Err(kept),
+            _ => Ok(()),
+        }
+    }
+
+    fn deliver(&self, room: &str, first: Position, messages: &[BackplaneMessage]) -> usize {
+        let room: Arc<str> = room.into();
+        let shared = messages.iter().zip(0..).map(|(message, index)| {
+            let except = message.except();
+            SharedMessage::of_backplane(
+                room.clone(),
+                first.plus(index),
+                message,
+                except.and_then(|except| except.on(self.link.node())),
+                is_compressible(self.deflate.as_ref(), message.payload().len()),
+            )
+        });
+        self.workers.deliver(&room, shared)
+    }
+
+    fn gap(&self, room: &str, position: Position) -> bool {
+        let room = room.into();
+        self.workers
+            .tell_owner(EngineEvent::Gap { room, position })
+            .is_ok()
+    }
+
+    fn state_changed(&self) {
+        let Some(engine) = self.engine.upgrade() else {
+            return;
+        };
+        let state = engine.state();
+        if self.was_ready.swap(state.is_ready, Ordering::Relaxed) != state.is_ready {
+            diagnostics::backplane_changed(&state);
+        }
+    }
+}
