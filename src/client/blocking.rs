@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::error::ClientError;
 use super::opening::{self, Opened};
 use super::options::Options;
+use super::random;
 use super::reader::Reader;
 use super::shared::Shared;
 use super::stream::ConnectedSocket;
@@ -18,9 +19,7 @@ use crate::traffic::Traffic;
 use crate::websocket::deflate::{DeflateConfig, DeflateParameters, DeflatePool};
 use crate::websocket::frame::CloseFrame;
 use crate::websocket::handshake::{Established, Fields, Proxy, WebSocketUri};
-use crate::websocket::{
-    AsMessage, Connection, Ended, Event, Fragment, KeyBatch, Limits, OwnedMessage,
-};
+use crate::websocket::{AsMessage, Connection, Ended, Event, Fragment, Limits, OwnedMessage};
 
 /// An open connection to a server. If it is dropped without [`Client::close`], only
 /// TCP is closed, and the server reports 1006.
@@ -512,7 +511,7 @@ impl ClientBuilder {
         let ClientBuilder { uri, options } = self;
         let uri = WebSocketUri::parse(&uri).map_err(ClientError::Uri)?;
         let secure = options.secure(&uri)?;
-        let handshake = options.handshake(&uri, nonce()?)?;
+        let handshake = options.handshake(&uri, random::nonce()?)?;
         let proxy = options.proxy.as_ref();
         let (timeouts, observer) = (&options.timeouts, &options.observer);
         let opened = opening::open(&uri, proxy, handshake, &secure, timeouts, observer)?;
@@ -539,7 +538,7 @@ impl ClientBuilder {
         let ClientBuilder { uri, options } = self;
         let uri = WebSocketUri::parse(&uri).map_err(ClientError::Uri)?;
         let secure = options.secure(&uri)?;
-        let handshake = options.handshake(&uri, nonce()?)?;
+        let handshake = options.handshake(&uri, random::nonce()?)?;
         let stream = socket.into().into_stream();
         let (timeouts, observer) = (&options.timeouts, &options.observer);
         let opened = opening::open_on(stream, &uri, handshake, &secure, timeouts, observer)?;
@@ -581,7 +580,7 @@ impl ClientBuilder {
     pub fn connect_over<S: Read + Write>(self, stream: S) -> Result<StreamClient<S>, ClientError> {
         let ClientBuilder { uri, options } = self;
         let uri = WebSocketUri::parse(&uri).map_err(ClientError::Uri)?;
-        let handshake = options.handshake(&uri, nonce()?)?;
+        let handshake = options.handshake(&uri, random::nonce()?)?;
         StreamClient::open(stream, handshake, &options, |established| {
             connection(established, &options)
         })
@@ -607,32 +606,9 @@ impl Client {
 
 /// The connection of what was agreed on, with these settings.
 fn connection(established: &Established, options: &Options) -> Connection {
-    let connection = established.connection(options.limits, masking_keys());
+    let connection = established.connection(options.limits, random::masking_keys());
     match options.in_pieces {
         true => connection.with_pieces(),
         false => connection,
     }
 }
-
-/// The sixteen random bytes of `Sec-WebSocket-Key`.
-fn nonce() -> Result<[u8; 16], ClientError> {
-    let mut nonce = [0; 16];
-    getrandom::fill(&mut nonce)
-        .map_err(|error| ClientError::Randomness(io::Error::other(error.to_string())))?;
-    Ok(nonce)
-}
-
-/// Masking keys from the operating system.
-///
-/// # Panics
-/// The source panics if the operating system, which returned random bytes for the nonce,
-/// fails now. There is no safe way to continue: a predictable key lets a script choose the
-/// bytes on the wire (RFC 6455 §10.3).
-fn masking_keys() -> KeyBatch<impl FnMut(&mut [u8]) + Send> {
-    KeyBatch::new(KEYS_PER_BATCH, |bytes: &mut [u8]| {
-        getrandom::fill(bytes).expect("the operating system returns random bytes");
-    })
-}
-
-/// One system call provides so many masking keys; they take 256 bytes.
-const KEYS_PER_BATCH: usize = 64;

@@ -79,6 +79,7 @@
 // | `shared.rs`, `protocol.rs`, `send_buffer.rs` | their shared state and its deadlines, and which thread may write |
 // | `stream.rs`, `transport.rs`, `secure.rs`, `tls.rs`, `waits.rs` | the socket; TLS over it; `traffic.rs`: what observes the bytes |
 // | `reconnecting.rs`, `retry.rs`, `backoff.rs` | connecting again: the client, whether, and when |
+// | `random.rs` | random bytes for handshakes, masking keys and pauses |
 // | `unconfirmed.rs` | messages that the server may not have received |
 // | `error.rs` | all errors |
 
@@ -90,6 +91,7 @@ mod options;
 mod permit;
 mod progress;
 mod protocol;
+pub mod random;
 mod reader;
 mod reconnecting;
 mod retry;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::backoff::Backoff;
 use super::blocking::{Client, ClientBuilder};
 use super::error::{ClientError, Step};
+use super::random;
 use super::retry::Retry;
 use super::unconfirmed::Unconfirmed;
 use crate::websocket::{CloseFrame, Ended, Event, Message, OwnedMessage, SendError};
@@ -276,9 +277,7 @@ impl ReconnectingClient {
 
     /// Another attempt follows.
     fn lost(&mut self, asked: Duration) -> Result<(), ClientError> {
-        let random = getrandom::u64()
-            .map_err(|error| ClientError::Randomness(std::io::Error::other(error.to_string())))?;
-        self.pause = self.backoff.next_delay_after(asked, random);
+        self.pause = self.backoff.next_delay_after(asked, random::number()?);
         Ok(())
     }
 }

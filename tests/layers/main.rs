@@ -216,7 +216,7 @@ const LAYERS: [Layer; 24] = [
     Layer {
         name: "crates/tokio/src",
         may: &[
-            "crate", "yamabiko", "std", "core", "alloc", "tokio", "futures_core", "futures_sink", "futures_io", "getrandom", "http", "hyper",
+            "crate", "yamabiko", "std", "core", "alloc", "tokio", "futures_core", "futures_sink", "futures_io", "http", "hyper",
             "hyper_util", "axum_core", "tokio_rustls",
         ],
         must_not: &[

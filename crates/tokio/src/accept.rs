@@ -324,12 +324,8 @@ impl fmt::Display for AcceptError {
             AcceptError::TimedOut => {
                 f.write_str("the client did not complete the opening handshake in time")
             }
-            AcceptError::Ended(error) => {
-                f.write_str("the client ended the connection during the opening handshake")?;
-                match error {
-                    Some(error) => write!(f, ": {error}"),
-                    None => Ok(()),
-                }
+            AcceptError::Ended(_) => {
+                f.write_str("the client ended the connection during the opening handshake")
             }
         }
     }
@@ -338,7 +334,7 @@ impl fmt::Display for AcceptError {
 impl std::error::Error for AcceptError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            AcceptError::Refused(refusal) => Some(refusal),
+            AcceptError::Refused(refusal) => refusal.source(),
             AcceptError::TimedOut => None,
             AcceptError::Ended(error) => error.as_ref().map(|error| error as _),
         }

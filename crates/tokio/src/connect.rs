@@ -18,9 +18,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
-use yamabiko::client::{ClientError, ConnectPermit, HttpRefusal, RemoteHost, Step};
+use yamabiko::client::{ClientError, ConnectPermit, HttpRefusal, RemoteHost, Step, random};
 #[cfg(feature = "tls")]
 use yamabiko::tls::ClientTls;
+use yamabiko::websocket::Limits;
 use yamabiko::websocket::deadlines::Timeouts;
 #[cfg(feature = "deflate")]
 use yamabiko::websocket::deflate::{DeflateConfig, DeflatePool};
@@ -29,7 +30,6 @@ use yamabiko::websocket::handshake::{
     ClientHandshake, ClientHandshakeError, Established, HttpResponse, InvalidRequest, Proxy,
     ProxyTunnel, WebSocketUri,
 };
-use yamabiko::websocket::{KeyBatch, Limits};
 
 use crate::client_stream::ClientStream;
 use crate::options::Options;
@@ -254,7 +254,7 @@ impl Connector {
         &self,
         mut stream: T,
     ) -> Result<WebSocket<T>, ClientError> {
-        let handshake = self.handshake.again(nonce()?);
+        let handshake = self.handshake.again(random::nonce()?);
         // Boxed, so that its buffers do not stay in the task of an open connection.
         let opening = Box::pin(open(&mut stream, handshake, self.options.timer));
         let opened = self
@@ -266,7 +266,7 @@ impl Connector {
         let (established, surplus) = opened.ok_or(timed_out)??;
         let opened = Opened {
             stream,
-            connection: established.connection(self.options.limits, masking_keys()),
+            connection: established.connection(self.options.limits, random::masking_keys()),
             role: Role::Client,
             subprotocol: established.subprotocol.as_deref().map(Box::from),
             deflate: established.deflate,
@@ -442,27 +442,6 @@ fn timed_out() -> io::Error {
     io::ErrorKind::TimedOut.into()
 }
 
-/// The sixteen random bytes of `Sec-WebSocket-Key`.
-fn nonce() -> Result<[u8; 16], ClientError> {
-    let mut nonce = [0; 16];
-    getrandom::fill(&mut nonce)
-        .map_err(|error| ClientError::Randomness(io::Error::other(error.to_string())))?;
-    Ok(nonce)
-}
-
-/// Masking keys from the operating system.
-///
-/// # Panics
-/// The source panics if the operating system, which returned random bytes for the nonce, fails
-/// now: a predictable key lets a script choose the bytes on the wire (RFC 6455 §10.3).
-fn masking_keys() -> KeyBatch<impl FnMut(&mut [u8]) + Send> {
-    KeyBatch::new(KEYS_PER_BATCH, |bytes: &mut [u8]| {
-        getrandom::fill(bytes).expect("the operating system returns random bytes");
-    })
-}
-
-/// One system call provides so many masking keys; they take 256 bytes.
-const KEYS_PER_BATCH: usize = 64;
 const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of the body of an HTTP response is kept.
 const BODY_START_BYTES_MAX: usize = 4 << 10;

@@ -19,14 +19,18 @@
 
 use std::fmt;
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use yamabiko::time::Timestamp;
 use yamabiko::websocket::deadlines::{Deadlines, Due, Overdue};
 use yamabiko::websocket::frame::{CloseFrame, Role};
-use yamabiko::websocket::{Connection, Ended, Event, ReadBuffer, SendError, State};
+use yamabiko::websocket::{
+    AsMessage, Connection, Ended, Event, Message, ReadBuffer, SendError, State,
+};
 
 use crate::error::Error;
 use crate::options::Options;
@@ -40,6 +44,8 @@ pub(crate) struct Endpoint<T> {
     queue: WriteQueue,
     deadlines: Deadlines,
     clock: Clock,
+    /// Bytes have come since the deadlines were asked.
+    heard: bool,
     options: Arc<Options>,
     phase: Phase,
     /// What ended the connection, if it was no frame.
@@ -93,6 +99,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Endpoint<T> {
             queue: WriteQueue::default(),
             deadlines: Deadlines::new(clock.now()),
             clock,
+            heard: false,
             options,
             phase: Phase::Receiving,
             cause: None,
@@ -145,7 +152,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Endpoint<T> {
     }
 
     /// Writes what waits for the stream. Ready: all is written, or nothing can be.
+    #[inline]
     fn poll_write(&mut self, half: Half, cx: &mut Context<'_>) -> Poll<()> {
+        match self.queue.is_flushed() {
+            true => Poll::Ready(()),
+            false => self.poll_write_rest(half, cx),
+        }
+    }
+
+    fn poll_write_rest(&mut self, half: Half, cx: &mut Context<'_>) -> Poll<()> {
         let (was_blocked, before) = (self.queue.is_blocked(), self.queue.len());
         let written = self.queue.poll_write(Pin::new(&mut self.stream), half, cx);
         // The peer has taken bytes that it was slow to take.
@@ -157,13 +172,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Endpoint<T> {
 
     /// Ready when another message may be appended.
     pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.queue.len() >= self.options.write_queue_bytes_max {
+        if self.is_full() {
             let written = self.poll_write(Half::Writer, cx);
-            if self.queue.len() >= self.options.write_queue_bytes_max {
+            if self.is_full() {
                 ready!(written);
             }
         }
         Poll::Ready(self.check_writable())
+    }
+
+    /// Whether another message has to wait.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.queue.len() >= self.options.write_queue_bytes_max
     }
 
     /// Appends frames to the write queue.
@@ -172,7 +193,67 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Endpoint<T> {
         encode: impl FnOnce(&mut Connection, &mut Vec<u8>) -> Result<(), SendError>,
     ) -> Result<(), Error> {
         self.check_writable()?;
-        encode(&mut self.connection, self.queue.bytes()).map_err(Error::Send)
+        encode(&mut self.connection, self.queue.bytes_for_frame()).map_err(Error::Send)
+    }
+
+    /// Appends frames to the write queue as soon as there is room, and writes it. What has to
+    /// be appended is taken out of `encode`.
+    pub(crate) fn poll_push(
+        &mut self,
+        encode: &mut Option<impl FnOnce(&mut Connection, &mut Vec<u8>) -> Result<(), SendError>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        if encode.is_some() {
+            ready!(self.poll_ready(cx))?;
+        }
+        if let Some(encode) = encode.take() {
+            self.push(encode)?;
+        }
+        self.poll_flush(cx)
+    }
+
+    /// Sends a message as soon as there is room, and writes it. The message is taken when it
+    /// is sent.
+    pub(crate) fn poll_send(
+        &mut self,
+        message: &mut Option<impl AsMessage>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        if message.is_some() {
+            ready!(self.poll_ready(cx))?;
+        }
+        if let Some(message) = message.take() {
+            self.send(message.as_message(), cx)?;
+        }
+        self.poll_flush(cx)
+    }
+
+    /// Sends a message. A long one is written from where it lies, as far as the stream takes
+    /// it at once, and its rest is appended to the write queue; others are appended.
+    #[inline]
+    pub(crate) fn send(&mut self, message: Message<'_>, cx: &mut Context<'_>) -> Result<(), Error> {
+        match message.as_bytes().len() {
+            ..UNCOPIED_BYTES_MIN => {
+                self.push(|connection, output| connection.send(message, output))
+            }
+            _ => self.send_long(message, cx),
+        }
+    }
+
+    fn send_long(&mut self, message: Message<'_>, cx: &mut Context<'_>) -> Result<(), Error> {
+        // A stream wakes the task that polled it last: here no other one may wait for it.
+        if self.queue.is_blocked() || !self.stream.is_write_vectored() {
+            return self.push(|connection, output| connection.send(message, output));
+        }
+        self.check_writable()?;
+        let output = self.queue.bytes_for_frame();
+        let sent = self.connection.send_vectored(message, output);
+        let behind = sent.map_err(Error::Send)?;
+        if !behind.is_empty() {
+            self.queue
+                .write_with(Pin::new(&mut self.stream), behind, cx);
+        }
+        Ok(())
     }
 
     /// Ready when all is written.
@@ -252,12 +333,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Endpoint<T> {
         match read {
             // The beginning of a message stays in the buffer only while there is more to read.
             Poll::Pending if !buffer.is_empty() => Poll::Ready(Some(More::Bytes)),
-            Poll::Pending => {
-                self.watch_message();
-                Poll::Pending
-            }
+            Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(())) if count > 0 => {
-                if let Err(overdue) = self.bytes_came(count) {
+                self.heard = true;
+                let timeouts = &self.options.timeouts;
+                let in_bounds = self.deadlines.received_while_closing(count, timeouts);
+                if let Err(overdue) = in_bounds {
                     self.end(Some(Cause::Overdue(overdue)), cx);
                 }
                 Poll::Ready(Some(More::Bytes))
@@ -269,17 +350,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Endpoint<T> {
         }
     }
 
-    fn bytes_came(&mut self, count: usize) -> Result<(), Overdue> {
-        self.deadlines.peer_is_alive(self.clock.now());
-        let timeouts = &self.options.timeouts;
-        self.deadlines.received_while_closing(count, timeouts)
-    }
-
     /// All that has come is received: starts or stops the time of an unfinished message.
-    fn watch_message(&mut self) {
+    fn watch_message(&mut self, now: Timestamp) {
         if self.connection.has_unfinished_input() {
             let bytes = self.connection.unfinished_message_bytes();
-            let now = self.clock.now();
             self.deadlines
                 .message_is_unfinished(now, bytes, &self.options.timeouts);
         } else {
@@ -317,13 +391,22 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Endpoint<T> {
         Poll::Ready(None)
     }
 
-    /// Ready: the state has changed.
+    /// Nothing has come for now. Ready: the state has changed.
+    // The one place that reads the clock for a message, and it does so once for all messages of
+    // a read.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = self.clock.now();
+        if mem::take(&mut self.heard) {
+            self.deadlines.peer_is_alive(now);
+        }
+        if self.phase == Phase::Receiving {
+            self.watch_message(now);
+        }
         let timeouts = &self.options.timeouts;
         let Some(deadline) = self.deadlines.deadline(timeouts) else {
             return Poll::Pending;
         };
-        ready!(self.clock.poll_until(deadline, cx));
+        ready!(self.clock.poll_until(deadline, now, cx));
         // Whether the kernel has unsent bytes is not known here.
         let due = self
             .deadlines
@@ -381,6 +464,10 @@ fn remember(slot: &mut Option<Waker>, waker: &Waker) {
         *slot = Some(waker.clone());
     }
 }
+
+/// A message of so many bytes is written from where it lies. A shorter one is copied into the
+/// write queue, so that all replies to one read are one write.
+const UNCOPIED_BYTES_MIN: usize = 16 << 10;
 
 /// What one read discards at the end.
 const DISCARDED_BYTES: usize = 4 << 10;

@@ -9,6 +9,9 @@ use yamabiko::websocket::{ProtocolError, SendError};
 
 /// Why a message was not received or not sent. The closing handshake is not an error: a read
 /// then returns `None`.
+///
+/// `Display` tells what has failed, and [`source`](std::error::Error::source) why: the rule that the peer
+/// broke, or the error of the stream. Print both, as `anyhow` and `eyre` do.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -31,24 +34,23 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Protocol(error) => write!(f, "the peer broke the protocol: {error}"),
+            Error::Protocol(_) => f.write_str("the peer broke the protocol"),
             Error::Send(error) => error.fmt(f),
-            Error::Lost(None) => f.write_str(LOST),
-            Error::Lost(Some(error)) => write!(f, "{LOST}: {error}"),
+            Error::Lost(_) => f.write_str("the connection was lost without a closing handshake"),
             Error::TimedOut(overdue) => overdue.fmt(f),
             Error::InPieces => f.write_str("messages come in pieces: read them as events"),
         }
     }
 }
 
+/// The cause that `Display` does not tell. An error that says all by itself is shown as this error.
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Protocol(error) => Some(error),
-            Error::Send(error) => Some(error),
+            Error::Send(error) => error.source(),
             Error::Lost(error) => error.as_deref().map(|error| error as _),
-            Error::TimedOut(overdue) => Some(overdue),
-            Error::InPieces => None,
+            Error::TimedOut(_) | Error::InPieces => None,
         }
     }
 }
@@ -65,5 +67,3 @@ impl From<Error> for io::Error {
         io::Error::new(kind, error)
     }
 }
-
-const LOST: &str = "the connection was lost without a closing handshake";

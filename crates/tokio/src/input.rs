@@ -1,11 +1,11 @@
 //! Receiving, for a connection in one value and for the half of a split one: [`Input`].
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use yamabiko::websocket::{Event, ReadBuffer};
+use yamabiko::websocket::{Event, OwnedMessage, ReadBuffer};
 
-use crate::buffers;
+use crate::buffers::{self, Buffer};
 use crate::endpoint::{Endpoint, More};
 use crate::error::Error;
 
@@ -25,11 +25,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Access for Endpoint<T> {
     }
 }
 
-/// The bytes that a connection has read and not received.
+/// The receiving side of a connection: the bytes that it has read and not received.
 #[derive(Debug, Default)]
 pub(crate) struct Input {
     /// `None`: nothing is left.
-    buffer: Option<ReadBuffer>,
+    buffer: Option<Buffer>,
+    /// As a [`Stream`](futures_core::Stream) it has ended.
+    is_terminated: bool,
 }
 
 impl Input {
@@ -46,6 +48,7 @@ impl Input {
         buffer.filled(count);
         Input {
             buffer: Some(buffer),
+            is_terminated: false,
         }
     }
 
@@ -66,6 +69,48 @@ impl Input {
         }
         result
     }
+
+    /// Waits for a whole message.
+    pub(crate) fn poll_message<A: Access>(
+        &mut self,
+        access: &mut A,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<OwnedMessage>, Error>> {
+        if access.with(|endpoint| endpoint.in_pieces()) {
+            return Poll::Ready(Err(Error::InPieces));
+        }
+        self.poll(access, cx, &mut |_, event| event.into_message())
+    }
+
+    /// Whole messages as a stream. An error that ends the connection is the last item.
+    pub(crate) fn poll_next<A: Access>(
+        &mut self,
+        access: &mut A,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<OwnedMessage, Error>>> {
+        if self.is_terminated {
+            return Poll::Ready(None);
+        }
+        let item = ready!(self.poll_message(access, cx)).transpose();
+        self.is_terminated = !matches!(item, Some(Ok(_)));
+        Poll::Ready(item)
+    }
+
+    /// Discards what comes, to the end of the connection, also that of the stream of messages.
+    pub(crate) fn poll_discard<A: Access>(
+        &mut self,
+        access: &mut A,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        let ended = ready!(self.poll(access, cx, &mut |_, _| None::<()>));
+        self.is_terminated = true;
+        Poll::Ready(ended.map(drop))
+    }
+
+    /// Whether the stream of messages has ended.
+    pub(crate) fn is_terminated(&self) -> bool {
+        self.is_terminated
+    }
 }
 
 fn poll_event<A: Access, R>(
@@ -75,12 +120,14 @@ fn poll_event<A: Access, R>(
     take: &mut impl FnMut(&mut A, Event<'_>) -> Option<R>,
 ) -> Poll<Result<Option<R>, Error>> {
     loop {
-        while let Some(event) = access.with(|endpoint| endpoint.receive(buffer)) {
+        while !buffer.is_empty()
+            && let Some(event) = access.with(|endpoint| endpoint.receive(buffer))
+        {
             if let Some(taken) = take(access, event) {
                 return Poll::Ready(Ok(Some(taken)));
             }
         }
-        match std::task::ready!(access.with(|endpoint| endpoint.poll_more(cx, buffer))) {
+        match ready!(access.with(|endpoint| endpoint.poll_more(cx, buffer))) {
             More::Bytes => {}
             More::Nothing => {
                 *buffer = ReadBuffer::default();

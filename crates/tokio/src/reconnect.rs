@@ -16,7 +16,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_core::Stream;
-use yamabiko::client::{Backoff, ClientError, Received, Retry, Unconfirmed};
+use yamabiko::client::{Backoff, ClientError, Received, Retry, Unconfirmed, random};
 use yamabiko::websocket::frame::CloseFrame;
 use yamabiko::websocket::{Ended, Event, Message, OwnedMessage, SendError};
 
@@ -282,9 +282,7 @@ impl ReconnectingClient {
 
     /// Another attempt follows.
     fn lost(&mut self, asked: Duration) -> Result<(), ClientError> {
-        let random = getrandom::u64()
-            .map_err(|error| ClientError::Randomness(std::io::Error::other(error.to_string())))?;
-        let pause = self.backoff.next_delay_after(asked, random);
+        let pause = self.backoff.next_delay_after(asked, random::number()?);
         self.state = State::Waiting(self.connector.sleep(pause));
         Ok(())
     }

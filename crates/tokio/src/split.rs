@@ -7,7 +7,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use futures_core::{FusedStream, Stream};
 use futures_sink::Sink;
@@ -26,7 +26,6 @@ pub(crate) fn split<T>(endpoint: Endpoint<T>, input: Input) -> (Reader<T>, Write
     let reader = Reader {
         shared: Locked(Arc::clone(&shared)),
         input,
-        is_terminated: false,
     };
     (reader, Writer { shared })
 }
@@ -38,7 +37,6 @@ pub(crate) fn split<T>(endpoint: Endpoint<T>, input: Input) -> (Reader<T>, Write
 pub struct Reader<T> {
     shared: Locked<T>,
     input: Input,
-    is_terminated: bool,
 }
 
 /// The half that sends: a [`Sink`] for messages.
@@ -52,7 +50,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Reader<T> {
     /// # Errors
     /// As there.
     pub async fn read(&mut self) -> Result<Option<OwnedMessage>, Error> {
-        poll_fn(|cx| self.poll_read(cx)).await
+        poll_fn(|cx| self.input.poll_message(&mut self.shared, cx)).await
     }
 
     /// As [`WebSocket::read_with`](crate::WebSocket::read_with). `handle` runs without a lock.
@@ -78,14 +76,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Reader<T> {
     pub fn ended(&self) -> Option<Ended> {
         lock(&self.shared.0).ended()
     }
-
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<OwnedMessage>, Error>> {
-        if lock(&self.shared.0).in_pieces() {
-            return Poll::Ready(Err(Error::InPieces));
-        }
-        let mut take = |_: &mut Locked<T>, event: Event<'_>| event.into_message();
-        self.input.poll(&mut self.shared, cx, &mut take)
-    }
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Writer<T> {
@@ -94,8 +84,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Writer<T> {
     /// # Errors
     /// As there.
     pub async fn send(&mut self, message: impl AsMessage) -> Result<(), Error> {
-        self.feed(message).await?;
-        self.flush().await
+        let mut message = Some(message);
+        poll_fn(|cx| lock(&self.shared).poll_send(&mut message, cx)).await
     }
 
     /// As [`WebSocket::feed`](crate::WebSocket::feed). The reader writes the queue, too, before it
@@ -104,8 +94,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Writer<T> {
     /// # Errors
     /// As there.
     pub async fn feed(&mut self, message: impl AsMessage) -> Result<(), Error> {
-        self.push(|connection, output| connection.send(message, output))
-            .await
+        poll_fn(|cx| lock(&self.shared).poll_ready(cx)).await?;
+        lock(&self.shared).push(|connection, output| connection.send(message, output))
     }
 
     /// As [`WebSocket::send_fragment`](crate::WebSocket::send_fragment).
@@ -113,9 +103,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Writer<T> {
     /// # Errors
     /// As there.
     pub async fn send_fragment(&mut self, fragment: Fragment<'_>) -> Result<(), Error> {
-        self.push(|connection, output| connection.send_fragment(fragment, output))
-            .await?;
-        self.flush().await
+        self.push_and_flush(|connection, output| connection.send_fragment(fragment, output))
+            .await
     }
 
     /// As [`WebSocket::ping`](crate::WebSocket::ping).
@@ -123,9 +112,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Writer<T> {
     /// # Errors
     /// As there.
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.push(|connection, output| connection.ping(payload, output))
-            .await?;
-        self.flush().await
+        self.push_and_flush(|connection, output| connection.ping(payload, output))
+            .await
     }
 
     /// As [`WebSocket::flush`](crate::WebSocket::flush).
@@ -150,12 +138,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Writer<T> {
         lock(&self.shared).is_open()
     }
 
-    async fn push(
+    async fn push_and_flush(
         &mut self,
         encode: impl FnOnce(&mut Connection, &mut Vec<u8>) -> Result<(), SendError>,
     ) -> Result<(), Error> {
-        poll_fn(|cx| lock(&self.shared).poll_ready(cx)).await?;
-        lock(&self.shared).push(encode)
+        let mut encode = Some(encode);
+        poll_fn(|cx| lock(&self.shared).poll_push(&mut encode, cx)).await
     }
 }
 
@@ -182,18 +170,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Stream for Reader<T> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        if this.is_terminated {
-            return Poll::Ready(None);
-        }
-        let item = ready!(this.poll_read(cx)).transpose();
-        this.is_terminated = !matches!(item, Some(Ok(_)));
-        Poll::Ready(item)
+        this.input.poll_next(&mut this.shared, cx)
     }
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> FusedStream for Reader<T> {
     fn is_terminated(&self) -> bool {
-        self.is_terminated
+        self.input.is_terminated()
     }
 }
 

@@ -1,17 +1,18 @@
 //! Time, as a runtime gives it: [`Timer`].
 //!
 //! A connection has one timer at a time: a future that the runtime wakes when the next deadline has come. It is made anew
-//! when it has fired, or when a deadline comes earlier; a message does not touch it.
+//! when it has fired, or when a deadline comes earlier. A message does not touch it: while the same task waits and the
+//! timer cannot have fired, the timer is not polled.
 
 use std::fmt;
 use std::future::{self, Future};
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use yamabiko::time::Timestamp;
 
-/// A future that is ready when a duration is over.
+/// A future that is ready when a duration is over, and not earlier.
 pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The clock and the timers of a runtime. The default: tokio's, which needs a runtime with
@@ -85,8 +86,15 @@ impl fmt::Debug for Timer {
 pub(crate) struct Clock {
     timer: Timer,
     epoch: Instant,
-    /// The timer that runs, and when it fires.
-    sleep: Option<(Timestamp, Sleep)>,
+    running: Option<Running>,
+}
+
+/// A timer that has been polled, and was not ready.
+struct Running {
+    fires_at: Timestamp,
+    sleep: Sleep,
+    /// The task that it wakes.
+    wakes: Waker,
 }
 
 impl Clock {
@@ -95,7 +103,7 @@ impl Clock {
         Clock {
             timer,
             epoch: (timer.now)(),
-            sleep: None,
+            running: None,
         }
     }
 
@@ -105,22 +113,33 @@ impl Clock {
         Timestamp(u64::try_from(millis).unwrap_or(u64::MAX))
     }
 
-    /// Ready when `at` has come, or a little earlier: then ask again. Cost: nothing is
-    /// allocated while `at` only moves back.
+    /// Ready when `at` has come, or a little earlier: then ask again. `now`: the time now.
+    /// Cost: nothing is allocated, and the timer is not polled, while `at` only moves back.
     pub(crate) fn poll_until(
         &mut self,
         at: Timestamp,
-        cx: &mut std::task::Context<'_>,
+        now: Timestamp,
+        cx: &mut Context<'_>,
     ) -> Poll<()> {
-        let fires_too_late = |(fires_at, _): &(Timestamp, Sleep)| *fires_at > at;
-        if self.sleep.as_ref().is_none_or(fires_too_late) {
-            let wait = at.since(self.now());
-            self.sleep = Some((at, (self.timer.sleep)(wait)));
+        match &mut self.running {
+            Some(running) if running.fires_at <= at => {
+                if now < running.fires_at && running.wakes.will_wake(cx.waker()) {
+                    return Poll::Pending;
+                }
+                running.wakes.clone_from(cx.waker());
+            }
+            _ => {
+                self.running = Some(Running {
+                    fires_at: at,
+                    sleep: (self.timer.sleep)(at.since(now)),
+                    wakes: cx.waker().clone(),
+                });
+            }
         }
-        if let Some((_, sleep)) = &mut self.sleep {
-            std::task::ready!(sleep.as_mut().poll(cx));
+        if let Some(running) = &mut self.running {
+            ready!(running.sleep.as_mut().poll(cx));
         }
-        self.sleep = None;
+        self.running = None;
         Poll::Ready(())
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker};
 
 use futures_core::{FusedStream, Stream};
 use futures_sink::Sink;
@@ -16,7 +16,7 @@ use yamabiko::websocket::{AsMessage, Connection, Ended, Event, Fragment, OwnedMe
 
 use crate::endpoint::Endpoint;
 use crate::error::Error;
-use crate::input::{Access, Input};
+use crate::input::Input;
 use crate::options::Options;
 use crate::split::{self, Reader, Writer};
 
@@ -48,8 +48,6 @@ pub struct WebSocket<T> {
     subprotocol: Option<Box<str>>,
     deflate: Option<DeflateParameters>,
     response_fields: Option<Box<OwnedFields>>,
-    /// As a [`Stream`] it has ended.
-    is_terminated: bool,
 }
 
 /// A connection as the opening handshake has made it.
@@ -79,7 +77,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> WebSocket<T> {
             subprotocol,
             deflate,
             response_fields,
-            is_terminated: false,
         }
     }
 
@@ -116,7 +113,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> WebSocket<T> {
     /// [`Error::Protocol`], [`Error::Lost`], [`Error::TimedOut`]: the connection has ended, and
     /// each further read returns the same. [`Error::InPieces`].
     pub async fn read(&mut self) -> Result<Option<OwnedMessage>, Error> {
-        poll_fn(|cx| self.poll_read(cx)).await
+        poll_fn(|cx| self.input.poll_message(&mut self.endpoint, cx)).await
     }
 
     /// Waits for the next event and passes it to `handle`: a text, a binary message, a ping
@@ -160,7 +157,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> WebSocket<T> {
         handle: impl FnOnce(Event<'_>, &mut Replies<'_, T>) -> R,
     ) -> Result<Option<R>, Error> {
         // The peer reads its replies before it is read on.
-        if self.is_open() {
+        if self.endpoint.is_full() && self.is_open() {
             // If it fails, the read finds what the peer has sent before.
             _ = self.ready().await;
         }
@@ -175,8 +172,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> WebSocket<T> {
     /// was sent. [`Error::Lost`]: the stream has ended. A read can still return messages and the
     /// Close that the peer sent before.
     pub async fn send(&mut self, message: impl AsMessage) -> Result<(), Error> {
-        self.feed(message).await?;
-        self.flush().await
+        let mut message = Some(message);
+        poll_fn(|cx| self.endpoint.poll_send(&mut message, cx)).await
     }
 
     /// Appends a message to the write queue, as soon as there is room. It is written by the next
@@ -194,12 +191,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> WebSocket<T> {
     /// # Errors
     /// As [`WebSocket::send`].
     pub async fn send_fragment(&mut self, fragment: Fragment<'_>) -> Result<(), Error> {
-        self.ready().await?;
-        let push = |connection: &mut Connection, output: &mut _| {
-            connection.send_fragment(fragment, output)
-        };
-        self.endpoint.push(push)?;
-        self.flush().await
+        self.push_and_flush(|connection, output| connection.send_fragment(fragment, output))
+            .await
     }
 
     /// Sends a ping with at most 125 bytes. Its pong is an event of [`WebSocket::read_with`].
@@ -207,10 +200,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> WebSocket<T> {
     /// # Errors
     /// As [`WebSocket::send`]; also for a longer payload.
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.ready().await?;
-        self.endpoint
-            .push(|connection, output| connection.ping(payload, output))?;
-        self.flush().await
+        self.push_and_flush(|connection, output| connection.ping(payload, output))
+            .await
     }
 
     /// Waits until there is room in the write queue. Has no effect if it is dropped.
@@ -324,19 +315,23 @@ impl<T: AsyncRead + AsyncWrite + Unpin> WebSocket<T> {
         handle: impl FnOnce(Event<'_>, &mut Replies<'_, T>) -> R,
     ) -> Result<Option<R>, Error> {
         let mut handle = Some(handle);
-        let mut take = |endpoint: &mut Endpoint<T>, event: Event<'_>| {
-            let handle = handle.take()?;
-            Some(handle(event, &mut Replies { endpoint }))
-        };
-        poll_fn(|cx| self.input.poll(&mut self.endpoint, cx, &mut take)).await
+        poll_fn(|cx| {
+            let task = cx.waker();
+            let mut take = |endpoint: &mut Endpoint<T>, event: Event<'_>| {
+                let handle = handle.take()?;
+                Some(handle(event, &mut Replies { endpoint, task }))
+            };
+            self.input.poll(&mut self.endpoint, cx, &mut take)
+        })
+        .await
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<OwnedMessage>, Error>> {
-        if self.endpoint.in_pieces() {
-            return Poll::Ready(Err(Error::InPieces));
-        }
-        let mut take = |_: &mut Endpoint<T>, event: Event<'_>| event.into_message();
-        self.input.poll(&mut self.endpoint, cx, &mut take)
+    async fn push_and_flush(
+        &mut self,
+        encode: impl FnOnce(&mut Connection, &mut Vec<u8>) -> Result<(), SendError>,
+    ) -> Result<(), Error> {
+        let mut encode = Some(encode);
+        poll_fn(|cx| self.endpoint.poll_push(&mut encode, cx)).await
     }
 }
 
@@ -344,6 +339,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> WebSocket<T> {
 #[derive(Debug)]
 pub struct Replies<'e, T> {
     endpoint: &'e mut Endpoint<T>,
+    /// The task that reads.
+    task: &'e Waker,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Replies<'_, T> {
@@ -352,12 +349,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Replies<'_, T> {
         self.endpoint.is_open()
     }
 
-    /// Appends a message to the write queue.
+    /// Appends a message to the write queue. One of 16 KiB or more is written at once, from where
+    /// it lies; what the stream does not take is appended.
     ///
     /// # Errors
     /// As [`WebSocket::send`].
     pub fn send(&mut self, message: impl AsMessage) -> Result<(), Error> {
-        self.push(|connection, output| connection.send(message, output))
+        let cx = &mut Context::from_waker(self.task);
+        self.endpoint.send(message.as_message(), cx)
     }
 
     /// Appends a fragment of a message to the write queue.
@@ -365,7 +364,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Replies<'_, T> {
     /// # Errors
     /// As [`WebSocket::send`].
     pub fn send_fragment(&mut self, fragment: Fragment<'_>) -> Result<(), Error> {
-        self.push(|connection, output| connection.send_fragment(fragment, output))
+        self.endpoint
+            .push(|connection, output| connection.send_fragment(fragment, output))
     }
 
     /// Begins the closing handshake.
@@ -375,13 +375,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Replies<'_, T> {
     pub fn close<'f>(&mut self, close: impl Into<CloseFrame<'f>>) -> Result<(), Error> {
         self.endpoint.start_close(close.into())
     }
-
-    fn push(
-        &mut self,
-        encode: impl FnOnce(&mut Connection, &mut Vec<u8>) -> Result<(), SendError>,
-    ) -> Result<(), Error> {
-        self.endpoint.with(|endpoint| endpoint.push(encode))
-    }
 }
 
 /// Messages until the end of the connection. An error that ends it is the last item.
@@ -390,18 +383,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<T> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        if this.is_terminated {
-            return Poll::Ready(None);
-        }
-        let item = ready!(this.poll_read(cx)).transpose();
-        this.is_terminated = !matches!(item, Some(Ok(_)));
-        Poll::Ready(item)
+        this.input.poll_next(&mut this.endpoint, cx)
     }
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> FusedStream for WebSocket<T> {
     fn is_terminated(&self) -> bool {
-        self.is_terminated
+        self.input.is_terminated()
     }
 }
 
@@ -425,10 +413,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin, M: AsMessage> Sink<M> for WebSocket<T> {
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let this = self.get_mut();
         this.endpoint.start_close(CloseCode::NORMAL.into())?;
-        let mut discard = |_: &mut Endpoint<T>, _: Event<'_>| None::<()>;
-        let ended = ready!(this.input.poll(&mut this.endpoint, cx, &mut discard));
-        this.is_terminated = true;
-        Poll::Ready(ended.map(drop))
+        this.input.poll_discard(&mut this.endpoint, cx)
     }
 }
 

@@ -7,12 +7,14 @@
 //! A message is in the queue as a whole or not at all, and the queue outlives every future. So a future that is dropped
 //! at any point neither cuts a message nor sends it twice.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::io::AsyncWrite;
+
+use crate::buffers;
 
 /// What the task does that waits for the stream. One task of each kind is remembered.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +40,18 @@ pub(crate) struct WriteQueue {
 }
 
 impl WriteQueue {
-    /// Where the core appends frames.
+    /// Where the core appends replies, if there are any.
+    #[inline]
     pub(crate) fn bytes(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Where the core appends a frame.
+    #[inline]
+    pub(crate) fn bytes_for_frame(&mut self) -> &mut Vec<u8> {
+        if self.bytes.capacity() == 0 {
+            buffers::take_bytes(&mut self.bytes);
+        }
         &mut self.bytes
     }
 
@@ -63,6 +75,40 @@ impl WriteQueue {
         waiting.for_each(Waker::wake);
     }
 
+    /// Whether nothing waits, neither here nor in a buffer of the stream.
+    #[inline]
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.len() == 0 && !self.unflushed
+    }
+
+    /// Writes what waits and `behind` in one call, without a copy, as far as the stream takes
+    /// it at once. The rest waits.
+    pub(crate) fn write_with(
+        &mut self,
+        stream: Pin<&mut impl AsyncWrite>,
+        behind: &[u8],
+        cx: &mut Context<'_>,
+    ) {
+        let waiting = self.len();
+        let slices = [
+            IoSlice::new(&self.bytes[self.written..]),
+            IoSlice::new(behind),
+        ];
+        let count = match stream.poll_write_vectored(cx, &slices) {
+            Poll::Pending => 0,
+            Poll::Ready(Ok(0)) => return self.break_off(Some(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(Err(error)) => return self.break_off(Some(error)),
+            Poll::Ready(Ok(count)) => {
+                self.advance(count.min(waiting));
+                count
+            }
+        };
+        let rest = behind.get(count.saturating_sub(waiting)..);
+        if let Some(rest @ [_, ..]) = rest {
+            self.bytes_for_frame().extend_from_slice(rest);
+        }
+    }
+
     /// Whether a task waits for the stream.
     pub(crate) fn is_blocked(&self) -> bool {
         self.waiting.iter().any(Option::is_some)
@@ -78,9 +124,9 @@ impl WriteQueue {
         if self.broken.is_some() {
             self.bytes.clear();
         }
-        match self.len() > 0 || self.unflushed {
-            true => self.poll_write_rest(stream, half, cx),
-            false => Poll::Ready(()),
+        match self.is_flushed() {
+            true => Poll::Ready(()),
+            false => self.poll_write_rest(stream, half, cx),
         }
     }
 
@@ -132,10 +178,7 @@ impl WriteQueue {
         self.unflushed = true;
         if self.written >= self.bytes.len() {
             self.written = 0;
-            self.bytes.clear();
-            if self.bytes.capacity() > KEPT_BYTES {
-                self.bytes = Vec::new();
-            }
+            buffers::give_back_bytes(&mut self.bytes);
         } else if self.written > self.bytes.len() / 2 {
             self.bytes.drain(..self.written);
             self.written = 0;
@@ -178,6 +221,3 @@ impl Wake for Both {
         self.1.wake_by_ref();
     }
 }
-
-/// An empty queue keeps at most so much memory.
-const KEPT_BYTES: usize = 16 << 10;

@@ -85,6 +85,75 @@ async fn futures_dropped_at_every_await_lose_and_double_no_message() {
     }
 }
 
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn futures_dropped_at_every_await_lose_and_double_no_message_over_tls() {
+    use tokio_rustls::rustls::pki_types::ServerName;
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+    use yamabiko::tls::ClientTls;
+
+    let authority = yamabiko_testing::tls::Authority::new();
+    let trusted = ClientTls::authorities(authority.pem().as_bytes()).expect("an authority");
+    let connector = TlsConnector::from(trusted.rustls_config());
+    let acceptor = TlsAcceptor::from(authority.localhost().rustls_config());
+    for client_sends in [true, false] {
+        let (client, server) = tokio::io::duplex(20_000);
+        let (client, server) = (Hesitant::new(client, 7), Hesitant::new(server, 8));
+        let name = ServerName::try_from("localhost").expect("a name");
+        let (client, server) =
+            tokio::join!(connector.connect(name, client), acceptor.accept(server));
+        let (client, server) = (client.expect("trusted"), server.expect("a client"));
+        let client = WebSocket::client(client, client_connection(), options());
+        let server = WebSocket::server(server, Connection::server(Limits::default()), options());
+        match client_sends {
+            true => _ = tokio::join!(send_all(client, 9), receive_all(server, 10)),
+            false => _ = tokio::join!(send_all(server, 9), receive_all(client, 10)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn replies_of_reads_that_are_dropped_are_sent_once_and_whole() {
+    let (client, server) = tokio::io::duplex(1000);
+    let server = Hesitant::new(server, 11);
+    let client = WebSocket::client(client, client_connection(), options());
+    let mut server = WebSocket::server(server, Connection::server(Limits::default()), options());
+    let (reader, mut writer) = client.split();
+    let asking = async {
+        for number in 0..MESSAGES {
+            writer.send(message(number)).await.expect("it is open");
+        }
+        writer.close(CloseCode::NORMAL).await.expect("no reason");
+    };
+    let echoing = async {
+        let mut random = Random(12);
+        loop {
+            let echoed = server.read_and_reply(|event, replies| {
+                if let Some(message) = event.message() {
+                    replies.send(message).expect("it is open");
+                }
+            });
+            match drop_after(1 + random.below(4), echoed).await {
+                None => yield_now().await,
+                Some(echoed) => match echoed.expect("no error") {
+                    Some(()) => {}
+                    None => break,
+                },
+            }
+        }
+    };
+    let receiving = async {
+        let mut reader = reader;
+        let mut received = 0;
+        while let Some(text) = reader.read().await.expect("no error") {
+            assert!(text.as_text() == Some(&message(received)), "{received}");
+            received += 1;
+        }
+        received
+    };
+    assert_eq!(tokio::join!(asking, echoing, receiving).2, MESSAGES);
+}
+
 #[tokio::test]
 async fn dropped_send_sends_the_message_whole_or_not_at_all_and_never_twice() {
     let (client, server) = tokio::io::duplex(300);

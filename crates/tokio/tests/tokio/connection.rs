@@ -1,11 +1,16 @@
 //! Messages, control frames and the closing handshake, between two connections.
 
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use yamabiko::websocket::deadlines::Overdue;
 use yamabiko::websocket::{
-    CloseCode, Connection, Event, Fragment, Limits, OwnedMessage, SendError, Side,
+    CloseCode, Connection, Event, Fragment, Limits, OwnedMessage, ProtocolError, SendError, Side,
 };
-use yamabiko_tokio::{Error, Options, WebSocket};
+use yamabiko_tokio::{AcceptError, Error, Options, WebSocket};
 
 use crate::pipe::{client_connection, connected, connected_with};
 
@@ -185,6 +190,110 @@ async fn replies_borrow_what_was_received_and_are_written_together() {
     };
     let ((), ended) = tokio::join!(echoing, receiving);
     assert!(ended.clean);
+}
+
+/// Takes everything, and remembers where the second slice of each vectored write lies.
+#[derive(Debug, Default)]
+struct Recorder {
+    behind: Vec<(*const u8, usize)>,
+    written: Vec<u8>,
+}
+
+impl AsyncRead for Recorder {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Recorder {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.written.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.behind.push((slices[1].as_ptr(), slices[1].len()));
+        let before = self.written.len();
+        for slice in slices {
+            self.written.extend_from_slice(slice);
+        }
+        Poll::Ready(Ok(self.written.len() - before))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn message_of_16_kib_is_written_from_where_it_lies_and_a_shorter_one_is_copied() {
+    const LONG: usize = 16 << 10;
+    let connection = Connection::server(Limits::default());
+    let mut server = WebSocket::server(Recorder::default(), connection, Options::default());
+    let (short, long) = (vec![1; LONG - 1], vec![2; LONG]);
+    server.feed(&short).await.expect("it is open");
+    server.send(&long).await.expect("it is open");
+    server.send(&short).await.expect("it is open");
+    let recorder = server.get_ref();
+    assert_eq!(recorder.behind, [(long.as_ptr(), LONG)]);
+    let header = |length: usize| [&b"\x82\x7e"[..], &(length as u16).to_be_bytes()].concat();
+    let frames = [&short, &long, &short].map(|bytes| [header(bytes.len()), bytes.clone()].concat());
+    assert!(recorder.written == frames.concat());
+}
+
+/// A program prints an error with its sources: no text comes twice.
+#[test]
+fn error_tells_each_cause_once() {
+    let refused = || io::Error::from(io::ErrorKind::ConnectionReset);
+    let not_utf8 = ProtocolError::TextNotUtf8;
+    let lost = "the connection was lost without a closing handshake";
+    for (error, expected) in [
+        (
+            Error::Protocol(not_utf8),
+            format!("the peer broke the protocol: {not_utf8}"),
+        ),
+        (
+            Error::Lost(Some(refused().into())),
+            format!("{lost}: {}", refused()),
+        ),
+        (Error::Lost(None), lost.into()),
+        (
+            Error::Send(SendError::NotOpen),
+            SendError::NotOpen.to_string(),
+        ),
+        (Error::TimedOut(Overdue::Pong), Overdue::Pong.to_string()),
+    ] {
+        assert_eq!(with_sources(&error), expected);
+    }
+    let ended = AcceptError::Ended(Some(refused()));
+    let expected = "the client ended the connection during the opening handshake";
+    assert_eq!(with_sources(&ended), format!("{expected}: {}", refused()));
+}
+
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(Some(error), |error| error.source());
+    let texts: Vec<String> = sources.map(ToString::to_string).collect();
+    texts.join(": ")
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use yamabiko::websocket::deadlines::Overdue;
 use yamabiko::websocket::{CloseCode, Connection, Limits};
 use yamabiko_tokio::{Error, Options, WebSocket};
 
-use crate::pipe::connected;
+use crate::pipe::{connected, drop_after};
 
 /// A server, and its client as bytes.
 fn server() -> (DuplexStream, WebSocket<DuplexStream>) {
@@ -56,6 +56,35 @@ async fn pong_begins_the_silence_anew() {
     };
     let (read, ()) = tokio::join!(server.read(), watching);
     assert_eq!(read.expect("no error"), Some("x".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn message_begins_the_silence_anew_for_the_task_that_reads_now() {
+    let start = Instant::now();
+    let (mut peer, mut server) = server();
+    // Another task waits first, and the timer wakes that one.
+    let reading = tokio::spawn(async move {
+        assert!(drop_after(1, server.read()).await.is_none());
+        server
+    });
+    let mut server = reading.await.expect("no panic");
+    let watching = async {
+        for seconds in [10, 20, 44] {
+            tokio::time::sleep_until(start + Duration::from_secs(seconds)).await;
+            peer.write_all(b"\x81\x81\0\0\0\0x").await.expect("room");
+        }
+        assert_eq!(bytes(&mut peer, 2).await, b"\x89\x00"); // a ping
+        assert_eq!(start.elapsed().as_secs(), 44 + 25);
+        drop(peer);
+    };
+    let reading = async {
+        for _ in 0..3 {
+            assert_eq!(server.read().await.expect("no error"), Some("x".into()));
+        }
+        server.read().await
+    };
+    let (read, ()) = tokio::join!(reading, watching);
+    assert!(matches!(read, Err(Error::Lost(_))), "{read:?}");
 }
 
 #[tokio::test(start_paused = true)]

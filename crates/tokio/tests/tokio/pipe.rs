@@ -1,7 +1,7 @@
 //! Two connected ends, and streams that make a task wait wherever it can.
 
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
@@ -106,6 +106,22 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Hesitant<T> {
         std::task::ready!(self.hesitate(1, cx));
         let length = self.length(bytes.len());
         Pin::new(&mut self.stream).poll_write(cx, &bytes[..length])
+    }
+
+    /// The bytes that it takes can end in any of the slices.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        std::task::ready!(self.hesitate(1, cx));
+        let all: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+        let length = self.length(all.len());
+        Pin::new(&mut self.stream).poll_write(cx, &all[..length])
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
