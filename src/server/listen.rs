@@ -207,9 +207,10 @@ impl ListenAddresses {
         &self.0
     }
 
-    /// Whether only programs on this machine can connect: every address [is local](ListenAddress::is_local).
+    /// Whether only programs on this machine can connect: every address [is local](ListenAddress::is_local). `false` if there is
+    /// none: a program that hands streams in knows where they come from.
     pub fn are_local(&self) -> bool {
-        self.0.iter().all(ListenAddress::is_local)
+        !self.0.is_empty() && self.0.iter().all(ListenAddress::is_local)
     }
 
     pub(super) fn push(&mut self, address: ListenAddress) {

@@ -40,12 +40,9 @@ impl Listening {
     /// # Errors
     /// The first address that cannot be bound, and why: see [`CannotListen`].
     pub(super) fn bind(config: &Config, sockets: Vec<ListeningSocket>) -> io::Result<Listening> {
-        let workers = config.workers.get();
         let mut listening = Listening {
-            of_workers: (0..workers).map(|_| Vec::new()).collect(),
-            addresses: ListenAddresses::default(),
-            accept: config.accept,
             sockets,
+            ..Listening::nowhere(config)
         };
         if config.listen.as_slice().is_empty() {
             return Err(io::Error::new(
@@ -58,6 +55,16 @@ impl Listening {
             bound.map_err(|error| CannotListen::on(address, error))?;
         }
         Ok(listening)
+    }
+
+    /// No listener for any worker.
+    pub(super) fn nowhere(config: &Config) -> Listening {
+        Listening {
+            of_workers: (0..config.workers.get()).map(|_| Vec::new()).collect(),
+            addresses: ListenAddresses::default(),
+            accept: config.accept,
+            sockets: Vec::new(),
+        }
     }
 
     fn add(&mut self, address: &ListenAddress, config: &Config) -> io::Result<()> {

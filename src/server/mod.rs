@@ -252,16 +252,69 @@ impl<H: Handler> Server<H> {
     /// # Errors
     /// As [`Server::bind`].
     pub fn bind_with(
-        mut config: Config,
+        config: Config,
         handler: H,
         sockets: Vec<ListeningSocket>,
     ) -> io::Result<Server<H>> {
+        let listening = Listening::bind(&config, sockets)?;
+        Server::build(config, handler, listening)
+    }
+
+    /// A server that listens on no address, whatever [`Config::listen`] says. It serves the streams that the program hands in, until it is
+    /// told to stop:
+    ///
+    /// ```
+    /// use std::net::TcpListener;
+    /// use std::thread;
+    /// # use yamabiko::client::Client;
+    /// # use yamabiko::server::{Admission, Config, Context, Handler, Message, Refusal, Server, Upgrade};
+    /// # struct Echo;
+    /// # impl Handler for Echo {
+    /// #     type Session = ();
+    /// #     fn admit(&self, _: &Upgrade<'_>) -> Result<Admission<()>, Refusal> {
+    /// #         Ok(Admission::new(()))
+    /// #     }
+    /// #     fn message(&self, _: &mut (), message: Message<'_>, context: &mut Context<'_>) {
+    /// #         _ = context.send(message);
+    /// #     }
+    /// # }
+    ///
+    /// let server = Server::without_listeners(Config::default(), Echo)?;
+    /// let handle = server.handle();
+    /// let running = thread::spawn(move || server.run());
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0")?; // it can be anything that accepts
+    /// let address = listener.local_addr()?;
+    /// let client = thread::spawn(move || {
+    ///     let mut client = Client::connect(&format!("ws://{address}/"))?;
+    ///     client.send("hello")?;
+    ///     client.read()
+    /// });
+    /// let (stream, _) = listener.accept()?;
+    /// handle.accept(stream)?;
+    /// assert_eq!(client.join().unwrap()?, Some("hello".into()));
+    ///
+    /// handle.shutdown();
+    /// running.join().unwrap()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The system is out of descriptors.
+    pub fn without_listeners(config: Config, handler: H) -> io::Result<Server<H>> {
+        let listen = ListenAddresses::default();
+        let config = Config { listen, ..config };
+        let listening = Listening::nowhere(&config);
+        Server::build(config, handler, listening)
+    }
+
+    fn build(mut config: Config, handler: H, listening: Listening) -> io::Result<Server<H>> {
         let Listening {
             of_workers,
             addresses,
             accept,
             ..
-        } = Listening::bind(&config, sockets)?;
+        } = listening;
         config.accept = accept;
         let socket_limits = SocketLimits::new(config.connections_max, config.workers.get());
         let connection_limit = ConnectionLimit::new(socket_limits.connections_max)
@@ -310,7 +363,7 @@ impl<H: Handler> Server<H> {
     }
 
     /// The first IP address that the server listens on, with the port that the system chose for port 0. For a server
-    /// that listens on Unix sockets only: the address 0.0.0.0 with port 0, which is no address to connect to.
+    /// that listens on no IP address: 0.0.0.0 with port 0, which is no address to connect to.
     pub fn local_address(&self) -> SocketAddr {
         let unspecified = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         self.addresses.first_ip().unwrap_or(unspecified)

@@ -2,9 +2,11 @@
 
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
-use yamabiko::server::{AcceptedConnection, Config, NotAccepted};
+use std::sync::mpsc;
+use yamabiko::server::{AcceptedConnection, Config, NotAccepted, Server};
 use yamabiko_testing::socket::{
-    Client, GET, Running, TIMEOUT, config, eventually, with_1_and_3_workers,
+    Application, Client, GET, Running, TIMEOUT, TestServer, WorkerLock, config, eventually,
+    with_1_and_3_workers,
 };
 
 /// A client, and the stream of its connection that a listener of the test has accepted.
@@ -172,4 +174,27 @@ fn connection_is_given_back_when_the_mailbox_of_its_worker_is_full() {
         .accept(connection)
         .expect("there is room again");
     client.upgraded("/");
+}
+
+/// Any name of the host is accepted: the server does not know who reaches the program's listener.
+#[test]
+fn server_without_listeners_serves_the_streams_that_are_handed_in() {
+    for workers in [1, 3] {
+        let (reports, _kept) = mpsc::channel();
+        let application = Application::new(reports, WorkerLock::default());
+        let server = Server::without_listeners(config(workers), application).expect("descriptors");
+        let server = TestServer::run(server);
+        assert!(server.addresses.as_slice().is_empty());
+        let (client, stream) = pair();
+        server.handle.accept(stream).expect("the server runs");
+        let mut client = client.upgraded("/");
+        client.text("without an address");
+        assert_eq!(client.read_text(), "without an address");
+        let (mut other, stream) = pair();
+        server.handle.accept(stream).expect("the server runs");
+        other.send("GET /page HTTP/1.1\r\nHost: chat.example\r\nConnection: close\r\n\r\n");
+        assert_eq!(other.read_response().status, 200);
+        server.shutdown();
+        assert_eq!(client.read_close().0, 1001);
+    }
 }

@@ -25,7 +25,10 @@ pub struct TestServer {
 
 impl TestServer {
     pub fn start(config: Config, handler: impl Handler) -> TestServer {
-        let server = Server::bind(config, handler).expect("a free port can be bound");
+        TestServer::run(Server::bind(config, handler).expect("a free port can be bound"))
+    }
+
+    pub fn run(server: Server<impl Handler>) -> TestServer {
         TestServer {
             address: server.local_address(),
             addresses: server.local_addresses().clone(),
