@@ -8,7 +8,7 @@
 #
 # Installs them into folders beside this file that git ignores (npm and pip, pinned versions) and Debian's Chromium and openssl as
 # root, and builds the binary, unless YAMABIKO_BINARY names it, and CHROMIUM another browser. Uses free ports of the loopback
-# interface. Ends all processes that it started, after at most ten minutes. The exit status is 0 only if all tests pass.
+# interface. Ends all processes that it started, after at most twelve minutes. The exit status is 0 only if all tests pass.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -48,6 +48,9 @@ else
     echo "skipped: the tests in pages, for want of Chromium" >&2
 fi
 timeout --kill-after=5 240 node --test --test-reporter=spec "$@"
+if [ -x "$CHROMIUM" ]; then
+    timeout --kill-after=5 150 node --test --test-reporter=spec example.test.mjs
+fi
 
 # The same clients and library over wss and https, with a certificate that they trust.
 if ! command -v openssl >/dev/null; then

@@ -157,10 +157,10 @@ export async function subscribed(client, name) {
 }
 
 /** Fails if the promise takes longer than any test. */
-export async function within(promise, what) {
+export async function within(promise, what, milliseconds = WAIT_MAX_MS) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited too long: ${what}`)), WAIT_MAX_MS);
+    timer = setTimeout(() => reject(new Error(`waited too long: ${what}`)), milliseconds);
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
