@@ -334,10 +334,10 @@ fn publisher_that_is_excepted_gets_no_copy_and_all_others_do() {
         let mut publisher = subscriber(own);
         let mut others = [subscriber(own), subscriber(foreign)];
         publisher.text("except not to me");
-        for client in &mut others {
-            assert_eq!(receive_texts(client, 1), ["not to me"]);
-        }
         publisher.text("plain to all");
+        for client in &mut others {
+            assert_eq!(receive_texts(client, 2), ["not to me", "to all"]);
+        }
         assert_eq!(receive_texts(&mut publisher, 1), ["to all"]);
     }
 }
@@ -447,14 +447,10 @@ fn message_that_the_engine_delivers_twice_is_received_once() {
 }
 
 #[test]
-fn engine_that_is_gone_lets_members_stay_refuses_publications_and_fails_joins_in_time() {
+fn engine_that_is_gone_lets_members_stay_and_refuses_publications() {
     let engine = SimulatedEngine::start(10);
     for workers in [1, 3] {
-        let backplane = BackplaneConfig {
-            load_timeout: Duration::from_millis(50),
-            ..engine.node()
-        };
-        let server = TestServer::start(on(backplane, config(workers)), commands());
+        let server = TestServer::start(on(engine.node(), config(workers)), commands());
         let mut member = subscriber(&server);
         assert!(server.handle.is_ready());
         engine.set_gone(true);
@@ -495,8 +491,13 @@ fn join_of_a_room_that_the_engine_does_not_load_fails_and_held_messages_are_refu
         assert_eq!(member.read_text(), "refused - BackplaneGone");
         // The subscription begins when the engine is back.
         engine.set_gone(false);
-        let mut publisher = subscriber(&server);
-        publish(&mut publisher, "healed");
+        // A join that is too slow on a busy machine fails, and is tried again.
+        eventually("a client can join again", TIMEOUT, || {
+            let mut client = open(&server);
+            client.text("latest 0");
+            client.read_text().starts_with("joined ")
+        });
+        publish(&mut open(&server), "healed");
         assert_eq!(receive_texts(&mut member, 1), ["healed"]);
     }
 }
@@ -520,12 +521,16 @@ fn clients_are_not_read_while_the_engine_owes_too_many_answers() {
         assert!(!rest.is_empty(), "the client is not read");
         let counts = server.handle.backplane_counts().expect("a backplane");
         assert!(counts.pending < 1_000, "{} messages wait", counts.pending);
-        let refused = server.publisher.publish(ROOM, "of a thread");
-        assert_eq!(refused, Err(NotPublished::BackplaneBehind));
+        let mut of_thread = 0;
+        eventually("threads are told", TIMEOUT, || {
+            let published = server.publisher.publish(ROOM, "of a thread");
+            of_thread += usize::from(published.is_ok());
+            published == Err(NotPublished::BackplaneBehind)
+        });
         engine.go_on();
         client.send(rest);
         eventually("the engine gets all messages", LOOP_TIMEOUT, || {
-            engine.ordered(ROOM).len() == before + MESSAGES
+            engine.ordered(ROOM).len() == before + MESSAGES + of_thread
         });
     }
 }
