@@ -29,7 +29,7 @@ struct Layer {
 }
 
 #[rustfmt::skip]
-const LAYERS: [Layer; 24] = [
+const LAYERS: [Layer; 25] = [
     // Sans-IO: the same bytes in give the same bytes out, on any machine. Maps
     // that hash with a random seed would break that, too.
     Layer {
@@ -248,11 +248,20 @@ const LAYERS: [Layer; 24] = [
             "std::io::stderr",
         ],
     },
+    // The backplane on Redis: threads and sockets of its own, by a client crate.
+    Layer {
+        name: "crates/redis/src",
+        may: &["crate", "yamabiko::server", "std", "core", "alloc", "getrandom", "redis"],
+        must_not: &[
+            "std::net", "std::fs", "std::env", "std::process", "std::print!", "std::io::stdin", "std::io::stdout",
+            "std::io::stderr",
+        ],
+    },
     // The program, which knows the libraries by their names.
     Layer {
         name: "crates/cli/src",
         may: &[
-            "crate", "yamabiko", "yamabiko_conform", "yamabiko_load", "yamabiko_playground", "yamabiko_pusher", "std", "core", "alloc", "clap", "clap_complete", "clap_mangen",
+            "crate", "yamabiko", "yamabiko_conform", "yamabiko_load", "yamabiko_playground", "yamabiko_pusher", "yamabiko_redis", "std", "core", "alloc", "clap", "clap_complete", "clap_mangen",
             "signal_hook", "procfs_core", "ctrlc", "indicatif", "serde_json", "getrandom", "httpdate", "crossterm", "jiff",
             "toml", "unicode_segmentation", "unicode_width", "nix", "tracing", "tracing_subscriber", "prometheus_client",
             "listenfd", "sd_notify", "rustix", "zlib_rs",

@@ -1,5 +1,7 @@
 //! `yamabiko serve`: the chat and its page; the apps of Pusher clients and the playground beside it.
 
+#[cfg(feature = "cluster")]
+use yamabiko::server::BackplaneConfig;
 use yamabiko::server::{Config, WithFallback};
 use yamabiko_pusher::Pusher;
 
@@ -27,8 +29,12 @@ pub(super) fn run(mut settings: ServeSettings) -> Result<(), Failure> {
         offer: "open",
         scheme: "http",
     };
+    #[cfg(feature = "cluster")]
+    let cluster = settings.settings.cluster.build()?;
     let config = files.apply_to(Config {
         tokens,
+        #[cfg(feature = "cluster")]
+        backplane: cluster.map(|redis| BackplaneConfig::new(redis)),
         ..settings.config()
     })?;
     serving.reloading = Reloading::new(&given, &config);

@@ -481,6 +481,7 @@ fn every_setting_is_in_the_pages_for_operators() {
         "restart.md",
         "pusher.md",
         "deploy.md",
+        "cluster.md",
     ]
     .map(page)
     .concat();

@@ -10,6 +10,7 @@
 //! | [`socket`] | a server on its own port, a client of raw bytes, an application that executes commands | tests of the server, the chat and the load generator |
 //! | `tls` | certificates of an authority, a client through TLS (feature `tls`) | tests of TLS |
 //! | [`program`] | the program as a process: its memory, its descriptors, its panics | `tests/robustness/` |
+//! | [`redis`], [`network`] | a Redis of one test; a network that can be cut | tests of the cluster |
 //! | [`properties`] | properties that hold for every input | fuzz targets and their replay |
 //!
 //! `tests/README.md` is the index of the tests.
@@ -19,9 +20,11 @@
 pub mod deflate;
 pub mod engine;
 pub mod inflate;
+pub mod network;
 pub mod program;
 pub mod properties;
 pub mod protocol;
+pub mod redis;
 pub mod socket;
 #[cfg(feature = "tls")]
 pub mod tls;

@@ -9,6 +9,7 @@
 //! | `settings.rs` | the values of these settings, and the configuration that they make |
 //! | `access.rs` | who may use the WebSockets of `serve`: the tokens |
 //! | `apps.rs` | the apps of Pusher clients |
+//! | `cluster.rs` | the node of a cluster |
 //! | `effective.rs`, `changes.rs` | the settings in effect as a file; what has changed when they are read again |
 //! | `bench.rs`, `conform.rs`, `trace.rs` | the arguments of `bench`, `conform` and `trace` |
 //! | `values.rs` | the forms of values |
@@ -22,6 +23,8 @@ mod apps;
 mod bench;
 mod changes;
 mod chat;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod conform;
 mod effective;
 mod environment;

@@ -15,6 +15,8 @@ use yamabiko_playground::Playground;
 
 use super::access::AccessSettings;
 use super::apps::AppSettings;
+#[cfg(feature = "cluster")]
+use super::cluster::ClusterSettings;
 use super::values::{Allowed, Mode, NamedProxy, Owner, SHOWN_BYTES, SHOWN_BYTES_MAX, is_set};
 use crate::logging::{LevelFilter, LogSettings};
 use crate::monitoring::MonitoringSettings;
@@ -62,6 +64,8 @@ pub(crate) struct Settings {
     pub apps: AppSettings,
     pub playground: PlaygroundSettings,
     pub history: HistorySettings,
+    #[cfg(feature = "cluster")]
+    pub cluster: ClusterSettings,
     /// The settings are those of `echo`.
     pub is_echo: bool,
 }
@@ -224,6 +228,8 @@ impl Settings {
             apps: AppSettings::default(),
             playground: PlaygroundSettings::default(),
             history: HistorySettings::default(),
+            #[cfg(feature = "cluster")]
+            cluster: ClusterSettings::default(),
             is_echo: false,
         }
     }

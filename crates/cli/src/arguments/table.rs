@@ -37,6 +37,8 @@ pub(super) fn table() -> Vec<Setting> {
         (Some("Log"), at_restart(log())),
         (Some("Monitoring"), at_restart(monitoring())),
         (Some("Trace"), at_restart(trace())),
+        #[cfg(feature = "cluster")]
+        (Some("Cluster"), at_restart(cluster())),
         (Some("Pusher"), at_restart(pusher())),
         (Some("Playground"), at_restart(playground())),
     ] {
@@ -477,6 +479,30 @@ fn trace() -> Vec<Setting> {
         value("trace-bytes", BYTES, |s| &mut s.trace.shown_bytes)
             .help("Bytes of each payload that a trace shows"),
     ]
+}
+
+#[cfg(feature = "cluster")]
+fn cluster() -> Vec<Setting> {
+    let settings = vec![
+        optional("cluster", super::values::REDIS, |s| &mut s.cluster.redis)
+            .help("Redis by which several servers share their rooms: redis://HOST:PORT")
+            .details(
+                "redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE], with rediss:// by TLS, or unix:///PATH. Other users of the \
+                 machine can see a command line, so a password is for --cluster-password-file, or for the environment variable \
+                 YAMABIKO_CLUSTER with the whole URL.",
+            ),
+        optional("cluster-password-file", FILE, |s| &mut s.cluster.password_file)
+            .help("File with the password of --cluster"),
+        optional("cluster-ca", FILE, |s| &mut s.cluster.authority_file)
+            .help("File with the authorities that rediss:// trusts, in PEM, instead of those of this machine"),
+        optional("cluster-prefix", NAME, |s| &mut s.cluster.prefix)
+            .help("What the names of all keys begin with; servers with the same prefix share their rooms")
+            .by_default("yamabiko"),
+        optional("node", NAME, |s| &mut s.cluster.node)
+            .help("Name of this server in Redis' list of clients")
+            .by_default("a random number"),
+    ];
+    settings.into_iter().map(Setting::only_serve).collect()
 }
 
 fn pusher() -> Vec<Setting> {

@@ -63,6 +63,9 @@ pub(crate) const BASE_PATH: Form<BasePath> = form("PATH", base_path, Value::text
 pub(crate) const NETWORK: Form<Network> = form("NETWORK", network, Value::text);
 pub(crate) const NAME: Form<String> = form("NAME", text, Value::text);
 
+#[cfg(feature = "cluster")]
+pub(crate) const REDIS: Form<yamabiko_redis::RedisUrl> = form("URL", redis, Value::text);
+
 pub(crate) const APP: Form<AppText> = form("ID:KEY:SECRET", app, |app| {
     Value::text(&app.without_secret())
 });
@@ -106,6 +109,12 @@ fn app(value: &str) -> Result<AppText, String> {
     }
     let app = value.parse::<App>().map_err(|error| error.to_string());
     app.map(|_| AppText(value.to_owned()))
+}
+
+#[cfg(feature = "cluster")]
+fn redis(value: &str) -> Result<yamabiko_redis::RedisUrl, String> {
+    let parsed = value.parse();
+    parsed.map_err(|error: yamabiko_redis::InvalidRedisUrl| error.to_string())
 }
 
 /// A value of `--allow-origin` or `--allow-host`.

@@ -1,0 +1,199 @@
+//! No loss, no duplicate and one order over three nodes, while something fails.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use yamabiko_testing::network::Network;
+use yamabiko_testing::redis::Redis;
+use yamabiko_testing::waiting::eventually;
+
+use crate::checker::{Outcome, Run, Size};
+use crate::nodes::Node;
+
+/// Three nodes of a Redis that has everything on its disk before it answers.
+struct Cluster {
+    redis: Redis,
+    nodes: Vec<Node>,
+    /// Between the last node and Redis.
+    network: Network,
+}
+
+impl Cluster {
+    fn start(options: &[&str]) -> Option<Cluster> {
+        let redis = Redis::start(options)?;
+        let network = Network::to(redis.address());
+        let far = format!("redis://{}", network.address);
+        let urls = [redis.url(), redis.url(), far];
+        let nodes = urls.iter().map(|url| Node::start(url, &[])).collect();
+        Some(Cluster {
+            redis,
+            nodes,
+            network,
+        })
+    }
+
+    fn urls(&self) -> Vec<String> {
+        self.nodes
+            .iter()
+            .map(|node| node.url("/broadcast/proof"))
+            .collect()
+    }
+
+    fn are_ready(&self) {
+        self.nodes.iter().for_each(Node::is_ready);
+    }
+}
+
+/// What happens in the middle.
+type Fault = fn(&mut Cluster, &Run);
+
+/// One run of the short form, or as many as the long form has time for. `may_end`: whether the connection of a member of this
+/// node may end.
+fn proof(name: &str, options: &[&str], fault: Fault, may_end: fn(usize) -> bool) {
+    let seconds = std::env::var("YAMABIKO_CLUSTER_PROOF").ok();
+    let seconds = seconds.map(|text| text.parse::<u64>().expect("seconds"));
+    let Some(seconds) = seconds else {
+        let size = Size {
+            members: 24,
+            publishers: 6,
+            messages: 300,
+        };
+        let outcome = run(options, size, fault, may_end);
+        eprintln!("{name}: {outcome:?}");
+        return;
+    };
+    let done = PathBuf::from(format!(
+        "{}/cluster-proof/{name}",
+        env!("CARGO_TARGET_TMPDIR")
+    ));
+    if done.exists() {
+        eprintln!("{name}: done before: {}", done.display());
+        return;
+    }
+    let size = Size {
+        members: 300,
+        publishers: 30,
+        messages: 2000,
+    };
+    let (began, mut runs, mut acknowledged) = (Instant::now(), 0, 0);
+    while began.elapsed() < Duration::from_secs(seconds) {
+        acknowledged +=
+            run(options, size, fault, may_end).map_or(0, |outcome| outcome.acknowledged);
+        runs += 1;
+    }
+    let line = format!(
+        "{runs} runs, {acknowledged} messages acknowledged, in {} s\n",
+        began.elapsed().as_secs()
+    );
+    std::fs::create_dir_all(done.parent().expect("a folder")).expect("a folder");
+    std::fs::write(&done, &line).expect("a file");
+    eprint!("{name}: {line}");
+}
+
+/// `None`: there is no Redis on this host.
+fn run(options: &[&str], size: Size, fault: Fault, may_end: fn(usize) -> bool) -> Option<Outcome> {
+    let mut cluster = Cluster::start(options)?;
+    let nodes = cluster.nodes.len();
+    let run = Run::begin(cluster.urls(), size);
+    run.reaches(30);
+    fault(&mut cluster, &run);
+    let outcome = run.finish();
+    for (member, &segments) in outcome.segments.iter().enumerate() {
+        let node = member % nodes;
+        assert!(
+            may_end(node) || segments == 1,
+            "a member of node {node} was disconnected"
+        );
+    }
+    let published = size.publishers * size.messages;
+    assert!(outcome.acknowledged <= published);
+    Some(outcome)
+}
+
+const ON_DISK: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
+
+#[test]
+fn nothing_fails() {
+    proof("none", &[], |_, _| {}, |_| false);
+}
+
+/// The members of the others stay connected and get everything.
+#[test]
+fn node_is_killed() {
+    proof(
+        "node-killed",
+        &[],
+        |cluster, _| cluster.nodes[1].kill(),
+        |node| node == 1,
+    );
+}
+
+/// Long enough that the nodes are not ready, and shorter than the time after which they give up their connections.
+#[test]
+fn redis_is_stopped_for_three_seconds() {
+    let fault: Fault = |cluster, _| {
+        cluster.redis.signal("STOP");
+        let stopped = Instant::now();
+        cluster.nodes.iter().for_each(Node::is_not_ready);
+        eventually("three seconds are over", Duration::from_secs(10), || {
+            stopped.elapsed() >= Duration::from_secs(3)
+        });
+        cluster.redis.signal("CONT");
+    };
+    proof("redis-stopped-3s", &[], fault, |_| false);
+}
+
+/// Longer than the nodes wait: they connect again, and send again what has no answer.
+#[test]
+fn redis_is_stopped_for_ten_seconds() {
+    let fault: Fault = |cluster, _| {
+        cluster.redis.signal("STOP");
+        let stopped = Instant::now();
+        cluster.nodes.iter().for_each(Node::is_not_ready);
+        eventually("ten seconds are over", Duration::from_secs(20), || {
+            stopped.elapsed() >= Duration::from_secs(10)
+        });
+        cluster.redis.signal("CONT");
+        cluster.are_ready();
+    };
+    // What was published is refused after 8 s, which ends the connection of its publisher; members stay.
+    proof("redis-stopped-10s", &[], fault, |_| false);
+}
+
+/// The epoch is another one, which all members are told by the end of their connections.
+#[test]
+fn redis_is_killed_and_starts_with_all_that_it_had() {
+    let fault: Fault = |cluster, _| {
+        cluster.redis.kill();
+        cluster.redis.run();
+        cluster.are_ready();
+    };
+    proof("redis-killed", &ON_DISK, fault, |_| true);
+}
+
+#[test]
+fn redis_is_killed_and_starts_from_an_older_snapshot() {
+    let fault: Fault = |cluster, run| {
+        cluster.redis.snapshot("older");
+        // What is published meanwhile is lost.
+        run.reaches(60);
+        cluster.redis.kill();
+        cluster.redis.restore("older");
+        cluster.redis.run();
+        cluster.are_ready();
+    };
+    proof("redis-older", &[], fault, |_| true);
+}
+
+/// Members of the node that was cut off wait, and get what they have missed from the log, or their connections end because it has
+/// no more as much.
+#[test]
+fn node_is_cut_off_from_redis() {
+    let fault: Fault = |cluster, _| {
+        cluster.network.cut();
+        cluster.nodes[2].is_not_ready();
+        cluster.network.mend();
+        cluster.are_ready();
+    };
+    proof("network-cut", &[], fault, |node| node == 2);
+}

@@ -1,0 +1,211 @@
+//! The set-up of `docs/cluster.md`, as it stands there: three nodes, HAProxy, Redis. Addresses and paths are replaced by those of the
+//! test.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+
+use yamabiko::client::Client;
+use yamabiko::tls::ClientTls;
+use yamabiko::websocket::OwnedMessage;
+use yamabiko_testing::redis::Redis;
+use yamabiko_testing::tls::Folder;
+use yamabiko_testing::waiting::{TIMEOUT, eventually};
+
+use crate::nodes::Node;
+
+/// A block of the page, by the comment in front of it.
+fn block(kind: &str, name: &str) -> String {
+    let page = fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/cluster.md"
+    ));
+    let page = page.expect("the page");
+    let (_, behind) = page
+        .split_once(&format!("<!-- {kind}: {name} -->\n```"))
+        .expect("the block");
+    let (_, text) = behind.split_once('\n').expect("the language");
+    let (text, _) = text.split_once("```\n").expect("the end of the block");
+    text.to_owned()
+}
+
+/// The text with each of these replaced. Each is there.
+fn replaced(text: &str, replacements: &[(&str, &str)]) -> String {
+    replacements
+        .iter()
+        .fold(text.to_owned(), |text, (from, to)| {
+            assert!(text.contains(from), "{from}: {text}");
+            text.replace(from, to)
+        })
+}
+
+struct HaProxy(Child);
+
+impl HaProxy {
+    /// `None`: there is no such program.
+    fn start(file: &str) -> Option<HaProxy> {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let child = Command::new("haproxy")
+            .env("PATH", format!("{path}:/usr/sbin"))
+            .args(["-db", "-f", file])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        match child {
+            Ok(child) => Some(HaProxy(child)),
+            Err(error) => {
+                let needed = std::env::var_os("YAMABIKO_NEEDS_REDIS").is_some();
+                assert!(!needed, "haproxy cannot be started: {error}");
+                eprintln!("skipped: haproxy cannot be started on this host: {error}");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for HaProxy {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The options of a configuration file of Redis, without the address.
+fn redis_options(file: &str) -> Vec<String> {
+    let lines = file
+        .lines()
+        .filter(|line| !line.starts_with("bind ") && !line.starts_with("port "));
+    let options = lines.flat_map(|line| {
+        let mut words = line.split(' ');
+        let name = words.next().map(|name| format!("--{name}"));
+        name.into_iter().chain(words.map(str::to_owned))
+    });
+    options.collect()
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("it is bound").port()
+}
+
+/// A client of the room through the proxy. `None`: it has no server for it now.
+fn connect(port: u16, tls: &ClientTls) -> Option<Client> {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;
+    let client = Client::builder("wss://chat.example.org/broadcast/hall").tls(tls.clone());
+    client.read_timeout(TIMEOUT).connect_on(stream).ok()
+}
+
+fn read(client: &mut Client) -> Option<String> {
+    match client.read() {
+        Ok(Some(OwnedMessage::Text(text))) => Some(text),
+        _ => None,
+    }
+}
+
+#[test]
+fn set_up_of_the_page_serves_one_room_and_goes_on_without_one_of_its_nodes() {
+    let options = redis_options(&block("file", "redis"));
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let Some(redis) = Redis::start(&options) else {
+        return;
+    };
+    let files = Folder::new("cluster");
+    files.issue("chat.example.org");
+    let issued = files.authority.issue(&["chat.example.org"]);
+    files.write("both.pem", &format!("{}{}", issued.certificate, issued.key));
+    files.write("redis-password", "long-and-random\n");
+
+    let ports = [free_port(), free_port(), free_port(), free_port()];
+    let addresses = ports.map(|port| format!("127.0.0.1:{port}"));
+    let mut nodes: Vec<Node> = ["one", "two", "three"]
+        .iter()
+        .zip(&addresses)
+        .map(|(name, address)| {
+            let file = replaced(
+                &block("file", "node"),
+                &[
+                    ("10.0.0.11:8080", address),
+                    ("10.0.0.4", "127.0.0.1"),
+                    ("redis://10.0.0.5:6379", &redis.url()),
+                    (
+                        "/etc/yamabiko/redis-password",
+                        &files.file("redis-password"),
+                    ),
+                    ("\"one\"", &format!("{name:?}")),
+                ],
+            );
+            files.write(&format!("{name}.toml"), &file);
+            let command = block("command", "node");
+            let command = replaced(
+                &command,
+                &[(
+                    "/etc/yamabiko/yamabiko.toml",
+                    &files.file(&format!("{name}.toml")),
+                )],
+            );
+            Node::start_command(&command)
+        })
+        .collect();
+    let configuration = replaced(
+        &block("file", "haproxy"),
+        &[
+            (":443", &addresses[3]),
+            (
+                "/etc/ssl/chat.example.org.both.pem",
+                &files.file("both.pem"),
+            ),
+            ("10.0.0.11:8080", &addresses[0]),
+            ("10.0.0.12:8080", &addresses[1]),
+            ("10.0.0.13:8080", &addresses[2]),
+        ],
+    );
+    files.write("haproxy.cfg", &configuration);
+    let Some(_proxy) = HaProxy::start(&files.file("haproxy.cfg")) else {
+        return;
+    };
+
+    let tls = ClientTls::authorities(files.authority.pem().as_bytes()).expect("an authority");
+    let mut clients = Vec::new();
+    eventually("the proxy has servers", TIMEOUT, || {
+        clients.extend(connect(ports[3], &tls));
+        clients.len() == 6
+    });
+    for (number, client) in clients.iter_mut().enumerate() {
+        let hello = format!("hello {number}");
+        client.send(hello.as_str()).expect("it is open");
+        eventually("its own copy", TIMEOUT, || {
+            read(client).as_deref() == Some(&hello)
+        });
+    }
+    clients[0].send("one order").expect("it is open");
+    for client in &mut clients {
+        eventually("all have it", TIMEOUT, || {
+            read(client).as_deref() == Some("one order")
+        });
+    }
+
+    nodes[1].kill();
+    // The members of that node come back to the others.
+    let is_there =
+        |client: &mut Client| client.send("still here").is_ok() && read(client).is_some();
+    let there = clients
+        .iter_mut()
+        .map(is_there)
+        .filter(|&there| there)
+        .count();
+    assert!(
+        there >= 4,
+        "two of six were on the node that was killed: {there}"
+    );
+    let mut back = None;
+    eventually("the proxy has another server", TIMEOUT, || {
+        back = connect(ports[3], &tls);
+        back.is_some()
+    });
+    let mut back = back.expect("a client");
+    back.send("back").expect("it is open");
+    eventually("its own copy", TIMEOUT, || {
+        read(&mut back).as_deref() == Some("back")
+    });
+}
