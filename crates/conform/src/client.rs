@@ -404,7 +404,7 @@ const STATUS_WAIT: Duration = Duration::from_secs(1);
 const CONNECTIONS_MAX: usize = 64;
 /// How long it takes until an interrupt is noticed.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
-/// Of a thread that plays scripts: it reads into 64 KiB on the stack.
+/// Of a thread that plays scripts; a script may play another one inside.
 const STACK_BYTES: usize = 512 << 10;
 
 #[cfg(test)]

@@ -548,7 +548,7 @@ impl<'a> Player<'a> {
             return fail(format!("{wanted}; it sent {answer}"));
         }
         self.no_fault()?;
-        if self.needs_code || is_by_code && self.close.is_some() {
+        if self.needs_code || is_by_code && matches!(self.close, Some(Some(_))) {
             self.failure_code(codes)?;
         }
         if self.needs_code {

@@ -116,7 +116,7 @@ pub(crate) enum Expected {
     /// The peer fails the connection: no message, a Close frame with one of these codes or
     /// none, the end of TCP.
     Failure(&'static [u16]),
-    /// The same, but a Close frame must have one of these codes.
+    /// The same, but a Close frame must have one of these codes or none.
     FailureBy(&'static [u16]),
     /// A Close frame, after the suite's own.
     Close(Codes),

@@ -181,5 +181,5 @@ impl<'a> Queue<'a> {
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 /// Connections at a time that move megabytes: more of them only wait for each other.
 const HEAVY_AT_ONCE: usize = 2;
-/// Of a thread that plays scripts: it reads into 64 KiB on the stack.
+/// Of a thread that plays scripts; a script may play another one inside.
 const STACK_BYTES: usize = 512 << 10;

@@ -25,6 +25,8 @@ pub(crate) struct Socket {
     written: usize,
     ended: Option<Ended>,
     is_paused: bool,
+    /// For one read; not on the stack, where each place that reads could have its own.
+    buffer: Box<[u8]>,
 }
 
 /// How the peer has ended its side of TCP.
@@ -80,6 +82,7 @@ impl Socket {
             written: 0,
             ended: None,
             is_paused: false,
+            buffer: vec![0; READ_BYTES].into(),
         })
     }
 
@@ -164,11 +167,10 @@ impl Socket {
         if self.is_paused || self.ended.is_some() {
             return false;
         }
-        let mut buffer = [0; READ_BYTES];
         loop {
-            match self.transport.read(&mut buffer) {
+            match self.transport.read(&mut self.buffer) {
                 Ok(0) => self.ended = Some(Ended::Fin),
-                Ok(count) => input.extend_from_slice(&buffer[..count]),
+                Ok(count) => input.extend_from_slice(&self.buffer[..count]),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(_) => self.ended = Some(Ended::Reset),

@@ -280,7 +280,8 @@ impl Peer {
         if !is_open {
             self.note_failure();
             // What the client still sends must not make the kernel send RST.
-            if self.is("takes a body for a request") && !self.input.is_empty() {
+            let has_body = head != TOO_LONG && !self.input.is_empty();
+            if has_body && self.is("takes a body for a request") {
                 return self.answer_request();
             }
             let _ = self.stream.shutdown(std::net::Shutdown::Write);
