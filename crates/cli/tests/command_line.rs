@@ -1207,21 +1207,22 @@ fn trace_shows_a_connection_and_its_recording_shows_the_same_without_secrets() {
         &url,
         "--send",
         "hello",
-        "--seconds",
-        "0.2",
         "--record",
         path,
+        "--header",
+        "Cookie: id=secret",
     ];
-    let cookie = ["--header", "Cookie: id=secret"];
-    let shown = run(&[&arguments[..], &cookie].concat());
+    let mut tracing = Program::start(&arguments);
+    // It is ended when the echo has come, however long that takes.
+    let until_echo = traced_until(&tracing, "text, 5 bytes, not masked (§5.6)");
+    tracing.signal("INT");
+    let after_echo = traced_until(&tracing, "closed by this end (1000)");
+    let status = tracing.exit_code();
+    let shown = [until_echo, after_echo].concat();
     let replayed = run(&["trace", "--replay", path]);
     let recording = std::fs::read_to_string(&file).expect("a recording");
     std::fs::remove_file(&file).expect("it is there");
-    assert_eq!(
-        (shown.status.code(), replayed.status.code()),
-        (Some(0), Some(0))
-    );
-    let shown = String::from_utf8(shown.stdout).expect("text");
+    assert_eq!((status, replayed.status.code()), (Some(0), Some(0)));
     let replayed = String::from_utf8(replayed.stdout).expect("text");
     for text in [
         "→ GET /?token=****** HTTP/1.1",
@@ -1241,6 +1242,16 @@ fn trace_shows_a_connection_and_its_recording_shows_the_same_without_secrets() {
     let (url, replayed) = replayed.split_once("\n\n").expect("lines");
     assert_eq!(url, format!("ws://{address}/?token=******"));
     assert_eq!(replayed.trim_end(), shown.trim_end());
+}
+
+#[test]
+fn trace_closes_the_connection_after_the_seconds_that_were_asked_for() {
+    let (_server, address) = Program::server(&["echo"]);
+    let url = format!("ws://{address}/");
+    let shown = run(&["trace", &url, "--seconds", "0.1"]);
+    assert_eq!(shown.status.code(), Some(0));
+    let shown = String::from_utf8(shown.stdout).expect("text");
+    assert!(shown.ends_with("closed by this end (1000)\n"), "{shown}");
 }
 
 /// The lines of a trace up to the one that contains this.
@@ -2055,7 +2066,8 @@ fn line_that_waits_for_a_new_connection_is_reported_as_not_sent_when_the_chat_is
     let reported = aki.errors.recv_timeout(TIMEOUT).expect("a notice");
     assert!(reported.contains("; again in 60"), "{reported}");
     aki.type_line("hello");
-    aki.end_input();
+    // More than a pipe and one read hold. So when it is written, the chat has read on behind the first line, and has that one in its queue.
+    aki.type_line(&"x".repeat(80 << 10));
     aki.signal("INT");
     assert_eq!(aki.exit_code(), Some(1));
     let reported = aki.errors.recv_timeout(TIMEOUT).expect("a notice");
